@@ -1,0 +1,277 @@
+//! The nouns of alerting.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::config::Severity;
+use crate::model::{Bytes, Span, Timestamp};
+
+/// A built-in rule. Its alert's name is part of the contract with users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// `RedisCrossDcLagHigh`: seconds of lag.
+    LagSeconds,
+    /// `RedisCrossDcLagBytesHigh`: bytes of lag.
+    LagBytes,
+    /// `RedisCrossDcLinkDown`: the link is down or stalled for some seconds.
+    LinkDown,
+    /// `RedisCrossDcServerUnreachable`: a server has not answered for some seconds.
+    Unreachable,
+    /// `RedisCrossDcLagUnknown`: no comparable sample for some seconds.
+    Unknown,
+}
+
+/// Labels, sorted by name.
+pub type Labels = BTreeMap<String, String>;
+
+/// What an alert is about: a rule and the labels of its target. Neither severity nor value is part of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AlertIdentity {
+    /// The rule.
+    pub rule: Rule,
+    /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`.
+    pub labels: Arc<Labels>,
+}
+
+/// A stable hash of an identity: equal over restarts and on every exporter.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(u64);
+
+/// A value that a rule looks at, with its unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Quantity {
+    /// Seconds.
+    Seconds(Span),
+    /// Bytes.
+    Bytes(Bytes),
+}
+
+/// A value with its certified interval, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// The best estimate; `None` when only a bound is known.
+    pub estimate: Option<Quantity>,
+    /// It is certainly at least this.
+    pub lower: Option<Quantity>,
+    /// It is certainly at most this; `None` when nothing bounds it.
+    pub upper: Option<Quantity>,
+}
+
+/// Whether an alert, or a group of alerts, is firing or over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AlertStatus {
+    /// The condition holds.
+    Firing,
+    /// The condition no longer holds.
+    Resolved,
+}
+
+/// Why an alert is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResolveReason {
+    /// The value went below the clear threshold.
+    Cleared,
+    /// The target or the rule is no longer configured.
+    Removed,
+}
+
+/// Everything that a message says about one alert, frozen at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertSnapshot {
+    /// What it is about.
+    pub identity: AlertIdentity,
+    /// The identity's hash.
+    pub fingerprint: Fingerprint,
+    /// Its severity now, or the last one it had.
+    pub severity: Severity,
+    /// Firing or resolved.
+    pub status: AlertStatus,
+    /// When its condition began to hold.
+    pub started_at: Timestamp,
+    /// When it resolved, and why.
+    pub resolved: Option<(Timestamp, ResolveReason)>,
+    /// The value at its last evaluation that had data.
+    pub value: Measured,
+    /// The threshold of its severity.
+    pub threshold: Quantity,
+    /// The highest estimate (or lower bound, where there is no estimate) since it started.
+    pub peak: Option<Quantity>,
+    /// Where to look, which may change while it fires.
+    pub context: Arc<AlertContext>,
+}
+
+/// What the person who is told needs to know besides labels and values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AlertContext {
+    /// The pair's configured labels; sent, but no part of the identity.
+    pub extra_labels: Arc<Labels>,
+    /// The pair's master, as `host:port`.
+    pub master: Option<String>,
+    /// The state (a pair's link state), in the contract's spelling.
+    pub state: Option<&'static str>,
+    /// One sentence: why the state is what it is.
+    pub reason: Option<String>,
+    /// When the last good sample was taken.
+    pub last_sample: Option<Timestamp>,
+}
+
+/// Why a notification is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NotifyReason {
+    /// The group began to fire.
+    First,
+    /// An alert of the group became critical.
+    Escalated,
+    /// The group's highest severity fell from critical to warning.
+    Deescalated,
+    /// Another alert joined the group.
+    NewInGroup,
+    /// Some of the group's alerts resolved; others still fire.
+    PartlyResolved,
+    /// Nothing changed for `repeat_interval`.
+    Repeat,
+    /// All of the group's alerts resolved.
+    Resolved,
+}
+
+/// One thing to say to one receiver about one group of alerts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notification {
+    /// The receiver's name.
+    pub receiver: Arc<str>,
+    /// Which group, among those of this receiver.
+    pub group: GroupKey,
+    /// Firing as long as any alert of the group fires.
+    pub status: AlertStatus,
+    /// Why it is sent.
+    pub reason: NotifyReason,
+    /// The highest severity among the firing alerts; of a resolved group, the last one it had.
+    pub severity: Severity,
+    /// The firing alerts, worst first, then those that resolved since the last notification.
+    pub alerts: Vec<Arc<AlertSnapshot>>,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+}
+
+/// What alerts are grouped by: `alertname`, `source_dc`, `target_dc` (those that the alerts have).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupKey(pub Arc<Labels>);
+
+impl Rule {
+    /// Every rule.
+    pub const ALL: [Self; 5] = [Self::LagSeconds, Self::LagBytes, Self::LinkDown, Self::Unreachable, Self::Unknown];
+
+    /// The alert's name.
+    pub const fn alert_name(self) -> &'static str {
+        match self {
+            Self::LagSeconds => "RedisCrossDcLagHigh",
+            Self::LagBytes => "RedisCrossDcLagBytesHigh",
+            Self::LinkDown => "RedisCrossDcLinkDown",
+            Self::Unreachable => "RedisCrossDcServerUnreachable",
+            Self::Unknown => "RedisCrossDcLagUnknown",
+        }
+    }
+
+    /// The rule's key in the configuration and in the label `rule`.
+    pub const fn config_key(self) -> &'static str {
+        match self {
+            Self::LagSeconds => "lag_seconds",
+            Self::LagBytes => "lag_bytes",
+            Self::LinkDown => "link_down",
+            Self::Unreachable => "unreachable",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl AlertIdentity {
+    /// The identity's stable hash: FNV-1a (64 bit) over the name and the sorted labels, each ended by a byte that
+    /// cannot occur in UTF-8.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let labels = self.labels.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for text in std::iter::once(self.rule.alert_name()).chain(labels) {
+            for byte in text.bytes().chain([0xff]) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+        Fingerprint(hash)
+    }
+}
+
+impl Quantity {
+    /// The bare number, in seconds or bytes.
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Self::Seconds(span) => span.as_secs_f64(),
+            Self::Bytes(bytes) => bytes.as_f64(),
+        }
+    }
+}
+
+impl AlertStatus {
+    /// `firing` or `resolved`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl NotifyReason {
+    /// The reason's word in logs, metrics and payloads.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Escalated => "escalated",
+            Self::Deescalated => "deescalated",
+            Self::NewInGroup => "new_in_group",
+            Self::PartlyResolved => "partly_resolved",
+            Self::Repeat => "repeat",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl ResolveReason {
+    /// The reason's word in logs and payloads.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Cleared => "cleared",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+impl GroupKey {
+    /// A stable text: `alertname="RedisCrossDcLagHigh",source_dc="dc1",target_dc="dc2"`, values escaped as in
+    /// Prometheus' text format.
+    pub fn text(&self) -> String {
+        let escape = |v: &str| v.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let parts: Vec<_> = self.0.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+        parts.join(",")
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seconds(span) => span.fmt(f),
+            Self::Bytes(bytes) => bytes.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What the program is to do, resolved and checked: the only form of the configuration that other rooms see.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::model::{Bytes, Datacenter, PairName, Secret, ServerAddr, Span};
+
+/// The whole configuration. Immutable; a reload makes a new one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Rules that place servers in datacenters, first match wins.
+    pub datacenters: Vec<DatacenterRule>,
+    /// How servers are polled.
+    pub poll: PollSettings,
+    /// The pairs, in the order of the file. Names are unique.
+    pub pairs: Vec<PairSettings>,
+    /// Rules for servers, and the defaults that pairs started from.
+    pub alerts: AlertSettings,
+    /// Who is told.
+    pub notify: NotifySettings,
+    /// Where state is kept.
+    pub state: StateSettings,
+}
+
+/// One datacenter and the servers that stand in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DatacenterRule {
+    /// The datacenter.
+    pub name: Datacenter,
+    /// Host patterns; a server whose host fits any of them stands here.
+    pub patterns: Vec<HostPattern>,
+    /// Whether this exporter runs in this datacenter; true for at most one.
+    pub local: bool,
+}
+
+/// A pattern for a server's host.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HostPattern {
+    /// An address range, for hosts that are written as addresses.
+    Network(ipnet::IpNet),
+    /// A glob (`*`, `?`) over the host as written, upper and lower case alike.
+    Glob(wildmatch::WildMatch),
+}
+
+/// How servers are polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PollSettings {
+    /// Base period of a replication tree's polling round.
+    pub interval: Span,
+    /// Period while lag moves or nears a threshold; at most `interval`.
+    pub min_interval: Span,
+    /// Budget of the whole exporter, in polls a second.
+    pub max_polls_per_second: u32,
+    /// Time allowed to a server in the local datacenter.
+    pub timeout_local: Span,
+    /// Time allowed to every other server.
+    pub timeout_remote: Span,
+}
+
+/// One entry of `pairs`: a master and its replicas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairSettings {
+    /// The entry's name.
+    pub name: PairName,
+    /// The configured master. Roles are observed, so it may turn out to be something else.
+    pub master: ServerSettings,
+    /// The configured replicas; at least one, all distinct and none of them the master.
+    pub replicas: Vec<ServerSettings>,
+    /// Labels for alerts and `pair_info`; names are legal Prometheus label names and none of the exporter's own.
+    pub labels: BTreeMap<String, String>,
+    /// The rules of this entry, already merged over the global ones.
+    pub alerts: AlertSettings,
+}
+
+/// One server of a pair.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerSettings {
+    /// Where it listens.
+    pub addr: ServerAddr,
+    /// Its datacenter where the file names one; otherwise the datacenter rules decide.
+    pub dc: Option<Datacenter>,
+    /// How to log in to it.
+    pub credentials: Credentials,
+}
+
+/// How to log in to a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// The ACL user; absent means the default user.
+    pub username: Option<String>,
+    /// The password; absent means no AUTH at all.
+    pub password: Option<SecretSource>,
+}
+
+/// Where a secret comes from. A file is read anew at each use, so that rotation needs no restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Written in the configuration, or expanded from the environment.
+    Inline(Secret),
+    /// The content of a file, without the white space around it.
+    File(PathBuf),
+}
+
+/// The alert rules that apply to a pair, or by default.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertSettings {
+    /// `lag_seconds`: warning on the estimate, critical on the certified lower bound.
+    pub lag_seconds: LevelRule<Span>,
+    /// `lag_bytes`: likewise, in bytes.
+    pub lag_bytes: LevelRule<Bytes>,
+    /// `link_down`: how long the link has been down or stalled.
+    pub link_down: LevelRule<Span>,
+    /// `unreachable`: how long a server has not answered. Per server: taken from the global rules only.
+    pub unreachable: LevelRule<Span>,
+    /// `unknown`: how long there has been no comparable sample.
+    pub unknown: LevelRule<Span>,
+}
+
+/// A rule with two levels over a quantity of type `T`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelRule<T> {
+    /// The warning level; `None` is off.
+    pub warning: Option<LevelThreshold<T>>,
+    /// The critical level; `None` is off. Not below the warning level.
+    pub critical: Option<LevelThreshold<T>>,
+    /// How long a level's condition must hold before the alert fires (`for`).
+    pub hold: Span,
+    /// How long the value must stay clear before the alert resolves.
+    pub keep_firing_for: Span,
+}
+
+/// One level's threshold with its hysteresis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelThreshold<T> {
+    /// The condition holds at or above this.
+    pub at: T,
+    /// The level is clear below this; at most `at`.
+    pub clear_below: T,
+}
+
+/// Who is told, and how often.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotifySettings {
+    /// Part of every dedup key; empty by default.
+    pub identity: String,
+    /// How long a new group waits for more members before its first notification.
+    pub group_wait: Span,
+    /// How long a changed group waits before its next notification.
+    pub group_interval: Span,
+    /// How often a group that goes on firing is told again.
+    pub repeat_interval: Span,
+    /// The receivers. Names are unique.
+    pub receivers: Vec<ReceiverSettings>,
+}
+
+/// One receiver of notifications.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceiverSettings {
+    /// The receiver's name.
+    pub name: String,
+    /// Alerts below this severity are not sent to it.
+    pub min_severity: Severity,
+    /// Label globs that an alert must all fit; empty fits every alert.
+    pub matchers: BTreeMap<String, wildmatch::WildMatch>,
+    /// What it is and how to reach it.
+    pub kind: ReceiverKind,
+}
+
+/// How severe an alert is. Ordered: warning is less than critical.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Somebody should look.
+    Warning,
+    /// Somebody must look now.
+    Critical,
+}
+
+/// What a receiver is and how to reach it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReceiverKind {
+    /// A Slack incoming webhook.
+    SlackWebhook {
+        /// The webhook's URL, which is a secret.
+        url: SecretSource,
+    },
+    /// `PagerDuty` Events API v2.
+    PagerDuty {
+        /// The integration's routing key.
+        routing_key: SecretSource,
+        /// Where events go.
+        url: String,
+    },
+    /// Any HTTP endpoint that understands Alertmanager's webhook body, version 4.
+    Webhook {
+        /// The endpoint, which is a secret: it may hold a token.
+        url: SecretSource,
+        /// Headers to add, such as `Authorization`; their values are secrets.
+        headers: BTreeMap<String, SecretSource>,
+    },
+}
+
+/// Where state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateSettings {
+    /// The directory of the embedded database. Accepted and shown; nothing is written there in this version.
+    pub path: PathBuf,
+}
+
+impl Severity {
+    /// The label's value: `warning` or `critical`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl HostPattern {
+    /// Whether `host` (a name or an address, without brackets) fits.
+    pub fn fits(&self, host: &str) -> bool {
+        match self {
+            Self::Network(network) => host.parse().is_ok_and(|ip: std::net::IpAddr| network.contains(&ip)),
+            Self::Glob(glob) => glob.matches(&host.to_ascii_lowercase()),
+        }
+    }
+}

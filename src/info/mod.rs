@@ -1,0 +1,5 @@
+//! INFO and ROLE replies become typed observations.
+
+mod types;
+
+pub use types::*;

@@ -1,0 +1,261 @@
+//! What an INFO reply says, field by field.
+
+use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, Span};
+
+/// One field of a reply. Missing, "none", malformed and zero are different things, and no two of them may be confused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Field<T> {
+    /// The reply does not have the field.
+    #[default]
+    Missing,
+    /// The server says that there is no value (`-1`, or an identity of zeros).
+    None,
+    /// The field holds something that it cannot mean.
+    Malformed,
+    /// The value.
+    Value(T),
+}
+
+/// Everything that one INFO reply (sections server, replication, stats, persistence) says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    /// `# Server`.
+    pub server: ServerInfo,
+    /// `# Replication`.
+    pub replication: ReplicationInfo,
+    /// `# Stats`.
+    pub stats: StatsInfo,
+    /// `# Persistence`.
+    pub persistence: PersistenceInfo,
+}
+
+/// Which program a server is. Only Redis and Valkey count replication in bytes of one stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// Redis, any generation.
+    Redis,
+    /// Valkey, which reports a Redis version too: known by `valkey_version`.
+    Valkey,
+    /// `KeyDB`: several masters, repeated keys.
+    KeyDb,
+    /// Dragonfly: log sequence numbers instead of bytes.
+    Dragonfly,
+    /// Kvrocks: `RocksDB` sequence numbers.
+    Kvrocks,
+    /// Garnet: addresses in its append-only file.
+    Garnet,
+    /// Nothing in the reply says.
+    #[default]
+    Unknown,
+}
+
+/// How a server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerMode {
+    /// An ordinary server.
+    Standalone,
+    /// A node of a Redis Cluster.
+    Cluster,
+    /// A Sentinel.
+    Sentinel,
+}
+
+/// `# Server`: who answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServerInfo {
+    /// The program.
+    pub engine: Engine,
+    /// The program's own version (Valkey's, not the Redis version that it claims for compatibility).
+    pub version: Field<String>,
+    /// `redis_mode` or `server_mode`.
+    pub mode: Field<ServerMode>,
+    /// `run_id`: this life of the process.
+    pub run_id: Field<RunId>,
+    /// `tcp_port`: where it listens, by its own account.
+    pub tcp_port: Field<u16>,
+    /// `uptime_in_seconds`.
+    pub uptime: Field<Span>,
+}
+
+/// A server's role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// It has no master configured.
+    Master,
+    /// It has a master configured, whether it reaches it or not.
+    Replica,
+}
+
+/// `# Replication`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReplicationInfo {
+    /// `role`.
+    pub role: Field<Role>,
+    /// `master_replid`: the history that `master_repl_offset` counts in.
+    pub replid: Field<ReplicationId>,
+    /// `master_replid2`: the history that it continued at its promotion; `None` when all zero.
+    pub replid2: Field<ReplicationId>,
+    /// `second_repl_offset`: the first offset NOT shared with `replid2`; `None` when -1.
+    pub second_offset: Field<ReplicationOffset>,
+    /// `master_repl_offset`: the end of the server's own stream. On a replica that is NOT its master's offset.
+    pub master_offset: Field<ReplicationOffset>,
+    /// The backlog, which decides between partial and full resync.
+    pub backlog: BacklogInfo,
+    /// `connected_slaves`: counts connections that sync or only watch, too.
+    pub connected_replicas: Field<u64>,
+    /// The `slaveN` lines that could be understood, in the reply's order; at most [`ReplicationInfo::MAX_REPLICAS`].
+    pub replicas: Vec<ReplicaLine>,
+    /// What a replica says about its master; present iff the role is replica.
+    pub upstream: Option<UpstreamInfo>,
+}
+
+impl ReplicationInfo {
+    /// The most `slaveN` lines that are read from one reply.
+    pub const MAX_REPLICAS: usize = 1024;
+}
+
+/// The replication backlog.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BacklogInfo {
+    /// `repl_backlog_active`.
+    pub active: Field<bool>,
+    /// `repl_backlog_size`: the configured size.
+    pub size: Field<Bytes>,
+    /// `repl_backlog_first_byte_offset`.
+    pub first_byte: Field<ReplicationOffset>,
+    /// `repl_backlog_histlen`: what it holds; may exceed `size` while a lagging replica pins it.
+    pub histlen: Field<Bytes>,
+}
+
+/// The link from a replica to its master, as the replica sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkStatus {
+    /// Connected and streaming, as far as the replica noticed: a silent partition stays `up` for `repl-timeout`.
+    Up,
+    /// Anything else: connecting, handshake, waiting for the master's dump, transferring, loading.
+    Down,
+}
+
+/// What a replica says about its master.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UpstreamInfo {
+    /// `master_host`: as configured there; may be a NAT or load balancer's name.
+    pub host: Field<String>,
+    /// `master_port`.
+    pub port: Field<u16>,
+    /// `master_link_status`.
+    pub link: Field<LinkStatus>,
+    /// `master_last_io_seconds_ago`: idle time of the link's read side; `None` when -1. Never a lag.
+    pub last_io: Field<Span>,
+    /// `master_sync_in_progress`: a TRANSFER is under way; still false while the master prepares its dump.
+    pub sync_in_progress: Field<bool>,
+    /// `master_sync_read_bytes`.
+    pub sync_read: Field<Bytes>,
+    /// `master_sync_total_bytes`; `None` when 0, as in a diskless sync, where nobody knows the total.
+    pub sync_total: Field<Bytes>,
+    /// `slave_read_repl_offset`: bytes received (6.2 and later).
+    pub read_offset: Field<ReplicationOffset>,
+    /// `slave_repl_offset`: bytes applied. 0 or 1 with the link down is Redis's fallback, not a position.
+    pub applied_offset: Field<ReplicationOffset>,
+    /// `master_link_down_since_seconds`, only while the link is not up; `None` when -1 (never connected).
+    pub link_down_since: Field<Span>,
+    /// `slave_priority`.
+    pub priority: Field<u64>,
+    /// `slave_read_only`.
+    pub read_only: Field<bool>,
+}
+
+/// The state of a replica's connection, as its master sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaConnState {
+    /// `wait_bgsave`: the master prepares a dump.
+    WaitBgsave,
+    /// `send_bulk`, `send_bulk_and_stream`, `bg_transfer`, `rdb_transmitted`: a full sync is being transferred.
+    Transfer,
+    /// `online`.
+    Online,
+    /// A state that this program does not know.
+    Other,
+}
+
+/// One `slaveN` line of a master's (or a chained replica's) reply. N is a position, not an identity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplicaLine {
+    /// `ip`, as the master sees or as the replica announces it.
+    pub ip: String,
+    /// `port`; 0 is a tool, not a replica.
+    pub port: Field<u16>,
+    /// `state`.
+    pub state: ReplicaConnState,
+    /// `offset`: the last ACKed position; `None` when 0 (not ACKed yet, which is no evidence, also while online).
+    pub offset: Field<ReplicationOffset>,
+    /// `lag`: age of the last ACK in whole seconds. Not the age of data. `None` when -1.
+    pub ack_age: Field<Span>,
+}
+
+/// `# Stats`: counters of the serving side, reset by a restart or `CONFIG RESETSTAT`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StatsInfo {
+    /// `sync_full`.
+    pub sync_full: Field<u64>,
+    /// `sync_partial_ok`.
+    pub sync_partial_ok: Field<u64>,
+    /// `sync_partial_err`.
+    pub sync_partial_err: Field<u64>,
+}
+
+/// `# Persistence`: only what says that the server is loading.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PersistenceInfo {
+    /// `loading`.
+    pub loading: Field<bool>,
+    /// `async_loading` (7.0): loading while it serves the old data set.
+    pub async_loading: Field<bool>,
+}
+
+impl<T> Field<T> {
+    /// The value, if there is one.
+    pub fn get(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Missing | Self::None | Self::Malformed => None,
+        }
+    }
+}
+
+impl<T: Copy> Field<T> {
+    /// A copy of the value, if there is one.
+    pub fn value(&self) -> Option<T> {
+        self.get().copied()
+    }
+}
+
+impl Engine {
+    /// The program's name for people and labels.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Redis => "redis",
+            Self::Valkey => "valkey",
+            Self::KeyDb => "keydb",
+            Self::Dragonfly => "dragonfly",
+            Self::Kvrocks => "kvrocks",
+            Self::Garnet => "garnet",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether its offsets are bytes of one stream, so that this program may compare them.
+    pub const fn counts_bytes(self) -> bool {
+        matches!(self, Self::Redis | Self::Valkey)
+    }
+}
+
+impl Role {
+    /// The role's word.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Replica => "replica",
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The truth about Redis replication across datacenters: a Prometheus exporter and alerter.
+//!
+//! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the invariants):
+//! [`model`] - [`config`], [`info`] - [`client`], [`topology`], [`replication`], [`http_client`] - [`alert`] -
+//! [`monitor`] - [`metrics`], [`poll`], [`notify`] - [`web`] - [`app`] - [`lab`] - [`cli`].
+
+pub mod alert;
+pub mod app;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod http_client;
+pub mod info;
+pub mod lab;
+pub mod metrics;
+pub mod model;
+pub mod monitor;
+pub mod notify;
+pub mod poll;
+pub mod replication;
+pub mod topology;
+pub mod web;

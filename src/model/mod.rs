@@ -1,0 +1,18 @@
+//! The vocabulary that every room shares: units, identities and closed sets of reasons.
+//!
+//! **Invariant:** this room is pure and uses no other room. A quantity in seconds ([`Span`]) and a quantity in bytes
+//! ([`Bytes`]) are different types, so that one can never be shown as the other.
+
+mod bytes;
+mod identity;
+mod poll_error;
+mod replication;
+mod secret;
+mod time;
+
+pub use bytes::Bytes;
+pub use identity::{AddrError, Datacenter, PairKey, PairName, ServerAddr};
+pub use poll_error::PollError;
+pub use replication::{ReplicationId, ReplicationOffset, RunId};
+pub use secret::Secret;
+pub use time::{ClockAnchor, Span, Timestamp, WallTime};

@@ -1,0 +1,220 @@
+//! Time: one monotonic clock for every measurement, one wall clock for what people read.
+
+use std::fmt;
+use std::ops::{Add, AddAssign, Sub};
+use std::time::Duration;
+
+/// An instant on the monitor's monotonic clock (`CLOCK_BOOTTIME`), in nanoseconds since boot.
+///
+/// Every measurement uses this clock: the wall clock may jump, and `std::time::Instant` stops while a machine sleeps,
+/// so a bound that outlives a suspend would silently become wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// A signed length of time in nanoseconds: the difference of two [`Timestamp`]s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span(i64);
+
+/// An instant on the wall clock, in nanoseconds since the Unix epoch. Shown to people, never used to measure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WallTime(i64);
+
+/// The same moment on both clocks: how a [`Timestamp`] is turned into a [`WallTime`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockAnchor {
+    /// The moment on the monotonic clock.
+    pub mono: Timestamp,
+    /// The same moment on the wall clock.
+    pub wall: WallTime,
+}
+
+impl Timestamp {
+    /// An instant `nanos` nanoseconds after boot.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since boot.
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+}
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+
+    /// A span of `nanos` nanoseconds.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// A span of `millis` milliseconds.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis.saturating_mul(1_000_000))
+    }
+
+    /// A span of `secs` whole seconds.
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(secs.saturating_mul(1_000_000_000))
+    }
+
+    /// A span of `secs` seconds; what does not fit saturates, NaN is no time at all.
+    #[allow(clippy::cast_possible_truncation)] // `as` saturates, which is the documented result
+    pub fn from_secs_f64(secs: f64) -> Self {
+        Self((secs * 1e9) as i64)
+    }
+
+    /// Nanoseconds.
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Seconds, with the fraction.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
+    /// The span, or no time at all when it is negative.
+    #[must_use]
+    pub fn or_zero(self) -> Self {
+        self.max(Self::ZERO)
+    }
+
+    /// The span times `factor`.
+    #[must_use]
+    pub fn mul_f64(self, factor: f64) -> Self {
+        Self::from_secs_f64(self.as_secs_f64() * factor)
+    }
+
+    /// Half the span.
+    #[must_use]
+    pub const fn half(self) -> Self {
+        Self(self.0 / 2)
+    }
+
+    /// The span as a [`Duration`]; a negative span becomes zero.
+    pub fn to_duration(self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.0).unwrap_or(0))
+    }
+}
+
+impl WallTime {
+    /// An instant `nanos` nanoseconds after the Unix epoch.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Seconds since the Unix epoch, with the fraction.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+}
+
+impl ClockAnchor {
+    /// The wall time of `at`, as far as the two clocks agreed when the anchor was taken.
+    pub fn wall(&self, at: Timestamp) -> WallTime {
+        WallTime(self.wall.0.saturating_add((at - self.mono).0))
+    }
+}
+
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Self {
+        Self(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+    }
+}
+
+impl Sub for Timestamp {
+    type Output = Span;
+    fn sub(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Span> for Timestamp {
+    type Output = Self;
+    fn add(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+impl Sub<Span> for Timestamp {
+    type Output = Self;
+    fn sub(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+}
+
+impl AddAssign<Span> for Timestamp {
+    fn add_assign(&mut self, span: Span) {
+        *self = *self + span;
+    }
+}
+
+impl Add for Span {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sub for Span {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl fmt::Display for Span {
+    /// For people: three significant parts at most (`0.250 s`, `12.3 s`, `4m 10s`, `2h 03m`).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secs = self.as_secs_f64();
+        let magnitude = secs.abs();
+        if magnitude < 10.0 {
+            return write!(f, "{secs:.3} s");
+        }
+        if magnitude < 120.0 {
+            return write!(f, "{secs:.1} s");
+        }
+        let whole = self.0.abs() / 1_000_000_000;
+        let sign = if self.0 < 0 { "-" } else { "" };
+        if whole < 7200 {
+            write!(f, "{sign}{}m {:02}s", whole / 60, whole % 60)
+        } else {
+            write!(f, "{sign}{}h {:02}m", whole / 3600, whole % 3600 / 60)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates_instead_of_wrapping() {
+        let late = Timestamp::from_nanos(i64::MAX);
+        assert_eq!(late + Span::from_secs(1), late);
+        assert_eq!(Span::from_secs(i64::MAX), Span::from_nanos(i64::MAX));
+        assert_eq!(Span::from_secs_f64(f64::NAN), Span::ZERO);
+    }
+
+    #[test]
+    fn an_anchor_translates_both_ways_in_time() {
+        let anchor = ClockAnchor { mono: Timestamp::from_nanos(100), wall: WallTime::from_nanos(5_000) };
+        assert_eq!(anchor.wall(Timestamp::from_nanos(150)), WallTime::from_nanos(5_050));
+        assert_eq!(anchor.wall(Timestamp::from_nanos(50)), WallTime::from_nanos(4_950));
+    }
+
+    #[test]
+    fn spans_read_well_at_every_size() {
+        let cases = [(0.25, "0.250 s"), (12.34, "12.3 s"), (250.0, "4m 10s"), (7_380.0, "2h 03m"), (-3.0, "-3.000 s")];
+        for (secs, shown) in cases {
+            assert_eq!(Span::from_secs_f64(secs).to_string(), shown);
+        }
+    }
+}
