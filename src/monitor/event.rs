@@ -1,0 +1,176 @@
+//! What reaches the monitor from the rooms above it: the two back edges of the data flow.
+
+use std::sync::Arc;
+
+use crate::info::Observation;
+use crate::model::{PollError, ServerAddr, Span, Timestamp};
+
+/// What polling has to say about one server.
+#[derive(Clone, Debug)]
+pub struct PollEvent {
+    /// The server.
+    pub server: ServerAddr,
+    /// What happened.
+    pub kind: PollEventKind,
+}
+
+/// What happened to a poll or a connection.
+#[derive(Clone, Debug)]
+pub enum PollEventKind {
+    /// A connection was made and is ready for commands (handshake and AUTH included).
+    Connected {
+        /// From the first packet to the ready connection.
+        took: Span,
+    },
+    /// INFO was answered. A reply that comes after its timeout is reported like any other: it is evidence for
+    /// `[sent, received]`.
+    Answered {
+        /// When the request was handed to the connection.
+        sent: Timestamp,
+        /// When the reply was complete.
+        received: Timestamp,
+        /// What it says.
+        observation: Box<Observation>,
+    },
+    /// A poll failed: no connection, an error reply, or no answer within the timeout. After [`PollError::Timeout`] the
+    /// answer may still come.
+    Failed {
+        /// When the poll began.
+        began: Timestamp,
+        /// When it was given up.
+        at: Timestamp,
+        /// Why.
+        error: PollError,
+    },
+    /// A request is unanswered for longer than this server's answers ever take (100 ms or four times its smallest
+    /// round trip, whichever is more). Sent once a request, long before its timeout.
+    Overdue {
+        /// When the request was handed to the connection.
+        sent: Timestamp,
+    },
+    /// The schedule wanted a poll while the one before it was still unanswered. Counted, never queued.
+    Skipped,
+}
+
+/// What delivery has to say about one receiver.
+#[derive(Clone, Debug)]
+pub struct DeliveryEvent {
+    /// The receiver's name.
+    pub receiver: Arc<str>,
+    /// What happened.
+    pub kind: DeliveryEventKind,
+    /// The receiver's queue after it happened.
+    pub queue: QueueState,
+}
+
+/// What happened to a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryEventKind {
+    /// The receiver took it.
+    Delivered {
+        /// From the decision to the receiver's answer.
+        latency: Span,
+    },
+    /// An attempt failed; it is tried again, or is dead where `dead` says so.
+    Failed {
+        /// Why.
+        reason: DeliveryFailure,
+        /// Whether it will not be tried again.
+        dead: bool,
+    },
+    /// It was not sent, on purpose.
+    Suppressed {
+        /// Why.
+        reason: SuppressReason,
+    },
+    /// Only the queue changed.
+    Queued,
+}
+
+/// A receiver's queue at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueState {
+    /// Notifications that wait or are on their way.
+    pub depth: usize,
+    /// When the oldest of them was decided.
+    pub oldest: Option<Timestamp>,
+    /// Notifications given up since the start.
+    pub dead: u64,
+}
+
+/// Why an attempt to deliver failed: a closed set, which is also the metric's `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeliveryFailure {
+    /// No answer within the timeout.
+    Timeout,
+    /// No connection, a name that cannot be resolved, or a failed TLS handshake.
+    Connect,
+    /// 401 or 403: the credential is wrong.
+    Auth,
+    /// 429: too many requests.
+    RateLimited,
+    /// 3xx: never followed, it would hand the secret to somebody else.
+    Redirect,
+    /// Any other 4xx.
+    Client,
+    /// 5xx.
+    Server,
+    /// The secret's file cannot be read.
+    Secret,
+}
+
+/// Why a notification was not sent, on purpose: a closed set, which is also the metric's `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SuppressReason {
+    /// A newer notification about the same group took its place before it was sent.
+    Superseded,
+    /// The group resolved before anybody had been told that it fires.
+    NeverDelivered,
+    /// The queue was full.
+    QueueFull,
+    /// A resolve was older than 24 hours.
+    Expired,
+}
+
+impl DeliveryFailure {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Timeout,
+        Self::Connect,
+        Self::Auth,
+        Self::RateLimited,
+        Self::Redirect,
+        Self::Client,
+        Self::Server,
+        Self::Secret,
+    ];
+
+    /// The reason's label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Connect => "connect",
+            Self::Auth => "authError",
+            Self::RateLimited => "rateLimited",
+            Self::Redirect => "redirect",
+            Self::Client => "clientError",
+            Self::Server => "serverError",
+            Self::Secret => "secretUnreadable",
+        }
+    }
+}
+
+impl SuppressReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Superseded, Self::NeverDelivered, Self::QueueFull, Self::Expired];
+
+    /// The reason's label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Superseded => "superseded",
+            Self::NeverDelivered => "neverDelivered",
+            Self::QueueFull => "queueFull",
+            Self::Expired => "expired",
+        }
+    }
+}
