@@ -1,1 +1,153 @@
-//! (being built)
+//! Which servers, replication trees and pairs exist, and where they stand.
+//!
+//! Pure: a function of the [`Settings`] (later also of what Sentinels and Cluster nodes answer). Roles are not decided
+//! here; they are observed.
+
+mod diff;
+mod trees;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use diff::TopologyDiff;
+pub use trees::{Tree, TreeId};
+
+use crate::config::{AlertSettings, Credentials, DatacenterRule, PairSettings, ServerSettings, Settings};
+use crate::model::{Datacenter, PairKey, ServerAddr};
+
+/// Everything that is to be watched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Topology {
+    /// Every server, once, however many pairs name it.
+    pub servers: BTreeMap<ServerAddr, Arc<Server>>,
+    /// The groups of servers that replicate from one another, sorted by identity.
+    pub trees: Vec<Arc<Tree>>,
+    /// Every master/replica pair, in the configuration's order.
+    pub pairs: Vec<Arc<Pair>>,
+}
+
+/// One Redis process and how to reach it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Where it listens.
+    pub addr: ServerAddr,
+    /// Where it stands.
+    pub dc: Datacenter,
+    /// Whether it stands in the exporter's own datacenter.
+    pub local: bool,
+    /// How to log in.
+    pub credentials: Credentials,
+}
+
+/// A master and one of its replicas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    /// The entry's name and the replica.
+    pub key: PairKey,
+    /// The configured master.
+    pub master: ServerAddr,
+    /// The tree that both belong to.
+    pub tree: TreeId,
+    /// The master's datacenter.
+    pub source_dc: Datacenter,
+    /// The replica's datacenter.
+    pub target_dc: Datacenter,
+    /// Labels from the configuration.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// The rules that apply.
+    pub alerts: Arc<AlertSettings>,
+}
+
+impl Topology {
+    /// What `settings` ask to watch.
+    pub fn from_settings(settings: &Settings) -> Self {
+        let servers = collect_servers(settings);
+        let trees = trees::build(settings);
+        let tree_of = trees::membership(&trees);
+        let pairs = settings.pairs.iter().flat_map(|entry| pairs_of(entry, &servers, &tree_of)).collect();
+        Self { servers, trees, pairs }
+    }
+}
+
+fn collect_servers(settings: &Settings) -> BTreeMap<ServerAddr, Arc<Server>> {
+    let mut servers: BTreeMap<ServerAddr, Arc<Server>> = BTreeMap::new();
+    for entry in &settings.pairs {
+        for server in std::iter::once(&entry.master).chain(&entry.replicas) {
+            // An address may stand in several entries, and only one of them need name the datacenter.
+            let known = servers.get(&server.addr);
+            if known.is_none() || server.dc.is_some() {
+                servers.insert(server.addr.clone(), Arc::new(place(server, &settings.datacenters)));
+            }
+        }
+    }
+    servers
+}
+
+fn place(server: &ServerSettings, rules: &[DatacenterRule]) -> Server {
+    let matched = rules.iter().find(|rule| rule.patterns.iter().any(|p| p.fits(server.addr.host())));
+    let dc = server.dc.clone().or_else(|| matched.map(|rule| rule.name.clone())).unwrap_or_else(Datacenter::unknown);
+    let local = rules.iter().any(|rule| rule.local && rule.name == dc);
+    Server { addr: server.addr.clone(), dc, local, credentials: server.credentials.clone() }
+}
+
+fn pairs_of<'a>(
+    entry: &'a PairSettings,
+    servers: &'a BTreeMap<ServerAddr, Arc<Server>>,
+    tree_of: &'a BTreeMap<ServerAddr, TreeId>,
+) -> impl Iterator<Item = Arc<Pair>> + 'a {
+    let labels = Arc::new(entry.labels.clone());
+    let alerts = Arc::new(entry.alerts.clone());
+    let master = &entry.master.addr;
+    entry.replicas.iter().filter_map(move |replica| {
+        Some(Arc::new(Pair {
+            key: PairKey { name: entry.name.clone(), replica: replica.addr.clone() },
+            master: master.clone(),
+            tree: tree_of.get(master)?.clone(),
+            source_dc: servers.get(master)?.dc.clone(),
+            target_dc: servers.get(&replica.addr)?.dc.clone(),
+            labels: Arc::clone(&labels),
+            alerts: Arc::clone(&alerts),
+        }))
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::config::tests_support::settings_of;
+
+    #[test]
+    fn every_server_stands_once_and_every_replica_is_a_pair() {
+        let topology = Topology::from_settings(&settings_of(&[("a", "m:1", &["r:1", "r:2"]), ("b", "m:1", &["r:3"])]));
+        assert_eq!(topology.servers.len(), 4);
+        let keys: Vec<_> = topology.pairs.iter().map(|p| p.key.to_string()).collect();
+        assert_eq!(keys, ["a/r:1", "a/r:2", "b/r:3"]);
+        assert_eq!(topology.trees.len(), 1, "two entries share a master: one tree");
+    }
+
+    #[test]
+    fn datacenters_come_from_the_file_then_from_the_rules_then_are_unknown() {
+        let mut settings = settings_of(&[("a", "m.dc1:1", &["10.2.3.4:1", "elsewhere:1"])]);
+        settings.pairs[0].master.dc = Some(Datacenter::new("named"));
+        settings.datacenters = vec![
+            rule("dc1", "*.dc1", true),
+            DatacenterRule {
+                name: Datacenter::new("dc2"),
+                patterns: vec![crate::config::HostPattern::Network("10.2.0.0/16".parse().unwrap())],
+                local: false,
+            },
+        ];
+        let topology = Topology::from_settings(&settings);
+        let pairs: Vec<_> = topology.pairs.iter().map(|p| format!("{}>{}", p.source_dc, p.target_dc)).collect();
+        assert_eq!(pairs, ["named>dc2", "named>unknown"]);
+        assert!(topology.servers.values().all(|s| !s.local), "no server stands in dc1");
+    }
+
+    fn rule(name: &str, glob: &str, local: bool) -> DatacenterRule {
+        DatacenterRule {
+            name: Datacenter::new(name),
+            patterns: vec![crate::config::HostPattern::Glob(wildmatch::WildMatch::new(glob))],
+            local,
+        }
+    }
+}
