@@ -1,1 +1,25 @@
-//! (being built)
+//! Replication: offsets become time, time becomes lag, and evidence becomes a state.
+//!
+//! Pure: no clock, no IO. docs/lag.md explains the method for a reader who runs Redis.
+
+mod ack;
+mod assess;
+mod counter;
+mod epochs;
+mod history;
+mod lag;
+mod pair;
+mod rtt;
+mod server;
+mod state;
+
+pub use ack::{Ack, ReplicaIdentity, ack_of};
+pub use assess::{Assessment, Evidence, assess};
+pub use counter::{MinuteMax, RestartProofCounter};
+pub use epochs::{Comparison, MasterHistory, MasterNews, MasterSample};
+pub use history::{Bracket, HistoryLimits, OffsetHistory};
+pub use lag::{LagBytes, LagInterval};
+pub use pair::{AckEvidence, LastKnown, LinkFacts, Located, PairFacts, PairTracker, Relation};
+pub use rtt::MinRtt;
+pub use server::ServerFacts;
+pub use state::{PairState, StateReason};

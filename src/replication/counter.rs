@@ -1,0 +1,84 @@
+//! Counters that survive the restart of what they count.
+
+use crate::model::{RunId, Span, Timestamp};
+
+/// A true counter over a server's own counter, which begins anew at a restart or a `CONFIG RESETSTAT`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestartProofCounter {
+    total: Option<u64>,
+    last: u64,
+    life: Option<RunId>,
+}
+
+impl RestartProofCounter {
+    /// Takes in the server's `value` in the life `run_id`. The first value counts whole.
+    pub fn observe(&mut self, value: u64, run_id: Option<&RunId>) {
+        let anew = value < self.last || (run_id.is_some() && self.life.is_some() && self.life.as_ref() != run_id);
+        let grown = if anew { value } else { value - self.last };
+        self.total = Some(self.total.unwrap_or(0).saturating_add(grown));
+        self.last = value;
+        self.life = run_id.cloned().or(self.life.take());
+    }
+
+    /// The total; `None` before the first value.
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+}
+
+/// The highest value of the last minute, in one-second steps and constant memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MinuteMax {
+    /// The highest value of each second, by second modulo 60, with the second it belongs to.
+    seconds: Box<[(i64, Span); 60]>,
+}
+
+impl Default for MinuteMax {
+    fn default() -> Self {
+        Self { seconds: Box::new([(i64::MIN, Span::ZERO); 60]) }
+    }
+}
+
+impl MinuteMax {
+    /// Takes in `value` at `now`.
+    pub fn observe(&mut self, value: Span, now: Timestamp) {
+        let second = now.as_nanos().div_euclid(1_000_000_000);
+        let slot = &mut self.seconds[usize::try_from(second.rem_euclid(60)).unwrap_or(0)];
+        *slot = if slot.0 == second { (second, slot.1.max(value)) } else { (second, value) };
+    }
+
+    /// The highest value of the 60 s before `now`; `None` when there was none.
+    pub fn get(&self, now: Timestamp) -> Option<Span> {
+        let second = now.as_nanos().div_euclid(1_000_000_000);
+        self.seconds.iter().filter(|(s, _)| (second - 59..=second).contains(s)).map(|(_, value)| *value).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_goes_on_over_restarts_and_resets() {
+        let (a, b) = (RunId::parse("a"), RunId::parse("b"));
+        let mut counter = RestartProofCounter::default();
+        assert_eq!(counter.total(), None);
+        for (value, life, total) in [(3, &a, 3), (5, &a, 5), (1, &a, 6), (1, &b, 7), (4, &b, 10)] {
+            counter.observe(value, life.as_ref());
+            assert_eq!(counter.total(), Some(total));
+        }
+    }
+
+    #[test]
+    fn the_maximum_of_a_minute_forgets() {
+        let at = |secs: i64| Timestamp::from_nanos(secs * 1_000_000_000);
+        let mut max = MinuteMax::default();
+        assert_eq!(max.get(at(0)), None);
+        max.observe(Span::from_secs(9), at(0));
+        max.observe(Span::from_secs(2), at(0));
+        max.observe(Span::from_secs(4), at(30));
+        assert_eq!(max.get(at(30)), Some(Span::from_secs(9)));
+        assert_eq!(max.get(at(60)), Some(Span::from_secs(4)));
+        assert_eq!(max.get(at(95)), None);
+    }
+}

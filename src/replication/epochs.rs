@@ -1,0 +1,320 @@
+//! One master's stream over time: histories that begin, continue after a promotion, and end.
+//!
+//! Offsets compare only inside one replication history. Redis names a history by `master_replid`; after a promotion the
+//! new master names the old one in `master_replid2` and the first offset that is no longer shared in
+//! `second_repl_offset`.
+
+use std::collections::VecDeque;
+
+use super::history::{Bracket, HistoryLimits, Inserted, OffsetHistory};
+use crate::info::{ReplicationInfo, Role};
+use crate::model::{Bytes, ReplicationId, ReplicationOffset, Timestamp};
+
+/// Histories that are over and still answer questions.
+const CLOSED_KEPT: usize = 2;
+
+/// What a server that says `role:master` shows of its stream in one poll.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MasterSample {
+    /// `master_replid`.
+    pub replid: ReplicationId,
+    /// The history that it continued, and the last offset that it shares with it.
+    pub continues: Option<(ReplicationId, ReplicationOffset)>,
+    /// `master_repl_offset`.
+    pub offset: ReplicationOffset,
+    /// `repl_backlog_active`: without a backlog the offset stands still although data is written.
+    pub backlog_active: bool,
+    /// When the poll was sent.
+    pub sent: Timestamp,
+    /// When it was answered.
+    pub received: Timestamp,
+}
+
+impl MasterSample {
+    /// The sample in `info`; `None` unless the server says that it is a master and names history and offset.
+    pub fn from_info(info: &ReplicationInfo, sent: Timestamp, received: Timestamp) -> Option<Self> {
+        if info.role.value() != Some(Role::Master) {
+            return None;
+        }
+        Some(Self {
+            replid: info.replid.get()?.clone(),
+            continues: continued_history(info),
+            offset: info.master_offset.value()?,
+            backlog_active: info.backlog.active.value()?,
+            sent,
+            received,
+        })
+    }
+}
+
+/// The history that a server continued at its promotion and the last offset of it that it shares:
+/// `second_repl_offset - 1`.
+pub fn continued_history(info: &ReplicationInfo) -> Option<(ReplicationId, ReplicationOffset)> {
+    let first_unshared = info.second_offset.value()?.get();
+    Some((info.replid2.get()?.clone(), ReplicationOffset::new(first_unshared.checked_sub(1)?)))
+}
+
+/// What a master's sample meant for its history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MasterNews {
+    /// The history went on.
+    Continued,
+    /// The reply came out of order and changed nothing.
+    Reordered,
+    /// Another history goes on where the last one was cut: a promotion, or a restart that kept its data.
+    Promoted,
+    /// Another history began from nothing: a restart, a restore, or an expired backlog.
+    Reset,
+    /// The master keeps no backlog, so its offset is no evidence; the history is closed.
+    NoBacklog,
+}
+
+#[derive(Clone, Debug)]
+struct Epoch {
+    replid: ReplicationId,
+    /// The history it continued and the last shared offset.
+    continues: Option<(ReplicationId, ReplicationOffset)>,
+    history: OffsetHistory,
+}
+
+/// Everything that is known of one master's stream.
+#[derive(Clone, Debug)]
+pub struct MasterHistory {
+    limits: HistoryLimits,
+    current: Option<Epoch>,
+    closed: VecDeque<Epoch>,
+    last_received: Option<Timestamp>,
+}
+
+/// How a replica's position relates to the master's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// A position in the current history, or in the part of the last one that the current one continued.
+    Current,
+    /// A position in a history that is over, by its age (0 is the one that ended last).
+    Closed(usize),
+    /// It applied bytes of the old history that the promoted master does not have.
+    Diverged {
+        /// How many.
+        bytes: Bytes,
+    },
+    /// A history that the master never named.
+    Foreign,
+    /// The master's own history is not known (yet, or because it keeps no backlog).
+    MasterUnknown,
+}
+
+impl MasterHistory {
+    /// Nothing known yet.
+    pub fn new(limits: HistoryLimits) -> Self {
+        Self { limits, current: None, closed: VecDeque::new(), last_received: None }
+    }
+
+    /// Takes in what the master showed.
+    pub fn observe(&mut self, sample: &MasterSample) -> MasterNews {
+        if self.last_received.is_some_and(|last| sample.sent < last) {
+            return MasterNews::Reordered;
+        }
+        self.last_received = Some(sample.received);
+        if !sample.backlog_active {
+            self.close();
+            return MasterNews::NoBacklog;
+        }
+        match &mut self.current {
+            Some(epoch) if epoch.replid == sample.replid => {
+                epoch.continues = sample.continues.clone();
+                match epoch.history.insert(sample.sent, sample.received, sample.offset) {
+                    Inserted::Pushed | Inserted::Merged => MasterNews::Continued,
+                    Inserted::Reordered => MasterNews::Reordered,
+                    Inserted::Regress => self.restart(sample, MasterNews::Reset),
+                }
+            }
+            Some(epoch) if sample.continues.as_ref().is_some_and(|(id, _)| *id == epoch.replid) => self.promote(sample),
+            _ => self.restart(sample, MasterNews::Reset),
+        }
+    }
+
+    /// How a position of `replid` at `offset` relates to the stream.
+    pub fn compare(&self, replid: &ReplicationId, offset: ReplicationOffset) -> Comparison {
+        let Some(current) = &self.current else {
+            return self.in_closed(replid).unwrap_or(Comparison::MasterUnknown);
+        };
+        if current.replid == *replid {
+            return Comparison::Current;
+        }
+        match &current.continues {
+            Some((id, last_shared)) if id == replid && offset <= *last_shared => Comparison::Current,
+            Some((id, last_shared)) if id == replid => Comparison::Diverged { bytes: offset.since(*last_shared) },
+            _ => self.in_closed(replid).unwrap_or(Comparison::Foreign),
+        }
+    }
+
+    /// The interval that holds the instant at which the master went beyond `offset`; everything is open where the
+    /// comparison allows no answer.
+    pub fn bracket(&self, comparison: Comparison, offset: ReplicationOffset) -> Bracket {
+        self.table(comparison).map(|h| h.bracket(offset)).unwrap_or_default()
+    }
+
+    /// The likeliest instant inside `bracket`.
+    pub fn point(&self, comparison: Comparison, offset: ReplicationOffset, bracket: Bracket) -> Option<Timestamp> {
+        self.table(comparison)?.point(offset, bracket)
+    }
+
+    /// The newest offset of the current history.
+    pub fn newest(&self) -> Option<ReplicationOffset> {
+        self.current.as_ref()?.history.newest().map(|(offset, _)| offset)
+    }
+
+    /// The current history's identity.
+    pub fn replid(&self) -> Option<&ReplicationId> {
+        self.current.as_ref().map(|epoch| &epoch.replid)
+    }
+
+    fn table(&self, comparison: Comparison) -> Option<&OffsetHistory> {
+        match comparison {
+            Comparison::Current => self.current.as_ref(),
+            Comparison::Closed(age) => self.closed.get(age),
+            Comparison::Diverged { .. } | Comparison::Foreign | Comparison::MasterUnknown => None,
+        }
+        .map(|epoch| &epoch.history)
+    }
+
+    fn in_closed(&self, replid: &ReplicationId) -> Option<Comparison> {
+        self.closed.iter().position(|epoch| epoch.replid == *replid).map(Comparison::Closed)
+    }
+
+    fn close(&mut self) {
+        if let Some(epoch) = self.current.take() {
+            self.closed.push_front(epoch);
+            self.closed.truncate(CLOSED_KEPT);
+        }
+    }
+
+    fn restart(&mut self, sample: &MasterSample, news: MasterNews) -> MasterNews {
+        self.close();
+        self.open(sample, OffsetHistory::new(self.limits));
+        news
+    }
+
+    /// The new history shares everything up to the cut: what is known of it stays known.
+    fn promote(&mut self, sample: &MasterSample) -> MasterNews {
+        let mut shared = self.current.as_ref().map_or_else(|| OffsetHistory::new(self.limits), |e| e.history.clone());
+        self.close();
+        if let Some((_, last_shared)) = &sample.continues {
+            shared.truncate(*last_shared);
+        }
+        self.open(sample, shared);
+        MasterNews::Promoted
+    }
+
+    fn open(&mut self, sample: &MasterSample, mut history: OffsetHistory) {
+        if history.insert(sample.sent, sample.received, sample.offset) == Inserted::Regress {
+            // The new master shows less than it claims to share: trust nothing of the old table.
+            history = OffsetHistory::new(self.limits);
+            history.insert(sample.sent, sample.received, sample.offset);
+        }
+        let (replid, continues) = (sample.replid.clone(), sample.continues.clone());
+        self.current = Some(Epoch { replid, continues, history });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(c: char) -> ReplicationId {
+        ReplicationId::parse(&c.to_string().repeat(40)).unwrap()
+    }
+
+    fn offset(bytes: u64) -> ReplicationOffset {
+        ReplicationOffset::new(bytes)
+    }
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_nanos(secs * 1_000_000_000)
+    }
+
+    fn sample(c: char, bytes: u64, secs: i64) -> MasterSample {
+        MasterSample {
+            replid: id(c),
+            continues: None,
+            offset: offset(bytes),
+            backlog_active: true,
+            sent: at(secs),
+            received: at(secs),
+        }
+    }
+
+    fn promoted(c: char, from: char, last_shared: u64, bytes: u64, secs: i64) -> MasterSample {
+        MasterSample { continues: Some((id(from), offset(last_shared))), ..sample(c, bytes, secs) }
+    }
+
+    fn history(samples: &[MasterSample]) -> (MasterHistory, MasterNews) {
+        let mut history = MasterHistory::new(HistoryLimits::default());
+        let news = samples.iter().map(|s| history.observe(s)).last().unwrap();
+        (history, news)
+    }
+
+    #[test]
+    fn a_promotion_keeps_what_both_histories_share() {
+        let (h, news) =
+            history(&[sample('a', 100, 0), sample('a', 200, 1), sample('a', 300, 2), promoted('b', 'a', 250, 260, 3)]);
+        assert_eq!(news, MasterNews::Promoted);
+        assert_eq!(h.compare(&id('a'), offset(250)), Comparison::Current);
+        assert_eq!(h.compare(&id('a'), offset(290)), Comparison::Diverged { bytes: Bytes::new(40) });
+        assert_eq!(h.compare(&id('b'), offset(260)), Comparison::Current);
+        assert_eq!(h.bracket(Comparison::Current, offset(100)), Bracket { lo: Some(at(0)), hi: Some(at(1)) });
+    }
+
+    #[test]
+    fn a_restarted_master_begins_anew_and_its_old_history_still_answers() {
+        let (h, news) = history(&[sample('a', 100, 0), sample('a', 200, 1), sample('b', 14, 2)]);
+        assert_eq!(news, MasterNews::Reset);
+        assert_eq!(h.compare(&id('a'), offset(150)), Comparison::Closed(0));
+        assert_eq!(h.bracket(Comparison::Closed(0), offset(100)), Bracket { lo: Some(at(0)), hi: Some(at(1)) });
+        assert_eq!(h.bracket(Comparison::Closed(0), offset(200)).hi, None, "the end of a closed history is not 0 lag");
+    }
+
+    #[test]
+    fn a_smaller_offset_in_the_same_history_is_a_reset() {
+        let (h, news) = history(&[sample('a', 100, 0), sample('a', 50, 1)]);
+        assert_eq!(news, MasterNews::Reset);
+        assert_eq!(h.newest(), Some(offset(50)));
+    }
+
+    #[test]
+    fn without_a_backlog_the_offset_is_no_evidence() {
+        let frozen = MasterSample { backlog_active: false, ..sample('a', 104, 1) };
+        let (h, news) = history(&[sample('a', 104, 0), frozen]);
+        assert_eq!(news, MasterNews::NoBacklog);
+        assert_eq!(h.compare(&id('a'), offset(104)), Comparison::Closed(0));
+        assert_eq!(h.newest(), None);
+    }
+
+    #[test]
+    fn a_history_that_nobody_named_is_foreign() {
+        let (h, _) = history(&[sample('a', 100, 0)]);
+        assert_eq!(h.compare(&id('c'), offset(1)), Comparison::Foreign);
+        assert_eq!(
+            MasterHistory::new(HistoryLimits::default()).compare(&id('c'), offset(1)),
+            Comparison::MasterUnknown
+        );
+    }
+
+    #[test]
+    fn only_two_closed_histories_are_kept() {
+        let (h, _) = history(&[sample('a', 1, 0), sample('b', 1, 1), sample('c', 1, 2), sample('d', 1, 3)]);
+        assert_eq!(h.compare(&id('c'), offset(1)), Comparison::Closed(0));
+        assert_eq!(h.compare(&id('b'), offset(1)), Comparison::Closed(1));
+        assert_eq!(h.compare(&id('a'), offset(1)), Comparison::Foreign);
+    }
+
+    #[test]
+    fn a_late_reply_never_resets_the_history() {
+        let mut late = sample('a', 100, 1);
+        late.sent = at(0);
+        let (h, news) = history(&[sample('a', 100, 0), sample('a', 300, 2), late]);
+        assert_eq!(news, MasterNews::Reordered);
+        assert_eq!(h.newest(), Some(offset(300)));
+    }
+}

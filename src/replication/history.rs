@@ -1,0 +1,364 @@
+//! When did the master write what: a table from offsets to time, small for ever.
+//!
+//! A poll that was sent at `a`, answered at `b` and showed the offset `m` proves only this: at some instant in `[a, b]`
+//! the master's offset was `m`. From many such polls follows, for every offset `r`, an interval that certainly holds the
+//! instant `T(r)` at which the master went beyond `r`. docs/lag.md has the derivation.
+
+use crate::model::{ReplicationOffset, Span, Timestamp};
+
+/// One plateau: the master showed `offset` in every poll from `first_seen` to `last_sent`. An idle master is one record,
+/// however long it idles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Plateau {
+    offset: ReplicationOffset,
+    /// When the first poll that showed the offset was answered.
+    first_seen: Timestamp,
+    /// When the last poll that showed the offset was sent.
+    last_sent: Timestamp,
+}
+
+/// How much is remembered, and how finely.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HistoryLimits {
+    /// Records at the most.
+    pub capacity: usize,
+    /// Records that may come before the table is thinned again.
+    pub batch: usize,
+    /// Neighbours closer than this are always merged.
+    pub grain: Span,
+    /// Neighbours closer than this part of their age are merged.
+    pub epsilon: f64,
+    /// What is older is forgotten.
+    pub horizon: Span,
+}
+
+impl Default for HistoryLimits {
+    /// 48 hours to within 1 % of the age: about 1,250 records (30 KB) at one poll a second.
+    fn default() -> Self {
+        Self {
+            capacity: 2048,
+            batch: 64,
+            grain: Span::from_millis(250),
+            epsilon: 0.01,
+            horizon: Span::from_secs(48 * 3600),
+        }
+    }
+}
+
+/// What became of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// A new plateau.
+    Pushed,
+    /// The newest plateau is longer now.
+    Merged,
+    /// The poll was sent before the newest sample was answered: it proves nothing new and changes nothing.
+    Reordered,
+    /// The offset is smaller than before, in a later poll: not the same history any more. Nothing was changed.
+    Regress,
+}
+
+/// The interval that certainly holds `T(r)`, the instant at which the master went beyond an offset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bracket {
+    /// `T(r)` is not before this; `None` when the history does not reach back so far.
+    pub lo: Option<Timestamp>,
+    /// `T(r)` is not after this; `None` when the master has not been seen beyond the offset.
+    pub hi: Option<Timestamp>,
+}
+
+impl Bracket {
+    /// What both brackets say together.
+    #[must_use]
+    pub fn intersect(self, other: Self) -> Self {
+        let tighter = |a: Option<Timestamp>, b, pick: fn(Timestamp, Timestamp) -> Timestamp| match (a, b) {
+            (Some(a), Some(b)) => Some(pick(a, b)),
+            (a, b) => a.or(b),
+        };
+        Self { lo: tighter(self.lo, other.lo, Ord::max), hi: tighter(self.hi, other.hi, Ord::min) }
+    }
+}
+
+/// The table of one replication history.
+#[derive(Clone, Debug)]
+pub struct OffsetHistory {
+    limits: HistoryLimits,
+    plateaus: Vec<Plateau>,
+    since_thinning: usize,
+    last_received: Option<Timestamp>,
+    epsilon_used: f64,
+}
+
+impl OffsetHistory {
+    /// An empty table.
+    pub fn new(limits: HistoryLimits) -> Self {
+        Self { limits, plateaus: Vec::new(), since_thinning: 0, last_received: None, epsilon_used: limits.epsilon }
+    }
+
+    /// Takes in a poll that was sent at `sent`, answered at `received` and showed `offset`.
+    pub fn insert(&mut self, sent: Timestamp, received: Timestamp, offset: ReplicationOffset) -> Inserted {
+        if self.last_received.is_some_and(|last| sent < last) {
+            return Inserted::Reordered;
+        }
+        if let Some(newest) = self.plateaus.last_mut() {
+            if offset < newest.offset {
+                return Inserted::Regress;
+            }
+            self.last_received = Some(received);
+            if offset == newest.offset {
+                newest.last_sent = newest.last_sent.max(sent);
+                return Inserted::Merged;
+            }
+        }
+        self.last_received = Some(received);
+        self.plateaus.push(Plateau { offset, first_seen: received, last_sent: sent });
+        self.since_thinning += 1;
+        if self.since_thinning >= self.limits.batch || self.plateaus.len() >= self.limits.capacity {
+            self.thin(received);
+        }
+        Inserted::Pushed
+    }
+
+    /// The interval that holds the instant at which the master went beyond `offset`.
+    pub fn bracket(&self, offset: ReplicationOffset) -> Bracket {
+        let next = self.plateaus.partition_point(|p| p.offset <= offset);
+        let lo = next.checked_sub(1).map(|i| self.plateaus[i].last_sent);
+        Bracket { lo, hi: self.plateaus.get(next).map(|p| p.first_seen) }
+    }
+
+    /// The likeliest instant inside `bracket` (which may be tighter than the table's own): linear in the bytes between
+    /// the two plateaus. `None` where either end is open.
+    ///
+    /// The first bytes of a step count as one small command (100 bytes at the most): `T(r)` is when the first command
+    /// beyond `r` was written, not when the last of it was.
+    pub fn point(&self, offset: ReplicationOffset, bracket: Bracket) -> Option<Timestamp> {
+        const ONE_COMMAND: u64 = 100;
+        let (lo, hi) = (bracket.lo?, bracket.hi?);
+        let next = self.plateaus.partition_point(|p| p.offset <= offset);
+        let below = self.plateaus[next.checked_sub(1)?].offset;
+        let step = self.plateaus.get(next)?.offset.since(below).get();
+        let command = step.min(ONE_COMMAND);
+        let part = (offset.since(below).get() + command) as f64 / (step + command) as f64;
+        Some(lo + (hi - lo).or_zero().mul_f64(part))
+    }
+
+    /// The newest offset and when it was last asked for.
+    pub fn newest(&self) -> Option<(ReplicationOffset, Timestamp)> {
+        self.plateaus.last().map(|p| (p.offset, p.last_sent))
+    }
+
+    /// Forgets everything beyond `cut`, after which another history went on. What is known below stays as tight as it
+    /// was: that the old master had gone beyond the cut at some instant still bounds every offset below it.
+    pub fn truncate(&mut self, cut: ReplicationOffset) {
+        let keep = self.plateaus.partition_point(|p| p.offset <= cut);
+        let beyond = self.plateaus.get(keep).copied();
+        self.plateaus.truncate(keep);
+        if let (Some(beyond), Some(last)) = (beyond, self.plateaus.last().copied())
+            && last.offset < cut
+        {
+            self.plateaus.push(Plateau { offset: cut, first_seen: beyond.first_seen, last_sent: last.last_sent });
+        }
+    }
+
+    /// How many records the table holds.
+    pub fn len(&self) -> usize {
+        self.plateaus.len()
+    }
+
+    /// Whether nothing has been taken in.
+    pub fn is_empty(&self) -> bool {
+        self.plateaus.is_empty()
+    }
+
+    /// The part of its age to which an old bracket is kept: `limits.epsilon`, or more once memory forced it.
+    pub fn epsilon_used(&self) -> f64 {
+        self.epsilon_used
+    }
+
+    fn thin(&mut self, now: Timestamp) {
+        self.since_thinning = 0;
+        let horizon = now - self.limits.horizon;
+        let old = self.plateaus.iter().skip(1).take_while(|p| p.first_seen < horizon).count();
+        self.plateaus.drain(..old.min(self.plateaus.len().saturating_sub(3)));
+        self.merge_close(now, self.limits.epsilon);
+        let mut epsilon = self.limits.epsilon;
+        while self.plateaus.len() > self.limits.capacity - self.limits.batch {
+            epsilon *= 1.25;
+            self.merge_close(now, epsilon);
+        }
+        self.epsilon_used = self.epsilon_used.max(epsilon);
+    }
+
+    /// Drops every record whose absence widens no bracket beyond `max(grain, epsilon x age)`.
+    fn merge_close(&mut self, now: Timestamp, epsilon: f64) {
+        let count = self.plateaus.len();
+        let mut kept = 0;
+        for i in 0..count {
+            let droppable = i > 0 && i + 2 < count && {
+                let next = self.plateaus[i + 1].first_seen;
+                let allowed = self.limits.grain.max((now - next).mul_f64(epsilon));
+                next - self.plateaus[kept - 1].last_sent <= allowed
+            };
+            if !droppable {
+                self.plateaus[kept] = self.plateaus[i];
+                kept += 1;
+            }
+        }
+        self.plateaus.truncate(kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_nanos(millis * 1_000_000)
+    }
+
+    fn offset(bytes: u64) -> ReplicationOffset {
+        ReplicationOffset::new(bytes)
+    }
+
+    fn history(samples: &[(i64, i64, u64)]) -> OffsetHistory {
+        let mut history = OffsetHistory::new(HistoryLimits::default());
+        for (sent, received, m) in samples {
+            history.insert(at(*sent), at(*received), offset(*m));
+        }
+        history
+    }
+
+    fn check(history: &OffsetHistory, r: u64, lo: Option<i64>, hi: Option<i64>) {
+        assert_eq!(history.bracket(offset(r)), Bracket { lo: lo.map(at), hi: hi.map(at) }, "r = {r}");
+    }
+
+    #[test]
+    fn brackets_reach_from_the_last_poll_at_or_below_to_the_first_beyond() {
+        let h = history(&[(0, 10, 100), (1000, 1010, 100), (2000, 2010, 150)]);
+        check(&h, 99, None, Some(10));
+        check(&h, 100, Some(1000), Some(2010));
+        check(&h, 149, Some(1000), Some(2010));
+        check(&h, 150, Some(2000), None);
+        check(&h, 500, Some(2000), None);
+    }
+
+    #[test]
+    fn an_idle_master_is_one_record() {
+        let mut h = history(&[(0, 10, 100)]);
+        for i in 1..10_000 {
+            assert_eq!(h.insert(at(i * 1000), at(i * 1000 + 10), offset(100)), Inserted::Merged);
+        }
+        assert_eq!(h.len(), 1);
+    }
+
+    #[test]
+    fn overlapping_polls_change_nothing_and_a_step_back_is_reported() {
+        let mut h = history(&[(0, 10, 100), (1000, 1010, 200)]);
+        assert_eq!(h.insert(at(1005), at(1020), offset(50)), Inserted::Reordered);
+        assert_eq!(h.insert(at(1020), at(1030), offset(50)), Inserted::Regress);
+        assert_eq!(h.newest(), Some((offset(200), at(1000))));
+    }
+
+    #[test]
+    fn the_point_is_linear_in_bytes_and_inside_the_bracket() {
+        let h = history(&[(0, 0, 0), (1000, 1000, 1000)]);
+        let point = |r| h.point(offset(r), h.bracket(offset(r))).unwrap();
+        assert!(point(0) > at(0) && point(0) < at(150));
+        assert!(point(500) > at(500) && point(500) < at(600));
+        assert_eq!(h.point(offset(1000), h.bracket(offset(1000))), None, "not passed yet");
+    }
+
+    #[test]
+    fn a_cut_keeps_what_is_known_below_it() {
+        let mut h = history(&[(0, 10, 100), (1000, 1010, 200), (2000, 2010, 300)]);
+        h.truncate(offset(250));
+        check(&h, 200, Some(1000), Some(2010));
+        check(&h, 249, Some(1000), Some(2010));
+        check(&h, 250, Some(1000), None);
+        h.insert(at(3000), at(3010), offset(260));
+        check(&h, 250, Some(1000), Some(3010));
+    }
+
+    /// A random writer polled with random delays: the truth and the samples.
+    fn samples() -> impl Strategy<Value = Vec<(i64, i64, i64, u64)>> {
+        let step = (1_i64..3000, 0_i64..200, 0_i64..200, prop_oneof![Just(0_u64), 1_u64..100_000]);
+        proptest::collection::vec(step, 1..400).prop_map(|steps| {
+            let (mut clock, mut m) = (0, 0);
+            let mut polls = Vec::new();
+            for (gap, to_serve, to_answer, bytes) in steps {
+                let sent = clock + gap;
+                m += bytes;
+                polls.push((sent, sent + to_serve, sent + to_serve + to_answer, m));
+                clock = sent + to_serve + to_answer;
+            }
+            polls
+        })
+    }
+
+    fn small() -> HistoryLimits {
+        HistoryLimits { capacity: 40, batch: 8, ..HistoryLimits::default() }
+    }
+
+    proptest! {
+        /// I1, I2, I3, I5 of docs/lag.md: whatever was thinned away, a bracket holds what the full table would say, the
+        /// records are in order, and there are never more than the capacity.
+        #[test]
+        fn thinning_only_widens(polls in samples()) {
+            let mut thin = OffsetHistory::new(small());
+            let mut full = OffsetHistory::new(HistoryLimits { capacity: 100_000, batch: 100_000, ..small() });
+            for (sent, _, received, m) in &polls {
+                thin.insert(at(*sent), at(*received), offset(*m));
+                full.insert(at(*sent), at(*received), offset(*m));
+                prop_assert!(thin.len() <= small().capacity);
+            }
+            prop_assert!(thin.plateaus.windows(2).all(|w| w[0].offset < w[1].offset
+                && w[0].first_seen <= w[1].first_seen && w[0].last_sent <= w[1].last_sent
+                && w[0].last_sent <= w[1].first_seen));
+            for (_, _, _, m) in &polls {
+                for r in [m.saturating_sub(1), *m] {
+                    let (wide, tight) = (thin.bracket(offset(r)), full.bracket(offset(r)));
+                    prop_assert!(wide.lo <= tight.lo, "None is the widest");
+                    prop_assert!(tight.hi.is_none() || wide.hi.is_some_and(|hi| hi >= tight.hi.unwrap()));
+                }
+            }
+        }
+
+        /// I10: shifting the clock or all offsets shifts the answers and nothing else.
+        #[test]
+        fn only_differences_matter(polls in samples(), shift in 0_i64..1_000_000, more in 0_u64..1_000_000) {
+            let mut a = OffsetHistory::new(small());
+            let mut b = OffsetHistory::new(small());
+            for (sent, _, received, m) in &polls {
+                a.insert(at(*sent), at(*received), offset(*m));
+                b.insert(at(sent + shift), at(received + shift), offset(m + more));
+            }
+            for (_, _, _, m) in &polls {
+                let (x, y) = (a.bracket(offset(*m)), b.bracket(offset(m + more)));
+                let moved = Span::from_millis(shift);
+                prop_assert_eq!(x.lo.map(|t| t + moved), y.lo);
+                prop_assert_eq!(x.hi.map(|t| t + moved), y.hi);
+            }
+        }
+
+        /// I9: after a cut no bracket below it becomes wrong, and nothing lies beyond.
+        #[test]
+        fn a_cut_is_safe(polls in samples(), part in 0.0_f64..1.0) {
+            let mut h = OffsetHistory::new(HistoryLimits { capacity: 100_000, batch: 100_000, ..small() });
+            for (sent, _, received, m) in &polls {
+                h.insert(at(*sent), at(*received), offset(*m));
+            }
+            let newest = h.newest().unwrap().0.get();
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let cut = offset((newest as f64 * part) as u64);
+            let before = h.clone();
+            h.truncate(cut);
+            prop_assert!(h.newest().is_none_or(|(m, _)| m <= cut));
+            for (_, _, _, m) in &polls {
+                if offset(*m) < cut && !h.is_empty() {
+                    prop_assert_eq!(h.bracket(offset(*m)), before.bracket(offset(*m)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! One pair's evidence: what its replica showed, placed in its master's history.
+//!
+//! A replica's poll is *located* only once the master has answered a poll that was sent after it: before that, "the
+//! replica has all that the master showed" says nothing, and a dead datacenter would show no lag in the very disaster.
+
+use super::ack::Ack;
+use super::epochs::{Comparison, MasterHistory, MasterSample, continued_history};
+use super::history::Bracket;
+use super::lag::{LagBytes, LagInterval};
+use crate::info::{LinkStatus, Observation, Role, UpstreamInfo};
+use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
+
+/// A lower bound of this much proves that the replica really lacks data, rather than that data is on its way: the links
+/// between datacenters take less.
+const PROVEN_LACK: Span = Span::from_millis(100);
+
+/// An offset up to this is Redis's fallback for "none" while the link is down (it prints literally 1).
+const NO_OFFSET: ReplicationOffset = ReplicationOffset::new(1);
+
+/// A replica's position and when it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Position {
+    replid: ReplicationId,
+    applied: ReplicationOffset,
+    /// Bytes received; equal to `applied` where the server does not tell (before 6.2).
+    read: ReplicationOffset,
+    sent: Timestamp,
+    received: Timestamp,
+    /// The newest master offset that was known for certain before the replica was asked.
+    master_before: Option<(ReplicationOffset, Timestamp)>,
+    /// Half the smallest round trip: how long before `received` the server read its offset, at the least.
+    half_rtt: Span,
+}
+
+/// A replica's position, located in its master's history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Located {
+    position: Position,
+    comparison: Comparison,
+    /// Holds the instant at which the master went beyond the position.
+    pub bracket: Bracket,
+    /// The likeliest such instant.
+    pub point: Option<Timestamp>,
+    /// The lag when the replica answered.
+    pub at_sample: LagInterval,
+    /// The bytes it lacked then.
+    pub bytes: LagBytes,
+    /// How many polls in a row, this one included, showed the same applied offset.
+    pub same_applied: u32,
+    /// How many of them showed the same received offset, too: a long transaction or script freezes only the applied one.
+    pub same_received: u32,
+    /// The estimate of the poll before this one, and when it was answered.
+    pub previous: Option<(Timestamp, Span)>,
+}
+
+/// What the master says of a replica, placed in the history; evidence while the replica itself is silent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AckEvidence {
+    /// What the master's last answer said; `None` when no line can be meant.
+    pub last: Option<Ack>,
+    /// Whether some answer had a line that can be meant: only then does its absence mean that the replica is gone.
+    pub seen: bool,
+    /// The ACKed position's bracket and likeliest instant, where the history knows it.
+    pub located: Option<(ReplicationOffset, Bracket, Option<Timestamp>)>,
+    /// Bytes that the master has written and the replica has not ACKed, both from one reply.
+    pub lag: Option<Bytes>,
+}
+
+/// How the replica's last answer relates to the master.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Relation {
+    /// It has not answered yet, or not since a poll of the master.
+    #[default]
+    Unseen,
+    /// Its position is in the master's history.
+    Comparable,
+    /// Its position is in no history of the master.
+    NotComparable(Comparison),
+    /// It shows an offset beyond what its master has: not the history it claims to be.
+    Ahead,
+    /// It has never had a position.
+    NeverSynced,
+    /// It is a master itself; with the bytes that the other master has and it does not share, where that is known.
+    IsMaster {
+        /// Unshared history of the configured master.
+        unshared: Option<Bytes>,
+    },
+    /// Its answer lacks the fields that say where it stands.
+    Incomplete,
+}
+
+/// The replica's link to its master, as the replica tells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LinkFacts {
+    /// `master_link_status`.
+    pub status: Option<LinkStatus>,
+    /// Since when it is not up: by the replica's own clock where it tells, else since it was first seen so.
+    pub down_since: Option<Timestamp>,
+    /// A full sync is being transferred or prepared, or its data set is being loaded.
+    pub syncing: bool,
+    /// Bytes of the transfer that were read so far, and of how many where that is known.
+    pub sync_read: Option<(Bytes, Option<Bytes>)>,
+    /// When a full sync last made progress.
+    pub sync_progress_at: Option<Timestamp>,
+    /// `master_last_io_seconds_ago`.
+    pub last_io: Option<Span>,
+    /// Received and not yet applied.
+    pub unapplied: Option<Bytes>,
+}
+
+/// The last certified statement about a pair; it stays when the master is lost: this much may be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastKnown {
+    /// Upper bound of the lag in seconds.
+    pub upper: Span,
+    /// Upper bound in bytes.
+    pub upper_bytes: Option<Bytes>,
+    /// When the replica answered.
+    pub at: Timestamp,
+}
+
+/// Everything that is known of one pair. Cheap to clone: it is copied into every snapshot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PairFacts {
+    /// The last position that could be located.
+    pub located: Option<Located>,
+    /// How the last answer relates to the master.
+    pub relation: Relation,
+    /// The link.
+    pub link: LinkFacts,
+    /// What the master says of the replica.
+    pub ack: AckEvidence,
+    /// The master's newest offset.
+    pub master_offset: Option<ReplicationOffset>,
+    /// `repl_backlog_size` of the master.
+    pub backlog_size: Option<Bytes>,
+    /// The last certified statement.
+    pub last_known: Option<LastKnown>,
+    /// Stream bytes that the replica applied since this program first saw it.
+    pub applied_total: Option<u64>,
+    /// The period of polling, by which silence is judged.
+    pub interval: Span,
+}
+
+/// Turns polls of both servers into [`PairFacts`].
+#[derive(Clone, Debug, Default)]
+pub struct PairTracker {
+    facts: PairFacts,
+    pending: Option<Position>,
+    /// The last two offsets of the master with the instant each was certainly known.
+    master_seen: [Option<(ReplicationOffset, Timestamp)>; 2],
+    counted_to: Option<(ReplicationId, ReplicationOffset)>,
+    resynced: bool,
+}
+
+impl PairTracker {
+    /// A pair that nothing is known of, polled each `interval`.
+    pub fn new(interval: Span) -> Self {
+        Self { facts: PairFacts { interval, ..PairFacts::default() }, ..Self::default() }
+    }
+
+    /// What is known.
+    pub fn facts(&self) -> &PairFacts {
+        &self.facts
+    }
+
+    /// The period of polling changed.
+    pub fn set_interval(&mut self, interval: Span) {
+        self.facts.interval = interval;
+    }
+
+    /// Takes in the replica's answer to a poll.
+    pub fn replica_answered(
+        &mut self,
+        seen: &Observation,
+        sent: Timestamp,
+        received: Timestamp,
+        min_rtt: Span,
+        history: &MasterHistory,
+    ) {
+        let info = &seen.replication;
+        if info.role.value() == Some(Role::Master) {
+            self.pending = None;
+            self.facts.link = LinkFacts::default();
+            self.facts.relation = Relation::IsMaster { unshared: unshared_bytes(history, continued_history(info)) };
+            return;
+        }
+        let Some(upstream) = &info.upstream else {
+            self.facts.relation = Relation::Incomplete;
+            return;
+        };
+        let loading = seen.persistence.loading.value() == Some(true);
+        self.observe_link(upstream, loading, sent, received);
+        self.pending = self.position(upstream, info.replid.get(), sent, received, min_rtt);
+    }
+
+    /// Takes in the master's answer to a poll, which `history` has already taken in.
+    pub fn master_answered(&mut self, master: &MasterSample, ack: Option<Ack>, history: &MasterHistory) {
+        self.facts.master_offset = history.newest();
+        self.observe_ack(ack, history);
+        if let Some(offset) = history.newest() {
+            self.master_seen = [Some((offset, master.received)), self.master_seen[0]];
+        }
+        if let Some(position) = self.pending.take_if(|p| master.sent >= p.received) {
+            self.locate(position, history);
+        } else {
+            self.refresh(history);
+        }
+    }
+
+    /// Takes in what the master says of its backlog.
+    pub fn observe_backlog(&mut self, size: Option<Bytes>) {
+        self.facts.backlog_size = size;
+    }
+
+    fn observe_link(&mut self, upstream: &UpstreamInfo, loading: bool, sent: Timestamp, received: Timestamp) {
+        let link = &mut self.facts.link;
+        link.status = upstream.link.value();
+        let told = upstream.link_down_since.value().map(|ago| sent - ago);
+        link.down_since = match link.status {
+            Some(LinkStatus::Down) => link.down_since.into_iter().chain(told).min().or(Some(sent)),
+            _ => None,
+        };
+        let transfer = upstream.sync_in_progress.value() == Some(true);
+        let being_sent = self.facts.ack.last.is_some_and(|ack| ack.is_full_sync());
+        link.syncing = link.status != Some(LinkStatus::Up) && (transfer || loading || being_sent);
+        let read = upstream.sync_read.value().filter(|_| transfer);
+        if link.syncing && (loading || read != link.sync_read.map(|(read, _)| read)) {
+            link.sync_progress_at = Some(received);
+        }
+        link.sync_read = read.map(|read| (read, upstream.sync_total.value()));
+        link.last_io = upstream.last_io.value();
+        link.unapplied = match (upstream.read_offset.value(), upstream.applied_offset.value()) {
+            (Some(read), Some(applied)) if link.status == Some(LinkStatus::Up) => Some(read.since(applied)),
+            _ => None,
+        };
+        self.resynced |= link.syncing;
+    }
+
+    /// Where the replica stands. While a full sync is loaded it shows no position, but still serves nothing newer than
+    /// the last one: that position goes on ageing, so that an alert keeps firing.
+    fn position(
+        &mut self,
+        upstream: &UpstreamInfo,
+        replid: Option<&ReplicationId>,
+        sent: Timestamp,
+        received: Timestamp,
+        min_rtt: Span,
+    ) -> Option<Position> {
+        let before = self.master_seen.iter().flatten().find(|(_, known)| *known <= sent).copied();
+        let (half_rtt, master_before) = (min_rtt.half(), before);
+        let (Some(applied), Some(replid)) = (upstream.applied_offset.value(), replid) else {
+            self.facts.relation = Relation::Incomplete;
+            return None;
+        };
+        if applied <= NO_OFFSET && upstream.link.value() != Some(LinkStatus::Up) {
+            let Some(last) = &self.facts.located else {
+                self.facts.relation = Relation::NeverSynced;
+                return None;
+            };
+            return Some(Position { sent, received, half_rtt, master_before, ..last.position.clone() });
+        }
+        let read = upstream.read_offset.value().unwrap_or(applied);
+        Some(Position { replid: replid.clone(), applied, read, sent, received, master_before, half_rtt })
+    }
+
+    fn observe_ack(&mut self, ack: Option<Ack>, history: &MasterHistory) {
+        let offset = ack.and_then(|a| a.offset);
+        let newest = history.newest();
+        let located = offset.filter(|o| newest.is_some_and(|m| *o <= m)).map(|o| {
+            let bracket = history.bracket(Comparison::Current, o);
+            (o, bracket, history.point(Comparison::Current, o, bracket))
+        });
+        let lag = offset.zip(newest).map(|(o, m)| m.since(o));
+        self.facts.ack = AckEvidence { last: ack, seen: self.facts.ack.seen || ack.is_some(), located, lag };
+    }
+
+    /// Places the replica's answer in the history, now that the master has answered after it.
+    fn locate(&mut self, position: Position, history: &MasterHistory) {
+        let comparison = history.compare(&position.replid, position.applied);
+        if !matches!(comparison, Comparison::Current | Comparison::Closed(_)) {
+            self.facts.relation = Relation::NotComparable(comparison);
+            return;
+        }
+        let newest = history.newest();
+        if comparison == Comparison::Current && newest.is_some_and(|m| position.applied > m) {
+            self.facts.relation = Relation::Ahead;
+            return;
+        }
+        self.facts.relation = Relation::Comparable;
+        self.count(&position);
+        let last = self.facts.located.as_ref().filter(|l| l.position.replid == position.replid);
+        let same = last.filter(|l| l.position.applied == position.applied);
+        let bracket = history.bracket(comparison, position.applied);
+        let bracket = same.map_or(bracket, |l| bracket.intersect(l.bracket));
+        let point = history.point(comparison, position.applied, bracket);
+        let previous = last.and_then(|l| Some((l.position.received, l.at_sample.estimate?)));
+        let same_applied = same.map_or(1, |l| l.same_applied.saturating_add(1));
+        let same_received =
+            same.filter(|l| l.position.read == position.read).map_or(1, |l| l.same_received.saturating_add(1));
+        let at_sample = lag_at_sample(&position, comparison, bracket, point, previous.map(|(_, e)| e));
+        let bytes = bytes_at_sample(&position, newest.filter(|_| comparison == Comparison::Current));
+        if let Some(upper) = at_sample.upper {
+            self.facts.last_known = Some(LastKnown { upper, upper_bytes: bytes.upper, at: position.received });
+        }
+        self.facts.located = Some(Located {
+            position,
+            comparison,
+            bracket,
+            point,
+            at_sample,
+            bytes,
+            same_applied,
+            same_received,
+            previous,
+        });
+    }
+
+    /// A later poll of the master may close an open bracket, or end the history.
+    fn refresh(&mut self, history: &MasterHistory) {
+        let comparable = self.facts.relation == Relation::Comparable;
+        let Some(located) = self.facts.located.as_mut().filter(|_| comparable) else { return };
+        let comparison = history.compare(&located.position.replid, located.position.applied);
+        if !matches!(comparison, Comparison::Current | Comparison::Closed(_)) {
+            self.facts.relation = Relation::NotComparable(comparison);
+            return;
+        }
+        located.comparison = comparison;
+        located.bracket = located.bracket.intersect(history.bracket(comparison, located.position.applied));
+        located.point = history.point(comparison, located.position.applied, located.bracket);
+    }
+
+    /// Counts applied stream bytes. What a full sync brought did not come through the stream.
+    fn count(&mut self, position: &Position) {
+        let grown = match &self.counted_to {
+            Some((replid, to)) if *replid == position.replid && !self.resynced => position.applied.since(*to).get(),
+            _ => 0,
+        };
+        self.facts.applied_total = Some(self.facts.applied_total.unwrap_or(0).saturating_add(grown));
+        self.counted_to = Some((position.replid.clone(), position.applied));
+        self.resynced = self.facts.link.syncing;
+    }
+}
+
+impl Located {
+    /// When the replica was asked.
+    pub fn sent(&self) -> Timestamp {
+        self.position.sent
+    }
+
+    /// When it answered.
+    pub fn received(&self) -> Timestamp {
+        self.position.received
+    }
+
+    /// Bytes that it had applied.
+    pub fn applied(&self) -> ReplicationOffset {
+        self.position.applied
+    }
+
+    /// Whether the master had certainly gone beyond the position well before the replica was asked.
+    pub fn lacks_for_certain(&self) -> bool {
+        self.bracket.hi.is_some_and(|hi| self.position.sent - hi >= PROVEN_LACK)
+    }
+
+    /// Whether it has all that the master showed after it was asked.
+    pub fn is_caught_up(&self) -> bool {
+        self.bracket.hi.is_none() && self.comparison == Comparison::Current
+    }
+}
+
+impl Ack {
+    /// Whether the master is preparing or sending a full sync.
+    fn is_full_sync(&self) -> bool {
+        use crate::info::ReplicaConnState as S;
+        matches!(self.state, S::WaitBgsave | S::Transfer)
+    }
+}
+
+/// The lag when the replica answered: docs/lag.md, "The certified interval".
+fn lag_at_sample(
+    position: &Position,
+    comparison: Comparison,
+    bracket: Bracket,
+    point: Option<Timestamp>,
+    previous: Option<Span>,
+) -> LagInterval {
+    let lower = bracket.hi.map_or(Span::ZERO, |hi| (position.sent - hi).or_zero());
+    let upper = bracket.lo.map(|lo| (position.received - lo).or_zero());
+    let read_at = position.received - position.half_rtt;
+    let estimate = match (bracket.hi, point) {
+        (None, _) if comparison == Comparison::Current => bracket.lo.map(|_| Span::ZERO),
+        (Some(_), Some(point)) => Some(read_at - point),
+        _ => None,
+    };
+    // Unless the lack is proven, the write that is missing is more likely on its way than half a poll old.
+    let likely = previous.map_or(PROVEN_LACK, |e| e.max(PROVEN_LACK));
+    let estimate = estimate.map(|e| if lower < PROVEN_LACK { e.min(likely) } else { e });
+    LagInterval { lower: Some(lower), estimate, upper }.ordered()
+}
+
+/// The bytes that the replica lacked when it answered: between what the master certainly had before and after.
+fn bytes_at_sample(position: &Position, after: Option<ReplicationOffset>) -> LagBytes {
+    let lower = position.master_before.map(|(before, _)| before.since(position.applied));
+    let upper = after.map(|after| after.since(position.applied));
+    let estimate = match (lower, upper) {
+        (Some(lower), Some(upper)) => Some(Bytes::new(lower.get() + upper.get().saturating_sub(lower.get()) / 2)),
+        (_, upper) => upper,
+    };
+    LagBytes { lower: lower.filter(|_| after.is_some()), estimate, upper }
+}
+
+/// What the configured master has and a promoted replica does not share.
+fn unshared_bytes(history: &MasterHistory, continues: Option<(ReplicationId, ReplicationOffset)>) -> Option<Bytes> {
+    let (replid, last_shared) = continues?;
+    (history.replid() == Some(&replid)).then(|| history.newest().map(|m| m.since(last_shared)))?
+}

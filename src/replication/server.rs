@@ -1,0 +1,156 @@
+//! What is known of one server: whether it answers, who it is, what it counts.
+
+use std::sync::Arc;
+
+use super::counter::RestartProofCounter;
+use super::rtt::MinRtt;
+use crate::info::{Engine, Observation, Role, ServerMode};
+use crate::model::{PollError, Span, Timestamp};
+
+/// Polls in a row without an answer after which a server counts as silent. One may be lost on any network.
+const SILENT_AFTER: u32 = 2;
+
+/// What is known of one server. Small enough to be copied into every snapshot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServerFacts {
+    /// The program; `None` before the first answer.
+    pub engine: Option<Engine>,
+    /// The program's version, where it gives one.
+    pub version: Option<Arc<str>>,
+    /// How it runs.
+    pub mode: Option<ServerMode>,
+    /// The role it claimed last.
+    pub role: Option<Role>,
+    /// When the last poll that it answered was sent and when the answer came.
+    pub last_answer: Option<(Timestamp, Timestamp)>,
+    /// Polls since then that failed.
+    pub failures: u32,
+    /// Why the last of them failed.
+    pub last_error: Option<PollError>,
+    /// When the first unanswered poll since the last answer began.
+    pub unanswered_since: Option<Timestamp>,
+    /// Full resyncs that it served, over its restarts.
+    pub full_syncs: RestartProofCounter,
+    /// Partial resyncs that it granted.
+    pub partial_syncs_ok: RestartProofCounter,
+    /// Partial resyncs that it refused.
+    pub partial_syncs_denied: RestartProofCounter,
+    /// The smallest round trip.
+    pub min_rtt: MinRtt,
+}
+
+impl ServerFacts {
+    /// Takes in an answer.
+    pub fn answered(&mut self, seen: &Observation, sent: Timestamp, received: Timestamp) {
+        self.min_rtt.observe(received - sent, received);
+        if self.last_answer.is_none_or(|(last, _)| sent >= last) {
+            self.last_answer = Some((sent, received));
+            self.failures = 0;
+            self.last_error = None;
+            self.unanswered_since = None;
+        }
+        self.engine = Some(seen.server.engine);
+        self.version = seen.server.version.get().map(|v| v.as_str().into());
+        self.mode = seen.server.mode.value();
+        self.role = seen.replication.role.value();
+        let life = seen.server.run_id.get();
+        let counters = [
+            (&mut self.full_syncs, &seen.stats.sync_full),
+            (&mut self.partial_syncs_ok, &seen.stats.sync_partial_ok),
+            (&mut self.partial_syncs_denied, &seen.stats.sync_partial_err),
+        ];
+        for (counter, field) in counters {
+            if let Some(value) = field.value() {
+                counter.observe(value, life);
+            }
+        }
+    }
+
+    /// Takes in a failed poll that began at `began`.
+    pub fn failed(&mut self, error: PollError, began: Timestamp) {
+        self.failures = self.failures.saturating_add(1);
+        self.last_error = Some(error);
+        self.unanswered_since.get_or_insert(began);
+    }
+
+    /// Takes in that the request sent at `sent` takes longer than this server's answers ever do.
+    pub fn overdue(&mut self, sent: Timestamp) {
+        if self.last_answer.is_none_or(|(_, received)| sent >= received) {
+            self.unanswered_since.get_or_insert(sent);
+        }
+    }
+
+    /// Whether the last poll was answered.
+    pub fn is_up(&self) -> bool {
+        self.last_answer.is_some() && self.failures == 0
+    }
+
+    /// Whether it has been asked at all, with whatever result.
+    pub fn was_polled(&self) -> bool {
+        self.last_answer.is_some() || self.failures > 0
+    }
+
+    /// Whether it has not answered for two polls of the period `interval`, by failures or by silence.
+    pub fn is_silent(&self, now: Timestamp, interval: Span) -> bool {
+        let waits_long = self.unanswered_since.is_some_and(|since| now - since > interval + interval);
+        let unheard = self.last_answer.is_some_and(|(_, received)| now - received > interval.mul_f64(3.0));
+        self.failures >= SILENT_AFTER || waits_long || unheard
+    }
+
+    /// How long it has not answered; zero when its last poll was answered, `None` before the first poll.
+    pub fn unreachable_for(&self, now: Timestamp) -> Option<Span> {
+        match self.unanswered_since {
+            Some(since) => Some((now - since).or_zero()),
+            None => self.last_answer.map(|_| Span::ZERO),
+        }
+    }
+
+    /// Whether its offsets are no bytes of a replication stream; `false` as long as nobody knows.
+    pub fn is_unsupported(&self) -> bool {
+        self.engine.is_some_and(|engine| !engine.counts_bytes()) || self.mode == Some(ServerMode::Sentinel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_nanos(millis * 1_000_000)
+    }
+
+    const INTERVAL: Span = Span::from_secs(1);
+
+    #[test]
+    fn one_lost_poll_is_not_silence_and_two_are() {
+        let mut facts = ServerFacts::default();
+        assert_eq!(facts.unreachable_for(at(0)), None);
+        facts.answered(&Observation::default(), at(0), at(5));
+        facts.failed(PollError::Timeout, at(1000));
+        assert!(!facts.is_silent(at(1500), INTERVAL) && !facts.is_up());
+        facts.failed(PollError::Timeout, at(2000));
+        assert!(facts.is_silent(at(2500), INTERVAL));
+        assert_eq!(facts.unreachable_for(at(3000)), Some(Span::from_secs(2)));
+        facts.answered(&Observation::default(), at(3000), at(3001));
+        assert!(facts.is_up() && !facts.is_silent(at(3500), INTERVAL));
+        assert_eq!(facts.unreachable_for(at(3500)), Some(Span::ZERO));
+    }
+
+    #[test]
+    fn an_answer_that_came_before_a_request_was_overdue_is_no_silence() {
+        let mut facts = ServerFacts::default();
+        facts.answered(&Observation::default(), at(1000), at(1300));
+        facts.overdue(at(900));
+        assert_eq!(facts.unreachable_for(at(2000)), Some(Span::ZERO));
+        facts.overdue(at(2000));
+        assert_eq!(facts.unreachable_for(at(2500)), Some(Span::from_millis(500)));
+    }
+
+    #[test]
+    fn a_server_that_nobody_polls_any_more_becomes_silent() {
+        let mut facts = ServerFacts::default();
+        facts.answered(&Observation::default(), at(0), at(5));
+        assert!(!facts.is_silent(at(2000), INTERVAL));
+        assert!(facts.is_silent(at(3500), INTERVAL));
+    }
+}

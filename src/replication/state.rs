@@ -1,0 +1,221 @@
+//! The state of a pair's link: one word that a person can act on, and one sentence that says why.
+
+use std::fmt;
+
+use crate::info::{Engine, Role};
+use crate::model::{Bytes, PollError, Span};
+
+/// A pair's state. Exactly one holds at any time: the first that fits, in the order of declaration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PairState {
+    /// A server is of a kind whose offsets are no bytes.
+    Unsupported,
+    /// The master does not answer.
+    MasterUnreachable,
+    /// The replica does not answer.
+    ReplicaUnreachable,
+    /// Two masters, or a replica with bytes that its master does not have.
+    Diverged,
+    /// The replica follows somebody else.
+    WrongMaster,
+    /// The replica has never been in sync.
+    NeverSynced,
+    /// A full sync is under way.
+    FullSync,
+    /// The link is down.
+    LinkDown,
+    /// The link claims to be up, and nothing arrives although the master writes.
+    Stalled,
+    /// The link is up and data flows, or there is none to flow.
+    Streaming,
+    /// Nobody can say (yet).
+    Unknown,
+}
+
+/// Why a pair is in its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateReason {
+    /// The server is of a kind whose offsets are no bytes.
+    UnsupportedServer {
+        /// Which server.
+        who: Role,
+        /// Its kind.
+        engine: Engine,
+    },
+    /// The server does not answer.
+    NoAnswer {
+        /// Which server.
+        who: Role,
+        /// Why the last poll failed, if it failed and is not only late.
+        error: Option<PollError>,
+        /// For how long.
+        for_: Option<Span>,
+    },
+    /// Both servers say that they are masters.
+    TwoMasters {
+        /// What the configured master has and the other does not share, where that is known.
+        unshared: Option<Bytes>,
+    },
+    /// The replica applied bytes that the promoted master does not have.
+    UnsharedBytes {
+        /// How many.
+        bytes: Bytes,
+    },
+    /// The replica says that it is a master and the configured master says that it is a replica.
+    RolesSwapped,
+    /// The configured master says that it is a replica.
+    MasterIsReplica,
+    /// The link is up and the position is in no history of the configured master.
+    ForeignHistory,
+    /// The replica never had a position.
+    NeverSynced {
+        /// Bytes of the first full sync that were read so far, while it is under way.
+        read: Option<Bytes>,
+    },
+    /// A full sync is under way.
+    FullSync {
+        /// Bytes of the transfer that were read so far.
+        read: Option<Bytes>,
+        /// Of how many, where that is known.
+        total: Option<Bytes>,
+    },
+    /// The link is down.
+    LinkDown {
+        /// For how long.
+        for_: Option<Span>,
+    },
+    /// Nothing arrives although the master writes.
+    Stalled {
+        /// For how long.
+        for_: Span,
+    },
+    /// All is well.
+    Streaming,
+    /// The link is up, but there is nothing to compare: the master keeps no backlog, or its history is not known yet.
+    MasterHistoryUnknown,
+    /// The replica shows an offset beyond its master's.
+    Ahead,
+    /// The server's answer lacks fields without which nothing can be said.
+    IncompleteAnswer {
+        /// Which server.
+        who: Role,
+    },
+    /// The first polls are under way.
+    Starting,
+}
+
+impl PairState {
+    /// Every state, in the order of precedence.
+    pub const ALL: [Self; 11] = [
+        Self::Unsupported,
+        Self::MasterUnreachable,
+        Self::ReplicaUnreachable,
+        Self::Diverged,
+        Self::WrongMaster,
+        Self::NeverSynced,
+        Self::FullSync,
+        Self::LinkDown,
+        Self::Stalled,
+        Self::Streaming,
+        Self::Unknown,
+    ];
+
+    /// The state's word in metrics, JSON and tables.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unsupported => "unsupported",
+            Self::MasterUnreachable => "master_unreachable",
+            Self::ReplicaUnreachable => "replica_unreachable",
+            Self::Diverged => "diverged",
+            Self::WrongMaster => "wrong_master",
+            Self::NeverSynced => "never_synced",
+            Self::FullSync => "full_sync",
+            Self::LinkDown => "link_down",
+            Self::Stalled => "stalled",
+            Self::Streaming => "streaming",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for PairState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+impl fmt::Display for StateReason {
+    /// One sentence for the person who looks.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnsupportedServer { who, engine: Engine::Unknown } => {
+                write!(f, "the {} does not say which program it is: only Redis and Valkey are understood", who.label())
+            }
+            Self::UnsupportedServer { who, engine } => {
+                write!(f, "the {} is {}, whose offsets are not bytes", who.label(), engine.label())
+            }
+            Self::NoAnswer { who, error, for_ } => {
+                let why = error.map_or("does not answer", PollError::sentence);
+                write!(f, "the {} {why}", who.label())?;
+                for_.map_or(Ok(()), |span| write!(f, " (for {span})"))
+            }
+            Self::TwoMasters { unshared: Some(bytes) } => {
+                write!(f, "both servers are masters; {bytes} on the configured master are not on the other")
+            }
+            Self::TwoMasters { unshared: None } => f.write_str("both servers are masters"),
+            Self::UnsharedBytes { bytes } => write!(f, "the replica has {bytes} that its master does not have"),
+            Self::RolesSwapped => f.write_str("the roles are swapped: the configured replica is the master now"),
+            Self::MasterIsReplica => f.write_str("the configured master is a replica itself"),
+            Self::ForeignHistory => f.write_str("the replica follows another history than the configured master's"),
+            Self::NeverSynced { read: None } => f.write_str("the replica has never been in sync"),
+            Self::NeverSynced { read: Some(read) } => write!(f, "the first full sync is under way: {read} read"),
+            Self::FullSync { read: Some(read), total: Some(total) } => {
+                write!(f, "a full sync is under way: {read} of {total} read")
+            }
+            Self::FullSync { read: Some(read), total: None } => write!(f, "a full sync is under way: {read} read"),
+            Self::FullSync { read: None, .. } => f.write_str("a full sync is being prepared or loaded"),
+            Self::LinkDown { for_: Some(span) } => write!(f, "the replica lost its master {span} ago"),
+            Self::LinkDown { for_: None } => f.write_str("the replica is not connected to its master"),
+            Self::Stalled { for_ } => {
+                write!(f, "the link claims to be up, but nothing has arrived for {for_} although the master writes")
+            }
+            Self::Streaming => f.write_str("the link is up"),
+            Self::MasterHistoryUnknown => {
+                f.write_str("the master's history is not known: it keeps no backlog, or was not polled yet")
+            }
+            Self::Ahead => f.write_str("the replica shows an offset beyond its master's: their histories differ"),
+            Self::IncompleteAnswer { who } => {
+                write!(f, "the {}'s INFO reply lacks fields without which nothing can be said", who.label())
+            }
+            Self::Starting => f.write_str("the first polls are under way"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_states_is_their_precedence() {
+        assert!(PairState::ALL.windows(2).all(|w| w[0] < w[1]));
+    }
+
+    #[test]
+    fn reasons_read_as_sentences() {
+        let cases = [
+            (StateReason::LinkDown { for_: Some(Span::from_secs(90)) }, "the replica lost its master 90.0 s ago"),
+            (
+                StateReason::NoAnswer { who: Role::Master, error: Some(PollError::Refused), for_: None },
+                "the master refused the connection: nothing listens there, or a firewall rejects it",
+            ),
+            (
+                StateReason::FullSync { read: Some(Bytes::new(2048)), total: None },
+                "a full sync is under way: 2.0 KiB read",
+            ),
+        ];
+        for (reason, sentence) in cases {
+            assert_eq!(reason.to_string(), sentence);
+        }
+    }
+}
