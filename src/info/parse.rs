@@ -15,7 +15,7 @@ use super::{engine, value};
 /// The text must be whole. RESP's length prefix guarantees that (a cut bulk string is a protocol error and never gets
 /// here). A text that was cut elsewhere, say by a proxy, shows it: a last line without its line end is malformed, and
 /// what would have followed is missing. So a prefix of a reply gives no value that the reply does not have; only the
-/// list of replicas may be shorter, and the engine less precise (without its `valkey_version`, Valkey looks like Redis).
+/// list of replicas may be shorter, and the engine less precise (Valkey without its `valkey_version` is Redis).
 ///
 /// # Errors
 ///
