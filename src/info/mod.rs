@@ -1,6 +1,6 @@
 //! INFO replies become typed observations.
 //!
-//! **Invariant:** the room is pure and total. Whatever text comes, [`parse`] returns without a panic, in time linear
+//! **Invariant:** the room is pure and total. Whatever text comes, [`parse()`] returns without a panic, in time linear
 //! in the text (times a logarithm), and never guesses: a field that is absent, says "none", or cannot mean what it
 //! says is [`Field::Missing`], [`Field::None`] or [`Field::Malformed`], never a number. This is also the only room that
 //! knows the protocol's old word for a replica.
