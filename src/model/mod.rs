@@ -4,6 +4,7 @@
 //! ([`Bytes`]) are different types, so that one can never be shown as the other.
 
 mod bytes;
+mod histogram;
 mod identity;
 mod poll_error;
 mod replication;
@@ -11,6 +12,7 @@ mod secret;
 mod time;
 
 pub use bytes::Bytes;
+pub use histogram::Histogram;
 pub use identity::{AddrError, Datacenter, PairKey, PairName, ServerAddr};
 pub use poll_error::PollError;
 pub use replication::{ReplicationId, ReplicationOffset, RunId};

@@ -31,6 +31,8 @@ pub enum PollEventKind {
         received: Timestamp,
         /// What it says.
         observation: Box<Observation>,
+        /// How long after its planned time the poll was sent.
+        late: Span,
     },
     /// A poll failed: no connection, an error reply, or no answer within the timeout. After [`PollError::Timeout`] the
     /// answer may still come.
@@ -41,6 +43,8 @@ pub enum PollEventKind {
         at: Timestamp,
         /// Why.
         error: PollError,
+        /// How long after its planned time the poll began.
+        late: Span,
     },
     /// A request is unanswered for longer than this server's answers ever take (100 ms or four times its smallest
     /// round trip, whichever is more). Sent once a request, long before its timeout.

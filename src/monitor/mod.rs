@@ -1,5 +1,168 @@
-//! The single owner of state: events in, actions and snapshots out. No clock, no IO.
+//! The single owner of state: events in, actions and snapshots out.
+//!
+//! Sans-IO: no clock, no socket, no task. Whoever runs it reads the clock, hands in events and carries out the actions;
+//! a test does the same in virtual time.
 
+mod alerting;
 mod event;
+mod fleet;
+mod receivers;
+mod snapshot;
 
 pub use event::*;
+pub use snapshot::*;
+
+use crate::alert::Notification;
+use crate::config::Settings;
+use crate::model::{ClockAnchor, Span, Timestamp, WallTime};
+use crate::replication::{Assessment, PairState};
+use crate::topology::{Topology, TreeId};
+use alerting::Alerting;
+use fleet::Fleet;
+use receivers::Receivers;
+
+/// How often rules are evaluated. An alert fires at most this much later than its rule says.
+pub const EVALUATION_TICK: Span = Span::from_millis(100);
+
+/// How often lag is observed for the distribution: a fixed tick, so that the histogram shows time and not polls.
+const DISTRIBUTION_TICK: Span = Span::from_secs(1);
+
+/// Lag above this asks for faster polling.
+const URGENT_LAG: Span = Span::from_millis(100);
+
+/// How long polling stays fast after the last reason for it: a drain is not over at the first good sample.
+const URGENT_FOR: Span = Span::from_secs(5);
+
+/// What the monitor wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Tell a receiver.
+    Notify(Notification),
+    /// Poll a tree at `poll.min_interval` until then.
+    Hurry {
+        /// The tree.
+        tree: TreeId,
+        /// Until when.
+        until: Timestamp,
+    },
+}
+
+/// The state of everything that is watched.
+#[derive(Debug)]
+pub struct Monitor {
+    fleet: Fleet,
+    alerting: Alerting,
+    receivers: Receivers,
+    reload: ReloadStatus,
+    next_evaluation: Timestamp,
+    next_distribution: Timestamp,
+}
+
+impl Monitor {
+    /// Begins to watch what `settings` and `topology` say.
+    pub fn new(settings: &Settings, topology: &Topology, anchor: ClockAnchor) -> Self {
+        let now = anchor.mono;
+        let mut receivers = Receivers::default();
+        receivers.reconfigure(&settings.notify);
+        Self {
+            fleet: Fleet::new(topology, settings.poll.interval, now),
+            alerting: Alerting::new(settings, topology),
+            receivers,
+            reload: ReloadStatus { successful: true, last_success: anchor.wall },
+            next_evaluation: now,
+            next_distribution: now,
+        }
+    }
+
+    /// Changes what is watched and who is told. What stays keeps its history and its alerts.
+    pub fn reconfigure(&mut self, settings: &Settings, topology: &Topology, anchor: ClockAnchor) {
+        self.fleet.reconfigure(topology, settings.poll.interval, anchor.mono);
+        self.alerting.reconfigure(settings, topology, anchor.mono);
+        self.receivers.reconfigure(&settings.notify);
+        self.reload = ReloadStatus { successful: true, last_success: anchor.wall };
+    }
+
+    /// Takes in that a reload was refused; the old configuration goes on.
+    pub fn reload_failed(&mut self) {
+        self.reload.successful = false;
+    }
+
+    /// Takes in what polling has to say.
+    pub fn handle_poll(&mut self, event: PollEvent) {
+        self.fleet.handle(event);
+    }
+
+    /// Takes in what delivery has to say.
+    pub fn handle_delivery(&mut self, event: &DeliveryEvent, now: Timestamp) {
+        self.receivers.handle(event, now);
+    }
+
+    /// When [`Monitor::tick`] wants to be called next.
+    pub fn next_wakeup(&self) -> Timestamp {
+        self.next_evaluation
+    }
+
+    /// Evaluates every rule, if it is time to, and says what is to be done.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Action> {
+        if now < self.next_evaluation {
+            return Vec::new();
+        }
+        self.next_evaluation = now + EVALUATION_TICK;
+        let count_lag = now >= self.next_distribution;
+        if count_lag {
+            self.next_distribution = now + DISTRIBUTION_TICK;
+        }
+        let mut actions = Vec::new();
+        for index in 0..self.fleet.pairs.len() {
+            actions.extend(self.look_at_pair(index, count_lag, now));
+        }
+        for (server, facts) in self.fleet.servers() {
+            self.alerting.evaluate_server(server, facts, now);
+        }
+        actions.extend(self.alerting.due(now).into_iter().map(Action::Notify));
+        actions
+    }
+
+    fn look_at_pair(&mut self, index: usize, count_lag: bool, now: Timestamp) -> Option<Action> {
+        let seen = self.fleet.assess(index, now)?;
+        if let Some(lag) = seen.lag.estimate {
+            self.fleet.note_lag(index, lag, now);
+            if count_lag {
+                self.fleet.count_lag(index, lag);
+            }
+        }
+        let entry = self.fleet.pairs.get(index)?;
+        self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.known_at(), now);
+        is_urgent(&seen).then(|| Action::Hurry { tree: entry.meta.tree.clone(), until: now + URGENT_FOR })
+    }
+
+    /// The fleet at the anchor's moment.
+    pub fn snapshot(&self, anchor: ClockAnchor) -> FleetSnapshot {
+        let (servers, pairs) = self.fleet.snapshot(anchor.mono);
+        FleetSnapshot {
+            anchor,
+            pairs,
+            servers,
+            lag_distribution: self.fleet.lag_distribution.clone(),
+            latency: self.fleet.latency.clone(),
+            lateness: self.fleet.lateness.clone(),
+            alerts: self.alerting.listed(),
+            receivers: self.receivers.snapshot(),
+            reload: self.reload,
+            ready: self.fleet.all_polled(),
+        }
+    }
+
+    /// When the configuration was last loaded.
+    pub fn last_reload(&self) -> WallTime {
+        self.reload.last_success
+    }
+}
+
+/// Whether a closer look pays: lag moves or is about to, or the link is in trouble. Servers that do not answer gain
+/// nothing from being asked more often.
+fn is_urgent(seen: &Assessment) -> bool {
+    let lags = seen.lag.estimate.is_some_and(|lag| lag >= URGENT_LAG);
+    let trouble = matches!(seen.state, PairState::FullSync | PairState::LinkDown | PairState::Stalled);
+    lags || trouble || seen.stale
+}

@@ -29,7 +29,7 @@ pub struct ReplicaIdentity<'a> {
 }
 
 /// The replica's line in the master's reply, if exactly one can be meant.
-pub fn find_line<'a>(lines: &'a [ReplicaLine], who: ReplicaIdentity<'_>) -> Option<&'a ReplicaLine> {
+fn find_line<'a>(lines: &'a [ReplicaLine], who: ReplicaIdentity<'_>) -> Option<&'a ReplicaLine> {
     let real = || lines.iter().filter(|l| l.port.value() != Some(0));
     let port = who.own_port.unwrap_or(who.addr.port());
     let same_port = || real().filter(|l| l.port.value() == Some(port));

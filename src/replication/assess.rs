@@ -60,23 +60,22 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
     let pair = evidence.pair;
     let master_silent = evidence.master.is_silent(now, pair.interval);
     let (lag, stale) = lag_at(evidence, now, master_silent);
-    let (state, reason) = state_at(evidence, now);
+    let (state, why) = state_at(evidence, now);
     let bytes = bytes_at(pair, master_silent);
-    let comparable = pair.relation == Relation::Comparable;
     Assessment {
         state,
-        reason,
+        reason: why,
         lag,
         stale,
         bytes,
-        sampled_at: pair.located.as_ref().filter(|_| comparable).map(Located::received),
+        sampled_at: pair.comparable_at(),
         last_known: pair.last_known,
-        link_down_for: match reason {
+        link_down_for: match why {
             StateReason::LinkDown { for_ } => for_,
             StateReason::Stalled { for_ } => Some(for_),
             _ => None,
         },
-        diverged: match reason {
+        diverged: match why {
             StateReason::TwoMasters { unshared } => unshared,
             StateReason::UnsharedBytes { bytes } => Some(bytes),
             _ => None,
@@ -104,8 +103,9 @@ fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagIn
 
 /// The estimate at `now` while the replica answers.
 fn carried(pair: &PairFacts, located: &Located, now: Timestamp) -> Option<Span> {
-    if located.is_caught_up() {
-        return located.at_sample.estimate;
+    if located.bracket.hi.is_none() {
+        // The end of a history that is over says nothing about what came after it.
+        return located.at_sample.estimate.filter(|_| located.is_caught_up());
     }
     if is_frozen(located) {
         return located.point.map(|point| now - point);

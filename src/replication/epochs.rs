@@ -49,7 +49,7 @@ impl MasterSample {
 
 /// The history that a server continued at its promotion and the last offset of it that it shares:
 /// `second_repl_offset - 1`.
-pub fn continued_history(info: &ReplicationInfo) -> Option<(ReplicationId, ReplicationOffset)> {
+pub(super) fn continued_history(info: &ReplicationInfo) -> Option<(ReplicationId, ReplicationOffset)> {
     let first_unshared = info.second_offset.value()?.get();
     Some((info.replid2.get()?.clone(), ReplicationOffset::new(first_unshared.checked_sub(1)?)))
 }
@@ -122,7 +122,7 @@ impl MasterHistory {
         }
         match &mut self.current {
             Some(epoch) if epoch.replid == sample.replid => {
-                epoch.continues = sample.continues.clone();
+                epoch.continues.clone_from(&sample.continues);
                 match epoch.history.insert(sample.sent, sample.received, sample.offset) {
                     Inserted::Pushed | Inserted::Merged => MasterNews::Continued,
                     Inserted::Reordered => MasterNews::Reordered,

@@ -7,7 +7,7 @@ use super::ack::Ack;
 use super::epochs::{Comparison, MasterHistory, MasterSample, continued_history};
 use super::history::Bracket;
 use super::lag::{LagBytes, LagInterval};
-use crate::info::{LinkStatus, Observation, Role, UpstreamInfo};
+use crate::info::{LinkStatus, Observation, ReplicationInfo, Role, UpstreamInfo};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 
 /// A lower bound of this much proves that the replica really lacks data, rather than that data is on its way: the links
@@ -85,7 +85,11 @@ pub enum Relation {
         /// Unshared history of the configured master.
         unshared: Option<Bytes>,
     },
-    /// Its answer lacks the fields that say where it stands.
+    /// The configured master says that it is a replica, so it has no stream of its own to compare with.
+    MasterIsReplica,
+    /// The configured master's answer lacks the fields that say where its stream stands.
+    MasterIncomplete,
+    /// The replica's answer lacks the fields that say where it stands.
     Incomplete,
 }
 
@@ -194,10 +198,18 @@ impl PairTracker {
         self.pending = self.position(upstream, info.replid.get(), sent, received, min_rtt);
     }
 
-    /// Takes in the master's answer to a poll, which `history` has already taken in.
-    pub fn master_answered(&mut self, master: &MasterSample, ack: Option<Ack>, history: &MasterHistory) {
+    /// Takes in what the direct master's answer says of the replica and of its backlog.
+    pub fn direct_master_answered(&mut self, ack: Option<Ack>, master: &ReplicationInfo) {
+        let seen = self.facts.ack.seen || ack.is_some();
+        let lag = ack.and_then(|a| Some(master.master_offset.value()?.since(a.offset?)));
+        self.facts.ack = AckEvidence { last: ack, seen, lag, ..self.facts.ack };
+        self.facts.backlog_size = master.backlog.size.value();
+    }
+
+    /// Takes in the answer of the master at the top of the chain, which `history` has already taken in.
+    pub fn master_answered(&mut self, master: &MasterSample, history: &MasterHistory) {
         self.facts.master_offset = history.newest();
-        self.observe_ack(ack, history);
+        self.locate_ack(history);
         if let Some(offset) = history.newest() {
             self.master_seen = [Some((offset, master.received)), self.master_seen[0]];
         }
@@ -208,9 +220,12 @@ impl PairTracker {
         }
     }
 
-    /// Takes in what the master says of its backlog.
-    pub fn observe_backlog(&mut self, size: Option<Bytes>) {
-        self.facts.backlog_size = size;
+    /// Takes in that the master's answer shows no stream of its own: it is a replica, or the answer lacks fields.
+    pub fn master_is_no_master(&mut self, is_replica: bool) {
+        self.pending = None;
+        if !matches!(self.facts.relation, Relation::IsMaster { .. }) {
+            self.facts.relation = if is_replica { Relation::MasterIsReplica } else { Relation::MasterIncomplete };
+        }
     }
 
     fn observe_link(&mut self, upstream: &UpstreamInfo, loading: bool, sent: Timestamp, received: Timestamp) {
@@ -258,21 +273,20 @@ impl PairTracker {
                 self.facts.relation = Relation::NeverSynced;
                 return None;
             };
-            return Some(Position { sent, received, half_rtt, master_before, ..last.position.clone() });
+            return Some(Position { sent, received, master_before, half_rtt, ..last.position.clone() });
         }
         let read = upstream.read_offset.value().unwrap_or(applied);
         Some(Position { replid: replid.clone(), applied, read, sent, received, master_before, half_rtt })
     }
 
-    fn observe_ack(&mut self, ack: Option<Ack>, history: &MasterHistory) {
-        let offset = ack.and_then(|a| a.offset);
+    /// Places the ACKed position in the history. What is ahead of the history is a later reply's business.
+    fn locate_ack(&mut self, history: &MasterHistory) {
+        let offset = self.facts.ack.last.and_then(|ack| ack.offset);
         let newest = history.newest();
-        let located = offset.filter(|o| newest.is_some_and(|m| *o <= m)).map(|o| {
+        self.facts.ack.located = offset.filter(|o| newest.is_some_and(|m| *o <= m)).map(|o| {
             let bracket = history.bracket(Comparison::Current, o);
             (o, bracket, history.point(Comparison::Current, o, bracket))
         });
-        let lag = offset.zip(newest).map(|(o, m)| m.since(o));
-        self.facts.ack = AckEvidence { last: ack, seen: self.facts.ack.seen || ack.is_some(), located, lag };
     }
 
     /// Places the replica's answer in the history, now that the master has answered after it.
@@ -339,6 +353,13 @@ impl PairTracker {
         self.facts.applied_total = Some(self.facts.applied_total.unwrap_or(0).saturating_add(grown));
         self.counted_to = Some((position.replid.clone(), position.applied));
         self.resynced = self.facts.link.syncing;
+    }
+}
+
+impl PairFacts {
+    /// When the replica's position was last learned, as long as it still can be compared.
+    pub fn comparable_at(&self) -> Option<Timestamp> {
+        self.located.as_ref().filter(|_| self.relation == Relation::Comparable).map(Located::received)
     }
 }
 

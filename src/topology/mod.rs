@@ -46,6 +46,9 @@ pub struct Pair {
     pub key: PairKey,
     /// The configured master.
     pub master: ServerAddr,
+    /// The server at the top of the chain that the configuration describes: whose stream the lag is measured against.
+    /// The master itself, unless another pair names it as its replica.
+    pub top: ServerAddr,
     /// The tree that both belong to.
     pub tree: TreeId,
     /// The master's datacenter.
@@ -64,7 +67,9 @@ impl Topology {
         let servers = collect_servers(settings);
         let trees = trees::build(settings);
         let tree_of = trees::membership(&trees);
-        let pairs = settings.pairs.iter().flat_map(|entry| pairs_of(entry, &servers, &tree_of)).collect();
+        let upstream = trees::upstreams(settings);
+        let place = Placement { servers: &servers, tree_of: &tree_of, upstream: &upstream };
+        let pairs = settings.pairs.iter().flat_map(|entry| place.pairs_of(entry)).collect();
         Self { servers, trees, pairs }
     }
 }
@@ -90,25 +95,32 @@ fn place(server: &ServerSettings, rules: &[DatacenterRule]) -> Server {
     Server { addr: server.addr.clone(), dc, local, credentials: server.credentials.clone() }
 }
 
-fn pairs_of<'a>(
-    entry: &'a PairSettings,
+/// What is known of every server when pairs are made.
+struct Placement<'a> {
     servers: &'a BTreeMap<ServerAddr, Arc<Server>>,
     tree_of: &'a BTreeMap<ServerAddr, TreeId>,
-) -> impl Iterator<Item = Arc<Pair>> + 'a {
-    let labels = Arc::new(entry.labels.clone());
-    let alerts = Arc::new(entry.alerts.clone());
-    let master = &entry.master.addr;
-    entry.replicas.iter().filter_map(move |replica| {
-        Some(Arc::new(Pair {
-            key: PairKey { name: entry.name.clone(), replica: replica.addr.clone() },
-            master: master.clone(),
-            tree: tree_of.get(master)?.clone(),
-            source_dc: servers.get(master)?.dc.clone(),
-            target_dc: servers.get(&replica.addr)?.dc.clone(),
-            labels: Arc::clone(&labels),
-            alerts: Arc::clone(&alerts),
-        }))
-    })
+    upstream: &'a BTreeMap<ServerAddr, ServerAddr>,
+}
+
+impl Placement<'_> {
+    fn pairs_of(&self, entry: &PairSettings) -> Vec<Arc<Pair>> {
+        let labels = Arc::new(entry.labels.clone());
+        let alerts = Arc::new(entry.alerts.clone());
+        let master = &entry.master.addr;
+        let pair = |replica: &ServerAddr| {
+            Some(Arc::new(Pair {
+                key: PairKey { name: entry.name.clone(), replica: replica.clone() },
+                master: master.clone(),
+                top: trees::top(self.upstream, master).clone(),
+                tree: self.tree_of.get(master)?.clone(),
+                source_dc: self.servers.get(master)?.dc.clone(),
+                target_dc: self.servers.get(replica)?.dc.clone(),
+                labels: Arc::clone(&labels),
+                alerts: Arc::clone(&alerts),
+            }))
+        };
+        entry.replicas.iter().filter_map(|replica| pair(&replica.addr)).collect()
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +135,18 @@ pub(crate) mod tests {
         let keys: Vec<_> = topology.pairs.iter().map(|p| p.key.to_string()).collect();
         assert_eq!(keys, ["a/r:1", "a/r:2", "b/r:3"]);
         assert_eq!(topology.trees.len(), 1, "two entries share a master: one tree");
+    }
+
+    #[test]
+    fn a_chained_replica_is_measured_against_the_top_of_its_chain() {
+        let chain = [("a", "m:1", &["r:1"][..]), ("b", "r:1", &["leaf:1"][..])];
+        let topology = Topology::from_settings(&settings_of(&chain));
+        let tops: Vec<_> = topology.pairs.iter().map(|p| p.top.to_string()).collect();
+        assert_eq!(tops, ["m:1", "m:1"]);
+        let ring = [("a", "x:1", &["y:1"][..]), ("b", "y:1", &["x:1"][..])];
+        let topology = Topology::from_settings(&settings_of(&ring));
+        let tops: Vec<_> = topology.pairs.iter().map(|p| p.top.to_string()).collect();
+        assert_eq!(tops, ["x:1", "y:1"], "a ring has no top: each master is measured against itself");
     }
 
     #[test]

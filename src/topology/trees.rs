@@ -72,6 +72,29 @@ pub(super) fn membership(trees: &[Arc<Tree>]) -> BTreeMap<ServerAddr, TreeId> {
     trees.iter().flat_map(|tree| tree.servers().map(|server| (server.clone(), tree.id.clone()))).collect()
 }
 
+/// Whose replica each server is, by configuration; the first pair that says so counts.
+pub(super) fn upstreams(settings: &Settings) -> BTreeMap<ServerAddr, ServerAddr> {
+    let mut upstream = BTreeMap::new();
+    for entry in &settings.pairs {
+        for replica in &entry.replicas {
+            upstream.entry(replica.addr.clone()).or_insert_with(|| entry.master.addr.clone());
+        }
+    }
+    upstream
+}
+
+/// The end of the chain above `server`; `server` itself where the chain runs in a circle.
+pub(super) fn top<'a>(upstream: &'a BTreeMap<ServerAddr, ServerAddr>, server: &'a ServerAddr) -> &'a ServerAddr {
+    let mut at = server;
+    for _ in 0..upstream.len() {
+        match upstream.get(at) {
+            Some(next) => at = next,
+            None => return at,
+        }
+    }
+    upstream.get(at).map_or(at, |_| server)
+}
+
 /// The connected components of the graph, by union-find with path halving.
 fn components(edges: &[(ServerAddr, ServerAddr)]) -> Vec<BTreeSet<ServerAddr>> {
     let names: Vec<_> = edges.iter().flat_map(|(a, b)| [a, b]).collect::<BTreeSet<_>>().into_iter().collect();

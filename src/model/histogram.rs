@@ -1,0 +1,63 @@
+//! A histogram with fixed buckets.
+
+use super::Span;
+
+/// How often values fell into each bucket, as Prometheus counts them. Values are in seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Histogram {
+    bounds: &'static [f64],
+    counts: Vec<u64>,
+    sum: f64,
+    count: u64,
+}
+
+impl Histogram {
+    /// An empty histogram with buckets up to and including each of `bounds`, in rising order.
+    pub fn new(bounds: &'static [f64]) -> Self {
+        Self { bounds, counts: vec![0; bounds.len()], sum: 0.0, count: 0 }
+    }
+
+    /// Counts `value`.
+    pub fn observe(&mut self, value: Span) {
+        let seconds = value.as_secs_f64();
+        if let Some(bucket) = self.counts.get_mut(self.bounds.partition_point(|bound| *bound < seconds)) {
+            *bucket += 1;
+        }
+        self.sum += seconds;
+        self.count += 1;
+    }
+
+    /// Each upper bound with the number of values at or below it.
+    pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
+        self.bounds.iter().zip(&self.counts).scan(0, |below, (bound, count)| {
+            *below += count;
+            Some((*bound, *below))
+        })
+    }
+
+    /// The sum of all values, in seconds.
+    pub fn sum(&self) -> f64 {
+        self.sum
+    }
+
+    /// The number of all values, those above the last bound included.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_on_a_bound_belongs_below_it_and_large_ones_only_count() {
+        let mut histogram = Histogram::new(&[0.1, 1.0]);
+        for millis in [50, 100, 101, 5000] {
+            histogram.observe(Span::from_millis(millis));
+        }
+        assert_eq!(histogram.cumulative().collect::<Vec<_>>(), [(0.1, 2), (1.0, 3)]);
+        assert_eq!(histogram.count(), 4);
+        assert!((histogram.sum() - 5.251).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,305 @@
+//! What is known of every server and pair: polls in, evidence out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::event::{PollEvent, PollEventKind};
+use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
+use crate::info::{Observation, Role};
+use crate::model::{Datacenter, Histogram, PairKey, PollError, ServerAddr, Span, Timestamp};
+use crate::replication::{
+    Assessment, Evidence, HistoryLimits, Located, MasterHistory, MasterSample, MinuteMax, PairTracker, ReplicaIdentity,
+    ServerFacts, ack_of, assess,
+};
+use crate::topology::{Pair, Server, Topology};
+
+/// Upper bounds of the lag histogram's buckets, in seconds: 1 ms to 10 min.
+const LAG_BOUNDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+
+/// Upper bounds of the latency histograms' buckets, in seconds: a loopback's round trip to the longest timeout.
+const LATENCY_BOUNDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+/// Everything that is known of the servers and pairs of one topology.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    interval: Span,
+    servers: HashMap<ServerAddr, ServerEntry>,
+    histories: HashMap<ServerAddr, MasterHistory>,
+    pub(super) pairs: Vec<PairEntry>,
+    pub(super) lag_distribution: BTreeMap<(Datacenter, Datacenter), Histogram>,
+    pub(super) latency: BTreeMap<(Operation, Datacenter), Histogram>,
+    pub(super) lateness: BTreeMap<Datacenter, Histogram>,
+}
+
+/// One server.
+#[derive(Debug)]
+struct ServerEntry {
+    meta: Arc<Server>,
+    facts: ServerFacts,
+    own_port: Option<u16>,
+    polls: u64,
+    skipped: u64,
+    errors: BTreeMap<PollError, u64>,
+    /// The pairs that measure against this server, by index.
+    as_top: Vec<usize>,
+    /// The pairs that name this server as their master.
+    as_master: Vec<usize>,
+    /// The pairs whose replica it is.
+    as_replica: Vec<usize>,
+}
+
+/// One pair.
+#[derive(Debug)]
+pub(super) struct PairEntry {
+    pub(super) meta: Arc<Pair>,
+    tracker: PairTracker,
+    lag_max: MinuteMax,
+    /// Whether its master has no other configured replica.
+    only_replica: bool,
+    /// Since when it is watched: the age of "unknown" where there never was a sample.
+    pub(super) watched_since: Timestamp,
+}
+
+impl Fleet {
+    /// A fleet that nothing is known of.
+    pub(super) fn new(topology: &Topology, interval: Span, now: Timestamp) -> Self {
+        let mut fleet = Self {
+            interval,
+            servers: HashMap::new(),
+            histories: HashMap::new(),
+            pairs: Vec::new(),
+            lag_distribution: BTreeMap::new(),
+            latency: BTreeMap::new(),
+            lateness: BTreeMap::new(),
+        };
+        fleet.reconfigure(topology, interval, now);
+        fleet
+    }
+
+    /// Changes what is watched. What stays keeps all that is known of it; what is gone takes its knowledge along.
+    pub(super) fn reconfigure(&mut self, topology: &Topology, interval: Span, now: Timestamp) {
+        self.interval = interval;
+        let mut old_pairs: HashMap<PairKey, PairEntry> =
+            self.pairs.drain(..).map(|entry| (entry.meta.key.clone(), entry)).collect();
+        let mut old_servers = std::mem::take(&mut self.servers);
+        for (addr, meta) in &topology.servers {
+            self.servers.insert(addr.clone(), ServerEntry::anew(meta, old_servers.remove(addr)));
+        }
+        let mut replicas: HashMap<&ServerAddr, usize> = HashMap::new();
+        for pair in &topology.pairs {
+            *replicas.entry(&pair.master).or_default() += 1;
+        }
+        for (index, pair) in topology.pairs.iter().enumerate() {
+            let known = old_pairs.remove(&pair.key).filter(|entry| entry.meta.top == pair.top);
+            let only_replica = replicas.get(&pair.master) == Some(&1);
+            self.pairs.push(PairEntry::anew(pair, known, only_replica, interval, now));
+            self.link(index, pair);
+        }
+        let servers = &self.servers;
+        self.histories.retain(|addr, _| servers.get(addr).is_some_and(|server| !server.as_top.is_empty()));
+        self.forget_vanished_labels();
+    }
+
+    fn link(&mut self, index: usize, pair: &Pair) {
+        let mut note = |addr: &ServerAddr, list: fn(&mut ServerEntry) -> &mut Vec<usize>| {
+            if let Some(server) = self.servers.get_mut(addr) {
+                list(server).push(index);
+            }
+        };
+        note(&pair.top, |s| &mut s.as_top);
+        note(&pair.master, |s| &mut s.as_master);
+        note(&pair.key.replica, |s| &mut s.as_replica);
+    }
+
+    /// Series of datacenters that nobody watches any more vanish.
+    fn forget_vanished_labels(&mut self) {
+        let servers = &self.servers;
+        let known = |dc: &Datacenter| servers.values().any(|server| server.meta.dc == *dc);
+        self.lateness.retain(|dc, _| known(dc));
+        self.latency.retain(|(_, dc), _| known(dc));
+        let pairs = &self.pairs;
+        let linked = |(source, target): &(Datacenter, Datacenter)| {
+            pairs.iter().any(|pair| pair.meta.source_dc == *source && pair.meta.target_dc == *target)
+        };
+        self.lag_distribution.retain(|key, _| linked(key));
+    }
+
+    /// Takes in what polling has to say. Servers that are no longer watched are ignored.
+    pub(super) fn handle(&mut self, event: PollEvent) {
+        let Some(server) = self.servers.get_mut(&event.server) else { return };
+        let dc = server.meta.dc.clone();
+        match event.kind {
+            PollEventKind::Connected { took } => self.observe_latency(Operation::Connect, dc, took),
+            PollEventKind::Skipped => server.skipped += 1,
+            PollEventKind::Overdue { sent } => server.facts.overdue(sent),
+            PollEventKind::Failed { began, error, late, .. } => {
+                server.polls += 1;
+                *server.errors.entry(error).or_default() += 1;
+                server.facts.failed(error, began);
+                self.observe_lateness(dc, late);
+            }
+            PollEventKind::Answered { sent, received, observation, late } => {
+                server.polls += 1;
+                server.own_port = observation.server.tcp_port.value().or(server.own_port);
+                server.facts.answered(&observation, sent, received);
+                self.observe_latency(Operation::Info, dc.clone(), received - sent);
+                self.observe_lateness(dc, late);
+                self.place_answer(&event.server, &observation, sent, received);
+            }
+        }
+    }
+
+    fn observe_latency(&mut self, operation: Operation, dc: Datacenter, took: Span) {
+        let histogram = self.latency.entry((operation, dc)).or_insert_with(|| Histogram::new(LATENCY_BOUNDS));
+        histogram.observe(took);
+    }
+
+    fn observe_lateness(&mut self, dc: Datacenter, late: Span) {
+        self.lateness.entry(dc).or_insert_with(|| Histogram::new(LATENCY_BOUNDS)).observe(late.or_zero());
+    }
+
+    /// Tells every pair that the server belongs to what it answered: as the top of a chain, as the direct master, as
+    /// the replica.
+    fn place_answer(&mut self, addr: &ServerAddr, seen: &Observation, sent: Timestamp, received: Timestamp) {
+        let Some(server) = self.servers.get(addr) else { return };
+        for &index in &server.as_replica {
+            let entry = &mut self.pairs[index];
+            let unknown = MasterHistory::new(HistoryLimits::default());
+            let history = self.histories.get(&entry.meta.top).unwrap_or(&unknown);
+            let rtt = server.facts.min_rtt.get().unwrap_or(Span::ZERO);
+            entry.tracker.replica_answered(seen, sent, received, rtt, history);
+        }
+        for &index in &server.as_master {
+            let entry = &mut self.pairs[index];
+            let replica = &entry.meta.key.replica;
+            let own_port = self.servers.get(replica).and_then(|replica| replica.own_port);
+            let who = ReplicaIdentity { addr: replica, own_port, only_one: entry.only_replica };
+            entry.tracker.direct_master_answered(ack_of(seen, who), &seen.replication);
+        }
+        if server.as_top.is_empty() {
+            return;
+        }
+        let Some(sample) = MasterSample::from_info(&seen.replication, sent, received) else {
+            for &index in &server.as_top {
+                self.pairs[index].tracker.master_is_no_master(seen.replication.role.value() == Some(Role::Replica));
+            }
+            return;
+        };
+        let history =
+            self.histories.entry(addr.clone()).or_insert_with(|| MasterHistory::new(HistoryLimits::default()));
+        history.observe(&sample);
+        for &index in &server.as_top {
+            self.pairs[index].tracker.master_answered(&sample, history);
+        }
+    }
+
+    /// What is true of the pair with this index at `now`.
+    pub(super) fn assess(&self, index: usize, now: Timestamp) -> Option<Assessment> {
+        let entry = self.pairs.get(index)?;
+        let master = &self.servers.get(&entry.meta.top)?.facts;
+        let replica = &self.servers.get(&entry.meta.key.replica)?.facts;
+        Some(assess(Evidence { master, replica, pair: entry.tracker.facts() }, now))
+    }
+
+    /// Notes a pair's lag for the maximum of the last minute.
+    pub(super) fn note_lag(&mut self, index: usize, lag: Span, now: Timestamp) {
+        if let Some(entry) = self.pairs.get_mut(index) {
+            entry.lag_max.observe(lag, now);
+        }
+    }
+
+    /// Notes a pair's lag in the distribution.
+    pub(super) fn count_lag(&mut self, index: usize, lag: Span) {
+        if let Some(entry) = self.pairs.get(index) {
+            let key = (entry.meta.source_dc.clone(), entry.meta.target_dc.clone());
+            self.lag_distribution.entry(key).or_insert_with(|| Histogram::new(LAG_BOUNDS)).observe(lag);
+        }
+    }
+
+    /// Every server with what is known of it.
+    pub(super) fn servers(&self) -> impl Iterator<Item = (&Arc<Server>, &ServerFacts)> {
+        self.servers.values().map(|server| (&server.meta, &server.facts))
+    }
+
+    /// Whether every server was polled once, with whatever result.
+    pub(super) fn all_polled(&self) -> bool {
+        self.servers.values().all(|server| server.facts.was_polled())
+    }
+
+    /// Every server, by address, and every pair, in the configuration's order.
+    pub(super) fn snapshot(&self, now: Timestamp) -> (Vec<Arc<ServerSnapshot>>, Vec<PairSnapshot>) {
+        let servers: BTreeMap<&ServerAddr, Arc<ServerSnapshot>> =
+            self.servers.iter().map(|(addr, server)| (addr, Arc::new(server.snapshot()))).collect();
+        let pair = |entry: &PairEntry| {
+            Some(PairSnapshot {
+                meta: Arc::clone(&entry.meta),
+                facts: entry.tracker.facts().clone(),
+                master: Arc::clone(servers.get(&entry.meta.top)?),
+                replica: Arc::clone(servers.get(&entry.meta.key.replica)?),
+                lag_max: entry.lag_max.get(now),
+            })
+        };
+        let pairs = self.pairs.iter().filter_map(pair).collect();
+        (servers.into_values().collect(), pairs)
+    }
+}
+
+impl ServerEntry {
+    fn anew(meta: &Arc<Server>, known: Option<Self>) -> Self {
+        let fresh = Self {
+            meta: Arc::clone(meta),
+            facts: ServerFacts::default(),
+            own_port: None,
+            polls: 0,
+            skipped: 0,
+            errors: BTreeMap::new(),
+            as_top: Vec::new(),
+            as_master: Vec::new(),
+            as_replica: Vec::new(),
+        };
+        match known {
+            Some(known) => Self {
+                meta: fresh.meta,
+                as_top: Vec::new(),
+                as_master: Vec::new(),
+                as_replica: Vec::new(),
+                ..known
+            },
+            None => fresh,
+        }
+    }
+
+    fn snapshot(&self) -> ServerSnapshot {
+        ServerSnapshot {
+            meta: Arc::clone(&self.meta),
+            facts: self.facts.clone(),
+            polls: self.polls,
+            skipped: self.skipped,
+            errors: self.errors.clone(),
+        }
+    }
+}
+
+impl PairEntry {
+    fn anew(meta: &Arc<Pair>, known: Option<Self>, only_replica: bool, interval: Span, now: Timestamp) -> Self {
+        let mut entry = known.unwrap_or_else(|| Self {
+            meta: Arc::clone(meta),
+            tracker: PairTracker::new(interval),
+            lag_max: MinuteMax::default(),
+            only_replica,
+            watched_since: now,
+        });
+        entry.meta = Arc::clone(meta);
+        entry.only_replica = only_replica;
+        entry.tracker.set_interval(interval);
+        entry
+    }
+
+    /// When there last was something to compare, or a full sync made progress; the beginning of watching before that.
+    pub(super) fn known_at(&self) -> Timestamp {
+        let facts = self.tracker.facts();
+        let sampled = facts.located.as_ref().map(Located::received);
+        [Some(self.watched_since), sampled, facts.link.sync_progress_at].into_iter().flatten().max().unwrap_or_default()
+    }
+}

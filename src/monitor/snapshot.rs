@@ -1,0 +1,152 @@
+//! The fleet at one moment: what metrics, pages, JSON and `check` read. Immutable and shared.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::event::{DeliveryFailure, QueueState, SuppressReason};
+use crate::alert::{ListedAlert, Rule};
+use crate::model::{ClockAnchor, Datacenter, Histogram, PollError, Span, Timestamp, WallTime};
+use crate::replication::{Assessment, Evidence, PairFacts, ServerFacts, assess};
+use crate::topology::{Pair, Server};
+
+/// Everything that readers may know, frozen at one moment.
+#[derive(Clone, Debug)]
+pub struct FleetSnapshot {
+    /// Both clocks at that moment.
+    pub anchor: ClockAnchor,
+    /// Every pair, in the configuration's order.
+    pub pairs: Vec<PairSnapshot>,
+    /// Every server, by address.
+    pub servers: Vec<Arc<ServerSnapshot>>,
+    /// Lag, observed at a fixed tick, by source and target datacenter.
+    pub lag_distribution: BTreeMap<(Datacenter, Datacenter), Histogram>,
+    /// Round trips of the monitor, by operation and datacenter.
+    pub latency: BTreeMap<(Operation, Datacenter), Histogram>,
+    /// How late polls were sent, by datacenter.
+    pub lateness: BTreeMap<Datacenter, Histogram>,
+    /// Every alert that is pending, firing or recently resolved.
+    pub alerts: Vec<ListedAlert>,
+    /// Every receiver, in the configuration's order.
+    pub receivers: Vec<ReceiverSnapshot>,
+    /// The configuration's fate.
+    pub reload: ReloadStatus,
+    /// Whether every server was polled once, with whatever result.
+    pub ready: bool,
+}
+
+/// One pair with all the evidence that an assessment needs.
+#[derive(Clone, Debug)]
+pub struct PairSnapshot {
+    /// Who it is.
+    pub meta: Arc<Pair>,
+    /// What is known of it.
+    pub facts: PairFacts,
+    /// The server at the top of its chain.
+    pub master: Arc<ServerSnapshot>,
+    /// Its replica.
+    pub replica: Arc<ServerSnapshot>,
+    /// The highest lag estimate of the last minute.
+    pub lag_max: Option<Span>,
+}
+
+/// One server and what polling it came to.
+#[derive(Clone, Debug)]
+pub struct ServerSnapshot {
+    /// Who it is.
+    pub meta: Arc<Server>,
+    /// What is known of it.
+    pub facts: ServerFacts,
+    /// Polls, answered or not.
+    pub polls: u64,
+    /// Polls that were not sent because the one before was still unanswered.
+    pub skipped: u64,
+    /// Failed polls, by reason.
+    pub errors: BTreeMap<PollError, u64>,
+}
+
+/// What a round trip was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// Making a connection, AUTH included.
+    Connect,
+    /// One INFO.
+    Info,
+}
+
+/// One receiver and what delivery to it came to.
+#[derive(Clone, Debug)]
+pub struct ReceiverSnapshot {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Notifications that it took.
+    pub delivered: u64,
+    /// Failed attempts, by reason.
+    pub failed: BTreeMap<DeliveryFailure, u64>,
+    /// Notifications that were not sent on purpose, by reason.
+    pub suppressed: BTreeMap<SuppressReason, u64>,
+    /// From decision to delivery.
+    pub latency: Histogram,
+    /// When it last took one.
+    pub last_success: Option<Timestamp>,
+    /// Its queue.
+    pub queue: QueueState,
+}
+
+/// What became of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReloadStatus {
+    /// Whether the last attempt to load it succeeded.
+    pub successful: bool,
+    /// When one last did.
+    pub last_success: WallTime,
+}
+
+/// A configured threshold, for panels and rules.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Threshold {
+    /// The rule.
+    pub rule: Rule,
+    /// The level's label.
+    pub severity: &'static str,
+    /// In the rule's unit.
+    pub value: f64,
+}
+
+impl PairSnapshot {
+    /// What is true of the pair at `now`.
+    pub fn assess(&self, now: Timestamp) -> Assessment {
+        assess(Evidence { master: &self.master.facts, replica: &self.replica.facts, pair: &self.facts }, now)
+    }
+
+    /// The thresholds of the rules that look at the pair; levels that are off have none.
+    pub fn thresholds(&self) -> Vec<Threshold> {
+        let rules = &self.meta.alerts;
+        let spans = [
+            (Rule::LagSeconds, &rules.lag_seconds),
+            (Rule::LinkDown, &rules.link_down),
+            (Rule::Unknown, &rules.unknown),
+        ];
+        let seconds = spans.into_iter().flat_map(|(rule, levels)| {
+            let value = |level: Span| level.as_secs_f64();
+            levels_of(rule, levels.warning.map(|l| value(l.at)), levels.critical.map(|l| value(l.at)))
+        });
+        let bytes = &rules.lag_bytes;
+        let (warning, critical) = (bytes.warning.map(|l| l.at.as_f64()), bytes.critical.map(|l| l.at.as_f64()));
+        seconds.chain(levels_of(Rule::LagBytes, warning, critical)).collect()
+    }
+}
+
+fn levels_of(rule: Rule, warning: Option<f64>, critical: Option<f64>) -> impl Iterator<Item = Threshold> {
+    let level = move |severity, value: Option<f64>| value.map(|value| Threshold { rule, severity, value });
+    [level("warning", warning), level("critical", critical)].into_iter().flatten()
+}
+
+impl Operation {
+    /// The operation's label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Info => "info",
+        }
+    }
+}
