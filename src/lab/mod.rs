@@ -1,1 +1,32 @@
-//! (being built)
+//! A small laboratory on loopback: real Redis servers, a simulated WAN between them, a writer, a webhook receiver and
+//! misbehaving servers. The `demo` command and the integration tests are its users.
+//!
+//! **Invariant:** everything the lab starts listens on 127.0.0.1 only, and ends with the value that stands for it (on
+//! drop); a `redis-server` ends even when the process that started it is killed with SIGKILL.
+//!
+//! **Invariant:** the lab shares no protocol code with the product. It speaks its own minimal RESP and
+//! HTTP, so that a bug in the product's clients cannot hide behind the same bug here.
+
+mod error;
+mod guard;
+mod hostile;
+mod http;
+mod lines;
+mod loopback;
+mod proxy;
+mod receiver;
+mod resp;
+mod server;
+mod wait;
+mod writer;
+
+pub mod ports;
+
+pub use error::LabError;
+pub use hostile::{ErrorReply, HostileServer, Misbehaviour};
+pub use proxy::{Direction, ProxyStats, WanConditions, WanProxy};
+pub use receiver::{Answer, Received, Receiver, Response};
+pub use resp::{Connection, Reply};
+pub use server::{RedisServer, RedisServerBuilder};
+pub use wait::{Probed, eventually};
+pub use writer::{SteadyWriter, WriteLoad};

@@ -1,0 +1,178 @@
+//! What to start: the program, its configuration file, its port.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::process::{Process, StartError};
+use super::{LabError, RedisServer};
+use crate::lab::ports;
+use crate::model::{Secret, ServerAddr};
+
+/// How often another port is tried when one that was free a moment ago is taken.
+const PORT_ATTEMPTS: usize = 5;
+/// How long a server may take to answer: it does in some 20 ms, but a busy machine may give it no processor time.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// Describes a server to start. The plain one is an empty master without persistence or password.
+#[derive(Clone, Debug)]
+pub struct RedisServerBuilder {
+    program: PathBuf,
+    port: Option<u16>,
+    password: Option<Secret>,
+    /// Lines of redis.conf. Any of them may hold a password.
+    lines: Vec<Secret>,
+    args: Vec<String>,
+}
+
+impl Default for RedisServerBuilder {
+    fn default() -> Self {
+        Self { program: "redis-server".into(), port: None, password: None, lines: Vec::new(), args: Vec::new() }
+    }
+}
+
+impl RedisServerBuilder {
+    /// The program to run instead of the `redis-server` in PATH.
+    #[must_use]
+    pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
+        self.program = path.into();
+        self
+    }
+
+    /// The port to listen on instead of a free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// The default user's password (`requirepass`), which the server also shows its own master (`masterauth`).
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(Secret::new(password));
+        self
+    }
+
+    /// An ACL user, in the words of `ACL SETUSER`: `monitor on >secret -@all +info +ping`.
+    #[must_use]
+    pub fn user(self, rules: &str) -> Self {
+        self.config(&format!("user {rules}"))
+    }
+
+    /// Starts as a replica of `master`.
+    #[must_use]
+    pub fn replicaof(self, master: &ServerAddr) -> Self {
+        self.config(&format!("replicaof {} {}", master.host(), master.port()))
+    }
+
+    /// Allows `DEBUG` from loopback, which Redis 7.0 and later forbid by default. Redis 6 does not know the line.
+    #[must_use]
+    pub fn allow_debug(self) -> Self {
+        self.config("enable-debug-command local")
+    }
+
+    /// One line of redis.conf: `client-output-buffer-limit replica 1mb 1mb 0`. The last of two equal settings wins.
+    #[must_use]
+    pub fn config(mut self, line: &str) -> Self {
+        self.lines.push(Secret::new(line));
+        self
+    }
+
+    /// An argument behind the configuration file's name, such as `--sentinel`.
+    #[must_use]
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
+        self
+    }
+
+    /// Starts the server and waits until it answers. Without a given port, a port that another process takes first is
+    /// replaced.
+    ///
+    /// # Errors
+    /// [`LabError::MissingProgram`]; [`LabError::ServerStart`], with the end of the server's log.
+    pub async fn start(self) -> Result<RedisServer, LabError> {
+        let attempts = if self.port.is_some() { 1 } else { PORT_ATTEMPTS };
+        for _ in 1..attempts {
+            match self.clone().start_once().await {
+                Err(StartError::PortTaken(_)) => {}
+                result => return Ok(result?),
+            }
+        }
+        Ok(self.start_once().await?)
+    }
+
+    async fn start_once(self) -> Result<RedisServer, StartError> {
+        let port = self.port.map_or_else(ports::free, Ok)?;
+        let directory = tempfile::Builder::new().prefix("redis-lab-").tempdir();
+        let directory = directory.map_err(LabError::io("make a temporary directory"))?;
+        let conf = directory.path().join("redis.conf");
+        let text = self.configuration(port, directory.path());
+        std::fs::write(&conf, text).map_err(LabError::io(format!("write {}", conf.display())))?;
+        let addr = ServerAddr::new("127.0.0.1", port);
+        let spec = Spec { program: self.program, args: self.args, addr, password: self.password, directory };
+        let process = spec.run().await?;
+        Ok(RedisServer { process: Some(process), spec })
+    }
+
+    /// The configuration file. The caller's lines come last and win.
+    fn configuration(&self, port: u16, directory: &Path) -> String {
+        let mut text = format!("bind 127.0.0.1\nport {port}\ndir {}\n", quoted(&directory.to_string_lossy()));
+        // Nothing may be left on disk, and a forked save would disturb what is measured.
+        text.push_str("save \"\"\nappendonly no\n");
+        // The default waits 5 s for more replicas to sync at once; the lab's never come in crowds.
+        text.push_str("repl-diskless-sync-delay 0\n");
+        if let Some(password) = &self.password {
+            let password = quoted(password.reveal());
+            let _ = writeln!(text, "requirepass {password}\nmasterauth {password}");
+        }
+        for line in self.lines.iter().map(Secret::reveal) {
+            let _ = writeln!(text, "{line}");
+        }
+        text
+    }
+}
+
+/// A value in redis.conf's double quotes, where only the backslash and the quote are special.
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// All that is needed to start the server, and start it again.
+#[derive(Debug)]
+pub(super) struct Spec {
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<String>,
+    pub(super) addr: ServerAddr,
+    pub(super) password: Option<Secret>,
+    pub(super) directory: TempDir,
+}
+
+impl Spec {
+    /// Starts the process and waits until it answers.
+    pub(super) async fn run(&self) -> Result<Process, StartError> {
+        Process::start(self, START_LIMIT).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_callers_lines_come_last_so_that_they_win() {
+        let builder = RedisServer::builder().password(r#"a"b\c"#).config("repl-diskless-sync-delay 7");
+        let text = builder.configuration(10_001, Path::new("/tmp/x y"));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.last(), Some(&"repl-diskless-sync-delay 7"));
+        assert!(lines.contains(&r#"requirepass "a\"b\\c""#), "{text}");
+        assert!(lines.contains(&r#"dir "/tmp/x y""#), "{text}");
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        let shown = format!("{:?}", RedisServer::builder().password("hunter2").user("monitor on >hunter2"));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
