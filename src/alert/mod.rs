@@ -4,11 +4,16 @@
 //! told what, and when. All of it is pure: `now` is an argument.
 
 mod engine;
+mod group;
+mod groups;
 mod instance;
 mod reading;
+#[cfg(test)]
+mod testing;
 mod types;
 
 pub use engine::{AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RuleInput};
+pub use groups::AlertGroups;
 pub use instance::{Instance, Standing};
 pub use reading::{Reading, Verdict};
 pub use types::*;
