@@ -1,5 +1,19 @@
 //! Alerts: which rule fires for which target at which level, what belongs together, and what is said about it.
+//!
+//! [`Reading`] and a rule make an [`Instance`] step; [`AlertEngine`] owns the instances; [`AlertGroups`] decides who is
+//! told what, and when. All of it is pure: `now` is an argument.
 
+mod engine;
+mod group;
+mod groups;
+mod instance;
+mod reading;
+#[cfg(test)]
+mod testing;
 mod types;
 
+pub use engine::{AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RuleInput};
+pub use groups::AlertGroups;
+pub use instance::{Instance, Standing};
+pub use reading::{Reading, Verdict};
 pub use types::*;

@@ -34,6 +34,17 @@ pub struct AlertIdentity {
     pub labels: Arc<Labels>,
 }
 
+/// An identity with its fingerprint: what evaluations, groups and look-ups name an alert by.
+///
+/// Made once per target and rule and kept by whoever evaluates it, so that no evaluation hashes labels. Ordered by
+/// fingerprint, then by identity: a comparison of two keys is mostly that of two numbers, and still exact when two
+/// fingerprints collide.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AlertKey {
+    fingerprint: Fingerprint,
+    identity: AlertIdentity,
+}
+
 /// A stable hash of an identity: equal over restarts and on every exporter.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(u64);
@@ -114,6 +125,68 @@ pub struct AlertContext {
     pub reason: Option<String>,
     /// When the last good sample was taken.
     pub last_sample: Option<Timestamp>,
+}
+
+/// Where an alert stands, as it is listed. Only what fires or is resolved is ever notified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AlertState {
+    /// A condition holds, but not yet for as long as the rule asks.
+    Pending,
+    /// It fires.
+    Firing,
+    /// It fires, and its value is clear, but not yet for as long as the rule asks.
+    Recovering,
+    /// It is over; listed for a while.
+    Resolved,
+}
+
+/// One alert in a list of alerts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListedAlert {
+    /// Where it stands.
+    pub state: AlertState,
+    /// What is known about it. While it is pending: the severity is the highest level whose condition holds, and the
+    /// status is [`AlertStatus::Firing`], because the condition holds; nobody is told of it yet.
+    pub alert: Arc<AlertSnapshot>,
+}
+
+/// How many alerts there are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlertCounts {
+    /// Pending.
+    pub pending: usize,
+    /// Firing, recovering ones included.
+    pub firing: usize,
+    /// Recently resolved.
+    pub resolved: usize,
+}
+
+/// What one evaluation changed that somebody may want to be told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It began to fire at this severity.
+    Fired {
+        /// The highest level whose condition had held for long enough.
+        severity: Severity,
+    },
+    /// It fired as a warning and is critical now.
+    Escalated,
+    /// It was critical and is a warning now.
+    Deescalated,
+    /// It is over.
+    Resolved {
+        /// Why.
+        reason: ResolveReason,
+    },
+}
+
+/// A change of one alert, with the alert as it was right after it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    /// What changed.
+    pub change: Change,
+    /// The alert.
+    pub alert: Arc<AlertSnapshot>,
 }
 
 /// Why a notification is sent.
@@ -200,12 +273,80 @@ impl AlertIdentity {
     }
 }
 
+impl AlertKey {
+    /// The key of what `rule` says about the target with these identity labels.
+    pub fn new(rule: Rule, labels: Arc<Labels>) -> Self {
+        let identity = AlertIdentity { rule, labels };
+        Self { fingerprint: identity.fingerprint(), identity }
+    }
+
+    /// The identity.
+    pub const fn identity(&self) -> &AlertIdentity {
+        &self.identity
+    }
+
+    /// The identity's fingerprint.
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+}
+
+impl AlertSnapshot {
+    /// The alert's key.
+    pub fn key(&self) -> AlertKey {
+        AlertKey { fingerprint: self.fingerprint, identity: self.identity.clone() }
+    }
+}
+
+impl Measured {
+    /// The estimate, or the lower bound where there is none.
+    pub fn best(&self) -> Option<Quantity> {
+        self.estimate.or(self.lower)
+    }
+}
+
 impl Quantity {
     /// The bare number, in seconds or bytes.
     pub fn as_f64(self) -> f64 {
         match self {
             Self::Seconds(span) => span.as_secs_f64(),
             Self::Bytes(bytes) => bytes.as_f64(),
+        }
+    }
+}
+
+impl From<Span> for Quantity {
+    fn from(span: Span) -> Self {
+        Self::Seconds(span)
+    }
+}
+
+impl From<Bytes> for Quantity {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl AlertState {
+    /// The state's word in the API and in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Firing => "firing",
+            Self::Recovering => "recovering",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl Change {
+    /// The change's word in logs.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Fired { .. } => "fired",
+            Self::Escalated => "escalated",
+            Self::Deescalated => "deescalated",
+            Self::Resolved { .. } => "resolved",
         }
     }
 }
@@ -246,6 +387,17 @@ impl ResolveReason {
 }
 
 impl GroupKey {
+    /// The labels that alerts are grouped by, besides `alertname`.
+    const GROUP_BY: [&str; 2] = ["source_dc", "target_dc"];
+
+    /// The group of an alert. An alert about a server has neither label, so all servers share one group a rule.
+    pub fn of(identity: &AlertIdentity) -> Self {
+        let name = ("alertname".to_owned(), identity.rule.alert_name().to_owned());
+        let own = Self::GROUP_BY.iter().filter_map(|label| identity.labels.get_key_value(*label));
+        let labels = own.map(|(name, value)| (name.clone(), value.clone())).chain([name]).collect();
+        Self(Arc::new(labels))
+    }
+
     /// A stable text: `alertname="RedisCrossDcLagHigh",source_dc="dc1",target_dc="dc2"`, values escaped as in
     /// Prometheus' text format.
     pub fn text(&self) -> String {

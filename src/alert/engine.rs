@@ -1,0 +1,363 @@
+//! The owner of every alert: one evaluation in, at most one transition out.
+//!
+//! Ten thousand pairs with five rules each are evaluated many times a second, and nearly all of them are healthy. The
+//! engine therefore keeps only alerts that are pending, firing or recently resolved: a healthy target has no entry,
+//! costs one look-up among the few that have, and allocates nothing. Callers keep one [`AlertKey`] a target and rule.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::instance::level;
+use super::{
+    AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus, Change, Instance, ListedAlert,
+    Measured, Quantity, Reading, Standing, Transition,
+};
+use crate::config::LevelRule;
+use crate::model::{Bytes, Span, Timestamp};
+
+/// How long a resolved alert is listed: Alertmanager's own time to remember a resolve.
+pub const RESOLVED_KEPT_FOR: Span = Span::from_secs(15 * 60);
+
+/// A rule with a reading of the same unit.
+#[derive(Clone, Copy, Debug)]
+pub enum RuleInput<'a> {
+    /// Of seconds: every rule but [`super::Rule::LagBytes`].
+    Seconds {
+        /// The rule.
+        rule: &'a LevelRule<Span>,
+        /// The value.
+        reading: Reading<Span>,
+    },
+    /// Of bytes: [`super::Rule::LagBytes`].
+    Bytes {
+        /// The rule.
+        rule: &'a LevelRule<Bytes>,
+        /// The value.
+        reading: Reading<Bytes>,
+    },
+}
+
+/// One rule, looked at for one target.
+#[derive(Clone, Copy)]
+pub struct Evaluation<'a> {
+    /// The target and the rule.
+    pub key: &'a AlertKey,
+    /// The rule's levels and the target's value.
+    pub input: RuleInput<'a>,
+    /// Makes the alert's context. Asked only when there is an alert, so that healthy targets need none.
+    pub context: &'a dyn Fn() -> Arc<AlertContext>,
+}
+
+/// Every alert that is pending, firing or recently resolved.
+#[derive(Debug, Default)]
+pub struct AlertEngine {
+    live: BTreeMap<AlertKey, Live>,
+}
+
+/// One alert: its state, and what is said about it.
+#[derive(Debug)]
+struct Live {
+    instance: Instance,
+    value: Measured,
+    threshold: Quantity,
+    peak: Option<Quantity>,
+    context: Arc<AlertContext>,
+}
+
+impl AlertEngine {
+    /// Takes one evaluation into account. Evaluations of one instant may come in any order.
+    pub fn evaluate(&mut self, now: Timestamp, evaluation: Evaluation<'_>) -> Option<Transition> {
+        let Evaluation { key, input, context } = evaluation;
+        match input {
+            RuleInput::Seconds { rule, reading } => self.step(now, key, rule, reading, context),
+            RuleInput::Bytes { rule, reading } => self.step(now, key, rule, reading, context),
+        }
+    }
+
+    /// Ends an alert whose target or rule is no longer configured. What was only pending is forgotten.
+    pub fn retire(&mut self, now: Timestamp, key: &AlertKey) -> Option<Transition> {
+        let live = self.live.get_mut(key)?;
+        let change = live.instance.retire(now);
+        let transition = live.transition(key, change);
+        self.forget_if_inactive(key);
+        transition
+    }
+
+    /// Forgets the alerts that resolved [`RESOLVED_KEPT_FOR`] ago. Call it now and then.
+    pub fn expire(&mut self, now: Timestamp) {
+        self.live.retain(|_, live| live.resolved_at().is_none_or(|at| now - at < RESOLVED_KEPT_FOR));
+    }
+
+    /// One alert as it is now, if it fires or is recently resolved.
+    pub fn snapshot(&self, key: &AlertKey) -> Option<Arc<AlertSnapshot>> {
+        let live = self.live.get(key)?;
+        live.told(key)
+    }
+
+    /// Every alert that fires or is recently resolved, ordered by key.
+    pub fn snapshots(&self) -> Vec<Arc<AlertSnapshot>> {
+        self.live.iter().filter_map(|(key, live)| live.told(key)).collect()
+    }
+
+    /// Every alert, pending ones included, ordered by key.
+    pub fn listed(&self) -> Vec<ListedAlert> {
+        self.live.iter().filter_map(|(key, live)| live.listed(key)).collect()
+    }
+
+    /// How many alerts there are in each state.
+    pub fn counts(&self) -> AlertCounts {
+        let mut counts = AlertCounts::default();
+        for standing in self.live.values().filter_map(|live| live.instance.standing()) {
+            match standing.state {
+                AlertState::Pending => counts.pending += 1,
+                AlertState::Firing | AlertState::Recovering => counts.firing += 1,
+                AlertState::Resolved => counts.resolved += 1,
+            }
+        }
+        counts
+    }
+
+    fn step<T: Copy + PartialOrd + Into<Quantity>>(
+        &mut self,
+        now: Timestamp,
+        key: &AlertKey,
+        rule: &LevelRule<T>,
+        reading: Reading<T>,
+        context: &dyn Fn() -> Arc<AlertContext>,
+    ) -> Option<Transition> {
+        if let Some(live) = self.live.get_mut(key) {
+            let change = live.step(now, rule, reading, context);
+            let transition = live.transition(key, change);
+            self.forget_if_inactive(key);
+            return transition;
+        }
+        let mut instance = Instance::default();
+        let change = instance.step(now, rule, &reading);
+        let live = Live::begin(instance, rule, reading, context)?;
+        let transition = live.transition(key, change);
+        self.live.insert(key.clone(), live);
+        transition
+    }
+
+    fn forget_if_inactive(&mut self, key: &AlertKey) {
+        if self.live.get(key).is_some_and(|live| live.instance.standing().is_none()) {
+            self.live.remove(key);
+        }
+    }
+}
+
+impl Live {
+    /// The alert of an instance that has just become pending or firing; `None` when it stayed inactive.
+    fn begin<T: Copy + Into<Quantity>>(
+        instance: Instance,
+        rule: &LevelRule<T>,
+        reading: Reading<T>,
+        context: &dyn Fn() -> Arc<AlertContext>,
+    ) -> Option<Self> {
+        let threshold = level(rule, instance.standing()?.severity)?.at.into();
+        let value = Measured::from(reading);
+        Some(Self { instance, value, threshold, peak: value.best(), context: context() })
+    }
+
+    fn step<T: Copy + PartialOrd + Into<Quantity>>(
+        &mut self,
+        now: Timestamp,
+        rule: &LevelRule<T>,
+        reading: Reading<T>,
+        context: &dyn Fn() -> Arc<AlertContext>,
+    ) -> Option<Change> {
+        let was_over = self.resolved_at().is_some();
+        let change = self.instance.step(now, rule, &reading);
+        if was_over && self.resolved_at().is_some() {
+            return None; // what is over stays as it was when it ended
+        }
+        self.context = context();
+        if !reading.is_no_data() {
+            self.observe(Measured::from(reading), was_over);
+        }
+        let standing = self.instance.standing();
+        if let Some(level) = standing.and_then(|standing| level(rule, standing.severity)) {
+            self.threshold = level.at.into();
+        }
+        change
+    }
+
+    fn observe(&mut self, value: Measured, anew: bool) {
+        let before = if anew { None } else { self.peak };
+        let higher = |a: Quantity, b: Quantity| if b.as_f64() > a.as_f64() { b } else { a };
+        self.peak = before.into_iter().chain(value.best()).reduce(higher);
+        self.value = value;
+    }
+
+    fn resolved_at(&self) -> Option<Timestamp> {
+        self.instance.standing()?.resolved.map(|(at, _)| at)
+    }
+
+    fn transition(&self, key: &AlertKey, change: Option<Change>) -> Option<Transition> {
+        Some(Transition { change: change?, alert: self.listed(key)?.alert })
+    }
+
+    /// The alert, unless it is pending: that is nobody's business yet.
+    fn told(&self, key: &AlertKey) -> Option<Arc<AlertSnapshot>> {
+        let listed = self.listed(key)?;
+        (listed.state != AlertState::Pending).then_some(listed.alert)
+    }
+
+    fn listed(&self, key: &AlertKey) -> Option<ListedAlert> {
+        let Standing { state, severity, started_at, resolved } = self.instance.standing()?;
+        let alert = AlertSnapshot {
+            identity: key.identity().clone(),
+            fingerprint: key.fingerprint(),
+            severity,
+            status: if resolved.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing },
+            started_at,
+            resolved,
+            value: self.value,
+            threshold: self.threshold,
+            peak: self.peak,
+            context: Arc::clone(&self.context),
+        };
+        Some(ListedAlert { state, alert: Arc::new(alert) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::alert::{Labels, ResolveReason, Rule};
+    use crate::config::{LevelThreshold, Severity};
+
+    fn key(pair: &str) -> AlertKey {
+        let labels = Labels::from([("pair".to_owned(), pair.to_owned())]);
+        AlertKey::new(Rule::LagSeconds, Arc::new(labels))
+    }
+
+    const fn at(secs: i64) -> Timestamp {
+        Timestamp::from_nanos(secs * 1_000_000_000)
+    }
+
+    const fn level_at(at: i64, clear_below: i64) -> Option<LevelThreshold<Span>> {
+        Some(LevelThreshold { at: Span::from_secs(at), clear_below: Span::from_secs(clear_below) })
+    }
+
+    const RULE: LevelRule<Span> = LevelRule {
+        warning: level_at(30, 24),
+        critical: level_at(120, 96),
+        hold: Span::from_secs(2),
+        keep_firing_for: Span::ZERO,
+    };
+
+    const fn seconds(value: i64) -> Option<Quantity> {
+        Some(Quantity::Seconds(Span::from_secs(value)))
+    }
+
+    fn evaluate(engine: &mut AlertEngine, second: i64, key: &AlertKey, value: Option<i64>) -> Option<Transition> {
+        let reading = value.map_or(Reading::NO_DATA, |value| Reading::exact(Span::from_secs(value)));
+        let context = || Arc::new(AlertContext { reason: Some(format!("at {second}")), ..AlertContext::default() });
+        let input = RuleInput::Seconds { rule: &RULE, reading };
+        engine.evaluate(at(second), Evaluation { key, input, context: &context })
+    }
+
+    /// Evaluates one value a second and returns the last transition.
+    fn run(engine: &mut AlertEngine, key: &AlertKey, values: &[i64]) -> Option<Transition> {
+        (0..).zip(values).filter_map(|(second, value)| evaluate(engine, second, key, Some(*value))).last()
+    }
+
+    #[test]
+    fn a_healthy_target_has_no_entry_and_needs_no_context() {
+        let (mut engine, key, asked) = (AlertEngine::default(), key("a"), Cell::new(0));
+        let context = || {
+            asked.set(asked.get() + 1);
+            Arc::default()
+        };
+        let mut evaluate = |value| {
+            let input = RuleInput::Seconds { rule: &RULE, reading: Reading::exact(Span::from_secs(value)) };
+            engine.evaluate(at(0), Evaluation { key: &key, input, context: &context });
+            (engine.live.len(), asked.get())
+        };
+        assert_eq!(evaluate(29), (0, 0));
+        assert_eq!(evaluate(30), (1, 1));
+        assert_eq!(evaluate(29), (0, 2), "a pending alert whose condition ends leaves nothing behind");
+    }
+
+    #[test]
+    fn a_pending_alert_is_listed_and_counted_but_nobody_is_told() {
+        let (mut engine, key) = (AlertEngine::default(), key("a"));
+        assert_eq!(run(&mut engine, &key, &[30, 130]), None);
+        assert_eq!(engine.counts(), AlertCounts { pending: 1, ..AlertCounts::default() });
+        assert_eq!((engine.snapshots(), engine.snapshot(&key)), (vec![], None));
+        let listed = &engine.listed()[0];
+        assert_eq!((listed.state, listed.alert.severity), (AlertState::Pending, Severity::Critical));
+        assert_eq!(Some(listed.alert.threshold), seconds(120));
+    }
+
+    #[test]
+    fn a_transition_carries_the_alert_as_it_is() {
+        let (mut engine, key) = (AlertEngine::default(), key("a"));
+        let Transition { change, alert } = run(&mut engine, &key, &[40, 90, 50]).unwrap();
+        assert_eq!(change, Change::Fired { severity: Severity::Warning });
+        assert_eq!((alert.started_at, alert.status, alert.resolved), (at(0), AlertStatus::Firing, None));
+        assert_eq!((alert.value.estimate, alert.peak, Some(alert.threshold)), (seconds(50), seconds(90), seconds(30)));
+        assert_eq!(alert.context.reason.as_deref(), Some("at 2"));
+        assert_eq!(engine.snapshot(&key), Some(alert));
+        assert_eq!(engine.counts(), AlertCounts { firing: 1, ..AlertCounts::default() });
+    }
+
+    #[test]
+    fn without_data_the_last_value_stays_and_the_context_moves_on() {
+        let (mut engine, key) = (AlertEngine::default(), key("a"));
+        run(&mut engine, &key, &[40, 40, 40]);
+        assert_eq!(evaluate(&mut engine, 9, &key, None), None);
+        let alert = engine.snapshot(&key).unwrap();
+        assert_eq!((alert.value.estimate, alert.context.reason.as_deref()), (seconds(40), Some("at 9")));
+    }
+
+    #[test]
+    fn a_resolved_alert_stays_as_it_ended_for_a_quarter_of_an_hour() {
+        let (mut engine, key) = (AlertEngine::default(), key("a"));
+        let ended = run(&mut engine, &key, &[130, 140, 130, 5]).unwrap();
+        assert_eq!(ended.change, Change::Resolved { reason: ResolveReason::Cleared });
+        assert_eq!((ended.alert.severity, ended.alert.value.estimate), (Severity::Critical, seconds(5)));
+        evaluate(&mut engine, 4, &key, Some(7));
+        engine.expire(at(3) + RESOLVED_KEPT_FOR - Span::from_nanos(1));
+        assert_eq!(engine.snapshots(), [ended.alert]);
+        assert_eq!(engine.counts(), AlertCounts { resolved: 1, ..AlertCounts::default() });
+        engine.expire(at(3) + RESOLVED_KEPT_FOR);
+        assert!(engine.live.is_empty());
+    }
+
+    #[test]
+    fn an_alert_that_comes_back_begins_with_a_new_peak() {
+        let (mut engine, key) = (AlertEngine::default(), key("a"));
+        let alert = run(&mut engine, &key, &[90, 90, 90, 0, 40, 40, 40]).unwrap().alert;
+        assert_eq!((alert.started_at, alert.peak, alert.resolved), (at(4), seconds(40), None));
+    }
+
+    #[test]
+    fn retiring_resolves_what_fires_and_forgets_what_is_pending() {
+        let (mut engine, firing, pending) = (AlertEngine::default(), key("firing"), key("pending"));
+        run(&mut engine, &firing, &[40, 40, 40]);
+        run(&mut engine, &pending, &[40]);
+        let ended = engine.retire(at(5), &firing).unwrap();
+        assert_eq!(ended.alert.resolved, Some((at(5), ResolveReason::Removed)));
+        assert_eq!(engine.retire(at(5), &pending), None);
+        assert_eq!(engine.retire(at(5), &firing), None);
+        assert_eq!(engine.counts(), AlertCounts { resolved: 1, ..AlertCounts::default() });
+    }
+
+    #[test]
+    fn bytes_are_judged_by_a_rule_of_bytes() {
+        let labels = Arc::new(Labels::default());
+        let key = AlertKey::new(Rule::LagBytes, labels);
+        let at_1k = LevelThreshold { at: Bytes::new(1000), clear_below: Bytes::new(800) };
+        let rule = LevelRule { warning: Some(at_1k), critical: None, hold: Span::ZERO, keep_firing_for: Span::ZERO };
+        let input =
+            RuleInput::Bytes { rule: &rule, reading: Reading { lower: Some(Bytes::new(4096)), ..Reading::NO_DATA } };
+        let context = || Arc::default();
+        let evaluation = Evaluation { key: &key, input, context: &context };
+        let alert = AlertEngine::default().evaluate(at(0), evaluation).unwrap().alert;
+        assert_eq!((alert.value.estimate, alert.peak), (None, Some(Quantity::Bytes(Bytes::new(4096)))));
+    }
+}

@@ -1,0 +1,394 @@
+//! The state machine of one alert: inactive, pending, firing, recovering, resolved.
+
+use super::{AlertState, Change, Reading, ResolveReason, Verdict};
+use crate::config::{LevelRule, LevelThreshold, Severity};
+use crate::model::{Span, Timestamp};
+
+/// One alert's state: clocks and a phase, no values, so that it is the same for every unit.
+///
+/// * A level fires at the first evaluation at which its condition holds and has held for `hold`, without an evaluation
+///   in between at which it did not. Both levels are timed, so critical fires, or escalates a warning, at once.
+/// * It resolves when the warning level (and the level that it fires at) has been clear for `keep_firing_for`; it goes
+///   from critical to warning when critical has been, and warning is not clear.
+/// * An evaluation without data changes nothing: clocks go on, but what they lead to waits for data.
+/// * A second evaluation at the same instant with the same reading changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instance {
+    /// Since when the warning condition has held without interruption.
+    warning_since: Option<Timestamp>,
+    /// Since when the critical condition has held without interruption.
+    critical_since: Option<Timestamp>,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// Inactive, or pending while a clock runs.
+    #[default]
+    Quiet,
+    Firing(Firing),
+    Resolved {
+        severity: Severity,
+        started_at: Timestamp,
+        at: Timestamp,
+        reason: ResolveReason,
+    },
+}
+
+/// An alert that fires; it is recovering while one of its clocks runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Firing {
+    severity: Severity,
+    started_at: Timestamp,
+    /// Since when the level that it fires at has been clear.
+    level_clear_since: Option<Timestamp>,
+    /// Since when the warning level has been clear as well.
+    all_clear_since: Option<Timestamp>,
+}
+
+/// Where an alert stands that is not inactive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its state.
+    pub state: AlertState,
+    /// The severity that it fires at, or the last one that it had; while pending, the highest level that holds.
+    pub severity: Severity,
+    /// When its condition began to hold: at the first evaluation that saw it.
+    pub started_at: Timestamp,
+    /// When and why it resolved.
+    pub resolved: Option<(Timestamp, ResolveReason)>,
+}
+
+/// What a reading says about both levels.
+#[derive(Clone, Copy)]
+struct Verdicts {
+    warning: Verdict,
+    critical: Verdict,
+}
+
+impl Instance {
+    /// Takes one evaluation into account and says what it changed.
+    pub fn step<T>(&mut self, now: Timestamp, rule: &LevelRule<T>, reading: &Reading<T>) -> Option<Change>
+    where
+        T: Copy + PartialOrd,
+    {
+        if rule.warning.is_none() && rule.critical.is_none() {
+            return self.retire(now);
+        }
+        if reading.is_no_data() {
+            return None;
+        }
+        let verdicts = Verdicts {
+            warning: reading.judge(Severity::Warning, rule.warning.as_ref()),
+            critical: reading.judge(Severity::Critical, rule.critical.as_ref()),
+        };
+        run_while(&mut self.warning_since, now, verdicts.warning, Verdict::Past);
+        run_while(&mut self.critical_since, now, verdicts.critical, Verdict::Past);
+        let due = self.due(now, rule.hold, verdicts);
+        match self.phase {
+            Phase::Quiet | Phase::Resolved { .. } => self.rise(due),
+            Phase::Firing(firing) if due > Some(firing.severity) => Some(self.escalate(firing)),
+            Phase::Firing(firing) => self.recover(now, rule, verdicts, firing),
+        }
+    }
+
+    /// Ends the alert because its target or rule is no longer configured.
+    pub fn retire(&mut self, now: Timestamp) -> Option<Change> {
+        (self.warning_since, self.critical_since) = (None, None);
+        let Phase::Firing(firing) = self.phase else { return None };
+        Some(self.resolve(now, firing, ResolveReason::Removed))
+    }
+
+    /// Where the alert stands; `None` while it is inactive.
+    pub fn standing(&self) -> Option<Standing> {
+        match self.phase {
+            Phase::Quiet => self.pending(),
+            Phase::Firing(firing) => Some(firing.standing()),
+            Phase::Resolved { severity, started_at, at, reason } => {
+                Some(Standing { state: AlertState::Resolved, severity, started_at, resolved: Some((at, reason)) })
+            }
+        }
+    }
+
+    fn pending(&self) -> Option<Standing> {
+        let started_at = self.pending_since()?;
+        let severity = if self.critical_since.is_some() { Severity::Critical } else { Severity::Warning };
+        Some(Standing { state: AlertState::Pending, severity, started_at, resolved: None })
+    }
+
+    fn pending_since(&self) -> Option<Timestamp> {
+        self.warning_since.into_iter().chain(self.critical_since).min()
+    }
+
+    /// The highest level whose condition holds now and has held for `hold`.
+    fn due(&self, now: Timestamp, hold: Span, verdicts: Verdicts) -> Option<Severity> {
+        let critical = verdicts.critical == Verdict::Past && lasted(self.critical_since, now, hold);
+        let warning = verdicts.warning == Verdict::Past && lasted(self.warning_since, now, hold);
+        critical.then_some(Severity::Critical).or(warning.then_some(Severity::Warning))
+    }
+
+    /// From inactive, pending or resolved: a clock that runs makes it pending, a level that is due makes it fire.
+    fn rise(&mut self, due: Option<Severity>) -> Option<Change> {
+        let started_at = self.pending_since()?;
+        self.phase = Phase::Quiet;
+        let severity = due?;
+        self.phase = Phase::Firing(Firing { severity, started_at, level_clear_since: None, all_clear_since: None });
+        Some(Change::Fired { severity })
+    }
+
+    fn escalate(&mut self, firing: Firing) -> Change {
+        let severity = Severity::Critical;
+        self.phase = Phase::Firing(Firing { severity, level_clear_since: None, all_clear_since: None, ..firing });
+        Change::Escalated
+    }
+
+    fn recover<T>(
+        &mut self,
+        now: Timestamp,
+        rule: &LevelRule<T>,
+        verdicts: Verdicts,
+        mut firing: Firing,
+    ) -> Option<Change> {
+        let (level, all) = verdicts.of(firing.severity);
+        run_while(&mut firing.level_clear_since, now, level, Verdict::Clear);
+        run_while(&mut firing.all_clear_since, now, all, Verdict::Clear);
+        self.phase = Phase::Firing(firing);
+        if all == Verdict::Clear {
+            let over = lasted(firing.all_clear_since, now, rule.keep_firing_for);
+            return over.then(|| self.resolve(now, firing, reason_to_resolve(rule, firing.severity)));
+        }
+        let lower = level == Verdict::Clear && lasted(firing.level_clear_since, now, rule.keep_firing_for);
+        lower.then(|| self.deescalate(firing))
+    }
+
+    fn deescalate(&mut self, firing: Firing) -> Change {
+        let severity = Severity::Warning;
+        self.critical_since = None;
+        self.phase = Phase::Firing(Firing { severity, level_clear_since: None, all_clear_since: None, ..firing });
+        Change::Deescalated
+    }
+
+    fn resolve(&mut self, at: Timestamp, firing: Firing, reason: ResolveReason) -> Change {
+        let Firing { severity, started_at, .. } = firing;
+        self.phase = Phase::Resolved { severity, started_at, at, reason };
+        Change::Resolved { reason }
+    }
+}
+
+impl Firing {
+    fn standing(self) -> Standing {
+        let recovering = self.level_clear_since.or(self.all_clear_since).is_some();
+        let state = if recovering { AlertState::Recovering } else { AlertState::Firing };
+        Standing { state, severity: self.severity, started_at: self.started_at, resolved: None }
+    }
+}
+
+impl Verdicts {
+    /// The verdict on the level that fires, and on this level and the warning level together.
+    fn of(self, severity: Severity) -> (Verdict, Verdict) {
+        match severity {
+            Severity::Warning => (self.warning, self.warning),
+            Severity::Critical if self.critical == Verdict::Clear => (self.critical, self.warning),
+            Severity::Critical => (self.critical, self.critical),
+        }
+    }
+}
+
+/// The threshold of a level, if the level is on.
+pub(super) const fn level<T>(rule: &LevelRule<T>, severity: Severity) -> Option<&LevelThreshold<T>> {
+    match severity {
+        Severity::Warning => rule.warning.as_ref(),
+        Severity::Critical => rule.critical.as_ref(),
+    }
+}
+
+/// A level may be switched off while it fires: then no value has cleared it.
+const fn reason_to_resolve<T>(rule: &LevelRule<T>, severity: Severity) -> ResolveReason {
+    if level(rule, severity).is_some() { ResolveReason::Cleared } else { ResolveReason::Removed }
+}
+
+/// Runs a clock while `verdict` is the wanted one; a verdict that cannot say leaves the clock as it is.
+fn run_while(clock: &mut Option<Timestamp>, now: Timestamp, verdict: Verdict, wanted: Verdict) {
+    if verdict == wanted {
+        clock.get_or_insert(now);
+    } else if verdict != Verdict::Unknown {
+        *clock = None;
+    }
+}
+
+fn lasted(since: Option<Timestamp>, now: Timestamp, at_least: Span) -> bool {
+    since.is_some_and(|since| now - since >= at_least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Severity::{Critical, Warning};
+
+    /// Warning at 30 (clear below 24), critical at 120 (clear below 96).
+    const fn rule(hold: i64, keep_firing_for: i64) -> LevelRule<u64> {
+        LevelRule {
+            warning: Some(LevelThreshold { at: 30, clear_below: 24 }),
+            critical: Some(LevelThreshold { at: 120, clear_below: 96 }),
+            hold: Span::from_secs(hold),
+            keep_firing_for: Span::from_secs(keep_firing_for),
+        }
+    }
+
+    const fn at(secs: i64) -> Timestamp {
+        Timestamp::from_nanos(secs * 1_000_000_000)
+    }
+
+    /// One word: `-` no data, `40` exact, `L40` only a lower bound, `U40` estimate and lower bound but no upper bound,
+    /// `lower/estimate/upper`.
+    fn reading(word: &str) -> Reading<u64> {
+        let number = |text: &str| Some(text.parse().unwrap());
+        match (word, word.split('/').collect::<Vec<_>>().as_slice()) {
+            ("-", _) => Reading::NO_DATA,
+            (_, [lower, estimate, upper]) => {
+                Reading { lower: number(lower), estimate: number(estimate), upper: number(upper) }
+            }
+            _ if word.starts_with('L') => Reading { lower: number(&word[1..]), ..Reading::NO_DATA },
+            _ if word.starts_with('U') => Reading { upper: None, ..Reading::exact(word[1..].parse().unwrap()) },
+            _ => Reading::exact(word.parse().unwrap()),
+        }
+    }
+
+    fn spell(change: Option<Change>) -> &'static str {
+        match change {
+            None => ".",
+            Some(Change::Fired { severity: Warning }) => "warn",
+            Some(Change::Fired { severity: Critical }) => "crit",
+            Some(Change::Escalated) => "up",
+            Some(Change::Deescalated) => "down",
+            Some(Change::Resolved { reason: ResolveReason::Cleared }) => "ok",
+            Some(Change::Resolved { reason: ResolveReason::Removed }) => "gone",
+        }
+    }
+
+    /// One reading a second, and what each of them changes.
+    fn check(rule: &LevelRule<u64>, readings: &str, changes: &str) {
+        let mut instance = Instance::default();
+        let mut seen = Vec::new();
+        for (second, word) in (0..).zip(readings.split_whitespace()) {
+            seen.push(spell(instance.step(at(second), rule, &reading(word))));
+            assert_eq!(instance.step(at(second), rule, &reading(word)), None, "the same evaluation twice: {readings}");
+        }
+        assert_eq!(seen.join(" "), changes, "{readings}");
+    }
+
+    #[test]
+    fn it_fires_once_the_condition_has_held_for_long_enough() {
+        check(&rule(0, 0), "0 30", ". warn");
+        check(&rule(2, 0), "30 30 30 30", ". . warn .");
+        check(&rule(2, 0), "29 29 29 29", ". . . .");
+        check(&rule(2, 0), "120 120 120", ". . crit");
+        check(&rule(2, 0), "L30 L30 L30", ". . warn");
+    }
+
+    #[test]
+    fn a_flap_shorter_than_hold_starts_the_clock_anew() {
+        check(&rule(2, 0), "30 30 29 30 30 30", ". . . . . warn");
+        check(&rule(2, 0), "120 120 30 120 120 120", ". . warn . . up");
+    }
+
+    #[test]
+    fn a_warning_escalates_when_critical_has_held_for_long_enough() {
+        check(&rule(0, 0), "30 120", "warn up");
+        check(&rule(2, 0), "30 30 120 120 120", ". . warn . up");
+        check(&rule(2, 0), "30 120 120 120", ". . warn up");
+        check(&rule(2, 0), "120 120 120 100 120", ". . crit . .");
+    }
+
+    #[test]
+    fn critical_needs_the_lower_bound_and_clearing_needs_the_upper_bound() {
+        check(&rule(0, 0), "119/500/900 120/500/900", "warn up");
+        check(&rule(0, 0), "0/30/30 0/0/24 0/0/23", "warn . ok");
+        check(&rule(0, 0), "30 U0 U0 L0 0", "warn . . . ok");
+        check(&rule(0, 0), "120 0/0/96 0/0/95", "crit . down");
+    }
+
+    #[test]
+    fn hysteresis_keeps_it_firing_between_the_thresholds() {
+        check(&rule(0, 0), "30 29 24 23", "warn . . ok");
+        check(&rule(0, 0), "120 119 96 95 24 23", "crit . . down . ok");
+    }
+
+    #[test]
+    fn it_resolves_once_it_was_clear_for_long_enough() {
+        check(&rule(0, 2), "30 0 0 0", "warn . . ok");
+        check(&rule(0, 2), "30 0 0 24 0 0 0", "warn . . . . . ok");
+        check(&rule(0, 2), "120 0 0 0", "crit . . ok");
+        check(&rule(0, 2), "120 50 50 50 0 0 0", "crit . . down . . ok");
+        check(&rule(0, 2), "120 50 50 0 0 0", "crit . . . . ok");
+        check(&rule(0, 2), "120 50 0 0 50", "crit . . . down");
+    }
+
+    #[test]
+    fn without_data_nothing_changes_and_no_clock_stops() {
+        check(&rule(2, 0), "30 - - - 30", ". . . . warn");
+        check(&rule(2, 0), "30 - - - 29 30", ". . . . . .");
+        check(&rule(0, 2), "30 - - -", "warn . . .");
+        check(&rule(0, 2), "30 0 - - - 0", "warn . . . . ok");
+        check(&rule(0, 0), "- - -", ". . .");
+    }
+
+    #[test]
+    fn after_it_resolved_it_begins_anew() {
+        check(&rule(1, 0), "30 30 0 30 30 0", ". warn ok . warn ok");
+        check(&rule(0, 0), "30 0 120 0", "warn ok crit ok");
+    }
+
+    #[test]
+    fn a_level_may_be_off() {
+        let critical_only = LevelRule { warning: None, ..rule(0, 0) };
+        let warning_only = LevelRule { critical: None, ..rule(0, 0) };
+        let off = LevelRule { warning: None, ..warning_only };
+        check(&critical_only, "50 120 96 95", ". crit . ok");
+        check(&warning_only, "500 24 23", "warn . ok");
+        check(&off, "500 500", ". .");
+    }
+
+    #[test]
+    fn a_level_that_is_switched_off_while_it_fires_lets_go() {
+        let check = |first: u64, rule: LevelRule<u64>, then: u64, changes: [&str; 2]| {
+            let mut instance = Instance::default();
+            let fired = spell(instance.step(at(0), &super::tests::rule(0, 0), &Reading::exact(first)));
+            assert_eq!([fired, spell(instance.step(at(1), &rule, &Reading::exact(then)))], changes);
+        };
+        check(50, LevelRule { warning: None, ..rule(0, 0) }, 50, ["warn", "gone"]);
+        check(50, LevelRule { warning: None, ..rule(0, 0) }, 120, ["warn", "up"]);
+        check(120, LevelRule { critical: None, ..rule(0, 0) }, 120, ["crit", "down"]);
+        check(120, LevelRule { warning: None, critical: None, ..rule(0, 0) }, 120, ["crit", "gone"]);
+    }
+
+    #[test]
+    fn the_states_have_names() {
+        let mut instance = Instance::default();
+        let mut state_after = |second, word| {
+            instance.step(at(second), &rule(1, 1), &reading(word));
+            instance.standing().map(|standing| (standing.state.label(), standing.severity, standing.started_at))
+        };
+        assert_eq!(state_after(0, "0"), None);
+        assert_eq!(state_after(1, "30"), Some(("pending", Warning, at(1))));
+        assert_eq!(state_after(2, "120"), Some(("firing", Warning, at(1))));
+        assert_eq!(state_after(3, "120"), Some(("firing", Critical, at(1))));
+        assert_eq!(state_after(4, "95"), Some(("recovering", Critical, at(1))));
+        assert_eq!(state_after(5, "0"), Some(("recovering", Critical, at(1))));
+        assert_eq!(state_after(6, "0"), Some(("resolved", Critical, at(1))));
+        assert_eq!(state_after(7, "120"), Some(("pending", Critical, at(7))));
+        assert_eq!(state_after(8, "0"), None);
+    }
+
+    #[test]
+    fn retiring_ends_what_fires_and_drops_what_is_pending() {
+        let mut instance = Instance::default();
+        instance.step(at(0), &rule(1, 0), &reading("30"));
+        assert_eq!(instance.clone().retire(at(0)), None);
+        instance.step(at(1), &rule(1, 0), &reading("30"));
+        assert_eq!(spell(instance.retire(at(2))), "gone");
+        let resolved = instance.standing().and_then(|standing| standing.resolved);
+        assert_eq!(resolved, Some((at(2), ResolveReason::Removed)));
+        assert_eq!(instance.retire(at(3)), None);
+    }
+}

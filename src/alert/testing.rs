@@ -1,0 +1,121 @@
+//! For this room's tests: groups in simulated time, driven by nothing but their own wake-ups.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{
+    AlertGroups, AlertKey, AlertSnapshot, AlertStatus, Labels, Measured, Notification, Quantity, Reading,
+    ResolveReason, Rule,
+};
+use crate::config::{NotifySettings, ReceiverKind, ReceiverSettings, Severity};
+use crate::model::{Span, Timestamp};
+
+pub(super) const GROUP_WAIT: i64 = 5;
+pub(super) const GROUP_INTERVAL: i64 = 60;
+pub(super) const REPEAT_INTERVAL: i64 = 3600;
+
+pub(super) const fn at(secs: i64) -> Timestamp {
+    Timestamp::from_nanos(secs * 1_000_000_000)
+}
+
+/// A receiver by `name`, or `name:critical` for one with that minimum severity.
+pub(super) fn receiver(text: &str) -> ReceiverSettings {
+    let (name, min_severity) = match text.split_once(':') {
+        Some((name, _)) => (name, Severity::Critical),
+        None => (text, Severity::Warning),
+    };
+    let kind = ReceiverKind::PagerDuty {
+        routing_key: crate::config::SecretSource::File("key".into()),
+        url: "http://pager.example.com".into(),
+    };
+    ReceiverSettings { name: name.into(), min_severity, matchers: BTreeMap::new(), kind }
+}
+
+pub(super) fn settings(receivers: &[&str]) -> NotifySettings {
+    NotifySettings {
+        identity: String::new(),
+        group_wait: Span::from_secs(GROUP_WAIT),
+        group_interval: Span::from_secs(GROUP_INTERVAL),
+        repeat_interval: Span::from_secs(REPEAT_INTERVAL),
+        receivers: receivers.iter().map(|text| receiver(text)).collect(),
+    }
+}
+
+pub(super) fn key(pair: &str) -> AlertKey {
+    let labels = [("pair", pair), ("source_dc", "dc1"), ("target_dc", "dc2"), ("replica", "r:6379")];
+    let labels: Labels = labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    AlertKey::new(Rule::LagSeconds, Arc::new(labels))
+}
+
+/// An alert that fires: a warning at its threshold of 30 s, a critical alert at 120 s.
+pub(super) fn firing(pair: &str, severity: Severity) -> AlertSnapshot {
+    let key = key(pair);
+    let threshold = Span::from_secs(if severity == Severity::Critical { 120 } else { 30 });
+    AlertSnapshot {
+        identity: key.identity().clone(),
+        fingerprint: key.fingerprint(),
+        severity,
+        status: AlertStatus::Firing,
+        started_at: at(0),
+        resolved: None,
+        value: Measured::from(Reading::exact(threshold)),
+        threshold: Quantity::Seconds(threshold),
+        peak: None,
+        context: Arc::default(),
+    }
+}
+
+pub(super) fn resolved(alert: &AlertSnapshot, now: Timestamp) -> AlertSnapshot {
+    let resolved = Some((now, ResolveReason::Cleared));
+    AlertSnapshot { status: AlertStatus::Resolved, resolved, ..alert.clone() }
+}
+
+/// Groups, the alerts that are true now, and everything that was said.
+pub(super) struct Simulation {
+    pub(super) groups: AlertGroups,
+    pub(super) now: Timestamp,
+    pub(super) alerts: BTreeMap<String, Arc<AlertSnapshot>>,
+    pub(super) said: Vec<Notification>,
+}
+
+impl Simulation {
+    pub(super) fn new(settings: &NotifySettings) -> Self {
+        Self { groups: AlertGroups::new(settings), now: at(0), alerts: BTreeMap::new(), said: Vec::new() }
+    }
+
+    /// Lets time pass, waking the groups exactly when they ask for it.
+    pub(super) fn advance(&mut self, to: Timestamp) {
+        while let Some(wakeup) = self.groups.next_wakeup().filter(|wakeup| *wakeup <= to) {
+            self.now = self.now.max(wakeup);
+            self.look();
+            let next = self.groups.next_wakeup();
+            assert!(next.is_none_or(|next| next > self.now), "{next:?} was due and stayed so");
+        }
+        self.now = to;
+    }
+
+    fn look(&mut self) {
+        let alerts = &self.alerts;
+        let current = |key: &AlertKey| alerts.get(&key.identity().labels["pair"]).cloned();
+        self.said.extend(self.groups.due(self.now, &current));
+        assert_eq!(self.groups.due(self.now, &current), [], "nothing is said twice");
+    }
+
+    /// Makes an alert fire at a severity, or resolves it.
+    pub(super) fn set(&mut self, pair: &str, severity: Option<Severity>) {
+        let alert = match (severity, self.alerts.remove(pair)) {
+            (Some(severity), _) => Arc::new(firing(pair, severity)),
+            (None, Some(known)) => Arc::new(resolved(&known, self.now)),
+            (None, None) => return,
+        };
+        self.groups.record(self.now, &alert);
+        if severity.is_some() {
+            self.alerts.insert(pair.to_owned(), alert);
+        }
+    }
+
+    pub(super) fn reconfigure(&mut self, settings: &NotifySettings) {
+        let firing: Vec<_> = self.alerts.values().cloned().collect();
+        self.groups.reconfigure(self.now, settings, &firing);
+    }
+}
