@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::fleet::Fleet;
 use crate::alert::{
     AlertContext, AlertEngine, AlertGroups, AlertKey, Evaluation, Labels, ListedAlert, Notification, Reading, Rule,
     RuleInput, Transition,
@@ -93,9 +92,8 @@ impl Alerting {
                 RuleInput::Seconds { rule: &rules.unknown, reading: Reading::exact((now - known_at).or_zero()) },
             ),
         ];
-        let transitions = inputs.map(|(key, input)| {
-            self.engine.evaluate(now, Evaluation { key, input, context: &context })
-        });
+        let transitions =
+            inputs.map(|(key, input)| self.engine.evaluate(now, Evaluation { key, input, context: &context }));
         for transition in transitions.iter().flatten() {
             self.tell(transition, now);
         }
@@ -120,7 +118,7 @@ impl Alerting {
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Notification> {
         self.engine.expire(now);
         let engine = &self.engine;
-        self.groups.due(now, |key| engine.snapshot(key))
+        self.groups.due(now, &|key| engine.snapshot(key))
     }
 
     /// Every alert that is pending, firing or recently resolved.

@@ -259,13 +259,9 @@ impl ServerEntry {
             as_replica: Vec::new(),
         };
         match known {
-            Some(known) => Self {
-                meta: fresh.meta,
-                as_top: Vec::new(),
-                as_master: Vec::new(),
-                as_replica: Vec::new(),
-                ..known
-            },
+            Some(known) => {
+                Self { meta: fresh.meta, as_top: Vec::new(), as_master: Vec::new(), as_replica: Vec::new(), ..known }
+            }
             None => fresh,
         }
     }

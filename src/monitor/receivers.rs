@@ -19,7 +19,8 @@ pub(super) struct Receivers(Vec<ReceiverSnapshot>);
 impl Receivers {
     /// Changes the receivers; those whose name stays keep their counts.
     pub(super) fn reconfigure(&mut self, settings: &NotifySettings) {
-        let mut old: BTreeMap<Arc<str>, ReceiverSnapshot> = self.0.drain(..).map(|r| (Arc::clone(&r.name), r)).collect();
+        let mut old: BTreeMap<Arc<str>, ReceiverSnapshot> =
+            self.0.drain(..).map(|r| (Arc::clone(&r.name), r)).collect();
         self.0 = settings
             .receivers
             .iter()
