@@ -450,6 +450,16 @@ mod tests {
     }
 
     #[test]
+    fn a_reload_that_changes_the_waits_counts_for_open_groups_too() {
+        let mut simulation = Simulation::new(&settings(&["chat"]));
+        simulation.set("a", Some(Severity::Warning));
+        simulation.advance(at(10));
+        simulation.reconfigure(&NotifySettings { repeat_interval: Span::from_secs(100), ..settings(&["chat"]) });
+        simulation.advance(at(110));
+        assert_eq!(simulation.said.last().map(spell).as_deref(), Some("105 chat repeat warning: a?"));
+    }
+
+    #[test]
     fn nothing_wakes_when_there_is_nothing_to_say() {
         let mut simulation = Simulation::new(&settings(&["chat"]));
         assert_eq!(simulation.groups.next_wakeup(), None);
