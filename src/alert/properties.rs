@@ -302,7 +302,9 @@ proptest! {
     #[test]
     fn every_group_that_was_told_to_fire_is_told_to_have_resolved_once(changes in changes()) {
         let mut simulation = play(&changes);
-        PAIRS.iter().for_each(|pair| simulation.set(pair, None));
+        for pair in PAIRS {
+            simulation.set(pair, None);
+        }
         simulation.advance(simulation.now);
         for (belief, (receiver, _)) in hear_all(&simulation).iter().zip(RECEIVERS) {
             prop_assert!(!belief.open, "{}", receiver);
