@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{Bytes, Secret, Span};
 
 use super::SecretSource;
-use super::error::{Problems, quoted};
+use super::error::Problems;
 use super::node::{Node, Table, Text, index_path, key_path};
 use super::schema::Keys;
 use super::value::{check_name, in_range, parse_bytes, parse_span, span_text, unit_examples};
@@ -91,8 +91,11 @@ impl<'a> Cursor<'a> {
         Some(Section::new(table, self.path.clone(), self.context, keys))
     }
 
-    /// The entries of a mapping whose keys the user chooses.
+    /// The entries of a mapping whose keys the user chooses; none where nothing stands under its name.
     pub(super) fn entries(&self) -> Vec<(&'a str, Cursor<'a>)> {
+        if self.is_null() {
+            return Vec::new();
+        }
         let Node::Table(table) = self.node else { return self.not("a mapping").unwrap_or_default() };
         let entry = |(key, node): (&'a String, &'a Node)| {
             let path = key_path(&self.path, key);
@@ -265,6 +268,11 @@ impl<'a> Section<'a> {
         Some(Cursor { node, path: key_path(&self.path, key), context: self.context })
     }
 
+    /// Whether the file has `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// The value of `key`; a problem where there is none.
     pub(super) fn required(&self, key: &str, meaning: &str) -> Option<Cursor<'a>> {
         let value = self.get(key);
@@ -316,8 +324,8 @@ impl<'a> Section<'a> {
         key: &str,
         check: impl Fn(&str) -> Result<(), String>,
     ) -> Option<SecretSource> {
-        if self.get(key).is_none() && self.get(&format!("{key}_file")).is_none() {
-            self.refuse_as_incomplete(format!("{} is missing: give {key} or {key}_file", quoted(key)));
+        if !self.has(key) && !self.has(&format!("{key}_file")) {
+            let _ = self.required(key, &format!("it or {key}_file"));
         }
         self.secret(key, check)
     }

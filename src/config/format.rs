@@ -42,6 +42,15 @@ impl Format {
             _ => None,
         }
     }
+
+    /// The language's name.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Yaml => "YAML",
+            Self::Toml => "TOML",
+            Self::Json => "JSON",
+        }
+    }
 }
 
 /// Reads `text`; an error is a sentence.
@@ -55,7 +64,7 @@ pub(super) fn read(text: &str, format: Format) -> Result<Table, String> {
         Format::Toml => parse(FileFormat::Toml, text).map_err(|error| toml_sentence(&error)),
         Format::Json => check_json(text).and_then(|()| parse(FileFormat::Json, text)),
     };
-    parsed.map_err(|reason| format!("is not a valid {format:?} configuration: {reason}"))
+    parsed.map_err(|reason| format!("is not a valid {} configuration: {reason}", format.name()))
 }
 
 /// Lets the `config` crate read `text`.

@@ -40,7 +40,8 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Settings, ConfigEr
         ConfigErrors::one(place(), "the file's name must end in .yml, .yaml, .toml or .json, which tells its language")
     })?;
     let text = read_text(path).map_err(|error| ConfigErrors::one(place(), format!("cannot be read: {error}")))?;
-    parse(&text, format, path.parent().unwrap_or_else(|| Path::new("")), environment)
+    let root = format::read(&text, format).map_err(|sentence| ConfigErrors::one(place(), sentence))?;
+    resolve(root, path.parent().unwrap_or_else(|| Path::new("")), environment)
 }
 
 /// Checks the configuration `text`; relative paths in it start from `folder`. Reads nothing else.
@@ -48,7 +49,11 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Settings, ConfigEr
 /// # Errors
 /// As [`load`]: at a syntax error only that one, otherwise every problem.
 pub fn parse(text: &str, format: Format, folder: &Path, environment: &Environment) -> Result<Settings, ConfigErrors> {
-    let mut root = format::read(text, format).map_err(|sentence| ConfigErrors::one("configuration", sentence))?;
+    let root = format::read(text, format).map_err(|sentence| ConfigErrors::one("configuration", sentence))?;
+    resolve(root, folder, environment)
+}
+
+fn resolve(mut root: node::Table, folder: &Path, environment: &Environment) -> Result<Settings, ConfigErrors> {
     let problems = error::Problems::default();
     environment.expand(&mut root, &problems);
     environment.override_scalars(&mut root, &problems);
@@ -56,9 +61,12 @@ pub fn parse(text: &str, format: Format, folder: &Path, environment: &Environmen
     problems.or(settings)
 }
 
-/// The file's text, or as much of it as shows that it is too long.
+/// The file's text.
 fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(format::MAX_FILE_BYTES as u64 + 1).read_to_string(&mut text)?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    File::open(path)?.take(format::MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > format::MAX_FILE_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 16 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }

@@ -130,7 +130,7 @@ impl Global {
     pub(super) fn for_pair(&self, pair: &Section<'_>) -> AlertSettings {
         let section = pair.section("alerts", &ALERTS);
         if let Some(cursor) = section.get("unreachable") {
-            cursor.refuse("cannot be set for a pair, because pairs may share servers; set it in the global alerts");
+            cursor.note("cannot be set for a pair, because pairs may share servers: set it in the global alerts");
         }
         AlertSettings {
             lag_seconds: self.lag_seconds.overridden(&section, "lag_seconds"),

@@ -12,12 +12,12 @@ use crate::model::Datacenter;
 
 pub(super) fn read(root: &Section<'_>) -> Vec<DatacenterRule> {
     let mut names = Unique::default();
-    let mut local = Unique::default();
+    let mut local = None;
     let items = root.items("datacenters");
     items.iter().filter_map(|item| rule(&item.section(&DATACENTER)?, &mut names, &mut local)).collect()
 }
 
-fn rule(section: &Section<'_>, names: &mut Unique, local: &mut Unique) -> Option<DatacenterRule> {
+fn rule(section: &Section<'_>, names: &mut Unique, local: &mut Option<String>) -> Option<DatacenterRule> {
     let patterns = section.items("match").iter().filter_map(pattern).collect();
     let is_local = section.get("local").and_then(|flag| only_one(&flag, local)).unwrap_or(false);
     let name = section.required("name", "the datacenter's name")?;
@@ -26,10 +26,10 @@ fn rule(section: &Section<'_>, names: &mut Unique, local: &mut Unique) -> Option
 }
 
 /// Reads `local`, which is true for one datacenter at most.
-fn only_one(flag: &Cursor<'_>, local: &mut Unique) -> Option<bool> {
+fn only_one(flag: &Cursor<'_>, local: &mut Option<String>) -> Option<bool> {
     let value = flag.flag()?;
-    if value {
-        local.check("true", flag);
+    if value && let Some(first) = local.replace(flag.path().to_owned()) {
+        flag.note(format!("only one datacenter can be the local one, and {first} is true already"));
     }
     Some(value)
 }

@@ -42,7 +42,7 @@ impl Unique {
     /// Notes a problem at `cursor` when `name` stood somewhere before.
     fn check(&mut self, name: &str, cursor: &Cursor<'_>) {
         if let Some(first) = self.0.get(name) {
-            cursor.refuse(format_args!("stands twice; it is {first} already"));
+            cursor.refuse(format_args!("is given twice: {first} has it already"));
         } else {
             self.0.insert(name.to_owned(), cursor.path().to_owned());
         }

@@ -49,7 +49,7 @@ pub(super) fn read(root: &Section<'_>) -> NotifySettings {
 fn check_group_by(cursor: &Cursor<'_>) {
     let names: Option<Vec<_>> = cursor.items().iter().map(Cursor::text).collect();
     if names.is_some_and(|names| names != GROUP_BY) {
-        cursor.refuse(format_args!("other than [{}] is not in this version", GROUP_BY.join(", ")));
+        cursor.note(format!("another grouping than [{}] is not in this version", GROUP_BY.join(", ")));
     }
 }
 

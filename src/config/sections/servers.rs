@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::datacenters::datacenter;
 use crate::config::cursor::{Cursor, Section};
+use crate::config::error::quoted;
 use crate::config::schema::SERVER;
 use crate::config::{Credentials, PairSettings, SecretSource, ServerSettings};
 use crate::model::{Datacenter, ServerAddr};
@@ -19,21 +20,28 @@ pub(super) struct PlacedServer {
 pub(super) struct CredentialKeys {
     username: Option<String>,
     password: Option<SecretSource>,
+    /// Whether a password is given at all, although perhaps a refused one.
+    has_password: bool,
 }
 
 impl CredentialKeys {
     /// Reads `username`, `password` and `password_file`; what is missing comes from `outer`.
-    ///
-    /// A username that no password goes with is a problem: without a password, no AUTH is sent at all.
     pub(super) fn read(section: &Section<'_>, outer: &Self) -> Self {
-        let given = section.get("username");
-        let username = given.as_ref().and_then(|cursor| cursor.name().map(ToOwned::to_owned));
-        let password = section.secret("password", |_| Ok(())).or_else(|| outer.password.clone());
-        let lacks_password = section.get("password").is_none() && section.get("password_file").is_none();
-        if let (Some(cursor), None, true) = (given, &password, lacks_password) {
-            cursor.refuse("has no password: give password or password_file beside it");
+        let username = section.get("username").and_then(|cursor| cursor.name().map(ToOwned::to_owned));
+        let password = section.secret("password", |_| Ok(()));
+        Self {
+            username: username.or_else(|| outer.username.clone()),
+            password: password.or_else(|| outer.password.clone()),
+            has_password: outer.has_password || section.has("password") || section.has("password_file"),
         }
-        Self { username: username.or_else(|| outer.username.clone()), password }
+    }
+
+    /// Notes a username that no password goes with: without a password no AUTH is sent, and the name has no effect.
+    fn check(&self, section: &Section<'_>) {
+        if let Self { username: Some(username), has_password: false, .. } = self {
+            let username = quoted(username);
+            section.refuse(format!("the username {username} has no password: give password or password_file with it"));
+        }
     }
 }
 
@@ -46,10 +54,14 @@ impl From<CredentialKeys> for Credentials {
 /// Reads one server.
 pub(super) fn server(cursor: &Cursor<'_>, outer: &CredentialKeys) -> Option<PlacedServer> {
     let section = cursor.section(&SERVER)?;
-    let credentials = CredentialKeys::read(&section, outer).into();
+    let credentials = CredentialKeys::read(&section, outer);
+    credentials.check(&section);
     let dc = section.get("dc").and_then(|cursor| datacenter(&cursor));
     let addr = address(&section.required("address", "host:port")?)?;
-    Some(PlacedServer { path: section.path().to_owned(), settings: ServerSettings { addr, dc, credentials } })
+    Some(PlacedServer {
+        path: section.path().to_owned(),
+        settings: ServerSettings { addr, dc, credentials: credentials.into() },
+    })
 }
 
 fn address(cursor: &Cursor<'_>) -> Option<ServerAddr> {

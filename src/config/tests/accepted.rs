@@ -242,3 +242,23 @@ fn relative_paths_start_from_the_files_folder() {
     let password = settings.pairs[0].master.credentials.password.as_ref().unwrap();
     assert_eq!(password.read().unwrap().reveal(), "hunter2");
 }
+
+#[test]
+fn a_common_username_goes_with_each_pairs_password() {
+    let settings = read(
+        "
+redis: {username: u}
+pairs: [{name: p, password: x, master: {address: 'a:1'}, replicas: [{address: 'b:1'}]}]
+",
+    )
+    .unwrap();
+    assert_eq!(settings.pairs[0].master.credentials.username.as_deref(), Some("u"));
+}
+
+#[test]
+fn ten_thousand_pairs_read() {
+    let pair =
+        |n: usize| format!("- {{name: p{n}, master: {{address: 'a{n}:1'}}, replicas: [{{address: 'b{n}:1'}}]}}\n");
+    let yaml = format!("pairs:\n{}", (0..10_000).map(pair).collect::<String>());
+    assert_eq!(read(&yaml).unwrap().pairs.len(), 10_000);
+}

@@ -111,7 +111,7 @@ fn later_versions_keys_are_refused_by_name() {
     bad("poll: {heartbeat: {enabled: true}}", "poll.heartbeat.enabled: true is not in this version; only false is");
     bad(
         "notify: {group_by: [alertname]}",
-        "notify.group_by: a list other than [alertname, source_dc, target_dc] is not in this version",
+        "notify.group_by: another grouping than [alertname, source_dc, target_dc] is not in this version",
     );
 }
 
@@ -181,7 +181,7 @@ fn levels_have_an_order() {
     );
     bad_pair(
         "alerts: {unreachable: {warning: 1s}}",
-        "pairs[0].alerts.unreachable: a mapping cannot be set for a pair, because pairs may share servers; \
+        "pairs[0].alerts.unreachable: cannot be set for a pair, because pairs may share servers: \
          set it in the global alerts",
     );
     bad_pair(
@@ -216,7 +216,7 @@ fn pairs_make_sense() {
     let two = |second: &str| format!("{}, {second}]", PAIR.strip_suffix(']').unwrap());
     bad_whole(
         &two("{name: p, master: {address: 'c:1'}, replicas: [{address: 'd:1'}]}"),
-        "pairs[1].name: \"p\" stands twice; it is pairs[0].name already",
+        "pairs[1].name: \"p\" is given twice: pairs[0].name has it already",
     );
     bad_whole(
         &two("{name: q, master: {address: 'a:1', password: hunter2}, replicas: [{address: 'd:1'}]}"),
@@ -252,11 +252,11 @@ fn names_labels_and_patterns_are_checked() {
     );
     bad(
         "datacenters: [{name: a, local: true}, {name: b, local: true}]",
-        "datacenters[1].local: true stands twice; it is datacenters[0].local already",
+        "datacenters[1].local: only one datacenter can be the local one, and datacenters[0].local is true already",
     );
     bad(
         "datacenters: [{name: a}, {name: a}]",
-        "datacenters[1].name: \"a\" stands twice; it is datacenters[0].name already",
+        "datacenters[1].name: \"a\" is given twice: datacenters[0].name has it already",
     );
     bad(
         "datacenters: [{name: a, match: [10.0.0.0/99]}]",
@@ -274,7 +274,11 @@ fn secrets_are_given_once_and_never_shown() {
         "redis: {password: hunter2, password_file: f}",
         "redis.password_file: password is given as well; give one of password and password_file",
     );
-    bad("redis: {username: u}", "redis.username: \"u\" has no password: give password or password_file beside it");
+    bad(
+        "redis: {username: u}",
+        "pairs[0].master: the username \"u\" has no password: give password or password_file with it\n\
+         pairs[0].replicas[0]: the username \"u\" has no password: give password or password_file with it",
+    );
     bad(
         "redis: {password: \"hunter2\\n\"}",
         "redis.password: the value has control characters, such as a line break, in it",
@@ -296,10 +300,7 @@ fn receivers_are_checked() {
         "slack: {webhook_url_file: f}, webhook: {url_file: f}",
         &format!("{path}: the receiver has slack, webhook: give one of them, and a receiver for each"),
     );
-    bad_receiver(
-        "slack: {}",
-        &format!("{path}.slack: \"webhook_url\" is missing: give webhook_url or webhook_url_file"),
-    );
+    bad_receiver("slack: {}", &format!("{path}.slack.webhook_url: is missing: give it or webhook_url_file"));
     bad_receiver(
         "slack: {webhook_url: hunter2}",
         &format!("{path}.slack.webhook_url: the value is not a URL that begins with http:// or https:// and a host"),
@@ -330,6 +331,23 @@ fn receivers_are_checked() {
     );
     bad(
         "notify: {receivers: [{name: r, slack: {webhook_url_file: f}}, {name: r, slack: {webhook_url_file: f}}]}",
-        "notify.receivers[1].name: \"r\" stands twice; it is notify.receivers[0].name already",
+        "notify.receivers[1].name: \"r\" is given twice: notify.receivers[0].name has it already",
     );
+}
+
+#[test]
+fn a_refused_password_is_one_problem_only() {
+    bad("redis: {username: u, password: 5}", "redis.password: the value is not text; put it in quotes");
+    bad("redis: {username: u, password: '${NO}'}", "redis.password: the environment variable NO is not set");
+}
+
+#[test]
+fn the_documentation_shows_real_messages() {
+    let text = include_str!("../../../docs/configuration.md");
+    let shown = text.split("```").nth(1).unwrap().trim();
+    let yaml = "
+poll: {intervall: 1s}
+pairs: [{name: p, master: {address: 'a:1'}, replicas: [{address: 'b:1'}, {address: redis.dc2.example.com}]}]
+";
+    bad_whole(yaml, shown);
 }
