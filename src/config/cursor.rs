@@ -40,6 +40,13 @@ pub(super) struct Section<'a> {
     has_refused_keys: bool,
 }
 
+impl Context<'_> {
+    /// `path`, from the configuration file's folder on where it is relative, without needless `.` parts.
+    pub(super) fn in_folder(&self, path: &str) -> PathBuf {
+        self.folder.join(path).components().collect()
+    }
+}
+
 impl<'a> Cursor<'a> {
     pub(super) fn path(&self) -> &str {
         &self.path
@@ -202,7 +209,7 @@ impl<'a> Cursor<'a> {
         if text.is_empty() || text.len() > 4096 || text.chars().any(char::is_control) {
             return self.checked(Err("is not a path; allowed: 1 to 4096 characters, no control characters"));
         }
-        Some(self.context.folder.join(text))
+        Some(self.context.in_folder(text))
     }
 
     /// A secret that is written in the configuration. No message shows it.

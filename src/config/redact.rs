@@ -100,6 +100,11 @@ fn bytes(bytes: Bytes) -> Yaml {
     Yaml::Integer(i64::try_from(bytes.get()).unwrap_or(i64::MAX))
 }
 
+/// A level that is off. Numbers are emitted as they stand, while a null would be a `~`, which fewer people know.
+fn off() -> Yaml {
+    Yaml::Real("null".to_owned())
+}
+
 fn list<T>(items: &[T], item: impl Fn(&T) -> Yaml) -> Yaml {
     Yaml::Array(items.iter().map(item).collect())
 }
@@ -159,7 +164,7 @@ fn alerts(alerts: &AlertSettings, global: Option<&AlertSettings>) -> Yaml {
 }
 
 fn rule<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Yaml {
-    let level = |level: Option<LevelThreshold<T>>| level.map_or(Yaml::Null, |level| write(level.at));
+    let level = |level: Option<LevelThreshold<T>>| level.map_or_else(off, |level| write(level.at));
     let mut map = Mapping::of([
         ("warning", level(rule.warning)),
         ("critical", level(rule.critical)),
@@ -172,7 +177,9 @@ fn rule<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Yaml {
             clear.put(key, write(level.clear_below));
         }
     }
-    map.put("clear", clear);
+    if !clear.0.is_empty() {
+        map.put("clear", clear);
+    }
     map.into()
 }
 

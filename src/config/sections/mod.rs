@@ -31,7 +31,7 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
 
 fn state(root: &Section<'_>, context: Context<'_>) -> StateSettings {
     let given: Option<PathBuf> = root.section("state", &STATE).get("path").and_then(|path| path.file_path());
-    StateSettings { path: given.unwrap_or_else(|| context.folder.join("./data")) }
+    StateSettings { path: given.unwrap_or_else(|| context.in_folder("./data")) }
 }
 
 /// Notes names that stand twice.

@@ -9,7 +9,10 @@ fn the_printed_configuration_reads_back() {
     let again = read(&printed).unwrap_or_else(|errors| panic!("{printed}\n{errors}"));
     assert_eq!(settings, again, "{printed}");
     assert_eq!(printed, again.to_yaml_redacted());
-    assert!(printed.contains("password_file: /etc/exporter/pass word"), "{printed}");
+    for line in ["password_file: /etc/exporter/pass word", "warning: null", "username: \"null\"", "path: /var/lib/$$x"]
+    {
+        assert!(printed.contains(line), "{line}\n{printed}");
+    }
 }
 
 #[test]
