@@ -93,7 +93,8 @@ fn source(root: &Path, file: &Path) -> Option<Source> {
     let path = file.strip_prefix(root).unwrap().to_string_lossy().into_owned();
     let stem = file.file_stem().unwrap().to_string_lossy();
     let only_tests = path.split('/').any(|part| part.starts_with("test"))
-        || ["properties", "hostile", "fixtures", "table", "testing"].contains(&stem.as_ref()) && !path.starts_with("lab/");
+        || ["properties", "hostile", "fixtures", "table", "testing"].contains(&stem.as_ref())
+            && !path.starts_with("lab/");
     if only_tests {
         return None;
     }
@@ -138,9 +139,9 @@ fn outside_crates_stay_in_their_rooms() {
         for (line, text) in &source.code {
             for (name, rooms) in OWNED_CRATES.iter().filter(|(_, rooms)| !rooms.contains(&source.room.as_str())) {
                 let path = format!("{name}::");
-                let named = text.match_indices(&path).any(|(at, _)| {
-                    !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
-                });
+                let named = text
+                    .match_indices(&path)
+                    .any(|(at, _)| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'));
                 if named {
                     wrong.push(format!("{}:{line} names {name}, which belongs to {rooms:?}", source.path));
                 }
