@@ -76,9 +76,9 @@ catalogue! {
     LINK_DOWN_SECONDS = Gauge "redis_cross_dc_link_down_seconds" PAIR,
         "Seconds for which the link has been down or stalled; absent otherwise.";
     LAST_IO_SECONDS = Gauge "redis_cross_dc_last_io_seconds" PAIR,
-        "Raw: seconds since the replica last heard from its master (master_last_io_seconds_ago). Not a lag.";
+        "Raw: seconds since the replica last heard from its master (`master_last_io_seconds_ago`). Not a lag.";
     ACK_AGE_SECONDS = Gauge "redis_cross_dc_ack_age_seconds" PAIR,
-        "Raw: age in whole seconds of the replica's last ACK (the master's slaveN lag). Not a lag.";
+        "Raw: age in whole seconds of the replica's last ACK (the `lag` of the `slaveN` line of its master). Not a lag.";
     ACK_LAG_BYTES = Gauge "redis_cross_dc_ack_lag_bytes" PAIR,
         "Raw: bytes that the master has written and the replica has not acknowledged. Up to a second of writes on a healthy replica.";
     UNAPPLIED_BYTES = Gauge "redis_cross_dc_unapplied_bytes" PAIR,

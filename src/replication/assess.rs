@@ -60,10 +60,10 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
     let pair = evidence.pair;
     let master_silent = evidence.master.is_silent(now, pair.interval);
     let (lag, stale) = lag_at(evidence, now, master_silent);
-    let (state, why) = state_at(evidence, now);
+    let (verdict, why) = state_at(evidence, now);
     let bytes = bytes_at(pair, master_silent);
     Assessment {
-        state,
+        state: verdict,
         reason: why,
         lag,
         stale,

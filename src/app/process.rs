@@ -1,0 +1,16 @@
+//! The exporter's own process metrics, beside those of the fleet.
+
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+
+use crate::metrics;
+use crate::model::Timestamp;
+use crate::monitor::FleetSnapshot;
+
+/// One scrape: the fleet's families and `process_*`, as text.
+pub(super) fn encode_with_process(snapshot: &FleetSnapshot, now: Timestamp) -> Result<Vec<u8>, String> {
+    let mut families = metrics::collect(snapshot, now);
+    families.extend(ProcessCollector::for_self().collect());
+    families.sort_by(|a, b| a.name().cmp(b.name()));
+    metrics::encode(&families).map(String::into_bytes).map_err(|error| error.to_string())
+}
