@@ -3,12 +3,18 @@
 //! **Invariant:** everything here but [`delivery`] is pure: no clock, no randomness, no IO. `now` and the jitter are
 //! arguments.
 
-mod facts;
-mod message;
-mod pagerduty;
-mod retry;
-mod slack;
+pub mod delivery;
+pub mod facts;
+pub mod message;
+pub mod pagerduty;
+pub mod queue;
+pub mod retry;
+pub mod slack;
 #[cfg(test)]
 mod testing;
 mod text;
-mod webhook;
+pub mod webhook;
+
+pub use delivery::Dispatcher;
+pub use message::MessageContext;
+pub use retry::Timing;
