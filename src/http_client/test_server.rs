@@ -39,8 +39,10 @@ pub(crate) enum Reply {
     Never,
     /// Closes the connection without an answer.
     Close,
-    /// Sends its answer a byte at a time, and never ends.
+    /// Sends its headers a byte at a time, and never ends.
     Drip,
+    /// Answers 200, and sends its body a byte at a time for longer than anybody waits.
+    DripBody,
 }
 
 impl Reply {
@@ -126,13 +128,18 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, script: Ar
             }
             Reply::Close => return,
             Reply::Never => std::future::pending().await,
-            Reply::Drip => loop {
-                if stream.write_all(b"H").await.is_err() {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            },
+            Reply::Drip => return drip(&mut stream, "HTTP/1.1 200 x\r\nx: ").await,
+            Reply::DripBody => return drip(&mut stream, "HTTP/1.1 200 x\r\ncontent-length: 60000\r\n\r\n").await,
         }
+    }
+}
+
+/// Sends `head`, and then a byte at a time until the client has had enough.
+async fn drip(stream: &mut TcpStream, head: &str) {
+    let mut sent = stream.write_all(head.as_bytes()).await;
+    while sent.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        sent = stream.write_all(b"o").await;
     }
 }
 

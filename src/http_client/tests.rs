@@ -69,6 +69,43 @@ async fn silence_and_dripping_end_at_the_timeout() {
 }
 
 #[tokio::test]
+async fn a_status_stands_although_its_body_never_ends() {
+    let client = HttpClient::for_receivers(QUICK).unwrap();
+    let server = TestServer::replying(vec![Reply::DripBody]).await;
+    let response = client.post_json(&server.url, &[], Vec::new()).await.unwrap();
+    assert_eq!((response.status, response.complete), (200, false));
+    assert!(!response.body.is_empty() && response.body.len() < 60_000);
+    assert_eq!(client.get_json::<String>(&server.url).await, Err(GetError::Incomplete));
+}
+
+/// The proxy's variables are the process's, so that this runs the test below in a process of its own.
+#[tokio::test]
+async fn receivers_are_reached_through_the_systems_proxy_and_the_exporter_is_not() {
+    let proxy = TestServer::replying(vec![Reply::body(200, "from the proxy")]).await;
+    let child = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "http_client::tests::behind_a_proxy", "--ignored"])
+        .env("HTTP_PROXY", &proxy.url)
+        .env("http_proxy", &proxy.url)
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .output()
+        .await
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    let lines: Vec<_> = proxy.requests().into_iter().map(|request| request.line).collect();
+    assert_eq!(lines, ["POST http://receiver.invalid/path HTTP/1.1"]);
+}
+
+#[tokio::test]
+#[ignore = "run by the test above, in a process behind a proxy"]
+async fn behind_a_proxy() {
+    let url = "http://receiver.invalid/path";
+    assert_eq!(receivers().post_json(url, &[], Vec::new()).await.unwrap().body, "from the proxy");
+    let exporter = HttpClient::for_exporter(HttpTimeouts { total: Duration::from_secs(10), ..QUICK }).unwrap();
+    assert_eq!(exporter.get(url).await, Err(HttpError::Connect("the host's name cannot be resolved")));
+}
+
+#[tokio::test]
 async fn failures_have_reasons_that_hold_nothing_of_the_url() {
     let closing = TestServer::replying(vec![Reply::Close]).await;
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

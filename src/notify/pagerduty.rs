@@ -9,7 +9,7 @@ use crate::alert::{GroupKey, Notification};
 use crate::model::{ClockAnchor, Secret};
 
 use super::message::{DescribedAlert, Message, MessageContext, direction};
-use super::text::{cut, rfc3339};
+use super::text::{cut, rfc3339, stable_hash};
 
 const MAX_DEDUP_KEY: usize = 255;
 const MAX_SUMMARY: usize = 1_024;
@@ -38,7 +38,7 @@ pub fn dedup_key(identity: &str, group: &GroupKey) -> String {
     }
     // Bytes and not units, as nobody says what is counted; a hash has 16.
     let end = key.floor_char_boundary(MAX_DEDUP_KEY - 17);
-    format!("{}#{:016x}", &key[..end], fnv1a(&[&key]))
+    format!("{}#{:016x}", &key[..end], stable_hash(&[&key]))
 }
 
 /// The event that opens or updates `incident`.
@@ -119,12 +119,6 @@ fn describe(alert: &DescribedAlert) -> Value {
     let facts = alert.facts.iter().map(|fact| (fact.key.to_owned(), json!(fact.text)));
     let head = [("subject".to_owned(), json!(alert.subject)), ("level".to_owned(), json!(alert.level()))];
     Value::Object(head.into_iter().chain(facts).collect::<Map<_, _>>())
-}
-
-/// FNV-1a (64 bit) over `texts`, each ended by a byte that cannot occur in UTF-8.
-pub(super) fn fnv1a(texts: &[&str]) -> u64 {
-    let bytes = texts.iter().flat_map(|text| text.bytes().chain([0xff]));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

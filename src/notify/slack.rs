@@ -49,13 +49,13 @@ pub fn plain(message: &Message) -> Value {
 
 fn details(message: &Message) -> Vec<Value> {
     let share = (MAX_ALERTS / message.alerts.len().max(1)).min(MAX_SECTION);
-    let mut blocks = vec![section(slack_escape(&message.summary, MAX_SUMMARY))];
-    blocks.extend(message.alerts.iter().map(|alert| section(describe(alert, share))));
-    blocks.extend(more(message).map(section));
+    let mut blocks = vec![section(&slack_escape(&message.summary, MAX_SUMMARY))];
+    blocks.extend(message.alerts.iter().map(|alert| section(&describe(alert, share))));
+    blocks.extend(more(message).map(|text| section(&text)));
     if !message.advice.is_empty() {
-        blocks.push(section(slack_escape(&message.advice.join("\n"), MAX_ADVICE)));
+        blocks.push(section(&slack_escape(&message.advice.join("\n"), MAX_ADVICE)));
     }
-    blocks.push(json!({"type": "context", "elements": [markdown(slack_escape(&footer(message), MAX_FOOTER))]}));
+    blocks.push(json!({"type": "context", "elements": [markdown(&slack_escape(&footer(message), MAX_FOOTER))]}));
     blocks
 }
 
@@ -94,11 +94,11 @@ fn colour(message: &Message) -> &'static str {
     }
 }
 
-fn section(text: String) -> Value {
+fn section(text: &str) -> Value {
     json!({"type": "section", "text": markdown(text)})
 }
 
-fn markdown(text: String) -> Value {
+fn markdown(text: &str) -> Value {
     // Verbatim: host names and ports are no links, and a label cannot call a channel together.
     json!({"type": "mrkdwn", "text": text, "verbatim": true})
 }

@@ -8,12 +8,12 @@ use crate::model::{Span, WallTime};
 ///
 /// A unit is one of UTF-16. Receivers do not say whether they count these or characters; there are never fewer units,
 /// so both counts keep the limit. Never cuts through a character.
-pub fn cut(text: &str, max: usize) -> String {
+pub(super) fn cut(text: &str, max: usize) -> String {
     cut_pieces(text.chars().map(Piece::Char), max)
 }
 
 /// `text` with `&`, `<` and `>` escaped as Slack wants it, in at most `max` units. Never cuts through an escape.
-pub fn slack_escape(text: &str, max: usize) -> String {
+pub(super) fn slack_escape(text: &str, max: usize) -> String {
     let pieces = text.chars().map(|c| match c {
         '&' => Piece::Escape("&amp;"),
         '<' => Piece::Escape("&lt;"),
@@ -24,19 +24,25 @@ pub fn slack_escape(text: &str, max: usize) -> String {
 }
 
 /// `text` in one line: every control character becomes a space.
-pub fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// `wall` by RFC 3339, in UTC, to the millisecond. A time that no calendar has is the epoch's or the last one's.
-pub fn rfc3339(wall: WallTime) -> String {
+pub(super) fn rfc3339(wall: WallTime) -> String {
     let instant = Instant::from_nanosecond(i128::from(wall.as_nanos())).unwrap_or(Instant::MAX);
     format!("{instant:.3}")
 }
 
 /// A length of time for people, without the digits that nobody needs (`0.250 s`, `12.3 s`, `4m 10s`).
-pub fn length(span: Span) -> String {
+pub(super) fn length(span: Span) -> String {
     span.or_zero().to_string()
+}
+
+/// A hash of `texts` that stays the same for ever: FNV-1a (64 bit), each text ended by a byte that cannot occur in UTF-8.
+pub(super) fn stable_hash(texts: &[&str]) -> u64 {
+    let bytes = texts.iter().flat_map(|text| text.bytes().chain([0xff]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[derive(Clone, Copy)]

@@ -308,7 +308,7 @@ async fn a_drain_sends_what_is_due_and_is_bounded() {
 async fn a_drain_with_nothing_to_do_is_over_at_once() {
     let server = TestServer::replying(vec![Reply::status(200)]).await;
     let rig = Rig::new(vec![hook(&server.url)], quick());
-    tokio::time::timeout(PATIENCE, rig.dispatcher.drain(Duration::from_secs(3600))).await.expect("an end");
+    tokio::time::timeout(PATIENCE, rig.dispatcher.drain(Duration::from_hours(1))).await.expect("an end");
 }
 
 /// Everything that is logged, as text.
@@ -347,4 +347,13 @@ async fn logs_tell_the_outcome_and_no_secret() {
         assert!(text.contains(outcome), "{outcome}: {text}");
     }
     assert!(!text.contains("hunter2") && !text.contains("127.0.0.1"), "{text}");
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_does_not_undo_a_delivery() {
+    let timing = Timing { attempt: Span::from_millis(400), ..quick() };
+    let server = TestServer::replying(vec![Reply::DripBody]).await;
+    let mut rig = Rig::new(vec![hook(&server.url)], timing);
+    rig.dispatcher.send(firing("a"));
+    assert!(matches!(rig.kinds(1).await[0], DeliveryEventKind::Delivered { .. }));
 }

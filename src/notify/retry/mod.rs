@@ -262,5 +262,4 @@ fn http_date(text: &str) -> Option<i128> {
 }
 
 #[cfg(test)]
-#[path = "retry_tests.rs"]
 mod tests;
