@@ -177,8 +177,8 @@ pub fn advice_for(rule: Rule) -> &'static str {
              between the datacenters, then look at the replica for slow commands, CPU and disk."
         }
         Rule::LagBytes => {
-            "Do not fail over now: the replica lacks that much. Compare the master's write rate with the bandwidth, and \
-             the replica's output buffer on the master with its limit: beyond it the master cuts the link."
+            "Do not fail over now: the replica lacks that much. Compare the master's write rate with the bandwidth, \
+             and the replica's output buffer on the master with its limit: beyond it the master cuts the link."
         }
         Rule::LinkDown => {
             "Check the network between master and replica, and the replica's log. If the link stays down for longer \

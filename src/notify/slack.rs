@@ -26,8 +26,9 @@ const MAX_FOOTER: usize = 500;
 /// The body with blocks and a colour.
 pub fn rich(message: &Message) -> Value {
     let header = plain_text(&slack_escape(&message.title, MAX_HEADER));
+    let (title, summary) = (slack_escape(&message.title, MAX_SECTION), slack_escape(&message.summary, MAX_SECTION));
     json!({
-        "text": format!("{}\n{}", slack_escape(&message.title, MAX_SECTION), slack_escape(&message.summary, MAX_SECTION)),
+        "text": format!("{title}\n{summary}"),
         "blocks": [{"type": "header", "text": header}],
         "attachments": [{"color": colour(message), "blocks": details(message)}],
     })

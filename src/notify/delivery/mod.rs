@@ -1,6 +1,7 @@
 //! The only part of this room with IO: a task for each receiver, so that no receiver ever holds up another.
 
 mod courier;
+mod outcome;
 mod reporter;
 mod task;
 

@@ -7,17 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::alert::Notification;
 use crate::clock;
 use crate::http_client::HttpClient;
 use crate::model::Timestamp;
-use crate::monitor::{DeliveryEventKind, DeliveryFailure, SuppressReason};
+use crate::monitor::{DeliveryEventKind, SuppressReason};
 use crate::notify::queue::{Attempt, ReceiverQueue};
-use crate::notify::retry::{AttemptResult, Circumstances, Disposition, Timing, Verdict, judge};
+use crate::notify::retry::{Circumstances, Timing, judge};
 
 use super::courier::{self, ReceiverConfig, Sent};
+use super::outcome;
 use super::reporter::Reporter;
 
 /// The longest sleep: timers stand still while the machine does, the clock that says what is due does not.
@@ -138,79 +139,10 @@ impl ReceiverTask {
         };
         let verdict = judge(&self.timing, &circumstances, &sent.result);
         let now = circumstances.now.mono;
-        self.log(attempt, &sent.result, &verdict, now);
+        outcome::log(&self.receiver, attempt, &sent.result, &verdict.disposition, now);
         let events = self.queue.on_result(attempt, sent.opening, &verdict, now);
         for event in events {
             self.reporter.report(event, self.queue.state());
-        }
-    }
-
-    /// One line for each attempt. Never the URL, a header or what the receiver answered: it may echo either.
-    fn log(&self, attempt: &Attempt, result: &AttemptResult, verdict: &Verdict, now: Timestamp) {
-        let (receiver, id) = (&*self.receiver, attempt.id.to_string());
-        let notification = &attempt.notification;
-        let (group, status, why) =
-            (notification.group.text(), notification.status.label(), notification.reason.label());
-        let (number, answer) = (attempt.number, describe(result));
-        match verdict.disposition {
-            Disposition::Delivered => {
-                let latency = (now - notification.decided_at).as_secs_f64();
-                info!(
-                    receiver,
-                    group,
-                    status,
-                    reason = why,
-                    attempt = number,
-                    answer,
-                    latency,
-                    id,
-                    "notification delivered"
-                );
-            }
-            Disposition::Retry { at, reason } => {
-                let (failure, retry_in) = (reason.label(), (at - now).as_secs_f64());
-                warn!(
-                    receiver,
-                    group,
-                    status,
-                    reason = why,
-                    attempt = number,
-                    answer,
-                    failure,
-                    retry_in,
-                    id,
-                    "notification failed, it is tried again"
-                );
-            }
-            Disposition::RetryPlain { reason } => {
-                let failure = reason.label();
-                warn!(
-                    receiver,
-                    group,
-                    status,
-                    reason = why,
-                    attempt = number,
-                    answer,
-                    failure,
-                    id,
-                    "notification refused, it is tried as plain text"
-                );
-            }
-            Disposition::Dead { reason } => {
-                let (failure, advice) = (reason.label(), advice(reason));
-                error!(
-                    receiver,
-                    group,
-                    status,
-                    reason = why,
-                    attempt = number,
-                    answer,
-                    failure,
-                    advice,
-                    id,
-                    "notification refused for good"
-                );
-            }
         }
     }
 
@@ -238,23 +170,5 @@ async fn landed(flight: &mut Option<Flight>) -> (Attempt, Sent) {
     match flight {
         Some(flight) => flight.await,
         None => std::future::pending().await,
-    }
-}
-
-/// The result in a few words.
-fn describe(result: &AttemptResult) -> String {
-    match result {
-        AttemptResult::Answered(response) => format!("status {}", response.status),
-        AttemptResult::Failed(error) => error.to_string(),
-        AttemptResult::SecretUnreadable => "nothing sent: a secret cannot be read".to_owned(),
-    }
-}
-
-/// What to do about a failure that is final.
-fn advice(reason: DeliveryFailure) -> &'static str {
-    match reason {
-        DeliveryFailure::Auth => "the receiver does not accept the credential: renew its secret",
-        DeliveryFailure::Redirect => "the URL leads elsewhere, which is never followed: configure the final URL",
-        _ => "the receiver does not accept the request: check its URL, its key and that its channel or service exists",
     }
 }
