@@ -182,6 +182,18 @@ fn a_resolve_is_not_sent_after_a_day() {
 }
 
 #[test]
+fn a_resolve_behind_an_attempt_under_way_does_not_expire() {
+    let mut queue = queue();
+    queue.push(firing(0), anchor());
+    let first = start(&mut queue);
+    queue.push(over(0), anchor());
+    assert_eq!(queue.expire(now() + DAY + DAY), []);
+    end(&mut queue, &first, &DELIVERED);
+    assert_eq!(queue.expire(now() + DAY + DAY), [SuppressReason::Expired]);
+    check_empty(&queue);
+}
+
+#[test]
 fn critical_goes_before_warning_and_then_in_turn() {
     let mut queue = queue();
     for (n, severity) in
