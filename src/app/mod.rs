@@ -19,7 +19,7 @@ use crate::monitor::Monitor;
 use crate::notify::{Dispatcher, MessageContext, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::topology::Topology;
-use crate::web::{Limits, Server, WebError, WebState};
+use crate::web::{BoundServer, Server, WebError, WebState};
 use core::{Command, Core, Inputs};
 
 pub use look::{LookError, look};
@@ -27,7 +27,7 @@ pub use look::{LookError, look};
 /// Delivery events that wait for the core. Each is one answer of one receiver, so this is minutes of them.
 const DELIVERY_QUEUE: usize = 4096;
 
-/// How long running requests and due notifications may take once the program is told to end.
+/// How long due notifications may take once the program is told to end.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Reads the configuration anew; called at each reload.
@@ -47,7 +47,7 @@ pub enum StartError {
 /// The program with its address bound and nothing running yet.
 pub struct App {
     settings: Settings,
-    server: Server,
+    server: BoundServer,
     load: LoadSettings,
 }
 
@@ -61,7 +61,7 @@ pub struct Control {
 impl App {
     /// Binds `listen`, so that a taken address is an error before any server or receiver hears of this program.
     pub async fn bind(settings: Settings, listen: SocketAddr, load: LoadSettings) -> Result<Self, StartError> {
-        let server = Server::bind(listen).await?;
+        let server = Server::default().bind(listen).await?;
         Ok(Self { settings, server, load })
     }
 
@@ -87,14 +87,15 @@ impl App {
         let core = Core { monitor, poller, dispatcher, topology, publish, load };
         let core = tokio::spawn(core.run(Inputs { polls, deliveries, commands: requests }));
         started(Control { commands: commands.clone(), stop: Arc::new(stop) });
-        let state = WebState::new(snapshots, clock::now, Arc::new(process::encode_with_process));
-        server.serve(state, Limits::default(), wait_for_stop(stopped), DRAIN).await;
-        let (done, drained) = oneshot::channel();
+        let encode_metrics = Arc::new(process::encode_with_process);
+        let state = WebState { snapshots, clock: clock::now, encode_metrics };
+        let drained = server.serve(state, wait_for_stop(stopped)).await;
+        let (done, finished) = oneshot::channel();
         if commands.send(Command::Drain { within: DRAIN, done }).await.is_ok() {
-            drained.await.unwrap_or_else(|_| warn!("the core ended before it was drained"));
+            finished.await.unwrap_or_else(|_| warn!("the core ended before it was drained"));
         }
         core.abort();
-        info!("ended");
+        info!(connections_cut = drained.cut, "ended");
         Ok(())
     }
 }

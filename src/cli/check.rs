@@ -113,8 +113,8 @@ fn cells(pair: &PairReport) -> [String; HEAD.len()] {
         format!("{} -> {}", pair.source_dc, pair.target_dc),
         pair.replica.clone(),
         pair.state.label().to_owned(),
-        lag_text(pair),
-        pair.lag_bytes.map_or_else(|| "-".to_owned(), bytes_text),
+        lag_text(pair.lag_lower_seconds, pair.lag_seconds, pair.lag_upper_seconds),
+        bytes_text(pair.lag_bytes),
     ]
 }
 
@@ -129,8 +129,8 @@ fn why(pair: &PairReport) -> String {
 fn silent_servers(servers: &[ServerReport]) -> String {
     let mut text = String::new();
     for server in servers.iter().filter(|server| !server.up.unwrap_or(true)) {
-        let why = server.last_error_sentence.as_deref().unwrap_or("does not answer");
-        let _ = writeln!(text, "server {} ({}) {why}", server.server, server.dc);
+        let why = server.reason.as_deref().unwrap_or("the server does not answer");
+        let _ = writeln!(text, "{} in {}: {why}", server.server, server.dc);
     }
     if text.is_empty() { text } else { format!("\n{text}") }
 }

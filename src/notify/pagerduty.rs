@@ -6,10 +6,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::alert::{GroupKey, Notification};
-use crate::model::{ClockAnchor, Secret};
+use crate::model::{ClockAnchor, Secret, stable_hash};
 
 use super::message::{DescribedAlert, Message, MessageContext, direction};
-use super::text::{cut, rfc3339, stable_hash};
+use super::text::{cut, rfc3339};
 
 const MAX_DEDUP_KEY: usize = 255;
 const MAX_SUMMARY: usize = 1_024;
@@ -38,7 +38,7 @@ pub fn dedup_key(identity: &str, group: &GroupKey) -> String {
     }
     // Bytes and not units, as nobody says what is counted; a hash has 16.
     let end = key.floor_char_boundary(MAX_DEDUP_KEY - 17);
-    format!("{}#{:016x}", &key[..end], stable_hash(&[&key]))
+    format!("{}#{:016x}", &key[..end], stable_hash([key.as_str()]))
 }
 
 /// The event that opens or updates `incident`.

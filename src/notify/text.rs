@@ -39,12 +39,6 @@ pub(super) fn length(span: Span) -> String {
     span.or_zero().to_string()
 }
 
-/// A hash of `texts` that stays the same for ever: FNV-1a (64 bit), each text ended by a byte that UTF-8 has not.
-pub(super) fn stable_hash(texts: &[&str]) -> u64 {
-    let bytes = texts.iter().flat_map(|text| text.bytes().chain([0xff]));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
 #[derive(Clone, Copy)]
 enum Piece {
     Char(char),

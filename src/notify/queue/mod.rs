@@ -11,12 +11,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::alert::{AlertStatus, GroupKey, Notification};
-use crate::model::{ClockAnchor, Span, Timestamp};
+use crate::model::{ClockAnchor, Span, Timestamp, stable_hash};
 use crate::monitor::{DeliveryEventKind, QueueState, SuppressReason};
 
 use super::pagerduty::Incident;
 use super::retry::{Disposition, Verdict};
-use super::text::stable_hash;
 use group::{Entry, GroupQueue};
 
 /// How many groups a queue knows at once: those that fire and those that wait. Groups are made of a rule and two
@@ -182,7 +181,7 @@ impl ReceiverQueue {
 
     fn id(&self, key: &GroupKey) -> DeliveryId {
         // Hashes, as the names may hold what a header may not.
-        let names = stable_hash(&[&self.receiver, &key.text()]);
+        let names = stable_hash([&*self.receiver, key.text().as_str()]);
         DeliveryId(format!("msg_{names:016x}_{:x}_{}", self.run, self.sequence).into())
     }
 
