@@ -1,1 +1,7 @@
-//! (being built)
+//! Polling.
+
+mod backoff;
+mod budget;
+mod pace;
+mod rtt;
+mod schedule;
