@@ -1,5 +1,24 @@
-//! INFO and ROLE replies become typed observations.
+//! INFO replies become typed observations.
+//!
+//! **Invariant:** the room is pure and total. Whatever text comes, [`parse()`] returns without a panic, in time linear
+//! in the text (times a logarithm), and never guesses: a field that is absent, says "none", or cannot mean what it
+//! says is [`Field::Missing`], [`Field::None`] or [`Field::Malformed`], never a number. This is also the only room that
+//! knows the protocol's old word for a replica.
 
+mod engine;
+mod error;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod hostile;
+mod parse;
+#[cfg(test)]
+mod properties;
+mod replica_line;
+mod table;
 mod types;
+mod value;
 
+pub use error::InfoError;
+pub use parse::{parse, parse_bytes};
 pub use types::*;

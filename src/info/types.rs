@@ -187,7 +187,8 @@ pub struct ReplicaLine {
     pub port: Field<u16>,
     /// `state`.
     pub state: ReplicaConnState,
-    /// `offset`: the last ACKed position; `None` when 0 (not ACKed yet, which is no evidence, also while online).
+    /// `offset`: the last acknowledged position; `None` when 0 (nothing acknowledged yet; no evidence,
+    /// also while online).
     pub offset: Field<ReplicationOffset>,
     /// `lag`: age of the last ACK in whole seconds. Not the age of data. `None` when -1.
     pub ack_age: Field<Span>,
@@ -247,6 +248,20 @@ impl Engine {
     /// Whether its offsets are bytes of one stream, so that this program may compare them.
     pub const fn counts_bytes(self) -> bool {
         matches!(self, Self::Redis | Self::Valkey)
+    }
+}
+
+impl UpstreamInfo {
+    /// Whether the replica says that its link is up.
+    pub fn is_up(&self) -> bool {
+        self.link == Field::Value(LinkStatus::Up)
+    }
+}
+
+impl PersistenceInfo {
+    /// Whether the server says that it is loading a data set, also while it serves the old one.
+    pub fn is_loading(&self) -> bool {
+        self.loading == Field::Value(true) || self.async_loading == Field::Value(true)
     }
 }
 
