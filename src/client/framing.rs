@@ -154,7 +154,7 @@ mod tests {
         check("$1025\r\n", Err(PollError::TooLarge));
         check("$99999999999999999999999", Err(PollError::TooLarge));
         check(&format!("+{}", "a".repeat(LIMIT)), Err(PollError::TooLarge));
-        let endless = ReplyFrames::new(usize::MAX).follow(&[b'+'; MAX_LINE + 2]);
+        let endless = ReplyFrames::new(usize::MAX).follow("+".repeat(MAX_LINE + 2).as_bytes());
         assert_eq!(endless, Err(PollError::TooLarge));
     }
 
@@ -175,7 +175,7 @@ mod tests {
             replies in proptest::collection::vec("[a-z\r]{0,20}", 1..6),
             cuts in proptest::collection::vec(1_usize..7, 1..40),
         ) {
-            let stream: String = replies.iter().map(|body| format!("${}\r\n{body}\r\n", body.len())).collect();
+            let stream = replies.iter().map(|body| crate::client::tests_support::bulk(body)).collect::<Vec<_>>().concat();
             let mut frames = ReplyFrames::new(LIMIT);
             let mut rest = stream.as_bytes();
             let mut seen = 0;

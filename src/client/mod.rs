@@ -8,6 +8,8 @@ mod connection;
 mod error;
 mod framing;
 mod login;
+#[cfg(test)]
+mod real_tests;
 mod tcp;
 #[cfg(test)]
 pub(crate) mod tests_support;

@@ -12,7 +12,7 @@ use crate::model::{PollError, ServerAddr};
 
 /// How long a connection is silent before the kernel probes it. Below the idle timeout of every common NAT and load
 /// balancer (350 s at the shortest), for exporters that poll more rarely than that.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// Connects to `server` before `deadline`.
 ///

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::model::ServerAddr;
@@ -13,9 +14,6 @@ type Answer = dyn Fn(&str) -> String + Send + Sync;
 /// What a server answers: a function of the request, words joined by a space. An empty answer closes the connection.
 #[derive(Clone)]
 pub(crate) struct Script(Arc<Answer>);
-
-/// The answer that never comes: the request is swallowed and the connection kept.
-pub(crate) const SILENCE: &str = "(silence)";
 
 /// A bulk string.
 pub(crate) fn bulk(text: &str) -> String {
@@ -61,15 +59,26 @@ fn section_text(section: &str, version: &str) -> String {
 pub(crate) struct FakeServer {
     requests: Arc<Mutex<Vec<String>>>,
     addr: Option<ServerAddr>,
+    mood: watch::Sender<Mood>,
     task: JoinHandle<()>,
+}
+
+/// What a fake does with the connections that it has.
+#[derive(Clone, Copy, Default)]
+struct Mood {
+    /// It reads but does not answer.
+    frozen: bool,
+    /// Changes when it is to close them all.
+    kicks: u32,
 }
 
 impl FakeServer {
     /// Serves one connection.
     pub(crate) fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, script: Script) -> Self {
         let requests = Arc::<Mutex<Vec<String>>>::default();
-        let task = tokio::spawn(serve(stream, script, Arc::clone(&requests)));
-        Self { requests, addr: None, task }
+        let mood = watch::Sender::default();
+        let task = tokio::spawn(serve(stream, script, Arc::clone(&requests), mood.subscribe()));
+        Self { requests, addr: None, mood, task }
     }
 
     /// Listens on a free port of this machine and serves every connection.
@@ -77,14 +86,17 @@ impl FakeServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = ServerAddr::new("127.0.0.1", listener.local_addr().unwrap().port());
         let requests = Arc::<Mutex<Vec<String>>>::default();
-        let seen = Arc::clone(&requests);
+        let mood = watch::Sender::default();
+        let (seen, moods) = (Arc::clone(&requests), mood.subscribe());
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, script.clone(), Arc::clone(&seen)));
+                // As Redis does: several small answers in a row would each wait for an acknowledgement.
+                stream.set_nodelay(true).unwrap();
+                connections.spawn(serve(stream, script.clone(), Arc::clone(&seen), moods.clone()));
             }
         });
-        Self { requests, addr: Some(addr), task }
+        Self { requests, addr: Some(addr), mood, task }
     }
 
     /// Every request so far, over all connections, words joined by a space.
@@ -101,6 +113,21 @@ impl FakeServer {
     pub(crate) fn addr(&self) -> ServerAddr {
         self.addr.clone().expect("a fake that listens")
     }
+
+    /// From now on it reads requests and keeps the answers back, until it thaws.
+    pub(crate) fn freeze(&self) {
+        self.mood.send_modify(|mood| mood.frozen = true);
+    }
+
+    /// It sends the answers that it kept back, and answers at once again.
+    pub(crate) fn thaw(&self) {
+        self.mood.send_modify(|mood| mood.frozen = false);
+    }
+
+    /// It closes every connection, as a restarting server does.
+    pub(crate) fn kick(&self) {
+        self.mood.send_modify(|mood| mood.kicks += 1);
+    }
 }
 
 impl Drop for FakeServer {
@@ -109,13 +136,25 @@ impl Drop for FakeServer {
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, script: Script, requests: Arc<Mutex<Vec<String>>>) {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    script: Script,
+    requests: Arc<Mutex<Vec<String>>>,
+    mut mood: watch::Receiver<Mood>,
+) {
     let mut stream = BufReader::new(stream);
-    while let Some(request) = read_request(&mut stream).await {
+    let kicks = mood.borrow().kicks;
+    let mut kicked = mood.clone();
+    loop {
+        let request = tokio::select! {
+            request = read_request(&mut stream) => request,
+            _ = kicked.wait_for(|mood| mood.kicks != kicks) => None,
+        };
+        let Some(request) = request else { return };
         let answer = (script.0)(&request);
         requests.lock().unwrap().push(request);
-        if answer == SILENCE {
-            continue;
+        if mood.wait_for(|mood| !mood.frozen).await.is_err() {
+            return;
         }
         if answer.is_empty() || stream.write_all(answer.as_bytes()).await.is_err() {
             return;

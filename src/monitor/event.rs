@@ -29,6 +29,8 @@ pub enum PollEventKind {
         sent: Timestamp,
         /// When the reply was complete.
         received: Timestamp,
+        /// How much later than planned the poll began: the exporter's own lateness, not the server's. Never negative.
+        late: Span,
         /// What it says.
         observation: Box<Observation>,
     },
@@ -39,6 +41,8 @@ pub enum PollEventKind {
         began: Timestamp,
         /// When it was given up.
         at: Timestamp,
+        /// How much later than planned the poll began: the exporter's own lateness, not the server's. Never negative.
+        late: Span,
         /// Why.
         error: PollError,
     },

@@ -10,7 +10,7 @@ const LONGEST: Span = Span::from_secs(5);
 
 /// Doubles the wait at each failure in a row.
 #[derive(Clone, Debug, Default)]
-pub struct Backoff {
+pub(super) struct Backoff {
     failures: u32,
 }
 
@@ -19,7 +19,7 @@ impl Backoff {
     ///
     /// `chance` in `[0, 1)` picks the place between the two, so that the many connections which one cut broke do not
     /// come back in step.
-    pub fn after_failure(&mut self, chance: f64) -> Span {
+    pub(super) fn after_failure(&mut self, chance: f64) -> Span {
         let doubled = FIRST.mul_f64(f64::from(2_u32.saturating_pow(self.failures)));
         self.failures = self.failures.saturating_add(1);
         let whole = doubled.min(LONGEST);
@@ -27,7 +27,7 @@ impl Backoff {
     }
 
     /// The server answered: the next failure is a first one again.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
 }

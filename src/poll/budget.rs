@@ -7,7 +7,7 @@ use crate::model::{Span, Timestamp};
 
 /// A token bucket: one token a poll, one second's worth at most.
 #[derive(Clone, Debug)]
-pub struct PollBudget {
+pub(super) struct PollBudget {
     per_second: f64,
     tokens: f64,
     at: Timestamp,
@@ -15,25 +15,25 @@ pub struct PollBudget {
 
 impl PollBudget {
     /// A full bucket for `per_second` polls a second.
-    pub fn new(per_second: u32, now: Timestamp) -> Self {
+    pub(super) fn new(per_second: u32, now: Timestamp) -> Self {
         Self { per_second: f64::from(per_second), tokens: f64::from(per_second), at: now }
     }
 
     /// Changes the budget.
-    pub fn set_rate(&mut self, per_second: u32) {
+    pub(super) fn set_rate(&mut self, per_second: u32) {
         self.per_second = f64::from(per_second);
         self.tokens = self.tokens.min(self.per_second);
     }
 
     /// Takes `polls` for a base round, which runs in any case; a debt is paid back before the next extra round.
-    pub fn charge(&mut self, polls: usize, now: Timestamp) {
+    pub(super) fn charge(&mut self, polls: usize, now: Timestamp) {
         self.refill(now);
         // A debt of more than a second's worth would only keep extra rounds away for longer, to no use.
         self.tokens = (self.tokens - polls as f64).max(-self.per_second);
     }
 
     /// Takes `polls` for an extra round, if they are left.
-    pub fn try_take(&mut self, polls: usize, now: Timestamp) -> bool {
+    pub(super) fn try_take(&mut self, polls: usize, now: Timestamp) -> bool {
         self.refill(now);
         let enough = self.tokens >= polls as f64;
         if enough {
@@ -51,7 +51,7 @@ impl PollBudget {
 
 /// The interval at which base rounds of `polls_per_round` polls in all stay within `per_second` polls a second: the
 /// configured one, or longer.
-pub fn sustainable_interval(interval: Span, polls_per_round: usize, per_second: u32) -> Span {
+pub(super) fn sustainable_interval(interval: Span, polls_per_round: usize, per_second: u32) -> Span {
     interval.max(Span::from_secs_f64(polls_per_round as f64 / f64::from(per_second.max(1))))
 }
 

@@ -3,7 +3,7 @@
 use crate::model::{Span, Timestamp};
 
 /// Buckets in the window: a sample is forgotten after nine to ten of them.
-const BUCKETS: usize = 10;
+const BUCKETS: u8 = 10;
 
 /// One bucket's length. Ten of them, five minutes, outlive a burst of slow answers and forget a changed route.
 const BUCKET: Span = Span::from_secs(30);
@@ -16,16 +16,16 @@ const PATIENCE_FACTOR: f64 = 4.0;
 
 /// A sliding minimum over round trips.
 #[derive(Clone, Debug, Default)]
-pub struct RttWindow {
+pub(super) struct RttWindow {
     /// The number of a stretch of time (its start divided by [`BUCKET`]) and its smallest round trip.
-    buckets: [Option<(i64, Span)>; BUCKETS],
+    buckets: [Option<(i64, Span)>; BUCKETS as usize],
 }
 
 impl RttWindow {
     /// Takes note of a round trip that ended at `at`.
-    pub fn record(&mut self, at: Timestamp, rtt: Span) {
+    pub(super) fn record(&mut self, at: Timestamp, rtt: Span) {
         let number = bucket_of(at);
-        let slot = &mut self.buckets[usize::try_from(number.rem_euclid(BUCKETS as i64)).unwrap_or(0)];
+        let slot = &mut self.buckets[slot_of(number)];
         match slot {
             Some((known, smallest)) if *known == number => *smallest = (*smallest).min(rtt),
             Some((known, _)) if *known > number => {}
@@ -34,14 +34,14 @@ impl RttWindow {
     }
 
     /// The smallest round trip of the five minutes before `now`; `None` when there was none.
-    pub fn min(&self, now: Timestamp) -> Option<Span> {
-        let oldest = bucket_of(now) - BUCKETS as i64;
+    pub(super) fn min(&self, now: Timestamp) -> Option<Span> {
+        let oldest = bucket_of(now) - i64::from(BUCKETS);
         self.buckets.iter().flatten().filter(|(number, _)| *number > oldest).map(|(_, rtt)| *rtt).min()
     }
 
     /// How long an answer is waited for before the server counts as silent: 100 ms or four times its smallest round
     /// trip, whichever is more, and never more than `timeout`.
-    pub fn patience(&self, now: Timestamp, timeout: Span) -> Span {
+    pub(super) fn patience(&self, now: Timestamp, timeout: Span) -> Span {
         let usual = self.min(now).map_or(Span::ZERO, |rtt| rtt.mul_f64(PATIENCE_FACTOR));
         usual.max(MIN_PATIENCE).min(timeout)
     }
@@ -49,6 +49,10 @@ impl RttWindow {
 
 fn bucket_of(at: Timestamp) -> i64 {
     at.as_nanos().div_euclid(BUCKET.as_nanos())
+}
+
+fn slot_of(bucket: i64) -> usize {
+    usize::try_from(bucket.rem_euclid(i64::from(BUCKETS))).unwrap_or_default()
 }
 
 #[cfg(test)]

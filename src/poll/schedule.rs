@@ -14,7 +14,7 @@ use crate::model::{Span, Timestamp};
 
 /// One tree's rounds.
 #[derive(Debug)]
-pub struct TreeSchedule {
+pub(super) struct TreeSchedule {
     /// Members before this are roots.
     roots: usize,
     members: Vec<Member>,
@@ -28,22 +28,22 @@ pub struct TreeSchedule {
 
 /// Whom to poll, as [`TreeSchedule::on_time`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub(super) struct Ask {
     /// The server's place in the tree, roots first.
-    pub server: usize,
+    pub(super) server: usize,
     /// When the poll was to be sent.
-    pub planned: Timestamp,
+    pub(super) planned: Timestamp,
     /// After how long without an answer the server counts as silent.
-    pub patience: Span,
+    pub(super) patience: Span,
 }
 
 /// The times that a schedule keeps to.
 #[derive(Clone, Copy, Debug)]
-pub struct Intervals {
+pub(super) struct Intervals {
     /// The base period of a round.
-    pub base: Span,
+    pub(super) base: Span,
     /// The period while the tree is urgent.
-    pub urgent: Span,
+    pub(super) urgent: Span,
 }
 
 #[derive(Debug)]
@@ -71,7 +71,7 @@ enum Stage {
 impl TreeSchedule {
     /// A schedule for `timeouts.len()` servers, of which the first `roots` are roots, with each one's timeout. `seed`,
     /// the hash of the tree's identity, spreads the trees of a fleet evenly over the interval.
-    pub fn new(roots: usize, timeouts: &[Span], intervals: Intervals, seed: u64, now: Timestamp) -> Self {
+    pub(super) fn new(roots: usize, timeouts: &[Span], intervals: Intervals, seed: u64, now: Timestamp) -> Self {
         let member =
             |timeout: &Span| Member { timeout: *timeout, rtt: RttWindow::default(), responsive: true, answered: false };
         Self {
@@ -85,7 +85,7 @@ impl TreeSchedule {
     }
 
     /// When [`Self::on_time`] is to be called next; at once when that has passed.
-    pub fn poll_at(&self) -> Timestamp {
+    pub(super) fn poll_at(&self) -> Timestamp {
         match self.stage {
             Stage::Rest => self.pace.next(),
             _ => self.waiting.iter().map(|(_, until)| *until).max().unwrap_or(self.settled_at),
@@ -93,27 +93,27 @@ impl TreeSchedule {
     }
 
     /// Whether a round is due at `now` that is one more than the base period asks for.
-    pub fn is_extra_due(&self, now: Timestamp) -> bool {
+    pub(super) fn is_extra_due(&self, now: Timestamp) -> bool {
         self.is_round_due(now) && self.pace.is_extra()
     }
 
     /// Whether a round begins when [`Self::on_time`] is called with `now`.
-    pub fn is_round_due(&self, now: Timestamp) -> bool {
+    pub(super) fn is_round_due(&self, now: Timestamp) -> bool {
         self.stage == Stage::Rest && self.pace.next() <= now
     }
 
     /// How many polls one round takes.
-    pub fn polls_per_round(&self) -> usize {
+    pub(super) fn polls_per_round(&self) -> usize {
         polls_per_round(self.roots, self.members.len() - self.roots)
     }
 
     /// Rounds that were skipped because their time had passed.
-    pub fn missed_rounds(&self) -> u64 {
+    pub(super) fn missed_rounds(&self) -> u64 {
         self.pace.missed()
     }
 
     /// Goes on as far as `now` allows, but not from one round into the next; returns whom to poll at once.
-    pub fn on_time(&mut self, now: Timestamp) -> Vec<Ask> {
+    pub(super) fn on_time(&mut self, now: Timestamp) -> Vec<Ask> {
         let mut asks = Vec::new();
         while self.is_stage_over(now) {
             self.next_stage(now, &mut asks);
@@ -125,12 +125,12 @@ impl TreeSchedule {
     }
 
     /// Instead of an extra round that is due, none runs.
-    pub fn put_off_extra(&mut self, now: Timestamp) {
+    pub(super) fn put_off_extra(&mut self, now: Timestamp) {
         self.pace.put_off(now);
     }
 
     /// `server` answered a request that was sent and answered at these instants, in this round or an earlier one.
-    pub fn on_answer(&mut self, server: usize, sent: Timestamp, received: Timestamp, now: Timestamp) {
+    pub(super) fn on_answer(&mut self, server: usize, sent: Timestamp, received: Timestamp, now: Timestamp) {
         if let Some(member) = self.members.get_mut(server) {
             member.rtt.record(received, received - sent);
             member.responsive = true;
@@ -140,7 +140,7 @@ impl TreeSchedule {
     }
 
     /// `server`'s poll ended without a usable answer.
-    pub fn on_give_up(&mut self, server: usize, now: Timestamp) {
+    pub(super) fn on_give_up(&mut self, server: usize, now: Timestamp) {
         if let Some(member) = self.members.get_mut(server) {
             member.responsive = false;
         }
@@ -148,17 +148,17 @@ impl TreeSchedule {
     }
 
     /// Rounds follow at the urgent period until `until`.
-    pub fn set_urgent(&mut self, until: Timestamp, now: Timestamp) {
+    pub(super) fn set_urgent(&mut self, until: Timestamp, now: Timestamp) {
         self.pace.set_urgent(until, now);
     }
 
     /// A round is to begin at once, or as soon as the one under way is over.
-    pub fn refresh(&mut self, now: Timestamp) {
+    pub(super) fn refresh(&mut self, now: Timestamp) {
         self.pace.refresh(now);
     }
 
     /// Changes the periods and the servers' timeouts (in the servers' order).
-    pub fn set_intervals(&mut self, intervals: Intervals, timeouts: &[Span], now: Timestamp) {
+    pub(super) fn set_intervals(&mut self, intervals: Intervals, timeouts: &[Span], now: Timestamp) {
         self.pace.set_intervals(intervals.base, intervals.urgent, now);
         for (member, timeout) in self.members.iter_mut().zip(timeouts) {
             member.timeout = *timeout;
@@ -222,7 +222,7 @@ impl TreeSchedule {
 }
 
 /// How many polls one round of a tree takes.
-pub fn polls_per_round(roots: usize, others: usize) -> usize {
+pub(super) fn polls_per_round(roots: usize, others: usize) -> usize {
     if roots + others == 1 { 1 } else { 2 * roots + others }
 }
 

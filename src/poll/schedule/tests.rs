@@ -1,6 +1,6 @@
 //! A tree in virtual time: the schedule on one side, servers with a temper on the other.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
@@ -39,7 +39,7 @@ struct Tree {
     now: Timestamp,
     polls: Vec<Sent>,
     /// Answers under way, by when they arrive, then by poll.
-    under_way: BTreeMap<(Timestamp, usize), ()>,
+    under_way: BTreeSet<(Timestamp, usize)>,
     outstanding: Vec<bool>,
     rounds: usize,
     skipped: usize,
@@ -54,7 +54,7 @@ impl Tree {
             tempers: tempers.to_vec(),
             now,
             polls: Vec::new(),
-            under_way: BTreeMap::new(),
+            under_way: BTreeSet::new(),
             outstanding: vec![false; tempers.len()],
             rounds: 0,
             skipped: 0,
@@ -64,7 +64,7 @@ impl Tree {
     fn run(mut self, span: Span) -> Self {
         let end = self.now + span;
         loop {
-            let answer = self.under_way.first_key_value().map(|(key, ())| *key);
+            let answer = self.under_way.first().copied();
             let due = self.schedule.poll_at().max(self.now);
             match answer {
                 Some((at, poll)) if at <= due => self.arrive(at, poll),
@@ -108,7 +108,7 @@ impl Tree {
             let (at, server, patience) = (now, ask.server, ask.patience);
             self.polls.push(Sent { at, server, stage, round: self.rounds, waited, patience, answered: None });
             if let Temper::Answers(millis) | Temper::Fails(millis) = self.tempers[server] {
-                self.under_way.insert((now + Span::from_millis(millis), self.polls.len() - 1), ());
+                self.under_way.insert((now + Span::from_millis(millis), self.polls.len() - 1));
             }
         }
     }
@@ -277,8 +277,11 @@ proptest! {
 
     #[test]
     fn who_does_not_answer_never_delays_the_others_after_the_first_round(mut tempers in tempers(), hung in 0_usize..12) {
-        let quick = |temper: &Temper| matches!(temper, Temper::Answers(_));
-        tempers.iter_mut().for_each(|temper| if quick(temper) { *temper = Temper::Answers(7) });
+        for temper in &mut tempers {
+            if matches!(temper, Temper::Answers(_)) {
+                *temper = Temper::Answers(7);
+            }
+        }
         let hung = hung % tempers.len();
         tempers[hung] = Temper::Hangs;
         let tree = Tree::new(1, &tempers).run(Span::from_secs(10));
