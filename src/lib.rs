@@ -19,5 +19,6 @@ pub mod monitor;
 pub mod notify;
 pub mod poll;
 pub mod replication;
+pub mod report;
 pub mod topology;
 pub mod web;

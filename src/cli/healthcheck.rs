@@ -29,7 +29,7 @@ pub(super) fn healthcheck(global: &Global, args: &ExporterArgs) -> Exit {
 async fn ask(url: &str) -> Result<String, String> {
     let client = HttpClient::for_exporter(TIMEOUTS).map_err(|error| error.to_string())?;
     let answer = client.get(url).await.map_err(|error| error.to_string())?;
-    let text = String::from_utf8_lossy(&answer.body).trim().to_owned();
+    let text = answer.body.trim().to_owned();
     if answer.status == 200 { Ok(text) } else { Err(text) }
 }
 

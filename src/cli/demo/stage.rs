@@ -10,7 +10,7 @@ use super::narrator::Narrator;
 use crate::app::{App, Control, LoadSettings};
 use crate::config::{Environment, Format, Settings};
 use crate::http_client::{HttpClient, HttpTimeouts};
-use crate::lab::{Answer, LabError, Receiver, RedisServer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
+use crate::lab::{LabError, Receiver, RedisServer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
 use crate::report::{PairReport, PairsReport};
 
 /// The way between two datacenters: as from Frankfurt to New York.
@@ -62,7 +62,7 @@ impl Stage {
             SteadyWriter::start(orders.addr(), None, LOAD),
             SteadyWriter::start(sessions.addr(), None, LOAD),
         ];
-        let receiver = Receiver::always(Answer::Accept).await?;
+        let receiver = Receiver::start(Vec::new()).await?;
         let yaml = configuration(&[&orders, &replicas[0], &replicas[1]], &[&sessions, &replicas[2]], &receiver);
         let settings = Settings::clone(&parse(&yaml)?);
         let app = App::bind(settings, listen_address(port).await, reload_nothing(yaml)).await?;
