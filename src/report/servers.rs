@@ -1,0 +1,80 @@
+//! Servers, and the exporter itself, in a report.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Span, Timestamp};
+use crate::monitor::{FleetSnapshot, ServerSnapshot};
+
+/// One server and whether it answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerReport {
+    /// Its datacenter.
+    pub dc: String,
+    /// Its address, `host:port`.
+    pub server: String,
+    /// Whether its last poll was answered; `null` before its first poll came to an end.
+    pub up: Option<bool>,
+    /// The role that it claimed last: `master` or `replica`.
+    pub role: Option<String>,
+    /// The program that it is.
+    pub engine: Option<String>,
+    /// The program's version.
+    pub version: Option<String>,
+    /// Why its last poll failed, in the words of the metric's `reason`; `null` while it answers.
+    pub last_error: Option<String>,
+    /// The same as a sentence.
+    pub reason: Option<String>,
+    /// For how long it has not answered; 0 while it answers.
+    pub unreachable_seconds: Option<f64>,
+    /// When its last answer came.
+    pub last_answer_timestamp: Option<f64>,
+    /// Polls since the start, answered or not.
+    pub polls_total: u64,
+    /// Polls that were not sent because the one before was unanswered.
+    pub polls_skipped_total: u64,
+}
+
+/// The exporter that made a report, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExporterReport {
+    /// Its version.
+    pub version: String,
+    /// Whether every server was polled once, with whatever result.
+    pub ready: bool,
+    /// The instant that the report is about.
+    pub now_timestamp: f64,
+    /// When the state that it was made from was recorded.
+    pub snapshot_timestamp: f64,
+}
+
+impl ServerReport {
+    pub(super) fn of(fleet: &FleetSnapshot, server: &ServerSnapshot, now: Timestamp) -> Self {
+        let facts = &server.facts;
+        let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
+        Self {
+            dc: server.meta.dc.to_string(),
+            server: server.meta.addr.to_string(),
+            up: facts.was_polled().then(|| facts.is_up()),
+            role: facts.role.map(|role| role.label().to_owned()),
+            engine: facts.engine.map(|engine| engine.label().to_owned()),
+            version: facts.version.as_deref().map(str::to_owned),
+            last_error: facts.last_error.map(|error| error.label().to_owned()),
+            reason: facts.last_error.map(|error| format!("the server {}", error.sentence())),
+            unreachable_seconds: facts.unreachable_for(now).map(Span::as_secs_f64),
+            last_answer_timestamp: facts.last_answer.map(|(_, received)| wall(received)),
+            polls_total: server.polls,
+            polls_skipped_total: server.skipped,
+        }
+    }
+}
+
+impl ExporterReport {
+    pub(super) fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ready: fleet.ready,
+            now_timestamp: fleet.anchor.wall(now).as_secs_f64(),
+            snapshot_timestamp: fleet.anchor.wall.as_secs_f64(),
+        }
+    }
+}
