@@ -2,7 +2,7 @@
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the invariants):
 //! [`model`] - [`config`], [`info`] - [`client`], [`topology`], [`replication`], [`http_client`] - [`alert`] -
-//! [`monitor`] - [`metrics`], [`poll`], [`notify`] - [`web`] - [`app`] - [`lab`] - [`cli`].
+//! [`monitor`] - [`report`] - [`metrics`], [`poll`], [`notify`] - [`web`] - [`app`] - [`lab`] - [`cli`].
 
 pub mod alert;
 pub mod app;
