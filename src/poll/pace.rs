@@ -38,7 +38,7 @@ impl Pace {
             min_interval,
             chance: Rng::with_seed(seed),
             base_due: now + wait,
-            extra_due: now + wait,
+            extra_due: now,
             urgent_until: Timestamp::default(),
             refresh: false,
             missed: 0,
@@ -171,6 +171,15 @@ mod tests {
         }
         assert!((7..=8).contains(&urgent), "2 s at 250 ms: {urgent}");
         assert_within(&run(&mut pace, 5), SECOND);
+    }
+
+    #[test]
+    fn urgency_does_not_wait_for_the_first_base_round() {
+        let half_an_hour = 1_800_000_000_000;
+        let mut pace = Pace::new(Span::from_secs(3600), QUARTER, half_an_hour, at(0));
+        assert_eq!(pace.next(), at(1_800_000));
+        pace.set_urgent(at(9000), at(10));
+        assert_eq!(pace.next(), at(10));
     }
 
     #[test]

@@ -100,6 +100,19 @@ async fn a_refresh_polls_at_once_and_urgency_polls_often() {
 }
 
 #[tokio::test]
+async fn urgency_stays_within_the_budget() {
+    let [master, replica] = fakes().await;
+    let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
+    let budget = PollSettings { max_polls_per_second: 100, ..settings(HOUR, Span::from_millis(5)) };
+    let poller = Poller::start(&topology(&[(&master, &[&replica])]), budget, events);
+    let began = clock::now();
+    poller.set_urgent(&tree_of(&master), began + HOUR);
+    answers(&mut seen, &[(&replica, 60)]).await;
+    // 60 rounds of 3 polls, of which the full bucket paid 100 at once. Without a budget they take 0.3 s.
+    assert!(clock::now() - began > Span::from_millis(700), "{}", clock::now() - began);
+}
+
+#[tokio::test]
 async fn a_reload_keeps_the_connections_of_trees_that_stay_and_closes_the_others() {
     let [m1, r1, m2, r2, m3, r3] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);

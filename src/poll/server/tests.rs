@@ -66,6 +66,23 @@ impl Rig {
         }
     }
 
+    /// Orders one poll after the other until one connects; all others must fail like `failure`.
+    async fn failures_until_connected(&mut self, failure: &str) -> usize {
+        let began = std::time::Instant::now();
+        let mut failures = 0;
+        loop {
+            assert!(began.elapsed() < PATIENCE, "no connection after {failures} failures");
+            self.order().await;
+            let event = name_of(&self.event().await);
+            if event == "connected" {
+                return failures;
+            }
+            assert_eq!(event, failure);
+            self.told().await;
+            failures += 1;
+        }
+    }
+
     fn is_quiet(&mut self) -> bool {
         self.events.try_recv().is_err()
     }
@@ -188,16 +205,7 @@ async fn a_server_that_is_back_is_found_again() {
     rig.expect(&["failed: timeout"]).await;
     rig.told().await;
     server.thaw();
-    let mut failures = 0;
-    loop {
-        rig.order().await;
-        match name_of(&rig.event().await).as_str() {
-            "connected" => break,
-            "failed: timeout" => failures += 1,
-            other => panic!("{other}"),
-        }
-        rig.told().await;
-    }
+    let failures = rig.failures_until_connected("failed: timeout").await;
     assert!(failures > 0, "nobody connects before the backoff is over");
     rig.expect(&["answered"]).await;
 }
@@ -223,6 +231,19 @@ async fn what_is_not_redis_is_told_apart() {
     check("HTTP/1.1 400 Bad Request\r\n\r\n", &["connected", "failed: protocol"]).await;
     check("$99999999999\r\nendless", &["connected", "failed: too_large"]).await;
     check("-NOAUTH Authentication required.\r\n", &["connected", "failed: auth"]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_login_after_all_is_logged_in_to_anew() {
+    let server =
+        FakeServer::listen(Script::version("7.0.15").answer("INFO", "-NOAUTH Authentication required.\r\n")).await;
+    let mut rig = Rig::new(server.addr());
+    rig.order().await;
+    rig.expect(&["connected", "failed: auth"]).await;
+    rig.told().await;
+    assert!(rig.failures_until_connected("failed: auth").await > 0);
+    rig.expect(&["failed: auth"]).await;
+    assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]
