@@ -9,8 +9,8 @@ use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::info::{Observation, Role};
 use crate::model::{Datacenter, Histogram, PairKey, PollError, ServerAddr, Span, Timestamp};
 use crate::replication::{
-    Assessment, Evidence, HistoryLimits, Located, MasterHistory, MasterSample, MinuteMax, PairState, PairTracker, ReplicaIdentity,
-    ServerFacts, ack_of, assess,
+    Assessment, Evidence, HistoryLimits, Located, MasterHistory, MasterSample, MinuteMax, PairState, PairTracker,
+    ReplicaIdentity, ServerFacts, ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
 

@@ -58,10 +58,8 @@ impl Stage {
         for replica in &replicas {
             replica.wait_until_in_sync(SYNC_LIMIT).await?;
         }
-        let writers = vec![
-            SteadyWriter::start(orders.addr(), None, LOAD),
-            SteadyWriter::start(sessions.addr(), None, LOAD),
-        ];
+        let writers =
+            vec![SteadyWriter::start(orders.addr(), None, LOAD), SteadyWriter::start(sessions.addr(), None, LOAD)];
         let receiver = Receiver::start(Vec::new()).await?;
         let yaml = configuration(&[&orders, &replicas[0], &replicas[1]], &[&sessions, &replicas[2]], &receiver);
         let settings = Settings::clone(&parse(&yaml)?);

@@ -41,7 +41,8 @@ async fn stalled(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     stage.orders_to_dc2.stall(Direction::Both);
     until(narrator, stage, pair, 10, "stalled", |p| p.state == PairState::Stalled).await?;
     until(narrator, stage, pair, 20, "more than 11 s behind", |p| p.lag_seconds.is_some_and(|lag| lag > 11.0)).await?;
-    wait_for_webhook(narrator, stage, told, "/slack", "RedisCrossDcLagHigh", "the lag alert reached Slack").await?;
+    wait_for_webhook(narrator, stage, told, "/slack", "[WARNING] RedisCrossDcLagHigh", "the alert reached Slack")
+        .await?;
     wait_for_webhook(narrator, stage, told, "/v2/enqueue", "trigger", "critical paged PagerDuty").await?;
     narrator.act("the line from dc1 to dc2 heals");
     let told = stage.receiver.requests().len();
@@ -56,7 +57,9 @@ async fn cut(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     let told = stage.receiver.requests().len();
     stage.sessions_to_dc1.cut().await;
     until(narrator, stage, pair, 10, "link_down", |p| p.state == PairState::LinkDown).await?;
-    wait_for_webhook(narrator, stage, told, "/slack", "RedisCrossDcLinkDown", "the link alert reached Slack").await?;
+    wait_for_webhook(narrator, stage, told, "/slack", "[WARNING] RedisCrossDcLinkDown", "the alert reached Slack")
+        .await?;
+    let told = stage.receiver.requests().len();
     narrator.act("the line from dc2 to dc1 is repaired");
     stage.sessions_to_dc1.heal().await.map_err(|error| error.to_string())?;
     until(narrator, stage, pair, 60, "caught up", is_healthy).await?;
