@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_recovering_alert_still_fires() {
         let words = [AlertState::Pending, AlertState::Firing, AlertState::Recovering, AlertState::Resolved]
-            .map(|state| listed_state(state))
+            .map(listed_state)
             .map(|(state, recovering)| (state.label(), recovering));
         assert_eq!(words, [("pending", false), ("firing", false), ("firing", true), ("resolved", false)]);
     }

@@ -5,6 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Span, Timestamp};
 use crate::monitor::{FleetSnapshot, ServerSnapshot};
 
+/// A snapshot may always be this old, and
+const OLD_SNAPSHOT: Span = Span::from_secs(30);
+
+/// this many polling intervals old: snapshots are made when polls end.
+const OLD_POLLS: f64 = 3.0;
+
 /// One server and whether it answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerReport {
@@ -45,6 +51,8 @@ pub struct ExporterReport {
     pub now_timestamp: f64,
     /// When the state that it was made from was recorded.
     pub snapshot_timestamp: f64,
+    /// For how long the monitor has said nothing, where that is too long: it is stuck.
+    pub stuck_seconds: Option<f64>,
 }
 
 impl ServerReport {
@@ -75,6 +83,33 @@ impl ExporterReport {
             ready: fleet.ready,
             now_timestamp: fleet.anchor.wall(now).as_secs_f64(),
             snapshot_timestamp: fleet.anchor.wall.as_secs_f64(),
+            stuck_seconds: stuck_for(fleet, now).map(Span::as_secs_f64),
         }
+    }
+}
+
+/// For how long the monitor has said nothing, where that is so long that it must be stuck. Where nothing is polled,
+/// it has nothing to say.
+pub fn stuck_for(fleet: &FleetSnapshot, now: Timestamp) -> Option<Span> {
+    let interval = fleet.pairs.iter().map(|pair| pair.facts.interval).max()?;
+    let age = now - fleet.anchor.mono;
+    (age > OLD_SNAPSHOT.max(interval.mul_f64(OLD_POLLS))).then_some(age)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Scene, fleet, large_fleet};
+    use super::*;
+
+    #[test]
+    fn a_monitor_is_stuck_only_when_polls_should_have_ended_meanwhile() {
+        let (mut fleet, now) = fleet(Scene::Streaming);
+        let after = |secs| now + Span::from_secs(secs);
+        assert_eq!(stuck_for(&fleet, after(30)), None);
+        assert_eq!(stuck_for(&fleet, after(31)), Some(Span::from_secs(31)));
+        fleet.pairs[0].facts.interval = Span::from_secs(60);
+        assert_eq!(stuck_for(&fleet, after(180)), None, "polls are rare");
+        assert_eq!(stuck_for(&fleet, after(181)), Some(Span::from_secs(181)));
+        assert_eq!(stuck_for(&large_fleet(0).0, after(1_000_000)), None, "nothing is polled");
     }
 }

@@ -161,6 +161,7 @@ pub(crate) fn report<const N: usize>(pairs: [PairReport; N]) -> PairsReport {
         ready: true,
         now_timestamp: 1_750_000_000.0,
         snapshot_timestamp: 1_750_000_000.0,
+        stuck_seconds: None,
     };
     PairsReport { pairs: pairs.into(), servers: Vec::new(), exporter }
 }

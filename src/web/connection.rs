@@ -53,7 +53,7 @@ pub(super) async fn serve(stream: TcpStream, app: Router, limits: Limits, mut dr
 
 /// Tells a client that there is no room, and lets it read that: a close with unread input would reset the connection
 /// and take the answer along.
-pub(super) async fn refuse(mut stream: TcpStream, limit: Duration) {
+pub(super) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, limit: Duration) {
     let told = async {
         stream.write_all(REFUSAL).await?;
         stream.shutdown().await?;
@@ -169,6 +169,19 @@ mod tests {
             stream.flush().await.unwrap();
         }
         assert!(began.elapsed() > LIMIT * 2, "all five together took longer than one may");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_client_may_finish_what_it_says_and_is_not_waited_for() {
+        let (server, mut client) = duplex(1024);
+        let refusing = tokio::spawn(refuse(server, LIMIT));
+        client.write_all(&[b'x'; 5000]).await.expect("somebody reads it");
+        let began = Instant::now();
+        refusing.await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), LIMIT.as_secs());
+        let mut told = Vec::new();
+        client.read_to_end(&mut told).await.unwrap();
+        assert_eq!(told, REFUSAL);
     }
 
     #[test]

@@ -5,10 +5,9 @@
 
 use askama::Template;
 
-use crate::model::Span;
 use crate::report::{
-    AlertReport, AlertsReport, Level, ListedState, PairReport, PairsReport, ServerReport, amount_text, bytes_text,
-    lag_text, seconds_text, utc_text,
+    AlertReport, AlertsReport, LastKnownReport, Level, ListedState, PairReport, PairsReport, ServerReport, amount_text,
+    bytes_text, lag_text, seconds_text, utc_text,
 };
 
 /// The page's stylesheet.
@@ -16,9 +15,6 @@ pub(super) const STYLE: &str = include_str!("style.css");
 
 /// Rows of a table at the most. Nobody reads more, and a browser that reloads every 5 s should not choke.
 const MOST_ROWS: usize = 500;
-
-/// A snapshot older than this is worth a warning on the page.
-const OLD_SNAPSHOT: f64 = 5.0;
 
 /// What stands where a value is not known.
 const NOT_KNOWN: &str = "-";
@@ -29,7 +25,7 @@ const NOT_KNOWN: &str = "-";
 struct Page {
     summary: String,
     now: String,
-    silent_for: Option<String>,
+    stuck_for: Option<String>,
     ready: bool,
     version: String,
     alerts: Rows<AlertRow>,
@@ -84,13 +80,12 @@ pub(super) fn render(pairs: &PairsReport, alerts: &AlertsReport) -> askama::Resu
 impl Page {
     fn of(report: &PairsReport, alerts: &AlertsReport) -> Self {
         let exporter = &report.exporter;
-        let age = exporter.now_timestamp - exporter.snapshot_timestamp;
         let firing = alerts.alerts.iter().filter(|alert| alert.state == ListedState::Firing);
         let silent = report.servers.iter().filter(|server| server.up == Some(false));
         Self {
             summary: summary(report),
             now: utc_text(exporter.now_timestamp),
-            silent_for: (age > OLD_SNAPSHOT).then(|| seconds_text(age)),
+            stuck_for: exporter.stuck_seconds.map(seconds_text),
             ready: exporter.ready,
             version: exporter.version.clone(),
             alerts: Rows::of(firing, AlertRow::of),
@@ -179,16 +174,16 @@ fn lag_bytes(pair: &PairReport) -> String {
 
 /// The reason, with what else a person must know: that the lag is an assumption, or the last that was certain.
 fn reason(pair: &PairReport) -> String {
-    let mut text = pair.reason.clone();
-    if pair.stale {
-        text.push_str("; the lag assumes that the silent replica applies nothing but what it acknowledges");
-    }
-    if let Some(known) = pair.last_known.filter(|_| pair.lag_seconds.is_none()) {
-        let upper = Span::from_secs_f64(known.lag_upper_seconds);
-        let when = utc_text(known.timestamp);
-        text.push_str(&format!("; last certain: at most {upper} ({}) at {when}", bytes_text(known.lag_upper_bytes)));
-    }
-    text
+    let stale = "the lag assumes that the silent replica applies nothing but what it acknowledges";
+    let last_certain = pair.last_known.filter(|_| pair.lag_seconds.is_none()).map(last_certain);
+    let parts = [Some(pair.reason.clone()), pair.stale.then(|| stale.to_owned()), last_certain];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+fn last_certain(known: LastKnownReport) -> String {
+    let upper = seconds_text(known.lag_upper_seconds);
+    let when = utc_text(known.timestamp);
+    format!("last certain: at most {upper} ({}) at {when}", bytes_text(known.lag_upper_bytes))
 }
 
 #[cfg(test)]

@@ -15,12 +15,9 @@ use super::limits::Limits;
 use super::page;
 use super::reply::{CSS, HTML, JSON, METRICS, Renderer, refuse, text};
 use super::state::WebState;
-use crate::model::{Span, Timestamp};
+use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
-use crate::report::{AlertsReport, PairsReport};
-
-/// A snapshot older than this says that the monitor is stuck: it ticks ten times a second.
-const SNAPSHOT_TOO_OLD: Span = Span::from_secs(30);
+use crate::report::{AlertsReport, PairsReport, stuck_for};
 
 /// How many servers a sentence names.
 const NAMED_SERVERS: usize = 5;
@@ -118,8 +115,7 @@ async fn ready(State(shared): State<Shared>) -> Response {
 
 /// What is missing, as a sentence; `None` when nothing is.
 fn why_not_ready(fleet: &FleetSnapshot, now: Timestamp) -> Option<String> {
-    let age = now - fleet.anchor.mono;
-    if age > SNAPSHOT_TOO_OLD {
+    if let Some(age) = stuck_for(fleet, now) {
         return Some(format!("not ready: the monitor has said nothing for {age}; restart the exporter"));
     }
     if fleet.ready {

@@ -15,7 +15,7 @@ pub type MetricsEncoder =
 /// What requests are answered from. Cheap to clone.
 #[derive(Clone)]
 pub struct WebState {
-    /// The last snapshot. Whoever runs the monitor sends a new one after every change, and at least each second.
+    /// The last snapshot. Whoever runs the monitor sends a new one soon after every change.
     pub snapshots: watch::Receiver<Arc<FleetSnapshot>>,
     /// The monotonic clock that the snapshots were taken by: every answer is about the instant of its request.
     pub clock: fn() -> Timestamp,
