@@ -3,5 +3,15 @@
 //! Each test starts what it needs on loopback and ends it; none depends on another's leftovers. A program that is missing
 //! makes the test fail with the command that installs it.
 
+mod check;
+mod command;
+mod commands;
+mod demo;
 mod exporter;
+mod hostile;
+mod metrics;
+mod receivers;
+mod reload;
+mod scrape;
 mod smoke;
+mod stage;
