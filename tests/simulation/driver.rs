@@ -19,33 +19,33 @@ use crate::replies;
 use crate::settings::settings_of;
 use crate::world::{MS, Nanos, SEC, Server, World};
 
-pub const MASTER: &str = "10.1.0.1:6379";
-pub const REPLICA: &str = "10.2.0.1:6379";
+pub(crate) const MASTER: &str = "10.1.0.1:6379";
+pub(crate) const REPLICA: &str = "10.2.0.1:6379";
 
 /// The network between the monitor and the servers, and how often it is looked at.
 #[derive(Clone, Copy, Debug)]
-pub struct Conditions {
+pub(crate) struct Conditions {
     /// The smallest round trip to the master and to the replica.
-    pub rtt: [Nanos; 2],
+    pub(crate) rtt: [Nanos; 2],
     /// At most this is added to each way.
-    pub jitter: Nanos,
+    pub(crate) jitter: Nanos,
     /// The part of answers that never come.
-    pub loss: f64,
+    pub(crate) loss: f64,
     /// The part of answers that take up to 3 s longer.
-    pub slow: f64,
+    pub(crate) slow: f64,
     /// Whether a request that timed out is followed by another before it is answered, so that answers overtake.
-    pub reconnects: bool,
+    pub(crate) reconnects: bool,
     /// Mean time between two looks at the truth.
-    pub look_every: Nanos,
+    pub(crate) look_every: Nanos,
     /// How often the monitor evaluates its rules.
-    pub tick: Nanos,
+    pub(crate) tick: Nanos,
     /// Added to every instant that the monitor is told.
-    pub origin: Nanos,
+    pub(crate) origin: Nanos,
 }
 
 impl Conditions {
     /// 2 ms to the master, 80 ms to the replica, little jitter.
-    pub const CALM: Self = Self {
+    pub(crate) const CALM: Self = Self {
         rtt: [2 * MS, 80 * MS],
         jitter: MS,
         loss: 0.0,
@@ -58,20 +58,20 @@ impl Conditions {
 }
 
 /// The monitor's opinion at one instant.
-pub struct Look<'a> {
-    pub now: Nanos,
-    pub seen: Assessment,
-    pub pair: &'a PairSnapshot,
-    pub fleet: &'a FleetSnapshot,
-    pub world: &'a World,
+pub(crate) struct Look<'a> {
+    pub(crate) now: Nanos,
+    pub(crate) seen: Assessment,
+    pub(crate) pair: &'a PairSnapshot,
+    pub(crate) fleet: &'a FleetSnapshot,
+    pub(crate) world: &'a World,
     /// When the replica's answers were made, by when they were asked for.
-    pub served: &'a BTreeMap<Nanos, Nanos>,
-    pub origin: Nanos,
+    pub(crate) served: &'a BTreeMap<Nanos, Nanos>,
+    pub(crate) origin: Nanos,
 }
 
 impl Look<'_> {
     /// An instant of the monitor as the world's.
-    pub fn world_time(&self, at: Timestamp) -> Nanos {
+    pub(crate) fn world_time(&self, at: Timestamp) -> Nanos {
         at.as_nanos() - self.origin
     }
 }
@@ -103,11 +103,11 @@ enum Stage {
 }
 
 /// One run.
-pub struct Driver {
-    pub monitor: Monitor,
-    pub notifications: Vec<Notification>,
+pub(crate) struct Driver {
+    pub(crate) monitor: Monitor,
+    pub(crate) notifications: Vec<Notification>,
     /// How many polls were answered.
-    pub answers: u64,
+    pub(crate) answers: u64,
     world: World,
     conditions: Conditions,
     rng: Rng,
@@ -129,7 +129,7 @@ pub struct Driver {
 const TIMEOUT: [Nanos; 2] = [2 * SEC, 2 * SEC];
 
 impl Driver {
-    pub fn new(world: World, conditions: Conditions, seed: u64) -> Self {
+    pub(crate) fn new(world: World, conditions: Conditions, seed: u64) -> Self {
         let monitor = new_monitor(conditions.origin);
         let mut driver = Self {
             monitor,
@@ -160,12 +160,12 @@ impl Driver {
     }
 
     /// The monitor forgets everything, as after a restart of its process.
-    pub fn restart_monitor(&mut self) {
+    pub(crate) fn restart_monitor(&mut self) {
         self.monitor = new_monitor(self.conditions.origin + self.now);
     }
 
     /// Goes on until `until`, showing the monitor's opinion at random instants.
-    pub fn run(&mut self, until: Nanos, mut look: impl FnMut(&Look<'_>)) {
+    pub(crate) fn run(&mut self, until: Nanos, mut look: impl FnMut(&Look<'_>)) {
         while let Some(Reverse((at, _, _))) = self.queue.peek() {
             if *at > until {
                 break;
@@ -189,7 +189,7 @@ impl Driver {
     }
 
     /// The monitor's opinion now.
-    pub fn look(&self, look: &mut impl FnMut(&Look<'_>)) {
+    pub(crate) fn look(&self, look: &mut impl FnMut(&Look<'_>)) {
         let fleet = self.monitor.snapshot(anchor(self.stamp(self.now)));
         let pair = &fleet.pairs[0];
         look(&Look {
@@ -317,7 +317,8 @@ impl Driver {
     }
 
     fn answer(&mut self, server: usize, served: Nanos) -> Result<Box<Observation>, PollError> {
-        let text = if server == 0 { replies::master(&self.world, served) } else { replies::replica(&self.world, served) };
+        let text =
+            if server == 0 { replies::master(&self.world, served) } else { replies::replica(&self.world, served) };
         let text = text.ok_or(PollError::Refused)?;
         let last = self.last_text[server].take().filter(|(known, _)| *known == text);
         let seen = last.unwrap_or_else(|| {
@@ -396,6 +397,6 @@ fn new_monitor(now: Nanos) -> Monitor {
 }
 
 /// The wall clock is the monitor's own clock here: nothing may depend on it.
-pub fn anchor(at: Timestamp) -> ClockAnchor {
+pub(crate) fn anchor(at: Timestamp) -> ClockAnchor {
     ClockAnchor { mono: at, wall: WallTime::from_nanos(at.as_nanos()) }
 }

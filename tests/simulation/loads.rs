@@ -6,18 +6,18 @@ use crate::world::{MS, Nanos, SEC};
 
 /// One command in the stream.
 #[derive(Clone, Copy, Debug)]
-pub struct Write {
+pub(crate) struct Write {
     /// When the master wrote it.
-    pub at: Nanos,
+    pub(crate) at: Nanos,
     /// The master's offset right after it.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Whether a replica applies it as it arrives; inside a transaction only the end is applied, all at once.
-    pub applies: bool,
+    pub(crate) applies: bool,
 }
 
 /// A kind of write process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Load {
+pub(crate) enum Load {
     /// Only the PINGs that a master sends to its replicas every 10 s.
     Idle,
     /// A small command every few milliseconds.
@@ -31,10 +31,10 @@ pub enum Load {
 }
 
 impl Load {
-    pub const ALL: [Self; 5] = [Self::Idle, Self::Steady, Self::Bursts, Self::OnOff, Self::Transactions];
+    pub(crate) const ALL: [Self; 5] = [Self::Idle, Self::Steady, Self::Bursts, Self::OnOff, Self::Transactions];
 
     /// The writes in `[from, until)`, beginning at the offset `base`.
-    pub fn writes(self, rng: &mut Rng, from: Nanos, until: Nanos, base: u64) -> Vec<Write> {
+    pub(crate) fn writes(self, rng: &mut Rng, from: Nanos, until: Nanos, base: u64) -> Vec<Write> {
         let mut sizes: Vec<(Nanos, u64, bool)> = Vec::new();
         let first_ping = from + rng.i64(0..10 * SEC);
         let mut ping = first_ping;
@@ -94,5 +94,12 @@ fn transactions(rng: &mut Rng, from: Nanos, until: Nanos, sizes: &mut Vec<(Nanos
         let chunks = rng.u64(20..100);
         sizes.extend((0..chunks).map(|i| (at, 65_536, i + 1 == chunks)));
         at += rng.i64(6 * SEC..15 * SEC);
+    }
+}
+
+impl Load {
+    /// The writes behind an offset's steps, for a history that goes on.
+    pub(crate) fn writes_of(steps: &crate::world::Steps) -> Vec<Write> {
+        steps.changes().map(|(at, offset)| Write { at, offset, applies: true }).collect()
     }
 }

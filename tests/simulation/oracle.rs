@@ -13,7 +13,7 @@ use crate::driver::Look;
 use crate::world::{Nanos, Truth};
 
 /// Checks one look.
-pub fn check(look: &Look<'_>) {
+pub(crate) fn check(look: &Look<'_>) {
     in_order(look);
     match look.world.truth(look.now) {
         Truth::Comparable { lag, .. } => at_most_upper(look, lag),
@@ -57,9 +57,9 @@ fn sample_holds_the_truth(look: &Look<'_>) {
 }
 
 /// Everything that helps to understand a broken promise.
-pub fn told(look: &Look<'_>, what: &str) -> String {
+pub(crate) fn told(look: &Look<'_>, what: &str) -> String {
     format!(
-        "{what}\nat {:.3} s\ntruth {:?}\nseen {:#?}\nlocated {:#?}\noutages {:?}",
+        "{what}\nat {:.3} s\ntruth {:?}\nseen {:?}\nlocated {:?}\noutages {:?}",
         look.now as f64 / 1e9,
         look.world.truth(look.now),
         look.seen,

@@ -8,7 +8,7 @@ use crate::world::{Nanos, OutageKind, REPL_TIMEOUT, SEC, SyncPhase, World};
 const REPLICA_PORT: u16 = 6379;
 
 /// The history called by this letter.
-pub fn replid(letter: char) -> String {
+pub(crate) fn replid(letter: char) -> String {
     letter.to_string().repeat(40)
 }
 
@@ -22,8 +22,8 @@ fn server_section(run_id: &str, loading: bool) -> String {
 }
 
 fn histories(out: &mut String, own: char, continues: Option<(char, u64)>, offset: u64, backlog: bool) {
-    let (old, second) = continues
-        .map_or_else(|| ("0".repeat(40), "-1".to_owned()), |(id, cut)| (replid(id), (cut + 1).to_string()));
+    let (old, second) =
+        continues.map_or_else(|| ("0".repeat(40), "-1".to_owned()), |(id, cut)| (replid(id), (cut + 1).to_string()));
     let _ = write!(
         out,
         "master_replid:{}\r\nmaster_replid2:{old}\r\nmaster_repl_offset:{offset}\r\nsecond_repl_offset:{second}\r\n\
@@ -35,7 +35,7 @@ fn histories(out: &mut String, own: char, continues: Option<(char, u64)>, offset
 }
 
 /// The master's answer at the instant `t`; `None` when nobody listens.
-pub fn master(world: &World, t: Nanos) -> Option<String> {
+pub(crate) fn master(world: &World, t: Nanos) -> Option<String> {
     let life = world.life(t)?;
     let mut out = server_section(&format!("m{}", life.from), false);
     out.push_str(if life.is_master { "role:master\r\n" } else { "role:slave\r\n" });
@@ -136,7 +136,7 @@ fn link(world: &World, t: Nanos) -> LinkReply {
 }
 
 /// The replica's answer at the instant `t`.
-pub fn replica(world: &World, t: Nanos) -> Option<String> {
+pub(crate) fn replica(world: &World, t: Nanos) -> Option<String> {
     let stream = world.stream(t)?;
     if let Some(promotion) = world.promotion.as_ref().filter(|p| p.at <= t) {
         let mut out = server_section("r", false);

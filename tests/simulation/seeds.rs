@@ -1,7 +1,7 @@
 //! Which seeds a test runs with, and how a failing one is told.
 
 /// Runs `test` with some seeds: `SIM_SEED` alone when it is set, else as many as `SIM_RUNS` says, else `runs`.
-pub fn for_seeds(test: &'static str, runs: u64, mut run: impl FnMut(u64)) {
+pub(crate) fn for_seeds(test: &'static str, runs: u64, mut run: impl FnMut(u64)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match (number("SIM_SEED"), number("SIM_RUNS")) {
         (Some(seed), _) => seed..seed + 1,

@@ -10,7 +10,7 @@ use redis_cross_dc_exporter::config::{
 use redis_cross_dc_exporter::model::{PairName, Secret, ServerAddr, Span};
 
 /// Every pair: name, master, replicas. One receiver takes every alert.
-pub fn settings_of(pairs: &[(String, String, Vec<String>)]) -> Settings {
+pub(crate) fn settings_of(pairs: &[(String, String, Vec<String>)]) -> Settings {
     Settings {
         datacenters: Vec::new(),
         poll: PollSettings {

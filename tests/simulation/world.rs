@@ -6,46 +6,50 @@ use fastrand::Rng;
 use crate::loads::{Load, Write};
 
 /// Nanoseconds of virtual time.
-pub type Nanos = i64;
-pub const MS: Nanos = 1_000_000;
-pub const SEC: Nanos = 1_000 * MS;
+pub(crate) type Nanos = i64;
+pub(crate) const MS: Nanos = 1_000_000;
+pub(crate) const SEC: Nanos = 1_000 * MS;
 
 /// After this long without a byte, a replica gives its link up (`repl-timeout`).
-pub const REPL_TIMEOUT: Nanos = 60 * SEC;
+pub(crate) const REPL_TIMEOUT: Nanos = 60 * SEC;
 
 /// A value that only ever changes at known instants, and never falls.
 #[derive(Clone, Debug, Default)]
-pub struct Steps {
+pub(crate) struct Steps {
     base: u64,
     steps: Vec<(Nanos, u64)>,
 }
 
 impl Steps {
-    pub fn new(base: u64) -> Self {
+    pub(crate) fn new(base: u64) -> Self {
         Self { base, steps: Vec::new() }
     }
 
-    pub fn of(base: u64, writes: &[Write]) -> Self {
+    pub(crate) fn of(base: u64, writes: &[Write]) -> Self {
         Self { base, steps: writes.iter().map(|w| (w.at, w.offset)).collect() }
     }
 
-    pub fn push(&mut self, at: Nanos, value: u64) {
+    fn push(&mut self, at: Nanos, value: u64) {
         self.steps.push((at, value));
     }
 
-    pub fn at(&self, t: Nanos) -> u64 {
+    pub(crate) fn at(&self, t: Nanos) -> u64 {
         let passed = self.steps.partition_point(|(at, _)| *at <= t);
         passed.checked_sub(1).map_or(self.base, |i| self.steps[i].1)
     }
 
+    pub(crate) fn changes(&self) -> impl Iterator<Item = (Nanos, u64)> {
+        self.steps.iter().copied()
+    }
+
     /// When the last change before `t` was.
-    pub fn last_change(&self, t: Nanos) -> Option<Nanos> {
+    pub(crate) fn last_change(&self, t: Nanos) -> Option<Nanos> {
         let passed = self.steps.partition_point(|(at, _)| *at <= t);
         passed.checked_sub(1).map(|i| self.steps[i].0)
     }
 
     /// `T(r) = sup{ s : M(s) <= r }`, as far as it is before `t`.
-    pub fn beyond(&self, value: u64, t: Nanos) -> Option<Nanos> {
+    pub(crate) fn beyond(&self, value: u64, t: Nanos) -> Option<Nanos> {
         if self.base > value {
             return Some(Nanos::MIN);
         }
@@ -56,28 +60,28 @@ impl Steps {
 
 /// What the master's address says of itself for some time.
 #[derive(Clone, Debug)]
-pub struct Life {
-    pub from: Nanos,
+pub(crate) struct Life {
+    pub(crate) from: Nanos,
     /// When the process ends: connections are refused until the next life.
-    pub until: Nanos,
-    pub is_master: bool,
-    pub replid: char,
+    pub(crate) until: Nanos,
+    pub(crate) is_master: bool,
+    pub(crate) replid: char,
     /// The history that it continued, and the last offset that it shares with it.
-    pub continues: Option<(char, u64)>,
-    pub backlog: bool,
-    pub offset: Steps,
+    pub(crate) continues: Option<(char, u64)>,
+    pub(crate) backlog: bool,
+    pub(crate) offset: Steps,
 }
 
 /// What happens to the link, or to the replica, for some time. Outages of one world do not overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outage {
-    pub from: Nanos,
-    pub to: Nanos,
-    pub kind: OutageKind,
+pub(crate) struct Outage {
+    pub(crate) from: Nanos,
+    pub(crate) to: Nanos,
+    pub(crate) kind: OutageKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutageKind {
+pub(crate) enum OutageKind {
     /// Packets vanish, both ways, and nobody is told.
     Stall,
     /// The connection is closed and cannot be made again.
@@ -95,14 +99,14 @@ pub enum OutageKind {
 
 /// The parts of a full sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncPhase {
+pub(crate) enum SyncPhase {
     Preparing,
     Transfer,
     Loading,
 }
 
 impl Outage {
-    pub fn new(from: Nanos, to: Nanos, kind: OutageKind) -> Self {
+    pub(crate) fn new(from: Nanos, to: Nanos, kind: OutageKind) -> Self {
         Self { from, to, kind }
     }
 
@@ -115,7 +119,7 @@ impl Outage {
         self.from + (self.to - self.from) / 4
     }
 
-    pub fn sync_phase(&self, t: Nanos) -> SyncPhase {
+    pub(crate) fn sync_phase(&self, t: Nanos) -> SyncPhase {
         let quarter = (self.to - self.from) / 4;
         match (t - self.from) / quarter.max(1) {
             0 => SyncPhase::Preparing,
@@ -127,46 +131,46 @@ impl Outage {
 
 /// What the replica has of one history, from some instant on.
 #[derive(Clone, Debug)]
-pub struct Stream {
-    pub from: Nanos,
-    pub replid: char,
-    pub received: Steps,
-    pub applied: Steps,
+pub(crate) struct Stream {
+    pub(crate) from: Nanos,
+    pub(crate) replid: char,
+    pub(crate) received: Steps,
+    pub(crate) applied: Steps,
 }
 
 /// The replica's end as a replica.
 #[derive(Clone, Debug)]
-pub struct Promotion {
-    pub at: Nanos,
-    pub replid: char,
-    pub continues: (char, u64),
+pub(crate) struct Promotion {
+    pub(crate) at: Nanos,
+    pub(crate) replid: char,
+    pub(crate) continues: (char, u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Server {
+pub(crate) enum Server {
     Master,
     Replica,
 }
 
 /// The whole world.
 #[derive(Clone, Debug)]
-pub struct World {
-    pub lives: Vec<Life>,
-    pub streams: Vec<Stream>,
-    pub outages: Vec<Outage>,
+pub(crate) struct World {
+    pub(crate) lives: Vec<Life>,
+    pub(crate) streams: Vec<Stream>,
+    pub(crate) outages: Vec<Outage>,
     /// When the monitor cannot reach a server that is well.
-    pub cut_off: Vec<(Server, Nanos, Nanos)>,
-    pub promotion: Option<Promotion>,
+    pub(crate) cut_off: Vec<(Server, Nanos, Nanos)>,
+    pub(crate) promotion: Option<Promotion>,
     /// Bytes that came by full syncs and not through the stream: when, and how many.
-    pub synced: Vec<(Nanos, u64)>,
+    pub(crate) synced: Vec<(Nanos, u64)>,
     /// One way, between master and replica.
-    pub delay: Nanos,
-    pub never_synced: bool,
+    pub(crate) delay: Nanos,
+    pub(crate) never_synced: bool,
 }
 
 /// What an omniscient observer knows of the pair at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
+pub(crate) enum Truth {
     /// Both belong to one history that the master still writes.
     Comparable { lag: Nanos, bytes: u64 },
     /// The replica has a history that is over; the age of its oldest lack in it, if it lacks any of it.
@@ -177,10 +181,10 @@ pub enum Truth {
 
 /// How a link passes commands on.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
-    pub delay: Nanos,
+pub(crate) struct Shape {
+    pub(crate) delay: Nanos,
     /// Bytes a second.
-    pub rate: u64,
+    pub(crate) rate: u64,
 }
 
 /// Bytes a second of a link that nobody throttles.
@@ -188,12 +192,12 @@ const FULL_RATE: u64 = 50_000_000;
 
 impl World {
     /// One master that lives for ever, one replica that follows it, and outages of their link.
-    pub fn new(rng: &mut Rng, load: Load, until: Nanos, base: u64, shape: Shape, outages: Vec<Outage>) -> Self {
+    pub(crate) fn new(rng: &mut Rng, load: Load, until: Nanos, base: u64, shape: Shape, outages: Vec<Outage>) -> Self {
         let writes = load.writes(rng, -5 * SEC, until, base);
         Self::of_writes(&writes, base, shape, outages)
     }
 
-    pub fn of_writes(writes: &[Write], base: u64, shape: Shape, outages: Vec<Outage>) -> Self {
+    pub(crate) fn of_writes(writes: &[Write], base: u64, shape: Shape, outages: Vec<Outage>) -> Self {
         let offset = Steps::of(base, writes);
         let (stream, synced) = deliver('a', base, writes, &offset, shape, &outages);
         Self {
@@ -217,32 +221,32 @@ impl World {
     }
 
     /// The link of a shape that nobody throttles.
-    pub fn shape(delay: Nanos) -> Shape {
+    pub(crate) fn shape(delay: Nanos) -> Shape {
         Shape { delay, rate: FULL_RATE }
     }
 
-    pub fn outage(&self, t: Nanos) -> Option<&Outage> {
+    pub(crate) fn outage(&self, t: Nanos) -> Option<&Outage> {
         self.outages.iter().find(|o| (o.from..o.to).contains(&t))
     }
 
-    pub fn life(&self, t: Nanos) -> Option<&Life> {
+    pub(crate) fn life(&self, t: Nanos) -> Option<&Life> {
         self.lives.iter().find(|life| (life.from..life.until).contains(&t))
     }
 
-    pub fn stream(&self, t: Nanos) -> Option<&Stream> {
+    pub(crate) fn stream(&self, t: Nanos) -> Option<&Stream> {
         self.streams.iter().rev().find(|s| s.from <= t)
     }
 
-    pub fn is_promoted(&self, t: Nanos) -> bool {
+    pub(crate) fn is_promoted(&self, t: Nanos) -> bool {
         self.promotion.as_ref().is_some_and(|p| p.at <= t)
     }
 
     /// Until when the replica's process answers nothing, if it is stopped at `t`.
-    pub fn stopped_until(&self, t: Nanos) -> Option<Nanos> {
+    pub(crate) fn stopped_until(&self, t: Nanos) -> Option<Nanos> {
         self.outage(t).filter(|o| o.kind == OutageKind::ReplicaStopped).map(|o| o.to)
     }
 
-    pub fn truth(&self, t: Nanos) -> Truth {
+    pub(crate) fn truth(&self, t: Nanos) -> Truth {
         if self.never_synced || self.is_promoted(t) {
             return Truth::None;
         }
@@ -255,7 +259,8 @@ impl World {
             let lag = life.offset.beyond(applied, end).map_or(0, |since| t.saturating_sub(since));
             return Truth::Comparable { lag, bytes: life.offset.at(end).saturating_sub(applied) };
         }
-        let old = self.lives.iter().rev().find(|l| l.from <= t && l.is_master && l.replid == stream.replid);
+        let old =
+            self.lives.iter().rev().find(|l| l.from <= t && l.is_master && l.backlog && l.replid == stream.replid);
         old.map_or(Truth::None, |old| {
             let end = t.min(old.until.saturating_sub(1));
             Truth::Closed { lag: old.offset.beyond(applied, end).map(|since| t.saturating_sub(since)) }
@@ -263,7 +268,7 @@ impl World {
     }
 
     /// Bytes that the replica got through the stream in `(from, to]`.
-    pub fn streamed(&self, from: Nanos, to: Nanos) -> u64 {
+    pub(crate) fn streamed(&self, from: Nanos, to: Nanos) -> u64 {
         let applied = |t| self.stream(t).map_or(0, |s| s.applied.at(t));
         let synced: u64 = self.synced.iter().filter(|(at, _)| (from + 1..=to).contains(at)).map(|(_, b)| b).sum();
         applied(to) - applied(from) - synced
@@ -271,7 +276,7 @@ impl World {
 }
 
 /// How the writes arrive: in order, after the delay, at the link's rate, and not during an outage.
-pub fn deliver(
+pub(crate) fn deliver(
     replid: char,
     base: u64,
     writes: &[Write],
@@ -285,7 +290,9 @@ pub fn deliver(
     for write in writes {
         clock = clock.max(write.at + shape.delay);
         let snapshot = |o: &&Outage| {
-            matches!(o.kind, OutageKind::FullSync { .. }) && o.blocks(clock) && write.offset <= master.at(o.snapshot_at())
+            matches!(o.kind, OutageKind::FullSync { .. })
+                && o.blocks(clock)
+                && write.offset <= master.at(o.snapshot_at())
         };
         if let Some(sync) = outages.iter().find(snapshot) {
             let end = master.at(sync.snapshot_at());
