@@ -517,3 +517,6 @@ fn unshared_bytes(history: &MasterHistory, continues: Option<(ReplicationId, Rep
     let (replid, last_shared) = continues?;
     (history.replid() == Some(&replid)).then(|| history.newest().map(|m| m.since(last_shared)))?
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,12 +51,12 @@ fn rx(at: Nanos, id: char, offset: u64, fields: &str) -> Step {
 /// The configured replica says that it is a master, continuing `old` up to the offset before `second`.
 fn promoted(at: Nanos, old: char, second: u64) -> Step {
     let fields = format!("repl_backlog_active:1 {}", continues(old, second));
-    Step { server: REPLICA, ..mx(at, 'p', second + 50, &fields) }
+    Step { server: REPLICA, ..mx(at, 'c', second + 50, &fields) }
 }
 
 /// The configured master says that it is a replica.
 fn demoted(at: Nanos) -> Step {
-    Step { server: MASTER, ..r(at, 'p', 500) }
+    Step { server: MASTER, ..r(at, 'c', 500) }
 }
 
 fn continues(old: char, second: u64) -> String {
