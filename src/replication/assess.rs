@@ -229,6 +229,9 @@ fn link_state(pair: &PairFacts, now: Timestamp) -> (PairState, StateReason) {
         );
     }
     match pair.relation {
+        Relation::Comparable if link.status == Some(LinkStatus::Up) && has_ended_history(pair) => {
+            (PairState::Unknown, StateReason::EndedHistory)
+        }
         Relation::Comparable => match pair.located.as_ref().and_then(|l| l.stalled_since(now, pair.interval)) {
             Some(since) => (PairState::Stalled, StateReason::Stalled { for_: now - since }),
             None if link.status == Some(LinkStatus::Up) => (PairState::Streaming, StateReason::Streaming),
@@ -243,6 +246,12 @@ fn link_state(pair: &PairFacts, now: Timestamp) -> (PairState, StateReason) {
             (PairState::Unknown, StateReason::Starting)
         }
     }
+}
+
+/// Whether the replica's position is in a history that its master no longer writes: with its link up it follows somebody
+/// else, or has not noticed yet, and "streaming" would be a lie.
+fn has_ended_history(pair: &PairFacts) -> bool {
+    pair.located.as_ref().is_some_and(|located| !located.is_current())
 }
 
 /// `repl_backlog_size - (M - R)`: nothing when the replica is already further behind than the backlog reaches.
@@ -348,9 +357,9 @@ mod tests {
     fn a_history_that_is_over_gives_neither_zero_nor_bytes() {
         let mut caught_up = Scene::new();
         caught_up.round(0, 100, 100).master(1000, 'b', 14);
-        check(&caught_up, 1050, PairState::Streaming, (Some(0), None, Some(1010)));
+        check(&caught_up, 1050, PairState::Unknown, (Some(0), None, Some(1010)));
         caught_up.acks(ReplicaConnState::Online, Some(14)).replica_fails(1060).master(1080, 'b', 14);
-        check(&caught_up, 1100, PairState::Streaming, (Some(0), None, Some(1060)));
+        check(&caught_up, 1100, PairState::Unknown, (Some(0), None, Some(1060)));
         let mut behind = frozen(3);
         behind.master(4000, 'b', 14);
         assert_eq!(behind.assess(4050).bytes, LagBytes::UNKNOWN);

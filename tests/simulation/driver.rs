@@ -287,8 +287,11 @@ impl Driver {
             self.at(received, Event::Deliver(id));
         }
         let patience = self.min_rtt[server].saturating_mul(4).clamp(100 * MS, TIMEOUT[server]);
-        self.at(self.now + patience, Event::Overdue(id));
-        self.at(self.now + TIMEOUT[server], Event::Timeout(id));
+        // What is answered in time needs no alarm clock.
+        if answered_at.is_none() || received >= self.now + patience {
+            self.at(self.now + patience, Event::Overdue(id));
+            self.at(self.now + TIMEOUT[server], Event::Timeout(id));
+        }
     }
 
     /// When a request that is sent now is served, and when its answer arrives.
