@@ -10,9 +10,6 @@ use super::state::{PairState, StateReason};
 use crate::info::{Engine, LinkStatus, Role};
 use crate::model::{Bytes, Span, Timestamp};
 
-/// A link that claims to be up is stalled when nothing arrived for this long, or for three polls if that is longer.
-const STALLED_AFTER: Span = Span::from_secs(3);
-
 /// While a position moves, its trend is carried on for this many polls.
 const CARRIED_POLLS: f64 = 1.5;
 
@@ -97,8 +94,10 @@ fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagIn
         return (silent_lag(pair, located, unanswered, now), true);
     }
     let upper = located.bracket.lo.map(|lo| now - lo);
-    let interval = LagInterval { lower: located.at_sample.lower, estimate: carried(pair, located, now), upper };
-    (interval.ordered(), false)
+    let estimate = carried(pair, located, now);
+    // What was certain at the sample is not any more while the replica catches up.
+    let lower = located.at_sample.lower.map(|lower| estimate.map_or(lower, |e| e.or_zero().min(lower)));
+    (LagInterval { lower, estimate, upper }.ordered(), false)
 }
 
 /// The estimate at `now` while the replica answers.
@@ -107,7 +106,7 @@ fn carried(pair: &PairFacts, located: &Located, now: Timestamp) -> Option<Span> 
         // The end of a history that is over says nothing about what came after it.
         return located.at_sample.estimate.filter(|_| located.is_caught_up());
     }
-    if is_frozen(located) {
+    if located.is_frozen() {
         return located.point.map(|point| now - point);
     }
     let last = located.at_sample.estimate?;
@@ -118,26 +117,23 @@ fn carried(pair: &PairFacts, located: &Located, now: Timestamp) -> Option<Span> 
     if between <= Span::ZERO {
         return Some(last);
     }
-    let slope = ((last - before).as_secs_f64() / between.as_secs_f64()).min(1.0);
+    // What may still be on its way is no reason to expect more lag.
+    let steepest = if located.is_proven() { 1.0 } else { 0.0 };
+    let slope = ((last - before).as_secs_f64() / between.as_secs_f64()).min(steepest);
     let ahead = (now - located.received()).min(pair.interval.mul_f64(CARRIED_POLLS)).or_zero();
     Some(last + ahead.mul_f64(slope))
-}
-
-/// Whether the replica certainly stands still below its master.
-fn is_frozen(located: &Located) -> bool {
-    located.same_applied >= 2 && located.lacks_for_certain()
 }
 
 /// The lag of a replica that has not answered since `unanswered`: its last position goes on ageing, unless its master
 /// says that it ACKs more. Where the master's line for it cannot be told apart, "stopped" and "I cannot reach it" look
 /// alike: no estimate then, only the bound. docs/lag.md, "Replica silent".
 fn silent_lag(pair: &PairFacts, located: &Located, unanswered: Timestamp, now: Timestamp) -> LagInterval {
-    let acked = pair.ack.located.filter(|(offset, _, _)| *offset > located.applied());
+    let acked = pair.ack.located.filter(|(offset, _, _)| located.is_current() && *offset > located.applied());
     let (bracket, point) = acked.map_or((located.bracket, located.point), |(_, bracket, point)| (bracket, point));
     let upper = bracket.lo.map(|lo| now - lo);
     let estimate = match (bracket.hi, point) {
         _ if !pair.ack.seen => None,
-        (None, _) => bracket.lo.map(|_| Span::ZERO),
+        (None, _) => bracket.lo.filter(|_| located.is_current()).map(|_| Span::ZERO),
         (Some(_), Some(point)) => {
             let last = located.at_sample.estimate.unwrap_or(Span::ZERO);
             let went_on = ((unanswered - point) - last).or_zero();
@@ -150,13 +146,15 @@ fn silent_lag(pair: &PairFacts, located: &Located, unanswered: Timestamp, now: T
 
 /// The bytes of lag: as of the last poll, or up to the master's newest offset while the replica stands still.
 fn bytes_at(pair: &PairFacts, master_silent: bool) -> LagBytes {
-    let Some(located) = pair.located.as_ref().filter(|_| pair.relation == Relation::Comparable) else {
+    // What the master has written since a history ended is counted in another history: no difference means anything.
+    let comparable = |l: &&Located| pair.relation == Relation::Comparable && l.is_current();
+    let Some(located) = pair.located.as_ref().filter(comparable) else {
         return LagBytes::UNKNOWN;
     };
     if master_silent {
         return LagBytes { lower: located.bytes.lower, ..LagBytes::UNKNOWN };
     }
-    let newest = pair.master_offset.filter(|_| is_frozen(located)).map(|m| m.since(located.applied()));
+    let newest = pair.master_offset.filter(|_| located.is_frozen()).map(|m| m.since(located.applied()));
     LagBytes {
         lower: located.bytes.lower,
         estimate: newest.or(located.bytes.estimate),
@@ -220,25 +218,20 @@ fn link_state(pair: &PairFacts, now: Timestamp) -> (PairState, StateReason) {
         );
     }
     match pair.relation {
-        Relation::Comparable => match stalled_for(pair, now) {
-            Some(for_) => (PairState::Stalled, StateReason::Stalled { for_ }),
+        Relation::Comparable => match pair.located.as_ref().and_then(|l| l.stalled_since(now, pair.interval)) {
+            Some(since) => (PairState::Stalled, StateReason::Stalled { for_: now - since }),
             None if link.status == Some(LinkStatus::Up) => (PairState::Streaming, StateReason::Streaming),
             None => (PairState::Unknown, StateReason::IncompleteAnswer { who: Role::Replica }),
         },
         Relation::NotComparable(_) => (PairState::Unknown, StateReason::MasterHistoryUnknown),
         Relation::Ahead => (PairState::Unknown, StateReason::Ahead),
         Relation::Incomplete => (PairState::Unknown, StateReason::IncompleteAnswer { who: Role::Replica }),
-        _ => (PairState::Unknown, StateReason::Starting),
+        Relation::MasterIsReplica => (PairState::Unknown, StateReason::MasterIsReplica),
+        Relation::MasterIncomplete => (PairState::Unknown, StateReason::IncompleteAnswer { who: Role::Master }),
+        Relation::Unseen | Relation::IsMaster { .. } | Relation::NeverSynced => {
+            (PairState::Unknown, StateReason::Starting)
+        }
     }
-}
-
-/// For how long nothing has arrived although the master wrote; `None` when something arrives, or not for long yet.
-fn stalled_for(pair: &PairFacts, now: Timestamp) -> Option<Span> {
-    let located = pair.located.as_ref()?;
-    let waited = now - located.point?;
-    let enough = STALLED_AFTER.max(pair.interval.mul_f64(3.0));
-    let still = is_frozen(located) && located.same_received >= 2;
-    (still && waited > enough).then_some(waited)
 }
 
 /// `repl_backlog_size - (M - R)`: nothing when the replica is already further behind than the backlog reaches.
