@@ -58,7 +58,7 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
     let master_silent = evidence.master.is_silent(now, pair.interval);
     let (lag, stale) = lag_at(evidence, now, master_silent);
     let (verdict, why) = state_at(evidence, now);
-    let bytes = bytes_at(pair, master_silent);
+    let bytes = bytes_at(evidence, master_silent);
     Assessment {
         state: verdict,
         reason: why,
@@ -145,7 +145,8 @@ fn silent_lag(pair: &PairFacts, located: &Located, unanswered: Timestamp, now: T
 }
 
 /// The bytes of lag: as of the last poll, or up to the master's newest offset while the replica stands still.
-fn bytes_at(pair: &PairFacts, master_silent: bool) -> LagBytes {
+fn bytes_at(evidence: Evidence<'_>, master_silent: bool) -> LagBytes {
+    let pair = evidence.pair;
     // What the master has written since a history ended is counted in another history: no difference means anything.
     let comparable = |l: &&Located| pair.relation == Relation::Comparable && l.is_current();
     let Some(located) = pair.located.as_ref().filter(comparable) else {
@@ -154,12 +155,22 @@ fn bytes_at(pair: &PairFacts, master_silent: bool) -> LagBytes {
     if master_silent {
         return LagBytes { lower: located.bytes.lower, ..LagBytes::UNKNOWN };
     }
+    if evidence.replica.unanswered_since.is_some() {
+        return silent_bytes(pair, located);
+    }
     let newest = pair.master_offset.filter(|_| located.is_frozen()).map(|m| m.since(located.applied()));
     LagBytes {
         lower: located.bytes.lower,
         estimate: newest.or(located.bytes.estimate),
         upper: located.bytes.upper.max(newest),
     }
+}
+
+/// The bytes that a silent replica lacks: from what it is known to have applied, by its own answer or by its ACKs.
+fn silent_bytes(pair: &PairFacts, located: &Located) -> LagBytes {
+    let acked = pair.ack.located.map_or(located.applied(), |(offset, _, _)| offset.max(located.applied()));
+    let lacks = pair.master_offset.map(|newest| newest.since(acked));
+    LagBytes { lower: Some(Bytes::default()), estimate: lacks.filter(|_| pair.ack.seen), upper: lacks }
 }
 
 /// The first state that fits.

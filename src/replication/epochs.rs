@@ -172,6 +172,12 @@ impl MasterHistory {
         self.generation
     }
 
+    /// An offset of the current history that the master had certainly not passed at `instant`; `None` when it was not
+    /// asked since.
+    pub fn reached(&self, instant: Timestamp) -> Option<ReplicationOffset> {
+        self.current.as_ref()?.history.reached(instant)
+    }
+
     /// The current history's identity.
     pub fn replid(&self) -> Option<&ReplicationId> {
         self.current.as_ref().map(|epoch| &epoch.replid)

@@ -28,8 +28,8 @@ struct Position {
     /// It certainly has not applied more than this; `None` until the master's next answer says. Differs from `applied`
     /// only while the replica hides its offset: between its last answer and the loss of its link it went on applying.
     at_most: Option<ReplicationOffset>,
-    /// Whether the link was up, so that the replica goes on applying.
-    link_up: bool,
+    /// When the poll was sent whose answer showed `applied`; `sent`, unless the replica hides its offset.
+    shown: Timestamp,
     /// Bytes received; equal to `applied` where the server does not tell (before 6.2).
     read: ReplicationOffset,
     sent: Timestamp,
@@ -208,7 +208,7 @@ impl PairTracker {
         };
         let loading = seen.persistence.loading.value() == Some(true);
         self.observe_link(upstream, loading, sent, received);
-        self.pending = self.position(upstream, info.replid.get(), sent, received, min_rtt);
+        self.pending = self.position(upstream, info.replid.get(), sent, received, min_rtt, history);
     }
 
     /// Takes in what the direct master's answer says of the replica and of its backlog.
@@ -289,6 +289,7 @@ impl PairTracker {
         sent: Timestamp,
         received: Timestamp,
         min_rtt: Span,
+        history: &MasterHistory,
     ) -> Option<Position> {
         let before = self.master_seen.iter().flatten().find(|(_, known)| *known <= sent).copied();
         let (half_rtt, master_before) = (min_rtt.half(), before);
@@ -301,14 +302,17 @@ impl PairTracker {
                 self.facts.relation = Relation::NeverSynced;
                 return None;
             };
-            let at_most = last.position.at_most.filter(|_| !last.position.link_up);
-            let kept = last.position.clone();
-            return Some(Position { at_most, link_up: false, sent, received, master_before, half_rtt, ..kept });
+            let last = last.position.clone();
+            // An offset that was shown while the link was down already is final. Else the replica may have applied
+            // what the master had when the link went down; the server tells that in whole seconds.
+            let down_by = upstream.link_down_since.value().map(|ago| received - ago + Span::from_secs(1));
+            let at_most =
+                down_by.and_then(|by| if by <= last.shown { Some(last.applied) } else { history.reached(by) });
+            return Some(Position { at_most, sent, received, master_before, half_rtt, ..last });
         }
         let read = upstream.read_offset.value().unwrap_or(applied);
-        let link_up = upstream.link.value() == Some(LinkStatus::Up);
-        let (replid, at_most) = (replid.clone(), Some(applied));
-        Some(Position { replid, applied, at_most, link_up, read, sent, received, master_before, half_rtt })
+        let (replid, at_most, shown) = (replid.clone(), Some(applied), sent);
+        Some(Position { replid, applied, at_most, shown, read, sent, received, master_before, half_rtt })
     }
 
     /// Places the ACKed position in the history. What is ahead of the history is a later reply's business. A position
@@ -342,7 +346,9 @@ impl PairTracker {
         self.facts.relation = Relation::Comparable;
         self.count(&position, history);
         let newest = newest.filter(|_| comparison == Comparison::Current);
-        position.at_most = position.at_most.or(newest.map(|m| m.max(position.applied)));
+        if position.at_most != Some(position.applied) {
+            position.at_most = newest.map(|newest| position.at_most.unwrap_or(newest).max(position.applied));
+        }
         let last = self.facts.located.as_ref().filter(|l| l.position.replid == position.replid);
         let same = last.filter(|l| l.position.applied == position.applied);
         let generation = history.generation();
