@@ -2,7 +2,7 @@
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the invariants):
 //! [`model`] - [`config`], [`info`] - [`client`], [`topology`], [`replication`], [`http_client`] - [`alert`] -
-//! [`monitor`] - [`metrics`], [`poll`], [`notify`] - [`web`] - [`app`] - [`lab`] - [`cli`].
+//! [`monitor`] - [`report`] - [`metrics`], [`poll`], [`notify`] - [`web`] - [`app`] - [`lab`] - [`cli`].
 
 pub mod alert;
 pub mod app;
@@ -19,5 +19,6 @@ pub mod monitor;
 pub mod notify;
 pub mod poll;
 pub mod replication;
+pub mod report;
 pub mod topology;
 pub mod web;

@@ -238,19 +238,19 @@ mod tests {
         Timestamp::from_nanos(secs * 1_000_000_000)
     }
 
-    const fn level_at(at: i64, clear_below: i64) -> Option<LevelThreshold<Span>> {
-        Some(LevelThreshold { at: Span::from_secs(at), clear_below: Span::from_secs(clear_below) })
+    const fn level_at(at: i64, clear_below: i64) -> LevelThreshold<Span> {
+        LevelThreshold { at: Span::from_secs(at), clear_below: Span::from_secs(clear_below) }
     }
 
     const RULE: LevelRule<Span> = LevelRule {
-        warning: level_at(30, 24),
-        critical: level_at(120, 96),
+        warning: Some(level_at(30, 24)),
+        critical: Some(level_at(120, 96)),
         hold: Span::from_secs(2),
         keep_firing_for: Span::ZERO,
     };
 
-    const fn seconds(value: i64) -> Option<Quantity> {
-        Some(Quantity::Seconds(Span::from_secs(value)))
+    const fn seconds(value: i64) -> Quantity {
+        Quantity::Seconds(Span::from_secs(value))
     }
 
     fn evaluate(engine: &mut AlertEngine, second: i64, key: &AlertKey, value: Option<i64>) -> Option<Transition> {
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!((engine.snapshots(), engine.snapshot(&key)), (vec![], None));
         let listed = &engine.listed()[0];
         assert_eq!((listed.state, listed.alert.severity), (AlertState::Pending, Severity::Critical));
-        assert_eq!(Some(listed.alert.threshold), seconds(120));
+        assert_eq!(listed.alert.threshold, seconds(120));
     }
 
     #[test]
@@ -299,7 +299,10 @@ mod tests {
         let Transition { change, alert } = run(&mut engine, &key, &[40, 90, 50]).unwrap();
         assert_eq!(change, Change::Fired { severity: Severity::Warning });
         assert_eq!((alert.started_at, alert.status, alert.resolved), (at(0), AlertStatus::Firing, None));
-        assert_eq!((alert.value.estimate, alert.peak, Some(alert.threshold)), (seconds(50), seconds(90), seconds(30)));
+        assert_eq!(
+            (alert.value.estimate, alert.peak, alert.threshold),
+            (Some(seconds(50)), Some(seconds(90)), seconds(30))
+        );
         assert_eq!(alert.context.reason.as_deref(), Some("at 2"));
         assert_eq!(engine.snapshot(&key), Some(alert));
         assert_eq!(engine.counts(), AlertCounts { firing: 1, ..AlertCounts::default() });
@@ -311,7 +314,7 @@ mod tests {
         run(&mut engine, &key, &[40, 40, 40]);
         assert_eq!(evaluate(&mut engine, 9, &key, None), None);
         let alert = engine.snapshot(&key).unwrap();
-        assert_eq!((alert.value.estimate, alert.context.reason.as_deref()), (seconds(40), Some("at 9")));
+        assert_eq!((alert.value.estimate, alert.context.reason.as_deref()), (Some(seconds(40)), Some("at 9")));
     }
 
     #[test]
@@ -319,7 +322,7 @@ mod tests {
         let (mut engine, key) = (AlertEngine::default(), key("a"));
         let ended = run(&mut engine, &key, &[130, 140, 130, 5]).unwrap();
         assert_eq!(ended.change, Change::Resolved { reason: ResolveReason::Cleared });
-        assert_eq!((ended.alert.severity, ended.alert.value.estimate), (Severity::Critical, seconds(5)));
+        assert_eq!((ended.alert.severity, ended.alert.value.estimate), (Severity::Critical, Some(seconds(5))));
         evaluate(&mut engine, 4, &key, Some(7));
         engine.expire(at(3) + RESOLVED_KEPT_FOR - Span::from_nanos(1));
         assert_eq!(engine.snapshots(), [ended.alert]);
@@ -332,7 +335,7 @@ mod tests {
     fn an_alert_that_comes_back_begins_with_a_new_peak() {
         let (mut engine, key) = (AlertEngine::default(), key("a"));
         let alert = run(&mut engine, &key, &[90, 90, 90, 0, 40, 40, 40]).unwrap().alert;
-        assert_eq!((alert.started_at, alert.peak, alert.resolved), (at(4), seconds(40), None));
+        assert_eq!((alert.started_at, alert.peak, alert.resolved), (at(4), Some(seconds(40)), None));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) struct Timing {
     repeat_interval: Span,
 }
 
-/// One group. It has members, and as long as it was told to fire, or waits to be, at least one.
+/// One group. Without members it is over.
 #[derive(Debug)]
 pub(super) struct Group {
     members: BTreeMap<AlertKey, Member>,

@@ -106,10 +106,8 @@ impl Receiver {
         if self.wants(alert) {
             self.groups.entry(key.clone()).or_insert_with(|| Group::new(now)).put(now, alert);
         } else if let Some(group) = self.groups.get_mut(key) {
+            // An empty group stays until the next look: what else changes at this instant may still join it.
             group.leave(now, alert);
-            if group.is_over() {
-                self.groups.remove(key);
-            }
         }
     }
 
@@ -122,7 +120,7 @@ impl Receiver {
         let mut notifications = Vec::new();
         self.groups.retain(|key, group| {
             let plan = group.plan(timing);
-            if plan.due <= now {
+            if plan.due <= now && !group.is_over() {
                 let statement = group.tell(now, plan.reason, current);
                 notifications.extend(statement.map(|statement| statement.to(&self.name, key, now)));
                 group.plan(timing);
@@ -183,8 +181,8 @@ mod tests {
         let (fires, over): (Vec<_>, Vec<_>) = alerts.iter().partition(|alert| alert.status == AlertStatus::Firing);
         let mark = |alert: &&Arc<AlertSnapshot>| if alert.severity == Severity::Critical { "!" } else { "?" };
         let pair = |alert: &&Arc<AlertSnapshot>| alert.identity.labels["pair"].clone();
-        let fires = fires.iter().map(|alert| format!(" {}{}", pair(alert), mark(alert))).collect::<String>();
-        let over = over.iter().map(|alert| format!(" {}", pair(alert))).collect::<String>();
+        let fires = fires.iter().map(|alert| [" ", &pair(alert), mark(alert)].concat()).collect::<String>();
+        let over = over.iter().map(|alert| [" ", &pair(alert)].concat()).collect::<String>();
         let over = if over.is_empty() { over } else { format!(" |{over}") };
         let second = decided_at.as_nanos() / 1_000_000_000;
         format!("{second} {receiver} {} {}:{fires}{over}", reason.label(), severity.label())
@@ -449,6 +447,16 @@ mod tests {
             &["105 chat partly_resolved critical: b! | a", "200 chat resolved critical: | b"],
         );
         check_reload(&["oncall"], &["105 oncall new_in_group critical: b! a?", "200 oncall resolved critical: | b a"]);
+    }
+
+    #[test]
+    fn a_reload_that_changes_the_waits_counts_for_open_groups_too() {
+        let mut simulation = Simulation::new(&settings(&["chat"]));
+        simulation.set("a", Some(Severity::Warning));
+        simulation.advance(at(10));
+        simulation.reconfigure(&NotifySettings { repeat_interval: Span::from_secs(100), ..settings(&["chat"]) });
+        simulation.advance(at(110));
+        assert_eq!(simulation.said.last().map(spell).as_deref(), Some("105 chat repeat warning: a?"));
     }
 
     #[test]

@@ -162,9 +162,8 @@ impl Instance {
     }
 
     fn deescalate(&mut self, firing: Firing) -> Change {
-        let severity = Severity::Warning;
-        self.critical_since = None;
-        self.phase = Phase::Firing(Firing { severity, level_clear_since: None, all_clear_since: None, ..firing });
+        let (severity, level_clear_since) = (Severity::Warning, firing.all_clear_since);
+        self.phase = Phase::Firing(Firing { severity, level_clear_since, ..firing });
         Change::Deescalated
     }
 
@@ -188,8 +187,19 @@ impl Verdicts {
     fn of(self, severity: Severity) -> (Verdict, Verdict) {
         match severity {
             Severity::Warning => (self.warning, self.warning),
-            Severity::Critical if self.critical == Verdict::Clear => (self.critical, self.warning),
-            Severity::Critical => (self.critical, self.critical),
+            Severity::Critical => (self.critical, self.together()),
+        }
+    }
+
+    /// Clear when both levels are; not clear as soon as one of them certainly is not.
+    fn together(self) -> Verdict {
+        let both = [self.warning, self.critical];
+        if both.iter().any(|verdict| matches!(verdict, Verdict::Past | Verdict::Below)) {
+            Verdict::Below
+        } else if both.contains(&Verdict::Unknown) {
+            Verdict::Unknown
+        } else {
+            Verdict::Clear
         }
     }
 }
@@ -239,7 +249,7 @@ mod tests {
         Timestamp::from_nanos(secs * 1_000_000_000)
     }
 
-    /// One word: `-` no data, `40` exact, `L40` only a lower bound, `U40` estimate and lower bound but no upper bound,
+    /// One word: `-` no data, `40` exact, `L40` only a lower bound, `E40` only an estimate, `U40` estimate and lower bound but no upper bound,
     /// `lower/estimate/upper`.
     fn reading(word: &str) -> Reading<u64> {
         let number = |text: &str| Some(text.parse().unwrap());
@@ -249,6 +259,7 @@ mod tests {
                 Reading { lower: number(lower), estimate: number(estimate), upper: number(upper) }
             }
             _ if word.starts_with('L') => Reading { lower: number(&word[1..]), ..Reading::NO_DATA },
+            _ if word.starts_with('E') => Reading { estimate: number(&word[1..]), ..Reading::NO_DATA },
             _ if word.starts_with('U') => Reading { upper: None, ..Reading::exact(word[1..].parse().unwrap()) },
             _ => Reading::exact(word.parse().unwrap()),
         }
@@ -322,6 +333,7 @@ mod tests {
         check(&rule(0, 2), "120 50 50 50 0 0 0", "crit . . down . . ok");
         check(&rule(0, 2), "120 50 50 0 0 0", "crit . . . . ok");
         check(&rule(0, 2), "120 50 0 0 50", "crit . . . down");
+        check(&rule(0, 2), "120 0 E60 0 0 0", "crit . . . . ok");
     }
 
     #[test]

@@ -7,6 +7,8 @@ mod engine;
 mod group;
 mod groups;
 mod instance;
+#[cfg(test)]
+mod properties;
 mod reading;
 #[cfg(test)]
 mod testing;

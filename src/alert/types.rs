@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::Severity;
-use crate::model::{Bytes, Span, Timestamp};
+use crate::model::{Bytes, Span, Timestamp, stable_hash};
 
 /// A built-in rule. Its alert's name is part of the contract with users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -259,17 +259,10 @@ impl Rule {
 }
 
 impl AlertIdentity {
-    /// The identity's stable hash: FNV-1a (64 bit) over the name and the sorted labels, each ended by a byte that
-    /// cannot occur in UTF-8.
+    /// The identity's stable hash: over the name and the sorted labels.
     pub fn fingerprint(&self) -> Fingerprint {
         let labels = self.labels.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for text in std::iter::once(self.rule.alert_name()).chain(labels) {
-            for byte in text.bytes().chain([0xff]) {
-                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        }
-        Fingerprint(hash)
+        Fingerprint(stable_hash(std::iter::once(self.rule.alert_name()).chain(labels)))
     }
 }
 

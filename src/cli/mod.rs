@@ -1,1 +1,82 @@
-//! (being built)
+//! Commands: what was typed becomes work, and its end becomes an exit code. One file per command.
+
+mod args;
+mod check;
+mod check_config;
+mod demo;
+mod exit;
+mod healthcheck;
+mod logging;
+mod run;
+mod style;
+
+use std::future::Future;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::config::{Environment, Settings};
+use args::{Cli, Command, Global};
+use exit::Exit;
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => dispatch(cli).into(),
+        Err(error) => usage(&error).into(),
+    }
+}
+
+fn dispatch(cli: Cli) -> Exit {
+    let Cli { global, command } = cli;
+    match command.unwrap_or(Command::Run) {
+        Command::Run => run::run(&global),
+        Command::Check(args) => check::check(&global, &args),
+        Command::CheckConfig => check_config::check_config(&global),
+        Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
+        Command::Demo(args) => demo::demo(&global, &args),
+    }
+}
+
+/// Prints what is wrong with the command line, or the help that was asked for. Clap would end with 2, which means
+/// critical to Nagios; so a usage error is 64, and 3 (unknown) where `check` was meant.
+fn usage(error: &clap::Error) -> Exit {
+    // Nobody is left to tell when the terminal is gone.
+    let _ = error.print();
+    let is_check = std::env::args().any(|arg| arg == "check");
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
+        _ if is_check => Exit::Unknown,
+        _ => Exit::Usage,
+    }
+}
+
+/// The settings of the configuration file, or what is wrong with it, already printed.
+fn load_settings(global: &Global) -> Result<Settings, Exit> {
+    let environment = Environment::from_os(std::env::vars_os());
+    crate::config::load(&global.config_file, &environment).map_err(|errors| {
+        complain(&format!("The configuration {} is not usable:\n{errors}", global.config_file.display()));
+        Exit::Usage
+    })
+}
+
+/// Prints to standard error; that nobody reads it is no reason to fail.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Prints to standard output. A reader that went away (`| head`) is no error.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Runs `work` on a new runtime.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        complain(&format!("The program cannot start its threads: {error}. Check the limits on processes (ulimit -u)."));
+        Exit::Failed
+    })?;
+    Ok(runtime.block_on(work))
+}

@@ -1,1 +1,18 @@
-//! (being built)
+//! Connections to Redis servers: the only room with the `redis` crate.
+//!
+//! A [`Connection`] is one TCP connection that asks one thing, INFO, and hands the text back with the two instants
+//! that bound when it was true. It trusts nothing that comes: replies are bounded, framed strictly and only read while
+//! one is due. It has no response timeout: a late reply is evidence too, so how long to wait is the caller's decision.
+
+mod connection;
+mod error;
+mod framing;
+mod login;
+#[cfg(test)]
+mod real_tests;
+mod tcp;
+#[cfg(test)]
+pub(crate) mod tests_support;
+mod wire;
+
+pub use connection::{Connection, InfoReply, Limits, WireWatch};

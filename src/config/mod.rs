@@ -1,7 +1,74 @@
-//! Configuration: a file, flags and the environment become [`Settings`], or a sentence that says what to change.
+//! Configuration: a file and the environment become [`Settings`], or sentences that say what to change.
+//!
+//! One way through: text -> tree (`format`) -> variables expanded and overridden (`environment`) -> typed and checked
+//! (`sections`, through `cursor`, with the keys of `schema`). A key that is not in the schema is an error; so is one of
+//! a later version. **Invariant:** the only IO is the read of the file in [`load`] and of a secret's file in
+//! [`SecretSource::read`]; no message, `Debug` or printed configuration holds a secret.
 
+mod cursor;
+mod environment;
+mod error;
+mod format;
+mod node;
+mod redact;
+mod schema;
+mod secret;
+mod sections;
 mod settings;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 pub(crate) mod tests_support;
+mod value;
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+pub use environment::Environment;
+pub use error::{ConfigErrors, ConfigProblem};
+pub use format::Format;
+pub use secret::SecretError;
 pub use settings::*;
+
+/// Reads and checks the configuration file at `path`, in the language of its ending (`.yml`, `.yaml`, `.toml`,
+/// `.json`).
+///
+/// # Errors
+/// Everything that is wrong with it, as far as one mistake does not hide another.
+pub fn load(path: &Path, environment: &Environment) -> Result<Settings, ConfigErrors> {
+    let place = || path.display().to_string();
+    let format = Format::of(path).ok_or_else(|| {
+        ConfigErrors::one(place(), "the file's name must end in .yml, .yaml, .toml or .json, which tells its language")
+    })?;
+    let text = read_text(path).map_err(|error| ConfigErrors::one(place(), format!("cannot be read: {error}")))?;
+    let root = format::read(&text, format).map_err(|sentence| ConfigErrors::one(place(), sentence))?;
+    resolve(root, path.parent().unwrap_or_else(|| Path::new("")), environment)
+}
+
+/// Checks the configuration `text`; relative paths in it start from `folder`. Reads nothing else.
+///
+/// # Errors
+/// As [`load`]: at a syntax error only that one, otherwise every problem.
+pub fn parse(text: &str, format: Format, folder: &Path, environment: &Environment) -> Result<Settings, ConfigErrors> {
+    let root = format::read(text, format).map_err(|sentence| ConfigErrors::one("configuration", sentence))?;
+    resolve(root, folder, environment)
+}
+
+fn resolve(mut root: node::Table, folder: &Path, environment: &Environment) -> Result<Settings, ConfigErrors> {
+    let problems = error::Problems::default();
+    environment.expand(&mut root, &problems);
+    environment.override_scalars(&mut root, &problems);
+    let settings = sections::read(&root, cursor::Context { problems: &problems, folder });
+    problems.or(settings)
+}
+
+/// The file's text.
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(format::MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > format::MAX_FILE_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 16 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+}

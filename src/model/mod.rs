@@ -4,6 +4,7 @@
 //! ([`Bytes`]) are different types, so that one can never be shown as the other.
 
 mod bytes;
+mod hash;
 mod histogram;
 mod identity;
 mod poll_error;
@@ -12,6 +13,7 @@ mod secret;
 mod time;
 
 pub use bytes::Bytes;
+pub use hash::stable_hash;
 pub use histogram::Histogram;
 pub use identity::{AddrError, Datacenter, PairKey, PairName, ServerAddr};
 pub use poll_error::PollError;

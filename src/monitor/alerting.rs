@@ -20,6 +20,8 @@ pub(super) struct Alerting {
     unreachable: LevelRule<Span>,
     engine: AlertEngine,
     groups: AlertGroups,
+    /// What changed since it was last asked for.
+    changes: Vec<Transition>,
 }
 
 /// The keys of one pair's alerts.
@@ -39,6 +41,7 @@ impl Alerting {
             unreachable: settings.alerts.unreachable,
             engine: AlertEngine::default(),
             groups: AlertGroups::new(&settings.notify),
+            changes: Vec::new(),
         }
     }
 
@@ -51,7 +54,7 @@ impl Alerting {
         let after: BTreeSet<AlertKey> = self.keys().cloned().collect();
         for gone in before.difference(&after) {
             if let Some(transition) = self.engine.retire(now, gone) {
-                self.tell(&transition, now);
+                self.tell(transition, now);
             }
         }
         self.regroup(&settings.notify, now);
@@ -94,7 +97,7 @@ impl Alerting {
         ];
         let transitions =
             inputs.map(|(key, input)| self.engine.evaluate(now, Evaluation { key, input, context: &context }));
-        for transition in transitions.iter().flatten() {
+        for transition in transitions.into_iter().flatten() {
             self.tell(transition, now);
         }
     }
@@ -106,12 +109,18 @@ impl Alerting {
         let input = RuleInput::Seconds { rule: &self.unreachable, reading };
         let context = || server_context(facts);
         if let Some(transition) = self.engine.evaluate(now, Evaluation { key, input, context: &context }) {
-            self.tell(&transition, now);
+            self.tell(transition, now);
         }
     }
 
-    fn tell(&mut self, transition: &Transition, now: Timestamp) {
+    fn tell(&mut self, transition: Transition, now: Timestamp) {
         self.groups.record(now, &transition.alert);
+        self.changes.push(transition);
+    }
+
+    /// The alerts that began, changed or ended since this was last asked.
+    pub(super) fn changes(&mut self) -> Vec<Transition> {
+        std::mem::take(&mut self.changes)
     }
 
     /// The notifications that are due.

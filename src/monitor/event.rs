@@ -29,10 +29,10 @@ pub enum PollEventKind {
         sent: Timestamp,
         /// When the reply was complete.
         received: Timestamp,
+        /// How much later than planned the poll began: the exporter's own lateness, not the server's. Never negative.
+        late: Span,
         /// What it says.
         observation: Box<Observation>,
-        /// How long after its planned time the poll was sent.
-        late: Span,
     },
     /// A poll failed: no connection, an error reply, or no answer within the timeout. After [`PollError::Timeout`] the
     /// answer may still come.
@@ -41,10 +41,10 @@ pub enum PollEventKind {
         began: Timestamp,
         /// When it was given up.
         at: Timestamp,
+        /// How much later than planned the poll began: the exporter's own lateness, not the server's. Never negative.
+        late: Span,
         /// Why.
         error: PollError,
-        /// How long after its planned time the poll began.
-        late: Span,
     },
     /// A request is unanswered for longer than this server's answers ever take (100 ms or four times its smallest
     /// round trip, whichever is more). Sent once a request, long before its timeout.

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::StateChange;
 use super::event::{PollEvent, PollEventKind};
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::info::{Observation, Role};
 use crate::model::{Datacenter, Histogram, PairKey, PollError, ServerAddr, Span, Timestamp};
 use crate::replication::{
-    Assessment, Evidence, HistoryLimits, Located, MasterHistory, MasterNews, MasterSample, MinuteMax, PairTracker,
-    ReplicaIdentity, ServerFacts, ack_of, assess,
+    Assessment, Evidence, HistoryLimits, Located, MasterHistory, MasterNews, MasterSample, MinuteMax, PairState,
+    PairTracker, ReplicaIdentity, ServerFacts, ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
 
@@ -57,6 +58,8 @@ pub(super) struct PairEntry {
     lag_max: MinuteMax,
     /// Whether its master has no other configured replica.
     only_replica: bool,
+    /// The state that was last noted.
+    noted: Option<PairState>,
     /// Since when it is watched: the age of "unknown" where there never was a sample.
     pub(super) watched_since: Timestamp,
 }
@@ -214,6 +217,14 @@ impl Fleet {
         }
     }
 
+    /// Notes a pair's state; what changed, if anything did.
+    pub(super) fn note_state(&mut self, index: usize, seen: &Assessment) -> Option<StateChange> {
+        let entry = self.pairs.get_mut(index)?;
+        let from = entry.noted.replace(seen.state);
+        let change = || StateChange { pair: entry.meta.key.clone(), from, to: seen.state, reason: seen.reason };
+        (from != Some(seen.state)).then(change)
+    }
+
     /// Notes a pair's lag in the distribution.
     pub(super) fn count_lag(&mut self, index: usize, lag: Span) {
         if let Some(entry) = self.pairs.get(index) {
@@ -289,6 +300,7 @@ impl PairEntry {
             tracker: PairTracker::new(interval),
             lag_max: MinuteMax::default(),
             only_replica,
+            noted: None,
             watched_since: now,
         });
         entry.meta = Arc::clone(meta);

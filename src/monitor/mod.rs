@@ -12,10 +12,10 @@ mod snapshot;
 pub use event::*;
 pub use snapshot::*;
 
-use crate::alert::Notification;
+use crate::alert::{Notification, Transition};
 use crate::config::Settings;
-use crate::model::{ClockAnchor, Span, Timestamp, WallTime};
-use crate::replication::{Assessment, PairState};
+use crate::model::{ClockAnchor, PairKey, Span, Timestamp};
+use crate::replication::{Assessment, PairState, StateReason};
 use crate::topology::{Topology, TreeId};
 use alerting::Alerting;
 use fleet::Fleet;
@@ -38,6 +38,10 @@ const URGENT_FOR: Span = Span::from_secs(5);
 pub enum Action {
     /// Tell a receiver.
     Notify(Notification),
+    /// Log that a pair's state changed.
+    StateChanged(StateChange),
+    /// Log that an alert began, changed its severity or ended.
+    AlertChanged(Transition),
     /// Poll a tree at `poll.min_interval` until then.
     Hurry {
         /// The tree.
@@ -45,6 +49,19 @@ pub enum Action {
         /// Until when.
         until: Timestamp,
     },
+}
+
+/// A pair's state changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateChange {
+    /// The pair.
+    pub pair: PairKey,
+    /// Its state before; `None` for the first.
+    pub from: Option<PairState>,
+    /// Its state now.
+    pub to: PairState,
+    /// Why.
+    pub reason: StateReason,
 }
 
 /// The state of everything that is watched.
@@ -114,26 +131,30 @@ impl Monitor {
         }
         let mut actions = Vec::new();
         for index in 0..self.fleet.pairs.len() {
-            actions.extend(self.look_at_pair(index, count_lag, now));
+            self.look_at_pair(index, count_lag, now, &mut actions);
         }
         for (server, facts) in self.fleet.servers() {
             self.alerting.evaluate_server(server, facts, now);
         }
+        actions.extend(self.alerting.changes().into_iter().map(Action::AlertChanged));
         actions.extend(self.alerting.due(now).into_iter().map(Action::Notify));
         actions
     }
 
-    fn look_at_pair(&mut self, index: usize, count_lag: bool, now: Timestamp) -> Option<Action> {
-        let seen = self.fleet.assess(index, now)?;
+    fn look_at_pair(&mut self, index: usize, count_lag: bool, now: Timestamp, actions: &mut Vec<Action>) {
+        let Some(seen) = self.fleet.assess(index, now) else { return };
         if let Some(lag) = seen.lag.estimate {
             self.fleet.note_lag(index, lag, now);
             if count_lag {
                 self.fleet.count_lag(index, lag);
             }
         }
-        let entry = self.fleet.pairs.get(index)?;
+        actions.extend(self.fleet.note_state(index, &seen).map(Action::StateChanged));
+        let Some(entry) = self.fleet.pairs.get(index) else { return };
         self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.known_at(), now);
-        is_urgent(&seen).then(|| Action::Hurry { tree: entry.meta.tree.clone(), until: now + URGENT_FOR })
+        if is_urgent(&seen) {
+            actions.push(Action::Hurry { tree: entry.meta.tree.clone(), until: now + URGENT_FOR });
+        }
     }
 
     /// The fleet at the anchor's moment.
@@ -151,11 +172,6 @@ impl Monitor {
             reload: self.reload,
             ready: self.fleet.all_polled(),
         }
-    }
-
-    /// When the configuration was last loaded.
-    pub fn last_reload(&self) -> WallTime {
-        self.reload.last_success
     }
 }
 

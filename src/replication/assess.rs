@@ -56,14 +56,14 @@ pub struct Evidence<'a> {
 pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
     let pair = evidence.pair;
     let master_silent = evidence.master.is_silent(now, pair.interval);
-    let (lag, assumed) = lag_at(evidence, now, master_silent);
-    let (state, why) = state_at(evidence, now);
+    let (lag, stale) = lag_at(evidence, now, master_silent);
+    let (verdict, why) = state_at(evidence, now);
     let bytes = bytes_at(evidence, master_silent);
     Assessment {
-        state,
+        state: verdict,
         reason: why,
         lag,
-        stale: assumed,
+        stale,
         bytes,
         sampled_at: pair.comparable_at(),
         last_known: pair.last_known,

@@ -220,6 +220,8 @@ impl Driver {
                     self.urgent_until = until.as_nanos() - self.conditions.origin;
                     self.hurry();
                 }
+                // For the log, which a simulation does not keep.
+                Action::StateChanged(_) | Action::AlertChanged(_) => {}
             }
         }
         self.at(self.now + self.conditions.tick, Event::Tick);

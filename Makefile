@@ -1,0 +1,47 @@
+# make demo   shows the product at work on real Redis servers on this machine
+# make test   installs what it needs (Debian packages, by name) and runs every check
+
+SHELL := /bin/bash
+CARGO ?= cargo
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: demo test build release lint unit real docs tools docs-update clean
+
+demo: ## shows the product at work; Ctrl-C ends it cleanly
+	@.ci/install-tools redis-server=redis-server
+	@echo "==> building"
+	@$(CARGO) build --locked --quiet
+	@exec target/debug/redis-cross-dc-exporter demo $(DEMO_ARGS)
+
+test: tools lint unit real docs ## everything that must pass
+	@echo "==> all checks passed"
+
+tools:
+	@.ci/install-tools redis-server=redis-server promtool=prometheus
+
+lint:
+	@echo "==> format"
+	@$(CARGO) fmt --check
+	@echo "==> clippy"
+	@$(CARGO) clippy --locked --all-targets -- -D warnings
+
+unit: ## unit and property tests, the simulator, the architecture
+	@echo "==> unit and property tests, simulation, architecture"
+	@$(CARGO) test --locked --lib --bins --test simulation --test architecture
+
+real: ## tests on real servers
+	@echo "==> tests on real servers"
+	@$(CARGO) test --locked --test real -- --test-threads=4
+
+docs:
+	@echo "==> documentation"
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --quiet
+
+docs-update: ## rewrites docs/metrics.md from the catalogue
+	@UPDATE_DOCS=1 $(CARGO) test --locked --lib metrics::catalogue
+
+release: ## an optimised binary
+	@$(CARGO) build --locked --release
+
+clean:
+	@$(CARGO) clean

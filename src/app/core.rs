@@ -1,0 +1,142 @@
+//! The core's loop: events go into the monitor one by one, actions come out, snapshots are published.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::error;
+
+use super::{LoadSettings, log};
+use crate::clock;
+use crate::model::{Span, Timestamp};
+use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent};
+use crate::notify::Dispatcher;
+use crate::poll::Poller;
+use crate::topology::{Topology, TopologyDiff};
+
+/// Events that are taken in at once before anything else gets its turn.
+const BATCH: usize = 256;
+
+/// Snapshots are published at most this often ...
+const PUBLISH_EVERY: Span = Span::from_millis(20);
+
+/// ... and take at most this part of the core's time, however large the fleet is.
+const PUBLISH_SHARE: f64 = 0.1;
+
+/// What other tasks ask of the core.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Load the configuration anew.
+    Reload,
+    /// Stop polling, deliver what is due, answer on `done`.
+    Drain {
+        /// How long that may take.
+        within: Duration,
+        /// Told when it is over.
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// Where events come from.
+pub(super) struct Inputs {
+    pub(super) polls: mpsc::Receiver<PollEvent>,
+    pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
+    pub(super) commands: mpsc::Receiver<Command>,
+}
+
+/// The monitor and what carries out its actions.
+pub(super) struct Core {
+    pub(super) monitor: Monitor,
+    pub(super) poller: Poller,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) topology: Topology,
+    pub(super) publish: watch::Sender<Arc<FleetSnapshot>>,
+    pub(super) load: LoadSettings,
+}
+
+/// When snapshots are published.
+struct Pace {
+    next: Timestamp,
+    dirty: bool,
+}
+
+impl Core {
+    /// Runs until it is drained, or nobody is left who could ask for it.
+    pub(super) async fn run(mut self, mut inputs: Inputs) {
+        let mut pace = Pace { next: clock::now(), dirty: true };
+        let mut polls = Vec::with_capacity(BATCH);
+        loop {
+            let wait = (self.next_wakeup(&pace) - clock::now()).to_duration();
+            tokio::select! {
+                count = inputs.polls.recv_many(&mut polls, BATCH), if !inputs.polls.is_closed() => {
+                    pace.dirty |= count > 0;
+                    polls.drain(..).for_each(|event| self.monitor.handle_poll(event));
+                }
+                Some(event) = inputs.deliveries.recv() => {
+                    pace.dirty = true;
+                    self.monitor.handle_delivery(&event, clock::now());
+                }
+                command = inputs.commands.recv() => match command {
+                    Some(Command::Reload) => self.reload(),
+                    Some(Command::Drain { within, done }) => return self.drain(within, done).await,
+                    None => return,
+                },
+                () = tokio::time::sleep(wait) => {}
+            }
+            self.act(&mut pace);
+        }
+    }
+
+    fn next_wakeup(&self, pace: &Pace) -> Timestamp {
+        let tick = self.monitor.next_wakeup();
+        if pace.dirty { tick.min(pace.next) } else { tick }
+    }
+
+    /// Evaluates the rules if it is time to, carries out what they ask for, and publishes what changed.
+    fn act(&mut self, pace: &mut Pace) {
+        for action in self.monitor.tick(clock::now()) {
+            pace.dirty = true;
+            match action {
+                Action::Notify(notification) => {
+                    log::notification(&notification);
+                    self.dispatcher.send(notification);
+                }
+                Action::Hurry { tree, until } => self.poller.set_urgent(&tree, until),
+                Action::StateChanged(change) => log::state_changed(&change),
+                Action::AlertChanged(transition) => log::alert_changed(&transition),
+            }
+        }
+        if pace.dirty && clock::now() >= pace.next {
+            pace.dirty = false;
+            let began = clock::now();
+            self.publish.send_replace(Arc::new(self.monitor.snapshot(clock::anchor())));
+            let now = clock::now();
+            pace.next = now + PUBLISH_EVERY.max((now - began).mul_f64(1.0 / PUBLISH_SHARE));
+        }
+    }
+
+    /// Loads the configuration anew. One that is refused changes nothing.
+    fn reload(&mut self) {
+        let settings = match (self.load)() {
+            Ok(settings) => settings,
+            Err(errors) => {
+                error!(%errors, "the new configuration is refused; the old one goes on");
+                self.monitor.reload_failed();
+                return;
+            }
+        };
+        let topology = Topology::from_settings(&settings);
+        log::reloaded(&TopologyDiff::between(&self.topology, &topology), settings.notify.receivers.len());
+        self.poller.reload(&topology, settings.poll);
+        self.monitor.reconfigure(&settings, &topology, clock::anchor());
+        self.dispatcher.reload(&settings.notify);
+        self.topology = topology;
+    }
+
+    async fn drain(self, within: Duration, done: oneshot::Sender<()>) {
+        self.poller.stop().await;
+        self.dispatcher.drain(within).await;
+        // Nobody waits any more when the receiver is gone.
+        let _ = done.send(());
+    }
+}

@@ -1,0 +1,73 @@
+//! What the running program says in its log: one line an event, with identifiers as fields.
+
+use std::net::SocketAddr;
+
+use tracing::{info, warn};
+
+use crate::alert::{Change, Notification, Transition};
+use crate::config::Settings;
+use crate::monitor::StateChange;
+use crate::replication::PairState;
+use crate::topology::{Topology, TopologyDiff};
+
+pub(super) fn started(listen: SocketAddr, topology: &Topology, settings: &Settings) {
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        %listen,
+        pairs = topology.pairs.len(),
+        servers = topology.servers.len(),
+        receivers = settings.notify.receivers.len(),
+        "started"
+    );
+    if settings.notify.receivers.is_empty() {
+        warn!("no receiver is configured under notify.receivers: alerts are shown, but nobody is told");
+    }
+}
+
+pub(super) fn reloaded(diff: &TopologyDiff, receivers: usize) {
+    info!(
+        pairs_added = diff.pairs_added,
+        pairs_removed = diff.pairs_removed,
+        pairs_kept = diff.pairs_kept,
+        trees_restarted = diff.started.len(),
+        receivers,
+        "the configuration was loaded anew"
+    );
+}
+
+pub(super) fn state_changed(change: &StateChange) {
+    let (pair, replica, reason) = (change.pair.name.as_str(), change.pair.replica.to_string(), change.reason);
+    let (from, to) = (change.from.map_or("none", PairState::label), change.to.label());
+    if matches!(change.to, PairState::Streaming | PairState::Unknown) {
+        info!(pair, replica, from, to, %reason, "the pair's state changed");
+    } else {
+        warn!(pair, replica, from, to, %reason, "the pair's state changed");
+    }
+}
+
+pub(super) fn alert_changed(transition: &Transition) {
+    let alert = &transition.alert;
+    let (alertname, severity) = (alert.identity.rule.alert_name(), alert.severity.label());
+    let labels: Vec<_> = alert.identity.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let (target, value) = (labels.join(","), alert.value.best().map(|value| value.to_string()));
+    let (value, fingerprint) = (value.as_deref().unwrap_or("unknown"), alert.fingerprint.to_string());
+    let change = match transition.change {
+        Change::Fired { .. } => "fired",
+        Change::Escalated => "escalated",
+        Change::Deescalated => "deescalated",
+        Change::Resolved { .. } => "resolved",
+    };
+    warn!(alertname, severity, change, target, value, fingerprint, "an alert changed");
+}
+
+pub(super) fn notification(notification: &Notification) {
+    info!(
+        receiver = &*notification.receiver,
+        group = notification.group.text(),
+        status = notification.status.label(),
+        reason = notification.reason.label(),
+        severity = notification.severity.label(),
+        alerts = notification.alerts.len(),
+        "a notification is due"
+    );
+}

@@ -1,0 +1,78 @@
+//! A look without a running exporter: polls everything for two rounds and says what it saw.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::config::{PollSettings, Settings};
+use crate::model::{ServerAddr, Span};
+use crate::monitor::{FleetSnapshot, Monitor, PollEvent, PollEventKind};
+use crate::poll::{EVENT_QUEUE, Poller};
+use crate::topology::{Topology, Tree};
+
+/// Rounds that a look takes: one places every replica, the second shows what moves.
+const ROUNDS: u64 = 2;
+
+/// The longest period between the rounds: a person waits for the answer.
+const LOOK_INTERVAL: Span = Span::from_secs(1);
+
+/// Why a look came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookError {
+    /// The polls ended by themselves, which they never should.
+    #[error("polling ended before every server was asked; this is a bug: please report it")]
+    Ended,
+}
+
+/// Polls every server of `settings` for two rounds, or until each has timed out as often.
+pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
+    let mut settings = settings.clone();
+    settings.poll.interval = settings.poll.interval.min(LOOK_INTERVAL);
+    settings.poll.min_interval = settings.poll.min_interval.min(settings.poll.interval);
+    let topology = Topology::from_settings(&settings);
+    let mut monitor = Monitor::new(&settings, &topology, clock::anchor());
+    let (events, mut polls) = mpsc::channel(EVENT_QUEUE);
+    let poller = Poller::start(&topology, settings.poll, events);
+    let deadline = clock::now() + longest(settings.poll);
+    let mut waiting = owed(&topology);
+    while !waiting.is_empty() && clock::now() < deadline {
+        let left = (deadline - clock::now()).to_duration();
+        match tokio::time::timeout(left, polls.recv()).await {
+            Ok(Some(event)) => {
+                note(&mut waiting, &event);
+                monitor.handle_poll(event);
+            }
+            Ok(None) => return Err(LookError::Ended),
+            Err(_) => break,
+        }
+    }
+    let snapshot = monitor.snapshot(clock::anchor());
+    poller.stop().await;
+    Ok(snapshot)
+}
+
+/// Every poll of the rounds, numbered for each server. A root is polled twice a round: before and after its replicas.
+fn owed(topology: &Topology) -> BTreeSet<(ServerAddr, u64)> {
+    let of_tree = |tree: &Arc<Tree>| {
+        let roots = tree.roots.iter().map(|server| (server.clone(), 2 * ROUNDS));
+        let others = tree.others.iter().map(|server| (server.clone(), ROUNDS));
+        roots.chain(others).collect::<Vec<_>>()
+    };
+    let polls = topology.trees.iter().flat_map(of_tree);
+    polls.flat_map(|(server, count)| (1..=count).map(move |n| (server.clone(), n))).collect()
+}
+
+/// A poll of the server is over: one less is owed.
+fn note(waiting: &mut BTreeSet<(ServerAddr, u64)>, event: &PollEvent) {
+    if matches!(event.kind, PollEventKind::Answered { .. } | PollEventKind::Failed { .. }) {
+        let owed = waiting.iter().find(|(server, _)| *server == event.server).cloned();
+        owed.map(|owed| waiting.remove(&owed));
+    }
+}
+
+/// Two rounds in which every server takes its whole timeout.
+fn longest(poll: PollSettings) -> Span {
+    (poll.timeout_local.max(poll.timeout_remote) + poll.interval).mul_f64(ROUNDS as f64 + 1.0)
+}

@@ -1,0 +1,121 @@
+//! The command line, as typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The truth about Redis replication across datacenters: a Prometheus exporter and alerter.
+#[derive(Debug, Parser)]
+#[command(name = "redis-cross-dc-exporter", version, about, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// The configuration file (.yml, .yaml, .toml or .json)
+    #[arg(long = "config.file", global = true, value_name = "FILE", default_value = "./redis-cross-dc-exporter.yml")]
+    pub(super) config_file: PathBuf,
+    /// Where the exporter listens
+    #[arg(long = "web.listen-address", global = true, value_name = "ADDR", default_value = "0.0.0.0:10121")]
+    pub(super) listen_address: SocketAddr,
+    /// How much is logged
+    #[arg(long = "log.level", global = true, value_name = "LEVEL", default_value = "info")]
+    pub(super) log_level: LogLevel,
+    /// How log lines look
+    #[arg(long = "log.format", global = true, value_name = "FORMAT", default_value = "logfmt")]
+    pub(super) log_format: LogFormat,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Logfmt,
+    Json,
+}
+
+/// What to do; without one, `run`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Runs the exporter and alerter (the default); SIGHUP reloads, SIGTERM drains
+    Run,
+    /// Shows every pair on one screen, worst first; exit code 0 ok, 1 warning, 2 critical, 3 unknown
+    Check(CheckArgs),
+    /// Checks the configuration and prints what is in effect, secrets hidden; asks no server
+    CheckConfig,
+    /// Asks a running exporter whether it is ready; exit code 0 or 1
+    Healthcheck(ExporterArgs),
+    /// Starts real local servers with a simulated WAN between them and shows what happens when it breaks
+    Demo(DemoArgs),
+}
+
+/// Which running exporter to ask.
+#[derive(Debug, Args)]
+pub(super) struct ExporterArgs {
+    /// The running exporter's address, such as http://127.0.0.1:10121; the default follows --web.listen-address
+    #[arg(long = "exporter.url", value_name = "URL")]
+    pub(super) url: Option<String>,
+}
+
+/// The arguments of `check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    pub(super) exporter: ExporterArgs,
+    /// Only the pairs of this name
+    #[arg(long, value_name = "NAME")]
+    pub(super) pair: Option<String>,
+    /// A table for people or JSON for programs
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) output: OutputFormat,
+}
+
+/// How `check` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OutputFormat {
+    Table,
+    Json,
+}
+
+/// The arguments of `demo`.
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Tell the story once, check it, and end with a summary
+    #[arg(long)]
+    pub(super) once: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_before_or_behind_the_command() {
+        for line in [["x", "--config.file", "a.yml", "check"], ["x", "check", "--config.file", "a.yml"]] {
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert_eq!(cli.global.config_file, PathBuf::from("a.yml"));
+            assert!(matches!(cli.command, Some(Command::Check(_))));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `check`: what an engineer runs in an incident. One screen, worst first; Nagios exit codes.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::args::{CheckArgs, Global, OutputFormat};
+use super::exit::Exit;
+use super::healthcheck::exporter_url;
+use super::{block_on, complain, load_settings, style};
+use crate::app;
+use crate::clock;
+use crate::http_client::{HttpClient, HttpTimeouts};
+use crate::report::{Level, PairReport, PairsReport, ServerReport, bytes_text, lag_text, seconds_text};
+
+/// An exporter that runs answers at once, also for a large fleet; one that does not is not waited for.
+const TIMEOUTS: HttpTimeouts = HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(5) };
+
+pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
+    let url = exporter_url(global, &args.exporter);
+    let found = match block_on(ask_exporter(&url)) {
+        Ok(Ok(report)) => Ok((report, format!("asked the exporter at {url}"))),
+        Ok(Err(why)) => look(global, &url, &why),
+        Err(exit) => Err(exit),
+    };
+    // A usage error is 3 here: 64 would be no Nagios code, and 2 would be critical.
+    let Ok((mut report, source)) = found else { return Exit::Unknown };
+    if let Some(name) = &args.pair {
+        report.pairs.retain(|pair| pair.pair == *name);
+        if report.pairs.is_empty() {
+            complain(&format!("There is no pair called {name:?}. Run check without --pair to see all of them."));
+            return Exit::Unknown;
+        }
+    }
+    print(&report, &source, args.output);
+    exit_of(&report)
+}
+
+async fn ask_exporter(url: &str) -> Result<PairsReport, String> {
+    let client = HttpClient::for_exporter(TIMEOUTS).map_err(|error| error.to_string())?;
+    client.get_json(&format!("{url}/api/v1/pairs")).await.map_err(|error| error.to_string())
+}
+
+/// Polls by itself, because no exporter answers.
+fn look(global: &Global, url: &str, why: &str) -> Result<(PairsReport, String), Exit> {
+    let settings = load_settings(global).inspect_err(|_| {
+        complain(&format!("No exporter answers at {url} either ({why}): give --config.file or --exporter.url."));
+    })?;
+    let snapshot = block_on(app::look(&settings))?.map_err(|error| {
+        complain(&format!("No exporter answers at {url} ({why}), and polling failed: {error}"));
+        Exit::Unknown
+    })?;
+    let source = format!("polled the servers directly, because no exporter answers at {url} ({why})");
+    Ok((PairsReport::of(&snapshot, clock::now()), source))
+}
+
+/// The code of the worst pair.
+fn exit_of(report: &PairsReport) -> Exit {
+    match report.pairs.iter().map(PairReport::level).max() {
+        Some(Level::Ok) => Exit::Ok,
+        Some(Level::Warning) => Exit::Failed,
+        Some(Level::Critical) => Exit::Critical,
+        Some(Level::Unknown) | None => Exit::Unknown,
+    }
+}
+
+fn print(report: &PairsReport, source: &str, output: OutputFormat) {
+    use std::io::Write;
+    let text = match output {
+        OutputFormat::Table => table(report, source),
+        OutputFormat::Json => serde_json::to_string_pretty(report).unwrap_or_default() + "\n",
+    };
+    // The stream drops colour codes unless a terminal reads them; a reader that went away is no error.
+    let _ = anstream::stdout().write_all(text.as_bytes());
+}
+
+/// The columns of the table, before the sentence that says why.
+const HEAD: [&str; 7] = ["LEVEL", "PAIR", "FROM -> TO", "REPLICA", "STATE", "LAG", "BYTES"];
+
+/// The whole screen.
+fn table(report: &PairsReport, source: &str) -> String {
+    let pairs = report.worst_first();
+    let rows: Vec<[String; HEAD.len()]> = pairs.iter().map(|pair| cells(pair)).collect();
+    let widths: Vec<usize> = (0..HEAD.len())
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).chain([HEAD[column].len()]).max().unwrap_or(0))
+        .collect();
+    let mut text = format!("{}; {source}\n\n", summary(report));
+    let head = HEAD.iter().zip(&widths).map(|(cell, width)| pad(cell, *width)).collect::<Vec<_>>().join("  ");
+    let _ = writeln!(text, "{head}  WHY");
+    for (pair, row) in pairs.iter().zip(&rows) {
+        let padded: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| pad(cell, *width)).collect();
+        let colour = style::of_level(pair.level());
+        let _ = writeln!(text, "{colour}{}{colour:#}  {}  {}", padded[0], padded[1..].join("  "), why(pair));
+    }
+    text + &silent_servers(&report.servers)
+}
+
+/// How many pairs there are of each level, worst first.
+fn summary(report: &PairsReport) -> String {
+    let mut counts: BTreeMap<Level, usize> = BTreeMap::new();
+    for pair in &report.pairs {
+        *counts.entry(pair.level()).or_default() += 1;
+    }
+    let parts: Vec<_> = counts.iter().rev().map(|(level, count)| format!("{count} {}", level.label())).collect();
+    let noun = if report.pairs.len() == 1 { "pair" } else { "pairs" };
+    format!("{} {noun}: {}", report.pairs.len(), parts.join(", "))
+}
+
+fn cells(pair: &PairReport) -> [String; HEAD.len()] {
+    [
+        pair.level().label().to_owned(),
+        pair.pair.escape_debug().to_string(),
+        format!("{} -> {}", pair.source_dc, pair.target_dc),
+        pair.replica.clone(),
+        pair.state.label().to_owned(),
+        lag_text(pair.lag_lower_seconds, pair.lag_seconds, pair.lag_upper_seconds),
+        bytes_text(pair.lag_bytes),
+    ]
+}
+
+/// Why the pair is in its state, and what was last known where nothing is known now.
+fn why(pair: &PairReport) -> String {
+    match pair.last_known.filter(|_| pair.lag_seconds.is_none()) {
+        Some(known) => format!("{}; last known: at most {} behind", pair.reason, seconds_text(known.lag_upper_seconds)),
+        None => pair.reason.clone(),
+    }
+}
+
+fn silent_servers(servers: &[ServerReport]) -> String {
+    let mut text = String::new();
+    for server in servers.iter().filter(|server| !server.up.unwrap_or(true)) {
+        let why = server.reason.as_deref().unwrap_or("the server does not answer");
+        let _ = writeln!(text, "{} in {}: {why}", server.server, server.dc);
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
+}
+
+fn pad(text: &str, width: usize) -> String {
+    let missing = width.saturating_sub(text.chars().count());
+    format!("{text}{}", " ".repeat(missing))
+}

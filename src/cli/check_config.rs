@@ -1,0 +1,15 @@
+//! `check-config`: parses, resolves and prints what is in effect. Asks no server.
+
+use super::args::Global;
+use super::exit::Exit;
+use super::{load_settings, say};
+
+pub(super) fn check_config(global: &Global) -> Exit {
+    match load_settings(global) {
+        Ok(settings) => {
+            say(settings.to_yaml_redacted().trim_end());
+            Exit::Ok
+        }
+        Err(exit) => exit,
+    }
+}

@@ -1,0 +1,57 @@
+//! `demo`: real servers on this machine, a simulated WAN between them, and what the exporter says when it breaks.
+
+mod narrator;
+mod stage;
+mod story;
+
+use std::time::Duration;
+
+use super::args::{DemoArgs, Global};
+use super::exit::Exit;
+use super::{block_on, complain};
+use narrator::Narrator;
+use stage::Stage;
+
+/// How long the whole story may take: three times what it takes on a slow machine.
+const STORY_LIMIT: Duration = Duration::from_secs(240);
+
+pub(super) fn demo(global: &Global, args: &DemoArgs) -> Exit {
+    let listen = global.listen_address;
+    match block_on(play(listen.port(), args.once)) {
+        Ok(Ok(())) => Exit::Ok,
+        Ok(Err(why)) => {
+            complain(&format!("\nThe demo failed: {why}"));
+            Exit::Failed
+        }
+        Err(exit) => exit,
+    }
+}
+
+/// Plays the story. Everything that it started ends with it, also on Ctrl-C.
+async fn play(port: u16, once: bool) -> Result<(), String> {
+    let narrator = Narrator::new();
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::select! {
+        told = tell(&narrator, port, once) => told,
+        _ = interrupted => {
+            narrator.say("\nCtrl-C: everything that the demo started ends now.");
+            Ok(())
+        }
+    }
+}
+
+async fn tell(narrator: &Narrator, port: u16, once: bool) -> Result<(), String> {
+    let stage = Stage::set(narrator, port).await.map_err(|error| error.to_string())?;
+    let told = tokio::time::timeout(STORY_LIMIT, story::tell(narrator, &stage)).await;
+    told.map_err(|_| format!("the story took longer than {} s", STORY_LIMIT.as_secs()))??;
+    if !once {
+        narrator.say(&format!(
+            "\nThe servers, the writers and the exporter go on. Look at {0}/ and {0}/metrics, or ask\n  \
+             redis-cross-dc-exporter check --exporter.url {0}\nCtrl-C ends everything.",
+            stage.url()
+        ));
+        std::future::pending::<()>().await;
+    }
+    stage.end().await;
+    Ok(())
+}

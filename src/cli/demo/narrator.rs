@@ -1,0 +1,72 @@
+//! What the demo prints: each line with its time since the start, webhooks as they arrive.
+
+use std::io::Write;
+use std::time::Instant;
+
+use anstyle::{AnsiColor, Style};
+use serde_json::Value;
+
+use crate::lab::Received;
+
+/// Prints the story. Cheap to clone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Narrator {
+    began: Instant,
+}
+
+const PLAIN: Style = Style::new();
+
+impl Narrator {
+    pub(super) fn new() -> Self {
+        Self { began: Instant::now() }
+    }
+
+    /// What happens on stage.
+    pub(super) fn act(&self, text: &str) {
+        self.line(AnsiColor::Cyan.on_default().bold(), "==>", text);
+    }
+
+    /// What the exporter shows.
+    pub(super) fn see(&self, text: &str) {
+        self.line(PLAIN, "   ", text);
+    }
+
+    /// What was checked and holds.
+    pub(super) fn holds(&self, text: &str) {
+        self.line(AnsiColor::Green.on_default(), " ok", text);
+    }
+
+    /// A webhook that arrived.
+    pub(super) fn webhook(&self, received: &Received) {
+        self.line(AnsiColor::Yellow.on_default(), "  >", &describe(received));
+    }
+
+    /// Text without a time.
+    pub(super) fn say(&self, text: &str) {
+        print(&format!("{text}\n"));
+    }
+
+    fn line(&self, style: Style, mark: &str, text: &str) {
+        let secs = self.began.elapsed().as_secs_f64();
+        print(&format!("{secs:6.1}s {style}{mark} {text}{style:#}\n"));
+    }
+}
+
+/// Nobody has to read the story: that standard output is gone is no error.
+fn print(text: &str) {
+    let mut out = anstream::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// One line that says what a receiver was told.
+fn describe(received: &Received) -> String {
+    let body = received.json().unwrap_or(Value::Null);
+    let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_owned();
+    if received.path.starts_with("/slack") {
+        return format!("Slack     {}", text("/text").lines().next().unwrap_or(""));
+    }
+    if received.path.starts_with("/v2/enqueue") {
+        return format!("PagerDuty {} {}", text("/event_action"), text("/payload/summary"));
+    }
+    format!("webhook   {} {}", text("/status"), text("/groupKey"))
+}

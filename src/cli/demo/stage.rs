@@ -1,0 +1,199 @@
+//! What the story needs: servers, the WAN, writers, a receiver and the exporter.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::narrator::Narrator;
+use crate::app::{App, Control, LoadSettings};
+use crate::config::{Environment, Format, Settings};
+use crate::http_client::{HttpClient, HttpTimeouts};
+use crate::lab::{LabError, Receiver, RedisServer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
+use crate::report::{PairReport, PairsReport};
+
+/// The way between two datacenters: as from Frankfurt to New York.
+const ONE_WAY_DELAY: Duration = Duration::from_millis(40);
+
+/// Enough writes to see bytes move, few enough to leave the machine alone.
+const LOAD: WriteLoad = WriteLoad { per_second: 100, value_bytes: 200 };
+
+/// How long servers may take to start and to copy an empty data set over the WAN.
+const SYNC_LIMIT: Duration = Duration::from_secs(30);
+
+/// The story's pairs: `orders` with replicas in dc2 and dc3, `sessions` from dc2 to dc1.
+pub(super) struct Stage {
+    pub(super) orders_to_dc2: WanProxy,
+    pub(super) sessions_to_dc1: WanProxy,
+    pub(super) receiver: Receiver,
+    control: Control,
+    exporter: JoinHandle<()>,
+    printer: JoinHandle<()>,
+    client: HttpClient,
+    url: String,
+    _cast: Cast,
+}
+
+/// What only has to stay alive.
+struct Cast {
+    _servers: Vec<RedisServer>,
+    _orders_to_dc3: WanProxy,
+    _writers: Vec<SteadyWriter>,
+}
+
+impl Stage {
+    /// Starts everything and waits until all replicas are in sync.
+    pub(super) async fn set(narrator: &Narrator, port: u16) -> Result<Self, Box<dyn std::error::Error>> {
+        narrator.act("starting five redis-servers in three datacenters, 40 ms apart each way");
+        let orders = RedisServer::builder().start().await?;
+        let sessions = RedisServer::builder().start().await?;
+        let orders_to_dc2 = wan(&orders).await?;
+        let orders_to_dc3 = wan(&orders).await?;
+        let sessions_to_dc1 = wan(&sessions).await?;
+        let mut replicas = Vec::new();
+        for master in [&orders_to_dc2, &orders_to_dc3, &sessions_to_dc1] {
+            replicas.push(replica_of(master).await?);
+        }
+        for replica in &replicas {
+            replica.wait_until_in_sync(SYNC_LIMIT).await?;
+        }
+        let writers =
+            vec![SteadyWriter::start(orders.addr(), None, LOAD), SteadyWriter::start(sessions.addr(), None, LOAD)];
+        let receiver = Receiver::start(Vec::new()).await?;
+        let yaml = configuration(&[&orders, &replicas[0], &replicas[1]], &[&sessions, &replicas[2]], &receiver);
+        let settings = Settings::clone(&parse(&yaml)?);
+        let app = App::bind(settings, listen_address(port).await, reload_nothing(yaml)).await?;
+        let url = format!("http://{}", app.local_addr());
+        narrator.act(&format!("starting the exporter: {url}/  {url}/metrics  {url}/api/v1/pairs"));
+        let (control, exporter) = start(app).await?;
+        let printer = print_webhooks(*narrator, &receiver);
+        let timeouts = HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(5) };
+        let servers = [vec![orders, sessions], replicas].into_iter().flatten().collect();
+        Ok(Self {
+            orders_to_dc2,
+            sessions_to_dc1,
+            receiver,
+            control,
+            exporter,
+            printer,
+            client: HttpClient::for_exporter(timeouts)?,
+            url,
+            _cast: Cast { _servers: servers, _orders_to_dc3: orders_to_dc3, _writers: writers },
+        })
+    }
+
+    /// Where the exporter answers.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What the exporter says of every pair.
+    pub(super) async fn pairs(&self) -> Result<PairsReport, String> {
+        let url = format!("{}/api/v1/pairs", self.url);
+        self.client.get_json(&url).await.map_err(|error| format!("{url}: {error}"))
+    }
+
+    /// What the exporter says of one pair.
+    pub(super) async fn pair(&self, name: &str, target_dc: &str) -> Result<PairReport, String> {
+        let mut report = self.pairs().await?;
+        let found = report.pairs.iter().position(|pair| pair.pair == name && pair.target_dc == target_dc);
+        let index = found.ok_or_else(|| format!("the exporter shows no pair {name} to {target_dc}"))?;
+        Ok(report.pairs.swap_remove(index))
+    }
+
+    /// Ends the exporter in order; the servers end when the stage is dropped.
+    pub(super) async fn end(self) {
+        self.control.stop();
+        // It ends by itself or is gone already; either way nothing is left to do.
+        let _ = self.exporter.await;
+        self.printer.abort();
+    }
+}
+
+async fn wan(master: &RedisServer) -> Result<WanProxy, LabError> {
+    let conditions = WanConditions { delay: ONE_WAY_DELAY, ..WanConditions::default() };
+    WanProxy::start(None, master.addr(), conditions).await
+}
+
+/// A replica that notices a silent line within 10 s instead of a minute, so that the story need not wait.
+async fn replica_of(master: &WanProxy) -> Result<RedisServer, LabError> {
+    let builder = RedisServer::builder().replicaof(master.addr());
+    builder.config("repl-timeout 20").config("repl-diskless-sync-delay 0").start().await
+}
+
+/// The wished port, or any free one when it is taken.
+async fn listen_address(port: u16) -> SocketAddr {
+    let wished = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match TcpListener::bind(wished).await {
+        Ok(_) => wished,
+        Err(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+    }
+}
+
+/// Runs the exporter in the background, once it can be controlled.
+async fn start(app: App) -> Result<(Control, JoinHandle<()>), Box<dyn std::error::Error>> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let exporter = tokio::spawn(async move {
+        // The story notices by itself when the exporter does not answer.
+        let _ = app.run(|control| drop(tell.send(control))).await;
+    });
+    Ok((told.await?, exporter))
+}
+
+fn print_webhooks(narrator: Narrator, receiver: &Receiver) -> JoinHandle<()> {
+    let mut arrivals = receiver.subscribe();
+    tokio::spawn(async move {
+        while let Ok(received) = arrivals.recv().await {
+            narrator.webhook(&received);
+        }
+    })
+}
+
+fn parse(yaml: &str) -> Result<Settings, crate::config::ConfigErrors> {
+    let environment: Environment = std::iter::empty::<(String, String)>().collect();
+    crate::config::parse(yaml, Format::Yaml, std::path::Path::new("."), &environment)
+}
+
+fn reload_nothing(yaml: String) -> LoadSettings {
+    Box::new(move || parse(&yaml))
+}
+
+/// The demo's configuration: short thresholds, so that nobody has to wait for two minutes.
+fn configuration(orders: &[&RedisServer; 3], sessions: &[&RedisServer; 2], receiver: &Receiver) -> String {
+    format!(
+        r#"
+datacenters:
+  - {{name: dc1, match: [], local: true}}
+poll: {{interval: 1s}}
+pairs:
+  - name: orders
+    master: {{address: "{}", dc: dc1}}
+    replicas:
+      - {{address: "{}", dc: dc2}}
+      - {{address: "{}", dc: dc3}}
+    labels: {{team: payments}}
+  - name: sessions
+    master: {{address: "{}", dc: dc2}}
+    replicas: [{{address: "{}", dc: dc1}}]
+alerts:
+  lag_seconds: {{warning: 5s, critical: 10s, for: 0s}}
+  link_down: {{warning: 5s, critical: 60s}}
+notify:
+  group_wait: 0s
+  group_interval: 5s
+  receivers:
+    - {{name: chat, slack: {{webhook_url: "{}"}}}}
+    - {{name: oncall, min_severity: critical, pagerduty: {{routing_key: "0123456789abcdef0123456789abcdef", url: "{}"}}}}
+    - {{name: hook, webhook: {{url: "{}"}}}}
+"#,
+        orders[0].addr(),
+        orders[1].addr(),
+        orders[2].addr(),
+        sessions[0].addr(),
+        sessions[1].addr(),
+        receiver.url("/slack"),
+        receiver.url("/v2/enqueue"),
+        receiver.url("/webhook"),
+    )
+}

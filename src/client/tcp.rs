@@ -1,0 +1,89 @@
+//! TCP connections: names resolved, every address tried, each failure with its reason.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::model::{PollError, ServerAddr};
+
+/// How long a connection is silent before the kernel probes it. Below the idle timeout of every common NAT and load
+/// balancer (350 s at the shortest), for exporters that poll more rarely than that.
+const KEEPALIVE: Duration = Duration::from_mins(1);
+
+/// Connects to `server` before `deadline`.
+///
+/// # Errors
+/// [`PollError::Dns`] when the name has no address in time; otherwise the reason of the last address that was tried.
+pub(super) async fn connect(server: &ServerAddr, deadline: Instant) -> Result<TcpStream, PollError> {
+    let found = timeout_at(deadline, lookup_host((server.host(), server.port()))).await;
+    let addresses: Vec<_> = found.map_err(|_| PollError::Dns)?.map_err(|_| PollError::Dns)?.collect();
+    let mut last = PollError::Dns;
+    for (index, address) in addresses.iter().enumerate() {
+        // A dead address must leave time for the living one behind it.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        match connect_one(*address, share).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn connect_one(address: SocketAddr, within: Duration) -> Result<TcpStream, PollError> {
+    let stream = timeout(within, TcpStream::connect(address))
+        .await
+        .map_err(|_| PollError::Timeout)?
+        .map_err(|error| reason_of(&error))?;
+    // Requests are one small packet each: waiting to fill it (Nagle) would only add to the round trip.
+    stream.set_nodelay(true).map_err(|error| reason_of(&error))?;
+    sockopt::set_socket_keepalive(&stream, true)
+        .and_then(|()| sockopt::set_tcp_keepidle(&stream, KEEPALIVE))
+        .map_err(|error| reason_of(&error.into()))?;
+    Ok(stream)
+}
+
+/// Why no connection came about.
+fn reason_of(error: &io::Error) -> PollError {
+    match error.kind() {
+        // An ICMP "unreachable" is a router or a firewall that rejects.
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::PermissionDenied => PollError::Refused,
+        io::ErrorKind::TimedOut => PollError::Timeout,
+        _ => PollError::Reset,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn attempt(host: &str, port: u16) -> Result<TcpStream, PollError> {
+        connect(&ServerAddr::new(host, port), Instant::now() + Duration::from_secs(10)).await
+    }
+
+    #[tokio::test]
+    async fn a_listening_server_is_reached_by_address_and_by_name() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for host in ["127.0.0.1", "localhost"] {
+            let stream = attempt(host, port).await.unwrap();
+            assert!(stream.nodelay().unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_has_its_reason() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        assert_eq!(attempt("127.0.0.1", port).await.unwrap_err(), PollError::Refused);
+        assert_eq!(attempt("no-such-host.invalid", 1).await.unwrap_err(), PollError::Dns);
+    }
+}

@@ -1,0 +1,230 @@
+//! The environment's part in a configuration: `${VAR}` inside values, and `REDIS_CROSS_DC__SECTION__KEY` instead of
+//! values.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+
+use super::error::Problems;
+use super::node::{Node, Origin, Table, Text, index_path, key_path};
+use super::schema::{overridable_keys, suggestion};
+
+/// What the names of overriding variables begin with.
+const OVERRIDE_PREFIX: &str = "REDIS_CROSS_DC__";
+
+/// The longest value after expansion: far more than any key needs, far less than a variable repeated endlessly gives.
+const MAX_EXPANDED_BYTES: usize = 64 * 1024;
+
+/// The environment variables that a configuration may use. `Debug` shows their number only: they hold secrets.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The variables of `vars` (from `std::env::vars_os()`) whose name and value are UTF-8; to a configuration, the
+    /// others are unset.
+    pub fn from_os(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        vars.into_iter()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    /// Expands `${VAR}` and `$$` in every text of `table`.
+    pub(super) fn expand(&self, table: &mut Table, problems: &Problems) {
+        for (key, node) in table {
+            self.expand_node(node, &key_path("", key), problems);
+        }
+    }
+
+    fn expand_node(&self, node: &mut Node, path: &str, problems: &Problems) {
+        match node {
+            Node::Table(table) => {
+                for (key, child) in table {
+                    self.expand_node(child, &key_path(path, key), problems);
+                }
+            }
+            Node::List(items) => {
+                for (index, child) in items.iter_mut().enumerate() {
+                    self.expand_node(child, &index_path(path, index), problems);
+                }
+            }
+            Node::Text(text) if text.value.contains('$') => match self.expanded(&text.value) {
+                Ok(value) => {
+                    let written = std::mem::replace(&mut text.value, value);
+                    text.origin = Origin::Expanded { written };
+                }
+                Err(reason) => {
+                    problems.add(path, reason);
+                    *node = Node::Refused;
+                }
+            },
+            _ => {}
+        }
+    }
+
+    /// `text` with its variables' values in place; an error is a sentence that shows nothing of `text` but names.
+    fn expanded(&self, text: &str) -> Result<String, String> {
+        let mut parts = text.split('$');
+        let mut result = parts.next().unwrap_or_default().to_owned();
+        while let Some(part) = parts.next() {
+            if part.is_empty() {
+                // The part between the two characters of `$$`; what follows them is plain text.
+                let rest = parts.next().ok_or_else(lone_dollar)?;
+                result.push('$');
+                result.push_str(rest);
+            } else {
+                let (name, rest) = variable(part)?;
+                let value = self.0.get(name).ok_or_else(|| format!("the environment variable {name} is not set"))?;
+                result.push_str(value);
+                result.push_str(rest);
+            }
+            if result.len() > MAX_EXPANDED_BYTES {
+                return Err(format!("is longer than {} KiB with its variables expanded", MAX_EXPANDED_BYTES / 1024));
+            }
+        }
+        Ok(result)
+    }
+
+    /// Puts the values of `REDIS_CROSS_DC__*` variables in the place of what the file says.
+    ///
+    /// Only scalars at fixed places can be overridden, so no name in a variable ever becomes a user's key.
+    pub(super) fn override_scalars(&self, root: &mut Table, problems: &Problems) {
+        let allowed = overridable_keys();
+        let mut overrides = Vec::new();
+        for (variable, value) in &self.0 {
+            let Some(name) = variable.strip_prefix(OVERRIDE_PREFIX) else { continue };
+            let path = name.to_ascii_lowercase().replace("__", ".");
+            if allowed.contains(&path) {
+                overrides.push((path, value));
+            } else {
+                problems.add(variable, format!("overrides no key of the configuration{}", hint(&path, &allowed)));
+            }
+        }
+        for (path, _) in &overrides {
+            remove_twin(root, path);
+        }
+        for (path, value) in overrides {
+            set(root, &path, value);
+        }
+    }
+}
+
+/// The name at the beginning of `{NAME}rest`, and the rest.
+fn variable(part: &str) -> Result<(&str, &str), String> {
+    let (name, rest) = part.strip_prefix('{').and_then(|part| part.split_once('}')).ok_or_else(lone_dollar)?;
+    let legal = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if name.is_empty() || name.len() > 128 || !legal || name.as_bytes()[0].is_ascii_digit() {
+        return Err("has ${...} with something else than a variable's name in it; $$ is a dollar".to_owned());
+    }
+    Ok((name, rest))
+}
+
+fn lone_dollar() -> String {
+    "has a $ that begins no ${VARIABLE}; write $$ for a dollar".to_owned()
+}
+
+fn hint(path: &str, allowed: &[String]) -> String {
+    match suggestion(path, allowed.iter().map(String::as_str)) {
+        Some(near) => format!("; did you mean {OVERRIDE_PREFIX}{}?", near.to_uppercase().replace('.', "__")),
+        None => {
+            "; only single values outside lists can be overridden, such as REDIS_CROSS_DC__POLL__INTERVAL".to_owned()
+        }
+    }
+}
+
+/// Removes `x_file` where `x` is overridden, and the other way round: an override replaces the secret, however given.
+fn remove_twin(root: &mut Table, path: &str) {
+    let twin = path.strip_suffix("_file").map_or_else(|| format!("{path}_file"), ToOwned::to_owned);
+    if let Some((table, key)) = parent(root, &twin) {
+        table.remove(key);
+    }
+}
+
+fn set(root: &mut Table, path: &str, value: &str) {
+    if let Some((table, key)) = parent(root, path) {
+        let text = Text { value: value.to_owned(), origin: Origin::Override };
+        table.insert(key.to_owned(), Node::Text(text));
+    }
+}
+
+/// The table that holds the last key of `path`, made where it is missing. `None` when something else than a mapping is
+/// in the way, which the reader reports.
+fn parent<'t, 'p>(root: &'t mut Table, path: &'p str) -> Option<(&'t mut Table, &'p str)> {
+    let Some((sections, key)) = path.rsplit_once('.') else { return Some((root, path)) };
+    let mut table = root;
+    for section in sections.split('.') {
+        let node = table.entry(section.to_owned()).or_insert(Node::Null);
+        if matches!(node, Node::Null) {
+            *node = Node::Table(Table::new());
+        }
+        let Node::Table(next) = node else { return None };
+        table = next;
+    }
+    Some((table, key))
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(vars: I) -> Self {
+        Self(vars.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Environment({} variables)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expand(text: &str) -> Result<String, String> {
+        let vars = [("USER", "monitor"), ("EMPTY", ""), ("DOLLAR", "${USER}"), ("BIG", &"x".repeat(40_000))];
+        let env: Environment = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+        env.expanded(text)
+    }
+
+    #[test]
+    fn variables_expand_once() {
+        let cases = [
+            ("plain", "plain"),
+            ("${USER}", "monitor"),
+            ("a-${USER}-${USER}-b", "a-monitor-monitor-b"),
+            ("${EMPTY}", ""),
+            ("$$", "$"),
+            ("$$$$", "$$"),
+            ("a$$b", "a$b"),
+            ("$${USER}", "${USER}"),
+            ("$$${USER}", "$monitor"),
+            ("${DOLLAR}", "${USER}"),
+        ];
+        for (text, expanded) in cases {
+            assert_eq!(expand(text).as_deref(), Ok(expanded), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_expansion_is_refused_without_showing_the_text() {
+        let cases = [
+            ("hunter2${NOPE}", "the environment variable NOPE is not set"),
+            ("hunter2$", "write $$ for a dollar"),
+            ("hunter2$$$", "write $$ for a dollar"),
+            ("hunter2$x", "write $$ for a dollar"),
+            ("hunter2${USER", "write $$ for a dollar"),
+            ("hunter2${}", "variable's name"),
+            ("hunter2${A B}", "variable's name"),
+            ("hunter2${USER:-x}", "variable's name"),
+            ("${BIG}${BIG}", "is longer than 64 KiB"),
+        ];
+        for (text, part) in cases {
+            let error = expand(text).unwrap_err();
+            assert!(error.contains(part) && !error.contains("hunter2"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_variable() {
+        let env: Environment = [("TOKEN".to_owned(), "hunter2".to_owned())].into_iter().collect();
+        assert_eq!(format!("{env:?}"), "Environment(1 variables)");
+    }
+}

@@ -1,0 +1,104 @@
+//! The configuration as a tree, before anything is known about its meaning.
+
+use std::collections::BTreeMap;
+
+use ::config::{Value, ValueKind};
+
+use super::error::quoted;
+
+/// A mapping; sorted, so that problems come in the same order every time.
+pub(super) type Table = BTreeMap<String, Node>;
+
+/// One value of the tree. Has no `Debug`: it may hold secrets.
+pub(super) enum Node {
+    Null,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text(Text),
+    List(Vec<Node>),
+    Table(Table),
+    /// A value about which a problem has been noted already.
+    Refused,
+}
+
+/// A text and where it comes from.
+pub(super) struct Text {
+    pub(super) value: String,
+    pub(super) origin: Origin,
+}
+
+/// Where a text comes from.
+pub(super) enum Origin {
+    /// It stands in the file as it is.
+    File,
+    /// The file has `written`, which names environment variables.
+    Expanded { written: String },
+    /// An environment variable overrides the file.
+    Override,
+}
+
+impl Text {
+    /// Whether the text may stand for a number or a truth value: the environment has nothing but texts, while in a
+    /// file a quoted number is a mistake.
+    pub(super) const fn may_be_scalar(&self) -> bool {
+        !matches!(self.origin, Origin::File)
+    }
+}
+
+impl Node {
+    /// The value for a message. What came out of an environment variable is shown by the variable's name, because
+    /// variables are where secrets live.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Bool(value) => value.to_string(),
+            Self::Int(value) => value.to_string(),
+            Self::Float(value) => value.to_string(),
+            Self::Text(Text { origin: Origin::Expanded { written }, .. }) => quoted(written),
+            Self::Text(text) => quoted(&text.value),
+            Self::List(_) => "a list".to_owned(),
+            Self::Table(_) => "a mapping".to_owned(),
+            Self::Refused => "a refused value".to_owned(),
+        }
+    }
+}
+
+impl From<Value> for Node {
+    fn from(value: Value) -> Self {
+        match value.kind {
+            ValueKind::Nil => Self::Null,
+            ValueKind::Boolean(value) => Self::Bool(value),
+            ValueKind::I64(value) => Self::Int(value.into()),
+            ValueKind::I128(value) => Self::Int(value),
+            ValueKind::U64(value) => Self::Int(value.into()),
+            // Formats without such numbers never get here; what does not fit is out of every key's range anyway.
+            ValueKind::U128(value) => Self::Int(value.try_into().unwrap_or(i128::MAX)),
+            ValueKind::Float(value) => Self::Float(value),
+            ValueKind::String(value) => Self::Text(Text { value, origin: Origin::File }),
+            ValueKind::Array(items) => Self::List(items.into_iter().map(Self::from).collect()),
+            ValueKind::Table(map) => Self::Table(table_of(map)),
+        }
+    }
+}
+
+/// The mapping `map` as a sorted table.
+pub(super) fn table_of(map: impl IntoIterator<Item = (String, Value)>) -> Table {
+    map.into_iter().map(|(key, value)| (key, value.into())).collect()
+}
+
+/// The path of `key` below `path`; a key that is not plain is quoted.
+pub(super) fn key_path(path: &str, key: &str) -> String {
+    let plain =
+        !key.is_empty() && key.len() <= 128 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    match (path, plain) {
+        ("", true) => key.to_owned(),
+        (_, true) => format!("{path}.{key}"),
+        (_, false) => format!("{path}[{}]", quoted(key)),
+    }
+}
+
+/// The path of the item `index` of the list at `path`.
+pub(super) fn index_path(path: &str, index: usize) -> String {
+    format!("{path}[{index}]")
+}

@@ -1,0 +1,231 @@
+//! The effective configuration as YAML, for people to read: every value in force, no secret.
+
+use std::path::Path;
+
+use yaml_rust2::yaml::Hash;
+use yaml_rust2::{Yaml, YamlEmitter};
+
+use super::value::span_text;
+use super::{
+    AlertSettings, DatacenterRule, HostPattern, LevelRule, LevelThreshold, NotifySettings, PairSettings, PollSettings,
+    ReceiverKind, ReceiverSettings, SecretSource, ServerSettings, Settings,
+};
+use crate::model::{Bytes, Span};
+
+/// What stands in the place of a secret.
+const REDACTED: &str = "***";
+
+impl Settings {
+    /// The configuration in force as YAML: defaults filled in, variables expanded, pairs' rules merged (shown where
+    /// they differ from the global ones), credentials at each server. A secret is `***`; a secret's file is named.
+    ///
+    /// Once the secrets are put back, reading the text gives equal settings.
+    pub fn to_yaml_redacted(&self) -> String {
+        let mut root = Mapping::default();
+        root.put("datacenters", list(&self.datacenters, datacenter));
+        root.put("poll", poll(&self.poll));
+        root.put("pairs", list(&self.pairs, |pair| self.pair(pair)));
+        root.put("alerts", alerts(&self.alerts, None));
+        root.put("notify", notify(&self.notify));
+        root.put("state", Mapping::of([("path", path(&self.state.path))]));
+        let mut text = String::new();
+        // A `String` takes everything, and the emitter fails only where its writer does.
+        let _ = YamlEmitter::new(&mut text).dump(&root.into());
+        text.push('\n');
+        text
+    }
+
+    fn pair(&self, pair: &PairSettings) -> Yaml {
+        let mut map = Mapping::of([
+            ("name", string(pair.name.as_str())),
+            ("master", server(&pair.master)),
+            ("replicas", list(&pair.replicas, server)),
+        ]);
+        if !pair.labels.is_empty() {
+            map.put("labels", entries(pair.labels.iter().map(|(name, value)| (name.clone(), string(value)))));
+        }
+        if pair.alerts != self.alerts {
+            map.put("alerts", alerts(&pair.alerts, Some(&self.alerts)));
+        }
+        map.into()
+    }
+}
+
+/// A YAML mapping in the order in which it is filled.
+#[derive(Default)]
+struct Mapping(Hash);
+
+impl Mapping {
+    fn of<const N: usize>(entries: [(&str, Yaml); N]) -> Self {
+        let mut map = Self::default();
+        for (key, value) in entries {
+            map.put(key, value);
+        }
+        map
+    }
+
+    fn put(&mut self, key: &str, value: impl Into<Yaml>) {
+        self.0.insert(Yaml::String(key.to_owned()), value.into());
+    }
+
+    /// A secret under `key`, its file under `key_file`.
+    fn put_secret(&mut self, key: &str, secret: &SecretSource) {
+        match secret {
+            SecretSource::Inline(_) => self.put(key, string(REDACTED)),
+            SecretSource::File(file) => self.put(&format!("{key}_file"), path(file)),
+        }
+    }
+}
+
+impl From<Mapping> for Yaml {
+    fn from(map: Mapping) -> Self {
+        Self::Hash(map.0)
+    }
+}
+
+/// A text as it has to be written, so that a dollar stays one.
+fn string(text: &str) -> Yaml {
+    Yaml::String(text.replace('$', "$$"))
+}
+
+fn path(path: &Path) -> Yaml {
+    string(&path.to_string_lossy())
+}
+
+fn span(span: Span) -> Yaml {
+    Yaml::String(span_text(span))
+}
+
+fn bytes(bytes: Bytes) -> Yaml {
+    Yaml::Integer(i64::try_from(bytes.get()).unwrap_or(i64::MAX))
+}
+
+/// A level that is off. Numbers are emitted as they stand, while a null would be a `~`, which fewer people know.
+fn off() -> Yaml {
+    Yaml::Real("null".to_owned())
+}
+
+fn list<T>(items: &[T], item: impl Fn(&T) -> Yaml) -> Yaml {
+    Yaml::Array(items.iter().map(item).collect())
+}
+
+fn entries(entries: impl Iterator<Item = (String, Yaml)>) -> Yaml {
+    Yaml::Hash(entries.map(|(key, value)| (Yaml::String(key), value)).collect())
+}
+
+fn datacenter(rule: &DatacenterRule) -> Yaml {
+    let pattern = |pattern: &HostPattern| match pattern {
+        HostPattern::Network(network) => string(&network.to_string()),
+        HostPattern::Glob(glob) => string(&glob.to_string()),
+    };
+    let (name, patterns) = (string(rule.name.as_str()), list(&rule.patterns, pattern));
+    Mapping::of([("name", name), ("match", patterns), ("local", Yaml::Boolean(rule.local))]).into()
+}
+
+fn poll(poll: &PollSettings) -> Yaml {
+    let timeout = Mapping::of([("local", span(poll.timeout_local)), ("remote", span(poll.timeout_remote))]);
+    let mut map = Mapping::of([
+        ("interval", span(poll.interval)),
+        ("min_interval", span(poll.min_interval)),
+        ("max_polls_per_second", Yaml::Integer(poll.max_polls_per_second.into())),
+    ]);
+    map.put("timeout", timeout);
+    map.into()
+}
+
+fn server(server: &ServerSettings) -> Yaml {
+    let mut map = Mapping::of([("address", string(&server.addr.to_string()))]);
+    if let Some(dc) = &server.dc {
+        map.put("dc", string(dc.as_str()));
+    }
+    if let Some(username) = &server.credentials.username {
+        map.put("username", string(username));
+    }
+    if let Some(password) = &server.credentials.password {
+        map.put_secret("password", password);
+    }
+    map.into()
+}
+
+/// The rules; with `global`, only those that differ from it, without the rule that pairs cannot set.
+fn alerts(alerts: &AlertSettings, global: Option<&AlertSettings>) -> Yaml {
+    let mut map = Mapping::default();
+    let mut put = |key: &str, differs: bool, rule: Yaml| {
+        if differs {
+            map.put(key, rule);
+        }
+    };
+    put("lag_seconds", global.is_none_or(|g| g.lag_seconds != alerts.lag_seconds), rule(&alerts.lag_seconds, span));
+    put("lag_bytes", global.is_none_or(|g| g.lag_bytes != alerts.lag_bytes), rule(&alerts.lag_bytes, bytes));
+    put("link_down", global.is_none_or(|g| g.link_down != alerts.link_down), rule(&alerts.link_down, span));
+    put("unreachable", global.is_none(), rule(&alerts.unreachable, span));
+    put("unknown", global.is_none_or(|g| g.unknown != alerts.unknown), rule(&alerts.unknown, span));
+    map.into()
+}
+
+fn rule<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Yaml {
+    let level = |level: Option<LevelThreshold<T>>| level.map_or_else(off, |level| write(level.at));
+    let mut map = Mapping::of([
+        ("warning", level(rule.warning)),
+        ("critical", level(rule.critical)),
+        ("for", span(rule.hold)),
+        ("keep_firing_for", span(rule.keep_firing_for)),
+    ]);
+    let mut clear = Mapping::default();
+    for (key, level) in [("warning", rule.warning), ("critical", rule.critical)] {
+        if let Some(level) = level {
+            clear.put(key, write(level.clear_below));
+        }
+    }
+    if !clear.0.is_empty() {
+        map.put("clear", clear);
+    }
+    map.into()
+}
+
+fn notify(notify: &NotifySettings) -> Yaml {
+    Mapping::of([
+        ("identity", string(&notify.identity)),
+        ("group_wait", span(notify.group_wait)),
+        ("group_interval", span(notify.group_interval)),
+        ("repeat_interval", span(notify.repeat_interval)),
+        ("receivers", list(&notify.receivers, receiver)),
+    ])
+    .into()
+}
+
+fn receiver(receiver: &ReceiverSettings) -> Yaml {
+    let severity = string(receiver.min_severity.label());
+    let mut map = Mapping::of([("name", string(&receiver.name)), ("min_severity", severity)]);
+    if !receiver.matchers.is_empty() {
+        let globs = receiver.matchers.iter().map(|(name, glob)| (name.clone(), string(&glob.to_string())));
+        map.put("match", entries(globs));
+    }
+    let (key, settings) = kind(&receiver.kind);
+    map.put(key, settings);
+    map.into()
+}
+
+fn kind(kind: &ReceiverKind) -> (&'static str, Mapping) {
+    let mut map = Mapping::default();
+    match kind {
+        ReceiverKind::SlackWebhook { url } => {
+            map.put_secret("webhook_url", url);
+            ("slack", map)
+        }
+        ReceiverKind::PagerDuty { routing_key, url } => {
+            map.put_secret("routing_key", routing_key);
+            map.put("url", string(url));
+            ("pagerduty", map)
+        }
+        ReceiverKind::Webhook { url, headers } => {
+            map.put_secret("url", url);
+            let mut secrets = Mapping::default();
+            for (name, value) in headers {
+                secrets.put_secret(name, value);
+            }
+            map.put("headers", secrets);
+            ("webhook", map)
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Which keys exist where: the shape of the configuration, declared in one table.
+
+/// The keys of one mapping.
+pub(super) struct Keys {
+    /// Keys with a single value.
+    pub(super) scalars: &'static [&'static str],
+    /// Keys with a mapping or a list.
+    pub(super) composites: &'static [&'static str],
+    /// Keys of later versions: refused by name, so that nobody believes that they work.
+    pub(super) later: &'static [&'static str],
+}
+
+pub(super) const ROOT: Keys = Keys {
+    scalars: &[],
+    composites: &["datacenters", "redis", "poll", "pairs", "alerts", "notify", "state"],
+    later: &["sentinels", "clusters", "active_active"],
+};
+pub(super) const DATACENTER: Keys = Keys { scalars: &["name", "local"], composites: &["match"], later: &[] };
+pub(super) const REDIS: Keys =
+    Keys { scalars: &["username", "password", "password_file"], composites: &[], later: &["tls"] };
+pub(super) const POLL: Keys = Keys {
+    scalars: &["interval", "min_interval", "max_polls_per_second", "refresh_on_scrape"],
+    composites: &["timeout", "heartbeat"],
+    later: &[],
+};
+pub(super) const TIMEOUT: Keys = Keys { scalars: &["local", "remote"], composites: &[], later: &[] };
+pub(super) const HEARTBEAT: Keys = Keys { scalars: &["enabled", "interval"], composites: &[], later: &[] };
+pub(super) const PAIR: Keys = Keys {
+    scalars: &["name", "username", "password", "password_file"],
+    composites: &["master", "replicas", "labels", "alerts"],
+    later: &["tls"],
+};
+pub(super) const SERVER: Keys =
+    Keys { scalars: &["address", "dc", "username", "password", "password_file"], composites: &[], later: &["tls"] };
+pub(super) const ALERTS: Keys = Keys {
+    scalars: &[],
+    composites: &["lag_seconds", "lag_bytes", "link_down", "unreachable", "unknown"],
+    later: &["diverged", "full_sync", "backlog_headroom", "output_buffer", "failover", "sync_queue", "clock_skew"],
+};
+pub(super) const RULE: Keys =
+    Keys { scalars: &["warning", "critical", "for", "keep_firing_for", "clear"], composites: &[], later: &[] };
+pub(super) const CLEAR: Keys = Keys { scalars: &["warning", "critical"], composites: &[], later: &[] };
+pub(super) const NOTIFY: Keys = Keys {
+    scalars: &["identity", "group_wait", "group_interval", "repeat_interval"],
+    composites: &["group_by", "receivers"],
+    later: &["maintenance"],
+};
+pub(super) const RECEIVER: Keys = Keys {
+    scalars: &["name", "min_severity"],
+    composites: &["match", "slack", "pagerduty", "webhook"],
+    later: &["alertmanager", "heartbeat", "group_by", "repage_on", "fallback"],
+};
+pub(super) const SLACK: Keys = Keys {
+    scalars: &["webhook_url", "webhook_url_file"],
+    composites: &[],
+    later: &["bot_token", "bot_token_file", "channel", "api_url"],
+};
+pub(super) const PAGERDUTY: Keys =
+    Keys { scalars: &["routing_key", "routing_key_file", "url"], composites: &[], later: &[] };
+pub(super) const WEBHOOK: Keys =
+    Keys { scalars: &["url", "url_file"], composites: &["headers"], later: &["secret", "secret_file"] };
+pub(super) const STATE: Keys = Keys { scalars: &["path"], composites: &[], later: &[] };
+
+/// Every mapping outside lists, by its path.
+fn fixed_sections() -> Vec<(String, &'static Keys)> {
+    let plain =
+        [("redis", &REDIS), ("poll", &POLL), ("poll.timeout", &TIMEOUT), ("notify", &NOTIFY), ("state", &STATE)];
+    let rules = ALERTS.composites.iter().flat_map(|rule| {
+        let path = format!("alerts.{rule}");
+        [(format!("{path}.clear"), &CLEAR), (path, &RULE)]
+    });
+    plain.map(|(path, keys)| (path.to_owned(), keys)).into_iter().chain(rules).collect()
+}
+
+/// The paths of every key that an environment variable may override: single values outside lists.
+pub(super) fn overridable_keys() -> Vec<String> {
+    let sections = fixed_sections();
+    let keys = sections.iter().flat_map(|(path, keys)| keys.scalars.iter().map(move |key| format!("{path}.{key}")));
+    keys.collect()
+}
+
+/// The candidate that `word` was probably meant to be.
+pub(super) fn suggestion<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const MAX_TYPED: usize = 128; // the distance takes time in the product of the lengths
+    if word.len() > MAX_TYPED {
+        return None;
+    }
+    let word = word.to_ascii_lowercase().replace('-', "_");
+    let near = candidates.map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate)).min()?;
+    (near.0 <= near.1.chars().count() / 3).then_some(near.1)
+}
+
+impl Keys {
+    /// The keys that may be used.
+    pub(super) fn known(&self) -> impl Iterator<Item = &'static str> {
+        self.scalars.iter().chain(self.composites).copied()
+    }
+
+    /// What is wrong with `key` here, if anything.
+    pub(super) fn refusal(&self, key: &str) -> Option<String> {
+        if self.known().any(|known| known == key) {
+            return None;
+        }
+        if self.later.contains(&key) {
+            return Some("is not in this version: remove it".to_owned());
+        }
+        let allowed: Vec<_> = self.known().collect();
+        let hint = suggestion(key, self.known()).map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+        Some(format!("is not a known key{hint}; allowed here: {}", allowed.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The path of every key that is not of a later version.
+    fn all_keys() -> BTreeSet<String> {
+        let lists = [
+            ("", &ROOT),
+            ("datacenters[].", &DATACENTER),
+            ("redis.", &REDIS),
+            ("poll.", &POLL),
+            ("poll.timeout.", &TIMEOUT),
+            ("poll.heartbeat.", &HEARTBEAT),
+            ("pairs[].", &PAIR),
+            ("pairs[].master.", &SERVER),
+            ("pairs[].replicas[].", &SERVER),
+            ("alerts.RULE.", &RULE),
+            ("alerts.RULE.clear.", &CLEAR),
+            ("notify.", &NOTIFY),
+            ("notify.receivers[].", &RECEIVER),
+            ("notify.receivers[].slack.", &SLACK),
+            ("notify.receivers[].pagerduty.", &PAGERDUTY),
+            ("notify.receivers[].webhook.", &WEBHOOK),
+            ("state.", &STATE),
+        ];
+        let keys = lists.iter().flat_map(|(path, keys)| keys.known().map(move |key| format!("{path}{key}")));
+        keys.chain(["alerts.RULE".to_owned()]).collect()
+    }
+
+    #[test]
+    fn the_documentation_has_every_key_and_no_other() {
+        let text = include_str!("../../docs/configuration.md");
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let documented: Vec<_> = rows.map(|(key, _)| key.to_owned()).collect();
+        let distinct: BTreeSet<_> = documented.iter().cloned().collect();
+        assert_eq!(distinct.len(), documented.len(), "a key is documented twice");
+        assert_eq!(distinct, all_keys());
+        for rule in ALERTS.composites {
+            assert!(text.contains(&format!("\n| {rule} |")), "{rule}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_names_every_key_of_a_later_version() {
+        let text = include_str!("../../docs/configuration.md");
+        let (_, section) = text.split_once("## Not in this version").unwrap();
+        for keys in [&ROOT, &REDIS, &PAIR, &SERVER, &ALERTS, &NOTIFY, &RECEIVER, &SLACK, &WEBHOOK] {
+            for key in keys.later {
+                assert!(section.contains(&format!("`{key}`")) || section.contains(&format!(".{key}`")), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_near_miss_is_recognised_and_a_far_one_is_not() {
+        let cases =
+            [("intervall", Some("interval")), ("Interval", Some("interval")), ("max-interval", None), ("zzz", None)];
+        for (word, near) in cases {
+            assert_eq!(suggestion(word, ["interval", "name"].into_iter()), near, "{word}");
+        }
+        assert_eq!(suggestion(&"x".repeat(1_000_000), ["x"].into_iter()), None);
+    }
+
+    #[test]
+    fn lists_cannot_be_overridden() {
+        let keys = overridable_keys();
+        assert!(keys.contains(&"alerts.lag_seconds.clear.warning".to_owned()));
+        assert!(keys.contains(&"poll.timeout.local".to_owned()));
+        assert!(!keys.iter().any(|key| key.starts_with("pairs") || key.contains("receivers")));
+    }
+}

@@ -1,0 +1,264 @@
+//! `alerts`: the rules' levels, merged from the defaults, the global section and a pair's own.
+
+use std::ops::RangeInclusive;
+
+use crate::config::cursor::{Cursor, Section};
+use crate::config::schema::{ALERTS, CLEAR, RULE};
+use crate::config::value::span_text;
+use crate::config::{AlertSettings, LevelRule, LevelThreshold};
+use crate::model::{Bytes, Span};
+
+/// Levels of time: what polls can tell apart, to a month.
+const SPAN_LEVELS: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_secs(30 * 86_400);
+
+/// Levels of bytes: what a metric's number still shows exactly.
+const BYTE_LEVELS: RangeInclusive<Bytes> = Bytes::new(1)..=Bytes::new(1 << 53);
+
+/// `for` and `keep_firing_for`.
+const HOLDS: RangeInclusive<Span> = Span::ZERO..=Span::from_secs(86_400);
+
+/// A quantity that a level can stand at.
+pub(super) trait Level: Copy + Ord {
+    /// Reads a level, or a clear threshold.
+    fn read(cursor: &Cursor<'_>) -> Option<Self>;
+    /// Eight tenths of the level, in the configuration's own resolution and never nothing.
+    fn eight_tenths(self) -> Self;
+    /// The level as it would be written.
+    fn text(self) -> String;
+}
+
+impl Level for Span {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        cursor.span(&SPAN_LEVELS)
+    }
+
+    fn eight_tenths(self) -> Self {
+        Self::from_millis(self.as_nanos() / 1_000_000 * 8 / 10).max(*SPAN_LEVELS.start())
+    }
+
+    fn text(self) -> String {
+        span_text(self)
+    }
+}
+
+impl Level for Bytes {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        cursor.bytes(&BYTE_LEVELS)
+    }
+
+    fn eight_tenths(self) -> Self {
+        Self::new(self.get() * 8 / 10).max(*BYTE_LEVELS.start())
+    }
+
+    fn text(self) -> String {
+        format!("{}B", self.get())
+    }
+}
+
+/// Where a rule's clear threshold stands when nothing gives it.
+#[derive(Clone, Copy)]
+enum DefaultClear {
+    /// At 0.8 times the level, for quantities that move up and down.
+    EightTenths,
+    /// At the level, for quantities that only grow and then end.
+    AtLevel,
+}
+
+/// What one place of the configuration says about a level.
+#[derive(Clone, Copy)]
+enum LevelKey<T> {
+    Unsaid,
+    Off,
+    At(T),
+}
+
+/// What one place of the configuration says about one rule; `None` where it says nothing.
+#[derive(Clone, Copy)]
+struct RuleKeys<T> {
+    warning: LevelKey<T>,
+    critical: LevelKey<T>,
+    hold: Option<Span>,
+    keep_firing_for: Option<Span>,
+    clear_warning: Option<T>,
+    clear_critical: Option<T>,
+}
+
+/// One rule of the global section: what it says (over the defaults), and what comes of it.
+struct GlobalRule<T> {
+    keys: RuleKeys<T>,
+    default_clear: DefaultClear,
+    rule: LevelRule<T>,
+}
+
+/// The global `alerts` section, which pairs start from.
+pub(super) struct Global {
+    lag_seconds: GlobalRule<Span>,
+    lag_bytes: GlobalRule<Bytes>,
+    link_down: GlobalRule<Span>,
+    unreachable: GlobalRule<Span>,
+    unknown: GlobalRule<Span>,
+}
+
+impl Global {
+    pub(super) fn read(root: &Section<'_>) -> Self {
+        let section = root.section("alerts", &ALERTS);
+        let at = |secs| LevelKey::At(Span::from_secs(secs));
+        let lag = RuleKeys { hold: Some(Span::from_secs(10)), ..RuleKeys::levels(at(30), at(120)) };
+        let plain = |warning, critical| RuleKeys::levels(at(warning), at(critical));
+        let off = RuleKeys::levels(LevelKey::Off, LevelKey::Off);
+        Self {
+            lag_seconds: GlobalRule::read(&section, "lag_seconds", lag, DefaultClear::EightTenths),
+            lag_bytes: GlobalRule::read(&section, "lag_bytes", off, DefaultClear::EightTenths),
+            link_down: GlobalRule::read(&section, "link_down", plain(10, 60), DefaultClear::AtLevel),
+            unreachable: GlobalRule::read(&section, "unreachable", plain(15, 60), DefaultClear::AtLevel),
+            unknown: GlobalRule::read(&section, "unknown", plain(90, 300), DefaultClear::AtLevel),
+        }
+    }
+
+    /// The rules without any pair's overrides.
+    pub(super) const fn settings(&self) -> AlertSettings {
+        AlertSettings {
+            lag_seconds: self.lag_seconds.rule,
+            lag_bytes: self.lag_bytes.rule,
+            link_down: self.link_down.rule,
+            unreachable: self.unreachable.rule,
+            unknown: self.unknown.rule,
+        }
+    }
+
+    /// The rules of the pair at `pair`, its own `alerts` merged over the global ones.
+    pub(super) fn for_pair(&self, pair: &Section<'_>) -> AlertSettings {
+        let section = pair.section("alerts", &ALERTS);
+        if let Some(cursor) = section.get("unreachable") {
+            cursor.note("cannot be set for a pair, because pairs may share servers: set it in the global alerts");
+        }
+        AlertSettings {
+            lag_seconds: self.lag_seconds.overridden(&section, "lag_seconds"),
+            lag_bytes: self.lag_bytes.overridden(&section, "lag_bytes"),
+            link_down: self.link_down.overridden(&section, "link_down"),
+            unreachable: self.unreachable.rule,
+            unknown: self.unknown.overridden(&section, "unknown"),
+        }
+    }
+}
+
+impl<T: Level> GlobalRule<T> {
+    fn read(alerts: &Section<'_>, name: &str, defaults: RuleKeys<T>, default_clear: DefaultClear) -> Self {
+        let given = alerts.get(name).and_then(|cursor| rule_section(&cursor));
+        let keys = given.as_ref().map_or(defaults, |section| RuleKeys::read(section).over(defaults));
+        let rule = keys.resolve(given.as_ref(), default_clear);
+        Self { keys, default_clear, rule }
+    }
+
+    fn overridden(&self, alerts: &Section<'_>, name: &str) -> LevelRule<T> {
+        let Some(section) = alerts.get(name).and_then(|cursor| rule_section(&cursor)) else { return self.rule };
+        RuleKeys::read(&section).over(self.keys).resolve(Some(&section), self.default_clear)
+    }
+}
+
+fn rule_section<'a>(cursor: &Cursor<'a>) -> Option<Section<'a>> {
+    if cursor.is_null() {
+        cursor.refuse("is not a rule; to switch it off, write {warning: null, critical: null}");
+        return None;
+    }
+    cursor.section(&RULE)
+}
+
+impl<T: Level> RuleKeys<T> {
+    /// A rule with these levels that says nothing else.
+    const fn levels(warning: LevelKey<T>, critical: LevelKey<T>) -> Self {
+        Self { warning, critical, hold: None, keep_firing_for: None, clear_warning: None, clear_critical: None }
+    }
+
+    fn read(section: &Section<'_>) -> Self {
+        let hold = |key| section.get(key).and_then(|cursor| cursor.span(&HOLDS));
+        let [clear_warning, clear_critical] = clear(section);
+        Self {
+            warning: LevelKey::read(section, "warning"),
+            critical: LevelKey::read(section, "critical"),
+            hold: hold("for"),
+            keep_firing_for: hold("keep_firing_for"),
+            clear_warning,
+            clear_critical,
+        }
+    }
+
+    /// These keys, and those of `base` where they say nothing.
+    fn over(self, base: Self) -> Self {
+        Self {
+            warning: self.warning.or(base.warning),
+            critical: self.critical.or(base.critical),
+            hold: self.hold.or(base.hold),
+            keep_firing_for: self.keep_firing_for.or(base.keep_firing_for),
+            clear_warning: self.clear_warning.or(base.clear_warning),
+            clear_critical: self.clear_critical.or(base.clear_critical),
+        }
+    }
+
+    /// The rule that comes of the keys; problems are noted at `section`, the last one that had a say.
+    fn resolve(self, section: Option<&Section<'_>>, default_clear: DefaultClear) -> LevelRule<T> {
+        let (warning, critical) = (self.warning.level(), self.critical.level());
+        if let (Some(warning), Some(critical), Some(section)) = (warning, critical, section)
+            && critical < warning
+        {
+            let (critical, warning) = (critical.text(), warning.text());
+            section.refuse(format!("the critical level {critical} is below the warning level {warning}"));
+        }
+        LevelRule {
+            warning: warning.map(|at| threshold(at, self.clear_warning, default_clear, "warning", section)),
+            critical: critical.map(|at| threshold(at, self.clear_critical, default_clear, "critical", section)),
+            hold: self.hold.unwrap_or(Span::ZERO),
+            keep_firing_for: self.keep_firing_for.unwrap_or(Span::ZERO),
+        }
+    }
+}
+
+impl<T: Level> LevelKey<T> {
+    /// Reads a level: a value, or null for off.
+    fn read(section: &Section<'_>, key: &str) -> Self {
+        match section.get(key) {
+            None => Self::Unsaid,
+            Some(cursor) if cursor.is_off() => Self::Off,
+            Some(cursor) => T::read(&cursor).map_or(Self::Unsaid, Self::At),
+        }
+    }
+
+    const fn or(self, base: Self) -> Self {
+        if matches!(self, Self::Unsaid) { base } else { self }
+    }
+
+    const fn level(self) -> Option<T> {
+        if let Self::At(level) = self { Some(level) } else { None }
+    }
+}
+
+/// Reads `clear`: one value for both levels, or a mapping with a value per level.
+fn clear<T: Level>(section: &Section<'_>) -> [Option<T>; 2] {
+    let Some(cursor) = section.get("clear") else { return [None, None] };
+    if !cursor.is_mapping() {
+        return [T::read(&cursor); 2];
+    }
+    let Some(per_level) = cursor.section(&CLEAR) else { return [None, None] };
+    ["warning", "critical"].map(|key| per_level.get(key).and_then(|cursor| T::read(&cursor)))
+}
+
+fn threshold<T: Level>(
+    at: T,
+    clear: Option<T>,
+    default: DefaultClear,
+    level: &str,
+    section: Option<&Section<'_>>,
+) -> LevelThreshold<T> {
+    let usual = match default {
+        DefaultClear::EightTenths => at.eight_tenths(),
+        DefaultClear::AtLevel => at,
+    };
+    let clear_below = clear.unwrap_or(usual);
+    if let (true, Some(section)) = (clear_below > at, section) {
+        let (clear, at) = (clear_below.text(), at.text());
+        section.refuse(format!(
+            "the {level} level {at} is below its clear threshold {clear}; give a clear of at most {at} here"
+        ));
+    }
+    LevelThreshold { at, clear_below }
+}

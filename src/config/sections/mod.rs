@@ -1,0 +1,50 @@
+//! The sections of the configuration: each file reads one of them into its part of [`Settings`].
+
+mod alerts;
+mod datacenters;
+mod notify;
+mod pairs;
+mod poll;
+mod servers;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::cursor::{Context, Cursor, Section};
+use super::node::Table;
+use super::schema::{ROOT, STATE};
+use super::{Settings, StateSettings};
+
+/// Reads the whole tree. Where a problem is noted, a default stands in: the result counts only if none is.
+pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
+    let root = Section::root(root, context, &ROOT);
+    let alerts = alerts::Global::read(&root);
+    Settings {
+        datacenters: datacenters::read(&root),
+        poll: poll::read(&root),
+        pairs: pairs::read(&root, &alerts),
+        alerts: alerts.settings(),
+        notify: notify::read(&root),
+        state: state(&root, context),
+    }
+}
+
+fn state(root: &Section<'_>, context: Context<'_>) -> StateSettings {
+    let given: Option<PathBuf> = root.section("state", &STATE).get("path").and_then(|path| path.file_path());
+    StateSettings { path: given.unwrap_or_else(|| context.in_folder("./data")) }
+}
+
+/// Notes names that stand twice.
+#[derive(Default)]
+struct Unique(HashMap<String, String>);
+
+impl Unique {
+    /// Notes a problem at `cursor` when `name` stood somewhere before.
+    fn check(&mut self, name: &str, cursor: &Cursor<'_>) {
+        if let Some(first) = self.0.get(name) {
+            cursor.refuse(format_args!("is given twice: {first} has it already"));
+        } else {
+            self.0.insert(name.to_owned(), cursor.path().to_owned());
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! `pairs`: masters and their replicas.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::Unique;
+use super::alerts::Global;
+use super::servers::{CredentialKeys, Fleet, PlacedServer, server};
+use crate::config::PairSettings;
+use crate::config::cursor::{Cursor, Section};
+use crate::config::schema::{PAIR, REDIS};
+use crate::config::value::{MAX_LABEL_CHARS, is_label_name};
+use crate::model::PairName;
+
+/// Label names that the exporter itself puts on a pair's series and alerts.
+const RESERVED_LABELS: [&str; 7] = ["pair", "source_dc", "target_dc", "replica", "master", "alertname", "severity"];
+
+/// The most labels of one pair: each is on every alert and in every message.
+const MAX_LABELS: usize = 32;
+
+pub(super) fn read(root: &Section<'_>, alerts: &Global) -> Vec<PairSettings> {
+    let outer = CredentialKeys::read(&root.section("redis", &REDIS), &CredentialKeys::default());
+    let entries = non_empty(root, "pairs", "at least one pair of a master and its replicas");
+    let (mut names, mut fleet) = (Unique::default(), Fleet::default());
+    let mut pairs: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| pair(&entry.section(&PAIR)?, alerts, &outer, &mut names, &mut fleet))
+        .collect();
+    for pair in &mut pairs {
+        fleet.complete(pair);
+    }
+    pairs
+}
+
+fn pair(
+    section: &Section<'_>,
+    alerts: &Global,
+    outer: &CredentialKeys,
+    names: &mut Unique,
+    fleet: &mut Fleet,
+) -> Option<PairSettings> {
+    let credentials = CredentialKeys::read(section, outer);
+    let name = name(section, names);
+    let labels = section.get("labels").map(|cursor| labels(&cursor)).unwrap_or_default();
+    let alerts = alerts.for_pair(section);
+    let master = section.required("master", "the master, such as {address: \"host:port\", dc: dc1}");
+    let master = master.and_then(|cursor| admitted(&cursor, &credentials, fleet));
+    let replicas = replicas(section, &credentials, fleet);
+    let (name, master) = (name?, master?);
+    check_distinct(section, &master, &replicas);
+    let replicas = replicas.into_iter().map(|replica| replica.settings).collect();
+    Some(PairSettings { name, master: master.settings, replicas, labels, alerts })
+}
+
+fn name(section: &Section<'_>, names: &mut Unique) -> Option<PairName> {
+    let cursor = section.required("name", "the pair's name")?;
+    let name = cursor.name()?;
+    names.check(name, &cursor);
+    Some(PairName::new(name))
+}
+
+fn replicas(section: &Section<'_>, outer: &CredentialKeys, fleet: &mut Fleet) -> Vec<PlacedServer> {
+    let items = non_empty(section, "replicas", "at least one replica, such as [{address: \"host:port\"}]");
+    items.iter().filter_map(|item| admitted(item, outer, fleet)).collect()
+}
+
+/// The items of the list at `key`, which must have some.
+fn non_empty<'a>(section: &Section<'a>, key: &str, meaning: &str) -> Vec<Cursor<'a>> {
+    let Some(cursor) = section.required(key, meaning) else { return Vec::new() };
+    let items = cursor.items();
+    if cursor.is_list() && items.is_empty() {
+        cursor.note(format!("is empty: give {meaning}"));
+    }
+    items
+}
+
+/// Reads a server and compares it with its other mentions.
+fn admitted(cursor: &Cursor<'_>, outer: &CredentialKeys, fleet: &mut Fleet) -> Option<PlacedServer> {
+    let server = server(cursor, outer)?;
+    if let Err(sentence) = fleet.admit(&server) {
+        cursor.note(sentence);
+    }
+    Some(server)
+}
+
+fn check_distinct(section: &Section<'_>, master: &PlacedServer, replicas: &[PlacedServer]) {
+    let mut seen = HashSet::from([&master.settings.addr]);
+    for replica in replicas {
+        let addr = &replica.settings.addr;
+        if *addr == master.settings.addr {
+            section.refuse_at(&replica.path, format!("{addr} is the pair's master as well"));
+        } else if !seen.insert(addr) {
+            section.refuse_at(&replica.path, format!("{addr} stands twice among the pair's replicas"));
+        }
+    }
+}
+
+fn labels(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
+    let entries = cursor.entries();
+    if entries.len() > MAX_LABELS {
+        cursor.refuse(format_args!("has more than {MAX_LABELS} labels"));
+    }
+    let label = |(name, value): &(&str, Cursor<'_>)| {
+        check_label_name(name, value);
+        let text = value.text()?;
+        if text.chars().count() > MAX_LABEL_CHARS || text.chars().any(char::is_control) {
+            value.refuse(format_args!(
+                "is not a label's value; allowed: up to {MAX_LABEL_CHARS} characters, no control characters"
+            ));
+        }
+        Some(((*name).to_owned(), text.to_owned()))
+    };
+    entries.iter().filter_map(label).collect()
+}
+
+fn check_label_name(name: &str, value: &Cursor<'_>) {
+    if RESERVED_LABELS.contains(&name) {
+        value.note("the exporter has a label of this name itself; choose another");
+    } else if !is_label_name(name) {
+        value.note("is not a label's name; allowed: letters, digits and _, not beginning with a digit or __");
+    }
+}

@@ -1,0 +1,49 @@
+//! `poll`: how often and how patiently.
+
+use std::ops::RangeInclusive;
+
+use crate::config::PollSettings;
+use crate::config::cursor::Section;
+use crate::config::schema::{HEARTBEAT, POLL, TIMEOUT};
+use crate::model::Span;
+
+/// From what a server does not notice to what still finds an outage the same hour.
+const INTERVAL: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs(3600);
+
+/// The shortest period: below it, the poll itself would be the load.
+const SHORTEST: Span = Span::from_millis(50);
+
+const TIMEOUTS: RangeInclusive<Span> = Span::from_millis(10)..=Span::from_secs(60);
+
+const POLLS_PER_SECOND: RangeInclusive<u32> = 1..=1_000_000;
+
+pub(super) fn read(root: &Section<'_>) -> PollSettings {
+    let section = root.section("poll", &POLL);
+    let timeout = section.section("timeout", &TIMEOUT);
+    refuse_later_features(&section);
+    let interval = section.span("interval", Span::from_secs(1), &INTERVAL);
+    let polls = section.get("max_polls_per_second");
+    PollSettings {
+        interval,
+        min_interval: section.span("min_interval", Span::from_millis(250).min(interval), &(SHORTEST..=interval)),
+        max_polls_per_second: polls.and_then(|cursor| cursor.whole_number(&POLLS_PER_SECOND)).unwrap_or(30_000),
+        timeout_local: timeout.span("local", Span::from_millis(500), &TIMEOUTS),
+        timeout_remote: timeout.span("remote", Span::from_secs(2), &TIMEOUTS),
+    }
+}
+
+/// The keys of the contract that this version knows only in their off position.
+fn refuse_later_features(section: &Section<'_>) {
+    if let Some(cursor) = section.get("refresh_on_scrape")
+        && cursor.flag() == Some(true)
+    {
+        cursor.refuse("is not in this version; only false is");
+    }
+    let heartbeat = section.section("heartbeat", &HEARTBEAT);
+    if let Some(enabled) = heartbeat.get("enabled")
+        && enabled.flag() == Some(true)
+    {
+        enabled.refuse("is not in this version; only false is");
+    }
+    let _ = heartbeat.span("interval", Span::from_secs(1), &INTERVAL); // checked, so that nobody corrects it later
+}

@@ -1,0 +1,264 @@
+//! What reads, and what comes of it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::*;
+use crate::model::{Bytes, Datacenter, Secret};
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let settings = good("");
+    let plain = |warning, critical| LevelRule {
+        warning: level(secs(warning), secs(warning)),
+        critical: level(secs(critical), secs(critical)),
+        hold: Span::ZERO,
+        keep_firing_for: Span::ZERO,
+    };
+    assert_eq!(
+        settings.poll,
+        PollSettings {
+            interval: secs(1),
+            min_interval: Span::from_millis(250),
+            max_polls_per_second: 30_000,
+            timeout_local: Span::from_millis(500),
+            timeout_remote: secs(2),
+        }
+    );
+    let alerts = settings.alerts;
+    let lag = LevelRule {
+        warning: level(secs(30), secs(24)),
+        critical: level(secs(120), secs(96)),
+        hold: secs(10),
+        keep_firing_for: Span::ZERO,
+    };
+    assert_eq!(alerts.lag_seconds, lag);
+    assert_eq!((alerts.lag_bytes.warning, alerts.lag_bytes.critical), (None, None));
+    assert_eq!(alerts.link_down, plain(10, 60));
+    assert_eq!(alerts.unreachable, plain(15, 60));
+    assert_eq!(alerts.unknown, plain(90, 300));
+    assert_eq!(settings.pairs[0].alerts, alerts);
+    let notify = settings.notify;
+    assert_eq!((notify.group_wait, notify.group_interval, notify.repeat_interval), (secs(5), secs(60), secs(14_400)));
+    assert!(notify.identity.is_empty() && notify.receivers.is_empty() && settings.datacenters.is_empty());
+    assert_eq!(settings.state.path, PathBuf::from("/etc/exporter/data"));
+    assert_eq!(settings.pairs[0].master.credentials, Credentials::default());
+}
+
+#[test]
+fn a_shorter_interval_takes_the_default_of_the_shortest_along() {
+    assert_eq!(good("poll: {interval: 100ms}").poll.min_interval, Span::from_millis(100));
+}
+
+#[test]
+fn the_three_languages_say_the_same() {
+    let toml = r#"
+        [poll]
+        interval = "2s"
+        [[pairs]]
+        name = "p"
+        master = { address = "a:1", dc = "DC-One" }
+        replicas = [{ address = "b:1" }]
+        labels = { TeamName = "Payments" }
+        alerts = { lag_bytes = { warning = 1024 } }
+    "#;
+    let json = r#"{"poll": {"interval": "2s"}, "pairs": [{"name": "p", "master": {"address": "a:1", "dc": "DC-One"},
+        "replicas": [{"address": "b:1"}], "labels": {"TeamName": "Payments"}, "alerts": {"lag_bytes": {"warning": 1024}}}]}"#;
+    let yaml = "\
+poll: {interval: 2s}
+pairs:
+  - name: p
+    master: {address: 'a:1', dc: DC-One}
+    replicas: [{address: 'b:1'}]
+    labels: {TeamName: Payments}
+    alerts: {lag_bytes: {warning: 1024}}
+";
+    let parse = |text, format| parse(text, format, Path::new("/x"), &Environment::default()).unwrap();
+    let settings = parse(yaml, Format::Yaml);
+    assert_eq!(settings, parse(toml, Format::Toml));
+    assert_eq!(settings, parse(json, Format::Json));
+    assert_eq!(settings.pairs[0].labels, BTreeMap::from([("TeamName".to_owned(), "Payments".to_owned())]));
+}
+
+#[test]
+fn a_pairs_rules_merge_key_by_key() {
+    let settings = read(
+        "
+alerts: {lag_seconds: {critical: 60s, for: 7s, clear: {critical: 40s}}}
+pairs:
+  - name: p
+    master: {address: 'a:1'}
+    replicas: [{address: 'b:1'}]
+    alerts: {lag_seconds: {warning: 10s}, lag_bytes: {warning: 64MiB}, link_down: {critical: null}}
+",
+    )
+    .unwrap();
+    let own = &settings.pairs[0].alerts;
+    assert_eq!(own.lag_seconds.warning, level(secs(10), secs(8)));
+    assert_eq!(own.lag_seconds.critical, level(secs(60), secs(40)));
+    assert_eq!(own.lag_seconds.hold, secs(7));
+    assert_eq!(own.lag_bytes.warning, level(Bytes::new(67_108_864), Bytes::new(53_687_091)));
+    assert_eq!((own.link_down.warning, own.link_down.critical), (level(secs(10), secs(10)), None));
+    assert_eq!(settings.alerts.lag_seconds.warning, level(secs(30), secs(24)));
+}
+
+#[test]
+fn the_nearest_credentials_count_key_by_key() {
+    let settings = read(
+        "
+redis: {username: u, password: one}
+pairs:
+  - name: p
+    password: two
+    master: {address: 'a:1', username: m}
+    replicas: [{address: 'b:1'}, {address: 'c:1', password_file: three}]
+",
+    )
+    .unwrap();
+    let inline = |text: &str| Some(SecretSource::Inline(Secret::new(text)));
+    let named = |name: &str, password| Credentials { username: Some(name.to_owned()), password };
+    let pair = &settings.pairs[0];
+    assert_eq!(pair.master.credentials, named("m", inline("two")));
+    assert_eq!(pair.replicas[0].credentials, named("u", inline("two")));
+    let file = Some(SecretSource::File(PathBuf::from("/etc/exporter/three")));
+    assert_eq!(pair.replicas[1].credentials, named("u", file));
+}
+
+#[test]
+fn one_mention_of_a_datacenter_goes_for_every_mention_of_the_server() {
+    let settings = read(
+        "
+pairs:
+  - {name: p, master: {address: 'a:1'}, replicas: [{address: 'b:1'}]}
+  - {name: q, master: {address: 'a:1', dc: dc1}, replicas: [{address: 'c:1'}]}
+",
+    )
+    .unwrap();
+    assert_eq!(settings.pairs[0].master.dc, Some(Datacenter::new("dc1")));
+    assert_eq!(settings.pairs[0].replicas[0].dc, None);
+}
+
+#[test]
+fn hosts_fit_patterns() {
+    let settings = good("datacenters: [{name: d, match: [10.1.0.0/16, '2001:db8::1', '*.DC1.example.com']}]");
+    let fits = |host| settings.datacenters[0].patterns.iter().any(|pattern| pattern.fits(host));
+    for host in ["10.1.2.3", "2001:db8::1", "a.dc1.example.com", "A.DC1.EXAMPLE.COM"] {
+        assert!(fits(host), "{host}");
+    }
+    for host in ["10.2.0.1", "2001:db8::2", "dc1.example.com", "a.dc1.example.com.evil"] {
+        assert!(!fits(host), "{host}");
+    }
+}
+
+#[test]
+fn receivers_read() {
+    let settings = good(
+        "
+notify:
+  receivers:
+    - {name: a, slack: {webhook_url: 'https://hooks.example/x'}}
+    - {name: b, min_severity: critical, pagerduty: {routing_key_file: key}}
+    - {name: c, match: {pair: 'ord*'}, webhook: {url: 'http://h/', headers: {X-Token: t, Authorization_file: f}}}
+",
+    );
+    let [a, b, c] = settings.notify.receivers.as_slice() else { panic!("three receivers") };
+    assert!(matches!(&a.kind, ReceiverKind::SlackWebhook { url: SecretSource::Inline(_) }));
+    assert_eq!((a.min_severity, b.min_severity), (Severity::Warning, Severity::Critical));
+    let routing_key = SecretSource::File(PathBuf::from("/etc/exporter/key"));
+    let url = "https://events.pagerduty.com/v2/enqueue".to_owned();
+    assert_eq!(b.kind, ReceiverKind::PagerDuty { routing_key, url });
+    assert!(c.matchers["pair"].matches("orders") && !c.matchers["pair"].matches("sessions"));
+    let ReceiverKind::Webhook { headers, .. } = &c.kind else { panic!("a webhook") };
+    assert_eq!(headers.keys().collect::<Vec<_>>(), ["Authorization", "X-Token"]);
+    assert_eq!(headers["Authorization"], SecretSource::File(PathBuf::from("/etc/exporter/f")));
+}
+
+#[test]
+fn off_positions_of_later_features_may_be_written_out() {
+    good("poll: {refresh_on_scrape: false, heartbeat: {enabled: false, interval: 1s}}");
+    good("notify: {group_by: [alertname, source_dc, target_dc]}");
+    good("poll:\nnotify:\nredis:\nalerts:\nstate:\ndatacenters:");
+}
+
+#[test]
+fn the_environment_overrides_single_values() {
+    let yaml = format!("{PAIR}\nredis: {{password_file: f}}\npoll: {{interval: 3s}}");
+    let vars = [
+        ("REDIS_CROSS_DC__POLL__INTERVAL", "5s"),
+        ("REDIS_CROSS_DC__POLL__MAX_POLLS_PER_SECOND", "77"),
+        ("REDIS_CROSS_DC__POLL__TIMEOUT__REMOTE", "9s"),
+        ("REDIS_CROSS_DC__ALERTS__LAG_SECONDS__WARNING", "null"),
+        ("REDIS_CROSS_DC__ALERTS__LAG_BYTES__WARNING", "1000"),
+        ("REDIS_CROSS_DC__NOTIFY__IDENTITY", "a${b"),
+        ("REDIS_CROSS_DC__REDIS__PASSWORD", "new"),
+        ("REDIS_CROSS_DC__STATE__PATH", "/var/lib/x"),
+        ("REDIS_CROSS_DC_OTHER", "no override"),
+    ];
+    let settings = read_with(&yaml, &vars).unwrap();
+    assert_eq!((settings.poll.interval, settings.poll.max_polls_per_second), (secs(5), 77));
+    assert_eq!(settings.poll.timeout_remote, secs(9));
+    assert_eq!(settings.alerts.lag_seconds.warning, None);
+    assert_eq!(settings.alerts.lag_bytes.warning, level(Bytes::new(1000), Bytes::new(800)));
+    assert_eq!(settings.notify.identity, "a${b");
+    assert_eq!(settings.state.path, PathBuf::from("/var/lib/x"));
+    let password = settings.pairs[0].master.credentials.password.as_ref().unwrap();
+    assert_eq!(password.read().unwrap().reveal(), "new");
+}
+
+#[test]
+fn variables_expand_in_every_text_and_may_be_numbers() {
+    let yaml = format!("{PAIR}\nnotify: {{identity: '${{A}}-$$'}}\npoll: {{max_polls_per_second: '${{N}}'}}");
+    let settings = read_with(&yaml, &[("A", "x"), ("N", "12")]).unwrap();
+    assert_eq!((settings.notify.identity.as_str(), settings.poll.max_polls_per_second), ("x-$", 12));
+    let yaml = r#"pairs: [{name: p, master: {address: "${HOST}:1"}, replicas: [{address: "b:1"}]}]"#;
+    assert_eq!(read_with(yaml, &[("HOST", "h")]).unwrap().pairs[0].master.addr.host(), "h");
+    bad_whole(yaml, "pairs[0].master.address: the environment variable HOST is not set");
+    let errors = read_with(yaml, &[("HOST", "hunter2 x")]).unwrap_err().to_string();
+    assert!(errors.starts_with("pairs[0].master.address: \"${HOST}:1\" is not a server's address"), "{errors}");
+}
+
+#[test]
+fn the_example_file_reads() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.yml");
+    let vars = [("SESSIONS_REDIS_PASSWORD", "s"), ("PAYMENTS_WEBHOOK_URL", "https://hooks.example/payments")];
+    let settings = load(&path, &environment(&vars)).unwrap_or_else(|errors| panic!("{errors}"));
+    let defaults = good("");
+    assert_eq!(settings.alerts, defaults.alerts);
+    assert_eq!(settings.poll, defaults.poll);
+    assert_eq!((settings.pairs.len(), settings.notify.receivers.len()), (2, 3));
+    let errors = load(&path, &Environment::default()).unwrap_err().to_string();
+    let unset = "pairs[1].password: the environment variable SESSIONS_REDIS_PASSWORD is not set\n\
+                 notify.receivers[2].webhook.url: the environment variable PAYMENTS_WEBHOOK_URL is not set";
+    assert_eq!(errors.lines().rev().collect::<Vec<_>>(), unset.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn relative_paths_start_from_the_files_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "hunter2\n").unwrap();
+    let path = folder.path().join("exporter.YAML");
+    std::fs::write(&path, format!("{PAIR}\nredis: {{password_file: secret}}")).unwrap();
+    let settings = load(&path, &Environment::default()).unwrap();
+    let password = settings.pairs[0].master.credentials.password.as_ref().unwrap();
+    assert_eq!(password.read().unwrap().reveal(), "hunter2");
+}
+
+#[test]
+fn a_common_username_goes_with_each_pairs_password() {
+    let settings = read(
+        "
+redis: {username: u}
+pairs: [{name: p, password: x, master: {address: 'a:1'}, replicas: [{address: 'b:1'}]}]
+",
+    )
+    .unwrap();
+    assert_eq!(settings.pairs[0].master.credentials.username.as_deref(), Some("u"));
+}
+
+#[test]
+fn ten_thousand_pairs_read() {
+    let pair =
+        |n: usize| format!("- {{name: p{n}, master: {{address: 'a{n}:1'}}, replicas: [{{address: 'b{n}:1'}}]}}\n");
+    let yaml = format!("pairs:\n{}", (0..10_000).map(pair).collect::<String>());
+    assert_eq!(read(&yaml).unwrap().pairs.len(), 10_000);
+}

@@ -1,0 +1,70 @@
+//! The configuration as a whole: what reads, what is refused and with which sentence, and that no secret leaks.
+
+mod accepted;
+mod printed;
+mod refused;
+mod syntax;
+
+use std::path::Path;
+
+use super::*;
+use crate::model::Span;
+
+const PAIR: &str = r#"pairs: [{name: p, master: {address: "a:1"}, replicas: [{address: "b:1"}]}]"#;
+
+fn environment(vars: &[(&str, &str)]) -> Environment {
+    vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn read_with(yaml: &str, vars: &[(&str, &str)]) -> Result<Settings, ConfigErrors> {
+    parse(yaml, Format::Yaml, Path::new("/etc/exporter"), &environment(vars))
+}
+
+fn read(yaml: &str) -> Result<Settings, ConfigErrors> {
+    read_with(yaml, &[])
+}
+
+/// The settings of one plain pair and `sections`.
+fn good(sections: &str) -> Settings {
+    read(&format!("{PAIR}\n{sections}")).unwrap_or_else(|errors| panic!("{sections}\n{errors}"))
+}
+
+fn secs(secs: i64) -> Span {
+    Span::from_secs(secs)
+}
+
+#[allow(clippy::unnecessary_wraps)] // a level is an `Option` wherever it is compared
+fn level<T>(at: T, clear_below: T) -> Option<LevelThreshold<T>> {
+    Some(LevelThreshold { at, clear_below })
+}
+
+/// A configuration that uses every section, all of its secrets in files.
+const FULL: &str = r#"
+datacenters:
+  - {name: "dc $$1", match: [10.1.0.0/16, "*.dc1.example.com", "2001:db8::1"], local: true}
+  - {name: "yes"}
+redis: {username: "null", password_file: "pass word"}
+poll: {interval: 1500ms, min_interval: 70ms, max_polls_per_second: 9, timeout: {local: 11ms, remote: 59s}}
+pairs:
+  - name: "1"
+    master: {address: "[::1]:6379", dc: "~"}
+    replicas: [{address: "b:1", username: "a: b # c", password_file: other}, {address: "c:1"}]
+    labels: {Team: "- \"x\"", empty: ""}
+    alerts: {lag_seconds: {warning: 3ms, clear: 2ms}, lag_bytes: {critical: 1TiB}, unknown: {warning: null}}
+alerts:
+  lag_bytes: {warning: 999, keep_firing_for: 3s}
+  unreachable: {warning: null, critical: null}
+notify:
+  identity: "$$"
+  repeat_interval: 1d
+  receivers:
+    - {name: s, slack: {webhook_url_file: f}}
+    - {name: p, min_severity: critical, pagerduty: {routing_key_file: f, url: "https://x.example/"}}
+    - {name: w, match: {pair: "a*", team: "?"}, webhook: {url_file: f, headers: {X-A_file: f}}}
+state: {path: "/var/lib/$$x"}
+"#;
+
+/// Checks that `yaml` gives exactly the problem `sentence`.
+fn bad_whole(yaml: &str, sentence: &str) {
+    assert_eq!(read(yaml).map_err(|errors| errors.to_string()), Err(sentence.to_owned()), "{yaml}");
+}

@@ -1,0 +1,353 @@
+//! What is refused, each with its exact sentence.
+
+use super::*;
+
+/// Checks that one plain pair and `sections` give exactly the problem `sentence`.
+fn bad(sections: &str, sentence: &str) {
+    bad_whole(&format!("{PAIR}\n{sections}"), sentence);
+}
+
+/// Like [`bad_whole`], for a pair with the given further keys.
+fn bad_pair(keys: &str, sentence: &str) {
+    let yaml = format!(r#"pairs: [{{name: p, master: {{address: "a:1"}}, replicas: [{{address: "b:1"}}], {keys}}}]"#);
+    bad_whole(&yaml, sentence);
+}
+
+fn bad_receiver(keys: &str, sentence: &str) {
+    bad(&format!("notify: {{receivers: [{{name: r, {keys}}}]}}"), sentence);
+}
+
+#[test]
+fn a_bad_override_names_the_variable_or_the_key() {
+    let cases = [
+        (
+            "REDIS_CROSS_DC__POLL__INTERVALL",
+            "5s",
+            "REDIS_CROSS_DC__POLL__INTERVALL: overrides no key of the configuration; \
+             did you mean REDIS_CROSS_DC__POLL__INTERVAL?",
+        ),
+        (
+            "REDIS_CROSS_DC__PAIRS__0__NAME",
+            "x",
+            "REDIS_CROSS_DC__PAIRS__0__NAME: overrides no key of the configuration; only single values outside lists \
+             can be overridden, such as REDIS_CROSS_DC__POLL__INTERVAL",
+        ),
+        (
+            "REDIS_CROSS_DC__POLL__MAX_POLLS_PER_SECOND",
+            "many",
+            "poll.max_polls_per_second: \"many\" is not a whole number (without quotes)",
+        ),
+        ("REDIS_CROSS_DC__POLL__INTERVAL", "5", "poll.interval: \"5\" has no unit; write 5s or 5ms"),
+        ("REDIS_CROSS_DC__REDIS__PASSWORD", "", "redis.password: the value is empty; remove the key if there is none"),
+    ];
+    for (variable, value, sentence) in cases {
+        let errors = read_with(PAIR, &[(variable, value)]).unwrap_err();
+        assert_eq!(errors.to_string(), sentence);
+    }
+}
+
+#[test]
+fn all_problems_come_at_once() {
+    let yaml = "
+poll: {interval: 5ms, timeout: {local: soon}}
+nofity: {}
+pairs:
+  - {name: p, master: {address: a}, replicas: []}
+  - {name: p, master: {address: 'a:1'}, replicas: [{address: 'b:1', dc: ''}]}
+";
+    let errors = read(yaml).unwrap_err();
+    let places: Vec<_> = errors.problems().iter().map(|problem| problem.place.as_str()).collect();
+    let expected = [
+        "nofity",
+        "poll.interval",
+        "poll.timeout.local",
+        "pairs[0].master.address",
+        "pairs[0].replicas",
+        "pairs[1].name",
+        "pairs[1].replicas[0].dc",
+    ];
+    assert_eq!(places, expected, "{errors}");
+    assert_eq!(errors.to_string().lines().count(), expected.len());
+}
+
+#[test]
+fn unknown_keys_are_refused_with_a_hint() {
+    bad(
+        "redis: {pasword: hunter2}",
+        "redis.pasword: is not a known key (did you mean password?); allowed here: username, password, password_file",
+    );
+    bad("state: {dir: x}", "state.dir: is not a known key; allowed here: path");
+    bad("state: {\"a b\\n\": x}", "state[\"a b\\n\"]: is not a known key; allowed here: path");
+    bad("state: {path: x, <<: {a: b}}", "state[\"<<\"]: is not a known key; allowed here: path");
+    bad_whole(
+        r#"pairs: [{name: p, mastre: {address: "a:1"}, replicas: [{address: "b:1"}]}]"#,
+        "pairs[0].mastre: is not a known key (did you mean master?); allowed here: name, username, password, \
+         password_file, master, replicas, labels, alerts",
+    );
+}
+
+#[test]
+fn later_versions_keys_are_refused_by_name() {
+    let cases = [
+        ("sentinels: []", "sentinels"),
+        ("clusters: []", "clusters"),
+        ("active_active: []", "active_active"),
+        ("redis: {tls: {}}", "redis.tls"),
+        ("alerts: {diverged: {warning: 0s}}", "alerts.diverged"),
+        ("alerts: {clock_skew: {}}", "alerts.clock_skew"),
+        ("notify: {maintenance: []}", "notify.maintenance"),
+        ("notify: {receivers: [{name: r, alertmanager: {}}]}", "notify.receivers[0].alertmanager"),
+        ("notify: {receivers: [{name: r, heartbeat: {}}]}", "notify.receivers[0].heartbeat"),
+        ("notify: {receivers: [{name: r, slack: {bot_token_file: f}}]}", "notify.receivers[0].slack.bot_token_file"),
+        (
+            "notify: {receivers: [{name: r, webhook: {url_file: f, secret_file: f}}]}",
+            "notify.receivers[0].webhook.secret_file",
+        ),
+    ];
+    for (sections, path) in cases {
+        bad(sections, &format!("{path}: is not in this version: remove it"));
+    }
+    bad("poll: {refresh_on_scrape: true}", "poll.refresh_on_scrape: true is not in this version; only false is");
+    bad("poll: {heartbeat: {enabled: true}}", "poll.heartbeat.enabled: true is not in this version; only false is");
+    bad(
+        "notify: {group_by: [alertname]}",
+        "notify.group_by: another grouping than [alertname, source_dc, target_dc] is not in this version",
+    );
+}
+
+#[test]
+fn addresses_that_this_version_cannot_reach_are_refused() {
+    let cases = [
+        ("rediss://a:1", "\"rediss://a:1\" asks for TLS, which is not in this version; write host:port"),
+        ("/run/redis.sock", "\"/run/redis.sock\" is a Unix socket, which is not in this version; write host:port"),
+        ("unix:///r.sock", "\"unix:///r.sock\" is a Unix socket, which is not in this version; write host:port"),
+        (
+            "redis://u:hunter2@a:1",
+            "the value has credentials in it; use username and password_file instead, and write only host:port",
+        ),
+        ("a:x", "\"a:x\" is not a server's address: its port is not a number from 1 to 65535"),
+    ];
+    for (address, sentence) in cases {
+        let yaml = format!(r#"pairs: [{{name: p, master: {{address: "{address}"}}, replicas: [{{address: "b:1"}}]}}]"#);
+        bad_whole(&yaml, &format!("pairs[0].master.address: {sentence}"));
+    }
+}
+
+#[test]
+fn values_of_the_wrong_kind_are_refused() {
+    bad("poll: 5", "poll: 5 is not a mapping");
+    bad("poll: []", "poll: a list is not a mapping");
+    bad("datacenters: {name: x}", "datacenters: a mapping is not a list");
+    bad("poll: {interval: 1}", "poll.interval: 1 has no unit; write 1s or 1ms");
+    bad("poll: {interval: 1.5}", "poll.interval: 1.5 is not a duration; write it like 250ms, 30s, 1m30s or 4h");
+    bad("poll: {interval: null}", "poll.interval: null is not a duration; write it like 250ms, 30s, 1m30s or 4h");
+    bad("poll: {interval: 0}", "poll.interval: 0 is out of range; allowed: 100ms to 1h");
+    bad("poll: {interval: 2h}", "poll.interval: \"2h\" is out of range; allowed: 100ms to 1h");
+    bad("poll: {min_interval: 2s}", "poll.min_interval: \"2s\" is out of range; allowed: 50ms to 1s");
+    let number = "is not a whole number (without quotes)";
+    bad("poll: {max_polls_per_second: '5'}", &format!("poll.max_polls_per_second: \"5\" {number}"));
+    bad("poll: {max_polls_per_second: 5.0}", &format!("poll.max_polls_per_second: 5 {number}"));
+    bad("poll: {max_polls_per_second: 0}", "poll.max_polls_per_second: 0 is out of range; allowed: 1 to 1000000");
+    bad("datacenters: [{name: d, local: yes}]", "datacenters[0].local: \"yes\" is not true or false");
+    bad("datacenters: [{name: d, local: 'true'}]", "datacenters[0].local: \"true\" is not true or false");
+    bad("datacenters: [{name: 5}]", "datacenters[0].name: 5 is not text; put it in quotes");
+    bad("datacenters: [5]", "datacenters[0]: 5 is not a mapping");
+    bad("redis: {password: 12345}", "redis.password: the value is not text; put it in quotes");
+    let size = "is not a size; write it like 64MiB, 1GB, or as a bare number of bytes without quotes";
+    bad("alerts: {lag_bytes: {warning: '1000'}}", &format!("alerts.lag_bytes.warning: \"1000\" {size}"));
+    bad(
+        "alerts: {lag_bytes: {warning: 9223372036854775807}}",
+        "alerts.lag_bytes.warning: 9223372036854775807 is out of range; allowed: 1B to 9007199254740992B",
+    );
+    bad("alerts: {lag_bytes: {warning: -1}}", "alerts.lag_bytes.warning: -1 is less than nothing");
+    bad_pair("labels: {tier: 1}", "pairs[0].labels.tier: 1 is not text; put it in quotes");
+    bad_pair("labels: [a]", "pairs[0].labels: a list is not a mapping");
+}
+
+#[test]
+fn levels_have_an_order() {
+    bad(
+        "alerts: {lag_seconds: {warning: 200s}}",
+        "alerts.lag_seconds: the critical level 2m is below the warning level 3m20s",
+    );
+    bad(
+        "alerts: {lag_seconds: {clear: 31s}}",
+        "alerts.lag_seconds: the warning level 30s is below its clear threshold 31s; give a clear of at most 30s here",
+    );
+    bad("alerts: {link_down: {clear: 0s}}", "alerts.link_down.clear: \"0s\" is out of range; allowed: 1ms to 30d");
+    bad(
+        "alerts: {link_down: null}",
+        "alerts.link_down: null is not a rule; to switch it off, write {warning: null, critical: null}",
+    );
+    bad_pair(
+        "alerts: {unreachable: {warning: 1s}}",
+        "pairs[0].alerts.unreachable: cannot be set for a pair, because pairs may share servers: \
+         set it in the global alerts",
+    );
+    bad_pair(
+        "alerts: {unknown: {critical: 80s}}",
+        "pairs[0].alerts.unknown: the critical level 1m20s is below the warning level 1m30s",
+    );
+    let rule = good("alerts: {lag_seconds: {warning: null, clear: 100s}}").alerts.lag_seconds;
+    assert_eq!((rule.warning, rule.critical), (None, level(secs(120), secs(100))));
+}
+
+#[test]
+fn pairs_make_sense() {
+    bad_whole("", "pairs: is missing: give at least one pair of a master and its replicas");
+    bad_whole("pairs: []", "pairs: is empty: give at least one pair of a master and its replicas");
+    bad_whole("pairs:", "pairs: null is not a list");
+    bad_whole(
+        "pairs: [{name: p, master: {address: 'a:1'}, replicas: []}]",
+        "pairs[0].replicas: is empty: give at least one replica, such as [{address: \"host:port\"}]",
+    );
+    bad_whole(
+        "pairs: [{name: p, master: {address: 'a:1'}, replicas: [{address: 'a:1'}]}]",
+        "pairs[0].replicas[0]: a:1 is the pair's master as well",
+    );
+    bad_whole(
+        "pairs: [{name: p, master: {address: 'a:1'}, replicas: [{address: 'b:1'}, {address: 'b:1'}]}]",
+        "pairs[0].replicas[1]: b:1 stands twice among the pair's replicas",
+    );
+    bad_whole(
+        "pairs: [{name: p, master: {dc: d}, replicas: [{address: 'b:1'}]}]",
+        "pairs[0].master.address: is missing: give host:port",
+    );
+    let two = |second: &str| format!("{}, {second}]", PAIR.strip_suffix(']').unwrap());
+    bad_whole(
+        &two("{name: p, master: {address: 'c:1'}, replicas: [{address: 'd:1'}]}"),
+        "pairs[1].name: \"p\" is given twice: pairs[0].name has it already",
+    );
+    bad_whole(
+        &two("{name: q, master: {address: 'a:1', password: hunter2}, replicas: [{address: 'd:1'}]}"),
+        "pairs[1].master: a:1 is pairs[0].master as well, with other credentials; a server is polled once, so give it \
+         the same credentials everywhere",
+    );
+    bad_whole(
+        "pairs: [{name: p, master: {address: 'a:1', dc: x}, replicas: [{address: 'b:1'}]}, \
+         {name: q, master: {address: 'c:1'}, replicas: [{address: 'a:1', dc: y}]}]",
+        "pairs[1].replicas[0]: a:1 stands in y here and in x at pairs[0].master; a server has one datacenter",
+    );
+}
+
+#[test]
+fn names_labels_and_patterns_are_checked() {
+    for name in ["pair", "source_dc", "target_dc", "replica", "master", "alertname", "severity"] {
+        let sentence = format!("pairs[0].labels.{name}: the exporter has a label of this name itself; choose another");
+        bad_pair(&format!("labels: {{{name}: x}}"), &sentence);
+    }
+    for (name, path) in [("__x", "labels.__x"), ("a-b", "labels.a-b"), ("1a", "labels.1a"), ("ä", "labels[\"ä\"]")] {
+        let sentence = format!(
+            "pairs[0].{path}: is not a label's name; allowed: letters, digits and _, not beginning with a digit or __"
+        );
+        bad_pair(&format!("labels: {{{name}: x}}"), &sentence);
+    }
+    let name = "is not a name; allowed: 1 to 128 characters, no control characters, no space around it";
+    bad("datacenters: [{name: ''}]", &format!("datacenters[0].name: \"\" {name}"));
+    bad("datacenters: [{name: \"a\\tb\"}]", &format!("datacenters[0].name: \"a\\tb\" {name}"));
+    bad("notify: {identity: ' x'}", &format!("notify.identity: \" x\" {name}"));
+    bad(
+        "datacenters: [{name: unknown}]",
+        "datacenters[0].name: \"unknown\" is kept for servers that no rule places; choose another name",
+    );
+    bad(
+        "datacenters: [{name: a, local: true}, {name: b, local: true}]",
+        "datacenters[1].local: only one datacenter can be the local one, and datacenters[0].local is true already",
+    );
+    bad(
+        "datacenters: [{name: a}, {name: a}]",
+        "datacenters[1].name: \"a\" is given twice: datacenters[0].name has it already",
+    );
+    bad(
+        "datacenters: [{name: a, match: [10.0.0.0/99]}]",
+        "datacenters[0].match[0]: \"10.0.0.0/99\" is not an address range; write it like 10.1.0.0/16 or 2001:db8::/32",
+    );
+    bad(
+        "datacenters: [{name: a, match: ['a b']}]",
+        "datacenters[0].match[0]: \"a b\" is not a pattern for hosts; write it like *.dc1.example.com or 10.1.0.0/16",
+    );
+}
+
+#[test]
+fn secrets_are_given_once_and_never_shown() {
+    bad(
+        "redis: {password: hunter2, password_file: f}",
+        "redis.password_file: password is given as well; give one of password and password_file",
+    );
+    bad(
+        "redis: {username: u}",
+        "pairs[0].master: the username \"u\" has no password: give password or password_file with it\n\
+         pairs[0].replicas[0]: the username \"u\" has no password: give password or password_file with it",
+    );
+    bad(
+        "redis: {password: \"hunter2\\n\"}",
+        "redis.password: the value has control characters, such as a line break, in it",
+    );
+    bad(
+        "redis: {password_file: ''}",
+        "redis.password_file: \"\" is not a path; allowed: 1 to 4096 characters, no control characters",
+    );
+}
+
+#[test]
+fn receivers_are_checked() {
+    let path = "notify.receivers[0]";
+    bad_receiver(
+        "min_severity: critical",
+        &format!("{path}: the receiver sends to nothing: give one of slack, pagerduty, webhook"),
+    );
+    bad_receiver(
+        "slack: {webhook_url_file: f}, webhook: {url_file: f}",
+        &format!("{path}: the receiver has slack, webhook: give one of them, and a receiver for each"),
+    );
+    bad_receiver("slack: {}", &format!("{path}.slack.webhook_url: is missing: give it or webhook_url_file"));
+    bad_receiver(
+        "slack: {webhook_url: hunter2}",
+        &format!("{path}.slack.webhook_url: the value is not a URL that begins with http:// or https:// and a host"),
+    );
+    bad_receiver(
+        "pagerduty: {routing_key: k, url: 'https://u:hunter2@h/'}",
+        &format!("{path}.pagerduty.url: the value has a user or password before its host, which is not supported"),
+    );
+    bad_receiver(
+        "min_severity: high, slack: {webhook_url_file: f}",
+        &format!("{path}.min_severity: \"high\" is not a severity; allowed: warning, critical"),
+    );
+    let header = |headers: &str| format!("webhook: {{url_file: f, headers: {{{headers}}}}}");
+    bad_receiver(
+        &header("content-TYPE: x"),
+        &format!("{path}.webhook.headers.content-TYPE: the exporter sets this header itself"),
+    );
+    bad_receiver(&header("'a b': x"), &format!("{path}.webhook.headers[\"a b\"]: is not a header's name"));
+    bad_receiver(
+        &header("a: x, A_file: f"),
+        &format!(
+            "{path}.webhook.headers.a: the header stands twice (upper and lower case are alike, and Name_file gives Name)"
+        ),
+    );
+    bad_receiver(
+        &header("a: \"hunter2\\r\\nb: c\""),
+        &format!("{path}.webhook.headers.a: the value has control characters, such as a line break, in it"),
+    );
+    bad(
+        "notify: {receivers: [{name: r, slack: {webhook_url_file: f}}, {name: r, slack: {webhook_url_file: f}}]}",
+        "notify.receivers[1].name: \"r\" is given twice: notify.receivers[0].name has it already",
+    );
+}
+
+#[test]
+fn a_refused_password_is_one_problem_only() {
+    bad("redis: {username: u, password: 5}", "redis.password: the value is not text; put it in quotes");
+    bad("redis: {username: u, password: '${NO}'}", "redis.password: the environment variable NO is not set");
+}
+
+#[test]
+fn the_documentation_shows_real_messages() {
+    let text = include_str!("../../../docs/configuration.md");
+    let shown = text.split("```").nth(1).unwrap().trim();
+    let yaml = "
+poll: {intervall: 1s}
+pairs: [{name: p, master: {address: 'a:1'}, replicas: [{address: 'b:1'}, {address: redis.dc2.example.com}]}]
+";
+    bad_whole(yaml, shown);
+}

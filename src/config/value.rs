@@ -1,0 +1,258 @@
+//! Single values as text: durations, sizes, names, URLs, labels. Every error is the end of a sentence that begins with
+//! the value.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use crate::model::{Bytes, Span};
+
+/// The longest name: of a datacenter, pair, receiver or user.
+const MAX_NAME_CHARS: usize = 128;
+
+/// The longest value of a label.
+pub(super) const MAX_LABEL_CHARS: usize = 1024;
+
+/// The longest URL.
+const MAX_URL_BYTES: usize = 4096;
+
+/// Units of time, longest first, in milliseconds.
+const TIME_UNITS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+/// Units of size, in bytes: decimal and binary.
+const SIZE_UNITS: [(&str, u64); 9] = [
+    ("B", 1),
+    ("KB", 1000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+const NOT_A_DURATION: &str = "is not a duration; write it like 250ms, 30s, 1m30s or 4h";
+
+/// Reads `250ms`, `30s`, `1m30s`, `4h`, `1d` or `0`: whole numbers, each with its unit, longest unit first.
+pub(super) fn parse_span(text: &str) -> Result<Span, String> {
+    if text == "0" {
+        return Ok(Span::ZERO);
+    }
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("has no unit; write {}", unit_examples(text)));
+    }
+    let mut rest = text;
+    let mut units = TIME_UNITS.iter();
+    let mut millis: i64 = 0;
+    while !rest.is_empty() {
+        let (number, unit, tail) = leading_quantity(rest).ok_or(NOT_A_DURATION)?;
+        let (_, factor) = units.find(|(name, _)| *name == unit).ok_or(NOT_A_DURATION)?;
+        let part = number.parse::<i64>().ok().and_then(|number| number.checked_mul(*factor));
+        millis = part.and_then(|part| millis.checked_add(part)).ok_or("is too long a duration")?;
+        rest = tail;
+    }
+    if text.is_empty() { Err(NOT_A_DURATION.to_owned()) } else { Ok(Span::from_millis(millis)) }
+}
+
+/// How the bare number `text` may have been meant.
+pub(super) fn unit_examples(text: &str) -> String {
+    if text.len() > 9 { "30s or 250ms".to_owned() } else { format!("{text}s or {text}ms") }
+}
+
+/// Splits `90sREST` into `90`, `s` and `REST`.
+fn leading_quantity(text: &str) -> Option<(&str, &str, &str)> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0)?;
+    let (number, tail) = text.split_at(digits);
+    let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+    let (unit, tail) = tail.split_at(letters);
+    Some((number, unit, tail))
+}
+
+/// Writes a duration as [`parse_span`] reads it. What is less than a millisecond is cut off.
+pub(super) fn span_text(span: Span) -> String {
+    let mut millis = span.or_zero().as_nanos() / 1_000_000;
+    let mut parts = Vec::new();
+    for (unit, factor) in TIME_UNITS {
+        if millis >= factor {
+            parts.push(format!("{}{unit}", millis / factor));
+            millis %= factor;
+        }
+    }
+    if parts.is_empty() { "0s".to_owned() } else { parts.concat() }
+}
+
+/// Reads `64MiB` or `1GB`.
+pub(super) fn parse_bytes(text: &str) -> Result<Bytes, String> {
+    let wrong = "is not a size; write it like 64MiB, 1GB, or as a bare number of bytes without quotes";
+    let (number, unit, _) = leading_quantity(text).filter(|(_, _, tail)| tail.is_empty()).ok_or(wrong)?;
+    let (_, factor) = SIZE_UNITS.iter().find(|(name, _)| *name == unit).ok_or(wrong)?;
+    let bytes =
+        number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor)).ok_or("is too large a size")?;
+    Ok(Bytes::new(bytes))
+}
+
+/// `value` when it is in `range`.
+pub(super) fn in_range<T: PartialOrd>(
+    value: T,
+    range: &RangeInclusive<T>,
+    text: impl Fn(&T) -> String,
+) -> Result<T, String> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(format!("is out of range; allowed: {} to {}", text(range.start()), text(range.end())))
+}
+
+/// Whether `text` is a usable name.
+pub(super) fn check_name(text: &str) -> Result<(), String> {
+    let length = text.chars().count();
+    if length == 0 || length > MAX_NAME_CHARS || text.chars().any(char::is_control) || text.trim() != text {
+        return Err(format!(
+            "is not a name; allowed: 1 to {MAX_NAME_CHARS} characters, no control characters, no space around it"
+        ));
+    }
+    Ok(())
+}
+
+/// Whether `text` is a legal name of a label in Prometheus (and not one that Prometheus keeps for itself).
+/// <https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels>
+pub(super) fn is_label_name(text: &str) -> bool {
+    let legal = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    legal
+        && !text.is_empty()
+        && text.len() <= MAX_NAME_CHARS
+        && !text.as_bytes()[0].is_ascii_digit()
+        && !text.starts_with("__")
+}
+
+/// Whether `text` is a legal name of an HTTP header (RFC 9110, 5.6.2: a token).
+pub(super) fn is_header_name(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.len() <= MAX_NAME_CHARS && text.bytes().all(legal)
+}
+
+/// What is wrong with a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UrlError {
+    /// Not `http://` or `https://` with a host.
+    NotHttp,
+    /// White space, control characters or characters that a URL must encode; or too long.
+    Illegal,
+    /// A user or password before the host.
+    UserInfo,
+}
+
+/// Whether `text` is an absolute HTTP URL without credentials in it.
+pub(super) fn check_url(text: &str) -> Result<(), UrlError> {
+    let scheme_end = text.find("://").ok_or(UrlError::NotHttp)?;
+    let (scheme, rest) = (&text[..scheme_end], &text[scheme_end + 3..]);
+    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err(UrlError::NotHttp);
+    }
+    if text.len() > MAX_URL_BYTES || !text.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b)) {
+        return Err(UrlError::Illegal);
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err(UrlError::UserInfo);
+    }
+    if authority.is_empty() || authority.starts_with(':') { Err(UrlError::NotHttp) } else { Ok(()) }
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotHttp => "is not a URL that begins with http:// or https:// and a host",
+            Self::Illegal => "is longer than 4096 characters or holds characters that a URL has to percent-encode",
+            Self::UserInfo => "has a user or password before its host, which is not supported",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_read() {
+        let cases = [
+            ("0", 0),
+            ("0s", 0),
+            ("250ms", 250),
+            ("30s", 30_000),
+            ("1m30s", 90_000),
+            ("4h", 14_400_000),
+            ("1d2h3m4s5ms", 93_784_005),
+        ];
+        for (text, millis) in cases {
+            assert_eq!(parse_span(text), Ok(Span::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_durations_say_how_to_write_one() {
+        let cases = [
+            ("", "not a duration"),
+            ("30", "write 30s or 30ms"),
+            ("12345678901234567890", "write 30s or 250ms"),
+            ("-5s", "not a duration"),
+            ("1.5s", "not a duration"),
+            ("5 s", "not a duration"),
+            ("30s1m", "not a duration"),
+            ("1s1s", "not a duration"),
+            ("1m30", "not a duration"),
+            ("1M", "not a duration"),
+            ("10us", "not a duration"),
+            ("9999999999999999999s", "too long"),
+            ("9223372036854775807d", "too long"),
+        ];
+        for (text, part) in cases {
+            let error = parse_span(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn sizes_read() {
+        let cases = [("0B", 0), ("1KB", 1000), ("1KiB", 1024), ("64MiB", 67_108_864), ("1GB", 1_000_000_000)];
+        for (text, bytes) in cases {
+            assert_eq!(parse_bytes(text), Ok(Bytes::new(bytes)), "{text}");
+        }
+        for text in ["", "64", "64M", "64mib", "-1B", "1.5GB", "1GB1MB", "B", "99999999999999999999B", "99999999TiB"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn urls_are_http_with_a_host_and_no_credentials() {
+        let cases = [
+            ("https://hooks.slack.com/services/T/B/x", Ok(())),
+            ("http://127.0.0.1:8080", Ok(())),
+            ("HTTPS://[::1]:443/?q=a@b", Ok(())),
+            ("ftp://x", Err(UrlError::NotHttp)),
+            ("hooks.slack.com", Err(UrlError::NotHttp)),
+            ("https:///x", Err(UrlError::NotHttp)),
+            ("https://:443/", Err(UrlError::NotHttp)),
+            ("https://a b/", Err(UrlError::Illegal)),
+            ("https://a/\n", Err(UrlError::Illegal)),
+            ("https://user:pass@host/", Err(UrlError::UserInfo)),
+        ];
+        for (text, result) in cases {
+            assert_eq!(check_url(text), result, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_duration_reads_back(millis in 0_i64..i64::MAX / 1_000_000) {
+            let span = Span::from_millis(millis);
+            prop_assert_eq!(parse_span(&span_text(span)), Ok(span));
+        }
+
+        #[test]
+        fn no_text_makes_a_reader_panic(text in ".{0,40}") {
+            let _ = (parse_span(&text), parse_bytes(&text), check_url(&text), check_name(&text));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The one declared table of every metric: name, type, labels, help. docs/metrics.md is made from it.
+
+use std::fmt::Write as _;
+
+/// A metric's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// May go up and down.
+    Gauge,
+    /// Only goes up, also over reconnects and restarts of what it counts.
+    Counter,
+    /// Buckets, sum and count.
+    Histogram,
+}
+
+/// A metric's declaration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its full name.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// Its labels, in order; some metrics add the labels that the configuration gives.
+    pub labels: &'static [&'static str],
+    /// What it is, with its unit. An unknown value is an absent series.
+    pub help: &'static str,
+}
+
+/// The labels of everything that is said of a pair.
+pub const PAIR: &[&str] = &["pair", "source_dc", "target_dc", "replica"];
+/// The labels of everything that is said of a server. Never `instance`: Prometheus would rename it.
+pub const SERVER: &[&str] = &["dc", "server"];
+
+macro_rules! catalogue {
+    ($($id:ident = $kind:ident $name:literal $labels:expr, $help:literal;)*) => {
+        $(#[doc = $help] pub const $id: Metric =
+            Metric { name: $name, kind: Kind::$kind, labels: $labels, help: $help };)*
+        /// Every metric, in the order of the documentation.
+        pub const ALL: &[Metric] = &[$($id),*];
+    };
+}
+
+catalogue! {
+    PAIR_INFO = Gauge "redis_cross_dc_pair_info" &["pair", "source_dc", "target_dc", "replica", "master"],
+        "Always 1, for every configured pair, with its master and the labels that the configuration gives; `pair_info unless lag` finds what is unknown.";
+    LAG_SECONDS = Gauge "redis_cross_dc_replication_lag_seconds" PAIR,
+        "Age in seconds of the oldest write that the replica lacks, now; 0 when it lacks none. The best estimate.";
+    LAG_LOWER_SECONDS = Gauge "redis_cross_dc_replication_lag_lower_seconds" PAIR,
+        "Certified lower bound of the lag in seconds.";
+    LAG_UPPER_SECONDS = Gauge "redis_cross_dc_replication_lag_upper_seconds" PAIR,
+        "Certified upper bound of the lag in seconds.";
+    LAG_MAX_SECONDS = Gauge "redis_cross_dc_replication_lag_max_seconds" PAIR,
+        "Highest estimate of the lag in the last 60 seconds, which scrapes may have missed.";
+    LAG_SAMPLE_TIMESTAMP = Gauge "redis_cross_dc_replication_lag_sample_timestamp_seconds" PAIR,
+        "Unix time at which the replica's offset was last learned.";
+    LAG_BYTES = Gauge "redis_cross_dc_replication_lag_bytes" PAIR,
+        "Bytes that the master has written and the replica has not applied. The best estimate.";
+    LAG_LOWER_BYTES = Gauge "redis_cross_dc_replication_lag_lower_bytes" PAIR,
+        "Certified lower bound of the lag in bytes, when the replica was last asked.";
+    LAG_UPPER_BYTES = Gauge "redis_cross_dc_replication_lag_upper_bytes" PAIR,
+        "Certified upper bound of the lag in bytes, when the replica was last asked.";
+    LAST_KNOWN_SECONDS = Gauge "redis_cross_dc_last_known_lag_upper_seconds" PAIR,
+        "Upper bound of the lag in seconds in the last certified statement; stays when the master is lost.";
+    LAST_KNOWN_BYTES = Gauge "redis_cross_dc_last_known_lag_upper_bytes" PAIR,
+        "Upper bound of the lag in bytes in the last certified statement; stays when the master is lost.";
+    LAST_KNOWN_TIMESTAMP = Gauge "redis_cross_dc_last_known_timestamp_seconds" PAIR,
+        "Unix time of the last certified statement about the pair.";
+    REPLICATION_BYTES = Counter "redis_cross_dc_replication_bytes_total" PAIR,
+        "Bytes of the replication stream that the replica applied; survives reconnects, restarts and offset resets.";
+    LAG_DISTRIBUTION = Histogram "redis_cross_dc_replication_lag_distribution_seconds" &["source_dc", "target_dc"],
+        "Lag in seconds, observed once a second for every pair whose lag is known.";
+    LINK_UP = Gauge "redis_cross_dc_link_up" PAIR,
+        "1 when the pair is in the state streaming, else 0; always present.";
+    LINK_STATE = Gauge "redis_cross_dc_link_state" &["pair", "source_dc", "target_dc", "replica", "state"],
+        "The pair's state: exactly one of the states is 1.";
+    LINK_DOWN_SECONDS = Gauge "redis_cross_dc_link_down_seconds" PAIR,
+        "Seconds for which the link has been down or stalled; absent otherwise.";
+    LAST_IO_SECONDS = Gauge "redis_cross_dc_last_io_seconds" PAIR,
+        "Raw: seconds since the replica last heard from its master (`master_last_io_seconds_ago`). Not a lag.";
+    ACK_AGE_SECONDS = Gauge "redis_cross_dc_ack_age_seconds" PAIR,
+        "Raw: age in whole seconds of the replica's last ACK (the `lag` of the `slaveN` line of its master). Not a lag.";
+    ACK_LAG_BYTES = Gauge "redis_cross_dc_ack_lag_bytes" PAIR,
+        "Raw: bytes that the master has written and the replica has not acknowledged. Up to a second of writes on a healthy replica.";
+    UNAPPLIED_BYTES = Gauge "redis_cross_dc_unapplied_bytes" PAIR,
+        "Raw: bytes that the replica has received and not applied yet.";
+    DIVERGED_BYTES = Gauge "redis_cross_dc_diverged_bytes" PAIR,
+        "Bytes of history that only one side has, while the pair is diverged and where that is known.";
+    BACKLOG_HEADROOM_BYTES = Gauge "redis_cross_dc_backlog_headroom_bytes" PAIR,
+        "Bytes that the master may write during a cut before the replica needs a full resync.";
+    SERVER_UP = Gauge "redis_cross_dc_server_up" SERVER,
+        "1 when the server answered the last poll, else 0.";
+    SERVER_ROLE = Gauge "redis_cross_dc_server_role" &["dc", "server", "role"],
+        "The role that the server claims: exactly one of master and replica is 1.";
+    SERVER_INFO = Gauge "redis_cross_dc_server_info" &["dc", "server", "engine", "version"],
+        "Always 1, with the server's program and version.";
+    FULL_SYNCS = Counter "redis_cross_dc_full_syncs_total" SERVER,
+        "Full resyncs that the server gave to replicas, over its restarts.";
+    PARTIAL_SYNCS = Counter "redis_cross_dc_partial_syncs_total" &["dc", "server", "result"],
+        "Partial resyncs that replicas asked the server for, by result, over its restarts.";
+    POLL_ERRORS = Counter "redis_cross_dc_poll_errors_total" &["dc", "server", "reason"],
+        "Failed polls, by reason; a reason is absent until it first occurs.";
+    POLLS = Counter "redis_cross_dc_polls_total" SERVER,
+        "Polls of the server, answered or not.";
+    POLLS_SKIPPED = Counter "redis_cross_dc_polls_skipped_total" SERVER,
+        "Polls that were not sent because the one before was still unanswered.";
+    POLL_LAST_SUCCESS = Gauge "redis_cross_dc_poll_last_success_timestamp_seconds" SERVER,
+        "Unix time of the server's last answer.";
+    POLL_LATENESS = Histogram "redis_cross_dc_poll_lateness_seconds" &["dc"],
+        "Seconds by which polls were sent later than planned: high when the exporter's machine is overloaded.";
+    LATENCY = Histogram "redis_cross_dc_latency_seconds" &["operation", "dc"],
+        "Round trips of the monitor in seconds: connect (handshake and AUTH included) and info.";
+    ALERTS = Gauge "redis_cross_dc_alerts" &["alertname", "severity", "state"],
+        "Always 1, for every alert that is pending or firing, with the alert's identity labels.";
+    ALERT_THRESHOLD = Gauge "redis_cross_dc_alert_threshold" &["rule", "severity", "pair", "source_dc", "target_dc", "replica"],
+        "The configured threshold of a rule, in seconds or bytes.";
+    NOTIFICATIONS = Counter "redis_cross_dc_notifications_total" &["receiver"],
+        "Notifications that the receiver took.";
+    NOTIFICATIONS_FAILED = Counter "redis_cross_dc_notifications_failed_total" &["receiver", "reason"],
+        "Failed attempts to deliver a notification, by reason.";
+    NOTIFICATIONS_SUPPRESSED = Counter "redis_cross_dc_notifications_suppressed_total" &["receiver", "reason"],
+        "Notifications that were not sent on purpose, by reason.";
+    NOTIFICATION_LATENCY = Histogram "redis_cross_dc_notification_latency_seconds" &["receiver"],
+        "Seconds from the decision to notify to the receiver's answer, retries included.";
+    NOTIFICATION_LAST_SUCCESS = Gauge "redis_cross_dc_notification_last_success_timestamp_seconds" &["receiver"],
+        "Unix time at which the receiver last took a notification; absent before the first.";
+    OUTBOX_DEPTH = Gauge "redis_cross_dc_notification_outbox_depth" &["receiver"],
+        "Notifications that wait or are on their way.";
+    OUTBOX_OLDEST = Gauge "redis_cross_dc_notification_outbox_oldest_seconds" &["receiver"],
+        "Age in seconds of the oldest notification that waits; absent when none does.";
+    DEAD_LETTERS = Counter "redis_cross_dc_notification_dead_letters_total" &["receiver"],
+        "Notifications that were given up.";
+    BUILD_INFO = Gauge "redis_cross_dc_exporter_build_info" &["version", "rustc"],
+        "Always 1, with the exporter's version and the compiler it was built with.";
+    RELOAD_SUCCESSFUL = Gauge "redis_cross_dc_exporter_config_last_reload_successful" &[],
+        "1 when the configuration was last loaded without an error, else 0: the old one goes on then.";
+    RELOAD_TIMESTAMP = Gauge "redis_cross_dc_exporter_config_last_reload_success_timestamp_seconds" &[],
+        "Unix time at which the configuration was last loaded.";
+}
+
+impl Kind {
+    /// The type's word.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Gauge => "gauge",
+            Self::Counter => "counter",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// docs/metrics.md, whole.
+pub fn documentation() -> String {
+    let mut text = String::from(concat!(
+        "# Metrics\n\n",
+        "Made from `src/metrics/catalogue.rs` by `UPDATE_DOCS=1 cargo test --lib metrics`; a test fails when the two ",
+        "differ.\n\n",
+        "An unknown value is an **absent series**, never 0, -1 or NaN. Gauges are for the instant of the scrape: what ",
+        "the last polls showed is carried on to now, as [lag.md](lag.md) explains. `replica` and `server` are ",
+        "`host:port`. `process_*` metrics of the exporter itself stand beside these.\n\n",
+        "| metric | type | labels | meaning |\n|---|---|---|---|\n",
+    ));
+    for metric in ALL {
+        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (name, kind, help) = (metric.name, metric.kind.label(), metric.help);
+        let _ = writeln!(text, "| `{name}` | {kind} | {} | {help} |", labels.join(", "));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, documentation()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(written, documentation(), "run: UPDATE_DOCS=1 cargo test --lib metrics");
+    }
+
+    #[test]
+    fn names_follow_the_conventions() {
+        let mut names: Vec<_> = ALL.iter().map(|m| m.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len(), "no name stands twice");
+        for metric in ALL {
+            assert!(metric.name.starts_with("redis_cross_dc_"), "{}", metric.name);
+            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
+            assert!(metric.kind != Kind::Histogram || metric.name.ends_with("_seconds"), "{}", metric.name);
+        }
+    }
+}

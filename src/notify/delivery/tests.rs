@@ -1,0 +1,359 @@
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use super::*;
+use crate::alert::{GroupKey, NotifyReason};
+use crate::config::{ReceiverKind, SecretSource, Severity};
+use crate::http_client::test_server::{PATIENCE, Reply, Request, TestServer};
+use crate::model::Secret;
+use crate::monitor::{DeliveryEventKind, DeliveryFailure};
+use crate::notify::testing::{context, labels, notification, pair_alert, resolved};
+
+/// The product's rules in milliseconds instead of seconds.
+fn quick() -> Timing {
+    Timing {
+        attempt: Span::from_secs(10),
+        connect: Span::from_secs(5),
+        first_backoff: Span::from_millis(2),
+        max_backoff: Span::from_millis(10),
+        max_retry_after: Span::from_millis(120),
+        gone: Span::from_millis(120),
+        slack_pace: Span::ZERO,
+        ..Timing::default()
+    }
+}
+
+/// A dispatcher and the events that it sends.
+struct Rig {
+    dispatcher: Dispatcher,
+    events: mpsc::Receiver<DeliveryEvent>,
+}
+
+impl Rig {
+    fn new(receivers: Vec<ReceiverSettings>, timing: Timing) -> Self {
+        let (sender, events) = mpsc::channel(1_000);
+        let dispatcher = Dispatcher::new(&settings(receivers), context(), timing, sender).unwrap();
+        Self { dispatcher, events }
+    }
+
+    /// The next events that are not about the queue alone.
+    async fn kinds(&mut self, count: usize) -> Vec<DeliveryEventKind> {
+        let mut kinds = Vec::new();
+        while kinds.len() < count {
+            let event = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("an event").unwrap();
+            if event.kind != DeliveryEventKind::Queued {
+                kinds.push(event.kind);
+            }
+        }
+        kinds
+    }
+
+    /// The reasons of the next `failures` events, which the delivery follows.
+    async fn failures_before_delivery(&mut self, failures: usize) -> Vec<DeliveryFailure> {
+        let kinds = self.kinds(failures + 1).await;
+        assert!(matches!(kinds[failures], DeliveryEventKind::Delivered { .. }), "{kinds:?}");
+        let reasons = kinds[..failures].iter().map(|kind| match kind {
+            DeliveryEventKind::Failed { reason, dead: false } => *reason,
+            other => panic!("{other:?}"),
+        });
+        reasons.collect()
+    }
+}
+
+fn settings(receivers: Vec<ReceiverSettings>) -> NotifySettings {
+    let zero = Span::ZERO;
+    let (group_wait, group_interval, repeat_interval) = (zero, zero, zero);
+    NotifySettings { identity: String::new(), group_wait, group_interval, repeat_interval, receivers }
+}
+
+fn receiver(name: &str, kind: ReceiverKind) -> ReceiverSettings {
+    ReceiverSettings { name: name.to_owned(), min_severity: Severity::Warning, matchers: BTreeMap::new(), kind }
+}
+
+fn inline(text: &str) -> SecretSource {
+    SecretSource::Inline(Secret::new(text))
+}
+
+fn hook(url: &str) -> ReceiverSettings {
+    let headers = BTreeMap::from([("authorization".to_owned(), inline("Bearer hunter2"))]);
+    receiver("chat", ReceiverKind::Webhook { url: inline(url), headers })
+}
+
+fn slack(url: &str) -> ReceiverSettings {
+    receiver("chat", ReceiverKind::SlackWebhook { url: inline(url) })
+}
+
+fn pagerduty(url: &str, key: &Path) -> ReceiverSettings {
+    receiver("chat", ReceiverKind::PagerDuty { routing_key: SecretSource::File(key.to_owned()), url: url.to_owned() })
+}
+
+fn told(group: &str, reason: NotifyReason) -> Notification {
+    let alert = pair_alert("orders", 0);
+    let alert = if reason == NotifyReason::Resolved { resolved(alert) } else { alert };
+    let group = GroupKey(labels([("alertname", group)]));
+    Notification { group, decided_at: clock::now(), ..notification(reason, vec![alert]) }
+}
+
+fn firing(group: &str) -> Notification {
+    told(group, NotifyReason::First)
+}
+
+fn over(group: &str) -> Notification {
+    told(group, NotifyReason::Resolved)
+}
+
+#[tokio::test]
+async fn a_firing_and_its_resolve_are_delivered() {
+    let server = TestServer::replying(vec![Reply::body(200, "ok")]).await;
+    let mut rig = Rig::new(vec![slack(&server.url)], quick());
+    rig.dispatcher.send(firing("a"));
+    server.wait_for(1).await;
+    rig.dispatcher.send(over("a"));
+    let kinds = rig.kinds(2).await;
+    assert!(
+        kinds.iter().all(|kind| matches!(kind, DeliveryEventKind::Delivered { latency } if *latency >= Span::ZERO))
+    );
+    let texts: Vec<_> = server.requests().iter().map(|r| r.json()["text"].as_str().unwrap()[..10].to_owned()).collect();
+    assert_eq!(texts, ["[CRITICAL]", "[RESOLVED]"]);
+}
+
+/// What the receiver does before it takes the notification, and the failures that are reported for it.
+async fn check(replies: Vec<Reply>, timing: Timing, failures: &[DeliveryFailure]) -> Vec<Request> {
+    let replies = replies.into_iter().chain([Reply::status(200)]).collect();
+    let server = TestServer::replying(replies).await;
+    let mut rig = Rig::new(vec![hook(&server.url)], timing);
+    rig.dispatcher.send(firing("a"));
+    assert_eq!(rig.failures_before_delivery(failures.len()).await, failures);
+    let requests = server.requests();
+    assert_eq!(requests.len(), failures.len() + 1);
+    let ids: std::collections::BTreeSet<_> = requests.iter().map(|request| &request.headers["webhook-id"]).collect();
+    assert_eq!(ids.len(), 1, "the id stays the same");
+    assert_eq!(requests[0].headers["idempotency-key"], requests[0].headers["webhook-id"]);
+    assert_eq!(requests[0].headers["authorization"], "Bearer hunter2");
+    requests
+}
+
+#[tokio::test]
+async fn a_server_error_is_retried_with_the_same_id() {
+    check(vec![Reply::status(500), Reply::status(502)], quick(), &[DeliveryFailure::Server; 2]).await;
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_retried() {
+    check(vec![Reply::Close], quick(), &[DeliveryFailure::Connect]).await;
+}
+
+#[tokio::test]
+async fn silence_and_dripping_end_at_the_timeout() {
+    let timing = Timing { attempt: Span::from_millis(400), ..quick() };
+    check(vec![Reply::Never, Reply::Drip], timing, &[DeliveryFailure::Timeout; 2]).await;
+}
+
+#[tokio::test]
+async fn retry_after_is_waited_for_up_to_its_cap() {
+    let requests = check(vec![Reply::header(429, "Retry-After: 3600")], quick(), &[DeliveryFailure::RateLimited]).await;
+    assert!(requests[1].at - requests[0].at >= Duration::from_millis(120));
+}
+
+#[tokio::test]
+async fn gone_opens_the_circuit_for_every_group() {
+    let server = TestServer::replying(vec![Reply::status(410), Reply::status(200)]).await;
+    let mut rig = Rig::new(vec![hook(&server.url)], quick());
+    rig.dispatcher.send(firing("a"));
+    server.wait_for(1).await;
+    rig.dispatcher.send(firing("b"));
+    rig.kinds(3).await;
+    let requests = server.requests();
+    assert_eq!(requests.len(), 3);
+    assert!(requests[1].at - requests[0].at >= Duration::from_millis(120));
+}
+
+#[tokio::test]
+async fn a_final_refusal_is_final_and_stops_nothing_else() {
+    let cases = [(400, DeliveryFailure::Client), (302, DeliveryFailure::Redirect), (403, DeliveryFailure::Auth)];
+    for (status, reason) in cases {
+        let server = TestServer::replying(vec![Reply::status(status), Reply::status(200)]).await;
+        let mut rig = Rig::new(vec![hook(&server.url)], quick());
+        rig.dispatcher.send(firing("a"));
+        assert_eq!(rig.kinds(1).await, [DeliveryEventKind::Failed { reason, dead: true }]);
+        rig.dispatcher.send(firing("b"));
+        assert!(matches!(rig.kinds(1).await[0], DeliveryEventKind::Delivered { .. }));
+        assert_eq!(server.requests().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn slack_gets_plain_text_when_it_refuses_blocks() {
+    let server = TestServer::replying(vec![Reply::body(400, "invalid_payload"), Reply::body(200, "ok")]).await;
+    let mut rig = Rig::new(vec![slack(&server.url)], quick());
+    rig.dispatcher.send(firing("a"));
+    assert_eq!(rig.failures_before_delivery(1).await, [DeliveryFailure::Client]);
+    let requests = server.requests();
+    assert!(requests[0].json().get("blocks").is_some() && requests[1].json().get("blocks").is_none());
+}
+
+#[tokio::test]
+async fn a_resolve_uses_the_routing_key_that_opened_the_incident() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    std::fs::write(&key, "first\n").unwrap();
+    let server = TestServer::replying(vec![Reply::status(202)]).await;
+    let mut rig = Rig::new(vec![pagerduty(&server.url, &key)], quick());
+    rig.dispatcher.send(firing("a"));
+    rig.kinds(1).await;
+    std::fs::write(&key, "second\n").unwrap();
+    rig.dispatcher.send(firing("b"));
+    rig.kinds(1).await;
+    rig.dispatcher.send(over("a"));
+    rig.kinds(1).await;
+    let sent = server.requests().iter().map(Request::json).collect::<Vec<_>>();
+    let keys: Vec<_> = sent.iter().map(|event| event["routing_key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["first", "second", "first"]);
+    assert_eq!(sent[0]["dedup_key"], sent[2]["dedup_key"]);
+}
+
+#[tokio::test]
+async fn a_secret_that_appears_later_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    let server = TestServer::replying(vec![Reply::status(202)]).await;
+    let mut rig = Rig::new(vec![pagerduty(&server.url, &key)], quick());
+    rig.dispatcher.send(firing("a"));
+    let failed = DeliveryEventKind::Failed { reason: DeliveryFailure::Secret, dead: false };
+    assert_eq!(rig.kinds(1).await, [failed]);
+    std::fs::write(&key, "first").unwrap();
+    assert_eq!(server.wait_for(1).await[0].json()["routing_key"], "first");
+}
+
+#[tokio::test]
+async fn a_stuck_receiver_holds_up_nobody() {
+    let stuck = TestServer::replying(vec![Reply::Never]).await;
+    let server = TestServer::replying(vec![Reply::status(200)]).await;
+    let other = ReceiverSettings { name: "other".to_owned(), ..hook(&server.url) };
+    let rig = Rig::new(vec![hook(&stuck.url), other], quick());
+    rig.dispatcher.send(firing("a"));
+    stuck.wait_for(1).await;
+    rig.dispatcher.send(Notification { receiver: "other".into(), ..firing("a") });
+    server.wait_for(1).await;
+}
+
+#[tokio::test]
+async fn a_monitor_that_takes_no_events_holds_up_nobody() {
+    let server = TestServer::replying(vec![Reply::status(200)]).await;
+    let (sender, mut events) = mpsc::channel(1);
+    let settings = settings(vec![hook(&server.url)]);
+    let dispatcher = Dispatcher::new(&settings, context(), quick(), sender).unwrap();
+    for group in ["a", "b", "c"] {
+        dispatcher.send(firing(group));
+    }
+    server.wait_for(3).await;
+    let mut delivered = 0;
+    while delivered < 3 {
+        let event = tokio::time::timeout(PATIENCE, events.recv()).await.expect("an event").unwrap();
+        delivered += usize::from(matches!(event.kind, DeliveryEventKind::Delivered { .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_reload_hands_the_queue_to_the_changed_receiver() {
+    let gone = TestServer::replying(vec![Reply::status(200), Reply::status(410)]).await;
+    let server = TestServer::replying(vec![Reply::status(200)]).await;
+    let mut rig = Rig::new(vec![hook(&gone.url)], Timing { gone: Span::from_secs(900), ..quick() });
+    rig.dispatcher.send(firing("told"));
+    rig.kinds(1).await;
+    rig.dispatcher.send(firing("waiting"));
+    rig.kinds(1).await;
+    rig.dispatcher.reload(&settings(vec![hook(&server.url)]));
+    server.wait_for(1).await;
+    rig.dispatcher.send(over("told"));
+    let groups: Vec<_> = server
+        .wait_for(2)
+        .await
+        .iter()
+        .map(|r| r.json()["groupLabels"]["alertname"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(groups, ["waiting", "told"]);
+}
+
+#[tokio::test]
+async fn a_removed_receiver_sends_what_is_due_and_ends() {
+    let server = TestServer::replying(vec![Reply::status(200)]).await;
+    let mut rig = Rig::new(vec![hook(&server.url)], quick());
+    rig.dispatcher.send(firing("a"));
+    rig.dispatcher.reload(&settings(Vec::new()));
+    rig.dispatcher.send(firing("b"));
+    assert!(matches!(rig.kinds(1).await[0], DeliveryEventKind::Delivered { .. }));
+    tokio::time::timeout(PATIENCE, rig.dispatcher.tasks.join_next()).await.expect("the task ends");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_drain_sends_what_is_due_and_is_bounded() {
+    let stuck = TestServer::replying(vec![Reply::Never]).await;
+    let server = TestServer::replying(vec![Reply::status(200)]).await;
+    let other = ReceiverSettings { name: "other".to_owned(), ..hook(&server.url) };
+    let rig = Rig::new(vec![hook(&stuck.url), other], Timing { attempt: Span::from_secs(600), ..quick() });
+    rig.dispatcher.send(firing("a"));
+    for group in ["a", "b", "c"] {
+        rig.dispatcher.send(Notification { receiver: "other".into(), ..firing(group) });
+    }
+    let began = Instant::now();
+    rig.dispatcher.drain(Duration::from_millis(700)).await;
+    assert_eq!(server.requests().len(), 3);
+    assert!(began.elapsed() < PATIENCE);
+}
+
+#[tokio::test]
+async fn a_drain_with_nothing_to_do_is_over_at_once() {
+    let server = TestServer::replying(vec![Reply::status(200)]).await;
+    let rig = Rig::new(vec![hook(&server.url)], quick());
+    tokio::time::timeout(PATIENCE, rig.dispatcher.drain(Duration::from_hours(1))).await.expect("an end");
+}
+
+/// Everything that is logged, as text.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn logs_tell_the_outcome_and_no_secret() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let replies = [Reply::body(500, "hunter2"), Reply::Close, Reply::body(200, "hunter2"), Reply::body(404, "hunter2")];
+    let server = TestServer::replying(replies.into()).await;
+    let mut rig = Rig::new(vec![hook(&server.url)], quick());
+    rig.dispatcher.send(firing("a"));
+    rig.failures_before_delivery(2).await;
+    rig.dispatcher.send(firing("b"));
+    rig.kinds(1).await;
+    rig.dispatcher.drain(Duration::ZERO).await;
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let outcomes =
+        ["status 500", "the connection broke", "notification delivered", "refused for good", "receiver=\"chat\""];
+    for outcome in outcomes {
+        assert!(text.contains(outcome), "{outcome}: {text}");
+    }
+    assert!(!text.contains("hunter2") && !text.contains("127.0.0.1"), "{text}");
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_does_not_undo_a_delivery() {
+    let timing = Timing { attempt: Span::from_millis(400), ..quick() };
+    let server = TestServer::replying(vec![Reply::DripBody]).await;
+    let mut rig = Rig::new(vec![hook(&server.url)], timing);
+    rig.dispatcher.send(firing("a"));
+    assert!(matches!(rig.kinds(1).await[0], DeliveryEventKind::Delivered { .. }));
+}

@@ -1,0 +1,188 @@
+//! Events for `PagerDuty`'s Events API v2
+//! (<https://developer.pagerduty.com/docs/events-api-v2/trigger-events/>).
+//!
+//! Limits: `dedup_key` 255 characters, `summary` 1,024, the whole body 512 KB.
+
+use serde_json::{Map, Value, json};
+
+use crate::alert::{GroupKey, Notification};
+use crate::model::{ClockAnchor, Secret, stable_hash};
+
+use super::message::{DescribedAlert, Message, MessageContext, direction};
+use super::text::{cut, rfc3339};
+
+const MAX_DEDUP_KEY: usize = 255;
+const MAX_SUMMARY: usize = 1_024;
+const MAX_BODY: usize = 512_000;
+
+/// Room for names that have no documented limit.
+const MAX_NAME: usize = 255;
+
+/// What an incident is found by: a resolve needs both exactly as the trigger had them. With another key the resolve is
+/// answered 202 and dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// The integration's routing key.
+    pub routing_key: Secret,
+    /// The incident's key.
+    pub dedup_key: String,
+}
+
+/// The key of `group`'s incident: the same on every exporter with this `identity`, and over restarts. A key that would
+/// be too long ends in a hash of itself.
+pub fn dedup_key(identity: &str, group: &GroupKey) -> String {
+    let escaped = identity.replace('\\', "\\\\").replace('/', "\\/");
+    let key = format!("redis-cross-dc/{escaped}/{}", group.text());
+    if key.len() <= MAX_DEDUP_KEY {
+        return key;
+    }
+    // Bytes and not units, as nobody says what is counted; a hash has 16.
+    let end = key.floor_char_boundary(MAX_DEDUP_KEY - 17);
+    format!("{}#{:016x}", &key[..end], stable_hash([key.as_str()]))
+}
+
+/// The event that opens or updates `incident`.
+pub fn trigger(
+    notification: &Notification,
+    message: &Message,
+    anchor: &ClockAnchor,
+    context: &MessageContext,
+    incident: &Incident,
+) -> Value {
+    let with = |described: usize| event(notification, message, anchor, context, incident, described);
+    let candidates = [message.alerts.len(), message.alerts.len().min(3), 1, 0];
+    let fits = candidates.into_iter().map(with).find(|body| body.to_string().len() <= MAX_BODY);
+    fits.unwrap_or_else(|| with(0))
+}
+
+/// The event that ends `incident`.
+pub fn resolve(incident: &Incident) -> Value {
+    json!({
+        "routing_key": incident.routing_key.reveal(),
+        "event_action": "resolve",
+        "dedup_key": incident.dedup_key,
+    })
+}
+
+fn event(
+    notification: &Notification,
+    message: &Message,
+    anchor: &ClockAnchor,
+    context: &MessageContext,
+    incident: &Incident,
+    described: usize,
+) -> Value {
+    let worst = notification.alerts.first();
+    let label = |name: &str| Some(cut(worst?.identity.labels.get(name)?, MAX_NAME));
+    let source = label("replica").or_else(|| label("server")).unwrap_or_else(|| cut(&message.exporter, MAX_NAME));
+    let mut event = json!({
+        "routing_key": incident.routing_key.reveal(),
+        "event_action": "trigger",
+        "dedup_key": incident.dedup_key,
+        "client": "redis-cross-dc-exporter",
+        "payload": {
+            "summary": cut(&summary(message), MAX_SUMMARY),
+            "source": source,
+            "severity": message.severity.label(),
+            "timestamp": rfc3339(anchor.wall(worst.map_or(notification.decided_at, |alert| alert.started_at))),
+            "component": label("pair").or_else(|| label("server")),
+            "group": direction(notification).or_else(|| label("dc")).map(|text| cut(&text, MAX_NAME)),
+            "class": worst.map(|alert| alert.identity.rule.alert_name()),
+            "custom_details": details(message, described),
+        },
+    });
+    if let Some(url) = &context.external_url {
+        event["client_url"] = json!(url);
+    }
+    event
+}
+
+fn summary(message: &Message) -> String {
+    format!("[{}] {}", message.level(), message.summary)
+}
+
+/// The details, with the first `described` alerts; the others are counted.
+fn details(message: &Message, described: usize) -> Value {
+    let alerts: Vec<_> = message.alerts.iter().take(described).map(describe).collect();
+    json!({
+        "title": cut(&message.title, MAX_SUMMARY),
+        "reason": message.reason.label(),
+        "alerts": alerts,
+        "more": message.more + (message.alerts.len() - described.min(message.alerts.len())),
+        "what_to_do": message.advice,
+        "as_of": message.as_of,
+        "exporter": cut(&message.exporter, MAX_NAME),
+    })
+}
+
+fn describe(alert: &DescribedAlert) -> Value {
+    let facts = alert.facts.iter().map(|fact| (fact.key.to_owned(), json!(fact.text)));
+    let head = [("subject".to_owned(), json!(alert.subject)), ("level".to_owned(), json!(alert.level()))];
+    Value::Object(head.into_iter().chain(facts).collect::<Map<_, _>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{anchor, context, golden, hostile_names, labels, notification, pair_alert};
+    use super::*;
+    use crate::alert::NotifyReason;
+
+    fn incident() -> Incident {
+        let group = notification(NotifyReason::First, vec![pair_alert("orders", 0)]).group;
+        Incident { routing_key: Secret::new("0123456789abcdef0123456789abcdef"), dedup_key: dedup_key("eu", &group) }
+    }
+
+    fn trigger_for(pair: &str, count: usize) -> Value {
+        let notification = notification(NotifyReason::First, (0..count).map(|n| pair_alert(pair, n)).collect());
+        let message = Message::new(&notification, &anchor(), &context());
+        trigger(&notification, &message, &anchor(), &context(), &incident())
+    }
+
+    #[test]
+    fn the_events_are_as_agreed() {
+        golden("pagerduty_trigger.json", &trigger_for("orders", 2));
+        golden("pagerduty_resolve.json", &resolve(&incident()));
+    }
+
+    fn key(identity: &str, pair: &str) -> String {
+        dedup_key(identity, &GroupKey(labels([("pair", pair)])))
+    }
+
+    #[test]
+    fn keys_are_stable_and_differ_where_they_must() {
+        assert_eq!(key("", "orders"), r#"redis-cross-dc//pair="orders""#);
+        assert_ne!(key("a", "orders"), key("b", "orders"));
+        assert_ne!(key("", "orders"), key("", "sessions"));
+    }
+
+    #[test]
+    fn long_keys_keep_the_limit_and_still_differ() {
+        let room = MAX_DEDUP_KEY - key("", "").len();
+        let fits = key("", &"x".repeat(room));
+        assert_eq!((fits.len(), fits.contains('#')), (255, false));
+        let (one, other) = (key("", &"😀".repeat(room)), key("", &format!("{}!", "😀".repeat(room))));
+        assert!(one.len() <= 255 && other.len() <= 255);
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn no_name_breaks_a_limit() {
+        for name in hostile_names() {
+            let event = trigger_for(&name, 20);
+            assert!(event["payload"]["summary"].as_str().unwrap().encode_utf16().count() <= 1_024);
+            assert!(event.to_string().len() <= 512_000);
+            assert_eq!(event["payload"]["custom_details"]["alerts"].as_array().unwrap().len(), 10);
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_too_large_tells_fewer_alerts_and_is_still_sent() {
+        for (size, described) in [(60_000, 3), (200_000, 1), (600_000, 0)] {
+            let event = trigger_for(&"x".repeat(size), 20);
+            let details = &event["payload"]["custom_details"];
+            assert!(event.to_string().len() <= 512_000);
+            assert_eq!(details["alerts"].as_array().unwrap().len(), described, "{size}");
+            assert_eq!(details["more"], 20 - described);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The body for a generic webhook: Alertmanager's, version 4
+//! (<https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), so that what understands Alertmanager
+//! understands this. One key more: `reason`, why it is sent.
+
+use serde_json::{Value, json};
+
+use crate::alert::{AlertSnapshot, Labels, Notification};
+use crate::model::ClockAnchor;
+
+use super::facts;
+use super::message::{MessageContext, advice_for};
+use super::text::rfc3339;
+
+/// How many alerts a body holds at most; the worst come first, the rest are counted in `truncatedAlerts`.
+pub const MAX_ALERTS: usize = 1_000;
+
+/// How large a body is at most; the same happens to what does not fit. Common limits of HTTP servers begin at 1 MB.
+const MAX_BODY: usize = 1_000_000;
+
+/// What Go writes for a time that is not set: an alert that still fires has no end.
+const NO_END: &str = "0001-01-01T00:00:00Z";
+
+/// The body for `notification`; `identity` is the exporter's own, empty by default.
+pub fn body(notification: &Notification, identity: &str, anchor: &ClockAnchor, context: &MessageContext) -> Value {
+    let mut count = notification.alerts.len().min(MAX_ALERTS);
+    loop {
+        let body = body_with(notification, identity, anchor, context, count);
+        if count <= 1 || body.to_string().len() <= MAX_BODY {
+            return body;
+        }
+        count /= 2;
+    }
+}
+
+fn body_with(
+    notification: &Notification,
+    identity: &str,
+    anchor: &ClockAnchor,
+    context: &MessageContext,
+    count: usize,
+) -> Value {
+    let url = context.external_url.as_deref().unwrap_or_default();
+    let all = notification.alerts.iter();
+    let alerts: Vec<_> = all.clone().take(count).map(|alert| describe(alert, anchor, url)).collect();
+    json!({
+        "version": "4",
+        "groupKey": group_key(notification, identity),
+        "truncatedAlerts": notification.alerts.len() - count,
+        "status": notification.status.label(),
+        "reason": notification.reason.label(),
+        "receiver": &*notification.receiver,
+        "groupLabels": &*notification.group.0,
+        "commonLabels": common(all.clone().map(|alert| labels(alert))),
+        "commonAnnotations": common(all.map(|alert| annotations(alert, anchor))),
+        "externalURL": url,
+        "alerts": alerts,
+    })
+}
+
+/// The group's key, spelled as Alertmanager spells them; an identity stands where a route's matchers would.
+fn group_key(notification: &Notification, identity: &str) -> String {
+    let group = notification.group.text();
+    if identity.is_empty() {
+        return format!("{{}}:{{{group}}}");
+    }
+    let escaped = identity.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("{{}}/{{identity=\"{escaped}\"}}:{{{group}}}")
+}
+
+fn describe(alert: &AlertSnapshot, anchor: &ClockAnchor, url: &str) -> Value {
+    let end = alert.resolved.map_or_else(|| NO_END.to_owned(), |(at, _)| rfc3339(anchor.wall(at)));
+    json!({
+        "status": alert.status.label(),
+        "labels": labels(alert),
+        "annotations": annotations(alert, anchor),
+        "startsAt": rfc3339(anchor.wall(alert.started_at)),
+        "endsAt": end,
+        "generatorURL": url,
+        "fingerprint": alert.fingerprint.to_string(),
+    })
+}
+
+/// The configured labels, overruled by the alert's own.
+fn labels(alert: &AlertSnapshot) -> Labels {
+    let mut labels = (*alert.context.extra_labels).clone();
+    labels.extend(alert.identity.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
+    labels.insert("alertname".to_owned(), alert.identity.rule.alert_name().to_owned());
+    labels.insert("severity".to_owned(), alert.severity.label().to_owned());
+    labels
+}
+
+/// The facts under their keys, a summary and what to do. Times are those of the alert, so that an alert's annotations
+/// change only when something changes about it.
+fn annotations(alert: &AlertSnapshot, anchor: &ClockAnchor) -> Labels {
+    let summary = format!("{} {}", alert.identity.rule.alert_name(), facts::subject(&alert.identity));
+    let as_of = alert.resolved.map_or(alert.started_at, |(at, _)| at);
+    let skipped = ["since", "replica", "server", "labels", "last_sample"];
+    let facts = facts::facts(alert, as_of, anchor).into_iter().filter(|fact| !skipped.contains(&fact.key));
+    let mut annotations: Labels = facts.map(|fact| (fact.key.to_owned(), fact.text)).collect();
+    annotations.insert("summary".to_owned(), summary);
+    annotations.insert("what_to_do".to_owned(), advice_for(alert.identity.rule).to_owned());
+    if let Some(at) = alert.context.last_sample {
+        annotations.insert("last_sample".to_owned(), rfc3339(anchor.wall(at)));
+    }
+    annotations
+}
+
+/// What all of `sets` have in common.
+fn common(sets: impl Iterator<Item = Labels>) -> Labels {
+    sets.reduce(|mut common, set| {
+        common.retain(|name, value| set.get(name) == Some(value));
+        common
+    })
+    .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{anchor, context, golden, hostile_names, notification, pair_alert, resolved};
+    use super::*;
+    use crate::alert::NotifyReason;
+
+    fn body_of(reason: NotifyReason, alerts: Vec<std::sync::Arc<AlertSnapshot>>) -> Value {
+        body(&notification(reason, alerts), "", &anchor(), &context())
+    }
+
+    #[test]
+    fn the_bodies_are_as_agreed() {
+        let alerts = vec![pair_alert("orders", 0), resolved(pair_alert("sessions", 1))];
+        golden("webhook_firing.json", &body_of(NotifyReason::PartlyResolved, alerts));
+        golden("webhook_resolved.json", &body_of(NotifyReason::Resolved, vec![resolved(pair_alert("orders", 0))]));
+    }
+
+    #[test]
+    fn the_keys_are_alertmanagers_and_one_more() {
+        let body = body_of(NotifyReason::First, vec![pair_alert("orders", 0)]);
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+        let top = "alerts commonAnnotations commonLabels externalURL groupKey groupLabels reason receiver status \
+                   truncatedAlerts version";
+        assert_eq!(keys(&body), top);
+        let alert = "annotations endsAt fingerprint generatorURL labels startsAt status";
+        assert_eq!(keys(&body["alerts"][0]), alert);
+    }
+
+    #[test]
+    fn too_many_alerts_are_counted() {
+        for (count, sent) in [(1_000, 1_000), (5_000, 1_000)] {
+            let body = body_of(NotifyReason::First, (0..count).map(|n| pair_alert("orders", n)).collect());
+            assert_eq!(body["alerts"].as_array().unwrap().len(), sent);
+            assert_eq!(body["truncatedAlerts"], count - sent);
+        }
+    }
+
+    #[test]
+    fn hostile_names_arrive_as_they_are_and_within_the_limit() {
+        for name in hostile_names() {
+            let body = body_of(NotifyReason::First, (0..200).map(|n| pair_alert(&name, n)).collect());
+            let text = body.to_string();
+            let again: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(again["alerts"][0]["labels"]["pair"], name.as_str());
+            assert!(text.len() <= MAX_BODY);
+        }
+    }
+
+    #[test]
+    fn an_identity_keeps_two_exporters_groups_apart() {
+        let notification = notification(NotifyReason::First, vec![pair_alert("orders", 0)]);
+        let key = |identity: &str| body(&notification, identity, &anchor(), &context())["groupKey"].clone();
+        let group = r#"{alertname="RedisCrossDcLagHigh",source_dc="dc1",target_dc="dc2"}"#;
+        assert_eq!(key(""), format!("{{}}:{group}"));
+        assert_eq!(key("e\"u"), format!(r#"{{}}/{{identity="e\"u"}}:{group}"#));
+    }
+
+    #[test]
+    fn configured_labels_cannot_pass_for_an_alerts_own() {
+        let mut alert = (*pair_alert("orders", 0)).clone();
+        let labels = super::super::testing::labels([("pair", "fake"), ("severity", "none"), ("team", "payments")]);
+        alert.context = std::sync::Arc::new(crate::alert::AlertContext { extra_labels: labels, ..Default::default() });
+        let body = body_of(NotifyReason::First, vec![alert.into()]);
+        let label = |name: &str| body["alerts"][0]["labels"][name].clone();
+        assert_eq!(
+            (label("pair"), label("severity"), label("team")),
+            ("orders".into(), "critical".into(), "payments".into())
+        );
+    }
+}

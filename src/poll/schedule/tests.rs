@@ -1,0 +1,302 @@
+//! A tree in virtual time: the schedule on one side, servers with a temper on the other.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::super::pace::DITHER;
+use super::*;
+
+const INTERVALS: Intervals = Intervals { base: Span::from_secs(1), urgent: Span::from_millis(250) };
+const TIMEOUT: Span = Span::from_secs(2);
+
+/// What a server does with a poll.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Temper {
+    /// Answers after so many milliseconds.
+    Answers(i64),
+    /// Says no after so many milliseconds.
+    Fails(i64),
+    /// Never says anything.
+    Hangs,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    at: Timestamp,
+    server: usize,
+    stage: Stage,
+    round: usize,
+    /// Whether the schedule meant to wait for it.
+    waited: bool,
+    patience: Span,
+    answered: Option<Timestamp>,
+}
+
+struct Tree {
+    schedule: TreeSchedule,
+    tempers: Vec<Temper>,
+    now: Timestamp,
+    polls: Vec<Sent>,
+    /// Answers under way, by when they arrive, then by poll.
+    under_way: BTreeSet<(Timestamp, usize)>,
+    outstanding: Vec<bool>,
+    rounds: usize,
+    skipped: usize,
+}
+
+impl Tree {
+    fn new(roots: usize, tempers: &[Temper]) -> Self {
+        let timeouts = vec![TIMEOUT; tempers.len()];
+        let now = Timestamp::default() + Span::from_secs(100);
+        Self {
+            schedule: TreeSchedule::new(roots, &timeouts, INTERVALS, 7, now),
+            tempers: tempers.to_vec(),
+            now,
+            polls: Vec::new(),
+            under_way: BTreeSet::new(),
+            outstanding: vec![false; tempers.len()],
+            rounds: 0,
+            skipped: 0,
+        }
+    }
+
+    fn run(mut self, span: Span) -> Self {
+        let end = self.now + span;
+        loop {
+            let answer = self.under_way.first().copied();
+            let due = self.schedule.poll_at().max(self.now);
+            match answer {
+                Some((at, poll)) if at <= due => self.arrive(at, poll),
+                _ if due >= end => return self,
+                _ => self.tick(due),
+            }
+        }
+    }
+
+    fn arrive(&mut self, at: Timestamp, poll: usize) {
+        self.now = at;
+        self.under_way.remove(&(at, poll));
+        let Sent { server, at: sent, .. } = self.polls[poll];
+        self.outstanding[server] = false;
+        match self.tempers[server] {
+            Temper::Answers(_) => {
+                self.polls[poll].answered = Some(at);
+                self.schedule.on_answer(server, sent, at, at);
+            }
+            Temper::Fails(_) | Temper::Hangs => self.schedule.on_give_up(server, at),
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.now = now;
+        self.rounds += usize::from(self.schedule.is_round_due(now));
+        for ask in self.schedule.on_time(now) {
+            let waited = self.schedule.waiting.iter().any(|(server, _)| *server == ask.server);
+            if std::mem::replace(&mut self.outstanding[ask.server], true) {
+                assert!(!waited, "an outstanding request is not waited for");
+                self.skipped += 1;
+                continue;
+            }
+            let stage = if ask.server >= self.schedule.roots {
+                Stage::Others
+            } else if self.polls.iter().any(|p| p.round == self.rounds && p.server == ask.server) {
+                Stage::Closing
+            } else {
+                Stage::Opening
+            };
+            let (at, server, patience) = (now, ask.server, ask.patience);
+            self.polls.push(Sent { at, server, stage, round: self.rounds, waited, patience, answered: None });
+            if let Temper::Answers(millis) | Temper::Fails(millis) = self.tempers[server] {
+                self.under_way.insert((now + Span::from_millis(millis), self.polls.len() - 1));
+            }
+        }
+    }
+
+    fn polls_of(&self, server: usize) -> Vec<Sent> {
+        self.polls.iter().filter(|p| p.server == server).copied().collect()
+    }
+
+    fn round(&self, round: usize) -> Vec<Sent> {
+        self.polls.iter().filter(|p| p.round == round).copied().collect()
+    }
+
+    /// From a round's first poll to its last one, for each round from the second on.
+    fn durations(&self) -> Vec<Span> {
+        (2..self.rounds)
+            .filter_map(|round| {
+                let polls = self.round(round);
+                Some(polls.last()?.at - polls.first()?.at)
+            })
+            .collect()
+    }
+}
+
+fn millis(count: i64) -> Span {
+    Span::from_millis(count)
+}
+
+#[test]
+fn a_round_is_master_replicas_master() {
+    let tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(30), Temper::Answers(50)]).run(millis(1500));
+    let round: Vec<_> = tree.round(1).iter().map(|p| (p.server, p.at - tree.polls[0].at)).collect();
+    assert_eq!(round, [(0, Span::ZERO), (1, millis(10)), (2, millis(10)), (0, millis(60))]);
+}
+
+#[test]
+fn a_lone_server_is_asked_once_a_round() {
+    let tree = Tree::new(1, &[Temper::Answers(10)]).run(Span::from_secs(100));
+    assert!((97..=103).contains(&tree.polls.len()), "{}", tree.polls.len());
+    assert_eq!(tree.schedule.polls_per_round(), 1);
+}
+
+#[test]
+fn a_ring_of_roots_is_asked_twice_a_round() {
+    let tree = Tree::new(2, &[Temper::Answers(10), Temper::Answers(20)]).run(millis(1500));
+    let round: Vec<_> = tree.round(1).iter().map(|p| (p.server, p.at - tree.polls[0].at)).collect();
+    assert_eq!(round, [(0, Span::ZERO), (1, Span::ZERO), (0, millis(20)), (1, millis(20))]);
+    assert_eq!(tree.schedule.polls_per_round(), 4);
+}
+
+#[test]
+fn a_hundred_replicas_are_one_round() {
+    let mut tempers = vec![Temper::Answers(5)];
+    tempers.extend((0..100).map(Temper::Answers));
+    let tree = Tree::new(1, &tempers).run(Span::from_secs(10));
+    assert!(tree.rounds >= 9);
+    assert!(tree.durations().iter().all(|d| *d == millis(5 + 99)), "{:?}", tree.durations());
+    assert_eq!(tree.round(3).len(), tree.schedule.polls_per_round());
+}
+
+#[test]
+fn a_hung_replica_delays_the_first_round_by_its_patience_and_no_other() {
+    let tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(20), Temper::Hangs]).run(Span::from_secs(20));
+    let first = tree.round(1);
+    assert_eq!(first.last().unwrap().at - first[0].at, millis(10 + 100));
+    assert!(tree.durations().iter().all(|d| *d == millis(10 + 20)), "{:?}", tree.durations());
+    assert_eq!(tree.polls_of(2).len(), 1, "one request, outstanding for ever");
+    assert_eq!(tree.skipped, tree.rounds - 1);
+}
+
+#[test]
+fn a_hung_master_delays_its_replicas_once() {
+    let tree = Tree::new(1, &[Temper::Hangs, Temper::Answers(20)]).run(Span::from_secs(20));
+    let first = tree.round(1);
+    assert_eq!(first[1].at - first[0].at, millis(100));
+    assert_eq!(tree.polls_of(1).len(), tree.rounds, "the replica is polled in every round");
+}
+
+#[test]
+fn a_failing_master_is_asked_once_a_round_and_holds_nobody_up() {
+    let tree = Tree::new(1, &[Temper::Fails(50), Temper::Answers(20)]).run(Span::from_secs(20));
+    assert_eq!(tree.polls_of(0).len(), tree.rounds);
+    assert!(tree.durations().iter().all(|d| *d == Span::ZERO), "{:?}", tree.durations());
+}
+
+#[test]
+fn a_slow_replica_is_waited_for_as_soon_as_its_round_trip_is_known() {
+    let tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(300)]).run(Span::from_secs(20));
+    let first = tree.round(1);
+    assert_eq!(first.last().unwrap().at - first[0].at, millis(10 + 100), "nothing is known of it");
+    assert!(tree.durations().iter().all(|d| *d == millis(10 + 300)), "{:?}", tree.durations());
+}
+
+#[test]
+fn a_tree_whose_rounds_take_longer_than_the_period_is_polled_round_after_round() {
+    let mut tree = Tree::new(1, &[Temper::Answers(500), Temper::Answers(500)]);
+    tree.schedule.set_urgent(tree.now + Span::from_secs(1000), tree.now);
+    let tree = tree.run(Span::from_secs(100));
+    // 1.5 s a round, but for the first few: nothing piles up, the periods that do not fit are counted.
+    assert!((62..=72).contains(&tree.rounds), "{}", tree.rounds);
+    assert!(tree.schedule.missed_rounds() > 300);
+    assert!(tree.polls.iter().all(|p| p.answered.is_some() || p.round >= tree.rounds - 1));
+}
+
+#[test]
+fn a_round_never_runs_into_the_next_in_one_call() {
+    let mut tree = Tree::new(1, &[Temper::Hangs]);
+    let due = tree.schedule.poll_at();
+    assert_eq!(tree.schedule.on_time(due).len(), 1);
+    let later = due + Span::from_secs(50);
+    assert_eq!(tree.schedule.on_time(later), []);
+    assert!(tree.schedule.is_round_due(later), "the next round is the caller's decision");
+    tree.now = later;
+    assert_eq!(tree.schedule.on_time(later).len(), 1);
+    assert_eq!(tree.schedule.missed_rounds(), 48);
+}
+
+#[test]
+fn a_refresh_brings_the_next_round_forward() {
+    let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(10)]).run(millis(1500));
+    let now = tree.now;
+    assert!(tree.schedule.poll_at() > now);
+    tree.schedule.refresh(now);
+    assert!(tree.schedule.is_extra_due(now));
+    tree.schedule.put_off_extra(now);
+    assert!(!tree.schedule.is_extra_due(now), "no budget, no extra round");
+}
+
+fn tempers() -> impl Strategy<Value = Vec<Temper>> {
+    let temper = prop_oneof![
+        6 => (0_i64..400).prop_map(Temper::Answers),
+        1 => (0_i64..400).prop_map(Temper::Fails),
+        1 => Just(Temper::Hangs),
+    ];
+    proptest::collection::vec(temper, 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_round_is_a_sandwich_that_waits_for_nobody_too_long(tempers in tempers(), roots in 1_usize..3) {
+        let roots = roots.min(tempers.len());
+        let tree = Tree::new(roots, &tempers).run(Span::from_secs(30));
+        for round in 1..tree.rounds {
+            let polls = tree.round(round);
+            for server in 0..tempers.len() {
+                let count = polls.iter().filter(|p| p.server == server).count();
+                prop_assert!(count <= if server < roots { 2 } else { 1 }, "asked twice in one stage");
+            }
+            for (i, poll) in polls.iter().enumerate() {
+                // Whoever was asked in an earlier stage and waited for has answered or was given its patience.
+                for earlier in polls[..i].iter().filter(|p| p.stage != poll.stage && p.waited) {
+                    let over = earlier.answered.is_some_and(|at| at <= poll.at) || poll.at - earlier.at >= earlier.patience
+                        || matches!(tempers[earlier.server], Temper::Fails(_));
+                    prop_assert!(over, "{earlier:?} was not waited for before {poll:?}");
+                }
+                // And nobody waits longer than the longest patience of the stage before.
+                if let Some(before) = polls[..i].iter().rfind(|p| p.stage != poll.stage) {
+                    let stage = polls[..i].iter().filter(|p| p.stage == before.stage);
+                    let patience = stage.filter(|p| p.waited).map(|p| p.patience).max().unwrap_or(Span::ZERO);
+                    prop_assert!(poll.at - before.at <= patience);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn who_does_not_answer_never_delays_the_others_after_the_first_round(mut tempers in tempers(), hung in 0_usize..12) {
+        for temper in &mut tempers {
+            if matches!(temper, Temper::Answers(_)) {
+                *temper = Temper::Answers(7);
+            }
+        }
+        let hung = hung % tempers.len();
+        tempers[hung] = Temper::Hangs;
+        let tree = Tree::new(1, &tempers).run(Span::from_secs(10));
+        prop_assert!(tree.durations().iter().all(|d| *d <= millis(14)), "{:?}", tree.durations());
+    }
+
+    #[test]
+    fn the_rate_is_right_and_each_period_is_dithered(rtt in 0_i64..150, others in 0_usize..5) {
+        let tree = Tree::new(1, &vec![Temper::Answers(rtt); others + 1]).run(Span::from_secs(300));
+        prop_assert!((297..=303).contains(&tree.rounds), "{}", tree.rounds);
+        let starts: Vec<_> = (1..tree.rounds).map(|round| tree.round(round)[0].at).collect();
+        for pair in starts.windows(2) {
+            let period = (pair[1] - pair[0]).as_secs_f64();
+            prop_assert!((period - 1.0).abs() <= DITHER + 1e-6, "{}", period);
+        }
+        prop_assert_eq!(tree.schedule.missed_rounds(), 0);
+    }
+}

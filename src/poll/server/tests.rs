@@ -1,0 +1,297 @@
+//! One server's task against a fake server that keeps to a script.
+
+use std::time::Duration;
+
+use super::*;
+use crate::client::tests_support::{FakeServer, Script, bulk};
+use crate::config::Credentials;
+use crate::model::{Datacenter, ReplicationOffset, ServerAddr};
+use crate::monitor::PollEvent;
+
+/// How long a test waits for what must happen. Far above what it takes, so that a slow machine fails no test.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A timeout that no test outlives.
+const LONG: i64 = 60_000;
+
+struct Rig {
+    orders: mpsc::Sender<Order>,
+    feedback: mpsc::Receiver<Feedback>,
+    events: mpsc::Receiver<PollEvent>,
+}
+
+impl Rig {
+    fn new(addr: ServerAddr) -> Self {
+        Self::with_silence(addr, MIN_SILENCE)
+    }
+
+    fn with_silence(addr: ServerAddr, min_silence: Span) -> Self {
+        let server = Server { addr, dc: Datacenter::unknown(), local: true, credentials: Credentials::default() };
+        let (orders, received) = mpsc::channel(1);
+        let (feedback, told) = mpsc::channel(64);
+        let (events, seen) = mpsc::channel(64);
+        let reporter = Reporter::new(events, Arc::default());
+        let mut task = ServerTask::new(Arc::new(server), 3, received, feedback, reporter);
+        task.min_silence = min_silence;
+        tokio::spawn(task.run());
+        Self { orders, feedback: told, events: seen }
+    }
+
+    /// A poll with all the time in the world.
+    async fn order(&self) {
+        self.order_within(LONG, LONG).await;
+    }
+
+    async fn order_within(&self, patience: i64, timeout: i64) {
+        let [patience, timeout] = [patience, timeout].map(Span::from_millis);
+        self.orders.send(Order { planned: clock::now(), patience, timeout }).await.unwrap();
+    }
+
+    async fn event(&mut self) -> PollEventKind {
+        tokio::time::timeout(PATIENCE, self.events.recv())
+            .await
+            .expect("an event in time")
+            .expect("a running task")
+            .kind
+    }
+
+    async fn told(&mut self) -> Feedback {
+        tokio::time::timeout(PATIENCE, self.feedback.recv()).await.expect("feedback in time").expect("a running task")
+    }
+
+    /// The names of the next events, failures with their reason.
+    async fn expect(&mut self, names: &[&str]) {
+        for expected in names {
+            assert_eq!(name_of(&self.event().await), *expected, "of {names:?}");
+        }
+    }
+
+    /// Orders one poll after the other until one connects; all others must fail like `failure`.
+    async fn failures_until_connected(&mut self, failure: &str) -> usize {
+        let began = std::time::Instant::now();
+        let mut failures = 0;
+        loop {
+            assert!(began.elapsed() < PATIENCE, "no connection after {failures} failures");
+            self.order().await;
+            let event = name_of(&self.event().await);
+            if event == "connected" {
+                return failures;
+            }
+            assert_eq!(event, failure);
+            self.told().await;
+            failures += 1;
+        }
+    }
+
+    fn is_quiet(&mut self) -> bool {
+        self.events.try_recv().is_err()
+    }
+}
+
+fn name_of(kind: &PollEventKind) -> String {
+    match kind {
+        PollEventKind::Connected { .. } => "connected".into(),
+        PollEventKind::Answered { .. } => "answered".into(),
+        PollEventKind::Failed { error, .. } => format!("failed: {error}"),
+        PollEventKind::Overdue { .. } => "overdue".into(),
+        PollEventKind::Skipped => "skipped".into(),
+    }
+}
+
+async fn fake() -> FakeServer {
+    FakeServer::listen(Script::version("7.0.15")).await
+}
+
+/// One poll of a server that answers INFO so.
+async fn check(answer: &'static str, expected: &[&str]) {
+    let server = FakeServer::listen(Script::version("7.0.15").answer("INFO", answer)).await;
+    let mut rig = Rig::new(server.addr());
+    rig.order().await;
+    rig.expect(expected).await;
+    assert_eq!(rig.told().await, Feedback::GaveUp { server: 3 });
+}
+
+#[tokio::test]
+async fn a_poll_connects_once_and_is_answered() {
+    let server = fake().await;
+    let mut rig = Rig::new(server.addr());
+    let began = clock::now();
+    rig.order().await;
+    rig.expect(&["connected"]).await;
+    let PollEventKind::Answered { sent, received, late, observation } = rig.event().await else { panic!("no answer") };
+    assert!(began <= sent && sent <= received && received <= clock::now() && late < clock::now() - began);
+    assert_eq!(observation.replication.master_offset.value(), Some(ReplicationOffset::new(42)));
+    assert_eq!(rig.told().await, Feedback::Answered { server: 3, sent, received });
+    rig.order().await;
+    rig.expect(&["answered"]).await;
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_after_the_timeout_is_reported_and_the_connection_kept() {
+    let server = fake().await;
+    let mut rig = Rig::new(server.addr());
+    rig.order().await;
+    rig.expect(&["connected", "answered"]).await;
+    server.freeze();
+    rig.order_within(20, 100).await;
+    rig.expect(&["overdue", "failed: timeout"]).await;
+    // Each further poll fails once; the request stays the one that it was.
+    rig.order_within(20, 100).await;
+    rig.order_within(20, 100).await;
+    rig.expect(&["failed: timeout", "failed: timeout"]).await;
+    let before = clock::now();
+    server.thaw();
+    let PollEventKind::Answered { sent, received, .. } = rig.event().await else { panic!("no late answer") };
+    assert!(sent < before && received >= before, "the evidence spans the whole wait");
+    rig.order().await;
+    rig.expect(&["answered"]).await;
+    assert_eq!(server.connections(), 1);
+    assert!(rig.is_quiet());
+}
+
+#[tokio::test]
+async fn a_poll_while_one_is_outstanding_is_skipped() {
+    let server = fake().await;
+    let mut rig = Rig::new(server.addr());
+    rig.order().await;
+    rig.expect(&["connected", "answered"]).await;
+    server.freeze();
+    rig.order_within(20, LONG).await;
+    rig.expect(&["overdue"]).await;
+    rig.order().await;
+    rig.expect(&["skipped"]).await;
+    server.thaw();
+    rig.expect(&["answered"]).await;
+    assert_eq!(server.requests().iter().filter(|r| *r == "INFO server replication stats persistence").count(), 1);
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_given_up_after_long_and_made_anew() {
+    let server = fake().await;
+    let mut rig = Rig::with_silence(server.addr(), Span::from_millis(200));
+    rig.order().await;
+    rig.expect(&["connected", "answered"]).await;
+    assert!(matches!(rig.told().await, Feedback::Answered { .. }));
+    server.freeze();
+    rig.order_within(10, 20).await;
+    rig.expect(&["overdue", "failed: timeout"]).await;
+    assert_eq!(rig.told().await, Feedback::GaveUp { server: 3 });
+    server.thaw();
+    rig.order().await;
+    rig.expect(&["connected", "answered"]).await;
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_refused_connection_fails_each_poll_and_is_not_tried_each_time() {
+    let server = fake().await;
+    let addr = server.addr();
+    drop(server);
+    let mut rig = Rig::new(addr);
+    for _ in 0..3 {
+        rig.order().await;
+        rig.expect(&["failed: refused"]).await;
+        assert_eq!(rig.told().await, Feedback::GaveUp { server: 3 });
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_back_is_found_again() {
+    let server = fake().await;
+    server.freeze();
+    let mut rig = Rig::new(server.addr());
+    rig.order_within(LONG, 50).await;
+    rig.expect(&["failed: timeout"]).await;
+    rig.told().await;
+    server.thaw();
+    let failures = rig.failures_until_connected("failed: timeout").await;
+    assert!(failures > 0, "nobody connects before the backoff is over");
+    rig.expect(&["answered"]).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_costs_no_poll() {
+    let server = fake().await;
+    let mut rig = Rig::new(server.addr());
+    rig.order().await;
+    rig.expect(&["connected", "answered"]).await;
+    server.kick();
+    rig.order().await;
+    rig.expect(&["connected", "answered"]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_always_hangs_up_is_tried_twice_a_poll() {
+    check("", &["connected", "connected", "failed: reset"]).await;
+}
+
+#[tokio::test]
+async fn what_is_not_redis_is_told_apart() {
+    check("HTTP/1.1 400 Bad Request\r\n\r\n", &["connected", "failed: protocol"]).await;
+    check("$99999999999\r\nendless", &["connected", "failed: too_large"]).await;
+    check("-NOAUTH Authentication required.\r\n", &["connected", "failed: auth"]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_login_after_all_is_logged_in_to_anew() {
+    let server =
+        FakeServer::listen(Script::version("7.0.15").answer("INFO", "-NOAUTH Authentication required.\r\n")).await;
+    let mut rig = Rig::new(server.addr());
+    rig.order().await;
+    rig.expect(&["connected", "failed: auth"]).await;
+    rig.told().await;
+    assert!(rig.failures_until_connected("failed: auth").await > 0);
+    rig.expect(&["failed: auth"]).await;
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn an_endless_reply_is_cut_off() {
+    let server = FakeServer::listen(Script::new(|request| {
+        if request.starts_with("INFO") { format!("+{}", "a".repeat(100_000)) } else { "+OK\r\n".into() }
+    }))
+    .await;
+    let mut rig = Rig::new(server.addr());
+    rig.order().await;
+    rig.expect(&["connected", "failed: too_large"]).await;
+}
+
+#[tokio::test]
+async fn an_error_reply_keeps_the_connection() {
+    for (answer, expected) in [
+        ("-LOADING Redis is loading the dataset in memory\r\n", "failed: loading"),
+        ("-BUSY Redis is busy running a script.\r\n", "failed: busy"),
+        ("-NOPERM no permissions to run the 'info' command\r\n", "failed: denied"),
+    ] {
+        let server = FakeServer::listen(Script::version("7.0.15").answer("INFO", answer)).await;
+        let mut rig = Rig::new(server.addr());
+        rig.order().await;
+        rig.expect(&["connected", expected]).await;
+        rig.order().await;
+        rig.expect(&[expected]).await;
+        assert_eq!(server.connections(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_text_without_replication_is_a_parse_failure() {
+    let server = FakeServer::listen(Script::new(|request| {
+        if request.starts_with("INFO") { bulk("redis_version:7.0.15\r\n") } else { "+OK\r\n".into() }
+    }))
+    .await;
+    let mut rig = Rig::new(server.addr());
+    rig.order().await;
+    rig.expect(&["connected", "failed: parse"]).await;
+}
+
+#[tokio::test]
+async fn the_task_ends_with_its_orders_although_an_answer_is_due() {
+    let server = fake().await;
+    let mut rig = Rig::new(server.addr());
+    server.freeze();
+    rig.order().await;
+    drop(rig.orders);
+    let end = tokio::time::timeout(PATIENCE, rig.events.recv()).await.expect("the task ends");
+    assert!(end.is_none(), "nobody holds the channel any more");
+}

@@ -1,0 +1,44 @@
+//! Waiting for an instant of the monotonic clock.
+
+use std::future::pending;
+
+use crate::clock;
+use crate::model::Timestamp;
+
+/// Waits until `at`, or for ever when there is none.
+///
+/// Then lets everybody else run once: after a suspend or a busy stretch an answer may lie in the socket already, and
+/// it is not the server's fault that nobody has read it yet.
+pub(super) async fn until(at: Option<Timestamp>) {
+    let Some(at) = at else { return pending().await };
+    tokio::time::sleep((at - clock::now()).to_duration()).await;
+    tokio::task::yield_now().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Span;
+
+    #[tokio::test]
+    async fn it_waits_until_the_instant_and_not_at_all_for_a_past_one() {
+        let at = clock::now() + Span::from_millis(20);
+        until(Some(at)).await;
+        assert!(clock::now() >= at);
+        until(Some(Timestamp::default())).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_meanwhile_comes_first() {
+        let ready = async {
+            tokio::task::yield_now().await;
+            "answer"
+        };
+        let first = tokio::select! {
+            biased;
+            answer = ready => answer,
+            () = until(Some(Timestamp::default())) => "time",
+        };
+        assert_eq!(first, "answer");
+    }
+}

@@ -1,0 +1,194 @@
+//! Alerts in a report.
+
+use serde::{Deserialize, Serialize};
+
+use super::servers::ExporterReport;
+use super::words;
+use crate::alert::{AlertSnapshot, AlertState, Labels, ListedAlert, Quantity};
+use crate::config::Severity;
+use crate::model::Timestamp;
+use crate::monitor::FleetSnapshot;
+
+/// Every alert that is pending, firing or recently resolved: the answer of `/api/v1/alerts`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertsReport {
+    /// Firing first, then pending, then resolved; critical before warning; the oldest first.
+    pub alerts: Vec<AlertReport>,
+    /// Who says so, and when.
+    pub exporter: ExporterReport,
+}
+
+/// One alert.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertReport {
+    /// Its name.
+    pub alertname: String,
+    /// Its severity now, or the last one it had.
+    #[serde(with = "words::severity")]
+    pub severity: Severity,
+    /// Where it stands.
+    pub state: ListedState,
+    /// Whether it fires although its value is clear: not yet for long enough.
+    pub recovering: bool,
+    /// Its identity's labels and the pair's configured ones.
+    pub labels: Labels,
+    /// The value at the last evaluation that had data: the best estimate.
+    pub value: Option<f64>,
+    /// The value was certainly at least this.
+    pub lower: Option<f64>,
+    /// The value was certainly at most this.
+    pub upper: Option<f64>,
+    /// The unit of `value`, `lower`, `upper`, `threshold` and `peak`.
+    pub unit: Unit,
+    /// The threshold of its severity.
+    pub threshold: f64,
+    /// The highest estimate (or lower bound, where there is no estimate) since it started.
+    pub peak: Option<f64>,
+    /// When its condition began to hold.
+    pub started_timestamp: f64,
+    /// When it resolved.
+    pub resolved_timestamp: Option<f64>,
+    /// Why it resolved: `cleared` or `removed`.
+    pub resolve_reason: Option<String>,
+    /// When the last good sample behind it was taken.
+    pub last_sample_timestamp: Option<f64>,
+    /// A stable hash of name and identity labels, in 16 hexadecimal digits.
+    pub fingerprint: String,
+    /// One sentence: why the pair or server is in its state.
+    pub reason: Option<String>,
+    /// The pair's master, `host:port`.
+    pub master: Option<String>,
+}
+
+/// Where an alert stands. In the order of attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListedState {
+    /// It fires, or fires on although its value is clear (`recovering`).
+    Firing,
+    /// A condition holds, but not yet for long enough.
+    Pending,
+    /// It is over.
+    Resolved,
+}
+
+/// The unit of an alert's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+}
+
+impl AlertsReport {
+    /// The alerts at `now`.
+    pub fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
+        let mut alerts: Vec<_> = fleet.alerts.iter().map(|listed| AlertReport::of(fleet, listed)).collect();
+        alerts.sort_by(|a, b| {
+            (a.state, b.severity)
+                .cmp(&(b.state, a.severity))
+                .then_with(|| a.started_timestamp.total_cmp(&b.started_timestamp))
+                .then_with(|| a.fingerprint.cmp(&b.fingerprint))
+        });
+        Self { alerts, exporter: ExporterReport::of(fleet, now) }
+    }
+}
+
+impl AlertReport {
+    fn of(fleet: &FleetSnapshot, listed: &ListedAlert) -> Self {
+        let alert = &*listed.alert;
+        let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
+        let (state, recovering) = listed_state(listed.state);
+        let number = |quantity: Option<Quantity>| quantity.map(Quantity::as_f64);
+        Self {
+            alertname: alert.identity.rule.alert_name().to_owned(),
+            severity: alert.severity,
+            state,
+            recovering,
+            labels: all_labels(alert),
+            value: number(alert.value.estimate),
+            lower: number(alert.value.lower),
+            upper: number(alert.value.upper),
+            unit: Unit::of(alert.threshold),
+            threshold: alert.threshold.as_f64(),
+            peak: number(alert.peak),
+            started_timestamp: wall(alert.started_at),
+            resolved_timestamp: alert.resolved.map(|(at, _)| wall(at)),
+            resolve_reason: alert.resolved.map(|(_, reason)| reason.label().to_owned()),
+            last_sample_timestamp: alert.context.last_sample.map(wall),
+            fingerprint: alert.fingerprint.to_string(),
+            reason: alert.context.reason.clone(),
+            master: alert.context.master.clone(),
+        }
+    }
+}
+
+impl Unit {
+    const fn of(quantity: Quantity) -> Self {
+        match quantity {
+            Quantity::Seconds(_) => Self::Seconds,
+            Quantity::Bytes(_) => Self::Bytes,
+        }
+    }
+}
+
+impl ListedState {
+    /// The state's word.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Pending => "pending",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// The configured labels, and over them the identity's: those are what the alert is.
+fn all_labels(alert: &AlertSnapshot) -> Labels {
+    let mut labels = (*alert.context.extra_labels).clone();
+    labels.extend(alert.identity.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
+    labels
+}
+
+/// The listed state, and whether the alert is recovering. A recovering alert still fires: nobody was told otherwise.
+pub(super) const fn listed_state(state: AlertState) -> (ListedState, bool) {
+    match state {
+        AlertState::Pending => (ListedState::Pending, false),
+        AlertState::Firing => (ListedState::Firing, false),
+        AlertState::Recovering => (ListedState::Firing, true),
+        AlertState::Resolved => (ListedState::Resolved, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Scene, fleet};
+    use super::*;
+
+    #[test]
+    fn a_recovering_alert_still_fires() {
+        let words = [AlertState::Pending, AlertState::Firing, AlertState::Recovering, AlertState::Resolved]
+            .map(listed_state)
+            .map(|(state, recovering)| (state.label(), recovering));
+        assert_eq!(words, [("pending", false), ("firing", false), ("firing", true), ("resolved", false)]);
+    }
+
+    #[test]
+    fn a_firing_alert_says_what_where_since_when_and_why() {
+        let (fleet, now) = fleet(Scene::MasterLost);
+        let report = AlertsReport::of(&fleet, now);
+        let alert = &report.alerts[0];
+        assert_eq!((alert.alertname.as_str(), alert.state), ("RedisCrossDcServerUnreachable", ListedState::Firing));
+        assert_eq!((alert.unit, alert.threshold), (Unit::Seconds, 15.0));
+        assert!(alert.value.unwrap() >= 15.0 && alert.peak.unwrap() >= 15.0);
+        assert_eq!(alert.labels["server"], "m.example.com:6379");
+        assert!(alert.started_timestamp > 1.7e9 && alert.resolved_timestamp.is_none());
+        assert!(alert.reason.as_deref().unwrap().contains("gave no answer in time"));
+        let states: Vec<_> = report.alerts.iter().map(|a| a.state).collect();
+        assert!(states.is_sorted(), "firing first: {states:?}");
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<AlertsReport>(&text).unwrap(), report);
+    }
+}

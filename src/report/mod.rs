@@ -1,0 +1,21 @@
+//! The fleet as a report: what JSON, the page and `check` say, in one form that can be written and read back.
+//!
+//! Pure: a function of a [`FleetSnapshot`](crate::monitor::FleetSnapshot) and `now`. A value that is not known is
+//! `None`, which is `null` in JSON; there is no number that means "unknown". Seconds are numbers with a fraction,
+//! `*_timestamp` are Unix seconds, `*_bytes` are whole bytes.
+
+mod alerts;
+mod level;
+mod pairs;
+mod servers;
+mod text;
+mod words;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use alerts::{AlertReport, AlertsReport, ListedState, Unit};
+pub use level::Level;
+pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};
+pub use servers::{ExporterReport, ServerReport, stuck_for};
+pub use text::{amount_text, bytes_text, lag_text, seconds_text, utc_text};

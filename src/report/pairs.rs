@@ -1,0 +1,363 @@
+//! Pairs in a report.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::alerts::{ListedState, listed_state};
+use super::servers::{ExporterReport, ServerReport};
+use super::words;
+use crate::alert::{ListedAlert, Rule};
+use crate::config::Severity;
+use crate::model::{Bytes, ServerAddr, Span, Timestamp};
+use crate::monitor::{FleetSnapshot, PairSnapshot};
+use crate::replication::{LastKnown, PairState, ServerFacts};
+
+/// Every pair and every server: the answer of `/api/v1/pairs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairsReport {
+    /// Every pair, in the configuration's order.
+    pub pairs: Vec<PairReport>,
+    /// Every server, by address.
+    pub servers: Vec<ServerReport>,
+    /// Who says so, and when.
+    pub exporter: ExporterReport,
+}
+
+/// One pair. What is not known is `None`; `reason` says why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairReport {
+    /// The name of the configuration's entry.
+    pub pair: String,
+    /// The master's datacenter.
+    pub source_dc: String,
+    /// The replica's datacenter.
+    pub target_dc: String,
+    /// The configured master, `host:port`.
+    pub master: String,
+    /// The replica, `host:port`.
+    pub replica: String,
+    /// The configured labels.
+    pub labels: BTreeMap<String, String>,
+    /// The state.
+    #[serde(with = "words::state")]
+    pub state: PairState,
+    /// Why it is in that state, as a sentence.
+    pub reason: String,
+    /// Whether the lag rests on the assumption that a silent replica applies nothing but what it ACKs.
+    pub stale: bool,
+    /// Age of the oldest write that the replica lacks; 0 when it lacks none. The best estimate.
+    pub lag_seconds: Option<f64>,
+    /// The lag is certainly at least this.
+    pub lag_lower_seconds: Option<f64>,
+    /// The lag is certainly at most this.
+    pub lag_upper_seconds: Option<f64>,
+    /// The highest estimate of the last minute.
+    pub lag_max_seconds: Option<f64>,
+    /// Bytes that the master has written and the replica has not applied. The best estimate.
+    pub lag_bytes: Option<u64>,
+    /// It was certainly at least this when the replica was last asked.
+    pub lag_lower_bytes: Option<u64>,
+    /// It was certainly at most this when the replica was last asked.
+    pub lag_upper_bytes: Option<u64>,
+    /// When the replica's position was last learned.
+    pub sample_timestamp: Option<f64>,
+    /// The last certified statement; stays when the master is lost: this much may be gone.
+    pub last_known: Option<LastKnownReport>,
+    /// Whether the state is `streaming`.
+    pub link_up: bool,
+    /// For how long the link has been down or stalled; `null` in every other state.
+    pub link_down_seconds: Option<f64>,
+    /// `master_last_io_seconds_ago` of the replica. `null`, like all that only the replica tells, while it is silent.
+    pub last_io_seconds: Option<f64>,
+    /// Age of the last ACK, as the master tells. `null`, like all that only the master tells, while it is silent.
+    pub ack_age_seconds: Option<f64>,
+    /// Bytes that the master has written and the replica has not ACKed.
+    pub ack_lag_bytes: Option<u64>,
+    /// Bytes that the replica has received and not yet applied.
+    pub unapplied_bytes: Option<u64>,
+    /// Unshared history, while diverged.
+    pub diverged_bytes: Option<u64>,
+    /// How many bytes the master may write during a cut before the replica needs a full resync.
+    pub backlog_headroom_bytes: Option<u64>,
+    /// Bytes of the stream that the replica has applied since the exporter first saw it.
+    pub applied_bytes_total: Option<u64>,
+    /// The configured thresholds.
+    pub thresholds: Thresholds,
+    /// Alerts about the pair or one of its servers that are pending or firing.
+    pub alerts: Vec<AlertBrief>,
+}
+
+/// The last certified statement about a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastKnownReport {
+    /// The lag was at most this.
+    pub lag_upper_seconds: f64,
+    /// It was at most this in bytes.
+    pub lag_upper_bytes: Option<u64>,
+    /// When that was.
+    pub timestamp: f64,
+}
+
+/// The thresholds of the rules that look at a pair, in seconds or bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Thresholds {
+    /// `lag_seconds`: warning on the estimate, critical on the lower bound.
+    pub lag_seconds: Levels,
+    /// `lag_bytes`, likewise.
+    pub lag_bytes: Levels,
+    /// `link_down`, in seconds.
+    pub link_down: Levels,
+    /// `unknown`, in seconds.
+    pub unknown: Levels,
+}
+
+/// A rule's two levels; `null` is off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Levels {
+    /// The warning threshold.
+    pub warning: Option<f64>,
+    /// The critical threshold.
+    pub critical: Option<f64>,
+}
+
+/// An alert in a pair's line; `/api/v1/alerts` has all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertBrief {
+    /// Its name.
+    pub alertname: String,
+    /// Its severity.
+    #[serde(with = "words::severity")]
+    pub severity: Severity,
+    /// `pending` or `firing`.
+    pub state: ListedState,
+    /// Whether it fires although its value is clear: not yet for long enough.
+    pub recovering: bool,
+}
+
+impl PairsReport {
+    /// What is true of the fleet at `now`.
+    pub fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
+        let alerts = LiveAlerts::of(&fleet.alerts);
+        Self {
+            pairs: fleet.pairs.iter().map(|pair| PairReport::of(fleet, pair, &alerts, now)).collect(),
+            servers: fleet.servers.iter().map(|server| ServerReport::of(fleet, server, now)).collect(),
+            exporter: ExporterReport::of(fleet, now),
+        }
+    }
+}
+
+impl PairReport {
+    fn of(fleet: &FleetSnapshot, pair: &PairSnapshot, alerts: &LiveAlerts<'_>, now: Timestamp) -> Self {
+        let (meta, facts) = (&pair.meta, &pair.facts);
+        let seen = pair.assess(now);
+        let replica_talks = !pair.replica.facts.is_silent(now, facts.interval);
+        let link = replica_talks.then_some(&facts.link);
+        let master_talks = direct_master(fleet, &meta.master).is_some_and(|m| !m.is_silent(now, facts.interval));
+        let ack = master_talks.then_some(&facts.ack);
+        Self {
+            pair: meta.key.name.to_string(),
+            source_dc: meta.source_dc.to_string(),
+            target_dc: meta.target_dc.to_string(),
+            master: meta.master.to_string(),
+            replica: meta.key.replica.to_string(),
+            labels: (*meta.labels).clone(),
+            state: seen.state,
+            reason: seen.reason.to_string(),
+            stale: seen.stale,
+            lag_seconds: seconds(seen.lag.estimate),
+            lag_lower_seconds: seconds(seen.lag.lower),
+            lag_upper_seconds: seconds(seen.lag.upper),
+            lag_max_seconds: seconds(pair.lag_max),
+            lag_bytes: bytes(seen.bytes.estimate),
+            lag_lower_bytes: bytes(seen.bytes.lower),
+            lag_upper_bytes: bytes(seen.bytes.upper),
+            sample_timestamp: seen.sampled_at.map(|at| fleet.anchor.wall(at).as_secs_f64()),
+            last_known: seen.last_known.map(|known| LastKnownReport::of(fleet, known)),
+            link_up: seen.state == PairState::Streaming,
+            link_down_seconds: seconds(seen.link_down_for),
+            last_io_seconds: seconds(link.and_then(|link| link.last_io)),
+            ack_age_seconds: seconds(ack.and_then(|ack| ack.last).and_then(|last| last.age)),
+            ack_lag_bytes: bytes(ack.and_then(|ack| ack.lag)),
+            unapplied_bytes: bytes(link.and_then(|link| link.unapplied)),
+            diverged_bytes: bytes(seen.diverged),
+            backlog_headroom_bytes: bytes(seen.backlog_headroom),
+            applied_bytes_total: facts.applied_total,
+            thresholds: Thresholds::of(pair),
+            alerts: alerts.about(pair),
+        }
+    }
+}
+
+/// The facts of the master that a pair is configured with, which ACKs come from: in a chain it is not the server that
+/// lag is measured against. Servers stand in the order of their addresses.
+fn direct_master<'a>(fleet: &'a FleetSnapshot, addr: &ServerAddr) -> Option<&'a ServerFacts> {
+    let index = fleet.servers.binary_search_by(|server| server.meta.addr.cmp(addr)).ok()?;
+    fleet.servers.get(index).map(|server| &server.facts)
+}
+
+fn seconds(span: Option<Span>) -> Option<f64> {
+    span.map(Span::as_secs_f64)
+}
+
+fn bytes(count: Option<Bytes>) -> Option<u64> {
+    count.map(Bytes::get)
+}
+
+impl LastKnownReport {
+    fn of(fleet: &FleetSnapshot, known: LastKnown) -> Self {
+        Self {
+            lag_upper_seconds: known.upper.as_secs_f64(),
+            lag_upper_bytes: bytes(known.upper_bytes),
+            timestamp: fleet.anchor.wall(known.at).as_secs_f64(),
+        }
+    }
+}
+
+impl Thresholds {
+    fn of(pair: &PairSnapshot) -> Self {
+        let mut all = Self::default();
+        for threshold in pair.thresholds() {
+            let levels = match threshold.rule {
+                Rule::LagSeconds => &mut all.lag_seconds,
+                Rule::LagBytes => &mut all.lag_bytes,
+                Rule::LinkDown => &mut all.link_down,
+                Rule::Unknown => &mut all.unknown,
+                Rule::Unreachable => continue,
+            };
+            let is_critical = threshold.severity == Severity::Critical.label();
+            *(if is_critical { &mut levels.critical } else { &mut levels.warning }) = Some(threshold.value);
+        }
+        all
+    }
+}
+
+/// Alerts that are pending or firing, by what they are about.
+struct LiveAlerts<'a> {
+    by_pair: BTreeMap<(&'a str, &'a str), Vec<AlertBrief>>,
+    by_server: BTreeMap<&'a str, Vec<AlertBrief>>,
+}
+
+impl<'a> LiveAlerts<'a> {
+    fn of(listed: &'a [ListedAlert]) -> Self {
+        let mut live = Self { by_pair: BTreeMap::new(), by_server: BTreeMap::new() };
+        for alert in listed {
+            let Some(brief) = AlertBrief::of(alert) else { continue };
+            let label = |name| alert.alert.identity.labels.get(name).map(String::as_str);
+            if let (Some(pair), Some(replica)) = (label("pair"), label("replica")) {
+                live.by_pair.entry((pair, replica)).or_default().push(brief);
+            } else if let Some(server) = label("server") {
+                live.by_server.entry(server).or_default().push(brief);
+            }
+        }
+        live
+    }
+
+    fn about(&self, pair: &PairSnapshot) -> Vec<AlertBrief> {
+        let key = &pair.meta.key;
+        let (master, replica) = (pair.meta.master.to_string(), key.replica.to_string());
+        let own = self.by_pair.get(&(key.name.as_str(), replica.as_str()));
+        let of_servers = [&master, &replica].map(|addr| self.by_server.get(addr.as_str()));
+        std::iter::once(own).chain(of_servers).flatten().flatten().cloned().collect()
+    }
+}
+
+impl AlertBrief {
+    fn of(listed: &ListedAlert) -> Option<Self> {
+        let (state, recovering) = listed_state(listed.state);
+        (state != ListedState::Resolved).then(|| Self {
+            alertname: listed.alert.identity.rule.alert_name().to_owned(),
+            severity: listed.alert.severity,
+            state,
+            recovering,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::super::testing::{Scene, fleet};
+    use super::*;
+
+    fn json(scene: Scene) -> Value {
+        let (fleet, now) = fleet(scene);
+        serde_json::to_value(PairsReport::of(&fleet, now)).unwrap()
+    }
+
+    #[test]
+    fn a_healthy_pair_has_its_lag_and_says_so() {
+        let json = json(Scene::Streaming);
+        let pair = &json["pairs"][0];
+        assert_eq!((&pair["state"], &pair["reason"]), (&"streaming".into(), &"the link is up".into()));
+        assert_eq!((&pair["lag_seconds"], &pair["lag_bytes"]), (&0.0.into(), &0.into()));
+        assert!(pair["lag_upper_seconds"].as_f64().unwrap() > 0.0);
+        assert_eq!(pair["thresholds"]["lag_seconds"], serde_json::json!({"warning": 30.0, "critical": 120.0}));
+        assert_eq!(pair["thresholds"]["lag_bytes"], serde_json::json!({"warning": null, "critical": null}));
+        assert_eq!(json["servers"][0]["up"], true);
+    }
+
+    #[test]
+    fn what_is_not_known_is_null_and_never_a_number() {
+        let json = json(Scene::NothingYet);
+        let pair = json["pairs"][0].as_object().unwrap();
+        let unknown = [
+            "lag_seconds",
+            "lag_lower_seconds",
+            "lag_upper_seconds",
+            "lag_max_seconds",
+            "lag_bytes",
+            "lag_lower_bytes",
+            "lag_upper_bytes",
+            "sample_timestamp",
+            "last_known",
+            "link_down_seconds",
+            "last_io_seconds",
+            "ack_age_seconds",
+            "ack_lag_bytes",
+            "unapplied_bytes",
+            "diverged_bytes",
+            "backlog_headroom_bytes",
+            "applied_bytes_total",
+        ];
+        for key in unknown {
+            assert_eq!(pair.get(key), Some(&Value::Null), "{key} stands there, and is null");
+        }
+        assert_eq!(pair["reason"], "the first polls are under way");
+        assert_eq!(json["servers"][0]["up"], Value::Null, "a server that was not asked is neither up nor down");
+    }
+
+    #[test]
+    fn a_lost_master_leaves_a_lower_bound_and_the_last_certified_statement() {
+        let json = json(Scene::MasterLost);
+        let pair = &json["pairs"][0];
+        assert_eq!(pair["state"], "master_unreachable");
+        assert_eq!((&pair["lag_seconds"], &pair["lag_upper_seconds"]), (&Value::Null, &Value::Null));
+        assert!(pair["lag_lower_seconds"].is_f64() && pair["last_known"]["lag_upper_seconds"].is_f64());
+        assert_eq!(pair["ack_lag_bytes"], Value::Null, "what only the master tells is not known while it is silent");
+        let alerts = pair["alerts"].as_array().unwrap();
+        assert!(alerts.iter().any(|a| a["alertname"] == "RedisCrossDcServerUnreachable" && a["state"] == "firing"));
+        let master = json["servers"].as_array().unwrap().iter().find(|s| s["up"] == false).unwrap();
+        assert_eq!((&master["server"], &master["last_error"]), (&"m.example.com:6379".into(), &"timeout".into()));
+    }
+
+    #[test]
+    fn a_report_reads_back_as_it_was_written() {
+        for scene in Scene::ALL {
+            let (fleet, now) = fleet(scene);
+            let report = PairsReport::of(&fleet, now);
+            let text = serde_json::to_string(&report).unwrap();
+            assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+            assert_eq!(serde_json::from_str::<PairsReport>(&text).unwrap(), report);
+        }
+    }
+
+    #[test]
+    fn a_state_of_a_later_version_reads_as_unknown() {
+        let mut json = json(Scene::Streaming);
+        json["pairs"][0]["state"] = "time_travelling".into();
+        let report: PairsReport = serde_json::from_value(json).unwrap();
+        assert_eq!(report.pairs[0].state, PairState::Unknown);
+    }
+}

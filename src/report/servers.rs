@@ -1,0 +1,115 @@
+//! Servers, and the exporter itself, in a report.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Span, Timestamp};
+use crate::monitor::{FleetSnapshot, ServerSnapshot};
+
+/// A snapshot may always be this old, and
+const OLD_SNAPSHOT: Span = Span::from_secs(30);
+
+/// this many polling intervals old: snapshots are made when polls end.
+const OLD_POLLS: f64 = 3.0;
+
+/// One server and whether it answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerReport {
+    /// Its datacenter.
+    pub dc: String,
+    /// Its address, `host:port`.
+    pub server: String,
+    /// Whether its last poll was answered; `null` before its first poll came to an end.
+    pub up: Option<bool>,
+    /// The role that it claimed last: `master` or `replica`.
+    pub role: Option<String>,
+    /// The program that it is.
+    pub engine: Option<String>,
+    /// The program's version.
+    pub version: Option<String>,
+    /// Why its last poll failed, in the words of the metric's `reason`; `null` while it answers.
+    pub last_error: Option<String>,
+    /// The same as a sentence.
+    pub reason: Option<String>,
+    /// For how long it has not answered; 0 while it answers.
+    pub unreachable_seconds: Option<f64>,
+    /// When its last answer came.
+    pub last_answer_timestamp: Option<f64>,
+    /// Polls since the start, answered or not.
+    pub polls_total: u64,
+    /// Polls that were not sent because the one before was unanswered.
+    pub polls_skipped_total: u64,
+}
+
+/// The exporter that made a report, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExporterReport {
+    /// Its version.
+    pub version: String,
+    /// Whether every server was polled once, with whatever result.
+    pub ready: bool,
+    /// The instant that the report is about.
+    pub now_timestamp: f64,
+    /// When the state that it was made from was recorded.
+    pub snapshot_timestamp: f64,
+    /// For how long the monitor has said nothing, where that is too long: it is stuck.
+    pub stuck_seconds: Option<f64>,
+}
+
+impl ServerReport {
+    pub(super) fn of(fleet: &FleetSnapshot, server: &ServerSnapshot, now: Timestamp) -> Self {
+        let facts = &server.facts;
+        let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
+        Self {
+            dc: server.meta.dc.to_string(),
+            server: server.meta.addr.to_string(),
+            up: facts.was_polled().then(|| facts.is_up()),
+            role: facts.role.map(|role| role.label().to_owned()),
+            engine: facts.engine.map(|engine| engine.label().to_owned()),
+            version: facts.version.as_deref().map(str::to_owned),
+            last_error: facts.last_error.map(|error| error.label().to_owned()),
+            reason: facts.last_error.map(|error| format!("the server {}", error.sentence())),
+            unreachable_seconds: facts.unreachable_for(now).map(Span::as_secs_f64),
+            last_answer_timestamp: facts.last_answer.map(|(_, received)| wall(received)),
+            polls_total: server.polls,
+            polls_skipped_total: server.skipped,
+        }
+    }
+}
+
+impl ExporterReport {
+    pub(super) fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ready: fleet.ready,
+            now_timestamp: fleet.anchor.wall(now).as_secs_f64(),
+            snapshot_timestamp: fleet.anchor.wall.as_secs_f64(),
+            stuck_seconds: stuck_for(fleet, now).map(Span::as_secs_f64),
+        }
+    }
+}
+
+/// For how long the monitor has said nothing, where that is so long that it must be stuck. Where nothing is polled,
+/// it has nothing to say.
+pub fn stuck_for(fleet: &FleetSnapshot, now: Timestamp) -> Option<Span> {
+    let interval = fleet.pairs.iter().map(|pair| pair.facts.interval).max()?;
+    let age = now - fleet.anchor.mono;
+    (age > OLD_SNAPSHOT.max(interval.mul_f64(OLD_POLLS))).then_some(age)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Scene, fleet, large_fleet};
+    use super::*;
+
+    #[test]
+    fn a_monitor_is_stuck_only_when_polls_should_have_ended_meanwhile() {
+        let (mut fleet, now) = fleet(Scene::Streaming);
+        let after = |secs| now + Span::from_secs(secs);
+        assert_eq!(stuck_for(&fleet, after(30)), None);
+        assert_eq!(stuck_for(&fleet, after(31)), Some(Span::from_secs(31)));
+        fleet.pairs[0].facts.interval = Span::from_secs(60);
+        assert_eq!(stuck_for(&fleet, after(180)), None, "polls are rare");
+        assert_eq!(stuck_for(&fleet, after(181)), Some(Span::from_secs(181)));
+        assert_eq!(stuck_for(&large_fleet(0).0, after(1_000_000)), None, "nothing is polled");
+    }
+}

@@ -1,0 +1,53 @@
+//! How much of anything a client may take.
+
+use std::time::Duration;
+
+/// How much of anything a client may take. [`Limits::default`] is for production; tests take less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Time for a request's whole head; an idle connection is closed after it, too.
+    ///
+    /// Ten seconds: a packet may be lost and sent again several times; a client that takes longer is stuck or hostile.
+    /// Prometheus opens a new connection without complaint when it finds the old one closed.
+    pub head: Duration,
+    /// Size of a request's head, its first line included. A browser with large cookies sends about 8 KiB.
+    pub head_bytes: usize,
+    /// Size of a request's path and query. Every path here is short; no query is read.
+    pub uri_bytes: usize,
+    /// Announced size of a request's body. No route reads one; a small one is tolerated and thrown away.
+    pub body_bytes: u64,
+    /// Time to make a response. Prometheus' default scrape timeout: nobody waits longer.
+    pub request: Duration,
+    /// Time for a client to take a whole response.
+    ///
+    /// Thirty seconds: the metrics of 10000 pairs over 1 Mbit/s, compressed.
+    pub response: Duration,
+    /// Connections at once. Some Prometheus servers, some browsers: a dozen; each costs up to some 100 KiB.
+    pub connections: usize,
+    /// Connections over that limit at once that are told so; more are closed without a word.
+    pub refusals: usize,
+    /// Time for such a connection to take its refusal.
+    pub refusal: Duration,
+    /// Responses that are rendered at once. Rendering is work for the processor, which polling needs first.
+    pub renderers: usize,
+    /// Time for running requests to end once the server is told to stop.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            head_bytes: 32 * 1024,
+            uri_bytes: 8 * 1024,
+            body_bytes: 64 * 1024,
+            request: Duration::from_secs(10),
+            response: Duration::from_secs(30),
+            connections: 256,
+            refusals: 64,
+            refusal: Duration::from_secs(1),
+            renderers: 2,
+            grace: Duration::from_secs(5),
+        }
+    }
+}

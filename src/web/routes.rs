@@ -1,0 +1,178 @@
+//! The paths and what they answer.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{get, post};
+use hyper::body::Body as _;
+
+use super::limits::Limits;
+use super::page;
+use super::reply::{CSS, HTML, JSON, METRICS, Renderer, refuse, text};
+use super::state::WebState;
+use crate::model::Timestamp;
+use crate::monitor::FleetSnapshot;
+use crate::report::{AlertsReport, PairsReport, stuck_for};
+
+/// How many servers a sentence names.
+const NAMED_SERVERS: usize = 5;
+
+/// Nothing but the page's own stylesheet may be loaded, nothing may run, nobody may frame it.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// On every response: nothing is guessed, framed, told to other sites, or kept (a page is true for seconds).
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+/// What every handler is given.
+#[derive(Clone)]
+struct Shared {
+    state: WebState,
+    renderer: Renderer,
+}
+
+/// Every path of the server, behind its limits.
+pub(super) fn router(state: WebState, limits: Limits) -> Router {
+    Router::new()
+        .route("/", get(landing_page))
+        .route("/style.css", get(stylesheet))
+        .route("/metrics", get(metrics))
+        .route("/-/healthy", get(healthy))
+        .route("/-/ready", get(ready))
+        .route("/-/reload", post(reload))
+        .route("/api/v1/pairs", get(pairs))
+        .route("/api/v1/alerts", get(alerts))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(limits, limited))
+        .layer(from_fn(secured))
+        .with_state(Shared { state, renderer: Renderer::new(limits.renderers) })
+}
+
+async fn landing_page(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let state = shared.state;
+    let render = move || {
+        let (fleet, now) = state.look();
+        page::render(&PairsReport::of(&fleet, now), &AlertsReport::of(&fleet, now))
+    };
+    shared.renderer.respond(HTML, &headers, render).await
+}
+
+async fn stylesheet(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let render = || Ok::<_, std::convert::Infallible>(page::STYLE.as_bytes().to_vec());
+    shared.renderer.respond(CSS, &headers, render).await
+}
+
+async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let state = shared.state;
+    let render = move || {
+        let (fleet, now) = state.look();
+        (state.encode_metrics)(&fleet, now)
+    };
+    shared.renderer.respond(METRICS, &headers, render).await
+}
+
+async fn pairs(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let state = shared.state;
+    let render = move || {
+        let (fleet, now) = state.look();
+        serde_json::to_vec(&PairsReport::of(&fleet, now))
+    };
+    shared.renderer.respond(JSON, &headers, render).await
+}
+
+async fn alerts(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let state = shared.state;
+    let render = move || {
+        let (fleet, now) = state.look();
+        serde_json::to_vec(&AlertsReport::of(&fleet, now))
+    };
+    shared.renderer.respond(JSON, &headers, render).await
+}
+
+async fn healthy() -> Response {
+    text(StatusCode::OK, "healthy")
+}
+
+async fn ready(State(shared): State<Shared>) -> Response {
+    let (fleet, now) = shared.state.look();
+    match why_not_ready(&fleet, now) {
+        None => text(StatusCode::OK, "ready"),
+        Some(sentence) => text(StatusCode::SERVICE_UNAVAILABLE, &sentence),
+    }
+}
+
+/// What is missing, as a sentence; `None` when nothing is.
+fn why_not_ready(fleet: &FleetSnapshot, now: Timestamp) -> Option<String> {
+    if let Some(age) = stuck_for(fleet, now) {
+        return Some(format!("not ready: the monitor has said nothing for {age}; restart the exporter"));
+    }
+    if fleet.ready {
+        return None;
+    }
+    let waiting = fleet.servers.iter().filter(|server| !server.facts.was_polled());
+    let (count, total) = (waiting.clone().count(), fleet.servers.len());
+    let names: Vec<_> = waiting.take(NAMED_SERVERS).map(|server| server.meta.addr.to_string()).collect();
+    let more = if count > names.len() { ", ..." } else { "" };
+    Some(format!("not ready: {count} of {total} servers have not been polled yet: {}{more}", names.join(", ")))
+}
+
+async fn reload(uri: Uri) -> Response {
+    refuse(
+        uri.path(),
+        StatusCode::FORBIDDEN,
+        "not enabled: send SIGHUP; reloading over HTTP needs web authentication, which is not in this version",
+    )
+}
+
+async fn not_found(uri: Uri) -> Response {
+    let sentence = "no such path: see / for the page, /metrics, /-/healthy, /-/ready, /api/v1/pairs, /api/v1/alerts";
+    refuse(uri.path(), StatusCode::NOT_FOUND, sentence)
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let sentence = match method {
+        Method::GET | Method::HEAD => "this path takes POST only",
+        _ => "this path can only be read: use GET or HEAD",
+    };
+    refuse(uri.path(), StatusCode::METHOD_NOT_ALLOWED, sentence)
+}
+
+/// Keeps a request within the limits of size and time.
+async fn limited(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let length = request.uri().path_and_query().map_or(0, |full| full.as_str().len());
+    if length > limits.uri_bytes {
+        return closing(refuse(&path, StatusCode::URI_TOO_LONG, "the path and query are too long"));
+    }
+    if request.body().size_hint().lower() > limits.body_bytes {
+        return closing(refuse(&path, StatusCode::PAYLOAD_TOO_LARGE, "the body is too large: no path here reads one"));
+    }
+    match tokio::time::timeout(limits.request, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => refuse(&path, StatusCode::SERVICE_UNAVAILABLE, "the answer took too long to make: try again"),
+    }
+}
+
+/// Ends the connection with the response: what else the client sends is not wanted.
+fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+async fn secured(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().extend(SECURITY_HEADERS);
+    response
+}

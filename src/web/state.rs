@@ -1,0 +1,33 @@
+//! What requests are answered from.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::model::Timestamp;
+use crate::monitor::FleetSnapshot;
+
+/// Writes a fleet's metrics as of an instant, in Prometheus' text format 0.0.4.
+pub type MetricsEncoder =
+    Arc<dyn Fn(&FleetSnapshot, Timestamp) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> + Send + Sync>;
+
+/// What requests are answered from. Cheap to clone.
+#[derive(Clone)]
+pub struct WebState {
+    /// The last snapshot. Whoever runs the monitor sends a new one soon after every change.
+    pub snapshots: watch::Receiver<Arc<FleetSnapshot>>,
+    /// The monotonic clock that the snapshots were taken by: every answer is about the instant of its request.
+    pub clock: fn() -> Timestamp,
+    /// How metrics are written.
+    pub encode_metrics: MetricsEncoder,
+}
+
+impl WebState {
+    /// The last snapshot and the present instant, which is never before the snapshot's.
+    pub(super) fn look(&self) -> (Arc<FleetSnapshot>, Timestamp) {
+        let fleet = Arc::clone(&self.snapshots.borrow());
+        let now = (self.clock)().max(fleet.anchor.mono);
+        (fleet, now)
+    }
+}

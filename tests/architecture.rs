@@ -1,0 +1,184 @@
+//! The house's invariants, checked over `use` lines and paths: rooms import downwards only, outside crates stay in their
+//! rooms, and pure rooms read no clock.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The floors, from the bottom. A room may use rooms of lower floors only.
+const FLOORS: &[&[&str]] = &[
+    &["model", "clock"],
+    &["config", "info"],
+    &["client", "topology", "replication", "http_client"],
+    &["alert"],
+    &["monitor"],
+    &["report"],
+    &["metrics", "poll", "notify"],
+    &["web"],
+    &["app"],
+    &["lab"],
+    &["cli"],
+];
+
+/// Outside crates and the only rooms that may name them.
+const OWNED_CRATES: &[(&str, &[&str])] = &[
+    ("redis", &["client"]),
+    ("reqwest", &["http_client"]),
+    ("rustls", &["http_client"]),
+    ("hyper", &["web"]),
+    ("hyper_util", &["web"]),
+    ("axum", &["web"]),
+    ("tower", &["web"]),
+    ("tower_http", &["web"]),
+    ("clap", &["cli"]),
+    ("prometheus", &["metrics", "app"]),
+    ("rustix", &["clock", "lab"]),
+];
+
+/// Rooms without clock, randomness and IO, as a whole.
+const PURE_ROOMS: &[&str] = &["model", "info", "topology", "replication", "alert", "monitor", "report", "metrics"];
+
+/// Pure files in rooms that also do IO.
+const PURE_FILES: &[&str] = &[
+    "poll/schedule.rs",
+    "poll/backoff.rs",
+    "poll/budget.rs",
+    "notify/message.rs",
+    "notify/slack.rs",
+    "notify/pagerduty.rs",
+    "notify/webhook.rs",
+    "notify/retry.rs",
+];
+
+/// What pure code must not name.
+const IMPURE: &[&str] = &[
+    "crate::clock",
+    "SystemTime",
+    "Instant::now",
+    "std::time::Instant",
+    "tokio::",
+    "std::net::Tcp",
+    "std::fs",
+    "std::env::var",
+    "fastrand",
+    "thread_rng",
+];
+
+struct Source {
+    room: String,
+    path: String,
+    /// The lines before the tests, without comments.
+    code: Vec<(usize, String)>,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.iter().filter_map(|file| source(&root, file)).collect()
+}
+
+fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// A source file; `None` for files that are only tests.
+fn source(root: &Path, file: &Path) -> Option<Source> {
+    let path = file.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+    let stem = file.file_stem().unwrap().to_string_lossy();
+    let only_tests = path.split('/').any(|part| part.starts_with("test"))
+        || ["properties", "hostile", "fixtures", "table", "testing"].contains(&stem.as_ref())
+            && !path.starts_with("lab/");
+    if only_tests {
+        return None;
+    }
+    let room = path.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+    let text = std::fs::read_to_string(file).unwrap();
+    let body = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let code = body.lines().enumerate().map(|(i, line)| (i + 1, line.split("//").next().unwrap().to_owned())).collect();
+    Some(Source { room, path, code })
+}
+
+fn floor_of() -> BTreeMap<&'static str, usize> {
+    FLOORS.iter().enumerate().flat_map(|(floor, rooms)| rooms.iter().map(move |room| (*room, floor))).collect()
+}
+
+/// The rooms that a line of code names by `crate::room`.
+fn rooms_named(line: &str) -> Vec<String> {
+    let ident = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    line.split("crate::").skip(1).map(ident).filter(|room| !room.is_empty()).collect()
+}
+
+#[test]
+fn every_import_points_down() {
+    let floors = floor_of();
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|s| !["main", "lib"].contains(&s.room.as_str())) {
+        let own = *floors.get(source.room.as_str()).unwrap_or_else(|| panic!("{} has no floor", source.room));
+        for (line, text) in &source.code {
+            for room in rooms_named(text).into_iter().filter(|room| *room != source.room) {
+                if floors.get(room.as_str()).is_some_and(|floor| *floor >= own) {
+                    wrong.push(format!("{}:{line} uses {room}", source.path));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports that do not point down:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn outside_crates_stay_in_their_rooms() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for (line, text) in &source.code {
+            for (name, rooms) in OWNED_CRATES.iter().filter(|(_, rooms)| !rooms.contains(&source.room.as_str())) {
+                let path = format!("{name}::");
+                let named = text
+                    .match_indices(&path)
+                    .any(|(at, _)| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'));
+                if named {
+                    wrong.push(format!("{}:{line} names {name}, which belongs to {rooms:?}", source.path));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn pure_code_reads_no_clock_and_does_no_io() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let pure = PURE_ROOMS.contains(&source.room.as_str()) || PURE_FILES.contains(&source.path.as_str());
+        for (line, text) in source.code.iter().filter(|_| pure) {
+            for name in IMPURE.iter().filter(|name| text.contains(**name)) {
+                wrong.push(format!("{}:{line} names {name}", source.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "pure code that is not:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_lists_above_name_what_exists() {
+    let sources = sources();
+    for room in FLOORS.iter().flat_map(|rooms| rooms.iter()) {
+        assert!(sources.iter().any(|s| s.room == *room), "no room is called {room}");
+    }
+    for file in PURE_FILES {
+        assert!(sources.iter().any(|s| s.path == *file), "no file is called {file}");
+    }
+}
+
+#[test]
+fn no_file_is_too_large_to_see() {
+    for source in sources() {
+        assert!(source.code.len() <= 600, "{} has {} lines: draw a wall", source.path, source.code.len());
+    }
+}

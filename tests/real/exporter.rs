@@ -1,0 +1,134 @@
+//! The exporter as a child process, and what it says over HTTP.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use redis_cross_dc_exporter::http_client::{HttpClient, HttpTimeouts};
+use redis_cross_dc_exporter::lab::{eventually, ports};
+use redis_cross_dc_exporter::report::{AlertsReport, PairReport, PairsReport};
+
+/// How long the exporter may take to be ready on a busy machine.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running exporter. It is killed when it is dropped.
+pub(crate) struct Exporter {
+    child: Child,
+    url: String,
+    client: HttpClient,
+    folder: tempfile::TempDir,
+}
+
+impl Exporter {
+    /// Starts the exporter with the configuration `yaml` and waits until it is ready.
+    pub(crate) async fn start(yaml: &str) -> Self {
+        let exporter = Self::spawn(yaml);
+        let ready = format!("{}/-/ready", exporter.url);
+        eventually("the exporter to be ready", READY_LIMIT, || async {
+            exporter.client.get(&ready).await.is_ok_and(|answer| answer.status == 200)
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{}", exporter.log()));
+        exporter
+    }
+
+    /// Starts the exporter and does not wait.
+    pub(crate) fn spawn(yaml: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.yml"), yaml).unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let listen = format!("127.0.0.1:{}", ports::free().unwrap());
+        let child = Command::new(program())
+            .args(["--config.file", "config.yml", "--web.listen-address", &listen, "--log.level", "debug"])
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let timeouts = HttpTimeouts { connect: Duration::from_secs(2), total: Duration::from_secs(10) };
+        Self { child, url: format!("http://{listen}"), client: HttpClient::for_exporter(timeouts).unwrap(), folder }
+    }
+
+    /// Where it answers: `http://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its configuration file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.path().join("config.yml")
+    }
+
+    /// Everything it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// The body of a GET that must be answered with 200.
+    pub(crate) async fn get(&self, path: &str) -> String {
+        let answer = self.client.get(&format!("{}{path}", self.url)).await;
+        let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log()));
+        assert_eq!(answer.status, 200, "GET {path}: {}", answer.body);
+        answer.body
+    }
+
+    /// What it says of every pair.
+    pub(crate) async fn pairs(&self) -> PairsReport {
+        serde_json::from_str(&self.get("/api/v1/pairs").await).unwrap()
+    }
+
+    /// What it says of the only pair called `name`.
+    pub(crate) async fn pair(&self, name: &str) -> PairReport {
+        let mut pairs = self.pairs().await.pairs;
+        pairs.retain(|pair| pair.pair == name);
+        assert_eq!(pairs.len(), 1, "pairs called {name}");
+        pairs.remove(0)
+    }
+
+    /// What it says of alerts.
+    pub(crate) async fn alerts(&self) -> AlertsReport {
+        serde_json::from_str(&self.get("/api/v1/alerts").await).unwrap()
+    }
+
+    /// Waits until the only pair called `name` is as `reached` says, and returns it.
+    pub(crate) async fn wait_for(
+        &self,
+        name: &str,
+        what: &str,
+        limit: Duration,
+        reached: impl Fn(&PairReport) -> bool,
+    ) -> PairReport {
+        let probe = || async {
+            let pair = self.pair(name).await;
+            if reached(&pair) { Ok(pair) } else { Err(format!("{pair:?}")) }
+        };
+        eventually(what, limit, probe).await.unwrap_or_else(|error| panic!("{error}\n{}", self.log()))
+    }
+
+    /// Sends a signal by its name, such as `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn ended(&mut self, limit: Duration) -> ExitStatus {
+        let child = std::sync::Mutex::new(&mut self.child);
+        let probe = || async { child.lock().unwrap().try_wait().unwrap() };
+        eventually("the exporter to end", limit, probe).await.unwrap()
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        // It may have ended by itself already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program under test.
+pub(crate) fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_redis-cross-dc-exporter")
+}
