@@ -42,7 +42,7 @@ impl Narrator {
     }
 
     /// Text without a time.
-    pub(super) fn say(&self, text: &str) {
+    pub(super) fn say(text: &str) {
         print(&format!("{text}\n"));
     }
 
