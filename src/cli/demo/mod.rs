@@ -47,8 +47,9 @@ async fn tell(narrator: &Narrator, port: u16, once: bool) -> Result<(), String> 
     if !once {
         Narrator::say(&format!(
             "\nThe servers, the writers and the exporter go on. Look at {0}/ and {0}/metrics, or ask\n  \
-             redis-cross-dc-exporter check --exporter.url {0}\nCtrl-C ends everything.",
-            stage.url()
+             {1} check --exporter.url {0}\nCtrl-C ends everything.",
+            stage.url(),
+            std::env::args().next().as_deref().unwrap_or("redis-cross-dc-exporter")
         ));
         std::future::pending::<()>().await;
     }
