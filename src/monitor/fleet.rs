@@ -9,8 +9,8 @@ use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::info::{Observation, Role};
 use crate::model::{Datacenter, Histogram, PairKey, PollError, ServerAddr, Span, Timestamp};
 use crate::replication::{
-    Assessment, Evidence, HistoryLimits, Located, MasterHistory, MasterSample, MinuteMax, PairState, PairTracker,
-    ReplicaIdentity, ServerFacts, ack_of, assess,
+    Assessment, Evidence, HistoryLimits, Located, MasterHistory, MasterNews, MasterSample, MinuteMax, PairState,
+    PairTracker, ReplicaIdentity, ServerFacts, ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
 
@@ -145,10 +145,13 @@ impl Fleet {
             PollEventKind::Answered { sent, received, observation, late } => {
                 server.polls += 1;
                 server.own_port = observation.server.tcp_port.value().or(server.own_port);
+                let overtaken = server.facts.is_overtaken(sent);
                 server.facts.answered(&observation, sent, received);
                 self.observe_latency(Operation::Info, dc.clone(), received - sent);
                 self.observe_lateness(dc, late);
-                self.place_answer(&event.server, &observation, sent, received);
+                if !overtaken {
+                    self.place_answer(&event.server, &observation, sent, received);
+                }
             }
         }
     }
@@ -191,7 +194,9 @@ impl Fleet {
         };
         let history =
             self.histories.entry(addr.clone()).or_insert_with(|| MasterHistory::new(HistoryLimits::default()));
-        history.observe(&sample);
+        if history.observe(&sample) == MasterNews::Reordered {
+            return; // it overlaps the poll before it: the history does not hold it, so nothing may be concluded from it
+        }
         for &index in &server.as_top {
             self.pairs[index].tracker.master_answered(&sample, history);
         }

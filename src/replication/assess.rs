@@ -10,9 +10,6 @@ use super::state::{PairState, StateReason};
 use crate::info::{Engine, LinkStatus, Role};
 use crate::model::{Bytes, Span, Timestamp};
 
-/// A link that claims to be up is stalled when nothing arrived for this long, or for three polls if that is longer.
-const STALLED_AFTER: Span = Span::from_secs(3);
-
 /// While a position moves, its trend is carried on for this many polls.
 const CARRIED_POLLS: f64 = 1.5;
 
@@ -61,7 +58,7 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
     let master_silent = evidence.master.is_silent(now, pair.interval);
     let (lag, stale) = lag_at(evidence, now, master_silent);
     let (verdict, why) = state_at(evidence, now);
-    let bytes = bytes_at(pair, master_silent);
+    let bytes = bytes_at(evidence, master_silent);
     Assessment {
         state: verdict,
         reason: why,
@@ -97,8 +94,10 @@ fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagIn
         return (silent_lag(pair, located, unanswered, now), true);
     }
     let upper = located.bracket.lo.map(|lo| now - lo);
-    let interval = LagInterval { lower: located.at_sample.lower, estimate: carried(pair, located, now), upper };
-    (interval.ordered(), false)
+    let estimate = carried(pair, located, now);
+    // What was certain at the sample is not any more while the replica catches up.
+    let lower = located.at_sample.lower.map(|lower| estimate.map_or(lower, |e| e.or_zero().min(lower)));
+    (LagInterval { lower, estimate, upper }.ordered(), false)
 }
 
 /// The estimate at `now` while the replica answers.
@@ -107,7 +106,7 @@ fn carried(pair: &PairFacts, located: &Located, now: Timestamp) -> Option<Span> 
         // The end of a history that is over says nothing about what came after it.
         return located.at_sample.estimate.filter(|_| located.is_caught_up());
     }
-    if is_frozen(located) {
+    if located.is_frozen() {
         return located.point.map(|point| now - point);
     }
     let last = located.at_sample.estimate?;
@@ -118,26 +117,23 @@ fn carried(pair: &PairFacts, located: &Located, now: Timestamp) -> Option<Span> 
     if between <= Span::ZERO {
         return Some(last);
     }
-    let slope = ((last - before).as_secs_f64() / between.as_secs_f64()).min(1.0);
+    // What may still be on its way is no reason to expect more lag.
+    let steepest = if located.is_proven() { 1.0 } else { 0.0 };
+    let slope = ((last - before).as_secs_f64() / between.as_secs_f64()).min(steepest);
     let ahead = (now - located.received()).min(pair.interval.mul_f64(CARRIED_POLLS)).or_zero();
     Some(last + ahead.mul_f64(slope))
-}
-
-/// Whether the replica certainly stands still below its master.
-fn is_frozen(located: &Located) -> bool {
-    located.same_applied >= 2 && located.lacks_for_certain()
 }
 
 /// The lag of a replica that has not answered since `unanswered`: its last position goes on ageing, unless its master
 /// says that it ACKs more. Where the master's line for it cannot be told apart, "stopped" and "I cannot reach it" look
 /// alike: no estimate then, only the bound. docs/lag.md, "Replica silent".
 fn silent_lag(pair: &PairFacts, located: &Located, unanswered: Timestamp, now: Timestamp) -> LagInterval {
-    let acked = pair.ack.located.filter(|(offset, _, _)| *offset > located.applied());
+    let acked = pair.ack.located.filter(|(offset, _, _)| located.is_current() && *offset > located.applied());
     let (bracket, point) = acked.map_or((located.bracket, located.point), |(_, bracket, point)| (bracket, point));
     let upper = bracket.lo.map(|lo| now - lo);
     let estimate = match (bracket.hi, point) {
         _ if !pair.ack.seen => None,
-        (None, _) => bracket.lo.map(|_| Span::ZERO),
+        (None, _) => bracket.lo.filter(|_| located.is_current()).map(|_| Span::ZERO),
         (Some(_), Some(point)) => {
             let last = located.at_sample.estimate.unwrap_or(Span::ZERO);
             let went_on = ((unanswered - point) - last).or_zero();
@@ -149,19 +145,32 @@ fn silent_lag(pair: &PairFacts, located: &Located, unanswered: Timestamp, now: T
 }
 
 /// The bytes of lag: as of the last poll, or up to the master's newest offset while the replica stands still.
-fn bytes_at(pair: &PairFacts, master_silent: bool) -> LagBytes {
-    let Some(located) = pair.located.as_ref().filter(|_| pair.relation == Relation::Comparable) else {
+fn bytes_at(evidence: Evidence<'_>, master_silent: bool) -> LagBytes {
+    let pair = evidence.pair;
+    // What the master has written since a history ended is counted in another history: no difference means anything.
+    let comparable = |l: &&Located| pair.relation == Relation::Comparable && l.is_current();
+    let Some(located) = pair.located.as_ref().filter(comparable) else {
         return LagBytes::UNKNOWN;
     };
     if master_silent {
         return LagBytes { lower: located.bytes.lower, ..LagBytes::UNKNOWN };
     }
-    let newest = pair.master_offset.filter(|_| is_frozen(located)).map(|m| m.since(located.applied()));
+    if evidence.replica.unanswered_since.is_some() {
+        return silent_bytes(pair, located);
+    }
+    let newest = pair.master_offset.filter(|_| located.is_frozen()).map(|m| m.since(located.applied()));
     LagBytes {
         lower: located.bytes.lower,
         estimate: newest.or(located.bytes.estimate),
         upper: located.bytes.upper.max(newest),
     }
+}
+
+/// The bytes that a silent replica lacks: from what it is known to have applied, by its own answer or by its ACKs.
+fn silent_bytes(pair: &PairFacts, located: &Located) -> LagBytes {
+    let acked = pair.ack.located.map_or(located.applied(), |(offset, _, _)| offset.max(located.applied()));
+    let lacks = pair.master_offset.map(|newest| newest.since(acked));
+    LagBytes { lower: Some(Bytes::default()), estimate: lacks.filter(|_| pair.ack.seen), upper: lacks }
 }
 
 /// The first state that fits.
@@ -220,28 +229,209 @@ fn link_state(pair: &PairFacts, now: Timestamp) -> (PairState, StateReason) {
         );
     }
     match pair.relation {
-        Relation::Comparable => match stalled_for(pair, now) {
-            Some(for_) => (PairState::Stalled, StateReason::Stalled { for_ }),
+        Relation::Comparable if link.status == Some(LinkStatus::Up) && has_ended_history(pair) => {
+            (PairState::Unknown, StateReason::EndedHistory)
+        }
+        Relation::Comparable => match pair.located.as_ref().and_then(|l| l.stalled_since(now, pair.interval)) {
+            Some(since) => (PairState::Stalled, StateReason::Stalled { for_: now - since }),
             None if link.status == Some(LinkStatus::Up) => (PairState::Streaming, StateReason::Streaming),
             None => (PairState::Unknown, StateReason::IncompleteAnswer { who: Role::Replica }),
         },
         Relation::NotComparable(_) => (PairState::Unknown, StateReason::MasterHistoryUnknown),
         Relation::Ahead => (PairState::Unknown, StateReason::Ahead),
         Relation::Incomplete => (PairState::Unknown, StateReason::IncompleteAnswer { who: Role::Replica }),
-        _ => (PairState::Unknown, StateReason::Starting),
+        Relation::MasterIsReplica => (PairState::Unknown, StateReason::MasterIsReplica),
+        Relation::MasterIncomplete => (PairState::Unknown, StateReason::IncompleteAnswer { who: Role::Master }),
+        Relation::Unseen | Relation::IsMaster { .. } | Relation::NeverSynced => {
+            (PairState::Unknown, StateReason::Starting)
+        }
     }
 }
 
-/// For how long nothing has arrived although the master wrote; `None` when something arrives, or not for long yet.
-fn stalled_for(pair: &PairFacts, now: Timestamp) -> Option<Span> {
-    let located = pair.located.as_ref()?;
-    let waited = now - located.point?;
-    let enough = STALLED_AFTER.max(pair.interval.mul_f64(3.0));
-    let still = is_frozen(located) && located.same_received >= 2;
-    (still && waited > enough).then_some(waited)
+/// Whether the replica's position is in a history that its master no longer writes: with its link up it follows somebody
+/// else, or has not noticed yet, and "streaming" would be a lie.
+fn has_ended_history(pair: &PairFacts) -> bool {
+    pair.located.as_ref().is_some_and(|located| !located.is_current())
 }
 
 /// `repl_backlog_size - (M - R)`: nothing when the replica is already further behind than the backlog reaches.
 fn headroom(pair: &PairFacts, bytes: LagBytes) -> Option<Bytes> {
     Some(Bytes::new(pair.backlog_size?.get().saturating_sub(bytes.estimate?.get())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::info::{Field, ReplicaConnState, UpstreamInfo};
+    use crate::replication::testing::{Scene, at, down, id, millis, observation, upstream};
+
+    /// A replica that stands at 100 while its master writes on, `rounds` seconds long.
+    fn frozen(rounds: i64) -> Scene {
+        let mut scene = Scene::new();
+        scene.round(0, 100, 100);
+        for second in 1..=rounds {
+            scene.round(second * 1000, 100 + 10 * u64::try_from(second).unwrap(), 100);
+        }
+        scene
+    }
+
+    fn check(scene: &Scene, now: i64, state: PairState, lag: (Option<i64>, Option<i64>, Option<i64>)) {
+        let seen = scene.assess(now);
+        let (lower, estimate, upper) = lag;
+        let expected = [lower, estimate, upper].map(|m| m.map(millis));
+        assert_eq!((seen.state, [seen.lag.lower, seen.lag.estimate, seen.lag.upper]), (state, expected));
+    }
+
+    #[test]
+    fn a_caught_up_replica_lacks_nothing_until_the_bound_says_otherwise() {
+        let mut scene = Scene::new();
+        scene.round(0, 100, 100);
+        check(&scene, 50, PairState::Streaming, (Some(0), Some(0), Some(10)));
+        check(&scene, 900, PairState::Streaming, (Some(0), Some(0), Some(860)));
+    }
+
+    #[test]
+    fn a_frozen_replica_ages_with_the_clock_and_its_link_is_stalled() {
+        let scene = frozen(2);
+        let early = scene.assess(2050);
+        let later = scene.assess(2550);
+        assert_eq!(later.lag.estimate.zip(early.lag.estimate).map(|(l, e)| l - e), Some(millis(500)));
+        assert_eq!(early.state, PairState::Streaming, "not for long yet");
+        assert_eq!(frozen(4).assess(4050).state, PairState::Stalled);
+    }
+
+    #[test]
+    fn what_is_not_proven_does_not_grow_between_polls() {
+        let mut scene = Scene::new();
+        scene.round(0, 100, 100).round(1000, 114, 100);
+        assert_eq!(scene.assess(1050).lag.estimate, Some(millis(100)));
+        assert_eq!(scene.assess(1900).lag.estimate, Some(millis(100)));
+    }
+
+    #[test]
+    fn the_lower_bound_yields_while_a_replica_drains() {
+        let mut scene = frozen(5);
+        scene.round(6000, 200, 115);
+        let sampled = scene.tracker.facts().located.as_ref().unwrap().at_sample;
+        let later = scene.assess(6900).lag;
+        assert!(later.estimate < sampled.estimate && later.lower <= later.estimate, "{later:?} {sampled:?}");
+    }
+
+    #[test]
+    fn a_silent_master_leaves_the_lower_bound_only() {
+        let mut scene = frozen(3);
+        let before = scene.assess(3050);
+        scene.master_fails(4000).master_fails(5000);
+        let seen = scene.assess(5050);
+        assert_eq!(seen.state, PairState::MasterUnreachable);
+        assert_eq!((seen.lag.lower, seen.lag.estimate, seen.lag.upper), (before.lag.lower, None, None));
+        assert_eq!((seen.bytes.estimate, seen.bytes.upper, seen.backlog_headroom), (None, None, None));
+        assert!(seen.last_known.is_some());
+    }
+
+    #[test]
+    fn a_silent_replica_rests_on_what_its_master_says_of_it() {
+        let silent = |acks: Option<Option<u64>>| {
+            let mut scene = Scene::new();
+            if let Some(offset) = acks {
+                scene.acks(ReplicaConnState::Online, offset);
+            }
+            scene.round(0, 100, 100).replica_fails(1000).master(1020, 'a', 100).replica_fails(2000);
+            scene.master(2020, 'a', 200);
+            scene.assess(2050)
+        };
+        let cases = [(None, None), (Some(Some(200)), Some(millis(0))), (Some(Some(100)), Some(millis(775)))];
+        for (acks, estimate) in cases {
+            let seen = silent(acks);
+            assert_eq!(
+                (seen.state, seen.stale, seen.lag.lower),
+                (PairState::ReplicaUnreachable, true, Some(Span::ZERO))
+            );
+            assert_eq!(seen.bytes.estimate.is_some(), estimate.is_some(), "{acks:?}");
+            let near = seen.lag.estimate.zip(estimate).is_none_or(|(a, b)| (a - b).as_nanos().abs() < 300_000_000);
+            assert!(near && seen.lag.estimate.is_some() == estimate.is_some(), "{acks:?} {:?}", seen.lag);
+        }
+    }
+
+    #[test]
+    fn a_history_that_is_over_gives_neither_zero_nor_bytes() {
+        let mut caught_up = Scene::new();
+        caught_up.round(0, 100, 100).master(1000, 'b', 14);
+        check(&caught_up, 1050, PairState::Unknown, (Some(0), None, Some(1010)));
+        caught_up.acks(ReplicaConnState::Online, Some(14)).replica_fails(1060).master(1080, 'b', 14);
+        check(&caught_up, 1100, PairState::Unknown, (Some(0), None, Some(1060)));
+        let mut behind = frozen(3);
+        behind.master(4000, 'b', 14);
+        assert_eq!(behind.assess(4050).bytes, LagBytes::UNKNOWN);
+        assert!(behind.assess(4050).lag.estimate > Some(Span::from_secs(3)), "its age is known");
+    }
+
+    #[test]
+    fn the_link_decides_where_histories_agree() {
+        let cases = [
+            (upstream(100), false, PairState::Streaming),
+            (down(100, 3), false, PairState::LinkDown),
+            (UpstreamInfo { sync_in_progress: Field::Value(true), ..down(100, 3) }, false, PairState::FullSync),
+            (down(1, 3), true, PairState::FullSync),
+            (UpstreamInfo { link: Field::Malformed, ..upstream(100) }, false, PairState::Unknown),
+        ];
+        for (says, loading, state) in cases {
+            let mut scene = Scene::new();
+            scene.round(0, 100, 100).says(1020, 'a', says.clone(), loading).master(1040, 'a', 100);
+            assert_eq!(scene.assess(1050).state, state, "{says:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_sync_that_is_prepared_shows_on_the_master() {
+        let mut scene = Scene::new();
+        scene.round(0, 100, 100).acks(ReplicaConnState::WaitBgsave, None).master(1000, 'a', 100);
+        scene.says(1020, 'a', down(100, 1), false).master(1040, 'a', 100);
+        assert_eq!(scene.assess(1050).state, PairState::FullSync);
+    }
+
+    #[test]
+    fn how_the_servers_relate_comes_before_the_link() {
+        let mut foreign = Scene::new();
+        foreign.master(0, 'a', 100).replica(20, 'f', 100).master(40, 'a', 100);
+        assert_eq!(foreign.assess(50).state, PairState::WrongMaster);
+        let mut promoted = Scene::new();
+        let info = crate::info::ReplicationInfo {
+            role: Field::Value(Role::Master),
+            replid: Field::Value(id('c')),
+            ..Default::default()
+        };
+        promoted.round(0, 100, 100).replica_answers(1000, &observation(info));
+        assert_eq!(promoted.assess(1050).state, PairState::Diverged);
+        promoted.master.role = Some(Role::Replica);
+        assert_eq!(promoted.assess(1050).reason, StateReason::RolesSwapped);
+    }
+
+    #[test]
+    fn a_master_that_is_none_is_named_as_the_reason() {
+        for (is_replica, reason) in
+            [(true, StateReason::MasterIsReplica), (false, StateReason::IncompleteAnswer { who: Role::Master })]
+        {
+            let mut scene = Scene::new();
+            scene.round(0, 100, 100);
+            scene.tracker.master_is_no_master(is_replica);
+            assert_eq!(scene.assess(50).reason, reason);
+            assert_eq!(scene.assess(50).lag, LagInterval::UNKNOWN);
+        }
+    }
+
+    #[test]
+    fn headroom_is_what_the_backlog_has_left() {
+        assert_eq!(frozen(3).assess(3050).backlog_headroom, Some(Bytes::new(970)));
+        let mut gone = Scene::new();
+        gone.round(0, 100, 100).round(1000, 5000, 100);
+        assert_eq!(gone.assess(1050).backlog_headroom, Some(Bytes::new(0)));
+    }
+
+    #[test]
+    fn an_outage_is_as_old_as_the_server_says() {
+        let mut scene = Scene::new();
+        scene.round(0, 100, 100).master(9000, 'a', 200).says(9020, 'a', down(100, 5), false).master(9040, 'a', 200);
+        assert_eq!(scene.assess(9050).link_down_for, Some(at(9050) - at(4020)));
+    }
 }

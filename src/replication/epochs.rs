@@ -84,6 +84,7 @@ pub struct MasterHistory {
     current: Option<Epoch>,
     closed: VecDeque<Epoch>,
     last_received: Option<Timestamp>,
+    generation: u64,
 }
 
 /// How a replica's position relates to the master's stream.
@@ -107,7 +108,7 @@ pub enum Comparison {
 impl MasterHistory {
     /// Nothing known yet.
     pub fn new(limits: HistoryLimits) -> Self {
-        Self { limits, current: None, closed: VecDeque::new(), last_received: None }
+        Self { limits, current: None, closed: VecDeque::new(), last_received: None, generation: 0 }
     }
 
     /// Takes in what the master showed.
@@ -165,6 +166,18 @@ impl MasterHistory {
         self.current.as_ref()?.history.newest().map(|(offset, _)| offset)
     }
 
+    /// Changes whenever the current history begins, ends or is continued by another one. A replid does not tell: a
+    /// master may begin anew under the old one.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// An offset of the current history that the master had certainly not passed at `instant`; `None` when it was not
+    /// asked since.
+    pub fn reached(&self, instant: Timestamp) -> Option<ReplicationOffset> {
+        self.current.as_ref()?.history.reached(instant)
+    }
+
     /// The current history's identity.
     pub fn replid(&self) -> Option<&ReplicationId> {
         self.current.as_ref().map(|epoch| &epoch.replid)
@@ -185,6 +198,7 @@ impl MasterHistory {
 
     fn close(&mut self) {
         if let Some(epoch) = self.current.take() {
+            self.generation += 1;
             self.closed.push_front(epoch);
             self.closed.truncate(CLOSED_KEPT);
         }
@@ -214,6 +228,7 @@ impl MasterHistory {
             history.insert(sample.sent, sample.received, sample.offset);
         }
         let (replid, continues) = (sample.replid.clone(), sample.continues.clone());
+        self.generation += 1;
         self.current = Some(Epoch { replid, continues, history });
     }
 }

@@ -142,6 +142,13 @@ impl OffsetHistory {
         Some(lo + (hi - lo).or_zero().mul_f64(part))
     }
 
+    /// An offset that the master had certainly not passed at `instant`: what it showed in a later poll. `None` when there
+    /// was no such poll.
+    pub fn reached(&self, instant: Timestamp) -> Option<ReplicationOffset> {
+        let later = self.plateaus.partition_point(|p| p.last_sent < instant);
+        self.plateaus.get(later).map(|p| p.offset)
+    }
+
     /// The newest offset and when it was last asked for.
     pub fn newest(&self) -> Option<(ReplicationOffset, Timestamp)> {
         self.plateaus.last().map(|p| (p.offset, p.last_sent))
@@ -241,6 +248,14 @@ mod tests {
         check(&h, 149, Some(1000), Some(2010));
         check(&h, 150, Some(2000), None);
         check(&h, 500, Some(2000), None);
+    }
+
+    #[test]
+    fn what_was_reached_at_an_instant_is_what_a_later_poll_showed() {
+        let h = history(&[(0, 10, 100), (1000, 1010, 100), (2000, 2010, 150)]);
+        for (millis, reached) in [(-5, Some(100)), (1000, Some(100)), (1001, Some(150)), (2001, None)] {
+            assert_eq!(h.reached(at(millis)), reached.map(offset), "{millis} ms");
+        }
     }
 
     #[test]

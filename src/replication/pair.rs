@@ -14,6 +14,9 @@ use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 /// between datacenters take less.
 const PROVEN_LACK: Span = Span::from_millis(100);
 
+/// A link that claims to be up is stalled when nothing arrived for this long, or for three polls if that is longer.
+const STALLED_AFTER: Span = Span::from_secs(3);
+
 /// An offset up to this is Redis's fallback for "none" while the link is down (it prints literally 1).
 const NO_OFFSET: ReplicationOffset = ReplicationOffset::new(1);
 
@@ -22,6 +25,11 @@ const NO_OFFSET: ReplicationOffset = ReplicationOffset::new(1);
 struct Position {
     replid: ReplicationId,
     applied: ReplicationOffset,
+    /// It certainly has not applied more than this; `None` until the master's next answer says. Differs from `applied`
+    /// only while the replica hides its offset: between its last answer and the loss of its link it went on applying.
+    at_most: Option<ReplicationOffset>,
+    /// When the poll was sent whose answer showed `applied`; `sent`, unless the replica hides its offset.
+    shown: Timestamp,
     /// Bytes received; equal to `applied` where the server does not tell (before 6.2).
     read: ReplicationOffset,
     sent: Timestamp,
@@ -37,6 +45,8 @@ struct Position {
 pub struct Located {
     position: Position,
     comparison: Comparison,
+    /// Which history of the master was current then: brackets of two histories say nothing about each other.
+    generation: u64,
     /// Holds the instant at which the master went beyond the position.
     pub bracket: Bracket,
     /// The likeliest such instant.
@@ -153,6 +163,8 @@ pub struct PairTracker {
     pending: Option<Position>,
     /// The last two offsets of the master with the instant each was certainly known.
     master_seen: [Option<(ReplicationOffset, Timestamp)>; 2],
+    /// Which history of the master was current at its last answer.
+    generation: u64,
     counted_to: Option<(ReplicationId, ReplicationOffset)>,
     resynced: bool,
 }
@@ -183,6 +195,7 @@ impl PairTracker {
         history: &MasterHistory,
     ) {
         let info = &seen.replication;
+        self.facts.ack.located = None; // its own answer says more than what it ACKed before
         if info.role.value() == Some(Role::Master) {
             self.pending = None;
             self.facts.link = LinkFacts::default();
@@ -195,7 +208,7 @@ impl PairTracker {
         };
         let loading = seen.persistence.loading.value() == Some(true);
         self.observe_link(upstream, loading, sent, received);
-        self.pending = self.position(upstream, info.replid.get(), sent, received, min_rtt);
+        self.pending = self.position(upstream, info.replid.get(), sent, received, min_rtt, history);
     }
 
     /// Takes in what the direct master's answer says of the replica and of its backlog.
@@ -208,6 +221,15 @@ impl PairTracker {
 
     /// Takes in the answer of the master at the top of the chain, which `history` has already taken in.
     pub fn master_answered(&mut self, master: &MasterSample, history: &MasterHistory) {
+        if self.generation != history.generation() {
+            // Offsets of two histories do not compare: what was known of the old one bounds nothing in the new one.
+            self.generation = history.generation();
+            self.master_seen = [None; 2];
+            self.facts.ack.located = None;
+            if let Some(pending) = &mut self.pending {
+                pending.master_before = None;
+            }
+        }
         self.facts.master_offset = history.newest();
         self.locate_ack(history);
         if let Some(offset) = history.newest() {
@@ -229,11 +251,17 @@ impl PairTracker {
     }
 
     fn observe_link(&mut self, upstream: &UpstreamInfo, loading: bool, sent: Timestamp, received: Timestamp) {
+        let interval = self.facts.interval;
         let link = &mut self.facts.link;
+        let was_up = link.status == Some(LinkStatus::Up);
         link.status = upstream.link.value();
         let told = upstream.link_down_since.value().map(|ago| sent - ago);
+        // A stalled link is given up after repl-timeout: the outage began with the stall, not with that.
+        let comparable = self.facts.relation == Relation::Comparable;
+        let stalled =
+            self.facts.located.as_ref().filter(|_| was_up && comparable).and_then(|l| l.stalled_since(sent, interval));
         link.down_since = match link.status {
-            Some(LinkStatus::Down) => link.down_since.into_iter().chain(told).min().or(Some(sent)),
+            Some(LinkStatus::Down) => link.down_since.into_iter().chain(told).chain(stalled).min().or(Some(sent)),
             _ => None,
         };
         let transfer = upstream.sync_in_progress.value() == Some(true);
@@ -261,6 +289,7 @@ impl PairTracker {
         sent: Timestamp,
         received: Timestamp,
         min_rtt: Span,
+        history: &MasterHistory,
     ) -> Option<Position> {
         let before = self.master_seen.iter().flatten().find(|(_, known)| *known <= sent).copied();
         let (half_rtt, master_before) = (min_rtt.half(), before);
@@ -273,15 +302,31 @@ impl PairTracker {
                 self.facts.relation = Relation::NeverSynced;
                 return None;
             };
-            return Some(Position { sent, received, master_before, half_rtt, ..last.position.clone() });
+            let last = last.position.clone();
+            // An offset that was shown while the link was down already is final. Else the replica may have applied
+            // what the master had when the link went down; the server tells that in whole seconds.
+            let down_by = upstream.link_down_since.value().map(|ago| received - ago + Span::from_secs(1));
+            let at_most = down_by.and_then(|by| match last.at_most {
+                _ if by <= last.shown => Some(last.applied),
+                Some(known) if by <= last.sent => Some(known), // the same outage: no reason to judge it anew
+                _ => history.reached(by),
+            });
+            return Some(Position { at_most, sent, received, master_before, half_rtt, ..last });
         }
         let read = upstream.read_offset.value().unwrap_or(applied);
-        Some(Position { replid: replid.clone(), applied, read, sent, received, master_before, half_rtt })
+        let (replid, at_most, shown) = (replid.clone(), Some(applied), sent);
+        Some(Position { replid, applied, at_most, shown, read, sent, received, master_before, half_rtt })
     }
 
-    /// Places the ACKed position in the history. What is ahead of the history is a later reply's business.
+    /// Places the ACKed position in the history. What is ahead of the history is a later reply's business. A position
+    /// stays ACKed when the line is gone: the replica does not unlearn it, unless a full sync replaces its data.
     fn locate_ack(&mut self, history: &MasterHistory) {
-        let offset = self.facts.ack.last.and_then(|ack| ack.offset);
+        let known = self.facts.ack.located.map(|(offset, _, _)| offset);
+        let offset = match self.facts.ack.last {
+            Some(ack) if ack.is_full_sync() => None,
+            Some(ack) => ack.offset.max(known),
+            None => known,
+        };
         let newest = history.newest();
         self.facts.ack.located = offset.filter(|o| newest.is_some_and(|m| *o <= m)).map(|o| {
             let bracket = history.bracket(Comparison::Current, o);
@@ -290,7 +335,7 @@ impl PairTracker {
     }
 
     /// Places the replica's answer in the history, now that the master has answered after it.
-    fn locate(&mut self, position: Position, history: &MasterHistory) {
+    fn locate(&mut self, mut position: Position, history: &MasterHistory) {
         let comparison = history.compare(&position.replid, position.applied);
         if !matches!(comparison, Comparison::Current | Comparison::Closed(_)) {
             self.facts.relation = Relation::NotComparable(comparison);
@@ -302,24 +347,34 @@ impl PairTracker {
             return;
         }
         self.facts.relation = Relation::Comparable;
-        self.count(&position);
+        self.count(&position, history);
+        let newest = newest.filter(|_| comparison == Comparison::Current);
+        if position.at_most != Some(position.applied) {
+            position.at_most = newest.map(|newest| position.at_most.unwrap_or(newest).max(position.applied));
+        }
         let last = self.facts.located.as_ref().filter(|l| l.position.replid == position.replid);
         let same = last.filter(|l| l.position.applied == position.applied);
+        let generation = history.generation();
         let bracket = history.bracket(comparison, position.applied);
-        let bracket = same.map_or(bracket, |l| bracket.intersect(l.bracket));
+        let pinned = same.filter(|l| l.generation == generation);
+        let bracket = pinned.map_or(bracket, |l| bracket.intersect(l.bracket));
         let point = history.point(comparison, position.applied, bracket);
         let previous = last.and_then(|l| Some((l.position.received, l.at_sample.estimate?)));
         let same_applied = same.map_or(1, |l| l.same_applied.saturating_add(1));
         let same_received =
             same.filter(|l| l.position.read == position.read).map_or(1, |l| l.same_received.saturating_add(1));
-        let at_sample = lag_at_sample(&position, comparison, bracket, point, previous.map(|(_, e)| e));
-        let bytes = bytes_at_sample(&position, newest.filter(|_| comparison == Comparison::Current));
+        let passed = position
+            .at_most
+            .and_then(|most| if most == position.applied { bracket.hi } else { history.bracket(comparison, most).hi });
+        let at_sample = lag_at_sample(&position, comparison, bracket, passed, point, previous.map(|(_, e)| e));
+        let bytes = bytes_at_sample(&position, newest);
         if let Some(upper) = at_sample.upper {
             self.facts.last_known = Some(LastKnown { upper, upper_bytes: bytes.upper, at: position.received });
         }
         self.facts.located = Some(Located {
             position,
             comparison,
+            generation,
             bracket,
             point,
             at_sample,
@@ -339,15 +394,20 @@ impl PairTracker {
             self.facts.relation = Relation::NotComparable(comparison);
             return;
         }
-        located.comparison = comparison;
-        located.bracket = located.bracket.intersect(history.bracket(comparison, located.position.applied));
-        located.point = history.point(comparison, located.position.applied, located.bracket);
+        let bracket = history.bracket(comparison, located.position.applied);
+        let same_history = located.generation == history.generation();
+        let bracket = if same_history { located.bracket.intersect(bracket) } else { bracket };
+        if bracket != located.bracket || comparison != located.comparison {
+            located.point = history.point(comparison, located.position.applied, bracket);
+        }
+        (located.comparison, located.bracket, located.generation) = (comparison, bracket, history.generation());
     }
 
     /// Counts applied stream bytes. What a full sync brought did not come through the stream.
-    fn count(&mut self, position: &Position) {
+    fn count(&mut self, position: &Position, history: &MasterHistory) {
+        let shared = |id: &ReplicationId, to| *id == position.replid || history.compare(id, to) == Comparison::Current;
         let grown = match &self.counted_to {
-            Some((replid, to)) if *replid == position.replid && !self.resynced => position.applied.since(*to).get(),
+            Some((id, to)) if !self.resynced && shared(id, *to) => position.applied.since(*to).get(),
             _ => 0,
         };
         self.facts.applied_total = Some(self.facts.applied_total.unwrap_or(0).saturating_add(grown));
@@ -384,9 +444,31 @@ impl Located {
         self.bracket.hi.is_some_and(|hi| self.position.sent - hi >= PROVEN_LACK)
     }
 
+    /// Whether it stands still below its master for certain.
+    pub fn is_frozen(&self) -> bool {
+        self.same_applied >= 2 && self.lacks_for_certain()
+    }
+
+    /// Since when nothing has arrived although the master wrote; `None` when something arrives, or not for long yet.
+    pub fn stalled_since(&self, now: Timestamp, interval: Span) -> Option<Timestamp> {
+        let enough = STALLED_AFTER.max(interval.mul_f64(3.0));
+        let still = self.is_frozen() && self.same_received >= 2;
+        self.point.filter(|point| still && now - *point > enough)
+    }
+
     /// Whether it has all that the master showed after it was asked.
     pub fn is_caught_up(&self) -> bool {
-        self.bracket.hi.is_none() && self.comparison == Comparison::Current
+        self.bracket.hi.is_none() && self.is_current()
+    }
+
+    /// Whether the position is in the history that the master writes now, and not in one that is over.
+    pub fn is_current(&self) -> bool {
+        self.comparison == Comparison::Current
+    }
+
+    /// Whether the missing data is certainly missing and not on its way.
+    pub fn is_proven(&self) -> bool {
+        self.at_sample.lower.is_some_and(|lower| lower >= PROVEN_LACK)
     }
 }
 
@@ -398,15 +480,17 @@ impl Ack {
     }
 }
 
-/// The lag when the replica answered: docs/lag.md, "The certified interval".
+/// The lag when the replica answered: docs/lag.md, "The certified interval". `passed` is when the master had certainly
+/// gone beyond all that the replica can have applied.
 fn lag_at_sample(
     position: &Position,
     comparison: Comparison,
     bracket: Bracket,
+    passed: Option<Timestamp>,
     point: Option<Timestamp>,
     previous: Option<Span>,
 ) -> LagInterval {
-    let lower = bracket.hi.map_or(Span::ZERO, |hi| (position.sent - hi).or_zero());
+    let lower = passed.map_or(Span::ZERO, |hi| (position.sent - hi).or_zero());
     let upper = bracket.lo.map(|lo| (position.received - lo).or_zero());
     let read_at = position.received - position.half_rtt;
     let estimate = match (bracket.hi, point) {
@@ -422,7 +506,7 @@ fn lag_at_sample(
 
 /// The bytes that the replica lacked when it answered: between what the master certainly had before and after.
 fn bytes_at_sample(position: &Position, after: Option<ReplicationOffset>) -> LagBytes {
-    let lower = position.master_before.map(|(before, _)| before.since(position.applied));
+    let lower = position.master_before.zip(position.at_most).map(|((before, _), most)| before.since(most));
     let upper = after.map(|after| after.since(position.applied));
     let estimate = match (lower, upper) {
         (Some(lower), Some(upper)) => Some(Bytes::new(lower.get() + upper.get().saturating_sub(lower.get()) / 2)),
@@ -436,3 +520,6 @@ fn unshared_bytes(history: &MasterHistory, continues: Option<(ReplicationId, Rep
     let (replid, last_shared) = continues?;
     (history.replid() == Some(&replid)).then(|| history.newest().map(|m| m.since(last_shared)))?
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,15 +40,16 @@ pub struct ServerFacts {
 }
 
 impl ServerFacts {
-    /// Takes in an answer.
+    /// Takes in an answer. One that a later one overtook only counts as a round trip.
     pub fn answered(&mut self, seen: &Observation, sent: Timestamp, received: Timestamp) {
         self.min_rtt.observe(received - sent, received);
-        if self.last_answer.is_none_or(|(last, _)| sent >= last) {
-            self.last_answer = Some((sent, received));
-            self.failures = 0;
-            self.last_error = None;
-            self.unanswered_since = None;
+        if self.is_overtaken(sent) {
+            return;
         }
+        self.last_answer = Some((sent, received));
+        self.failures = 0;
+        self.last_error = None;
+        self.unanswered_since = None;
         self.engine = Some(seen.server.engine);
         self.version = seen.server.version.get().map(|v| v.as_str().into());
         self.mode = seen.server.mode.value();
@@ -66,8 +67,16 @@ impl ServerFacts {
         }
     }
 
+    /// Whether a poll that was sent later than `sent` has been answered already: then its answer says nothing new.
+    pub fn is_overtaken(&self, sent: Timestamp) -> bool {
+        self.last_answer.is_some_and(|(last, _)| sent < last)
+    }
+
     /// Takes in a failed poll that began at `began`.
     pub fn failed(&mut self, error: PollError, began: Timestamp) {
+        if self.is_overtaken(began) {
+            return;
+        }
         self.failures = self.failures.saturating_add(1);
         self.last_error = Some(error);
         self.unanswered_since.get_or_insert(began);
@@ -144,6 +153,22 @@ mod tests {
         assert_eq!(facts.unreachable_for(at(2000)), Some(Span::ZERO));
         facts.overdue(at(2000));
         assert_eq!(facts.unreachable_for(at(2500)), Some(Span::from_millis(500)));
+    }
+
+    #[test]
+    fn what_a_later_answer_overtook_changes_only_the_round_trip() {
+        let mut facts = ServerFacts::default();
+        let says = |role| {
+            let mut seen = Observation::default();
+            seen.replication.role = crate::info::Field::Value(role);
+            seen
+        };
+        facts.answered(&says(Role::Master), at(1000), at(1100));
+        facts.answered(&says(Role::Replica), at(500), at(1550));
+        facts.failed(PollError::Timeout, at(400));
+        assert_eq!((facts.role, facts.last_answer), (Some(Role::Master), Some((at(1000), at(1100)))));
+        assert!(facts.is_up() && facts.unreachable_for(at(1600)) == Some(Span::ZERO));
+        assert_eq!(facts.min_rtt.get(), Some(Span::from_millis(100)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use redis_cross_dc_exporter::lab::{Answer, Received, Receiver, Response, SteadyWriter, WriteLoad, eventually};
+use redis_cross_dc_exporter::report::{ListedState, PairReport};
 
 use crate::exporter::Exporter;
 use crate::scrape::Scrape;
@@ -60,9 +61,8 @@ async fn what_stays_keeps_its_history_what_goes_ends_and_what_comes_begins() {
     let _writer = SteadyWriter::start(kept.master.addr(), None, load);
     let pairs = [kept.entry("kept"), gone.entry("gone")];
     let exporter = Exporter::start(&configuration(&pairs, &[("hook", &hook)])).await;
-    let moved = |pair: &redis_cross_dc_exporter::report::PairReport| {
-        pair.lag_seconds.is_some() && pair.applied_bytes_total.is_some_and(|bytes| bytes > 10_000)
-    };
+    let moved =
+        |pair: &PairReport| pair.lag_seconds.is_some() && pair.applied_bytes_total.is_some_and(|bytes| bytes > 10_000);
     let before = exporter.wait_for("kept", "10 kB of writes", LIMIT, moved).await;
     let polls_before = polls(&exporter, &kept).await;
     gone.replica.kill();
@@ -89,6 +89,13 @@ async fn what_stays_keeps_its_history_what_goes_ends_and_what_comes_begins() {
     assert!(!scrape.text().contains("pair=\"gone\""), "{}", scrape.text());
     let end = hooked(&hook, "resolved").await.json().unwrap();
     assert_eq!(end["alerts"][0]["labels"]["server"], gone.replica.addr().to_string(), "{end}");
+
+    let listed = exporter.alerts().await.alerts;
+    let of_gone = listed.iter().filter(|alert| alert.labels.get("server") == Some(&gone.replica.addr().to_string()));
+    assert!(
+        of_gone.clone().count() == 1 && of_gone.into_iter().all(|alert| alert.state == ListedState::Resolved),
+        "{listed:?}"
+    );
 
     added.replica.kill();
     let told = hooked(&second, "firing").await.json().unwrap();

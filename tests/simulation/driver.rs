@@ -1,0 +1,406 @@
+//! Polls the model world like the real scheduler does, and runs the monitor on it in virtual time.
+//!
+//! A round is a sandwich (master, replica, master), its period dithered by a few percent; a hurried tree has more of
+//! them. One request a server is under way; what takes too long is reported as overdue, then as failed, and may still
+//! be answered.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use fastrand::Rng;
+use redis_cross_dc_exporter::alert::Notification;
+use redis_cross_dc_exporter::info::{self, Observation};
+use redis_cross_dc_exporter::model::{ClockAnchor, PollError, ServerAddr, Span, Timestamp, WallTime};
+use redis_cross_dc_exporter::monitor::{Action, FleetSnapshot, Monitor, PairSnapshot, PollEvent, PollEventKind};
+use redis_cross_dc_exporter::replication::Assessment;
+use redis_cross_dc_exporter::topology::Topology;
+
+use crate::replies;
+use crate::settings::settings_of;
+use crate::world::{MS, Nanos, SEC, Server, World};
+
+pub(crate) const MASTER: &str = "10.1.0.1:6379";
+pub(crate) const REPLICA: &str = "10.2.0.1:6379";
+
+/// The network between the monitor and the servers, and how often it is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conditions {
+    /// The smallest round trip to the master and to the replica.
+    pub(crate) rtt: [Nanos; 2],
+    /// At most this is added to each way.
+    pub(crate) jitter: Nanos,
+    /// The part of answers that never come.
+    pub(crate) loss: f64,
+    /// The part of answers that take up to 3 s longer.
+    pub(crate) slow: f64,
+    /// Whether a request that timed out is followed by another before it is answered, so that answers overtake.
+    pub(crate) reconnects: bool,
+    /// Mean time between two looks at the truth.
+    pub(crate) look_every: Nanos,
+    /// How often the monitor evaluates its rules.
+    pub(crate) tick: Nanos,
+    /// Added to every instant that the monitor is told.
+    pub(crate) origin: Nanos,
+}
+
+impl Conditions {
+    /// 2 ms to the master, 80 ms to the replica, little jitter.
+    pub(crate) const CALM: Self = Self {
+        rtt: [2 * MS, 80 * MS],
+        jitter: MS,
+        loss: 0.0,
+        slow: 0.0,
+        reconnects: false,
+        look_every: 250 * MS,
+        tick: 100 * MS,
+        origin: 0,
+    };
+}
+
+/// The monitor's opinion at one instant.
+pub(crate) struct Look<'a> {
+    pub(crate) now: Nanos,
+    pub(crate) seen: Assessment,
+    pub(crate) pair: &'a PairSnapshot,
+    pub(crate) fleet: &'a FleetSnapshot,
+    pub(crate) world: &'a World,
+    /// When the replica's answers were made, by when they were asked for.
+    pub(crate) served: &'a BTreeMap<Nanos, Nanos>,
+    pub(crate) origin: Nanos,
+}
+
+impl Look<'_> {
+    /// An instant of the monitor as the world's.
+    pub(crate) fn world_time(&self, at: Timestamp) -> Nanos {
+        at.as_nanos() - self.origin
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Round,
+    Deliver(usize),
+    Overdue(usize),
+    Timeout(usize),
+    Tick,
+    Look,
+}
+
+struct Request {
+    server: usize,
+    sent: Nanos,
+    /// What comes of it; taken when it is delivered.
+    answer: Option<Result<Box<Observation>, PollError>>,
+    failed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Opening,
+    Replica,
+    Closing,
+    Rest,
+}
+
+/// One run.
+pub(crate) struct Driver {
+    pub(crate) monitor: Monitor,
+    pub(crate) notifications: Vec<Notification>,
+    /// How many polls were answered.
+    pub(crate) answers: u64,
+    world: World,
+    conditions: Conditions,
+    rng: Rng,
+    now: Nanos,
+    queue: BinaryHeap<Reverse<(Nanos, u64, Event)>>,
+    sequence: u64,
+    requests: Vec<Request>,
+    outstanding: [Option<usize>; 2],
+    min_rtt: [Nanos; 2],
+    served: BTreeMap<Nanos, Nanos>,
+    stage: Stage,
+    waits_for: Option<usize>,
+    round_planned: Nanos,
+    urgent_until: Nanos,
+    opened: bool,
+    last_text: [Option<(String, Observation)>; 2],
+}
+
+const TIMEOUT: [Nanos; 2] = [2 * SEC, 2 * SEC];
+
+impl Driver {
+    pub(crate) fn new(world: World, conditions: Conditions, seed: u64) -> Self {
+        let monitor = new_monitor(conditions.origin);
+        let mut driver = Self {
+            monitor,
+            notifications: Vec::new(),
+            answers: 0,
+            world,
+            conditions,
+            rng: Rng::with_seed(seed ^ 0x5eed),
+            now: 0,
+            queue: BinaryHeap::new(),
+            sequence: 0,
+            requests: Vec::new(),
+            outstanding: [None; 2],
+            min_rtt: [Nanos::MAX; 2],
+            served: BTreeMap::new(),
+            stage: Stage::Rest,
+            waits_for: None,
+            round_planned: 0,
+            urgent_until: 0,
+            opened: false,
+            last_text: [None, None],
+        };
+        let first = driver.rng.i64(0..SEC);
+        driver.at(first, Event::Round);
+        driver.at(0, Event::Tick);
+        driver.at(first, Event::Look);
+        driver
+    }
+
+    /// The monitor forgets everything, as after a restart of its process.
+    pub(crate) fn restart_monitor(&mut self) {
+        self.monitor = new_monitor(self.conditions.origin + self.now);
+    }
+
+    /// Goes on until `until`, showing the monitor's opinion at random instants.
+    pub(crate) fn run(&mut self, until: Nanos, mut look: impl FnMut(&Look<'_>)) {
+        while let Some(Reverse((at, _, _))) = self.queue.peek() {
+            if *at > until {
+                break;
+            }
+            let Some(Reverse((at, _, event))) = self.queue.pop() else { break };
+            self.now = at;
+            match event {
+                Event::Round => self.begin_round(),
+                Event::Deliver(request) => self.deliver(request),
+                Event::Overdue(request) => self.overdue(request),
+                Event::Timeout(request) => self.time_out(request),
+                Event::Tick => self.tick(),
+                Event::Look => {
+                    self.look(&mut look);
+                    let wait = 1 + self.rng.i64(0..2 * self.conditions.look_every);
+                    self.at(self.now + wait, Event::Look);
+                }
+            }
+        }
+        self.now = until;
+    }
+
+    /// The monitor's opinion now.
+    pub(crate) fn look(&self, look: &mut impl FnMut(&Look<'_>)) {
+        let fleet = self.monitor.snapshot(anchor(self.stamp(self.now)));
+        let pair = &fleet.pairs[0];
+        look(&Look {
+            now: self.now,
+            seen: pair.assess(self.stamp(self.now)),
+            pair,
+            fleet: &fleet,
+            world: &self.world,
+            served: &self.served,
+            origin: self.conditions.origin,
+        });
+    }
+
+    fn stamp(&self, at: Nanos) -> Timestamp {
+        Timestamp::from_nanos(at + self.conditions.origin)
+    }
+
+    fn at(&mut self, at: Nanos, event: Event) {
+        self.sequence += 1;
+        self.queue.push(Reverse((at, self.sequence, event)));
+    }
+
+    fn tick(&mut self) {
+        for action in self.monitor.tick(self.stamp(self.now)) {
+            match action {
+                Action::Notify(notification) => self.notifications.push(notification),
+                Action::Hurry { until, .. } => {
+                    self.urgent_until = until.as_nanos() - self.conditions.origin;
+                    self.hurry();
+                }
+                // For the log, which a simulation does not keep.
+                Action::StateChanged(_) | Action::AlertChanged(_) => {}
+            }
+        }
+        self.at(self.now + self.conditions.tick, Event::Tick);
+    }
+
+    /// A tree that rests begins its next round earlier.
+    fn hurry(&mut self) {
+        if self.stage == Stage::Rest && self.round_planned > self.now + 250 * MS {
+            let sooner = self.now + self.rng.i64(0..250 * MS);
+            self.plan_round(sooner);
+        }
+    }
+
+    fn plan_round(&mut self, at: Nanos) {
+        self.round_planned = at;
+        self.at(at, Event::Round);
+    }
+
+    fn begin_round(&mut self) {
+        if self.stage != Stage::Rest || self.now < self.round_planned {
+            return;
+        }
+        self.stage = Stage::Opening;
+        self.opened = false;
+        self.ask(0);
+    }
+
+    fn next_stage(&mut self) {
+        self.waits_for = None;
+        match self.stage {
+            Stage::Opening => {
+                self.stage = Stage::Replica;
+                self.ask(1);
+            }
+            Stage::Replica if self.opened => {
+                self.stage = Stage::Closing;
+                self.ask(0);
+            }
+            _ => {
+                self.stage = Stage::Rest;
+                let base = if self.now < self.urgent_until { 250 * MS } else { SEC };
+                let period = base * (970 + self.rng.i64(0..60)) / 1000;
+                let next = (self.round_planned + period).max(self.now);
+                self.plan_round(next);
+            }
+        }
+    }
+
+    fn ask(&mut self, server: usize) {
+        if self.outstanding[server].is_some() {
+            self.tell(server, PollEventKind::Skipped);
+            self.next_stage();
+            return;
+        }
+        let (answered_at, received) = self.travel(server);
+        let id = self.requests.len();
+        let answer = answered_at.map(|at| self.answer(server, at));
+        self.requests.push(Request { server, sent: self.now, answer, failed: false });
+        self.outstanding[server] = Some(id);
+        self.waits_for = Some(id);
+        if let Some(at) = answered_at {
+            if server == 1 {
+                self.served.insert(self.now, at);
+            }
+            self.at(received, Event::Deliver(id));
+        }
+        let patience = self.min_rtt[server].saturating_mul(4).clamp(100 * MS, TIMEOUT[server]);
+        // What is answered in time needs no alarm clock.
+        if answered_at.is_none() || received >= self.now + patience {
+            self.at(self.now + patience, Event::Overdue(id));
+            self.at(self.now + TIMEOUT[server], Event::Timeout(id));
+        }
+    }
+
+    /// When a request that is sent now is served, and when its answer arrives.
+    fn travel(&mut self, server: usize) -> (Option<Nanos>, Nanos) {
+        let Conditions { rtt, jitter, loss, slow, .. } = self.conditions;
+        if self.rng.f64() < loss {
+            return (None, Nanos::MAX);
+        }
+        let half = rtt[server] / 2;
+        let mut leg = || half + self.rng.i64(0..=jitter);
+        let (out, back) = (leg(), leg());
+        let late = if self.rng.f64() < slow { self.rng.i64(0..3 * SEC) } else { 0 };
+        let who = if server == 0 { Server::Master } else { Server::Replica };
+        let mut read_at = self.heal(who, self.now + out);
+        if server == 1 {
+            read_at = self.world.stopped_until(read_at).map_or(read_at, |resumed| resumed + MS);
+        }
+        let received = self.heal(who, read_at + back + late).max(read_at + back + late);
+        (Some(read_at), received)
+    }
+
+    /// What cannot get through now is sent again until it can.
+    fn heal(&self, who: Server, at: Nanos) -> Nanos {
+        let cut = self.world.cut_off.iter().find(|(server, from, to)| *server == who && (*from..*to).contains(&at));
+        cut.map_or(at, |(_, _, to)| to + 50 * MS)
+    }
+
+    fn answer(&mut self, server: usize, at: Nanos) -> Result<Box<Observation>, PollError> {
+        let text = if server == 0 { replies::master(&self.world, at) } else { replies::replica(&self.world, at) };
+        let text = text.ok_or(PollError::Refused)?;
+        let last = self.last_text[server].take().filter(|(known, _)| *known == text);
+        let seen = last.unwrap_or_else(|| {
+            let seen = info::parse(&text).expect("the model writes INFO");
+            (text, seen)
+        });
+        let observation = seen.1.clone();
+        self.last_text[server] = Some(seen);
+        Ok(Box::new(observation))
+    }
+
+    fn tell(&mut self, server: usize, kind: PollEventKind) {
+        let addr = ServerAddr::parse(if server == 0 { MASTER } else { REPLICA }).expect("an address");
+        self.monitor.handle_poll(PollEvent { server: addr, kind });
+    }
+
+    fn deliver(&mut self, id: usize) {
+        let (server, sent) = (self.requests[id].server, self.requests[id].sent);
+        if self.outstanding[server] == Some(id) {
+            self.outstanding[server] = None;
+        }
+        match self.requests[id].answer.take() {
+            Some(Ok(observation)) => {
+                self.answers += 1;
+                self.min_rtt[server] = self.min_rtt[server].min(self.now - sent);
+                let (sent, received) = (self.stamp(sent), self.stamp(self.now));
+                self.tell(server, PollEventKind::Answered { sent, received, observation, late: Span::ZERO });
+                self.opened |= server == 0 && self.stage == Stage::Opening;
+            }
+            Some(Err(error)) => self.fail(id, error),
+            None => {}
+        }
+        if self.waits_for == Some(id) {
+            self.next_stage();
+        }
+    }
+
+    fn fail(&mut self, id: usize, error: PollError) {
+        if std::mem::replace(&mut self.requests[id].failed, true) {
+            return;
+        }
+        let (server, began, at) = (self.requests[id].server, self.stamp(self.requests[id].sent), self.stamp(self.now));
+        self.tell(server, PollEventKind::Failed { began, at, error, late: Span::ZERO });
+    }
+
+    fn is_pending(&self, id: usize) -> bool {
+        self.outstanding[self.requests[id].server] == Some(id)
+    }
+
+    fn overdue(&mut self, id: usize) {
+        if !self.is_pending(id) {
+            return;
+        }
+        let sent = self.stamp(self.requests[id].sent);
+        self.tell(self.requests[id].server, PollEventKind::Overdue { sent });
+        if self.waits_for == Some(id) {
+            self.next_stage();
+        }
+    }
+
+    fn time_out(&mut self, id: usize) {
+        if !self.is_pending(id) {
+            return;
+        }
+        self.fail(id, PollError::Timeout);
+        let never = self.requests[id].answer.is_none();
+        if never || self.conditions.reconnects {
+            self.outstanding[self.requests[id].server] = None;
+        }
+    }
+}
+
+fn new_monitor(now: Nanos) -> Monitor {
+    let settings = settings_of(&[("orders".to_owned(), MASTER.to_owned(), vec![REPLICA.to_owned()])]);
+    Monitor::new(&settings, &Topology::from_settings(&settings), anchor(Timestamp::from_nanos(now)))
+}
+
+/// The wall clock is the monitor's own clock here: nothing may depend on it.
+pub(crate) fn anchor(at: Timestamp) -> ClockAnchor {
+    ClockAnchor { mono: at, wall: WallTime::from_nanos(at.as_nanos()) }
+}
