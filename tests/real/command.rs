@@ -13,8 +13,7 @@ const POLL: &str = "poll: {interval: 200ms, min_interval: 100ms, timeout: {local
 
 /// A configuration with these entries of `pairs`.
 pub(crate) fn configuration(pairs: &[String]) -> String {
-    let pairs: String = pairs.iter().map(|pair| format!("- {pair}\n")).collect();
-    format!("{POLL}\npairs:\n{pairs}")
+    format!("{POLL}\npairs: [{}]\n", pairs.join(", "))
 }
 
 /// A folder with `yaml` as its config.yml.

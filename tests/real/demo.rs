@@ -8,7 +8,7 @@ use redis_cross_dc_exporter::lab::{eventually, ports};
 use crate::exporter::program;
 
 /// The story takes 20 s on an idle machine, and waits for the servers' own timeouts on any.
-const STORY: Duration = Duration::from_secs(120);
+const STORY: Duration = Duration::from_mins(2);
 
 /// The processes whose working directory lies in `folder`: the demo's servers, each in a directory of its own.
 fn processes_in(folder: &Path) -> Vec<String> {

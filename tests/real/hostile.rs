@@ -132,6 +132,17 @@ impl Window {
     }
 }
 
+/// A configuration with these entries of `pairs`.
+fn configuration(pairs: &[String]) -> String {
+    format!("{POLL}\npairs: [{}]\n", pairs.join(", "))
+}
+
+/// Gives `exporter` these pairs instead.
+fn reconfigure(exporter: &Exporter, pairs: &[String]) {
+    std::fs::write(exporter.config(), configuration(pairs)).unwrap();
+    exporter.signal("HUP");
+}
+
 /// The reasons for which polls of `addr` failed.
 fn reasons(scrape: &Scrape, addr: &ServerAddr) -> Vec<String> {
     let server = addr.to_string();
@@ -165,20 +176,19 @@ async fn states_are(exporter: &Exporter, prefix: &str, state: &str) {
 async fn hostile_servers_are_named_and_cost_nobody_a_thing() {
     let (stage, lonely) = (Stage::set().await, RedisServer::builder().start().await.unwrap());
     let healthy = entry("healthy", ("calm1", stage.master.addr()), ("calm2", stage.replica.addr()));
-    let exporter = Exporter::start(&format!("{POLL}\npairs:\n- {healthy}\n")).await;
+    let exporter = Exporter::start(&configuration(std::slice::from_ref(&healthy))).await;
     let dcs = ["calm1", "calm2"];
     let quiet = Window::observe("without hostile servers", &exporter, &dcs).await;
 
     let (as_masters, as_replicas) = (foes().await, foes().await);
-    let mut yaml = format!("{POLL}\npairs:\n- {healthy}\n");
+    let mut pairs = vec![healthy];
     for (index, (master, replica)) in as_masters.iter().zip(&as_replicas).enumerate() {
         let nobody = ServerAddr::new("127.0.0.1", ports::free().unwrap());
         let lost = entry(&format!("master-{index}"), ("hostile", &master.addr), ("hostile", &nobody));
         let mute = entry(&format!("replica-{index}"), ("hostile", lonely.addr()), ("hostile", &replica.addr));
-        yaml += &format!("- {lost}\n- {mute}\n");
+        pairs.extend([lost, mute]);
     }
-    std::fs::write(exporter.config(), yaml).unwrap();
-    exporter.signal("HUP");
+    reconfigure(&exporter, &pairs);
     let all: Vec<&Foe> = as_masters.iter().chain(&as_replicas).collect();
     each_is_named(&exporter, &all).await;
     let noisy = Window::observe("with 28 hostile servers", &exporter, &dcs).await;
@@ -203,14 +213,13 @@ async fn states_are_healthy(exporter: &Exporter) {
 async fn a_hung_replica_costs_the_others_of_its_master_nothing() {
     let stage = Stage::set().await;
     let healthy = entry("healthy", ("calm1", stage.master.addr()), ("calm2", stage.replica.addr()));
-    let exporter = Exporter::start(&format!("{POLL}\npairs:\n- {healthy}\n")).await;
+    let exporter = Exporter::start(&configuration(std::slice::from_ref(&healthy))).await;
     let dcs = ["calm1", "calm2"];
     let quiet = Window::observe("alone in the tree", &exporter, &dcs).await;
 
     let server = HostileServer::start(Misbehaviour::Hang).await.unwrap();
     let hung = entry("hung", ("calm1", stage.master.addr()), ("hostile", server.addr()));
-    std::fs::write(exporter.config(), format!("{POLL}\npairs:\n- {healthy}\n- {hung}\n")).unwrap();
-    exporter.signal("HUP");
+    reconfigure(&exporter, &[healthy, hung]);
     let (name, addr) = ("hung".to_owned(), server.addr().clone());
     each_is_named(&exporter, &[&Foe { name, addr, reason: "timeout", _server: Some(server) }]).await;
     let noisy = Window::observe("with a hung replica", &exporter, &dcs).await;

@@ -18,9 +18,9 @@ alerts: {unreachable: {warning: 1s, critical: 3s}}
 
 /// The configuration for `stage` with these entries of `receivers`.
 fn configuration(stage: &Stage, receivers: &[String]) -> String {
-    let notify = "notify:\n  group_wait: 0s\n  group_interval: 100ms\n  receivers:\n";
-    let receivers: String = receivers.iter().map(|receiver| format!("  - {receiver}\n")).collect();
-    format!("{QUICK}pairs:\n- {}\n{notify}{receivers}", stage.entry("orders"))
+    let receivers = receivers.join(", ");
+    let notify = format!("notify: {{group_wait: 0s, group_interval: 100ms, receivers: [{receivers}]}}");
+    format!("{QUICK}pairs: [{}]\n{notify}\n", stage.entry("orders"))
 }
 
 fn webhook(name: &str, receiver: &Receiver) -> String {

@@ -19,14 +19,11 @@ const POLLS: &str = "redis_cross_dc_polls_total";
 
 /// A configuration with these entries of `pairs` and these webhooks.
 fn configuration(pairs: &[String], receivers: &[(&str, &Receiver)]) -> String {
-    let pairs: String = pairs.iter().map(|pair| format!("- {pair}\n")).collect();
-    let webhook = |(name, receiver): &(&str, &Receiver)| {
-        format!("  - {{name: {name}, webhook: {{url: '{}'}}}}\n", receiver.url("/"))
-    };
-    let receivers: String = receivers.iter().map(webhook).collect();
-    let receivers =
-        if receivers.is_empty() { "  receivers: []\n".to_owned() } else { format!("  receivers:\n{receivers}") };
-    format!("{QUICK}pairs:\n{pairs}notify:\n  group_wait: 0s\n  group_interval: 100ms\n{receivers}")
+    let webhook =
+        |(name, receiver): &(&str, &Receiver)| format!("{{name: {name}, webhook: {{url: '{}'}}}}", receiver.url("/"));
+    let receivers = receivers.iter().map(webhook).collect::<Vec<_>>().join(", ");
+    let notify = format!("notify: {{group_wait: 0s, group_interval: 100ms, receivers: [{receivers}]}}");
+    format!("{QUICK}pairs: [{}]\n{notify}\n", pairs.join(", "))
 }
 
 /// Gives `exporter` another configuration and tells it so.
