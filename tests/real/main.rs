@@ -4,4 +4,5 @@
 //! makes the test fail with the command that installs it.
 
 mod exporter;
+mod lag;
 mod smoke;
