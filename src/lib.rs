@@ -1,7 +1,7 @@
 //! The truth about Redis replication across datacenters: a Prometheus exporter and alerter.
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the invariants):
-//! [`model`] - [`config`], [`info`] - [`client`], [`topology`], [`replication`], [`http_client`] - [`alert`] -
+//! [`model`] - [`clock`], [`config`], [`info`] - [`topology`], [`replication`], [`http_client`] - [`alert`], [`client`] -
 //! [`monitor`] - [`report`] - [`metrics`], [`poll`], [`notify`] - [`web`] - [`app`] - [`lab`] - [`cli`].
 
 pub mod alert;

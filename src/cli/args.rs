@@ -67,7 +67,7 @@ pub(super) enum Command {
 /// Which running exporter to ask.
 #[derive(Debug, Args)]
 pub(super) struct ExporterArgs {
-    /// The running exporter's address, such as http://127.0.0.1:10121; the default follows --web.listen-address
+    /// The running exporter's address, such as `http://127.0.0.1:10121`; the default follows --web.listen-address
     #[arg(long = "exporter.url", value_name = "URL")]
     pub(super) url: Option<String>,
 }

@@ -1,14 +1,7 @@
 //! The credentials of one login, read anew for each connection so that a rotated password needs no restart.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
-
-use crate::config::{Credentials, SecretSource};
+use crate::config::Credentials;
 use crate::model::{PollError, Secret, ServerAddr};
-
-/// The longest password file that is read: far above any password, far below what would hurt.
-const MAX_PASSWORD_FILE: u64 = 64 * 1024;
 
 /// What AUTH is sent with.
 #[derive(Clone, Debug)]
@@ -25,38 +18,27 @@ impl Login {
     /// # Errors
     /// [`PollError::Auth`], with a log line that names the file, when the password's file cannot be read.
     pub(super) async fn read(server: &ServerAddr, credentials: &Credentials) -> Result<Option<Self>, PollError> {
-        let password = match &credentials.password {
-            None => return Ok(None),
-            Some(SecretSource::Inline(password)) => password.clone(),
-            Some(SecretSource::File(path)) => {
-                let file = path.clone();
-                // A file may stand on a network disk: never wait for it on a thread that serves other servers.
-                let text = tokio::task::spawn_blocking(move || read_password(&file)).await;
-                text.unwrap_or_else(|ended| Err(io::Error::other(ended))).map_err(|error| {
-                    tracing::error!(%server, file = %path.display(), %error, "cannot read the password's file");
-                    PollError::Auth
-                })?
+        let Some(source) = credentials.password.clone() else { return Ok(None) };
+        // A file may stand on a network disk: never wait for it on a thread that serves other servers.
+        let read = tokio::task::spawn_blocking(move || source.read()).await;
+        let password = match read {
+            Ok(Ok(password)) => password,
+            Ok(Err(error)) => {
+                tracing::error!(%server, %error, "cannot log in");
+                return Err(PollError::Auth);
             }
+            Err(_) => return Err(PollError::Auth), // the program is stopping
         };
         Ok(Some(Self { username: credentials.username.clone(), password }))
     }
 }
 
-fn read_password(path: &Path) -> io::Result<Secret> {
-    let mut text = String::new();
-    let read = File::open(path)?.take(MAX_PASSWORD_FILE + 1).read_to_string(&mut text)?;
-    if read as u64 > MAX_PASSWORD_FILE {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 KiB"));
-    }
-    match text.trim() {
-        "" => Err(io::Error::new(io::ErrorKind::InvalidData, "it is empty")),
-        password => Ok(Secret::new(password)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::SecretSource;
 
     async fn read(path: &Path) -> Result<String, PollError> {
         let credentials =

@@ -8,7 +8,6 @@ mod backoff;
 mod budget;
 mod pace;
 mod report;
-mod rtt;
 mod schedule;
 mod server;
 mod timer;

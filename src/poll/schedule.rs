@@ -9,8 +9,14 @@
 //! silent or failing last time is asked but not waited for, so one hung server delays the others once, not for ever.
 
 use super::pace::Pace;
-use super::rtt::RttWindow;
 use crate::model::{Span, Timestamp};
+use crate::replication::MinRtt;
+
+/// The shortest time that an answer is waited for: above what a busy but healthy server takes.
+const MIN_PATIENCE: Span = Span::from_millis(100);
+
+/// How many times its smallest round trip a server may take before it counts as slow.
+const PATIENCE_FACTOR: f64 = 4.0;
 
 /// One tree's rounds.
 #[derive(Debug)]
@@ -49,7 +55,7 @@ pub(super) struct Intervals {
 #[derive(Debug)]
 struct Member {
     timeout: Span,
-    rtt: RttWindow,
+    rtt: MinRtt,
     /// Whether its last poll was answered in time (true before the first).
     responsive: bool,
     /// Whether it answered in this round.
@@ -73,7 +79,7 @@ impl TreeSchedule {
     /// the hash of the tree's identity, spreads the trees of a fleet evenly over the interval.
     pub(super) fn new(roots: usize, timeouts: &[Span], intervals: Intervals, seed: u64, now: Timestamp) -> Self {
         let member =
-            |timeout: &Span| Member { timeout: *timeout, rtt: RttWindow::default(), responsive: true, answered: false };
+            |timeout: &Span| Member { timeout: *timeout, rtt: MinRtt::default(), responsive: true, answered: false };
         Self {
             roots: roots.min(timeouts.len()),
             members: timeouts.iter().map(member).collect(),
@@ -132,7 +138,7 @@ impl TreeSchedule {
     /// `server` answered a request that was sent and answered at these instants, in this round or an earlier one.
     pub(super) fn on_answer(&mut self, server: usize, sent: Timestamp, received: Timestamp, now: Timestamp) {
         if let Some(member) = self.members.get_mut(server) {
-            member.rtt.record(received, received - sent);
+            member.rtt.observe(received - sent, received);
             member.responsive = true;
             member.answered = true;
         }
@@ -204,7 +210,7 @@ impl TreeSchedule {
         self.stage = stage;
         for server in servers {
             let member = &self.members[server];
-            let patience = member.rtt.patience(now, member.timeout);
+            let patience = patience(member.rtt.get(), member.timeout);
             if member.responsive {
                 self.waiting.push((server, now + patience));
             }
@@ -224,6 +230,13 @@ impl TreeSchedule {
 /// How many polls one round of a tree takes.
 pub(super) fn polls_per_round(roots: usize, others: usize) -> usize {
     if roots + others == 1 { 1 } else { 2 * roots + others }
+}
+
+/// How long an answer is waited for before the server counts as silent: 100 ms or four times its smallest round trip,
+/// whichever is more, and never more than `timeout`.
+fn patience(min_rtt: Option<Span>, timeout: Span) -> Span {
+    let usual = min_rtt.map_or(Span::ZERO, |rtt| rtt.mul_f64(PATIENCE_FACTOR));
+    usual.max(MIN_PATIENCE).min(timeout)
 }
 
 #[cfg(test)]

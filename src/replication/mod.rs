@@ -12,6 +12,8 @@ mod pair;
 mod rtt;
 mod server;
 mod state;
+#[cfg(test)]
+mod testing;
 
 pub use ack::{Ack, ReplicaIdentity, ack_of};
 pub use assess::{Assessment, Evidence, assess};

@@ -306,8 +306,11 @@ impl PairTracker {
             // An offset that was shown while the link was down already is final. Else the replica may have applied
             // what the master had when the link went down; the server tells that in whole seconds.
             let down_by = upstream.link_down_since.value().map(|ago| received - ago + Span::from_secs(1));
-            let at_most =
-                down_by.and_then(|by| if by <= last.shown { Some(last.applied) } else { history.reached(by) });
+            let at_most = down_by.and_then(|by| match last.at_most {
+                _ if by <= last.shown => Some(last.applied),
+                Some(known) if by <= last.sent => Some(known), // the same outage: no reason to judge it anew
+                _ => history.reached(by),
+            });
             return Some(Position { at_most, sent, received, master_before, half_rtt, ..last });
         }
         let read = upstream.read_offset.value().unwrap_or(applied);
@@ -517,3 +520,6 @@ fn unshared_bytes(history: &MasterHistory, continues: Option<(ReplicationId, Rep
     let (replid, last_shared) = continues?;
     (history.replid() == Some(&replid)).then(|| history.newest().map(|m| m.since(last_shared)))?
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,6 +156,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_later_answer_overtook_changes_only_the_round_trip() {
+        let mut facts = ServerFacts::default();
+        let says = |role| {
+            let mut seen = Observation::default();
+            seen.replication.role = crate::info::Field::Value(role);
+            seen
+        };
+        facts.answered(&says(Role::Master), at(1000), at(1100));
+        facts.answered(&says(Role::Replica), at(500), at(1550));
+        facts.failed(PollError::Timeout, at(400));
+        assert_eq!((facts.role, facts.last_answer), (Some(Role::Master), Some((at(1000), at(1100)))));
+        assert!(facts.is_up() && facts.unreachable_for(at(1600)) == Some(Span::ZERO));
+        assert_eq!(facts.min_rtt.get(), Some(Span::from_millis(100)));
+    }
+
+    #[test]
     fn a_server_that_nobody_polls_any_more_becomes_silent() {
         let mut facts = ServerFacts::default();
         facts.answered(&Observation::default(), at(0), at(5));

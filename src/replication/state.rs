@@ -93,6 +93,8 @@ pub enum StateReason {
     Streaming,
     /// The link is up, but there is nothing to compare: the master keeps no backlog, or its history is not known yet.
     MasterHistoryUnknown,
+    /// The link is up, and the replica still has a history that its master has ended.
+    EndedHistory,
     /// The replica shows an offset beyond its master's.
     Ahead,
     /// The server's answer lacks fields without which nothing can be said.
@@ -183,6 +185,9 @@ impl fmt::Display for StateReason {
             Self::MasterHistoryUnknown => {
                 f.write_str("the master's history is not known: it keeps no backlog, or was not polled yet")
             }
+            Self::EndedHistory => f.write_str(
+                "the replica still follows a history that its master has ended: a restart, or another master",
+            ),
             Self::Ahead => f.write_str("the replica shows an offset beyond its master's: their histories differ"),
             Self::IncompleteAnswer { who } => {
                 write!(f, "the {}'s INFO reply lacks fields without which nothing can be said", who.label())

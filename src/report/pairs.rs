@@ -168,7 +168,7 @@ impl PairReport {
             lag_seconds: seconds(seen.lag.estimate),
             lag_lower_seconds: seconds(seen.lag.lower),
             lag_upper_seconds: seconds(seen.lag.upper),
-            lag_max_seconds: seconds(pair.lag_max),
+            lag_max_seconds: seconds(pair.lag_max.max(seen.lag.estimate)),
             lag_bytes: bytes(seen.bytes.estimate),
             lag_lower_bytes: bytes(seen.bytes.lower),
             lag_upper_bytes: bytes(seen.bytes.upper),

@@ -3,6 +3,8 @@
 //! Each test starts what it needs on loopback and ends it; none depends on another's leftovers. A program that is missing
 //! makes the test fail with the command that installs it.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
+
 mod exporter;
 mod lag;
 mod smoke;

@@ -18,9 +18,8 @@ async fn a_healthy_pair_is_streaming_without_lag() {
         replica.addr()
     ))
     .await;
-    let pair = exporter
-        .wait_for("orders", "a lag is shown", Duration::from_secs(10), |pair| pair.lag_seconds.is_some())
-        .await;
+    let pair =
+        exporter.wait_for("orders", "a lag is shown", Duration::from_secs(10), |pair| pair.lag_seconds.is_some()).await;
     assert_eq!(pair.state, PairState::Streaming);
     assert!(pair.lag_seconds.unwrap() <= 0.1, "{pair:?}");
 }

@@ -276,21 +276,24 @@ impl Driver {
             self.next_stage();
             return;
         }
-        let (served, received) = self.travel(server);
+        let (answered_at, received) = self.travel(server);
         let id = self.requests.len();
-        let answer = served.map(|served| self.answer(server, served));
+        let answer = answered_at.map(|at| self.answer(server, at));
         self.requests.push(Request { server, sent: self.now, answer, failed: false });
         self.outstanding[server] = Some(id);
         self.waits_for = Some(id);
-        if let Some(served) = served {
+        if let Some(at) = answered_at {
             if server == 1 {
-                self.served.insert(self.now, served);
+                self.served.insert(self.now, at);
             }
             self.at(received, Event::Deliver(id));
         }
         let patience = self.min_rtt[server].saturating_mul(4).clamp(100 * MS, TIMEOUT[server]);
-        self.at(self.now + patience, Event::Overdue(id));
-        self.at(self.now + TIMEOUT[server], Event::Timeout(id));
+        // What is answered in time needs no alarm clock.
+        if answered_at.is_none() || received >= self.now + patience {
+            self.at(self.now + patience, Event::Overdue(id));
+            self.at(self.now + TIMEOUT[server], Event::Timeout(id));
+        }
     }
 
     /// When a request that is sent now is served, and when its answer arrives.
@@ -304,12 +307,12 @@ impl Driver {
         let (out, back) = (leg(), leg());
         let late = if self.rng.f64() < slow { self.rng.i64(0..3 * SEC) } else { 0 };
         let who = if server == 0 { Server::Master } else { Server::Replica };
-        let mut served = self.heal(who, self.now + out);
+        let mut read_at = self.heal(who, self.now + out);
         if server == 1 {
-            served = self.world.stopped_until(served).map_or(served, |resumed| resumed + MS);
+            read_at = self.world.stopped_until(read_at).map_or(read_at, |resumed| resumed + MS);
         }
-        let received = self.heal(who, served + back + late).max(served + back + late);
-        (Some(served), received)
+        let received = self.heal(who, read_at + back + late).max(read_at + back + late);
+        (Some(read_at), received)
     }
 
     /// What cannot get through now is sent again until it can.
@@ -318,9 +321,8 @@ impl Driver {
         cut.map_or(at, |(_, _, to)| to + 50 * MS)
     }
 
-    fn answer(&mut self, server: usize, served: Nanos) -> Result<Box<Observation>, PollError> {
-        let text =
-            if server == 0 { replies::master(&self.world, served) } else { replies::replica(&self.world, served) };
+    fn answer(&mut self, server: usize, at: Nanos) -> Result<Box<Observation>, PollError> {
+        let text = if server == 0 { replies::master(&self.world, at) } else { replies::replica(&self.world, at) };
         let text = text.ok_or(PollError::Refused)?;
         let last = self.last_text[server].take().filter(|(known, _)| *known == text);
         let seen = last.unwrap_or_else(|| {

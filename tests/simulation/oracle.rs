@@ -16,10 +16,8 @@ use crate::world::{Nanos, Truth};
 pub(crate) fn check(look: &Look<'_>) {
     in_order(look);
     match look.world.truth(look.now) {
-        Truth::Comparable { lag, .. } => at_most_upper(look, lag),
-        Truth::Closed { lag: Some(lag) } => at_most_upper(look, lag),
-        Truth::Closed { lag: None } => {}
-        Truth::None => {}
+        Truth::Comparable { lag, .. } | Truth::Closed { lag: Some(lag) } => at_most_upper(look, lag),
+        Truth::Closed { lag: None } | Truth::None => {}
     }
     sample_holds_the_truth(look);
 }

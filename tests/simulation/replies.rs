@@ -40,9 +40,9 @@ pub(crate) fn master(world: &World, t: Nanos) -> Option<String> {
     let mut out = server_section(&format!("m{}", life.from), false);
     out.push_str(if life.is_master { "role:master\r\n" } else { "role:slave\r\n" });
     if life.is_master {
-        let line = replica_line(world, t);
-        let _ = write!(out, "connected_slaves:{}\r\n", u8::from(line.is_some()));
-        if let Some(line) = line {
+        let replica = replica_line(world, t);
+        let _ = write!(out, "connected_slaves:{}\r\n", u8::from(replica.is_some()));
+        if let Some(line) = replica {
             let _ = write!(out, "slave0:ip=10.2.0.1,port={REPLICA_PORT},{line}\r\n");
         }
     } else {
@@ -105,31 +105,26 @@ fn last_ack(world: &World, t: Nanos) -> Option<Nanos> {
 }
 
 /// What the replica says about its link.
+#[derive(Clone, Copy, Default)]
 struct LinkReply {
-    up: bool,
-    since: Option<Nanos>,
-    transfer: bool,
-    loading: bool,
+    /// Since when it is down; `None` while it is up.
+    down_since: Option<Nanos>,
+    phase: Option<SyncPhase>,
     hides_offset: bool,
 }
 
 fn link(world: &World, t: Nanos) -> LinkReply {
-    let up = LinkReply { up: true, since: None, transfer: false, loading: false, hides_offset: false };
+    let up = LinkReply::default();
     let Some(outage) = world.outage(t) else { return up };
     match outage.kind {
-        OutageKind::Cut => LinkReply { up: false, since: Some(outage.from), ..up },
+        OutageKind::Cut => LinkReply { down_since: Some(outage.from), ..up },
         OutageKind::Stall if t - outage.from > REPL_TIMEOUT => {
-            LinkReply { up: false, since: Some(outage.from + REPL_TIMEOUT), ..up }
+            LinkReply { down_since: Some(outage.from + REPL_TIMEOUT), ..up }
         }
         OutageKind::FullSync { hides_offset } => {
             let phase = outage.sync_phase(t);
-            LinkReply {
-                up: false,
-                since: Some(outage.from),
-                transfer: phase == SyncPhase::Transfer,
-                loading: phase == SyncPhase::Loading,
-                hides_offset: hides_offset || phase == SyncPhase::Loading,
-            }
+            let hides_offset = hides_offset || phase == SyncPhase::Loading;
+            LinkReply { down_since: Some(outage.from), phase: Some(phase), hides_offset }
         }
         _ => up,
     }
@@ -145,14 +140,15 @@ pub(crate) fn replica(world: &World, t: Nanos) -> Option<String> {
         return Some(out);
     }
     let link = link(world, t);
-    let mut out = server_section("r", link.loading);
+    let (is_up, transfers) = (link.down_since.is_none(), link.phase == Some(SyncPhase::Transfer));
+    let mut out = server_section("r", link.phase == Some(SyncPhase::Loading));
     let _ = write!(
         out,
         "role:slave\r\nmaster_host:10.1.0.1\r\nmaster_port:6379\r\nmaster_link_status:{}\r\n\
          master_last_io_seconds_ago:{}\r\nmaster_sync_in_progress:{}\r\n",
-        if link.up && !world.never_synced { "up" } else { "down" },
-        if link.up { stream.received.last_change(t).map_or(0, |at| (t - at) / SEC) } else { -1 },
-        u8::from(link.transfer),
+        if is_up && !world.never_synced { "up" } else { "down" },
+        if is_up { stream.received.last_change(t).map_or(0, |at| (t - at) / SEC) } else { -1 },
+        u8::from(transfers),
     );
     let (received, applied) = match (world.never_synced, link.hides_offset) {
         (true, _) => (0, 0),
@@ -160,13 +156,13 @@ pub(crate) fn replica(world: &World, t: Nanos) -> Option<String> {
         _ => (stream.received.at(t), stream.applied.at(t)),
     };
     let _ = write!(out, "slave_read_repl_offset:{received}\r\nslave_repl_offset:{applied}\r\n");
-    if link.transfer {
+    if transfers {
         let read = (t / 1_000_000).rem_euclid(1_000_000) * 100;
         let _ = write!(out, "master_sync_total_bytes:0\r\nmaster_sync_read_bytes:{read}\r\n");
     }
     if world.never_synced {
         out.push_str("master_link_down_since_seconds:-1\r\n");
-    } else if let Some(since) = link.since {
+    } else if let Some(since) = link.down_since {
         let ago = t.div_euclid(SEC) - since.div_euclid(SEC);
         let _ = write!(out, "master_link_down_since_seconds:{ago}\r\n");
     }

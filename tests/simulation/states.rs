@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use redis_cross_dc_exporter::model::{Bytes, Span};
-use redis_cross_dc_exporter::replication::{PairState, StateReason};
+use redis_cross_dc_exporter::replication::{LagBytes, LagInterval, PairState, StateReason};
 
 use crate::driver::{Conditions, Driver, Look};
 use crate::loads::Load;
@@ -243,7 +243,7 @@ fn a_master_that_restarts_without_its_data_is_a_full_sync_away() {
         ];
         run(world, seed, &expected, |look| {
             if (HIT + 9 * SEC..HEAL).contains(&look.now) {
-                assert_eq!(look.seen.bytes, Default::default(), "{}", told(look, "two histories do not subtract"));
+                assert_eq!(look.seen.bytes, LagBytes::UNKNOWN, "{}", told(look, "two histories do not subtract"));
                 assert_ne!(look.seen.lag.estimate, Some(Span::ZERO), "{}", told(look, "the end of a history is not 0"));
             }
         });
@@ -319,7 +319,7 @@ fn a_replica_that_follows_somebody_else_has_no_lag() {
         run(world, seed, &[expect(HIT + 2 * SEC, END, &[S::WrongMaster])], |look| {
             if look.now > HIT + 2 * SEC {
                 assert_eq!((look.seen.lag.lower, look.seen.lag.estimate, look.seen.lag.upper), (None, None, None));
-                assert_eq!(look.seen.bytes, Default::default());
+                assert_eq!(look.seen.bytes, LagBytes::UNKNOWN);
             }
         });
     });
@@ -331,7 +331,7 @@ fn a_replica_that_never_synced_has_no_lag() {
         let mut world = healthy(&mut Rng::with_seed(seed), Load::Steady);
         world.never_synced = true;
         run(world, seed, &[expect(2 * SEC, END, &[S::NeverSynced])], |look| {
-            assert_eq!((look.seen.lag, look.seen.bytes), (Default::default(), Default::default()));
+            assert_eq!((look.seen.lag, look.seen.bytes), (LagInterval::UNKNOWN, LagBytes::UNKNOWN));
         });
     });
 }
@@ -349,7 +349,7 @@ fn a_master_without_a_backlog_proves_nothing() {
         run(world, seed, &[expect(HIT + 4 * SEC, END, &[S::LinkDown])], |look| {
             if look.now > HIT + 7 * SEC {
                 assert_ne!(look.seen.lag.estimate, Some(Span::ZERO), "{}", told(look, "not 0"));
-                assert_eq!(look.seen.bytes, Default::default(), "{}", told(look, "no bytes"));
+                assert_eq!(look.seen.bytes, LagBytes::UNKNOWN, "{}", told(look, "no bytes"));
             }
         });
     });
@@ -369,7 +369,7 @@ fn an_offset_that_falls_under_the_same_name_is_another_history() {
         Driver::new(world, conditions, seed).run(END, |look| {
             if look.now > HIT + 2 * SEC {
                 assert_eq!(look.seen.state, S::Unknown, "{}", told(look, "not unknown"));
-                assert_eq!((look.seen.lag, look.seen.bytes), (Default::default(), Default::default()));
+                assert_eq!((look.seen.lag, look.seen.bytes), (LagInterval::UNKNOWN, LagBytes::UNKNOWN));
             }
         });
     });

@@ -13,7 +13,7 @@ use narrator::Narrator;
 use stage::Stage;
 
 /// How long the whole story may take: three times what it takes on a slow machine.
-const STORY_LIMIT: Duration = Duration::from_secs(240);
+const STORY_LIMIT: Duration = Duration::from_mins(4);
 
 pub(super) fn demo(global: &Global, args: &DemoArgs) -> Exit {
     let listen = global.listen_address;
@@ -34,7 +34,7 @@ async fn play(port: u16, once: bool) -> Result<(), String> {
     tokio::select! {
         told = tell(&narrator, port, once) => told,
         _ = interrupted => {
-            narrator.say("\nCtrl-C: everything that the demo started ends now.");
+            Narrator::say("\nCtrl-C: everything that the demo started ends now.");
             Ok(())
         }
     }
@@ -45,10 +45,11 @@ async fn tell(narrator: &Narrator, port: u16, once: bool) -> Result<(), String> 
     let told = tokio::time::timeout(STORY_LIMIT, story::tell(narrator, &stage)).await;
     told.map_err(|_| format!("the story took longer than {} s", STORY_LIMIT.as_secs()))??;
     if !once {
-        narrator.say(&format!(
+        Narrator::say(&format!(
             "\nThe servers, the writers and the exporter go on. Look at {0}/ and {0}/metrics, or ask\n  \
-             redis-cross-dc-exporter check --exporter.url {0}\nCtrl-C ends everything.",
-            stage.url()
+             {1} check --exporter.url {0}\nCtrl-C ends everything.",
+            stage.url(),
+            std::env::args().next().as_deref().unwrap_or("redis-cross-dc-exporter")
         ));
         std::future::pending::<()>().await;
     }

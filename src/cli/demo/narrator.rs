@@ -42,7 +42,7 @@ impl Narrator {
     }
 
     /// Text without a time.
-    pub(super) fn say(&self, text: &str) {
+    pub(super) fn say(text: &str) {
         print(&format!("{text}\n"));
     }
 
@@ -66,7 +66,8 @@ fn describe(received: &Received) -> String {
         return format!("Slack     {}", text("/text").lines().next().unwrap_or(""));
     }
     if received.path.starts_with("/v2/enqueue") {
-        return format!("PagerDuty {} {}", text("/event_action"), text("/payload/summary"));
+        let about = if text("/payload/summary").is_empty() { text("/dedup_key") } else { text("/payload/summary") };
+        return format!("PagerDuty {} {about}", text("/event_action"));
     }
     format!("webhook   {} {}", text("/status"), text("/groupKey"))
 }

@@ -300,3 +300,13 @@ proptest! {
         prop_assert_eq!(tree.schedule.missed_rounds(), 0);
     }
 }
+
+#[test]
+fn patience_follows_the_round_trip_between_its_bounds() {
+    let (millis, timeout) = (|m: i64| Span::from_millis(m), Span::from_millis(500));
+    assert_eq!(patience(None, timeout), millis(100), "nothing is known");
+    for (rtt, expected) in [(400, 500), (80, 320), (1, 100)] {
+        assert_eq!(patience(Some(millis(rtt)), timeout), millis(expected), "{rtt} ms");
+    }
+    assert_eq!(patience(None, millis(20)), millis(20));
+}

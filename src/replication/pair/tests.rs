@@ -1,0 +1,174 @@
+//! What a pair's tracker makes of polls.
+
+use super::*;
+use crate::info::{Field, ReplicaConnState};
+use crate::replication::testing::{Scene, at, down, id, millis, observation, offset, upstream};
+
+fn located(scene: &Scene) -> &Located {
+    scene.tracker.facts().located.as_ref().expect("a located answer")
+}
+
+fn relation(scene: &Scene) -> Relation {
+    scene.tracker.facts().relation
+}
+
+#[test]
+fn an_answer_is_located_only_when_the_master_was_asked_after_it() {
+    let mut scene = Scene::new();
+    scene.master(0, 'a', 100).replica(20, 'a', 100);
+    assert!(scene.tracker.facts().located.is_none());
+    scene.master(25, 'a', 100);
+    assert!(scene.tracker.facts().located.is_none(), "that was sent before the replica had answered");
+    scene.master(40, 'a', 100);
+    assert!(located(&scene).is_caught_up());
+}
+
+#[test]
+fn the_interval_and_the_bytes_reach_from_the_poll_before_to_the_poll_after() {
+    let mut scene = Scene::new();
+    scene.round(0, 100, 100).master(1000, 'a', 300).replica(1020, 'a', 100).master(1040, 'a', 500);
+    let found = located(&scene);
+    assert_eq!(found.bracket, Bracket { lo: Some(at(40)), hi: Some(at(1010)) });
+    assert_eq!((found.at_sample.lower, found.at_sample.upper), (Some(millis(10)), Some(millis(990))));
+    let bytes =
+        LagBytes { lower: Some(Bytes::new(200)), estimate: Some(Bytes::new(300)), upper: Some(Bytes::new(400)) };
+    assert_eq!(found.bytes, bytes);
+}
+
+#[test]
+fn polls_that_show_the_same_offset_are_counted() {
+    let mut scene = Scene::new();
+    scene.round(0, 100, 50).round(1000, 200, 50).round(2000, 300, 50);
+    assert_eq!((located(&scene).same_applied, located(&scene).same_received), (3, 3));
+    let received = UpstreamInfo { read_offset: Field::Value(offset(80)), ..upstream(50) };
+    scene.master(3000, 'a', 400).says(3020, 'a', received, false).master(3040, 'a', 400);
+    assert_eq!((located(&scene).same_applied, located(&scene).same_received), (4, 1), "a long transaction arrives");
+}
+
+/// What bounded the old history said 4.8 MB of certain lag about a replica that lacks nothing.
+#[test]
+fn bytes_of_an_old_history_bound_nothing_in_a_new_one() {
+    let mut scene = Scene::new();
+    scene.round(0, 4_880_037, 4_880_037).replica(1020, 'b', 14).master(1040, 'b', 14);
+    assert_eq!(located(&scene).bytes.lower, None);
+    assert_eq!(located(&scene).bytes.estimate, Some(Bytes::new(0)));
+}
+
+#[test]
+fn a_pinned_bracket_ends_with_its_history() {
+    let mut scene = Scene::new();
+    scene.round(0, 100, 100).round(1000, 200, 100);
+    assert_eq!(located(&scene).bracket.hi, Some(at(1010)));
+    // The offset falls under the same name, and comes to the position again.
+    scene.master(2000, 'a', 60).master(3000, 'a', 100).replica(3020, 'a', 100).master(3040, 'a', 100);
+    assert_eq!(located(&scene).bracket, Bracket { lo: Some(at(3040)), hi: None });
+}
+
+#[test]
+fn an_offset_that_is_hidden_keeps_the_last_one_and_certifies_no_more_than_it_may() {
+    let loading = |since| down(1, since);
+    let mut scene = Scene::new();
+    scene.round(0, 100, 100).master(9000, 'a', 200).says(9020, 'a', loading(5), true).master(9040, 'a', 200);
+    assert_eq!(located(&scene).applied(), offset(100));
+    assert_eq!(located(&scene).at_sample.lower, Some(Span::ZERO), "it went on applying until its link was lost");
+    assert_eq!(located(&scene).bytes.lower, Some(Bytes::new(0)));
+
+    let mut scene = Scene::new();
+    scene.round(0, 100, 100).master(3000, 'a', 200).says(3020, 'a', down(100, 2), false).master(3040, 'a', 200);
+    scene.says(9020, 'a', loading(8), true).master(9040, 'a', 200);
+    assert_eq!(located(&scene).at_sample.lower, Some(at(9020) - at(3010)), "that offset was final");
+
+    scene.says(19_020, 'a', loading(5), true).master(19_040, 'a', 200);
+    assert_eq!(located(&scene).at_sample.lower, Some(Span::ZERO), "the link was up in between, unseen");
+}
+
+#[test]
+fn a_replica_that_shows_no_position_and_never_did_is_never_synced() {
+    let mut scene = Scene::new();
+    scene.master(0, 'a', 100).says(20, 'e', down(0, 0), false).master(40, 'a', 100);
+    assert_eq!(relation(&scene), Relation::NeverSynced);
+    assert!(scene.tracker.facts().located.is_none());
+}
+
+#[test]
+fn an_answer_without_the_fields_is_incomplete() {
+    let mut scene = Scene::new();
+    let lacking = UpstreamInfo { applied_offset: Field::Malformed, ..upstream(0) };
+    scene.master(0, 'a', 100).says(20, 'a', lacking, false).master(40, 'a', 100);
+    assert_eq!(relation(&scene), Relation::Incomplete);
+}
+
+#[test]
+fn positions_relate_to_the_masters_histories() {
+    let cases = [
+        ('a', 100, Relation::Comparable),
+        ('a', 300, Relation::Ahead),
+        ('f', 100, Relation::NotComparable(Comparison::Foreign)),
+        ('d', 50, Relation::Comparable),
+        ('d', 60, Relation::NotComparable(Comparison::Diverged { bytes: Bytes::new(10) })),
+    ];
+    for (letter, applied, expected) in cases {
+        let mut scene = Scene::new();
+        scene.continues = Some(('d', 51));
+        scene.master(0, 'a', 200).replica(20, letter, applied).master(40, 'a', 200);
+        assert_eq!(relation(&scene), expected, "{letter} {applied}");
+    }
+}
+
+#[test]
+fn a_promoted_replica_says_how_much_it_does_not_share() {
+    let mut scene = Scene::new();
+    scene.round(0, 500, 500);
+    let mut info =
+        ReplicationInfo { role: Field::Value(Role::Master), replid: Field::Value(id('c')), ..Default::default() };
+    (info.replid2, info.second_offset) = (Field::Value(id('a')), Field::Value(offset(401)));
+    scene.replica_answers(1000, &observation(info));
+    assert_eq!(relation(&scene), Relation::IsMaster { unshared: Some(Bytes::new(100)) });
+}
+
+#[test]
+fn applied_bytes_go_on_over_reconnects_and_promotions_and_leave_out_full_syncs() {
+    let total = |scene: &Scene| scene.tracker.facts().applied_total;
+    let mut scene = Scene::new();
+    assert_eq!(total(&scene), None);
+    scene.round(0, 100, 100).round(1000, 200, 150);
+    assert_eq!(total(&scene), Some(50));
+    scene.master(2000, 'a', 300).says(2020, 'a', down(170, 1), false).master(2040, 'a', 300).round(3000, 400, 400);
+    assert_eq!(total(&scene), Some(300), "a cut and a partial resync");
+    scene.continues = Some(('a', 451));
+    scene.master(4000, 'b', 500).replica(4020, 'b', 480).master(4040, 'b', 500);
+    assert_eq!(total(&scene), Some(380), "a promotion: both offsets count in one history");
+    let transfer = UpstreamInfo { sync_in_progress: Field::Value(true), ..down(480, 1) };
+    scene.says(5020, 'b', transfer, false).master(5040, 'b', 900).replica(6020, 'b', 900).master(6040, 'b', 900);
+    assert_eq!(total(&scene), Some(380), "the data set of a full sync is no stream");
+}
+
+#[test]
+fn a_stalled_link_that_is_given_up_has_been_out_since_it_stalled() {
+    let mut scene = Scene::new();
+    scene.round(0, 100, 100);
+    for second in 1..60 {
+        scene.round(second * 1000, 100 + u64::try_from(second).unwrap(), 100);
+    }
+    let since = located(&scene).point.expect("passed");
+    scene.says(60_020, 'a', down(100, 0), false);
+    assert_eq!(scene.tracker.facts().link.down_since, Some(since));
+    scene.replica(61_020, 'a', 160);
+    assert_eq!(scene.tracker.facts().link.down_since, None);
+}
+
+#[test]
+fn what_was_acked_stays_until_a_full_sync_or_another_history() {
+    let acked = |scene: &Scene| scene.tracker.facts().ack.located.map(|(offset, _, _)| offset.get());
+    let mut scene = Scene::new();
+    scene.round(0, 100, 100).acks(ReplicaConnState::Online, Some(150)).master(1000, 'a', 200);
+    assert_eq!(acked(&scene), Some(150));
+    scene.ack = None;
+    scene.master(2000, 'a', 300);
+    assert_eq!(acked(&scene), Some(150), "the line is gone, the data is not");
+    scene.acks(ReplicaConnState::WaitBgsave, None).master(3000, 'a', 300);
+    assert_eq!(acked(&scene), None);
+    scene.acks(ReplicaConnState::Online, Some(300)).master(4000, 'a', 300).acks(ReplicaConnState::Online, None);
+    scene.master(5000, 'b', 14);
+    assert_eq!(acked(&scene), None, "an offset of the old history");
+}

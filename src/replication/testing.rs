@@ -1,0 +1,152 @@
+//! A pair and its two servers for unit tests: polls that take 10 ms each, in milliseconds of test time.
+
+use super::assess;
+use super::{
+    Ack, Assessment, Evidence, HistoryLimits, MasterHistory, MasterNews, MasterSample, PairTracker, ServerFacts,
+};
+use crate::info::{
+    Engine, Field, LinkStatus, Observation, PersistenceInfo, ReplicaConnState, ReplicationInfo, Role, UpstreamInfo,
+};
+use crate::model::{Bytes, PollError, ReplicationId, ReplicationOffset, Span, Timestamp};
+
+pub(super) fn at(millis: i64) -> Timestamp {
+    Timestamp::from_nanos(millis * 1_000_000)
+}
+
+pub(super) fn millis(count: i64) -> Span {
+    Span::from_millis(count)
+}
+
+pub(super) fn offset(bytes: u64) -> ReplicationOffset {
+    ReplicationOffset::new(bytes)
+}
+
+pub(super) fn id(letter: char) -> ReplicationId {
+    ReplicationId::parse(&letter.to_string().repeat(40)).expect("a hexadecimal letter")
+}
+
+/// A replica's words: link up, no sync, unless changed.
+pub(super) fn upstream(applied: u64) -> UpstreamInfo {
+    UpstreamInfo {
+        link: Field::Value(LinkStatus::Up),
+        applied_offset: Field::Value(offset(applied)),
+        read_offset: Field::Value(offset(applied)),
+        ..UpstreamInfo::default()
+    }
+}
+
+/// The same with the link down for so many seconds.
+pub(super) fn down(applied: u64, secs: i64) -> UpstreamInfo {
+    UpstreamInfo {
+        link: Field::Value(LinkStatus::Down),
+        link_down_since: Field::Value(Span::from_secs(secs)),
+        ..upstream(applied)
+    }
+}
+
+/// A pair whose servers are polled by hand.
+pub(super) struct Scene {
+    pub(super) master: ServerFacts,
+    pub(super) replica: ServerFacts,
+    pub(super) history: MasterHistory,
+    pub(super) tracker: PairTracker,
+    /// What the master says of the replica.
+    pub(super) ack: Option<Ack>,
+    /// The history that the master continued, and the first offset that it does not share.
+    pub(super) continues: Option<(char, u64)>,
+}
+
+const TAKES: i64 = 10;
+
+impl Scene {
+    pub(super) fn new() -> Self {
+        Self {
+            master: ServerFacts::default(),
+            replica: ServerFacts::default(),
+            history: MasterHistory::new(HistoryLimits::default()),
+            tracker: PairTracker::new(Span::from_secs(1)),
+            ack: None,
+            continues: None,
+        }
+    }
+
+    /// The master answers that its history `letter` is at `bytes`.
+    pub(super) fn master(&mut self, sent: i64, letter: char, bytes: u64) -> &mut Self {
+        let mut info = ReplicationInfo {
+            role: Field::Value(Role::Master),
+            replid: Field::Value(id(letter)),
+            master_offset: Field::Value(offset(bytes)),
+            ..ReplicationInfo::default()
+        };
+        info.backlog.active = Field::Value(true);
+        info.backlog.size = Field::Value(Bytes::new(1000));
+        if let Some((old, second)) = self.continues {
+            (info.replid2, info.second_offset) = (Field::Value(id(old)), Field::Value(offset(second)));
+        }
+        let (sent, received) = (at(sent), at(sent + TAKES));
+        let seen = observation(info);
+        self.master.answered(&seen, sent, received);
+        self.tracker.direct_master_answered(self.ack, &seen.replication);
+        let sample = MasterSample::from_info(&seen.replication, sent, received).expect("a master");
+        if self.history.observe(&sample) != MasterNews::Reordered {
+            self.tracker.master_answered(&sample, &self.history);
+        }
+        self
+    }
+
+    /// The replica answers with these words about its link, in the history `letter`.
+    pub(super) fn says(&mut self, sent: i64, letter: char, upstream: UpstreamInfo, loading: bool) -> &mut Self {
+        let info = ReplicationInfo {
+            role: Field::Value(Role::Replica),
+            replid: Field::Value(id(letter)),
+            upstream: Some(upstream),
+            ..ReplicationInfo::default()
+        };
+        let persistence = PersistenceInfo { loading: Field::Value(loading), ..PersistenceInfo::default() };
+        self.replica_answers(sent, &Observation { persistence, ..observation(info) })
+    }
+
+    /// The replica answers that its link is up and that it applied and received `bytes`.
+    pub(super) fn replica(&mut self, sent: i64, letter: char, bytes: u64) -> &mut Self {
+        self.says(sent, letter, upstream(bytes), false)
+    }
+
+    pub(super) fn replica_answers(&mut self, sent: i64, seen: &Observation) -> &mut Self {
+        let (sent, received) = (at(sent), at(sent + TAKES));
+        self.replica.answered(seen, sent, received);
+        self.tracker.replica_answered(seen, sent, received, millis(TAKES), &self.history);
+        self
+    }
+
+    /// Master, replica, master, as a round of polling asks them.
+    pub(super) fn round(&mut self, sent: i64, master: u64, replica: u64) -> &mut Self {
+        self.master(sent, 'a', master).replica(sent + 20, 'a', replica).master(sent + 40, 'a', master)
+    }
+
+    pub(super) fn master_fails(&mut self, began: i64) -> &mut Self {
+        self.master.failed(PollError::Timeout, at(began));
+        self
+    }
+
+    pub(super) fn replica_fails(&mut self, began: i64) -> &mut Self {
+        self.replica.failed(PollError::Timeout, at(began));
+        self
+    }
+
+    /// The master's line for the replica: it ACKed `bytes`; none is "nothing yet".
+    pub(super) fn acks(&mut self, state: ReplicaConnState, bytes: Option<u64>) -> &mut Self {
+        self.ack = Some(Ack { offset: bytes.map(offset), age: Some(Span::ZERO), state });
+        self
+    }
+
+    pub(super) fn assess(&self, now: i64) -> Assessment {
+        let evidence = Evidence { master: &self.master, replica: &self.replica, pair: self.tracker.facts() };
+        assess(evidence, at(now))
+    }
+}
+
+pub(super) fn observation(replication: ReplicationInfo) -> Observation {
+    let mut seen = Observation { replication, ..Observation::default() };
+    seen.server.engine = Engine::Redis;
+    seen
+}
