@@ -366,7 +366,11 @@ impl PairTracker {
         let passed = position
             .at_most
             .and_then(|most| if most == position.applied { bracket.hi } else { history.bracket(comparison, most).hi });
-        let at_sample = lag_at_sample(&position, comparison, bracket, passed, point, previous.map(|(_, e)| e));
+        // Unless the lack is proven, the write that is missing is more likely on its way than half a poll old; but
+        // nothing is on its way over a link that is down.
+        let link_up = self.facts.link.status == Some(LinkStatus::Up);
+        let on_its_way = link_up.then(|| previous.map_or(PROVEN_LACK, |(_, e)| e.max(PROVEN_LACK)));
+        let at_sample = lag_at_sample(&position, comparison, bracket, passed, point, on_its_way);
         let bytes = bytes_at_sample(&position, newest);
         if let Some(upper) = at_sample.upper {
             self.facts.last_known = Some(LastKnown { upper, upper_bytes: bytes.upper, at: position.received });
@@ -481,14 +485,15 @@ impl Ack {
 }
 
 /// The lag when the replica answered: docs/lag.md, "The certified interval". `passed` is when the master had certainly
-/// gone beyond all that the replica can have applied.
+/// gone beyond all that the replica can have applied;
+/// `on_its_way` limits the estimate while the lack is not proven.
 fn lag_at_sample(
     position: &Position,
     comparison: Comparison,
     bracket: Bracket,
     passed: Option<Timestamp>,
     point: Option<Timestamp>,
-    previous: Option<Span>,
+    on_its_way: Option<Span>,
 ) -> LagInterval {
     let lower = passed.map_or(Span::ZERO, |hi| (position.sent - hi).or_zero());
     let upper = bracket.lo.map(|lo| (position.received - lo).or_zero());
@@ -498,9 +503,8 @@ fn lag_at_sample(
         (Some(_), Some(point)) => Some(read_at - point),
         _ => None,
     };
-    // Unless the lack is proven, the write that is missing is more likely on its way than half a poll old.
-    let likely = previous.map_or(PROVEN_LACK, |e| e.max(PROVEN_LACK));
-    let estimate = estimate.map(|e| if lower < PROVEN_LACK { e.min(likely) } else { e });
+    let limit = on_its_way.filter(|_| lower < PROVEN_LACK);
+    let estimate = estimate.map(|e| limit.map_or(e, |limit| e.min(limit)));
     LagInterval { lower: Some(lower), estimate, upper }.ordered()
 }
 

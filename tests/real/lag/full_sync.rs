@@ -39,7 +39,10 @@ async fn a_full_sync_is_lag_until_it_is_over() {
     stage.wan.cut().await;
     stage.master.command(&["SET", "beyond-the-backlog", &"x".repeat(200_000)]).await.unwrap();
     stage.wan.set_rate(Some(RATE));
-    stage.sampler.wait_for(PAIR, "the link to be seen down", super::stage::PATIENCE, |s| s.pair.state == PairState::LinkDown).await;
+    stage
+        .sampler
+        .wait_for(PAIR, "the link to be seen down", super::stage::PATIENCE, |s| s.pair.state == PairState::LinkDown)
+        .await;
     stage.wan.heal().await.unwrap();
     stage.sampler.wait_for(PAIR, "a full sync", super::stage::PATIENCE, |s| s.pair.state == PairState::FullSync).await;
     stage.healthy("the end of the full sync").await;
@@ -49,7 +52,8 @@ async fn a_full_sync_is_lag_until_it_is_over() {
     let series = sampler.finish().await.series(PAIR);
     series.print("full sync", broken);
 
-    let over = series.after(broken).0.into_iter().find(|s| s.since(broken) > 1.5 && s.pair.state == PairState::Streaming);
+    let over =
+        series.after(broken).0.into_iter().find(|s| s.since(broken) > 1.5 && s.pair.state == PairState::Streaming);
     let over = over.unwrap().asked;
     let during = series.after(broken).before(over);
     println!(

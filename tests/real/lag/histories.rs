@@ -45,7 +45,11 @@ async fn a_replica_of_nobody_never_synced() {
 async fn wrong_master(with_own_replica: bool) {
     let master = RedisServer::builder().start().await.unwrap();
     let other = RedisServer::builder().start().await.unwrap();
-    let own = if with_own_replica { Some(RedisServer::builder().replicaof(master.addr()).start().await.unwrap()) } else { None };
+    let own = if with_own_replica {
+        Some(RedisServer::builder().replicaof(master.addr()).start().await.unwrap())
+    } else {
+        None
+    };
     let replica = RedisServer::builder().replicaof(other.addr()).start().await.unwrap();
     for replica in own.iter().chain([&replica]) {
         replica.wait_until_in_sync(PATIENCE).await.unwrap();
@@ -91,7 +95,10 @@ async fn two_masters_diverge_by_what_they_do_not_share() {
     sampler.recorded(exact, Duration::from_secs(3)).await;
     let series = sampler.finish().await.series(PAIR);
     series.print("two masters", promoted);
-    println!("two masters: seen after {:.2} s", series.first(promoted, |s| s.pair.state == PairState::Diverged).unwrap());
+    println!(
+        "two masters: seen after {:.2} s",
+        series.first(promoted, |s| s.pair.state == PairState::Diverged).unwrap()
+    );
     series.after(seen).all("the state stays, without a lag", |s| {
         s.pair.state == PairState::Diverged && s.pair.lag_seconds.is_none() && s.pair.lag_bytes.is_none()
     });

@@ -37,7 +37,11 @@ async fn a_replica_that_only_the_monitor_cannot_reach_does_not_lag() {
     let during = series.after(cut_off).before(healed);
     let known = during.0.iter().filter(|s| s.pair.lag_seconds.is_some()).count();
     let upper = during.0.iter().filter_map(|s| s.pair.lag_upper_seconds).fold(0.0, f64::max);
-    println!("monitor cut off: lag max {:?} s, known in {known} of {}, upper max {upper:.2} s", during.max_lag(), during.0.len());
+    println!(
+        "monitor cut off: lag max {:?} s, known in {known} of {}, upper max {upper:.2} s",
+        during.max_lag(),
+        during.0.len()
+    );
     during.all("no lag is made up", |s| s.pair.lag_seconds.is_none_or(|lag| lag <= 1.5));
     assert!(known * 10 >= during.0.len() * 9, "the master's word for the replica was not used");
     during.all("the upper bound stays near", |s| s.pair.lag_upper_seconds.is_none_or(|upper| upper <= 4.0));

@@ -42,10 +42,12 @@ async fn a_wrong_password_is_an_error_of_its_own() {
     let exporter = Exporter::start(&format!("redis: {{password: not-{OLD}}}\n{yaml}")).await;
     let sampler = Sampler::start(exporter.url());
     refused(&exporter).await;
+    let lost = |s: &Sample| s.pair.state == PairState::MasterUnreachable;
+    sampler.wait_for(PAIR, "both failures to be counted", PATIENCE, lost).await;
     let from = clock::now();
     sampler.recorded(from, Duration::from_secs(3)).await;
     let series = sampler.finish().await.series(PAIR).after(from);
-    series.all("no lag", |s| s.pair.state == PairState::MasterUnreachable && s.pair.lag_seconds.is_none());
+    series.all("no lag", |s| lost(s) && s.pair.lag_seconds.is_none());
     println!("wrong password: {}", series.0[0].pair.reason);
     assert!(!exporter.log().contains(OLD), "the log shows the password:\n{}", exporter.log());
 }

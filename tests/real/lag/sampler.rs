@@ -29,6 +29,8 @@ pub(crate) struct Sample {
     pub(crate) asked: Timestamp,
     /// When its answer had come.
     pub(crate) answered: Timestamp,
+    /// The age in seconds of the replica's last located answer then; the lower bound was certain at that time.
+    pub(crate) age: Option<f64>,
     /// The pair.
     pub(crate) pair: PairReport,
 }
@@ -118,7 +120,10 @@ impl Sampler {
         let record = self.record.lock().unwrap();
         let of_pair = record.reports.iter().flat_map(|(asked, answered, report)| {
             let pairs = report.pairs.iter().filter(|pair| pair.pair == name);
-            pairs.map(|pair| Sample { asked: *asked, answered: *answered, pair: pair.clone() })
+            pairs.map(|pair| {
+                let age = pair.sample_timestamp.map(|at| report.exporter.now_timestamp - at);
+                Sample { asked: *asked, answered: *answered, age, pair: pair.clone() }
+            })
         });
         Series(of_pair.collect())
     }

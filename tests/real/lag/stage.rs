@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis_cross_dc_exporter::lab::{
-    Receiver, RedisServer, RedisServerBuilder, SteadyWriter, WanConditions, WanProxy, WriteLoad, eventually,
+    Receiver, RedisServer, RedisServerBuilder, SteadyWriter, WanConditions, WanProxy, WriteLoad,
 };
 use redis_cross_dc_exporter::model::ServerAddr;
 
@@ -41,7 +41,8 @@ impl Default for Plan {
 pub(super) struct Stage {
     pub(super) sampler: Sampler,
     pub(super) exporter: Exporter,
-    pub(super) writer: Option<SteadyWriter>,
+    /// Writes for as long as the stage stands.
+    pub(super) _writer: Option<SteadyWriter>,
     pub(super) receiver: Receiver,
     pub(super) wan: WanProxy,
     pub(super) replica: RedisServer,
@@ -61,7 +62,7 @@ impl Stage {
         let pairs = [(PAIR, master.addr(), replica.addr())];
         let exporter = Exporter::start(&config(&pairs, &plan.alerts, Some(&receiver))).await;
         let sampler = Sampler::start(exporter.url());
-        let stage = Self { sampler, exporter, writer, receiver, wan, replica, master };
+        let stage = Self { sampler, exporter, _writer: writer, receiver, wan, replica, master };
         stage.healthy("the pair to be healthy").await;
         stage
     }
@@ -80,8 +81,12 @@ impl Stage {
 
 /// A configuration of pairs `(name, master, replica)`, polled once a second, whose alerts go out at once.
 pub(super) fn config(pairs: &[(&str, &ServerAddr, &ServerAddr)], alerts: &str, receiver: Option<&Receiver>) -> String {
+    // A server has one datacenter: the replica that is another one's master stays in its own.
+    let master_dc =
+        |addr: &ServerAddr| if pairs.iter().any(|(_, _, replica)| *replica == addr) { "dc2" } else { "dc1" };
     let pair = |(name, master, replica): &(&str, &ServerAddr, &ServerAddr)| {
-        format!("  - {{name: {name}, master: {{address: '{master}', dc: dc1}}, replicas: [{{address: '{replica}', dc: dc2}}]}}\n")
+        let master = format!("{{address: '{master}', dc: {}}}", master_dc(master));
+        format!("  - {{name: {name}, master: {master}, replicas: [{{address: '{replica}', dc: dc2}}]}}\n")
     };
     let pairs: String = pairs.iter().map(pair).collect();
     let hook = |receiver: &Receiver| format!("{{name: hook, webhook: {{url: '{}'}}}}", receiver.url("/hook"));
@@ -94,15 +99,4 @@ pub(super) fn config(pairs: &[(&str, &ServerAddr, &ServerAddr)], alerts: &str, r
 /// A number of a server's INFO.
 pub(super) async fn number(server: &RedisServer, section: &str, field: &str) -> u64 {
     server.info_field(section, field).await.unwrap().and_then(|text| text.parse().ok()).unwrap()
-}
-
-/// Waits until the replica has applied all that the master wrote; the writer must have stopped.
-pub(super) async fn in_step(master: &RedisServer, replica: &RedisServer) {
-    eventually("the replica to be in step", PATIENCE, || async {
-        let wrote = number(master, "replication", "master_repl_offset").await;
-        let applied = number(replica, "replication", "slave_repl_offset").await;
-        if applied >= wrote { Ok(()) } else { Err(format!("{applied} of {wrote}")) }
-    })
-    .await
-    .unwrap();
 }
