@@ -57,7 +57,8 @@ pub struct Located {
     pub bytes: LagBytes,
     /// How many polls in a row, this one included, showed the same applied offset.
     pub same_applied: u32,
-    /// How many of them showed the same received offset, too: a long transaction or script freezes only the applied one.
+    /// How many of them showed the same received offset, too, over a link that was up: a long transaction or script
+    /// freezes only the applied one.
     pub same_received: u32,
     /// The estimate of the poll before this one, and when it was answered.
     pub previous: Option<(Timestamp, Span)>,
@@ -195,7 +196,6 @@ impl PairTracker {
         history: &MasterHistory,
     ) {
         let info = &seen.replication;
-        self.facts.ack.located = None; // its own answer says more than what it ACKed before
         if info.role.value() == Some(Role::Master) {
             self.pending = None;
             self.facts.link = LinkFacts::default();
@@ -231,11 +231,15 @@ impl PairTracker {
             }
         }
         self.facts.master_offset = history.newest();
+        let answer = self.pending.take_if(|p| master.sent >= p.received);
+        if answer.is_some() {
+            self.facts.ack.located = None; // its own answer says more than what it ACKed before
+        }
         self.locate_ack(history);
         if let Some(offset) = history.newest() {
             self.master_seen = [Some((offset, master.received)), self.master_seen[0]];
         }
-        if let Some(position) = self.pending.take_if(|p| master.sent >= p.received) {
+        if let Some(position) = answer {
             self.locate(position, history);
         } else {
             self.refresh(history);
@@ -361,14 +365,15 @@ impl PairTracker {
         let point = history.point(comparison, position.applied, bracket);
         let previous = last.and_then(|l| Some((l.position.received, l.at_sample.estimate?)));
         let same_applied = same.map_or(1, |l| l.same_applied.saturating_add(1));
-        let same_received =
-            same.filter(|l| l.position.read == position.read).map_or(1, |l| l.same_received.saturating_add(1));
+        let link_up = self.facts.link.status == Some(LinkStatus::Up);
+        let same_received = same
+            .filter(|l| link_up && l.position.read == position.read)
+            .map_or(1, |l| l.same_received.saturating_add(1));
         let passed = position
             .at_most
             .and_then(|most| if most == position.applied { bracket.hi } else { history.bracket(comparison, most).hi });
         // Unless the lack is proven, the write that is missing is more likely on its way than half a poll old; but
         // nothing is on its way over a link that is down.
-        let link_up = self.facts.link.status == Some(LinkStatus::Up);
         let on_its_way = link_up.then(|| previous.map_or(PROVEN_LACK, |(_, e)| e.max(PROVEN_LACK)));
         let at_sample = lag_at_sample(&position, comparison, bracket, passed, point, on_its_way);
         let bytes = bytes_at_sample(&position, newest);

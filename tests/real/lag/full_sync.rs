@@ -62,6 +62,7 @@ async fn a_full_sync_is_lag_until_it_is_over() {
         during.max_lag()
     );
     assert!(during.states().contains(&PairState::FullSync));
+    assert!(!series.states().contains(&PairState::Stalled), "a link that came up is not stalled");
     assert!((over - broken).to_duration() > Duration::from_secs(5), "the sync was too short to show anything");
     assert!(after >= before + 1.0, "the full sync was not counted");
     let off = |s: &Sample| s.pair.lag_seconds.map(|lag| lag - s.since(broken));
