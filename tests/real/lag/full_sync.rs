@@ -31,7 +31,7 @@ async fn a_full_sync_is_lag_until_it_is_over() {
     let master = RedisServer::builder().allow_debug().config("repl-backlog-size 16kb").config("rdbcompression no");
     let replica = RedisServer::builder().config("rdbcompression no");
     let alerts = format!("{LAG_RULE}, link_down: {{warning: null, critical: null}}");
-    let stage = Stage::start(Plan { master, replica, alerts, ..Plan::default() }).await;
+    let stage = Stage::start(Plan { alerts, master, replica, ..Plan::default() }).await;
     stage.master.command(&["DEBUG", "POPULATE", KEYS, "big", VALUE_BYTES]).await.unwrap();
     let before = full_syncs(&stage.exporter, &stage.master).await;
 

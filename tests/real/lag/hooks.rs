@@ -18,8 +18,8 @@ fn says(request: &Received, alertname: &str, status: &str) -> bool {
 /// Waits for the first webhook that says so; returns when it came.
 pub(super) async fn told(receiver: &Receiver, alertname: &str, status: &str) -> Timestamp {
     let what = format!("a webhook of {alertname} {status}");
-    let received = receiver.wait_for(&what, Duration::from_secs(30), |request| says(request, alertname, status));
-    received.await.unwrap_or_else(|error| panic!("{error}")).at
+    let webhook = receiver.wait_for(&what, Duration::from_secs(30), |request| says(request, alertname, status));
+    webhook.await.unwrap_or_else(|error| panic!("{error}")).at
 }
 
 /// When webhooks that say so came.

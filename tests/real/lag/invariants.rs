@@ -89,7 +89,7 @@ fn without_label(labels: &str, name: &str) -> String {
 
 #[test]
 fn a_broken_scrape_is_noticed() {
-    let filler: String = (0..20).map(|i| format!("x{i} 1\n")).collect();
+    let filler = "x 1\n".repeat(20);
     let mut watch = MetricsWatch::default();
     let state = |one: u8, two: u8| {
         let line = |state: &str, value| format!("redis_cross_dc_link_state{{pair=\"p\",state=\"{state}\"}} {value}\n");

@@ -4,6 +4,8 @@
 //! in every one of them, whatever happens, is in [`invariants`]. Figures are printed: `cargo test --test real lag::
 //! -- --nocapture`.
 
+#![allow(clippy::print_stdout)] // the figures are for people who measure, and test output is where they look
+
 mod chain;
 mod full_sync;
 mod healthy;
