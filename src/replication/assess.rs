@@ -13,6 +13,9 @@ use crate::model::{Bytes, Span, Timestamp};
 /// While a position moves, its trend is carried on for this many polls.
 const CARRIED_POLLS: f64 = 1.5;
 
+/// A position that was learned more than this many polls ago is that of a replica that was silent meanwhile.
+const PLACED_WITHIN_POLLS: f64 = 2.0;
+
 /// A trend is carried on only where one of its two estimates is above this: below, it is noise.
 const TREND_FLOOR: Span = Span::from_millis(50);
 
@@ -58,7 +61,7 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
     let master_silent = evidence.master.is_silent(now, pair.interval);
     let (lag, stale) = lag_at(evidence, now, master_silent);
     let (verdict, why) = state_at(evidence, now);
-    let bytes = bytes_at(evidence, master_silent);
+    let bytes = bytes_at(evidence, now, master_silent);
     Assessment {
         state: verdict,
         reason: why,
@@ -90,7 +93,7 @@ fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagIn
     if master_silent {
         return (LagInterval { lower: located.at_sample.lower, ..LagInterval::UNKNOWN }, false);
     }
-    if let Some(unanswered) = evidence.replica.unanswered_since {
+    if let Some(unanswered) = silent_since(evidence, located, now) {
         return (silent_lag(pair, located, unanswered, now), true);
     }
     let upper = located.bracket.lo.map(|lo| now - lo);
@@ -98,6 +101,21 @@ fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagIn
     // What was certain at the sample is not any more while the replica catches up.
     let lower = located.at_sample.lower.map(|lower| estimate.map_or(lower, |e| e.or_zero().min(lower)));
     (LagInterval { lower, estimate, upper }.ordered(), false)
+}
+
+/// Since when nothing is known of where the replica stands: it does not answer; or its answer came so late that it may be
+/// old; or it answers again and the master was not asked since. A replica that was frozen for an hour would else show,
+/// when it goes on, the lag that it had before.
+fn silent_since(evidence: Evidence<'_>, located: &Located, now: Timestamp) -> Option<Timestamp> {
+    let interval = evidence.pair.interval;
+    let is_old = now - located.received() > interval.mul_f64(PLACED_WITHIN_POLLS);
+    let since = match evidence.replica.unanswered_since {
+        Some(unanswered) => unanswered,
+        None if located.is_late(interval) => located.sent(),
+        None if is_old => located.received() + interval,
+        None => return None,
+    };
+    Some(since)
 }
 
 /// The estimate at `now` while the replica answers.
@@ -145,7 +163,7 @@ fn silent_lag(pair: &PairFacts, located: &Located, unanswered: Timestamp, now: T
 }
 
 /// The bytes of lag: as of the last poll, or up to the master's newest offset while the replica stands still.
-fn bytes_at(evidence: Evidence<'_>, master_silent: bool) -> LagBytes {
+fn bytes_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> LagBytes {
     let pair = evidence.pair;
     // What the master has written since a history ended is counted in another history: no difference means anything.
     let comparable = |l: &&Located| pair.relation == Relation::Comparable && l.is_current();
@@ -155,7 +173,7 @@ fn bytes_at(evidence: Evidence<'_>, master_silent: bool) -> LagBytes {
     if master_silent {
         return LagBytes { lower: located.bytes.lower, ..LagBytes::UNKNOWN };
     }
-    if evidence.replica.unanswered_since.is_some() {
+    if silent_since(evidence, located, now).is_some() {
         return silent_bytes(pair, located);
     }
     let newest = pair.master_offset.filter(|_| located.is_frozen()).map(|m| m.since(located.applied()));
@@ -298,6 +316,55 @@ mod tests {
         assert_eq!(later.lag.estimate.zip(early.lag.estimate).map(|(l, e)| l - e), Some(millis(500)));
         assert_eq!(early.state, PairState::Streaming, "not for long yet");
         assert_eq!(frozen(4).assess(4050).state, PairState::Stalled);
+    }
+
+    /// It would show the lag that it had before the silence, for as long as the master is not asked.
+    #[test]
+    fn an_answer_after_a_silence_says_nothing_until_the_master_was_asked_after_it() {
+        let back = |acked: u64| {
+            let mut scene = Scene::new();
+            scene.acks(ReplicaConnState::Online, Some(acked)).round(0, 100, 100).replica_fails(1000);
+            scene.master(1020, 'a', 110).replica_fails(2000).master(2020, 'a', 200).master(7990, 'a', 300);
+            scene.replica(8000, 'a', 300);
+            scene
+        };
+        let frozen = back(100).assess(8050);
+        assert!(frozen.stale && frozen.lag.estimate.is_some_and(|lag| lag > millis(6000)), "{:?}", frozen.lag);
+        let only_unheard = back(300).assess(8050);
+        assert!(only_unheard.lag.upper.is_some_and(|lag| lag <= millis(100)), "{:?}", only_unheard.lag);
+        let mut placed = back(100);
+        placed.master(8060, 'a', 300);
+        check(&placed, 8080, PairState::Streaming, (Some(0), Some(0), Some(20)));
+    }
+
+    /// The server may have stood still for five seconds, or the network have held its answer back: only ACKs tell.
+    #[test]
+    fn a_late_answer_is_no_news_of_the_moment_at_which_it_came() {
+        let late = |acked: u64, takes: i64| {
+            let mut scene = Scene::new();
+            scene.acks(ReplicaConnState::Online, Some(acked)).round(0, 100, 100).master(1000, 'a', 100);
+            scene.master(1040, 'a', 300).answers_late(1020, takes, upstream(100)).master(1030 + takes, 'a', 500);
+            scene.assess(1050 + takes)
+        };
+        let in_time = late(100, 900);
+        assert_eq!((in_time.stale, in_time.lag.estimate), (false, Some(millis(100))));
+        let stood_still = late(100, 5000);
+        assert!(stood_still.stale && stood_still.lag.estimate.is_some_and(|lag| lag > millis(4500)), "{stood_still:?}");
+        let held_back = late(500, 5000);
+        assert!(held_back.stale && held_back.lag.estimate == Some(Span::ZERO), "{held_back:?}");
+    }
+
+    #[test]
+    fn a_link_that_came_up_a_moment_ago_is_not_stalled() {
+        let mut scene = Scene::new();
+        scene.round(0, 100, 100);
+        for second in 1..6 {
+            let bytes = 100 + u64::try_from(second).unwrap();
+            scene.master(second * 1000, 'a', bytes).says(second * 1000 + 20, 'a', down(100, second), false);
+            scene.master(second * 1000 + 40, 'a', bytes);
+        }
+        scene.replica(6020, 'a', 105);
+        assert_eq!(scene.assess(6030).state, PairState::Streaming);
     }
 
     #[test]

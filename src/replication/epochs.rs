@@ -85,6 +85,8 @@ pub struct MasterHistory {
     closed: VecDeque<Epoch>,
     last_received: Option<Timestamp>,
     generation: u64,
+    /// The identity that the master gave last, and the one it continued: it has them without a backlog, too.
+    named: Option<(ReplicationId, Option<ReplicationId>)>,
 }
 
 /// How a replica's position relates to the master's stream.
@@ -108,7 +110,7 @@ pub enum Comparison {
 impl MasterHistory {
     /// Nothing known yet.
     pub fn new(limits: HistoryLimits) -> Self {
-        Self { limits, current: None, closed: VecDeque::new(), last_received: None, generation: 0 }
+        Self { limits, current: None, closed: VecDeque::new(), last_received: None, generation: 0, named: None }
     }
 
     /// Takes in what the master showed.
@@ -117,6 +119,7 @@ impl MasterHistory {
             return MasterNews::Reordered;
         }
         self.last_received = Some(sample.received);
+        self.named = Some((sample.replid.clone(), sample.continues.as_ref().map(|(id, _)| id.clone())));
         if !sample.backlog_active {
             self.close();
             return MasterNews::NoBacklog;
@@ -138,7 +141,7 @@ impl MasterHistory {
     /// How a position of `replid` at `offset` relates to the stream.
     pub fn compare(&self, replid: &ReplicationId, offset: ReplicationOffset) -> Comparison {
         let Some(current) = &self.current else {
-            return self.in_closed(replid).unwrap_or(Comparison::MasterUnknown);
+            return self.in_closed(replid).unwrap_or_else(|| self.without_history(replid));
         };
         if current.replid == *replid {
             return Comparison::Current;
@@ -190,6 +193,14 @@ impl MasterHistory {
             Comparison::Diverged { .. } | Comparison::Foreign | Comparison::MasterUnknown => None,
         }
         .map(|epoch| &epoch.history)
+    }
+
+    /// Without a backlog there is nothing to place a position in; but whose position it is can be told.
+    fn without_history(&self, replid: &ReplicationId) -> Comparison {
+        match &self.named {
+            Some((own, continued)) if own != replid && continued.as_ref() != Some(replid) => Comparison::Foreign,
+            _ => Comparison::MasterUnknown,
+        }
     }
 
     fn in_closed(&self, replid: &ReplicationId) -> Option<Comparison> {
@@ -314,6 +325,14 @@ mod tests {
             MasterHistory::new(HistoryLimits::default()).compare(&id('c'), offset(1)),
             Comparison::MasterUnknown
         );
+    }
+
+    #[test]
+    fn a_master_without_a_backlog_still_knows_who_follows_somebody_else() {
+        let (h, _) = history(&[MasterSample { backlog_active: false, ..promoted('b', 'a', 50, 50, 0) }]);
+        assert_eq!(h.compare(&id('c'), offset(1)), Comparison::Foreign);
+        assert_eq!(h.compare(&id('b'), offset(1)), Comparison::MasterUnknown);
+        assert_eq!(h.compare(&id('a'), offset(1)), Comparison::MasterUnknown);
     }
 
     #[test]

@@ -40,6 +40,14 @@ struct Position {
     half_rtt: Span,
 }
 
+impl Position {
+    /// Whether the answer took longer than a poll: the server stood still, or the network held the answer back, so it
+    /// may be as old as the question.
+    fn is_late(&self, interval: Span) -> bool {
+        self.received - self.sent > interval + self.half_rtt + self.half_rtt
+    }
+}
+
 /// A replica's position, located in its master's history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Located {
@@ -57,7 +65,8 @@ pub struct Located {
     pub bytes: LagBytes,
     /// How many polls in a row, this one included, showed the same applied offset.
     pub same_applied: u32,
-    /// How many of them showed the same received offset, too: a long transaction or script freezes only the applied one.
+    /// How many of them showed the same received offset, too, over a link that was up: a long transaction or script
+    /// freezes only the applied one.
     pub same_received: u32,
     /// The estimate of the poll before this one, and when it was answered.
     pub previous: Option<(Timestamp, Span)>,
@@ -195,7 +204,6 @@ impl PairTracker {
         history: &MasterHistory,
     ) {
         let info = &seen.replication;
-        self.facts.ack.located = None; // its own answer says more than what it ACKed before
         if info.role.value() == Some(Role::Master) {
             self.pending = None;
             self.facts.link = LinkFacts::default();
@@ -231,11 +239,15 @@ impl PairTracker {
             }
         }
         self.facts.master_offset = history.newest();
+        let answer = self.pending.take_if(|p| master.sent >= p.received);
+        if answer.as_ref().is_some_and(|position| !position.is_late(self.facts.interval)) {
+            self.facts.ack.located = None; // its own answer says more than what it ACKed before
+        }
         self.locate_ack(history);
         if let Some(offset) = history.newest() {
             self.master_seen = [Some((offset, master.received)), self.master_seen[0]];
         }
-        if let Some(position) = self.pending.take_if(|p| master.sent >= p.received) {
+        if let Some(position) = answer {
             self.locate(position, history);
         } else {
             self.refresh(history);
@@ -361,12 +373,17 @@ impl PairTracker {
         let point = history.point(comparison, position.applied, bracket);
         let previous = last.and_then(|l| Some((l.position.received, l.at_sample.estimate?)));
         let same_applied = same.map_or(1, |l| l.same_applied.saturating_add(1));
-        let same_received =
-            same.filter(|l| l.position.read == position.read).map_or(1, |l| l.same_received.saturating_add(1));
+        let link_up = self.facts.link.status == Some(LinkStatus::Up);
+        let same_received = same
+            .filter(|l| link_up && l.position.read == position.read)
+            .map_or(1, |l| l.same_received.saturating_add(1));
         let passed = position
             .at_most
             .and_then(|most| if most == position.applied { bracket.hi } else { history.bracket(comparison, most).hi });
-        let at_sample = lag_at_sample(&position, comparison, bracket, passed, point, previous.map(|(_, e)| e));
+        // Unless the lack is proven, the write that is missing is more likely on its way than half a poll old; but
+        // nothing is on its way over a link that is down.
+        let on_its_way = link_up.then(|| previous.map_or(PROVEN_LACK, |(_, e)| e.max(PROVEN_LACK)));
+        let at_sample = lag_at_sample(&position, comparison, bracket, passed, point, on_its_way);
         let bytes = bytes_at_sample(&position, newest);
         if let Some(upper) = at_sample.upper {
             self.facts.last_known = Some(LastKnown { upper, upper_bytes: bytes.upper, at: position.received });
@@ -439,6 +456,11 @@ impl Located {
         self.position.applied
     }
 
+    /// Whether the answer took longer than a poll, so that it says little about the moment at which it came.
+    pub fn is_late(&self, interval: Span) -> bool {
+        self.position.is_late(interval)
+    }
+
     /// Whether the master had certainly gone beyond the position well before the replica was asked.
     pub fn lacks_for_certain(&self) -> bool {
         self.bracket.hi.is_some_and(|hi| self.position.sent - hi >= PROVEN_LACK)
@@ -481,14 +503,15 @@ impl Ack {
 }
 
 /// The lag when the replica answered: docs/lag.md, "The certified interval". `passed` is when the master had certainly
-/// gone beyond all that the replica can have applied.
+/// gone beyond all that the replica can have applied;
+/// `on_its_way` limits the estimate while the lack is not proven.
 fn lag_at_sample(
     position: &Position,
     comparison: Comparison,
     bracket: Bracket,
     passed: Option<Timestamp>,
     point: Option<Timestamp>,
-    previous: Option<Span>,
+    on_its_way: Option<Span>,
 ) -> LagInterval {
     let lower = passed.map_or(Span::ZERO, |hi| (position.sent - hi).or_zero());
     let upper = bracket.lo.map(|lo| (position.received - lo).or_zero());
@@ -498,9 +521,8 @@ fn lag_at_sample(
         (Some(_), Some(point)) => Some(read_at - point),
         _ => None,
     };
-    // Unless the lack is proven, the write that is missing is more likely on its way than half a poll old.
-    let likely = previous.map_or(PROVEN_LACK, |e| e.max(PROVEN_LACK));
-    let estimate = estimate.map(|e| if lower < PROVEN_LACK { e.min(likely) } else { e });
+    let limit = on_its_way.filter(|_| lower < PROVEN_LACK);
+    let estimate = estimate.map(|e| limit.map_or(e, |limit| e.min(limit)));
     LagInterval { lower: Some(lower), estimate, upper }.ordered()
 }
 

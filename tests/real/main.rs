@@ -11,6 +11,7 @@ mod commands;
 mod demo;
 mod exporter;
 mod hostile;
+mod lag;
 mod metrics;
 mod receivers;
 mod reload;

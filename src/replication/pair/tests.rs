@@ -35,6 +35,18 @@ fn the_interval_and_the_bytes_reach_from_the_poll_before_to_the_poll_after() {
     assert_eq!(found.bytes, bytes);
 }
 
+/// What the replica lacks may be on its way for as long as the link is up, and no longer.
+#[test]
+fn nothing_is_on_its_way_over_a_link_that_is_down() {
+    let estimate = |link: UpstreamInfo| {
+        let mut scene = Scene::new();
+        scene.round(0, 100, 100).master(1000, 'a', 300).says(1020, 'a', link, false).master(1040, 'a', 500);
+        located(&scene).at_sample.estimate.unwrap()
+    };
+    assert_eq!(estimate(upstream(100)), PROVEN_LACK);
+    assert!(estimate(down(100, 1)) > millis(400), "it may have gone missing at any time since the last poll");
+}
+
 #[test]
 fn polls_that_show_the_same_offset_are_counted() {
     let mut scene = Scene::new();

@@ -1,0 +1,85 @@
+//! The true lag, measured beside the exporter: numbered writes on the master, read directly on the replica.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use redis_cross_dc_exporter::clock;
+use redis_cross_dc_exporter::lab::{Connection, RedisServer};
+use redis_cross_dc_exporter::model::Timestamp;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// The period of numbered writes: the grain of the truth.
+const WRITE_PERIOD: Duration = Duration::from_millis(20);
+/// The period of reads on the replica.
+const READ_PERIOD: Duration = Duration::from_millis(20);
+/// The key of the numbered writes.
+const KEY: &str = "truth";
+
+/// A measurement under way.
+pub(super) struct Truth {
+    log: Arc<Mutex<Log>>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+#[derive(Default)]
+struct Log {
+    /// When write `i` was sent and confirmed.
+    writes: Vec<(Timestamp, Option<Timestamp>)>,
+    /// When the replica was asked, when it had answered, and the last write that it had.
+    reads: Vec<(Timestamp, Timestamp, usize)>,
+}
+
+impl Truth {
+    pub(super) async fn start(master: &RedisServer, replica: &RedisServer) -> Self {
+        let log = Arc::new(Mutex::new(Log::default()));
+        let writing = tokio::spawn(write(master.connect().await.unwrap(), Arc::clone(&log)));
+        let reading = tokio::spawn(read(replica.connect().await.unwrap(), Arc::clone(&log)));
+        Self { log, tasks: [writing, reading] }
+    }
+
+    /// The lowest and the highest lag in seconds that the pair can have had at some instant in `[from, to]`: the age of
+    /// the oldest write that the replica lacked. `None` when nothing was read before and after.
+    ///
+    /// What the replica had only grows, so it had at least what it showed before `from`, and at most what it showed
+    /// after `to`.
+    pub(super) fn lag(&self, from: Timestamp, to: Timestamp) -> Option<(f64, f64)> {
+        let log = self.log.lock().unwrap();
+        let before = log.reads.iter().rev().find(|(_, answered, _)| *answered <= from)?.2;
+        let after = log.reads.iter().find(|(asked, ..)| *asked >= to)?.2;
+        // It had write `after`, so at the latest it lacked what came with the next one, confirmed at some time.
+        let lower = log.writes.get(after + 1).and_then(|(_, confirmed)| *confirmed).map(|at| from - at);
+        let (sent, _) = log.writes[before];
+        Some((lower.map_or(0.0, |span| span.as_secs_f64().max(0.0)), (to - sent).as_secs_f64().max(0.0)))
+    }
+}
+
+impl Drop for Truth {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn write(mut master: Connection, log: Arc<Mutex<Log>>) {
+    let mut tick = interval(WRITE_PERIOD);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for number in 0_usize.. {
+        tick.tick().await;
+        log.lock().unwrap().writes.push((clock::now(), None));
+        master.command(&["SET", KEY, &number.to_string()]).await.unwrap();
+        log.lock().unwrap().writes[number].1 = Some(clock::now());
+    }
+}
+
+async fn read(mut replica: Connection, log: Arc<Mutex<Log>>) {
+    let mut tick = interval(READ_PERIOD);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let asked = clock::now();
+        let reply = replica.command(&["GET", KEY]).await.unwrap();
+        if let Some(number) = reply.text().and_then(|text| text.parse().ok()) {
+            log.lock().unwrap().reads.push((asked, clock::now(), number));
+        }
+    }
+}
