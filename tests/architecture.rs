@@ -25,7 +25,9 @@ const FLOORS: &[&[&str]] = &[
 const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("redis", &["client"]),
     ("reqwest", &["http_client"]),
-    ("rustls", &["http_client"]),
+    ("rustls", &["http_client", "client"]),
+    ("tokio_rustls", &["client"]),
+    ("rustls_platform_verifier", &["client"]),
     ("hyper", &["web"]),
     ("hyper_util", &["web"]),
     ("axum", &["web"]),
