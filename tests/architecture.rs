@@ -169,6 +169,13 @@ fn outside_crates_stay_in_their_rooms() {
 }
 
 #[test]
+fn one_tls_provider_is_built() {
+    let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    let has = |name: &str| lock.contains(&format!("\nname = \"{name}\"\n"));
+    assert!(has("ring") && !has("aws-lc-rs") && !has("openssl"), "ring is the program's only cryptography");
+}
+
+#[test]
 fn pure_code_reads_no_clock_and_does_no_io() {
     let mut wrong = Vec::new();
     for source in sources() {

@@ -12,7 +12,7 @@ pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for S {}
 
-/// Opens a stream to `server`. Only what comes before TLS keeps to the `deadline` by itself.
+/// Opens a stream to `server` before `deadline`.
 ///
 /// # Errors
 /// Why there is none.
@@ -23,7 +23,7 @@ pub(super) async fn open(server: &Server, deadline: Instant) -> Result<Box<dyn T
     let (host, port) = server.addr.tcp().ok_or(PollError::Dns)?;
     let stream = tcp::connect(host, port, deadline).await?;
     match &server.tls {
-        Some(settings) => Ok(Box::new(tls::connect(stream, &server.addr, settings).await?)),
+        Some(settings) => Ok(Box::new(tls::connect(stream, &server.addr, settings, deadline).await?)),
         None => Ok(Box::new(stream)),
     }
 }

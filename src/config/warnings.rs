@@ -25,7 +25,6 @@ fn unverified_tls(pairs: &[PairSettings]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::TlsSettings;
     use crate::config::tests_support::settings_of;
 

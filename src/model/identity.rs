@@ -37,7 +37,9 @@ pub enum AddrError {
     #[error("its host is empty, longer than 253 characters, or holds characters that no host name has")]
     BadHost,
     /// The path of a Unix socket is relative, too long or holds control characters.
-    #[error("its path is not absolute, longer than 107 bytes, or holds control characters: write unix:///run/redis.sock")]
+    #[error(
+        "its path is not absolute, longer than 107 bytes, or holds control characters: write unix:///run/redis.sock"
+    )]
     BadPath,
 }
 
@@ -213,8 +215,13 @@ mod tests {
             ("unix://redis.sock", AddrError::BadPath),
             ("unix://", AddrError::BadPath),
             ("unix:///a\n", AddrError::BadPath),
-            (concat!("unix:///12345678901234567890123456789012345678901234567890123456789012345678901234567890",
-                "123456789012345678901234567"), AddrError::BadPath),
+            (
+                concat!(
+                    "unix:///12345678901234567890123456789012345678901234567890123456789012345678901234567890",
+                    "123456789012345678901234567"
+                ),
+                AddrError::BadPath,
+            ),
             ("unix:/run/redis.sock", AddrError::BadPort),
         ];
         for (text, error) in cases {

@@ -172,6 +172,15 @@ pub(crate) mod tests {
         assert!(topology.servers.values().all(|s| !s.local), "no server stands in dc1");
     }
 
+    #[test]
+    fn a_unix_socket_stands_only_where_the_file_says() {
+        let mut settings = settings_of(&[("a", "unix:///run/a.sock", &["unix:///run/b.sock"])]);
+        settings.datacenters = vec![rule("dc1", "*", false)];
+        settings.pairs[0].replicas[0].dc = Some(Datacenter::new("dc2"));
+        let pair = Topology::from_settings(&settings).pairs.remove(0);
+        assert_eq!((pair.source_dc.as_str(), pair.target_dc.as_str()), ("unknown", "dc2"));
+    }
+
     fn rule(name: &str, glob: &str, local: bool) -> DatacenterRule {
         DatacenterRule {
             name: Datacenter::new(name),

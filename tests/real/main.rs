@@ -5,5 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
 
+mod certificates;
+mod connect;
 mod exporter;
 mod smoke;
+mod tls;

@@ -40,6 +40,12 @@ pub(super) enum TlsFailure {
          a client certificate?"
     )]
     Closed,
+    /// The handshake did not end in time.
+    #[error(
+        "the TLS handshake did not end in time: the server is stopped or blocked, or this port is not its TLS port \
+         (tls-port), where plain Redis waits in silence"
+    )]
+    Silent,
     /// The program is stopping.
     #[error("the program is stopping")]
     Stopping,
@@ -64,6 +70,7 @@ impl TlsFailure {
     pub(super) const fn reason(&self) -> PollError {
         match self {
             Self::Closed => PollError::Reset,
+            Self::Silent => PollError::Timeout,
             _ => PollError::Tls,
         }
     }
@@ -125,14 +132,18 @@ fn of_alert(alert: AlertDescription) -> String {
             "the server wants a client certificate: set tls.cert_file and tls.key_file".to_owned()
         }
         A::UnknownCA | A::BadCertificate | A::CertificateUnknown | A::UnsupportedCertificate | A::AccessDenied => {
-            format!("the server does not take the client certificate ({alert:?}): is it signed by an authority that it trusts?")
+            format!(
+                "the server does not take the client certificate ({alert:?}): is it signed by an authority that it trusts?"
+            )
         }
         A::CertificateExpired | A::CertificateRevoked => {
             format!("the server does not take the client certificate any more ({alert:?}): renew tls.cert_file")
         }
-        A::HandshakeFailure => "the server ended the TLS handshake (HandshakeFailure): it shares no protocol version or \
+        A::HandshakeFailure => {
+            "the server ended the TLS handshake (HandshakeFailure): it shares no protocol version or \
                                 cipher with this program (TLS 1.2 and 1.3), or wants a client certificate"
-            .to_owned(),
+                .to_owned()
+        }
         A::ProtocolVersion => "the server speaks neither TLS 1.2 nor 1.3".to_owned(),
         other => format!("the server ended the TLS connection: {other:?}"),
     }

@@ -28,8 +28,9 @@ pub(super) fn client_certificate(
     let chain = certificates(&files.cert_file)?;
     let pem = read(&files.key_file)?;
     // The parser's message is not kept: it may show a line of the key.
-    let key = PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|_| TlsFailure::unusable(&files.key_file, "no private key in PEM (an encrypted one is of no use here)"))?;
+    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
+        TlsFailure::unusable(&files.key_file, "no private key in PEM (an encrypted one is of no use here)")
+    })?;
     Ok((chain, key))
 }
 

@@ -19,24 +19,29 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::config::TlsSettings;
 use crate::model::{PollError, ServerAddr};
 use failure::TlsFailure;
 
-/// Secures `stream` to the server at `addr`. Reads the files that `settings` name, each time anew.
-///
-/// Waits for ever for a server that does not answer.
+/// The part of the time left that a handshake may take: login and the first request need a round trip after it, and
+/// whoever waits for the connection must not lose patience before the log says what it was spent on.
+const SHARE: f64 = 0.9;
+
+/// Secures `stream` to the server at `addr` before `deadline`. Reads the files that `settings` name, each time anew.
 ///
 /// # Errors
 /// [`PollError::Tls`] for what the files, the certificates or the two sides' ideas of TLS are to blame for;
-/// [`PollError::Reset`] when the server closed the connection without a reason. Each has one log line that says what to
-/// do.
+/// [`PollError::Reset`] when the server closed the connection without a reason; [`PollError::Timeout`] when it said
+/// nothing, which a frozen server does, and also a Redis port without TLS: it waits for the end of the line. Each has
+/// one log line that says what to do.
 pub(super) async fn connect<S>(
     stream: S,
     addr: &ServerAddr,
     settings: &TlsSettings,
+    deadline: Instant,
 ) -> Result<TlsStream<S>, PollError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -47,7 +52,8 @@ where
         let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
         connected.map_err(|error| TlsFailure::of_handshake(&error))
     };
-    match handshake.await {
+    let left = deadline.saturating_duration_since(Instant::now()).mul_f64(SHARE);
+    match timeout(left, handshake).await.unwrap_or(Err(TlsFailure::Silent)) {
         Ok(inner) => Ok(TlsStream { inner, addr: addr.clone() }),
         Err(failure) => {
             failure.log(addr);

@@ -36,8 +36,7 @@ fn folder() -> TempDir {
 
 fn built(folder: &TempDir, ca: Option<&str>, pair: Option<(&str, &str)>) -> Result<(), String> {
     let path = |name: &str| folder.path().join(name);
-    let client_certificate =
-        pair.map(|(cert, key)| ClientCertificate { cert_file: path(cert), key_file: path(key) });
+    let client_certificate = pair.map(|(cert, key)| ClientCertificate { cert_file: path(cert), key_file: path(key) });
     let settings = TlsSettings { ca_file: ca.map(path), client_certificate, ..TlsSettings::default() };
     build(&settings).map(|_| ()).map_err(|failure| {
         assert_eq!(failure.reason(), PollError::Tls);

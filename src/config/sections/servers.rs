@@ -26,10 +26,7 @@ pub(super) struct ConnectionKeys {
 impl ConnectionKeys {
     /// Reads the keys of `section`; what is missing comes from `outer`.
     pub(super) fn read(section: &Section<'_>, outer: &Self) -> Self {
-        Self {
-            credentials: CredentialKeys::read(section, &outer.credentials),
-            tls: TlsKeys::read(section, &outer.tls),
-        }
+        Self { credentials: CredentialKeys::read(section, &outer.credentials), tls: TlsKeys::read(section, &outer.tls) }
     }
 }
 

@@ -74,7 +74,9 @@ impl TlsKeys {
                 server.refuse("its address says redis://, which is plain text, but tls is on: write host:port or rediss://host:port");
             }
             (AddressScheme::Rediss, false, true) => {
-                server.refuse("its address says rediss://, which is TLS, but its tls is not enabled: remove one of the two");
+                server.refuse(
+                    "its address says rediss://, which is TLS, but its tls is not enabled: remove one of the two",
+                );
             }
             (AddressScheme::Unix, true, true) => {
                 server.refuse("it is a Unix socket, on which Redis speaks no TLS: remove its tls");
@@ -94,7 +96,8 @@ impl TlsKeys {
             (Some(cert_file), Some(key_file)) => Some(ClientCertificate { cert_file, key_file }),
             (None, None) => None,
             (cert, _) => {
-                let (given, missing) = if cert.is_some() { ("cert_file", "key_file") } else { ("key_file", "cert_file") };
+                let (given, missing) =
+                    if cert.is_some() { ("cert_file", "key_file") } else { ("key_file", "cert_file") };
                 server.refuse_as_incomplete(format!("tls has a {given} but no {missing}: they go together"));
                 None
             }

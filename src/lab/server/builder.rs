@@ -41,7 +41,14 @@ pub struct ServerTls {
 
 impl Default for RedisServerBuilder {
     fn default() -> Self {
-        Self { program: "redis-server".into(), port: None, password: None, lines: Vec::new(), args: Vec::new(), tls: None }
+        Self {
+            program: "redis-server".into(),
+            port: None,
+            password: None,
+            lines: Vec::new(),
+            args: Vec::new(),
+            tls: None,
+        }
     }
 }
 
