@@ -32,6 +32,10 @@ pub(crate) async fn ask(addr: &ServerAddr, tls: Option<TlsSettings>) -> Result<I
 
 #[tokio::test]
 async fn an_ipv6_address_is_reached() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("this machine has no IPv6: nothing to test");
+        return;
+    }
     let server = RedisServer::builder().config("bind 127.0.0.1 ::1").start().await.unwrap();
     let addr = ServerAddr::parse(&format!("[::1]:{}", server.addr().port().unwrap())).unwrap();
     assert!(ask(&addr, None).await.unwrap().text.contains("role:master"));

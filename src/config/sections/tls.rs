@@ -37,10 +37,11 @@ impl AddressScheme {
         if text.starts_with("unix://") {
             return (Self::Unix, text);
         }
-        match (text.strip_prefix("rediss://"), text.strip_prefix("redis://")) {
-            (Some(rest), _) => (Self::Rediss, rest),
-            (_, Some(rest)) => (Self::Redis, rest),
-            (None, None) => (Self::None, text),
+        match text.split_once("://") {
+            // A second scheme behind the first must not be read as an address of its own.
+            Some(("rediss", rest)) if !rest.contains("://") => (Self::Rediss, rest),
+            Some(("redis", rest)) if !rest.contains("://") => (Self::Redis, rest),
+            _ => (Self::None, text),
         }
     }
 }

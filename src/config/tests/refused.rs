@@ -128,6 +128,10 @@ fn addresses_that_cannot_be_reached_are_refused() {
              control characters: write unix:///run/redis.sock",
         ),
         (
+            "rediss://unix:///r.sock",
+            "\"rediss://unix:///r.sock\" is not a server's address: its port is not a number from 1 to 65535",
+        ),
+        (
             "rediss://u:hunter2@a:1",
             "the value has credentials in it; use username and password_file instead, and write only host:port",
         ),
