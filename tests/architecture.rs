@@ -25,7 +25,9 @@ const FLOORS: &[&[&str]] = &[
 const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("redis", &["client"]),
     ("reqwest", &["http_client"]),
-    ("rustls", &["http_client"]),
+    ("rustls", &["http_client", "client"]),
+    ("tokio_rustls", &["client"]),
+    ("rustls_platform_verifier", &["client"]),
     ("hyper", &["web"]),
     ("hyper_util", &["web"]),
     ("axum", &["web"]),
@@ -164,6 +166,13 @@ fn outside_crates_stay_in_their_rooms() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn one_tls_provider_is_built() {
+    let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    let has = |name: &str| lock.contains(&format!("\nname = \"{name}\"\n"));
+    assert!(has("ring") && !has("aws-lc-rs") && !has("openssl"), "ring is the program's only cryptography");
 }
 
 #[test]

@@ -126,7 +126,7 @@ impl Core {
             }
         };
         let topology = Topology::from_settings(&settings);
-        log::reloaded(&TopologyDiff::between(&self.topology, &topology), settings.notify.receivers.len());
+        log::reloaded(&TopologyDiff::between(&self.topology, &topology), &settings);
         self.poller.reload(&topology, settings.poll);
         self.monitor.reconfigure(&settings, &topology, clock::anchor());
         self.dispatcher.reload(&settings.notify);

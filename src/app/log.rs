@@ -22,17 +22,23 @@ pub(super) fn started(listen: SocketAddr, topology: &Topology, settings: &Settin
     if settings.notify.receivers.is_empty() {
         warn!("no receiver is configured under notify.receivers: alerts are shown, but nobody is told");
     }
+    warnings(settings);
 }
 
-pub(super) fn reloaded(diff: &TopologyDiff, receivers: usize) {
+fn warnings(settings: &Settings) {
+    settings.warnings().iter().for_each(|warning| warn!("{warning}"));
+}
+
+pub(super) fn reloaded(diff: &TopologyDiff, settings: &Settings) {
     info!(
         pairs_added = diff.pairs_added,
         pairs_removed = diff.pairs_removed,
         pairs_kept = diff.pairs_kept,
         trees_restarted = diff.started.len(),
-        receivers,
+        receivers = settings.notify.receivers.len(),
         "the configuration was loaded anew"
     );
+    warnings(settings);
 }
 
 pub(super) fn state_changed(change: &StateChange) {

@@ -7,6 +7,8 @@ use super::{load_settings, say};
 pub(super) fn check_config(global: &Global) -> Exit {
     match load_settings(global) {
         Ok(settings) => {
+            // Comments, so that the output is still a configuration.
+            settings.warnings().iter().for_each(|warning| say(&format!("# warning: {warning}")));
             say(settings.to_yaml_redacted().trim_end());
             Exit::Ok
         }

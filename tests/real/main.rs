@@ -4,10 +4,11 @@
 //! makes the test fail with the command that installs it.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
-
+mod certificates;
 mod check;
 mod command;
 mod commands;
+mod connect;
 mod demo;
 mod exporter;
 mod hostile;
@@ -18,3 +19,4 @@ mod reload;
 mod scrape;
 mod smoke;
 mod stage;
+mod tls;
