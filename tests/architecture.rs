@@ -25,7 +25,11 @@ const FLOORS: &[&[&str]] = &[
 const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("redis", &["client"]),
     ("reqwest", &["http_client"]),
-    ("rustls", &["http_client"]),
+    ("rustls", &["http_client", "web"]),
+    ("tokio_rustls", &["web"]),
+    ("bcrypt", &["config", "web"]),
+    ("base64", &["web"]),
+    ("ring", &["web"]),
     ("hyper", &["web"]),
     ("hyper_util", &["web"]),
     ("axum", &["web"]),

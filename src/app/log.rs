@@ -8,7 +8,8 @@ use crate::alert::{Change, Notification, Transition};
 use crate::config::Settings;
 use crate::monitor::StateChange;
 use crate::replication::PairState;
-use crate::topology::{Topology, TopologyDiff};
+use crate::report::ReloadReport;
+use crate::topology::Topology;
 
 pub(super) fn started(listen: SocketAddr, topology: &Topology, settings: &Settings) {
     info!(
@@ -24,13 +25,13 @@ pub(super) fn started(listen: SocketAddr, topology: &Topology, settings: &Settin
     }
 }
 
-pub(super) fn reloaded(diff: &TopologyDiff, receivers: usize) {
+pub(super) fn reloaded(report: &ReloadReport) {
     info!(
-        pairs_added = diff.pairs_added,
-        pairs_removed = diff.pairs_removed,
-        pairs_kept = diff.pairs_kept,
-        trees_restarted = diff.started.len(),
-        receivers,
+        pairs_added = report.pairs_added,
+        pairs_removed = report.pairs_removed,
+        pairs_kept = report.pairs_kept,
+        trees_restarted = report.trees_restarted,
+        receivers = report.receivers,
         "the configuration was loaded anew"
     );
 }

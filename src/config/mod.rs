@@ -20,6 +20,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod tests_support;
 mod value;
+mod web;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -30,6 +31,7 @@ pub use error::{ConfigErrors, ConfigProblem};
 pub use format::Format;
 pub use secret::SecretError;
 pub use settings::*;
+pub use web::{ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, parse_web};
 
 /// Reads and checks the configuration file at `path`, in the language of its ending (`.yml`, `.yaml`, `.toml`,
 /// `.json`).

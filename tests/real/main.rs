@@ -7,3 +7,4 @@
 
 mod exporter;
 mod smoke;
+mod webconfig;
