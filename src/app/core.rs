@@ -81,8 +81,11 @@ impl Core {
                     self.monitor.handle_delivery(&event, clock::now());
                 }
                 command = inputs.commands.recv() => match command {
-                    // Nobody waits for it when the receiver is gone; the log has it.
-                    Some(Command::Reload { done }) => drop(done.send(self.reload())),
+                    Some(Command::Reload { done }) => {
+                        pace.dirty = true;
+                        // Nobody waits for it when the receiver is gone; the log has it.
+                        drop(done.send(self.reload()));
+                    }
                     Some(Command::Drain { within, done }) => return self.drain(within, done).await,
                     None => return,
                 },

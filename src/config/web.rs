@@ -189,6 +189,9 @@ impl WebHeader {
 /// # Errors
 /// At a syntax error only that one, otherwise every problem.
 pub fn parse_web(text: &str, folder: &Path) -> Result<WebSettings, ConfigErrors> {
+    if text.trim().is_empty() {
+        return Err(ConfigErrors::one("web configuration", "is empty; write {} to switch everything off"));
+    }
     let mut root = if says_nothing(text) {
         Table::new()
     } else {
@@ -201,7 +204,8 @@ pub fn parse_web(text: &str, folder: &Path) -> Result<WebSettings, ConfigErrors>
     problems.or(settings)
 }
 
-/// A file of nothing but comments configures nothing, which is how people switch everything off.
+/// A file of nothing but comments configures nothing, which is how people switch everything off. An empty one is more
+/// likely one that was to be written.
 fn says_nothing(text: &str) -> bool {
     text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#') || line == "---")
 }
@@ -355,7 +359,7 @@ mod tests {
 
     #[test]
     fn nothing_is_switched_on_by_nothing() {
-        for yaml in ["", "# nothing\n---\n", "tls_server_config:\nbasic_auth_users:\n", "tls_server_config: {}", "{}"] {
+        for yaml in ["# nothing\n---\n", "tls_server_config:\nbasic_auth_users:\n", "tls_server_config: {}", "{}"] {
             assert_eq!(read(yaml), Ok(WebSettings::default()), "{yaml:?}");
         }
     }
@@ -455,6 +459,7 @@ mod tests {
                 header("Content-Security-Policy: \"a\\nb\""),
                 "http_server_config.headers.Content-Security-Policy: \"a\\nb\" is not a header's value",
             ),
+            (" \n".to_owned(), "web configuration: is empty; write {} to switch everything off"),
             ("[]".to_owned(), "web configuration: is not a valid YAML configuration: it must be a mapping of sections"),
         ];
         for (yaml, sentence) in cases {

@@ -16,7 +16,7 @@ const TLS_HANDSHAKE: u8 = 22;
 
 /// What plain HTTP is told.
 pub(super) const WRONG_PROTOCOL: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
-    content-length: 36\r\nconnection: close\r\n\r\nthis port speaks HTTPS: use https://.\n";
+    content-length: 38\r\nconnection: close\r\n\r\nthis port speaks HTTPS: use https://.\n";
 
 /// Makes TLS of a connection within the limits; `None` when there is nothing to go on with.
 pub(super) async fn handshake(stream: TcpStream, tls: &Tls, limits: Limits) -> Option<TlsStream<TcpStream>> {

@@ -213,6 +213,28 @@ async fn a_changed_file_is_in_force_and_a_broken_one_is_not() {
 }
 
 #[tokio::test]
+async fn what_stands_in_the_file_for_a_moment_does_not_count() {
+    let pki = Pki::new();
+    let text = users(&[("alice", "one")]);
+    pki.write("web.yml", &text);
+    let mut config = pki.load();
+    let published = config.published();
+    let users_now = || published.borrow().user_names();
+    for half in ["{}", "# the first line of a file", "", "basic_auth_"] {
+        pki.write("web.yml", half);
+        config.look().await;
+        pki.write("web.yml", &text);
+        config.look().await;
+        assert_eq!((users_now(), config.status().successful()), (vec!["alice".to_owned()], true), "{half:?}");
+    }
+    pki.write("web.yml", "{}");
+    config.look().await;
+    assert_eq!(users_now(), ["alice"]);
+    config.look().await;
+    assert!(users_now().is_empty());
+}
+
+#[tokio::test]
 async fn a_new_certificate_is_served_and_ends_the_connections_of_the_old() {
     let pki = Pki::new();
     pki.write_config("", "");

@@ -157,7 +157,8 @@ async fn https_with_a_password_from_the_first_scrape_to_a_reload() {
     let (status, said) = exporter.reload();
     assert_eq!(status, 500, "{said}");
     assert!(said.contains("pairs[0].nmae: is not a known key (did you mean name?)"), "{said}");
-    assert!(exporter.get("/metrics").1.contains("redis_cross_dc_pair_info{pair=\"sessions\""), "the old one goes on");
+    let goes_on = || async { exporter.get("/metrics").1.contains("redis_cross_dc_pair_info{pair=\"sessions\"") };
+    eventually("what the last sound configuration has is shown", LIMIT, goes_on).await.unwrap();
 
     exporter.wait_for_metric(1).await;
     let web = exporter.folder.path().join("web.yml");

@@ -23,7 +23,10 @@ pub(in crate::web) type Published = watch::Receiver<Arc<InForce>>;
 /// The web configuration's file and what it said last.
 pub struct WebConfig {
     path: PathBuf,
+    /// What was acted on last.
     seen: Result<Source, ConfigErrors>,
+    /// What was read last, if it is something else: it counts when it is read again.
+    unsettled: Option<Result<Source, ConfigErrors>>,
     publish: watch::Sender<Arc<InForce>>,
     status: WebConfigStatus,
 }
@@ -61,7 +64,13 @@ impl WebConfig {
     pub fn load(path: PathBuf) -> Result<Self, ConfigErrors> {
         let source = Source::read(&path)?;
         let publish = watch::Sender::new(Arc::new(source.build()?));
-        Ok(Self { path, seen: Ok(source), publish, status: WebConfigStatus(Arc::new(AtomicBool::new(true))) })
+        Ok(Self {
+            path,
+            seen: Ok(source),
+            unsettled: None,
+            publish,
+            status: WebConfigStatus(Arc::new(AtomicBool::new(true))),
+        })
     }
 
     /// Whether what the file says is in force, now and later.
@@ -80,19 +89,33 @@ impl WebConfig {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let path = self.path.clone();
-            // Away from the threads that poll: a file may lie on a network. A panic is as good as no answer.
-            if let Ok(read) = tokio::task::spawn_blocking(move || Source::read(&path)).await {
-                self.take(read);
-            }
+            self.look().await;
         }
     }
 
-    /// Puts what was read in force, if it is new and sound. What is broken is logged once, and the old goes on.
+    /// Reads the files once more.
+    pub(in crate::web) async fn look(&mut self) {
+        let path = self.path.clone();
+        // Away from the threads that poll: a file may lie on a network. A panic is as good as no answer.
+        if let Ok(read) = tokio::task::spawn_blocking(move || Source::read(&path)).await {
+            self.take(read);
+        }
+    }
+
+    /// Puts what was read in force, if it is new, settled and sound. What is broken is logged once, and the old goes on.
+    ///
+    /// Settled is what was read twice. An editor that is just writing leaves a file that is empty or ends in the middle
+    /// for a moment, and the first half of a sound file may be a sound file without passwords.
     fn take(&mut self, read: Result<Source, ConfigErrors>) {
         if read == self.seen {
+            self.unsettled = None;
             return;
         }
+        if self.unsettled.as_ref() != Some(&read) {
+            self.unsettled = Some(read);
+            return;
+        }
+        self.unsettled = None;
         let built = read.as_ref().map_err(Clone::clone).and_then(Source::build);
         self.seen = read;
         self.status.0.store(built.is_ok(), Ordering::Relaxed);

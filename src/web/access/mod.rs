@@ -59,6 +59,12 @@ impl InForce {
         Ok(Self { tls: tls.map(Arc::new), users: settings.users, headers })
     }
 
+    /// Who has a password.
+    #[cfg(test)]
+    pub(super) fn user_names(&self) -> Vec<String> {
+        self.users.keys().cloned().collect()
+    }
+
     /// Whether clients' certificates are looked at.
     fn asks_for_certificates(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.asks_for_certificates())
