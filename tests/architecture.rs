@@ -57,6 +57,8 @@ const PURE_FILES: &[&str] = &[
     "notify/retry/mod.rs",
     "notify/queue/mod.rs",
     "notify/queue/group.rs",
+    "config/web.rs",
+    "web/access/writes.rs",
 ];
 
 /// What pure code must not name.

@@ -1,7 +1,7 @@
 //! HTTP: metrics, health, JSON and one page. The only room that speaks it as a server.
 //!
 //! Answers come from the last snapshot: no request can make the core wait. The only request that changes something asks
-//! for a reload, and [`access`] says who may.
+//! for a reload, and `access` says who may.
 
 mod access;
 mod connection;
