@@ -211,7 +211,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Deadlined<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{DuplexStream, duplex};
+    use tokio::io::{BufWriter, DuplexStream, duplex};
     use tokio::time::Instant;
 
     use super::*;
@@ -232,6 +232,17 @@ mod tests {
         let began = Instant::now();
         let error = stream.write_all(&[0; 1000]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed().as_secs(), LIMIT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_only_the_flush_sends_has_the_same_limit() {
+        let (server, client) = duplex(16);
+        tokio::spawn(read_one_byte_each(Duration::from_secs(1), client));
+        let mut stream = Deadlined::new(BufWriter::with_capacity(1000, server), LIMIT);
+        stream.write_all(&[0; 900]).await.expect("it is kept, as TLS does");
+        let began = Instant::now();
+        assert_eq!(stream.flush().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(began.elapsed().as_secs(), LIMIT.as_secs());
     }
 
