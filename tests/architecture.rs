@@ -25,9 +25,12 @@ const FLOORS: &[&[&str]] = &[
 const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("redis", &["client"]),
     ("reqwest", &["http_client"]),
-    ("rustls", &["http_client", "client"]),
-    ("tokio_rustls", &["client"]),
+    ("rustls", &["http_client", "client", "web"]),
+    ("tokio_rustls", &["client", "web"]),
     ("rustls_platform_verifier", &["client"]),
+    ("bcrypt", &["config", "web"]),
+    ("base64", &["web"]),
+    ("ring", &["web"]),
     ("hyper", &["web"]),
     ("hyper_util", &["web"]),
     ("axum", &["web"]),
@@ -55,6 +58,8 @@ const PURE_FILES: &[&str] = &[
     "notify/retry/mod.rs",
     "notify/queue/mod.rs",
     "notify/queue/group.rs",
+    "config/web.rs",
+    "web/access/writes.rs",
 ];
 
 /// What pure code must not name.

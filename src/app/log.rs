@@ -8,7 +8,8 @@ use crate::alert::{Change, Notification, Transition};
 use crate::config::Settings;
 use crate::monitor::StateChange;
 use crate::replication::PairState;
-use crate::topology::{Topology, TopologyDiff};
+use crate::report::ReloadReport;
+use crate::topology::Topology;
 
 pub(super) fn started(listen: SocketAddr, topology: &Topology, settings: &Settings) {
     info!(
@@ -29,13 +30,13 @@ fn warnings(settings: &Settings) {
     settings.warnings().iter().for_each(|warning| warn!("{warning}"));
 }
 
-pub(super) fn reloaded(diff: &TopologyDiff, settings: &Settings) {
+pub(super) fn reloaded(report: &ReloadReport, settings: &Settings) {
     info!(
-        pairs_added = diff.pairs_added,
-        pairs_removed = diff.pairs_removed,
-        pairs_kept = diff.pairs_kept,
-        trees_restarted = diff.started.len(),
-        receivers = settings.notify.receivers.len(),
+        pairs_added = report.pairs_added,
+        pairs_removed = report.pairs_removed,
+        pairs_kept = report.pairs_kept,
+        trees_restarted = report.trees_restarted,
+        receivers = report.receivers,
         "the configuration was loaded anew"
     );
     warnings(settings);

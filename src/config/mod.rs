@@ -22,6 +22,7 @@ mod tests;
 pub(crate) mod tests_support;
 mod value;
 mod warnings;
+mod web;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -33,6 +34,7 @@ pub use format::Format;
 pub use secret::SecretError;
 pub use settings::*;
 pub use small_file::{SmallFileError, read_small_file};
+pub use web::{ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, parse_web};
 
 /// Reads and checks the configuration file at `path`, in the language of its ending (`.yml`, `.yaml`, `.toml`,
 /// `.json`).

@@ -135,6 +135,8 @@ catalogue! {
         "1 when the configuration was last loaded without an error, else 0: the old one goes on then.";
     RELOAD_TIMESTAMP = Gauge "redis_cross_dc_exporter_config_last_reload_success_timestamp_seconds" &[],
         "Unix time at which the configuration was last loaded.";
+    WEB_CONFIG_SUCCESSFUL = Gauge "redis_cross_dc_exporter_web_config_last_reload_successful" &[],
+        "1 when the file of --web.config.file, as it is now, is in force, else 0: the old one goes on then. Absent without such a file.";
 }
 
 impl Kind {

@@ -4,6 +4,7 @@
 //! makes the test fail with the command that installs it.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
+
 mod certificates;
 mod check;
 mod command;
@@ -20,3 +21,4 @@ mod scrape;
 mod smoke;
 mod stage;
 mod tls;
+mod webconfig;
