@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
+use super::systemd::{Notifier, Watchdog};
 use super::{LoadSettings, log};
 use crate::clock;
 use crate::model::{Span, Timestamp};
@@ -52,6 +53,8 @@ pub(super) struct Core {
     pub(super) topology: Topology,
     pub(super) publish: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) load: LoadSettings,
+    pub(super) notifier: Notifier,
+    pub(super) watchdog: Watchdog,
 }
 
 /// When snapshots are published.
@@ -65,6 +68,7 @@ impl Core {
     pub(super) async fn run(mut self, mut inputs: Inputs) {
         let mut pace = Pace { next: clock::now(), dirty: true };
         let mut polls = Vec::with_capacity(BATCH);
+        self.notifier.ready();
         loop {
             let wait = (self.next_wakeup(&pace) - clock::now()).to_duration();
             tokio::select! {
@@ -84,11 +88,13 @@ impl Core {
                 () = tokio::time::sleep(wait) => {}
             }
             self.act(&mut pace);
+            self.watchdog.alive(clock::now());
         }
     }
 
     fn next_wakeup(&self, pace: &Pace) -> Timestamp {
         let tick = self.monitor.next_wakeup();
+        let tick = self.watchdog.due().map_or(tick, |due| tick.min(due));
         if pace.dirty { tick.min(pace.next) } else { tick }
     }
 
@@ -117,6 +123,7 @@ impl Core {
 
     /// Loads the configuration anew. One that is refused changes nothing.
     fn reload(&mut self) {
+        let _reloading = self.notifier.reloading();
         let settings = match (self.load)() {
             Ok(settings) => settings,
             Err(errors) => {
