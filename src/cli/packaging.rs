@@ -78,7 +78,9 @@ fn page() -> std::io::Result<Vec<u8>> {
     commands(&mut roff);
     for (heading, entries) in MORE {
         roff.control("SH", [heading]);
-        entries.iter().for_each(|(term, text)| entry(&mut roff, &[bold(*term)], text));
+        for (term, text) in entries {
+            entry(&mut roff, &[bold(*term)], text);
+        }
     }
     roff.to_writer(&mut page)?;
     man.render_version_section(&mut page)?;
