@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: demo test build release lint unit real docs tools docs-update clean
+.PHONY: demo test release lint unit real docs tools docs-update packaging package-test deny clean
 
 demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -13,7 +13,7 @@ demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@$(CARGO) build --locked --quiet
 	@exec target/debug/redis-cross-dc-exporter demo $(DEMO_ARGS)
 
-test: tools lint unit real docs ## everything that must pass
+test: tools lint unit real packaging docs ## everything that must pass
 	@echo "==> all checks passed"
 
 tools:
@@ -27,7 +27,7 @@ lint:
 
 unit: ## unit and property tests, the simulator, the architecture
 	@echo "==> unit and property tests, simulation, architecture"
-	@$(CARGO) test --locked --lib --bins --test simulation --test architecture --test docs
+	@$(CARGO) test --locked --lib --bins --test simulation --test architecture --test docs --test packaging
 
 real: ## tests on real servers
 	@echo "==> tests on real servers"
@@ -40,8 +40,18 @@ docs:
 docs-update: ## rewrites docs/metrics.md from the catalogue
 	@UPDATE_DOCS=1 $(CARGO) test --locked --lib metrics::catalogue
 
-release: ## an optimised binary
-	@$(CARGO) build --locked --release
+packaging: ## Dockerfile, image, systemd unit and manifests, with the debug binary
+	@$(CARGO) build --locked --quiet
+	@.ci/check-packaging target/debug/redis-cross-dc-exporter
+
+package-test: ## the same with the static binary of a release, which is also run in the image and may have 25 MiB with it
+	@binary=$$(.ci/build-static) && .ci/check-packaging "$$binary" 26214400
+
+release: ## dist/: static binary, manual, completions and docs in an archive; checksums; bill of materials
+	@.ci/release
+
+deny: ## licences, duplicates, sources, advisories; builds cargo-deny the first time
+	@.ci/deny
 
 clean:
 	@$(CARGO) clean

@@ -37,6 +37,8 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("askama", &["web"]),
     ("flate2", &["web"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("prometheus", &["metrics", "app"]),
     ("rustix", &["clock", "client", "app", "lab"]),
 ];

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
+use super::systemd::{Notifier, Watchdog};
 use super::{LoadSettings, log};
 use crate::clock;
 use crate::model::{Span, Timestamp};
@@ -56,6 +57,8 @@ pub(super) struct Core {
     pub(super) topology: Topology,
     pub(super) publish: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) load: LoadSettings,
+    pub(super) notifier: Notifier,
+    pub(super) watchdog: Watchdog,
 }
 
 /// When snapshots are published.
@@ -69,6 +72,7 @@ impl Core {
     pub(super) async fn run(mut self, mut inputs: Inputs) {
         let mut pace = Pace { next: clock::now(), dirty: true };
         let mut polls = Vec::with_capacity(BATCH);
+        self.notifier.ready();
         loop {
             let wait = (self.next_wakeup(&pace) - clock::now()).to_duration();
             tokio::select! {
@@ -92,11 +96,13 @@ impl Core {
                 () = tokio::time::sleep(wait) => {}
             }
             self.act(&mut pace);
+            self.watchdog.alive(clock::now());
         }
     }
 
     fn next_wakeup(&self, pace: &Pace) -> Timestamp {
         let tick = self.monitor.next_wakeup();
+        let tick = self.watchdog.due().map_or(tick, |due| tick.min(due));
         if pace.dirty { tick.min(pace.next) } else { tick }
     }
 
@@ -125,6 +131,7 @@ impl Core {
 
     /// Loads the configuration anew. One that is refused changes nothing.
     fn reload(&mut self) -> Result<ReloadReport, ReloadError> {
+        let _reloading = self.notifier.reloading();
         let settings = (self.load)().map_err(|errors| {
             error!(%errors, "the new configuration is refused; the old one goes on");
             self.monitor.reload_failed();

@@ -4,6 +4,7 @@ mod core;
 mod log;
 mod look;
 mod process;
+mod systemd;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::report::{ReloadError, ReloadReport};
 use crate::topology::Topology;
 use crate::web::{BoundServer, MetricsEncoder, Reloader, Server, WebConfig, WebError, WebState};
 use core::{Command, Core, Inputs};
+use systemd::{Notifier, Watchdog};
 
 pub use look::{LookError, look};
 
@@ -103,13 +105,15 @@ impl App {
         let dispatcher = Dispatcher::new(&settings.notify, message_context(), Timing::default(), delivered)?;
         log::started(server.local_addr(), &topology, &settings);
         let poller = Poller::start(&topology, settings.poll, events);
-        let core = Core { monitor, poller, dispatcher, topology, publish, load };
+        let notifier = Notifier::from_environment();
+        let watchdog = Watchdog::from_environment(notifier.clone());
+        let core = Core { monitor, poller, dispatcher, topology, publish, load, notifier: notifier.clone(), watchdog };
         let core = tokio::spawn(core.run(Inputs { polls, deliveries, commands: requests }));
         let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
         let reload = control.reloader();
         started(control);
         let state = WebState { snapshots, clock: clock::now, encode_metrics, reload };
-        let drained = server.serve(state, wait_for_stop(stopped)).await;
+        let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
         let (done, finished) = oneshot::channel();
         if commands.send(Command::Drain { within: DRAIN, done }).await.is_ok() {
             finished.await.unwrap_or_else(|_| warn!("the core ended before it was drained"));
@@ -159,7 +163,8 @@ fn message_context() -> MessageContext {
     MessageContext { exporter: host, ..MessageContext::default() }
 }
 
-async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
+async fn wait_for_stop(mut stopped: watch::Receiver<bool>, notifier: Notifier) {
     // An error means that nobody can stop it any more, which is the same as being stopped.
     let _ = stopped.wait_for(|stopped| *stopped).await;
+    notifier.stopping();
 }

@@ -68,6 +68,12 @@ pub(super) enum Command {
     Healthcheck(ExporterArgs),
     /// Starts real local servers with a simulated WAN between them and shows what happens when it breaks
     Demo(DemoArgs),
+    /// Prints the completion script of a shell, for packages
+    #[command(hide = true)]
+    Completions(CompletionsArgs),
+    /// Prints the manual page in roff, for packages
+    #[command(hide = true)]
+    Man,
 }
 
 /// Which running exporter to ask.
@@ -114,6 +120,14 @@ pub(super) struct CheckArgs {
 pub(super) enum OutputFormat {
     Table,
     Json,
+}
+
+/// The arguments of `completions`.
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
 }
 
 /// The arguments of `demo`.

@@ -8,6 +8,7 @@ mod exit;
 mod exporter;
 mod healthcheck;
 mod logging;
+mod packaging;
 mod run;
 mod style;
 
@@ -39,6 +40,8 @@ fn dispatch(cli: Cli) -> Exit {
         Command::CheckConfig => check_config::check_config(&global),
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
         Command::Demo(args) => demo::demo(&global, &args),
+        Command::Completions(args) => packaging::completions(&args),
+        Command::Man => packaging::man(),
     }
 }
 

@@ -1,0 +1,33 @@
+# A static binary in an empty image. The build stage runs on the platform that it builds for, so the same lines serve
+# amd64 and arm64:
+#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
+# Run it (docs/install.md has more):
+#   docker run --read-only --cap-drop=ALL -p 10121:10121 -v "$PWD/config:/etc/redis-cross-dc-exporter:ro" IMAGE
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN mkdir -p /out/etc/ssl/certs \
+    && cp "$(.ci/build-static)" /out/redis-cross-dc-exporter \
+    && cp LICENSE /out/LICENSE \
+    && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt \
+    && echo 'nonroot:x:65532:65532::/:/nonexistent' >/out/etc/passwd \
+    && echo 'nonroot:x:65532:' >/out/etc/group \
+    && echo 'hosts: files dns' >/out/etc/nsswitch.conf
+
+FROM scratch
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="redis-cross-dc-exporter" \
+      org.opencontainers.image.description="Prometheus exporter and alerter that tells the truth about Redis replication across datacenters" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
+COPY --from=build /out/ /
+USER 65532:65532
+EXPOSE 10121
+STOPSIGNAL SIGTERM
+# It asks port 10121 on loopback; who changes --web.listen-address gives the same flag to the health check.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=15s --retries=3 CMD ["/redis-cross-dc-exporter", "healthcheck"]
+ENTRYPOINT ["/redis-cross-dc-exporter"]
+CMD ["--config.file=/etc/redis-cross-dc-exporter/redis-cross-dc-exporter.yml"]

@@ -1,0 +1,243 @@
+//! What systemd is told of this service, by the protocol of `sd_notify(3)`: ready, reloading, ending, alive.
+//!
+//! Without `NOTIFY_SOCKET` in the environment nobody wants to be told, and nothing is sent. No message is worth waiting
+//! for, so the socket never blocks: systemd that does not read must not hold the core.
+
+use std::ffi::OsStr;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
+
+use rustix::time::{ClockId, clock_gettime};
+use tracing::warn;
+
+use crate::model::{Span, Timestamp};
+
+/// Where systemd listens.
+const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
+
+/// How long systemd waits for a sign of life, in microseconds, ...
+const WATCHDOG_VARIABLE: &str = "WATCHDOG_USEC";
+
+/// ... and from which process; from any if it is not set.
+const WATCHDOG_PROCESS_VARIABLE: &str = "WATCHDOG_PID";
+
+/// Signs of life within the time that systemd waits for one: `sd_watchdog_enabled(3)` recommends two.
+const SIGNS_PER_INTERVAL: f64 = 2.0;
+
+/// After a sign that could not be sent, the next one is tried sooner: so many times in the interval.
+const RETRIES_PER_INTERVAL: f64 = 10.0;
+
+/// Tells systemd what this service does. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Notifier {
+    target: Option<Arc<Target>>,
+}
+
+#[derive(Debug)]
+struct Target {
+    socket: UnixDatagram,
+    address: SocketAddr,
+}
+
+impl Notifier {
+    /// The one that the environment asks for.
+    pub(super) fn from_environment() -> Self {
+        let Some(name) = std::env::var_os(SOCKET_VARIABLE) else { return Self::default() };
+        Self::to(&name).unwrap_or_else(|error| {
+            warn!(%error, "systemd cannot be told of this service: {SOCKET_VARIABLE} names no usable socket");
+            Self::default()
+        })
+    }
+
+    /// Tells the socket called `name`: a path, or an abstract name behind an `@`.
+    fn to(name: &OsStr) -> std::io::Result<Self> {
+        let address = match name.as_bytes().strip_prefix(b"@") {
+            Some(name) => SocketAddr::from_abstract_name(name)?,
+            None => SocketAddr::from_pathname(name)?,
+        };
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { target: Some(Arc::new(Target { socket, address })) })
+    }
+
+    /// The service has started.
+    pub(super) fn ready(&self) {
+        self.send("READY=1");
+    }
+
+    /// A reload begins; it ends, well or not, when what is returned is dropped. systemd wants the monotonic clock's time
+    /// of the beginning, in microseconds.
+    pub(super) fn reloading(&self) -> Reloading {
+        let now = clock_gettime(ClockId::Monotonic);
+        let micros = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000);
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+        Reloading { notifier: self.clone() }
+    }
+
+    /// The service ends.
+    pub(super) fn stopping(&self) {
+        self.send("STOPPING=1\nSTATUS=draining");
+    }
+
+    /// This process does its work. Whether it could be said.
+    fn alive(&self) -> bool {
+        self.send("WATCHDOG=1")
+    }
+
+    /// Whether it could be sent; it cannot when nobody wants to be told.
+    fn send(&self, message: &str) -> bool {
+        let Some(target) = &self.target else { return false };
+        target.socket.send_to_addr(message.as_bytes(), &target.address).is_ok()
+    }
+}
+
+/// A reload that is under way.
+#[derive(Debug)]
+pub(super) struct Reloading {
+    notifier: Notifier,
+}
+
+impl Drop for Reloading {
+    fn drop(&mut self) {
+        self.notifier.ready();
+    }
+}
+
+/// The signs of life of the loop that asks it: a loop that is stuck gives none, and systemd starts the service anew.
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    notifier: Notifier,
+    /// None when systemd does not watch.
+    interval: Option<Span>,
+    due: Timestamp,
+}
+
+impl Watchdog {
+    /// The watchdog that the environment asks for; its first sign is due at once.
+    pub(super) fn from_environment(notifier: Notifier) -> Self {
+        let variable = |name| std::env::var(name).ok();
+        let (micros, process) = (variable(WATCHDOG_VARIABLE), variable(WATCHDOG_PROCESS_VARIABLE));
+        let interval = interval(micros.as_deref(), process.as_deref(), std::process::id());
+        Self { notifier, interval, due: Timestamp::from_nanos(0) }
+    }
+
+    /// When the next sign is due.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        self.interval.map(|_| self.due)
+    }
+
+    /// Gives a sign of life if it is time to.
+    pub(super) fn alive(&mut self, now: Timestamp) {
+        let Some(interval) = self.interval.filter(|_| now >= self.due) else { return };
+        let parts = if self.notifier.alive() { SIGNS_PER_INTERVAL } else { RETRIES_PER_INTERVAL };
+        self.due = now + interval.mul_f64(1.0 / parts);
+    }
+}
+
+/// How long systemd waits for a sign of `own` process; None when it does not.
+fn interval(micros: Option<&str>, process: Option<&str>, own: u32) -> Option<Span> {
+    if process.is_some_and(|process| process.parse() != Ok(own)) {
+        return None;
+    }
+    let nanos = micros?.parse::<i64>().ok()?.checked_mul(1000)?;
+    (nanos > 0).then(|| Span::from_nanos(nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Listener {
+        socket: UnixDatagram,
+        notifier: Notifier,
+        _folder: tempfile::TempDir,
+    }
+
+    fn listener() -> Listener {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Listener { socket, notifier: Notifier::to(path.as_os_str()).unwrap(), _folder: folder }
+    }
+
+    impl Listener {
+        fn heard(&self) -> Option<String> {
+            let mut buffer = [0; 256];
+            let length = self.socket.recv(&mut buffer).ok()?;
+            Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+        }
+    }
+
+    fn seconds(seconds: i64) -> Timestamp {
+        Timestamp::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn each_message_is_one_datagram() {
+        let listener = listener();
+        listener.notifier.ready();
+        assert_eq!(listener.heard().unwrap(), "READY=1");
+        let reloading = listener.notifier.reloading();
+        let text = listener.heard().unwrap();
+        assert!(text.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().parse::<u64>().unwrap() > 0);
+        assert_eq!(listener.heard(), None);
+        drop(reloading);
+        assert_eq!(listener.heard().unwrap(), "READY=1");
+        listener.notifier.stopping();
+        assert_eq!(listener.heard().unwrap(), "STOPPING=1\nSTATUS=draining");
+    }
+
+    #[test]
+    fn an_abstract_name_stands_behind_an_at_sign() {
+        let name = format!("redis-cross-dc-exporter-test-{}", std::process::id());
+        let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        assert!(Notifier::to(OsStr::new(&format!("@{name}"))).unwrap().alive());
+        let mut buffer = [0; 32];
+        let length = socket.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"WATCHDOG=1");
+    }
+
+    #[test]
+    fn a_sign_of_life_is_given_twice_in_the_interval() {
+        let listener = listener();
+        let interval = Some(Span::from_secs(30));
+        let mut watchdog = Watchdog { notifier: listener.notifier.clone(), interval, due: seconds(0) };
+        let signs: Vec<i64> = (100..160)
+            .filter(|at| {
+                watchdog.alive(seconds(*at));
+                listener.heard().is_some()
+            })
+            .collect();
+        assert_eq!(signs, [100, 115, 130, 145]);
+    }
+
+    #[test]
+    fn a_sign_that_is_not_heard_is_tried_again_soon() {
+        let Listener { socket, notifier, .. } = listener();
+        drop(socket);
+        let mut watchdog = Watchdog { notifier, interval: Some(Span::from_secs(30)), due: seconds(0) };
+        watchdog.alive(seconds(100));
+        assert_eq!(watchdog.due(), Some(seconds(103)));
+    }
+
+    #[test]
+    fn the_environment_says_who_is_watched_and_for_how_long() {
+        let cases = [
+            (Some("30000000"), None, Some(Span::from_secs(30))),
+            (Some("30000000"), Some("7"), Some(Span::from_secs(30))),
+            (Some("30000000"), Some("8"), None),
+            (Some("30000000"), Some("seven"), None),
+            (Some("0"), None, None),
+            (Some("-1"), None, None),
+            (Some("9223372036854775807"), None, None),
+            (Some("soon"), None, None),
+            (None, Some("7"), None),
+        ];
+        for (micros, process, expected) in cases {
+            assert_eq!(interval(micros, process, 7), expected, "{micros:?} {process:?}");
+        }
+    }
+}
