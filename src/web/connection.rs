@@ -25,10 +25,19 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/
     content-length: 46\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
     too many connections are open; try again later";
 
-/// Serves one connection. Once `draining` turns true, the running request is finished and the connection closed.
-pub(super) async fn serve(stream: TcpStream, app: Router, limits: Limits, mut draining: watch::Receiver<bool>) {
+/// Serves one accepted connection. Once `draining` turns true, the running request is finished and the connection
+/// closed.
+pub(super) async fn accept(stream: TcpStream, app: Router, limits: Limits, draining: watch::Receiver<bool>) {
     // Without this, a response's last packet may wait for the ACK of the one before. Its failure costs only that.
     let _ = stream.set_nodelay(true);
+    serve(stream, app, limits, draining).await;
+}
+
+/// Speaks HTTP on `stream`. Once `draining` turns true, the running request is finished and the connection closed.
+pub(super) async fn serve<S>(stream: S, app: Router, limits: Limits, mut draining: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let io = TokioIo::new(Deadlined::new(stream, limits.response));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -11,11 +11,13 @@ mod reply;
 mod routes;
 mod server;
 mod state;
+mod streams;
 
 pub use error::WebError;
 pub use limits::Limits;
 pub use server::{BoundServer, Drained, Server};
 pub use state::{MetricsEncoder, WebState};
+pub use streams::StreamServer;
 
 #[cfg(test)]
 mod testing;

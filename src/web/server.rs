@@ -47,6 +47,11 @@ impl Server {
         Self { limits }
     }
 
+    /// Its limits.
+    pub(super) const fn limits(self) -> Limits {
+        self.limits
+    }
+
     /// Listens on `addr`; port 0 takes any free one.
     ///
     /// # Errors
@@ -124,7 +129,7 @@ impl Connections {
         self.full = full;
         if !full {
             let draining = self.draining.subscribe();
-            self.served.spawn(connection::serve(stream, self.app.clone(), self.limits, draining));
+            self.served.spawn(connection::accept(stream, self.app.clone(), self.limits, draining));
         } else if self.refused.len() < self.limits.refusals {
             self.refused.spawn(connection::refuse(stream, self.limits.refusal));
         }

@@ -27,14 +27,20 @@ pub struct RedisServerBuilder {
     args: Vec<String>,
 }
 
+/// The environment variable that names the program of every server whose builder names none: with it, all that uses
+/// the lab runs on another generation of Redis or on Valkey.
+const PROGRAM_VARIABLE: &str = "REDIS_SERVER";
+
 impl Default for RedisServerBuilder {
     fn default() -> Self {
-        Self { program: "redis-server".into(), port: None, password: None, lines: Vec::new(), args: Vec::new() }
+        let program = std::env::var_os(PROGRAM_VARIABLE).map_or_else(|| "redis-server".into(), PathBuf::from);
+        Self { program, port: None, password: None, lines: Vec::new(), args: Vec::new() }
     }
 }
 
 impl RedisServerBuilder {
-    /// The program to run instead of the `redis-server` in PATH.
+    /// The program to run instead of the one that the environment variable `REDIS_SERVER` names, or of the
+    /// `redis-server` in PATH where there is no such variable.
     #[must_use]
     pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
         self.program = path.into();
