@@ -27,7 +27,7 @@ lint:
 
 unit: ## unit and property tests, the simulator, the architecture
 	@echo "==> unit and property tests, simulation, architecture"
-	@$(CARGO) test --locked --lib --bins --test simulation --test architecture
+	@$(CARGO) test --locked --lib --bins --test simulation --test architecture --test docs
 
 real: ## tests on real servers
 	@echo "==> tests on real servers"

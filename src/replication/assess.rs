@@ -103,12 +103,19 @@ fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagIn
     (LagInterval { lower, estimate, upper }.ordered(), false)
 }
 
-/// Since when nothing is known of where the replica stands: it does not answer, or it answers again and the master was
-/// not asked since. Until then a replica that was frozen for an hour would show the lag that it had before.
+/// Since when nothing is known of where the replica stands: it does not answer; or its answer came so late that it may be
+/// old; or it answers again and the master was not asked since. A replica that was frozen for an hour would else show,
+/// when it goes on, the lag that it had before.
 fn silent_since(evidence: Evidence<'_>, located: &Located, now: Timestamp) -> Option<Timestamp> {
     let interval = evidence.pair.interval;
     let is_old = now - located.received() > interval.mul_f64(PLACED_WITHIN_POLLS);
-    evidence.replica.unanswered_since.or_else(|| is_old.then(|| located.received() + interval))
+    let since = match evidence.replica.unanswered_since {
+        Some(unanswered) => unanswered,
+        None if located.is_late(interval) => located.sent(),
+        None if is_old => located.received() + interval,
+        None => return None,
+    };
+    Some(since)
 }
 
 /// The estimate at `now` while the replica answers.
@@ -328,6 +335,23 @@ mod tests {
         let mut placed = back(100);
         placed.master(8060, 'a', 300);
         check(&placed, 8080, PairState::Streaming, (Some(0), Some(0), Some(20)));
+    }
+
+    /// The server may have stood still for five seconds, or the network have held its answer back: only ACKs tell.
+    #[test]
+    fn a_late_answer_is_no_news_of_the_moment_at_which_it_came() {
+        let late = |acked: u64, takes: i64| {
+            let mut scene = Scene::new();
+            scene.acks(ReplicaConnState::Online, Some(acked)).round(0, 100, 100).master(1000, 'a', 100);
+            scene.master(1040, 'a', 300).answers_late(1020, takes, upstream(100)).master(1030 + takes, 'a', 500);
+            scene.assess(1050 + takes)
+        };
+        let in_time = late(100, 900);
+        assert_eq!((in_time.stale, in_time.lag.estimate), (false, Some(millis(100))));
+        let stood_still = late(100, 5000);
+        assert!(stood_still.stale && stood_still.lag.estimate.is_some_and(|lag| lag > millis(4500)), "{stood_still:?}");
+        let held_back = late(500, 5000);
+        assert!(held_back.stale && held_back.lag.estimate == Some(Span::ZERO), "{held_back:?}");
     }
 
     #[test]

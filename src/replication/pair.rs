@@ -40,6 +40,14 @@ struct Position {
     half_rtt: Span,
 }
 
+impl Position {
+    /// Whether the answer took longer than a poll: the server stood still, or the network held the answer back, so it
+    /// may be as old as the question.
+    fn is_late(&self, interval: Span) -> bool {
+        self.received - self.sent > interval + self.half_rtt + self.half_rtt
+    }
+}
+
 /// A replica's position, located in its master's history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Located {
@@ -232,7 +240,7 @@ impl PairTracker {
         }
         self.facts.master_offset = history.newest();
         let answer = self.pending.take_if(|p| master.sent >= p.received);
-        if answer.is_some() {
+        if answer.as_ref().is_some_and(|position| !position.is_late(self.facts.interval)) {
             self.facts.ack.located = None; // its own answer says more than what it ACKed before
         }
         self.locate_ack(history);
@@ -446,6 +454,11 @@ impl Located {
     /// Bytes that it had applied.
     pub fn applied(&self) -> ReplicationOffset {
         self.position.applied
+    }
+
+    /// Whether the answer took longer than a poll, so that it says little about the moment at which it came.
+    pub fn is_late(&self, interval: Span) -> bool {
+        self.position.is_late(interval)
     }
 
     /// Whether the master had certainly gone beyond the position well before the replica was asked.

@@ -123,6 +123,21 @@ impl Scene {
         self.master(sent, 'a', master).replica(sent + 20, 'a', replica).master(sent + 40, 'a', master)
     }
 
+    /// The replica answers only after `takes` milliseconds.
+    pub(super) fn answers_late(&mut self, sent: i64, takes: i64, upstream: UpstreamInfo) -> &mut Self {
+        let (sent, received) = (at(sent), at(sent + takes));
+        let info = ReplicationInfo {
+            role: Field::Value(Role::Replica),
+            replid: Field::Value(id('a')),
+            upstream: Some(upstream),
+            ..ReplicationInfo::default()
+        };
+        let seen = observation(info);
+        self.replica.answered(&seen, sent, received);
+        self.tracker.replica_answered(&seen, sent, received, millis(TAKES), &self.history);
+        self
+    }
+
     pub(super) fn master_fails(&mut self, began: i64) -> &mut Self {
         self.master.failed(PollError::Timeout, at(began));
         self

@@ -28,7 +28,7 @@ impl Exporter {
             exporter.client.get(&ready).await.is_ok_and(|answer| answer.status == 200)
         })
         .await
-        .unwrap_or_else(|error| panic!("{error}\n{}", exporter.log()));
+        .unwrap_or_else(|error| panic!("{error}\n{}", exporter.log_end()));
         exporter
     }
 
@@ -65,10 +65,17 @@ impl Exporter {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// The end of its log: what a failed test shows.
+    fn log_end(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
     /// The body of a GET that must be answered with 200.
     pub(crate) async fn get(&self, path: &str) -> String {
         let answer = self.client.get(&format!("{}{path}", self.url)).await;
-        let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log()));
+        let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log_end()));
         assert_eq!(answer.status, 200, "GET {path}: {}", answer.body);
         answer.body
     }
@@ -103,7 +110,7 @@ impl Exporter {
             let pair = self.pair(name).await;
             if reached(&pair) { Ok(pair) } else { Err(format!("{pair:?}")) }
         };
-        eventually(what, limit, probe).await.unwrap_or_else(|error| panic!("{error}\n{}", self.log()))
+        eventually(what, limit, probe).await.unwrap_or_else(|error| panic!("{error}\n{}", self.log_end()))
     }
 
     /// Sends a signal by its name, such as `HUP`.

@@ -5,6 +5,16 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
 
+mod check;
+mod command;
+mod commands;
+mod demo;
 mod exporter;
+mod hostile;
 mod lag;
+mod metrics;
+mod receivers;
+mod reload;
+mod scrape;
 mod smoke;
+mod stage;
