@@ -23,7 +23,7 @@ pairs:
 const PIPE: usize = 64 * 1024;
 
 /// Virtual time within which every connection must have ended: longer than all limits together.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// The statuses that the server may answer whatever it is sent; 500 is none of them.
 const STATUSES: [&str; 13] =

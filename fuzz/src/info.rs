@@ -10,7 +10,7 @@ pub fn run(reply: &[u8]) {
     let Ok(observation) = parse_bytes(reply) else { return };
     check(&observation);
     // Of every other input, so that most of the time goes into new inputs.
-    if reply.len() % 2 == 0 {
+    if reply.len().is_multiple_of(2) {
         cut(&String::from_utf8_lossy(reply), &observation);
     }
 }

@@ -143,7 +143,8 @@ fn tell_receivers(notification: &Notification, anchor: &ClockAnchor) {
         AlertStatus::Firing => pagerduty::trigger(notification, &message, anchor, &context, &incident),
         AlertStatus::Resolved => pagerduty::resolve(&incident),
     };
-    let bodies = [slack::rich(&message), slack::plain(&message), webhook::body(notification, "", anchor, &context), event];
+    let bodies =
+        [slack::rich(&message), slack::plain(&message), webhook::body(notification, "", anchor, &context), event];
     for body in bodies {
         assert!(body.to_string().len() <= 1_000_000, "no receiver takes more");
     }

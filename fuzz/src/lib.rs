@@ -4,7 +4,7 @@
 //! libFuzzer; the product's own test `hostile` includes this file and feeds them from proptest and the captured replies.
 
 pub mod config;
-mod exposition;
+pub mod exposition;
 pub mod http;
 pub mod info;
 pub mod info_to_metrics;

@@ -262,6 +262,15 @@ impl PairTracker {
         }
     }
 
+    /// Takes in that a server of the pair is of a kind whose offsets are no bytes. Nothing that it says is a position,
+    /// and what was known before says nothing of now; what was certain once stays said.
+    pub fn unsupported(&mut self) {
+        let PairFacts { last_known, applied_total, interval, .. } = self.facts;
+        self.facts = PairFacts { last_known, applied_total, interval, ..PairFacts::default() };
+        self.pending = None;
+        self.master_seen = [None; 2];
+    }
+
     fn observe_link(&mut self, upstream: &UpstreamInfo, loading: bool, sent: Timestamp, received: Timestamp) {
         let interval = self.facts.interval;
         let link = &mut self.facts.link;

@@ -18,4 +18,4 @@ pub use alerts::{AlertReport, AlertsReport, ListedState, Unit};
 pub use level::Level;
 pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};
 pub use servers::{ExporterReport, ServerReport, stuck_for};
-pub use text::{amount_text, bytes_text, lag_text, seconds_text, utc_text};
+pub use text::{amount_text, bytes_text, lag_text, seconds_text, utc_text, visible_line, visible_text};
