@@ -46,7 +46,7 @@ docs-update: ## rewrites docs/metrics.md from the catalogue
 fuzz: ## libFuzzer on every target, FUZZ_SECONDS (60) each; part of no other target
 	@.ci/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-generations: ## smoke and lag tests on Redis 6.2, 7.4, 8.2 and Valkey 8.1, 9.1 (x86-64 only)
+generations: ## tests on Redis 6.2, 7.4, 8.2 and Valkey 8.1, 9.1 (x86-64 only)
 	@echo "==> server generations"
 	@.ci/fetch-generations
 	@.ci/test-generations

@@ -1,15 +1,18 @@
 //! Replies of a master and a replica, through everything that is ever said of them.
 
+use std::path::Path;
+use std::sync::LazyLock;
+
 use redis_cross_dc_exporter::alert::{AlertStatus, Notification};
-use redis_cross_dc_exporter::config::{Environment, Format, parse};
-use redis_cross_dc_exporter::info;
+use redis_cross_dc_exporter::config::{Environment, Format, Settings, parse};
 use redis_cross_dc_exporter::model::{ClockAnchor, PollError, Secret, ServerAddr, Span, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::{Action, FleetSnapshot, Monitor, PollEvent, PollEventKind};
 use redis_cross_dc_exporter::notify::message::Message;
 use redis_cross_dc_exporter::notify::pagerduty::{self, Incident};
 use redis_cross_dc_exporter::notify::{MessageContext, slack, webhook};
 use redis_cross_dc_exporter::report::{AlertsReport, PairReport, PairsReport};
-use redis_cross_dc_exporter::{metrics, topology};
+use redis_cross_dc_exporter::topology::Topology;
+use redis_cross_dc_exporter::{info, metrics};
 
 use super::exposition;
 
@@ -33,6 +36,14 @@ alerts:
   unknown: {warning: 1s, critical: 4s}
 notify: {group_wait: 0s, group_interval: 1s, receivers: [{name: hook, webhook: {url: 'http://localhost/'}}]}
 ";
+
+/// Made once: it costs more than a reply.
+static WATCHED: LazyLock<(Settings, Topology)> = LazyLock::new(|| {
+    let settings = parse(CONFIG, Format::Yaml, Path::new("/etc"), &Environment::default());
+    let settings = settings.expect("the configuration above");
+    let topology = Topology::from_settings(&settings);
+    (settings, topology)
+});
 
 const SERVERS: [&str; 3] = ["m:1", "r:1", "c:1"];
 
@@ -59,11 +70,9 @@ struct Story {
 
 impl Story {
     fn begin() -> Self {
-        let folder = std::path::Path::new("/etc");
-        let settings = parse(CONFIG, Format::Yaml, folder, &Environment::default()).expect("the configuration above");
         let now = Timestamp::from_nanos(1_000_000_000);
-        let topology = topology::Topology::from_settings(&settings);
-        Self { monitor: Monitor::new(&settings, &topology, anchor(now)), now }
+        let (settings, topology) = &*WATCHED;
+        Self { monitor: Monitor::new(settings, topology, anchor(now)), now }
     }
 
     fn anchor(&self) -> ClockAnchor {
