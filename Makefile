@@ -20,7 +20,7 @@ test: tools lint unit real docs ## everything that must pass
 	@echo "==> all checks passed"
 
 tools:
-	@.ci/install-tools redis-server=redis-server promtool=prometheus
+	@.ci/install-tools redis-server=redis-server promtool=prometheus curl=curl
 
 lint:
 	@echo "==> format"

@@ -1,5 +1,6 @@
 //! Bytes that come over an HTTP connection.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use redis_cross_dc_exporter::metrics;
 use redis_cross_dc_exporter::model::{ClockAnchor, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::Monitor;
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::web::{Limits, Server, StreamServer, WebState};
+use redis_cross_dc_exporter::web::{Limits, Reloading, Server, StreamServer, WebState};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -18,6 +19,9 @@ const CONFIG: &str = "
 pairs:
   - {name: orders, master: {address: 'm:1', dc: dc1}, replicas: [{address: 'r:1', dc: dc2}], labels: {team: '\"<x>'}}
 ";
+
+/// A client on another machine: it may ask for nothing that changes anything.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// What a connection may hold before its reader must take it.
 const PIPE: usize = 64 * 1024;
@@ -55,7 +59,7 @@ async fn exchange(server: &StreamServer, request: &[u8]) -> Vec<u8> {
     };
     let mut answer = Vec::new();
     let take = async { from_server.read_to_end(&mut answer).await.expect("memory does not fail") };
-    let all = async { tokio::join!(server.serve(theirs), ask, take) };
+    let all = async { tokio::join!(server.serve(theirs, CLIENT), ask, take) };
     tokio::time::timeout(PATIENCE, all).await.expect("every connection ends within its limits");
     answer
 }
@@ -68,6 +72,7 @@ fn host() -> (Runtime, StreamServer) {
     let monitor = Monitor::new(&settings, &Topology::from_settings(&settings), anchor);
     let (_, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
     let encode_metrics = Arc::new(|fleet: &_, now| Ok(metrics::encode(&metrics::collect(fleet, now))?.into_bytes()));
-    let state = WebState { snapshots, clock: Timestamp::default, encode_metrics };
+    let reload = Arc::new(|| -> Reloading { unreachable!("a client elsewhere may not ask for a reload") });
+    let state = WebState { snapshots, clock: Timestamp::default, encode_metrics, reload };
     (runtime.expect("a runtime"), Server::new(Limits::default()).over_streams(state))
 }

@@ -12,6 +12,7 @@ use crate::model::{Span, Timestamp};
 use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent};
 use crate::notify::Dispatcher;
 use crate::poll::Poller;
+use crate::report::{ReloadError, ReloadReport};
 use crate::topology::{Topology, TopologyDiff};
 
 /// Events that are taken in at once before anything else gets its turn.
@@ -26,8 +27,11 @@ const PUBLISH_SHARE: f64 = 0.1;
 /// What other tasks ask of the core.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Load the configuration anew.
-    Reload,
+    /// Load the configuration anew, answer on `done`.
+    Reload {
+        /// Told what it came to.
+        done: oneshot::Sender<Result<ReloadReport, ReloadError>>,
+    },
     /// Stop polling, deliver what is due, answer on `done`.
     Drain {
         /// How long that may take.
@@ -77,7 +81,11 @@ impl Core {
                     self.monitor.handle_delivery(&event, clock::now());
                 }
                 command = inputs.commands.recv() => match command {
-                    Some(Command::Reload) => self.reload(),
+                    Some(Command::Reload { done }) => {
+                        pace.dirty = true;
+                        // Nobody waits for it when the receiver is gone; the log has it.
+                        drop(done.send(self.reload()));
+                    }
                     Some(Command::Drain { within, done }) => return self.drain(within, done).await,
                     None => return,
                 },
@@ -116,21 +124,21 @@ impl Core {
     }
 
     /// Loads the configuration anew. One that is refused changes nothing.
-    fn reload(&mut self) {
-        let settings = match (self.load)() {
-            Ok(settings) => settings,
-            Err(errors) => {
-                error!(%errors, "the new configuration is refused; the old one goes on");
-                self.monitor.reload_failed();
-                return;
-            }
-        };
+    fn reload(&mut self) -> Result<ReloadReport, ReloadError> {
+        let settings = (self.load)().map_err(|errors| {
+            error!(%errors, "the new configuration is refused; the old one goes on");
+            self.monitor.reload_failed();
+            ReloadError::Refused(errors)
+        })?;
         let topology = Topology::from_settings(&settings);
-        log::reloaded(&TopologyDiff::between(&self.topology, &topology), settings.notify.receivers.len());
+        let diff = TopologyDiff::between(&self.topology, &topology);
+        let report = ReloadReport::new(&diff, settings.notify.receivers.len());
+        log::reloaded(&report, &settings);
         self.poller.reload(&topology, settings.poll);
         self.monitor.reconfigure(&settings, &topology, clock::anchor());
         self.dispatcher.reload(&settings.notify);
         self.topology = topology;
+        Ok(report)
     }
 
     async fn drain(self, within: Duration, done: oneshot::Sender<()>) {

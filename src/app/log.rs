@@ -8,7 +8,8 @@ use crate::alert::{Change, Notification, Transition};
 use crate::config::Settings;
 use crate::monitor::StateChange;
 use crate::replication::PairState;
-use crate::topology::{Topology, TopologyDiff};
+use crate::report::ReloadReport;
+use crate::topology::Topology;
 
 pub(super) fn started(listen: SocketAddr, topology: &Topology, settings: &Settings) {
     info!(
@@ -22,17 +23,23 @@ pub(super) fn started(listen: SocketAddr, topology: &Topology, settings: &Settin
     if settings.notify.receivers.is_empty() {
         warn!("no receiver is configured under notify.receivers: alerts are shown, but nobody is told");
     }
+    warnings(settings);
 }
 
-pub(super) fn reloaded(diff: &TopologyDiff, receivers: usize) {
+fn warnings(settings: &Settings) {
+    settings.warnings().iter().for_each(|warning| warn!("{warning}"));
+}
+
+pub(super) fn reloaded(report: &ReloadReport, settings: &Settings) {
     info!(
-        pairs_added = diff.pairs_added,
-        pairs_removed = diff.pairs_removed,
-        pairs_kept = diff.pairs_kept,
-        trees_restarted = diff.started.len(),
-        receivers,
+        pairs_added = report.pairs_added,
+        pairs_removed = report.pairs_removed,
+        pairs_kept = report.pairs_kept,
+        trees_restarted = report.trees_restarted,
+        receivers = report.receivers,
         "the configuration was loaded anew"
     );
+    warnings(settings);
 }
 
 pub(super) fn state_changed(change: &StateChange) {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
@@ -18,11 +19,15 @@ use crate::http_client::HttpError;
 use crate::monitor::Monitor;
 use crate::notify::{Dispatcher, MessageContext, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
+use crate::report::{ReloadError, ReloadReport};
 use crate::topology::Topology;
-use crate::web::{BoundServer, Server, WebError, WebState};
+use crate::web::{BoundServer, MetricsEncoder, Reloader, Server, WebConfig, WebError, WebState};
 use core::{Command, Core, Inputs};
 
 pub use look::{LookError, look};
+
+/// Reloads that wait for the core, and the request to end. More are told to try again.
+const COMMAND_QUEUE: usize = 4;
 
 /// Delivery events that wait for the core. Each is one answer of one receiver, so this is minutes of them.
 const DELIVERY_QUEUE: usize = 4096;
@@ -44,10 +49,22 @@ pub enum StartError {
     Http(#[from] HttpError),
 }
 
+/// Where and how the program is asked.
+#[derive(Debug)]
+pub struct WebOptions {
+    /// The address that is bound.
+    pub listen: SocketAddr,
+    /// HTTPS, passwords and headers; absent means plain HTTP, which everybody may read.
+    pub config: Option<WebConfig>,
+    /// Whether clients on this machine may ask for changes without having proved who they are.
+    pub admin_api: bool,
+}
+
 /// The program with its address bound and nothing running yet.
 pub struct App {
     settings: Settings,
     server: BoundServer,
+    encode_metrics: MetricsEncoder,
     load: LoadSettings,
 }
 
@@ -59,10 +76,12 @@ pub struct Control {
 }
 
 impl App {
-    /// Binds `listen`, so that a taken address is an error before any server or receiver hears of this program.
-    pub async fn bind(settings: Settings, listen: SocketAddr, load: LoadSettings) -> Result<Self, StartError> {
-        let server = Server::default().bind(listen).await?;
-        Ok(Self { settings, server, load })
+    /// Binds the address, so that a taken address is an error before any server or receiver hears of this program.
+    pub async fn bind(settings: Settings, web: WebOptions, load: LoadSettings) -> Result<Self, StartError> {
+        let WebOptions { listen, config, admin_api } = web;
+        let encode_metrics = process::encoder(config.as_ref().map(WebConfig::status));
+        let server = Server::default().with_config(config).with_admin_api(admin_api).bind(listen).await?;
+        Ok(Self { settings, server, encode_metrics, load })
     }
 
     /// The address that is bound.
@@ -72,11 +91,11 @@ impl App {
 
     /// Runs until [`Control::stop`] is called on what `started` is given; then drains.
     pub async fn run(self, started: impl FnOnce(Control)) -> Result<(), StartError> {
-        let Self { settings, server, load } = self;
+        let Self { settings, server, encode_metrics, load } = self;
         let topology = Topology::from_settings(&settings);
         let (events, polls) = mpsc::channel(EVENT_QUEUE);
         let (delivered, deliveries) = mpsc::channel(DELIVERY_QUEUE);
-        let (commands, requests) = mpsc::channel(4);
+        let (commands, requests) = mpsc::channel(COMMAND_QUEUE);
         let (stop, stopped) = watch::channel(false);
         let anchor = clock::anchor();
         let monitor = Monitor::new(&settings, &topology, anchor);
@@ -86,9 +105,10 @@ impl App {
         let poller = Poller::start(&topology, settings.poll, events);
         let core = Core { monitor, poller, dispatcher, topology, publish, load };
         let core = tokio::spawn(core.run(Inputs { polls, deliveries, commands: requests }));
-        started(Control { commands: commands.clone(), stop: Arc::new(stop) });
-        let encode_metrics = Arc::new(process::encode_with_process);
-        let state = WebState { snapshots, clock: clock::now, encode_metrics };
+        let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
+        let reload = control.reloader();
+        started(control);
+        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload };
         let drained = server.serve(state, wait_for_stop(stopped)).await;
         let (done, finished) = oneshot::channel();
         if commands.send(Command::Drain { within: DRAIN, done }).await.is_ok() {
@@ -101,17 +121,36 @@ impl App {
 }
 
 impl Control {
-    /// Asks for a reload of the configuration. One that is already waiting to be carried out is enough.
-    pub fn reload(&self) {
-        if self.commands.try_send(Command::Reload).is_err() {
-            warn!("a reload is already waiting");
-        }
+    /// Asks for a reload of the configuration and waits until it is carried out. The log has what it came to, too.
+    ///
+    /// # Errors
+    /// The new configuration is refused, several reloads wait already, or the program ends. Nothing changes then.
+    pub async fn reload(&self) -> Result<ReloadReport, ReloadError> {
+        ask_for_reload(&self.commands).await
+    }
+
+    /// The same for who asks over HTTP. Holds nothing that keeps the program from ending.
+    fn reloader(&self) -> Reloader {
+        let commands = self.commands.clone();
+        Arc::new(move || {
+            let commands = commands.clone();
+            Box::pin(async move { ask_for_reload(&commands).await })
+        })
     }
 
     /// Asks the program to end.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
+}
+
+async fn ask_for_reload(commands: &mpsc::Sender<Command>) -> Result<ReloadReport, ReloadError> {
+    let (done, finished) = oneshot::channel();
+    commands.try_send(Command::Reload { done }).map_err(|error| match error {
+        TrySendError::Full(_) => ReloadError::Busy,
+        TrySendError::Closed(_) => ReloadError::Ending,
+    })?;
+    finished.await.unwrap_or(Err(ReloadError::Ending))
 }
 
 /// Where messages come from: the machine's name.

@@ -1,21 +1,20 @@
-//! The exporter's own process metrics, beside those of the fleet.
+//! The exporter's own metrics, beside those of the fleet: its process, and its web configuration's fate.
 
-use std::error::Error;
+use std::sync::Arc;
 
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 
 use crate::metrics;
-use crate::model::Timestamp;
-use crate::monitor::FleetSnapshot;
+use crate::web::{MetricsEncoder, WebConfigStatus};
 
-/// One scrape: the fleet's families and `process_*`, as text.
-pub(super) fn encode_with_process(
-    snapshot: &FleetSnapshot,
-    now: Timestamp,
-) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
-    let mut families = metrics::collect(snapshot, now);
-    families.extend(ProcessCollector::for_self().collect());
-    families.sort_by(|a, b| a.name().cmp(b.name()));
-    Ok(metrics::encode(&families)?.into_bytes())
+/// Writes one scrape: the fleet's families, the web configuration's where there is one, and `process_*`, as text.
+pub(super) fn encoder(web_config: Option<WebConfigStatus>) -> MetricsEncoder {
+    Arc::new(move |snapshot, now| {
+        let mut families = metrics::collect(snapshot, now);
+        families.extend(web_config.iter().flat_map(|status| metrics::web_config(status.successful())));
+        families.extend(ProcessCollector::for_self().collect());
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        Ok(metrics::encode(&families)?.into_bytes())
+    })
 }

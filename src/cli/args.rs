@@ -24,6 +24,12 @@ pub(super) struct Global {
     /// Where the exporter listens
     #[arg(long = "web.listen-address", global = true, value_name = "ADDR", default_value = "0.0.0.0:10121")]
     pub(super) listen_address: SocketAddr,
+    /// HTTPS, passwords and headers, in the format of Prometheus' exporter-toolkit (see docs/web.md)
+    #[arg(long = "web.config.file", global = true, value_name = "FILE")]
+    pub(super) web_config_file: Option<PathBuf>,
+    /// Lets clients on this machine ask for a reload over HTTP without a password
+    #[arg(long = "web.enable-admin-api", global = true)]
+    pub(super) enable_admin_api: bool,
     /// How much is logged
     #[arg(long = "log.level", global = true, value_name = "LEVEL", default_value = "info")]
     pub(super) log_level: LogLevel,
@@ -70,6 +76,24 @@ pub(super) struct ExporterArgs {
     /// The running exporter's address, such as `http://127.0.0.1:10121`; the default follows --web.listen-address
     #[arg(long = "exporter.url", value_name = "URL")]
     pub(super) url: Option<String>,
+    /// The user, where the exporter asks for one
+    #[arg(long = "exporter.username", value_name = "NAME", requires = "password_file")]
+    pub(super) username: Option<String>,
+    /// The file that holds the user's password
+    #[arg(long = "exporter.password-file", value_name = "FILE", requires = "username")]
+    pub(super) password_file: Option<PathBuf>,
+    /// The authorities (PEM) that sign the exporter's certificate; without it the system's
+    #[arg(long = "exporter.ca-file", value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// This client's certificate (PEM), where the exporter asks for one
+    #[arg(long = "exporter.cert-file", value_name = "FILE", requires = "key_file")]
+    pub(super) cert_file: Option<PathBuf>,
+    /// The private key (PEM) of this client's certificate
+    #[arg(long = "exporter.key-file", value_name = "FILE", requires = "cert_file")]
+    pub(super) key_file: Option<PathBuf>,
+    /// Believes any certificate of the exporter: for an exporter on this machine, whose certificate is for another name
+    #[arg(long = "exporter.insecure-skip-verify", conflicts_with = "ca_file")]
+    pub(super) insecure_skip_verify: bool,
 }
 
 /// The arguments of `check`.

@@ -6,21 +6,28 @@ use std::time::Duration;
 
 use super::args::{CheckArgs, Global, OutputFormat};
 use super::exit::Exit;
-use super::healthcheck::exporter_url;
+use super::exporter::Exporter;
 use super::{block_on, complain, load_settings, style};
 use crate::app;
 use crate::clock;
-use crate::http_client::{HttpClient, HttpTimeouts};
+use crate::http_client::{GetError, HttpTimeouts};
 use crate::report::{Level, PairReport, PairsReport, ServerReport, bytes_text, lag_text, seconds_text, visible_text};
 
 /// An exporter that runs answers at once, also for a large fleet; one that does not is not waited for.
 const TIMEOUTS: HttpTimeouts = HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(5) };
 
 pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
-    let url = exporter_url(global, &args.exporter);
-    let found = match block_on(ask_exporter(&url)) {
+    let exporter = match Exporter::of(global, &args.exporter, TIMEOUTS) {
+        Ok(exporter) => exporter,
+        Err(sentence) => {
+            complain(&sentence);
+            return Exit::Unknown;
+        }
+    };
+    let url = &exporter.url;
+    let found = match block_on(ask_exporter(&exporter)) {
         Ok(Ok(report)) => Ok((report, format!("asked the exporter at {url}"))),
-        Ok(Err(why)) => look(global, &url, &why),
+        Ok(Err(why)) => look(global, url, &why),
         Err(exit) => Err(exit),
     };
     // A usage error is 3 here: 64 would be no Nagios code, and 2 would be critical.
@@ -36,9 +43,14 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
     exit_of(&report)
 }
 
-async fn ask_exporter(url: &str) -> Result<PairsReport, String> {
-    let client = HttpClient::for_exporter(TIMEOUTS).map_err(|error| error.to_string())?;
-    client.get_json(&format!("{url}/api/v1/pairs")).await.map_err(|error| error.to_string())
+async fn ask_exporter(exporter: &Exporter) -> Result<PairsReport, String> {
+    let answer = exporter.client.get_json(&format!("{}/api/v1/pairs", exporter.url)).await;
+    answer.map_err(|error| match error {
+        GetError::Status(401) => {
+            "it asks for a user and a password: give --exporter.username and --exporter.password-file".to_owned()
+        }
+        error => error.to_string(),
+    })
 }
 
 /// Polls by itself, because no exporter answers.

@@ -5,6 +5,7 @@ mod check;
 mod check_config;
 mod demo;
 mod exit;
+mod exporter;
 mod healthcheck;
 mod logging;
 mod run;
@@ -19,6 +20,7 @@ use clap::error::ErrorKind;
 
 use crate::config::{Environment, Settings};
 use crate::report::visible_line;
+use crate::web::WebConfig;
 use args::{Cli, Command, Global};
 use exit::Exit;
 
@@ -59,6 +61,15 @@ fn load_settings(global: &Global) -> Result<Settings, Exit> {
     let environment = Environment::from_os(std::env::vars_os());
     crate::config::load(&global.config_file, &environment).map_err(|errors| {
         complain(&format!("The configuration {} is not usable:\n{errors}", global.config_file.display()));
+        Exit::Usage
+    })
+}
+
+/// The web configuration where one is given, or what is wrong with it, already printed.
+fn load_web_config(global: &Global) -> Result<Option<WebConfig>, Exit> {
+    let Some(path) = &global.web_config_file else { return Ok(None) };
+    WebConfig::load(path.clone()).map(Some).map_err(|errors| {
+        complain(&format!("The web configuration {} is not usable:\n{errors}", path.display()));
         Exit::Usage
     })
 }

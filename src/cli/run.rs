@@ -1,21 +1,23 @@
 //! `run`: the exporter and alerter.
 
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::args::Global;
 use super::exit::Exit;
-use super::{block_on, complain, load_settings, logging};
-use crate::app::{App, Control, LoadSettings, StartError};
+use super::{block_on, complain, load_settings, load_web_config, logging};
+use crate::app::{App, Control, LoadSettings, StartError, WebOptions};
 use crate::config::{Environment, Settings};
+use crate::report::ReloadError;
 
 pub(super) fn run(global: &Global) -> Exit {
-    let settings = match load_settings(global) {
-        Ok(settings) => settings,
-        Err(exit) => return exit,
+    let (settings, config) = match (load_settings(global), load_web_config(global)) {
+        (Ok(settings), Ok(config)) => (settings, config),
+        (Err(exit), _) | (_, Err(exit)) => return exit,
     };
     logging::start(global);
-    match block_on(serve(settings, global)) {
+    let web = WebOptions { listen: global.listen_address, config, admin_api: global.enable_admin_api };
+    match block_on(serve(settings, web, global)) {
         Ok(Ok(())) => Exit::Ok,
         Ok(Err(error)) => {
             complain(&error.to_string());
@@ -25,10 +27,10 @@ pub(super) fn run(global: &Global) -> Exit {
     }
 }
 
-async fn serve(settings: Settings, global: &Global) -> Result<(), StartError> {
+async fn serve(settings: Settings, web: WebOptions, global: &Global) -> Result<(), StartError> {
     let path = global.config_file.clone();
     let load: LoadSettings = Box::new(move || crate::config::load(&path, &Environment::from_os(std::env::vars_os())));
-    let app = App::bind(settings, global.listen_address, load).await?;
+    let app = App::bind(settings, web, load).await?;
     app.run(|control| {
         tokio::spawn(follow_signals(control));
     })
@@ -44,7 +46,15 @@ async fn follow_signals(control: Control) {
     };
     loop {
         tokio::select! {
-            _ = hangup.recv() => control.reload(),
+            _ = hangup.recv() => {
+                // The signals that end the program must not wait for it.
+                let control = control.clone();
+                tokio::spawn(async move {
+                    if let Err(error @ ReloadError::Busy) = control.reload().await {
+                        warn!(%error, "SIGHUP is ignored");
+                    }
+                });
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error;
 use super::login::Login;
-use super::tcp;
+use super::transport;
 use super::wire::{GuardedStream, Wire};
 use crate::model::{Bytes, PollError, Span, Timestamp};
 use crate::topology::Server;
@@ -27,7 +27,7 @@ const SECTIONS_IN_ONE_CALL_SINCE: u32 = 7;
 /// What a connection may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Time to be ready for commands: name resolution, TCP handshake and login together.
+    /// Time to be ready for commands: name resolution, TCP and TLS handshakes and login together.
     pub connect: Span,
     /// The longest answer to one request.
     pub reply: Bytes,
@@ -82,7 +82,7 @@ impl Connection {
         let deadline = Instant::now() + limits.connect.to_duration();
         let ready = async {
             let login = Login::read(&server.addr, &server.credentials).await?;
-            let stream = tcp::connect(&server.addr, deadline).await?;
+            let stream = transport::open(server, deadline).await?;
             Self::over(stream, login, limits.reply).await
         };
         timeout_at(deadline, ready).await.unwrap_or(Err(PollError::Timeout))

@@ -103,8 +103,12 @@ impl ReplyFrames {
     }
 }
 
+/// The first byte of a TLS alert (RFC 8446, 5.1). A port that speaks TLS answers so to plain text.
+const TLS_ALERT: u8 = 21;
+
 fn begin(byte: u8) -> Result<State, PollError> {
     match byte {
+        TLS_ALERT => Err(PollError::Tls),
         b'+' | b'-' | b':' => Ok(State::Line { length: 0, after_cr: false }),
         b'$' => Ok(State::Length { value: None, nil: false, after_cr: false }),
         _ => Err(PollError::Protocol),

@@ -1,6 +1,6 @@
 //! Connections to Redis servers: the only room with the `redis` crate.
 //!
-//! A [`Connection`] is one TCP connection that asks one thing, INFO, and hands the text back with the two instants
+//! A [`Connection`] is one connection, over TCP (with or without TLS) or a Unix socket, that asks one thing, INFO, and hands the text back with the two instants
 //! that bound when it was true. It trusts nothing that comes: replies are bounded, framed strictly and only read while
 //! one is due. It has no response timeout: a late reply is evidence too, so how long to wait is the caller's decision.
 
@@ -13,6 +13,9 @@ mod real_tests;
 mod tcp;
 #[cfg(test)]
 pub(crate) mod tests_support;
+mod tls;
+mod transport;
+mod unix;
 mod wire;
 
 pub use connection::{Connection, InfoReply, Limits, WireWatch};

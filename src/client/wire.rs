@@ -1,7 +1,10 @@
 //! The byte stream under a connection: bounded, framed, stamped, and read only while a reply is due.
 //!
 //! The instants that bound an observation are taken here, at the socket, not where the reply is used: on a busy
-//! machine a task may wait for the processor for longer than the round trip itself.
+//! machine a task may wait for the processor for longer than the round trip itself. Under TLS this is the decrypted
+//! stream: a request is stamped before it is encrypted, a reply when the record with its last byte is decrypted. Both
+//! instants still bound the moment of truth, wider by the microseconds that the cipher takes; so does the limit on
+//! replies count what the parser sees. What has not filled a whole record (16 KiB at most) is no byte yet.
 
 use std::io;
 use std::pin::Pin;
@@ -174,6 +177,8 @@ fn reason_of(error: &io::Error) -> PollError {
     match error.kind() {
         // The kernel's own retransmissions or keep-alive probes went unanswered.
         io::ErrorKind::TimedOut => PollError::Timeout,
+        // What the TLS layer makes of a broken record or a refusal; the streams below it know no such error.
+        io::ErrorKind::InvalidData => PollError::Tls,
         _ => PollError::Reset,
     }
 }

@@ -30,8 +30,8 @@ pub struct ConfigErrors {
 pub(super) struct Problems(RefCell<ConfigErrors>);
 
 impl ConfigErrors {
-    /// A single problem.
-    pub(super) fn one(place: impl Into<String>, sentence: impl Into<String>) -> Self {
+    /// A single problem at `place`; `sentence` must hold no secret.
+    pub fn one(place: impl Into<String>, sentence: impl Into<String>) -> Self {
         let problem = ConfigProblem { place: place.into(), sentence: sentence.into() };
         Self { problems: vec![problem], omitted: 0 }
     }

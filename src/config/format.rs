@@ -76,7 +76,7 @@ fn parse(format: FileFormat, text: &str) -> Result<Table, String> {
 /// The parser's message, unless the root is no mapping: then the message would hold the root, which may be anything.
 fn sentence_of(error: &(dyn Error + Send + Sync + 'static)) -> String {
     if error.is::<::config::ConfigError>() || error.is::<Box<::config::ConfigError>>() {
-        return "it must be a mapping of sections, such as pairs and alerts".to_owned();
+        return "it must be a mapping of sections".to_owned();
     }
     error.to_string()
 }

@@ -2,8 +2,8 @@
 //!
 //! One way through: text -> tree (`format`) -> variables expanded and overridden (`environment`) -> typed and checked
 //! (`sections`, through `cursor`, with the keys of `schema`). A key that is not in the schema is an error; so is one of
-//! a later version. **Invariant:** the only IO is the read of the file in [`load`] and of a secret's file in
-//! [`SecretSource::read`]; no message, `Debug` or printed configuration holds a secret.
+//! a later version. **Invariant:** the only IO is the read of the file in [`load`], of a secret's file in
+//! [`SecretSource::read`] and of a certificate's in [`read_small_file`]; no message, `Debug` or printed configuration holds a secret.
 
 mod cursor;
 mod environment;
@@ -15,11 +15,14 @@ mod schema;
 mod secret;
 mod sections;
 mod settings;
+mod small_file;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 pub(crate) mod tests_support;
 mod value;
+mod warnings;
+mod web;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -30,6 +33,8 @@ pub use error::{ConfigErrors, ConfigProblem};
 pub use format::Format;
 pub use secret::SecretError;
 pub use settings::*;
+pub use small_file::{SmallFileError, read_small_file};
+pub use web::{ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, parse_web};
 
 /// Reads and checks the configuration file at `path`, in the language of its ending (`.yml`, `.yaml`, `.toml`,
 /// `.json`).

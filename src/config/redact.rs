@@ -7,8 +7,8 @@ use yaml_rust2::{Yaml, YamlEmitter};
 
 use super::value::span_text;
 use super::{
-    AlertSettings, DatacenterRule, HostPattern, LevelRule, LevelThreshold, NotifySettings, PairSettings, PollSettings,
-    ReceiverKind, ReceiverSettings, SecretSource, ServerSettings, Settings,
+    AlertSettings, ClientCertificate, DatacenterRule, HostPattern, LevelRule, LevelThreshold, NotifySettings,
+    PairSettings, PollSettings, ReceiverKind, ReceiverSettings, SecretSource, ServerSettings, Settings, TlsSettings,
 };
 use crate::model::{Bytes, Span};
 
@@ -144,7 +144,26 @@ fn server(server: &ServerSettings) -> Yaml {
     if let Some(password) = &server.credentials.password {
         map.put_secret("password", password);
     }
+    if let Some(settings) = &server.tls {
+        map.put("tls", tls(settings));
+    }
     map.into()
+}
+
+fn tls(tls: &TlsSettings) -> Mapping {
+    let mut map = Mapping::of([("enabled", Yaml::Boolean(true))]);
+    if let Some(file) = &tls.ca_file {
+        map.put("ca_file", path(file));
+    }
+    if let Some(ClientCertificate { cert_file, key_file }) = &tls.client_certificate {
+        map.put("cert_file", path(cert_file));
+        map.put("key_file", path(key_file));
+    }
+    if let Some(name) = &tls.server_name {
+        map.put("server_name", string(name));
+    }
+    map.put("insecure_skip_verify", Yaml::Boolean(tls.insecure_skip_verify));
+    map
 }
 
 /// The rules; with `global`, only those that differ from it, without the rule that pairs cannot set.

@@ -17,7 +17,12 @@ pub(super) const ROOT: Keys = Keys {
 };
 pub(super) const DATACENTER: Keys = Keys { scalars: &["name", "local"], composites: &["match"], later: &[] };
 pub(super) const REDIS: Keys =
-    Keys { scalars: &["username", "password", "password_file"], composites: &[], later: &["tls"] };
+    Keys { scalars: &["username", "password", "password_file"], composites: &["tls"], later: &[] };
+pub(super) const TLS: Keys = Keys {
+    scalars: &["enabled", "ca_file", "cert_file", "key_file", "server_name", "insecure_skip_verify"],
+    composites: &[],
+    later: &[],
+};
 pub(super) const POLL: Keys = Keys {
     scalars: &["interval", "min_interval", "max_polls_per_second", "refresh_on_scrape"],
     composites: &["timeout", "heartbeat"],
@@ -27,11 +32,11 @@ pub(super) const TIMEOUT: Keys = Keys { scalars: &["local", "remote"], composite
 pub(super) const HEARTBEAT: Keys = Keys { scalars: &["enabled", "interval"], composites: &[], later: &[] };
 pub(super) const PAIR: Keys = Keys {
     scalars: &["name", "username", "password", "password_file"],
-    composites: &["master", "replicas", "labels", "alerts"],
-    later: &["tls"],
+    composites: &["master", "replicas", "labels", "alerts", "tls"],
+    later: &[],
 };
 pub(super) const SERVER: Keys =
-    Keys { scalars: &["address", "dc", "username", "password", "password_file"], composites: &[], later: &["tls"] };
+    Keys { scalars: &["address", "dc", "username", "password", "password_file"], composites: &["tls"], later: &[] };
 pub(super) const ALERTS: Keys = Keys {
     scalars: &[],
     composites: &["lag_seconds", "lag_bytes", "link_down", "unreachable", "unknown"],
@@ -63,8 +68,14 @@ pub(super) const STATE: Keys = Keys { scalars: &["path"], composites: &[], later
 
 /// Every mapping outside lists, by its path.
 fn fixed_sections() -> Vec<(String, &'static Keys)> {
-    let plain =
-        [("redis", &REDIS), ("poll", &POLL), ("poll.timeout", &TIMEOUT), ("notify", &NOTIFY), ("state", &STATE)];
+    let plain = [
+        ("redis", &REDIS),
+        ("redis.tls", &TLS),
+        ("poll", &POLL),
+        ("poll.timeout", &TIMEOUT),
+        ("notify", &NOTIFY),
+        ("state", &STATE),
+    ];
     let rules = ALERTS.composites.iter().flat_map(|rule| {
         let path = format!("alerts.{rule}");
         [(format!("{path}.clear"), &CLEAR), (path, &RULE)]
@@ -121,6 +132,7 @@ mod tests {
             ("", &ROOT),
             ("datacenters[].", &DATACENTER),
             ("redis.", &REDIS),
+            ("redis.tls.", &TLS),
             ("poll.", &POLL),
             ("poll.timeout.", &TIMEOUT),
             ("poll.heartbeat.", &HEARTBEAT),
@@ -136,6 +148,7 @@ mod tests {
             ("notify.receivers[].webhook.", &WEBHOOK),
             ("state.", &STATE),
         ];
+        // A pair's and a server's `tls` have the keys of `redis.tls`, which the documentation lists once.
         let keys = lists.iter().flat_map(|(path, keys)| keys.known().map(move |key| format!("{path}{key}")));
         keys.chain(["alerts.RULE".to_owned()]).collect()
     }

@@ -1,12 +1,12 @@
 //! Reading a secret at the moment of its use.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::Secret;
 
 use super::SecretSource;
+use super::small_file::{SmallFileError, read_small_file};
 
 /// The largest secret file that is read. Tokens take less than a KiB; a larger file is the wrong file.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
@@ -64,21 +64,23 @@ impl SecretSource {
 }
 
 fn read_file(path: &Path) -> Result<Secret, SecretError> {
-    let unreadable = |cause| SecretError::Unreadable { path: path.to_owned(), cause };
-    // Asked before the file is opened: to open a pipe would wait for its writer.
-    if !path.metadata().map_err(unreadable)?.is_file() {
-        return Err(SecretError::NotAFile { path: path.to_owned() });
-    }
-    let mut content = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    let length = file.take(MAX_SECRET_BYTES + 1).read_to_end(&mut content).map_err(unreadable)?;
-    if length as u64 > MAX_SECRET_BYTES {
-        return Err(SecretError::TooLarge { path: path.to_owned() });
-    }
+    let named = |error: SmallFileError| error.at(path);
+    let content = read_small_file(path, MAX_SECRET_BYTES).map_err(named)?;
     let text = String::from_utf8(content).map_err(|_| SecretError::NotText { path: path.to_owned() })?;
     match text.trim() {
         "" => Err(SecretError::Empty { path: path.to_owned() }),
         secret => Ok(Secret::new(secret)),
+    }
+}
+
+impl SmallFileError {
+    fn at(self, path: &Path) -> SecretError {
+        let path = path.to_owned();
+        match self {
+            Self::Unreadable(cause) => SecretError::Unreadable { path, cause },
+            Self::NotAFile => SecretError::NotAFile { path },
+            Self::TooLarge => SecretError::TooLarge { path },
+        }
     }
 }
 

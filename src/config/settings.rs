@@ -81,6 +81,32 @@ pub struct ServerSettings {
     pub dc: Option<Datacenter>,
     /// How to log in to it.
     pub credentials: Credentials,
+    /// How to secure the connection; `None` for plain text. Always `None` for a Unix socket.
+    pub tls: Option<TlsSettings>,
+}
+
+/// How to secure the connection to a server. The files are read anew at each connection, so that rotation needs no
+/// restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The certificate authorities that are trusted, and no others; absent means the system's.
+    pub ca_file: Option<PathBuf>,
+    /// What this program shows a server that asks for a certificate (mutual TLS).
+    pub client_certificate: Option<ClientCertificate>,
+    /// The name or IP address that the server's certificate must have; absent means the address's host. A name is also
+    /// sent to the server (SNI).
+    pub server_name: Option<String>,
+    /// Takes every certificate, so that anybody on the way can pose as the server.
+    pub insecure_skip_verify: bool,
+}
+
+/// A certificate and its key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, followed by those of the authorities in between.
+    pub cert_file: PathBuf,
+    /// The key, not encrypted.
+    pub key_file: PathBuf,
 }
 
 /// How to log in to a server.

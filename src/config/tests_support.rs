@@ -67,5 +67,6 @@ fn server(addr: &str) -> ServerSettings {
         addr: ServerAddr::parse(addr).expect("a test's address"),
         dc: None,
         credentials: Credentials::default(),
+        tls: None,
     }
 }

@@ -3,6 +3,7 @@
 //! **Invariant:** the only room that knows `reqwest`. None of its types leaves, because its errors hold URLs, and a
 //! receiver's URL is a secret.
 
+mod access;
 mod error;
 #[cfg(test)]
 pub(crate) mod test_server;
@@ -11,7 +12,10 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+pub use access::{AccessError, ExporterAccess, ServerTrust};
 pub use error::{GetError, HttpError};
+
+use crate::model::Secret;
 
 /// What is kept of a receiver's answer. Real ones have a few words; this is room for an error page.
 const MAX_RECEIVER_BODY: usize = 64 * 1024;
@@ -50,6 +54,7 @@ pub struct HttpResponse {
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     inner: reqwest::Client,
+    login: Option<(String, Secret)>,
 }
 
 impl HttpClient {
@@ -63,16 +68,15 @@ impl HttpClient {
         // A system without any certificate authority must not take the plain HTTP receivers down with it: without
         // roots every https receiver fails with a sentence of its own.
         let inner = builder().build().or_else(|_| builder().tls_certs_only([]).build());
-        inner.map(|inner| Self { inner }).map_err(|_| HttpError::Setup)
+        inner.map(|inner| Self { inner, login: None }).map_err(|_| HttpError::Setup)
     }
 
-    /// A client for a running exporter, which is never behind a proxy: a proxy would look for our loopback on its own.
+    /// A client for a running exporter that speaks plain HTTP and that everybody may read.
     ///
     /// # Errors
     /// When the TLS library cannot be set up.
     pub fn for_exporter(timeouts: HttpTimeouts) -> Result<Self, HttpError> {
-        let inner = base(timeouts).no_proxy().tls_certs_only([]).build();
-        inner.map(|inner| Self { inner }).map_err(|_| HttpError::Setup)
+        Self::for_exporter_with(timeouts, &ExporterAccess::default()).map_err(|_| HttpError::Setup)
     }
 
     /// Posts a JSON `body`, with `headers` (name, value) beside the usual ones.
@@ -102,7 +106,11 @@ impl HttpClient {
     /// # Errors
     /// When no status line came back; every status is an answer, not an error.
     pub async fn get(&self, url: &str) -> Result<HttpResponse, HttpError> {
-        read_answer(self.inner.get(url), MAX_EXPORTER_BODY).await
+        let mut request = self.inner.get(url);
+        if let Some((user, password)) = &self.login {
+            request = request.basic_auth(user, Some(password.reveal()));
+        }
+        read_answer(request, MAX_EXPORTER_BODY).await
     }
 
     /// Gets `url` and reads its body as JSON.

@@ -223,7 +223,7 @@ mod tests {
     async fn a_reset_is_seen_as_one() {
         let server = start(Misbehaviour::Reset).await;
         // The reset may come before or after the connect returns.
-        let stream = TcpStream::connect((server.addr().host(), server.addr().port())).await;
+        let stream = TcpStream::connect(server.addr().to_string()).await;
         let read = match stream {
             Ok(mut stream) => stream.read(&mut [0]).await,
             Err(error) => Err(error),
@@ -245,7 +245,7 @@ mod tests {
     async fn a_huge_bulk_really_flows_and_a_drip_really_drips() {
         for misbehaviour in [Misbehaviour::HugeBulk, Misbehaviour::Drip(Duration::from_millis(1))] {
             let server = start(misbehaviour).await;
-            let mut stream = TcpStream::connect((server.addr().host(), server.addr().port())).await.unwrap();
+            let mut stream = TcpStream::connect(server.addr().to_string()).await.unwrap();
             stream.write_all(b"*1\r\n$4\r\nINFO\r\n").await.unwrap();
             let mut start = [0; 64];
             stream.read_exact(&mut start).await.unwrap();

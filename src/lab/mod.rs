@@ -27,6 +27,6 @@ pub use hostile::{ErrorReply, HostileServer, Misbehaviour};
 pub use proxy::{Direction, ProxyStats, WanConditions, WanProxy};
 pub use receiver::{Answer, Received, Receiver, Response};
 pub use resp::{Connection, Reply};
-pub use server::{RedisServer, RedisServerBuilder};
+pub use server::{RedisServer, RedisServerBuilder, ServerTls};
 pub use wait::{Probed, eventually};
 pub use writer::{SteadyWriter, WriteLoad};

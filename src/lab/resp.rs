@@ -65,7 +65,7 @@ impl Connection {
     /// # Errors
     /// When the server cannot be reached within 10 s or refuses the password.
     pub async fn open(server: &ServerAddr, password: Option<&Secret>) -> Result<Self, LabError> {
-        let connecting = TcpStream::connect((server.host(), server.port()));
+        let connecting = TcpStream::connect(server.to_string());
         let stream = in_time(DEFAULT_LIMIT, connecting).await.map_err(LabError::io(format!("connect to {server}")))?;
         stream.set_nodelay(true).map_err(LabError::io("set TCP_NODELAY"))?;
         let mut connection = Self { server: server.clone(), stream: BufReader::new(stream), limit: DEFAULT_LIMIT };

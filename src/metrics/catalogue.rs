@@ -46,9 +46,9 @@ catalogue! {
     LAG_SECONDS = Gauge "redis_cross_dc_replication_lag_seconds" PAIR,
         "Age in seconds of the oldest write that the replica lacks, now; 0 when it lacks none. The best estimate.";
     LAG_LOWER_SECONDS = Gauge "redis_cross_dc_replication_lag_lower_seconds" PAIR,
-        "Certified lower bound of the lag in seconds.";
+        "The lag was certainly at least this many seconds when the replica last answered.";
     LAG_UPPER_SECONDS = Gauge "redis_cross_dc_replication_lag_upper_seconds" PAIR,
-        "Certified upper bound of the lag in seconds.";
+        "The lag is certainly at most this many seconds, now.";
     LAG_MAX_SECONDS = Gauge "redis_cross_dc_replication_lag_max_seconds" PAIR,
         "Highest estimate of the lag in the last 60 seconds, which scrapes may have missed.";
     LAG_SAMPLE_TIMESTAMP = Gauge "redis_cross_dc_replication_lag_sample_timestamp_seconds" PAIR,
@@ -135,6 +135,8 @@ catalogue! {
         "1 when the configuration was last loaded without an error, else 0: the old one goes on then.";
     RELOAD_TIMESTAMP = Gauge "redis_cross_dc_exporter_config_last_reload_success_timestamp_seconds" &[],
         "Unix time at which the configuration was last loaded.";
+    WEB_CONFIG_SUCCESSFUL = Gauge "redis_cross_dc_exporter_web_config_last_reload_successful" &[],
+        "1 when the file of --web.config.file, as it is now, is in force, else 0: the old one goes on then. Absent without such a file.";
 }
 
 impl Kind {

@@ -173,6 +173,13 @@ fn of_exporter(sheet: &mut Sheet, snapshot: &FleetSnapshot) {
     sheet.value(&c::RELOAD_TIMESTAMP, &none, Some(snapshot.reload.last_success.as_secs_f64()));
 }
 
+/// The family about the web configuration, which is not the fleet's.
+pub fn web_config(successful: bool) -> Vec<MetricFamily> {
+    let mut sheet = Sheet::default();
+    sheet.value(&c::WEB_CONFIG_SUCCESSFUL, &Vec::new(), Some(f64::from(u8::from(successful))));
+    sheet.into_families()
+}
+
 fn pair_labels(pair: &PairSnapshot) -> Labels {
     let meta = &pair.meta;
     vec![

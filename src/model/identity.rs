@@ -1,17 +1,28 @@
 //! Who is who: servers, datacenters, pairs.
 
 use std::fmt;
+use std::net::Ipv6Addr;
+use std::path::Path;
 use std::sync::Arc;
 
-/// Where a Redis server listens.
+/// Where a Redis server listens: a TCP port or a Unix socket.
 ///
 /// Cheap to clone. Equality is by spelling: `10.0.0.1:6379` and `redis.example.com:6379` are two addresses, even when
-/// they lead to one server.
+/// they lead to one server. Whether the server speaks TLS there is not part of its address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerAddr {
-    host: Arc<str>,
-    port: u16,
+pub struct ServerAddr(Place);
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Place {
+    Tcp { host: Arc<str>, port: u16 },
+    Unix(Arc<str>),
 }
+
+/// The longest path of a Unix socket: `sun_path` of Linux has 108 bytes and ends with a zero (unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
+
+/// What the address of a Unix socket begins with.
+const UNIX: &str = "unix://";
 
 /// Why a text is not a server's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,48 +36,83 @@ pub enum AddrError {
     /// The host is empty, too long or holds characters that no host name or address has.
     #[error("its host is empty, longer than 253 characters, or holds characters that no host name has")]
     BadHost,
+    /// The path of a Unix socket is relative, too long or holds control characters.
+    #[error(
+        "its path is not absolute, longer than 107 bytes, or holds control characters: write unix:///run/redis.sock"
+    )]
+    BadPath,
 }
 
 impl ServerAddr {
     /// The address of `host` (a name, an IPv4 or an IPv6 address without brackets) and `port`.
     pub fn new(host: &str, port: u16) -> Self {
-        Self { host: host.into(), port }
+        Self(Place::Tcp { host: host.into(), port })
     }
 
-    /// Reads `host:port` or `[v6]:port`, with or without `redis://` before it.
+    /// Reads `host:port` or `[v6]:port`, with or without `redis://` before it, or `unix:///path`.
     pub fn parse(text: &str) -> Result<Self, AddrError> {
-        let text = text.strip_prefix("redis://").unwrap_or(text);
-        let (host, port) = text.rsplit_once(':').ok_or(AddrError::NoPort)?;
-        let port: u16 = port.parse().ok().filter(|p| *p > 0).ok_or(AddrError::BadPort)?;
-        let host = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-            Some(v6) => v6.parse::<std::net::Ipv6Addr>().map(|_| v6).map_err(|_| AddrError::BadHost)?,
-            None if host.contains(':') => return Err(AddrError::NoPort),
-            None => host,
-        };
-        let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
-        if host.is_empty() || host.len() > 253 || !host.bytes().all(legal) {
-            return Err(AddrError::BadHost);
+        match text.strip_prefix(UNIX) {
+            Some(path) => parse_unix(path),
+            None => parse_tcp(text.strip_prefix("redis://").unwrap_or(text)),
         }
-        Ok(Self::new(host, port))
     }
 
-    /// The host, without brackets.
-    pub fn host(&self) -> &str {
-        &self.host
+    /// The host, without brackets; `None` for a Unix socket.
+    pub fn host(&self) -> Option<&str> {
+        self.tcp().map(|(host, _)| host)
     }
 
-    /// The TCP port.
-    pub const fn port(&self) -> u16 {
-        self.port
+    /// The TCP port; `None` for a Unix socket.
+    pub fn port(&self) -> Option<u16> {
+        self.tcp().map(|(_, port)| port)
+    }
+
+    /// Host (without brackets) and TCP port; `None` for a Unix socket.
+    pub fn tcp(&self) -> Option<(&str, u16)> {
+        match &self.0 {
+            Place::Tcp { host, port } => Some((host, *port)),
+            Place::Unix(_) => None,
+        }
+    }
+
+    /// The absolute path of a Unix socket; `None` for a TCP port.
+    pub fn unix_path(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Tcp { .. } => None,
+            Place::Unix(path) => Some(Path::new(&**path)),
+        }
     }
 }
 
+fn parse_unix(path: &str) -> Result<ServerAddr, AddrError> {
+    if !path.starts_with('/') || path.len() > MAX_SOCKET_PATH || path.chars().any(char::is_control) {
+        return Err(AddrError::BadPath);
+    }
+    Ok(ServerAddr(Place::Unix(path.into())))
+}
+
+fn parse_tcp(text: &str) -> Result<ServerAddr, AddrError> {
+    let (host, port) = text.rsplit_once(':').ok_or(AddrError::NoPort)?;
+    let port: u16 = port.parse().ok().filter(|p| *p > 0).ok_or(AddrError::BadPort)?;
+    let host = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+        Some(v6) => v6.parse::<Ipv6Addr>().map(|_| v6).map_err(|_| AddrError::BadHost)?,
+        None if host.contains(':') => return Err(AddrError::NoPort),
+        None => host,
+    };
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
+    if host.is_empty() || host.len() > 253 || !host.bytes().all(legal) {
+        return Err(AddrError::BadHost);
+    }
+    Ok(ServerAddr::new(host, port))
+}
+
 impl fmt::Display for ServerAddr {
+    /// As [`ServerAddr::parse`] reads it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
+        match &self.0 {
+            Place::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Place::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Place::Unix(path) => write!(f, "{UNIX}{path}"),
         }
     }
 }
@@ -141,10 +187,19 @@ mod tests {
 
     #[test]
     fn addresses_read_and_print_alike() {
-        for text in ["redis.example.com:6379", "10.0.0.1:1", "[2001:db8::1]:65535"] {
+        for text in ["redis.example.com:6379", "10.0.0.1:1", "[2001:db8::1]:65535", "unix:///run/redis/a b.sock"] {
             assert_eq!(ServerAddr::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(ServerAddr::parse("redis://a:6379").unwrap().to_string(), "a:6379");
+    }
+
+    #[test]
+    fn an_address_is_a_port_or_a_path() {
+        let tcp = ServerAddr::parse("[::1]:6379").unwrap();
+        assert_eq!((tcp.tcp(), tcp.host(), tcp.port()), (Some(("::1", 6379)), Some("::1"), Some(6379)));
+        assert_eq!(tcp.unix_path(), None);
+        let unix = ServerAddr::parse("unix:///run/redis.sock").unwrap();
+        assert_eq!((unix.tcp(), unix.unix_path()), (None, Some(Path::new("/run/redis.sock"))));
     }
 
     #[test]
@@ -157,6 +212,17 @@ mod tests {
             (":6379", AddrError::BadHost),
             ("a b:6379", AddrError::BadHost),
             ("[zz]:6379", AddrError::BadHost),
+            ("unix://redis.sock", AddrError::BadPath),
+            ("unix://", AddrError::BadPath),
+            ("unix:///a\n", AddrError::BadPath),
+            (
+                concat!(
+                    "unix:///12345678901234567890123456789012345678901234567890123456789012345678901234567890",
+                    "123456789012345678901234567"
+                ),
+                AddrError::BadPath,
+            ),
+            ("unix:/run/redis.sock", AddrError::BadPort),
         ];
         for (text, error) in cases {
             assert_eq!(ServerAddr::parse(text), Err(error), "{text}");

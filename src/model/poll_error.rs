@@ -75,9 +75,13 @@ impl PollError {
         match self {
             Self::Timeout => "gave no answer in time: it is stopped, blocked, or the network drops its packets",
             Self::Refused => "refused the connection: nothing listens there, or a firewall rejects it",
-            Self::Reset => "closed the connection: it may be restarting, or a proxy cut it",
+            Self::Reset => {
+                "closed the connection: it may be restarting, a proxy cut it, or its port speaks TLS and redis.tls is not set"
+            }
             Self::Dns => "has a host name that cannot be resolved: check the name and this machine's DNS",
-            Self::Tls => "failed the TLS handshake: check certificates and whether the port speaks TLS",
+            Self::Tls => {
+                "failed the TLS handshake: check its certificate, redis.tls and whether the port speaks TLS; the log says more"
+            }
             Self::Auth => "refused the credentials: check redis.username and redis.password",
             Self::Denied => "does not let this user call INFO: give it the ACL rule +info",
             Self::Loading => "is loading its data set into memory",

@@ -31,10 +31,14 @@ pub struct ReplicaIdentity<'a> {
 /// The replica's line in the master's reply, if exactly one can be meant.
 fn find_line<'a>(lines: &'a [ReplicaLine], who: ReplicaIdentity<'_>) -> Option<&'a ReplicaLine> {
     let real = || lines.iter().filter(|l| l.port.value() != Some(0));
-    let port = who.own_port.unwrap_or(who.addr.port());
-    let same_port = || real().filter(|l| l.port.value() == Some(port));
-    let same_both = same_port().filter(|l| l.ip.eq_ignore_ascii_case(who.addr.host()));
-    only(same_both).or_else(|| only(same_port())).or_else(|| only(real()).filter(|_| who.only_one))
+    let with = |port: Option<u16>| real().filter(move |l| port.is_some() && l.port.value() == port);
+    let at_host = |l: &&ReplicaLine| who.addr.host().is_some_and(|host| l.ip.eq_ignore_ascii_case(host));
+    let own = || with(who.own_port.or(who.addr.port()));
+    // A replica that replicates over TLS announces its TLS port (`tls-replication`), while its own INFO names the
+    // plain one. Behind a port mapping another replica may have that port, so the host has to fit as well.
+    let announced = || with(who.addr.port()).filter(at_host);
+    let any = || only(real()).filter(|_| who.only_one);
+    only(own().filter(at_host)).or_else(|| only(own())).or_else(|| only(announced())).or_else(any)
 }
 
 /// What the master's reply says about the replica.
@@ -82,5 +86,9 @@ mod tests {
         check(&[("10.0.0.1", 6379), ("10.0.0.9", 0)], "127.0.0.1:7000", None, true, Some(0));
         check(&[("10.0.0.1", 6379), ("10.0.0.1", 6379)], "10.0.0.1:6379", Some(6379), false, None);
         check(&[], "10.0.0.1:6379", Some(6379), true, None);
+        check(&[("10.0.0.1", 6380), ("10.0.0.2", 6380)], "10.0.0.2:6380", Some(6379), false, Some(1));
+        check(&[("10.0.0.1", 6380), ("10.0.0.2", 6380)], "replica:6380", Some(6379), false, None);
+        check(&[("10.0.0.1", 6379)], "unix:///r.sock", Some(6379), false, Some(0));
+        check(&[("10.0.0.1", 6379)], "unix:///r.sock", None, false, None);
     }
 }

@@ -3,167 +3,24 @@
 //! A replica's poll is *located* only once the master has answered a poll that was sent after it: before that, "the
 //! replica has all that the master showed" says nothing, and a dead datacenter would show no lag in the very disaster.
 
+mod facts;
+mod link;
+mod located;
+
 use super::ack::Ack;
 use super::epochs::{Comparison, MasterHistory, MasterSample, continued_history};
-use super::history::Bracket;
-use super::lag::{LagBytes, LagInterval};
 use crate::info::{LinkStatus, Observation, ReplicationInfo, Role, UpstreamInfo};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 
-/// A lower bound of this much proves that the replica really lacks data, rather than that data is on its way: the links
-/// between datacenters take less.
-const PROVEN_LACK: Span = Span::from_millis(100);
+pub use facts::{AckEvidence, LastKnown, PairFacts, Relation};
+pub use link::LinkFacts;
+pub use located::Located;
 
-/// A link that claims to be up is stalled when nothing arrived for this long, or for three polls if that is longer.
-const STALLED_AFTER: Span = Span::from_secs(3);
+use link::Hints;
+use located::{PROVEN_LACK, Position, bytes_at_sample, lag_at_sample};
 
 /// An offset up to this is Redis's fallback for "none" while the link is down (it prints literally 1).
 const NO_OFFSET: ReplicationOffset = ReplicationOffset::new(1);
-
-/// A replica's position and when it was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Position {
-    replid: ReplicationId,
-    applied: ReplicationOffset,
-    /// It certainly has not applied more than this; `None` until the master's next answer says. Differs from `applied`
-    /// only while the replica hides its offset: between its last answer and the loss of its link it went on applying.
-    at_most: Option<ReplicationOffset>,
-    /// When the poll was sent whose answer showed `applied`; `sent`, unless the replica hides its offset.
-    shown: Timestamp,
-    /// Bytes received; equal to `applied` where the server does not tell (before 6.2).
-    read: ReplicationOffset,
-    sent: Timestamp,
-    received: Timestamp,
-    /// The newest master offset that was known for certain before the replica was asked.
-    master_before: Option<(ReplicationOffset, Timestamp)>,
-    /// Half the smallest round trip: how long before `received` the server read its offset, at the least.
-    half_rtt: Span,
-}
-
-impl Position {
-    /// Whether the answer took longer than a poll: the server stood still, or the network held the answer back, so it
-    /// may be as old as the question.
-    fn is_late(&self, interval: Span) -> bool {
-        self.received - self.sent > interval + self.half_rtt + self.half_rtt
-    }
-}
-
-/// A replica's position, located in its master's history.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Located {
-    position: Position,
-    comparison: Comparison,
-    /// Which history of the master was current then: brackets of two histories say nothing about each other.
-    generation: u64,
-    /// Holds the instant at which the master went beyond the position.
-    pub bracket: Bracket,
-    /// The likeliest such instant.
-    pub point: Option<Timestamp>,
-    /// The lag when the replica answered.
-    pub at_sample: LagInterval,
-    /// The bytes it lacked then.
-    pub bytes: LagBytes,
-    /// How many polls in a row, this one included, showed the same applied offset.
-    pub same_applied: u32,
-    /// How many of them showed the same received offset, too, over a link that was up: a long transaction or script
-    /// freezes only the applied one.
-    pub same_received: u32,
-    /// The estimate of the poll before this one, and when it was answered.
-    pub previous: Option<(Timestamp, Span)>,
-}
-
-/// What the master says of a replica, placed in the history; evidence while the replica itself is silent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AckEvidence {
-    /// What the master's last answer said; `None` when no line can be meant.
-    pub last: Option<Ack>,
-    /// Whether some answer had a line that can be meant: only then does its absence mean that the replica is gone.
-    pub seen: bool,
-    /// The ACKed position's bracket and likeliest instant, where the history knows it.
-    pub located: Option<(ReplicationOffset, Bracket, Option<Timestamp>)>,
-    /// Bytes that the master has written and the replica has not ACKed, both from one reply.
-    pub lag: Option<Bytes>,
-}
-
-/// How the replica's last answer relates to the master.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Relation {
-    /// It has not answered yet, or not since a poll of the master.
-    #[default]
-    Unseen,
-    /// Its position is in the master's history.
-    Comparable,
-    /// Its position is in no history of the master.
-    NotComparable(Comparison),
-    /// It shows an offset beyond what its master has: not the history it claims to be.
-    Ahead,
-    /// It has never had a position.
-    NeverSynced,
-    /// It is a master itself; with the bytes that the other master has and it does not share, where that is known.
-    IsMaster {
-        /// Unshared history of the configured master.
-        unshared: Option<Bytes>,
-    },
-    /// The configured master says that it is a replica, so it has no stream of its own to compare with.
-    MasterIsReplica,
-    /// The configured master's answer lacks the fields that say where its stream stands.
-    MasterIncomplete,
-    /// The replica's answer lacks the fields that say where it stands.
-    Incomplete,
-}
-
-/// The replica's link to its master, as the replica tells.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LinkFacts {
-    /// `master_link_status`.
-    pub status: Option<LinkStatus>,
-    /// Since when it is not up: by the replica's own clock where it tells, else since it was first seen so.
-    pub down_since: Option<Timestamp>,
-    /// A full sync is being transferred or prepared, or its data set is being loaded.
-    pub syncing: bool,
-    /// Bytes of the transfer that were read so far, and of how many where that is known.
-    pub sync_read: Option<(Bytes, Option<Bytes>)>,
-    /// When a full sync last made progress.
-    pub sync_progress_at: Option<Timestamp>,
-    /// `master_last_io_seconds_ago`.
-    pub last_io: Option<Span>,
-    /// Received and not yet applied.
-    pub unapplied: Option<Bytes>,
-}
-
-/// The last certified statement about a pair; it stays when the master is lost: this much may be gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastKnown {
-    /// Upper bound of the lag in seconds.
-    pub upper: Span,
-    /// Upper bound in bytes.
-    pub upper_bytes: Option<Bytes>,
-    /// When the replica answered.
-    pub at: Timestamp,
-}
-
-/// Everything that is known of one pair. Cheap to clone: it is copied into every snapshot.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct PairFacts {
-    /// The last position that could be located.
-    pub located: Option<Located>,
-    /// How the last answer relates to the master.
-    pub relation: Relation,
-    /// The link.
-    pub link: LinkFacts,
-    /// What the master says of the replica.
-    pub ack: AckEvidence,
-    /// The master's newest offset.
-    pub master_offset: Option<ReplicationOffset>,
-    /// `repl_backlog_size` of the master.
-    pub backlog_size: Option<Bytes>,
-    /// The last certified statement.
-    pub last_known: Option<LastKnown>,
-    /// Stream bytes that the replica applied since this program first saw it.
-    pub applied_total: Option<u64>,
-    /// The period of polling, by which silence is judged.
-    pub interval: Span,
-}
 
 /// Turns polls of both servers into [`PairFacts`].
 #[derive(Clone, Debug, Default)]
@@ -273,32 +130,12 @@ impl PairTracker {
 
     fn observe_link(&mut self, upstream: &UpstreamInfo, loading: bool, sent: Timestamp, received: Timestamp) {
         let interval = self.facts.interval;
-        let link = &mut self.facts.link;
-        let was_up = link.status == Some(LinkStatus::Up);
-        link.status = upstream.link.value();
-        let told = upstream.link_down_since.value().map(|ago| sent - ago);
-        // A stalled link is given up after repl-timeout: the outage began with the stall, not with that.
         let comparable = self.facts.relation == Relation::Comparable;
-        let stalled =
-            self.facts.located.as_ref().filter(|_| was_up && comparable).and_then(|l| l.stalled_since(sent, interval));
-        link.down_since = match link.status {
-            Some(LinkStatus::Down) => link.down_since.into_iter().chain(told).chain(stalled).min().or(Some(sent)),
-            _ => None,
-        };
-        let transfer = upstream.sync_in_progress.value() == Some(true);
+        let stalled_since =
+            self.facts.located.as_ref().filter(|_| comparable).and_then(|l| l.stalled_since(sent, interval));
         let being_sent = self.facts.ack.last.is_some_and(|ack| ack.is_full_sync());
-        link.syncing = link.status != Some(LinkStatus::Up) && (transfer || loading || being_sent);
-        let read = upstream.sync_read.value().filter(|_| transfer);
-        if link.syncing && (loading || read != link.sync_read.map(|(read, _)| read)) {
-            link.sync_progress_at = Some(received);
-        }
-        link.sync_read = read.map(|read| (read, upstream.sync_total.value()));
-        link.last_io = upstream.last_io.value();
-        link.unapplied = match (upstream.read_offset.value(), upstream.applied_offset.value()) {
-            (Some(read), Some(applied)) if link.status == Some(LinkStatus::Up) => Some(read.since(applied)),
-            _ => None,
-        };
-        self.resynced |= link.syncing;
+        self.facts.link.observe(upstream, Hints { stalled_since, loading, being_sent }, sent, received);
+        self.resynced |= self.facts.link.syncing;
     }
 
     /// Where the replica stands. While a full sync is loaded it shows no position, but still serves nothing newer than
@@ -441,109 +278,12 @@ impl PairTracker {
         self.resynced = self.facts.link.syncing;
     }
 }
-
-impl PairFacts {
-    /// When the replica's position was last learned, as long as it still can be compared.
-    pub fn comparable_at(&self) -> Option<Timestamp> {
-        self.located.as_ref().filter(|_| self.relation == Relation::Comparable).map(Located::received)
-    }
-}
-
-impl Located {
-    /// When the replica was asked.
-    pub fn sent(&self) -> Timestamp {
-        self.position.sent
-    }
-
-    /// When it answered.
-    pub fn received(&self) -> Timestamp {
-        self.position.received
-    }
-
-    /// Bytes that it had applied.
-    pub fn applied(&self) -> ReplicationOffset {
-        self.position.applied
-    }
-
-    /// Whether the answer took longer than a poll, so that it says little about the moment at which it came.
-    pub fn is_late(&self, interval: Span) -> bool {
-        self.position.is_late(interval)
-    }
-
-    /// Whether the master had certainly gone beyond the position well before the replica was asked.
-    pub fn lacks_for_certain(&self) -> bool {
-        self.bracket.hi.is_some_and(|hi| self.position.sent - hi >= PROVEN_LACK)
-    }
-
-    /// Whether it stands still below its master for certain.
-    pub fn is_frozen(&self) -> bool {
-        self.same_applied >= 2 && self.lacks_for_certain()
-    }
-
-    /// Since when nothing has arrived although the master wrote; `None` when something arrives, or not for long yet.
-    pub fn stalled_since(&self, now: Timestamp, interval: Span) -> Option<Timestamp> {
-        let enough = STALLED_AFTER.max(interval.mul_f64(3.0));
-        let still = self.is_frozen() && self.same_received >= 2;
-        self.point.filter(|point| still && now - *point > enough)
-    }
-
-    /// Whether it has all that the master showed after it was asked.
-    pub fn is_caught_up(&self) -> bool {
-        self.bracket.hi.is_none() && self.is_current()
-    }
-
-    /// Whether the position is in the history that the master writes now, and not in one that is over.
-    pub fn is_current(&self) -> bool {
-        self.comparison == Comparison::Current
-    }
-
-    /// Whether the missing data is certainly missing and not on its way.
-    pub fn is_proven(&self) -> bool {
-        self.at_sample.lower.is_some_and(|lower| lower >= PROVEN_LACK)
-    }
-}
-
 impl Ack {
     /// Whether the master is preparing or sending a full sync.
     fn is_full_sync(&self) -> bool {
         use crate::info::ReplicaConnState as S;
         matches!(self.state, S::WaitBgsave | S::Transfer)
     }
-}
-
-/// The lag when the replica answered: docs/lag.md, "The certified interval". `passed` is when the master had certainly
-/// gone beyond all that the replica can have applied;
-/// `on_its_way` limits the estimate while the lack is not proven.
-fn lag_at_sample(
-    position: &Position,
-    comparison: Comparison,
-    bracket: Bracket,
-    passed: Option<Timestamp>,
-    point: Option<Timestamp>,
-    on_its_way: Option<Span>,
-) -> LagInterval {
-    let lower = passed.map_or(Span::ZERO, |hi| (position.sent - hi).or_zero());
-    let upper = bracket.lo.map(|lo| (position.received - lo).or_zero());
-    let read_at = position.received - position.half_rtt;
-    let estimate = match (bracket.hi, point) {
-        (None, _) if comparison == Comparison::Current => bracket.lo.map(|_| Span::ZERO),
-        (Some(_), Some(point)) => Some(read_at - point),
-        _ => None,
-    };
-    let limit = on_its_way.filter(|_| lower < PROVEN_LACK);
-    let estimate = estimate.map(|e| limit.map_or(e, |limit| e.min(limit)));
-    LagInterval { lower: Some(lower), estimate, upper }.ordered()
-}
-
-/// The bytes that the replica lacked when it answered: between what the master certainly had before and after.
-fn bytes_at_sample(position: &Position, after: Option<ReplicationOffset>) -> LagBytes {
-    let lower = position.master_before.zip(position.at_most).map(|((before, _), most)| before.since(most));
-    let upper = after.map(|after| after.since(position.applied));
-    let estimate = match (lower, upper) {
-        (Some(lower), Some(upper)) => Some(Bytes::new(lower.get() + upper.get().saturating_sub(lower.get()) / 2)),
-        (_, upper) => upper,
-    };
-    LagBytes { lower: lower.filter(|_| after.is_some()), estimate, upper }
 }
 
 /// What the configured master has and a promoted replica does not share.

@@ -7,6 +7,7 @@
 mod alerts;
 mod level;
 mod pairs;
+mod reload;
 mod servers;
 mod text;
 mod words;
@@ -17,5 +18,6 @@ pub(crate) mod testing;
 pub use alerts::{AlertReport, AlertsReport, ListedState, Unit};
 pub use level::Level;
 pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};
+pub use reload::{ReloadError, ReloadReport};
 pub use servers::{ExporterReport, ServerReport, stuck_for};
 pub use text::{amount_text, bytes_text, lag_text, seconds_text, utc_text, visible_line, visible_text};

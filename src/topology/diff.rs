@@ -68,5 +68,9 @@ mod tests {
         settings.pairs[0].replicas[0].credentials.username = Some("monitor".into());
         let diff = TopologyDiff::between(&old, &Topology::from_settings(&settings));
         assert_eq!((diff.started.len(), diff.stopped.len(), diff.pairs_kept), (1, 1, 1));
+        let before = Topology::from_settings(&settings);
+        settings.pairs[0].master.tls = Some(crate::config::TlsSettings::default());
+        let diff = TopologyDiff::between(&before, &Topology::from_settings(&settings));
+        assert_eq!((diff.started.len(), diff.stopped.len(), diff.pairs_kept), (1, 1, 1));
     }
 }

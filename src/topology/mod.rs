@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub use diff::TopologyDiff;
 pub use trees::{Tree, TreeId};
 
-use crate::config::{AlertSettings, Credentials, DatacenterRule, PairSettings, ServerSettings, Settings};
+use crate::config::{AlertSettings, Credentials, DatacenterRule, PairSettings, ServerSettings, Settings, TlsSettings};
 use crate::model::{Datacenter, PairKey, ServerAddr};
 
 /// Everything that is to be watched.
@@ -37,6 +37,8 @@ pub struct Server {
     pub local: bool,
     /// How to log in.
     pub credentials: Credentials,
+    /// How to secure the connection; `None` for plain text.
+    pub tls: Option<TlsSettings>,
 }
 
 /// A master and one of its replicas.
@@ -89,10 +91,13 @@ fn collect_servers(settings: &Settings) -> BTreeMap<ServerAddr, Arc<Server>> {
 }
 
 fn place(server: &ServerSettings, rules: &[DatacenterRule]) -> Server {
-    let matched = rules.iter().find(|rule| rule.patterns.iter().any(|p| p.fits(server.addr.host())));
+    // A Unix socket has no host that a pattern could fit.
+    let host = server.addr.host();
+    let matched = host.and_then(|host| rules.iter().find(|rule| rule.patterns.iter().any(|p| p.fits(host))));
     let dc = server.dc.clone().or_else(|| matched.map(|rule| rule.name.clone())).unwrap_or_else(Datacenter::unknown);
     let local = rules.iter().any(|rule| rule.local && rule.name == dc);
-    Server { addr: server.addr.clone(), dc, local, credentials: server.credentials.clone() }
+    let ServerSettings { addr, credentials, tls, .. } = server.clone();
+    Server { addr, dc, local, credentials, tls }
 }
 
 /// What is known of every server when pairs are made.
@@ -165,6 +170,15 @@ pub(crate) mod tests {
         let pairs: Vec<_> = topology.pairs.iter().map(|p| format!("{}>{}", p.source_dc, p.target_dc)).collect();
         assert_eq!(pairs, ["named>dc2", "named>unknown"]);
         assert!(topology.servers.values().all(|s| !s.local), "no server stands in dc1");
+    }
+
+    #[test]
+    fn a_unix_socket_stands_only_where_the_file_says() {
+        let mut settings = settings_of(&[("a", "unix:///run/a.sock", &["unix:///run/b.sock"])]);
+        settings.datacenters = vec![rule("dc1", "*", false)];
+        settings.pairs[0].replicas[0].dc = Some(Datacenter::new("dc2"));
+        let pair = Topology::from_settings(&settings).pairs.remove(0);
+        assert_eq!((pair.source_dc.as_str(), pair.target_dc.as_str()), ("unknown", "dc2"));
     }
 
     fn rule(name: &str, glob: &str, local: bool) -> DatacenterRule {

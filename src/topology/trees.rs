@@ -128,8 +128,8 @@ mod tests {
         let shown: Vec<_> = build(&settings_of(pairs))
             .iter()
             .map(|t| {
-                let list = |servers: &[ServerAddr]| servers.iter().map(|s| s.host().to_owned()).collect::<String>();
-                format!("{}:{}/{}", t.id.0.host(), list(&t.roots), list(&t.others))
+                let list = |servers: &[ServerAddr]| servers.iter().filter_map(ServerAddr::host).collect::<String>();
+                format!("{}:{}/{}", t.id.0.host().unwrap(), list(&t.roots), list(&t.others))
             })
             .collect();
         assert_eq!(shown, expected);

@@ -1,13 +1,18 @@
 //! One connection: HTTP/1.1 with limits, until the client leaves, a limit is reached or the server drains.
 
-use std::future::Future as _;
+use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
@@ -15,6 +20,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep, timeout};
 
+use super::access::{Peer, Published, Tls};
+use super::handshake::handshake;
 use super::limits::Limits;
 
 /// hyper accepts no smaller read buffer.
@@ -25,16 +32,55 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/
     content-length: 46\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
     too many connections are open; try again later";
 
-/// Serves one accepted connection. Once `draining` turns true, the running request is finished and the connection
-/// closed.
-pub(super) async fn accept(stream: TcpStream, app: Router, limits: Limits, draining: watch::Receiver<bool>) {
-    // Without this, a response's last packet may wait for the ACK of the one before. Its failure costs only that.
-    let _ = stream.set_nodelay(true);
-    serve(stream, app, limits, draining).await;
+/// What ends a connection in order: the running request is finished, and no other is taken.
+#[derive(Clone)]
+pub(super) struct Ends {
+    /// Turns true when the server is told to stop.
+    pub(super) draining: watch::Receiver<bool>,
+    /// The web configuration in force: a connection ends when what it was let in by no longer holds.
+    pub(super) published: Published,
 }
 
-/// Speaks HTTP on `stream`. Once `draining` turns true, the running request is finished and the connection closed.
-pub(super) async fn serve<S>(stream: S, app: Router, limits: Limits, mut draining: watch::Receiver<bool>)
+impl Ends {
+    async fn come(mut self, tls: Option<Arc<Tls>>) {
+        // The senders live until the last connection has ended, except that of a configuration that is not followed
+        // any more (or never was): what was in force then stays so.
+        let told = async { drop(self.draining.wait_for(|draining| *draining).await) };
+        let outdated = async {
+            if self.published.wait_for(|in_force| !in_force.still_speaks(tls.as_ref())).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = told => {}
+            () = outdated => {}
+        }
+    }
+}
+
+/// Serves one accepted connection, over TLS where that is in force.
+pub(super) async fn accept((stream, ip): (TcpStream, IpAddr), app: Router, limits: Limits, ends: Ends) {
+    // Without this, a response's last packet may wait for the ACK of the one before. Its failure costs only that.
+    let _ = stream.set_nodelay(true);
+    let tls = ends.published.borrow().tls.clone();
+    let end = ends.come(tls.clone());
+    let mut end = std::pin::pin!(end);
+    let Some(tls) = tls else {
+        return serve(stream, Peer { ip, https: false, certified: false }, app, limits, end).await;
+    };
+    let shaken = tokio::select! {
+        shaken = handshake(stream, &tls, limits) => shaken,
+        () = end.as_mut() => None,
+    };
+    if let Some(stream) = shaken {
+        // A certificate that rustls has taken was verified: no other kind of asking for one is configurable.
+        let certified = stream.get_ref().1.peer_certificates().is_some();
+        serve(stream, Peer { ip, https: true, certified }, app, limits, end).await;
+    }
+}
+
+/// Speaks HTTP on `stream`. Once `end` is ready, the running request is finished and the connection closed.
+pub(super) async fn serve<S>(stream: S, peer: Peer, app: Router, limits: Limits, end: impl Future<Output = ()>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -44,13 +90,11 @@ where
         .header_read_timeout(limits.head)
         .max_header_size(limits.head_bytes)
         .max_buf_size(limits.head_bytes.max(SMALLEST_BUFFER))
-        .serve_connection(io, TowerToHyperService::new(app));
+        .serve_connection(io, WithPeer { app: TowerToHyperService::new(app), peer });
     let mut connection = std::pin::pin!(connection);
-    // The sender lives until the last connection has ended; an error would mean that the server is gone.
-    let told = async { drop(draining.wait_for(|draining| *draining).await) };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = told => {
+        () = end => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -60,11 +104,33 @@ where
     }
 }
 
-/// Tells a client that there is no room, and lets it read that: a close with unread input would reset the connection
-/// and take the answer along.
-pub(super) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, limit: Duration) {
+/// Tells every request which connection it came by.
+struct WithPeer {
+    app: TowerToHyperService<Router>,
+    peer: Peer,
+}
+
+impl Service<Request<Incoming>> for WithPeer {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        self.app.call(request)
+    }
+}
+
+/// Tells a client that there is no room.
+pub(super) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, limit: Duration) {
+    tell(stream, REFUSAL, limit).await;
+}
+
+/// Gives a client an answer, whatever it asks, and lets it read that: a close with unread input would reset the
+/// connection and take the answer along.
+pub(super) async fn tell<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: &[u8], limit: Duration) {
     let told = async {
-        stream.write_all(REFUSAL).await?;
+        stream.write_all(answer).await?;
         stream.shutdown().await?;
         let mut rest = [0; 1024];
         while stream.read(&mut rest).await? > 0 {}
@@ -78,7 +144,8 @@ pub(super) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, lim
 /// second makes progress for ever.
 ///
 /// hyper flushes its stream exactly when all it has to say was written, and has the whole response from the start
-/// (bodies here are never streamed). So from the first write that must wait to the next flush is one response.
+/// (bodies here are never streamed). So from the first write that must wait to the next flush is one response. A flush
+/// may have to wait, too: TLS keeps a part of what was written until then.
 struct Deadlined<S> {
     stream: S,
     limit: Duration,
@@ -90,10 +157,10 @@ impl<S> Deadlined<S> {
         Self { stream, limit, deadline: None }
     }
 
-    /// Passes on what a write came to, unless it must wait and has waited too long.
-    fn within_limit(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            return written;
+    /// Passes on what an operation came to, unless it must wait and has waited too long.
+    fn within_limit<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if done.is_ready() {
+            return done;
         }
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(self.limit)));
         match deadline.as_mut().poll(cx) {
@@ -127,11 +194,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadlined<S> {
         if flushed.is_ready() {
             self.deadline = None;
         }
-        flushed
+        self.within_limit(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.within_limit(cx, shut)
     }
 }
 
@@ -143,7 +211,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Deadlined<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{DuplexStream, duplex};
+    use tokio::io::{BufWriter, DuplexStream, duplex};
     use tokio::time::Instant;
 
     use super::*;
@@ -164,6 +232,17 @@ mod tests {
         let began = Instant::now();
         let error = stream.write_all(&[0; 1000]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed().as_secs(), LIMIT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_only_the_flush_sends_has_the_same_limit() {
+        let (server, client) = duplex(16);
+        tokio::spawn(read_one_byte_each(Duration::from_secs(1), client));
+        let mut stream = Deadlined::new(BufWriter::with_capacity(1000, server), LIMIT);
+        stream.write_all(&[0; 900]).await.expect("it is kept, as TLS does");
+        let began = Instant::now();
+        assert_eq!(stream.flush().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(began.elapsed().as_secs(), LIMIT.as_secs());
     }
 

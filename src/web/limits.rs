@@ -5,6 +5,13 @@ use std::time::Duration;
 /// How much of anything a client may take. [`Limits::default`] is for production; tests take less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// Time for a TLS handshake, from the accepted connection on.
+    ///
+    /// Ten seconds, as for a head: three round trips and some processor time, with packets lost on the way.
+    pub handshake: Duration,
+    /// How often the web configuration's files are looked at. The toolkit does so at each request; a second is as
+    /// good to a person and costs the same however many requests come.
+    pub reread: Duration,
     /// Time for a request's whole head; an idle connection is closed after it, too.
     ///
     /// Ten seconds: a packet may be lost and sent again several times; a client that takes longer is stuck or hostile.
@@ -37,6 +44,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
+            reread: Duration::from_secs(1),
             head: Duration::from_secs(10),
             head_bytes: 32 * 1024,
             uri_bytes: 8 * 1024,

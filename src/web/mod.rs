@@ -1,10 +1,13 @@
 //! HTTP: metrics, health, JSON and one page. The only room that speaks it as a server.
 //!
-//! Reads the last snapshot and nothing else: no request can make the core wait or change what it knows.
+//! Answers come from the last snapshot: no request can make the core wait. The only request that changes something asks
+//! for a reload, and `access` says who may.
 
+mod access;
 mod connection;
 mod encoding;
 mod error;
+mod handshake;
 mod limits;
 mod page;
 mod reply;
@@ -13,12 +16,17 @@ mod server;
 mod state;
 mod streams;
 
+pub use access::{WebConfig, WebConfigStatus};
 pub use error::WebError;
 pub use limits::Limits;
 pub use server::{BoundServer, Drained, Server};
-pub use state::{MetricsEncoder, WebState};
+pub use state::{MetricsEncoder, Reloader, Reloading, WebState};
 pub use streams::StreamServer;
 
+#[cfg(test)]
+mod pki;
+#[cfg(test)]
+mod secure_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

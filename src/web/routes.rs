@@ -1,7 +1,7 @@
 //! The paths and what they answer.
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
@@ -11,13 +11,14 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use hyper::body::Body as _;
 
+use super::access::{Authenticated, Gate, Peer, WritePolicy, guarded, refuse_write};
 use super::limits::Limits;
 use super::page;
 use super::reply::{CSS, HTML, JSON, METRICS, Renderer, refuse, text};
 use super::state::WebState;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
-use crate::report::{AlertsReport, PairsReport, stuck_for};
+use crate::report::{AlertsReport, PairsReport, ReloadError, stuck_for};
 
 /// How many servers a sentence names.
 const NAMED_SERVERS: usize = 5;
@@ -42,22 +43,24 @@ struct Shared {
     renderer: Renderer,
 }
 
-/// Every path of the server, behind its limits.
-pub(super) fn router(state: WebState, limits: Limits) -> Router {
+/// Every path of the server, behind its limits and its gate.
+pub(super) fn router(state: WebState, limits: Limits, gate: Gate, writes: WritePolicy) -> Router {
+    let renderer = Renderer::new(limits.renderers);
     Router::new()
         .route("/", get(landing_page))
         .route("/style.css", get(stylesheet))
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
-        .route("/-/reload", post(reload))
+        .route("/-/reload", post(reload).layer(from_fn_with_state((gate.clone(), writes), only_who_may_write)))
         .route("/api/v1/pairs", get(pairs))
         .route("/api/v1/alerts", get(alerts))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(gate, guarded))
         .layer(from_fn_with_state(limits, limited))
         .layer(from_fn(secured))
-        .with_state(Shared { state, renderer: Renderer::new(limits.renderers) })
+        .with_state(Shared { state, renderer })
 }
 
 async fn landing_page(State(shared): State<Shared>, headers: HeaderMap) -> Response {
@@ -128,12 +131,29 @@ fn why_not_ready(fleet: &FleetSnapshot, now: Timestamp) -> Option<String> {
     Some(format!("not ready: {count} of {total} servers have not been polled yet: {}{more}", names.join(", ")))
 }
 
-async fn reload(uri: Uri) -> Response {
-    refuse(
-        uri.path(),
-        StatusCode::FORBIDDEN,
-        "not enabled: send SIGHUP; reloading over HTTP needs web authentication, which is not in this version",
-    )
+/// Loads the configuration anew and says what that came to. A refused one is 500, as in Prometheus: the request was
+/// right, what stands on this machine is not.
+async fn reload(State(shared): State<Shared>) -> Response {
+    match (shared.state.reload)().await {
+        Ok(report) => text(StatusCode::OK, &report.to_string()),
+        Err(error @ ReloadError::Refused(_)) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+    }
+}
+
+/// Stands before everything that changes something.
+async fn only_who_may_write(
+    State((gate, policy)): State<(Gate, WritePolicy)>,
+    Extension(peer): Extension<Peer>,
+    Extension(authenticated): Extension<Authenticated>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (uri, in_force) = (request.uri(), gate.in_force());
+    match refuse_write(policy, &in_force, (peer, authenticated), uri, request.headers()) {
+        None => next.run(request).await,
+        Some((status, sentence)) => refuse(uri.path(), status, sentence),
+    }
 }
 
 async fn not_found(uri: Uri) -> Response {
@@ -173,6 +193,9 @@ fn closing(mut response: Response) -> Response {
 
 async fn secured(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response.headers_mut().extend(SECURITY_HEADERS);
+    for (name, value) in SECURITY_HEADERS {
+        // What the web configuration sets counts.
+        response.headers_mut().entry(name).or_insert(value);
+    }
     response
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use super::access::{Gate, Published, WebConfig, WritePolicy};
 use super::connection;
 use super::error::WebError;
 use super::limits::Limits;
@@ -21,9 +22,11 @@ use super::state::WebState;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The HTTP server, before it listens.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Server {
     limits: Limits,
+    config: Option<WebConfig>,
+    writes: WritePolicy,
 }
 
 /// The HTTP server, listening. Clients wait until [`BoundServer::serve`] runs.
@@ -31,7 +34,7 @@ pub struct Server {
 pub struct BoundServer {
     listener: TcpListener,
     local_addr: SocketAddr,
-    limits: Limits,
+    server: Server,
 }
 
 /// How a drain ended.
@@ -44,12 +47,28 @@ pub struct Drained {
 impl Server {
     /// A server with these limits.
     pub const fn new(limits: Limits) -> Self {
-        Self { limits }
+        Self { limits, config: None, writes: WritePolicy { local_clients: false } }
     }
 
-    /// Its limits.
-    pub(super) const fn limits(self) -> Limits {
-        self.limits
+    /// Serves as `config` says: HTTPS, passwords, headers.
+    #[must_use]
+    pub fn with_config(mut self, config: Option<WebConfig>) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Whether clients on this machine may ask for changes without having proved who they are. Others may never.
+    #[must_use]
+    pub const fn with_admin_api(mut self, enabled: bool) -> Self {
+        self.writes = WritePolicy { local_clients: enabled };
+        self
+    }
+
+    /// What answers requests, by which limits, and the web configuration in force with the one that is to be followed.
+    pub(super) fn app(self, state: WebState) -> (Router, Limits, Published, Option<WebConfig>) {
+        let Self { limits, config, writes } = self;
+        let published = config.as_ref().map_or_else(|| watch::Sender::default().subscribe(), WebConfig::published);
+        (routes::router(state, limits, Gate::new(published.clone()), writes), limits, published, config)
     }
 
     /// Listens on `addr`; port 0 takes any free one.
@@ -60,9 +79,10 @@ impl Server {
         let bind = async {
             let listener = TcpListener::bind(addr).await?;
             let local_addr = listener.local_addr()?;
-            io::Result::Ok(BoundServer { listener, local_addr, limits: self.limits })
+            io::Result::Ok((listener, local_addr))
         };
-        bind.await.map_err(|source| WebError::Bind { addr, source })
+        let (listener, local_addr) = bind.await.map_err(|source| WebError::Bind { addr, source })?;
+        Ok(BoundServer { listener, local_addr, server: self })
     }
 }
 
@@ -75,14 +95,23 @@ impl BoundServer {
     /// Answers requests until `shutdown` is ready, then takes no more, lets those that run end, and cuts what is left
     /// after the grace period.
     pub async fn serve(self, state: WebState, shutdown: impl Future<Output = ()>) -> Drained {
-        let limits = self.limits;
-        let mut connections = Connections::new(routes::router(state, limits), limits);
+        let (app, limits, published, config) = self.server.app(state);
+        let mut connections = Connections::new(app, limits, published);
         tokio::select! {
             () = shutdown => {}
             () = accept_all(&self.listener, &mut connections) => {}
+            () = follow(config, limits.reread) => {}
         }
         drop(self.listener);
         connections.drain(limits.grace).await
+    }
+}
+
+/// Follows the changes of the web configuration, if there is one, for ever.
+async fn follow(config: Option<WebConfig>, every: Duration) {
+    match config {
+        Some(config) => config.follow(every).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -90,7 +119,7 @@ impl BoundServer {
 async fn accept_all(listener: &TcpListener, connections: &mut Connections) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => connections.take(stream),
+            Ok((stream, peer)) => connections.take(stream, peer.ip()),
             // The client left before it was its turn.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -105,6 +134,7 @@ async fn accept_all(listener: &TcpListener, connections: &mut Connections) {
 struct Connections {
     app: Router,
     limits: Limits,
+    published: Published,
     served: JoinSet<()>,
     refused: JoinSet<()>,
     draining: watch::Sender<bool>,
@@ -113,13 +143,13 @@ struct Connections {
 }
 
 impl Connections {
-    fn new(app: Router, limits: Limits) -> Self {
+    fn new(app: Router, limits: Limits, published: Published) -> Self {
         let draining = watch::Sender::new(false);
-        Self { app, limits, served: JoinSet::new(), refused: JoinSet::new(), draining, full: false }
+        Self { app, limits, published, served: JoinSet::new(), refused: JoinSet::new(), draining, full: false }
     }
 
     /// Serves a connection; over the limit it is told to come back, and over that limit, too, it is closed.
-    fn take(&mut self, stream: TcpStream) {
+    fn take(&mut self, stream: TcpStream, ip: IpAddr) {
         reap(&mut self.served);
         reap(&mut self.refused);
         let full = self.served.len() >= self.limits.connections;
@@ -129,7 +159,8 @@ impl Connections {
         self.full = full;
         if !full {
             let draining = self.draining.subscribe();
-            self.served.spawn(connection::accept(stream, self.app.clone(), self.limits, draining));
+            let ends = connection::Ends { draining, published: self.published.clone() };
+            self.served.spawn(connection::accept((stream, ip), self.app.clone(), self.limits, ends));
         } else if self.refused.len() < self.limits.refusals {
             self.refused.spawn(connection::refuse(stream, self.limits.refusal));
         }

@@ -1,16 +1,25 @@
 //! What requests are answered from.
 
 use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
+use crate::report::{ReloadError, ReloadReport};
 
 /// Writes a fleet's metrics as of an instant, in Prometheus' text format 0.0.4.
 pub type MetricsEncoder =
     Arc<dyn Fn(&FleetSnapshot, Timestamp) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> + Send + Sync>;
+
+/// The answer to a reload, once it is carried out.
+pub type Reloading = Pin<Box<dyn Future<Output = Result<ReloadReport, ReloadError>> + Send>>;
+
+/// Asks for a reload of the configuration.
+pub type Reloader = Arc<dyn Fn() -> Reloading + Send + Sync>;
 
 /// What requests are answered from. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +30,8 @@ pub struct WebState {
     pub clock: fn() -> Timestamp,
     /// How metrics are written.
     pub encode_metrics: MetricsEncoder,
+    /// How the configuration is loaded anew. Called only for who may ask for it.
+    pub reload: Reloader,
 }
 
 impl WebState {

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Drained, Limits, MetricsEncoder, Server, WebState};
+use super::{Drained, Limits, MetricsEncoder, Reloader, Server, WebState};
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::report::testing::{Scene, fleet};
+use crate::report::{ReloadError, ReloadReport};
 
 /// Long enough for a busy machine; reaching it fails a test.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,6 +34,7 @@ pub(super) fn small_limits() -> Limits {
 pub(super) struct Running {
     pub(super) addr: SocketAddr,
     pub(super) snapshots: watch::Sender<Arc<FleetSnapshot>>,
+    pub(super) reloads: Reloads,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Drained>,
 }
@@ -49,13 +52,19 @@ impl Running {
 
     /// One that takes the time from `clock`; a clock that stands at 0 means the snapshot's own time.
     pub(super) async fn with_clock(limits: Limits, encode_metrics: MetricsEncoder, clock: fn() -> Timestamp) -> Self {
-        let snapshots = watch::Sender::new(Arc::new(fleet(Scene::Streaming).0));
-        let state = WebState { snapshots: snapshots.subscribe(), clock, encode_metrics };
-        let bound = Server::new(limits).bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        Self::serving(Server::new(limits), encode_metrics, clock).await
+    }
+
+    /// One that is set up already.
+    pub(super) async fn serving(server: Server, encode_metrics: MetricsEncoder, clock: fn() -> Timestamp) -> Self {
+        let (snapshots, reloads) = (watch::Sender::new(Arc::new(fleet(Scene::Streaming).0)), Reloads::default());
+        let reload = reloads.reloader();
+        let state = WebState { snapshots: snapshots.subscribe(), clock, encode_metrics, reload };
+        let bound = server.bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
         let addr = bound.local_addr();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(bound.serve(state, async { drop(stopped.await) }));
-        Self { addr, snapshots, stop, task }
+        Self { addr, snapshots, reloads, stop, task }
     }
 
     pub(super) fn show(&self, scene: Scene) {
@@ -112,8 +121,37 @@ impl Running {
     }
 }
 
+/// What a reload comes to, and how often one was asked for.
+#[derive(Clone)]
+pub(super) struct Reloads {
+    pub(super) result: Arc<Mutex<Result<ReloadReport, ReloadError>>>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Default for Reloads {
+    fn default() -> Self {
+        let report = ReloadReport { pairs_added: 1, pairs_removed: 2, pairs_kept: 3, trees_restarted: 4, receivers: 5 };
+        Self { result: Arc::new(Mutex::new(Ok(report))), count: Arc::default() }
+    }
+}
+
+impl Reloads {
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    fn reloader(&self) -> Reloader {
+        let reloads = self.clone();
+        Arc::new(move || {
+            reloads.count.fetch_add(1, Ordering::SeqCst);
+            let result = reloads.result.lock().unwrap().clone();
+            Box::pin(async { result })
+        })
+    }
+}
+
 /// Everything until the other side closes; a reset ends it like a close.
-pub(super) async fn read_all(stream: &mut TcpStream) -> Vec<u8> {
+pub(super) async fn read_all(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut answer = Vec::new();
     let read = async { while stream.read_buf(&mut answer).await.is_ok_and(|n| n > 0) {} };
     timeout(PATIENCE, read).await.expect("the server closes the connection");

@@ -74,7 +74,7 @@ async fn unknown_paths_and_methods_get_a_sentence_in_their_readers_form() {
         ("POST", "/metrics", 405, "GET,HEAD", "this path can only be read"),
         ("DELETE", "/api/v1/pairs", 405, "GET,HEAD", "this path can only be read"),
         ("GET", "/-/reload", 405, "POST", "this path takes POST only"),
-        ("POST", "/-/reload", 403, "", "not enabled: send SIGHUP; "),
+        ("POST", "/-/reload", 403, "", "not enabled: send SIGHUP, or configure "),
     ];
     for (method, path, status, allow, sentence) in cases {
         let reply = server.ask(method, path, "content-length: 0\r\n").await;

@@ -1,5 +1,6 @@
 //! A fleet of one pair that is told INFO replies, and everything that the program says of it.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use redis_cross_dc_exporter::notify::pagerduty::{self, Incident};
 use redis_cross_dc_exporter::notify::{MessageContext, slack, webhook};
 use redis_cross_dc_exporter::report::{PairReport, PairsReport};
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::web::{Limits, Server, WebState};
+use redis_cross_dc_exporter::web::{Limits, Reloading, Server, WebState};
 use redis_cross_dc_exporter::{info, metrics};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
@@ -85,14 +86,16 @@ impl Watched {
         let (_sender, snapshots) = watch::channel(Arc::new(self.monitor.snapshot(anchor(self.now))));
         let encode_metrics =
             Arc::new(|fleet: &_, now| Ok(metrics::encode(&metrics::collect(fleet, now))?.into_bytes()));
-        let state = WebState { snapshots, clock: Timestamp::default, encode_metrics };
+        let reload = Arc::new(|| -> Reloading { unreachable!("nobody asks for a reload") });
+        let state = WebState { snapshots, clock: Timestamp::default, encode_metrics, reload };
         let server = Server::new(Limits::default()).over_streams(state);
         let (theirs, mut ours) = duplex(1 << 20);
         ours.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
             .await
             .unwrap();
         let mut answer = String::new();
-        let ((), read) = tokio::join!(server.serve(theirs), ours.read_to_string(&mut answer));
+        let ((), read) =
+            tokio::join!(server.serve(theirs, Ipv4Addr::LOCALHOST.into()), ours.read_to_string(&mut answer));
         read.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");

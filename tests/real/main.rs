@@ -5,9 +5,11 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
 
+mod certificates;
 mod check;
 mod command;
 mod commands;
+mod connect;
 mod demo;
 mod exporter;
 mod hostile;
@@ -18,3 +20,5 @@ mod reload;
 mod scrape;
 mod smoke;
 mod stage;
+mod tls;
+mod webconfig;

@@ -66,6 +66,7 @@ fn server(addr: &str) -> ServerSettings {
         addr: ServerAddr::parse(addr).expect("a test's address"),
         dc: None,
         credentials: Credentials::default(),
+        tls: None,
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::narrator::Narrator;
-use crate::app::{App, Control, LoadSettings};
+use crate::app::{App, Control, LoadSettings, WebOptions};
 use crate::config::{Environment, Format, Settings};
 use crate::http_client::{HttpClient, HttpTimeouts};
 use crate::lab::{LabError, Receiver, RedisServer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
@@ -63,7 +63,8 @@ impl Stage {
         let receiver = Receiver::start(Vec::new()).await?;
         let yaml = configuration(&[&orders, &replicas[0], &replicas[1]], &[&sessions, &replicas[2]], &receiver);
         let settings = Settings::clone(&parse(&yaml)?);
-        let app = App::bind(settings, listen_address(port).await, reload_nothing(yaml)).await?;
+        let web = WebOptions { listen: listen_address(port).await, config: None, admin_api: false };
+        let app = App::bind(settings, web, reload_nothing(yaml)).await?;
         let url = format!("http://{}", app.local_addr());
         narrator.act(&format!("starting the exporter: {url}/  {url}/metrics  {url}/api/v1/pairs"));
         let (control, exporter) = start(app).await?;

@@ -6,6 +6,7 @@ mod notify;
 mod pairs;
 mod poll;
 mod servers;
+mod tls;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::Unique;
 use super::alerts::Global;
-use super::servers::{CredentialKeys, Fleet, PlacedServer, server};
+use super::servers::{ConnectionKeys, Fleet, PlacedServer, server};
 use crate::config::PairSettings;
 use crate::config::cursor::{Cursor, Section};
 use crate::config::schema::{PAIR, REDIS};
@@ -18,7 +18,7 @@ const RESERVED_LABELS: [&str; 7] = ["pair", "source_dc", "target_dc", "replica",
 const MAX_LABELS: usize = 32;
 
 pub(super) fn read(root: &Section<'_>, alerts: &Global) -> Vec<PairSettings> {
-    let outer = CredentialKeys::read(&root.section("redis", &REDIS), &CredentialKeys::default());
+    let outer = ConnectionKeys::read(&root.section("redis", &REDIS), &ConnectionKeys::default());
     let entries = non_empty(root, "pairs", "at least one pair of a master and its replicas");
     let (mut names, mut fleet) = (Unique::default(), Fleet::default());
     let mut pairs: Vec<_> = entries
@@ -34,17 +34,17 @@ pub(super) fn read(root: &Section<'_>, alerts: &Global) -> Vec<PairSettings> {
 fn pair(
     section: &Section<'_>,
     alerts: &Global,
-    outer: &CredentialKeys,
+    outer: &ConnectionKeys,
     names: &mut Unique,
     fleet: &mut Fleet,
 ) -> Option<PairSettings> {
-    let credentials = CredentialKeys::read(section, outer);
+    let connection = ConnectionKeys::read(section, outer);
     let name = name(section, names);
     let labels = section.get("labels").map(|cursor| labels(&cursor)).unwrap_or_default();
     let alerts = alerts.for_pair(section);
     let master = section.required("master", "the master, such as {address: \"host:port\", dc: dc1}");
-    let master = master.and_then(|cursor| admitted(&cursor, &credentials, fleet));
-    let replicas = replicas(section, &credentials, fleet);
+    let master = master.and_then(|cursor| admitted(&cursor, &connection, fleet));
+    let replicas = replicas(section, &connection, fleet);
     let (name, master) = (name?, master?);
     check_distinct(section, &master, &replicas);
     let replicas = replicas.into_iter().map(|replica| replica.settings).collect();
@@ -58,7 +58,7 @@ fn name(section: &Section<'_>, names: &mut Unique) -> Option<PairName> {
     Some(PairName::new(name))
 }
 
-fn replicas(section: &Section<'_>, outer: &CredentialKeys, fleet: &mut Fleet) -> Vec<PlacedServer> {
+fn replicas(section: &Section<'_>, outer: &ConnectionKeys, fleet: &mut Fleet) -> Vec<PlacedServer> {
     let items = non_empty(section, "replicas", "at least one replica, such as [{address: \"host:port\"}]");
     items.iter().filter_map(|item| admitted(item, outer, fleet)).collect()
 }
@@ -74,7 +74,7 @@ fn non_empty<'a>(section: &Section<'a>, key: &str, meaning: &str) -> Vec<Cursor<
 }
 
 /// Reads a server and compares it with its other mentions.
-fn admitted(cursor: &Cursor<'_>, outer: &CredentialKeys, fleet: &mut Fleet) -> Option<PlacedServer> {
+fn admitted(cursor: &Cursor<'_>, outer: &ConnectionKeys, fleet: &mut Fleet) -> Option<PlacedServer> {
     let server = server(cursor, outer)?;
     if let Err(sentence) = fleet.admit(&server) {
         cursor.note(sentence);

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use super::datacenters::datacenter;
+use super::tls::{AddressScheme, TlsKeys};
 use crate::config::cursor::{Cursor, Section};
 use crate::config::error::quoted;
 use crate::config::schema::SERVER;
-use crate::config::{Credentials, PairSettings, SecretSource, ServerSettings};
+use crate::config::{Credentials, PairSettings, SecretSource, ServerSettings, TlsSettings};
 use crate::model::{Datacenter, ServerAddr};
 
 /// A server of a pair and the key path of its address.
@@ -15,9 +16,23 @@ pub(super) struct PlacedServer {
     pub(super) settings: ServerSettings,
 }
 
+/// How to connect, as far as one level of the configuration and those around it say.
+#[derive(Clone, Default)]
+pub(super) struct ConnectionKeys {
+    credentials: CredentialKeys,
+    tls: TlsKeys,
+}
+
+impl ConnectionKeys {
+    /// Reads the keys of `section`; what is missing comes from `outer`.
+    pub(super) fn read(section: &Section<'_>, outer: &Self) -> Self {
+        Self { credentials: CredentialKeys::read(section, &outer.credentials), tls: TlsKeys::read(section, &outer.tls) }
+    }
+}
+
 /// Credentials as far as one level of the configuration gives them.
 #[derive(Clone, Default)]
-pub(super) struct CredentialKeys {
+struct CredentialKeys {
     username: Option<String>,
     password: Option<SecretSource>,
     /// Whether a password is given at all, although perhaps a refused one.
@@ -26,7 +41,7 @@ pub(super) struct CredentialKeys {
 
 impl CredentialKeys {
     /// Reads `username`, `password` and `password_file`; what is missing comes from `outer`.
-    pub(super) fn read(section: &Section<'_>, outer: &Self) -> Self {
+    fn read(section: &Section<'_>, outer: &Self) -> Self {
         let username = section.get("username").and_then(|cursor| cursor.name().map(ToOwned::to_owned));
         let password = section.secret("password", |_| Ok(()));
         Self {
@@ -52,36 +67,36 @@ impl From<CredentialKeys> for Credentials {
 }
 
 /// Reads one server.
-pub(super) fn server(cursor: &Cursor<'_>, outer: &CredentialKeys) -> Option<PlacedServer> {
+pub(super) fn server(cursor: &Cursor<'_>, outer: &ConnectionKeys) -> Option<PlacedServer> {
     let section = cursor.section(&SERVER)?;
-    let credentials = CredentialKeys::read(&section, outer);
+    let ConnectionKeys { credentials, tls } = ConnectionKeys::read(&section, outer);
     credentials.check(&section);
     let dc = section.get("dc").and_then(|cursor| datacenter(&cursor));
-    let addr = address(&section.required("address", "host:port")?)?;
+    let (scheme, addr) = address(&section.required("address", "host:port")?)?;
+    let tls = tls.resolve(&section, scheme);
     Some(PlacedServer {
         path: section.path().to_owned(),
-        settings: ServerSettings { addr, dc, credentials: credentials.into() },
+        settings: ServerSettings { addr, dc, credentials: credentials.into(), tls },
     })
 }
 
-fn address(cursor: &Cursor<'_>) -> Option<ServerAddr> {
+fn address(cursor: &Cursor<'_>) -> Option<(AddressScheme, ServerAddr)> {
     let text = cursor.text()?;
-    if text.contains('@') {
+    // A socket's path may have an @; anywhere else it ends credentials.
+    if text.contains('@') && !text.starts_with("unix:///") {
         cursor.refuse_hidden("has credentials in it; use username and password_file instead, and write only host:port");
         return None;
     }
-    if text.starts_with("rediss://") {
-        cursor.refuse("asks for TLS, which is not in this version; write host:port");
+    if text.starts_with('/') || text.starts_with("redis+unix:") {
+        cursor.refuse("is the path of a Unix socket; write it like unix:///run/redis.sock");
         return None;
     }
-    if text.starts_with('/') || text.starts_with("unix:") || text.starts_with("redis+unix:") {
-        cursor.refuse("is a Unix socket, which is not in this version; write host:port");
-        return None;
-    }
-    cursor.checked(ServerAddr::parse(text).map_err(|error| format!("is not a server's address: {error}")))
+    let (scheme, rest) = AddressScheme::split(text);
+    let addr = ServerAddr::parse(rest).map_err(|error| format!("is not a server's address: {error}"));
+    Some((scheme, cursor.checked(addr)?))
 }
 
-/// Checks that every mention of a server gives it the same credentials and datacenter; a datacenter that only some
+/// Checks that every mention of a server gives it the same credentials, TLS and datacenter; a datacenter that only some
 /// mentions give goes for all.
 #[derive(Default)]
 pub(super) struct Fleet(HashMap<ServerAddr, Known>);
@@ -90,16 +105,18 @@ pub(super) struct Fleet(HashMap<ServerAddr, Known>);
 struct Known {
     first: String,
     credentials: Credentials,
+    tls: Option<TlsSettings>,
     dc: Option<(String, Datacenter)>,
 }
 
 impl Fleet {
     /// Compares `server` with its earlier mentions; an error is a sentence.
     pub(super) fn admit(&mut self, server: &PlacedServer) -> Result<(), String> {
-        let PlacedServer { path, settings: ServerSettings { addr, dc, credentials } } = server;
+        let PlacedServer { path, settings: ServerSettings { addr, dc, credentials, tls } } = server;
         let placed = dc.clone().map(|dc| (path.clone(), dc));
         let Some(known) = self.0.get_mut(addr) else {
-            let known = Known { first: path.clone(), credentials: credentials.clone(), dc: placed };
+            let (credentials, tls) = (credentials.clone(), tls.clone());
+            let known = Known { first: path.clone(), credentials, tls, dc: placed };
             self.0.insert(addr.clone(), known);
             return Ok(());
         };
@@ -108,6 +125,13 @@ impl Fleet {
             return Err(format!(
                 "{addr} is {first} as well, with other credentials; a server is polled once, so give it the same \
                  credentials everywhere"
+            ));
+        }
+        if known.tls != *tls {
+            let first = &known.first;
+            return Err(format!(
+                "{addr} is {first} as well, with other TLS settings; a server is polled once, so give it the same tls \
+                 everywhere"
             ));
         }
         match (&known.dc, placed) {

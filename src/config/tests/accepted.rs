@@ -125,6 +125,46 @@ pairs:
 }
 
 #[test]
+fn tls_is_merged_key_by_key_and_switched_on_by_a_key_or_the_address() {
+    let settings = read(
+        "
+redis: {tls: {ca_file: ca.crt, cert_file: /c.crt, key_file: /c.key}}
+pairs:
+  - name: p
+    tls: {server_name: redis.example.com, key_file: /new.key}
+    master: {address: 'a:1', tls: {insecure_skip_verify: true}}
+    replicas: [{address: 'b:1', tls: {enabled: false}}, {address: 'unix:///r@1.sock'}, {address: 'c:1', tls: }]
+",
+    )
+    .unwrap();
+    let shared = TlsSettings {
+        ca_file: Some("/etc/exporter/ca.crt".into()),
+        client_certificate: Some(ClientCertificate { cert_file: "/c.crt".into(), key_file: "/new.key".into() }),
+        server_name: Some("redis.example.com".to_owned()),
+        insecure_skip_verify: false,
+    };
+    let pair = &settings.pairs[0];
+    assert_eq!(pair.master.tls, Some(TlsSettings { insecure_skip_verify: true, ..shared.clone() }));
+    let replicas: Vec<_> = pair.replicas.iter().map(|replica| replica.tls.clone()).collect();
+    assert_eq!(replicas, [None, None, Some(shared)]);
+    assert_eq!(pair.replicas[1].addr.unix_path(), Some(Path::new("/r@1.sock")));
+}
+
+#[test]
+fn a_rediss_address_turns_tls_on() {
+    let yaml = |redis: &str| {
+        let pair = "{name: p, master: {address: 'rediss://[::1]:6380'}, replicas: [{address: 'redis://b:1'}]}";
+        read(&format!("redis: {{{redis}}}\npairs: [{pair}]")).unwrap().pairs.remove(0)
+    };
+    let pair = yaml("");
+    assert_eq!((pair.master.addr.to_string().as_str(), pair.master.tls), ("[::1]:6380", Some(TlsSettings::default())));
+    assert_eq!((pair.replicas[0].addr.to_string().as_str(), &pair.replicas[0].tls), ("b:1", &None));
+    let pair = yaml("tls: {enabled: false, ca_file: /ca.crt}");
+    assert_eq!(pair.master.tls.unwrap().ca_file, Some(PathBuf::from("/ca.crt")));
+    assert_eq!(pair.replicas[0].tls, None);
+}
+
+#[test]
 fn one_mention_of_a_datacenter_goes_for_every_mention_of_the_server() {
     let settings = read(
         "
@@ -192,6 +232,8 @@ fn the_environment_overrides_single_values() {
         ("REDIS_CROSS_DC__NOTIFY__IDENTITY", "a${b"),
         ("REDIS_CROSS_DC__REDIS__PASSWORD", "new"),
         ("REDIS_CROSS_DC__STATE__PATH", "/var/lib/x"),
+        ("REDIS_CROSS_DC__REDIS__TLS__CA_FILE", "/ca.crt"),
+        ("REDIS_CROSS_DC__REDIS__TLS__INSECURE_SKIP_VERIFY", "true"),
         ("REDIS_CROSS_DC_OTHER", "no override"),
     ];
     let settings = read_with(&yaml, &vars).unwrap();
@@ -203,6 +245,8 @@ fn the_environment_overrides_single_values() {
     assert_eq!(settings.state.path, PathBuf::from("/var/lib/x"));
     let password = settings.pairs[0].master.credentials.password.as_ref().unwrap();
     assert_eq!(password.read().unwrap().reveal(), "new");
+    let tls = settings.pairs[0].master.tls.as_ref().unwrap();
+    assert_eq!((tls.ca_file.as_deref(), tls.insecure_skip_verify), (Some(Path::new("/ca.crt")), true));
 }
 
 #[test]
@@ -211,7 +255,7 @@ fn variables_expand_in_every_text_and_may_be_numbers() {
     let settings = read_with(&yaml, &[("A", "x"), ("N", "12")]).unwrap();
     assert_eq!((settings.notify.identity.as_str(), settings.poll.max_polls_per_second), ("x-$", 12));
     let yaml = r#"pairs: [{name: p, master: {address: "${HOST}:1"}, replicas: [{address: "b:1"}]}]"#;
-    assert_eq!(read_with(yaml, &[("HOST", "h")]).unwrap().pairs[0].master.addr.host(), "h");
+    assert_eq!(read_with(yaml, &[("HOST", "h")]).unwrap().pairs[0].master.addr.host(), Some("h"));
     bad_whole(yaml, "pairs[0].master.address: the environment variable HOST is not set");
     let errors = read_with(yaml, &[("HOST", "hunter2 x")]).unwrap_err().to_string();
     assert!(errors.starts_with("pairs[0].master.address: \"${HOST}:1\" is not a server's address"), "{errors}");

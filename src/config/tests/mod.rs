@@ -48,7 +48,10 @@ poll: {interval: 1500ms, min_interval: 70ms, max_polls_per_second: 9, timeout: {
 pairs:
   - name: "1"
     master: {address: "[::1]:6379", dc: "~"}
-    replicas: [{address: "b:1", username: "a: b # c", password_file: other}, {address: "c:1"}]
+    replicas:
+      - {address: "b:1", username: "a: b # c", password_file: other}
+      - {address: "rediss://c:1", tls: {ca_file: "c$$.crt", cert_file: "y", key_file: k, server_name: "1"}}
+      - {address: "unix:///run/a b $$.sock", tls: {enabled: false, insecure_skip_verify: true}}
     labels: {Team: "- \"x\"", empty: ""}
     alerts: {lag_seconds: {warning: 3ms, clear: 2ms}, lag_bytes: {critical: 1TiB}, unknown: {warning: null}}
 alerts:

@@ -74,7 +74,8 @@ pairs:
 fn unknown_keys_are_refused_with_a_hint() {
     bad(
         "redis: {pasword: hunter2}",
-        "redis.pasword: is not a known key (did you mean password?); allowed here: username, password, password_file",
+        "redis.pasword: is not a known key (did you mean password?); allowed here: username, password, password_file, \
+         tls",
     );
     bad("state: {dir: x}", "state.dir: is not a known key; allowed here: path");
     bad("state: {\"a b\\n\": x}", "state[\"a b\\n\"]: is not a known key; allowed here: path");
@@ -82,7 +83,7 @@ fn unknown_keys_are_refused_with_a_hint() {
     bad_whole(
         r#"pairs: [{name: p, mastre: {address: "a:1"}, replicas: [{address: "b:1"}]}]"#,
         "pairs[0].mastre: is not a known key (did you mean master?); allowed here: name, username, password, \
-         password_file, master, replicas, labels, alerts",
+         password_file, master, replicas, labels, alerts, tls",
     );
 }
 
@@ -92,7 +93,6 @@ fn later_versions_keys_are_refused_by_name() {
         ("sentinels: []", "sentinels"),
         ("clusters: []", "clusters"),
         ("active_active: []", "active_active"),
-        ("redis: {tls: {}}", "redis.tls"),
         ("alerts: {diverged: {warning: 0s}}", "alerts.diverged"),
         ("alerts: {clock_skew: {}}", "alerts.clock_skew"),
         ("notify: {maintenance: []}", "notify.maintenance"),
@@ -116,11 +116,29 @@ fn later_versions_keys_are_refused_by_name() {
 }
 
 #[test]
-fn addresses_that_this_version_cannot_reach_are_refused() {
+fn addresses_that_cannot_be_reached_are_refused() {
+    let unix = "is the path of a Unix socket; write it like unix:///run/redis.sock";
+    let (unix, redis_unix) = (format!("\"/r.sock\" {unix}"), format!("\"redis+unix:///r.sock\" {unix}"));
     let cases = [
-        ("rediss://a:1", "\"rediss://a:1\" asks for TLS, which is not in this version; write host:port"),
-        ("/run/redis.sock", "\"/run/redis.sock\" is a Unix socket, which is not in this version; write host:port"),
-        ("unix:///r.sock", "\"unix:///r.sock\" is a Unix socket, which is not in this version; write host:port"),
+        ("/r.sock", unix.as_str()),
+        ("redis+unix:///r.sock", redis_unix.as_str()),
+        (
+            "unix://r.sock",
+            "\"unix://r.sock\" is not a server's address: its path is not absolute, longer than 107 bytes, or holds \
+             control characters: write unix:///run/redis.sock",
+        ),
+        (
+            "rediss://unix:///r.sock",
+            "\"rediss://unix:///r.sock\" is not a server's address: its port is not a number from 1 to 65535",
+        ),
+        (
+            "rediss://u:hunter2@a:1",
+            "the value has credentials in it; use username and password_file instead, and write only host:port",
+        ),
+        (
+            "unix://u:hunter2@/r.sock",
+            "the value has credentials in it; use username and password_file instead, and write only host:port",
+        ),
         (
             "redis://u:hunter2@a:1",
             "the value has credentials in it; use username and password_file instead, and write only host:port",
@@ -131,6 +149,50 @@ fn addresses_that_this_version_cannot_reach_are_refused() {
         let yaml = format!(r#"pairs: [{{name: p, master: {{address: "{address}"}}, replicas: [{{address: "b:1"}}]}}]"#);
         bad_whole(&yaml, &format!("pairs[0].master.address: {sentence}"));
     }
+}
+
+#[test]
+fn tls_is_told_in_one_way() {
+    let pair = |redis: &str, master: &str, sentence: &str| {
+        let yaml = format!(
+            "redis: {{{redis}}}\npairs: [{{name: p, master: {{{master}}}, replicas: [{{address: 'rediss://b:1'}}]}}]"
+        );
+        bad_whole(&yaml, &format!("pairs[0].master{sentence}"));
+    };
+    pair(
+        "tls: {}",
+        "address: 'redis://a:1'",
+        ": its address says redis://, which is plain text, but tls is on: write host:port or rediss://host:port",
+    );
+    pair(
+        "",
+        "address: 'rediss://a:1', tls: {enabled: false}",
+        ": its address says rediss://, which is TLS, but its tls is not enabled: remove one of the two",
+    );
+    pair(
+        "",
+        "address: 'unix:///r.sock', tls: {ca_file: f}",
+        ": it is a Unix socket, on which Redis speaks no TLS: remove its tls",
+    );
+    pair("", "address: 'a:1', tls: {cert_file: f}", ": tls has a cert_file but no key_file: they go together");
+    pair("", "address: 'a:1', tls: {key_file: f}", ": tls has a key_file but no cert_file: they go together");
+    let path = "is not a path; allowed: 1 to 4096 characters, no control characters";
+    pair("", "address: 'a:1', tls: {cert_file: '', key_file: f}", &format!(".tls.cert_file: \"\" {path}"));
+    pair("", "address: 'a:1', tls: {enabled: 1}", ".tls.enabled: 1 is not true or false");
+    let name = "is not a host name or an IP address; write it like redis.example.com, without a port";
+    pair("", "address: 'a:1', tls: {server_name: 'b:1'}", &format!(".tls.server_name: \"b:1\" {name}"));
+    pair(
+        "",
+        "address: 'a:1', tls: {ca: f}",
+        ".tls.ca: is not a known key; allowed here: enabled, ca_file, cert_file, key_file, server_name, \
+         insecure_skip_verify",
+    );
+    bad_whole(
+        "pairs: [{name: p, master: {address: 'a:1'}, replicas: [{address: 'b:1'}]}, \
+         {name: q, master: {address: 'rediss://a:1'}, replicas: [{address: 'c:1'}]}]",
+        "pairs[1].master: a:1 is pairs[0].master as well, with other TLS settings; a server is polled once, so give it \
+         the same tls everywhere",
+    );
 }
 
 #[test]

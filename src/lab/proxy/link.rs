@@ -53,7 +53,7 @@ impl Link {
         let mut conditions = self.conditions.clone();
         // An error means that the proxy is gone; the cut then ends this connection.
         let _ = conditions.wait_for(|now| now.stalled.is_none()).await;
-        let connecting = TcpStream::connect((self.target.host(), self.target.port()));
+        let connecting = TcpStream::connect(self.target.to_string());
         timeout(CONNECT_LIMIT, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 }

@@ -7,7 +7,6 @@
 mod link;
 mod relay;
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -150,7 +149,7 @@ impl WanProxy {
     async fn listen(&self) -> Result<(), LabError> {
         let mut line = self.line.lock().await;
         if line.is_none() {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.addr.port())).await;
+            let listener = TcpListener::bind(self.addr.to_string()).await;
             let listener = listener.map_err(LabError::io(format!("listen on {}", self.addr)))?;
             let (cut, uncut) = watch::channel(());
             let acceptor = tokio::spawn(link::accept_all(listener, Arc::clone(&self.link), uncut));

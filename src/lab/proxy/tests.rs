@@ -26,7 +26,7 @@ async fn proxy_to(target: &ServerAddr, conditions: WanConditions) -> WanProxy {
 }
 
 async fn connect(addr: &ServerAddr) -> io::Result<TcpStream> {
-    TcpStream::connect((addr.host(), addr.port())).await
+    TcpStream::connect(addr.to_string()).await
 }
 
 async fn round_trip(stream: &mut TcpStream) -> io::Result<Duration> {

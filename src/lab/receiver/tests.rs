@@ -6,7 +6,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 async fn connect(receiver: &Receiver) -> TcpStream {
     let addr = receiver.server.addr();
-    TcpStream::connect((addr.host(), addr.port())).await.unwrap()
+    TcpStream::connect(addr.to_string()).await.unwrap()
 }
 
 async fn send(stream: &mut TcpStream, path: &str, body: &str) {

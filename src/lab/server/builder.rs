@@ -26,6 +26,18 @@ pub struct RedisServerBuilder {
     /// Lines of redis.conf. Any of them may hold a password.
     lines: Vec<Secret>,
     args: Vec<String>,
+    tls: Option<ServerTls>,
+}
+
+/// The files of a server that speaks TLS, all PEM.
+#[derive(Clone, Debug)]
+pub struct ServerTls {
+    /// Whom it trusts: its own clients and, with `tls-replication`, its master.
+    pub ca_file: PathBuf,
+    /// Its certificate.
+    pub cert_file: PathBuf,
+    /// The certificate's key.
+    pub key_file: PathBuf,
 }
 
 /// The environment variable that names the program of every server whose builder names none: with it, all that uses
@@ -35,7 +47,7 @@ const PROGRAM_VARIABLE: &str = "REDIS_SERVER";
 impl Default for RedisServerBuilder {
     fn default() -> Self {
         let program = std::env::var_os(PROGRAM_VARIABLE).map_or_else(|| "redis-server".into(), PathBuf::from);
-        Self { program, port: None, password: None, lines: Vec::new(), args: Vec::new() }
+        Self { program, port: None, password: None, lines: Vec::new(), args: Vec::new(), tls: None }
     }
 }
 
@@ -71,7 +83,11 @@ impl RedisServerBuilder {
     /// Starts as a replica of `master`.
     #[must_use]
     pub fn replicaof(self, master: &ServerAddr) -> Self {
-        self.config(&format!("replicaof {} {}", master.host(), master.port()))
+        match master.tcp() {
+            Some((host, port)) => self.config(&format!("replicaof {host} {port}")),
+            // Redis replicates over TCP only; it says so when it starts.
+            None => self.config(&format!("replicaof {master}")),
+        }
     }
 
     /// Allows `DEBUG` from loopback, which Redis 7.0 and later forbid by default.
@@ -79,6 +95,15 @@ impl RedisServerBuilder {
     pub fn allow_debug(self) -> Self {
         // Redis 6 allows it anyway, and does not start with a line that it does not know.
         if is_redis_6(&self.program) { self } else { self.config("enable-debug-command local") }
+    }
+
+    /// A second port that speaks TLS ([`RedisServer::tls_addr`]), on 127.0.0.1 as well. Clients need no certificate of
+    /// their own unless a line `tls-auth-clients yes` follows. Needs a redis-server that was built with TLS, as
+    /// Debian's is.
+    #[must_use]
+    pub fn tls(mut self, files: ServerTls) -> Self {
+        self.tls = Some(files);
+        self
     }
 
     /// One line of redis.conf: `client-output-buffer-limit replica 1mb 1mb 0`. The last of two equal settings wins.
@@ -116,16 +141,19 @@ impl RedisServerBuilder {
         let directory = tempfile::Builder::new().prefix("redis-lab-").tempdir();
         let directory = directory.map_err(LabError::io("make a temporary directory"))?;
         let conf = directory.path().join("redis.conf");
-        let text = self.configuration(port, directory.path());
+        let tls_port = self.tls.as_ref().map(|_| ports::free()).transpose()?;
+        let text = self.configuration(port, tls_port, directory.path());
         std::fs::write(&conf, text).map_err(LabError::io(format!("write {}", conf.display())))?;
         let addr = ServerAddr::new("127.0.0.1", port);
-        let spec = Spec { program: self.program, args: self.args, addr, password: self.password, directory };
+        let tls_addr = tls_port.map(|port| ServerAddr::new("127.0.0.1", port));
+        let Self { program, args, password, .. } = self;
+        let spec = Spec { program, args, port, addr, tls_addr, password, directory };
         let process = spec.run().await?;
         Ok(RedisServer { process: Some(process), spec })
     }
 
     /// The configuration file. The caller's lines come last and win.
-    fn configuration(&self, port: u16, directory: &Path) -> String {
+    fn configuration(&self, port: u16, tls_port: Option<u16>, directory: &Path) -> String {
         let mut text = format!("bind 127.0.0.1\nport {port}\ndir {}\n", quoted(&directory.to_string_lossy()));
         // Nothing may be left on disk, and a forked save would disturb what is measured.
         text.push_str("save \"\"\nappendonly no\n");
@@ -134,6 +162,11 @@ impl RedisServerBuilder {
         if let Some(password) = &self.password {
             let password = quoted(password.reveal());
             let _ = writeln!(text, "requirepass {password}\nmasterauth {password}");
+        }
+        if let (Some(port), Some(tls)) = (tls_port, &self.tls) {
+            let [ca, cert, key] = [&tls.ca_file, &tls.cert_file, &tls.key_file].map(|f| quoted(&f.to_string_lossy()));
+            let _ = writeln!(text, "tls-port {port}\ntls-ca-cert-file {ca}\ntls-cert-file {cert}\ntls-key-file {key}");
+            text.push_str("tls-auth-clients no\n");
         }
         for line in self.lines.iter().map(Secret::reveal) {
             let _ = writeln!(text, "{line}");
@@ -158,7 +191,9 @@ fn quoted(value: &str) -> String {
 pub(super) struct Spec {
     pub(super) program: PathBuf,
     pub(super) args: Vec<String>,
+    pub(super) port: u16,
     pub(super) addr: ServerAddr,
+    pub(super) tls_addr: Option<ServerAddr>,
     pub(super) password: Option<Secret>,
     pub(super) directory: TempDir,
 }
@@ -177,7 +212,7 @@ mod tests {
     #[test]
     fn the_callers_lines_come_last_so_that_they_win() {
         let builder = RedisServer::builder().password(r#"a"b\c"#).config("repl-diskless-sync-delay 7");
-        let text = builder.configuration(10_001, Path::new("/tmp/x y"));
+        let text = builder.configuration(10_001, None, Path::new("/tmp/x y"));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.last(), Some(&"repl-diskless-sync-delay 7"));
         assert!(lines.contains(&r#"requirepass "a\"b\\c""#), "{text}");

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::{Connection, LabError, Reply, eventually};
 use crate::model::{Secret, ServerAddr};
-pub use builder::RedisServerBuilder;
+pub use builder::{RedisServerBuilder, ServerTls};
 use process::Process;
 
 /// How long [`RedisServer::shutdown`] waits: Redis itself waits up to 10 s for replicas that are behind
@@ -33,6 +33,11 @@ impl RedisServer {
     /// Where the server listens; the same after a [`restart`](Self::restart).
     pub fn addr(&self) -> &ServerAddr {
         &self.spec.addr
+    }
+
+    /// Where the server speaks TLS, if it was built so.
+    pub fn tls_addr(&self) -> Option<&ServerAddr> {
+        self.spec.tls_addr.as_ref()
     }
 
     /// The default user's password, if one was set.
@@ -145,7 +150,7 @@ impl RedisServer {
     }
 
     fn running(&mut self) -> Result<&mut Process, LabError> {
-        let port = self.spec.addr.port();
+        let port = self.spec.port;
         self.process.as_mut().ok_or(LabError::NotRunning { port })
     }
 }

@@ -132,7 +132,7 @@ fn failure(spec: &Spec, problem: &str) -> StartError {
     let log = log_tail(spec.directory.path());
     let taken = log.contains(PORT_TAKEN);
     let program = spec.program.display().to_string();
-    let error = LabError::ServerStart { program, port: spec.addr.port(), problem: problem.to_owned(), log };
+    let error = LabError::ServerStart { program, port: spec.port, problem: problem.to_owned(), log };
     if taken { StartError::PortTaken(error) } else { StartError::Other(error) }
 }
 

@@ -114,10 +114,10 @@ async fn debug_is_allowed_when_asked_for() {
 #[tokio::test]
 async fn a_sentinel_starts_too() {
     let master = start().await;
-    let monitor = format!("sentinel monitor lab {} {} 1", master.addr().host(), master.addr().port());
+    let monitor = format!("sentinel monitor lab 127.0.0.1 {} 1", master.addr().port().unwrap());
     let sentinel = RedisServer::builder().config(&monitor).arg("--sentinel").start().await.unwrap();
     let reply = sentinel.command(&["SENTINEL", "get-master-addr-by-name", "lab"]).await.unwrap();
-    let port = master.addr().port().to_string();
+    let port = master.addr().port().unwrap().to_string();
     assert_eq!(reply, Reply::Array(vec![Reply::Bulk(b"127.0.0.1".to_vec()), Reply::Bulk(port.into())]));
 }
 

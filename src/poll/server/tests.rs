@@ -26,7 +26,8 @@ impl Rig {
     }
 
     fn with_silence(addr: ServerAddr, min_silence: Span) -> Self {
-        let server = Server { addr, dc: Datacenter::unknown(), local: true, credentials: Credentials::default() };
+        let server =
+            Server { addr, dc: Datacenter::unknown(), local: true, credentials: Credentials::default(), tls: None };
         let (orders, received) = mpsc::channel(1);
         let (feedback, told) = mpsc::channel(64);
         let (events, seen) = mpsc::channel(64);

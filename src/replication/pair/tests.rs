@@ -3,6 +3,7 @@
 use super::*;
 use crate::info::{Field, ReplicaConnState};
 use crate::replication::testing::{Scene, at, down, id, millis, observation, offset, upstream};
+use crate::replication::{Bracket, LagBytes};
 
 fn located(scene: &Scene) -> &Located {
     scene.tracker.facts().located.as_ref().expect("a located answer")

@@ -45,7 +45,8 @@ fn judge(what: &str, series: &Series, expected: PairState, outage: &Outage, hook
     );
     assert!(detected <= DETECTED, "{expected} was shown after {detected} s");
     assert!(delay <= TOLD, "the webhook came after {delay} s");
-    assert!(delay >= 4.9, "the webhook came after {delay} s, before there were 5 s of lag");
+    // The warning looks at the estimate, which may be ahead of the truth by as much as it may be off.
+    assert!(delay >= 5.0 - NEAR, "the webhook came after {delay} s, before there were 5 s of lag");
     assert!((0.95..=1.05).contains(&grown.slope()), "the lag grew with the slope {}", grown.slope());
     during.all("a lag is shown", |s| s.pair.lag_seconds.is_some());
     grown.all("the state stays", |s| s.pair.state == expected);

@@ -1,0 +1,127 @@
+//! The running exporter that `check` and `healthcheck` ask: where it is, and how one proves who one is.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use super::args::{ExporterArgs, Global};
+use crate::config::SecretSource;
+use crate::http_client::{ExporterAccess, HttpClient, HttpTimeouts, ServerTrust};
+use crate::model::Secret;
+
+/// The running exporter that is meant.
+pub(super) struct Exporter {
+    /// Where it answers, without a slash at the end.
+    pub(super) url: String,
+    /// How it is asked.
+    pub(super) client: HttpClient,
+}
+
+impl Exporter {
+    /// The exporter that the command line means; an error is a sentence.
+    pub(super) fn of(global: &Global, args: &ExporterArgs, timeouts: HttpTimeouts) -> Result<Self, String> {
+        let url = exporter_url(global, args)?;
+        let access = access(&url, args)?;
+        let client = HttpClient::for_exporter_with(timeouts, &access)
+            .map_err(|error| format!("The exporter at {url} cannot be asked: {error}."))?;
+        Ok(Self { url, client })
+    }
+}
+
+fn access(url: &str, args: &ExporterArgs) -> Result<ExporterAccess, String> {
+    let is_https = url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+    let trust = match (&args.ca_file, args.insecure_skip_verify) {
+        (_, true) => ServerTrust::Anybody,
+        (Some(path), false) => ServerTrust::Authorities(read(path)?.reveal().as_bytes().to_vec()),
+        (None, false) if is_https => ServerTrust::System,
+        (None, false) => ServerTrust::Nobody,
+    };
+    let login = match (&args.username, &args.password_file) {
+        (Some(user), Some(path)) => Some((user.clone(), read(path)?)),
+        _ => None,
+    };
+    let identity = match (&args.cert_file, &args.key_file) {
+        (Some(cert), Some(key)) => Some(Secret::new(format!("{}\n{}\n", read(cert)?.reveal(), read(key)?.reveal()))),
+        _ => None,
+    };
+    Ok(ExporterAccess { login, trust, identity })
+}
+
+/// A small text file, without the white space around it.
+fn read(path: &Path) -> Result<Secret, String> {
+    let text = SecretSource::File(path.to_owned()).read();
+    text.map_err(|error| format!("A file of the command line cannot be used: {error}."))
+}
+
+/// Where the exporter that is meant answers, without a slash at the end.
+fn exporter_url(global: &Global, args: &ExporterArgs) -> Result<String, String> {
+    let Some(url) = &args.url else { return Ok(format!("http://{}", reachable(global.listen_address))) };
+    let authority =
+        url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    if authority.contains('@') {
+        return Err(
+            "The user and password do not belong into --exporter.url, where every process of this machine can \
+                    read them: give --exporter.username and --exporter.password-file."
+                .to_owned(),
+        );
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// An address that listens on all interfaces is reached by the loopback one.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+    use clap::Parser as _;
+
+    fn exporter(flags: &[&str]) -> Result<Exporter, String> {
+        let cli = Cli::try_parse_from([&["x", "healthcheck"], flags].concat()).map_err(|error| error.to_string())?;
+        let Some(Command::Healthcheck(args)) = cli.command else { panic!("another command") };
+        let second = std::time::Duration::from_secs(1);
+        Exporter::of(&cli.global, &args, HttpTimeouts { connect: second, total: second })
+    }
+
+    #[test]
+    fn an_address_for_all_interfaces_is_asked_on_loopback() {
+        let cases = [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("10.0.0.1:1", "10.0.0.1:1")];
+        for (listen, asked) in cases {
+            assert_eq!(reachable(listen.parse().unwrap()), asked.parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn the_url_follows_the_listen_address_or_the_flag() {
+        assert_eq!(exporter(&["--web.listen-address", "0.0.0.0:7"]).unwrap().url, "http://127.0.0.1:7");
+        assert_eq!(exporter(&["--exporter.url", "https://x:1/"]).unwrap().url, "https://x:1");
+    }
+
+    #[test]
+    fn what_cannot_work_is_said_before_anything_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, "hunter2").unwrap();
+        let path = path.to_str().unwrap();
+        let cases: &[(&[&str], &str)] = &[
+            (&["--exporter.url", "http://me:hunter2@x"], "The user and password do not belong into --exporter.url"),
+            (&["--exporter.username", "me"], "required arguments were not provided"),
+            (&["--exporter.cert-file", path], "required arguments were not provided"),
+            (&["--exporter.ca-file", path], "cannot be asked: the authorities' file holds no certificate"),
+            (&["--exporter.ca-file", "/nowhere"], "cannot read the secret file /nowhere"),
+            (&["--exporter.cert-file", path, "--exporter.key-file", path], "private key cannot be read"),
+            (&["--exporter.ca-file", path, "--exporter.insecure-skip-verify"], "cannot be used with"),
+        ];
+        for (flags, part) in cases {
+            let Err(sentence) = exporter(flags) else { panic!("{flags:?} is accepted") };
+            assert!(sentence.contains(part) && !sentence.contains("hunter2"), "{flags:?}: {sentence}");
+        }
+    }
+}

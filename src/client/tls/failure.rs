@@ -1,0 +1,186 @@
+//! Why there is no secure connection, as a sentence that says what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustls::{AlertDescription, CertificateError, Error};
+
+use crate::config::{ClientCertificate, SmallFileError};
+use crate::model::{PollError, ServerAddr};
+
+/// Why there is no secure connection. Holds nothing of a key.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TlsFailure {
+    /// A file cannot be read.
+    #[error("the TLS file {} {cause}", path.display())]
+    File { path: PathBuf, cause: SmallFileError },
+    /// A file holds something else than is meant.
+    #[error("the TLS file {} holds {what}", path.display())]
+    Unusable { path: PathBuf, what: &'static str },
+    /// Certificate and key are not of one another, or of a kind that is not known.
+    #[error(
+        "the client certificate {} cannot be used with the key {}: they are not of one another (half rotated?), or the \
+         key is neither RSA, ECDSA nor Ed25519",
+        _0.cert_file.display(),
+        _0.key_file.display()
+    )]
+    KeyMismatch(ClientCertificate),
+    /// The system has no certificate authorities.
+    #[error("this system has no certificate authorities: install its ca-certificates, or set tls.ca_file")]
+    NoSystemAuthorities,
+    /// What the certificate should be verified against is no name.
+    #[error("{0:?} is no name that a certificate can have: set tls.server_name")]
+    ServerName(String),
+    /// The two sides could not agree, or one did not trust the other.
+    #[error("{0}")]
+    Protocol(String),
+    /// The connection ended during the handshake.
+    #[error(
+        "the server closed the connection during the TLS handshake: is this its TLS port (tls-port), and does it want \
+         a client certificate?"
+    )]
+    Closed,
+    /// The handshake did not end in time.
+    #[error(
+        "the TLS handshake did not end in time: the server is stopped or blocked, or this port is not its TLS port \
+         (tls-port), where plain Redis waits in silence"
+    )]
+    Silent,
+    /// The program is stopping.
+    #[error("the program is stopping")]
+    Stopping,
+}
+
+impl TlsFailure {
+    pub(super) fn unusable(path: &Path, what: &'static str) -> Self {
+        Self::Unusable { path: path.to_owned(), what }
+    }
+
+    /// Why the handshake failed.
+    pub(super) fn of_handshake(error: &io::Error) -> Self {
+        Self::of_stream(error).unwrap_or(Self::Closed)
+    }
+
+    /// What TLS itself has against going on; `None` when the stream below it ended.
+    pub(super) fn of_stream(error: &io::Error) -> Option<Self> {
+        let cause = error.get_ref()?.downcast_ref::<Error>()?;
+        Some(Self::Protocol(sentence_of(cause)))
+    }
+
+    pub(super) const fn reason(&self) -> PollError {
+        match self {
+            Self::Closed => PollError::Reset,
+            Self::Silent => PollError::Timeout,
+            _ => PollError::Tls,
+        }
+    }
+
+    /// One line, for the person who has to put it right.
+    pub(super) fn log(&self, server: &ServerAddr) {
+        if !matches!(self, Self::Stopping) {
+            tracing::error!(%server, error = %self, "no secure connection");
+        }
+    }
+}
+
+/// What `error` means here. What is not known better is told in rustls' own words, which hold no key.
+pub(super) fn sentence_of(error: &Error) -> String {
+    match error {
+        Error::InvalidMessage(_) => {
+            "the server did not answer in TLS: give the port where it does (tls-port), or remove tls".to_owned()
+        }
+        Error::InvalidCertificate(reason) => of_certificate(reason),
+        Error::AlertReceived(alert) => of_alert(*alert),
+        other => format!("TLS failed: {other}"),
+    }
+}
+
+fn of_certificate(error: &CertificateError) -> String {
+    use CertificateError as C;
+    match error {
+        C::UnknownIssuer => {
+            "the server's certificate is signed by an authority that is not trusted here: set tls.ca_file to the \
+             authority's certificate"
+                .to_owned()
+        }
+        C::Expired | C::ExpiredContext { .. } => {
+            "the server's certificate, or its authority's, has expired: renew it (or put this machine's clock right)"
+                .to_owned()
+        }
+        C::NotValidYet | C::NotValidYetContext { .. } => {
+            "the server's certificate is not valid yet: is this machine's clock right?".to_owned()
+        }
+        C::NotValidForName | C::NotValidForNameContext { .. } => format!(
+            "the server's certificate is for another name ({error}): set tls.server_name to one of its subject \
+             alternative names; its common name does not count"
+        ),
+        C::InvalidPurpose | C::InvalidPurposeContext { .. } => {
+            "the server's certificate is not one for servers: it needs the extended key usage serverAuth".to_owned()
+        }
+        C::Other(_) if error.to_string().contains("CaUsedAsEndEntity") => {
+            "the server shows an authority's certificate as its own: issue a server certificate from it, without CA:TRUE"
+                .to_owned()
+        }
+        other => format!("the server's certificate is not acceptable: {other}"),
+    }
+}
+
+fn of_alert(alert: AlertDescription) -> String {
+    use AlertDescription as A;
+    match alert {
+        A::CertificateRequired => {
+            "the server wants a client certificate: set tls.cert_file and tls.key_file".to_owned()
+        }
+        A::UnknownCA | A::BadCertificate | A::CertificateUnknown | A::UnsupportedCertificate | A::AccessDenied => {
+            format!(
+                "the server does not take the client certificate ({alert:?}): is it signed by an authority that it trusts?"
+            )
+        }
+        A::CertificateExpired | A::CertificateRevoked => {
+            format!("the server does not take the client certificate any more ({alert:?}): renew tls.cert_file")
+        }
+        A::HandshakeFailure => {
+            "the server ended the TLS handshake (HandshakeFailure): it shares no protocol version or \
+                                cipher with this program (TLS 1.2 and 1.3), or wants a client certificate"
+                .to_owned()
+        }
+        A::ProtocolVersion => "the server speaks neither TLS 1.2 nor 1.3".to_owned(),
+        other => format!("the server ended the TLS connection: {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::InvalidMessage;
+
+    use super::*;
+
+    fn check(error: Error, expected: &str) {
+        let error = io::Error::new(io::ErrorKind::InvalidData, error);
+        let failure = TlsFailure::of_handshake(&error);
+        assert!(failure.to_string().contains(expected), "{failure}");
+        assert_eq!(failure.reason(), PollError::Tls);
+    }
+
+    #[test]
+    fn every_failure_says_what_to_do() {
+        check(Error::InvalidMessage(InvalidMessage::InvalidContentType), "give the port where it does (tls-port)");
+        check(Error::InvalidCertificate(CertificateError::UnknownIssuer), "set tls.ca_file");
+        check(Error::InvalidCertificate(CertificateError::Expired), "has expired: renew it");
+        check(Error::InvalidCertificate(CertificateError::NotValidYet), "clock right?");
+        check(Error::InvalidCertificate(CertificateError::NotValidForName), "set tls.server_name");
+        check(Error::InvalidCertificate(CertificateError::InvalidPurpose), "serverAuth");
+        check(Error::InvalidCertificate(CertificateError::BadSignature), "is not acceptable");
+        check(Error::AlertReceived(AlertDescription::CertificateRequired), "set tls.cert_file and tls.key_file");
+        check(Error::AlertReceived(AlertDescription::UnknownCA), "an authority that it trusts?");
+        check(Error::AlertReceived(AlertDescription::CertificateExpired), "renew tls.cert_file");
+        check(Error::AlertReceived(AlertDescription::InternalError), "InternalError");
+    }
+
+    #[test]
+    fn an_end_without_a_reason_is_a_reset() {
+        let failure = TlsFailure::of_handshake(&io::ErrorKind::UnexpectedEof.into());
+        assert_eq!(failure.reason(), PollError::Reset);
+        assert!(TlsFailure::of_stream(&io::ErrorKind::ConnectionReset.into()).is_none());
+    }
+}

@@ -1,0 +1,154 @@
+//! A replica's position, and the same located in its master's history.
+
+use super::super::epochs::Comparison;
+use super::super::history::Bracket;
+use super::super::lag::{LagBytes, LagInterval};
+use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
+
+/// A lower bound of this much proves that the replica really lacks data, rather than that data is on its way: the links
+/// between datacenters take less.
+pub(super) const PROVEN_LACK: Span = Span::from_millis(100);
+
+/// A link that claims to be up is stalled when nothing arrived for this long, or for three polls if that is longer.
+const STALLED_AFTER: Span = Span::from_secs(3);
+
+/// A replica's position and when it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) replid: ReplicationId,
+    pub(super) applied: ReplicationOffset,
+    /// It certainly has not applied more than this; `None` until the master's next answer says. Differs from `applied`
+    /// only while the replica hides its offset: between its last answer and the loss of its link it went on applying.
+    pub(super) at_most: Option<ReplicationOffset>,
+    /// When the poll was sent whose answer showed `applied`; `sent`, unless the replica hides its offset.
+    pub(super) shown: Timestamp,
+    /// Bytes received; equal to `applied` where the server does not tell (before 6.2).
+    pub(super) read: ReplicationOffset,
+    pub(super) sent: Timestamp,
+    pub(super) received: Timestamp,
+    /// The newest master offset that was known for certain before the replica was asked.
+    pub(super) master_before: Option<(ReplicationOffset, Timestamp)>,
+    /// Half the smallest round trip: how long before `received` the server read its offset, at the least.
+    pub(super) half_rtt: Span,
+}
+
+impl Position {
+    /// Whether the answer took longer than a poll: the server stood still, or the network held the answer back, so it
+    /// may be as old as the question.
+    pub(super) fn is_late(&self, interval: Span) -> bool {
+        self.received - self.sent > interval + self.half_rtt + self.half_rtt
+    }
+}
+
+/// A replica's position, located in its master's history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Located {
+    pub(super) position: Position,
+    pub(super) comparison: Comparison,
+    /// Which history of the master was current then: brackets of two histories say nothing about each other.
+    pub(super) generation: u64,
+    /// Holds the instant at which the master went beyond the position.
+    pub bracket: Bracket,
+    /// The likeliest such instant.
+    pub point: Option<Timestamp>,
+    /// The lag when the replica answered.
+    pub at_sample: LagInterval,
+    /// The bytes it lacked then.
+    pub bytes: LagBytes,
+    /// How many polls in a row, this one included, showed the same applied offset.
+    pub same_applied: u32,
+    /// How many of them showed the same received offset, too, over a link that was up: a long transaction or script
+    /// freezes only the applied one.
+    pub same_received: u32,
+    /// The estimate of the poll before this one, and when it was answered.
+    pub previous: Option<(Timestamp, Span)>,
+}
+
+impl Located {
+    /// When the replica was asked.
+    pub fn sent(&self) -> Timestamp {
+        self.position.sent
+    }
+
+    /// When it answered.
+    pub fn received(&self) -> Timestamp {
+        self.position.received
+    }
+
+    /// Bytes that it had applied.
+    pub fn applied(&self) -> ReplicationOffset {
+        self.position.applied
+    }
+
+    /// Whether the answer took longer than a poll, so that it says little about the moment at which it came.
+    pub fn is_late(&self, interval: Span) -> bool {
+        self.position.is_late(interval)
+    }
+
+    /// Whether the master had certainly gone beyond the position well before the replica was asked.
+    pub fn lacks_for_certain(&self) -> bool {
+        self.bracket.hi.is_some_and(|hi| self.position.sent - hi >= PROVEN_LACK)
+    }
+
+    /// Whether it stands still below its master for certain.
+    pub fn is_frozen(&self) -> bool {
+        self.same_applied >= 2 && self.lacks_for_certain()
+    }
+
+    /// Since when nothing has arrived although the master wrote; `None` when something arrives, or not for long yet.
+    pub fn stalled_since(&self, now: Timestamp, interval: Span) -> Option<Timestamp> {
+        let enough = STALLED_AFTER.max(interval.mul_f64(3.0));
+        let still = self.is_frozen() && self.same_received >= 2;
+        self.point.filter(|point| still && now - *point > enough)
+    }
+
+    /// Whether it has all that the master showed after it was asked.
+    pub fn is_caught_up(&self) -> bool {
+        self.bracket.hi.is_none() && self.is_current()
+    }
+
+    /// Whether the position is in the history that the master writes now, and not in one that is over.
+    pub fn is_current(&self) -> bool {
+        self.comparison == Comparison::Current
+    }
+
+    /// Whether the missing data is certainly missing and not on its way.
+    pub fn is_proven(&self) -> bool {
+        self.at_sample.lower.is_some_and(|lower| lower >= PROVEN_LACK)
+    }
+}
+
+/// The lag when the replica answered: docs/lag.md, "The certified interval". `passed` is when the master had certainly
+/// gone beyond all that the replica can have applied;
+/// `on_its_way` limits the estimate while the lack is not proven.
+pub(super) fn lag_at_sample(
+    position: &Position,
+    comparison: Comparison,
+    bracket: Bracket,
+    passed: Option<Timestamp>,
+    point: Option<Timestamp>,
+    on_its_way: Option<Span>,
+) -> LagInterval {
+    let lower = passed.map_or(Span::ZERO, |hi| (position.sent - hi).or_zero());
+    let upper = bracket.lo.map(|lo| (position.received - lo).or_zero());
+    let read_at = position.received - position.half_rtt;
+    let estimate = match (bracket.hi, point) {
+        (None, _) if comparison == Comparison::Current => bracket.lo.map(|_| Span::ZERO),
+        (Some(_), Some(point)) => Some(read_at - point),
+        _ => None,
+    };
+    let limit = on_its_way.filter(|_| lower < PROVEN_LACK);
+    let estimate = estimate.map(|e| limit.map_or(e, |limit| e.min(limit)));
+    LagInterval { lower: Some(lower), estimate, upper }.ordered()
+}
+
+/// The bytes that the replica lacked when it answered: between what the master certainly had before and after.
+pub(super) fn bytes_at_sample(position: &Position, after: Option<ReplicationOffset>) -> LagBytes {
+    let lower = position.master_before.zip(position.at_most).map(|((before, _), most)| before.since(most));
+    let upper = after.map(|after| after.since(position.applied));
+    let estimate = match (lower, upper) {
+        (Some(lower), Some(upper)) => Some(Bytes::new(lower.get() + upper.get().saturating_sub(lower.get()) / 2)),
+        (_, upper) => upper,
+    };
+    LagBytes { lower: lower.filter(|_| after.is_some()), estimate, upper }
+}

@@ -1,0 +1,59 @@
+//! What a reload came to, for whoever asked for it.
+
+use std::fmt;
+
+use crate::config::ConfigErrors;
+use crate::topology::TopologyDiff;
+
+/// What a reload changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReloadReport {
+    /// Pairs that are new.
+    pub pairs_added: usize,
+    /// Pairs that are gone.
+    pub pairs_removed: usize,
+    /// Pairs that stay, with or without changed rules or labels.
+    pub pairs_kept: usize,
+    /// Replication trees whose polling began anew.
+    pub trees_restarted: usize,
+    /// Receivers that there are now.
+    pub receivers: usize,
+}
+
+/// Why a reload changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadError {
+    /// The new configuration is wrong.
+    #[error("the new configuration is refused; the old one goes on:\n{0}")]
+    Refused(ConfigErrors),
+    /// Several reloads wait already.
+    #[error("several reloads are waiting already: try again")]
+    Busy,
+    /// The program ends.
+    #[error("the exporter is about to end: nothing is reloaded")]
+    Ending,
+}
+
+impl ReloadReport {
+    /// What `diff` changes, with `receivers` in the new configuration.
+    pub fn new(diff: &TopologyDiff, receivers: usize) -> Self {
+        Self {
+            pairs_added: diff.pairs_added,
+            pairs_removed: diff.pairs_removed,
+            pairs_kept: diff.pairs_kept,
+            trees_restarted: diff.started.len(),
+            receivers,
+        }
+    }
+}
+
+impl fmt::Display for ReloadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pairs_added, pairs_removed, pairs_kept, trees_restarted, receivers } = self;
+        write!(
+            f,
+            "reloaded: pairs added {pairs_added}, removed {pairs_removed}, kept {pairs_kept}; replication trees whose \
+             polling began anew: {trees_restarted}; receivers: {receivers}"
+        )
+    }
+}

@@ -1,0 +1,132 @@
+//! Who may change something over HTTP. A page in a browser of somebody who may, must not be able to: not from another
+//! site (CSRF), and not by a name of that site's which resolves to this exporter (DNS rebinding).
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use axum::http::header::{CONTENT_TYPE, FORWARDED, HOST, HeaderName, ORIGIN, VIA};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+
+use super::{Authenticated, InForce, Peer};
+
+/// Whether clients on this machine may change something without a password (`--web.enable-admin-api`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::web) struct WritePolicy {
+    pub(in crate::web) local_clients: bool,
+}
+
+/// Headers that a proxy adds: through a proxy on this machine, every client seems to be on it.
+const PROXIED: [HeaderName; 5] = [
+    FORWARDED,
+    VIA,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+const NOT_ENABLED: &str = "not enabled: send SIGHUP, or configure basic_auth_users or clients' certificates in \
+    --web.config.file, or give --web.enable-admin-api, which lets clients on this machine do it";
+const NOT_LOCAL: &str = "not from here: --web.enable-admin-api lets only clients on this machine do it, and not through a \
+    proxy; configure basic_auth_users or clients' certificates in --web.config.file for others";
+const NO_PROOF: &str = "not without a certificate: show one that client_ca_file has signed";
+const OTHER_HOST: &str = "not under this name: the header Host must be an IP address, localhost or a name of the served \
+    certificate";
+const OTHER_ORIGIN: &str = "not from a page of another site: the header Origin must fit the header Host";
+const NOT_JSON: &str = "the header Content-Type must be application/json";
+
+/// Why a request may not change anything; `None` when it may.
+pub(in crate::web) fn refuse_write(
+    policy: WritePolicy,
+    in_force: &InForce,
+    (peer, authenticated): (Peer, Authenticated),
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Option<(StatusCode, &'static str)> {
+    if let Some(sentence) = not_permitted(policy, in_force, peer, authenticated, headers) {
+        return Some((StatusCode::FORBIDDEN, sentence));
+    }
+    let Some(host) = the_only(headers, &HOST).filter(|host| is_ours(host, uri, in_force, peer)) else {
+        return Some((StatusCode::MISDIRECTED_REQUEST, OTHER_HOST));
+    };
+    if headers.contains_key(ORIGIN) && !is_same_origin(the_only(headers, &ORIGIN), host, peer) {
+        return Some((StatusCode::FORBIDDEN, OTHER_ORIGIN));
+    }
+    // A form of another site cannot send this type without being asked for leave first (CORS), which is never given.
+    let kind = the_only(headers, &CONTENT_TYPE).and_then(|kind| kind.split(';').next()).map(str::trim);
+    let is_json = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    (!is_json).then_some((StatusCode::UNSUPPORTED_MEDIA_TYPE, NOT_JSON))
+}
+
+fn not_permitted(
+    policy: WritePolicy,
+    in_force: &InForce,
+    peer: Peer,
+    authenticated: Authenticated,
+    headers: &HeaderMap,
+) -> Option<&'static str> {
+    let proxied = PROXIED.iter().any(|name| headers.contains_key(name));
+    match (authenticated.0, policy.local_clients) {
+        (true, _) => None,
+        (false, true) if peer.ip.to_canonical().is_loopback() && !proxied => None,
+        (false, true) => Some(NOT_LOCAL),
+        (false, false) if in_force.asks_for_certificates() => Some(NO_PROOF),
+        (false, false) => Some(NOT_ENABLED),
+    }
+}
+
+/// The text of a header that stands exactly once.
+fn the_only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    HeaderValue::to_str(value).ok()
+}
+
+/// Whether `host` is a name that nobody else can have made resolve to this exporter: an address, this machine's own
+/// name for itself, or one that the certificate of this connection proves.
+fn is_ours(host: &str, uri: &Uri, in_force: &InForce, peer: Peer) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    // An absolute URL in the request line would count instead of Host (RFC 9112, section 3.2.2).
+    if host.contains('@') || uri.authority().is_some_and(|named| *named != authority) {
+        return false;
+    }
+    let name = authority.host();
+    let bracketed = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_address = name.parse::<IpAddr>().is_ok() || bracketed.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
+    let certified = peer.https && in_force.tls.as_ref().is_some_and(|tls| tls.is_for(name));
+    is_address || name.eq_ignore_ascii_case("localhost") || certified
+}
+
+/// Whether a page of the origin may have been served by this exporter under the name `host` (RFC 6454, section 7).
+/// Browsers leave a scheme's usual port out of both headers.
+fn is_same_origin(origin: Option<&str>, host: &str, peer: Peer) -> bool {
+    let scheme = if peer.https { "https" } else { "http" };
+    origin.is_some_and(|origin| origin.eq_ignore_ascii_case(&format!("{scheme}://{host}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(policy: bool, ip: &str, authenticated: bool) -> Option<u16> {
+        let policy = WritePolicy { local_clients: policy };
+        let peer = Peer { ip: ip.parse().unwrap(), https: false, certified: false };
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("127.0.0.1:1"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let sender = (peer, Authenticated(authenticated));
+        let refused = refuse_write(policy, &InForce::default(), sender, &Uri::from_static("/-/reload"), &headers);
+        refused.map(|(status, _)| status.as_u16())
+    }
+
+    #[test]
+    fn the_flag_lets_only_loopback_in_and_proof_lets_everybody_in() {
+        for ip in ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(status(true, ip, false), None, "{ip}");
+            assert_eq!(status(false, ip, false), Some(403), "{ip}");
+        }
+        for ip in ["192.0.2.1", "10.0.0.1", "2001:db8::1", "::ffff:10.0.0.1", "0.0.0.0", "fe80::1"] {
+            assert_eq!(status(true, ip, false), Some(403), "{ip}");
+            assert_eq!(status(false, ip, true), None, "{ip}");
+        }
+    }
+}
