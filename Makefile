@@ -5,7 +5,10 @@ SHELL := /bin/bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: demo test release lint unit real docs tools docs-update packaging package-test deny clean
+# How long `make fuzz` runs each target.
+FUZZ_SECONDS ?= 60
+
+.PHONY: demo test release lint unit real docs tools docs-update packaging package-test deny fuzz generations clean
 
 demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -25,9 +28,9 @@ lint:
 	@echo "==> clippy"
 	@$(CARGO) clippy --locked --all-targets -- -D warnings
 
-unit: ## unit and property tests, the simulator, the architecture
+unit: ## unit and property tests, hostile input, the simulator, the architecture
 	@echo "==> unit and property tests, simulation, architecture"
-	@$(CARGO) test --locked --lib --bins --test simulation --test architecture --test docs --test packaging
+	@$(CARGO) test --locked --lib --bins --test simulation --test architecture --test docs --test hostile --test packaging
 
 real: ## tests on real servers
 	@echo "==> tests on real servers"
@@ -52,6 +55,14 @@ release: ## dist/: static binary, manual, completions and docs in an archive; ch
 
 deny: ## licences, duplicates, sources, advisories; builds cargo-deny the first time
 	@.ci/deny
+
+fuzz: ## libFuzzer on every target, FUZZ_SECONDS (60) each; part of no other target
+	@.ci/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+generations: ## tests on Redis 6.2, 7.4, 8.2 and Valkey 8.1, 9.1 (x86-64 only)
+	@echo "==> server generations"
+	@.ci/fetch-generations
+	@.ci/test-generations
 
 clean:
 	@$(CARGO) clean

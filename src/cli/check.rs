@@ -11,7 +11,7 @@ use super::{block_on, complain, load_settings, style};
 use crate::app;
 use crate::clock;
 use crate::http_client::{GetError, HttpTimeouts};
-use crate::report::{Level, PairReport, PairsReport, ServerReport, bytes_text, lag_text, seconds_text};
+use crate::report::{Level, PairReport, PairsReport, ServerReport, bytes_text, lag_text, seconds_text, visible_text};
 
 /// An exporter that runs answers at once, also for a large fleet; one that does not is not waited for.
 const TIMEOUTS: HttpTimeouts = HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(5) };
@@ -89,14 +89,15 @@ fn print(report: &PairsReport, source: &str, output: OutputFormat) {
 /// The columns of the table, before the sentence that says why.
 const HEAD: [&str; 7] = ["LEVEL", "PAIR", "FROM -> TO", "REPLICA", "STATE", "LAG", "BYTES"];
 
-/// The whole screen.
+/// The whole screen. Names and sentences come from whatever answered at the exporter's address, so nothing of them is
+/// shown that a terminal would obey.
 fn table(report: &PairsReport, source: &str) -> String {
     let pairs = report.worst_first();
     let rows: Vec<[String; HEAD.len()]> = pairs.iter().map(|pair| cells(pair)).collect();
     let widths: Vec<usize> = (0..HEAD.len())
         .map(|column| rows.iter().map(|row| row[column].chars().count()).chain([HEAD[column].len()]).max().unwrap_or(0))
         .collect();
-    let mut text = format!("{}; {source}\n\n", summary(report));
+    let mut text = format!("{}; {}\n\n", summary(report), visible_text(source));
     let head = HEAD.iter().zip(&widths).map(|(cell, width)| pad(cell, *width)).collect::<Vec<_>>().join("  ");
     let _ = writeln!(text, "{head}  WHY");
     for (pair, row) in pairs.iter().zip(&rows) {
@@ -121,9 +122,9 @@ fn summary(report: &PairsReport) -> String {
 fn cells(pair: &PairReport) -> [String; HEAD.len()] {
     [
         pair.level().label().to_owned(),
-        pair.pair.escape_debug().to_string(),
-        format!("{} -> {}", pair.source_dc, pair.target_dc),
-        pair.replica.clone(),
+        visible_text(&pair.pair),
+        format!("{} -> {}", visible_text(&pair.source_dc), visible_text(&pair.target_dc)),
+        visible_text(&pair.replica),
         pair.state.label().to_owned(),
         lag_text(pair.lag_lower_seconds, pair.lag_seconds, pair.lag_upper_seconds),
         bytes_text(pair.lag_bytes),
@@ -132,9 +133,10 @@ fn cells(pair: &PairReport) -> [String; HEAD.len()] {
 
 /// Why the pair is in its state, and what was last known where nothing is known now.
 fn why(pair: &PairReport) -> String {
+    let reason = visible_text(&pair.reason);
     match pair.last_known.filter(|_| pair.lag_seconds.is_none()) {
-        Some(known) => format!("{}; last known: at most {} behind", pair.reason, seconds_text(known.lag_upper_seconds)),
-        None => pair.reason.clone(),
+        Some(known) => format!("{reason}; last known: at most {} behind", seconds_text(known.lag_upper_seconds)),
+        None => reason,
     }
 }
 
@@ -142,7 +144,8 @@ fn silent_servers(servers: &[ServerReport]) -> String {
     let mut text = String::new();
     for server in servers.iter().filter(|server| !server.up.unwrap_or(true)) {
         let why = server.reason.as_deref().unwrap_or("the server does not answer");
-        let _ = writeln!(text, "{} in {}: {why}", server.server, server.dc);
+        let [server, dc, why] = [&server.server, &server.dc, why].map(visible_text);
+        let _ = writeln!(text, "{server} in {dc}: {why}");
     }
     if text.is_empty() { text } else { format!("\n{text}") }
 }
@@ -150,4 +153,43 @@ fn silent_servers(servers: &[ServerReport]) -> String {
 fn pad(text: &str, width: usize) -> String {
     let missing = width.saturating_sub(text.chars().count());
     format!("{text}{}", " ".repeat(missing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::{pair, report};
+
+    #[test]
+    fn a_hostile_exporter_cannot_command_the_terminal_or_break_the_table() {
+        let hostile = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m<b>\"'\\\n\r\u{202e}".to_owned() + &"x".repeat(10_240);
+        let mut bad = pair(&hostile);
+        for text in [&mut bad.source_dc, &mut bad.target_dc, &mut bad.replica, &mut bad.reason] {
+            text.clone_from(&hostile);
+        }
+        let mut report = report([bad, pair("orders")]);
+        let colours: usize = report.pairs.iter().map(|pair| style::of_level(pair.level()).to_string().len()).sum();
+        report.servers.push(ServerReport {
+            dc: hostile.clone(),
+            server: hostile.clone(),
+            up: Some(false),
+            role: None,
+            engine: None,
+            version: None,
+            last_error: None,
+            reason: Some(hostile.clone()),
+            unreachable_seconds: None,
+            last_answer_timestamp: None,
+            polls_total: 1,
+            polls_skipped_total: 0,
+        });
+        let screen = table(&report, &hostile);
+        let plain = anstream::adapter::strip_str(&screen).to_string();
+        assert!(colours > 0 && plain.len() < screen.len(), "the levels are coloured");
+        assert!(!plain.contains(|c: char| c.is_control() && c != '\n'), "{plain:?}");
+        assert_eq!(plain.lines().count(), 2 + 1 + 2 + 1 + 1, "summary, head, pairs, and the silent server: {plain}");
+        assert!(plain.contains("\\u{1b}]0;owned\\u{7}") && plain.len() < 20_000, "{plain}");
+        let commands = screen.matches('\u{1b}').count();
+        assert_eq!(commands, 4, "two levels, each with its colour and the end of it");
+    }
 }

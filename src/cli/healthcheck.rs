@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::exporter::Exporter;
 use super::{block_on, complain, say};
 use crate::http_client::{HttpClient, HttpTimeouts};
+use crate::report::visible_text;
 
 /// A healthy exporter answers at once; container runtimes give a health check a few seconds.
 const TIMEOUTS: HttpTimeouts = HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(3) };
@@ -35,6 +36,7 @@ pub(super) fn healthcheck(global: &Global, args: &ExporterArgs) -> Exit {
 
 async fn ask(client: &HttpClient, url: &str) -> Result<String, String> {
     let answer = client.get(url).await.map_err(|error| error.to_string())?;
-    let text = answer.body.trim().to_owned();
+    // Whatever answers there: its words are shown, never obeyed.
+    let text = visible_text(answer.body.trim());
     if answer.status == 200 { Ok(text) } else { Err(text) }
 }

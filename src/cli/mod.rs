@@ -20,6 +20,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::config::{Environment, Settings};
+use crate::report::visible_line;
 use crate::web::WebConfig;
 use args::{Cli, Command, Global};
 use exit::Exit;
@@ -76,9 +77,10 @@ fn load_web_config(global: &Global) -> Result<Option<WebConfig>, Exit> {
     })
 }
 
-/// Prints to standard error; that nobody reads it is no reason to fail.
+/// Prints to standard error, and nothing that a terminal would obey; that nobody reads it is no reason to fail.
 fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let visible: Vec<_> = text.lines().map(visible_line).collect();
+    let _ = writeln!(std::io::stderr(), "{}", visible.join("\n"));
 }
 
 /// Prints to standard output. A reader that went away (`| head`) is no error.

@@ -169,6 +169,11 @@ impl Fleet {
     /// the replica.
     fn place_answer(&mut self, addr: &ServerAddr, seen: &Observation, sent: Timestamp, received: Timestamp) {
         let Some(server) = self.servers.get(addr) else { return };
+        if server.facts.is_unsupported() {
+            let concerned = server.as_replica.iter().chain(&server.as_master).chain(&server.as_top);
+            concerned.for_each(|index| self.pairs[*index].tracker.unsupported());
+            return;
+        }
         for &index in &server.as_replica {
             let entry = &mut self.pairs[index];
             let unknown = MasterHistory::new(HistoryLimits::default());

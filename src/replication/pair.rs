@@ -21,6 +21,7 @@ use located::{PROVEN_LACK, Position, bytes_at_sample, lag_at_sample};
 
 /// An offset up to this is Redis's fallback for "none" while the link is down (it prints literally 1).
 const NO_OFFSET: ReplicationOffset = ReplicationOffset::new(1);
+
 /// Turns polls of both servers into [`PairFacts`].
 #[derive(Clone, Debug, Default)]
 pub struct PairTracker {
@@ -116,6 +117,15 @@ impl PairTracker {
         if !matches!(self.facts.relation, Relation::IsMaster { .. }) {
             self.facts.relation = if is_replica { Relation::MasterIsReplica } else { Relation::MasterIncomplete };
         }
+    }
+
+    /// Takes in that a server of the pair is of a kind whose offsets are no bytes. Nothing that it says is a position,
+    /// and what was known before says nothing of now; what was certain once stays said.
+    pub fn unsupported(&mut self) {
+        let PairFacts { last_known, applied_total, interval, .. } = self.facts;
+        self.facts = PairFacts { last_known, applied_total, interval, ..PairFacts::default() };
+        self.pending = None;
+        self.master_seen = [None; 2];
     }
 
     fn observe_link(&mut self, upstream: &UpstreamInfo, loading: bool, sent: Timestamp, received: Timestamp) {

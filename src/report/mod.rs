@@ -20,4 +20,4 @@ pub use level::Level;
 pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};
 pub use reload::{ReloadError, ReloadReport};
 pub use servers::{ExporterReport, ServerReport, stuck_for};
-pub use text::{amount_text, bytes_text, lag_text, seconds_text, utc_text};
+pub use text::{amount_text, bytes_text, lag_text, seconds_text, utc_text, visible_line, visible_text};

@@ -45,6 +45,32 @@ pub fn lag_text(lower: Option<f64>, estimate: Option<f64>, upper: Option<f64>) -
     }
 }
 
+/// The most characters of a foreign text that are shown: more than an address or a sentence has.
+const MAX_VISIBLE: usize = 400;
+
+/// A text from outside as a terminal may show it: what a terminal would obey, or what turns the order of letters around,
+/// is escaped (`\u{1b}`), and what is longer than 400 characters is cut.
+pub fn visible_text(text: &str) -> String {
+    match text.char_indices().nth(MAX_VISIBLE) {
+        Some((end, _)) => visible_line(&text[..end]) + "…",
+        None => visible_line(text),
+    }
+}
+
+/// As [`visible_text`], of any length: for the program's own sentences, which only quote what is foreign.
+pub fn visible_line(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Quotes and backslashes are harmless: only what has no glyph of its own is escaped.
+        if matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1 {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_unicode());
+        }
+    }
+    shown
+}
+
 /// A Unix time in UTC to the second; a dash when it is beyond the calendar's years.
 #[allow(clippy::cast_possible_truncation)] // `as` saturates, and what saturates is no date
 pub fn utc_text(timestamp: f64) -> String {
@@ -71,6 +97,20 @@ mod tests {
         for ((lower, estimate, upper), text) in cases {
             assert_eq!(lag_text(lower, estimate, upper), text);
         }
+    }
+
+    #[test]
+    fn a_terminal_is_shown_nothing_that_it_would_obey() {
+        let cases = [
+            ("orders \"é\" 'x' \\ 😀 注文", "orders \"é\" 'x' \\ 😀 注文"),
+            ("\u{1b}[2J\u{9b}31m", "\\u{1b}[2J\\u{9b}31m"),
+            ("a\nb\r\t\0", "a\\u{a}b\\u{d}\\u{9}\\u{0}"),
+            ("\u{202e}redro\u{2066}\u{200b}", "\\u{202e}redro\\u{2066}\\u{200b}"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(visible_text(text), expected);
+        }
+        assert_eq!(visible_text(&"é".repeat(10_240)).chars().count(), MAX_VISIBLE + 1);
     }
 
     #[test]

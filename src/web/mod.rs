@@ -14,12 +14,14 @@ mod reply;
 mod routes;
 mod server;
 mod state;
+mod streams;
 
 pub use access::{WebConfig, WebConfigStatus};
 pub use error::WebError;
 pub use limits::Limits;
 pub use server::{BoundServer, Drained, Server};
 pub use state::{MetricsEncoder, Reloader, Reloading, WebState};
+pub use streams::StreamServer;
 
 #[cfg(test)]
 mod pki;

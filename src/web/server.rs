@@ -64,6 +64,13 @@ impl Server {
         self
     }
 
+    /// What answers requests, by which limits, and the web configuration in force with the one that is to be followed.
+    pub(super) fn app(self, state: WebState) -> (Router, Limits, Published, Option<WebConfig>) {
+        let Self { limits, config, writes } = self;
+        let published = config.as_ref().map_or_else(|| watch::Sender::default().subscribe(), WebConfig::published);
+        (routes::router(state, limits, Gate::new(published.clone()), writes), limits, published, config)
+    }
+
     /// Listens on `addr`; port 0 takes any free one.
     ///
     /// # Errors
@@ -88,9 +95,7 @@ impl BoundServer {
     /// Answers requests until `shutdown` is ready, then takes no more, lets those that run end, and cuts what is left
     /// after the grace period.
     pub async fn serve(self, state: WebState, shutdown: impl Future<Output = ()>) -> Drained {
-        let Server { limits, config, writes } = self.server;
-        let published = config.as_ref().map_or_else(|| watch::Sender::default().subscribe(), WebConfig::published);
-        let app = routes::router(state, limits, Gate::new(published.clone()), writes);
+        let (app, limits, published, config) = self.server.app(state);
         let mut connections = Connections::new(app, limits, published);
         tokio::select! {
             () = shutdown => {}

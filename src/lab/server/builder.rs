@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -39,21 +40,20 @@ pub struct ServerTls {
     pub key_file: PathBuf,
 }
 
+/// The environment variable that names the program of every server whose builder names none: with it, all that uses
+/// the lab runs on another generation of Redis or on Valkey.
+const PROGRAM_VARIABLE: &str = "REDIS_SERVER";
+
 impl Default for RedisServerBuilder {
     fn default() -> Self {
-        Self {
-            program: "redis-server".into(),
-            port: None,
-            password: None,
-            lines: Vec::new(),
-            args: Vec::new(),
-            tls: None,
-        }
+        let program = std::env::var_os(PROGRAM_VARIABLE).map_or_else(|| "redis-server".into(), PathBuf::from);
+        Self { program, port: None, password: None, lines: Vec::new(), args: Vec::new(), tls: None }
     }
 }
 
 impl RedisServerBuilder {
-    /// The program to run instead of the `redis-server` in PATH.
+    /// The program to run instead of the one that the environment variable `REDIS_SERVER` names, or of the
+    /// `redis-server` in PATH where there is no such variable.
     #[must_use]
     pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
         self.program = path.into();
@@ -90,10 +90,11 @@ impl RedisServerBuilder {
         }
     }
 
-    /// Allows `DEBUG` from loopback, which Redis 7.0 and later forbid by default. Redis 6 does not know the line.
+    /// Allows `DEBUG` from loopback, which Redis 7.0 and later forbid by default.
     #[must_use]
     pub fn allow_debug(self) -> Self {
-        self.config("enable-debug-command local")
+        // Redis 6 allows it anyway, and does not start with a line that it does not know.
+        if is_redis_6(&self.program) { self } else { self.config("enable-debug-command local") }
     }
 
     /// A second port that speaks TLS ([`RedisServer::tls_addr`]), on 127.0.0.1 as well. Clients need no certificate of
@@ -172,6 +173,12 @@ impl RedisServerBuilder {
         }
         text
     }
+}
+
+/// Whether `program` says that it is Redis 6. One that cannot be run says nothing; its start tells why.
+fn is_redis_6(program: &Path) -> bool {
+    let run = Command::new(program).arg("--version").output();
+    run.is_ok_and(|run| String::from_utf8_lossy(&run.stdout).starts_with("Redis server v=6."))
 }
 
 /// A value in redis.conf's double quotes, where only the backslash and the quote are special.
