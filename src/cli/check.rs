@@ -80,7 +80,10 @@ fn print(report: &PairsReport, source: &str, output: OutputFormat) {
     use std::io::Write;
     let text = match output {
         OutputFormat::Table => table(report, source),
-        OutputFormat::Json => serde_json::to_string_pretty(report).unwrap_or_default() + "\n",
+        OutputFormat::Json => serde_json::to_string_pretty(report).map_or_else(
+            |error| format!("the report cannot be written as JSON: {error}; please report it\n"),
+            |t| t + "\n",
+        ),
     };
     // The stream drops colour codes unless a terminal reads them; a reader that went away is no error.
     let _ = anstream::stdout().write_all(text.as_bytes());
