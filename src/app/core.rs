@@ -10,7 +10,7 @@ use super::systemd::{Notifier, Watchdog};
 use super::{LoadSettings, log};
 use crate::clock;
 use crate::model::{Span, Timestamp};
-use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent};
+use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent, PollLosses};
 use crate::notify::Dispatcher;
 use crate::poll::Poller;
 use crate::report::{ReloadError, ReloadReport};
@@ -123,6 +123,10 @@ impl Core {
         if pace.dirty && clock::now() >= pace.next {
             pace.dirty = false;
             let began = clock::now();
+            self.monitor.note_losses(PollLosses {
+                dropped_events: self.poller.dropped_events(),
+                missed_rounds: self.poller.missed_rounds(),
+            });
             self.publish.send_replace(Arc::new(self.monitor.snapshot(clock::anchor())));
             let now = clock::now();
             pace.next = now + PUBLISH_EVERY.max((now - began).mul_f64(1.0 / PUBLISH_SHARE));

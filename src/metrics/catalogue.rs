@@ -107,6 +107,10 @@ catalogue! {
         "Unix time of the server's last answer.";
     POLL_LATENESS = Histogram "redis_cross_dc_poll_lateness_seconds" &["dc"],
         "Seconds by which polls were sent later than planned: high when the exporter's machine is overloaded.";
+    POLL_EVENTS_DROPPED = Counter "redis_cross_dc_poll_events_dropped_total" &[],
+        "Answers and failures of polls that found the monitor's queue full; anything but 0 means that the exporter's machine is overloaded.";
+    POLL_ROUNDS_MISSED = Counter "redis_cross_dc_poll_rounds_missed_total" &[],
+        "Polling rounds that were left out because their time had passed before they could begin.";
     LATENCY = Histogram "redis_cross_dc_latency_seconds" &["operation", "dc"],
         "Round trips of the monitor in seconds: connect (handshake and AUTH included) and info.";
     ALERTS = Gauge "redis_cross_dc_alerts" &["alertname", "severity", "state"],

@@ -169,6 +169,8 @@ fn of_exporter(sheet: &mut Sheet, snapshot: &FleetSnapshot) {
     let build = vec![label("version", env!("CARGO_PKG_VERSION")), label("rustc", env!("RUSTC_VERSION"))];
     sheet.value(&c::BUILD_INFO, &build, Some(1.0));
     let none = Vec::new();
+    sheet.value(&c::POLL_EVENTS_DROPPED, &none, Some(snapshot.losses.dropped_events as f64));
+    sheet.value(&c::POLL_ROUNDS_MISSED, &none, Some(snapshot.losses.missed_rounds as f64));
     sheet.value(&c::RELOAD_SUCCESSFUL, &none, Some(f64::from(u8::from(snapshot.reload.successful))));
     sheet.value(&c::RELOAD_TIMESTAMP, &none, Some(snapshot.reload.last_success.as_secs_f64()));
 }
@@ -196,7 +198,7 @@ mod tests {
     use crate::config::tests_support::settings_of;
     use crate::metrics::catalogue::ALL;
     use crate::model::{PollError, ServerAddr, WallTime};
-    use crate::monitor::{Monitor, PollEvent, PollEventKind};
+    use crate::monitor::{Monitor, PollEvent, PollEventKind, PollLosses};
     use crate::topology::Topology;
 
     const MASTER: &str = include_str!("../../tests/fixtures/info/redis-7.0/master_info_all.txt");
@@ -293,6 +295,16 @@ mod tests {
                 assert!(series.get_gauge().get_value() >= 0.0);
             }
         }
+    }
+
+    #[test]
+    fn what_polling_lost_is_counted_from_the_start() {
+        let mut monitor = monitor();
+        assert_eq!(value(&scrape(&monitor, 0), "redis_cross_dc_poll_events_dropped_total"), Some(0.0));
+        monitor.note_losses(PollLosses { dropped_events: 3, missed_rounds: 7 });
+        let text = scrape(&monitor, 0);
+        assert_eq!(value(&text, "redis_cross_dc_poll_events_dropped_total"), Some(3.0));
+        assert_eq!(value(&text, "redis_cross_dc_poll_rounds_missed_total"), Some(7.0));
     }
 
     #[test]

@@ -92,11 +92,6 @@ impl PollError {
             Self::Parse => "sent an INFO reply that cannot be understood: is this a Redis server?",
         }
     }
-
-    /// Whether the server itself answered, so that it is alive although it gave no replication state.
-    pub const fn is_answer(self) -> bool {
-        matches!(self, Self::Auth | Self::Denied | Self::Loading | Self::Busy | Self::MaxClients)
-    }
 }
 
 impl fmt::Display for PollError {

@@ -71,6 +71,7 @@ pub struct Monitor {
     alerting: Alerting,
     receivers: Receivers,
     reload: ReloadStatus,
+    losses: PollLosses,
     next_evaluation: Timestamp,
     next_distribution: Timestamp,
 }
@@ -86,6 +87,7 @@ impl Monitor {
             alerting: Alerting::new(settings, topology),
             receivers,
             reload: ReloadStatus { successful: true, last_success: anchor.wall },
+            losses: PollLosses::default(),
             next_evaluation: now,
             next_distribution: now,
         }
@@ -112,6 +114,11 @@ impl Monitor {
     /// Takes in what delivery has to say.
     pub fn handle_delivery(&mut self, event: &DeliveryEvent, now: Timestamp) {
         self.receivers.handle(event, now);
+    }
+
+    /// Takes in what polling has lost so far.
+    pub fn note_losses(&mut self, losses: PollLosses) {
+        self.losses = losses;
     }
 
     /// When [`Monitor::tick`] wants to be called next.
@@ -169,6 +176,7 @@ impl Monitor {
             lateness: self.fleet.lateness.clone(),
             alerts: self.alerting.listed(),
             receivers: self.receivers.snapshot(),
+            losses: self.losses,
             reload: self.reload,
             ready: self.fleet.all_polled(),
         }

@@ -28,6 +28,8 @@ pub struct FleetSnapshot {
     pub alerts: Vec<ListedAlert>,
     /// Every receiver, in the configuration's order.
     pub receivers: Vec<ReceiverSnapshot>,
+    /// What polling lost.
+    pub losses: PollLosses,
     /// The configuration's fate.
     pub reload: ReloadStatus,
     /// Whether every server was polled once, with whatever result.
@@ -90,6 +92,15 @@ pub struct ReceiverSnapshot {
     pub last_success: Option<Timestamp>,
     /// Its queue.
     pub queue: QueueState,
+}
+
+/// What polling lost because this program or its machine was overloaded, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PollLosses {
+    /// Answers and failures that found the monitor's queue full.
+    pub dropped_events: u64,
+    /// Rounds of a tree whose time had passed before they could begin.
+    pub missed_rounds: u64,
 }
 
 /// What became of the configuration.
