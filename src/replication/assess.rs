@@ -87,7 +87,7 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
 /// The lag at `now`, carried on from the last polls, and whether it rests on a silent replica's assumption.
 fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagInterval, bool) {
     let pair = evidence.pair;
-    let Some(located) = pair.located.as_ref().filter(|_| pair.relation == Relation::Comparable) else {
+    let Some(located) = pair.placed() else {
         return (LagInterval::UNKNOWN, false);
     };
     if master_silent {
@@ -111,6 +111,7 @@ fn silent_since(evidence: Evidence<'_>, located: &Located, now: Timestamp) -> Op
     let is_old = now - located.received() > interval.mul_f64(PLACED_WITHIN_POLLS);
     let since = match evidence.replica.unanswered_since {
         Some(unanswered) => unanswered,
+        None if evidence.pair.relation == Relation::Restored => located.received() + interval,
         None if located.is_late(interval) => located.sent(),
         None if is_old => located.received() + interval,
         None => return None,
@@ -166,8 +167,7 @@ fn silent_lag(pair: &PairFacts, located: &Located, unanswered: Timestamp, now: T
 fn bytes_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> LagBytes {
     let pair = evidence.pair;
     // What the master has written since a history ended is counted in another history: no difference means anything.
-    let comparable = |l: &&Located| pair.relation == Relation::Comparable && l.is_current();
-    let Some(located) = pair.located.as_ref().filter(comparable) else {
+    let Some(located) = pair.placed().filter(|located| located.is_current()) else {
         return LagBytes::UNKNOWN;
     };
     if master_silent {
@@ -260,7 +260,7 @@ fn link_state(pair: &PairFacts, now: Timestamp) -> (PairState, StateReason) {
         Relation::Incomplete => (PairState::Unknown, StateReason::IncompleteAnswer { who: Role::Replica }),
         Relation::MasterIsReplica => (PairState::Unknown, StateReason::MasterIsReplica),
         Relation::MasterIncomplete => (PairState::Unknown, StateReason::IncompleteAnswer { who: Role::Master }),
-        Relation::Unseen | Relation::IsMaster { .. } | Relation::NeverSynced => {
+        Relation::Unseen | Relation::Restored | Relation::IsMaster { .. } | Relation::NeverSynced => {
             (PairState::Unknown, StateReason::Starting)
         }
     }

@@ -10,6 +10,7 @@ mod history;
 mod lag;
 mod pair;
 mod rtt;
+mod saved;
 mod server;
 mod state;
 #[cfg(test)]
@@ -18,10 +19,13 @@ mod testing;
 pub use ack::{Ack, ReplicaIdentity, ack_of};
 pub use assess::{Assessment, Evidence, assess};
 pub use counter::{MinuteMax, RestartProofCounter};
-pub use epochs::{Comparison, MasterHistory, MasterNews, MasterSample};
-pub use history::{Bracket, HistoryLimits, OffsetHistory};
+pub use epochs::{Comparison, EpochRecord, HistoryRecord, MasterHistory, MasterNews, MasterSample, TailRecord};
+pub use history::{Bracket, Contradiction, HistoryLimits, OffsetHistory, Plateau};
 pub use lag::{LagBytes, LagInterval};
-pub use pair::{AckEvidence, LastKnown, LinkFacts, Located, PairFacts, PairTracker, Relation};
+pub use pair::{
+    AckEvidence, LastKnown, LinkFacts, Located, LocatedRecord, PairFacts, PairRecord, PairTracker, Relation,
+};
 pub use rtt::MinRtt;
+pub use saved::{SavedState, ServerRecord, ToSave};
 pub use server::ServerFacts;
 pub use state::{PairState, StateReason};

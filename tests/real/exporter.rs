@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis_cross_dc_exporter::http_client::{HttpClient, HttpTimeouts};
@@ -16,13 +17,18 @@ pub(crate) struct Exporter {
     child: Child,
     url: String,
     client: HttpClient,
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 impl Exporter {
     /// Starts the exporter with the configuration `yaml` and waits until it is ready.
     pub(crate) async fn start(yaml: &str) -> Self {
-        let exporter = Self::spawn(yaml);
+        Self::start_in(new_folder(), yaml).await
+    }
+
+    /// The same in a folder that an exporter before it has left, with the state in it.
+    pub(crate) async fn start_in(folder: Arc<tempfile::TempDir>, yaml: &str) -> Self {
+        let exporter = Self::spawn_in(folder, yaml);
         let ready = format!("{}/-/ready", exporter.url);
         eventually("the exporter to be ready", READY_LIMIT, || async {
             exporter.client.get(&ready).await.is_ok_and(|answer| answer.status == 200)
@@ -34,7 +40,10 @@ impl Exporter {
 
     /// Starts the exporter and does not wait.
     pub(crate) fn spawn(yaml: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::spawn_in(new_folder(), yaml)
+    }
+
+    fn spawn_in(folder: Arc<tempfile::TempDir>, yaml: &str) -> Self {
         std::fs::write(folder.path().join("config.yml"), yaml).unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
@@ -53,6 +62,11 @@ impl Exporter {
     /// Where it answers: `http://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The folder with its configuration, its log and its state.
+    pub(crate) fn folder(&self) -> Arc<tempfile::TempDir> {
+        Arc::clone(&self.folder)
     }
 
     /// Its configuration file.
@@ -133,6 +147,10 @@ impl Drop for Exporter {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn new_folder() -> Arc<tempfile::TempDir> {
+    Arc::new(tempfile::tempdir().unwrap())
 }
 
 /// The program under test.

@@ -20,5 +20,6 @@ mod reload;
 mod scrape;
 mod smoke;
 mod stage;
+mod state;
 mod tls;
 mod webconfig;

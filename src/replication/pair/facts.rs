@@ -28,6 +28,9 @@ pub enum Relation {
     Unseen,
     /// Its position is in the master's history.
     Comparable,
+    /// Its position from before a restart of this program is in the history that the master shows now; it has not
+    /// answered since.
+    Restored,
     /// Its position is in no history of the master.
     NotComparable(Comparison),
     /// It shows an offset beyond what its master has: not the history it claims to be.
@@ -84,6 +87,11 @@ pub struct PairFacts {
 impl PairFacts {
     /// When the replica's position was last learned, as long as it still can be compared.
     pub fn comparable_at(&self) -> Option<Timestamp> {
-        self.located.as_ref().filter(|_| self.relation == Relation::Comparable).map(Located::received)
+        self.placed().map(Located::received)
+    }
+
+    /// The replica's last position, as long as it still can be compared.
+    pub(in crate::replication) fn placed(&self) -> Option<&Located> {
+        self.located.as_ref().filter(|_| matches!(self.relation, Relation::Comparable | Relation::Restored))
     }
 }
