@@ -115,8 +115,8 @@ impl App {
         let poller = Poller::start(&topology, settings.poll, events);
         let notifier = Notifier::from_environment();
         let watchdog = Watchdog::from_environment(notifier.clone());
-        let notified = notifier.clone();
-        let core = Core { monitor, poller, dispatcher, topology, store, publish, load, notifier: notified, watchdog };
+        let core =
+            Core { monitor, poller, dispatcher, topology, store, publish, load, notifier: notifier.clone(), watchdog };
         let core = tokio::spawn(core.run(Inputs { polls, deliveries, commands: requests }));
         let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
         let reload = control.reloader();

@@ -314,6 +314,8 @@ fn take_number(rest: &mut &[u8]) -> Result<u64, RowError> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::redundant_closure_for_method_calls, reason = "the method alone has one lifetime, not any")]
+
     use super::*;
     use crate::store::testing::frames;
     use proptest::prelude::*;

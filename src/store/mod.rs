@@ -111,7 +111,7 @@ impl Store {
     /// Hands `state` over to be written, if it is time to and the thread has nothing to do.
     pub fn tick<'a>(&mut self, anchor: ClockAnchor, state: impl FnOnce() -> ToSave<'a>) {
         while let Ok(event) = self.events.try_recv() {
-            self.hear(event);
+            self.hear(&event);
         }
         if anchor.mono >= self.next && self.under_way.is_none() && self.ledger.is_some() {
             self.next = anchor.mono + SAVE_EVERY;
@@ -137,7 +137,7 @@ impl Store {
     async fn settle(&mut self) {
         while self.under_way.is_some() {
             match self.events.recv().await {
-                Some(event) => self.hear(event),
+                Some(event) => self.hear(&event),
                 None => self.under_way = None,
             }
         }
@@ -146,17 +146,16 @@ impl Store {
     fn hand_over(&mut self, anchor: ClockAnchor, state: ToSave<'_>) {
         let Some((ledger, batches)) = self.ledger.as_ref().zip(self.batches.as_ref()) else { return };
         let (batch, receipt) = ledger.plan(state, anchor);
-        match batches.try_send(batch) {
-            Ok(()) => self.under_way = Some(receipt),
-            Err(_) => {
-                // The thread has nothing under way, so the only reason is that it is gone.
-                error!(error = %StoreError::Ended, "the state is kept no longer");
-                self.ledger = None;
-            }
+        if batches.try_send(batch).is_ok() {
+            self.under_way = Some(receipt);
+        } else {
+            // The thread has nothing under way, so the only reason is that it is gone.
+            error!(error = %StoreError::Ended, "the state is kept no longer");
+            self.ledger = None;
         }
     }
 
-    fn hear(&mut self, event: Event) {
+    fn hear(&mut self, event: &Event) {
         let receipt = self.under_way.take();
         match event {
             Event::Saved => {
@@ -166,7 +165,7 @@ impl Store {
             }
             Event::Failed => self.ledger = None,
             // It came too late for the monitor, which by now knows better: everything is written anew.
-            Event::Opened(_, last_commit) => self.ledger = Some(Ledger::empty(last_commit)),
+            Event::Opened(_, last_commit) => self.ledger = Some(Ledger::empty(*last_commit)),
         }
     }
 }

@@ -121,19 +121,22 @@ mod tests {
         assert!(open_in(file.parent().unwrap()).is_ok());
     }
 
+    fn damaged(whole: &[u8], how: usize) -> Vec<u8> {
+        let mut bytes = whole.to_vec();
+        match how {
+            0 => bytes.reverse(),
+            1 => bytes.truncate(whole.len() / 3),
+            _ => bytes.iter_mut().skip(4096).step_by(2).for_each(|byte| *byte ^= 0xff),
+        }
+        bytes
+    }
+
     #[test]
     fn a_damaged_file_is_kept_under_another_name_and_a_new_one_begun() {
         let (_folder, file) = filled();
         let whole = std::fs::read(&file).unwrap();
-        let cases: [&dyn Fn(&mut Vec<u8>); 4] = [
-            &|bytes| bytes.iter_mut().for_each(|b| *b = 0x5a),
-            &|bytes| bytes.truncate(bytes.len() / 3),
-            &|bytes| bytes[4096..].iter_mut().for_each(|b| *b ^= 0xff),
-            &|bytes| *bytes = b"not a database at all".to_vec(),
-        ];
-        for (n, damage) in cases.iter().enumerate().take(DAMAGED_KEPT) {
-            let mut bytes = whole.clone();
-            damage(&mut bytes);
+        for n in 0..DAMAGED_KEPT {
+            let bytes = damaged(&whole, n);
             std::fs::write(&file, &bytes).unwrap();
             let opened = open_in(file.parent().unwrap()).unwrap();
             let (aside, why) = opened.set_aside.unwrap_or_else(|| panic!("case {n} was taken"));

@@ -30,7 +30,7 @@ async fn saved(store: &mut Store) -> StoreStatus {
     assert!(store.under_way.is_some());
     tokio::time::timeout(LIMIT, status.wait_for(|status| *status != before)).await.unwrap().unwrap();
     let event = tokio::time::timeout(LIMIT, store.events.recv()).await.unwrap().unwrap();
-    store.hear(event);
+    store.hear(&event);
     *status.borrow()
 }
 

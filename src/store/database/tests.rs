@@ -95,7 +95,7 @@ fn anchor(secs: i64) -> ClockAnchor {
     clock(secs).anchor
 }
 
-fn to_save<'a>(histories: &'a [(ServerAddr, MasterHistory)]) -> ToSave<'a> {
+fn to_save(histories: &[(ServerAddr, MasterHistory)]) -> ToSave<'_> {
     ToSave {
         histories: histories.iter().map(|(server, history)| (server, history)).collect(),
         pairs: vec![(pair_key(), pair_record())],
@@ -277,7 +277,9 @@ fn cost(masters: usize) -> (f64, f64, usize) {
     save(&mut database, &mut ledger, &histories, BEGIN);
     let (mut rows, before) = (0, disk.written());
     for now in (BEGIN..BEGIN + SECONDS).step_by(10).map(|second| second + 10) {
-        histories.iter_mut().for_each(|(_, history)| polled(history, now - 10..now));
+        for (_, history) in &mut histories {
+            polled(history, now - 10..now);
+        }
         let (batch, receipt) = ledger.plan(to_save(&histories), anchor(now));
         rows += database.commit(&batch).unwrap().bytes;
         ledger.settle(receipt);

@@ -20,8 +20,8 @@ pub(in crate::store) struct Base {
 pub(in crate::store) fn encode_clock(number: u32, clock: &Clock) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.option(clock.boot, |w, boot| {
-        w.number((boot.bits() >> 64) as u64);
-        w.number((boot.bits() & u128::from(u64::MAX)) as u64);
+        let halves = [boot.bits() >> 64, boot.bits() & u128::from(u64::MAX)];
+        halves.map(|half| u64::try_from(half).unwrap_or_default()).into_iter().for_each(|half| w.number(half));
     });
     writer.signed(clock.anchor.mono.as_nanos());
     writer.signed(clock.anchor.wall.as_nanos());

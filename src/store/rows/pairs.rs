@@ -104,7 +104,9 @@ mod tests {
 
     fn row(records: &[PairRecord]) -> Vec<u8> {
         let mut writer = Writer::new(0);
-        records.iter().for_each(|record| writer.append(&encode_pair(&pair_key(), record)));
+        for record in records {
+            writer.append(&encode_pair(&pair_key(), record));
+        }
         seal(b"0", &writer)
     }
 
@@ -130,7 +132,9 @@ mod tests {
         #[test]
         fn no_bytes_break_it(body in proptest::collection::vec(0_u64..128, 0..200)) {
             let mut writer = Writer::new(0);
-            body.iter().for_each(|byte| writer.number(*byte));
+            for byte in body {
+                writer.number(byte);
+            }
             let _ = decode_pairs(b"0", &seal(b"0", &writer), &frames());
         }
     }

@@ -64,7 +64,9 @@ mod tests {
         #[test]
         fn no_bytes_break_it(body in proptest::collection::vec(0_u64..128, 0..100)) {
             let mut writer = Writer::new(0);
-            body.iter().for_each(|byte| writer.number(*byte));
+            for byte in body {
+                writer.number(byte);
+            }
             let _ = decode_servers(b"0", &seal(b"0", &writer), &frames());
         }
     }
