@@ -69,7 +69,17 @@ pub(super) fn alert_changed(transition: &Transition) {
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                alertname, severity, change, pair, replica, server, source_dc, target_dc, dc, value, fingerprint,
+                alertname,
+                severity,
+                change,
+                pair,
+                replica,
+                server,
+                source_dc,
+                target_dc,
+                dc,
+                value,
+                fingerprint,
                 "an alert changed"
             )
         };

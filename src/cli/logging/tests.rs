@@ -96,7 +96,9 @@ fn no_name_adds_a_line_a_field_or_a_command_to_the_log() {
             assert!(!line.trim_end_matches('\n').contains(obeyed), "{line:?}");
         }
         let (logfmt, json) = (parsed(&texts[0]), serde_json::from_str::<serde_json::Value>(&texts[1]).unwrap());
-        for fields in [logfmt, json.as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().into())).collect()] {
+        for fields in
+            [logfmt, json.as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().into())).collect()]
+        {
             let names: Vec<_> = fields.keys().map(String::as_str).collect();
             assert_eq!(names, ["debug", "level", "msg", "pair", "reason", "ts"]);
             assert_eq!([&fields["pair"], &fields["msg"], &fields["reason"]], [name; 3]);
