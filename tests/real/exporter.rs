@@ -1,6 +1,7 @@
 //! The exporter as a child process, and what it says over HTTP.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -58,17 +59,8 @@ impl Exporter {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.yml"), planted::in_configuration(yaml)).unwrap();
         let transcript = Transcript::new("exporter");
-        let log = std::fs::File::create(transcript.path(LOG)).unwrap();
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
-        let child = Command::new(program())
-            .envs(planted::ENVIRONMENT)
-            .args(["--config.file", "config.yml", "--web.listen-address", &listen, "--log.level", level])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = launch(folder.path(), &listen, level, &transcript);
         let timeouts = HttpTimeouts { connect: Duration::from_secs(2), total: Duration::from_secs(10) };
         let client = HttpClient::for_exporter(timeouts).unwrap();
         let given = planted::files_in(folder.path()).into_keys().collect();
@@ -156,6 +148,19 @@ impl Exporter {
         let probe = || async { child.lock().unwrap().try_wait().unwrap() };
         eventually("the exporter to end", limit, probe).await.unwrap()
     }
+}
+
+fn launch(folder: &Path, listen: &str, level: &str, transcript: &Transcript) -> Child {
+    let log = File::options().create(true).append(true).open(transcript.path(LOG)).unwrap();
+    Command::new(program())
+        .envs(planted::ENVIRONMENT)
+        .args(["--config.file", "config.yml", "--web.listen-address", listen, "--log.level", level])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Exporter {

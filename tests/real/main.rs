@@ -19,6 +19,7 @@ mod lag;
 mod logline;
 mod metrics;
 mod planted;
+mod prometheus;
 mod receiver;
 mod receivers;
 mod reload;

@@ -1,7 +1,8 @@
 //! Secrets that every test plants, and the search for them in everything that the program says.
 //!
 //! What the program writes, logs, answers and sends is kept in a folder of this run: each helper that starts the program
-//! looks through its own part when it is dropped, and `.ci/check-secrets` through all of it when all tests are over.
+//! looks through its own part when it is dropped, and `.ci/check-secrets` through all of it when all tests are over
+//! (docs/testing.md, "Secrets").
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
