@@ -91,7 +91,10 @@ pub(crate) fn remember(secret: &str) {
     // A short line or the frame of a PEM file is no secret.
     let lines = secret.lines().filter(|line| line.len() >= 16 && !line.starts_with("-----"));
     let new: Vec<String> = lines.flat_map(|line| [line.to_owned(), BASE64_STANDARD.encode(line)]).collect();
-    append(&RUN.join("secrets"), &new.iter().map(|line| format!("{line}\n")).collect::<String>());
+    if new.is_empty() {
+        return; // an empty line in the list would be found everywhere
+    }
+    append(&RUN.join("secrets"), &format!("{}\n", new.join("\n")));
     REMEMBERED.lock().unwrap().extend(new);
 }
 

@@ -43,7 +43,7 @@ impl Drop for Receiver {
 /// routing key.
 fn without_its_own(request: &Received) -> String {
     let headers = request.headers.iter().filter(|(name, _)| !SECRET_HEADERS.contains(&name.as_str()));
-    let headers: String = headers.map(|(name, value)| format!("{name}: {value}\n")).collect();
+    let headers: Vec<_> = headers.map(|(name, value)| format!("{name}: {value}")).collect();
     let key = format!("\"routing_key\":\"{}\"", planted::ROUTING_KEY);
-    format!("{headers}\n{}", request.text().replace(&key, "\"routing_key\":\"its own\""))
+    format!("{}\n{}", headers.join("\n"), request.text().replace(&key, "\"routing_key\":\"its own\""))
 }

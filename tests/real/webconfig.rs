@@ -105,7 +105,8 @@ impl Secured {
 /// Runs the program or curl, and looks through what it said.
 fn run(command: &mut Command) -> Output {
     let run = command.envs(planted::ENVIRONMENT).stdin(Stdio::null()).output();
-    let output = run.unwrap_or_else(|error| panic!("{:?}: {error}; apt-get install curl", command.get_program()));
+    let output =
+        run.unwrap_or_else(|error| panic!("{}: {error}; apt-get install curl", command.get_program().display()));
     planted::said("webconfig", &String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()));
     output
 }

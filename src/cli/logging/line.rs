@@ -74,7 +74,7 @@ impl Line {
         let mut name = String::new();
         for (field, value) in self.fields.iter().filter(|(field, _)| SUBJECT.contains(field)) {
             let (Value::Text(value) | Value::Bare(value)) = value;
-            let _ = write!(name, "{field}={value}\n"); // a `String` takes everything
+            let _ = writeln!(name, "{field}={value}"); // a `String` takes everything
         }
         if name.is_empty() {
             name.clone_from(&self.message);
