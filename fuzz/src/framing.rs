@@ -5,7 +5,7 @@ use redis_cross_dc_exporter::client::{Limits, ReplyFrames};
 use redis_cross_dc_exporter::model::PollError;
 
 /// Room for a word, for some replies, what the program allows, and none but what memory gives.
-const LIMITS: [usize; 4] = [12, 300, Limits::REPLY.get() as usize, usize::MAX];
+const LIMITS: [u64; 4] = [12, 300, Limits::REPLY.get(), u64::MAX];
 
 /// What the guard has seen at the end of a stream.
 #[derive(Debug, PartialEq)]
@@ -20,7 +20,7 @@ struct End {
 /// and the parser finds the replies that the guard has found, or refuses them: it never waits for more.
 pub fn run(data: &[u8]) {
     let [limit, next, one, other, stream @ ..] = data else { return };
-    let limit = LIMITS[usize::from(limit % 4)];
+    let limit = usize::try_from(LIMITS[usize::from(limit % 4)]).unwrap_or(usize::MAX);
     let requests = stream.split_at(stream.len() * usize::from(*next) / 256);
     let end = byte_by_byte(limit, requests);
     let count = end.as_ref().map(|end| (end.replies.len(), end.between_replies)).map_err(|error| *error);

@@ -40,7 +40,7 @@ fn served(tls: &WebTlsSettings) {
     assert!(tls.min_version <= tls.max_version);
     let authorities = authorities(tls).1;
     for path in [&tls.cert_file, &tls.key_file].into_iter().chain(authorities) {
-        assert!(path.is_absolute(), "relative to what? {path:?}");
+        assert!(path.is_absolute(), "relative to what? {}", path.display());
     }
 }
 
