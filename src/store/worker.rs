@@ -94,7 +94,7 @@ impl Worker {
         if let Some((aside, why)) = set_aside {
             self.status.send_modify(|status| status.count(StoreOperation::Open, 1));
             let aside = aside.display();
-            warn!(%aside, why, "the state was damaged: it is kept under another name, and a new one is begun");
+            warn!(%aside, error = why, "the state was damaged: it is kept under another name, and a new one is begun");
         }
         // After a failure it is up again when something was written: a full disk opens files without complaint.
         let well = self.complaint.is_none();
@@ -102,7 +102,7 @@ impl Worker {
             status.up |= well;
             status.count(StoreOperation::Read, loaded.refused.count);
         });
-        loaded.refused.first.iter().for_each(|refusal| warn!("of the state, {refusal}"));
+        loaded.refused.first.iter().for_each(|refusal| warn!(error = refusal, "a part of the state is not taken"));
         let (histories, pairs) = (loaded.state.histories.len(), loaded.state.pairs.len());
         let (folder, refused) = (self.folder.display(), loaded.refused.count);
         if well {
