@@ -137,3 +137,92 @@ impl LocatedRecord {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replication::testing::{Scene, millis};
+    use crate::replication::{HistoryLimits, PairState, Relation, StateReason};
+
+    /// A replica that has stood at 100 since the first second while its master wrote on for five.
+    fn frozen() -> Scene {
+        let mut scene = Scene::new();
+        scene.round(0, 100, 100);
+        for second in 1..=5_u32 {
+            scene.round(i64::from(second) * 1000, 100 + 10 * u64::from(second), 100);
+        }
+        scene
+    }
+
+    /// The exporter is started anew with what it kept, changed by `change`.
+    fn restarted(before: &Scene, change: impl FnOnce(&mut PairRecord)) -> Scene {
+        let mut record = before.tracker.record();
+        change(&mut record);
+        let mut scene = Scene::new();
+        let now = crate::replication::testing::at(60_000);
+        scene.history = MasterHistory::restore(HistoryLimits::default(), before.history.record(), now).unwrap();
+        scene.tracker.restore(record, Some(&scene.history));
+        scene
+    }
+
+    #[test]
+    fn nothing_is_shown_before_the_master_has_answered() {
+        let scene = restarted(&frozen(), |_| ());
+        let seen = scene.assess(60_000);
+        assert_eq!((seen.lag, seen.bytes, seen.sampled_at), (LagInterval::UNKNOWN, LagBytes::UNKNOWN, None));
+        assert_eq!((seen.state, seen.reason), (PairState::Unknown, StateReason::Starting));
+        assert!(seen.last_known.is_some());
+    }
+
+    #[test]
+    fn before_the_replica_has_answered_it_counts_as_silent() {
+        let mut scene = restarted(&frozen(), |_| ());
+        scene.master(60_000, 'a', 900);
+        let seen = scene.assess(60_020);
+        assert_eq!(scene.tracker.facts().relation, Relation::Restored);
+        assert_eq!((seen.stale, seen.reason, seen.lag.lower), (true, StateReason::Starting, Some(Span::ZERO)));
+        assert!(seen.lag.upper.is_some_and(|upper| (millis(59_000)..=millis(60_020)).contains(&upper)), "{seen:?}");
+    }
+
+    #[test]
+    fn what_its_answer_confirms_is_as_certain_as_it_was() {
+        let mut scene = restarted(&frozen(), |_| ());
+        scene.round(60_000, 900, 100);
+        let seen = scene.assess(60_060);
+        assert!(!seen.stale && scene.tracker.facts().relation == Relation::Comparable);
+        assert!(seen.lag.lower >= Some(millis(59_000)) && seen.lag.upper <= Some(millis(60_060)), "{seen:?}");
+    }
+
+    #[test]
+    fn a_master_with_another_history_leaves_the_kept_position_without_meaning() {
+        let mut scene = restarted(&frozen(), |_| ());
+        scene.master(60_000, 'b', 900).master(61_000, 'c', 10).master(62_000, 'd', 10).master(63_000, 'e', 10);
+        assert_eq!(scene.tracker.facts().relation, Relation::Unseen);
+        assert_eq!(scene.assess(63_020).lag, LagInterval::UNKNOWN);
+    }
+
+    /// Its bracket is of a history that was not kept, or not yet.
+    #[test]
+    fn a_position_of_another_generation_is_dropped() {
+        let other = |record: &mut PairRecord| record.located.as_mut().unwrap().generation += 1;
+        assert_eq!(restarted(&frozen(), other).tracker.facts().located, None);
+        let impossible = |record: &mut PairRecord| {
+            let bracket = &mut record.located.as_mut().unwrap().bracket;
+            (bracket.lo, bracket.hi) = (bracket.hi, bracket.lo);
+        };
+        assert_eq!(restarted(&frozen(), impossible).tracker.facts().located, None);
+        let mut without_history = PairTracker::new(millis(1000));
+        without_history.restore(frozen().tracker.record(), None);
+        assert!(without_history.facts().located.is_none() && without_history.facts().last_known.is_some());
+    }
+
+    #[test]
+    fn bytes_are_counted_on() {
+        let mut scene = Scene::new();
+        scene.round(0, 100, 100).round(1000, 150, 150);
+        let mut scene = restarted(&scene, |_| ());
+        assert_eq!(scene.tracker.facts().applied_total, Some(50));
+        scene.round(60_000, 900, 400);
+        assert_eq!(scene.tracker.facts().applied_total, Some(300));
+    }
+}
