@@ -125,19 +125,18 @@ fn carried(pair: &PairFacts, located: &Located, now: Timestamp) -> Option<Span> 
         return located.at_sample.estimate.filter(|_| located.is_caught_up());
     }
     if located.is_frozen() {
-        return located.point.map(|point| now - point);
+        return located.point.map(|point| now - point.at);
     }
     let last = located.at_sample.estimate?;
-    let Some((before_at, before)) = located.previous.filter(|(_, before)| last.max(*before) > TREND_FLOOR) else {
+    let trend = located.previous.filter(|(_, before)| !located.is_usual && last.max(*before) > TREND_FLOOR);
+    let Some((before_at, before)) = trend else {
         return Some(last);
     };
     let between = located.received() - before_at;
     if between <= Span::ZERO {
         return Some(last);
     }
-    // What may still be on its way is no reason to expect more lag.
-    let steepest = if located.is_proven() { 1.0 } else { 0.0 };
-    let slope = ((last - before).as_secs_f64() / between.as_secs_f64()).min(steepest);
+    let slope = ((last - before).as_secs_f64() / between.as_secs_f64()).min(1.0);
     let ahead = (now - located.received()).min(pair.interval.mul_f64(CARRIED_POLLS)).or_zero();
     Some(last + ahead.mul_f64(slope))
 }
@@ -154,8 +153,8 @@ fn silent_lag(pair: &PairFacts, located: &Located, unanswered: Timestamp, now: T
         (None, _) => bracket.lo.filter(|_| located.is_current()).map(|_| Span::ZERO),
         (Some(_), Some(point)) => {
             let last = located.at_sample.estimate.unwrap_or(Span::ZERO);
-            let went_on = ((unanswered - point) - last).or_zero();
-            Some(now - point - went_on.half())
+            let went_on = ((unanswered - point.at) - last).or_zero();
+            Some(now - point.at - went_on.half())
         }
         (Some(_), None) => None,
     };

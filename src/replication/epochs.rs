@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::history::{Bracket, HistoryLimits, Inserted, OffsetHistory};
+use super::history::{Bracket, HistoryLimits, Inserted, OffsetHistory, Point};
 use crate::info::{ReplicationInfo, Role};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Timestamp};
 
@@ -159,8 +159,8 @@ impl MasterHistory {
         self.table(comparison).map(|h| h.bracket(offset)).unwrap_or_default()
     }
 
-    /// The likeliest instant inside `bracket`.
-    pub fn point(&self, comparison: Comparison, offset: ReplicationOffset, bracket: Bracket) -> Option<Timestamp> {
+    /// The likeliest instant inside `bracket`, and how sure it is.
+    pub fn point(&self, comparison: Comparison, offset: ReplicationOffset, bracket: Bracket) -> Option<Point> {
         self.table(comparison)?.point(offset, bracket)
     }
 

@@ -19,7 +19,7 @@ pub use ack::{Ack, ReplicaIdentity, ack_of};
 pub use assess::{Assessment, Evidence, assess};
 pub use counter::{MinuteMax, RestartProofCounter};
 pub use epochs::{Comparison, MasterHistory, MasterNews, MasterSample};
-pub use history::{Bracket, HistoryLimits, OffsetHistory};
+pub use history::{Bracket, HistoryLimits, OffsetHistory, Point};
 pub use lag::{LagBytes, LagInterval};
 pub use pair::{AckEvidence, LastKnown, LinkFacts, Located, PairFacts, PairTracker, Relation};
 pub use rtt::MinRtt;

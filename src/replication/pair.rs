@@ -6,9 +6,11 @@
 mod facts;
 mod link;
 mod located;
+mod usual;
 
 use super::ack::Ack;
 use super::epochs::{Comparison, MasterHistory, MasterSample, continued_history};
+use super::lag::LagInterval;
 use crate::info::{LinkStatus, Observation, ReplicationInfo, Role, UpstreamInfo};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 
@@ -17,7 +19,8 @@ pub use link::LinkFacts;
 pub use located::Located;
 
 use link::Hints;
-use located::{PROVEN_LACK, Position, bytes_at_sample, lag_at_sample};
+use located::{Position, bytes_at_sample, lag_at_sample};
+use usual::UsualLag;
 
 /// An offset up to this is Redis's fallback for "none" while the link is down (it prints literally 1).
 const NO_OFFSET: ReplicationOffset = ReplicationOffset::new(1);
@@ -33,6 +36,7 @@ pub struct PairTracker {
     generation: u64,
     counted_to: Option<(ReplicationId, ReplicationOffset)>,
     resynced: bool,
+    usual: UsualLag,
 }
 
 impl PairTracker {
@@ -216,7 +220,8 @@ impl PairTracker {
         let bracket = history.bracket(comparison, position.applied);
         let pinned = same.filter(|l| l.generation == generation);
         let bracket = pinned.map_or(bracket, |l| bracket.intersect(l.bracket));
-        let point = history.point(comparison, position.applied, bracket);
+        let known = pinned.filter(|l| l.bracket == bracket).and_then(|l| l.point);
+        let point = known.or_else(|| history.point(comparison, position.applied, bracket));
         let previous = last.and_then(|l| Some((l.position.received, l.at_sample.estimate?)));
         let same_applied = same.map_or(1, |l| l.same_applied.saturating_add(1));
         let link_up = self.facts.link.status == Some(LinkStatus::Up);
@@ -226,15 +231,13 @@ impl PairTracker {
         let passed = position
             .at_most
             .and_then(|most| if most == position.applied { bracket.hi } else { history.bracket(comparison, most).hi });
-        // Unless the lack is proven, the write that is missing is more likely on its way than half a poll old; but
-        // nothing is on its way over a link that is down.
-        let on_its_way = link_up.then(|| previous.map_or(PROVEN_LACK, |(_, e)| e.max(PROVEN_LACK)));
-        let at_sample = lag_at_sample(&position, comparison, bracket, passed, point, on_its_way);
+        let moved = last.is_some() && same.is_none();
+        let at_sample = lag_at_sample(&position, comparison, bracket, passed, point.map(|p| p.at));
         let bytes = bytes_at_sample(&position, newest);
         if let Some(upper) = at_sample.upper {
             self.facts.last_known = Some(LastKnown { upper, upper_bytes: bytes.upper, at: position.received });
         }
-        self.facts.located = Some(Located {
+        let mut located = Located {
             position,
             comparison,
             generation,
@@ -245,7 +248,28 @@ impl PairTracker {
             same_applied,
             same_received,
             previous,
-        });
+            is_usual: false,
+        };
+        if link_up && located.is_current() {
+            self.judge(&mut located, moved);
+        }
+        self.facts.located = Some(located);
+    }
+
+    /// While the computed lag is what the link usually shows, that is the better estimate. Nothing is usual about a
+    /// link that is down, or a replica that certainly stands still.
+    fn judge(&mut self, located: &mut Located, moved: bool) {
+        let Some(point) = located.point.filter(|_| located.bracket.hi.is_some() && !located.is_frozen()) else {
+            located.is_usual = located.is_caught_up();
+            return;
+        };
+        let computed = located.position.read_at() - point.at;
+        let judged = self.usual.judge(computed, point.spread);
+        located.is_usual = judged.is_usual;
+        located.at_sample = LagInterval { estimate: Some(judged.estimate), ..located.at_sample }.ordered();
+        if moved {
+            self.usual.learn(computed, point.spread);
+        }
     }
 
     /// A later poll of the master may close an open bracket, or end the history.

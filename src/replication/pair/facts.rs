@@ -2,7 +2,7 @@
 
 use super::super::ack::Ack;
 use super::super::epochs::Comparison;
-use super::super::history::Bracket;
+use super::super::history::{Bracket, Point};
 use super::link::LinkFacts;
 use super::located::Located;
 use crate::model::{Bytes, ReplicationOffset, Span, Timestamp};
@@ -15,7 +15,7 @@ pub struct AckEvidence {
     /// Whether some answer had a line that can be meant: only then does its absence mean that the replica is gone.
     pub seen: bool,
     /// The ACKed position's bracket and likeliest instant, where the history knows it.
-    pub located: Option<(ReplicationOffset, Bracket, Option<Timestamp>)>,
+    pub located: Option<(ReplicationOffset, Bracket, Option<Point>)>,
     /// Bytes that the master has written and the replica has not ACKed, both from one reply.
     pub lag: Option<Bytes>,
 }

@@ -1,7 +1,7 @@
 //! A replica's position, and the same located in its master's history.
 
 use super::super::epochs::Comparison;
-use super::super::history::Bracket;
+use super::super::history::{Bracket, Point};
 use super::super::lag::{LagBytes, LagInterval};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 
@@ -33,6 +33,11 @@ pub(super) struct Position {
 }
 
 impl Position {
+    /// When the server read its offset, by the smallest round trip.
+    pub(super) fn read_at(&self) -> Timestamp {
+        self.received - self.half_rtt
+    }
+
     /// Whether the answer took longer than a poll: the server stood still, or the network held the answer back, so it
     /// may be as old as the question.
     pub(super) fn is_late(&self, interval: Span) -> bool {
@@ -50,7 +55,7 @@ pub struct Located {
     /// Holds the instant at which the master went beyond the position.
     pub bracket: Bracket,
     /// The likeliest such instant.
-    pub point: Option<Timestamp>,
+    pub point: Option<Point>,
     /// The lag when the replica answered.
     pub at_sample: LagInterval,
     /// The bytes it lacked then.
@@ -62,6 +67,8 @@ pub struct Located {
     pub same_received: u32,
     /// The estimate of the poll before this one, and when it was answered.
     pub previous: Option<(Timestamp, Span)>,
+    /// Whether the link shows what it usually shows, as far as can be told.
+    pub is_usual: bool,
 }
 
 impl Located {
@@ -99,7 +106,7 @@ impl Located {
     pub fn stalled_since(&self, now: Timestamp, interval: Span) -> Option<Timestamp> {
         let enough = STALLED_AFTER.max(interval.mul_f64(3.0));
         let still = self.is_frozen() && self.same_received >= 2;
-        self.point.filter(|point| still && now - *point > enough)
+        self.point.map(|point| point.at).filter(|since| still && now - *since > enough)
     }
 
     /// Whether it has all that the master showed after it was asked.
@@ -111,34 +118,24 @@ impl Located {
     pub fn is_current(&self) -> bool {
         self.comparison == Comparison::Current
     }
-
-    /// Whether the missing data is certainly missing and not on its way.
-    pub fn is_proven(&self) -> bool {
-        self.at_sample.lower.is_some_and(|lower| lower >= PROVEN_LACK)
-    }
 }
 
 /// The lag when the replica answered: docs/lag.md, "The certified interval". `passed` is when the master had certainly
-/// gone beyond all that the replica can have applied;
-/// `on_its_way` limits the estimate while the lack is not proven.
+/// gone beyond all that the replica can have applied.
 pub(super) fn lag_at_sample(
     position: &Position,
     comparison: Comparison,
     bracket: Bracket,
     passed: Option<Timestamp>,
     point: Option<Timestamp>,
-    on_its_way: Option<Span>,
 ) -> LagInterval {
     let lower = passed.map_or(Span::ZERO, |hi| (position.sent - hi).or_zero());
     let upper = bracket.lo.map(|lo| (position.received - lo).or_zero());
-    let read_at = position.received - position.half_rtt;
     let estimate = match (bracket.hi, point) {
         (None, _) if comparison == Comparison::Current => bracket.lo.map(|_| Span::ZERO),
-        (Some(_), Some(point)) => Some(read_at - point),
+        (Some(_), Some(point)) => Some(position.read_at() - point),
         _ => None,
     };
-    let limit = on_its_way.filter(|_| lower < PROVEN_LACK);
-    let estimate = estimate.map(|e| limit.map_or(e, |limit| e.min(limit)));
     LagInterval { lower: Some(lower), estimate, upper }.ordered()
 }
 

@@ -4,7 +4,11 @@
 //! the master's offset was `m`. From many such polls follows, for every offset `r`, an interval that certainly holds the
 //! instant `T(r)` at which the master went beyond `r`. docs/lag.md has the derivation.
 
+mod interpolate;
+
 use crate::model::{ReplicationOffset, Span, Timestamp};
+
+pub use interpolate::Point;
 
 /// One plateau: the master showed `offset` in every poll from `first_seen` to `last_sent`. An idle master is one record,
 /// however long it idles.
@@ -126,20 +130,11 @@ impl OffsetHistory {
         Bracket { lo, hi: self.plateaus.get(next).map(|p| p.first_seen) }
     }
 
-    /// The likeliest instant inside `bracket` (which may be tighter than the table's own): linear in the bytes between
-    /// the two plateaus. `None` where either end is open.
-    ///
-    /// The first bytes of a step count as one small command (100 bytes at the most): `T(r)` is when the first command
-    /// beyond `r` was written, not when the last of it was.
-    pub fn point(&self, offset: ReplicationOffset, bracket: Bracket) -> Option<Timestamp> {
-        const ONE_COMMAND: u64 = 100;
-        let (lo, hi) = (bracket.lo?, bracket.hi?);
+    /// The likeliest instant inside `bracket` (which may be tighter than the table's own), and how sure it is. `None`
+    /// where either end is open.
+    pub fn point(&self, offset: ReplicationOffset, bracket: Bracket) -> Option<Point> {
         let next = self.plateaus.partition_point(|p| p.offset <= offset);
-        let below = self.plateaus[next.checked_sub(1)?].offset;
-        let step = self.plateaus.get(next)?.offset.since(below).get();
-        let command = step.min(ONE_COMMAND);
-        let part = (offset.since(below).get() + command) as f64 / (step + command) as f64;
-        Some(lo + (hi - lo).or_zero().mul_f64(part))
+        interpolate::point(&self.plateaus, next, offset, bracket.lo?, bracket.hi?)
     }
 
     /// An offset that the master had certainly not passed at `instant`: what it showed in a later poll. `None` when there
@@ -278,7 +273,7 @@ mod tests {
     #[test]
     fn the_point_is_linear_in_bytes_and_inside_the_bracket() {
         let h = history(&[(0, 0, 0), (1000, 1000, 1000)]);
-        let point = |r| h.point(offset(r), h.bracket(offset(r))).unwrap();
+        let point = |r| h.point(offset(r), h.bracket(offset(r))).unwrap().at;
         assert!(point(0) > at(0) && point(0) < at(150));
         assert!(point(500) > at(500) && point(500) < at(600));
         assert_eq!(h.point(offset(1000), h.bracket(offset(1000))), None, "not passed yet");
