@@ -186,7 +186,7 @@ impl Fleet {
             let replica = &entry.meta.key.replica;
             let own_port = self.servers.get(replica).and_then(|replica| replica.own_port);
             let who = ReplicaIdentity { addr: replica, own_port, only_one: entry.only_replica };
-            entry.tracker.direct_master_answered(ack_of(seen, who), &seen.replication);
+            entry.tracker.direct_master_answered(ack_of(seen, who), seen, sent, received);
         }
         if server.as_top.is_empty() {
             return;

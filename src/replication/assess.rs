@@ -6,6 +6,7 @@ use super::epochs::Comparison;
 use super::lag::{LagBytes, LagInterval};
 use super::pair::{LastKnown, Located, PairFacts, Relation};
 use super::server::ServerFacts;
+use super::silent::{silent_bytes, silent_lag};
 use super::state::{PairState, StateReason};
 use crate::info::{Engine, LinkStatus, Role};
 use crate::model::{Bytes, Span, Timestamp};
@@ -141,26 +142,6 @@ fn carried(pair: &PairFacts, located: &Located, now: Timestamp) -> Option<Span> 
     Some(last + ahead.mul_f64(slope))
 }
 
-/// The lag of a replica that has not answered since `unanswered`: its last position goes on ageing, unless its master
-/// says that it ACKs more. Where the master's line for it cannot be told apart, "stopped" and "I cannot reach it" look
-/// alike: no estimate then, only the bound. docs/lag.md, "Replica silent".
-fn silent_lag(pair: &PairFacts, located: &Located, unanswered: Timestamp, now: Timestamp) -> LagInterval {
-    let acked = pair.ack.located.filter(|(offset, _, _)| located.is_current() && *offset > located.applied());
-    let (bracket, point) = acked.map_or((located.bracket, located.point), |(_, bracket, point)| (bracket, point));
-    let upper = bracket.lo.map(|lo| now - lo);
-    let estimate = match (bracket.hi, point) {
-        _ if !pair.ack.seen => None,
-        (None, _) => bracket.lo.filter(|_| located.is_current()).map(|_| Span::ZERO),
-        (Some(_), Some(point)) => {
-            let last = located.at_sample.estimate.unwrap_or(Span::ZERO);
-            let went_on = ((unanswered - point.at) - last).or_zero();
-            Some(now - point.at - went_on.half())
-        }
-        (Some(_), None) => None,
-    };
-    LagInterval { lower: Some(Span::ZERO), estimate, upper }.ordered()
-}
-
 /// The bytes of lag: as of the last poll, or up to the master's newest offset while the replica stands still.
 fn bytes_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> LagBytes {
     let pair = evidence.pair;
@@ -181,13 +162,6 @@ fn bytes_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> LagB
         estimate: newest.or(located.bytes.estimate),
         upper: located.bytes.upper.max(newest),
     }
-}
-
-/// The bytes that a silent replica lacks: from what it is known to have applied, by its own answer or by its ACKs.
-fn silent_bytes(pair: &PairFacts, located: &Located) -> LagBytes {
-    let acked = pair.ack.located.map_or(located.applied(), |(offset, _, _)| offset.max(located.applied()));
-    let lacks = pair.master_offset.map(|newest| newest.since(acked));
-    LagBytes { lower: Some(Bytes::default()), estimate: lacks.filter(|_| pair.ack.seen), upper: lacks }
 }
 
 /// The first state that fits.

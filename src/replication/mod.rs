@@ -11,6 +11,7 @@ mod lag;
 mod pair;
 mod rtt;
 mod server;
+mod silent;
 mod state;
 #[cfg(test)]
 mod testing;
@@ -21,7 +22,7 @@ pub use counter::{MinuteMax, RestartProofCounter};
 pub use epochs::{Comparison, MasterHistory, MasterNews, MasterSample};
 pub use history::{Bracket, HistoryLimits, OffsetHistory, Point};
 pub use lag::{LagBytes, LagInterval};
-pub use pair::{AckEvidence, LastKnown, LinkFacts, Located, PairFacts, PairTracker, Relation};
+pub use pair::{AckEvidence, Acked, Heard, LastKnown, LinkFacts, Located, PairFacts, PairTracker, Relation};
 pub use rtt::MinRtt;
 pub use server::ServerFacts;
 pub use state::{PairState, StateReason};

@@ -86,7 +86,7 @@ impl Scene {
         let (sent, received) = (at(sent), at(sent + TAKES));
         let seen = observation(info);
         self.master.answered(&seen, sent, received);
-        self.tracker.direct_master_answered(self.ack, &seen.replication);
+        self.tracker.direct_master_answered(self.ack, &seen, sent, received);
         let sample = MasterSample::from_info(&seen.replication, sent, received).expect("a master");
         if self.history.observe(&sample) != MasterNews::Reordered {
             self.tracker.master_answered(&sample, &self.history);

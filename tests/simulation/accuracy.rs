@@ -21,7 +21,7 @@ const SETTLED: Nanos = 300 * MS;
 const THRESHOLD: Nanos = 5 * SEC;
 
 /// Phases of polling for each scenario.
-const PHASES: u64 = 8;
+const PHASES: u64 = 16;
 
 /// Nothing is judged before: the monitor begins to watch.
 const FROM: Nanos = 4 * SEC;
@@ -184,6 +184,17 @@ impl Score {
         };
         let (least, most) = recent(look.world, look.now, SETTLED);
         self.raw.push((estimate - truth).abs() as f64 / 1e9);
+        if std::env::var("SIM_TRACE").is_ok() && (estimate - truth).abs() > 60 * MS {
+            println!(
+                "  {:.3} truth {:.3} [{:.3} {:.3}] seen {:?} {:?} point {:?} at {:?} stale {} usual {:?} {}",
+                look.now as f64 / 1e9, truth as f64 / 1e9, least as f64 / 1e9, most as f64 / 1e9,
+                look.seen.lag.lower, look.seen.lag.estimate,
+                look.pair.facts.located.as_ref().and_then(|l| Some((look.seen.sampled_at? - l.point?.at, l.point?.spread))),
+                look.pair.facts.located.as_ref().map(|l| look.world_time(l.sent()) as f64 / 1e9),
+                look.seen.stale, look.pair.facts.located.as_ref().map(|l| l.is_usual),
+                look.seen.state.label(),
+            );
+        }
         self.settled.push((estimate - most).max(least - estimate).max(0) as f64 / 1e9);
         let upper = look.seen.lag.upper.map_or(Nanos::MAX, |u| u.as_nanos());
         let lower = look.seen.lag.lower.map_or(0, |l| l.as_nanos());

@@ -8,16 +8,44 @@ use super::located::Located;
 use crate::model::{Bytes, ReplicationOffset, Span, Timestamp};
 
 /// What the master says of a replica, placed in the history; evidence while the replica itself is silent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AckEvidence {
     /// What the master's last answer said; `None` when no line can be meant.
     pub last: Option<Ack>,
     /// Whether some answer had a line that can be meant: only then does its absence mean that the replica is gone.
     pub seen: bool,
-    /// The ACKed position's bracket and likeliest instant, where the history knows it.
-    pub located: Option<(ReplicationOffset, Bracket, Option<Point>)>,
+    /// When the newest ACK came.
+    pub heard: Option<Heard>,
+    /// The ACKed position, where the history knows it.
+    pub located: Option<Acked>,
     /// Bytes that the master has written and the replica has not ACKed, both from one reply.
     pub lag: Option<Bytes>,
+    /// Whether the master synced some replica since this one last answered: it may have begun anew, with other data.
+    pub synced_since: bool,
+}
+
+/// When an ACK came: not before, and not after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// It came after this.
+    pub after: Timestamp,
+    /// It came before this.
+    pub before: Timestamp,
+}
+
+/// The position that a replica ACKed last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Acked {
+    /// Bytes that it had applied.
+    pub offset: ReplicationOffset,
+    /// Holds the instant at which the master went beyond them.
+    pub bracket: Bracket,
+    /// The likeliest such instant.
+    pub point: Option<Point>,
+    /// The lag that it had when the ACK came.
+    pub lag: Option<Span>,
+    /// The history of the master that was current then.
+    pub(super) generation: u64,
 }
 
 /// How the replica's last answer relates to the master.

@@ -9,6 +9,9 @@ use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 /// between datacenters take less.
 pub(super) const PROVEN_LACK: Span = Span::from_millis(100);
 
+/// The standard deviation of an instant that is anywhere in a gap, as a part of the gap: `1 / sqrt(12)`.
+pub(super) const ANYWHERE: f64 = 0.288_675;
+
 /// A link that claims to be up is stalled when nothing arrived for this long, or for three polls if that is longer.
 const STALLED_AFTER: Span = Span::from_secs(3);
 
@@ -22,6 +25,8 @@ pub(super) struct Position {
     pub(super) at_most: Option<ReplicationOffset>,
     /// When the poll was sent whose answer showed `applied`; `sent`, unless the replica hides its offset.
     pub(super) shown: Timestamp,
+    /// When its link was lost, while it hides its offset and may have applied more before that.
+    pub(super) lost: Option<Lost>,
     /// Bytes received; equal to `applied` where the server does not tell (before 6.2).
     pub(super) read: ReplicationOffset,
     pub(super) sent: Timestamp,
@@ -30,6 +35,32 @@ pub(super) struct Position {
     pub(super) master_before: Option<(ReplicationOffset, Timestamp)>,
     /// Half the smallest round trip: how long before `received` the server read its offset, at the least.
     pub(super) half_rtt: Span,
+}
+
+/// When a link was lost, and the lag that the replica had then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) after: Timestamp,
+    pub(super) before: Timestamp,
+    pub(super) lag: Span,
+}
+
+impl Lost {
+    /// What two polls say of one loss together.
+    pub(super) fn intersect(self, other: Self) -> Self {
+        Self { after: self.after.max(other.after), before: self.before.min(other.before), ..self }
+    }
+
+    /// When the master likely went beyond what the replica applied until then; not before it went beyond what it had
+    /// applied for certain.
+    pub(super) fn point(&self, bracket: Bracket) -> Option<Point> {
+        let between = (self.before - self.after).or_zero();
+        bracket.hi?;
+        Some(Point {
+            at: (self.after + between.half() - self.lag).max(bracket.lo?),
+            spread: between.mul_f64(ANYWHERE),
+        })
+    }
 }
 
 impl Position {

@@ -163,7 +163,7 @@ fn a_stalled_link_that_is_given_up_has_been_out_since_it_stalled() {
     for second in 1..60 {
         scene.round(second * 1000, 100 + u64::try_from(second).unwrap(), 100);
     }
-    let since = located(&scene).point.expect("passed");
+    let since = located(&scene).point.expect("passed").at;
     scene.says(60_020, 'a', down(100, 0), false);
     assert_eq!(scene.tracker.facts().link.down_since, Some(since));
     scene.replica(61_020, 'a', 160);
@@ -172,7 +172,7 @@ fn a_stalled_link_that_is_given_up_has_been_out_since_it_stalled() {
 
 #[test]
 fn what_was_acked_stays_until_a_full_sync_or_another_history() {
-    let acked = |scene: &Scene| scene.tracker.facts().ack.located.map(|(offset, _, _)| offset.get());
+    let acked = |scene: &Scene| scene.tracker.facts().ack.located.map(|acked| acked.offset.get());
     let mut scene = Scene::new();
     scene.round(0, 100, 100).acks(ReplicaConnState::Online, Some(150)).master(1000, 'a', 200);
     assert_eq!(acked(&scene), Some(150));
