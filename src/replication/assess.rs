@@ -320,7 +320,7 @@ mod tests {
             scene.assess(1050 + takes)
         };
         let in_time = late(100, 900);
-        assert_eq!((in_time.stale, in_time.lag.estimate), (false, Some(millis(100))));
+        assert!(!in_time.stale && in_time.lag.lower == Some(Span::ZERO), "{in_time:?}");
         let stood_still = late(100, 5000);
         assert!(stood_still.stale && stood_still.lag.estimate.is_some_and(|lag| lag > millis(4500)), "{stood_still:?}");
         let held_back = late(500, 5000);
@@ -344,14 +344,14 @@ mod tests {
     fn what_is_not_proven_does_not_grow_between_polls() {
         let mut scene = Scene::new();
         scene.round(0, 100, 100).round(1000, 114, 100);
-        assert_eq!(scene.assess(1050).lag.estimate, Some(millis(100)));
-        assert_eq!(scene.assess(1900).lag.estimate, Some(millis(100)));
+        assert!(scene.assess(1050).lag.estimate.is_some_and(|lag| lag < millis(100)));
+        assert_eq!(scene.assess(1900).lag.estimate, scene.assess(1050).lag.estimate);
     }
 
     #[test]
     fn the_lower_bound_yields_while_a_replica_drains() {
         let mut scene = frozen(5);
-        scene.round(6000, 200, 115);
+        scene.round(6000, 200, 145);
         let sampled = scene.tracker.facts().located.as_ref().unwrap().at_sample;
         let later = scene.assess(6900).lag;
         assert!(later.estimate < sampled.estimate && later.lower <= later.estimate, "{later:?} {sampled:?}");

@@ -374,7 +374,8 @@ fn heard(
     sent: Timestamp,
     received: Timestamp,
 ) -> Option<Heard> {
-    let ack = ack?;
+    // Before the first ACK the master shows the offset 0 and counts the age from the connection.
+    let ack = ack.filter(|ack| ack.offset.is_some())?;
     let is_new = known.last.is_some_and(|last| last.offset.is_some() && last.offset < ack.offset);
     let by_offset = asked_before.filter(|_| is_new).map(|after| Heard { after, before: received });
     let by_age = ack.age.map(|age| {

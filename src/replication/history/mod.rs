@@ -270,13 +270,42 @@ mod tests {
         assert_eq!(h.newest(), Some((offset(200), at(1000))));
     }
 
+    /// A kilobyte a second, in commands of 100 bytes, and what was written in the last second.
+    fn regular_until_then(last: u64) -> OffsetHistory {
+        let mut samples: Vec<_> = (0..10).map(|i| (i * 1000, i * 1000, u64::try_from(i).unwrap() * 1000)).collect();
+        samples.push((10_000, 10_000, 9000 + last));
+        history(&samples)
+    }
+
+    fn point(h: &OffsetHistory, r: u64) -> (i64, i64) {
+        let point = h.point(offset(r), h.bracket(offset(r))).expect("passed");
+        (point.at.as_nanos() / 1_000_000 - 9000, point.spread.as_nanos() / 1_000_000)
+    }
+
     #[test]
-    fn the_point_is_linear_in_bytes_and_inside_the_bracket() {
-        let h = history(&[(0, 0, 0), (1000, 1000, 1000)]);
-        let point = |r| h.point(offset(r), h.bracket(offset(r))).unwrap().at;
-        assert!(point(0) > at(0) && point(0) < at(150));
-        assert!(point(500) > at(500) && point(500) < at(600));
-        assert_eq!(h.point(offset(1000), h.bracket(offset(1000))), None, "not passed yet");
+    fn a_regular_stream_is_linear_in_bytes() {
+        let h = regular_until_then(1000);
+        for (bytes, expected) in [(0, 0..150), (500, 500..600), (900, 900..1000)] {
+            let (at, spread) = point(&h, 9000 + bytes);
+            assert!(expected.contains(&at) && spread < 160, "{bytes}: {at} +- {spread}");
+        }
+        assert_eq!(h.point(offset(10_000), h.bracket(offset(10_000))), None, "not passed yet");
+    }
+
+    #[test]
+    fn what_is_written_beyond_the_usual_came_at_once() {
+        let h = regular_until_then(2_001_000);
+        let (before, _) = point(&h, 9300);
+        assert!((250..400).contains(&before), "the usual 300 bytes, and then a transaction: {before}");
+        assert_eq!(point(&h, 1_009_000), (500, 288), "in the middle of it nobody knows");
+        let (after, _) = point(&h, 9000 + 2_000_700);
+        assert!((600..750).contains(&after), "300 bytes before the end: {after}");
+    }
+
+    #[test]
+    fn a_lone_command_was_written_at_any_time() {
+        let h = history(&[(0, 10, 100), (9000, 9000, 100), (10_000, 10_000, 114)]);
+        assert_eq!(point(&h, 100), (500, 288));
     }
 
     #[test]

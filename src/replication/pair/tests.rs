@@ -44,7 +44,7 @@ fn nothing_is_on_its_way_over_a_link_that_is_down() {
         scene.round(0, 100, 100).master(1000, 'a', 300).says(1020, 'a', link, false).master(1040, 'a', 500);
         located(&scene).at_sample.estimate.unwrap()
     };
-    assert_eq!(estimate(upstream(100)), PROVEN_LACK);
+    assert!(estimate(upstream(100)) < millis(80), "what links usually take");
     assert!(estimate(down(100, 1)) > millis(400), "it may have gone missing at any time since the last poll");
 }
 
