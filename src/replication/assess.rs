@@ -73,7 +73,7 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
         last_known: pair.last_known,
         link_down_for: match why {
             StateReason::LinkDown { for_ } => for_,
-            StateReason::Stalled { for_ } => Some(for_),
+            StateReason::Stalled { for_ } | StateReason::ParentCutOff { for_ } => Some(for_),
             _ => None,
         },
         diverged: match why {
@@ -220,6 +220,10 @@ fn link_state(pair: &PairFacts, now: Timestamp) -> (PairState, StateReason) {
         );
     }
     match pair.relation {
+        Relation::Comparable if pair.parent_down_since.is_some() => {
+            let for_ = pair.parent_down_since.map_or(Span::ZERO, |since| (now - since).or_zero());
+            (PairState::Stalled, StateReason::ParentCutOff { for_ })
+        }
         Relation::Comparable if link.status == Some(LinkStatus::Up) && has_ended_history(pair) => {
             (PairState::Unknown, StateReason::EndedHistory)
         }

@@ -181,6 +181,12 @@ impl MasterHistory {
         self.current.as_ref()?.history.reached(instant)
     }
 
+    /// Whether `sample` goes on with the current history, under its name or after a promotion.
+    pub fn goes_on_in(&self, sample: &MasterSample) -> bool {
+        let own = self.replid();
+        own == Some(&sample.replid) || sample.continues.as_ref().is_some_and(|(id, _)| own == Some(id))
+    }
+
     /// The current history's identity.
     pub fn replid(&self) -> Option<&ReplicationId> {
         self.current.as_ref().map(|epoch| &epoch.replid)

@@ -8,11 +8,13 @@ mod link;
 mod located;
 mod usual;
 
+use std::collections::VecDeque;
+
 use super::ack::Ack;
 use super::epochs::{Comparison, MasterHistory, MasterSample, continued_history};
 use super::history::Point;
 use super::lag::LagInterval;
-use crate::info::{LinkStatus, Observation, ReplicationInfo, Role, UpstreamInfo};
+use crate::info::{Field, LinkStatus, Observation, Role, UpstreamInfo};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 
 pub use facts::{AckEvidence, Acked, Heard, LastKnown, PairFacts, Relation};
@@ -26,6 +28,9 @@ use usual::UsualLag;
 /// An offset up to this is Redis's fallback for "none" while the link is down (it prints literally 1).
 const NO_OFFSET: ReplicationOffset = ReplicationOffset::new(1);
 
+/// Answers that wait for the master's.
+const PENDING: usize = 2;
+
 /// How far apart the ages may be that a server computes in whole seconds from two clock readings.
 const WHOLE_SECONDS: Span = Span::from_secs(1);
 
@@ -33,7 +38,9 @@ const WHOLE_SECONDS: Span = Span::from_secs(1);
 #[derive(Clone, Debug, Default)]
 pub struct PairTracker {
     facts: PairFacts,
-    pending: Option<Position>,
+    /// Answers that the master was not asked after yet, oldest first. Two: where the master is not polled after its
+    /// replicas but beside them, the one that the next answer places comes before the newest.
+    pending: VecDeque<Position>,
     /// The last two offsets of the master with the instant each was certainly known.
     master_seen: [Option<(ReplicationOffset, Timestamp)>; 2],
     /// Which history of the master was current at its last answer.
@@ -73,7 +80,7 @@ impl PairTracker {
     ) {
         let info = &seen.replication;
         if info.role.value() == Some(Role::Master) {
-            self.pending = None;
+            self.pending.clear();
             self.facts.link = LinkFacts::default();
             self.facts.relation = Relation::IsMaster { unshared: unshared_bytes(history, continued_history(info)) };
             return;
@@ -85,14 +92,25 @@ impl PairTracker {
         let loading = seen.persistence.loading.value() == Some(true);
         self.observe_link(upstream, loading, sent, received);
         self.facts.ack.synced_since = false;
-        self.pending = self.position(upstream, info.replid.get(), sent, received, min_rtt, history);
+        let Some(position) = self.position(upstream, info.replid.get(), sent, received, min_rtt, history) else {
+            self.pending.clear();
+            return;
+        };
+        self.pending.truncate(PENDING - 1);
+        self.pending.push_back(position);
     }
 
     /// Takes in what the direct master's answer to a poll says of the replica and of its backlog.
-    pub fn direct_master_answered(&mut self, ack: Option<Ack>, seen: &Observation, sent: Timestamp, received: Timestamp) {
+    pub fn direct_master_answered(
+        &mut self,
+        ack: Option<Ack>,
+        seen: &Observation,
+        sent: Timestamp,
+        received: Timestamp,
+    ) {
         let master = &seen.replication;
         let lag = ack.and_then(|a| Some(master.master_offset.value()?.since(a.offset?)));
-        let syncs = [&seen.stats.sync_full, &seen.stats.sync_partial_ok].map(crate::info::Field::value);
+        let syncs = [&seen.stats.sync_full, &seen.stats.sync_partial_ok].map(Field::value);
         let synced = ack.is_some_and(|a| a.is_full_sync()) || syncs != std::mem::replace(&mut self.syncs, syncs);
         let known = &self.facts.ack;
         self.facts.ack = AckEvidence {
@@ -107,6 +125,12 @@ impl PairTracker {
         self.facts.backlog_size = master.backlog.size.value();
     }
 
+    /// Takes in the link of the direct master to its own master, in a chain; `None` where it is nobody's replica.
+    pub fn parent_answered(&mut self, link: Option<&LinkFacts>) {
+        self.facts.parent_down_since =
+            link.filter(|link| link.status == Some(LinkStatus::Down)).and_then(|link| link.down_since);
+    }
+
     /// Takes in the answer of the master at the top of the chain, which `history` has already taken in.
     pub fn master_answered(&mut self, master: &MasterSample, history: &MasterHistory) {
         if self.generation != history.generation() {
@@ -114,12 +138,11 @@ impl PairTracker {
             self.generation = history.generation();
             self.master_seen = [None; 2];
             self.facts.ack.located = None;
-            if let Some(pending) = &mut self.pending {
-                pending.master_before = None;
-            }
+            self.pending.iter_mut().for_each(|pending| pending.master_before = None);
         }
         self.facts.master_offset = history.newest();
-        let answer = self.pending.take_if(|p| master.sent >= p.received);
+        let answered = self.pending.iter().take_while(|p| master.sent >= p.received).count();
+        let answer = self.pending.drain(..answered).last();
         if answer.as_ref().is_some_and(|position| !position.is_late(self.facts.interval)) {
             self.facts.ack.located = None; // its own answer says more than what it ACKed before
         }
@@ -136,7 +159,7 @@ impl PairTracker {
 
     /// Takes in that the master's answer shows no stream of its own: it is a replica, or the answer lacks fields.
     pub fn master_is_no_master(&mut self, is_replica: bool) {
-        self.pending = None;
+        self.pending.clear();
         if !matches!(self.facts.relation, Relation::IsMaster { .. }) {
             self.facts.relation = if is_replica { Relation::MasterIsReplica } else { Relation::MasterIncomplete };
         }
@@ -147,7 +170,7 @@ impl PairTracker {
     pub fn unsupported(&mut self) {
         let PairFacts { last_known, applied_total, interval, .. } = self.facts;
         self.facts = PairFacts { last_known, applied_total, interval, ..PairFacts::default() };
-        self.pending = None;
+        self.pending.clear();
         self.master_seen = [None; 2];
     }
 
@@ -305,7 +328,7 @@ impl PairTracker {
             previous,
             is_usual: false,
         };
-        if link_up && located.is_current() {
+        if link_up && self.facts.parent_down_since.is_none() && located.is_current() {
             self.judge(&mut located, moved);
         }
         self.facts.located = Some(located);
@@ -388,10 +411,12 @@ fn heard(
     };
     // The same ACK is told of again and again: what is known of it stays known.
     let same = known.heard.filter(|heard| !is_new && newest.after <= heard.before);
-    Some(same.map_or(newest, |heard| Heard {
-        after: heard.after.max(newest.after).min(heard.before),
-        before: heard.before,
-    }))
+    Some(
+        same.map_or(newest, |heard| Heard {
+            after: heard.after.max(newest.after).min(heard.before),
+            before: heard.before,
+        }),
+    )
 }
 
 /// What the configured master has and a promoted replica does not share.

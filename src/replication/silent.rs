@@ -50,11 +50,7 @@ fn standing(pair: &PairFacts, located: &Located, acked: Option<&Acked>) -> Optio
     match further {
         Some(acked) => Some(Standing { bracket: acked.bracket, point: acked.point, was_frozen: false }),
         None if pair.ack.synced_since && pair.ack.seen => None,
-        None => Some(Standing {
-            bracket: located.bracket,
-            point: located.point,
-            was_frozen: located.is_frozen(),
-        }),
+        None => Some(Standing { bracket: located.bracket, point: located.point, was_frozen: located.is_frozen() }),
     }
 }
 

@@ -76,7 +76,8 @@ impl Scene {
     /// What the master says of the replica at `sent`: an offset that it says again is an ACK that did not come again.
     fn ack_at(&mut self, sent: i64) -> Option<Ack> {
         let ack = self.ack?;
-        let (_, came) = *self.acked.insert(self.acked.filter(|(known, _)| *known == ack.offset).unwrap_or((ack.offset, sent)));
+        let (_, came) =
+            *self.acked.insert(self.acked.filter(|(known, _)| *known == ack.offset).unwrap_or((ack.offset, sent)));
         Some(Ack { age: Some(Span::from_secs((sent - came) / 1000)), ..ack })
     }
 

@@ -17,4 +17,5 @@ mod seeds;
 mod settings;
 mod shifts;
 mod states;
+mod trees;
 mod world;

@@ -95,6 +95,8 @@ pub struct PairFacts {
     pub relation: Relation,
     /// The link.
     pub link: LinkFacts,
+    /// Since when the server that it replicates from has lost its own master, in a chain.
+    pub parent_down_since: Option<Timestamp>,
     /// What the master says of the replica.
     pub ack: AckEvidence,
     /// The master's newest offset.

@@ -56,10 +56,7 @@ impl Lost {
     pub(super) fn point(&self, bracket: Bracket) -> Option<Point> {
         let between = (self.before - self.after).or_zero();
         bracket.hi?;
-        Some(Point {
-            at: (self.after + between.half() - self.lag).max(bracket.lo?),
-            spread: between.mul_f64(ANYWHERE),
-        })
+        Some(Point { at: (self.after + between.half() - self.lag).max(bracket.lo?), spread: between.mul_f64(ANYWHERE) })
     }
 }
 

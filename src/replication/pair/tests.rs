@@ -1,7 +1,7 @@
 //! What a pair's tracker makes of polls.
 
 use super::*;
-use crate::info::{Field, ReplicaConnState};
+use crate::info::{ReplicaConnState, ReplicationInfo};
 use crate::replication::testing::{Scene, at, down, id, millis, observation, offset, upstream};
 use crate::replication::{Bracket, LagBytes};
 
