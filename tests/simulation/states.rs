@@ -148,10 +148,10 @@ fn an_outage_of_the_link_is_seen_within_four_seconds_and_its_end_within_two() {
     });
 }
 
-/// I7: while the replica stands still, the estimate grows exactly as time does.
+/// While the replica stands still, the estimate grows exactly as time does.
 #[test]
-fn the_estimate_grows_as_time_does_while_the_replica_stands_still() {
-    for_seeds("the_estimate_grows_as_time_does_while_the_replica_stands_still", 8, |seed| {
+fn i7_the_estimate_grows_as_time_does_while_the_replica_stands_still() {
+    for_seeds("i7_the_estimate_grows_as_time_does_while_the_replica_stands_still", 8, |seed| {
         for kind in [OutageKind::Cut, OutageKind::Stall, OutageKind::FullSync { hides_offset: false }] {
             let world = with_outage(&mut Rng::with_seed(seed), Load::Steady, HIT, HEAL, END, kind);
             let mut last: Option<(Nanos, Span)> = None;
@@ -173,10 +173,10 @@ fn the_estimate_grows_as_time_does_while_the_replica_stands_still() {
     });
 }
 
-/// I8, and the bytes of a replica that stands still.
+/// And the bytes of a replica that stands still.
 #[test]
-fn zero_means_that_nothing_is_missing() {
-    for_seeds("zero_means_that_nothing_is_missing", 8, |seed| {
+fn i8_zero_means_that_nothing_is_missing() {
+    for_seeds("i8_zero_means_that_nothing_is_missing", 8, |seed| {
         let world = healthy(&mut Rng::with_seed(seed), Load::Idle);
         run(world, seed, &[], |look| {
             let quiet = look.world.lives[0].offset.last_change(look.now).is_some_and(|at| look.now - at > 2500 * MS);

@@ -211,9 +211,11 @@ impl OffsetHistory {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_nanos(millis * 1_000_000)
@@ -317,87 +319,5 @@ mod tests {
         check(&h, 250, Some(1000), None);
         h.insert(at(3000), at(3010), offset(260));
         check(&h, 250, Some(1000), Some(3010));
-    }
-
-    /// A random writer polled with random delays: the truth and the samples.
-    fn samples() -> impl Strategy<Value = Vec<(i64, i64, i64, u64)>> {
-        let step = (1_i64..3000, 0_i64..200, 0_i64..200, prop_oneof![Just(0_u64), 1_u64..100_000]);
-        proptest::collection::vec(step, 1..400).prop_map(|steps| {
-            let (mut clock, mut m) = (0, 0);
-            let mut polls = Vec::new();
-            for (gap, to_serve, to_answer, bytes) in steps {
-                let sent = clock + gap;
-                m += bytes;
-                polls.push((sent, sent + to_serve, sent + to_serve + to_answer, m));
-                clock = sent + to_serve + to_answer;
-            }
-            polls
-        })
-    }
-
-    fn small() -> HistoryLimits {
-        HistoryLimits { capacity: 40, batch: 8, ..HistoryLimits::default() }
-    }
-
-    proptest! {
-        /// I1, I2, I3, I5 of docs/lag.md: whatever was thinned away, a bracket holds what the full table would say, the
-        /// records are in order, and there are never more than the capacity.
-        #[test]
-        fn thinning_only_widens(polls in samples()) {
-            let mut thin = OffsetHistory::new(small());
-            let mut full = OffsetHistory::new(HistoryLimits { capacity: 100_000, batch: 100_000, ..small() });
-            for (sent, _, received, m) in &polls {
-                thin.insert(at(*sent), at(*received), offset(*m));
-                full.insert(at(*sent), at(*received), offset(*m));
-                prop_assert!(thin.len() <= small().capacity);
-            }
-            prop_assert!(thin.plateaus.windows(2).all(|w| w[0].offset < w[1].offset
-                && w[0].first_seen <= w[1].first_seen && w[0].last_sent <= w[1].last_sent
-                && w[0].last_sent <= w[1].first_seen));
-            for (_, _, _, m) in &polls {
-                for r in [m.saturating_sub(1), *m] {
-                    let (wide, tight) = (thin.bracket(offset(r)), full.bracket(offset(r)));
-                    prop_assert!(wide.lo <= tight.lo, "None is the widest");
-                    prop_assert!(tight.hi.is_none() || wide.hi.is_some_and(|hi| hi >= tight.hi.unwrap()));
-                }
-            }
-        }
-
-        /// I10: shifting the clock or all offsets shifts the answers and nothing else.
-        #[test]
-        fn only_differences_matter(polls in samples(), shift in 0_i64..1_000_000, more in 0_u64..1_000_000) {
-            let mut a = OffsetHistory::new(small());
-            let mut b = OffsetHistory::new(small());
-            for (sent, _, received, m) in &polls {
-                a.insert(at(*sent), at(*received), offset(*m));
-                b.insert(at(sent + shift), at(received + shift), offset(m + more));
-            }
-            for (_, _, _, m) in &polls {
-                let (x, y) = (a.bracket(offset(*m)), b.bracket(offset(m + more)));
-                let moved = Span::from_millis(shift);
-                prop_assert_eq!(x.lo.map(|t| t + moved), y.lo);
-                prop_assert_eq!(x.hi.map(|t| t + moved), y.hi);
-            }
-        }
-
-        /// I9: after a cut no bracket below it becomes wrong, and nothing lies beyond.
-        #[test]
-        fn a_cut_is_safe(polls in samples(), part in 0.0_f64..1.0) {
-            let mut h = OffsetHistory::new(HistoryLimits { capacity: 100_000, batch: 100_000, ..small() });
-            for (sent, _, received, m) in &polls {
-                h.insert(at(*sent), at(*received), offset(*m));
-            }
-            let newest = h.newest().unwrap().0.get();
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            let cut = offset((newest as f64 * part) as u64);
-            let before = h.clone();
-            h.truncate(cut);
-            prop_assert!(h.newest().is_none_or(|(m, _)| m <= cut));
-            for (_, _, _, m) in &polls {
-                if offset(*m) < cut && !h.is_empty() {
-                    prop_assert_eq!(h.bracket(offset(*m)), before.bracket(offset(*m)));
-                }
-            }
-        }
     }
 }
