@@ -9,8 +9,8 @@ use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::info::{Observation, Role};
 use crate::model::{Datacenter, Histogram, PairKey, PollError, ServerAddr, Span, Timestamp};
 use crate::replication::{
-    Assessment, Evidence, HistoryLimits, Located, MasterHistory, MasterNews, MasterSample, MinuteMax, PairState,
-    PairTracker, ReplicaIdentity, ServerFacts, ack_of, assess,
+    Assessment, Evidence, Footprint, HistoryLimits, Located, MasterHistory, MasterNews, MasterSample, MinuteMax,
+    PairState, PairTracker, ReplicaIdentity, ServerFacts, ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
 
@@ -318,10 +318,14 @@ impl Fleet {
         self.servers.values().all(|server| server.facts.was_polled())
     }
 
+    fn footprint(&self, top: &ServerAddr) -> Option<Footprint> {
+        self.histories.get(top).and_then(MasterHistory::footprint)
+    }
+
     /// Every server, by address, and every pair, in the configuration's order.
     pub(super) fn snapshot(&self, now: Timestamp) -> (Vec<Arc<ServerSnapshot>>, Vec<PairSnapshot>) {
         let servers: BTreeMap<&ServerAddr, Arc<ServerSnapshot>> =
-            self.servers.iter().map(|(addr, server)| (addr, Arc::new(server.snapshot()))).collect();
+            self.servers.iter().map(|(addr, server)| (addr, Arc::new(server.snapshot(self.footprint(addr))))).collect();
         let pair = |entry: &PairEntry| {
             Some(PairSnapshot {
                 meta: Arc::clone(&entry.meta),
@@ -357,13 +361,14 @@ impl ServerEntry {
         }
     }
 
-    fn snapshot(&self) -> ServerSnapshot {
+    fn snapshot(&self, history: Option<Footprint>) -> ServerSnapshot {
         ServerSnapshot {
             meta: Arc::clone(&self.meta),
             facts: self.facts.clone(),
             polls: self.polls,
             skipped: self.skipped,
             errors: self.errors.clone(),
+            history,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::history::{Bracket, HistoryLimits, Inserted, OffsetHistory, Point};
+use super::history::{Bracket, Footprint, HistoryLimits, Inserted, OffsetHistory, Point};
 use crate::info::{ReplicationInfo, Role};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Timestamp};
 
@@ -179,6 +179,11 @@ impl MasterHistory {
     /// asked since.
     pub fn reached(&self, instant: Timestamp) -> Option<ReplicationOffset> {
         self.current.as_ref()?.history.reached(instant)
+    }
+
+    /// What the current history takes; `None` while there is none.
+    pub fn footprint(&self) -> Option<Footprint> {
+        self.current.as_ref().map(|epoch| epoch.history.footprint())
     }
 
     /// Whether `sample` goes on with the current history, under its name or after a promotion.

@@ -20,7 +20,7 @@ pub use ack::{Ack, ReplicaIdentity, ack_of};
 pub use assess::{Assessment, Evidence, assess};
 pub use counter::{MinuteMax, RestartProofCounter};
 pub use epochs::{Comparison, MasterHistory, MasterNews, MasterSample};
-pub use history::{Bracket, HistoryLimits, OffsetHistory, Point};
+pub use history::{Bracket, Footprint, HistoryLimits, Inserted, OffsetHistory, Point};
 pub use lag::{LagBytes, LagInterval};
 pub use pair::{AckEvidence, Acked, Heard, LastKnown, LinkFacts, Located, PairFacts, PairTracker, Relation};
 pub use rtt::MinRtt;

@@ -17,6 +17,7 @@ use super::lag::LagInterval;
 use crate::info::{Field, LinkStatus, Observation, Role, UpstreamInfo};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 
+pub(super) use facts::ACK_PERIOD;
 pub use facts::{AckEvidence, Acked, Heard, LastKnown, PairFacts, Relation};
 pub use link::LinkFacts;
 pub use located::Located;
@@ -141,6 +142,7 @@ impl PairTracker {
             self.pending.iter_mut().for_each(|pending| pending.master_before = None);
         }
         self.facts.master_offset = history.newest();
+        self.facts.master_at = Some(master.sent);
         let answered = self.pending.iter().take_while(|p| master.sent >= p.received).count();
         let answer = self.pending.drain(..answered).last();
         if answer.as_ref().is_some_and(|position| !position.is_late(self.facts.interval)) {
@@ -168,8 +170,8 @@ impl PairTracker {
     /// Takes in that a server of the pair is of a kind whose offsets are no bytes. Nothing that it says is a position,
     /// and what was known before says nothing of now; what was certain once stays said.
     pub fn unsupported(&mut self) {
-        let PairFacts { last_known, applied_total, interval, .. } = self.facts;
-        self.facts = PairFacts { last_known, applied_total, interval, ..PairFacts::default() };
+        let PairFacts { last_known, applied_total, interval, usual_lag, .. } = self.facts;
+        self.facts = PairFacts { last_known, applied_total, interval, usual_lag, ..PairFacts::default() };
         self.pending.clear();
         self.master_seen = [None; 2];
     }
@@ -327,6 +329,7 @@ impl PairTracker {
             same_received,
             previous,
             is_usual: false,
+            is_doubtful: false,
         };
         if link_up && self.facts.parent_down_since.is_none() && located.is_current() {
             self.judge(&mut located, moved);
@@ -343,10 +346,11 @@ impl PairTracker {
         };
         let computed = located.position.read_at() - point.at;
         let judged = self.usual.judge(computed, point.spread);
-        located.is_usual = judged.is_usual;
+        (located.is_usual, located.is_doubtful) = (judged.is_usual, judged.is_doubtful);
         located.at_sample = LagInterval { estimate: Some(judged.estimate), ..located.at_sample }.ordered();
         if moved {
             self.usual.learn(computed, point.spread);
+            self.facts.usual_lag = self.usual.lag();
         }
     }
 

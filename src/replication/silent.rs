@@ -5,11 +5,8 @@
 
 use super::history::{Bracket, Point};
 use super::lag::{LagBytes, LagInterval};
-use super::pair::{Acked, Heard, Located, PairFacts};
+use super::pair::{ACK_PERIOD, Acked, Heard, Located, PairFacts};
 use crate::model::{Bytes, Span, Timestamp};
-
-/// A replica ACKs once a second (`replicationCron`, and `REPLCONF ACK` from it); a bit more, since its clock is not ours.
-const ACK_PERIOD: Span = Span::from_millis(1_200);
 
 /// What is known of where a silent replica stands.
 #[derive(Clone, Copy, Debug)]

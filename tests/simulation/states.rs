@@ -427,3 +427,31 @@ fn applied_bytes_are_counted_once() {
         }
     });
 }
+
+/// Between two polls, too: the maximum of a minute is that of all its scrapes, and the distribution counts seconds.
+#[test]
+fn the_highest_of_a_minute_and_the_distribution_follow_the_estimate() {
+    for_seeds("the_highest_of_a_minute_and_the_distribution_follow_the_estimate", 4, |seed| {
+        let world = with_outage(&mut Rng::with_seed(seed), Load::Steady, HIT, HEAL, END, OutageKind::Cut);
+        let (mut seen, mut counted, mut above) = (Vec::new(), None, 0);
+        run(world, seed, &[], |look| {
+            let Some(lag) = look.seen.lag.estimate else { return };
+            seen.push((look.now, lag));
+            let minute = seen.iter().filter(|(at, _)| look.now - at < 58 * SEC).map(|(_, lag)| *lag).max();
+            let longer = seen.iter().map(|(_, lag)| *lag).max();
+            let max = look.pair.lag_max.unwrap_or_default();
+            // It is noted ten times a second.
+            let grain = Span::from_millis(200);
+            assert!(Some(max + grain) >= minute, "{}", told(look, &format!("{max} was exceeded")));
+            assert!(Some(max) <= longer.map(|l| l + grain), "{}", told(look, &format!("{max} never was")));
+            let histogram = look.fleet.lag_distribution.values().next();
+            let Some(histogram) = histogram else { return };
+            let (first_at, first) = *counted.get_or_insert((look.now, histogram.count()));
+            let seconds = u64::try_from((look.now - first_at) / SEC).expect("later");
+            assert!((histogram.count() - first).abs_diff(seconds) <= 1, "{}", told(look, "once a second"));
+            above = histogram.count() - histogram.cumulative().find(|(bound, _)| *bound >= 5.0).expect("a bound").1;
+        });
+        let expected = u64::try_from((HEAL - HIT) / SEC).expect("later") - 5;
+        assert!(above.abs_diff(expected) <= 1, "{above} seconds above five, {expected} expected");
+    });
+}

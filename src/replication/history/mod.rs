@@ -49,6 +49,18 @@ impl Default for HistoryLimits {
     }
 }
 
+/// What a table takes, and how fine it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Footprint {
+    /// Records.
+    pub records: usize,
+    /// Memory of the records, spare room included.
+    pub bytes: usize,
+    /// The part of its age to which an old bracket is kept. It grows when a master writes so irregularly that the
+    /// capacity does not suffice; never beyond that is a bracket wrong.
+    pub epsilon: f64,
+}
+
 /// What became of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
@@ -170,6 +182,12 @@ impl OffsetHistory {
     /// Whether nothing has been taken in.
     pub fn is_empty(&self) -> bool {
         self.plateaus.is_empty()
+    }
+
+    /// What the table takes, and how fine it is.
+    pub fn footprint(&self) -> Footprint {
+        let bytes = self.plateaus.capacity() * size_of::<Plateau>();
+        Footprint { records: self.plateaus.len(), bytes, epsilon: self.epsilon_used }
     }
 
     /// The part of its age to which an old bracket is kept: `limits.epsilon`, or more once memory forced it.

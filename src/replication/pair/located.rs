@@ -97,6 +97,8 @@ pub struct Located {
     pub previous: Option<(Timestamp, Span)>,
     /// Whether the link shows what it usually shows, as far as can be told.
     pub is_usual: bool,
+    /// Whether it may well be more than that.
+    pub is_doubtful: bool,
 }
 
 impl Located {

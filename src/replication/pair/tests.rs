@@ -185,3 +185,24 @@ fn what_was_acked_stays_until_a_full_sync_or_another_history() {
     scene.master(5000, 'b', 14);
     assert_eq!(acked(&scene), None, "an offset of the old history");
 }
+
+#[test]
+fn one_more_poll_of_the_replica_is_worth_it_at_the_first_doubt_and_when_its_acks_are_too_old() {
+    let deserves = |scene: &Scene| scene.tracker.facts().deserves_replica_poll();
+    let healthy = |acked: u64| {
+        let mut scene = Scene::new();
+        for second in 0..10 {
+            let bytes = 1000 * (1 + u64::try_from(second).unwrap());
+            scene.acks(ReplicaConnState::Online, Some(bytes.min(acked)));
+            scene.round(second * 1000, bytes, bytes - 40);
+        }
+        scene
+    };
+    assert!(!deserves(&healthy(u64::MAX)), "as usual");
+    let mut stuck = healthy(u64::MAX);
+    stuck.acks(ReplicaConnState::Online, None).round(10_000, 11_000, 9_970);
+    assert!(deserves(&stuck), "a second behind, for the first time");
+    stuck.round(10_250, 11_250, 9_970);
+    assert!(!deserves(&stuck), "it stands still: that is known now");
+    assert!(deserves(&healthy(7_500)), "its last ACK is from three seconds ago");
+}

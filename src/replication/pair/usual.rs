@@ -12,6 +12,11 @@ const UNMEASURED: f64 = 0.05;
 /// A disagreement of so many standard deviations is no accident.
 const ACCIDENT: f64 = 3.0;
 
+/// A disagreement of so many standard deviations deserves a closer look, and one of less than this never does, in
+/// seconds.
+const DOUBT: f64 = 1.5;
+const NEGLIGIBLE: f64 = 0.05;
+
 /// Instants that are less certain than this teach nothing: a lone command that was found on its way was on its way for
 /// a short time, but may have been written at any time since the poll before.
 const TEACHES: f64 = 0.1;
@@ -42,18 +47,27 @@ pub(super) struct Judged {
     pub(super) estimate: Span,
     /// Whether the link shows what it usually shows.
     pub(super) is_usual: bool,
+    /// Whether it may well be more than that: one more answer of the replica would tell.
+    pub(super) is_doubtful: bool,
 }
 
 impl UsualLag {
+    /// The usual lag.
+    pub(super) fn lag(&self) -> Span {
+        Span::from_secs_f64(self.mean)
+    }
+
     /// What a lag of `computed` with the standard deviation `spread` means.
     pub(super) fn judge(&self, computed: Span, spread: Span) -> Judged {
         let (computed_secs, noise) = (computed.as_secs_f64(), spread.as_secs_f64().powi(2));
         let off = computed_secs - self.mean;
-        if off.abs() > ACCIDENT * (self.variance + noise).sqrt() {
-            return Judged { estimate: computed, is_usual: false };
+        let deviation = (self.variance + noise).sqrt();
+        let is_doubtful = off > (DOUBT * deviation).max(NEGLIGIBLE);
+        if off.abs() > ACCIDENT * deviation {
+            return Judged { estimate: computed, is_usual: false, is_doubtful };
         }
         let weight = self.variance / (self.variance + noise);
-        Judged { estimate: Span::from_secs_f64(self.mean + weight * off), is_usual: true }
+        Judged { estimate: Span::from_secs_f64(self.mean + weight * off), is_usual: true, is_doubtful }
     }
 
     /// Learns from a computed lag of a replica whose position moved.
@@ -113,7 +127,7 @@ mod tests {
     fn a_link_that_nobody_measured_yet_may_take_what_links_take() {
         let usual = UsualLag::default();
         assert!(usual.judge(ms(500), ms(290)).estimate < ms(100));
-        assert_eq!(usual.judge(ms(500), ms(20)), Judged { estimate: ms(500), is_usual: false });
+        assert_eq!(usual.judge(ms(500), ms(20)), Judged { estimate: ms(500), is_usual: false, is_doubtful: true });
     }
 
     #[test]
