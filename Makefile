@@ -5,10 +5,13 @@ SHELL := /bin/bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
+# Where the tests on real servers keep what the program said.
+OUTPUTS := $(CURDIR)/target/test-outputs
+
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release lint unit real docs tools docs-update packaging package-test deny fuzz bench generations clean
+.PHONY: demo test release lint unit real dashboards docs tools docs-update packaging package-test deny fuzz bench generations clean
 
 demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -16,11 +19,11 @@ demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@$(CARGO) build --locked --quiet
 	@exec target/debug/redis-cross-dc-exporter demo $(DEMO_ARGS)
 
-test: tools lint unit real packaging docs ## everything that must pass
+test: tools lint unit real dashboards packaging docs ## everything that must pass
 	@echo "==> all checks passed"
 
 tools:
-	@.ci/install-tools redis-server=redis-server promtool=prometheus curl=curl
+	@.ci/install-tools redis-server=redis-server promtool=prometheus amtool=prometheus-alertmanager node=nodejs npm=npm curl=curl
 
 lint:
 	@echo "==> format"
@@ -30,18 +33,24 @@ lint:
 
 unit: ## unit and property tests, hostile input, the simulator, the architecture
 	@echo "==> unit and property tests, simulation, architecture"
-	@$(CARGO) test --locked --lib --bins --test simulation --test architecture --test docs --test hostile --test packaging
+	@$(CARGO) test --locked --lib --bins --test simulation --test architecture --test docs --test hostile --test packaging --test rules
 
-real: ## tests on real servers
+real: ## tests on real servers, and the search of all that was said in them for secrets
 	@echo "==> tests on real servers"
-	@$(CARGO) test --locked --test real -- --test-threads=4
+	@rm -rf $(OUTPUTS) && mkdir -p $(OUTPUTS)/cargo/said && printf 'planted-secret-\nPRIVATE KEY\n' > $(OUTPUTS)/cargo/secrets
+	@set -o pipefail; TEST_OUTPUTS=$(OUTPUTS) $(CARGO) test --locked --test real -- --test-threads=4 2>&1 | tee $(OUTPUTS)/cargo/said/tests
+	@.ci/check-secrets $(OUTPUTS)
 
 docs:
 	@echo "==> documentation"
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --quiet
 
-docs-update: ## rewrites docs/metrics.md from the catalogue
-	@UPDATE_DOCS=1 $(CARGO) test --locked --lib metrics::catalogue
+docs-update: ## rewrites what is made from the code: docs/metrics.md and the rules in alerts/
+	@UPDATE_DOCS=1 $(CARGO) test --locked --lib -- metrics::catalogue rules::tests
+
+dashboards: ## the dashboards against Grafana's types
+	@echo "==> dashboards"
+	@.ci/check-dashboards
 
 packaging: ## Dockerfile, image, systemd unit and manifests, with the debug binary
 	@$(CARGO) build --locked --quiet
