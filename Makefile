@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= auto
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release lint unit real docs tools docs-update packaging package-test deny fuzz generations clean
+.PHONY: demo test release lint unit real docs tools docs-update packaging package-test deny fuzz generations lab lab-update clean
 
 demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -35,6 +35,13 @@ unit: ## unit and property tests, hostile input, the simulator, the architecture
 real: ## tests on real servers
 	@echo "==> tests on real servers"
 	@$(CARGO) test --locked --test real -- --test-threads=4
+
+lab: ## how near the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=3 LAB_JOBS=6 LAB_DUMP=folder; part of no other target
+	@.ci/install-tools redis-server=redis-server
+	@RUST_BACKTRACE=0 $(CARGO) test --locked --quiet --test real -- laboratory::everything --exact --ignored --nocapture
+
+lab-update: export LAB_UPDATE = 1
+lab-update: lab ## the same, and writes its table into docs/lag.md
 
 docs:
 	@echo "==> documentation"

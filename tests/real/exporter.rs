@@ -1,6 +1,7 @@
 //! The exporter as a child process, and what it says over HTTP.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -36,18 +37,15 @@ impl Exporter {
     pub(crate) fn spawn(yaml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.yml"), yaml).unwrap();
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
-        let child = Command::new(program())
-            .args(["--config.file", "config.yml", "--web.listen-address", &listen, "--log.level", "debug"])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = launch(folder.path(), &listen);
         let timeouts = HttpTimeouts { connect: Duration::from_secs(2), total: Duration::from_secs(10) };
         Self { child, url: format!("http://{listen}"), client: HttpClient::for_exporter(timeouts).unwrap(), folder }
+    }
+
+    /// Starts it again, in the same folder and on the same port, after it has ended; does not wait.
+    pub(crate) fn relaunch(&mut self) {
+        self.child = launch(self.folder.path(), self.url.trim_start_matches("http://"));
     }
 
     /// Where it answers: `http://127.0.0.1:PORT`.
@@ -125,6 +123,18 @@ impl Exporter {
         let probe = || async { child.lock().unwrap().try_wait().unwrap() };
         eventually("the exporter to end", limit, probe).await.unwrap()
     }
+}
+
+fn launch(folder: &Path, listen: &str) -> Child {
+    let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    Command::new(program())
+        .args(["--config.file", "config.yml", "--web.listen-address", listen, "--log.level", "debug"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Exporter {

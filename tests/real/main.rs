@@ -13,6 +13,7 @@ mod connect;
 mod demo;
 mod exporter;
 mod hostile;
+mod laboratory;
 mod lag;
 mod metrics;
 mod receivers;
