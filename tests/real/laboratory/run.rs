@@ -16,7 +16,7 @@ use super::take::Take;
 use super::truth::seconds;
 
 /// The parts of the machine that scenarios share.
-pub(super) const MACHINE: u32 = 6;
+pub(super) const MACHINE: u32 = 8;
 
 /// What to run.
 pub(super) struct Orders {

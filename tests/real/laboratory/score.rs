@@ -18,8 +18,8 @@ const STEP: Span = Span::from_millis(10);
 const ASKED_BEFORE: Span = Span::from_millis(50);
 /// Bytes that are no writes: a PING or a SELECT in the stream.
 const OTHER_BYTES: f64 = 1000.0;
-/// Bytes are those of the last poll, so they may be those of any instant of this last while.
-const POLLED: Span = Span::from_millis(1500);
+/// Bytes may be those that lacked so long ago: an ACK is up to a second old, and so is the poll that showed it.
+const COUNTED: Span = Span::from_millis(2500);
 
 /// Errors of one signal, in seconds.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +61,8 @@ pub(super) struct Score {
     pub(super) hooks: Detection,
     /// As scrapes show it.
     pub(super) shown: Detection,
-    /// Samples with bytes outside their own interval, negative, or more than was ever lacking of late.
+    /// Samples with bytes that are negative, outside their own interval, or more than was lacking of late, or whose
+    /// interval misses the truth.
     pub(super) wrong_bytes: usize,
     /// For each signal of the other exporter.
     pub(super) peer: [(Errors, Detection); SIGNALS.len()],
@@ -167,16 +168,16 @@ fn overlap(record: &Record, sample: &Sample, truth: Between) -> bool {
 fn wrong_bytes(record: &Record, sample: &Sample) -> Option<&'static str> {
     let bytes = sample.bytes?;
     let (lower, upper) = (sample.lower_bytes.unwrap_or(0.0), sample.upper_bytes.unwrap_or(f64::MAX));
-    if bytes < 0.0 {
-        return Some("the bytes are negative");
-    }
-    if !(lower..=upper).contains(&bytes) {
-        return Some("the bytes are outside their interval");
-    }
-    let from = sample.asked - POLLED;
-    let most = instants(from, sample.answered, STEP).filter_map(|at| record.bytes(at, at)).map(|truth| truth.high);
-    let most = most.max_by(f64::total_cmp)?;
-    (bytes > most + OTHER_BYTES).then_some("more bytes than the replica lacked of late")
+    let lately = record.bytes(sample.asked - COUNTED, sample.answered);
+    let when_asked = sample.learned.and_then(|learned| record.bytes(learned - ASKED_BEFORE, learned));
+    let outside = |truth: Between| upper + OTHER_BYTES < truth.low || lower - OTHER_BYTES > truth.high;
+    let wrong = [
+        (bytes < 0.0, "the bytes are negative"),
+        (!(lower..=upper).contains(&bytes), "the bytes are outside their interval"),
+        (lately.is_some_and(|truth| bytes > truth.high + OTHER_BYTES), "more bytes than the replica lacked of late"),
+        (when_asked.is_some_and(outside), "the true bytes are outside the interval"),
+    ];
+    wrong.into_iter().find(|(is_wrong, _)| *is_wrong).map(|(_, why)| why)
 }
 
 /// The errors of one value; none where it or the truth is not known, or the truth is vague.
@@ -324,6 +325,7 @@ mod tests {
         assert_eq!(count(bytes(0.0, -1.0, 1.0)), 1);
         assert_eq!(count(bytes(2600.0, 2500.0, 2700.0)), 1);
         assert_eq!(count(bytes(0.0, 4000.0, 4000.0)), 1, "250 batches are 2500 bytes");
+        assert_eq!(count(bytes(0.0, 1000.0, 1000.0)), 1, "at least 240 batches of 10 bytes lacked when it was asked");
     }
 
     #[test]
