@@ -66,8 +66,8 @@ impl Verdict {
 }
 
 /// Prints everything, writes docs/lag.md if asked to, and panics when a number was missed.
-pub(super) fn publish(outcomes: &[Outcome], phases: u32, has_peer: bool) {
-    let mut text = format!("{}\n", circumstances(phases));
+pub(super) fn publish(outcomes: &[Outcome], phases: u32, idle: Option<f64>, has_peer: bool) {
+    let mut text = format!("{}\n", circumstances(phases, idle));
     text += &table(outcomes);
     text += &if has_peer {
         peers(outcomes)
@@ -90,13 +90,15 @@ pub(super) fn publish(outcomes: &[Outcome], phases: u32, has_peer: bool) {
 }
 
 /// When, on what and how it was measured.
-fn circumstances(phases: u32) -> String {
+fn circumstances(phases: u32, idle: Option<f64>) -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(": "));
     let model = model.map_or("processor unknown", |(_, model)| model);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let today = jiff::Timestamp::from_second(clock::wall_now().as_nanos() / 1_000_000_000).expect("a date");
-    format!("`make lab`, {}, {cores} cores ({model}), {phases} poll phases of each scenario:\n", today.strftime("%F"))
+    let idle = idle.map_or_else(String::new, |share| format!(" that were {:.0} % idle meanwhile", share * 100.0));
+    let phases = if phases == 1 { "one poll phase".to_owned() } else { format!("{phases} poll phases") };
+    format!("`make lab`, {}, {cores} cores ({model}){idle}, {phases} of each scenario:\n", today.strftime("%F"))
 }
 
 fn name(outcome: &Outcome) -> String {
@@ -150,8 +152,13 @@ fn row(name: &str, worst_phase: f64, score: &Score) -> String {
 }
 
 fn delays(detection: &Detection) -> String {
-    let all = &detection.delays;
-    if all.is_empty() { String::new() } else { format!("{:.2} / {:.2}", mean(all), max(all)) }
+    let all = late(detection);
+    if all.is_empty() { String::new() } else { format!("{:.2} / {:.2}", mean(&all), max(&all)) }
+}
+
+/// The delays; what came early had none, and makes up for no other.
+fn late(detection: &Detection) -> Vec<f64> {
+    detection.delays.iter().map(|delay| delay.max(0.0)).collect()
 }
 
 /// Everything together, with refresh on scrape or without.
@@ -218,7 +225,7 @@ fn verdicts(outcomes: &[Outcome]) -> Vec<Verdict> {
         Verdict::never("5 s threshold: false webhooks", &count(|s| s.hooks.false_alarms)),
         Verdict::never("5 s threshold: false samples", &count(|s| s.shown.false_alarms)),
         Verdict::never("samples absent that could be known", &count(|s| s.absent)),
-        Verdict::at_most("delay of the webhook at 5 s, mean", mean(&all.hooks.delays), limits::DETECTED_MEAN),
+        Verdict::at_most("delay of the webhook at 5 s, mean", mean(&late(&all.hooks)), limits::DETECTED_MEAN),
         Verdict::in_each(
             "delay of the webhook at 5 s: at most 0.5 s",
             &each(|s| max(&s.hooks.delays), |_| limits::DETECTED_WORST),

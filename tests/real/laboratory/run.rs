@@ -16,7 +16,10 @@ use super::take::Take;
 use super::truth::seconds;
 
 /// The parts of the machine that scenarios share.
-pub(super) const MACHINE: u32 = 8;
+pub(super) const MACHINE: u32 = 16;
+
+/// How long a story goes on after its end, in seconds: an outage is a third of its take, and the rest is healthy.
+const AFTER: f64 = 20.0;
 
 /// What to run.
 pub(super) struct Orders {
@@ -47,7 +50,10 @@ impl Orders {
     }
 
     fn includes(&self, scenario: &Scenario) -> bool {
-        self.scenarios.is_empty() || self.scenarios.iter().any(|name| scenario.name.contains(name.as_str()))
+        let is_whole = |name: &str| ALL.iter().any(|scenario| scenario.name == name);
+        let means_it =
+            |name: &String| scenario.name == name || !is_whole(name) && scenario.name.contains(name.as_str());
+        self.scenarios.is_empty() || self.scenarios.iter().any(means_it)
     }
 }
 
@@ -113,7 +119,8 @@ async fn make_all(
     for job in jobs {
         // One phase of the other exporter is enough, and spares the machine.
         let peer = peer.clone().filter(|_| job.phase == 0 && !job.refresh);
-        let method = Method { phase: f64::from(job.phase) / f64::from(orders.phases), refresh: job.refresh, peer };
+        let phase = f64::from(job.phase) / f64::from(orders.phases);
+        let method = Method { phase, after: AFTER, refresh: job.refresh, peer };
         let (room, dump) = (Arc::clone(&room), orders.dump.clone());
         let weight = job.scenario.weight.min(orders.machine);
         let handle = running.spawn(async move {
@@ -136,10 +143,15 @@ async fn make_all(
     found
 }
 
+/// Makes one take.
+pub(super) async fn take(scenario: &Scenario, method: Method) -> Take {
+    let mut stage = Stage::start((scenario.plan)(), method).await;
+    (scenario.story)(&mut stage).await;
+    stage.finish().await
+}
+
 async fn make(job: Job, method: Method, dump: Option<&Path>) -> Score {
-    let mut stage = Stage::start((job.scenario.plan)(), method).await;
-    (job.scenario.story)(&mut stage).await;
-    let take = stage.finish().await;
+    let take = take(job.scenario, method).await;
     let score = Score::of(&take);
     if let Some(folder) = dump {
         write_dump(folder, &title(job), &take);
@@ -216,4 +228,25 @@ fn write_dump(folder: &Path, title: &str, take: &Take) {
     let file = title.replace(", ", "-").replace([' ', '/'], "_");
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join(format!("{file}.csv")), text).unwrap();
+}
+
+/// How busy the machine was.
+pub(super) struct Load {
+    idle: u64,
+    all: u64,
+}
+
+impl Load {
+    /// The processors' times up to now, in ticks (`/proc/stat`, proc(5)); `None` where there is no such file.
+    pub(super) fn now() -> Option<Self> {
+        let text = std::fs::read_to_string("/proc/stat").ok()?;
+        let ticks: Vec<u64> = text.lines().next()?.split(' ').filter_map(|field| field.parse().ok()).collect();
+        Some(Self { idle: ticks.get(3)? + ticks.get(4)?, all: ticks.iter().sum() })
+    }
+
+    /// The share of the time since then in which the processors were idle.
+    pub(super) fn idle_since(&self) -> Option<f64> {
+        let now = Self::now()?;
+        Some((now.idle - self.idle) as f64 / (now.all - self.all).max(1) as f64)
+    }
 }

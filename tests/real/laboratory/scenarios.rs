@@ -26,8 +26,6 @@ pub(super) struct Scenario {
 
 /// How long a link is broken, in seconds.
 const OUTAGE: f64 = 12.0;
-/// How long a story goes on after the heal, in seconds.
-const AFTER: f64 = 8.0;
 /// A load of 200 KB/s.
 const STEADY_STREAM: Load = Load { fillers: 1, bytes: 3950 };
 /// A load of 20 MB/s.
@@ -50,7 +48,7 @@ const fn refreshed(scenario: Scenario) -> Scenario {
 
 /// The same, which needs half of the machine.
 const fn heavy(scenario: Scenario) -> Scenario {
-    Scenario { weight: 3, ..scenario }
+    Scenario { weight: super::run::MACHINE / 2, ..scenario }
 }
 
 /// Every situation.
@@ -141,14 +139,14 @@ async fn throttle(stage: &mut Stage) {
     stage.caught_up().await;
     stage.pass(1.0).await;
     stage.link.set_rate(None);
-    stage.pass(4.0).await;
+    stage.pass_after().await;
 }
 
 async fn stall(stage: &mut Stage, direction: Direction) {
     stage.link.stall(direction);
     stage.pass(OUTAGE).await;
     stage.link.heal().await.unwrap();
-    stage.pass(AFTER).await;
+    stage.pass_after().await;
 }
 
 async fn cut(stage: &mut Stage) {
@@ -156,7 +154,7 @@ async fn cut(stage: &mut Stage) {
     stage.pass(OUTAGE).await;
     stage.link.heal().await.unwrap();
     stage.caught_up().await;
-    stage.pass(AFTER).await;
+    stage.pass_after().await;
 }
 
 /// Long enough for two PINGs of the link.
@@ -167,7 +165,7 @@ async fn idle(stage: &mut Stage) {
 
 async fn stopped(stage: &mut Stage) {
     stage.freeze_replica(OUTAGE).await;
-    stage.pass(AFTER).await;
+    stage.pass_after().await;
 }
 
 /// 60 MB over a link for 10 MB/s.
@@ -178,19 +176,20 @@ async fn full_resync(stage: &mut Stage) {
     stage.pass(4.0).await;
     stage.link.heal().await.unwrap();
     stage.caught_up().await;
-    stage.pass(AFTER).await;
+    stage.pass_after().await;
 }
 
 /// 8 MB and 3 MB at once, over a link for 1 MB/s.
 async fn bursts(stage: &mut Stage) {
     let burst = Load { fillers: 40, bytes: 10_000 };
     stage.link.set_rate(Some(1_000_000));
-    for (seconds, rest) in [(0.4, 12.0), (0.15, 8.0)] {
+    for (seconds, rest) in [(0.4, 10.0), (0.15, 5.0)] {
         stage.writer.write(burst).await;
         stage.pass(seconds).await;
         stage.writer.write(Load::default()).await;
         stage.pass(rest).await;
     }
+    stage.pass_after().await;
 }
 
 /// The other replica becomes master in good order; the scored one and the old master follow it.
@@ -214,7 +213,7 @@ async fn failover(stage: &mut Stage) {
 async fn replica_restart(stage: &mut Stage) {
     stage.restart_replica(7.0).await;
     stage.caught_up().await;
-    stage.pass(AFTER).await;
+    stage.pass_after().await;
 }
 
 /// While there is no master, nobody can know what it would have written, nor what it had written last.
@@ -227,7 +226,7 @@ async fn master_restart(stage: &mut Stage) {
     // Its new history begins for the exporter with two more polls.
     stage.pass(2.0).await;
     stage.excuse(killed);
-    stage.pass(AFTER).await;
+    stage.pass_after().await;
 }
 
 /// A script that writes nothing and takes some seven seconds. After five of them the replica answers BUSY.
@@ -239,12 +238,12 @@ async fn script(stage: &mut Stage) {
     let took = (clock::now() - trial).as_secs_f64();
     let rounds = (f64::from(rounds) * 7.5 / took).round();
     stage.block_replica(&["EVAL", LOOP, "0", &rounds.to_string()]).await;
-    stage.pass(AFTER).await;
+    stage.pass_after().await;
 }
 
 async fn debug_sleep(stage: &mut Stage) {
     stage.block_replica(&["DEBUG", "SLEEP", "8"]).await;
-    stage.pass(AFTER).await;
+    stage.pass_after().await;
 }
 
 /// 16 MB at once over a link for 2 MB/s.
@@ -252,7 +251,7 @@ async fn big_multi(stage: &mut Stage) {
     stage.link.set_rate(Some(2_000_000));
     stage.writer.transaction(Load { fillers: 160, bytes: 100_000 }).await;
     stage.caught_up().await;
-    stage.pass(AFTER).await;
+    stage.pass_after().await;
 }
 
 async fn first_write(stage: &mut Stage) {
@@ -274,7 +273,7 @@ async fn monitor_restart(stage: &mut Stage) {
     stage.pass(6.0).await;
     stage.link.heal().await.unwrap();
     stage.caught_up().await;
-    stage.pass(AFTER).await;
+    stage.pass_after().await;
 }
 
 async fn monitor_cut_off(stage: &mut Stage) {
@@ -282,7 +281,7 @@ async fn monitor_cut_off(stage: &mut Stage) {
     mapped.stall(Direction::Both);
     stage.pass(OUTAGE).await;
     mapped.heal().await.unwrap();
-    stage.pass(AFTER).await;
+    stage.pass_after().await;
 }
 
 /// Healthy, then a partial resync, then a full one.

@@ -14,8 +14,8 @@ const VAGUE: f64 = 0.25;
 const SETTLING: Span = Span::from_millis(300);
 /// The grain of that while.
 const STEP: Span = Span::from_millis(10);
-/// The lower bound was certain when the replica was asked; its answer was on the way for at most this long.
-const ASKED_BEFORE: Span = Span::from_millis(50);
+/// What is promised of the instant at which the replica was asked held at some instant of this while before its answer.
+const ASKED_BEFORE: Span = Span::from_millis(250);
 /// Bytes that are no writes: a PING or a SELECT in the stream.
 const OTHER_BYTES: f64 = 1000.0;
 /// Bytes may be those that lacked so long ago: an ACK is up to a second old, and so is the poll that showed it.
@@ -159,9 +159,15 @@ fn is_alarm(lag: Option<f64>) -> bool {
 /// bound as it is promised, which is at the replica's last answer. An absent bound promises nothing.
 fn overlap(record: &Record, sample: &Sample, truth: Between) -> bool {
     let upper_holds = sample.upper.is_none_or(|upper| upper >= truth.low);
-    let since = |learned: Timestamp| record.lag((learned - ASKED_BEFORE).min(sample.asked), sample.answered);
-    let then = sample.learned.and_then(since).map_or(truth.high, |then| then.high.max(truth.high));
+    let when_asked = sample.learned.and_then(|learned| extremes(learned, |at| record.lag(at, at)));
+    let then = when_asked.map_or(truth.high, |then| then.high.max(truth.high));
     upper_holds && sample.lower.is_none_or(|lower| lower <= then)
+}
+
+/// Between the lowest and the highest that a value can have been when the replica was asked, which answered at `learned`.
+fn extremes(learned: Timestamp, value: impl Fn(Timestamp) -> Option<Between>) -> Option<Between> {
+    let either = |a: Between, b: Between| Between { low: a.low.min(b.low), high: a.high.max(b.high) };
+    instants(learned - ASKED_BEFORE, learned, STEP).filter_map(value).reduce(either)
 }
 
 /// What is wrong with the bytes of `sample`.
@@ -169,7 +175,7 @@ fn wrong_bytes(record: &Record, sample: &Sample) -> Option<&'static str> {
     let bytes = sample.bytes?;
     let (lower, upper) = (sample.lower_bytes.unwrap_or(0.0), sample.upper_bytes.unwrap_or(f64::MAX));
     let lately = record.bytes(sample.asked - COUNTED, sample.answered);
-    let when_asked = sample.learned.and_then(|learned| record.bytes(learned - ASKED_BEFORE, learned));
+    let when_asked = sample.learned.and_then(|learned| extremes(learned, |at| record.bytes(at, at)));
     let outside = |truth: Between| upper + OTHER_BYTES < truth.low || lower - OTHER_BYTES > truth.high;
     let wrong = [
         (bytes < 0.0, "the bytes are negative"),
@@ -287,8 +293,8 @@ mod tests {
         check(sample(11_100, 9.8, 9.85, 10.2), true, 9.83, 0.0);
         let score = Score::of(&take(vec![sample(11_100, 9.8, 9.85, 10.2)]));
         assert_eq!((score.overlapping_now, score.shown.false_alarms), (0, 0));
-        // At 11.4 s it was asked at 11.2 s.
-        check(sample(11_400, 9.8, 9.85, 10.2), false, 9.83, 9.83);
+        // At 11.6 s it was asked at 11.4 s, or a quarter of a second earlier.
+        check(sample(11_600, 9.8, 9.85, 10.2), false, 9.83, 9.83);
     }
 
     #[test]

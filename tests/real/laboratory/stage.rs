@@ -70,6 +70,8 @@ impl Default for Plan {
 pub(super) struct Method {
     /// Where in the period of polls the story begins, from 0 to 1.
     pub(super) phase: f64,
+    /// How long a story goes on when all is well again, in seconds.
+    pub(super) after: f64,
     /// Whether each scrape asks the servers first (`poll.refresh_on_scrape`), at one scrape a second.
     pub(super) refresh: bool,
     /// The other exporter, if it is installed and to be scored.
@@ -158,6 +160,11 @@ impl Stage {
         sleep(Duration::from_secs_f64(seconds)).await;
     }
 
+    /// Lets the time pass in which all is well again.
+    pub(super) async fn pass_after(&self) {
+        self.pass(self.method.after).await;
+    }
+
     /// Waits until the exporter shows a lag, and that it streams.
     async fn known(&self, what: &str) {
         let is_known = |s: &Sample| s.lag.is_some() && s.upper.is_some() && s.state == "streaming";
@@ -185,16 +192,8 @@ impl Stage {
 
     /// Stops the replica (SIGSTOP) for `seconds`.
     pub(super) async fn freeze_replica(&mut self, seconds: f64) {
-        self.replica.stop().unwrap();
-        let stat = format!("/proc/{}/stat", self.replica.pid().expect("the replica runs"));
-        // The signal takes effect when the process is next scheduled.
-        while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
-            sleep(STOP_PAUSE).await;
-        }
-        let from = clock::now();
-        self.pass(seconds).await;
-        self.froze(from, clock::now());
-        self.replica.cont().unwrap();
+        let (from, to) = stop(&mut self.replica, Duration::from_secs_f64(seconds)).await;
+        self.froze(from, to);
     }
 
     /// Kills the replica and starts it again, empty, after `seconds`.
@@ -247,6 +246,21 @@ async fn in_sync(builder: RedisServerBuilder) -> RedisServer {
     let server = builder.start().await.unwrap();
     server.wait_until_in_sync(PATIENCE).await.unwrap();
     server
+}
+
+/// Stops `server` (SIGSTOP) for `length`. Returns from when to when it certainly did nothing.
+pub(super) async fn stop(server: &mut RedisServer, length: Duration) -> (Timestamp, Timestamp) {
+    server.stop().unwrap();
+    let stat = format!("/proc/{}/stat", server.pid().expect("the server runs"));
+    // The signal takes effect when the process is next scheduled.
+    while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
+        sleep(STOP_PAUSE).await;
+    }
+    let from = clock::now();
+    sleep(length).await;
+    let to = clock::now();
+    server.cont().unwrap();
+    (from, to)
 }
 
 /// The longest command of a reply of SLOWLOG GET.
