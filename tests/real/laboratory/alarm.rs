@@ -12,8 +12,8 @@ pub(super) const THRESHOLD: f64 = 5.0;
 const STEP: Span = Span::from_millis(5);
 /// An excursion above the threshold that is shorter need not be noticed: no poll may have fallen into it.
 const SHORTEST: f64 = 0.5;
-/// A signal may be so much ahead of the truth: one that is right on average is early as often as late.
-const EARLY: Span = Span::from_millis(500);
+/// A signal may be ahead of the truth by one poll: when the oldest missing write was made is not known any better.
+const EARLY: Span = Span::from_secs(1);
 /// A signal may lag behind the end of an excursion by one poll.
 const LATE: Span = Span::from_secs(1);
 
@@ -178,7 +178,7 @@ mod tests {
         check(&[6500], 0, 0, Some(0.5));
         check(&[5700], 0, 0, Some(-0.3));
         check(&[], 1, 0, None);
-        check(&[3000, 6000], 0, 1, Some(0.0));
+        check(&[3000, 4900, 6000], 0, 2, Some(0.0));
         check(&[13_500], 1, 1, None);
     }
 }

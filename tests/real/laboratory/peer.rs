@@ -126,7 +126,7 @@ fn value(text: &str, name: &str) -> Option<f64> {
     value_of(text.lines().find(is_it)?)
 }
 
-/// Bytes a second over the last minute, as PromQL's `rate` makes it.
+/// Bytes a second over the last minute, as `rate(...[1m])` makes it.
 #[derive(Default)]
 struct Rate(VecDeque<(Timestamp, f64)>);
 

@@ -16,7 +16,7 @@ use super::take::Take;
 use super::truth::seconds;
 
 /// The parts of the machine that scenarios share.
-pub(super) const MACHINE: u32 = 16;
+pub(super) const MACHINE: u32 = 20;
 
 /// How long a story goes on after its end, in seconds: an outage is a third of its take, and the rest is healthy.
 const AFTER: f64 = 20.0;
@@ -43,7 +43,7 @@ impl Orders {
         let names = text("LAB_SCENARIOS").unwrap_or_default();
         Self {
             scenarios: names.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
-            phases: number("LAB_PHASES", 3).max(1),
+            phases: number("LAB_PHASES", 8).max(1),
             machine: number("LAB_JOBS", MACHINE).max(1),
             dump: text("LAB_DUMP").map(PathBuf::from),
         }
@@ -176,7 +176,9 @@ fn progress(job: Job, scored: &Scored) -> String {
                 super::score::mean(&errors.raw),
                 super::score::mean(&errors.settled)
             );
-            complaints.iter().for_each(|complaint| line += &format!("\n    {complaint}"));
+            for complaint in complaints {
+                let _ = write!(line, "\n    {complaint}");
+            }
             line
         }
     }

@@ -9,6 +9,7 @@ use redis_cross_dc_exporter::lab::{Direction, RedisServer};
 use super::stage::{Plan, Shape, Stage};
 use super::witness::Load;
 
+/// What is done to a stage.
 type Story = for<'a> fn(&'a mut Stage) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// A situation.
@@ -31,52 +32,54 @@ const STEADY_STREAM: Load = Load { fillers: 1, bytes: 3950 };
 /// A load of 20 MB/s.
 const HEAVY_STREAM: Load = Load { fillers: 40, bytes: 10_000 };
 
-/// A scenario that does not cross the threshold and takes little of the machine.
-const fn calm(name: &'static str, plan: fn() -> Plan, story: Story) -> Scenario {
-    Scenario { name, crosses: false, weight: 1, refreshed: false, plan, story }
-}
+impl Scenario {
+    /// One that does not cross the threshold and takes little of the machine.
+    const fn calm(name: &'static str, plan: fn() -> Plan, story: Story) -> Self {
+        Self { name, crosses: false, weight: 1, refreshed: false, plan, story }
+    }
 
-/// A scenario that crosses the threshold.
-const fn outage(name: &'static str, plan: fn() -> Plan, story: Story) -> Scenario {
-    Scenario { crosses: true, ..calm(name, plan, story) }
-}
+    /// One that crosses the threshold.
+    const fn outage(name: &'static str, plan: fn() -> Plan, story: Story) -> Self {
+        Self { crosses: true, ..Self::calm(name, plan, story) }
+    }
 
-/// The same, measured with `poll.refresh_on_scrape` as well.
-const fn refreshed(scenario: Scenario) -> Scenario {
-    Scenario { refreshed: true, ..scenario }
-}
+    /// The same, measured with `poll.refresh_on_scrape` as well.
+    const fn refreshed(self) -> Self {
+        Self { refreshed: true, ..self }
+    }
 
-/// The same, which needs half of the machine.
-const fn heavy(scenario: Scenario) -> Scenario {
-    Scenario { weight: super::run::MACHINE / 2, ..scenario }
+    /// The same, which keeps the processors busy.
+    const fn heavy(self) -> Self {
+        Self { weight: 4, ..self }
+    }
 }
 
 /// Every situation.
 pub(super) const ALL: [Scenario; 24] = [
-    refreshed(calm("steady", Plan::default, |s| Box::pin(s.pass(20.0)))),
-    refreshed(calm("delay 300 ms", delayed, |s| Box::pin(s.pass(20.0)))),
-    refreshed(outage("throttle with drain", streaming, |s| Box::pin(throttle(s)))),
-    refreshed(outage("stall both ways", Plan::default, |s| Box::pin(stall(s, Direction::Both)))),
-    refreshed(outage("one-way stall", Plan::default, |s| Box::pin(stall(s, Direction::ToReplica)))),
-    calm("only ACKs stalled", Plan::default, |s| Box::pin(stall(s, Direction::ToMaster))),
-    refreshed(outage("cut", Plan::default, |s| Box::pin(cut(s)))),
-    refreshed(calm("idle", Plan::default, |s| Box::pin(idle(s)))),
-    refreshed(outage("replica stopped", Plan::default, |s| Box::pin(stopped(s)))),
-    heavy(refreshed(outage("full resync", small_backlog, |s| Box::pin(full_resync(s))))),
-    refreshed(outage("bursts", slow_link, |s| Box::pin(bursts(s)))),
-    calm("failover under load", fork, |s| Box::pin(failover(s))),
-    outage("replica restart", Plan::default, |s| Box::pin(replica_restart(s))),
-    calm("master killed and back", Plan::default, |s| Box::pin(master_restart(s))),
-    outage("replica blocked by a script", Plan::default, |s| Box::pin(script(s))),
-    outage("replica blocked, DEBUG SLEEP", with_debug, |s| Box::pin(debug_sleep(s))),
-    outage("big MULTI", for_transactions, |s| Box::pin(big_multi(s))),
-    outage("chained, the middle cut", chain, |s| Box::pin(cut(s))),
-    outage("backlog TTL of 3 s", short_ttl, |s| Box::pin(cut(s))),
-    calm("empty pair", empty, |s| Box::pin(first_write(s))),
-    outage("monitor restart mid-outage", Plan::default, |s| Box::pin(monitor_restart(s))),
-    calm("monitor cut off from the replica", mapped, |s| Box::pin(monitor_cut_off(s))),
-    outage("replica behind a port mapping", mapped, |s| Box::pin(cut(s))),
-    heavy(calm("20 MB/s", large_backlog, |s| Box::pin(heavy_stream(s)))),
+    Scenario::calm("steady", Plan::default, |s| Box::pin(s.pass(20.0))).refreshed(),
+    Scenario::calm("delay 300 ms", delayed, |s| Box::pin(s.pass(20.0))).refreshed(),
+    Scenario::outage("throttle with drain", streaming, |s| Box::pin(throttle(s))).refreshed(),
+    Scenario::outage("stall both ways", Plan::default, |s| Box::pin(stall(s, Direction::Both))).refreshed(),
+    Scenario::outage("one-way stall", Plan::default, |s| Box::pin(stall(s, Direction::ToReplica))).refreshed(),
+    Scenario::calm("only ACKs stalled", Plan::default, |s| Box::pin(stall(s, Direction::ToMaster))),
+    Scenario::outage("cut", Plan::default, |s| Box::pin(cut(s))).refreshed(),
+    Scenario::calm("idle", Plan::default, |s| Box::pin(idle(s))).refreshed(),
+    Scenario::outage("replica stopped", Plan::default, |s| Box::pin(stopped(s))).refreshed(),
+    Scenario::outage("full resync", small_backlog, |s| Box::pin(full_resync(s))).refreshed().heavy(),
+    Scenario::outage("bursts", Plan::default, |s| Box::pin(bursts(s))).refreshed(),
+    Scenario::calm("failover under load", fork, |s| Box::pin(failover(s))),
+    Scenario::outage("replica restart", Plan::default, |s| Box::pin(replica_restart(s))),
+    Scenario::calm("master killed and back", Plan::default, |s| Box::pin(master_restart(s))),
+    Scenario::outage("replica blocked by a script", Plan::default, |s| Box::pin(script(s))),
+    Scenario::outage("replica blocked, DEBUG SLEEP", with_debug, |s| Box::pin(debug_sleep(s))),
+    Scenario::outage("big MULTI", for_transactions, |s| Box::pin(big_multi(s))),
+    Scenario::outage("chained, the middle cut", chain, |s| Box::pin(cut(s))),
+    Scenario::outage("backlog TTL of 3 s", short_ttl, |s| Box::pin(cut(s))),
+    Scenario::calm("empty pair", empty, |s| Box::pin(first_write(s))),
+    Scenario::outage("monitor restart mid-outage", Plan::default, |s| Box::pin(monitor_restart(s))),
+    Scenario::calm("monitor cut off from the replica", mapped, |s| Box::pin(monitor_cut_off(s))),
+    Scenario::outage("replica behind a port mapping", mapped, |s| Box::pin(cut(s))),
+    Scenario::calm("20 MB/s", large_backlog, |s| Box::pin(heavy_stream(s))).heavy(),
 ];
 
 fn delayed() -> Plan {
@@ -85,10 +88,6 @@ fn delayed() -> Plan {
 
 fn streaming() -> Plan {
     Plan { load: Some(STEADY_STREAM), ..Plan::default() }
-}
-
-fn slow_link() -> Plan {
-    streaming()
 }
 
 fn small_backlog() -> Plan {

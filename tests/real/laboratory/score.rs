@@ -18,9 +18,6 @@ const STEP: Span = Span::from_millis(10);
 const ASKED_BEFORE: Span = Span::from_millis(250);
 /// Bytes that are no writes: a PING or a SELECT in the stream.
 const OTHER_BYTES: f64 = 1000.0;
-/// Bytes may be those that lacked so long ago: an ACK is up to a second old, and so is the poll that showed it.
-const COUNTED: Span = Span::from_millis(2500);
-
 /// Errors of one signal, in seconds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Errors {
@@ -61,7 +58,7 @@ pub(super) struct Score {
     pub(super) hooks: Detection,
     /// As scrapes show it.
     pub(super) shown: Detection,
-    /// Samples with bytes that are negative, outside their own interval, or more than was lacking of late, or whose
+    /// Samples with bytes that are negative, outside their own interval, or more than can have lacked, or whose
     /// interval misses the truth.
     pub(super) wrong_bytes: usize,
     /// For each signal of the other exporter.
@@ -174,13 +171,15 @@ fn extremes(learned: Timestamp, value: impl Fn(Timestamp) -> Option<Between>) ->
 fn wrong_bytes(record: &Record, sample: &Sample) -> Option<&'static str> {
     let bytes = sample.bytes?;
     let (lower, upper) = (sample.lower_bytes.unwrap_or(0.0), sample.upper_bytes.unwrap_or(f64::MAX));
-    let lately = record.bytes(sample.asked - COUNTED, sample.answered);
-    let when_asked = sample.learned.and_then(|learned| extremes(learned, |at| record.bytes(at, at)));
+    let learned = sample.learned?;
+    let when_asked = extremes(learned, |at| record.bytes(at, at));
+    // Nobody can know what it has applied since, so the most is what was written since then and what it lacked then.
+    let most = record.bytes(learned - ASKED_BEFORE, sample.answered);
     let outside = |truth: Between| upper + OTHER_BYTES < truth.low || lower - OTHER_BYTES > truth.high;
     let wrong = [
         (bytes < 0.0, "the bytes are negative"),
         (!(lower..=upper).contains(&bytes), "the bytes are outside their interval"),
-        (lately.is_some_and(|truth| bytes > truth.high + OTHER_BYTES), "more bytes than the replica lacked of late"),
+        (most.is_some_and(|truth| bytes > truth.high + OTHER_BYTES), "more bytes than it can have lacked"),
         (when_asked.is_some_and(outside), "the true bytes are outside the interval"),
     ];
     wrong.into_iter().find(|(is_wrong, _)| *is_wrong).map(|(_, why)| why)

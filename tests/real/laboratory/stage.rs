@@ -18,7 +18,7 @@ use crate::exporter::Exporter;
 /// The pair that is scored.
 const PAIR: &str = "scored";
 /// How long the machine may take for what takes a moment.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The period of polls, as the configuration says.
 const POLL_INTERVAL: Span = Span::from_secs(1);
 /// How often Prometheus would scrape in the laboratory: often enough to see what happens between two polls.

@@ -17,7 +17,7 @@ pub(super) const WRITE_PERIOD: Duration = Duration::from_millis(20);
 /// The period of readings on the replica: the other part of the grain.
 pub(super) const READ_PERIOD: Duration = Duration::from_millis(25);
 /// How long a server may be frozen before the connection to it is given up.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 /// The pause before a broken connection is opened again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 /// The key of the numbers.
