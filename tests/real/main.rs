@@ -16,6 +16,7 @@ mod hostile;
 mod laboratory;
 mod lag;
 mod metrics;
+mod prometheus;
 mod receivers;
 mod reload;
 mod scrape;
