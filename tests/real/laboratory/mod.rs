@@ -40,7 +40,7 @@ async fn everything() {
 /// What holds of every take, however busy the machine is.
 async fn check(name: &str, phase: f64) {
     let scenario = scenarios::ALL.iter().find(|scenario| scenario.name == name).expect("there is such a scenario");
-    let take = run::take(scenario, Method { phase, after: 3.0, refresh: false, peer: None }).await;
+    let take = run::take(scenario, Method { phase, length: 0.0, refresh: false, peer: None }).await;
     let Score { samples, overlapping, hooks, complaints, .. } = Score::of(&take);
     println!("{name}: {samples} samples, {hooks:?}");
     assert!(samples > 50, "only {samples} samples");

@@ -16,10 +16,10 @@ use super::take::Take;
 use super::truth::seconds;
 
 /// The parts of the machine that scenarios share.
-pub(super) const MACHINE: u32 = 20;
+pub(super) const MACHINE: u32 = 28;
 
-/// How long a story goes on after its end, in seconds: an outage is a third of its take, and the rest is healthy.
-const AFTER: f64 = 20.0;
+/// How long a take lasts at least, in seconds. An outage of twelve is a fifth of it, and the rest is healthy.
+const LENGTH: f64 = 60.0;
 
 /// What to run.
 pub(super) struct Orders {
@@ -43,7 +43,7 @@ impl Orders {
         let names = text("LAB_SCENARIOS").unwrap_or_default();
         Self {
             scenarios: names.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
-            phases: number("LAB_PHASES", 8).max(1),
+            phases: number("LAB_PHASES", 6).max(1),
             machine: number("LAB_JOBS", MACHINE).max(1),
             dump: text("LAB_DUMP").map(PathBuf::from),
         }
@@ -120,7 +120,7 @@ async fn make_all(
         // One phase of the other exporter is enough, and spares the machine.
         let peer = peer.clone().filter(|_| job.phase == 0 && !job.refresh);
         let phase = f64::from(job.phase) / f64::from(orders.phases);
-        let method = Method { phase, after: AFTER, refresh: job.refresh, peer };
+        let method = Method { phase, length: LENGTH, refresh: job.refresh, peer };
         let (room, dump) = (Arc::clone(&room), orders.dump.clone());
         let weight = job.scenario.weight.min(orders.machine);
         let handle = running.spawn(async move {

@@ -56,8 +56,8 @@ impl Scenario {
 
 /// Every situation.
 pub(super) const ALL: [Scenario; 24] = [
-    Scenario::calm("steady", Plan::default, |s| Box::pin(s.pass(20.0))).refreshed(),
-    Scenario::calm("delay 300 ms", delayed, |s| Box::pin(s.pass(20.0))).refreshed(),
+    Scenario::calm("steady", Plan::default, |s| Box::pin(s.pass(15.0))).refreshed(),
+    Scenario::calm("delay 300 ms", delayed, |s| Box::pin(s.pass(15.0))).refreshed(),
     Scenario::outage("throttle with drain", streaming, |s| Box::pin(throttle(s))).refreshed(),
     Scenario::outage("stall both ways", Plan::default, |s| Box::pin(stall(s, Direction::Both))).refreshed(),
     Scenario::outage("one-way stall", Plan::default, |s| Box::pin(stall(s, Direction::ToReplica))).refreshed(),
@@ -138,14 +138,12 @@ async fn throttle(stage: &mut Stage) {
     stage.caught_up().await;
     stage.pass(1.0).await;
     stage.link.set_rate(None);
-    stage.pass_after().await;
 }
 
 async fn stall(stage: &mut Stage, direction: Direction) {
     stage.link.stall(direction);
     stage.pass(OUTAGE).await;
     stage.link.heal().await.unwrap();
-    stage.pass_after().await;
 }
 
 async fn cut(stage: &mut Stage) {
@@ -153,7 +151,6 @@ async fn cut(stage: &mut Stage) {
     stage.pass(OUTAGE).await;
     stage.link.heal().await.unwrap();
     stage.caught_up().await;
-    stage.pass_after().await;
 }
 
 /// Long enough for two PINGs of the link.
@@ -164,7 +161,6 @@ async fn idle(stage: &mut Stage) {
 
 async fn stopped(stage: &mut Stage) {
     stage.freeze_replica(OUTAGE).await;
-    stage.pass_after().await;
 }
 
 /// 60 MB over a link for 10 MB/s.
@@ -175,7 +171,6 @@ async fn full_resync(stage: &mut Stage) {
     stage.pass(4.0).await;
     stage.link.heal().await.unwrap();
     stage.caught_up().await;
-    stage.pass_after().await;
 }
 
 /// 8 MB and 3 MB at once, over a link for 1 MB/s.
@@ -188,7 +183,6 @@ async fn bursts(stage: &mut Stage) {
         stage.writer.write(Load::default()).await;
         stage.pass(rest).await;
     }
-    stage.pass_after().await;
 }
 
 /// The other replica becomes master in good order; the scored one and the old master follow it.
@@ -212,7 +206,6 @@ async fn failover(stage: &mut Stage) {
 async fn replica_restart(stage: &mut Stage) {
     stage.restart_replica(7.0).await;
     stage.caught_up().await;
-    stage.pass_after().await;
 }
 
 /// While there is no master, nobody can know what it would have written, nor what it had written last.
@@ -225,7 +218,6 @@ async fn master_restart(stage: &mut Stage) {
     // Its new history begins for the exporter with two more polls.
     stage.pass(2.0).await;
     stage.excuse(killed);
-    stage.pass_after().await;
 }
 
 /// A script that writes nothing and takes some seven seconds. After five of them the replica answers BUSY.
@@ -237,12 +229,10 @@ async fn script(stage: &mut Stage) {
     let took = (clock::now() - trial).as_secs_f64();
     let rounds = (f64::from(rounds) * 7.5 / took).round();
     stage.block_replica(&["EVAL", LOOP, "0", &rounds.to_string()]).await;
-    stage.pass_after().await;
 }
 
 async fn debug_sleep(stage: &mut Stage) {
     stage.block_replica(&["DEBUG", "SLEEP", "8"]).await;
-    stage.pass_after().await;
 }
 
 /// 16 MB at once over a link for 2 MB/s.
@@ -250,7 +240,6 @@ async fn big_multi(stage: &mut Stage) {
     stage.link.set_rate(Some(2_000_000));
     stage.writer.transaction(Load { fillers: 160, bytes: 100_000 }).await;
     stage.caught_up().await;
-    stage.pass_after().await;
 }
 
 async fn first_write(stage: &mut Stage) {
@@ -272,7 +261,6 @@ async fn monitor_restart(stage: &mut Stage) {
     stage.pass(6.0).await;
     stage.link.heal().await.unwrap();
     stage.caught_up().await;
-    stage.pass_after().await;
 }
 
 async fn monitor_cut_off(stage: &mut Stage) {
@@ -280,7 +268,6 @@ async fn monitor_cut_off(stage: &mut Stage) {
     mapped.stall(Direction::Both);
     stage.pass(OUTAGE).await;
     mapped.heal().await.unwrap();
-    stage.pass_after().await;
 }
 
 /// Healthy, then a partial resync, then a full one.

@@ -25,6 +25,10 @@ const POLL_INTERVAL: Span = Span::from_secs(1);
 const SCRAPE_PERIOD: Duration = Duration::from_millis(100);
 /// How often it scrapes where each scrape asks the servers first.
 const REFRESHED_SCRAPE_PERIOD: Duration = Duration::from_secs(1);
+/// How long all is well before the story, in seconds ...
+const HEALTHY_BEFORE: f64 = 4.0;
+/// ... and at least after it.
+const HEALTHY_AFTER: f64 = 3.0;
 /// The fastest that a process can be seen to have stopped.
 const STOP_PAUSE: Duration = Duration::from_millis(1);
 
@@ -70,8 +74,8 @@ impl Default for Plan {
 pub(super) struct Method {
     /// Where in the period of polls the story begins, from 0 to 1.
     pub(super) phase: f64,
-    /// How long a story goes on when all is well again, in seconds.
-    pub(super) after: f64,
+    /// How long the take lasts at least, in seconds: after the story all is well.
+    pub(super) length: f64,
     /// Whether each scrape asks the servers first (`poll.refresh_on_scrape`), at one scrape a second.
     pub(super) refresh: bool,
     /// The other exporter, if it is installed and to be scored.
@@ -150,19 +154,14 @@ impl Stage {
             method,
         };
         stage.known("the lag to be known").await;
-        stage.pass(4.0).await;
-        stage.began = stage.in_phase().await - Span::from_secs(4);
+        stage.pass(HEALTHY_BEFORE).await;
+        stage.began = stage.in_phase().await - Span::from_secs_f64(HEALTHY_BEFORE);
         stage
     }
 
     /// Lets `seconds` pass, which the recording goes on in.
     pub(super) async fn pass(&self, seconds: f64) {
         sleep(Duration::from_secs_f64(seconds)).await;
-    }
-
-    /// Lets the time pass in which all is well again.
-    pub(super) async fn pass_after(&self) {
-        self.pass(self.method.after).await;
     }
 
     /// Waits until the exporter shows a lag, and that it streams.
@@ -227,8 +226,10 @@ impl Stage {
         self.excused.push((from, clock::now()));
     }
 
-    /// Ends the take.
+    /// Ends the take, when all has been well for a while and it is long enough.
     pub(super) async fn finish(mut self) -> Take {
+        let rest = self.method.length - super::truth::seconds(self.began, clock::now());
+        self.pass(rest.max(HEALTHY_AFTER)).await;
         let ended = clock::now();
         // The truth is known up to the last reading that was asked for.
         self.pass(0.2).await;
