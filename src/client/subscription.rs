@@ -198,8 +198,7 @@ mod tests {
     async fn a_message_that_comes_in_pieces_survives_a_cancelled_wait() {
         let (near, far): (DuplexStream, DuplexStream) = duplex(4096);
         let (channel, heard) = ("ch".to_owned(), Vec::new());
-        let mut subscription =
-            Subscription { stream: Box::new(near), channel, heard, heard_at: Timestamp::default() };
+        let mut subscription = Subscription { stream: Box::new(near), channel, heard, heard_at: Timestamp::default() };
         let mut far = BufReader::new(far);
         let text = message("ch", "42");
         let began = clock::now();

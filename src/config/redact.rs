@@ -7,8 +7,9 @@ use yaml_rust2::{Yaml, YamlEmitter};
 
 use super::value::span_text;
 use super::{
-    AlertSettings, ClientCertificate, DatacenterRule, HeartbeatSettings, HostPattern, LevelRule, LevelThreshold, NotifySettings,
-    PairSettings, PollSettings, ReceiverKind, ReceiverSettings, SecretSource, ServerSettings, Settings, TlsSettings,
+    AlertSettings, ClientCertificate, DatacenterRule, HeartbeatSettings, HostPattern, LevelRule, LevelThreshold,
+    NotifySettings, PairSettings, PollSettings, ReceiverKind, ReceiverSettings, SecretSource, ServerSettings, Settings,
+    TlsSettings,
 };
 use crate::model::{Bytes, Span};
 

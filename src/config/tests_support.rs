@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{
-    AlertSettings, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, NotifySettings, PairSettings, PollSettings, ServerSettings,
-    Settings, StateSettings,
+    AlertSettings, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, NotifySettings, PairSettings,
+    PollSettings, ServerSettings, Settings, StateSettings,
 };
 use crate::model::{Bytes, PairName, ServerAddr, Span};
 

@@ -37,6 +37,7 @@ fn of_pair(sheet: &mut Sheet, pair: &PairSnapshot, anchor: ClockAnchor, now: Tim
     lag_of_pair(sheet, &labels, pair, &seen, anchor);
     link_of_pair(sheet, &labels, &seen);
     raw_signals_of_pair(sheet, &labels, pair);
+    heartbeats_of_pair(sheet, &labels, pair, now);
     for threshold in pair.thresholds() {
         let head = vec![label("rule", threshold.rule.config_key()), label("severity", threshold.severity)];
         let all = head.into_iter().chain(labels.iter().cloned()).collect();
@@ -89,6 +90,16 @@ fn raw_signals_of_pair(sheet: &mut Sheet, labels: &Labels, pair: &PairSnapshot) 
     }
 }
 
+/// What the newest heartbeats say; nothing for a pair without any.
+fn heartbeats_of_pair(sheet: &mut Sheet, labels: &Labels, pair: &PairSnapshot, now: Timestamp) {
+    let Some(interval) = pair.meta.heartbeat else { return };
+    let beats = &pair.facts.beats;
+    let delay = beats.delay(interval, now);
+    sheet.value(&c::HEARTBEATS, labels, Some(beats.arrived as f64));
+    sheet.value(&c::HEARTBEAT_UP, labels, Some(f64::from(u8::from(delay.is_some()))));
+    sheet.value(&c::HEARTBEAT_DELAY, labels, delay.map(Span::as_secs_f64));
+}
+
 fn of_server(sheet: &mut Sheet, server: &ServerSnapshot, anchor: ClockAnchor) {
     let labels = vec![label("dc", server.meta.dc.as_str()), label("server", &server.meta.addr.to_string())];
     let facts = &server.facts;
@@ -109,6 +120,9 @@ fn of_server(sheet: &mut Sheet, server: &ServerSnapshot, anchor: ClockAnchor) {
     }
     for (reason, count) in &server.errors {
         sheet.value(&c::POLL_ERRORS, &with(&labels, "reason", reason.label()), Some(*count as f64));
+    }
+    for (reason, count) in &server.heartbeat_errors {
+        sheet.value(&c::HEARTBEAT_ERRORS, &with(&labels, "reason", reason.label()), Some(*count as f64));
     }
     sheet.value(&c::POLLS, &labels, Some(server.polls as f64));
     sheet.value(&c::POLLS_SKIPPED, &labels, Some(server.skipped as f64));

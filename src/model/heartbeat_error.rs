@@ -15,7 +15,7 @@ pub enum HeartbeatError {
     NotMaster,
     /// Master and replica are one process: what it is told, it tells at once.
     SameServer,
-    /// Another program than Redis and Valkey: nothing is known of how it passes messages on.
+    /// Another program than Redis and Valkey, or a Sentinel: nothing is known of how it passes messages on.
     Unsupported,
     /// The server does not name its `run_id`: a restart could not be told from going on.
     NoRunId,
@@ -49,7 +49,9 @@ impl HeartbeatError {
             }
             Self::NotMaster => "is not a master, so it does not pass heartbeats on: check the pair's master",
             Self::SameServer => "is one process with its master: check the pair's addresses",
-            Self::Unsupported => "is neither Redis nor Valkey: switch heartbeat off for this pair",
+            Self::Unsupported => {
+                "does not say that it is a Redis or Valkey server of the ordinary kind: switch heartbeat off for this pair"
+            }
             Self::NoRunId => {
                 "does not name its run_id, without which its restarts cannot be seen: switch heartbeat off for this pair"
             }
@@ -93,7 +95,10 @@ mod tests {
             HeartbeatError::Failed(PollError::Denied),
         ];
         for error in settled {
-            assert!(error.is_settled() && error.label().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{error}");
+            assert!(
+                error.is_settled() && error.label().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{error}"
+            );
         }
         for error in PollError::ALL.into_iter().filter(|error| *error != PollError::Denied) {
             assert!(!HeartbeatError::from(error).is_settled(), "{error}");

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use redis_cross_dc_exporter::config::{
-    AlertSettings, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, NotifySettings, PairSettings, PollSettings, ReceiverKind,
-    ReceiverSettings, SecretSource, ServerSettings, Settings, Severity, StateSettings,
+    AlertSettings, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, NotifySettings, PairSettings,
+    PollSettings, ReceiverKind, ReceiverSettings, SecretSource, ServerSettings, Settings, Severity, StateSettings,
 };
 use redis_cross_dc_exporter::model::{PairName, Secret, ServerAddr, Span};
 

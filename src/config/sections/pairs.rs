@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use super::alerts::Global;
 use super::servers::{ConnectionKeys, Fleet, PlacedServer, server};
 use super::{Unique, heartbeat};
-use crate::config::{HeartbeatSettings, PairSettings};
 use crate::config::cursor::{Cursor, Section};
 use crate::config::schema::{PAIR, REDIS};
 use crate::config::value::{MAX_LABEL_CHARS, is_label_name};
+use crate::config::{HeartbeatSettings, PairSettings};
 use crate::model::PairName;
 
 /// Label names that the exporter itself puts on a pair's series and alerts.
@@ -29,22 +29,15 @@ pub(super) fn read(root: &Section<'_>, alerts: &Global, heartbeat: HeartbeatSett
     let outer = Outer { connection, alerts, heartbeat };
     let entries = non_empty(root, "pairs", "at least one pair of a master and its replicas");
     let (mut names, mut fleet) = (Unique::default(), Fleet::default());
-    let mut pairs: Vec<_> = entries
-        .iter()
-        .filter_map(|entry| pair(&entry.section(&PAIR)?, &outer, &mut names, &mut fleet))
-        .collect();
+    let mut pairs: Vec<_> =
+        entries.iter().filter_map(|entry| pair(&entry.section(&PAIR)?, &outer, &mut names, &mut fleet)).collect();
     for pair in &mut pairs {
         fleet.complete(pair);
     }
     pairs
 }
 
-fn pair(
-    section: &Section<'_>,
-    outer: &Outer<'_>,
-    names: &mut Unique,
-    fleet: &mut Fleet,
-) -> Option<PairSettings> {
+fn pair(section: &Section<'_>, outer: &Outer<'_>, names: &mut Unique, fleet: &mut Fleet) -> Option<PairSettings> {
     let connection = ConnectionKeys::read(section, &outer.connection);
     let name = name(section, names);
     let labels = section.get("labels").map(|cursor| labels(&cursor)).unwrap_or_default();

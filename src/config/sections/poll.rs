@@ -3,9 +3,9 @@
 use std::ops::RangeInclusive;
 
 use super::heartbeat;
-use crate::config::{HeartbeatSettings, PollSettings};
 use crate::config::cursor::Section;
 use crate::config::schema::{POLL, TIMEOUT};
+use crate::config::{HeartbeatSettings, PollSettings};
 use crate::model::Span;
 
 /// From what a server does not notice to what still finds an outage the same hour.
