@@ -22,7 +22,7 @@ pub struct Message {
     pub received: Timestamp,
 }
 
-/// A connection that is subscribed to one channel. Dropping it closes it.
+/// A connection that hears one channel once it is subscribed. Dropping it closes it.
 pub struct Subscription {
     stream: Box<dyn Transport>,
     channel: String,
@@ -33,12 +33,12 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Connects to `server`, logs in, asks for INFO and subscribes to `channel`. The INFO says which process it is
-    /// that will be heard: it comes over the same connection.
+    /// Connects to `server` for the messages of `channel`, logs in and asks for INFO. That says which process it is that
+    /// will be heard: it comes over the same connection.
     ///
     /// # Errors
-    /// As [`Connection::connect`] and [`Connection::fetch_info`]; [`PollError::Denied`] when the user may not subscribe,
-    /// or not to this channel; [`PollError::Timeout`] when all of it takes longer than `limits.connect`.
+    /// As [`Connection::connect`] and [`Connection::fetch_info`]; [`PollError::Timeout`] when all of it takes longer than
+    /// `limits.connect`.
     pub async fn open(server: &Server, channel: &str, limits: Limits) -> Result<(Self, InfoReply), PollError> {
         let deadline = Instant::now() + limits.connect.to_duration();
         let ready = async {
@@ -62,12 +62,14 @@ impl Subscription {
         connection.release().await;
         let stream = kept.take_back().ok_or(PollError::Reset)?;
         let (channel, heard) = (channel.to_owned(), Vec::with_capacity(MAX_PUSH));
-        let mut subscription = Self { stream, channel, heard, heard_at: info.received };
-        subscription.subscribe().await?;
-        Ok((subscription, info))
+        Ok((Self { stream, channel, heard, heard_at: info.received }, info))
     }
 
-    async fn subscribe(&mut self) -> Result<(), PollError> {
+    /// Subscribes, without a limit in time. To be called once.
+    ///
+    /// # Errors
+    /// [`PollError::Denied`] when the user may not subscribe, or not to this channel; or why the connection ended.
+    pub async fn subscribe(&mut self) -> Result<(), PollError> {
         let request = redis::cmd("SUBSCRIBE").arg(&self.channel).get_packed_command();
         self.stream.write_all(&request).await.map_err(|_| PollError::Reset)?;
         self.stream.flush().await.map_err(|_| PollError::Reset)?;
@@ -153,8 +155,10 @@ mod tests {
             _ => plain.ask(request),
         });
         let server = FakeServer::over(far, script);
-        let opened = Subscription::over(Box::new(near), None, "ch", REPLY).await;
-        (opened.map(|(subscription, _)| subscription), server)
+        let (mut subscription, info) = Subscription::over(Box::new(near), None, "ch", REPLY).await.unwrap();
+        assert!(info.text.contains("run_id:"));
+        let subscribed = subscription.subscribe().await;
+        (subscribed.map(|()| subscription), server)
     }
 
     #[tokio::test]

@@ -312,6 +312,35 @@ mod tests {
     }
 
     #[test]
+    fn heartbeats_are_shown_where_they_are_asked_for_and_their_delay_while_they_come() {
+        use crate::model::{HeartbeatError, RunId};
+        use crate::monitor::HeartbeatEvent;
+        use crate::replication::Beat;
+
+        let mut settings = settings_of(&[("orders", "m:1", &["r:1"])]);
+        assert!(!scrape(&monitor(), 0).contains("redis_cross_dc_heartbeat"));
+        settings.pairs[0].heartbeat.enabled = true;
+        let mut monitor = Monitor::new(&settings, &Topology::from_settings(&settings), anchor(0));
+        let shown = |monitor: &Monitor, millis| {
+            let text = scrape(monitor, millis);
+            ["heartbeats_total", "heartbeat_up", "heartbeat_delay_seconds", "heartbeat_errors_total"]
+                .map(|name| value(&text, &format!("redis_cross_dc_{name}")))
+        };
+        assert_eq!(shown(&monitor, 0), [Some(0.0), Some(0.0), None, None]);
+        let server = ServerAddr::parse("r:1").unwrap();
+        let life = |name| RunId::parse(name).unwrap();
+        let beat = Beat { sent: at(1000), received: at(1250), master: life("m"), replica: life("r") };
+        let top = ServerAddr::parse("m:1").unwrap();
+        let error = HeartbeatError::ClusterMode;
+        for event in [HeartbeatEvent::Arrived { top, beat }, HeartbeatEvent::Failed { error }] {
+            monitor.handle_poll(PollEvent { server: server.clone(), kind: PollEventKind::Heartbeat(event) });
+        }
+        assert_eq!(shown(&monitor, 2000), [Some(1.0), Some(1.0), Some(0.25), Some(1.0)]);
+        assert_eq!(shown(&monitor, 9000), [Some(1.0), Some(0.0), None, Some(1.0)]);
+        assert!(scrape(&monitor, 0).contains("server=\"r:1\",reason=\"cluster_mode\"} 1"));
+    }
+
+    #[test]
     fn what_polling_lost_is_counted_from_the_start() {
         let mut monitor = monitor();
         assert_eq!(value(&scrape(&monitor, 0), "redis_cross_dc_poll_events_dropped_total"), Some(0.0));

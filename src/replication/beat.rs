@@ -27,6 +27,14 @@ pub struct BeatFacts {
     proof: Option<(Timestamp, Timestamp)>,
 }
 
+#[cfg(test)]
+impl BeatFacts {
+    /// Facts in which a heartbeat proves that the replica has everything of `sent`.
+    fn proving(sent: Timestamp) -> Self {
+        Self { proof: Some((sent, sent)), ..Self::default() }
+    }
+}
+
 impl BeatFacts {
     /// The instant of which the replica certainly has everything.
     pub fn has_all_of(&self) -> Option<Timestamp> {
@@ -154,8 +162,11 @@ impl BeatWatch {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::replication::testing::{at, id, millis, offset};
+    use crate::replication::testing::{Scene as Pair, at, id, millis, offset};
+    use crate::replication::{Assessment, Evidence, PairFacts, assess};
 
     fn life(name: &str) -> RunId {
         RunId::parse(name).expect("a name")
@@ -286,6 +297,66 @@ mod tests {
         scene.poll(400);
         scene.beat(500, 540);
         assert_eq!(scene.proves(), Some(at(500)));
+    }
+
+    /// What is true of `pair` at `now`, in ms, when a heartbeat of `proof` came out of its replica.
+    fn assessed(pair: &Pair, proof: i64, now: i64) -> Assessment {
+        let facts = PairFacts { beats: BeatFacts::proving(at(proof)), ..pair.tracker.facts().clone() };
+        assess(Evidence { master: &pair.master, replica: &pair.replica, pair: &facts }, at(now))
+    }
+
+    #[test]
+    fn a_proof_narrows_the_upper_bound_and_the_estimate_yields() {
+        let mut behind = Pair::new();
+        behind.round(0, 100, 100).round(1000, 200, 100).round(2000, 300, 100);
+        let before = behind.assess(3000).lag;
+        assert!(before.estimate > Some(millis(2000)), "{before:?}");
+        let lag = assessed(&behind, 2900, 3000).lag;
+        assert_eq!((lag.estimate, lag.upper), (Some(millis(100)), Some(millis(100))));
+        assert!(lag.lower <= lag.estimate, "{lag:?}");
+        assert_eq!(assessed(&behind, 10, 3000).lag, before, "a heartbeat that proves less than the polls");
+    }
+
+    #[test]
+    fn a_proof_bounds_a_lag_of_which_polls_know_no_upper_bound() {
+        let mut started = Pair::new();
+        started.round(0, 500, 100).round(1000, 600, 150);
+        assert_eq!(started.assess(1100).lag.upper, None);
+        assert_eq!(assessed(&started, 900, 1100).lag.upper, Some(millis(200)));
+    }
+
+    #[test]
+    fn a_proof_makes_no_number_where_there_is_none() {
+        let mut silent = Pair::new();
+        silent.round(0, 100, 100).master_fails(1000).master_fails(2000);
+        assert_eq!(assessed(&silent, 2900, 3000).lag.upper, None, "a silent master");
+        let mut ended = Pair::new();
+        ended.round(0, 100, 100).master(1000, 'b', 14);
+        let polls = ended.assess(1100).lag;
+        assert_eq!(assessed(&ended, 1050, 1100).lag, polls, "a history that is over");
+        assert_eq!(assessed(&Pair::new(), 0, 100).lag.upper, None, "never polled");
+    }
+
+    proptest! {
+        #[test]
+        fn a_proof_only_narrows_and_keeps_the_order(
+            offsets in proptest::collection::vec((0..50_u64, 0..50_u64), 2..8), proof in 0..9_000_i64, later in 0..2_000_i64,
+        ) {
+            let mut pair = Pair::new();
+            let (mut master, mut replica, mut now) = (100, 100, 0);
+            for (written, applied) in offsets {
+                master += written;
+                replica = master.min(replica + applied);
+                pair.round(now, master, replica);
+                now += 1000;
+            }
+            let now = now + later;
+            let (polls, with) = (pair.assess(now).lag, assessed(&pair, proof.min(now), now).lag);
+            prop_assert!(with.upper.is_some() && polls.upper.is_none_or(|upper| with.upper <= Some(upper)));
+            prop_assert!(with.lower <= polls.lower && with.estimate.is_some() == polls.estimate.is_some());
+            let known: Vec<_> = [with.lower, with.estimate, with.upper].into_iter().flatten().collect();
+            prop_assert!(known.windows(2).all(|two| two[0] <= two[1]), "{with:?}");
+        }
     }
 
     #[test]

@@ -46,6 +46,8 @@ impl Listener {
         let limits = Limits { connect: self.timeout, reply: Limits::REPLY };
         let (mut subscription, info) = Subscription::open(&self.server, &self.channel, limits).await?;
         let replica = settled(&observe(&info.text)?)?;
+        let subscribed = timeout(self.timeout.to_duration(), subscription.subscribe()).await;
+        subscribed.map_err(|_| PollError::Timeout)??;
         let silence = SILENCE.max(self.interval.mul_f64(10.0)).to_duration();
         let mut last = 0;
         while let Ok(message) = timeout(silence, subscription.next()).await {
