@@ -16,6 +16,7 @@ mod heartbeat;
 mod hostile;
 mod lag;
 mod metrics;
+mod prometheus;
 mod receivers;
 mod reload;
 mod scrape;
