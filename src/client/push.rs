@@ -91,16 +91,16 @@ mod tests {
 
     const MESSAGE: &[u8] = b"*3\r\n$7\r\nmessage\r\n$2\r\nch\r\n$3\r\n1\r\n\r\n";
 
-    fn check(bytes: &[u8], expected: Result<Option<Push<'_>>, PollError>) {
-        assert_eq!(parse(bytes).map(|found| found.map(|(push, _)| push)), expected, "{}", bytes.escape_ascii());
+    fn check(bytes: &[u8], expected: &Result<Option<Push<'_>>, PollError>) {
+        assert_eq!(&parse(bytes).map(|found| found.map(|(push, _)| push)), expected, "{}", bytes.escape_ascii());
     }
 
     #[test]
     fn every_push_is_read_and_everything_else_refused() {
-        check(MESSAGE, Ok(Some(Push::Message { channel: b"ch", payload: b"1\r\n" })));
-        check(b"*3\r\n$9\r\nsubscribe\r\n$2\r\nch\r\n:1\r\n", Ok(Some(Push::Subscribed { channel: b"ch" })));
-        check(b"-NOPERM no\r\nrest", Ok(Some(Push::Error(b"NOPERM no"))));
-        check(b"", Ok(None));
+        check(MESSAGE, &Ok(Some(Push::Message { channel: b"ch", payload: b"1\r\n" })));
+        check(b"*3\r\n$9\r\nsubscribe\r\n$2\r\nch\r\n:1\r\n", &Ok(Some(Push::Subscribed { channel: b"ch" })));
+        check(b"-NOPERM no\r\nrest", &Ok(Some(Push::Error(b"NOPERM no"))));
+        check(b"", &Ok(None));
         for wrong in [
             &b"+OK\r\n"[..],
             b"*2\r\n",
@@ -113,10 +113,10 @@ mod tests {
             b"*3\r\n$11\r\nunsubscribe\r\n$2\r\nch\r\n:0\r\n",
             b"*3\r\n$9\r\nsubscribe\r\n$2\r\nch\r\n$1\r\n1\r\n",
         ] {
-            check(wrong, Err(PollError::Protocol));
+            check(wrong, &Err(PollError::Protocol));
         }
-        check(&vec![b'*'; MAX_PUSH], Err(PollError::TooLarge));
-        check(&[b"*3\r\n$1000\r\n", &[b'x'; 1020][..]].concat(), Err(PollError::Protocol));
+        check(&vec![b'*'; MAX_PUSH], &Err(PollError::TooLarge));
+        check(&[b"*3\r\n$1000\r\n", &[b'x'; 1020][..]].concat(), &Err(PollError::Protocol));
     }
 
     #[test]

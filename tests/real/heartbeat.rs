@@ -15,8 +15,8 @@ const UP: &str = "redis_cross_dc_heartbeat_up";
 const ERRORS: &str = "redis_cross_dc_heartbeat_errors_total";
 
 fn configuration(login: &str, entries: &[String]) -> String {
-    let entries: String = entries.iter().map(|entry| format!("- {entry}\n")).collect();
-    format!("{login}poll: {{interval: 200ms, heartbeat: {{enabled: true, interval: 100ms}}}}\npairs:\n{entries}")
+    let entries = entries.join("\n- ");
+    format!("{login}poll: {{interval: 200ms, heartbeat: {{enabled: true, interval: 100ms}}}}\npairs:\n- {entries}\n")
 }
 
 async fn pair_with_user(rules: &str) -> Stage {

@@ -77,7 +77,7 @@ fn start(plan: &Plan, reporter: &Reporter) -> JoinSet<()> {
         tasks.spawn(Listener { server, top, timeout, interval, channel, beats, outcome }.run());
     }
     let outcome = Outcome::new(top.addr.clone(), reporter.clone());
-    tasks.spawn(Publisher { server: top, timeout, interval, channel, beats, outcome }.run());
+    tasks.spawn(Publisher { server: top, timeout, interval, channel, beats, outcome, carried: false }.run());
     tasks
 }
 

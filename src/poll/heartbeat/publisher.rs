@@ -23,6 +23,8 @@ pub(super) struct Publisher {
     pub(super) channel: Arc<str>,
     pub(super) beats: Arc<Mutex<Beats>>,
     pub(super) outcome: Outcome,
+    /// Whether the connection has carried a heartbeat.
+    pub(super) carried: bool,
 }
 
 impl Publisher {
@@ -32,6 +34,10 @@ impl Publisher {
         let mut next = clock::now() + self.interval.mul_f64(fastrand::f64());
         loop {
             let Err(error) = self.send_all(&mut next).await;
+            // It may have been closed long ago (a restart, an idle timeout): that says nothing about the server now.
+            if std::mem::take(&mut self.carried) && error == HeartbeatError::Failed(PollError::Reset) {
+                continue;
+            }
             tokio::time::sleep(self.outcome.failed(error)).await;
         }
     }
@@ -50,6 +56,7 @@ impl Publisher {
             let answer = connection.publish(&self.channel, &number);
             timeout(patience(self.timeout), answer).await.map_err(|_| PollError::Timeout)??;
             self.outcome.well();
+            self.carried = true;
             // What a slow answer made late is not made up for: two numbers at once say no more than one.
             *next = clock::now().max(*next + self.interval);
             timer::until(Some(*next)).await;

@@ -156,6 +156,19 @@ async fn a_user_without_the_right_is_told_apart_from_a_server_that_is_gone() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_is_made_anew_without_a_word() {
+    let master = FakeServer::listen(server("m", "")).await;
+    let replica = FakeServer::listen(server("r", "")).await;
+    let mut rig = Rig::start(&master, &replica);
+    asked(&replica, "SUBSCRIBE", 1).await;
+    let before = asked(&master, "PUBLISH", 2).await.len();
+    master.kick();
+    asked(&master, "PUBLISH", before + 3).await;
+    assert_eq!(master.connections(), 2);
+    assert!(rig.events.try_recv().is_err(), "nothing to report");
+}
+
+#[tokio::test]
 async fn a_reload_keeps_what_stays_and_ends_what_is_switched_off() {
     let master = FakeServer::listen(server("m", "")).await;
     let replica = FakeServer::listen(server("r", "")).await;
