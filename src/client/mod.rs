@@ -26,3 +26,5 @@ mod wire;
 
 pub use connection::{Connection, InfoReply, Limits, WireWatch};
 pub use subscription::{Message, Subscription};
+// So that the guard can be fuzzed without a socket.
+pub use framing::ReplyFrames;
