@@ -1,6 +1,7 @@
 //! The composition root: settings become a bound, running, draining program. `main` and the tests use the same one.
 
 mod core;
+mod descriptors;
 mod log;
 mod look;
 mod process;
@@ -79,10 +80,16 @@ pub struct Control {
 
 impl App {
     /// Binds the address, so that a taken address is an error before any server or receiver hears of this program.
-    pub async fn bind(settings: Settings, web: WebOptions, load: LoadSettings) -> Result<Self, StartError> {
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub fn bind(settings: Settings, web: WebOptions, load: LoadSettings) -> Result<Self, StartError> {
         let WebOptions { listen, config, admin_api } = web;
         let encode_metrics = process::encoder(config.as_ref().map(WebConfig::status));
-        let server = Server::default().with_config(config).with_admin_api(admin_api).bind(listen).await?;
+        descriptors::raise_limit();
+        let server = Server::new(descriptors::web_limits());
+        let server = server.with_config(config).with_admin_api(admin_api).bind(listen)?;
         Ok(Self { settings, server, encode_metrics, load })
     }
 

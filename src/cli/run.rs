@@ -30,7 +30,7 @@ pub(super) fn run(global: &Global) -> Exit {
 async fn serve(settings: Settings, web: WebOptions, global: &Global) -> Result<(), StartError> {
     let path = global.config_file.clone();
     let load: LoadSettings = Box::new(move || crate::config::load(&path, &Environment::from_os(std::env::vars_os())));
-    let app = App::bind(settings, web, load).await?;
+    let app = App::bind(settings, web, load)?;
     app.run(|control| {
         tokio::spawn(follow_signals(control));
     })

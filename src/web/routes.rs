@@ -3,7 +3,8 @@
 use axum::Router;
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -12,9 +13,12 @@ use axum::routing::{get, post};
 use hyper::body::Body as _;
 
 use super::access::{Authenticated, Gate, Peer, WritePolicy, guarded, refuse_write};
+use super::crowd::Crowd;
 use super::limits::Limits;
+use super::memory::Memory;
 use super::page;
-use super::reply::{CSS, HTML, JSON, METRICS, Renderer, refuse, text};
+use super::renderer::{Document, Renderer};
+use super::reply::{refuse, text};
 use super::state::WebState;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
@@ -44,8 +48,9 @@ struct Shared {
 }
 
 /// Every path of the server, behind its limits and its gate.
-pub(super) fn router(state: WebState, limits: Limits, gate: Gate, writes: WritePolicy) -> Router {
-    let renderer = Renderer::new(limits.renderers);
+pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate, writes: WritePolicy) -> Router {
+    let memory = Memory::new(limits.answer_bytes, crowd.clone(), limits.patience);
+    let renderer = Renderer::new(limits.renderers, memory);
     Router::new()
         .route("/", get(landing_page))
         .route("/style.css", get(stylesheet))
@@ -69,12 +74,12 @@ async fn landing_page(State(shared): State<Shared>, headers: HeaderMap) -> Respo
         let (fleet, now) = state.look();
         page::render(&PairsReport::of(&fleet, now), &AlertsReport::of(&fleet, now))
     };
-    shared.renderer.respond(HTML, &headers, render).await
+    shared.renderer.respond(Document::Page, &headers, render).await
 }
 
 async fn stylesheet(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let render = || Ok::<_, std::convert::Infallible>(page::STYLE.as_bytes().to_vec());
-    shared.renderer.respond(CSS, &headers, render).await
+    shared.renderer.respond(Document::Style, &headers, render).await
 }
 
 async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
@@ -83,7 +88,7 @@ async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
         let (fleet, now) = state.look();
         (state.encode_metrics)(&fleet, now)
     };
-    shared.renderer.respond(METRICS, &headers, render).await
+    shared.renderer.respond(Document::Metrics, &headers, render).await
 }
 
 async fn pairs(State(shared): State<Shared>, headers: HeaderMap) -> Response {
@@ -92,7 +97,7 @@ async fn pairs(State(shared): State<Shared>, headers: HeaderMap) -> Response {
         let (fleet, now) = state.look();
         serde_json::to_vec(&PairsReport::of(&fleet, now))
     };
-    shared.renderer.respond(JSON, &headers, render).await
+    shared.renderer.respond(Document::Pairs, &headers, render).await
 }
 
 async fn alerts(State(shared): State<Shared>, headers: HeaderMap) -> Response {
@@ -101,7 +106,7 @@ async fn alerts(State(shared): State<Shared>, headers: HeaderMap) -> Response {
         let (fleet, now) = state.look();
         serde_json::to_vec(&AlertsReport::of(&fleet, now))
     };
-    shared.renderer.respond(JSON, &headers, render).await
+    shared.renderer.respond(Document::Alerts, &headers, render).await
 }
 
 async fn healthy() -> Response {
@@ -181,7 +186,12 @@ async fn limited(State(limits): State<Limits>, request: Request, next: Next) -> 
     }
     match tokio::time::timeout(limits.request, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => refuse(&path, StatusCode::SERVICE_UNAVAILABLE, "the answer took too long to make: try again"),
+        Err(_) => {
+            let sentence = "the answer took too long to make: try again";
+            let mut response = refuse(&path, StatusCode::SERVICE_UNAVAILABLE, sentence);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+        }
     }
 }
 
