@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::access::{Gate, Published, WebConfig, WritePolicy};
@@ -131,7 +131,11 @@ async fn follow(config: Option<WebConfig>, every: Duration) {
 async fn accept_all(listener: &TcpListener, connections: &mut Connections) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => connections.take(stream, peer.ip()),
+            Ok((stream, peer)) => {
+                connections.take(stream, peer.ip());
+                // A connection must have its turn to read before so many others come that it has to give way.
+                yield_now().await;
+            }
             // The client left before it was its turn.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {

@@ -4,18 +4,22 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use redis_cross_dc_exporter::http_client::{HttpClient, HttpTimeouts};
+use redis_cross_dc_exporter::http_client::{ExporterAccess, HttpClient, HttpTimeouts};
 use redis_cross_dc_exporter::lab::{eventually, ports};
 use redis_cross_dc_exporter::report::{AlertsReport, PairReport, PairsReport};
 
 /// How long the exporter may take to be ready on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long an answer may take: what Prometheus gives a scrape by default.
+const TIMEOUTS: HttpTimeouts = HttpTimeouts { connect: Duration::from_secs(2), total: Duration::from_secs(10) };
+
 /// A running exporter. It is killed when it is dropped.
 pub(crate) struct Exporter {
     child: Child,
     url: String,
     client: HttpClient,
+    access: ExporterAccess,
     folder: tempfile::TempDir,
 }
 
@@ -23,31 +27,50 @@ impl Exporter {
     /// Starts the exporter with the configuration `yaml` and waits until it is ready.
     pub(crate) async fn start(yaml: &str) -> Self {
         let exporter = Self::spawn(yaml);
-        let ready = format!("{}/-/ready", exporter.url);
-        eventually("the exporter to be ready", READY_LIMIT, || async {
-            exporter.client.get(&ready).await.is_ok_and(|answer| answer.status == 200)
-        })
-        .await
-        .unwrap_or_else(|error| panic!("{error}\n{}", exporter.log_end()));
+        exporter.is_ready().await;
+        exporter
+    }
+
+    /// Starts an exporter that speaks HTTPS as `files` say, of which one is `web.yml`, and waits until it is ready.
+    pub(crate) async fn start_secured(yaml: &str, files: &[(&str, String)], access: ExporterAccess) -> Self {
+        let exporter = Self::spawn_with(yaml, files, access);
+        exporter.is_ready().await;
         exporter
     }
 
     /// Starts the exporter and does not wait.
     pub(crate) fn spawn(yaml: &str) -> Self {
+        Self::spawn_with(yaml, &[], ExporterAccess::default())
+    }
+
+    fn spawn_with(yaml: &str, files: &[(&str, String)], access: ExporterAccess) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.yml"), yaml).unwrap();
+        files.iter().for_each(|(name, text)| std::fs::write(folder.path().join(name), text).unwrap());
+        let (scheme, secured): (_, &[&str]) =
+            if files.is_empty() { ("http", &[]) } else { ("https", &["--web.config.file", "web.yml"]) };
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
         let child = Command::new(program())
             .args(["--config.file", "config.yml", "--web.listen-address", &listen, "--log.level", "debug"])
+            .args(secured)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
-        let timeouts = HttpTimeouts { connect: Duration::from_secs(2), total: Duration::from_secs(10) };
-        Self { child, url: format!("http://{listen}"), client: HttpClient::for_exporter(timeouts).unwrap(), folder }
+        let client = HttpClient::for_exporter_with(TIMEOUTS, &access).unwrap();
+        Self { child, url: format!("{scheme}://{listen}"), client, access, folder }
+    }
+
+    async fn is_ready(&self) {
+        let ready = format!("{}/-/ready", self.url);
+        eventually("the exporter to be ready", READY_LIMIT, || async {
+            self.client.get(&ready).await.is_ok_and(|answer| answer.status == 200)
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{}", self.log_end()));
     }
 
     /// Where it answers: `http://127.0.0.1:PORT`.
@@ -74,7 +97,16 @@ impl Exporter {
 
     /// The body of a GET that must be answered with 200.
     pub(crate) async fn get(&self, path: &str) -> String {
-        let answer = self.client.get(&format!("{}{path}", self.url)).await;
+        self.get_by(&self.client, path).await
+    }
+
+    /// The same on a new connection, as somebody who has not been here before.
+    pub(crate) async fn get_anew(&self, path: &str) -> String {
+        self.get_by(&HttpClient::for_exporter_with(TIMEOUTS, &self.access).unwrap(), path).await
+    }
+
+    async fn get_by(&self, client: &HttpClient, path: &str) -> String {
+        let answer = client.get(&format!("{}{path}", self.url)).await;
         let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log_end()));
         assert_eq!(answer.status, 200, "GET {path}: {}", answer.body);
         answer.body

@@ -1,10 +1,14 @@
 //! The hostile matrix: servers and clients that hang, babble, flood and refuse. Each is named for what it does, and none
 //! costs a healthy pair a poll, a state or an alert: compared with a control phase of the same run.
 
+mod clients;
 mod foes;
 mod replicas;
+mod secured;
 mod servers;
+mod strangers;
 mod troubles;
+mod web;
 mod window;
 
 /// Fast rounds, so that ten seconds are a hundred of them; no faster ones in trouble, so that rates compare.
