@@ -15,6 +15,7 @@ mod page;
 mod renderer;
 mod reply;
 mod routes;
+mod runbooks;
 mod server;
 mod state;
 mod streams;

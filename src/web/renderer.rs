@@ -22,6 +22,8 @@ pub(super) enum Document {
     Page,
     /// Its stylesheet.
     Style,
+    /// The runbook of this name.
+    Runbook(&'static str),
     /// The metrics.
     Metrics,
     /// Every pair, as JSON.
@@ -148,7 +150,7 @@ fn response(document: Document, bytes: Bytes, gzipped: bool) -> Response {
 impl Document {
     const fn media_type(self) -> HeaderValue {
         match self {
-            Self::Page => HTML,
+            Self::Page | Self::Runbook(_) => HTML,
             Self::Style => CSS,
             Self::Metrics => METRICS,
             Self::Pairs | Self::Alerts => JSON,

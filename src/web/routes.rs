@@ -1,7 +1,7 @@
 //! The paths and what they answer.
 
 use axum::Router;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
@@ -19,6 +19,7 @@ use super::memory::Memory;
 use super::page;
 use super::renderer::{Document, Renderer};
 use super::reply::{refuse, text};
+use super::runbooks;
 use super::state::WebState;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
@@ -60,6 +61,8 @@ pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate,
         .route("/-/reload", post(reload).layer(from_fn_with_state((gate.clone(), writes), only_who_may_write)))
         .route("/api/v1/pairs", get(pairs))
         .route("/api/v1/alerts", get(alerts))
+        .route("/runbooks/", get(runbook_index))
+        .route("/runbooks/{name}", get(runbook))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(gate, guarded))
@@ -80,6 +83,19 @@ async fn landing_page(State(shared): State<Shared>, headers: HeaderMap) -> Respo
 async fn stylesheet(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let render = || Ok::<_, std::convert::Infallible>(page::STYLE.as_bytes().to_vec());
     shared.renderer.respond(Document::Style, &headers, render).await
+}
+
+async fn runbook_index(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    runbook(Path(runbooks::INDEX.to_owned()), State(shared), headers).await
+}
+
+async fn runbook(Path(name): Path<String>, State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    match runbooks::find(&name) {
+        Some(found) => {
+            shared.renderer.respond(Document::Runbook(found.0), &headers, move || runbooks::render(found)).await
+        }
+        None => text(StatusCode::NOT_FOUND, "there is no such runbook; /runbooks/ lists them all"),
+    }
 }
 
 async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
