@@ -175,3 +175,18 @@ async fn wait_for_stop(mut stopped: watch::Receiver<bool>, notifier: Notifier) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
     notifier.stopping();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reload_that_finds_the_queue_full_is_told_so() {
+        let (commands, _nobody_takes_them) = mpsc::channel(COMMAND_QUEUE);
+        for _ in 0..COMMAND_QUEUE {
+            let (done, _) = oneshot::channel();
+            commands.try_send(Command::Reload { done }).unwrap_or_else(|_| panic!("there is room"));
+        }
+        assert!(matches!(ask_for_reload(&commands).await, Err(ReloadError::Busy)));
+    }
+}

@@ -270,6 +270,7 @@ async fn what_cannot_be_served_is_a_sentence_at_the_start() {
     let other = pki.leaf(&["x"]);
     pki.write("other.key", &other.key);
     pki.write("text", "hunter2");
+    pki.write("large", &"x".repeat(1024 * 1024 + 1));
     let load = |keys: &str| {
         pki.write("web.yml", &format!("tls_server_config: {{{keys}}}"));
         WebConfig::load(pki.path("web.yml")).map(drop).map_err(|errors: ConfigErrors| errors.to_string()).unwrap_err()
@@ -281,6 +282,11 @@ async fn what_cannot_be_served_is_a_sentence_at_the_start() {
             "cert_file: absent, key_file: server.key".to_owned(),
             "tls_server_config.cert_file: ",
             "absent cannot be read: No such file",
+        ),
+        (
+            "cert_file: large, key_file: server.key".to_owned(),
+            "tls_server_config.cert_file: ",
+            "it is longer than 1 MiB",
         ),
         ("cert_file: ., key_file: server.key".to_owned(), "tls_server_config.cert_file: ", "it is not a regular file"),
         (

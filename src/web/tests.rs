@@ -186,6 +186,21 @@ async fn a_client_that_does_not_read_loses_its_connection_and_blocks_nobody() {
 }
 
 #[tokio::test]
+async fn the_kernel_keeps_little_for_a_client_that_does_not_read() {
+    const BODY: usize = 64 << 20;
+    const SMALL: u32 = 16 * 1024; // by default it is some megabytes
+    let limits = Limits { response: SHORT, send_buffer: SMALL, ..small_limits() };
+    let server = Running::with(limits, Arc::new(|_, _| Ok(vec![b'x'; BODY]))).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(SMALL).unwrap();
+    let mut slow = socket.connect(server.addr).await.unwrap();
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert_eq!(server.stop().await.unwrap(), Drained { cut: 0 }, "its connection ended by itself");
+    let kept = read_all(&mut slow).await.len();
+    assert!(kept < 400_000, "{kept} bytes");
+}
+
+#[tokio::test]
 async fn stuck_clients_do_not_keep_others_from_their_metrics() {
     let server = Running::with(small_limits(), Arc::new(|_, _| Ok(METRICS_TEXT.into()))).await;
     let mut stuck = Vec::new();
@@ -213,6 +228,21 @@ async fn over_the_cap_a_client_is_told_if_all_others_are_being_answered() {
         assert_eq!(Reply::parse(&read_all(stream).await).text(), METRICS_TEXT);
     }
     server.wait_for("/metrics", 200).await;
+}
+
+#[tokio::test]
+async fn beyond_the_refusals_a_connection_is_closed_without_a_word() {
+    let gate = Gate::default();
+    let limits = Limits { connections: 1, refusals: 1, refusal: PATIENCE, ..small_limits() };
+    let server = Running::with(limits, gate.encoder()).await;
+    let mut answered = server.connect().await;
+    answered.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    gate.entered().await;
+    let (mut refused, mut closed) = (server.connect().await, server.connect().await);
+    assert!(read_all(&mut closed).await.is_empty());
+    assert_eq!(Reply::parse(&read_all(&mut refused).await).status, 503);
+    gate.open();
+    assert_eq!(Reply::parse(&read_all(&mut answered).await).status, 200);
 }
 
 #[tokio::test]
