@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::servers::healthy;
 use super::strangers::{Act, Kind, Strangers};
-use super::web::{addr_of, connect, read_all, whole};
+use super::web::{Answer, addr_of, connect, read_all, whole};
 use super::window::{DCS, HEALTHY, Window, memory_of};
 use super::{MEMORY, configuration};
 use crate::exporter::Exporter;
@@ -112,9 +112,11 @@ async fn burst(addr: SocketAddr) -> BTreeMap<Vec<u8>, usize> {
 async fn all_scrapes_are_whole(addr: SocketAddr, when: &str) {
     let began = std::time::Instant::now();
     let bodies = burst(addr).await;
-    eprintln!("{SCRAPES} scrapes at once {when}: all whole, {} renderings, {:.2?}", bodies.len(), began.elapsed());
-    for body in bodies.into_keys() {
-        let scrape = Scrape::from_text(super::web::Answer { status: 200, gzipped: true, body }.text());
+    let took = began.elapsed();
+    let texts: Vec<_> = bodies.into_keys().map(|body| Answer { status: 200, gzipped: true, body }.text()).collect();
+    let (count, size) = (texts.len(), texts[0].len() as f64 / 1e6);
+    eprintln!("{SCRAPES} scrapes of {size:.1} MB at once {when}: all whole, {count} renderings, {took:.2?}");
+    for scrape in texts.into_iter().map(Scrape::from_text) {
         let pairs = scrape.label_values("redis_cross_dc_link_up", &[], "pair").len();
         assert!(scrape.text().ends_with('\n') && pairs == PAIRS + 1, "{pairs} pairs");
         assert!(scrape.families().contains("process_open_fds"), "the last families are there");
