@@ -67,7 +67,9 @@ impl Crowd {
         let mut members = self.members();
         let blocked = |(number, activity): (&u64, &Arc<Activity>)| activity.is_blocked_for(patience).then_some(*number);
         let numbers: Vec<u64> = members.seated.iter().filter_map(blocked).collect();
-        numbers.iter().for_each(|number| members.cut(*number));
+        for number in &numbers {
+            members.cut(*number);
+        }
         numbers.len()
     }
 

@@ -200,15 +200,14 @@ async fn limited(State(limits): State<Limits>, request: Request, next: Next) -> 
     if request.body().size_hint().lower() > limits.body_bytes {
         return closing(refuse(&path, StatusCode::PAYLOAD_TOO_LARGE, "the body is too large: no path here reads one"));
     }
-    match tokio::time::timeout(limits.request, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let sentence = "the answer took too long to make: try again";
-            let mut response = refuse(&path, StatusCode::SERVICE_UNAVAILABLE, sentence);
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            response
-        }
-    }
+    tokio::time::timeout(limits.request, next.run(request)).await.unwrap_or_else(|_| too_late(&path))
+}
+
+fn too_late(path: &str) -> Response {
+    let sentence = "the answer took too long to make: try again";
+    let mut response = refuse(path, StatusCode::SERVICE_UNAVAILABLE, sentence);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// Ends the connection with the response: what else the client sends is not wanted.

@@ -68,10 +68,10 @@ impl Server {
     }
 
     /// What answers requests, by which limits, and the web configuration in force with the one that is to be followed.
-    pub(super) fn host(self, state: WebState, crowd: Crowd) -> (Host, Published, Option<WebConfig>) {
+    pub(super) fn host(self, state: WebState, crowd: &Crowd) -> (Host, Published, Option<WebConfig>) {
         let Self { limits, config, writes } = self;
         let published = config.as_ref().map_or_else(|| watch::Sender::default().subscribe(), WebConfig::published);
-        let app = routes::router(state, &crowd, limits, Gate::new(published.clone()), writes);
+        let app = routes::router(state, crowd, limits, Gate::new(published.clone()), writes);
         (Host { app, limits }, published, config)
     }
 
@@ -97,7 +97,7 @@ impl BoundServer {
     /// after the grace period.
     pub async fn serve(self, state: WebState, shutdown: impl Future<Output = ()>) -> Drained {
         let crowd = Crowd::default();
-        let (host, published, config) = self.server.host(state, crowd.clone());
+        let (host, published, config) = self.server.host(state, &crowd);
         let limits = host.limits;
         let mut connections = Connections::new(host, crowd, published);
         tokio::select! {

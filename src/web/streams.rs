@@ -20,7 +20,7 @@ pub struct StreamServer(Host);
 impl Server {
     /// The same server for streams that are handed to it one by one.
     pub fn over_streams(self, state: WebState) -> StreamServer {
-        let (host, ..) = self.host(state, Crowd::default());
+        let (host, ..) = self.host(state, &Crowd::default());
         StreamServer(host)
     }
 }

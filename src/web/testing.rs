@@ -56,6 +56,7 @@ impl Running {
     }
 
     /// One that is set up already.
+    #[allow(clippy::unused_async, reason = "it needs a runtime, as the other ways to start one do")]
     pub(super) async fn serving(server: Server, encode_metrics: MetricsEncoder, clock: fn() -> Timestamp) -> Self {
         let (snapshots, reloads) = (watch::Sender::new(Arc::new(fleet(Scene::Streaming).0)), Reloads::default());
         let reload = reloads.reloader();

@@ -73,7 +73,9 @@ impl Exporter {
         let folder = tempfile::tempdir().unwrap();
         let scheme = if secured.is_some() { "https" } else { "http" };
         let (files, access) = secured.unwrap_or_default();
-        files.iter().for_each(|(name, text)| std::fs::write(folder.path().join(name), text).unwrap());
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
         std::fs::write(folder.path().join("config.yml"), planted::in_configuration(yaml)).unwrap();
         let transcript = Transcript::new("exporter");
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());

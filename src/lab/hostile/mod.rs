@@ -226,7 +226,7 @@ mod tests {
         let server = start(Misbehaviour::EndlessReplies).await;
         let mut stream = TcpStream::connect(server.addr().to_string()).await.unwrap();
         stream.write_all(b"*1\r\n$4\r\nINFO\r\n").await.unwrap();
-        let mut start = [0; 1_000_000];
+        let mut start = vec![0; 1_000_000];
         stream.read_exact(&mut start).await.unwrap();
         assert!(start.chunks_exact(5).all(|reply| reply == b"+OK\r\n"));
     }

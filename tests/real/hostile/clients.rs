@@ -39,7 +39,7 @@ fn kinds() -> Vec<Kind> {
     let chunk = [b"1000\r\n".as_slice(), &[b'x'; 4096], b"\r\n"].concat();
     let pipelined = [b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n".as_slice(), &[0, 255, 13, 10, 32], &[b'x'; 100]];
     let unread = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(20);
-    let many: String = (0..200).map(|number| format!("x-{number}: y\r\n")).collect();
+    let many = (0..200).map(|number| format!("x-{number}: y\r\n")).collect::<Vec<_>>().concat();
     vec![
         kind("says nothing", IDLE, Act::Send(Vec::new()), &["closed"]),
         kind("sends its head byte by byte", 100, Act::Drip(get_bytes("/metrics")), &["closed", "408"]),
