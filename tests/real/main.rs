@@ -15,6 +15,7 @@ mod demo;
 mod exporter;
 mod flapping;
 mod hostile;
+mod laboratory;
 mod lag;
 mod logline;
 mod metrics;
