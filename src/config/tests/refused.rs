@@ -309,6 +309,24 @@ fn pairs_make_sense() {
 }
 
 #[test]
+fn what_is_too_long_is_refused() {
+    let check = |pair: &str, sections: &str, part: &str| {
+        let yaml = format!(
+            "pairs: [{{name: p, master: {{address: 'a:1'}}, replicas: [{{address: 'b:1'}}]{pair}}}]\n{sections}"
+        );
+        let refused = parse(&yaml, Format::Yaml, Path::new(""), &Environment::default()).unwrap_err().to_string();
+        assert!(refused.contains(part), "{refused}");
+    };
+    let long = |length| "x".repeat(length);
+    let labels: Vec<_> = (0..33).map(|number| format!("a{number}: x")).collect();
+    check("", &format!("notify: {{identity: {}}}", long(129)), "allowed: 1 to 128 characters");
+    check(&format!(", labels: {{{}}}", labels.join(", ")), "", "pairs[0].labels: a mapping has more than 32 labels");
+    check(&format!(", labels: {{a: {}}}", long(1025)), "", "allowed: up to 1024 characters");
+    let receiver = format!("notify: {{receivers: [{{name: r, webhook: {{url: 'http://x/{}'}}}}]}}", long(4096));
+    check("", &receiver, "notify.receivers[0].webhook.url: ");
+}
+
+#[test]
 fn names_labels_and_patterns_are_checked() {
     for name in ["pair", "source_dc", "target_dc", "replica", "master", "alertname", "severity"] {
         let sentence = format!("pairs[0].labels.{name}: the exporter has a label of this name itself; choose another");
