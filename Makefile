@@ -36,7 +36,7 @@ real: ## tests on real servers
 	@echo "==> tests on real servers"
 	@$(CARGO) test --locked --test real -- --test-threads=4
 
-lab: ## how near the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=3 LAB_JOBS=6 LAB_DUMP=folder; part of no other target
+lab: ## how near the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=28 LAB_DUMP=folder; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@RUST_BACKTRACE=0 $(CARGO) test --locked --quiet --test real -- laboratory::everything --exact --ignored --nocapture
 
