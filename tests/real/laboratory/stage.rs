@@ -17,6 +17,7 @@ use super::take::Take;
 use super::truth::{Record, seconds};
 use super::witness::{Load, NumberedWriter, Probe, Shared};
 use crate::exporter::Exporter;
+use crate::receiver::Receiver;
 
 /// The pair that is scored.
 const PAIR: &str = "scored";
