@@ -69,8 +69,7 @@ impl Exporter {
 
     /// Starts it again, in the same folder and on the same port, after it has ended; does not wait.
     pub(crate) fn relaunch(&mut self) {
-        let listen = self.url.trim_start_matches("http://");
-        self.child = launch(self.folder.path(), listen, "debug", &self.transcript);
+        self.child = launch(self.folder.path(), self.url.trim_start_matches("http://"), "debug", &self.transcript);
     }
 
     /// Where it answers: `http://127.0.0.1:PORT`.

@@ -4,9 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redis_cross_dc_exporter::clock;
-use redis_cross_dc_exporter::lab::{
-    Receiver, RedisServer, RedisServerBuilder, Reply, WanConditions, WanProxy, eventually,
-};
+use redis_cross_dc_exporter::lab::{RedisServer, RedisServerBuilder, Reply, WanConditions, WanProxy, eventually};
 use redis_cross_dc_exporter::model::{ServerAddr, Span, Timestamp};
 use tokio::time::sleep;
 
