@@ -11,7 +11,7 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release lint unit real dashboards docs tools docs-update packaging package-test deny fuzz generations lab lab-update clean
+.PHONY: demo test release lint unit real dashboards docs tools docs-update packaging package-test deny fuzz bench generations lab lab-update clean
 
 demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -74,6 +74,9 @@ deny: ## licences, duplicates, sources, advisories; builds cargo-deny the first 
 
 fuzz: ## libFuzzer on every target, FUZZ_SECONDS (60) each; part of no other target
 	@.ci/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+bench: ## what the table from offsets to time costs, beside a plain ring; memory per master
+	@$(CARGO) bench --locked --bench offset_history
 
 generations: ## tests on Redis 6.2, 7.4, 8.2 and Valkey 8.1, 9.1 (x86-64 only)
 	@echo "==> server generations"

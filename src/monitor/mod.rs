@@ -134,7 +134,8 @@ impl Monitor {
         self.next_evaluation = now + EVALUATION_TICK;
         let count_lag = now >= self.next_distribution;
         if count_lag {
-            self.next_distribution = now + DISTRIBUTION_TICK;
+            // By the plan, so that a minute has sixty; what was slept through is not made up for.
+            self.next_distribution = (self.next_distribution + DISTRIBUTION_TICK).max(now + EVALUATION_TICK);
         }
         let mut actions = Vec::new();
         for index in 0..self.fleet.pairs.len() {
