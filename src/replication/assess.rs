@@ -31,6 +31,8 @@ pub struct Assessment {
     pub lag: LagInterval,
     /// Whether the lag rests on the assumption that a silent replica applies nothing but what it ACKs.
     pub stale: bool,
+    /// Whether one more poll of the replica, at once, would settle a doubt.
+    pub deserves_replica_poll: bool,
     /// Bytes of lag.
     pub bytes: LagBytes,
     /// When the replica's position was last learned.
@@ -68,6 +70,7 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
         reason: why,
         lag,
         stale,
+        deserves_replica_poll: !master_silent && pair.deserves_replica_poll(),
         bytes,
         sampled_at: pair.comparable_at(),
         last_known: pair.last_known,

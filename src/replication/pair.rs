@@ -115,7 +115,9 @@ impl PairTracker {
         let master = &seen.replication;
         let lag = ack.and_then(|a| Some(master.master_offset.value()?.since(a.offset?)));
         let syncs = [&seen.stats.sync_full, &seen.stats.sync_partial_ok].map(Field::value);
-        let synced = ack.is_some_and(|a| a.is_full_sync()) || syncs != std::mem::replace(&mut self.syncs, syncs);
+        let before = std::mem::replace(&mut self.syncs, syncs);
+        let counted = before.iter().zip(&syncs).any(|(before, now)| before.is_some() && before != now);
+        let synced = counted || ack.is_some_and(|a| a.is_full_sync());
         let known = &self.facts.ack;
         self.facts.ack = AckEvidence {
             last: ack,
@@ -156,7 +158,7 @@ impl PairTracker {
             self.master_seen = [Some((offset, master.received)), self.master_seen[0]];
         }
         if let Some(position) = answer {
-            self.locate(position, history);
+            self.locate(position, history, master.sent + (master.received - master.sent).half());
         } else {
             self.refresh(history);
         }
@@ -325,8 +327,8 @@ impl PairTracker {
         self.usual.judge((came - point.at).or_zero(), Span::from_secs_f64(spread)).estimate
     }
 
-    /// Places the replica's answer in the history, now that the master has answered after it.
-    fn locate(&mut self, mut position: Position, history: &MasterHistory) {
+    /// Places the replica's answer in the history, now that the master has answered after it, `asked` at that instant.
+    fn locate(&mut self, mut position: Position, history: &MasterHistory, asked: Timestamp) {
         let comparison = history.compare(&position.replid, position.applied);
         if !matches!(comparison, Comparison::Current | Comparison::Closed(_)) {
             self.facts.relation = Relation::NotComparable(comparison);
@@ -363,7 +365,7 @@ impl PairTracker {
             .and_then(|most| if most == position.applied { bracket.hi } else { history.bracket(comparison, most).hi });
         let moved = last.is_some() && same.is_none();
         let at_sample = lag_at_sample(&position, comparison, bracket, passed, point.map(|p| p.at));
-        let bytes = bytes_at_sample(&position, newest);
+        let bytes = bytes_at_sample(&position, newest.map(|newest| (newest, asked)));
         if let Some(upper) = at_sample.upper {
             self.facts.last_known = Some(LastKnown { upper, upper_bytes: bytes.upper, at: position.received });
         }
