@@ -4,6 +4,7 @@
 
 mod ack;
 mod assess;
+mod beat;
 mod counter;
 mod epochs;
 mod history;
@@ -12,18 +13,21 @@ mod pair;
 mod rtt;
 mod saved;
 mod server;
+mod silent;
 mod state;
 #[cfg(test)]
 mod testing;
 
 pub use ack::{Ack, ReplicaIdentity, ack_of};
 pub use assess::{Assessment, Evidence, assess};
+pub use beat::{Beat, BeatFacts};
 pub use counter::{MinuteMax, RestartProofCounter};
 pub use epochs::{Comparison, EpochRecord, HistoryRecord, MasterHistory, MasterNews, MasterSample, TailRecord};
-pub use history::{Bracket, Contradiction, HistoryLimits, OffsetHistory, Plateau};
+pub use history::{Bracket, Contradiction, Footprint, HistoryLimits, Inserted, OffsetHistory, Plateau, Point};
 pub use lag::{LagBytes, LagInterval};
 pub use pair::{
-    AckEvidence, LastKnown, LinkFacts, Located, LocatedRecord, PairFacts, PairRecord, PairTracker, Relation,
+    AckEvidence, Acked, Heard, LastKnown, LinkFacts, Located, LocatedRecord, LostRecord, PairFacts, PairRecord,
+    PairTracker, Relation,
 };
 pub use rtt::MinRtt;
 pub use saved::{SavedState, ServerRecord, ToSave};

@@ -110,6 +110,10 @@ impl Writer {
         }
     }
 
+    pub(super) fn flag(&mut self, flag: bool) {
+        self.number(u64::from(flag));
+    }
+
     pub(super) fn span(&mut self, span: Span) {
         self.signed(span.as_nanos());
     }
@@ -231,6 +235,10 @@ impl<'a> Reader<'a> {
             1 => read(self).map(Some),
             _ => Err(RowError::Malformed("option")),
         }
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool, RowError> {
+        Ok(self.option(|_| Ok(()))?.is_some())
     }
 
     pub(super) fn span(&mut self) -> Result<Span, RowError> {

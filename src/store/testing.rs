@@ -11,7 +11,8 @@ use crate::model::{
     WallTime,
 };
 use crate::replication::{
-    Bracket, EpochRecord, HistoryRecord, LagBytes, LagInterval, LastKnown, LocatedRecord, PairRecord, Plateau,
+    Bracket, EpochRecord, HistoryRecord, LagBytes, LagInterval, LastKnown, LocatedRecord, LostRecord, PairRecord,
+    Plateau,
 };
 
 pub(super) fn at(secs: i64) -> Timestamp {
@@ -54,6 +55,7 @@ pub(super) fn pair_record() -> PairRecord {
         at_most: Some(offset(120)),
         read: offset(110),
         shown: at(-30),
+        lost: Some(LostRecord { after: at(-30), before: at(-28), lag: Span::from_millis(40) }),
         sent: at(-20),
         received: at(-19),
         half_rtt: Span::from_nanos(40_000_123),
@@ -69,6 +71,11 @@ pub(super) fn pair_record() -> PairRecord {
         last_known: Some(LastKnown { upper: Span::from_secs(30), upper_bytes: Some(Bytes::new(9)), at: at(-19) }),
         applied_total: Some(1 << 40),
         counted_to: Some((id('a'), offset(100))),
+        usual: Some((Span::from_millis(40), Span::from_millis(3))),
+        silent_since: Some(at(-10)),
+        ack_seen: true,
+        synced_since: false,
+        syncs: [Some(2), None],
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn conditions(rng: &mut Rng) -> Conditions {
         loss: if rng.bool() { 0.0 } else { 0.05 },
         slow: if rng.bool() { 0.0 } else { 0.1 },
         reconnects: rng.bool(),
+        beats: rng.bool().then(|| rng.i64(100 * MS..2 * SEC)),
         ..Conditions::CALM
     }
 }
@@ -55,8 +56,8 @@ pub(crate) fn world(rng: &mut Rng) -> World {
 }
 
 #[test]
-fn certified_bounds_hold_in_any_world() {
-    for_seeds("certified_bounds_hold_in_any_world", 60, |seed| {
+fn i1_the_bounds_hold_the_truth_in_any_world() {
+    for_seeds("i1_the_bounds_hold_the_truth_in_any_world", 60, |seed| {
         let mut rng = Rng::with_seed(seed);
         let world = world(&mut rng);
         let conditions = conditions(&mut rng);

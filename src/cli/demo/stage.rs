@@ -68,7 +68,7 @@ impl Stage {
         let folder = tempfile::tempdir()?;
         let settings = parse(&yaml, folder.path())?;
         let web = WebOptions { listen: listen_address(port).await, config: None, admin_api: false };
-        let app = App::bind(settings, web, reload_nothing(yaml, folder.path().to_owned())).await?;
+        let app = App::bind(settings, web, reload_nothing(yaml, folder.path().to_owned()))?;
         let url = format!("http://{}", app.local_addr());
         narrator.act(&format!("starting the exporter: {url}/  {url}/metrics  {url}/api/v1/pairs"));
         let (control, exporter) = start(app).await?;

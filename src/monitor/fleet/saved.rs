@@ -1,7 +1,7 @@
 //! What of the fleet outlives the process.
 
 use super::Fleet;
-use crate::replication::{SavedState, ServerRecord, ToSave};
+use crate::replication::{PairRecord, SavedState, ServerRecord, ToSave};
 
 impl Fleet {
     pub(in crate::monitor) fn to_save(&self) -> ToSave<'_> {
@@ -15,11 +15,13 @@ impl Fleet {
             };
             (addr.clone(), record)
         });
-        ToSave {
-            histories: self.histories.iter().collect(),
-            pairs: self.pairs.iter().map(|pair| (pair.meta.key.clone(), pair.tracker.record())).collect(),
-            servers: servers.collect(),
-        }
+        let pairs = self.pairs.iter().map(|pair| {
+            let replica = self.servers.get(&pair.meta.key.replica);
+            let record = pair.tracker.record();
+            let silent_since = record.silent_since.or_else(|| replica?.facts.unanswered_since);
+            (pair.meta.key.clone(), PairRecord { silent_since, ..record })
+        });
+        ToSave { histories: self.histories.iter().collect(), pairs: pairs.collect(), servers: servers.collect() }
     }
 
     /// Takes in what was kept of the servers and pairs that are watched, before anything is known of them.

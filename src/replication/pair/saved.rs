@@ -3,8 +3,9 @@
 //! Nothing of it is shown as fresh: the relation of what is restored is [`Relation::Unseen`] until the master has
 //! answered, and then it is as old as it says.
 
-use super::located::Position;
-use super::{Located, PairTracker};
+use super::located::{Lost, Position};
+use super::usual::UsualLag;
+use super::{Located, PairTracker, Relation};
 use crate::model::{ReplicationId, ReplicationOffset, Span, Timestamp};
 use crate::replication::epochs::{Comparison, MasterHistory};
 use crate::replication::history::Bracket;
@@ -24,6 +25,8 @@ pub struct LocatedRecord {
     pub read: ReplicationOffset,
     /// When the poll was sent whose answer showed `applied`.
     pub shown: Timestamp,
+    /// When its link was lost, while it hides its offset.
+    pub lost: Option<LostRecord>,
     /// When the last poll was sent.
     pub sent: Timestamp,
     /// When it was answered.
@@ -44,6 +47,17 @@ pub struct LocatedRecord {
     pub same_received: u32,
 }
 
+/// When a link was lost, and the lag then: what the likeliest instant of a replica that hides its offset rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostRecord {
+    /// Not before this.
+    pub after: Timestamp,
+    /// Not after this.
+    pub before: Timestamp,
+    /// The lag.
+    pub lag: Span,
+}
+
 /// What is kept of one pair.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PairRecord {
@@ -55,16 +69,31 @@ pub struct PairRecord {
     pub applied_total: Option<u64>,
     /// Up to where they were counted.
     pub counted_to: Option<(ReplicationId, ReplicationOffset)>,
+    /// The lag that the link usually shows, and its standard deviation.
+    pub usual: Option<(Span, Span)>,
+    /// Since when the replica has not answered.
+    pub silent_since: Option<Timestamp>,
+    /// Whether some answer of the master had a line that means the replica.
+    pub ack_seen: bool,
+    /// Whether the master synced some replica since this one last answered.
+    pub synced_since: bool,
+    /// The syncs that the direct master counted at its last answer, full and partial.
+    pub syncs: [Option<u64>; 2],
 }
 
 impl PairTracker {
-    /// What a restart must not forget.
+    /// What a restart must not forget. Since when the replica is silent in this life, others know.
     pub fn record(&self) -> PairRecord {
         PairRecord {
             located: self.facts.located.as_ref().map(Located::record),
             last_known: self.facts.last_known,
             applied_total: self.facts.applied_total,
             counted_to: self.counted_to.clone(),
+            usual: Some(self.usual.parts()),
+            silent_since: self.facts.silent_before.filter(|_| self.facts.relation == Relation::Restored),
+            ack_seen: self.facts.ack.seen,
+            synced_since: self.facts.ack.synced_since,
+            syncs: self.syncs,
         }
     }
 
@@ -76,6 +105,12 @@ impl PairTracker {
         self.counted_to = record.counted_to;
         self.facts.located = record.located.zip(history).and_then(|(located, history)| located.restore(history));
         self.generation = history.map_or(0, MasterHistory::generation);
+        self.usual = record.usual.map(UsualLag::from_parts).unwrap_or_default();
+        self.facts.usual_lag = self.usual.lag();
+        self.facts.silent_before = record.silent_since;
+        // A master that counts other syncs now than then may have given this replica other data: the next answer tells.
+        (self.facts.ack.seen, self.facts.ack.synced_since) = (record.ack_seen, record.synced_since);
+        self.syncs = record.syncs;
     }
 }
 
@@ -88,6 +123,7 @@ impl Located {
             at_most: position.at_most,
             read: position.read,
             shown: position.shown,
+            lost: position.lost.map(|Lost { after, before, lag }| LostRecord { after, before, lag }),
             sent: position.sent,
             received: position.received,
             half_rtt: position.half_rtt,
@@ -117,14 +153,16 @@ impl LocatedRecord {
             applied: self.applied,
             at_most: self.at_most,
             shown: self.shown,
+            lost: self.lost.map(|LostRecord { after, before, lag }| Lost { after, before, lag }),
             read: self.read,
             sent: self.sent,
             received: self.received,
             master_before: None,
             half_rtt: self.half_rtt,
         };
+        let point = history.point(comparison, position.applied, bracket);
         Some(Located {
-            point: history.point(comparison, position.applied, bracket),
+            point: position.lost.and_then(|lost| lost.point(bracket)).or(point),
             position,
             comparison,
             generation: self.generation,
@@ -134,6 +172,8 @@ impl LocatedRecord {
             same_applied: self.same_applied,
             same_received: self.same_received,
             previous: None,
+            is_usual: false,
+            is_doubtful: false,
         })
     }
 }
@@ -141,8 +181,9 @@ impl LocatedRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::info::ReplicaConnState;
     use crate::replication::testing::{Scene, millis};
-    use crate::replication::{HistoryLimits, PairState, Relation, StateReason};
+    use crate::replication::{HistoryLimits, PairState, StateReason};
 
     /// A replica that has stood at 100 since the first second while its master wrote on for five.
     fn frozen() -> Scene {
@@ -214,6 +255,37 @@ mod tests {
         let mut without_history = PairTracker::new(millis(1000));
         without_history.restore(frozen().tracker.record(), None);
         assert!(without_history.facts().located.is_none() && without_history.facts().last_known.is_some());
+    }
+
+    #[test]
+    fn a_replica_that_was_silent_before_stays_silent_since_then() {
+        let mut before = frozen();
+        before.acks(ReplicaConnState::Online, Some(100)).master(5100, 'a', 155);
+        let mut scene = restarted(&before, |record| record.silent_since = Some(crate::replication::testing::at(5_500)));
+        scene.replica_fails(60_000).master(60_010, 'a', 900).replica_fails(61_000);
+        let lag = scene.assess(61_020).lag;
+        assert!(
+            lag.estimate >= Some(millis(57_000)),
+            "it has stood still for a minute and not for half of it: {lag:?}"
+        );
+    }
+
+    #[test]
+    fn a_master_that_counted_syncs_meanwhile_leaves_no_bound_to_a_silent_replica() {
+        let mut before = frozen();
+        before.acks(ReplicaConnState::Online, Some(100)).master(5100, 'a', 155);
+        let mut scene = restarted(&before, |record| record.syncs = [Some(1), Some(1)]);
+        scene.replica_fails(60_000).master(60_010, 'a', 900).replica_fails(61_000);
+        assert_eq!(scene.assess(61_020).lag, LagInterval { lower: Some(Span::ZERO), ..LagInterval::UNKNOWN });
+    }
+
+    #[test]
+    fn what_is_usual_stays_usual() {
+        let record = PairRecord { usual: Some((millis(300), millis(4))), ..PairRecord::default() };
+        let mut tracker = PairTracker::new(millis(1000));
+        tracker.restore(record.clone(), None);
+        assert_eq!(tracker.facts().usual_lag, millis(300));
+        assert_eq!(tracker.record().usual, record.usual);
     }
 
     #[test]

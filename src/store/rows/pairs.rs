@@ -2,7 +2,7 @@
 
 use super::entries;
 use crate::model::{PairKey, PairName};
-use crate::replication::{Bracket, LagBytes, LagInterval, LastKnown, LocatedRecord, PairRecord};
+use crate::replication::{Bracket, LagBytes, LagInterval, LastKnown, LocatedRecord, LostRecord, PairRecord};
 use crate::store::codec::{Reader, RowError, Writer};
 use crate::store::frame::Frames;
 
@@ -22,6 +22,16 @@ pub(in crate::store) fn encode_pair(key: &PairKey, record: &PairRecord) -> Write
         w.replid(replid);
         w.offset(*to);
     });
+    writer.option(record.usual, |w, (lag, deviation)| {
+        w.span(lag);
+        w.span(deviation);
+    });
+    writer.option(record.silent_since, Writer::not_before);
+    writer.flag(record.ack_seen);
+    writer.flag(record.synced_since);
+    for syncs in record.syncs {
+        writer.option(syncs, Writer::number);
+    }
     writer
 }
 
@@ -40,6 +50,11 @@ pub(in crate::store) fn decode_pairs(
             })?,
             applied_total: reader.option(Reader::number)?,
             counted_to: reader.option(|r| Ok((r.replid()?, r.offset()?)))?,
+            usual: reader.option(|r| Ok((r.span()?, r.span()?)))?,
+            silent_since: reader.option(Reader::not_before)?,
+            ack_seen: reader.flag()?,
+            synced_since: reader.flag()?,
+            syncs: [reader.option(Reader::number)?, reader.option(Reader::number)?],
         };
         Ok((key, record))
     })
@@ -52,6 +67,11 @@ fn located(writer: &mut Writer, at: &LocatedRecord) {
     writer.option(at.at_most, Writer::offset);
     writer.offset(at.read);
     writer.not_before(at.shown);
+    writer.option(at.lost, |w, lost| {
+        w.not_before(lost.after);
+        w.not_after(lost.before);
+        w.span(lost.lag);
+    });
     writer.not_before(at.sent);
     writer.not_before(at.received);
     writer.span(at.half_rtt);
@@ -75,6 +95,7 @@ fn read_located(reader: &mut Reader<'_>) -> Result<LocatedRecord, RowError> {
         at_most: reader.option(Reader::offset)?,
         read: reader.offset()?,
         shown: reader.not_before()?,
+        lost: reader.option(|r| Ok(LostRecord { after: r.not_before()?, before: r.not_after()?, lag: r.span()? }))?,
         sent: reader.not_before()?,
         received: reader.not_before()?,
         half_rtt: reader.span()?,
