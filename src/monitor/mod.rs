@@ -33,6 +33,9 @@ const URGENT_LAG: Span = Span::from_millis(100);
 /// How long polling stays fast after the last reason for it: a drain is not over at the first good sample.
 const URGENT_FOR: Span = Span::from_secs(5);
 
+/// How long polling stays fast for a doubt: the next answer settles it, and it comes at once.
+const DOUBT_FOR: Span = Span::from_millis(300);
+
 /// What the monitor wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -160,8 +163,8 @@ impl Monitor {
         actions.extend(self.fleet.note_state(index, &seen).map(Action::StateChanged));
         let Some(entry) = self.fleet.pairs.get(index) else { return };
         self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.known_at(), now);
-        if is_urgent(&seen) {
-            actions.push(Action::Hurry { tree: entry.meta.tree.clone(), until: now + URGENT_FOR });
+        if let Some(for_) = urgent_for(&seen) {
+            actions.push(Action::Hurry { tree: entry.meta.tree.clone(), until: now + for_ });
         }
     }
 
@@ -184,10 +187,13 @@ impl Monitor {
     }
 }
 
-/// Whether a closer look pays: lag moves or is about to, or the link is in trouble. Servers that do not answer gain
-/// nothing from being asked more often.
-fn is_urgent(seen: &Assessment) -> bool {
+/// For how long a closer look pays: lag moves or is about to, or the link is in trouble; or there is a doubt that one more
+/// answer settles. Servers that do not answer gain nothing from being asked more often.
+fn urgent_for(seen: &Assessment) -> Option<Span> {
     let lags = seen.lag.estimate.is_some_and(|lag| lag >= URGENT_LAG);
     let trouble = matches!(seen.state, PairState::FullSync | PairState::LinkDown | PairState::Stalled);
-    lags || trouble || seen.stale
+    if lags || trouble || seen.stale {
+        return Some(URGENT_FOR);
+    }
+    seen.deserves_replica_poll.then_some(DOUBT_FOR)
 }

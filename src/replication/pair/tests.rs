@@ -32,7 +32,7 @@ fn the_interval_and_the_bytes_reach_from_the_poll_before_to_the_poll_after() {
     assert_eq!(found.bracket, Bracket { lo: Some(at(40)), hi: Some(at(1010)) });
     assert_eq!((found.at_sample.lower, found.at_sample.upper), (Some(millis(10)), Some(millis(990))));
     let bytes =
-        LagBytes { lower: Some(Bytes::new(200)), estimate: Some(Bytes::new(300)), upper: Some(Bytes::new(400)) };
+        LagBytes { lower: Some(Bytes::new(200)), estimate: Some(Bytes::new(285)), upper: Some(Bytes::new(400)) };
     assert_eq!(found.bytes, bytes);
 }
 
