@@ -112,3 +112,21 @@ async fn the_thread_that_is_gone_is_noticed() {
     let far = ClockAnchor { mono: now().mono + (at(1_000) - at(0)), ..clock(0).anchor };
     store.tick(far, || panic!("there is nobody to hand it to"));
 }
+
+/// The events of a thread that never says anything; a batch waits for ever.
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_holds_up_neither_the_start_nor_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = start(folder.path());
+    let (told, events) = mpsc::channel(EVENTS);
+    let (batches, asked) = std::sync::mpsc::sync_channel(1);
+    (store.events, store.batches) = (events, Some(batches));
+    assert!(store.restored(LIMIT).await.pairs.is_empty());
+    store.tick(now(), || panic!("the file is not open"));
+    told.send(Event::Opened(Box::default(), 41)).await.unwrap();
+    store.tick(now(), one_pair);
+    let batch = asked.try_recv().unwrap();
+    assert_eq!((batch.commit, batch.pairs.len()), (42, 1), "it came late: what is known by now is written");
+    store.finish(now(), one_pair(), LIMIT).await;
+    assert!(asked.try_recv().is_err(), "one was under way all the time");
+}

@@ -247,6 +247,23 @@ fn a_damaged_row_takes_nothing_else_along() {
 }
 
 #[test]
+fn a_file_of_rows_that_nobody_can_read_says_so_ten_times() {
+    let (disk, _) = an_hour();
+    let (database, _) = disk.open(clock(END)).unwrap();
+    let write = database.file.begin_write().unwrap();
+    for n in 0..25 {
+        write.open_table(BASES).unwrap().insert(&*format!("redis-{n}:6379"), &b"nonsense"[..]).unwrap();
+    }
+    write.commit().unwrap();
+    drop(database);
+    let (_, loaded) = disk.open(clock(END)).unwrap();
+    assert_eq!((loaded.refused.count, loaded.refused.first.len()), (25, REASONS_KEPT));
+    assert_eq!(loaded.state.histories.len(), 1);
+    let (batch, _) = loaded.ledger.plan(to_save(&[]), anchor(END));
+    assert_eq!(batch.forgotten.len(), 25, "they go with the next commit");
+}
+
+#[test]
 fn a_full_disk_loses_the_commit_and_nothing_before_it() {
     let disk = Disk::new();
     let (mut database, _) = disk.open(clock(0)).unwrap();
