@@ -14,6 +14,7 @@ mod connect;
 mod demo;
 mod exporter;
 mod flapping;
+mod heartbeat;
 mod hostile;
 mod laboratory;
 mod lag;

@@ -6,9 +6,11 @@
 
 mod accuracy;
 mod alerts;
+mod beats;
 mod cases;
 mod driver;
 mod fleet;
+mod heartbeats;
 mod loads;
 mod oracle;
 mod random;
