@@ -412,7 +412,8 @@ impl PairTracker {
         (located.is_usual, located.is_doubtful) = (judged.is_usual, judged.is_doubtful);
         located.at_sample = LagInterval { estimate: Some(judged.estimate), ..located.at_sample }.ordered();
         if moved {
-            self.usual.learn(computed, point.spread);
+            let width = located.bracket.hi.zip(located.bracket.lo).map_or(Span::ZERO, |(hi, lo)| hi - lo);
+            self.usual.learn(computed, point.spread, width);
             self.facts.usual_lag = self.usual.lag();
         }
     }
