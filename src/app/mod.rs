@@ -4,6 +4,7 @@ mod core;
 mod log;
 mod look;
 mod process;
+mod refresh;
 mod systemd;
 
 use std::net::SocketAddr;
@@ -105,6 +106,7 @@ impl App {
         let dispatcher = Dispatcher::new(&settings.notify, message_context(), Timing::default(), delivered)?;
         log::started(server.local_addr(), &topology, &settings);
         let poller = Poller::start(&topology, settings.poll, events);
+        let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
         let notifier = Notifier::from_environment();
         let watchdog = Watchdog::from_environment(notifier.clone());
         let core = Core { monitor, poller, dispatcher, topology, publish, load, notifier: notifier.clone(), watchdog };
@@ -112,7 +114,7 @@ impl App {
         let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
         let reload = control.reloader();
         started(control);
-        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload };
+        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, refresh };
         let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
         let (done, finished) = oneshot::channel();
         if commands.send(Command::Drain { within: DRAIN, done }).await.is_ok() {

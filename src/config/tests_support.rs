@@ -19,6 +19,7 @@ pub(crate) fn settings_of(pairs: &[(&str, &str, &[&str])]) -> Settings {
             max_polls_per_second: 30_000,
             timeout_local: Span::from_millis(500),
             timeout_remote: Span::from_secs(2),
+            refresh_on_scrape: false,
         },
         pairs: pairs.iter().map(|(name, master, replicas)| pair(name, master, replicas)).collect(),
         alerts: default_alerts(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::StateChange;
 use super::event::{PollEvent, PollEventKind};
+use super::haste::{LinkDelay, Situation};
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::info::{Observation, Role};
 use crate::model::{Datacenter, Histogram, PairKey, PollError, ServerAddr, Span, Timestamp};
@@ -56,6 +57,7 @@ pub(super) struct PairEntry {
     pub(super) meta: Arc<Pair>,
     tracker: PairTracker,
     lag_max: MinuteMax,
+    link_delay: LinkDelay,
     /// Whether its master has no other configured replica.
     only_replica: bool,
     /// The state that was last noted.
@@ -222,6 +224,26 @@ impl Fleet {
         }
     }
 
+    /// Notes what a pair's link takes; what it is now, when that is news.
+    pub(super) fn note_link_delay(&mut self, index: usize, seen: &Assessment) -> Option<Span> {
+        let entry = self.pairs.get_mut(index)?;
+        let rtt = self.servers.get(&entry.meta.key.replica)?.facts.min_rtt.get()?;
+        entry.link_delay.observe(seen, entry.tracker.facts(), rtt);
+        entry.link_delay.news()
+    }
+
+    /// What decides about a pair's haste besides its assessment.
+    pub(super) fn situation(&self, index: usize, alert: bool) -> Option<Situation<'_>> {
+        let entry = self.pairs.get(index)?;
+        Some(Situation {
+            facts: entry.tracker.facts(),
+            master: &self.servers.get(&entry.meta.master)?.facts,
+            delay: entry.link_delay.get(),
+            rules: &entry.meta.alerts,
+            alert,
+        })
+    }
+
     /// Notes a pair's state; what changed, if anything did.
     pub(super) fn note_state(&mut self, index: usize, seen: &Assessment) -> Option<StateChange> {
         let entry = self.pairs.get_mut(index)?;
@@ -304,6 +326,7 @@ impl PairEntry {
             meta: Arc::clone(meta),
             tracker: PairTracker::new(interval),
             lag_max: MinuteMax::default(),
+            link_delay: LinkDelay::default(),
             only_replica,
             noted: None,
             watched_since: now,
@@ -311,6 +334,8 @@ impl PairEntry {
         entry.meta = Arc::clone(meta);
         entry.only_replica = only_replica;
         entry.tracker.set_interval(interval);
+        // The tree's polling may have begun anew.
+        entry.link_delay.tell_again();
         entry
     }
 

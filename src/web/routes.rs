@@ -79,6 +79,7 @@ async fn stylesheet(State(shared): State<Shared>, headers: HeaderMap) -> Respons
 
 async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let state = shared.state;
+    (state.refresh)().await;
     let render = move || {
         let (fleet, now) = state.look();
         (state.encode_metrics)(&fleet, now)
@@ -88,6 +89,7 @@ async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
 
 async fn pairs(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let state = shared.state;
+    (state.refresh)().await;
     let render = move || {
         let (fleet, now) = state.look();
         serde_json::to_vec(&PairsReport::of(&fleet, now))

@@ -29,16 +29,12 @@ pub(super) fn read(root: &Section<'_>) -> PollSettings {
         max_polls_per_second: polls.and_then(|cursor| cursor.whole_number(&POLLS_PER_SECOND)).unwrap_or(30_000),
         timeout_local: timeout.span("local", Span::from_millis(500), &TIMEOUTS),
         timeout_remote: timeout.span("remote", Span::from_secs(2), &TIMEOUTS),
+        refresh_on_scrape: section.get("refresh_on_scrape").and_then(|cursor| cursor.flag()).unwrap_or(false),
     }
 }
 
 /// The keys of the contract that this version knows only in their off position.
 fn refuse_later_features(section: &Section<'_>) {
-    if let Some(cursor) = section.get("refresh_on_scrape")
-        && cursor.flag() == Some(true)
-    {
-        cursor.refuse("is not in this version; only false is");
-    }
     let heartbeat = section.section("heartbeat", &HEARTBEAT);
     if let Some(enabled) = heartbeat.get("enabled")
         && enabled.flag() == Some(true)
