@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["monitor"],
     &["report"],
     &["metrics", "poll", "notify"],
-    &["web"],
+    &["web", "rules"],
     &["app"],
     &["lab"],
     &["cli"],
@@ -36,6 +36,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("axum", &["web"]),
     ("askama", &["web"]),
     ("flate2", &["web"]),
+    ("pulldown_cmark", &["web"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
@@ -44,7 +45,8 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms without clock, randomness and IO, as a whole.
-const PURE_ROOMS: &[&str] = &["model", "info", "topology", "replication", "alert", "monitor", "report", "metrics"];
+const PURE_ROOMS: &[&str] =
+    &["model", "info", "topology", "replication", "alert", "monitor", "report", "metrics", "rules"];
 
 /// Pure files in rooms that also do IO.
 const PURE_FILES: &[&str] = &[

@@ -18,7 +18,7 @@ fn read(path: &Path) -> String {
 
 /// Every document at the top and in docs/.
 fn documents() -> Vec<PathBuf> {
-    let folders = [root().to_owned(), root().join("docs")];
+    let folders = [root().to_owned(), root().join("docs"), root().join("docs/runbooks")];
     let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap().flatten());
     let mut found: Vec<_> =
         entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "md")).collect();

@@ -66,6 +66,8 @@ pub(super) enum Command {
     CheckConfig,
     /// Asks a running exporter whether it is ready; exit code 0 or 1
     Healthcheck(ExporterArgs),
+    /// Prints the Prometheus rule file for the thresholds of the configuration
+    Rules(RulesArgs),
     /// Starts real local servers with a simulated WAN between them and shows what happens when it breaks
     Demo(DemoArgs),
     /// Prints the completion script of a shell, for packages
@@ -120,6 +122,14 @@ pub(super) struct CheckArgs {
 pub(super) enum OutputFormat {
     Table,
     Json,
+}
+
+/// The arguments of `rules`.
+#[derive(Debug, Args)]
+pub(super) struct RulesArgs {
+    /// Where people reach the exporter: what the links to runbooks and to the status page begin with
+    #[arg(long = "external-url", value_name = "URL")]
+    pub(super) external_url: Option<String>,
 }
 
 /// The arguments of `completions`.

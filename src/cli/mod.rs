@@ -9,6 +9,7 @@ mod exporter;
 mod healthcheck;
 mod logging;
 mod packaging;
+mod rules;
 mod run;
 mod style;
 
@@ -41,6 +42,7 @@ fn dispatch(cli: Cli) -> Exit {
         Command::CheckConfig => check_config::check_config(&global),
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
         Command::Demo(args) => demo::demo(&global, &args),
+        Command::Rules(args) => rules::rules(&global, &args),
         Command::Completions(args) => packaging::completions(&args),
         Command::Man => packaging::man(),
     }

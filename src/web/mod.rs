@@ -12,6 +12,7 @@ mod limits;
 mod page;
 mod reply;
 mod routes;
+mod runbooks;
 mod server;
 mod state;
 mod streams;

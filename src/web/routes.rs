@@ -1,7 +1,7 @@
 //! The paths and what they answer.
 
 use axum::Router;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
@@ -15,6 +15,7 @@ use super::access::{Authenticated, Gate, Peer, WritePolicy, guarded, refuse_writ
 use super::limits::Limits;
 use super::page;
 use super::reply::{CSS, HTML, JSON, METRICS, Renderer, refuse, text};
+use super::runbooks;
 use super::state::WebState;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
@@ -55,6 +56,8 @@ pub(super) fn router(state: WebState, limits: Limits, gate: Gate, writes: WriteP
         .route("/-/reload", post(reload).layer(from_fn_with_state((gate.clone(), writes), only_who_may_write)))
         .route("/api/v1/pairs", get(pairs))
         .route("/api/v1/alerts", get(alerts))
+        .route("/runbooks/", get(runbook_index))
+        .route("/runbooks/{name}", get(runbook))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(gate, guarded))
@@ -75,6 +78,17 @@ async fn landing_page(State(shared): State<Shared>, headers: HeaderMap) -> Respo
 async fn stylesheet(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let render = || Ok::<_, std::convert::Infallible>(page::STYLE.as_bytes().to_vec());
     shared.renderer.respond(CSS, &headers, render).await
+}
+
+async fn runbook_index(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    runbook(Path(runbooks::INDEX.to_owned()), State(shared), headers).await
+}
+
+async fn runbook(Path(name): Path<String>, State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    match runbooks::find(&name) {
+        Some(found) => shared.renderer.respond(HTML, &headers, move || runbooks::render(found)).await,
+        None => text(StatusCode::NOT_FOUND, "there is no such runbook; /runbooks/ lists them all"),
+    }
 }
 
 async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {

@@ -15,6 +15,7 @@ mod exporter;
 mod hostile;
 mod lag;
 mod metrics;
+mod prometheus;
 mod receivers;
 mod reload;
 mod scrape;

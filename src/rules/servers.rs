@@ -1,0 +1,73 @@
+//! The rules about servers.
+
+use super::alert_rule::{AlertRule, KEEP, duration};
+use crate::alert::Rule;
+use crate::config::{Settings, Severity};
+use crate::metrics::catalogue::{FULL_SYNCS, POLLS, SERVER_UP};
+use crate::model::Span;
+
+/// A server's identity: what is left on an alert.
+const BY_SERVER: &str = "by (dc, server)";
+
+/// Full syncs are counted over this window.
+const FULL_SYNC_WINDOW: Span = Span::from_secs(600);
+/// From how many full syncs in the window there is a warning, and from how many a loop.
+const FULL_SYNC_LEVELS: [(Severity, u32); 2] = [(Severity::Warning, 1), (Severity::Critical, 3)];
+
+/// A server that was not asked even in vain for this long is not polled any more.
+const NOT_POLLED: Span = Span::from_secs(300);
+
+/// All rules about servers.
+pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
+    let levels = &settings.alerts.unreachable;
+    let unreachable = [(Severity::Warning, levels.warning), (Severity::Critical, levels.critical)]
+        .into_iter()
+        .filter_map(|(severity, level)| Some(unreachable(severity, level?.at.max(levels.hold))));
+    let full_syncs = FULL_SYNC_LEVELS.into_iter().map(|(severity, at)| full_sync(severity, at));
+    unreachable.chain(full_syncs).chain([polls_stopped()]).collect()
+}
+
+fn unreachable(severity: Severity, hold: Span) -> AlertRule {
+    AlertRule {
+        name: Rule::Unreachable.alert_name(),
+        // The best of several exporters: a server that one of them reaches is up.
+        expr: format!("max {BY_SERVER} ({}) == 0", SERVER_UP.name),
+        hold,
+        keep_firing_for: KEEP,
+        severity: Some(severity),
+        summary: "{{ $labels.server }} in {{ $labels.dc }} does not answer",
+        description: "No exporter gets an answer from the server. redis_cross_dc_poll_errors_total has the reason."
+            .to_owned(),
+    }
+}
+
+/// `increase` extrapolates to the window's ends, so one full sync may read as 0.9 or 1.1.
+fn full_sync(severity: Severity, at: u32) -> AlertRule {
+    let window = duration(FULL_SYNC_WINDOW);
+    AlertRule {
+        name: "RedisCrossDcFullSync",
+        expr: format!("round(max {BY_SERVER} (increase({}[{window}]))) >= {at}", FULL_SYNCS.name),
+        hold: Span::ZERO,
+        keep_firing_for: KEEP,
+        severity: Some(severity),
+        summary: "{{ $labels.server }} gave {{ $value }} full syncs in ten minutes",
+        description:
+            "The master in {{ $labels.dc }} had to send its whole data set. Several in a row are a loop: each is \
+                      cut before it ends."
+                .to_owned(),
+    }
+}
+
+fn polls_stopped() -> AlertRule {
+    AlertRule {
+        name: "RedisCrossDcPollsStopped",
+        expr: format!("max {BY_SERVER} (increase({}[{}])) == 0", POLLS.name, duration(NOT_POLLED)),
+        hold: Span::from_secs(60),
+        keep_firing_for: KEEP,
+        severity: Some(Severity::Warning),
+        summary: "{{ $labels.server }} is not polled any more",
+        description:
+            "The exporter answers Prometheus and has not asked this server for five minutes, not even in vain."
+                .to_owned(),
+    }
+}

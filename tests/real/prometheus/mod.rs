@@ -1,0 +1,126 @@
+//! The way of those who use Prometheus: it scrapes the exporter, dashboards ask it, rules alert, Alertmanager tells.
+
+mod dashboards;
+mod servers;
+
+use redis_cross_dc_exporter::lab::{Answer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
+use redis_cross_dc_exporter::lab::{Direction, HostileServer, Misbehaviour, Receiver, RedisServer, Response};
+
+use crate::command;
+use crate::exporter::Exporter;
+use crate::stage::{LIMIT, Stage, entry};
+use servers::{Alertmanager, Job, Prometheus};
+
+/// A master and a replica with a line between them that can be cut.
+struct Line {
+    master: RedisServer,
+    replica: RedisServer,
+    proxy: WanProxy,
+    _writer: SteadyWriter,
+}
+
+impl Line {
+    async fn draw() -> Self {
+        let master = RedisServer::builder().start().await.unwrap();
+        let proxy = WanProxy::start(None, master.addr(), WanConditions::default()).await.unwrap();
+        let replica = RedisServer::builder().replicaof(proxy.addr()).start().await.unwrap();
+        replica.wait_until_in_sync(LIMIT).await.unwrap();
+        let writer = SteadyWriter::start(master.addr(), None, WriteLoad { per_second: 50, value_bytes: 100 });
+        Self { master, replica, proxy, _writer: writer }
+    }
+
+    fn entry(&self, name: &str) -> String {
+        entry(name, ("dc1", self.master.addr()), ("dc2", self.replica.addr()))
+    }
+}
+
+/// The rules that the program prints for this exporter's configuration, evaluated each second.
+async fn rules(exporter: &Exporter) -> String {
+    let folder = exporter.config().parent().unwrap().to_owned();
+    let printed = command::run(&folder, &["rules", "--config.file", "config.yml"]).await.ended_with(0).stdout;
+    let quick = printed.replace("interval: 15s", "interval: 1s").replace("keep_firing_for: 2m", "keep_firing_for: 2s");
+    assert_ne!(quick, printed);
+    quick
+}
+
+fn address(exporter: &Exporter) -> &str {
+    exporter.url().trim_start_matches("http://")
+}
+
+/// A fleet in which everything that a panel shows is there: a healthy pair, one whose link is cut, one with two masters, a
+/// server that refuses, and a receiver that fails.
+#[tokio::test]
+async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
+    let healthy = Stage::set().await;
+    let cut = Line::draw().await;
+    let split = Stage::set().await;
+    let gone = Stage::set().await;
+    let loading = HostileServer::start(Misbehaviour::Hang).await.unwrap();
+    let receiver = Receiver::start([]).await.unwrap();
+    receiver.always(Answer::Respond(Response::new(500)));
+    let pairs = [
+        healthy.entry("healthy"),
+        cut.entry("cut"),
+        split.entry("split"),
+        gone.entry("gone"),
+        entry("hung", ("dc1", healthy.master.addr()), ("dc2", loading.addr())),
+    ];
+    let yaml = format!(
+        "poll: {{interval: 200ms, min_interval: 100ms}}\nalerts: {{link_down: {{warning: 1s}}}}\npairs: [{}]\n\
+         notify: {{group_wait: 0s, receivers: [{{name: hook, webhook: {{url: '{}'}}}}]}}\n",
+        pairs.join(", "),
+        receiver.url("/hook")
+    );
+    let exporter = Exporter::start(&yaml).await;
+    for name in ["healthy", "cut", "split", "gone"] {
+        exporter.wait_for(name, "the pair to be up", LIMIT, |pair| pair.link_up).await;
+    }
+    let text = rules(&exporter).await;
+    let prometheus = Prometheus::start(Job { target: address(&exporter), rules: &text, alertmanager: None }).await;
+    cut.proxy.cut().await;
+    split.replica.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+    // A full sync while it is watched: the replica forgets where it stood.
+    gone.replica.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+    gone.replica
+        .command(&["REPLICAOF", gone.master.addr().host().unwrap(), &gone.master.addr().port().unwrap().to_string()])
+        .await
+        .unwrap();
+    for query in dashboards::queries() {
+        // Each becomes true sooner or later in this fleet; "Full syncs" needs one between two scrapes.
+        prometheus.wait_for(&query.expr, &format!("data of {}", query.place), LIMIT * 2).await;
+    }
+}
+
+/// From the stall of a link to the page of a person, and back.
+#[tokio::test]
+async fn a_stalled_link_reaches_alertmanagers_receiver_and_its_end_too() {
+    let line = Line::draw().await;
+    let receiver = Receiver::start([]).await.unwrap();
+    let yaml = format!(
+        "poll: {{interval: 200ms, min_interval: 100ms}}\nalerts: {{lag_seconds: {{warning: 2s, critical: 5s, for: 0s}}}}\npairs: [{}]\n",
+        line.entry("orders")
+    );
+    let exporter = Exporter::start(&yaml).await;
+    exporter.wait_for("orders", "the pair to be up", LIMIT, |pair| pair.link_up).await;
+    let alertmanager = Alertmanager::start(&receiver.url("/page")).await;
+    let text = rules(&exporter).await;
+    let job = Job { target: address(&exporter), rules: &text, alertmanager: Some(&alertmanager.address) };
+    let prometheus = Prometheus::start(job).await;
+    assert!(prometheus.query("ALERTS{alertname=\"RedisCrossDcLagHigh\"}").await.is_empty());
+
+    line.proxy.stall(Direction::Both);
+    let about = |status: &'static str| {
+        move |received: &redis_cross_dc_exporter::lab::Received| {
+            let body = received.json().unwrap();
+            body["commonLabels"]["alertname"] == "RedisCrossDcLagHigh" && body["status"] == status
+        }
+    };
+    let told = receiver.wait_for("the lag alert", LIMIT, about("firing")).await.unwrap().json().unwrap();
+    assert_eq!(told["commonLabels"]["pair"], "orders");
+    assert_eq!(told["commonLabels"]["replica"], line.replica.addr().to_string());
+    let runbook = told["alerts"][0]["annotations"]["runbook_url"].as_str().unwrap().to_owned();
+    let path = runbook.trim_start_matches("http://localhost:10121");
+    assert!(exporter.get(path).await.contains("<h1>RedisCrossDcLagHigh</h1>"), "{runbook}");
+    line.proxy.heal().await.unwrap();
+    receiver.wait_for("the end of the lag alert", LIMIT * 2, about("resolved")).await.unwrap();
+}
