@@ -149,3 +149,164 @@ fn oldest_lack(located: &Located, rtt: Span) -> Option<Span> {
     let written = located.point.filter(|_| moves)?;
     Some(located.received() - rtt.half() - written)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests_support::default_alerts;
+    use crate::model::{PollError, ReplicationOffset};
+    use crate::replication::{Bracket, Evidence, LagBytes, LagInterval, assess};
+
+    const SECOND: Span = Span::from_secs(1);
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::default() + Span::from_millis(millis)
+    }
+
+    fn millis(count: i64) -> Option<Span> {
+        Some(Span::from_millis(count))
+    }
+
+    /// A pair that streams with this lag.
+    fn lag(estimate: i64) -> Assessment {
+        let facts = PairFacts::default();
+        let servers = ServerFacts::default();
+        let unknown = assess(Evidence { master: &servers, replica: &servers, pair: &facts }, at(0));
+        let lag = LagInterval { lower: Some(Span::ZERO), estimate: millis(estimate), upper: millis(estimate + 2000) };
+        Assessment { state: PairState::Streaming, lag, ..unknown }
+    }
+
+    /// What a case is made of besides the assessment.
+    struct Case {
+        facts: PairFacts,
+        master: ServerFacts,
+        delay: Option<Span>,
+        rules: AlertSettings,
+        alert: bool,
+    }
+
+    impl Case {
+        /// A pair that is polled each second, with warnings at 30 s and critical ones at 120 s.
+        fn new() -> Self {
+            let facts = PairFacts { interval: SECOND, ..PairFacts::default() };
+            Self { facts, master: ServerFacts::default(), delay: None, rules: default_alerts(), alert: false }
+        }
+
+        fn warning(mut self, at: i64, clear_below: i64) -> Self {
+            let level = LevelThreshold { at: Span::from_millis(at), clear_below: Span::from_millis(clear_below) };
+            self.rules.lag_seconds.warning = Some(level);
+            self
+        }
+
+        fn bytes(mut self, at: u64) -> Self {
+            let level = LevelThreshold { at: Bytes::new(at), clear_below: Bytes::new(at) };
+            self.rules.lag_bytes.warning = Some(level);
+            self
+        }
+
+        fn open(mut self) -> Self {
+            self.alert = true;
+            self
+        }
+
+        fn delay(mut self, delay: i64) -> Self {
+            self.delay = millis(delay);
+            self
+        }
+
+        /// The master was asked at 10 s and went beyond what the replica had ACKed at that instant.
+        fn acked(mut self, passed: i64) -> Self {
+            self.master.last_answer = Some((at(10_000), at(10_002)));
+            let bracket = Bracket { lo: None, hi: Some(at(passed)) };
+            self.facts.ack.located = Some((ReplicationOffset::new(1), bracket, None));
+            self
+        }
+
+        fn check(&self, seen: &Assessment, expected: bool, why: &str) {
+            let Self { facts, master, delay, rules, alert } = self;
+            let situation = Situation { facts, master, delay: *delay, rules, alert: *alert };
+            assert_eq!(is_urgent(seen, situation), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn lag_and_trouble_are_reasons_and_a_silent_master_is_none() {
+        let case = Case::new();
+        case.check(&lag(0), false, "all is well");
+        case.check(&lag(99), false, "on its way");
+        case.check(&lag(100), true, "it lags");
+        for state in [PairState::FullSync, PairState::LinkDown, PairState::Stalled] {
+            case.check(&Assessment { state, ..lag(0) }, true, "trouble");
+        }
+        case.check(&Assessment { stale: true, ..lag(0) }, true, "the replica is silent");
+        let unknown = LagInterval::UNKNOWN;
+        for state in [PairState::MasterUnreachable, PairState::WrongMaster, PairState::Diverged, PairState::Unknown] {
+            case.check(&Assessment { state, lag: unknown, ..lag(0) }, false, "more polls tell nothing");
+        }
+    }
+
+    #[test]
+    fn what_the_link_itself_takes_is_no_lag() {
+        let case = Case::new().delay(150);
+        case.check(&lag(150), false, "that is the link");
+        case.check(&lag(249), false, "that is the link");
+        case.check(&lag(250), true, "that is lag");
+    }
+
+    #[test]
+    fn a_threshold_that_the_next_base_poll_may_find_passed_is_near() {
+        Case::new().warning(2500, 2000).check(&lag(0), false, "2.5 s are far");
+        Case::new().delay(1600).warning(2500, 2000).check(&lag(1400), false, "1.1 s are left");
+        Case::new().delay(1600).warning(2500, 2000).check(&lag(1500), true, "1 s is left");
+        Case::new().warning(1000, 800).check(&lag(0), true, "a threshold within one period is always near");
+    }
+
+    #[test]
+    fn an_open_alert_is_polled_until_its_bound_can_be_clear() {
+        Case::new().warning(2500, 2000).open().check(&lag(0), true, "2 s are no more than base polls leave");
+        Case::new().warning(3125, 2500).open().check(&lag(0), true, "2.5 s neither");
+        Case::new().warning(3200, 2560).open().check(&lag(0), false, "2.56 s are");
+        Case::new().open().check(&lag(0), false, "24 s are");
+    }
+
+    #[test]
+    fn half_of_a_threshold_in_bytes_is_near() {
+        let with = |estimate, upper| {
+            let bytes = LagBytes { estimate: Some(Bytes::new(estimate)), upper: Some(Bytes::new(upper)), lower: None };
+            Assessment { bytes, ..lag(0) }
+        };
+        Case::new().bytes(1000).check(&with(499, 600), false, "less than half");
+        Case::new().bytes(1000).check(&with(500, 600), true, "half");
+        Case::new().bytes(1000).open().check(&with(0, 499), false, "clear");
+        Case::new().bytes(1000).open().check(&with(0, 500), true, "the bound is near");
+        Case::new().bytes(1000).open().check(&lag(0), false, "nothing is known");
+    }
+
+    #[test]
+    fn an_ack_that_is_older_than_acks_are_is_lag_that_nobody_has_seen_yet() {
+        Case::new().acked(8_701).check(&lag(0), false, "1.3 s old");
+        Case::new().acked(8_699).check(&lag(0), true, "older");
+        Case::new().delay(200).acked(8_301).check(&lag(0), false, "and the way there and back");
+        Case::new().delay(200).acked(8_299).check(&lag(0), true, "older");
+        let mut silent = Case::new().acked(8_699);
+        silent.master.last_answer = None;
+        silent.master.failed(PollError::Timeout, at(0));
+        silent.check(&lag(0), false, "nobody says so");
+    }
+
+    #[test]
+    fn what_a_link_takes_is_the_median_of_what_was_on_its_way() {
+        let mut link = LinkDelay::default();
+        for (count, age) in [150, 900, 140].into_iter().enumerate() {
+            assert_eq!((link.get(), link.news()), (None, None), "{count} are not enough");
+            link.recent.push_back(Span::from_millis(age));
+        }
+        assert_eq!((link.get(), link.news(), link.news()), (millis(150), millis(150), None));
+        link.recent.extend([Span::from_millis(164); 4]);
+        assert_eq!((link.get(), link.news()), (millis(164), None), "not news yet");
+        link.recent.extend([Span::from_millis(170); 9]);
+        assert_eq!(link.news(), millis(170));
+        link.tell_again();
+        assert_eq!(link.news(), millis(170));
+    }
+}

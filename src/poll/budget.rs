@@ -65,6 +65,16 @@ impl PollBudget {
         left
     }
 
+    /// Takes `polls` for what is only worth them while half of the budget lies idle.
+    pub(super) fn try_take_spare(&mut self, polls: usize, now: Timestamp) -> bool {
+        self.refill(now);
+        let spare = self.tokens - polls as f64 >= self.per_second * 0.5;
+        if spare {
+            self.tokens -= polls as f64;
+        }
+        spare
+    }
+
     fn refill(&mut self, now: Timestamp) {
         let earned = (now - self.at).or_zero().as_secs_f64() * self.per_second;
         self.tokens = (self.tokens + earned).min(self.per_second);
@@ -140,6 +150,15 @@ mod tests {
         }
         assert!(!budget.try_take(1, at(1000)), "a debt is paid back first");
         assert!(budget.try_take(1, at(1200)), "and is never more than a second's worth");
+    }
+
+    #[test]
+    fn what_is_only_nice_to_have_leaves_half_of_the_budget() {
+        let mut budget = PollBudget::new(10, at(0));
+        let taken = (0..20).filter(|_| budget.try_take_spare(1, at(0))).count();
+        assert_eq!(taken, 5);
+        assert!(budget.try_take(5, at(0)));
+        assert!(!budget.try_take_spare(1, at(500)) && budget.try_take_spare(1, at(600)));
     }
 
     #[test]

@@ -28,12 +28,17 @@ pub enum Round {
     Refresh,
     /// Somebody is urgent. Only the roots and who is urgent are polled.
     Urgent,
+    /// Half-way between two base rounds while nobody is urgent. Only the roots are polled, once: what they write in
+    /// between is dated twice as finely, and their replicas' ACKs are seen.
+    Glance,
 }
 
 /// The beginnings of rounds.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
     intervals: Intervals,
+    /// Whether there are glances at all.
+    glances: bool,
     /// Urgent rounds are this many times as far apart as their period says: the budget's doing.
     stretch: f64,
     chance: Rng,
@@ -45,30 +50,34 @@ pub(super) struct Pace {
     urgent_until: Timestamp,
     /// Since when a refresh is wanted.
     refresh_due: Option<Timestamp>,
+    /// When the glance after this base round is due; none once another round did its work.
+    glance_due: Option<Timestamp>,
     missed: u64,
 }
 
 impl Pace {
     /// The first round begins within one base period after `now`, at a place that `seed` chooses.
-    pub(super) fn new(intervals: Intervals, seed: u64, now: Timestamp) -> Self {
+    pub(super) fn new(intervals: Intervals, glances: bool, seed: u64, now: Timestamp) -> Self {
         let period = intervals.base.as_nanos().max(1);
         let phase = i64::try_from(seed % period.unsigned_abs()).unwrap_or(0);
         let wait = Span::from_nanos((phase - now.as_nanos()).rem_euclid(period));
         Self {
             intervals,
+            glances,
             stretch: 1.0,
             chance: Rng::with_seed(seed),
             base_due: now + wait,
             urgent_due: now,
             urgent_until: Timestamp::default(),
             refresh_due: None,
+            glance_due: None,
             missed: 0,
         }
     }
 
     /// When the next round is due.
     pub(super) fn next(&self) -> Timestamp {
-        let wanted = [self.refresh_due, self.next_urgent()].into_iter().flatten().min();
+        let wanted = [self.refresh_due, self.next_urgent(), self.glance_due].into_iter().flatten().min();
         wanted.map_or(self.base_due, |at| at.min(self.base_due))
     }
 
@@ -78,8 +87,10 @@ impl Pace {
             Some(Round::Base)
         } else if self.refresh_due.is_some_and(|at| at <= now) {
             Some(Round::Refresh)
+        } else if self.next_urgent().is_some_and(|at| at <= now) {
+            Some(Round::Urgent)
         } else {
-            self.next_urgent().filter(|at| *at <= now).map(|_| Round::Urgent)
+            self.glance_due.filter(|at| *at <= now).map(|_| Round::Glance)
         }
     }
 
@@ -100,14 +111,19 @@ impl Pace {
             Round::Base => self.skip_missed(self.base_due, self.intervals.base, now),
             Round::Urgent => self.skip_missed(self.urgent_due, self.urgent_period(), now),
             Round::Refresh => self.refresh_due.unwrap_or(now),
+            Round::Glance => self.glance_due.unwrap_or(now),
         };
+        self.glance_due = None;
         if round == Round::Base {
             self.base_due = planned + self.dithered(self.intervals.base);
+            self.glance_due = self.glances.then(|| planned + self.intervals.base.half());
         }
-        if round != Round::Urgent {
+        if matches!(round, Round::Base | Round::Refresh) {
             self.refresh_due = None;
         }
-        self.urgent_due = planned + self.dithered(self.urgent_period());
+        if round != Round::Glance {
+            self.urgent_due = planned + self.dithered(self.urgent_period());
+        }
         planned
     }
 
@@ -117,6 +133,7 @@ impl Pace {
             Round::Base => {}
             Round::Refresh => self.refresh_due = None,
             Round::Urgent => self.urgent_due = now + self.dithered(self.urgent_period()),
+            Round::Glance => self.glance_due = None,
         }
     }
 
@@ -140,6 +157,7 @@ impl Pace {
     pub(super) fn set_intervals(&mut self, intervals: Intervals, now: Timestamp) {
         self.intervals = intervals;
         self.base_due = self.base_due.min(now + intervals.base);
+        self.glance_due = self.glance_due.filter(|at| *at < self.base_due);
         self.urgent_due = self.urgent_due.min(now + intervals.urgent);
     }
 
@@ -181,7 +199,7 @@ mod tests {
     }
 
     fn pace(seed: u64) -> Pace {
-        Pace::new(INTERVALS, seed, at(0))
+        Pace::new(INTERVALS, true, seed, at(0))
     }
 
     /// Begins the next round when it is due.
@@ -218,7 +236,11 @@ mod tests {
         #[test]
         fn periods_are_dithered_within_bounds_and_right_on_average(seed: u64) {
             let mut pace = pace(seed);
-            let periods = periods(&(0..1001).map(|_| step(&mut pace)).collect::<Vec<_>>(), Round::Base);
+            let rounds: Vec<_> = (0..2001).map(|_| step(&mut pace)).collect();
+            let glances: Vec<_> = rounds.chunks_exact(2).map(|pair| (pair[1].0, pair[1].1 - pair[0].1)).collect();
+            prop_assert!(glances.iter().all(|(round, _)| *round == Round::Glance));
+            assert_within(&glances.into_iter().map(|(_, after)| after).collect::<Vec<_>>(), SECOND.half());
+            let periods = periods(&rounds, Round::Base);
             assert_within(&periods, SECOND);
             let mean = periods.iter().map(|p| p.as_secs_f64()).sum::<f64>() / 1000.0;
             // The mean of 1000 uniform draws of +-3 % is within 0.3 % but once in ten million times (5.5 sigma).
@@ -230,7 +252,7 @@ mod tests {
         #[test]
         fn the_phase_is_a_matter_of_the_seed_alone(seed: u64, start in 0_i64..10_000_000_000) {
             let now = Timestamp::from_nanos(start);
-            let first = Pace::new(INTERVALS, seed, now).next();
+            let first = Pace::new(INTERVALS, true, seed, now).next();
             prop_assert!(first >= now && first - now < SECOND);
             let phase = i64::try_from(seed % 1_000_000_000).unwrap();
             prop_assert_eq!(first.as_nanos() % 1_000_000_000, phase);
@@ -261,6 +283,7 @@ mod tests {
         pace.set_urgent(at(20_000), at(0));
         let rounds = run_until(&mut pace, at(20_000));
         assert!((59..=61).contains(&count(&rounds, Round::Urgent)), "three between two base rounds: {rounds:?}");
+        assert!(count(&rounds, Round::Glance) <= 2, "before it took hold");
         let gaps: Vec<_> = rounds.windows(2).map(|w| w[1].1 - w[0].1).collect();
         assert!(gaps.iter().all(|gap| (Span::from_millis(200)..=Span::from_millis(300)).contains(gap)), "{gaps:?}");
         assert_eq!(count(&run_until(&mut pace, at(40_000)), Round::Urgent), 0);
@@ -282,7 +305,7 @@ mod tests {
     fn urgency_does_not_wait_for_the_first_base_round() {
         let half_an_hour = 1_800_000_000_000;
         let intervals = Intervals { base: Span::from_secs(3600), urgent: QUARTER };
-        let mut pace = Pace::new(intervals, half_an_hour, at(0));
+        let mut pace = Pace::new(intervals, true, half_an_hour, at(0));
         assert_eq!(pace.next(), at(1_800_000));
         pace.set_urgent(at(9000), at(10));
         assert_eq!((pace.next(), pace.due(at(10))), (at(10), Some(Round::Urgent)));
@@ -292,6 +315,7 @@ mod tests {
     fn urgency_that_comes_late_in_a_period_starts_a_round_at_once_and_not_late() {
         let mut pace = pace(0);
         step(&mut pace);
+        assert_eq!(step(&mut pace).0, Round::Glance);
         pace.set_urgent(at(9000), at(700));
         assert_eq!(step(&mut pace), (Round::Urgent, at(700)));
         assert_eq!(pace.missed(), 0);
@@ -302,18 +326,20 @@ mod tests {
         let mut pace = pace(0);
         step(&mut pace);
         pace.set_urgent(at(9000), at(0));
-        let mut refused = 0;
-        while pace.due(pace.next()) == Some(Round::Urgent) {
-            pace.put_off(Round::Urgent, pace.next());
-            refused += 1;
+        let mut refused = Vec::new();
+        while let Some(round @ (Round::Urgent | Round::Glance)) = pace.due(pace.next()) {
+            pace.put_off(round, pace.next());
+            refused.push(round);
         }
-        assert_eq!(refused, 3, "after 250, 500 and 750 ms");
+        refused.retain(|round| *round == Round::Urgent);
+        assert_eq!(refused.len(), 3, "after 250, 500 and 750 ms");
         assert!(pace.next() >= at(970) && pace.next() <= at(1030));
     }
 
     #[test]
     fn time_that_was_slept_through_is_skipped_and_counted() {
         let mut pace = pace(0);
+        step(&mut pace);
         step(&mut pace);
         let due = pace.next();
         let woke = due + Span::from_millis(3_600_400);
@@ -326,7 +352,7 @@ mod tests {
     fn one_refresh_is_one_round_and_moves_no_other() {
         let mut pace = pace(0);
         step(&mut pace);
-        let base = pace.next();
+        let base = pace.base_due;
         pace.refresh(at(300));
         pace.refresh(at(301));
         assert!(pace.wants_refresh());
@@ -342,9 +368,9 @@ mod tests {
 
     #[test]
     fn a_shorter_interval_takes_effect_at_once() {
-        let mut pace = Pace::new(Intervals { base: Span::from_secs(3600), urgent: SECOND }, 0, at(0));
+        let mut pace = Pace::new(Intervals { base: Span::from_secs(3600), urgent: SECOND }, true, 0, at(0));
         step(&mut pace);
         pace.set_intervals(INTERVALS, at(10));
-        assert_eq!(pace.next(), at(1010));
+        assert_eq!((pace.next(), pace.due(at(1010))), (at(1010), Some(Round::Base)));
     }
 }

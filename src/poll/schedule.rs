@@ -4,7 +4,7 @@
 //! A round is a sandwich: the roots, then other servers, then the roots again. A replica's answer between two
 //! answers of its master is what makes byte lag exact and "caught up" provable: the second poll of the master is sent
 //! after the replica's answer came. In a base round a replica at the end of a long link is asked a little later than its
-//! master ([`super::lead`]); in an urgent round only who is urgent is asked.
+//! master ([`super::lead`]); in an urgent round only who is urgent is asked. A glance is the roots alone, once.
 //!
 //! **Invariants:** nobody is asked twice in one stage; nobody is waited for longer than its patience; a server that was
 //! silent or failing last time is asked but not waited for, so one hung server delays the others once, not for ever.
@@ -84,7 +84,8 @@ impl TreeSchedule {
             roots: roots.min(timeouts.len()),
             members: timeouts.iter().map(|timeout| Member::new(*timeout)).collect(),
             intervals,
-            pace: Pace::new(intervals, seed, now),
+            // A server without replicas needs no glance: nothing is dated by it.
+            pace: Pace::new(intervals, timeouts.len() > 1, seed, now),
             round: Round::Base,
             stage: Stage::Rest,
             to_ask: Vec::new(),
@@ -122,6 +123,7 @@ impl TreeSchedule {
         let others = match round {
             Round::Base | Round::Refresh => self.members.len() - self.roots,
             Round::Urgent => self.urgent_others(now).count(),
+            Round::Glance => return self.members[..self.roots].iter().filter(|root| root.answered).count(),
         };
         polls_per_round(self.roots, others)
     }
@@ -200,7 +202,7 @@ impl TreeSchedule {
 
     /// Everybody is to be polled at once; a round under way that polls everybody does.
     pub fn refresh(&mut self, now: Timestamp) {
-        if self.stage == Stage::Rest || self.round == Round::Urgent {
+        if self.stage == Stage::Rest || matches!(self.round, Round::Urgent | Round::Glance) {
             self.pace.refresh(now);
         }
     }
@@ -229,15 +231,15 @@ impl TreeSchedule {
     }
 
     fn next_stage(&mut self, now: Timestamp) {
-        let lone = self.members.len() == 1;
+        let once = self.members.len() == 1 || self.round == Round::Glance;
         match self.stage {
             Stage::Rest => self.begin_round(now),
-            Stage::Opening if lone => self.stage = Stage::Rest,
+            Stage::Opening if once => self.stage = Stage::Rest,
             Stage::Opening => {
                 let others = match self.round {
                     Round::Base => (self.roots..self.members.len()).map(|i| (i, self.lead_of(i))).collect(),
                     Round::Refresh => (self.roots..self.members.len()).map(|i| (i, Span::ZERO)).collect(),
-                    Round::Urgent => self.urgent_others(now).map(|i| (i, Span::ZERO)).collect(),
+                    Round::Urgent | Round::Glance => self.urgent_others(now).map(|i| (i, Span::ZERO)).collect(),
                 };
                 self.enter(Stage::Others, others);
             }
@@ -255,8 +257,11 @@ impl TreeSchedule {
         let Some(round) = self.pace.due(now) else { return };
         self.round = round;
         self.settled_at = self.pace.begin(round, now);
+        // Like its second poll, a glance at a root that did not answer in the round before could prove nothing.
+        let asked = (0..self.roots).filter(|root| round != Round::Glance || self.members[*root].answered);
+        let asked = asked.map(|root| (root, Span::ZERO)).collect();
         self.members.iter_mut().for_each(|member| member.answered = false);
-        self.enter(Stage::Opening, (0..self.roots).map(|root| (root, Span::ZERO)).collect());
+        self.enter(Stage::Opening, asked);
     }
 
     /// Goes over to `stage`, in which these servers are asked, each so much later than the stage before ended.

@@ -176,6 +176,7 @@ impl TreeTask {
                 true
             }
             Round::Refresh | Round::Urgent => budget.try_take(polls, now),
+            Round::Glance => budget.try_take_spare(polls, now),
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use fastrand::Rng;
 use redis_cross_dc_exporter::alert::Notification;
+use redis_cross_dc_exporter::config::Settings;
 use redis_cross_dc_exporter::info::{self, Observation};
 use redis_cross_dc_exporter::model::{ClockAnchor, PollError, ServerAddr, Span, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::{Action, FleetSnapshot, Monitor, PairSnapshot, PollEvent, PollEventKind};
@@ -108,6 +109,7 @@ pub(crate) struct Driver {
     pub(crate) answers: u64,
     /// How many polls of each server were sent.
     pub(crate) polls: [u64; 2],
+    settings: Settings,
     world: World,
     conditions: Conditions,
     rng: Rng,
@@ -128,13 +130,19 @@ const TIMEOUT: [Nanos; 2] = [2 * SEC, 2 * SEC];
 
 impl Driver {
     pub(crate) fn new(world: World, conditions: Conditions, seed: u64) -> Self {
-        let monitor = new_monitor(conditions.origin);
+        Self::with_settings(world, conditions, seed, settings())
+    }
+
+    /// A run with other rules than the default ones.
+    pub(crate) fn with_settings(world: World, conditions: Conditions, seed: u64, settings: Settings) -> Self {
+        let monitor = new_monitor(&settings, conditions.origin);
         let mut rng = Rng::with_seed(seed ^ 0x5eed);
         let timeouts = TIMEOUT.map(Span::from_nanos);
         let schedule = TreeSchedule::new(1, &timeouts, conditions.intervals, rng.u64(..), Timestamp::default());
         let first_look = rng.i64(0..SEC);
         let mut driver = Self {
             monitor,
+            settings,
             notifications: Vec::new(),
             answers: 0,
             polls: [0; 2],
@@ -159,7 +167,7 @@ impl Driver {
 
     /// The monitor forgets everything, as after a restart of its process.
     pub(crate) fn restart_monitor(&mut self) {
-        self.monitor = new_monitor(self.conditions.origin + self.now);
+        self.monitor = new_monitor(&self.settings, self.conditions.origin + self.now);
     }
 
     /// Goes on until `until`, showing the monitor's opinion at random instants.
@@ -380,9 +388,13 @@ fn addr(server: usize) -> ServerAddr {
     ServerAddr::parse(if server == 0 { MASTER } else { REPLICA }).expect("an address")
 }
 
-fn new_monitor(now: Nanos) -> Monitor {
-    let settings = settings_of(&[("orders".to_owned(), MASTER.to_owned(), vec![REPLICA.to_owned()])]);
-    Monitor::new(&settings, &Topology::from_settings(&settings), anchor(Timestamp::from_nanos(now)))
+/// The settings of the pair that is watched.
+pub(crate) fn settings() -> Settings {
+    settings_of(&[("orders".to_owned(), MASTER.to_owned(), vec![REPLICA.to_owned()])])
+}
+
+fn new_monitor(settings: &Settings, now: Nanos) -> Monitor {
+    Monitor::new(settings, &Topology::from_settings(settings), anchor(Timestamp::from_nanos(now)))
 }
 
 /// The wall clock is the monitor's own clock here: nothing may depend on it.

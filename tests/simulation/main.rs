@@ -8,6 +8,7 @@ mod alerts;
 mod cases;
 mod driver;
 mod fleet;
+mod haste;
 mod loads;
 mod oracle;
 mod random;

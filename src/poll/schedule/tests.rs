@@ -43,7 +43,9 @@ struct Tree {
     /// Answers under way, by when they arrive, then by poll.
     under_way: BTreeSet<(Timestamp, usize)>,
     outstanding: Vec<bool>,
+    /// Rounds but for glances, whose polls have the number 0.
     rounds: usize,
+    glances: bool,
     skipped: usize,
 }
 
@@ -60,6 +62,7 @@ impl Tree {
             under_way: BTreeSet::new(),
             outstanding: vec![false; tempers.len()],
             rounds: 0,
+            glances: false,
             skipped: 0,
         }
     }
@@ -93,9 +96,13 @@ impl Tree {
 
     fn tick(&mut self, now: Timestamp) {
         self.now = now;
-        self.rounds += usize::from(self.schedule.due_round(now).is_some());
+        if let Some(round) = self.schedule.due_round(now) {
+            self.glances = round == Round::Glance;
+            self.rounds += usize::from(!self.glances);
+        }
+        let round = if self.glances { 0 } else { self.rounds };
         for ask in self.schedule.on_time(now) {
-            let again = !self.asked.insert((self.rounds, ask.server));
+            let again = !self.asked.insert((round, ask.server));
             let waited = self.schedule.waiting.iter().any(|(server, _)| *server == ask.server);
             if std::mem::replace(&mut self.outstanding[ask.server], true) {
                 assert!(!waited, "an outstanding request is not waited for");
@@ -110,7 +117,7 @@ impl Tree {
                 Stage::Opening
             };
             let (at, server, patience) = (now, ask.server, ask.patience);
-            self.polls.push(Sent { at, server, stage, round: self.rounds, waited, patience, answered: None });
+            self.polls.push(Sent { at, server, stage, round, waited, patience, answered: None });
             if let Temper::Answers(millis) | Temper::Fails(millis) = self.tempers[server] {
                 self.under_way.insert((now + Span::from_millis(millis), self.polls.len() - 1));
             }
@@ -268,6 +275,19 @@ fn a_refresh_during_a_round_of_the_urgent_ones_runs_after_it() {
 }
 
 #[test]
+fn between_two_rounds_the_roots_that_answer_are_glanced_at() {
+    let tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(20)]).run(Span::from_secs(20));
+    let glances: Vec<_> = tree.polls.iter().filter(|poll| poll.round == 0).collect();
+    assert!((19..=20).contains(&glances.len()) && glances.iter().all(|poll| poll.server == 0), "{glances:?}");
+    let before = |glance: &Sent| tree.polls.iter().rfind(|p| p.stage == Stage::Opening && p.round > 0 && p.at < glance.at);
+    assert!(glances.iter().all(|glance| glance.at - before(glance).unwrap().at == millis(500)), "{glances:?}");
+    for roots in [&[Temper::Fails(10), Temper::Answers(20)], &[Temper::Hangs, Temper::Answers(20)]] {
+        let tree = Tree::new(1, roots).run(Span::from_secs(20));
+        assert!(tree.polls.iter().all(|poll| poll.round > 0), "{roots:?}");
+    }
+}
+
+#[test]
 fn urgent_rounds_poll_the_roots_and_who_is_urgent() {
     let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(20), Temper::Answers(30)]);
     tree.schedule.set_urgent(2, tree.now + Span::from_secs(1000), tree.now);
@@ -296,7 +316,7 @@ fn a_replica_behind_a_long_link_is_asked_later_and_no_other_is() {
 
 #[test]
 fn a_replica_that_is_asked_later_is_not_asked_late() {
-    let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(100)]).run(millis(1500));
+    let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(100)]).run(millis(1700));
     tree.schedule.set_delay(1, Some(millis(150)));
     let due = tree.schedule.poll_at();
     tree.schedule.on_time(due);
