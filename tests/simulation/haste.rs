@@ -123,9 +123,10 @@ fn what_polling_costs() {
     });
 }
 
-/// A warning at `at` that has to be below `clear_below` for 3 s before it is over.
+/// A warning at `at` that has to be below `clear_below` for 3 s before it is over; polled each 4 s.
 fn warning(at: Span, clear_below: Span) -> Settings {
     let mut settings = settings();
+    settings.poll.interval = Span::from_secs(4);
     let level = LevelThreshold { at, clear_below };
     let rule =
         LevelRule { warning: Some(level), critical: None, hold: Span::ZERO, keep_firing_for: Span::from_secs(3) };
@@ -145,7 +146,8 @@ fn a_low_threshold_resolves_on_an_idle_pair() {
             let world = World::new(&mut Rng::with_seed(seed), Load::Idle, end, 0, World::shape(40 * MS), vec![stall]);
             let intervals = Intervals { base: Span::from_secs(4), urgent };
             let conditions = Conditions { intervals, ..CONDITIONS };
-            let mut driver = Driver::with_settings(world, conditions, seed, warning(Span::from_secs(5), Span::from_millis(1500)));
+            let mut driver =
+                Driver::with_settings(world, conditions, seed, warning(Span::from_secs(5), Span::from_millis(1500)));
             let (mut fired, mut resolved) = (None, None);
             driver.run(end - 20 * SEC, |look| {
                 oracle::check(look);

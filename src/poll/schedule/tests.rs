@@ -279,7 +279,8 @@ fn between_two_rounds_the_roots_that_answer_are_glanced_at() {
     let tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(20)]).run(Span::from_secs(20));
     let glances: Vec<_> = tree.polls.iter().filter(|poll| poll.round == 0).collect();
     assert!((19..=20).contains(&glances.len()) && glances.iter().all(|poll| poll.server == 0), "{glances:?}");
-    let before = |glance: &Sent| tree.polls.iter().rfind(|p| p.stage == Stage::Opening && p.round > 0 && p.at < glance.at);
+    let before =
+        |glance: &Sent| tree.polls.iter().rfind(|p| p.stage == Stage::Opening && p.round > 0 && p.at < glance.at);
     assert!(glances.iter().all(|glance| glance.at - before(glance).unwrap().at == millis(500)), "{glances:?}");
     for roots in [&[Temper::Fails(10), Temper::Answers(20)], &[Temper::Hangs, Temper::Answers(20)]] {
         let tree = Tree::new(1, roots).run(Span::from_secs(20));
