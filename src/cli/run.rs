@@ -5,7 +5,8 @@ use tracing::{info, warn};
 
 use super::args::Global;
 use super::exit::Exit;
-use super::{block_on, complain, load_settings, load_web_config, logging};
+use super::logging::{self, Log};
+use super::{block_on, complain, load_settings, load_web_config};
 use crate::app::{App, Control, LoadSettings, StartError, WebOptions};
 use crate::config::{Environment, Settings};
 use crate::report::ReloadError;
@@ -15,9 +16,11 @@ pub(super) fn run(global: &Global) -> Exit {
         (Ok(settings), Ok(config)) => (settings, config),
         (Err(exit), _) | (_, Err(exit)) => return exit,
     };
-    logging::start(global);
+    let log = logging::start(global);
     let web = WebOptions { listen: global.listen_address, config, admin_api: global.enable_admin_api };
-    match block_on(serve(settings, web, global)) {
+    let ended = block_on(serve(settings, web, global, log.clone()));
+    log.finish();
+    match ended {
         Ok(Ok(())) => Exit::Ok,
         Ok(Err(error)) => {
             complain(&error.to_string());
@@ -27,12 +30,13 @@ pub(super) fn run(global: &Global) -> Exit {
     }
 }
 
-async fn serve(settings: Settings, web: WebOptions, global: &Global) -> Result<(), StartError> {
+async fn serve(settings: Settings, web: WebOptions, global: &Global, log: Log) -> Result<(), StartError> {
     let path = global.config_file.clone();
     let load: LoadSettings = Box::new(move || crate::config::load(&path, &Environment::from_os(std::env::vars_os())));
     let app = App::bind(settings, web, load).await?;
     app.run(|control| {
         tokio::spawn(follow_signals(control));
+        tokio::spawn(log.follow());
     })
     .await
 }
