@@ -70,7 +70,8 @@ mod tests {
             assert_eq!(settings.warnings().len(), usize::from(warned), "{clear_below} ms");
         }
         assert!(
-            settings.warnings()[0].starts_with("alerts.lag_seconds of orders resolves only below 624ms, which polls")
+            settings.warnings()[0]
+                .starts_with("alerts.lag_seconds of orders resolves only below 0.624 s, which polls each 0.250 s")
         );
         settings.poll.min_interval = Span::from_millis(200);
         assert_eq!(settings.warnings(), [] as [&str; 0]);

@@ -163,8 +163,8 @@ mod tests {
         Timestamp::default() + Span::from_millis(millis)
     }
 
-    fn millis(count: i64) -> Option<Span> {
-        Some(Span::from_millis(count))
+    fn millis(count: i64) -> Span {
+        Span::from_millis(count)
     }
 
     /// A pair that streams with this lag.
@@ -172,7 +172,11 @@ mod tests {
         let facts = PairFacts::default();
         let servers = ServerFacts::default();
         let unknown = assess(Evidence { master: &servers, replica: &servers, pair: &facts }, at(0));
-        let lag = LagInterval { lower: Some(Span::ZERO), estimate: millis(estimate), upper: millis(estimate + 2000) };
+        let lag = LagInterval {
+            lower: Some(Span::ZERO),
+            estimate: Some(millis(estimate)),
+            upper: Some(millis(estimate + 2000)),
+        };
         Assessment { state: PairState::Streaming, lag, ..unknown }
     }
 
@@ -193,7 +197,7 @@ mod tests {
         }
 
         fn warning(mut self, at: i64, clear_below: i64) -> Self {
-            let level = LevelThreshold { at: Span::from_millis(at), clear_below: Span::from_millis(clear_below) };
+            let level = LevelThreshold { at: millis(at), clear_below: millis(clear_below) };
             self.rules.lag_seconds.warning = Some(level);
             self
         }
@@ -210,7 +214,7 @@ mod tests {
         }
 
         fn delay(mut self, delay: i64) -> Self {
-            self.delay = millis(delay);
+            self.delay = Some(millis(delay));
             self
         }
 
@@ -299,14 +303,14 @@ mod tests {
         let mut link = LinkDelay::default();
         for (count, age) in [150, 900, 140].into_iter().enumerate() {
             assert_eq!((link.get(), link.news()), (None, None), "{count} are not enough");
-            link.recent.push_back(Span::from_millis(age));
+            link.recent.push_back(millis(age));
         }
-        assert_eq!((link.get(), link.news(), link.news()), (millis(150), millis(150), None));
-        link.recent.extend([Span::from_millis(164); 4]);
-        assert_eq!((link.get(), link.news()), (millis(164), None), "not news yet");
-        link.recent.extend([Span::from_millis(170); 9]);
-        assert_eq!(link.news(), millis(170));
+        assert_eq!((link.get(), link.news(), link.news()), (Some(millis(150)), Some(millis(150)), None));
+        link.recent.extend([millis(164); 4]);
+        assert_eq!((link.get(), link.news()), (Some(millis(164)), None), "not news yet");
+        link.recent.extend([millis(170); 9]);
+        assert_eq!(link.news(), Some(millis(170)));
         link.tell_again();
-        assert_eq!(link.news(), millis(170));
+        assert_eq!(link.news(), Some(millis(170)));
     }
 }

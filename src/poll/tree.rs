@@ -153,7 +153,9 @@ impl TreeTask {
             let missed = self.schedule.missed_rounds();
             let asks = self.schedule.on_time(now);
             self.shared.missed_rounds.fetch_add(self.schedule.missed_rounds() - missed, Ordering::Relaxed);
-            asks.into_iter().for_each(|ask| self.order(ask));
+            for ask in asks {
+                self.order(ask);
+            }
         }
         self.tell_served(was_polling, now);
     }

@@ -223,7 +223,7 @@ impl Driver {
             match action {
                 Action::Notify(notification) => self.notifications.push(notification),
                 Action::Hurry { server, until, .. } => {
-                    let index = if server == addr(0) { 0 } else { 1 };
+                    let index = usize::from(server != addr(0));
                     let until = Timestamp::from_nanos(until.as_nanos() - self.conditions.origin);
                     self.schedule.set_urgent(index, until, Timestamp::from_nanos(self.now));
                 }

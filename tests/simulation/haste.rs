@@ -36,18 +36,14 @@ struct Figures {
 
 impl Figures {
     fn median_width(&self) -> f64 {
-        quantile(&self.widths, 0.5)
+        let mut sorted = self.widths.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2]
     }
 
     fn mean_error(&self) -> f64 {
         self.errors.iter().sum::<f64>() / self.errors.len() as f64
     }
-}
-
-fn quantile(values: &[f64], part: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[((sorted.len() - 1) as f64 * part) as usize]
 }
 
 fn seconds(nanos: Nanos) -> f64 {
