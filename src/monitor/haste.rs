@@ -1,20 +1,20 @@
 //! When a closer look pays: which pair is to be polled faster, and by how much a replica's poll may trail its master's.
 
-use std::collections::VecDeque;
-
 use crate::config::{AlertSettings, LevelRule, LevelThreshold};
-use crate::model::{Bytes, Span, Timestamp};
-use crate::replication::{Assessment, Located, PairFacts, PairState, ServerFacts};
+use crate::model::{Bytes, Span};
+use crate::replication::{Assessment, PairFacts, PairState};
 
 /// How long polling stays fast after the last reason for it: a drain is not over at the first good sample.
-pub(super) const URGENT_FOR: Span = Span::from_secs(5);
+const URGENT_FOR: Span = Span::from_secs(5);
 
 /// Lag this much above what the link itself takes asks for faster polling.
 const URGENT_LAG: Span = Span::from_millis(100);
 
-/// A replica ACKs once a second. Its master's timer runs at 10 Hz and the answer takes its time, so an ACKed position this
-/// much older than a second is one that lags, and not one that waits for the next ACK.
-const ACK_PERIOD: Span = Span::from_millis(1300);
+/// How long it stays fast where one more look tells: an answer comes sooner.
+const LOOK_FOR: Span = Span::from_millis(300);
+
+/// What takes longer one way is no link between datacenters, but lag.
+const LONGEST_LINK: Span = Span::from_millis(500);
 
 /// How old, in base periods, the upper bound of a pair that lacks nothing becomes at the base period: the write before the
 /// last one is dated by the poll before the last one, and the next poll has to be answered.
@@ -25,23 +25,24 @@ const BOUND_PERIODS: f64 = 2.5;
 pub(super) struct Situation<'a> {
     /// What is known of the pair.
     pub(super) facts: &'a PairFacts,
-    /// Its own master, which takes its ACKs.
-    pub(super) master: &'a ServerFacts,
-    /// What its link takes, one way.
-    pub(super) delay: Option<Span>,
     /// Its rules.
     pub(super) rules: &'a AlertSettings,
     /// Whether an alert on its lag is pending or firing.
     pub(super) alert: bool,
 }
 
-/// Whether a closer look at the pair pays: lag moves or nears a threshold, or the link is in trouble. A master that does
-/// not answer gains nothing from being asked more often.
-pub(super) fn is_urgent(seen: &Assessment, situation: Situation<'_>) -> bool {
-    let usual = situation.delay.unwrap_or(Span::ZERO);
+/// For how long a closer look at the pair pays: while lag moves or nears a threshold, or the link is in trouble, and for
+/// one more poll of the replica where that would tell. A master that does not answer gains nothing from being asked more
+/// often.
+pub(super) fn urgent_for(seen: &Assessment, situation: Situation<'_>) -> Option<Span> {
+    let usual = situation.facts.usual_lag.min(LONGEST_LINK);
     let lags = seen.lag.estimate.is_some_and(|lag| lag >= usual + URGENT_LAG);
     let trouble = matches!(seen.state, PairState::FullSync | PairState::LinkDown | PairState::Stalled);
-    lags || trouble || seen.stale || nears_a_threshold(seen, situation) || acks_lag(situation, usual)
+    if lags || trouble || seen.stale || nears_a_threshold(seen, situation) {
+        return Some(URGENT_FOR);
+    }
+    let streams = seen.state == PairState::Streaming;
+    (streams && situation.facts.deserves_replica_poll()).then_some(LOOK_FOR)
 }
 
 /// Whether the lag may pass a threshold before the next base poll; or an alert is open, and base polls would leave a bound
@@ -67,95 +68,38 @@ fn levels<T: Copy>(rule: &LevelRule<T>) -> impl Iterator<Item = LevelThreshold<T
     [rule.warning, rule.critical].into_iter().flatten()
 }
 
-/// Whether what the replica had ACKed when its master last answered was older than ACKs ever are: it fell behind since
-/// its own last answer.
-fn acks_lag(situation: Situation<'_>, usual: Span) -> bool {
-    let Situation { facts, master, .. } = situation;
-    let Some((_, bracket, _)) = facts.ack.located else { return false };
-    let Some((asked, _)) = master.last_answer else { return false };
-    bracket.hi.is_some_and(|passed| asked - passed > ACK_PERIOD + usual + usual)
-}
-
-/// What a link takes, one way: the median age of the oldest write that its replica lacked, over the last samples of a
-/// link that streams. While the master writes, that write is the one which is about to arrive.
+/// What polling was told that a link takes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LinkDelay {
-    recent: VecDeque<Span>,
-    sampled_at: Option<Timestamp>,
-    told: Option<Span>,
-}
+pub(super) struct ToldDelay(Option<Span>);
 
-impl LinkDelay {
-    /// Samples that the median is taken of: a lag of some seconds is not yet what the link takes.
-    const SAMPLES: usize = 15;
-
-    /// Samples before which nothing is said.
-    const ENOUGH: usize = 3;
-
-    /// The least time between two samples: fast polls of one short lag are not many reasons.
-    const APART: Span = Span::from_millis(900);
-
-    /// What takes longer is no link between datacenters, but lag.
-    const LONGEST: Span = Span::from_secs(1);
-
+impl ToldDelay {
     /// A change that is worth telling, at the least; also, as a part of what was told.
     const NEWS: Span = Span::from_millis(3);
     const NEWS_PART: f64 = 0.1;
 
-    /// Takes in where the replica was located, if it is news. `rtt` is the smallest round trip to it.
-    pub(super) fn observe(&mut self, seen: &Assessment, facts: &PairFacts, rtt: Span) {
-        let Some(located) = facts.located.as_ref().filter(|_| seen.state == PairState::Streaming) else { return };
-        if self.sampled_at.is_some_and(|last| located.received() - last < Self::APART) {
-            return;
+    /// What the link takes one way, where that is news: the lag that it usually shows.
+    pub(super) fn news(&mut self, facts: &PairFacts) -> Option<Span> {
+        let delay = facts.usual_lag;
+        let near = |told: Span| (delay - told).max(told - delay) <= Self::NEWS.max(told.mul_f64(Self::NEWS_PART));
+        if near(self.0.unwrap_or(Span::ZERO)) {
+            return None;
         }
-        let Some(age) = oldest_lack(located, rtt).filter(|age| (Span::ZERO..=Self::LONGEST).contains(age)) else {
-            return;
-        };
-        self.sampled_at = Some(located.received());
-        self.recent.push_back(age);
-        if self.recent.len() > Self::SAMPLES {
-            self.recent.pop_front();
-        }
-    }
-
-    /// What the link takes; `None` until enough is known.
-    pub(super) fn get(&self) -> Option<Span> {
-        let mut sorted: Vec<_> = self.recent.iter().copied().collect();
-        sorted.sort_unstable();
-        sorted.get(sorted.len() / 2).copied().filter(|_| sorted.len() >= Self::ENOUGH)
+        self.0 = Some(delay);
+        Some(delay)
     }
 
     /// Whoever was told has forgotten it.
     pub(super) fn tell_again(&mut self) {
-        self.told = None;
+        self.0 = None;
     }
-
-    /// What the link takes, when that is worth telling anew.
-    pub(super) fn news(&mut self) -> Option<Span> {
-        let delay = self.get()?;
-        let near = |told: Span| (delay - told).max(told - delay) <= Self::NEWS.max(told.mul_f64(Self::NEWS_PART));
-        if self.told.is_some_and(near) {
-            return None;
-        }
-        self.told = Some(delay);
-        Some(delay)
-    }
-}
-
-/// How old the oldest write that the replica lacked was when it read its offset; `None` when it lacked none or its
-/// position stands still.
-fn oldest_lack(located: &Located, rtt: Span) -> Option<Span> {
-    let moves = located.is_current() && !located.is_frozen() && located.bracket.hi.is_some();
-    let written = located.point.filter(|_| moves)?;
-    Some(located.received() - rtt.half() - written)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::tests_support::default_alerts;
-    use crate::model::{PollError, ReplicationOffset};
-    use crate::replication::{Bracket, Evidence, LagBytes, LagInterval, assess};
+    use crate::model::Timestamp;
+    use crate::replication::{Evidence, LagBytes, LagInterval, ServerFacts, assess};
 
     const SECOND: Span = Span::from_secs(1);
 
@@ -183,8 +127,6 @@ mod tests {
     /// What a case is made of besides the assessment.
     struct Case {
         facts: PairFacts,
-        master: ServerFacts,
-        delay: Option<Span>,
         rules: AlertSettings,
         alert: bool,
     }
@@ -193,7 +135,7 @@ mod tests {
         /// A pair that is polled each second, with warnings at 30 s and critical ones at 120 s.
         fn new() -> Self {
             let facts = PairFacts { interval: SECOND, ..PairFacts::default() };
-            Self { facts, master: ServerFacts::default(), delay: None, rules: default_alerts(), alert: false }
+            Self { facts, rules: default_alerts(), alert: false }
         }
 
         fn warning(mut self, at: i64, clear_below: i64) -> Self {
@@ -214,22 +156,14 @@ mod tests {
         }
 
         fn delay(mut self, delay: i64) -> Self {
-            self.delay = Some(millis(delay));
-            self
-        }
-
-        /// The master was asked at 10 s and went beyond what the replica had ACKed at that instant.
-        fn acked(mut self, passed: i64) -> Self {
-            self.master.last_answer = Some((at(10_000), at(10_002)));
-            let bracket = Bracket { lo: None, hi: Some(at(passed)) };
-            self.facts.ack.located = Some((ReplicationOffset::new(1), bracket, None));
+            self.facts.usual_lag = millis(delay);
             self
         }
 
         fn check(&self, seen: &Assessment, expected: bool, why: &str) {
-            let Self { facts, master, delay, rules, alert } = self;
-            let situation = Situation { facts, master, delay: *delay, rules, alert: *alert };
-            assert_eq!(is_urgent(seen, situation), expected, "{why}");
+            let Self { facts, rules, alert } = self;
+            let situation = Situation { facts, rules, alert: *alert };
+            assert_eq!(urgent_for(seen, situation), expected.then_some(URGENT_FOR), "{why}");
         }
     }
 
@@ -255,13 +189,14 @@ mod tests {
         case.check(&lag(150), false, "that is the link");
         case.check(&lag(249), false, "that is the link");
         case.check(&lag(250), true, "that is lag");
+        Case::new().delay(5000).check(&lag(5000), true, "no link takes so long");
     }
 
     #[test]
     fn a_threshold_that_the_next_base_poll_may_find_passed_is_near() {
         Case::new().warning(2500, 2000).check(&lag(0), false, "2.5 s are far");
-        Case::new().delay(1600).warning(2500, 2000).check(&lag(1400), false, "1.1 s are left");
-        Case::new().delay(1600).warning(2500, 2000).check(&lag(1500), true, "1 s is left");
+        Case::new().delay(500).warning(1551, 1000).check(&lag(550), false, "more than a period is left");
+        Case::new().delay(500).warning(1550, 1000).check(&lag(550), true, "a period is left");
         Case::new().warning(1000, 800).check(&lag(0), true, "a threshold within one period is always near");
     }
 
@@ -287,30 +222,16 @@ mod tests {
     }
 
     #[test]
-    fn an_ack_that_is_older_than_acks_are_is_lag_that_nobody_has_seen_yet() {
-        Case::new().acked(8_701).check(&lag(0), false, "1.3 s old");
-        Case::new().acked(8_699).check(&lag(0), true, "older");
-        Case::new().delay(200).acked(8_301).check(&lag(0), false, "and the way there and back");
-        Case::new().delay(200).acked(8_299).check(&lag(0), true, "older");
-        let mut silent = Case::new().acked(8_699);
-        silent.master.last_answer = None;
-        silent.master.failed(PollError::Timeout, at(0));
-        silent.check(&lag(0), false, "nobody says so");
-    }
-
-    #[test]
-    fn what_a_link_takes_is_the_median_of_what_was_on_its_way() {
-        let mut link = LinkDelay::default();
-        for (count, age) in [150, 900, 140].into_iter().enumerate() {
-            assert_eq!((link.get(), link.news()), (None, None), "{count} are not enough");
-            link.recent.push_back(millis(age));
-        }
-        assert_eq!((link.get(), link.news(), link.news()), (Some(millis(150)), Some(millis(150)), None));
-        link.recent.extend([millis(164); 4]);
-        assert_eq!((link.get(), link.news()), (Some(millis(164)), None), "not news yet");
-        link.recent.extend([millis(170); 9]);
-        assert_eq!(link.news(), Some(millis(170)));
-        link.tell_again();
-        assert_eq!(link.news(), Some(millis(170)));
+    fn what_a_link_takes_is_told_when_it_changes() {
+        let mut told = ToldDelay::default();
+        let news = |told: &mut ToldDelay, usual: i64| {
+            told.news(&PairFacts { usual_lag: millis(usual), ..PairFacts::default() })
+        };
+        assert_eq!(news(&mut told, 0), None, "not measured yet");
+        assert_eq!(news(&mut told, 150), Some(millis(150)));
+        assert_eq!(news(&mut told, 165), None, "not news");
+        assert_eq!(news(&mut told, 166), Some(millis(166)));
+        told.tell_again();
+        assert_eq!(news(&mut told, 166), Some(millis(166)));
     }
 }

@@ -140,7 +140,8 @@ impl Monitor {
         self.next_evaluation = now + EVALUATION_TICK;
         let count_lag = now >= self.next_distribution;
         if count_lag {
-            self.next_distribution = now + DISTRIBUTION_TICK;
+            // By the plan, so that a minute has sixty; what was slept through is not made up for.
+            self.next_distribution = (self.next_distribution + DISTRIBUTION_TICK).max(now + EVALUATION_TICK);
         }
         let mut actions = Vec::new();
         for index in 0..self.fleet.pairs.len() {
@@ -170,19 +171,20 @@ impl Monitor {
 
     /// Says whether the pair is to be polled faster, and what its link takes.
     fn look_at_haste(&mut self, index: usize, seen: &Assessment, now: Timestamp, actions: &mut Vec<Action>) {
-        let delay = self.fleet.note_link_delay(index, seen);
+        let delay = self.fleet.news_of_delay(index);
         let Some(entry) = self.fleet.pairs.get(index) else { return };
         let pair = &entry.meta;
         if let Some(delay) = delay {
             actions.push(Action::LinkDelay { tree: pair.tree.clone(), replica: pair.key.replica.clone(), delay });
         }
         let alert = self.alerting.has_open_lag_alert(index);
-        if self.fleet.situation(index, alert).is_some_and(|situation| haste::is_urgent(seen, situation)) {
+        let situation = self.fleet.situation(index, alert);
+        if let Some(urgent_for) = situation.and_then(|situation| haste::urgent_for(seen, situation)) {
             // A chained replica's own master tells of its link.
             let chained = (pair.master != pair.top).then_some(&pair.master);
             let hurry = |server: &ServerAddr| {
                 let (tree, server) = (pair.tree.clone(), server.clone());
-                Action::Hurry { tree, server, until: now + haste::URGENT_FOR }
+                Action::Hurry { tree, server, until: now + urgent_for }
             };
             actions.extend(std::iter::once(&pair.key.replica).chain(chained).map(hurry));
         }

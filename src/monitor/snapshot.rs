@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::event::{DeliveryFailure, QueueState, SuppressReason};
 use crate::alert::{ListedAlert, Rule};
 use crate::model::{ClockAnchor, Datacenter, Histogram, PollError, Span, Timestamp, WallTime};
-use crate::replication::{Assessment, Evidence, PairFacts, ServerFacts, assess};
+use crate::replication::{Assessment, Evidence, Footprint, PairFacts, ServerFacts, assess};
 use crate::topology::{Pair, Server};
 
 /// Everything that readers may know, frozen at one moment.
@@ -64,6 +64,8 @@ pub struct ServerSnapshot {
     pub skipped: u64,
     /// Failed polls, by reason.
     pub errors: BTreeMap<PollError, u64>,
+    /// What is remembered of the stream that is measured against it.
+    pub history: Option<Footprint>,
 }
 
 /// What a round trip was for.

@@ -67,6 +67,11 @@ impl Exporter {
         Self { child, url: format!("http://{listen}"), client, folder, given, transcript }
     }
 
+    /// Starts it again, in the same folder and on the same port, after it has ended; does not wait.
+    pub(crate) fn relaunch(&mut self) {
+        self.child = launch(self.folder.path(), self.url.trim_start_matches("http://"), "debug", &self.transcript);
+    }
+
     /// Where it answers: `http://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> &str {
         &self.url

@@ -16,6 +16,7 @@ mod exporter;
 mod flapping;
 mod haste;
 mod hostile;
+mod laboratory;
 mod lag;
 mod logline;
 mod metrics;
