@@ -120,11 +120,14 @@ fn narrowed(lag: LagInterval, pair: &PairFacts, located: &Located, now: Timestam
 /// when it goes on, the lag that it had before.
 fn silent_since(evidence: Evidence<'_>, located: &Located, now: Timestamp) -> Option<Timestamp> {
     let interval = evidence.pair.interval;
+    let replica = evidence.replica;
+    // What nobody asks is not silent: an exporter that gets no time to poll must not take that for lag.
+    let has_answered_since = replica.last_answer.is_some_and(|(_, received)| received > located.received());
     let is_old = now - located.received() > interval.mul_f64(PLACED_WITHIN_POLLS);
-    let since = match evidence.replica.unanswered_since {
+    let since = match replica.unanswered_since {
         Some(unanswered) => unanswered,
         None if located.is_late(interval) => located.sent(),
-        None if is_old => located.received() + interval,
+        None if is_old && (has_answered_since || replica.is_silent(now, interval)) => located.received() + interval,
         None => return None,
     };
     Some(since)

@@ -30,6 +30,10 @@ use usual::UsualLag;
 /// An offset up to this is Redis's fallback for "none" while the link is down (it prints literally 1).
 const NO_OFFSET: ReplicationOffset = ReplicationOffset::new(1);
 
+/// A master's PING in the stream, `*1\r\n$4\r\nPING\r\n`: no command that writes is so short, so a replica that lacks no more
+/// than this lacks no write.
+const PING: Bytes = Bytes::new(14);
+
 /// Answers that wait for the master's.
 const PENDING: usize = 2;
 
@@ -389,19 +393,27 @@ impl PairTracker {
         self.facts.located = Some(located);
     }
 
-    /// While the computed lag is what the link usually shows, that is the better estimate. Nothing is usual about a
+    /// A PING on its way is no lag. While the computed lag is what the link usually shows, that is the better estimate. Nothing is usual about a
     /// link that is down, or a replica that certainly stands still.
     fn judge(&mut self, located: &mut Located, moved: bool) {
         let Some(point) = located.point.filter(|_| located.bracket.hi.is_some() && !located.is_frozen()) else {
             located.is_usual = located.is_caught_up();
             return;
         };
+        let missing = self.facts.master_offset.map(|newest| newest.since(located.applied()));
+        if missing.is_some_and(|missing| missing <= PING) {
+            located.is_usual = true;
+            located.at_sample =
+                LagInterval { lower: Some(Span::ZERO), estimate: Some(Span::ZERO), ..located.at_sample };
+            return;
+        }
         let computed = located.position.read_at() - point.at;
         let judged = self.usual.judge(computed, point.spread);
         (located.is_usual, located.is_doubtful) = (judged.is_usual, judged.is_doubtful);
         located.at_sample = LagInterval { estimate: Some(judged.estimate), ..located.at_sample }.ordered();
         if moved {
-            self.usual.learn(computed, point.spread);
+            let width = located.bracket.hi.zip(located.bracket.lo).map_or(Span::ZERO, |(hi, lo)| hi - lo);
+            self.usual.learn(computed, point.spread, width);
             self.facts.usual_lag = self.usual.lag();
         }
     }
