@@ -131,6 +131,7 @@ pub(super) fn allow_many_connections() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_clients_get_their_answers_and_cost_nobody_a_thing() {
+    let _alone = super::ONE_AT_A_TIME.lock().await;
     allow_many_connections();
     let stage = Stage::set().await;
     let exporter = Exporter::start(&many_pairs(&stage)).await;

@@ -11,11 +11,14 @@ mod troubles;
 mod web;
 mod window;
 
-/// Fast rounds, so that ten seconds are a hundred of them; no faster ones in trouble, so that rates compare.
-const POLL: &str = "poll: {interval: 100ms, min_interval: 100ms, timeout: {local: 500ms, remote: 500ms}}";
+/// Fast rounds, so that ten seconds are fifty of them; no faster ones in trouble, so that rates compare.
+const POLL: &str = "poll: {interval: 200ms, min_interval: 200ms, timeout: {local: 500ms, remote: 500ms}}";
 
 /// The interval above, in seconds.
-const INTERVAL: f64 = 0.1;
+const INTERVAL: f64 = 0.2;
+
+/// Each of these tests compares one minute with the next: none may begin while another one attacks.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// What the whole exporter may take in memory: a flood is cut off, not collected.
 const MEMORY: f64 = 200e6;

@@ -12,6 +12,7 @@ use crate::stage::{LIMIT, Stage, entry};
 
 #[tokio::test]
 async fn replicas_that_hang_cost_the_others_of_their_master_nothing() {
+    let _alone = super::ONE_AT_A_TIME.lock().await;
     let stage = Stage::set().await;
     let mut frozen = RedisServer::builder().replicaof(stage.master.addr()).start().await.unwrap();
     frozen.wait_until_in_sync(LIMIT).await.unwrap();

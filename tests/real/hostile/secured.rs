@@ -77,6 +77,7 @@ async fn guess(url: String, authority_access: ExporterAccess, refusals: tokio::s
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_clients_of_https_cost_nobody_a_thing() {
+    let _alone = super::ONE_AT_A_TIME.lock().await;
     super::clients::allow_many_connections();
     let (stage, authority) = (Stage::set().await, Authority::new());
     let exporter = secured(&stage, &authority).await;

@@ -65,6 +65,7 @@ async fn troubled_pairs() -> Vec<Troubled> {
 
 #[tokio::test]
 async fn hostile_servers_are_named_and_cost_nobody_a_thing() {
+    let _alone = super::ONE_AT_A_TIME.lock().await;
     let (stage, lonely) = (Stage::set().await, RedisServer::builder().start().await.unwrap());
     let exporter = Exporter::start(&configuration(&[healthy(&stage)])).await;
     let scrape = async || Scrape::of(&exporter).await;

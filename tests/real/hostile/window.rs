@@ -15,7 +15,7 @@ const SCRAPE_EVERY: Duration = Duration::from_millis(200);
 const LATE: f64 = 0.25;
 
 /// Nor may polls be later by this much on average, a tenth of the interval: a tree that waits for a hung server each
-/// round is later by a quarter of it.
+/// round, for its patience of 100 ms at the least, is later by more than that.
 const LATER: f64 = INTERVAL / 10.0;
 
 /// How many more polls or fewer there may be, as a share, and how many more scrapes that find the pair in trouble: a
