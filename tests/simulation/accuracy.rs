@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout)] // the table is for people who measure
 
 use fastrand::Rng;
+use redis_cross_dc_exporter::model::Span;
 
 use crate::driver::{Conditions, Driver, Look};
 use crate::loads::{Load, Write};
@@ -192,15 +193,15 @@ struct Crossing {
 impl Score {
     fn look(&mut self, look: &Look<'_>, crossing: &mut Crossing) {
         let Some(truth) = lag_at(look.world, look.now) else { return };
-        let Some(estimate) = look.seen.lag.estimate.map(|e| e.as_nanos()) else {
+        let Some(estimate) = look.seen.lag.estimate.map(Span::as_nanos) else {
             self.absent += 1;
             return;
         };
         let (least, most) = recent(look.world, look.now, SETTLED);
         self.raw.push((estimate - truth).abs() as f64 / 1e9);
         self.settled.push((estimate - most).max(least - estimate).max(0) as f64 / 1e9);
-        let upper = look.seen.lag.upper.map_or(Nanos::MAX, |u| u.as_nanos());
-        let lower = look.seen.lag.lower.map_or(0, |l| l.as_nanos());
+        let upper = look.seen.lag.upper.map_or(Nanos::MAX, Span::as_nanos);
+        let lower = look.seen.lag.lower.map_or(0, Span::as_nanos);
         self.outside += u64::from(upper < least || lower > recent(look.world, look.now, 1100 * MS).1);
         self.judge_threshold(look, truth, estimate, crossing);
     }
