@@ -41,7 +41,7 @@ real: ## tests on real servers, and the search of all that was said in them for 
 	@set -o pipefail; TEST_OUTPUTS=$(OUTPUTS) $(CARGO) test --locked --test real -- --test-threads=4 2>&1 | tee $(OUTPUTS)/cargo/said/tests
 	@.ci/check-secrets $(OUTPUTS)
 
-lab: ## how near the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=3 LAB_JOBS=6 LAB_DUMP=folder; part of no other target
+lab: ## how near the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=28 LAB_DUMP=folder; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@RUST_BACKTRACE=0 $(CARGO) test --locked --quiet --test real -- laboratory::everything --exact --ignored --nocapture
 

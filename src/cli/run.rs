@@ -1,6 +1,6 @@
 //! `run`: the exporter and alerter.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use super::args::Global;
@@ -33,21 +33,23 @@ pub(super) fn run(global: &Global) -> Exit {
 async fn serve(settings: Settings, web: WebOptions, global: &Global, log: Log) -> Result<(), StartError> {
     let path = global.config_file.clone();
     let load: LoadSettings = Box::new(move || crate::config::load(&path, &Environment::from_os(std::env::vars_os())));
-    let app = App::bind(settings, web, load).await?;
+    let app = App::bind(settings, web, load)?;
     app.run(|control| {
-        tokio::spawn(follow_signals(control));
         tokio::spawn(log.follow());
+        // Here, not in the task: until it is asked for, SIGHUP ends the process.
+        let kinds = [SignalKind::hangup(), SignalKind::terminate(), SignalKind::interrupt()];
+        let [Ok(hangup), Ok(terminate), Ok(interrupt)] = kinds.map(signal) else {
+            tracing::error!("signals cannot be received: SIGHUP will not reload and SIGTERM will not drain");
+            return;
+        };
+        tokio::spawn(follow_signals(control, [hangup, terminate, interrupt]));
     })
     .await
 }
 
 /// SIGHUP reloads; SIGTERM and Ctrl-C end the program.
-async fn follow_signals(control: Control) {
-    let signals = (signal(SignalKind::hangup()), signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        tracing::error!("signals cannot be received: SIGHUP will not reload and SIGTERM will not drain");
-        return;
-    };
+async fn follow_signals(control: Control, signals: [Signal; 3]) {
+    let [mut hangup, mut terminate, mut interrupt] = signals;
     loop {
         tokio::select! {
             _ = hangup.recv() => {

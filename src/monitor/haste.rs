@@ -41,8 +41,7 @@ pub(super) fn urgent_for(seen: &Assessment, situation: Situation<'_>) -> Option<
     if lags || trouble || seen.stale || nears_a_threshold(seen, situation) {
         return Some(URGENT_FOR);
     }
-    let streams = seen.state == PairState::Streaming;
-    (streams && situation.facts.deserves_replica_poll()).then_some(LOOK_FOR)
+    seen.deserves_replica_poll.then_some(LOOK_FOR)
 }
 
 /// Whether the lag may pass a threshold before the next base poll; or an alert is open, and base polls would leave a bound

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod budget;
+mod heartbeat;
 mod lead;
 mod pace;
 mod refresh;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use budget::{PollBudget, sustainable_interval};
+use heartbeat::Heartbeats;
 use refresh::{Line, Lines};
 use report::Reporter;
 use tree::{Served, ServerWish, Shared, TreeTask, Wishes};
@@ -46,6 +48,7 @@ pub const EVENT_QUEUE: usize = 16_384;
 pub struct Poller {
     topology: Topology,
     trees: BTreeMap<TreeId, RunningTree>,
+    heartbeats: Heartbeats,
     /// With the sustainable interval.
     settings: PollSettings,
     /// The trees that may be refreshed: all, or none where that is off.
@@ -71,9 +74,8 @@ impl Poller {
             missed_rounds: Arc::default(),
         };
         let topology_before = Topology { servers: BTreeMap::new(), trees: Vec::new(), pairs: Vec::new() };
-        let lines = watch::Sender::default();
-        let mut poller =
-            Self { topology: topology_before, trees: BTreeMap::new(), settings, lines, shared, dropped_events };
+        let (trees, heartbeats, lines) = (BTreeMap::new(), Heartbeats::default(), watch::Sender::default());
+        let mut poller = Self { topology: topology_before, trees, heartbeats, settings, lines, shared, dropped_events };
         poller.reload(topology, settings);
         poller
     }
@@ -95,6 +97,7 @@ impl Poller {
             let running = self.start_tree(tree);
             self.trees.insert(tree.id.clone(), running);
         }
+        self.heartbeats.reload(topology, &settings, &self.shared.reporter);
         let lines = self.trees.iter().filter(|_| settings.refresh_on_scrape);
         self.lines.send_replace(Arc::new(lines.map(|(id, tree)| (id.clone(), Arc::downgrade(&tree.line))).collect()));
     }
@@ -123,6 +126,7 @@ impl Poller {
             // A task that panicked has ended too.
             let _ = task.await;
         }
+        self.heartbeats.stop().await;
     }
 
     /// Events that found the channel full, since the start.

@@ -31,6 +31,8 @@ pub struct Assessment {
     pub lag: LagInterval,
     /// Whether the lag rests on the assumption that a silent replica applies nothing but what it ACKs.
     pub stale: bool,
+    /// Whether one more poll of the replica, at once, would settle a doubt.
+    pub deserves_replica_poll: bool,
     /// Bytes of lag.
     pub bytes: LagBytes,
     /// When the replica's position was last learned.
@@ -68,6 +70,7 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
         reason: why,
         lag,
         stale,
+        deserves_replica_poll: !master_silent && pair.deserves_replica_poll(),
         bytes,
         sampled_at: pair.comparable_at(),
         last_known: pair.last_known,
@@ -95,13 +98,21 @@ fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagIn
         return (LagInterval { lower: located.at_sample.lower, ..LagInterval::UNKNOWN }, false);
     }
     if let Some(unanswered) = silent_since(evidence, located, now) {
-        return (silent_lag(pair, located, unanswered, now), true);
+        return (narrowed(silent_lag(pair, located, unanswered, now), pair, located, now), true);
     }
     let upper = located.bracket.lo.map(|lo| now - lo);
     let estimate = carried(pair, located, now);
     // What was certain at the sample is not any more while the replica catches up.
     let lower = located.at_sample.lower.map(|lower| estimate.map_or(lower, |e| e.or_zero().min(lower)));
-    (LagInterval { lower, estimate, upper }.ordered(), false)
+    (narrowed(LagInterval { lower, estimate, upper }, pair, located, now), false)
+}
+
+/// The interval with what a heartbeat proves: the replica has everything up to some instant. Only that bounds anything: that
+/// a heartbeat has not come says nothing, because its own way back may be slow. docs/lag.md, "Heartbeats".
+fn narrowed(lag: LagInterval, pair: &PairFacts, located: &Located, now: Timestamp) -> LagInterval {
+    let proven = pair.beats.has_all_of().filter(|_| located.is_current()).map(|instant| now - instant);
+    let upper = lag.upper.into_iter().chain(proven).min();
+    LagInterval { upper, ..lag }.ordered()
 }
 
 /// Since when nothing is known of where the replica stands: it does not answer; or its answer came so late that it may be
@@ -109,11 +120,14 @@ fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagIn
 /// when it goes on, the lag that it had before.
 fn silent_since(evidence: Evidence<'_>, located: &Located, now: Timestamp) -> Option<Timestamp> {
     let interval = evidence.pair.interval;
+    let replica = evidence.replica;
+    // What nobody asks is not silent: an exporter that gets no time to poll must not take that for lag.
+    let has_answered_since = replica.last_answer.is_some_and(|(_, received)| received > located.received());
     let is_old = now - located.received() > interval.mul_f64(PLACED_WITHIN_POLLS);
-    let since = match evidence.replica.unanswered_since {
+    let since = match replica.unanswered_since {
         Some(unanswered) => unanswered,
         None if located.is_late(interval) => located.sent(),
-        None if is_old => located.received() + interval,
+        None if is_old && (has_answered_since || replica.is_silent(now, interval)) => located.received() + interval,
         None => return None,
     };
     Some(since)

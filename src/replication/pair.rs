@@ -11,11 +11,12 @@ mod usual;
 use std::collections::VecDeque;
 
 use super::ack::Ack;
+use super::beat::{Beat, BeatWatch, ReplicaLook};
 use super::epochs::{Comparison, MasterHistory, MasterSample, continued_history};
 use super::history::Point;
 use super::lag::LagInterval;
 use crate::info::{Field, LinkStatus, Observation, Role, UpstreamInfo};
-use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
+use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
 
 pub(super) use facts::ACK_PERIOD;
 pub use facts::{AckEvidence, Acked, Heard, LastKnown, PairFacts, Relation};
@@ -28,6 +29,10 @@ use usual::UsualLag;
 
 /// An offset up to this is Redis's fallback for "none" while the link is down (it prints literally 1).
 const NO_OFFSET: ReplicationOffset = ReplicationOffset::new(1);
+
+/// A master's PING in the stream, `*1\r\n$4\r\nPING\r\n`: no command that writes is so short, so a replica that lacks no more
+/// than this lacks no write.
+const PING: Bytes = Bytes::new(14);
 
 /// Answers that wait for the master's.
 const PENDING: usize = 2;
@@ -52,6 +57,7 @@ pub struct PairTracker {
     /// The syncs that the direct master counted at its last answer, full and partial, and when it was asked.
     syncs: [Option<u64>; 2],
     asked_direct_master: Option<Timestamp>,
+    beats: BeatWatch,
 }
 
 impl PairTracker {
@@ -80,6 +86,7 @@ impl PairTracker {
         history: &MasterHistory,
     ) {
         let info = &seen.replication;
+        self.watch_for_steps_back(seen, received);
         if info.role.value() == Some(Role::Master) {
             self.pending.clear();
             self.facts.link = LinkFacts::default();
@@ -112,7 +119,9 @@ impl PairTracker {
         let master = &seen.replication;
         let lag = ack.and_then(|a| Some(master.master_offset.value()?.since(a.offset?)));
         let syncs = [&seen.stats.sync_full, &seen.stats.sync_partial_ok].map(Field::value);
-        let synced = ack.is_some_and(|a| a.is_full_sync()) || syncs != std::mem::replace(&mut self.syncs, syncs);
+        let before = std::mem::replace(&mut self.syncs, syncs);
+        let counted = before.iter().zip(&syncs).any(|(before, now)| before.is_some() && before != now);
+        let synced = counted || ack.is_some_and(|a| a.is_full_sync());
         let known = &self.facts.ack;
         self.facts.ack = AckEvidence {
             last: ack,
@@ -153,7 +162,7 @@ impl PairTracker {
             self.master_seen = [Some((offset, master.received)), self.master_seen[0]];
         }
         if let Some(position) = answer {
-            self.locate(position, history);
+            self.locate(position, history, master.sent + (master.received - master.sent).half());
         } else {
             self.refresh(history);
         }
@@ -165,6 +174,53 @@ impl PairTracker {
         if !matches!(self.facts.relation, Relation::IsMaster { .. }) {
             self.facts.relation = if is_replica { Relation::MasterIsReplica } else { Relation::MasterIncomplete };
         }
+    }
+
+    /// Takes in a heartbeat that came out of the replica.
+    pub fn beat_arrived(&mut self, beat: &Beat) {
+        self.beats.arrived(beat);
+        self.note_beats();
+    }
+
+    /// Takes in that the replica's process `replica` let out a heartbeat twice, or after a later one.
+    pub fn beat_repeated(&mut self, replica: RunId) {
+        self.beats.repeated(replica);
+        self.note_beats();
+    }
+
+    /// Takes in which process answered as the master at the top, whose history `history` is.
+    pub fn top_lives(&mut self, run_id: Option<&RunId>, history: &MasterHistory, received: Timestamp) {
+        self.beats.master_answered(run_id, history.generation(), received);
+        if let Some(located) = &self.facts.located {
+            self.beats.placed(located.sent(), located.bracket.hi, received);
+        }
+        self.note_beats();
+    }
+
+    /// Takes in how many full syncs the direct master has given, as it answered at `received`.
+    pub fn direct_master_synced(&mut self, full_syncs: Option<u64>, received: Timestamp) {
+        self.beats.full_syncs(full_syncs, received);
+        self.note_beats();
+    }
+
+    fn watch_for_steps_back(&mut self, seen: &Observation, received: Timestamp) {
+        let upstream = seen.replication.upstream.as_ref();
+        let syncing = upstream.is_some_and(|up| up.sync_in_progress.value() == Some(true));
+        let loading = seen.persistence.loading.value() == Some(true);
+        let is_replica = seen.replication.role.value() == Some(Role::Replica);
+        self.beats.replica_answered(&ReplicaLook {
+            run_id: seen.server.run_id.get(),
+            replid: seen.replication.replid.get(),
+            applied: upstream.and_then(|up| up.applied_offset.value()),
+            link_up: upstream.is_some_and(|up| up.link.value() == Some(LinkStatus::Up)),
+            unsettled: syncing || loading || !is_replica,
+            received,
+        });
+        self.note_beats();
+    }
+
+    fn note_beats(&mut self) {
+        self.facts.beats = self.beats.facts().clone();
     }
 
     /// Takes in that a server of the pair is of a kind whose offsets are no bytes. Nothing that it says is a position,
@@ -275,8 +331,8 @@ impl PairTracker {
         self.usual.judge((came - point.at).or_zero(), Span::from_secs_f64(spread)).estimate
     }
 
-    /// Places the replica's answer in the history, now that the master has answered after it.
-    fn locate(&mut self, mut position: Position, history: &MasterHistory) {
+    /// Places the replica's answer in the history, now that the master has answered after it, `asked` at that instant.
+    fn locate(&mut self, mut position: Position, history: &MasterHistory, asked: Timestamp) {
         let comparison = history.compare(&position.replid, position.applied);
         if !matches!(comparison, Comparison::Current | Comparison::Closed(_)) {
             self.facts.relation = Relation::NotComparable(comparison);
@@ -313,7 +369,7 @@ impl PairTracker {
             .and_then(|most| if most == position.applied { bracket.hi } else { history.bracket(comparison, most).hi });
         let moved = last.is_some() && same.is_none();
         let at_sample = lag_at_sample(&position, comparison, bracket, passed, point.map(|p| p.at));
-        let bytes = bytes_at_sample(&position, newest);
+        let bytes = bytes_at_sample(&position, newest.map(|newest| (newest, asked)));
         if let Some(upper) = at_sample.upper {
             self.facts.last_known = Some(LastKnown { upper, upper_bytes: bytes.upper, at: position.received });
         }
@@ -337,19 +393,27 @@ impl PairTracker {
         self.facts.located = Some(located);
     }
 
-    /// While the computed lag is what the link usually shows, that is the better estimate. Nothing is usual about a
+    /// A PING on its way is no lag. While the computed lag is what the link usually shows, that is the better estimate. Nothing is usual about a
     /// link that is down, or a replica that certainly stands still.
     fn judge(&mut self, located: &mut Located, moved: bool) {
         let Some(point) = located.point.filter(|_| located.bracket.hi.is_some() && !located.is_frozen()) else {
             located.is_usual = located.is_caught_up();
             return;
         };
+        let missing = self.facts.master_offset.map(|newest| newest.since(located.applied()));
+        if missing.is_some_and(|missing| missing <= PING) {
+            located.is_usual = true;
+            located.at_sample =
+                LagInterval { lower: Some(Span::ZERO), estimate: Some(Span::ZERO), ..located.at_sample };
+            return;
+        }
         let computed = located.position.read_at() - point.at;
         let judged = self.usual.judge(computed, point.spread);
         (located.is_usual, located.is_doubtful) = (judged.is_usual, judged.is_doubtful);
         located.at_sample = LagInterval { estimate: Some(judged.estimate), ..located.at_sample }.ordered();
         if moved {
-            self.usual.learn(computed, point.spread);
+            let width = located.bracket.hi.zip(located.bracket.lo).map_or(Span::ZERO, |(hi, lo)| hi - lo);
+            self.usual.learn(computed, point.spread, width);
             self.facts.usual_lag = self.usual.lag();
         }
     }

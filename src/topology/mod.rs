@@ -13,7 +13,7 @@ pub use diff::TopologyDiff;
 pub use trees::{Tree, TreeId};
 
 use crate::config::{AlertSettings, Credentials, DatacenterRule, PairSettings, ServerSettings, Settings, TlsSettings};
-use crate::model::{Datacenter, PairKey, ServerAddr};
+use crate::model::{Datacenter, PairKey, ServerAddr, Span};
 
 /// Everything that is to be watched.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,8 @@ pub struct Pair {
     pub labels: Arc<BTreeMap<String, String>>,
     /// The rules that apply.
     pub alerts: Arc<AlertSettings>,
+    /// Time between two heartbeats; `None` where none are sent.
+    pub heartbeat: Option<Span>,
 }
 
 impl Topology {
@@ -122,6 +124,7 @@ impl Placement<'_> {
                 target_dc: self.servers.get(replica)?.dc.clone(),
                 labels: Arc::clone(&labels),
                 alerts: Arc::clone(&alerts),
+                heartbeat: entry.heartbeat.enabled.then_some(entry.heartbeat.interval),
             }))
         };
         entry.replicas.iter().filter_map(|replica| pair(&replica.addr)).collect()

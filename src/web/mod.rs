@@ -5,11 +5,14 @@
 
 mod access;
 mod connection;
+mod crowd;
 mod encoding;
 mod error;
 mod handshake;
 mod limits;
+mod memory;
 mod page;
+mod renderer;
 mod reply;
 mod routes;
 mod runbooks;

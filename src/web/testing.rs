@@ -58,12 +58,13 @@ impl Running {
     }
 
     /// One that is set up already.
+    #[allow(clippy::unused_async, reason = "it needs a runtime, as the other ways to start one do")]
     pub(super) async fn serving(server: Server, encode_metrics: MetricsEncoder, clock: fn() -> Timestamp) -> Self {
         let (snapshots, reloads) = (watch::Sender::new(Arc::new(fleet(Scene::Streaming).0)), Reloads::default());
         let reload = reloads.reloader();
         let (refreshes, refresh) = counted_refresh();
         let state = WebState { snapshots: snapshots.subscribe(), clock, encode_metrics, reload, refresh };
-        let bound = server.bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let bound = server.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let addr = bound.local_addr();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(bound.serve(state, async { drop(stopped.await) }));

@@ -15,6 +15,7 @@ mod demo;
 mod exporter;
 mod flapping;
 mod haste;
+mod heartbeat;
 mod hostile;
 mod laboratory;
 mod lag;

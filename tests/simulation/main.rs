@@ -6,10 +6,12 @@
 
 mod accuracy;
 mod alerts;
+mod beats;
 mod cases;
 mod driver;
 mod fleet;
 mod haste;
+mod heartbeats;
 mod loads;
 mod oracle;
 mod random;

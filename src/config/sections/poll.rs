@@ -2,9 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use crate::config::PollSettings;
+use super::heartbeat;
 use crate::config::cursor::Section;
-use crate::config::schema::{HEARTBEAT, POLL, TIMEOUT};
+use crate::config::schema::{POLL, TIMEOUT};
+use crate::config::{HeartbeatSettings, PollSettings};
 use crate::model::Span;
 
 /// From what a server does not notice to what still finds an outage the same hour.
@@ -20,7 +21,6 @@ const POLLS_PER_SECOND: RangeInclusive<u32> = 1..=1_000_000;
 pub(super) fn read(root: &Section<'_>) -> PollSettings {
     let section = root.section("poll", &POLL);
     let timeout = section.section("timeout", &TIMEOUT);
-    refuse_later_features(&section);
     let interval = section.span("interval", Span::from_secs(1), &INTERVAL);
     let polls = section.get("max_polls_per_second");
     PollSettings {
@@ -29,17 +29,7 @@ pub(super) fn read(root: &Section<'_>) -> PollSettings {
         max_polls_per_second: polls.and_then(|cursor| cursor.whole_number(&POLLS_PER_SECOND)).unwrap_or(30_000),
         timeout_local: timeout.span("local", Span::from_millis(500), &TIMEOUTS),
         timeout_remote: timeout.span("remote", Span::from_secs(2), &TIMEOUTS),
+        heartbeat: heartbeat::read(&section, HeartbeatSettings::default()),
         refresh_on_scrape: section.get("refresh_on_scrape").and_then(|cursor| cursor.flag()).unwrap_or(false),
     }
-}
-
-/// The keys of the contract that this version knows only in their off position.
-fn refuse_later_features(section: &Section<'_>) {
-    let heartbeat = section.section("heartbeat", &HEARTBEAT);
-    if let Some(enabled) = heartbeat.get("enabled")
-        && enabled.flag() == Some(true)
-    {
-        enabled.refuse("is not in this version; only false is");
-    }
-    let _ = heartbeat.span("interval", Span::from_secs(1), &INTERVAL); // checked, so that nobody corrects it later
 }

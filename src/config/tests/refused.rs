@@ -88,7 +88,7 @@ fn unknown_keys_are_refused_with_a_hint() {
     bad_whole(
         r#"pairs: [{name: p, mastre: {address: "a:1"}, replicas: [{address: "b:1"}]}]"#,
         "pairs[0].mastre: is not a known key (did you mean master?); allowed here: name, username, password, \
-         password_file, master, replicas, labels, alerts, tls",
+         password_file, master, replicas, labels, alerts, tls, heartbeat",
     );
 }
 
@@ -112,7 +112,6 @@ fn later_versions_keys_are_refused_by_name() {
     for (sections, path) in cases {
         bad(sections, &format!("{path}: is not in this version: remove it"));
     }
-    bad("poll: {heartbeat: {enabled: true}}", "poll.heartbeat.enabled: true is not in this version; only false is");
     bad(
         "notify: {group_by: [alertname]}",
         "notify.group_by: another grouping than [alertname, source_dc, target_dc] is not in this version",
@@ -215,6 +214,11 @@ fn values_of_the_wrong_kind_are_refused() {
     bad("poll: {interval: 1.5}", "poll.interval: 1.5 is not a duration; write it like 250ms, 30s, 1m30s or 4h");
     bad("poll: {interval: null}", "poll.interval: null is not a duration; write it like 250ms, 30s, 1m30s or 4h");
     bad("poll: {interval: 0}", "poll.interval: 0 is out of range; allowed: 100ms to 1h");
+    bad(
+        "poll: {heartbeat: {interval: 99ms}}",
+        "poll.heartbeat.interval: \"99ms\" is out of range; allowed: 100ms to 1h",
+    );
+    bad("poll: {heartbeat: {enabled: 1}}", "poll.heartbeat.enabled: 1 is not true or false");
     bad("poll: {interval: 2h}", "poll.interval: \"2h\" is out of range; allowed: 100ms to 1h");
     bad("poll: {min_interval: 2s}", "poll.min_interval: \"2s\" is out of range; allowed: 50ms to 1s");
     let number = "is not a whole number (without quotes)";
@@ -301,6 +305,24 @@ fn pairs_make_sense() {
          {name: q, master: {address: 'c:1'}, replicas: [{address: 'a:1', dc: y}]}]",
         "pairs[1].replicas[0]: a:1 stands in y here and in x at pairs[0].master; a server has one datacenter",
     );
+}
+
+#[test]
+fn what_is_too_long_is_refused() {
+    let check = |pair: &str, sections: &str, part: &str| {
+        let yaml = format!(
+            "pairs: [{{name: p, master: {{address: 'a:1'}}, replicas: [{{address: 'b:1'}}]{pair}}}]\n{sections}"
+        );
+        let refused = parse(&yaml, Format::Yaml, Path::new(""), &Environment::default()).unwrap_err().to_string();
+        assert!(refused.contains(part), "{refused}");
+    };
+    let long = |length| "x".repeat(length);
+    let labels: Vec<_> = (0..33).map(|number| format!("a{number}: x")).collect();
+    check("", &format!("notify: {{identity: {}}}", long(129)), "allowed: 1 to 128 characters");
+    check(&format!(", labels: {{{}}}", labels.join(", ")), "", "pairs[0].labels: a mapping has more than 32 labels");
+    check(&format!(", labels: {{a: {}}}", long(1025)), "", "allowed: up to 1024 characters");
+    let receiver = format!("notify: {{receivers: [{{name: r, webhook: {{url: 'http://x/{}'}}}}]}}", long(4096));
+    check("", &receiver, "notify.receivers[0].webhook.url: ");
 }
 
 #[test]

@@ -19,6 +19,12 @@ const EXCESS: f64 = 4.0;
 /// The middle of a gap with the standard deviation of an instant that is anywhere in it: `1 / sqrt(12)`.
 const ANY_TIME: (f64, f64) = (0.5, 0.288_675);
 
+/// How much of a gap a burst in it takes, on average: from next to nothing to most of it.
+const BURST_LENGTH: f64 = 0.3;
+
+/// The same for an instant in a burst of unknown beginning and length: less than anywhere.
+const IN_A_BURST: f64 = 0.2;
+
 /// An instant, and the standard deviation with which it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
@@ -47,14 +53,39 @@ impl Rhythm {
             (bytes, (pair[1].first_seen - pair[0].last_sent).or_zero().as_secs_f64())
         });
         let rest = near.iter().map(|p| (0.0, (p.last_sent - p.first_seen).or_zero().as_secs_f64()));
-        let gaps: Vec<(f64, f64)> = growth.chain(rest).filter(|(_, secs)| *secs > 0.0).collect();
-        let (bytes, secs) = gaps.iter().fold((0.0, 0.0), |sum, gap| (sum.0 + gap.0, sum.1 + gap.1));
-        if bytes <= 0.0 || secs <= 0.0 {
-            return Self { rate: 0.0, chunk: SMALL_COMMAND };
+        let sums = growth.chain(rest).filter(|(_, secs)| *secs > 0.0).fold(Sums::default(), Sums::add);
+        sums.rhythm()
+    }
+}
+
+/// Sums over gaps, of bytes and of seconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    bytes: f64,
+    secs: f64,
+    bytes_bytes: f64,
+    bytes_secs: f64,
+    secs_secs: f64,
+}
+
+impl Sums {
+    fn add(self, (bytes, secs): (f64, f64)) -> Self {
+        Self {
+            bytes: self.bytes + bytes,
+            secs: self.secs + secs,
+            bytes_bytes: self.bytes_bytes + bytes * bytes,
+            bytes_secs: self.bytes_secs + bytes * secs,
+            secs_secs: self.secs_secs + secs * secs,
         }
-        let rate = bytes / secs;
-        let squares: f64 = gaps.iter().map(|(bytes, secs)| (bytes - rate * secs).powi(2)).sum();
-        Self { rate, chunk: (squares / bytes).max(SMALL_COMMAND) }
+    }
+
+    fn rhythm(self) -> Rhythm {
+        if self.bytes <= 0.0 {
+            return Rhythm { rate: 0.0, chunk: SMALL_COMMAND };
+        }
+        let rate = self.bytes / self.secs;
+        let squares = self.bytes_bytes - 2.0 * rate * self.bytes_secs + rate * rate * self.secs_secs;
+        Rhythm { rate, chunk: (squares / self.bytes).max(SMALL_COMMAND) }
     }
 }
 
@@ -93,7 +124,8 @@ fn place(rhythm: Rhythm, step: f64, done: f64, width: f64) -> (f64, f64) {
     } else if from_right > 0.0 {
         (from_right, error(step - done))
     } else {
-        ANY_TIME
+        // It began at an unknown instant and took an unknown time, the longer the less likely.
+        (0.5 + BURST_LENGTH * (done / step - 0.5), IN_A_BURST)
     }
 }
 

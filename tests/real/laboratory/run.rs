@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::peer::Peer;
 use super::scenarios::{ALL, Scenario};
-use super::score::Score;
+use super::score::{Score, mean};
 use super::stage::{Method, Stage};
 use super::take::Take;
 use super::truth::seconds;
@@ -43,7 +43,7 @@ impl Orders {
         let names = text("LAB_SCENARIOS").unwrap_or_default();
         Self {
             scenarios: names.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
-            phases: number("LAB_PHASES", 6).max(1),
+            phases: number("LAB_PHASES", 5).max(1),
             machine: number("LAB_JOBS", MACHINE).max(1),
             dump: text("LAB_DUMP").map(PathBuf::from),
         }
@@ -173,8 +173,8 @@ fn progress(job: Job, scored: &Scored) -> String {
             let mut line = format!(
                 "{title}: {samples} samples, {} outside, {absent} absent, raw {:.3} s, settled {:.4} s",
                 samples - overlapping,
-                super::score::mean(&errors.raw),
-                super::score::mean(&errors.settled)
+                mean(&errors.raw),
+                mean(&errors.settled)
             );
             for complaint in complaints {
                 let _ = write!(line, "\n    {complaint}");
@@ -189,7 +189,7 @@ fn gather(scenario: &'static Scenario, refresh: bool, takes: Vec<Scored>) -> Out
     for take in takes {
         match take {
             Ok(score) => {
-                outcome.worst_phase = outcome.worst_phase.max(super::score::mean(&score.errors.raw));
+                outcome.worst_phase = outcome.worst_phase.max(mean(&score.errors.raw));
                 outcome.score.add(score);
             }
             Err(error) => outcome.broken.push(error),

@@ -6,7 +6,7 @@ use super::alarm::{Detection, Excursion, THRESHOLD, excursions};
 use super::peer::SIGNALS;
 use super::scraper::Sample;
 use super::take::Take;
-use super::truth::{Between, Record, instants};
+use super::truth::{Between, Record, instants, seconds};
 
 /// A truth that is wider than this, in seconds, is too vague to score an estimate by. Its overlap still counts.
 const VAGUE: f64 = 0.25;
@@ -138,7 +138,7 @@ impl Score {
 
     fn complain(&mut self, take: &Take, sample: &Sample, truth: Between, why: &str) {
         if self.complaints.len() < COMPLAINTS {
-            let at = super::truth::seconds(take.began, sample.asked);
+            let at = seconds(take.began, sample.asked);
             let Sample { lower, lag, upper, bytes, lower_bytes, upper_bytes, state, .. } = sample;
             self.complaints.push(format!(
                 "{at:.2} s: {why}: truth [{:.3}, {:.3}] s, shown {lower:?} {lag:?} {upper:?} s, {lower_bytes:?} {bytes:?} {upper_bytes:?} B, {state}",

@@ -4,16 +4,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redis_cross_dc_exporter::clock;
-use redis_cross_dc_exporter::lab::{Receiver, RedisServer, RedisServerBuilder, WanConditions, WanProxy, eventually};
+use redis_cross_dc_exporter::lab::{RedisServer, RedisServerBuilder, Reply, WanConditions, WanProxy, eventually};
 use redis_cross_dc_exporter::model::{ServerAddr, Span, Timestamp};
 use tokio::time::sleep;
 
+use super::alarm;
 use super::peer::{Peer, PeerWatch};
 use super::scraper::{Sample, Scraper, Subject};
 use super::take::Take;
-use super::truth::Record;
+use super::truth::{Record, seconds};
 use super::witness::{Load, NumberedWriter, Probe, Shared};
 use crate::exporter::Exporter;
+use crate::receiver::Receiver;
 
 /// The pair that is scored.
 const PAIR: &str = "scored";
@@ -228,7 +230,7 @@ impl Stage {
 
     /// Ends the take, when all has been well for a while and it is long enough.
     pub(super) async fn finish(mut self) -> Take {
-        let rest = self.method.length - super::truth::seconds(self.began, clock::now());
+        let rest = self.method.length - seconds(self.began, clock::now());
         self.pass(rest.max(HEALTHY_AFTER)).await;
         let ended = clock::now();
         // The truth is known up to the last reading that was asked for.
@@ -238,7 +240,7 @@ impl Stage {
         let record = record.lock().unwrap().clone();
         let mut samples = self.scraper.samples();
         samples.retain(|sample| sample.asked >= self.began && sample.answered <= ended);
-        let hooks = super::alarm::hooks(&self.receiver.requests(), &self.subject);
+        let hooks = alarm::hooks(&self.receiver.requests(), &self.subject);
         Take { record, samples, hooks, peer, excused: self.excused.clone(), began: self.began, ended }
     }
 }
@@ -265,8 +267,7 @@ pub(super) async fn stop(server: &mut RedisServer, length: Duration) -> (Timesta
 }
 
 /// The longest command of a reply of SLOWLOG GET.
-fn longest(log: &redis_cross_dc_exporter::lab::Reply) -> Option<Span> {
-    use redis_cross_dc_exporter::lab::Reply;
+fn longest(log: &Reply) -> Option<Span> {
     let Reply::Array(entries) = log else { return None };
     let micros = entries.iter().filter_map(|entry| match entry {
         Reply::Array(fields) => match fields.get(2) {
