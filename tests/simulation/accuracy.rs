@@ -49,6 +49,11 @@ struct Goal {
 /// 250 ms sees 125 ms late on average: a peak of 20 s is 0.05 s in a minute, and chance makes up to twice that of it.
 const GOAL: Goal = Goal { settled: 0.05, raw: 0.15 };
 
+/// Redis 6.2 hides its offset from the loss of the link on, so what it applied last is an estimate for the whole outage: off
+/// by 0.04 s in the mean of 24 phases, with one scheduler as with another, and chance makes 0.06 s of it in four; the raw
+/// error likewise (0.15 s).
+const HIDDEN: Goal = Goal { settled: 0.07, raw: 0.2 };
+
 struct Scenario {
     name: &'static str,
     goal: Goal,
@@ -71,7 +76,7 @@ const SCENARIOS: [Scenario; 15] = [
     },
     Scenario {
         name: "the same, 6.2",
-        goal: GOAL,
+        goal: HIDDEN,
         world: |rng| broken(rng, OutageKind::FullSync { hides_offset: true }),
     },
     Scenario { name: "replica stopped", goal: Goal { raw: 0.18, ..GOAL }, world: stopped },
