@@ -54,7 +54,9 @@ pub struct PairTracker {
     /// Which history of the master was current at its last answer.
     generation: u64,
     counted_to: Option<(ReplicationId, ReplicationOffset)>,
-    resynced: bool,
+    /// When the answer was asked for up to which bytes are counted, and the last one that showed a full sync.
+    counted_at: Option<Timestamp>,
+    syncing_at: Option<Timestamp>,
     usual: UsualLag,
     /// The syncs that the direct master counted at its last answer, full and partial, and when it was asked.
     syncs: [Option<u64>; 2],
@@ -241,7 +243,7 @@ impl PairTracker {
             self.facts.located.as_ref().filter(|_| comparable).and_then(|l| l.stalled_since(sent, interval));
         let being_sent = self.facts.ack.last.is_some_and(|ack| ack.is_full_sync());
         self.facts.link.observe(upstream, Hints { stalled_since, loading, being_sent }, sent, received);
-        self.resynced |= self.facts.link.syncing;
+        self.syncing_at = Some(sent).filter(|_| self.facts.link.syncing).or(self.syncing_at);
     }
 
     /// Where the replica stands. While a full sync is loaded it shows no position, but still serves nothing newer than
@@ -427,16 +429,18 @@ impl PairTracker {
         (located.comparison, located.bracket, located.generation) = (comparison, bracket, history.generation());
     }
 
-    /// Counts applied stream bytes. What a full sync brought did not come through the stream.
+    /// Counts applied stream bytes. What a full sync brought did not come through the stream. Whether there was one is
+    /// asked by time: an answer may be counted when later ones, of after the sync, have come already.
     fn count(&mut self, position: &Position, history: &MasterHistory) {
+        let resynced = self.syncing_at.is_some_and(|at| self.counted_at.is_none_or(|counted| at >= counted));
         let shared = |id: &ReplicationId, to| *id == position.replid || history.compare(id, to) == Comparison::Current;
         let grown = match &self.counted_to {
-            Some((id, to)) if !self.resynced && shared(id, *to) => position.applied.since(*to).get(),
+            Some((id, to)) if !resynced && shared(id, *to) => position.applied.since(*to).get(),
             _ => 0,
         };
         self.facts.applied_total = Some(self.facts.applied_total.unwrap_or(0).saturating_add(grown));
         self.counted_to = Some((position.replid.clone(), position.applied));
-        self.resynced = self.facts.link.syncing;
+        self.counted_at = Some(position.sent);
     }
 }
 impl Ack {
