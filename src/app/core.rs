@@ -14,6 +14,7 @@ use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent, P
 use crate::notify::Dispatcher;
 use crate::poll::Poller;
 use crate::report::{ReloadError, ReloadReport};
+use crate::store::Store;
 use crate::topology::{Topology, TopologyDiff};
 
 /// Events that are taken in at once before anything else gets its turn.
@@ -24,6 +25,9 @@ const PUBLISH_EVERY: Span = Span::from_millis(20);
 
 /// ... and take at most this part of the core's time, however large the fleet is.
 const PUBLISH_SHARE: f64 = 0.1;
+
+/// How long the state may take to be written a last time: a disk that hangs must not hold up the end.
+const LAST_SAVE: Duration = Duration::from_secs(5);
 
 /// What other tasks ask of the core.
 #[derive(Debug)]
@@ -55,6 +59,7 @@ pub(super) struct Core {
     pub(super) poller: Poller,
     pub(super) dispatcher: Dispatcher,
     pub(super) topology: Topology,
+    pub(super) store: Store,
     pub(super) publish: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) load: LoadSettings,
     pub(super) notifier: Notifier,
@@ -121,6 +126,7 @@ impl Core {
                 Action::AlertChanged(transition) => log::alert_changed(&transition),
             }
         }
+        self.store.tick(clock::anchor(), || self.monitor.to_save());
         if pace.dirty && clock::now() >= pace.next {
             pace.dirty = false;
             let began = clock::now();
@@ -156,6 +162,7 @@ impl Core {
         let diff = TopologyDiff::between(&self.topology, &topology);
         let report = ReloadReport::new(&diff, settings.notify.receivers.len());
         log::reloaded(&report, &settings);
+        log::state_folder(self.store.folder(), &settings);
         self.poller.reload(&topology, settings.poll);
         self.monitor.reconfigure(&settings, &topology, clock::anchor());
         self.dispatcher.reload(&settings.notify);
@@ -166,6 +173,7 @@ impl Core {
     async fn drain(self, within: Duration, done: oneshot::Sender<()>) {
         self.poller.stop().await;
         self.dispatcher.drain(within).await;
+        self.store.finish(clock::anchor(), self.monitor.to_save(), LAST_SAVE).await;
         // Nobody waits any more when the receiver is gone.
         let _ = done.send(());
     }

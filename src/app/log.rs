@@ -1,6 +1,7 @@
 //! What the running program says in its log: one line an event, with identifiers as fields.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use tracing::{info, warn};
 
@@ -40,6 +41,14 @@ pub(super) fn reloaded(report: &ReloadReport, settings: &Settings) {
         "the configuration was loaded anew"
     );
     warnings(settings);
+}
+
+/// The database is opened once: a reload does not move it.
+pub(super) fn state_folder(in_use: &Path, settings: &Settings) {
+    if in_use != settings.state.path {
+        let (in_use, wanted) = (in_use.display(), settings.state.path.display());
+        warn!(%in_use, %wanted, "state.path was changed: that takes effect at the next start");
+    }
 }
 
 pub(super) fn state_changed(change: &StateChange) {

@@ -23,8 +23,9 @@ use crate::monitor::Monitor;
 use crate::notify::{Dispatcher, MessageContext, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::report::{ReloadError, ReloadReport};
+use crate::store::Store;
 use crate::topology::Topology;
-use crate::web::{BoundServer, MetricsEncoder, Reloader, Server, WebConfig, WebError, WebState};
+use crate::web::{BoundServer, Reloader, Server, WebConfig, WebConfigStatus, WebError, WebState};
 use core::{Command, Core, Inputs};
 use systemd::{Notifier, Watchdog};
 
@@ -38,6 +39,10 @@ const DELIVERY_QUEUE: usize = 4096;
 
 /// How long due notifications may take once the program is told to end.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long the start waits for what was kept. A larger fleet's file takes a second or two; a disk that takes longer is
+/// in trouble, and monitoring matters more.
+const RESTORE: Duration = Duration::from_secs(10);
 
 /// Reads the configuration anew; called at each reload.
 pub type LoadSettings = Box<dyn Fn() -> Result<Settings, ConfigErrors> + Send>;
@@ -68,7 +73,7 @@ pub struct WebOptions {
 pub struct App {
     settings: Settings,
     server: BoundServer,
-    encode_metrics: MetricsEncoder,
+    web_config: Option<WebConfigStatus>,
     load: LoadSettings,
 }
 
@@ -87,11 +92,11 @@ impl App {
     /// When the address cannot be listened on.
     pub fn bind(settings: Settings, web: WebOptions, load: LoadSettings) -> Result<Self, StartError> {
         let WebOptions { listen, config, admin_api } = web;
-        let encode_metrics = process::encoder(config.as_ref().map(WebConfig::status));
+        let web_config = config.as_ref().map(WebConfig::status);
         descriptors::raise_limit();
         let server = Server::new(descriptors::web_limits());
         let server = server.with_config(config).with_admin_api(admin_api).bind(listen)?;
-        Ok(Self { settings, server, encode_metrics, load })
+        Ok(Self { settings, server, web_config, load })
     }
 
     /// The address that is bound.
@@ -101,14 +106,17 @@ impl App {
 
     /// Runs until [`Control::stop`] is called on what `started` is given; then drains.
     pub async fn run(self, started: impl FnOnce(Control)) -> Result<(), StartError> {
-        let Self { settings, server, encode_metrics, load } = self;
+        let Self { settings, server, web_config, load } = self;
         let topology = Topology::from_settings(&settings);
         let (events, polls) = mpsc::channel(EVENT_QUEUE);
         let (delivered, deliveries) = mpsc::channel(DELIVERY_QUEUE);
         let (commands, requests) = mpsc::channel(COMMAND_QUEUE);
         let (stop, stopped) = watch::channel(false);
+        let mut store = Store::start(settings.state.path.clone(), clock::boot_id());
+        let restored = store.restored(RESTORE).await;
+        let encode_metrics = process::encoder(web_config, store.status());
         let anchor = clock::anchor();
-        let monitor = Monitor::new(&settings, &topology, anchor);
+        let monitor = Monitor::new(&settings, &topology, anchor).with_restored(restored);
         let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
         let dispatcher = Dispatcher::new(&settings.notify, message_context(), Timing::default(), delivered)?;
         log::started(server.local_addr(), &topology, &settings);
@@ -116,7 +124,8 @@ impl App {
         let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
         let notifier = Notifier::from_environment();
         let watchdog = Watchdog::from_environment(notifier.clone());
-        let core = Core { monitor, poller, dispatcher, topology, publish, load, notifier: notifier.clone(), watchdog };
+        let core =
+            Core { monitor, poller, dispatcher, topology, store, publish, load, notifier: notifier.clone(), watchdog };
         let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
         let reload = control.reloader();
         // Before the core says that the program is ready: whoever waits for that may ask for a reload at once.

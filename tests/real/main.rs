@@ -30,5 +30,6 @@ mod scrape;
 mod secrets;
 mod smoke;
 mod stage;
+mod state;
 mod tls;
 mod webconfig;
