@@ -5,6 +5,7 @@ mod descriptors;
 mod log;
 mod look;
 mod process;
+mod refresh;
 mod systemd;
 
 use std::net::SocketAddr;
@@ -120,6 +121,7 @@ impl App {
         let dispatcher = Dispatcher::new(&settings.notify, message_context(), Timing::default(), delivered)?;
         log::started(server.local_addr(), &topology, &settings);
         let poller = Poller::start(&topology, settings.poll, events);
+        let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
         let notifier = Notifier::from_environment();
         let watchdog = Watchdog::from_environment(notifier.clone());
         let core =
@@ -129,7 +131,7 @@ impl App {
         // Before the core says that the program is ready: whoever waits for that may ask for a reload at once.
         started(control);
         let core = tokio::spawn(core.run(Inputs { polls, deliveries, commands: requests }));
-        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload };
+        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, refresh };
         let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
         let (done, finished) = oneshot::channel();
         if commands.send(Command::Drain { within: DRAIN, done }).await.is_ok() {

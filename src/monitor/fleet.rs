@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::StateChange;
 use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
+use super::haste::{Situation, ToldDelay};
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::info::{Observation, Role};
 use crate::model::{Datacenter, HeartbeatError, Histogram, PairKey, PollError, RunId, ServerAddr, Span, Timestamp};
@@ -61,6 +62,7 @@ pub(super) struct PairEntry {
     pub(super) meta: Arc<Pair>,
     tracker: PairTracker,
     lag_max: MinuteMax,
+    told_delay: ToldDelay,
     /// Whether its master has no other configured replica.
     only_replica: bool,
     /// The state that was last noted.
@@ -329,6 +331,18 @@ impl Fleet {
         }
     }
 
+    /// What a pair's link takes one way, when that is news.
+    pub(super) fn news_of_delay(&mut self, index: usize) -> Option<Span> {
+        let entry = self.pairs.get_mut(index)?;
+        entry.told_delay.news(entry.tracker.facts())
+    }
+
+    /// What decides about a pair's haste besides its assessment.
+    pub(super) fn situation(&self, index: usize, alert: bool) -> Option<Situation<'_>> {
+        let entry = self.pairs.get(index)?;
+        Some(Situation { facts: entry.tracker.facts(), rules: &entry.meta.alerts, alert })
+    }
+
     /// Notes a pair's state; what changed, if anything did.
     pub(super) fn note_state(&mut self, index: usize, seen: &Assessment) -> Option<StateChange> {
         let entry = self.pairs.get_mut(index)?;
@@ -418,6 +432,7 @@ impl PairEntry {
             meta: Arc::clone(meta),
             tracker: PairTracker::new(interval),
             lag_max: MinuteMax::default(),
+            told_delay: ToldDelay::default(),
             only_replica,
             noted: None,
             watched_since: now,
@@ -425,6 +440,8 @@ impl PairEntry {
         entry.meta = Arc::clone(meta);
         entry.only_replica = only_replica;
         entry.tracker.set_interval(interval);
+        // The tree's polling may have begun anew.
+        entry.told_delay.tell_again();
         entry
     }
 

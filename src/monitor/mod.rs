@@ -6,6 +6,7 @@
 mod alerting;
 mod event;
 mod fleet;
+mod haste;
 mod receivers;
 mod snapshot;
 
@@ -14,7 +15,7 @@ pub use snapshot::*;
 
 use crate::alert::{Notification, Transition};
 use crate::config::Settings;
-use crate::model::{ClockAnchor, PairKey, Span, Timestamp};
+use crate::model::{ClockAnchor, PairKey, ServerAddr, Span, Timestamp};
 use crate::replication::{Assessment, PairState, SavedState, StateReason, ToSave};
 use crate::topology::{Topology, TreeId};
 use alerting::Alerting;
@@ -27,15 +28,6 @@ pub const EVALUATION_TICK: Span = Span::from_millis(100);
 /// How often lag is observed for the distribution: a fixed tick, so that the histogram shows time and not polls.
 const DISTRIBUTION_TICK: Span = Span::from_secs(1);
 
-/// Lag above this asks for faster polling.
-const URGENT_LAG: Span = Span::from_millis(100);
-
-/// How long polling stays fast after the last reason for it: a drain is not over at the first good sample.
-const URGENT_FOR: Span = Span::from_secs(5);
-
-/// How long polling stays fast for a doubt: the next answer settles it, and it comes at once.
-const DOUBT_FOR: Span = Span::from_millis(300);
-
 /// What the monitor wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -45,12 +37,23 @@ pub enum Action {
     StateChanged(StateChange),
     /// Log that an alert began, changed its severity or ended.
     AlertChanged(Transition),
-    /// Poll a tree at `poll.min_interval` until then.
+    /// Poll a server, and the roots of its tree, at `poll.min_interval` until then.
     Hurry {
         /// The tree.
         tree: TreeId,
+        /// The server.
+        server: ServerAddr,
         /// Until when.
         until: Timestamp,
+    },
+    /// The link to a replica takes so long: its poll may trail its master's accordingly.
+    LinkDelay {
+        /// The tree.
+        tree: TreeId,
+        /// The replica.
+        replica: ServerAddr,
+        /// One way.
+        delay: Span,
     },
 }
 
@@ -176,8 +179,27 @@ impl Monitor {
         actions.extend(self.fleet.note_state(index, &seen).map(Action::StateChanged));
         let Some(entry) = self.fleet.pairs.get(index) else { return };
         self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.known_at(), now);
-        if let Some(for_) = urgent_for(&seen) {
-            actions.push(Action::Hurry { tree: entry.meta.tree.clone(), until: now + for_ });
+        self.look_at_haste(index, &seen, now, actions);
+    }
+
+    /// Says whether the pair is to be polled faster, and what its link takes.
+    fn look_at_haste(&mut self, index: usize, seen: &Assessment, now: Timestamp, actions: &mut Vec<Action>) {
+        let delay = self.fleet.news_of_delay(index);
+        let Some(entry) = self.fleet.pairs.get(index) else { return };
+        let pair = &entry.meta;
+        if let Some(delay) = delay {
+            actions.push(Action::LinkDelay { tree: pair.tree.clone(), replica: pair.key.replica.clone(), delay });
+        }
+        let alert = self.alerting.has_open_lag_alert(index);
+        let situation = self.fleet.situation(index, alert);
+        if let Some(urgent_for) = situation.and_then(|situation| haste::urgent_for(seen, situation)) {
+            // A chained replica's own master tells of its link.
+            let chained = (pair.master != pair.top).then_some(&pair.master);
+            let hurry = |server: &ServerAddr| {
+                let (tree, server) = (pair.tree.clone(), server.clone());
+                Action::Hurry { tree, server, until: now + urgent_for }
+            };
+            actions.extend(std::iter::once(&pair.key.replica).chain(chained).map(hurry));
         }
     }
 
@@ -198,15 +220,4 @@ impl Monitor {
             ready: self.fleet.all_polled(),
         }
     }
-}
-
-/// For how long a closer look pays: lag moves or is about to, or the link is in trouble; or there is a doubt that one more
-/// answer settles. Servers that do not answer gain nothing from being asked more often.
-fn urgent_for(seen: &Assessment) -> Option<Span> {
-    let lags = seen.lag.estimate.is_some_and(|lag| lag >= URGENT_LAG);
-    let trouble = matches!(seen.state, PairState::FullSync | PairState::LinkDown | PairState::Stalled);
-    if lags || trouble || seen.stale {
-        return Some(URGENT_FOR);
-    }
-    seen.deserves_replica_poll.then_some(DOUBT_FOR)
 }

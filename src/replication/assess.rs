@@ -14,7 +14,8 @@ use crate::model::{Bytes, Span, Timestamp};
 /// While a position moves, its trend is carried on for this many polls.
 const CARRIED_POLLS: f64 = 1.5;
 
-/// A position that was learned more than this many polls ago is that of a replica that was silent meanwhile.
+/// A position that was learned more than this many polls before the replica's last answer is that of a replica that was
+/// silent meanwhile.
 const PLACED_WITHIN_POLLS: f64 = 2.0;
 
 /// A trend is carried on only where one of its two estimates is above this: below, it is noise.
@@ -120,14 +121,17 @@ fn narrowed(lag: LagInterval, pair: &PairFacts, located: &Located, now: Timestam
 /// when it goes on, the lag that it had before.
 fn silent_since(evidence: Evidence<'_>, located: &Located, now: Timestamp) -> Option<Timestamp> {
     let interval = evidence.pair.interval;
-    let is_old = now - located.received() > interval.mul_f64(PLACED_WITHIN_POLLS);
+    let replica = evidence.replica;
+    // What nobody asks is not silent: an exporter that gets no time to poll must not take that for lag.
+    let limit = interval.mul_f64(PLACED_WITHIN_POLLS);
+    let was_silent = replica.last_answer.is_some_and(|(_, received)| received - located.received() > limit);
     let restored = evidence.pair.relation == Relation::Restored;
     let silent_before = evidence.pair.silent_before.filter(|_| restored);
-    let since = match silent_before.or(evidence.replica.unanswered_since) {
+    let since = match silent_before.or(replica.unanswered_since) {
         Some(unanswered) => unanswered,
         None if restored => located.received() + interval,
         None if located.is_late(interval) => located.sent(),
-        None if is_old => located.received() + interval,
+        None if was_silent || replica.is_silent(now, interval) => located.received() + interval,
         None => return None,
     };
     Some(since)
@@ -151,7 +155,9 @@ fn carried(pair: &PairFacts, located: &Located, now: Timestamp) -> Option<Span> 
     if between <= Span::ZERO {
         return Some(last);
     }
-    let slope = ((last - before).as_secs_f64() / between.as_secs_f64()).min(1.0);
+    // An answer that took long may be older than it seems: no reason to expect more.
+    let steepest = if located.took_long() { 0.0 } else { 1.0 };
+    let slope = ((last - before).as_secs_f64() / between.as_secs_f64()).min(steepest);
     let ahead = (now - located.received()).min(pair.interval.mul_f64(CARRIED_POLLS)).or_zero();
     Some(last + ahead.mul_f64(slope))
 }

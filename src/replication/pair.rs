@@ -32,6 +32,10 @@ use usual::UsualLag;
 /// An offset up to this is Redis's fallback for "none" while the link is down (it prints literally 1).
 const NO_OFFSET: ReplicationOffset = ReplicationOffset::new(1);
 
+/// A master's PING in the stream, `*1\r\n$4\r\nPING\r\n`: no command that writes is so short, so a replica that lacks no more
+/// than this lacks no write.
+const PING: Bytes = Bytes::new(14);
+
 /// Answers that wait for the master's.
 const PENDING: usize = 2;
 
@@ -50,6 +54,7 @@ pub struct PairTracker {
     /// Which history of the master was current at its last answer.
     generation: u64,
     counted_to: Option<(ReplicationId, ReplicationOffset)>,
+    /// Whether a full sync was seen since the last answer that showed a position.
     resynced: bool,
     usual: UsualLag,
     /// The syncs that the direct master counted at its last answer, full and partial, and when it was asked.
@@ -86,7 +91,7 @@ impl PairTracker {
         let info = &seen.replication;
         self.watch_for_steps_back(seen, received);
         if info.role.value() == Some(Role::Master) {
-            self.pending.clear();
+            self.forget_pending();
             self.facts.link = LinkFacts::default();
             self.facts.relation = Relation::IsMaster { unshared: unshared_bytes(history, continued_history(info)) };
             return;
@@ -98,11 +103,16 @@ impl PairTracker {
         let loading = seen.persistence.loading.value() == Some(true);
         self.observe_link(upstream, loading, sent, received);
         self.facts.ack.synced_since = false;
-        let Some(position) = self.position(upstream, info.replid.get(), sent, received, min_rtt, history) else {
-            self.pending.clear();
+        let Some(mut position) = self.position(upstream, info.replid.get(), sent, received, min_rtt, history) else {
+            self.forget_pending();
             return;
         };
-        self.pending.truncate(PENDING - 1);
+        while self.pending.len() >= PENDING
+            && let Some(dropped) = self.pending.pop_back()
+        {
+            position.resynced |= dropped.resynced;
+        }
+        position.resynced |= std::mem::replace(&mut self.resynced, self.facts.link.syncing);
         self.pending.push_back(position);
     }
 
@@ -151,7 +161,8 @@ impl PairTracker {
         self.facts.master_offset = history.newest();
         self.facts.master_at = Some(master.sent);
         let answered = self.pending.iter().take_while(|p| master.sent >= p.received).count();
-        let answer = self.pending.drain(..answered).last();
+        let resynced = self.pending.iter().take(answered).any(|position| position.resynced);
+        let answer = self.pending.drain(..answered).next_back().map(|position| Position { resynced, ..position });
         if answer.as_ref().is_some_and(|position| !position.is_late(self.facts.interval)) {
             self.facts.ack.located = None; // its own answer says more than what it ACKed before
         }
@@ -168,7 +179,7 @@ impl PairTracker {
 
     /// Takes in that the master's answer shows no stream of its own: it is a replica, or the answer lacks fields.
     pub fn master_is_no_master(&mut self, is_replica: bool) {
-        self.pending.clear();
+        self.forget_pending();
         if !matches!(self.facts.relation, Relation::IsMaster { .. }) {
             self.facts.relation = if is_replica { Relation::MasterIsReplica } else { Relation::MasterIncomplete };
         }
@@ -217,6 +228,11 @@ impl PairTracker {
         self.note_beats();
     }
 
+    /// Answers that nobody places any more; that a full sync was seen stays true.
+    fn forget_pending(&mut self) {
+        self.resynced |= self.pending.drain(..).any(|position| position.resynced);
+    }
+
     fn note_beats(&mut self) {
         self.facts.beats = self.beats.facts().clone();
     }
@@ -226,7 +242,7 @@ impl PairTracker {
     pub fn unsupported(&mut self) {
         let PairFacts { last_known, applied_total, interval, usual_lag, .. } = self.facts;
         self.facts = PairFacts { last_known, applied_total, interval, usual_lag, ..PairFacts::default() };
-        self.pending.clear();
+        self.forget_pending();
         self.master_seen = [None; 2];
     }
 
@@ -258,34 +274,30 @@ impl PairTracker {
             return None;
         };
         if applied <= NO_OFFSET && upstream.link.value() != Some(LinkStatus::Up) {
-            let Some(last) = &self.facts.located else {
+            let Some(known) = &self.facts.located else {
                 self.facts.relation = Relation::NeverSynced;
                 return None;
             };
-            let lag = last.at_sample.estimate;
-            let last = last.position.clone();
-            // An offset that was shown while the link was down already is final. Else the replica may have applied
-            // what the master had when the link went down; the server tells that in whole seconds.
             let told = upstream.link_down_since.value().map(|ago| received - ago);
-            let down_by = told.map(|since| since + WHOLE_SECONDS);
-            let at_most = down_by.and_then(|by| match last.at_most {
-                _ if by <= last.shown => Some(last.applied),
-                Some(known) if by <= last.sent => Some(known), // the same outage: no reason to judge it anew
-                _ => history.reached(by),
-            });
-            let same_outage = last.lost.filter(|_| told.is_none_or(|since| since - WHOLE_SECONDS <= last.sent));
-            let began = Lost {
-                after: told.map_or(last.shown, |since| last.shown.max(since - WHOLE_SECONDS)),
-                before: down_by.map_or(received, |by| received.min(by)),
-                lag: same_outage.map_or(lag.unwrap_or_default(), |lost| lost.lag),
-            };
-            let lost = same_outage.map_or(began, |lost| lost.intersect(began));
-            let lost = (at_most != Some(last.applied)).then_some(lost);
-            return Some(Position { at_most, lost, sent, received, master_before, half_rtt, ..last });
+            let (at_most, lost) = applied_until_lost(known, told, received, history);
+            let known = known.position.clone();
+            return Some(Position { at_most, lost, resynced: false, sent, received, master_before, half_rtt, ..known });
         }
         let read = upstream.read_offset.value().unwrap_or(applied);
         let (replid, at_most, shown) = (replid.clone(), Some(applied), sent);
-        Some(Position { replid, applied, at_most, shown, lost: None, read, sent, received, master_before, half_rtt })
+        Some(Position {
+            replid,
+            applied,
+            at_most,
+            shown,
+            lost: None,
+            resynced: false,
+            read,
+            sent,
+            received,
+            master_before,
+            half_rtt,
+        })
     }
 
     /// Places the ACKed position in the history. What is ahead of the history is a later reply's business. A position
@@ -334,11 +346,13 @@ impl PairTracker {
         let comparison = history.compare(&position.replid, position.applied);
         if !matches!(comparison, Comparison::Current | Comparison::Closed(_)) {
             self.facts.relation = Relation::NotComparable(comparison);
+            self.resynced |= position.resynced;
             return;
         }
         let newest = history.newest();
         if comparison == Comparison::Current && newest.is_some_and(|m| position.applied > m) {
             self.facts.relation = Relation::Ahead;
+            self.resynced |= position.resynced;
             return;
         }
         self.facts.relation = Relation::Comparable;
@@ -391,19 +405,27 @@ impl PairTracker {
         self.facts.located = Some(located);
     }
 
-    /// While the computed lag is what the link usually shows, that is the better estimate. Nothing is usual about a
+    /// A PING on its way is no lag. While the computed lag is what the link usually shows, that is the better estimate. Nothing is usual about a
     /// link that is down, or a replica that certainly stands still.
     fn judge(&mut self, located: &mut Located, moved: bool) {
         let Some(point) = located.point.filter(|_| located.bracket.hi.is_some() && !located.is_frozen()) else {
             located.is_usual = located.is_caught_up();
             return;
         };
+        let missing = self.facts.master_offset.map(|newest| newest.since(located.applied()));
+        if missing.is_some_and(|missing| missing <= PING) {
+            located.is_usual = true;
+            located.at_sample =
+                LagInterval { lower: Some(Span::ZERO), estimate: Some(Span::ZERO), ..located.at_sample };
+            return;
+        }
         let computed = located.position.read_at() - point.at;
         let judged = self.usual.judge(computed, point.spread);
         (located.is_usual, located.is_doubtful) = (judged.is_usual, judged.is_doubtful);
         located.at_sample = LagInterval { estimate: Some(judged.estimate), ..located.at_sample }.ordered();
         if moved {
-            self.usual.learn(computed, point.spread);
+            let width = located.bracket.hi.zip(located.bracket.lo).map_or(Span::ZERO, |(hi, lo)| hi - lo);
+            self.usual.learn(computed, point.spread, width);
             self.facts.usual_lag = self.usual.lag();
         }
     }
@@ -436,12 +458,11 @@ impl PairTracker {
     fn count(&mut self, position: &Position, history: &MasterHistory) {
         let shared = |id: &ReplicationId, to| *id == position.replid || history.compare(id, to) == Comparison::Current;
         let grown = match &self.counted_to {
-            Some((id, to)) if !self.resynced && shared(id, *to) => position.applied.since(*to).get(),
+            Some((id, to)) if !position.resynced && shared(id, *to) => position.applied.since(*to).get(),
             _ => 0,
         };
         self.facts.applied_total = Some(self.facts.applied_total.unwrap_or(0).saturating_add(grown));
         self.counted_to = Some((position.replid.clone(), position.applied));
-        self.resynced = self.facts.link.syncing;
     }
 }
 impl Ack {
@@ -481,6 +502,36 @@ fn heard(
             before: heard.before,
         }),
     )
+}
+
+/// What a replica that hides its offset can have applied at most, and when its link was lost if it may have applied
+/// anything since it last showed where it was. `told` is when the link was lost, by its own whole seconds.
+///
+/// An offset that was shown while the link was down already is final. Else it may have applied what the master had when
+/// the link went down.
+fn applied_until_lost(
+    known: &Located,
+    told: Option<Timestamp>,
+    received: Timestamp,
+    history: &MasterHistory,
+) -> (Option<ReplicationOffset>, Option<Lost>) {
+    let before = &known.position;
+    let down_by = told.map(|since| since + WHOLE_SECONDS);
+    let at_most = down_by.and_then(|by| match before.at_most {
+        _ if by <= before.shown => Some(before.applied),
+        Some(most) if by <= before.sent => Some(most), // the same outage: no reason to judge it anew
+        _ => history.reached(by),
+    });
+    if at_most == Some(before.applied) {
+        return (at_most, None);
+    }
+    let same_outage = before.lost.filter(|_| told.is_none_or(|since| since - WHOLE_SECONDS <= before.sent));
+    let began = Lost {
+        after: told.map_or(before.shown, |since| before.shown.max(since - WHOLE_SECONDS)),
+        before: down_by.map_or(received, |by| received.min(by)),
+        lag: known.at_sample.estimate.unwrap_or_default(),
+    };
+    (at_most, Some(same_outage.map_or(began, |lost| lost.intersect(began))))
 }
 
 /// What the configured master has and a promoted replica does not share.

@@ -100,6 +100,7 @@ async fn runbook(Path(name): Path<String>, State(shared): State<Shared>, headers
 
 async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let state = shared.state;
+    (state.refresh)().await;
     let render = move || {
         let (fleet, now) = state.look();
         (state.encode_metrics)(&fleet, now)
@@ -109,6 +110,7 @@ async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
 
 async fn pairs(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let state = shared.state;
+    (state.refresh)().await;
     let render = move || {
         let (fleet, now) = state.look();
         serde_json::to_vec(&PairsReport::of(&fleet, now))

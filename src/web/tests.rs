@@ -361,3 +361,17 @@ async fn a_port_in_use_is_a_sentence_with_the_address_and_what_to_do() {
     let error = Server::default().bind(nowhere).unwrap_err();
     assert!(error.to_string().contains("no network interface of this machine has that address"), "{error}");
 }
+
+#[tokio::test]
+async fn scrapes_have_somebody_poll_first_and_other_requests_do_not() {
+    let server = Running::start(Limits::default()).await;
+    let count = || server.refreshes.load(std::sync::atomic::Ordering::SeqCst);
+    for path in ["/", "/style.css", "/-/healthy", "/-/ready", "/api/v1/alerts", "/nowhere"] {
+        server.get(path).await;
+    }
+    assert_eq!(count(), 0);
+    for (scrapes, path) in ["/metrics", "/api/v1/pairs"].into_iter().enumerate() {
+        server.get(path).await;
+        assert_eq!(count(), scrapes + 1, "{path}");
+    }
+}

@@ -14,6 +14,7 @@ mod connect;
 mod demo;
 mod exporter;
 mod flapping;
+mod haste;
 mod heartbeat;
 mod hostile;
 mod laboratory;

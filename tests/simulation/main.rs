@@ -10,6 +10,7 @@ mod beats;
 mod cases;
 mod driver;
 mod fleet;
+mod haste;
 mod heartbeats;
 mod loads;
 mod oracle;

@@ -112,7 +112,6 @@ fn later_versions_keys_are_refused_by_name() {
     for (sections, path) in cases {
         bad(sections, &format!("{path}: is not in this version: remove it"));
     }
-    bad("poll: {refresh_on_scrape: true}", "poll.refresh_on_scrape: true is not in this version; only false is");
     bad(
         "notify: {group_by: [alertname]}",
         "notify.group_by: another grouping than [alertname, source_dc, target_dc] is not in this version",

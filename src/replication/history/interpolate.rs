@@ -19,6 +19,9 @@ const EXCESS: f64 = 4.0;
 /// The middle of a gap with the standard deviation of an instant that is anywhere in it: `1 / sqrt(12)`.
 const ANY_TIME: (f64, f64) = (0.5, 0.288_675);
 
+/// How much of a gap a burst in it takes, on average: from next to nothing to most of it.
+const BURST_LENGTH: f64 = 0.3;
+
 /// The same for an instant in a burst of unknown beginning and length: less than anywhere.
 const IN_A_BURST: f64 = 0.2;
 
@@ -121,9 +124,8 @@ fn place(rhythm: Rhythm, step: f64, done: f64, width: f64) -> (f64, f64) {
     } else if from_right > 0.0 {
         (from_right, error(step - done))
     } else {
-        // It began at an unknown instant and took an unknown time: a quarter of the gap before it and half of it in it,
-        // on average.
-        (0.25 + 0.5 * done / step, IN_A_BURST)
+        // It began at an unknown instant and took an unknown time, the longer the less likely.
+        (0.5 + BURST_LENGTH * (done / step - 0.5), IN_A_BURST)
     }
 }
 

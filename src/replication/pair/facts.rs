@@ -124,7 +124,7 @@ pub struct PairFacts {
     /// The lag that the link usually shows.
     pub usual_lag: Span,
     /// Since when the replica had not answered when this program was restarted.
-    pub(in crate::replication) silent_before: Option<Timestamp>,
+    pub silent_before: Option<Timestamp>,
 }
 
 impl PairFacts {

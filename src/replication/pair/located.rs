@@ -27,6 +27,8 @@ pub(super) struct Position {
     pub(super) shown: Timestamp,
     /// When its link was lost, while it hides its offset and may have applied more before that.
     pub(super) lost: Option<Lost>,
+    /// Whether a full sync was seen since the position before: what it brought did not come through the stream.
+    pub(super) resynced: bool,
     /// Bytes received; equal to `applied` where the server does not tell (before 6.2).
     pub(super) read: ReplicationOffset,
     pub(super) sent: Timestamp,
@@ -120,6 +122,12 @@ impl Located {
     /// Whether the answer took longer than a poll, so that it says little about the moment at which it came.
     pub fn is_late(&self, interval: Span) -> bool {
         self.position.is_late(interval)
+    }
+
+    /// Whether the answer took noticeably longer than the shortest ones do.
+    pub fn took_long(&self) -> bool {
+        let Position { sent, received, half_rtt, .. } = self.position;
+        received - sent - half_rtt - half_rtt > PROVEN_LACK
     }
 
     /// Whether the master had certainly gone beyond the position well before the replica was asked.

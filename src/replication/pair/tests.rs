@@ -206,3 +206,27 @@ fn one_more_poll_of_the_replica_is_worth_it_at_the_first_doubt_and_when_its_acks
     assert!(!deserves(&stuck), "it stands still: that is known now");
     assert!(deserves(&healthy(7_500)), "its last ACK is from three seconds ago");
 }
+
+#[test]
+fn a_ping_on_its_way_is_no_lag_and_one_that_never_arrives_is() {
+    let mut scene = Scene::new();
+    scene.round(0, 100, 100).round(1000, 114, 100);
+    assert_eq!(
+        (located(&scene).at_sample.lower, located(&scene).at_sample.estimate),
+        (Some(Span::ZERO), Some(Span::ZERO))
+    );
+    scene.round(2000, 114, 100);
+    assert!(located(&scene).at_sample.estimate > Some(Span::from_secs(1)), "the link is dead");
+    let mut scene = Scene::new();
+    scene.round(0, 100, 100).round(1000, 120, 100);
+    assert_eq!(located(&scene).at_sample.lower, Some(millis(10)), "a DEL is 20 bytes at the least");
+}
+
+/// An exporter on a machine without time to spare must not take that for lag.
+#[test]
+fn a_replica_that_nobody_asks_is_not_silent() {
+    let mut scene = Scene::new();
+    scene.acks(ReplicaConnState::Online, Some(90)).round(0, 100, 90).round(1000, 200, 200).master(2500, 'a', 300);
+    let seen = scene.assess(3100);
+    assert!(!seen.stale && seen.lag.estimate < Some(millis(100)), "{:?}", seen.lag);
+}

@@ -17,9 +17,11 @@ const ACCIDENT: f64 = 3.0;
 const DOUBT: f64 = 1.5;
 const NEGLIGIBLE: f64 = 0.05;
 
-/// Instants that are less certain than this teach nothing: a lone command that was found on its way was on its way for
-/// a short time, but may have been written at any time since the poll before.
+/// Instants that are less certain than this, in seconds, or than this part of their bracket, teach nothing: a lone
+/// command that was found on its way was on its way for a short time, but may have been written at any time since the
+/// poll before. Counting only those that were found would count the slow ones.
 const TEACHES: f64 = 0.1;
+const TEACHES_PART: f64 = 0.15;
 
 /// Standard deviation by which the usual lag may change from one poll to the next, in seconds.
 const DRIFT: f64 = 0.002;
@@ -83,9 +85,10 @@ impl UsualLag {
         Judged { estimate: Span::from_secs_f64(self.mean + weight * off), is_usual: true, is_doubtful }
     }
 
-    /// Learns from a computed lag of a replica whose position moved.
-    pub(super) fn learn(&mut self, computed: Span, spread: Span) {
-        if spread.as_secs_f64() > TEACHES {
+    /// Learns from a computed lag of a replica whose position moved, in a bracket of this width.
+    pub(super) fn learn(&mut self, computed: Span, spread: Span, width: Span) {
+        let uncertain = spread.as_secs_f64();
+        if uncertain > TEACHES || uncertain > (width.as_secs_f64() * TEACHES_PART).max(GRAIN) {
             return;
         }
         let noise = spread.as_secs_f64().powi(2) + GRAIN * GRAIN;
@@ -112,7 +115,9 @@ mod tests {
 
     fn taught(lags: &[i64]) -> UsualLag {
         let mut usual = UsualLag::default();
-        lags.iter().for_each(|lag| usual.learn(ms(*lag), ms(10)));
+        for lag in lags {
+            usual.learn(ms(*lag), ms(10), ms(1000));
+        }
         usual
     }
 
@@ -132,7 +137,8 @@ mod tests {
         let before = usual;
         let judged = usual.judge(ms(500), ms(290));
         assert!(judged.is_usual && judged.estimate < ms(45), "{judged:?}");
-        usual.learn(ms(500), ms(290));
+        usual.learn(ms(500), ms(290), ms(1000));
+        usual.learn(ms(200), ms(72), ms(250));
         assert_eq!(usual, before);
     }
 
@@ -146,10 +152,14 @@ mod tests {
     #[test]
     fn an_accident_is_forgotten_and_a_change_is_believed() {
         let mut usual = taught(&[40; 30]);
-        usual.learn(ms(2000), ms(10));
-        (0..10).for_each(|_| usual.learn(ms(40), ms(10)));
+        usual.learn(ms(2000), ms(10), ms(1000));
+        for _ in 0..10 {
+            usual.learn(ms(40), ms(10), ms(1000));
+        }
         assert!((usual.mean - 0.04).abs() < 0.005, "{usual:?}");
-        (0..20).for_each(|_| usual.learn(ms(300), ms(10)));
+        for _ in 0..20 {
+            usual.learn(ms(300), ms(10), ms(1000));
+        }
         assert!((usual.mean - 0.3).abs() < 0.01, "{usual:?}");
     }
 }
