@@ -4,12 +4,14 @@
 //! here; they are observed.
 
 mod diff;
+mod sentinels;
 mod trees;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use diff::TopologyDiff;
+pub use sentinels::{Agreement, MasterView, SentinelView, agreements};
 pub use trees::{Tree, TreeId};
 
 use crate::config::{AlertSettings, Credentials, DatacenterRule, PairSettings, ServerSettings, Settings, TlsSettings};
