@@ -4,6 +4,7 @@
 //! here; they are observed.
 
 mod diff;
+mod entry;
 mod sentinels;
 mod trees;
 
@@ -15,7 +16,7 @@ pub use sentinels::{Agreement, MasterView, SentinelView, agreements};
 pub use trees::{Tree, TreeId};
 
 use crate::config::{AlertSettings, Credentials, DatacenterRule, PairSettings, ServerSettings, Settings, TlsSettings};
-use crate::model::{Datacenter, PairKey, ServerAddr};
+use crate::model::{Datacenter, PairKey, PairName, ServerAddr};
 
 /// Everything that is to be watched.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,27 +66,46 @@ pub struct Pair {
     pub alerts: Arc<AlertSettings>,
 }
 
+/// Who is observed to be the master of an entry instead of the one that the configuration names.
+pub type Masters = BTreeMap<PairName, ServerAddr>;
+
 impl Topology {
-    /// What `settings` ask to watch.
+    /// What `settings` ask to watch, with the roles that the configuration gives.
     pub fn from_settings(settings: &Settings) -> Self {
-        let servers = collect_servers(settings);
-        let trees = trees::build(settings);
+        Self::of(&settings.pairs, &settings.datacenters)
+    }
+
+    /// What `entries` ask to watch, after the failovers that `masters` tells of.
+    pub fn after_failovers(entries: &[PairSettings], rules: &[DatacenterRule], masters: &Masters) -> Self {
+        let turned: Vec<PairSettings> = entries
+            .iter()
+            .map(|entry| match masters.get(&entry.name) {
+                Some(master) => entry::with_master(entry, master),
+                None => entry.clone(),
+            })
+            .collect();
+        Self::of(&turned, rules)
+    }
+
+    fn of(entries: &[PairSettings], rules: &[DatacenterRule]) -> Self {
+        let servers = collect_servers(entries, rules);
+        let trees = trees::build(entries);
         let tree_of = trees::membership(&trees);
-        let upstream = trees::upstreams(settings);
+        let upstream = trees::upstreams(entries);
         let place = Placement { servers: &servers, tree_of: &tree_of, upstream: &upstream };
-        let pairs = settings.pairs.iter().flat_map(|entry| place.pairs_of(entry)).collect();
+        let pairs = entries.iter().flat_map(|entry| place.pairs_of(entry)).collect();
         Self { servers, trees, pairs }
     }
 }
 
-fn collect_servers(settings: &Settings) -> BTreeMap<ServerAddr, Arc<Server>> {
+fn collect_servers(entries: &[PairSettings], rules: &[DatacenterRule]) -> BTreeMap<ServerAddr, Arc<Server>> {
     let mut servers: BTreeMap<ServerAddr, Arc<Server>> = BTreeMap::new();
-    for entry in &settings.pairs {
+    for entry in entries {
         for server in std::iter::once(&entry.master).chain(&entry.replicas) {
             // An address may stand in several entries, and only one of them need name the datacenter.
             let known = servers.get(&server.addr);
             if known.is_none() || server.dc.is_some() {
-                servers.insert(server.addr.clone(), Arc::new(place(server, &settings.datacenters)));
+                servers.insert(server.addr.clone(), Arc::new(place(server, rules)));
             }
         }
     }
@@ -154,6 +174,19 @@ pub(crate) mod tests {
         let topology = Topology::from_settings(&settings_of(&ring));
         let tops: Vec<_> = topology.pairs.iter().map(|p| p.top.to_string()).collect();
         assert_eq!(tops, ["x:1", "y:1"], "a ring has no top: each master is measured against itself");
+    }
+
+    #[test]
+    fn a_failover_turns_the_pair_and_keeps_the_tree() {
+        let mut settings = settings_of(&[("orders", "z:1", &["a:1"])]);
+        settings.datacenters = vec![rule("dc1", "z", true), rule("dc2", "a", false)];
+        let before = Topology::from_settings(&settings);
+        let masters = Masters::from([(settings.pairs[0].name.clone(), ServerAddr::parse("a:1").unwrap())]);
+        let after = Topology::after_failovers(&settings.pairs, &settings.datacenters, &masters);
+        assert_eq!(before.trees[0].id, after.trees[0].id);
+        let shown = |t: &Topology| format!("{} {}>{}", t.pairs[0].key, t.pairs[0].source_dc, t.pairs[0].target_dc);
+        assert_eq!((shown(&before), shown(&after)), ("orders/a:1 dc1>dc2".into(), "orders/z:1 dc2>dc1".into()));
+        assert_eq!(after.pairs[0].top.to_string(), "a:1");
     }
 
     #[test]
