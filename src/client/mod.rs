@@ -19,3 +19,5 @@ mod unix;
 mod wire;
 
 pub use connection::{Connection, InfoReply, Limits, WireWatch};
+// So that the guard can be fuzzed without a socket.
+pub use framing::ReplyFrames;
