@@ -39,7 +39,8 @@ fn accepted(settings: &Settings) {
     exposition::check(&metrics::encode(&families).expect("what is declared can be written"));
 }
 
-fn refused(errors: &ConfigErrors) {
+/// What every refusal keeps to.
+pub(super) fn refused(errors: &ConfigErrors) {
     assert!((1..=100).contains(&errors.problems().len()));
     for problem in errors.problems() {
         let text = problem.to_string();

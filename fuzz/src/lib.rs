@@ -5,6 +5,8 @@
 
 pub mod config;
 pub mod exposition;
+pub mod framing;
 pub mod http;
 pub mod info;
 pub mod info_to_metrics;
+pub mod web_config;

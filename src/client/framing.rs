@@ -9,10 +9,11 @@ use crate::model::PollError;
 /// The longest simple string, error or length line that is let through. Redis's own errors stay below 1 KiB.
 const MAX_LINE: usize = 64 * 1024;
 
-/// Follows the frames of a byte stream, however it is cut into pieces.
+/// Follows the frames of a byte stream; how it is cut into pieces changes nothing. Keeps no byte of it.
 #[derive(Debug)]
-pub(super) struct ReplyFrames {
+pub struct ReplyFrames {
     limit: usize,
+    /// Never above the limit.
     taken: usize,
     state: State,
 }
@@ -31,30 +32,34 @@ enum State {
 
 impl ReplyFrames {
     /// Frames of at most `limit` bytes between two calls of [`Self::restart`].
-    pub(super) fn new(limit: usize) -> Self {
+    pub const fn new(limit: usize) -> Self {
         Self { limit, taken: 0, state: State::Start }
     }
 
     /// A new request is being sent: the bytes of its replies are counted from zero.
-    pub(super) fn restart(&mut self) {
+    pub const fn restart(&mut self) {
         self.taken = 0;
     }
 
     /// Whether the bytes so far end with a whole reply.
-    pub(super) fn is_between_replies(&self) -> bool {
+    pub fn is_between_replies(&self) -> bool {
         self.state == State::Start
     }
 
-    /// Follows `bytes` and returns how many replies they complete.
+    /// Follows `bytes` and returns how many replies they complete. After an error the stream is of no use any more.
     ///
     /// # Errors
     /// [`PollError::TooLarge`] as soon as a reply is, or announces to be, longer than the limit;
-    /// [`PollError::Protocol`] for bytes that begin no reply of the kinds above.
-    pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<u32, PollError> {
-        self.taken = self.taken.saturating_add(bytes.len());
-        if self.taken > self.limit {
-            return Err(PollError::TooLarge);
-        }
+    /// [`PollError::Protocol`] for bytes that begin no reply of the kinds above, [`PollError::Tls`] for a TLS alert.
+    /// The first byte that is wrong tells which, however the stream is cut.
+    pub fn follow(&mut self, bytes: &[u8]) -> Result<u32, PollError> {
+        let (within, beyond) = bytes.split_at(bytes.len().min(self.limit - self.taken));
+        self.taken += within.len();
+        let replies = self.completed_by(within)?;
+        if beyond.is_empty() { Ok(replies) } else { Err(PollError::TooLarge) }
+    }
+
+    fn completed_by(&mut self, bytes: &[u8]) -> Result<u32, PollError> {
         let mut rest = bytes;
         let mut replies = 0;
         while let Some((&byte, tail)) = rest.split_first() {
@@ -86,13 +91,12 @@ impl ReplyFrames {
     fn after_length_byte(&self, byte: u8, value: Option<usize>, nil: bool, after_cr: bool) -> Result<State, PollError> {
         match (byte, value) {
             (b'\n', Some(1)) if after_cr && nil => Ok(State::Start),
-            (b'\n', Some(length)) if after_cr && !nil => Ok(State::Body { left: length + 2 }),
+            (b'\n', Some(length)) if after_cr && !nil => Ok(State::Body { left: length.saturating_add(2) }),
             _ if after_cr => Err(PollError::Protocol),
             (b'\r', Some(_)) => Ok(State::Length { value, nil, after_cr: true }),
             (b'-', None) if !nil => Ok(State::Length { value, nil: true, after_cr: false }),
             (b'0'..=b'9', _) => {
-                let length = value.unwrap_or(0) * 10 + usize::from(byte - b'0');
-                // Checked at every digit, so that the product above cannot overflow either.
+                let length = value.unwrap_or(0).saturating_mul(10).saturating_add(usize::from(byte - b'0'));
                 if length > self.limit {
                     return Err(PollError::TooLarge);
                 }
@@ -158,6 +162,10 @@ mod tests {
         check("$1025\r\n", Err(PollError::TooLarge));
         check("$99999999999999999999999", Err(PollError::TooLarge));
         check(&format!("+{}", "a".repeat(LIMIT)), Err(PollError::TooLarge));
+        // Even where there is hardly a limit, no announced length overflows.
+        let announced =
+            |digits: usize| ReplyFrames::new(usize::MAX).follow(format!("${}\r\n", "9".repeat(digits)).as_bytes());
+        assert_eq!((announced(19), announced(40)), (Ok(0), Ok(0)));
         let endless = ReplyFrames::new(usize::MAX).follow("+".repeat(MAX_LINE + 2).as_bytes());
         assert_eq!(endless, Err(PollError::TooLarge));
     }
@@ -171,6 +179,19 @@ mod tests {
         assert_eq!(frames.follow(b"+OK\r\n"), Ok(1));
         frames.restart();
         assert_eq!(frames.follow(b"+OK\r\n"), Ok(1));
+    }
+
+    #[test]
+    fn the_first_wrong_byte_tells_the_reason_however_the_stream_is_cut() {
+        let end = |stream: &[u8], cut: usize| {
+            let mut frames = ReplyFrames::new(8);
+            stream.chunks(cut).try_for_each(|piece| frames.follow(piece).map(|_| ()))
+        };
+        for cut in 1..12 {
+            assert_eq!(end(b"+OK\r\n*12345", cut), Err(PollError::Protocol), "{cut}");
+            assert_eq!(end(b"+OKOKOK*****", cut), Err(PollError::TooLarge), "{cut}");
+            assert_eq!(end(b"+OKOK\r\n:*", cut), Err(PollError::TooLarge), "{cut}");
+        }
     }
 
     proptest! {

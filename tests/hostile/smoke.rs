@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::entries::{config, http, info, info_to_metrics};
+use crate::entries::{config, framing, http, info, info_to_metrics, web_config};
 
 /// One change to a seed.
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         Just(b"18446744073709551607".to_vec()),
         Just(b"\r\n\r\n".to_vec()),
         Just(b": \"{[&*".to_vec()),
+        Just(b"$3\r\nabc\r\n".to_vec()),
         Just(vec![b'9'; 400]),
     ];
     prop_oneof![
@@ -95,6 +96,32 @@ fn configurations() -> Vec<Vec<u8>> {
     vec![[&[0], yaml.as_slice()].concat(), toml.to_vec(), json.to_vec()]
 }
 
+fn web_configurations() -> Vec<Vec<u8>> {
+    let hash = "$2b$04$abcdefghijklmnopqrstuuV3duMsC0HpUex6N9qapiuOHHWkwRXVm";
+    let texts = [
+        "tls_server_config: {cert_file: a, key_file: b, client_auth_type: VerifyClientCertIfGiven, client_ca_file: c}",
+        "tls_server_config: {cert_file: a, key_file: /b, min_version: TLS13, cipher_suites: []}",
+        &format!("basic_auth_users:\n  alice: {hash}\n  \"bob\": '{hash}'\n"),
+        "http_server_config: {http2: true, headers: {X-Frame-Options: deny, Content-Security-Policy: \"a 'b'\"}}",
+        "# nothing\n",
+    ];
+    texts.map(|text| text.as_bytes().to_vec()).into()
+}
+
+/// What servers say, behind the four bytes that choose the limit, the second request and the cuts.
+fn streams() -> Vec<Vec<u8>> {
+    let texts = [
+        "+OK\r\n$12\r\nrole:master\n\r\n",
+        "-NOAUTH Authentication required.\r\n:7\r\n$-1\r\n$0\r\n\r\n",
+        "+OK\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n",
+        "HTTP/1.1 400 Bad Request\r\n\r\n",
+        "\u{15}\u{3}\u{3}\0\u{2}",
+    ];
+    let all: Vec<_> =
+        (0..4).flat_map(|limit| texts.map(|text| [&[limit, 64, 1, 6], text.as_bytes()].concat())).collect();
+    all.into_iter().chain([[&[2, 128, 50, 63], b"$2000\r\n".as_slice(), &[b'x'; 2000], b"\r\n"].concat()]).collect()
+}
+
 fn requests() -> Vec<Vec<u8>> {
     let texts = [
         "GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n",
@@ -117,6 +144,12 @@ fn the_seeds_themselves_hold() {
     }
     for text in &configurations() {
         config::run(text);
+    }
+    for text in &web_configurations() {
+        web_config::run(text);
+    }
+    for stream in &streams() {
+        framing::run(stream);
     }
     for request in &requests() {
         http::run(request);
@@ -142,6 +175,16 @@ proptest! {
     }
 
     #[test]
+    fn any_web_configuration(text in changed(web_configurations())) {
+        web_config::run(&text);
+    }
+
+    #[test]
+    fn any_stream(stream in changed(streams())) {
+        framing::run(&stream);
+    }
+
+    #[test]
     fn any_request(request in changed(requests())) {
         http::run(&request);
     }
@@ -151,6 +194,8 @@ proptest! {
         info::run(&bytes);
         info_to_metrics::run(&bytes);
         config::run(&bytes);
+        web_config::run(&bytes);
+        framing::run(&bytes);
         http::run(&bytes);
     }
 }
