@@ -54,6 +54,8 @@ const PURE_FILES: &[&str] = &[
     "poll/pace.rs",
     "poll/backoff.rs",
     "poll/budget.rs",
+    "poll/heartbeat/plan.rs",
+    "poll/heartbeat/beats.rs",
     "notify/facts.rs",
     "notify/message.rs",
     "notify/slack.rs",

@@ -29,6 +29,9 @@ pub enum LookError {
 /// Polls every server of `settings` for two rounds, or until each has timed out as often.
 pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
     let mut settings = settings.clone();
+    for pair in &mut settings.pairs {
+        pair.heartbeat.enabled = false; // a look only asks
+    }
     settings.poll.interval = settings.poll.interval.min(LOOK_INTERVAL);
     settings.poll.min_interval = settings.poll.min_interval.min(settings.poll.interval);
     let topology = Topology::from_settings(&settings);

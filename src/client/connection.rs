@@ -55,7 +55,7 @@ pub struct Connection {
     wire: Arc<Wire>,
     info: InfoForm,
     open: bool,
-    _driver: Driver,
+    driver: Driver,
 }
 
 /// What can be seen of a connection from outside while a request is under way.
@@ -103,7 +103,7 @@ impl Connection {
             .await
             .map_err(|error| error::reason_of(&error))?;
         let driver = Driver(tokio::spawn(driver));
-        let mut connection = Self { redis, wire, info: InfoForm::Unknown, open: true, _driver: driver };
+        let mut connection = Self { redis, wire, info: InfoForm::Unknown, open: true, driver };
         connection.introduce(login).await?;
         Ok(connection)
     }
@@ -140,6 +140,27 @@ impl Connection {
         let text = text.map_err(|error| self.reason_of(&error, error::reason_of))?;
         let (sent, received) = self.wire.exchange().ok_or(PollError::Protocol)?;
         Ok(InfoReply { text, sent, received })
+    }
+
+    /// Sends `message` to `channel`, without a limit in time, and returns how many of this server's own clients heard it.
+    ///
+    /// # Errors
+    /// As [`Self::fetch_info`]; [`PollError::Denied`] when the user may not publish, or not on this channel.
+    pub async fn publish(&mut self, channel: &str, message: &str) -> Result<u64, PollError> {
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(channel).arg(message);
+        match self.call(&publish).await {
+            Ok(Value::Int(heard)) => u64::try_from(heard).map_err(|_| PollError::Protocol),
+            Ok(_) => Err(PollError::Protocol),
+            Err(error) => Err(self.reason_of(&error, error::reason_of)),
+        }
+    }
+
+    /// Gives up the stream without closing it: when this returns, nothing reads or writes it any more.
+    pub(super) async fn release(mut self) {
+        self.driver.0.abort();
+        // Aborted or ended by itself: in either case the stream is let go.
+        let _ = (&mut self.driver.0).await;
     }
 
     /// Whether the connection can take another request.

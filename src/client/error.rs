@@ -35,6 +35,13 @@ pub(super) fn is_plain_error(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) && !is_about_clients(error)
 }
 
+/// Why the error reply `line`, without its `-`, was given.
+pub(super) fn reason_of_line(line: &[u8]) -> PollError {
+    let reply = [b"-", line, b"\r\n"].concat();
+    let error = redis::parse_redis_value(&reply).and_then(redis::Value::extract_error).err();
+    error.map_or(PollError::Protocol, |error| reason_of(&error))
+}
+
 fn is_about_clients(error: &RedisError) -> bool {
     error.detail().is_some_and(|text| text.starts_with(MAX_CLIENTS))
 }
@@ -59,6 +66,7 @@ mod tests {
 
     fn check(reply: &str, expected: PollError) {
         assert_eq!(reason_of(&error(reply)), expected, "{reply}");
+        assert_eq!(reason_of_line(reply.as_bytes()), expected, "{reply}");
     }
 
     #[test]

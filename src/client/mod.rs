@@ -3,13 +3,19 @@
 //! A [`Connection`] is one connection, over TCP (with or without TLS) or a Unix socket, that asks one thing, INFO, and hands the text back with the two instants
 //! that bound when it was true. It trusts nothing that comes: replies are bounded, framed strictly and only read while
 //! one is due. It has no response timeout: a late reply is evidence too, so how long to wait is the caller's decision.
+//!
+//! Only heartbeats, which are off by default, ask for more: [`Connection::publish`] sends a message on a channel, and a
+//! [`Subscription`] hears what comes out of one.
 
 mod connection;
 mod error;
 mod framing;
+mod lent;
 mod login;
+mod push;
 #[cfg(test)]
 mod real_tests;
+mod subscription;
 mod tcp;
 #[cfg(test)]
 pub(crate) mod tests_support;
@@ -19,5 +25,9 @@ mod unix;
 mod wire;
 
 pub use connection::{Connection, InfoReply, Limits, WireWatch};
+<<<<<<< HEAD
+pub use subscription::{Message, Subscription};
+=======
 // So that the guard can be fuzzed without a socket.
 pub use framing::ReplyFrames;
+>>>>>>> main

@@ -26,6 +26,11 @@ impl Script {
         Self(Arc::new(answer))
     }
 
+    /// What it answers to `request`.
+    pub(crate) fn ask(&self, request: &str) -> String {
+        (self.0)(request)
+    }
+
     /// A small master of this version, that takes several sections in one INFO from 7 on.
     pub(crate) fn version(version: &'static str) -> Self {
         Self::new(move |request| {

@@ -7,8 +7,9 @@ use yaml_rust2::{Yaml, YamlEmitter};
 
 use super::value::span_text;
 use super::{
-    AlertSettings, ClientCertificate, DatacenterRule, HostPattern, LevelRule, LevelThreshold, NotifySettings,
-    PairSettings, PollSettings, ReceiverKind, ReceiverSettings, SecretSource, ServerSettings, Settings, TlsSettings,
+    AlertSettings, ClientCertificate, DatacenterRule, HeartbeatSettings, HostPattern, LevelRule, LevelThreshold,
+    NotifySettings, PairSettings, PollSettings, ReceiverKind, ReceiverSettings, SecretSource, ServerSettings, Settings,
+    TlsSettings,
 };
 use crate::model::{Bytes, Span};
 
@@ -46,6 +47,9 @@ impl Settings {
         }
         if pair.alerts != self.alerts {
             map.put("alerts", alerts(&pair.alerts, Some(&self.alerts)));
+        }
+        if pair.heartbeat != self.poll.heartbeat {
+            map.put("heartbeat", heartbeat(pair.heartbeat));
         }
         map.into()
     }
@@ -130,7 +134,12 @@ fn poll(poll: &PollSettings) -> Yaml {
         ("max_polls_per_second", Yaml::Integer(poll.max_polls_per_second.into())),
     ]);
     map.put("timeout", timeout);
+    map.put("heartbeat", heartbeat(poll.heartbeat));
     map.into()
+}
+
+fn heartbeat(heartbeat: HeartbeatSettings) -> Yaml {
+    Mapping::of([("enabled", Yaml::Boolean(heartbeat.enabled)), ("interval", span(heartbeat.interval))]).into()
 }
 
 fn server(server: &ServerSettings) -> Yaml {

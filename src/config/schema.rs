@@ -32,7 +32,7 @@ pub(super) const TIMEOUT: Keys = Keys { scalars: &["local", "remote"], composite
 pub(super) const HEARTBEAT: Keys = Keys { scalars: &["enabled", "interval"], composites: &[], later: &[] };
 pub(super) const PAIR: Keys = Keys {
     scalars: &["name", "username", "password", "password_file"],
-    composites: &["master", "replicas", "labels", "alerts", "tls"],
+    composites: &["master", "replicas", "labels", "alerts", "tls", "heartbeat"],
     later: &[],
 };
 pub(super) const SERVER: Keys =
@@ -73,6 +73,7 @@ fn fixed_sections() -> Vec<(String, &'static Keys)> {
         ("redis.tls", &TLS),
         ("poll", &POLL),
         ("poll.timeout", &TIMEOUT),
+        ("poll.heartbeat", &HEARTBEAT),
         ("notify", &NOTIFY),
         ("state", &STATE),
     ];
@@ -148,7 +149,8 @@ mod tests {
             ("notify.receivers[].webhook.", &WEBHOOK),
             ("state.", &STATE),
         ];
-        // A pair's and a server's `tls` have the keys of `redis.tls`, which the documentation lists once.
+        // A pair's and a server's `tls` have the keys of `redis.tls`, a pair's `heartbeat` those of `poll.heartbeat`, which
+        // the documentation lists once.
         let keys = lists.iter().flat_map(|(path, keys)| keys.known().map(move |key| format!("{path}{key}")));
         keys.chain(["alerts.RULE".to_owned()]).collect()
     }

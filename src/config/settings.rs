@@ -55,6 +55,24 @@ pub struct PollSettings {
     pub timeout_local: Span,
     /// Time allowed to every other server.
     pub timeout_remote: Span,
+    /// Heartbeats, as pairs have them that say nothing else.
+    pub heartbeat: HeartbeatSettings,
+}
+
+/// Numbered messages from a master to its replicas that show how far the replicas have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeartbeatSettings {
+    /// Whether they are sent.
+    pub enabled: bool,
+    /// Time between two of them.
+    pub interval: Span,
+}
+
+impl Default for HeartbeatSettings {
+    /// Off: a monitored server is sent nothing but questions unless somebody asks for more.
+    fn default() -> Self {
+        Self { enabled: false, interval: Span::from_secs(1) }
+    }
 }
 
 /// One entry of `pairs`: a master and its replicas.
@@ -70,6 +88,8 @@ pub struct PairSettings {
     pub labels: BTreeMap<String, String>,
     /// The rules of this entry, already merged over the global ones.
     pub alerts: AlertSettings,
+    /// The heartbeats of this entry, already merged over the global ones.
+    pub heartbeat: HeartbeatSettings,
 }
 
 /// One server of a pair.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{
-    AlertSettings, Credentials, LevelRule, LevelThreshold, NotifySettings, PairSettings, PollSettings, ServerSettings,
-    Settings, StateSettings,
+    AlertSettings, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, NotifySettings, PairSettings,
+    PollSettings, ServerSettings, Settings, StateSettings,
 };
 use crate::model::{Bytes, PairName, ServerAddr, Span};
 
@@ -19,6 +19,7 @@ pub(crate) fn settings_of(pairs: &[(&str, &str, &[&str])]) -> Settings {
             max_polls_per_second: 30_000,
             timeout_local: Span::from_millis(500),
             timeout_remote: Span::from_secs(2),
+            heartbeat: HeartbeatSettings::default(),
         },
         pairs: pairs.iter().map(|(name, master, replicas)| pair(name, master, replicas)).collect(),
         alerts: default_alerts(),
@@ -59,6 +60,7 @@ fn pair(name: &str, master: &str, replicas: &[&str]) -> PairSettings {
         replicas: replicas.iter().map(|r| server(r)).collect(),
         labels: BTreeMap::new(),
         alerts: default_alerts(),
+        heartbeat: HeartbeatSettings::default(),
     }
 }
 

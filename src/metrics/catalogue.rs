@@ -113,6 +113,14 @@ catalogue! {
         "Polling rounds that were left out because their time had passed before they could begin.";
     LATENCY = Histogram "redis_cross_dc_latency_seconds" &["operation", "dc"],
         "Round trips of the monitor in seconds: connect (handshake and AUTH included) and info.";
+    HEARTBEATS = Counter "redis_cross_dc_heartbeats_total" PAIR,
+        "Heartbeats that came out of the replica; only for pairs with heartbeats.";
+    HEARTBEAT_UP = Gauge "redis_cross_dc_heartbeat_up" PAIR,
+        "1 when a heartbeat came out of the replica within the last three periods (three seconds at least), else 0; only for pairs with heartbeats.";
+    HEARTBEAT_DELAY = Gauge "redis_cross_dc_heartbeat_delay_seconds" PAIR,
+        "Seconds that the newest heartbeat took from the exporter over master and replica back to the exporter; absent while `redis_cross_dc_heartbeat_up` is not 1.";
+    HEARTBEAT_ERRORS = Counter "redis_cross_dc_heartbeat_errors_total" &["dc", "server", "reason"],
+        "Times that the server took no part in heartbeats, by reason; a reason is absent until it first occurs.";
     ALERTS = Gauge "redis_cross_dc_alerts" &["alertname", "severity", "state"],
         "Always 1, for every alert that is pending or firing, with the alert's identity labels.";
     ALERT_THRESHOLD = Gauge "redis_cross_dc_alert_threshold" &["rule", "severity", "pair", "source_dc", "target_dc", "replica"],

@@ -37,6 +37,7 @@ fn of_pair(sheet: &mut Sheet, pair: &PairSnapshot, anchor: ClockAnchor, now: Tim
     lag_of_pair(sheet, &labels, pair, &seen, anchor);
     link_of_pair(sheet, &labels, &seen);
     raw_signals_of_pair(sheet, &labels, pair);
+    heartbeats_of_pair(sheet, &labels, pair, now);
     for threshold in pair.thresholds() {
         let head = vec![label("rule", threshold.rule.config_key()), label("severity", threshold.severity)];
         let all = head.into_iter().chain(labels.iter().cloned()).collect();
@@ -89,6 +90,16 @@ fn raw_signals_of_pair(sheet: &mut Sheet, labels: &Labels, pair: &PairSnapshot) 
     }
 }
 
+/// What the newest heartbeats say; nothing for a pair without any.
+fn heartbeats_of_pair(sheet: &mut Sheet, labels: &Labels, pair: &PairSnapshot, now: Timestamp) {
+    let Some(interval) = pair.meta.heartbeat else { return };
+    let beats = &pair.facts.beats;
+    let delay = beats.delay(interval, now);
+    sheet.value(&c::HEARTBEATS, labels, Some(beats.arrived as f64));
+    sheet.value(&c::HEARTBEAT_UP, labels, Some(f64::from(u8::from(delay.is_some()))));
+    sheet.value(&c::HEARTBEAT_DELAY, labels, delay.map(Span::as_secs_f64));
+}
+
 fn of_server(sheet: &mut Sheet, server: &ServerSnapshot, anchor: ClockAnchor) {
     let labels = vec![label("dc", server.meta.dc.as_str()), label("server", &server.meta.addr.to_string())];
     let facts = &server.facts;
@@ -109,6 +120,9 @@ fn of_server(sheet: &mut Sheet, server: &ServerSnapshot, anchor: ClockAnchor) {
     }
     for (reason, count) in &server.errors {
         sheet.value(&c::POLL_ERRORS, &with(&labels, "reason", reason.label()), Some(*count as f64));
+    }
+    for (reason, count) in &server.heartbeat_errors {
+        sheet.value(&c::HEARTBEAT_ERRORS, &with(&labels, "reason", reason.label()), Some(*count as f64));
     }
     sheet.value(&c::POLLS, &labels, Some(server.polls as f64));
     sheet.value(&c::POLLS_SKIPPED, &labels, Some(server.skipped as f64));
@@ -295,6 +309,35 @@ mod tests {
                 assert!(series.get_gauge().get_value() >= 0.0);
             }
         }
+    }
+
+    #[test]
+    fn heartbeats_are_shown_where_they_are_asked_for_and_their_delay_while_they_come() {
+        use crate::model::{HeartbeatError, RunId};
+        use crate::monitor::HeartbeatEvent;
+        use crate::replication::Beat;
+
+        let mut settings = settings_of(&[("orders", "m:1", &["r:1"])]);
+        assert!(!scrape(&monitor(), 0).contains("redis_cross_dc_heartbeat"));
+        settings.pairs[0].heartbeat.enabled = true;
+        let mut monitor = Monitor::new(&settings, &Topology::from_settings(&settings), anchor(0));
+        let shown = |monitor: &Monitor, millis| {
+            let text = scrape(monitor, millis);
+            ["heartbeats_total", "heartbeat_up", "heartbeat_delay_seconds", "heartbeat_errors_total"]
+                .map(|name| value(&text, &format!("redis_cross_dc_{name}")))
+        };
+        assert_eq!(shown(&monitor, 0), [Some(0.0), Some(0.0), None, None]);
+        let server = ServerAddr::parse("r:1").unwrap();
+        let life = |name| RunId::parse(name).unwrap();
+        let beat = Beat { sent: at(1000), received: at(1250), master: life("m"), replica: life("r") };
+        let top = ServerAddr::parse("m:1").unwrap();
+        let error = HeartbeatError::ClusterMode;
+        for event in [HeartbeatEvent::Arrived { top, beat }, HeartbeatEvent::Failed { error }] {
+            monitor.handle_poll(PollEvent { server: server.clone(), kind: PollEventKind::Heartbeat(event) });
+        }
+        assert_eq!(shown(&monitor, 2000), [Some(1.0), Some(1.0), Some(0.25), Some(1.0)]);
+        assert_eq!(shown(&monitor, 9000), [Some(1.0), Some(0.0), None, Some(1.0)]);
+        assert!(scrape(&monitor, 0).contains("server=\"r:1\",reason=\"cluster_mode\"} 1"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod bytes;
 mod hash;
+mod heartbeat_error;
 mod histogram;
 mod identity;
 mod poll_error;
@@ -14,6 +15,7 @@ mod time;
 
 pub use bytes::Bytes;
 pub use hash::stable_hash;
+pub use heartbeat_error::HeartbeatError;
 pub use histogram::Histogram;
 pub use identity::{AddrError, Datacenter, PairKey, PairName, ServerAddr};
 pub use poll_error::PollError;

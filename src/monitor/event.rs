@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::info::Observation;
-use crate::model::{PollError, ServerAddr, Span, Timestamp};
+use crate::model::{HeartbeatError, PollError, RunId, ServerAddr, Span, Timestamp};
+use crate::replication::Beat;
 
 /// What polling has to say about one server.
 #[derive(Clone, Debug)]
@@ -54,6 +55,32 @@ pub enum PollEventKind {
     },
     /// The schedule wanted a poll while the one before it was still unanswered. Counted, never queued.
     Skipped,
+    /// A heartbeat came out of the server, or did not.
+    Heartbeat(HeartbeatEvent),
+}
+
+/// What happened to heartbeats at one server.
+#[derive(Clone, Debug)]
+pub enum HeartbeatEvent {
+    /// The server, a replica, let one out.
+    Arrived {
+        /// The master that it was sent to, at the top of the replica's chain.
+        top: ServerAddr,
+        /// The heartbeat.
+        beat: Beat,
+    },
+    /// The server, a replica, let one out a second time, or after a later one.
+    Repeated {
+        /// The master that it was sent to.
+        top: ServerAddr,
+        /// The replica's process.
+        replica: RunId,
+    },
+    /// The server does not take part, or not for the moment.
+    Failed {
+        /// Why.
+        error: HeartbeatError,
+    },
 }
 
 /// What delivery has to say about one receiver.

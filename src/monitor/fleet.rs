@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::StateChange;
-use super::event::{PollEvent, PollEventKind};
+use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::info::{Observation, Role};
-use crate::model::{Datacenter, Histogram, PairKey, PollError, ServerAddr, Span, Timestamp};
+use crate::model::{Datacenter, HeartbeatError, Histogram, PairKey, PollError, ServerAddr, Span, Timestamp};
 use crate::replication::{
     Assessment, Evidence, HistoryLimits, Located, MasterHistory, MasterNews, MasterSample, MinuteMax, PairState,
     PairTracker, ReplicaIdentity, ServerFacts, ack_of, assess,
@@ -42,6 +42,7 @@ struct ServerEntry {
     polls: u64,
     skipped: u64,
     errors: BTreeMap<PollError, u64>,
+    heartbeat_errors: BTreeMap<HeartbeatError, u64>,
     /// The pairs that measure against this server, by index.
     as_top: Vec<usize>,
     /// The pairs that name this server as their master.
@@ -135,6 +136,7 @@ impl Fleet {
         match event.kind {
             PollEventKind::Connected { took } => self.observe_latency(Operation::Connect, dc, took),
             PollEventKind::Skipped => server.skipped += 1,
+            PollEventKind::Heartbeat(beat) => self.handle_heartbeat(&event.server, beat),
             PollEventKind::Overdue { sent } => server.facts.overdue(sent),
             PollEventKind::Failed { began, error, late, .. } => {
                 server.polls += 1;
@@ -153,6 +155,36 @@ impl Fleet {
                     self.place_answer(&event.server, &observation, sent, received);
                 }
             }
+        }
+    }
+
+    fn handle_heartbeat(&mut self, addr: &ServerAddr, event: HeartbeatEvent) {
+        match event {
+            HeartbeatEvent::Arrived { top, beat } => {
+                self.heartbeat_pairs(addr, &top, |pair| pair.tracker.beat_arrived(&beat));
+            }
+            HeartbeatEvent::Repeated { top, replica } => {
+                self.heartbeat_pairs(addr, &top, |pair| pair.tracker.beat_repeated(replica.clone()));
+                self.count_heartbeat_error(addr, HeartbeatError::Repeated);
+            }
+            HeartbeatEvent::Failed { error } => self.count_heartbeat_error(addr, error),
+        }
+    }
+
+    /// The pairs of this replica whose heartbeats go out from `top`.
+    fn heartbeat_pairs(&mut self, replica: &ServerAddr, top: &ServerAddr, tell: impl Fn(&mut PairEntry)) {
+        let Some(server) = self.servers.get(replica) else { return };
+        for &index in &server.as_replica {
+            let pair = &mut self.pairs[index];
+            if pair.meta.heartbeat.is_some() && pair.meta.top == *top {
+                tell(pair);
+            }
+        }
+    }
+
+    fn count_heartbeat_error(&mut self, addr: &ServerAddr, error: HeartbeatError) {
+        if let Some(server) = self.servers.get_mut(addr) {
+            *server.heartbeat_errors.entry(error).or_default() += 1;
         }
     }
 
@@ -187,6 +219,7 @@ impl Fleet {
             let own_port = self.servers.get(replica).and_then(|replica| replica.own_port);
             let who = ReplicaIdentity { addr: replica, own_port, only_one: entry.only_replica };
             entry.tracker.direct_master_answered(ack_of(seen, who), &seen.replication);
+            entry.tracker.direct_master_synced(seen.stats.sync_full.value(), received);
         }
         if server.as_top.is_empty() {
             return;
@@ -203,7 +236,9 @@ impl Fleet {
             return; // it overlaps the poll before it: the history does not hold it, so nothing may be concluded from it
         }
         for &index in &server.as_top {
-            self.pairs[index].tracker.master_answered(&sample, history);
+            let tracker = &mut self.pairs[index].tracker;
+            tracker.master_answered(&sample, history);
+            tracker.top_lives(seen.server.run_id.get(), history, received);
         }
     }
 
@@ -275,6 +310,7 @@ impl ServerEntry {
             polls: 0,
             skipped: 0,
             errors: BTreeMap::new(),
+            heartbeat_errors: BTreeMap::new(),
             as_top: Vec::new(),
             as_master: Vec::new(),
             as_replica: Vec::new(),
@@ -294,6 +330,7 @@ impl ServerEntry {
             polls: self.polls,
             skipped: self.skipped,
             errors: self.errors.clone(),
+            heartbeat_errors: self.heartbeat_errors.clone(),
         }
     }
 }

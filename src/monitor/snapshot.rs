@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::event::{DeliveryFailure, QueueState, SuppressReason};
 use crate::alert::{ListedAlert, Rule};
-use crate::model::{ClockAnchor, Datacenter, Histogram, PollError, Span, Timestamp, WallTime};
+use crate::model::{ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime};
 use crate::replication::{Assessment, Evidence, PairFacts, ServerFacts, assess};
 use crate::topology::{Pair, Server};
 
@@ -64,6 +64,8 @@ pub struct ServerSnapshot {
     pub skipped: u64,
     /// Failed polls, by reason.
     pub errors: BTreeMap<PollError, u64>,
+    /// Why it took no part in heartbeats, and how often.
+    pub heartbeat_errors: BTreeMap<HeartbeatError, u64>,
 }
 
 /// What a round trip was for.

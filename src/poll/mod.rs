@@ -6,6 +6,7 @@
 
 mod backoff;
 mod budget;
+mod heartbeat;
 mod pace;
 mod report;
 mod schedule;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use budget::{PollBudget, sustainable_interval};
+use heartbeat::Heartbeats;
 use report::Reporter;
 use tree::{Shared, TreeTask, Wishes};
 
@@ -39,6 +41,7 @@ pub const EVENT_QUEUE: usize = 16_384;
 pub struct Poller {
     topology: Topology,
     trees: BTreeMap<TreeId, RunningTree>,
+    heartbeats: Heartbeats,
     wishes: Wishes,
     shared: Shared,
     dropped_events: Arc<AtomicU64>,
@@ -62,7 +65,8 @@ impl Poller {
         };
         let wishes = Wishes { settings, urgent_until: Timestamp::default(), refreshes: 0 };
         let nothing = Topology { servers: BTreeMap::new(), trees: Vec::new(), pairs: Vec::new() };
-        let mut poller = Self { topology: nothing, trees: BTreeMap::new(), wishes, shared, dropped_events };
+        let (trees, heartbeats) = (BTreeMap::new(), Heartbeats::default());
+        let mut poller = Self { topology: nothing, trees, heartbeats, wishes, shared, dropped_events };
         poller.reload(topology, settings);
         poller
     }
@@ -83,6 +87,7 @@ impl Poller {
             let running = self.start_tree(tree);
             self.trees.insert(tree.id.clone(), running);
         }
+        self.heartbeats.reload(topology, &settings, &self.shared.reporter);
     }
 
     /// Polls `tree` at the minimal interval until `until`, as far as the budget goes. Never waits; a tree that is not
@@ -104,6 +109,7 @@ impl Poller {
             // A task that panicked has ended too.
             let _ = task.await;
         }
+        self.heartbeats.stop().await;
     }
 
     /// Events that found the channel full, since the start.

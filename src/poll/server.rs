@@ -318,7 +318,8 @@ impl Link {
     }
 }
 
-fn observe(text: &str) -> Result<Observation, PollError> {
+/// What an INFO reply says.
+pub(super) fn observe(text: &str) -> Result<Observation, PollError> {
     info::parse(text).map_err(|error| match error {
         InfoError::Loading => PollError::Loading,
         InfoError::NotInfo | InfoError::NoRole | InfoError::Sentinel => PollError::Parse,

@@ -172,6 +172,7 @@ fn timeouts(servers: &[Arc<Server>], settings: &PollSettings) -> Vec<Span> {
     servers.iter().map(|server| timeout_of(server, settings)).collect()
 }
 
-fn timeout_of(server: &Server, settings: &PollSettings) -> Span {
+/// How long `server` may take to answer.
+pub(super) fn timeout_of(server: &Server, settings: &PollSettings) -> Span {
     if server.local { settings.timeout_local } else { settings.timeout_remote }
 }

@@ -94,13 +94,21 @@ fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagIn
         return (LagInterval { lower: located.at_sample.lower, ..LagInterval::UNKNOWN }, false);
     }
     if let Some(unanswered) = silent_since(evidence, located, now) {
-        return (silent_lag(pair, located, unanswered, now), true);
+        return (narrowed(silent_lag(pair, located, unanswered, now), pair, located, now), true);
     }
     let upper = located.bracket.lo.map(|lo| now - lo);
     let estimate = carried(pair, located, now);
     // What was certain at the sample is not any more while the replica catches up.
     let lower = located.at_sample.lower.map(|lower| estimate.map_or(lower, |e| e.or_zero().min(lower)));
-    (LagInterval { lower, estimate, upper }.ordered(), false)
+    (narrowed(LagInterval { lower, estimate, upper }, pair, located, now), false)
+}
+
+/// The interval with what a heartbeat proves: the replica has everything up to some instant. Only that bounds anything: that
+/// a heartbeat has not come says nothing, because its own way back may be slow. docs/lag.md, "Heartbeats".
+fn narrowed(lag: LagInterval, pair: &PairFacts, located: &Located, now: Timestamp) -> LagInterval {
+    let proven = pair.beats.has_all_of().filter(|_| located.is_current()).map(|instant| now - instant);
+    let upper = lag.upper.into_iter().chain(proven).min();
+    LagInterval { upper, ..lag }.ordered()
 }
 
 /// Since when nothing is known of where the replica stands: it does not answer; or its answer came so late that it may be

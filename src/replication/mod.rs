@@ -4,6 +4,7 @@
 
 mod ack;
 mod assess;
+mod beat;
 mod counter;
 mod epochs;
 mod history;
@@ -17,6 +18,7 @@ mod testing;
 
 pub use ack::{Ack, ReplicaIdentity, ack_of};
 pub use assess::{Assessment, Evidence, assess};
+pub use beat::{Beat, BeatFacts};
 pub use counter::{MinuteMax, RestartProofCounter};
 pub use epochs::{Comparison, MasterHistory, MasterNews, MasterSample};
 pub use history::{Bracket, HistoryLimits, OffsetHistory};

@@ -8,9 +8,10 @@ mod link;
 mod located;
 
 use super::ack::Ack;
+use super::beat::{Beat, BeatWatch, ReplicaLook};
 use super::epochs::{Comparison, MasterHistory, MasterSample, continued_history};
 use crate::info::{LinkStatus, Observation, ReplicationInfo, Role, UpstreamInfo};
-use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
+use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
 
 pub use facts::{AckEvidence, LastKnown, PairFacts, Relation};
 pub use link::LinkFacts;
@@ -33,6 +34,7 @@ pub struct PairTracker {
     generation: u64,
     counted_to: Option<(ReplicationId, ReplicationOffset)>,
     resynced: bool,
+    beats: BeatWatch,
 }
 
 impl PairTracker {
@@ -61,6 +63,7 @@ impl PairTracker {
         history: &MasterHistory,
     ) {
         let info = &seen.replication;
+        self.watch_for_steps_back(seen, received);
         if info.role.value() == Some(Role::Master) {
             self.pending = None;
             self.facts.link = LinkFacts::default();
@@ -117,6 +120,53 @@ impl PairTracker {
         if !matches!(self.facts.relation, Relation::IsMaster { .. }) {
             self.facts.relation = if is_replica { Relation::MasterIsReplica } else { Relation::MasterIncomplete };
         }
+    }
+
+    /// Takes in a heartbeat that came out of the replica.
+    pub fn beat_arrived(&mut self, beat: &Beat) {
+        self.beats.arrived(beat);
+        self.note_beats();
+    }
+
+    /// Takes in that the replica's process `replica` let out a heartbeat twice, or after a later one.
+    pub fn beat_repeated(&mut self, replica: RunId) {
+        self.beats.repeated(replica);
+        self.note_beats();
+    }
+
+    /// Takes in which process answered as the master at the top, whose history `history` is.
+    pub fn top_lives(&mut self, run_id: Option<&RunId>, history: &MasterHistory, received: Timestamp) {
+        self.beats.master_answered(run_id, history.generation(), received);
+        if let Some(located) = &self.facts.located {
+            self.beats.placed(located.sent(), located.bracket.hi, received);
+        }
+        self.note_beats();
+    }
+
+    /// Takes in how many full syncs the direct master has given, as it answered at `received`.
+    pub fn direct_master_synced(&mut self, full_syncs: Option<u64>, received: Timestamp) {
+        self.beats.full_syncs(full_syncs, received);
+        self.note_beats();
+    }
+
+    fn watch_for_steps_back(&mut self, seen: &Observation, received: Timestamp) {
+        let upstream = seen.replication.upstream.as_ref();
+        let syncing = upstream.is_some_and(|up| up.sync_in_progress.value() == Some(true));
+        let loading = seen.persistence.loading.value() == Some(true);
+        let is_replica = seen.replication.role.value() == Some(Role::Replica);
+        self.beats.replica_answered(&ReplicaLook {
+            run_id: seen.server.run_id.get(),
+            replid: seen.replication.replid.get(),
+            applied: upstream.and_then(|up| up.applied_offset.value()),
+            link_up: upstream.is_some_and(|up| up.link.value() == Some(LinkStatus::Up)),
+            unsettled: syncing || loading || !is_replica,
+            received,
+        });
+        self.note_beats();
+    }
+
+    fn note_beats(&mut self) {
+        self.facts.beats = self.beats.facts().clone();
     }
 
     /// Takes in that a server of the pair is of a kind whose offsets are no bytes. Nothing that it says is a position,

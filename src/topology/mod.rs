@@ -16,7 +16,7 @@ pub use sentinels::{Agreement, MasterView, SentinelView, agreements};
 pub use trees::{Tree, TreeId};
 
 use crate::config::{AlertSettings, Credentials, DatacenterRule, PairSettings, ServerSettings, Settings, TlsSettings};
-use crate::model::{Datacenter, PairKey, PairName, ServerAddr};
+use crate::model::{Datacenter, PairKey, PairName, ServerAddr, Span};
 
 /// Everything that is to be watched.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +64,8 @@ pub struct Pair {
     pub labels: Arc<BTreeMap<String, String>>,
     /// The rules that apply.
     pub alerts: Arc<AlertSettings>,
+    /// Time between two heartbeats; `None` where none are sent.
+    pub heartbeat: Option<Span>,
 }
 
 /// Who is observed to be the master of an entry instead of the one that the configuration names.
@@ -144,6 +146,7 @@ impl Placement<'_> {
                 target_dc: self.servers.get(replica)?.dc.clone(),
                 labels: Arc::clone(&labels),
                 alerts: Arc::clone(&alerts),
+                heartbeat: entry.heartbeat.enabled.then_some(entry.heartbeat.interval),
             }))
         };
         entry.replicas.iter().filter_map(|replica| pair(&replica.addr)).collect()

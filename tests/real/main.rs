@@ -12,6 +12,7 @@ mod commands;
 mod connect;
 mod demo;
 mod exporter;
+mod heartbeat;
 mod hostile;
 mod lag;
 mod metrics;

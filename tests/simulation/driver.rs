@@ -10,11 +10,14 @@ use std::collections::{BTreeMap, BinaryHeap};
 use fastrand::Rng;
 use redis_cross_dc_exporter::alert::Notification;
 use redis_cross_dc_exporter::info::{self, Observation};
-use redis_cross_dc_exporter::model::{ClockAnchor, PollError, ServerAddr, Span, Timestamp, WallTime};
-use redis_cross_dc_exporter::monitor::{Action, FleetSnapshot, Monitor, PairSnapshot, PollEvent, PollEventKind};
-use redis_cross_dc_exporter::replication::Assessment;
+use redis_cross_dc_exporter::model::{ClockAnchor, PollError, RunId, ServerAddr, Span, Timestamp, WallTime};
+use redis_cross_dc_exporter::monitor::{
+    Action, FleetSnapshot, HeartbeatEvent, Monitor, PairSnapshot, PollEvent, PollEventKind,
+};
+use redis_cross_dc_exporter::replication::{Assessment, Beat};
 use redis_cross_dc_exporter::topology::Topology;
 
+use crate::beats;
 use crate::replies;
 use crate::settings::settings_of;
 use crate::world::{MS, Nanos, SEC, Server, World};
@@ -41,6 +44,8 @@ pub(crate) struct Conditions {
     pub(crate) tick: Nanos,
     /// Added to every instant that the monitor is told.
     pub(crate) origin: Nanos,
+    /// Time between two heartbeats; `None` is without.
+    pub(crate) beats: Option<Nanos>,
 }
 
 impl Conditions {
@@ -54,6 +59,7 @@ impl Conditions {
         look_every: 250 * MS,
         tick: 100 * MS,
         origin: 0,
+        beats: None,
     };
 }
 
@@ -84,6 +90,8 @@ enum Event {
     Timeout(usize),
     Tick,
     Look,
+    SendBeat,
+    BeatArrives(usize),
 }
 
 struct Request {
@@ -124,6 +132,10 @@ pub(crate) struct Driver {
     urgent_until: Nanos,
     opened: bool,
     last_text: [Option<(String, Observation)>; 2],
+    /// Every heartbeat that comes out of the replica: when it was sent, and the master's process.
+    beats: Vec<(Nanos, String)>,
+    /// When the last of them arrives: one connection carries them all.
+    last_beat: Nanos,
 }
 
 const TIMEOUT: [Nanos; 2] = [2 * SEC, 2 * SEC];
@@ -151,11 +163,16 @@ impl Driver {
             urgent_until: 0,
             opened: false,
             last_text: [None, None],
+            beats: Vec::new(),
+            last_beat: 0,
         };
         let first = driver.rng.i64(0..SEC);
         driver.at(first, Event::Round);
         driver.at(0, Event::Tick);
         driver.at(first, Event::Look);
+        if conditions.beats.is_some() {
+            driver.at(first, Event::SendBeat);
+        }
         driver
     }
 
@@ -178,6 +195,8 @@ impl Driver {
                 Event::Overdue(request) => self.overdue(request),
                 Event::Timeout(request) => self.time_out(request),
                 Event::Tick => self.tick(),
+                Event::SendBeat => self.send_beat(),
+                Event::BeatArrives(beat) => self.beat_arrives(beat),
                 Event::Look => {
                     self.look(&mut look);
                     let wait = 1 + self.rng.i64(0..2 * self.conditions.look_every);
@@ -334,6 +353,32 @@ impl Driver {
         Ok(Box::new(observation))
     }
 
+    /// Sends a heartbeat, and follows it to the replica and back.
+    fn send_beat(&mut self) {
+        let Conditions { rtt, jitter, beats, slow, .. } = self.conditions;
+        let reached = self.now + rtt[0] / 2 + self.rng.i64(0..=jitter);
+        let executed = self.heal(Server::Master, reached);
+        if let Some((applied, master)) = beats::applied(&self.world, executed) {
+            let late = if self.rng.f64() < slow { self.rng.i64(0..3 * SEC) } else { 0 };
+            let back = applied + rtt[1] / 2 + self.rng.i64(0..=jitter) + late;
+            let arrives = self.heal(Server::Replica, back).max(self.last_beat);
+            self.last_beat = arrives;
+            self.beats.push((self.now, master));
+            self.at(arrives, Event::BeatArrives(self.beats.len() - 1));
+        }
+        let wait = beats.map_or(SEC, |interval| interval * (970 + self.rng.i64(0..60)) / 1000);
+        self.at(self.now + wait, Event::SendBeat);
+    }
+
+    fn beat_arrives(&mut self, beat: usize) {
+        let (sent, master) = &self.beats[beat];
+        let life = |name: &str| RunId::parse(name).expect("a name");
+        let (sent, received) = (self.stamp(*sent), self.stamp(self.now));
+        let beat = Beat { sent, received, master: life(master), replica: life(replies::REPLICA_LIFE) };
+        let top = ServerAddr::parse(MASTER).expect("an address");
+        self.tell(1, PollEventKind::Heartbeat(HeartbeatEvent::Arrived { top, beat }));
+    }
+
     fn tell(&mut self, server: usize, kind: PollEventKind) {
         let addr = ServerAddr::parse(if server == 0 { MASTER } else { REPLICA }).expect("an address");
         self.monitor.handle_poll(PollEvent { server: addr, kind });
@@ -396,7 +441,8 @@ impl Driver {
 }
 
 fn new_monitor(now: Nanos) -> Monitor {
-    let settings = settings_of(&[("orders".to_owned(), MASTER.to_owned(), vec![REPLICA.to_owned()])]);
+    let mut settings = settings_of(&[("orders".to_owned(), MASTER.to_owned(), vec![REPLICA.to_owned()])]);
+    settings.pairs[0].heartbeat.enabled = true;
     Monitor::new(&settings, &Topology::from_settings(&settings), anchor(Timestamp::from_nanos(now)))
 }
 

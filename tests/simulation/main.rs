@@ -5,9 +5,11 @@
 //! `SIM_SEED=7 cargo test --test simulation <test>` replays it, `SIM_RUNS=500` tries that many seeds a test.
 
 mod alerts;
+mod beats;
 mod cases;
 mod driver;
 mod fleet;
+mod heartbeats;
 mod loads;
 mod oracle;
 mod random;

@@ -36,6 +36,7 @@ fn conditions(rng: &mut Rng) -> Conditions {
         loss: if rng.bool() { 0.0 } else { 0.05 },
         slow: if rng.bool() { 0.0 } else { 0.1 },
         reconnects: rng.bool(),
+        beats: rng.bool().then(|| rng.i64(100 * MS..2 * SEC)),
         ..Conditions::CALM
     }
 }

@@ -7,6 +7,14 @@ use crate::world::{Nanos, OutageKind, REPL_TIMEOUT, SEC, SyncPhase, World};
 /// The port by which the master's line for the replica is recognised.
 const REPLICA_PORT: u16 = 6379;
 
+/// The replica's process.
+pub(crate) const REPLICA_LIFE: &str = "r";
+
+/// The master's process that began at `from`.
+pub(crate) fn master_life(from: Nanos) -> String {
+    format!("m{from}")
+}
+
 /// The history called by this letter.
 pub(crate) fn replid(letter: char) -> String {
     letter.to_string().repeat(40)
@@ -37,7 +45,7 @@ fn histories(out: &mut String, own: char, continues: Option<(char, u64)>, offset
 /// The master's answer at the instant `t`; `None` when nobody listens.
 pub(crate) fn master(world: &World, t: Nanos) -> Option<String> {
     let life = world.life(t)?;
-    let mut out = server_section(&format!("m{}", life.from), false);
+    let mut out = server_section(&master_life(life.from), false);
     out.push_str(if life.is_master { "role:master\r\n" } else { "role:slave\r\n" });
     if life.is_master {
         let replica = replica_line(world, t);
@@ -134,14 +142,14 @@ fn link(world: &World, t: Nanos) -> LinkReply {
 pub(crate) fn replica(world: &World, t: Nanos) -> Option<String> {
     let stream = world.stream(t)?;
     if let Some(promotion) = world.promotion.as_ref().filter(|p| p.at <= t) {
-        let mut out = server_section("r", false);
+        let mut out = server_section(REPLICA_LIFE, false);
         out.push_str("role:master\r\nconnected_slaves:0\r\n");
         histories(&mut out, promotion.replid, Some(promotion.continues), promotion.continues.1 + 10, true);
         return Some(out);
     }
     let link = link(world, t);
     let (is_up, transfers) = (link.down_since.is_none(), link.phase == Some(SyncPhase::Transfer));
-    let mut out = server_section("r", link.phase == Some(SyncPhase::Loading));
+    let mut out = server_section(REPLICA_LIFE, link.phase == Some(SyncPhase::Loading));
     let _ = write!(
         out,
         "role:slave\r\nmaster_host:10.1.0.1\r\nmaster_port:6379\r\nmaster_link_status:{}\r\n\

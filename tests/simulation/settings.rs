@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use redis_cross_dc_exporter::config::{
-    AlertSettings, Credentials, LevelRule, LevelThreshold, NotifySettings, PairSettings, PollSettings, ReceiverKind,
-    ReceiverSettings, SecretSource, ServerSettings, Settings, Severity, StateSettings,
+    AlertSettings, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, NotifySettings, PairSettings,
+    PollSettings, ReceiverKind, ReceiverSettings, SecretSource, ServerSettings, Settings, Severity, StateSettings,
 };
 use redis_cross_dc_exporter::model::{PairName, Secret, ServerAddr, Span};
 
@@ -19,6 +19,7 @@ pub(crate) fn settings_of(pairs: &[(String, String, Vec<String>)]) -> Settings {
             max_polls_per_second: 30_000,
             timeout_local: Span::from_millis(500),
             timeout_remote: Span::from_secs(2),
+            heartbeat: HeartbeatSettings::default(),
         },
         pairs: pairs.iter().map(|(name, master, replicas)| pair(name, master, replicas)).collect(),
         alerts: default_alerts(),
@@ -58,6 +59,7 @@ fn pair(name: &str, master: &str, replicas: &[String]) -> PairSettings {
         replicas: replicas.iter().map(|r| server(r)).collect(),
         labels: BTreeMap::new(),
         alerts: default_alerts(),
+        heartbeat: HeartbeatSettings::default(),
     }
 }
 

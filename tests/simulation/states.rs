@@ -11,21 +11,21 @@ use crate::seeds::for_seeds;
 use crate::world::{MS, Nanos, Outage, OutageKind, Promotion, SEC, Server, Steps, Stream, Truth, World, deliver};
 
 const DELAY: Nanos = 40 * MS;
-const HIT: Nanos = 20 * SEC;
-const HEAL: Nanos = 45 * SEC;
-const END: Nanos = 70 * SEC;
+pub(crate) const HIT: Nanos = 20 * SEC;
+pub(crate) const HEAL: Nanos = 45 * SEC;
+pub(crate) const END: Nanos = 70 * SEC;
 
 /// A world with one outage in the middle.
 pub(crate) fn with_outage(rng: &mut Rng, load: Load, from: Nanos, to: Nanos, end: Nanos, kind: OutageKind) -> World {
     World::new(rng, load, end, 1_000_000, World::shape(DELAY), vec![Outage::new(from, to, kind)])
 }
 
-fn healthy(rng: &mut Rng, load: Load) -> World {
+pub(crate) fn healthy(rng: &mut Rng, load: Load) -> World {
     World::new(rng, load, END, 1_000_000, World::shape(DELAY), Vec::new())
 }
 
 /// The master dies and comes back with another history that shares `cut` bytes of the old one, or none.
-fn restarted(rng: &mut Rng, keeps_data: bool) -> World {
+pub(crate) fn restarted(rng: &mut Rng, keeps_data: bool) -> World {
     let sync = OutageKind::FullSync { hides_offset: false };
     let (down, up) = (HIT, HIT + 6 * SEC);
     let mut outages = vec![Outage::new(down, up + SEC, OutageKind::Cut)];
@@ -56,7 +56,7 @@ fn restarted(rng: &mut Rng, keeps_data: bool) -> World {
     world
 }
 
-fn promoted(rng: &mut Rng, old_master: OldMaster) -> World {
+pub(crate) fn promoted(rng: &mut Rng, old_master: OldMaster) -> World {
     let mut world = with_outage(rng, Load::Steady, HIT, END, END, OutageKind::Cut);
     let shared = world.streams[0].applied.at(HIT);
     let at = HIT + 5 * SEC;
@@ -74,7 +74,7 @@ fn promoted(rng: &mut Rng, old_master: OldMaster) -> World {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum OldMaster {
+pub(crate) enum OldMaster {
     Lives,
     Follows,
 }

@@ -42,6 +42,11 @@ impl Steps {
         self.steps.iter().copied()
     }
 
+    /// When it first was at least `value`, if that took a change.
+    pub(crate) fn reaches(&self, value: u64) -> Option<Nanos> {
+        self.steps.get(self.steps.partition_point(|(_, v)| *v < value)).map(|(at, _)| *at)
+    }
+
     /// When the last change before `t` was.
     pub(crate) fn last_change(&self, t: Nanos) -> Option<Nanos> {
         let passed = self.steps.partition_point(|(at, _)| *at <= t);
@@ -110,12 +115,12 @@ impl Outage {
         Self { from, to, kind }
     }
 
-    fn blocks(&self, t: Nanos) -> bool {
+    pub(crate) fn blocks(&self, t: Nanos) -> bool {
         (self.from..self.to).contains(&t) && !matches!(self.kind, OutageKind::Throttle { .. })
     }
 
     /// When the snapshot of a full sync is taken.
-    fn snapshot_at(&self) -> Nanos {
+    pub(crate) fn snapshot_at(&self) -> Nanos {
         self.from + (self.to - self.from) / 4
     }
 

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod datacenters;
+mod heartbeat;
 mod notify;
 mod pairs;
 mod poll;
@@ -20,10 +21,11 @@ use super::{Settings, StateSettings};
 pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
     let root = Section::root(root, context, &ROOT);
     let alerts = alerts::Global::read(&root);
+    let poll = poll::read(&root);
     Settings {
         datacenters: datacenters::read(&root),
-        poll: poll::read(&root),
-        pairs: pairs::read(&root, &alerts),
+        poll,
+        pairs: pairs::read(&root, &alerts, poll.heartbeat),
         alerts: alerts.settings(),
         notify: notify::read(&root),
         state: state(&root, context),

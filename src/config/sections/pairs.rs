@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::Unique;
 use super::alerts::Global;
 use super::servers::{ConnectionKeys, Fleet, PlacedServer, server};
-use crate::config::PairSettings;
+use super::{Unique, heartbeat};
 use crate::config::cursor::{Cursor, Section};
 use crate::config::schema::{PAIR, REDIS};
 use crate::config::value::{MAX_LABEL_CHARS, is_label_name};
+use crate::config::{HeartbeatSettings, PairSettings};
 use crate::model::PairName;
 
 /// Label names that the exporter itself puts on a pair's series and alerts.
@@ -17,38 +17,39 @@ const RESERVED_LABELS: [&str; 7] = ["pair", "source_dc", "target_dc", "replica",
 /// The most labels of one pair: each is on every alert and in every message.
 const MAX_LABELS: usize = 32;
 
-pub(super) fn read(root: &Section<'_>, alerts: &Global) -> Vec<PairSettings> {
-    let outer = ConnectionKeys::read(&root.section("redis", &REDIS), &ConnectionKeys::default());
+/// What every pair of the file starts from.
+struct Outer<'a> {
+    connection: ConnectionKeys,
+    alerts: &'a Global,
+    heartbeat: HeartbeatSettings,
+}
+
+pub(super) fn read(root: &Section<'_>, alerts: &Global, heartbeat: HeartbeatSettings) -> Vec<PairSettings> {
+    let connection = ConnectionKeys::read(&root.section("redis", &REDIS), &ConnectionKeys::default());
+    let outer = Outer { connection, alerts, heartbeat };
     let entries = non_empty(root, "pairs", "at least one pair of a master and its replicas");
     let (mut names, mut fleet) = (Unique::default(), Fleet::default());
-    let mut pairs: Vec<_> = entries
-        .iter()
-        .filter_map(|entry| pair(&entry.section(&PAIR)?, alerts, &outer, &mut names, &mut fleet))
-        .collect();
+    let mut pairs: Vec<_> =
+        entries.iter().filter_map(|entry| pair(&entry.section(&PAIR)?, &outer, &mut names, &mut fleet)).collect();
     for pair in &mut pairs {
         fleet.complete(pair);
     }
     pairs
 }
 
-fn pair(
-    section: &Section<'_>,
-    alerts: &Global,
-    outer: &ConnectionKeys,
-    names: &mut Unique,
-    fleet: &mut Fleet,
-) -> Option<PairSettings> {
-    let connection = ConnectionKeys::read(section, outer);
+fn pair(section: &Section<'_>, outer: &Outer<'_>, names: &mut Unique, fleet: &mut Fleet) -> Option<PairSettings> {
+    let connection = ConnectionKeys::read(section, &outer.connection);
     let name = name(section, names);
     let labels = section.get("labels").map(|cursor| labels(&cursor)).unwrap_or_default();
-    let alerts = alerts.for_pair(section);
+    let alerts = outer.alerts.for_pair(section);
+    let heartbeat = heartbeat::read(section, outer.heartbeat);
     let master = section.required("master", "the master, such as {address: \"host:port\", dc: dc1}");
     let master = master.and_then(|cursor| admitted(&cursor, &connection, fleet));
     let replicas = replicas(section, &connection, fleet);
     let (name, master) = (name?, master?);
     check_distinct(section, &master, &replicas);
     let replicas = replicas.into_iter().map(|replica| replica.settings).collect();
-    Some(PairSettings { name, master: master.settings, replicas, labels, alerts })
+    Some(PairSettings { name, master: master.settings, replicas, labels, alerts, heartbeat })
 }
 
 fn name(section: &Section<'_>, names: &mut Unique) -> Option<PairName> {

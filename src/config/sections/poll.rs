@@ -2,9 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use crate::config::PollSettings;
+use super::heartbeat;
 use crate::config::cursor::Section;
-use crate::config::schema::{HEARTBEAT, POLL, TIMEOUT};
+use crate::config::schema::{POLL, TIMEOUT};
+use crate::config::{HeartbeatSettings, PollSettings};
 use crate::model::Span;
 
 /// From what a server does not notice to what still finds an outage the same hour.
@@ -29,6 +30,7 @@ pub(super) fn read(root: &Section<'_>) -> PollSettings {
         max_polls_per_second: polls.and_then(|cursor| cursor.whole_number(&POLLS_PER_SECOND)).unwrap_or(30_000),
         timeout_local: timeout.span("local", Span::from_millis(500), &TIMEOUTS),
         timeout_remote: timeout.span("remote", Span::from_secs(2), &TIMEOUTS),
+        heartbeat: heartbeat::read(&section, HeartbeatSettings::default()),
     }
 }
 
@@ -39,11 +41,4 @@ fn refuse_later_features(section: &Section<'_>) {
     {
         cursor.refuse("is not in this version; only false is");
     }
-    let heartbeat = section.section("heartbeat", &HEARTBEAT);
-    if let Some(enabled) = heartbeat.get("enabled")
-        && enabled.flag() == Some(true)
-    {
-        enabled.refuse("is not in this version; only false is");
-    }
-    let _ = heartbeat.span("interval", Span::from_secs(1), &INTERVAL); // checked, so that nobody corrects it later
 }

@@ -23,6 +23,7 @@ fn the_defaults_are_those_of_the_contract() {
             max_polls_per_second: 30_000,
             timeout_local: Span::from_millis(500),
             timeout_remote: secs(2),
+            heartbeat: HeartbeatSettings { enabled: false, interval: secs(1) },
         }
     );
     let alerts = settings.alerts;
@@ -221,12 +222,29 @@ fn off_positions_of_later_features_may_be_written_out() {
 }
 
 #[test]
+fn a_pairs_heartbeat_stands_over_the_global_one_key_by_key() {
+    let heartbeat = |global: &str, own: &str| {
+        let pair = PAIR.replace("{name: p,", &format!("{{name: p, heartbeat: {own},"));
+        let HeartbeatSettings { enabled, interval } =
+            read(&format!("{pair}\npoll: {{heartbeat: {global}}}")).unwrap().pairs[0].heartbeat;
+        (enabled, interval)
+    };
+    assert_eq!(heartbeat("{}", "{}"), (false, secs(1)));
+    assert_eq!(heartbeat("{enabled: true}", "{}"), (true, secs(1)));
+    assert_eq!(heartbeat("{enabled: true, interval: 5s}", "{enabled: false}"), (false, secs(5)));
+    assert_eq!(heartbeat("{interval: 5s}", "{enabled: true, interval: 100ms}"), (true, Span::from_millis(100)));
+    let settings = good("poll: {heartbeat: {enabled: true}}");
+    assert_eq!(settings.pairs[0].heartbeat, settings.poll.heartbeat);
+}
+
+#[test]
 fn the_environment_overrides_single_values() {
     let yaml = format!("{PAIR}\nredis: {{password_file: f}}\npoll: {{interval: 3s}}");
     let vars = [
         ("REDIS_CROSS_DC__POLL__INTERVAL", "5s"),
         ("REDIS_CROSS_DC__POLL__MAX_POLLS_PER_SECOND", "77"),
         ("REDIS_CROSS_DC__POLL__TIMEOUT__REMOTE", "9s"),
+        ("REDIS_CROSS_DC__POLL__HEARTBEAT__ENABLED", "true"),
         ("REDIS_CROSS_DC__ALERTS__LAG_SECONDS__WARNING", "null"),
         ("REDIS_CROSS_DC__ALERTS__LAG_BYTES__WARNING", "1000"),
         ("REDIS_CROSS_DC__NOTIFY__IDENTITY", "a${b"),
@@ -239,6 +257,7 @@ fn the_environment_overrides_single_values() {
     let settings = read_with(&yaml, &vars).unwrap();
     assert_eq!((settings.poll.interval, settings.poll.max_polls_per_second), (secs(5), 77));
     assert_eq!(settings.poll.timeout_remote, secs(9));
+    assert!(settings.pairs[0].heartbeat.enabled);
     assert_eq!(settings.alerts.lag_seconds.warning, None);
     assert_eq!(settings.alerts.lag_bytes.warning, level(Bytes::new(1000), Bytes::new(800)));
     assert_eq!(settings.notify.identity, "a${b");

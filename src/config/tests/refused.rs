@@ -83,7 +83,7 @@ fn unknown_keys_are_refused_with_a_hint() {
     bad_whole(
         r#"pairs: [{name: p, mastre: {address: "a:1"}, replicas: [{address: "b:1"}]}]"#,
         "pairs[0].mastre: is not a known key (did you mean master?); allowed here: name, username, password, \
-         password_file, master, replicas, labels, alerts, tls",
+         password_file, master, replicas, labels, alerts, tls, heartbeat",
     );
 }
 
@@ -108,7 +108,6 @@ fn later_versions_keys_are_refused_by_name() {
         bad(sections, &format!("{path}: is not in this version: remove it"));
     }
     bad("poll: {refresh_on_scrape: true}", "poll.refresh_on_scrape: true is not in this version; only false is");
-    bad("poll: {heartbeat: {enabled: true}}", "poll.heartbeat.enabled: true is not in this version; only false is");
     bad(
         "notify: {group_by: [alertname]}",
         "notify.group_by: another grouping than [alertname, source_dc, target_dc] is not in this version",
@@ -204,6 +203,11 @@ fn values_of_the_wrong_kind_are_refused() {
     bad("poll: {interval: 1.5}", "poll.interval: 1.5 is not a duration; write it like 250ms, 30s, 1m30s or 4h");
     bad("poll: {interval: null}", "poll.interval: null is not a duration; write it like 250ms, 30s, 1m30s or 4h");
     bad("poll: {interval: 0}", "poll.interval: 0 is out of range; allowed: 100ms to 1h");
+    bad(
+        "poll: {heartbeat: {interval: 99ms}}",
+        "poll.heartbeat.interval: \"99ms\" is out of range; allowed: 100ms to 1h",
+    );
+    bad("poll: {heartbeat: {enabled: 1}}", "poll.heartbeat.enabled: 1 is not true or false");
     bad("poll: {interval: 2h}", "poll.interval: \"2h\" is out of range; allowed: 100ms to 1h");
     bad("poll: {min_interval: 2s}", "poll.min_interval: \"2s\" is out of range; allowed: 50ms to 1s");
     let number = "is not a whole number (without quotes)";

@@ -96,6 +96,7 @@ fn name_of(kind: &PollEventKind) -> String {
         PollEventKind::Failed { error, .. } => format!("failed: {error}"),
         PollEventKind::Overdue { .. } => "overdue".into(),
         PollEventKind::Skipped => "skipped".into(),
+        PollEventKind::Heartbeat(_) => "heartbeat".into(),
     }
 }
 

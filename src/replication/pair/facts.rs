@@ -1,6 +1,7 @@
 //! What is known of a pair: the evidence that an assessment rests on.
 
 use super::super::ack::Ack;
+use super::super::beat::BeatFacts;
 use super::super::epochs::Comparison;
 use super::super::history::Bracket;
 use super::link::LinkFacts;
@@ -77,6 +78,8 @@ pub struct PairFacts {
     pub last_known: Option<LastKnown>,
     /// Stream bytes that the replica applied since this program first saw it.
     pub applied_total: Option<u64>,
+    /// What heartbeats say.
+    pub beats: BeatFacts,
     /// The period of polling, by which silence is judged.
     pub interval: Span,
 }

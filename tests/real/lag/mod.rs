@@ -9,6 +9,7 @@
 mod chain;
 mod full_sync;
 mod healthy;
+mod heartbeat;
 mod histories;
 mod hooks;
 mod invariants;
