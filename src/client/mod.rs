@@ -25,9 +25,6 @@ mod unix;
 mod wire;
 
 pub use connection::{Connection, InfoReply, Limits, WireWatch};
-<<<<<<< HEAD
 pub use subscription::{Message, Subscription};
-=======
 // So that the guard can be fuzzed without a socket.
 pub use framing::ReplyFrames;
->>>>>>> main
