@@ -1,16 +1,18 @@
 //! What works but should not stay as it is.
 
-use super::{PairSettings, ServerSettings, Settings};
+use super::{PairSettings, SentinelSettings, ServerSettings, Settings};
 
 impl Settings {
     /// Sentences about settings that are valid and dangerous, for the log and for `check-config`. Hold no secret.
     pub fn warnings(&self) -> Vec<String> {
-        unverified_tls(&self.pairs).into_iter().collect()
+        let named = unverified_tls(&self.pairs, &self.sentinels);
+        named.into_iter().chain(self.sentinels.iter().filter_map(unverified_discovery)).collect()
     }
 }
 
-fn unverified_tls(pairs: &[PairSettings]) -> Option<String> {
+fn unverified_tls(pairs: &[PairSettings], sentinels: &[SentinelSettings]) -> Option<String> {
     let servers = pairs.iter().flat_map(|pair| std::iter::once(&pair.master).chain(&pair.replicas));
+    let servers = servers.chain(sentinels.iter().flat_map(|entry| &entry.sentinels));
     let unverified = |server: &&ServerSettings| server.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify);
     let mut addrs: Vec<_> = servers.filter(unverified).map(|server| &server.addr).collect();
     addrs.sort_unstable();
@@ -20,6 +22,16 @@ fn unverified_tls(pairs: &[PairSettings]) -> Option<String> {
     Some(format!(
         "tls.insecure_skip_verify is on for {which}: certificates are not verified, so anybody on the way can pose as the \
          server and read the password; give ca_file instead"
+    ))
+}
+
+/// Whether a certificate of the servers that Sentinels name is taken unseen.
+fn unverified_discovery(entry: &SentinelSettings) -> Option<String> {
+    entry.servers.tls.as_ref().filter(|tls| tls.insecure_skip_verify)?;
+    let name = &entry.name;
+    Some(format!(
+        "tls.insecure_skip_verify is on for the servers that the Sentinels of {name} find: certificates are not verified, \
+         so anybody on the way can pose as a server and read the password; give ca_file instead"
     ))
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn settings_of(pairs: &[(String, String, Vec<String>)]) -> Settings {
             heartbeat: HeartbeatSettings::default(),
         },
         pairs: pairs.iter().map(|(name, master, replicas)| pair(name, master, replicas)).collect(),
+        sentinels: Vec::new(),
         alerts: default_alerts(),
         notify: NotifySettings {
             identity: String::new(),
