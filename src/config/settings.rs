@@ -307,10 +307,20 @@ impl Severity {
 impl SentinelSettings {
     /// What the pairs of the master that the Sentinels call `master` are named; `None` where it is not watched.
     pub fn pair_name(&self, master: &str) -> Option<PairName> {
-        match &self.masters {
-            MasterSelector::Exact(name) => (name == master).then(|| self.name.clone()),
-            MasterSelector::Glob(glob) if !glob.matches(master) => None,
-            MasterSelector::Glob(_) | MasterSelector::All => Some(PairName::new(&format!("{}/{master}", self.name))),
+        self.masters.fits(master).then(|| match self.masters {
+            MasterSelector::Exact(_) => self.name.clone(),
+            MasterSelector::Glob(_) | MasterSelector::All => PairName::new(&format!("{}/{master}", self.name)),
+        })
+    }
+}
+
+impl MasterSelector {
+    /// Whether the master that the Sentinels call `master` is watched.
+    pub fn fits(&self, master: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Exact(name) => name == master,
+            Self::Glob(glob) => glob.matches(master),
         }
     }
 }

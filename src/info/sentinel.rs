@@ -85,8 +85,8 @@ impl SentinelRecord {
         self.text(name)?.parse().ok()
     }
 
-    /// Where the server listens. A Sentinel may know a replica without an address yet: port 0, or `?`.
-    fn addr(&self) -> Option<ServerAddr> {
+    /// Where the server listens, by `ip` and `port`. A Sentinel may know a replica without an address yet: port 0, or `?`.
+    pub fn addr(&self) -> Option<ServerAddr> {
         let host = self.text("ip")?;
         let port: u16 = self.number("port").filter(|port| *port > 0)?;
         let text = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };

@@ -31,8 +31,8 @@ pub struct MasterView {
 pub struct SentinelView {
     /// Every master that it watches, by name.
     pub masters: BTreeMap<String, MasterView>,
-    /// Whether it is in TILT: it watches and decides nothing.
-    pub tilted: bool,
+    /// Whether it is in TILT: it watches and decides nothing. `None` where it does not say.
+    pub tilted: Option<bool>,
 }
 
 /// What the Sentinels agree on about one master.
@@ -100,7 +100,7 @@ mod tests {
         };
         let replicas = replicas.iter().map(replica).collect();
         let view = MasterView { master, replicas, sentinels: Vec::new(), quorum: None };
-        SentinelView { masters: [("m".to_owned(), view)].into(), tilted: false }
+        SentinelView { masters: [("m".to_owned(), view)].into(), tilted: Some(false) }
     }
 
     /// What is agreed on: `master<replicas`, and who disagrees.
