@@ -4,7 +4,10 @@
 //! here; they are observed.
 
 mod diff;
+mod discovered;
 mod entry;
+mod known_master;
+mod placement;
 mod sentinels;
 mod trees;
 
@@ -12,6 +15,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use diff::TopologyDiff;
+pub use discovered::{Discovered, DiscoveryChange, SentinelEvent, SentinelGroup, SentinelState};
+pub use placement::{PlacementHarm, PlacementRisk, placement_risks};
 pub use sentinels::{Agreement, MasterView, SentinelView, agreements};
 pub use trees::{Tree, TreeId};
 
@@ -72,9 +77,16 @@ pub struct Pair {
 pub type Masters = BTreeMap<PairName, ServerAddr>;
 
 impl Topology {
-    /// What `settings` ask to watch, with the roles that the configuration gives.
+    /// What `settings` ask to watch, with the roles that the configuration gives. What Sentinels know is not in it.
     pub fn from_settings(settings: &Settings) -> Self {
         Self::of(&settings.pairs, &settings.datacenters)
+    }
+
+    /// What `settings` ask to watch and what Sentinels have found. Where both name a server, the settings say how to
+    /// connect to it.
+    pub fn with_discovered(settings: &Settings, discovered: &[PairSettings]) -> Self {
+        let entries: Vec<_> = settings.pairs.iter().chain(discovered).cloned().collect();
+        Self::of(&entries, &settings.datacenters)
     }
 
     /// What `entries` ask to watch, after the failovers that `masters` tells of.
@@ -114,11 +126,15 @@ fn collect_servers(entries: &[PairSettings], rules: &[DatacenterRule]) -> BTreeM
     servers
 }
 
-fn place(server: &ServerSettings, rules: &[DatacenterRule]) -> Server {
+/// The datacenter that the rules give the server at `addr`.
+fn datacenter_of(addr: &ServerAddr, rules: &[DatacenterRule]) -> Datacenter {
     // A Unix socket has no host that a pattern could fit.
-    let host = server.addr.host();
-    let matched = host.and_then(|host| rules.iter().find(|rule| rule.patterns.iter().any(|p| p.fits(host))));
-    let dc = server.dc.clone().or_else(|| matched.map(|rule| rule.name.clone())).unwrap_or_else(Datacenter::unknown);
+    let fits = |host: &str| rules.iter().find(|rule| rule.patterns.iter().any(|p| p.fits(host)));
+    addr.host().and_then(fits).map_or_else(Datacenter::unknown, |rule| rule.name.clone())
+}
+
+fn place(server: &ServerSettings, rules: &[DatacenterRule]) -> Server {
+    let dc = server.dc.clone().unwrap_or_else(|| datacenter_of(&server.addr, rules));
     let local = rules.iter().any(|rule| rule.local && rule.name == dc);
     let ServerSettings { addr, credentials, tls, .. } = server.clone();
     Server { addr, dc, local, credentials, tls }

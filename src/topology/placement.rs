@@ -129,7 +129,9 @@ mod tests {
         let sentinels = ["a", "b", "b"].map(Datacenter::new);
         let replicas = BTreeSet::from([Datacenter::new("b")]);
         let risk = placement_risks(2, &sentinels, &Datacenter::new("a"), &replicas).remove(0).to_string();
-        assert!(risk.starts_with("the Sentinels in b can promote a replica there on their own (2 of 3 stand in b, the quorum is 2)"));
+        assert!(risk.starts_with(
+            "the Sentinels in b can promote a replica there on their own (2 of 3 stand in b, the quorum is 2)"
+        ));
         assert!(risk.contains("when b is cut from a, both take writes"));
     }
 }

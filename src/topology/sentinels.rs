@@ -11,7 +11,7 @@ use crate::model::ServerAddr;
 
 /// Replicas of one master that are watched. Sentinel forgets none until it is told to (SENTINEL RESET), so addresses
 /// that change at each restart would pile up for ever.
-const MAX_REPLICAS: usize = 256;
+pub(super) const MAX_REPLICAS: usize = 256;
 
 /// What one Sentinel says of one master.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,14 +49,14 @@ pub struct Agreement {
 }
 
 /// What the Sentinels in `views` agree on, by the masters' names.
-pub fn agreements(views: &BTreeMap<ServerAddr, SentinelView>) -> BTreeMap<String, Agreement> {
+pub fn agreements(views: &BTreeMap<&ServerAddr, &SentinelView>) -> BTreeMap<String, Agreement> {
     let names: BTreeSet<&String> = views.values().flat_map(|view| view.masters.keys()).collect();
     names.into_iter().filter_map(|name| Some((name.clone(), agreement(name, views)?))).collect()
 }
 
-fn agreement(name: &str, views: &BTreeMap<ServerAddr, SentinelView>) -> Option<Agreement> {
+fn agreement(name: &str, views: &BTreeMap<&ServerAddr, &SentinelView>) -> Option<Agreement> {
     let stories: Vec<(&ServerAddr, &MasterView)> =
-        views.iter().filter_map(|(sentinel, view)| Some((sentinel, view.masters.get(name)?))).collect();
+        views.iter().filter_map(|(sentinel, view)| Some((*sentinel, view.masters.get(name)?))).collect();
     let epoch = stories.iter().map(|(_, story)| epoch_of(story)).max()?;
     let newest = || stories.iter().filter(|(_, story)| epoch_of(story) == epoch);
     let mut votes: BTreeMap<&ServerAddr, usize> = BTreeMap::new();
@@ -105,8 +105,8 @@ mod tests {
 
     /// What is agreed on: `master<replicas`, and who disagrees.
     fn check(stories: &[(u64, &str, &[&str])], expected: &str) {
-        let views = stories.iter().enumerate().map(|(i, s)| (addr(&format!("s{i}")), story(*s))).collect();
-        let all = agreements(&views);
+        let views: Vec<_> = stories.iter().enumerate().map(|(i, s)| (addr(&format!("s{i}")), story(*s))).collect();
+        let all = agreements(&views.iter().map(|(sentinel, view)| (sentinel, view)).collect());
         let agreed = &all["m"];
         let host = |addr: &ServerAddr| addr.host().unwrap().to_owned();
         let replicas: Vec<_> = agreed.replicas.iter().map(host).collect();
@@ -141,6 +141,6 @@ mod tests {
 
     #[test]
     fn nobody_s_word_is_no_agreement() {
-        assert!(agreements(&BTreeMap::from([(addr("s"), SentinelView::default())])).is_empty());
+        assert!(agreements(&BTreeMap::from([(&addr("s"), &SentinelView::default())])).is_empty());
     }
 }

@@ -1,0 +1,287 @@
+//! What Sentinels have told so far: their answers become entries like those of the configuration.
+//!
+//! Sentinels come and go, so nothing is forgotten because one of them is silent: what is known stays until those that
+//! answer have told otherwise for a while ([`GRACE`](super::known_master::GRACE)).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::datacenter_of;
+use super::known_master::KnownMaster;
+use super::placement::{PlacementRisk, placement_risks};
+use super::sentinels::{MasterView, SentinelView, agreements};
+use crate::config::{DatacenterRule, PairSettings, SentinelSettings, ServerSettings, Settings};
+use crate::info::QuorumCheck;
+use crate::model::{Datacenter, PairName, PollError, ServerAddr, Timestamp};
+
+/// The most masters of one entry; a Sentinel that invents names must not fill the memory.
+const MAX_MASTERS: usize = 10_000;
+
+/// What one Sentinel answered, or why it did not.
+#[derive(Clone, Debug)]
+pub struct SentinelEvent {
+    /// The entry of `sentinels` on whose behalf it was asked.
+    pub entry: PairName,
+    /// The Sentinel.
+    pub sentinel: ServerAddr,
+    /// What it knows of the entry's masters.
+    pub result: Result<SentinelView, PollError>,
+}
+
+/// What an answer changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiscoveryChange {
+    /// A master was found.
+    Found {
+        /// What its pairs are called.
+        pair: PairName,
+        /// Where it listens.
+        master: ServerAddr,
+    },
+    /// The Sentinels name another master: a failover.
+    Switched {
+        /// What its pairs are called.
+        pair: PairName,
+        /// The master before.
+        from: ServerAddr,
+        /// The master now.
+        to: ServerAddr,
+    },
+    /// Replicas came or went.
+    Replicas {
+        /// What the pairs are called.
+        pair: PairName,
+    },
+    /// Every Sentinel that answers has forgotten the master.
+    Gone {
+        /// What its pairs were called.
+        pair: PairName,
+    },
+}
+
+/// The Sentinels of one pair's name, and what they say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SentinelGroup {
+    /// What the pairs are called; the entry's name while no master is known.
+    pub pair: PairName,
+    /// Whom they take for the master.
+    pub master: Option<ServerAddr>,
+    /// Every Sentinel of the entry, by address.
+    pub sentinels: Vec<SentinelState>,
+    /// What is risky about where they stand.
+    pub risks: Vec<PlacementRisk>,
+}
+
+/// One Sentinel, and what it says of one master.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SentinelState {
+    /// Where it listens.
+    pub addr: ServerAddr,
+    /// Where it stands.
+    pub dc: Datacenter,
+    /// Whether it answered the last time; `None` before the first time.
+    pub answer: Option<Result<(), PollError>>,
+    /// Whether enough Sentinels are reachable for a failover; `None` where it does not say.
+    pub quorum: Option<QuorumCheck>,
+    /// Whether it names the same master as the newest story; `None` where it names none.
+    pub agrees: Option<bool>,
+    /// Whether it is in TILT; `None` where it does not say.
+    pub tilted: Option<bool>,
+}
+
+/// All that Sentinels have told.
+#[derive(Clone, Debug, Default)]
+pub struct Discovered {
+    entries: BTreeMap<PairName, Entry>,
+    rules: Vec<DatacenterRule>,
+}
+
+/// One entry of `sentinels`.
+#[derive(Clone, Debug)]
+struct Entry {
+    settings: Arc<SentinelSettings>,
+    /// What each Sentinel last said; `None` before the first time.
+    voices: BTreeMap<ServerAddr, Option<Result<SentinelView, PollError>>>,
+    masters: BTreeMap<String, KnownMaster>,
+}
+
+impl Discovered {
+    /// Nothing is known yet of what `settings` ask for.
+    pub fn new(settings: &Settings) -> Self {
+        let mut discovered = Self::default();
+        discovered.reconfigure(settings);
+        discovered
+    }
+
+    /// Goes over to other settings. Entries that stay keep what is known.
+    pub fn reconfigure(&mut self, settings: &Settings) {
+        self.rules.clone_from(&settings.datacenters);
+        let mut old = std::mem::take(&mut self.entries);
+        let entry =
+            |settings: &SentinelSettings| (settings.name.clone(), Entry::new(settings, old.remove(&settings.name)));
+        self.entries = settings.sentinels.iter().map(entry).collect();
+    }
+
+    /// Takes in what a Sentinel answered; what it changes. A Sentinel that is no longer asked says nothing.
+    pub fn handle(&mut self, event: SentinelEvent, now: Timestamp) -> Vec<DiscoveryChange> {
+        let Some(entry) = self.entries.get_mut(&event.entry) else { return Vec::new() };
+        entry.handle(&event.sentinel, event.result, now)
+    }
+
+    /// What is to be watched: an entry for each master that has replicas.
+    pub fn entries(&self) -> Vec<PairSettings> {
+        self.entries.values().flat_map(Entry::pairs).collect()
+    }
+
+    /// The Sentinels, and what they say of each master.
+    pub fn groups(&self) -> Vec<SentinelGroup> {
+        self.entries.values().flat_map(|entry| entry.groups(&self.rules)).collect()
+    }
+
+    /// Whether every Sentinel has answered once, or failed to.
+    pub fn all_heard(&self) -> bool {
+        self.entries.values().all(|entry| entry.voices.values().all(Option::is_some))
+    }
+}
+
+impl Entry {
+    fn new(settings: &SentinelSettings, known: Option<Self>) -> Self {
+        let (mut old_voices, mut masters) = known.map(|known| (known.voices, known.masters)).unwrap_or_default();
+        let asked: BTreeSet<_> = settings.sentinels.iter().map(|sentinel| sentinel.addr.clone()).collect();
+        masters.retain(|name, _| settings.masters.fits(name));
+        masters.values_mut().for_each(|master| master.retain_witnesses(&asked));
+        let voices = asked.into_iter().map(|addr| (addr.clone(), old_voices.remove(&addr).flatten())).collect();
+        Self { settings: Arc::new(settings.clone()), voices, masters }
+    }
+
+    fn handle(
+        &mut self,
+        sentinel: &ServerAddr,
+        result: Result<SentinelView, PollError>,
+        now: Timestamp,
+    ) -> Vec<DiscoveryChange> {
+        let Some(voice) = self.voices.get_mut(sentinel) else { return Vec::new() };
+        let is_news = voice.as_ref() != Some(&result);
+        *voice = Some(result);
+        // Most answers repeat the one before, and a fleet may have a thousand masters.
+        if !is_news && self.masters.values().all(KnownMaster::is_settled) {
+            return Vec::new();
+        }
+        let before = self.masters.clone();
+        self.learn(now);
+        self.changes_since(&before)
+    }
+
+    fn learn(&mut self, now: Timestamp) {
+        let views: BTreeMap<&ServerAddr, &SentinelView> =
+            self.voices.iter().filter_map(|(who, said)| Some((who, said.as_ref()?.as_ref().ok()?))).collect();
+        let mut agreed = agreements(&views);
+        agreed.retain(|name, _| self.settings.masters.fits(name));
+        if views.is_empty() {
+            self.masters.values_mut().for_each(KnownMaster::keep);
+            return;
+        }
+        self.masters.retain(|name, master| agreed.contains_key(name) || !master.is_forgotten(now));
+        for (name, agreement) in &agreed {
+            if let Some(master) = self.masters.get_mut(name) {
+                master.learn(agreement, now);
+            } else if self.masters.len() < MAX_MASTERS {
+                self.masters.insert(name.clone(), KnownMaster::new(agreement));
+            }
+        }
+    }
+
+    fn changes_since(&self, before: &BTreeMap<String, KnownMaster>) -> Vec<DiscoveryChange> {
+        let names: BTreeSet<_> = before.keys().chain(self.masters.keys()).collect();
+        let change = |name: &String| {
+            let pair = self.settings.pair_name(name)?;
+            match (before.get(name), self.masters.get(name)) {
+                (None, Some(new)) => Some(DiscoveryChange::Found { pair, master: new.addr.clone() }),
+                (Some(_), None) => Some(DiscoveryChange::Gone { pair }),
+                (Some(old), Some(new)) if old.addr != new.addr => {
+                    Some(DiscoveryChange::Switched { pair, from: old.addr.clone(), to: new.addr.clone() })
+                }
+                (Some(old), Some(new)) if !old.replicas().eq(new.replicas()) => {
+                    Some(DiscoveryChange::Replicas { pair })
+                }
+                _ => None,
+            }
+        };
+        names.into_iter().filter_map(change).collect()
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = PairSettings> {
+        self.masters.iter().filter_map(|(name, master)| self.pair(name, master))
+    }
+
+    fn pair(&self, name: &str, master: &KnownMaster) -> Option<PairSettings> {
+        let settings = &self.settings;
+        let server = |addr: &ServerAddr| ServerSettings {
+            addr: addr.clone(),
+            dc: None,
+            credentials: settings.servers.credentials.clone(),
+            tls: settings.servers.tls.clone(),
+        };
+        let replicas: Vec<_> = master.replicas().map(server).collect();
+        // A master without replicas replicates to nobody: there is nothing to compare it with.
+        (!replicas.is_empty()).then_some(())?;
+        Some(PairSettings {
+            name: settings.pair_name(name)?,
+            master: server(&master.addr),
+            replicas,
+            labels: settings.labels.clone(),
+            alerts: settings.alerts.clone(),
+            heartbeat: settings.heartbeat,
+        })
+    }
+
+    fn groups(&self, rules: &[DatacenterRule]) -> Vec<SentinelGroup> {
+        let of_master = |(name, master): (&String, &KnownMaster)| {
+            let pair = self.settings.pair_name(name)?;
+            let sentinels =
+                self.voices.keys().map(|sentinel| self.state(sentinel, Some((name, master)), rules)).collect();
+            let risks = self.risks(name, master, rules);
+            Some(SentinelGroup { pair, master: Some(master.addr.clone()), sentinels, risks })
+        };
+        let groups: Vec<_> = self.masters.iter().filter_map(of_master).collect();
+        if !groups.is_empty() {
+            return groups;
+        }
+        let sentinels = self.voices.keys().map(|sentinel| self.state(sentinel, None, rules)).collect();
+        vec![SentinelGroup { pair: self.settings.name.clone(), master: None, sentinels, risks: Vec::new() }]
+    }
+
+    fn state(&self, addr: &ServerAddr, of: Option<(&String, &KnownMaster)>, rules: &[DatacenterRule]) -> SentinelState {
+        let voice = self.voices.get(addr).and_then(Option::as_ref);
+        let view = voice.and_then(|said| said.as_ref().ok());
+        let story = of.and_then(|(name, known)| Some((view?.masters.get(name)?, known)));
+        SentinelState {
+            addr: addr.clone(),
+            dc: datacenter_of(addr, rules),
+            answer: voice.map(|said| said.as_ref().map(|_| ()).map_err(|error| *error)),
+            quorum: story.and_then(|(story, _)| story.quorum),
+            agrees: story.map(|(story, known)| story.master.addr == known.addr),
+            tilted: view.and_then(|view| view.tilted),
+        }
+    }
+
+    fn risks(&self, name: &str, known: &KnownMaster, rules: &[DatacenterRule]) -> Vec<PlacementRisk> {
+        let stories = self.voices.iter().filter_map(|(who, said)| {
+            let story = said.as_ref()?.as_ref().ok()?.masters.get(name)?;
+            (story.master.addr == known.addr).then_some((who, story))
+        });
+        // Who knows the most of the others knows best where they stand.
+        let Some((who, story)) = stories.max_by_key(|(_, story)| story.sentinels.len()) else { return Vec::new() };
+        let Some(quorum) = story.master.quorum.and_then(|quorum| usize::try_from(quorum).ok()) else {
+            return Vec::new();
+        };
+        let replica_dcs = known.replicas().map(|replica| datacenter_of(replica, rules)).collect();
+        placement_risks(quorum, &standing(who, story, rules), &datacenter_of(&known.addr, rules), &replica_dcs)
+    }
+}
+
+/// Where the Sentinels of one story stand, its teller among them.
+fn standing(teller: &ServerAddr, story: &MasterView, rules: &[DatacenterRule]) -> Vec<Datacenter> {
+    let all = story.sentinels.iter().map(|other| &other.addr).chain([teller]);
+    all.map(|sentinel| datacenter_of(sentinel, rules)).collect()
+}
