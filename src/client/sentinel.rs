@@ -19,8 +19,8 @@ use crate::topology::{MasterView, SentinelView, Server};
 const QUESTIONS: usize = 4;
 
 /// Masters that are asked about in one go. The replies to one go have the limit of one reply: at 1 KB for each of their
-/// replicas and Sentinels, 100 such entries a master are well within it.
-const MASTERS_AT_ONCE: usize = 50;
+/// replicas and Sentinels, 30 such entries a master are within it.
+const MASTERS_AT_ONCE: usize = 200;
 
 /// The most masters of one Sentinel that are watched, the first by name.
 const MAX_MASTERS: usize = 10_000;

@@ -23,7 +23,7 @@ mod value;
 pub use error::InfoError;
 pub use parse::{parse, parse_bytes};
 pub use sentinel::{
-    KnownReplica, KnownSentinel, QuorumCheck, SeenHealth, SentinelNews, SentinelRecord, WatchedMaster, is_tilted, news,
-    quorum_check,
+    KnownReplica, KnownSentinel, QuorumCheck, SENTINEL_CHANNELS, SeenHealth, SentinelNews, SentinelRecord,
+    WatchedMaster, is_tilted, news, quorum_check,
 };
 pub use types::*;

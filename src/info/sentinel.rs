@@ -151,6 +151,20 @@ pub fn is_tilted(info: &str) -> Option<bool> {
     }
 }
 
+/// The channels on which a Sentinel says that something happened to its masters, replicas or fellows.
+pub const SENTINEL_CHANNELS: [&str; 10] = [
+    "+switch-master",
+    "+slave",
+    "+sdown",
+    "-sdown",
+    "+odown",
+    "-odown",
+    "+tilt",
+    "-tilt",
+    "+convert-to-slave",
+    "+sentinel",
+];
+
 /// What a message on one of a Sentinel's channels says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SentinelNews {
@@ -170,9 +184,7 @@ pub enum SentinelNews {
 /// Reads a message; `None` for channels that say nothing about masters and replicas.
 pub fn news(channel: &str, message: &str) -> Option<SentinelNews> {
     if channel != "+switch-master" {
-        let worth =
-            ["+slave", "+sdown", "-sdown", "+odown", "-odown", "+tilt", "-tilt", "+convert-to-slave", "+sentinel"];
-        return worth.contains(&channel).then_some(SentinelNews::Other);
+        return SENTINEL_CHANNELS.contains(&channel).then_some(SentinelNews::Other);
     }
     let words: Vec<&str> = message.split(' ').collect();
     let [name, old_host, old_port, new_host, new_port] = words[..] else { return Some(SentinelNews::Other) };

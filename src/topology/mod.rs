@@ -101,6 +101,11 @@ impl Topology {
         Self::of(&turned, rules)
     }
 
+    /// The server of these settings, where the rules place it.
+    pub fn server(settings: &ServerSettings, rules: &[DatacenterRule]) -> Server {
+        place(settings, rules)
+    }
+
     fn of(entries: &[PairSettings], rules: &[DatacenterRule]) -> Self {
         let servers = collect_servers(entries, rules);
         let trees = trees::build(entries);
