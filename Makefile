@@ -5,6 +5,9 @@ SHELL := /bin/bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
+# Where the tests on real servers keep what the program said.
+OUTPUTS := $(CURDIR)/target/test-outputs
+
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
@@ -32,9 +35,11 @@ unit: ## unit and property tests, hostile input, the simulator, the architecture
 	@echo "==> unit and property tests, simulation, architecture"
 	@$(CARGO) test --locked --lib --bins --test simulation --test architecture --test docs --test hostile --test packaging --test rules
 
-real: ## tests on real servers
+real: ## tests on real servers, and the search of all that was said in them for secrets
 	@echo "==> tests on real servers"
-	@$(CARGO) test --locked --test real -- --test-threads=4
+	@rm -rf $(OUTPUTS) && mkdir -p $(OUTPUTS)/cargo/said && printf 'planted-secret-\nPRIVATE KEY\n' > $(OUTPUTS)/cargo/secrets
+	@set -o pipefail; TEST_OUTPUTS=$(OUTPUTS) $(CARGO) test --locked --test real -- --test-threads=4 2>&1 | tee $(OUTPUTS)/cargo/said/tests
+	@.ci/check-secrets $(OUTPUTS)
 
 docs:
 	@echo "==> documentation"

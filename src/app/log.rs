@@ -55,16 +55,39 @@ pub(super) fn state_changed(change: &StateChange) {
 pub(super) fn alert_changed(transition: &Transition) {
     let alert = &transition.alert;
     let (alertname, severity) = (alert.identity.rule.alert_name(), alert.severity.label());
-    let labels: Vec<_> = alert.identity.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let (target, value) = (labels.join(","), alert.value.best().map(|value| value.to_string()));
-    let (value, fingerprint) = (value.as_deref().unwrap_or("unknown"), alert.fingerprint.to_string());
+    let label = |name: &str| alert.identity.labels.get(name).map(String::as_str);
+    let [pair, replica, server] = ["pair", "replica", "server"].map(label);
+    let [source_dc, target_dc, dc] = ["source_dc", "target_dc", "dc"].map(label);
+    let (value, fingerprint) = (alert.value.best().map(|value| value.to_string()), alert.fingerprint.to_string());
     let change = match transition.change {
         Change::Fired { .. } => "fired",
         Change::Escalated => "escalated",
         Change::Deescalated => "deescalated",
         Change::Resolved { .. } => "resolved",
     };
-    warn!(alertname, severity, change, target, value, fingerprint, "an alert changed");
+    // The fields are the same on every line; a label that the alert does not have is left out of it.
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                alertname,
+                severity,
+                change,
+                pair,
+                replica,
+                server,
+                source_dc,
+                target_dc,
+                dc,
+                value,
+                fingerprint,
+                "an alert changed"
+            )
+        };
+    }
+    match transition.change {
+        Change::Fired { .. } | Change::Escalated => line!(warn),
+        Change::Deescalated | Change::Resolved { .. } => line!(info),
+    }
 }
 
 pub(super) fn notification(notification: &Notification) {

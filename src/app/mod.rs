@@ -108,10 +108,11 @@ impl App {
         let notifier = Notifier::from_environment();
         let watchdog = Watchdog::from_environment(notifier.clone());
         let core = Core { monitor, poller, dispatcher, topology, publish, load, notifier: notifier.clone(), watchdog };
-        let core = tokio::spawn(core.run(Inputs { polls, deliveries, commands: requests }));
         let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
         let reload = control.reloader();
+        // Before the core says that the program is ready: whoever waits for that may ask for a reload at once.
         started(control);
+        let core = tokio::spawn(core.run(Inputs { polls, deliveries, commands: requests }));
         let state = WebState { snapshots, clock: clock::now, encode_metrics, reload };
         let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
         let (done, finished) = oneshot::channel();

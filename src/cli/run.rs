@@ -1,11 +1,12 @@
 //! `run`: the exporter and alerter.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use super::args::Global;
 use super::exit::Exit;
-use super::{block_on, complain, load_settings, load_web_config, logging};
+use super::logging::{self, Log};
+use super::{block_on, complain, load_settings, load_web_config};
 use crate::app::{App, Control, LoadSettings, StartError, WebOptions};
 use crate::config::{Environment, Settings};
 use crate::report::ReloadError;
@@ -15,9 +16,11 @@ pub(super) fn run(global: &Global) -> Exit {
         (Ok(settings), Ok(config)) => (settings, config),
         (Err(exit), _) | (_, Err(exit)) => return exit,
     };
-    logging::start(global);
+    let log = logging::start(global);
     let web = WebOptions { listen: global.listen_address, config, admin_api: global.enable_admin_api };
-    match block_on(serve(settings, web, global)) {
+    let ended = block_on(serve(settings, web, global, log.clone()));
+    log.finish();
+    match ended {
         Ok(Ok(())) => Exit::Ok,
         Ok(Err(error)) => {
             complain(&error.to_string());
@@ -27,23 +30,26 @@ pub(super) fn run(global: &Global) -> Exit {
     }
 }
 
-async fn serve(settings: Settings, web: WebOptions, global: &Global) -> Result<(), StartError> {
+async fn serve(settings: Settings, web: WebOptions, global: &Global, log: Log) -> Result<(), StartError> {
     let path = global.config_file.clone();
     let load: LoadSettings = Box::new(move || crate::config::load(&path, &Environment::from_os(std::env::vars_os())));
     let app = App::bind(settings, web, load).await?;
     app.run(|control| {
-        tokio::spawn(follow_signals(control));
+        tokio::spawn(log.follow());
+        // Here, not in the task: until it is asked for, SIGHUP ends the process.
+        let kinds = [SignalKind::hangup(), SignalKind::terminate(), SignalKind::interrupt()];
+        let [Ok(hangup), Ok(terminate), Ok(interrupt)] = kinds.map(signal) else {
+            tracing::error!("signals cannot be received: SIGHUP will not reload and SIGTERM will not drain");
+            return;
+        };
+        tokio::spawn(follow_signals(control, [hangup, terminate, interrupt]));
     })
     .await
 }
 
 /// SIGHUP reloads; SIGTERM and Ctrl-C end the program.
-async fn follow_signals(control: Control) {
-    let signals = (signal(SignalKind::hangup()), signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        tracing::error!("signals cannot be received: SIGHUP will not reload and SIGTERM will not drain");
-        return;
-    };
+async fn follow_signals(control: Control, signals: [Signal; 3]) {
+    let [mut hangup, mut terminate, mut interrupt] = signals;
     loop {
         tokio::select! {
             _ = hangup.recv() => {

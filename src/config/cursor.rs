@@ -8,12 +8,15 @@ use crate::model::{Bytes, Secret, Span};
 
 use super::SecretSource;
 use super::error::Problems;
-use super::node::{Node, Table, Text, index_path, key_path};
+use super::node::{Node, Table, Text, index_path, is_plain_key, key_path};
 use super::schema::Keys;
 use super::value::{check_name, in_range, parse_bytes, parse_span, span_text, unit_examples};
 
 /// What a section that is not in the file holds.
 static EMPTY: Table = Table::new();
+
+/// YAML's merge key, which some parsers know; it is no secret.
+const MERGE: &str = "<<";
 
 /// What every value's reading shares.
 #[derive(Clone, Copy)]
@@ -80,6 +83,15 @@ impl<'a> Cursor<'a> {
         None
     }
 
+    /// As [`Self::not`], of a value that stands where a section or a list belongs. It is not shown: a secret's section
+    /// with nothing but the secret in it is a likely mistake (`slack: https://...`).
+    fn not_hidden<T>(&self, wanted: &str) -> Option<T> {
+        if !matches!(self.node, Node::Refused) {
+            self.note(format!("{} is not {wanted}", self.node.kind()));
+        }
+        None
+    }
+
     pub(super) const fn is_null(&self) -> bool {
         matches!(self.node, Node::Null)
     }
@@ -94,7 +106,7 @@ impl<'a> Cursor<'a> {
 
     /// The mapping with the declared `keys`; every other key is a problem.
     pub(super) fn section(&self, keys: &Keys) -> Option<Section<'a>> {
-        let Node::Table(table) = self.node else { return self.not("a mapping") };
+        let Node::Table(table) = self.node else { return self.not_hidden("a mapping") };
         Some(Section::new(table, self.path.clone(), self.context, keys))
     }
 
@@ -103,7 +115,7 @@ impl<'a> Cursor<'a> {
         if self.is_null() {
             return Vec::new();
         }
-        let Node::Table(table) = self.node else { return self.not("a mapping").unwrap_or_default() };
+        let Node::Table(table) = self.node else { return self.not_hidden("a mapping").unwrap_or_default() };
         let entry = |(key, node): (&'a String, &'a Node)| {
             let path = key_path(&self.path, key);
             (key.as_str(), Cursor { node, path, context: self.context })
@@ -113,7 +125,7 @@ impl<'a> Cursor<'a> {
 
     /// The items of a list.
     pub(super) fn items(&self) -> Vec<Cursor<'a>> {
-        let Node::List(items) = self.node else { return self.not("a list").unwrap_or_default() };
+        let Node::List(items) = self.node else { return self.not_hidden("a list").unwrap_or_default() };
         let item = |(index, node): (usize, &'a Node)| {
             let path = index_path(&self.path, index);
             Cursor { node, path, context: self.context }
@@ -239,10 +251,16 @@ impl<'a> Section<'a> {
 
     fn new(table: &'a Table, path: String, context: Context<'a>, keys: &Keys) -> Self {
         let mut has_refused_keys = false;
-        for key in table.keys() {
-            if let Some(refusal) = keys.refusal(key) {
-                has_refused_keys = true;
+        for (key, value) in table {
+            let Some(refusal) = keys.refusal(key) else { continue };
+            has_refused_keys = true;
+            let is_word = is_plain_key(key) && (!matches!(value, Node::Null) || keys.nearly_has(key));
+            if is_word || key == MERGE {
                 context.problems.add(&key_path(&path, key), refusal);
+            } else {
+                // `{password:secret}` and `{password, secret}` make a key of the secret.
+                let place = if path.is_empty() { "configuration" } else { &path };
+                context.problems.add(place, keys.refusal_of_hidden());
             }
         }
         Self { table, path, context, has_refused_keys }

@@ -83,6 +83,10 @@ fn sentence_of(error: &(dyn Error + Send + Sync + 'static)) -> String {
 
 /// A duplicate key's message without the parser's own notation, and without a key that is more than a word.
 fn yaml_sentence(message: String) -> String {
+    // It goes on with the whole mapping, and whatever stands in it.
+    if message.starts_with("Cannot parse ") {
+        return "a mapping or a list stands where a key belongs: is there a comma or a brace too many?".to_owned();
+    }
     let Some((key, place)) = message.split_once(": duplicated key in mapping ") else { return message };
     match key.strip_prefix("String(").and_then(|key| key.strip_suffix(')')) {
         Some(key) if key.len() <= 64 => format!("the key {key} stands twice in one mapping, {place}"),

@@ -21,6 +21,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod tests_support;
 mod value;
+mod version;
 mod warnings;
 mod web;
 
@@ -48,6 +49,7 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Settings, ConfigEr
     })?;
     let text = read_text(path).map_err(|error| ConfigErrors::one(place(), format!("cannot be read: {error}")))?;
     let root = format::read(&text, format).map_err(|sentence| ConfigErrors::one(place(), sentence))?;
+    version::check(&root, &place())?;
     resolve(root, path.parent().unwrap_or_else(|| Path::new("")), environment)
 }
 
@@ -57,6 +59,7 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Settings, ConfigEr
 /// As [`load`]: at a syntax error only that one, otherwise every problem.
 pub fn parse(text: &str, format: Format, folder: &Path, environment: &Environment) -> Result<Settings, ConfigErrors> {
     let root = format::read(text, format).map_err(|sentence| ConfigErrors::one("configuration", sentence))?;
+    version::check(&root, "the configuration")?;
     resolve(root, folder, environment)
 }
 

@@ -64,6 +64,21 @@ impl Node {
     }
 }
 
+impl Node {
+    /// What kind of value it is, for a message about a value that may be a secret in the wrong place.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a truth value",
+            Self::Int(_) | Self::Float(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a mapping",
+            Self::Refused => "a refused value",
+        }
+    }
+}
+
 impl From<Value> for Node {
     fn from(value: Value) -> Self {
         match value.kind {
@@ -89,13 +104,16 @@ pub(super) fn table_of(map: impl IntoIterator<Item = (String, Value)>) -> Table 
 
 /// The path of `key` below `path`; a key that is not plain is quoted.
 pub(super) fn key_path(path: &str, key: &str) -> String {
-    let plain =
-        !key.is_empty() && key.len() <= 128 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
-    match (path, plain) {
+    match (path, is_plain_key(key)) {
         ("", true) => key.to_owned(),
         (_, true) => format!("{path}.{key}"),
         (_, false) => format!("{path}[{}]", quoted(key)),
     }
+}
+
+/// Whether `key` is a word, as every key of the schema is.
+pub(super) fn is_plain_key(key: &str) -> bool {
+    !key.is_empty() && key.len() <= 128 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
 /// The path of the item `index` of the list at `path`.

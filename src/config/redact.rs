@@ -7,6 +7,7 @@ use yaml_rust2::yaml::Hash;
 use yaml_rust2::{Yaml, YamlEmitter};
 
 use super::value::span_text;
+use super::version;
 use super::{
     AlertSettings, ClientCertificate, Credentials, DatacenterRule, HeartbeatSettings, HostPattern, LevelRule,
     LevelThreshold, MasterSelector, NotifySettings, PairSettings, PollSettings, ReceiverKind, ReceiverSettings,
@@ -24,6 +25,7 @@ impl Settings {
     /// Once the secrets are put back, reading the text gives equal settings.
     pub fn to_yaml_redacted(&self) -> String {
         let mut root = Mapping::default();
+        root.put(version::KEY, Yaml::Integer(i64::try_from(version::VERSION).unwrap_or(i64::MAX)));
         root.put("datacenters", list(&self.datacenters, datacenter));
         root.put("poll", poll(&self.poll));
         root.put("pairs", list(&self.pairs, |pair| self.pair(pair)));

@@ -11,7 +11,7 @@ pub(super) struct Keys {
 }
 
 pub(super) const ROOT: Keys = Keys {
-    scalars: &[],
+    scalars: &["version"],
     composites: &["datacenters", "redis", "poll", "pairs", "sentinels", "alerts", "notify", "state"],
     later: &["clusters", "active_active"],
 };
@@ -123,9 +123,26 @@ impl Keys {
         if self.later.contains(&key) {
             return Some("is not in this version: remove it".to_owned());
         }
-        let allowed: Vec<_> = self.known().collect();
         let hint = suggestion(key, self.known()).map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-        Some(format!("is not a known key{hint}; allowed here: {}", allowed.join(", ")))
+        Some(format!("is not a known key{hint}; allowed here: {}", self.listed()))
+    }
+
+    /// Whether `key`, which is refused and has nothing for a value, is still surely a key, and not a secret that a
+    /// misplaced comma or colon made one.
+    pub(super) fn nearly_has(&self, key: &str) -> bool {
+        self.later.contains(&key) || suggestion(key, self.known()).is_some()
+    }
+
+    /// What is wrong with a key that may be a secret, and so is not shown.
+    pub(super) fn refusal_of_hidden(&self) -> String {
+        let listed = self.listed();
+        format!(
+            "has an unknown key that is no word or has no value (is there a space behind every colon?); allowed here: {listed}"
+        )
+    }
+
+    fn listed(&self) -> String {
+        self.known().collect::<Vec<_>>().join(", ")
     }
 }
 

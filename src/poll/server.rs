@@ -59,6 +59,8 @@ pub(super) struct ServerTask {
     link: Link,
     poll: Option<Poll>,
     min_silence: Span,
+    /// Why the last poll failed, if it did: told when it begins, changes and ends.
+    failing: Option<PollError>,
 }
 
 /// The connection's state.
@@ -124,6 +126,7 @@ impl ServerTask {
             link,
             poll: None,
             min_silence: MIN_SILENCE,
+            failing: None,
         }
     }
 
@@ -186,6 +189,7 @@ impl ServerTask {
         let &InfoReply { sent, received, .. } = reply;
         match observe(&reply.text) {
             Ok(observation) => {
+                self.log_answer();
                 let observation = Box::new(observation);
                 let kind = PollEventKind::Answered { sent, received, late: poll.late(), observation };
                 self.reporter.report(&self.server.addr, kind);
@@ -291,10 +295,26 @@ impl ServerTask {
         self.give_up().await;
     }
 
-    fn report_failure(&self, poll: &Poll, error: PollError) {
-        tracing::debug!(server = %self.server.addr, %error, "a poll failed");
+    fn report_failure(&mut self, poll: &Poll, error: PollError) {
+        self.log_failure(error);
         let kind = PollEventKind::Failed { began: poll.began, at: clock::now(), late: poll.late(), error };
         self.reporter.report(&self.server.addr, kind);
+    }
+
+    fn log_failure(&mut self, reason: PollError) {
+        let server = &self.server;
+        if self.failing.replace(reason) == Some(reason) {
+            tracing::debug!(server = %server.addr, dc = %server.dc, %reason, "a poll failed");
+        } else {
+            tracing::warn!(server = %server.addr, dc = %server.dc, %reason, "the server {}", reason.sentence());
+        }
+    }
+
+    fn log_answer(&mut self) {
+        if let Some(reason) = self.failing.take() {
+            let server = &self.server;
+            tracing::info!(server = %server.addr, dc = %server.dc, %reason, "the server answers again");
+        }
     }
 
     async fn give_up(&mut self) {

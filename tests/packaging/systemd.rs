@@ -13,8 +13,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const WATCHDOG: Duration = Duration::from_millis(400);
 
 /// Nothing listens on its port, and nothing has to: systemd is told of this program, not of its servers.
-const CONFIG: &str =
-    "pairs: [{name: a, master: {address: '127.0.0.1:1', dc: dc1}, replicas: [{address: '127.0.0.2:1', dc: dc2}]}]";
+const CONFIG: &str = "redis: {username: monitor, password: planted-secret-redis-password}\npairs: [{name: a, master: {address: '127.0.0.1:1', dc: dc1}, replicas: [{address: '127.0.0.2:1', dc: dc2}]}]";
 
 struct Service {
     child: Child,
@@ -47,7 +46,9 @@ impl Service {
     fn next(&self) -> String {
         let mut buffer = [0; 4096];
         let length = self.socket.recv(&mut buffer).expect("systemd would wait for this message in vain");
-        String::from_utf8(buffer[..length].to_vec()).unwrap()
+        let message = String::from_utf8(buffer[..length].to_vec()).unwrap();
+        assert!(!message.contains("planted-secret-"), "systemd shows what it is told to everybody");
+        message
     }
 
     fn signal(&self, name: &str) {

@@ -10,6 +10,8 @@ use redis_cross_dc_exporter::config::ClientCertificate;
 use redis_cross_dc_exporter::lab::ServerTls;
 use tempfile::TempDir;
 
+use crate::planted;
+
 /// An authority of its own, whose files end with it.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -77,6 +79,7 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         std::fs::write(cert_file, certificate.pem()).unwrap();
+        planted::remember(&key.serialize_pem());
         std::fs::write(key_file, key.serialize_pem()).unwrap();
     }
 }

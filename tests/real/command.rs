@@ -7,6 +7,7 @@ use redis_cross_dc_exporter::lab::ports;
 use redis_cross_dc_exporter::model::ServerAddr;
 
 use crate::exporter::program;
+use crate::planted;
 
 /// Rounds that a test need not wait for.
 const POLL: &str = "poll: {interval: 200ms, min_interval: 100ms, timeout: {local: 500ms, remote: 500ms}}";
@@ -19,7 +20,7 @@ pub(crate) fn configuration(pairs: &[String]) -> String {
 /// A folder with `yaml` as its config.yml.
 pub(crate) fn folder_with(yaml: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.yml"), yaml).unwrap();
+    std::fs::write(folder.path().join("config.yml"), planted::in_configuration(yaml)).unwrap();
     folder
 }
 
@@ -44,10 +45,12 @@ pub(crate) struct Outcome {
 /// Runs the program in `folder` with `args` to its end, its output in pipes.
 pub(crate) async fn run(folder: &Path, args: &[&str]) -> Outcome {
     let mut command = Command::new(program());
-    command.args(args).current_dir(folder).stdin(Stdio::null());
+    command.envs(planted::ENVIRONMENT).args(args).current_dir(folder).stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
-    Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    let outcome = Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
+    planted::said(args.first().unwrap_or(&"command"), &format!("{}{}", outcome.stdout, outcome.stderr));
+    outcome
 }
 
 impl Outcome {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use redis_cross_dc_exporter::lab::{eventually, ports};
 
 use crate::exporter::program;
+use crate::planted;
 
 /// The story takes 20 s on an idle machine, and waits for the servers' own timeouts on any.
 const STORY: Duration = Duration::from_mins(2);
@@ -27,6 +28,7 @@ async fn the_story_holds_and_leaves_nothing_behind() {
     std::fs::create_dir(folder.path().join("servers")).unwrap();
     let servers = folder.path().join("servers").canonicalize().unwrap();
     let mut demo = tokio::process::Command::new(program())
+        .envs(planted::ENVIRONMENT)
         .args(["demo", "--once", "--web.listen-address", &format!("127.0.0.1:{}", ports::free().unwrap())])
         .env("TMPDIR", &servers)
         .current_dir("/")
@@ -41,6 +43,7 @@ async fn the_story_holds_and_leaves_nothing_behind() {
     let ended = tokio::time::timeout(STORY, demo.wait()).await;
     let status = ended.unwrap_or_else(|_| panic!("the demo did not end:\n{}", said())).unwrap();
     assert_eq!(status.code(), Some(0), "{}", said());
+    planted::said("demo", &said());
     assert!(!said().contains('\x1b'), "colour codes in a file:\n{}", said());
     assert_eq!(processes_in(&servers), Vec::<String>::new(), "processes left behind");
     assert_eq!(std::fs::read_dir(&servers).unwrap().count(), 0, "directories left behind");

@@ -1,6 +1,7 @@
 //! The exporter as a child process, and what it says over HTTP.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -8,46 +9,62 @@ use redis_cross_dc_exporter::http_client::{HttpClient, HttpTimeouts};
 use redis_cross_dc_exporter::lab::{eventually, ports};
 use redis_cross_dc_exporter::report::{AlertsReport, PairReport, PairsReport};
 
+use crate::logline;
+use crate::planted::{self, Transcript};
+
+/// The file of everything that the exporter logs and prints.
+const LOG: &str = "log";
+
 /// How long the exporter may take to be ready on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
-/// A running exporter. It is killed when it is dropped.
+/// A running exporter. When it is dropped it is killed, and all that it said is looked through.
 pub(crate) struct Exporter {
     child: Child,
     url: String,
     client: HttpClient,
     folder: tempfile::TempDir,
+    /// The files that the test had written when the exporter was started: no others may appear with a secret in them.
+    given: Vec<String>,
+    transcript: Transcript,
 }
 
 impl Exporter {
     /// Starts the exporter with the configuration `yaml` and waits until it is ready.
     pub(crate) async fn start(yaml: &str) -> Self {
-        let exporter = Self::spawn(yaml);
-        let ready = format!("{}/-/ready", exporter.url);
+        Self::spawn(yaml).ready().await
+    }
+
+    /// As [`Self::start`], with the log as most people have it.
+    pub(crate) async fn start_with_log(yaml: &str, level: &str) -> Self {
+        Self::spawn_with_log(yaml, level).ready().await
+    }
+
+    async fn ready(self) -> Self {
+        let ready = format!("{}/-/ready", self.url);
         eventually("the exporter to be ready", READY_LIMIT, || async {
-            exporter.client.get(&ready).await.is_ok_and(|answer| answer.status == 200)
+            self.client.get(&ready).await.is_ok_and(|answer| answer.status == 200)
         })
         .await
-        .unwrap_or_else(|error| panic!("{error}\n{}", exporter.log_end()));
-        exporter
+        .unwrap_or_else(|error| panic!("{error}\n{}", self.log_end()));
+        self
     }
 
     /// Starts the exporter and does not wait.
     pub(crate) fn spawn(yaml: &str) -> Self {
+        Self::spawn_with_log(yaml, "debug")
+    }
+
+    fn spawn_with_log(yaml: &str, level: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("config.yml"), yaml).unwrap();
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        std::fs::write(folder.path().join("config.yml"), planted::in_configuration(yaml)).unwrap();
+        let transcript = Transcript::new("exporter");
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
-        let child = Command::new(program())
-            .args(["--config.file", "config.yml", "--web.listen-address", &listen, "--log.level", "debug"])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = launch(folder.path(), &listen, level, &transcript);
         let timeouts = HttpTimeouts { connect: Duration::from_secs(2), total: Duration::from_secs(10) };
-        Self { child, url: format!("http://{listen}"), client: HttpClient::for_exporter(timeouts).unwrap(), folder }
+        let client = HttpClient::for_exporter(timeouts).unwrap();
+        let given = planted::files_in(folder.path()).into_keys().collect();
+        Self { child, url: format!("http://{listen}"), client, folder, given, transcript }
     }
 
     /// Where it answers: `http://127.0.0.1:PORT`.
@@ -60,9 +77,14 @@ impl Exporter {
         self.folder.path().join("config.yml")
     }
 
+    /// Where what it wrote beside the log will be kept.
+    pub(crate) fn transcript_files(&self) -> PathBuf {
+        self.transcript.path("files")
+    }
+
     /// Everything it has logged so far.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.transcript.path(LOG)).unwrap_or_default()
     }
 
     /// The end of its log: what a failed test shows.
@@ -76,6 +98,7 @@ impl Exporter {
     pub(crate) async fn get(&self, path: &str) -> String {
         let answer = self.client.get(&format!("{}{path}", self.url)).await;
         let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log_end()));
+        self.transcript.add("bodies", &answer.body);
         assert_eq!(answer.status, 200, "GET {path}: {}", answer.body);
         answer.body
     }
@@ -127,11 +150,39 @@ impl Exporter {
     }
 }
 
+fn launch(folder: &Path, listen: &str, level: &str, transcript: &Transcript) -> Child {
+    let log = File::options().create(true).append(true).open(transcript.path(LOG)).unwrap();
+    Command::new(program())
+        .envs(planted::ENVIRONMENT)
+        .args(["--config.file", "config.yml", "--web.listen-address", listen, "--log.level", level])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
 impl Drop for Exporter {
     fn drop(&mut self) {
         // It may have ended by itself already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // What it wrote beside the log, such as its state, is kept with what it said.
+        for (name, text) in planted::files_in(self.folder.path()) {
+            if !self.given.contains(&name) {
+                self.transcript.add("files", &text);
+            }
+        }
+        // A test that fails already is not to abort the others.
+        if !std::thread::panicking() {
+            self.transcript.assert_clean();
+            let log = self.log();
+            // The last line may be cut off by the kill.
+            let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            let broken = whole.lines().find(|line| logline::parse(line).is_none());
+            assert_eq!(broken, None, "a line of the log that its readers do not take");
+        }
     }
 }
 

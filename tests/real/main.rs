@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
 
+mod acl;
 mod certificates;
 mod check;
 mod command;
@@ -12,14 +13,19 @@ mod commands;
 mod connect;
 mod demo;
 mod exporter;
+mod flapping;
 mod heartbeat;
 mod hostile;
 mod lag;
+mod logline;
 mod metrics;
+mod planted;
 mod prometheus;
+mod receiver;
 mod receivers;
 mod reload;
 mod scrape;
+mod secrets;
 mod smoke;
 mod stage;
 mod tls;

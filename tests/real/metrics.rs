@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
-use redis_cross_dc_exporter::lab::{Answer, HostileServer, Misbehaviour, Receiver, Response, eventually};
+use redis_cross_dc_exporter::lab::{Answer, HostileServer, Misbehaviour, Response, eventually};
 use redis_cross_dc_exporter::metrics::catalogue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::exporter::Exporter;
+use crate::planted;
+use crate::receiver::Receiver;
 use crate::scrape::Scrape;
 use crate::stage::{LIMIT, Stage, entry};
 
@@ -83,6 +85,7 @@ async fn a_client_that_takes_gzip_gets_it() {
     assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
     let mut text = String::new();
     flate2::read::GzDecoder::new(body.as_slice()).read_to_string(&mut text).unwrap();
+    planted::said("gzip", &format!("{head}\n{text}"));
     assert!(text.contains("redis_cross_dc_pair_info{") && body.len() * 4 < text.len(), "{} bytes", body.len());
 
     let (head, body) = get(exporter.url(), "").await;

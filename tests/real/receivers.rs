@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use redis_cross_dc_exporter::lab::{Answer, Received, Receiver, RedisServer, Response, eventually};
+use redis_cross_dc_exporter::lab::{Answer, Received, RedisServer, Response, eventually};
 use serde_json::Value;
 
 use crate::command;
 use crate::exporter::Exporter;
+use crate::planted;
+use crate::receiver::Receiver;
 use crate::scrape::Scrape;
 use crate::stage::{LIMIT, Stage};
 
@@ -126,7 +128,11 @@ async fn each_kind_is_told_in_its_own_words_when_it_begins_and_when_it_ends() {
     let [chat, pager, hook, urgent] = [receiver([]).await, receiver([]).await, receiver([]).await, receiver([]).await];
     let receivers = [
         format!("{{name: chat, slack: {{webhook_url: '{}'}}}}", chat.url("/services/T0/B0/x")),
-        format!("{{name: pager, pagerduty: {{routing_key: R0UTING, url: '{}'}}}}", pager.url("/v2/enqueue")),
+        format!(
+            "{{name: pager, pagerduty: {{routing_key: {}, url: '{}'}}}}",
+            planted::ROUTING_KEY,
+            pager.url("/v2/enqueue")
+        ),
         webhook("hook", &hook),
         webhook("urgent", &urgent).replace("name: urgent,", "name: urgent, min_severity: critical,"),
     ];
@@ -151,7 +157,10 @@ async fn each_kind_is_told_in_its_own_words_when_it_begins_and_when_it_ends() {
 
     let event = |action: &'static str| move |received: &Received| received.json().unwrap()["event_action"] == action;
     let trigger = pager.wait_for("a trigger", LIMIT, event("trigger")).await.unwrap().json().unwrap();
-    assert_eq!((&trigger["routing_key"], &trigger["payload"]["severity"]), (&"R0UTING".into(), &"warning".into()));
+    assert_eq!(
+        (&trigger["routing_key"], &trigger["payload"]["severity"]),
+        (&planted::ROUTING_KEY.into(), &"warning".into())
+    );
     assert_eq!(trigger["payload"]["source"], address.as_str());
     assert!(trigger["payload"]["summary"].as_str().is_some_and(|text| text.contains(&address)), "{trigger}");
 
@@ -161,7 +170,7 @@ async fn each_kind_is_told_in_its_own_words_when_it_begins_and_when_it_ends() {
     chat.wait_for("the end in the chat", LIMIT, says("RESOLVED")).await.unwrap();
     let resolve = pager.wait_for("a resolve", LIMIT, event("resolve")).await.unwrap().json().unwrap();
     assert_eq!(resolve["dedup_key"], trigger["dedup_key"]);
-    assert_eq!(resolve["routing_key"], "R0UTING");
+    assert_eq!(resolve["routing_key"], planted::ROUTING_KEY);
     let told: BTreeSet<_> = urgent.requests().iter().map(|r| severity(r).to_string()).collect();
     assert_eq!(told, ["\"critical\"".to_owned()].into(), "{}", exporter.log());
 }
@@ -183,7 +192,7 @@ fn is_alertmanagers(received: &Received, status: &str, server: &str) {
 
 /// Words that may stand in requests to their own receiver or server, and nowhere else.
 const PLANTED: [&str; 6] =
-    ["sesame-redis", "sesame-slack", "sesame-key", "sesame-hook", "sesame-header", "sesame-file"];
+    [planted::REDIS, planted::SLACK, planted::ROUTING_KEY, planted::WEBHOOK, planted::HEADER, planted::FILE];
 
 #[tokio::test]
 async fn no_secret_is_shown_anywhere() {
@@ -235,8 +244,7 @@ async fn no_secret_is_shown_anywhere() {
         shown.push((path, exporter.get(path).await));
     }
     for (place, text) in shown {
-        let found = PLANTED.iter().find(|secret| text.contains(*secret));
-        assert_eq!(found, None, "{place}: {text}");
+        planted::assert_absent(place, &text);
     }
 }
 

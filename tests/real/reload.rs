@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use redis_cross_dc_exporter::lab::{Answer, Received, Receiver, Response, SteadyWriter, WriteLoad, eventually};
+use redis_cross_dc_exporter::lab::{Answer, Received, Response, SteadyWriter, WriteLoad, eventually};
 use redis_cross_dc_exporter::report::{ListedState, PairReport};
 
 use crate::exporter::Exporter;
+use crate::receiver::Receiver;
 use crate::scrape::Scrape;
 use crate::stage::{LIMIT, Stage};
 

@@ -9,17 +9,19 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use redis_cross_dc_exporter::lab::{eventually, ports};
 
 use crate::exporter::program;
+use crate::planted::{self, Transcript};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Of the password `hunter2`, as `htpasswd -nBC 5` writes it.
-const HASH: &str = "$2y$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhSFPIvxV7t8.";
+/// How curl logs in: `alice` with her password.
+const LOGIN: &str = "alice:planted-secret-basic-auth";
 
 /// The exporter, speaking HTTPS. It is killed when it is dropped.
 struct Secured {
     child: Child,
     folder: tempfile::TempDir,
     port: u16,
+    transcript: Transcript,
 }
 
 impl Drop for Secured {
@@ -27,6 +29,9 @@ impl Drop for Secured {
         // It may have ended by itself already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            self.transcript.assert_clean();
+        }
     }
 }
 
@@ -35,8 +40,10 @@ impl Secured {
         let folder = tempfile::tempdir().unwrap();
         let port = ports::free().unwrap();
         write_files(folder.path());
-        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let transcript = Transcript::new("secured");
+        let log = fs::File::create(transcript.path("log")).unwrap();
         let child = Command::new(program())
+            .envs(planted::ENVIRONMENT)
             .args(["--config.file", "config.yml", "--web.config.file", "web.yml"])
             .args(["--web.listen-address", &format!("127.0.0.1:{port}")])
             .current_dir(folder.path())
@@ -45,7 +52,7 @@ impl Secured {
             .stderr(log)
             .spawn()
             .unwrap();
-        Self { child, folder, port }
+        Self { child, folder, port, transcript }
     }
 
     /// The status and body of what curl gets; status 0 and curl's reason where it gets no answer.
@@ -59,11 +66,11 @@ impl Secured {
     }
 
     fn get(&self, path: &str) -> (u16, String) {
-        self.curl("https", path, &["-u", "alice:hunter2"])
+        self.curl("https", path, &["-u", LOGIN])
     }
 
     fn reload(&self) -> (u16, String) {
-        let args = ["-u", "alice:hunter2", "-X", "POST", "-H", "content-type: application/json"];
+        let args = ["-u", LOGIN, "-X", "POST", "-H", "content-type: application/json"];
         self.curl("https", "/-/reload", &args)
     }
 
@@ -85,7 +92,7 @@ impl Secured {
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap()
+        fs::read_to_string(self.transcript.path("log")).unwrap()
     }
 
     async fn wait_for_metric(&self, value: u8) {
@@ -95,8 +102,13 @@ impl Secured {
     }
 }
 
+/// Runs the program or curl, and looks through what it said.
 fn run(command: &mut Command) -> Output {
-    command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}; apt-get install curl"))
+    let run = command.envs(planted::ENVIRONMENT).stdin(Stdio::null()).output();
+    let output =
+        run.unwrap_or_else(|error| panic!("{}: {error}; apt-get install curl", command.get_program().display()));
+    planted::said("webconfig", &String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()));
+    output
 }
 
 /// The configurations, an authority, and what it has signed for 127.0.0.1.
@@ -106,11 +118,15 @@ fn write_files(folder: &Path) {
     // OpenSSL takes a certificate whose issuer has its own name for one that signed itself.
     ca.distinguished_name.push(DnType::CommonName, "an authority of the tests");
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let hash = bcrypt::hash(planted::BASIC_AUTH, 5).unwrap();
+    for secret in [&key.serialize_pem(), &ca_key.serialize_pem(), LOGIN, &hash] {
+        planted::remember(secret);
+    }
     let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
     let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let cert = leaf.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
     let web = format!(
-        "tls_server_config: {{cert_file: server.crt, key_file: server.key}}\nbasic_auth_users: {{alice: {HASH}}}\n"
+        "tls_server_config: {{cert_file: server.crt, key_file: server.key}}\nbasic_auth_users: {{alice: {hash}}}\n"
     );
     let files = [
         ("ca.pem", ca_pem),
@@ -118,7 +134,7 @@ fn write_files(folder: &Path) {
         ("server.key", key.serialize_pem()),
         ("web.yml", web),
         ("config.yml", configuration(&["orders"])),
-        ("password", "hunter2\n".to_owned()),
+        ("password", format!("{}\n", planted::BASIC_AUTH)),
     ];
     for (name, text) in files {
         fs::write(folder.join(name), text).unwrap();
@@ -132,7 +148,11 @@ fn configuration(names: &[&str]) -> String {
         let addr = |port| format!("{{address: '127.0.0.1:{port}', dc: dc1}}");
         format!("  - {{name: {name}, master: {}, replicas: [{}]}}\n", addr(master), addr(replica))
     };
-    format!("pairs:\n{}", names.iter().map(pair).collect::<String>())
+    let password = planted::REDIS;
+    format!(
+        "redis: {{username: monitor, password: {password}}}\npairs:\n{}",
+        names.iter().map(pair).collect::<String>()
+    )
 }
 
 #[tokio::test]
@@ -146,10 +166,10 @@ async fn https_with_a_password_from_the_first_scrape_to_a_reload() {
     assert_eq!(exporter.curl("http", "/metrics", &[]), (400, "this port speaks HTTPS: use https://.\n".to_owned()));
     assert!(exporter.get("/metrics").1.contains("redis_cross_dc_pair_info{pair=\"orders\""));
 
-    assert_eq!(exporter.curl("https", "/-/reload", &["-u", "alice:hunter2"]).0, 405, "a GET changes nothing");
-    assert_eq!(exporter.curl("https", "/-/reload", &["-u", "alice:hunter2", "-X", "POST"]).0, 415);
+    assert_eq!(exporter.curl("https", "/-/reload", &["-u", LOGIN]).0, 405, "a GET changes nothing");
+    assert_eq!(exporter.curl("https", "/-/reload", &["-u", LOGIN, "-X", "POST"]).0, 415);
     let before = fs::read_to_string(&config).unwrap();
-    fs::write(&config, before.clone() + configuration(&["sessions"]).strip_prefix("pairs:\n").unwrap()).unwrap();
+    fs::write(&config, before.clone() + configuration(&["sessions"]).split_once("pairs:\n").unwrap().1).unwrap();
     let (status, said) = exporter.reload();
     assert_eq!(status, 200, "{said}");
     assert!(said.starts_with("reloaded: pairs added 1, removed 0, kept 1; "), "{said}");
@@ -163,13 +183,12 @@ async fn https_with_a_password_from_the_first_scrape_to_a_reload() {
     exporter.wait_for_metric(1).await;
     let web = exporter.folder.path().join("web.yml");
     let sound = fs::read_to_string(&web).unwrap();
-    fs::write(&web, "basic_auth_users: {alice: hunter2}").unwrap();
+    fs::write(&web, format!("basic_auth_users: {{alice: {}}}", planted::BASIC_AUTH)).unwrap();
     exporter.wait_for_metric(0).await;
     fs::write(&web, sound).unwrap();
     exporter.wait_for_metric(1).await;
     let log = exporter.log();
     assert_eq!(log.matches("the new web configuration is refused").count(), 1, "{log}");
-    assert!(!log.contains("hunter2"), "{log}");
 }
 
 #[tokio::test]

@@ -140,7 +140,14 @@ fn headers(cursor: &Cursor<'_>) -> BTreeMap<String, SecretSource> {
     for (key, value) in cursor.entries() {
         let file_name = key.strip_suffix("_file");
         let name = file_name.unwrap_or(key);
-        check_header_name(name, &value);
+        if !is_header_name(name) || value.is_null() {
+            // The name is not shown: `{Authorization:secret}` and `{Authorization, secret}` make one of the secret.
+            cursor.note("has an entry that is no header with a value (is there a space behind every colon?)");
+            continue;
+        }
+        if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            value.note("the exporter sets this header itself");
+        }
         if !seen.insert(name.to_ascii_lowercase()) {
             value.note("the header stands twice (upper and lower case are alike, and Name_file gives Name)");
         }
@@ -151,12 +158,4 @@ fn headers(cursor: &Cursor<'_>) -> BTreeMap<String, SecretSource> {
         headers.extend(source.map(|source| (name.to_owned(), source)));
     }
     headers
-}
-
-fn check_header_name(name: &str, value: &Cursor<'_>) {
-    if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-        value.note("the exporter sets this header itself");
-    } else if !is_header_name(name) {
-        value.note("is not a header's name");
-    }
 }

@@ -3,6 +3,7 @@
 mod accepted;
 mod printed;
 mod refused;
+mod secrets;
 mod sentinels;
 mod syntax;
 

@@ -78,7 +78,12 @@ fn unknown_keys_are_refused_with_a_hint() {
          tls",
     );
     bad("state: {dir: x}", "state.dir: is not a known key; allowed here: path");
-    bad("state: {\"a b\\n\": x}", "state[\"a b\\n\"]: is not a known key; allowed here: path");
+    let no_word = "has an unknown key that is no word or has no value (is there a space behind every colon?); \
+                   allowed here: path";
+    bad("state: {\"a b\\n\": x}", &format!("state: {no_word}"));
+    bad("state: {path:hunter2}", &format!("state: {no_word}"));
+    bad("state: {hunter2}", &format!("state: {no_word}"));
+    bad("state: {paht}", "state.paht: is not a known key (did you mean path?); allowed here: path");
     bad("state: {path: x, <<: {a: b}}", "state[\"<<\"]: is not a known key; allowed here: path");
     bad_whole(
         r#"pairs: [{name: p, mastre: {address: "a:1"}, replicas: [{address: "b:1"}]}]"#,
@@ -195,8 +200,15 @@ fn tls_is_told_in_one_way() {
 
 #[test]
 fn values_of_the_wrong_kind_are_refused() {
-    bad("poll: 5", "poll: 5 is not a mapping");
+    bad("poll: 5", "poll: a number is not a mapping");
     bad("poll: []", "poll: a list is not a mapping");
+    bad("redis: redis://u:hunter2@a:1", "redis: a text is not a mapping");
+    bad_receiver("slack: 'https://hooks.example/hunter2'", "notify.receivers[0].slack: a text is not a mapping");
+    bad_receiver(
+        "webhook: {url: 'https://x.example/', headers: 'Authorization: hunter2'}",
+        "notify.receivers[0].webhook.headers: a text is not a mapping",
+    );
+    bad("notify: {receivers: hunter2}", "notify.receivers: a text is not a list");
     bad("datacenters: {name: x}", "datacenters: a mapping is not a list");
     bad("poll: {interval: 1}", "poll.interval: 1 has no unit; write 1s or 1ms");
     bad("poll: {interval: 1.5}", "poll.interval: 1.5 is not a duration; write it like 250ms, 30s, 1m30s or 4h");
@@ -216,7 +228,7 @@ fn values_of_the_wrong_kind_are_refused() {
     bad("datacenters: [{name: d, local: yes}]", "datacenters[0].local: \"yes\" is not true or false");
     bad("datacenters: [{name: d, local: 'true'}]", "datacenters[0].local: \"true\" is not true or false");
     bad("datacenters: [{name: 5}]", "datacenters[0].name: 5 is not text; put it in quotes");
-    bad("datacenters: [5]", "datacenters[0]: 5 is not a mapping");
+    bad("datacenters: [5]", "datacenters[0]: a number is not a mapping");
     bad("redis: {password: 12345}", "redis.password: the value is not text; put it in quotes");
     let size = "is not a size; write it like 64MiB, 1GB, or as a bare number of bytes without quotes";
     bad("alerts: {lag_bytes: {warning: '1000'}}", &format!("alerts.lag_bytes.warning: \"1000\" {size}"));
@@ -383,7 +395,9 @@ fn receivers_are_checked() {
         &header("content-TYPE: x"),
         &format!("{path}.webhook.headers.content-TYPE: the exporter sets this header itself"),
     );
-    bad_receiver(&header("'a b': x"), &format!("{path}.webhook.headers[\"a b\"]: is not a header's name"));
+    let no_header = "has an entry that is no header with a value (is there a space behind every colon?)";
+    bad_receiver(&header("'a b': x"), &format!("{path}.webhook.headers: {no_header}"));
+    bad_receiver(&header("hunter2"), &format!("{path}.webhook.headers: {no_header}"));
     bad_receiver(
         &header("a: x, A_file: f"),
         &format!(

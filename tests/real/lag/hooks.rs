@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use redis_cross_dc_exporter::lab::{Received, Receiver};
+use redis_cross_dc_exporter::lab::Received;
 use redis_cross_dc_exporter::model::Timestamp;
+
+use crate::receiver::Receiver;
 
 pub(super) const LAG_HIGH: &str = "RedisCrossDcLagHigh";
 pub(super) const LINK_DOWN: &str = "RedisCrossDcLinkDown";

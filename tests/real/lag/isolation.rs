@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis_cross_dc_exporter::clock;
-use redis_cross_dc_exporter::lab::{Direction, Receiver, RedisServer, SteadyWriter, WanConditions, WanProxy};
+use redis_cross_dc_exporter::lab::{Direction, RedisServer, SteadyWriter, WanConditions, WanProxy};
 use redis_cross_dc_exporter::model::Span;
 use redis_cross_dc_exporter::replication::PairState;
 
@@ -12,6 +12,7 @@ use super::sampler::{Sample, Sampler};
 use super::servers::is_supported;
 use super::stage::{LAG_RULE, LIGHT, PAIR, PATIENCE, config};
 use crate::exporter::Exporter;
+use crate::receiver::Receiver;
 
 /// The exporter reaches the replica under another address than its own, as behind a port mapping, and then not at all.
 #[tokio::test]

@@ -11,9 +11,10 @@ use redis_cross_dc_exporter::report::PairsReport;
 use super::sampler::{Sample, Sampler};
 use super::stage::{PAIR, PATIENCE, config};
 use crate::exporter::Exporter;
+use crate::planted;
 
-const OLD: &str = "old-password";
-const NEW: &str = "new-password";
+const OLD: &str = planted::REDIS;
+const NEW: &str = planted::ROTATED;
 
 async fn servers() -> [RedisServer; 2] {
     let master = RedisServer::builder().password(OLD).start().await.unwrap();

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::invariants::{self, MetricsWatch};
+use crate::planted::Transcript;
 
 /// The period of samples.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -231,6 +232,7 @@ async fn run(url: String, record: Arc<Mutex<Record>>, stopped: watch::Receiver<b
     let timeouts = HttpTimeouts { connect: ANSWER_LIMIT, total: ANSWER_LIMIT };
     let client = HttpClient::for_exporter(timeouts).unwrap();
     let mut metrics = MetricsWatch::default();
+    let transcript = Transcript::new("sampler");
     let mut tick = interval(PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for index in 0_usize.. {
@@ -242,6 +244,7 @@ async fn run(url: String, record: Arc<Mutex<Record>>, stopped: watch::Receiver<b
         let answer = client.get(&format!("{url}/api/v1/pairs")).await;
         let answered = clock::now();
         let report = answer.map_err(|error| error.to_string()).and_then(|answer| {
+            transcript.add("pairs", &answer.body);
             serde_json::from_str::<PairsReport>(&answer.body).map_err(|error| format!("{error}: {}", answer.body))
         });
         let mut violations = match &report {
@@ -250,7 +253,10 @@ async fn run(url: String, record: Arc<Mutex<Record>>, stopped: watch::Receiver<b
         };
         if index % SAMPLES_PER_SCRAPE == 0 {
             match client.get(&format!("{url}/metrics")).await {
-                Ok(scrape) => violations.extend(metrics.check(&scrape.body)),
+                Ok(scrape) => {
+                    transcript.add("metrics", &scrape.body);
+                    violations.extend(metrics.check(&scrape.body));
+                }
                 Err(error) => violations.push(format!("no metrics: {error}")),
             }
         }

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use redis_cross_dc_exporter::lab::{
-    Receiver, RedisServer, RedisServerBuilder, SteadyWriter, WanConditions, WanProxy, WriteLoad,
-};
+use redis_cross_dc_exporter::lab::{RedisServer, RedisServerBuilder, SteadyWriter, WanConditions, WanProxy, WriteLoad};
 use redis_cross_dc_exporter::model::ServerAddr;
 
 use super::sampler::Sampler;
 use crate::exporter::Exporter;
+use crate::receiver::Receiver;
 
 /// The name of the only pair.
 pub(super) const PAIR: &str = "orders";

@@ -4,10 +4,11 @@ mod dashboards;
 mod servers;
 
 use redis_cross_dc_exporter::lab::{Answer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
-use redis_cross_dc_exporter::lab::{Direction, HostileServer, Misbehaviour, Receiver, RedisServer, Response};
+use redis_cross_dc_exporter::lab::{Direction, HostileServer, Misbehaviour, RedisServer, Response};
 
 use crate::command;
 use crate::exporter::Exporter;
+use crate::receiver::Receiver;
 use crate::stage::{LIMIT, Stage, entry};
 use servers::{Alertmanager, Job, Prometheus};
 
