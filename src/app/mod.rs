@@ -5,6 +5,7 @@ mod log;
 mod look;
 mod process;
 mod systemd;
+mod watched;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,15 +17,16 @@ use tracing::{info, warn};
 
 use crate::clock;
 use crate::config::{ConfigErrors, Settings};
+use crate::discovery::{Discovery, SENTINEL_QUEUE};
 use crate::http_client::HttpError;
 use crate::monitor::Monitor;
 use crate::notify::{Dispatcher, MessageContext, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::report::{ReloadError, ReloadReport};
-use crate::topology::Topology;
 use crate::web::{BoundServer, MetricsEncoder, Reloader, Server, WebConfig, WebError, WebState};
 use core::{Command, Core, Inputs};
 use systemd::{Notifier, Watchdog};
+use watched::Watched;
 
 pub use look::{LookError, look};
 
@@ -94,25 +96,38 @@ impl App {
     /// Runs until [`Control::stop`] is called on what `started` is given; then drains.
     pub async fn run(self, started: impl FnOnce(Control)) -> Result<(), StartError> {
         let Self { settings, server, encode_metrics, load } = self;
-        let topology = Topology::from_settings(&settings);
+        let mut watched = Watched::new(settings);
         let (events, polls) = mpsc::channel(EVENT_QUEUE);
         let (delivered, deliveries) = mpsc::channel(DELIVERY_QUEUE);
         let (commands, requests) = mpsc::channel(COMMAND_QUEUE);
         let (stop, stopped) = watch::channel(false);
         let anchor = clock::anchor();
-        let monitor = Monitor::new(&settings, &topology, anchor);
+        let mut monitor = Monitor::new(&watched.settings, &watched.topology, anchor);
+        monitor.note_sentinels(watched.sentinels(), anchor.mono);
         let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
-        let dispatcher = Dispatcher::new(&settings.notify, message_context(), Timing::default(), delivered)?;
-        log::started(server.local_addr(), &topology, &settings);
-        let poller = Poller::start(&topology, settings.poll, events);
+        let dispatcher = Dispatcher::new(&watched.settings.notify, message_context(), Timing::default(), delivered)?;
+        log::started(server.local_addr(), &watched.topology, &watched.settings);
+        let poller = Poller::start(&watched.topology, watched.settings.poll, events);
+        let (heard, sentinels) = mpsc::channel(SENTINEL_QUEUE);
+        let discovery = Discovery::start(&watched.settings, heard);
         let notifier = Notifier::from_environment();
         let watchdog = Watchdog::from_environment(notifier.clone());
-        let core = Core { monitor, poller, dispatcher, topology, publish, load, notifier: notifier.clone(), watchdog };
+        let core = Core {
+            monitor,
+            poller,
+            discovery,
+            dispatcher,
+            watched,
+            publish,
+            load,
+            notifier: notifier.clone(),
+            watchdog,
+        };
         let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
         let reload = control.reloader();
         // Before the core says that the program is ready: whoever waits for that may ask for a reload at once.
         started(control);
-        let core = tokio::spawn(core.run(Inputs { polls, deliveries, commands: requests }));
+        let core = tokio::spawn(core.run(Inputs { polls, sentinels, deliveries, commands: requests }));
         let state = WebState { snapshots, clock: clock::now, encode_metrics, reload };
         let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
         let (done, finished) = oneshot::channel();

@@ -122,7 +122,7 @@ async fn listen(plan: &Plan, happened: &Notify) {
         let Err(error) = hear(plan, happened, &mut pace).await else { continue };
         if error == PollError::Denied && !std::mem::replace(&mut warned, true) {
             let (sentinel, entry) = (&plan.sentinel.addr, &plan.entry);
-            warn!(%sentinel, %entry, "the Sentinel's user may not subscribe to its events (+subscribe, allchannels): failovers are seen by polling only, up to a second later");
+            warn!(%sentinel, %entry, "the Sentinel's user may not subscribe to its events (+subscribe &+* &-*): failovers are seen by polling only, up to a second later");
         }
         sleep(pace.after_failure(fastrand::f64()).to_duration()).await;
     }

@@ -28,6 +28,15 @@ pub struct SentinelEvent {
     pub result: Result<SentinelView, PollError>,
 }
 
+/// What an answer is worth.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// What it changes in what is to be watched.
+    pub changes: Vec<DiscoveryChange>,
+    /// Whether it says anything that this Sentinel had not said the last time.
+    pub is_news: bool,
+}
+
 /// What an answer changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiscoveryChange {
@@ -122,9 +131,9 @@ impl Discovered {
         self.entries = settings.sentinels.iter().map(entry).collect();
     }
 
-    /// Takes in what a Sentinel answered; what it changes. A Sentinel that is no longer asked says nothing.
-    pub fn handle(&mut self, event: SentinelEvent, now: Timestamp) -> Vec<DiscoveryChange> {
-        let Some(entry) = self.entries.get_mut(&event.entry) else { return Vec::new() };
+    /// Takes in what a Sentinel answered. One that is no longer asked says nothing.
+    pub fn handle(&mut self, event: SentinelEvent, now: Timestamp) -> Heard {
+        let Some(entry) = self.entries.get_mut(&event.entry) else { return Heard::default() };
         entry.handle(&event.sentinel, event.result, now)
     }
 
@@ -136,11 +145,6 @@ impl Discovered {
     /// The Sentinels, and what they say of each master.
     pub fn groups(&self) -> Vec<SentinelGroup> {
         self.entries.values().flat_map(|entry| entry.groups(&self.rules)).collect()
-    }
-
-    /// Whether every Sentinel has answered once, or failed to.
-    pub fn all_heard(&self) -> bool {
-        self.entries.values().all(|entry| entry.voices.values().all(Option::is_some))
     }
 }
 
@@ -154,22 +158,18 @@ impl Entry {
         Self { settings: Arc::new(settings.clone()), voices, masters }
     }
 
-    fn handle(
-        &mut self,
-        sentinel: &ServerAddr,
-        result: Result<SentinelView, PollError>,
-        now: Timestamp,
-    ) -> Vec<DiscoveryChange> {
-        let Some(voice) = self.voices.get_mut(sentinel) else { return Vec::new() };
+    fn handle(&mut self, sentinel: &ServerAddr, result: Result<SentinelView, PollError>, now: Timestamp) -> Heard {
+        let Some(voice) = self.voices.get_mut(sentinel) else { return Heard::default() };
         let is_news = voice.as_ref() != Some(&result);
         *voice = Some(result);
         // Most answers repeat the one before, and a fleet may have a thousand masters.
         if !is_news && self.masters.values().all(KnownMaster::is_settled) {
-            return Vec::new();
+            return Heard::default();
         }
         let before = self.masters.clone();
         self.learn(now);
-        self.changes_since(&before)
+        let changes = self.changes_since(&before);
+        Heard { is_news: is_news || !changes.is_empty(), changes }
     }
 
     fn learn(&mut self, now: Timestamp) {

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use diff::TopologyDiff;
-pub use discovered::{Discovered, DiscoveryChange, SentinelEvent, SentinelGroup, SentinelState};
+pub use discovered::{Discovered, DiscoveryChange, Heard, SentinelEvent, SentinelGroup, SentinelState};
 pub use placement::{PlacementHarm, PlacementRisk, placement_risks};
 pub use sentinels::{Agreement, MasterView, SentinelView, agreements};
 pub use trees::{Tree, TreeId};

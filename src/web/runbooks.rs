@@ -32,6 +32,7 @@ runbooks![
     "RedisCrossDcLinkDown",
     "RedisCrossDcPollsStopped",
     "RedisCrossDcReceiverFailing",
+    "RedisCrossDcSentinelQuorumLost",
     "RedisCrossDcServerUnreachable",
     "RedisCrossDcWatchdog",
 ];

@@ -26,6 +26,7 @@ mod receivers;
 mod reload;
 mod scrape;
 mod secrets;
+mod sentinel;
 mod smoke;
 mod stage;
 mod tls;
