@@ -14,6 +14,8 @@ use crate::model::{Secret, ServerAddr};
 
 /// Where servers listen that are not told otherwise.
 const LOCALHOST: &str = "127.0.0.1";
+/// Makes a server a Sentinel.
+const SENTINEL: &str = "--sentinel";
 /// How often another port is tried when one that was free a moment ago is taken.
 const PORT_ATTEMPTS: usize = 5;
 /// How long a server may take to answer: it does in some 20 ms, but a busy machine may give it no processor time.
@@ -75,7 +77,7 @@ impl RedisServerBuilder {
     /// [`restart`](RedisServer::restart).
     #[must_use]
     pub fn sentinel(self) -> Self {
-        self.arg("--sentinel")
+        self.arg(SENTINEL)
     }
 
     /// The Sentinel watches `master`, which it calls `name`, and fails over after one second.
@@ -182,6 +184,15 @@ impl RedisServerBuilder {
     /// The configuration file. The caller's lines come last and win.
     fn configuration(&self, port: u16, tls_port: Option<u16>, directory: &Path) -> String {
         let mut text = format!("bind {}\nport {port}\ndir {}\n", self.host, quoted(&directory.to_string_lossy()));
+        if self.host != LOCALHOST {
+            // Connections that it makes come from 127.0.0.1 anyway, so others have to be told where it is.
+            let key = if self.args.iter().any(|arg| arg == SENTINEL) {
+                "sentinel announce-ip"
+            } else {
+                "replica-announce-ip"
+            };
+            let _ = writeln!(text, "{key} {}", self.host);
+        }
         // Nothing may be left on disk, and a forked save would disturb what is measured.
         text.push_str("save \"\"\nappendonly no\n");
         // The default waits 5 s for more replicas to sync at once; the lab's never come in crowds.
