@@ -11,7 +11,7 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release lint unit real dashboards docs tools docs-update packaging package-test deny fuzz generations clean
+.PHONY: demo test release lint unit real dashboards docs tools docs-update packaging package-test deny fuzz bench generations lab lab-update clean
 
 demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -41,6 +41,13 @@ real: ## tests on real servers, and the search of all that was said in them for 
 	@set -o pipefail; TEST_OUTPUTS=$(OUTPUTS) $(CARGO) test --locked --test real -- --test-threads=4 2>&1 | tee $(OUTPUTS)/cargo/said/tests
 	@.ci/check-secrets $(OUTPUTS)
 
+lab: ## how near the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=28 LAB_DUMP=folder; part of no other target
+	@.ci/install-tools redis-server=redis-server
+	@RUST_BACKTRACE=0 $(CARGO) test --locked --quiet --test real -- laboratory::everything --exact --ignored --nocapture
+
+lab-update: export LAB_UPDATE = 1
+lab-update: lab ## the same, and writes its table into docs/lag.md
+
 docs:
 	@echo "==> documentation"
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --quiet
@@ -67,6 +74,9 @@ deny: ## licences, duplicates, sources, advisories; builds cargo-deny the first 
 
 fuzz: ## libFuzzer on every target, FUZZ_SECONDS (60) each; part of no other target
 	@.ci/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+bench: ## what the table from offsets to time costs, beside a plain ring; memory per master
+	@$(CARGO) bench --locked --bench offset_history
 
 generations: ## tests on Redis 6.2, 7.4, 8.2 and Valkey 8.1, 9.1 (x86-64 only)
 	@echo "==> server generations"

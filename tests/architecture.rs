@@ -52,6 +52,7 @@ const PURE_ROOMS: &[&str] =
 const PURE_FILES: &[&str] = &[
     "poll/schedule.rs",
     "poll/pace.rs",
+    "poll/lead.rs",
     "poll/backoff.rs",
     "poll/budget.rs",
     "discovery/pace.rs",

@@ -94,6 +94,12 @@ impl AlertEngine {
         live.told(key)
     }
 
+    /// Whether the alert is pending or firing.
+    pub fn is_open(&self, key: &AlertKey) -> bool {
+        let standing = self.live.get(key).and_then(|live| live.instance.standing());
+        standing.is_some_and(|standing| standing.state != AlertState::Resolved)
+    }
+
     /// Every alert that fires or is recently resolved, ordered by key.
     pub fn snapshots(&self) -> Vec<Arc<AlertSnapshot>> {
         self.live.iter().filter_map(|(key, live)| live.told(key)).collect()

@@ -103,7 +103,7 @@ impl Core {
                 },
                 () = tokio::time::sleep(wait) => {}
             }
-            self.act(&mut pace);
+            self.act(&mut pace, &mut inputs.polls);
             self.watchdog.alive(clock::now());
         }
     }
@@ -115,7 +115,7 @@ impl Core {
     }
 
     /// Evaluates the rules if it is time to, carries out what they ask for, and publishes what changed.
-    fn act(&mut self, pace: &mut Pace) {
+    fn act(&mut self, pace: &mut Pace, polls: &mut mpsc::Receiver<PollEvent>) {
         for action in self.monitor.tick(clock::now()) {
             pace.dirty = true;
             match action {
@@ -123,7 +123,8 @@ impl Core {
                     log::notification(&notification);
                     self.dispatcher.send(notification);
                 }
-                Action::Hurry { tree, until } => self.poller.set_urgent(&tree, until),
+                Action::Hurry { tree, server, until } => self.poller.set_urgent(&tree, &server, until),
+                Action::LinkDelay { tree, replica, delay } => self.poller.set_link_delay(&tree, &replica, delay),
                 Action::StateChanged(change) => log::state_changed(&change),
                 Action::AlertChanged(transition) => log::alert_changed(&transition),
             }
@@ -131,6 +132,7 @@ impl Core {
         if pace.dirty && clock::now() >= pace.next {
             pace.dirty = false;
             let began = clock::now();
+            self.take_in_what_waits(polls);
             self.monitor.note_losses(PollLosses {
                 dropped_events: self.poller.dropped_events(),
                 missed_rounds: self.poller.missed_rounds(),
@@ -138,6 +140,15 @@ impl Core {
             self.publish.send_replace(Arc::new(self.monitor.snapshot(clock::anchor())));
             let now = clock::now();
             pace.next = now + PUBLISH_EVERY.max((now - began).mul_f64(1.0 / PUBLISH_SHARE));
+        }
+    }
+
+    /// A snapshot holds every event that was queued before its instant: whoever waited for a poll finds it there.
+    fn take_in_what_waits(&mut self, polls: &mut mpsc::Receiver<PollEvent>) {
+        // No more than waits now: what comes meanwhile would keep the snapshot from being taken.
+        for _ in 0..polls.len() {
+            let Ok(event) = polls.try_recv() else { break };
+            self.monitor.handle_poll(event);
         }
     }
 

@@ -68,10 +68,11 @@ async fn discover(settings: &Settings) -> Discovered {
     discovered
 }
 
-/// Every poll of the rounds, numbered for each server. A root is polled twice a round: before and after its replicas.
+/// Every poll of the rounds, numbered for each server. A root is polled twice a round, before and after its replicas, and
+/// once between two rounds.
 fn owed(topology: &Topology) -> BTreeSet<(ServerAddr, u64)> {
     let of_tree = |tree: &Arc<Tree>| {
-        let roots = tree.roots.iter().map(|server| (server.clone(), 2 * ROUNDS));
+        let roots = tree.roots.iter().map(|server| (server.clone(), 3 * ROUNDS - 1));
         let others = tree.others.iter().map(|server| (server.clone(), ROUNDS));
         roots.chain(others).collect::<Vec<_>>()
     };

@@ -1,9 +1,11 @@
 //! The composition root: settings become a bound, running, draining program. `main` and the tests use the same one.
 
 mod core;
+mod descriptors;
 mod log;
 mod look;
 mod process;
+mod refresh;
 mod systemd;
 mod watched;
 
@@ -81,10 +83,16 @@ pub struct Control {
 
 impl App {
     /// Binds the address, so that a taken address is an error before any server or receiver hears of this program.
-    pub async fn bind(settings: Settings, web: WebOptions, load: LoadSettings) -> Result<Self, StartError> {
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub fn bind(settings: Settings, web: WebOptions, load: LoadSettings) -> Result<Self, StartError> {
         let WebOptions { listen, config, admin_api } = web;
         let encode_metrics = process::encoder(config.as_ref().map(WebConfig::status));
-        let server = Server::default().with_config(config).with_admin_api(admin_api).bind(listen).await?;
+        descriptors::raise_limit();
+        let server = Server::new(descriptors::web_limits());
+        let server = server.with_config(config).with_admin_api(admin_api).bind(listen)?;
         Ok(Self { settings, server, encode_metrics, load })
     }
 
@@ -108,6 +116,7 @@ impl App {
         let dispatcher = Dispatcher::new(&watched.settings.notify, message_context(), Timing::default(), delivered)?;
         log::started(server.local_addr(), &watched.topology, &watched.settings);
         let poller = Poller::start(&watched.topology, watched.settings.poll, events);
+        let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
         let (heard, sentinels) = mpsc::channel(SENTINEL_QUEUE);
         let discovery = Discovery::start(&watched.settings, heard);
         let notifier = Notifier::from_environment();
@@ -128,7 +137,7 @@ impl App {
         // Before the core says that the program is ready: whoever waits for that may ask for a reload at once.
         started(control);
         let core = tokio::spawn(core.run(Inputs { polls, sentinels, deliveries, commands: requests }));
-        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload };
+        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, refresh };
         let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
         let (done, finished) = oneshot::channel();
         if commands.send(Command::Drain { within: DRAIN, done }).await.is_ok() {
@@ -183,4 +192,19 @@ async fn wait_for_stop(mut stopped: watch::Receiver<bool>, notifier: Notifier) {
     // An error means that nobody can stop it any more, which is the same as being stopped.
     let _ = stopped.wait_for(|stopped| *stopped).await;
     notifier.stopping();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reload_that_finds_the_queue_full_is_told_so() {
+        let (commands, _nobody_takes_them) = mpsc::channel(COMMAND_QUEUE);
+        for _ in 0..COMMAND_QUEUE {
+            let (done, _) = oneshot::channel();
+            commands.try_send(Command::Reload { done }).unwrap_or_else(|_| panic!("there is room"));
+        }
+        assert!(matches!(ask_for_reload(&commands).await, Err(ReloadError::Busy)));
+    }
 }

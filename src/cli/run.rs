@@ -33,7 +33,7 @@ pub(super) fn run(global: &Global) -> Exit {
 async fn serve(settings: Settings, web: WebOptions, global: &Global, log: Log) -> Result<(), StartError> {
     let path = global.config_file.clone();
     let load: LoadSettings = Box::new(move || crate::config::load(&path, &Environment::from_os(std::env::vars_os())));
-    let app = App::bind(settings, web, load).await?;
+    let app = App::bind(settings, web, load)?;
     app.run(|control| {
         tokio::spawn(log.follow());
         // Here, not in the task: until it is asked for, SIGHUP ends the process.

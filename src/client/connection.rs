@@ -35,8 +35,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Room for the sections of a master with thousands of replicas (100 bytes each), and nothing that could hurt.
-    pub const REPLY: Bytes = Bytes::new(8 * 1024 * 1024);
+    /// Room for the sections of a master with ten thousand replicas (100 bytes each), and nothing that could hurt: an
+    /// INFO of this size, ten times a second, is read in a small part of a processor's time.
+    pub const REPLY: Bytes = Bytes::new(1024 * 1024);
 }
 
 /// What INFO said, and when.

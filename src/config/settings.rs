@@ -57,6 +57,8 @@ pub struct PollSettings {
     pub timeout_local: Span,
     /// Time allowed to every other server.
     pub timeout_remote: Span,
+    /// Whether a scrape that finds old samples polls first.
+    pub refresh_on_scrape: bool,
     /// Heartbeats, as pairs have them that say nothing else.
     pub heartbeat: HeartbeatSettings,
 }

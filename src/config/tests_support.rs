@@ -20,6 +20,7 @@ pub(crate) fn settings_of(pairs: &[(&str, &str, &[&str])]) -> Settings {
             timeout_local: Span::from_millis(500),
             timeout_remote: Span::from_secs(2),
             heartbeat: HeartbeatSettings::default(),
+            refresh_on_scrape: false,
         },
         pairs: pairs.iter().map(|(name, master, replicas)| pair(name, master, replicas)).collect(),
         sentinels: Vec::new(),

@@ -1,13 +1,37 @@
 //! What works but should not stay as it is.
 
-use super::{PairSettings, SentinelSettings, ServerSettings, Settings};
+use super::{AlertSettings, PairSettings, SentinelSettings, ServerSettings, Settings};
 
 impl Settings {
     /// Sentences about settings that are valid and dangerous, for the log and for `check-config`. Hold no secret.
     pub fn warnings(&self) -> Vec<String> {
-        let named = unverified_tls(&self.pairs, &self.sentinels);
-        named.into_iter().chain(self.sentinels.iter().filter_map(unverified_discovery)).collect()
+        let named = unverified_tls(&self.pairs, &self.sentinels).into_iter();
+        let found = self.sentinels.iter().filter_map(unverified_discovery);
+        named.chain(found).chain(unprovable_thresholds(self)).collect()
     }
+}
+
+/// How old, in periods of the fastest polling, an upper bound becomes: the write before the last one is dated by the
+/// poll before the last one, and the next poll has to be answered.
+const BOUND_PERIODS: f64 = 2.5;
+
+fn unprovable_thresholds(settings: &Settings) -> Option<String> {
+    let least = settings.poll.min_interval.mul_f64(BOUND_PERIODS);
+    let lowest = |alerts: &AlertSettings| {
+        let rule = &alerts.lag_seconds;
+        rule.warning.into_iter().chain(rule.critical).map(|level| level.clear_below).min()
+    };
+    let of_pairs = settings.pairs.iter().map(|pair| (&pair.alerts, &pair.name));
+    let of_sentinels = settings.sentinels.iter().map(|entry| (&entry.alerts, &entry.name));
+    let all = of_pairs.chain(of_sentinels);
+    let (below, name) = all.filter_map(|(alerts, name)| Some((lowest(alerts)?, name))).min()?;
+    (below < least).then(|| {
+        format!(
+            "alerts.lag_seconds of {name} resolves only below {below}, which polls each {} can hardly prove: the upper bound \
+             of the lag becomes up to {least} old between them; raise the threshold to clear, or lower poll.min_interval",
+            settings.poll.min_interval
+        )
+    })
 }
 
 fn unverified_tls(pairs: &[PairSettings], sentinels: &[SentinelSettings]) -> Option<String> {
@@ -39,6 +63,7 @@ fn unverified_discovery(entry: &SentinelSettings) -> Option<String> {
 mod tests {
     use crate::config::TlsSettings;
     use crate::config::tests_support::settings_of;
+    use crate::model::Span;
 
     #[test]
     fn every_server_without_verification_is_counted_once() {
@@ -50,5 +75,21 @@ mod tests {
         assert!(settings.warnings()[0].starts_with("tls.insecure_skip_verify is on for a:1: certificates are not"));
         settings.pairs[1].replicas[0].tls = insecure;
         assert!(settings.warnings()[0].contains("is on for 2 servers, such as a:1: "));
+    }
+
+    #[test]
+    fn a_threshold_that_polling_cannot_prove_to_be_clear_is_named() {
+        let mut settings = settings_of(&[("orders", "a:1", &["b:1"]), ("other", "c:1", &["d:1"])]);
+        for (clear_below, warned) in [(625, false), (624, true)] {
+            let level = settings.pairs[0].alerts.lag_seconds.warning.as_mut().unwrap();
+            level.clear_below = Span::from_millis(clear_below);
+            assert_eq!(settings.warnings().len(), usize::from(warned), "{clear_below} ms");
+        }
+        assert!(
+            settings.warnings()[0]
+                .starts_with("alerts.lag_seconds of orders resolves only below 0.624 s, which polls each 0.250 s")
+        );
+        settings.poll.min_interval = Span::from_millis(200);
+        assert_eq!(settings.warnings(), [] as [&str; 0]);
     }
 }

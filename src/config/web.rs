@@ -468,6 +468,10 @@ mod tests {
             assert_eq!(errors.lines().count(), 1, "{yaml}\n{errors}");
             assert!(!errors.contains("hunter2"), "{errors}");
         }
+        let policy =
+            |length| format!("http_server_config: {{headers: {{Content-Security-Policy: {}}}}}", "x".repeat(length));
+        assert!(read(&policy(4096)).is_ok());
+        assert!(read(&policy(4097)).unwrap_err().contains("allowed: up to 4096 printable ASCII characters"));
     }
 
     #[test]

@@ -88,7 +88,8 @@ impl<'a> Table<'a> {
 /// Servers end every line, so a last line without its end was cut: `slave_repl_offset:6214` may be the beginning of
 /// `slave_repl_offset:62149334`. Its value cannot be used.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    text.split_inclusive(['\r', '\n']).filter_map(line)
+    // One search for each of the two is several times as fast as one for both, and a hostile reply is long.
+    text.split_inclusive('\n').flat_map(|line| line.split_inclusive('\r')).filter_map(line)
 }
 
 fn line(raw: &str) -> Option<Line<'_>> {

@@ -97,6 +97,18 @@ impl Connection {
         }
     }
 
+    /// Sends `commands` at once and reads a reply to each; an error reply is an ordinary element.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] when the connection breaks or the time is up.
+    pub async fn commands<W: AsRef<[u8]>>(&mut self, commands: &[Vec<W>]) -> Result<Vec<Reply>, LabError> {
+        let mut encoded = Vec::new();
+        for words in commands {
+            encoded.extend(encode(words));
+        }
+        self.exchange(&encoded, commands.len()).await
+    }
+
     /// Sends commands that [`encode`] made and reads as many replies; an error reply is an ordinary element.
     pub(super) async fn exchange(&mut self, commands: &[u8], replies: usize) -> Result<Vec<Reply>, LabError> {
         let Self { server, stream, limit } = self;

@@ -109,6 +109,10 @@ catalogue! {
         "Polls that were not sent because the one before was still unanswered.";
     POLL_LAST_SUCCESS = Gauge "redis_cross_dc_poll_last_success_timestamp_seconds" SERVER,
         "Unix time of the server's last answer.";
+    HISTORY_RECORDS = Gauge "redis_cross_dc_offset_history_records" SERVER,
+        "Records of the table from the offsets of this master to time; 24 bytes each, never more than 2048.";
+    HISTORY_EPSILON = Gauge "redis_cross_dc_offset_history_epsilon" SERVER,
+        "The part of its age to which an old entry of that table is certain: 0.01, or more once the table was full.";
     POLL_LATENESS = Histogram "redis_cross_dc_poll_lateness_seconds" &["dc"],
         "Seconds by which polls were sent later than planned: high when the exporter's machine is overloaded.";
     POLL_EVENTS_DROPPED = Counter "redis_cross_dc_poll_events_dropped_total" &[],

@@ -132,6 +132,8 @@ fn of_server(sheet: &mut Sheet, server: &ServerSnapshot, anchor: ClockAnchor) {
     sheet.value(&c::POLLS_SKIPPED, &labels, Some(server.skipped as f64));
     let last = facts.last_answer.map(|(_, received)| anchor.wall(received).as_secs_f64());
     sheet.value(&c::POLL_LAST_SUCCESS, &labels, last);
+    sheet.value(&c::HISTORY_RECORDS, &labels, server.history.map(|history| history.records as f64));
+    sheet.value(&c::HISTORY_EPSILON, &labels, server.history.map(|history| history.epsilon));
 }
 
 fn of_histograms(sheet: &mut Sheet, snapshot: &FleetSnapshot) {

@@ -88,7 +88,9 @@ impl PollError {
             Self::Busy => "is busy with a script that does not end",
             Self::MaxClients => "has reached maxclients and takes no more connections",
             Self::TooLarge => "sent a reply larger than the limit: is this a Redis server?",
-            Self::Protocol => "did not answer in the Redis protocol: is this a Redis server?",
+            Self::Protocol => {
+                "did not answer in the Redis protocol, or with an error that INFO never has: is this a Redis server?"
+            }
             Self::Parse => "sent an INFO reply that cannot be understood: is this a Redis server?",
         }
     }

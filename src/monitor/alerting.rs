@@ -105,6 +105,12 @@ impl Alerting {
         }
     }
 
+    /// Whether an alert on the lag of the pair with this index is pending or firing.
+    pub(super) fn has_open_lag_alert(&self, index: usize) -> bool {
+        let keys = self.pairs.get(index);
+        keys.is_some_and(|keys| [&keys.lag_seconds, &keys.lag_bytes].into_iter().any(|key| self.engine.is_open(key)))
+    }
+
     /// Looks at the rule of one server.
     pub(super) fn evaluate_server(&mut self, server: &Server, facts: &ServerFacts, now: Timestamp) {
         let Some(key) = self.servers.get(&server.addr) else { return };

@@ -1,16 +1,17 @@
 //! What is known of every server and pair: polls in, evidence out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::StateChange;
 use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
+use super::haste::{Situation, ToldDelay};
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::info::{Observation, Role};
-use crate::model::{Datacenter, HeartbeatError, Histogram, PairKey, PollError, ServerAddr, Span, Timestamp};
+use crate::model::{Datacenter, HeartbeatError, Histogram, PairKey, PollError, RunId, ServerAddr, Span, Timestamp};
 use crate::replication::{
-    Assessment, Evidence, HistoryLimits, Located, MasterHistory, MasterNews, MasterSample, MinuteMax, PairState,
-    PairTracker, ReplicaIdentity, ServerFacts, ack_of, assess,
+    Assessment, Evidence, Footprint, HistoryLimits, Located, MasterHistory, MasterNews, MasterSample, MinuteMax,
+    PairState, PairTracker, ReplicaIdentity, ServerFacts, ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
 
@@ -27,6 +28,8 @@ pub(super) struct Fleet {
     interval: Span,
     servers: HashMap<ServerAddr, ServerEntry>,
     histories: HashMap<ServerAddr, MasterHistory>,
+    /// Which server goes on with the history of a configured master that is a replica now.
+    heirs: HashMap<ServerAddr, ServerAddr>,
     pub(super) pairs: Vec<PairEntry>,
     pub(super) lag_distribution: BTreeMap<(Datacenter, Datacenter), Histogram>,
     pub(super) latency: BTreeMap<(Operation, Datacenter), Histogram>,
@@ -57,6 +60,7 @@ pub(super) struct PairEntry {
     pub(super) meta: Arc<Pair>,
     tracker: PairTracker,
     lag_max: MinuteMax,
+    told_delay: ToldDelay,
     /// Whether its master has no other configured replica.
     only_replica: bool,
     /// The state that was last noted.
@@ -72,6 +76,7 @@ impl Fleet {
             interval,
             servers: HashMap::new(),
             histories: HashMap::new(),
+            heirs: HashMap::new(),
             pairs: Vec::new(),
             lag_distribution: BTreeMap::new(),
             latency: BTreeMap::new(),
@@ -102,6 +107,7 @@ impl Fleet {
         }
         let servers = &self.servers;
         self.histories.retain(|addr, _| servers.get(addr).is_some_and(|server| !server.as_top.is_empty()));
+        self.heirs.retain(|top, heir| servers.contains_key(top) && servers.contains_key(heir));
         self.forget_vanished_labels();
     }
 
@@ -197,8 +203,8 @@ impl Fleet {
         self.lateness.entry(dc).or_insert_with(|| Histogram::new(LATENCY_BOUNDS)).observe(late.or_zero());
     }
 
-    /// Tells every pair that the server belongs to what it answered: as the top of a chain, as the direct master, as
-    /// the replica.
+    /// Tells every pair that the server belongs to what it answered: as the replica, as the direct master, as the top
+    /// of a chain.
     fn place_answer(&mut self, addr: &ServerAddr, seen: &Observation, sent: Timestamp, received: Timestamp) {
         let Some(server) = self.servers.get(addr) else { return };
         if server.facts.is_unsupported() {
@@ -206,46 +212,112 @@ impl Fleet {
             concerned.for_each(|index| self.pairs[*index].tracker.unsupported());
             return;
         }
+        let unknown = MasterHistory::new(HistoryLimits::default());
         for &index in &server.as_replica {
             let entry = &mut self.pairs[index];
-            let unknown = MasterHistory::new(HistoryLimits::default());
             let history = self.histories.get(&entry.meta.top).unwrap_or(&unknown);
             let rtt = server.facts.min_rtt.get().unwrap_or(Span::ZERO);
             entry.tracker.replica_answered(seen, sent, received, rtt, history);
         }
+        let link_above = server.as_replica.first().map(|index| self.pairs[*index].tracker.facts().link.clone());
         for &index in &server.as_master {
+            self.pairs[index].tracker.parent_answered(link_above.as_ref());
+        }
+        let sample = MasterSample::from_info(&seen.replication, sent, received);
+        let heir = server.as_top.first().and_then(|_| self.heir_of(addr));
+        if let (Some(heir), None) = (&heir, &sample) {
+            // Another server writes its history now: this one's answer says nothing of the others.
+            for &index in &server.as_top {
+                let entry = &mut self.pairs[index];
+                if entry.meta.key.replica == *heir {
+                    entry.tracker.master_is_no_master(true);
+                }
+            }
+            return;
+        }
+        let as_master = server.as_master.clone();
+        self.place_acks(&as_master, seen, sent, received);
+        let Some(server) = self.servers.get(addr) else { return };
+        match sample {
+            None => {
+                let is_replica = seen.replication.role.value() == Some(Role::Replica);
+                server.as_top.iter().for_each(|index| self.pairs[*index].tracker.master_is_no_master(is_replica));
+            }
+            Some(sample) => {
+                self.heirs.remove(addr);
+                let as_top = server.as_top.clone();
+                if !as_top.is_empty() {
+                    self.histories.entry(addr.clone()).or_insert_with(|| MasterHistory::new(HistoryLimits::default()));
+                    self.take_in(addr, &sample, seen.server.run_id.get(), &as_top);
+                }
+                self.follow_promotion(addr, &sample, seen);
+            }
+        }
+    }
+
+    /// Tells the pairs with these indices what the server that they replicate from says of their replicas.
+    fn place_acks(&mut self, pairs: &[usize], seen: &Observation, sent: Timestamp, received: Timestamp) {
+        for &index in pairs {
             let entry = &mut self.pairs[index];
             let replica = &entry.meta.key.replica;
             let own_port = self.servers.get(replica).and_then(|replica| replica.own_port);
             let who = ReplicaIdentity { addr: replica, own_port, only_one: entry.only_replica };
-            entry.tracker.direct_master_answered(ack_of(seen, who), &seen.replication);
+            entry.tracker.direct_master_answered(ack_of(seen, who), seen, sent, received);
             entry.tracker.direct_master_synced(seen.stats.sync_full.value(), received);
         }
-        if server.as_top.is_empty() {
-            return;
-        }
-        let Some(sample) = MasterSample::from_info(&seen.replication, sent, received) else {
-            for &index in &server.as_top {
-                self.pairs[index].tracker.master_is_no_master(seen.replication.role.value() == Some(Role::Replica));
-            }
-            return;
-        };
-        let history =
-            self.histories.entry(addr.clone()).or_insert_with(|| MasterHistory::new(HistoryLimits::default()));
-        if history.observe(&sample) == MasterNews::Reordered {
+    }
+
+    /// The history of `top` has a new sample, and so have the pairs with these indices.
+    fn take_in(&mut self, top: &ServerAddr, sample: &MasterSample, run_id: Option<&RunId>, pairs: &[usize]) {
+        let Some(history) = self.histories.get_mut(top) else { return };
+        if history.observe(sample) == MasterNews::Reordered {
             return; // it overlaps the poll before it: the history does not hold it, so nothing may be concluded from it
         }
-        for &index in &server.as_top {
+        for &index in pairs {
             let tracker = &mut self.pairs[index].tracker;
-            tracker.master_answered(&sample, history);
-            tracker.top_lives(seen.server.run_id.get(), history, received);
+            tracker.master_answered(sample, history);
+            tracker.top_lives(run_id, history, sample.received);
         }
+    }
+
+    /// A history belongs to a tree and not to a server: when the configured master says that it is a replica now, and
+    /// one of its replicas is a master that goes on where it ended, the others are measured against that one. A
+    /// master that only does not answer may be alive, with replicas of its own: nobody knows then who is right.
+    fn follow_promotion(&mut self, addr: &ServerAddr, sample: &MasterSample, seen: &Observation) {
+        let Some(server) = self.servers.get(addr) else { return };
+        let tops = server.as_replica.iter().map(|index| &self.pairs[*index].meta.top).collect::<BTreeSet<_>>();
+        let gives_way = |top| self.servers.get(top).is_some_and(|top| top.facts.role == Some(Role::Replica));
+        let goes_on = |top| self.histories.get(top).is_some_and(|history| history.goes_on_in(sample));
+        let Some(top) = tops.into_iter().find(|top| *top != addr && gives_way(top) && goes_on(top)).cloned() else {
+            return;
+        };
+        let follows = |index: &&usize| self.pairs[**index].meta.key.replica != *addr;
+        let Some(followers) = self.servers.get(&top) else { return };
+        let followers: Vec<usize> = followers.as_top.iter().filter(follows).copied().collect();
+        self.heirs.insert(top.clone(), addr.clone());
+        let direct: Vec<usize> =
+            followers.iter().filter(|index| self.pairs[**index].meta.master == top).copied().collect();
+        self.place_acks(&direct, seen, sample.sent, sample.received);
+        self.take_in(&top, sample, seen.server.run_id.get(), &followers);
+    }
+
+    /// Who writes the history of `top` in its place, as long as it says that it does.
+    fn heir_of(&self, top: &ServerAddr) -> Option<ServerAddr> {
+        let heir = self.heirs.get(top)?;
+        self.servers.get(heir).filter(|server| server.facts.role == Some(Role::Master)).map(|_| heir.clone())
+    }
+
+    /// The server against which the pair is measured.
+    fn top_of(&self, pair: &Pair) -> Option<&ServerEntry> {
+        let heir = self.heirs.get(&pair.top).filter(|heir| **heir != pair.key.replica);
+        let heir = heir.and_then(|heir| self.servers.get(heir)).filter(|heir| heir.facts.role == Some(Role::Master));
+        heir.or_else(|| self.servers.get(&pair.top))
     }
 
     /// What is true of the pair with this index at `now`.
     pub(super) fn assess(&self, index: usize, now: Timestamp) -> Option<Assessment> {
         let entry = self.pairs.get(index)?;
-        let master = &self.servers.get(&entry.meta.top)?.facts;
+        let master = &self.top_of(&entry.meta)?.facts;
         let replica = &self.servers.get(&entry.meta.key.replica)?.facts;
         Some(assess(Evidence { master, replica, pair: entry.tracker.facts() }, now))
     }
@@ -255,6 +327,18 @@ impl Fleet {
         if let Some(entry) = self.pairs.get_mut(index) {
             entry.lag_max.observe(lag, now);
         }
+    }
+
+    /// What a pair's link takes one way, when that is news.
+    pub(super) fn news_of_delay(&mut self, index: usize) -> Option<Span> {
+        let entry = self.pairs.get_mut(index)?;
+        entry.told_delay.news(entry.tracker.facts())
+    }
+
+    /// What decides about a pair's haste besides its assessment.
+    pub(super) fn situation(&self, index: usize, alert: bool) -> Option<Situation<'_>> {
+        let entry = self.pairs.get(index)?;
+        Some(Situation { facts: entry.tracker.facts(), rules: &entry.meta.alerts, alert })
     }
 
     /// Notes a pair's state; what changed, if anything did.
@@ -283,15 +367,19 @@ impl Fleet {
         self.servers.values().all(|server| server.facts.was_polled())
     }
 
+    fn footprint(&self, top: &ServerAddr) -> Option<Footprint> {
+        self.histories.get(top).and_then(MasterHistory::footprint)
+    }
+
     /// Every server, by address, and every pair, in the configuration's order.
     pub(super) fn snapshot(&self, now: Timestamp) -> (Vec<Arc<ServerSnapshot>>, Vec<PairSnapshot>) {
         let servers: BTreeMap<&ServerAddr, Arc<ServerSnapshot>> =
-            self.servers.iter().map(|(addr, server)| (addr, Arc::new(server.snapshot()))).collect();
+            self.servers.iter().map(|(addr, server)| (addr, Arc::new(server.snapshot(self.footprint(addr))))).collect();
         let pair = |entry: &PairEntry| {
             Some(PairSnapshot {
                 meta: Arc::clone(&entry.meta),
                 facts: entry.tracker.facts().clone(),
-                master: Arc::clone(servers.get(&entry.meta.top)?),
+                master: Arc::clone(servers.get(&self.top_of(&entry.meta)?.meta.addr)?),
                 replica: Arc::clone(servers.get(&entry.meta.key.replica)?),
                 lag_max: entry.lag_max.get(now),
             })
@@ -323,13 +411,14 @@ impl ServerEntry {
         }
     }
 
-    fn snapshot(&self) -> ServerSnapshot {
+    fn snapshot(&self, history: Option<Footprint>) -> ServerSnapshot {
         ServerSnapshot {
             meta: Arc::clone(&self.meta),
             facts: self.facts.clone(),
             polls: self.polls,
             skipped: self.skipped,
             errors: self.errors.clone(),
+            history,
             heartbeat_errors: self.heartbeat_errors.clone(),
         }
     }
@@ -341,6 +430,7 @@ impl PairEntry {
             meta: Arc::clone(meta),
             tracker: PairTracker::new(interval),
             lag_max: MinuteMax::default(),
+            told_delay: ToldDelay::default(),
             only_replica,
             noted: None,
             watched_since: now,
@@ -348,6 +438,8 @@ impl PairEntry {
         entry.meta = Arc::clone(meta);
         entry.only_replica = only_replica;
         entry.tracker.set_interval(interval);
+        // The tree's polling may have begun anew.
+        entry.told_delay.tell_again();
         entry
     }
 

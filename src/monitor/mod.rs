@@ -6,6 +6,7 @@
 mod alerting;
 mod event;
 mod fleet;
+mod haste;
 mod receivers;
 mod sentinels;
 mod snapshot;
@@ -15,7 +16,7 @@ pub use snapshot::*;
 
 use crate::alert::{Notification, Transition};
 use crate::config::Settings;
-use crate::model::{ClockAnchor, PairKey, Span, Timestamp};
+use crate::model::{ClockAnchor, PairKey, ServerAddr, Span, Timestamp};
 use crate::replication::{Assessment, PairState, StateReason};
 use crate::topology::{SentinelGroup, Topology, TreeId};
 use alerting::Alerting;
@@ -29,12 +30,6 @@ pub const EVALUATION_TICK: Span = Span::from_millis(100);
 /// How often lag is observed for the distribution: a fixed tick, so that the histogram shows time and not polls.
 const DISTRIBUTION_TICK: Span = Span::from_secs(1);
 
-/// Lag above this asks for faster polling.
-const URGENT_LAG: Span = Span::from_millis(100);
-
-/// How long polling stays fast after the last reason for it: a drain is not over at the first good sample.
-const URGENT_FOR: Span = Span::from_secs(5);
-
 /// What the monitor wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -44,12 +39,23 @@ pub enum Action {
     StateChanged(StateChange),
     /// Log that an alert began, changed its severity or ended.
     AlertChanged(Transition),
-    /// Poll a tree at `poll.min_interval` until then.
+    /// Poll a server, and the roots of its tree, at `poll.min_interval` until then.
     Hurry {
         /// The tree.
         tree: TreeId,
+        /// The server.
+        server: ServerAddr,
         /// Until when.
         until: Timestamp,
+    },
+    /// The link to a replica takes so long: its poll may trail its master's accordingly.
+    LinkDelay {
+        /// The tree.
+        tree: TreeId,
+        /// The replica.
+        replica: ServerAddr,
+        /// One way.
+        delay: Span,
     },
 }
 
@@ -149,7 +155,8 @@ impl Monitor {
         self.next_evaluation = now + EVALUATION_TICK;
         let count_lag = now >= self.next_distribution;
         if count_lag {
-            self.next_distribution = now + DISTRIBUTION_TICK;
+            // By the plan, so that a minute has sixty; what was slept through is not made up for.
+            self.next_distribution = (self.next_distribution + DISTRIBUTION_TICK).max(now + EVALUATION_TICK);
         }
         let mut actions = Vec::new();
         for index in 0..self.fleet.pairs.len() {
@@ -177,8 +184,27 @@ impl Monitor {
         actions.extend(self.fleet.note_state(index, &seen).map(Action::StateChanged));
         let Some(entry) = self.fleet.pairs.get(index) else { return };
         self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.known_at(), now);
-        if is_urgent(&seen) {
-            actions.push(Action::Hurry { tree: entry.meta.tree.clone(), until: now + URGENT_FOR });
+        self.look_at_haste(index, &seen, now, actions);
+    }
+
+    /// Says whether the pair is to be polled faster, and what its link takes.
+    fn look_at_haste(&mut self, index: usize, seen: &Assessment, now: Timestamp, actions: &mut Vec<Action>) {
+        let delay = self.fleet.news_of_delay(index);
+        let Some(entry) = self.fleet.pairs.get(index) else { return };
+        let pair = &entry.meta;
+        if let Some(delay) = delay {
+            actions.push(Action::LinkDelay { tree: pair.tree.clone(), replica: pair.key.replica.clone(), delay });
+        }
+        let alert = self.alerting.has_open_lag_alert(index);
+        let situation = self.fleet.situation(index, alert);
+        if let Some(urgent_for) = situation.and_then(|situation| haste::urgent_for(seen, situation)) {
+            // A chained replica's own master tells of its link.
+            let chained = (pair.master != pair.top).then_some(&pair.master);
+            let hurry = |server: &ServerAddr| {
+                let (tree, server) = (pair.tree.clone(), server.clone());
+                Action::Hurry { tree, server, until: now + urgent_for }
+            };
+            actions.extend(std::iter::once(&pair.key.replica).chain(chained).map(hurry));
         }
     }
 
@@ -200,12 +226,4 @@ impl Monitor {
             ready: self.fleet.all_polled() && self.sentinels.all_heard(),
         }
     }
-}
-
-/// Whether a closer look pays: lag moves or is about to, or the link is in trouble. Servers that do not answer gain
-/// nothing from being asked more often.
-fn is_urgent(seen: &Assessment) -> bool {
-    let lags = seen.lag.estimate.is_some_and(|lag| lag >= URGENT_LAG);
-    let trouble = matches!(seen.state, PairState::FullSync | PairState::LinkDown | PairState::Stalled);
-    lags || trouble || seen.stale
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::event::{DeliveryFailure, QueueState, SuppressReason};
 use crate::alert::{ListedAlert, Rule};
 use crate::model::{ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime};
-use crate::replication::{Assessment, Evidence, PairFacts, ServerFacts, assess};
+use crate::replication::{Assessment, Evidence, Footprint, PairFacts, ServerFacts, assess};
 use crate::topology::{Pair, SentinelGroup, Server};
 
 /// Everything that readers may know, frozen at one moment.
@@ -66,6 +66,8 @@ pub struct ServerSnapshot {
     pub skipped: u64,
     /// Failed polls, by reason.
     pub errors: BTreeMap<PollError, u64>,
+    /// What is remembered of the stream that is measured against it.
+    pub history: Option<Footprint>,
     /// Why it took no part in heartbeats, and how often.
     pub heartbeat_errors: BTreeMap<HeartbeatError, u64>,
 }

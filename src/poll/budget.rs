@@ -2,6 +2,10 @@
 //!
 //! Base rounds are planned so that they fit (see [`sustainable_interval`]) and always run. What is left pays for extra
 //! rounds: when a datacenter is cut, not everything may speed up at once.
+//!
+//! Urgent rounds share it fairly: each tree says how much it would like, and when all together would like more than is
+//! left, the urgent period of every tree becomes longer by the same factor, so that a large tree does not starve beside
+//! small ones. The token bucket behind it holds the limit in any second, refreshes included.
 
 use crate::model::{Span, Timestamp};
 
@@ -9,6 +13,10 @@ use crate::model::{Span, Timestamp};
 #[derive(Clone, Debug)]
 pub(super) struct PollBudget {
     per_second: f64,
+    /// What base rounds take of it.
+    base: f64,
+    /// Polls a second that all urgent trees together would like.
+    demand: f64,
     tokens: f64,
     at: Timestamp,
 }
@@ -16,30 +24,55 @@ pub(super) struct PollBudget {
 impl PollBudget {
     /// A full bucket for `per_second` polls a second.
     pub(super) fn new(per_second: u32, now: Timestamp) -> Self {
-        Self { per_second: f64::from(per_second), tokens: f64::from(per_second), at: now }
+        let per_second = f64::from(per_second);
+        Self { per_second, base: 0.0, demand: 0.0, tokens: per_second, at: now }
     }
 
-    /// Changes the budget.
-    pub(super) fn set_rate(&mut self, per_second: u32) {
+    /// Changes the budget, and what base rounds take of it in polls a second.
+    pub(super) fn set_rate(&mut self, per_second: u32, base: f64) {
         self.per_second = f64::from(per_second);
+        self.base = base;
         self.tokens = self.tokens.min(self.per_second);
+    }
+
+    /// A tree that would have liked `before` polls a second for urgent rounds now would like `after`.
+    pub(super) fn change_demand(&mut self, before: f64, after: f64) {
+        self.demand = (self.demand + after - before).max(0.0);
+    }
+
+    /// The factor by which urgent periods have to be longer so that all urgent trees together stay within what base
+    /// rounds leave: 1 when they do anyway, infinite when nothing is left.
+    pub(super) fn stretch(&self) -> f64 {
+        let left = (self.per_second - self.base).max(0.0);
+        if self.demand <= left { 1.0 } else { self.demand / left }
     }
 
     /// Takes `polls` for a base round, which runs in any case; a debt is paid back before the next extra round.
     pub(super) fn charge(&mut self, polls: usize, now: Timestamp) {
         self.refill(now);
         // A debt of more than a second's worth would only keep extra rounds away for longer, to no use.
-        self.tokens = (self.tokens - polls as f64).max(-self.per_second);
+        let least = (-self.per_second).min(self.tokens);
+        self.tokens = (self.tokens - polls as f64).max(least);
     }
 
-    /// Takes `polls` for an extra round, if they are left.
+    /// Takes `polls` for an extra round, if any are left. A large round may go into debt: it would never run else.
     pub(super) fn try_take(&mut self, polls: usize, now: Timestamp) -> bool {
         self.refill(now);
-        let enough = self.tokens >= polls as f64;
-        if enough {
+        let left = self.tokens >= 1.0;
+        if left {
             self.tokens -= polls as f64;
         }
-        enough
+        left
+    }
+
+    /// Takes `polls` for what is only worth them while half of the budget lies idle.
+    pub(super) fn try_take_spare(&mut self, polls: usize, now: Timestamp) -> bool {
+        self.refill(now);
+        let spare = self.tokens - polls as f64 >= self.per_second * 0.5;
+        if spare {
+            self.tokens -= polls as f64;
+        }
+        spare
     }
 
     fn refill(&mut self, now: Timestamp) {
@@ -69,7 +102,44 @@ mod tests {
         assert!(budget.try_take(10, at(0)));
         assert!(!budget.try_take(1, at(50)));
         assert!(budget.try_take(1, at(100)));
-        assert!(!budget.try_take(11, at(60_000)), "never more than a second's worth");
+        assert!(budget.try_take(11, at(60_000)), "never more than a second's worth, so this is a debt");
+        assert!(!budget.try_take(1, at(60_100)));
+        assert!(budget.try_take(1, at(60_200)));
+    }
+
+    #[test]
+    fn a_large_round_runs_beside_small_ones_and_the_rate_holds() {
+        let mut budget = PollBudget::new(100, at(0));
+        let (mut small, mut large, mut polls) = (0, 0, 0);
+        for millis in (0..10_000).step_by(10) {
+            let mut rounds = [(3, &mut small), (150, &mut large)];
+            rounds.rotate_left(usize::from(millis % 20 == 0)); // now the one, now the other asks first
+            for (size, count) in rounds {
+                if budget.try_take(size, at(millis)) {
+                    *count += 1;
+                    polls += size;
+                }
+            }
+        }
+        assert!(large >= 3 && small >= 1, "{small} small, {large} large");
+        assert!(polls <= 100 * 11 + 150, "{polls} polls in 10 s, with a full bucket");
+    }
+
+    #[test]
+    fn urgent_trees_share_what_base_rounds_leave() {
+        let mut budget = PollBudget::new(100, at(0));
+        budget.set_rate(100, 40.0);
+        let check = |budget: &PollBudget, expected: f64| assert!((budget.stretch() - expected).abs() < 1e-9);
+        budget.change_demand(0.0, 60.0);
+        check(&budget, 1.0);
+        budget.change_demand(0.0, 120.0);
+        check(&budget, 3.0);
+        budget.change_demand(60.0, 0.0);
+        check(&budget, 2.0);
+        budget.set_rate(100, 100.0);
+        assert!(budget.stretch().is_infinite(), "nothing is left");
+        budget.change_demand(120.0, 0.0);
+        check(&budget, 1.0);
     }
 
     #[test]
@@ -80,6 +150,15 @@ mod tests {
         }
         assert!(!budget.try_take(1, at(1000)), "a debt is paid back first");
         assert!(budget.try_take(1, at(1200)), "and is never more than a second's worth");
+    }
+
+    #[test]
+    fn what_is_only_nice_to_have_leaves_half_of_the_budget() {
+        let mut budget = PollBudget::new(10, at(0));
+        let taken = (0..20).filter(|_| budget.try_take_spare(1, at(0))).count();
+        assert_eq!(taken, 5);
+        assert!(budget.try_take(5, at(0)));
+        assert!(!budget.try_take_spare(1, at(500)) && budget.try_take_spare(1, at(600)));
     }
 
     #[test]

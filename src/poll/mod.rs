@@ -2,12 +2,14 @@
 //!
 //! **Invariants:** a server has at most one request outstanding; polls are skipped and counted, never queued; no server
 //! waits for another one longer than its patience; nothing that the monitor does can delay a poll. The schedule, the
-//! pace, the round trips, the backoff and the budget are pure: time and chance are their arguments.
+//! pace, the lead, the backoff and the budget are pure: time and chance are their arguments.
 
 mod backoff;
 mod budget;
 mod heartbeat;
+mod lead;
 mod pace;
+mod refresh;
 mod report;
 mod schedule;
 mod server;
@@ -16,21 +18,26 @@ mod tree;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use budget::{PollBudget, sustainable_interval};
 use heartbeat::Heartbeats;
+use refresh::{Line, Lines};
 use report::Reporter;
-use tree::{Shared, TreeTask, Wishes};
+use tree::{Served, ServerWish, Shared, TreeTask, Wishes};
 
 use crate::clock;
 use crate::config::PollSettings;
-use crate::model::Timestamp;
+use crate::model::{ServerAddr, Span, Timestamp};
 use crate::monitor::PollEvent;
 use crate::topology::{Server, Topology, TopologyDiff, Tree, TreeId};
+
+pub use pace::{Intervals, Round};
+pub use refresh::Refresher;
+pub use schedule::{Ask, TreeSchedule};
 
 /// A good capacity for the channel of poll events: a few rounds of a fleet of thousands of servers, so that events are
 /// dropped only when the monitor has been stuck for seconds.
@@ -42,14 +49,17 @@ pub struct Poller {
     topology: Topology,
     trees: BTreeMap<TreeId, RunningTree>,
     heartbeats: Heartbeats,
-    wishes: Wishes,
+    /// With the sustainable interval.
+    settings: PollSettings,
+    /// The trees that may be refreshed: all, or none where that is off.
+    lines: watch::Sender<Lines>,
     shared: Shared,
     dropped_events: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
 struct RunningTree {
-    wishes: watch::Sender<Wishes>,
+    line: Arc<Line>,
     task: JoinHandle<()>,
 }
 
@@ -63,10 +73,9 @@ impl Poller {
             budget: Arc::new(Mutex::new(PollBudget::new(settings.max_polls_per_second, clock::now()))),
             missed_rounds: Arc::default(),
         };
-        let wishes = Wishes { settings, urgent_until: Timestamp::default(), refreshes: 0 };
-        let nothing = Topology { servers: BTreeMap::new(), trees: Vec::new(), pairs: Vec::new() };
-        let (trees, heartbeats) = (BTreeMap::new(), Heartbeats::default());
-        let mut poller = Self { topology: nothing, trees, heartbeats, wishes, shared, dropped_events };
+        let topology_before = Topology { servers: BTreeMap::new(), trees: Vec::new(), pairs: Vec::new() };
+        let (trees, heartbeats, lines) = (BTreeMap::new(), Heartbeats::default(), watch::Sender::default());
+        let mut poller = Self { topology: topology_before, trees, heartbeats, settings, lines, shared, dropped_events };
         poller.reload(topology, settings);
         poller
     }
@@ -75,30 +84,38 @@ impl Poller {
     pub fn reload(&mut self, topology: &Topology, settings: PollSettings) {
         let diff = TopologyDiff::between(&self.topology, topology);
         self.topology = topology.clone();
-        self.wishes.settings = sustainable(topology, settings);
-        self.shared.budget.lock().unwrap_or_else(PoisonError::into_inner).set_rate(settings.max_polls_per_second);
+        self.settings = sustainable(topology, settings);
+        let base = polls_per_round(topology) as f64 / self.settings.interval.as_secs_f64();
+        self.shared.budget().set_rate(settings.max_polls_per_second, base);
         for id in &diff.stopped {
             self.trees.remove(id);
         }
         for tree in self.trees.values() {
-            tree.wishes.send_modify(|wishes| wishes.settings = self.wishes.settings);
+            tree.line.wishes.send_modify(|wishes| wishes.settings = self.settings);
         }
         for tree in &diff.started {
             let running = self.start_tree(tree);
             self.trees.insert(tree.id.clone(), running);
         }
         self.heartbeats.reload(topology, &settings, &self.shared.reporter);
+        let lines = self.trees.iter().filter(|_| settings.refresh_on_scrape);
+        self.lines.send_replace(Arc::new(lines.map(|(id, tree)| (id.clone(), Arc::downgrade(&tree.line))).collect()));
     }
 
-    /// Polls `tree` at the minimal interval until `until`, as far as the budget goes. Never waits; a tree that is not
-    /// polled (any more) is none of its business.
-    pub fn set_urgent(&self, tree: &TreeId, until: Timestamp) {
-        self.wish(tree, |wishes| wishes.urgent_until = wishes.urgent_until.max(until));
+    /// Polls `server` of `tree`, and the tree's roots, at the minimal interval until `until`, as far as the budget goes.
+    /// Never waits; what is not polled (any more) is none of its business.
+    pub fn set_urgent(&self, tree: &TreeId, server: &ServerAddr, until: Timestamp) {
+        self.wish(tree, server, |wish| wish.urgent_until = wish.urgent_until.max(until));
     }
 
-    /// Polls `tree` at once, if the budget allows one more round. Never waits.
-    pub fn refresh(&self, tree: &TreeId) {
-        self.wish(tree, |wishes| wishes.refreshes = wishes.refreshes.wrapping_add(1));
+    /// The link to `server` of `tree` takes `delay`, one way: it is asked accordingly later than its master.
+    pub fn set_link_delay(&self, tree: &TreeId, server: &ServerAddr, delay: Span) {
+        self.wish(tree, server, |wish| wish.delay = Some(delay));
+    }
+
+    /// Where rounds at once may be asked for; follows reloads.
+    pub fn refresher(&self) -> Refresher {
+        Refresher::new(self.lines.subscribe())
     }
 
     /// Ends every task and waits until all connections are closed.
@@ -122,24 +139,38 @@ impl Poller {
         self.shared.missed_rounds.load(Ordering::Relaxed)
     }
 
-    fn wish(&self, tree: &TreeId, wish: impl FnOnce(&mut Wishes)) {
-        if let Some(tree) = self.trees.get(tree) {
-            tree.wishes.send_modify(wish);
-        }
+    fn wish(&self, tree: &TreeId, server: &ServerAddr, wish: impl FnOnce(&mut ServerWish)) {
+        let Some(tree) = self.trees.get(tree) else { return };
+        let index = tree.line.servers.iter().position(|member| member == server);
+        tree.line.wishes.send_if_modified(|wishes| {
+            let Some(known) = index.and_then(|index| wishes.servers.get_mut(index)) else { return false };
+            let before = *known;
+            wish(known);
+            *known != before
+        });
     }
 
     fn start_tree(&self, tree: &Tree) -> RunningTree {
-        let (wishes, seen) = watch::channel(self.wishes);
         let servers: Vec<Arc<Server>> =
             tree.servers().filter_map(|addr| self.topology.servers.get(addr)).cloned().collect();
-        let task = TreeTask::new(tree.roots.len(), servers, seed_of(&tree.id), seen, self.shared.clone());
-        RunningTree { wishes, task: tokio::spawn(task.run()) }
+        let wishes =
+            Wishes { settings: self.settings, servers: vec![ServerWish::default(); servers.len()], refreshes: 0 };
+        let (wishes, seen) = watch::channel(wishes);
+        let (tell, served) = watch::channel(Served::default());
+        let addrs = servers.iter().map(|server| server.addr.clone()).collect();
+        let task = TreeTask::new(tree.roots.len(), servers, seed_of(&tree.id), (seen, tell), self.shared.clone());
+        RunningTree { line: Arc::new(Line { servers: addrs, wishes, served }), task: tokio::spawn(task.run()) }
     }
+}
+
+/// How many polls one base round of every tree takes.
+fn polls_per_round(topology: &Topology) -> usize {
+    topology.trees.iter().map(|t| schedule::polls_per_round(t.roots.len(), t.others.len())).sum()
 }
 
 /// The settings with an interval that the budget can bear.
 fn sustainable(topology: &Topology, settings: PollSettings) -> PollSettings {
-    let polls = topology.trees.iter().map(|t| schedule::polls_per_round(t.roots.len(), t.others.len())).sum();
+    let polls = polls_per_round(topology);
     let interval = sustainable_interval(settings.interval, polls, settings.max_polls_per_second);
     if interval > settings.interval {
         tracing::warn!(

@@ -10,49 +10,93 @@ use crate::model::{Span, Timestamp};
 /// How far a period may differ from the configured one, both ways.
 pub(super) const DITHER: f64 = 0.03;
 
+/// The times that rounds keep to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// The base period of a round.
+    pub base: Span,
+    /// The period while somebody is urgent, as far as the budget goes.
+    pub urgent: Span,
+}
+
+/// Why a round runs, which decides who is polled in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// The base period asks for it. Everybody is polled, each when its link's delay says.
+    Base,
+    /// Somebody wants to know now. Everybody is polled at once.
+    Refresh,
+    /// Somebody is urgent. Only the roots and who is urgent are polled.
+    Urgent,
+    /// Half-way between two base rounds while nobody is urgent. Only the roots are polled, once: what they write in
+    /// between is dated twice as finely, and their replicas' ACKs are seen.
+    Glance,
+}
+
 /// The beginnings of rounds.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
-    interval: Span,
-    min_interval: Span,
+    intervals: Intervals,
+    /// Whether there are glances at all.
+    glances: bool,
+    /// Urgent rounds are this many times as far apart as their period says: the budget's doing.
+    stretch: f64,
     chance: Rng,
     /// When the next base round is due.
     base_due: Timestamp,
-    /// When the next extra round would be due.
-    extra_due: Timestamp,
-    /// Extra rounds run until here.
+    /// When the next urgent round would be due.
+    urgent_due: Timestamp,
+    /// Urgent rounds run until here.
     urgent_until: Timestamp,
-    /// One extra round was asked for.
-    refresh: bool,
+    /// Since when a refresh is wanted.
+    refresh_due: Option<Timestamp>,
+    /// When the glance after this base round is due; none once another round did its work.
+    glance_due: Option<Timestamp>,
     missed: u64,
 }
 
 impl Pace {
-    /// The first round begins within one `interval` after `now`, at a place that `seed` chooses.
-    pub(super) fn new(interval: Span, min_interval: Span, seed: u64, now: Timestamp) -> Self {
-        let period = interval.as_nanos().max(1);
+    /// The first round begins within one base period after `now`, at a place that `seed` chooses.
+    pub(super) fn new(intervals: Intervals, glances: bool, seed: u64, now: Timestamp) -> Self {
+        let period = intervals.base.as_nanos().max(1);
         let phase = i64::try_from(seed % period.unsigned_abs()).unwrap_or(0);
         let wait = Span::from_nanos((phase - now.as_nanos()).rem_euclid(period));
         Self {
-            interval,
-            min_interval,
+            intervals,
+            glances,
+            stretch: 1.0,
             chance: Rng::with_seed(seed),
             base_due: now + wait,
-            extra_due: now,
+            urgent_due: now,
             urgent_until: Timestamp::default(),
-            refresh: false,
+            refresh_due: None,
+            glance_due: None,
             missed: 0,
         }
     }
 
     /// When the next round is due.
     pub(super) fn next(&self) -> Timestamp {
-        if self.is_extra() { self.extra_due } else { self.base_due }
+        let wanted = [self.refresh_due, self.next_urgent(), self.glance_due].into_iter().flatten().min();
+        wanted.map_or(self.base_due, |at| at.min(self.base_due))
     }
 
-    /// Whether the next round is one more than the base period asks for.
-    pub(super) fn is_extra(&self) -> bool {
-        (self.refresh || self.extra_due < self.urgent_until) && self.extra_due < self.base_due
+    /// The round that is due at `now`; `None` when none is.
+    pub(super) fn due(&self, now: Timestamp) -> Option<Round> {
+        if self.base_due <= now {
+            Some(Round::Base)
+        } else if self.refresh_due.is_some_and(|at| at <= now) {
+            Some(Round::Refresh)
+        } else if self.next_urgent().is_some_and(|at| at <= now) {
+            Some(Round::Urgent)
+        } else {
+            self.glance_due.filter(|at| *at <= now).map(|_| Round::Glance)
+        }
+    }
+
+    /// Whether a refresh is wanted and has not begun.
+    pub(super) fn wants_refresh(&self) -> bool {
+        self.refresh_due.is_some()
     }
 
     /// Rounds that were skipped because their time had passed.
@@ -60,43 +104,79 @@ impl Pace {
         self.missed
     }
 
-    /// The next round begins at `now`: returns when it was planned. Whole periods that passed meanwhile (the process
-    /// was suspended, or a round took longer) are skipped and counted, never made up for.
-    pub(super) fn begin(&mut self, now: Timestamp) -> Timestamp {
-        let period = if self.is_extra() { self.min_interval } else { self.interval }.as_nanos().max(1);
-        let periods = (now - self.next()).or_zero().as_nanos() / period;
-        let planned = self.next() + Span::from_nanos(periods.saturating_mul(period));
-        self.missed = self.missed.saturating_add(periods.unsigned_abs());
-        self.refresh = false;
-        self.base_due = planned + self.dithered(self.interval);
-        self.extra_due = planned + self.dithered(self.min_interval);
+    /// The `round` that is due begins at `now`: returns when it was planned. Whole periods that passed meanwhile (the
+    /// process was suspended, or a round took longer) are skipped and counted, never made up for.
+    pub(super) fn begin(&mut self, round: Round, now: Timestamp) -> Timestamp {
+        let planned = match round {
+            Round::Base => self.skip_missed(self.base_due, self.intervals.base, now),
+            Round::Urgent => self.skip_missed(self.urgent_due, self.urgent_period(), now),
+            Round::Refresh => self.refresh_due.unwrap_or(now),
+            Round::Glance => self.glance_due.unwrap_or(now),
+        };
+        self.glance_due = None;
+        if round == Round::Base {
+            self.base_due = planned + self.dithered(self.intervals.base);
+            self.glance_due = self.glances.then(|| planned + self.intervals.base.half());
+        }
+        if matches!(round, Round::Base | Round::Refresh) {
+            self.refresh_due = None;
+        }
+        if round != Round::Glance {
+            self.urgent_due = planned + self.dithered(self.urgent_period());
+        }
         planned
     }
 
-    /// The next extra round does not run; the one after it is tried a period later.
-    pub(super) fn put_off(&mut self, now: Timestamp) {
-        self.refresh = false;
-        self.extra_due = now + self.dithered(self.min_interval);
+    /// The `round` that is due does not run. An urgent one is tried again a period later.
+    pub(super) fn put_off(&mut self, round: Round, now: Timestamp) {
+        match round {
+            Round::Base => {}
+            Round::Refresh => self.refresh_due = None,
+            Round::Urgent => self.urgent_due = now + self.dithered(self.urgent_period()),
+            Round::Glance => self.glance_due = None,
+        }
     }
 
-    /// Rounds follow at the shorter period until `until`.
+    /// Urgent rounds follow until `until`.
     pub(super) fn set_urgent(&mut self, until: Timestamp, now: Timestamp) {
         self.urgent_until = self.urgent_until.max(until);
-        self.extra_due = self.extra_due.max(now);
+        self.urgent_due = self.urgent_due.max(now);
     }
 
-    /// The next round is to begin at once.
+    /// Urgent rounds are to be `factor` times as far apart as their period says. At the base period there are none.
+    pub(super) fn set_stretch(&mut self, factor: f64) {
+        self.stretch = factor.max(1.0);
+    }
+
+    /// A round with everybody is to begin at once.
     pub(super) fn refresh(&mut self, now: Timestamp) {
-        self.refresh = true;
-        self.extra_due = now;
+        self.refresh_due.get_or_insert(now);
     }
 
     /// Changes the periods; the next round comes no later than the new ones allow.
-    pub(super) fn set_intervals(&mut self, interval: Span, min_interval: Span, now: Timestamp) {
-        self.interval = interval;
-        self.min_interval = min_interval;
-        self.base_due = self.base_due.min(now + interval);
-        self.extra_due = self.extra_due.min(now + min_interval);
+    pub(super) fn set_intervals(&mut self, intervals: Intervals, now: Timestamp) {
+        self.intervals = intervals;
+        self.base_due = self.base_due.min(now + intervals.base);
+        self.glance_due = self.glance_due.filter(|at| *at < self.base_due);
+        self.urgent_due = self.urgent_due.min(now + intervals.urgent);
+    }
+
+    /// When the next urgent round is due, if there is one. One just before a base round would tell nothing new.
+    fn next_urgent(&self) -> Option<Timestamp> {
+        let worth_it = self.urgent_due + self.urgent_period().half() < self.base_due;
+        (self.urgent_due < self.urgent_until && worth_it).then_some(self.urgent_due)
+    }
+
+    fn urgent_period(&self) -> Span {
+        self.intervals.urgent.mul_f64(self.stretch).min(self.intervals.base)
+    }
+
+    /// The last of the instants `due`, `due + period`, ... up to `now`.
+    fn skip_missed(&mut self, due: Timestamp, period: Span, now: Timestamp) -> Timestamp {
+        let period = period.as_nanos().max(1);
+        let periods = (now - due).or_zero().as_nanos() / period;
+        self.missed = self.missed.saturating_add(periods.unsigned_abs());
+        due + Span::from_nanos(periods.saturating_mul(period))
     }
 
     fn dithered(&mut self, period: Span) -> Span {
@@ -112,22 +192,39 @@ mod tests {
 
     const SECOND: Span = Span::from_secs(1);
     const QUARTER: Span = Span::from_millis(250);
+    const INTERVALS: Intervals = Intervals { base: SECOND, urgent: QUARTER };
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::default() + Span::from_millis(millis)
     }
 
     fn pace(seed: u64) -> Pace {
-        Pace::new(SECOND, QUARTER, seed, at(0))
+        Pace::new(INTERVALS, true, seed, at(0))
     }
 
-    fn run(pace: &mut Pace, rounds: usize) -> Vec<Span> {
-        (0..rounds)
-            .map(|_| {
-                let began = pace.begin(pace.next());
-                pace.next() - began
-            })
-            .collect()
+    /// Begins the next round when it is due.
+    fn step(pace: &mut Pace) -> (Round, Timestamp) {
+        let now = pace.next();
+        let round = pace.due(now).expect("what is due");
+        (round, pace.begin(round, now))
+    }
+
+    /// The rounds that begin before `end`.
+    fn run_until(pace: &mut Pace, end: Timestamp) -> Vec<(Round, Timestamp)> {
+        let mut rounds = Vec::new();
+        while pace.next() < end {
+            rounds.push(step(pace));
+        }
+        rounds
+    }
+
+    fn periods(rounds: &[(Round, Timestamp)], of: Round) -> Vec<Span> {
+        let begun: Vec<_> = rounds.iter().filter(|(round, _)| *round == of).map(|(_, at)| *at).collect();
+        begun.windows(2).map(|w| w[1] - w[0]).collect()
+    }
+
+    fn count(rounds: &[(Round, Timestamp)], of: Round) -> usize {
+        rounds.iter().filter(|(round, _)| *round == of).count()
     }
 
     fn assert_within(periods: &[Span], nominal: Span) {
@@ -139,7 +236,11 @@ mod tests {
         #[test]
         fn periods_are_dithered_within_bounds_and_right_on_average(seed: u64) {
             let mut pace = pace(seed);
-            let periods = run(&mut pace, 1000);
+            let rounds: Vec<_> = (0..2001).map(|_| step(&mut pace)).collect();
+            let glances: Vec<_> = rounds.chunks_exact(2).map(|pair| (pair[1].0, pair[1].1 - pair[0].1)).collect();
+            prop_assert!(glances.iter().all(|(round, _)| *round == Round::Glance));
+            assert_within(&glances.into_iter().map(|(_, after)| after).collect::<Vec<_>>(), SECOND.half());
+            let periods = periods(&rounds, Round::Base);
             assert_within(&periods, SECOND);
             let mean = periods.iter().map(|p| p.as_secs_f64()).sum::<f64>() / 1000.0;
             // The mean of 1000 uniform draws of +-3 % is within 0.3 % but once in ten million times (5.5 sigma).
@@ -151,89 +252,125 @@ mod tests {
         #[test]
         fn the_phase_is_a_matter_of_the_seed_alone(seed: u64, start in 0_i64..10_000_000_000) {
             let now = Timestamp::from_nanos(start);
-            let first = Pace::new(SECOND, QUARTER, seed, now).next();
+            let first = Pace::new(INTERVALS, true, seed, now).next();
             prop_assert!(first >= now && first - now < SECOND);
             let phase = i64::try_from(seed % 1_000_000_000).unwrap();
             prop_assert_eq!(first.as_nanos() % 1_000_000_000, phase);
         }
+
+        /// Whatever else is asked for: everybody is polled each base period.
+        #[test]
+        fn base_rounds_keep_their_period(seed: u64, stretch in 1.0_f64..6.0, refreshes in proptest::collection::vec(0_i64..60_000, 0..50)) {
+            let mut pace = pace(seed);
+            pace.set_urgent(at(60_000), at(0));
+            pace.set_stretch(stretch);
+            let mut rounds = Vec::new();
+            let mut refreshes = refreshes;
+            refreshes.sort_unstable();
+            for refresh in refreshes {
+                rounds.extend(run_until(&mut pace, at(refresh)));
+                pace.refresh(at(refresh));
+            }
+            rounds.extend(run_until(&mut pace, at(60_000)));
+            assert_within(&periods(&rounds, Round::Base), SECOND);
+            prop_assert!(count(&rounds, Round::Base) >= 58);
+        }
     }
 
     #[test]
-    fn urgency_shortens_the_period_until_it_ends() {
+    fn urgency_adds_rounds_between_the_base_rounds_until_it_ends() {
         let mut pace = pace(0);
-        let began = pace.begin(at(0));
-        pace.set_urgent(at(2000), at(100));
-        assert!(pace.is_extra() && pace.next() - began <= QUARTER.mul_f64(1.0 + DITHER));
-        let mut urgent = 0;
-        while pace.is_extra() {
-            pace.begin(pace.next());
-            urgent += 1;
+        pace.set_urgent(at(20_000), at(0));
+        let rounds = run_until(&mut pace, at(20_000));
+        assert!((59..=61).contains(&count(&rounds, Round::Urgent)), "three between two base rounds: {rounds:?}");
+        assert!(count(&rounds, Round::Glance) <= 2, "before it took hold");
+        let gaps: Vec<_> = rounds.windows(2).map(|w| w[1].1 - w[0].1).collect();
+        assert!(gaps.iter().all(|gap| (Span::from_millis(200)..=Span::from_millis(300)).contains(gap)), "{gaps:?}");
+        assert_eq!(count(&run_until(&mut pace, at(40_000)), Round::Urgent), 0);
+    }
+
+    #[test]
+    fn a_short_budget_stretches_the_period_of_urgent_rounds_and_of_no_other() {
+        for (stretch, expected) in [(1.0, 60), (2.0, 20), (3.9, 0), (1e300, 0), (f64::INFINITY, 0)] {
+            let mut pace = pace(0);
+            pace.set_stretch(stretch);
+            pace.set_urgent(at(20_000), at(0));
+            let rounds = run_until(&mut pace, at(20_000));
+            assert!(count(&rounds, Round::Urgent).abs_diff(expected) <= 1, "{stretch}: {rounds:?}");
+            assert!(count(&rounds, Round::Base).abs_diff(20) <= 1, "{stretch}");
         }
-        assert!((7..=8).contains(&urgent), "2 s at 250 ms: {urgent}");
-        assert_within(&run(&mut pace, 5), SECOND);
     }
 
     #[test]
     fn urgency_does_not_wait_for_the_first_base_round() {
         let half_an_hour = 1_800_000_000_000;
-        let mut pace = Pace::new(Span::from_secs(3600), QUARTER, half_an_hour, at(0));
+        let intervals = Intervals { base: Span::from_secs(3600), urgent: QUARTER };
+        let mut pace = Pace::new(intervals, true, half_an_hour, at(0));
         assert_eq!(pace.next(), at(1_800_000));
         pace.set_urgent(at(9000), at(10));
-        assert_eq!(pace.next(), at(10));
+        assert_eq!((pace.next(), pace.due(at(10))), (at(10), Some(Round::Urgent)));
     }
 
     #[test]
     fn urgency_that_comes_late_in_a_period_starts_a_round_at_once_and_not_late() {
         let mut pace = pace(0);
-        pace.begin(at(0));
+        step(&mut pace);
+        assert_eq!(step(&mut pace).0, Round::Glance);
         pace.set_urgent(at(9000), at(700));
-        assert_eq!(pace.next(), at(700));
-        assert_eq!(pace.begin(at(700)), at(700));
+        assert_eq!(step(&mut pace), (Round::Urgent, at(700)));
         assert_eq!(pace.missed(), 0);
     }
 
     #[test]
-    fn an_extra_round_without_budget_is_put_off_and_the_base_round_is_not() {
+    fn an_urgent_round_without_budget_is_put_off_and_the_base_round_is_not() {
         let mut pace = pace(0);
-        pace.begin(at(0));
+        step(&mut pace);
         pace.set_urgent(at(9000), at(0));
-        let mut now = at(0);
-        let mut refused = 0;
-        while pace.is_extra() {
-            now = pace.next();
-            pace.put_off(now);
-            refused += 1;
+        let mut refused = Vec::new();
+        while let Some(round @ (Round::Urgent | Round::Glance)) = pace.due(pace.next()) {
+            pace.put_off(round, pace.next());
+            refused.push(round);
         }
-        assert_eq!(refused, 4, "after 250, 500, 750 ms, and a little before the second");
-        assert!(pace.next() - now < QUARTER && pace.next() >= at(970));
+        refused.retain(|round| *round == Round::Urgent);
+        assert_eq!(refused.len(), 3, "after 250, 500 and 750 ms");
+        assert!(pace.next() >= at(970) && pace.next() <= at(1030));
     }
 
     #[test]
     fn time_that_was_slept_through_is_skipped_and_counted() {
         let mut pace = pace(0);
-        pace.begin(at(0));
+        step(&mut pace);
+        step(&mut pace);
         let due = pace.next();
         let woke = due + Span::from_millis(3_600_400);
-        assert_eq!(woke - pace.begin(woke), Span::from_millis(400));
+        assert_eq!(woke - pace.begin(Round::Base, woke), Span::from_millis(400));
         assert_eq!(pace.missed(), 3600);
         assert!(pace.next() > woke, "nothing is made up for");
     }
 
     #[test]
-    fn one_refresh_is_one_round() {
+    fn one_refresh_is_one_round_and_moves_no_other() {
         let mut pace = pace(0);
-        pace.begin(at(0));
+        step(&mut pace);
+        let base = pace.base_due;
         pace.refresh(at(300));
-        assert!(pace.is_extra());
-        assert_eq!(pace.begin(at(300)), at(300));
-        assert!(!pace.is_extra() && pace.next() >= at(1270));
+        pace.refresh(at(301));
+        assert!(pace.wants_refresh());
+        assert_eq!(step(&mut pace), (Round::Refresh, at(300)));
+        assert!(!pace.wants_refresh() && pace.next() == base);
+        pace.refresh(at(400));
+        pace.put_off(Round::Refresh, at(400));
+        assert_eq!(pace.next(), base, "no budget, no refresh");
+        pace.refresh(base);
+        assert_eq!(step(&mut pace).0, Round::Base, "which polls everybody as well");
+        assert!(!pace.wants_refresh());
     }
 
     #[test]
     fn a_shorter_interval_takes_effect_at_once() {
-        let mut pace = Pace::new(Span::from_secs(3600), SECOND, 0, at(0));
-        pace.begin(at(0));
-        pace.set_intervals(SECOND, QUARTER, at(10));
-        assert_eq!(pace.next(), at(1010));
+        let mut pace = Pace::new(Intervals { base: Span::from_secs(3600), urgent: SECOND }, true, 0, at(0));
+        step(&mut pace);
+        pace.set_intervals(INTERVALS, at(10));
+        assert_eq!((pace.next(), pace.due(at(1010))), (at(1010), Some(Round::Base)));
     }
 }

@@ -1,14 +1,16 @@
 //! In which order the servers of one replication tree are polled. Pure, sans-IO: it is told the time and the answers,
 //! and says whom to ask and when it wants to be called again.
 //!
-//! A round is a sandwich: the roots, then all other servers, then the roots again. A replica's answer between two
+//! A round is a sandwich: the roots, then other servers, then the roots again. A replica's answer between two
 //! answers of its master is what makes byte lag exact and "caught up" provable: the second poll of the master is sent
-//! after the replica's answer came.
+//! after the replica's answer came. In a base round a replica at the end of a long link is asked a little later than its
+//! master ([`super::lead`]); in an urgent round only who is urgent is asked. A glance is the roots alone, once.
 //!
 //! **Invariants:** nobody is asked twice in one stage; nobody is waited for longer than its patience; a server that was
 //! silent or failing last time is asked but not waited for, so one hung server delays the others once, not for ever.
 
-use super::pace::Pace;
+use super::lead::lead;
+use super::pace::{Intervals, Pace, Round};
 use crate::model::{Span, Timestamp};
 use crate::replication::MinRtt;
 
@@ -20,12 +22,17 @@ const PATIENCE_FACTOR: f64 = 4.0;
 
 /// One tree's rounds.
 #[derive(Debug)]
-pub(super) struct TreeSchedule {
+pub struct TreeSchedule {
     /// Members before this are roots.
     roots: usize,
     members: Vec<Member>,
+    intervals: Intervals,
     pace: Pace,
+    /// The round under way, or the last one.
+    round: Round,
     stage: Stage,
+    /// Who is to be asked in this stage, and when.
+    to_ask: Vec<(usize, Timestamp)>,
     /// Who is waited for in this stage, and until when.
     waiting: Vec<(usize, Timestamp)>,
     /// When the stage had nobody left to wait for.
@@ -34,22 +41,13 @@ pub(super) struct TreeSchedule {
 
 /// Whom to poll, as [`TreeSchedule::on_time`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ask {
+pub struct Ask {
     /// The server's place in the tree, roots first.
-    pub(super) server: usize,
+    pub server: usize,
     /// When the poll was to be sent.
-    pub(super) planned: Timestamp,
+    pub planned: Timestamp,
     /// After how long without an answer the server counts as silent.
-    pub(super) patience: Span,
-}
-
-/// The times that a schedule keeps to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Intervals {
-    /// The base period of a round.
-    pub(super) base: Span,
-    /// The period while the tree is urgent.
-    pub(super) urgent: Span,
+    pub patience: Span,
 }
 
 #[derive(Debug)]
@@ -60,6 +58,10 @@ struct Member {
     responsive: bool,
     /// Whether it answered in this round.
     answered: bool,
+    /// It is polled in urgent rounds until then.
+    urgent_until: Timestamp,
+    /// What its link takes, one way.
+    delay: Option<Span>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,7 +70,7 @@ enum Stage {
     Rest,
     /// The roots are asked.
     Opening,
-    /// All other servers are asked.
+    /// Other servers are asked.
     Others,
     /// The roots are asked again.
     Closing,
@@ -77,40 +79,63 @@ enum Stage {
 impl TreeSchedule {
     /// A schedule for `timeouts.len()` servers, of which the first `roots` are roots, with each one's timeout. `seed`,
     /// the hash of the tree's identity, spreads the trees of a fleet evenly over the interval.
-    pub(super) fn new(roots: usize, timeouts: &[Span], intervals: Intervals, seed: u64, now: Timestamp) -> Self {
-        let member =
-            |timeout: &Span| Member { timeout: *timeout, rtt: MinRtt::default(), responsive: true, answered: false };
+    pub fn new(roots: usize, timeouts: &[Span], intervals: Intervals, seed: u64, now: Timestamp) -> Self {
         Self {
             roots: roots.min(timeouts.len()),
-            members: timeouts.iter().map(member).collect(),
-            pace: Pace::new(intervals.base, intervals.urgent, seed, now),
+            members: timeouts.iter().map(|timeout| Member::new(*timeout)).collect(),
+            intervals,
+            // A server without replicas needs no glance: nothing is dated by it.
+            pace: Pace::new(intervals, timeouts.len() > 1, seed, now),
+            round: Round::Base,
             stage: Stage::Rest,
+            to_ask: Vec::new(),
             waiting: Vec::new(),
             settled_at: now,
         }
     }
 
     /// When [`Self::on_time`] is to be called next; at once when that has passed.
-    pub(super) fn poll_at(&self) -> Timestamp {
-        match self.stage {
-            Stage::Rest => self.pace.next(),
-            _ => self.waiting.iter().map(|(_, until)| *until).max().unwrap_or(self.settled_at),
+    pub fn poll_at(&self) -> Timestamp {
+        if self.stage == Stage::Rest {
+            return self.pace.next();
         }
+        let to_ask = self.to_ask.iter().map(|(_, at)| *at).min();
+        to_ask.or_else(|| self.waiting.iter().map(|(_, until)| *until).max()).unwrap_or(self.settled_at)
     }
 
-    /// Whether a round is due at `now` that is one more than the base period asks for.
-    pub(super) fn is_extra_due(&self, now: Timestamp) -> bool {
-        self.is_round_due(now) && self.pace.is_extra()
+    /// The round that begins when [`Self::on_time`] is called with `now`, if one does.
+    pub fn due_round(&self, now: Timestamp) -> Option<Round> {
+        if self.stage == Stage::Rest { self.pace.due(now) } else { None }
     }
 
-    /// Whether a round begins when [`Self::on_time`] is called with `now`.
-    pub(super) fn is_round_due(&self, now: Timestamp) -> bool {
-        self.stage == Stage::Rest && self.pace.next() <= now
+    /// Whether a round is under way.
+    pub(super) fn is_polling(&self) -> bool {
+        self.stage != Stage::Rest
     }
 
-    /// How many polls one round takes.
-    pub(super) fn polls_per_round(&self) -> usize {
-        polls_per_round(self.roots, self.members.len() - self.roots)
+    /// Whether a refresh is wanted and has not begun.
+    pub(super) fn wants_refresh(&self) -> bool {
+        self.pace.wants_refresh()
+    }
+
+    /// How many polls such a round would take at `now`.
+    pub(super) fn polls_in(&self, round: Round, now: Timestamp) -> usize {
+        let others = match round {
+            Round::Base | Round::Refresh => self.members.len() - self.roots,
+            Round::Urgent => self.urgent_others(now).count(),
+            Round::Glance => return self.members[..self.roots].iter().filter(|root| root.answered).count(),
+        };
+        polls_per_round(self.roots, others)
+    }
+
+    /// How many polls a second urgent rounds would take beyond the base rounds, without a limit.
+    pub(super) fn urgent_demand(&self, now: Timestamp) -> f64 {
+        if self.members.iter().all(|member| member.urgent_until <= now) {
+            return 0.0;
+        }
+        let Intervals { base, urgent } = self.intervals;
+        let rounds = 1.0 / urgent.as_secs_f64() - 1.0 / base.as_secs_f64();
+        rounds.max(0.0) * self.polls_in(Round::Urgent, now) as f64
     }
 
     /// Rounds that were skipped because their time had passed.
@@ -119,24 +144,26 @@ impl TreeSchedule {
     }
 
     /// Goes on as far as `now` allows, but not from one round into the next; returns whom to poll at once.
-    pub(super) fn on_time(&mut self, now: Timestamp) -> Vec<Ask> {
+    pub fn on_time(&mut self, now: Timestamp) -> Vec<Ask> {
         let mut asks = Vec::new();
+        self.ask_who_is_due(now, &mut asks);
         while self.is_stage_over(now) {
-            self.next_stage(now, &mut asks);
+            self.next_stage(now);
             if self.stage == Stage::Rest {
                 break;
             }
+            self.ask_who_is_due(now, &mut asks);
         }
         asks
     }
 
-    /// Instead of an extra round that is due, none runs.
-    pub(super) fn put_off_extra(&mut self, now: Timestamp) {
-        self.pace.put_off(now);
+    /// Instead of the `round` that is due, none runs; not for base rounds.
+    pub(super) fn put_off(&mut self, round: Round, now: Timestamp) {
+        self.pace.put_off(round, now);
     }
 
     /// `server` answered a request that was sent and answered at these instants, in this round or an earlier one.
-    pub(super) fn on_answer(&mut self, server: usize, sent: Timestamp, received: Timestamp, now: Timestamp) {
+    pub fn on_answer(&mut self, server: usize, sent: Timestamp, received: Timestamp, now: Timestamp) {
         if let Some(member) = self.members.get_mut(server) {
             member.rtt.observe(received - sent, received);
             member.responsive = true;
@@ -146,32 +173,50 @@ impl TreeSchedule {
     }
 
     /// `server`'s poll ended without a usable answer.
-    pub(super) fn on_give_up(&mut self, server: usize, now: Timestamp) {
+    pub fn on_give_up(&mut self, server: usize, now: Timestamp) {
         if let Some(member) = self.members.get_mut(server) {
             member.responsive = false;
         }
         self.no_longer_wait_for(server, now);
     }
 
-    /// Rounds follow at the urgent period until `until`.
-    pub(super) fn set_urgent(&mut self, until: Timestamp, now: Timestamp) {
-        self.pace.set_urgent(until, now);
+    /// `server` is polled in urgent rounds, too, until `until`.
+    pub fn set_urgent(&mut self, server: usize, until: Timestamp, now: Timestamp) {
+        if let Some(member) = self.members.get_mut(server) {
+            member.urgent_until = member.urgent_until.max(until);
+            self.pace.set_urgent(until, now);
+        }
     }
 
-    /// A round is to begin at once, or as soon as the one under way is over.
-    pub(super) fn refresh(&mut self, now: Timestamp) {
-        self.pace.refresh(now);
+    /// The link to `server` takes `delay`, one way.
+    pub fn set_delay(&mut self, server: usize, delay: Option<Span>) {
+        if let Some(member) = self.members.get_mut(server) {
+            member.delay = delay;
+        }
+    }
+
+    /// Urgent rounds are to be `factor` times as far apart as their period says.
+    pub(super) fn set_stretch(&mut self, factor: f64) {
+        self.pace.set_stretch(factor);
+    }
+
+    /// Everybody is to be polled at once; a round under way that polls everybody does.
+    pub fn refresh(&mut self, now: Timestamp) {
+        if self.stage == Stage::Rest || matches!(self.round, Round::Urgent | Round::Glance) {
+            self.pace.refresh(now);
+        }
     }
 
     /// Changes the periods and the servers' timeouts (in the servers' order).
     pub(super) fn set_intervals(&mut self, intervals: Intervals, timeouts: &[Span], now: Timestamp) {
-        self.pace.set_intervals(intervals.base, intervals.urgent, now);
+        self.intervals = intervals;
+        self.pace.set_intervals(intervals, now);
         for (member, timeout) in self.members.iter_mut().zip(timeouts) {
             member.timeout = *timeout;
         }
     }
 
-    /// Whether nobody is left to wait for. Whoever's patience is over is silent from here on.
+    /// Whether nobody is left to ask or to wait for. Whoever's patience is over is silent from here on.
     fn is_stage_over(&mut self, now: Timestamp) -> bool {
         if self.stage == Stage::Rest {
             return self.pace.next() <= now;
@@ -182,33 +227,53 @@ impl TreeSchedule {
             self.members[server].responsive = false;
             self.settled_at = self.settled_at.max(until);
         }
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.to_ask.is_empty()
     }
 
-    fn next_stage(&mut self, now: Timestamp, asks: &mut Vec<Ask>) {
-        let lone = self.members.len() == 1;
+    fn next_stage(&mut self, now: Timestamp) {
+        let once = self.members.len() == 1 || self.round == Round::Glance;
         match self.stage {
-            Stage::Rest => {
-                self.settled_at = self.pace.begin(now);
-                self.members.iter_mut().for_each(|member| member.answered = false);
-                self.enter(Stage::Opening, 0..self.roots, now, asks);
+            Stage::Rest => self.begin_round(now),
+            Stage::Opening if once => self.stage = Stage::Rest,
+            Stage::Opening => {
+                let others = match self.round {
+                    Round::Base => (self.roots..self.members.len()).map(|i| (i, self.lead_of(i))).collect(),
+                    Round::Refresh => (self.roots..self.members.len()).map(|i| (i, Span::ZERO)).collect(),
+                    Round::Urgent | Round::Glance => self.urgent_others(now).map(|i| (i, Span::ZERO)).collect(),
+                };
+                self.enter(Stage::Others, others);
             }
-            Stage::Opening if lone => self.stage = Stage::Rest,
-            Stage::Opening => self.enter(Stage::Others, self.roots..self.members.len(), now, asks),
             Stage::Others => {
                 // A root that is down or silent is asked once a round: its second poll could prove nothing, and would
                 // count its failure twice.
-                let answered = (0..self.roots).filter(|root| self.members[*root].answered).collect::<Vec<_>>();
-                self.enter(Stage::Closing, answered, now, asks);
+                let answered = (0..self.roots).filter(|root| self.members[*root].answered);
+                self.enter(Stage::Closing, answered.map(|root| (root, Span::ZERO)).collect());
             }
             Stage::Closing => self.stage = Stage::Rest,
         }
     }
 
-    fn enter(&mut self, stage: Stage, servers: impl IntoIterator<Item = usize>, now: Timestamp, asks: &mut Vec<Ask>) {
-        let planned = self.settled_at;
+    fn begin_round(&mut self, now: Timestamp) {
+        let Some(round) = self.pace.due(now) else { return };
+        self.round = round;
+        self.settled_at = self.pace.begin(round, now);
+        // Like its second poll, a glance at a root that did not answer in the round before could prove nothing.
+        let asked = (0..self.roots).filter(|root| round != Round::Glance || self.members[*root].answered);
+        let asked = asked.map(|root| (root, Span::ZERO)).collect();
+        self.members.iter_mut().for_each(|member| member.answered = false);
+        self.enter(Stage::Opening, asked);
+    }
+
+    /// Goes over to `stage`, in which these servers are asked, each so much later than the stage before ended.
+    fn enter(&mut self, stage: Stage, servers: Vec<(usize, Span)>) {
         self.stage = stage;
-        for server in servers {
+        self.to_ask = servers.into_iter().map(|(server, wait)| (server, self.settled_at + wait)).collect();
+    }
+
+    fn ask_who_is_due(&mut self, now: Timestamp, asks: &mut Vec<Ask>) {
+        let (due, later) = self.to_ask.drain(..).partition(|(_, at)| *at <= now);
+        self.to_ask = later;
+        for (server, planned) in due {
             let member = &self.members[server];
             let patience = patience(member.rtt.get(), member.timeout);
             if member.responsive {
@@ -216,6 +281,18 @@ impl TreeSchedule {
             }
             asks.push(Ask { server, planned, patience });
         }
+    }
+
+    fn urgent_others(&self, now: Timestamp) -> impl Iterator<Item = usize> + '_ {
+        (self.roots..self.members.len()).filter(move |server| self.members[*server].urgent_until > now)
+    }
+
+    /// How long after the roots answered `server` is asked in a base round.
+    fn lead_of(&self, server: usize) -> Span {
+        let root = self.members[..self.roots].iter().filter_map(|root| root.rtt.get()).min();
+        let Member { delay: Some(delay), rtt, .. } = &self.members[server] else { return Span::ZERO };
+        let known = root.zip(rtt.get());
+        known.map_or(Span::ZERO, |(root, replica)| lead(*delay, root, replica, self.intervals.base))
     }
 
     fn no_longer_wait_for(&mut self, server: usize, now: Timestamp) {
@@ -227,7 +304,20 @@ impl TreeSchedule {
     }
 }
 
-/// How many polls one round of a tree takes.
+impl Member {
+    fn new(timeout: Span) -> Self {
+        Self {
+            timeout,
+            rtt: MinRtt::default(),
+            responsive: true,
+            answered: false,
+            urgent_until: Timestamp::default(),
+            delay: None,
+        }
+    }
+}
+
+/// How many polls a round of a tree takes in which so many roots and others are polled.
 pub(super) fn polls_per_round(roots: usize, others: usize) -> usize {
     if roots + others == 1 { 1 } else { 2 * roots + others }
 }

@@ -27,6 +27,10 @@ const MIN_SILENCE: Span = Span::from_secs(10);
 /// The same, in timeouts, for servers that are given much time.
 const SILENCE_FACTOR: f64 = 5.0;
 
+/// How many such silences a request may be outstanding although bytes come: a minute at least. An answer that takes
+/// longer will never be of use, and a proxy that drips it may have a sound server behind it by now.
+const OUTSTANDING_FACTOR: f64 = 6.0;
+
 /// One poll, as the tree's task orders it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Order {
@@ -244,7 +248,7 @@ impl ServerTask {
             self.report_failure(&poll, PollError::Timeout);
         }
         if self.abandon_at(&poll).is_some_and(|at| at <= now) {
-            tracing::info!(server = %self.server.addr, "no byte for long with a request outstanding: connecting anew");
+            tracing::info!(server = %self.server.addr, "a request is not answered for long: connecting anew");
             self.link = Link::Down { retry_at: now, error: PollError::Timeout };
             return self.give_up().await;
         }
@@ -261,7 +265,8 @@ impl ServerTask {
     fn abandon_at(&self, poll: &Poll) -> Option<Timestamp> {
         let Link::Asking { asked, watch, .. } = &self.link else { return None };
         let heard = watch.last_byte().map_or(*asked, |byte| byte.max(*asked));
-        Some(heard + self.min_silence.max(poll.order.timeout.mul_f64(SILENCE_FACTOR)))
+        let silence = self.min_silence.max(poll.order.timeout.mul_f64(SILENCE_FACTOR));
+        Some((heard + silence).min(*asked + silence.mul_f64(OUTSTANDING_FACTOR)))
     }
 
     fn connect(&mut self, poll: Poll) {

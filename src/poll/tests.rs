@@ -65,14 +65,14 @@ async fn assert_ended(events: &mut mpsc::Receiver<PollEvent>) {
 }
 
 #[tokio::test]
-async fn every_server_is_polled_and_the_master_twice_a_round() {
+async fn every_server_is_polled_and_the_master_three_times_a_period() {
     let [master, one, two] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let quick = settings(Span::from_millis(40), Span::from_millis(40));
     let poller = Poller::start(&topology(&[(&master, &[&one, &two])]), quick, events);
-    let counts = answers(&mut seen, &[(&master, 20), (&one, 10), (&two, 10)]).await;
+    let counts = answers(&mut seen, &[(&master, 30), (&one, 10), (&two, 10)]).await;
     let (masters, replicas) = (counts[&master.addr()], counts[&one.addr()]);
-    assert!((2 * replicas - 2..=2 * replicas + 2).contains(&masters), "{counts:?}");
+    assert!((3 * replicas - 3..=3 * replicas + 3).contains(&masters), "{counts:?}");
     assert_eq!(poller.dropped_events(), 0);
 }
 
@@ -88,28 +88,104 @@ async fn a_hung_server_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn a_refresh_polls_at_once_and_urgency_polls_often() {
-    let [master, replica] = fakes().await;
+async fn urgency_polls_who_is_urgent_often() {
+    let [master, urgent, other] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
-    let poller = Poller::start(&topology(&[(&master, &[&replica])]), settings(HOUR, Span::from_millis(30)), events);
-    poller.refresh(&tree_of(&master));
-    answers(&mut seen, &[(&master, 2), (&replica, 1)]).await;
-    poller.set_urgent(&tree_of(&master), clock::now() + HOUR);
-    answers(&mut seen, &[(&master, 10), (&replica, 5)]).await;
-    poller.refresh(&tree_of(&replica));
+    let fleet = topology(&[(&master, &[&urgent, &other])]);
+    let poller = Poller::start(&fleet, settings(HOUR, Span::from_millis(30)), events);
+    poller.set_urgent(&tree_of(&master), &urgent.addr(), clock::now() + HOUR);
+    poller.set_urgent(&tree_of(&urgent), &urgent.addr(), clock::now() + HOUR);
+    poller.set_urgent(&tree_of(&master), &ServerAddr::new("elsewhere", 1), clock::now() + HOUR);
+    let counts = answers(&mut seen, &[(&master, 20), (&urgent, 10)]).await;
+    assert_eq!(counts.get(&other.addr()), None);
 }
 
 #[tokio::test]
-async fn urgency_stays_within_the_budget() {
+async fn urgency_stays_within_the_budget_and_is_fair() {
+    let [m1, r1, m2, r2, r3] = fakes().await;
+    let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
+    let budget = PollSettings { max_polls_per_second: 70, ..settings(HOUR, Span::from_millis(20)) };
+    let poller = Poller::start(&topology(&[(&m1, &[&r1]), (&m2, &[&r2, &r3])]), budget, events);
+    let began = clock::now();
+    for (master, replica) in [(&m1, &r1), (&m2, &r2), (&m2, &r3)] {
+        poller.set_urgent(&tree_of(master), &replica.addr(), began + HOUR);
+    }
+    let counts = answers(&mut seen, &[(&r1, 30), (&r2, 30), (&r3, 30)]).await;
+    // 3 and 4 polls a round at 70 polls a second: ten rounds a second each, where 50 were wished for.
+    assert!(clock::now() - began > Span::from_millis(2500), "{}", clock::now() - began);
+    let rounds = [&r1, &r2, &r3].map(|replica| counts[&replica.addr()]);
+    assert!(rounds.iter().all(|count| *count < 45), "{rounds:?}: the larger tree has as many rounds");
+}
+
+/// Who answered, as far as it has been reported.
+fn reported(events: &mut mpsc::Receiver<PollEvent>) -> Vec<ServerAddr> {
+    let answered = |event: &PollEvent| matches!(event.kind, PollEventKind::Answered { .. });
+    std::iter::from_fn(|| events.try_recv().ok()).filter(answered).map(|event| event.server).collect()
+}
+
+fn refreshed(interval: Span) -> PollSettings {
+    PollSettings { refresh_on_scrape: true, ..settings(interval, interval) }
+}
+
+#[tokio::test]
+async fn a_refresh_is_one_round_however_many_ask_for_it() {
     let [master, replica] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
-    let budget = PollSettings { max_polls_per_second: 100, ..settings(HOUR, Span::from_millis(5)) };
-    let poller = Poller::start(&topology(&[(&master, &[&replica])]), budget, events);
+    let poller = Poller::start(&topology(&[(&master, &[&replica])]), refreshed(HOUR), events);
+    let (refresher, tree, unknown) = (poller.refresher(), tree_of(&master), tree_of(&replica));
+    assert!(refresher.is_on());
     let began = clock::now();
-    poller.set_urgent(&tree_of(&master), began + HOUR);
-    answers(&mut seen, &[(&replica, 60)]).await;
-    // 60 rounds of 3 polls, of which the full bucket paid 100 at once. Without a budget they take 0.3 s.
-    assert!(clock::now() - began > Span::from_millis(700), "{}", clock::now() - began);
+    let asked = [&tree, &tree];
+    let (one, two, none) =
+        tokio::join!(refresher.refresh(asked), refresher.refresh([&tree]), refresher.refresh([&unknown]));
+    assert!(one >= began && one == two && none == Timestamp::default(), "{one:?} {two:?} {none:?}");
+    assert_eq!(
+        reported(&mut seen),
+        [master.addr(), replica.addr(), master.addr()],
+        "everything was reported before it was over"
+    );
+}
+
+#[tokio::test]
+async fn a_refresh_waits_for_a_silent_server_once_and_never_for_a_tree_that_is_gone() {
+    let [master, hung, healthy] = fakes().await;
+    hung.freeze();
+    let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
+    let mut poller = Poller::start(&topology(&[(&master, &[&hung, &healthy])]), refreshed(HOUR), events);
+    let (refresher, tree) = (poller.refresher(), tree_of(&master));
+    for _ in 0..5 {
+        tokio::time::timeout(PATIENCE, refresher.refresh([&tree])).await.expect("it is over");
+        assert_eq!(reported(&mut seen), [master.addr(), healthy.addr(), master.addr()]);
+    }
+    poller.reload(&topology(&[]), refreshed(HOUR));
+    assert_eq!(refresher.refresh([&tree]).await, Timestamp::default());
+    assert!(!refresher.is_on());
+}
+
+#[tokio::test]
+async fn a_refresh_without_budget_is_over_at_once() {
+    let [master, replica] = fakes().await;
+    let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
+    let poor = PollSettings { max_polls_per_second: 1, ..refreshed(HOUR) };
+    let poller = Poller::start(&topology(&[(&master, &[&replica])]), poor, events);
+    let (refresher, tree) = (poller.refresher(), tree_of(&master));
+    let first = refresher.refresh([&tree]).await;
+    let second = tokio::time::timeout(PATIENCE, refresher.refresh([&tree])).await.expect("it is over");
+    assert_eq!(second, first, "no round ended since");
+    assert_eq!(reported(&mut seen).len(), 3, "one round");
+}
+
+#[tokio::test]
+async fn whether_a_refresh_may_be_asked_for_follows_the_settings() {
+    let [master, replica] = fakes().await;
+    let (events, _seen) = mpsc::channel(EVENT_QUEUE);
+    let fleet = topology(&[(&master, &[&replica])]);
+    let mut poller = Poller::start(&fleet, settings(HOUR, HOUR), events);
+    let refresher = poller.refresher();
+    assert!(!refresher.is_on());
+    assert_eq!(refresher.refresh([&tree_of(&master)]).await, Timestamp::default());
+    poller.reload(&fleet, refreshed(HOUR));
+    assert!(refresher.is_on());
 }
 
 #[tokio::test]

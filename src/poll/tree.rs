@@ -1,15 +1,16 @@
 //! The task that drives one replication tree: the pure schedule on one side, the tasks of its servers on the other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::budget::PollBudget;
+use super::pace::{Intervals, Round};
 use super::report::Reporter;
-use super::schedule::{Ask, Intervals, TreeSchedule};
+use super::schedule::{Ask, TreeSchedule};
 use super::server::{Feedback, Order, ServerTask};
 use super::timer;
 use crate::clock;
@@ -23,14 +24,32 @@ const ORDER_QUEUE: usize = 1;
 
 /// What a tree's task is told from outside: always the latest, so that telling never waits. When the other end is
 /// gone, the task ends, and with it all of its servers' tasks and connections.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Wishes {
     /// Periods and timeouts; the interval is already the sustainable one.
     pub(super) settings: PollSettings,
-    /// Rounds follow at the minimal interval until then.
-    pub(super) urgent_until: Timestamp,
+    /// One for each server, in the schedule's order.
+    pub(super) servers: Vec<ServerWish>,
     /// Counts the wishes for a round at once.
     pub(super) refreshes: u64,
+}
+
+/// What is wished for one server.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct ServerWish {
+    /// It is polled in urgent rounds until then.
+    pub(super) urgent_until: Timestamp,
+    /// What its link takes, one way.
+    pub(super) delay: Option<Span>,
+}
+
+/// What a tree's task tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Served {
+    /// Wishes for a round at once that are settled: it ran, or there was no budget for it.
+    pub(super) refreshes: u64,
+    /// When the last round ended.
+    pub(super) round_ended: Timestamp,
 }
 
 /// What all trees share.
@@ -51,6 +70,9 @@ pub(super) struct TreeTask {
     feedback: (mpsc::Sender<Feedback>, mpsc::Receiver<Feedback>),
     wishes: watch::Receiver<Wishes>,
     known: Wishes,
+    served: watch::Sender<Served>,
+    /// What the budget knows of this tree's demand.
+    demand: f64,
     shared: Shared,
 }
 
@@ -60,15 +82,16 @@ impl TreeTask {
         roots: usize,
         servers: Vec<Arc<Server>>,
         seed: u64,
-        mut wishes: watch::Receiver<Wishes>,
+        (mut wishes, served): (watch::Receiver<Wishes>, watch::Sender<Served>),
         shared: Shared,
     ) -> Self {
-        let known = *wishes.borrow_and_update();
+        let known = wishes.borrow_and_update().clone();
         let timeouts = timeouts(&servers, &known.settings);
         let schedule = TreeSchedule::new(roots, &timeouts, intervals(&known.settings), seed, clock::now());
         // Each server has at most one poll under way, which ends once.
         let feedback = mpsc::channel(servers.len().max(1));
-        Self { schedule, servers, orders: Vec::new(), tasks: JoinSet::new(), feedback, wishes, known, shared }
+        let (orders, tasks, demand) = (Vec::new(), JoinSet::new(), 0.0);
+        Self { schedule, servers, orders, tasks, feedback, wishes, known, served, demand, shared }
     }
 
     /// Polls until nobody can wish for anything any more.
@@ -91,17 +114,21 @@ impl TreeTask {
 
     fn on_wishes(&mut self) {
         let now = clock::now();
-        let new = *self.wishes.borrow_and_update();
-        let old = std::mem::replace(&mut self.known, new);
-        if new.settings != old.settings {
+        let new = self.wishes.borrow_and_update().clone();
+        if new.settings != self.known.settings {
             self.schedule.set_intervals(intervals(&new.settings), &timeouts(&self.servers, &new.settings), now);
         }
-        if new.urgent_until > now && new.urgent_until != old.urgent_until {
-            self.schedule.set_urgent(new.urgent_until, now);
+        for (index, (wish, before)) in new.servers.iter().zip(&self.known.servers).enumerate() {
+            if wish.urgent_until > now && wish.urgent_until != before.urgent_until {
+                self.schedule.set_urgent(index, wish.urgent_until, now);
+            }
+            self.schedule.set_delay(index, wish.delay);
         }
-        if new.refreshes != old.refreshes {
+        if new.refreshes != self.known.refreshes {
             self.schedule.refresh(now);
         }
+        self.known = new;
+        self.share_budget(now);
     }
 
     fn on_feedback(&mut self, feedback: Option<Feedback>) {
@@ -116,26 +143,59 @@ impl TreeTask {
 
     fn on_time(&mut self) {
         let now = clock::now();
-        if self.schedule.is_round_due(now) && !self.may_begin_round(now) {
-            return self.schedule.put_off_extra(now);
+        let was_polling = self.schedule.is_polling();
+        self.share_budget(now);
+        if let Some(round) = self.schedule.due_round(now)
+            && !self.may_begin(round, now)
+        {
+            self.schedule.put_off(round, now);
+        } else {
+            let missed = self.schedule.missed_rounds();
+            let asks = self.schedule.on_time(now);
+            self.shared.missed_rounds.fetch_add(self.schedule.missed_rounds() - missed, Ordering::Relaxed);
+            for ask in asks {
+                self.order(ask);
+            }
         }
-        let missed = self.schedule.missed_rounds();
-        let asks = self.schedule.on_time(now);
-        self.shared.missed_rounds.fetch_add(self.schedule.missed_rounds() - missed, Ordering::Relaxed);
-        for ask in asks {
-            self.order(ask);
+        self.tell_served(was_polling, now);
+    }
+
+    /// Tells the budget what this tree would like for urgent rounds, and the schedule what it gets.
+    fn share_budget(&mut self, now: Timestamp) {
+        let demand = self.schedule.urgent_demand(now);
+        let before = std::mem::replace(&mut self.demand, demand);
+        let mut budget = self.shared.budget();
+        budget.change_demand(before, demand);
+        self.schedule.set_stretch(budget.stretch());
+    }
+
+    fn may_begin(&self, round: Round, now: Timestamp) -> bool {
+        let polls = self.schedule.polls_in(round, now);
+        let mut budget = self.shared.budget();
+        match round {
+            Round::Base => {
+                budget.charge(polls, now);
+                true
+            }
+            Round::Refresh | Round::Urgent => budget.try_take(polls, now),
+            Round::Glance => budget.try_take_spare(polls, now),
         }
     }
 
-    fn may_begin_round(&self, now: Timestamp) -> bool {
-        let polls = self.schedule.polls_per_round();
-        // The budget is whole between any two of its operations, so a poisoned one is too.
-        let mut budget = self.shared.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.schedule.is_extra_due(now) {
-            return budget.try_take(polls, now);
+    /// Between two rounds every refresh that is not wanted any more is settled.
+    fn tell_served(&self, was_polling: bool, now: Timestamp) {
+        if self.schedule.is_polling() || self.schedule.wants_refresh() {
+            return;
         }
-        budget.charge(polls, now);
-        true
+        let refreshes = self.known.refreshes;
+        self.served.send_if_modified(|served| {
+            let news = served.refreshes != refreshes;
+            served.refreshes = refreshes;
+            if was_polling {
+                served.round_ended = now;
+            }
+            news
+        });
     }
 
     fn order(&mut self, ask: Ask) {
@@ -161,6 +221,20 @@ impl TreeTask {
         let task = ServerTask::new(server, index, received, self.feedback.0.clone(), reporter);
         self.tasks.spawn(task.run());
         orders
+    }
+}
+
+impl Drop for TreeTask {
+    /// What ends would like nothing any more.
+    fn drop(&mut self) {
+        self.shared.budget().change_demand(self.demand, 0.0);
+    }
+}
+
+impl Shared {
+    /// The budget is whole between any two of its operations, so a poisoned one is too.
+    pub(super) fn budget(&self) -> MutexGuard<'_, PollBudget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::history::{Bracket, HistoryLimits, Inserted, OffsetHistory};
+use super::history::{Bracket, Footprint, HistoryLimits, Inserted, OffsetHistory, Point};
 use crate::info::{ReplicationInfo, Role};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Timestamp};
 
@@ -159,8 +159,8 @@ impl MasterHistory {
         self.table(comparison).map(|h| h.bracket(offset)).unwrap_or_default()
     }
 
-    /// The likeliest instant inside `bracket`.
-    pub fn point(&self, comparison: Comparison, offset: ReplicationOffset, bracket: Bracket) -> Option<Timestamp> {
+    /// The likeliest instant inside `bracket`, and how sure it is.
+    pub fn point(&self, comparison: Comparison, offset: ReplicationOffset, bracket: Bracket) -> Option<Point> {
         self.table(comparison)?.point(offset, bracket)
     }
 
@@ -179,6 +179,17 @@ impl MasterHistory {
     /// asked since.
     pub fn reached(&self, instant: Timestamp) -> Option<ReplicationOffset> {
         self.current.as_ref()?.history.reached(instant)
+    }
+
+    /// What the current history takes; `None` while there is none.
+    pub fn footprint(&self) -> Option<Footprint> {
+        self.current.as_ref().map(|epoch| epoch.history.footprint())
+    }
+
+    /// Whether `sample` goes on with the current history, under its name or after a promotion.
+    pub fn goes_on_in(&self, sample: &MasterSample) -> bool {
+        let own = self.replid();
+        own == Some(&sample.replid) || sample.continues.as_ref().is_some_and(|(id, _)| own == Some(id))
     }
 
     /// The current history's identity.

@@ -6,34 +6,57 @@
 mod facts;
 mod link;
 mod located;
+mod usual;
+
+use std::collections::VecDeque;
 
 use super::ack::Ack;
 use super::beat::{Beat, BeatWatch, ReplicaLook};
 use super::epochs::{Comparison, MasterHistory, MasterSample, continued_history};
-use crate::info::{LinkStatus, Observation, ReplicationInfo, Role, UpstreamInfo};
+use super::history::Point;
+use super::lag::LagInterval;
+use crate::info::{Field, LinkStatus, Observation, Role, UpstreamInfo};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
 
-pub use facts::{AckEvidence, LastKnown, PairFacts, Relation};
+pub(super) use facts::ACK_PERIOD;
+pub use facts::{AckEvidence, Acked, Heard, LastKnown, PairFacts, Relation};
 pub use link::LinkFacts;
 pub use located::Located;
 
 use link::Hints;
-use located::{PROVEN_LACK, Position, bytes_at_sample, lag_at_sample};
+use located::{ANYWHERE, Lost, Position, bytes_at_sample, lag_at_sample};
+use usual::UsualLag;
 
 /// An offset up to this is Redis's fallback for "none" while the link is down (it prints literally 1).
 const NO_OFFSET: ReplicationOffset = ReplicationOffset::new(1);
+
+/// A master's PING in the stream, `*1\r\n$4\r\nPING\r\n`: no command that writes is so short, so a replica that lacks no more
+/// than this lacks no write.
+const PING: Bytes = Bytes::new(14);
+
+/// Answers that wait for the master's.
+const PENDING: usize = 2;
+
+/// How far apart the ages may be that a server computes in whole seconds from two clock readings.
+const WHOLE_SECONDS: Span = Span::from_secs(1);
 
 /// Turns polls of both servers into [`PairFacts`].
 #[derive(Clone, Debug, Default)]
 pub struct PairTracker {
     facts: PairFacts,
-    pending: Option<Position>,
+    /// Answers that the master was not asked after yet, oldest first. Two: where the master is not polled after its
+    /// replicas but beside them, the one that the next answer places comes before the newest.
+    pending: VecDeque<Position>,
     /// The last two offsets of the master with the instant each was certainly known.
     master_seen: [Option<(ReplicationOffset, Timestamp)>; 2],
     /// Which history of the master was current at its last answer.
     generation: u64,
     counted_to: Option<(ReplicationId, ReplicationOffset)>,
     resynced: bool,
+    usual: UsualLag,
+    /// The syncs that the direct master counted at its last answer, full and partial, and when it was asked.
+    syncs: [Option<u64>; 2],
+    asked_direct_master: Option<Timestamp>,
     beats: BeatWatch,
 }
 
@@ -65,7 +88,7 @@ impl PairTracker {
         let info = &seen.replication;
         self.watch_for_steps_back(seen, received);
         if info.role.value() == Some(Role::Master) {
-            self.pending = None;
+            self.pending.clear();
             self.facts.link = LinkFacts::default();
             self.facts.relation = Relation::IsMaster { unshared: unshared_bytes(history, continued_history(info)) };
             return;
@@ -76,15 +99,46 @@ impl PairTracker {
         };
         let loading = seen.persistence.loading.value() == Some(true);
         self.observe_link(upstream, loading, sent, received);
-        self.pending = self.position(upstream, info.replid.get(), sent, received, min_rtt, history);
+        self.facts.ack.synced_since = false;
+        let Some(position) = self.position(upstream, info.replid.get(), sent, received, min_rtt, history) else {
+            self.pending.clear();
+            return;
+        };
+        self.pending.truncate(PENDING - 1);
+        self.pending.push_back(position);
     }
 
-    /// Takes in what the direct master's answer says of the replica and of its backlog.
-    pub fn direct_master_answered(&mut self, ack: Option<Ack>, master: &ReplicationInfo) {
-        let seen = self.facts.ack.seen || ack.is_some();
+    /// Takes in what the direct master's answer to a poll says of the replica and of its backlog.
+    pub fn direct_master_answered(
+        &mut self,
+        ack: Option<Ack>,
+        seen: &Observation,
+        sent: Timestamp,
+        received: Timestamp,
+    ) {
+        let master = &seen.replication;
         let lag = ack.and_then(|a| Some(master.master_offset.value()?.since(a.offset?)));
-        self.facts.ack = AckEvidence { last: ack, seen, lag, ..self.facts.ack };
+        let syncs = [&seen.stats.sync_full, &seen.stats.sync_partial_ok].map(Field::value);
+        let before = std::mem::replace(&mut self.syncs, syncs);
+        let counted = before.iter().zip(&syncs).any(|(before, now)| before.is_some() && before != now);
+        let synced = counted || ack.is_some_and(|a| a.is_full_sync());
+        let known = &self.facts.ack;
+        self.facts.ack = AckEvidence {
+            last: ack,
+            seen: known.seen || ack.is_some(),
+            heard: heard(ack, known, self.asked_direct_master, sent, received).or(known.heard),
+            lag,
+            synced_since: known.synced_since || synced,
+            ..*known
+        };
+        self.asked_direct_master = Some(sent);
         self.facts.backlog_size = master.backlog.size.value();
+    }
+
+    /// Takes in the link of the direct master to its own master, in a chain; `None` where it is nobody's replica.
+    pub fn parent_answered(&mut self, link: Option<&LinkFacts>) {
+        self.facts.parent_down_since =
+            link.filter(|link| link.status == Some(LinkStatus::Down)).and_then(|link| link.down_since);
     }
 
     /// Takes in the answer of the master at the top of the chain, which `history` has already taken in.
@@ -94,12 +148,12 @@ impl PairTracker {
             self.generation = history.generation();
             self.master_seen = [None; 2];
             self.facts.ack.located = None;
-            if let Some(pending) = &mut self.pending {
-                pending.master_before = None;
-            }
+            self.pending.iter_mut().for_each(|pending| pending.master_before = None);
         }
         self.facts.master_offset = history.newest();
-        let answer = self.pending.take_if(|p| master.sent >= p.received);
+        self.facts.master_at = Some(master.sent);
+        let answered = self.pending.iter().take_while(|p| master.sent >= p.received).count();
+        let answer = self.pending.drain(..answered).last();
         if answer.as_ref().is_some_and(|position| !position.is_late(self.facts.interval)) {
             self.facts.ack.located = None; // its own answer says more than what it ACKed before
         }
@@ -108,7 +162,7 @@ impl PairTracker {
             self.master_seen = [Some((offset, master.received)), self.master_seen[0]];
         }
         if let Some(position) = answer {
-            self.locate(position, history);
+            self.locate(position, history, master.sent + (master.received - master.sent).half());
         } else {
             self.refresh(history);
         }
@@ -116,7 +170,7 @@ impl PairTracker {
 
     /// Takes in that the master's answer shows no stream of its own: it is a replica, or the answer lacks fields.
     pub fn master_is_no_master(&mut self, is_replica: bool) {
-        self.pending = None;
+        self.pending.clear();
         if !matches!(self.facts.relation, Relation::IsMaster { .. }) {
             self.facts.relation = if is_replica { Relation::MasterIsReplica } else { Relation::MasterIncomplete };
         }
@@ -172,9 +226,9 @@ impl PairTracker {
     /// Takes in that a server of the pair is of a kind whose offsets are no bytes. Nothing that it says is a position,
     /// and what was known before says nothing of now; what was certain once stays said.
     pub fn unsupported(&mut self) {
-        let PairFacts { last_known, applied_total, interval, .. } = self.facts;
-        self.facts = PairFacts { last_known, applied_total, interval, ..PairFacts::default() };
-        self.pending = None;
+        let PairFacts { last_known, applied_total, interval, usual_lag, .. } = self.facts;
+        self.facts = PairFacts { last_known, applied_total, interval, usual_lag, ..PairFacts::default() };
+        self.pending.clear();
         self.master_seen = [None; 2];
     }
 
@@ -210,40 +264,75 @@ impl PairTracker {
                 self.facts.relation = Relation::NeverSynced;
                 return None;
             };
+            let lag = last.at_sample.estimate;
             let last = last.position.clone();
             // An offset that was shown while the link was down already is final. Else the replica may have applied
             // what the master had when the link went down; the server tells that in whole seconds.
-            let down_by = upstream.link_down_since.value().map(|ago| received - ago + Span::from_secs(1));
+            let told = upstream.link_down_since.value().map(|ago| received - ago);
+            let down_by = told.map(|since| since + WHOLE_SECONDS);
             let at_most = down_by.and_then(|by| match last.at_most {
                 _ if by <= last.shown => Some(last.applied),
                 Some(known) if by <= last.sent => Some(known), // the same outage: no reason to judge it anew
                 _ => history.reached(by),
             });
-            return Some(Position { at_most, sent, received, master_before, half_rtt, ..last });
+            let same_outage = last.lost.filter(|_| told.is_none_or(|since| since - WHOLE_SECONDS <= last.sent));
+            let began = Lost {
+                after: told.map_or(last.shown, |since| last.shown.max(since - WHOLE_SECONDS)),
+                before: down_by.map_or(received, |by| received.min(by)),
+                lag: same_outage.map_or(lag.unwrap_or_default(), |lost| lost.lag),
+            };
+            let lost = same_outage.map_or(began, |lost| lost.intersect(began));
+            let lost = (at_most != Some(last.applied)).then_some(lost);
+            return Some(Position { at_most, lost, sent, received, master_before, half_rtt, ..last });
         }
         let read = upstream.read_offset.value().unwrap_or(applied);
         let (replid, at_most, shown) = (replid.clone(), Some(applied), sent);
-        Some(Position { replid, applied, at_most, shown, read, sent, received, master_before, half_rtt })
+        Some(Position { replid, applied, at_most, shown, lost: None, read, sent, received, master_before, half_rtt })
     }
 
     /// Places the ACKed position in the history. What is ahead of the history is a later reply's business. A position
-    /// stays ACKed when the line is gone: the replica does not unlearn it, unless a full sync replaces its data.
+    /// stays ACKed when the line is gone: the replica does not unlearn it, unless it begins anew with other data.
     fn locate_ack(&mut self, history: &MasterHistory) {
-        let known = self.facts.ack.located.map(|(offset, _, _)| offset);
-        let offset = match self.facts.ack.last {
-            Some(ack) if ack.is_full_sync() => None,
-            Some(ack) => ack.offset.max(known),
+        let ack = &self.facts.ack;
+        let known = ack.located.as_ref().filter(|_| !ack.synced_since).map(|acked| acked.offset);
+        let offset = match ack.last {
+            Some(last) if last.is_full_sync() => None,
+            Some(last) => last.offset.max(known),
             None => known,
         };
         let newest = history.newest();
-        self.facts.ack.located = offset.filter(|o| newest.is_some_and(|m| *o <= m)).map(|o| {
-            let bracket = history.bracket(Comparison::Current, o);
-            (o, bracket, history.point(Comparison::Current, o, bracket))
-        });
+        let offset = offset.filter(|o| newest.is_some_and(|m| *o <= m));
+        self.facts.ack.located = offset.map(|offset| self.acked(offset, history));
     }
 
-    /// Places the replica's answer in the history, now that the master has answered after it.
-    fn locate(&mut self, mut position: Position, history: &MasterHistory) {
+    /// The ACKed `offset`, located. A bracket that was known before is kept: the table forgets, the tracker does not.
+    fn acked(&self, offset: ReplicationOffset, history: &MasterHistory) -> Acked {
+        let generation = history.generation();
+        let ack = &self.facts.ack;
+        let pinned = ack.located.as_ref().filter(|a| a.offset == offset && a.generation == generation);
+        let bracket = history.bracket(Comparison::Current, offset);
+        let bracket = pinned.map_or(bracket, |a| bracket.intersect(a.bracket));
+        let known = pinned.filter(|a| a.bracket == bracket).and_then(|a| a.point);
+        let point = known.or_else(|| history.point(Comparison::Current, offset, bracket));
+        let lag = match (point, ack.heard, pinned.and_then(|a| a.lag)) {
+            (_, _, Some(known)) => Some(known),
+            (None, _, _) => bracket.lo.map(|_| Span::ZERO),
+            (Some(point), Some(heard), None) => Some(self.lag_at_ack(point, heard)),
+            (Some(_), None, None) => None,
+        };
+        Acked { offset, bracket, point, lag, generation }
+    }
+
+    /// The lag of a replica whose ACK came when it was `heard`, and whose position the master passed at `point`.
+    fn lag_at_ack(&self, point: Point, heard: Heard) -> Span {
+        let between = heard.before - heard.after;
+        let came = heard.after + between.half();
+        let spread = point.spread.as_secs_f64().hypot(between.as_secs_f64() * ANYWHERE);
+        self.usual.judge((came - point.at).or_zero(), Span::from_secs_f64(spread)).estimate
+    }
+
+    /// Places the replica's answer in the history, now that the master has answered after it, `asked` at that instant.
+    fn locate(&mut self, mut position: Position, history: &MasterHistory, asked: Timestamp) {
         let comparison = history.compare(&position.replid, position.applied);
         if !matches!(comparison, Comparison::Current | Comparison::Closed(_)) {
             self.facts.relation = Relation::NotComparable(comparison);
@@ -266,7 +355,9 @@ impl PairTracker {
         let bracket = history.bracket(comparison, position.applied);
         let pinned = same.filter(|l| l.generation == generation);
         let bracket = pinned.map_or(bracket, |l| bracket.intersect(l.bracket));
-        let point = history.point(comparison, position.applied, bracket);
+        let known = pinned.filter(|l| l.bracket == bracket).and_then(|l| l.point);
+        let known = position.lost.and_then(|lost| lost.point(bracket)).or(known);
+        let point = known.or_else(|| history.point(comparison, position.applied, bracket));
         let previous = last.and_then(|l| Some((l.position.received, l.at_sample.estimate?)));
         let same_applied = same.map_or(1, |l| l.same_applied.saturating_add(1));
         let link_up = self.facts.link.status == Some(LinkStatus::Up);
@@ -276,15 +367,13 @@ impl PairTracker {
         let passed = position
             .at_most
             .and_then(|most| if most == position.applied { bracket.hi } else { history.bracket(comparison, most).hi });
-        // Unless the lack is proven, the write that is missing is more likely on its way than half a poll old; but
-        // nothing is on its way over a link that is down.
-        let on_its_way = link_up.then(|| previous.map_or(PROVEN_LACK, |(_, e)| e.max(PROVEN_LACK)));
-        let at_sample = lag_at_sample(&position, comparison, bracket, passed, point, on_its_way);
-        let bytes = bytes_at_sample(&position, newest);
+        let moved = last.is_some() && same.is_none();
+        let at_sample = lag_at_sample(&position, comparison, bracket, passed, point.map(|p| p.at));
+        let bytes = bytes_at_sample(&position, newest.map(|newest| (newest, asked)));
         if let Some(upper) = at_sample.upper {
             self.facts.last_known = Some(LastKnown { upper, upper_bytes: bytes.upper, at: position.received });
         }
-        self.facts.located = Some(Located {
+        let mut located = Located {
             position,
             comparison,
             generation,
@@ -295,7 +384,38 @@ impl PairTracker {
             same_applied,
             same_received,
             previous,
-        });
+            is_usual: false,
+            is_doubtful: false,
+        };
+        if link_up && self.facts.parent_down_since.is_none() && located.is_current() {
+            self.judge(&mut located, moved);
+        }
+        self.facts.located = Some(located);
+    }
+
+    /// A PING on its way is no lag. While the computed lag is what the link usually shows, that is the better estimate. Nothing is usual about a
+    /// link that is down, or a replica that certainly stands still.
+    fn judge(&mut self, located: &mut Located, moved: bool) {
+        let Some(point) = located.point.filter(|_| located.bracket.hi.is_some() && !located.is_frozen()) else {
+            located.is_usual = located.is_caught_up();
+            return;
+        };
+        let missing = self.facts.master_offset.map(|newest| newest.since(located.applied()));
+        if missing.is_some_and(|missing| missing <= PING) {
+            located.is_usual = true;
+            located.at_sample =
+                LagInterval { lower: Some(Span::ZERO), estimate: Some(Span::ZERO), ..located.at_sample };
+            return;
+        }
+        let computed = located.position.read_at() - point.at;
+        let judged = self.usual.judge(computed, point.spread);
+        (located.is_usual, located.is_doubtful) = (judged.is_usual, judged.is_doubtful);
+        located.at_sample = LagInterval { estimate: Some(judged.estimate), ..located.at_sample }.ordered();
+        if moved {
+            let width = located.bracket.hi.zip(located.bracket.lo).map_or(Span::ZERO, |(hi, lo)| hi - lo);
+            self.usual.learn(computed, point.spread, width);
+            self.facts.usual_lag = self.usual.lag();
+        }
     }
 
     /// A later poll of the master may close an open bracket, or end the history.
@@ -334,6 +454,37 @@ impl Ack {
         use crate::info::ReplicaConnState as S;
         matches!(self.state, S::WaitBgsave | S::Transfer)
     }
+}
+
+/// When the newest ACK came, by the master's answer to a poll: after the poll before it, when it shows an offset that
+/// this one did not; and by its age, which the server tells in whole seconds.
+fn heard(
+    ack: Option<Ack>,
+    known: &AckEvidence,
+    asked_before: Option<Timestamp>,
+    sent: Timestamp,
+    received: Timestamp,
+) -> Option<Heard> {
+    // Before the first ACK the master shows the offset 0 and counts the age from the connection.
+    let ack = ack.filter(|ack| ack.offset.is_some())?;
+    let is_new = known.last.is_some_and(|last| last.offset.is_some() && last.offset < ack.offset);
+    let by_offset = asked_before.filter(|_| is_new).map(|after| Heard { after, before: received });
+    let by_age = ack.age.map(|age| {
+        let (after, before) = (sent - age - WHOLE_SECONDS, received.min(received - age + WHOLE_SECONDS));
+        Heard { after, before }
+    });
+    let newest = match (by_offset, by_age) {
+        (Some(a), Some(b)) => Heard { after: a.after.max(b.after), before: a.before.min(b.before) },
+        (a, b) => a.or(b)?,
+    };
+    // The same ACK is told of again and again: what is known of it stays known.
+    let same = known.heard.filter(|heard| !is_new && newest.after <= heard.before);
+    Some(
+        same.map_or(newest, |heard| Heard {
+            after: heard.after.max(newest.after).min(heard.before),
+            before: heard.before,
+        }),
+    )
 }
 
 /// What the configured master has and a promoted replica does not share.

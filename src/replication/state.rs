@@ -89,6 +89,11 @@ pub enum StateReason {
         /// For how long.
         for_: Span,
     },
+    /// The link is up, but the server that it replicates from has lost its own master.
+    ParentCutOff {
+        /// For how long.
+        for_: Span,
+    },
     /// All is well.
     Streaming,
     /// The link is up, but there is nothing to compare: the master keeps no backlog, or its history is not known yet.
@@ -181,6 +186,9 @@ impl fmt::Display for StateReason {
             Self::Stalled { for_ } => {
                 write!(f, "the link claims to be up, but nothing has arrived for {for_} although the master writes")
             }
+            Self::ParentCutOff { for_ } => {
+                write!(f, "the link is up, but the replica above it lost its own master {for_} ago")
+            }
             Self::Streaming => f.write_str("the link is up"),
             Self::MasterHistoryUnknown => {
                 f.write_str("the master's history is not known: it keeps no backlog, or was not polled yet")
@@ -213,6 +221,10 @@ mod tests {
             (
                 StateReason::NoAnswer { who: Role::Master, error: Some(PollError::Refused), for_: None },
                 "the master refused the connection: nothing listens there, or a firewall rejects it",
+            ),
+            (
+                StateReason::ParentCutOff { for_: Span::from_secs(12) },
+                "the link is up, but the replica above it lost its own master 12.0 s ago",
             ),
             (
                 StateReason::FullSync { read: Some(Bytes::new(2048)), total: None },

@@ -52,6 +52,8 @@ pub(super) struct Scene {
     pub(super) tracker: PairTracker,
     /// What the master says of the replica.
     pub(super) ack: Option<Ack>,
+    /// When the last ACK came: when the offset of `ack` was first shown.
+    acked: Option<(Option<ReplicationOffset>, i64)>,
     /// The history that the master continued, and the first offset that it does not share.
     pub(super) continues: Option<(char, u64)>,
 }
@@ -66,12 +68,22 @@ impl Scene {
             history: MasterHistory::new(HistoryLimits::default()),
             tracker: PairTracker::new(Span::from_secs(1)),
             ack: None,
+            acked: None,
             continues: None,
         }
     }
 
+    /// What the master says of the replica at `sent`: an offset that it says again is an ACK that did not come again.
+    fn ack_at(&mut self, sent: i64) -> Option<Ack> {
+        let ack = self.ack?;
+        let (_, came) =
+            *self.acked.insert(self.acked.filter(|(known, _)| *known == ack.offset).unwrap_or((ack.offset, sent)));
+        Some(Ack { age: Some(Span::from_secs((sent - came) / 1000)), ..ack })
+    }
+
     /// The master answers that its history `letter` is at `bytes`.
     pub(super) fn master(&mut self, sent: i64, letter: char, bytes: u64) -> &mut Self {
+        let ack = self.ack_at(sent);
         let mut info = ReplicationInfo {
             role: Field::Value(Role::Master),
             replid: Field::Value(id(letter)),
@@ -86,7 +98,7 @@ impl Scene {
         let (sent, received) = (at(sent), at(sent + TAKES));
         let seen = observation(info);
         self.master.answered(&seen, sent, received);
-        self.tracker.direct_master_answered(self.ack, &seen.replication);
+        self.tracker.direct_master_answered(ack, &seen, sent, received);
         let sample = MasterSample::from_info(&seen.replication, sent, received).expect("a master");
         if self.history.observe(&sample) != MasterNews::Reordered {
             self.tracker.master_answered(&sample, &self.history);

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::access::{Peer, Published, Tls};
+use super::crowd::Activity;
 use super::handshake::handshake;
 use super::limits::Limits;
 
@@ -58,39 +59,54 @@ impl Ends {
     }
 }
 
+/// What every connection is served by.
+#[derive(Clone)]
+pub(super) struct Host {
+    pub(super) app: Router,
+    pub(super) limits: Limits,
+}
+
+/// One connection's client, and what the server keeps of it.
+pub(super) struct Client {
+    pub(super) peer: Peer,
+    pub(super) activity: Arc<Activity>,
+}
+
 /// Serves one accepted connection, over TLS where that is in force.
-pub(super) async fn accept((stream, ip): (TcpStream, IpAddr), app: Router, limits: Limits, ends: Ends) {
+pub(super) async fn accept((stream, ip): (TcpStream, IpAddr), activity: Arc<Activity>, host: Host, ends: Ends) {
     // Without this, a response's last packet may wait for the ACK of the one before. Its failure costs only that.
     let _ = stream.set_nodelay(true);
     let tls = ends.published.borrow().tls.clone();
     let end = ends.come(tls.clone());
     let mut end = std::pin::pin!(end);
     let Some(tls) = tls else {
-        return serve(stream, Peer { ip, https: false, certified: false }, app, limits, end).await;
+        let peer = Peer { ip, https: false, certified: false };
+        return serve(stream, Client { peer, activity }, host, end).await;
     };
     let shaken = tokio::select! {
-        shaken = handshake(stream, &tls, limits) => shaken,
+        shaken = handshake(stream, &tls, host.limits) => shaken,
         () = end.as_mut() => None,
     };
     if let Some(stream) = shaken {
         // A certificate that rustls has taken was verified: no other kind of asking for one is configurable.
         let certified = stream.get_ref().1.peer_certificates().is_some();
-        serve(stream, Peer { ip, https: true, certified }, app, limits, end).await;
+        let peer = Peer { ip, https: true, certified };
+        serve(stream, Client { peer, activity }, host, end).await;
     }
 }
 
 /// Speaks HTTP on `stream`. Once `end` is ready, the running request is finished and the connection closed.
-pub(super) async fn serve<S>(stream: S, peer: Peer, app: Router, limits: Limits, end: impl Future<Output = ()>)
+pub(super) async fn serve<S>(stream: S, client: Client, Host { app, limits }: Host, end: impl Future<Output = ()>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let io = TokioIo::new(Deadlined::new(stream, limits.response));
+    let io = TokioIo::new(Deadlined::new(stream, limits.response, Arc::clone(&client.activity)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_header_size(limits.head_bytes)
         .max_buf_size(limits.head_bytes.max(SMALLEST_BUFFER))
-        .serve_connection(io, WithPeer { app: TowerToHyperService::new(app), peer });
+        .serve_connection(io, Attended { app: TowerToHyperService::new(app), client });
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -104,20 +120,25 @@ where
     }
 }
 
-/// Tells every request which connection it came by.
-struct WithPeer {
+/// Tells every request which connection it came by, and the connection that a request is being answered.
+struct Attended {
     app: TowerToHyperService<Router>,
-    peer: Peer,
+    client: Client,
 }
 
-impl Service<Request<Incoming>> for WithPeer {
+impl Service<Request<Incoming>> for Attended {
     type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
     type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
-    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.peer);
-        self.app.call(request)
+        request.extensions_mut().insert(self.client.peer);
+        let (answering, answer) = (self.client.activity.answering(), self.app.call(request));
+        Box::pin(async move {
+            let answered = answer.await;
+            drop(answering);
+            answered
+        })
     }
 }
 
@@ -150,11 +171,12 @@ struct Deadlined<S> {
     stream: S,
     limit: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
+    activity: Arc<Activity>,
 }
 
 impl<S> Deadlined<S> {
-    fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, deadline: None }
+    fn new(stream: S, limit: Duration, activity: Arc<Activity>) -> Self {
+        Self { stream, limit, deadline: None, activity }
     }
 
     /// Passes on what an operation came to, unless it must wait and has waited too long.
@@ -162,7 +184,10 @@ impl<S> Deadlined<S> {
         if done.is_ready() {
             return done;
         }
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(self.limit)));
+        let deadline = self.deadline.get_or_insert_with(|| {
+            self.activity.blocked();
+            Box::pin(sleep(self.limit))
+        });
         match deadline.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
@@ -191,8 +216,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadlined<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        if flushed.is_ready() {
-            self.deadline = None;
+        if flushed.is_ready() && self.deadline.take().is_some() {
+            self.activity.taken();
         }
         self.within_limit(cx, flushed)
     }
@@ -228,7 +253,7 @@ mod tests {
     async fn a_client_that_drips_is_given_up_although_it_makes_progress() {
         let (server, client) = duplex(16);
         tokio::spawn(read_one_byte_each(Duration::from_secs(1), client));
-        let mut stream = Deadlined::new(server, LIMIT);
+        let mut stream = Deadlined::new(server, LIMIT, Arc::default());
         let began = Instant::now();
         let error = stream.write_all(&[0; 1000]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -239,7 +264,7 @@ mod tests {
     async fn what_only_the_flush_sends_has_the_same_limit() {
         let (server, client) = duplex(16);
         tokio::spawn(read_one_byte_each(Duration::from_secs(1), client));
-        let mut stream = Deadlined::new(BufWriter::with_capacity(1000, server), LIMIT);
+        let mut stream = Deadlined::new(BufWriter::with_capacity(1000, server), LIMIT, Arc::default());
         stream.write_all(&[0; 900]).await.expect("it is kept, as TLS does");
         let began = Instant::now();
         assert_eq!(stream.flush().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
@@ -250,7 +275,7 @@ mod tests {
     async fn each_response_has_its_own_time() {
         let (server, client) = duplex(16);
         tokio::spawn(read_one_byte_each(Duration::from_secs(1), client));
-        let mut stream = Deadlined::new(server, LIMIT);
+        let mut stream = Deadlined::new(server, LIMIT, Arc::default());
         let began = Instant::now();
         for _ in 0..5 {
             stream.write_all(&[0; 20]).await.unwrap();

@@ -29,9 +29,23 @@ pub struct Limits {
     ///
     /// Thirty seconds: the metrics of 10000 pairs over 1 Mbit/s, compressed.
     pub response: Duration,
-    /// Connections at once. Some Prometheus servers, some browsers: a dozen; each costs up to some 100 KiB.
+    /// Memory of all answers together while their clients take them, in bytes; a larger answer is held alone.
+    ///
+    /// The metrics of 10000 pairs are some 40 MB, and one rendering is shared by whoever asked before it began.
+    pub answer_bytes: usize,
+    /// Bytes that the kernel keeps for each client that does not read (it takes twice as much for itself).
+    ///
+    /// A quarter of a megabyte: 2.5 MB a second over a link with a round trip of 100 ms. By default it would be 4 MB.
+    pub send_buffer: u32,
+    /// How long a client may take nothing of its answer once its place or its memory is wanted by another one.
+    ///
+    /// A second: several round trips around the world. Nobody is asked to hurry while there is room.
+    pub patience: Duration,
+    /// Connections at once. Some Prometheus servers, some browsers: a dozen; a hundred that scrape at the same moment
+    /// several times over. Each costs up to some 100 KiB. Beyond it the one that is idle for longest is closed.
     pub connections: usize,
-    /// Connections over that limit at once that are told so; more are closed without a word.
+    /// Connections at once for which there is no room because all others are being answered: they are told so (503);
+    /// more are closed without a word.
     pub refusals: usize,
     /// Time for such a connection to take its refusal.
     pub refusal: Duration,
@@ -52,7 +66,10 @@ impl Default for Limits {
             body_bytes: 64 * 1024,
             request: Duration::from_secs(10),
             response: Duration::from_secs(30),
-            connections: 256,
+            answer_bytes: 64 * 1024 * 1024,
+            send_buffer: 256 * 1024,
+            patience: Duration::from_secs(1),
+            connections: 1024,
             refusals: 64,
             refusal: Duration::from_secs(1),
             renderers: 2,

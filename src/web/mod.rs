@@ -5,11 +5,14 @@
 
 mod access;
 mod connection;
+mod crowd;
 mod encoding;
 mod error;
 mod handshake;
 mod limits;
+mod memory;
 mod page;
+mod renderer;
 mod reply;
 mod routes;
 mod runbooks;
@@ -21,7 +24,7 @@ pub use access::{WebConfig, WebConfigStatus};
 pub use error::WebError;
 pub use limits::Limits;
 pub use server::{BoundServer, Drained, Server};
-pub use state::{MetricsEncoder, Reloader, Reloading, WebState};
+pub use state::{MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, WebState};
 pub use streams::StreamServer;
 
 #[cfg(test)]

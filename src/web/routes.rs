@@ -3,7 +3,8 @@
 use axum::Router;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -12,9 +13,12 @@ use axum::routing::{get, post};
 use hyper::body::Body as _;
 
 use super::access::{Authenticated, Gate, Peer, WritePolicy, guarded, refuse_write};
+use super::crowd::Crowd;
 use super::limits::Limits;
+use super::memory::Memory;
 use super::page;
-use super::reply::{CSS, HTML, JSON, METRICS, Renderer, refuse, text};
+use super::renderer::{Document, Renderer};
+use super::reply::{refuse, text};
 use super::runbooks;
 use super::state::WebState;
 use crate::model::Timestamp;
@@ -45,8 +49,9 @@ struct Shared {
 }
 
 /// Every path of the server, behind its limits and its gate.
-pub(super) fn router(state: WebState, limits: Limits, gate: Gate, writes: WritePolicy) -> Router {
-    let renderer = Renderer::new(limits.renderers);
+pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate, writes: WritePolicy) -> Router {
+    let memory = Memory::new(limits.answer_bytes, crowd.clone(), limits.patience);
+    let renderer = Renderer::new(limits.renderers, memory);
     Router::new()
         .route("/", get(landing_page))
         .route("/style.css", get(stylesheet))
@@ -72,12 +77,12 @@ async fn landing_page(State(shared): State<Shared>, headers: HeaderMap) -> Respo
         let (fleet, now) = state.look();
         page::render(&PairsReport::of(&fleet, now), &AlertsReport::of(&fleet, now))
     };
-    shared.renderer.respond(HTML, &headers, render).await
+    shared.renderer.respond(Document::Page, &headers, render).await
 }
 
 async fn stylesheet(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let render = || Ok::<_, std::convert::Infallible>(page::STYLE.as_bytes().to_vec());
-    shared.renderer.respond(CSS, &headers, render).await
+    shared.renderer.respond(Document::Style, &headers, render).await
 }
 
 async fn runbook_index(State(shared): State<Shared>, headers: HeaderMap) -> Response {
@@ -86,27 +91,31 @@ async fn runbook_index(State(shared): State<Shared>, headers: HeaderMap) -> Resp
 
 async fn runbook(Path(name): Path<String>, State(shared): State<Shared>, headers: HeaderMap) -> Response {
     match runbooks::find(&name) {
-        Some(found) => shared.renderer.respond(HTML, &headers, move || runbooks::render(found)).await,
+        Some(found) => {
+            shared.renderer.respond(Document::Runbook(found.0), &headers, move || runbooks::render(found)).await
+        }
         None => text(StatusCode::NOT_FOUND, "there is no such runbook; /runbooks/ lists them all"),
     }
 }
 
 async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let state = shared.state;
+    (state.refresh)().await;
     let render = move || {
         let (fleet, now) = state.look();
         (state.encode_metrics)(&fleet, now)
     };
-    shared.renderer.respond(METRICS, &headers, render).await
+    shared.renderer.respond(Document::Metrics, &headers, render).await
 }
 
 async fn pairs(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let state = shared.state;
+    (state.refresh)().await;
     let render = move || {
         let (fleet, now) = state.look();
         serde_json::to_vec(&PairsReport::of(&fleet, now))
     };
-    shared.renderer.respond(JSON, &headers, render).await
+    shared.renderer.respond(Document::Pairs, &headers, render).await
 }
 
 async fn alerts(State(shared): State<Shared>, headers: HeaderMap) -> Response {
@@ -115,7 +124,7 @@ async fn alerts(State(shared): State<Shared>, headers: HeaderMap) -> Response {
         let (fleet, now) = state.look();
         serde_json::to_vec(&AlertsReport::of(&fleet, now))
     };
-    shared.renderer.respond(JSON, &headers, render).await
+    shared.renderer.respond(Document::Alerts, &headers, render).await
 }
 
 async fn healthy() -> Response {
@@ -193,10 +202,14 @@ async fn limited(State(limits): State<Limits>, request: Request, next: Next) -> 
     if request.body().size_hint().lower() > limits.body_bytes {
         return closing(refuse(&path, StatusCode::PAYLOAD_TOO_LARGE, "the body is too large: no path here reads one"));
     }
-    match tokio::time::timeout(limits.request, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => refuse(&path, StatusCode::SERVICE_UNAVAILABLE, "the answer took too long to make: try again"),
-    }
+    tokio::time::timeout(limits.request, next.run(request)).await.unwrap_or_else(|_| too_late(&path))
+}
+
+fn too_late(path: &str) -> Response {
+    let sentence = "the answer took too long to make: try again";
+    let mut response = refuse(path, StatusCode::SERVICE_UNAVAILABLE, sentence);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// Ends the connection with the response: what else the client sends is not wanted.

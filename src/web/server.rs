@@ -5,14 +5,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use axum::Router;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::access::{Gate, Published, WebConfig, WritePolicy};
-use super::connection;
+use super::connection::{self, Host};
+use super::crowd::Crowd;
 use super::error::WebError;
 use super::limits::Limits;
 use super::routes;
@@ -20,6 +20,9 @@ use super::state::WebState;
 
 /// The pause after a failed accept: the process is out of file descriptors, which only time gives back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that the kernel keeps until they are accepted: as many as `TcpListener::bind` asks for.
+const BACKLOG: u32 = 1024;
 
 /// The HTTP server, before it listens.
 #[derive(Debug, Default)]
@@ -65,23 +68,21 @@ impl Server {
     }
 
     /// What answers requests, by which limits, and the web configuration in force with the one that is to be followed.
-    pub(super) fn app(self, state: WebState) -> (Router, Limits, Published, Option<WebConfig>) {
+    pub(super) fn host(self, state: WebState, crowd: &Crowd) -> (Host, Published, Option<WebConfig>) {
         let Self { limits, config, writes } = self;
         let published = config.as_ref().map_or_else(|| watch::Sender::default().subscribe(), WebConfig::published);
-        (routes::router(state, limits, Gate::new(published.clone()), writes), limits, published, config)
+        let app = routes::router(state, crowd, limits, Gate::new(published.clone()), writes);
+        (Host { app, limits }, published, config)
     }
 
-    /// Listens on `addr`; port 0 takes any free one.
+    /// Listens on `addr`; port 0 takes any free one. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`WebError::Bind`] when the address cannot be listened on.
-    pub async fn bind(self, addr: SocketAddr) -> Result<BoundServer, WebError> {
-        let bind = async {
-            let listener = TcpListener::bind(addr).await?;
-            let local_addr = listener.local_addr()?;
-            io::Result::Ok((listener, local_addr))
-        };
-        let (listener, local_addr) = bind.await.map_err(|source| WebError::Bind { addr, source })?;
+    pub fn bind(self, addr: SocketAddr) -> Result<BoundServer, WebError> {
+        let listening =
+            listen(addr, self.limits.send_buffer).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (local_addr, listener) = listening.map_err(|source| WebError::Bind { addr, source })?;
         Ok(BoundServer { listener, local_addr, server: self })
     }
 }
@@ -95,8 +96,10 @@ impl BoundServer {
     /// Answers requests until `shutdown` is ready, then takes no more, lets those that run end, and cuts what is left
     /// after the grace period.
     pub async fn serve(self, state: WebState, shutdown: impl Future<Output = ()>) -> Drained {
-        let (app, limits, published, config) = self.server.app(state);
-        let mut connections = Connections::new(app, limits, published);
+        let crowd = Crowd::default();
+        let (host, published, config) = self.server.host(state, &crowd);
+        let limits = host.limits;
+        let mut connections = Connections::new(host, crowd, published);
         tokio::select! {
             () = shutdown => {}
             () = accept_all(&self.listener, &mut connections) => {}
@@ -105,6 +108,15 @@ impl BoundServer {
         drop(self.listener);
         connections.drain(limits.grace).await
     }
+}
+
+/// Listens as `TcpListener::bind` does, with a bound on what the kernel keeps for each client that does not read.
+fn listen(addr: SocketAddr, send_buffer: u32) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(send_buffer)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
 }
 
 /// Follows the changes of the web configuration, if there is one, for ever.
@@ -119,7 +131,11 @@ async fn follow(config: Option<WebConfig>, every: Duration) {
 async fn accept_all(listener: &TcpListener, connections: &mut Connections) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => connections.take(stream, peer.ip()),
+            Ok((stream, peer)) => {
+                connections.take(stream, peer.ip());
+                // A connection must have its turn to read before so many others come that it has to give way.
+                yield_now().await;
+            }
             // The client left before it was its turn.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -132,38 +148,47 @@ async fn accept_all(listener: &TcpListener, connections: &mut Connections) {
 
 /// The open connections.
 struct Connections {
-    app: Router,
-    limits: Limits,
+    host: Host,
+    crowd: Crowd,
     published: Published,
     served: JoinSet<()>,
     refused: JoinSet<()>,
     draining: watch::Sender<bool>,
-    /// Whether the last connection was refused: the first refusal is logged, not each of an attack's.
+    /// Whether there was no room for the last connection: that is logged once, not for each of an attack's.
     full: bool,
 }
 
 impl Connections {
-    fn new(app: Router, limits: Limits, published: Published) -> Self {
+    fn new(host: Host, crowd: Crowd, published: Published) -> Self {
         let draining = watch::Sender::new(false);
-        Self { app, limits, published, served: JoinSet::new(), refused: JoinSet::new(), draining, full: false }
+        Self { host, crowd, published, served: JoinSet::new(), refused: JoinSet::new(), draining, full: false }
     }
 
-    /// Serves a connection; over the limit it is told to come back, and over that limit, too, it is closed.
+    /// Serves a connection. Over the limit, the least useful one gives way to it; where there is none, it is told to
+    /// come back; and over that limit, too, it is closed.
     fn take(&mut self, stream: TcpStream, ip: IpAddr) {
         reap(&mut self.served);
         reap(&mut self.refused);
-        let full = self.served.len() >= self.limits.connections;
+        let limits = self.host.limits;
+        self.note_crowd(self.crowd.len(), limits.connections);
+        if let Some(seat) = self.crowd.enter(limits.connections, limits.patience) {
+            let ends = connection::Ends { draining: self.draining.subscribe(), published: self.published.clone() };
+            let served = connection::accept((stream, ip), seat.activity(), self.host.clone(), ends);
+            self.served.spawn(seat.hold(served));
+        } else if self.refused.len() < limits.refusals {
+            self.refused.spawn(connection::refuse(stream, limits.refusal));
+        }
+    }
+
+    fn note_crowd(&mut self, open: usize, most: usize) {
+        let full = open >= most;
         if full && !self.full {
-            tracing::warn!(open = self.served.len(), "refusing HTTP connections: too many are open");
+            tracing::warn!(
+                open,
+                "too many HTTP connections are open: closing idle ones for new ones, or refusing those"
+            );
         }
         self.full = full;
-        if !full {
-            let draining = self.draining.subscribe();
-            let ends = connection::Ends { draining, published: self.published.clone() };
-            self.served.spawn(connection::accept((stream, ip), self.app.clone(), self.limits, ends));
-        } else if self.refused.len() < self.limits.refusals {
-            self.refused.spawn(connection::refuse(stream, self.limits.refusal));
-        }
     }
 
     /// Lets running requests end, for at most `grace`.

@@ -21,6 +21,12 @@ pub type Reloading = Pin<Box<dyn Future<Output = Result<ReloadReport, ReloadErro
 /// Asks for a reload of the configuration.
 pub type Reloader = Arc<dyn Fn() -> Reloading + Send + Sync>;
 
+/// What a scrape waits for before it is answered.
+pub type Refreshing = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Gives whoever polls the chance to poll before a scrape is answered. It must set its own, short limit.
+pub type Refresh = Arc<dyn Fn() -> Refreshing + Send + Sync>;
+
 /// What requests are answered from. Cheap to clone.
 #[derive(Clone)]
 pub struct WebState {
@@ -32,6 +38,8 @@ pub struct WebState {
     pub encode_metrics: MetricsEncoder,
     /// How the configuration is loaded anew. Called only for who may ask for it.
     pub reload: Reloader,
+    /// Waited for before a scrape is answered.
+    pub refresh: Refresh,
 }
 
 impl WebState {

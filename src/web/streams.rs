@@ -2,29 +2,26 @@
 
 use std::future::pending;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use axum::Router;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::access::Peer;
-use super::connection;
-use super::limits::Limits;
+use super::connection::{self, Client, Host};
+use super::crowd::Crowd;
 use super::server::Server;
 use super::state::WebState;
 
 /// The HTTP server without a listener. Paths, limits and passwords are those of the listening one, but for the number of
 /// connections, which is its caller's affair, and for HTTPS, which it does not speak.
 #[derive(Clone)]
-pub struct StreamServer {
-    app: Router,
-    limits: Limits,
-}
+pub struct StreamServer(Host);
 
 impl Server {
     /// The same server for streams that are handed to it one by one.
     pub fn over_streams(self, state: WebState) -> StreamServer {
-        let (app, limits, ..) = self.app(state);
-        StreamServer { app, limits }
+        let (host, ..) = self.host(state, &Crowd::default());
+        StreamServer(host)
     }
 }
 
@@ -35,6 +32,7 @@ impl StreamServer {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let peer = Peer { ip, https: false, certified: false };
-        connection::serve(stream, peer, self.app.clone(), self.limits, pending()).await;
+        let client = Client { peer, activity: Arc::default() };
+        connection::serve(stream, client, self.0.clone(), pending()).await;
     }
 }

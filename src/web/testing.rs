@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Drained, Limits, MetricsEncoder, Reloader, Server, WebState};
+use super::{Drained, Limits, MetricsEncoder, Refresh, Refreshing, Reloader, Server, WebState};
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::report::testing::{Scene, fleet};
@@ -35,6 +35,8 @@ pub(super) struct Running {
     pub(super) addr: SocketAddr,
     pub(super) snapshots: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) reloads: Reloads,
+    /// How often a scrape had somebody poll first.
+    pub(super) refreshes: Arc<AtomicUsize>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Drained>,
 }
@@ -56,15 +58,17 @@ impl Running {
     }
 
     /// One that is set up already.
+    #[allow(clippy::unused_async, reason = "it needs a runtime, as the other ways to start one do")]
     pub(super) async fn serving(server: Server, encode_metrics: MetricsEncoder, clock: fn() -> Timestamp) -> Self {
         let (snapshots, reloads) = (watch::Sender::new(Arc::new(fleet(Scene::Streaming).0)), Reloads::default());
         let reload = reloads.reloader();
-        let state = WebState { snapshots: snapshots.subscribe(), clock, encode_metrics, reload };
-        let bound = server.bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let (refreshes, refresh) = counted_refresh();
+        let state = WebState { snapshots: snapshots.subscribe(), clock, encode_metrics, reload, refresh };
+        let bound = server.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let addr = bound.local_addr();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(bound.serve(state, async { drop(stopped.await) }));
-        Self { addr, snapshots, reloads, stop, task }
+        Self { addr, snapshots, reloads, refreshes, stop, task }
     }
 
     pub(super) fn show(&self, scene: Scene) {
@@ -119,6 +123,17 @@ impl Running {
             assert!(Instant::now() < deadline, "still {reply:?}");
         }
     }
+}
+
+/// A refresh that takes no time, and how often one was asked for.
+fn counted_refresh() -> (Arc<AtomicUsize>, Refresh) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    let refresh = move || -> Refreshing {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Box::pin(std::future::ready(()))
+    };
+    (count, Arc::new(refresh))
 }
 
 /// What a reload comes to, and how often one was asked for.

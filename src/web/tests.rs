@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::testing::{Gate, METRICS_TEXT, PATIENCE, Reply, Running, read_all, small_limits};
-use super::{Drained, Limits, Server};
+use super::{Drained, Limits, MetricsEncoder, Server};
 use crate::model::Timestamp;
 use crate::report::testing::{Scene, fleet_named};
 use crate::report::{AlertsReport, PairsReport};
@@ -185,6 +186,21 @@ async fn a_client_that_does_not_read_loses_its_connection_and_blocks_nobody() {
 }
 
 #[tokio::test]
+async fn the_kernel_keeps_little_for_a_client_that_does_not_read() {
+    const BODY: usize = 64 << 20;
+    const SMALL: u32 = 16 * 1024; // by default it is some megabytes
+    let limits = Limits { response: SHORT, send_buffer: SMALL, ..small_limits() };
+    let server = Running::with(limits, Arc::new(|_, _| Ok(vec![b'x'; BODY]))).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(SMALL).unwrap();
+    let mut slow = socket.connect(server.addr).await.unwrap();
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert_eq!(server.stop().await.unwrap(), Drained { cut: 0 }, "its connection ended by itself");
+    let kept = read_all(&mut slow).await.len();
+    assert!(kept < 400_000, "{kept} bytes");
+}
+
+#[tokio::test]
 async fn stuck_clients_do_not_keep_others_from_their_metrics() {
     let server = Running::with(small_limits(), Arc::new(|_, _| Ok(METRICS_TEXT.into()))).await;
     let mut stuck = Vec::new();
@@ -197,17 +213,97 @@ async fn stuck_clients_do_not_keep_others_from_their_metrics() {
 }
 
 #[tokio::test]
-async fn over_the_cap_a_client_is_told_and_those_inside_are_served() {
-    let server = Running::start(Limits { connections: 2, ..small_limits() }).await;
-    let mut first = server.idle_connection().await;
-    let second = server.idle_connection().await;
-    let refused = server.get("/metrics").await;
-    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
+async fn over_the_cap_a_client_is_told_if_all_others_are_being_answered() {
+    let gate = Gate::default();
+    let server = Running::with(Limits { connections: 2, ..small_limits() }, gate.encoder()).await;
+    let mut answered = [server.connect().await, server.connect().await];
+    for stream in &mut answered {
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    }
+    let refused = server.wait_for("/-/healthy", 503).await;
+    assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(refused.text(), "too many connections are open; try again later");
-    first.write_all(b"GET /-/ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-    assert_eq!(Reply::parse(&read_all(&mut first).await).text(), "ready\n");
+    gate.open();
+    for stream in &mut answered {
+        assert_eq!(Reply::parse(&read_all(stream).await).text(), METRICS_TEXT);
+    }
     server.wait_for("/metrics", 200).await;
-    drop(second);
+}
+
+#[tokio::test]
+async fn beyond_the_refusals_a_connection_is_closed_without_a_word() {
+    let gate = Gate::default();
+    let limits = Limits { connections: 1, refusals: 1, refusal: PATIENCE, ..small_limits() };
+    let server = Running::with(limits, gate.encoder()).await;
+    let mut answered = server.connect().await;
+    answered.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    gate.entered().await;
+    let (mut refused, mut closed) = (server.connect().await, server.connect().await);
+    assert!(read_all(&mut closed).await.is_empty());
+    assert_eq!(Reply::parse(&read_all(&mut refused).await).status, 503);
+    gate.open();
+    assert_eq!(Reply::parse(&read_all(&mut answered).await).status, 200);
+}
+
+#[tokio::test]
+async fn over_the_cap_the_connection_that_is_idle_for_longest_gives_way() {
+    let server = Running::start(Limits { connections: 2, ..small_limits() }).await;
+    let mut oldest = server.idle_connection().await;
+    let mut slow = server.connect().await;
+    slow.write_all(b"GET / HTTP/1.1\r\nx-slow").await.unwrap();
+    assert_eq!(server.get("/-/healthy").await.status, 200);
+    assert!(read_all(&mut oldest).await.is_empty());
+    let _idle = server.idle_connection().await;
+    assert_eq!(server.get("/-/healthy").await.status, 200);
+    assert!(read_all(&mut slow).await.is_empty());
+}
+
+#[tokio::test]
+async fn who_asks_while_others_wait_shares_their_rendering_and_never_one_that_began_before() {
+    let (gate, count) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
+    let (encode, counted) = (gate.encoder(), Arc::clone(&count));
+    let encode: MetricsEncoder = Arc::new(move |fleet, now| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        encode(fleet, now)
+    });
+    let server = Running::with(Limits { renderers: 1, ..small_limits() }, encode).await;
+    let mut first = server.connect().await;
+    first.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    gate.entered().await;
+    let mut others = Vec::new();
+    for _ in 0..100 {
+        let mut stream = server.connect().await;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        others.push(stream);
+    }
+    // An answer to a later connection shows that those before it were accepted, and read in their turn.
+    assert_eq!(server.get("/-/healthy").await.status, 200);
+    gate.open();
+    for stream in std::iter::once(&mut first).chain(&mut others) {
+        assert_eq!(Reply::parse(&read_all(stream).await).text(), METRICS_TEXT);
+    }
+    let renderings = count.load(Ordering::SeqCst);
+    assert!((2..100).contains(&renderings), "{renderings} renderings");
+}
+
+#[tokio::test]
+async fn clients_that_do_not_read_share_a_bounded_memory_and_lose_it_to_one_that_does() {
+    const BODY: usize = 16 << 20; // more than both sockets' buffers can ever hold
+    let limits = Limits { answer_bytes: 3 * BODY, patience: SHORT, ..small_limits() };
+    let server = Running::with(limits, Arc::new(|_, _| Ok(vec![b'x'; BODY]))).await;
+    let mut stuck = Vec::new();
+    for _ in 0..12 {
+        let mut stream = server.connect().await;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        timeout(PATIENCE, stream.readable()).await.expect("an answer begins").unwrap();
+        stuck.push(stream);
+    }
+    assert_eq!(server.get("/metrics").await.body.len(), BODY);
+    let mut cut = 0;
+    for mut stream in stuck {
+        cut += usize::from(read_all(&mut stream).await.len() < BODY);
+    }
+    assert!(cut >= 10, "{cut} were cut: only three fit");
 }
 
 #[tokio::test]
@@ -257,11 +353,25 @@ async fn a_drain_ends_with_its_grace() {
 async fn a_port_in_use_is_a_sentence_with_the_address_and_what_to_do() {
     let server = Running::start(small_limits()).await;
     let addr = server.addr;
-    let error = Server::default().bind(addr).await.unwrap_err();
+    let error = Server::default().bind(addr).unwrap_err();
     let cause = "the port is in use by another process (another exporter?); stop it or set --web.listen-address";
     assert_eq!(error.to_string(), format!("cannot listen on {addr}: {cause}"));
     // TEST-NET-1 (RFC 5737): no machine has this address.
     let nowhere = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 0));
-    let error = Server::default().bind(nowhere).await.unwrap_err();
+    let error = Server::default().bind(nowhere).unwrap_err();
     assert!(error.to_string().contains("no network interface of this machine has that address"), "{error}");
+}
+
+#[tokio::test]
+async fn scrapes_have_somebody_poll_first_and_other_requests_do_not() {
+    let server = Running::start(Limits::default()).await;
+    let count = || server.refreshes.load(std::sync::atomic::Ordering::SeqCst);
+    for path in ["/", "/style.css", "/-/healthy", "/-/ready", "/api/v1/alerts", "/nowhere"] {
+        server.get(path).await;
+    }
+    assert_eq!(count(), 0);
+    for (scrapes, path) in ["/metrics", "/api/v1/pairs"].into_iter().enumerate() {
+        server.get(path).await;
+        assert_eq!(count(), scrapes + 1, "{path}");
+    }
 }

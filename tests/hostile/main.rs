@@ -6,6 +6,7 @@
 #[allow(unreachable_pub, reason = "it is the library of another crate, too")]
 #[path = "../../fuzz/src/lib.rs"]
 mod entries;
+mod limits;
 mod names;
 mod smoke;
 mod unsupported;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use redis_cross_dc_exporter::http_client::{HttpClient, HttpTimeouts};
+use redis_cross_dc_exporter::http_client::{ExporterAccess, HttpClient, HttpTimeouts};
 use redis_cross_dc_exporter::lab::{eventually, ports};
 use redis_cross_dc_exporter::report::{AlertsReport, PairReport, PairsReport};
 
@@ -18,11 +18,15 @@ const LOG: &str = "log";
 /// How long the exporter may take to be ready on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long an answer may take: what Prometheus gives a scrape by default.
+const TIMEOUTS: HttpTimeouts = HttpTimeouts { connect: Duration::from_secs(2), total: Duration::from_secs(10) };
+
 /// A running exporter. When it is dropped it is killed, and all that it said is looked through.
 pub(crate) struct Exporter {
     child: Child,
     url: String,
     client: HttpClient,
+    access: ExporterAccess,
     folder: tempfile::TempDir,
     /// The files that the test had written when the exporter was started: no others may appear with a secret in them.
     given: Vec<String>,
@@ -38,6 +42,11 @@ impl Exporter {
     /// As [`Self::start`], with the log as most people have it.
     pub(crate) async fn start_with_log(yaml: &str, level: &str) -> Self {
         Self::spawn_with_log(yaml, level).ready().await
+    }
+
+    /// Starts an exporter that speaks HTTPS as `files` say, of which one is `web.yml`, and waits until it is ready.
+    pub(crate) async fn start_secured(yaml: &str, files: &[(&str, String)], access: ExporterAccess) -> Self {
+        Self::spawn_with(yaml, "debug", Some((files, access))).ready().await
     }
 
     async fn ready(self) -> Self {
@@ -56,15 +65,29 @@ impl Exporter {
     }
 
     fn spawn_with_log(yaml: &str, level: &str) -> Self {
+        Self::spawn_with(yaml, level, None)
+    }
+
+    /// `secured` is what it speaks HTTPS by, and how it is reached then.
+    fn spawn_with(yaml: &str, level: &str, secured: Option<(&[(&str, String)], ExporterAccess)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let scheme = if secured.is_some() { "https" } else { "http" };
+        let (files, access) = secured.unwrap_or_default();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
         std::fs::write(folder.path().join("config.yml"), planted::in_configuration(yaml)).unwrap();
         let transcript = Transcript::new("exporter");
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
         let child = launch(folder.path(), &listen, level, &transcript);
-        let timeouts = HttpTimeouts { connect: Duration::from_secs(2), total: Duration::from_secs(10) };
-        let client = HttpClient::for_exporter(timeouts).unwrap();
+        let client = HttpClient::for_exporter_with(TIMEOUTS, &access).unwrap();
         let given = planted::files_in(folder.path()).into_keys().collect();
-        Self { child, url: format!("http://{listen}"), client, folder, given, transcript }
+        Self { child, url: format!("{scheme}://{listen}"), client, access, folder, given, transcript }
+    }
+
+    /// Starts it again, in the same folder and on the same port, after it has ended; does not wait.
+    pub(crate) fn relaunch(&mut self) {
+        self.child = launch(self.folder.path(), self.url.trim_start_matches("http://"), "debug", &self.transcript);
     }
 
     /// Where it answers: `http://127.0.0.1:PORT`.
@@ -96,9 +119,20 @@ impl Exporter {
 
     /// The body of a GET that must be answered with 200.
     pub(crate) async fn get(&self, path: &str) -> String {
-        let answer = self.client.get(&format!("{}{path}", self.url)).await;
+        let body = self.get_by(&self.client, path).await;
+        self.transcript.add("bodies", &body);
+        body
+    }
+
+    /// The same on a new connection, as somebody who has not been here before. It is not kept: who asks so asks hundreds
+    /// of times for megabytes that are all alike.
+    pub(crate) async fn get_anew(&self, path: &str) -> String {
+        self.get_by(&HttpClient::for_exporter_with(TIMEOUTS, &self.access).unwrap(), path).await
+    }
+
+    async fn get_by(&self, client: &HttpClient, path: &str) -> String {
+        let answer = client.get(&format!("{}{path}", self.url)).await;
         let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log_end()));
-        self.transcript.add("bodies", &answer.body);
         assert_eq!(answer.status, 200, "GET {path}: {}", answer.body);
         answer.body
     }
@@ -152,8 +186,10 @@ impl Exporter {
 
 fn launch(folder: &Path, listen: &str, level: &str, transcript: &Transcript) -> Child {
     let log = File::options().create(true).append(true).open(transcript.path(LOG)).unwrap();
+    let secured: &[&str] = if folder.join("web.yml").exists() { &["--web.config.file", "web.yml"] } else { &[] };
     Command::new(program())
         .envs(planted::ENVIRONMENT)
+        .args(secured)
         .args(["--config.file", "config.yml", "--web.listen-address", listen, "--log.level", level])
         .current_dir(folder)
         .stdin(Stdio::null())

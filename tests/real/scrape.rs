@@ -23,6 +23,11 @@ impl Scrape {
         Self(exporter.get("/metrics").await)
     }
 
+    /// What somebody else has scraped.
+    pub(crate) fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
     /// The scrape as it came.
     pub(crate) fn text(&self) -> &str {
         &self.0

@@ -1,19 +1,20 @@
-//! Polls the model world like the real scheduler does, and runs the monitor on it in virtual time.
+//! Polls the model world by the real schedule, and runs the monitor on it in virtual time.
 //!
-//! A round is a sandwich (master, replica, master), its period dithered by a few percent; a hurried tree has more of
-//! them. One request a server is under way; what takes too long is reported as overdue, then as failed, and may still
-//! be answered.
+//! One request a server is under way; what takes too long is reported as overdue, then as failed, and may still be
+//! answered.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use fastrand::Rng;
 use redis_cross_dc_exporter::alert::Notification;
+use redis_cross_dc_exporter::config::Settings;
 use redis_cross_dc_exporter::info::{self, Observation};
 use redis_cross_dc_exporter::model::{ClockAnchor, PollError, RunId, ServerAddr, Span, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::{
     Action, FleetSnapshot, HeartbeatEvent, Monitor, PairSnapshot, PollEvent, PollEventKind,
 };
+use redis_cross_dc_exporter::poll::{Ask, Intervals, TreeSchedule};
 use redis_cross_dc_exporter::replication::{Assessment, Beat};
 use redis_cross_dc_exporter::topology::Topology;
 
@@ -46,6 +47,10 @@ pub(crate) struct Conditions {
     pub(crate) origin: Nanos,
     /// Time between two heartbeats; `None` is without.
     pub(crate) beats: Option<Nanos>,
+    /// How often the servers are polled.
+    pub(crate) intervals: Intervals,
+    /// Whether a replica's poll may trail its master's by a lead.
+    pub(crate) leads: bool,
 }
 
 impl Conditions {
@@ -60,6 +65,8 @@ impl Conditions {
         tick: 100 * MS,
         origin: 0,
         beats: None,
+        intervals: Intervals { base: Span::from_secs(1), urgent: Span::from_millis(250) },
+        leads: true,
     };
 }
 
@@ -84,7 +91,7 @@ impl Look<'_> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    Round,
+    Schedule,
     Deliver(usize),
     Overdue(usize),
     Timeout(usize),
@@ -102,20 +109,15 @@ struct Request {
     failed: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Opening,
-    Replica,
-    Closing,
-    Rest,
-}
-
 /// One run.
 pub(crate) struct Driver {
     pub(crate) monitor: Monitor,
     pub(crate) notifications: Vec<Notification>,
     /// How many polls were answered.
     pub(crate) answers: u64,
+    /// How many polls of each server were sent.
+    pub(crate) polls: [u64; 2],
+    settings: Settings,
     world: World,
     conditions: Conditions,
     rng: Rng,
@@ -124,13 +126,11 @@ pub(crate) struct Driver {
     sequence: u64,
     requests: Vec<Request>,
     outstanding: [Option<usize>; 2],
-    min_rtt: [Nanos; 2],
     served: BTreeMap<Nanos, Nanos>,
-    stage: Stage,
-    waits_for: Option<usize>,
-    round_planned: Nanos,
-    urgent_until: Nanos,
-    opened: bool,
+    /// In the world's time: its phase would follow a shifted clock.
+    schedule: TreeSchedule,
+    /// When the schedule is to be called next.
+    scheduled: Nanos,
     last_text: [Option<(String, Observation)>; 2],
     /// Every heartbeat that comes out of the replica: when it was sent, and the master's process.
     beats: Vec<(Nanos, String)>,
@@ -142,43 +142,49 @@ const TIMEOUT: [Nanos; 2] = [2 * SEC, 2 * SEC];
 
 impl Driver {
     pub(crate) fn new(world: World, conditions: Conditions, seed: u64) -> Self {
-        let monitor = new_monitor(conditions.origin);
+        Self::with_settings(world, conditions, seed, settings())
+    }
+
+    /// A run with other rules than the default ones.
+    pub(crate) fn with_settings(world: World, conditions: Conditions, seed: u64, settings: Settings) -> Self {
+        let monitor = new_monitor(&settings, conditions.origin);
+        let mut rng = Rng::with_seed(seed ^ 0x5eed);
+        let timeouts = TIMEOUT.map(Span::from_nanos);
+        let schedule = TreeSchedule::new(1, &timeouts, conditions.intervals, rng.u64(..), Timestamp::default());
+        let first_look = rng.i64(0..SEC);
         let mut driver = Self {
             monitor,
+            settings,
             notifications: Vec::new(),
             answers: 0,
+            polls: [0; 2],
             world,
             conditions,
-            rng: Rng::with_seed(seed ^ 0x5eed),
+            rng,
             now: 0,
             queue: BinaryHeap::new(),
             sequence: 0,
             requests: Vec::new(),
             outstanding: [None; 2],
-            min_rtt: [Nanos::MAX; 2],
             served: BTreeMap::new(),
-            stage: Stage::Rest,
-            waits_for: None,
-            round_planned: 0,
-            urgent_until: 0,
-            opened: false,
+            schedule,
+            scheduled: Nanos::MAX,
             last_text: [None, None],
             beats: Vec::new(),
             last_beat: 0,
         };
-        let first = driver.rng.i64(0..SEC);
-        driver.at(first, Event::Round);
+        driver.plan();
         driver.at(0, Event::Tick);
-        driver.at(first, Event::Look);
+        driver.at(first_look, Event::Look);
         if conditions.beats.is_some() {
-            driver.at(first, Event::SendBeat);
+            driver.at(first_look, Event::SendBeat);
         }
         driver
     }
 
     /// The monitor forgets everything, as after a restart of its process.
     pub(crate) fn restart_monitor(&mut self) {
-        self.monitor = new_monitor(self.conditions.origin + self.now);
+        self.monitor = new_monitor(&self.settings, self.conditions.origin + self.now);
     }
 
     /// Goes on until `until`, showing the monitor's opinion at random instants.
@@ -190,7 +196,7 @@ impl Driver {
             let Some(Reverse((at, _, event))) = self.queue.pop() else { break };
             self.now = at;
             match event {
-                Event::Round => self.begin_round(),
+                Event::Schedule => self.go_on(),
                 Event::Deliver(request) => self.deliver(request),
                 Event::Overdue(request) => self.overdue(request),
                 Event::Timeout(request) => self.time_out(request),
@@ -235,82 +241,61 @@ impl Driver {
         for action in self.monitor.tick(self.stamp(self.now)) {
             match action {
                 Action::Notify(notification) => self.notifications.push(notification),
-                Action::Hurry { until, .. } => {
-                    self.urgent_until = until.as_nanos() - self.conditions.origin;
-                    self.hurry();
+                Action::Hurry { server, until, .. } => {
+                    let index = usize::from(server != addr(0));
+                    let until = Timestamp::from_nanos(until.as_nanos() - self.conditions.origin);
+                    self.schedule.set_urgent(index, until, Timestamp::from_nanos(self.now));
                 }
+                Action::LinkDelay { delay, .. } => self.schedule.set_delay(1, self.conditions.leads.then_some(delay)),
                 // For the log, which a simulation does not keep.
                 Action::StateChanged(_) | Action::AlertChanged(_) => {}
             }
         }
+        self.plan();
         self.at(self.now + self.conditions.tick, Event::Tick);
     }
 
-    /// A tree that rests begins its next round earlier.
-    fn hurry(&mut self) {
-        if self.stage == Stage::Rest && self.round_planned > self.now + 250 * MS {
-            let sooner = self.now + self.rng.i64(0..250 * MS);
-            self.plan_round(sooner);
+    /// Has the schedule called when it wants to be.
+    fn plan(&mut self) {
+        let next = self.schedule.poll_at().as_nanos().max(self.now);
+        if next != self.scheduled {
+            self.scheduled = next;
+            self.at(next, Event::Schedule);
         }
     }
 
-    fn plan_round(&mut self, at: Nanos) {
-        self.round_planned = at;
-        self.at(at, Event::Round);
-    }
-
-    fn begin_round(&mut self) {
-        if self.stage != Stage::Rest || self.now < self.round_planned {
+    fn go_on(&mut self) {
+        // Another instant was planned since.
+        if self.now != self.scheduled {
             return;
         }
-        self.stage = Stage::Opening;
-        self.opened = false;
-        self.ask(0);
-    }
-
-    fn next_stage(&mut self) {
-        self.waits_for = None;
-        match self.stage {
-            Stage::Opening => {
-                self.stage = Stage::Replica;
-                self.ask(1);
-            }
-            Stage::Replica if self.opened => {
-                self.stage = Stage::Closing;
-                self.ask(0);
-            }
-            _ => {
-                self.stage = Stage::Rest;
-                let base = if self.now < self.urgent_until { 250 * MS } else { SEC };
-                let period = base * (970 + self.rng.i64(0..60)) / 1000;
-                let next = (self.round_planned + period).max(self.now);
-                self.plan_round(next);
-            }
+        self.scheduled = Nanos::MAX;
+        for ask in self.schedule.on_time(Timestamp::from_nanos(self.now)) {
+            self.ask(ask);
         }
+        self.plan();
     }
 
-    fn ask(&mut self, server: usize) {
+    fn ask(&mut self, ask: Ask) {
+        let Ask { server, patience, .. } = ask;
         if self.outstanding[server].is_some() {
-            self.tell(server, PollEventKind::Skipped);
-            self.next_stage();
-            return;
+            return self.tell(server, PollEventKind::Skipped);
         }
+        self.polls[server] += 1;
         let (answered_at, received) = self.travel(server);
         let id = self.requests.len();
         let answer = answered_at.map(|at| self.answer(server, at));
         self.requests.push(Request { server, sent: self.now, answer, failed: false });
         self.outstanding[server] = Some(id);
-        self.waits_for = Some(id);
         if let Some(at) = answered_at {
             if server == 1 {
                 self.served.insert(self.now, at);
             }
             self.at(received, Event::Deliver(id));
         }
-        let patience = self.min_rtt[server].saturating_mul(4).clamp(100 * MS, TIMEOUT[server]);
         // What is answered in time needs no alarm clock.
-        if answered_at.is_none() || received >= self.now + patience {
-            self.at(self.now + patience, Event::Overdue(id));
+        if answered_at.is_none() || received >= self.now + patience.as_nanos() {
+            self.at(self.now + patience.as_nanos(), Event::Overdue(id));
             self.at(self.now + TIMEOUT[server], Event::Timeout(id));
         }
     }
@@ -380,8 +365,7 @@ impl Driver {
     }
 
     fn tell(&mut self, server: usize, kind: PollEventKind) {
-        let addr = ServerAddr::parse(if server == 0 { MASTER } else { REPLICA }).expect("an address");
-        self.monitor.handle_poll(PollEvent { server: addr, kind });
+        self.monitor.handle_poll(PollEvent { server: addr(server), kind });
     }
 
     fn deliver(&mut self, id: usize) {
@@ -392,17 +376,23 @@ impl Driver {
         match self.requests[id].answer.take() {
             Some(Ok(observation)) => {
                 self.answers += 1;
-                self.min_rtt[server] = self.min_rtt[server].min(self.now - sent);
+                let (world_sent, now) = (Timestamp::from_nanos(sent), Timestamp::from_nanos(self.now));
                 let (sent, received) = (self.stamp(sent), self.stamp(self.now));
                 self.tell(server, PollEventKind::Answered { sent, received, observation, late: Span::ZERO });
-                self.opened |= server == 0 && self.stage == Stage::Opening;
+                self.schedule.on_answer(server, world_sent, now, now);
             }
-            Some(Err(error)) => self.fail(id, error),
+            Some(Err(error)) => {
+                self.fail(id, error);
+                self.give_up(server);
+            }
             None => {}
         }
-        if self.waits_for == Some(id) {
-            self.next_stage();
-        }
+        self.plan();
+    }
+
+    fn give_up(&mut self, server: usize) {
+        self.schedule.on_give_up(server, Timestamp::from_nanos(self.now));
+        self.plan();
     }
 
     fn fail(&mut self, id: usize, error: PollError) {
@@ -423,9 +413,6 @@ impl Driver {
         }
         let sent = self.stamp(self.requests[id].sent);
         self.tell(self.requests[id].server, PollEventKind::Overdue { sent });
-        if self.waits_for == Some(id) {
-            self.next_stage();
-        }
     }
 
     fn time_out(&mut self, id: usize) {
@@ -436,14 +423,25 @@ impl Driver {
         let never = self.requests[id].answer.is_none();
         if never || self.conditions.reconnects {
             self.outstanding[self.requests[id].server] = None;
+            self.give_up(self.requests[id].server);
         }
     }
 }
 
-fn new_monitor(now: Nanos) -> Monitor {
+/// The master's address, or the replica's.
+fn addr(server: usize) -> ServerAddr {
+    ServerAddr::parse(if server == 0 { MASTER } else { REPLICA }).expect("an address")
+}
+
+/// The settings of the pair that is watched.
+pub(crate) fn settings() -> Settings {
     let mut settings = settings_of(&[("orders".to_owned(), MASTER.to_owned(), vec![REPLICA.to_owned()])]);
     settings.pairs[0].heartbeat.enabled = true;
-    Monitor::new(&settings, &Topology::from_settings(&settings), anchor(Timestamp::from_nanos(now)))
+    settings
+}
+
+fn new_monitor(settings: &Settings, now: Nanos) -> Monitor {
+    Monitor::new(settings, &Topology::from_settings(settings), anchor(Timestamp::from_nanos(now)))
 }
 
 /// The wall clock is the monitor's own clock here: nothing may depend on it.

@@ -4,11 +4,13 @@
 //! No socket, no clock. Every random choice comes from a seed; a failing test prints it:
 //! `SIM_SEED=7 cargo test --test simulation <test>` replays it, `SIM_RUNS=500` tries that many seeds a test.
 
+mod accuracy;
 mod alerts;
 mod beats;
 mod cases;
 mod driver;
 mod fleet;
+mod haste;
 mod heartbeats;
 mod loads;
 mod oracle;
@@ -18,4 +20,5 @@ mod seeds;
 mod settings;
 mod shifts;
 mod states;
+mod trees;
 mod world;

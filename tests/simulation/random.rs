@@ -56,8 +56,8 @@ fn world(rng: &mut Rng) -> World {
 }
 
 #[test]
-fn certified_bounds_hold_in_any_world() {
-    for_seeds("certified_bounds_hold_in_any_world", 60, |seed| {
+fn i1_the_bounds_hold_the_truth_in_any_world() {
+    for_seeds("i1_the_bounds_hold_the_truth_in_any_world", 60, |seed| {
         let mut rng = Rng::with_seed(seed);
         let world = world(&mut rng);
         let conditions = conditions(&mut rng);

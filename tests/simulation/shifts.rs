@@ -1,4 +1,4 @@
-//! I10: where the clock began and at which offset the history began changes no answer.
+//! Where the clock began and at which offset the history began changes no answer.
 
 use fastrand::Rng;
 use redis_cross_dc_exporter::model::{Bytes, Span};
@@ -39,8 +39,8 @@ fn run(seed: u64, origin: Nanos, base: u64) -> Vec<Said> {
 }
 
 #[test]
-fn origins_do_not_matter() {
-    for_seeds("origins_do_not_matter", 12, |seed| {
+fn i10_origins_do_not_matter() {
+    for_seeds("i10_origins_do_not_matter", 12, |seed| {
         let said = run(seed, 0, 1_000);
         assert!(said.len() > 100);
         let later = run(seed, 1_000_000 * SEC + 123_456_789, 1_000);

@@ -148,10 +148,10 @@ fn an_outage_of_the_link_is_seen_within_four_seconds_and_its_end_within_two() {
     });
 }
 
-/// I7: while the replica stands still, the estimate grows exactly as time does.
+/// While the replica stands still, the estimate grows exactly as time does.
 #[test]
-fn the_estimate_grows_as_time_does_while_the_replica_stands_still() {
-    for_seeds("the_estimate_grows_as_time_does_while_the_replica_stands_still", 8, |seed| {
+fn i7_the_estimate_grows_as_time_does_while_the_replica_stands_still() {
+    for_seeds("i7_the_estimate_grows_as_time_does_while_the_replica_stands_still", 8, |seed| {
         for kind in [OutageKind::Cut, OutageKind::Stall, OutageKind::FullSync { hides_offset: false }] {
             let world = with_outage(&mut Rng::with_seed(seed), Load::Steady, HIT, HEAL, END, kind);
             let mut last: Option<(Nanos, Span)> = None;
@@ -173,10 +173,10 @@ fn the_estimate_grows_as_time_does_while_the_replica_stands_still() {
     });
 }
 
-/// I8, and the bytes of a replica that stands still.
+/// And the bytes of a replica that stands still.
 #[test]
-fn zero_means_that_nothing_is_missing() {
-    for_seeds("zero_means_that_nothing_is_missing", 8, |seed| {
+fn i8_zero_means_that_nothing_is_missing() {
+    for_seeds("i8_zero_means_that_nothing_is_missing", 8, |seed| {
         let world = healthy(&mut Rng::with_seed(seed), Load::Idle);
         run(world, seed, &[], |look| {
             let quiet = look.world.lives[0].offset.last_change(look.now).is_some_and(|at| look.now - at > 2500 * MS);
@@ -425,5 +425,34 @@ fn applied_bytes_are_counted_once() {
             });
             assert!(last > 0);
         }
+    });
+}
+
+/// Between two polls, too: the maximum of a minute is that of all its scrapes, and the distribution counts seconds.
+#[test]
+fn the_highest_of_a_minute_and_the_distribution_follow_the_estimate() {
+    for_seeds("the_highest_of_a_minute_and_the_distribution_follow_the_estimate", 4, |seed| {
+        let world = with_outage(&mut Rng::with_seed(seed), Load::Steady, HIT, HEAL, END, OutageKind::Cut);
+        let (mut seen, mut counted, mut above) = (Vec::new(), None, 0);
+        run(world, seed, &[], |look| {
+            let Some(lag) = look.seen.lag.estimate else { return };
+            seen.push((look.now, lag));
+            // It is noted ten times a second.
+            let noted = look.now - 58 * SEC..look.now - 150 * MS;
+            let minute = seen.iter().filter(|(at, _)| noted.contains(at)).map(|(_, lag)| *lag).max();
+            let longer = seen.iter().map(|(_, lag)| *lag).max();
+            let max = look.pair.lag_max.unwrap_or_default();
+            let grain = Span::from_millis(200);
+            assert!(Some(max + grain) >= minute, "{}", told(look, &format!("{max} was exceeded")));
+            assert!(Some(max) <= longer.map(|l| l + grain), "{}", told(look, &format!("{max} never was")));
+            let histogram = look.fleet.lag_distribution.values().next();
+            let Some(histogram) = histogram else { return };
+            let (first_at, first) = *counted.get_or_insert((look.now, histogram.count()));
+            let seconds = u64::try_from((look.now - first_at) / SEC).expect("later");
+            assert!((histogram.count() - first).abs_diff(seconds) <= 1, "{}", told(look, "once a second"));
+            above = histogram.count() - histogram.cumulative().find(|(bound, _)| *bound >= 5.0).expect("a bound").1;
+        });
+        let expected = u64::try_from((HEAL - HIT) / SEC).expect("later") - 5;
+        assert!(above.abs_diff(expected) <= 1, "{above} seconds above five, {expected} expected");
     });
 }

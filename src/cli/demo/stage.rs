@@ -64,7 +64,7 @@ impl Stage {
         let yaml = configuration(&[&orders, &replicas[0], &replicas[1]], &[&sessions, &replicas[2]], &receiver);
         let settings = Settings::clone(&parse(&yaml)?);
         let web = WebOptions { listen: listen_address(port).await, config: None, admin_api: false };
-        let app = App::bind(settings, web, reload_nothing(yaml)).await?;
+        let app = App::bind(settings, web, reload_nothing(yaml))?;
         let url = format!("http://{}", app.local_addr());
         narrator.act(&format!("starting the exporter: {url}/  {url}/metrics  {url}/api/v1/pairs"));
         let (control, exporter) = start(app).await?;

@@ -21,7 +21,6 @@ const POLLS_PER_SECOND: RangeInclusive<u32> = 1..=1_000_000;
 pub(super) fn read(root: &Section<'_>) -> PollSettings {
     let section = root.section("poll", &POLL);
     let timeout = section.section("timeout", &TIMEOUT);
-    refuse_later_features(&section);
     let interval = section.span("interval", Span::from_secs(1), &INTERVAL);
     let polls = section.get("max_polls_per_second");
     PollSettings {
@@ -31,14 +30,6 @@ pub(super) fn read(root: &Section<'_>) -> PollSettings {
         timeout_local: timeout.span("local", Span::from_millis(500), &TIMEOUTS),
         timeout_remote: timeout.span("remote", Span::from_secs(2), &TIMEOUTS),
         heartbeat: heartbeat::read(&section, HeartbeatSettings::default()),
-    }
-}
-
-/// The keys of the contract that this version knows only in their off position.
-fn refuse_later_features(section: &Section<'_>) {
-    if let Some(cursor) = section.get("refresh_on_scrape")
-        && cursor.flag() == Some(true)
-    {
-        cursor.refuse("is not in this version; only false is");
+        refresh_on_scrape: section.get("refresh_on_scrape").and_then(|cursor| cursor.flag()).unwrap_or(false),
     }
 }

@@ -24,6 +24,7 @@ fn the_defaults_are_those_of_the_contract() {
             timeout_local: Span::from_millis(500),
             timeout_remote: secs(2),
             heartbeat: HeartbeatSettings { enabled: false, interval: secs(1) },
+            refresh_on_scrape: false,
         }
     );
     let alerts = settings.alerts;
@@ -215,8 +216,15 @@ notify:
 }
 
 #[test]
+fn a_scrape_polls_first_where_that_is_on() {
+    for (value, on) in [("", false), ("refresh_on_scrape: false", false), ("refresh_on_scrape: true", true)] {
+        assert_eq!(good(&format!("poll: {{{value}}}")).poll.refresh_on_scrape, on, "{value}");
+    }
+}
+
+#[test]
 fn off_positions_of_later_features_may_be_written_out() {
-    good("poll: {refresh_on_scrape: false, heartbeat: {enabled: false, interval: 1s}}");
+    good("poll: {heartbeat: {enabled: false, interval: 1s}}");
     good("notify: {group_by: [alertname, source_dc, target_dc]}");
     good("poll:\nnotify:\nredis:\nalerts:\nstate:\ndatacenters:");
 }

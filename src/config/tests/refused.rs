@@ -111,7 +111,6 @@ fn later_versions_keys_are_refused_by_name() {
     for (sections, path) in cases {
         bad(sections, &format!("{path}: is not in this version: remove it"));
     }
-    bad("poll: {refresh_on_scrape: true}", "poll.refresh_on_scrape: true is not in this version; only false is");
     bad(
         "notify: {group_by: [alertname]}",
         "notify.group_by: another grouping than [alertname, source_dc, target_dc] is not in this version",
@@ -305,6 +304,24 @@ fn pairs_make_sense() {
          {name: q, master: {address: 'c:1'}, replicas: [{address: 'a:1', dc: y}]}]",
         "pairs[1].replicas[0]: a:1 stands in y here and in x at pairs[0].master; a server has one datacenter",
     );
+}
+
+#[test]
+fn what_is_too_long_is_refused() {
+    let check = |pair: &str, sections: &str, part: &str| {
+        let yaml = format!(
+            "pairs: [{{name: p, master: {{address: 'a:1'}}, replicas: [{{address: 'b:1'}}]{pair}}}]\n{sections}"
+        );
+        let refused = parse(&yaml, Format::Yaml, Path::new(""), &Environment::default()).unwrap_err().to_string();
+        assert!(refused.contains(part), "{refused}");
+    };
+    let long = |length| "x".repeat(length);
+    let labels: Vec<_> = (0..33).map(|number| format!("a{number}: x")).collect();
+    check("", &format!("notify: {{identity: {}}}", long(129)), "allowed: 1 to 128 characters");
+    check(&format!(", labels: {{{}}}", labels.join(", ")), "", "pairs[0].labels: a mapping has more than 32 labels");
+    check(&format!(", labels: {{a: {}}}", long(1025)), "", "allowed: up to 1024 characters");
+    let receiver = format!("notify: {{receivers: [{{name: r, webhook: {{url: 'http://x/{}'}}}}]}}", long(4096));
+    check("", &receiver, "notify.receivers[0].webhook.url: ");
 }
 
 #[test]

@@ -38,10 +38,14 @@ struct Tree {
     tempers: Vec<Temper>,
     now: Timestamp,
     polls: Vec<Sent>,
+    /// Who was asked in which round, whether it was sent or skipped.
+    asked: BTreeSet<(usize, usize)>,
     /// Answers under way, by when they arrive, then by poll.
     under_way: BTreeSet<(Timestamp, usize)>,
     outstanding: Vec<bool>,
+    /// Rounds but for glances, whose polls have the number 0.
     rounds: usize,
+    glances: bool,
     skipped: usize,
 }
 
@@ -54,9 +58,11 @@ impl Tree {
             tempers: tempers.to_vec(),
             now,
             polls: Vec::new(),
+            asked: BTreeSet::new(),
             under_way: BTreeSet::new(),
             outstanding: vec![false; tempers.len()],
             rounds: 0,
+            glances: false,
             skipped: 0,
         }
     }
@@ -90,8 +96,13 @@ impl Tree {
 
     fn tick(&mut self, now: Timestamp) {
         self.now = now;
-        self.rounds += usize::from(self.schedule.is_round_due(now));
+        if let Some(round) = self.schedule.due_round(now) {
+            self.glances = round == Round::Glance;
+            self.rounds += usize::from(!self.glances);
+        }
+        let round = if self.glances { 0 } else { self.rounds };
         for ask in self.schedule.on_time(now) {
+            let again = !self.asked.insert((round, ask.server));
             let waited = self.schedule.waiting.iter().any(|(server, _)| *server == ask.server);
             if std::mem::replace(&mut self.outstanding[ask.server], true) {
                 assert!(!waited, "an outstanding request is not waited for");
@@ -100,13 +111,13 @@ impl Tree {
             }
             let stage = if ask.server >= self.schedule.roots {
                 Stage::Others
-            } else if self.polls.iter().any(|p| p.round == self.rounds && p.server == ask.server) {
+            } else if again {
                 Stage::Closing
             } else {
                 Stage::Opening
             };
             let (at, server, patience) = (now, ask.server, ask.patience);
-            self.polls.push(Sent { at, server, stage, round: self.rounds, waited, patience, answered: None });
+            self.polls.push(Sent { at, server, stage, round, waited, patience, answered: None });
             if let Temper::Answers(millis) | Temper::Fails(millis) = self.tempers[server] {
                 self.under_way.insert((now + Span::from_millis(millis), self.polls.len() - 1));
             }
@@ -147,7 +158,7 @@ fn a_round_is_master_replicas_master() {
 fn a_lone_server_is_asked_once_a_round() {
     let tree = Tree::new(1, &[Temper::Answers(10)]).run(Span::from_secs(100));
     assert!((97..=103).contains(&tree.polls.len()), "{}", tree.polls.len());
-    assert_eq!(tree.schedule.polls_per_round(), 1);
+    assert_eq!(tree.schedule.polls_in(Round::Base, tree.now), 1);
 }
 
 #[test]
@@ -155,7 +166,7 @@ fn a_ring_of_roots_is_asked_twice_a_round() {
     let tree = Tree::new(2, &[Temper::Answers(10), Temper::Answers(20)]).run(millis(1500));
     let round: Vec<_> = tree.round(1).iter().map(|p| (p.server, p.at - tree.polls[0].at)).collect();
     assert_eq!(round, [(0, Span::ZERO), (1, Span::ZERO), (0, millis(20)), (1, millis(20))]);
-    assert_eq!(tree.schedule.polls_per_round(), 4);
+    assert_eq!(tree.schedule.polls_in(Round::Base, tree.now), 4);
 }
 
 #[test]
@@ -165,7 +176,7 @@ fn a_hundred_replicas_are_one_round() {
     let tree = Tree::new(1, &tempers).run(Span::from_secs(10));
     assert!(tree.rounds >= 9);
     assert!(tree.durations().iter().all(|d| *d == millis(5 + 99)), "{:?}", tree.durations());
-    assert_eq!(tree.round(3).len(), tree.schedule.polls_per_round());
+    assert_eq!(tree.round(3).len(), tree.schedule.polls_in(Round::Base, tree.now));
 }
 
 #[test]
@@ -204,11 +215,11 @@ fn a_slow_replica_is_waited_for_as_soon_as_its_round_trip_is_known() {
 #[test]
 fn a_tree_whose_rounds_take_longer_than_the_period_is_polled_round_after_round() {
     let mut tree = Tree::new(1, &[Temper::Answers(500), Temper::Answers(500)]);
-    tree.schedule.set_urgent(tree.now + Span::from_secs(1000), tree.now);
+    tree.schedule.set_urgent(1, tree.now + Span::from_secs(1000), tree.now);
     let tree = tree.run(Span::from_secs(100));
     // 1.5 s a round, but for the first few: nothing piles up, the periods that do not fit are counted.
     assert!((62..=72).contains(&tree.rounds), "{}", tree.rounds);
-    assert!(tree.schedule.missed_rounds() > 300);
+    assert!(tree.schedule.missed_rounds() > 20);
     assert!(tree.polls.iter().all(|p| p.answered.is_some() || p.round >= tree.rounds - 1));
 }
 
@@ -219,21 +230,101 @@ fn a_round_never_runs_into_the_next_in_one_call() {
     assert_eq!(tree.schedule.on_time(due).len(), 1);
     let later = due + Span::from_secs(50);
     assert_eq!(tree.schedule.on_time(later), []);
-    assert!(tree.schedule.is_round_due(later), "the next round is the caller's decision");
+    assert!(tree.schedule.due_round(later).is_some(), "the next round is the caller's decision");
     tree.now = later;
     assert_eq!(tree.schedule.on_time(later).len(), 1);
     assert_eq!(tree.schedule.missed_rounds(), 48);
 }
 
 #[test]
-fn a_refresh_brings_the_next_round_forward() {
+fn a_refresh_is_a_round_of_everybody_at_once_and_one_under_way_is_shared() {
     let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(10)]).run(millis(1500));
+    tree.schedule.set_delay(1, Some(millis(200)));
     let now = tree.now;
     assert!(tree.schedule.poll_at() > now);
     tree.schedule.refresh(now);
-    assert!(tree.schedule.is_extra_due(now));
-    tree.schedule.put_off_extra(now);
-    assert!(!tree.schedule.is_extra_due(now), "no budget, no extra round");
+    assert_eq!(tree.schedule.due_round(now), Some(Round::Refresh));
+    tree.tick(now);
+    tree.schedule.refresh(now);
+    assert!(tree.schedule.is_polling() && !tree.schedule.wants_refresh());
+    let tree = tree.run(millis(100));
+    let round: Vec<_> = tree.round(tree.rounds).iter().map(|p| (p.server, p.at - now)).collect();
+    assert_eq!(round, [(0, Span::ZERO), (1, millis(10)), (0, millis(20))], "without the lead");
+}
+
+#[test]
+fn a_refresh_without_budget_does_not_run() {
+    let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(10)]).run(millis(1500));
+    tree.schedule.refresh(tree.now);
+    tree.schedule.put_off(Round::Refresh, tree.now);
+    assert_eq!(tree.schedule.due_round(tree.now), None);
+    assert!(!tree.schedule.wants_refresh());
+}
+
+#[test]
+fn a_refresh_during_a_round_of_the_urgent_ones_runs_after_it() {
+    let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(10), Temper::Answers(10)]).run(millis(1500));
+    tree.schedule.set_urgent(1, tree.now + millis(9000), tree.now);
+    let now = tree.schedule.poll_at();
+    tree.tick(now);
+    assert_eq!(tree.schedule.round, Round::Urgent);
+    tree.schedule.refresh(now);
+    assert!(tree.schedule.wants_refresh());
+    let tree = tree.run(millis(60));
+    assert_eq!(tree.polls_of(2).last().unwrap().at - now, millis(40), "right after the 30 ms of the other");
+}
+
+#[test]
+fn between_two_rounds_the_roots_that_answer_are_glanced_at() {
+    let tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(20)]).run(Span::from_secs(20));
+    let glances: Vec<_> = tree.polls.iter().filter(|poll| poll.round == 0).collect();
+    assert!((19..=20).contains(&glances.len()) && glances.iter().all(|poll| poll.server == 0), "{glances:?}");
+    let before =
+        |glance: &Sent| tree.polls.iter().rfind(|p| p.stage == Stage::Opening && p.round > 0 && p.at < glance.at);
+    assert!(glances.iter().all(|glance| glance.at - before(glance).unwrap().at == millis(500)), "{glances:?}");
+    for roots in [&[Temper::Fails(10), Temper::Answers(20)], &[Temper::Hangs, Temper::Answers(20)]] {
+        let tree = Tree::new(1, roots).run(Span::from_secs(20));
+        assert!(tree.polls.iter().all(|poll| poll.round > 0), "{roots:?}");
+    }
+}
+
+#[test]
+fn urgent_rounds_poll_the_roots_and_who_is_urgent() {
+    let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(20), Temper::Answers(30)]);
+    tree.schedule.set_urgent(2, tree.now + Span::from_secs(1000), tree.now);
+    assert_eq!(tree.schedule.polls_in(Round::Urgent, tree.now), 3);
+    assert!((tree.schedule.urgent_demand(tree.now) - 3.0 * 3.0).abs() < 1e-9, "three more rounds a second");
+    let tree = tree.run(Span::from_secs(100));
+    let polls = [0, 1, 2].map(|server| tree.polls_of(server).len());
+    assert!(polls[0].abs_diff(800) < 12 && polls[1].abs_diff(100) < 4 && polls[2].abs_diff(400) < 8, "{polls:?}");
+    assert!((tree.schedule.urgent_demand(tree.now + Span::from_secs(1000))).abs() < 1e-9, "over");
+}
+
+#[test]
+fn a_replica_behind_a_long_link_is_asked_later_and_no_other_is() {
+    let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(20), Temper::Answers(100)]);
+    tree.schedule.set_delay(2, Some(millis(150)));
+    let tree = tree.run(millis(2500));
+    let offsets = |round: usize| -> Vec<_> {
+        let polls = tree.round(round);
+        polls.iter().map(|p| (p.server, p.at - polls[0].at)).collect()
+    };
+    assert_eq!(offsets(1)[2], (2, millis(10)), "its round trip is not known yet");
+    // 150 + 15 + 5 ms after the master read its offset (5 ms before it answered), less 50 ms on the way.
+    let asked = millis(10 + 150 + 15 + 5 - 5 - 50);
+    assert_eq!(offsets(2), [(0, Span::ZERO), (1, millis(10)), (2, asked), (0, asked + millis(100))]);
+}
+
+#[test]
+fn a_replica_that_is_asked_later_is_not_asked_late() {
+    let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(100)]).run(millis(1700));
+    tree.schedule.set_delay(1, Some(millis(150)));
+    let due = tree.schedule.poll_at();
+    tree.schedule.on_time(due);
+    tree.schedule.on_answer(0, due, due + millis(10), due + millis(10));
+    assert_eq!(tree.schedule.on_time(due + millis(10)), []);
+    let asks = tree.schedule.on_time(due + millis(130));
+    assert_eq!(asks.iter().map(|ask| ask.planned - due).collect::<Vec<_>>(), [millis(10 + 115)]);
 }
 
 fn tempers() -> impl Strategy<Value = Vec<Temper>> {
@@ -249,9 +340,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn every_round_is_a_sandwich_that_waits_for_nobody_too_long(tempers in tempers(), roots in 1_usize..3) {
+    fn every_round_is_a_sandwich_that_waits_for_nobody_too_long(
+        tempers in tempers(), roots in 1_usize..3, delay in 0_i64..400, urgent in 0_usize..12,
+    ) {
         let roots = roots.min(tempers.len());
-        let tree = Tree::new(roots, &tempers).run(Span::from_secs(30));
+        let mut tree = Tree::new(roots, &tempers);
+        for server in 0..tempers.len() {
+            tree.schedule.set_delay(server, Some(millis(delay)));
+        }
+        tree.schedule.set_urgent(urgent, tree.now + Span::from_secs(15), tree.now);
+        let tree = tree.run(Span::from_secs(30));
         for round in 1..tree.rounds {
             let polls = tree.round(round);
             for server in 0..tempers.len() {
@@ -265,11 +363,12 @@ proptest! {
                         || matches!(tempers[earlier.server], Temper::Fails(_));
                     prop_assert!(over, "{earlier:?} was not waited for before {poll:?}");
                 }
-                // And nobody waits longer than the longest patience of the stage before.
+                // And nobody waits longer than the longest patience of the stage before, and its lead.
                 if let Some(before) = polls[..i].iter().rfind(|p| p.stage != poll.stage) {
                     let stage = polls[..i].iter().filter(|p| p.stage == before.stage);
                     let patience = stage.filter(|p| p.waited).map(|p| p.patience).max().unwrap_or(Span::ZERO);
-                    prop_assert!(poll.at - before.at <= patience);
+                    let lead = if poll.stage == Stage::Others { millis(500) } else { Span::ZERO };
+                    prop_assert!(poll.at - before.at <= patience + lead);
                 }
             }
         }

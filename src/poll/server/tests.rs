@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
 use crate::client::tests_support::{FakeServer, Script, bulk};
 use crate::config::Credentials;
@@ -183,6 +185,30 @@ async fn a_silent_connection_is_given_up_after_long_and_made_anew() {
     rig.order().await;
     rig.expect(&["connected", "answered"]).await;
     assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_drips_for_ever_is_given_up_although_bytes_come() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = ServerAddr::new("127.0.0.1", listener.local_addr().unwrap().port());
+    let dripping = tokio::spawn(async move {
+        let mut stream = listener.accept().await.unwrap().0;
+        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0, "the connection's name");
+        stream.write_all(b"+OK\r\n").await.unwrap();
+        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0, "INFO");
+        stream.write_all(b"$1000000\r\n").await.unwrap();
+        while stream.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let silence = Span::from_millis(200);
+    let mut rig = Rig::with_silence(addr, silence);
+    rig.order_within(10, 20).await;
+    let began = std::time::Instant::now();
+    rig.expect(&["connected", "overdue", "failed: timeout"]).await;
+    assert_eq!(rig.told().await, Feedback::GaveUp { server: 3 });
+    assert!(began.elapsed() >= silence.mul_f64(SILENCE_FACTOR).to_duration(), "not while it could be an answer");
+    tokio::time::timeout(PATIENCE, dripping).await.expect("its connection is closed").unwrap();
 }
 
 #[tokio::test]

@@ -3,22 +3,54 @@
 use super::super::ack::Ack;
 use super::super::beat::BeatFacts;
 use super::super::epochs::Comparison;
-use super::super::history::Bracket;
+use super::super::history::{Bracket, Point};
 use super::link::LinkFacts;
 use super::located::Located;
+use crate::info::ReplicaConnState;
 use crate::model::{Bytes, ReplicationOffset, Span, Timestamp};
 
+/// A replica ACKs once a second (`replicationCron` sends `REPLCONF ACK`); a bit more, since its clock is not ours.
+pub(in super::super) const ACK_PERIOD: Span = Span::from_millis(1_200);
+
 /// What the master says of a replica, placed in the history; evidence while the replica itself is silent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AckEvidence {
     /// What the master's last answer said; `None` when no line can be meant.
     pub last: Option<Ack>,
     /// Whether some answer had a line that can be meant: only then does its absence mean that the replica is gone.
     pub seen: bool,
-    /// The ACKed position's bracket and likeliest instant, where the history knows it.
-    pub located: Option<(ReplicationOffset, Bracket, Option<Timestamp>)>,
+    /// When the newest ACK came.
+    pub heard: Option<Heard>,
+    /// The ACKed position, where the history knows it.
+    pub located: Option<Acked>,
     /// Bytes that the master has written and the replica has not ACKed, both from one reply.
     pub lag: Option<Bytes>,
+    /// Whether the master synced some replica since this one last answered: it may have begun anew, with other data.
+    pub synced_since: bool,
+}
+
+/// When an ACK came: not before, and not after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// It came after this.
+    pub after: Timestamp,
+    /// It came before this.
+    pub before: Timestamp,
+}
+
+/// The position that a replica ACKed last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Acked {
+    /// Bytes that it had applied.
+    pub offset: ReplicationOffset,
+    /// Holds the instant at which the master went beyond them.
+    pub bracket: Bracket,
+    /// The likeliest such instant.
+    pub point: Option<Point>,
+    /// The lag that it had when the ACK came.
+    pub lag: Option<Span>,
+    /// The history of the master that was current then.
+    pub(super) generation: u64,
 }
 
 /// How the replica's last answer relates to the master.
@@ -68,10 +100,14 @@ pub struct PairFacts {
     pub relation: Relation,
     /// The link.
     pub link: LinkFacts,
+    /// Since when the server that it replicates from has lost its own master, in a chain.
+    pub parent_down_since: Option<Timestamp>,
     /// What the master says of the replica.
     pub ack: AckEvidence,
     /// The master's newest offset.
     pub master_offset: Option<ReplicationOffset>,
+    /// When the master was last asked.
+    pub master_at: Option<Timestamp>,
     /// `repl_backlog_size` of the master.
     pub backlog_size: Option<Bytes>,
     /// The last certified statement.
@@ -82,9 +118,31 @@ pub struct PairFacts {
     pub beats: BeatFacts,
     /// The period of polling, by which silence is judged.
     pub interval: Span,
+    /// The lag that the link usually shows.
+    pub usual_lag: Span,
 }
 
 impl PairFacts {
+    /// Whether one more poll of the replica, at once, would tell something that its next turn would tell too late.
+    ///
+    /// * Its last answer was the first that is not what the link usually shows: the second tells whether it moves.
+    /// * Its master synced it since: it is back, perhaps as another process.
+    /// * What it ACKs is older than ACKs of a healthy replica are (they come once a second), and its own last answer
+    ///   does not say so: the master's answer is enough to see that.
+    pub fn deserves_replica_poll(&self) -> bool {
+        let is_back = self.ack.synced_since && self.ack.last.is_some_and(|ack| ack.state == ReplicaConnState::Online);
+        if is_back && self.located.is_some() {
+            return true;
+        }
+        let Some(located) = self.located.as_ref().filter(|_| self.relation == Relation::Comparable) else {
+            return false;
+        };
+        let first_doubt = located.is_doubtful && located.same_applied == 1;
+        let usual_age = ACK_PERIOD + self.usual_lag + self.usual_lag;
+        let passed = self.ack.located.and_then(|acked| acked.bracket.hi).filter(|_| located.is_usual);
+        first_doubt || passed.zip(self.master_at).is_some_and(|(passed, asked)| asked - passed > usual_age)
+    }
+
     /// When the replica's position was last learned, as long as it still can be compared.
     pub fn comparable_at(&self) -> Option<Timestamp> {
         self.located.as_ref().filter(|_| self.relation == Relation::Comparable).map(Located::received)

@@ -1,13 +1,16 @@
 //! A replica's position, and the same located in its master's history.
 
 use super::super::epochs::Comparison;
-use super::super::history::Bracket;
+use super::super::history::{Bracket, Point};
 use super::super::lag::{LagBytes, LagInterval};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 
 /// A lower bound of this much proves that the replica really lacks data, rather than that data is on its way: the links
 /// between datacenters take less.
 pub(super) const PROVEN_LACK: Span = Span::from_millis(100);
+
+/// The standard deviation of an instant that is anywhere in a gap, as a part of the gap: `1 / sqrt(12)`.
+pub(super) const ANYWHERE: f64 = 0.288_675;
 
 /// A link that claims to be up is stalled when nothing arrived for this long, or for three polls if that is longer.
 const STALLED_AFTER: Span = Span::from_secs(3);
@@ -22,6 +25,8 @@ pub(super) struct Position {
     pub(super) at_most: Option<ReplicationOffset>,
     /// When the poll was sent whose answer showed `applied`; `sent`, unless the replica hides its offset.
     pub(super) shown: Timestamp,
+    /// When its link was lost, while it hides its offset and may have applied more before that.
+    pub(super) lost: Option<Lost>,
     /// Bytes received; equal to `applied` where the server does not tell (before 6.2).
     pub(super) read: ReplicationOffset,
     pub(super) sent: Timestamp,
@@ -32,7 +37,35 @@ pub(super) struct Position {
     pub(super) half_rtt: Span,
 }
 
+/// When a link was lost, and the lag that the replica had then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) after: Timestamp,
+    pub(super) before: Timestamp,
+    pub(super) lag: Span,
+}
+
+impl Lost {
+    /// What two polls say of one loss together.
+    pub(super) fn intersect(self, other: Self) -> Self {
+        Self { after: self.after.max(other.after), before: self.before.min(other.before), ..self }
+    }
+
+    /// When the master likely went beyond what the replica applied until then; not before it went beyond what it had
+    /// applied for certain.
+    pub(super) fn point(&self, bracket: Bracket) -> Option<Point> {
+        let between = (self.before - self.after).or_zero();
+        bracket.hi?;
+        Some(Point { at: (self.after + between.half() - self.lag).max(bracket.lo?), spread: between.mul_f64(ANYWHERE) })
+    }
+}
+
 impl Position {
+    /// When the server read its offset, by the smallest round trip.
+    pub(super) fn read_at(&self) -> Timestamp {
+        self.received - self.half_rtt
+    }
+
     /// Whether the answer took longer than a poll: the server stood still, or the network held the answer back, so it
     /// may be as old as the question.
     pub(super) fn is_late(&self, interval: Span) -> bool {
@@ -50,7 +83,7 @@ pub struct Located {
     /// Holds the instant at which the master went beyond the position.
     pub bracket: Bracket,
     /// The likeliest such instant.
-    pub point: Option<Timestamp>,
+    pub point: Option<Point>,
     /// The lag when the replica answered.
     pub at_sample: LagInterval,
     /// The bytes it lacked then.
@@ -62,6 +95,10 @@ pub struct Located {
     pub same_received: u32,
     /// The estimate of the poll before this one, and when it was answered.
     pub previous: Option<(Timestamp, Span)>,
+    /// Whether the link shows what it usually shows, as far as can be told.
+    pub is_usual: bool,
+    /// Whether it may well be more than that.
+    pub is_doubtful: bool,
 }
 
 impl Located {
@@ -99,7 +136,7 @@ impl Located {
     pub fn stalled_since(&self, now: Timestamp, interval: Span) -> Option<Timestamp> {
         let enough = STALLED_AFTER.max(interval.mul_f64(3.0));
         let still = self.is_frozen() && self.same_received >= 2;
-        self.point.filter(|point| still && now - *point > enough)
+        self.point.map(|point| point.at).filter(|since| still && now - *since > enough)
     }
 
     /// Whether it has all that the master showed after it was asked.
@@ -111,44 +148,47 @@ impl Located {
     pub fn is_current(&self) -> bool {
         self.comparison == Comparison::Current
     }
-
-    /// Whether the missing data is certainly missing and not on its way.
-    pub fn is_proven(&self) -> bool {
-        self.at_sample.lower.is_some_and(|lower| lower >= PROVEN_LACK)
-    }
 }
 
 /// The lag when the replica answered: docs/lag.md, "The certified interval". `passed` is when the master had certainly
-/// gone beyond all that the replica can have applied;
-/// `on_its_way` limits the estimate while the lack is not proven.
+/// gone beyond all that the replica can have applied.
 pub(super) fn lag_at_sample(
     position: &Position,
     comparison: Comparison,
     bracket: Bracket,
     passed: Option<Timestamp>,
     point: Option<Timestamp>,
-    on_its_way: Option<Span>,
 ) -> LagInterval {
     let lower = passed.map_or(Span::ZERO, |hi| (position.sent - hi).or_zero());
     let upper = bracket.lo.map(|lo| (position.received - lo).or_zero());
-    let read_at = position.received - position.half_rtt;
     let estimate = match (bracket.hi, point) {
         (None, _) if comparison == Comparison::Current => bracket.lo.map(|_| Span::ZERO),
-        (Some(_), Some(point)) => Some(read_at - point),
+        (Some(_), Some(point)) => Some(position.read_at() - point),
         _ => None,
     };
-    let limit = on_its_way.filter(|_| lower < PROVEN_LACK);
-    let estimate = estimate.map(|e| limit.map_or(e, |limit| e.min(limit)));
     LagInterval { lower: Some(lower), estimate, upper }.ordered()
 }
 
-/// The bytes that the replica lacked when it answered: between what the master certainly had before and after.
-pub(super) fn bytes_at_sample(position: &Position, after: Option<ReplicationOffset>) -> LagBytes {
-    let lower = position.master_before.zip(position.at_most).map(|((before, _), most)| before.since(most));
-    let upper = after.map(|after| after.since(position.applied));
-    let estimate = match (lower, upper) {
-        (Some(lower), Some(upper)) => Some(Bytes::new(lower.get() + upper.get().saturating_sub(lower.get()) / 2)),
-        (_, upper) => upper,
+/// The bytes that the replica lacked when it answered: between what the master certainly had before and after. The
+/// estimate takes it that the master wrote evenly between these two polls.
+pub(super) fn bytes_at_sample(position: &Position, after: Option<(ReplicationOffset, Timestamp)>) -> LagBytes {
+    let Some((newest, asked)) = after else { return LagBytes::UNKNOWN };
+    let upper = newest.since(position.applied);
+    let before = position.master_before.zip(position.at_most);
+    let Some(((before, known), most)) = before else {
+        return LagBytes { lower: None, estimate: Some(upper), upper: Some(upper) };
     };
-    LagBytes { lower: lower.filter(|_| after.is_some()), estimate, upper }
+    let lower = before.since(most);
+    if most != position.applied {
+        // It hides where it is between these two.
+        let middle = Bytes::new(lower.get().midpoint(upper.get()));
+        return LagBytes { lower: Some(lower), estimate: Some(middle), upper: Some(upper) };
+    }
+    let between = (asked - known).as_secs_f64();
+    let part = if between > 0.0 { ((position.read_at() - known).as_secs_f64() / between).clamp(0.0, 1.0) } else { 0.5 };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a part of what was written
+    let written = (newest.since(before).get() as f64 * part) as u64;
+    let then = ReplicationOffset::new(before.get() + written);
+    let estimate = then.since(position.applied).clamp(lower.min(upper), upper);
+    LagBytes { lower: Some(lower), estimate: Some(estimate), upper: Some(upper) }
 }

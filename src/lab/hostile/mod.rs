@@ -7,10 +7,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
+mod errors;
+mod replies;
+
 use super::LabError;
 use super::loopback::Loopback;
-use super::resp::{Reply, read_reply};
+use super::resp::read_reply;
 use crate::model::ServerAddr;
+pub use errors::ErrorReply;
 
 /// What the bulk reply of [`Misbehaviour::HugeBulk`] announces: 1 GiB, twice Redis' own limit for a string.
 const HUGE_BULK: usize = 1024 * 1024 * 1024;
@@ -32,46 +36,24 @@ pub enum Misbehaviour {
     Drip(Duration),
     /// Resets the connection as soon as it is accepted.
     Reset,
+    /// Resets the connection when the first bytes arrive: over TLS, in the middle of the handshake.
+    ResetOnCommand,
+    /// Answers everything but INFO; resets the connection in the middle of INFO's reply.
+    ResetMidReply,
+    /// Closes the connection, in order, as soon as it is accepted.
+    CloseOnAccept,
     /// Closes the connection, in order, when the first bytes arrive.
     CloseOnCommand,
     /// Answers every command with this error.
     Error(ErrorReply),
+    /// Is a master, and names more replicas than anybody has.
+    ManyReplicas,
+    /// Answers INFO with thousands of lines that mean nothing.
+    ManyLines,
+    /// Answers each command with small replies without end.
+    EndlessReplies,
     /// Is a web server: answers the first bytes with an HTTP 400 and closes.
     Http,
-}
-
-/// Errors in Redis' own words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorReply {
-    /// It is loading its data.
-    Loading,
-    /// It wants a password and has got none; it refuses every password too.
-    NoAuth,
-    /// It accepts any password, and denies every other command.
-    NoPerm,
-    /// It has too many clients: it says so at once and closes.
-    MaxClients,
-}
-
-impl ErrorReply {
-    /// The error line, as Redis 7 words it.
-    fn line(self) -> &'static str {
-        match self {
-            Self::Loading => "-LOADING Redis is loading the dataset in memory\r\n",
-            Self::NoAuth => "-NOAUTH Authentication required.\r\n",
-            Self::NoPerm => "-NOPERM this user has no permissions to run this command\r\n",
-            Self::MaxClients => "-ERR max number of clients reached\r\n",
-        }
-    }
-
-    /// The answer to a command.
-    fn answer(self, command: &str) -> &'static str {
-        match (self, command.eq_ignore_ascii_case("AUTH")) {
-            (Self::NoPerm, true) => "+OK\r\n",
-            (Self::NoAuth, true) => "-WRONGPASS invalid username-password pair or user is disabled.\r\n",
-            _ => self.line(),
-        }
-    }
 }
 
 /// A running hostile server. On drop it stops.
@@ -105,6 +87,10 @@ impl HostileServer {
 async fn misbehave(mut stream: TcpStream, misbehaviour: Misbehaviour) -> io::Result<()> {
     match misbehaviour {
         Misbehaviour::Reset => return stream.set_zero_linger(),
+        Misbehaviour::CloseOnAccept => return stream.shutdown().await,
+        Misbehaviour::ManyReplicas => return replies::answer_info(stream, &replies::many_replicas()).await,
+        Misbehaviour::ManyLines => return replies::answer_info(stream, &replies::many_lines()).await,
+        Misbehaviour::ResetMidReply => return replies::reset_in_the_middle(stream).await,
         Misbehaviour::Error(ErrorReply::MaxClients) => {
             return close_after(&mut stream, ErrorReply::MaxClients.line().as_bytes()).await;
         }
@@ -125,7 +111,10 @@ async fn misbehave(mut stream: TcpStream, misbehaviour: Misbehaviour) -> io::Res
         Misbehaviour::HugeBulk => flood(&mut stream, &format!("${HUGE_BULK}\r\n"), HUGE_BULK).await,
         Misbehaviour::Drip(interval) => drip(&mut stream, interval).await,
         Misbehaviour::CloseOnCommand => stream.shutdown().await,
-        Misbehaviour::Hang | Misbehaviour::Reset | Misbehaviour::Error(_) => swallow(&mut stream).await,
+        Misbehaviour::ResetOnCommand => stream.set_zero_linger(),
+        Misbehaviour::EndlessReplies => replies::flood(&mut stream).await,
+        // The others have been dealt with above.
+        _ => swallow(&mut stream).await,
     }
 }
 
@@ -133,16 +122,9 @@ async fn misbehave(mut stream: TcpStream, misbehaviour: Misbehaviour) -> io::Res
 async fn answer_each(stream: TcpStream, error: ErrorReply) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(command) = read_reply(&mut stream).await? {
-        stream.write_all(error.answer(&command_name(&command)).as_bytes()).await?;
+        stream.write_all(error.answer(&replies::name_of(&command)).as_bytes()).await?;
     }
     Ok(())
-}
-
-fn command_name(command: &Reply) -> String {
-    match command {
-        Reply::Array(words) => words.first().and_then(Reply::text).unwrap_or_default(),
-        _ => String::new(),
-    }
 }
 
 /// Sends `last_words`, closes the sending side, and reads on until the client closes too: a close with unread bytes
@@ -213,10 +195,40 @@ mod tests {
         check(Misbehaviour::EndlessLine, PATIENT, "a line is longer than").await;
         check(Misbehaviour::HugeBulk, PATIENT, "above the limit").await;
         check(Misbehaviour::CloseOnCommand, PATIENT, "end of file").await;
+        check(Misbehaviour::CloseOnAccept, PATIENT, "").await;
+        check(Misbehaviour::ResetOnCommand, PATIENT, "reset by peer").await;
+        check(Misbehaviour::ResetMidReply, PATIENT, "reset by peer").await;
         check(Misbehaviour::Error(ErrorReply::Loading), PATIENT, "LOADING").await;
         check(Misbehaviour::Error(ErrorReply::NoAuth), PATIENT, "NOAUTH").await;
         check(Misbehaviour::Error(ErrorReply::NoPerm), PATIENT, "NOPERM").await;
         check(Misbehaviour::Error(ErrorReply::MaxClients), PATIENT, "max number of clients reached").await;
+        check(Misbehaviour::Error(ErrorReply::Busy), PATIENT, "BUSY").await;
+        check(Misbehaviour::Error(ErrorReply::Moved), PATIENT, "MOVED").await;
+        check(Misbehaviour::Error(ErrorReply::Ask), PATIENT, "ASK").await;
+    }
+
+    #[tokio::test]
+    async fn long_answers_to_info_are_whole_ones() {
+        for (misbehaviour, part) in
+            [(Misbehaviour::ManyReplicas, "\nslave1099:ip="), (Misbehaviour::ManyLines, "\nmeaningless:")]
+        {
+            let server = start(misbehaviour).await;
+            let mut connection = Connection::open(server.addr(), None).await.unwrap();
+            connection.command(&["CLIENT", "SETNAME", "x"]).await.unwrap();
+            for _ in 0..2 {
+                assert!(connection.command(&["INFO"]).await.unwrap().text().unwrap().contains(part));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn replies_without_end_go_on_after_the_one_that_was_asked_for() {
+        let server = start(Misbehaviour::EndlessReplies).await;
+        let mut stream = TcpStream::connect(server.addr().to_string()).await.unwrap();
+        stream.write_all(b"*1\r\n$4\r\nINFO\r\n").await.unwrap();
+        let mut start = vec![0; 1_000_000];
+        stream.read_exact(&mut start).await.unwrap();
+        assert!(start.chunks_exact(5).all(|reply| reply == b"+OK\r\n"));
     }
 
     #[tokio::test]

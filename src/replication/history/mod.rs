@@ -4,7 +4,11 @@
 //! the master's offset was `m`. From many such polls follows, for every offset `r`, an interval that certainly holds the
 //! instant `T(r)` at which the master went beyond `r`. docs/lag.md has the derivation.
 
+mod interpolate;
+
 use crate::model::{ReplicationOffset, Span, Timestamp};
+
+pub use interpolate::Point;
 
 /// One plateau: the master showed `offset` in every poll from `first_seen` to `last_sent`. An idle master is one record,
 /// however long it idles.
@@ -43,6 +47,18 @@ impl Default for HistoryLimits {
             horizon: Span::from_secs(48 * 3600),
         }
     }
+}
+
+/// What a table takes, and how fine it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Footprint {
+    /// Records.
+    pub records: usize,
+    /// Memory of the records, spare room included.
+    pub bytes: usize,
+    /// The part of its age to which an old bracket is kept. It grows when a master writes so irregularly that the
+    /// capacity does not suffice; never beyond that is a bracket wrong.
+    pub epsilon: f64,
 }
 
 /// What became of a sample.
@@ -126,20 +142,11 @@ impl OffsetHistory {
         Bracket { lo, hi: self.plateaus.get(next).map(|p| p.first_seen) }
     }
 
-    /// The likeliest instant inside `bracket` (which may be tighter than the table's own): linear in the bytes between
-    /// the two plateaus. `None` where either end is open.
-    ///
-    /// The first bytes of a step count as one small command (100 bytes at the most): `T(r)` is when the first command
-    /// beyond `r` was written, not when the last of it was.
-    pub fn point(&self, offset: ReplicationOffset, bracket: Bracket) -> Option<Timestamp> {
-        const ONE_COMMAND: u64 = 100;
-        let (lo, hi) = (bracket.lo?, bracket.hi?);
+    /// The likeliest instant inside `bracket` (which may be tighter than the table's own), and how sure it is. `None`
+    /// where either end is open.
+    pub fn point(&self, offset: ReplicationOffset, bracket: Bracket) -> Option<Point> {
         let next = self.plateaus.partition_point(|p| p.offset <= offset);
-        let below = self.plateaus[next.checked_sub(1)?].offset;
-        let step = self.plateaus.get(next)?.offset.since(below).get();
-        let command = step.min(ONE_COMMAND);
-        let part = (offset.since(below).get() + command) as f64 / (step + command) as f64;
-        Some(lo + (hi - lo).or_zero().mul_f64(part))
+        interpolate::point(&self.plateaus, next, offset, bracket.lo?, bracket.hi?)
     }
 
     /// An offset that the master had certainly not passed at `instant`: what it showed in a later poll. `None` when there
@@ -177,6 +184,12 @@ impl OffsetHistory {
         self.plateaus.is_empty()
     }
 
+    /// What the table takes, and how fine it is.
+    pub fn footprint(&self) -> Footprint {
+        let bytes = self.plateaus.capacity() * size_of::<Plateau>();
+        Footprint { records: self.plateaus.len(), bytes, epsilon: self.epsilon_used }
+    }
+
     /// The part of its age to which an old bracket is kept: `limits.epsilon`, or more once memory forced it.
     pub fn epsilon_used(&self) -> f64 {
         self.epsilon_used
@@ -194,6 +207,7 @@ impl OffsetHistory {
             self.merge_close(now, epsilon);
         }
         self.epsilon_used = self.epsilon_used.max(epsilon);
+        self.plateaus.shrink_to(self.plateaus.len() + self.limits.batch);
     }
 
     /// Drops every record whose absence widens no bracket beyond `max(grain, epsilon x age)`.
@@ -216,9 +230,11 @@ impl OffsetHistory {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_nanos(millis * 1_000_000)
@@ -275,13 +291,42 @@ mod tests {
         assert_eq!(h.newest(), Some((offset(200), at(1000))));
     }
 
+    /// A kilobyte a second, in commands of 100 bytes, and what was written in the last second.
+    fn regular_until_then(last: u64) -> OffsetHistory {
+        let mut samples: Vec<_> = (0..10).map(|i| (i * 1000, i * 1000, u64::try_from(i).unwrap() * 1000)).collect();
+        samples.push((10_000, 10_000, 9000 + last));
+        history(&samples)
+    }
+
+    fn point(h: &OffsetHistory, r: u64) -> (i64, i64) {
+        let point = h.point(offset(r), h.bracket(offset(r))).expect("passed");
+        (point.at.as_nanos() / 1_000_000 - 9000, point.spread.as_nanos() / 1_000_000)
+    }
+
     #[test]
-    fn the_point_is_linear_in_bytes_and_inside_the_bracket() {
-        let h = history(&[(0, 0, 0), (1000, 1000, 1000)]);
-        let point = |r| h.point(offset(r), h.bracket(offset(r))).unwrap();
-        assert!(point(0) > at(0) && point(0) < at(150));
-        assert!(point(500) > at(500) && point(500) < at(600));
-        assert_eq!(h.point(offset(1000), h.bracket(offset(1000))), None, "not passed yet");
+    fn a_regular_stream_is_linear_in_bytes() {
+        let h = regular_until_then(1000);
+        for (bytes, expected) in [(0, 0..150), (500, 500..600), (900, 900..1000)] {
+            let (at, spread) = point(&h, 9000 + bytes);
+            assert!(expected.contains(&at) && spread < 160, "{bytes}: {at} +- {spread}");
+        }
+        assert_eq!(h.point(offset(10_000), h.bracket(offset(10_000))), None, "not passed yet");
+    }
+
+    #[test]
+    fn what_is_written_beyond_the_usual_came_at_once() {
+        let h = regular_until_then(2_001_000);
+        let (before, _) = point(&h, 9300);
+        assert!((250..400).contains(&before), "the usual 300 bytes, and then a transaction: {before}");
+        assert_eq!(point(&h, 1_009_900), (500, 200), "in the middle of it nobody knows");
+        let (after, _) = point(&h, 9000 + 2_000_700);
+        assert!((600..750).contains(&after), "300 bytes before the end: {after}");
+    }
+
+    #[test]
+    fn a_lone_command_was_written_at_any_time() {
+        let h = history(&[(0, 10, 100), (9000, 9000, 100), (10_000, 10_000, 114)]);
+        assert_eq!(point(&h, 100), (500, 288));
     }
 
     #[test]
@@ -293,87 +338,5 @@ mod tests {
         check(&h, 250, Some(1000), None);
         h.insert(at(3000), at(3010), offset(260));
         check(&h, 250, Some(1000), Some(3010));
-    }
-
-    /// A random writer polled with random delays: the truth and the samples.
-    fn samples() -> impl Strategy<Value = Vec<(i64, i64, i64, u64)>> {
-        let step = (1_i64..3000, 0_i64..200, 0_i64..200, prop_oneof![Just(0_u64), 1_u64..100_000]);
-        proptest::collection::vec(step, 1..400).prop_map(|steps| {
-            let (mut clock, mut m) = (0, 0);
-            let mut polls = Vec::new();
-            for (gap, to_serve, to_answer, bytes) in steps {
-                let sent = clock + gap;
-                m += bytes;
-                polls.push((sent, sent + to_serve, sent + to_serve + to_answer, m));
-                clock = sent + to_serve + to_answer;
-            }
-            polls
-        })
-    }
-
-    fn small() -> HistoryLimits {
-        HistoryLimits { capacity: 40, batch: 8, ..HistoryLimits::default() }
-    }
-
-    proptest! {
-        /// I1, I2, I3, I5 of docs/lag.md: whatever was thinned away, a bracket holds what the full table would say, the
-        /// records are in order, and there are never more than the capacity.
-        #[test]
-        fn thinning_only_widens(polls in samples()) {
-            let mut thin = OffsetHistory::new(small());
-            let mut full = OffsetHistory::new(HistoryLimits { capacity: 100_000, batch: 100_000, ..small() });
-            for (sent, _, received, m) in &polls {
-                thin.insert(at(*sent), at(*received), offset(*m));
-                full.insert(at(*sent), at(*received), offset(*m));
-                prop_assert!(thin.len() <= small().capacity);
-            }
-            prop_assert!(thin.plateaus.windows(2).all(|w| w[0].offset < w[1].offset
-                && w[0].first_seen <= w[1].first_seen && w[0].last_sent <= w[1].last_sent
-                && w[0].last_sent <= w[1].first_seen));
-            for (_, _, _, m) in &polls {
-                for r in [m.saturating_sub(1), *m] {
-                    let (wide, tight) = (thin.bracket(offset(r)), full.bracket(offset(r)));
-                    prop_assert!(wide.lo <= tight.lo, "None is the widest");
-                    prop_assert!(tight.hi.is_none() || wide.hi.is_some_and(|hi| hi >= tight.hi.unwrap()));
-                }
-            }
-        }
-
-        /// I10: shifting the clock or all offsets shifts the answers and nothing else.
-        #[test]
-        fn only_differences_matter(polls in samples(), shift in 0_i64..1_000_000, more in 0_u64..1_000_000) {
-            let mut a = OffsetHistory::new(small());
-            let mut b = OffsetHistory::new(small());
-            for (sent, _, received, m) in &polls {
-                a.insert(at(*sent), at(*received), offset(*m));
-                b.insert(at(sent + shift), at(received + shift), offset(m + more));
-            }
-            for (_, _, _, m) in &polls {
-                let (x, y) = (a.bracket(offset(*m)), b.bracket(offset(m + more)));
-                let moved = Span::from_millis(shift);
-                prop_assert_eq!(x.lo.map(|t| t + moved), y.lo);
-                prop_assert_eq!(x.hi.map(|t| t + moved), y.hi);
-            }
-        }
-
-        /// I9: after a cut no bracket below it becomes wrong, and nothing lies beyond.
-        #[test]
-        fn a_cut_is_safe(polls in samples(), part in 0.0_f64..1.0) {
-            let mut h = OffsetHistory::new(HistoryLimits { capacity: 100_000, batch: 100_000, ..small() });
-            for (sent, _, received, m) in &polls {
-                h.insert(at(*sent), at(*received), offset(*m));
-            }
-            let newest = h.newest().unwrap().0.get();
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            let cut = offset((newest as f64 * part) as u64);
-            let before = h.clone();
-            h.truncate(cut);
-            prop_assert!(h.newest().is_none_or(|(m, _)| m <= cut));
-            for (_, _, _, m) in &polls {
-                if offset(*m) < cut && !h.is_empty() {
-                    prop_assert_eq!(h.bracket(offset(*m)), before.bracket(offset(*m)));
-                }
-            }
-        }
     }
 }

@@ -1,0 +1,143 @@
+//! Where in a bracket the instant likely lies at which the master went beyond an offset, and how sure that is.
+//!
+//! Between two polls only the number of written bytes is known. How regularly the master writes around them tells how
+//! the bytes were likely spread: a regular stream is linear in time to within a few commands; a lone command may have been
+//! written at any time; and where far more was written than usual, the excess came at once and the rest as usual.
+
+use super::Plateau;
+use crate::model::{ReplicationOffset, Span, Timestamp};
+
+/// Gaps between polls, on each side of a bracket, by which the master's rhythm is judged.
+const NEIGHBOURS: usize = 8;
+
+/// The bytes of a small command in the stream. Anything less is one command, too.
+const SMALL_COMMAND: f64 = 100.0;
+
+/// More bytes than usual by so many standard deviations came at once: a burst or a transaction.
+const EXCESS: f64 = 4.0;
+
+/// The middle of a gap with the standard deviation of an instant that is anywhere in it: `1 / sqrt(12)`.
+const ANY_TIME: (f64, f64) = (0.5, 0.288_675);
+
+/// How much of a gap a burst in it takes, on average: from next to nothing to most of it.
+const BURST_LENGTH: f64 = 0.3;
+
+/// The same for an instant in a burst of unknown beginning and length: less than anywhere.
+const IN_A_BURST: f64 = 0.2;
+
+/// An instant, and the standard deviation with which it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// The likeliest instant.
+    pub at: Timestamp,
+    /// Its standard deviation, in a stream that is as regular as it was around it.
+    pub spread: Span,
+}
+
+/// How a master writes: bytes a second, and the bytes that come at a time. The latter is the ratio of variance to mean
+/// (the index of dispersion): for commands that come independently of each other it is their size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Rhythm {
+    rate: f64,
+    chunk: f64,
+}
+
+impl Rhythm {
+    /// The rhythm around the gap before `plateaus[next]`, which itself does not count.
+    fn around(plateaus: &[Plateau], next: usize) -> Self {
+        let from = next.saturating_sub(NEIGHBOURS + 1);
+        let to = plateaus.len().min(next + NEIGHBOURS + 1);
+        let near = &plateaus[from..to];
+        let growth = near.windows(2).enumerate().filter(|(i, _)| from + i + 1 != next).map(|(_, pair)| {
+            let bytes = pair[1].offset.since(pair[0].offset).get() as f64;
+            (bytes, (pair[1].first_seen - pair[0].last_sent).or_zero().as_secs_f64())
+        });
+        let rest = near.iter().map(|p| (0.0, (p.last_sent - p.first_seen).or_zero().as_secs_f64()));
+        let sums = growth.chain(rest).filter(|(_, secs)| *secs > 0.0).fold(Sums::default(), Sums::add);
+        sums.rhythm()
+    }
+}
+
+/// Sums over gaps, of bytes and of seconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    bytes: f64,
+    secs: f64,
+    bytes_bytes: f64,
+    bytes_secs: f64,
+    secs_secs: f64,
+}
+
+impl Sums {
+    fn add(self, (bytes, secs): (f64, f64)) -> Self {
+        Self {
+            bytes: self.bytes + bytes,
+            secs: self.secs + secs,
+            bytes_bytes: self.bytes_bytes + bytes * bytes,
+            bytes_secs: self.bytes_secs + bytes * secs,
+            secs_secs: self.secs_secs + secs * secs,
+        }
+    }
+
+    fn rhythm(self) -> Rhythm {
+        if self.bytes <= 0.0 {
+            return Rhythm { rate: 0.0, chunk: SMALL_COMMAND };
+        }
+        let rate = self.bytes / self.secs;
+        let squares = self.bytes_bytes - 2.0 * rate * self.bytes_secs + rate * rate * self.secs_secs;
+        Rhythm { rate, chunk: (squares / self.bytes).max(SMALL_COMMAND) }
+    }
+}
+
+/// The likeliest instant in `[lo, hi]` at which the master went beyond `offset`, which lies in the gap before
+/// `plateaus[next]`.
+pub(super) fn point(
+    plateaus: &[Plateau],
+    next: usize,
+    offset: ReplicationOffset,
+    lo: Timestamp,
+    hi: Timestamp,
+) -> Option<Point> {
+    let below = plateaus.get(next.checked_sub(1)?)?.offset;
+    let step = plateaus.get(next)?.offset.since(below).get() as f64;
+    let done = offset.since(below).get() as f64;
+    let width = (hi - lo).or_zero().as_secs_f64();
+    let (part, spread) = place(Rhythm::around(plateaus, next), step, done, width);
+    Some(Point { at: lo + Span::from_secs_f64(part * width), spread: Span::from_secs_f64(spread * width) })
+}
+
+/// Which part of a gap of `width` seconds had passed when the first command beyond `done` of its `step` bytes was
+/// written, and the standard deviation of that, as a part of the gap too.
+fn place(rhythm: Rhythm, step: f64, done: f64, width: f64) -> (f64, f64) {
+    let usual = rhythm.rate * width;
+    if usual < rhythm.chunk {
+        return ANY_TIME; // hardly anything is usual here: what was written came at some time
+    }
+    if step <= usual + EXCESS * (usual * rhythm.chunk).sqrt() {
+        return among_commands(rhythm.chunk, step, done);
+    }
+    // A burst at an unknown instant, and the usual before and after it.
+    let (from_left, from_right) = (done / usual, 1.0 - (step - done) / usual);
+    let error = |bytes: f64| (bytes * rhythm.chunk).sqrt() / usual;
+    if from_left < 1.0 {
+        (from_left, error(done))
+    } else if from_right > 0.0 {
+        (from_right, error(step - done))
+    } else {
+        // It began at an unknown instant and took an unknown time, the longer the less likely.
+        (0.5 + BURST_LENGTH * (done / step - 0.5), IN_A_BURST)
+    }
+}
+
+/// `done` of `step` bytes, in commands that came one after the other: the next one was `(k + 1)`-th of `n`, whose mean is
+/// `(k + 1) / (n + 1)` of the gap.
+fn among_commands(chunk: f64, step: f64, done: f64) -> (f64, f64) {
+    let command = SMALL_COMMAND.min(step);
+    let part = (done + command) / (step + command);
+    (part, deviation(part, step / chunk))
+}
+
+/// The standard deviation of an order statistic of `count` instants.
+fn deviation(part: f64, count: f64) -> f64 {
+    (part * (1.0 - part) / (count + 2.0)).sqrt()
+}

@@ -1,0 +1,95 @@
+//! The lag of a replica that does not answer: by what it answered last, and by what it still ACKs to its master.
+//!
+//! Everything here rests on an assumption: that it is still the same process with the same data. Where the master shows
+//! that it may not be (it synced somebody since), only what was ACKed after that counts. docs/lag.md, "A silent replica".
+
+use super::history::{Bracket, Point};
+use super::lag::{LagBytes, LagInterval};
+use super::pair::{ACK_PERIOD, Acked, Heard, Located, PairFacts};
+use crate::model::{Bytes, Span, Timestamp};
+
+/// What is known of where a silent replica stands.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    bracket: Bracket,
+    point: Option<Point>,
+    /// Whether it stood still already when it answered last.
+    was_frozen: bool,
+}
+
+/// The lag at `now` of a replica that has not answered since `unanswered`.
+///
+/// Where the master's line for it cannot be told apart, "stopped" and "I cannot reach it" look alike: no estimate then,
+/// only the bound.
+pub(super) fn silent_lag(pair: &PairFacts, located: &Located, unanswered: Timestamp, now: Timestamp) -> LagInterval {
+    let lower = Some(Span::ZERO);
+    let acked = pair.ack.located.as_ref().filter(|_| located.is_current());
+    let Some(standing) = standing(pair, located, acked) else {
+        return LagInterval { lower, ..LagInterval::UNKNOWN };
+    };
+    let upper = standing.bracket.lo.map(|lo| now - lo);
+    let estimate = match (standing.bracket.hi, standing.point) {
+        _ if !pair.ack.seen => None,
+        (None, _) => standing.bracket.lo.filter(|_| located.is_current()).map(|_| Span::ZERO),
+        (Some(_), Some(point)) => Some(match alive(pair, acked, unanswered, now) {
+            Some(lag) => lag.min(now - point.at),
+            None => stopped(pair, located, standing.was_frozen, point, unanswered, now),
+        }),
+        (Some(_), None) => None,
+    };
+    LagInterval { lower, estimate, upper }.ordered()
+}
+
+/// The furthest position that it is known to have: by its last answer or by its ACKs; only by the latter when it may have
+/// begun anew.
+fn standing(pair: &PairFacts, located: &Located, acked: Option<&Acked>) -> Option<Standing> {
+    let further = acked.filter(|acked| pair.ack.synced_since || acked.offset > located.applied());
+    match further {
+        Some(acked) => Some(Standing { bracket: acked.bracket, point: acked.point, was_frozen: false }),
+        None if pair.ack.synced_since && pair.ack.seen => None,
+        None => Some(Standing { bracket: located.bracket, point: located.point, was_frozen: located.is_frozen() }),
+    }
+}
+
+/// The lag of a replica that is alive: it ACKed after the request that it does not answer, and its next ACK is not due
+/// yet. It is what it was at that ACK, then, for a replica that nothing is wrong with goes on applying.
+fn alive(pair: &PairFacts, acked: Option<&Acked>, unanswered: Timestamp, now: Timestamp) -> Option<Span> {
+    let heard = pair.ack.heard.filter(|heard| heard.after > unanswered)?;
+    let lag = acked?.lag?;
+    (now <= next_ack(heard)).then_some(lag)
+}
+
+/// When the ACK after this one has come, if the replica goes on.
+fn next_ack(heard: Heard) -> Timestamp {
+    heard.before + ACK_PERIOD
+}
+
+/// The lag of a replica that stopped at some time after it was last heard of: the middle of what it may have applied
+/// since. One that stood still before went on standing still.
+fn stopped(
+    pair: &PairFacts,
+    located: &Located,
+    was_frozen: bool,
+    point: Point,
+    unanswered: Timestamp,
+    now: Timestamp,
+) -> Span {
+    let since = pair.ack.heard.filter(|heard| heard.after > unanswered).map_or(unanswered, next_ack);
+    let last = located.at_sample.estimate.unwrap_or(Span::ZERO);
+    let went_on = if was_frozen { Span::ZERO } else { ((since - point.at) - last).or_zero() };
+    now - point.at - went_on.half()
+}
+
+/// The bytes that a silent replica lacks: from what it is known to have applied, by its own answer or by its ACKs.
+pub(super) fn silent_bytes(pair: &PairFacts, located: &Located) -> LagBytes {
+    let acked = pair.ack.located.map(|acked| acked.offset);
+    let applied = match acked {
+        None if pair.ack.synced_since && pair.ack.seen => {
+            return LagBytes { lower: Some(Bytes::default()), ..LagBytes::UNKNOWN };
+        }
+        Some(acked) if pair.ack.synced_since => acked,
+        acked => acked.map_or(located.applied(), |acked| acked.max(located.applied())),
+    };
+    let lacks = pair.master_offset.map(|newest| newest.since(applied));
+    LagBytes { lower: Some(Bytes::default()), estimate: lacks.filter(|_| pair.ack.seen), upper: lacks }
+}
