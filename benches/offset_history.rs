@@ -33,18 +33,18 @@ impl Ring {
 }
 
 /// A poll a second, 5 ms long, of a master that writes 10 KB a second on average, some seconds nothing.
-fn poll(rng: &mut fastrand::Rng, second: i64, offset: &mut u64) -> (Timestamp, Timestamp, ReplicationOffset) {
-    *offset += if rng.u8(0..4) == 0 { 0 } else { rng.u64(0..27_000) };
+fn poll(random: &mut fastrand::Rng, second: i64, offset: &mut u64) -> (Timestamp, Timestamp, ReplicationOffset) {
+    *offset += if random.u8(0..4) == 0 { 0 } else { random.u64(0..27_000) };
     let sent = Timestamp::default() + Span::from_secs(second);
     (sent, sent + Span::from_millis(5), ReplicationOffset::new(*offset))
 }
 
 /// Both tables after two days, and where the master is then.
 fn two_days() -> (OffsetHistory, Ring, u64) {
-    let mut rng = fastrand::Rng::with_seed(48);
+    let mut random = fastrand::Rng::with_seed(48);
     let (mut history, mut ring, mut offset) = (OffsetHistory::new(HistoryLimits::default()), Ring::default(), 0);
     for second in 0..POLLS {
-        let (sent, received, seen) = poll(&mut rng, second, &mut offset);
+        let (sent, received, seen) = poll(&mut random, second, &mut offset);
         history.insert(sent, received, seen);
         ring.insert(received, seen);
     }
@@ -68,8 +68,8 @@ fn memory(history: &OffsetHistory, ring: &Ring) {
 fn insert(c: &mut Criterion, history: &OffsetHistory, ring: &Ring, newest: u64) {
     const BATCH: i64 = 1024;
     let next: Vec<_> = {
-        let (mut rng, mut offset) = (fastrand::Rng::with_seed(49), newest);
-        (0..BATCH).map(|i| poll(&mut rng, POLLS + i, &mut offset)).collect()
+        let (mut random, mut offset) = (fastrand::Rng::with_seed(49), newest);
+        (0..BATCH).map(|i| poll(&mut random, POLLS + i, &mut offset)).collect()
     };
     let mut group = c.benchmark_group("insert 1024 polls");
     group.bench_function("history", |b| {
@@ -96,18 +96,18 @@ fn insert(c: &mut Criterion, history: &OffsetHistory, ring: &Ring, newest: u64) 
 /// Offsets of all ages; the ring knows those of the last hour.
 fn query(c: &mut Criterion, history: &OffsetHistory, ring: &Ring, newest: u64) {
     let mut group = c.benchmark_group("query one offset");
-    let mut rng = fastrand::Rng::with_seed(50);
+    let mut random = fastrand::Rng::with_seed(50);
     group.bench_function("history: bracket", |b| {
-        b.iter(|| black_box(history.bracket(ReplicationOffset::new(rng.u64(0..newest)))));
+        b.iter(|| black_box(history.bracket(ReplicationOffset::new(random.u64(0..newest)))));
     });
     group.bench_function("history: bracket and point", |b| {
         b.iter(|| {
-            let offset = ReplicationOffset::new(rng.u64(0..newest));
+            let offset = ReplicationOffset::new(random.u64(0..newest));
             black_box(history.point(offset, history.bracket(offset)))
         });
     });
     group.bench_function("ring", |b| {
-        b.iter(|| black_box(ring.passed(ReplicationOffset::new(rng.u64(0..newest)))));
+        b.iter(|| black_box(ring.passed(ReplicationOffset::new(random.u64(0..newest)))));
     });
     group.finish();
 }

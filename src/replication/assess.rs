@@ -14,7 +14,8 @@ use crate::model::{Bytes, Span, Timestamp};
 /// While a position moves, its trend is carried on for this many polls.
 const CARRIED_POLLS: f64 = 1.5;
 
-/// A position that was learned more than this many polls ago is that of a replica that was silent meanwhile.
+/// A position that was learned more than this many polls before the replica's last answer is that of a replica that was
+/// silent meanwhile.
 const PLACED_WITHIN_POLLS: f64 = 2.0;
 
 /// A trend is carried on only where one of its two estimates is above this: below, it is noise.
@@ -122,12 +123,12 @@ fn silent_since(evidence: Evidence<'_>, located: &Located, now: Timestamp) -> Op
     let interval = evidence.pair.interval;
     let replica = evidence.replica;
     // What nobody asks is not silent: an exporter that gets no time to poll must not take that for lag.
-    let has_answered_since = replica.last_answer.is_some_and(|(_, received)| received > located.received());
-    let is_old = now - located.received() > interval.mul_f64(PLACED_WITHIN_POLLS);
+    let limit = interval.mul_f64(PLACED_WITHIN_POLLS);
+    let was_silent = replica.last_answer.is_some_and(|(_, received)| received - located.received() > limit);
     let since = match replica.unanswered_since {
         Some(unanswered) => unanswered,
         None if located.is_late(interval) => located.sent(),
-        None if is_old && (has_answered_since || replica.is_silent(now, interval)) => located.received() + interval,
+        None if was_silent || replica.is_silent(now, interval) => located.received() + interval,
         None => return None,
     };
     Some(since)
@@ -151,7 +152,9 @@ fn carried(pair: &PairFacts, located: &Located, now: Timestamp) -> Option<Span> 
     if between <= Span::ZERO {
         return Some(last);
     }
-    let slope = ((last - before).as_secs_f64() / between.as_secs_f64()).min(1.0);
+    // An answer that took long may be older than it seems: no reason to expect more.
+    let steepest = if located.took_long() { 0.0 } else { 1.0 };
+    let slope = ((last - before).as_secs_f64() / between.as_secs_f64()).min(steepest);
     let ahead = (now - located.received()).min(pair.interval.mul_f64(CARRIED_POLLS)).or_zero();
     Some(last + ahead.mul_f64(slope))
 }

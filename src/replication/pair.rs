@@ -153,7 +153,7 @@ impl PairTracker {
         self.facts.master_offset = history.newest();
         self.facts.master_at = Some(master.sent);
         let answered = self.pending.iter().take_while(|p| master.sent >= p.received).count();
-        let answer = self.pending.drain(..answered).last();
+        let answer = self.pending.drain(..answered).next_back();
         if answer.as_ref().is_some_and(|position| !position.is_late(self.facts.interval)) {
             self.facts.ack.located = None; // its own answer says more than what it ACKed before
         }
@@ -260,30 +260,13 @@ impl PairTracker {
             return None;
         };
         if applied <= NO_OFFSET && upstream.link.value() != Some(LinkStatus::Up) {
-            let Some(last) = &self.facts.located else {
+            let Some(known) = &self.facts.located else {
                 self.facts.relation = Relation::NeverSynced;
                 return None;
             };
-            let lag = last.at_sample.estimate;
-            let last = last.position.clone();
-            // An offset that was shown while the link was down already is final. Else the replica may have applied
-            // what the master had when the link went down; the server tells that in whole seconds.
             let told = upstream.link_down_since.value().map(|ago| received - ago);
-            let down_by = told.map(|since| since + WHOLE_SECONDS);
-            let at_most = down_by.and_then(|by| match last.at_most {
-                _ if by <= last.shown => Some(last.applied),
-                Some(known) if by <= last.sent => Some(known), // the same outage: no reason to judge it anew
-                _ => history.reached(by),
-            });
-            let same_outage = last.lost.filter(|_| told.is_none_or(|since| since - WHOLE_SECONDS <= last.sent));
-            let began = Lost {
-                after: told.map_or(last.shown, |since| last.shown.max(since - WHOLE_SECONDS)),
-                before: down_by.map_or(received, |by| received.min(by)),
-                lag: same_outage.map_or(lag.unwrap_or_default(), |lost| lost.lag),
-            };
-            let lost = same_outage.map_or(began, |lost| lost.intersect(began));
-            let lost = (at_most != Some(last.applied)).then_some(lost);
-            return Some(Position { at_most, lost, sent, received, master_before, half_rtt, ..last });
+            let (at_most, lost) = applied_until_lost(known, told, received, history);
+            return Some(Position { at_most, lost, sent, received, master_before, half_rtt, ..known.position.clone() });
         }
         let read = upstream.read_offset.value().unwrap_or(applied);
         let (replid, at_most, shown) = (replid.clone(), Some(applied), sent);
@@ -485,6 +468,36 @@ fn heard(
             before: heard.before,
         }),
     )
+}
+
+/// What a replica that hides its offset can have applied at most, and when its link was lost if it may have applied
+/// anything since it last showed where it was. `told` is when the link was lost, by its own whole seconds.
+///
+/// An offset that was shown while the link was down already is final. Else it may have applied what the master had when
+/// the link went down.
+fn applied_until_lost(
+    known: &Located,
+    told: Option<Timestamp>,
+    received: Timestamp,
+    history: &MasterHistory,
+) -> (Option<ReplicationOffset>, Option<Lost>) {
+    let before = &known.position;
+    let down_by = told.map(|since| since + WHOLE_SECONDS);
+    let at_most = down_by.and_then(|by| match before.at_most {
+        _ if by <= before.shown => Some(before.applied),
+        Some(most) if by <= before.sent => Some(most), // the same outage: no reason to judge it anew
+        _ => history.reached(by),
+    });
+    if at_most == Some(before.applied) {
+        return (at_most, None);
+    }
+    let same_outage = before.lost.filter(|_| told.is_none_or(|since| since - WHOLE_SECONDS <= before.sent));
+    let began = Lost {
+        after: told.map_or(before.shown, |since| before.shown.max(since - WHOLE_SECONDS)),
+        before: down_by.map_or(received, |by| received.min(by)),
+        lag: known.at_sample.estimate.unwrap_or_default(),
+    };
+    (at_most, Some(same_outage.map_or(began, |lost| lost.intersect(began))))
 }
 
 /// What the configured master has and a promoted replica does not share.

@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout)] // the table is for people who measure
 
 use fastrand::Rng;
+use redis_cross_dc_exporter::model::Span;
 
 use crate::driver::{Conditions, Driver, Look};
 use crate::loads::{Load, Write};
@@ -48,6 +49,11 @@ struct Goal {
 /// 250 ms sees 125 ms late on average: a peak of 20 s is 0.05 s in a minute, and chance makes up to twice that of it.
 const GOAL: Goal = Goal { settled: 0.05, raw: 0.15 };
 
+/// Redis 6.2 hides its offset from the loss of the link on, so what it applied last is an estimate for the whole outage: off
+/// by 0.04 s in the mean of 24 phases, with one scheduler as with another, and chance makes 0.06 s of it in four; the raw
+/// error likewise (0.15 s).
+const HIDDEN: Goal = Goal { settled: 0.07, raw: 0.2 };
+
 struct Scenario {
     name: &'static str,
     goal: Goal,
@@ -70,7 +76,7 @@ const SCENARIOS: [Scenario; 15] = [
     },
     Scenario {
         name: "the same, 6.2",
-        goal: GOAL,
+        goal: HIDDEN,
         world: |rng| broken(rng, OutageKind::FullSync { hides_offset: true }),
     },
     Scenario { name: "replica stopped", goal: Goal { raw: 0.18, ..GOAL }, world: stopped },
@@ -192,15 +198,15 @@ struct Crossing {
 impl Score {
     fn look(&mut self, look: &Look<'_>, crossing: &mut Crossing) {
         let Some(truth) = lag_at(look.world, look.now) else { return };
-        let Some(estimate) = look.seen.lag.estimate.map(|e| e.as_nanos()) else {
+        let Some(estimate) = look.seen.lag.estimate.map(Span::as_nanos) else {
             self.absent += 1;
             return;
         };
         let (least, most) = recent(look.world, look.now, SETTLED);
         self.raw.push((estimate - truth).abs() as f64 / 1e9);
         self.settled.push((estimate - most).max(least - estimate).max(0) as f64 / 1e9);
-        let upper = look.seen.lag.upper.map_or(Nanos::MAX, |u| u.as_nanos());
-        let lower = look.seen.lag.lower.map_or(0, |l| l.as_nanos());
+        let upper = look.seen.lag.upper.map_or(Nanos::MAX, Span::as_nanos);
+        let lower = look.seen.lag.lower.map_or(0, Span::as_nanos);
         self.outside += u64::from(upper < least || lower > recent(look.world, look.now, 1100 * MS).1);
         self.judge_threshold(look, truth, estimate, crossing);
     }

@@ -193,7 +193,8 @@ fn what_the_replica_says() {
 #[rustfmt::skip] // one case, one line
 fn what_stands_still() {
     let frozen = |says: fn(Nanos) -> Step| {
-        let rounds = (1..=4).flat_map(move |i| [m(i * 1000, 'a', 100 + 50 * i as u64), says(i * 1000 + 20), m(i * 1000 + 40, 'a', 100 + 50 * i as u64)]);
+        let master = |at: Nanos| m(at, 'a', 100 + 50 * u64::try_from(at / 1000).expect("small"));
+        let rounds = (1..=4).flat_map(move |i| [master(i * 1000), says(i * 1000 + 20), master(i * 1000 + 40)]);
         [m(0, 'a', 100), r(20, 'a', 100), m(40, 'a', 100)].into_iter().chain(rounds).collect::<Vec<_>>()
     };
     check("stalled: nothing arrives for 3 s while the master writes", frozen(|at| r(at, 'a', 100)), 4050, "stalled [3010 3525 4010] 200");

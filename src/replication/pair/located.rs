@@ -122,6 +122,12 @@ impl Located {
         self.position.is_late(interval)
     }
 
+    /// Whether the answer took noticeably longer than the shortest ones do.
+    pub fn took_long(&self) -> bool {
+        let Position { sent, received, half_rtt, .. } = self.position;
+        received - sent - half_rtt - half_rtt > PROVEN_LACK
+    }
+
     /// Whether the master had certainly gone beyond the position well before the replica was asked.
     pub fn lacks_for_certain(&self) -> bool {
         self.bracket.hi.is_some_and(|hi| self.position.sent - hi >= PROVEN_LACK)

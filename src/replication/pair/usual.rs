@@ -102,7 +102,9 @@ mod tests {
 
     fn taught(lags: &[i64]) -> UsualLag {
         let mut usual = UsualLag::default();
-        lags.iter().for_each(|lag| usual.learn(ms(*lag), ms(10), ms(1000)));
+        for lag in lags {
+            usual.learn(ms(*lag), ms(10), ms(1000));
+        }
         usual
     }
 
@@ -138,9 +140,13 @@ mod tests {
     fn an_accident_is_forgotten_and_a_change_is_believed() {
         let mut usual = taught(&[40; 30]);
         usual.learn(ms(2000), ms(10), ms(1000));
-        (0..10).for_each(|_| usual.learn(ms(40), ms(10), ms(1000)));
+        for _ in 0..10 {
+            usual.learn(ms(40), ms(10), ms(1000));
+        }
         assert!((usual.mean - 0.04).abs() < 0.005, "{usual:?}");
-        (0..20).for_each(|_| usual.learn(ms(300), ms(10), ms(1000)));
+        for _ in 0..20 {
+            usual.learn(ms(300), ms(10), ms(1000));
+        }
         assert!((usual.mean - 0.3).abs() < 0.01, "{usual:?}");
     }
 }
