@@ -2,7 +2,7 @@
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the invariants):
 //! [`model`] - [`clock`], [`config`], [`info`] - [`topology`], [`replication`], [`http_client`] - [`alert`], [`client`] -
-//! [`monitor`] - [`report`] - [`metrics`], [`poll`], [`notify`] - [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
+//! [`monitor`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
 
 pub mod alert;
 pub mod app;

@@ -6,13 +6,13 @@
 use redis::{Pipeline, Value};
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Connection, Limits};
+use super::connection::Connection;
 use super::error;
 use super::login::Login;
 use super::transport;
 use crate::config::MasterSelector;
 use crate::info::{QuorumCheck, SentinelRecord, WatchedMaster, is_tilted, quorum_check};
-use crate::model::PollError;
+use crate::model::{Bytes, PollError, Span};
 use crate::topology::{MasterView, SentinelView, Server};
 
 /// What is asked of each master: where it is for clients, its replicas, the other Sentinels, the quorum.
@@ -22,8 +22,8 @@ const QUESTIONS: usize = 4;
 /// replicas and Sentinels, 30 such entries a master are within it.
 const MASTERS_AT_ONCE: usize = 200;
 
-/// The most masters of one Sentinel that are watched, the first by name.
-const MAX_MASTERS: usize = 10_000;
+/// The longest answer to one request: the masters of the largest Sentinels, at 1 KB each, or what belongs to 200 of them.
+const REPLY: Bytes = Bytes::new(8 * 1024 * 1024);
 
 /// A connection to a Sentinel that is ready for questions. Dropping it closes it.
 pub struct SentinelConnection(Connection);
@@ -32,13 +32,13 @@ impl SentinelConnection {
     /// Connects to the Sentinel `server` and logs in.
     ///
     /// # Errors
-    /// As [`Connection::connect`].
-    pub async fn connect(server: &Server, limits: Limits) -> Result<Self, PollError> {
-        let deadline = Instant::now() + limits.connect.to_duration();
+    /// As [`Connection::connect`]; [`PollError::Timeout`] when it is not ready `within` this time.
+    pub async fn connect(server: &Server, within: Span) -> Result<Self, PollError> {
+        let deadline = Instant::now() + within.to_duration();
         let ready = async {
             let login = Login::read(&server.addr, &server.credentials).await?;
             let stream = transport::open(server, deadline).await?;
-            Connection::for_records(stream, login, limits.reply).await.map(Self)
+            Connection::for_records(stream, login, REPLY).await.map(Self)
         };
         timeout_at(deadline, ready).await.unwrap_or(Err(PollError::Timeout))
     }
@@ -55,7 +55,6 @@ impl SentinelConnection {
         let found = records(masters)?.iter().filter_map(SentinelRecord::master).collect::<Vec<_>>();
         let mut found: Vec<WatchedMaster> = found.into_iter().filter(|master| wanted.fits(&master.name)).collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
-        found.truncate(MAX_MASTERS);
         // A user who may not ask for INFO still discovers.
         let mut view = SentinelView { tilted: text(info).as_deref().and_then(is_tilted), ..SentinelView::default() };
         for masters in found.chunks(MASTERS_AT_ONCE) {
@@ -171,9 +170,6 @@ mod tests {
 
     use super::*;
     use crate::client::tests_support::{FakeServer, Script, bulk};
-    use crate::model::Bytes;
-
-    const REPLY: Bytes = Bytes::new(64 * 1024);
 
     /// A flat array.
     fn flat(words: &[&str]) -> String {

@@ -98,16 +98,12 @@ async fn view(plan: &Plan, connection: &mut Option<SentinelConnection>) -> Resul
 }
 
 async fn connect(plan: &Plan) -> Result<SentinelConnection, PollError> {
-    SentinelConnection::connect(&plan.sentinel, limits(plan)).await
+    SentinelConnection::connect(&plan.sentinel, plan.timeout).await
 }
 
 async fn look(plan: &Plan, connection: &mut SentinelConnection) -> Result<SentinelView, PollError> {
     let answer = timeout(plan.timeout.to_duration(), connection.look(&plan.masters)).await;
     answer.unwrap_or(Err(PollError::Timeout))
-}
-
-fn limits(plan: &Plan) -> Limits {
-    Limits { connect: plan.timeout, reply: Limits::REPLY }
 }
 
 fn event(plan: &Plan, result: Result<SentinelView, PollError>) -> SentinelEvent {
@@ -130,7 +126,8 @@ async fn listen(plan: &Plan, happened: &Notify) {
 
 /// Subscribes and passes on that something happened, until nothing does for long.
 async fn hear(plan: &Plan, happened: &Notify, pace: &mut Pace) -> Result<(), PollError> {
-    let (mut subscription, _) = Subscription::open(&plan.sentinel, &SENTINEL_CHANNELS, limits(plan)).await?;
+    let limits = Limits { connect: plan.timeout, reply: Limits::REPLY };
+    let (mut subscription, _) = Subscription::open(&plan.sentinel, &SENTINEL_CHANNELS, limits).await?;
     let subscribed = timeout(plan.timeout.to_duration(), subscription.subscribe()).await;
     subscribed.map_err(|_| PollError::Timeout)??;
     *pace = Pace::default();

@@ -313,6 +313,15 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_name_is_short_and_visible() {
+        let named = |name: &str| {
+            SentinelRecord::new([pair("name", name), pair("ip", "10.0.0.1"), pair("port", "1")]).master().is_some()
+        };
+        assert!(named(&"x".repeat(MAX_NAME)) && named("mymaster"));
+        assert!(!named(&"x".repeat(MAX_NAME + 1)) && !named("a\nb") && !named(""));
+    }
+
     proptest! {
         #[test]
         fn nothing_that_a_sentinel_says_makes_it_panic(fields in proptest::collection::vec((".{0,20}", ".{0,40}"), 0..20), text in ".{0,200}") {

@@ -60,8 +60,8 @@ mod tests {
         };
         check(fresh.clone(), &[]);
         check(SentinelState { answer: Some(Err(PollError::Timeout)), ..fresh.clone() }, &["up 0"]);
-        check(SentinelState { answer: Some(Ok(())), tilted: Some(true), ..fresh.clone() }, &["up 1", "tilt 1"]);
+        check(SentinelState { answer: Some(Ok(())), tilted: Some(true), ..fresh.clone() }, &["tilt 1", "up 1"]);
         let (quorum, agrees) = (Some(QuorumCheck::NotReached), Some(true));
-        check(SentinelState { answer: Some(Ok(())), quorum, agrees, ..fresh }, &["up 1", "quorum_ok 0", "agrees 1"]);
+        check(SentinelState { answer: Some(Ok(())), quorum, agrees, ..fresh }, &["agrees 1", "quorum_ok 0", "up 1"]);
     }
 }

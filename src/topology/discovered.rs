@@ -15,7 +15,7 @@ use crate::info::QuorumCheck;
 use crate::model::{Datacenter, PairName, PollError, ServerAddr, Timestamp};
 
 /// The most masters of one entry; a Sentinel that invents names must not fill the memory.
-const MAX_MASTERS: usize = 10_000;
+const MAX_MASTERS: usize = 5000;
 
 /// What one Sentinel answered, or why it did not.
 #[derive(Clone, Debug)]
@@ -284,4 +284,206 @@ impl Entry {
 fn standing(teller: &ServerAddr, story: &MasterView, rules: &[DatacenterRule]) -> Vec<Datacenter> {
     let all = story.sentinels.iter().map(|other| &other.addr).chain([teller]);
     all.map(|sentinel| datacenter_of(sentinel, rules)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::HostPattern;
+    use crate::config::tests_support::{sentinels_of, settings_of};
+    use crate::info::{KnownReplica, KnownSentinel, SeenHealth, WatchedMaster};
+    use crate::topology::Topology;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_nanos(secs * 1_000_000_000)
+    }
+
+    fn addr(host: &str) -> ServerAddr {
+        ServerAddr::new(host, 1)
+    }
+
+    /// Settings with an entry `e` of Sentinels `s1.a`, `s2.b`, `s3.b`, and datacenters `a` and `b` by the end of names.
+    fn settings() -> Settings {
+        let mut settings = settings_of(&[]);
+        settings.sentinels = vec![sentinels_of("e", &["s1.a:1", "s2.b:1", "s3.b:1"].map(str::to_owned))];
+        settings.datacenters = ["a", "b"].map(place).into();
+        settings
+    }
+
+    fn place(dc: &str) -> DatacenterRule {
+        let patterns = vec![HostPattern::Glob(wildmatch::WildMatch::new(&format!("*.{dc}")))];
+        DatacenterRule { name: Datacenter::new(dc), patterns, local: false }
+    }
+
+    /// A Sentinel's view: masters, each as `name@epoch:master<replica,replica`.
+    fn view(masters: &str) -> SentinelView {
+        let health = SeenHealth::default();
+        let master = |text: &str| {
+            let (name, rest) = text.split_once('@').unwrap();
+            let (epoch, rest) = rest.split_once(':').unwrap();
+            let (master, replicas) = rest.split_once('<').unwrap();
+            let master = WatchedMaster {
+                name: name.to_owned(),
+                addr: addr(master),
+                health,
+                quorum: Some(2),
+                other_sentinels: Some(2),
+                config_epoch: epoch.parse().ok(),
+            };
+            let replica = |host: &str| KnownReplica { addr: addr(host), health, announced: true };
+            let replicas = replicas.split(',').filter(|host| !host.is_empty()).map(replica).collect();
+            let sentinels = ["s2.b", "s3.b"].map(|host| KnownSentinel { addr: addr(host), health }).into();
+            (name.to_owned(), MasterView { master, replicas, sentinels, quorum: Some(QuorumCheck::Reached) })
+        };
+        SentinelView {
+            masters: masters.split(' ').filter(|m| !m.is_empty()).map(master).collect(),
+            tilted: Some(false),
+        }
+    }
+
+    struct Story(Discovered);
+
+    impl Story {
+        fn begin() -> Self {
+            Self(Discovered::new(&settings()))
+        }
+
+        /// What this Sentinel's answer changes; `-` is no answer.
+        fn says(&mut self, secs: i64, sentinel: &str, masters: &str) -> String {
+            let result = if masters == "-" { Err(PollError::Timeout) } else { Ok(view(masters)) };
+            let event = SentinelEvent { entry: PairName::new("e"), sentinel: addr(sentinel), result };
+            let shown = |change: DiscoveryChange| match change {
+                DiscoveryChange::Found { pair, .. } => format!("+{pair}"),
+                DiscoveryChange::Gone { pair } => format!("-{pair}"),
+                DiscoveryChange::Replicas { pair } => format!("~{pair}"),
+                DiscoveryChange::Switched { pair, from, to } => {
+                    format!("{pair}:{}>{}", from.host().unwrap(), to.host().unwrap())
+                }
+            };
+            self.0.handle(event, at(secs)).changes.into_iter().map(shown).collect::<Vec<_>>().join(" ")
+        }
+
+        fn entries(&self) -> String {
+            let entry = |entry: PairSettings| {
+                let replicas: Vec<_> = entry.replicas.iter().filter_map(|r| r.addr.host().map(str::to_owned)).collect();
+                format!("{}:{}<{}", entry.name, entry.master.addr.host().unwrap(), replicas.join(","))
+            };
+            self.0.entries().into_iter().map(entry).collect::<Vec<_>>().join(" ")
+        }
+    }
+
+    #[test]
+    fn masters_with_replicas_become_entries() {
+        let mut story = Story::begin();
+        assert_eq!(story.entries(), "");
+        assert_eq!(story.says(0, "s1.a", "m@0:x.a<y.b n@0:z.a<"), "+e/m +e/n");
+        assert_eq!(story.entries(), "e/m:x.a<y.b", "a master without replicas is no pair");
+        assert_eq!(story.says(1, "s1.a", "m@0:x.a<y.b,w.b n@0:z.a<v.b"), "~e/m ~e/n");
+        assert_eq!(story.entries(), "e/m:x.a<w.b,y.b e/n:z.a<v.b");
+        assert_eq!(story.says(2, "s2.b", "m@0:x.a<y.b,w.b n@0:z.a<v.b"), "");
+    }
+
+    #[test]
+    fn a_failover_turns_the_entry_at_the_first_word() {
+        let mut story = Story::begin();
+        for sentinel in ["s1.a", "s2.b", "s3.b"] {
+            story.says(0, sentinel, "m@0:x.a<y.b");
+        }
+        assert_eq!(story.says(1, "s2.b", "m@1:y.b<x.a"), "e/m:x.a>y.b");
+        assert_eq!(story.entries(), "e/m:y.b<x.a");
+        let agrees = |story: &Story| story.0.groups()[0].sentinels.iter().map(|s| s.agrees).collect::<Vec<_>>();
+        assert_eq!(agrees(&story), [Some(false), Some(true), Some(false)]);
+        assert_eq!(
+            (story.says(2, "s1.a", "m@1:y.b<x.a"), story.says(2, "s3.b", "m@1:y.b<x.a")),
+            (String::new(), String::new())
+        );
+        assert_eq!(agrees(&story), [Some(true); 3]);
+    }
+
+    #[test]
+    fn silence_forgets_nothing() {
+        let mut story = Story::begin();
+        story.says(0, "s1.a", "m@0:x.a<y.b");
+        for secs in 1..600 {
+            assert_eq!(story.says(secs, "s1.a", "-"), "");
+        }
+        assert_eq!(story.entries(), "e/m:x.a<y.b");
+    }
+
+    #[test]
+    fn a_partition_does_not_turn_the_entry_back() {
+        let mut story = Story::begin();
+        story.says(0, "s1.a", "m@0:x.a<y.b");
+        story.says(1, "s2.b", "m@1:y.b<x.a");
+        story.says(2, "s2.b", "-");
+        assert_eq!(story.says(99, "s1.a", "m@0:x.a<y.b"), "");
+        assert_eq!(story.entries(), "e/m:y.b<x.a");
+    }
+
+    #[test]
+    fn what_all_that_answer_have_forgotten_goes_after_a_while() {
+        let mut story = Story::begin();
+        story.says(0, "s1.a", "m@0:x.a<y.b");
+        story.says(0, "s2.b", "m@0:x.a<y.b");
+        assert_eq!(story.says(10, "s1.a", ""), "", "the other one still knows it");
+        assert_eq!((story.says(99, "s2.b", ""), story.says(128, "s1.a", "")), (String::new(), String::new()));
+        assert_eq!(story.says(129, "s1.a", ""), "-e/m");
+        assert_eq!(story.entries(), "");
+        assert_eq!(story.0.groups()[0].pair.as_str(), "e", "the entry's own name again");
+    }
+
+    #[test]
+    fn names_that_are_invented_for_ever_do_not_pile_up() {
+        let mut story = Story::begin();
+        let masters =
+            |from: usize| (from..from + 3000).map(|n| format!("m{n}@0:x.a<y.b")).collect::<Vec<_>>().join(" ");
+        story.says(0, "s1.a", &masters(0));
+        story.says(0, "s2.b", &masters(3000));
+        assert_eq!(story.0.entries().len(), MAX_MASTERS);
+    }
+
+    #[test]
+    fn a_reload_keeps_what_is_known_of_what_stays() {
+        let mut story = Story::begin();
+        story.says(0, "s1.a", "m@0:x.a<y.b n@0:z.a<v.b");
+        let mut narrower = settings();
+        narrower.sentinels[0].masters = crate::config::MasterSelector::Exact("m".to_owned());
+        narrower.sentinels[0].sentinels.remove(0);
+        story.0.reconfigure(&narrower);
+        assert_eq!(story.entries(), "e:x.a<y.b");
+        assert_eq!(story.says(1, "s1.a", ""), "", "nobody asked it");
+        assert_eq!(story.says(1, "s2.b", "m@0:y.b<x.a n@0:z.a<v.b"), "e:x.a>y.b", "a story of its own");
+        story.0.reconfigure(&settings_of(&[]));
+        assert_eq!((story.entries(), story.0.groups().len()), (String::new(), 0));
+    }
+
+    #[test]
+    fn a_group_says_how_its_sentinels_are_and_what_is_risky() {
+        let mut story = Story::begin();
+        let fresh = &story.0.groups()[0];
+        assert_eq!((fresh.pair.as_str(), fresh.master.clone(), fresh.sentinels.len()), ("e", None, 3));
+        assert!(fresh.sentinels.iter().all(|sentinel| sentinel.answer.is_none()));
+        story.says(0, "s1.a", "m@0:x.a<y.b");
+        story.says(0, "s2.b", "-");
+        let group = &story.0.groups()[0];
+        let answers: Vec<_> = group.sentinels.iter().map(|sentinel| sentinel.answer).collect();
+        assert_eq!(answers, [Some(Ok(())), Some(Err(PollError::Timeout)), None]);
+        assert_eq!((group.pair.as_str(), group.sentinels[0].dc.as_str()), ("e/m", "a"));
+        assert_eq!(group.risks.iter().map(|risk| (risk.dc.as_str(), risk.sentinels)).collect::<Vec<_>>(), [("b", 2)]);
+    }
+
+    #[test]
+    fn what_is_found_makes_a_topology_in_which_the_file_says_how_to_connect() {
+        let mut story = Story::begin();
+        story.says(0, "s1.a", "m@0:x.a<y.b");
+        let mut settings = settings_of(&[("own", "x.a:1", &["w.b:1"])]);
+        settings.datacenters = ["a", "b"].map(place).into();
+        settings.pairs[0].master.credentials.username = Some("named".to_owned());
+        let topology = Topology::with_discovered(&settings, &story.0.entries());
+        let pairs: Vec<_> =
+            topology.pairs.iter().map(|p| format!("{} {}>{}", p.key, p.source_dc, p.target_dc)).collect();
+        assert_eq!(pairs, ["own/w.b:1 a>b", "e/m/y.b:1 a>b"]);
+        assert_eq!(topology.servers[&addr("x.a")].credentials.username.as_deref(), Some("named"));
+        assert_eq!(topology.trees.len(), 1, "they share a master");
+    }
 }
