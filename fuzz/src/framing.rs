@@ -119,5 +119,7 @@ fn bounded(value: &Value, bytes: usize, depth: usize) {
         other => panic!("no request asks for {other:?}"),
     };
     assert!(elements.len() <= bytes && depth > 0, "{} elements of {bytes} bytes", elements.len());
-    elements.into_iter().for_each(|element| bounded(element, bytes, depth - 1));
+    for element in elements {
+        bounded(element, bytes, depth - 1);
+    }
 }

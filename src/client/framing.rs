@@ -55,6 +55,7 @@ enum Counted {
 }
 
 /// What a byte leads to.
+#[derive(Clone, Copy)]
 enum Step {
     /// The reply, or the element, goes on.
     Within(State),

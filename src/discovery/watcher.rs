@@ -15,7 +15,7 @@ use crate::topology::{SentinelEvent, SentinelView};
 
 /// A subscription that hears nothing for this long is made anew: nobody can tell a quiet Sentinel from a connection
 /// whose other end is gone. One connection a minute is no burden.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Asks one Sentinel.
 pub(super) struct Watcher {

@@ -239,23 +239,23 @@ impl Thresholds {
 
 /// Alerts that are pending or firing, by what they are about.
 struct LiveAlerts<'a> {
-    by_pair: BTreeMap<(&'a str, &'a str), Vec<AlertBrief>>,
-    by_name: BTreeMap<&'a str, Vec<AlertBrief>>,
-    by_server: BTreeMap<&'a str, Vec<AlertBrief>>,
+    pairs: BTreeMap<(&'a str, &'a str), Vec<AlertBrief>>,
+    names: BTreeMap<&'a str, Vec<AlertBrief>>,
+    servers: BTreeMap<&'a str, Vec<AlertBrief>>,
 }
 
 impl<'a> LiveAlerts<'a> {
     fn of(listed: &'a [ListedAlert]) -> Self {
-        let mut live = Self { by_pair: BTreeMap::new(), by_name: BTreeMap::new(), by_server: BTreeMap::new() };
+        let mut live = Self { pairs: BTreeMap::new(), names: BTreeMap::new(), servers: BTreeMap::new() };
         for alert in listed {
             let Some(brief) = AlertBrief::of(alert) else { continue };
             let label = |name| alert.alert.identity.labels.get(name).map(String::as_str);
             if let (Some(pair), Some(replica)) = (label("pair"), label("replica")) {
-                live.by_pair.entry((pair, replica)).or_default().push(brief);
+                live.pairs.entry((pair, replica)).or_default().push(brief);
             } else if let Some(pair) = label("pair") {
-                live.by_name.entry(pair).or_default().push(brief);
+                live.names.entry(pair).or_default().push(brief);
             } else if let Some(server) = label("server") {
-                live.by_server.entry(server).or_default().push(brief);
+                live.servers.entry(server).or_default().push(brief);
             }
         }
         live
@@ -264,9 +264,9 @@ impl<'a> LiveAlerts<'a> {
     fn about(&self, pair: &PairSnapshot) -> Vec<AlertBrief> {
         let key = &pair.meta.key;
         let (master, replica) = (pair.meta.master.to_string(), key.replica.to_string());
-        let own = self.by_pair.get(&(key.name.as_str(), replica.as_str()));
-        let of_servers = [&master, &replica].map(|addr| self.by_server.get(addr.as_str()));
-        let of_name = self.by_name.get(key.name.as_str());
+        let own = self.pairs.get(&(key.name.as_str(), replica.as_str()));
+        let of_servers = [&master, &replica].map(|addr| self.servers.get(addr.as_str()));
+        let of_name = self.names.get(key.name.as_str());
         [own, of_name].into_iter().chain(of_servers).flatten().flatten().cloned().collect()
     }
 }

@@ -95,20 +95,20 @@ mod tests {
         }
     }
 
-    fn check(state: SentinelState, expected: Option<&str>) {
-        assert_eq!(SentinelReport::of(&state).trouble().as_deref(), expected);
+    fn check(state: &SentinelState, expected: Option<&str>) {
+        assert_eq!(SentinelReport::of(state).trouble().as_deref(), expected);
     }
 
     #[test]
     fn every_trouble_is_named() {
-        check(state(), None);
-        check(SentinelState { answer: None, quorum: None, agrees: None, tilted: None, ..state() }, None);
+        check(&state(), None);
+        check(&SentinelState { answer: None, quorum: None, agrees: None, tilted: None, ..state() }, None);
         check(
-            SentinelState { quorum: Some(QuorumCheck::NotReached), agrees: Some(false), ..state() },
+            &SentinelState { quorum: Some(QuorumCheck::NotReached), agrees: Some(false), ..state() },
             Some("it sees no quorum: nothing will be failed over; it names another master than the others"),
         );
         check(
-            SentinelState { tilted: Some(true), ..state() },
+            &SentinelState { tilted: Some(true), ..state() },
             Some("it is in TILT: it decides nothing for the moment"),
         );
         let silent = SentinelState { answer: Some(Err(PollError::Refused)), quorum: None, agrees: None, ..state() };

@@ -153,7 +153,9 @@ impl Entry {
         let (mut old_voices, mut masters) = known.map(|known| (known.voices, known.masters)).unwrap_or_default();
         let asked: BTreeSet<_> = settings.sentinels.iter().map(|sentinel| sentinel.addr.clone()).collect();
         masters.retain(|name, _| settings.masters.fits(name));
-        masters.values_mut().for_each(|master| master.retain_witnesses(&asked));
+        for master in masters.values_mut() {
+            master.retain_witnesses(&asked);
+        }
         let voices = asked.into_iter().map(|addr| (addr.clone(), old_voices.remove(&addr).flatten())).collect();
         Self { settings: Arc::new(settings.clone()), voices, masters }
     }

@@ -34,9 +34,10 @@ impl<'a> Outer<'a> {
 pub(super) fn read(root: &Section<'_>, outer: &Outer<'_>, names: &mut Unique) -> Vec<PairSettings> {
     // Sentinels find pairs; without them the file has to name some.
     let finds_pairs = root.get("sentinels").is_some_and(|cursor| cursor.is_list() && !cursor.items().is_empty());
-    let entries = match finds_pairs {
-        true => root.items("pairs"),
-        false => non_empty(root, "pairs", "at least one pair of a master and its replicas"),
+    let entries = if finds_pairs {
+        root.items("pairs")
+    } else {
+        non_empty(root, "pairs", "at least one pair of a master and its replicas")
     };
     let mut fleet = Fleet::default();
     let mut pairs: Vec<_> =

@@ -48,7 +48,7 @@ fn sentinel(section: &Section<'_>, outer: &Outer<'_>, names: &mut Unique) -> Opt
     let (name, masters) = (name(section, names, "the name of its pairs"), master_selector(section));
     let labels = section.get("labels").map(|cursor| labels(&cursor)).unwrap_or_default();
     let (alerts, heartbeat) = (outer.alerts.for_pair(section), heartbeat::read(section, outer.heartbeat));
-    let sentinels = addresses(section, connection);
+    let sentinels = addresses(section, &connection);
     Some(SentinelSettings { name: name?, masters: masters?, sentinels, servers, labels, alerts, heartbeat })
 }
 
@@ -68,7 +68,7 @@ fn master_selector(section: &Section<'_>) -> Option<MasterSelector> {
 
 /// The Sentinels. They have a login of their own: the servers' passwords are none of their business. What the entry says
 /// of TLS goes for them as well, key by key, because `tls-replication` makes Redis use it for both.
-fn addresses(section: &Section<'_>, entry: ConnectionKeys) -> Vec<ServerSettings> {
+fn addresses(section: &Section<'_>, entry: &ConnectionKeys) -> Vec<ServerSettings> {
     let auth = section.section("sentinel_auth", &SENTINEL_AUTH);
     let keys = ConnectionKeys::read(&auth, &entry.without_login());
     let items =
