@@ -2,12 +2,13 @@
 # amd64 and arm64:
 #   docker buildx build --platform linux/amd64,linux/arm64 --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
 # Run it (docs/install.md has more):
-#   docker run --read-only --cap-drop=ALL -p 10121:10121 -v "$PWD/config:/etc/redis-cross-dc-exporter:ro" IMAGE
+#   docker run --read-only --cap-drop=ALL -p 10121:10121 -v "$PWD/config:/etc/redis-cross-dc-exporter:ro" \
+#     -v redis-cross-dc-exporter:/var/lib/redis-cross-dc-exporter IMAGE
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN mkdir -p /out/etc/ssl/certs \
+RUN mkdir -p /out/etc/ssl/certs /out-state \
     && cp "$(.ci/build-static)" /out/redis-cross-dc-exporter \
     && cp LICENSE /out/LICENSE \
     && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt \
@@ -24,7 +25,11 @@ LABEL org.opencontainers.image.title="redis-cross-dc-exporter" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 COPY --from=build /out/ /
+COPY --from=build --chown=65532:65532 /out-state/ /var/lib/redis-cross-dc-exporter/
 USER 65532:65532
+# The lag history; a volume of its own, so that the root can be read-only.
+ENV REDIS_CROSS_DC__STATE__PATH=/var/lib/redis-cross-dc-exporter
+VOLUME /var/lib/redis-cross-dc-exporter
 EXPOSE 10121
 STOPSIGNAL SIGTERM
 # It asks port 10121 on loopback; who changes --web.listen-address gives the same flag to the health check.

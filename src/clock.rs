@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::model::{ClockAnchor, Timestamp, WallTime};
+use crate::model::{BootId, ClockAnchor, Timestamp, WallTime};
 
 /// The current instant on the monotonic clock, which counts on while the machine sleeps (`CLOCK_BOOTTIME`).
 pub fn now() -> Timestamp {
@@ -23,9 +23,20 @@ pub fn anchor() -> ClockAnchor {
     ClockAnchor { mono: now(), wall: wall_now() }
 }
 
+/// This boot of the machine's kernel; `None` where the kernel does not tell.
+pub fn boot_id() -> Option<BootId> {
+    BootId::parse(&std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_boot_stays_the_same() {
+        assert!(boot_id().is_some());
+        assert_eq!(boot_id(), boot_id());
+    }
 
     #[test]
     fn the_monotonic_clock_never_steps_back() {

@@ -2,7 +2,8 @@
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the invariants):
 //! [`model`] - [`clock`], [`config`], [`info`] - [`topology`], [`replication`], [`http_client`] - [`alert`], [`client`] -
-//! [`monitor`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
+//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`web`], [`rules`] - [`app`] -
+//! [`lab`] - [`cli`].
 
 pub mod alert;
 pub mod app;
@@ -22,5 +23,6 @@ pub mod poll;
 pub mod replication;
 pub mod report;
 pub mod rules;
+pub mod store;
 pub mod topology;
 pub mod web;

@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["clock", "config", "info"],
     &["topology", "replication", "http_client"],
     &["alert", "client"],
-    &["monitor"],
+    &["monitor", "store"],
     &["report"],
     &["metrics", "poll", "notify", "discovery"],
     &["web", "rules"],
@@ -41,6 +41,8 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("prometheus", &["metrics", "app"]),
+    ("redb", &["store"]),
+    ("crc32fast", &["store"]),
     ("rustix", &["clock", "client", "app", "lab"]),
 ];
 
@@ -68,6 +70,13 @@ const PURE_FILES: &[&str] = &[
     "notify/queue/group.rs",
     "config/web.rs",
     "web/access/writes.rs",
+    "store/codec.rs",
+    "store/rows/mod.rs",
+    "store/rows/history.rs",
+    "store/rows/pairs.rs",
+    "store/rows/servers.rs",
+    "store/frame.rs",
+    "store/ledger.rs",
 ];
 
 /// What pure code must not name.

@@ -16,6 +16,7 @@ use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent, P
 use crate::notify::Dispatcher;
 use crate::poll::Poller;
 use crate::report::{ReloadError, ReloadReport};
+use crate::store::Store;
 use crate::topology::SentinelEvent;
 
 /// Events that are taken in at once before anything else gets its turn.
@@ -26,6 +27,9 @@ const PUBLISH_EVERY: Span = Span::from_millis(20);
 
 /// ... and take at most this part of the core's time, however large the fleet is.
 const PUBLISH_SHARE: f64 = 0.1;
+
+/// How long the state may take to be written a last time: a disk that hangs must not hold up the end.
+const LAST_SAVE: Duration = Duration::from_secs(5);
 
 /// What other tasks ask of the core.
 #[derive(Debug)]
@@ -59,6 +63,7 @@ pub(super) struct Core {
     pub(super) discovery: Discovery,
     pub(super) dispatcher: Dispatcher,
     pub(super) watched: Watched,
+    pub(super) store: Store,
     pub(super) publish: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) load: LoadSettings,
     pub(super) notifier: Notifier,
@@ -129,6 +134,7 @@ impl Core {
                 Action::AlertChanged(transition) => log::alert_changed(&transition),
             }
         }
+        self.store.tick(clock::anchor(), || self.monitor.to_save());
         if pace.dirty && clock::now() >= pace.next {
             pace.dirty = false;
             let began = clock::now();
@@ -164,6 +170,7 @@ impl Core {
         let Watched { settings, topology, .. } = &self.watched;
         let report = ReloadReport::new(&diff, settings.notify.receivers.len());
         log::reloaded(&report, settings);
+        log::state_folder(self.store.folder(), settings);
         self.poller.reload(topology, settings.poll);
         self.discovery.reload(settings);
         self.monitor.reconfigure(settings, topology, clock::anchor());
@@ -189,6 +196,7 @@ impl Core {
         self.discovery.stop().await;
         self.poller.stop().await;
         self.dispatcher.drain(within).await;
+        self.store.finish(clock::anchor(), self.monitor.to_save(), LAST_SAVE).await;
         // Nobody waits any more when the receiver is gone.
         let _ = done.send(());
     }

@@ -1,6 +1,7 @@
 //! What the running program says in its log: one line an event, with identifiers as fields.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use tracing::{info, warn};
 
@@ -56,6 +57,14 @@ pub(super) fn discovered(change: &DiscoveryChange) {
 
 pub(super) fn placement_risk(pair: &PairName, risk: &str) {
     warn!(%pair, "{risk}");
+}
+
+/// The database is opened once: a reload does not move it.
+pub(super) fn state_folder(in_use: &Path, settings: &Settings) {
+    if in_use != settings.state.path {
+        let (in_use, wanted) = (in_use.display(), settings.state.path.display());
+        warn!(%in_use, %wanted, "state.path was changed: that takes effect at the next start");
+    }
 }
 
 pub(super) fn state_changed(change: &StateChange) {

@@ -19,13 +19,14 @@ use tracing::{info, warn};
 
 use crate::clock;
 use crate::config::{ConfigErrors, Settings};
-use crate::discovery::{Discovery, SENTINEL_QUEUE};
+use crate::discovery::{self, Discovery, SENTINEL_QUEUE};
 use crate::http_client::HttpError;
 use crate::monitor::Monitor;
 use crate::notify::{Dispatcher, MessageContext, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::report::{ReloadError, ReloadReport};
-use crate::web::{BoundServer, MetricsEncoder, Reloader, Server, WebConfig, WebError, WebState};
+use crate::store::Store;
+use crate::web::{BoundServer, Reloader, Server, WebConfig, WebConfigStatus, WebError, WebState};
 use core::{Command, Core, Inputs};
 use systemd::{Notifier, Watchdog};
 use watched::Watched;
@@ -40,6 +41,10 @@ const DELIVERY_QUEUE: usize = 4096;
 
 /// How long due notifications may take once the program is told to end.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long the start waits for what was kept. A larger fleet's file takes a second or two; a disk that takes longer is
+/// in trouble, and monitoring matters more.
+const RESTORE: Duration = Duration::from_secs(10);
 
 /// Reads the configuration anew; called at each reload.
 pub type LoadSettings = Box<dyn Fn() -> Result<Settings, ConfigErrors> + Send>;
@@ -70,7 +75,7 @@ pub struct WebOptions {
 pub struct App {
     settings: Settings,
     server: BoundServer,
-    encode_metrics: MetricsEncoder,
+    web_config: Option<WebConfigStatus>,
     load: LoadSettings,
 }
 
@@ -89,11 +94,11 @@ impl App {
     /// When the address cannot be listened on.
     pub fn bind(settings: Settings, web: WebOptions, load: LoadSettings) -> Result<Self, StartError> {
         let WebOptions { listen, config, admin_api } = web;
-        let encode_metrics = process::encoder(config.as_ref().map(WebConfig::status));
+        let web_config = config.as_ref().map(WebConfig::status);
         descriptors::raise_limit();
         let server = Server::new(descriptors::web_limits());
         let server = server.with_config(config).with_admin_api(admin_api).bind(listen)?;
-        Ok(Self { settings, server, encode_metrics, load })
+        Ok(Self { settings, server, web_config, load })
     }
 
     /// The address that is bound.
@@ -103,14 +108,18 @@ impl App {
 
     /// Runs until [`Control::stop`] is called on what `started` is given; then drains.
     pub async fn run(self, started: impl FnOnce(Control)) -> Result<(), StartError> {
-        let Self { settings, server, encode_metrics, load } = self;
-        let mut watched = Watched::new(settings);
+        let Self { settings, server, web_config, load } = self;
         let (events, polls) = mpsc::channel(EVENT_QUEUE);
         let (delivered, deliveries) = mpsc::channel(DELIVERY_QUEUE);
         let (commands, requests) = mpsc::channel(COMMAND_QUEUE);
         let (stop, stopped) = watch::channel(false);
+        let mut store = Store::start(settings.state.path.clone(), clock::boot_id());
+        // What was kept is of use only for pairs that are known: Sentinels are asked before anything else.
+        let (restored, found) = tokio::join!(store.restored(RESTORE), discovery::ask_once(&settings));
+        let encode_metrics = process::encoder(web_config, store.status());
         let anchor = clock::anchor();
-        let mut monitor = Monitor::new(&watched.settings, &watched.topology, anchor);
+        let mut watched = Watched::discover(settings, found, anchor.mono);
+        let mut monitor = Monitor::new(&watched.settings, &watched.topology, anchor).with_restored(restored);
         monitor.note_sentinels(watched.sentinels(), anchor.mono);
         let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
         let dispatcher = Dispatcher::new(&watched.settings.notify, message_context(), Timing::default(), delivered)?;
@@ -127,6 +136,7 @@ impl App {
             discovery,
             dispatcher,
             watched,
+            store,
             publish,
             load,
             notifier: notifier.clone(),

@@ -27,10 +27,19 @@ pub(super) struct Heard {
 
 impl Watched {
     /// What `settings` name; nothing is discovered yet.
-    pub(super) fn new(settings: Settings) -> Self {
+    fn new(settings: Settings) -> Self {
         let topology = Topology::from_settings(&settings);
         let discovered = Discovered::new(&settings);
         Self { settings, topology, discovered, warned: BTreeSet::new() }
+    }
+
+    /// What `settings` name, and what these first answers of Sentinels tell.
+    pub(super) fn discover(settings: Settings, answers: Vec<SentinelEvent>, now: Timestamp) -> Self {
+        let mut watched = Self::new(settings);
+        for answer in answers {
+            watched.hear(answer, now);
+        }
+        watched
     }
 
     /// Goes over to other settings, and returns what that changes. What Sentinels told stays.

@@ -163,6 +163,14 @@ catalogue! {
         "1 when the configuration was last loaded without an error, else 0: the old one goes on then.";
     RELOAD_TIMESTAMP = Gauge "redis_cross_dc_exporter_config_last_reload_success_timestamp_seconds" &[],
         "Unix time at which the configuration was last loaded.";
+    STATE_STORE_UP = Gauge "redis_cross_dc_state_store_up" &[],
+        "1 when the state is kept in the folder of state.path, else 0: monitoring goes on from memory then, and the next restart forgets.";
+    STATE_STORE_ERRORS = Counter "redis_cross_dc_state_store_errors_total" &["operation"],
+        "Failures of keeping the state since the start, by operation: open, read (rows that were not taken) and write.";
+    STATE_STORE_LAST_COMMIT = Gauge "redis_cross_dc_state_store_last_commit_timestamp_seconds" &[],
+        "Unix time at which the state was last written; absent before the first time.";
+    STATE_STORE_WRITTEN = Counter "redis_cross_dc_state_store_written_bytes_total" &[],
+        "Bytes of state written since the start, before what the file system adds.";
     WEB_CONFIG_SUCCESSFUL = Gauge "redis_cross_dc_exporter_web_config_last_reload_successful" &[],
         "1 when the file of --web.config.file, as it is now, is in force, else 0: the old one goes on then. Absent without such a file.";
 }

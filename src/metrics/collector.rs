@@ -7,9 +7,10 @@ use super::sentinels;
 use super::sheet::{Labels, Sheet, label, with};
 use crate::alert::AlertState;
 use crate::info::Role;
-use crate::model::{Bytes, ClockAnchor, Span, Timestamp};
+use crate::model::{Bytes, ClockAnchor, Span, Timestamp, WallTime};
 use crate::monitor::{FleetSnapshot, PairSnapshot, ReceiverSnapshot, ServerSnapshot};
 use crate::replication::{Assessment, PairState, RestartProofCounter};
+use crate::store::{StoreOperation, StoreStatus};
 
 /// The families of `snapshot` at the instant `now`.
 pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
@@ -202,6 +203,20 @@ pub fn web_config(successful: bool) -> Vec<MetricFamily> {
     sheet.into_families()
 }
 
+/// The families about the durable state, which are not the fleet's either.
+pub fn state_store(status: StoreStatus) -> Vec<MetricFamily> {
+    let mut sheet = Sheet::default();
+    let none = Vec::new();
+    sheet.value(&c::STATE_STORE_UP, &none, Some(f64::from(u8::from(status.up))));
+    for operation in StoreOperation::ALL {
+        let labels = vec![label("operation", operation.label())];
+        sheet.value(&c::STATE_STORE_ERRORS, &labels, Some(status.errors(operation) as f64));
+    }
+    sheet.value(&c::STATE_STORE_LAST_COMMIT, &none, status.last_commit.map(WallTime::as_secs_f64));
+    sheet.value(&c::STATE_STORE_WRITTEN, &none, Some(status.written as f64));
+    sheet.into_families()
+}
+
 fn pair_labels(pair: &PairSnapshot) -> Labels {
     let meta = &pair.meta;
     vec![
@@ -217,7 +232,7 @@ mod tests {
     use super::*;
     use crate::config::tests_support::settings_of;
     use crate::metrics::catalogue::ALL;
-    use crate::model::{PollError, ServerAddr, WallTime};
+    use crate::model::{PollError, ServerAddr};
     use crate::monitor::{Monitor, PollEvent, PollEventKind, PollLosses};
     use crate::topology::Topology;
 

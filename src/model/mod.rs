@@ -21,4 +21,4 @@ pub use identity::{AddrError, Datacenter, PairKey, PairName, ServerAddr};
 pub use poll_error::PollError;
 pub use replication::{ReplicationId, ReplicationOffset, RunId};
 pub use secret::Secret;
-pub use time::{ClockAnchor, Span, Timestamp, WallTime};
+pub use time::{BootId, ClockAnchor, Span, Timestamp, WallTime};

@@ -74,6 +74,11 @@ impl RunId {
     pub fn parse(text: &str) -> Option<Self> {
         (!text.is_empty() && text.len() <= 64).then(|| Self(text.into()))
     }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 #[cfg(test)]

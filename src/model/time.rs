@@ -28,6 +28,29 @@ pub struct ClockAnchor {
     pub wall: WallTime,
 }
 
+/// One boot of a machine's kernel: as long as it is the same, instants on its monotonic clock compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BootId(u128);
+
+impl BootId {
+    /// The boot that `bits` stand for.
+    pub const fn from_bits(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// The identity as one number.
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+
+    /// Reads a UUID, as `/proc/sys/kernel/random/boot_id` gives it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
+        let well_formed = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        well_formed.then(|| u128::from_str_radix(&digits, 16).ok().map(Self))?
+    }
+}
+
 impl Timestamp {
     /// An instant `nanos` nanoseconds after boot.
     pub const fn from_nanos(nanos: i64) -> Self {
@@ -208,6 +231,16 @@ mod tests {
         let anchor = ClockAnchor { mono: Timestamp::from_nanos(100), wall: WallTime::from_nanos(5_000) };
         assert_eq!(anchor.wall(Timestamp::from_nanos(150)), WallTime::from_nanos(5_050));
         assert_eq!(anchor.wall(Timestamp::from_nanos(50)), WallTime::from_nanos(4_950));
+    }
+
+    #[test]
+    fn a_boot_is_named_by_a_uuid() {
+        let id = BootId::parse("0f5c8f2e-9a1b-4c3d-8e7f-0123456789ab\n").unwrap();
+        assert_eq!(id.bits(), 0x0f5c_8f2e_9a1b_4c3d_8e7f_0123_4567_89ab);
+        assert_eq!(BootId::from_bits(id.bits()), id);
+        for text in ["", "0f5c8f2e", "zf5c8f2e-9a1b-4c3d-8e7f-0123456789ab", "+f5c8f2e-9a1b-4c3d-8e7f-0123456789ab"] {
+            assert_eq!(BootId::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What is known of every server and pair: polls in, evidence out.
 
+mod saved;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 

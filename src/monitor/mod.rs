@@ -17,7 +17,7 @@ pub use snapshot::*;
 use crate::alert::{Notification, Transition};
 use crate::config::Settings;
 use crate::model::{ClockAnchor, PairKey, ServerAddr, Span, Timestamp};
-use crate::replication::{Assessment, PairState, StateReason};
+use crate::replication::{Assessment, PairState, SavedState, StateReason, ToSave};
 use crate::topology::{SentinelGroup, Topology, TreeId};
 use alerting::Alerting;
 use fleet::Fleet;
@@ -101,6 +101,19 @@ impl Monitor {
             next_evaluation: now,
             next_distribution: now,
         }
+    }
+
+    /// The same monitor with what was kept before a restart. Nothing of it is shown as if it were fresh: the servers'
+    /// next answers decide what of it still holds.
+    #[must_use]
+    pub fn with_restored(mut self, state: SavedState) -> Self {
+        self.fleet.restore(state);
+        self
+    }
+
+    /// What a restart must not forget.
+    pub fn to_save(&self) -> ToSave<'_> {
+        self.fleet.to_save()
     }
 
     /// Changes what is watched and who is told. What stays keeps its history and its alerts.

@@ -92,7 +92,7 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
 /// The lag at `now`, carried on from the last polls, and whether it rests on a silent replica's assumption.
 fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagInterval, bool) {
     let pair = evidence.pair;
-    let Some(located) = pair.located.as_ref().filter(|_| pair.relation == Relation::Comparable) else {
+    let Some(located) = pair.placed() else {
         return (LagInterval::UNKNOWN, false);
     };
     if master_silent {
@@ -125,8 +125,11 @@ fn silent_since(evidence: Evidence<'_>, located: &Located, now: Timestamp) -> Op
     // What nobody asks is not silent: an exporter that gets no time to poll must not take that for lag.
     let limit = interval.mul_f64(PLACED_WITHIN_POLLS);
     let was_silent = replica.last_answer.is_some_and(|(_, received)| received - located.received() > limit);
-    let since = match replica.unanswered_since {
+    let restored = evidence.pair.relation == Relation::Restored;
+    let silent_before = evidence.pair.silent_before.filter(|_| restored);
+    let since = match silent_before.or(replica.unanswered_since) {
         Some(unanswered) => unanswered,
+        None if restored => located.received() + interval,
         None if located.is_late(interval) => located.sent(),
         None if was_silent || replica.is_silent(now, interval) => located.received() + interval,
         None => return None,
@@ -163,8 +166,7 @@ fn carried(pair: &PairFacts, located: &Located, now: Timestamp) -> Option<Span> 
 fn bytes_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> LagBytes {
     let pair = evidence.pair;
     // What the master has written since a history ended is counted in another history: no difference means anything.
-    let comparable = |l: &&Located| pair.relation == Relation::Comparable && l.is_current();
-    let Some(located) = pair.located.as_ref().filter(comparable) else {
+    let Some(located) = pair.placed().filter(|located| located.is_current()) else {
         return LagBytes::UNKNOWN;
     };
     if master_silent {
@@ -254,7 +256,7 @@ fn link_state(pair: &PairFacts, now: Timestamp) -> (PairState, StateReason) {
         Relation::Incomplete => (PairState::Unknown, StateReason::IncompleteAnswer { who: Role::Replica }),
         Relation::MasterIsReplica => (PairState::Unknown, StateReason::MasterIsReplica),
         Relation::MasterIncomplete => (PairState::Unknown, StateReason::IncompleteAnswer { who: Role::Master }),
-        Relation::Unseen | Relation::IsMaster { .. } | Relation::NeverSynced => {
+        Relation::Unseen | Relation::Restored | Relation::IsMaster { .. } | Relation::NeverSynced => {
             (PairState::Unknown, StateReason::Starting)
         }
     }

@@ -24,6 +24,17 @@ impl RestartProofCounter {
     pub fn total(&self) -> Option<u64> {
         self.total
     }
+
+    /// Everything that has to be kept to count on after a restart of this program: the total, the server's last value
+    /// and the life that it belongs to.
+    pub fn parts(&self) -> (Option<u64>, u64, Option<&RunId>) {
+        (self.total, self.last, self.life.as_ref())
+    }
+
+    /// The counter of which these were the parts.
+    pub fn from_parts(total: Option<u64>, last: u64, life: Option<RunId>) -> Self {
+        Self { total, last, life }
+    }
 }
 
 /// The highest value of the last minute, in one-second steps and constant memory.

@@ -10,6 +10,10 @@ use super::history::{Bracket, Footprint, HistoryLimits, Inserted, OffsetHistory,
 use crate::info::{ReplicationInfo, Role};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Timestamp};
 
+mod saved;
+
+pub use saved::{EpochRecord, HistoryRecord, TailRecord};
+
 /// Histories that are over and still answer questions.
 const CLOSED_KEPT: usize = 2;
 

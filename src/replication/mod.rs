@@ -11,6 +11,7 @@ mod history;
 mod lag;
 mod pair;
 mod rtt;
+mod saved;
 mod server;
 mod silent;
 mod state;
@@ -21,10 +22,14 @@ pub use ack::{Ack, ReplicaIdentity, ack_of};
 pub use assess::{Assessment, Evidence, assess};
 pub use beat::{Beat, BeatFacts};
 pub use counter::{MinuteMax, RestartProofCounter};
-pub use epochs::{Comparison, MasterHistory, MasterNews, MasterSample};
-pub use history::{Bracket, Footprint, HistoryLimits, Inserted, OffsetHistory, Point};
+pub use epochs::{Comparison, EpochRecord, HistoryRecord, MasterHistory, MasterNews, MasterSample, TailRecord};
+pub use history::{Bracket, Contradiction, Footprint, HistoryLimits, Inserted, OffsetHistory, Plateau, Point};
 pub use lag::{LagBytes, LagInterval};
-pub use pair::{AckEvidence, Acked, Heard, LastKnown, LinkFacts, Located, PairFacts, PairTracker, Relation};
+pub use pair::{
+    AckEvidence, Acked, Heard, LastKnown, LinkFacts, Located, LocatedRecord, LostRecord, PairFacts, PairRecord,
+    PairTracker, Relation,
+};
 pub use rtt::MinRtt;
+pub use saved::{SavedState, ServerRecord, ToSave};
 pub use server::ServerFacts;
 pub use state::{PairState, StateReason};

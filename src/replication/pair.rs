@@ -6,6 +6,7 @@
 mod facts;
 mod link;
 mod located;
+mod saved;
 mod usual;
 
 use std::collections::VecDeque;
@@ -22,6 +23,7 @@ pub(super) use facts::ACK_PERIOD;
 pub use facts::{AckEvidence, Acked, Heard, LastKnown, PairFacts, Relation};
 pub use link::LinkFacts;
 pub use located::Located;
+pub use saved::{LocatedRecord, LostRecord, PairRecord};
 
 use link::Hints;
 use located::{ANYWHERE, Lost, Position, bytes_at_sample, lag_at_sample};
@@ -403,11 +405,17 @@ impl PairTracker {
 
     /// A later poll of the master may close an open bracket, or end the history.
     fn refresh(&mut self, history: &MasterHistory) {
-        let comparable = self.facts.relation == Relation::Comparable;
-        let Some(located) = self.facts.located.as_mut().filter(|_| comparable) else { return };
+        let known = matches!(self.facts.relation, Relation::Comparable | Relation::Restored | Relation::Unseen);
+        let Some(located) = self.facts.located.as_mut().filter(|_| known) else { return };
         let comparison = history.compare(&located.position.replid, located.position.applied);
-        if !matches!(comparison, Comparison::Current | Comparison::Closed(_)) {
+        let placed = matches!(comparison, Comparison::Current | Comparison::Closed(_));
+        if self.facts.relation != Relation::Comparable {
+            // It is from before a restart of this program: the master's answer says whether it still means anything.
+            self.facts.relation = if placed { Relation::Restored } else { Relation::Unseen };
+        } else if !placed {
             self.facts.relation = Relation::NotComparable(comparison);
+        }
+        if !placed {
             return;
         }
         let bracket = history.bracket(comparison, located.position.applied);

@@ -3,12 +3,12 @@
 use super::alert_rule::AlertRule;
 use crate::config::Severity;
 use crate::metrics::catalogue::{BUILD_INFO, DEAD_LETTERS, NOTIFICATIONS_FAILED, OUTBOX_OLDEST, RELOAD_SUCCESSFUL};
-use crate::metrics::catalogue::{POLL_EVENTS_DROPPED, POLL_ROUNDS_MISSED, WEB_CONFIG_SUCCESSFUL};
+use crate::metrics::catalogue::{POLL_EVENTS_DROPPED, POLL_ROUNDS_MISSED, STATE_STORE_UP, WEB_CONFIG_SUCCESSFUL};
 use crate::model::Span;
 
 /// All rules about the exporter.
 pub(super) fn rules() -> Vec<AlertRule> {
-    vec![down(), receiver_failing(), reload_failed(), overloaded(), watchdog()]
+    vec![down(), receiver_failing(), reload_failed(), overloaded(), state_not_kept(), watchdog()]
 }
 
 fn down() -> AlertRule {
@@ -72,6 +72,21 @@ fn overloaded() -> AlertRule {
         severity: Some(Severity::Warning),
         summary: "{{ $labels.instance }} is too slow for its polls",
         description: "Its numbers stay true, but their intervals are wider than they need to be.".to_owned(),
+    }
+}
+
+fn state_not_kept() -> AlertRule {
+    AlertRule {
+        name: "RedisCrossDcStateNotKept",
+        expr: format!("{} == 0", STATE_STORE_UP.name),
+        // Longer than a restart beside another one that still holds the file.
+        hold: Span::from_secs(600),
+        keep_firing_for: Span::ZERO,
+        severity: Some(Severity::Warning),
+        summary: "{{ $labels.instance }} cannot write its state",
+        description:
+            "Monitoring goes on from memory. A restart in the middle of an outage would forget since when it lasts."
+                .to_owned(),
     }
 }
 

@@ -22,6 +22,7 @@ macro_rules! runbooks {
 runbooks![
     "README",
     "RedisCrossDcConfigReloadFailed",
+    "RedisCrossDcStateNotKept",
     "RedisCrossDcDiverged",
     "RedisCrossDcExporterDown",
     "RedisCrossDcExporterOverloaded",

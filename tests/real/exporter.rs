@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis_cross_dc_exporter::http_client::{ExporterAccess, HttpClient, HttpTimeouts};
@@ -27,7 +28,7 @@ pub(crate) struct Exporter {
     url: String,
     client: HttpClient,
     access: ExporterAccess,
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
     /// The files that the test had written when the exporter was started: no others may appear with a secret in them.
     given: Vec<String>,
     transcript: Transcript,
@@ -47,6 +48,11 @@ impl Exporter {
     /// Starts an exporter that speaks HTTPS as `files` say, of which one is `web.yml`, and waits until it is ready.
     pub(crate) async fn start_secured(yaml: &str, files: &[(&str, String)], access: ExporterAccess) -> Self {
         Self::spawn_with(yaml, "debug", Some((files, access))).ready().await
+    }
+
+    /// As [`Self::start`], in a folder that an exporter before it has left, with its state in it.
+    pub(crate) async fn start_in(folder: Arc<tempfile::TempDir>, yaml: &str) -> Self {
+        Self::spawn_in(folder, yaml, "debug", None).ready().await
     }
 
     async fn ready(self) -> Self {
@@ -70,7 +76,15 @@ impl Exporter {
 
     /// `secured` is what it speaks HTTPS by, and how it is reached then.
     fn spawn_with(yaml: &str, level: &str, secured: Option<(&[(&str, String)], ExporterAccess)>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::spawn_in(Arc::new(tempfile::tempdir().unwrap()), yaml, level, secured)
+    }
+
+    fn spawn_in(
+        folder: Arc<tempfile::TempDir>,
+        yaml: &str,
+        level: &str,
+        secured: Option<(&[(&str, String)], ExporterAccess)>,
+    ) -> Self {
         let scheme = if secured.is_some() { "https" } else { "http" };
         let (files, access) = secured.unwrap_or_default();
         for (name, text) in files {
@@ -93,6 +107,11 @@ impl Exporter {
     /// Where it answers: `http://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The folder with its configuration and its state.
+    pub(crate) fn folder(&self) -> Arc<tempfile::TempDir> {
+        Arc::clone(&self.folder)
     }
 
     /// Its configuration file.

@@ -31,5 +31,6 @@ mod secrets;
 mod sentinel;
 mod smoke;
 mod stage;
+mod state;
 mod tls;
 mod webconfig;

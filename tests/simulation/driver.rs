@@ -184,7 +184,41 @@ impl Driver {
 
     /// The monitor forgets everything, as after a restart of its process.
     pub(crate) fn restart_monitor(&mut self) {
-        self.monitor = new_monitor(&self.settings, self.conditions.origin + self.now);
+        self.monitor = self.new_monitor();
+    }
+
+    /// A monitor that begins now.
+    pub(crate) fn new_monitor(&self) -> Monitor {
+        new_monitor(&self.settings, self.conditions.origin + self.now)
+    }
+
+    /// The world's time.
+    pub(crate) fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// From now on the monitor runs on a machine whose clock is ahead of the world's by `origin`. To be followed by a
+    /// restart: instants of before mean nothing.
+    pub(crate) fn move_to(&mut self, origin: Nanos) {
+        self.conditions.origin = origin;
+    }
+
+    /// For so long no monitor runs: nothing is asked, and answers that are on their way reach nobody.
+    pub(crate) fn sleep(&mut self, span: Nanos) {
+        self.now += span;
+        self.queue.clear();
+        self.outstanding = [None; 2];
+        let (timeouts, intervals) = (TIMEOUT.map(Span::from_nanos), self.conditions.intervals);
+        let now = Timestamp::from_nanos(self.now);
+        self.schedule = TreeSchedule::new(1, &timeouts, intervals, self.rng.u64(..), now);
+        self.scheduled = Nanos::MAX;
+        self.plan();
+        self.at(self.now, Event::Tick);
+        let first_look = self.now + self.rng.i64(1..SEC);
+        self.at(first_look, Event::Look);
+        if self.conditions.beats.is_some() {
+            self.at(first_look, Event::SendBeat);
+        }
     }
 
     /// Goes on until `until`, showing the monitor's opinion at random instants.
@@ -228,7 +262,8 @@ impl Driver {
         });
     }
 
-    fn stamp(&self, at: Nanos) -> Timestamp {
+    /// The world's time on the monitor's clock.
+    pub(crate) fn stamp(&self, at: Nanos) -> Timestamp {
         Timestamp::from_nanos(at + self.conditions.origin)
     }
 

@@ -60,7 +60,9 @@ fn heartbeats_tighten_the_upper_bound() {
     for_seeds("heartbeats_tighten_the_upper_bound", 4, |seed| {
         for load in Load::ALL {
             let (without, with) = (mean_upper(load, seed, None), mean_upper(load, seed, Some(200 * MS)));
-            assert!(with < without * 0.6, "{load:?}: {with} s with heartbeats, {without} s without");
+            // Of a pair that hardly writes, polls alone prove twice a second that nothing is missing.
+            let part = if matches!(load, Load::Idle | Load::Bursts) { 0.75 } else { 0.6 };
+            assert!(with < without * part, "{load:?}: {with} s with heartbeats, {without} s without");
         }
     });
 }

@@ -16,6 +16,7 @@ mod loads;
 mod oracle;
 mod random;
 mod replies;
+mod restarts;
 mod seeds;
 mod settings;
 mod shifts;

@@ -8,7 +8,7 @@ use crate::oracle;
 use crate::seeds::for_seeds;
 use crate::world::{MS, Nanos, Outage, OutageKind, SEC, Server, World};
 
-const DURATION: Nanos = 100 * SEC;
+pub(crate) const DURATION: Nanos = 100 * SEC;
 
 /// Outages one after the other, with time between them.
 fn outages(rng: &mut Rng) -> Vec<Outage> {
@@ -29,7 +29,7 @@ fn outages(rng: &mut Rng) -> Vec<Outage> {
     all
 }
 
-fn conditions(rng: &mut Rng) -> Conditions {
+pub(crate) fn conditions(rng: &mut Rng) -> Conditions {
     Conditions {
         rtt: [rng.i64(MS..100 * MS), rng.i64(MS..300 * MS)],
         jitter: rng.i64(0..50 * MS),
@@ -41,7 +41,7 @@ fn conditions(rng: &mut Rng) -> Conditions {
     }
 }
 
-fn world(rng: &mut Rng) -> World {
+pub(crate) fn world(rng: &mut Rng) -> World {
     let load = Load::ALL[rng.usize(0..Load::ALL.len())];
     let shape = World::shape(rng.i64(MS..300 * MS));
     let base = rng.u64(1_000..1_000_000_000_000);

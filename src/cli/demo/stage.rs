@@ -1,6 +1,7 @@
 //! What the story needs: servers, the WAN, writers, a receiver and the exporter.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -40,6 +41,8 @@ struct Cast {
     _servers: Vec<RedisServer>,
     _orders_to_dc3: WanProxy,
     _writers: Vec<SteadyWriter>,
+    /// The exporter's state, which vanishes with the demo.
+    _folder: tempfile::TempDir,
 }
 
 impl Stage {
@@ -62,9 +65,10 @@ impl Stage {
             vec![SteadyWriter::start(orders.addr(), None, LOAD), SteadyWriter::start(sessions.addr(), None, LOAD)];
         let receiver = Receiver::start(Vec::new()).await?;
         let yaml = configuration(&[&orders, &replicas[0], &replicas[1]], &[&sessions, &replicas[2]], &receiver);
-        let settings = Settings::clone(&parse(&yaml)?);
+        let folder = tempfile::tempdir()?;
+        let settings = parse(&yaml, folder.path())?;
         let web = WebOptions { listen: listen_address(port).await, config: None, admin_api: false };
-        let app = App::bind(settings, web, reload_nothing(yaml))?;
+        let app = App::bind(settings, web, reload_nothing(yaml, folder.path().to_owned()))?;
         let url = format!("http://{}", app.local_addr());
         narrator.act(&format!("starting the exporter: {url}/  {url}/metrics  {url}/api/v1/pairs"));
         let (control, exporter) = start(app).await?;
@@ -80,7 +84,7 @@ impl Stage {
             printer,
             client: HttpClient::for_exporter(timeouts)?,
             url,
-            _cast: Cast { _servers: servers, _orders_to_dc3: orders_to_dc3, _writers: writers },
+            _cast: Cast { _servers: servers, _orders_to_dc3: orders_to_dc3, _writers: writers, _folder: folder },
         })
     }
 
@@ -151,13 +155,13 @@ fn print_webhooks(narrator: Narrator, receiver: &Receiver) -> JoinHandle<()> {
     })
 }
 
-fn parse(yaml: &str) -> Result<Settings, crate::config::ConfigErrors> {
+fn parse(yaml: &str, folder: &Path) -> Result<Settings, crate::config::ConfigErrors> {
     let environment: Environment = std::iter::empty::<(String, String)>().collect();
-    crate::config::parse(yaml, Format::Yaml, std::path::Path::new("."), &environment)
+    crate::config::parse(yaml, Format::Yaml, folder, &environment)
 }
 
-fn reload_nothing(yaml: String) -> LoadSettings {
-    Box::new(move || parse(&yaml))
+fn reload_nothing(yaml: String, folder: PathBuf) -> LoadSettings {
+    Box::new(move || parse(&yaml, &folder))
 }
 
 /// The demo's configuration: short thresholds, so that nobody has to wait for two minutes.

@@ -5,20 +5,23 @@
 //! instant `T(r)` at which the master went beyond `r`. docs/lag.md has the derivation.
 
 mod interpolate;
+mod saved;
 
 use crate::model::{ReplicationOffset, Span, Timestamp};
 
 pub use interpolate::Point;
+pub use saved::Contradiction;
 
 /// One plateau: the master showed `offset` in every poll from `first_seen` to `last_sent`. An idle master is one record,
 /// however long it idles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Plateau {
-    offset: ReplicationOffset,
+pub struct Plateau {
+    /// What the master showed.
+    pub offset: ReplicationOffset,
     /// When the first poll that showed the offset was answered.
-    first_seen: Timestamp,
+    pub first_seen: Timestamp,
     /// When the last poll that showed the offset was sent.
-    last_sent: Timestamp,
+    pub last_sent: Timestamp,
 }
 
 /// How much is remembered, and how finely.

@@ -61,6 +61,9 @@ pub enum Relation {
     Unseen,
     /// Its position is in the master's history.
     Comparable,
+    /// Its position from before a restart of this program is in the history that the master shows now; it has not
+    /// answered since.
+    Restored,
     /// Its position is in no history of the master.
     NotComparable(Comparison),
     /// It shows an offset beyond what its master has: not the history it claims to be.
@@ -120,6 +123,8 @@ pub struct PairFacts {
     pub interval: Span,
     /// The lag that the link usually shows.
     pub usual_lag: Span,
+    /// Since when the replica had not answered when this program was restarted.
+    pub silent_before: Option<Timestamp>,
 }
 
 impl PairFacts {
@@ -145,6 +150,11 @@ impl PairFacts {
 
     /// When the replica's position was last learned, as long as it still can be compared.
     pub fn comparable_at(&self) -> Option<Timestamp> {
-        self.located.as_ref().filter(|_| self.relation == Relation::Comparable).map(Located::received)
+        self.placed().map(Located::received)
+    }
+
+    /// The replica's last position, as long as it still can be compared.
+    pub(in crate::replication) fn placed(&self) -> Option<&Located> {
+        self.located.as_ref().filter(|_| matches!(self.relation, Relation::Comparable | Relation::Restored))
     }
 }

@@ -54,6 +54,19 @@ pub(super) struct Judged {
 }
 
 impl UsualLag {
+    /// The usual lag and its standard deviation.
+    pub(super) fn parts(&self) -> (Span, Span) {
+        (self.lag(), Span::from_secs_f64(self.variance.sqrt()))
+    }
+
+    /// The estimate of which these were the parts; of what is none, the one before any measurement.
+    pub(super) fn from_parts((mean, deviation): (Span, Span)) -> Self {
+        if mean < Span::ZERO || deviation <= Span::ZERO {
+            return Self::default();
+        }
+        Self { mean: mean.as_secs_f64(), variance: deviation.as_secs_f64().powi(2) }
+    }
+
     /// The usual lag.
     pub(super) fn lag(&self) -> Span {
         Span::from_secs_f64(self.mean)

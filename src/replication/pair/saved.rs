@@ -1,0 +1,300 @@
+//! What is known of a pair that outlives its process.
+//!
+//! Nothing of it is shown as fresh: the relation of what is restored is [`Relation::Unseen`] until the master has
+//! answered, and then it is as old as it says.
+
+use super::located::{Lost, Position};
+use super::usual::UsualLag;
+use super::{Located, PairTracker, Relation};
+use crate::model::{ReplicationId, ReplicationOffset, Span, Timestamp};
+use crate::replication::epochs::{Comparison, MasterHistory};
+use crate::replication::history::Bracket;
+use crate::replication::lag::{LagBytes, LagInterval};
+use crate::replication::pair::LastKnown;
+
+/// A located position as plain state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocatedRecord {
+    /// The history that the replica names.
+    pub replid: ReplicationId,
+    /// What it had applied.
+    pub applied: ReplicationOffset,
+    /// It certainly had not applied more than this.
+    pub at_most: Option<ReplicationOffset>,
+    /// What it had received.
+    pub read: ReplicationOffset,
+    /// When the poll was sent whose answer showed `applied`.
+    pub shown: Timestamp,
+    /// When its link was lost, while it hides its offset.
+    pub lost: Option<LostRecord>,
+    /// When the last poll was sent.
+    pub sent: Timestamp,
+    /// When it was answered.
+    pub received: Timestamp,
+    /// Half the smallest round trip then.
+    pub half_rtt: Span,
+    /// See [`MasterHistory::generation`].
+    pub generation: u64,
+    /// Holds the instant at which the master went beyond the position.
+    pub bracket: Bracket,
+    /// The lag when the replica answered.
+    pub at_sample: LagInterval,
+    /// The bytes it lacked then.
+    pub bytes: LagBytes,
+    /// Polls in a row with this applied offset.
+    pub same_applied: u32,
+    /// Those of them with the same received offset, too.
+    pub same_received: u32,
+}
+
+/// When a link was lost, and the lag then: what the likeliest instant of a replica that hides its offset rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostRecord {
+    /// Not before this.
+    pub after: Timestamp,
+    /// Not after this.
+    pub before: Timestamp,
+    /// The lag.
+    pub lag: Span,
+}
+
+/// What is kept of one pair.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PairRecord {
+    /// The last position that could be located.
+    pub located: Option<LocatedRecord>,
+    /// The last certified statement.
+    pub last_known: Option<LastKnown>,
+    /// Stream bytes that the replica applied.
+    pub applied_total: Option<u64>,
+    /// Up to where they were counted.
+    pub counted_to: Option<(ReplicationId, ReplicationOffset)>,
+    /// The lag that the link usually shows, and its standard deviation.
+    pub usual: Option<(Span, Span)>,
+    /// Since when the replica has not answered.
+    pub silent_since: Option<Timestamp>,
+    /// Whether some answer of the master had a line that means the replica.
+    pub ack_seen: bool,
+    /// Whether the master synced some replica since this one last answered.
+    pub synced_since: bool,
+    /// The syncs that the direct master counted at its last answer, full and partial.
+    pub syncs: [Option<u64>; 2],
+}
+
+impl PairTracker {
+    /// What a restart must not forget. Since when the replica is silent in this life, others know.
+    pub fn record(&self) -> PairRecord {
+        PairRecord {
+            located: self.facts.located.as_ref().map(Located::record),
+            last_known: self.facts.last_known,
+            applied_total: self.facts.applied_total,
+            counted_to: self.counted_to.clone(),
+            usual: Some(self.usual.parts()),
+            silent_since: self.facts.silent_before.filter(|_| self.facts.relation == Relation::Restored),
+            ack_seen: self.facts.ack.seen,
+            synced_since: self.facts.ack.synced_since,
+            syncs: self.syncs,
+        }
+    }
+
+    /// Takes in what was kept. The position counts only as far as the restored `history` of the master still knows it:
+    /// in the generation in which it was located.
+    pub fn restore(&mut self, record: PairRecord, history: Option<&MasterHistory>) {
+        self.facts.last_known = record.last_known;
+        self.facts.applied_total = record.applied_total;
+        self.counted_to = record.counted_to;
+        self.facts.located = record.located.zip(history).and_then(|(located, history)| located.restore(history));
+        self.generation = history.map_or(0, MasterHistory::generation);
+        self.usual = record.usual.map(UsualLag::from_parts).unwrap_or_default();
+        self.facts.usual_lag = self.usual.lag();
+        self.facts.silent_before = record.silent_since;
+        // A master that counts other syncs now than then may have given this replica other data: the next answer tells.
+        (self.facts.ack.seen, self.facts.ack.synced_since) = (record.ack_seen, record.synced_since);
+        self.syncs = record.syncs;
+    }
+}
+
+impl Located {
+    fn record(&self) -> LocatedRecord {
+        let position = self.position.clone();
+        LocatedRecord {
+            replid: position.replid,
+            applied: position.applied,
+            at_most: position.at_most,
+            read: position.read,
+            shown: position.shown,
+            lost: position.lost.map(|Lost { after, before, lag }| LostRecord { after, before, lag }),
+            sent: position.sent,
+            received: position.received,
+            half_rtt: position.half_rtt,
+            generation: self.generation,
+            bracket: self.bracket,
+            at_sample: self.at_sample,
+            bytes: self.bytes,
+            same_applied: self.same_applied,
+            same_received: self.same_received,
+        }
+    }
+}
+
+impl LocatedRecord {
+    fn restore(self, history: &MasterHistory) -> Option<Located> {
+        let comparison = history.compare(&self.replid, self.applied);
+        let placed = matches!(comparison, Comparison::Current | Comparison::Closed(_));
+        if !placed || self.generation != history.generation() {
+            return None;
+        }
+        let bracket = history.bracket(comparison, self.applied).intersect(self.bracket);
+        if bracket.lo.zip(bracket.hi).is_some_and(|(lo, hi)| lo > hi) {
+            return None;
+        }
+        let position = Position {
+            replid: self.replid,
+            applied: self.applied,
+            at_most: self.at_most,
+            shown: self.shown,
+            lost: self.lost.map(|LostRecord { after, before, lag }| Lost { after, before, lag }),
+            read: self.read,
+            sent: self.sent,
+            received: self.received,
+            master_before: None,
+            half_rtt: self.half_rtt,
+        };
+        let point = history.point(comparison, position.applied, bracket);
+        Some(Located {
+            point: position.lost.and_then(|lost| lost.point(bracket)).or(point),
+            position,
+            comparison,
+            generation: self.generation,
+            bracket,
+            at_sample: self.at_sample.ordered(),
+            bytes: self.bytes,
+            same_applied: self.same_applied,
+            same_received: self.same_received,
+            previous: None,
+            is_usual: false,
+            is_doubtful: false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::info::ReplicaConnState;
+    use crate::replication::testing::{Scene, millis};
+    use crate::replication::{HistoryLimits, PairState, StateReason};
+
+    /// A replica that has stood at 100 since the first second while its master wrote on for five.
+    fn frozen() -> Scene {
+        let mut scene = Scene::new();
+        scene.round(0, 100, 100);
+        for second in 1..=5_u32 {
+            scene.round(i64::from(second) * 1000, 100 + 10 * u64::from(second), 100);
+        }
+        scene
+    }
+
+    /// The exporter is started anew with what it kept, changed by `change`.
+    fn restarted(before: &Scene, change: impl FnOnce(&mut PairRecord)) -> Scene {
+        let mut record = before.tracker.record();
+        change(&mut record);
+        let mut scene = Scene::new();
+        let now = crate::replication::testing::at(60_000);
+        scene.history = MasterHistory::restore(HistoryLimits::default(), before.history.record(), now).unwrap();
+        scene.tracker.restore(record, Some(&scene.history));
+        scene
+    }
+
+    #[test]
+    fn nothing_is_shown_before_the_master_has_answered() {
+        let scene = restarted(&frozen(), |_| ());
+        let seen = scene.assess(60_000);
+        assert_eq!((seen.lag, seen.bytes, seen.sampled_at), (LagInterval::UNKNOWN, LagBytes::UNKNOWN, None));
+        assert_eq!((seen.state, seen.reason), (PairState::Unknown, StateReason::Starting));
+        assert!(seen.last_known.is_some());
+    }
+
+    #[test]
+    fn before_the_replica_has_answered_it_counts_as_silent() {
+        let mut scene = restarted(&frozen(), |_| ());
+        scene.master(60_000, 'a', 900);
+        let seen = scene.assess(60_020);
+        assert_eq!(scene.tracker.facts().relation, Relation::Restored);
+        assert_eq!((seen.stale, seen.reason, seen.lag.lower), (true, StateReason::Starting, Some(Span::ZERO)));
+        assert!(seen.lag.upper.is_some_and(|upper| (millis(59_000)..=millis(60_020)).contains(&upper)), "{seen:?}");
+    }
+
+    #[test]
+    fn what_its_answer_confirms_is_as_certain_as_it_was() {
+        let mut scene = restarted(&frozen(), |_| ());
+        scene.round(60_000, 900, 100);
+        let seen = scene.assess(60_060);
+        assert!(!seen.stale && scene.tracker.facts().relation == Relation::Comparable);
+        assert!(seen.lag.lower >= Some(millis(59_000)) && seen.lag.upper <= Some(millis(60_060)), "{seen:?}");
+    }
+
+    #[test]
+    fn a_master_with_another_history_leaves_the_kept_position_without_meaning() {
+        let mut scene = restarted(&frozen(), |_| ());
+        scene.master(60_000, 'b', 900).master(61_000, 'c', 10).master(62_000, 'd', 10).master(63_000, 'e', 10);
+        assert_eq!(scene.tracker.facts().relation, Relation::Unseen);
+        assert_eq!(scene.assess(63_020).lag, LagInterval::UNKNOWN);
+    }
+
+    /// Its bracket is of a history that was not kept, or not yet.
+    #[test]
+    fn a_position_of_another_generation_is_dropped() {
+        let other = |record: &mut PairRecord| record.located.as_mut().unwrap().generation += 1;
+        assert_eq!(restarted(&frozen(), other).tracker.facts().located, None);
+        let impossible = |record: &mut PairRecord| {
+            let bracket = &mut record.located.as_mut().unwrap().bracket;
+            (bracket.lo, bracket.hi) = (bracket.hi, bracket.lo);
+        };
+        assert_eq!(restarted(&frozen(), impossible).tracker.facts().located, None);
+        let mut without_history = PairTracker::new(millis(1000));
+        without_history.restore(frozen().tracker.record(), None);
+        assert!(without_history.facts().located.is_none() && without_history.facts().last_known.is_some());
+    }
+
+    #[test]
+    fn a_replica_that_was_silent_before_stays_silent_since_then() {
+        let mut before = frozen();
+        before.acks(ReplicaConnState::Online, Some(100)).master(5100, 'a', 155);
+        let mut scene = restarted(&before, |record| record.silent_since = Some(crate::replication::testing::at(5_500)));
+        scene.replica_fails(60_000).master(60_010, 'a', 900).replica_fails(61_000);
+        let lag = scene.assess(61_020).lag;
+        assert!(
+            lag.estimate >= Some(millis(57_000)),
+            "it has stood still for a minute and not for half of it: {lag:?}"
+        );
+    }
+
+    #[test]
+    fn a_master_that_counted_syncs_meanwhile_leaves_no_bound_to_a_silent_replica() {
+        let mut before = frozen();
+        before.acks(ReplicaConnState::Online, Some(100)).master(5100, 'a', 155);
+        let mut scene = restarted(&before, |record| record.syncs = [Some(1), Some(1)]);
+        scene.replica_fails(60_000).master(60_010, 'a', 900).replica_fails(61_000);
+        assert_eq!(scene.assess(61_020).lag, LagInterval { lower: Some(Span::ZERO), ..LagInterval::UNKNOWN });
+    }
+
+    #[test]
+    fn what_is_usual_stays_usual() {
+        let record = PairRecord { usual: Some((millis(300), millis(4))), ..PairRecord::default() };
+        let mut tracker = PairTracker::new(millis(1000));
+        tracker.restore(record.clone(), None);
+        assert_eq!(tracker.facts().usual_lag, millis(300));
+        assert_eq!(tracker.record().usual, record.usual);
+    }
+
+    #[test]
+    fn bytes_are_counted_on() {
+        let mut scene = Scene::new();
+        scene.round(0, 100, 100).round(1000, 150, 150);
+        let mut scene = restarted(&scene, |_| ());
+        assert_eq!(scene.tracker.facts().applied_total, Some(50));
+        scene.round(60_000, 900, 400);
+        assert_eq!(scene.tracker.facts().applied_total, Some(300));
+    }
+}

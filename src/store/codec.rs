@@ -1,0 +1,404 @@
+//! The bytes of a row: small numbers in few bytes, instants in microseconds, a version before and a checksum behind.
+//!
+//! Reading is total: whatever the bytes are, the result is a value or a reason, and memory is asked for only as far as
+//! there are bytes that need it.
+
+use super::frame::{ClockRefusal, Frame, Frames};
+use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, ServerAddr, Span, Timestamp};
+
+/// The version of the encoding of every row.
+const VERSION: u8 = 1;
+
+/// Version and checksum.
+const ENVELOPE: usize = 5;
+
+const NANOS_PER_MICRO: i64 = 1_000;
+
+/// Why a row is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// It ends too early.
+    #[error("it ends too early")]
+    Short,
+    /// It was changed after it was written, or is not the row that its key says.
+    #[error("its checksum is wrong")]
+    Checksum,
+    /// A newer version wrote it.
+    #[error("its encoding has version {0}, which this program does not know")]
+    Version(u8),
+    /// The checksum is right and the content makes no sense.
+    #[error("its {0} makes no sense")]
+    Malformed(&'static str),
+    /// It has an instant that is still to come.
+    #[error("it speaks of the future")]
+    Future,
+    /// It was written by a clock that cannot be read now.
+    #[error(transparent)]
+    Clock(#[from] ClockRefusal),
+}
+
+/// A row in the making.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    bytes: Vec<u8>,
+}
+
+/// A row being read.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+    frame: Frame,
+}
+
+fn checksum(key: &[u8], row: &[u8]) -> [u8; 4] {
+    let mut hasher = crc32fast::Hasher::new();
+    // The length keeps key and row apart.
+    hasher.update(&(key.len() as u64).to_le_bytes());
+    hasher.update(key);
+    hasher.update(row);
+    hasher.finalize().to_le_bytes()
+}
+
+/// The row as it is written under `key`, so that it is taken under no other.
+pub(super) fn seal(key: &[u8], body: &Writer) -> Vec<u8> {
+    let mut row = Vec::with_capacity(body.bytes.len() + ENVELOPE);
+    row.push(VERSION);
+    row.extend_from_slice(&body.bytes);
+    row.extend_from_slice(&checksum(key, &row));
+    row
+}
+
+impl Writer {
+    /// A row of the clock with this number.
+    pub(super) fn new(clock: u32) -> Self {
+        let mut writer = Self::default();
+        writer.number(u64::from(clock));
+        writer
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn append(&mut self, other: &Self) {
+        self.bytes.extend_from_slice(&other.bytes);
+    }
+
+    /// A number in as few groups of seven bits as it needs, the lowest first.
+    pub(super) fn number(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push((value & 0x7f) as u8);
+    }
+
+    /// A number that may be negative: its sign goes into the lowest bit.
+    pub(super) fn signed(&mut self, value: i64) {
+        self.number(((value << 1) ^ (value >> 63)).cast_unsigned());
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    pub(super) fn option<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+        self.number(u64::from(value.is_some()));
+        if let Some(value) = value {
+            write(self, value);
+        }
+    }
+
+    pub(super) fn flag(&mut self, flag: bool) {
+        self.number(u64::from(flag));
+    }
+
+    pub(super) fn span(&mut self, span: Span) {
+        self.signed(span.as_nanos());
+    }
+
+    pub(super) fn offset(&mut self, offset: ReplicationOffset) {
+        self.number(offset.get());
+    }
+
+    pub(super) fn bytes(&mut self, bytes: Bytes) {
+        self.number(bytes.get());
+    }
+
+    /// An instant before which something certainly was not: rounded down.
+    pub(super) fn not_before(&mut self, at: Timestamp) {
+        self.signed(floor_micros(at));
+    }
+
+    /// An instant after which something certainly was not: rounded up.
+    pub(super) fn not_after(&mut self, at: Timestamp) {
+        self.signed(ceil_micros(at));
+    }
+
+    /// Forty lower-case digits, as every server writes them, take half of that; others are spelled out.
+    pub(super) fn replid(&mut self, replid: &ReplicationId) {
+        let digits = replid.as_str().as_bytes();
+        let packed: Option<Vec<u8>> =
+            digits.chunks(2).map(|two| Some(hex_value(two[0])? << 4 | hex_value(*two.get(1)?)?)).collect();
+        self.number(u64::from(packed.is_some()));
+        self.bytes.extend_from_slice(packed.as_deref().unwrap_or(digits));
+    }
+}
+
+/// The instant in whole microseconds, rounded down.
+pub(super) fn floor_micros(at: Timestamp) -> i64 {
+    at.as_nanos().div_euclid(NANOS_PER_MICRO)
+}
+
+/// The instant in whole microseconds, rounded up.
+pub(super) fn ceil_micros(at: Timestamp) -> i64 {
+    let micros = at.as_nanos().div_euclid(NANOS_PER_MICRO);
+    micros + i64::from(at.as_nanos().rem_euclid(NANOS_PER_MICRO) > 0)
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Opens the row that was read under `key`.
+    pub(super) fn open(key: &[u8], row: &'a [u8], frames: &Frames) -> Result<Self, RowError> {
+        let mut reader = Self::open_plain(key, row)?;
+        reader.frame = frames.of(reader.small("clock")?)?;
+        Ok(reader)
+    }
+
+    /// Opens a row that names no clock, and so can hold no instant that is to be converted.
+    pub(super) fn open_plain(key: &[u8], row: &'a [u8]) -> Result<Self, RowError> {
+        let (front, sum) = row.split_last_chunk::<4>().ok_or(RowError::Short)?;
+        let (version, body) = front.split_first().ok_or(RowError::Short)?;
+        if *sum != checksum(key, front) {
+            return Err(RowError::Checksum);
+        }
+        if *version != VERSION {
+            return Err(RowError::Version(*version));
+        }
+        Ok(Self { rest: body, frame: Frame::default() })
+    }
+
+    /// Whether all was read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Makes sure that all was read.
+    pub(super) fn end(&self) -> Result<(), RowError> {
+        if self.is_empty() { Ok(()) } else { Err(RowError::Malformed("end")) }
+    }
+
+    pub(super) fn number(&mut self) -> Result<u64, RowError> {
+        take_number(&mut self.rest)
+    }
+
+    pub(super) fn small<T: TryFrom<u64>>(&mut self, what: &'static str) -> Result<T, RowError> {
+        T::try_from(self.number()?).map_err(|_| RowError::Malformed(what))
+    }
+
+    pub(super) fn signed(&mut self) -> Result<i64, RowError> {
+        let folded = self.number()?;
+        Ok((folded >> 1).cast_signed() ^ -(folded & 1).cast_signed())
+    }
+
+    /// How many elements follow. Each takes a byte at least, so more than there are bytes is a lie.
+    pub(super) fn count(&mut self) -> Result<usize, RowError> {
+        let count = self.small::<usize>("count")?;
+        if count <= self.rest.len() { Ok(count) } else { Err(RowError::Short) }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], RowError> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(RowError::Short)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'a str, RowError> {
+        let length = self.count()?;
+        std::str::from_utf8(self.take(length)?).map_err(|_| RowError::Malformed("text"))
+    }
+
+    pub(super) fn option<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, RowError>,
+    ) -> Result<Option<T>, RowError> {
+        match self.number()? {
+            0 => Ok(None),
+            1 => read(self).map(Some),
+            _ => Err(RowError::Malformed("option")),
+        }
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool, RowError> {
+        Ok(self.option(|_| Ok(()))?.is_some())
+    }
+
+    pub(super) fn span(&mut self) -> Result<Span, RowError> {
+        self.signed().map(Span::from_nanos)
+    }
+
+    pub(super) fn offset(&mut self) -> Result<ReplicationOffset, RowError> {
+        self.number().map(ReplicationOffset::new)
+    }
+
+    pub(super) fn bytes(&mut self) -> Result<Bytes, RowError> {
+        self.number().map(Bytes::new)
+    }
+
+    pub(super) fn not_before(&mut self) -> Result<Timestamp, RowError> {
+        let micros = self.signed()?;
+        self.not_before_micros(micros)
+    }
+
+    pub(super) fn not_after(&mut self) -> Result<Timestamp, RowError> {
+        let micros = self.signed()?;
+        self.not_after_micros(micros)
+    }
+
+    /// The instant on the present clock, at the earliest.
+    pub(super) fn not_before_micros(&self, micros: i64) -> Result<Timestamp, RowError> {
+        self.frame.not_before(from_micros(micros)).ok_or(RowError::Future)
+    }
+
+    /// The instant on the present clock, at the latest.
+    pub(super) fn not_after_micros(&self, micros: i64) -> Result<Timestamp, RowError> {
+        // Rounding up may have passed the present by less than a microsecond.
+        let at = from_micros(micros);
+        let one = Span::from_nanos(NANOS_PER_MICRO);
+        self.frame.not_after(at).or_else(|| self.frame.not_after(at - one)).ok_or(RowError::Future)
+    }
+
+    pub(super) fn replid(&mut self) -> Result<ReplicationId, RowError> {
+        let text = match self.number()? {
+            0 => String::from_utf8(self.take(40)?.to_vec()).map_err(|_| RowError::Malformed("replid"))?,
+            1 => self.take(20)?.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect(),
+            _ => return Err(RowError::Malformed("replid")),
+        };
+        ReplicationId::parse(&text).ok_or(RowError::Malformed("replid"))
+    }
+
+    pub(super) fn run_id(&mut self) -> Result<RunId, RowError> {
+        RunId::parse(self.text()?).ok_or(RowError::Malformed("run_id"))
+    }
+
+    pub(super) fn server(&mut self) -> Result<ServerAddr, RowError> {
+        ServerAddr::parse(self.text()?).map_err(|_| RowError::Malformed("address"))
+    }
+}
+
+fn from_micros(micros: i64) -> Timestamp {
+    Timestamp::from_nanos(micros.saturating_mul(NANOS_PER_MICRO))
+}
+
+fn hex_digit(value: u8) -> char {
+    char::from_digit(u32::from(value), 16).unwrap_or('0')
+}
+
+fn take_number(rest: &mut &[u8]) -> Result<u64, RowError> {
+    let mut value = 0_u64;
+    for group in 0..10 {
+        let (byte, after) = rest.split_first().ok_or(RowError::Short)?;
+        *rest = after;
+        let bits = u64::from(byte & 0x7f);
+        let shift = 7 * group;
+        if (bits << shift) >> shift != bits {
+            return Err(RowError::Malformed("number"));
+        }
+        value |= bits << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(RowError::Malformed("number"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::redundant_closure_for_method_calls, reason = "the method alone has one lifetime, not any")]
+
+    use super::*;
+    use crate::store::testing::frames;
+    use proptest::prelude::*;
+
+    fn read<T>(writer: &Writer, read: impl FnOnce(&mut Reader<'_>) -> Result<T, RowError>) -> Result<T, RowError> {
+        let row = seal(b"k", writer);
+        let frames = frames();
+        let mut reader = Reader::open(b"k", &row, &frames)?;
+        let value = read(&mut reader)?;
+        reader.end()?;
+        Ok(value)
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_back(a in any::<u64>(), b in any::<i64>(), small in 0_u64..200, text in ".{0,40}") {
+            let mut writer = Writer::new(0);
+            writer.number(a);
+            writer.signed(b);
+            writer.number(small);
+            writer.text(&text);
+            let back = read(&writer, |r| Ok((r.number()?, r.signed()?, r.number()?, r.text()?.to_owned())));
+            prop_assert_eq!(back, Ok((a, b, small, text)));
+        }
+
+        #[test]
+        fn instants_come_back_rounded_outwards(nanos in -1_000_000_000_000_000_i64..=0) {
+            let at = Timestamp::from_nanos(nanos);
+            let mut writer = Writer::new(0);
+            writer.not_before(at);
+            writer.not_after(at);
+            let (lo, hi) = read(&writer, |r| Ok((r.not_before()?, r.not_after()?))).unwrap();
+            prop_assert!(lo <= at && at <= hi && (hi - lo).as_nanos() <= NANOS_PER_MICRO, "{lo:?} {at:?} {hi:?}");
+        }
+
+        /// A row that was changed anywhere, or cut anywhere, is refused.
+        #[test]
+        fn no_changed_row_is_taken(body in proptest::collection::vec(any::<u8>(), 0..60), bit in any::<usize>(), cut in any::<usize>()) {
+            let mut writer = Writer::new(0);
+            writer.bytes.extend_from_slice(&body);
+            let row = seal(b"key", &writer);
+            let frames = frames();
+            prop_assert!(Reader::open(b"key", &row, &frames).is_ok());
+            prop_assert!(Reader::open(b"kez", &row, &frames).is_err());
+            let mut flipped = row.clone();
+            let bit = bit % (row.len() * 8);
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(Reader::open(b"key", &flipped, &frames).is_err());
+            prop_assert!(Reader::open(b"key", &row[..cut % row.len()], &frames).is_err());
+        }
+    }
+
+    #[test]
+    fn replids_take_half_their_length_and_come_back_as_they_were_spelled() {
+        for (text, length) in [("0a".repeat(20), 22), ("0A".repeat(20), 42)] {
+            let replid = ReplicationId::parse(&text).unwrap();
+            let mut writer = Writer::new(0);
+            writer.replid(&replid);
+            assert_eq!(writer.len(), length);
+            assert_eq!(read(&writer, |r| r.replid()), Ok(replid));
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let mut long = Writer::new(0);
+        long.bytes.extend([0xff; 12]);
+        assert_eq!(read(&long, |r| r.number()), Err(RowError::Malformed("number")));
+        let mut huge = Writer::new(0);
+        huge.number(u64::MAX);
+        assert_eq!(read(&huge, |r| r.count()), Err(RowError::Short));
+        let mut soon = Writer::new(0);
+        soon.signed(1_000_000);
+        assert_eq!(read(&soon, |r| r.not_before()), Err(RowError::Future));
+        assert_eq!(read(&Writer::new(7), |_| Ok(())), Err(RowError::Clock(ClockRefusal::Unknown)));
+        assert_eq!(Reader::open(b"", &[], &frames()).err(), Some(RowError::Short));
+    }
+}

@@ -1,0 +1,291 @@
+//! The embedded database: one file, one commit a batch, every row sealed.
+
+mod read;
+mod schema;
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use redb::{TableDefinition, WriteTransaction};
+
+use super::error::StoreError;
+use super::frame::{Clock, ClockRefusal};
+use super::ledger::{Batch, Ledger};
+use super::rows;
+use crate::replication::SavedState;
+
+pub use schema::SCHEMA;
+
+/// Numbers by name: the schema and the last commit.
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+/// The clocks that rows name.
+const CLOCKS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("clocks");
+/// Whole histories by master.
+const BASES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("bases");
+/// What came since, by commit and row.
+const TAILS: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("tails");
+/// Pairs, by row.
+const PAIRS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("pairs");
+/// Servers, by row.
+const SERVERS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("servers");
+
+const LAST_COMMIT: &str = "commit";
+
+/// What the database may hold in memory of its file. It is written far more than it is read.
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
+
+/// What was read when the file was opened.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Everything that still means something.
+    pub state: SavedState,
+    /// What of it need not be written again.
+    pub ledger: Ledger,
+    /// What was not taken.
+    pub refused: Refusals,
+}
+
+/// What was not taken, with reasons.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    /// How much it was.
+    pub count: u64,
+    /// The first of it, each with its reason: a file may have ten thousand such rows, and a log needs not.
+    pub first: Vec<String>,
+}
+
+/// Reasons that are kept.
+const REASONS_KEPT: usize = 10;
+
+impl Refusals {
+    fn note(&mut self, what: impl Display, why: impl Display) {
+        self.count += 1;
+        if self.first.len() < REASONS_KEPT {
+            self.first.push(format!("{what} is left out: {why}"));
+        }
+    }
+}
+
+/// What a commit came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of all rows that were written.
+    pub bytes: u64,
+}
+
+/// The open file. Nobody else has it open.
+#[derive(Debug)]
+pub struct Database {
+    file: redb::Database,
+    path: PathBuf,
+    /// The number of the present clock.
+    clock: u32,
+    present: Clock,
+    clocks: BTreeMap<u32, Clock>,
+    last_commit: u64,
+    /// The rows of servers as they were last written: they hardly ever change.
+    servers: Vec<Vec<u8>>,
+}
+
+impl Database {
+    /// Opens the file at `path`, or makes it, and reads all of it.
+    ///
+    /// # Errors
+    /// It cannot be opened, is locked, newer, or damaged; it is not changed then.
+    pub fn open(path: &Path, present: Clock) -> Result<(Self, Loaded), StoreError> {
+        Self::open_with(path, present, |builder| builder.create(path))
+    }
+
+    /// A database that is gone when it is dropped.
+    ///
+    /// # Errors
+    /// There is no memory left.
+    pub fn in_memory(present: Clock) -> Result<(Self, Loaded), StoreError> {
+        let backend = redb::backends::InMemoryBackend::new();
+        Self::open_with(Path::new("memory"), present, |builder| builder.create_with_backend(backend))
+    }
+
+    fn open_with(
+        path: &Path,
+        present: Clock,
+        create: impl FnOnce(&redb::Builder) -> Result<redb::Database, redb::DatabaseError>,
+    ) -> Result<(Self, Loaded), StoreError> {
+        let mut builder = redb::Database::builder();
+        // Every page is checked when the file is opened: it takes as long as reading it, which is done anyway, and what
+        // was damaged is found before it is trusted.
+        builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+        let file = create(&builder).map_err(|error| opening(path, error))?;
+        schema::settle(&file, path)?;
+        let mut database = Self {
+            file,
+            path: path.to_owned(),
+            clock: 0,
+            present,
+            clocks: BTreeMap::new(),
+            last_commit: 0,
+            servers: Vec::new(),
+        };
+        let loaded = database.load(present)?;
+        Ok((database, loaded))
+    }
+
+    /// Reads everything anew, as it is at `present`.
+    ///
+    /// # Errors
+    /// The file cannot be read. A single row that makes no sense is no error: it is left out, with a sentence.
+    pub fn load(&mut self, present: Clock) -> Result<Loaded, StoreError> {
+        self.present = present;
+        let (clocks, last_commit, loaded) = read::all(&self.file, &present).map_err(|why| self.failed(why))?;
+        self.clock = clocks
+            .iter()
+            .find(|(_, clock)| clock.is_same_boot(&present))
+            .map_or_else(|| clocks.keys().last().map_or(0, |newest| newest.saturating_add(1)), |(number, _)| *number);
+        (self.clocks, self.last_commit) = (clocks, last_commit);
+        self.servers.clear();
+        Ok(loaded)
+    }
+
+    /// The number of the last commit.
+    pub fn last_commit(&self) -> u64 {
+        self.last_commit
+    }
+
+    /// Writes a batch: all of it, or nothing.
+    ///
+    /// # Errors
+    /// The disk refuses. Nothing of the batch was written then, and the file has to be opened anew.
+    pub fn commit(&mut self, batch: &Batch) -> Result<Written, StoreError> {
+        let clock = Clock { anchor: batch.anchor, ..self.present };
+        let servers = rows::pack(self.clock, batch.servers.iter().map(|(s, r)| rows::encode_server(s, r)), chunk_key);
+        let bytes = self.write(batch, clock, &servers).map_err(|why| self.failed(why))?;
+        self.clocks.insert(self.clock, clock);
+        self.last_commit = batch.commit;
+        self.servers = servers;
+        Ok(Written { bytes })
+    }
+
+    fn write(&self, batch: &Batch, clock: Clock, servers: &[Vec<u8>]) -> Result<u64, redb::Error> {
+        let transaction = self.file.begin_write()?;
+        let mut bytes = 0;
+        bytes += self.write_clocks(&transaction, clock)?;
+        bytes += self.write_bases(&transaction, batch)?;
+        bytes += self.write_tails(&transaction, batch)?;
+        let pairs = rows::pack(self.clock, batch.pairs.iter().map(|(key, r)| rows::encode_pair(key, r)), chunk_key);
+        bytes += write_chunks(&transaction, PAIRS, &pairs)?;
+        if *servers != *self.servers || self.last_commit == 0 {
+            bytes += write_chunks(&transaction, SERVERS, servers)?;
+        }
+        transaction.open_table(META)?.insert(LAST_COMMIT, batch.commit)?;
+        transaction.commit()?;
+        Ok(bytes)
+    }
+
+    /// The present clock; those that no row can name any more go.
+    fn write_clocks(&self, transaction: &WriteTransaction, clock: Clock) -> Result<u64, redb::Error> {
+        let mut table = transaction.open_table(CLOCKS)?;
+        let row = rows::encode_clock(self.clock, &clock);
+        table.insert(self.clock, &*row)?;
+        let expired = |old: &Clock| matches!(old.frame(&clock), Err(ClockRefusal::Expired(_)));
+        let gone = self.clocks.iter().filter(|(n, old)| **n != self.clock && expired(old));
+        for (number, _) in gone {
+            table.remove(number)?;
+        }
+        Ok(row.len() as u64)
+    }
+
+    fn write_bases(&self, transaction: &WriteTransaction, batch: &Batch) -> Result<u64, redb::Error> {
+        let mut table = transaction.open_table(BASES)?;
+        for key in &batch.forgotten {
+            table.remove(&**key)?;
+        }
+        let mut bytes = 0;
+        for (server, record) in &batch.bases {
+            let base = rows::Base { commit: batch.commit, saved_at: batch.anchor.mono, record: record.clone() };
+            let row = rows::encode_base(self.clock, server, &base);
+            bytes += row.len() as u64;
+            table.insert(&*server.to_string(), &*row)?;
+        }
+        Ok(bytes)
+    }
+
+    fn write_tails(&self, transaction: &WriteTransaction, batch: &Batch) -> Result<u64, redb::Error> {
+        let mut table = transaction.open_table(TAILS)?;
+        let entries = batch.tails.iter().map(|(server, tail)| rows::encode_tail(server, tail));
+        let packed = rows::pack(self.clock, entries, |row| tail_key(batch.commit, row));
+        let mut bytes = 0;
+        for (number, row) in (0_u32..).zip(&packed) {
+            bytes += row.len() as u64;
+            table.insert((batch.commit, number), &**row)?;
+        }
+        table.retain_in(..=(batch.drop_tails_to, u32::MAX), |_, _| false)?;
+        Ok(bytes)
+    }
+
+    fn failed(&self, why: impl Into<redb::Error>) -> StoreError {
+        using(&self.path, why.into())
+    }
+}
+
+/// Replaces all rows of `table` by these.
+fn write_chunks(
+    transaction: &WriteTransaction,
+    table: TableDefinition<'_, u32, &[u8]>,
+    chunks: &[Vec<u8>],
+) -> Result<u64, redb::Error> {
+    let mut table = transaction.open_table(table)?;
+    let mut bytes = 0;
+    let mut count = 0;
+    for row in chunks {
+        bytes += row.len() as u64;
+        table.insert(count, &**row)?;
+        count += 1;
+    }
+    table.retain_in(count.., |_, _| false)?;
+    Ok(bytes)
+}
+
+/// The key of a row of pairs or servers, as its checksum covers it.
+fn chunk_key(number: u32) -> Vec<u8> {
+    number.to_be_bytes().to_vec()
+}
+
+/// The key of a row of tails, likewise.
+fn tail_key(commit: u64, number: u32) -> Vec<u8> {
+    [&commit.to_be_bytes()[..], &number.to_be_bytes()[..]].concat()
+}
+
+/// What an error at opening means.
+fn opening(path: &Path, error: redb::DatabaseError) -> StoreError {
+    let path = path.to_owned();
+    match error {
+        redb::DatabaseError::DatabaseAlreadyOpen | redb::DatabaseError::LockProtocolMismatch => {
+            StoreError::Locked { path }
+        }
+        redb::DatabaseError::UpgradeRequired(found) => {
+            StoreError::Newer { path, found: u64::from(found), known: SCHEMA }
+        }
+        redb::DatabaseError::Storage(redb::StorageError::Io(why)) if !is_damage(&why) => {
+            StoreError::Place { path, why }
+        }
+        other => using(&path, other.into()),
+    }
+}
+
+/// What an error of a file that was open means.
+fn using(path: &Path, error: redb::Error) -> StoreError {
+    let path = path.to_owned();
+    match error {
+        redb::Error::Io(why) if !is_damage(&why) => StoreError::Io { path, why: why.to_string() },
+        redb::Error::PreviousIo => StoreError::Io { path, why: "an earlier write failed".to_owned() },
+        other => StoreError::Corrupt { path, why: other.to_string() },
+    }
+}
+
+/// How the database says that the file's content is none of its own.
+fn is_damage(why: &std::io::Error) -> bool {
+    matches!(why.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Reading everything back: each row by itself, so that one that is damaged takes nothing else along.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
+
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::{BASES, CLOCKS, LAST_COMMIT, Loaded, META, PAIRS, Refusals, SERVERS, TAILS, chunk_key, tail_key};
+use crate::model::{ServerAddr, Timestamp};
+use crate::replication::{Contradiction, HistoryLimits, MasterHistory};
+use crate::store::codec::RowError;
+use crate::store::frame::{Clock, ClockRefusal, Frames, HORIZON};
+use crate::store::ledger::Ledger;
+use crate::store::rows;
+
+/// A history in the making.
+struct Draft {
+    history: MasterHistory,
+    base: u64,
+    saved_at: Timestamp,
+}
+
+/// The clocks, the number of the last commit, and everything else.
+pub(super) fn all(file: &redb::Database, present: &Clock) -> Result<(BTreeMap<u32, Clock>, u64, Loaded), redb::Error> {
+    let transaction = file.begin_read()?;
+    let mut loaded = Loaded::default();
+    let last_commit = match transaction.open_table(META)?.get(LAST_COMMIT)? {
+        Some(commit) => commit.value(),
+        None => return Ok((BTreeMap::new(), 0, loaded)),
+    };
+    loaded.ledger = Ledger::empty(last_commit);
+    let clocks = read_clocks(&transaction, present, &mut loaded)?;
+    let frames = Frames::new(&clocks, present);
+    let mut drafts = read_bases(&transaction, &frames, present, &mut loaded)?;
+    read_tails(&transaction, &frames, present, &mut drafts, &mut loaded)?;
+    for (server, draft) in drafts {
+        loaded.ledger.note(server.clone(), &draft.history, draft.base, draft.saved_at);
+        loaded.state.histories.insert(server, draft.history);
+    }
+    for (key, row) in chunks(&transaction, PAIRS)? {
+        let pairs = rows::decode_pairs(&chunk_key(key), &row, &frames);
+        loaded.state.pairs.extend(taken(pairs, format_args!("row {key} of the pairs"), &mut loaded.refused));
+    }
+    for (key, row) in chunks(&transaction, SERVERS)? {
+        let servers = rows::decode_servers(&chunk_key(key), &row, &frames);
+        loaded.state.servers.extend(taken(servers, format_args!("row {key} of the servers"), &mut loaded.refused));
+    }
+    Ok((clocks, last_commit, loaded))
+}
+
+fn taken<T>(entries: Result<Vec<T>, RowError>, what: std::fmt::Arguments<'_>, refused: &mut Refusals) -> Vec<T> {
+    entries.unwrap_or_else(|why| {
+        refuse(refused, what, &why);
+        Vec::new()
+    })
+}
+
+/// What is too old is no news, and a clock that went backwards was told of once.
+fn refuse(refused: &mut Refusals, what: impl Display, why: &RowError) {
+    if !matches!(why, RowError::Clock(ClockRefusal::Expired(_) | ClockRefusal::Backwards(_))) {
+        refused.note(what, why);
+    }
+}
+
+fn read_clocks(
+    transaction: &ReadTransaction,
+    present: &Clock,
+    loaded: &mut Loaded,
+) -> Result<BTreeMap<u32, Clock>, redb::Error> {
+    let mut clocks = BTreeMap::new();
+    for (number, row) in chunks(transaction, CLOCKS)? {
+        match rows::decode_clock(number, &row) {
+            Ok(clock) => {
+                if let Err(why @ ClockRefusal::Backwards(_)) = clock.frame(present) {
+                    loaded.refused.note("the state of another boot or machine", why);
+                }
+                clocks.insert(number, clock);
+            }
+            Err(why) => loaded.refused.note(format_args!("clock {number}"), why),
+        }
+    }
+    Ok(clocks)
+}
+
+fn read_bases(
+    transaction: &ReadTransaction,
+    frames: &Frames,
+    present: &Clock,
+    loaded: &mut Loaded,
+) -> Result<HashMap<ServerAddr, Draft>, redb::Error> {
+    let now = present.anchor.mono;
+    let mut drafts = HashMap::new();
+    for entry in transaction.open_table(BASES)?.iter()? {
+        let (key, row) = entry?;
+        match read_base(key.value(), row.value(), frames, now) {
+            Ok((server, draft)) => drop(drafts.insert(server, draft)),
+            Err(why) => {
+                refuse(&mut loaded.refused, format_args!("the history of {}", key.value()), &why);
+                loaded.ledger.note_worthless(key.value().to_owned());
+            }
+        }
+    }
+    Ok(drafts)
+}
+
+fn read_base(key: &str, row: &[u8], frames: &Frames, now: Timestamp) -> Result<(ServerAddr, Draft), RowError> {
+    let server = ServerAddr::parse(key).map_err(|_| RowError::Malformed("key"))?;
+    let base = rows::decode_base(&server, row, frames)?;
+    let age = now - base.saved_at;
+    if age > HORIZON {
+        return Err(ClockRefusal::Expired(age).into());
+    }
+    let history = MasterHistory::restore(HistoryLimits::default(), base.record, now)
+        .map_err(|Contradiction| RowError::Malformed("table"))?;
+    Ok((server, Draft { history, base: base.commit, saved_at: base.saved_at }))
+}
+
+fn read_tails(
+    transaction: &ReadTransaction,
+    frames: &Frames,
+    present: &Clock,
+    drafts: &mut HashMap<ServerAddr, Draft>,
+    loaded: &mut Loaded,
+) -> Result<(), redb::Error> {
+    let now = present.anchor.mono;
+    for entry in transaction.open_table(TAILS)?.iter()? {
+        let (key, row) = entry?;
+        let (commit, number) = key.value();
+        let what = format_args!("row {number} of commit {commit}").to_string();
+        let tails = rows::decode_tails(&tail_key(commit, number), row.value(), frames);
+        for (server, tail) in taken(tails, format_args!("{what}"), &mut loaded.refused) {
+            let Some(draft) = drafts.get_mut(&server).filter(|draft| draft.base < commit) else { continue };
+            let saved_at = tail.current.plateaus.last().map_or(draft.saved_at, |p| p.last_sent);
+            match draft.history.extend(tail, now) {
+                Ok(true) => draft.saved_at = draft.saved_at.max(saved_at),
+                Ok(false) => {} // it belongs to another history, whose base came to nothing
+                Err(why) => {
+                    loaded.refused.note(format_args!("the history of {server}"), why);
+                    drafts.remove(&server);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn chunks(
+    transaction: &ReadTransaction,
+    table: TableDefinition<'_, u32, &[u8]>,
+) -> Result<Vec<(u32, Vec<u8>)>, redb::Error> {
+    let mut rows = Vec::new();
+    for entry in transaction.open_table(table)?.iter()? {
+        let (key, row) = entry?;
+        rows.push((key.value(), row.value().to_vec()));
+    }
+    Ok(rows)
+}

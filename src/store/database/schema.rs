@@ -1,0 +1,105 @@
+//! The version of what is in the file, and the way from an older one to this.
+
+use std::path::Path;
+
+use redb::{ReadableDatabase, WriteTransaction};
+
+use super::{META, StoreError, using};
+
+/// The schema that this program writes.
+pub const SCHEMA: u64 = 1;
+
+const KEY: &str = "schema";
+
+/// One step from a schema to the next: changes the tables within the transaction.
+pub(super) type Step = fn(&WriteTransaction) -> Result<(), redb::Error>;
+
+/// The steps from schema 1 to 2, 2 to 3, ... There is only one schema so far.
+const STEPS: &[Step] = &[];
+
+/// Makes sure that the file has this program's schema: a new file gets it, an older one is migrated in one commit.
+pub(super) fn settle(file: &redb::Database, path: &Path) -> Result<(), StoreError> {
+    settle_with(file, path, STEPS)
+}
+
+/// The same with these steps, which lead to schema `1 + steps.len()`.
+pub(super) fn settle_with(file: &redb::Database, path: &Path, steps: &[Step]) -> Result<(), StoreError> {
+    let known = 1 + steps.len() as u64;
+    let found = read(file).map_err(|why| using(path, why))?;
+    match found {
+        Some(found) if found == known => Ok(()),
+        Some(found) if found > known => Err(StoreError::Newer { path: path.to_owned(), found, known }),
+        Some(0) => Err(StoreError::Corrupt { path: path.to_owned(), why: "it has schema 0".to_owned() }),
+        Some(found) => migrate(file, steps.iter().skip(usize::try_from(found - 1).unwrap_or(usize::MAX)), known)
+            .map_err(|why| using(path, why)),
+        None => migrate(file, [].iter(), known).map_err(|why| using(path, why)),
+    }
+}
+
+fn read(file: &redb::Database) -> Result<Option<u64>, redb::Error> {
+    match file.begin_read()?.open_table(META) {
+        Ok(table) => Ok(table.get(KEY)?.map(|schema| schema.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn migrate<'a>(file: &redb::Database, steps: impl Iterator<Item = &'a Step>, to: u64) -> Result<(), redb::Error> {
+    let transaction = file.begin_write()?;
+    for step in steps {
+        step(&transaction)?;
+    }
+    transaction.open_table(META)?.insert(KEY, to)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redb::ReadableTable;
+
+    fn file() -> redb::Database {
+        redb::Database::builder().create_with_backend(redb::backends::InMemoryBackend::new()).unwrap()
+    }
+
+    fn mark(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        let count = transaction.open_table(META)?.get("steps")?.map_or(0, |n| n.value());
+        transaction.open_table(META)?.insert("steps", count + 1)?;
+        Ok(())
+    }
+
+    fn steps_taken(file: &redb::Database) -> Option<u64> {
+        file.begin_read().unwrap().open_table(META).unwrap().get("steps").unwrap().map(|n| n.value())
+    }
+
+    #[test]
+    fn an_older_file_takes_the_steps_that_it_lacks_and_no_other() {
+        let (file, path) = (file(), Path::new("x"));
+        settle_with(&file, path, &[]).unwrap();
+        assert_eq!(read(&file).unwrap(), Some(1));
+        settle_with(&file, path, &[mark]).unwrap();
+        assert_eq!((read(&file).unwrap(), steps_taken(&file)), (Some(2), Some(1)));
+        settle_with(&file, path, &[mark, mark, mark]).unwrap();
+        settle_with(&file, path, &[mark, mark, mark]).unwrap();
+        assert_eq!((read(&file).unwrap(), steps_taken(&file)), (Some(4), Some(3)));
+    }
+
+    #[test]
+    fn a_newer_file_is_refused_with_a_sentence() {
+        let (file, path) = (file(), Path::new("x"));
+        settle_with(&file, path, &[mark, mark]).unwrap();
+        let error = settle(&file, path).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "x was written by a newer version of this program (schema 3; this one knows 1) and is left as it is; run \
+             that version, or give another state.path"
+        );
+        assert_eq!(read(&file).unwrap(), Some(3));
+    }
+
+    #[test]
+    fn as_many_steps_as_the_schema_needs() {
+        assert_eq!(SCHEMA, 1 + STEPS.len() as u64);
+    }
+}

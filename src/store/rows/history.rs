@@ -1,0 +1,188 @@
+//! Histories: a master's base row, the tails that came since, and the clock that their instants are on.
+
+use super::entries;
+use crate::model::{BootId, ClockAnchor, ReplicationId, ReplicationOffset, ServerAddr, Timestamp, WallTime};
+use crate::replication::{EpochRecord, HistoryRecord, Plateau, TailRecord};
+use crate::store::codec::{Reader, RowError, Writer, ceil_micros, floor_micros, seal};
+use crate::store::frame::{Clock, Frames};
+
+/// A master's base row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Base {
+    /// The commit that wrote it: later tails belong to it.
+    pub(in crate::store) commit: u64,
+    /// When that was.
+    pub(in crate::store) saved_at: Timestamp,
+    pub(in crate::store) record: HistoryRecord,
+}
+
+/// The row of a clock. It is on no clock itself: nothing in it is converted.
+pub(in crate::store) fn encode_clock(number: u32, clock: &Clock) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.option(clock.boot, |w, boot| {
+        let halves = [boot.bits() >> 64, boot.bits() & u128::from(u64::MAX)];
+        halves.map(|half| u64::try_from(half).unwrap_or_default()).into_iter().for_each(|half| w.number(half));
+    });
+    writer.signed(clock.anchor.mono.as_nanos());
+    writer.signed(clock.anchor.wall.as_nanos());
+    seal(&number.to_be_bytes(), &writer)
+}
+
+pub(in crate::store) fn decode_clock(number: u32, row: &[u8]) -> Result<Clock, RowError> {
+    let mut reader = Reader::open_plain(&number.to_be_bytes(), row)?;
+    let boot = reader.option(|r| Ok(u128::from(r.number()?) << 64 | u128::from(r.number()?)))?;
+    let mono = Timestamp::from_nanos(reader.signed()?);
+    let wall = WallTime::from_nanos(reader.signed()?);
+    reader.end()?;
+    Ok(Clock { boot: boot.map(BootId::from_bits), anchor: ClockAnchor { mono, wall } })
+}
+
+pub(in crate::store) fn encode_base(clock: u32, server: &ServerAddr, base: &Base) -> Vec<u8> {
+    let mut writer = Writer::new(clock);
+    writer.number(base.commit);
+    writer.not_before(base.saved_at);
+    writer.number(base.record.generation);
+    writer.option(base.record.current.as_ref(), epoch);
+    writer.number(base.record.closed.len() as u64);
+    base.record.closed.iter().for_each(|closed| epoch(&mut writer, closed));
+    seal(server.to_string().as_bytes(), &writer)
+}
+
+pub(in crate::store) fn decode_base(server: &ServerAddr, row: &[u8], frames: &Frames) -> Result<Base, RowError> {
+    let mut reader = Reader::open(server.to_string().as_bytes(), row, frames)?;
+    let commit = reader.number()?;
+    let saved_at = reader.not_before()?;
+    let generation = reader.number()?;
+    let current = reader.option(read_epoch)?;
+    let count = reader.count()?;
+    let closed = (0..count).map(|_| read_epoch(&mut reader)).collect::<Result<_, _>>()?;
+    reader.end()?;
+    Ok(Base { commit, saved_at, record: HistoryRecord { generation, current, closed } })
+}
+
+/// One entry of a row of tails.
+pub(in crate::store) fn encode_tail(server: &ServerAddr, tail: &TailRecord) -> Writer {
+    let mut writer = Writer::default();
+    writer.text(&server.to_string());
+    writer.number(tail.generation);
+    epoch(&mut writer, &tail.current);
+    writer
+}
+
+pub(in crate::store) fn decode_tails(
+    key: &[u8],
+    row: &[u8],
+    frames: &Frames,
+) -> Result<Vec<(ServerAddr, TailRecord)>, RowError> {
+    entries(Reader::open(key, row, frames)?, |reader| {
+        let server = reader.server()?;
+        let generation = reader.number()?;
+        Ok((server, TailRecord { generation, current: read_epoch(reader)? }))
+    })
+}
+
+fn epoch(writer: &mut Writer, epoch: &EpochRecord) {
+    writer.replid(&epoch.replid);
+    writer.option(epoch.continues.as_ref(), shared);
+    writer.number(epoch.plateaus.len() as u64);
+    let (mut offset, mut seen) = (0, 0);
+    for plateau in &epoch.plateaus {
+        let first_seen = ceil_micros(plateau.first_seen);
+        writer.number(plateau.offset.get().wrapping_sub(offset));
+        writer.signed(first_seen.wrapping_sub(seen));
+        writer.signed(floor_micros(plateau.last_sent).wrapping_sub(first_seen));
+        (offset, seen) = (plateau.offset.get(), first_seen);
+    }
+}
+
+fn read_epoch(reader: &mut Reader<'_>) -> Result<EpochRecord, RowError> {
+    let replid = reader.replid()?;
+    let continues = reader.option(read_shared)?;
+    let count = reader.count()?;
+    let (mut offset, mut seen) = (0_u64, 0_i64);
+    let mut plateaus = Vec::with_capacity(count);
+    for _ in 0..count {
+        offset = offset.wrapping_add(reader.number()?);
+        seen = seen.wrapping_add(reader.signed()?);
+        let sent = seen.wrapping_add(reader.signed()?);
+        plateaus.push(Plateau {
+            offset: ReplicationOffset::new(offset),
+            first_seen: reader.not_after_micros(seen)?,
+            last_sent: reader.not_before_micros(sent)?,
+        });
+    }
+    Ok(EpochRecord { replid, continues, plateaus })
+}
+
+fn shared(writer: &mut Writer, (replid, last): &(ReplicationId, ReplicationOffset)) {
+    writer.replid(replid);
+    writer.offset(*last);
+}
+
+fn read_shared(reader: &mut Reader<'_>) -> Result<(ReplicationId, ReplicationOffset), RowError> {
+    Ok((reader.replid()?, reader.offset()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{addr, frames, history_record, history_strategy};
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_clock_comes_back_under_its_own_number_only() {
+        let anchor = ClockAnchor { mono: Timestamp::from_nanos(-5), wall: WallTime::from_nanos(i64::MAX) };
+        for boot in [None, Some(BootId::from_bits(u128::MAX - 7))] {
+            let clock = Clock { boot, anchor };
+            let row = encode_clock(3, &clock);
+            assert_eq!(decode_clock(3, &row), Ok(clock));
+            assert_eq!(decode_clock(4, &row), Err(RowError::Checksum));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn histories_come_back(record in history_strategy(), commit in any::<u64>()) {
+            let base = Base { commit, saved_at: Timestamp::from_nanos(-1_000), record };
+            let row = encode_base(0, &addr(), &base);
+            prop_assert_eq!(decode_base(&addr(), &row, &frames()), Ok(base.clone()));
+            if let Some(current) = base.record.current {
+                let tail = TailRecord { generation: base.record.generation, current };
+                let mut writer = Writer::new(0);
+                writer.append(&encode_tail(&addr(), &tail));
+                writer.append(&encode_tail(&addr(), &tail));
+                let back = decode_tails(b"t", &seal(b"t", &writer), &frames());
+                prop_assert_eq!(back, Ok(vec![(addr(), tail.clone()), (addr(), tail)]));
+            }
+        }
+
+        /// Bytes that nobody wrote, under a checksum that is right: a reason, no panic, no gigabytes.
+        #[test]
+        fn no_bytes_break_it(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut writer = Writer::new(0);
+            body.chunks(1).for_each(|byte| writer.number(u64::from(byte[0] & 0x7f)));
+            let row = seal(addr().to_string().as_bytes(), &writer);
+            let _ = decode_base(&addr(), &row, &frames());
+            let _ = decode_tails(addr().to_string().as_bytes(), &row, &frames());
+        }
+
+        #[test]
+        fn every_cut_and_every_flipped_bit_is_refused(bit in any::<usize>(), cut in any::<usize>()) {
+            let base = Base { commit: 7, saved_at: Timestamp::from_nanos(0), record: history_record() };
+            let row = encode_base(0, &addr(), &base);
+            let mut flipped = row.clone();
+            let bit = bit % (row.len() * 8);
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(decode_base(&addr(), &flipped, &frames()).is_err());
+            prop_assert!(decode_base(&addr(), &row[..cut % row.len()], &frames()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_record_of_a_busy_master_takes_ten_bytes() {
+        let record = history_record();
+        let plateaus = record.current.as_ref().unwrap().plateaus.len();
+        let row = encode_base(0, &addr(), &Base { commit: 1, saved_at: Timestamp::from_nanos(0), record });
+        assert!(row.len() <= plateaus * 10, "{} bytes for {plateaus} records", row.len());
+    }
+}

@@ -1,0 +1,52 @@
+//! The rows: what is known, as bytes, and back. One file for each kind.
+
+mod history;
+mod pairs;
+mod servers;
+
+pub(super) use history::{Base, decode_base, decode_clock, decode_tails, encode_base, encode_clock, encode_tail};
+pub(super) use pairs::{decode_pairs, encode_pair};
+pub(super) use servers::{decode_servers, encode_server};
+
+use super::codec::{RowError, Writer, seal};
+
+/// Rows of many small entries are at most this long: with its header such a row fills sixteen pages of the database.
+pub(super) const CHUNK: usize = 60_000;
+
+/// Entries packed into as few rows as they fit into, sealed under their keys.
+pub(super) fn pack<'a>(
+    clock: u32,
+    entries: impl Iterator<Item = Writer> + 'a,
+    key: impl Fn(u32) -> Vec<u8>,
+) -> Vec<Vec<u8>> {
+    let mut rows = Vec::new();
+    let mut row = Writer::new(clock);
+    let empty = row.len();
+    for entry in entries {
+        if row.len() > empty && row.len() + entry.len() > CHUNK {
+            rows.push(seal(&key(number(rows.len())), &std::mem::replace(&mut row, Writer::new(clock))));
+        }
+        row.append(&entry);
+    }
+    if row.len() > empty {
+        rows.push(seal(&key(number(rows.len())), &row));
+    }
+    rows
+}
+
+/// Rows are far fewer than this.
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+/// Reads entries until the row ends.
+fn entries<'a, T>(
+    mut reader: super::codec::Reader<'a>,
+    read: impl Fn(&mut super::codec::Reader<'a>) -> Result<T, RowError>,
+) -> Result<Vec<T>, RowError> {
+    let mut all = Vec::new();
+    while !reader.is_empty() {
+        all.push(read(&mut reader)?);
+    }
+    Ok(all)
+}

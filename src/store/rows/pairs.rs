@@ -1,0 +1,162 @@
+//! Pairs: where each replica stood, the last certified statement about it, and what was counted.
+
+use super::entries;
+use crate::model::{PairKey, PairName};
+use crate::replication::{Bracket, LagBytes, LagInterval, LastKnown, LocatedRecord, LostRecord, PairRecord};
+use crate::store::codec::{Reader, RowError, Writer};
+use crate::store::frame::Frames;
+
+/// One entry of a row of pairs.
+pub(in crate::store) fn encode_pair(key: &PairKey, record: &PairRecord) -> Writer {
+    let mut writer = Writer::default();
+    writer.text(key.name.as_str());
+    writer.text(&key.replica.to_string());
+    writer.option(record.located.as_ref(), located);
+    writer.option(record.last_known, |w, known| {
+        w.span(known.upper);
+        w.option(known.upper_bytes, Writer::bytes);
+        w.not_before(known.at);
+    });
+    writer.option(record.applied_total, Writer::number);
+    writer.option(record.counted_to.as_ref(), |w, (replid, to)| {
+        w.replid(replid);
+        w.offset(*to);
+    });
+    writer.option(record.usual, |w, (lag, deviation)| {
+        w.span(lag);
+        w.span(deviation);
+    });
+    writer.option(record.silent_since, Writer::not_before);
+    writer.flag(record.ack_seen);
+    writer.flag(record.synced_since);
+    for syncs in record.syncs {
+        writer.option(syncs, Writer::number);
+    }
+    writer
+}
+
+pub(in crate::store) fn decode_pairs(
+    key: &[u8],
+    row: &[u8],
+    frames: &Frames,
+) -> Result<Vec<(PairKey, PairRecord)>, RowError> {
+    entries(Reader::open(key, row, frames)?, |reader| {
+        let name = PairName::new(reader.text()?);
+        let key = PairKey { name, replica: reader.server()? };
+        let record = PairRecord {
+            located: reader.option(read_located)?,
+            last_known: reader.option(|r| {
+                Ok(LastKnown { upper: r.span()?, upper_bytes: r.option(Reader::bytes)?, at: r.not_before()? })
+            })?,
+            applied_total: reader.option(Reader::number)?,
+            counted_to: reader.option(|r| Ok((r.replid()?, r.offset()?)))?,
+            usual: reader.option(|r| Ok((r.span()?, r.span()?)))?,
+            silent_since: reader.option(Reader::not_before)?,
+            ack_seen: reader.flag()?,
+            synced_since: reader.flag()?,
+            syncs: [reader.option(Reader::number)?, reader.option(Reader::number)?],
+        };
+        Ok((key, record))
+    })
+}
+
+/// What a bound rests on is rounded so that the bound only widens; the other instants are shown to people.
+fn located(writer: &mut Writer, at: &LocatedRecord) {
+    writer.replid(&at.replid);
+    writer.offset(at.applied);
+    writer.option(at.at_most, Writer::offset);
+    writer.offset(at.read);
+    writer.not_before(at.shown);
+    writer.option(at.lost, |w, lost| {
+        w.not_before(lost.after);
+        w.not_after(lost.before);
+        w.span(lost.lag);
+    });
+    writer.not_before(at.sent);
+    writer.not_before(at.received);
+    writer.span(at.half_rtt);
+    writer.number(at.generation);
+    writer.option(at.bracket.lo, Writer::not_before);
+    writer.option(at.bracket.hi, Writer::not_after);
+    for span in [at.at_sample.lower, at.at_sample.estimate, at.at_sample.upper] {
+        writer.option(span, Writer::span);
+    }
+    for bytes in [at.bytes.lower, at.bytes.estimate, at.bytes.upper] {
+        writer.option(bytes, Writer::bytes);
+    }
+    writer.number(u64::from(at.same_applied));
+    writer.number(u64::from(at.same_received));
+}
+
+fn read_located(reader: &mut Reader<'_>) -> Result<LocatedRecord, RowError> {
+    Ok(LocatedRecord {
+        replid: reader.replid()?,
+        applied: reader.offset()?,
+        at_most: reader.option(Reader::offset)?,
+        read: reader.offset()?,
+        shown: reader.not_before()?,
+        lost: reader.option(|r| Ok(LostRecord { after: r.not_before()?, before: r.not_after()?, lag: r.span()? }))?,
+        sent: reader.not_before()?,
+        received: reader.not_before()?,
+        half_rtt: reader.span()?,
+        generation: reader.number()?,
+        bracket: Bracket { lo: reader.option(Reader::not_before)?, hi: reader.option(Reader::not_after)? },
+        at_sample: LagInterval {
+            lower: reader.option(Reader::span)?,
+            estimate: reader.option(Reader::span)?,
+            upper: reader.option(Reader::span)?,
+        },
+        bytes: LagBytes {
+            lower: reader.option(Reader::bytes)?,
+            estimate: reader.option(Reader::bytes)?,
+            upper: reader.option(Reader::bytes)?,
+        },
+        same_applied: reader.small("count of polls")?,
+        same_received: reader.small("count of polls")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::codec::seal;
+    use crate::store::testing::{frames, pair_key, pair_record};
+    use proptest::prelude::*;
+
+    fn row(records: &[PairRecord]) -> Vec<u8> {
+        let mut writer = Writer::new(0);
+        for record in records {
+            writer.append(&encode_pair(&pair_key(), record));
+        }
+        seal(b"0", &writer)
+    }
+
+    #[test]
+    fn pairs_come_back() {
+        let known = PairRecord { located: None, ..pair_record() };
+        let records = [pair_record(), known, PairRecord::default()];
+        let expected: Vec<_> = records.iter().map(|record| (pair_key(), record.clone())).collect();
+        assert_eq!(decode_pairs(b"0", &row(&records), &frames()), Ok(expected));
+    }
+
+    proptest! {
+        #[test]
+        fn every_cut_and_every_flipped_bit_is_refused(bit in any::<usize>(), cut in any::<usize>()) {
+            let row = row(&[pair_record()]);
+            let mut flipped = row.clone();
+            let bit = bit % (row.len() * 8);
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(decode_pairs(b"0", &flipped, &frames()).is_err());
+            prop_assert!(decode_pairs(b"0", &row[..cut % row.len()], &frames()).is_err());
+        }
+
+        #[test]
+        fn no_bytes_break_it(body in proptest::collection::vec(0_u64..128, 0..200)) {
+            let mut writer = Writer::new(0);
+            for byte in body {
+                writer.number(byte);
+            }
+            let _ = decode_pairs(b"0", &seal(b"0", &writer), &frames());
+        }
+    }
+}

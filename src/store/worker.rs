@@ -1,0 +1,153 @@
+//! The thread that does the IO: opens, reads, writes, and tries again. Nobody waits for it.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use super::database::{Database, Loaded};
+use super::error::{StoreError, StoreOperation};
+use super::frame::Clock;
+use super::ledger::Batch;
+use super::place::{self, Opened};
+use super::status::StoreStatus;
+use crate::model::{BootId, ClockAnchor};
+
+/// A file that could not be opened or written is tried again after this.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// What the thread tells the core.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The file is open; this was in it, up to the commit with this number.
+    Opened(Box<Loaded>, u64),
+    /// The batch is on the disk.
+    Saved,
+    /// The file cannot be opened or written; another try follows.
+    Failed,
+}
+
+/// The thread's state.
+pub(super) struct Worker {
+    pub(super) folder: PathBuf,
+    pub(super) boot: Option<BootId>,
+    /// Reads both clocks.
+    pub(super) clock: fn() -> ClockAnchor,
+    pub(super) batches: Receiver<Batch>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) status: watch::Sender<StoreStatus>,
+    pub(super) database: Option<Database>,
+    /// When to open the file, while it is not.
+    pub(super) retry_at: Instant,
+    /// What was last complained of, so that it is said once.
+    pub(super) complaint: Option<String>,
+}
+
+impl Worker {
+    /// Runs until nobody can ask for anything any more.
+    pub(super) fn run(mut self) {
+        while self.step().is_some() {}
+        // Who waits for the end of the events may open the file then.
+        self.database = None;
+    }
+
+    /// Opens the file if it is time to, and carries out one request. `None` at the end.
+    fn step(&mut self) -> Option<()> {
+        if self.database.is_none() && Instant::now() >= self.retry_at {
+            self.open()?;
+        }
+        // With the file open there is nothing to wake up for; but an endless wait has no deadline to be written down.
+        let wait = if self.database.is_some() { RETRY } else { self.retry_at - Instant::now() };
+        match self.batches.recv_timeout(wait) {
+            Ok(batch) => {
+                let saved = self.save(&batch);
+                self.tell(saved)
+            }
+            Err(RecvTimeoutError::Timeout) => Some(()),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// `None` when nobody listens any more.
+    fn tell(&self, event: Event) -> Option<()> {
+        self.events.blocking_send(event).ok()
+    }
+
+    fn open(&mut self) -> Option<()> {
+        let present = Clock { boot: self.boot, anchor: (self.clock)() };
+        match place::open(&self.folder, present) {
+            Ok(opened) => {
+                let event = self.opened(opened);
+                self.tell(event)
+            }
+            Err(error) => {
+                self.fail(StoreOperation::Open, &error);
+                self.tell(Event::Failed)
+            }
+        }
+    }
+
+    fn opened(&mut self, opened: Opened) -> Event {
+        let Opened { database, loaded, set_aside } = opened;
+        if let Some((aside, why)) = set_aside {
+            self.status.send_modify(|status| status.count(StoreOperation::Open, 1));
+            let aside = aside.display();
+            warn!(%aside, error = why, "the state was damaged: it is kept under another name, and a new one is begun");
+        }
+        // After a failure it is up again when something was written: a full disk opens files without complaint.
+        let well = self.complaint.is_none();
+        self.status.send_modify(|status| {
+            status.up |= well;
+            status.count(StoreOperation::Read, loaded.refused.count);
+        });
+        loaded.refused.first.iter().for_each(|refusal| warn!(error = refusal, "a part of the state is not taken"));
+        let (histories, pairs) = (loaded.state.histories.len(), loaded.state.pairs.len());
+        let (folder, refused) = (self.folder.display(), loaded.refused.count);
+        if well {
+            info!(%folder, histories, pairs, refused, "the state was read");
+        }
+        let last_commit = database.last_commit();
+        self.database = Some(database);
+        Event::Opened(Box::new(loaded), last_commit)
+    }
+
+    fn save(&mut self, batch: &Batch) -> Event {
+        let Some(database) = &mut self.database else { return Event::Failed };
+        let path = self.folder.clone();
+        match place::guarded(&path, || database.commit(batch)) {
+            Ok(written) => {
+                let at = (self.clock)().wall;
+                self.status.send_modify(|status| {
+                    status.up = true;
+                    status.last_commit = Some(at);
+                    status.written += written.bytes;
+                });
+                if self.complaint.take().is_some() {
+                    info!("the state is kept again");
+                }
+                Event::Saved
+            }
+            Err(error) => {
+                // After a failed write the database trusts its file no more, and neither do we: it is opened anew.
+                self.database = None;
+                self.fail(StoreOperation::Write, &error);
+                Event::Failed
+            }
+        }
+    }
+
+    fn fail(&mut self, operation: StoreOperation, error: &StoreError) {
+        self.retry_at = Instant::now() + RETRY;
+        self.status.send_modify(|status| {
+            status.up = false;
+            status.count(operation, 1);
+        });
+        let complaint = error.to_string();
+        if self.complaint.as_ref() != Some(&complaint) {
+            warn!(error = complaint, "the state cannot be kept: monitoring goes on from memory, and it is tried again");
+            self.complaint = Some(complaint);
+        }
+    }
+}
