@@ -1,6 +1,6 @@
 //! Sentinels with a login, with TLS, with a user of few rights.
 
-use redis_cross_dc_exporter::lab::eventually;
+use redis_cross_dc_exporter::lab::{Reply, eventually};
 
 use super::{AGREES, DC1, DC2, LIMIT, QUORUM, UP, configuration, entry, server, wait_for_series, wait_until_it_knows};
 use crate::certificates::Authority;
@@ -52,7 +52,7 @@ async fn the_user_of_the_documentation_is_enough_and_a_lesser_one_misses_only_wh
     exporter.wait_for("monitor", "a lag", LIMIT, |pair| pair.lag_seconds.is_some()).await;
     wait_for_series(&exporter, QUORUM, sentinel.addr(), Some(1.0)).await;
     let log = sentinel.command(&["ACL", "LOG"]).await.unwrap();
-    assert_eq!(log, redis_cross_dc_exporter::lab::Reply::Array(Vec::new()), "nothing was denied");
+    assert_eq!(log, Reply::Array(Vec::new()), "nothing was denied");
 
     let exporter = Exporter::start(&configuration(&of("lesser"))).await;
     exporter.wait_for("lesser", "a lag", LIMIT, |pair| pair.lag_seconds.is_some()).await;

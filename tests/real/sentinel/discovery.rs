@@ -1,7 +1,9 @@
 //! Pairs appear, grow and are named.
 
-use redis_cross_dc_exporter::lab::{SteadyWriter, WriteLoad, eventually};
+use redis_cross_dc_exporter::lab::{RedisServerBuilder, SteadyWriter, WriteLoad, eventually, ports};
+use redis_cross_dc_exporter::model::ServerAddr;
 use redis_cross_dc_exporter::replication::PairState;
+use redis_cross_dc_exporter::report::PairReport;
 
 use super::{
     AGREES, DC1, DC2, LIMIT, QUORUM, Site, UP, configuration, entry, server, wait_for_series, wait_until_it_knows,
@@ -27,7 +29,7 @@ async fn a_pair_appears_with_all_that_a_configured_one_has_and_a_new_replica_joi
 
     let load = WriteLoad { per_second: 100, value_bytes: 100 };
     let _writer = SteadyWriter::start(site.master.addr(), None, load);
-    let written = |pair: &redis_cross_dc_exporter::report::PairReport| pair.applied_bytes_total > Some(10_000);
+    let written = |pair: &PairReport| pair.applied_bytes_total > Some(10_000);
     let before = exporter.wait_for("sessions", "10 kB of writes", LIMIT, written).await;
     let added = server(DC2).replicaof(site.master.addr()).start().await.unwrap();
     let joined = || async {
@@ -76,13 +78,13 @@ async fn a_glob_finds_the_masters_whose_names_fit() {
 
 #[tokio::test]
 async fn servers_are_placed_by_the_names_that_they_announce() {
-    let resolving = |builder: redis_cross_dc_exporter::lab::RedisServerBuilder| {
+    let resolving = |builder: RedisServerBuilder| {
         builder.config("sentinel resolve-hostnames yes").config("sentinel announce-hostnames yes")
     };
     let master = server(DC1).config("replica-announce-ip localhost").start().await.unwrap();
     let replica = server(DC1).replicaof(master.addr()).config("replica-announce-ip localhost").start().await.unwrap();
     replica.wait_until_in_sync(LIMIT).await.unwrap();
-    let named = redis_cross_dc_exporter::model::ServerAddr::new("localhost", master.addr().port().unwrap());
+    let named = ServerAddr::new("localhost", master.addr().port().unwrap());
     let sentinel = resolving(server(DC1).sentinel()).watches("m", &named, 1).start().await.unwrap();
     wait_until_it_knows(&sentinel, "m", 1, 0).await;
     let yaml = format!(
@@ -100,7 +102,7 @@ async fn check_asks_sentinels_itself_where_no_exporter_runs() {
     let site = Site::set("m", &[DC1], 1).await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.yml"), site.configuration("sessions", "master_name: m")).unwrap();
-    let url = format!("http://127.0.0.1:{}", redis_cross_dc_exporter::lab::ports::free().unwrap());
+    let url = format!("http://127.0.0.1:{}", ports::free().unwrap());
     let args = ["check", "--config.file", "config.yml", "--exporter.url", &url, "--output", "json"];
     let check = command::run(folder.path(), &args).await;
     assert!(

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use redis_cross_dc_exporter::lab::{Connection, RedisServer};
+use redis_cross_dc_exporter::lab::{Connection, RedisServer, Reply, eventually};
 use redis_cross_dc_exporter::model::ServerAddr;
 
 use super::{DC1, DC2, LIMIT, Site};
@@ -14,8 +14,8 @@ const FOLLOWED_WITHIN: Duration = Duration::from_secs(1);
 /// Whom the Sentinel names.
 async fn master_of(connection: &mut Connection, name: &str) -> Option<String> {
     let reply = connection.command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name]).await.ok()?;
-    let redis_cross_dc_exporter::lab::Reply::Array(words) = reply else { return None };
-    let words: Vec<_> = words.iter().filter_map(|word| word.text()).collect();
+    let Reply::Array(words) = reply else { return None };
+    let words: Vec<_> = words.iter().filter_map(Reply::text).collect();
     Some(words.join(":"))
 }
 
@@ -95,5 +95,5 @@ async fn twenty_failovers_are_measured() {
 async fn begin_failover(sentinel: &RedisServer) {
     let began =
         || async { sentinel.command(&["SENTINEL", "FAILOVER", "mymaster"]).await.map_err(|error| error.to_string()) };
-    redis_cross_dc_exporter::lab::eventually("another failover", LIMIT, began).await.unwrap();
+    eventually("another failover", LIMIT, began).await.unwrap();
 }

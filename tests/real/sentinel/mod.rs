@@ -18,7 +18,7 @@ pub(crate) const DC2: &str = "127.0.0.2";
 
 /// How long Sentinels may take to find each other, a new replica (which they look for every ten seconds), or a new
 /// master, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 const UP: &str = "redis_cross_dc_sentinel_up";
 const QUORUM: &str = "redis_cross_dc_sentinel_quorum_ok";

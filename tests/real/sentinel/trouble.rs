@@ -1,6 +1,7 @@
 //! Sentinels that cannot be reached, restart, or are too few.
 
-use redis_cross_dc_exporter::lab::{WanConditions, WanProxy, eventually};
+use redis_cross_dc_exporter::lab::{RedisServer, WanConditions, WanProxy, eventually, ports};
+use redis_cross_dc_exporter::model::ServerAddr;
 
 use super::{AGREES, DC1, DC2, LIMIT, QUORUM, Site, UP, configuration, entry, wait_for_series, wait_until_it_knows};
 use crate::exporter::Exporter;
@@ -30,7 +31,7 @@ async fn pairs_stay_while_all_sentinels_restart() {
     let mut site = Site::set("m", &[DC1, DC2], 2).await;
     let exporter = Exporter::start(&site.configuration("p", "master_name: m")).await;
     exporter.wait_for("p", "a lag", LIMIT, |pair| pair.lag_seconds.is_some()).await;
-    site.sentinels.iter_mut().for_each(redis_cross_dc_exporter::lab::RedisServer::kill);
+    site.sentinels.iter_mut().for_each(RedisServer::kill);
     for sentinel in &site.sentinels {
         wait_for_series(&exporter, UP, sentinel.addr(), Some(0.0)).await;
     }
@@ -75,10 +76,7 @@ async fn a_lost_quorum_is_seen_told_and_over_again() {
 
 #[tokio::test]
 async fn it_is_ready_although_no_sentinel_answers() {
-    let addr = redis_cross_dc_exporter::model::ServerAddr::new(
-        "127.0.0.1",
-        redis_cross_dc_exporter::lab::ports::free().unwrap(),
-    );
+    let addr = ServerAddr::new("127.0.0.1", ports::free().unwrap());
     let exporter = Exporter::start(&configuration(&entry("p", [&addr].into_iter(), ""))).await;
     wait_for_series(&exporter, UP, &addr, Some(0.0)).await;
     let report = exporter.pairs().await;
