@@ -54,6 +54,7 @@ pub struct PairTracker {
     /// Which history of the master was current at its last answer.
     generation: u64,
     counted_to: Option<(ReplicationId, ReplicationOffset)>,
+    /// Whether a full sync was seen since the last answer that showed a position.
     resynced: bool,
     usual: UsualLag,
     /// The syncs that the direct master counted at its last answer, full and partial, and when it was asked.
@@ -90,7 +91,7 @@ impl PairTracker {
         let info = &seen.replication;
         self.watch_for_steps_back(seen, received);
         if info.role.value() == Some(Role::Master) {
-            self.pending.clear();
+            self.forget_pending();
             self.facts.link = LinkFacts::default();
             self.facts.relation = Relation::IsMaster { unshared: unshared_bytes(history, continued_history(info)) };
             return;
@@ -102,11 +103,16 @@ impl PairTracker {
         let loading = seen.persistence.loading.value() == Some(true);
         self.observe_link(upstream, loading, sent, received);
         self.facts.ack.synced_since = false;
-        let Some(position) = self.position(upstream, info.replid.get(), sent, received, min_rtt, history) else {
-            self.pending.clear();
+        let Some(mut position) = self.position(upstream, info.replid.get(), sent, received, min_rtt, history) else {
+            self.forget_pending();
             return;
         };
-        self.pending.truncate(PENDING - 1);
+        while self.pending.len() >= PENDING
+            && let Some(dropped) = self.pending.pop_back()
+        {
+            position.resynced |= dropped.resynced;
+        }
+        position.resynced |= std::mem::replace(&mut self.resynced, self.facts.link.syncing);
         self.pending.push_back(position);
     }
 
@@ -155,7 +161,8 @@ impl PairTracker {
         self.facts.master_offset = history.newest();
         self.facts.master_at = Some(master.sent);
         let answered = self.pending.iter().take_while(|p| master.sent >= p.received).count();
-        let answer = self.pending.drain(..answered).next_back();
+        let resynced = self.pending.iter().take(answered).any(|position| position.resynced);
+        let answer = self.pending.drain(..answered).next_back().map(|position| Position { resynced, ..position });
         if answer.as_ref().is_some_and(|position| !position.is_late(self.facts.interval)) {
             self.facts.ack.located = None; // its own answer says more than what it ACKed before
         }
@@ -172,7 +179,7 @@ impl PairTracker {
 
     /// Takes in that the master's answer shows no stream of its own: it is a replica, or the answer lacks fields.
     pub fn master_is_no_master(&mut self, is_replica: bool) {
-        self.pending.clear();
+        self.forget_pending();
         if !matches!(self.facts.relation, Relation::IsMaster { .. }) {
             self.facts.relation = if is_replica { Relation::MasterIsReplica } else { Relation::MasterIncomplete };
         }
@@ -221,6 +228,11 @@ impl PairTracker {
         self.note_beats();
     }
 
+    /// Answers that nobody places any more; that a full sync was seen stays true.
+    fn forget_pending(&mut self) {
+        self.resynced |= self.pending.drain(..).any(|position| position.resynced);
+    }
+
     fn note_beats(&mut self) {
         self.facts.beats = self.beats.facts().clone();
     }
@@ -230,7 +242,7 @@ impl PairTracker {
     pub fn unsupported(&mut self) {
         let PairFacts { last_known, applied_total, interval, usual_lag, .. } = self.facts;
         self.facts = PairFacts { last_known, applied_total, interval, usual_lag, ..PairFacts::default() };
-        self.pending.clear();
+        self.forget_pending();
         self.master_seen = [None; 2];
     }
 
@@ -268,11 +280,24 @@ impl PairTracker {
             };
             let told = upstream.link_down_since.value().map(|ago| received - ago);
             let (at_most, lost) = applied_until_lost(known, told, received, history);
-            return Some(Position { at_most, lost, sent, received, master_before, half_rtt, ..known.position.clone() });
+            let known = known.position.clone();
+            return Some(Position { at_most, lost, resynced: false, sent, received, master_before, half_rtt, ..known });
         }
         let read = upstream.read_offset.value().unwrap_or(applied);
         let (replid, at_most, shown) = (replid.clone(), Some(applied), sent);
-        Some(Position { replid, applied, at_most, shown, lost: None, read, sent, received, master_before, half_rtt })
+        Some(Position {
+            replid,
+            applied,
+            at_most,
+            shown,
+            lost: None,
+            resynced: false,
+            read,
+            sent,
+            received,
+            master_before,
+            half_rtt,
+        })
     }
 
     /// Places the ACKed position in the history. What is ahead of the history is a later reply's business. A position
@@ -321,11 +346,13 @@ impl PairTracker {
         let comparison = history.compare(&position.replid, position.applied);
         if !matches!(comparison, Comparison::Current | Comparison::Closed(_)) {
             self.facts.relation = Relation::NotComparable(comparison);
+            self.resynced |= position.resynced;
             return;
         }
         let newest = history.newest();
         if comparison == Comparison::Current && newest.is_some_and(|m| position.applied > m) {
             self.facts.relation = Relation::Ahead;
+            self.resynced |= position.resynced;
             return;
         }
         self.facts.relation = Relation::Comparable;
@@ -431,12 +458,11 @@ impl PairTracker {
     fn count(&mut self, position: &Position, history: &MasterHistory) {
         let shared = |id: &ReplicationId, to| *id == position.replid || history.compare(id, to) == Comparison::Current;
         let grown = match &self.counted_to {
-            Some((id, to)) if !self.resynced && shared(id, *to) => position.applied.since(*to).get(),
+            Some((id, to)) if !position.resynced && shared(id, *to) => position.applied.since(*to).get(),
             _ => 0,
         };
         self.facts.applied_total = Some(self.facts.applied_total.unwrap_or(0).saturating_add(grown));
         self.counted_to = Some((position.replid.clone(), position.applied));
-        self.resynced = self.facts.link.syncing;
     }
 }
 impl Ack {

@@ -27,6 +27,8 @@ pub(super) struct Position {
     pub(super) shown: Timestamp,
     /// When its link was lost, while it hides its offset and may have applied more before that.
     pub(super) lost: Option<Lost>,
+    /// Whether a full sync was seen since the position before: what it brought did not come through the stream.
+    pub(super) resynced: bool,
     /// Bytes received; equal to `applied` where the server does not tell (before 6.2).
     pub(super) read: ReplicationOffset,
     pub(super) sent: Timestamp,

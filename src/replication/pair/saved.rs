@@ -149,11 +149,13 @@ impl LocatedRecord {
             return None;
         }
         let position = Position {
+            resynced: false,
             replid: self.replid,
             applied: self.applied,
             at_most: self.at_most,
             shown: self.shown,
             lost: self.lost.map(|LostRecord { after, before, lag }| Lost { after, before, lag }),
+            resynced: false,
             read: self.read,
             sent: self.sent,
             received: self.received,
