@@ -158,7 +158,6 @@ impl LocatedRecord {
             at_most: self.at_most,
             shown: self.shown,
             lost: self.lost.map(|LostRecord { after, before, lag }| Lost { after, before, lag }),
-            resynced: false,
             read: self.read,
             sent: self.sent,
             received: self.received,
