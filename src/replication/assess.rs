@@ -18,6 +18,9 @@ const CARRIED_POLLS: f64 = 1.5;
 /// silent meanwhile.
 const PLACED_WITHIN_POLLS: f64 = 2.0;
 
+/// For how long a change of the master's history is watched closely: a failover in good order is over by then.
+const LOST_LATELY: Span = Span::from_secs(5);
+
 /// A trend is carried on only where one of its two estimates is above this: below, it is noise.
 const TREND_FLOOR: Span = Span::from_millis(50);
 
@@ -71,7 +74,7 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
         reason: why,
         lag,
         stale,
-        deserves_replica_poll: !master_silent && pair.deserves_replica_poll(),
+        deserves_replica_poll: !master_silent && (pair.deserves_replica_poll() || was_lost_lately(pair, now)),
         bytes,
         sampled_at: pair.comparable_at(),
         last_known: pair.last_known,
@@ -87,6 +90,13 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
         },
         backlog_headroom: headroom(pair, bytes),
     }
+}
+
+/// Whether the master has another history, or none of its own, since a moment ago: what it is and who continues it shows
+/// with the next answers.
+fn was_lost_lately(pair: &PairFacts, now: Timestamp) -> bool {
+    let is_lost = matches!(pair.relation, Relation::MasterIsReplica | Relation::NotComparable(_));
+    is_lost && pair.located.as_ref().is_some_and(|located| now - located.received() < LOST_LATELY)
 }
 
 /// The lag at `now`, carried on from the last polls, and whether it rests on a silent replica's assumption.

@@ -74,10 +74,20 @@ fn stopped(
     unanswered: Timestamp,
     now: Timestamp,
 ) -> Span {
-    let since = pair.ack.heard.filter(|heard| heard.after > unanswered).map_or(unanswered, next_ack);
+    let since = stopped_by(pair, unanswered);
     let last = located.at_sample.estimate.unwrap_or(Span::ZERO);
     let went_on = if was_frozen { Span::ZERO } else { ((since - point.at) - last).or_zero() };
     now - point.at - went_on.half()
+}
+
+/// When it had stopped for certain: by the request that it left unanswered, or by the ACK that its master did not get, as far
+/// as the master was asked after that one was due.
+fn stopped_by(pair: &PairFacts, unanswered: Timestamp) -> Timestamp {
+    match pair.ack.heard {
+        Some(heard) if heard.after > unanswered => next_ack(heard),
+        Some(heard) if pair.master_at.is_some_and(|asked| asked > next_ack(heard)) => unanswered.min(next_ack(heard)),
+        _ => unanswered,
+    }
 }
 
 /// The bytes that a silent replica lacks: from what it is known to have applied, by its own answer or by its ACKs.

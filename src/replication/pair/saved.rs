@@ -152,7 +152,6 @@ impl LocatedRecord {
             return None;
         }
         let position = Position {
-            resynced: false,
             replid: self.replid,
             applied: self.applied,
             at_most: self.at_most,
