@@ -156,6 +156,7 @@ impl LocatedRecord {
             applied: self.applied,
             at_most: self.at_most,
             shown: self.shown,
+            resynced: false,
             lost: self.lost.map(|LostRecord { after, before, lag }| Lost { after, before, lag }),
             read: self.read,
             sent: self.sent,
