@@ -13,7 +13,7 @@ use crate::info::{Observation, Role};
 use crate::model::{Datacenter, HeartbeatError, Histogram, PairKey, PollError, RunId, ServerAddr, Span, Timestamp};
 use crate::replication::{
     Assessment, Evidence, Footprint, HistoryLimits, Located, MasterHistory, MasterNews, MasterSample, MinuteMax,
-    PairState, PairTracker, ReplicaIdentity, ServerFacts, ack_of, assess,
+    PairState, PairTracker, ReplicaIdentity, SavedState, ServerFacts, ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
 
@@ -33,6 +33,8 @@ pub(super) struct Fleet {
     /// Which server goes on with the history of a configured master that is a replica now.
     heirs: HashMap<ServerAddr, ServerAddr>,
     pub(super) pairs: Vec<PairEntry>,
+    /// What was kept before a restart of those whom nobody watches yet.
+    unclaimed: SavedState,
     pub(super) lag_distribution: BTreeMap<(Datacenter, Datacenter), Histogram>,
     pub(super) latency: BTreeMap<(Operation, Datacenter), Histogram>,
     pub(super) lateness: BTreeMap<Datacenter, Histogram>,
@@ -80,6 +82,7 @@ impl Fleet {
             histories: HashMap::new(),
             heirs: HashMap::new(),
             pairs: Vec::new(),
+            unclaimed: SavedState::default(),
             lag_distribution: BTreeMap::new(),
             latency: BTreeMap::new(),
             lateness: BTreeMap::new(),
@@ -110,6 +113,7 @@ impl Fleet {
         let servers = &self.servers;
         self.histories.retain(|addr, _| servers.get(addr).is_some_and(|server| !server.as_top.is_empty()));
         self.heirs.retain(|top, heir| servers.contains_key(top) && servers.contains_key(heir));
+        self.claim();
         self.forget_vanished_labels();
     }
 

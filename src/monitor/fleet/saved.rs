@@ -24,25 +24,70 @@ impl Fleet {
         ToSave { histories: self.histories.iter().collect(), pairs: pairs.collect(), servers: servers.collect() }
     }
 
-    /// Takes in what was kept of the servers and pairs that are watched, before anything is known of them.
-    pub(in crate::monitor) fn restore(&mut self, mut state: SavedState) {
+    /// Takes in what was kept of the servers and pairs that are watched, before anything is known of them. What nobody
+    /// watches yet waits: a Sentinel that does not answer at the start may name its pairs later.
+    pub(in crate::monitor) fn restore(&mut self, state: SavedState) {
+        self.unclaimed = state;
+        self.claim();
+    }
+
+    /// Gives what waits to those who are watched now. They are new: who was watched before has claimed it already.
+    pub(super) fn claim(&mut self) {
+        let kept = &mut self.unclaimed;
         for (addr, server) in &mut self.servers {
-            if let Some(record) = state.servers.remove(addr) {
+            if let Some(record) = kept.servers.remove(addr) {
                 server.own_port = record.own_port;
                 server.facts.full_syncs = record.full_syncs;
                 server.facts.partial_syncs_ok = record.partial_syncs_ok;
                 server.facts.partial_syncs_denied = record.partial_syncs_denied;
             }
             if !server.as_top.is_empty()
-                && let Some(history) = state.histories.remove(addr)
+                && let Some(history) = kept.histories.remove(addr)
             {
-                self.histories.insert(addr.clone(), history);
+                self.histories.entry(addr.clone()).or_insert(history);
             }
         }
         for pair in &mut self.pairs {
-            if let Some(record) = state.pairs.remove(&pair.meta.key) {
+            if let Some(record) = kept.pairs.remove(&pair.meta.key) {
                 pair.tracker.restore(record, self.histories.get(&pair.meta.top));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests_support::settings_of;
+    use crate::model::{PairKey, PairName, ServerAddr, Span, Timestamp};
+    use crate::replication::{HistoryLimits, MasterHistory};
+    use crate::topology::Topology;
+
+    #[test]
+    fn what_was_kept_waits_for_a_pair_that_is_named_later() {
+        let key = PairKey { name: PairName::new("orders"), replica: ServerAddr::new("r", 1) };
+        let top = ServerAddr::new("m", 1);
+        let record = PairRecord { applied_total: Some(7), ..PairRecord::default() };
+        let server = ServerRecord { own_port: Some(9), ..ServerRecord::default() };
+        let state = || SavedState {
+            histories: [(top.clone(), MasterHistory::new(HistoryLimits::default()))].into(),
+            pairs: [(key.clone(), record.clone())].into(),
+            servers: [(top.clone(), server.clone())].into(),
+        };
+        let named = Topology::from_settings(&settings_of(&[("orders", "m:1", &["r:1"])]));
+        let other = Topology::from_settings(&settings_of(&[("carts", "a:1", &["b:1"])]));
+        let (interval, now) = (Span::from_secs(1), Timestamp::default());
+        for begin in [&named, &other] {
+            let mut fleet = Fleet::new(begin, interval, now);
+            fleet.restore(state());
+            fleet.reconfigure(&named, interval, now);
+            let saved = fleet.to_save();
+            assert_eq!(saved.histories.len(), 1);
+            assert_eq!((&saved.pairs[0].0, saved.pairs[0].1.applied_total), (&key, Some(7)));
+            assert!(saved.servers.contains(&(top.clone(), server.clone())));
+            fleet.reconfigure(&other, interval, now);
+            fleet.reconfigure(&named, interval, now);
+            assert_eq!(fleet.to_save().pairs[0].1.applied_total, None, "what was claimed once is gone with its pair");
         }
     }
 }
