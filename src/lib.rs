@@ -2,8 +2,8 @@
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the invariants):
 //! [`model`] - [`clock`], [`config`], [`info`] - [`topology`], [`replication`], [`http_client`] - [`alert`], [`client`] -
-//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`] - [`web`], [`rules`] - [`app`] - [`lab`] -
-//! [`cli`].
+//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`web`], [`rules`] - [`app`] -
+//! [`lab`] - [`cli`].
 
 pub mod alert;
 pub mod app;
@@ -11,6 +11,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod discovery;
 pub mod http_client;
 pub mod info;
 pub mod lab;

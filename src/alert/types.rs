@@ -20,6 +20,8 @@ pub enum Rule {
     Unreachable,
     /// `RedisCrossDcLagUnknown`: no comparable sample for some seconds.
     Unknown,
+    /// `RedisCrossDcSentinelQuorumLost`: the Sentinels of a datacenter have seen no quorum for some seconds.
+    SentinelQuorum,
 }
 
 /// Labels, sorted by name.
@@ -30,7 +32,7 @@ pub type Labels = BTreeMap<String, String>;
 pub struct AlertIdentity {
     /// The rule.
     pub rule: Rule,
-    /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`.
+    /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`, or `pair, dc`.
     pub labels: Arc<Labels>,
 }
 
@@ -233,7 +235,8 @@ pub struct GroupKey(pub Arc<Labels>);
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 5] = [Self::LagSeconds, Self::LagBytes, Self::LinkDown, Self::Unreachable, Self::Unknown];
+    pub const ALL: [Self; 6] =
+        [Self::LagSeconds, Self::LagBytes, Self::LinkDown, Self::Unreachable, Self::Unknown, Self::SentinelQuorum];
 
     /// The alert's name.
     pub const fn alert_name(self) -> &'static str {
@@ -243,6 +246,7 @@ impl Rule {
             Self::LinkDown => "RedisCrossDcLinkDown",
             Self::Unreachable => "RedisCrossDcServerUnreachable",
             Self::Unknown => "RedisCrossDcLagUnknown",
+            Self::SentinelQuorum => "RedisCrossDcSentinelQuorumLost",
         }
     }
 
@@ -254,6 +258,7 @@ impl Rule {
             Self::LinkDown => "link_down",
             Self::Unreachable => "unreachable",
             Self::Unknown => "unknown",
+            Self::SentinelQuorum => "sentinel_quorum",
         }
     }
 }

@@ -7,15 +7,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
 use super::systemd::{Notifier, Watchdog};
+use super::watched::{Heard, Watched};
 use super::{LoadSettings, log};
 use crate::clock;
+use crate::discovery::Discovery;
 use crate::model::{Span, Timestamp};
 use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent, PollLosses};
 use crate::notify::Dispatcher;
 use crate::poll::Poller;
 use crate::report::{ReloadError, ReloadReport};
 use crate::store::Store;
-use crate::topology::{Topology, TopologyDiff};
+use crate::topology::SentinelEvent;
 
 /// Events that are taken in at once before anything else gets its turn.
 const BATCH: usize = 256;
@@ -49,6 +51,7 @@ pub(super) enum Command {
 /// Where events come from.
 pub(super) struct Inputs {
     pub(super) polls: mpsc::Receiver<PollEvent>,
+    pub(super) sentinels: mpsc::Receiver<SentinelEvent>,
     pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
     pub(super) commands: mpsc::Receiver<Command>,
 }
@@ -57,8 +60,9 @@ pub(super) struct Inputs {
 pub(super) struct Core {
     pub(super) monitor: Monitor,
     pub(super) poller: Poller,
+    pub(super) discovery: Discovery,
     pub(super) dispatcher: Dispatcher,
-    pub(super) topology: Topology,
+    pub(super) watched: Watched,
     pub(super) store: Store,
     pub(super) publish: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) load: LoadSettings,
@@ -84,6 +88,10 @@ impl Core {
                 count = inputs.polls.recv_many(&mut polls, BATCH), if !inputs.polls.is_closed() => {
                     pace.dirty |= count > 0;
                     polls.drain(..).for_each(|event| self.monitor.handle_poll(event));
+                }
+                Some(event) = inputs.sentinels.recv() => {
+                    pace.dirty = true;
+                    self.hear(event);
                 }
                 Some(event) = inputs.deliveries.recv() => {
                     pace.dirty = true;
@@ -158,19 +166,34 @@ impl Core {
             self.monitor.reload_failed();
             ReloadError::Refused(errors)
         })?;
-        let topology = Topology::from_settings(&settings);
-        let diff = TopologyDiff::between(&self.topology, &topology);
+        let diff = self.watched.reconfigure(settings);
+        let Watched { settings, topology, .. } = &self.watched;
         let report = ReloadReport::new(&diff, settings.notify.receivers.len());
-        log::reloaded(&report, &settings);
-        log::state_folder(self.store.folder(), &settings);
-        self.poller.reload(&topology, settings.poll);
-        self.monitor.reconfigure(&settings, &topology, clock::anchor());
+        log::reloaded(&report, settings);
+        log::state_folder(self.store.folder(), settings);
+        self.poller.reload(topology, settings.poll);
+        self.discovery.reload(settings);
+        self.monitor.reconfigure(settings, topology, clock::anchor());
         self.dispatcher.reload(&settings.notify);
-        self.topology = topology;
+        self.monitor.note_sentinels(self.watched.sentinels(), clock::now());
         Ok(report)
     }
 
+    /// Takes in what a Sentinel answered: what it changes is followed at once, as after a reload.
+    fn hear(&mut self, event: SentinelEvent) {
+        let Heard { topology_changed, sentinels } = self.watched.hear(event, clock::now());
+        if topology_changed {
+            let Watched { settings, topology, .. } = &self.watched;
+            self.poller.reload(topology, settings.poll);
+            self.monitor.retarget(settings, topology, clock::now());
+        }
+        if let Some(sentinels) = sentinels {
+            self.monitor.note_sentinels(sentinels, clock::now());
+        }
+    }
+
     async fn drain(self, within: Duration, done: oneshot::Sender<()>) {
+        self.discovery.stop().await;
         self.poller.stop().await;
         self.dispatcher.drain(within).await;
         self.store.finish(clock::anchor(), self.monitor.to_save(), LAST_SAVE).await;

@@ -7,10 +7,11 @@ use tracing::{info, warn};
 
 use crate::alert::{Change, Notification, Transition};
 use crate::config::Settings;
+use crate::model::PairName;
 use crate::monitor::StateChange;
 use crate::replication::PairState;
 use crate::report::ReloadReport;
-use crate::topology::Topology;
+use crate::topology::{DiscoveryChange, Topology};
 
 pub(super) fn started(listen: SocketAddr, topology: &Topology, settings: &Settings) {
     info!(
@@ -41,6 +42,21 @@ pub(super) fn reloaded(report: &ReloadReport, settings: &Settings) {
         "the configuration was loaded anew"
     );
     warnings(settings);
+}
+
+pub(super) fn discovered(change: &DiscoveryChange) {
+    match change {
+        DiscoveryChange::Found { pair, master } => info!(%pair, %master, "the Sentinels know a master"),
+        DiscoveryChange::Switched { pair, from, to } => {
+            warn!(%pair, %from, %to, "the Sentinels name another master: a failover");
+        }
+        DiscoveryChange::Replicas { pair } => info!(%pair, "the Sentinels know other replicas than before"),
+        DiscoveryChange::Gone { pair } => info!(%pair, "no Sentinel that answers knows the master any more"),
+    }
+}
+
+pub(super) fn placement_risk(pair: &PairName, risk: &str) {
+    warn!(%pair, "{risk}");
 }
 
 /// The database is opened once: a reload does not move it.

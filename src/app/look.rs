@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::clock;
 use crate::config::{PollSettings, Settings};
 use crate::model::{ServerAddr, Span};
 use crate::monitor::{FleetSnapshot, Monitor, PollEvent, PollEventKind};
 use crate::poll::{EVENT_QUEUE, Poller};
-use crate::topology::{Topology, Tree};
+use crate::topology::{Discovered, Topology, Tree};
+use crate::{clock, discovery};
 
 /// Rounds that a look takes: one places every replica, the second shows what moves.
 const ROUNDS: u64 = 2;
@@ -29,13 +29,16 @@ pub enum LookError {
 /// Polls every server of `settings` for two rounds, or until each has timed out as often.
 pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
     let mut settings = settings.clone();
-    for pair in &mut settings.pairs {
-        pair.heartbeat.enabled = false; // a look only asks
+    let of_sentinels = settings.sentinels.iter_mut().map(|entry| &mut entry.heartbeat);
+    for heartbeat in settings.pairs.iter_mut().map(|pair| &mut pair.heartbeat).chain(of_sentinels) {
+        heartbeat.enabled = false; // a look only asks
     }
     settings.poll.interval = settings.poll.interval.min(LOOK_INTERVAL);
     settings.poll.min_interval = settings.poll.min_interval.min(settings.poll.interval);
-    let topology = Topology::from_settings(&settings);
+    let discovered = discover(&settings).await;
+    let topology = Topology::with_discovered(&settings, &discovered.entries());
     let mut monitor = Monitor::new(&settings, &topology, clock::anchor());
+    monitor.note_sentinels(discovered.groups(), clock::now());
     let (events, mut polls) = mpsc::channel(EVENT_QUEUE);
     let poller = Poller::start(&topology, settings.poll, events);
     let deadline = clock::now() + longest(settings.poll);
@@ -54,6 +57,15 @@ pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
     let snapshot = monitor.snapshot(clock::anchor());
     poller.stop().await;
     Ok(snapshot)
+}
+
+/// What the Sentinels know, each asked once.
+async fn discover(settings: &Settings) -> Discovered {
+    let mut discovered = Discovered::new(settings);
+    for event in discovery::ask_once(settings).await {
+        discovered.handle(event, clock::now());
+    }
+    discovered
 }
 
 /// Every poll of the rounds, numbered for each server. A root is polled twice a round, before and after its replicas, and

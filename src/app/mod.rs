@@ -7,6 +7,7 @@ mod look;
 mod process;
 mod refresh;
 mod systemd;
+mod watched;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,16 +19,17 @@ use tracing::{info, warn};
 
 use crate::clock;
 use crate::config::{ConfigErrors, Settings};
+use crate::discovery::{self, Discovery, SENTINEL_QUEUE};
 use crate::http_client::HttpError;
 use crate::monitor::Monitor;
 use crate::notify::{Dispatcher, MessageContext, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::report::{ReloadError, ReloadReport};
 use crate::store::Store;
-use crate::topology::Topology;
 use crate::web::{BoundServer, Reloader, Server, WebConfig, WebConfigStatus, WebError, WebState};
 use core::{Command, Core, Inputs};
 use systemd::{Notifier, Watchdog};
+use watched::Watched;
 
 pub use look::{LookError, look};
 
@@ -107,30 +109,44 @@ impl App {
     /// Runs until [`Control::stop`] is called on what `started` is given; then drains.
     pub async fn run(self, started: impl FnOnce(Control)) -> Result<(), StartError> {
         let Self { settings, server, web_config, load } = self;
-        let topology = Topology::from_settings(&settings);
         let (events, polls) = mpsc::channel(EVENT_QUEUE);
         let (delivered, deliveries) = mpsc::channel(DELIVERY_QUEUE);
         let (commands, requests) = mpsc::channel(COMMAND_QUEUE);
         let (stop, stopped) = watch::channel(false);
         let mut store = Store::start(settings.state.path.clone(), clock::boot_id());
-        let restored = store.restored(RESTORE).await;
+        // What was kept is of use only for pairs that are known: Sentinels are asked before anything else.
+        let (restored, found) = tokio::join!(store.restored(RESTORE), discovery::ask_once(&settings));
         let encode_metrics = process::encoder(web_config, store.status());
         let anchor = clock::anchor();
-        let monitor = Monitor::new(&settings, &topology, anchor).with_restored(restored);
+        let mut watched = Watched::discover(settings, found, anchor.mono);
+        let mut monitor = Monitor::new(&watched.settings, &watched.topology, anchor).with_restored(restored);
+        monitor.note_sentinels(watched.sentinels(), anchor.mono);
         let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
-        let dispatcher = Dispatcher::new(&settings.notify, message_context(), Timing::default(), delivered)?;
-        log::started(server.local_addr(), &topology, &settings);
-        let poller = Poller::start(&topology, settings.poll, events);
+        let dispatcher = Dispatcher::new(&watched.settings.notify, message_context(), Timing::default(), delivered)?;
+        log::started(server.local_addr(), &watched.topology, &watched.settings);
+        let poller = Poller::start(&watched.topology, watched.settings.poll, events);
         let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
+        let (heard, sentinels) = mpsc::channel(SENTINEL_QUEUE);
+        let discovery = Discovery::start(&watched.settings, heard);
         let notifier = Notifier::from_environment();
         let watchdog = Watchdog::from_environment(notifier.clone());
-        let core =
-            Core { monitor, poller, dispatcher, topology, store, publish, load, notifier: notifier.clone(), watchdog };
+        let core = Core {
+            monitor,
+            poller,
+            discovery,
+            dispatcher,
+            watched,
+            store,
+            publish,
+            load,
+            notifier: notifier.clone(),
+            watchdog,
+        };
         let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
         let reload = control.reloader();
         // Before the core says that the program is ready: whoever waits for that may ask for a reload at once.
         started(control);
-        let core = tokio::spawn(core.run(Inputs { polls, deliveries, commands: requests }));
+        let core = tokio::spawn(core.run(Inputs { polls, sentinels, deliveries, commands: requests }));
         let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, refresh };
         let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
         let (done, finished) = oneshot::channel();

@@ -11,7 +11,9 @@ use super::{block_on, complain, load_settings, style};
 use crate::app;
 use crate::clock;
 use crate::http_client::{GetError, HttpTimeouts};
-use crate::report::{Level, PairReport, PairsReport, ServerReport, bytes_text, lag_text, seconds_text, visible_text};
+use crate::report::{
+    Level, PairReport, PairsReport, SentinelsReport, ServerReport, bytes_text, lag_text, seconds_text, visible_text,
+};
 
 /// An exporter that runs answers at once, also for a large fleet; one that does not is not waited for.
 const TIMEOUTS: HttpTimeouts = HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(5) };
@@ -34,6 +36,7 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
     let Ok((mut report, source)) = found else { return Exit::Unknown };
     if let Some(name) = &args.pair {
         report.pairs.retain(|pair| pair.pair == *name);
+        report.sentinels.retain(|group| group.pair == *name);
         if report.pairs.is_empty() {
             complain(&format!("There is no pair called {name:?}. Run check without --pair to see all of them."));
             return Exit::Unknown;
@@ -108,7 +111,7 @@ fn table(report: &PairsReport, source: &str) -> String {
         let colour = style::of_level(pair.level());
         let _ = writeln!(text, "{colour}{}{colour:#}  {}  {}", padded[0], padded[1..].join("  "), why(pair));
     }
-    text + &silent_servers(&report.servers)
+    text + &silent_servers(&report.servers) + &sentinels_in_trouble(&report.sentinels)
 }
 
 /// How many pairs there are of each level, worst first.
@@ -153,6 +156,23 @@ fn silent_servers(servers: &[ServerReport]) -> String {
     if text.is_empty() { text } else { format!("\n{text}") }
 }
 
+/// What is wrong with Sentinels, and risky about where they stand.
+fn sentinels_in_trouble(groups: &[SentinelsReport]) -> String {
+    let mut text = String::new();
+    for group in groups {
+        let pair = visible_text(&group.pair);
+        for sentinel in &group.sentinels {
+            let Some(trouble) = sentinel.trouble() else { continue };
+            let [server, dc, trouble] = [&sentinel.server, &sentinel.dc, &trouble].map(|text| visible_text(text));
+            let _ = writeln!(text, "Sentinel {server} in {dc} of {pair}: {trouble}");
+        }
+        for risk in &group.risks {
+            let _ = writeln!(text, "Sentinels of {pair}: {}", visible_text(risk));
+        }
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
+}
+
 fn pad(text: &str, width: usize) -> String {
     let missing = width.saturating_sub(text.chars().count());
     format!("{text}{}", " ".repeat(missing))
@@ -186,11 +206,23 @@ mod tests {
             polls_total: 1,
             polls_skipped_total: 0,
         });
+        let sentinel = crate::report::SentinelReport {
+            dc: hostile.clone(),
+            server: hostile.clone(),
+            up: Some(false),
+            reason: Some(hostile.clone()),
+            quorum_ok: None,
+            agrees: None,
+            tilt: None,
+        };
+        let (sentinels, risks) = (vec![sentinel], vec![hostile.clone()]);
+        report.sentinels.push(SentinelsReport { pair: hostile.clone(), master: None, sentinels, risks });
         let screen = table(&report, &hostile);
         let plain = anstream::adapter::strip_str(&screen).to_string();
         assert!(colours > 0 && plain.len() < screen.len(), "the levels are coloured");
         assert!(!plain.contains(|c: char| c.is_control() && c != '\n'), "{plain:?}");
-        assert_eq!(plain.lines().count(), 2 + 1 + 2 + 1 + 1, "summary, head, pairs, and the silent server: {plain}");
+        let expected = 2 + 1 + 2 + (1 + 1) + (1 + 2);
+        assert_eq!(plain.lines().count(), expected, "summary, head, pairs, the silent server, Sentinels: {plain}");
         assert!(plain.contains("\\u{1b}]0;owned\\u{7}") && plain.len() < 20_000, "{plain}");
         let commands = screen.matches('\u{1b}').count();
         assert_eq!(commands, 4, "two levels, each with its colour and the end of it");

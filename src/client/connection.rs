@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::error;
+use super::framing::ReplyFrames;
 use super::login::Login;
 use super::transport;
 use super::wire::{GuardedStream, Wire};
@@ -94,7 +95,22 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let wire = Wire::new(usize::try_from(reply.get()).unwrap_or(usize::MAX));
+        Self::guarded_by(ReplyFrames::new(bytes_of(reply)), stream, login).await
+    }
+
+    /// The same for a connection on which answers may be lists of records, too.
+    pub(super) async fn for_records<S>(stream: S, login: Option<Login>, reply: Bytes) -> Result<Self, PollError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        Self::guarded_by(ReplyFrames::of_records(bytes_of(reply)), stream, login).await
+    }
+
+    async fn guarded_by<S>(frames: ReplyFrames, stream: S, login: Option<Login>) -> Result<Self, PollError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let wire = Wire::guarding(frames);
         let guarded = GuardedStream::new(stream, Arc::clone(&wire));
         // Nothing of the crate's own set-up: its CLIENT SETINFO would leave two denials in the ACL log of a server
         // that grants this program no more than it needs, and its AUTH does not tell why it failed.
@@ -157,6 +173,17 @@ impl Connection {
         }
     }
 
+    /// Sends `calls` back to back and returns their replies, error replies among them, without a limit in time.
+    ///
+    /// # Errors
+    /// Why the connection ended.
+    pub(super) async fn ask_all(&mut self, calls: &Pipeline) -> Result<Vec<Value>, PollError> {
+        let count = calls.len();
+        self.wire.expect(u32::try_from(count).unwrap_or(u32::MAX));
+        let replies = self.redis.send_packed_commands(calls, 0, count).await;
+        replies.map_err(|error| self.reason_of(&error, error::reason_of))
+    }
+
     /// Gives up the stream without closing it: when this returns, nothing reads or writes it any more.
     pub(super) async fn release(mut self) {
         self.driver.0.abort();
@@ -217,6 +244,10 @@ impl WireWatch {
     pub fn last_byte(&self) -> Option<Timestamp> {
         self.0.last_byte()
     }
+}
+
+fn bytes_of(limit: Bytes) -> usize {
+    usize::try_from(limit.get()).unwrap_or(usize::MAX)
 }
 
 /// The task that moves bytes for a connection. It would live until the server closes; it ends with its connection.

@@ -5,7 +5,8 @@
 //! one is due. It has no response timeout: a late reply is evidence too, so how long to wait is the caller's decision.
 //!
 //! Only heartbeats, which are off by default, ask for more: [`Connection::publish`] sends a message on a channel, and a
-//! [`Subscription`] hears what comes out of one.
+//! [`Subscription`] hears what comes out of one. A [`SentinelConnection`] asks a Sentinel which masters and replicas there
+//! are.
 
 mod connection;
 mod error;
@@ -15,6 +16,7 @@ mod login;
 mod push;
 #[cfg(test)]
 mod real_tests;
+mod sentinel;
 mod subscription;
 mod tcp;
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod unix;
 mod wire;
 
 pub use connection::{Connection, InfoReply, Limits, WireWatch};
+pub use sentinel::SentinelConnection;
 pub use subscription::{Message, Subscription};
 // So that the guard can be fuzzed without a socket.
 pub use framing::ReplyFrames;

@@ -1,4 +1,4 @@
-//! A connection that hears the messages of one channel.
+//! A connection that hears the messages of some channels.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
@@ -13,19 +13,21 @@ use crate::clock;
 use crate::model::{Bytes, PollError, Timestamp};
 use crate::topology::Server;
 
-/// A message that came out of the channel.
+/// A message that came out of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
+    /// The channel.
+    pub channel: String,
     /// What it says; bytes that are not UTF-8 are replaced.
     pub payload: String,
     /// Just after its last byte was read.
     pub received: Timestamp,
 }
 
-/// A connection that hears one channel once it is subscribed. Dropping it closes it.
+/// A connection that hears its channels once it is subscribed. Dropping it closes it.
 pub struct Subscription {
     stream: Box<dyn Transport>,
-    channel: String,
+    channels: Vec<String>,
     /// What was read and is no whole push yet.
     heard: Vec<u8>,
     /// When the last of it was read.
@@ -33,18 +35,18 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Connects to `server` for the messages of `channel`, logs in and asks for INFO. That says which process it is that
+    /// Connects to `server` for the messages of `channels`, logs in and asks for INFO. That says which process it is that
     /// will be heard: it comes over the same connection.
     ///
     /// # Errors
     /// As [`Connection::connect`] and [`Connection::fetch_info`]; [`PollError::Timeout`] when all of it takes longer than
     /// `limits.connect`.
-    pub async fn open(server: &Server, channel: &str, limits: Limits) -> Result<(Self, InfoReply), PollError> {
+    pub async fn open(server: &Server, channels: &[&str], limits: Limits) -> Result<(Self, InfoReply), PollError> {
         let deadline = Instant::now() + limits.connect.to_duration();
         let ready = async {
             let login = Login::read(&server.addr, &server.credentials).await?;
             let stream = transport::open(server, deadline).await?;
-            Self::over(stream, login, channel, limits.reply).await
+            Self::over(stream, login, channels, limits.reply).await
         };
         timeout_at(deadline, ready).await.unwrap_or(Err(PollError::Timeout))
     }
@@ -52,7 +54,7 @@ impl Subscription {
     async fn over(
         stream: Box<dyn Transport>,
         login: Option<Login>,
-        channel: &str,
+        channels: &[&str],
         reply: Bytes,
     ) -> Result<(Self, InfoReply), PollError> {
         let (lent, kept) = Lent::new(stream);
@@ -61,25 +63,29 @@ impl Subscription {
         // It has read every reply to its end and not one byte beyond, so the stream can go on in another mode.
         connection.release().await;
         let stream = kept.take_back().ok_or(PollError::Reset)?;
-        let (channel, heard) = (channel.to_owned(), Vec::with_capacity(MAX_PUSH));
-        Ok((Self { stream, channel, heard, heard_at: info.received }, info))
+        let channels = channels.iter().map(|channel| (*channel).to_owned()).collect();
+        Ok((Self { stream, channels, heard: Vec::with_capacity(MAX_PUSH), heard_at: info.received }, info))
     }
 
-    /// Subscribes, without a limit in time. To be called once.
+    /// Subscribes, without a limit in time. To be called once. What one channel says before the last one is subscribed
+    /// is not told.
     ///
     /// # Errors
-    /// [`PollError::Denied`] when the user may not subscribe, or not to this channel; or why the connection ended.
+    /// [`PollError::Denied`] when the user may not subscribe, or not to one of these channels; or why the connection ended.
     pub async fn subscribe(&mut self) -> Result<(), PollError> {
-        let request = redis::cmd("SUBSCRIBE").arg(&self.channel).get_packed_command();
+        let request = redis::cmd("SUBSCRIBE").arg(&self.channels).get_packed_command();
         self.stream.write_all(&request).await.map_err(|_| PollError::Reset)?;
         self.stream.flush().await.map_err(|_| PollError::Reset)?;
-        loop {
+        let mut confirmed = 0;
+        while confirmed < self.channels.len() {
             match self.take_push()? {
-                Some(Heard::Subscribed) => return Ok(()),
-                Some(Heard::Message(_)) => return Err(PollError::Protocol),
+                Some(Heard::Subscribed) => confirmed += 1,
+                Some(Heard::Message { .. }) if confirmed == 0 => return Err(PollError::Protocol),
+                Some(Heard::Message { .. }) => {}
                 None => self.read().await?,
             }
         }
+        Ok(())
     }
 
     /// Waits for the next message, without a limit in time. Cancelling and calling it again loses nothing.
@@ -89,7 +95,9 @@ impl Subscription {
     pub async fn next(&mut self) -> Result<Message, PollError> {
         loop {
             match self.take_push()? {
-                Some(Heard::Message(payload)) => return Ok(Message { payload, received: self.heard_at }),
+                Some(Heard::Message { channel, payload }) => {
+                    return Ok(Message { channel, payload, received: self.heard_at });
+                }
                 Some(Heard::Subscribed) => return Err(PollError::Protocol),
                 None => self.read().await?,
             }
@@ -99,13 +107,15 @@ impl Subscription {
     /// The next push that was read to its end.
     fn take_push(&mut self) -> Result<Option<Heard>, PollError> {
         let Some((push, length)) = parse(&self.heard)? else { return Ok(None) };
+        let name =
+            |channel: &[u8]| self.channels.iter().find(|own| own.as_bytes() == channel).ok_or(PollError::Protocol);
         let heard = match push {
-            Push::Subscribed { channel } if channel == self.channel.as_bytes() => Heard::Subscribed,
-            Push::Message { channel, payload } if channel == self.channel.as_bytes() => {
-                Heard::Message(String::from_utf8_lossy(payload).into_owned())
+            Push::Subscribed { channel } => name(channel).map(|_| Heard::Subscribed)?,
+            Push::Message { channel, payload } => {
+                let (channel, payload) = (name(channel)?.clone(), String::from_utf8_lossy(payload).into_owned());
+                Heard::Message { channel, payload }
             }
             Push::Error(line) => return Err(error::reason_of_line(line)),
-            Push::Subscribed { .. } | Push::Message { .. } => return Err(PollError::Protocol),
         };
         self.heard.drain(..length);
         Ok(Some(heard))
@@ -126,7 +136,7 @@ impl Subscription {
 /// What a push says to this subscription.
 enum Heard {
     Subscribed,
-    Message(String),
+    Message { channel: String, payload: String },
 }
 
 #[cfg(test)]
@@ -155,7 +165,7 @@ mod tests {
             _ => plain.ask(request),
         });
         let server = FakeServer::over(far, script);
-        let (mut subscription, info) = Subscription::over(Box::new(near), None, "ch", REPLY).await.unwrap();
+        let (mut subscription, info) = Subscription::over(Box::new(near), None, &["ch"], REPLY).await.unwrap();
         assert!(info.text.contains("run_id:"));
         let subscribed = subscription.subscribe().await;
         (subscribed.map(|()| subscription), server)
@@ -172,6 +182,22 @@ mod tests {
         assert!(server.requests().contains(&"INFO server".to_owned()), "{:?}", server.requests());
         drop(server);
         assert_eq!(subscription.next().await, Err(PollError::Reset));
+    }
+
+    #[tokio::test]
+    async fn several_channels_are_told_apart() {
+        let (near, far) = duplex(4096);
+        let plain = Script::version("7.0.15");
+        let early = subscribed("+a") + &message("+a", "early") + &subscribed("-b") + &message("-b", "x");
+        let server = FakeServer::over(
+            far,
+            Script::new(move |request| if request == "SUBSCRIBE +a -b" { early.clone() } else { plain.ask(request) }),
+        );
+        let (mut subscription, _) = Subscription::over(Box::new(near), None, &["+a", "-b"], REPLY).await.unwrap();
+        subscription.subscribe().await.unwrap();
+        let message = subscription.next().await.unwrap();
+        assert_eq!((message.channel.as_str(), message.payload.as_str()), ("-b", "x"));
+        drop(server);
     }
 
     #[tokio::test]
@@ -201,8 +227,8 @@ mod tests {
     #[tokio::test]
     async fn a_message_that_comes_in_pieces_survives_a_cancelled_wait() {
         let (near, far): (DuplexStream, DuplexStream) = duplex(4096);
-        let (channel, heard) = ("ch".to_owned(), Vec::new());
-        let mut subscription = Subscription { stream: Box::new(near), channel, heard, heard_at: Timestamp::default() };
+        let (channels, heard) = (vec!["ch".to_owned()], Vec::new());
+        let mut subscription = Subscription { stream: Box::new(near), channels, heard, heard_at: Timestamp::default() };
         let mut far = BufReader::new(far);
         let text = message("ch", "42");
         let began = clock::now();

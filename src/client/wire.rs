@@ -40,9 +40,15 @@ struct State {
 
 impl Wire {
     /// A wire whose replies to one request may have `limit` bytes together.
+    #[cfg(test)]
     pub(super) fn new(limit: usize) -> Arc<Self> {
+        Self::guarding(ReplyFrames::new(limit))
+    }
+
+    /// A wire whose replies are those that `frames` lets through.
+    pub(super) fn guarding(frames: ReplyFrames) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
-            frames: ReplyFrames::new(limit),
+            frames,
             due: 0,
             sent: None,
             answered: None,

@@ -1,5 +1,6 @@
 //! The effective configuration as YAML, for people to read: every value in force, no secret.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use yaml_rust2::yaml::Hash;
@@ -8,9 +9,9 @@ use yaml_rust2::{Yaml, YamlEmitter};
 use super::value::span_text;
 use super::version;
 use super::{
-    AlertSettings, ClientCertificate, DatacenterRule, HeartbeatSettings, HostPattern, LevelRule, LevelThreshold,
-    NotifySettings, PairSettings, PollSettings, ReceiverKind, ReceiverSettings, SecretSource, ServerSettings, Settings,
-    TlsSettings,
+    AlertSettings, ClientCertificate, Credentials, DatacenterRule, HeartbeatSettings, HostPattern, LevelRule,
+    LevelThreshold, MasterSelector, NotifySettings, PairSettings, PollSettings, ReceiverKind, ReceiverSettings,
+    SecretSource, SentinelSettings, ServerSettings, Settings, TlsSettings,
 };
 use crate::model::{Bytes, Span};
 
@@ -28,6 +29,7 @@ impl Settings {
         root.put("datacenters", list(&self.datacenters, datacenter));
         root.put("poll", poll(&self.poll));
         root.put("pairs", list(&self.pairs, |pair| self.pair(pair)));
+        root.put("sentinels", list(&self.sentinels, |entry| self.sentinel(entry)));
         root.put("alerts", alerts(&self.alerts, None));
         root.put("notify", notify(&self.notify));
         root.put("state", Mapping::of([("path", path(&self.state.path))]));
@@ -44,16 +46,44 @@ impl Settings {
             ("master", server(&pair.master)),
             ("replicas", list(&pair.replicas, server)),
         ]);
-        if !pair.labels.is_empty() {
-            map.put("labels", entries(pair.labels.iter().map(|(name, value)| (name.clone(), string(value)))));
-        }
-        if pair.alerts != self.alerts {
-            map.put("alerts", alerts(&pair.alerts, Some(&self.alerts)));
-        }
-        if pair.heartbeat != self.poll.heartbeat {
-            map.put("heartbeat", heartbeat(pair.heartbeat));
-        }
+        self.put_of_pair(&mut map, &pair.labels, &pair.alerts, pair.heartbeat);
         map.into()
+    }
+
+    fn sentinel(&self, entry: &SentinelSettings) -> Yaml {
+        let mut map = Mapping::of([("name", string(entry.name.as_str()))]);
+        match &entry.masters {
+            MasterSelector::All => {}
+            MasterSelector::Exact(name) => map.put("master_name", string(name)),
+            MasterSelector::Glob(glob) => map.put("master_name", string(&glob.to_string())),
+        }
+        let all_tls = entry.sentinels.iter().all(|sentinel| sentinel.tls.is_some());
+        map.put("addresses", list(&entry.sentinels, |sentinel| sentinel_address(sentinel, all_tls)));
+        map.put("sentinel_auth", sentinel_auth(entry, all_tls));
+        put_login(&mut map, &entry.servers.credentials);
+        if let Some(settings) = &entry.servers.tls {
+            map.put("tls", tls(settings, true));
+        }
+        self.put_of_pair(&mut map, &entry.labels, &entry.alerts, entry.heartbeat);
+        map.into()
+    }
+
+    fn put_of_pair(
+        &self,
+        map: &mut Mapping,
+        labels: &BTreeMap<String, String>,
+        rules: &AlertSettings,
+        beats: HeartbeatSettings,
+    ) {
+        if !labels.is_empty() {
+            map.put("labels", entries(labels.iter().map(|(name, value)| (name.clone(), string(value)))));
+        }
+        if *rules != self.alerts {
+            map.put("alerts", alerts(rules, Some(&self.alerts)));
+        }
+        if beats != self.poll.heartbeat {
+            map.put("heartbeat", heartbeat(beats));
+        }
     }
 }
 
@@ -149,20 +179,45 @@ fn server(server: &ServerSettings) -> Yaml {
     if let Some(dc) = &server.dc {
         map.put("dc", string(dc.as_str()));
     }
-    if let Some(username) = &server.credentials.username {
-        map.put("username", string(username));
-    }
-    if let Some(password) = &server.credentials.password {
-        map.put_secret("password", password);
-    }
+    put_login(&mut map, &server.credentials);
     if let Some(settings) = &server.tls {
-        map.put("tls", tls(settings));
+        map.put("tls", tls(settings, true));
     }
     map.into()
 }
 
-fn tls(tls: &TlsSettings) -> Mapping {
-    let mut map = Mapping::of([("enabled", Yaml::Boolean(true))]);
+fn put_login(map: &mut Mapping, credentials: &Credentials) {
+    if let Some(username) = &credentials.username {
+        map.put("username", string(username));
+    }
+    if let Some(password) = &credentials.password {
+        map.put_secret("password", password);
+    }
+}
+
+/// A Sentinel's address: where only some speak TLS, those have the scheme that says so.
+fn sentinel_address(sentinel: &ServerSettings, all_tls: bool) -> Yaml {
+    let scheme = if sentinel.tls.is_some() && !all_tls { "rediss://" } else { "" };
+    string(&format!("{scheme}{}", sentinel.addr))
+}
+
+/// How to connect to the Sentinels of an entry, who have one login and one set of TLS files.
+fn sentinel_auth(entry: &SentinelSettings, all_tls: bool) -> Mapping {
+    let mut map = Mapping::default();
+    if let Some(sentinel) = entry.sentinels.first() {
+        put_login(&mut map, &sentinel.credentials);
+    }
+    let settings = entry.sentinels.iter().find_map(|sentinel| sentinel.tls.as_ref());
+    match settings {
+        Some(settings) => map.put("tls", tls(settings, all_tls)),
+        // Without a word of their own they would get the servers'.
+        None => map.put("tls", Mapping::of([("enabled", Yaml::Boolean(false))])),
+    }
+    map
+}
+
+fn tls(tls: &TlsSettings, enabled: bool) -> Mapping {
+    let mut map = Mapping::of([("enabled", Yaml::Boolean(enabled))]);
     if let Some(file) = &tls.ca_file {
         map.put("ca_file", path(file));
     }

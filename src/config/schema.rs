@@ -12,8 +12,8 @@ pub(super) struct Keys {
 
 pub(super) const ROOT: Keys = Keys {
     scalars: &["version"],
-    composites: &["datacenters", "redis", "poll", "pairs", "alerts", "notify", "state"],
-    later: &["sentinels", "clusters", "active_active"],
+    composites: &["datacenters", "redis", "poll", "pairs", "sentinels", "alerts", "notify", "state"],
+    later: &["clusters", "active_active"],
 };
 pub(super) const DATACENTER: Keys = Keys { scalars: &["name", "local"], composites: &["match"], later: &[] };
 pub(super) const REDIS: Keys =
@@ -35,6 +35,13 @@ pub(super) const PAIR: Keys = Keys {
     composites: &["master", "replicas", "labels", "alerts", "tls", "heartbeat"],
     later: &[],
 };
+pub(super) const SENTINEL: Keys = Keys {
+    scalars: &["name", "master_name", "username", "password", "password_file"],
+    composites: &["addresses", "sentinel_auth", "labels", "alerts", "tls", "heartbeat"],
+    later: &[],
+};
+pub(super) const SENTINEL_AUTH: Keys =
+    Keys { scalars: &["username", "password", "password_file"], composites: &["tls"], later: &[] };
 pub(super) const SERVER: Keys =
     Keys { scalars: &["address", "dc", "username", "password", "password_file"], composites: &["tls"], later: &[] };
 pub(super) const ALERTS: Keys = Keys {
@@ -157,6 +164,8 @@ mod tests {
             ("pairs[].", &PAIR),
             ("pairs[].master.", &SERVER),
             ("pairs[].replicas[].", &SERVER),
+            ("sentinels[].", &SENTINEL),
+            ("sentinels[].sentinel_auth.", &SENTINEL_AUTH),
             ("alerts.RULE.", &RULE),
             ("alerts.RULE.clear.", &CLEAR),
             ("notify.", &NOTIFY),

@@ -14,6 +14,8 @@ pub struct Settings {
     pub poll: PollSettings,
     /// The pairs, in the order of the file. Names are unique.
     pub pairs: Vec<PairSettings>,
+    /// The groups of Sentinels that find further pairs, in the order of the file. Names are unique, also among the pairs.
+    pub sentinels: Vec<SentinelSettings>,
     /// Rules for servers, and the defaults that pairs started from.
     pub alerts: AlertSettings,
     /// Who is told.
@@ -92,6 +94,46 @@ pub struct PairSettings {
     pub alerts: AlertSettings,
     /// The heartbeats of this entry, already merged over the global ones.
     pub heartbeat: HeartbeatSettings,
+}
+
+/// One entry of `sentinels`: Sentinels and which of their masters are watched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SentinelSettings {
+    /// The entry's name: the name of its pair where one master is named, otherwise what the names of its pairs begin
+    /// with.
+    pub name: PairName,
+    /// Which masters.
+    pub masters: MasterSelector,
+    /// The Sentinels; at least one, all distinct.
+    pub sentinels: Vec<ServerSettings>,
+    /// How to connect to the servers that they name.
+    pub servers: ConnectionSettings,
+    /// Labels of every pair.
+    pub labels: BTreeMap<String, String>,
+    /// The rules of every pair, already merged over the global ones.
+    pub alerts: AlertSettings,
+    /// The heartbeats of every pair, already merged over the global ones.
+    pub heartbeat: HeartbeatSettings,
+}
+
+/// Which of the masters that Sentinels know are watched.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MasterSelector {
+    /// All of them.
+    All,
+    /// The one of this name.
+    Exact(String),
+    /// Those whose name fits.
+    Glob(wildmatch::WildMatch),
+}
+
+/// How to connect to a server that is found later.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConnectionSettings {
+    /// How to log in to it.
+    pub credentials: Credentials,
+    /// How to secure the connection; `None` for plain text.
+    pub tls: Option<TlsSettings>,
 }
 
 /// One server of a pair.
@@ -260,6 +302,27 @@ impl Severity {
         match self {
             Self::Warning => "warning",
             Self::Critical => "critical",
+        }
+    }
+}
+
+impl SentinelSettings {
+    /// What the pairs of the master that the Sentinels call `master` are named; `None` where it is not watched.
+    pub fn pair_name(&self, master: &str) -> Option<PairName> {
+        self.masters.fits(master).then(|| match self.masters {
+            MasterSelector::Exact(_) => self.name.clone(),
+            MasterSelector::Glob(_) | MasterSelector::All => PairName::new(&format!("{}/{master}", self.name)),
+        })
+    }
+}
+
+impl MasterSelector {
+    /// Whether the master that the Sentinels call `master` is watched.
+    pub fn fits(&self, master: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Exact(name) => name == master,
+            Self::Glob(glob) => glob.matches(master),
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{
-    AlertSettings, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, NotifySettings, PairSettings,
-    PollSettings, ServerSettings, Settings, StateSettings,
+    AlertSettings, ConnectionSettings, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, MasterSelector,
+    NotifySettings, PairSettings, PollSettings, SentinelSettings, ServerSettings, Settings, StateSettings,
 };
 use crate::model::{Bytes, PairName, ServerAddr, Span};
 
@@ -23,6 +23,7 @@ pub(crate) fn settings_of(pairs: &[(&str, &str, &[&str])]) -> Settings {
             refresh_on_scrape: false,
         },
         pairs: pairs.iter().map(|(name, master, replicas)| pair(name, master, replicas)).collect(),
+        sentinels: Vec::new(),
         alerts: default_alerts(),
         notify: NotifySettings {
             identity: String::new(),
@@ -32,6 +33,19 @@ pub(crate) fn settings_of(pairs: &[(&str, &str, &[&str])]) -> Settings {
             receivers: Vec::new(),
         },
         state: StateSettings { path: PathBuf::from("./data") },
+    }
+}
+
+/// An entry of `sentinels` that watches every master.
+pub(crate) fn sentinels_of(name: &str, addresses: &[String]) -> SentinelSettings {
+    SentinelSettings {
+        name: PairName::new(name),
+        masters: MasterSelector::All,
+        sentinels: addresses.iter().map(|addr| server(addr)).collect(),
+        servers: ConnectionSettings::default(),
+        labels: BTreeMap::new(),
+        alerts: default_alerts(),
+        heartbeat: HeartbeatSettings::default(),
     }
 }
 

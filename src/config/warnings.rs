@@ -1,11 +1,13 @@
 //! What works but should not stay as it is.
 
-use super::{PairSettings, ServerSettings, Settings};
+use super::{AlertSettings, PairSettings, SentinelSettings, ServerSettings, Settings};
 
 impl Settings {
     /// Sentences about settings that are valid and dangerous, for the log and for `check-config`. Hold no secret.
     pub fn warnings(&self) -> Vec<String> {
-        unverified_tls(&self.pairs).into_iter().chain(unprovable_thresholds(self)).collect()
+        let named = unverified_tls(&self.pairs, &self.sentinels).into_iter();
+        let found = self.sentinels.iter().filter_map(unverified_discovery);
+        named.chain(found).chain(unprovable_thresholds(self)).collect()
     }
 }
 
@@ -15,11 +17,14 @@ const BOUND_PERIODS: f64 = 2.5;
 
 fn unprovable_thresholds(settings: &Settings) -> Option<String> {
     let least = settings.poll.min_interval.mul_f64(BOUND_PERIODS);
-    let lowest = |pair: &PairSettings| {
-        let rule = &pair.alerts.lag_seconds;
+    let lowest = |alerts: &AlertSettings| {
+        let rule = &alerts.lag_seconds;
         rule.warning.into_iter().chain(rule.critical).map(|level| level.clear_below).min()
     };
-    let (below, name) = settings.pairs.iter().filter_map(|pair| Some((lowest(pair)?, &pair.name))).min()?;
+    let of_pairs = settings.pairs.iter().map(|pair| (&pair.alerts, &pair.name));
+    let of_sentinels = settings.sentinels.iter().map(|entry| (&entry.alerts, &entry.name));
+    let all = of_pairs.chain(of_sentinels);
+    let (below, name) = all.filter_map(|(alerts, name)| Some((lowest(alerts)?, name))).min()?;
     (below < least).then(|| {
         format!(
             "alerts.lag_seconds of {name} resolves only below {below}, which polls each {} can hardly prove: the upper bound \
@@ -29,8 +34,9 @@ fn unprovable_thresholds(settings: &Settings) -> Option<String> {
     })
 }
 
-fn unverified_tls(pairs: &[PairSettings]) -> Option<String> {
+fn unverified_tls(pairs: &[PairSettings], sentinels: &[SentinelSettings]) -> Option<String> {
     let servers = pairs.iter().flat_map(|pair| std::iter::once(&pair.master).chain(&pair.replicas));
+    let servers = servers.chain(sentinels.iter().flat_map(|entry| &entry.sentinels));
     let unverified = |server: &&ServerSettings| server.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify);
     let mut addrs: Vec<_> = servers.filter(unverified).map(|server| &server.addr).collect();
     addrs.sort_unstable();
@@ -40,6 +46,16 @@ fn unverified_tls(pairs: &[PairSettings]) -> Option<String> {
     Some(format!(
         "tls.insecure_skip_verify is on for {which}: certificates are not verified, so anybody on the way can pose as the \
          server and read the password; give ca_file instead"
+    ))
+}
+
+/// Whether a certificate of the servers that Sentinels name is taken unseen.
+fn unverified_discovery(entry: &SentinelSettings) -> Option<String> {
+    entry.servers.tls.as_ref().filter(|tls| tls.insecure_skip_verify)?;
+    let name = &entry.name;
+    Some(format!(
+        "tls.insecure_skip_verify is on for the servers that the Sentinels of {name} find: certificates are not verified, \
+         so anybody on the way can pose as a server and read the password; give ca_file instead"
     ))
 }
 

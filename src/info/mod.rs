@@ -15,10 +15,15 @@ mod parse;
 #[cfg(test)]
 mod properties;
 mod replica_line;
+mod sentinel;
 mod table;
 mod types;
 mod value;
 
 pub use error::InfoError;
 pub use parse::{parse, parse_bytes};
+pub use sentinel::{
+    KnownReplica, KnownSentinel, QuorumCheck, SENTINEL_CHANNELS, SeenHealth, SentinelNews, SentinelRecord,
+    WatchedMaster, is_tilted, news, quorum_check,
+};
 pub use types::*;

@@ -1,7 +1,7 @@
 //! A small laboratory on loopback: real Redis servers, a simulated WAN between them, a writer, a webhook receiver and
 //! misbehaving servers. The `demo` command and the integration tests are its users.
 //!
-//! **Invariant:** everything the lab starts listens on 127.0.0.1 only, and ends with the value that stands for it (on
+//! **Invariant:** everything the lab starts listens on the loopback network only, and ends with the value that stands for it (on
 //! drop); a `redis-server` ends even when the process that started it is killed with SIGKILL.
 //!
 //! **Invariant:** the lab shares no protocol code with the product. It speaks its own minimal RESP and

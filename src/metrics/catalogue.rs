@@ -31,6 +31,10 @@ pub const PAIR: &[&str] = &["pair", "source_dc", "target_dc", "replica"];
 /// The labels of everything that is said of a server. Never `instance`: Prometheus would rename it.
 pub const SERVER: &[&str] = &["dc", "server"];
 
+/// The labels of what one Sentinel says of one pair's master; `pair` is the name of the configuration's entry while no
+/// master is known.
+pub const SENTINEL: &[&str] = &["pair", "dc", "server"];
+
 macro_rules! catalogue {
     ($($id:ident = $kind:ident $name:literal $labels:expr, $help:literal;)*) => {
         $(#[doc = $help] pub const $id: Metric =
@@ -125,6 +129,14 @@ catalogue! {
         "Seconds that the newest heartbeat took from the exporter over master and replica back to the exporter; absent while `redis_cross_dc_heartbeat_up` is not 1.";
     HEARTBEAT_ERRORS = Counter "redis_cross_dc_heartbeat_errors_total" &["dc", "server", "reason"],
         "Times that the server took no part in heartbeats, by reason; a reason is absent until it first occurs.";
+    SENTINEL_UP = Gauge "redis_cross_dc_sentinel_up" SENTINEL,
+        "1 when the Sentinel answered the last time, else 0.";
+    SENTINEL_QUORUM_OK = Gauge "redis_cross_dc_sentinel_quorum_ok" SENTINEL,
+        "1 when the Sentinel says that enough Sentinels are reachable for a failover of the pair's master, 0 when it says NOQUORUM.";
+    SENTINEL_AGREES = Gauge "redis_cross_dc_sentinel_agrees" SENTINEL,
+        "1 when the Sentinel names the same master as the newest story of them all, else 0.";
+    SENTINEL_TILT = Gauge "redis_cross_dc_sentinel_tilt" SENTINEL,
+        "1 while the Sentinel is in TILT, in which it decides nothing, else 0.";
     ALERTS = Gauge "redis_cross_dc_alerts" &["alertname", "severity", "state"],
         "Always 1, for every alert that is pending or firing, with the alert's identity labels.";
     ALERT_THRESHOLD = Gauge "redis_cross_dc_alert_threshold" &["rule", "severity", "pair", "source_dc", "target_dc", "replica"],

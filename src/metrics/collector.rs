@@ -3,6 +3,7 @@
 use prometheus::proto::MetricFamily;
 
 use super::catalogue as c;
+use super::sentinels;
 use super::sheet::{Labels, Sheet, label, with};
 use crate::alert::AlertState;
 use crate::info::Role;
@@ -19,6 +20,9 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
     }
     for server in &snapshot.servers {
         of_server(&mut sheet, server, snapshot.anchor);
+    }
+    for group in &*snapshot.sentinels {
+        sentinels::of_group(&mut sheet, group);
     }
     of_histograms(&mut sheet, snapshot);
     of_alerts(&mut sheet, snapshot);

@@ -5,6 +5,7 @@
 
 pub mod catalogue;
 mod collector;
+mod sentinels;
 mod sheet;
 
 use prometheus::proto::MetricFamily;

@@ -132,6 +132,11 @@ impl Datacenter {
         Self::new("unknown")
     }
 
+    /// Whether no rule places the server.
+    pub fn is_unknown(&self) -> bool {
+        &*self.0 == "unknown"
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::sentinels::{QUORUM_RULE, Quorum};
 use crate::alert::{
     AlertContext, AlertEngine, AlertGroups, AlertKey, Evaluation, Labels, ListedAlert, Notification, Reading, Rule,
     RuleInput, Transition,
@@ -17,6 +18,7 @@ use crate::topology::{Pair, Server, Topology};
 pub(super) struct Alerting {
     pairs: Vec<PairKeys>,
     servers: BTreeMap<ServerAddr, AlertKey>,
+    quorums: BTreeSet<AlertKey>,
     unreachable: LevelRule<Span>,
     engine: AlertEngine,
     groups: AlertGroups,
@@ -38,6 +40,7 @@ impl Alerting {
         Self {
             pairs: topology.pairs.iter().map(|pair| PairKeys::of(pair)).collect(),
             servers: server_keys(topology),
+            quorums: BTreeSet::new(),
             unreachable: settings.alerts.unreachable,
             engine: AlertEngine::default(),
             groups: AlertGroups::new(&settings.notify),
@@ -116,6 +119,27 @@ impl Alerting {
         let context = || server_context(facts);
         if let Some(transition) = self.engine.evaluate(now, Evaluation { key, input, context: &context }) {
             self.tell(transition, now);
+        }
+    }
+
+    /// Looks at the rule of one datacenter's Sentinels.
+    pub(super) fn evaluate_quorum(&mut self, quorum: &Quorum<'_>, now: Timestamp) {
+        let input = RuleInput::Seconds { rule: &QUORUM_RULE, reading: quorum.reading };
+        let context = || Arc::new(AlertContext { reason: quorum.reason(), ..AlertContext::default() });
+        let evaluation = Evaluation { key: quorum.key, input, context: &context };
+        if let Some(transition) = self.engine.evaluate(now, evaluation) {
+            self.tell(transition, now);
+        }
+    }
+
+    /// Only these alerts about Sentinels go on; the others resolve.
+    pub(super) fn retire_quorums(&mut self, keys: &BTreeSet<AlertKey>, now: Timestamp) {
+        let gone: Vec<_> = self.quorums.difference(keys).cloned().collect();
+        self.quorums.clone_from(keys);
+        for key in gone {
+            if let Some(transition) = self.engine.retire(now, &key) {
+                self.tell(transition, now);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod event;
 mod fleet;
 mod haste;
 mod receivers;
+mod sentinels;
 mod snapshot;
 
 pub use event::*;
@@ -17,10 +18,11 @@ use crate::alert::{Notification, Transition};
 use crate::config::Settings;
 use crate::model::{ClockAnchor, PairKey, ServerAddr, Span, Timestamp};
 use crate::replication::{Assessment, PairState, SavedState, StateReason, ToSave};
-use crate::topology::{Topology, TreeId};
+use crate::topology::{SentinelGroup, Topology, TreeId};
 use alerting::Alerting;
 use fleet::Fleet;
 use receivers::Receivers;
+use sentinels::Sentinels;
 
 /// How often rules are evaluated. An alert fires at most this much later than its rule says.
 pub const EVALUATION_TICK: Span = Span::from_millis(100);
@@ -75,6 +77,7 @@ pub struct StateChange {
 pub struct Monitor {
     fleet: Fleet,
     alerting: Alerting,
+    sentinels: Sentinels,
     receivers: Receivers,
     reload: ReloadStatus,
     losses: PollLosses,
@@ -91,6 +94,7 @@ impl Monitor {
         Self {
             fleet: Fleet::new(topology, settings.poll.interval, now),
             alerting: Alerting::new(settings, topology),
+            sentinels: Sentinels::default(),
             receivers,
             reload: ReloadStatus { successful: true, last_success: anchor.wall },
             losses: PollLosses::default(),
@@ -114,10 +118,21 @@ impl Monitor {
 
     /// Changes what is watched and who is told. What stays keeps its history and its alerts.
     pub fn reconfigure(&mut self, settings: &Settings, topology: &Topology, anchor: ClockAnchor) {
-        self.fleet.reconfigure(topology, settings.poll.interval, anchor.mono);
-        self.alerting.reconfigure(settings, topology, anchor.mono);
+        self.retarget(settings, topology, anchor.mono);
         self.receivers.reconfigure(&settings.notify);
         self.reload = ReloadStatus { successful: true, last_success: anchor.wall };
+    }
+
+    /// Changes what is watched, by the same configuration. What stays keeps its history and its alerts.
+    pub fn retarget(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
+        self.fleet.reconfigure(topology, settings.poll.interval, now);
+        self.alerting.reconfigure(settings, topology, now);
+    }
+
+    /// Takes in how the Sentinels are.
+    pub fn note_sentinels(&mut self, groups: Vec<SentinelGroup>, now: Timestamp) {
+        let keys = self.sentinels.note(groups, now);
+        self.alerting.retire_quorums(&keys, now);
     }
 
     /// Takes in that a reload was refused; the old configuration goes on.
@@ -162,6 +177,9 @@ impl Monitor {
         }
         for (server, facts) in self.fleet.servers() {
             self.alerting.evaluate_server(server, facts, now);
+        }
+        for quorum in self.sentinels.quorums(now) {
+            self.alerting.evaluate_quorum(&quorum, now);
         }
         actions.extend(self.alerting.changes().into_iter().map(Action::AlertChanged));
         actions.extend(self.alerting.due(now).into_iter().map(Action::Notify));
@@ -210,6 +228,7 @@ impl Monitor {
             anchor,
             pairs,
             servers,
+            sentinels: self.sentinels.groups(),
             lag_distribution: self.fleet.lag_distribution.clone(),
             latency: self.fleet.latency.clone(),
             lateness: self.fleet.lateness.clone(),
@@ -217,7 +236,7 @@ impl Monitor {
             receivers: self.receivers.snapshot(),
             losses: self.losses,
             reload: self.reload,
-            ready: self.fleet.all_polled(),
+            ready: self.fleet.all_polled() && self.sentinels.all_heard(),
         }
     }
 }

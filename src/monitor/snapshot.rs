@@ -7,7 +7,7 @@ use super::event::{DeliveryFailure, QueueState, SuppressReason};
 use crate::alert::{ListedAlert, Rule};
 use crate::model::{ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime};
 use crate::replication::{Assessment, Evidence, Footprint, PairFacts, ServerFacts, assess};
-use crate::topology::{Pair, Server};
+use crate::topology::{Pair, SentinelGroup, Server};
 
 /// Everything that readers may know, frozen at one moment.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct FleetSnapshot {
     pub pairs: Vec<PairSnapshot>,
     /// Every server, by address.
     pub servers: Vec<Arc<ServerSnapshot>>,
+    /// The Sentinels, by the pairs that they watch.
+    pub sentinels: Arc<[SentinelGroup]>,
     /// Lag, observed at a fixed tick, by source and target datacenter.
     pub lag_distribution: BTreeMap<(Datacenter, Datacenter), Histogram>,
     /// Round trips of the monitor, by operation and datacenter.

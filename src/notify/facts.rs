@@ -33,6 +33,7 @@ pub fn short_subject(identity: &AlertIdentity) -> String {
     match (label("pair"), label("replica"), label("server"), label("dc")) {
         (Some(pair), Some(replica), ..) => format!("{pair}, replica {replica}"),
         (.., Some(server), Some(dc)) => format!("{server} in {dc}"),
+        (Some(pair), .., Some(dc)) => format!("{pair}, seen from {dc}"),
         _ => list(&identity.labels),
     }
 }
@@ -76,7 +77,7 @@ pub fn facts(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Vec
         None => state.to_owned(),
     });
     let sample = context.last_sample.map(|at| format!("{} ({} before)", time(at), length(now - at)));
-    let about_pair = alert.identity.rule != Rule::Unreachable;
+    let about_pair = !matches!(alert.identity.rule, Rule::Unreachable | Rule::SentinelQuorum);
     let known = [
         ("Value", "value", Some(measured(&alert.value))),
         ("Threshold", "threshold", Some(format!("{} ({})", quantity(alert.threshold), alert.severity.label()))),

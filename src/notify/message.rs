@@ -157,6 +157,7 @@ fn phrase(rule: Rule) -> &'static str {
         Rule::LinkDown => "the link has been down or stalled for",
         Rule::Unreachable => "the server has not answered for",
         Rule::Unknown => "nothing certain is known of the lag, for",
+        Rule::SentinelQuorum => "its Sentinels have had no quorum for",
     }
 }
 
@@ -191,6 +192,10 @@ pub fn advice_for(rule: Rule) -> &'static str {
         Rule::Unknown => {
             "Take the replica as unsafe to fail over to until it is known again. The state and its reason say what is \
              missing; check that this exporter reaches both servers."
+        }
+        Rule::SentinelQuorum => {
+            "Nothing will be failed over by itself until this is over. Check that the Sentinels run and reach each other \
+             across the datacenters."
         }
     }
 }

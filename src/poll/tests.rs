@@ -37,8 +37,13 @@ fn settings(interval: Span, min_interval: Span) -> PollSettings {
     PollSettings { interval, min_interval, ..settings_of(&[]).poll }
 }
 
-fn tree_of(server: &FakeServer) -> TreeId {
-    TreeId::new(server.addr())
+/// The tree of these servers, all of them.
+fn tree_of(servers: &[&FakeServer]) -> TreeId {
+    TreeId::new(servers.iter().map(|server| server.addr()).min().expect("a tree has servers"))
+}
+
+fn no_tree() -> TreeId {
+    TreeId::new(ServerAddr::new("elsewhere", 1))
 }
 
 /// Counts answers until every server of `wanted` has as many.
@@ -93,9 +98,10 @@ async fn urgency_polls_who_is_urgent_often() {
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let fleet = topology(&[(&master, &[&urgent, &other])]);
     let poller = Poller::start(&fleet, settings(HOUR, Span::from_millis(30)), events);
-    poller.set_urgent(&tree_of(&master), &urgent.addr(), clock::now() + HOUR);
-    poller.set_urgent(&tree_of(&urgent), &urgent.addr(), clock::now() + HOUR);
-    poller.set_urgent(&tree_of(&master), &ServerAddr::new("elsewhere", 1), clock::now() + HOUR);
+    let tree = tree_of(&[&master, &urgent, &other]);
+    poller.set_urgent(&tree, &urgent.addr(), clock::now() + HOUR);
+    poller.set_urgent(&no_tree(), &urgent.addr(), clock::now() + HOUR);
+    poller.set_urgent(&tree, &ServerAddr::new("elsewhere", 1), clock::now() + HOUR);
     let counts = answers(&mut seen, &[(&master, 20), (&urgent, 10)]).await;
     assert_eq!(counts.get(&other.addr()), None);
 }
@@ -107,8 +113,9 @@ async fn urgency_stays_within_the_budget_and_is_fair() {
     let budget = PollSettings { max_polls_per_second: 70, ..settings(HOUR, Span::from_millis(20)) };
     let poller = Poller::start(&topology(&[(&m1, &[&r1]), (&m2, &[&r2, &r3])]), budget, events);
     let began = clock::now();
-    for (master, replica) in [(&m1, &r1), (&m2, &r2), (&m2, &r3)] {
-        poller.set_urgent(&tree_of(master), &replica.addr(), began + HOUR);
+    let (first, second) = (tree_of(&[&m1, &r1]), tree_of(&[&m2, &r2, &r3]));
+    for (tree, replica) in [(&first, &r1), (&second, &r2), (&second, &r3)] {
+        poller.set_urgent(tree, &replica.addr(), began + HOUR);
     }
     let counts = answers(&mut seen, &[(&r1, 30), (&r2, 30), (&r3, 30)]).await;
     // 3 and 4 polls a round at 70 polls a second: ten rounds a second each, where 50 were wished for.
@@ -132,7 +139,7 @@ async fn a_refresh_is_one_round_however_many_ask_for_it() {
     let [master, replica] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let poller = Poller::start(&topology(&[(&master, &[&replica])]), refreshed(HOUR), events);
-    let (refresher, tree, unknown) = (poller.refresher(), tree_of(&master), tree_of(&replica));
+    let (refresher, tree, unknown) = (poller.refresher(), tree_of(&[&master, &replica]), no_tree());
     assert!(refresher.is_on());
     let began = clock::now();
     let asked = [&tree, &tree];
@@ -152,7 +159,7 @@ async fn a_refresh_waits_for_a_silent_server_once_and_never_for_a_tree_that_is_g
     hung.freeze();
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let mut poller = Poller::start(&topology(&[(&master, &[&hung, &healthy])]), refreshed(HOUR), events);
-    let (refresher, tree) = (poller.refresher(), tree_of(&master));
+    let (refresher, tree) = (poller.refresher(), tree_of(&[&master, &hung, &healthy]));
     for _ in 0..5 {
         tokio::time::timeout(PATIENCE, refresher.refresh([&tree])).await.expect("it is over");
         assert_eq!(reported(&mut seen), [master.addr(), healthy.addr(), master.addr()]);
@@ -168,7 +175,7 @@ async fn a_refresh_without_budget_is_over_at_once() {
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let poor = PollSettings { max_polls_per_second: 1, ..refreshed(HOUR) };
     let poller = Poller::start(&topology(&[(&master, &[&replica])]), poor, events);
-    let (refresher, tree) = (poller.refresher(), tree_of(&master));
+    let (refresher, tree) = (poller.refresher(), tree_of(&[&master, &replica]));
     let first = refresher.refresh([&tree]).await;
     let second = tokio::time::timeout(PATIENCE, refresher.refresh([&tree])).await.expect("it is over");
     assert_eq!(second, first, "no round ended since");
@@ -183,7 +190,7 @@ async fn whether_a_refresh_may_be_asked_for_follows_the_settings() {
     let mut poller = Poller::start(&fleet, settings(HOUR, HOUR), events);
     let refresher = poller.refresher();
     assert!(!refresher.is_on());
-    assert_eq!(refresher.refresh([&tree_of(&master)]).await, Timestamp::default());
+    assert_eq!(refresher.refresh([&tree_of(&[&master, &replica])]).await, Timestamp::default());
     poller.reload(&fleet, refreshed(HOUR));
     assert!(refresher.is_on());
 }

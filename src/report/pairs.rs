@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::alerts::{ListedState, listed_state};
+use super::sentinels::SentinelsReport;
 use super::servers::{ExporterReport, ServerReport};
 use super::words;
 use crate::alert::{ListedAlert, Rule};
@@ -20,6 +21,9 @@ pub struct PairsReport {
     pub pairs: Vec<PairReport>,
     /// Every server, by address.
     pub servers: Vec<ServerReport>,
+    /// The Sentinels, by the pairs that they watch. Absent from reports of older exporters.
+    #[serde(default)]
+    pub sentinels: Vec<SentinelsReport>,
     /// Who says so, and when.
     pub exporter: ExporterReport,
 }
@@ -142,6 +146,7 @@ impl PairsReport {
         Self {
             pairs: fleet.pairs.iter().map(|pair| PairReport::of(fleet, pair, &alerts, now)).collect(),
             servers: fleet.servers.iter().map(|server| ServerReport::of(fleet, server, now)).collect(),
+            sentinels: SentinelsReport::of(fleet),
             exporter: ExporterReport::of(fleet, now),
         }
     }
@@ -223,7 +228,7 @@ impl Thresholds {
                 Rule::LagBytes => &mut all.lag_bytes,
                 Rule::LinkDown => &mut all.link_down,
                 Rule::Unknown => &mut all.unknown,
-                Rule::Unreachable => continue,
+                Rule::Unreachable | Rule::SentinelQuorum => continue,
             };
             let is_critical = threshold.severity == Severity::Critical.label();
             *(if is_critical { &mut levels.critical } else { &mut levels.warning }) = Some(threshold.value);
@@ -234,20 +239,23 @@ impl Thresholds {
 
 /// Alerts that are pending or firing, by what they are about.
 struct LiveAlerts<'a> {
-    by_pair: BTreeMap<(&'a str, &'a str), Vec<AlertBrief>>,
-    by_server: BTreeMap<&'a str, Vec<AlertBrief>>,
+    pairs: BTreeMap<(&'a str, &'a str), Vec<AlertBrief>>,
+    names: BTreeMap<&'a str, Vec<AlertBrief>>,
+    servers: BTreeMap<&'a str, Vec<AlertBrief>>,
 }
 
 impl<'a> LiveAlerts<'a> {
     fn of(listed: &'a [ListedAlert]) -> Self {
-        let mut live = Self { by_pair: BTreeMap::new(), by_server: BTreeMap::new() };
+        let mut live = Self { pairs: BTreeMap::new(), names: BTreeMap::new(), servers: BTreeMap::new() };
         for alert in listed {
             let Some(brief) = AlertBrief::of(alert) else { continue };
             let label = |name| alert.alert.identity.labels.get(name).map(String::as_str);
             if let (Some(pair), Some(replica)) = (label("pair"), label("replica")) {
-                live.by_pair.entry((pair, replica)).or_default().push(brief);
+                live.pairs.entry((pair, replica)).or_default().push(brief);
+            } else if let Some(pair) = label("pair") {
+                live.names.entry(pair).or_default().push(brief);
             } else if let Some(server) = label("server") {
-                live.by_server.entry(server).or_default().push(brief);
+                live.servers.entry(server).or_default().push(brief);
             }
         }
         live
@@ -256,9 +264,10 @@ impl<'a> LiveAlerts<'a> {
     fn about(&self, pair: &PairSnapshot) -> Vec<AlertBrief> {
         let key = &pair.meta.key;
         let (master, replica) = (pair.meta.master.to_string(), key.replica.to_string());
-        let own = self.by_pair.get(&(key.name.as_str(), replica.as_str()));
-        let of_servers = [&master, &replica].map(|addr| self.by_server.get(addr.as_str()));
-        std::iter::once(own).chain(of_servers).flatten().flatten().cloned().collect()
+        let own = self.pairs.get(&(key.name.as_str(), replica.as_str()));
+        let of_servers = [&master, &replica].map(|addr| self.servers.get(addr.as_str()));
+        let of_name = self.names.get(key.name.as_str());
+        [own, of_name].into_iter().chain(of_servers).flatten().flatten().cloned().collect()
     }
 }
 

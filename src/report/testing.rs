@@ -163,5 +163,5 @@ pub(crate) fn report<const N: usize>(pairs: [PairReport; N]) -> PairsReport {
         snapshot_timestamp: 1_750_000_000.0,
         stuck_seconds: None,
     };
-    PairsReport { pairs: pairs.into(), servers: Vec::new(), exporter }
+    PairsReport { pairs: pairs.into(), servers: Vec::new(), sentinels: Vec::new(), exporter }
 }

@@ -3,7 +3,7 @@
 use super::alert_rule::{AlertRule, KEEP, duration};
 use crate::alert::Rule;
 use crate::config::{Settings, Severity};
-use crate::metrics::catalogue::{FULL_SYNCS, POLLS, SERVER_UP};
+use crate::metrics::catalogue::{FULL_SYNCS, POLLS, SENTINEL_QUORUM_OK, SERVER_UP};
 use crate::model::Span;
 
 /// A server's identity: what is left on an alert.
@@ -13,6 +13,10 @@ const BY_SERVER: &str = "by (dc, server)";
 const FULL_SYNC_WINDOW: Span = Span::from_secs(600);
 /// From how many full syncs in the window there is a warning, and from how many a loop.
 const FULL_SYNC_LEVELS: [(Severity, u32); 2] = [(Severity::Warning, 1), (Severity::Critical, 3)];
+
+/// For how long the Sentinels of a datacenter may see no quorum.
+const QUORUM_LEVELS: [(Severity, Span); 2] =
+    [(Severity::Warning, Span::from_secs(10)), (Severity::Critical, Span::from_secs(60))];
 
 /// A server that was not asked even in vain for this long is not polled any more.
 const NOT_POLLED: Span = Span::from_secs(300);
@@ -24,7 +28,8 @@ pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
         .into_iter()
         .filter_map(|(severity, level)| Some(unreachable(severity, level?.at.max(levels.hold))));
     let full_syncs = FULL_SYNC_LEVELS.into_iter().map(|(severity, at)| full_sync(severity, at));
-    unreachable.chain(full_syncs).chain([polls_stopped()]).collect()
+    let quorums = QUORUM_LEVELS.into_iter().map(|(severity, hold)| quorum_lost(severity, hold));
+    unreachable.chain(full_syncs).chain(quorums).chain([polls_stopped()]).collect()
 }
 
 fn unreachable(severity: Severity, hold: Span) -> AlertRule {
@@ -54,6 +59,22 @@ fn full_sync(severity: Severity, at: u32) -> AlertRule {
         description:
             "The master in {{ $labels.dc }} had to send its whole data set. Several in a row are a loop: each is \
                       cut before it ends."
+                .to_owned(),
+    }
+}
+
+fn quorum_lost(severity: Severity, hold: Span) -> AlertRule {
+    AlertRule {
+        name: Rule::SentinelQuorum.alert_name(),
+        // One Sentinel that sees a quorum is enough.
+        expr: format!("max by (pair, dc) ({}) == 0", SENTINEL_QUORUM_OK.name),
+        hold,
+        keep_firing_for: KEEP,
+        severity: Some(severity),
+        summary: "The Sentinels of {{ $labels.pair }} in {{ $labels.dc }} see no quorum",
+        description:
+            "Too few Sentinels reach each other to agree on a failure and to promote a replica: if the master \
+                      fails now, nothing is failed over."
                 .to_owned(),
     }
 }

@@ -71,6 +71,7 @@ pub(super) fn pair_record() -> PairRecord {
         last_known: Some(LastKnown { upper: Span::from_secs(30), upper_bytes: Some(Bytes::new(9)), at: at(-19) }),
         applied_total: Some(1 << 40),
         counted_to: Some((id('a'), offset(100))),
+        resynced: true,
         usual: Some((Span::from_millis(40), Span::from_millis(3))),
         silent_since: Some(at(-10)),
         ack_seen: true,

@@ -4,16 +4,24 @@
 //! here; they are observed.
 
 mod diff;
+mod discovered;
+mod entry;
+mod known_master;
+mod placement;
+mod sentinels;
 mod trees;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use diff::TopologyDiff;
+pub use discovered::{Discovered, DiscoveryChange, Heard, SentinelEvent, SentinelGroup, SentinelState};
+pub use placement::{PlacementHarm, PlacementRisk, placement_risks};
+pub use sentinels::{Agreement, MasterView, SentinelView, agreements};
 pub use trees::{Tree, TreeId};
 
 use crate::config::{AlertSettings, Credentials, DatacenterRule, PairSettings, ServerSettings, Settings, TlsSettings};
-use crate::model::{Datacenter, PairKey, ServerAddr, Span};
+use crate::model::{Datacenter, PairKey, PairName, ServerAddr, Span};
 
 /// Everything that is to be watched.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,38 +73,73 @@ pub struct Pair {
     pub heartbeat: Option<Span>,
 }
 
+/// Who is observed to be the master of an entry instead of the one that the configuration names.
+pub type Masters = BTreeMap<PairName, ServerAddr>;
+
 impl Topology {
-    /// What `settings` ask to watch.
+    /// What `settings` ask to watch, with the roles that the configuration gives. What Sentinels know is not in it.
     pub fn from_settings(settings: &Settings) -> Self {
-        let servers = collect_servers(settings);
-        let trees = trees::build(settings);
+        Self::of(&settings.pairs, &settings.datacenters)
+    }
+
+    /// What `settings` ask to watch and what Sentinels have found. Where both name a server, the settings say how to
+    /// connect to it.
+    pub fn with_discovered(settings: &Settings, discovered: &[PairSettings]) -> Self {
+        let entries: Vec<_> = settings.pairs.iter().chain(discovered).cloned().collect();
+        Self::of(&entries, &settings.datacenters)
+    }
+
+    /// What `entries` ask to watch, after the failovers that `masters` tells of.
+    pub fn after_failovers(entries: &[PairSettings], rules: &[DatacenterRule], masters: &Masters) -> Self {
+        let turned: Vec<PairSettings> = entries
+            .iter()
+            .map(|entry| match masters.get(&entry.name) {
+                Some(master) => entry::with_master(entry, master),
+                None => entry.clone(),
+            })
+            .collect();
+        Self::of(&turned, rules)
+    }
+
+    /// The server of these settings, where the rules place it.
+    pub fn server(settings: &ServerSettings, rules: &[DatacenterRule]) -> Server {
+        place(settings, rules)
+    }
+
+    fn of(entries: &[PairSettings], rules: &[DatacenterRule]) -> Self {
+        let servers = collect_servers(entries, rules);
+        let trees = trees::build(entries);
         let tree_of = trees::membership(&trees);
-        let upstream = trees::upstreams(settings);
+        let upstream = trees::upstreams(entries);
         let place = Placement { servers: &servers, tree_of: &tree_of, upstream: &upstream };
-        let pairs = settings.pairs.iter().flat_map(|entry| place.pairs_of(entry)).collect();
+        let pairs = entries.iter().flat_map(|entry| place.pairs_of(entry)).collect();
         Self { servers, trees, pairs }
     }
 }
 
-fn collect_servers(settings: &Settings) -> BTreeMap<ServerAddr, Arc<Server>> {
+fn collect_servers(entries: &[PairSettings], rules: &[DatacenterRule]) -> BTreeMap<ServerAddr, Arc<Server>> {
     let mut servers: BTreeMap<ServerAddr, Arc<Server>> = BTreeMap::new();
-    for entry in &settings.pairs {
+    for entry in entries {
         for server in std::iter::once(&entry.master).chain(&entry.replicas) {
             // An address may stand in several entries, and only one of them need name the datacenter.
             let known = servers.get(&server.addr);
             if known.is_none() || server.dc.is_some() {
-                servers.insert(server.addr.clone(), Arc::new(place(server, &settings.datacenters)));
+                servers.insert(server.addr.clone(), Arc::new(place(server, rules)));
             }
         }
     }
     servers
 }
 
-fn place(server: &ServerSettings, rules: &[DatacenterRule]) -> Server {
+/// The datacenter that the rules give the server at `addr`.
+fn datacenter_of(addr: &ServerAddr, rules: &[DatacenterRule]) -> Datacenter {
     // A Unix socket has no host that a pattern could fit.
-    let host = server.addr.host();
-    let matched = host.and_then(|host| rules.iter().find(|rule| rule.patterns.iter().any(|p| p.fits(host))));
-    let dc = server.dc.clone().or_else(|| matched.map(|rule| rule.name.clone())).unwrap_or_else(Datacenter::unknown);
+    let fits = |host: &str| rules.iter().find(|rule| rule.patterns.iter().any(|p| p.fits(host)));
+    addr.host().and_then(fits).map_or_else(Datacenter::unknown, |rule| rule.name.clone())
+}
+
+fn place(server: &ServerSettings, rules: &[DatacenterRule]) -> Server {
+    let dc = server.dc.clone().unwrap_or_else(|| datacenter_of(&server.addr, rules));
     let local = rules.iter().any(|rule| rule.local && rule.name == dc);
     let ServerSettings { addr, credentials, tls, .. } = server.clone();
     Server { addr, dc, local, credentials, tls }
@@ -155,6 +198,19 @@ pub(crate) mod tests {
         let topology = Topology::from_settings(&settings_of(&ring));
         let tops: Vec<_> = topology.pairs.iter().map(|p| p.top.to_string()).collect();
         assert_eq!(tops, ["x:1", "y:1"], "a ring has no top: each master is measured against itself");
+    }
+
+    #[test]
+    fn a_failover_turns_the_pair_and_keeps_the_tree() {
+        let mut settings = settings_of(&[("orders", "z:1", &["a:1"])]);
+        settings.datacenters = vec![rule("dc1", "z", true), rule("dc2", "a", false)];
+        let before = Topology::from_settings(&settings);
+        let masters = Masters::from([(settings.pairs[0].name.clone(), ServerAddr::parse("a:1").unwrap())]);
+        let after = Topology::after_failovers(&settings.pairs, &settings.datacenters, &masters);
+        assert_eq!(before.trees[0].id, after.trees[0].id);
+        let shown = |t: &Topology| format!("{} {}>{}", t.pairs[0].key, t.pairs[0].source_dc, t.pairs[0].target_dc);
+        assert_eq!((shown(&before), shown(&after)), ("orders/a:1 dc1>dc2".into(), "orders/z:1 dc2>dc1".into()));
+        assert_eq!(after.pairs[0].top.to_string(), "a:1");
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::Settings;
+use crate::config::PairSettings;
 use crate::model::ServerAddr;
 
-/// A tree's identity: its first root, by address. Stable while the root stays configured.
+/// A tree's identity: its first server, by address. A failover changes the root and not the identity, so that history and
+/// connections stay.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreeId(ServerAddr);
 
@@ -31,9 +32,9 @@ impl Tree {
 }
 
 impl TreeId {
-    /// The tree whose first root is `root`.
-    pub fn new(root: ServerAddr) -> Self {
-        Self(root)
+    /// The tree whose first server is `first`.
+    pub fn new(first: ServerAddr) -> Self {
+        Self(first)
     }
 }
 
@@ -43,10 +44,9 @@ impl fmt::Display for TreeId {
     }
 }
 
-/// The trees that the pairs of `settings` form, sorted by identity.
-pub(super) fn build(settings: &Settings) -> Vec<Arc<Tree>> {
-    let edges: Vec<_> = settings
-        .pairs
+/// The trees that the entries form, sorted by identity.
+pub(super) fn build(entries: &[PairSettings]) -> Vec<Arc<Tree>> {
+    let edges: Vec<_> = entries
         .iter()
         .flat_map(|entry| entry.replicas.iter().map(|replica| (entry.master.addr.clone(), replica.addr.clone())))
         .collect();
@@ -59,7 +59,7 @@ pub(super) fn build(settings: &Settings) -> Vec<Arc<Tree>> {
             let ring: Vec<_> = members.iter().filter(|s| masters.contains(s)).cloned().collect();
             let roots = if top.is_empty() { ring } else { top };
             let others = members.iter().filter(|s| !roots.contains(s)).cloned().collect();
-            let id = TreeId(roots.first()?.clone());
+            let id = TreeId(members.first()?.clone());
             Some(Arc::new(Tree { id, roots, others }))
         })
         .collect();
@@ -73,9 +73,9 @@ pub(super) fn membership(trees: &[Arc<Tree>]) -> BTreeMap<ServerAddr, TreeId> {
 }
 
 /// Whose replica each server is, by configuration; the first pair that says so counts.
-pub(super) fn upstreams(settings: &Settings) -> BTreeMap<ServerAddr, ServerAddr> {
+pub(super) fn upstreams(entries: &[PairSettings]) -> BTreeMap<ServerAddr, ServerAddr> {
     let mut upstream = BTreeMap::new();
-    for entry in &settings.pairs {
+    for entry in entries {
         for replica in &entry.replicas {
             upstream.entry(replica.addr.clone()).or_insert_with(|| entry.master.addr.clone());
         }
@@ -125,7 +125,7 @@ mod tests {
     use crate::config::tests_support::settings_of;
 
     fn check(pairs: &[(&str, &str, &[&str])], expected: &[&str]) {
-        let shown: Vec<_> = build(&settings_of(pairs))
+        let shown: Vec<_> = build(&settings_of(pairs).pairs)
             .iter()
             .map(|t| {
                 let list = |servers: &[ServerAddr]| servers.iter().filter_map(ServerAddr::host).collect::<String>();

@@ -6,8 +6,8 @@
 use askama::Template;
 
 use crate::report::{
-    AlertReport, AlertsReport, LastKnownReport, Level, ListedState, PairReport, PairsReport, ServerReport, amount_text,
-    bytes_text, lag_text, seconds_text, utc_text,
+    AlertReport, AlertsReport, LastKnownReport, Level, ListedState, PairReport, PairsReport, SentinelReport,
+    SentinelsReport, ServerReport, amount_text, bytes_text, lag_text, seconds_text, utc_text,
 };
 
 /// The page's stylesheet.
@@ -30,6 +30,7 @@ struct Page {
     version: String,
     alerts: Rows<AlertRow>,
     silent: Rows<ServerRow>,
+    sentinels: Rows<SentinelRow>,
     pairs: Rows<PairRow>,
 }
 
@@ -56,6 +57,15 @@ struct ServerRow {
     silent_for: String,
     last_answer: String,
     reason: String,
+}
+
+struct SentinelRow {
+    pair: String,
+    master: String,
+    answering: String,
+    seeing_quorum: String,
+    level: &'static str,
+    trouble: String,
 }
 
 struct PairRow {
@@ -90,6 +100,7 @@ impl Page {
             version: exporter.version.clone(),
             alerts: Rows::of(firing, AlertRow::of),
             silent: Rows::of(silent, ServerRow::of),
+            sentinels: Rows::of(report.sentinels.iter(), SentinelRow::of),
             pairs: Rows::of(report.worst_first().into_iter(), PairRow::of),
         }
     }
@@ -143,6 +154,27 @@ impl ServerRow {
             silent_for: server.unreachable_seconds.map_or_else(|| NOT_KNOWN.to_owned(), seconds_text),
             last_answer: server.last_answer_timestamp.map_or_else(|| "never".to_owned(), utc_text),
             reason: server.reason.clone().unwrap_or_else(|| NOT_KNOWN.to_owned()),
+        }
+    }
+}
+
+impl SentinelRow {
+    fn of(group: &SentinelsReport) -> Self {
+        let all = group.sentinels.len();
+        let count = |is: fn(&SentinelReport) -> Option<bool>| {
+            let said = group.sentinels.iter().filter(|sentinel| is(sentinel) == Some(true)).count();
+            format!("{said} of {all}")
+        };
+        let of_sentinel = |sentinel: &SentinelReport| Some(format!("{}: {}", sentinel.server, sentinel.trouble()?));
+        let trouble = group.sentinels.iter().filter_map(of_sentinel).chain(group.risks.iter().cloned());
+        let trouble = trouble.collect::<Vec<_>>().join("; ");
+        Self {
+            pair: group.pair.clone(),
+            master: group.master.clone().unwrap_or_else(|| NOT_KNOWN.to_owned()),
+            answering: count(|sentinel| sentinel.up),
+            seeing_quorum: count(|sentinel| sentinel.quorum_ok),
+            level: if trouble.is_empty() { Level::Ok.label() } else { Level::Warning.label() },
+            trouble: if trouble.is_empty() { NOT_KNOWN.to_owned() } else { trouble },
         }
     }
 }

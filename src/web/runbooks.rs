@@ -33,6 +33,7 @@ runbooks![
     "RedisCrossDcLinkDown",
     "RedisCrossDcPollsStopped",
     "RedisCrossDcReceiverFailing",
+    "RedisCrossDcSentinelQuorumLost",
     "RedisCrossDcServerUnreachable",
     "RedisCrossDcWatchdog",
 ];

@@ -114,11 +114,13 @@ fn streams() -> Vec<Vec<u8>> {
         "+OK\r\n$12\r\nrole:master\n\r\n",
         "-NOAUTH Authentication required.\r\n:7\r\n$-1\r\n$0\r\n\r\n",
         "+OK\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n",
+        "*2\r\n*4\r\n$4\r\nname\r\n$1\r\nm\r\n+port\r\n:1\r\n%1\r\n+a\r\n$1\r\nb\r\n*0\r\n",
+        "*-1\r\n*1\r\n-ERR no\r\n-NOQUORUM 1 usable Sentinels.\r\n*3\r\n",
         "HTTP/1.1 400 Bad Request\r\n\r\n",
         "\u{15}\u{3}\u{3}\0\u{2}",
     ];
     let all: Vec<_> =
-        (0..4).flat_map(|limit| texts.map(|text| [&[limit, 64, 1, 6], text.as_bytes()].concat())).collect();
+        (0..8).flat_map(|guard| texts.map(|text| [&[guard, 64, 1, 6], text.as_bytes()].concat())).collect();
     all.into_iter().chain([[&[2, 128, 50, 63], b"$2000\r\n".as_slice(), &[b'x'; 2000], b"\r\n"].concat()]).collect()
 }
 

@@ -28,6 +28,7 @@ mod receivers;
 mod reload;
 mod scrape;
 mod secrets;
+mod sentinel;
 mod smoke;
 mod stage;
 mod state;

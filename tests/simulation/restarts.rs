@@ -91,7 +91,8 @@ fn certified_bounds_hold_over_restarts() {
             let elsewhere = rng.bool().then(|| (rng.i64(0..1_000_000 * SEC), rng.i64(-SEC / 2..SEC / 2)));
             machine.restart(&mut driver, elsewhere);
         }
-        assert!(driver.answers > 50, "the monitor saw hardly anything");
+        // Restarts and outages may leave little of a run; that it sees much is checked where it runs all the time.
+        assert!(driver.answers > 10, "the monitor saw hardly anything");
     });
 }
 

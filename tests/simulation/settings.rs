@@ -23,6 +23,7 @@ pub(crate) fn settings_of(pairs: &[(String, String, Vec<String>)]) -> Settings {
             refresh_on_scrape: false,
         },
         pairs: pairs.iter().map(|(name, master, replicas)| pair(name, master, replicas)).collect(),
+        sentinels: Vec::new(),
         alerts: default_alerts(),
         notify: NotifySettings {
             identity: String::new(),

@@ -6,6 +6,7 @@ mod heartbeat;
 mod notify;
 mod pairs;
 mod poll;
+mod sentinels;
 mod servers;
 mod tls;
 
@@ -22,10 +23,16 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
     let root = Section::root(root, context, &ROOT);
     let alerts = alerts::Global::read(&root);
     let poll = poll::read(&root);
+    let outer = pairs::Outer::read(&root, &alerts, poll.heartbeat);
+    let mut names = Unique::default();
+    let pairs = pairs::read(&root, &outer, &mut names);
+    let sentinels = sentinels::read(&root, &outer, &mut names);
+    sentinels::check_prefixes(&root, &sentinels, &pairs.iter().map(|pair| &pair.name).collect::<Vec<_>>());
     Settings {
         datacenters: datacenters::read(&root),
         poll,
-        pairs: pairs::read(&root, &alerts, poll.heartbeat),
+        pairs,
+        sentinels,
         alerts: alerts.settings(),
         notify: notify::read(&root),
         state: state(&root, context),

@@ -18,19 +18,30 @@ const RESERVED_LABELS: [&str; 7] = ["pair", "source_dc", "target_dc", "replica",
 const MAX_LABELS: usize = 32;
 
 /// What every pair of the file starts from.
-struct Outer<'a> {
-    connection: ConnectionKeys,
-    alerts: &'a Global,
-    heartbeat: HeartbeatSettings,
+pub(super) struct Outer<'a> {
+    pub(super) connection: ConnectionKeys,
+    pub(super) alerts: &'a Global,
+    pub(super) heartbeat: HeartbeatSettings,
 }
 
-pub(super) fn read(root: &Section<'_>, alerts: &Global, heartbeat: HeartbeatSettings) -> Vec<PairSettings> {
-    let connection = ConnectionKeys::read(&root.section("redis", &REDIS), &ConnectionKeys::default());
-    let outer = Outer { connection, alerts, heartbeat };
-    let entries = non_empty(root, "pairs", "at least one pair of a master and its replicas");
-    let (mut names, mut fleet) = (Unique::default(), Fleet::default());
+impl<'a> Outer<'a> {
+    pub(super) fn read(root: &Section<'_>, alerts: &'a Global, heartbeat: HeartbeatSettings) -> Self {
+        let connection = ConnectionKeys::read(&root.section("redis", &REDIS), &ConnectionKeys::default());
+        Self { connection, alerts, heartbeat }
+    }
+}
+
+pub(super) fn read(root: &Section<'_>, outer: &Outer<'_>, names: &mut Unique) -> Vec<PairSettings> {
+    // Sentinels find pairs; without them the file has to name some.
+    let finds_pairs = root.get("sentinels").is_some_and(|cursor| cursor.is_list() && !cursor.items().is_empty());
+    let entries = if finds_pairs {
+        root.items("pairs")
+    } else {
+        non_empty(root, "pairs", "at least one pair of a master and its replicas")
+    };
+    let mut fleet = Fleet::default();
     let mut pairs: Vec<_> =
-        entries.iter().filter_map(|entry| pair(&entry.section(&PAIR)?, &outer, &mut names, &mut fleet)).collect();
+        entries.iter().filter_map(|entry| pair(&entry.section(&PAIR)?, outer, names, &mut fleet)).collect();
     for pair in &mut pairs {
         fleet.complete(pair);
     }
@@ -39,7 +50,7 @@ pub(super) fn read(root: &Section<'_>, alerts: &Global, heartbeat: HeartbeatSett
 
 fn pair(section: &Section<'_>, outer: &Outer<'_>, names: &mut Unique, fleet: &mut Fleet) -> Option<PairSettings> {
     let connection = ConnectionKeys::read(section, &outer.connection);
-    let name = name(section, names);
+    let name = name(section, names, "the pair's name");
     let labels = section.get("labels").map(|cursor| labels(&cursor)).unwrap_or_default();
     let alerts = outer.alerts.for_pair(section);
     let heartbeat = heartbeat::read(section, outer.heartbeat);
@@ -52,8 +63,8 @@ fn pair(section: &Section<'_>, outer: &Outer<'_>, names: &mut Unique, fleet: &mu
     Some(PairSettings { name, master: master.settings, replicas, labels, alerts, heartbeat })
 }
 
-fn name(section: &Section<'_>, names: &mut Unique) -> Option<PairName> {
-    let cursor = section.required("name", "the pair's name")?;
+pub(super) fn name(section: &Section<'_>, names: &mut Unique, meaning: &str) -> Option<PairName> {
+    let cursor = section.required("name", meaning)?;
     let name = cursor.name()?;
     names.check(name, &cursor);
     Some(PairName::new(name))
@@ -65,7 +76,7 @@ fn replicas(section: &Section<'_>, outer: &ConnectionKeys, fleet: &mut Fleet) ->
 }
 
 /// The items of the list at `key`, which must have some.
-fn non_empty<'a>(section: &Section<'a>, key: &str, meaning: &str) -> Vec<Cursor<'a>> {
+pub(super) fn non_empty<'a>(section: &Section<'a>, key: &str, meaning: &str) -> Vec<Cursor<'a>> {
     let Some(cursor) = section.required(key, meaning) else { return Vec::new() };
     let items = cursor.items();
     if cursor.is_list() && items.is_empty() {
@@ -95,7 +106,7 @@ fn check_distinct(section: &Section<'_>, master: &PlacedServer, replicas: &[Plac
     }
 }
 
-fn labels(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
+pub(super) fn labels(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
     let entries = cursor.entries();
     if entries.len() > MAX_LABELS {
         cursor.refuse(format_args!("has more than {MAX_LABELS} labels"));

@@ -7,7 +7,7 @@ use super::tls::{AddressScheme, TlsKeys};
 use crate::config::cursor::{Cursor, Section};
 use crate::config::error::quoted;
 use crate::config::schema::SERVER;
-use crate::config::{Credentials, PairSettings, SecretSource, ServerSettings, TlsSettings};
+use crate::config::{ConnectionSettings, Credentials, PairSettings, SecretSource, ServerSettings, TlsSettings};
 use crate::model::{Datacenter, ServerAddr};
 
 /// A server of a pair and the key path of its address.
@@ -27,6 +27,34 @@ impl ConnectionKeys {
     /// Reads the keys of `section`; what is missing comes from `outer`.
     pub(super) fn read(section: &Section<'_>, outer: &Self) -> Self {
         Self { credentials: CredentialKeys::read(section, &outer.credentials), tls: TlsKeys::read(section, &outer.tls) }
+    }
+
+    /// The same without a login.
+    pub(super) fn without_login(&self) -> Self {
+        Self { credentials: CredentialKeys::default(), tls: self.tls.clone() }
+    }
+
+    /// What is in force for servers that are found later; `section` is where these keys were read.
+    pub(super) fn for_discovered(self, section: &Section<'_>) -> ConnectionSettings {
+        self.credentials.check(section);
+        let tls = self.tls.resolve(section, AddressScheme::None);
+        ConnectionSettings { credentials: self.credentials.into(), tls }
+    }
+
+    /// The servers at these addresses, which have no keys of their own; `section` is where these keys were read.
+    pub(super) fn servers_at(
+        self,
+        section: &Section<'_>,
+        addresses: Vec<(AddressScheme, ServerAddr)>,
+    ) -> Vec<ServerSettings> {
+        self.credentials.check(section);
+        let credentials = Credentials::from(self.credentials);
+        let schemes: Vec<_> = addresses.iter().map(|(scheme, _)| *scheme).collect();
+        let tls = self.tls.resolve_each(section, &schemes);
+        let servers = addresses.into_iter().zip(tls);
+        servers
+            .map(|((_, addr), tls)| ServerSettings { addr, dc: None, credentials: credentials.clone(), tls })
+            .collect()
     }
 }
 
@@ -80,7 +108,7 @@ pub(super) fn server(cursor: &Cursor<'_>, outer: &ConnectionKeys) -> Option<Plac
     })
 }
 
-fn address(cursor: &Cursor<'_>) -> Option<(AddressScheme, ServerAddr)> {
+pub(super) fn address(cursor: &Cursor<'_>) -> Option<(AddressScheme, ServerAddr)> {
     let text = cursor.text()?;
     // A socket's path may have an @; anywhere else it ends credentials.
     if text.contains('@') && !text.starts_with("unix:///") {

@@ -92,6 +92,23 @@ impl TlsKeys {
         on.then(|| self.settings(server))
     }
 
+    /// What is in force for servers that are only addresses of a list, `self` being read from `level` around them.
+    pub(super) fn resolve_each(self, level: &Section<'_>, schemes: &[AddressScheme]) -> Vec<Option<TlsSettings>> {
+        if self.enabled && schemes.contains(&AddressScheme::Redis) {
+            level.refuse(
+                "an address says redis://, which is plain text, but tls is on: write host:port or rediss://host:port",
+            );
+        }
+        let on = |scheme: &AddressScheme| match scheme {
+            AddressScheme::Unix => false,
+            AddressScheme::Rediss => true,
+            AddressScheme::None | AddressScheme::Redis => self.enabled,
+        };
+        let on: Vec<bool> = schemes.iter().map(on).collect();
+        let settings = on.contains(&true).then(|| self.settings(level));
+        on.into_iter().map(|on| settings.clone().filter(|_| on)).collect()
+    }
+
     fn settings(self, server: &Section<'_>) -> TlsSettings {
         let client_certificate = match (self.cert_file, self.key_file) {
             (Some(cert_file), Some(key_file)) => Some(ClientCertificate { cert_file, key_file }),

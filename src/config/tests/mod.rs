@@ -4,6 +4,7 @@ mod accepted;
 mod printed;
 mod refused;
 mod secrets;
+mod sentinels;
 mod syntax;
 
 use std::path::Path;
@@ -56,6 +57,10 @@ pairs:
       - {address: "unix:///run/a b $$.sock", tls: {enabled: false, insecure_skip_verify: true}}
     labels: {Team: "- \"x\"", empty: ""}
     alerts: {lag_seconds: {warning: 3ms, clear: 2ms}, lag_bytes: {critical: 1TiB}, unknown: {warning: null}}
+sentinels:
+  - {name: "2", addresses: ["s1:26379", "rediss://s2:26379"], sentinel_auth: {username: "$$s", password_file: s, tls: {enabled: false}}, tls: {ca_file: c}}
+  - {name: all, master_name: "m?-*", addresses: [s3:26379], username: u, password_file: w, labels: {a: b}, heartbeat: {enabled: true}}
+  - {name: one, master_name: "a$$b", addresses: [s3:26379], sentinel_auth: {tls: {}}, alerts: {link_down: {warning: 1s}}}
 alerts:
   lag_bytes: {warning: 999, keep_firing_for: 3s}
   unreachable: {warning: null, critical: null}

@@ -95,7 +95,6 @@ fn unknown_keys_are_refused_with_a_hint() {
 #[test]
 fn later_versions_keys_are_refused_by_name() {
     let cases = [
-        ("sentinels: []", "sentinels"),
         ("clusters: []", "clusters"),
         ("active_active: []", "active_active"),
         ("alerts: {diverged: {warning: 0s}}", "alerts.diverged"),

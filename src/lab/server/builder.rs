@@ -12,6 +12,10 @@ use super::{LabError, RedisServer};
 use crate::lab::ports;
 use crate::model::{Secret, ServerAddr};
 
+/// Where servers listen that are not told otherwise.
+const LOCALHOST: &str = "127.0.0.1";
+/// Makes a server a Sentinel.
+const SENTINEL: &str = "--sentinel";
 /// How often another port is tried when one that was free a moment ago is taken.
 const PORT_ATTEMPTS: usize = 5;
 /// How long a server may take to answer: it does in some 20 ms, but a busy machine may give it no processor time.
@@ -21,6 +25,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct RedisServerBuilder {
     program: PathBuf,
+    host: &'static str,
     port: Option<u16>,
     password: Option<Secret>,
     /// Lines of redis.conf. Any of them may hold a password.
@@ -47,7 +52,7 @@ const PROGRAM_VARIABLE: &str = "REDIS_SERVER";
 impl Default for RedisServerBuilder {
     fn default() -> Self {
         let program = std::env::var_os(PROGRAM_VARIABLE).map_or_else(|| "redis-server".into(), PathBuf::from);
-        Self { program, port: None, password: None, lines: Vec::new(), args: Vec::new(), tls: None }
+        Self { program, host: LOCALHOST, port: None, password: None, lines: Vec::new(), args: Vec::new(), tls: None }
     }
 }
 
@@ -58,6 +63,30 @@ impl RedisServerBuilder {
     pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
         self.program = path.into();
         self
+    }
+
+    /// Another address of the loopback network than 127.0.0.1: Linux answers on all of 127.0.0.0/8, so that servers
+    /// can stand in different networks of one machine.
+    #[must_use]
+    pub fn host(mut self, address: &'static str) -> Self {
+        self.host = address;
+        self
+    }
+
+    /// Starts a Sentinel. Its configuration, in the server's own directory, is its memory: it survives a
+    /// [`restart`](RedisServer::restart).
+    #[must_use]
+    pub fn sentinel(self) -> Self {
+        self.arg(SENTINEL)
+    }
+
+    /// The Sentinel watches `master`, which it calls `name`, and fails over after one second.
+    #[must_use]
+    pub fn watches(self, name: &str, master: &ServerAddr, quorum: u32) -> Self {
+        let (host, port) = master.tcp().unwrap_or_default();
+        self.config(&format!("sentinel monitor {name} {host} {port} {quorum}"))
+            .config(&format!("sentinel down-after-milliseconds {name} 1000"))
+            .config(&format!("sentinel failover-timeout {name} 6000"))
     }
 
     /// The port to listen on instead of a free one.
@@ -97,7 +126,7 @@ impl RedisServerBuilder {
         if is_redis_6(&self.program) { self } else { self.config("enable-debug-command local") }
     }
 
-    /// A second port that speaks TLS ([`RedisServer::tls_addr`]), on 127.0.0.1 as well. Clients need no certificate of
+    /// A second port that speaks TLS ([`RedisServer::tls_addr`]), on the same address. Clients need no certificate of
     /// their own unless a line `tls-auth-clients yes` follows. Needs a redis-server that was built with TLS, as
     /// Debian's is.
     #[must_use]
@@ -144,8 +173,8 @@ impl RedisServerBuilder {
         let tls_port = self.tls.as_ref().map(|_| ports::free()).transpose()?;
         let text = self.configuration(port, tls_port, directory.path());
         std::fs::write(&conf, text).map_err(LabError::io(format!("write {}", conf.display())))?;
-        let addr = ServerAddr::new("127.0.0.1", port);
-        let tls_addr = tls_port.map(|port| ServerAddr::new("127.0.0.1", port));
+        let addr = ServerAddr::new(self.host, port);
+        let tls_addr = tls_port.map(|port| ServerAddr::new(self.host, port));
         let Self { program, args, password, .. } = self;
         let spec = Spec { program, args, port, addr, tls_addr, password, directory };
         let process = spec.run().await?;
@@ -154,7 +183,16 @@ impl RedisServerBuilder {
 
     /// The configuration file. The caller's lines come last and win.
     fn configuration(&self, port: u16, tls_port: Option<u16>, directory: &Path) -> String {
-        let mut text = format!("bind 127.0.0.1\nport {port}\ndir {}\n", quoted(&directory.to_string_lossy()));
+        let mut text = format!("bind {}\nport {port}\ndir {}\n", self.host, quoted(&directory.to_string_lossy()));
+        if self.host != LOCALHOST {
+            // Connections that it makes come from 127.0.0.1 anyway, so others have to be told where it is.
+            let key = if self.args.iter().any(|arg| arg == SENTINEL) {
+                "sentinel announce-ip"
+            } else {
+                "replica-announce-ip"
+            };
+            let _ = writeln!(text, "{key} {}", self.host);
+        }
         // Nothing may be left on disk, and a forked save would disturb what is measured.
         text.push_str("save \"\"\nappendonly no\n");
         // The default waits 5 s for more replicas to sync at once; the lab's never come in crowds.

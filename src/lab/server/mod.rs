@@ -1,4 +1,4 @@
-//! A real `redis-server` (or Valkey, or Sentinel) on 127.0.0.1, in a directory of its own.
+//! A real `redis-server` (or Valkey, or Sentinel) on the loopback network, in a directory of its own.
 
 mod builder;
 mod process;

@@ -44,7 +44,7 @@ impl Listener {
     /// Subscribes and reports what is heard, until nothing is for long.
     async fn listen(&mut self) -> Result<Silent, HeartbeatError> {
         let limits = Limits { connect: self.timeout, reply: Limits::REPLY };
-        let (mut subscription, info) = Subscription::open(&self.server, &self.channel, limits).await?;
+        let (mut subscription, info) = Subscription::open(&self.server, &[&self.channel], limits).await?;
         let replica = settled(&observe(&info.text)?)?;
         let subscribed = timeout(self.timeout.to_duration(), subscription.subscribe()).await;
         subscribed.map_err(|_| PollError::Timeout)??;

@@ -218,7 +218,7 @@ fn check(replica: &str, payloads: &[&str], expected: &str) {
     let (mut listener, mut events) = listener();
     let (mut said, mut last) = (Vec::new(), 0);
     for payload in payloads {
-        let message = Message { payload: (*payload).to_owned(), received: clock::now() };
+        let message = Message { channel: "ch".to_owned(), payload: (*payload).to_owned(), received: clock::now() };
         match listener.hear(&message, &life(replica), last) {
             Ok(number) => last = number,
             Err(error) => said.push(format!("ended: {error}")),

@@ -69,6 +69,8 @@ pub struct PairRecord {
     pub applied_total: Option<u64>,
     /// Up to where they were counted.
     pub counted_to: Option<(ReplicationId, ReplicationOffset)>,
+    /// Whether a full sync was seen since then: what it brings did not come through the stream.
+    pub resynced: bool,
     /// The lag that the link usually shows, and its standard deviation.
     pub usual: Option<(Span, Span)>,
     /// Since when the replica has not answered.
@@ -89,6 +91,7 @@ impl PairTracker {
             last_known: self.facts.last_known,
             applied_total: self.facts.applied_total,
             counted_to: self.counted_to.clone(),
+            resynced: self.resynced || self.pending.iter().any(|position| position.resynced),
             usual: Some(self.usual.parts()),
             silent_since: self.facts.silent_before.filter(|_| self.facts.relation == Relation::Restored),
             ack_seen: self.facts.ack.seen,
@@ -102,7 +105,7 @@ impl PairTracker {
     pub fn restore(&mut self, record: PairRecord, history: Option<&MasterHistory>) {
         self.facts.last_known = record.last_known;
         self.facts.applied_total = record.applied_total;
-        self.counted_to = record.counted_to;
+        (self.counted_to, self.resynced) = (record.counted_to, record.resynced);
         self.facts.located = record.located.zip(history).and_then(|(located, history)| located.restore(history));
         self.generation = history.map_or(0, MasterHistory::generation);
         self.usual = record.usual.map(UsualLag::from_parts).unwrap_or_default();
@@ -183,7 +186,7 @@ impl LocatedRecord {
 mod tests {
     use super::*;
     use crate::info::ReplicaConnState;
-    use crate::replication::testing::{Scene, millis};
+    use crate::replication::testing::{Scene, down, millis};
     use crate::replication::{HistoryLimits, PairState, StateReason};
 
     /// A replica that has stood at 100 since the first second while its master wrote on for five.
@@ -287,6 +290,15 @@ mod tests {
         tracker.restore(record.clone(), None);
         assert_eq!(tracker.facts().usual_lag, millis(300));
         assert_eq!(tracker.record().usual, record.usual);
+    }
+
+    #[test]
+    fn what_a_full_sync_brought_is_not_counted_after_a_restart_either() {
+        let mut scene = Scene::new();
+        scene.round(0, 100, 100).round(1000, 150, 150).says(2000, 'a', down(1, 1), true);
+        let mut scene = restarted(&scene, |_| ());
+        scene.round(60_000, 900, 800).round(61_000, 900, 850);
+        assert_eq!(scene.tracker.facts().applied_total, Some(100));
     }
 
     #[test]

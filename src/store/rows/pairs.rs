@@ -22,6 +22,7 @@ pub(in crate::store) fn encode_pair(key: &PairKey, record: &PairRecord) -> Write
         w.replid(replid);
         w.offset(*to);
     });
+    writer.flag(record.resynced);
     writer.option(record.usual, |w, (lag, deviation)| {
         w.span(lag);
         w.span(deviation);
@@ -50,6 +51,7 @@ pub(in crate::store) fn decode_pairs(
             })?,
             applied_total: reader.option(Reader::number)?,
             counted_to: reader.option(|r| Ok((r.replid()?, r.offset()?)))?,
+            resynced: reader.flag()?,
             usual: reader.option(|r| Ok((r.span()?, r.span()?)))?,
             silent_since: reader.option(Reader::not_before)?,
             ack_seen: reader.flag()?,

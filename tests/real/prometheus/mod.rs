@@ -67,7 +67,7 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
         entry("hung", ("dc1", healthy.master.addr()), ("dc2", loading.addr())),
     ];
     let yaml = format!(
-        "poll: {{interval: 200ms, min_interval: 100ms}}\nalerts: {{link_down: {{warning: 1s}}}}\npairs: [{}]\n\
+        "poll: {{interval: 200ms, min_interval: 100ms, heartbeat: {{enabled: true}}}}\nalerts: {{link_down: {{warning: 1s}}}}\npairs: [{}]\n\
          notify: {{group_wait: 0s, receivers: [{{name: hook, webhook: {{url: '{}'}}}}]}}\n",
         pairs.join(", "),
         receiver.url("/hook")
