@@ -153,6 +153,13 @@ impl Pace {
         self.refresh_due.get_or_insert(now);
     }
 
+    /// Before the first base round, a round with everybody is to begin after this part of the wait for it. A part of 1 is that
+    /// round itself.
+    pub(super) fn look_first(&mut self, part: f64, now: Timestamp) {
+        let first = now + (self.base_due - now).or_zero().mul_f64(part.clamp(0.0, 1.0));
+        self.refresh_due = (first < self.base_due).then_some(first);
+    }
+
     /// Changes the periods; the next round comes no later than the new ones allow.
     pub(super) fn set_intervals(&mut self, intervals: Intervals, now: Timestamp) {
         self.intervals = intervals;
@@ -364,6 +371,17 @@ mod tests {
         pace.refresh(base);
         assert_eq!(step(&mut pace).0, Round::Base, "which polls everybody as well");
         assert!(!pace.wants_refresh());
+    }
+
+    #[test]
+    fn the_first_look_comes_before_the_first_base_round_and_moves_it_not() {
+        for (part, first) in [(0.0, Some(0)), (0.1, Some(80)), (1.0, None)] {
+            let mut pace = pace(800_000_000);
+            pace.look_first(part, at(0));
+            let rounds = run_until(&mut pace, at(1000));
+            let expected: Vec<_> = first.map(|millis| (Round::Refresh, at(millis))).into_iter().collect();
+            assert_eq!(rounds, [expected, vec![(Round::Base, at(800))]].concat(), "{part}");
+        }
     }
 
     #[test]

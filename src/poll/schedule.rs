@@ -207,6 +207,11 @@ impl TreeSchedule {
         }
     }
 
+    /// Before the first base round, which may be a period away, everybody is polled once: after this part of the wait.
+    pub(super) fn look_first(&mut self, part: f64, now: Timestamp) {
+        self.pace.look_first(part, now);
+    }
+
     /// Changes the periods and the servers' timeouts (in the servers' order).
     pub(super) fn set_intervals(&mut self, intervals: Intervals, timeouts: &[Span], now: Timestamp) {
         self.intervals = intervals;
