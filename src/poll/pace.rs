@@ -143,6 +143,11 @@ impl Pace {
         self.urgent_due = self.urgent_due.max(now);
     }
 
+    /// While urgent rounds run, the next one is to begin at once.
+    pub(super) fn hasten(&mut self, now: Timestamp) {
+        self.urgent_due = self.urgent_due.min(now);
+    }
+
     /// Urgent rounds are to be `factor` times as far apart as their period says. At the base period there are none.
     pub(super) fn set_stretch(&mut self, factor: f64) {
         self.stretch = factor.max(1.0);
