@@ -48,8 +48,7 @@ fn documented(text: &str) -> Option<u64> {
         Some("KiB") => 1 << 10,
         Some("MiB") => 1 << 20,
         Some("s") => 1000,
-        Some("ms") => 1,
-        _ => 1,
+        _ => 1, // milliseconds, too
     };
     Some(number * unit)
 }
