@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{
-    AlertSettings, ConnectionSettings, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, MasterSelector,
-    NotifySettings, PairSettings, PollSettings, SentinelSettings, ServerSettings, Settings, StateSettings,
+    AlertSettings, ConnectionSettings, CountRule, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, MasterSelector,
+    FlappingRule, NotifySettings, PairSettings, PollSettings, SentinelSettings, ServerSettings, Settings, StateSettings,
 };
 use crate::model::{Bytes, PairName, ServerAddr, Span};
 
@@ -27,9 +27,16 @@ pub(crate) fn settings_of(pairs: &[(&str, &str, &[&str])]) -> Settings {
         alerts: default_alerts(),
         notify: NotifySettings {
             identity: String::new(),
+            group_by: ["alertname", "source_dc", "target_dc"].map(str::to_owned).to_vec(),
             group_wait: Span::from_secs(5),
             group_interval: Span::from_secs(60),
             repeat_interval: Span::from_secs(4 * 3600),
+            flapping: Some(FlappingRule {
+                changes: 6,
+                window: Span::from_secs(600),
+                stable_for: Span::from_secs(300),
+            }),
+            maintenance: Vec::new(),
             receivers: Vec::new(),
         },
         state: StateSettings { path: PathBuf::from("./data") },
@@ -57,7 +64,13 @@ pub(crate) fn default_alerts() -> AlertSettings {
         link_down: seconds(10, 60, 1.0),
         unreachable: seconds(15, 60, 1.0),
         unknown: seconds(90, 300, 1.0),
+        full_sync: CountRule { levels: full_syncs(1, 3), window: Span::from_secs(600) },
     }
+}
+
+fn full_syncs(warning: u64, critical: u64) -> LevelRule<u64> {
+    let level = |at| Some(LevelThreshold { at, clear_below: at });
+    LevelRule { warning: level(warning), critical: level(critical), hold: Span::ZERO, keep_firing_for: Span::ZERO }
 }
 
 fn seconds(warning: i64, critical: i64, clear: f64) -> LevelRule<Span> {

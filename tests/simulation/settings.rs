@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use redis_cross_dc_exporter::config::{
-    AlertSettings, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, NotifySettings, PairSettings,
-    PollSettings, ReceiverKind, ReceiverSettings, SecretSource, ServerSettings, Settings, Severity, StateSettings,
+    AlertSettings, CountRule, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, NotifySettings, PairSettings,
+    PollSettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, ServerSettings, Settings, Severity, StateSettings,
 };
 use redis_cross_dc_exporter::model::{PairName, Secret, ServerAddr, Span};
 
@@ -27,9 +27,12 @@ pub(crate) fn settings_of(pairs: &[(String, String, Vec<String>)]) -> Settings {
         alerts: default_alerts(),
         notify: NotifySettings {
             identity: String::new(),
+            group_by: ["alertname", "source_dc", "target_dc"].map(str::to_owned).to_vec(),
             group_wait: Span::from_secs(5),
             group_interval: Span::from_secs(60),
             repeat_interval: Span::from_secs(4 * 3600),
+            flapping: None,
+            maintenance: Vec::new(),
             receivers: vec![receiver()],
         },
         state: StateSettings { path: PathBuf::from("./data") },
@@ -43,7 +46,13 @@ fn default_alerts() -> AlertSettings {
         link_down: seconds(10, 60, 1.0),
         unreachable: seconds(15, 60, 1.0),
         unknown: seconds(90, 300, 1.0),
+        full_sync: CountRule { levels: full_syncs(1, 3), window: Span::from_secs(600) },
     }
+}
+
+fn full_syncs(warning: u64, critical: u64) -> LevelRule<u64> {
+    let level = |at| Some(LevelThreshold { at, clear_below: at });
+    LevelRule { warning: level(warning), critical: level(critical), hold: Span::ZERO, keep_firing_for: Span::ZERO }
 }
 
 fn seconds(warning: i64, critical: i64, clear: f64) -> LevelRule<Span> {
@@ -79,6 +88,8 @@ fn receiver() -> ReceiverSettings {
         name: "hook".to_owned(),
         min_severity: Severity::Warning,
         matchers: BTreeMap::new(),
+        group_by: None,
+        repage_on: RepageOn::default(),
         kind: ReceiverKind::Webhook {
             url: SecretSource::Inline(Secret::new("http://hook.example.com/")),
             headers: BTreeMap::new(),
