@@ -22,6 +22,10 @@ pub enum Rule {
     Unknown,
     /// `RedisCrossDcSentinelQuorumLost`: the Sentinels of a datacenter have seen no quorum for some seconds.
     SentinelQuorum,
+    /// `RedisCrossDcDiverged`: two histories for some seconds.
+    Diverged,
+    /// `RedisCrossDcFailover`: another server became a pair's master, so often in some time.
+    Failover,
 }
 
 /// Labels, sorted by name.
@@ -32,7 +36,7 @@ pub type Labels = BTreeMap<String, String>;
 pub struct AlertIdentity {
     /// The rule.
     pub rule: Rule,
-    /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`, or `pair, dc`.
+    /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`, or `pair, dc`, or `pair`.
     pub labels: Arc<Labels>,
 }
 
@@ -58,6 +62,8 @@ pub enum Quantity {
     Seconds(Span),
     /// Bytes.
     Bytes(Bytes),
+    /// How often something happened.
+    Count(u64),
 }
 
 /// A value with its certified interval, as far as it is known.
@@ -87,6 +93,8 @@ pub enum ResolveReason {
     Cleared,
     /// The target or the rule is no longer configured.
     Removed,
+    /// Another server became the master: the replication that the alert is about runs in another direction now.
+    Failover,
 }
 
 /// Everything that a message says about one alert, frozen at one moment.
@@ -235,8 +243,16 @@ pub struct GroupKey(pub Arc<Labels>);
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 6] =
-        [Self::LagSeconds, Self::LagBytes, Self::LinkDown, Self::Unreachable, Self::Unknown, Self::SentinelQuorum];
+    pub const ALL: [Self; 8] = [
+        Self::LagSeconds,
+        Self::LagBytes,
+        Self::LinkDown,
+        Self::Unreachable,
+        Self::Unknown,
+        Self::SentinelQuorum,
+        Self::Diverged,
+        Self::Failover,
+    ];
 
     /// The alert's name.
     pub const fn alert_name(self) -> &'static str {
@@ -247,6 +263,8 @@ impl Rule {
             Self::Unreachable => "RedisCrossDcServerUnreachable",
             Self::Unknown => "RedisCrossDcLagUnknown",
             Self::SentinelQuorum => "RedisCrossDcSentinelQuorumLost",
+            Self::Diverged => "RedisCrossDcDiverged",
+            Self::Failover => "RedisCrossDcFailover",
         }
     }
 
@@ -259,6 +277,8 @@ impl Rule {
             Self::Unreachable => "unreachable",
             Self::Unknown => "unknown",
             Self::SentinelQuorum => "sentinel_quorum",
+            Self::Diverged => "diverged",
+            Self::Failover => "failover",
         }
     }
 }
@@ -304,11 +324,12 @@ impl Measured {
 }
 
 impl Quantity {
-    /// The bare number, in seconds or bytes.
+    /// The bare number: seconds, bytes or how often.
     pub fn as_f64(self) -> f64 {
         match self {
             Self::Seconds(span) => span.as_secs_f64(),
             Self::Bytes(bytes) => bytes.as_f64(),
+            Self::Count(count) => count as f64,
         }
     }
 }
@@ -322,6 +343,12 @@ impl From<Span> for Quantity {
 impl From<Bytes> for Quantity {
     fn from(bytes: Bytes) -> Self {
         Self::Bytes(bytes)
+    }
+}
+
+impl From<u64> for Quantity {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
     }
 }
 
@@ -380,6 +407,7 @@ impl ResolveReason {
         match self {
             Self::Cleared => "cleared",
             Self::Removed => "removed",
+            Self::Failover => "failover",
         }
     }
 }
@@ -422,6 +450,7 @@ impl fmt::Display for Quantity {
         match self {
             Self::Seconds(span) => span.fmt(f),
             Self::Bytes(bytes) => bytes.fmt(f),
+            Self::Count(count) => count.fmt(f),
         }
     }
 }

@@ -9,9 +9,9 @@ use yaml_rust2::{Yaml, YamlEmitter};
 use super::value::span_text;
 use super::version;
 use super::{
-    AlertSettings, ClientCertificate, Credentials, DatacenterRule, HeartbeatSettings, HostPattern, LevelRule,
-    LevelThreshold, MasterSelector, NotifySettings, PairSettings, PollSettings, ReceiverKind, ReceiverSettings,
-    SecretSource, SentinelSettings, ServerSettings, Settings, TlsSettings,
+    AlertSettings, ClientCertificate, CountRule, Credentials, DatacenterRule, HeartbeatSettings, HostPattern,
+    LevelRule, LevelThreshold, MasterSelector, NotifySettings, PairSettings, PollSettings, ReceiverKind,
+    ReceiverSettings, SecretSource, SentinelSettings, ServerSettings, Settings, TlsSettings,
 };
 use crate::model::{Bytes, Span};
 
@@ -245,10 +245,24 @@ fn alerts(alerts: &AlertSettings, global: Option<&AlertSettings>) -> Yaml {
     put("link_down", global.is_none_or(|g| g.link_down != alerts.link_down), rule(&alerts.link_down, span));
     put("unreachable", global.is_none(), rule(&alerts.unreachable, span));
     put("unknown", global.is_none_or(|g| g.unknown != alerts.unknown), rule(&alerts.unknown, span));
+    put("diverged", global.is_none_or(|g| g.diverged != alerts.diverged), rule(&alerts.diverged, span));
+    put("sentinel_quorum", global.is_none(), rule(&alerts.sentinel_quorum, span));
+    put("failover", global.is_none_or(|g| g.failover != alerts.failover), count_rule(&alerts.failover));
+    map.into()
+}
+
+fn count_rule(counted: &CountRule) -> Yaml {
+    let number = |count| Yaml::Integer(i64::try_from(count).unwrap_or(i64::MAX));
+    let mut map = levels(&counted.levels, number);
+    map.put("window", span(counted.window));
     map.into()
 }
 
 fn rule<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Yaml {
+    levels(rule, write).into()
+}
+
+fn levels<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Mapping {
     let level = |level: Option<LevelThreshold<T>>| level.map_or_else(off, |level| write(level.at));
     let mut map = Mapping::of([
         ("warning", level(rule.warning)),
@@ -265,7 +279,7 @@ fn rule<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Yaml {
     if !clear.0.is_empty() {
         map.put("clear", clear);
     }
-    map.into()
+    map
 }
 
 fn notify(notify: &NotifySettings) -> Yaml {

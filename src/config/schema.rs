@@ -46,11 +46,26 @@ pub(super) const SERVER: Keys =
     Keys { scalars: &["address", "dc", "username", "password", "password_file"], composites: &["tls"], later: &[] };
 pub(super) const ALERTS: Keys = Keys {
     scalars: &[],
-    composites: &["lag_seconds", "lag_bytes", "link_down", "unreachable", "unknown"],
-    later: &["diverged", "full_sync", "backlog_headroom", "output_buffer", "failover", "sync_queue", "clock_skew"],
+    composites: &[
+        "lag_seconds",
+        "lag_bytes",
+        "link_down",
+        "unreachable",
+        "unknown",
+        "diverged",
+        "sentinel_quorum",
+        "failover",
+    ],
+    later: &["full_sync", "backlog_headroom", "output_buffer", "sync_queue", "clock_skew"],
 };
 pub(super) const RULE: Keys =
     Keys { scalars: &["warning", "critical", "for", "keep_firing_for", "clear"], composites: &[], later: &[] };
+/// A rule about how often something happened.
+pub(super) const COUNT_RULE: Keys = Keys {
+    scalars: &["warning", "critical", "window", "for", "keep_firing_for", "clear"],
+    composites: &[],
+    later: &[],
+};
 pub(super) const CLEAR: Keys = Keys { scalars: &["warning", "critical"], composites: &[], later: &[] };
 pub(super) const NOTIFY: Keys = Keys {
     scalars: &["identity", "group_wait", "group_interval", "repeat_interval"],
@@ -86,7 +101,7 @@ fn fixed_sections() -> Vec<(String, &'static Keys)> {
     ];
     let rules = ALERTS.composites.iter().flat_map(|rule| {
         let path = format!("alerts.{rule}");
-        [(format!("{path}.clear"), &CLEAR), (path, &RULE)]
+        [(format!("{path}.clear"), &CLEAR), (path, if *rule == "failover" { &COUNT_RULE } else { &RULE })]
     });
     plain.map(|(path, keys)| (path.to_owned(), keys)).into_iter().chain(rules).collect()
 }
@@ -178,7 +193,7 @@ mod tests {
         // A pair's and a server's `tls` have the keys of `redis.tls`, a pair's `heartbeat` those of `poll.heartbeat`, which
         // the documentation lists once.
         let keys = lists.iter().flat_map(|(path, keys)| keys.known().map(move |key| format!("{path}{key}")));
-        keys.chain(["alerts.RULE".to_owned()]).collect()
+        keys.chain(["alerts.RULE", "alerts.failover.window"].map(str::to_owned)).collect()
     }
 
     #[test]

@@ -204,6 +204,21 @@ pub struct AlertSettings {
     pub unreachable: LevelRule<Span>,
     /// `unknown`: how long there has been no comparable sample.
     pub unknown: LevelRule<Span>,
+    /// `diverged`: how long there have been two histories.
+    pub diverged: LevelRule<Span>,
+    /// `sentinel_quorum`: how long the Sentinels of a datacenter have seen no quorum. Taken from the global rules only.
+    pub sentinel_quorum: LevelRule<Span>,
+    /// `failover`: how often another server became the master.
+    pub failover: CountRule,
+}
+
+/// A rule with two levels over how often something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountRule {
+    /// The levels.
+    pub levels: LevelRule<u64>,
+    /// Over how long it is counted.
+    pub window: Span,
 }
 
 /// A rule with two levels over a quantity of type `T`.
@@ -294,6 +309,22 @@ pub enum ReceiverKind {
 pub struct StateSettings {
     /// The directory of the embedded database. Accepted and shown; nothing is written there in this version.
     pub path: PathBuf,
+}
+
+impl<T> LevelRule<T> {
+    /// The same rule over another quantity.
+    pub(super) fn map<U>(self, convert: impl Fn(T) -> U) -> LevelRule<U> {
+        let level = |level: LevelThreshold<T>| LevelThreshold {
+            at: convert(level.at),
+            clear_below: convert(level.clear_below),
+        };
+        LevelRule {
+            warning: self.warning.map(&level),
+            critical: self.critical.map(&level),
+            hold: self.hold,
+            keep_firing_for: self.keep_firing_for,
+        }
+    }
 }
 
 impl Severity {

@@ -64,6 +64,7 @@ pub fn resolve_reason(reason: ResolveReason) -> &'static str {
     match reason {
         ResolveReason::Cleared => "the value is below the clear threshold",
         ResolveReason::Removed => "its target or rule is no longer configured",
+        ResolveReason::Failover => "another server is the master now",
     }
 }
 
@@ -77,7 +78,7 @@ pub fn facts(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Vec
         None => state.to_owned(),
     });
     let sample = context.last_sample.map(|at| format!("{} ({} before)", time(at), length(now - at)));
-    let about_pair = !matches!(alert.identity.rule, Rule::Unreachable | Rule::SentinelQuorum);
+    let about_pair = !matches!(alert.identity.rule, Rule::Unreachable | Rule::SentinelQuorum | Rule::Failover);
     let known = [
         ("Value", "value", Some(measured(&alert.value))),
         ("Threshold", "threshold", Some(format!("{} ({})", quantity(alert.threshold), alert.severity.label()))),

@@ -158,6 +158,8 @@ fn phrase(rule: Rule) -> &'static str {
         Rule::Unreachable => "the server has not answered for",
         Rule::Unknown => "nothing certain is known of the lag, for",
         Rule::SentinelQuorum => "its Sentinels have had no quorum for",
+        Rule::Diverged => "two servers have had histories of their own for",
+        Rule::Failover => "another server became the master, so often of late:",
     }
 }
 
@@ -196,6 +198,14 @@ pub fn advice_for(rule: Rule) -> &'static str {
         Rule::SentinelQuorum => {
             "Nothing will be failed over by itself until this is over. Check that the Sentinels run and reach each other \
              across the datacenters."
+        }
+        Rule::Diverged => {
+            "Find out which of the two clients write to, and stop writes to the other. What only the one that gives way has \
+             is lost when it follows the other: the state says how much that is. Copy it first if it is worth something."
+        }
+        Rule::Failover => {
+            "Check that clients write to the new master and that the old one has come back as its replica. What is not in \
+             the new master's history is lost unless it is copied from the old one before that follows."
         }
     }
 }
