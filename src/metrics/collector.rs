@@ -79,7 +79,7 @@ fn link_of_pair(sheet: &mut Sheet, labels: &Labels, seen: &Assessment) {
     let states = PairState::ALL.map(|state| (state.label(), state == seen.state));
     sheet.state_set(&c::LINK_STATE, labels, "state", states);
     sheet.value(&c::LINK_DOWN_SECONDS, labels, seen.link_down_for.map(Span::as_secs_f64));
-    sheet.value(&c::DIVERGED_BYTES, labels, seen.diverged.map(Bytes::as_f64));
+    sheet.value(&c::DIVERGED_BYTES, labels, seen.diverged.map(|diverged| diverged.older().as_f64()));
 }
 
 /// The raw signals, as the servers told them last; a server that is silent tells nothing.

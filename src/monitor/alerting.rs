@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::sentinels::{QUORUM_RULE, Quorum};
+use super::failover::Failover;
+use super::sentinels::Quorum;
 use crate::alert::{
-    AlertContext, AlertEngine, AlertGroups, AlertKey, Evaluation, Labels, ListedAlert, Notification, Outlook, Reading, Rule,
-    RuleInput, Transition,
+    AlertContext, AlertEngine, AlertGroups, AlertKey, Evaluation, Labels, ListedAlert, Notification, Outlook, Reading,
+    ResolveReason, Rule, RuleInput, Transition,
 };
-use crate::config::{AlertSettings, LevelRule, NotifySettings, Settings};
-use crate::model::{ServerAddr, Span, Timestamp};
+use crate::config::{AlertSettings, CountRule, LevelRule, NotifySettings, Settings};
+use crate::model::{PairName, ServerAddr, Span, Timestamp};
 use crate::replication::{Assessment, PairState, ServerFacts};
 use crate::topology::{Pair, Server, Topology};
 
@@ -18,8 +19,10 @@ use crate::topology::{Pair, Server, Topology};
 pub(super) struct Alerting {
     pairs: Vec<PairKeys>,
     servers: BTreeMap<ServerAddr, AlertKey>,
+    entries: BTreeMap<PairName, (AlertKey, CountRule)>,
     quorums: BTreeSet<AlertKey>,
     unreachable: LevelRule<Span>,
+    sentinel_quorum: LevelRule<Span>,
     engine: AlertEngine,
     groups: AlertGroups,
     /// What changed since it was last asked for.
@@ -33,6 +36,16 @@ struct PairKeys {
     lag_bytes: AlertKey,
     link_down: AlertKey,
     unknown: AlertKey,
+    diverged: AlertKey,
+}
+
+/// Since when a pair is as the rules of time look at it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Since {
+    /// When there last was something to compare, or a full sync made progress; the beginning of watching before that.
+    pub(super) known: Timestamp,
+    /// Since when it has been diverged.
+    pub(super) diverged: Option<Timestamp>,
 }
 
 impl Alerting {
@@ -40,23 +53,37 @@ impl Alerting {
         Self {
             pairs: topology.pairs.iter().map(|pair| PairKeys::of(pair)).collect(),
             servers: server_keys(topology),
+            entries: entry_keys(topology),
             quorums: BTreeSet::new(),
             unreachable: settings.alerts.unreachable,
+            sentinel_quorum: settings.alerts.sentinel_quorum,
             engine: AlertEngine::default(),
             groups: AlertGroups::new(&settings.notify),
             changes: Vec::new(),
         }
     }
 
-    /// Changes rules, targets and receivers. Alerts of targets that stay go on; those of targets that are gone resolve.
-    pub(super) fn reconfigure(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
+    /// Changes rules, targets and receivers. Alerts of targets that stay go on; those of targets that are gone resolve,
+    /// because of a failover where their entry is one of the `turned` ones.
+    pub(super) fn reconfigure(
+        &mut self,
+        settings: &Settings,
+        topology: &Topology,
+        turned: &BTreeSet<PairName>,
+        now: Timestamp,
+    ) {
         let before: BTreeSet<AlertKey> = self.keys().cloned().collect();
         self.pairs = topology.pairs.iter().map(|pair| PairKeys::of(pair)).collect();
         self.servers = server_keys(topology);
+        self.entries = entry_keys(topology);
         self.unreachable = settings.alerts.unreachable;
+        self.sentinel_quorum = settings.alerts.sentinel_quorum;
         let after: BTreeSet<AlertKey> = self.keys().cloned().collect();
         for gone in before.difference(&after) {
-            if let Some(transition) = self.engine.retire(now, gone) {
+            let pair = gone.identity().labels.get("pair").map(|pair| PairName::new(pair));
+            let is_turned = pair.is_some_and(|pair| turned.contains(&pair));
+            let reason = if is_turned { ResolveReason::Failover } else { ResolveReason::Removed };
+            if let Some(transition) = self.engine.retire(now, gone, reason) {
                 self.tell(transition, now);
             }
         }
@@ -71,19 +98,12 @@ impl Alerting {
     }
 
     fn keys(&self) -> impl Iterator<Item = &AlertKey> {
-        let of_pairs = self.pairs.iter().flat_map(|p| [&p.lag_seconds, &p.lag_bytes, &p.link_down, &p.unknown]);
-        of_pairs.chain(self.servers.values())
+        let of_entries = self.entries.values().map(|(key, _)| key);
+        self.pairs.iter().flat_map(PairKeys::all).chain(self.servers.values()).chain(of_entries)
     }
 
-    /// Looks at every rule of the pair with this index. `known_at` is when there last was something to compare.
-    pub(super) fn evaluate_pair(
-        &mut self,
-        index: usize,
-        pair: &Pair,
-        seen: &Assessment,
-        known_at: Timestamp,
-        now: Timestamp,
-    ) {
+    /// Looks at every rule of the pair with this index.
+    pub(super) fn evaluate_pair(&mut self, index: usize, pair: &Pair, seen: &Assessment, since: Since, now: Timestamp) {
         let Some(keys) = self.pairs.get(index) else { return };
         let rules: &AlertSettings = &pair.alerts;
         let context = || pair_context(pair, seen);
@@ -95,8 +115,9 @@ impl Alerting {
             (&keys.link_down, RuleInput::Seconds { rule: &rules.link_down, reading: link_reading(seen) }),
             (
                 &keys.unknown,
-                RuleInput::Seconds { rule: &rules.unknown, reading: Reading::exact((now - known_at).or_zero()) },
+                RuleInput::Seconds { rule: &rules.unknown, reading: Reading::exact((now - since.known).or_zero()) },
             ),
+            (&keys.diverged, RuleInput::Seconds { rule: &rules.diverged, reading: diverged_reading(seen, since, now) }),
         ];
         let transitions =
             inputs.map(|(key, input)| self.engine.evaluate(now, Evaluation { key, input, context: &context }));
@@ -122,9 +143,29 @@ impl Alerting {
         }
     }
 
+    /// The entries that have a rule about failovers.
+    pub(super) fn entries(&self) -> Vec<PairName> {
+        self.entries.keys().cloned().collect()
+    }
+
+    /// Over how long the failovers of an entry are counted.
+    pub(super) fn failover_window(&self, name: &PairName) -> Span {
+        self.entries.get(name).map_or(Span::ZERO, |(_, rule)| rule.window)
+    }
+
+    /// Looks at the rule about the failovers of one entry.
+    pub(super) fn evaluate_failovers(&mut self, name: &PairName, count: u64, last: Option<&Failover>, now: Timestamp) {
+        let Some((key, rule)) = self.entries.get(name) else { return };
+        let input = RuleInput::Count { rule: &rule.levels, reading: Reading::exact(count) };
+        let context = || failover_context(last);
+        if let Some(transition) = self.engine.evaluate(now, Evaluation { key, input, context: &context }) {
+            self.tell(transition, now);
+        }
+    }
+
     /// Looks at the rule of one datacenter's Sentinels.
     pub(super) fn evaluate_quorum(&mut self, quorum: &Quorum<'_>, now: Timestamp) {
-        let input = RuleInput::Seconds { rule: &QUORUM_RULE, reading: quorum.reading };
+        let input = RuleInput::Seconds { rule: &self.sentinel_quorum, reading: quorum.reading };
         let context = || Arc::new(AlertContext { reason: quorum.reason(), ..AlertContext::default() });
         let evaluation = Evaluation { key: quorum.key, input, context: &context };
         if let Some(transition) = self.engine.evaluate(now, evaluation) {
@@ -137,7 +178,7 @@ impl Alerting {
         let gone: Vec<_> = self.quorums.difference(keys).cloned().collect();
         self.quorums.clone_from(keys);
         for key in gone {
-            if let Some(transition) = self.engine.retire(now, &key) {
+            if let Some(transition) = self.engine.retire(now, &key, ResolveReason::Removed) {
                 self.tell(transition, now);
             }
         }
@@ -175,7 +216,13 @@ impl PairKeys {
             lag_bytes: key(Rule::LagBytes),
             link_down: key(Rule::LinkDown),
             unknown: key(Rule::Unknown),
+            diverged: key(Rule::Diverged),
         }
+    }
+
+    fn all(&self) -> [&AlertKey; 5] {
+        let Self { lag_seconds, lag_bytes, link_down, unknown, diverged } = self;
+        [lag_seconds, lag_bytes, link_down, unknown, diverged]
     }
 }
 
@@ -200,6 +247,24 @@ fn server_keys(topology: &Topology) -> BTreeMap<ServerAddr, AlertKey> {
     topology.servers.iter().map(|(addr, server)| (addr.clone(), key(server))).collect()
 }
 
+fn entry_keys(topology: &Topology) -> BTreeMap<PairName, (AlertKey, CountRule)> {
+    let entry = |pair: &Arc<Pair>| {
+        let key = AlertKey::new(Rule::Failover, Arc::new(labels([("pair", pair.key.name.to_string())])));
+        (pair.key.name.clone(), (key, pair.alerts.failover))
+    };
+    topology.pairs.iter().map(entry).collect()
+}
+
+/// How long the pair has been diverged: from its first moment on at least the smallest level. While a server is silent,
+/// nobody knows.
+fn diverged_reading(seen: &Assessment, since: Since, now: Timestamp) -> Reading<Span> {
+    match (seen.state, since.diverged) {
+        (PairState::Diverged, Some(since)) => Reading::exact((now - since).max(Span::from_millis(1))),
+        (_, Some(_)) => Reading::NO_DATA,
+        (_, None) => Reading::exact(Span::ZERO),
+    }
+}
+
 /// How long the link has been down or stalled. Streaming is zero; every other state has its own rule or none, and
 /// leaves an alert as it is.
 fn link_reading(seen: &Assessment) -> Reading<Span> {
@@ -218,6 +283,15 @@ fn pair_context(pair: &Pair, seen: &Assessment) -> Arc<AlertContext> {
         reason: Some(seen.reason.to_string()),
         last_sample: seen.sampled_at.or(seen.last_known.map(|known| known.at)),
         causes: Arc::default(),
+    })
+}
+
+fn failover_context(last: Option<&Failover>) -> Arc<AlertContext> {
+    Arc::new(AlertContext {
+        master: last.map(|failover| failover.succession.to.to_string()),
+        reason: last.map(ToString::to_string),
+        last_sample: last.and_then(|failover| failover.last_known).map(|known| known.at),
+        ..AlertContext::default()
     })
 }
 

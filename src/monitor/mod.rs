@@ -5,6 +5,7 @@
 
 mod alerting;
 mod event;
+mod failover;
 mod fleet;
 mod haste;
 mod receivers;
@@ -12,7 +13,10 @@ mod sentinels;
 mod snapshot;
 
 pub use event::*;
+pub use failover::{EntryFailovers, Failover, Loss, Succession};
 pub use snapshot::*;
+
+use std::collections::BTreeSet;
 
 use crate::alert::{Notification, Transition};
 use crate::config::Settings;
@@ -120,15 +124,23 @@ impl Monitor {
 
     /// Changes what is watched and who is told. What stays keeps its history and its alerts.
     pub fn reconfigure(&mut self, settings: &Settings, topology: &Topology, anchor: ClockAnchor) {
-        self.retarget(settings, topology, anchor.mono);
+        self.fleet.reconfigure(topology, settings.poll.interval, anchor.mono);
+        self.alerting.reconfigure(settings, topology, &BTreeSet::new(), anchor.mono);
         self.receivers.reconfigure(&settings.notify);
         self.reload = ReloadStatus { successful: true, last_success: anchor.wall };
     }
 
-    /// Changes what is watched, by the same configuration. What stays keeps its history and its alerts.
+    /// Changes what is watched, by the same configuration: Sentinels have found something else, or another server took over.
+    /// What stays keeps its history and its alerts.
     pub fn retarget(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
-        self.fleet.reconfigure(topology, settings.poll.interval, now);
-        self.alerting.reconfigure(settings, topology, now);
+        let turned = self.fleet.turn(topology, settings.poll.interval, now);
+        self.alerting.reconfigure(settings, topology, &turned, now);
+    }
+
+    /// The entries whose master is another server by what the servers say. Whoever asks makes the topology that follows them
+    /// and hands it to [`Monitor::retarget`]. To be asked after events; costs nothing while nobody claims to be a master.
+    pub fn successions(&mut self, now: Timestamp) -> Vec<Succession> {
+        self.fleet.successions(now)
     }
 
     /// Takes in how the Sentinels are.
@@ -180,6 +192,10 @@ impl Monitor {
         for (server, facts) in self.fleet.servers() {
             self.alerting.evaluate_server(server, facts, now);
         }
+        for name in self.alerting.entries() {
+            let (count, last) = self.fleet.recent_failovers(&name, self.alerting.failover_window(&name), now);
+            self.alerting.evaluate_failovers(&name, count, last, now);
+        }
         for quorum in self.sentinels.quorums(now) {
             self.alerting.evaluate_quorum(&quorum, now);
         }
@@ -196,9 +212,9 @@ impl Monitor {
                 self.fleet.count_lag(index, lag);
             }
         }
-        actions.extend(self.fleet.note_state(index, &seen).map(Action::StateChanged));
+        actions.extend(self.fleet.note_state(index, &seen, now).map(Action::StateChanged));
         let Some(entry) = self.fleet.pairs.get(index) else { return };
-        self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.known_at(), now);
+        self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.since(), now);
         self.look_at_haste(index, &seen, now, actions);
     }
 
@@ -233,6 +249,7 @@ impl Monitor {
             pairs,
             servers,
             sentinels: self.sentinels.groups(),
+            failovers: self.fleet.failovers(),
             lag_distribution: self.fleet.lag_distribution.clone(),
             latency: self.fleet.latency.clone(),
             lateness: self.fleet.lateness.clone(),

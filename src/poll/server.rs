@@ -164,9 +164,7 @@ impl ServerTask {
             (Link::Connecting { .. } | Link::Asking { .. }, _) => {
                 self.reporter.report(&self.server.addr, PollEventKind::Skipped);
             }
-            (Link::Down { retry_at, error }, _)
-                if now < *retry_at && !(order.is_back && self.backoff.cut_short()) =>
-            {
+            (Link::Down { retry_at, error }, _) if now < *retry_at && !(order.is_back && self.backoff.cut_short()) => {
                 let error = *error;
                 self.report_failure(&poll, error);
                 self.give_up().await;

@@ -147,6 +147,8 @@ pub(crate) fn pair(name: &str) -> PairReport {
         ack_lag_bytes: None,
         unapplied_bytes: None,
         diverged_bytes: None,
+        diverged_master_bytes: None,
+        diverged_replica_bytes: None,
         backlog_headroom_bytes: None,
         applied_bytes_total: None,
         thresholds: Thresholds::default(),

@@ -97,7 +97,7 @@ fn later_versions_keys_are_refused_by_name() {
     let cases = [
         ("clusters: []", "clusters"),
         ("active_active: []", "active_active"),
-        ("alerts: {diverged: {warning: 0s}}", "alerts.diverged"),
+        ("alerts: {full_sync: {warning: 1}}", "alerts.full_sync"),
         ("alerts: {clock_skew: {}}", "alerts.clock_skew"),
         ("notify: {maintenance: []}", "notify.maintenance"),
         ("notify: {receivers: [{name: r, alertmanager: {}}]}", "notify.receivers[0].alertmanager"),
