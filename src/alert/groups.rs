@@ -40,7 +40,7 @@ struct Receiver {
 impl AlertGroups {
     /// No groups yet, for these receivers.
     pub fn new(settings: &NotifySettings) -> Self {
-        let receivers = settings.receivers.iter().map(|receiver| Receiver::new(receiver, BTreeMap::new()));
+        let receivers = wanting_groups(settings).map(|receiver| Receiver::new(receiver, BTreeMap::new()));
         Self { timing: Timing::of(settings), receivers: receivers.collect() }
     }
 
@@ -60,7 +60,7 @@ impl AlertGroups {
         self.timing = Timing::of(settings);
         let old = self.receivers.drain(..).map(|receiver| (receiver.name, receiver.groups));
         let mut old: BTreeMap<_, _> = old.collect();
-        for receiver in &settings.receivers {
+        for receiver in wanting_groups(settings) {
             let groups = old.remove(receiver.name.as_str()).unwrap_or_default();
             self.receivers.push(Receiver::new(receiver, groups));
         }
@@ -90,6 +90,11 @@ impl AlertGroups {
     pub fn next_wakeup(&self) -> Option<Timestamp> {
         self.receivers.iter().flat_map(|receiver| receiver.groups.values()).map(Group::wakeup).min()
     }
+}
+
+/// The receivers that are told of groups; the others look at the alerts themselves.
+fn wanting_groups(settings: &NotifySettings) -> impl Iterator<Item = &ReceiverSettings> {
+    settings.receivers.iter().filter(|receiver| receiver.kind.takes_groups())
 }
 
 impl Receiver {

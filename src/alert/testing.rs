@@ -7,7 +7,7 @@ use super::{
     AlertGroups, AlertKey, AlertSnapshot, AlertStatus, Labels, Measured, Notification, Quantity, Reading,
     ResolveReason, Rule,
 };
-use crate::config::{NotifySettings, ReceiverKind, ReceiverSettings, Severity};
+use crate::config::{HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, Severity};
 use crate::model::{Span, Timestamp};
 
 pub(super) const GROUP_WAIT: i64 = 5;
@@ -28,7 +28,7 @@ pub(super) fn receiver(text: &str) -> ReceiverSettings {
         routing_key: crate::config::SecretSource::File("key".into()),
         url: "http://pager.example.com".into(),
     };
-    ReceiverSettings { name: name.into(), min_severity, matchers: BTreeMap::new(), kind }
+    ReceiverSettings { name: name.into(), min_severity, matchers: BTreeMap::new(), kind, http: HttpSettings::default() }
 }
 
 pub(super) fn settings(receivers: &[&str]) -> NotifySettings {
@@ -37,6 +37,8 @@ pub(super) fn settings(receivers: &[&str]) -> NotifySettings {
         group_wait: Span::from_secs(GROUP_WAIT),
         group_interval: Span::from_secs(GROUP_INTERVAL),
         repeat_interval: Span::from_secs(REPEAT_INTERVAL),
+        external_url: None,
+        dashboard_url: None,
         receivers: receivers.iter().map(|text| receiver(text)).collect(),
     }
 }

@@ -30,6 +30,8 @@ pub(crate) fn settings_of(pairs: &[(&str, &str, &[&str])]) -> Settings {
             group_wait: Span::from_secs(5),
             group_interval: Span::from_secs(60),
             repeat_interval: Span::from_secs(4 * 3600),
+            external_url: None,
+            dashboard_url: None,
             receivers: Vec::new(),
         },
         state: StateSettings { path: PathBuf::from("./data") },

@@ -3,13 +3,17 @@
 //! **Invariant:** everything here but [`delivery`] is pure: no clock, no randomness, no IO. `now` and the jitter are
 //! arguments.
 
+pub mod alertmanager;
 pub mod delivery;
 pub mod facts;
+pub mod links;
 pub mod message;
 pub mod pagerduty;
 pub mod queue;
 pub mod retry;
+pub mod signature;
 pub mod slack;
+pub mod slack_bot;
 #[cfg(test)]
 mod testing;
 mod text;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use redis_cross_dc_exporter::config::{
-    AlertSettings, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, NotifySettings, PairSettings,
+    AlertSettings, Credentials, HeartbeatSettings, HttpSettings, LevelRule, LevelThreshold, NotifySettings, PairSettings,
     PollSettings, ReceiverKind, ReceiverSettings, SecretSource, ServerSettings, Settings, Severity, StateSettings,
 };
 use redis_cross_dc_exporter::model::{PairName, Secret, ServerAddr, Span};
@@ -30,6 +30,8 @@ pub(crate) fn settings_of(pairs: &[(String, String, Vec<String>)]) -> Settings {
             group_wait: Span::from_secs(5),
             group_interval: Span::from_secs(60),
             repeat_interval: Span::from_secs(4 * 3600),
+            external_url: None,
+            dashboard_url: None,
             receivers: vec![receiver()],
         },
         state: StateSettings { path: PathBuf::from("./data") },
@@ -82,6 +84,8 @@ fn receiver() -> ReceiverSettings {
         kind: ReceiverKind::Webhook {
             url: SecretSource::Inline(Secret::new("http://hook.example.com/")),
             headers: BTreeMap::new(),
+            secret: None,
         },
+        http: HttpSettings::default(),
     }
 }

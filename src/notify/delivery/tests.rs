@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::alert::{GroupKey, NotifyReason};
-use crate::config::{ReceiverKind, SecretSource, Severity};
+use crate::config::{HttpSettings, ReceiverKind, SecretSource, Severity};
 use crate::http_client::test_server::{PATIENCE, Reply, Request, TestServer};
 use crate::model::Secret;
 use crate::monitor::{DeliveryEventKind, DeliveryFailure};
@@ -64,11 +64,25 @@ impl Rig {
 fn settings(receivers: Vec<ReceiverSettings>) -> NotifySettings {
     let zero = Span::ZERO;
     let (group_wait, group_interval, repeat_interval) = (zero, zero, zero);
-    NotifySettings { identity: String::new(), group_wait, group_interval, repeat_interval, receivers }
+    NotifySettings {
+        identity: String::new(),
+        group_wait,
+        group_interval,
+        repeat_interval,
+        external_url: None,
+        dashboard_url: None,
+        receivers,
+    }
 }
 
 fn receiver(name: &str, kind: ReceiverKind) -> ReceiverSettings {
-    ReceiverSettings { name: name.to_owned(), min_severity: Severity::Warning, matchers: BTreeMap::new(), kind }
+    ReceiverSettings {
+        name: name.to_owned(),
+        min_severity: Severity::Warning,
+        matchers: BTreeMap::new(),
+        kind,
+        http: HttpSettings::default(),
+    }
 }
 
 fn inline(text: &str) -> SecretSource {
@@ -77,7 +91,7 @@ fn inline(text: &str) -> SecretSource {
 
 fn hook(url: &str) -> ReceiverSettings {
     let headers = BTreeMap::from([("authorization".to_owned(), inline("Bearer hunter2"))]);
-    receiver("chat", ReceiverKind::Webhook { url: inline(url), headers })
+    receiver("chat", ReceiverKind::Webhook { url: inline(url), headers, secret: None })
 }
 
 fn slack(url: &str) -> ReceiverSettings {

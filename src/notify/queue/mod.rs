@@ -15,6 +15,7 @@ use crate::model::{ClockAnchor, Span, Timestamp, stable_hash};
 use crate::monitor::{DeliveryEventKind, QueueState, SuppressReason};
 
 use super::pagerduty::Incident;
+use super::slack_bot::Posted;
 use super::retry::{Disposition, Verdict};
 use group::{Entry, GroupQueue};
 
@@ -33,6 +34,8 @@ pub enum Opening {
     Plain,
     /// A `PagerDuty` incident: the resolve must carry the routing key and the dedup key of the trigger.
     Incident(Incident),
+    /// A message of a Slack bot, which is changed in place.
+    Message(Posted),
 }
 
 /// A delivery that is due.
@@ -48,7 +51,7 @@ pub struct Attempt {
     pub number: u32,
     /// Whether to say it in plain text, after the receiver refused the layout.
     pub plain: bool,
-    /// For a resolve: what it ends.
+    /// What the receiver was told of the group last: what a resolve ends, and what changes in place.
     pub opening: Option<Opening>,
 }
 
