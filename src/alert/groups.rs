@@ -137,9 +137,7 @@ impl Receiver {
 
     /// Whether the receiver is to know of the alert as firing.
     fn wants(&self, alert: &AlertSnapshot) -> bool {
-        alert.status == AlertStatus::Firing
-            && alert.severity >= self.min_severity
-            && self.matchers.iter().all(|(label, glob)| glob.matches(label_of(alert, label)))
+        wanted(self.min_severity, &self.matchers, alert)
     }
 }
 
@@ -156,6 +154,17 @@ impl Statement {
             decided_at,
         }
     }
+}
+
+/// Whether a receiver with these settings is to know of the alert as firing.
+pub fn wants(receiver: &ReceiverSettings, alert: &AlertSnapshot) -> bool {
+    wanted(receiver.min_severity, &receiver.matchers, alert)
+}
+
+fn wanted(min_severity: Severity, matchers: &BTreeMap<String, WildMatch>, alert: &AlertSnapshot) -> bool {
+    alert.status == AlertStatus::Firing
+        && alert.severity >= min_severity
+        && matchers.iter().all(|(label, glob)| glob.matches(label_of(alert, label)))
 }
 
 /// A label of what is sent about an alert. As everywhere in Prometheus' world, a label that is absent is empty.

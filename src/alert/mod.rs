@@ -15,7 +15,7 @@ mod testing;
 mod types;
 
 pub use engine::{AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RuleInput};
-pub use groups::AlertGroups;
+pub use groups::{AlertGroups, wants};
 pub use instance::{Instance, Standing};
 pub use reading::{Reading, Verdict};
 pub use types::*;

@@ -51,11 +51,13 @@ impl Told {
         let wanted: BTreeMap<_, _> =
             firing.iter().map(|alert| ((alert.fingerprint, Arc::new(labels(alert))), alert)).collect();
         let ends: BTreeMap<_, _> =
-            over.iter().filter_map(|alert| Some((alert.fingerprint, alert.resolved?.0))).collect();
+            over.iter().filter_map(|alert| Some((alert.fingerprint, (alert.resolved?.0, alert)))).collect();
         for ((fingerprint, labels), standing) in &mut self.alerts {
             if standing.ended.is_none() && !wanted.contains_key(&(*fingerprint, Arc::clone(labels))) {
                 // An end that was seen is told as it was; otherwise it is another alert from now on.
-                standing.ended = Some(ends.get(fingerprint).copied().unwrap_or(now).max(standing.alert.started_at));
+                let end = ends.get(fingerprint).map(|&(at, alert)| (at, Arc::clone(alert)));
+                let (at, alert) = end.unwrap_or_else(|| (now, Arc::clone(&standing.alert)));
+                *standing = Standing { ended: Some(at.max(alert.started_at)), alert };
                 news = true;
             }
         }

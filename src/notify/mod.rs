@@ -9,6 +9,7 @@ pub mod facts;
 pub mod links;
 pub mod message;
 pub mod pagerduty;
+mod periodic;
 pub mod queue;
 pub mod retry;
 pub mod signature;
@@ -21,4 +22,5 @@ pub mod webhook;
 
 pub use delivery::Dispatcher;
 pub use message::MessageContext;
+pub use periodic::Heralds;
 pub use retry::Timing;

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::alert::AlertStatus;
 use crate::clock;
-use crate::config::{HttpSettings, ReceiverKind, ReceiverSettings, SecretSource, read_small_file, signing_key};
+use crate::config::{HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, SecretSource, read_small_file, signing_key};
 use crate::http_client::{HttpClient, Way};
 use crate::model::Secret;
 use crate::notify::message::{Message, MessageContext};
@@ -54,6 +54,21 @@ struct Request {
 }
 
 impl ReceiverConfig {
+    /// One receiver's; what `settings` say of where messages come from goes before what `context` says.
+    pub(in crate::notify) fn of(
+        settings: &NotifySettings,
+        receiver: &ReceiverSettings,
+        context: &MessageContext,
+    ) -> Self {
+        let mut context = context.clone();
+        if !settings.identity.is_empty() {
+            context.exporter.clone_from(&settings.identity);
+        }
+        context.external_url = settings.external_url.clone().or(context.external_url);
+        context.dashboard_url = settings.dashboard_url.clone().or(context.dashboard_url);
+        Self { settings: receiver.clone(), identity: settings.identity.clone(), context }
+    }
+
     /// The rules for this receiver's answers.
     pub(in crate::notify) fn protocol(&self) -> Protocol {
         match self.settings.kind {

@@ -224,9 +224,7 @@ impl GroupQueue {
     }
 
     fn remember(&mut self, opening: Opening) {
-        // A message that is known takes the place of one that was perhaps posted.
-        let is_message = matches!(opening, Opening::Message(_));
-        self.opened.retain(|known| *known != opening && !(is_message && *known == Opening::Plain));
+        self.opened.retain(|known| *known != opening && !opening.takes_the_place_of(known));
         if self.opened.len() == MAX_OPENINGS {
             self.opened.remove(0);
         }

@@ -68,6 +68,18 @@ pub struct ReceiverQueue {
     dead: u64,
 }
 
+impl Opening {
+    /// Whether there is only this one, no longer `other`: a message that is known is the one that was perhaps posted, and a
+    /// group has one message in a channel.
+    fn takes_the_place_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Message(_), Self::Plain) => true,
+            (Self::Message(new), Self::Message(old)) => new.configured == old.configured,
+            _ => false,
+        }
+    }
+}
+
 impl ReceiverQueue {
     /// An empty queue. `run` tells this life of the program from others (the wall clock's nanoseconds at its start will
     /// do), so that ids never come again. A resolve is dropped when it is older than `resolve_lifetime`.

@@ -1,5 +1,7 @@
 //! What becomes of an attempt: delivered, tried again, or dead. Pure: the clock and the jitter are arguments.
 
+use std::fmt;
+
 use jiff::fmt::rfc2822::DateTimeParser;
 
 use crate::http_client::{HttpError, HttpResponse};
@@ -132,6 +134,17 @@ impl Verdict {
 
     fn dead(reason: DeliveryFailure) -> Self {
         Self::of(Disposition::Dead { reason })
+    }
+}
+
+/// The result in a few words, without anything of the answer's body.
+impl fmt::Display for AttemptResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(response) => write!(f, "status {}", response.status),
+            Self::Failed(error) => error.fmt(f),
+            Self::SecretUnreadable => f.write_str("nothing sent: a secret cannot be read"),
+        }
     }
 }
 
