@@ -222,6 +222,9 @@ impl Live {
             threshold: self.threshold,
             peak: self.peak,
             context: Arc::clone(&self.context),
+            hold: None,
+            flapping: false,
+            decision: None,
         };
         Some(ListedAlert { state, alert: Arc::new(alert) })
     }

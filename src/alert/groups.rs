@@ -151,6 +151,9 @@ impl Statement {
             reason,
             severity,
             alerts,
+            affected: None,
+            held: 0,
+            generation: 0,
             decided_at,
         }
     }

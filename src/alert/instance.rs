@@ -272,6 +272,7 @@ mod tests {
             Some(Change::Fired { severity: Critical }) => "crit",
             Some(Change::Escalated) => "up",
             Some(Change::Deescalated) => "down",
+            Some(Change::Flapping) => "flap",
             Some(Change::Resolved { reason: ResolveReason::Cleared }) => "ok",
             Some(Change::Resolved { reason: ResolveReason::Removed }) => "gone",
         }

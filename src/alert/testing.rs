@@ -64,6 +64,9 @@ pub(super) fn firing(pair: &str, severity: Severity) -> AlertSnapshot {
         threshold: Quantity::Seconds(threshold),
         peak: None,
         context: Arc::default(),
+        hold: None,
+        flapping: false,
+        decision: None,
     }
 }
 

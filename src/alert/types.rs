@@ -22,6 +22,27 @@ pub enum Rule {
     Unknown,
     /// `RedisCrossDcSentinelQuorumLost`: the Sentinels of a datacenter have seen no quorum for some seconds.
     SentinelQuorum,
+    /// `RedisCrossDcFullSync`: a server gave so many full syncs within the rule's window.
+    FullSync,
+    /// `RedisCrossDcReceiverFailing`: a receiver has not taken its notifications for some seconds.
+    ReceiverFailing,
+    /// `RedisCrossDcMonitorIsolated`: no remote server of any datacenter has answered for some seconds.
+    MonitorIsolated,
+}
+
+/// What an alert of a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TargetKind {
+    /// A master and one of its replicas.
+    Pair,
+    /// A server.
+    Server,
+    /// The Sentinels of a pair in one datacenter.
+    Sentinels,
+    /// A receiver of notifications.
+    Receiver,
+    /// This exporter.
+    Monitor,
 }
 
 /// Labels, sorted by name.
@@ -32,7 +53,8 @@ pub type Labels = BTreeMap<String, String>;
 pub struct AlertIdentity {
     /// The rule.
     pub rule: Rule,
-    /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`, or `pair, dc`.
+    /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`, or `pair, dc`, or `receiver`,
+    /// or none.
     pub labels: Arc<Labels>,
 }
 
@@ -58,6 +80,8 @@ pub enum Quantity {
     Seconds(Span),
     /// Bytes.
     Bytes(Bytes),
+    /// How many times something happened.
+    Count(u64),
 }
 
 /// A value with its certified interval, as far as it is known.
@@ -112,6 +136,46 @@ pub struct AlertSnapshot {
     pub peak: Option<Quantity>,
     /// Where to look, which may change while it fires.
     pub context: Arc<AlertContext>,
+    /// What keeps it from being told now, if anything does.
+    pub hold: Option<Hold>,
+    /// Whether it begins and ends so often that it is told to flap, and then not told again until it is stable.
+    pub flapping: bool,
+    /// What made it what it is.
+    pub decision: Option<Decision>,
+}
+
+/// What keeps an alert from being told: somebody asked for quiet. What was told before is still told to be over.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hold {
+    /// A silence.
+    Silence(SilenceId),
+    /// A maintenance window, by its name in the configuration.
+    Maintenance(Arc<str>),
+}
+
+/// The name of a silence: sixteen hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SilenceId(pub Arc<str>);
+
+/// The last change of an alert, and on what it rests.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decision {
+    /// What changed.
+    pub change: Change,
+    /// When.
+    pub at: Timestamp,
+    /// The value that the change rests on.
+    pub value: Measured,
+}
+
+/// An alert that explains another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// The alert.
+    pub key: AlertKey,
+    /// It explains alerts up to this severity: that a replica does not answer is no reason for a lag that its master
+    /// proves.
+    pub up_to: Severity,
 }
 
 /// What the person who is told needs to know besides labels and values.
@@ -127,6 +191,8 @@ pub struct AlertContext {
     pub reason: Option<String>,
     /// When the last good sample was taken.
     pub last_sample: Option<Timestamp>,
+    /// The alerts that explain this one, as long as they fire: nobody is told of both.
+    pub causes: Arc<[Cause]>,
 }
 
 /// Where an alert stands, as it is listed. Only what fires or is resolved is ever notified.
@@ -175,6 +241,8 @@ pub enum Change {
     Escalated,
     /// It was critical and is a warning now.
     Deescalated,
+    /// It would be over, for a moment, as it was many times before: it goes on firing until it is stable.
+    Flapping,
     /// It is over.
     Resolved {
         /// Why.
@@ -202,6 +270,8 @@ pub enum NotifyReason {
     Deescalated,
     /// Another alert joined the group.
     NewInGroup,
+    /// An alert of the group begins and ends so often that nothing more is told of it until it is stable.
+    Flapping,
     /// Some of the group's alerts resolved; others still fire.
     PartlyResolved,
     /// Nothing changed for `repeat_interval`.
@@ -225,18 +295,45 @@ pub struct Notification {
     pub severity: Severity,
     /// The firing alerts, worst first, then those that resolved since the last notification.
     pub alerts: Vec<Arc<AlertSnapshot>>,
+    /// How many targets of the group fire, and of how many: "500 of 500 pairs". `None` where they are of several kinds.
+    pub affected: Option<Affected>,
+    /// How many alerts of the group fire and are not told, because of silences or maintenance.
+    pub held: usize,
+    /// Which incident of the group this is, beginning with 0: the next one wherever `repage_on` asks for a new page. A part of
+    /// `PagerDuty`'s dedup key; the incident of an older generation is over with the first delivery of a newer one.
+    pub generation: u32,
     /// When it was decided.
     pub decided_at: Timestamp,
 }
 
-/// What alerts are grouped by: `alertname`, `source_dc`, `target_dc` (those that the alerts have).
+/// How many of a group's targets fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Affected {
+    /// What the targets are.
+    pub kind: TargetKind,
+    /// How many of them fire.
+    pub firing: usize,
+    /// How many there are, with the labels of the group, as far as the receiver's matchers fit.
+    pub of: usize,
+}
+
+/// What alerts are grouped by: the labels of `group_by` that they have.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupKey(pub Arc<Labels>);
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 6] =
-        [Self::LagSeconds, Self::LagBytes, Self::LinkDown, Self::Unreachable, Self::Unknown, Self::SentinelQuorum];
+    pub const ALL: [Self; 9] = [
+        Self::LagSeconds,
+        Self::LagBytes,
+        Self::LinkDown,
+        Self::Unreachable,
+        Self::Unknown,
+        Self::SentinelQuorum,
+        Self::FullSync,
+        Self::ReceiverFailing,
+        Self::MonitorIsolated,
+    ];
 
     /// The alert's name.
     pub const fn alert_name(self) -> &'static str {
@@ -247,6 +344,9 @@ impl Rule {
             Self::Unreachable => "RedisCrossDcServerUnreachable",
             Self::Unknown => "RedisCrossDcLagUnknown",
             Self::SentinelQuorum => "RedisCrossDcSentinelQuorumLost",
+            Self::FullSync => "RedisCrossDcFullSync",
+            Self::ReceiverFailing => "RedisCrossDcReceiverFailing",
+            Self::MonitorIsolated => "RedisCrossDcMonitorIsolated",
         }
     }
 
@@ -259,6 +359,43 @@ impl Rule {
             Self::Unreachable => "unreachable",
             Self::Unknown => "unknown",
             Self::SentinelQuorum => "sentinel_quorum",
+            Self::FullSync => "full_sync",
+            Self::ReceiverFailing => "receiver_failing",
+            Self::MonitorIsolated => "monitor_isolated",
+        }
+    }
+
+    /// What the rule's alerts are about.
+    pub const fn target(self) -> TargetKind {
+        match self {
+            Self::LagSeconds | Self::LagBytes | Self::LinkDown | Self::Unknown => TargetKind::Pair,
+            Self::Unreachable | Self::FullSync => TargetKind::Server,
+            Self::SentinelQuorum => TargetKind::Sentinels,
+            Self::ReceiverFailing => TargetKind::Receiver,
+            Self::MonitorIsolated => TargetKind::Monitor,
+        }
+    }
+
+    /// Whether the rule's alerts explain others.
+    pub const fn is_cause(self) -> bool {
+        matches!(self, Self::MonitorIsolated | Self::Unreachable | Self::LinkDown)
+    }
+}
+
+impl TargetKind {
+    /// The noun for `count` of them.
+    pub const fn noun(self, count: usize) -> &'static str {
+        match (self, count) {
+            (Self::Pair, 1) => "pair",
+            (Self::Pair, _) => "pairs",
+            (Self::Server, 1) => "server",
+            (Self::Server, _) => "servers",
+            (Self::Sentinels, 1) => "group of Sentinels",
+            (Self::Sentinels, _) => "groups of Sentinels",
+            (Self::Receiver, 1) => "receiver",
+            (Self::Receiver, _) => "receivers",
+            (Self::Monitor, 1) => "exporter",
+            (Self::Monitor, _) => "exporters",
         }
     }
 }
@@ -309,6 +446,7 @@ impl Quantity {
         match self {
             Self::Seconds(span) => span.as_secs_f64(),
             Self::Bytes(bytes) => bytes.as_f64(),
+            Self::Count(count) => count as f64,
         }
     }
 }
@@ -322,6 +460,12 @@ impl From<Span> for Quantity {
 impl From<Bytes> for Quantity {
     fn from(bytes: Bytes) -> Self {
         Self::Bytes(bytes)
+    }
+}
+
+impl From<u64> for Quantity {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
     }
 }
 
@@ -344,6 +488,7 @@ impl Change {
             Self::Fired { .. } => "fired",
             Self::Escalated => "escalated",
             Self::Deescalated => "deescalated",
+            Self::Flapping => "flapping",
             Self::Resolved { .. } => "resolved",
         }
     }
@@ -367,6 +512,7 @@ impl NotifyReason {
             Self::Escalated => "escalated",
             Self::Deescalated => "deescalated",
             Self::NewInGroup => "new_in_group",
+            Self::Flapping => "flapping",
             Self::PartlyResolved => "partly_resolved",
             Self::Repeat => "repeat",
             Self::Resolved => "resolved",
@@ -411,6 +557,12 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+impl fmt::Display for SilenceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Fingerprint({self})")
@@ -422,6 +574,7 @@ impl fmt::Display for Quantity {
         match self {
             Self::Seconds(span) => span.fmt(f),
             Self::Bytes(bytes) => bytes.fmt(f),
+            Self::Count(count) => count.fmt(f),
         }
     }
 }

@@ -84,12 +84,7 @@ pub(super) fn alert_changed(transition: &Transition) {
     let [pair, replica, server] = ["pair", "replica", "server"].map(label);
     let [source_dc, target_dc, dc] = ["source_dc", "target_dc", "dc"].map(label);
     let (value, fingerprint) = (alert.value.best().map(|value| value.to_string()), alert.fingerprint.to_string());
-    let change = match transition.change {
-        Change::Fired { .. } => "fired",
-        Change::Escalated => "escalated",
-        Change::Deescalated => "deescalated",
-        Change::Resolved { .. } => "resolved",
-    };
+    let change = transition.change.label();
     // The fields are the same on every line; a label that the alert does not have is left out of it.
     macro_rules! line {
         ($level:ident) => {
@@ -110,7 +105,7 @@ pub(super) fn alert_changed(transition: &Transition) {
         };
     }
     match transition.change {
-        Change::Fired { .. } | Change::Escalated => line!(warn),
+        Change::Fired { .. } | Change::Escalated | Change::Flapping => line!(warn),
         Change::Deescalated | Change::Resolved { .. } => line!(info),
     }
 }

@@ -217,6 +217,7 @@ fn pair_context(pair: &Pair, seen: &Assessment) -> Arc<AlertContext> {
         state: Some(seen.state.label()),
         reason: Some(seen.reason.to_string()),
         last_sample: seen.sampled_at.or(seen.last_known.map(|known| known.at)),
+        causes: Arc::default(),
     })
 }
 

@@ -178,6 +178,9 @@ fn phrase(rule: Rule) -> &'static str {
         Rule::Unreachable => "the server has not answered for",
         Rule::Unknown => "nothing certain is known of the lag, for",
         Rule::SentinelQuorum => "its Sentinels have had no quorum for",
+        Rule::FullSync => "full syncs within the rule's window:",
+        Rule::ReceiverFailing => "it has not taken its notifications for",
+        Rule::MonitorIsolated => "no server of another datacenter has answered for",
     }
 }
 
@@ -216,6 +219,18 @@ pub fn advice_for(rule: Rule) -> &'static str {
         Rule::SentinelQuorum => {
             "Nothing will be failed over by itself until this is over. Check that the Sentinels run and reach each other \
              across the datacenters."
+        }
+        Rule::FullSync => {
+            "Each full sync sends the whole data set. Several in a row are a loop: raise the master's replica output buffer \
+             limit and its backlog, or repl-timeout, before the next one is cut as well."
+        }
+        Rule::ReceiverFailing => {
+            "Somebody who should be told of alerts is not. Run test-notify for the receiver: it prints the answer; then check \
+             its URL, key and network path."
+        }
+        Rule::MonitorIsolated => {
+            "It is probably the exporter's own network: look at the datacenters from elsewhere before you act. Until then \
+             nothing is known of any remote server."
         }
     }
 }

@@ -228,7 +228,7 @@ impl Thresholds {
                 Rule::LagBytes => &mut all.lag_bytes,
                 Rule::LinkDown => &mut all.link_down,
                 Rule::Unknown => &mut all.unknown,
-                Rule::Unreachable | Rule::SentinelQuorum => continue,
+                _ => continue,
             };
             let is_critical = threshold.severity == Severity::Critical.label();
             *(if is_critical { &mut levels.critical } else { &mut levels.warning }) = Some(threshold.value);
