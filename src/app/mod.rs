@@ -199,7 +199,7 @@ async fn ask_for_reload(commands: &mpsc::Sender<Command>) -> Result<ReloadReport
 /// Where messages come from: the machine's name. Unless the settings say where people reach the exporter, they are led to
 /// that name, as Prometheus does; not where a web configuration may ask for HTTPS under a name that only its certificate
 /// knows, nor where nobody but this machine gets an answer.
-fn message_context(listens: SocketAddr, has_web_config: bool) -> MessageContext {
+pub(crate) fn message_context(listens: SocketAddr, has_web_config: bool) -> MessageContext {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let reachable = !listens.ip().is_loopback() && !has_web_config && !host.is_empty();
     let external_url = reachable.then(|| format!("http://{host}:{}", listens.port()));

@@ -11,6 +11,7 @@ pub mod message;
 pub mod pagerduty;
 mod periodic;
 pub mod queue;
+mod rehearsal;
 pub mod retry;
 pub mod signature;
 pub mod slack;
@@ -22,5 +23,7 @@ pub mod webhook;
 
 pub use delivery::Dispatcher;
 pub use message::MessageContext;
+pub use delivery::check;
 pub use periodic::Heralds;
+pub use rehearsal::{Step, rehearse};
 pub use retry::Timing;

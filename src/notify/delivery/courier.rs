@@ -184,6 +184,48 @@ fn prepare(config: &ReceiverConfig, attempt: &Attempt) -> Result<(Request, Openi
     }
 }
 
+/// What is wrong with secrets and files of receivers as they are now: one sentence each, for the log. A secret may appear
+/// later, so nothing here is final; and no receiver is asked anything, as the only honest question would be noise.
+///
+/// Blocks for the length of some small files' reads.
+pub fn check(settings: &NotifySettings) -> Vec<String> {
+    let problem = |receiver: &ReceiverSettings| Some(format!("{}: {}", receiver.name, unusable(receiver).err()?));
+    settings.receivers.iter().filter_map(problem).collect()
+}
+
+fn unusable(receiver: &ReceiverSettings) -> Result<(), String> {
+    for source in sources(receiver) {
+        read(source)?;
+    }
+    if let ReceiverKind::Webhook { secret: Some(secret), .. } = &receiver.kind {
+        signing_key(read(secret)?.reveal()).map_err(|error| format!("webhook.secret: the value {error}"))?;
+    }
+    if let Some(path) = &receiver.http.ca_file {
+        read_small_file(path, MAX_CA_BYTES).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Where the secrets of a receiver come from.
+fn sources(receiver: &ReceiverSettings) -> Vec<&SecretSource> {
+    let of_kind: Vec<&SecretSource> = match &receiver.kind {
+        ReceiverKind::SlackWebhook { url } => vec![url],
+        ReceiverKind::SlackBot { token, .. } => vec![token],
+        ReceiverKind::PagerDuty { routing_key, .. } => vec![routing_key],
+        ReceiverKind::Webhook { url, headers, secret } => {
+            headers.values().chain([url]).chain(secret.as_ref()).collect()
+        }
+        ReceiverKind::Alertmanager { headers, .. } => headers.values().collect(),
+        ReceiverKind::Heartbeat { url, headers, .. } => headers.values().chain([url]).collect(),
+    };
+    of_kind.into_iter().chain(receiver.http.proxy.as_ref()).collect()
+}
+
+/// The secrets of a receiver, as far as they can be read: what must not be shown.
+pub(in crate::notify) fn secrets_of(receiver: &ReceiverSettings) -> Vec<Secret> {
+    sources(receiver).into_iter().filter_map(|source| source.read().ok()).collect()
+}
+
 fn bytes(body: &Value) -> Vec<u8> {
     body.to_string().into_bytes()
 }

@@ -24,7 +24,8 @@ use crate::monitor::DeliveryEvent;
 use super::message::MessageContext;
 use super::queue::{MAX_GROUPS, ReceiverQueue};
 use super::retry::Timing;
-pub(super) use courier::{ReceiverConfig, blocking, on_its_way, read, read_headers};
+pub use courier::check;
+pub(super) use courier::{ReceiverConfig, Sent, blocking, on_its_way, read, read_headers, secrets_of, send};
 pub(super) use reporter::Reporter;
 use task::ReceiverTask;
 

@@ -26,7 +26,9 @@ use super::delivery::ReceiverConfig;
 use super::message::MessageContext;
 use super::retry::Timing;
 use heartbeat::Heartbeat;
+pub(super) use heartbeat::beat;
 use member::Member;
+pub(super) use member::tell;
 use owed::Owed;
 use teller::Teller;
 

@@ -207,6 +207,13 @@ impl ReceiverQueue {
     }
 }
 
+impl DeliveryId {
+    /// The name of a test's delivery, which no queue gives.
+    pub fn of_test(what: &str, run: i64) -> Self {
+        Self(format!("msg_test_{run:x}_{what}").into())
+    }
+}
+
 impl fmt::Display for DeliveryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
