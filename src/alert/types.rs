@@ -153,6 +153,28 @@ pub enum Hold {
     Maintenance(Arc<str>),
 }
 
+/// Why nobody was told of an alert, or not again: a closed set, which is also counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HeldBack {
+    /// A silence.
+    Silenced,
+    /// A maintenance window.
+    Maintenance,
+    /// Another alert explains it.
+    Caused,
+    /// It flaps.
+    Flapping,
+}
+
+impl From<&Hold> for HeldBack {
+    fn from(hold: &Hold) -> Self {
+        match hold {
+            Hold::Silence(_) => Self::Silenced,
+            Hold::Maintenance(_) => Self::Maintenance,
+        }
+    }
+}
+
 /// The name of a silence: sixteen hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SilenceId(pub Arc<str>);
@@ -427,10 +449,24 @@ impl AlertKey {
 }
 
 impl AlertSnapshot {
+    /// A label of what is sent about the alert. As everywhere in Prometheus' world, a label that is absent is empty.
+    pub fn label(&self, name: &str) -> &str {
+        match name {
+            "alertname" => self.identity.rule.alert_name(),
+            "severity" => self.severity.label(),
+            _ => label_of(&self.identity.labels, &self.context.extra_labels, name),
+        }
+    }
+
     /// The alert's key.
     pub fn key(&self) -> AlertKey {
         AlertKey { fingerprint: self.fingerprint, identity: self.identity.clone() }
     }
+}
+
+/// A label of a target: its own ones count before the configured ones.
+pub(super) fn label_of<'a>(labels: &'a Labels, extra: &'a Labels, name: &str) -> &'a str {
+    labels.get(name).or_else(|| extra.get(name)).map_or("", String::as_str)
 }
 
 impl Measured {
@@ -531,15 +567,11 @@ impl ResolveReason {
 }
 
 impl GroupKey {
-    /// The labels that alerts are grouped by, besides `alertname`.
-    const GROUP_BY: [&str; 2] = ["source_dc", "target_dc"];
-
-    /// The group of an alert. An alert about a server has neither label, so all servers share one group a rule.
-    pub fn of(identity: &AlertIdentity) -> Self {
-        let name = ("alertname".to_owned(), identity.rule.alert_name().to_owned());
-        let own = Self::GROUP_BY.iter().filter_map(|label| identity.labels.get_key_value(*label));
-        let labels = own.map(|(name, value)| (name.clone(), value.clone())).chain([name]).collect();
-        Self(Arc::new(labels))
+    /// The group of an alert: those of the labels `group_by` that it has. By default an alert about a server has only its
+    /// name, so all servers share one group a rule.
+    pub fn of(alert: &AlertSnapshot, group_by: &[String]) -> Self {
+        let own = group_by.iter().map(|name| (name.clone(), alert.label(name).to_owned()));
+        Self(Arc::new(own.filter(|(_, value)| !value.is_empty()).collect()))
     }
 
     /// A stable text: `alertname="RedisCrossDcLagHigh",source_dc="dc1",target_dc="dc2"`, values escaped as in

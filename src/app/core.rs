@@ -129,7 +129,9 @@ impl Core {
                     log::notification(&notification);
                     self.dispatcher.send(notification);
                 }
-                Action::Hurry { tree, server, until } => self.poller.set_urgent(&tree, &server, until),
+                Action::Hurry { tree, server, until, is_back } => {
+                    self.poller.set_urgent(&tree, &server, until, is_back);
+                }
                 Action::LinkDelay { tree, replica, delay } => self.poller.set_link_delay(&tree, &replica, delay),
                 Action::StateChanged(change) => log::state_changed(&change),
                 Action::AlertChanged(transition) => log::alert_changed(&transition),

@@ -46,21 +46,38 @@ pub(super) const SERVER: Keys =
     Keys { scalars: &["address", "dc", "username", "password", "password_file"], composites: &["tls"], later: &[] };
 pub(super) const ALERTS: Keys = Keys {
     scalars: &[],
-    composites: &["lag_seconds", "lag_bytes", "link_down", "unreachable", "unknown"],
-    later: &["diverged", "full_sync", "backlog_headroom", "output_buffer", "failover", "sync_queue", "clock_skew"],
+    composites: &["lag_seconds", "lag_bytes", "link_down", "unreachable", "unknown", "full_sync"],
+    later: &["diverged", "backlog_headroom", "output_buffer", "failover", "sync_queue", "clock_skew"],
 };
 pub(super) const RULE: Keys =
     Keys { scalars: &["warning", "critical", "for", "keep_firing_for", "clear"], composites: &[], later: &[] };
+/// A rule that counts over a window.
+pub(super) const COUNT_RULE: Keys =
+    Keys { scalars: &["warning", "critical", "for", "keep_firing_for", "clear", "window"], composites: &[], later: &[] };
 pub(super) const CLEAR: Keys = Keys { scalars: &["warning", "critical"], composites: &[], later: &[] };
 pub(super) const NOTIFY: Keys = Keys {
     scalars: &["identity", "group_wait", "group_interval", "repeat_interval", "external_url", "dashboard_url"],
-    composites: &["group_by", "receivers"],
-    later: &["maintenance"],
+    composites: &["group_by", "receivers", "maintenance", "flapping"],
+    later: &[],
 };
+pub(super) const FLAPPING: Keys =
+    Keys { scalars: &["changes", "window", "stable_for"], composites: &[], later: &[] };
+pub(super) const MAINTENANCE: Keys =
+    Keys { scalars: &["name", "start", "duration", "timezone"], composites: &["match", "every"], later: &[] };
 pub(super) const RECEIVER: Keys = Keys {
     scalars: &["name", "min_severity"],
-    composites: &["match", "slack", "pagerduty", "webhook", "alertmanager", "heartbeat", "http"],
-    later: &["group_by", "repage_on", "fallback"],
+    composites: &[
+        "match",
+        "group_by",
+        "repage_on",
+        "slack",
+        "pagerduty",
+        "webhook",
+        "alertmanager",
+        "heartbeat",
+        "http",
+    ],
+    later: &["fallback"],
 };
 pub(super) const SLACK: Keys = Keys {
     scalars: &["webhook_url", "webhook_url_file", "bot_token", "bot_token_file", "channel", "api_url"],
@@ -87,11 +104,12 @@ fn fixed_sections() -> Vec<(String, &'static Keys)> {
         ("poll.timeout", &TIMEOUT),
         ("poll.heartbeat", &HEARTBEAT),
         ("notify", &NOTIFY),
+        ("notify.flapping", &FLAPPING),
         ("state", &STATE),
     ];
     let rules = ALERTS.composites.iter().flat_map(|rule| {
         let path = format!("alerts.{rule}");
-        [(format!("{path}.clear"), &CLEAR), (path, &RULE)]
+        [(format!("{path}.clear"), &CLEAR), (path, if *rule == "full_sync" { &COUNT_RULE } else { &RULE })]
     });
     plain.map(|(path, keys)| (path.to_owned(), keys)).into_iter().chain(rules).collect()
 }
@@ -174,6 +192,8 @@ mod tests {
             ("alerts.RULE.", &RULE),
             ("alerts.RULE.clear.", &CLEAR),
             ("notify.", &NOTIFY),
+            ("notify.flapping.", &FLAPPING),
+            ("notify.maintenance[].", &MAINTENANCE),
             ("notify.receivers[].", &RECEIVER),
             ("notify.receivers[].slack.", &SLACK),
             ("notify.receivers[].pagerduty.", &PAGERDUTY),
@@ -186,7 +206,7 @@ mod tests {
         // A pair's and a server's `tls` have the keys of `redis.tls`, a pair's `heartbeat` those of `poll.heartbeat`, which
         // the documentation lists once.
         let keys = lists.iter().flat_map(|(path, keys)| keys.known().map(move |key| format!("{path}{key}")));
-        keys.chain(["alerts.RULE".to_owned()]).collect()
+        keys.chain(["alerts.RULE".to_owned(), "alerts.full_sync.window".to_owned()]).collect()
     }
 
     #[test]

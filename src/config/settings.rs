@@ -204,6 +204,17 @@ pub struct AlertSettings {
     pub unreachable: LevelRule<Span>,
     /// `unknown`: how long there has been no comparable sample.
     pub unknown: LevelRule<Span>,
+    /// `full_sync`: how many full syncs a server gave. Per server: taken from the global rules only.
+    pub full_sync: CountRule,
+}
+
+/// A rule over how many times something happened within a window of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountRule {
+    /// The levels, in times.
+    pub levels: LevelRule<u64>,
+    /// What is longer ago does not count any more.
+    pub window: Span,
 }
 
 /// A rule with two levels over a quantity of type `T`.
@@ -233,6 +244,8 @@ pub struct LevelThreshold<T> {
 pub struct NotifySettings {
     /// Part of every dedup key; empty by default.
     pub identity: String,
+    /// The labels that alerts of one message have in common.
+    pub group_by: Vec<String>,
     /// How long a new group waits for more members before its first notification.
     pub group_wait: Span,
     /// How long a changed group waits before its next notification.
@@ -243,8 +256,41 @@ pub struct NotifySettings {
     pub external_url: Option<String>,
     /// The dashboard that messages link to, without `from` and `to`; absent where there is none.
     pub dashboard_url: Option<String>,
+    /// When an alert that comes and goes is not told any more; `None` is never.
+    pub flapping: Option<FlappingRule>,
+    /// Recurring windows in which alerts are held back. Names are unique.
+    pub maintenance: Vec<MaintenanceWindow>,
     /// The receivers. Names are unique.
     pub receivers: Vec<ReceiverSettings>,
+}
+
+/// When an alert flaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlappingRule {
+    /// It does once it changed more often than this within the window.
+    pub changes: u32,
+    /// What is longer ago does not count any more.
+    pub window: Span,
+    /// It is stable again after this long without a change.
+    pub stable_for: Span,
+}
+
+/// A recurring window of maintenance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaintenanceWindow {
+    /// Its name.
+    pub name: String,
+    /// Label globs that an alert must all fit to be held back; empty fits every alert.
+    pub matchers: BTreeMap<String, wildmatch::WildMatch>,
+    /// The days on which it begins, in the order of a week, each once; at least one.
+    pub every: Vec<jiff::civil::Weekday>,
+    /// The local time at which it begins. Where the clocks skip it, it begins when they have skipped it; where it comes
+    /// twice, at the first.
+    pub start: jiff::civil::Time,
+    /// How long it lasts, in real time.
+    pub duration: Span,
+    /// The zone of `start`; it has an IANA name.
+    pub timezone: jiff::tz::TimeZone,
 }
 
 /// One receiver of notifications.
@@ -256,6 +302,10 @@ pub struct ReceiverSettings {
     pub min_severity: Severity,
     /// Label globs that an alert must all fit; empty fits every alert.
     pub matchers: BTreeMap<String, wildmatch::WildMatch>,
+    /// The labels that alerts of one message have in common; `None` is as for all receivers.
+    pub group_by: Option<Vec<String>>,
+    /// What is a new page rather than news of an incident that is known.
+    pub repage_on: RepageOn,
     /// What it is and how to reach it.
     pub kind: ReceiverKind,
     /// How requests find their way to it.
@@ -269,6 +319,15 @@ pub struct HttpSettings {
     pub ca_file: Option<PathBuf>,
     /// The proxy that every request goes through; a secret, as it may hold a password.
     pub proxy: Option<SecretSource>,
+}
+
+/// What makes a new incident of a group that is known already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RepageOn {
+    /// An alert of the group became critical.
+    pub escalated: bool,
+    /// Another alert joined the group.
+    pub new_in_group: bool,
 }
 
 /// How severe an alert is. Ordered: warning is less than critical.

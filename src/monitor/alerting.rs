@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::sentinels::{QUORUM_RULE, Quorum};
 use crate::alert::{
-    AlertContext, AlertEngine, AlertGroups, AlertKey, Evaluation, Labels, ListedAlert, Notification, Reading, Rule,
+    AlertContext, AlertEngine, AlertGroups, AlertKey, Evaluation, Labels, ListedAlert, Notification, Outlook, Reading, Rule,
     RuleInput, Transition,
 };
 use crate::config::{AlertSettings, LevelRule, NotifySettings, Settings};
@@ -157,7 +157,7 @@ impl Alerting {
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Notification> {
         self.engine.expire(now);
         let engine = &self.engine;
-        self.groups.due(now, &|key| engine.snapshot(key))
+        self.groups.due(now, &Outlook { current: &|key| engine.snapshot(key), targets: &[] }).notifications
     }
 
     /// Every alert that is pending, firing or recently resolved.

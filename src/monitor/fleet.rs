@@ -229,7 +229,7 @@ impl Fleet {
         for &index in &server.as_master {
             self.pairs[index].tracker.parent_answered(link_above.as_ref());
         }
-        let sample = MasterSample::from_info(&seen.replication, sent, received);
+        let sample = MasterSample::from_info(&seen.replication, &server.facts, sent, received);
         let heir = server.as_top.first().and_then(|_| self.heir_of(addr));
         if let (Some(heir), None) = (&heir, &sample) {
             // Another server writes its history now: this one's answer says nothing of the others.

@@ -47,6 +47,8 @@ pub enum Action {
         server: ServerAddr,
         /// Until when.
         until: Timestamp,
+        /// Whether its master says that it is there again: no reason to wait before the next connection.
+        is_back: bool,
     },
     /// The link to a replica takes so long: its poll may trail its master's accordingly.
     LinkDelay {
@@ -213,9 +215,11 @@ impl Monitor {
         if let Some(urgent_for) = situation.and_then(|situation| haste::urgent_for(seen, situation)) {
             // A chained replica's own master tells of its link.
             let chained = (pair.master != pair.top).then_some(&pair.master);
+            let replica_is_back = situation.is_some_and(|situation| situation.facts.is_back());
             let hurry = |server: &ServerAddr| {
+                let is_back = replica_is_back && *server == pair.key.replica;
                 let (tree, server) = (pair.tree.clone(), server.clone());
-                Action::Hurry { tree, server, until: now + urgent_for }
+                Action::Hurry { tree, server, until: now + urgent_for, is_back }
             };
             actions.extend(std::iter::once(&pair.key.replica).chain(chained).map(hurry));
         }

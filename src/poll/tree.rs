@@ -41,6 +41,8 @@ pub(super) struct ServerWish {
     pub(super) urgent_until: Timestamp,
     /// What its link takes, one way.
     pub(super) delay: Option<Span>,
+    /// Its master says that it is back; until then.
+    pub(super) back_until: Timestamp,
 }
 
 /// What a tree's task tells.
@@ -87,7 +89,9 @@ impl TreeTask {
     ) -> Self {
         let known = wishes.borrow_and_update().clone();
         let timeouts = timeouts(&servers, &known.settings);
-        let schedule = TreeSchedule::new(roots, &timeouts, intervals(&known.settings), seed, clock::now());
+        let now = clock::now();
+        let mut schedule = TreeSchedule::new(roots, &timeouts, intervals(&known.settings), seed, now);
+        schedule.look_first(shared.budget().share_of_base(), now);
         // Each server has at most one poll under way, which ends once.
         let feedback = mpsc::channel(servers.len().max(1));
         let (orders, tasks, demand) = (Vec::new(), JoinSet::new(), 0.0);
@@ -201,7 +205,8 @@ impl TreeTask {
     fn order(&mut self, ask: Ask) {
         let Ask { server, planned, patience } = ask;
         let timeout = timeout_of(&self.servers[server], &self.known.settings);
-        match self.orders[server].try_send(Order { planned, patience, timeout }) {
+        let is_back = self.known.servers.get(server).is_some_and(|wish| wish.back_until > planned);
+        match self.orders[server].try_send(Order { planned, patience, timeout, is_back }) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
                 self.shared.reporter.report(&self.servers[server].addr, PollEventKind::Skipped);

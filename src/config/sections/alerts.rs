@@ -3,9 +3,9 @@
 use std::ops::RangeInclusive;
 
 use crate::config::cursor::{Cursor, Section};
-use crate::config::schema::{ALERTS, CLEAR, RULE};
+use crate::config::schema::{ALERTS, CLEAR, COUNT_RULE, Keys, RULE};
 use crate::config::value::span_text;
-use crate::config::{AlertSettings, LevelRule, LevelThreshold};
+use crate::config::{AlertSettings, CountRule, LevelRule, LevelThreshold};
 use crate::model::{Bytes, Span};
 
 /// Levels of time: what polls can tell apart, to a month.
@@ -14,8 +14,17 @@ const SPAN_LEVELS: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_secs
 /// Levels of bytes: what a metric's number still shows exactly.
 const BYTE_LEVELS: RangeInclusive<Bytes> = Bytes::new(1)..=Bytes::new(1 << 53);
 
+/// The rules about servers.
+const PER_SERVER: [&str; 2] = ["unreachable", "full_sync"];
+
 /// `for` and `keep_firing_for`.
 const HOLDS: RangeInclusive<Span> = Span::ZERO..=Span::from_secs(86_400);
+
+/// Levels of how many times something happened: more than a person would tell apart.
+const COUNT_LEVELS: RangeInclusive<u32> = 1..=1_000;
+
+/// Windows in which something is counted: from what tests need to a day.
+const WINDOWS: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(86_400);
 
 /// A quantity that a level can stand at.
 pub(super) trait Level: Copy + Ord {
@@ -52,6 +61,20 @@ impl Level for Bytes {
 
     fn text(self) -> String {
         format!("{}B", self.get())
+    }
+}
+
+impl Level for u64 {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        cursor.whole_number(&COUNT_LEVELS).map(Self::from)
+    }
+
+    fn eight_tenths(self) -> Self {
+        (self * 8 / 10).max(1)
+    }
+
+    fn text(self) -> String {
+        self.to_string()
     }
 }
 
@@ -97,6 +120,8 @@ pub(super) struct Global {
     link_down: GlobalRule<Span>,
     unreachable: GlobalRule<Span>,
     unknown: GlobalRule<Span>,
+    full_sync: GlobalRule<u64>,
+    full_sync_window: Span,
 }
 
 impl Global {
@@ -112,6 +137,13 @@ impl Global {
             link_down: GlobalRule::read(&section, "link_down", plain(10, 60), DefaultClear::AtLevel),
             unreachable: GlobalRule::read(&section, "unreachable", plain(15, 60), DefaultClear::AtLevel),
             unknown: GlobalRule::read(&section, "unknown", plain(90, 300), DefaultClear::AtLevel),
+            full_sync: GlobalRule::read(
+                &section,
+                "full_sync",
+                RuleKeys::levels(LevelKey::At(1), LevelKey::At(3)),
+                DefaultClear::AtLevel,
+            ),
+            full_sync_window: section.section("full_sync", &COUNT_RULE).span("window", Span::from_secs(600), &WINDOWS),
         }
     }
 
@@ -123,13 +155,18 @@ impl Global {
             link_down: self.link_down.rule,
             unreachable: self.unreachable.rule,
             unknown: self.unknown.rule,
+            full_sync: self.full_sync(),
         }
+    }
+
+    const fn full_sync(&self) -> CountRule {
+        CountRule { levels: self.full_sync.rule, window: self.full_sync_window }
     }
 
     /// The rules of the pair at `pair`, its own `alerts` merged over the global ones.
     pub(super) fn for_pair(&self, pair: &Section<'_>) -> AlertSettings {
         let section = pair.section("alerts", &ALERTS);
-        if let Some(cursor) = section.get("unreachable") {
+        for cursor in PER_SERVER.iter().filter_map(|rule| section.get(rule)) {
             cursor.note("cannot be set for a pair, because pairs may share servers: set it in the global alerts");
         }
         AlertSettings {
@@ -138,30 +175,32 @@ impl Global {
             link_down: self.link_down.overridden(&section, "link_down"),
             unreachable: self.unreachable.rule,
             unknown: self.unknown.overridden(&section, "unknown"),
+            full_sync: self.full_sync(),
         }
     }
 }
 
 impl<T: Level> GlobalRule<T> {
     fn read(alerts: &Section<'_>, name: &str, defaults: RuleKeys<T>, default_clear: DefaultClear) -> Self {
-        let given = alerts.get(name).and_then(|cursor| rule_section(&cursor));
+        let given = alerts.get(name).and_then(|cursor| rule_section(&cursor, name));
         let keys = given.as_ref().map_or(defaults, |section| RuleKeys::read(section).over(defaults));
         let rule = keys.resolve(given.as_ref(), default_clear);
         Self { keys, default_clear, rule }
     }
 
     fn overridden(&self, alerts: &Section<'_>, name: &str) -> LevelRule<T> {
-        let Some(section) = alerts.get(name).and_then(|cursor| rule_section(&cursor)) else { return self.rule };
+        let Some(section) = alerts.get(name).and_then(|cursor| rule_section(&cursor, name)) else { return self.rule };
         RuleKeys::read(&section).over(self.keys).resolve(Some(&section), self.default_clear)
     }
 }
 
-fn rule_section<'a>(cursor: &Cursor<'a>) -> Option<Section<'a>> {
+fn rule_section<'a>(cursor: &Cursor<'a>, name: &str) -> Option<Section<'a>> {
+    let keys: &Keys = if name == "full_sync" { &COUNT_RULE } else { &RULE };
     if cursor.is_null() {
         cursor.refuse("is not a rule; to switch it off, write {warning: null, critical: null}");
         return None;
     }
-    cursor.section(&RULE)
+    cursor.section(keys)
 }
 
 impl<T: Level> RuleKeys<T> {

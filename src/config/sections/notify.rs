@@ -5,18 +5,29 @@ use std::ops::RangeInclusive;
 
 use wildmatch::WildMatch;
 
-use super::Unique;
+use super::{Unique, maintenance};
 use crate::config::cursor::{Cursor, Section, inline_source};
 use crate::config::schema::{
-    ALERTMANAGER, HEARTBEAT_RECEIVER, HTTP, NOTIFY, PAGERDUTY, RECEIVER, SLACK, WEBHOOK,
+    ALERTMANAGER, FLAPPING, HEARTBEAT_RECEIVER, HTTP, NOTIFY, PAGERDUTY, RECEIVER, SLACK, WEBHOOK,
 };
 use crate::config::signing_key;
 use crate::config::value::{MAX_LABEL_CHARS, check_url, is_header_name, is_label_name};
-use crate::config::{HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, SecretSource, Severity};
+use crate::config::{
+    FlappingRule, HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity,
+};
 use crate::model::Span;
 
-/// The only grouping of this version.
+/// What breaks together when a link between two datacenters does.
 const GROUP_BY: [&str; 3] = ["alertname", "source_dc", "target_dc"];
+
+/// More labels than an alert has cannot tell more groups apart.
+const MAX_GROUP_BY: usize = 32;
+
+/// `notify.flapping.changes`: one change is no flapping, and what changes more often is caught by a smaller window.
+const CHANGES: RangeInclusive<u32> = 2..=100;
+
+/// `notify.flapping.window` and `stable_for`: from what tests need to a day.
+const FLAPPING_SPANS: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs(86_400);
 
 /// Where `PagerDuty` takes events, unless the account is in another region.
 const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -49,28 +60,71 @@ const KINDS: [&str; 5] = ["slack", "pagerduty", "webhook", "alertmanager", "hear
 
 pub(super) fn read(root: &Section<'_>) -> NotifySettings {
     let section = root.section("notify", &NOTIFY);
-    if let Some(cursor) = section.get("group_by") {
-        check_group_by(&cursor);
-    }
     let mut names = Unique::default();
     let receivers = section.items("receivers");
     NotifySettings {
         identity: section.get("identity").and_then(|cursor| identity(&cursor)).unwrap_or_default(),
+        group_by: section.get("group_by").and_then(|cursor| group_by(&cursor)).unwrap_or_else(default_group_by),
         group_wait: section.span("group_wait", Span::from_secs(5), &GROUP_WAIT),
         group_interval: section.span("group_interval", Span::from_secs(60), &INTERVALS),
         repeat_interval: section.span("repeat_interval", Span::from_secs(4 * 3600), &INTERVALS),
         external_url: section.get("external_url").and_then(|cursor| shown_url(&cursor)),
         dashboard_url: section.get("dashboard_url").and_then(|cursor| shown_url(&cursor)),
+        flapping: flapping(&section),
+        maintenance: maintenance::read(&section),
         receivers: receivers.iter().filter_map(|item| receiver(&item.section(&RECEIVER)?, &mut names)).collect(),
     }
 }
 
-/// The default may be written out; anything else is for a later version.
-fn check_group_by(cursor: &Cursor<'_>) {
-    let names: Option<Vec<_>> = cursor.items().iter().map(Cursor::text).collect();
-    if names.is_some_and(|names| names != GROUP_BY) {
-        cursor.note(format!("another grouping than [{}] is not in this version", GROUP_BY.join(", ")));
+fn default_group_by() -> Vec<String> {
+    GROUP_BY.map(str::to_owned).to_vec()
+}
+
+/// Reads the labels of a grouping. An empty list makes one group of everything.
+fn group_by(cursor: &Cursor<'_>) -> Option<Vec<String>> {
+    let items = cursor.items();
+    if items.len() > MAX_GROUP_BY {
+        cursor.note(format!("has {} labels; allowed: at most {MAX_GROUP_BY}", items.len()));
     }
+    let mut names = Unique::default();
+    items.iter().map(|item| label_to_group_by(item, &mut names)).collect()
+}
+
+fn label_to_group_by(cursor: &Cursor<'_>, names: &mut Unique) -> Option<String> {
+    let name = cursor.text()?;
+    if name == "severity" {
+        cursor.note("alerts cannot be grouped by severity: a group would end whenever it escalates");
+    } else if !is_label_name(name) {
+        cursor.refuse("is not a label's name; allowed: letters, digits and _, not beginning with a digit or __");
+    }
+    names.check(name, cursor);
+    Some(name.to_owned())
+}
+
+/// Reads when an alert flaps; `null` is never.
+fn flapping(notify: &Section<'_>) -> Option<FlappingRule> {
+    if notify.get("flapping").is_some_and(|cursor| cursor.is_off()) {
+        return None;
+    }
+    let section = notify.section("flapping", &FLAPPING);
+    Some(FlappingRule {
+        changes: section.get("changes").and_then(|cursor| cursor.whole_number(&CHANGES)).unwrap_or(6),
+        window: section.span("window", Span::from_secs(600), &FLAPPING_SPANS),
+        stable_for: section.span("stable_for", Span::from_secs(300), &FLAPPING_SPANS),
+    })
+}
+
+fn repage_on(cursor: &Cursor<'_>) -> RepageOn {
+    let mut repage = RepageOn::default();
+    for item in cursor.items() {
+        match item.text() {
+            Some("escalated") => repage.escalated = true,
+            Some("new_in_group") => repage.new_in_group = true,
+            Some(_) => item.refuse("is no reason to page again; allowed: escalated, new_in_group"),
+            None => {}
+        }
+    }
+    repage
 }
 
 fn identity(cursor: &Cursor<'_>) -> Option<String> {
@@ -81,12 +135,14 @@ fn identity(cursor: &Cursor<'_>) -> Option<String> {
 fn receiver(section: &Section<'_>, names: &mut Unique) -> Option<ReceiverSettings> {
     let min_severity = section.get("min_severity").and_then(|cursor| severity(&cursor)).unwrap_or(Severity::Warning);
     let matchers = section.get("match").map(|cursor| matchers(&cursor)).unwrap_or_default();
+    let group_by = section.get("group_by").and_then(|cursor| group_by(&cursor));
+    let repage_on = section.get("repage_on").map(|cursor| repage_on(&cursor)).unwrap_or_default();
     let kind = kind(section);
     let http = http(&section.section("http", &HTTP));
     let cursor = section.required("name", "the receiver's name")?;
     let name = cursor.name()?;
     names.check(name, &cursor);
-    Some(ReceiverSettings { name: name.to_owned(), min_severity, matchers, kind: kind?, http })
+    Some(ReceiverSettings { name: name.to_owned(), min_severity, matchers, group_by, repage_on, kind: kind?, http })
 }
 
 fn severity(cursor: &Cursor<'_>) -> Option<Severity> {
@@ -95,7 +151,7 @@ fn severity(cursor: &Cursor<'_>) -> Option<Severity> {
     cursor.checked(known.ok_or("is not a severity; allowed: warning, critical"))
 }
 
-fn matchers(cursor: &Cursor<'_>) -> BTreeMap<String, WildMatch> {
+pub(super) fn matchers(cursor: &Cursor<'_>) -> BTreeMap<String, WildMatch> {
     let matcher = |(name, value): &(&str, Cursor<'_>)| {
         if !is_label_name(name) {
             value.note("is not a label's name; allowed: letters, digits and _, not beginning with a digit or __");

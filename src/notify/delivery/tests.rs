@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::alert::{GroupKey, NotifyReason};
-use crate::config::{HttpSettings, ReceiverKind, SecretSource, Severity};
+use crate::config::{HttpSettings, ReceiverKind, RepageOn, SecretSource, Severity};
 use crate::http_client::test_server::{PATIENCE, Reply, Request, TestServer};
 use crate::model::Secret;
 use crate::monitor::{DeliveryEventKind, DeliveryFailure};
@@ -64,25 +64,14 @@ impl Rig {
 fn settings(receivers: Vec<ReceiverSettings>) -> NotifySettings {
     let zero = Span::ZERO;
     let (group_wait, group_interval, repeat_interval) = (zero, zero, zero);
-    NotifySettings {
-        identity: String::new(),
-        group_wait,
-        group_interval,
-        repeat_interval,
-        external_url: None,
-        dashboard_url: None,
-        receivers,
-    }
+    let defaults = crate::config::tests_support::settings_of(&[]).notify;
+    NotifySettings { group_wait, group_interval, repeat_interval, receivers, ..defaults }
 }
 
 fn receiver(name: &str, kind: ReceiverKind) -> ReceiverSettings {
-    ReceiverSettings {
-        name: name.to_owned(),
-        min_severity: Severity::Warning,
-        matchers: BTreeMap::new(),
-        kind,
-        http: HttpSettings::default(),
-    }
+    let (name, min_severity, matchers) = (name.to_owned(), Severity::Warning, BTreeMap::new());
+    let (repage_on, http) = (RepageOn::default(), HttpSettings::default());
+    ReceiverSettings { name, min_severity, matchers, group_by: None, repage_on, kind, http }
 }
 
 fn inline(text: &str) -> SecretSource {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::alert::{AlertSnapshot, AlertState, ListedAlert};
 use crate::clock;
-use crate::config::{HttpSettings, ReceiverSettings, SecretSource, Severity};
+use crate::config::{HttpSettings, ReceiverSettings, RepageOn, SecretSource, Severity};
 use crate::http_client::test_server::{PATIENCE, Reply, TestServer};
 use crate::model::{Secret, Span, Timestamp};
 use crate::monitor::{DeliveryEventKind, DeliveryFailure};
@@ -53,6 +53,8 @@ fn receiver(name: &str, kind: ReceiverKind) -> ReceiverSettings {
         name: name.to_owned(),
         min_severity: Severity::Warning,
         matchers: BTreeMap::new(),
+        group_by: None,
+        repage_on: RepageOn::default(),
         kind,
         http: HttpSettings::default(),
     }

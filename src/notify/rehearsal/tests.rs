@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{HttpSettings, SecretSource};
+use crate::config::{HttpSettings, RepageOn, SecretSource};
 use crate::http_client::test_server::{Reply, TestServer};
 use crate::model::Secret;
 
@@ -9,7 +9,8 @@ fn inline(text: &str) -> SecretSource {
 
 fn receiver(kind: ReceiverKind) -> ReceiverSettings {
     let (min_severity, matchers) = (Severity::Warning, BTreeMap::new());
-    ReceiverSettings { name: "tested".to_owned(), min_severity, matchers, kind, http: HttpSettings::default() }
+    let (repage_on, http) = (RepageOn::default(), HttpSettings::default());
+    ReceiverSettings { name: "tested".to_owned(), min_severity, matchers, group_by: None, repage_on, kind, http }
 }
 
 /// The steps of a test as `firing true: status 200: ok`.
