@@ -69,7 +69,7 @@ pub(super) const COUNT_RULE: Keys = Keys {
 };
 pub(super) const CLEAR: Keys = Keys { scalars: &["warning", "critical"], composites: &[], later: &[] };
 pub(super) const NOTIFY: Keys = Keys {
-    scalars: &["identity", "group_wait", "group_interval", "repeat_interval"],
+    scalars: &["identity", "group_wait", "group_interval", "repeat_interval", "external_url", "dashboard_url"],
     composites: &["group_by", "receivers", "maintenance", "flapping"],
     later: &[],
 };
@@ -78,18 +78,33 @@ pub(super) const MAINTENANCE: Keys =
     Keys { scalars: &["name", "start", "duration", "timezone"], composites: &["match", "every"], later: &[] };
 pub(super) const RECEIVER: Keys = Keys {
     scalars: &["name", "min_severity"],
-    composites: &["match", "group_by", "repage_on", "slack", "pagerduty", "webhook"],
-    later: &["alertmanager", "heartbeat", "fallback"],
+    composites: &[
+        "match",
+        "group_by",
+        "repage_on",
+        "slack",
+        "pagerduty",
+        "webhook",
+        "alertmanager",
+        "heartbeat",
+        "http",
+    ],
+    later: &["fallback"],
 };
 pub(super) const SLACK: Keys = Keys {
-    scalars: &["webhook_url", "webhook_url_file"],
+    scalars: &["webhook_url", "webhook_url_file", "bot_token", "bot_token_file", "channel", "api_url"],
     composites: &[],
-    later: &["bot_token", "bot_token_file", "channel", "api_url"],
+    later: &[],
 };
 pub(super) const PAGERDUTY: Keys =
     Keys { scalars: &["routing_key", "routing_key_file", "url"], composites: &[], later: &[] };
 pub(super) const WEBHOOK: Keys =
-    Keys { scalars: &["url", "url_file"], composites: &["headers"], later: &["secret", "secret_file"] };
+    Keys { scalars: &["url", "url_file", "secret", "secret_file"], composites: &["headers"], later: &[] };
+pub(super) const ALERTMANAGER: Keys = Keys { scalars: &["interval"], composites: &["urls", "headers"], later: &[] };
+pub(super) const HEARTBEAT_RECEIVER: Keys =
+    Keys { scalars: &["url", "url_file", "interval"], composites: &["headers"], later: &[] };
+pub(super) const HTTP: Keys =
+    Keys { scalars: &["ca_file", "proxy_url", "proxy_url_file"], composites: &[], later: &[] };
 pub(super) const STATE: Keys = Keys { scalars: &["path"], composites: &[], later: &[] };
 
 /// Every mapping outside lists, by its path.
@@ -196,6 +211,9 @@ mod tests {
             ("notify.receivers[].slack.", &SLACK),
             ("notify.receivers[].pagerduty.", &PAGERDUTY),
             ("notify.receivers[].webhook.", &WEBHOOK),
+            ("notify.receivers[].alertmanager.", &ALERTMANAGER),
+            ("notify.receivers[].heartbeat.", &HEARTBEAT_RECEIVER),
+            ("notify.receivers[].http.", &HTTP),
             ("state.", &STATE),
         ];
         // A pair's and a server's `tls` have the keys of `redis.tls`, a pair's `heartbeat` those of `poll.heartbeat`, which
