@@ -58,17 +58,22 @@ pub(crate) fn default_alerts() -> AlertSettings {
         link_down: seconds(10, 60, 1.0),
         unreachable: seconds(15, 60, 1.0),
         unknown: seconds(90, 300, 1.0),
-        diverged: LevelRule { warning: level_of(Span::from_millis(1)), ..seconds(1, 30, 1.0) },
+        diverged: LevelRule { warning: Some(level_of(Span::from_millis(1))), ..seconds(1, 30, 1.0) },
         sentinel_quorum: seconds(10, 60, 1.0),
         failover: CountRule {
-            levels: LevelRule { warning: level_of(1), critical: None, hold: Span::ZERO, keep_firing_for: Span::ZERO },
+            levels: LevelRule {
+                warning: Some(level_of(1)),
+                critical: None,
+                hold: Span::ZERO,
+                keep_firing_for: Span::ZERO,
+            },
             window: Span::from_secs(600),
         },
     }
 }
 
-fn level_of<T: Copy>(at: T) -> Option<LevelThreshold<T>> {
-    Some(LevelThreshold { at, clear_below: at })
+fn level_of<T: Copy>(at: T) -> LevelThreshold<T> {
+    LevelThreshold { at, clear_below: at }
 }
 
 fn seconds(warning: i64, critical: i64, clear: f64) -> LevelRule<Span> {
