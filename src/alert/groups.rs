@@ -261,16 +261,7 @@ impl Receiver {
 
     /// Whether the receiver is to know of the alert as firing.
     fn wants(&self, alert: &AlertSnapshot) -> bool {
-<<<<<<< HEAD
-        // That a receiver fails is for the others to hear.
-        let about_itself = alert.identity.rule == Rule::ReceiverFailing && alert.label("receiver") == &*self.name;
-        alert.status == AlertStatus::Firing
-            && alert.severity >= self.min_severity
-            && !about_itself
-            && self.matchers.iter().all(|(label, glob)| glob.matches(alert.label(label)))
-=======
         wanted(&self.name, self.min_severity, &self.matchers, alert)
->>>>>>> receivers
     }
 
     /// How many of the group's targets fire, and of how many.

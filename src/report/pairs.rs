@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::alerts::{ListedState, listed_state};
+use super::failovers::FailoversReport;
 use super::sentinels::SentinelsReport;
 use super::servers::{ExporterReport, ServerReport};
 use super::words;
@@ -24,6 +25,9 @@ pub struct PairsReport {
     /// The Sentinels, by the pairs that they watch. Absent from reports of older exporters.
     #[serde(default)]
     pub sentinels: Vec<SentinelsReport>,
+    /// The failovers so far, by the entries' names. Absent from reports of older exporters.
+    #[serde(default)]
+    pub failovers: Vec<FailoversReport>,
     /// Who says so, and when.
     pub exporter: ExporterReport,
 }
@@ -159,6 +163,7 @@ impl PairsReport {
             pairs: fleet.pairs.iter().map(|pair| PairReport::of(fleet, pair, &alerts, now)).collect(),
             servers: fleet.servers.iter().map(|server| ServerReport::of(fleet, server, now)).collect(),
             sentinels: SentinelsReport::of(fleet),
+            failovers: FailoversReport::of(fleet),
             exporter: ExporterReport::of(fleet, now),
         }
     }
@@ -224,7 +229,7 @@ fn bytes(count: Option<Bytes>) -> Option<u64> {
 }
 
 impl LastKnownReport {
-    fn of(fleet: &FleetSnapshot, known: LastKnown) -> Self {
+    pub(super) fn of(fleet: &FleetSnapshot, known: LastKnown) -> Self {
         Self {
             lag_upper_seconds: known.upper.as_secs_f64(),
             lag_upper_bytes: bytes(known.upper_bytes),

@@ -165,5 +165,6 @@ pub(crate) fn report<const N: usize>(pairs: [PairReport; N]) -> PairsReport {
         snapshot_timestamp: 1_750_000_000.0,
         stuck_seconds: None,
     };
-    PairsReport { pairs: pairs.into(), servers: Vec::new(), sentinels: Vec::new(), exporter }
+    let (servers, sentinels, failovers) = (Vec::new(), Vec::new(), Vec::new());
+    PairsReport { pairs: pairs.into(), servers, sentinels, failovers, exporter }
 }

@@ -14,10 +14,6 @@ const FULL_SYNC_WINDOW: Span = Span::from_secs(600);
 /// From how many full syncs in the window there is a warning, and from how many a loop.
 const FULL_SYNC_LEVELS: [(Severity, u32); 2] = [(Severity::Warning, 1), (Severity::Critical, 3)];
 
-/// For how long the Sentinels of a datacenter may see no quorum.
-const QUORUM_LEVELS: [(Severity, Span); 2] =
-    [(Severity::Warning, Span::from_secs(10)), (Severity::Critical, Span::from_secs(60))];
-
 /// A server that was not asked even in vain for this long is not polled any more.
 const NOT_POLLED: Span = Span::from_secs(300);
 
@@ -28,7 +24,10 @@ pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
         .into_iter()
         .filter_map(|(severity, level)| Some(unreachable(severity, level?.at.max(levels.hold))));
     let full_syncs = FULL_SYNC_LEVELS.into_iter().map(|(severity, at)| full_sync(severity, at));
-    let quorums = QUORUM_LEVELS.into_iter().map(|(severity, hold)| quorum_lost(severity, hold));
+    let levels = &settings.alerts.sentinel_quorum;
+    let quorums = [(Severity::Warning, levels.warning), (Severity::Critical, levels.critical)]
+        .into_iter()
+        .filter_map(|(severity, level)| Some(quorum_lost(severity, level?.at.max(levels.hold))));
     unreachable.chain(full_syncs).chain(quorums).chain([polls_stopped()]).collect()
 }
 

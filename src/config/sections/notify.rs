@@ -12,13 +12,9 @@ use crate::config::schema::{
 };
 use crate::config::signing_key;
 use crate::config::value::{MAX_LABEL_CHARS, check_url, is_header_name, is_label_name};
-<<<<<<< HEAD
-use crate::config::{FlappingRule, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity};
-=======
 use crate::config::{
     FlappingRule, HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity,
 };
->>>>>>> receivers
 use crate::model::Span;
 
 /// What breaks together when a link between two datacenters does.

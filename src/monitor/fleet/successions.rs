@@ -10,7 +10,7 @@ use super::Fleet;
 use crate::info::{Observation, Role};
 use crate::model::{Bytes, PairKey, PairName, ReplicationId, ReplicationOffset, RunId, ServerAddr, Span, Timestamp};
 use crate::monitor::failover::{EntryFailovers, Failover, Loss, Succession};
-use crate::replication::MasterSample;
+use crate::replication::{MasterHistory, MasterSample};
 use crate::topology::Topology;
 
 /// Failovers of one entry that are remembered for the alert's window; a level is at most as high.
@@ -183,8 +183,8 @@ impl Fleet {
             last_known: known.and_then(|pair| pair.tracker.facts().last_known),
         };
         let watch = LossWatch {
-            replid: history.and_then(|history| history.replid()).cloned(),
-            shown: history.and_then(|history| history.newest()),
+            replid: history.and_then(MasterHistory::replid).cloned(),
+            shown: history.and_then(MasterHistory::newest),
             last_shared: None,
             settled: history.is_none(),
         };
