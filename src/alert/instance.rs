@@ -430,7 +430,11 @@ mod tests {
         let mut seen = Vec::new();
         for (second, word) in (0..).zip(readings.split_whitespace()) {
             seen.push(spell(instance.step(at(second), rule, None, &reading(word))));
-            assert_eq!(instance.step(at(second), rule, None, &reading(word)), None, "the same evaluation twice: {readings}");
+            assert_eq!(
+                instance.step(at(second), rule, None, &reading(word)),
+                None,
+                "the same evaluation twice: {readings}"
+            );
         }
         assert_eq!(seen.join(" "), changes, "{readings}");
     }

@@ -11,9 +11,9 @@ use super::sections::day_name;
 use super::value::span_text;
 use super::version;
 use super::{
-    AlertSettings, ClientCertificate, Credentials, DatacenterRule, HeartbeatSettings, HostPattern, LevelRule,
-    FlappingRule, LevelThreshold, MaintenanceWindow, MasterSelector, NotifySettings, PairSettings, PollSettings, ReceiverKind, ReceiverSettings,
-    SecretSource, SentinelSettings, ServerSettings, Settings, TlsSettings,
+    AlertSettings, ClientCertificate, Credentials, DatacenterRule, FlappingRule, HeartbeatSettings, HostPattern,
+    LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector, NotifySettings, PairSettings, PollSettings,
+    ReceiverKind, ReceiverSettings, SecretSource, SentinelSettings, ServerSettings, Settings, TlsSettings,
 };
 use crate::model::{Bytes, Span};
 

@@ -52,16 +52,18 @@ pub(super) const ALERTS: Keys = Keys {
 pub(super) const RULE: Keys =
     Keys { scalars: &["warning", "critical", "for", "keep_firing_for", "clear"], composites: &[], later: &[] };
 /// A rule that counts over a window.
-pub(super) const COUNT_RULE: Keys =
-    Keys { scalars: &["warning", "critical", "for", "keep_firing_for", "clear", "window"], composites: &[], later: &[] };
+pub(super) const COUNT_RULE: Keys = Keys {
+    scalars: &["warning", "critical", "for", "keep_firing_for", "clear", "window"],
+    composites: &[],
+    later: &[],
+};
 pub(super) const CLEAR: Keys = Keys { scalars: &["warning", "critical"], composites: &[], later: &[] };
 pub(super) const NOTIFY: Keys = Keys {
     scalars: &["identity", "group_wait", "group_interval", "repeat_interval"],
     composites: &["group_by", "receivers", "maintenance", "flapping"],
     later: &[],
 };
-pub(super) const FLAPPING: Keys =
-    Keys { scalars: &["changes", "window", "stable_for"], composites: &[], later: &[] };
+pub(super) const FLAPPING: Keys = Keys { scalars: &["changes", "window", "stable_for"], composites: &[], later: &[] };
 pub(super) const MAINTENANCE: Keys =
     Keys { scalars: &["name", "start", "duration", "timezone"], composites: &["match", "every"], later: &[] };
 pub(super) const RECEIVER: Keys = Keys {

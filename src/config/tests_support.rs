@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{
-    AlertSettings, ConnectionSettings, CountRule, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, MasterSelector,
-    FlappingRule, NotifySettings, PairSettings, PollSettings, SentinelSettings, ServerSettings, Settings, StateSettings,
+    AlertSettings, ConnectionSettings, CountRule, Credentials, FlappingRule, HeartbeatSettings, LevelRule,
+    LevelThreshold, MasterSelector, NotifySettings, PairSettings, PollSettings, SentinelSettings, ServerSettings,
+    Settings, StateSettings,
 };
 use crate::model::{Bytes, PairName, ServerAddr, Span};
 
@@ -31,11 +32,7 @@ pub(crate) fn settings_of(pairs: &[(&str, &str, &[&str])]) -> Settings {
             group_wait: Span::from_secs(5),
             group_interval: Span::from_secs(60),
             repeat_interval: Span::from_secs(4 * 3600),
-            flapping: Some(FlappingRule {
-                changes: 6,
-                window: Span::from_secs(600),
-                stable_for: Span::from_secs(300),
-            }),
+            flapping: Some(FlappingRule { changes: 6, window: Span::from_secs(600), stable_for: Span::from_secs(300) }),
             maintenance: Vec::new(),
             receivers: Vec::new(),
         },

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::event::{DeliveryFailure, QueueState, SuppressReason};
-use crate::alert::{ListedAlert, Rule};
+use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::model::{ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime};
 use crate::replication::{Assessment, Evidence, Footprint, PairFacts, ServerFacts, assess};
 use crate::topology::{Pair, SentinelGroup, Server};
@@ -28,6 +28,10 @@ pub struct FleetSnapshot {
     pub lateness: BTreeMap<Datacenter, Histogram>,
     /// Every alert that is pending, firing or recently resolved.
     pub alerts: Vec<ListedAlert>,
+    /// Every silence: those in force, those to come, those that ended lately.
+    pub silences: Vec<(SilenceState, SilenceRecord)>,
+    /// The maintenance windows that are open.
+    pub maintenance: Vec<Arc<str>>,
     /// Every receiver, in the configuration's order.
     pub receivers: Vec<ReceiverSnapshot>,
     /// What polling lost.

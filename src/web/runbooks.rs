@@ -31,6 +31,7 @@ runbooks![
     "RedisCrossDcLagHigh",
     "RedisCrossDcLagUnknown",
     "RedisCrossDcLinkDown",
+    "RedisCrossDcMonitorIsolated",
     "RedisCrossDcPollsStopped",
     "RedisCrossDcReceiverFailing",
     "RedisCrossDcSentinelQuorumLost",

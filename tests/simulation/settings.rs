@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use redis_cross_dc_exporter::config::{
     AlertSettings, CountRule, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, NotifySettings, PairSettings,
-    PollSettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, ServerSettings, Settings, Severity, StateSettings,
+    PollSettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, ServerSettings, Settings, Severity,
+    StateSettings,
 };
 use redis_cross_dc_exporter::model::{PairName, Secret, ServerAddr, Span};
 

@@ -9,9 +9,7 @@ use super::{Unique, maintenance};
 use crate::config::cursor::{Cursor, Section, inline_source};
 use crate::config::schema::{FLAPPING, NOTIFY, PAGERDUTY, RECEIVER, SLACK, WEBHOOK};
 use crate::config::value::{MAX_LABEL_CHARS, check_url, is_header_name, is_label_name};
-use crate::config::{
-    FlappingRule, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity,
-};
+use crate::config::{FlappingRule, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity};
 use crate::model::Span;
 
 /// What breaks together when a link between two datacenters does.
