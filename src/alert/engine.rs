@@ -12,7 +12,7 @@ use super::{
     AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus, Change, Decision, Hold, Instance,
     ListedAlert, Measured, Quantity, Reading, ResolveReason, Standing, Transition,
 };
-use crate::config::{FlappingRule, LevelRule};
+use crate::config::{FlappingRule, LevelRule, Severity};
 use crate::model::{Bytes, Span, Timestamp};
 
 /// How long a resolved alert is listed: Alertmanager's own time to remember a resolve.
@@ -140,6 +140,12 @@ impl AlertEngine {
     pub fn snapshot(&self, key: &AlertKey) -> Option<Arc<AlertSnapshot>> {
         let live = self.live.get(key)?;
         live.told(key)
+    }
+
+    /// The severity that the alert fires at.
+    pub fn fires_at(&self, key: &AlertKey) -> Option<Severity> {
+        let standing = self.live.get(key)?.instance.standing()?;
+        matches!(standing.state, AlertState::Firing | AlertState::Recovering).then_some(standing.severity)
     }
 
     /// Whether the alert is pending or firing.
@@ -301,7 +307,7 @@ impl Live {
             flapping,
             decision: self.decision,
         };
-        Some(ListedAlert { state, alert: Arc::new(alert) })
+        Some(ListedAlert { state, alert: Arc::new(alert), caused_by: None })
     }
 }
 
@@ -310,7 +316,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::alert::{Labels, Rule};
+    use crate::alert::{Labels, ResolveReason, Rule};
     use crate::config::{LevelThreshold, Severity};
 
     fn key(pair: &str) -> AlertKey {

@@ -246,6 +246,8 @@ pub struct ListedAlert {
     /// What is known about it. While it is pending: the severity is the highest level whose condition holds, and the
     /// status is [`AlertStatus::Firing`], because the condition holds; nobody is told of it yet.
     pub alert: Arc<AlertSnapshot>,
+    /// The alert that explains it, for whoever is told of that one.
+    pub caused_by: Option<AlertKey>,
 }
 
 /// How many alerts there are in each state.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::event::{DeliveryFailure, QueueState, SuppressReason};
 use super::failover::EntryFailovers;
-use crate::alert::{ListedAlert, Rule};
+use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::model::{ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime};
 use crate::replication::{Assessment, Evidence, Footprint, PairFacts, ServerFacts, assess};
 use crate::topology::{Pair, SentinelGroup, Server};
@@ -31,6 +31,10 @@ pub struct FleetSnapshot {
     pub lateness: BTreeMap<Datacenter, Histogram>,
     /// Every alert that is pending, firing or recently resolved.
     pub alerts: Vec<ListedAlert>,
+    /// Every silence: those in force, those to come, those that ended lately.
+    pub silences: Vec<(SilenceState, SilenceRecord)>,
+    /// The maintenance windows that are open.
+    pub maintenance: Vec<Arc<str>>,
     /// Every receiver, in the configuration's order.
     pub receivers: Vec<ReceiverSnapshot>,
     /// What polling lost.

@@ -32,6 +32,7 @@ runbooks![
     "RedisCrossDcLagHigh",
     "RedisCrossDcLagUnknown",
     "RedisCrossDcLinkDown",
+    "RedisCrossDcMonitorIsolated",
     "RedisCrossDcPollsStopped",
     "RedisCrossDcReceiverFailing",
     "RedisCrossDcSentinelQuorumLost",
