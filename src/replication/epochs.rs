@@ -200,10 +200,14 @@ impl MasterHistory {
         self.current.as_ref().map(|epoch| epoch.history.footprint())
     }
 
-    /// Whether `sample` goes on with the current history, under its name or after a promotion.
-    pub fn goes_on_in(&self, sample: &MasterSample) -> bool {
-        let own = self.replid();
-        own == Some(&sample.replid) || sample.continues.as_ref().is_some_and(|(id, _)| own == Some(id))
+    /// Whether `sample` is that of a server that was promoted out of the current history.
+    pub fn was_taken_over_in(&self, sample: &MasterSample) -> bool {
+        sample.continues.as_ref().is_some_and(|(id, _)| self.replid() == Some(id))
+    }
+
+    /// The history that the current one continued, and the last offset that both share.
+    pub fn continues(&self) -> Option<&(ReplicationId, ReplicationOffset)> {
+        self.current.as_ref()?.continues.as_ref()
     }
 
     /// The current history's identity.
