@@ -93,6 +93,7 @@ impl Rehearsal {
                 number: 1,
                 plain,
                 opening: opening.clone(),
+                opened: opening.iter().cloned().collect(),
             };
             let (_, Sent { protocol, result, opening, .. }) =
                 send(self.client.clone(), Arc::clone(&self.config), attempt).await;
