@@ -205,12 +205,12 @@ fn prepare(config: &ReceiverConfig, attempt: &Attempt) -> Result<(Request, Openi
     }
 }
 
-/// What is wrong with secrets and files of receivers as they are now: one sentence each, for the log. A secret may appear
+/// What is wrong with secrets and files of receivers as they are now: the receiver and a sentence, for the log. A secret may appear
 /// later, so nothing here is final; and no receiver is asked anything, as the only honest question would be noise.
 ///
 /// Blocks for the length of some small files' reads.
-pub fn check(settings: &NotifySettings) -> Vec<String> {
-    let problem = |receiver: &ReceiverSettings| Some(format!("{}: {}", receiver.name, unusable(receiver).err()?));
+pub fn check(settings: &NotifySettings) -> Vec<(String, String)> {
+    let problem = |receiver: &ReceiverSettings| Some((receiver.name.clone(), unusable(receiver).err()?));
     settings.receivers.iter().filter_map(problem).collect()
 }
 
