@@ -7,7 +7,9 @@ use wildmatch::WildMatch;
 
 use super::group::{Group, Statement, Timing};
 use super::types::label_of;
-use super::{Affected, AlertKey, AlertSnapshot, AlertStatus, GroupKey, HeldBack, Labels, Notification, Rule, TargetKind};
+use super::{
+    Affected, AlertKey, AlertSnapshot, AlertStatus, GroupKey, HeldBack, Labels, Notification, Rule, TargetKind,
+};
 use crate::config::{NotifySettings, ReceiverSettings, RepageOn, Severity};
 use crate::model::Timestamp;
 
@@ -546,7 +548,8 @@ mod tests {
         let alert = AlertSnapshot { context, ..firing("orders-1", Severity::Critical) };
         let check = |matchers: &[(&str, &str)], wanted| {
             let matchers = matchers.iter().map(|(label, glob)| ((*label).to_owned(), WildMatch::new(glob))).collect();
-            let receiver = Receiver::new(&ReceiverSettings { matchers, ..receiver("chat") }, &settings(&[]), BTreeMap::new());
+            let receiver =
+                Receiver::new(&ReceiverSettings { matchers, ..receiver("chat") }, &settings(&[]), BTreeMap::new());
             assert_eq!(receiver.wants(&alert), wanted, "{:?}", receiver.matchers);
         };
         check(&[], true);

@@ -122,6 +122,11 @@ impl Core {
 
     /// Evaluates the rules if it is time to, carries out what they ask for, and publishes what changed.
     fn act(&mut self, pace: &mut Pace, polls: &mut mpsc::Receiver<PollEvent>) {
+        for succession in self.monitor.successions(clock::now()) {
+            if self.watched.follow(&succession) {
+                self.retarget();
+            }
+        }
         for action in self.monitor.tick(clock::now()) {
             pace.dirty = true;
             match action {
@@ -188,13 +193,18 @@ impl Core {
     fn hear(&mut self, event: SentinelEvent) {
         let Heard { topology_changed, sentinels } = self.watched.hear(event, clock::now());
         if topology_changed {
-            let Watched { settings, topology, .. } = &self.watched;
-            self.poller.reload(topology, settings.poll);
-            self.monitor.retarget(settings, topology, clock::now());
+            self.retarget();
         }
         if let Some(sentinels) = sentinels {
             self.monitor.note_sentinels(sentinels, clock::now());
         }
+    }
+
+    /// Polls and watches what the topology says now.
+    fn retarget(&mut self) {
+        let Watched { settings, topology, .. } = &self.watched;
+        self.poller.reload(topology, settings.poll);
+        self.monitor.retarget(settings, topology, clock::now());
     }
 
     async fn drain(self, within: Duration, done: oneshot::Sender<()>) {

@@ -119,7 +119,7 @@ impl App {
         let context = message_context(server.local_addr(), web_config.is_some());
         let encode_metrics = process::encoder(web_config, store.status());
         let anchor = clock::anchor();
-        let mut watched = Watched::discover(settings, found, anchor.mono);
+        let mut watched = Watched::discover(settings, &restored, found, anchor.mono);
         let mut monitor = Monitor::new(&watched.settings, &watched.topology, anchor).with_restored(restored);
         monitor.note_sentinels(watched.sentinels(), anchor.mono);
         let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));

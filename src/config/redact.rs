@@ -11,9 +11,10 @@ use super::sections::day_name;
 use super::value::span_text;
 use super::version;
 use super::{
-    AlertSettings, ClientCertificate, Credentials, DatacenterRule, HeartbeatSettings, HostPattern, LevelRule,
-    FlappingRule, LevelThreshold, MaintenanceWindow, MasterSelector, NotifySettings, PairSettings, PollSettings, ReceiverKind, ReceiverSettings,
-    SecretSource, SentinelSettings, ServerSettings, Settings, TlsSettings,
+    AlertSettings, ClientCertificate, CountRule, Credentials, DatacenterRule, FlappingRule, HeartbeatSettings,
+    HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector, NotifySettings, PairSettings,
+    PollSettings, ReceiverKind, ReceiverSettings, SecretSource, SentinelSettings, ServerSettings, Settings,
+    TlsSettings,
 };
 use crate::model::{Bytes, Span};
 
@@ -247,20 +248,25 @@ fn alerts(alerts: &AlertSettings, global: Option<&AlertSettings>) -> Yaml {
     put("link_down", global.is_none_or(|g| g.link_down != alerts.link_down), rule(&alerts.link_down, span));
     put("unreachable", global.is_none(), rule(&alerts.unreachable, span));
     put("unknown", global.is_none_or(|g| g.unknown != alerts.unknown), rule(&alerts.unknown, span));
-    put("full_sync", global.is_none(), {
-        let count = |count: u64| Yaml::Integer(i64::try_from(count).unwrap_or(i64::MAX));
-        let mut map = rule_keys(&alerts.full_sync.levels, count);
-        map.put("window", span(alerts.full_sync.window));
-        map.into()
-    });
+    put("full_sync", global.is_none(), count_rule(&alerts.full_sync));
+    put("diverged", global.is_none_or(|g| g.diverged != alerts.diverged), rule(&alerts.diverged, span));
+    put("sentinel_quorum", global.is_none(), rule(&alerts.sentinel_quorum, span));
+    put("failover", global.is_none_or(|g| g.failover != alerts.failover), count_rule(&alerts.failover));
+    map.into()
+}
+
+fn count_rule(counted: &CountRule) -> Yaml {
+    let number = |count| Yaml::Integer(i64::try_from(count).unwrap_or(i64::MAX));
+    let mut map = levels(&counted.levels, number);
+    map.put("window", span(counted.window));
     map.into()
 }
 
 fn rule<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Yaml {
-    rule_keys(rule, write).into()
+    levels(rule, write).into()
 }
 
-fn rule_keys<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Mapping {
+fn levels<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Mapping {
     let level = |level: Option<LevelThreshold<T>>| level.map_or_else(off, |level| write(level.at));
     let mut map = Mapping::of([
         ("warning", level(rule.warning)),

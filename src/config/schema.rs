@@ -46,22 +46,34 @@ pub(super) const SERVER: Keys =
     Keys { scalars: &["address", "dc", "username", "password", "password_file"], composites: &["tls"], later: &[] };
 pub(super) const ALERTS: Keys = Keys {
     scalars: &[],
-    composites: &["lag_seconds", "lag_bytes", "link_down", "unreachable", "unknown", "full_sync"],
-    later: &["diverged", "backlog_headroom", "output_buffer", "failover", "sync_queue", "clock_skew"],
+    composites: &[
+        "lag_seconds",
+        "lag_bytes",
+        "link_down",
+        "unreachable",
+        "unknown",
+        "full_sync",
+        "diverged",
+        "sentinel_quorum",
+        "failover",
+    ],
+    later: &["backlog_headroom", "output_buffer", "sync_queue", "clock_skew"],
 };
 pub(super) const RULE: Keys =
     Keys { scalars: &["warning", "critical", "for", "keep_firing_for", "clear"], composites: &[], later: &[] };
-/// A rule that counts over a window.
-pub(super) const COUNT_RULE: Keys =
-    Keys { scalars: &["warning", "critical", "for", "keep_firing_for", "clear", "window"], composites: &[], later: &[] };
+/// A rule about how often something happened.
+pub(super) const COUNT_RULE: Keys = Keys {
+    scalars: &["warning", "critical", "window", "for", "keep_firing_for", "clear"],
+    composites: &[],
+    later: &[],
+};
 pub(super) const CLEAR: Keys = Keys { scalars: &["warning", "critical"], composites: &[], later: &[] };
 pub(super) const NOTIFY: Keys = Keys {
     scalars: &["identity", "group_wait", "group_interval", "repeat_interval", "external_url", "dashboard_url"],
     composites: &["group_by", "receivers", "maintenance", "flapping"],
     later: &[],
 };
-pub(super) const FLAPPING: Keys =
-    Keys { scalars: &["changes", "window", "stable_for"], composites: &[], later: &[] };
+pub(super) const FLAPPING: Keys = Keys { scalars: &["changes", "window", "stable_for"], composites: &[], later: &[] };
 pub(super) const MAINTENANCE: Keys =
     Keys { scalars: &["name", "start", "duration", "timezone"], composites: &["match", "every"], later: &[] };
 pub(super) const RECEIVER: Keys = Keys {
@@ -109,7 +121,8 @@ fn fixed_sections() -> Vec<(String, &'static Keys)> {
     ];
     let rules = ALERTS.composites.iter().flat_map(|rule| {
         let path = format!("alerts.{rule}");
-        [(format!("{path}.clear"), &CLEAR), (path, if *rule == "full_sync" { &COUNT_RULE } else { &RULE })]
+        let counts = ["full_sync", "failover"].contains(rule);
+        [(format!("{path}.clear"), &CLEAR), (path, if counts { &COUNT_RULE } else { &RULE })]
     });
     plain.map(|(path, keys)| (path.to_owned(), keys)).into_iter().chain(rules).collect()
 }
@@ -206,7 +219,7 @@ mod tests {
         // A pair's and a server's `tls` have the keys of `redis.tls`, a pair's `heartbeat` those of `poll.heartbeat`, which
         // the documentation lists once.
         let keys = lists.iter().flat_map(|(path, keys)| keys.known().map(move |key| format!("{path}{key}")));
-        keys.chain(["alerts.RULE".to_owned(), "alerts.full_sync.window".to_owned()]).collect()
+        keys.chain(["alerts.RULE", "alerts.full_sync.window", "alerts.failover.window"].map(str::to_owned)).collect()
     }
 
     #[test]

@@ -206,6 +206,12 @@ pub struct AlertSettings {
     pub unknown: LevelRule<Span>,
     /// `full_sync`: how many full syncs a server gave. Per server: taken from the global rules only.
     pub full_sync: CountRule,
+    /// `diverged`: how long there have been two histories.
+    pub diverged: LevelRule<Span>,
+    /// `sentinel_quorum`: how long the Sentinels of a datacenter have seen no quorum. Taken from the global rules only.
+    pub sentinel_quorum: LevelRule<Span>,
+    /// `failover`: how often another server became the master.
+    pub failover: CountRule,
 }
 
 /// A rule over how many times something happened within a window of time.
@@ -397,6 +403,22 @@ pub enum ReceiverKind {
 pub struct StateSettings {
     /// The directory of the embedded database. Accepted and shown; nothing is written there in this version.
     pub path: PathBuf,
+}
+
+impl<T> LevelRule<T> {
+    /// The same rule over another quantity.
+    pub(super) fn map<U>(self, convert: impl Fn(T) -> U) -> LevelRule<U> {
+        let level = |level: LevelThreshold<T>| LevelThreshold {
+            at: convert(level.at),
+            clear_below: convert(level.clear_below),
+        };
+        LevelRule {
+            warning: self.warning.map(&level),
+            critical: self.critical.map(&level),
+            hold: self.hold,
+            keep_firing_for: self.keep_firing_for,
+        }
+    }
 }
 
 impl Severity {

@@ -5,9 +5,9 @@
 
 mod access;
 mod error;
-mod ways;
 #[cfg(test)]
 pub(crate) mod test_server;
+mod ways;
 
 use std::sync::Arc;
 use std::time::Duration;

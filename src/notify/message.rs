@@ -202,6 +202,8 @@ fn phrase(rule: Rule) -> &'static str {
         Rule::FullSync => "full syncs within the rule's window:",
         Rule::ReceiverFailing => "it has not taken its notifications for",
         Rule::MonitorIsolated => "no server of another datacenter has answered for",
+        Rule::Diverged => "two servers have had histories of their own for",
+        Rule::Failover => "another server became the master, so often of late:",
     }
 }
 
@@ -252,6 +254,14 @@ pub fn advice_for(rule: Rule) -> &'static str {
         Rule::MonitorIsolated => {
             "It is probably the exporter's own network: look at the datacenters from elsewhere before you act. Until then \
              nothing is known of any remote server."
+        }
+        Rule::Diverged => {
+            "Find out which of the two clients write to, and stop writes to the other. What only the one that gives way has \
+             is lost when it follows the other: the state says how much that is. Copy it first if it is worth something."
+        }
+        Rule::Failover => {
+            "Check that clients write to the new master and that the old one has come back as its replica. What is not in \
+             the new master's history is lost unless it is copied from the old one before that follows."
         }
     }
 }

@@ -22,8 +22,8 @@ mod text;
 pub mod webhook;
 
 pub use delivery::Dispatcher;
-pub use message::MessageContext;
 pub use delivery::check;
+pub use message::MessageContext;
 pub use periodic::Heralds;
 pub use rehearsal::{Step, rehearse};
 pub use retry::Timing;

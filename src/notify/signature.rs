@@ -30,8 +30,7 @@ mod tests {
     fn the_signature_is_that_of_the_reference_libraries() {
         let key = signing_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let at = WallTime::from_nanos(1_614_265_330_987_000_000);
-        let [timestamp, signature] =
-            headers(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", at, br#"{"test": 2432232314}"#);
+        let [timestamp, signature] = headers(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", at, br#"{"test": 2432232314}"#);
         assert_eq!(timestamp, ("webhook-timestamp".to_owned(), "1614265330".to_owned()));
         assert_eq!(signature.1, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }

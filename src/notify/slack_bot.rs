@@ -110,13 +110,32 @@ pub fn said(answer: &str) -> Said {
 fn refusal(error: &str) -> Said {
     match error {
         "ratelimited" | "rate_limited" | "message_limit_exceeded" => Said::Limited,
-        "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" | "team_added_to_org"
+        "internal_error"
+        | "fatal_error"
+        | "service_unavailable"
+        | "request_timeout"
+        | "team_added_to_org"
         | "accesslimited" => Said::Trouble,
-        "invalid_auth" | "not_authed" | "account_inactive" | "token_revoked" | "token_expired" | "missing_scope"
-        | "no_permission" | "not_allowed_token_type" | "access_denied" | "org_login_required"
-        | "two_factor_setup_required" | "ekm_access_denied" => Said::Denied,
-        "invalid_blocks" | "invalid_blocks_format" | "invalid_attachments" | "too_many_attachments"
-        | "msg_too_long" | "msg_blocks_too_long" | "no_text" | "invalid_payload" => Said::Layout,
+        "invalid_auth"
+        | "not_authed"
+        | "account_inactive"
+        | "token_revoked"
+        | "token_expired"
+        | "missing_scope"
+        | "no_permission"
+        | "not_allowed_token_type"
+        | "access_denied"
+        | "org_login_required"
+        | "two_factor_setup_required"
+        | "ekm_access_denied" => Said::Denied,
+        "invalid_blocks"
+        | "invalid_blocks_format"
+        | "invalid_attachments"
+        | "too_many_attachments"
+        | "msg_too_long"
+        | "msg_blocks_too_long"
+        | "no_text"
+        | "invalid_payload" => Said::Layout,
         "message_not_found" | "cant_update_message" | "edit_window_closed" | "thread_not_found" => Said::Fixed,
         _ => Said::Refused,
     }

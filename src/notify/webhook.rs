@@ -102,7 +102,10 @@ pub(super) fn annotations(alert: &Arc<AlertSnapshot>, anchor: &ClockAnchor, cont
     let mut annotations: Labels = facts.map(|fact| (fact.key.to_owned(), fact.text)).collect();
     annotations.insert("summary".to_owned(), summary);
     annotations.insert("what_to_do".to_owned(), advice_for(rule).to_owned());
-    let links = [("runbook_url", links::runbook(rule, context)), ("dashboard_url", links::dashboard(&[alert], context, anchor))];
+    let links = [
+        ("runbook_url", links::runbook(rule, context)),
+        ("dashboard_url", links::dashboard(&[alert], context, anchor)),
+    ];
     annotations.extend(links.into_iter().filter_map(|(key, url)| Some((key.to_owned(), url?))));
     if let Some(at) = alert.context.last_sample {
         annotations.insert("last_sample".to_owned(), rfc3339(anchor.wall(at)));

@@ -224,6 +224,44 @@ async fn a_reload_keeps_the_connections_of_trees_that_stay_and_closes_the_others
 }
 
 #[tokio::test]
+async fn a_tree_that_turns_or_grows_keeps_the_connections_of_who_stays() {
+    let [a, b, c] = fakes().await;
+    let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
+    let quick = settings(Span::from_millis(30), Span::from_millis(30));
+    let mut poller = Poller::start(&topology(&[(&a, &[&b])]), quick, events);
+    answers(&mut seen, &[(&b, 2)]).await;
+    for servers in [&[(&b, &[&a][..])][..], &[(&b, &[&a, &c][..])], &[(&c, &[&a, &b][..])]] {
+        poller.reload(&topology(servers), quick);
+        answers(&mut seen, &[(&a, 10), (&b, 10)]).await;
+    }
+    assert_eq!([&a, &b, &c].map(FakeServer::connections), [1; 3]);
+    poller.reload(&topology(&[(&a, &[&b])]), quick);
+    answers(&mut seen, &[(&a, 10)]).await;
+    let old = c.requests().len();
+    answers(&mut seen, &[(&a, 20), (&b, 20)]).await;
+    assert_eq!(c.requests().len(), old, "nobody polls who is gone");
+    tokio::time::timeout(PATIENCE, poller.stop()).await.expect("it stops");
+    assert_ended(&mut seen).await;
+}
+
+/// The answer that was due to the tree before comes to the one after it.
+#[tokio::test]
+async fn a_server_that_hangs_while_its_tree_turns_is_polled_on_the_same_connection() {
+    let [a, b] = fakes().await;
+    let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
+    let quick = settings(Span::from_millis(30), Span::from_millis(30));
+    let mut poller = Poller::start(&topology(&[(&a, &[&b])]), quick, events);
+    answers(&mut seen, &[(&b, 2)]).await;
+    b.freeze();
+    answers(&mut seen, &[(&a, 5)]).await;
+    poller.reload(&topology(&[(&b, &[&a])]), quick);
+    answers(&mut seen, &[(&a, 5)]).await;
+    b.thaw();
+    answers(&mut seen, &[(&b, 10)]).await;
+    assert_eq!(b.connections(), 1);
+}
+
+#[tokio::test]
 async fn new_settings_reach_trees_that_stay() {
     let [master, replica] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);

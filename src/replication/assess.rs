@@ -4,7 +4,7 @@
 
 use super::epochs::Comparison;
 use super::lag::{LagBytes, LagInterval};
-use super::pair::{LastKnown, Located, PairFacts, Relation};
+use super::pair::{LastKnown, Located, PairFacts, Relation, Split};
 use super::server::ServerFacts;
 use super::silent::{silent_bytes, silent_lag};
 use super::state::{PairState, StateReason};
@@ -46,9 +46,44 @@ pub struct Assessment {
     /// How long the link has been down or stalled; `None` in every other state.
     pub link_down_for: Option<Span>,
     /// Unshared history, while diverged and where it is known.
-    pub diverged: Option<Bytes>,
+    pub diverged: Option<Diverged>,
     /// How many bytes the master may write during a cut before the replica needs a full resync.
     pub backlog_headroom: Option<Bytes>,
+}
+
+/// What only one of two servers has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Diverged {
+    /// Both are masters.
+    Both(Split),
+    /// The replica has so much of an older history that its master does not have.
+    Replica(Bytes),
+}
+
+impl Diverged {
+    /// The end of the older history: what is lost when the server that was promoted stays the master.
+    pub const fn older(self) -> Bytes {
+        match self {
+            Self::Both(split) => split.older(),
+            Self::Replica(bytes) => bytes,
+        }
+    }
+
+    /// What only the pair's master has, beyond an ordinary lag.
+    pub const fn master(self) -> Option<Bytes> {
+        match self {
+            Self::Both(split) => Some(split.master),
+            Self::Replica(_) => None,
+        }
+    }
+
+    /// What only the replica has.
+    pub const fn replica(self) -> Bytes {
+        match self {
+            Self::Both(split) => split.replica,
+            Self::Replica(bytes) => bytes,
+        }
+    }
 }
 
 /// What is known of a pair: the evidence that an assessment rests on.
@@ -84,8 +119,8 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
             _ => None,
         },
         diverged: match why {
-            StateReason::TwoMasters { unshared } => unshared,
-            StateReason::UnsharedBytes { bytes } => Some(bytes),
+            StateReason::TwoMasters { split } => split.map(Diverged::Both),
+            StateReason::UnsharedBytes { bytes } => Some(Diverged::Replica(bytes)),
             _ => None,
         },
         backlog_headroom: headroom(pair, bytes),
@@ -235,7 +270,7 @@ fn related_state(master_role: Option<Role>, pair: &PairFacts) -> Option<(PairSta
         Relation::IsMaster { .. } if master_role == Some(Role::Replica) => {
             (PairState::Unknown, StateReason::RolesSwapped)
         }
-        Relation::IsMaster { unshared } => (PairState::Diverged, StateReason::TwoMasters { unshared }),
+        Relation::IsMaster { split } => (PairState::Diverged, StateReason::TwoMasters { split }),
         Relation::NotComparable(Comparison::Diverged { bytes }) => {
             (PairState::Diverged, StateReason::UnsharedBytes { bytes })
         }

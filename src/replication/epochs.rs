@@ -200,10 +200,14 @@ impl MasterHistory {
         self.current.as_ref().map(|epoch| epoch.history.footprint())
     }
 
-    /// Whether `sample` goes on with the current history, under its name or after a promotion.
-    pub fn goes_on_in(&self, sample: &MasterSample) -> bool {
-        let own = self.replid();
-        own == Some(&sample.replid) || sample.continues.as_ref().is_some_and(|(id, _)| own == Some(id))
+    /// Whether `sample` is that of a server that was promoted out of the current history.
+    pub fn was_taken_over_in(&self, sample: &MasterSample) -> bool {
+        sample.continues.as_ref().is_some_and(|(id, _)| self.replid() == Some(id))
+    }
+
+    /// The history that the current one continued, and the last offset that both share.
+    pub fn continues(&self) -> Option<&(ReplicationId, ReplicationOffset)> {
+        self.current.as_ref()?.continues.as_ref()
     }
 
     /// The current history's identity.
@@ -338,7 +342,8 @@ mod tests {
     fn what_a_new_history_lacks_is_no_older_than_it() {
         let beginning = |secs, bytes| Some(Beginning { after: at(secs), offset: offset(bytes) });
         let bracket = |begins, first| {
-            let (h, news) = history(&[sample('a', 900, 0), MasterSample { beginning: begins, ..sample('b', first, 9) }]);
+            let (h, news) =
+                history(&[sample('a', 900, 0), MasterSample { beginning: begins, ..sample('b', first, 9) }]);
             assert_eq!((news, h.newest()), (MasterNews::Reset, Some(offset(first))));
             h.bracket(Comparison::Current, offset(950))
         };

@@ -223,7 +223,8 @@ mod tests {
         for (second, (letter, backlog, offset, life)) in (0_i64..).zip(answers) {
             let mut seen = Observation::default();
             let replication = &mut seen.replication;
-            replication.replid = ReplicationId::parse(&letter.to_string().repeat(40)).map_or(Field::Missing, Field::Value);
+            replication.replid =
+                ReplicationId::parse(&letter.to_string().repeat(40)).map_or(Field::Missing, Field::Value);
             replication.master_offset = Field::Value(ReplicationOffset::new(*offset));
             replication.backlog.active = Field::Value(*backlog);
             seen.server.run_id = RunId::parse(&life.repeat(40)).map_or(Field::Missing, Field::Value);

@@ -114,7 +114,7 @@ fn run(steps: Vec<Step>, now: Nanos) -> String {
         out += " stale";
     }
     if let Some(unshared) = seen.diverged {
-        let _ = write!(out, " {} unshared", unshared.get());
+        let _ = write!(out, " {} unshared", unshared.older().get());
     }
     out
 }

@@ -29,9 +29,7 @@ impl Maintenance {
 
     /// The name of the first among `those` windows that what has these labels fits.
     pub(super) fn find<'a>(&self, those: &[usize], label: impl Fn(&str) -> &'a str) -> Option<Arc<str>> {
-        let fits = |window: &&MaintenanceWindow| {
-            window.matchers.iter().all(|(name, glob)| glob.matches(label(name)))
-        };
+        let fits = |window: &&MaintenanceWindow| window.matchers.iter().all(|(name, glob)| glob.matches(label(name)));
         those.iter().filter_map(|index| self.windows.get(*index)).find(fits).map(|window| window.name.as_str().into())
     }
 

@@ -401,7 +401,9 @@ mod tests {
 
     #[test]
     fn a_name_is_sixteen_hexadecimal_digits() {
-        for (text, good) in [("0123456789abcdef", true), ("0123456789ABCDEF", false), ("0123", false), ("../../../../etc/", false)] {
+        for (text, good) in
+            [("0123456789abcdef", true), ("0123456789ABCDEF", false), ("0123", false), ("../../../../etc/", false)]
+        {
             assert_eq!(SilenceId::parse(text).is_some(), good, "{text}");
         }
     }

@@ -43,7 +43,8 @@ fn window(section: &Section<'_>, names: &mut Unique) -> Option<MaintenanceWindow
     let every = section.required("every", "the days of the week, such as [sunday]").map(|cursor| days(&cursor));
     let start = section.required("start", "a time of the day, such as \"02:00\"").and_then(|cursor| start(&cursor));
     let duration = section.required("duration", "how long it lasts").and_then(|cursor| cursor.span(&DURATIONS));
-    let zone = section.required("timezone", "an IANA time zone, such as Europe/Berlin").and_then(|cursor| zone(&cursor));
+    let zone =
+        section.required("timezone", "an IANA time zone, such as Europe/Berlin").and_then(|cursor| zone(&cursor));
     let cursor = section.required("name", "the window's name")?;
     let name = cursor.name()?;
     names.check(name, &cursor);

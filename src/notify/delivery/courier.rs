@@ -9,7 +9,9 @@ use tracing::warn;
 
 use crate::alert::AlertStatus;
 use crate::clock;
-use crate::config::{HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, SecretSource, read_small_file, signing_key};
+use crate::config::{
+    HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, SecretSource, read_small_file, signing_key,
+};
 use crate::http_client::{HttpClient, Way};
 use crate::model::Secret;
 use crate::notify::message::{Message, MessageContext};
@@ -281,8 +283,7 @@ fn ends_of_older(config: &ReceiverConfig, attempt: &Attempt, opening: &Opening) 
 
 /// The incident that `attempt` is about: for a resolve the one that was opened, whatever the key is today.
 fn incident(config: &ReceiverConfig, attempt: &Attempt, routing_key: &SecretSource) -> Result<Incident, String> {
-    if let (AlertStatus::Resolved, Some(Opening::Incident(incident))) =
-        (attempt.notification.status, &attempt.opening)
+    if let (AlertStatus::Resolved, Some(Opening::Incident(incident))) = (attempt.notification.status, &attempt.opening)
     {
         return Ok(incident.clone());
     }

@@ -103,8 +103,12 @@ impl Dispatcher {
     /// begins; one that is gone gets five seconds for what is due.
     pub fn reload(&mut self, settings: &NotifySettings) {
         while self.tasks.try_join_next().is_some() {}
-        let configs: BTreeMap<Arc<str>, _> =
-            settings.receivers.iter().filter(|r| r.kind.takes_groups()).map(|r| (r.name.as_str().into(), self.config(settings, r))).collect();
+        let configs: BTreeMap<Arc<str>, _> = settings
+            .receivers
+            .iter()
+            .filter(|r| r.kind.takes_groups())
+            .map(|r| (r.name.as_str().into(), self.config(settings, r)))
+            .collect();
         let gone: Vec<_> = self.receivers.keys().filter(|name| !configs.contains_key(*name)).cloned().collect();
         for handle in gone.iter().filter_map(|name| self.receivers.remove(name)) {
             handle.stop(clock::now() + REMOVED_DRAIN);

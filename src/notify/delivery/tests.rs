@@ -410,14 +410,7 @@ async fn a_bots_message_changes_in_place_and_its_end_is_said_in_its_thread() {
     check_bot(
         vec![posted("1.1")],
         &[N::First, N::Escalated, N::PartlyResolved, N::Resolved],
-        &[
-            "postMessage #redis",
-            "update C1 1.1",
-            "reply C1 1.1",
-            "update C1 1.1",
-            "update C1 1.1",
-            "reply C1 1.1",
-        ],
+        &["postMessage #redis", "update C1 1.1", "reply C1 1.1", "update C1 1.1", "update C1 1.1", "reply C1 1.1"],
     )
     .await;
 }
@@ -513,7 +506,8 @@ async fn a_secret_that_is_none_sends_nothing_and_is_tried_again() {
 
 #[tokio::test]
 async fn a_proxy_of_its_own_is_used() {
-    let (proxy, server) = (TestServer::replying(vec![Reply::status(200)]).await, TestServer::replying(vec![Reply::status(200)]).await);
+    let (proxy, server) =
+        (TestServer::replying(vec![Reply::status(200)]).await, TestServer::replying(vec![Reply::status(200)]).await);
     let mut proxied = hook(&server.url);
     proxied.http.proxy = Some(inline(&proxy.url));
     let mut rig = Rig::new(vec![proxied], quick());

@@ -114,12 +114,7 @@ pub(in crate::notify) async fn tell(
     post_all(&client, &format!("{url}/api/v2/alerts"), &headers, bodies).await
 }
 
-async fn post_all(
-    client: &HttpClient,
-    url: &str,
-    headers: &[(String, String)],
-    bodies: Vec<Value>,
-) -> AttemptResult {
+async fn post_all(client: &HttpClient, url: &str, headers: &[(String, String)], bodies: Vec<Value>) -> AttemptResult {
     let mut worst = None;
     let mut last = None;
     for body in bodies {
@@ -131,10 +126,7 @@ async fn post_all(
         }
     }
     // No bodies: there was nothing to tell, which is told.
-    worst.or(last).unwrap_or_else(|| AttemptResult::Answered(crate::http_client::HttpResponse {
-        status: 200,
-        complete: true,
-        ..Default::default()
-    }))
+    worst.or(last).unwrap_or_else(|| {
+        AttemptResult::Answered(crate::http_client::HttpResponse { status: 200, complete: true, ..Default::default() })
+    })
 }
-

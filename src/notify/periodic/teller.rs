@@ -119,7 +119,10 @@ impl Teller {
         let retry_in = (at - clock::now()).as_secs_f64();
         let (failure, answer) = (reason.label(), result.to_string());
         if self.last_failure.replace(reason) != Some(reason) {
-            warn!(receiver = &*self.receiver, failure, answer, retry_in, "a periodic request failed, it is tried again");
+            warn!(
+                receiver = &*self.receiver,
+                failure, answer, retry_in, "a periodic request failed, it is tried again"
+            );
         }
         self.due = at;
         self.reporter.report(DeliveryEventKind::Failed { reason, dead: false }, self.owed.state());

@@ -73,12 +73,13 @@ fn switch(server: &TestServer) -> ReceiverSettings {
 }
 
 fn listed(state: AlertState, alert: &Arc<AlertSnapshot>) -> ListedAlert {
-    ListedAlert { state, alert: Arc::clone(alert) }
+    ListedAlert { state, alert: Arc::clone(alert), caused_by: None }
 }
 
 #[tokio::test]
 async fn every_member_is_told_again_and_again_and_then_of_the_end() {
-    let servers = [TestServer::replying(vec![Reply::status(200)]).await, TestServer::replying(vec![Reply::status(200)]).await];
+    let servers =
+        [TestServer::replying(vec![Reply::status(200)]).await, TestServer::replying(vec![Reply::status(200)]).await];
     let rig = Rig::new(vec![cluster(&[&servers[0], &servers[1]])]);
     let alert = pair_alert("orders", 0);
     rig.shows(vec![listed(AlertState::Firing, &alert), listed(AlertState::Pending, &pair_alert("pending", 0))]);
@@ -99,7 +100,10 @@ async fn every_member_is_told_again_and_again_and_then_of_the_end() {
         let count = server.requests().len();
         server.wait_for(count + 2).await;
         let body = server.requests().pop().unwrap().json();
-        assert_eq!(body[0]["endsAt"].as_str().unwrap()[..19], crate::notify::text::rfc3339(clock::anchor().wall(end))[..19]);
+        assert_eq!(
+            body[0]["endsAt"].as_str().unwrap()[..19],
+            crate::notify::text::rfc3339(clock::anchor().wall(end))[..19]
+        );
     }
 }
 

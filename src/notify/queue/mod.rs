@@ -15,8 +15,8 @@ use crate::model::{ClockAnchor, Span, Timestamp, stable_hash};
 use crate::monitor::{DeliveryEventKind, QueueState, SuppressReason};
 
 use super::pagerduty::Incident;
-use super::slack_bot::Posted;
 use super::retry::{Disposition, Verdict};
+use super::slack_bot::Posted;
 use group::{Entry, GroupQueue};
 
 /// How many groups a queue knows at once: those that fire and those that wait. Groups are made of a rule and two

@@ -354,7 +354,9 @@ mod tests {
     /// The old master, idle, still stood at the cut when its replica had long been promoted and written to.
     #[test]
     fn that_the_old_master_stood_at_the_cut_bounds_nothing_after_the_promotion() {
-        for (after, lo) in [(Some(2000), Some(2000)), (Some(9000), Some(5000)), (Some(500), Some(1000)), (None, Some(1000))] {
+        for (after, lo) in
+            [(Some(2000), Some(2000)), (Some(9000), Some(5000)), (Some(500), Some(1000)), (None, Some(1000))]
+        {
             let mut h = history(&[(1000, 1010, 200), (1500, 1510, 250), (5000, 5010, 250)]);
             h.truncate(offset(250), after.map(at));
             h.insert(at(6000), at(6010), offset(300));
