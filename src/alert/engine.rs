@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::instance::level;
 use super::{
     AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus, Change, Decision, Hold, Instance,
-    ListedAlert, Measured, Quantity, Reading, Standing, Transition,
+    ListedAlert, Measured, Quantity, Reading, ResolveReason, Standing, Transition,
 };
 use crate::config::{FlappingRule, LevelRule, Severity};
 use crate::model::{Bytes, Span, Timestamp};
@@ -21,7 +21,7 @@ pub const RESOLVED_KEPT_FOR: Span = Span::from_secs(15 * 60);
 /// A rule with a reading of the same unit.
 #[derive(Clone, Copy, Debug)]
 pub enum RuleInput<'a> {
-    /// Of seconds: every rule but the other two.
+    /// Of seconds: every rule but the two below.
     Seconds {
         /// The rule.
         rule: &'a LevelRule<Span>,
@@ -35,7 +35,7 @@ pub enum RuleInput<'a> {
         /// The value.
         reading: Reading<Bytes>,
     },
-    /// Of how many times something happened: [`super::Rule::FullSync`].
+    /// Of how many times something happened: [`super::Rule::FullSync`], [`super::Rule::Failover`].
     Count {
         /// The rule.
         rule: &'a LevelRule<u64>,
@@ -97,10 +97,11 @@ impl AlertEngine {
         }
     }
 
-    /// Ends an alert whose target or rule is no longer configured. What was only pending is forgotten.
-    pub fn retire(&mut self, now: Timestamp, key: &AlertKey) -> Option<Transition> {
+    /// Ends an alert for a reason other than its value: its target or rule is gone, or turned into another one. What was
+    /// only pending is forgotten.
+    pub fn retire(&mut self, now: Timestamp, key: &AlertKey, reason: ResolveReason) -> Option<Transition> {
         let live = self.live.get_mut(key)?;
-        let change = live.instance.retire(now);
+        let change = live.instance.retire(now, reason);
         live.decide(now, change);
         let transition = live.transition(key, change);
         self.forget_if_inactive(now, key);
@@ -315,7 +316,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::alert::{Labels, ResolveReason, Rule};
+    use crate::alert::{Labels, Rule};
     use crate::config::LevelThreshold;
 
     fn key(pair: &str) -> AlertKey {
@@ -432,10 +433,10 @@ mod tests {
         let (mut engine, firing, pending) = (AlertEngine::default(), key("firing"), key("pending"));
         run(&mut engine, &firing, &[40, 40, 40]);
         run(&mut engine, &pending, &[40]);
-        let ended = engine.retire(at(5), &firing).unwrap();
+        let ended = engine.retire(at(5), &firing, ResolveReason::Removed).unwrap();
         assert_eq!(ended.alert.resolved, Some((at(5), ResolveReason::Removed)));
-        assert_eq!(engine.retire(at(5), &pending), None);
-        assert_eq!(engine.retire(at(5), &firing), None);
+        assert_eq!(engine.retire(at(5), &pending, ResolveReason::Removed), None);
+        assert_eq!(engine.retire(at(5), &firing, ResolveReason::Failover), None);
         assert_eq!(engine.counts(), AlertCounts { resolved: 1, ..AlertCounts::default() });
     }
 

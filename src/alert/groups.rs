@@ -88,7 +88,7 @@ struct Receiver {
 impl AlertGroups {
     /// No groups yet, for these receivers.
     pub fn new(settings: &NotifySettings) -> Self {
-        let receivers = settings.receivers.iter().map(|receiver| Receiver::new(receiver, settings, BTreeMap::new()));
+        let receivers = wanting_groups(settings).map(|receiver| Receiver::new(receiver, settings, BTreeMap::new()));
         Self { timing: Timing::of(settings), receivers: receivers.collect() }
     }
 
@@ -122,7 +122,7 @@ impl AlertGroups {
         self.timing = Timing::of(settings);
         let old = self.receivers.drain(..).map(|receiver| (receiver.name, receiver.groups));
         let mut old: BTreeMap<_, _> = old.collect();
-        for receiver in &settings.receivers {
+        for receiver in wanting_groups(settings) {
             let groups = old.remove(receiver.name.as_str()).unwrap_or_default();
             self.receivers.push(Receiver::new(receiver, settings, groups));
         }
@@ -150,6 +150,11 @@ impl AlertGroups {
     pub fn next_wakeup(&self) -> Option<Timestamp> {
         self.receivers.iter().flat_map(|receiver| receiver.groups.values()).filter_map(Group::wakeup).min()
     }
+}
+
+/// The receivers that are told of groups; the others look at the alerts themselves.
+fn wanting_groups(settings: &NotifySettings) -> impl Iterator<Item = &ReceiverSettings> {
+    settings.receivers.iter().filter(|receiver| receiver.kind.takes_groups())
 }
 
 impl Receiver {
@@ -256,12 +261,7 @@ impl Receiver {
 
     /// Whether the receiver is to know of the alert as firing.
     fn wants(&self, alert: &AlertSnapshot) -> bool {
-        // That a receiver fails is for the others to hear.
-        let about_itself = alert.identity.rule == Rule::ReceiverFailing && alert.label("receiver") == &*self.name;
-        alert.status == AlertStatus::Firing
-            && alert.severity >= self.min_severity
-            && !about_itself
-            && self.matchers.iter().all(|(label, glob)| glob.matches(alert.label(label)))
+        wanted(&self.name, self.min_severity, &self.matchers, alert)
     }
 
     /// How many of the group's targets fire, and of how many.
@@ -296,6 +296,20 @@ impl Statement {
         let (receiver, group) = (Arc::clone(receiver), group.clone());
         Notification { receiver, group, status, reason, severity, alerts, affected, held, generation, decided_at }
     }
+}
+
+/// Whether a receiver with these settings is to know of the alert as firing.
+pub fn wants(receiver: &ReceiverSettings, alert: &AlertSnapshot) -> bool {
+    wanted(&receiver.name, receiver.min_severity, &receiver.matchers, alert)
+}
+
+fn wanted(name: &str, min: Severity, matchers: &BTreeMap<String, WildMatch>, alert: &AlertSnapshot) -> bool {
+    // That a receiver fails is for the others to hear.
+    let about_itself = alert.identity.rule == Rule::ReceiverFailing && alert.label("receiver") == name;
+    alert.status == AlertStatus::Firing
+        && alert.severity >= min
+        && !about_itself
+        && matchers.iter().all(|(label, glob)| glob.matches(alert.label(label)))
 }
 
 #[cfg(test)]

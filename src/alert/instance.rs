@@ -91,7 +91,7 @@ impl Instance {
         T: Copy + PartialOrd,
     {
         if rule.warning.is_none() && rule.critical.is_none() {
-            return self.retire(now);
+            return self.retire(now, ResolveReason::Removed);
         }
         if reading.is_no_data() {
             return None;
@@ -144,12 +144,12 @@ impl Instance {
         self.changes.clear();
     }
 
-    /// Ends the alert because its target or rule is no longer configured.
-    pub fn retire(&mut self, now: Timestamp) -> Option<Change> {
+    /// Ends the alert for a reason other than its value.
+    pub fn retire(&mut self, now: Timestamp, reason: ResolveReason) -> Option<Change> {
         self.settle();
         (self.warning_since, self.critical_since) = (None, None);
         let Phase::Firing(firing) = self.phase else { return None };
-        Some(self.resolve(now, firing, ResolveReason::Removed))
+        Some(self.resolve(now, firing, reason))
     }
 
     /// Where the alert stands; `None` while it is inactive.
@@ -420,7 +420,7 @@ mod tests {
             Some(Change::Deescalated) => "down",
             Some(Change::Flapping) => "flap",
             Some(Change::Resolved { reason: ResolveReason::Cleared }) => "ok",
-            Some(Change::Resolved { reason: ResolveReason::Removed }) => "gone",
+            Some(Change::Resolved { reason: ResolveReason::Removed | ResolveReason::Failover }) => "gone",
         }
     }
 
@@ -547,11 +547,11 @@ mod tests {
     fn retiring_ends_what_fires_and_drops_what_is_pending() {
         let mut instance = Instance::default();
         instance.step(at(0), &rule(1, 0), None, &reading("30"));
-        assert_eq!(instance.clone().retire(at(0)), None);
+        assert_eq!(instance.clone().retire(at(0), ResolveReason::Removed), None);
         instance.step(at(1), &rule(1, 0), None, &reading("30"));
-        assert_eq!(spell(instance.retire(at(2))), "gone");
+        assert_eq!(spell(instance.retire(at(2), ResolveReason::Removed)), "gone");
         let resolved = instance.standing().and_then(|standing| standing.resolved);
         assert_eq!(resolved, Some((at(2), ResolveReason::Removed)));
-        assert_eq!(instance.retire(at(3)), None);
+        assert_eq!(instance.retire(at(3), ResolveReason::Removed), None);
     }
 }

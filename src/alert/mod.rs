@@ -17,7 +17,7 @@ mod testing;
 mod types;
 
 pub use engine::{AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RuleInput};
-pub use groups::{AlertGroups, Due, Outlook, Target};
+pub use groups::{AlertGroups, Due, Outlook, Target, wants};
 pub use instance::{Instance, Standing};
 pub use notification::*;
 pub use quiet::{

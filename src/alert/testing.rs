@@ -7,7 +7,7 @@ use super::{
     AlertGroups, AlertKey, AlertSnapshot, AlertStatus, Due, HeldBack, Labels, Measured, Notification, Outlook,
     Quantity, Reading, ResolveReason, Rule, Target,
 };
-use crate::config::{NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, Severity};
+use crate::config::{HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, Severity};
 use crate::model::{Span, Timestamp};
 
 pub(super) const GROUP_WAIT: i64 = 5;
@@ -28,8 +28,8 @@ pub(super) fn receiver(text: &str) -> ReceiverSettings {
         routing_key: crate::config::SecretSource::File("key".into()),
         url: "http://pager.example.com".into(),
     };
-    let (matchers, repage_on) = (BTreeMap::new(), RepageOn::default());
-    ReceiverSettings { name: name.into(), min_severity, matchers, group_by: None, repage_on, kind }
+    let (matchers, repage_on, http) = (BTreeMap::new(), RepageOn::default(), HttpSettings::default());
+    ReceiverSettings { name: name.into(), min_severity, matchers, group_by: None, repage_on, kind, http }
 }
 
 pub(super) fn settings(receivers: &[&str]) -> NotifySettings {
@@ -39,6 +39,8 @@ pub(super) fn settings(receivers: &[&str]) -> NotifySettings {
         group_wait: Span::from_secs(GROUP_WAIT),
         group_interval: Span::from_secs(GROUP_INTERVAL),
         repeat_interval: Span::from_secs(REPEAT_INTERVAL),
+        external_url: None,
+        dashboard_url: None,
         flapping: None,
         maintenance: Vec::new(),
         receivers: receivers.iter().map(|text| receiver(text)).collect(),

@@ -28,6 +28,10 @@ pub enum Rule {
     ReceiverFailing,
     /// `RedisCrossDcMonitorIsolated`: no remote server of any datacenter has answered for some seconds.
     MonitorIsolated,
+    /// `RedisCrossDcDiverged`: two histories for some seconds.
+    Diverged,
+    /// `RedisCrossDcFailover`: another server became a pair's master, so often in some time.
+    Failover,
 }
 
 /// What an alert of a rule is about.
@@ -35,6 +39,8 @@ pub enum Rule {
 pub enum TargetKind {
     /// A master and one of its replicas.
     Pair,
+    /// Whatever is called by one name: a master with its replicas.
+    Tree,
     /// A server.
     Server,
     /// The Sentinels of a pair in one datacenter.
@@ -53,8 +59,8 @@ pub type Labels = BTreeMap<String, String>;
 pub struct AlertIdentity {
     /// The rule.
     pub rule: Rule,
-    /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`, or `pair, dc`, or `receiver`,
-    /// or none.
+    /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`, or `pair, dc`, or `pair`, or
+    /// `receiver`, or none.
     pub labels: Arc<Labels>,
 }
 
@@ -111,6 +117,8 @@ pub enum ResolveReason {
     Cleared,
     /// The target or the rule is no longer configured.
     Removed,
+    /// Another server became the master: the replication that the alert is about runs in another direction now.
+    Failover,
 }
 
 /// Everything that a message says about one alert, frozen at one moment.
@@ -285,7 +293,7 @@ pub struct Transition {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::LagSeconds,
         Self::LagBytes,
         Self::LinkDown,
@@ -295,6 +303,8 @@ impl Rule {
         Self::FullSync,
         Self::ReceiverFailing,
         Self::MonitorIsolated,
+        Self::Diverged,
+        Self::Failover,
     ];
 
     /// The alert's name.
@@ -309,6 +319,8 @@ impl Rule {
             Self::FullSync => "RedisCrossDcFullSync",
             Self::ReceiverFailing => "RedisCrossDcReceiverFailing",
             Self::MonitorIsolated => "RedisCrossDcMonitorIsolated",
+            Self::Diverged => "RedisCrossDcDiverged",
+            Self::Failover => "RedisCrossDcFailover",
         }
     }
 
@@ -324,15 +336,18 @@ impl Rule {
             Self::FullSync => "full_sync",
             Self::ReceiverFailing => "receiver_failing",
             Self::MonitorIsolated => "monitor_isolated",
+            Self::Diverged => "diverged",
+            Self::Failover => "failover",
         }
     }
 
     /// What the rule's alerts are about.
     pub const fn target(self) -> TargetKind {
         match self {
-            Self::LagSeconds | Self::LagBytes | Self::LinkDown | Self::Unknown => TargetKind::Pair,
+            Self::LagSeconds | Self::LagBytes | Self::LinkDown | Self::Unknown | Self::Diverged => TargetKind::Pair,
             Self::Unreachable | Self::FullSync => TargetKind::Server,
             Self::SentinelQuorum => TargetKind::Sentinels,
+            Self::Failover => TargetKind::Tree,
             Self::ReceiverFailing => TargetKind::Receiver,
             Self::MonitorIsolated => TargetKind::Monitor,
         }
@@ -350,6 +365,8 @@ impl TargetKind {
         match (self, count) {
             (Self::Pair, 1) => "pair",
             (Self::Pair, _) => "pairs",
+            (Self::Tree, 1) => "master",
+            (Self::Tree, _) => "masters",
             (Self::Server, 1) => "server",
             (Self::Server, _) => "servers",
             (Self::Sentinels, 1) => "group of Sentinels",
@@ -417,7 +434,7 @@ impl Measured {
 }
 
 impl Quantity {
-    /// The bare number, in seconds or bytes.
+    /// The bare number: seconds, bytes or how often.
     pub fn as_f64(self) -> f64 {
         match self {
             Self::Seconds(span) => span.as_secs_f64(),
@@ -486,6 +503,7 @@ impl ResolveReason {
         match self {
             Self::Cleared => "cleared",
             Self::Removed => "removed",
+            Self::Failover => "failover",
         }
     }
 }

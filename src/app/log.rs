@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use crate::alert::{Change, Notification, Transition};
 use crate::config::Settings;
 use crate::model::PairName;
-use crate::monitor::StateChange;
+use crate::monitor::{StateChange, Succession};
 use crate::replication::PairState;
 use crate::report::ReloadReport;
 use crate::topology::{DiscoveryChange, Topology};
@@ -53,6 +53,11 @@ pub(super) fn discovered(change: &DiscoveryChange) {
         DiscoveryChange::Replicas { pair } => info!(%pair, "the Sentinels know other replicas than before"),
         DiscoveryChange::Gone { pair } => info!(%pair, "no Sentinel that answers knows the master any more"),
     }
+}
+
+pub(super) fn took_over(succession: &Succession) {
+    let Succession { pair, from, to } = succession;
+    warn!(%pair, %from, %to, "another server took over from the master: a failover");
 }
 
 pub(super) fn placement_risk(pair: &PairName, risk: &str) {

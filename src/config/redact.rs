@@ -11,9 +11,10 @@ use super::sections::day_name;
 use super::value::span_text;
 use super::version;
 use super::{
-    AlertSettings, ClientCertificate, Credentials, DatacenterRule, FlappingRule, HeartbeatSettings, HostPattern,
-    LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector, NotifySettings, PairSettings, PollSettings,
-    ReceiverKind, ReceiverSettings, SecretSource, SentinelSettings, ServerSettings, Settings, TlsSettings,
+    AlertSettings, ClientCertificate, CountRule, Credentials, DatacenterRule, FlappingRule, HeartbeatSettings,
+    HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector, NotifySettings, PairSettings,
+    PollSettings, ReceiverKind, ReceiverSettings, SecretSource, SentinelSettings, ServerSettings, Settings,
+    TlsSettings,
 };
 use crate::model::{Bytes, Span};
 
@@ -247,20 +248,25 @@ fn alerts(alerts: &AlertSettings, global: Option<&AlertSettings>) -> Yaml {
     put("link_down", global.is_none_or(|g| g.link_down != alerts.link_down), rule(&alerts.link_down, span));
     put("unreachable", global.is_none(), rule(&alerts.unreachable, span));
     put("unknown", global.is_none_or(|g| g.unknown != alerts.unknown), rule(&alerts.unknown, span));
-    put("full_sync", global.is_none(), {
-        let count = |count: u64| Yaml::Integer(i64::try_from(count).unwrap_or(i64::MAX));
-        let mut map = rule_keys(&alerts.full_sync.levels, count);
-        map.put("window", span(alerts.full_sync.window));
-        map.into()
-    });
+    put("full_sync", global.is_none(), count_rule(&alerts.full_sync));
+    put("diverged", global.is_none_or(|g| g.diverged != alerts.diverged), rule(&alerts.diverged, span));
+    put("sentinel_quorum", global.is_none(), rule(&alerts.sentinel_quorum, span));
+    put("failover", global.is_none_or(|g| g.failover != alerts.failover), count_rule(&alerts.failover));
+    map.into()
+}
+
+fn count_rule(counted: &CountRule) -> Yaml {
+    let number = |count| Yaml::Integer(i64::try_from(count).unwrap_or(i64::MAX));
+    let mut map = levels(&counted.levels, number);
+    map.put("window", span(counted.window));
     map.into()
 }
 
 fn rule<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Yaml {
-    rule_keys(rule, write).into()
+    levels(rule, write).into()
 }
 
-fn rule_keys<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Mapping {
+fn levels<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Mapping {
     let level = |level: Option<LevelThreshold<T>>| level.map_or_else(off, |level| write(level.at));
     let mut map = Mapping::of([
         ("warning", level(rule.warning)),
@@ -281,7 +287,7 @@ fn rule_keys<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Mapping
 }
 
 fn notify(notify: &NotifySettings) -> Yaml {
-    Mapping::of([
+    let mut map = Mapping::of([
         ("identity", string(&notify.identity)),
         ("group_by", list(&notify.group_by, |label| string(label))),
         ("group_wait", span(notify.group_wait)),
@@ -289,9 +295,14 @@ fn notify(notify: &NotifySettings) -> Yaml {
         ("repeat_interval", span(notify.repeat_interval)),
         ("flapping", notify.flapping.as_ref().map_or_else(off, flapping)),
         ("maintenance", list(&notify.maintenance, maintenance)),
-        ("receivers", list(&notify.receivers, receiver)),
-    ])
-    .into()
+    ]);
+    for (key, url) in [("external_url", &notify.external_url), ("dashboard_url", &notify.dashboard_url)] {
+        if let Some(url) = url {
+            map.put(key, string(url));
+        }
+    }
+    map.put("receivers", list(&notify.receivers, receiver));
+    map.into()
 }
 
 fn flapping(rule: &FlappingRule) -> Yaml {
@@ -330,6 +341,16 @@ fn receiver(receiver: &ReceiverSettings) -> Yaml {
     }
     let (key, settings) = kind(&receiver.kind);
     map.put(key, settings);
+    let mut http = Mapping::default();
+    if let Some(file) = &receiver.http.ca_file {
+        http.put("ca_file", path(file));
+    }
+    if let Some(proxy) = &receiver.http.proxy {
+        http.put_secret("proxy_url", proxy);
+    }
+    if !http.0.is_empty() {
+        map.put("http", http);
+    }
     map.into()
 }
 
@@ -340,19 +361,44 @@ fn kind(kind: &ReceiverKind) -> (&'static str, Mapping) {
             map.put_secret("webhook_url", url);
             ("slack", map)
         }
+        ReceiverKind::SlackBot { token, channel, api_url } => {
+            map.put_secret("bot_token", token);
+            map.put("channel", string(channel));
+            map.put("api_url", string(api_url));
+            ("slack", map)
+        }
         ReceiverKind::PagerDuty { routing_key, url } => {
             map.put_secret("routing_key", routing_key);
             map.put("url", string(url));
             ("pagerduty", map)
         }
-        ReceiverKind::Webhook { url, headers } => {
+        ReceiverKind::Webhook { url, headers, secret } => {
             map.put_secret("url", url);
-            let mut secrets = Mapping::default();
-            for (name, value) in headers {
-                secrets.put_secret(name, value);
+            if let Some(secret) = secret {
+                map.put_secret("secret", secret);
             }
-            map.put("headers", secrets);
+            map.put("headers", secrets(headers));
             ("webhook", map)
         }
+        ReceiverKind::Alertmanager { urls, interval, headers } => {
+            map.put("urls", list(urls, |url| string(url)));
+            map.put("interval", span(*interval));
+            map.put("headers", secrets(headers));
+            ("alertmanager", map)
+        }
+        ReceiverKind::Heartbeat { url, interval, headers } => {
+            map.put_secret("url", url);
+            map.put("interval", span(*interval));
+            map.put("headers", secrets(headers));
+            ("heartbeat", map)
+        }
     }
+}
+
+fn secrets(headers: &BTreeMap<String, SecretSource>) -> Mapping {
+    let mut secrets = Mapping::default();
+    for (name, value) in headers {
+        secrets.put_secret(name, value);
+    }
+    secrets
 }

@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::causes::{self, PairCauses};
+use super::failover::Failover;
 use super::full_syncs::FullSyncs;
 use super::receivers::{FAILING_RULE, Trouble};
-use super::sentinels::{QUORUM_RULE, Quorum};
+use super::sentinels::Quorum;
 use crate::alert::{
     AlertContext, AlertEngine, AlertGroups, AlertKey, AlertSnapshot, Cause, Due, Evaluation, Labels, ListedAlert,
-    Outlook, Quiet, Reading, Rule, RuleInput, Target, TargetKind, Transition,
+    Outlook, Quiet, Reading, ResolveReason, Rule, RuleInput, Target, TargetKind, Transition,
 };
 use crate::config::{AlertSettings, CountRule, LevelRule, NotifySettings, Settings};
-use crate::model::{ServerAddr, Span, Timestamp, WallTime};
+use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
 use crate::replication::{Assessment, PairState, ServerFacts};
 use crate::topology::{Pair, Server, Topology};
 
@@ -22,11 +23,13 @@ pub(super) struct Alerting {
     pairs: Vec<PairKeys>,
     servers: BTreeMap<ServerAddr, AlertKey>,
     full_syncs: BTreeMap<ServerAddr, AlertKey>,
+    entries: BTreeMap<PairName, (AlertKey, CountRule)>,
     receivers: BTreeMap<Arc<str>, AlertKey>,
     isolated: AlertKey,
     causes_of_remote: Arc<[Cause]>,
     quorums: BTreeSet<AlertKey>,
     unreachable: LevelRule<Span>,
+    sentinel_quorum: LevelRule<Span>,
     full_sync: CountRule,
     counts: FullSyncs,
     engine: AlertEngine,
@@ -44,7 +47,17 @@ struct PairKeys {
     lag_bytes: AlertKey,
     link_down: AlertKey,
     unknown: AlertKey,
+    diverged: AlertKey,
     causes: PairCauses,
+}
+
+/// Since when a pair is as the rules of time look at it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Since {
+    /// When there last was something to compare, or a full sync made progress; the beginning of watching before that.
+    pub(super) known: Timestamp,
+    /// Since when it has been diverged.
+    pub(super) diverged: Option<Timestamp>,
 }
 
 impl Alerting {
@@ -54,11 +67,13 @@ impl Alerting {
             pairs: pair_keys(topology, &servers),
             servers,
             full_syncs: server_keys(topology, Rule::FullSync),
+            entries: entry_keys(topology),
             receivers: receiver_keys(&settings.notify),
             isolated: causes::isolated(),
             causes_of_remote: causes::of_remote_servers(),
             quorums: BTreeSet::new(),
             unreachable: settings.alerts.unreachable,
+            sentinel_quorum: settings.alerts.sentinel_quorum,
             full_sync: settings.alerts.full_sync,
             counts: FullSyncs::default(),
             engine: AlertEngine::new(settings.notify.flapping),
@@ -69,14 +84,23 @@ impl Alerting {
         }
     }
 
-    /// Changes rules, targets and receivers. Alerts of targets that stay go on; those of targets that are gone resolve.
-    pub(super) fn reconfigure(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
+    /// Changes rules, targets and receivers. Alerts of targets that stay go on; those of targets that are gone resolve,
+    /// because of a failover where their entry is one of the `turned` ones.
+    pub(super) fn reconfigure(
+        &mut self,
+        settings: &Settings,
+        topology: &Topology,
+        turned: &BTreeSet<PairName>,
+        now: Timestamp,
+    ) {
         let before: BTreeSet<AlertKey> = self.keys().cloned().collect();
         self.servers = server_keys(topology, Rule::Unreachable);
         self.pairs = pair_keys(topology, &self.servers);
         self.full_syncs = server_keys(topology, Rule::FullSync);
+        self.entries = entry_keys(topology);
         self.receivers = receiver_keys(&settings.notify);
         self.unreachable = settings.alerts.unreachable;
+        self.sentinel_quorum = settings.alerts.sentinel_quorum;
         self.full_sync = settings.alerts.full_sync;
         self.counts.reconfigure(topology);
         self.engine.reconfigure(settings.notify.flapping);
@@ -85,7 +109,10 @@ impl Alerting {
         self.note_quorum_targets();
         let after: BTreeSet<AlertKey> = self.keys().cloned().collect();
         for gone in before.difference(&after) {
-            if let Some(transition) = self.engine.retire(now, gone) {
+            let pair = gone.identity().labels.get("pair").map(|pair| PairName::new(pair));
+            let is_turned = pair.is_some_and(|pair| turned.contains(&pair));
+            let reason = if is_turned { ResolveReason::Failover } else { ResolveReason::Removed };
+            if let Some(transition) = self.engine.retire(now, gone, reason) {
                 self.tell(transition, now);
             }
         }
@@ -100,23 +127,19 @@ impl Alerting {
     }
 
     fn keys(&self) -> impl Iterator<Item = &AlertKey> {
-        let of_pairs = self.pairs.iter().flat_map(|p| [&p.lag_seconds, &p.lag_bytes, &p.link_down, &p.unknown]);
-        of_pairs.chain(self.servers.values()).chain(self.full_syncs.values()).chain(self.receivers.values())
+        let of_entries = self.entries.values().map(|(key, _)| key);
+        let of_servers = self.servers.values().chain(self.full_syncs.values());
+        let others = of_servers.chain(self.receivers.values()).chain(of_entries);
+        self.pairs.iter().flat_map(PairKeys::all).chain(others)
     }
 
-    /// Looks at every rule of the pair with this index. `known_at` is when there last was something to compare.
-    pub(super) fn evaluate_pair(
-        &mut self,
-        index: usize,
-        pair: &Pair,
-        seen: &Assessment,
-        known_at: Timestamp,
-        now: Timestamp,
-    ) {
+    /// Looks at every rule of the pair with this index.
+    pub(super) fn evaluate_pair(&mut self, index: usize, pair: &Pair, seen: &Assessment, since: Since, now: Timestamp) {
         let Some(keys) = self.pairs.get(index) else { return };
         let rules: &AlertSettings = &pair.alerts;
         let lag = Reading { estimate: seen.lag.estimate, lower: seen.lag.lower, upper: seen.lag.upper };
         let bytes = Reading { estimate: seen.bytes.estimate, lower: seen.bytes.lower, upper: seen.bytes.upper };
+        let none: Arc<[Cause]> = Arc::default();
         let inputs = [
             (&keys.lag_seconds, RuleInput::Seconds { rule: &rules.lag_seconds, reading: lag }, &keys.causes.lag),
             (&keys.lag_bytes, RuleInput::Bytes { rule: &rules.lag_bytes, reading: bytes }, &keys.causes.lag),
@@ -127,8 +150,13 @@ impl Alerting {
             ),
             (
                 &keys.unknown,
-                RuleInput::Seconds { rule: &rules.unknown, reading: Reading::exact((now - known_at).or_zero()) },
+                RuleInput::Seconds { rule: &rules.unknown, reading: Reading::exact((now - since.known).or_zero()) },
                 &keys.causes.unknown,
+            ),
+            (
+                &keys.diverged,
+                RuleInput::Seconds { rule: &rules.diverged, reading: diverged_reading(seen, since, now) },
+                &none,
             ),
         ];
         let transitions = inputs.map(|(key, input, causes)| {
@@ -201,9 +229,29 @@ impl Alerting {
         }
     }
 
+    /// The entries that have a rule about failovers.
+    pub(super) fn entries(&self) -> Vec<PairName> {
+        self.entries.keys().cloned().collect()
+    }
+
+    /// Over how long the failovers of an entry are counted.
+    pub(super) fn failover_window(&self, name: &PairName) -> Span {
+        self.entries.get(name).map_or(Span::ZERO, |(_, rule)| rule.window)
+    }
+
+    /// Looks at the rule about the failovers of one entry.
+    pub(super) fn evaluate_failovers(&mut self, name: &PairName, count: u64, last: Option<&Failover>, now: Timestamp) {
+        let Some((key, rule)) = self.entries.get(name) else { return };
+        let input = RuleInput::Count { rule: &rule.levels, reading: Reading::exact(count) };
+        let context = || failover_context(last);
+        if let Some(transition) = self.engine.evaluate(now, Evaluation { key, input, context: &context }) {
+            self.tell(transition, now);
+        }
+    }
+
     /// Looks at the rule of one datacenter's Sentinels.
     pub(super) fn evaluate_quorum(&mut self, quorum: &Quorum<'_>, now: Timestamp) {
-        let input = RuleInput::Seconds { rule: &QUORUM_RULE, reading: quorum.reading };
+        let input = RuleInput::Seconds { rule: &self.sentinel_quorum, reading: quorum.reading };
         let context = || Arc::new(AlertContext { reason: quorum.reason(), ..AlertContext::default() });
         let evaluation = Evaluation { key: quorum.key, input, context: &context };
         if let Some(transition) = self.engine.evaluate(now, evaluation) {
@@ -217,7 +265,7 @@ impl Alerting {
         self.quorums.clone_from(keys);
         self.note_quorum_targets();
         for key in gone {
-            if let Some(transition) = self.engine.retire(now, &key) {
+            if let Some(transition) = self.engine.retire(now, &key, ResolveReason::Removed) {
                 self.tell(transition, now);
             }
         }
@@ -314,8 +362,14 @@ impl PairKeys {
             lag_bytes: key(Rule::LagBytes),
             unknown: key(Rule::Unknown),
             causes: PairCauses::of(pair, &link_down, servers, topology),
+            diverged: key(Rule::Diverged),
             link_down,
         }
+    }
+
+    fn all(&self) -> [&AlertKey; 5] {
+        let Self { lag_seconds, lag_bytes, link_down, unknown, diverged, .. } = self;
+        [lag_seconds, lag_bytes, link_down, unknown, diverged]
     }
 }
 
@@ -341,6 +395,24 @@ fn server_keys(topology: &Topology, rule: Rule) -> BTreeMap<ServerAddr, AlertKey
     topology.servers.iter().map(|(addr, server)| (addr.clone(), key(server))).collect()
 }
 
+fn entry_keys(topology: &Topology) -> BTreeMap<PairName, (AlertKey, CountRule)> {
+    let entry = |pair: &Arc<Pair>| {
+        let key = AlertKey::new(Rule::Failover, Arc::new(labels([("pair", pair.key.name.to_string())])));
+        (pair.key.name.clone(), (key, pair.alerts.failover))
+    };
+    topology.pairs.iter().map(entry).collect()
+}
+
+/// How long the pair has been diverged: from its first moment on at least the smallest level. While a server is silent,
+/// nobody knows.
+fn diverged_reading(seen: &Assessment, since: Since, now: Timestamp) -> Reading<Span> {
+    match (seen.state, since.diverged) {
+        (PairState::Diverged, Some(since)) => Reading::exact((now - since).max(Span::from_millis(1))),
+        (_, Some(_)) => Reading::NO_DATA,
+        (_, None) => Reading::exact(Span::ZERO),
+    }
+}
+
 /// How long the link has been down or stalled. Streaming is zero; every other state has its own rule or none, and
 /// leaves an alert as it is.
 fn link_reading(seen: &Assessment) -> Reading<Span> {
@@ -359,6 +431,15 @@ fn pair_context(pair: &Pair, seen: &Assessment, causes: &Arc<[Cause]>) -> Arc<Al
         reason: Some(seen.reason.to_string()),
         last_sample: seen.sampled_at.or(seen.last_known.map(|known| known.at)),
         causes: Arc::clone(causes),
+    })
+}
+
+fn failover_context(last: Option<&Failover>) -> Arc<AlertContext> {
+    Arc::new(AlertContext {
+        master: last.map(|failover| failover.succession.to.to_string()),
+        reason: last.map(ToString::to_string),
+        last_sample: last.and_then(|failover| failover.last_known).map(|known| known.at),
+        ..AlertContext::default()
     })
 }
 

@@ -6,6 +6,7 @@
 mod alerting;
 mod causes;
 mod event;
+mod failover;
 mod fleet;
 mod full_syncs;
 mod haste;
@@ -14,7 +15,10 @@ mod sentinels;
 mod snapshot;
 
 pub use event::*;
+pub use failover::{EntryFailovers, Failover, Loss, Succession};
 pub use snapshot::*;
+
+use std::collections::BTreeSet;
 
 use crate::alert::{Due, NewSilence, Notification, SilenceError, SilenceId, Silences, Transition};
 use crate::config::Settings;
@@ -49,6 +53,8 @@ pub enum Action {
         server: ServerAddr,
         /// Until when.
         until: Timestamp,
+        /// Whether its master says that it is there again: no reason to wait before the next connection.
+        is_back: bool,
     },
     /// The link to a replica takes so long: its poll may trail its master's accordingly.
     LinkDelay {
@@ -147,15 +153,23 @@ impl Monitor {
 
     /// Changes what is watched and who is told. What stays keeps its history and its alerts.
     pub fn reconfigure(&mut self, settings: &Settings, topology: &Topology, anchor: ClockAnchor) {
-        self.retarget(settings, topology, anchor.mono);
+        self.fleet.reconfigure(topology, settings.poll.interval, anchor.mono);
+        self.alerting.reconfigure(settings, topology, &BTreeSet::new(), anchor.mono);
         self.receivers.reconfigure(&settings.notify);
         self.reload = ReloadStatus { successful: true, last_success: anchor.wall };
     }
 
-    /// Changes what is watched, by the same configuration. What stays keeps its history and its alerts.
+    /// Changes what is watched, by the same configuration: Sentinels have found something else, or another server took over.
+    /// What stays keeps its history and its alerts.
     pub fn retarget(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
-        self.fleet.reconfigure(topology, settings.poll.interval, now);
-        self.alerting.reconfigure(settings, topology, now);
+        let turned = self.fleet.turn(topology, settings.poll.interval, now);
+        self.alerting.reconfigure(settings, topology, &turned, now);
+    }
+
+    /// The entries whose master is another server by what the servers say. Whoever asks makes the topology that follows them
+    /// and hands it to [`Monitor::retarget`]. To be asked after events; costs nothing while nobody claims to be a master.
+    pub fn successions(&mut self, now: Timestamp) -> Vec<Succession> {
+        self.fleet.successions(now)
     }
 
     /// Takes in how the Sentinels are.
@@ -251,6 +265,10 @@ impl Monitor {
         for trouble in self.receivers.troubles(now) {
             self.alerting.evaluate_receiver(&trouble, now);
         }
+        for name in self.alerting.entries() {
+            let (count, last) = self.fleet.recent_failovers(&name, self.alerting.failover_window(&name), now);
+            self.alerting.evaluate_failovers(&name, count, last, now);
+        }
         for quorum in self.sentinels.quorums(now) {
             self.alerting.evaluate_quorum(&quorum, now);
         }
@@ -271,9 +289,9 @@ impl Monitor {
                 self.fleet.count_lag(index, lag);
             }
         }
-        actions.extend(self.fleet.note_state(index, &seen).map(Action::StateChanged));
+        actions.extend(self.fleet.note_state(index, &seen, now).map(Action::StateChanged));
         let Some(entry) = self.fleet.pairs.get(index) else { return };
-        self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.known_at(), now);
+        self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.since(), now);
         self.look_at_haste(index, &seen, now, actions);
     }
 
@@ -290,9 +308,11 @@ impl Monitor {
         if let Some(urgent_for) = situation.and_then(|situation| haste::urgent_for(seen, situation)) {
             // A chained replica's own master tells of its link.
             let chained = (pair.master != pair.top).then_some(&pair.master);
+            let replica_is_back = situation.is_some_and(|situation| situation.facts.is_back());
             let hurry = |server: &ServerAddr| {
+                let is_back = replica_is_back && *server == pair.key.replica;
                 let (tree, server) = (pair.tree.clone(), server.clone());
-                Action::Hurry { tree, server, until: now + urgent_for }
+                Action::Hurry { tree, server, until: now + urgent_for, is_back }
             };
             actions.extend(std::iter::once(&pair.key.replica).chain(chained).map(hurry));
         }
@@ -306,6 +326,7 @@ impl Monitor {
             pairs,
             servers,
             sentinels: self.sentinels.groups(),
+            failovers: self.fleet.failovers(),
             lag_distribution: self.fleet.lag_distribution.clone(),
             latency: self.fleet.latency.clone(),
             lateness: self.fleet.lateness.clone(),

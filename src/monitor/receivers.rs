@@ -174,6 +174,7 @@ mod tests {
             group_by: None,
             repage_on,
             kind,
+            http: crate::config::HttpSettings::default(),
         };
         let mut all = Receivers::default();
         all.reconfigure(&NotifySettings { receivers: vec![chat], ..settings_of(&[]).notify });

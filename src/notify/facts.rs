@@ -65,6 +65,7 @@ pub fn resolve_reason(reason: ResolveReason) -> &'static str {
     match reason {
         ResolveReason::Cleared => "the value is below the clear threshold",
         ResolveReason::Removed => "its target or rule is no longer configured",
+        ResolveReason::Failover => "another server is the master now",
     }
 }
 

@@ -22,7 +22,11 @@ pub(super) fn anchor() -> ClockAnchor {
 }
 
 pub(super) fn context() -> MessageContext {
-    MessageContext { exporter: "monitor-1".to_owned(), external_url: Some("https://redis-lag.example.com".to_owned()) }
+    MessageContext {
+        exporter: "monitor-1".to_owned(),
+        external_url: Some("https://redis-lag.example.com".to_owned()),
+        ..MessageContext::default()
+    }
 }
 
 pub(super) fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Arc<Labels> {

@@ -5,6 +5,7 @@
 //! `*_timestamp` are Unix seconds, `*_bytes` are whole bytes.
 
 mod alerts;
+mod failovers;
 mod level;
 mod pairs;
 mod reload;
@@ -17,6 +18,7 @@ mod words;
 pub(crate) mod testing;
 
 pub use alerts::{AlertReport, AlertsReport, ListedState, Unit};
+pub use failovers::{FailoverReport, FailoversReport};
 pub use level::Level;
 pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};
 pub use reload::{ReloadError, ReloadReport};

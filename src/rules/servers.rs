@@ -9,10 +9,6 @@ use crate::model::Span;
 /// A server's identity: what is left on an alert.
 const BY_SERVER: &str = "by (dc, server)";
 
-/// For how long the Sentinels of a datacenter may see no quorum.
-const QUORUM_LEVELS: [(Severity, Span); 2] =
-    [(Severity::Warning, Span::from_secs(10)), (Severity::Critical, Span::from_secs(60))];
-
 /// A server that was not asked even in vain for this long is not polled any more.
 const NOT_POLLED: Span = Span::from_secs(300);
 
@@ -26,7 +22,10 @@ pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
     let full_syncs = [(Severity::Warning, levels.warning), (Severity::Critical, levels.critical)]
         .into_iter()
         .filter_map(|(severity, level)| Some(full_sync(severity, level?.at, window, levels.hold)));
-    let quorums = QUORUM_LEVELS.into_iter().map(|(severity, hold)| quorum_lost(severity, hold));
+    let levels = &settings.alerts.sentinel_quorum;
+    let quorums = [(Severity::Warning, levels.warning), (Severity::Critical, levels.critical)]
+        .into_iter()
+        .filter_map(|(severity, level)| Some(quorum_lost(severity, level?.at.max(levels.hold))));
     unreachable.chain(full_syncs).chain(quorums).chain([polls_stopped()]).collect()
 }
 

@@ -26,6 +26,7 @@ runbooks![
     "RedisCrossDcDiverged",
     "RedisCrossDcExporterDown",
     "RedisCrossDcExporterOverloaded",
+    "RedisCrossDcFailover",
     "RedisCrossDcFullSync",
     "RedisCrossDcLagBytesHigh",
     "RedisCrossDcLagHigh",

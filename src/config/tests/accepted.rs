@@ -39,6 +39,12 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(alerts.link_down, plain(10, 60));
     assert_eq!(alerts.unreachable, plain(15, 60));
     assert_eq!(alerts.unknown, plain(90, 300));
+    assert_eq!(alerts.sentinel_quorum, plain(10, 60));
+    let at_once = level(Span::from_millis(1), Span::from_millis(1));
+    assert_eq!(alerts.diverged, LevelRule { warning: at_once, ..plain(1, 30) });
+    let once = Some(LevelThreshold { at: 1, clear_below: 1 });
+    let levels = LevelRule { warning: once, critical: None, hold: Span::ZERO, keep_firing_for: Span::ZERO };
+    assert_eq!(alerts.failover, CountRule { levels, window: secs(600) });
     assert_eq!(settings.pairs[0].alerts, alerts);
     let notify = settings.notify;
     assert_eq!((notify.group_wait, notify.group_interval, notify.repeat_interval), (secs(5), secs(60), secs(14_400)));
