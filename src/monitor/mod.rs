@@ -4,14 +4,18 @@
 //! a test does the same in virtual time.
 
 mod alerting;
+mod chart;
 mod event;
 mod fleet;
 mod haste;
+mod journal;
 mod receivers;
 mod sentinels;
 mod snapshot;
 
+pub use chart::{ChartPoint, ChartTier, PairChart, PastState};
 pub use event::*;
+pub use journal::{Happening, Journal, What};
 pub use snapshot::*;
 
 use crate::alert::{Notification, Transition};
@@ -81,6 +85,7 @@ pub struct Monitor {
     receivers: Receivers,
     reload: ReloadStatus,
     losses: PollLosses,
+    journal: Journal,
     next_evaluation: Timestamp,
     next_distribution: Timestamp,
 }
@@ -98,6 +103,7 @@ impl Monitor {
             receivers,
             reload: ReloadStatus { successful: true, last_success: anchor.wall },
             losses: PollLosses::default(),
+            journal: Journal::default(),
             next_evaluation: now,
             next_distribution: now,
         }
@@ -182,8 +188,21 @@ impl Monitor {
             self.alerting.evaluate_quorum(&quorum, now);
         }
         actions.extend(self.alerting.changes().into_iter().map(Action::AlertChanged));
+        self.note_in_journal(&actions, now);
         actions.extend(self.alerting.due(now).into_iter().map(Action::Notify));
         actions
+    }
+
+    fn note_in_journal(&mut self, actions: &[Action], now: Timestamp) {
+        for action in actions {
+            match action {
+                Action::StateChanged(change) if change.from.is_some() => {
+                    self.journal.note(What::State(change.clone()), now);
+                }
+                Action::AlertChanged(transition) => self.journal.note(What::Alert(transition.clone()), now),
+                _ => {}
+            }
+        }
     }
 
     fn look_at_pair(&mut self, index: usize, count_lag: bool, now: Timestamp, actions: &mut Vec<Action>) {
@@ -194,7 +213,7 @@ impl Monitor {
                 self.fleet.count_lag(index, lag);
             }
         }
-        actions.extend(self.fleet.note_state(index, &seen).map(Action::StateChanged));
+        actions.extend(self.fleet.note_state(index, &seen, now).map(Action::StateChanged));
         let Some(entry) = self.fleet.pairs.get(index) else { return };
         self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.known_at(), now);
         self.look_at_haste(index, &seen, now, actions);
@@ -235,6 +254,7 @@ impl Monitor {
             alerts: self.alerting.listed(),
             receivers: self.receivers.snapshot(),
             losses: self.losses,
+            journal: self.journal.clone(),
             reload: self.reload,
             ready: self.fleet.all_polled() && self.sentinels.all_heard(),
         }

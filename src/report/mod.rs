@@ -5,7 +5,10 @@
 //! `*_timestamp` are Unix seconds, `*_bytes` are whole bytes.
 
 mod alerts;
+mod history;
 mod level;
+mod links;
+mod live;
 mod pairs;
 mod reload;
 mod sentinels;
@@ -17,7 +20,10 @@ mod words;
 pub(crate) mod testing;
 
 pub use alerts::{AlertReport, AlertsReport, ListedState, Unit};
+pub use history::{ChangeReport, HistoryReport, PointReport};
 pub use level::Level;
+pub use links::{LinkReport, Summary};
+pub use live::{HappeningReport, LivePair, LiveReport};
 pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};
 pub use reload::{ReloadError, ReloadReport};
 pub use sentinels::{SentinelReport, SentinelsReport};
