@@ -30,6 +30,8 @@ pub use state::{MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, WebSta
 pub use streams::StreamServer;
 
 #[cfg(test)]
+mod openapi_tests;
+#[cfg(test)]
 mod pki;
 #[cfg(test)]
 mod secure_tests;

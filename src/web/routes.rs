@@ -1,6 +1,7 @@
 //! The paths and what they answer.
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
@@ -119,9 +120,15 @@ async fn pair_page(State(shared): State<Shared>, Path(name): Path<String>, uri: 
     shared.renderer.respond(document, &headers, render).await
 }
 
-async fn history(State(shared): State<Shared>, Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
-    let Some(query) = query::<PairQuery>(&uri) else {
-        return refuse(uri.path(), StatusCode::BAD_REQUEST, "the query says something twice, or is no UTF-8 text");
+async fn history(
+    State(shared): State<Shared>,
+    name: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let (Ok(Path(name)), Some(query)) = (name, query::<PairQuery>(&uri)) else {
+        let sentence = "the path is no UTF-8 text, or the query says something twice";
+        return refuse(uri.path(), StatusCode::BAD_REQUEST, sentence);
     };
     let view = PairView { name, replica: query.replica, range: Range::default() };
     let (fleet, now) = shared.state.look();

@@ -85,7 +85,13 @@ async fn unknown_paths_and_methods_get_a_sentence_in_their_readers_form() {
         ("GET", "/pairs/orders?replica=nobody:1", 404, "", "there is no such pair"),
         ("GET", "/api/v1/pairs/nobody/history", 404, "", "there is no such pair"),
         ("GET", "/api/v1/pairs/orders/history?since=x", 400, "", "since is a Unix time"),
-        ("GET", "/api/v1/pairs/orders/history?since=1m&since=2m", 400, "", "the query says something twice"),
+        (
+            "GET",
+            "/api/v1/pairs/orders/history?since=1m&since=2m",
+            400,
+            "",
+            "the path is no UTF-8 text, or the query says",
+        ),
         ("GET", "/-/reload", 405, "POST", "this path takes POST only"),
         ("POST", "/-/reload", 403, "", "not enabled: send SIGHUP, or configure "),
     ];

@@ -63,6 +63,8 @@ pub(super) struct Line {
     pub(super) label: Option<String>,
     pub(super) label_x: f64,
     pub(super) label_y: f64,
+    /// Which end of the label stands there: `start`, `middle` or `end`.
+    pub(super) anchor: &'static str,
 }
 
 impl Map {
@@ -74,8 +76,7 @@ impl Map {
         if names.is_empty() || names.len() > MAX_SITES {
             return None;
         }
-        let places: BTreeMap<&str, (f64, f64)> =
-            names.iter().enumerate().map(|(n, name)| (*name, place(n, names.len()))).collect();
+        let places: BTreeMap<&str, (f64, f64)> = names.iter().copied().zip(places(names.len())).collect();
         let between: Vec<_> = links.iter().filter(|link| link.source_dc != link.target_dc).collect();
         let few = between.len() <= MOST_LABELS;
         Some(Self {
@@ -87,16 +88,23 @@ impl Map {
     }
 }
 
-/// Where the `n`th of `all` stands: two beside each other, more in a circle, the first at the top.
-fn place(n: usize, all: usize) -> (f64, f64) {
-    let centre = (WIDTH / 2.0, HEIGHT / 2.0);
-    if all == 1 {
-        return centre;
-    }
+/// Where `all` datacenters stand: two beside each other, more in a circle that is drawn out to the map's edges, the
+/// first at the top.
+fn places(all: usize) -> Vec<(f64, f64)> {
     let first = if all == 2 { PI } else { -FRAC_PI_2 };
-    let angle = first + TAU * n as f64 / all as f64;
-    let radius = (centre.0 - BOX.0 - 12.0, centre.1 - BOX.1 - 22.0);
-    (centre.0 + radius.0 * angle.cos(), centre.1 + radius.1 * angle.sin())
+    let circle: Vec<_> = (0..all).map(|n| first + TAU * n as f64 / all as f64).map(|a| (a.cos(), a.sin())).collect();
+    let room = (WIDTH / 2.0 - BOX.0 - 12.0, HEIGHT / 2.0 - BOX.1 - 22.0);
+    let xs = stretched(circle.iter().map(|place| place.0).collect(), WIDTH / 2.0, room.0);
+    let ys = stretched(circle.iter().map(|place| place.1).collect(), HEIGHT / 2.0, room.1);
+    xs.into_iter().zip(ys).collect()
+}
+
+/// The values moved and drawn out to `centre - room ..= centre + room`; values that are all alike to the centre.
+fn stretched(values: Vec<f64>, centre: f64, room: f64) -> Vec<f64> {
+    let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
+    let span = high - low;
+    let place = |v: f64| if span < 0.01 { centre } else { centre - room + 2.0 * room * (v - low) / span };
+    values.into_iter().map(place).collect()
 }
 
 impl Site {
@@ -149,7 +157,7 @@ impl Line {
         let level = link.level.label();
         let (from, to) = (places[&*link.source_dc], places[&*link.target_dc]);
         let curve = Curve::between(from, to);
-        let (label_x, label_y) = curve.at(0.5);
+        let (label_x, label_y, anchor) = curve.label();
         let words = state_words(link);
         Self {
             address: link_address(&link.source_dc, &link.target_dc),
@@ -160,6 +168,7 @@ impl Line {
             label: (all_labelled || level != "ok").then_some(words),
             label_x: round(label_x),
             label_y: round(label_y),
+            anchor,
         }
     }
 }
@@ -169,6 +178,8 @@ struct Curve {
     from: (f64, f64),
     bend: (f64, f64),
     to: (f64, f64),
+    /// Towards its outside.
+    side: (f64, f64),
 }
 
 impl Curve {
@@ -180,12 +191,24 @@ impl Curve {
         let away = 34.0 + length * 0.08;
         let bend = (f64::midpoint(from.0, to.0) + side.0 * away, f64::midpoint(from.1, to.1) + side.1 * away);
         let (from, to) = (edge(from, bend), edge(to, bend));
-        Self { from, bend, to }
+        Self { from, bend, to, side }
     }
 
     fn at(&self, t: f64) -> (f64, f64) {
         let along = |a: f64, b: f64, c: f64| (1.0 - t) * (1.0 - t) * a + 2.0 * t * (1.0 - t) * b + t * t * c;
         (along(self.from.0, self.bend.0, self.to.0), along(self.from.1, self.bend.1, self.to.1))
+    }
+
+    /// Where its label stands, outside of the bend, and by which end.
+    fn label(&self) -> (f64, f64, &'static str) {
+        let ((x, y), (dx, dy)) = (self.at(0.5), self.side);
+        let anchor = match dx {
+            right if right > 0.35 => "start",
+            left if left < -0.35 => "end",
+            _ => "middle",
+        };
+        // A text stands on its line: below the curve it needs its own height more.
+        (x + dx * 9.0, y + dy * 11.0 + 5.0 + dy.max(0.0) * 3.0, anchor)
     }
 
     fn path(&self) -> String {
@@ -242,6 +265,7 @@ mod tests {
         let map = Map::of(&links(&[("a", "b"), ("b", "a")]), &[]).unwrap();
         let [there, back] = map.lines.as_slice() else { panic!("two lines") };
         assert!(there.label_y < HEIGHT / 2.0 - 20.0 && back.label_y > HEIGHT / 2.0 + 20.0);
+        assert_eq!((there.anchor, back.anchor), ("middle", "middle"));
         assert_eq!(there.words, "a to b: ok, 1 pair, streaming");
         assert_eq!(there.label.as_deref(), Some("1 pair, streaming"));
         assert_eq!(there.address, "/?from=a&to=b");

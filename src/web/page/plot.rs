@@ -100,12 +100,14 @@ struct Times {
     until: f64,
 }
 
+/// An axis is at least this long, in seconds, and no longer than there is something to show.
+const SHORTEST: f64 = 120.0;
+
 impl Times {
     fn of(history: &HistoryReport) -> Self {
-        Self {
-            since: history.since_timestamp,
-            until: history.exporter.now_timestamp.max(history.since_timestamp + 1.0),
-        }
+        let until = history.exporter.now_timestamp.max(history.since_timestamp + 1.0);
+        let first = history.points.first().map_or(history.since_timestamp, |point| point.timestamp);
+        Self { since: first.min(until - SHORTEST).max(history.since_timestamp), until }
     }
 
     fn x(&self, at: f64) -> f64 {
@@ -115,12 +117,13 @@ impl Times {
 
     /// Marks at round times, some six of them.
     fn ticks(&self) -> Vec<Tick> {
-        let steps = [60.0, 120.0, 180.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14_400.0, 21_600.0];
+        let steps = [30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14_400.0, 21_600.0];
         let wanted = (self.until - self.since) / 6.0;
         let step = steps.into_iter().find(|step| *step >= wanted).unwrap_or(43_200.0);
         let first = (self.since / step).ceil() * step;
         let times = (0..20).map(|n| first + step * f64::from(n)).take_while(|at| *at <= self.until);
-        times.map(|at| Tick { at: self.x(at), text: clock_text(at) }).collect()
+        let text = |at| if step < 60.0 { second_text(at) } else { clock_text(at) };
+        times.map(|at| Tick { at: self.x(at), text: text(at) }).collect()
     }
 }
 
@@ -137,7 +140,7 @@ impl Plot {
             history.points.iter().map(dot).collect()
         };
         let words = |seconds| Span::from_secs_f64(seconds).to_string();
-        let (mut plot, scale) = Self::of(history, dots, words, 0.01);
+        let (mut plot, scale) = Self::of(history, dots, axis_seconds, (0.01, 1.0));
         let within = thresholds.into_iter().filter_map(|(level, value)| Some((level, value?)));
         let threshold =
             |(level, value)| Threshold { level, y: scale.y(value), text: format!("{level} from {}", words(value)) };
@@ -152,18 +155,18 @@ impl Plot {
             let x = |point: &PointReport| times.x(point.timestamp + history.step_seconds / 2.0);
             history.points.iter().map(|p| Dot { x: x(p), value: value(p), lower: None, upper: None }).collect()
         };
-        Self::of(history, dots, bytes_words, 1024.0).0
+        Self::of(history, dots, axis_bytes, (1024.0, 1024.0)).0
     }
 
     fn of(
         history: &HistoryReport,
         dots: impl Fn(&Times) -> Vec<Dot>,
         words: impl Fn(f64) -> String,
-        least: f64,
+        (least, base): (f64, f64),
     ) -> (Self, Scale) {
         let times = Times::of(history);
         let dots = dots(&times);
-        let step = nice_step(highest(&dots).max(least) / 4.0);
+        let step = nice_step(highest(&dots).max(least) / 4.0, base);
         let most = step * (highest(&dots).max(least) / step).ceil();
         let scale = Scale { most, bottom: HEIGHT - BOTTOM, height: HEIGHT - BOTTOM - TOP };
         let marks = (0..=6).map(|n| step * f64::from(n)).take_while(|value| *value <= most * 1.001);
@@ -191,7 +194,7 @@ impl Spark {
     /// The lag of a history, small; `None` while there is nothing to show.
     pub(super) fn of(history: &HistoryReport) -> Option<Self> {
         let merged = history.points.chunks(history.points.len().div_ceil(SPARK_POINTS).max(1));
-        let (since, until) = (history.since_timestamp, history.exporter.now_timestamp);
+        let Times { since, until } = Times::of(history);
         let dot = |points: &[PointReport]| {
             let share = (points.first()?.timestamp + history.step_seconds / 2.0 - since) / (until - since).max(1.0);
             let lowest = points.iter().map(|p| p.lag_lower_seconds).reduce(|a, b| Some(a?.min(b?))).flatten();
@@ -280,15 +283,38 @@ fn area(dots: &[Dot], sides: impl Fn(&Dot) -> Option<(f64, f64, f64)>) -> String
     path
 }
 
-/// The next of 1, 2 or 5 times a power of ten.
-fn nice_step(least: f64) -> f64 {
-    let power = 10_f64.powf(least.log10().floor());
-    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= least * 0.999).unwrap_or(10.0);
-    factor * power
+/// The next of 1, 2 or 5 times a power of ten; in a unit that is a power of `base`, where that is not 1.
+fn nice_step(least: f64, base: f64) -> f64 {
+    let unit = if base > 1.0 { base.powf(least.log(base).floor().max(0.0)) } else { 1.0 };
+    let power = 10_f64.powf((least / unit).log10().floor());
+    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power * unit >= least * 0.999).unwrap_or(10.0);
+    factor * power * unit
 }
 
-fn bytes_words(bytes: f64) -> String {
-    crate::report::amount_text(bytes, crate::report::Unit::Bytes)
+/// `0 s`, `0.5 s`, `20 s`, `5m 00s`: a mark is a round number.
+fn axis_seconds(seconds: f64) -> String {
+    if seconds >= 120.0 { Span::from_secs_f64(seconds).to_string() } else { format!("{} s", rounded(seconds)) }
+}
+
+/// `0 B`, `512 B`, `20 KiB`.
+fn axis_bytes(bytes: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let (unit, value) = units.iter().fold(("B", bytes), |(unit, value), next| match next {
+        &"B" => (unit, value),
+        next if value >= 1024.0 => (*next, value / 1024.0),
+        _ => (unit, value),
+    });
+    format!("{} {unit}", rounded(value))
+}
+
+/// Without the digits that binary fractions add.
+fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
+/// `21:05:30`, in UTC.
+fn second_text(at: f64) -> String {
+    crate::report::utc_text(at).get(11..19).unwrap_or("-").to_owned()
 }
 
 /// `21:05`, in UTC.
@@ -360,10 +386,20 @@ mod tests {
     fn thresholds_within_the_chart_are_drawn_and_marks_are_round() {
         let plot = Plot::of_lag(&history(&[Some(20.0)]), [("warning", Some(30.0)), ("critical", Some(120.0))]);
         let texts = |ticks: &[Tick]| ticks.iter().map(|tick| tick.text.clone()).collect::<Vec<_>>();
-        assert_eq!(texts(&plot.ys), ["0.000 s", "10.0 s", "20.0 s", "30.0 s", "40.0 s"]);
+        assert_eq!(texts(&plot.ys), ["0 s", "10 s", "20 s", "30 s", "40 s"]);
         assert_eq!(plot.levels.iter().map(|level| level.text.as_str()).collect::<Vec<_>>(), ["warning from 30.0 s"]);
         assert_eq!(texts(&plot.xs), ["14:54", "14:57", "15:00", "15:03", "15:06"]);
-        assert_eq!(texts(&Plot::of_bytes(&history(&[Some(1.0)])).ys).first().unwrap(), "0 B");
+        assert_eq!(texts(&Plot::of_bytes(&history(&[Some(1.0)])).ys), ["0 B", "1 KiB", "2 KiB", "3 KiB", "4 KiB"]);
+    }
+
+    #[test]
+    fn an_axis_is_no_longer_than_there_is_something_to_show() {
+        let mut young = history(&[Some(1.0); 10]);
+        young.points.iter_mut().for_each(|point| point.timestamp += 850.0);
+        let times = Times::of(&young);
+        assert!((times.until - times.since - SHORTEST).abs() < 1e-6);
+        let texts: Vec<_> = times.ticks().into_iter().map(|tick| tick.text).collect();
+        assert_eq!(texts, ["15:05:00", "15:05:30", "15:06:00", "15:06:30"]);
     }
 
     #[test]

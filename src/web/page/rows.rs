@@ -2,6 +2,7 @@
 
 use super::plot::Spark;
 use super::query::{link_address, pair_address};
+use crate::alert::Labels;
 use crate::monitor::{FleetSnapshot, Happening, What};
 use crate::report::{
     AlertReport, HappeningReport, LastKnownReport, Level, LinkReport, ListedState, PairReport, SentinelReport,
@@ -76,7 +77,10 @@ pub(super) struct PairRow {
     pub(super) replica: String,
     pub(super) level: &'static str,
     pub(super) state: &'static str,
+    /// The estimate, or the bound where there is no more.
     pub(super) lag: String,
+    /// The interval that certainly holds it; empty where `lag` says all.
+    pub(super) certain: String,
     pub(super) spark: Option<Spark>,
     pub(super) bytes: String,
     pub(super) headroom: String,
@@ -95,13 +99,12 @@ pub(super) struct HappeningRow {
 impl AlertRow {
     pub(super) fn of(alert: &AlertReport) -> Self {
         let label = |name| alert.labels.get(name).map(String::as_str);
-        let about: Vec<_> = alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let replica = label("pair").zip(label("replica"));
         Self {
             name: alert.alertname.clone(),
             level: if alert.state == ListedState::Firing { alert.severity.label() } else { alert.state.label() },
             state: if alert.recovering { "recovering" } else { alert.state.label() },
-            about: about.join(", "),
+            about: about(&alert.labels),
             address: replica.map(|(pair, replica)| pair_address(pair, replica)),
             value: alert_value(alert),
             threshold: amount_text(alert.threshold, alert.unit),
@@ -110,6 +113,18 @@ impl AlertRow {
             reason: alert.reason.clone().unwrap_or_else(|| NOT_KNOWN.to_owned()),
         }
     }
+}
+
+/// What an alert is about: first what it is called, then where, then the other labels.
+fn about(labels: &Labels) -> String {
+    let label = |name| labels.get(name).cloned();
+    let way = label("source_dc").zip(label("target_dc")).map(|(from, to)| format!("{from} → {to}"));
+    let named = [label("pair"), label("name"), label("server"), label("receiver"), way, label("dc")];
+    let replica = label("replica").map(|replica| format!("replica {replica}"));
+    let told = ["pair", "name", "server", "receiver", "source_dc", "target_dc", "dc", "replica"];
+    let others = labels.iter().filter(|(name, _)| !told.contains(&name.as_str()));
+    let others = others.map(|(name, value)| format!("{name}={value}"));
+    named.into_iter().flatten().chain(replica).chain(others).collect::<Vec<_>>().join(", ")
 }
 
 fn alert_value(alert: &AlertReport) -> String {
@@ -179,6 +194,11 @@ fn worst_lag(link: &LinkReport) -> String {
 
 impl PairRow {
     pub(super) fn of(pair: &PairReport, spark: Option<Spark>) -> Self {
+        let lag = lag_text(pair.lag_lower_seconds, pair.lag_seconds, pair.lag_upper_seconds);
+        let (lag, certain) = match lag.split_once(" (") {
+            Some((lag, certain)) => (lag.to_owned(), certain.trim_end_matches(')').to_owned()),
+            None => (lag, String::new()),
+        };
         Self {
             name: pair.pair.clone(),
             address: pair_address(&pair.pair, &pair.replica),
@@ -188,7 +208,8 @@ impl PairRow {
             replica: pair.replica.clone(),
             level: pair.level().label(),
             state: pair.state.label(),
-            lag: lag_text(pair.lag_lower_seconds, pair.lag_seconds, pair.lag_upper_seconds),
+            lag,
+            certain,
             spark,
             bytes: lag_bytes(pair),
             headroom: bytes_text(pair.backlog_headroom_bytes),

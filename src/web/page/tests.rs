@@ -28,7 +28,7 @@ fn a_healthy_fleet_shows_lag_with_its_interval_and_a_calm_page() {
         &[
             "<title>1 ok - redis-cross-dc-exporter</title>",
             "<span class=\"badge ok\">ok</span> streaming</td>",
-            "class=\"number\">0.000 s (0.000 s to 0.",
+            "<strong>0.000 s</strong> <small>0.000 s to 0.",
             "<a href=\"/pairs/orders?replica=r.example.com%3A6379\">orders</a>",
             "dc1 &rarr; dc2",
             "No alert is firing or pending.",
@@ -61,7 +61,7 @@ fn what_is_not_known_is_a_dash_with_its_reason() {
     check(
         &html(fleet(Scene::NothingYet)),
         &[
-            "<td data-label=\"Lag\" class=\"number\">-</td>",
+            "<td data-label=\"Lag\" class=\"number lag\"><strong>-</strong></td>",
             "the first polls are under way",
             "Starting: not every server has been polled yet.",
         ],
