@@ -83,7 +83,7 @@ impl Map {
             width: WIDTH,
             height: HEIGHT,
             sites: names.iter().map(|name| Site::of(name, places[name], links, servers)).collect(),
-            lines: between.iter().map(|link| Line::of(link, &places, few)).collect(),
+            lines: between.iter().map(|link| Line::of(link, &places, (few, answered(link, &between)))).collect(),
         })
     }
 }
@@ -105,6 +105,11 @@ fn stretched(values: Vec<f64>, centre: f64, room: f64) -> Vec<f64> {
     let span = high - low;
     let place = |v: f64| if span < 0.01 { centre } else { centre - room + 2.0 * room * (v - low) / span };
     values.into_iter().map(place).collect()
+}
+
+/// Whether there is a link back.
+fn answered(link: &LinkReport, all: &[&LinkReport]) -> bool {
+    all.iter().any(|other| other.source_dc == link.target_dc && other.target_dc == link.source_dc)
 }
 
 impl Site {
@@ -153,10 +158,10 @@ pub(super) fn state_words(link: &LinkReport) -> String {
 }
 
 impl Line {
-    fn of(link: &LinkReport, places: &BTreeMap<&str, (f64, f64)>, all_labelled: bool) -> Self {
+    fn of(link: &LinkReport, places: &BTreeMap<&str, (f64, f64)>, (all_labelled, answered): (bool, bool)) -> Self {
         let level = link.level.label();
         let (from, to) = (places[&*link.source_dc], places[&*link.target_dc]);
-        let curve = Curve::between(from, to);
+        let curve = Curve::between(from, to, answered);
         let (label_x, label_y, anchor) = curve.label();
         let words = state_words(link);
         Self {
@@ -183,10 +188,14 @@ struct Curve {
 }
 
 impl Curve {
-    fn between(from: (f64, f64), to: (f64, f64)) -> Self {
+    /// To the left of its way; where there is no counterpart, to the outside of the map, where there is room.
+    fn between(from: (f64, f64), to: (f64, f64), answered: bool) -> Self {
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
         let length = dx.hypot(dy).max(1.0);
-        let side = (dy / length, -dx / length);
+        let left = (dy / length, -dx / length);
+        let middle = (f64::midpoint(from.0, to.0) - WIDTH / 2.0, f64::midpoint(from.1, to.1) - HEIGHT / 2.0);
+        let inwards = middle.0 * left.0 + middle.1 * left.1 < -0.01;
+        let side = if inwards && !answered { (-left.0, -left.1) } else { left };
         // Enough for a label on either side, less on long lines.
         let away = 34.0 + length * 0.08;
         let bend = (f64::midpoint(from.0, to.0) + side.0 * away, f64::midpoint(from.1, to.1) + side.1 * away);
