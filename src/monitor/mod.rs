@@ -4,9 +4,12 @@
 //! a test does the same in virtual time.
 
 mod alerting;
+mod causes;
 mod chart;
 mod event;
+mod failover;
 mod fleet;
+mod full_syncs;
 mod haste;
 mod journal;
 mod receivers;
@@ -15,10 +18,13 @@ mod snapshot;
 
 pub use chart::{ChartPoint, ChartTier, PairChart, PastState};
 pub use event::*;
+pub use failover::{EntryFailovers, Failover, Loss, Succession};
 pub use journal::{Happening, Journal, What};
 pub use snapshot::*;
 
-use crate::alert::{Notification, Transition};
+use std::collections::BTreeSet;
+
+use crate::alert::{Due, NewSilence, Notification, SilenceError, SilenceId, Silences, Transition};
 use crate::config::Settings;
 use crate::model::{ClockAnchor, PairKey, ServerAddr, Span, Timestamp};
 use crate::replication::{Assessment, PairState, SavedState, StateReason, ToSave};
@@ -51,6 +57,8 @@ pub enum Action {
         server: ServerAddr,
         /// Until when.
         until: Timestamp,
+        /// Whether its master says that it is there again: no reason to wait before the next connection.
+        is_back: bool,
     },
     /// The link to a replica takes so long: its poll may trail its master's accordingly.
     LinkDelay {
@@ -61,6 +69,28 @@ pub enum Action {
         /// One way.
         delay: Span,
     },
+}
+
+/// For how long no remote server has answered.
+#[derive(Debug, Default)]
+struct Alone {
+    remote: usize,
+    /// The shortest silence; `None` while one of them was never asked.
+    shortest: Option<Option<Span>>,
+}
+
+impl Alone {
+    fn add(&mut self, unreachable_for: Option<Span>) {
+        self.remote += 1;
+        let shortest = self.shortest.unwrap_or(unreachable_for);
+        self.shortest = Some(shortest.zip(unreachable_for).map(|(a, b)| a.min(b)));
+    }
+
+    /// `None` when there is no telling. A single remote server that is silent is that server's alert and not this
+    /// exporter's.
+    fn lasts(&self) -> Option<Span> {
+        if self.remote < 2 { Some(Span::ZERO) } else { self.shortest.flatten() }
+    }
 }
 
 /// A pair's state changed.
@@ -86,6 +116,8 @@ pub struct Monitor {
     reload: ReloadStatus,
     losses: PollLosses,
     journal: Journal,
+    /// The last look at both clocks.
+    anchor: ClockAnchor,
     next_evaluation: Timestamp,
     next_distribution: Timestamp,
 }
@@ -104,6 +136,7 @@ impl Monitor {
             reload: ReloadStatus { successful: true, last_success: anchor.wall },
             losses: PollLosses::default(),
             journal: Journal::default(),
+            anchor,
             next_evaluation: now,
             next_distribution: now,
         }
@@ -124,21 +157,64 @@ impl Monitor {
 
     /// Changes what is watched and who is told. What stays keeps its history and its alerts.
     pub fn reconfigure(&mut self, settings: &Settings, topology: &Topology, anchor: ClockAnchor) {
-        self.retarget(settings, topology, anchor.mono);
+        self.fleet.reconfigure(topology, settings.poll.interval, anchor.mono);
+        self.alerting.reconfigure(settings, topology, &BTreeSet::new(), anchor.mono);
         self.receivers.reconfigure(&settings.notify);
         self.reload = ReloadStatus { successful: true, last_success: anchor.wall };
     }
 
-    /// Changes what is watched, by the same configuration. What stays keeps its history and its alerts.
+    /// Changes what is watched, by the same configuration: Sentinels have found something else, or another server took over.
+    /// What stays keeps its history and its alerts.
     pub fn retarget(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
-        self.fleet.reconfigure(topology, settings.poll.interval, now);
-        self.alerting.reconfigure(settings, topology, now);
+        let turned = self.fleet.turn(topology, settings.poll.interval, now);
+        self.alerting.reconfigure(settings, topology, &turned, now);
+    }
+
+    /// The entries whose master is another server by what the servers say. Whoever asks makes the topology that follows them
+    /// and hands it to [`Monitor::retarget`]. To be asked after events; costs nothing while nobody claims to be a master.
+    pub fn successions(&mut self, now: Timestamp) -> Vec<Succession> {
+        self.fleet.successions(now)
     }
 
     /// Takes in how the Sentinels are.
     pub fn note_sentinels(&mut self, groups: Vec<SentinelGroup>, now: Timestamp) {
         let keys = self.sentinels.note(groups, now);
         self.alerting.retire_quorums(&keys, now);
+    }
+
+    /// Takes in what both clocks say: silences and maintenance windows follow the wall clock, and nothing else does.
+    pub fn note_clocks(&mut self, anchor: ClockAnchor) {
+        self.anchor = anchor;
+    }
+
+    /// Makes a silence.
+    ///
+    /// # Errors
+    /// It is refused, with a sentence that says why.
+    pub fn silence(&mut self, new: NewSilence, anchor: ClockAnchor) -> Result<SilenceId, SilenceError> {
+        self.anchor = anchor;
+        self.alerting.quiet_mut().silences.add(new, anchor.wall)
+    }
+
+    /// Ends a silence.
+    ///
+    /// # Errors
+    /// There is no such silence, or it is over.
+    pub fn expire_silence(&mut self, id: &SilenceId, anchor: ClockAnchor) -> Result<(), SilenceError> {
+        self.anchor = anchor;
+        self.alerting.quiet_mut().silences.expire(id, anchor.wall)
+    }
+
+    /// Every silence.
+    pub fn silences(&self) -> &Silences {
+        &self.alerting.quiet().silences
+    }
+
+    /// The same monitor with the silences that were kept before a restart.
+    #[must_use]
+    pub fn with_silences(mut self, silences: Silences) -> Self {
+        self.alerting.quiet_mut().silences = silences;
+        self
     }
 
     /// Takes in that a reload was refused; the old configuration goes on.
@@ -181,15 +257,32 @@ impl Monitor {
         for index in 0..self.fleet.pairs.len() {
             self.look_at_pair(index, count_lag, now, &mut actions);
         }
+        self.alerting.look_at_quiet(now, self.anchor.wall(now));
+        let mut alone = Alone::default();
         for (server, facts) in self.fleet.servers() {
             self.alerting.evaluate_server(server, facts, now);
+            if !server.local {
+                alone.add(facts.unreachable_for(now));
+            }
+        }
+        self.alerting.evaluate_isolation(alone.remote, alone.lasts(), now);
+        for trouble in self.receivers.troubles(now) {
+            self.alerting.evaluate_receiver(&trouble, now);
+        }
+        for name in self.alerting.entries() {
+            let (count, last) = self.fleet.recent_failovers(&name, self.alerting.failover_window(&name), now);
+            self.alerting.evaluate_failovers(&name, count, last, now);
         }
         for quorum in self.sentinels.quorums(now) {
             self.alerting.evaluate_quorum(&quorum, now);
         }
         actions.extend(self.alerting.changes().into_iter().map(Action::AlertChanged));
         self.note_in_journal(&actions, now);
-        actions.extend(self.alerting.due(now).into_iter().map(Action::Notify));
+        let Due { notifications, held_back } = self.alerting.due(now);
+        for (receiver, why) in held_back {
+            self.receivers.held_back(&receiver, why);
+        }
+        actions.extend(notifications.into_iter().map(Action::Notify));
         actions
     }
 
@@ -215,7 +308,7 @@ impl Monitor {
         }
         actions.extend(self.fleet.note_state(index, &seen, now).map(Action::StateChanged));
         let Some(entry) = self.fleet.pairs.get(index) else { return };
-        self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.known_at(), now);
+        self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.since(), now);
         self.look_at_haste(index, &seen, now, actions);
     }
 
@@ -232,9 +325,11 @@ impl Monitor {
         if let Some(urgent_for) = situation.and_then(|situation| haste::urgent_for(seen, situation)) {
             // A chained replica's own master tells of its link.
             let chained = (pair.master != pair.top).then_some(&pair.master);
+            let replica_is_back = situation.is_some_and(|situation| situation.facts.is_back());
             let hurry = |server: &ServerAddr| {
+                let is_back = replica_is_back && *server == pair.key.replica;
                 let (tree, server) = (pair.tree.clone(), server.clone());
-                Action::Hurry { tree, server, until: now + urgent_for }
+                Action::Hurry { tree, server, until: now + urgent_for, is_back }
             };
             actions.extend(std::iter::once(&pair.key.replica).chain(chained).map(hurry));
         }
@@ -248,10 +343,13 @@ impl Monitor {
             pairs,
             servers,
             sentinels: self.sentinels.groups(),
+            failovers: self.fleet.failovers(),
             lag_distribution: self.fleet.lag_distribution.clone(),
             latency: self.fleet.latency.clone(),
             lateness: self.fleet.lateness.clone(),
             alerts: self.alerting.listed(),
+            silences: self.silences().list(anchor.wall),
+            maintenance: self.alerting.quiet().open_windows(),
             receivers: self.receivers.snapshot(),
             losses: self.losses,
             journal: self.journal.clone(),

@@ -80,6 +80,8 @@ pub enum Unit {
     Seconds,
     /// Bytes.
     Bytes,
+    /// How many times something happened.
+    Count,
 }
 
 impl AlertsReport {
@@ -140,6 +142,7 @@ impl Unit {
         match quantity {
             Quantity::Seconds(_) => Self::Seconds,
             Quantity::Bytes(_) => Self::Bytes,
+            Quantity::Count(_) => Self::Count,
         }
     }
 }

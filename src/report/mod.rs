@@ -5,6 +5,7 @@
 //! `*_timestamp` are Unix seconds, `*_bytes` are whole bytes.
 
 mod alerts;
+mod failovers;
 mod history;
 mod level;
 mod links;
@@ -20,6 +21,7 @@ mod words;
 pub(crate) mod testing;
 
 pub use alerts::{AlertReport, AlertsReport, ListedState, Unit};
+pub use failovers::{FailoverReport, FailoversReport};
 pub use history::{ChangeReport, HistoryReport, PointReport};
 pub use level::Level;
 pub use links::{LinkReport, Summary};
