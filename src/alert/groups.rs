@@ -1,13 +1,16 @@
 //! Who is told what, and when: one set of groups for each receiver.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wildmatch::WildMatch;
 
 use super::group::{Group, Statement, Timing};
-use super::{AlertKey, AlertSnapshot, AlertStatus, GroupKey, Notification};
-use crate::config::{NotifySettings, ReceiverSettings, Severity};
+use super::types::label_of;
+use super::{
+    Affected, AlertKey, AlertSnapshot, AlertStatus, GroupKey, HeldBack, Labels, Notification, Rule, TargetKind,
+};
+use crate::config::{NotifySettings, ReceiverSettings, RepageOn, Severity};
 use crate::model::Timestamp;
 
 /// The groups of every receiver.
@@ -22,10 +25,45 @@ use crate::model::Timestamp;
 /// * when all of it resolved it is told at once, if it ever was told; then the group is gone, and firing again makes a new
 ///   one;
 /// * while nothing changes it is told again every `repeat_interval`.
+///
+/// Alerts are kept quiet by a silence, by maintenance, or by an alert that explains them: one that fires, that the receiver is
+/// told of, and that is as severe. They open no group, join none, are no escalation, and are not repeated. What was told before
+/// is told to be over all the same. When the quiet ends they are as new.
+///
+/// An alert stays in its group until it is over, whatever becomes of its labels and of `group_by`.
 #[derive(Debug)]
 pub struct AlertGroups {
     timing: Timing,
     receivers: Vec<Receiver>,
+}
+
+/// What groups ask about when they speak.
+pub struct Outlook<'a> {
+    /// An alert as it is now (`AlertEngine::snapshot`), so that a message shows the values of the moment it is decided and not
+    /// those of the last transition.
+    pub current: &'a dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>,
+    /// Everything that there could be an alert about.
+    pub targets: &'a [Target],
+}
+
+/// Something that there could be an alert about.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// What it is.
+    pub kind: TargetKind,
+    /// The identity labels that its alerts have.
+    pub labels: Arc<Labels>,
+    /// Its configured labels.
+    pub extra: Arc<Labels>,
+}
+
+/// What there is to do about notifications.
+#[derive(Debug, Default, PartialEq)]
+pub struct Due {
+    /// Those to send, ordered by receiver (as configured) and group.
+    pub notifications: Vec<Notification>,
+    /// For each that was not made, or not repeated, on purpose: the receiver and why.
+    pub held_back: Vec<(Arc<str>, HeldBack)>,
 }
 
 /// One receiver's groups and which alerts it wants.
@@ -34,21 +72,45 @@ struct Receiver {
     name: Arc<str>,
     min_severity: Severity,
     matchers: BTreeMap<String, WildMatch>,
+    group_by: Vec<String>,
+    repage_on: RepageOn,
     groups: BTreeMap<GroupKey, Group>,
+    /// In which group each alert is.
+    member_of: BTreeMap<AlertKey, GroupKey>,
+    /// The alerts that explain others, as far as the receiver wants them, with their severity.
+    causes: BTreeMap<AlertKey, Severity>,
+    /// Whether what explains others changed since the groups were asked.
+    causes_changed: bool,
+    /// What was kept quiet and is not reported yet.
+    held_back: Vec<HeldBack>,
 }
 
 impl AlertGroups {
     /// No groups yet, for these receivers.
     pub fn new(settings: &NotifySettings) -> Self {
-        let receivers = settings.receivers.iter().map(|receiver| Receiver::new(receiver, BTreeMap::new()));
+        let receivers = wanting_groups(settings).map(|receiver| Receiver::new(receiver, settings, BTreeMap::new()));
         Self { timing: Timing::of(settings), receivers: receivers.collect() }
     }
 
     /// Takes an alert into account that changed. To record an alert twice makes no difference.
     pub fn record(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
-        let group = GroupKey::of(&alert.identity);
         for receiver in &mut self.receivers {
-            receiver.record(now, &group, alert);
+            receiver.record(now, alert);
+        }
+    }
+
+    /// Takes in that a change of an alert was kept quiet because it flaps.
+    pub fn note_flapping(&mut self, alert: &AlertSnapshot) {
+        for receiver in self.receivers.iter_mut().filter(|receiver| receiver.wants(alert)) {
+            receiver.held_back.push(HeldBack::Flapping);
+        }
+    }
+
+    /// Asks anew what keeps alerts quiet: silences or maintenance windows began or ended.
+    pub fn review(&mut self, now: Timestamp, current: &dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>) {
+        for receiver in &mut self.receivers {
+            receiver.groups.values_mut().for_each(|group| group.refresh(current));
+            receiver.review(now);
         }
     }
 
@@ -60,9 +122,9 @@ impl AlertGroups {
         self.timing = Timing::of(settings);
         let old = self.receivers.drain(..).map(|receiver| (receiver.name, receiver.groups));
         let mut old: BTreeMap<_, _> = old.collect();
-        for receiver in &settings.receivers {
+        for receiver in wanting_groups(settings) {
             let groups = old.remove(receiver.name.as_str()).unwrap_or_default();
-            self.receivers.push(Receiver::new(receiver, groups));
+            self.receivers.push(Receiver::new(receiver, settings, groups));
         }
         for group in self.receivers.iter_mut().flat_map(|receiver| receiver.groups.values_mut()) {
             group.replan();
@@ -72,105 +134,188 @@ impl AlertGroups {
         }
     }
 
-    /// Every notification that is due, ordered by receiver (as configured) and group.
-    ///
-    /// `current` gives an alert as it is now (`AlertEngine::snapshot`), so that a message shows the values of the moment
-    /// it is decided and not those of the last transition.
-    pub fn due(
-        &mut self,
-        now: Timestamp,
-        current: &dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>,
-    ) -> Vec<Notification> {
-        let timing = self.timing;
-        self.receivers.iter_mut().flat_map(|receiver| receiver.due(now, timing, current)).collect()
+    /// Every notification that is due.
+    pub fn due(&mut self, now: Timestamp, outlook: &Outlook<'_>) -> Due {
+        let mut due = Due::default();
+        for receiver in &mut self.receivers {
+            due.notifications.extend(receiver.due(now, self.timing, outlook));
+            let held_back = std::mem::take(&mut receiver.held_back).into_iter();
+            due.held_back.extend(held_back.map(|why| (Arc::clone(&receiver.name), why)));
+        }
+        due
     }
 
     /// When [`due`](Self::due) wants to be called next; a time that has passed means at once, `None` not before the next
     /// [`record`](Self::record).
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        self.receivers.iter().flat_map(|receiver| receiver.groups.values()).map(Group::wakeup).min()
+        self.receivers.iter().flat_map(|receiver| receiver.groups.values()).filter_map(Group::wakeup).min()
     }
 }
 
+/// The receivers that are told of groups; the others look at the alerts themselves.
+fn wanting_groups(settings: &NotifySettings) -> impl Iterator<Item = &ReceiverSettings> {
+    settings.receivers.iter().filter(|receiver| receiver.kind.takes_groups())
+}
+
 impl Receiver {
-    fn new(settings: &ReceiverSettings, groups: BTreeMap<GroupKey, Group>) -> Self {
+    fn new(settings: &ReceiverSettings, all: &NotifySettings, groups: BTreeMap<GroupKey, Group>) -> Self {
+        let members = groups.iter().flat_map(|(key, group)| group.keys().map(|alert| (alert.clone(), key.clone())));
         Self {
             name: settings.name.as_str().into(),
             min_severity: settings.min_severity,
             matchers: settings.matchers.clone(),
+            group_by: settings.group_by.as_ref().unwrap_or(&all.group_by).clone(),
+            repage_on: settings.repage_on,
+            member_of: members.collect(),
             groups,
+            causes: BTreeMap::new(),
+            causes_changed: true,
+            held_back: Vec::new(),
         }
     }
 
-    fn record(&mut self, now: Timestamp, key: &GroupKey, alert: &Arc<AlertSnapshot>) {
-        if self.wants(alert) {
-            self.groups.entry(key.clone()).or_insert_with(|| Group::new(now)).put(now, alert);
-        } else if let Some(group) = self.groups.get_mut(key) {
+    fn record(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
+        let (key, wanted) = (alert.key(), self.wants(alert));
+        if alert.identity.rule.is_cause() {
+            let severity = wanted.then_some(alert.severity);
+            let before = match severity {
+                Some(severity) => self.causes.insert(key.clone(), severity),
+                None => self.causes.remove(&key),
+            };
+            self.causes_changed |= before != severity;
+        }
+        if wanted {
+            let quiet = self.quiet_of(alert);
+            let group = self.member_of.entry(key).or_insert_with(|| GroupKey::of(alert, &self.group_by));
+            let counted = self.groups.entry(group.clone()).or_default().put(now, alert, quiet);
+            self.held_back.extend(counted);
+        } else if let Some(group) = self.member_of.get(&key).and_then(|group| self.groups.get_mut(group)) {
             // An empty group stays until the next look: what else changes at this instant may still join it.
             group.leave(now, alert);
+            if !group.holds(&key) {
+                self.member_of.remove(&key);
+            }
         }
     }
 
-    fn due(
+    fn due(&mut self, now: Timestamp, timing: Timing, outlook: &Outlook<'_>) -> Vec<Notification> {
+        if self.causes_changed {
+            self.review(now);
+        }
+        let is_due = |group: &Group| group.wakeup().is_some_and(|at| at <= now);
+        let keys: Vec<_> = self.groups.iter().filter(|(_, group)| is_due(group)).map(|(key, _)| key.clone()).collect();
+        let mut notifications = Vec::new();
+        for key in keys {
+            let Some(mut group) = self.groups.remove(&key) else { continue };
+            notifications.extend(self.say(now, timing, outlook, &key, &mut group));
+            if !group.is_over() {
+                group.plan(timing, self.repage_on);
+                self.groups.insert(key, group);
+            }
+        }
+        notifications
+    }
+
+    /// What the group has to say now.
+    fn say(
         &mut self,
         now: Timestamp,
         timing: Timing,
-        current: &dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>,
-    ) -> Vec<Notification> {
-        let mut notifications = Vec::new();
-        self.groups.retain(|key, group| {
-            let plan = group.plan(timing);
-            if plan.due <= now && !group.is_over() {
-                let statement = group.tell(now, plan.reason, current);
-                notifications.extend(statement.map(|statement| statement.to(&self.name, key, now)));
-                group.plan(timing);
-            }
-            !group.is_over()
-        });
-        notifications
+        outlook: &Outlook<'_>,
+        key: &GroupKey,
+        group: &mut Group,
+    ) -> Option<Notification> {
+        let plan = group.plan(timing, self.repage_on).filter(|plan| plan.due <= now)?;
+        if let Some(quiet) = group.skip_repeat(now, plan) {
+            self.held_back.push(quiet);
+            return None;
+        }
+        let statement = group.tell(now, plan, outlook.current)?;
+        for over in statement.alerts.iter().filter(|alert| alert.status == AlertStatus::Resolved) {
+            self.member_of.remove(&over.key());
+        }
+        let affected = self.affected(key, &statement.alerts, outlook.targets);
+        Some(statement.to(&self.name, key, affected, now))
+    }
+
+    /// Looks at what keeps alerts quiet.
+    fn review(&mut self, now: Timestamp) {
+        self.causes_changed = false;
+        let mut groups = std::mem::take(&mut self.groups);
+        for group in groups.values_mut() {
+            let counted = group.review(now, &|alert| self.quiet_of(alert));
+            self.held_back.extend(counted);
+        }
+        self.groups = groups;
+    }
+
+    /// What keeps news of the alert from this receiver.
+    fn quiet_of(&self, alert: &AlertSnapshot) -> Option<HeldBack> {
+        let explains = |severity: &Severity| *severity >= alert.severity;
+        let caused = || {
+            let mut causes = alert.context.causes.iter().filter(|cause| alert.severity <= cause.up_to);
+            causes.any(|cause| self.causes.get(&cause.key).is_some_and(explains))
+        };
+        alert.hold.as_ref().map(HeldBack::from).or_else(|| caused().then_some(HeldBack::Caused))
     }
 
     /// Whether the receiver is to know of the alert as firing.
     fn wants(&self, alert: &AlertSnapshot) -> bool {
-        alert.status == AlertStatus::Firing
-            && alert.severity >= self.min_severity
-            && self.matchers.iter().all(|(label, glob)| glob.matches(label_of(alert, label)))
+        wanted(&self.name, self.min_severity, &self.matchers, alert)
+    }
+
+    /// How many of the group's targets fire, and of how many.
+    fn affected(&self, key: &GroupKey, alerts: &[Arc<AlertSnapshot>], targets: &[Target]) -> Option<Affected> {
+        let mut kinds = alerts.iter().map(|alert| alert.identity.rule.target());
+        let kind = kinds.next().filter(|first| kinds.all(|kind| kind == *first))?;
+        let firing = alerts.iter().filter(|alert| alert.status == AlertStatus::Firing);
+        let firing = firing.map(|alert| &*alert.identity.labels).collect::<BTreeSet<_>>().len();
+        let of = targets.iter().filter(|target| target.kind == kind && self.could_hold(key, target)).count();
+        // A target that is gone by now may still be told to be over.
+        Some(Affected { kind, firing, of: of.max(firing) })
+    }
+
+    /// Whether an alert about the target would be one of the group.
+    fn could_hold(&self, key: &GroupKey, target: &Target) -> bool {
+        let label = |name: &str| label_of(&target.labels, &target.extra, name);
+        let of_alert = |name: &str| name == "alertname" || name == "severity";
+        key.0.iter().all(|(name, value)| of_alert(name) || label(name) == value)
+            && self.matchers.iter().all(|(name, glob)| of_alert(name) || glob.matches(label(name)))
     }
 }
 
 impl Statement {
-    fn to(self, receiver: &Arc<str>, group: &GroupKey, decided_at: Timestamp) -> Notification {
-        let Self { status, reason, severity, alerts } = self;
-        Notification {
-            receiver: Arc::clone(receiver),
-            group: group.clone(),
-            status,
-            reason,
-            severity,
-            alerts,
-            decided_at,
-        }
+    fn to(
+        self,
+        receiver: &Arc<str>,
+        group: &GroupKey,
+        affected: Option<Affected>,
+        decided_at: Timestamp,
+    ) -> Notification {
+        let Self { status, reason, severity, alerts, held, generation } = self;
+        let (receiver, group) = (Arc::clone(receiver), group.clone());
+        Notification { receiver, group, status, reason, severity, alerts, affected, held, generation, decided_at }
     }
 }
 
-/// A label of what is sent about an alert. As everywhere in Prometheus' world, a label that is absent is empty.
-fn label_of<'a>(alert: &'a AlertSnapshot, label: &str) -> &'a str {
-    match label {
-        "alertname" => alert.identity.rule.alert_name(),
-        "severity" => alert.severity.label(),
-        _ => alert
-            .identity
-            .labels
-            .get(label)
-            .or_else(|| alert.context.extra_labels.get(label))
-            .map_or("", String::as_str),
-    }
+/// Whether a receiver with these settings is to know of the alert as firing.
+pub fn wants(receiver: &ReceiverSettings, alert: &AlertSnapshot) -> bool {
+    wanted(&receiver.name, receiver.min_severity, &receiver.matchers, alert)
+}
+
+fn wanted(name: &str, min: Severity, matchers: &BTreeMap<String, WildMatch>, alert: &AlertSnapshot) -> bool {
+    // That a receiver fails is for the others to hear.
+    let about_itself = alert.identity.rule == Rule::ReceiverFailing && alert.label("receiver") == name;
+    alert.status == AlertStatus::Firing
+        && alert.severity >= min
+        && !about_itself
+        && matchers.iter().all(|(label, glob)| glob.matches(alert.label(label)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alert::testing::{Simulation, at, firing, key, receiver, settings};
+    use crate::alert::testing::{Simulation, at, firing, receiver, settings};
     use crate::alert::{AlertContext, Labels, Measured, NotifyReason, Quantity, Reading, ResolveReason, Rule};
     use crate::model::Span;
 
@@ -386,10 +531,12 @@ mod tests {
     fn alerts_are_grouped_by_name_and_direction() {
         let group = |rule, labels: &[(&str, &str)]| {
             let labels: Labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            GroupKey::of(AlertKey::new(rule, Arc::new(labels)).identity()).text()
+            let identity = AlertKey::new(rule, Arc::new(labels)).identity().clone();
+            let alert = AlertSnapshot { identity, ..firing("a", Severity::Warning) };
+            GroupKey::of(&alert, &settings(&[]).group_by).text()
         };
         let lag = r#"alertname="RedisCrossDcLagHigh",source_dc="dc1",target_dc="dc2""#;
-        assert_eq!(GroupKey::of(key("a").identity()).text(), lag);
+        assert_eq!(GroupKey::of(&firing("a", Severity::Warning), &settings(&[]).group_by).text(), lag);
         let server = group(Rule::Unreachable, &[("dc", "dc1"), ("server", "a:6379")]);
         assert_eq!(server, r#"alertname="RedisCrossDcServerUnreachable""#);
     }
@@ -401,7 +548,8 @@ mod tests {
         let alert = AlertSnapshot { context, ..firing("orders-1", Severity::Critical) };
         let check = |matchers: &[(&str, &str)], wanted| {
             let matchers = matchers.iter().map(|(label, glob)| ((*label).to_owned(), WildMatch::new(glob))).collect();
-            let receiver = Receiver::new(&ReceiverSettings { matchers, ..receiver("chat") }, BTreeMap::new());
+            let receiver =
+                Receiver::new(&ReceiverSettings { matchers, ..receiver("chat") }, &settings(&[]), BTreeMap::new());
             assert_eq!(receiver.wants(&alert), wanted, "{:?}", receiver.matchers);
         };
         check(&[], true);

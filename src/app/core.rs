@@ -13,7 +13,7 @@ use crate::clock;
 use crate::discovery::Discovery;
 use crate::model::{Span, Timestamp};
 use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent, PollLosses};
-use crate::notify::Dispatcher;
+use crate::notify::{Dispatcher, Heralds};
 use crate::poll::Poller;
 use crate::report::{ReloadError, ReloadReport};
 use crate::store::Store;
@@ -62,6 +62,7 @@ pub(super) struct Core {
     pub(super) poller: Poller,
     pub(super) discovery: Discovery,
     pub(super) dispatcher: Dispatcher,
+    pub(super) heralds: Heralds,
     pub(super) watched: Watched,
     pub(super) store: Store,
     pub(super) publish: watch::Sender<Arc<FleetSnapshot>>,
@@ -133,7 +134,9 @@ impl Core {
                     log::notification(&notification);
                     self.dispatcher.send(notification);
                 }
-                Action::Hurry { tree, server, until } => self.poller.set_urgent(&tree, &server, until),
+                Action::Hurry { tree, server, until, is_back } => {
+                    self.poller.set_urgent(&tree, &server, until, is_back);
+                }
                 Action::LinkDelay { tree, replica, delay } => self.poller.set_link_delay(&tree, &replica, delay),
                 Action::StateChanged(change) => log::state_changed(&change),
                 Action::AlertChanged(transition) => log::alert_changed(&transition),
@@ -175,11 +178,13 @@ impl Core {
         let Watched { settings, topology, .. } = &self.watched;
         let report = ReloadReport::new(&diff, settings.notify.receivers.len());
         log::reloaded(&report, settings);
+        log::check_receivers(&settings.notify);
         log::state_folder(self.store.folder(), settings);
         self.poller.reload(topology, settings.poll);
         self.discovery.reload(settings);
         self.monitor.reconfigure(settings, topology, clock::anchor());
         self.dispatcher.reload(&settings.notify);
+        self.heralds.reload(&settings.notify);
         self.monitor.note_sentinels(self.watched.sentinels(), clock::now());
         Ok(report)
     }
@@ -205,7 +210,7 @@ impl Core {
     async fn drain(self, within: Duration, done: oneshot::Sender<()>) {
         self.discovery.stop().await;
         self.poller.stop().await;
-        self.dispatcher.drain(within).await;
+        tokio::join!(self.dispatcher.drain(within), self.heralds.drain(within));
         self.store.finish(clock::anchor(), self.monitor.to_save(), LAST_SAVE).await;
         // Nobody waits any more when the receiver is gone.
         let _ = done.send(());

@@ -22,7 +22,7 @@ use crate::config::{ConfigErrors, Settings};
 use crate::discovery::{self, Discovery, SENTINEL_QUEUE};
 use crate::http_client::HttpError;
 use crate::monitor::Monitor;
-use crate::notify::{Dispatcher, MessageContext, Timing};
+use crate::notify::{Dispatcher, Heralds, MessageContext, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::report::{ReloadError, ReloadReport};
 use crate::store::Store;
@@ -116,13 +116,17 @@ impl App {
         let mut store = Store::start(settings.state.path.clone(), clock::boot_id());
         // What was kept is of use only for pairs that are known: Sentinels are asked before anything else.
         let (restored, found) = tokio::join!(store.restored(RESTORE), discovery::ask_once(&settings));
+        let context = message_context(server.local_addr(), web_config.is_some());
         let encode_metrics = process::encoder(web_config, store.status());
         let anchor = clock::anchor();
         let mut watched = Watched::discover(settings, &restored, found, anchor.mono);
         let mut monitor = Monitor::new(&watched.settings, &watched.topology, anchor).with_restored(restored);
         monitor.note_sentinels(watched.sentinels(), anchor.mono);
         let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
-        let dispatcher = Dispatcher::new(&watched.settings.notify, message_context(), Timing::default(), delivered)?;
+        let notify = &watched.settings.notify;
+        let dispatcher = Dispatcher::new(notify, context.clone(), Timing::default(), delivered.clone())?;
+        let heralds = Heralds::start(notify, context, Timing::default(), snapshots.clone(), delivered)?;
+        log::check_receivers(notify);
         log::started(server.local_addr(), &watched.topology, &watched.settings);
         let poller = Poller::start(&watched.topology, watched.settings.poll, events);
         let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
@@ -135,6 +139,7 @@ impl App {
             poller,
             discovery,
             dispatcher,
+            heralds,
             watched,
             store,
             publish,
@@ -192,10 +197,14 @@ async fn ask_for_reload(commands: &mpsc::Sender<Command>) -> Result<ReloadReport
     finished.await.unwrap_or(Err(ReloadError::Ending))
 }
 
-/// Where messages come from: the machine's name.
-fn message_context() -> MessageContext {
+/// Where messages come from: the machine's name. Unless the settings say where people reach the exporter, they are led to
+/// that name, as Prometheus does; not where a web configuration may ask for HTTPS under a name that only its certificate
+/// knows, nor where nobody but this machine gets an answer.
+pub(crate) fn message_context(listens: SocketAddr, has_web_config: bool) -> MessageContext {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    MessageContext { exporter: host, ..MessageContext::default() }
+    let reachable = !listens.ip().is_loopback() && !has_web_config && !host.is_empty();
+    let external_url = reachable.then(|| format!("http://{host}:{}", listens.port()));
+    MessageContext { exporter: host, external_url, ..MessageContext::default() }
 }
 
 async fn wait_for_stop(mut stopped: watch::Receiver<bool>, notifier: Notifier) {
@@ -207,6 +216,14 @@ async fn wait_for_stop(mut stopped: watch::Receiver<bool>, notifier: Notifier) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_are_led_to_the_machine_only_where_it_answers_them() {
+        let url = |listens: &str, config| message_context(listens.parse().unwrap(), config).external_url;
+        let everywhere = url("0.0.0.0:10121", false).unwrap();
+        assert!(everywhere.starts_with("http://") && everywhere.ends_with(":10121"), "{everywhere}");
+        assert_eq!((url("127.0.0.1:10121", false), url("0.0.0.0:10121", true)), (None, None));
+    }
 
     #[tokio::test]
     async fn a_reload_that_finds_the_queue_full_is_told_so() {

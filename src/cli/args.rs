@@ -66,6 +66,8 @@ pub(super) enum Command {
     CheckConfig,
     /// Asks a running exporter whether it is ready; exit code 0 or 1
     Healthcheck(ExporterArgs),
+    /// Sends a marked test and its end to the receivers and prints each answer; exit code 0 when all took it, else 1
+    TestNotify(TestNotifyArgs),
     /// Prints the Prometheus rule file for the thresholds of the configuration
     Rules(RulesArgs),
     /// Starts real local servers with a simulated WAN between them and shows what happens when it breaks
@@ -122,6 +124,14 @@ pub(super) struct CheckArgs {
 pub(super) enum OutputFormat {
     Table,
     Json,
+}
+
+/// The arguments of `test-notify`.
+#[derive(Debug, Args)]
+pub(super) struct TestNotifyArgs {
+    /// The receiver's name; without it, every receiver is tested
+    #[arg(value_name = "RECEIVER")]
+    pub(super) receiver: Option<String>,
 }
 
 /// The arguments of `rules`.

@@ -12,6 +12,7 @@ mod packaging;
 mod rules;
 mod run;
 mod style;
+mod test_notify;
 
 use std::future::Future;
 use std::io::Write;
@@ -42,6 +43,7 @@ fn dispatch(cli: Cli) -> Exit {
         Command::CheckConfig => check_config::check_config(&global),
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
         Command::Demo(args) => demo::demo(&global, &args),
+        Command::TestNotify(args) => test_notify::test_notify(&global, &args),
         Command::Rules(args) => rules::rules(&global, &args),
         Command::Completions(args) => packaging::completions(&args),
         Command::Man => packaging::man(),

@@ -15,6 +15,7 @@ mod schema;
 mod secret;
 mod sections;
 mod settings;
+mod signing;
 mod small_file;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use error::{ConfigErrors, ConfigProblem};
 pub use format::Format;
 pub use secret::SecretError;
 pub use settings::*;
+pub use signing::signing_key;
 pub use small_file::{SmallFileError, read_small_file};
 pub use web::{ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, parse_web};
 

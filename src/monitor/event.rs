@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::alert::HeldBack;
 use crate::info::Observation;
 use crate::model::{HeartbeatError, PollError, RunId, ServerAddr, Span, Timestamp};
 use crate::replication::Beat;
@@ -161,6 +162,25 @@ pub enum SuppressReason {
     QueueFull,
     /// A resolve was older than 24 hours.
     Expired,
+    /// A silence.
+    Silenced,
+    /// A maintenance window.
+    Maintenance,
+    /// Another alert explains it.
+    Caused,
+    /// The alert flaps.
+    Flapping,
+}
+
+impl From<HeldBack> for SuppressReason {
+    fn from(why: HeldBack) -> Self {
+        match why {
+            HeldBack::Silenced => Self::Silenced,
+            HeldBack::Maintenance => Self::Maintenance,
+            HeldBack::Caused => Self::Caused,
+            HeldBack::Flapping => Self::Flapping,
+        }
+    }
 }
 
 impl DeliveryFailure {
@@ -193,7 +213,16 @@ impl DeliveryFailure {
 
 impl SuppressReason {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::Superseded, Self::NeverDelivered, Self::QueueFull, Self::Expired];
+    pub const ALL: [Self; 8] = [
+        Self::Superseded,
+        Self::NeverDelivered,
+        Self::QueueFull,
+        Self::Expired,
+        Self::Silenced,
+        Self::Maintenance,
+        Self::Caused,
+        Self::Flapping,
+    ];
 
     /// The reason's label.
     pub const fn label(self) -> &'static str {
@@ -202,6 +231,10 @@ impl SuppressReason {
             Self::NeverDelivered => "neverDelivered",
             Self::QueueFull => "queueFull",
             Self::Expired => "expired",
+            Self::Silenced => "silenced",
+            Self::Maintenance => "maintenance",
+            Self::Caused => "caused",
+            Self::Flapping => "flapping",
         }
     }
 }

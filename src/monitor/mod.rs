@@ -4,21 +4,27 @@
 //! a test does the same in virtual time.
 
 mod alerting;
+mod causes;
+mod chart;
 mod event;
 mod failover;
 mod fleet;
+mod full_syncs;
 mod haste;
+mod journal;
 mod receivers;
 mod sentinels;
 mod snapshot;
 
+pub use chart::{ChartPoint, ChartTier, PairChart, PastState};
 pub use event::*;
 pub use failover::{EntryFailovers, Failover, Loss, Succession};
+pub use journal::{Happening, Journal, What};
 pub use snapshot::*;
 
 use std::collections::BTreeSet;
 
-use crate::alert::{Notification, Transition};
+use crate::alert::{Due, NewSilence, Notification, SilenceError, SilenceId, Silences, Transition};
 use crate::config::Settings;
 use crate::model::{ClockAnchor, PairKey, ServerAddr, Span, Timestamp};
 use crate::replication::{Assessment, PairState, SavedState, StateReason, ToSave};
@@ -51,6 +57,8 @@ pub enum Action {
         server: ServerAddr,
         /// Until when.
         until: Timestamp,
+        /// Whether its master says that it is there again: no reason to wait before the next connection.
+        is_back: bool,
     },
     /// The link to a replica takes so long: its poll may trail its master's accordingly.
     LinkDelay {
@@ -61,6 +69,30 @@ pub enum Action {
         /// One way.
         delay: Span,
     },
+}
+
+/// For how long no remote server has answered.
+#[derive(Debug, Default)]
+struct Alone {
+    remote: usize,
+    /// Those that were never asked.
+    never_asked: usize,
+    /// The shortest silence of the others.
+    shortest: Option<Span>,
+}
+
+impl Alone {
+    fn add(&mut self, unreachable_for: Option<Span>) {
+        self.remote += 1;
+        self.never_asked += usize::from(unreachable_for.is_none());
+        self.shortest = self.shortest.into_iter().chain(unreachable_for).min();
+    }
+
+    /// `None` when there is no telling. A single remote server that is silent is that server's alert and not this
+    /// exporter's.
+    fn lasts(&self) -> Option<Span> {
+        if self.remote < 2 { Some(Span::ZERO) } else { self.shortest.filter(|_| self.never_asked == 0) }
+    }
 }
 
 /// A pair's state changed.
@@ -85,6 +117,9 @@ pub struct Monitor {
     receivers: Receivers,
     reload: ReloadStatus,
     losses: PollLosses,
+    journal: Journal,
+    /// The last look at both clocks.
+    anchor: ClockAnchor,
     next_evaluation: Timestamp,
     next_distribution: Timestamp,
 }
@@ -102,6 +137,8 @@ impl Monitor {
             receivers,
             reload: ReloadStatus { successful: true, last_success: anchor.wall },
             losses: PollLosses::default(),
+            journal: Journal::default(),
+            anchor,
             next_evaluation: now,
             next_distribution: now,
         }
@@ -147,6 +184,41 @@ impl Monitor {
         self.alerting.retire_quorums(&keys, now);
     }
 
+    /// Takes in what both clocks say: silences and maintenance windows follow the wall clock, and nothing else does.
+    pub fn note_clocks(&mut self, anchor: ClockAnchor) {
+        self.anchor = anchor;
+    }
+
+    /// Makes a silence.
+    ///
+    /// # Errors
+    /// It is refused, with a sentence that says why.
+    pub fn silence(&mut self, new: NewSilence, anchor: ClockAnchor) -> Result<SilenceId, SilenceError> {
+        self.anchor = anchor;
+        self.alerting.quiet_mut().silences.add(new, anchor.wall)
+    }
+
+    /// Ends a silence.
+    ///
+    /// # Errors
+    /// There is no such silence, or it is over.
+    pub fn expire_silence(&mut self, id: &SilenceId, anchor: ClockAnchor) -> Result<(), SilenceError> {
+        self.anchor = anchor;
+        self.alerting.quiet_mut().silences.expire(id, anchor.wall)
+    }
+
+    /// Every silence.
+    pub fn silences(&self) -> &Silences {
+        &self.alerting.quiet().silences
+    }
+
+    /// The same monitor with the silences that were kept before a restart.
+    #[must_use]
+    pub fn with_silences(mut self, silences: Silences) -> Self {
+        self.alerting.quiet_mut().silences = silences;
+        self
+    }
+
     /// Takes in that a reload was refused; the old configuration goes on.
     pub fn reload_failed(&mut self) {
         self.reload.successful = false;
@@ -187,8 +259,17 @@ impl Monitor {
         for index in 0..self.fleet.pairs.len() {
             self.look_at_pair(index, count_lag, now, &mut actions);
         }
+        self.alerting.look_at_quiet(now, self.anchor.wall(now));
+        let mut alone = Alone::default();
         for (server, facts) in self.fleet.servers() {
             self.alerting.evaluate_server(server, facts, now);
+            if !server.local {
+                alone.add(facts.unreachable_for(now));
+            }
+        }
+        self.alerting.evaluate_isolation(alone.remote, alone.lasts(), now);
+        for trouble in self.receivers.troubles(now) {
+            self.alerting.evaluate_receiver(&trouble, now);
         }
         for name in self.alerting.entries() {
             let (count, last) = self.fleet.recent_failovers(&name, self.alerting.failover_window(&name), now);
@@ -198,8 +279,25 @@ impl Monitor {
             self.alerting.evaluate_quorum(&quorum, now);
         }
         actions.extend(self.alerting.changes().into_iter().map(Action::AlertChanged));
-        actions.extend(self.alerting.due(now).into_iter().map(Action::Notify));
+        self.note_in_journal(&actions, now);
+        let Due { notifications, held_back } = self.alerting.due(now);
+        for (receiver, why) in held_back {
+            self.receivers.held_back(&receiver, why);
+        }
+        actions.extend(notifications.into_iter().map(Action::Notify));
         actions
+    }
+
+    fn note_in_journal(&mut self, actions: &[Action], now: Timestamp) {
+        for action in actions {
+            match action {
+                Action::StateChanged(change) if change.from.is_some() => {
+                    self.journal.note(What::State(change.clone()), now);
+                }
+                Action::AlertChanged(transition) => self.journal.note(What::Alert(transition.clone()), now),
+                _ => {}
+            }
+        }
     }
 
     fn look_at_pair(&mut self, index: usize, count_lag: bool, now: Timestamp, actions: &mut Vec<Action>) {
@@ -229,9 +327,11 @@ impl Monitor {
         if let Some(urgent_for) = situation.and_then(|situation| haste::urgent_for(seen, situation)) {
             // A chained replica's own master tells of its link.
             let chained = (pair.master != pair.top).then_some(&pair.master);
+            let replica_is_back = situation.is_some_and(|situation| situation.facts.is_back());
             let hurry = |server: &ServerAddr| {
+                let is_back = replica_is_back && *server == pair.key.replica;
                 let (tree, server) = (pair.tree.clone(), server.clone());
-                Action::Hurry { tree, server, until: now + urgent_for }
+                Action::Hurry { tree, server, until: now + urgent_for, is_back }
             };
             actions.extend(std::iter::once(&pair.key.replica).chain(chained).map(hurry));
         }
@@ -250,8 +350,11 @@ impl Monitor {
             latency: self.fleet.latency.clone(),
             lateness: self.fleet.lateness.clone(),
             alerts: self.alerting.listed(),
+            silences: self.silences().list(anchor.wall),
+            maintenance: self.alerting.quiet().open_windows(),
             receivers: self.receivers.snapshot(),
             losses: self.losses,
+            journal: self.journal.clone(),
             reload: self.reload,
             ready: self.fleet.all_polled() && self.sentinels.all_heard(),
         }

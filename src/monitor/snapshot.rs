@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::chart::PairChart;
 use super::event::{DeliveryFailure, QueueState, SuppressReason};
 use super::failover::EntryFailovers;
-use crate::alert::{ListedAlert, Rule};
+use super::journal::Journal;
+use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::model::{ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime};
 use crate::replication::{Assessment, Evidence, Footprint, PairFacts, ServerFacts, assess};
 use crate::topology::{Pair, SentinelGroup, Server};
@@ -31,10 +33,16 @@ pub struct FleetSnapshot {
     pub lateness: BTreeMap<Datacenter, Histogram>,
     /// Every alert that is pending, firing or recently resolved.
     pub alerts: Vec<ListedAlert>,
+    /// Every silence: those in force, those to come, those that ended lately.
+    pub silences: Vec<(SilenceState, SilenceRecord)>,
+    /// The maintenance windows that are open.
+    pub maintenance: Vec<Arc<str>>,
     /// Every receiver, in the configuration's order.
     pub receivers: Vec<ReceiverSnapshot>,
     /// What polling lost.
     pub losses: PollLosses,
+    /// What happened lately.
+    pub journal: Journal,
     /// The configuration's fate.
     pub reload: ReloadStatus,
     /// Whether every server was polled once, with whatever result.
@@ -54,6 +62,8 @@ pub struct PairSnapshot {
     pub replica: Arc<ServerSnapshot>,
     /// The highest lag estimate of the last minute.
     pub lag_max: Option<Span>,
+    /// What its charts show.
+    pub chart: PairChart,
 }
 
 /// One server and what polling it came to.

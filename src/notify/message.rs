@@ -5,10 +5,15 @@ use crate::config::Severity;
 use crate::model::ClockAnchor;
 
 use super::facts::{self, Fact};
+use super::links::{self, Link};
 use super::text::{length, one_line, rfc3339};
 
 /// How many alerts of a group are described; the others are counted.
 pub const MAX_DESCRIBED: usize = 10;
+
+/// What to do about a test.
+const TEST_ADVICE: &str = "Nothing is wrong: somebody ran test-notify to see whether messages arrive. The firing and its end \
+                           follow each other at once.";
 
 /// Where the message comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +22,10 @@ pub struct MessageContext {
     pub exporter: String,
     /// Where people reach that exporter's pages, if that is known.
     pub external_url: Option<String>,
+    /// The dashboard that messages link to, if there is one.
+    pub dashboard_url: Option<String>,
+    /// Whether nothing is wrong and a person only wants to see a message arrive.
+    pub test: bool,
 }
 
 /// A message, free of any receiver's format and of any limit but the number of alerts.
@@ -38,6 +47,10 @@ pub struct Message {
     pub more: usize,
     /// What to do: a sentence for each rule that fires.
     pub advice: Vec<&'static str>,
+    /// Where to go on: runbooks, the dashboard.
+    pub links: Vec<Link>,
+    /// The command that silences it, while it fires.
+    pub silence: Option<String>,
     /// When it was decided, in UTC: everything is told as of this moment.
     pub as_of: String,
     /// Who sends it.
@@ -71,11 +84,13 @@ impl Message {
             status: notification.status,
             severity: notification.severity,
             reason: notification.reason,
-            title: one_line(&title(notification)),
-            summary: one_line(&summary(notification)),
+            title: one_line(&marked(context, title(notification))),
+            summary: one_line(&marked(context, summary(notification))),
             more: notification.alerts.len() - alerts.len(),
             alerts,
-            advice: advice(notification),
+            advice: if context.test { vec![TEST_ADVICE] } else { advice(notification) },
+            links: links::links(notification, context, anchor),
+            silence: links::silence_command(notification).filter(|_| !context.test),
             as_of: rfc3339(anchor.wall(notification.decided_at)),
             exporter: one_line(&context.exporter),
         }
@@ -85,6 +100,11 @@ impl Message {
     pub fn level(&self) -> &'static str {
         level(self.status, self.severity)
     }
+}
+
+/// `text`, marked where it is about nothing.
+fn marked(context: &MessageContext, text: String) -> String {
+    if context.test { format!("[TEST] {text}") } else { text }
 }
 
 impl DescribedAlert {
@@ -116,11 +136,20 @@ fn title(notification: &Notification) -> String {
     let direction = direction(notification).map(|text| format!(" {text}")).unwrap_or_default();
     let what = match (notification.alerts.as_slice(), count(notification)) {
         ([only], _) => facts::short_subject(&only.identity),
-        (_, (firing, 0)) => format!("{firing} firing"),
         (_, (0, resolved)) => format!("{resolved} resolved"),
-        (_, (firing, resolved)) => format!("{firing} firing, {resolved} resolved"),
+        (_, (firing, 0)) => of_how_many(notification).unwrap_or_else(|| format!("{firing} firing")),
+        (_, (firing, resolved)) => {
+            let firing = of_how_many(notification).unwrap_or_else(|| format!("{firing} firing"));
+            format!("{firing}, {resolved} resolved")
+        }
     };
     format!("[{level}] {name}{direction}: {what}")
+}
+
+/// `500 of 500 pairs`: how much of what could break is broken.
+fn of_how_many(notification: &Notification) -> Option<String> {
+    let affected = notification.affected?;
+    Some(format!("{} of {} {}", affected.firing, affected.of, affected.kind.noun(affected.of)))
 }
 
 /// How many alerts fire, and how many are over.
@@ -130,13 +159,25 @@ fn count(notification: &Notification) -> (usize, usize) {
 }
 
 fn summary(notification: &Notification) -> String {
-    let sentences = notification.alerts.first().map(|worst| sentence(worst)).unwrap_or_default();
-    match count(notification) {
-        (firing, resolved) if firing + resolved <= 1 => sentences,
-        (0, resolved) => format!("All {resolved} alerts of this group are over. {sentences}"),
-        (firing, 0) => format!("{firing} alerts fire. The worst: {sentences}"),
-        (firing, resolved) => format!("{firing} fire, {resolved} resolved. The worst: {sentences}"),
+    let worst = notification.alerts.first().map(|worst| sentence(worst)).unwrap_or_default();
+    let direction = direction(notification).map(|text| format!(" {text}")).unwrap_or_default();
+    let affected = of_how_many(notification).map(|text| format!("{text}{direction}"));
+    let mut sentences = match (count(notification), affected) {
+        ((firing, resolved), _) if firing + resolved <= 1 => worst,
+        ((0, resolved), _) => format!("All {resolved} alerts of this group are over. {worst}"),
+        ((_, 0), Some(affected)) => format!("{affected}. The worst: {worst}"),
+        ((firing, 0), None) => format!("{firing} alerts fire. The worst: {worst}"),
+        ((_, resolved), Some(affected)) => format!("{affected}; {resolved} resolved. The worst: {worst}"),
+        ((firing, resolved), None) => format!("{firing} fire, {resolved} resolved. The worst: {worst}"),
+    };
+    if notification.reason == NotifyReason::Flapping {
+        sentences.push_str(" It begins and ends again and again: no more is told of that until it is stable.");
     }
+    if notification.held > 0 {
+        let held = format!(" {} more fire and are kept quiet by silences or maintenance.", notification.held);
+        sentences.push_str(&held);
+    }
+    sentences
 }
 
 /// One sentence about one alert.
@@ -158,6 +199,9 @@ fn phrase(rule: Rule) -> &'static str {
         Rule::Unreachable => "the server has not answered for",
         Rule::Unknown => "nothing certain is known of the lag, for",
         Rule::SentinelQuorum => "its Sentinels have had no quorum for",
+        Rule::FullSync => "full syncs within the rule's window:",
+        Rule::ReceiverFailing => "it has not taken its notifications for",
+        Rule::MonitorIsolated => "no server of another datacenter has answered for",
         Rule::Diverged => "two servers have had histories of their own for",
         Rule::Failover => "another server became the master, so often of late:",
     }
@@ -199,6 +243,18 @@ pub fn advice_for(rule: Rule) -> &'static str {
             "Nothing will be failed over by itself until this is over. Check that the Sentinels run and reach each other \
              across the datacenters."
         }
+        Rule::FullSync => {
+            "Each full sync sends the whole data set. Several in a row are a loop: raise the master's replica output buffer \
+             limit and its backlog, or repl-timeout, before the next one is cut as well."
+        }
+        Rule::ReceiverFailing => {
+            "Somebody who should be told of alerts is not. Run test-notify for the receiver: it prints the answer; then check \
+             its URL, key and network path."
+        }
+        Rule::MonitorIsolated => {
+            "It is probably the exporter's own network: look at the datacenters from elsewhere before you act. Until then \
+             nothing is known of any remote server."
+        }
         Rule::Diverged => {
             "Find out which of the two clients write to, and stop writes to the other. What only the one that gives way has \
              is lost when it follows the other: the state says how much that is. Copy it first if it is worth something."
@@ -214,6 +270,7 @@ pub fn advice_for(rule: Rule) -> &'static str {
 mod tests {
     use super::super::testing::{anchor, context, notification, pair_alert, resolved, server_alert};
     use super::*;
+    use crate::alert::{Affected, TargetKind};
 
     fn message(notification: &Notification) -> Message {
         Message::new(notification, &anchor(), &context())
@@ -239,6 +296,32 @@ mod tests {
         assert_eq!(message.title, "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 500 firing");
         assert!(message.summary.starts_with("500 alerts fire. The worst: orders"));
         assert_eq!((message.alerts.len(), message.more, message.advice.len()), (10, 490, 1));
+    }
+
+    fn cut_link(firing: usize, resolved_too: usize, of: usize) -> Notification {
+        let over = (firing..firing + resolved_too).map(|n| resolved(pair_alert("orders", n)));
+        let alerts = (0..firing).map(|n| pair_alert("orders", n)).chain(over).collect();
+        let affected = Some(Affected { kind: TargetKind::Pair, firing, of });
+        Notification { affected, ..notification(NotifyReason::First, alerts) }
+    }
+
+    #[test]
+    fn how_much_of_it_all_is_broken_is_said_first() {
+        let all = message(&cut_link(500, 0, 500));
+        assert_eq!(all.title, "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 500 of 500 pairs");
+        assert!(all.summary.starts_with("500 of 500 pairs dc1 → dc2. The worst: orders"), "{}", all.summary);
+        let part = message(&cut_link(300, 200, 501));
+        assert_eq!(part.title, "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 300 of 501 pairs, 200 resolved");
+        assert!(part.summary.starts_with("300 of 501 pairs dc1 → dc2; 200 resolved. The worst: orders"));
+        assert_eq!(message(&cut_link(0, 3, 3)).title, "[RESOLVED] RedisCrossDcLagHigh dc1 → dc2: 3 resolved");
+    }
+
+    #[test]
+    fn what_is_kept_quiet_and_what_flaps_is_said() {
+        let told = Notification { held: 7, reason: NotifyReason::Flapping, ..cut_link(1, 0, 9) };
+        let end = " It begins and ends again and again: no more is told of that until it is stable. \
+                   7 more fire and are kept quiet by silences or maintenance.";
+        assert!(message(&told).summary.ends_with(end), "{}", message(&told).summary);
     }
 
     #[test]

@@ -117,9 +117,15 @@ impl Poller {
     }
 
     /// Polls `server` of `tree`, and the tree's roots, at the minimal interval until `until`, as far as the budget goes.
-    /// Never waits; what is not polled (any more) is none of its business.
-    pub fn set_urgent(&self, tree: &TreeId, server: &ServerAddr, until: Timestamp) {
-        self.wish(tree, server, |wish| wish.urgent_until = wish.urgent_until.max(until));
+    /// Never waits; what is not polled (any more) is none of its business. With `is_back`, its master says that it is there
+    /// again: one connection to it is tried at once, however many failed.
+    pub fn set_urgent(&self, tree: &TreeId, server: &ServerAddr, until: Timestamp, is_back: bool) {
+        self.wish(tree, server, |wish| {
+            wish.urgent_until = wish.urgent_until.max(until);
+            if is_back {
+                wish.back_until = wish.back_until.max(until);
+            }
+        });
     }
 
     /// The link to `server` of `tree` takes `delay`, one way: it is asked accordingly later than its master.

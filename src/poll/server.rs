@@ -40,6 +40,8 @@ pub(super) struct Order {
     pub(super) patience: Span,
     /// After how long the poll has failed.
     pub(super) timeout: Span,
+    /// Somebody else says that the server is back.
+    pub(super) is_back: bool,
 }
 
 /// An order, and where to tell what came of it.
@@ -176,7 +178,7 @@ impl ServerTask {
             (Link::Connecting { .. } | Link::Asking { .. }, _) => {
                 self.reporter.report(&self.server.addr, PollEventKind::Skipped);
             }
-            (Link::Down { retry_at, error }, _) if now < *retry_at => {
+            (Link::Down { retry_at, error }, _) if now < *retry_at && !(order.is_back && self.backoff.cut_short()) => {
                 let error = *error;
                 self.report_failure(&poll, error);
                 self.give_up().await;
@@ -305,7 +307,10 @@ impl ServerTask {
     }
 
     async fn fail_and_disconnect(&mut self, poll: &Poll, error: PollError) {
-        let wait = self.backoff.after_failure(fastrand::f64());
+        let wait = match error {
+            PollError::Refused => self.backoff.after_refusal(fastrand::f64()),
+            _ => self.backoff.after_failure(fastrand::f64()),
+        };
         self.link = Link::Down { retry_at: clock::now() + wait, error };
         // A poll that had timed out was reported as failed then.
         if !poll.timed_out {

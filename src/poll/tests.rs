@@ -99,11 +99,22 @@ async fn urgency_polls_who_is_urgent_often() {
     let fleet = topology(&[(&master, &[&urgent, &other])]);
     let poller = Poller::start(&fleet, settings(HOUR, Span::from_millis(30)), events);
     let tree = tree_of(&[&master, &urgent, &other]);
-    poller.set_urgent(&tree, &urgent.addr(), clock::now() + HOUR);
-    poller.set_urgent(&no_tree(), &urgent.addr(), clock::now() + HOUR);
-    poller.set_urgent(&tree, &ServerAddr::new("elsewhere", 1), clock::now() + HOUR);
+    poller.set_urgent(&tree, &urgent.addr(), clock::now() + HOUR, false);
+    poller.set_urgent(&no_tree(), &urgent.addr(), clock::now() + HOUR, false);
+    poller.set_urgent(&tree, &ServerAddr::new("elsewhere", 1), clock::now() + HOUR, false);
     let counts = answers(&mut seen, &[(&master, 20), (&urgent, 10)]).await;
-    assert_eq!(counts.get(&other.addr()), None);
+    assert_eq!(counts.get(&other.addr()), Some(&1), "at the start");
+}
+
+/// An exporter that is started again in an outage has numbers at once, and not a period later.
+#[tokio::test]
+async fn everybody_is_polled_at_the_start_and_a_full_budget_spreads_that() {
+    let [master, replica] = fakes().await;
+    let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
+    let fleet = topology(&[(&master, &[&replica])]);
+    let _poller = Poller::start(&fleet, settings(HOUR, HOUR), events);
+    let counts = answers(&mut seen, &[(&master, 2), (&replica, 1)]).await;
+    assert_eq!((counts[&master.addr()], counts[&replica.addr()]), (2, 1));
 }
 
 #[tokio::test]
@@ -115,7 +126,7 @@ async fn urgency_stays_within_the_budget_and_is_fair() {
     let began = clock::now();
     let (first, second) = (tree_of(&[&m1, &r1]), tree_of(&[&m2, &r2, &r3]));
     for (tree, replica) in [(&first, &r1), (&second, &r2), (&second, &r3)] {
-        poller.set_urgent(tree, &replica.addr(), began + HOUR);
+        poller.set_urgent(tree, &replica.addr(), began + HOUR, false);
     }
     let counts = answers(&mut seen, &[(&r1, 30), (&r2, 30), (&r3, 30)]).await;
     // 3 and 4 polls a round at 70 polls a second: ten rounds a second each, where 50 were wished for.

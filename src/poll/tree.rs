@@ -38,6 +38,8 @@ pub(super) struct ServerWish {
     pub(super) urgent_until: Timestamp,
     /// What its link takes, one way.
     pub(super) delay: Option<Span>,
+    /// Its master says that it is back; until then.
+    pub(super) back_until: Timestamp,
 }
 
 /// What a tree's task tells.
@@ -85,7 +87,9 @@ impl TreeTask {
         let known = wishes.borrow_and_update().clone();
         let (servers, orders): (Vec<_>, Vec<_>) = members.into_iter().unzip();
         let timeouts = timeouts(&servers, &known.settings);
-        let schedule = TreeSchedule::new(roots, &timeouts, intervals(&known.settings), seed, clock::now());
+        let now = clock::now();
+        let mut schedule = TreeSchedule::new(roots, &timeouts, intervals(&known.settings), seed, now);
+        schedule.look_first(shared.budget().share_of_base(), now);
         // Each server has at most one poll under way, which ends once.
         let feedback = mpsc::channel(servers.len().max(1));
         Self { schedule, servers, orders, feedback, wishes, known, served, demand: 0.0, shared }
@@ -196,8 +200,9 @@ impl TreeTask {
     fn order(&mut self, ask: Ask) {
         let Ask { server, planned, patience } = ask;
         let timeout = timeout_of(&self.servers[server], &self.known.settings);
+        let is_back = self.known.servers.get(server).is_some_and(|wish| wish.back_until > planned);
         let reply = Reply { to: self.feedback.0.clone(), server };
-        let assignment = Assignment { order: Order { planned, patience, timeout }, reply };
+        let assignment = Assignment { order: Order { planned, patience, timeout, is_back }, reply };
         match self.orders[server].try_send(assignment) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {

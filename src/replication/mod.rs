@@ -31,5 +31,5 @@ pub use pair::{
 };
 pub use rtt::MinRtt;
 pub use saved::{SavedState, ServerRecord, ToSave};
-pub use server::ServerFacts;
+pub use server::{Beginning, ServerFacts};
 pub use state::{PairState, StateReason};

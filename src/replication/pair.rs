@@ -437,16 +437,21 @@ impl PairTracker {
 
     /// A later poll of the master may close an open bracket, or end the history.
     fn refresh(&mut self, history: &MasterHistory) {
-        let known = matches!(self.facts.relation, Relation::Comparable | Relation::Restored | Relation::Unseen);
+        let known = matches!(
+            self.facts.relation,
+            Relation::Comparable | Relation::MasterIsReplica | Relation::Restored | Relation::Unseen
+        );
         let Some(located) = self.facts.located.as_mut().filter(|_| known) else { return };
         let comparison = history.compare(&located.position.replid, located.position.applied);
         let placed = matches!(comparison, Comparison::Current | Comparison::Closed(_));
-        if self.facts.relation != Relation::Comparable {
+        self.facts.relation = match self.facts.relation {
             // It is from before a restart of this program: the master's answer says whether it still means anything.
-            self.facts.relation = if placed { Relation::Restored } else { Relation::Unseen };
-        } else if !placed {
-            self.facts.relation = Relation::NotComparable(comparison);
-        }
+            Relation::Restored | Relation::Unseen if placed => Relation::Restored,
+            Relation::Restored | Relation::Unseen => Relation::Unseen,
+            // So does that of a master that goes on with the history of one that is a replica now.
+            _ if placed => Relation::Comparable,
+            _ => Relation::NotComparable(comparison),
+        };
         if !placed {
             return;
         }

@@ -19,7 +19,7 @@ pub struct Limits {
     pub head: Duration,
     /// Size of a request's head, its first line included. A browser with large cookies sends about 8 KiB.
     pub head_bytes: usize,
-    /// Size of a request's path and query. Every path here is short; no query is read.
+    /// Size of a request's path and query. Every path here is short, and every query.
     pub uri_bytes: usize,
     /// Announced size of a request's body. No route reads one; a small one is tolerated and thrown away.
     pub body_bytes: u64,
@@ -44,6 +44,10 @@ pub struct Limits {
     /// Connections at once. Some Prometheus servers, some browsers: a dozen; a hundred that scrape at the same moment
     /// several times over. Each costs up to some 100 KiB. Beyond it the one that is idle for longest is closed.
     pub connections: usize,
+    /// How long a connection may be idle before another one takes its place.
+    ///
+    /// A quarter of a second: a round trip around the world. Until then new connections wait in the kernel.
+    pub welcome: Duration,
     /// Connections at once for which there is no room because all others are being answered: they are told so (503);
     /// more are closed without a word.
     pub refusals: usize,
@@ -51,6 +55,8 @@ pub struct Limits {
     pub refusal: Duration,
     /// Responses that are rendered at once. Rendering is work for the processor, which polling needs first.
     pub renderers: usize,
+    /// Clients of the live stream at once: a team's browsers. Each holds a connection and takes some KB a second.
+    pub listeners: usize,
     /// Time for running requests to end once the server is told to stop.
     pub grace: Duration,
 }
@@ -70,9 +76,11 @@ impl Default for Limits {
             send_buffer: 256 * 1024,
             patience: Duration::from_secs(1),
             connections: 1024,
+            welcome: Duration::from_millis(250),
             refusals: 64,
             refusal: Duration::from_secs(1),
             renderers: 2,
+            listeners: 64,
             grace: Duration::from_secs(5),
         }
     }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
 
 mod acl;
+mod browser;
 mod certificates;
 mod check;
 mod command;

@@ -122,6 +122,7 @@ impl Fleet {
                 Change::Resolved { reason } => format!("{key} over: {}", reason.label()),
                 Change::Escalated => format!("{key} escalated"),
                 Change::Deescalated => format!("{key} deescalated"),
+                Change::Flapping => format!("{key} flapping"),
             }
         };
         self.changes.iter().map(shown).collect()

@@ -14,17 +14,20 @@ const SPAN_LEVELS: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_secs
 /// Levels of bytes: what a metric's number still shows exactly.
 const BYTE_LEVELS: RangeInclusive<Bytes> = Bytes::new(1)..=Bytes::new(1 << 53);
 
-/// Levels of how often something happened in a window.
-const COUNT_LEVELS: RangeInclusive<u32> = 1..=1000;
+/// The rules about servers.
+const PER_SERVER: [&str; 2] = ["unreachable", "full_sync"];
 
-/// Windows in which events are counted: from what polls can tell apart to a day.
-const WINDOWS: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(86_400);
-
-/// The window of `failover` where none is given.
-const FAILOVER_WINDOW: Span = Span::from_secs(600);
+/// The windows of `full_sync` and `failover` where none is given.
+const WINDOW: Span = Span::from_secs(600);
 
 /// `for` and `keep_firing_for`.
 const HOLDS: RangeInclusive<Span> = Span::ZERO..=Span::from_secs(86_400);
+
+/// Levels of how many times something happened: more than a person would tell apart.
+const COUNT_LEVELS: RangeInclusive<u32> = 1..=1_000;
+
+/// Windows in which events are counted: from what polls can tell apart to a day.
+const WINDOWS: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(86_400);
 
 /// A quantity that a level can stand at.
 pub(super) trait Level: Copy + Ord {
@@ -142,6 +145,8 @@ pub(super) struct Global {
     link_down: GlobalRule<Span>,
     unreachable: GlobalRule<Span>,
     unknown: GlobalRule<Span>,
+    full_sync: GlobalRule<u64>,
+    full_sync_window: Span,
     diverged: GlobalRule<FromNow>,
     sentinel_quorum: GlobalRule<Span>,
     failover: GlobalRule<u64>,
@@ -158,16 +163,19 @@ impl Global {
         let from_now = |span| LevelKey::At(FromNow(span));
         let at_once = RuleKeys::levels(from_now(*SPAN_LEVELS.start()), from_now(Span::from_secs(30)));
         let once = RuleKeys::levels(LevelKey::At(1), LevelKey::Off);
+        let several = RuleKeys::levels(LevelKey::At(1), LevelKey::At(3));
         Self {
             lag_seconds: GlobalRule::read(&section, "lag_seconds", lag, DefaultClear::EightTenths),
             lag_bytes: GlobalRule::read(&section, "lag_bytes", off, DefaultClear::EightTenths),
             link_down: GlobalRule::read(&section, "link_down", plain(10, 60), DefaultClear::AtLevel),
             unreachable: GlobalRule::read(&section, "unreachable", plain(15, 60), DefaultClear::AtLevel),
             unknown: GlobalRule::read(&section, "unknown", plain(90, 300), DefaultClear::AtLevel),
+            full_sync: GlobalRule::read(&section, "full_sync", several, DefaultClear::AtLevel),
+            full_sync_window: window(&section, "full_sync").unwrap_or(WINDOW),
             diverged: GlobalRule::read(&section, "diverged", at_once, DefaultClear::AtLevel),
             sentinel_quorum: GlobalRule::read(&section, "sentinel_quorum", plain(10, 60), DefaultClear::AtLevel),
             failover: GlobalRule::read(&section, "failover", once, DefaultClear::AtLevel),
-            failover_window: window(&section).unwrap_or(FAILOVER_WINDOW),
+            failover_window: window(&section, "failover").unwrap_or(WINDOW),
         }
     }
 
@@ -179,16 +187,21 @@ impl Global {
             link_down: self.link_down.rule,
             unreachable: self.unreachable.rule,
             unknown: self.unknown.rule,
+            full_sync: self.full_sync(),
             diverged: self.diverged.rule.map(|level| level.0),
             sentinel_quorum: self.sentinel_quorum.rule,
             failover: CountRule { levels: self.failover.rule, window: self.failover_window },
         }
     }
 
+    const fn full_sync(&self) -> CountRule {
+        CountRule { levels: self.full_sync.rule, window: self.full_sync_window }
+    }
+
     /// The rules of the pair at `pair`, its own `alerts` merged over the global ones.
     pub(super) fn for_pair(&self, pair: &Section<'_>) -> AlertSettings {
         let section = pair.section("alerts", &ALERTS);
-        if let Some(cursor) = section.get("unreachable") {
+        for cursor in PER_SERVER.iter().filter_map(|rule| section.get(rule)) {
             cursor.note("cannot be set for a pair, because pairs may share servers: set it in the global alerts");
         }
         if let Some(cursor) = section.get("sentinel_quorum") {
@@ -200,11 +213,12 @@ impl Global {
             link_down: self.link_down.overridden(&section, "link_down"),
             unreachable: self.unreachable.rule,
             unknown: self.unknown.overridden(&section, "unknown"),
+            full_sync: self.full_sync(),
             diverged: self.diverged.overridden(&section, "diverged").map(|level| level.0),
             sentinel_quorum: self.sentinel_quorum.rule,
             failover: CountRule {
                 levels: self.failover.overridden(&section, "failover"),
-                window: window(&section).unwrap_or(self.failover_window),
+                window: window(&section, "failover").unwrap_or(self.failover_window),
             },
         }
     }
@@ -225,9 +239,9 @@ impl<T: Level> GlobalRule<T> {
     }
 }
 
-/// Over how long the section's `failover` counts, where it says so.
-fn window(alerts: &Section<'_>) -> Option<Span> {
-    let cursor = alerts.get("failover")?;
+/// Over how long the section's rule counts, where it says so.
+fn window(alerts: &Section<'_>, rule: &str) -> Option<Span> {
+    let cursor = alerts.get(rule)?;
     if !cursor.is_mapping() {
         return None; // the levels' reader has said so
     }

@@ -24,8 +24,9 @@ use crate::monitor::DeliveryEvent;
 use super::message::MessageContext;
 use super::queue::{MAX_GROUPS, ReceiverQueue};
 use super::retry::Timing;
-use courier::ReceiverConfig;
-use reporter::Reporter;
+pub use courier::check;
+pub(super) use courier::{ReceiverConfig, Sent, blocking, on_its_way, read, read_headers, secrets_of, send};
+pub(super) use reporter::Reporter;
 use task::ReceiverTask;
 
 /// How many notifications wait for a receiver's task, which takes them at once: one decision of the monitor may hold
@@ -102,8 +103,12 @@ impl Dispatcher {
     /// begins; one that is gone gets five seconds for what is due.
     pub fn reload(&mut self, settings: &NotifySettings) {
         while self.tasks.try_join_next().is_some() {}
-        let configs: BTreeMap<Arc<str>, _> =
-            settings.receivers.iter().map(|r| (r.name.as_str().into(), self.config(settings, r))).collect();
+        let configs: BTreeMap<Arc<str>, _> = settings
+            .receivers
+            .iter()
+            .filter(|r| r.kind.takes_groups())
+            .map(|r| (r.name.as_str().into(), self.config(settings, r)))
+            .collect();
         let gone: Vec<_> = self.receivers.keys().filter(|name| !configs.contains_key(*name)).cloned().collect();
         for handle in gone.iter().filter_map(|name| self.receivers.remove(name)) {
             handle.stop(clock::now() + REMOVED_DRAIN);
@@ -129,11 +134,7 @@ impl Dispatcher {
     }
 
     fn config(&self, settings: &NotifySettings, receiver: &ReceiverSettings) -> ReceiverConfig {
-        let mut context = self.context.clone();
-        if !settings.identity.is_empty() {
-            context.exporter.clone_from(&settings.identity);
-        }
-        ReceiverConfig { settings: receiver.clone(), identity: settings.identity.clone(), context }
+        ReceiverConfig::of(settings, receiver, &self.context)
     }
 
     fn start(&mut self, receiver: Arc<str>, config: ReceiverConfig) {

@@ -14,19 +14,19 @@ const MAX_BACKLOG: usize = 1_024;
 
 /// Hands events to the monitor, in order, and never waits for it.
 #[derive(Debug)]
-pub(super) struct Reporter {
+pub(in crate::notify) struct Reporter {
     receiver: Arc<str>,
     events: mpsc::Sender<DeliveryEvent>,
     backlog: VecDeque<DeliveryEvent>,
 }
 
 impl Reporter {
-    pub(super) fn new(receiver: Arc<str>, events: mpsc::Sender<DeliveryEvent>) -> Self {
+    pub(in crate::notify) fn new(receiver: Arc<str>, events: mpsc::Sender<DeliveryEvent>) -> Self {
         Self { receiver, events, backlog: VecDeque::new() }
     }
 
     /// Reports `kind`, now or when the monitor has room.
-    pub(super) fn report(&mut self, kind: DeliveryEventKind, queue: QueueState) {
+    pub(in crate::notify) fn report(&mut self, kind: DeliveryEventKind, queue: QueueState) {
         if self.backlog.len() == MAX_BACKLOG {
             warn!(receiver = &*self.receiver, "the monitor takes no delivery events: the oldest one is dropped");
             self.backlog.pop_front();
@@ -36,7 +36,7 @@ impl Reporter {
     }
 
     /// Hands over what the monitor has room for.
-    pub(super) fn push(&mut self) {
+    pub(in crate::notify) fn push(&mut self) {
         while let (false, Ok(permit)) = (self.backlog.is_empty(), self.events.try_reserve()) {
             if let Some(event) = self.backlog.pop_front() {
                 permit.send(event);
@@ -45,12 +45,12 @@ impl Reporter {
     }
 
     /// Whether there is something that waits for room, and a monitor to wait for.
-    pub(super) fn is_behind(&self) -> bool {
+    pub(in crate::notify) fn is_behind(&self) -> bool {
         !self.backlog.is_empty() && !self.events.is_closed()
     }
 
     /// Waits until the monitor has room, and hands over one event.
-    pub(super) async fn catch_up(&mut self) {
+    pub(in crate::notify) async fn catch_up(&mut self) {
         if let Ok(permit) = self.events.reserve().await
             && let Some(event) = self.backlog.pop_front()
         {

@@ -110,14 +110,14 @@ impl GroupQueue {
     pub(super) fn start(&mut self) -> Option<Attempt> {
         let mut entry = self.waiting.pop_front()?;
         entry.attempts = entry.attempts.saturating_add(1);
-        let resolves = entry.status() == AlertStatus::Resolved;
         let attempt = Attempt {
             id: entry.id.clone(),
             notification: Arc::clone(&entry.notification),
             anchor: entry.anchor,
             number: entry.attempts,
             plain: entry.plain,
-            opening: self.opened.last().filter(|_| resolves).cloned(),
+            opening: self.opened.last().cloned(),
+            opened: self.opened.clone(),
         };
         self.in_flight = Some(entry);
         Some(attempt)
@@ -136,7 +136,9 @@ impl GroupQueue {
         let Some(entry) = self.in_flight.take() else { return true };
         match entry.status() {
             AlertStatus::Firing => {
-                self.remember(opening.unwrap_or(Opening::Plain));
+                let opening = opening.unwrap_or(Opening::Plain);
+                self.opened.retain(|known| !opening.takes_the_place_of(known));
+                self.remember(opening);
                 true
             }
             AlertStatus::Resolved => self.closed(entry),

@@ -16,6 +16,7 @@ use crate::monitor::{DeliveryEventKind, QueueState, SuppressReason};
 
 use super::pagerduty::Incident;
 use super::retry::{Disposition, Verdict};
+use super::slack_bot::Posted;
 use group::{Entry, GroupQueue};
 
 /// How many groups a queue knows at once: those that fire and those that wait. Groups are made of a rule and two
@@ -33,6 +34,8 @@ pub enum Opening {
     Plain,
     /// A `PagerDuty` incident: the resolve must carry the routing key and the dedup key of the trigger.
     Incident(Incident),
+    /// A message of a Slack bot, which is changed in place.
+    Message(Posted),
 }
 
 /// A delivery that is due.
@@ -48,8 +51,10 @@ pub struct Attempt {
     pub number: u32,
     /// Whether to say it in plain text, after the receiver refused the layout.
     pub plain: bool,
-    /// For a resolve: what it ends.
+    /// What the receiver was told of the group last: what a resolve ends.
     pub opening: Option<Opening>,
+    /// Everything that it was told of the group and that is not over, the newest last.
+    pub opened: Vec<Opening>,
 }
 
 /// The queue of one receiver. At most one attempt is under way at a time.
@@ -63,6 +68,20 @@ pub struct ReceiverQueue {
     hold_until: Option<Timestamp>,
     resolve_lifetime: Span,
     dead: u64,
+}
+
+impl Opening {
+    /// Whether there is only this one, no longer `other`: a message that is known is the one that was perhaps posted, and a
+    /// group has one message in a channel.
+    fn takes_the_place_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Message(_), Self::Plain) => true,
+            (Self::Message(new), Self::Message(old)) => new.configured == old.configured,
+            // Its end was sent with the new one.
+            (Self::Incident(new), Self::Incident(old)) => new.follows(old),
+            _ => false,
+        }
+    }
 }
 
 impl ReceiverQueue {
@@ -189,6 +208,13 @@ impl ReceiverQueue {
         if self.groups.get(key).is_some_and(GroupQueue::is_idle) {
             self.groups.remove(key);
         }
+    }
+}
+
+impl DeliveryId {
+    /// The name of a test's delivery, which no queue gives.
+    pub fn of_test(what: &str, run: i64) -> Self {
+        Self(format!("msg_test_{run:x}_{what}").into())
     }
 }
 

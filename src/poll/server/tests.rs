@@ -45,8 +45,17 @@ impl Rig {
     }
 
     async fn order_within(&self, patience: i64, timeout: i64) {
+        self.send(patience, timeout, false).await;
+    }
+
+    /// A poll of which somebody says that the server is back.
+    async fn order_as_back(&self) {
+        self.send(LONG, LONG, true).await;
+    }
+
+    async fn send(&self, patience: i64, timeout: i64, is_back: bool) {
         let [patience, timeout] = [patience, timeout].map(Span::from_millis);
-        let order = Order { planned: clock::now(), patience, timeout };
+        let order = Order { planned: clock::now(), patience, timeout, is_back };
         let reply = Reply { to: self.feedback.0.clone(), server: 3 };
         self.orders.send(Assignment { order, reply }).await.unwrap();
     }
@@ -237,6 +246,30 @@ async fn a_server_that_is_back_is_found_again() {
     let failures = rig.failures_until_connected("failed: timeout").await;
     assert!(failures > 0, "nobody connects before the backoff is over");
     rig.expect(&["answered"]).await;
+}
+
+/// Its master has it online again, so the wait for the next attempt, which may be seconds, is over; once.
+#[tokio::test]
+async fn a_server_that_its_master_says_is_back_is_not_waited_for() {
+    let server = fake().await;
+    server.freeze();
+    let mut rig = Rig::new(server.addr());
+    let began = std::time::Instant::now();
+    // The wait is 1.6 s at least after the sixth failed attempt.
+    for attempt in 0..6 {
+        let before = server.connections();
+        while server.connections() == before {
+            assert!(began.elapsed() < PATIENCE, "attempt {attempt}");
+            rig.order_within(LONG, 20).await;
+            rig.expect(&["failed: timeout"]).await;
+            rig.told().await;
+        }
+    }
+    server.thaw();
+    rig.order().await;
+    rig.expect(&["failed: timeout"]).await;
+    rig.order_as_back().await;
+    rig.expect(&["connected", "answered"]).await;
 }
 
 #[tokio::test]

@@ -106,12 +106,21 @@ pub struct OffsetHistory {
     since_thinning: usize,
     last_received: Option<Timestamp>,
     epsilon_used: f64,
+    /// When what comes after the first record was likely begun to be written, where that is later than the record says.
+    likely_begun: Option<Timestamp>,
 }
 
 impl OffsetHistory {
     /// An empty table.
     pub fn new(limits: HistoryLimits) -> Self {
-        Self { limits, plateaus: Vec::new(), since_thinning: 0, last_received: None, epsilon_used: limits.epsilon }
+        let (plateaus, last_received, likely_begun) = (Vec::new(), None, None);
+        Self { limits, plateaus, since_thinning: 0, last_received, epsilon_used: limits.epsilon, likely_begun }
+    }
+
+    /// The empty table of a history that began after the instant `after`, and beyond `offset`; likely not before another one.
+    pub fn begin(&mut self, after: Timestamp, offset: ReplicationOffset, likely_after: Timestamp) {
+        self.insert(after, after, offset);
+        self.likely_begun = Some(likely_after);
     }
 
     /// Takes in a poll that was sent at `sent`, answered at `received` and showed `offset`.
@@ -149,7 +158,9 @@ impl OffsetHistory {
     /// where either end is open.
     pub fn point(&self, offset: ReplicationOffset, bracket: Bracket) -> Option<Point> {
         let next = self.plateaus.partition_point(|p| p.offset <= offset);
-        interpolate::point(&self.plateaus, next, offset, bracket.lo?, bracket.hi?)
+        let (lo, hi) = (bracket.lo?, bracket.hi?);
+        let likely = self.likely_begun.filter(|_| next == 1).map_or(lo, |begun| begun.clamp(lo, hi.max(lo)));
+        interpolate::point(&self.plateaus, next, offset, likely, hi)
     }
 
     /// An offset that the master had certainly not passed at `instant`: what it showed in a later poll. `None` when there
@@ -165,11 +176,19 @@ impl OffsetHistory {
     }
 
     /// Forgets everything beyond `cut`, after which another history went on. What is known below stays as tight as it
-    /// was: that the old master had gone beyond the cut at some instant still bounds every offset below it.
-    pub fn truncate(&mut self, cut: ReplicationOffset) {
+    /// was: that the old master had gone beyond the cut at some instant still bounds every offset below it. The other history
+    /// went on at the cut after the instant `after`, or at the earliest when the old one came to the cut.
+    pub fn truncate(&mut self, cut: ReplicationOffset, after: Option<Timestamp>) {
         let keep = self.plateaus.partition_point(|p| p.offset <= cut);
         let beyond = self.plateaus.get(keep).copied();
         self.plateaus.truncate(keep);
+        if let Some(at_cut) = self.plateaus.pop_if(|p| p.offset == cut) {
+            let on_its_way = self.plateaus.last().map(|p| p.last_sent);
+            if let Some(stood_there) = after.max(on_its_way) {
+                self.plateaus.push(Plateau { last_sent: at_cut.last_sent.min(stood_there), ..at_cut });
+            }
+            return;
+        }
         if let (Some(beyond), Some(last)) = (beyond, self.plateaus.last().copied())
             && last.offset < cut
         {
@@ -326,6 +345,18 @@ mod tests {
         assert!((600..750).contains(&after), "300 bytes before the end: {after}");
     }
 
+    /// The middle of an outage of the master is no time at which it wrote.
+    #[test]
+    fn a_history_that_begins_is_not_likely_to_have_begun_while_nobody_was_there() {
+        let mut h = OffsetHistory::new(HistoryLimits::default());
+        h.begin(at(0), offset(0), at(9000));
+        h.insert(at(10_000), at(10_000), offset(14));
+        check(&h, 0, Some(0), Some(10_000));
+        assert_eq!(point(&h, 0), (500, 288));
+        h.insert(at(11_000), at(11_000), offset(28));
+        assert_eq!(point(&h, 14).0, 1500);
+    }
+
     #[test]
     fn a_lone_command_was_written_at_any_time() {
         let h = history(&[(0, 10, 100), (9000, 9000, 100), (10_000, 10_000, 114)]);
@@ -335,11 +366,28 @@ mod tests {
     #[test]
     fn a_cut_keeps_what_is_known_below_it() {
         let mut h = history(&[(0, 10, 100), (1000, 1010, 200), (2000, 2010, 300)]);
-        h.truncate(offset(250));
+        h.truncate(offset(250), None);
         check(&h, 200, Some(1000), Some(2010));
         check(&h, 249, Some(1000), Some(2010));
         check(&h, 250, Some(1000), None);
         h.insert(at(3000), at(3010), offset(260));
         check(&h, 250, Some(1000), Some(3010));
+    }
+
+    /// The old master, idle, still stood at the cut when its replica had long been promoted and written to.
+    #[test]
+    fn that_the_old_master_stood_at_the_cut_bounds_nothing_after_the_promotion() {
+        for (after, lo) in
+            [(Some(2000), Some(2000)), (Some(9000), Some(5000)), (Some(500), Some(1000)), (None, Some(1000))]
+        {
+            let mut h = history(&[(1000, 1010, 200), (1500, 1510, 250), (5000, 5010, 250)]);
+            h.truncate(offset(250), after.map(at));
+            h.insert(at(6000), at(6010), offset(300));
+            check(&h, 200, Some(1000), Some(1510));
+            check(&h, 250, lo, Some(6010));
+        }
+        let mut only = history(&[(1000, 1010, 250), (5000, 5010, 250)]);
+        only.truncate(offset(250), None);
+        assert!(only.is_empty());
     }
 }

@@ -153,8 +153,7 @@ impl PairFacts {
     /// * What it ACKs is older than ACKs of a healthy replica are (they come once a second), and its own last answer
     ///   does not say so: the master's answer is enough to see that.
     pub fn deserves_replica_poll(&self) -> bool {
-        let is_back = self.ack.synced_since && self.ack.last.is_some_and(|ack| ack.state == ReplicaConnState::Online);
-        if is_back && self.located.is_some() {
+        if self.is_back() && self.located.is_some() {
             return true;
         }
         let Some(located) = self.located.as_ref().filter(|_| self.relation == Relation::Comparable) else {
@@ -164,6 +163,11 @@ impl PairFacts {
         let usual_age = ACK_PERIOD + self.usual_lag + self.usual_lag;
         let passed = self.ack.located.and_then(|acked| acked.bracket.hi).filter(|_| located.is_usual);
         first_doubt || passed.zip(self.master_at).is_some_and(|(passed, asked)| asked - passed > usual_age)
+    }
+
+    /// Whether its master synced it since it last answered and has it online now: it is there, whoever cannot reach it.
+    pub fn is_back(&self) -> bool {
+        self.ack.synced_since && self.ack.last.is_some_and(|ack| ack.state == ReplicaConnState::Online)
     }
 
     /// When the replica's position was last learned, as long as it still can be compared.
