@@ -32,5 +32,6 @@ mod sentinel;
 mod smoke;
 mod stage;
 mod state;
+mod tellers;
 mod tls;
 mod webconfig;

@@ -485,7 +485,10 @@ fn the_new_kinds_of_receivers_are_checked() {
     let many: Vec<_> = (0..17).map(|n| format!("'http://am{n}:9093'")).collect();
     let secret = |secret: &str| format!("webhook: {{url_file: f, secret: {secret}}}");
     let cases = [
-        ("slack: {bot_token_file: f}".to_owned(), "slack.channel: is missing: give the channel's name or ID".to_owned()),
+        (
+            "slack: {bot_token_file: f}".to_owned(),
+            "slack.channel: is missing: give the channel's name or ID".to_owned(),
+        ),
         ("slack: {channel: c}".to_owned(), "slack.bot_token: is missing: give it or bot_token_file".to_owned()),
         (
             "slack: {bot_token_file: f, channel: c, webhook_url_file: f}".to_owned(),
@@ -493,9 +496,13 @@ fn the_new_kinds_of_receivers_are_checked() {
         ),
         (
             "slack: {bot_token_file: f, channel: 'a b'}".to_owned(),
-            "slack.channel: \"a b\" is not a channel; allowed: its name or ID, up to 81 characters, no spaces".to_owned(),
+            "slack.channel: \"a b\" is not a channel; allowed: its name or ID, up to 81 characters, no spaces"
+                .to_owned(),
         ),
-        ("alertmanager: {}".to_owned(), "alertmanager.urls: is missing: give the URL of every member of the cluster".to_owned()),
+        (
+            "alertmanager: {}".to_owned(),
+            "alertmanager.urls: is missing: give the URL of every member of the cluster".to_owned(),
+        ),
         (urls(""), "alertmanager.urls: has 0 URLs; allowed: 1 to 16".to_owned()),
         (urls(&many.join(", ")), "alertmanager.urls: has 17 URLs; allowed: 1 to 16".to_owned()),
         (urls("am:9093"), format!("alertmanager.urls[0]: the value {url}")),

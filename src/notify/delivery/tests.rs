@@ -155,7 +155,8 @@ async fn silence_and_dripping_end_at_the_timeout() {
 
 #[tokio::test]
 async fn retry_after_is_waited_for_up_to_its_cap() {
-    let requests = check_failures(vec![Reply::header(429, "Retry-After: 3600")], quick(), &[DeliveryFailure::RateLimited]).await;
+    let requests =
+        check_failures(vec![Reply::header(429, "Retry-After: 3600")], quick(), &[DeliveryFailure::RateLimited]).await;
     assert!(requests[1].at - requests[0].at >= Duration::from_millis(120));
 }
 
