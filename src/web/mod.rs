@@ -8,6 +8,7 @@ mod connection;
 mod crowd;
 mod encoding;
 mod error;
+mod events;
 mod handshake;
 mod limits;
 mod memory;
@@ -17,6 +18,7 @@ mod reply;
 mod routes;
 mod runbooks;
 mod server;
+mod since;
 mod state;
 mod streams;
 
@@ -27,6 +29,8 @@ pub use server::{BoundServer, Drained, Server};
 pub use state::{MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, WebState};
 pub use streams::StreamServer;
 
+#[cfg(test)]
+mod openapi_tests;
 #[cfg(test)]
 mod pki;
 #[cfg(test)]

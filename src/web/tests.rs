@@ -21,8 +21,15 @@ const SHORT: Duration = Duration::from_millis(100);
 async fn every_path_answers_in_its_form() {
     let server = Running::start(small_limits()).await;
     let cases = [
-        ("/", "text/html; charset=utf-8", "<caption>Pairs, worst first."),
+        ("/", "text/html; charset=utf-8", "Pairs, worst first</caption>"),
+        ("/?q=%FF&q=2&page=x", "text/html; charset=utf-8", "Pairs, worst first</caption>"),
+        ("/pairs/orders", "text/html; charset=utf-8", "The last 15 minutes</h2>"),
+        ("/pairs/orders?replica=r.example.com:6379&range=2h", "text/html; charset=utf-8", "The last 2 hours</h2>"),
         ("/style.css", "text/css; charset=utf-8", "color-scheme"),
+        ("/script.js", "text/javascript; charset=utf-8", "EventSource"),
+        ("/icon.svg", "image/svg+xml", "<svg "),
+        ("/api/v1/pairs/orders/history", "application/json", "\"step_seconds\":5.0"),
+        ("/api/v1/openapi.json", "application/json", "\"openapi\": \"3.1.0\""),
         ("/metrics", "text/plain; version=0.0.4; charset=utf-8", METRICS_TEXT),
         ("/-/healthy", "text/plain; charset=utf-8", "healthy\n"),
         ("/-/ready", "text/plain; charset=utf-8", "ready\n"),
@@ -74,6 +81,17 @@ async fn unknown_paths_and_methods_get_a_sentence_in_their_readers_form() {
         ("GET", "/metrics/", 404, "", "no such path"),
         ("POST", "/metrics", 405, "GET,HEAD", "this path can only be read"),
         ("DELETE", "/api/v1/pairs", 405, "GET,HEAD", "this path can only be read"),
+        ("GET", "/pairs/nobody", 404, "", "there is no such pair"),
+        ("GET", "/pairs/orders?replica=nobody:1", 404, "", "there is no such pair"),
+        ("GET", "/api/v1/pairs/nobody/history", 404, "", "there is no such pair"),
+        ("GET", "/api/v1/pairs/orders/history?since=x", 400, "", "since is a Unix time"),
+        (
+            "GET",
+            "/api/v1/pairs/orders/history?since=1m&since=2m",
+            400,
+            "",
+            "the path is no UTF-8 text, or the query says",
+        ),
         ("GET", "/-/reload", 405, "POST", "this path takes POST only"),
         ("POST", "/-/reload", 403, "", "not enabled: send SIGHUP, or configure "),
     ];

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
 
 mod acl;
+mod browser;
 mod certificates;
 mod check;
 mod command;
@@ -13,6 +14,7 @@ mod commands;
 mod connect;
 mod demo;
 mod exporter;
+mod failover;
 mod flapping;
 mod haste;
 mod heartbeat;
@@ -32,6 +34,7 @@ mod sentinel;
 mod smoke;
 mod stage;
 mod state;
+mod story;
 mod tellers;
 mod tls;
 mod webconfig;
