@@ -316,8 +316,8 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::alert::{Labels, ResolveReason, Rule};
-    use crate::config::{LevelThreshold, Severity};
+    use crate::alert::{Labels, Rule};
+    use crate::config::LevelThreshold;
 
     fn key(pair: &str) -> AlertKey {
         let labels = Labels::from([("pair".to_owned(), pair.to_owned())]);

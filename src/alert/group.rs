@@ -4,7 +4,7 @@
 //! there is to say. A change that is undone before it was told therefore cancels out by itself.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{AlertKey, AlertSnapshot, AlertStatus, HeldBack, NotifyReason, Quantity, ResolveReason};
@@ -71,10 +71,8 @@ pub(super) struct Plan {
 struct Tally {
     /// The highest severity that fires and is, or may be, told.
     severity: Option<Severity>,
-    escalated: bool,
-    joined: bool,
-    left: bool,
-    flapping: bool,
+    /// What there is to say.
+    news: BTreeSet<NotifyReason>,
     /// Whether an alert fires that may be told and does not flap.
     steady: bool,
     /// Whether an alert fires that may be told.
@@ -253,7 +251,9 @@ impl Group {
             // What joins or heals together does so over some seconds: the first of it does not go out alone.
             _ => (changed_at + timing.group_wait).max(told.at + timing.group_interval),
         };
-        let repage = (repage_on.escalated && tally.escalated) || (repage_on.new_in_group && tally.joined);
+        let has = |reason| tally.news.contains(&reason);
+        let repage = (repage_on.escalated && has(NotifyReason::Escalated))
+            || (repage_on.new_in_group && has(NotifyReason::NewInGroup));
         Some(Plan { reason, due: due.min(repeat_at.max(changed_at)), repage, quiet: None })
     }
 
@@ -316,7 +316,7 @@ impl Member {
 impl Tally {
     fn add(&mut self, member: &Member) {
         if !member.fires() {
-            self.left = true;
+            self.news.insert(NotifyReason::PartlyResolved);
         } else if let Some(quiet) = member.quiet {
             // Nothing of it is news. One that was told stays open as it was told.
             self.severity = self.severity.max(member.told);
@@ -325,21 +325,25 @@ impl Tally {
             self.awake = true;
             self.steady |= !member.alert.flapping;
             self.severity = self.severity.max(Some(member.alert.severity));
-            self.joined |= member.told.is_none();
-            self.escalated |= member.told.is_some_and(|told| told < member.alert.severity);
-            self.flapping |= member.alert.flapping && !member.told_flapping;
+            let news = [
+                (member.told.is_none(), NotifyReason::NewInGroup),
+                (member.told.is_some_and(|told| told < member.alert.severity), NotifyReason::Escalated),
+                (member.alert.flapping && !member.told_flapping, NotifyReason::Flapping),
+            ];
+            self.news.extend(news.into_iter().filter_map(|(applies, reason)| applies.then_some(reason)));
         }
     }
 
     /// The weightiest thing there is to say; `None` when nothing is new.
     fn reason(&self, told: Told) -> Option<NotifyReason> {
         let Some(severity) = self.severity else { return Some(NotifyReason::Resolved) };
+        let has = |reason| self.news.contains(&reason);
         let candidates = [
-            (self.escalated || severity > told.severity, NotifyReason::Escalated),
-            (self.flapping, NotifyReason::Flapping),
-            (self.joined, NotifyReason::NewInGroup),
+            (has(NotifyReason::Escalated) || severity > told.severity, NotifyReason::Escalated),
+            (has(NotifyReason::Flapping), NotifyReason::Flapping),
+            (has(NotifyReason::NewInGroup), NotifyReason::NewInGroup),
             (severity < told.severity, NotifyReason::Deescalated),
-            (self.left, NotifyReason::PartlyResolved),
+            (has(NotifyReason::PartlyResolved), NotifyReason::PartlyResolved),
         ];
         candidates.into_iter().find_map(|(applies, reason)| applies.then_some(reason))
     }

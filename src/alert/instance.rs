@@ -212,11 +212,11 @@ impl Instance {
         let wish = calms(rule.keep_firing_for);
         let quiet = self.quiet_for(now, flapping, level, wish);
         let Some(stable_for) = quiet else {
-            return self.calm(now, rule, flapping, firing, wish?);
+            return Some(self.calm(now, rule, flapping, firing, wish?));
         };
         if let Some(calm) = calms(rule.keep_firing_for.max(stable_for)) {
             self.settle();
-            return self.calm(now, rule, None, firing, calm);
+            return Some(self.calm(now, rule, None, firing, calm));
         }
         self.hold_back(now, flapping, firing, wish)
     }
@@ -276,14 +276,14 @@ impl Instance {
         flapping: Option<&FlappingRule>,
         firing: Firing,
         calm: Calm,
-    ) -> Option<Change> {
+    ) -> Change {
         if flapping.is_some() {
             self.note_change(now, flapping);
         }
-        Some(match calm {
+        match calm {
             Calm::Over => self.resolve(now, firing, reason_to_resolve(rule, firing.severity)),
             Calm::Lower => self.deescalate(firing),
-        })
+        }
     }
 
     fn deescalate(&mut self, firing: Firing) -> Change {

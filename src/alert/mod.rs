@@ -7,6 +7,7 @@ mod engine;
 mod group;
 mod groups;
 mod instance;
+mod notification;
 #[cfg(test)]
 mod properties;
 mod quiet;
@@ -18,6 +19,7 @@ mod types;
 pub use engine::{AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RuleInput};
 pub use groups::{AlertGroups, Due, Outlook, Target, wants};
 pub use instance::{Instance, Standing};
+pub use notification::*;
 pub use quiet::{
     MAX_SILENCES, Maintenance, NewSilence, Quiet, Silence, SilenceError, SilenceRecord, SilenceState, Silences,
 };

@@ -127,10 +127,10 @@ impl Alerting {
     }
 
     fn keys(&self) -> impl Iterator<Item = &AlertKey> {
-        let of_pairs = self.pairs.iter().flat_map(PairKeys::all);
-        let of_servers = self.servers.values().chain(self.full_syncs.values());
         let of_entries = self.entries.values().map(|(key, _)| key);
-        of_pairs.chain(of_servers).chain(of_entries).chain(self.receivers.values())
+        let of_servers = self.servers.values().chain(self.full_syncs.values());
+        let others = of_servers.chain(self.receivers.values()).chain(of_entries);
+        self.pairs.iter().flat_map(PairKeys::all).chain(others)
     }
 
     /// Looks at every rule of the pair with this index.
@@ -139,6 +139,7 @@ impl Alerting {
         let rules: &AlertSettings = &pair.alerts;
         let lag = Reading { estimate: seen.lag.estimate, lower: seen.lag.lower, upper: seen.lag.upper };
         let bytes = Reading { estimate: seen.bytes.estimate, lower: seen.bytes.lower, upper: seen.bytes.upper };
+        let none: Arc<[Cause]> = Arc::default();
         let inputs = [
             (&keys.lag_seconds, RuleInput::Seconds { rule: &rules.lag_seconds, reading: lag }, &keys.causes.lag),
             (&keys.lag_bytes, RuleInput::Bytes { rule: &rules.lag_bytes, reading: bytes }, &keys.causes.lag),
@@ -155,7 +156,7 @@ impl Alerting {
             (
                 &keys.diverged,
                 RuleInput::Seconds { rule: &rules.diverged, reading: diverged_reading(seen, since, now) },
-                &Arc::default(), // two histories are certain, whatever else is wrong
+                &none,
             ),
         ];
         let transitions = inputs.map(|(key, input, causes)| {
@@ -360,14 +361,14 @@ impl PairKeys {
             lag_seconds: key(Rule::LagSeconds),
             lag_bytes: key(Rule::LagBytes),
             unknown: key(Rule::Unknown),
-            diverged: key(Rule::Diverged),
             causes: PairCauses::of(pair, &link_down, servers, topology),
+            diverged: key(Rule::Diverged),
             link_down,
         }
     }
 
     fn all(&self) -> [&AlertKey; 5] {
-        let Self { lag_seconds, lag_bytes, link_down, unknown, diverged, causes: _ } = self;
+        let Self { lag_seconds, lag_bytes, link_down, unknown, diverged, .. } = self;
         [lag_seconds, lag_bytes, link_down, unknown, diverged]
     }
 }

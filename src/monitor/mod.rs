@@ -75,21 +75,23 @@ pub enum Action {
 #[derive(Debug, Default)]
 struct Alone {
     remote: usize,
-    /// The shortest silence; `None` while one of them was never asked.
-    shortest: Option<Option<Span>>,
+    /// Those that were never asked.
+    never_asked: usize,
+    /// The shortest silence of the others.
+    shortest: Option<Span>,
 }
 
 impl Alone {
     fn add(&mut self, unreachable_for: Option<Span>) {
         self.remote += 1;
-        let shortest = self.shortest.unwrap_or(unreachable_for);
-        self.shortest = Some(shortest.zip(unreachable_for).map(|(a, b)| a.min(b)));
+        self.never_asked += usize::from(unreachable_for.is_none());
+        self.shortest = self.shortest.into_iter().chain(unreachable_for).min();
     }
 
     /// `None` when there is no telling. A single remote server that is silent is that server's alert and not this
     /// exporter's.
     fn lasts(&self) -> Option<Span> {
-        if self.remote < 2 { Some(Span::ZERO) } else { self.shortest.flatten() }
+        if self.remote < 2 { Some(Span::ZERO) } else { self.shortest.filter(|_| self.never_asked == 0) }
     }
 }
 

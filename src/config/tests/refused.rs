@@ -97,7 +97,6 @@ fn later_versions_keys_are_refused_by_name() {
     let cases = [
         ("clusters: []", "clusters"),
         ("active_active: []", "active_active"),
-        ("alerts: {full_sync: {warning: 1}}", "alerts.full_sync"),
         ("alerts: {clock_skew: {}}", "alerts.clock_skew"),
     ];
     for (sections, path) in cases {
