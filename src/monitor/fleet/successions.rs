@@ -232,7 +232,9 @@ impl Fleet {
                 continue;
             };
             if failover.succession.to == *addr {
-                sample.iter().for_each(|sample| watch.new_master_answered(sample));
+                if let Some(sample) = &sample {
+                    watch.new_master_answered(sample);
+                }
             } else if failover.succession.from == *addr {
                 watch.old_master_answered(seen, received, &mut failover.loss);
             }
