@@ -192,6 +192,7 @@ impl Core {
         let Watched { settings, topology, .. } = &self.watched;
         let report = ReloadReport::new(&diff, settings.notify.receivers.len());
         log::reloaded(&report, settings);
+        log::check_receivers(&settings.notify);
         log::state_folder(self.store.folder(), settings);
         self.poller.reload(topology, settings.poll);
         self.discovery.reload(settings);

@@ -126,6 +126,7 @@ impl App {
         let notify = &watched.settings.notify;
         let dispatcher = Dispatcher::new(notify, context.clone(), Timing::default(), delivered.clone())?;
         let heralds = Heralds::start(notify, context, Timing::default(), snapshots.clone(), delivered)?;
+        log::check_receivers(notify);
         log::started(server.local_addr(), &watched.topology, &watched.settings);
         let poller = Poller::start(&watched.topology, watched.settings.poll, events);
         let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());

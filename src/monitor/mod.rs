@@ -5,17 +5,21 @@
 
 mod alerting;
 mod causes;
+mod chart;
 mod event;
 mod failover;
 mod fleet;
 mod full_syncs;
 mod haste;
+mod journal;
 mod receivers;
 mod sentinels;
 mod snapshot;
 
+pub use chart::{ChartPoint, ChartTier, PairChart, PastState};
 pub use event::*;
 pub use failover::{EntryFailovers, Failover, Loss, Succession};
+pub use journal::{Happening, Journal, What};
 pub use snapshot::*;
 
 use std::collections::BTreeSet;
@@ -113,6 +117,7 @@ pub struct Monitor {
     receivers: Receivers,
     reload: ReloadStatus,
     losses: PollLosses,
+    journal: Journal,
     /// The last look at both clocks.
     anchor: ClockAnchor,
     next_evaluation: Timestamp,
@@ -132,6 +137,7 @@ impl Monitor {
             receivers,
             reload: ReloadStatus { successful: true, last_success: anchor.wall },
             losses: PollLosses::default(),
+            journal: Journal::default(),
             anchor,
             next_evaluation: now,
             next_distribution: now,
@@ -273,12 +279,25 @@ impl Monitor {
             self.alerting.evaluate_quorum(&quorum, now);
         }
         actions.extend(self.alerting.changes().into_iter().map(Action::AlertChanged));
+        self.note_in_journal(&actions, now);
         let Due { notifications, held_back } = self.alerting.due(now);
         for (receiver, why) in held_back {
             self.receivers.held_back(&receiver, why);
         }
         actions.extend(notifications.into_iter().map(Action::Notify));
         actions
+    }
+
+    fn note_in_journal(&mut self, actions: &[Action], now: Timestamp) {
+        for action in actions {
+            match action {
+                Action::StateChanged(change) if change.from.is_some() => {
+                    self.journal.note(What::State(change.clone()), now);
+                }
+                Action::AlertChanged(transition) => self.journal.note(What::Alert(transition.clone()), now),
+                _ => {}
+            }
+        }
     }
 
     fn look_at_pair(&mut self, index: usize, count_lag: bool, now: Timestamp, actions: &mut Vec<Action>) {
@@ -335,6 +354,7 @@ impl Monitor {
             maintenance: self.alerting.quiet().open_windows(),
             receivers: self.receivers.snapshot(),
             losses: self.losses,
+            journal: self.journal.clone(),
             reload: self.reload,
             ready: self.fleet.all_polled() && self.sentinels.all_heard(),
         }

@@ -158,7 +158,7 @@ fn fresh(name: &str) -> ReceiverSnapshot {
 mod tests {
     use super::*;
     use crate::config::tests_support::settings_of;
-    use crate::config::{ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity};
+    use crate::config::{HttpSettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity};
 
     const fn at(secs: i64) -> Timestamp {
         Timestamp::from_nanos(secs * 1_000_000_000)
@@ -174,7 +174,7 @@ mod tests {
             group_by: None,
             repage_on,
             kind,
-            http: crate::config::HttpSettings::default(),
+            http: HttpSettings::default(),
         };
         let mut all = Receivers::default();
         all.reconfigure(&NotifySettings { receivers: vec![chat], ..settings_of(&[]).notify });

@@ -68,7 +68,7 @@ pub fn update(message: &Message, plain: bool, posted: &Posted) -> Value {
 /// Says shortly in the thread what changed, where a person has to hear of it: the body for `chat.postMessage`.
 pub fn reply(message: &Message, posted: &Posted) -> Option<Value> {
     let (begin, shown_in_channel) = match message.reason {
-        NotifyReason::First | NotifyReason::Escalated => ("", true),
+        NotifyReason::First | NotifyReason::Escalated | NotifyReason::Flapping => ("", true),
         NotifyReason::NewInGroup => ("New in this group. ", true),
         NotifyReason::Repeat => ("Still so. ", true),
         NotifyReason::Resolved => ("", false),

@@ -6,7 +6,10 @@
 
 mod alerts;
 mod failovers;
+mod history;
 mod level;
+mod links;
+mod live;
 mod pairs;
 mod reload;
 mod sentinels;
@@ -20,7 +23,10 @@ pub(crate) mod testing;
 
 pub use alerts::{AlertReport, AlertsReport, CauseReport, DecisionReport, ListedState, Unit};
 pub use failovers::{FailoverReport, FailoversReport};
+pub use history::{ChangeReport, HistoryReport, PointReport};
 pub use level::Level;
+pub use links::{LinkReport, Summary};
+pub use live::{HappeningReport, LivePair, LiveReport};
 pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};
 pub use reload::{ReloadError, ReloadReport};
 pub use sentinels::{SentinelReport, SentinelsReport};

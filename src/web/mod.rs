@@ -8,6 +8,7 @@ mod connection;
 mod crowd;
 mod encoding;
 mod error;
+mod events;
 mod handshake;
 mod limits;
 mod memory;
@@ -18,6 +19,7 @@ mod routes;
 mod runbooks;
 mod server;
 mod silences;
+mod since;
 mod state;
 mod streams;
 
@@ -28,6 +30,8 @@ pub use server::{BoundServer, Drained, Server};
 pub use state::{MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, Silencer, Silencing, WebState};
 pub use streams::StreamServer;
 
+#[cfg(test)]
+mod openapi_tests;
 #[cfg(test)]
 mod pki;
 #[cfg(test)]

@@ -6,13 +6,16 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
 
 mod acl;
+mod browser;
 mod certificates;
 mod check;
 mod command;
 mod commands;
 mod connect;
+mod cut;
 mod demo;
 mod exporter;
+mod failover;
 mod flapping;
 mod haste;
 mod heartbeat;
@@ -32,5 +35,6 @@ mod sentinel;
 mod smoke;
 mod stage;
 mod state;
+mod story;
 mod tls;
 mod webconfig;

@@ -137,7 +137,8 @@ impl ReceiverTask {
             jitter: fastrand::f64(),
             now: clock::anchor(),
         };
-        let verdict = judge(&self.timing, &circumstances, &sent.result);
+        let mut verdict = judge(&self.timing, &circumstances, &sent.result);
+        verdict.maybe_received |= sent.reached;
         let now = circumstances.now.mono;
         outcome::log(&self.receiver, attempt, &sent.result, &verdict.disposition, now);
         let events = self.queue.on_result(attempt, sent.opening, &verdict, now);

@@ -51,8 +51,10 @@ pub struct Attempt {
     pub number: u32,
     /// Whether to say it in plain text, after the receiver refused the layout.
     pub plain: bool,
-    /// What the receiver was told of the group last: what a resolve ends, and what changes in place.
+    /// What the receiver was told of the group last: what a resolve ends.
     pub opening: Option<Opening>,
+    /// Everything that it was told of the group and that is not over, the newest last.
+    pub opened: Vec<Opening>,
 }
 
 /// The queue of one receiver. At most one attempt is under way at a time.
@@ -75,6 +77,8 @@ impl Opening {
         match (self, other) {
             (Self::Message(_), Self::Plain) => true,
             (Self::Message(new), Self::Message(old)) => new.configured == old.configured,
+            // Its end was sent with the new one.
+            (Self::Incident(new), Self::Incident(old)) => new.follows(old),
             _ => false,
         }
     }
