@@ -58,11 +58,11 @@ pub(super) struct Shared {
 }
 
 /// Every path of the server, behind its limits and its gate.
-pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate, writes: WritePolicy) -> Router {
+pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate, policy: WritePolicy) -> Router {
     let memory = Memory::new(limits.answer_bytes, crowd.clone(), limits.patience);
     let renderer = Renderer::new(limits.renderers, memory);
-    let writers = || from_fn_with_state((gate.clone(), writes), only_who_may_write);
     let listeners = Listeners::new(state.clone(), limits.listeners);
+    let writers = || from_fn_with_state((gate.clone(), policy), only_who_may_write);
     Router::new()
         .route("/", get(landing_page))
         .route("/pairs/{name}", get(pair_page))
@@ -76,10 +76,10 @@ pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate,
         .route("/api/v1/pairs", get(pairs))
         .route("/api/v1/pairs/{pair}/history", get(history))
         .route("/api/v1/alerts", get(alerts))
-        .route("/api/v1/silences", get(silences::list).merge(post(silences::add).layer(writers())))
-        .route("/api/v1/silences/{id}", delete(silences::expire).layer(writers()))
         .route("/api/v1/events", get(events))
         .route("/api/v1/openapi.json", get(openapi))
+        .route("/api/v1/silences", get(silences::list).merge(post(silences::add).layer(writers())))
+        .route("/api/v1/silences/{id}", delete(silences::expire).layer(writers()))
         .route("/runbooks/", get(runbook_index))
         .route("/runbooks/{name}", get(runbook))
         .fallback(not_found)

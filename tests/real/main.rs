@@ -36,5 +36,6 @@ mod smoke;
 mod stage;
 mod state;
 mod story;
+mod tellers;
 mod tls;
 mod webconfig;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::{HttpSettings, RepageOn, SecretSource};
-use crate::http_client::test_server::{Reply, TestServer};
+use crate::http_client::test_server::{Reply, Request, TestServer};
 use crate::model::Secret;
 
 fn inline(text: &str) -> SecretSource {
@@ -37,7 +37,7 @@ async fn an_incident_is_opened_and_ended_by_the_same_key() {
     let server = TestServer::replying(vec![Reply::status(202)]).await;
     let kind = ReceiverKind::PagerDuty { routing_key: inline("key"), url: server.url.clone() };
     assert_eq!(test(kind).await, ["firing true: status 202", "resolved true: status 202"]);
-    let bodies: Vec<_> = server.requests().iter().map(|request| request.json()).collect();
+    let bodies: Vec<_> = server.requests().iter().map(Request::json).collect();
     assert_eq!((&bodies[0]["event_action"], &bodies[1]["event_action"]), (&"trigger".into(), &"resolve".into()));
     assert_eq!(bodies[0]["dedup_key"], bodies[1]["dedup_key"]);
     assert!(bodies[0]["payload"]["summary"].as_str().unwrap().contains("[TEST]"));
@@ -93,4 +93,11 @@ async fn an_answer_that_repeats_a_secret_is_not_shown() {
     let expected = "firing false: status 404 (clientError; a real one would be given up): the answer repeats a secret \
                     and is not shown";
     assert_eq!(steps, [expected]);
+}
+
+#[tokio::test]
+async fn a_long_answer_is_cut() {
+    let server = TestServer::replying(vec![Reply::body(404, &"x".repeat(100_000))]).await;
+    let steps = test(ReceiverKind::Webhook { url: inline(&server.url), headers: BTreeMap::new(), secret: None }).await;
+    assert!(steps[0].ends_with("xx…") && steps[0].chars().count() < 300, "{steps:?}");
 }
