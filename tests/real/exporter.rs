@@ -16,6 +16,9 @@ use crate::planted::{self, Transcript};
 /// The file of everything that the exporter logs and prints.
 const LOG: &str = "log";
 
+/// Where this file is, clients on this machine may change something.
+const ADMIN: &str = "admin-api";
+
 /// How long the exporter may take to be ready on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -38,6 +41,13 @@ impl Exporter {
     /// Starts the exporter with the configuration `yaml` and waits until it is ready.
     pub(crate) async fn start(yaml: &str) -> Self {
         Self::spawn(yaml).ready().await
+    }
+
+    /// As [`Self::start`], with `--web.enable-admin-api`.
+    pub(crate) async fn start_admin(yaml: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(ADMIN), "").unwrap();
+        Self::start_in(Arc::new(folder), yaml).await
     }
 
     /// As [`Self::start`], with the log as most people have it.
@@ -211,9 +221,11 @@ impl Exporter {
 fn launch(folder: &Path, listen: &str, level: &str, transcript: &Transcript) -> Child {
     let log = File::options().create(true).append(true).open(transcript.path(LOG)).unwrap();
     let secured: &[&str] = if folder.join("web.yml").exists() { &["--web.config.file", "web.yml"] } else { &[] };
+    let admin: &[&str] = if folder.join(ADMIN).exists() { &["--web.enable-admin-api"] } else { &[] };
     Command::new(program())
         .envs(planted::ENVIRONMENT)
         .args(secured)
+        .args(admin)
         .args(["--config.file", "config.yml", "--web.listen-address", listen, "--log.level", level])
         .current_dir(folder)
         .stdin(Stdio::null())
