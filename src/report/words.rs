@@ -43,7 +43,7 @@ pub(super) mod severity {
 pub(super) mod state_if_any {
     use super::{PairState, Serializer};
 
-    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's `with` asks for a reference
+    #[allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option)] // serde's `with` asks for a reference
     pub(in crate::report) fn serialize<S: Serializer>(state: &Option<PairState>, to: S) -> Result<S::Ok, S::Error> {
         match state {
             Some(state) => to.serialize_str(state.label()),

@@ -130,7 +130,8 @@ impl Listeners {
         let mut seen: Vec<_> = all.listening.iter().map(|listener| listener.seen).collect();
         seen.sort_unstable();
         seen.dedup();
-        let anybody_new = all.listening.iter_mut().fold(false, |any, one| std::mem::take(&mut one.new) || any);
+        let anybody_new = all.listening.iter().any(|listener| listener.new);
+        all.listening.iter_mut().for_each(|listener| listener.new = false);
         all.told.then_some((seen, anybody_new))
     }
 

@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn every_tier_shows_the_present_and_forgets_what_is_too_old() {
         let day = 86_400 + 5_000;
-        let (chart, now) = (told(day, |second| second.unsigned_abs()), at(day * 1000));
+        let (chart, now) = (told(day, i64::unsigned_abs), at(day * 1000));
         for (ago, most) in [(900, 180), (7200, 120), (86_400, 288)] {
             let tier = chart.tier(now - Span::from_secs(ago), now);
             let points: Vec<_> = tier.points().collect();

@@ -42,7 +42,8 @@ impl Rough {
     fn encode(value: u64) -> (Self, bool) {
         let bits = u64::BITS - value.leading_zeros();
         let Some(shift) = bits.checked_sub(MANTISSA + 1) else { return (Self(low(value)), true) };
-        let code = ((shift + 1) << MANTISSA) as u16 | low((value >> shift) & ((1 << MANTISSA) - 1));
+        let exponent = u64::from(shift + 1) << MANTISSA;
+        let code = low(exponent | ((value >> shift) & ((1 << MANTISSA) - 1)));
         (Self(code), value.trailing_zeros() >= shift)
     }
 }

@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::{MAX_TOLD, frame};
 use crate::report::testing::{Scene, large_fleet};
 use crate::web::Limits;
 use crate::web::testing::{PATIENCE, Running, small_limits};
@@ -116,7 +117,7 @@ async fn a_listener_never_gives_way_and_a_drain_ends_it_in_order() {
 
 #[tokio::test]
 async fn who_does_not_read_is_dropped() {
-    let limits = Limits { listeners: 1, send_buffer: 4096, response: Duration::from_secs(3600), ..small_limits() };
+    let limits = Limits { listeners: 1, send_buffer: 4096, response: Duration::from_hours(1), ..small_limits() };
     let server = Running::start(limits).await;
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -133,4 +134,18 @@ async fn who_does_not_read_is_dropped() {
         server.snapshots.send_replace(Arc::new(fleet));
         assert!(std::time::Instant::now() < deadline, "it is never dropped");
     }
+}
+
+#[test]
+fn a_flood_of_happenings_is_told_in_short() {
+    let (mut fleet, now) = crate::report::testing::fleet(Scene::MasterLost);
+    let happening = fleet.journal.after(0).next().unwrap().clone();
+    for _ in 0..300 {
+        fleet.journal.note(happening.what.clone(), now);
+    }
+    let told = frame(&fleet, 0, ": nothing new\n\n").unwrap();
+    let text = std::str::from_utf8(&told.bytes).unwrap();
+    assert_eq!((text.matches("event: ").count(), told.until), (MAX_TOLD, 303));
+    assert!(text.contains("id: 303\n") && !text.contains("id: 253\n"), "the last ones");
+    assert_eq!(frame(&fleet, u64::MAX, "").unwrap().until, 303, "a number of an earlier run");
 }

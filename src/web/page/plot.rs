@@ -249,8 +249,9 @@ fn line(dots: &[Dot], scale: &Scale) -> String {
         let mut points = run.iter().filter_map(|dot| Some((dot.x, scale.y(dot.value?)))).peekable();
         let Some((x, y)) = points.next() else { continue };
         // A point that stands alone is seen as a dot by its round ends.
-        path.push_str(&format!("M{x} {y}{}", if points.peek().is_none() { "h.01" } else { "" }));
-        points.for_each(|(x, y)| path.push_str(&format!("L{x} {y}")));
+        let alone = if points.peek().is_none() { "h.01" } else { "" };
+        path.extend([format!("M{x} {y}"), alone.to_owned()]);
+        path.extend(points.map(|(x, y)| format!("L{x} {y}")));
     }
     path
 }
@@ -277,7 +278,7 @@ fn area(dots: &[Dot], sides: impl Fn(&Dot) -> Option<(f64, f64, f64)>) -> String
         let back = sides.iter().rev().map(|(x, _, high)| format!("{x} {high}"));
         let all: Vec<_> = there.chain(back).collect();
         if !all.is_empty() {
-            path.push_str(&format!("M{}Z", all.join("L")));
+            path.extend(["M", &all.join("L"), "Z"]);
         }
     }
     path

@@ -100,7 +100,7 @@ impl Filter {
 
     /// The page's address with these pairs, on that screenful (from 0 on).
     pub(super) fn address(&self, page: usize) -> String {
-        let page = (page > 0).then(|| (page + 1).to_string()).unwrap_or_default();
+        let page = if page > 0 { (page + 1).to_string() } else { String::new() };
         let all = [("q", &self.q), ("state", &self.state), ("from", &self.from), ("to", &self.to), ("page", &page)];
         address("/", &all)
     }
@@ -124,15 +124,8 @@ fn address(path: &str, query: &[(&str, &String)]) -> String {
 
 /// A text as a part of a path or query: only what RFC 3986 (section 2.3) calls unreserved stays as it is.
 fn encoded(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            shown.push(char::from(byte));
-        } else {
-            shown.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    shown
+    let stays = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if stays(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 #[cfg(test)]

@@ -129,3 +129,18 @@ fn the_pages_need_nothing_but_their_own_files() {
         assert!(!file.contains("url(") && !file.contains("@import") && !file.contains("http"), "{file}");
     }
 }
+
+#[test]
+fn a_long_table_is_cut_and_says_so() {
+    let rows = Rows::of(0..MOST_ROWS + 7, |row| row);
+    assert_eq!((rows.shown.len(), rows.more), (MOST_ROWS, 7));
+}
+
+#[test]
+fn ten_thousand_pairs_are_a_screenful_and_no_more() {
+    let (fleet, now) = large_fleet(10_000);
+    let began = std::time::Instant::now();
+    let html = render(&fleet, now, &Filter::default()).unwrap();
+    eprintln!("{} KB in {:?}", html.len() / 1024, began.elapsed());
+    assert!(html.len() < 256 * 1024, "{}", html.len());
+}
