@@ -287,6 +287,7 @@ fn incident(config: &ReceiverConfig, attempt: &Attempt, routing_key: &SecretSour
     {
         return Ok(incident.clone());
     }
-    let dedup_key = pagerduty::dedup_key(&config.identity, &attempt.notification.group, attempt.notification.generation);
+    let dedup_key =
+        pagerduty::dedup_key(&config.identity, &attempt.notification.group, attempt.notification.generation);
     Ok(Incident { routing_key: read(routing_key)?, dedup_key })
 }
