@@ -11,6 +11,8 @@ mod notification;
 #[cfg(test)]
 mod properties;
 mod quiet;
+#[cfg(test)]
+mod quiet_tests;
 mod reading;
 #[cfg(test)]
 mod testing;

@@ -114,7 +114,7 @@ impl Simulation {
 
     fn look(&mut self) {
         let alerts = &self.alerts;
-        let current = |key: &AlertKey| alerts.get(&key.identity().labels["pair"]).cloned();
+        let current = |key: &AlertKey| key.identity().labels.get("pair").and_then(|pair| alerts.get(pair)).cloned();
         let outlook = Outlook { current: &current, targets: &self.targets };
         let due = self.groups.due(self.now, &outlook);
         self.said.extend(due.notifications);
@@ -133,6 +133,13 @@ impl Simulation {
         if severity.is_some() {
             self.alerts.insert(pair.to_owned(), alert);
         }
+    }
+
+    /// Records an alert as it is.
+    pub(super) fn record(&mut self, alert: &Arc<AlertSnapshot>) {
+        self.groups.record(self.now, alert);
+        let name = alert.identity.labels.get("pair").cloned().unwrap_or_else(|| alert.label("server").to_owned());
+        self.alerts.insert(name, Arc::clone(alert));
     }
 
     pub(super) fn reconfigure(&mut self, settings: &NotifySettings) {

@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::error;
+use tracing::{error, info};
 
 use super::systemd::{Notifier, Watchdog};
 use super::watched::{Heard, Watched};
 use super::{LoadSettings, log};
+use crate::alert::SilenceId;
 use crate::clock;
 use crate::discovery::Discovery;
 use crate::model::{Span, Timestamp};
 use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent, PollLosses};
 use crate::notify::{Dispatcher, Heralds};
 use crate::poll::Poller;
-use crate::report::{ReloadError, ReloadReport};
+use crate::report::{ReloadError, ReloadReport, SilenceCommand, SilenceRefusal};
 use crate::store::Store;
 use crate::topology::SentinelEvent;
 
@@ -38,6 +39,13 @@ pub(super) enum Command {
     Reload {
         /// Told what it came to.
         done: oneshot::Sender<Result<ReloadReport, ReloadError>>,
+    },
+    /// Make or end a silence, answer on `done` with its name.
+    Silence {
+        /// Which.
+        command: SilenceCommand,
+        /// Told what it came to.
+        done: oneshot::Sender<Result<SilenceId, SilenceRefusal>>,
     },
     /// Stop polling, deliver what is due, answer on `done`.
     Drain {
@@ -104,6 +112,11 @@ impl Core {
                         // Nobody waits for it when the receiver is gone; the log has it.
                         drop(done.send(self.reload()));
                     }
+                    Some(Command::Silence { command, done }) => {
+                        pace.dirty = true;
+                        // As above.
+                        drop(done.send(self.silence(command)));
+                    }
                     Some(Command::Drain { within, done }) => return self.drain(within, done).await,
                     None => return,
                 },
@@ -127,6 +140,7 @@ impl Core {
                 self.retarget();
             }
         }
+        self.monitor.note_clocks(clock::anchor());
         for action in self.monitor.tick(clock::now()) {
             pace.dirty = true;
             match action {
@@ -187,6 +201,18 @@ impl Core {
         self.heralds.reload(&settings.notify);
         self.monitor.note_sentinels(self.watched.sentinels(), clock::now());
         Ok(report)
+    }
+
+    /// Makes or ends a silence.
+    fn silence(&mut self, command: SilenceCommand) -> Result<SilenceId, SilenceRefusal> {
+        let anchor = clock::anchor();
+        let (result, what) = match command {
+            SilenceCommand::Add(new) => (self.monitor.silence(new, anchor), "a silence is made"),
+            SilenceCommand::Expire(id) => (self.monitor.expire_silence(&id, anchor).map(|()| id), "a silence is ended"),
+        };
+        let id = result?;
+        info!(silence = %id, "{what}");
+        Ok(id)
     }
 
     /// Takes in what a Sentinel answered: what it changes is followed at once, as after a reload.

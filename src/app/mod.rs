@@ -24,9 +24,9 @@ use crate::http_client::HttpError;
 use crate::monitor::Monitor;
 use crate::notify::{Dispatcher, Heralds, MessageContext, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
-use crate::report::{ReloadError, ReloadReport};
+use crate::report::{ReloadError, ReloadReport, SilenceRefusal};
 use crate::store::Store;
-use crate::web::{BoundServer, Reloader, Server, WebConfig, WebConfigStatus, WebError, WebState};
+use crate::web::{BoundServer, Reloader, Server, Silencer, WebConfig, WebConfigStatus, WebError, WebState};
 use core::{Command, Core, Inputs};
 use systemd::{Notifier, Watchdog};
 use watched::Watched;
@@ -148,11 +148,11 @@ impl App {
             watchdog,
         };
         let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
-        let reload = control.reloader();
+        let (reload, silence) = (control.reloader(), control.silencer());
         // Before the core says that the program is ready: whoever waits for that may ask for a reload at once.
         started(control);
         let core = tokio::spawn(core.run(Inputs { polls, sentinels, deliveries, commands: requests }));
-        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, refresh };
+        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, refresh, silence };
         let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
         let (done, finished) = oneshot::channel();
         if commands.send(Command::Drain { within: DRAIN, done }).await.is_ok() {
@@ -179,6 +179,22 @@ impl Control {
         Arc::new(move || {
             let commands = commands.clone();
             Box::pin(async move { ask_for_reload(&commands).await })
+        })
+    }
+
+    /// Makes and ends silences for who asks over HTTP. Holds nothing that keeps the program from ending.
+    fn silencer(&self) -> Silencer {
+        let commands = self.commands.clone();
+        Arc::new(move |command| {
+            let commands = commands.clone();
+            Box::pin(async move {
+                let (done, finished) = oneshot::channel();
+                commands.try_send(Command::Silence { command, done }).map_err(|error| match error {
+                    TrySendError::Full(_) => SilenceRefusal::Busy,
+                    TrySendError::Closed(_) => SilenceRefusal::Ending,
+                })?;
+                finished.await.unwrap_or(Err(SilenceRefusal::Ending))
+            })
         })
     }
 

@@ -11,6 +11,7 @@ mod logging;
 mod packaging;
 mod rules;
 mod run;
+mod silence;
 mod style;
 mod test_notify;
 
@@ -44,6 +45,7 @@ fn dispatch(cli: Cli) -> Exit {
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
         Command::Demo(args) => demo::demo(&global, &args),
         Command::TestNotify(args) => test_notify::test_notify(&global, &args),
+        Command::Silence(args) => silence::silence(&global, &args),
         Command::Rules(args) => rules::rules(&global, &args),
         Command::Completions(args) => packaging::completions(&args),
         Command::Man => packaging::man(),

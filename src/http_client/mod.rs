@@ -110,7 +110,7 @@ impl HttpClient {
         let json = reqwest::header::HeaderValue::from_static("application/json");
         map.insert(reqwest::header::CONTENT_TYPE, json);
         let request = self.inner.post(url).headers(map).body(body);
-        read_answer(request, MAX_RECEIVER_BODY).await
+        read_answer(self.logged_in(request), MAX_RECEIVER_BODY).await
     }
 
     /// Gets `url` of a receiver, with `headers` beside the usual ones.
@@ -127,11 +127,23 @@ impl HttpClient {
     /// # Errors
     /// When no status line came back; every status is an answer, not an error.
     pub async fn get(&self, url: &str) -> Result<HttpResponse, HttpError> {
-        let mut request = self.inner.get(url);
-        if let Some((user, password)) = &self.login {
-            request = request.basic_auth(user, Some(password.reveal()));
+        read_answer(self.logged_in(self.inner.get(url)), MAX_EXPORTER_BODY).await
+    }
+
+    /// Deletes what `url` names. A running exporter wants to be told of JSON, although there is no body.
+    ///
+    /// # Errors
+    /// When no status line came back; every status is an answer, not an error.
+    pub async fn delete_json(&self, url: &str) -> Result<HttpResponse, HttpError> {
+        let request = self.inner.delete(url).header(reqwest::header::CONTENT_TYPE, "application/json");
+        read_answer(self.logged_in(request), MAX_RECEIVER_BODY).await
+    }
+
+    fn logged_in(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.login {
+            Some((user, password)) => request.basic_auth(user, Some(password.reveal())),
+            None => request,
         }
-        read_answer(request, MAX_EXPORTER_BODY).await
     }
 
     /// Gets `url` and reads its body as JSON.

@@ -318,7 +318,7 @@ impl Fleet {
                 self.doubt_entries_of(addr);
             }
         }
-        self.measure_losses(addr, seen);
+        self.measure_losses(addr, seen, received);
     }
 
     /// Notes which history the server names, and whether it says that it is a master.

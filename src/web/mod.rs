@@ -18,6 +18,7 @@ mod reply;
 mod routes;
 mod runbooks;
 mod server;
+mod silences;
 mod since;
 mod state;
 mod streams;
@@ -26,7 +27,7 @@ pub use access::{WebConfig, WebConfigStatus};
 pub use error::WebError;
 pub use limits::Limits;
 pub use server::{BoundServer, Drained, Server};
-pub use state::{MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, WebState};
+pub use state::{MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, Silencer, Silencing, WebState};
 pub use streams::StreamServer;
 
 #[cfg(test)]

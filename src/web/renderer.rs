@@ -42,6 +42,8 @@ pub(super) enum Document {
     Pairs,
     /// Every alert, as JSON.
     Alerts,
+    /// Every silence, as JSON.
+    Silences,
 }
 
 /// Renders documents, a few at once.
@@ -168,7 +170,7 @@ impl Document {
             Self::Script => JAVASCRIPT,
             Self::Icon => SVG,
             Self::Metrics => METRICS,
-            Self::Pairs | Self::Alerts | Self::History(..) | Self::OpenApi => JSON,
+            Self::Pairs | Self::Alerts | Self::Silences | Self::History(..) | Self::OpenApi => JSON,
         }
     }
 }

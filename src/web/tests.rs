@@ -93,7 +93,11 @@ async fn unknown_paths_and_methods_get_a_sentence_in_their_readers_form() {
             "the path is no UTF-8 text, or the query says",
         ),
         ("GET", "/-/reload", 405, "POST", "this path takes POST only"),
-        ("POST", "/-/reload", 403, "", "not enabled: send SIGHUP, or configure "),
+        ("POST", "/-/reload", 403, "", "not enabled: configure "),
+        ("POST", "/api/v1/silences", 403, "", "not enabled: configure "),
+        ("DELETE", "/api/v1/silences/0123456789abcdef", 403, "", "not enabled: configure "),
+        ("DELETE", "/api/v1/silences", 405, "GET,HEAD,POST", "this path takes GET, HEAD and POST only"),
+        ("GET", "/api/v1/silences/0123456789abcdef", 405, "DELETE", "this path takes DELETE only"),
     ];
     for (method, path, status, allow, sentence) in cases {
         let reply = server.ask(method, path, "content-length: 0\r\n").await;

@@ -35,5 +35,6 @@ mod smoke;
 mod stage;
 mod state;
 mod story;
+mod tellers;
 mod tls;
 mod webconfig;

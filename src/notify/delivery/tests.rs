@@ -122,7 +122,7 @@ async fn a_firing_and_its_resolve_are_delivered() {
 }
 
 /// What the receiver does before it takes the notification, and the failures that are reported for it.
-async fn check(replies: Vec<Reply>, timing: Timing, failures: &[DeliveryFailure]) -> Vec<Request> {
+async fn check_failures(replies: Vec<Reply>, timing: Timing, failures: &[DeliveryFailure]) -> Vec<Request> {
     let replies = replies.into_iter().chain([Reply::status(200)]).collect();
     let server = TestServer::replying(replies).await;
     let mut rig = Rig::new(vec![hook(&server.url)], timing);
@@ -139,23 +139,24 @@ async fn check(replies: Vec<Reply>, timing: Timing, failures: &[DeliveryFailure]
 
 #[tokio::test]
 async fn a_server_error_is_retried_with_the_same_id() {
-    check(vec![Reply::status(500), Reply::status(502)], quick(), &[DeliveryFailure::Server; 2]).await;
+    check_failures(vec![Reply::status(500), Reply::status(502)], quick(), &[DeliveryFailure::Server; 2]).await;
 }
 
 #[tokio::test]
 async fn a_broken_connection_is_retried() {
-    check(vec![Reply::Close], quick(), &[DeliveryFailure::Connect]).await;
+    check_failures(vec![Reply::Close], quick(), &[DeliveryFailure::Connect]).await;
 }
 
 #[tokio::test]
 async fn silence_and_dripping_end_at_the_timeout() {
     let timing = Timing { attempt: Span::from_millis(400), ..quick() };
-    check(vec![Reply::Never, Reply::Drip], timing, &[DeliveryFailure::Timeout; 2]).await;
+    check_failures(vec![Reply::Never, Reply::Drip], timing, &[DeliveryFailure::Timeout; 2]).await;
 }
 
 #[tokio::test]
 async fn retry_after_is_waited_for_up_to_its_cap() {
-    let requests = check(vec![Reply::header(429, "Retry-After: 3600")], quick(), &[DeliveryFailure::RateLimited]).await;
+    let requests =
+        check_failures(vec![Reply::header(429, "Retry-After: 3600")], quick(), &[DeliveryFailure::RateLimited]).await;
     assert!(requests[1].at - requests[0].at >= Duration::from_millis(120));
 }
 
@@ -569,4 +570,32 @@ async fn an_end_that_comes_before_the_predecessors_leaves_no_incident_open() {
     server.wait_for(5).await;
     let ended: std::collections::BTreeSet<_> = events(&server)[3..].iter().cloned().collect();
     assert_eq!(ended, ["resolve".to_owned(), "resolve~1".to_owned()].into());
+}
+
+#[tokio::test]
+async fn a_file_of_authorities_that_is_none_sends_nothing() {
+    let server = TestServer::replying(vec![Reply::status(200)]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    for content in ["", "no PEM", &"x".repeat(1024 * 1024 + 1)] {
+        std::fs::write(&file, content).unwrap();
+        let mut trusting = hook(&server.url);
+        trusting.http.ca_file = Some(file.clone());
+        let mut rig = Rig::new(vec![trusting], quick());
+        rig.dispatcher.send(firing("a"));
+        assert_eq!(rig.kinds(1).await, [DeliveryEventKind::Failed { reason: DeliveryFailure::Secret, dead: false }]);
+    }
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
+fn what_cannot_be_read_is_said_before_it_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("absent");
+    let mut trusting = hook("http://127.0.0.1:1/");
+    trusting.http.ca_file = Some(absent.clone());
+    let receivers = vec![hook("http://127.0.0.1:1/"), pagerduty("http://127.0.0.1:1/", &absent), trusting];
+    let problems = check(&settings(receivers));
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems.iter().all(|(_, problem)| problem.contains("absent")), "{problems:?}");
 }

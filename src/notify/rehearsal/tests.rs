@@ -94,3 +94,10 @@ async fn an_answer_that_repeats_a_secret_is_not_shown() {
                     and is not shown";
     assert_eq!(steps, [expected]);
 }
+
+#[tokio::test]
+async fn a_long_answer_is_cut() {
+    let server = TestServer::replying(vec![Reply::body(404, &"x".repeat(100_000))]).await;
+    let steps = test(ReceiverKind::Webhook { url: inline(&server.url), headers: BTreeMap::new(), secret: None }).await;
+    assert!(steps[0].ends_with("xx…") && steps[0].chars().count() < 300, "{steps:?}");
+}

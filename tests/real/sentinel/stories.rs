@@ -72,16 +72,19 @@ async fn a_master_that_is_stopped_and_goes_on_is_two_masters_for_some_seconds_an
 }
 
 #[tokio::test]
-async fn a_failover_by_command_keeps_every_connection_and_loses_nothing() {
+async fn a_failover_by_command_loses_only_what_sentinels_say_to_the_old_master() {
     let site = Site::set("mymaster", &[DC1, DC1, DC2], 2).await;
     let exporter = exporter_of(&site).await;
     let story = story(&exporter, &site);
     let connections = story.connections().await;
     ask(&site.sentinels[0], &["SENTINEL", "FAILOVER", "mymaster"]).await;
     story.is("dc2>dc1 m streaming, 1, Failover warning").await;
-    assert!(story.connections().await <= connections, "the servers answered all the time");
+    // Sentinel closes every client's connection to a server that it gives another role (`CLIENT KILL TYPE normal`).
+    let anew = story.connections().await - connections;
+    assert!(anew <= 2.0, "{anew} connections, where each server's was closed once");
     let failover = story.failover("what was lost", |failover| failover.lost_bytes.is_some()).await;
-    assert_eq!(failover.lost_bytes, Some(0), "{}", failover.reason);
+    // It is a master for up to eleven more seconds, in which Sentinels publish on it, and it pings nobody.
+    assert!(failover.lost_bytes.is_some_and(|lost| lost < 10_000), "{}", failover.reason);
     story.paged_nobody();
 }
 
