@@ -43,18 +43,18 @@ function drawn({ title, unit, lines }) {
   const escape = (text) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
   const most = Math.max(1e-9, ...lines.flatMap((line) => line.values.map(([, v]) => v)));
   const paths = lines.map((line, n) => {
-    const points = line.values.map(([t, v]) => `${(44 + (t / 150) * 440).toFixed(1)} ${(140 - (v / most) * 120).toFixed(1)}`);
+    const points = line.values.map(([t, v]) => `${(54 + (t / 150) * 430).toFixed(1)} ${(140 - (v / most) * 120).toFixed(1)}`);
     return `<path d="M${points.join('L')}" fill="none" stroke="${colours[n % 6]}" stroke-width="1.6"/>`;
   });
   const legend = lines.map((line, n) => `<span style="color:${colours[n % 6]}">&#9644;</span> ${escape(line.name)}`).join('<br>');
   const top = unit === 's' ? `${most.toFixed(1)} s` : `${(most / 1024).toFixed(0)} KiB`;
-  return `<div class="panel"><h2>${escape(title)}</h2><svg viewBox="0 0 490 150"><path d="M44 140H484M44 20H484" stroke="#ccc"/>
-    <text x="40" y="144" text-anchor="end">0</text><text x="40" y="24" text-anchor="end">${top}</text>${paths.join('')}</svg><p>${legend}</p></div>`;
+  return `<div class="panel"><h2>${escape(title)}</h2><svg viewBox="0 0 490 150"><path d="M54 140H484M54 20H484" stroke="#ccc"/>
+    <text x="50" y="144" text-anchor="end">0</text><text x="50" y="24" text-anchor="end">${top}</text>${paths.join('')}</svg><p>${legend}</p></div>`;
 }
 
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium-headless-shell', args: ['--no-sandbox', '--disable-gpu'] });
 try {
-  const page = await browser.newPage({ viewport: { width: 1180, height: 860 } });
+  const page = await browser.newPage({ viewport: { width: 1180, height: 1290 } });
   page.setDefaultTimeout(60000);
   const shoot = (name) => page.screenshot({ path: path.join(images, name) });
   await page.goto(url);
@@ -67,6 +67,7 @@ try {
   await page.emulateMedia({ colorScheme: 'dark' });
   await page.click('#rows tr.critical a');
   await page.waitForSelector('#pair .verdict.critical');
+  await page.waitForSelector('#stream[data-mode=live]');
   await page.setViewportSize({ width: 1180, height: 1240 });
   await shoot('pair.png');
   await stage('heal');

@@ -28,7 +28,8 @@ struct Fleet {
 }
 
 impl Fleet {
-    async fn set() -> Self {
+    /// Sets it up; `name` is what one of the pairs is called.
+    async fn set(name: &str) -> Self {
         let orders = RedisServer::builder().start().await.unwrap();
         let sessions = RedisServer::builder().start().await.unwrap();
         let wan = WanProxy::start(None, orders.addr(), WanConditions::default()).await.unwrap();
@@ -47,14 +48,14 @@ impl Fleet {
              pairs:\n\
              - {{name: orders, labels: {{team: payments}}, master: {{address: '{0}', dc: dc1}}, replicas: [{{address: '{1}', dc: dc2}}, {{address: '{2}', dc: dc3}}]}}\n\
              - {{name: sessions, master: {{address: '{3}', dc: dc2}}, replicas: [{{address: '{4}', dc: dc1}}]}}\n\
-             - {{name: '{HOSTILE}', master: {{address: '{0}', dc: dc1}}, replicas: [{{address: '{2}', dc: dc3}}]}}\n",
+             - {{name: '{name}', master: {{address: '{0}', dc: dc1}}, replicas: [{{address: '{2}', dc: dc3}}]}}\n",
             orders.addr(),
             far.addr(),
             third.addr(),
             sessions.addr(),
             back.addr(),
         );
-        let exporter = Exporter::start(&yaml).await;
+        let exporter = Exporter::start_with_flags(&yaml, &["--web.enable-admin-api"]).await;
         Self { wan, exporter, _writers: writers.into(), _servers: vec![orders, sessions, far, third, back] }
     }
 
@@ -89,7 +90,7 @@ fn start(script: &str, url: &str, more: &[&str]) -> Child {
 
 #[tokio::test]
 async fn a_person_sees_what_happens_and_finds_what_is_wrong() {
-    let mut fleet = Fleet::set().await;
+    let mut fleet = Fleet::set(HOSTILE).await;
     let driver = start("drive.mjs", fleet.exporter.url(), &[]);
     follow(driver, &mut fleet).await;
 }
@@ -98,7 +99,7 @@ async fn a_person_sees_what_happens_and_finds_what_is_wrong() {
 #[tokio::test]
 #[ignore = "writes docs/images, and takes two minutes: make screenshots"]
 async fn screenshots() {
-    let mut fleet = Fleet::set().await;
+    let mut fleet = Fleet::set("catalog").await;
     let target = fleet.exporter.url().trim_start_matches("http://").to_owned();
     let prometheus = Prometheus::start(Job { target: &target, rules: "groups: []", alertmanager: None }).await;
     let more = [prometheus.url(), "dashboards/overview.json", "docs/images"];

@@ -39,6 +39,8 @@ pub(super) struct AlertRow {
     pub(super) since: Moment,
     pub(super) until: Option<Moment>,
     pub(super) reason: String,
+    /// Why nobody is told of it, where that is so.
+    pub(super) held: Option<String>,
     /// What a silence of it looks for, a line each.
     pub(super) matchers: String,
 }
@@ -139,9 +141,17 @@ impl AlertRow {
             since: Moment::of(alert.started_timestamp),
             until: alert.resolved_timestamp.map(Moment::of),
             reason: alert.reason.clone().unwrap_or_else(|| NOT_KNOWN.to_owned()),
+            held: held(alert),
             matchers: matchers(alert),
         }
     }
+}
+
+fn held(alert: &AlertReport) -> Option<String> {
+    let silenced = alert.silenced_by.as_ref().map(|_| "silenced".to_owned());
+    let maintenance = alert.maintenance.as_ref().map(|window| format!("maintenance: {window}"));
+    let caused = alert.caused_by.as_ref().map(|cause| format!("explained by {}", cause.alertname));
+    silenced.or(maintenance).or(caused).or(alert.flapping.then(|| "flapping".to_owned()))
 }
 
 /// What tells the alert from others: its name and what it is about, without the labels that a configuration adds.
