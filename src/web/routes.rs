@@ -58,11 +58,11 @@ pub(super) struct Shared {
 }
 
 /// Every path of the server, behind its limits and its gate.
-pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate, writes: WritePolicy) -> Router {
+pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate, policy: WritePolicy) -> Router {
     let memory = Memory::new(limits.answer_bytes, crowd.clone(), limits.patience);
     let renderer = Renderer::new(limits.renderers, memory);
     let listeners = Listeners::new(state.clone(), limits.listeners);
-    let writers = || from_fn_with_state((gate.clone(), writes), only_who_may_write);
+    let writers = || from_fn_with_state((gate.clone(), policy), only_who_may_write);
     Router::new()
         .route("/", get(landing_page))
         .route("/pairs/{name}", get(pair_page))
