@@ -38,7 +38,7 @@ impl<'a> Story<'a> {
         };
         let what = format!("everything to say {expected:?}");
         eventually(&what, LIMIT, told).await.unwrap_or_else(|error| panic!("{error}\n{}", self.exporter.log()));
-        println!("{}: {expected}", self.name);
+        eprintln!("{}: {expected}", self.name);
     }
 
     /// The entry's last failover, once it is as `reached` says.
@@ -119,7 +119,7 @@ impl<'a> Story<'a> {
         line(pairs, failovers, alerts)
     }
 
-    fn told(&self, report: &PairsReport, alerts: BTreeSet<(String, &'static str)>) -> String {
+    fn told(&self, report: &PairsReport, alerts: &BTreeSet<(String, &'static str)>) -> String {
         let own = report.pairs.iter().filter(|pair| pair.pair == self.name);
         let shown = own.map(|pair| {
             let (source, target, state) = (&pair.source_dc, &pair.target_dc, pair.state.label());
