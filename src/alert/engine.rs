@@ -4,7 +4,7 @@
 //! engine therefore keeps only alerts that are pending, firing or recently resolved: a healthy target has no entry,
 //! costs one look-up among the few that have, and allocates nothing. Callers keep one [`AlertKey`] a target and rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::instance::level;
@@ -51,17 +51,19 @@ pub struct Evaluation<'a> {
 /// Every alert that is pending, firing or recently resolved.
 #[derive(Debug, Default)]
 pub struct AlertEngine {
-    live: BTreeMap<AlertKey, Live>,
+    pub(super) live: BTreeMap<AlertKey, Live>,
+    /// Alerts that the disk knows otherwise.
+    pub(super) unsaved: BTreeSet<AlertKey>,
 }
 
 /// One alert: its state, and what is said about it.
 #[derive(Debug)]
-struct Live {
-    instance: Instance,
-    value: Measured,
-    threshold: Quantity,
-    peak: Option<Quantity>,
-    context: Arc<AlertContext>,
+pub(super) struct Live {
+    pub(super) instance: Instance,
+    pub(super) value: Measured,
+    pub(super) threshold: Quantity,
+    pub(super) peak: Option<Quantity>,
+    pub(super) context: Arc<AlertContext>,
 }
 
 impl AlertEngine {
@@ -78,6 +80,7 @@ impl AlertEngine {
     pub fn retire(&mut self, now: Timestamp, key: &AlertKey) -> Option<Transition> {
         let live = self.live.get_mut(key)?;
         let change = live.instance.retire(now);
+        self.unsaved.insert(key.clone());
         let transition = live.transition(key, change);
         self.forget_if_inactive(key);
         transition
@@ -85,7 +88,8 @@ impl AlertEngine {
 
     /// Forgets the alerts that resolved [`RESOLVED_KEPT_FOR`] ago. Call it now and then.
     pub fn expire(&mut self, now: Timestamp) {
-        self.live.retain(|_, live| live.resolved_at().is_none_or(|at| now - at < RESOLVED_KEPT_FOR));
+        let over = |live: &Live| live.resolved_at().is_some_and(|at| now - at >= RESOLVED_KEPT_FOR);
+        self.unsaved.extend(self.live.extract_if(.., |_, live| over(live)).map(|(key, _)| key));
     }
 
     /// One alert as it is now, if it fires or is recently resolved.
@@ -132,7 +136,11 @@ impl AlertEngine {
         context: &dyn Fn() -> Arc<AlertContext>,
     ) -> Option<Transition> {
         if let Some(live) = self.live.get_mut(key) {
+            let before = live.instance.clone();
             let change = live.step(now, rule, reading, context);
+            if live.instance != before {
+                self.unsaved.insert(key.clone());
+            }
             let transition = live.transition(key, change);
             self.forget_if_inactive(key);
             return transition;
@@ -142,6 +150,7 @@ impl AlertEngine {
         let live = Live::begin(instance, rule, reading, context)?;
         let transition = live.transition(key, change);
         self.live.insert(key.clone(), live);
+        self.unsaved.insert(key.clone());
         transition
     }
 

@@ -7,6 +7,8 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{AlertKey, AlertSnapshot, AlertStatus, NotifyReason, Quantity, ResolveReason};
 use crate::config::{NotifySettings, Severity};
 use crate::model::{Span, Timestamp};
@@ -22,28 +24,30 @@ pub(super) struct Timing {
 /// One group. Without members it is over.
 #[derive(Debug)]
 pub(super) struct Group {
-    members: BTreeMap<AlertKey, Member>,
-    created_at: Timestamp,
-    told: Option<Told>,
+    pub(super) members: BTreeMap<AlertKey, Member>,
+    pub(super) created_at: Timestamp,
+    pub(super) told: Option<Told>,
     /// When the first change came that was not told yet.
-    changed_at: Option<Timestamp>,
+    pub(super) changed_at: Option<Timestamp>,
     /// What to say next; `None` when a change may have made it another.
-    plan: Option<Plan>,
+    pub(super) plan: Option<Plan>,
+    /// Whether the disk knows less than this.
+    pub(super) unsaved: bool,
 }
 
 /// An alert of the group. Its snapshot is the receiver's view: resolved also when the receiver no longer wants it.
 #[derive(Debug)]
-struct Member {
-    alert: Arc<AlertSnapshot>,
+pub(super) struct Member {
+    pub(super) alert: Arc<AlertSnapshot>,
     /// The severity that it had in the last notification.
-    told: Option<Severity>,
+    pub(super) told: Option<Severity>,
 }
 
 /// The group's last notification.
-#[derive(Clone, Copy, Debug)]
-struct Told {
-    at: Timestamp,
-    severity: Severity,
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Told {
+    pub(super) at: Timestamp,
+    pub(super) severity: Severity,
 }
 
 /// The next notification, if nothing changes before.
@@ -81,7 +85,7 @@ impl Timing {
 
 impl Group {
     pub(super) const fn new(created_at: Timestamp) -> Self {
-        Self { members: BTreeMap::new(), created_at, told: None, changed_at: None, plan: None }
+        Self { members: BTreeMap::new(), created_at, told: None, changed_at: None, plan: None, unsaved: true }
     }
 
     /// Whether nothing is left to be said of the group, ever.
@@ -106,6 +110,20 @@ impl Group {
             member.alert = resolved_for_receiver(now, &member.alert, alert);
         }
         self.touch(now);
+    }
+
+    /// Whether anybody was told of it.
+    pub(super) const fn was_told(&self) -> bool {
+        self.told.is_some()
+    }
+
+    /// The alert changed, and nobody joins the group any more.
+    pub(super) fn follow(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
+        if alert.status == AlertStatus::Resolved {
+            self.leave(now, alert);
+        } else if self.members.contains_key(&alert.key()) {
+            self.put(now, alert);
+        }
     }
 
     /// Makes the group look again at what it has to say, because something else than a member changed.
@@ -149,13 +167,13 @@ impl Group {
         self.members.retain(|_, member| member.fires());
         self.members.values_mut().for_each(|member| member.told = Some(member.alert.severity));
         self.told = Some(Told { at: now, severity });
-        (self.changed_at, self.plan) = (None, None);
+        (self.changed_at, self.plan, self.unsaved) = (None, None, true);
         Some(statement)
     }
 
     fn touch(&mut self, now: Timestamp) {
         self.changed_at.get_or_insert(now);
-        self.plan = None;
+        (self.plan, self.unsaved) = (None, true);
     }
 
     fn make_plan(&self, timing: Timing) -> Plan {

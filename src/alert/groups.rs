@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wildmatch::WildMatch;
 
 use super::group::{Group, Statement, Timing};
+use super::saved::GroupsKept;
 use super::{AlertKey, AlertSnapshot, AlertStatus, GroupKey, Notification};
 use crate::config::{NotifySettings, ReceiverSettings, Severity};
 use crate::model::Timestamp;
@@ -25,27 +26,32 @@ use crate::model::Timestamp;
 #[derive(Debug)]
 pub struct AlertGroups {
     timing: Timing,
-    receivers: Vec<Receiver>,
+    pub(super) receivers: Vec<Receiver>,
+    /// Which groups the disk knows.
+    pub(super) kept: GroupsKept,
 }
 
 /// One receiver's groups and which alerts it wants.
 #[derive(Debug)]
-struct Receiver {
-    name: Arc<str>,
+pub(super) struct Receiver {
+    pub(super) name: Arc<str>,
     min_severity: Severity,
     matchers: BTreeMap<String, WildMatch>,
-    groups: BTreeMap<GroupKey, Group>,
+    pub(super) groups: BTreeMap<GroupKey, Group>,
+    /// It is no longer configured: what it was told of goes on to its end, and nothing is added.
+    pub(super) retired: bool,
 }
 
 impl AlertGroups {
     /// No groups yet, for these receivers.
     pub fn new(settings: &NotifySettings) -> Self {
         let receivers = settings.receivers.iter().map(|receiver| Receiver::new(receiver, BTreeMap::new()));
-        Self { timing: Timing::of(settings), receivers: receivers.collect() }
+        Self { timing: Timing::of(settings), receivers: receivers.collect(), kept: GroupsKept::default() }
     }
 
     /// Takes an alert into account that changed. To record an alert twice makes no difference.
     pub fn record(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
+        self.kept.touched = true;
         let group = GroupKey::of(&alert.identity);
         for receiver in &mut self.receivers {
             receiver.record(now, &group, alert);
@@ -55,21 +61,32 @@ impl AlertGroups {
     /// Changes receivers and waits. `firing` are the alerts that fire now.
     ///
     /// A receiver whose name stays keeps its groups, so nobody is paged again for what is known; alerts that it no longer
-    /// wants end for it as resolved. The groups of a receiver that is gone vanish. What fires is new to a new receiver.
+    /// wants end for it as resolved. What fires is new to a new receiver. A receiver that is gone is told of nothing new;
+    /// the groups that it was told of go on until they resolve, since an incident that it opened must not stay open.
     pub fn reconfigure(&mut self, now: Timestamp, settings: &NotifySettings, firing: &[Arc<AlertSnapshot>]) {
         self.timing = Timing::of(settings);
-        let old = self.receivers.drain(..).map(|receiver| (receiver.name, receiver.groups));
-        let mut old: BTreeMap<_, _> = old.collect();
+        let mut old: BTreeMap<_, _> = self.receivers.drain(..).map(|receiver| (receiver.name.clone(), receiver)).collect();
         for receiver in &settings.receivers {
-            let groups = old.remove(receiver.name.as_str()).unwrap_or_default();
+            let groups = old.remove(receiver.name.as_str()).map(|old| old.groups).unwrap_or_default();
             self.receivers.push(Receiver::new(receiver, groups));
         }
+        self.receivers.extend(old.into_values().filter_map(Receiver::retire));
         for group in self.receivers.iter_mut().flat_map(|receiver| receiver.groups.values_mut()) {
             group.replan();
         }
         for alert in firing {
             self.record(now, alert);
         }
+    }
+
+    /// The receiver with this name, or one that is no longer configured.
+    pub(super) fn receiver_or_retired(&mut self, name: &str) -> &mut Receiver {
+        let known = self.receivers.iter().position(|receiver| &*receiver.name == name);
+        let index = known.unwrap_or_else(|| {
+            self.receivers.push(Receiver::retired(name));
+            self.receivers.len() - 1
+        });
+        &mut self.receivers[index]
     }
 
     /// Every notification that is due, ordered by receiver (as configured) and group.
@@ -82,7 +99,10 @@ impl AlertGroups {
         current: &dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>,
     ) -> Vec<Notification> {
         let timing = self.timing;
-        self.receivers.iter_mut().flat_map(|receiver| receiver.due(now, timing, current)).collect()
+        let due: Vec<_> = self.receivers.iter_mut().flat_map(|receiver| receiver.due(now, timing, current)).collect();
+        self.kept.touched |= !due.is_empty();
+        self.receivers.retain(|receiver| !receiver.retired || !receiver.groups.is_empty());
+        due
     }
 
     /// When [`due`](Self::due) wants to be called next; a time that has passed means at once, `None` not before the next
@@ -99,11 +119,28 @@ impl Receiver {
             min_severity: settings.min_severity,
             matchers: settings.matchers.clone(),
             groups,
+            retired: false,
         }
     }
 
+    fn retired(name: &str) -> Self {
+        let (min_severity, matchers, groups) = (Severity::Warning, BTreeMap::new(), BTreeMap::new());
+        Self { name: name.into(), min_severity, matchers, groups, retired: true }
+    }
+
+    /// The receiver of which only what it was told remains; `None` when that is nothing.
+    fn retire(mut self) -> Option<Self> {
+        self.groups.retain(|_, group| group.was_told());
+        self.retired = true;
+        (!self.groups.is_empty()).then_some(self)
+    }
+
     fn record(&mut self, now: Timestamp, key: &GroupKey, alert: &Arc<AlertSnapshot>) {
-        if self.wants(alert) {
+        if self.retired {
+            if let Some(group) = self.groups.get_mut(key) {
+                group.follow(now, alert);
+            }
+        } else if self.wants(alert) {
             self.groups.entry(key.clone()).or_insert_with(|| Group::new(now)).put(now, alert);
         } else if let Some(group) = self.groups.get_mut(key) {
             // An empty group stays until the next look: what else changes at this instant may still join it.
@@ -435,8 +472,8 @@ mod tests {
         let (chat, oncall) = ("200 chat resolved critical: | b a", "200 oncall resolved critical: | b");
         check_reload(&["chat", "oncall:critical"], &[chat, oncall]);
         check_reload(&["oncall:critical", "chat"], &[oncall, chat]);
-        check_reload(&["chat"], &[chat]);
-        let new = ["105 new first critical: b! a?", "200 new resolved critical: | b a"];
+        check_reload(&["chat"], &[chat, oncall]);
+        let new = ["105 new first critical: b! a?", "200 new resolved critical: | b a", chat, oncall];
         check_reload(&["new"], &new);
     }
 
@@ -444,7 +481,11 @@ mod tests {
     fn a_reload_that_changes_what_a_receiver_wants_tells_the_difference() {
         check_reload(
             &["chat:critical"],
-            &["105 chat partly_resolved critical: b! | a", "200 chat resolved critical: | b"],
+            &[
+                "105 chat partly_resolved critical: b! | a",
+                "200 chat resolved critical: | b",
+                "200 oncall resolved critical: | b",
+            ],
         );
         check_reload(&["oncall"], &["105 oncall new_in_group critical: b! a?", "200 oncall resolved critical: | b a"]);
     }

@@ -1,8 +1,10 @@
 //! The state machine of one alert: inactive, pending, firing, recovering, resolved.
 
+use serde::{Deserialize, Serialize};
+
 use super::{AlertState, Change, Reading, ResolveReason, Verdict};
 use crate::config::{LevelRule, LevelThreshold, Severity};
-use crate::model::{Span, Timestamp};
+use crate::model::{ClockShift, Span, Timestamp};
 
 /// One alert's state: clocks and a phase, no values, so that it is the same for every unit.
 ///
@@ -12,7 +14,7 @@ use crate::model::{Span, Timestamp};
 ///   from critical to warning when critical has been, and warning is not clear.
 /// * An evaluation without data changes nothing: clocks go on, but what they lead to waits for data.
 /// * A second evaluation at the same instant with the same reading changes nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     /// Since when the warning condition has held without interruption.
     warning_since: Option<Timestamp>,
@@ -21,7 +23,8 @@ pub struct Instance {
     phase: Phase,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Phase {
     /// Inactive, or pending while a clock runs.
     #[default]
@@ -36,7 +39,7 @@ enum Phase {
 }
 
 /// An alert that fires; it is recovering while one of its clocks runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Firing {
     severity: Severity,
     started_at: Timestamp,
@@ -97,6 +100,32 @@ impl Instance {
         (self.warning_since, self.critical_since) = (None, None);
         let Phase::Firing(firing) = self.phase else { return None };
         Some(self.resolve(now, firing, ResolveReason::Removed))
+    }
+
+    /// Reads its clocks, which are of another life.
+    pub(super) fn shift(&mut self, shift: &ClockShift) {
+        let past = |clock: &mut Option<Timestamp>| *clock = clock.map(|at| shift.past(at));
+        past(&mut self.warning_since);
+        past(&mut self.critical_since);
+        match &mut self.phase {
+            Phase::Quiet => {}
+            Phase::Firing(firing) => {
+                firing.started_at = shift.past(firing.started_at);
+                past(&mut firing.level_clear_since);
+                past(&mut firing.all_clear_since);
+            }
+            Phase::Resolved { started_at, at, .. } => {
+                (*started_at, *at) = (shift.past(*started_at), shift.past(*at));
+            }
+        }
+    }
+
+    /// Lets the clocks of levels that do not fire begin anew.
+    pub(super) fn forget_pending(&mut self) {
+        (self.warning_since, self.critical_since) = (None, None);
+        if let Phase::Firing(firing) = &mut self.phase {
+            (firing.level_clear_since, firing.all_clear_since) = (None, None);
+        }
     }
 
     /// Where the alert stands; `None` while it is inactive.

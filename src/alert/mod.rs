@@ -10,6 +10,7 @@ mod instance;
 #[cfg(test)]
 mod properties;
 mod reading;
+mod saved;
 #[cfg(test)]
 mod testing;
 mod types;
@@ -18,4 +19,5 @@ pub use engine::{AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RuleInput};
 pub use groups::AlertGroups;
 pub use instance::{Instance, Standing};
 pub use reading::{Reading, Verdict};
+pub use saved::{Restored, RestoredAlerts};
 pub use types::*;

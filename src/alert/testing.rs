@@ -28,7 +28,7 @@ pub(super) fn receiver(text: &str) -> ReceiverSettings {
         routing_key: crate::config::SecretSource::File("key".into()),
         url: "http://pager.example.com".into(),
     };
-    ReceiverSettings { name: name.into(), min_severity, matchers: BTreeMap::new(), kind }
+    ReceiverSettings { name: name.into(), min_severity, matchers: BTreeMap::new(), fallback: None, kind }
 }
 
 pub(super) fn settings(receivers: &[&str]) -> NotifySettings {

@@ -1,14 +1,19 @@
-//! The nouns of alerting.
+//! The nouns of alerting. As they are here they also stand on the disk (`saved`): what is added needs a default, and
+//! what is renamed or removed a step in `store/database/schema.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::saved;
 use crate::config::Severity;
 use crate::model::{Bytes, Span, Timestamp, stable_hash};
 
 /// A built-in rule. Its alert's name is part of the contract with users.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// `RedisCrossDcLagHigh`: seconds of lag.
     LagSeconds,
@@ -28,7 +33,7 @@ pub enum Rule {
 pub type Labels = BTreeMap<String, String>;
 
 /// What an alert is about: a rule and the labels of its target. Neither severity nor value is part of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AlertIdentity {
     /// The rule.
     pub rule: Rule,
@@ -48,11 +53,13 @@ pub struct AlertKey {
 }
 
 /// A stable hash of an identity: equal over restarts and on every exporter.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Fingerprint(u64);
 
 /// A value that a rule looks at, with its unit.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Quantity {
     /// Seconds.
     Seconds(Span),
@@ -61,7 +68,7 @@ pub enum Quantity {
 }
 
 /// A value with its certified interval, as far as it is known.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// The best estimate; `None` when only a bound is known.
     pub estimate: Option<Quantity>,
@@ -72,7 +79,8 @@ pub struct Measured {
 }
 
 /// Whether an alert, or a group of alerts, is firing or over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AlertStatus {
     /// The condition holds.
     Firing,
@@ -81,7 +89,8 @@ pub enum AlertStatus {
 }
 
 /// Why an alert is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ResolveReason {
     /// The value went below the clear threshold.
     Cleared,
@@ -90,7 +99,7 @@ pub enum ResolveReason {
 }
 
 /// Everything that a message says about one alert, frozen at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlertSnapshot {
     /// What it is about.
     pub identity: AlertIdentity,
@@ -114,15 +123,19 @@ pub struct AlertSnapshot {
     pub context: Arc<AlertContext>,
 }
 
+/// A word of a closed set.
+pub type Word = &'static str;
+
 /// What the person who is told needs to know besides labels and values.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AlertContext {
     /// The pair's configured labels; sent, but no part of the identity.
     pub extra_labels: Arc<Labels>,
     /// The pair's master, as `host:port`.
     pub master: Option<String>,
     /// The state (a pair's link state), in the contract's spelling.
-    pub state: Option<&'static str>,
+    #[serde(with = "saved::state_label")]
+    pub state: Option<Word>,
     /// One sentence: why the state is what it is.
     pub reason: Option<String>,
     /// When the last good sample was taken.
@@ -164,7 +177,8 @@ pub struct AlertCounts {
 }
 
 /// What one evaluation changed that somebody may want to be told of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// It began to fire at this severity.
     Fired {
@@ -183,7 +197,7 @@ pub enum Change {
 }
 
 /// A change of one alert, with the alert as it was right after it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
     /// What changed.
     pub change: Change,
@@ -192,7 +206,8 @@ pub struct Transition {
 }
 
 /// Why a notification is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NotifyReason {
     /// The group began to fire.
     First,
@@ -211,7 +226,7 @@ pub enum NotifyReason {
 }
 
 /// One thing to say to one receiver about one group of alerts.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
     /// The receiver's name.
     pub receiver: Arc<str>,
@@ -230,7 +245,8 @@ pub struct Notification {
 }
 
 /// What alerts are grouped by: `alertname`, `source_dc`, `target_dc` (those that the alerts have).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct GroupKey(pub Arc<Labels>);
 
 impl Rule {

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::error;
+use tracing::{error, info, warn};
 
 use super::systemd::{Notifier, Watchdog};
 use super::watched::{Heard, Watched};
 use super::{LoadSettings, log};
 use crate::clock;
 use crate::discovery::Discovery;
-use crate::model::{Span, Timestamp};
-use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent, PollLosses};
-use crate::notify::Dispatcher;
+use crate::model::{SavedDocuments, Span, Timestamp};
+use crate::monitor::{Action, FleetSnapshot, Monitor, PollEvent, PollLosses};
+use crate::notify::{Dispatcher, ReplayError};
 use crate::poll::Poller;
 use crate::report::{ReloadError, ReloadReport};
-use crate::store::Store;
+use crate::store::{Changes, Due, Store, Urgency};
 use crate::topology::SentinelEvent;
 
 /// Events that are taken in at once before anything else gets its turn.
@@ -39,6 +39,13 @@ pub(super) enum Command {
         /// Told what it came to.
         done: oneshot::Sender<Result<ReloadReport, ReloadError>>,
     },
+    /// Send a dead letter again, answer on `done`.
+    Replay {
+        /// Its id.
+        id: String,
+        /// Told its receiver, or why not.
+        done: oneshot::Sender<Result<Arc<str>, ReplayError>>,
+    },
     /// Stop polling, deliver what is due, answer on `done`.
     Drain {
         /// How long that may take.
@@ -52,7 +59,6 @@ pub(super) enum Command {
 pub(super) struct Inputs {
     pub(super) polls: mpsc::Receiver<PollEvent>,
     pub(super) sentinels: mpsc::Receiver<SentinelEvent>,
-    pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
     pub(super) commands: mpsc::Receiver<Command>,
 }
 
@@ -93,15 +99,17 @@ impl Core {
                     pace.dirty = true;
                     self.hear(event);
                 }
-                Some(event) = inputs.deliveries.recv() => {
-                    pace.dirty = true;
-                    self.monitor.handle_delivery(&event, clock::now());
-                }
+                () = self.dispatcher.news() => {}
+                () = self.store.news() => {}
                 command = inputs.commands.recv() => match command {
                     Some(Command::Reload { done }) => {
                         pace.dirty = true;
                         // Nobody waits for it when the receiver is gone; the log has it.
                         drop(done.send(self.reload()));
+                    }
+                    Some(Command::Replay { id, done }) => {
+                        // As above.
+                        drop(done.send(self.replay(&id)));
                     }
                     Some(Command::Drain { within, done }) => return self.drain(within, done).await,
                     None => return,
@@ -115,7 +123,8 @@ impl Core {
 
     fn next_wakeup(&self, pace: &Pace) -> Timestamp {
         let tick = self.monitor.next_wakeup();
-        let tick = self.watchdog.due().map_or(tick, |due| tick.min(due));
+        let others = [self.watchdog.due(), self.dispatcher.next_wakeup(), self.store.next_wakeup(self.urgency())];
+        let tick = others.into_iter().flatten().fold(tick, Timestamp::min);
         if pace.dirty { tick.min(pace.next) } else { tick }
     }
 
@@ -134,7 +143,7 @@ impl Core {
                 Action::AlertChanged(transition) => log::alert_changed(&transition),
             }
         }
-        self.store.tick(clock::anchor(), || self.monitor.to_save());
+        pace.dirty |= self.keep_and_send();
         if pace.dirty && clock::now() >= pace.next {
             pace.dirty = false;
             let began = clock::now();
@@ -147,6 +156,64 @@ impl Core {
             let now = clock::now();
             pace.next = now + PUBLISH_EVERY.max((now - began).mul_f64(1.0 / PUBLISH_SHARE));
         }
+    }
+
+    /// Writes what is to be written, sends what is on the disk, and takes in what came of it. Returns whether anything
+    /// changed that is shown.
+    fn keep_and_send(&mut self) -> bool {
+        if let Some(late) = self.store.take_late() {
+            warn!("the state of the last run was read late: what it left undone is taken in now");
+            self.restore(&late);
+        }
+        let anchor = clock::anchor();
+        if let Some(Due { lag, all }) = self.store.due(anchor.mono, self.urgency()) {
+            let changes = self.changes(all);
+            self.store.save(anchor, lag.then(|| self.monitor.to_save()), changes);
+        }
+        let durable = self.store.durable(anchor.mono);
+        self.dispatcher.act(durable);
+        for event in self.dispatcher.take_events() {
+            self.monitor.handle_delivery(&event, clock::now());
+        }
+        let deliveries = self.dispatcher.deliveries();
+        let changed = deliveries.is_some();
+        deliveries.into_iter().for_each(|deliveries| self.monitor.note_deliveries(deliveries));
+        changed
+    }
+
+    /// What the disk has to be told of alerts and their delivery, in one transaction.
+    fn changes(&mut self, all: bool) -> Changes {
+        let mut documents = self.monitor.alerts_to_save(all, clock::anchor());
+        documents.extend(self.dispatcher.to_save(all));
+        Changes { documents, revision: self.dispatcher.revision() }
+    }
+
+    fn urgency(&self) -> Urgency {
+        if self.dispatcher.waits_for_disk(self.store.durable(clock::now())) {
+            Urgency::Now
+        } else if self.dispatcher.has_unsaved() || self.monitor.has_unsaved_alerts() {
+            Urgency::Soon
+        } else {
+            Urgency::Nothing
+        }
+    }
+
+    /// Takes in what an earlier life left undone.
+    pub(super) fn restore(&mut self, documents: &SavedDocuments) {
+        for refusal in self.monitor.restore_alerts(documents) {
+            warn!(error = refusal, "a part of the alerts' state is not taken");
+        }
+        self.dispatcher.restore(documents);
+        let monitor = &self.monitor;
+        self.dispatcher.end_orphans(|receiver, group| monitor.knows_group(receiver, group));
+    }
+
+    fn replay(&mut self, id: &str) -> Result<Arc<str>, ReplayError> {
+        let replayed = self.dispatcher.replay(id);
+        if let Ok(receiver) = &replayed {
+            info!(receiver = &**receiver, id, "a dead letter is sent again");
+        }
+        replayed
     }
 
     /// A snapshot holds every event that was queued before its instant: whoever waited for a poll finds it there.
@@ -192,11 +259,24 @@ impl Core {
         }
     }
 
-    async fn drain(self, within: Duration, done: oneshot::Sender<()>) {
+    async fn drain(mut self, within: Duration, done: oneshot::Sender<()>) {
         self.discovery.stop().await;
         self.poller.stop().await;
-        self.dispatcher.drain(within).await;
-        self.store.finish(clock::anchor(), self.monitor.to_save(), LAST_SAVE).await;
+        let deadline = clock::now() + Span::from(within);
+        while clock::now() < deadline && !self.dispatcher.is_idle_until(deadline) {
+            let others = [self.dispatcher.next_wakeup(), self.store.next_wakeup(self.urgency())];
+            let next = others.into_iter().flatten().fold(deadline, Timestamp::min);
+            tokio::select! {
+                () = self.dispatcher.news() => {}
+                () = self.store.news() => {}
+                () = tokio::time::sleep((next - clock::now()).to_duration()) => {}
+            }
+            self.keep_and_send();
+        }
+        let changes = self.changes(self.store.wants_all());
+        let kept = self.store.is_open();
+        self.dispatcher.log_left(kept);
+        self.store.finish(clock::anchor(), self.monitor.to_save(), changes, LAST_SAVE).await;
         // Nobody waits any more when the receiver is gone.
         let _ = done.send(());
     }

@@ -40,7 +40,7 @@ pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
     let mut monitor = Monitor::new(&settings, &topology, clock::anchor());
     monitor.note_sentinels(discovered.groups(), clock::now());
     let (events, mut polls) = mpsc::channel(EVENT_QUEUE);
-    let poller = Poller::start(&topology, settings.poll, events);
+    let mut poller = Poller::start(&topology, settings.poll, events);
     let deadline = clock::now() + longest(settings.poll);
     let mut waiting = owed(&topology);
     while !waiting.is_empty() && clock::now() < deadline {

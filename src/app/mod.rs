@@ -36,9 +36,6 @@ pub use look::{LookError, look};
 /// Reloads that wait for the core, and the request to end. More are told to try again.
 const COMMAND_QUEUE: usize = 4;
 
-/// Delivery events that wait for the core. Each is one answer of one receiver, so this is minutes of them.
-const DELIVERY_QUEUE: usize = 4096;
-
 /// How long due notifications may take once the program is told to end.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -110,19 +107,18 @@ impl App {
     pub async fn run(self, started: impl FnOnce(Control)) -> Result<(), StartError> {
         let Self { settings, server, web_config, load } = self;
         let (events, polls) = mpsc::channel(EVENT_QUEUE);
-        let (delivered, deliveries) = mpsc::channel(DELIVERY_QUEUE);
         let (commands, requests) = mpsc::channel(COMMAND_QUEUE);
         let (stop, stopped) = watch::channel(false);
         let mut store = Store::start(settings.state.path.clone(), clock::boot_id());
         // What was kept is of use only for pairs that are known: Sentinels are asked before anything else.
-        let (restored, found) = tokio::join!(store.restored(RESTORE), discovery::ask_once(&settings));
+        let ((restored, documents), found) = tokio::join!(store.restored(RESTORE), discovery::ask_once(&settings));
         let encode_metrics = process::encoder(web_config, store.status());
         let anchor = clock::anchor();
         let mut watched = Watched::discover(settings, found, anchor.mono);
         let mut monitor = Monitor::new(&watched.settings, &watched.topology, anchor).with_restored(restored);
         monitor.note_sentinels(watched.sentinels(), anchor.mono);
+        let dispatcher = Dispatcher::new(&watched.settings.notify, message_context(), Timing::default())?;
         let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
-        let dispatcher = Dispatcher::new(&watched.settings.notify, message_context(), Timing::default(), delivered)?;
         log::started(server.local_addr(), &watched.topology, &watched.settings);
         let poller = Poller::start(&watched.topology, watched.settings.poll, events);
         let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
@@ -130,7 +126,7 @@ impl App {
         let discovery = Discovery::start(&watched.settings, heard);
         let notifier = Notifier::from_environment();
         let watchdog = Watchdog::from_environment(notifier.clone());
-        let core = Core {
+        let mut core = Core {
             monitor,
             poller,
             discovery,
@@ -142,11 +138,12 @@ impl App {
             notifier: notifier.clone(),
             watchdog,
         };
+        core.restore(&documents);
         let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
         let reload = control.reloader();
         // Before the core says that the program is ready: whoever waits for that may ask for a reload at once.
         started(control);
-        let core = tokio::spawn(core.run(Inputs { polls, sentinels, deliveries, commands: requests }));
+        let core = tokio::spawn(core.run(Inputs { polls, sentinels, commands: requests }));
         let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, refresh };
         let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
         let (done, finished) = oneshot::channel();

@@ -286,6 +286,9 @@ fn receiver(receiver: &ReceiverSettings) -> Yaml {
         let globs = receiver.matchers.iter().map(|(name, glob)| (name.clone(), string(&glob.to_string())));
         map.put("match", entries(globs));
     }
+    if let Some(fallback) = &receiver.fallback {
+        map.put("fallback", string(fallback));
+    }
     let (key, settings) = kind(&receiver.kind);
     map.put(key, settings);
     map.into()

@@ -58,9 +58,9 @@ pub(super) const NOTIFY: Keys = Keys {
     later: &["maintenance"],
 };
 pub(super) const RECEIVER: Keys = Keys {
-    scalars: &["name", "min_severity"],
+    scalars: &["name", "min_severity", "fallback"],
     composites: &["match", "slack", "pagerduty", "webhook"],
-    later: &["alertmanager", "heartbeat", "group_by", "repage_on", "fallback"],
+    later: &["alertmanager", "heartbeat", "group_by", "repage_on"],
 };
 pub(super) const SLACK: Keys = Keys {
     scalars: &["webhook_url", "webhook_url_file"],

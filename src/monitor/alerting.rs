@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::sentinels::{QUORUM_RULE, Quorum};
 use crate::alert::{
-    AlertContext, AlertEngine, AlertGroups, AlertKey, Evaluation, Labels, ListedAlert, Notification, Reading, Rule,
+    AlertContext, AlertEngine, AlertGroups, AlertKey, Evaluation, GroupKey, Labels, ListedAlert, Notification, Reading, Rule,
     RuleInput, Transition,
 };
 use crate::config::{AlertSettings, LevelRule, NotifySettings, Settings};
@@ -146,6 +146,33 @@ impl Alerting {
     fn tell(&mut self, transition: Transition, now: Timestamp) {
         self.groups.record(now, &transition.alert);
         self.changes.push(transition);
+    }
+
+    /// What of it outlives the process.
+    pub(super) fn parts(&mut self) -> (&mut AlertEngine, &mut AlertGroups) {
+        (&mut self.engine, &mut self.groups)
+    }
+
+    /// Whether the disk may know less than this.
+    pub(super) fn has_unsaved(&self) -> bool {
+        self.engine.has_unsaved() || self.groups.has_unsaved()
+    }
+
+    /// Whether a receiver is told of this group, also when it is no longer configured.
+    pub(super) fn knows_group(&self, receiver: &str, group: &GroupKey) -> bool {
+        self.groups.knows(receiver, group)
+    }
+
+    /// Whether somebody evaluates this alert.
+    pub(super) fn watches(&self, key: &AlertKey) -> bool {
+        self.keys().chain(&self.quorums).any(|watched| watched == key)
+    }
+
+    /// Ends an alert whose target nobody watches any more.
+    pub(super) fn retire(&mut self, key: &AlertKey, now: Timestamp) {
+        if let Some(transition) = self.engine.retire(now, key) {
+            self.tell(transition, now);
+        }
     }
 
     /// The alerts that began, changed or ended since this was last asked.

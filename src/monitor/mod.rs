@@ -8,11 +8,14 @@ mod event;
 mod fleet;
 mod haste;
 mod receivers;
+mod saved;
 mod sentinels;
 mod snapshot;
 
 pub use event::*;
 pub use snapshot::*;
+
+use std::sync::Arc;
 
 use crate::alert::{Notification, Transition};
 use crate::config::Settings;
@@ -81,6 +84,8 @@ pub struct Monitor {
     receivers: Receivers,
     reload: ReloadStatus,
     losses: PollLosses,
+    deliveries: Arc<Deliveries>,
+    past: saved::Past,
     next_evaluation: Timestamp,
     next_distribution: Timestamp,
 }
@@ -98,6 +103,8 @@ impl Monitor {
             receivers,
             reload: ReloadStatus { successful: true, last_success: anchor.wall },
             losses: PollLosses::default(),
+            deliveries: Arc::default(),
+            past: saved::Past::default(),
             next_evaluation: now,
             next_distribution: now,
         }
@@ -127,6 +134,7 @@ impl Monitor {
     pub fn retarget(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
         self.fleet.reconfigure(topology, settings.poll.interval, now);
         self.alerting.reconfigure(settings, topology, now);
+        self.claim_alerts();
     }
 
     /// Takes in how the Sentinels are.
@@ -148,6 +156,11 @@ impl Monitor {
     /// Takes in what delivery has to say.
     pub fn handle_delivery(&mut self, event: &DeliveryEvent, now: Timestamp) {
         self.receivers.handle(event, now);
+    }
+
+    /// Takes in what there is to show of deliveries.
+    pub fn note_deliveries(&mut self, deliveries: Deliveries) {
+        self.deliveries = Arc::new(deliveries);
     }
 
     /// Takes in what polling has lost so far.
@@ -181,7 +194,10 @@ impl Monitor {
         for quorum in self.sentinels.quorums(now) {
             self.alerting.evaluate_quorum(&quorum, now);
         }
-        actions.extend(self.alerting.changes().into_iter().map(Action::AlertChanged));
+        self.end_unclaimed(now);
+        let changes = self.alerting.changes();
+        self.past.note(&changes, now);
+        actions.extend(changes.into_iter().map(Action::AlertChanged));
         actions.extend(self.alerting.due(now).into_iter().map(Action::Notify));
         actions
     }
@@ -234,6 +250,7 @@ impl Monitor {
             lateness: self.fleet.lateness.clone(),
             alerts: self.alerting.listed(),
             receivers: self.receivers.snapshot(),
+            deliveries: Arc::clone(&self.deliveries),
             losses: self.losses,
             reload: self.reload,
             ready: self.fleet.all_polled() && self.sentinels.all_heard(),

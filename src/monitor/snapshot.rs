@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::event::{DeliveryFailure, QueueState, SuppressReason};
+use super::event::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use crate::alert::{ListedAlert, Rule};
 use crate::model::{ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime};
 use crate::replication::{Assessment, Evidence, Footprint, PairFacts, ServerFacts, assess};
@@ -30,6 +30,8 @@ pub struct FleetSnapshot {
     pub alerts: Vec<ListedAlert>,
     /// Every receiver, in the configuration's order.
     pub receivers: Vec<ReceiverSnapshot>,
+    /// What waits for receivers, what they took and what they refused.
+    pub deliveries: Arc<Deliveries>,
     /// What polling lost.
     pub losses: PollLosses,
     /// The configuration's fate.

@@ -6,6 +6,7 @@
 pub mod delivery;
 pub mod facts;
 pub mod message;
+pub mod outbox;
 pub mod pagerduty;
 pub mod queue;
 pub mod retry;
@@ -17,4 +18,5 @@ pub mod webhook;
 
 pub use delivery::Dispatcher;
 pub use message::MessageContext;
+pub use queue::ReplayError;
 pub use retry::Timing;

@@ -79,6 +79,7 @@ fn receiver() -> ReceiverSettings {
         name: "hook".to_owned(),
         min_severity: Severity::Warning,
         matchers: BTreeMap::new(),
+        fallback: None,
         kind: ReceiverKind::Webhook {
             url: SecretSource::Inline(Secret::new("http://hook.example.com/")),
             headers: BTreeMap::new(),

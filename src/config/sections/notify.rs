@@ -36,12 +36,17 @@ pub(super) fn read(root: &Section<'_>) -> NotifySettings {
     }
     let mut names = Unique::default();
     let receivers = section.items("receivers");
+    let read = receivers.iter().filter_map(|item| receiver(&item.section(&RECEIVER)?, &mut names));
+    let (receivers, fallbacks): (Vec<_>, Vec<_>) = read.unzip();
+    for (receiver, cursor) in receivers.iter().zip(&fallbacks) {
+        cursor.iter().for_each(|cursor| check_fallback(receiver, cursor, &receivers));
+    }
     NotifySettings {
         identity: section.get("identity").and_then(|cursor| identity(&cursor)).unwrap_or_default(),
         group_wait: section.span("group_wait", Span::from_secs(5), &GROUP_WAIT),
         group_interval: section.span("group_interval", Span::from_secs(60), &INTERVALS),
         repeat_interval: section.span("repeat_interval", Span::from_secs(4 * 3600), &INTERVALS),
-        receivers: receivers.iter().filter_map(|item| receiver(&item.section(&RECEIVER)?, &mut names)).collect(),
+        receivers,
     }
 }
 
@@ -58,14 +63,27 @@ fn identity(cursor: &Cursor<'_>) -> Option<String> {
     if text.is_empty() { Some(String::new()) } else { cursor.name().map(ToOwned::to_owned) }
 }
 
-fn receiver(section: &Section<'_>, names: &mut Unique) -> Option<ReceiverSettings> {
+/// A receiver, and where its fallback is named.
+fn receiver<'a>(section: &Section<'a>, names: &mut Unique) -> Option<(ReceiverSettings, Option<Cursor<'a>>)> {
     let min_severity = section.get("min_severity").and_then(|cursor| severity(&cursor)).unwrap_or(Severity::Warning);
     let matchers = section.get("match").map(|cursor| matchers(&cursor)).unwrap_or_default();
     let kind = kind(section);
     let cursor = section.required("name", "the receiver's name")?;
     let name = cursor.name()?;
     names.check(name, &cursor);
-    Some(ReceiverSettings { name: name.to_owned(), min_severity, matchers, kind: kind? })
+    let place = section.get("fallback");
+    let fallback = place.as_ref().and_then(|cursor| cursor.name().map(ToOwned::to_owned));
+    let place = place.filter(|_| fallback.is_some());
+    Some((ReceiverSettings { name: name.to_owned(), min_severity, matchers, fallback, kind: kind? }, place))
+}
+
+/// A fallback is another receiver of the file.
+fn check_fallback(receiver: &ReceiverSettings, cursor: &Cursor<'_>, all: &[ReceiverSettings]) {
+    if receiver.fallback.as_ref() == Some(&receiver.name) {
+        cursor.note("is the receiver itself: give another one");
+    } else if !all.iter().any(|other| Some(&other.name) == receiver.fallback.as_ref()) {
+        cursor.note("is not the name of a receiver of this file");
+    }
 }
 
 fn severity(cursor: &Cursor<'_>) -> Option<Severity> {

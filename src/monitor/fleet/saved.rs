@@ -1,6 +1,8 @@
 //! What of the fleet outlives the process.
 
 use super::Fleet;
+use crate::alert::Labels;
+use crate::model::Timestamp;
 use crate::replication::{PairRecord, SavedState, ServerRecord, ToSave};
 
 impl Fleet {
@@ -31,6 +33,26 @@ impl Fleet {
         self.claim();
     }
 
+    /// The server has been silent since then, before a restart, until it answers.
+    pub(in crate::monitor) fn carry_on_silence(&mut self, server: &str, since: Timestamp) {
+        let known = self.servers.iter_mut().find(|(addr, _)| addr.to_string() == server);
+        if let Some((_, entry)) = known.filter(|(_, entry)| entry.facts.last_answer.is_none()) {
+            let began = entry.facts.unanswered_since.map_or(since, |at| at.min(since));
+            entry.facts.unanswered_since = Some(began);
+        }
+    }
+
+    /// Nothing has been known of the pair with these labels since then, before a restart, until something is.
+    pub(in crate::monitor) fn carry_on_unknown(&mut self, labels: &Labels, since: Timestamp) {
+        let is = |name: &str, value: &str| labels.get(name).is_some_and(|label| label == value);
+        for pair in &mut self.pairs {
+            let key = &pair.meta.key;
+            if is("pair", key.name.as_str()) && is("replica", &key.replica.to_string()) {
+                pair.watched_since = pair.watched_since.min(since);
+            }
+        }
+    }
+
     /// Gives what waits to those who are watched now. They are new: who was watched before has claimed it already.
     pub(super) fn claim(&mut self) {
         let kept = &mut self.unclaimed;
@@ -59,7 +81,7 @@ impl Fleet {
 mod tests {
     use super::*;
     use crate::config::tests_support::settings_of;
-    use crate::model::{PairKey, PairName, ServerAddr, Span, Timestamp};
+    use crate::model::{PairKey, PairName, ServerAddr, Span};
     use crate::replication::{HistoryLimits, MasterHistory};
     use crate::topology::Topology;
 

@@ -15,6 +15,8 @@ use crate::notify::queue::{Attempt, Opening};
 use crate::notify::retry::{AttemptResult, Protocol};
 use crate::notify::{pagerduty, slack, webhook};
 
+use super::flights::Gate;
+
 /// A receiver's settings with what of the others concerns it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ReceiverConfig {
@@ -52,8 +54,8 @@ impl ReceiverConfig {
     }
 }
 
-/// Makes `attempt` to deliver.
-pub(super) async fn send(client: HttpClient, config: Arc<ReceiverConfig>, attempt: Attempt) -> (Attempt, Sent) {
+/// Makes `attempt` to deliver. The request leaves when `gate` lets it pass.
+pub(super) async fn send(client: HttpClient, config: Arc<ReceiverConfig>, attempt: Attempt, gate: Gate) -> Sent {
     let protocol = config.protocol();
     let (result, opening) = match prepare_blocking(&config, &attempt).await {
         Err(problem) => {
@@ -62,11 +64,12 @@ pub(super) async fn send(client: HttpClient, config: Arc<ReceiverConfig>, attemp
         }
         Ok(request) => {
             let body = request.body.to_string().into_bytes();
+            gate.pass(&request.opening).await;
             let answer = client.post_json(request.url.reveal(), &request.headers, body).await;
             (answer.map_or_else(AttemptResult::Failed, AttemptResult::Answered), Some(request.opening))
         }
     };
-    (attempt, Sent { protocol, result, opening })
+    Sent { protocol, result, opening }
 }
 
 /// Makes the request on a thread that may block: a secret's file may lie on a network.
