@@ -65,7 +65,8 @@ impl AlertGroups {
     /// the groups that it was told of go on until they resolve, since an incident that it opened must not stay open.
     pub fn reconfigure(&mut self, now: Timestamp, settings: &NotifySettings, firing: &[Arc<AlertSnapshot>]) {
         self.timing = Timing::of(settings);
-        let mut old: BTreeMap<_, _> = self.receivers.drain(..).map(|receiver| (receiver.name.clone(), receiver)).collect();
+        let mut old: BTreeMap<_, _> =
+            self.receivers.drain(..).map(|receiver| (receiver.name.clone(), receiver)).collect();
         for receiver in &settings.receivers {
             let groups = old.remove(receiver.name.as_str()).map(|old| old.groups).unwrap_or_default();
             self.receivers.push(Receiver::new(receiver, groups));

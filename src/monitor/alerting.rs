@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::sentinels::{QUORUM_RULE, Quorum};
 use crate::alert::{
-    AlertContext, AlertEngine, AlertGroups, AlertKey, Evaluation, GroupKey, Labels, ListedAlert, Notification, Reading, Rule,
-    RuleInput, Transition,
+    AlertContext, AlertEngine, AlertGroups, AlertKey, Evaluation, GroupKey, Labels, ListedAlert, Notification, Reading,
+    Rule, RuleInput, Transition,
 };
 use crate::config::{AlertSettings, LevelRule, NotifySettings, Settings};
 use crate::model::{ServerAddr, Span, Timestamp};

@@ -270,8 +270,7 @@ impl DeliveryFailure {
 
 impl SuppressReason {
     /// Every reason.
-    pub const ALL: [Self; 5] =
-        [Self::Superseded, Self::NeverDelivered, Self::QueueFull, Self::Expired, Self::Removed];
+    pub const ALL: [Self; 5] = [Self::Superseded, Self::NeverDelivered, Self::QueueFull, Self::Expired, Self::Removed];
 
     /// The reason's label.
     pub const fn label(self) -> &'static str {

@@ -107,7 +107,12 @@ impl Watch {
     fn new((pair, dc): &(PairName, Datacenter), now: Timestamp) -> Self {
         let labels: Labels =
             [("pair", pair.to_string()), ("dc", dc.to_string())].map(|(k, v)| (k.to_owned(), v)).into();
-        Self { key: AlertKey::new(Rule::SentinelQuorum, Arc::new(labels)), seen: Seen::Unknown, fine_at: now, carried: None }
+        Self {
+            key: AlertKey::new(Rule::SentinelQuorum, Arc::new(labels)),
+            seen: Seen::Unknown,
+            fine_at: now,
+            carried: None,
+        }
     }
 
     fn note(&mut self, seen: Seen, now: Timestamp) {

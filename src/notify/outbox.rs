@@ -35,6 +35,8 @@ pub struct Outbox {
     recent: VecDeque<Arc<PastDelivery>>,
     ended: u64,
     unwritten: Vec<Document>,
+    /// Whether a result is not on the disk: a kill would have it sent again.
+    has_results: bool,
     events: Vec<DeliveryEvent>,
 }
 
@@ -58,6 +60,7 @@ impl Outbox {
             recent: VecDeque::new(),
             ended: 0,
             unwritten: Vec::new(),
+            has_results: false,
             events: Vec::new(),
         }
     }
@@ -177,6 +180,7 @@ impl Outbox {
     /// Takes the result of `attempt`, which was to this receiver.
     pub fn on_result(&mut self, attempt: &Attempt, opening: Option<Opening>, verdict: &Verdict, now: ClockAnchor) {
         self.revision += 1;
+        self.has_results = true;
         let revision = self.revision;
         let name = Arc::clone(&attempt.notification.receiver);
         let Some(slot) = self.slots.get_mut(&name) else { return };
@@ -251,6 +255,11 @@ impl Outbox {
         self.slots.values().filter_map(|slot| slot.queue.next_wakeup()).min()
     }
 
+    /// Whether the disk has to be told at once: each moment of waiting is one in which a kill makes a message come twice.
+    pub fn has_results(&self) -> bool {
+        self.has_results
+    }
+
     /// Whether the disk knows less than this.
     pub fn has_unsaved(&self) -> bool {
         !self.unwritten.is_empty() || self.slots.values().any(|slot| slot.queue.has_unsaved())
@@ -258,6 +267,7 @@ impl Outbox {
 
     /// What the disk has to be told: what changed since this was last asked, or everything.
     pub fn to_save(&mut self, all: bool) -> Vec<Document> {
+        self.has_results = false;
         let mut documents = std::mem::take(&mut self.unwritten);
         documents.extend(self.slots.values_mut().flat_map(|slot| slot.queue.to_save(all)));
         documents

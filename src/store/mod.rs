@@ -271,7 +271,9 @@ impl Store {
         let stuck = self.under_way.as_ref().is_some_and(|save| now - save.since >= STUCK_AFTER);
         if stuck && urgency == Urgency::Now && !self.told_stuck {
             self.told_stuck = true;
-            warn!("the disk takes too long: notifications are sent before they are kept, and a restart may send them again");
+            warn!(
+                "the disk takes too long: notifications are sent before they are kept, and a restart may send them again"
+            );
         }
     }
 

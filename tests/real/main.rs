@@ -11,6 +11,7 @@ mod check;
 mod command;
 mod commands;
 mod connect;
+mod crash;
 mod demo;
 mod exporter;
 mod flapping;

@@ -51,11 +51,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// When the TLS library cannot be set up.
-    pub fn new(
-        settings: &NotifySettings,
-        context: MessageContext,
-        timing: Timing,
-    ) -> Result<Self, HttpError> {
+    pub fn new(settings: &NotifySettings, context: MessageContext, timing: Timing) -> Result<Self, HttpError> {
         let timeouts = HttpTimeouts { connect: timing.connect.to_duration(), total: timing.attempt.to_duration() };
         let client = HttpClient::for_receivers(timeouts)?;
         let run = clock::wall_now().as_nanos().unsigned_abs();
@@ -89,7 +85,10 @@ impl Dispatcher {
     pub fn end_orphans(&mut self, is_known: impl Fn(&str, &GroupKey) -> bool) {
         let ended = self.outbox.end_orphans(is_known, clock::anchor());
         if ended > 0 {
-            warn!(ended, "receivers were told of alerts that nothing is known of any more: they are told that these are over");
+            warn!(
+                ended,
+                "receivers were told of alerts that nothing is known of any more: they are told that these are over"
+            );
             self.changed = true;
         }
     }
@@ -118,7 +117,8 @@ impl Dispatcher {
 
     /// How receivers that are no longer configured are reached: as they were, or as the disk says.
     fn configure_retired(&mut self) {
-        let retired: BTreeMap<_, _> = self.outbox.retired().map(|(name, url)| (Arc::clone(name), url.cloned())).collect();
+        let retired: BTreeMap<_, _> =
+            self.outbox.retired().map(|(name, url)| (Arc::clone(name), url.cloned())).collect();
         let configured: BTreeSet<&str> = self.settings.receivers.iter().map(|receiver| &*receiver.name).collect();
         self.configs.retain(|name, _| configured.contains(&**name) || retired.contains_key(name));
         for (name, url) in retired {
@@ -217,9 +217,11 @@ impl Dispatcher {
         self.outbox.revision()
     }
 
-    /// Whether a request waits for nothing but the disk.
+    /// Whether a request waits for nothing but the disk, or the disk does not know how one ended.
     pub fn waits_for_disk(&self, durable: u64) -> bool {
-        self.at_gate.iter().any(|(revision, _)| *revision > durable) || self.outbox.waits_for_disk(clock::now(), durable)
+        self.outbox.has_results()
+            || self.at_gate.iter().any(|(revision, _)| *revision > durable)
+            || self.outbox.waits_for_disk(clock::now(), durable)
     }
 
     /// Whether the disk knows less than this.
@@ -253,7 +255,12 @@ impl Dispatcher {
             let named = groups[..groups.len().min(MAX_NAMED)].join("; ");
             let left = groups.len();
             if kept {
-                info!(receiver, left, groups = named, "stopped with notifications undelivered: the next start sends them");
+                info!(
+                    receiver,
+                    left,
+                    groups = named,
+                    "stopped with notifications undelivered: the next start sends them"
+                );
             } else {
                 warn!(receiver, left, groups = named, "stopped with notifications undelivered");
             }

@@ -41,7 +41,8 @@ impl Rig {
     async fn step(&mut self) {
         self.dispatcher.act(u64::MAX);
         self.events.extend(self.dispatcher.take_events());
-        let wait = self.dispatcher.next_wakeup().map_or(Duration::from_millis(20), |at| (at - clock::now()).to_duration());
+        let wait =
+            self.dispatcher.next_wakeup().map_or(Duration::from_millis(20), |at| (at - clock::now()).to_duration());
         // What is started now must not wait for what is due.
         tokio::select! {
             () = self.dispatcher.news() => {}
@@ -99,7 +100,13 @@ fn settings(receivers: Vec<ReceiverSettings>) -> NotifySettings {
 }
 
 fn receiver(name: &str, kind: ReceiverKind) -> ReceiverSettings {
-    ReceiverSettings { name: name.to_owned(), min_severity: Severity::Warning, matchers: BTreeMap::new(), fallback: None, kind }
+    ReceiverSettings {
+        name: name.to_owned(),
+        min_severity: Severity::Warning,
+        matchers: BTreeMap::new(),
+        fallback: None,
+        kind,
+    }
 }
 
 fn inline(text: &str) -> SecretSource {
@@ -307,7 +314,8 @@ async fn a_removed_receiver_hears_of_no_trouble_and_of_the_end_of_its_incidents(
     let removed = DeliveryEventKind::Suppressed { reason: SuppressReason::Removed };
     let kinds = rig.kinds(3).await;
     assert_eq!((kinds[0], kinds[1]), (removed, removed));
-    let events: Vec<_> = server.requests().iter().map(|r| r.json()["event_action"].as_str().unwrap().to_owned()).collect();
+    let events: Vec<_> =
+        server.requests().iter().map(|r| r.json()["event_action"].as_str().unwrap().to_owned()).collect();
     assert_eq!(events, ["trigger", "resolve"]);
     assert_eq!(server.requests()[1].json()["routing_key"], "first");
     assert_eq!(rig.dispatcher.outbox.retired().count(), 0, "nothing is left to end");
@@ -411,7 +419,8 @@ async fn nothing_leaves_before_it_is_on_the_disk_nor_before_what_it_opens_is() {
 
 #[tokio::test]
 async fn an_attempt_that_a_kill_cut_short_is_repeated_under_its_id() {
-    let (stuck, server) = (TestServer::replying(vec![Reply::Never]).await, TestServer::replying(vec![Reply::status(200)]).await);
+    let (stuck, server) =
+        (TestServer::replying(vec![Reply::Never]).await, TestServer::replying(vec![Reply::status(200)]).await);
     let mut rig = Rig::new(vec![hook(&stuck.url)], quick());
     rig.dispatcher.send(firing("a"));
     let first = rig.during(stuck.wait_for(1)).await;
@@ -425,7 +434,8 @@ async fn what_may_have_been_opened_before_a_kill_is_ended_with_the_key_that_open
     let dir = tempfile::tempdir().unwrap();
     let key = dir.path().join("key");
     std::fs::write(&key, "first").unwrap();
-    let (stuck, server) = (TestServer::replying(vec![Reply::Never]).await, TestServer::replying(vec![Reply::status(202)]).await);
+    let (stuck, server) =
+        (TestServer::replying(vec![Reply::Never]).await, TestServer::replying(vec![Reply::status(202)]).await);
     for receivers in [vec![pagerduty(&server.url, &key)], Vec::new()] {
         let configured = !receivers.is_empty();
         let url = if configured { &stuck.url } else { &server.url };

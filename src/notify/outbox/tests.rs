@@ -197,7 +197,10 @@ fn an_attempt_that_may_have_opened_something_before_a_kill_is_ended() {
         let mut outbox = restarted(&mut outbox, &["oncall"]);
         outbox.push(over("oncall", "a"), anchor());
         let ends = outbox.start(now(), ALL);
-        assert_eq!(ends.iter().map(|end| end.opening.clone()).collect::<Vec<_>>(), vec![Some(incident("key")); usize::from(announced)]);
+        assert_eq!(
+            ends.iter().map(|end| end.opening.clone()).collect::<Vec<_>>(),
+            vec![Some(incident("key")); usize::from(announced)]
+        );
     }
 }
 
@@ -252,7 +255,8 @@ fn no_document_is_shown_and_a_damaged_one_is_left_out() {
     outbox.push(firing("oncall", "a"), anchor());
     send(&mut outbox, &DELIVERED);
     let shift = ClockShift { now: anchor(), ..ClockShift::default() };
-    let nonsense = |table| (table, vec![SavedDocument { key: "x".to_owned(), body: "{\"routing_key\":1}".to_owned(), shift }]);
+    let nonsense =
+        |table| (table, vec![SavedDocument { key: "x".to_owned(), body: "{\"routing_key\":1}".to_owned(), shift }]);
     let documents = [Table::Outbox, Table::DeadLetters, Table::Receivers, Table::Deliveries].map(nonsense).into();
     let refused = Outbox::new(8, Span::ZERO).restore(&documents, &[]);
     assert_eq!(refused.len(), 4, "{refused:?}");

@@ -344,7 +344,9 @@ impl ReceiverQueue {
 impl DeliveryId {
     /// The id that this text is, as it was given out in an earlier life.
     pub fn parse(text: &str) -> Option<Self> {
-        let fits = text.starts_with("msg_") && text.len() <= MAX_ID && text.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
+        let fits = text.starts_with("msg_")
+            && text.len() <= MAX_ID
+            && text.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
         fits.then(|| Self(text.into()))
     }
 }

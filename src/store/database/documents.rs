@@ -153,7 +153,9 @@ mod tests {
     fn documents_are_written_changed_and_deleted_in_one_commit() {
         let (mut database, loaded) = Database::in_memory(clock(0)).unwrap();
         assert!(loaded.documents.values().all(Vec::is_empty));
-        database.commit(&save(vec![put(Table::Alerts, "a"), put(Table::Alerts, "b"), put(Table::Outbox, "a")])).unwrap();
+        database
+            .commit(&save(vec![put(Table::Alerts, "a"), put(Table::Alerts, "b"), put(Table::Outbox, "a")]))
+            .unwrap();
         let changed = Document::put(Table::Alerts, "b", "2".to_owned());
         database.commit(&save(vec![changed, Document::delete(Table::Alerts, "a")])).unwrap();
         let loaded = database.load(clock(0)).unwrap();
@@ -166,7 +168,9 @@ mod tests {
     fn what_is_written_anew_leaves_nothing_behind_but_the_histories() {
         let (mut database, _) = Database::in_memory(clock(0)).unwrap();
         let old = history_key(clock(0).anchor.wall, 1);
-        database.commit(&save(vec![put(Table::Alerts, "a"), put(Table::Outbox, "b"), put(Table::Deliveries, &old)])).unwrap();
+        database
+            .commit(&save(vec![put(Table::Alerts, "a"), put(Table::Outbox, "b"), put(Table::Deliveries, &old)]))
+            .unwrap();
         let anew = Save { anew: true, ..save(vec![put(Table::Alerts, "c")]) };
         database.commit(&anew).unwrap();
         let tables = [Table::Alerts, Table::Outbox, Table::Deliveries].map(|table| keys(&mut database, table));
@@ -195,7 +199,7 @@ mod tests {
         for (present, read) in [
             (clock_of(1, 50, 9_000_000), -10), // the same boot, and a wall clock that jumped
             (clock_of(2, 7, 50), 7 - 60),
-            (clock_of(2, 7, -500), 7 - 10),              // backwards: as if no time had passed
+            (clock_of(2, 7, -500), 7 - 10), // backwards: as if no time had passed
             (clock_of(2, 7, 10 * 86_400), 7 - 864_010), // older than the lag history lives
         ] {
             let loaded = database.load(present).unwrap();
