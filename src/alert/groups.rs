@@ -488,7 +488,14 @@ mod tests {
                 "200 oncall resolved critical: | b",
             ],
         );
-        check_reload(&["oncall"], &["105 oncall new_in_group critical: b! a?", "200 oncall resolved critical: | b a"]);
+        check_reload(
+            &["oncall"],
+            &[
+                "105 oncall new_in_group critical: b! a?",
+                "200 oncall resolved critical: | b a",
+                "200 chat resolved critical: | b a",
+            ],
+        );
     }
 
     #[test]

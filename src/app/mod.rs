@@ -22,11 +22,11 @@ use crate::config::{ConfigErrors, Settings};
 use crate::discovery::{self, Discovery, SENTINEL_QUEUE};
 use crate::http_client::HttpError;
 use crate::monitor::Monitor;
-use crate::notify::{Dispatcher, MessageContext, Timing};
+use crate::notify::{Dispatcher, MessageContext, ReplayError, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
-use crate::report::{ReloadError, ReloadReport};
+use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport};
 use crate::store::Store;
-use crate::web::{BoundServer, Reloader, Server, WebConfig, WebConfigStatus, WebError, WebState};
+use crate::web::{BoundServer, Reloader, Replayer, Server, WebConfig, WebConfigStatus, WebError, WebState};
 use core::{Command, Core, Inputs};
 use systemd::{Notifier, Watchdog};
 use watched::Watched;
@@ -140,11 +140,11 @@ impl App {
         };
         core.restore(&documents);
         let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
-        let reload = control.reloader();
+        let (reload, replay) = (control.reloader(), control.replayer());
         // Before the core says that the program is ready: whoever waits for that may ask for a reload at once.
         started(control);
         let core = tokio::spawn(core.run(Inputs { polls, sentinels, commands: requests }));
-        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, refresh };
+        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, replay, refresh };
         let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
         let (done, finished) = oneshot::channel();
         if commands.send(Command::Drain { within: DRAIN, done }).await.is_ok() {
@@ -174,6 +174,15 @@ impl Control {
         })
     }
 
+    /// How who asks over HTTP has a dead letter sent again.
+    fn replayer(&self) -> Replayer {
+        let commands = self.commands.clone();
+        Arc::new(move |id| {
+            let commands = commands.clone();
+            Box::pin(async move { ask_for_replay(&commands, id).await })
+        })
+    }
+
     /// Asks the program to end.
     pub fn stop(&self) {
         self.stop.send_replace(true);
@@ -187,6 +196,17 @@ async fn ask_for_reload(commands: &mpsc::Sender<Command>) -> Result<ReloadReport
         TrySendError::Closed(_) => ReloadError::Ending,
     })?;
     finished.await.unwrap_or(Err(ReloadError::Ending))
+}
+
+async fn ask_for_replay(commands: &mpsc::Sender<Command>, id: String) -> Result<ReplayReport, ReplayRefusal> {
+    let (done, finished) = oneshot::channel();
+    let asked = commands.try_send(Command::Replay { id: id.clone(), done });
+    asked.map_err(|_| ReplayRefusal::Busy)?;
+    match finished.await.map_err(|_| ReplayRefusal::Busy)? {
+        Ok(receiver) => Ok(ReplayReport { id, receiver: receiver.to_string() }),
+        Err(error @ ReplayError::Unknown) => Err(ReplayRefusal::Unknown(error.to_string())),
+        Err(error) => Err(ReplayRefusal::Untrue(error.to_string())),
+    }
 }
 
 /// Where messages come from: the machine's name.

@@ -232,6 +232,7 @@ async fn stopping_ends_every_task() {
     let mut poller = Poller::start(&topology(&[(&master, &[&hung])]), quick, events);
     answers(&mut seen, &[(&master, 3)]).await;
     tokio::time::timeout(PATIENCE, poller.stop()).await.expect("it stops");
+    drop(poller);
     assert_ended(&mut seen).await;
 }
 

@@ -5,6 +5,7 @@
 //! `*_timestamp` are Unix seconds, `*_bytes` are whole bytes.
 
 mod alerts;
+mod deliveries;
 mod level;
 mod pairs;
 mod reload;
@@ -17,6 +18,10 @@ mod words;
 pub(crate) mod testing;
 
 pub use alerts::{AlertReport, AlertsReport, ListedState, Unit};
+pub use deliveries::{
+    DeadLetterReport, DeliveriesReport, DeliveryReport, ReceiverReport, ReplayRefusal, ReplayReport, SubjectReport,
+    WaitingReport,
+};
 pub use level::Level;
 pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};
 pub use reload::{ReloadError, ReloadReport};

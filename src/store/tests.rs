@@ -176,18 +176,30 @@ async fn what_somebody_waits_for_is_written_at_once_and_then_may_be_acted_upon()
 #[tokio::test]
 async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
     let folder = tempfile::tempdir().unwrap();
-    let mut first = start(folder.path());
-    first.restored(LIMIT).await;
-    documents_saved(&mut first, one_document(1)).await;
-    first.finish(now(), ToSave::default(), Changes::default(), LIMIT).await;
     let mut store = start(folder.path());
+    let (told, events) = mpsc::channel(EVENTS);
+    let (batches, asked) = std::sync::mpsc::sync_channel(1);
+    (store.events, store.batches) = (events, Some(batches));
     assert!(store.restored(Duration::ZERO).await.1.is_empty());
     assert_eq!((store.durable(now().mono), store.take_late()), (u64::MAX, None));
-    tokio::time::timeout(LIMIT, store.news()).await.unwrap();
-    let late = store.take_late().unwrap();
-    assert_eq!(late[&crate::model::Table::Alerts][0].body, "1");
-    documents_saved(&mut store, one_document(9)).await;
-    assert_eq!((store.durable(now().mono), store.take_late()), (9, None));
+    let documents = SavedDocuments::from([(crate::model::Table::Alerts, Vec::new())]);
+    let loaded = || Box::new(Loaded { documents: documents.clone(), ..Loaded::default() });
+    told.send(Event::Opened(loaded(), 41)).await.unwrap();
+    store.news().await;
+    assert_eq!((store.take_late(), store.durable(now().mono)), (Some(documents.clone()), 0));
+    assert!(store.due(now().mono, Urgency::Nothing).unwrap().all, "it is of an earlier time");
+    store.save(now(), None, one_document(9));
+    assert!(asked.try_recv().unwrap().anew);
+    told.send(Event::Saved).await.unwrap();
+    store.news().await;
+    assert_eq!((store.durable(now().mono), store.wants_all()), (9, false));
+    store.save(now(), None, one_document(10));
+    told.send(Event::Failed).await.unwrap();
+    store.news().await;
+    assert_eq!((store.durable(now().mono), store.is_open()), (u64::MAX, false), "from memory");
+    told.send(Event::Opened(loaded(), 41)).await.unwrap();
+    store.news().await;
+    assert_eq!((store.take_late(), store.wants_all()), (None, true), "the memory knows better");
 }
 
 #[tokio::test]

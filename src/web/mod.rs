@@ -24,7 +24,7 @@ pub use access::{WebConfig, WebConfigStatus};
 pub use error::WebError;
 pub use limits::Limits;
 pub use server::{BoundServer, Drained, Server};
-pub use state::{MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, WebState};
+pub use state::{MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, Replayer, Replaying, WebState};
 pub use streams::StreamServer;
 
 #[cfg(test)]

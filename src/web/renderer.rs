@@ -30,6 +30,8 @@ pub(super) enum Document {
     Pairs,
     /// Every alert, as JSON.
     Alerts,
+    /// Every delivery, as JSON.
+    Deliveries,
 }
 
 /// Renders documents, a few at once.
@@ -153,7 +155,7 @@ impl Document {
             Self::Page | Self::Runbook(_) => HTML,
             Self::Style => CSS,
             Self::Metrics => METRICS,
-            Self::Pairs | Self::Alerts => JSON,
+            Self::Pairs | Self::Alerts | Self::Deliveries => JSON,
         }
     }
 }
