@@ -10,7 +10,7 @@ use redis_cross_dc_exporter::metrics;
 use redis_cross_dc_exporter::model::{ClockAnchor, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::Monitor;
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::web::{Limits, Refreshing, Reloading, Replaying, Server, StreamServer, WebState};
+use redis_cross_dc_exporter::web::{Limits, Refreshing, Reloading, Replaying, Server, Silencing, StreamServer, WebState};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -75,6 +75,7 @@ fn host() -> (Runtime, StreamServer) {
     let reload = Arc::new(|| -> Reloading { unreachable!("a client elsewhere may not ask for a reload") });
     let replay = Arc::new(|_| -> Replaying { unreachable!("nobody has a dead letter sent again") });
     let refresh = Arc::new(|| -> Refreshing { Box::pin(std::future::ready(())) });
-    let state = WebState { snapshots, clock: Timestamp::default, encode_metrics, reload, replay, refresh };
+    let silence = Arc::new(|_| -> Silencing { unreachable!("a client elsewhere may not silence anything") });
+    let state = WebState { snapshots, clock: Timestamp::default, encode_metrics, reload, replay, refresh, silence };
     (runtime.expect("a runtime"), Server::new(Limits::default()).over_streams(state))
 }

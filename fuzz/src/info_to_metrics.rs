@@ -143,7 +143,7 @@ fn not_negative(value: &serde_json::Value) {
 
 /// What every kind of receiver would be sent.
 fn tell_receivers(notification: &Notification, anchor: &ClockAnchor) {
-    let context = MessageContext { exporter: "fuzz".to_owned(), external_url: None };
+    let context = MessageContext { exporter: "fuzz".to_owned(), ..MessageContext::default() };
     let message = Message::new(notification, anchor, &context);
     assert!(!message.title.contains(char::is_control) && !message.summary.contains(char::is_control), "{message:?}");
     let dedup_key = pagerduty::dedup_key("", &notification.group);

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use super::instance::level;
 use super::{
-    AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus, Change, Instance, ListedAlert,
-    Measured, Quantity, Reading, Standing, Transition,
+    AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus, Change, Decision, Hold, Instance,
+    ListedAlert, Measured, Quantity, Reading, ResolveReason, Standing, Transition,
 };
-use crate::config::LevelRule;
+use crate::config::{FlappingRule, LevelRule, Severity};
 use crate::model::{Bytes, Span, Timestamp};
 
 /// How long a resolved alert is listed: Alertmanager's own time to remember a resolve.
@@ -21,7 +21,7 @@ pub const RESOLVED_KEPT_FOR: Span = Span::from_secs(15 * 60);
 /// A rule with a reading of the same unit.
 #[derive(Clone, Copy, Debug)]
 pub enum RuleInput<'a> {
-    /// Of seconds: every rule but [`super::Rule::LagBytes`].
+    /// Of seconds: every rule but the two below.
     Seconds {
         /// The rule.
         rule: &'a LevelRule<Span>,
@@ -34,6 +34,13 @@ pub enum RuleInput<'a> {
         rule: &'a LevelRule<Bytes>,
         /// The value.
         reading: Reading<Bytes>,
+    },
+    /// Of how many times something happened: [`super::Rule::FullSync`], [`super::Rule::Failover`].
+    Count {
+        /// The rule.
+        rule: &'a LevelRule<u64>,
+        /// The value.
+        reading: Reading<u64>,
     },
 }
 
@@ -54,6 +61,9 @@ pub struct AlertEngine {
     pub(super) live: BTreeMap<AlertKey, Live>,
     /// Alerts that the disk knows otherwise.
     pub(super) unsaved: BTreeSet<AlertKey>,
+    flapping: Option<FlappingRule>,
+    /// Alerts of which a change was kept quiet since this was last asked for, because they flap.
+    quieted: Vec<Arc<AlertSnapshot>>,
 }
 
 /// One alert: its state, and what is said about it.
@@ -64,38 +74,82 @@ pub(super) struct Live {
     pub(super) threshold: Quantity,
     pub(super) peak: Option<Quantity>,
     pub(super) context: Arc<AlertContext>,
+    pub(super) hold: Option<Hold>,
+    pub(super) decision: Option<Decision>,
 }
 
 impl AlertEngine {
+    /// No alerts yet. `flapping` says when an alert that comes and goes is not told any more.
+    pub fn new(flapping: Option<FlappingRule>) -> Self {
+        Self { flapping, ..Self::default() }
+    }
+
+    /// Changes when an alert flaps.
+    pub fn reconfigure(&mut self, flapping: Option<FlappingRule>) {
+        self.flapping = flapping;
+    }
+
     /// Takes one evaluation into account. Evaluations of one instant may come in any order.
     pub fn evaluate(&mut self, now: Timestamp, evaluation: Evaluation<'_>) -> Option<Transition> {
         let Evaluation { key, input, context } = evaluation;
         match input {
             RuleInput::Seconds { rule, reading } => self.step(now, key, rule, reading, context),
             RuleInput::Bytes { rule, reading } => self.step(now, key, rule, reading, context),
+            RuleInput::Count { rule, reading } => self.step(now, key, rule, reading, context),
         }
     }
 
-    /// Ends an alert whose target or rule is no longer configured. What was only pending is forgotten.
-    pub fn retire(&mut self, now: Timestamp, key: &AlertKey) -> Option<Transition> {
+    /// Ends an alert for a reason other than its value: its target or rule is gone, or turned into another one. What was
+    /// only pending is forgotten.
+    pub fn retire(&mut self, now: Timestamp, key: &AlertKey, reason: ResolveReason) -> Option<Transition> {
         let live = self.live.get_mut(key)?;
-        let change = live.instance.retire(now);
+        let change = live.instance.retire(now, reason);
         self.unsaved.insert(key.clone());
+        live.decide(now, change);
         let transition = live.transition(key, change);
-        self.forget_if_inactive(key);
+        self.forget_if_inactive(now, key);
         transition
+    }
+
+    /// Notes what keeps an alert from being told.
+    pub fn note_hold(&mut self, key: &AlertKey, hold: Option<Hold>) {
+        if let Some(live) = self.live.get_mut(key) {
+            live.hold = hold;
+        }
+    }
+
+    /// Asks anew what keeps each alert from being told.
+    pub fn review_holds(&mut self, hold_of: impl Fn(&AlertSnapshot) -> Option<Hold>) {
+        for (key, live) in &mut self.live {
+            live.hold = live.listed(key).and_then(|listed| hold_of(&listed.alert));
+        }
+    }
+
+    /// The alerts of which a change was kept quiet since this was last asked, because they flap.
+    pub fn take_quieted(&mut self) -> Vec<Arc<AlertSnapshot>> {
+        std::mem::take(&mut self.quieted)
     }
 
     /// Forgets the alerts that resolved [`RESOLVED_KEPT_FOR`] ago. Call it now and then.
     pub fn expire(&mut self, now: Timestamp) {
-        let over = |live: &Live| live.resolved_at().is_some_and(|at| now - at >= RESOLVED_KEPT_FOR);
-        self.unsaved.extend(self.live.extract_if(.., |_, live| over(live)).map(|(key, _)| key));
+        let window = self.memory();
+        let gone = self.live.extract_if(.., |_, live| {
+            let old = live.resolved_at().is_some_and(|at| now - at >= RESOLVED_KEPT_FOR.max(window));
+            old || live.instance.is_forgettable(now, window)
+        });
+        self.unsaved.extend(gone.map(|(key, _)| key));
     }
 
     /// One alert as it is now, if it fires or is recently resolved.
     pub fn snapshot(&self, key: &AlertKey) -> Option<Arc<AlertSnapshot>> {
         let live = self.live.get(key)?;
         live.told(key)
+    }
+
+    /// The severity that the alert fires at.
+    pub fn fires_at(&self, key: &AlertKey) -> Option<Severity> {
+        let standing = self.live.get(key)?.instance.standing()?;
+        matches!(standing.state, AlertState::Firing | AlertState::Recovering).then_some(standing.severity)
     }
 
     /// Whether the alert is pending or firing.
@@ -137,25 +191,35 @@ impl AlertEngine {
     ) -> Option<Transition> {
         if let Some(live) = self.live.get_mut(key) {
             let before = live.instance.clone();
-            let change = live.step(now, rule, reading, context);
+            let change = live.step(now, rule, self.flapping.as_ref(), reading, context);
             if live.instance != before {
                 self.unsaved.insert(key.clone());
             }
             let transition = live.transition(key, change);
-            self.forget_if_inactive(key);
+            if live.instance.take_held_back() {
+                self.quieted.extend(live.told(key));
+            }
+            self.forget_if_inactive(now, key);
             return transition;
         }
         let mut instance = Instance::default();
-        let change = instance.step(now, rule, &reading);
-        let live = Live::begin(instance, rule, reading, context)?;
+        let change = instance.step(now, rule, self.flapping.as_ref(), &reading);
+        let mut live = Live::begin(instance, rule, reading, context)?;
+        live.decide(now, change);
         let transition = live.transition(key, change);
         self.live.insert(key.clone(), live);
         self.unsaved.insert(key.clone());
         transition
     }
 
-    fn forget_if_inactive(&mut self, key: &AlertKey) {
-        if self.live.get(key).is_some_and(|live| live.instance.standing().is_none()) {
+    /// For how long changes of inactive alerts are remembered.
+    fn memory(&self) -> Span {
+        self.flapping.map_or(Span::ZERO, |rule| rule.window)
+    }
+
+    fn forget_if_inactive(&mut self, now: Timestamp, key: &AlertKey) {
+        let memory = self.memory();
+        if self.live.get(key).is_some_and(|live| live.instance.is_forgettable(now, memory)) {
             self.live.remove(key);
         }
     }
@@ -171,20 +235,24 @@ impl Live {
     ) -> Option<Self> {
         let threshold = level(rule, instance.standing()?.severity)?.at.into();
         let value = Measured::from(reading);
-        Some(Self { instance, value, threshold, peak: value.best(), context: context() })
+        Some(Self { instance, value, threshold, peak: value.best(), context: context(), hold: None, decision: None })
     }
 
     fn step<T: Copy + PartialOrd + Into<Quantity>>(
         &mut self,
         now: Timestamp,
         rule: &LevelRule<T>,
+        flapping: Option<&FlappingRule>,
         reading: Reading<T>,
         context: &dyn Fn() -> Arc<AlertContext>,
     ) -> Option<Change> {
-        let was_over = self.resolved_at().is_some();
-        let change = self.instance.step(now, rule, &reading);
-        if was_over && self.resolved_at().is_some() {
+        let was_over = !self.is_open();
+        let change = self.instance.step(now, rule, flapping, &reading);
+        if was_over && !self.is_open() {
             return None; // what is over stays as it was when it ended
+        }
+        if was_over {
+            self.decision = None;
         }
         self.context = context();
         if !reading.is_no_data() {
@@ -194,7 +262,20 @@ impl Live {
         if let Some(level) = standing.and_then(|standing| level(rule, standing.severity)) {
             self.threshold = level.at.into();
         }
+        self.decide(now, change);
         change
+    }
+
+    /// Remembers what changed and why.
+    fn decide(&mut self, at: Timestamp, change: Option<Change>) {
+        if let Some(change) = change {
+            self.decision = Some(Decision { change, at, value: self.value });
+        }
+    }
+
+    /// Whether it is pending or fires.
+    fn is_open(&self) -> bool {
+        self.instance.standing().is_some_and(|standing| standing.resolved.is_none())
     }
 
     fn observe(&mut self, value: Measured, anew: bool) {
@@ -219,7 +300,7 @@ impl Live {
     }
 
     fn listed(&self, key: &AlertKey) -> Option<ListedAlert> {
-        let Standing { state, severity, started_at, resolved } = self.instance.standing()?;
+        let Standing { state, severity, started_at, resolved, flapping } = self.instance.standing()?;
         let alert = AlertSnapshot {
             identity: key.identity().clone(),
             fingerprint: key.fingerprint(),
@@ -231,8 +312,11 @@ impl Live {
             threshold: self.threshold,
             peak: self.peak,
             context: Arc::clone(&self.context),
+            hold: self.hold.clone(),
+            flapping,
+            decision: self.decision,
         };
-        Some(ListedAlert { state, alert: Arc::new(alert) })
+        Some(ListedAlert { state, alert: Arc::new(alert), caused_by: None })
     }
 }
 
@@ -241,8 +325,8 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::alert::{Labels, ResolveReason, Rule};
-    use crate::config::{LevelThreshold, Severity};
+    use crate::alert::{Labels, Rule};
+    use crate::config::LevelThreshold;
 
     fn key(pair: &str) -> AlertKey {
         let labels = Labels::from([("pair".to_owned(), pair.to_owned())]);
@@ -358,10 +442,10 @@ mod tests {
         let (mut engine, firing, pending) = (AlertEngine::default(), key("firing"), key("pending"));
         run(&mut engine, &firing, &[40, 40, 40]);
         run(&mut engine, &pending, &[40]);
-        let ended = engine.retire(at(5), &firing).unwrap();
+        let ended = engine.retire(at(5), &firing, ResolveReason::Removed).unwrap();
         assert_eq!(ended.alert.resolved, Some((at(5), ResolveReason::Removed)));
-        assert_eq!(engine.retire(at(5), &pending), None);
-        assert_eq!(engine.retire(at(5), &firing), None);
+        assert_eq!(engine.retire(at(5), &pending, ResolveReason::Removed), None);
+        assert_eq!(engine.retire(at(5), &firing, ResolveReason::Failover), None);
         assert_eq!(engine.counts(), AlertCounts { resolved: 1, ..AlertCounts::default() });
     }
 

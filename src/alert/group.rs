@@ -4,13 +4,13 @@
 //! there is to say. A change that is undone before it was told therefore cancels out by itself.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AlertKey, AlertSnapshot, AlertStatus, NotifyReason, Quantity, ResolveReason};
-use crate::config::{NotifySettings, Severity};
+use super::{AlertKey, AlertSnapshot, AlertStatus, HeldBack, NotifyReason, Quantity, ResolveReason};
+use crate::config::{NotifySettings, RepageOn, Severity};
 use crate::model::{Span, Timestamp};
 
 /// How long groups wait.
@@ -22,15 +22,18 @@ pub(super) struct Timing {
 }
 
 /// One group. Without members it is over.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) members: BTreeMap<AlertKey, Member>,
-    pub(super) created_at: Timestamp,
+    /// What the receiver was told last; `None` when it believes that nothing of the group fires.
     pub(super) told: Option<Told>,
     /// When the first change came that was not told yet.
     pub(super) changed_at: Option<Timestamp>,
-    /// What to say next; `None` when a change may have made it another.
+    /// What to say next, if anything; not up to date after a change.
     pub(super) plan: Option<Plan>,
+    pub(super) planned: bool,
+    /// Which incident of the group this is.
+    pub(super) generation: u32,
     /// Whether the disk knows less than this.
     pub(super) unsaved: bool,
 }
@@ -41,6 +44,12 @@ pub(super) struct Member {
     pub(super) alert: Arc<AlertSnapshot>,
     /// The severity that it had in the last notification.
     pub(super) told: Option<Severity>,
+    /// Whether the last notification said that it flaps.
+    pub(super) told_flapping: bool,
+    /// What keeps news of it from being told.
+    quiet: Option<HeldBack>,
+    /// Whether it was counted that it is kept quiet.
+    counted: bool,
 }
 
 /// The group's last notification.
@@ -55,16 +64,25 @@ pub(super) struct Told {
 pub(super) struct Plan {
     pub(super) reason: NotifyReason,
     pub(super) due: Timestamp,
+    /// Whether it is a new page, by the receiver's wish.
+    repage: bool,
+    /// Whether nothing of the group may be repeated now.
+    quiet: Option<HeldBack>,
 }
 
 /// How the members differ from what was told.
 #[derive(Debug, Default)]
 struct Tally {
-    /// The highest severity that fires.
+    /// The highest severity that fires and is, or may be, told.
     severity: Option<Severity>,
-    escalated: bool,
-    joined: bool,
-    left: bool,
+    /// What there is to say.
+    news: BTreeSet<NotifyReason>,
+    /// Whether an alert fires that may be told and does not flap.
+    steady: bool,
+    /// Whether an alert fires that may be told.
+    awake: bool,
+    /// What keeps one that was told from being repeated.
+    quiet: Option<HeldBack>,
 }
 
 /// What is said of the group: the parts of a notification that the group knows.
@@ -74,6 +92,8 @@ pub(super) struct Statement {
     pub(super) reason: NotifyReason,
     pub(super) severity: Severity,
     pub(super) alerts: Vec<Arc<AlertSnapshot>>,
+    pub(super) held: usize,
+    pub(super) generation: u32,
 }
 
 impl Timing {
@@ -84,20 +104,39 @@ impl Timing {
 }
 
 impl Group {
-    pub(super) const fn new(created_at: Timestamp) -> Self {
-        Self { members: BTreeMap::new(), created_at, told: None, changed_at: None, plan: None, unsaved: true }
-    }
-
     /// Whether nothing is left to be said of the group, ever.
     pub(super) fn is_over(&self) -> bool {
         self.members.is_empty()
     }
 
-    /// The alert fires, and the receiver wants it.
-    pub(super) fn put(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
-        let member = Member { alert: Arc::clone(alert), told: None };
-        self.members.entry(alert.key()).and_modify(|known| known.alert = Arc::clone(alert)).or_insert(member);
+    /// Whether anybody was told of it.
+    pub(super) const fn was_told(&self) -> bool {
+        self.told.is_some()
+    }
+
+    /// Whether the alert is one of the group's.
+    pub(super) fn holds(&self, key: &AlertKey) -> bool {
+        self.members.contains_key(key)
+    }
+
+    /// The group's alerts.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &AlertKey> {
+        self.members.keys()
+    }
+
+    /// The alert fires, and the receiver wants it. `quiet` says what keeps news of it from being told; the result is that,
+    /// when it has not been counted yet.
+    pub(super) fn put(
+        &mut self,
+        now: Timestamp,
+        alert: &Arc<AlertSnapshot>,
+        quiet: Option<HeldBack>,
+    ) -> Option<HeldBack> {
+        let member = self.members.entry(alert.key()).or_insert_with(|| Member::new(alert));
+        member.alert = Arc::clone(alert);
+        let counted = member.keep_quiet(quiet);
         self.touch(now);
+        counted
     }
 
     /// The alert resolved, or the receiver does not want it any more. Of a member that was never told nothing remains.
@@ -112,78 +151,106 @@ impl Group {
         self.touch(now);
     }
 
-    /// Whether anybody was told of it.
-    pub(super) const fn was_told(&self) -> bool {
-        self.told.is_some()
+    /// Asks anew what keeps each alert quiet. Returns what has not been counted yet.
+    pub(super) fn review(
+        &mut self,
+        now: Timestamp,
+        quiet_of: &dyn Fn(&AlertSnapshot) -> Option<HeldBack>,
+    ) -> Vec<HeldBack> {
+        let (mut changed, mut counted) = (false, Vec::new());
+        for member in self.members.values_mut().filter(|member| member.fires()) {
+            let quiet = quiet_of(&member.alert);
+            changed |= quiet.is_some() != member.quiet.is_some();
+            counted.extend(member.keep_quiet(quiet));
+        }
+        if changed {
+            self.touch(now);
+        }
+        counted
     }
 
-    /// The alert changed, and nobody joins the group any more.
-    pub(super) fn follow(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
-        if alert.status == AlertStatus::Resolved {
-            self.leave(now, alert);
-        } else if self.members.contains_key(&alert.key()) {
-            self.put(now, alert);
+    /// Takes the alerts as they are now, without taking what changed for news.
+    pub(super) fn refresh(&mut self, current: &dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>) {
+        for (key, member) in &mut self.members {
+            member.refresh(current(key));
         }
     }
 
     /// Makes the group look again at what it has to say, because something else than a member changed.
     pub(super) fn replan(&mut self) {
-        self.plan = None;
+        self.planned = false;
     }
 
-    /// When to look at the group next; a change wants a look at once.
-    pub(super) fn wakeup(&self) -> Timestamp {
-        self.plan.map_or(self.changed_at.unwrap_or(self.created_at), |plan| plan.due)
+    /// When to look at the group next; a change wants a look at once. `None` as long as there is nothing to say.
+    pub(super) fn wakeup(&self) -> Option<Timestamp> {
+        if self.planned { self.plan.map(|plan| plan.due) } else { Some(self.changed_at.unwrap_or_default()) }
     }
 
-    /// What is to be said next, and when.
-    pub(super) fn plan(&mut self, timing: Timing) -> Plan {
-        if let Some(plan) = self.plan {
-            return plan;
+    /// What is to be said next, and when; `None` when nothing is.
+    pub(super) fn plan(&mut self, timing: Timing, repage_on: RepageOn) -> Option<Plan> {
+        if !self.planned {
+            self.plan = self.make_plan(timing, repage_on);
+            self.planned = true;
+            if self.plan.is_none_or(|plan| plan.reason == NotifyReason::Repeat) {
+                self.changed_at = None; // whatever had changed is undone, or is not to be told
+            }
         }
-        let plan = self.make_plan(timing);
-        if plan.reason == NotifyReason::Repeat {
-            self.changed_at = None; // whatever had changed is undone
-        }
-        self.plan = Some(plan);
-        plan
+        self.plan
     }
 
     /// Says what there is to say, with the members as they are now, and remembers that it was said. `None` when nobody
-    /// was ever told of the group and nothing fires.
+    /// was ever told of the group and nothing fires that may be told.
     pub(super) fn tell(
         &mut self,
         now: Timestamp,
-        reason: NotifyReason,
+        plan: Plan,
         current: &dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>,
     ) -> Option<Statement> {
-        for (key, member) in &mut self.members {
-            member.refresh(current(key));
-        }
-        let fires = self.tally().severity;
+        self.refresh(current);
+        let fires = self.visible().filter(|member| member.fires()).map(|member| member.alert.severity).max();
         let severity = fires.or(self.told.map(|told| told.severity))?;
         let status = if fires.is_some() { AlertStatus::Firing } else { AlertStatus::Resolved };
-        let statement = Statement { status, reason, severity, alerts: self.worst_first() };
+        self.generation += u32::from(plan.repage);
+        let (alerts, generation) = (self.worst_first(), self.generation);
+        let held = self.members.len() - alerts.len();
         self.members.retain(|_, member| member.fires());
-        self.members.values_mut().for_each(|member| member.told = Some(member.alert.severity));
-        self.told = Some(Told { at: now, severity });
-        (self.changed_at, self.plan, self.unsaved) = (None, None, true);
-        Some(statement)
+        self.members.values_mut().filter(|member| member.is_visible()).for_each(Member::note_told);
+        self.told = fires.map(|severity| Told { at: now, severity });
+        if self.told.is_none() {
+            self.generation = 0;
+        }
+        (self.changed_at, self.planned, self.unsaved) = (None, false, true);
+        Some(Statement { status, reason: plan.reason, severity, alerts, held, generation })
+    }
+
+    /// Lets a repetition pass that is not to be told. Returns what kept it from being told.
+    pub(super) fn skip_repeat(&mut self, now: Timestamp, plan: Plan) -> Option<HeldBack> {
+        let quiet = plan.quiet.filter(|_| plan.reason == NotifyReason::Repeat)?;
+        if let Some(told) = &mut self.told {
+            told.at = now;
+        }
+        (self.planned, self.unsaved) = (false, true);
+        Some(quiet)
     }
 
     fn touch(&mut self, now: Timestamp) {
         self.changed_at.get_or_insert(now);
-        (self.plan, self.unsaved) = (None, true);
+        (self.planned, self.unsaved) = (false, true);
     }
 
-    fn make_plan(&self, timing: Timing) -> Plan {
-        let Some(told) = self.told else {
-            return Plan { reason: NotifyReason::First, due: self.created_at + timing.group_wait };
-        };
+    fn make_plan(&self, timing: Timing, repage_on: RepageOn) -> Option<Plan> {
         let tally = self.tally();
+        let Some(told) = self.told else {
+            let reason = if tally.steady { NotifyReason::First } else { NotifyReason::Flapping };
+            let due = self.changed_at.unwrap_or_default() + timing.group_wait;
+            return tally.awake.then_some(Plan { reason, due, repage: false, quiet: None });
+        };
         let changed_at = self.changed_at.unwrap_or(told.at);
         let repeat_at = told.at + timing.repeat_interval;
-        let Some(reason) = tally.reason(told) else { return Plan { reason: NotifyReason::Repeat, due: repeat_at } };
+        let Some(reason) = tally.reason(told) else {
+            let quiet = tally.quiet.filter(|_| !tally.awake);
+            return Some(Plan { reason: NotifyReason::Repeat, due: repeat_at, repage: false, quiet });
+        };
         let due = match reason {
             NotifyReason::Resolved => changed_at,
             NotifyReason::Escalated if tally.severity > Some(told.severity) => changed_at,
@@ -193,7 +260,10 @@ impl Group {
             // What joins or heals together does so over some seconds: the first of it does not go out alone.
             _ => (changed_at + timing.group_wait).max(told.at + timing.group_interval),
         };
-        Plan { reason, due: due.min(repeat_at.max(changed_at)) }
+        let has = |reason| tally.news.contains(&reason);
+        let repage = (repage_on.escalated && has(NotifyReason::Escalated))
+            || (repage_on.new_in_group && has(NotifyReason::NewInGroup));
+        Some(Plan { reason, due: due.min(repeat_at.max(changed_at)), repage, quiet: None })
     }
 
     fn tally(&self) -> Tally {
@@ -204,16 +274,43 @@ impl Group {
         tally
     }
 
+    /// The members that the receiver knows of, or may be told of.
+    fn visible(&self) -> impl Iterator<Item = &Member> {
+        self.members.values().filter(|member| member.is_visible())
+    }
+
     fn worst_first(&self) -> Vec<Arc<AlertSnapshot>> {
-        let mut alerts: Vec<_> = self.members.values().map(|member| Arc::clone(&member.alert)).collect();
+        let mut alerts: Vec<_> = self.visible().map(|member| Arc::clone(&member.alert)).collect();
         alerts.sort_by(|a, b| worse_first(a, b));
         alerts
     }
 }
 
 impl Member {
+    pub(super) fn new(alert: &Arc<AlertSnapshot>) -> Self {
+        Self { alert: Arc::clone(alert), told: None, told_flapping: false, quiet: None, counted: false }
+    }
+
     fn fires(&self) -> bool {
         self.alert.status == AlertStatus::Firing
+    }
+
+    fn is_visible(&self) -> bool {
+        self.told.is_some() || self.quiet.is_none()
+    }
+
+    fn note_told(&mut self) {
+        self.told = Some(self.alert.severity);
+        self.told_flapping = self.alert.flapping;
+    }
+
+    /// Takes in what keeps news of it from being told. Returns that, once, when there is news.
+    fn keep_quiet(&mut self, quiet: Option<HeldBack>) -> Option<HeldBack> {
+        self.quiet = quiet;
+        let held = quiet.filter(|_| self.told < Some(self.alert.severity));
+        let is_new = held.is_some() && !self.counted;
+        self.counted = held.is_some();
+        held.filter(|_| is_new)
     }
 
     /// Takes the newest values. A snapshot that says something else than the last transition is not news yet.
@@ -228,22 +325,34 @@ impl Member {
 impl Tally {
     fn add(&mut self, member: &Member) {
         if !member.fires() {
-            self.left = true;
-            return;
+            self.news.insert(NotifyReason::PartlyResolved);
+        } else if let Some(quiet) = member.quiet {
+            // Nothing of it is news. One that was told stays open as it was told.
+            self.severity = self.severity.max(member.told);
+            self.quiet = self.quiet.or(member.told.map(|_| quiet));
+        } else {
+            self.awake = true;
+            self.steady |= !member.alert.flapping;
+            self.severity = self.severity.max(Some(member.alert.severity));
+            let news = [
+                (member.told.is_none(), NotifyReason::NewInGroup),
+                (member.told.is_some_and(|told| told < member.alert.severity), NotifyReason::Escalated),
+                (member.alert.flapping && !member.told_flapping, NotifyReason::Flapping),
+            ];
+            self.news.extend(news.into_iter().filter_map(|(applies, reason)| applies.then_some(reason)));
         }
-        self.severity = self.severity.max(Some(member.alert.severity));
-        self.joined |= member.told.is_none();
-        self.escalated |= member.told.is_some_and(|told| told < member.alert.severity);
     }
 
     /// The weightiest thing there is to say; `None` when nothing is new.
     fn reason(&self, told: Told) -> Option<NotifyReason> {
         let Some(severity) = self.severity else { return Some(NotifyReason::Resolved) };
+        let has = |reason| self.news.contains(&reason);
         let candidates = [
-            (self.escalated || severity > told.severity, NotifyReason::Escalated),
-            (self.joined, NotifyReason::NewInGroup),
+            (has(NotifyReason::Escalated) || severity > told.severity, NotifyReason::Escalated),
+            (has(NotifyReason::Flapping), NotifyReason::Flapping),
+            (has(NotifyReason::NewInGroup), NotifyReason::NewInGroup),
             (severity < told.severity, NotifyReason::Deescalated),
-            (self.left, NotifyReason::PartlyResolved),
+            (has(NotifyReason::PartlyResolved), NotifyReason::PartlyResolved),
         ];
         candidates.into_iter().find_map(|(applies, reason)| applies.then_some(reason))
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{AlertState, Change, Reading, ResolveReason, Verdict};
-use crate::config::{LevelRule, LevelThreshold, Severity};
+use crate::config::{FlappingRule, LevelRule, LevelThreshold, Severity};
 use crate::model::{ClockShift, Span, Timestamp};
 
 /// One alert's state: clocks and a phase, no values, so that it is the same for every unit.
@@ -13,6 +13,8 @@ use crate::model::{ClockShift, Span, Timestamp};
 /// * It resolves when the warning level (and the level that it fires at) has been clear for `keep_firing_for`; it goes
 ///   from critical to warning when critical has been, and warning is not clear.
 /// * An evaluation without data changes nothing: clocks go on, but what they lead to waits for data.
+/// * An alert that changed too often within a window flaps: from then on it goes on firing until it has been clear for as
+///   long as `stable_for`. It flaps no more after that, or once it has not been clear for as long.
 /// * A second evaluation at the same instant with the same reading changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
@@ -21,6 +23,12 @@ pub struct Instance {
     /// Since when the critical condition has held without interruption.
     critical_since: Option<Timestamp>,
     phase: Phase,
+    /// When it changed lately, oldest first: at most one more than a flapping rule allows.
+    changes: Vec<Timestamp>,
+    /// While it flaps: when it last was clear, or began to flap.
+    unstable_at: Option<Timestamp>,
+    /// Whether a change was not told lately because it flaps, and nobody took note of that yet.
+    held_back: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +55,8 @@ struct Firing {
     level_clear_since: Option<Timestamp>,
     /// Since when the warning level has been clear as well.
     all_clear_since: Option<Timestamp>,
+    /// Whether it would be over, or less severe, if it did not flap.
+    held_back: bool,
 }
 
 /// Where an alert stands that is not inactive.
@@ -60,6 +70,8 @@ pub struct Standing {
     pub started_at: Timestamp,
     /// When and why it resolved.
     pub resolved: Option<(Timestamp, ResolveReason)>,
+    /// Whether it flaps.
+    pub flapping: bool,
 }
 
 /// What a reading says about both levels.
@@ -71,12 +83,18 @@ struct Verdicts {
 
 impl Instance {
     /// Takes one evaluation into account and says what it changed.
-    pub fn step<T>(&mut self, now: Timestamp, rule: &LevelRule<T>, reading: &Reading<T>) -> Option<Change>
+    pub fn step<T>(
+        &mut self,
+        now: Timestamp,
+        rule: &LevelRule<T>,
+        flapping: Option<&FlappingRule>,
+        reading: &Reading<T>,
+    ) -> Option<Change>
     where
         T: Copy + PartialOrd,
     {
         if rule.warning.is_none() && rule.critical.is_none() {
-            return self.retire(now);
+            return self.retire(now, ResolveReason::Removed);
         }
         if reading.is_no_data() {
             return None;
@@ -89,17 +107,52 @@ impl Instance {
         run_while(&mut self.critical_since, now, verdicts.critical, Verdict::Past);
         let due = self.due(now, rule.hold, verdicts);
         match self.phase {
-            Phase::Quiet | Phase::Resolved { .. } => self.rise(due),
-            Phase::Firing(firing) if due > Some(firing.severity) => Some(self.escalate(firing)),
-            Phase::Firing(firing) => self.recover(now, rule, verdicts, firing),
+            Phase::Quiet | Phase::Resolved { .. } => {
+                let fired = self.rise(due)?;
+                self.note_change(now, flapping);
+                Some(fired)
+            }
+            Phase::Firing(firing) if due > Some(firing.severity) => {
+                self.note_change(now, flapping);
+                Some(self.escalate(firing))
+            }
+            Phase::Firing(firing) => self.recover(now, rule, flapping, verdicts, firing),
         }
     }
 
-    /// Ends the alert because its target or rule is no longer configured.
-    pub fn retire(&mut self, now: Timestamp) -> Option<Change> {
+    /// Whether a change was kept quiet since this was last asked, because the alert flaps.
+    pub fn take_held_back(&mut self) -> bool {
+        std::mem::take(&mut self.held_back)
+    }
+
+    /// Whether nothing of it matters any more: it is inactive and has not changed since `window` ago.
+    pub fn is_forgettable(&self, now: Timestamp, window: Span) -> bool {
+        self.standing().is_none() && self.changes.last().is_none_or(|last| now - *last >= window)
+    }
+
+    /// Remembers that it changed; it flaps when it did so too often.
+    fn note_change(&mut self, now: Timestamp, flapping: Option<&FlappingRule>) {
+        let Some(rule) = flapping else { return self.changes.clear() };
+        self.changes.retain(|at| now - *at < rule.window);
+        self.changes.push(now);
+        if self.changes.len() > usize::try_from(rule.changes).unwrap_or(usize::MAX) {
+            self.changes.remove(0);
+            self.unstable_at = Some(now);
+        }
+    }
+
+    /// It is stable again.
+    fn settle(&mut self) {
+        self.unstable_at = None;
+        self.changes.clear();
+    }
+
+    /// Ends the alert for a reason other than its value.
+    pub fn retire(&mut self, now: Timestamp, reason: ResolveReason) -> Option<Change> {
+        self.settle();
         (self.warning_since, self.critical_since) = (None, None);
         let Phase::Firing(firing) = self.phase else { return None };
-        Some(self.resolve(now, firing, ResolveReason::Removed))
+        Some(self.resolve(now, firing, reason))
     }
 
     /// Reads its clocks, which are of another life.
@@ -107,6 +160,8 @@ impl Instance {
         let past = |clock: &mut Option<Timestamp>| *clock = clock.map(|at| shift.past(at));
         past(&mut self.warning_since);
         past(&mut self.critical_since);
+        past(&mut self.unstable_at);
+        self.changes.iter_mut().for_each(|at| *at = shift.past(*at));
         match &mut self.phase {
             Phase::Quiet => {}
             Phase::Firing(firing) => {
@@ -132,9 +187,10 @@ impl Instance {
     pub fn standing(&self) -> Option<Standing> {
         match self.phase {
             Phase::Quiet => self.pending(),
-            Phase::Firing(firing) => Some(firing.standing()),
+            Phase::Firing(firing) => Some(firing.standing(self.unstable_at.is_some())),
             Phase::Resolved { severity, started_at, at, reason } => {
-                Some(Standing { state: AlertState::Resolved, severity, started_at, resolved: Some((at, reason)) })
+                let (state, resolved) = (AlertState::Resolved, Some((at, reason)));
+                Some(Standing { state, severity, started_at, resolved, flapping: false })
             }
         }
     }
@@ -142,7 +198,7 @@ impl Instance {
     fn pending(&self) -> Option<Standing> {
         let started_at = self.pending_since()?;
         let severity = if self.critical_since.is_some() { Severity::Critical } else { Severity::Warning };
-        Some(Standing { state: AlertState::Pending, severity, started_at, resolved: None })
+        Some(Standing { state: AlertState::Pending, severity, started_at, resolved: None, flapping: false })
     }
 
     fn pending_since(&self) -> Option<Timestamp> {
@@ -161,13 +217,12 @@ impl Instance {
         let started_at = self.pending_since()?;
         self.phase = Phase::Quiet;
         let severity = due?;
-        self.phase = Phase::Firing(Firing { severity, started_at, level_clear_since: None, all_clear_since: None });
+        self.phase = Phase::Firing(Firing::new(severity, started_at));
         Some(Change::Fired { severity })
     }
 
     fn escalate(&mut self, firing: Firing) -> Change {
-        let severity = Severity::Critical;
-        self.phase = Phase::Firing(Firing { severity, level_clear_since: None, all_clear_since: None, ..firing });
+        self.phase = Phase::Firing(Firing::new(Severity::Critical, firing.started_at));
         Change::Escalated
     }
 
@@ -175,19 +230,91 @@ impl Instance {
         &mut self,
         now: Timestamp,
         rule: &LevelRule<T>,
+        flapping: Option<&FlappingRule>,
         verdicts: Verdicts,
         mut firing: Firing,
     ) -> Option<Change> {
         let (level, all) = verdicts.of(firing.severity);
         run_while(&mut firing.level_clear_since, now, level, Verdict::Clear);
         run_while(&mut firing.all_clear_since, now, all, Verdict::Clear);
+        firing.held_back &= firing.level_clear_since.is_some();
         self.phase = Phase::Firing(firing);
-        if all == Verdict::Clear {
-            let over = lasted(firing.all_clear_since, now, rule.keep_firing_for);
-            return over.then(|| self.resolve(now, firing, reason_to_resolve(rule, firing.severity)));
+        let calms = |keep| firing.calms(now, level, all, keep);
+        let wish = calms(rule.keep_firing_for);
+        let quiet = self.quiet_for(now, flapping, level, wish);
+        let Some(stable_for) = quiet else {
+            return Some(self.calm(now, rule, flapping, firing, wish?));
+        };
+        if let Some(calm) = calms(rule.keep_firing_for.max(stable_for)) {
+            self.settle();
+            return Some(self.calm(now, rule, None, firing, calm));
         }
-        let lower = level == Verdict::Clear && lasted(firing.level_clear_since, now, rule.keep_firing_for);
-        lower.then(|| self.deescalate(firing))
+        self.hold_back(now, flapping, firing, wish)
+    }
+
+    /// How long a flapping alert has to be clear; `None` for one that does not flap, or not any more.
+    fn quiet_for(
+        &mut self,
+        now: Timestamp,
+        flapping: Option<&FlappingRule>,
+        level: Verdict,
+        wish: Option<Calm>,
+    ) -> Option<Span> {
+        let Some(rule) = flapping else {
+            self.settle(); // the rule was switched off
+            return None;
+        };
+        let due_to_flap = wish.is_some() && self.unstable_at.is_none() && self.changes_too_often(now, rule);
+        match (&mut self.unstable_at, level) {
+            (Some(at), Verdict::Clear) => *at = now,
+            (Some(at), Verdict::Past | Verdict::Below) if now - *at >= rule.stable_for => self.settle(),
+            _ => {}
+        }
+        (self.unstable_at.is_some() || due_to_flap).then_some(rule.stable_for)
+    }
+
+    /// Whether one more change now would be one too many.
+    fn changes_too_often(&self, now: Timestamp, rule: &FlappingRule) -> bool {
+        let lately = self.changes.iter().filter(|at| now - **at < rule.window).count();
+        lately >= usize::try_from(rule.changes).unwrap_or(usize::MAX)
+    }
+
+    /// What it would change is kept quiet. The first time, that it flaps is the change.
+    fn hold_back(
+        &mut self,
+        now: Timestamp,
+        flapping: Option<&FlappingRule>,
+        firing: Firing,
+        wish: Option<Calm>,
+    ) -> Option<Change> {
+        wish?;
+        if self.unstable_at.is_none() {
+            self.note_change(now, flapping);
+            self.phase = Phase::Firing(Firing { held_back: true, ..firing });
+            return Some(Change::Flapping);
+        }
+        if !firing.held_back {
+            self.phase = Phase::Firing(Firing { held_back: true, ..firing });
+            self.held_back = true;
+        }
+        None
+    }
+
+    fn calm<T>(
+        &mut self,
+        now: Timestamp,
+        rule: &LevelRule<T>,
+        flapping: Option<&FlappingRule>,
+        firing: Firing,
+        calm: Calm,
+    ) -> Change {
+        if flapping.is_some() {
+            self.note_change(now, flapping);
+        }
+        match calm {
+            Calm::Over => self.resolve(now, firing, reason_to_resolve(rule, firing.severity)),
+            Calm::Lower => self.deescalate(firing),
+        }
     }
 
     fn deescalate(&mut self, firing: Firing) -> Change {
@@ -203,11 +330,32 @@ impl Instance {
     }
 }
 
+/// How an alert that fires may calm down.
+#[derive(Clone, Copy)]
+enum Calm {
+    /// It resolves.
+    Over,
+    /// From critical to warning.
+    Lower,
+}
+
 impl Firing {
-    fn standing(self) -> Standing {
+    const fn new(severity: Severity, started_at: Timestamp) -> Self {
+        Self { severity, started_at, level_clear_since: None, all_clear_since: None, held_back: false }
+    }
+
+    /// How it calms down now, if what was read has been clear for `keep`.
+    fn calms(self, now: Timestamp, level: Verdict, all: Verdict, keep: Span) -> Option<Calm> {
+        if all == Verdict::Clear {
+            return lasted(self.all_clear_since, now, keep).then_some(Calm::Over);
+        }
+        (level == Verdict::Clear && lasted(self.level_clear_since, now, keep)).then_some(Calm::Lower)
+    }
+
+    fn standing(self, flapping: bool) -> Standing {
         let recovering = self.level_clear_since.or(self.all_clear_since).is_some();
         let state = if recovering { AlertState::Recovering } else { AlertState::Firing };
-        Standing { state, severity: self.severity, started_at: self.started_at, resolved: None }
+        Standing { state, severity: self.severity, started_at: self.started_at, resolved: None, flapping }
     }
 }
 
@@ -301,8 +449,9 @@ mod tests {
             Some(Change::Fired { severity: Critical }) => "crit",
             Some(Change::Escalated) => "up",
             Some(Change::Deescalated) => "down",
+            Some(Change::Flapping) => "flap",
             Some(Change::Resolved { reason: ResolveReason::Cleared }) => "ok",
-            Some(Change::Resolved { reason: ResolveReason::Removed }) => "gone",
+            Some(Change::Resolved { reason: ResolveReason::Removed | ResolveReason::Failover }) => "gone",
         }
     }
 
@@ -311,8 +460,12 @@ mod tests {
         let mut instance = Instance::default();
         let mut seen = Vec::new();
         for (second, word) in (0..).zip(readings.split_whitespace()) {
-            seen.push(spell(instance.step(at(second), rule, &reading(word))));
-            assert_eq!(instance.step(at(second), rule, &reading(word)), None, "the same evaluation twice: {readings}");
+            seen.push(spell(instance.step(at(second), rule, None, &reading(word))));
+            assert_eq!(
+                instance.step(at(second), rule, None, &reading(word)),
+                None,
+                "the same evaluation twice: {readings}"
+            );
         }
         assert_eq!(seen.join(" "), changes, "{readings}");
     }
@@ -394,8 +547,8 @@ mod tests {
     fn a_level_that_is_switched_off_while_it_fires_lets_go() {
         let check = |first: u64, rule: LevelRule<u64>, then: u64, changes: [&str; 2]| {
             let mut instance = Instance::default();
-            let fired = spell(instance.step(at(0), &super::tests::rule(0, 0), &Reading::exact(first)));
-            assert_eq!([fired, spell(instance.step(at(1), &rule, &Reading::exact(then)))], changes);
+            let fired = spell(instance.step(at(0), &super::tests::rule(0, 0), None, &Reading::exact(first)));
+            assert_eq!([fired, spell(instance.step(at(1), &rule, None, &Reading::exact(then)))], changes);
         };
         check(50, LevelRule { warning: None, ..rule(0, 0) }, 50, ["warn", "gone"]);
         check(50, LevelRule { warning: None, ..rule(0, 0) }, 120, ["warn", "up"]);
@@ -407,7 +560,7 @@ mod tests {
     fn the_states_have_names() {
         let mut instance = Instance::default();
         let mut state_after = |second, word| {
-            instance.step(at(second), &rule(1, 1), &reading(word));
+            instance.step(at(second), &rule(1, 1), None, &reading(word));
             instance.standing().map(|standing| (standing.state.label(), standing.severity, standing.started_at))
         };
         assert_eq!(state_after(0, "0"), None);
@@ -424,12 +577,12 @@ mod tests {
     #[test]
     fn retiring_ends_what_fires_and_drops_what_is_pending() {
         let mut instance = Instance::default();
-        instance.step(at(0), &rule(1, 0), &reading("30"));
-        assert_eq!(instance.clone().retire(at(0)), None);
-        instance.step(at(1), &rule(1, 0), &reading("30"));
-        assert_eq!(spell(instance.retire(at(2))), "gone");
+        instance.step(at(0), &rule(1, 0), None, &reading("30"));
+        assert_eq!(instance.clone().retire(at(0), ResolveReason::Removed), None);
+        instance.step(at(1), &rule(1, 0), None, &reading("30"));
+        assert_eq!(spell(instance.retire(at(2), ResolveReason::Removed)), "gone");
         let resolved = instance.standing().and_then(|standing| standing.resolved);
         assert_eq!(resolved, Some((at(2), ResolveReason::Removed)));
-        assert_eq!(instance.retire(at(3)), None);
+        assert_eq!(instance.retire(at(3), ResolveReason::Removed), None);
     }
 }

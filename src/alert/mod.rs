@@ -7,8 +7,12 @@ mod engine;
 mod group;
 mod groups;
 mod instance;
+mod notification;
 #[cfg(test)]
 mod properties;
+mod quiet;
+#[cfg(test)]
+mod quiet_tests;
 mod reading;
 mod saved;
 #[cfg(test)]
@@ -16,8 +20,12 @@ mod testing;
 mod types;
 
 pub use engine::{AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RuleInput};
-pub use groups::AlertGroups;
+pub use groups::{AlertGroups, Due, Outlook, Target, wants};
 pub use instance::{Instance, Standing};
+pub use notification::*;
+pub use quiet::{
+    MAX_SILENCES, Maintenance, NewSilence, Quiet, Silence, SilenceError, SilenceRecord, SilenceState, Silences,
+};
 pub use reading::{Reading, Verdict};
 pub use saved::{Restored, RestoredAlerts};
 pub use types::*;

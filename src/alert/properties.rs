@@ -106,7 +106,7 @@ fn run(
         now += secs(seconds);
         history.push((now, reading));
         let before = fires_at(&instance);
-        let change = instance.step(now, rule, &reading);
+        let change = instance.step(now, rule, None, &reading);
         inspect(&history, before, change);
     }
 }
@@ -154,13 +154,13 @@ proptest! {
         let (mut instance, mut now) = (Instance::default(), at(0));
         for (on, off, value) in flaps {
             for reading in [Reading::exact(secs(value)), Reading::NO_DATA, Reading::exact(secs(value))] {
-                prop_assert_eq!(instance.step(now, &rule, &reading), None);
+                prop_assert_eq!(instance.step(now, &rule, None, &reading), None);
                 if reading.is_no_data() {
                     now += secs(on);
                 }
             }
             now += secs(off);
-            prop_assert_eq!(instance.step(now, &rule, &Reading::exact(secs(29))), None);
+            prop_assert_eq!(instance.step(now, &rule, None, &Reading::exact(secs(29))), None);
         }
     }
 
@@ -176,10 +176,10 @@ proptest! {
         let (mut instance, mut now) = (Instance::default(), at(0));
         for (seconds, reading) in evaluations {
             now += secs(seconds);
-            instance.step(now, &rule, &reading);
+            instance.step(now, &rule, None, &reading);
             let before = instance.clone();
             now += secs(silence);
-            prop_assert_eq!(instance.step(now, &rule, &Reading::NO_DATA), None);
+            prop_assert_eq!(instance.step(now, &rule, None, &Reading::NO_DATA), None);
             prop_assert_eq!(&instance, &before);
         }
     }
@@ -189,9 +189,9 @@ proptest! {
         let (mut instance, mut now) = (Instance::default(), at(0));
         for (seconds, reading) in evaluations {
             now += secs(seconds);
-            instance.step(now, &rule, &reading);
+            instance.step(now, &rule, None, &reading);
             let once = instance.clone();
-            prop_assert_eq!(instance.step(now, &rule, &reading), None);
+            prop_assert_eq!(instance.step(now, &rule, None, &reading), None);
             prop_assert_eq!(&instance, &once);
         }
     }

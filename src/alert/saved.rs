@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::Live;
 use super::group::{Group, Member, Told};
 use super::{
-    AlertContext, AlertEngine, AlertGroups, AlertIdentity, AlertKey, AlertSnapshot, AlertStatus, Fingerprint, GroupKey,
+    AlertContext, AlertEngine, AlertGroups, AlertIdentity, AlertKey, AlertSnapshot, AlertStatus, Decision, Fingerprint, GroupKey,
     Instance, Measured, Quantity,
 };
 use crate::config::Severity;
@@ -29,6 +29,7 @@ struct AlertRecord {
     threshold: Quantity,
     peak: Option<Quantity>,
     context: AlertContext,
+    decision: Option<Decision>,
     /// When the value was looked at.
     as_of: Timestamp,
 }
@@ -38,9 +39,9 @@ struct AlertRecord {
 struct GroupRecord {
     receiver: String,
     group: GroupKey,
-    created_at: Timestamp,
     told: Option<Told>,
     changed_at: Option<Timestamp>,
+    generation: u32,
     members: Vec<MemberRecord>,
 }
 
@@ -49,6 +50,7 @@ struct GroupRecord {
 struct MemberRecord {
     fingerprint: Fingerprint,
     told: Option<Severity>,
+    told_flapping: bool,
     over: Option<AlertSnapshot>,
 }
 
@@ -106,7 +108,7 @@ impl AlertEngine {
     }
 
     fn restore_one(&mut self, record: AlertRecord, shift: &ClockShift) -> Option<Restored> {
-        let AlertRecord { identity, mut instance, value, threshold, peak, mut context, as_of } = record;
+        let AlertRecord { identity, mut instance, value, threshold, peak, mut context, decision, as_of } = record;
         let key = AlertKey::new(identity.rule, identity.labels);
         if self.live.contains_key(&key) {
             return None;
@@ -121,7 +123,10 @@ impl AlertEngine {
             Some(Quantity::Seconds(lasted)) => Some(shift.past(as_of) - lasted),
             _ => None,
         };
-        self.live.insert(key.clone(), Live { instance, value, threshold, peak, context: Arc::new(context) });
+        let decision = decision.map(|decision| Decision { at: shift.past(decision.at), ..decision });
+        // What keeps it quiet is asked anew.
+        let live = Live { instance, value, threshold, peak, context: Arc::new(context), hold: None, decision };
+        self.live.insert(key.clone(), live);
         self.unsaved.insert(key.clone());
         Some(Restored { key, since })
     }
@@ -129,7 +134,7 @@ impl AlertEngine {
 
 impl Live {
     fn document(&self, key: &AlertKey, now: Timestamp) -> Document {
-        let Self { instance, value, threshold, peak, context } = self;
+        let Self { instance, value, threshold, peak, context, hold: _, decision } = self;
         let record = AlertRecord {
             identity: key.identity().clone(),
             instance: instance.clone(),
@@ -137,6 +142,7 @@ impl Live {
             threshold: *threshold,
             peak: *peak,
             context: AlertContext::clone(context),
+            decision: *decision,
             as_of: now,
         };
         Document::put(Table::Alerts, document_key(key), json(&record))
@@ -178,9 +184,9 @@ impl AlertGroups {
 
     /// Takes in what was kept of the groups of these receivers, and of those that are no longer configured, except where
     /// a group is known already. `engine` has been restored. Returns sentences about what makes no sense.
-    pub fn restore(&mut self, documents: &[SavedDocument], engine: &AlertEngine) -> Vec<String> {
-        let alerts = engine.snapshots();
-        let alerts: BTreeMap<_, _> = alerts.iter().map(|alert| (alert.fingerprint, alert)).collect();
+    pub fn restore(&mut self, now: Timestamp, documents: &[SavedDocument], engine: &AlertEngine) -> Vec<String> {
+        let known = engine.snapshots();
+        let alerts: BTreeMap<_, _> = known.iter().map(|alert| (alert.fingerprint, alert)).collect();
         let mut refused = Vec::new();
         for document in documents {
             match serde_json::from_str::<GroupRecord>(&document.body) {
@@ -190,7 +196,10 @@ impl AlertGroups {
             // Whatever becomes of it, it stands on the disk.
             self.kept.keys.insert(document.key.clone());
         }
-        self.kept.touched = true;
+        // A receiver that is new hears of what fires, and what explains other alerts is known again.
+        for alert in known.iter().filter(|alert| alert.status == AlertStatus::Firing) {
+            self.record(now, alert);
+        }
         refused
     }
 
@@ -203,25 +212,27 @@ impl AlertGroups {
         let (receiver, key) = (record.receiver.clone(), record.group.clone());
         let Some(group) = Group::restored(record, shift, alerts) else { return };
         let receiver = self.receiver_or_retired(&receiver);
-        if !receiver.retired || group.was_told() {
-            receiver.groups.entry(key).or_insert(group);
+        if (!receiver.retired || group.was_told()) && !receiver.groups.contains_key(&key) {
+            receiver.member_of.extend(group.keys().map(|alert| (alert.clone(), key.clone())));
+            receiver.groups.insert(key, group);
         }
     }
 }
 
 impl Group {
     fn record(&self, receiver: &str, key: &GroupKey) -> GroupRecord {
-        let Self { members, created_at, told, changed_at, plan: _, unsaved: _ } = self;
+        let Self { members, told, changed_at, plan: _, planned: _, generation, unsaved: _ } = self;
         let members = members.iter().map(|(key, member)| {
             let over = (member.alert.status == AlertStatus::Resolved).then(|| AlertSnapshot::clone(&member.alert));
-            MemberRecord { fingerprint: key.fingerprint(), told: member.told, over }
+            let Member { told, told_flapping, .. } = *member;
+            MemberRecord { fingerprint: key.fingerprint(), told, told_flapping, over }
         });
         GroupRecord {
             receiver: receiver.to_owned(),
             group: key.clone(),
-            created_at: *created_at,
             told: *told,
             changed_at: *changed_at,
+            generation: *generation,
             members: members.collect(),
         }
     }
@@ -232,7 +243,7 @@ impl Group {
         shift: &ClockShift,
         alerts: &BTreeMap<Fingerprint, &Arc<AlertSnapshot>>,
     ) -> Option<Self> {
-        let member = |MemberRecord { fingerprint, told, over }: MemberRecord| {
+        let member = |MemberRecord { fingerprint, told, told_flapping, over }: MemberRecord| {
             let alert = match over {
                 Some(mut over) => {
                     over.shift(shift);
@@ -240,16 +251,17 @@ impl Group {
                 }
                 None => Arc::clone(alerts.get(&fingerprint)?),
             };
-            Some((alert.key(), Member { alert, told }))
+            Some((alert.key(), Member { told, told_flapping, ..Member::new(&alert) }))
         };
         let members: BTreeMap<_, _> = record.members.into_iter().filter_map(member).collect();
         let told = record.told.map(|told| Told { at: shift.past(told.at), ..told });
         (!members.is_empty()).then(|| Self {
             members,
-            created_at: shift.past(record.created_at),
             told,
             changed_at: record.changed_at.map(|at| shift.past(at)),
             plan: None,
+            planned: false,
+            generation: record.generation,
             unsaved: true,
         })
     }
@@ -260,6 +272,7 @@ impl AlertSnapshot {
     pub fn shift(&mut self, shift: &ClockShift) {
         self.started_at = shift.past(self.started_at);
         self.resolved = self.resolved.map(|(at, reason)| (shift.past(at), reason));
+        self.decision = self.decision.map(|decision| Decision { at: shift.past(decision.at), ..decision });
         if let Some(at) = self.context.last_sample {
             Arc::make_mut(&mut self.context).last_sample = Some(shift.past(at));
         }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{
-    AlertGroups, AlertKey, AlertSnapshot, AlertStatus, Labels, Measured, Notification, Quantity, Reading,
-    ResolveReason, Rule,
+    AlertGroups, AlertKey, AlertSnapshot, AlertStatus, Due, HeldBack, Labels, Measured, Notification, Outlook,
+    Quantity, Reading, ResolveReason, Rule, Target,
 };
-use crate::config::{NotifySettings, ReceiverKind, ReceiverSettings, Severity};
+use crate::config::{HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, Severity};
 use crate::model::{Span, Timestamp};
 
 pub(super) const GROUP_WAIT: i64 = 5;
@@ -28,15 +28,22 @@ pub(super) fn receiver(text: &str) -> ReceiverSettings {
         routing_key: crate::config::SecretSource::File("key".into()),
         url: "http://pager.example.com".into(),
     };
-    ReceiverSettings { name: name.into(), min_severity, matchers: BTreeMap::new(), fallback: None, kind }
+    let (matchers, repage_on, http) = (BTreeMap::new(), RepageOn::default(), HttpSettings::default());
+    let (name, fallback) = (name.into(), None);
+    ReceiverSettings { name, min_severity, matchers, fallback, group_by: None, repage_on, kind, http }
 }
 
 pub(super) fn settings(receivers: &[&str]) -> NotifySettings {
     NotifySettings {
         identity: String::new(),
+        group_by: ["alertname", "source_dc", "target_dc"].map(str::to_owned).to_vec(),
         group_wait: Span::from_secs(GROUP_WAIT),
         group_interval: Span::from_secs(GROUP_INTERVAL),
         repeat_interval: Span::from_secs(REPEAT_INTERVAL),
+        external_url: None,
+        dashboard_url: None,
+        flapping: None,
+        maintenance: Vec::new(),
         receivers: receivers.iter().map(|text| receiver(text)).collect(),
     }
 }
@@ -62,6 +69,9 @@ pub(super) fn firing(pair: &str, severity: Severity) -> AlertSnapshot {
         threshold: Quantity::Seconds(threshold),
         peak: None,
         context: Arc::default(),
+        hold: None,
+        flapping: false,
+        decision: None,
     }
 }
 
@@ -76,11 +86,20 @@ pub(super) struct Simulation {
     pub(super) now: Timestamp,
     pub(super) alerts: BTreeMap<String, Arc<AlertSnapshot>>,
     pub(super) said: Vec<Notification>,
+    pub(super) held_back: Vec<(Arc<str>, HeldBack)>,
+    pub(super) targets: Vec<Target>,
 }
 
 impl Simulation {
     pub(super) fn new(settings: &NotifySettings) -> Self {
-        Self { groups: AlertGroups::new(settings), now: at(0), alerts: BTreeMap::new(), said: Vec::new() }
+        Self {
+            groups: AlertGroups::new(settings),
+            now: at(0),
+            alerts: BTreeMap::new(),
+            said: Vec::new(),
+            held_back: Vec::new(),
+            targets: Vec::new(),
+        }
     }
 
     /// Lets time pass, waking the groups exactly when they ask for it.
@@ -96,9 +115,12 @@ impl Simulation {
 
     fn look(&mut self) {
         let alerts = &self.alerts;
-        let current = |key: &AlertKey| alerts.get(&key.identity().labels["pair"]).cloned();
-        self.said.extend(self.groups.due(self.now, &current));
-        assert_eq!(self.groups.due(self.now, &current), [], "nothing is said twice");
+        let current = |key: &AlertKey| key.identity().labels.get("pair").and_then(|pair| alerts.get(pair)).cloned();
+        let outlook = Outlook { current: &current, targets: &self.targets };
+        let due = self.groups.due(self.now, &outlook);
+        self.said.extend(due.notifications);
+        self.held_back.extend(due.held_back);
+        assert_eq!(self.groups.due(self.now, &outlook), Due::default(), "nothing is said twice");
     }
 
     /// Makes an alert fire at a severity, or resolves it.
@@ -112,6 +134,13 @@ impl Simulation {
         if severity.is_some() {
             self.alerts.insert(pair.to_owned(), alert);
         }
+    }
+
+    /// Records an alert as it is.
+    pub(super) fn record(&mut self, alert: &Arc<AlertSnapshot>) {
+        self.groups.record(self.now, alert);
+        let name = alert.identity.labels.get("pair").cloned().unwrap_or_else(|| alert.label("server").to_owned());
+        self.alerts.insert(name, Arc::clone(alert));
     }
 
     pub(super) fn reconfigure(&mut self, settings: &NotifySettings) {

@@ -27,6 +27,34 @@ pub enum Rule {
     Unknown,
     /// `RedisCrossDcSentinelQuorumLost`: the Sentinels of a datacenter have seen no quorum for some seconds.
     SentinelQuorum,
+    /// `RedisCrossDcFullSync`: a server gave so many full syncs within the rule's window.
+    FullSync,
+    /// `RedisCrossDcReceiverFailing`: a receiver has not taken its notifications for some seconds.
+    ReceiverFailing,
+    /// `RedisCrossDcMonitorIsolated`: no remote server of any datacenter has answered for some seconds.
+    MonitorIsolated,
+    /// `RedisCrossDcDiverged`: two histories for some seconds.
+    Diverged,
+    /// `RedisCrossDcFailover`: another server became a pair's master, so often in some time.
+    Failover,
+}
+
+/// What an alert of a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetKind {
+    /// A master and one of its replicas.
+    Pair,
+    /// Whatever is called by one name: a master with its replicas.
+    Tree,
+    /// A server.
+    Server,
+    /// The Sentinels of a pair in one datacenter.
+    Sentinels,
+    /// A receiver of notifications.
+    Receiver,
+    /// This exporter.
+    Monitor,
 }
 
 /// Labels, sorted by name.
@@ -37,7 +65,8 @@ pub type Labels = BTreeMap<String, String>;
 pub struct AlertIdentity {
     /// The rule.
     pub rule: Rule,
-    /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`, or `pair, dc`.
+    /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`, or `pair, dc`, or `pair`, or
+    /// `receiver`, or none.
     pub labels: Arc<Labels>,
 }
 
@@ -46,7 +75,7 @@ pub struct AlertIdentity {
 /// Made once per target and rule and kept by whoever evaluates it, so that no evaluation hashes labels. Ordered by
 /// fingerprint, then by identity: a comparison of two keys is mostly that of two numbers, and still exact when two
 /// fingerprints collide.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AlertKey {
     fingerprint: Fingerprint,
     identity: AlertIdentity,
@@ -65,6 +94,8 @@ pub enum Quantity {
     Seconds(Span),
     /// Bytes.
     Bytes(Bytes),
+    /// How many times something happened.
+    Count(u64),
 }
 
 /// A value with its certified interval, as far as it is known.
@@ -96,6 +127,8 @@ pub enum ResolveReason {
     Cleared,
     /// The target or the rule is no longer configured.
     Removed,
+    /// Another server became the master: the replication that the alert is about runs in another direction now.
+    Failover,
 }
 
 /// Everything that a message says about one alert, frozen at one moment.
@@ -121,6 +154,71 @@ pub struct AlertSnapshot {
     pub peak: Option<Quantity>,
     /// Where to look, which may change while it fires.
     pub context: Arc<AlertContext>,
+    /// What keeps it from being told now, if anything does.
+    pub hold: Option<Hold>,
+    /// Whether it begins and ends so often that it is told to flap, and then not told again until it is stable.
+    pub flapping: bool,
+    /// What made it what it is.
+    pub decision: Option<Decision>,
+}
+
+/// What keeps an alert from being told: somebody asked for quiet. What was told before is still told to be over.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// A silence.
+    Silence(SilenceId),
+    /// A maintenance window, by its name in the configuration.
+    Maintenance(Arc<str>),
+}
+
+/// Why nobody was told of an alert, or not again: a closed set, which is also counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldBack {
+    /// A silence.
+    Silenced,
+    /// A maintenance window.
+    Maintenance,
+    /// Another alert explains it.
+    Caused,
+    /// It flaps.
+    Flapping,
+}
+
+impl From<&Hold> for HeldBack {
+    fn from(hold: &Hold) -> Self {
+        match hold {
+            Hold::Silence(_) => Self::Silenced,
+            Hold::Maintenance(_) => Self::Maintenance,
+        }
+    }
+}
+
+/// The name of a silence: sixteen hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SilenceId(pub Arc<str>);
+
+/// The last change of an alert, and on what it rests.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// What changed.
+    pub change: Change,
+    /// When.
+    pub at: Timestamp,
+    /// The value that the change rests on.
+    pub value: Measured,
+}
+
+/// An alert that explains another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The alert.
+    pub key: AlertKey,
+    /// It explains alerts up to this severity: that a replica does not answer is no reason for a lag that its master
+    /// proves.
+    pub up_to: Severity,
 }
 
 /// A word of a closed set.
@@ -140,6 +238,8 @@ pub struct AlertContext {
     pub reason: Option<String>,
     /// When the last good sample was taken.
     pub last_sample: Option<Timestamp>,
+    /// The alerts that explain this one, as long as they fire: nobody is told of both.
+    pub causes: Arc<[Cause]>,
 }
 
 /// Where an alert stands, as it is listed. Only what fires or is resolved is ever notified.
@@ -163,6 +263,8 @@ pub struct ListedAlert {
     /// What is known about it. While it is pending: the severity is the highest level whose condition holds, and the
     /// status is [`AlertStatus::Firing`], because the condition holds; nobody is told of it yet.
     pub alert: Arc<AlertSnapshot>,
+    /// The alert that explains it, for whoever is told of that one.
+    pub caused_by: Option<AlertKey>,
 }
 
 /// How many alerts there are in each state.
@@ -189,6 +291,8 @@ pub enum Change {
     Escalated,
     /// It was critical and is a warning now.
     Deescalated,
+    /// It would be over, for a moment, as it was many times before: it goes on firing until it is stable.
+    Flapping,
     /// It is over.
     Resolved {
         /// Why.
@@ -205,54 +309,21 @@ pub struct Transition {
     pub alert: Arc<AlertSnapshot>,
 }
 
-/// Why a notification is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NotifyReason {
-    /// The group began to fire.
-    First,
-    /// An alert of the group became critical.
-    Escalated,
-    /// The group's highest severity fell from critical to warning.
-    Deescalated,
-    /// Another alert joined the group.
-    NewInGroup,
-    /// Some of the group's alerts resolved; others still fire.
-    PartlyResolved,
-    /// Nothing changed for `repeat_interval`.
-    Repeat,
-    /// All of the group's alerts resolved.
-    Resolved,
-}
-
-/// One thing to say to one receiver about one group of alerts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Notification {
-    /// The receiver's name.
-    pub receiver: Arc<str>,
-    /// Which group, among those of this receiver.
-    pub group: GroupKey,
-    /// Firing as long as any alert of the group fires.
-    pub status: AlertStatus,
-    /// Why it is sent.
-    pub reason: NotifyReason,
-    /// The highest severity among the firing alerts; of a resolved group, the last one it had.
-    pub severity: Severity,
-    /// The firing alerts, worst first, then those that resolved since the last notification.
-    pub alerts: Vec<Arc<AlertSnapshot>>,
-    /// When it was decided.
-    pub decided_at: Timestamp,
-}
-
-/// What alerts are grouped by: `alertname`, `source_dc`, `target_dc` (those that the alerts have).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct GroupKey(pub Arc<Labels>);
-
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 6] =
-        [Self::LagSeconds, Self::LagBytes, Self::LinkDown, Self::Unreachable, Self::Unknown, Self::SentinelQuorum];
+    pub const ALL: [Self; 11] = [
+        Self::LagSeconds,
+        Self::LagBytes,
+        Self::LinkDown,
+        Self::Unreachable,
+        Self::Unknown,
+        Self::SentinelQuorum,
+        Self::FullSync,
+        Self::ReceiverFailing,
+        Self::MonitorIsolated,
+        Self::Diverged,
+        Self::Failover,
+    ];
 
     /// The alert's name.
     pub const fn alert_name(self) -> &'static str {
@@ -263,6 +334,11 @@ impl Rule {
             Self::Unreachable => "RedisCrossDcServerUnreachable",
             Self::Unknown => "RedisCrossDcLagUnknown",
             Self::SentinelQuorum => "RedisCrossDcSentinelQuorumLost",
+            Self::FullSync => "RedisCrossDcFullSync",
+            Self::ReceiverFailing => "RedisCrossDcReceiverFailing",
+            Self::MonitorIsolated => "RedisCrossDcMonitorIsolated",
+            Self::Diverged => "RedisCrossDcDiverged",
+            Self::Failover => "RedisCrossDcFailover",
         }
     }
 
@@ -275,6 +351,48 @@ impl Rule {
             Self::Unreachable => "unreachable",
             Self::Unknown => "unknown",
             Self::SentinelQuorum => "sentinel_quorum",
+            Self::FullSync => "full_sync",
+            Self::ReceiverFailing => "receiver_failing",
+            Self::MonitorIsolated => "monitor_isolated",
+            Self::Diverged => "diverged",
+            Self::Failover => "failover",
+        }
+    }
+
+    /// What the rule's alerts are about.
+    pub const fn target(self) -> TargetKind {
+        match self {
+            Self::LagSeconds | Self::LagBytes | Self::LinkDown | Self::Unknown | Self::Diverged => TargetKind::Pair,
+            Self::Unreachable | Self::FullSync => TargetKind::Server,
+            Self::SentinelQuorum => TargetKind::Sentinels,
+            Self::Failover => TargetKind::Tree,
+            Self::ReceiverFailing => TargetKind::Receiver,
+            Self::MonitorIsolated => TargetKind::Monitor,
+        }
+    }
+
+    /// Whether the rule's alerts explain others.
+    pub const fn is_cause(self) -> bool {
+        matches!(self, Self::MonitorIsolated | Self::Unreachable | Self::LinkDown)
+    }
+}
+
+impl TargetKind {
+    /// The noun for `count` of them.
+    pub const fn noun(self, count: usize) -> &'static str {
+        match (self, count) {
+            (Self::Pair, 1) => "pair",
+            (Self::Pair, _) => "pairs",
+            (Self::Tree, 1) => "master",
+            (Self::Tree, _) => "masters",
+            (Self::Server, 1) => "server",
+            (Self::Server, _) => "servers",
+            (Self::Sentinels, 1) => "group of Sentinels",
+            (Self::Sentinels, _) => "groups of Sentinels",
+            (Self::Receiver, 1) => "receiver",
+            (Self::Receiver, _) => "receivers",
+            (Self::Monitor, 1) => "exporter",
+            (Self::Monitor, _) => "exporters",
         }
     }
 }
@@ -306,10 +424,24 @@ impl AlertKey {
 }
 
 impl AlertSnapshot {
+    /// A label of what is sent about the alert. As everywhere in Prometheus' world, a label that is absent is empty.
+    pub fn label(&self, name: &str) -> &str {
+        match name {
+            "alertname" => self.identity.rule.alert_name(),
+            "severity" => self.severity.label(),
+            _ => label_of(&self.identity.labels, &self.context.extra_labels, name),
+        }
+    }
+
     /// The alert's key.
     pub fn key(&self) -> AlertKey {
         AlertKey { fingerprint: self.fingerprint, identity: self.identity.clone() }
     }
+}
+
+/// A label of a target: its own ones count before the configured ones.
+pub(super) fn label_of<'a>(labels: &'a Labels, extra: &'a Labels, name: &str) -> &'a str {
+    labels.get(name).or_else(|| extra.get(name)).map_or("", String::as_str)
 }
 
 impl Measured {
@@ -320,11 +452,12 @@ impl Measured {
 }
 
 impl Quantity {
-    /// The bare number, in seconds or bytes.
+    /// The bare number: seconds, bytes or how often.
     pub fn as_f64(self) -> f64 {
         match self {
             Self::Seconds(span) => span.as_secs_f64(),
             Self::Bytes(bytes) => bytes.as_f64(),
+            Self::Count(count) => count as f64,
         }
     }
 }
@@ -338,6 +471,12 @@ impl From<Span> for Quantity {
 impl From<Bytes> for Quantity {
     fn from(bytes: Bytes) -> Self {
         Self::Bytes(bytes)
+    }
+}
+
+impl From<u64> for Quantity {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
     }
 }
 
@@ -360,6 +499,7 @@ impl Change {
             Self::Fired { .. } => "fired",
             Self::Escalated => "escalated",
             Self::Deescalated => "deescalated",
+            Self::Flapping => "flapping",
             Self::Resolved { .. } => "resolved",
         }
     }
@@ -375,55 +515,26 @@ impl AlertStatus {
     }
 }
 
-impl NotifyReason {
-    /// The reason's word in logs, metrics and payloads.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::First => "first",
-            Self::Escalated => "escalated",
-            Self::Deescalated => "deescalated",
-            Self::NewInGroup => "new_in_group",
-            Self::PartlyResolved => "partly_resolved",
-            Self::Repeat => "repeat",
-            Self::Resolved => "resolved",
-        }
-    }
-}
-
 impl ResolveReason {
     /// The reason's word in logs and payloads.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Cleared => "cleared",
             Self::Removed => "removed",
+            Self::Failover => "failover",
         }
-    }
-}
-
-impl GroupKey {
-    /// The labels that alerts are grouped by, besides `alertname`.
-    const GROUP_BY: [&str; 2] = ["source_dc", "target_dc"];
-
-    /// The group of an alert. An alert about a server has neither label, so all servers share one group a rule.
-    pub fn of(identity: &AlertIdentity) -> Self {
-        let name = ("alertname".to_owned(), identity.rule.alert_name().to_owned());
-        let own = Self::GROUP_BY.iter().filter_map(|label| identity.labels.get_key_value(*label));
-        let labels = own.map(|(name, value)| (name.clone(), value.clone())).chain([name]).collect();
-        Self(Arc::new(labels))
-    }
-
-    /// A stable text: `alertname="RedisCrossDcLagHigh",source_dc="dc1",target_dc="dc2"`, values escaped as in
-    /// Prometheus' text format.
-    pub fn text(&self) -> String {
-        let escape = |v: &str| v.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let parts: Vec<_> = self.0.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
-        parts.join(",")
     }
 }
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Display for SilenceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -438,6 +549,7 @@ impl fmt::Display for Quantity {
         match self {
             Self::Seconds(span) => span.fmt(f),
             Self::Bytes(bytes) => bytes.fmt(f),
+            Self::Count(count) => count.fmt(f),
         }
     }
 }

@@ -9,13 +9,14 @@ use tracing::{error, info, warn};
 use super::systemd::{Notifier, Watchdog};
 use super::watched::{Heard, Watched};
 use super::{LoadSettings, log};
+use crate::alert::SilenceId;
 use crate::clock;
 use crate::discovery::Discovery;
 use crate::model::{SavedDocuments, Span, Timestamp};
-use crate::monitor::{Action, FleetSnapshot, Monitor, PollEvent, PollLosses};
-use crate::notify::{Dispatcher, ReplayError};
+use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent, PollLosses};
+use crate::notify::{Dispatcher, Heralds, ReplayError};
 use crate::poll::Poller;
-use crate::report::{ReloadError, ReloadReport};
+use crate::report::{ReloadError, ReloadReport, SilenceCommand, SilenceRefusal};
 use crate::store::{Changes, Due, Store, Urgency};
 use crate::topology::SentinelEvent;
 
@@ -46,6 +47,13 @@ pub(super) enum Command {
         /// Told its receiver, or why not.
         done: oneshot::Sender<Result<Arc<str>, ReplayError>>,
     },
+    /// Make or end a silence, answer on `done` with its name.
+    Silence {
+        /// Which.
+        command: SilenceCommand,
+        /// Told what it came to.
+        done: oneshot::Sender<Result<SilenceId, SilenceRefusal>>,
+    },
     /// Stop polling, deliver what is due, answer on `done`.
     Drain {
         /// How long that may take.
@@ -68,6 +76,7 @@ pub(super) struct Core {
     pub(super) poller: Poller,
     pub(super) discovery: Discovery,
     pub(super) dispatcher: Dispatcher,
+    pub(super) heralds: Heralds,
     pub(super) watched: Watched,
     pub(super) store: Store,
     pub(super) publish: watch::Sender<Arc<FleetSnapshot>>,
@@ -111,6 +120,11 @@ impl Core {
                         // As above.
                         drop(done.send(self.replay(&id)));
                     }
+                    Some(Command::Silence { command, done }) => {
+                        pace.dirty = true;
+                        // As above.
+                        drop(done.send(self.silence(command)));
+                    }
                     Some(Command::Drain { within, done }) => return self.drain(within, done).await,
                     None => return,
                 },
@@ -130,6 +144,12 @@ impl Core {
 
     /// Evaluates the rules if it is time to, carries out what they ask for, and publishes what changed.
     fn act(&mut self, pace: &mut Pace, polls: &mut mpsc::Receiver<PollEvent>) {
+        for succession in self.monitor.successions(clock::now()) {
+            if self.watched.follow(&succession) {
+                self.retarget();
+            }
+        }
+        self.monitor.note_clocks(clock::anchor());
         for action in self.monitor.tick(clock::now()) {
             pace.dirty = true;
             match action {
@@ -137,7 +157,9 @@ impl Core {
                     log::notification(&notification);
                     self.dispatcher.send(notification);
                 }
-                Action::Hurry { tree, server, until } => self.poller.set_urgent(&tree, &server, until),
+                Action::Hurry { tree, server, until, is_back } => {
+                    self.poller.set_urgent(&tree, &server, until, is_back);
+                }
                 Action::LinkDelay { tree, replica, delay } => self.poller.set_link_delay(&tree, &replica, delay),
                 Action::StateChanged(change) => log::state_changed(&change),
                 Action::AlertChanged(transition) => log::alert_changed(&transition),
@@ -242,21 +264,39 @@ impl Core {
         self.discovery.reload(settings);
         self.monitor.reconfigure(settings, topology, clock::anchor());
         self.dispatcher.reload(&settings.notify);
+        self.heralds.reload(&settings.notify);
         self.monitor.note_sentinels(self.watched.sentinels(), clock::now());
         Ok(report)
+    }
+
+    /// Makes or ends a silence.
+    fn silence(&mut self, command: SilenceCommand) -> Result<SilenceId, SilenceRefusal> {
+        let anchor = clock::anchor();
+        let (result, what) = match command {
+            SilenceCommand::Add(new) => (self.monitor.silence(new, anchor), "a silence is made"),
+            SilenceCommand::Expire(id) => (self.monitor.expire_silence(&id, anchor).map(|()| id), "a silence is ended"),
+        };
+        let id = result?;
+        info!(silence = %id, "{what}");
+        Ok(id)
     }
 
     /// Takes in what a Sentinel answered: what it changes is followed at once, as after a reload.
     fn hear(&mut self, event: SentinelEvent) {
         let Heard { topology_changed, sentinels } = self.watched.hear(event, clock::now());
         if topology_changed {
-            let Watched { settings, topology, .. } = &self.watched;
-            self.poller.reload(topology, settings.poll);
-            self.monitor.retarget(settings, topology, clock::now());
+            self.retarget();
         }
         if let Some(sentinels) = sentinels {
             self.monitor.note_sentinels(sentinels, clock::now());
         }
+    }
+
+    /// Polls and watches what the topology says now.
+    fn retarget(&mut self) {
+        let Watched { settings, topology, .. } = &self.watched;
+        self.poller.reload(topology, settings.poll);
+        self.monitor.retarget(settings, topology, clock::now());
     }
 
     async fn drain(mut self, within: Duration, done: oneshot::Sender<()>) {
@@ -276,7 +316,9 @@ impl Core {
         let changes = self.changes(self.store.wants_all());
         let kept = self.store.is_open();
         self.dispatcher.log_left(kept);
-        self.store.finish(clock::anchor(), self.monitor.to_save(), changes, LAST_SAVE).await;
+        let left = (deadline - clock::now()).to_duration();
+        let state = self.store.finish(clock::anchor(), self.monitor.to_save(), changes, LAST_SAVE);
+        tokio::join!(state, self.heralds.drain(left));
         // Nobody waits any more when the receiver is gone.
         let _ = done.send(());
     }

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use crate::alert::{Change, Notification, Transition};
 use crate::config::Settings;
 use crate::model::PairName;
-use crate::monitor::StateChange;
+use crate::monitor::{StateChange, Succession};
 use crate::replication::PairState;
 use crate::report::ReloadReport;
 use crate::topology::{DiscoveryChange, Topology};
@@ -55,6 +55,11 @@ pub(super) fn discovered(change: &DiscoveryChange) {
     }
 }
 
+pub(super) fn took_over(succession: &Succession) {
+    let Succession { pair, from, to } = succession;
+    warn!(%pair, %from, %to, "another server took over from the master: a failover");
+}
+
 pub(super) fn placement_risk(pair: &PairName, risk: &str) {
     warn!(%pair, "{risk}");
 }
@@ -84,12 +89,7 @@ pub(super) fn alert_changed(transition: &Transition) {
     let [pair, replica, server] = ["pair", "replica", "server"].map(label);
     let [source_dc, target_dc, dc] = ["source_dc", "target_dc", "dc"].map(label);
     let (value, fingerprint) = (alert.value.best().map(|value| value.to_string()), alert.fingerprint.to_string());
-    let change = match transition.change {
-        Change::Fired { .. } => "fired",
-        Change::Escalated => "escalated",
-        Change::Deescalated => "deescalated",
-        Change::Resolved { .. } => "resolved",
-    };
+    let change = transition.change.label();
     // The fields are the same on every line; a label that the alert does not have is left out of it.
     macro_rules! line {
         ($level:ident) => {
@@ -110,7 +110,7 @@ pub(super) fn alert_changed(transition: &Transition) {
         };
     }
     match transition.change {
-        Change::Fired { .. } | Change::Escalated => line!(warn),
+        Change::Fired { .. } | Change::Escalated | Change::Flapping => line!(warn),
         Change::Deescalated | Change::Resolved { .. } => line!(info),
     }
 }

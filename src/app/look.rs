@@ -7,9 +7,9 @@ use tokio::sync::mpsc;
 
 use crate::config::{PollSettings, Settings};
 use crate::model::{ServerAddr, Span};
-use crate::monitor::{FleetSnapshot, Monitor, PollEvent, PollEventKind};
+use crate::monitor::{FleetSnapshot, Monitor, PollEvent, PollEventKind, Succession};
 use crate::poll::{EVENT_QUEUE, Poller};
-use crate::topology::{Discovered, Topology, Tree};
+use crate::topology::{Discovered, Masters, Topology, Tree};
 use crate::{clock, discovery};
 
 /// Rounds that a look takes: one places every replica, the second shows what moves.
@@ -17,6 +17,9 @@ const ROUNDS: u64 = 2;
 
 /// The longest period between the rounds: a person waits for the answer.
 const LOOK_INTERVAL: Span = Span::from_secs(1);
+
+/// How often a look begins anew because the servers' roles are not as told. Once is what a failover before it takes.
+const MAX_TURNS: u32 = 3;
 
 /// Why a look came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,22 +39,35 @@ pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
     settings.poll.interval = settings.poll.interval.min(LOOK_INTERVAL);
     settings.poll.min_interval = settings.poll.min_interval.min(settings.poll.interval);
     let discovered = discover(&settings).await;
-    let topology = Topology::with_discovered(&settings, &discovered.entries());
+    let entries: Vec<_> = settings.pairs.iter().cloned().chain(discovered.entries()).collect();
+    let mut masters = Masters::default();
+    let mut topology = Topology::observed(&entries, &settings.datacenters, &masters);
     let mut monitor = Monitor::new(&settings, &topology, clock::anchor());
     monitor.note_sentinels(discovered.groups(), clock::now());
     let (events, mut polls) = mpsc::channel(EVENT_QUEUE);
     let mut poller = Poller::start(&topology, settings.poll, events);
-    let deadline = clock::now() + longest(settings.poll);
+    let mut deadline = clock::now() + longest(settings.poll);
     let mut waiting = owed(&topology);
+    let mut turns = 0;
     while !waiting.is_empty() && clock::now() < deadline {
         let left = (deadline - clock::now()).to_duration();
-        match tokio::time::timeout(left, polls.recv()).await {
-            Ok(Some(event)) => {
-                note(&mut waiting, &event);
-                monitor.handle_poll(event);
-            }
+        let event = match tokio::time::timeout(left, polls.recv()).await {
+            Ok(Some(event)) => event,
             Ok(None) => return Err(LookError::Ended),
             Err(_) => break,
+        };
+        note(&mut waiting, &event);
+        monitor.handle_poll(event);
+        for Succession { pair, to, .. } in monitor.successions(clock::now()) {
+            masters.follow(&entries, &pair, &to);
+        }
+        let turned = Topology::observed(&entries, &settings.datacenters, &masters);
+        if turned != topology && turns < MAX_TURNS {
+            topology = turned;
+            turns += 1;
+            poller.reload(&topology, settings.poll);
+            monitor.retarget(&settings, &topology, clock::now());
+            (waiting, deadline) = (owed(&topology), clock::now() + longest(settings.poll));
         }
     }
     let snapshot = monitor.snapshot(clock::anchor());

@@ -22,11 +22,11 @@ use crate::config::{ConfigErrors, Settings};
 use crate::discovery::{self, Discovery, SENTINEL_QUEUE};
 use crate::http_client::HttpError;
 use crate::monitor::Monitor;
-use crate::notify::{Dispatcher, MessageContext, ReplayError, Timing};
+use crate::notify::{Dispatcher, Heralds, MessageContext, ReplayError, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
-use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport};
+use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport, SilenceRefusal};
 use crate::store::Store;
-use crate::web::{BoundServer, Reloader, Replayer, Server, WebConfig, WebConfigStatus, WebError, WebState};
+use crate::web::{BoundServer, Reloader, Replayer, Server, Silencer, WebConfig, WebConfigStatus, WebError, WebState};
 use core::{Command, Core, Inputs};
 use systemd::{Notifier, Watchdog};
 use watched::Watched;
@@ -112,13 +112,17 @@ impl App {
         let mut store = Store::start(settings.state.path.clone(), clock::boot_id());
         // What was kept is of use only for pairs that are known: Sentinels are asked before anything else.
         let ((restored, documents), found) = tokio::join!(store.restored(RESTORE), discovery::ask_once(&settings));
+        let context = message_context(server.local_addr(), web_config.is_some());
         let encode_metrics = process::encoder(web_config, store.status());
         let anchor = clock::anchor();
-        let mut watched = Watched::discover(settings, found, anchor.mono);
+        let mut watched = Watched::discover(settings, &restored, found, anchor.mono);
         let mut monitor = Monitor::new(&watched.settings, &watched.topology, anchor).with_restored(restored);
         monitor.note_sentinels(watched.sentinels(), anchor.mono);
         let dispatcher = Dispatcher::new(&watched.settings.notify, message_context(), Timing::default())?;
         let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
+        let notify = &watched.settings.notify;
+        let dispatcher = Dispatcher::new(notify, context.clone(), Timing::default())?;
+        let heralds = Heralds::start(notify, context, Timing::default(), snapshots.clone(), delivered)?;
         log::started(server.local_addr(), &watched.topology, &watched.settings);
         let poller = Poller::start(&watched.topology, watched.settings.poll, events);
         let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
@@ -131,6 +135,7 @@ impl App {
             poller,
             discovery,
             dispatcher,
+            heralds,
             watched,
             store,
             publish,
@@ -140,11 +145,11 @@ impl App {
         };
         core.restore(&documents);
         let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
-        let (reload, replay) = (control.reloader(), control.replayer());
+        let (reload, replay, silence) = (control.reloader(), control.replayer(), control.silencer());
         // Before the core says that the program is ready: whoever waits for that may ask for a reload at once.
         started(control);
-        let core = tokio::spawn(core.run(Inputs { polls, sentinels, commands: requests }));
-        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, replay, refresh };
+        let core = tokio::spawn(core.run(Inputs { polls, sentinels, deliveries, commands: requests }));
+        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, replay, refresh, silence };
         let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
         let (done, finished) = oneshot::channel();
         if commands.send(Command::Drain { within: DRAIN, done }).await.is_ok() {
@@ -183,6 +188,22 @@ impl Control {
         })
     }
 
+    /// Makes and ends silences for who asks over HTTP. Holds nothing that keeps the program from ending.
+    fn silencer(&self) -> Silencer {
+        let commands = self.commands.clone();
+        Arc::new(move |command| {
+            let commands = commands.clone();
+            Box::pin(async move {
+                let (done, finished) = oneshot::channel();
+                commands.try_send(Command::Silence { command, done }).map_err(|error| match error {
+                    TrySendError::Full(_) => SilenceRefusal::Busy,
+                    TrySendError::Closed(_) => SilenceRefusal::Ending,
+                })?;
+                finished.await.unwrap_or(Err(SilenceRefusal::Ending))
+            })
+        })
+    }
+
     /// Asks the program to end.
     pub fn stop(&self) {
         self.stop.send_replace(true);
@@ -209,10 +230,14 @@ async fn ask_for_replay(commands: &mpsc::Sender<Command>, id: String) -> Result<
     }
 }
 
-/// Where messages come from: the machine's name.
-fn message_context() -> MessageContext {
+/// Where messages come from: the machine's name. Unless the settings say where people reach the exporter, they are led to
+/// that name, as Prometheus does; not where a web configuration may ask for HTTPS under a name that only its certificate
+/// knows, nor where nobody but this machine gets an answer.
+pub(crate) fn message_context(listens: SocketAddr, has_web_config: bool) -> MessageContext {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    MessageContext { exporter: host, ..MessageContext::default() }
+    let reachable = !listens.ip().is_loopback() && !has_web_config && !host.is_empty();
+    let external_url = reachable.then(|| format!("http://{host}:{}", listens.port()));
+    MessageContext { exporter: host, external_url, ..MessageContext::default() }
 }
 
 async fn wait_for_stop(mut stopped: watch::Receiver<bool>, notifier: Notifier) {
@@ -224,6 +249,14 @@ async fn wait_for_stop(mut stopped: watch::Receiver<bool>, notifier: Notifier) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_are_led_to_the_machine_only_where_it_answers_them() {
+        let url = |listens: &str, config| message_context(listens.parse().unwrap(), config).external_url;
+        let everywhere = url("0.0.0.0:10121", false).unwrap();
+        assert!(everywhere.starts_with("http://") && everywhere.ends_with(":10121"), "{everywhere}");
+        assert_eq!((url("127.0.0.1:10121", false), url("0.0.0.0:10121", true)), (None, None));
+    }
 
     #[tokio::test]
     async fn a_reload_that_finds_the_queue_full_is_told_so() {

@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 
 use super::log;
-use crate::config::Settings;
+use crate::config::{PairSettings, Settings};
 use crate::model::Timestamp;
-use crate::topology::{Discovered, SentinelEvent, SentinelGroup, Topology, TopologyDiff};
+use crate::monitor::Succession;
+use crate::replication::SavedState;
+use crate::topology::{Discovered, Masters, SentinelEvent, SentinelGroup, Topology, TopologyDiff};
 
-/// The configuration, what was discovered, and the topology that both make.
+/// The configuration, what was discovered, who was seen to take over, and the topology that they make.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) settings: Settings,
     pub(super) topology: Topology,
     discovered: Discovered,
+    masters: Masters,
     /// What has been warned of, so that the log says it once.
     warned: BTreeSet<String>,
 }
@@ -30,12 +33,19 @@ impl Watched {
     fn new(settings: Settings) -> Self {
         let topology = Topology::from_settings(&settings);
         let discovered = Discovered::new(&settings);
-        Self { settings, topology, discovered, warned: BTreeSet::new() }
+        Self { settings, topology, discovered, masters: Masters::default(), warned: BTreeSet::new() }
     }
 
-    /// What `settings` name, and what these first answers of Sentinels tell.
-    pub(super) fn discover(settings: Settings, answers: Vec<SentinelEvent>, now: Timestamp) -> Self {
+    /// What `settings` name in the directions that were `kept`, and what these first answers of Sentinels tell, who know the
+    /// directions of what they name.
+    pub(super) fn discover(settings: Settings, kept: &SavedState, answers: Vec<SentinelEvent>, now: Timestamp) -> Self {
         let mut watched = Self::new(settings);
+        watched.masters = Masters::remembered(
+            &watched.settings.pairs,
+            |server| kept.was_top(server),
+            |name, server| kept.was_replica(name, server),
+        );
+        watched.rebuild();
         for answer in answers {
             watched.hear(answer, now);
         }
@@ -61,6 +71,18 @@ impl Watched {
         Heard { topology_changed, sentinels: heard.is_news.then(|| self.sentinels()) }
     }
 
+    /// Follows a server that took over from another one; whether that changes anything.
+    pub(super) fn follow(&mut self, succession: &Succession) -> bool {
+        self.masters.follow(&self.entries(), &succession.pair, &succession.to);
+        let before = self.topology.clone();
+        self.rebuild();
+        let changed = self.topology != before;
+        if changed {
+            log::took_over(succession);
+        }
+        changed
+    }
+
     /// The Sentinels as they are now. A risk is logged when it is first seen.
     pub(super) fn sentinels(&mut self) -> Vec<SentinelGroup> {
         let groups = self.discovered.groups();
@@ -76,9 +98,15 @@ impl Watched {
     }
 
     fn rebuild(&mut self) -> TopologyDiff {
-        let topology = Topology::with_discovered(&self.settings, &self.discovered.entries());
+        let entries = self.entries();
+        self.masters.retain_told(&entries);
+        let topology = Topology::observed(&entries, &self.settings.datacenters, &self.masters);
         let diff = TopologyDiff::between(&self.topology, &topology);
         self.topology = topology;
         diff
+    }
+
+    fn entries(&self) -> Vec<PairSettings> {
+        self.settings.pairs.iter().cloned().chain(self.discovered.entries()).collect()
     }
 }

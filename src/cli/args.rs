@@ -66,6 +66,11 @@ pub(super) enum Command {
     CheckConfig,
     /// Asks a running exporter whether it is ready; exit code 0 or 1
     Healthcheck(ExporterArgs),
+    /// Sends a marked test and its end to the receivers and prints each answer; exit code 0 when all took it, else 1
+    TestNotify(TestNotifyArgs),
+    /// Makes, lists and ends silences of a running exporter
+    #[command(subcommand)]
+    Silence(SilenceArgs),
     /// Prints the Prometheus rule file for the thresholds of the configuration
     Rules(RulesArgs),
     /// Starts real local servers with a simulated WAN between them and shows what happens when it breaks
@@ -117,11 +122,75 @@ pub(super) struct CheckArgs {
     pub(super) output: OutputFormat,
 }
 
+/// What to do about silences.
+#[derive(Debug, Subcommand)]
+pub(super) enum SilenceArgs {
+    /// Holds back what fits all matchers, for a while; prints the silence's name
+    Add(SilenceAddArgs),
+    /// Shows the silences in force and to come, and the open maintenance windows
+    List(SilenceListArgs),
+    /// Ends a silence now
+    Expire(SilenceExpireArgs),
+}
+
+/// The arguments of `silence add`.
+#[derive(Debug, Args)]
+pub(super) struct SilenceAddArgs {
+    #[command(flatten)]
+    pub(super) exporter: ExporterArgs,
+    /// A label and a glob that it has to fit, such as pair=orders-* or severity=warning
+    #[arg(value_name = "LABEL=GLOB", required = true)]
+    pub(super) matchers: Vec<String>,
+    /// How long it lasts, such as 30m or 4h; at most 30d
+    #[arg(long = "for", value_name = "DURATION")]
+    pub(super) lasts: String,
+    /// When it begins, from now
+    #[arg(long = "in", value_name = "DURATION")]
+    pub(super) starts_in: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(super) comment: String,
+    /// Who wants it; the default is $USER
+    #[arg(long, value_name = "NAME")]
+    pub(super) author: Option<String>,
+}
+
+/// The arguments of `silence list`.
+#[derive(Debug, Args)]
+pub(super) struct SilenceListArgs {
+    #[command(flatten)]
+    pub(super) exporter: ExporterArgs,
+    /// Also those that ended within a day
+    #[arg(long)]
+    pub(super) expired: bool,
+    /// A table for people or JSON for programs
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) output: OutputFormat,
+}
+
+/// The arguments of `silence expire`.
+#[derive(Debug, Args)]
+pub(super) struct SilenceExpireArgs {
+    #[command(flatten)]
+    pub(super) exporter: ExporterArgs,
+    /// The silence's name, as add and list print it
+    #[arg(value_name = "ID")]
+    pub(super) id: String,
+}
+
 /// How `check` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum OutputFormat {
     Table,
     Json,
+}
+
+/// The arguments of `test-notify`.
+#[derive(Debug, Args)]
+pub(super) struct TestNotifyArgs {
+    /// The receiver's name; without it, every receiver is tested
+    #[arg(value_name = "RECEIVER")]
+    pub(super) receiver: Option<String>,
 }
 
 /// The arguments of `rules`.

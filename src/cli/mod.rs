@@ -11,7 +11,9 @@ mod logging;
 mod packaging;
 mod rules;
 mod run;
+mod silence;
 mod style;
+mod test_notify;
 
 use std::future::Future;
 use std::io::Write;
@@ -42,6 +44,8 @@ fn dispatch(cli: Cli) -> Exit {
         Command::CheckConfig => check_config::check_config(&global),
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
         Command::Demo(args) => demo::demo(&global, &args),
+        Command::TestNotify(args) => test_notify::test_notify(&global, &args),
+        Command::Silence(args) => silence::silence(&global, &args),
         Command::Rules(args) => rules::rules(&global, &args),
         Command::Completions(args) => packaging::completions(&args),
         Command::Man => packaging::man(),

@@ -15,6 +15,7 @@ mod schema;
 mod secret;
 mod sections;
 mod settings;
+mod signing;
 mod small_file;
 #[cfg(test)]
 mod tests;
@@ -34,8 +35,17 @@ pub use error::{ConfigErrors, ConfigProblem};
 pub use format::Format;
 pub use secret::SecretError;
 pub use settings::*;
+pub use signing::signing_key;
 pub use small_file::{SmallFileError, read_small_file};
 pub use web::{ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, parse_web};
+
+/// Reads a duration as the configuration has them: `250ms`, `30s`, `1m30s`, `4h`.
+///
+/// # Errors
+/// The end of a sentence that begins with the text.
+pub fn parse_duration(text: &str) -> Result<crate::model::Span, String> {
+    value::parse_span(text)
+}
 
 /// Reads and checks the configuration file at `path`, in the language of its ending (`.yml`, `.yaml`, `.toml`,
 /// `.json`).

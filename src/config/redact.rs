@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use wildmatch::WildMatch;
 use yaml_rust2::yaml::Hash;
 use yaml_rust2::{Yaml, YamlEmitter};
 
+use super::sections::day_name;
 use super::value::span_text;
 use super::version;
 use super::{
-    AlertSettings, ClientCertificate, Credentials, DatacenterRule, HeartbeatSettings, HostPattern, LevelRule,
-    LevelThreshold, MasterSelector, NotifySettings, PairSettings, PollSettings, ReceiverKind, ReceiverSettings,
-    SecretSource, SentinelSettings, ServerSettings, Settings, TlsSettings,
+    AlertSettings, ClientCertificate, CountRule, Credentials, DatacenterRule, FlappingRule, HeartbeatSettings,
+    HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector, NotifySettings, PairSettings,
+    PollSettings, ReceiverKind, ReceiverSettings, SecretSource, SentinelSettings, ServerSettings, Settings,
+    TlsSettings,
 };
 use crate::model::{Bytes, Span};
 
@@ -245,10 +248,25 @@ fn alerts(alerts: &AlertSettings, global: Option<&AlertSettings>) -> Yaml {
     put("link_down", global.is_none_or(|g| g.link_down != alerts.link_down), rule(&alerts.link_down, span));
     put("unreachable", global.is_none(), rule(&alerts.unreachable, span));
     put("unknown", global.is_none_or(|g| g.unknown != alerts.unknown), rule(&alerts.unknown, span));
+    put("full_sync", global.is_none(), count_rule(&alerts.full_sync));
+    put("diverged", global.is_none_or(|g| g.diverged != alerts.diverged), rule(&alerts.diverged, span));
+    put("sentinel_quorum", global.is_none(), rule(&alerts.sentinel_quorum, span));
+    put("failover", global.is_none_or(|g| g.failover != alerts.failover), count_rule(&alerts.failover));
+    map.into()
+}
+
+fn count_rule(counted: &CountRule) -> Yaml {
+    let number = |count| Yaml::Integer(i64::try_from(count).unwrap_or(i64::MAX));
+    let mut map = levels(&counted.levels, number);
+    map.put("window", span(counted.window));
     map.into()
 }
 
 fn rule<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Yaml {
+    levels(rule, write).into()
+}
+
+fn levels<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Mapping {
     let level = |level: Option<LevelThreshold<T>>| level.map_or_else(off, |level| write(level.at));
     let mut map = Mapping::of([
         ("warning", level(rule.warning)),
@@ -265,32 +283,77 @@ fn rule<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Yaml {
     if !clear.0.is_empty() {
         map.put("clear", clear);
     }
-    map.into()
+    map
 }
 
 fn notify(notify: &NotifySettings) -> Yaml {
-    Mapping::of([
+    let mut map = Mapping::of([
         ("identity", string(&notify.identity)),
+        ("group_by", list(&notify.group_by, |label| string(label))),
         ("group_wait", span(notify.group_wait)),
         ("group_interval", span(notify.group_interval)),
         ("repeat_interval", span(notify.repeat_interval)),
-        ("receivers", list(&notify.receivers, receiver)),
-    ])
-    .into()
+        ("flapping", notify.flapping.as_ref().map_or_else(off, flapping)),
+        ("maintenance", list(&notify.maintenance, maintenance)),
+    ]);
+    for (key, url) in [("external_url", &notify.external_url), ("dashboard_url", &notify.dashboard_url)] {
+        if let Some(url) = url {
+            map.put(key, string(url));
+        }
+    }
+    map.put("receivers", list(&notify.receivers, receiver));
+    map.into()
+}
+
+fn flapping(rule: &FlappingRule) -> Yaml {
+    let changes = Yaml::Integer(rule.changes.into());
+    Mapping::of([("changes", changes), ("window", span(rule.window)), ("stable_for", span(rule.stable_for))]).into()
+}
+
+fn maintenance(window: &MaintenanceWindow) -> Yaml {
+    let mut map = Mapping::of([("name", string(&window.name))]);
+    put_match(&mut map, &window.matchers);
+    map.put("every", list(&window.every, |day| string(day_name(*day))));
+    map.put("start", string(&window.start.strftime("%H:%M").to_string()));
+    map.put("duration", span(window.duration));
+    map.put("timezone", string(window.timezone.iana_name().unwrap_or("UTC")));
+    map.into()
+}
+
+fn put_match(map: &mut Mapping, matchers: &BTreeMap<String, WildMatch>) {
+    if !matchers.is_empty() {
+        let globs = matchers.iter().map(|(name, glob)| (name.clone(), string(&glob.to_string())));
+        map.put("match", entries(globs));
+    }
 }
 
 fn receiver(receiver: &ReceiverSettings) -> Yaml {
     let severity = string(receiver.min_severity.label());
     let mut map = Mapping::of([("name", string(&receiver.name)), ("min_severity", severity)]);
-    if !receiver.matchers.is_empty() {
-        let globs = receiver.matchers.iter().map(|(name, glob)| (name.clone(), string(&glob.to_string())));
-        map.put("match", entries(globs));
+    put_match(&mut map, &receiver.matchers);
+    if let Some(labels) = &receiver.group_by {
+        map.put("group_by", list(labels, |label| string(label)));
+    }
+    let repage = [(receiver.repage_on.escalated, "escalated"), (receiver.repage_on.new_in_group, "new_in_group")];
+    if repage.iter().any(|(on, _)| *on) {
+        let words = repage.iter().filter(|(on, _)| *on).map(|(_, word)| string(word));
+        map.put("repage_on", Yaml::Array(words.collect()));
     }
     if let Some(fallback) = &receiver.fallback {
         map.put("fallback", string(fallback));
     }
     let (key, settings) = kind(&receiver.kind);
     map.put(key, settings);
+    let mut http = Mapping::default();
+    if let Some(file) = &receiver.http.ca_file {
+        http.put("ca_file", path(file));
+    }
+    if let Some(proxy) = &receiver.http.proxy {
+        http.put_secret("proxy_url", proxy);
+    }
+    if !http.0.is_empty() {
+        map.put("http", http);
+    }
     map.into()
 }
 
@@ -301,19 +364,44 @@ fn kind(kind: &ReceiverKind) -> (&'static str, Mapping) {
             map.put_secret("webhook_url", url);
             ("slack", map)
         }
+        ReceiverKind::SlackBot { token, channel, api_url } => {
+            map.put_secret("bot_token", token);
+            map.put("channel", string(channel));
+            map.put("api_url", string(api_url));
+            ("slack", map)
+        }
         ReceiverKind::PagerDuty { routing_key, url } => {
             map.put_secret("routing_key", routing_key);
             map.put("url", string(url));
             ("pagerduty", map)
         }
-        ReceiverKind::Webhook { url, headers } => {
+        ReceiverKind::Webhook { url, headers, secret } => {
             map.put_secret("url", url);
-            let mut secrets = Mapping::default();
-            for (name, value) in headers {
-                secrets.put_secret(name, value);
+            if let Some(secret) = secret {
+                map.put_secret("secret", secret);
             }
-            map.put("headers", secrets);
+            map.put("headers", secrets(headers));
             ("webhook", map)
         }
+        ReceiverKind::Alertmanager { urls, interval, headers } => {
+            map.put("urls", list(urls, |url| string(url)));
+            map.put("interval", span(*interval));
+            map.put("headers", secrets(headers));
+            ("alertmanager", map)
+        }
+        ReceiverKind::Heartbeat { url, interval, headers } => {
+            map.put_secret("url", url);
+            map.put("interval", span(*interval));
+            map.put("headers", secrets(headers));
+            ("heartbeat", map)
+        }
     }
+}
+
+fn secrets(headers: &BTreeMap<String, SecretSource>) -> Mapping {
+    let mut secrets = Mapping::default();
+    for (name, value) in headers {
+        secrets.put_secret(name, value);
+    }
+    secrets
 }

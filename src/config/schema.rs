@@ -46,31 +46,65 @@ pub(super) const SERVER: Keys =
     Keys { scalars: &["address", "dc", "username", "password", "password_file"], composites: &["tls"], later: &[] };
 pub(super) const ALERTS: Keys = Keys {
     scalars: &[],
-    composites: &["lag_seconds", "lag_bytes", "link_down", "unreachable", "unknown"],
-    later: &["diverged", "full_sync", "backlog_headroom", "output_buffer", "failover", "sync_queue", "clock_skew"],
+    composites: &[
+        "lag_seconds",
+        "lag_bytes",
+        "link_down",
+        "unreachable",
+        "unknown",
+        "full_sync",
+        "diverged",
+        "sentinel_quorum",
+        "failover",
+    ],
+    later: &["backlog_headroom", "output_buffer", "sync_queue", "clock_skew"],
 };
 pub(super) const RULE: Keys =
     Keys { scalars: &["warning", "critical", "for", "keep_firing_for", "clear"], composites: &[], later: &[] };
+/// A rule about how often something happened.
+pub(super) const COUNT_RULE: Keys = Keys {
+    scalars: &["warning", "critical", "window", "for", "keep_firing_for", "clear"],
+    composites: &[],
+    later: &[],
+};
 pub(super) const CLEAR: Keys = Keys { scalars: &["warning", "critical"], composites: &[], later: &[] };
 pub(super) const NOTIFY: Keys = Keys {
-    scalars: &["identity", "group_wait", "group_interval", "repeat_interval"],
-    composites: &["group_by", "receivers"],
-    later: &["maintenance"],
+    scalars: &["identity", "group_wait", "group_interval", "repeat_interval", "external_url", "dashboard_url"],
+    composites: &["group_by", "receivers", "maintenance", "flapping"],
+    later: &[],
 };
+pub(super) const FLAPPING: Keys = Keys { scalars: &["changes", "window", "stable_for"], composites: &[], later: &[] };
+pub(super) const MAINTENANCE: Keys =
+    Keys { scalars: &["name", "start", "duration", "timezone"], composites: &["match", "every"], later: &[] };
 pub(super) const RECEIVER: Keys = Keys {
     scalars: &["name", "min_severity", "fallback"],
-    composites: &["match", "slack", "pagerduty", "webhook"],
-    later: &["alertmanager", "heartbeat", "group_by", "repage_on"],
+    composites: &[
+        "match",
+        "group_by",
+        "repage_on",
+        "slack",
+        "pagerduty",
+        "webhook",
+        "alertmanager",
+        "heartbeat",
+        "http",
+    ],
+    later: &[],
 };
 pub(super) const SLACK: Keys = Keys {
-    scalars: &["webhook_url", "webhook_url_file"],
+    scalars: &["webhook_url", "webhook_url_file", "bot_token", "bot_token_file", "channel", "api_url"],
     composites: &[],
-    later: &["bot_token", "bot_token_file", "channel", "api_url"],
+    later: &[],
 };
 pub(super) const PAGERDUTY: Keys =
     Keys { scalars: &["routing_key", "routing_key_file", "url"], composites: &[], later: &[] };
 pub(super) const WEBHOOK: Keys =
-    Keys { scalars: &["url", "url_file"], composites: &["headers"], later: &["secret", "secret_file"] };
+    Keys { scalars: &["url", "url_file", "secret", "secret_file"], composites: &["headers"], later: &[] };
+pub(super) const ALERTMANAGER: Keys = Keys { scalars: &["interval"], composites: &["urls", "headers"], later: &[] };
+pub(super) const HEARTBEAT_RECEIVER: Keys =
+    Keys { scalars: &["url", "url_file", "interval"], composites: &["headers"], later: &[] };
+pub(super) const HTTP: Keys =
+    Keys { scalars: &["ca_file", "proxy_url", "proxy_url_file"], composites: &[], later: &[] };
 pub(super) const STATE: Keys = Keys { scalars: &["path"], composites: &[], later: &[] };
 
 /// Every mapping outside lists, by its path.
@@ -82,11 +116,13 @@ fn fixed_sections() -> Vec<(String, &'static Keys)> {
         ("poll.timeout", &TIMEOUT),
         ("poll.heartbeat", &HEARTBEAT),
         ("notify", &NOTIFY),
+        ("notify.flapping", &FLAPPING),
         ("state", &STATE),
     ];
     let rules = ALERTS.composites.iter().flat_map(|rule| {
         let path = format!("alerts.{rule}");
-        [(format!("{path}.clear"), &CLEAR), (path, &RULE)]
+        let counts = ["full_sync", "failover"].contains(rule);
+        [(format!("{path}.clear"), &CLEAR), (path, if counts { &COUNT_RULE } else { &RULE })]
     });
     plain.map(|(path, keys)| (path.to_owned(), keys)).into_iter().chain(rules).collect()
 }
@@ -169,16 +205,21 @@ mod tests {
             ("alerts.RULE.", &RULE),
             ("alerts.RULE.clear.", &CLEAR),
             ("notify.", &NOTIFY),
+            ("notify.flapping.", &FLAPPING),
+            ("notify.maintenance[].", &MAINTENANCE),
             ("notify.receivers[].", &RECEIVER),
             ("notify.receivers[].slack.", &SLACK),
             ("notify.receivers[].pagerduty.", &PAGERDUTY),
             ("notify.receivers[].webhook.", &WEBHOOK),
+            ("notify.receivers[].alertmanager.", &ALERTMANAGER),
+            ("notify.receivers[].heartbeat.", &HEARTBEAT_RECEIVER),
+            ("notify.receivers[].http.", &HTTP),
             ("state.", &STATE),
         ];
         // A pair's and a server's `tls` have the keys of `redis.tls`, a pair's `heartbeat` those of `poll.heartbeat`, which
         // the documentation lists once.
         let keys = lists.iter().flat_map(|(path, keys)| keys.known().map(move |key| format!("{path}{key}")));
-        keys.chain(["alerts.RULE".to_owned()]).collect()
+        keys.chain(["alerts.RULE", "alerts.full_sync.window", "alerts.failover.window"].map(str::to_owned)).collect()
     }
 
     #[test]

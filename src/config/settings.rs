@@ -206,6 +206,23 @@ pub struct AlertSettings {
     pub unreachable: LevelRule<Span>,
     /// `unknown`: how long there has been no comparable sample.
     pub unknown: LevelRule<Span>,
+    /// `full_sync`: how many full syncs a server gave. Per server: taken from the global rules only.
+    pub full_sync: CountRule,
+    /// `diverged`: how long there have been two histories.
+    pub diverged: LevelRule<Span>,
+    /// `sentinel_quorum`: how long the Sentinels of a datacenter have seen no quorum. Taken from the global rules only.
+    pub sentinel_quorum: LevelRule<Span>,
+    /// `failover`: how often another server became the master.
+    pub failover: CountRule,
+}
+
+/// A rule over how many times something happened within a window of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountRule {
+    /// The levels, in times.
+    pub levels: LevelRule<u64>,
+    /// What is longer ago does not count any more.
+    pub window: Span,
 }
 
 /// A rule with two levels over a quantity of type `T`.
@@ -235,14 +252,53 @@ pub struct LevelThreshold<T> {
 pub struct NotifySettings {
     /// Part of every dedup key; empty by default.
     pub identity: String,
+    /// The labels that alerts of one message have in common.
+    pub group_by: Vec<String>,
     /// How long a new group waits for more members before its first notification.
     pub group_wait: Span,
     /// How long a changed group waits before its next notification.
     pub group_interval: Span,
     /// How often a group that goes on firing is told again.
     pub repeat_interval: Span,
+    /// Where people reach this exporter's pages; absent where nobody said so.
+    pub external_url: Option<String>,
+    /// The dashboard that messages link to, without `from` and `to`; absent where there is none.
+    pub dashboard_url: Option<String>,
+    /// When an alert that comes and goes is not told any more; `None` is never.
+    pub flapping: Option<FlappingRule>,
+    /// Recurring windows in which alerts are held back. Names are unique.
+    pub maintenance: Vec<MaintenanceWindow>,
     /// The receivers. Names are unique.
     pub receivers: Vec<ReceiverSettings>,
+}
+
+/// When an alert flaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlappingRule {
+    /// It does once it changed more often than this within the window.
+    pub changes: u32,
+    /// What is longer ago does not count any more.
+    pub window: Span,
+    /// It is stable again after this long without a change.
+    pub stable_for: Span,
+}
+
+/// A recurring window of maintenance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaintenanceWindow {
+    /// Its name.
+    pub name: String,
+    /// Label globs that an alert must all fit to be held back; empty fits every alert.
+    pub matchers: BTreeMap<String, wildmatch::WildMatch>,
+    /// The days on which it begins, in the order of a week, each once; at least one.
+    pub every: Vec<jiff::civil::Weekday>,
+    /// The local time at which it begins. Where the clocks skip it, it begins when they have skipped it; where it comes
+    /// twice, at the first.
+    pub start: jiff::civil::Time,
+    /// How long it lasts, in real time.
+    pub duration: Span,
+    /// The zone of `start`; it has an IANA name.
+    pub timezone: jiff::tz::TimeZone,
 }
 
 /// One receiver of notifications.
@@ -256,8 +312,32 @@ pub struct ReceiverSettings {
     pub matchers: BTreeMap<String, wildmatch::WildMatch>,
     /// The receiver that gets what this one refuses for good, or while this one is gone.
     pub fallback: Option<String>,
+    /// The labels that alerts of one message have in common; `None` is as for all receivers.
+    pub group_by: Option<Vec<String>>,
+    /// What is a new page rather than news of an incident that is known.
+    pub repage_on: RepageOn,
     /// What it is and how to reach it.
     pub kind: ReceiverKind,
+    /// How requests find their way to it.
+    pub http: HttpSettings,
+}
+
+/// How requests find their way to a receiver. The default is the system's: its authorities and its proxy variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// The certificate authorities that are trusted, and no others (PEM, read anew at each request).
+    pub ca_file: Option<PathBuf>,
+    /// The proxy that every request goes through; a secret, as it may hold a password.
+    pub proxy: Option<SecretSource>,
+}
+
+/// What makes a new incident of a group that is known already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RepageOn {
+    /// An alert of the group became critical.
+    pub escalated: bool,
+    /// Another alert joined the group.
+    pub new_in_group: bool,
 }
 
 /// How severe an alert is. Ordered: warning is less than critical.
@@ -278,6 +358,15 @@ pub enum ReceiverKind {
         /// The webhook's URL, which is a secret.
         url: SecretSource,
     },
+    /// A Slack bot, whose messages change in place.
+    SlackBot {
+        /// The bot's token.
+        token: SecretSource,
+        /// The channel, by its name or its ID.
+        channel: String,
+        /// Where Slack's Web API is, without the method's name.
+        api_url: String,
+    },
     /// `PagerDuty` Events API v2.
     PagerDuty {
         /// The integration's routing key.
@@ -291,6 +380,26 @@ pub enum ReceiverKind {
         url: SecretSource,
         /// Headers to add, such as `Authorization`; their values are secrets.
         headers: BTreeMap<String, SecretSource>,
+        /// What requests are signed with (Standard Webhooks); absent means that they are not.
+        secret: Option<SecretSource>,
+    },
+    /// Alertmanager, API v2: told again and again what fires, which is its way.
+    Alertmanager {
+        /// Every member of the cluster.
+        urls: Vec<String>,
+        /// How often what fires is told again.
+        interval: Span,
+        /// Headers to add; their values are secrets.
+        headers: BTreeMap<String, SecretSource>,
+    },
+    /// A dead man's switch: asked for regularly while the exporter is healthy.
+    Heartbeat {
+        /// What is asked for, which is a secret: it may hold a token.
+        url: SecretSource,
+        /// How often.
+        interval: Span,
+        /// Headers to add; their values are secrets.
+        headers: BTreeMap<String, SecretSource>,
     },
 }
 
@@ -301,6 +410,22 @@ pub struct StateSettings {
     pub path: PathBuf,
 }
 
+impl<T> LevelRule<T> {
+    /// The same rule over another quantity.
+    pub(super) fn map<U>(self, convert: impl Fn(T) -> U) -> LevelRule<U> {
+        let level = |level: LevelThreshold<T>| LevelThreshold {
+            at: convert(level.at),
+            clear_below: convert(level.clear_below),
+        };
+        LevelRule {
+            warning: self.warning.map(&level),
+            critical: self.critical.map(&level),
+            hold: self.hold,
+            keep_firing_for: self.keep_firing_for,
+        }
+    }
+}
+
 impl Severity {
     /// The label's value: `warning` or `critical`.
     pub const fn label(self) -> &'static str {
@@ -308,6 +433,13 @@ impl Severity {
             Self::Warning => "warning",
             Self::Critical => "critical",
         }
+    }
+}
+
+impl ReceiverKind {
+    /// Whether it is told of groups of alerts, each once; otherwise it is told again and again how things are.
+    pub const fn takes_groups(&self) -> bool {
+        !matches!(self, Self::Alertmanager { .. } | Self::Heartbeat { .. })
     }
 }
 

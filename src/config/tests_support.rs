@@ -1,89 +1,40 @@
-//! Settings for the tests of other rooms.
+//! Settings for the tests of other rooms: what a configuration with nothing but names and addresses comes to.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
-use super::{
-    AlertSettings, ConnectionSettings, Credentials, HeartbeatSettings, LevelRule, LevelThreshold, MasterSelector,
-    NotifySettings, PairSettings, PollSettings, SentinelSettings, ServerSettings, Settings, StateSettings,
-};
-use crate::model::{Bytes, PairName, ServerAddr, Span};
+use super::{AlertSettings, Environment, Format, PairSettings, SentinelSettings, ServerSettings, Settings, parse};
+use crate::model::{PairName, ServerAddr};
 
-/// Settings with the contract's defaults and the given pairs: name, master, replicas.
+/// Settings with the contract's defaults and the given pairs: name, master, replicas. Names may be such that no
+/// configuration could have them.
 pub(crate) fn settings_of(pairs: &[(&str, &str, &[&str])]) -> Settings {
-    Settings {
-        datacenters: Vec::new(),
-        poll: PollSettings {
-            interval: Span::from_secs(1),
-            min_interval: Span::from_millis(250),
-            max_polls_per_second: 30_000,
-            timeout_local: Span::from_millis(500),
-            timeout_remote: Span::from_secs(2),
-            heartbeat: HeartbeatSettings::default(),
-            refresh_on_scrape: false,
-        },
-        pairs: pairs.iter().map(|(name, master, replicas)| pair(name, master, replicas)).collect(),
-        sentinels: Vec::new(),
-        alerts: default_alerts(),
-        notify: NotifySettings {
-            identity: String::new(),
-            group_wait: Span::from_secs(5),
-            group_interval: Span::from_secs(60),
-            repeat_interval: Span::from_secs(4 * 3600),
-            receivers: Vec::new(),
-        },
-        state: StateSettings { path: PathBuf::from("./data") },
-    }
+    let mut settings = parsed("pairs: [{name: p, master: {address: 'm:1'}, replicas: [{address: 'r:1'}]}]");
+    let example = settings.pairs.remove(0);
+    settings.pairs = pairs.iter().map(|(name, master, replicas)| pair(&example, name, master, replicas)).collect();
+    settings
 }
 
 /// An entry of `sentinels` that watches every master.
 pub(crate) fn sentinels_of(name: &str, addresses: &[String]) -> SentinelSettings {
-    SentinelSettings {
-        name: PairName::new(name),
-        masters: MasterSelector::All,
-        sentinels: addresses.iter().map(|addr| server(addr)).collect(),
-        servers: ConnectionSettings::default(),
-        labels: BTreeMap::new(),
-        alerts: default_alerts(),
-        heartbeat: HeartbeatSettings::default(),
-    }
+    parsed(&format!("sentinels: [{{name: {name}, addresses: {addresses:?}}}]")).sentinels.remove(0)
 }
 
 /// The contract's default rules.
 pub(crate) fn default_alerts() -> AlertSettings {
-    AlertSettings {
-        lag_seconds: LevelRule { hold: Span::from_secs(10), ..seconds(30, 120, 0.8) },
-        lag_bytes: LevelRule::<Bytes> { warning: None, critical: None, hold: Span::ZERO, keep_firing_for: Span::ZERO },
-        link_down: seconds(10, 60, 1.0),
-        unreachable: seconds(15, 60, 1.0),
-        unknown: seconds(90, 300, 1.0),
-    }
+    settings_of(&[]).alerts
 }
 
-fn seconds(warning: i64, critical: i64, clear: f64) -> LevelRule<Span> {
-    let level = |secs: i64| {
-        let at = Span::from_secs(secs);
-        Some(LevelThreshold { at, clear_below: at.mul_f64(clear) })
-    };
-    LevelRule { warning: level(warning), critical: level(critical), hold: Span::ZERO, keep_firing_for: Span::ZERO }
+fn parsed(yaml: &str) -> Settings {
+    parse(yaml, Format::Yaml, Path::new("."), &Environment::default()).expect("a test's configuration")
 }
 
-fn pair(name: &str, master: &str, replicas: &[&str]) -> PairSettings {
+fn pair(example: &PairSettings, name: &str, master: &str, replicas: &[&str]) -> PairSettings {
+    let server =
+        |addr| ServerSettings { addr: ServerAddr::parse(addr).expect("a test's address"), ..example.master.clone() };
     PairSettings {
         name: PairName::new(name),
         master: server(master),
-        replicas: replicas.iter().map(|r| server(r)).collect(),
-        labels: BTreeMap::new(),
-        alerts: default_alerts(),
-        heartbeat: HeartbeatSettings::default(),
-    }
-}
-
-fn server(addr: &str) -> ServerSettings {
-    ServerSettings {
-        addr: ServerAddr::parse(addr).expect("a test's address"),
-        dc: None,
-        credentials: Credentials::default(),
-        tls: None,
+        replicas: replicas.iter().map(|addr| server(addr)).collect(),
+        ..example.clone()
     }
 }

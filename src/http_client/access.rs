@@ -37,6 +37,9 @@ pub enum AccessError {
     /// Our own certificate or key is no PEM.
     #[error("the client's certificate or private key cannot be read (PEM)")]
     Identity,
+    /// The proxy's URL is none.
+    #[error("the proxy's URL is not valid")]
+    Proxy,
     /// The TLS library does not work.
     #[error("the TLS library cannot be set up")]
     Setup,
@@ -60,11 +63,11 @@ impl HttpClient {
             builder = builder.identity(identity.map_err(|_| AccessError::Identity)?);
         }
         let inner = builder.build().map_err(|_| AccessError::Setup)?;
-        Ok(Self { inner, login: access.login.clone() })
+        Ok(Self { inner, login: access.login.clone(), ways: None })
     }
 }
 
-fn authorities(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, AccessError> {
+pub(super) fn authorities(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, AccessError> {
     let all = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| AccessError::Authorities)?;
     if all.is_empty() { Err(AccessError::Authorities) } else { Ok(all) }
 }

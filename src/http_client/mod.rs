@@ -7,13 +7,16 @@ mod access;
 mod error;
 #[cfg(test)]
 pub(crate) mod test_server;
+mod ways;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 pub use access::{AccessError, ExporterAccess, ServerTrust};
 pub use error::{GetError, HttpError};
+pub use ways::Way;
 
 use crate::model::Secret;
 
@@ -55,6 +58,8 @@ pub struct HttpResponse {
 pub struct HttpClient {
     inner: reqwest::Client,
     login: Option<(String, Secret)>,
+    /// The ways that lead elsewhere; only of a client for receivers.
+    ways: Option<Arc<ways::Ways>>,
 }
 
 impl HttpClient {
@@ -68,7 +73,19 @@ impl HttpClient {
         // A system without any certificate authority must not take the plain HTTP receivers down with it: without
         // roots every https receiver fails with a sentence of its own.
         let inner = builder().build().or_else(|_| builder().tls_certs_only([]).build());
-        inner.map(|inner| Self { inner, login: None }).map_err(|_| HttpError::Setup)
+        let inner = inner.map_err(|_| HttpError::Setup)?;
+        Ok(Self { inner, login: None, ways: Some(ways::Ways::new(timeouts)) })
+    }
+
+    /// This client where `way` is the system's, otherwise one that goes that way. Of a client for receivers only.
+    ///
+    /// # Errors
+    /// The authorities or the proxy's URL cannot be read, or the TLS library cannot be set up.
+    pub fn by(&self, way: &Way) -> Result<Self, AccessError> {
+        match &self.ways {
+            Some(ways) if *way != Way::default() => ways.client(way),
+            _ => Ok(self.clone()),
+        }
     }
 
     /// A client for a running exporter that speaks plain HTTP and that everybody may read.
@@ -89,15 +106,19 @@ impl HttpClient {
         headers: &[(String, String)],
         body: Vec<u8>,
     ) -> Result<HttpResponse, HttpError> {
-        let mut map = reqwest::header::HeaderMap::new();
-        map.insert(reqwest::header::CONTENT_TYPE, reqwest::header::HeaderValue::from_static("application/json"));
-        for (name, value) in headers {
-            let name = reqwest::header::HeaderName::from_bytes(name.as_bytes()).map_err(|_| HttpError::Invalid)?;
-            let mut value = reqwest::header::HeaderValue::from_str(value).map_err(|_| HttpError::Invalid)?;
-            value.set_sensitive(true);
-            map.insert(name, value);
-        }
+        let mut map = header_map(headers)?;
+        let json = reqwest::header::HeaderValue::from_static("application/json");
+        map.insert(reqwest::header::CONTENT_TYPE, json);
         let request = self.inner.post(url).headers(map).body(body);
+        read_answer(self.logged_in(request), MAX_RECEIVER_BODY).await
+    }
+
+    /// Gets `url` of a receiver, with `headers` beside the usual ones.
+    ///
+    /// # Errors
+    /// When no status line came back; every status is an answer, not an error.
+    pub async fn get_with(&self, url: &str, headers: &[(String, String)]) -> Result<HttpResponse, HttpError> {
+        let request = self.inner.get(url).headers(header_map(headers)?);
         read_answer(request, MAX_RECEIVER_BODY).await
     }
 
@@ -106,11 +127,23 @@ impl HttpClient {
     /// # Errors
     /// When no status line came back; every status is an answer, not an error.
     pub async fn get(&self, url: &str) -> Result<HttpResponse, HttpError> {
-        let mut request = self.inner.get(url);
-        if let Some((user, password)) = &self.login {
-            request = request.basic_auth(user, Some(password.reveal()));
+        read_answer(self.logged_in(self.inner.get(url)), MAX_EXPORTER_BODY).await
+    }
+
+    /// Deletes what `url` names. A running exporter wants to be told of JSON, although there is no body.
+    ///
+    /// # Errors
+    /// When no status line came back; every status is an answer, not an error.
+    pub async fn delete_json(&self, url: &str) -> Result<HttpResponse, HttpError> {
+        let request = self.inner.delete(url).header(reqwest::header::CONTENT_TYPE, "application/json");
+        read_answer(self.logged_in(request), MAX_RECEIVER_BODY).await
+    }
+
+    fn logged_in(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.login {
+            Some((user, password)) => request.basic_auth(user, Some(password.reveal())),
+            None => request,
         }
-        read_answer(request, MAX_EXPORTER_BODY).await
     }
 
     /// Gets `url` and reads its body as JSON.
@@ -141,6 +174,18 @@ fn base(timeouts: HttpTimeouts) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
+}
+
+/// The headers as the library has them; their values may be secrets.
+fn header_map(headers: &[(String, String)]) -> Result<reqwest::header::HeaderMap, HttpError> {
+    let mut map = reqwest::header::HeaderMap::new();
+    for (name, value) in headers {
+        let name = reqwest::header::HeaderName::from_bytes(name.as_bytes()).map_err(|_| HttpError::Invalid)?;
+        let mut value = reqwest::header::HeaderValue::from_str(value).map_err(|_| HttpError::Invalid)?;
+        value.set_sensitive(true);
+        map.insert(name, value);
+    }
+    Ok(map)
 }
 
 /// Sends `request` and reads at most `limit` bytes of the answer's body.

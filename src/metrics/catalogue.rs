@@ -88,7 +88,13 @@ catalogue! {
     UNAPPLIED_BYTES = Gauge "redis_cross_dc_unapplied_bytes" PAIR,
         "Raw: bytes that the replica has received and not applied yet.";
     DIVERGED_BYTES = Gauge "redis_cross_dc_diverged_bytes" PAIR,
-        "Bytes of history that only one side has, while the pair is diverged and where that is known.";
+        "Bytes of the older of two histories that the other side does not have, while the pair is diverged and where that is known: what is lost when the server that was promoted stays the master.";
+    DIVERGED_SIDE_BYTES = Gauge "redis_cross_dc_diverged_side_bytes" &["pair", "source_dc", "target_dc", "replica", "side"],
+        "Bytes of history that only this side of the pair has (master or replica), while the pair is diverged and where that is known.";
+    FAILOVERS = Counter "redis_cross_dc_failovers_total" &["pair"],
+        "Times that another server became the master of the configuration's entry while the exporter watched.";
+    FAILOVER_LOST_BYTES = Gauge "redis_cross_dc_failover_lost_bytes" &["pair"],
+        "Bytes of the old master's stream that the new one does not have, after the last failover; absent until the old master has answered with its own history.";
     BACKLOG_HEADROOM_BYTES = Gauge "redis_cross_dc_backlog_headroom_bytes" PAIR,
         "Bytes that the master may write during a cut before the replica needs a full resync.";
     SERVER_UP = Gauge "redis_cross_dc_server_up" SERVER,

@@ -8,8 +8,8 @@ use super::sheet::{Labels, Sheet, label, with};
 use crate::alert::AlertState;
 use crate::info::Role;
 use crate::model::{Bytes, ClockAnchor, Span, Timestamp, WallTime};
-use crate::monitor::{FleetSnapshot, PairSnapshot, ReceiverSnapshot, ServerSnapshot};
-use crate::replication::{Assessment, PairState, RestartProofCounter};
+use crate::monitor::{EntryFailovers, FleetSnapshot, PairSnapshot, ReceiverSnapshot, ServerSnapshot};
+use crate::replication::{Assessment, Diverged, PairState, RestartProofCounter};
 use crate::store::{StoreOperation, StoreStatus};
 
 /// The families of `snapshot` at the instant `now`.
@@ -17,6 +17,9 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
     let mut sheet = Sheet::default();
     for pair in &snapshot.pairs {
         of_pair(&mut sheet, pair, snapshot.anchor, now);
+    }
+    for failovers in &snapshot.failovers {
+        of_entry(&mut sheet, failovers);
     }
     for server in &snapshot.servers {
         of_server(&mut sheet, server, snapshot.anchor);
@@ -79,7 +82,12 @@ fn link_of_pair(sheet: &mut Sheet, labels: &Labels, seen: &Assessment) {
     let states = PairState::ALL.map(|state| (state.label(), state == seen.state));
     sheet.state_set(&c::LINK_STATE, labels, "state", states);
     sheet.value(&c::LINK_DOWN_SECONDS, labels, seen.link_down_for.map(Span::as_secs_f64));
-    sheet.value(&c::DIVERGED_BYTES, labels, seen.diverged.map(Bytes::as_f64));
+    let diverged = seen.diverged;
+    sheet.value(&c::DIVERGED_BYTES, labels, diverged.map(|diverged| diverged.older().as_f64()));
+    for (side, bytes) in [("master", diverged.and_then(Diverged::master)), ("replica", diverged.map(Diverged::replica))]
+    {
+        sheet.value(&c::DIVERGED_SIDE_BYTES, &with(labels, "side", side), bytes.map(Bytes::as_f64));
+    }
 }
 
 /// The raw signals, as the servers told them last; a server that is silent tells nothing.
@@ -103,6 +111,13 @@ fn heartbeats_of_pair(sheet: &mut Sheet, labels: &Labels, pair: &PairSnapshot, n
     sheet.value(&c::HEARTBEATS, labels, Some(beats.arrived as f64));
     sheet.value(&c::HEARTBEAT_UP, labels, Some(f64::from(u8::from(delay.is_some()))));
     sheet.value(&c::HEARTBEAT_DELAY, labels, delay.map(Span::as_secs_f64));
+}
+
+fn of_entry(sheet: &mut Sheet, failovers: &EntryFailovers) {
+    let labels = vec![label("pair", failovers.pair.as_str())];
+    sheet.value(&c::FAILOVERS, &labels, Some(failovers.total as f64));
+    let lost = failovers.last.as_ref().and_then(|failover| failover.loss.exactly());
+    sheet.value(&c::FAILOVER_LOST_BYTES, &labels, lost.map(Bytes::as_f64));
 }
 
 fn of_server(sheet: &mut Sheet, server: &ServerSnapshot, anchor: ClockAnchor) {

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct Bytes(u64);
 
 impl Bytes {
+    /// None.
+    pub const ZERO: Self = Self(0);
+
     /// `count` bytes.
     pub const fn new(count: u64) -> Self {
         Self(count)

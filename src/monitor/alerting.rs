@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::sentinels::{QUORUM_RULE, Quorum};
+use super::causes::{self, PairCauses};
+use super::failover::Failover;
+use super::full_syncs::FullSyncs;
+use super::receivers::{FAILING_RULE, Trouble};
+use super::sentinels::Quorum;
 use crate::alert::{
-    AlertContext, AlertEngine, AlertGroups, AlertKey, Evaluation, GroupKey, Labels, ListedAlert, Notification, Reading,
-    Rule, RuleInput, Transition,
+    AlertContext, AlertEngine, AlertGroups, AlertKey, AlertSnapshot, Cause, Due, Evaluation, GroupKey, Labels,
+    ListedAlert, Outlook, Quiet, Reading, ResolveReason, Rule, RuleInput, Target, TargetKind, Transition,
 };
-use crate::config::{AlertSettings, LevelRule, NotifySettings, Settings};
-use crate::model::{ServerAddr, Span, Timestamp};
+use crate::config::{AlertSettings, CountRule, LevelRule, NotifySettings, Settings};
+use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
 use crate::replication::{Assessment, PairState, ServerFacts};
 use crate::topology::{Pair, Server, Topology};
 
@@ -18,10 +22,20 @@ use crate::topology::{Pair, Server, Topology};
 pub(super) struct Alerting {
     pairs: Vec<PairKeys>,
     servers: BTreeMap<ServerAddr, AlertKey>,
+    full_syncs: BTreeMap<ServerAddr, AlertKey>,
+    entries: BTreeMap<PairName, (AlertKey, CountRule)>,
+    receivers: BTreeMap<Arc<str>, AlertKey>,
+    isolated: AlertKey,
+    causes_of_remote: Arc<[Cause]>,
     quorums: BTreeSet<AlertKey>,
     unreachable: LevelRule<Span>,
+    sentinel_quorum: LevelRule<Span>,
+    full_sync: CountRule,
+    counts: FullSyncs,
     engine: AlertEngine,
     groups: AlertGroups,
+    quiet: Quiet,
+    targets: Vec<Target>,
     /// What changed since it was last asked for.
     changes: Vec<Transition>,
 }
@@ -33,30 +47,72 @@ struct PairKeys {
     lag_bytes: AlertKey,
     link_down: AlertKey,
     unknown: AlertKey,
+    diverged: AlertKey,
+    causes: PairCauses,
+}
+
+/// Since when a pair is as the rules of time look at it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Since {
+    /// When there last was something to compare, or a full sync made progress; the beginning of watching before that.
+    pub(super) known: Timestamp,
+    /// Since when it has been diverged.
+    pub(super) diverged: Option<Timestamp>,
 }
 
 impl Alerting {
     pub(super) fn new(settings: &Settings, topology: &Topology) -> Self {
+        let servers = server_keys(topology, Rule::Unreachable);
         Self {
-            pairs: topology.pairs.iter().map(|pair| PairKeys::of(pair)).collect(),
-            servers: server_keys(topology),
+            pairs: pair_keys(topology, &servers),
+            servers,
+            full_syncs: server_keys(topology, Rule::FullSync),
+            entries: entry_keys(topology),
+            receivers: receiver_keys(&settings.notify),
+            isolated: causes::isolated(),
+            causes_of_remote: causes::of_remote_servers(),
             quorums: BTreeSet::new(),
             unreachable: settings.alerts.unreachable,
-            engine: AlertEngine::default(),
+            sentinel_quorum: settings.alerts.sentinel_quorum,
+            full_sync: settings.alerts.full_sync,
+            counts: FullSyncs::default(),
+            engine: AlertEngine::new(settings.notify.flapping),
             groups: AlertGroups::new(&settings.notify),
+            quiet: Quiet::new(&settings.notify.maintenance),
+            targets: causes::targets(topology, &settings.notify),
             changes: Vec::new(),
         }
     }
 
-    /// Changes rules, targets and receivers. Alerts of targets that stay go on; those of targets that are gone resolve.
-    pub(super) fn reconfigure(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
+    /// Changes rules, targets and receivers. Alerts of targets that stay go on; those of targets that are gone resolve,
+    /// because of a failover where their entry is one of the `turned` ones.
+    pub(super) fn reconfigure(
+        &mut self,
+        settings: &Settings,
+        topology: &Topology,
+        turned: &BTreeSet<PairName>,
+        now: Timestamp,
+    ) {
         let before: BTreeSet<AlertKey> = self.keys().cloned().collect();
-        self.pairs = topology.pairs.iter().map(|pair| PairKeys::of(pair)).collect();
-        self.servers = server_keys(topology);
+        self.servers = server_keys(topology, Rule::Unreachable);
+        self.pairs = pair_keys(topology, &self.servers);
+        self.full_syncs = server_keys(topology, Rule::FullSync);
+        self.entries = entry_keys(topology);
+        self.receivers = receiver_keys(&settings.notify);
         self.unreachable = settings.alerts.unreachable;
+        self.sentinel_quorum = settings.alerts.sentinel_quorum;
+        self.full_sync = settings.alerts.full_sync;
+        self.counts.reconfigure(topology);
+        self.engine.reconfigure(settings.notify.flapping);
+        self.quiet.reconfigure(&settings.notify.maintenance);
+        self.targets = causes::targets(topology, &settings.notify);
+        self.note_quorum_targets();
         let after: BTreeSet<AlertKey> = self.keys().cloned().collect();
         for gone in before.difference(&after) {
-            if let Some(transition) = self.engine.retire(now, gone) {
+            let pair = gone.identity().labels.get("pair").map(|pair| PairName::new(pair));
+            let is_turned = pair.is_some_and(|pair| turned.contains(&pair));
+            let reason = if is_turned { ResolveReason::Failover } else { ResolveReason::Removed };
+            if let Some(transition) = self.engine.retire(now, gone, reason) {
                 self.tell(transition, now);
             }
         }
@@ -71,35 +127,42 @@ impl Alerting {
     }
 
     fn keys(&self) -> impl Iterator<Item = &AlertKey> {
-        let of_pairs = self.pairs.iter().flat_map(|p| [&p.lag_seconds, &p.lag_bytes, &p.link_down, &p.unknown]);
-        of_pairs.chain(self.servers.values())
+        let of_entries = self.entries.values().map(|(key, _)| key);
+        let of_servers = self.servers.values().chain(self.full_syncs.values());
+        let others = of_servers.chain(self.receivers.values()).chain(of_entries);
+        self.pairs.iter().flat_map(PairKeys::all).chain(others)
     }
 
-    /// Looks at every rule of the pair with this index. `known_at` is when there last was something to compare.
-    pub(super) fn evaluate_pair(
-        &mut self,
-        index: usize,
-        pair: &Pair,
-        seen: &Assessment,
-        known_at: Timestamp,
-        now: Timestamp,
-    ) {
+    /// Looks at every rule of the pair with this index.
+    pub(super) fn evaluate_pair(&mut self, index: usize, pair: &Pair, seen: &Assessment, since: Since, now: Timestamp) {
         let Some(keys) = self.pairs.get(index) else { return };
         let rules: &AlertSettings = &pair.alerts;
-        let context = || pair_context(pair, seen);
         let lag = Reading { estimate: seen.lag.estimate, lower: seen.lag.lower, upper: seen.lag.upper };
         let bytes = Reading { estimate: seen.bytes.estimate, lower: seen.bytes.lower, upper: seen.bytes.upper };
+        let none: Arc<[Cause]> = Arc::default();
         let inputs = [
-            (&keys.lag_seconds, RuleInput::Seconds { rule: &rules.lag_seconds, reading: lag }),
-            (&keys.lag_bytes, RuleInput::Bytes { rule: &rules.lag_bytes, reading: bytes }),
-            (&keys.link_down, RuleInput::Seconds { rule: &rules.link_down, reading: link_reading(seen) }),
+            (&keys.lag_seconds, RuleInput::Seconds { rule: &rules.lag_seconds, reading: lag }, &keys.causes.lag),
+            (&keys.lag_bytes, RuleInput::Bytes { rule: &rules.lag_bytes, reading: bytes }, &keys.causes.lag),
+            (
+                &keys.link_down,
+                RuleInput::Seconds { rule: &rules.link_down, reading: link_reading(seen) },
+                &keys.causes.link,
+            ),
             (
                 &keys.unknown,
-                RuleInput::Seconds { rule: &rules.unknown, reading: Reading::exact((now - known_at).or_zero()) },
+                RuleInput::Seconds { rule: &rules.unknown, reading: Reading::exact((now - since.known).or_zero()) },
+                &keys.causes.unknown,
+            ),
+            (
+                &keys.diverged,
+                RuleInput::Seconds { rule: &rules.diverged, reading: diverged_reading(seen, since, now) },
+                &none,
             ),
         ];
-        let transitions =
-            inputs.map(|(key, input)| self.engine.evaluate(now, Evaluation { key, input, context: &context }));
+        let transitions = inputs.map(|(key, input, causes)| {
+            let context = || pair_context(pair, seen, causes);
+            self.engine.evaluate(now, Evaluation { key, input, context: &context })
+        });
         for transition in transitions.into_iter().flatten() {
             self.tell(transition, now);
         }
@@ -116,7 +179,71 @@ impl Alerting {
         let Some(key) = self.servers.get(&server.addr) else { return };
         let reading = facts.unreachable_for(now).map_or(Reading::NO_DATA, Reading::exact);
         let input = RuleInput::Seconds { rule: &self.unreachable, reading };
-        let context = || server_context(facts);
+        let remote = (!server.local).then_some(&self.causes_of_remote);
+        let context = || server_context(facts, remote);
+        if let Some(transition) = self.engine.evaluate(now, Evaluation { key, input, context: &context }) {
+            self.tell(transition, now);
+        }
+        self.evaluate_full_syncs(server, facts, now);
+    }
+
+    fn evaluate_full_syncs(&mut self, server: &Server, facts: &ServerFacts, now: Timestamp) {
+        let Some(key) = self.full_syncs.get(&server.addr) else { return };
+        let CountRule { levels, window } = &self.full_sync;
+        let reading = self.counts.count(&server.addr, facts, *window, now);
+        let context = || {
+            let reason = reading.estimate.map(|count| format!("the server gave {count} full syncs within {window}"));
+            let last_sample = facts.last_answer.map(|(_, received)| received);
+            Arc::new(AlertContext { reason, last_sample, ..AlertContext::default() })
+        };
+        let input = RuleInput::Count { rule: levels, reading };
+        if let Some(transition) = self.engine.evaluate(now, Evaluation { key, input, context: &context }) {
+            self.tell(transition, now);
+        }
+    }
+
+    /// Looks at the rule that no remote server answers; `alone_for` is how long that has been so.
+    pub(super) fn evaluate_isolation(&mut self, remote: usize, alone_for: Option<Span>, now: Timestamp) {
+        let reading = alone_for.map_or(Reading::NO_DATA, Reading::exact);
+        let input = RuleInput::Seconds { rule: &self.unreachable, reading };
+        let reason = || {
+            format!(
+                "none of the {remote} servers outside this exporter's datacenter answers it: its own network is more likely \
+                 to be at fault than all of them"
+            )
+        };
+        let context = || Arc::new(AlertContext { reason: Some(reason()), ..AlertContext::default() });
+        let evaluation = Evaluation { key: &self.isolated, input, context: &context };
+        if let Some(transition) = self.engine.evaluate(now, evaluation) {
+            self.tell(transition, now);
+        }
+    }
+
+    /// Looks at the rule of one receiver.
+    pub(super) fn evaluate_receiver(&mut self, trouble: &Trouble, now: Timestamp) {
+        let Some(key) = self.receivers.get(&trouble.receiver) else { return };
+        let input = RuleInput::Seconds { rule: &FAILING_RULE, reading: Reading::exact(trouble.lasts) };
+        let context = || Arc::new(AlertContext { reason: trouble.reason(), ..AlertContext::default() });
+        if let Some(transition) = self.engine.evaluate(now, Evaluation { key, input, context: &context }) {
+            self.tell(transition, now);
+        }
+    }
+
+    /// The entries that have a rule about failovers.
+    pub(super) fn entries(&self) -> Vec<PairName> {
+        self.entries.keys().cloned().collect()
+    }
+
+    /// Over how long the failovers of an entry are counted.
+    pub(super) fn failover_window(&self, name: &PairName) -> Span {
+        self.entries.get(name).map_or(Span::ZERO, |(_, rule)| rule.window)
+    }
+
+    /// Looks at the rule about the failovers of one entry.
+    pub(super) fn evaluate_failovers(&mut self, name: &PairName, count: u64, last: Option<&Failover>, now: Timestamp) {
+        let Some((key, rule)) = self.entries.get(name) else { return };
+        let input = RuleInput::Count { rule: &rule.levels, reading: Reading::exact(count) };
+        let context = || failover_context(last);
         if let Some(transition) = self.engine.evaluate(now, Evaluation { key, input, context: &context }) {
             self.tell(transition, now);
         }
@@ -124,7 +251,7 @@ impl Alerting {
 
     /// Looks at the rule of one datacenter's Sentinels.
     pub(super) fn evaluate_quorum(&mut self, quorum: &Quorum<'_>, now: Timestamp) {
-        let input = RuleInput::Seconds { rule: &QUORUM_RULE, reading: quorum.reading };
+        let input = RuleInput::Seconds { rule: &self.sentinel_quorum, reading: quorum.reading };
         let context = || Arc::new(AlertContext { reason: quorum.reason(), ..AlertContext::default() });
         let evaluation = Evaluation { key: quorum.key, input, context: &context };
         if let Some(transition) = self.engine.evaluate(now, evaluation) {
@@ -136,14 +263,30 @@ impl Alerting {
     pub(super) fn retire_quorums(&mut self, keys: &BTreeSet<AlertKey>, now: Timestamp) {
         let gone: Vec<_> = self.quorums.difference(keys).cloned().collect();
         self.quorums.clone_from(keys);
+        self.note_quorum_targets();
         for key in gone {
-            if let Some(transition) = self.engine.retire(now, &key) {
+            if let Some(transition) = self.engine.retire(now, &key, ResolveReason::Removed) {
                 self.tell(transition, now);
             }
         }
     }
 
-    fn tell(&mut self, transition: Transition, now: Timestamp) {
+    fn note_quorum_targets(&mut self) {
+        let of_quorum = |key: &AlertKey| Target {
+            kind: TargetKind::Sentinels,
+            labels: Arc::clone(&key.identity().labels),
+            extra: Arc::default(),
+        };
+        self.targets.retain(|target| target.kind != TargetKind::Sentinels);
+        self.targets.extend(self.quorums.iter().map(of_quorum));
+    }
+
+    fn tell(&mut self, mut transition: Transition, now: Timestamp) {
+        let hold = self.quiet.hold_of(&transition.alert);
+        if hold != transition.alert.hold {
+            self.engine.note_hold(&transition.alert.key(), hold.clone());
+            Arc::make_mut(&mut transition.alert).hold = hold;
+        }
         self.groups.record(now, &transition.alert);
         self.changes.push(transition);
     }
@@ -175,38 +318,89 @@ impl Alerting {
         }
     }
 
+    /// Looks whether silences or maintenance windows began or ended.
+    pub(super) fn look_at_quiet(&mut self, now: Timestamp, wall: WallTime) {
+        if self.quiet.turn(wall) {
+            let (quiet, engine) = (&self.quiet, &mut self.engine);
+            engine.review_holds(|alert| quiet.hold_of(alert));
+            let engine = &self.engine;
+            self.groups.review(now, &|key| engine.snapshot(key));
+        }
+    }
+
+    /// The silences and maintenance windows.
+    pub(super) fn quiet(&self) -> &Quiet {
+        &self.quiet
+    }
+
+    /// The silences and maintenance windows, to change them.
+    pub(super) fn quiet_mut(&mut self) -> &mut Quiet {
+        &mut self.quiet
+    }
+
     /// The alerts that began, changed or ended since this was last asked.
     pub(super) fn changes(&mut self) -> Vec<Transition> {
         std::mem::take(&mut self.changes)
     }
 
-    /// The notifications that are due.
-    pub(super) fn due(&mut self, now: Timestamp) -> Vec<Notification> {
+    /// The notifications that are due, and what was held back.
+    pub(super) fn due(&mut self, now: Timestamp) -> Due {
         self.engine.expire(now);
+        for alert in self.engine.take_quieted() {
+            self.groups.note_flapping(&alert);
+        }
         let engine = &self.engine;
-        self.groups.due(now, &|key| engine.snapshot(key))
+        self.groups.due(now, &Outlook { current: &|key| engine.snapshot(key), targets: &self.targets })
     }
 
     /// Every alert that is pending, firing or recently resolved.
     pub(super) fn listed(&self) -> Vec<ListedAlert> {
-        self.engine.listed()
+        let mut listed = self.engine.listed();
+        for entry in &mut listed {
+            entry.caused_by = self.explained_by(&entry.alert);
+        }
+        listed
     }
+
+    /// The first alert in the order of causes that explains `alert` now.
+    fn explained_by(&self, alert: &AlertSnapshot) -> Option<AlertKey> {
+        let mut causes = alert.context.causes.iter().filter(|cause| alert.severity <= cause.up_to);
+        let explains = |cause: &&Cause| self.engine.fires_at(&cause.key).is_some_and(|at| at >= alert.severity);
+        causes.find(explains).map(|cause| cause.key.clone())
+    }
+}
+
+fn pair_keys(topology: &Topology, servers: &BTreeMap<ServerAddr, AlertKey>) -> Vec<PairKeys> {
+    topology.pairs.iter().map(|pair| PairKeys::of(pair, servers, topology)).collect()
+}
+
+fn receiver_keys(settings: &NotifySettings) -> BTreeMap<Arc<str>, AlertKey> {
+    let key = |name: &str| AlertKey::new(Rule::ReceiverFailing, Arc::new(labels([("receiver", name.to_owned())])));
+    settings.receivers.iter().map(|receiver| (receiver.name.as_str().into(), key(&receiver.name))).collect()
 }
 
 impl PairKeys {
-    fn of(pair: &Pair) -> Self {
+    fn of(pair: &Pair, servers: &BTreeMap<ServerAddr, AlertKey>, topology: &Topology) -> Self {
         let labels = Arc::new(pair_labels(pair));
         let key = |rule| AlertKey::new(rule, Arc::clone(&labels));
+        let link_down = key(Rule::LinkDown);
         Self {
             lag_seconds: key(Rule::LagSeconds),
             lag_bytes: key(Rule::LagBytes),
-            link_down: key(Rule::LinkDown),
             unknown: key(Rule::Unknown),
+            causes: PairCauses::of(pair, &link_down, servers, topology),
+            diverged: key(Rule::Diverged),
+            link_down,
         }
+    }
+
+    fn all(&self) -> [&AlertKey; 5] {
+        let Self { lag_seconds, lag_bytes, link_down, unknown, diverged, .. } = self;
+        [lag_seconds, lag_bytes, link_down, unknown, diverged]
     }
 }
 
-fn pair_labels(pair: &Pair) -> Labels {
+pub(super) fn pair_labels(pair: &Pair) -> Labels {
     labels([
         ("pair", pair.key.name.to_string()),
         ("source_dc", pair.source_dc.to_string()),
@@ -219,12 +413,31 @@ fn labels<const N: usize>(pairs: [(&str, String); N]) -> Labels {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn server_keys(topology: &Topology) -> BTreeMap<ServerAddr, AlertKey> {
-    let key = |server: &Server| {
-        let labels = labels([("dc", server.dc.to_string()), ("server", server.addr.to_string())]);
-        AlertKey::new(Rule::Unreachable, Arc::new(labels))
-    };
+pub(super) fn server_labels(server: &Server) -> Labels {
+    labels([("dc", server.dc.to_string()), ("server", server.addr.to_string())])
+}
+
+fn server_keys(topology: &Topology, rule: Rule) -> BTreeMap<ServerAddr, AlertKey> {
+    let key = |server: &Server| AlertKey::new(rule, Arc::new(server_labels(server)));
     topology.servers.iter().map(|(addr, server)| (addr.clone(), key(server))).collect()
+}
+
+fn entry_keys(topology: &Topology) -> BTreeMap<PairName, (AlertKey, CountRule)> {
+    let entry = |pair: &Arc<Pair>| {
+        let key = AlertKey::new(Rule::Failover, Arc::new(labels([("pair", pair.key.name.to_string())])));
+        (pair.key.name.clone(), (key, pair.alerts.failover))
+    };
+    topology.pairs.iter().map(entry).collect()
+}
+
+/// How long the pair has been diverged: from its first moment on at least the smallest level. While a server is silent,
+/// nobody knows.
+fn diverged_reading(seen: &Assessment, since: Since, now: Timestamp) -> Reading<Span> {
+    match (seen.state, since.diverged) {
+        (PairState::Diverged, Some(since)) => Reading::exact((now - since).max(Span::from_millis(1))),
+        (_, Some(_)) => Reading::NO_DATA,
+        (_, None) => Reading::exact(Span::ZERO),
+    }
 }
 
 /// How long the link has been down or stalled. Streaming is zero; every other state has its own rule or none, and
@@ -237,21 +450,32 @@ fn link_reading(seen: &Assessment) -> Reading<Span> {
     }
 }
 
-fn pair_context(pair: &Pair, seen: &Assessment) -> Arc<AlertContext> {
+fn pair_context(pair: &Pair, seen: &Assessment, causes: &Arc<[Cause]>) -> Arc<AlertContext> {
     Arc::new(AlertContext {
         extra_labels: Arc::clone(&pair.labels),
         master: Some(pair.master.to_string()),
         state: Some(seen.state.label()),
         reason: Some(seen.reason.to_string()),
         last_sample: seen.sampled_at.or(seen.last_known.map(|known| known.at)),
+        causes: Arc::clone(causes),
     })
 }
 
-fn server_context(facts: &ServerFacts) -> Arc<AlertContext> {
+fn failover_context(last: Option<&Failover>) -> Arc<AlertContext> {
+    Arc::new(AlertContext {
+        master: last.map(|failover| failover.succession.to.to_string()),
+        reason: last.map(ToString::to_string),
+        last_sample: last.and_then(|failover| failover.last_known).map(|known| known.at),
+        ..AlertContext::default()
+    })
+}
+
+fn server_context(facts: &ServerFacts, causes: Option<&Arc<[Cause]>>) -> Arc<AlertContext> {
     let reason = facts.last_error.map(|error| format!("the server {}", error.sentence()));
     Arc::new(AlertContext {
         reason,
         last_sample: facts.last_answer.map(|(_, received)| received),
+        causes: causes.cloned().unwrap_or_default(),
         ..AlertContext::default()
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{AlertStatus, GroupKey, NotifyReason};
+use crate::alert::{AlertStatus, GroupKey, HeldBack, NotifyReason};
 use crate::config::Severity;
 use crate::info::Observation;
 use crate::model::{HeartbeatError, PollError, RunId, ServerAddr, Span, Timestamp};
@@ -238,6 +238,25 @@ pub enum SuppressReason {
     Expired,
     /// The receiver was no longer configured.
     Removed,
+    /// A silence.
+    Silenced,
+    /// A maintenance window.
+    Maintenance,
+    /// Another alert explains it.
+    Caused,
+    /// The alert flaps.
+    Flapping,
+}
+
+impl From<HeldBack> for SuppressReason {
+    fn from(why: HeldBack) -> Self {
+        match why {
+            HeldBack::Silenced => Self::Silenced,
+            HeldBack::Maintenance => Self::Maintenance,
+            HeldBack::Caused => Self::Caused,
+            HeldBack::Flapping => Self::Flapping,
+        }
+    }
 }
 
 impl DeliveryFailure {
@@ -270,7 +289,17 @@ impl DeliveryFailure {
 
 impl SuppressReason {
     /// Every reason.
-    pub const ALL: [Self; 5] = [Self::Superseded, Self::NeverDelivered, Self::QueueFull, Self::Expired, Self::Removed];
+    pub const ALL: [Self; 9] = [
+        Self::Superseded,
+        Self::NeverDelivered,
+        Self::QueueFull,
+        Self::Expired,
+        Self::Removed,
+        Self::Silenced,
+        Self::Maintenance,
+        Self::Caused,
+        Self::Flapping,
+    ];
 
     /// The reason's label.
     pub const fn label(self) -> &'static str {
@@ -280,6 +309,10 @@ impl SuppressReason {
             Self::QueueFull => "queueFull",
             Self::Expired => "expired",
             Self::Removed => "removed",
+            Self::Silenced => "silenced",
+            Self::Maintenance => "maintenance",
+            Self::Caused => "caused",
+            Self::Flapping => "flapping",
         }
     }
 }

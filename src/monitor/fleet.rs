@@ -1,21 +1,27 @@
 //! What is known of every server and pair: polls in, evidence out.
 
 mod saved;
+mod successions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::StateChange;
+use super::alerting::Since;
 use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
 use super::haste::{Situation, ToldDelay};
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::info::{Observation, Role};
-use crate::model::{Datacenter, HeartbeatError, Histogram, PairKey, PollError, RunId, ServerAddr, Span, Timestamp};
+use crate::model::{
+    Datacenter, HeartbeatError, Histogram, PairKey, PairName, PollError, ReplicationId, RunId, ServerAddr, Span,
+    Timestamp,
+};
 use crate::replication::{
     Assessment, Evidence, Footprint, HistoryLimits, Located, MasterHistory, MasterNews, MasterSample, MinuteMax,
     PairState, PairTracker, ReplicaIdentity, SavedState, ServerFacts, ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
+use successions::{Claim, Entry, Turns};
 
 /// Upper bounds of the lag histogram's buckets, in seconds: 1 ms to 10 min.
 const LAG_BOUNDS: &[f64] =
@@ -29,10 +35,16 @@ const LATENCY_BOUNDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05
 pub(super) struct Fleet {
     interval: Span,
     servers: HashMap<ServerAddr, ServerEntry>,
+    /// One a tree, by the server at its top: it moves with the tree when another server takes over.
     histories: HashMap<ServerAddr, MasterHistory>,
-    /// Which server goes on with the history of a configured master that is a replica now.
-    heirs: HashMap<ServerAddr, ServerAddr>,
     pub(super) pairs: Vec<PairEntry>,
+    entries: BTreeMap<PairName, Entry>,
+    /// The entries of which a replica says that it is a master.
+    doubted: BTreeSet<PairName>,
+    /// The entries whose last failover may still turn out to have cost more, or less.
+    losses_open: BTreeSet<PairName>,
+    /// What replicas had applied that are masters now: they may be replicas again.
+    resting: HashMap<PairKey, Option<u64>>,
     /// What was kept before a restart of those whom nobody watches yet.
     unclaimed: SavedState,
     pub(super) lag_distribution: BTreeMap<(Datacenter, Datacenter), Histogram>,
@@ -46,6 +58,10 @@ struct ServerEntry {
     meta: Arc<Server>,
     facts: ServerFacts,
     own_port: Option<u16>,
+    /// The history that its last answer named.
+    replid: Option<ReplicationId>,
+    /// What it showed as a master; `None` where its last answer does not say that it is one.
+    claim: Option<Claim>,
     polls: u64,
     skipped: u64,
     errors: BTreeMap<PollError, u64>,
@@ -69,6 +85,8 @@ pub(super) struct PairEntry {
     only_replica: bool,
     /// The state that was last noted.
     noted: Option<PairState>,
+    /// Since when it has been diverged, also while nobody can say.
+    diverged_since: Option<Timestamp>,
     /// Since when it is watched: the age of "unknown" where there never was a sample.
     pub(super) watched_since: Timestamp,
 }
@@ -80,8 +98,11 @@ impl Fleet {
             interval,
             servers: HashMap::new(),
             histories: HashMap::new(),
-            heirs: HashMap::new(),
             pairs: Vec::new(),
+            entries: BTreeMap::new(),
+            doubted: BTreeSet::new(),
+            losses_open: BTreeSet::new(),
+            resting: HashMap::new(),
             unclaimed: SavedState::default(),
             lag_distribution: BTreeMap::new(),
             latency: BTreeMap::new(),
@@ -93,6 +114,20 @@ impl Fleet {
 
     /// Changes what is watched. What stays keeps all that is known of it; what is gone takes its knowledge along.
     pub(super) fn reconfigure(&mut self, topology: &Topology, interval: Span, now: Timestamp) {
+        let turns = Turns::between(self, topology);
+        self.adopt(topology, &turns, interval, now);
+    }
+
+    /// Goes over to other masters, which is a failover where the ones before were seen as masters; the entries that have
+    /// another one.
+    pub(super) fn turn(&mut self, topology: &Topology, interval: Span, now: Timestamp) -> BTreeSet<PairName> {
+        let turns = Turns::between(self, topology);
+        self.note_failovers(&turns, now);
+        self.adopt(topology, &turns, interval, now);
+        turns.turned.into_keys().collect()
+    }
+
+    fn adopt(&mut self, topology: &Topology, turns: &Turns, interval: Span, now: Timestamp) {
         self.interval = interval;
         let mut old_pairs: HashMap<PairKey, PairEntry> =
             self.pairs.drain(..).map(|entry| (entry.meta.key.clone(), entry)).collect();
@@ -105,16 +140,49 @@ impl Fleet {
             *replicas.entry(&pair.master).or_default() += 1;
         }
         for (index, pair) in topology.pairs.iter().enumerate() {
-            let known = old_pairs.remove(&pair.key).filter(|entry| entry.meta.top == pair.top);
+            let known = old_pairs.remove(&pair.key).filter(|entry| turns.keeps(&entry.meta.top, &pair.top));
             let only_replica = replicas.get(&pair.master) == Some(&1);
-            self.pairs.push(PairEntry::anew(pair, known, only_replica, interval, now));
+            let mut entry = PairEntry::anew(pair, known, only_replica, interval, now);
+            if let Some(applied) = self.resting.remove(&pair.key) {
+                entry.tracker.resume_count(applied);
+            }
+            self.pairs.push(entry);
             self.link(index, pair);
+        }
+        self.rest(old_pairs, topology);
+        self.take_entries(topology);
+        self.move_histories(turns);
+        self.claim();
+        self.forget_vanished_labels();
+    }
+
+    /// What a replica that is a master now had applied stays known, as long as it is the master.
+    fn rest(&mut self, gone: HashMap<PairKey, PairEntry>, topology: &Topology) {
+        let resting = gone.into_iter().map(|(key, entry)| (key, entry.tracker.facts().applied_total));
+        self.resting.extend(resting);
+        let masters: BTreeSet<_> = topology.pairs.iter().map(|pair| (&pair.key.name, &pair.master)).collect();
+        self.resting.retain(|key, _| masters.contains(&(&key.name, &key.replica)));
+    }
+
+    /// A history belongs to a tree and not to a server: it moves to the server that goes on with it.
+    fn move_histories(&mut self, turns: &Turns) {
+        for (from, to) in &turns.moves {
+            let is_used = self.servers.get(from).is_some_and(|server| !server.as_top.is_empty());
+            let history = if is_used { self.histories.get(from).cloned() } else { self.histories.remove(from) };
+            if let Some(history) = history {
+                self.histories.entry(to.clone()).or_insert(history);
+            }
         }
         let servers = &self.servers;
         self.histories.retain(|addr, _| servers.get(addr).is_some_and(|server| !server.as_top.is_empty()));
-        self.heirs.retain(|top, heir| servers.contains_key(top) && servers.contains_key(heir));
-        self.claim();
-        self.forget_vanished_labels();
+        for to in turns.moves.values() {
+            // What it showed last is the first that is known of it as the top.
+            let Some(server) = self.servers.get(to) else { continue };
+            if let Some(Claim { sample, run_id }) = server.claim.clone() {
+                let pairs = server.as_top.clone();
+                self.take_in(to, &sample, run_id.as_ref(), &pairs);
+            }
+        }
     }
 
     fn link(&mut self, index: usize, pair: &Pair) {
@@ -229,20 +297,11 @@ impl Fleet {
         for &index in &server.as_master {
             self.pairs[index].tracker.parent_answered(link_above.as_ref());
         }
-        let sample = MasterSample::from_info(&seen.replication, sent, received);
-        let heir = server.as_top.first().and_then(|_| self.heir_of(addr));
-        if let (Some(heir), None) = (&heir, &sample) {
-            // Another server writes its history now: this one's answer says nothing of the others.
-            for &index in &server.as_top {
-                let entry = &mut self.pairs[index];
-                if entry.meta.key.replica == *heir {
-                    entry.tracker.master_is_no_master(true);
-                }
-            }
-            return;
-        }
         let as_master = server.as_master.clone();
         self.place_acks(&as_master, seen, sent, received);
+        let Some(server) = self.servers.get(addr) else { return };
+        let sample = MasterSample::from_info(&seen.replication, &server.facts, sent, received);
+        self.note_claim(addr, seen, sample.as_ref());
         let Some(server) = self.servers.get(addr) else { return };
         match sample {
             None => {
@@ -250,15 +309,21 @@ impl Fleet {
                 server.as_top.iter().for_each(|index| self.pairs[*index].tracker.master_is_no_master(is_replica));
             }
             Some(sample) => {
-                self.heirs.remove(addr);
                 let as_top = server.as_top.clone();
                 if !as_top.is_empty() {
-                    self.histories.entry(addr.clone()).or_insert_with(|| MasterHistory::new(HistoryLimits::default()));
                     self.take_in(addr, &sample, seen.server.run_id.get(), &as_top);
                 }
-                self.follow_promotion(addr, &sample, seen);
+                self.doubt_entries_of(addr);
             }
         }
+        self.measure_losses(addr, seen);
+    }
+
+    /// Notes which history the server names, and whether it says that it is a master.
+    fn note_claim(&mut self, addr: &ServerAddr, seen: &Observation, sample: Option<&MasterSample>) {
+        let Some(server) = self.servers.get_mut(addr) else { return };
+        server.replid = seen.replication.replid.get().cloned();
+        server.claim = sample.map(|sample| Claim { sample: sample.clone(), run_id: seen.server.run_id.get().cloned() });
     }
 
     /// Tells the pairs with these indices what the server that they replicate from says of their replicas.
@@ -275,7 +340,8 @@ impl Fleet {
 
     /// The history of `top` has a new sample, and so have the pairs with these indices.
     fn take_in(&mut self, top: &ServerAddr, sample: &MasterSample, run_id: Option<&RunId>, pairs: &[usize]) {
-        let Some(history) = self.histories.get_mut(top) else { return };
+        let unknown = || MasterHistory::new(HistoryLimits::default());
+        let history = self.histories.entry(top.clone()).or_insert_with(unknown);
         if history.observe(sample) == MasterNews::Reordered {
             return; // it overlaps the poll before it: the history does not hold it, so nothing may be concluded from it
         }
@@ -286,38 +352,9 @@ impl Fleet {
         }
     }
 
-    /// A history belongs to a tree and not to a server: when the configured master says that it is a replica now, and
-    /// one of its replicas is a master that goes on where it ended, the others are measured against that one. A
-    /// master that only does not answer may be alive, with replicas of its own: nobody knows then who is right.
-    fn follow_promotion(&mut self, addr: &ServerAddr, sample: &MasterSample, seen: &Observation) {
-        let Some(server) = self.servers.get(addr) else { return };
-        let tops = server.as_replica.iter().map(|index| &self.pairs[*index].meta.top).collect::<BTreeSet<_>>();
-        let gives_way = |top| self.servers.get(top).is_some_and(|top| top.facts.role == Some(Role::Replica));
-        let goes_on = |top| self.histories.get(top).is_some_and(|history| history.goes_on_in(sample));
-        let Some(top) = tops.into_iter().find(|top| *top != addr && gives_way(top) && goes_on(top)).cloned() else {
-            return;
-        };
-        let follows = |index: &&usize| self.pairs[**index].meta.key.replica != *addr;
-        let Some(followers) = self.servers.get(&top) else { return };
-        let followers: Vec<usize> = followers.as_top.iter().filter(follows).copied().collect();
-        self.heirs.insert(top.clone(), addr.clone());
-        let direct: Vec<usize> =
-            followers.iter().filter(|index| self.pairs[**index].meta.master == top).copied().collect();
-        self.place_acks(&direct, seen, sample.sent, sample.received);
-        self.take_in(&top, sample, seen.server.run_id.get(), &followers);
-    }
-
-    /// Who writes the history of `top` in its place, as long as it says that it does.
-    fn heir_of(&self, top: &ServerAddr) -> Option<ServerAddr> {
-        let heir = self.heirs.get(top)?;
-        self.servers.get(heir).filter(|server| server.facts.role == Some(Role::Master)).map(|_| heir.clone())
-    }
-
     /// The server against which the pair is measured.
     fn top_of(&self, pair: &Pair) -> Option<&ServerEntry> {
-        let heir = self.heirs.get(&pair.top).filter(|heir| **heir != pair.key.replica);
-        let heir = heir.and_then(|heir| self.servers.get(heir)).filter(|heir| heir.facts.role == Some(Role::Master));
-        heir.or_else(|| self.servers.get(&pair.top))
+        self.servers.get(&pair.top)
     }
 
     /// What is true of the pair with this index at `now`.
@@ -348,8 +385,18 @@ impl Fleet {
     }
 
     /// Notes a pair's state; what changed, if anything did.
-    pub(super) fn note_state(&mut self, index: usize, seen: &Assessment) -> Option<StateChange> {
+    pub(super) fn note_state(&mut self, index: usize, seen: &Assessment, now: Timestamp) -> Option<StateChange> {
         let entry = self.pairs.get_mut(index)?;
+        match seen.state {
+            PairState::Diverged => {
+                entry.diverged_since.get_or_insert(now);
+            }
+            PairState::Unsupported
+            | PairState::MasterUnreachable
+            | PairState::ReplicaUnreachable
+            | PairState::Unknown => {}
+            _ => entry.diverged_since = None,
+        }
         let from = entry.noted.replace(seen.state);
         let change = || StateChange { pair: entry.meta.key.clone(), from, to: seen.state, reason: seen.reason };
         (from != Some(seen.state)).then(change)
@@ -401,6 +448,8 @@ impl ServerEntry {
             meta: Arc::clone(meta),
             facts: ServerFacts::default(),
             own_port: None,
+            replid: None,
+            claim: None,
             polls: 0,
             skipped: 0,
             errors: BTreeMap::new(),
@@ -439,6 +488,7 @@ impl PairEntry {
             told_delay: ToldDelay::default(),
             only_replica,
             noted: None,
+            diverged_since: None,
             watched_since: now,
         });
         entry.meta = Arc::clone(meta);
@@ -449,10 +499,11 @@ impl PairEntry {
         entry
     }
 
-    /// When there last was something to compare, or a full sync made progress; the beginning of watching before that.
-    pub(super) fn known_at(&self) -> Timestamp {
+    /// Since when the pair is as the rules of time look at it.
+    pub(super) fn since(&self) -> Since {
         let facts = self.tracker.facts();
         let sampled = facts.located.as_ref().map(Located::received);
-        [Some(self.watched_since), sampled, facts.link.sync_progress_at].into_iter().flatten().max().unwrap_or_default()
+        let known = [Some(self.watched_since), sampled, facts.link.sync_progress_at].into_iter().flatten().max();
+        Since { known: known.unwrap_or_default(), diverged: self.diverged_since }
     }
 }

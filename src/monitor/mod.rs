@@ -4,8 +4,11 @@
 //! a test does the same in virtual time.
 
 mod alerting;
+mod causes;
 mod event;
+mod failover;
 mod fleet;
+mod full_syncs;
 mod haste;
 mod receivers;
 mod saved;
@@ -13,11 +16,13 @@ mod sentinels;
 mod snapshot;
 
 pub use event::*;
+pub use failover::{EntryFailovers, Failover, Loss, Succession};
 pub use snapshot::*;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::alert::{Notification, Transition};
+use crate::alert::{Due, NewSilence, Notification, SilenceError, SilenceId, Silences, Transition};
 use crate::config::Settings;
 use crate::model::{ClockAnchor, PairKey, ServerAddr, Span, Timestamp};
 use crate::replication::{Assessment, PairState, SavedState, StateReason, ToSave};
@@ -50,6 +55,8 @@ pub enum Action {
         server: ServerAddr,
         /// Until when.
         until: Timestamp,
+        /// Whether its master says that it is there again: no reason to wait before the next connection.
+        is_back: bool,
     },
     /// The link to a replica takes so long: its poll may trail its master's accordingly.
     LinkDelay {
@@ -60,6 +67,30 @@ pub enum Action {
         /// One way.
         delay: Span,
     },
+}
+
+/// For how long no remote server has answered.
+#[derive(Debug, Default)]
+struct Alone {
+    remote: usize,
+    /// Those that were never asked.
+    never_asked: usize,
+    /// The shortest silence of the others.
+    shortest: Option<Span>,
+}
+
+impl Alone {
+    fn add(&mut self, unreachable_for: Option<Span>) {
+        self.remote += 1;
+        self.never_asked += usize::from(unreachable_for.is_none());
+        self.shortest = self.shortest.into_iter().chain(unreachable_for).min();
+    }
+
+    /// `None` when there is no telling. A single remote server that is silent is that server's alert and not this
+    /// exporter's.
+    fn lasts(&self) -> Option<Span> {
+        if self.remote < 2 { Some(Span::ZERO) } else { self.shortest.filter(|_| self.never_asked == 0) }
+    }
 }
 
 /// A pair's state changed.
@@ -86,6 +117,8 @@ pub struct Monitor {
     losses: PollLosses,
     deliveries: Arc<Deliveries>,
     past: saved::Past,
+    /// The last look at both clocks.
+    anchor: ClockAnchor,
     next_evaluation: Timestamp,
     next_distribution: Timestamp,
 }
@@ -105,6 +138,7 @@ impl Monitor {
             losses: PollLosses::default(),
             deliveries: Arc::default(),
             past: saved::Past::default(),
+            anchor,
             next_evaluation: now,
             next_distribution: now,
         }
@@ -125,22 +159,65 @@ impl Monitor {
 
     /// Changes what is watched and who is told. What stays keeps its history and its alerts.
     pub fn reconfigure(&mut self, settings: &Settings, topology: &Topology, anchor: ClockAnchor) {
-        self.retarget(settings, topology, anchor.mono);
+        self.fleet.reconfigure(topology, settings.poll.interval, anchor.mono);
+        self.alerting.reconfigure(settings, topology, &BTreeSet::new(), anchor.mono);
         self.receivers.reconfigure(&settings.notify);
         self.reload = ReloadStatus { successful: true, last_success: anchor.wall };
     }
 
-    /// Changes what is watched, by the same configuration. What stays keeps its history and its alerts.
+    /// Changes what is watched, by the same configuration: Sentinels have found something else, or another server took over.
+    /// What stays keeps its history and its alerts.
     pub fn retarget(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
-        self.fleet.reconfigure(topology, settings.poll.interval, now);
-        self.alerting.reconfigure(settings, topology, now);
+        let turned = self.fleet.turn(topology, settings.poll.interval, now);
+        self.alerting.reconfigure(settings, topology, &turned, now);
         self.claim_alerts();
+    }
+
+    /// The entries whose master is another server by what the servers say. Whoever asks makes the topology that follows them
+    /// and hands it to [`Monitor::retarget`]. To be asked after events; costs nothing while nobody claims to be a master.
+    pub fn successions(&mut self, now: Timestamp) -> Vec<Succession> {
+        self.fleet.successions(now)
     }
 
     /// Takes in how the Sentinels are.
     pub fn note_sentinels(&mut self, groups: Vec<SentinelGroup>, now: Timestamp) {
         let keys = self.sentinels.note(groups, now);
         self.alerting.retire_quorums(&keys, now);
+    }
+
+    /// Takes in what both clocks say: silences and maintenance windows follow the wall clock, and nothing else does.
+    pub fn note_clocks(&mut self, anchor: ClockAnchor) {
+        self.anchor = anchor;
+    }
+
+    /// Makes a silence.
+    ///
+    /// # Errors
+    /// It is refused, with a sentence that says why.
+    pub fn silence(&mut self, new: NewSilence, anchor: ClockAnchor) -> Result<SilenceId, SilenceError> {
+        self.anchor = anchor;
+        self.alerting.quiet_mut().silences.add(new, anchor.wall)
+    }
+
+    /// Ends a silence.
+    ///
+    /// # Errors
+    /// There is no such silence, or it is over.
+    pub fn expire_silence(&mut self, id: &SilenceId, anchor: ClockAnchor) -> Result<(), SilenceError> {
+        self.anchor = anchor;
+        self.alerting.quiet_mut().silences.expire(id, anchor.wall)
+    }
+
+    /// Every silence.
+    pub fn silences(&self) -> &Silences {
+        &self.alerting.quiet().silences
+    }
+
+    /// The same monitor with the silences that were kept before a restart.
+    #[must_use]
+    pub fn with_silences(mut self, silences: Silences) -> Self {
+        self.alerting.quiet_mut().silences = silences;
+        self
     }
 
     /// Takes in that a reload was refused; the old configuration goes on.
@@ -188,8 +265,21 @@ impl Monitor {
         for index in 0..self.fleet.pairs.len() {
             self.look_at_pair(index, count_lag, now, &mut actions);
         }
+        self.alerting.look_at_quiet(now, self.anchor.wall(now));
+        let mut alone = Alone::default();
         for (server, facts) in self.fleet.servers() {
             self.alerting.evaluate_server(server, facts, now);
+            if !server.local {
+                alone.add(facts.unreachable_for(now));
+            }
+        }
+        self.alerting.evaluate_isolation(alone.remote, alone.lasts(), now);
+        for trouble in self.receivers.troubles(now) {
+            self.alerting.evaluate_receiver(&trouble, now);
+        }
+        for name in self.alerting.entries() {
+            let (count, last) = self.fleet.recent_failovers(&name, self.alerting.failover_window(&name), now);
+            self.alerting.evaluate_failovers(&name, count, last, now);
         }
         for quorum in self.sentinels.quorums(now) {
             self.alerting.evaluate_quorum(&quorum, now);
@@ -198,7 +288,11 @@ impl Monitor {
         let changes = self.alerting.changes();
         self.past.note(&changes, now);
         actions.extend(changes.into_iter().map(Action::AlertChanged));
-        actions.extend(self.alerting.due(now).into_iter().map(Action::Notify));
+        let Due { notifications, held_back } = self.alerting.due(now);
+        for (receiver, why) in held_back {
+            self.receivers.held_back(&receiver, why);
+        }
+        actions.extend(notifications.into_iter().map(Action::Notify));
         actions
     }
 
@@ -210,9 +304,9 @@ impl Monitor {
                 self.fleet.count_lag(index, lag);
             }
         }
-        actions.extend(self.fleet.note_state(index, &seen).map(Action::StateChanged));
+        actions.extend(self.fleet.note_state(index, &seen, now).map(Action::StateChanged));
         let Some(entry) = self.fleet.pairs.get(index) else { return };
-        self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.known_at(), now);
+        self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.since(), now);
         self.look_at_haste(index, &seen, now, actions);
     }
 
@@ -229,9 +323,11 @@ impl Monitor {
         if let Some(urgent_for) = situation.and_then(|situation| haste::urgent_for(seen, situation)) {
             // A chained replica's own master tells of its link.
             let chained = (pair.master != pair.top).then_some(&pair.master);
+            let replica_is_back = situation.is_some_and(|situation| situation.facts.is_back());
             let hurry = |server: &ServerAddr| {
+                let is_back = replica_is_back && *server == pair.key.replica;
                 let (tree, server) = (pair.tree.clone(), server.clone());
-                Action::Hurry { tree, server, until: now + urgent_for }
+                Action::Hurry { tree, server, until: now + urgent_for, is_back }
             };
             actions.extend(std::iter::once(&pair.key.replica).chain(chained).map(hurry));
         }
@@ -245,10 +341,13 @@ impl Monitor {
             pairs,
             servers,
             sentinels: self.sentinels.groups(),
+            failovers: self.fleet.failovers(),
             lag_distribution: self.fleet.lag_distribution.clone(),
             latency: self.fleet.latency.clone(),
             lateness: self.fleet.lateness.clone(),
             alerts: self.alerting.listed(),
+            silences: self.silences().list(anchor.wall),
+            maintenance: self.alerting.quiet().open_windows(),
             receivers: self.receivers.snapshot(),
             deliveries: Arc::clone(&self.deliveries),
             losses: self.losses,

@@ -4,19 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::alert::{AlertKey, Labels, Reading, Rule};
-use crate::config::{LevelRule, LevelThreshold};
 use crate::info::QuorumCheck;
 use crate::model::{Datacenter, PairName, Span, Timestamp};
 use crate::topology::{SentinelGroup, SentinelState};
-
-/// When Sentinels without a quorum are worth a word: nothing is broken yet, but nothing will be failed over. As long as a
-/// link that is down.
-pub(super) const QUORUM_RULE: LevelRule<Span> = LevelRule {
-    warning: Some(LevelThreshold { at: Span::from_secs(10), clear_below: Span::from_secs(10) }),
-    critical: Some(LevelThreshold { at: Span::from_secs(60), clear_below: Span::from_secs(60) }),
-    hold: Span::ZERO,
-    keep_firing_for: Span::ZERO,
-};
 
 /// The Sentinels of every pair.
 #[derive(Debug, Default)]

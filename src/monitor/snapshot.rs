@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::event::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
-use crate::alert::{ListedAlert, Rule};
+use super::failover::EntryFailovers;
+use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::model::{ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime};
 use crate::replication::{Assessment, Evidence, Footprint, PairFacts, ServerFacts, assess};
 use crate::topology::{Pair, SentinelGroup, Server};
@@ -20,6 +21,8 @@ pub struct FleetSnapshot {
     pub servers: Vec<Arc<ServerSnapshot>>,
     /// The Sentinels, by the pairs that they watch.
     pub sentinels: Arc<[SentinelGroup]>,
+    /// The failovers of every entry, by name.
+    pub failovers: Vec<EntryFailovers>,
     /// Lag, observed at a fixed tick, by source and target datacenter.
     pub lag_distribution: BTreeMap<(Datacenter, Datacenter), Histogram>,
     /// Round trips of the monitor, by operation and datacenter.
@@ -28,6 +31,10 @@ pub struct FleetSnapshot {
     pub lateness: BTreeMap<Datacenter, Histogram>,
     /// Every alert that is pending, firing or recently resolved.
     pub alerts: Vec<ListedAlert>,
+    /// Every silence: those in force, those to come, those that ended lately.
+    pub silences: Vec<(SilenceState, SilenceRecord)>,
+    /// The maintenance windows that are open.
+    pub maintenance: Vec<Arc<str>>,
     /// Every receiver, in the configuration's order.
     pub receivers: Vec<ReceiverSnapshot>,
     /// What waits for receivers, what they took and what they refused.
@@ -144,6 +151,7 @@ impl PairSnapshot {
             (Rule::LagSeconds, &rules.lag_seconds),
             (Rule::LinkDown, &rules.link_down),
             (Rule::Unknown, &rules.unknown),
+            (Rule::Diverged, &rules.diverged),
         ];
         let seconds = spans.into_iter().flat_map(|(rule, levels)| {
             let value = |level: Span| level.as_secs_f64();
@@ -151,7 +159,10 @@ impl PairSnapshot {
         });
         let bytes = &rules.lag_bytes;
         let (warning, critical) = (bytes.warning.map(|l| l.at.as_f64()), bytes.critical.map(|l| l.at.as_f64()));
-        seconds.chain(levels_of(Rule::LagBytes, warning, critical)).collect()
+        let counts = &rules.failover.levels;
+        let failovers = [counts.warning, counts.critical].map(|level| level.map(|level| level.at as f64));
+        let counts = levels_of(Rule::Failover, failovers[0], failovers[1]);
+        seconds.chain(levels_of(Rule::LagBytes, warning, critical)).chain(counts).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is known about one alert, in words.
 
-use crate::alert::{AlertIdentity, AlertSnapshot, Labels, Measured, Quantity, ResolveReason, Rule};
+use crate::alert::{AlertIdentity, AlertSnapshot, Labels, Measured, Quantity, ResolveReason, TargetKind};
 use crate::model::{ClockAnchor, Timestamp};
 
 use super::text::{length, one_line, rfc3339};
@@ -34,6 +34,7 @@ pub fn short_subject(identity: &AlertIdentity) -> String {
         (Some(pair), Some(replica), ..) => format!("{pair}, replica {replica}"),
         (.., Some(server), Some(dc)) => format!("{server} in {dc}"),
         (Some(pair), .., Some(dc)) => format!("{pair}, seen from {dc}"),
+        _ if identity.rule.target() == TargetKind::Monitor => "this exporter".to_owned(),
         _ => list(&identity.labels),
     }
 }
@@ -64,6 +65,7 @@ pub fn resolve_reason(reason: ResolveReason) -> &'static str {
     match reason {
         ResolveReason::Cleared => "the value is below the clear threshold",
         ResolveReason::Removed => "its target or rule is no longer configured",
+        ResolveReason::Failover => "another server is the master now",
     }
 }
 
@@ -77,7 +79,7 @@ pub fn facts(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Vec
         None => state.to_owned(),
     });
     let sample = context.last_sample.map(|at| format!("{} ({} before)", time(at), length(now - at)));
-    let about_pair = !matches!(alert.identity.rule, Rule::Unreachable | Rule::SentinelQuorum);
+    let about_pair = alert.identity.rule.target() == TargetKind::Pair;
     let known = [
         ("Value", "value", Some(measured(&alert.value))),
         ("Threshold", "threshold", Some(format!("{} ({})", quantity(alert.threshold), alert.severity.label()))),

@@ -5,10 +5,15 @@ use crate::config::Severity;
 use crate::model::ClockAnchor;
 
 use super::facts::{self, Fact};
+use super::links::{self, Link};
 use super::text::{length, one_line, rfc3339};
 
 /// How many alerts of a group are described; the others are counted.
 pub const MAX_DESCRIBED: usize = 10;
+
+/// What to do about a test.
+const TEST_ADVICE: &str = "Nothing is wrong: somebody ran test-notify to see whether messages arrive. The firing and its end \
+                           follow each other at once.";
 
 /// Where the message comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +22,10 @@ pub struct MessageContext {
     pub exporter: String,
     /// Where people reach that exporter's pages, if that is known.
     pub external_url: Option<String>,
+    /// The dashboard that messages link to, if there is one.
+    pub dashboard_url: Option<String>,
+    /// Whether nothing is wrong and a person only wants to see a message arrive.
+    pub test: bool,
 }
 
 /// A message, free of any receiver's format and of any limit but the number of alerts.
@@ -38,6 +47,10 @@ pub struct Message {
     pub more: usize,
     /// What to do: a sentence for each rule that fires.
     pub advice: Vec<&'static str>,
+    /// Where to go on: runbooks, the dashboard.
+    pub links: Vec<Link>,
+    /// The command that silences it, while it fires.
+    pub silence: Option<String>,
     /// When it was decided, in UTC: everything is told as of this moment.
     pub as_of: String,
     /// Who sends it.
@@ -71,11 +84,13 @@ impl Message {
             status: notification.status,
             severity: notification.severity,
             reason: notification.reason,
-            title: one_line(&title(notification)),
-            summary: one_line(&summary(notification)),
+            title: one_line(&marked(context, title(notification))),
+            summary: one_line(&marked(context, summary(notification))),
             more: notification.alerts.len() - alerts.len(),
             alerts,
-            advice: advice(notification),
+            advice: if context.test { vec![TEST_ADVICE] } else { advice(notification) },
+            links: links::links(notification, context, anchor),
+            silence: links::silence_command(notification).filter(|_| !context.test),
             as_of: rfc3339(anchor.wall(notification.decided_at)),
             exporter: one_line(&context.exporter),
         }
@@ -85,6 +100,11 @@ impl Message {
     pub fn level(&self) -> &'static str {
         level(self.status, self.severity)
     }
+}
+
+/// `text`, marked where it is about nothing.
+fn marked(context: &MessageContext, text: String) -> String {
+    if context.test { format!("[TEST] {text}") } else { text }
 }
 
 impl DescribedAlert {
@@ -158,6 +178,11 @@ fn phrase(rule: Rule) -> &'static str {
         Rule::Unreachable => "the server has not answered for",
         Rule::Unknown => "nothing certain is known of the lag, for",
         Rule::SentinelQuorum => "its Sentinels have had no quorum for",
+        Rule::FullSync => "full syncs within the rule's window:",
+        Rule::ReceiverFailing => "it has not taken its notifications for",
+        Rule::MonitorIsolated => "no server of another datacenter has answered for",
+        Rule::Diverged => "two servers have had histories of their own for",
+        Rule::Failover => "another server became the master, so often of late:",
     }
 }
 
@@ -196,6 +221,26 @@ pub fn advice_for(rule: Rule) -> &'static str {
         Rule::SentinelQuorum => {
             "Nothing will be failed over by itself until this is over. Check that the Sentinels run and reach each other \
              across the datacenters."
+        }
+        Rule::FullSync => {
+            "Each full sync sends the whole data set. Several in a row are a loop: raise the master's replica output buffer \
+             limit and its backlog, or repl-timeout, before the next one is cut as well."
+        }
+        Rule::ReceiverFailing => {
+            "Somebody who should be told of alerts is not. Run test-notify for the receiver: it prints the answer; then check \
+             its URL, key and network path."
+        }
+        Rule::MonitorIsolated => {
+            "It is probably the exporter's own network: look at the datacenters from elsewhere before you act. Until then \
+             nothing is known of any remote server."
+        }
+        Rule::Diverged => {
+            "Find out which of the two clients write to, and stop writes to the other. What only the one that gives way has \
+             is lost when it follows the other: the state says how much that is. Copy it first if it is worth something."
+        }
+        Rule::Failover => {
+            "Check that clients write to the new master and that the old one has come back as its replica. What is not in \
+             the new master's history is lost unless it is copied from the old one before that follows."
         }
     }
 }

@@ -3,20 +3,29 @@
 //! **Invariant:** everything here but [`delivery`] is pure: no clock, no randomness, no IO. `now` and the jitter are
 //! arguments.
 
+pub mod alertmanager;
 pub mod delivery;
 pub mod facts;
+pub mod links;
 pub mod message;
 pub mod outbox;
 pub mod pagerduty;
+mod periodic;
 pub mod queue;
+mod rehearsal;
 pub mod retry;
+pub mod signature;
 pub mod slack;
+pub mod slack_bot;
 #[cfg(test)]
 mod testing;
 mod text;
 pub mod webhook;
 
 pub use delivery::Dispatcher;
+pub use delivery::check;
 pub use message::MessageContext;
+pub use periodic::Heralds;
+pub use rehearsal::{Step, rehearse};
 pub use queue::ReplayError;
 pub use retry::Timing;

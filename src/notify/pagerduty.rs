@@ -18,6 +18,9 @@ const MAX_BODY: usize = 512_000;
 /// Room for names that have no documented limit.
 const MAX_NAME: usize = 255;
 
+/// A link that is longer is left out: half a URL leads nowhere. Nobody documents a limit; browsers' begin at 2,000.
+const MAX_URL: usize = 2_000;
+
 /// What an incident is found by: a resolve needs both exactly as the trigger had them. With another key the resolve is
 /// answered 202 and dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +95,12 @@ fn event(
         },
     });
     if let Some(url) = &context.external_url {
-        event["client_url"] = json!(url);
+        event["client_url"] = json!(cut(url, MAX_URL));
+    }
+    let links = message.links.iter().filter(|link| link.url.len() <= MAX_URL);
+    let links: Vec<_> = links.map(|link| json!({"href": link.url, "text": link.name})).collect();
+    if !links.is_empty() {
+        event["links"] = json!(links);
     }
     event
 }
@@ -110,6 +118,7 @@ fn details(message: &Message, described: usize) -> Value {
         "alerts": alerts,
         "more": message.more + (message.alerts.len() - described.min(message.alerts.len())),
         "what_to_do": message.advice,
+        "silence": message.silence,
         "as_of": message.as_of,
         "exporter": cut(&message.exporter, MAX_NAME),
     })

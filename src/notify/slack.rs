@@ -13,15 +13,19 @@ use super::message::{DescribedAlert, Message};
 use super::text::slack_escape;
 
 const MAX_HEADER: usize = 150;
-const MAX_SECTION: usize = 3_000;
+pub(super) const MAX_SECTION: usize = 3_000;
 const MAX_TEXT: usize = 40_000;
 
-/// What all alerts' sections may hold together: with the header, the summary, the advice and the footer that makes
-/// less than 13,000 characters.
-const MAX_ALERTS: usize = 9_000;
+/// What all alerts' sections may hold together: with the header, the summary, the advice, the links, the command and the
+/// footer that makes less than 13,000 characters.
+const MAX_ALERTS: usize = 6_000;
 const MAX_SUMMARY: usize = 1_000;
-const MAX_ADVICE: usize = 2_000;
+const MAX_ADVICE: usize = 1_500;
 const MAX_FOOTER: usize = 500;
+const MAX_LINKS: usize = 2_000;
+
+/// A command with its escapes; a longer one is left out, as half of it would silence something else.
+const MAX_COMMAND: usize = 1_200;
 
 /// The body with blocks and a colour.
 pub fn rich(message: &Message) -> Value {
@@ -44,6 +48,8 @@ pub fn plain(message: &Message) -> Value {
     }));
     parts.extend(more(message));
     parts.extend(message.advice.iter().map(|&advice| advice.to_owned()));
+    parts.extend(message.links.iter().map(|link| format!("{}: {}", link.name, link.url)));
+    parts.extend(message.silence.as_ref().map(|command| silence(command)));
     parts.push(footer(message));
     json!({"text": slack_escape(&parts.join("\n"), MAX_TEXT)})
 }
@@ -56,6 +62,9 @@ fn details(message: &Message) -> Vec<Value> {
     if !message.advice.is_empty() {
         blocks.push(section(&slack_escape(&message.advice.join("\n"), MAX_ADVICE)));
     }
+    let command = message.silence.as_ref().map(|command| slack_escape(&silence(command), usize::MAX));
+    blocks.extend(command.filter(|text| text.len() <= MAX_COMMAND).map(|text| section(&text)));
+    blocks.extend(links(message).map(|text| section(&text)));
     blocks.push(json!({"type": "context", "elements": [markdown(&slack_escape(&footer(message), MAX_FOOTER))]}));
     blocks
 }
@@ -81,6 +90,23 @@ fn heading(alert: &DescribedAlert) -> String {
 
 fn more(message: &Message) -> Option<String> {
     (message.more > 0).then(|| format!("and {} more", message.more))
+}
+
+fn silence(command: &str) -> String {
+    format!("To silence it for two hours: `{command}`")
+}
+
+/// The links, as far as there is room. Their URLs are percent-encoded: nothing gets out of them.
+fn links(message: &Message) -> Option<String> {
+    let mut text = String::new();
+    for link in &message.links {
+        let link = format!("<{}|{}>", link.url, link.name);
+        if text.len() + link.len() + 3 > MAX_LINKS {
+            break;
+        }
+        text = if text.is_empty() { link } else { format!("{text} · {link}") };
+    }
+    (!text.is_empty()).then_some(text)
 }
 
 fn footer(message: &Message) -> String {
@@ -151,7 +177,8 @@ mod tests {
                 for (kind, text) in &texts {
                     let limit = if kind == "header" { 150 } else { 3_000 };
                     assert!((1..=limit).contains(&length(text)), "{kind}: {text}");
-                    assert!(!text.contains(['<', '>']));
+                    let is_links = text.starts_with("<https://redis-lag.example.com/") && !text.contains("<!");
+                    assert!(is_links || !text.contains(['<', '>']), "{text}");
                 }
                 assert!(texts.iter().map(|(_, text)| length(text)).sum::<usize>() <= 13_000);
                 assert!(length(body["text"].as_str().unwrap()) <= MAX_TEXT);

@@ -22,7 +22,11 @@ pub(super) fn anchor() -> ClockAnchor {
 }
 
 pub(super) fn context() -> MessageContext {
-    MessageContext { exporter: "monitor-1".to_owned(), external_url: Some("https://redis-lag.example.com".to_owned()) }
+    MessageContext {
+        exporter: "monitor-1".to_owned(),
+        external_url: Some("https://redis-lag.example.com".to_owned()),
+        ..MessageContext::default()
+    }
 }
 
 pub(super) fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Arc<Labels> {
@@ -42,6 +46,7 @@ pub(super) fn pair_alert(pair: &str, n: usize) -> Arc<AlertSnapshot> {
             state: Some("stalled"),
             reason: Some("no byte arrived for 130 s".to_owned()),
             last_sample: Some(now() - Span::from_millis(500)),
+            causes: Arc::default(),
         },
     )
 }
@@ -65,6 +70,9 @@ fn alert(rule: Rule, labels: Arc<Labels>, context: AlertContext) -> Arc<AlertSna
         threshold: Quantity::Seconds(Span::from_secs(120)),
         peak: seconds(140),
         context: Arc::new(context),
+        hold: None,
+        flapping: false,
+        decision: None,
     })
 }
 
@@ -90,6 +98,9 @@ pub(super) fn notification(reason: NotifyReason, alerts: Vec<Arc<AlertSnapshot>>
         reason,
         severity: Severity::Critical,
         alerts,
+        affected: None,
+        held: 0,
+        generation: 0,
         decided_at: now(),
     }
 }

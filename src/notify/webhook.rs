@@ -2,12 +2,15 @@
 //! (<https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), so that what understands Alertmanager
 //! understands this. One key more: `reason`, why it is sent.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::alert::{AlertSnapshot, Labels, Notification};
 use crate::model::ClockAnchor;
 
 use super::facts;
+use super::links;
 use super::message::{MessageContext, advice_for};
 use super::text::rfc3339;
 
@@ -39,9 +42,8 @@ fn body_with(
     context: &MessageContext,
     count: usize,
 ) -> Value {
-    let url = context.external_url.as_deref().unwrap_or_default();
     let all = notification.alerts.iter();
-    let alerts: Vec<_> = all.clone().take(count).map(|alert| describe(alert, anchor, url)).collect();
+    let alerts: Vec<_> = all.clone().take(count).map(|alert| describe(alert, anchor, context)).collect();
     json!({
         "version": "4",
         "groupKey": group_key(notification, identity),
@@ -51,8 +53,8 @@ fn body_with(
         "receiver": &*notification.receiver,
         "groupLabels": &*notification.group.0,
         "commonLabels": common(all.clone().map(|alert| labels(alert))),
-        "commonAnnotations": common(all.map(|alert| annotations(alert, anchor))),
-        "externalURL": url,
+        "commonAnnotations": common(all.map(|alert| annotations(alert, anchor, context))),
+        "externalURL": context.external_url.as_deref().unwrap_or_default(),
         "alerts": alerts,
     })
 }
@@ -67,21 +69,21 @@ fn group_key(notification: &Notification, identity: &str) -> String {
     format!("{{}}/{{identity=\"{escaped}\"}}:{{{group}}}")
 }
 
-fn describe(alert: &AlertSnapshot, anchor: &ClockAnchor, url: &str) -> Value {
+fn describe(alert: &Arc<AlertSnapshot>, anchor: &ClockAnchor, context: &MessageContext) -> Value {
     let end = alert.resolved.map_or_else(|| NO_END.to_owned(), |(at, _)| rfc3339(anchor.wall(at)));
     json!({
         "status": alert.status.label(),
         "labels": labels(alert),
-        "annotations": annotations(alert, anchor),
+        "annotations": annotations(alert, anchor, context),
         "startsAt": rfc3339(anchor.wall(alert.started_at)),
         "endsAt": end,
-        "generatorURL": url,
+        "generatorURL": context.external_url.as_deref().unwrap_or_default(),
         "fingerprint": alert.fingerprint.to_string(),
     })
 }
 
 /// The configured labels, overruled by the alert's own.
-fn labels(alert: &AlertSnapshot) -> Labels {
+pub(super) fn labels(alert: &AlertSnapshot) -> Labels {
     let mut labels = (*alert.context.extra_labels).clone();
     labels.extend(alert.identity.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
     labels.insert("alertname".to_owned(), alert.identity.rule.alert_name().to_owned());
@@ -91,14 +93,20 @@ fn labels(alert: &AlertSnapshot) -> Labels {
 
 /// The facts under their keys, a summary and what to do. Times are those of the alert, so that an alert's annotations
 /// change only when something changes about it.
-fn annotations(alert: &AlertSnapshot, anchor: &ClockAnchor) -> Labels {
-    let summary = format!("{} {}", alert.identity.rule.alert_name(), facts::subject(&alert.identity));
+pub(super) fn annotations(alert: &Arc<AlertSnapshot>, anchor: &ClockAnchor, context: &MessageContext) -> Labels {
+    let rule = alert.identity.rule;
+    let summary = format!("{} {}", rule.alert_name(), facts::subject(&alert.identity));
     let as_of = alert.resolved.map_or(alert.started_at, |(at, _)| at);
     let skipped = ["since", "replica", "server", "labels", "last_sample"];
     let facts = facts::facts(alert, as_of, anchor).into_iter().filter(|fact| !skipped.contains(&fact.key));
     let mut annotations: Labels = facts.map(|fact| (fact.key.to_owned(), fact.text)).collect();
     annotations.insert("summary".to_owned(), summary);
-    annotations.insert("what_to_do".to_owned(), advice_for(alert.identity.rule).to_owned());
+    annotations.insert("what_to_do".to_owned(), advice_for(rule).to_owned());
+    let links = [
+        ("runbook_url", links::runbook(rule, context)),
+        ("dashboard_url", links::dashboard(&[alert], context, anchor)),
+    ];
+    annotations.extend(links.into_iter().filter_map(|(key, url)| Some((key.to_owned(), url?))));
     if let Some(at) = alert.context.last_sample {
         annotations.insert("last_sample".to_owned(), rfc3339(anchor.wall(at)));
     }

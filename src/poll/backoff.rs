@@ -8,10 +8,12 @@ const FIRST: Span = Span::from_millis(100);
 /// The longest wait: half the shortest alert threshold on unreachable servers, so that a recovery is never seen late.
 const LONGEST: Span = Span::from_secs(5);
 
-/// Doubles the wait at each failure in a row.
+/// Doubles the wait at each failure in a row that costs anything.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
+    /// The wait was cut short once since the server answered last.
+    cut_short: bool,
 }
 
 impl Backoff {
@@ -20,15 +22,31 @@ impl Backoff {
     /// `chance` in `[0, 1)` picks the place between the two, so that the many connections which one cut broke do not
     /// come back in step.
     pub(super) fn after_failure(&mut self, chance: f64) -> Span {
-        let doubled = FIRST.mul_f64(f64::from(2_u32.saturating_pow(self.failures)));
+        let wait = self.after_refusal(chance);
         self.failures = self.failures.saturating_add(1);
-        let whole = doubled.min(LONGEST);
+        wait
+    }
+
+    /// The wait after a connection was refused. That costs a packet each way and no handshake, login or timeout, so it does
+    /// not make the next wait longer: a server that is started again is found at the next poll.
+    pub(super) fn after_refusal(&self, chance: f64) -> Span {
+        let whole = FIRST.mul_f64(f64::from(2_u32.saturating_pow(self.failures))).min(LONGEST);
         whole.half() + whole.half().mul_f64(chance.clamp(0.0, 1.0))
     }
 
     /// The server answered: the next failure is a first one again.
     pub(super) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Somebody else says that the server is back: whether the wait is over. Once only until it answers, for what its master
+    /// sees need not be in reach from here.
+    pub(super) fn cut_short(&mut self) -> bool {
+        if std::mem::replace(&mut self.cut_short, true) {
+            return false;
+        }
         self.failures = 0;
+        true
     }
 }
 
@@ -52,6 +70,25 @@ mod tests {
         let mut backoff = Backoff::default();
         let last = (0..1000).map(|_| backoff.after_failure(1.0)).last();
         assert_eq!(last, Some(LONGEST));
+    }
+
+    #[test]
+    fn a_refused_connection_is_tried_again_at_the_next_poll() {
+        let mut backoff = Backoff::default();
+        assert!((0..9).all(|_| backoff.after_refusal(1.0) == FIRST));
+        backoff.after_failure(1.0);
+        assert_eq!(backoff.after_refusal(1.0), FIRST + FIRST);
+        assert_eq!(backoff.after_failure(1.0), FIRST + FIRST, "what was costly stays so");
+    }
+
+    #[test]
+    fn a_wait_is_cut_short_once_until_the_server_answers() {
+        let mut backoff = Backoff::default();
+        assert_eq!((0..9).map(|_| backoff.after_failure(1.0)).last(), Some(LONGEST));
+        assert!(backoff.cut_short() && !backoff.cut_short());
+        assert_eq!(backoff.after_failure(1.0), FIRST, "and then it begins anew");
+        backoff.reset();
+        assert!(backoff.cut_short());
     }
 
     #[test]

@@ -35,6 +35,12 @@ impl PollBudget {
         self.tokens = self.tokens.min(self.per_second);
     }
 
+    /// The part of a second's worth that base rounds take: how long one round of everybody takes at the full rate, as a part
+    /// of the base period.
+    pub(super) fn share_of_base(&self) -> f64 {
+        (self.base / self.per_second.max(1.0)).clamp(0.0, 1.0)
+    }
+
     /// A tree that would have liked `before` polls a second for urgent rounds now would like `after`.
     pub(super) fn change_demand(&mut self, before: f64, after: f64) {
         self.demand = (self.demand + after - before).max(0.0);
@@ -94,6 +100,15 @@ mod tests {
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::default() + Span::from_millis(millis)
+    }
+
+    #[test]
+    fn base_rounds_take_a_part_of_a_second() {
+        for (per_second, base, share) in [(100, 0.0, 0.0), (100, 25.0, 0.25), (100, 100.0, 1.0), (0, 3.0, 1.0)] {
+            let mut budget = PollBudget::new(per_second, at(0));
+            budget.set_rate(per_second, base);
+            assert!((budget.share_of_base() - share).abs() < 1e-9, "{base} of {per_second}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Polling: one task for each replication tree drives a pure schedule, one task for each server owns its connection.
+//! Polling: one task for each replication tree drives a pure schedule, one task for each server owns its connection and outlives
+//! changes of its tree.
 //!
 //! **Invariants:** a server has at most one request outstanding; polls are skipped and counted, never queued; no server
 //! waits for another one longer than its patience; nothing that the monitor does can delay a poll. The schedule, the
@@ -6,6 +7,7 @@
 
 mod backoff;
 mod budget;
+mod connections;
 mod heartbeat;
 mod lead;
 mod pace;
@@ -24,6 +26,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use budget::{PollBudget, sustainable_interval};
+use connections::Connections;
 use heartbeat::Heartbeats;
 use refresh::{Line, Lines};
 use report::Reporter;
@@ -48,6 +51,7 @@ pub const EVENT_QUEUE: usize = 16_384;
 pub struct Poller {
     topology: Topology,
     trees: BTreeMap<TreeId, RunningTree>,
+    connections: Connections,
     heartbeats: Heartbeats,
     /// With the sustainable interval.
     settings: PollSettings,
@@ -74,13 +78,22 @@ impl Poller {
             missed_rounds: Arc::default(),
         };
         let topology_before = Topology { servers: BTreeMap::new(), trees: Vec::new(), pairs: Vec::new() };
-        let (trees, heartbeats, lines) = (BTreeMap::new(), Heartbeats::default(), watch::Sender::default());
-        let mut poller = Self { topology: topology_before, trees, heartbeats, settings, lines, shared, dropped_events };
+        let mut poller = Self {
+            topology: topology_before,
+            trees: BTreeMap::new(),
+            connections: Connections::default(),
+            heartbeats: Heartbeats::default(),
+            settings,
+            lines: watch::Sender::default(),
+            shared,
+            dropped_events,
+        };
         poller.reload(topology, settings);
         poller
     }
 
-    /// Goes over to another topology or other settings. Trees that do not change keep their connections.
+    /// Goes over to another topology or other settings. Trees that do not change go on; servers that stay keep their
+    /// connections, whatever becomes of their tree.
     pub fn reload(&mut self, topology: &Topology, settings: PollSettings) {
         let diff = TopologyDiff::between(&self.topology, topology);
         self.topology = topology.clone();
@@ -93,6 +106,7 @@ impl Poller {
         for tree in self.trees.values() {
             tree.line.wishes.send_modify(|wishes| wishes.settings = self.settings);
         }
+        self.connections.reload(topology, &self.shared.reporter);
         for tree in &diff.started {
             let running = self.start_tree(tree);
             self.trees.insert(tree.id.clone(), running);
@@ -103,9 +117,15 @@ impl Poller {
     }
 
     /// Polls `server` of `tree`, and the tree's roots, at the minimal interval until `until`, as far as the budget goes.
-    /// Never waits; what is not polled (any more) is none of its business.
-    pub fn set_urgent(&self, tree: &TreeId, server: &ServerAddr, until: Timestamp) {
-        self.wish(tree, server, |wish| wish.urgent_until = wish.urgent_until.max(until));
+    /// Never waits; what is not polled (any more) is none of its business. With `is_back`, its master says that it is there
+    /// again: one connection to it is tried at once, however many failed.
+    pub fn set_urgent(&self, tree: &TreeId, server: &ServerAddr, until: Timestamp, is_back: bool) {
+        self.wish(tree, server, |wish| {
+            wish.urgent_until = wish.urgent_until.max(until);
+            if is_back {
+                wish.back_until = wish.back_until.max(until);
+            }
+        });
     }
 
     /// The link to `server` of `tree` takes `delay`, one way: it is asked accordingly later than its master.
@@ -126,6 +146,7 @@ impl Poller {
             // A task that panicked has ended too.
             let _ = task.await;
         }
+        self.connections.stop().await;
         self.heartbeats.stop().await;
     }
 
@@ -151,14 +172,14 @@ impl Poller {
     }
 
     fn start_tree(&self, tree: &Tree) -> RunningTree {
-        let servers: Vec<Arc<Server>> =
-            tree.servers().filter_map(|addr| self.topology.servers.get(addr)).cloned().collect();
+        let member = |addr| Some((self.topology.servers.get(addr)?.clone(), self.connections.orders(addr)?));
+        let members: Vec<(Arc<Server>, _)> = tree.servers().filter_map(member).collect();
         let wishes =
-            Wishes { settings: self.settings, servers: vec![ServerWish::default(); servers.len()], refreshes: 0 };
+            Wishes { settings: self.settings, servers: vec![ServerWish::default(); members.len()], refreshes: 0 };
         let (wishes, seen) = watch::channel(wishes);
         let (tell, served) = watch::channel(Served::default());
-        let addrs = servers.iter().map(|server| server.addr.clone()).collect();
-        let task = TreeTask::new(tree.roots.len(), servers, seed_of(&tree.id), (seen, tell), self.shared.clone());
+        let addrs = members.iter().map(|(server, _)| server.addr.clone()).collect();
+        let task = TreeTask::new(tree.roots.len(), members, seed_of(&tree.id), (seen, tell), self.shared.clone());
         RunningTree { line: Arc::new(Line { servers: addrs, wishes, served }), task: tokio::spawn(task.run()) }
     }
 }

@@ -143,6 +143,11 @@ impl Pace {
         self.urgent_due = self.urgent_due.max(now);
     }
 
+    /// While urgent rounds run, the next one is to begin at once.
+    pub(super) fn hasten(&mut self, now: Timestamp) {
+        self.urgent_due = self.urgent_due.min(now);
+    }
+
     /// Urgent rounds are to be `factor` times as far apart as their period says. At the base period there are none.
     pub(super) fn set_stretch(&mut self, factor: f64) {
         self.stretch = factor.max(1.0);
@@ -151,6 +156,13 @@ impl Pace {
     /// A round with everybody is to begin at once.
     pub(super) fn refresh(&mut self, now: Timestamp) {
         self.refresh_due.get_or_insert(now);
+    }
+
+    /// Before the first base round, a round with everybody is to begin after this part of the wait for it. A part of 1 is that
+    /// round itself.
+    pub(super) fn look_first(&mut self, part: f64, now: Timestamp) {
+        let first = now + (self.base_due - now).or_zero().mul_f64(part.clamp(0.0, 1.0));
+        self.refresh_due = (first < self.base_due).then_some(first);
     }
 
     /// Changes the periods; the next round comes no later than the new ones allow.
@@ -364,6 +376,17 @@ mod tests {
         pace.refresh(base);
         assert_eq!(step(&mut pace).0, Round::Base, "which polls everybody as well");
         assert!(!pace.wants_refresh());
+    }
+
+    #[test]
+    fn the_first_look_comes_before_the_first_base_round_and_moves_it_not() {
+        for (part, first) in [(0.0, Some(0)), (0.1, Some(80)), (1.0, None)] {
+            let mut pace = pace(800_000_000);
+            pace.look_first(part, at(0));
+            let rounds = run_until(&mut pace, at(1000));
+            let expected: Vec<_> = first.map(|millis| (Round::Refresh, at(millis))).into_iter().collect();
+            assert_eq!(rounds, [expected, vec![(Round::Base, at(800))]].concat(), "{part}");
+        }
     }
 
     #[test]

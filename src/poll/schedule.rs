@@ -58,6 +58,8 @@ struct Member {
     responsive: bool,
     /// Whether it answered in this round.
     answered: bool,
+    /// It was asked and, because it was silent or failing before, not waited for.
+    unawaited: bool,
     /// It is polled in urgent rounds until then.
     urgent_until: Timestamp,
     /// What its link takes, one way.
@@ -163,11 +165,17 @@ impl TreeSchedule {
     }
 
     /// `server` answered a request that was sent and answered at these instants, in this round or an earlier one.
+    ///
+    /// Where nobody waited for it, the roots were not asked after it, and only that tells where it stands: while somebody is
+    /// urgent, the next round begins at once.
     pub fn on_answer(&mut self, server: usize, sent: Timestamp, received: Timestamp, now: Timestamp) {
         if let Some(member) = self.members.get_mut(server) {
             member.rtt.observe(received - sent, received);
             member.responsive = true;
             member.answered = true;
+            if std::mem::take(&mut member.unawaited) {
+                self.pace.hasten(now);
+            }
         }
         self.no_longer_wait_for(server, now);
     }
@@ -205,6 +213,11 @@ impl TreeSchedule {
         if self.stage == Stage::Rest || matches!(self.round, Round::Urgent | Round::Glance) {
             self.pace.refresh(now);
         }
+    }
+
+    /// Before the first base round, which may be a period away, everybody is polled once: after this part of the wait.
+    pub(super) fn look_first(&mut self, part: f64, now: Timestamp) {
+        self.pace.look_first(part, now);
     }
 
     /// Changes the periods and the servers' timeouts (in the servers' order).
@@ -274,8 +287,9 @@ impl TreeSchedule {
         let (due, later) = self.to_ask.drain(..).partition(|(_, at)| *at <= now);
         self.to_ask = later;
         for (server, planned) in due {
-            let member = &self.members[server];
+            let member = &mut self.members[server];
             let patience = patience(member.rtt.get(), member.timeout);
+            member.unawaited = !member.responsive;
             if member.responsive {
                 self.waiting.push((server, now + patience));
             }
@@ -311,6 +325,7 @@ impl Member {
             rtt: MinRtt::default(),
             responsive: true,
             answered: false,
+            unawaited: false,
             urgent_until: Timestamp::default(),
             delay: None,
         }

@@ -40,6 +40,24 @@ pub(super) struct Order {
     pub(super) patience: Span,
     /// After how long the poll has failed.
     pub(super) timeout: Span,
+    /// Somebody else says that the server is back.
+    pub(super) is_back: bool,
+}
+
+/// An order, and where to tell what came of it.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    pub(super) order: Order,
+    pub(super) reply: Reply,
+}
+
+/// Where the tree's task is told of its orders. The tree may be another one than before: it got another root, or another
+/// member.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    pub(super) to: mpsc::Sender<Feedback>,
+    /// The server's place in the tree.
+    pub(super) server: usize,
 }
 
 /// What the tree's task is told of its orders.
@@ -54,10 +72,9 @@ pub(super) enum Feedback {
 /// One server's connection and what it is doing.
 pub(super) struct ServerTask {
     server: Arc<Server>,
-    /// Its place in the tree.
-    index: usize,
-    orders: mpsc::Receiver<Order>,
-    feedback: mpsc::Sender<Feedback>,
+    orders: mpsc::Receiver<Assignment>,
+    /// Who gave the newest order: what comes of an older one is told there, too.
+    reply: Option<Reply>,
     reporter: Reporter,
     backoff: Backoff,
     link: Link,
@@ -111,20 +128,13 @@ impl Poll {
 }
 
 impl ServerTask {
-    /// A task for the member `index` of its tree, without a connection yet.
-    pub(super) fn new(
-        server: Arc<Server>,
-        index: usize,
-        orders: mpsc::Receiver<Order>,
-        feedback: mpsc::Sender<Feedback>,
-        reporter: Reporter,
-    ) -> Self {
+    /// A task without a connection yet.
+    pub(super) fn new(server: Arc<Server>, orders: mpsc::Receiver<Assignment>, reporter: Reporter) -> Self {
         let link = Link::Down { retry_at: Timestamp::default(), error: PollError::Reset };
         Self {
             server,
-            index,
             orders,
-            feedback,
+            reply: None,
             reporter,
             backoff: Backoff::default(),
             link,
@@ -143,7 +153,13 @@ impl ServerTask {
                 biased;
                 progress = self.link.progress() => self.on_progress(progress).await,
                 order = self.orders.recv() => match order {
-                    Some(order) => self.on_order(order).await,
+                    Some(Assignment { order, reply }) => {
+                        // What a tree that ended meanwhile had still ordered must not take the answer from the one after it.
+                        if self.reply.is_none() || !reply.to.is_closed() {
+                            self.reply = Some(reply);
+                        }
+                        self.on_order(order).await;
+                    }
                     None => return,
                 },
                 () = timer::until(deadline) => self.on_deadline().await,
@@ -162,7 +178,7 @@ impl ServerTask {
             (Link::Connecting { .. } | Link::Asking { .. }, _) => {
                 self.reporter.report(&self.server.addr, PollEventKind::Skipped);
             }
-            (Link::Down { retry_at, error }, _) if now < *retry_at => {
+            (Link::Down { retry_at, error }, _) if now < *retry_at && !(order.is_back && self.backoff.cut_short()) => {
                 let error = *error;
                 self.report_failure(&poll, error);
                 self.give_up().await;
@@ -197,7 +213,7 @@ impl ServerTask {
                 let observation = Box::new(observation);
                 let kind = PollEventKind::Answered { sent, received, late: poll.late(), observation };
                 self.reporter.report(&self.server.addr, kind);
-                self.tell(Feedback::Answered { server: self.index, sent, received }).await;
+                self.tell(|server| Feedback::Answered { server, sent, received }).await;
             }
             Err(error) => {
                 self.report_failure(poll, error);
@@ -291,7 +307,10 @@ impl ServerTask {
     }
 
     async fn fail_and_disconnect(&mut self, poll: &Poll, error: PollError) {
-        let wait = self.backoff.after_failure(fastrand::f64());
+        let wait = match error {
+            PollError::Refused => self.backoff.after_refusal(fastrand::f64()),
+            _ => self.backoff.after_failure(fastrand::f64()),
+        };
         self.link = Link::Down { retry_at: clock::now() + wait, error };
         // A poll that had timed out was reported as failed then.
         if !poll.timed_out {
@@ -323,12 +342,13 @@ impl ServerTask {
     }
 
     async fn give_up(&mut self) {
-        self.tell(Feedback::GaveUp { server: self.index }).await;
+        self.tell(|server| Feedback::GaveUp { server }).await;
     }
 
-    async fn tell(&mut self, feedback: Feedback) {
-        // The tree's task never waits for this one, so this wait is short; when it is gone, so are the orders.
-        let _ = self.feedback.send(feedback).await;
+    async fn tell(&mut self, feedback: impl FnOnce(usize) -> Feedback) {
+        let Some(Reply { to, server }) = &self.reply else { return };
+        // The tree's task never waits for this one, so this wait is short; when it is gone, nobody needs to know.
+        let _ = to.send(feedback(*server)).await;
     }
 }
 

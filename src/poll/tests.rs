@@ -99,11 +99,22 @@ async fn urgency_polls_who_is_urgent_often() {
     let fleet = topology(&[(&master, &[&urgent, &other])]);
     let poller = Poller::start(&fleet, settings(HOUR, Span::from_millis(30)), events);
     let tree = tree_of(&[&master, &urgent, &other]);
-    poller.set_urgent(&tree, &urgent.addr(), clock::now() + HOUR);
-    poller.set_urgent(&no_tree(), &urgent.addr(), clock::now() + HOUR);
-    poller.set_urgent(&tree, &ServerAddr::new("elsewhere", 1), clock::now() + HOUR);
+    poller.set_urgent(&tree, &urgent.addr(), clock::now() + HOUR, false);
+    poller.set_urgent(&no_tree(), &urgent.addr(), clock::now() + HOUR, false);
+    poller.set_urgent(&tree, &ServerAddr::new("elsewhere", 1), clock::now() + HOUR, false);
     let counts = answers(&mut seen, &[(&master, 20), (&urgent, 10)]).await;
-    assert_eq!(counts.get(&other.addr()), None);
+    assert_eq!(counts.get(&other.addr()), Some(&1), "at the start");
+}
+
+/// An exporter that is started again in an outage has numbers at once, and not a period later.
+#[tokio::test]
+async fn everybody_is_polled_at_the_start_and_a_full_budget_spreads_that() {
+    let [master, replica] = fakes().await;
+    let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
+    let fleet = topology(&[(&master, &[&replica])]);
+    let _poller = Poller::start(&fleet, settings(HOUR, HOUR), events);
+    let counts = answers(&mut seen, &[(&master, 2), (&replica, 1)]).await;
+    assert_eq!((counts[&master.addr()], counts[&replica.addr()]), (2, 1));
 }
 
 #[tokio::test]
@@ -115,7 +126,7 @@ async fn urgency_stays_within_the_budget_and_is_fair() {
     let began = clock::now();
     let (first, second) = (tree_of(&[&m1, &r1]), tree_of(&[&m2, &r2, &r3]));
     for (tree, replica) in [(&first, &r1), (&second, &r2), (&second, &r3)] {
-        poller.set_urgent(tree, &replica.addr(), began + HOUR);
+        poller.set_urgent(tree, &replica.addr(), began + HOUR, false);
     }
     let counts = answers(&mut seen, &[(&r1, 30), (&r2, 30), (&r3, 30)]).await;
     // 3 and 4 polls a round at 70 polls a second: ten rounds a second each, where 50 were wished for.
@@ -210,6 +221,44 @@ async fn a_reload_keeps_the_connections_of_trees_that_stay_and_closes_the_others
     answers(&mut seen, &[(&r1, 20), (&r3, 20)]).await;
     assert_eq!((m2.requests().len(), r2.requests().len()), old, "nobody polls what is gone");
     assert_eq!([&m1, &r1, &m3, &r3].map(FakeServer::connections), [1; 4]);
+}
+
+#[tokio::test]
+async fn a_tree_that_turns_or_grows_keeps_the_connections_of_who_stays() {
+    let [a, b, c] = fakes().await;
+    let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
+    let quick = settings(Span::from_millis(30), Span::from_millis(30));
+    let mut poller = Poller::start(&topology(&[(&a, &[&b])]), quick, events);
+    answers(&mut seen, &[(&b, 2)]).await;
+    for servers in [&[(&b, &[&a][..])][..], &[(&b, &[&a, &c][..])], &[(&c, &[&a, &b][..])]] {
+        poller.reload(&topology(servers), quick);
+        answers(&mut seen, &[(&a, 10), (&b, 10)]).await;
+    }
+    assert_eq!([&a, &b, &c].map(FakeServer::connections), [1; 3]);
+    poller.reload(&topology(&[(&a, &[&b])]), quick);
+    answers(&mut seen, &[(&a, 10)]).await;
+    let old = c.requests().len();
+    answers(&mut seen, &[(&a, 20), (&b, 20)]).await;
+    assert_eq!(c.requests().len(), old, "nobody polls who is gone");
+    tokio::time::timeout(PATIENCE, poller.stop()).await.expect("it stops");
+    assert_ended(&mut seen).await;
+}
+
+/// The answer that was due to the tree before comes to the one after it.
+#[tokio::test]
+async fn a_server_that_hangs_while_its_tree_turns_is_polled_on_the_same_connection() {
+    let [a, b] = fakes().await;
+    let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
+    let quick = settings(Span::from_millis(30), Span::from_millis(30));
+    let mut poller = Poller::start(&topology(&[(&a, &[&b])]), quick, events);
+    answers(&mut seen, &[(&b, 2)]).await;
+    b.freeze();
+    answers(&mut seen, &[(&a, 5)]).await;
+    poller.reload(&topology(&[(&b, &[&a])]), quick);
+    answers(&mut seen, &[(&a, 5)]).await;
+    b.thaw();
+    answers(&mut seen, &[(&b, 10)]).await;
+    assert_eq!(b.connections(), 1);
 }
 
 #[tokio::test]

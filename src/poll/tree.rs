@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 
 use super::budget::PollBudget;
+use super::connections;
 use super::pace::{Intervals, Round};
 use super::report::Reporter;
 use super::schedule::{Ask, TreeSchedule};
-use super::server::{Feedback, Order, ServerTask};
+use super::server::{Assignment, Feedback, Order, Reply};
 use super::timer;
 use crate::clock;
 use crate::config::PollSettings;
@@ -19,11 +19,8 @@ use crate::model::{Span, Timestamp};
 use crate::monitor::PollEventKind;
 use crate::topology::Server;
 
-/// Orders that may wait for one server. One: an order that finds another one waiting is not worth more.
-const ORDER_QUEUE: usize = 1;
-
 /// What a tree's task is told from outside: always the latest, so that telling never waits. When the other end is
-/// gone, the task ends, and with it all of its servers' tasks and connections.
+/// gone, the task ends.
 #[derive(Clone, Debug)]
 pub(super) struct Wishes {
     /// Periods and timeouts; the interval is already the sustainable one.
@@ -41,6 +38,8 @@ pub(super) struct ServerWish {
     pub(super) urgent_until: Timestamp,
     /// What its link takes, one way.
     pub(super) delay: Option<Span>,
+    /// Its master says that it is back; until then.
+    pub(super) back_until: Timestamp,
 }
 
 /// What a tree's task tells.
@@ -65,8 +64,7 @@ pub(super) struct TreeTask {
     schedule: TreeSchedule,
     /// Roots first, as in the schedule.
     servers: Vec<Arc<Server>>,
-    orders: Vec<mpsc::Sender<Order>>,
-    tasks: JoinSet<()>,
+    orders: Vec<mpsc::Sender<Assignment>>,
     feedback: (mpsc::Sender<Feedback>, mpsc::Receiver<Feedback>),
     wishes: watch::Receiver<Wishes>,
     known: Wishes,
@@ -77,26 +75,28 @@ pub(super) struct TreeTask {
 }
 
 impl TreeTask {
-    /// The task of the tree whose first `roots` servers are its roots. `seed` is the hash of its identity.
+    /// The task of the tree whose first `roots` servers are its roots, with each server's orders. `seed` is the hash of its
+    /// identity.
     pub(super) fn new(
         roots: usize,
-        servers: Vec<Arc<Server>>,
+        members: Vec<(Arc<Server>, mpsc::Sender<Assignment>)>,
         seed: u64,
         (mut wishes, served): (watch::Receiver<Wishes>, watch::Sender<Served>),
         shared: Shared,
     ) -> Self {
         let known = wishes.borrow_and_update().clone();
+        let (servers, orders): (Vec<_>, Vec<_>) = members.into_iter().unzip();
         let timeouts = timeouts(&servers, &known.settings);
-        let schedule = TreeSchedule::new(roots, &timeouts, intervals(&known.settings), seed, clock::now());
+        let now = clock::now();
+        let mut schedule = TreeSchedule::new(roots, &timeouts, intervals(&known.settings), seed, now);
+        schedule.look_first(shared.budget().share_of_base(), now);
         // Each server has at most one poll under way, which ends once.
         let feedback = mpsc::channel(servers.len().max(1));
-        let (orders, tasks, demand) = (Vec::new(), JoinSet::new(), 0.0);
-        Self { schedule, servers, orders, tasks, feedback, wishes, known, served, demand, shared }
+        Self { schedule, servers, orders, feedback, wishes, known, served, demand: 0.0, shared }
     }
 
     /// Polls until nobody can wish for anything any more.
     pub(super) async fn run(mut self) {
-        self.orders = (0..self.servers.len()).map(|index| self.start_server(index)).collect();
         loop {
             let next = Some(self.schedule.poll_at());
             tokio::select! {
@@ -109,7 +109,6 @@ impl TreeTask {
                 () = timer::until(next) => self.on_time(),
             }
         }
-        self.tasks.shutdown().await;
     }
 
     fn on_wishes(&mut self) {
@@ -201,26 +200,21 @@ impl TreeTask {
     fn order(&mut self, ask: Ask) {
         let Ask { server, planned, patience } = ask;
         let timeout = timeout_of(&self.servers[server], &self.known.settings);
-        match self.orders[server].try_send(Order { planned, patience, timeout }) {
+        let is_back = self.known.servers.get(server).is_some_and(|wish| wish.back_until > planned);
+        let reply = Reply { to: self.feedback.0.clone(), server };
+        let assignment = Assignment { order: Order { planned, patience, timeout, is_back }, reply };
+        match self.orders[server].try_send(assignment) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
                 self.shared.reporter.report(&self.servers[server].addr, PollEventKind::Skipped);
             }
-            Err(TrySendError::Closed(order)) => {
+            Err(TrySendError::Closed(assignment)) => {
                 tracing::error!(server = %self.servers[server].addr, "the server's polling task ended; starting it anew");
-                self.orders[server] = self.start_server(server);
+                (self.orders[server], _) = connections::start(&self.servers[server], &self.shared.reporter);
                 // A new queue is empty.
-                let _ = self.orders[server].try_send(order);
+                let _ = self.orders[server].try_send(assignment);
             }
         }
-    }
-
-    fn start_server(&mut self, index: usize) -> mpsc::Sender<Order> {
-        let (orders, received) = mpsc::channel(ORDER_QUEUE);
-        let (server, reporter) = (Arc::clone(&self.servers[index]), self.shared.reporter.clone());
-        let task = ServerTask::new(server, index, received, self.feedback.0.clone(), reporter);
-        self.tasks.spawn(task.run());
-        orders
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::epochs::Comparison;
 use super::lag::{LagBytes, LagInterval};
-use super::pair::{LastKnown, Located, PairFacts, Relation};
+use super::pair::{LastKnown, Located, PairFacts, Relation, Split};
 use super::server::ServerFacts;
 use super::silent::{silent_bytes, silent_lag};
 use super::state::{PairState, StateReason};
@@ -46,9 +46,44 @@ pub struct Assessment {
     /// How long the link has been down or stalled; `None` in every other state.
     pub link_down_for: Option<Span>,
     /// Unshared history, while diverged and where it is known.
-    pub diverged: Option<Bytes>,
+    pub diverged: Option<Diverged>,
     /// How many bytes the master may write during a cut before the replica needs a full resync.
     pub backlog_headroom: Option<Bytes>,
+}
+
+/// What only one of two servers has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Diverged {
+    /// Both are masters.
+    Both(Split),
+    /// The replica has so much of an older history that its master does not have.
+    Replica(Bytes),
+}
+
+impl Diverged {
+    /// The end of the older history: what is lost when the server that was promoted stays the master.
+    pub const fn older(self) -> Bytes {
+        match self {
+            Self::Both(split) => split.older(),
+            Self::Replica(bytes) => bytes,
+        }
+    }
+
+    /// What only the pair's master has, beyond an ordinary lag.
+    pub const fn master(self) -> Option<Bytes> {
+        match self {
+            Self::Both(split) => Some(split.master),
+            Self::Replica(_) => None,
+        }
+    }
+
+    /// What only the replica has.
+    pub const fn replica(self) -> Bytes {
+        match self {
+            Self::Both(split) => split.replica,
+            Self::Replica(bytes) => bytes,
+        }
+    }
 }
 
 /// What is known of a pair: the evidence that an assessment rests on.
@@ -76,7 +111,7 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
         stale,
         deserves_replica_poll: !master_silent && (pair.deserves_replica_poll() || was_lost_lately(pair, now)),
         bytes,
-        sampled_at: pair.comparable_at(),
+        sampled_at: pair.comparable_at().or_else(|| lag.estimate.and(pair.located.as_ref()).map(Located::received)),
         last_known: pair.last_known,
         link_down_for: match why {
             StateReason::LinkDown { for_ } => for_,
@@ -84,8 +119,8 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
             _ => None,
         },
         diverged: match why {
-            StateReason::TwoMasters { unshared } => unshared,
-            StateReason::UnsharedBytes { bytes } => Some(bytes),
+            StateReason::TwoMasters { split } => split.map(Diverged::Both),
+            StateReason::UnsharedBytes { bytes } => Some(Diverged::Replica(bytes)),
             _ => None,
         },
         backlog_headroom: headroom(pair, bytes),
@@ -103,7 +138,7 @@ fn was_lost_lately(pair: &PairFacts, now: Timestamp) -> bool {
 fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagInterval, bool) {
     let pair = evidence.pair;
     let Some(located) = pair.placed() else {
-        return (LagInterval::UNKNOWN, false);
+        return (handed_over(evidence, now), false);
     };
     if master_silent {
         return (LagInterval { lower: located.at_sample.lower, ..LagInterval::UNKNOWN }, false);
@@ -116,6 +151,21 @@ fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagIn
     // What was certain at the sample is not any more while the replica catches up.
     let lower = located.at_sample.lower.map(|lower| estimate.map_or(lower, |e| e.or_zero().min(lower)));
     (narrowed(LagInterval { lower, estimate, upper }, pair, located, now), false)
+}
+
+/// The lag while the master says, since a moment ago, that it is a replica: who goes on with its history shows with the next
+/// answers. As with a master that misses a poll, the estimate stands until two are missing; but somebody may write since
+/// before that answer, so nothing bounds it.
+fn handed_over(evidence: Evidence<'_>, now: Timestamp) -> LagInterval {
+    let pair = evidence.pair;
+    let is_recent = pair.master_at.is_some_and(|asked| now - asked <= pair.interval.mul_f64(PLACED_WITHIN_POLLS));
+    let is_over = pair.relation == Relation::MasterIsReplica && is_recent;
+    let located = pair.located.as_ref().filter(|located| is_over && located.is_current());
+    let estimate = located.and_then(|located| match silent_since(evidence, located, now) {
+        Some(unanswered) => silent_lag(pair, located, unanswered, now).estimate,
+        None => carried(pair, located, now),
+    });
+    LagInterval { lower: estimate.map(|_| Span::ZERO), estimate, upper: None }.ordered()
 }
 
 /// The interval with what a heartbeat proves: the replica has everything up to some instant. Only that bounds anything: that
@@ -220,7 +270,7 @@ fn related_state(master_role: Option<Role>, pair: &PairFacts) -> Option<(PairSta
         Relation::IsMaster { .. } if master_role == Some(Role::Replica) => {
             (PairState::Unknown, StateReason::RolesSwapped)
         }
-        Relation::IsMaster { unshared } => (PairState::Diverged, StateReason::TwoMasters { unshared }),
+        Relation::IsMaster { split } => (PairState::Diverged, StateReason::TwoMasters { split }),
         Relation::NotComparable(Comparison::Diverged { bytes }) => {
             (PairState::Diverged, StateReason::UnsharedBytes { bytes })
         }
@@ -489,8 +539,28 @@ mod tests {
             scene.round(0, 100, 100);
             scene.tracker.master_is_no_master(is_replica);
             assert_eq!(scene.assess(50).reason, reason);
-            assert_eq!(scene.assess(50).lag, LagInterval::UNKNOWN);
+            assert_eq!(scene.assess(2050).lag, LagInterval::UNKNOWN);
+            assert_eq!(scene.assess(50).lag.estimate.is_some(), is_replica, "it may have handed over");
         }
+    }
+
+    /// Half a second without a number at each failover would be half a second without an alert.
+    #[test]
+    fn a_master_that_hands_over_leaves_the_estimate_for_two_polls_and_no_bound() {
+        let mut scene = frozen(3);
+        let before = scene.assess(3050).lag;
+        scene.tracker.master_is_no_master(true);
+        let seen = scene.assess(3550);
+        assert_eq!((seen.state, seen.reason), (PairState::Unknown, StateReason::MasterIsReplica));
+        assert_eq!(seen.lag.estimate, before.estimate.map(|lag| lag + millis(500)), "it certainly stands still");
+        assert_eq!((seen.lag.lower, seen.lag.upper, seen.bytes), (Some(Span::ZERO), None, LagBytes::UNKNOWN));
+        assert!(seen.sampled_at.is_some() && seen.deserves_replica_poll);
+        assert_eq!(scene.assess(5060).lag, LagInterval::UNKNOWN);
+        scene.continues = Some(('a', 131));
+        scene.master(3600, 'b', 140);
+        let after = scene.assess(3620);
+        assert!(after.lag.upper.is_some() && after.lag.lower.is_some_and(|lag| lag > millis(1500)), "{:?}", after.lag);
+        assert_eq!(after.state, PairState::Stalled, "its position is in the history that goes on, and stands still");
     }
 
     #[test]

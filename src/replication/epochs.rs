@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::history::{Bracket, Footprint, HistoryLimits, Inserted, OffsetHistory, Point};
+use super::server::{Beginning, ServerFacts};
 use crate::info::{ReplicationInfo, Role};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Timestamp};
 
@@ -32,11 +33,19 @@ pub struct MasterSample {
     pub sent: Timestamp,
     /// When it was answered.
     pub received: Timestamp,
+    /// From where on this history can have been written, where the server was seen with another one before.
+    pub beginning: Option<Beginning>,
 }
 
 impl MasterSample {
-    /// The sample in `info`; `None` unless the server says that it is a master and names history and offset.
-    pub fn from_info(info: &ReplicationInfo, sent: Timestamp, received: Timestamp) -> Option<Self> {
+    /// The sample in `info`, an answer of a server of which `facts` are known, this answer included; `None` unless the server
+    /// says that it is a master and names history and offset.
+    pub fn from_info(
+        info: &ReplicationInfo,
+        facts: &ServerFacts,
+        sent: Timestamp,
+        received: Timestamp,
+    ) -> Option<Self> {
         if info.role.value() != Some(Role::Master) {
             return None;
         }
@@ -47,6 +56,7 @@ impl MasterSample {
             backlog_active: info.backlog.active.value()?,
             sent,
             received,
+            beginning: facts.beginning,
         })
     }
 }
@@ -190,10 +200,14 @@ impl MasterHistory {
         self.current.as_ref().map(|epoch| epoch.history.footprint())
     }
 
-    /// Whether `sample` goes on with the current history, under its name or after a promotion.
-    pub fn goes_on_in(&self, sample: &MasterSample) -> bool {
-        let own = self.replid();
-        own == Some(&sample.replid) || sample.continues.as_ref().is_some_and(|(id, _)| own == Some(id))
+    /// Whether `sample` is that of a server that was promoted out of the current history.
+    pub fn was_taken_over_in(&self, sample: &MasterSample) -> bool {
+        sample.continues.as_ref().is_some_and(|(id, _)| self.replid() == Some(id))
+    }
+
+    /// The history that the current one continued, and the last offset that both share.
+    pub fn continues(&self) -> Option<&(ReplicationId, ReplicationOffset)> {
+        self.current.as_ref()?.continues.as_ref()
     }
 
     /// The current history's identity.
@@ -230,18 +244,24 @@ impl MasterHistory {
         }
     }
 
+    /// Nothing of a new history was written while the server showed another one: that bounds all that its first replicas lack.
     fn restart(&mut self, sample: &MasterSample, news: MasterNews) -> MasterNews {
         self.close();
-        self.open(sample, OffsetHistory::new(self.limits));
+        let mut history = OffsetHistory::new(self.limits);
+        if let Some(Beginning { after, offset }) = sample.beginning {
+            history.insert(after, after, offset);
+        }
+        self.open(sample, history);
         news
     }
 
-    /// The new history shares everything up to the cut: what is known of it stays known.
+    /// The new history shares everything up to the cut: what is known of it stays known. That the old master stood at the cut
+    /// says nothing of what the new one wrote beyond it, but for as long as the new one was none.
     fn promote(&mut self, sample: &MasterSample) -> MasterNews {
         let mut shared = self.current.as_ref().map_or_else(|| OffsetHistory::new(self.limits), |e| e.history.clone());
         self.close();
         if let Some((_, last_shared)) = &sample.continues {
-            shared.truncate(*last_shared);
+            shared.truncate(*last_shared, sample.beginning.map(|beginning| beginning.after));
         }
         self.open(sample, shared);
         MasterNews::Promoted
@@ -283,6 +303,7 @@ mod tests {
             backlog_active: true,
             sent: at(secs),
             received: at(secs),
+            beginning: None,
         }
     }
 
@@ -314,6 +335,22 @@ mod tests {
         assert_eq!(h.compare(&id('a'), offset(150)), Comparison::Closed(0));
         assert_eq!(h.bracket(Comparison::Closed(0), offset(100)), Bracket { lo: Some(at(0)), hi: Some(at(1)) });
         assert_eq!(h.bracket(Comparison::Closed(0), offset(200)).hi, None, "the end of a closed history is not 0 lag");
+    }
+
+    /// After an expired backlog, a replica that lacked anything at the first poll of the new history had no upper bound.
+    #[test]
+    fn what_a_new_history_lacks_is_no_older_than_it() {
+        let beginning = |secs, bytes| Some(Beginning { after: at(secs), offset: offset(bytes) });
+        let bracket = |begins, first| {
+            let (h, news) =
+                history(&[sample('a', 900, 0), MasterSample { beginning: begins, ..sample('b', first, 9) }]);
+            assert_eq!((news, h.newest()), (MasterNews::Reset, Some(offset(first))));
+            h.bracket(Comparison::Current, offset(950))
+        };
+        assert_eq!(bracket(None, 990), Bracket { lo: None, hi: Some(at(9)) });
+        assert_eq!(bracket(beginning(8, 900), 990), Bracket { lo: Some(at(8)), hi: Some(at(9)) });
+        assert_eq!(bracket(beginning(8, 950), 950), Bracket { lo: Some(at(9)), hi: None }, "nothing was written");
+        assert_eq!(bracket(beginning(8, 999), 990), Bracket { lo: None, hi: Some(at(9)) }, "it contradicts itself");
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod state;
 mod testing;
 
 pub use ack::{Ack, ReplicaIdentity, ack_of};
-pub use assess::{Assessment, Evidence, assess};
+pub use assess::{Assessment, Diverged, Evidence, assess};
 pub use beat::{Beat, BeatFacts};
 pub use counter::{MinuteMax, RestartProofCounter};
 pub use epochs::{Comparison, EpochRecord, HistoryRecord, MasterHistory, MasterNews, MasterSample, TailRecord};
@@ -27,9 +27,9 @@ pub use history::{Bracket, Contradiction, Footprint, HistoryLimits, Inserted, Of
 pub use lag::{LagBytes, LagInterval};
 pub use pair::{
     AckEvidence, Acked, Heard, LastKnown, LinkFacts, Located, LocatedRecord, LostRecord, PairFacts, PairRecord,
-    PairTracker, Relation,
+    PairTracker, Relation, Split,
 };
 pub use rtt::MinRtt;
 pub use saved::{SavedState, ServerRecord, ToSave};
-pub use server::ServerFacts;
+pub use server::{Beginning, ServerFacts};
 pub use state::{PairState, StateReason};

@@ -16,11 +16,11 @@ use super::beat::{Beat, BeatWatch, ReplicaLook};
 use super::epochs::{Comparison, MasterHistory, MasterSample, continued_history};
 use super::history::Point;
 use super::lag::LagInterval;
-use crate::info::{Field, LinkStatus, Observation, Role, UpstreamInfo};
+use crate::info::{Field, LinkStatus, Observation, ReplicationInfo, Role, UpstreamInfo};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
 
 pub(super) use facts::ACK_PERIOD;
-pub use facts::{AckEvidence, Acked, Heard, LastKnown, PairFacts, Relation};
+pub use facts::{AckEvidence, Acked, Heard, LastKnown, PairFacts, Relation, Split};
 pub use link::LinkFacts;
 pub use located::Located;
 pub use saved::{LocatedRecord, LostRecord, PairRecord};
@@ -74,6 +74,11 @@ impl PairTracker {
         &self.facts
     }
 
+    /// The pair is watched again after its replica was a master: what it had applied before stays counted.
+    pub fn resume_count(&mut self, applied_total: Option<u64>) {
+        self.facts.applied_total = applied_total;
+    }
+
     /// The period of polling changed.
     pub fn set_interval(&mut self, interval: Span) {
         self.facts.interval = interval;
@@ -93,7 +98,7 @@ impl PairTracker {
         if info.role.value() == Some(Role::Master) {
             self.forget_pending();
             self.facts.link = LinkFacts::default();
-            self.facts.relation = Relation::IsMaster { unshared: unshared_bytes(history, continued_history(info)) };
+            self.facts.relation = Relation::IsMaster { split: split(history, info) };
             return;
         }
         let Some(upstream) = &info.upstream else {
@@ -432,16 +437,21 @@ impl PairTracker {
 
     /// A later poll of the master may close an open bracket, or end the history.
     fn refresh(&mut self, history: &MasterHistory) {
-        let known = matches!(self.facts.relation, Relation::Comparable | Relation::Restored | Relation::Unseen);
+        let known = matches!(
+            self.facts.relation,
+            Relation::Comparable | Relation::MasterIsReplica | Relation::Restored | Relation::Unseen
+        );
         let Some(located) = self.facts.located.as_mut().filter(|_| known) else { return };
         let comparison = history.compare(&located.position.replid, located.position.applied);
         let placed = matches!(comparison, Comparison::Current | Comparison::Closed(_));
-        if self.facts.relation != Relation::Comparable {
+        self.facts.relation = match self.facts.relation {
             // It is from before a restart of this program: the master's answer says whether it still means anything.
-            self.facts.relation = if placed { Relation::Restored } else { Relation::Unseen };
-        } else if !placed {
-            self.facts.relation = Relation::NotComparable(comparison);
-        }
+            Relation::Restored | Relation::Unseen if placed => Relation::Restored,
+            Relation::Restored | Relation::Unseen => Relation::Unseen,
+            // So does that of a master that goes on with the history of one that is a replica now.
+            _ if placed => Relation::Comparable,
+            _ => Relation::NotComparable(comparison),
+        };
         if !placed {
             return;
         }
@@ -534,10 +544,23 @@ fn applied_until_lost(
     (at_most, Some(same_outage.map_or(began, |lost| lost.intersect(began))))
 }
 
-/// What the configured master has and a promoted replica does not share.
-fn unshared_bytes(history: &MasterHistory, continues: Option<(ReplicationId, ReplicationOffset)>) -> Option<Bytes> {
-    let (replid, last_shared) = continues?;
-    (history.replid() == Some(&replid)).then(|| history.newest().map(|m| m.since(last_shared)))?
+/// What each of two masters has alone: the one whose `history` is known, and the one that says `other`. Their histories
+/// part where one of them was promoted out of the other's, or both out of the same third one.
+fn split(history: &MasterHistory, other: &ReplicationInfo) -> Option<Split> {
+    let (own, own_before) = (history.replid()?, history.continues());
+    let (id, before) = (other.replid.get()?, continued_history(other));
+    let promoted_out_of = |before: Option<&(ReplicationId, ReplicationOffset)>, of: &ReplicationId| {
+        before.filter(|(replid, _)| replid == of).map(|(_, last_shared)| *last_shared)
+    };
+    let of_master = promoted_out_of(own_before, id);
+    let of_replica = promoted_out_of(before.as_ref(), own);
+    let of_third = own_before.zip(before.as_ref()).filter(|(a, b)| a.0 == b.0).map(|(a, b)| a.1.min(b.1));
+    let last_shared = of_master.or(of_replica).or(of_third)?;
+    Some(Split {
+        master: history.newest()?.since(last_shared),
+        replica: other.master_offset.value()?.since(last_shared),
+        master_was_promoted: of_master.is_some(),
+    })
 }
 
 #[cfg(test)]

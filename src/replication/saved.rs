@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::counter::RestartProofCounter;
 use super::epochs::MasterHistory;
 use super::pair::PairRecord;
-use crate::model::{PairKey, ServerAddr};
+use crate::model::{PairKey, PairName, ServerAddr};
 
 /// What is kept of one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,4 +40,16 @@ pub struct SavedState {
     pub pairs: HashMap<PairKey, PairRecord>,
     /// Each server.
     pub servers: HashMap<ServerAddr, ServerRecord>,
+}
+
+impl SavedState {
+    /// Whether a history of this server's was kept: it was at the top of a tree.
+    pub fn was_top(&self, server: &ServerAddr) -> bool {
+        self.histories.contains_key(server)
+    }
+
+    /// Whether it was a replica of the entry of that name.
+    pub fn was_replica(&self, name: &PairName, server: &ServerAddr) -> bool {
+        self.pairs.contains_key(&PairKey { name: name.clone(), replica: server.clone() })
+    }
 }

@@ -5,10 +5,29 @@ use std::sync::Arc;
 use super::counter::RestartProofCounter;
 use super::rtt::MinRtt;
 use crate::info::{Engine, Observation, Role, ServerMode};
-use crate::model::{PollError, Span, Timestamp};
+use crate::model::{PollError, ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
 
 /// Polls in a row without an answer after which a server counts as silent. One may be lost on any network.
 const SILENT_AFTER: u32 = 2;
+
+/// From where on a server's current replication history can have been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    /// It began after this: a poll that was sent then showed another history of this same server, or none.
+    pub after: Timestamp,
+    /// Every byte beyond this offset was written since.
+    pub offset: ReplicationOffset,
+}
+
+/// What a server showed of its replication history in one answer.
+#[derive(Clone, Debug, PartialEq)]
+struct Shown {
+    replid: ReplicationId,
+    has_backlog: bool,
+    offset: ReplicationOffset,
+    run_id: Option<RunId>,
+    sent: Timestamp,
+}
 
 /// What is known of one server. Small enough to be copied into every snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +56,10 @@ pub struct ServerFacts {
     pub partial_syncs_denied: RestartProofCounter,
     /// The smallest round trip.
     pub min_rtt: MinRtt,
+    /// From where on its current history can have been written; `None` as long as it never showed another one.
+    pub beginning: Option<Beginning>,
+    /// What its last answer showed of it.
+    shown: Option<Shown>,
 }
 
 impl ServerFacts {
@@ -54,6 +77,7 @@ impl ServerFacts {
         self.version = seen.server.version.get().map(|v| v.as_str().into());
         self.mode = seen.server.mode.value();
         self.role = seen.replication.role.value();
+        self.note_history(seen, sent);
         let life = seen.server.run_id.get();
         let counters = [
             (&mut self.full_syncs, &seen.stats.sync_full),
@@ -64,6 +88,26 @@ impl ServerFacts {
             if let Some(value) = field.value() {
                 counter.observe(value, life);
             }
+        }
+    }
+
+    /// Notes whether the server shows another history than before. Redis begins one when its process starts, at a promotion,
+    /// and when a master that had freed its backlog (`repl-backlog-ttl`) gets a replica again; the offset goes on in the
+    /// last case (`createReplicationBacklog`).
+    fn note_history(&mut self, seen: &Observation, sent: Timestamp) {
+        let info = &seen.replication;
+        let shown = info.replid.get().zip(info.master_offset.value()).zip(info.backlog.active.value());
+        let Some(((replid, offset), has_backlog)) = shown else {
+            self.shown = None;
+            return;
+        };
+        let run_id = seen.server.run_id.get().cloned();
+        let now = Shown { replid: replid.clone(), has_backlog, offset, run_id, sent };
+        let Some(before) = self.shown.replace(now.clone()) else { return };
+        if before.replid != now.replid || before.has_backlog != now.has_backlog || now.offset < before.offset {
+            let goes_on = !before.has_backlog && before.run_id.is_some() && before.run_id == now.run_id;
+            let offset = if goes_on { before.offset.min(now.offset) } else { ReplicationOffset::default() };
+            self.beginning = Some(Beginning { after: before.sent, offset });
         }
     }
 
@@ -123,6 +167,7 @@ impl ServerFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::info::Field;
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_nanos(millis * 1_000_000)
@@ -160,7 +205,7 @@ mod tests {
         let mut facts = ServerFacts::default();
         let says = |role| {
             let mut seen = Observation::default();
-            seen.replication.role = crate::info::Field::Value(role);
+            seen.replication.role = Field::Value(role);
             seen
         };
         facts.answered(&says(Role::Master), at(1000), at(1100));
@@ -169,6 +214,35 @@ mod tests {
         assert_eq!((facts.role, facts.last_answer), (Some(Role::Master), Some((at(1000), at(1100)))));
         assert!(facts.is_up() && facts.unreachable_for(at(1600)) == Some(Span::ZERO));
         assert_eq!(facts.min_rtt.get(), Some(Span::from_millis(100)));
+    }
+
+    /// What a server's answers, a second apart, said of its history: its letter, whether there is a backlog, the offset, the
+    /// process.
+    fn beginning(answers: &[(char, bool, u64, &str)]) -> Option<(i64, u64)> {
+        let mut facts = ServerFacts::default();
+        for (second, (letter, backlog, offset, life)) in (0_i64..).zip(answers) {
+            let mut seen = Observation::default();
+            let replication = &mut seen.replication;
+            replication.replid =
+                ReplicationId::parse(&letter.to_string().repeat(40)).map_or(Field::Missing, Field::Value);
+            replication.master_offset = Field::Value(ReplicationOffset::new(*offset));
+            replication.backlog.active = Field::Value(*backlog);
+            seen.server.run_id = RunId::parse(&life.repeat(40)).map_or(Field::Missing, Field::Value);
+            facts.answered(&seen, at(second * 1000), at(second * 1000 + 5));
+        }
+        facts.beginning.map(|b| (b.after.as_nanos() / 1_000_000_000, b.offset.get()))
+    }
+
+    #[test]
+    fn a_history_began_after_the_server_last_showed_another_one() {
+        assert_eq!(beginning(&[('a', true, 100, "1"), ('a', true, 200, "1")]), None, "who knows since when");
+        assert_eq!(beginning(&[('a', true, 100, "1"), ('a', true, 200, "1"), ('b', true, 9, "2")]), Some((1, 0)));
+        let ttl = [('a', true, 100, "1"), ('c', false, 200, "1"), ('c', false, 200, "1"), ('b', true, 900, "1")];
+        assert_eq!(beginning(&ttl), Some((2, 200)), "its backlog was gone: the offset stood still");
+        assert_eq!(beginning(&[('a', false, 100, "1"), ('b', true, 900, "2")]), Some((0, 0)), "another process");
+        assert_eq!(beginning(&[('a', true, 100, "1"), ('a', true, 50, "1")]), Some((0, 0)), "a step back");
+        let unknown = [('a', true, 100, "1"), ('?', true, 100, "1"), ('b', true, 100, "1")];
+        assert_eq!(beginning(&unknown), None, "in between it said nothing");
     }
 
     #[test]

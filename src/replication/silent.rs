@@ -19,6 +19,8 @@ struct Standing {
     point: Option<Point>,
     /// Whether it stood still already when it answered last.
     was_frozen: bool,
+    /// Whether it certainly has all that: not when it may have begun anew since.
+    is_certain: bool,
 }
 
 /// The lag at `now` of a replica that has not answered since `unanswered`.
@@ -28,10 +30,8 @@ struct Standing {
 pub(super) fn silent_lag(pair: &PairFacts, located: &Located, unanswered: Timestamp, now: Timestamp) -> LagInterval {
     let lower = Some(Span::ZERO);
     let acked = pair.ack.located.as_ref().filter(|_| located.is_current());
-    let Some(standing) = standing(pair, located, acked) else {
-        return LagInterval { lower, ..LagInterval::UNKNOWN };
-    };
-    let upper = standing.bracket.lo.map(|lo| now - lo);
+    let standing = standing(pair, located, acked);
+    let upper = standing.bracket.lo.filter(|_| standing.is_certain).map(|lo| now - lo);
     let estimate = match (standing.bracket.hi, standing.point) {
         _ if !pair.ack.seen => None,
         (None, _) => standing.bracket.lo.filter(|_| located.is_current()).map(|_| Span::ZERO),
@@ -44,15 +44,17 @@ pub(super) fn silent_lag(pair: &PairFacts, located: &Located, unanswered: Timest
     LagInterval { lower, estimate, upper }.ordered()
 }
 
-/// The furthest position that it is known to have: by its last answer or by its ACKs; only by the latter when it may have
-/// begun anew.
-fn standing(pair: &PairFacts, located: &Located, acked: Option<&Acked>) -> Option<Standing> {
+/// The furthest position that it is known to have: by its last answer or by its ACKs; by the latter when it may have begun
+/// anew. Until it ACKs then, its last answer is all that is known: as in a full sync, what it serves is no newer than that,
+/// and nothing proves that it is no older.
+fn standing(pair: &PairFacts, located: &Located, acked: Option<&Acked>) -> Standing {
     let further = acked.filter(|acked| pair.ack.synced_since || acked.offset > located.applied());
-    match further {
-        Some(acked) => Some(Standing { bracket: acked.bracket, point: acked.point, was_frozen: false }),
-        None if pair.ack.synced_since && pair.ack.seen => None,
-        None => Some(Standing { bracket: located.bracket, point: located.point, was_frozen: located.is_frozen() }),
+    if let Some(acked) = further {
+        return Standing { bracket: acked.bracket, point: acked.point, was_frozen: false, is_certain: true };
     }
+    let is_certain = !(pair.ack.synced_since && pair.ack.seen);
+    let Located { bracket, point, .. } = *located;
+    Standing { bracket, point, was_frozen: located.is_frozen(), is_certain }
 }
 
 /// The lag of a replica that is alive: it ACKed after the request that it does not answer, and its next ACK is not due
@@ -97,13 +99,15 @@ fn stopped_by(pair: &PairFacts, unanswered: Timestamp) -> Timestamp {
 /// The bytes that a silent replica lacks: from what it is known to have applied, by its own answer or by its ACKs.
 pub(super) fn silent_bytes(pair: &PairFacts, located: &Located) -> LagBytes {
     let acked = pair.ack.located.map(|acked| acked.offset);
+    let is_certain = acked.is_some() || !(pair.ack.synced_since && pair.ack.seen);
     let applied = match acked {
-        None if pair.ack.synced_since && pair.ack.seen => {
-            return LagBytes { lower: Some(Bytes::default()), ..LagBytes::UNKNOWN };
-        }
         Some(acked) if pair.ack.synced_since => acked,
         acked => acked.map_or(located.applied(), |acked| acked.max(located.applied())),
     };
     let lacks = pair.master_offset.map(|newest| newest.since(applied));
-    LagBytes { lower: Some(Bytes::default()), estimate: lacks.filter(|_| pair.ack.seen), upper: lacks }
+    LagBytes {
+        lower: Some(Bytes::default()),
+        estimate: lacks.filter(|_| pair.ack.seen),
+        upper: lacks.filter(|_| is_certain),
+    }
 }

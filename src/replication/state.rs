@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::pair::Split;
 use crate::info::{Engine, Role};
 use crate::model::{Bytes, PollError, Span};
 
@@ -53,8 +54,8 @@ pub enum StateReason {
     },
     /// Both servers say that they are masters.
     TwoMasters {
-        /// What the configured master has and the other does not share, where that is known.
-        unshared: Option<Bytes>,
+        /// What each of them has alone, where that is known.
+        split: Option<Split>,
     },
     /// The replica applied bytes that the promoted master does not have.
     UnsharedBytes {
@@ -166,11 +167,16 @@ impl fmt::Display for StateReason {
                 write!(f, "the {} {why}", who.label())?;
                 for_.map_or(Ok(()), |span| write!(f, " (for {span})"))
             }
-            Self::TwoMasters { unshared: Some(bytes) } => {
-                write!(f, "both servers are masters; {bytes} on the configured master are not on the other")
+            Self::TwoMasters { split: Some(Split { master, replica, .. }) } => {
+                write!(
+                    f,
+                    "both servers are masters: {master} are only on the pair's master, {replica} only on its replica"
+                )
             }
-            Self::TwoMasters { unshared: None } => f.write_str("both servers are masters"),
-            Self::UnsharedBytes { bytes } => write!(f, "the replica has {bytes} that its master does not have"),
+            Self::TwoMasters { split: None } => f.write_str("both servers are masters"),
+            Self::UnsharedBytes { bytes } => {
+                write!(f, "{bytes} are only on the replica: its master does not have them")
+            }
             Self::RolesSwapped => f.write_str("the roles are swapped: the configured replica is the master now"),
             Self::MasterIsReplica => f.write_str("the configured master is a replica itself"),
             Self::ForeignHistory => f.write_str("the replica follows another history than the configured master's"),
@@ -221,6 +227,12 @@ mod tests {
             (
                 StateReason::NoAnswer { who: Role::Master, error: Some(PollError::Refused), for_: None },
                 "the master refused the connection: nothing listens there, or a firewall rejects it",
+            ),
+            (
+                StateReason::TwoMasters {
+                    split: Some(Split { master: Bytes::new(2048), replica: Bytes::new(7), master_was_promoted: true }),
+                },
+                "both servers are masters: 2.0 KiB are only on the pair's master, 7 B only on its replica",
             ),
             (
                 StateReason::ParentCutOff { for_: Span::from_secs(12) },

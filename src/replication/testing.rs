@@ -99,7 +99,7 @@ impl Scene {
         let seen = observation(info);
         self.master.answered(&seen, sent, received);
         self.tracker.direct_master_answered(ack, &seen, sent, received);
-        let sample = MasterSample::from_info(&seen.replication, sent, received).expect("a master");
+        let sample = MasterSample::from_info(&seen.replication, &self.master, sent, received).expect("a master");
         if self.history.observe(&sample) != MasterNews::Reordered {
             self.tracker.master_answered(&sample, &self.history);
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::servers::ExporterReport;
 use super::words;
-use crate::alert::{AlertSnapshot, AlertState, Labels, ListedAlert, Quantity};
+use crate::alert::{AlertKey, AlertSnapshot, AlertState, Hold, Labels, ListedAlert, Quantity};
 use crate::config::Severity;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
@@ -58,6 +58,42 @@ pub struct AlertReport {
     pub reason: Option<String>,
     /// The pair's master, `host:port`.
     pub master: Option<String>,
+    /// The silence that keeps it from being told.
+    pub silenced_by: Option<String>,
+    /// The maintenance window that keeps it from being told.
+    pub maintenance: Option<String>,
+    /// The alert that explains it: receivers that are told of that one are not told of this one.
+    pub caused_by: Option<CauseReport>,
+    /// Whether it comes and goes so often that it is not told again until it is stable.
+    pub flapping: bool,
+    /// What made it what it is; `null` while it is pending.
+    pub decision: Option<DecisionReport>,
+}
+
+/// An alert that explains another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CauseReport {
+    /// Its name.
+    pub alertname: String,
+    /// Its identity's labels.
+    pub labels: Labels,
+    /// Its fingerprint.
+    pub fingerprint: String,
+}
+
+/// The last change of an alert, and the value that it rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DecisionReport {
+    /// `fired`, `escalated`, `deescalated`, `flapping` or `resolved`.
+    pub change: String,
+    /// When.
+    pub timestamp: f64,
+    /// The estimate at that moment.
+    pub value: Option<f64>,
+    /// The value was certainly at least this.
+    pub lower: Option<f64>,
+    /// The value was certainly at most this.
+    pub upper: Option<f64>,
 }
 
 /// Where an alert stands. In the order of attention.
@@ -80,6 +116,8 @@ pub enum Unit {
     Seconds,
     /// Bytes.
     Bytes,
+    /// How many times something happened.
+    Count,
 }
 
 impl AlertsReport {
@@ -121,6 +159,33 @@ impl AlertReport {
             fingerprint: alert.fingerprint.to_string(),
             reason: alert.context.reason.clone(),
             master: alert.context.master.clone(),
+            silenced_by: match &alert.hold {
+                Some(Hold::Silence(id)) => Some(id.to_string()),
+                _ => None,
+            },
+            maintenance: match &alert.hold {
+                Some(Hold::Maintenance(window)) => Some(window.to_string()),
+                _ => None,
+            },
+            caused_by: listed.caused_by.as_ref().map(CauseReport::of),
+            flapping: alert.flapping,
+            decision: alert.decision.map(|decision| DecisionReport {
+                change: decision.change.label().to_owned(),
+                timestamp: wall(decision.at),
+                value: number(decision.value.estimate),
+                lower: number(decision.value.lower),
+                upper: number(decision.value.upper),
+            }),
+        }
+    }
+}
+
+impl CauseReport {
+    fn of(key: &AlertKey) -> Self {
+        Self {
+            alertname: key.identity().rule.alert_name().to_owned(),
+            labels: (*key.identity().labels).clone(),
+            fingerprint: key.fingerprint().to_string(),
         }
     }
 }
@@ -130,6 +195,7 @@ impl Unit {
         match quantity {
             Quantity::Seconds(_) => Self::Seconds,
             Quantity::Bytes(_) => Self::Bytes,
+            Quantity::Count(_) => Self::Count,
         }
     }
 }

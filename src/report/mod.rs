@@ -6,25 +6,29 @@
 
 mod alerts;
 mod deliveries;
+mod failovers;
 mod level;
 mod pairs;
 mod reload;
 mod sentinels;
 mod servers;
+mod silences;
 mod text;
 mod words;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use alerts::{AlertReport, AlertsReport, ListedState, Unit};
+pub use alerts::{AlertReport, AlertsReport, CauseReport, DecisionReport, ListedState, Unit};
 pub use deliveries::{
     DeadLetterReport, DeliveriesReport, DeliveryReport, ReceiverReport, ReplayRefusal, ReplayReport, SubjectReport,
     WaitingReport,
 };
+pub use failovers::{FailoverReport, FailoversReport};
 pub use level::Level;
 pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};
 pub use reload::{ReloadError, ReloadReport};
 pub use sentinels::{SentinelReport, SentinelsReport};
 pub use servers::{ExporterReport, ServerReport, stuck_for};
+pub use silences::{SilenceCommand, SilenceMade, SilenceRefusal, SilenceReport, SilenceRequest, SilencesReport};
 pub use text::{amount_text, bytes_text, lag_text, seconds_text, utc_text, visible_line, visible_text};

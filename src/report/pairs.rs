@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::alerts::{ListedState, listed_state};
+use super::failovers::FailoversReport;
 use super::sentinels::SentinelsReport;
 use super::servers::{ExporterReport, ServerReport};
 use super::words;
@@ -12,7 +13,7 @@ use crate::alert::{ListedAlert, Rule};
 use crate::config::Severity;
 use crate::model::{Bytes, ServerAddr, Span, Timestamp};
 use crate::monitor::{FleetSnapshot, PairSnapshot};
-use crate::replication::{LastKnown, PairState, ServerFacts};
+use crate::replication::{Diverged, LastKnown, PairState, ServerFacts};
 
 /// Every pair and every server: the answer of `/api/v1/pairs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub struct PairsReport {
     /// The Sentinels, by the pairs that they watch. Absent from reports of older exporters.
     #[serde(default)]
     pub sentinels: Vec<SentinelsReport>,
+    /// The failovers so far, by the entries' names. Absent from reports of older exporters.
+    #[serde(default)]
+    pub failovers: Vec<FailoversReport>,
     /// Who says so, and when.
     pub exporter: ExporterReport,
 }
@@ -80,8 +84,14 @@ pub struct PairReport {
     pub ack_lag_bytes: Option<u64>,
     /// Bytes that the replica has received and not yet applied.
     pub unapplied_bytes: Option<u64>,
-    /// Unshared history, while diverged.
+    /// Unshared history, while diverged: the end of the older history, which a server that was promoted does not have.
     pub diverged_bytes: Option<u64>,
+    /// What only the pair's master has, while both are masters. Absent from reports of older exporters.
+    #[serde(default)]
+    pub diverged_master_bytes: Option<u64>,
+    /// What only the replica has, while diverged. Absent from reports of older exporters.
+    #[serde(default)]
+    pub diverged_replica_bytes: Option<u64>,
     /// How many bytes the master may write during a cut before the replica needs a full resync.
     pub backlog_headroom_bytes: Option<u64>,
     /// Bytes of the stream that the replica has applied since the exporter first saw it.
@@ -114,6 +124,12 @@ pub struct Thresholds {
     pub link_down: Levels,
     /// `unknown`, in seconds.
     pub unknown: Levels,
+    /// `diverged`, in seconds.
+    #[serde(default)]
+    pub diverged: Levels,
+    /// `failover`: how often in the rule's window.
+    #[serde(default)]
+    pub failover: Levels,
 }
 
 /// A rule's two levels; `null` is off.
@@ -147,6 +163,7 @@ impl PairsReport {
             pairs: fleet.pairs.iter().map(|pair| PairReport::of(fleet, pair, &alerts, now)).collect(),
             servers: fleet.servers.iter().map(|server| ServerReport::of(fleet, server, now)).collect(),
             sentinels: SentinelsReport::of(fleet),
+            failovers: FailoversReport::of(fleet),
             exporter: ExporterReport::of(fleet, now),
         }
     }
@@ -185,7 +202,9 @@ impl PairReport {
             ack_age_seconds: seconds(ack.and_then(|ack| ack.last).and_then(|last| last.age)),
             ack_lag_bytes: bytes(ack.and_then(|ack| ack.lag)),
             unapplied_bytes: bytes(link.and_then(|link| link.unapplied)),
-            diverged_bytes: bytes(seen.diverged),
+            diverged_bytes: bytes(seen.diverged.map(Diverged::older)),
+            diverged_master_bytes: bytes(seen.diverged.and_then(Diverged::master)),
+            diverged_replica_bytes: bytes(seen.diverged.map(Diverged::replica)),
             backlog_headroom_bytes: bytes(seen.backlog_headroom),
             applied_bytes_total: facts.applied_total,
             thresholds: Thresholds::of(pair),
@@ -210,7 +229,7 @@ fn bytes(count: Option<Bytes>) -> Option<u64> {
 }
 
 impl LastKnownReport {
-    fn of(fleet: &FleetSnapshot, known: LastKnown) -> Self {
+    pub(super) fn of(fleet: &FleetSnapshot, known: LastKnown) -> Self {
         Self {
             lag_upper_seconds: known.upper.as_secs_f64(),
             lag_upper_bytes: bytes(known.upper_bytes),
@@ -228,7 +247,9 @@ impl Thresholds {
                 Rule::LagBytes => &mut all.lag_bytes,
                 Rule::LinkDown => &mut all.link_down,
                 Rule::Unknown => &mut all.unknown,
-                Rule::Unreachable | Rule::SentinelQuorum => continue,
+                Rule::Diverged => &mut all.diverged,
+                Rule::Failover => &mut all.failover,
+                _ => continue,
             };
             let is_critical = threshold.severity == Severity::Critical.label();
             *(if is_critical { &mut levels.critical } else { &mut levels.warning }) = Some(threshold.value);
@@ -327,6 +348,8 @@ mod tests {
             "ack_lag_bytes",
             "unapplied_bytes",
             "diverged_bytes",
+            "diverged_master_bytes",
+            "diverged_replica_bytes",
             "backlog_headroom_bytes",
             "applied_bytes_total",
         ];

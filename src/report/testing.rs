@@ -147,6 +147,8 @@ pub(crate) fn pair(name: &str) -> PairReport {
         ack_lag_bytes: None,
         unapplied_bytes: None,
         diverged_bytes: None,
+        diverged_master_bytes: None,
+        diverged_replica_bytes: None,
         backlog_headroom_bytes: None,
         applied_bytes_total: None,
         thresholds: Thresholds::default(),
@@ -163,5 +165,6 @@ pub(crate) fn report<const N: usize>(pairs: [PairReport; N]) -> PairsReport {
         snapshot_timestamp: 1_750_000_000.0,
         stuck_seconds: None,
     };
-    PairsReport { pairs: pairs.into(), servers: Vec::new(), sentinels: Vec::new(), exporter }
+    let (servers, sentinels, failovers) = (Vec::new(), Vec::new(), Vec::new());
+    PairsReport { pairs: pairs.into(), servers, sentinels, failovers, exporter }
 }

@@ -23,6 +23,7 @@ pub fn amount_text(amount: f64, unit: Unit) -> String {
         // `as` saturates, and a number of bytes has no sign.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         Unit::Bytes => Bytes::new(amount as u64).to_string(),
+        Unit::Count => format!("{amount:.0}"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rules about the exporter itself, and the alert that is always there.
 
 use super::alert_rule::AlertRule;
+use crate::alert::Rule;
 use crate::config::Severity;
 use crate::metrics::catalogue::{BUILD_INFO, DEAD_LETTERS, NOTIFICATIONS_FAILED, OUTBOX_OLDEST, RELOAD_SUCCESSFUL};
 use crate::metrics::catalogue::{POLL_EVENTS_DROPPED, POLL_ROUNDS_MISSED, STATE_STORE_UP, WEB_CONFIG_SUCCESSFUL};
@@ -28,7 +29,7 @@ fn down() -> AlertRule {
 
 fn receiver_failing() -> AlertRule {
     AlertRule {
-        name: "RedisCrossDcReceiverFailing",
+        name: Rule::ReceiverFailing.alert_name(),
         expr: format!(
             "(max by (receiver) (increase({}[15m])) > 0 and on (receiver) max by (receiver) ({}) > 60) \
              or max by (receiver) (increase({}[15m])) > 0",

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::alert_rule::{AlertRule, KEEP};
+use super::alert_rule::{AlertRule, KEEP, duration};
 use crate::alert::Rule;
-use crate::config::{AlertSettings, LevelRule, Settings, Severity};
-use crate::metrics::catalogue::{DIVERGED_BYTES, LAG_BYTES, LAG_LOWER_BYTES, LAG_LOWER_SECONDS, LAG_SECONDS};
+use crate::config::{AlertSettings, CountRule, LevelRule, Settings, Severity};
+use crate::metrics::catalogue::{
+    DIVERGED_BYTES, FAILOVER_LOST_BYTES, FAILOVERS, LAG_BYTES, LAG_LOWER_BYTES, LAG_LOWER_SECONDS, LAG_SECONDS,
+};
 use crate::metrics::catalogue::{LINK_DOWN_SECONDS, LINK_STATE, Metric, PAIR_INFO};
 use crate::model::{Bytes, Span};
 use crate::replication::PairState;
@@ -15,8 +17,8 @@ const BY_PAIR: &str = "by (pair, source_dc, target_dc, replica)";
 /// The same, where two series are matched.
 const ON_PAIR: &str = "on (pair, source_dc, target_dc, replica)";
 
-/// Sentinel's old master claims to be a master for some eleven seconds after a failover.
-const DIVERGED_FOR: Span = Span::from_secs(30);
+/// What is shorter than the time between two evaluations is "at once".
+const EVALUATED_EVERY: Span = Span::from_secs(1);
 
 /// Where it is, for every description: the same words as in the exporter's own messages.
 const WHERE: &str =
@@ -30,9 +32,10 @@ pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
         rules.extend(levels(&alerts.lag_bytes, |severity, level| lag_bytes(&selector, severity, level)));
         rules.extend(levels(&alerts.link_down, |severity, level| link_down(&selector, severity, level)));
         rules.extend(levels(&alerts.unknown, |severity, level| unknown(&selector, severity, level)));
+        rules.extend(levels(&alerts.diverged, |severity, level| diverged(&selector, severity, level)));
+        let CountRule { levels: counts, window } = alerts.failover;
+        rules.extend(levels(&counts, |severity, level| failover(&selector, severity, level, window)));
     }
-    rules.push(diverged(Severity::Warning, Span::ZERO));
-    rules.push(diverged(Severity::Critical, DIVERGED_FOR));
     rules
 }
 
@@ -176,11 +179,14 @@ fn unknown(selector: &str, severity: Severity, at: Span) -> AlertRule {
     }
 }
 
-fn diverged(severity: Severity, hold: Span) -> AlertRule {
+fn diverged(selector: &str, severity: Severity, at: Span) -> AlertRule {
+    let comma = if selector.is_empty() { "" } else { "," };
+    let state = format!("{}{{{selector}{comma}state=\"{}\"}}", LINK_STATE.name, PairState::Diverged.label());
     AlertRule {
-        name: "RedisCrossDcDiverged",
-        expr: format!("max {BY_PAIR} ({}{{state=\"{}\"}}) == 1", LINK_STATE.name, PairState::Diverged.label()),
-        hold,
+        name: Rule::Diverged.alert_name(),
+        expr: format!("max {BY_PAIR} ({state}) == 1"),
+        // The smallest level is "at once".
+        hold: if at < EVALUATED_EVERY { Span::ZERO } else { at },
         keep_firing_for: KEEP,
         severity: Some(severity),
         summary: "{{ $labels.pair }}: two histories, {{ $labels.replica }} and its master differ",
@@ -188,6 +194,25 @@ fn diverged(severity: Severity, hold: Span) -> AlertRule {
             "{WHERE}: two servers accept writes, or the replica has writes that its master lacks. {} says how much \
              would be lost, where that is known.",
             DIVERGED_BYTES.name
+        ),
+    }
+}
+
+/// `increase` extrapolates to the window's ends, so one failover may read as 0.9 or 1.1.
+fn failover(selector: &str, severity: Severity, at: u64, window: Span) -> AlertRule {
+    let (braces, window) =
+        (if selector.is_empty() { String::new() } else { format!("{{{selector}}}") }, duration(window));
+    AlertRule {
+        name: Rule::Failover.alert_name(),
+        expr: format!("round(max by (pair) (increase({}{braces}[{window}]))) >= {at}", FAILOVERS.name),
+        hold: Span::ZERO,
+        keep_firing_for: KEEP,
+        severity: Some(severity),
+        summary: "{{ $labels.pair }}: another server became the master",
+        description: format!(
+            "{{{{ $value }}}} failovers of {{{{ $labels.pair }}}} in {window}. {} says what the last one lost, once that is \
+             known.",
+            FAILOVER_LOST_BYTES.name
         ),
     }
 }

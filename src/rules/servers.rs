@@ -2,21 +2,12 @@
 
 use super::alert_rule::{AlertRule, KEEP, duration};
 use crate::alert::Rule;
-use crate::config::{Settings, Severity};
+use crate::config::{CountRule, Settings, Severity};
 use crate::metrics::catalogue::{FULL_SYNCS, POLLS, SENTINEL_QUORUM_OK, SERVER_UP};
 use crate::model::Span;
 
 /// A server's identity: what is left on an alert.
 const BY_SERVER: &str = "by (dc, server)";
-
-/// Full syncs are counted over this window.
-const FULL_SYNC_WINDOW: Span = Span::from_secs(600);
-/// From how many full syncs in the window there is a warning, and from how many a loop.
-const FULL_SYNC_LEVELS: [(Severity, u32); 2] = [(Severity::Warning, 1), (Severity::Critical, 3)];
-
-/// For how long the Sentinels of a datacenter may see no quorum.
-const QUORUM_LEVELS: [(Severity, Span); 2] =
-    [(Severity::Warning, Span::from_secs(10)), (Severity::Critical, Span::from_secs(60))];
 
 /// A server that was not asked even in vain for this long is not polled any more.
 const NOT_POLLED: Span = Span::from_secs(300);
@@ -27,8 +18,14 @@ pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
     let unreachable = [(Severity::Warning, levels.warning), (Severity::Critical, levels.critical)]
         .into_iter()
         .filter_map(|(severity, level)| Some(unreachable(severity, level?.at.max(levels.hold))));
-    let full_syncs = FULL_SYNC_LEVELS.into_iter().map(|(severity, at)| full_sync(severity, at));
-    let quorums = QUORUM_LEVELS.into_iter().map(|(severity, hold)| quorum_lost(severity, hold));
+    let CountRule { levels, window } = settings.alerts.full_sync;
+    let full_syncs = [(Severity::Warning, levels.warning), (Severity::Critical, levels.critical)]
+        .into_iter()
+        .filter_map(|(severity, level)| Some(full_sync(severity, level?.at, window, levels.hold)));
+    let levels = &settings.alerts.sentinel_quorum;
+    let quorums = [(Severity::Warning, levels.warning), (Severity::Critical, levels.critical)]
+        .into_iter()
+        .filter_map(|(severity, level)| Some(quorum_lost(severity, level?.at.max(levels.hold))));
     unreachable.chain(full_syncs).chain(quorums).chain([polls_stopped()]).collect()
 }
 
@@ -47,15 +44,15 @@ fn unreachable(severity: Severity, hold: Span) -> AlertRule {
 }
 
 /// `increase` extrapolates to the window's ends, so one full sync may read as 0.9 or 1.1.
-fn full_sync(severity: Severity, at: u32) -> AlertRule {
-    let window = duration(FULL_SYNC_WINDOW);
+fn full_sync(severity: Severity, at: u64, window: Span, hold: Span) -> AlertRule {
+    let window = duration(window);
     AlertRule {
-        name: "RedisCrossDcFullSync",
+        name: Rule::FullSync.alert_name(),
         expr: format!("round(max {BY_SERVER} (increase({}[{window}]))) >= {at}", FULL_SYNCS.name),
-        hold: Span::ZERO,
+        hold,
         keep_firing_for: KEEP,
         severity: Some(severity),
-        summary: "{{ $labels.server }} gave {{ $value }} full syncs in ten minutes",
+        summary: "{{ $labels.server }} gave {{ $value }} full syncs within a short time",
         description:
             "The master in {{ $labels.dc }} had to send its whole data set. Several in a row are a loop: each is \
                       cut before it ends."

@@ -21,8 +21,9 @@ fn the_file_in_alerts_is_up_to_date() {
 #[test]
 fn every_alert_has_its_runbook() {
     let rules = [pairs::rules(&settings_of(&[])), servers::rules(&settings_of(&[])), exporter::rules()].concat();
-    for rule in rules {
-        let path = format!("{}/docs/runbooks/{}.md", env!("CARGO_MANIFEST_DIR"), rule.name);
+    let built_in = crate::alert::Rule::ALL.into_iter().map(crate::alert::Rule::alert_name);
+    for name in rules.iter().map(|rule| rule.name).chain(built_in) {
+        let path = format!("{}/docs/runbooks/{name}.md", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         for part in ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"] {
             assert!(text.contains(part), "{path} has no part {part}");

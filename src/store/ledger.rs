@@ -216,6 +216,7 @@ mod tests {
                         backlog_active: true,
                         sent: at(second),
                         received: at(second),
+                        beginning: None,
                     });
                 }
             }

@@ -1,4 +1,4 @@
-//! What a reload changes: unchanged trees keep their connections and history.
+//! What a reload changes: unchanged trees go on as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::{Topology, Tree, TreeId};
 /// The difference of two topologies, tree by tree and pair by pair.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopologyDiff {
-    /// Trees that are new, or whose servers or logins changed: their polling starts anew.
+    /// Trees that are new, or whose servers, root or logins changed: their rounds start anew.
     pub started: Vec<Arc<Tree>>,
     /// Trees that are gone, or start anew.
     pub stopped: Vec<TreeId>,

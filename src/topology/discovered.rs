@@ -294,7 +294,7 @@ mod tests {
     use crate::config::HostPattern;
     use crate::config::tests_support::{sentinels_of, settings_of};
     use crate::info::{KnownReplica, KnownSentinel, SeenHealth, WatchedMaster};
-    use crate::topology::Topology;
+    use crate::topology::{Masters, Topology};
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_nanos(secs * 1_000_000_000)
@@ -481,7 +481,8 @@ mod tests {
         let mut settings = settings_of(&[("own", "x.a:1", &["w.b:1"])]);
         settings.datacenters = ["a", "b"].map(place).into();
         settings.pairs[0].master.credentials.username = Some("named".to_owned());
-        let topology = Topology::with_discovered(&settings, &story.0.entries());
+        let entries: Vec<_> = settings.pairs.iter().cloned().chain(story.0.entries()).collect();
+        let topology = Topology::observed(&entries, &settings.datacenters, &Masters::default());
         let pairs: Vec<_> =
             topology.pairs.iter().map(|p| format!("{} {}>{}", p.key, p.source_dc, p.target_dc)).collect();
         assert_eq!(pairs, ["own/w.b:1 a>b", "e/m/y.b:1 a>b"]);

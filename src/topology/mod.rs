@@ -5,8 +5,8 @@
 
 mod diff;
 mod discovered;
-mod entry;
 mod known_master;
+mod masters;
 mod placement;
 mod sentinels;
 mod trees;
@@ -16,12 +16,13 @@ use std::sync::Arc;
 
 pub use diff::TopologyDiff;
 pub use discovered::{Discovered, DiscoveryChange, Heard, SentinelEvent, SentinelGroup, SentinelState};
+pub use masters::Masters;
 pub use placement::{PlacementHarm, PlacementRisk, placement_risks};
 pub use sentinels::{Agreement, MasterView, SentinelView, agreements};
 pub use trees::{Tree, TreeId};
 
 use crate::config::{AlertSettings, Credentials, DatacenterRule, PairSettings, ServerSettings, Settings, TlsSettings};
-use crate::model::{Datacenter, PairKey, PairName, ServerAddr, Span};
+use crate::model::{Datacenter, PairKey, ServerAddr, Span};
 
 /// Everything that is to be watched.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,31 +74,16 @@ pub struct Pair {
     pub heartbeat: Option<Span>,
 }
 
-/// Who is observed to be the master of an entry instead of the one that the configuration names.
-pub type Masters = BTreeMap<PairName, ServerAddr>;
-
 impl Topology {
     /// What `settings` ask to watch, with the roles that the configuration gives. What Sentinels know is not in it.
     pub fn from_settings(settings: &Settings) -> Self {
         Self::of(&settings.pairs, &settings.datacenters)
     }
 
-    /// What `settings` ask to watch and what Sentinels have found. Where both name a server, the settings say how to
-    /// connect to it.
-    pub fn with_discovered(settings: &Settings, discovered: &[PairSettings]) -> Self {
-        let entries: Vec<_> = settings.pairs.iter().chain(discovered).cloned().collect();
-        Self::of(&entries, &settings.datacenters)
-    }
-
-    /// What `entries` ask to watch, after the failovers that `masters` tells of.
-    pub fn after_failovers(entries: &[PairSettings], rules: &[DatacenterRule], masters: &Masters) -> Self {
-        let turned: Vec<PairSettings> = entries
-            .iter()
-            .map(|entry| match masters.get(&entry.name) {
-                Some(master) => entry::with_master(entry, master),
-                None => entry.clone(),
-            })
-            .collect();
+    /// What `entries` ask to watch: those of the settings, then those that Sentinels have found, in the directions that
+    /// `masters` tells of. Where several name a server, the first says how to connect to it.
+    pub fn observed(entries: &[PairSettings], rules: &[DatacenterRule], masters: &Masters) -> Self {
+        let turned: Vec<PairSettings> = entries.iter().map(|entry| masters.turned(entry)).collect();
         Self::of(&turned, rules)
     }
 
@@ -205,8 +191,9 @@ pub(crate) mod tests {
         let mut settings = settings_of(&[("orders", "z:1", &["a:1"])]);
         settings.datacenters = vec![rule("dc1", "z", true), rule("dc2", "a", false)];
         let before = Topology::from_settings(&settings);
-        let masters = Masters::from([(settings.pairs[0].name.clone(), ServerAddr::parse("a:1").unwrap())]);
-        let after = Topology::after_failovers(&settings.pairs, &settings.datacenters, &masters);
+        let mut masters = Masters::default();
+        masters.follow(&settings.pairs, &settings.pairs[0].name, &ServerAddr::parse("a:1").unwrap());
+        let after = Topology::observed(&settings.pairs, &settings.datacenters, &masters);
         assert_eq!(before.trees[0].id, after.trees[0].id);
         let shown = |t: &Topology| format!("{} {}>{}", t.pairs[0].key, t.pairs[0].source_dc, t.pairs[0].target_dc);
         assert_eq!((shown(&before), shown(&after)), ("orders/a:1 dc1>dc2".into(), "orders/z:1 dc2>dc1".into()));

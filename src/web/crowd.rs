@@ -2,7 +2,9 @@
 //!
 //! A server that only counts connections is closed to everybody by whoever opens that many and says nothing. So a new
 //! connection takes the place of the one that has been idle for longest, and where memory is short, those that do not
-//! take their answers lose them. A connection whose request is being answered never gives way.
+//! take their answers lose them. A connection whose request is being answered never gives way, nor does one that has
+//! only just come: a thousand that come within some milliseconds once closed a scrape whose request was already here,
+//! but not read yet.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -39,6 +41,8 @@ pub(super) struct Activity {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
+    /// It waits for its first turn to read.
+    Arrived,
     /// Nothing, or its request's head is on the way.
     Idle { since: Instant },
     /// A request's answer is being made.
@@ -47,19 +51,42 @@ enum Doing {
     Blocked { since: Instant },
 }
 
+/// How many may be in, and who must give way when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct House {
+    /// Connections at once.
+    pub(super) most: usize,
+    /// How long a connection may be idle before its place is wanted.
+    pub(super) welcome: Duration,
+    /// How long one may leave its answer where it is.
+    pub(super) patience: Duration,
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// All are at work.
+    Busy,
+    /// Some have only just come: one of them may have to give way after so long.
+    For(Duration),
+}
+
 impl Crowd {
-    /// A place among at most `most`. Where there is none, the connection that has been idle for longest gives way, or
-    /// one that has not taken its answer for `patience`; where all are at work, there is no place.
-    pub(super) fn enter(&self, most: usize, patience: Duration) -> Option<Seat> {
+    /// A place in `house`. Where there is none, the connection that has been idle for longest gives way, or one that has
+    /// not taken its answer for too long.
+    ///
+    /// # Errors
+    /// [`Full`] when nobody has to give way.
+    pub(super) fn enter(&self, house: House) -> Result<Seat, Full> {
         let mut members = self.members();
-        if members.seated.len() >= most {
-            let number = members.least_useful(patience)?;
+        if members.seated.len() >= house.most {
+            let number = members.least_useful(house)?;
             members.cut(number);
         }
         let (number, activity) = (members.next, Arc::new(Activity::default()));
         members.next += 1;
         members.seated.insert(number, Arc::clone(&activity));
-        Some(Seat { number, crowd: self.clone(), activity })
+        Ok(Seat { number, crowd: self.clone(), activity })
     }
 
     /// Cuts every connection that has not taken what was written for `patience`, and says how many.
@@ -85,13 +112,20 @@ impl Crowd {
 }
 
 impl Members {
-    fn least_useful(&self, patience: Duration) -> Option<u64> {
-        let rank = |(number, activity): (&u64, &Arc<Activity>)| match activity.doing() {
-            Doing::Idle { since } => Some((0, since, *number)),
-            Doing::Blocked { since } if since.elapsed() >= patience => Some((1, since, *number)),
+    fn least_useful(&self, house: House) -> Result<u64, Full> {
+        let activities = || self.seated.iter().map(|(number, activity)| (*number, activity.doing()));
+        let rank = |(number, doing)| match doing {
+            Doing::Idle { since } if since.elapsed() >= house.welcome => Some((0, since, number)),
+            Doing::Blocked { since } if since.elapsed() >= house.patience => Some((1, since, number)),
+            Doing::Arrived | Doing::Idle { .. } | Doing::Blocked { .. } | Doing::Answering => None,
+        };
+        let left = |(_, doing)| match doing {
+            Doing::Arrived => Some(house.welcome),
+            Doing::Idle { since } => Some(house.welcome.saturating_sub(since.elapsed())),
             Doing::Blocked { .. } | Doing::Answering => None,
         };
-        self.seated.iter().filter_map(rank).min().map(|(_, _, number)| number)
+        let least = activities().filter_map(rank).min().map(|(_, _, number)| number);
+        least.ok_or_else(|| activities().filter_map(left).min().map_or(Full::Busy, Full::For))
     }
 
     /// Its place is free at once; its connection ends as soon as its task runs.
@@ -110,6 +144,7 @@ impl Seat {
 
     /// Does `work` unless the place is taken away before it ends.
     pub(super) async fn hold(self, work: impl Future<Output = ()>) {
+        self.activity.end(|doing| doing == Doing::Arrived);
         tokio::select! {
             () = self.activity.cut.notified() => tracing::debug!("an HTTP connection gave way to another one"),
             () = work => {}
@@ -125,7 +160,7 @@ impl Drop for Seat {
 
 impl Default for Activity {
     fn default() -> Self {
-        Self { doing: Mutex::new(Doing::idle()), cut: Notify::new() }
+        Self { doing: Mutex::new(Doing::Arrived), cut: Notify::new() }
     }
 }
 
@@ -192,6 +227,11 @@ mod tests {
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(1);
+    const WELCOME: Duration = Duration::from_millis(100);
+
+    const fn house(most: usize) -> House {
+        House { most, welcome: WELCOME, patience: PATIENCE }
+    }
 
     /// A connection that stays until it is cut.
     struct Guest {
@@ -200,11 +240,19 @@ mod tests {
     }
 
     impl Guest {
-        /// Enters, a moment after the one before.
-        async fn enter(crowd: &Crowd, most: usize) -> Option<Self> {
-            advance(Duration::from_millis(1)).await;
-            let seat = crowd.enter(most, PATIENCE)?;
-            Some(Self { activity: seat.activity(), task: tokio::spawn(seat.hold(pending())) })
+        /// Enters, so long after the one before that this one may have to give way.
+        async fn enter(crowd: &Crowd, most: usize) -> Result<Self, Full> {
+            let guest = Self::rush_in(crowd, most).await;
+            advance(WELCOME).await;
+            guest
+        }
+
+        /// Enters, and has its first turn.
+        async fn rush_in(crowd: &Crowd, most: usize) -> Result<Self, Full> {
+            let seat = crowd.enter(house(most))?;
+            let guest = Self { activity: seat.activity(), task: tokio::spawn(seat.hold(pending())) };
+            tokio::task::yield_now().await;
+            Ok(guest)
         }
 
         async fn is_cut(&mut self) -> bool {
@@ -231,11 +279,27 @@ mod tests {
         let mut reading = Guest::enter(&crowd, 2).await.unwrap();
         let answering = answered.activity.answering();
         reading.activity.blocked();
-        assert!(Guest::enter(&crowd, 2).await.is_none());
+        assert_eq!(Guest::enter(&crowd, 2).await.err(), Some(Full::Busy));
         advance(PATIENCE).await;
         Guest::enter(&crowd, 2).await.expect("the place of the one that does not read");
         assert!(reading.is_cut().await && !answered.is_cut().await);
         drop(answering);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_only_just_come_stays_for_a_while() {
+        let crowd = Crowd::default();
+        let waiting = crowd.enter(house(2)).unwrap();
+        let mut first = Guest::rush_in(&crowd, 2).await.unwrap();
+        advance(WELCOME / 2).await;
+        assert_eq!(crowd.enter(house(2)).err(), Some(Full::For(WELCOME / 2)));
+        advance(WELCOME / 2).await;
+        Guest::rush_in(&crowd, 2).await.expect("the first one's place");
+        assert!(first.is_cut().await);
+        advance(WELCOME * 10).await;
+        Guest::rush_in(&crowd, 2).await.expect("the place of the second");
+        assert_eq!(waiting.activity.doing(), Doing::Arrived, "who had no turn to read does not give way");
+        assert_eq!(crowd.len(), 2);
     }
 
     #[tokio::test(start_paused = true)]
@@ -266,7 +330,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_ends_leaves_its_place() {
         let crowd = Crowd::default();
-        let seat = crowd.enter(1, PATIENCE).unwrap();
+        let seat = crowd.enter(house(1)).unwrap();
         assert_eq!(crowd.len(), 1);
         seat.hold(async {}).await;
         assert_eq!(crowd.len(), 0);

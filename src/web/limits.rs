@@ -44,6 +44,10 @@ pub struct Limits {
     /// Connections at once. Some Prometheus servers, some browsers: a dozen; a hundred that scrape at the same moment
     /// several times over. Each costs up to some 100 KiB. Beyond it the one that is idle for longest is closed.
     pub connections: usize,
+    /// How long a connection may be idle before another one takes its place.
+    ///
+    /// A quarter of a second: a round trip around the world. Until then new connections wait in the kernel.
+    pub welcome: Duration,
     /// Connections at once for which there is no room because all others are being answered: they are told so (503);
     /// more are closed without a word.
     pub refusals: usize,
@@ -70,6 +74,7 @@ impl Default for Limits {
             send_buffer: 256 * 1024,
             patience: Duration::from_secs(1),
             connections: 1024,
+            welcome: Duration::from_millis(250),
             refusals: 64,
             refusal: Duration::from_secs(1),
             renderers: 2,

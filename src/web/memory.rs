@@ -75,6 +75,7 @@ impl Memory {
 mod tests {
     use tokio::time::{Instant, timeout};
 
+    use super::super::crowd::House;
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(1);
@@ -108,7 +109,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_does_not_read_loses_its_answer_when_another_needs_the_memory() {
         let (memory, crowd) = memory(10 * UNIT);
-        let (seat, stuck) = (crowd.enter(9, PATIENCE).unwrap(), memory.hold(vec![b'x'; 8 * UNIT]).await);
+        let house = House { most: 9, welcome: PATIENCE, patience: PATIENCE };
+        let (seat, stuck) = (crowd.enter(house).unwrap(), memory.hold(vec![b'x'; 8 * UNIT]).await);
         seat.activity().blocked();
         tokio::spawn(seat.hold(async move {
             std::future::pending::<()>().await;

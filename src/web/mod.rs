@@ -17,6 +17,7 @@ mod reply;
 mod routes;
 mod runbooks;
 mod server;
+mod silences;
 mod state;
 mod streams;
 
@@ -24,7 +25,9 @@ pub use access::{WebConfig, WebConfigStatus};
 pub use error::WebError;
 pub use limits::Limits;
 pub use server::{BoundServer, Drained, Server};
-pub use state::{MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, Replayer, Replaying, WebState};
+pub use state::{
+    MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, Replayer, Replaying, Silencer, Silencing, WebState,
+};
 pub use streams::StreamServer;
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub(super) enum Document {
     Alerts,
     /// Every delivery, as JSON.
     Deliveries,
+    /// Every silence, as JSON.
+    Silences,
 }
 
 /// Renders documents, a few at once.
@@ -155,7 +157,7 @@ impl Document {
             Self::Page | Self::Runbook(_) => HTML,
             Self::Style => CSS,
             Self::Metrics => METRICS,
-            Self::Pairs | Self::Alerts | Self::Deliveries => JSON,
+            Self::Pairs | Self::Alerts | Self::Deliveries | Self::Silences => JSON,
         }
     }
 }

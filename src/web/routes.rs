@@ -9,7 +9,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use hyper::body::Body as _;
 
 use super::access::{Authenticated, Gate, Peer, WritePolicy, guarded, refuse_write};
@@ -20,6 +20,7 @@ use super::page;
 use super::renderer::{Document, Renderer};
 use super::reply::{json, refuse, text};
 use super::runbooks;
+use super::silences;
 use super::state::WebState;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
@@ -43,29 +44,29 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
 
 /// What every handler is given.
 #[derive(Clone)]
-struct Shared {
-    state: WebState,
-    renderer: Renderer,
+pub(super) struct Shared {
+    pub(super) state: WebState,
+    pub(super) renderer: Renderer,
 }
 
 /// Every path of the server, behind its limits and its gate.
 pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate, writes: WritePolicy) -> Router {
     let memory = Memory::new(limits.answer_bytes, crowd.clone(), limits.patience);
     let renderer = Renderer::new(limits.renderers, memory);
+    let writers = || from_fn_with_state((gate.clone(), writes), only_who_may_write);
     Router::new()
         .route("/", get(landing_page))
         .route("/style.css", get(stylesheet))
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
-        .route("/-/reload", post(reload).layer(from_fn_with_state((gate.clone(), writes), only_who_may_write)))
+        .route("/-/reload", post(reload).layer(writers()))
         .route("/api/v1/pairs", get(pairs))
         .route("/api/v1/alerts", get(alerts))
         .route("/api/v1/deliveries", get(deliveries))
-        .route(
-            "/api/v1/deliveries/{id}/replay",
-            post(replay).layer(from_fn_with_state((gate.clone(), writes), only_who_may_write)),
-        )
+        .route("/api/v1/deliveries/{id}/replay", post(replay).layer(writers()))
+        .route("/api/v1/silences", get(silences::list).merge(post(silences::add).layer(writers())))
+        .route("/api/v1/silences/{id}", delete(silences::expire).layer(writers()))
         .route("/runbooks/", get(runbook_index))
         .route("/runbooks/{name}", get(runbook))
         .fallback(not_found)
@@ -210,12 +211,14 @@ async fn only_who_may_write(
 
 async fn not_found(uri: Uri) -> Response {
     let sentence = "no such path: see / for the page, /metrics, /-/healthy, /-/ready, /api/v1/pairs, /api/v1/alerts, \
-                    /api/v1/deliveries";
+                    /api/v1/deliveries, /api/v1/silences";
     refuse(uri.path(), StatusCode::NOT_FOUND, sentence)
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Response {
     let sentence = match method {
+        _ if uri.path().starts_with("/api/v1/silences/") => "this path takes DELETE only",
+        _ if uri.path() == "/api/v1/silences" => "this path takes GET, HEAD and POST only",
         Method::GET | Method::HEAD => "this path takes POST only",
         _ => "this path can only be read: use GET or HEAD",
     };
@@ -230,7 +233,11 @@ async fn limited(State(limits): State<Limits>, request: Request, next: Next) -> 
         return closing(refuse(&path, StatusCode::URI_TOO_LONG, "the path and query are too long"));
     }
     if request.body().size_hint().lower() > limits.body_bytes {
-        return closing(refuse(&path, StatusCode::PAYLOAD_TOO_LARGE, "the body is too large: no path here reads one"));
+        return closing(refuse(
+            &path,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body is too large: no path here reads so much",
+        ));
     }
     tokio::time::timeout(limits.request, next.run(request)).await.unwrap_or_else(|_| too_late(&path))
 }

@@ -12,7 +12,7 @@ use super::{Drained, Limits, Server, WebConfig, WebConfigStatus};
 use crate::config::ConfigErrors;
 use crate::http_client::{ExporterAccess, GetError, HttpClient, HttpError, HttpTimeouts, ServerTrust};
 use crate::model::{Secret, Timestamp};
-use crate::report::{PairsReport, ReloadError};
+use crate::report::{PairsReport, ReloadError, SilenceCommand};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -332,7 +332,7 @@ async fn nobody_changes_anything_unless_it_is_enabled() {
     for server in [plain, headers_only] {
         let reply = post(&server, &host).await;
         assert_eq!((reply.status, server.reloads.count()), (403, 0));
-        assert!(reply.text().starts_with("not enabled: send SIGHUP, or configure"), "{}", reply.text());
+        assert!(reply.text().starts_with("not enabled: configure"), "{}", reply.text());
     }
     pki.write_config("client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.pem", "");
     let server = serve_with(limits(), pki.load()).await;
@@ -423,6 +423,67 @@ async fn who_has_a_password_may_reload_and_is_told_what_it_came_to() {
         let reply = post(&server, &headers).await;
         assert_eq!((reply.status, reply.text()), (status, sentence));
     }
+}
+
+#[tokio::test]
+async fn who_may_write_makes_and_ends_silences() {
+    let pki = Pki::new();
+    pki.write("web.yml", &users(&[("alice", "secret")]));
+    let server = serve_with(limits(), pki.load()).await;
+    let headers = format!("host: 127.0.0.1\r\nconnection: close\r\n{JSON}") + &login("alice", "secret");
+    let ask = async |method: &str, path: &str, body: &str| {
+        let length = body.len();
+        let text = format!("{method} {path} HTTP/1.1\r\n{headers}content-length: {length}\r\n\r\n{body}");
+        server.send(&text).await
+    };
+    let silence = r#"{"matchers": {"pair": "a*"}, "duration_seconds": 60, "author": "me", "comment": "why"}"#;
+    let made = ask("POST", "/api/v1/silences", silence).await;
+    assert_eq!((made.status, made.json()["id"].as_str()), (200, Some("0123456789abcdef")));
+    let cases = [
+        ("POST", "/api/v1/silences", "{}", 400, "the body is no silence: missing field `matchers`"),
+        ("POST", "/api/v1/silences", "x", 400, "the body is no silence: expected value"),
+        (
+            "POST",
+            "/api/v1/silences",
+            r#"{"matchers": {}, "author": "a", "comment": "b"}"#,
+            400,
+            "give either ends_timestamp",
+        ),
+        (
+            "DELETE",
+            "/api/v1/silences/ffffffffffffffff",
+            "",
+            404,
+            "nothing is silenced: there is no silence ffffffffffffffff",
+        ),
+        ("DELETE", "/api/v1/silences/..%2f", "", 404, "a silence is named by 16 hexadecimal digits"),
+    ];
+    for (method, path, body, status, sentence) in cases {
+        let reply = ask(method, path, body).await;
+        let said = reply.json()["error"].as_str().unwrap().to_owned();
+        assert!(
+            reply.status == status && said.starts_with(sentence),
+            "{method} {path} {body}: {} {said}",
+            reply.status
+        );
+    }
+    assert_eq!(ask("DELETE", "/api/v1/silences/0123456789abcdef", "").await.status, 200);
+    let asked = server.silences.lock().unwrap();
+    assert_eq!(asked.len(), 3, "what makes no sense asks for nothing: {asked:?}");
+    let SilenceCommand::Add(new) = &asked[0] else { panic!("{asked:?}") };
+    assert_eq!((new.matchers["pair"].as_str(), new.author.as_str(), new.comment.as_str()), ("a*", "me", "why"));
+}
+
+#[tokio::test]
+async fn a_silence_that_is_too_large_is_not_read_to_its_end() {
+    let pki = Pki::new();
+    pki.write("web.yml", &users(&[("alice", "secret")]));
+    let server = serve_with(limits(), pki.load()).await;
+    let headers = format!("host: 127.0.0.1\r\nconnection: close\r\n{JSON}") + &login("alice", "secret");
+    let chunk = format!("{:x}\r\n{}\r\n", 65_537, " ".repeat(65_537));
+    let text = format!("POST /api/v1/silences HTTP/1.1\r\n{headers}transfer-encoding: chunked\r\n\r\n{chunk}0\r\n\r\n");
+    let reply = server.send(&text).await;
+    assert_eq!((reply.status, server.silences.lock().unwrap().len()), (413, 0));
 }
 
 #[tokio::test]

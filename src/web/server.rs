@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::access::{Gate, Published, WebConfig, WritePolicy};
 use super::connection::{self, Host};
-use super::crowd::Crowd;
+use super::crowd::{Crowd, Full, House, Seat};
 use super::error::WebError;
 use super::limits::Limits;
 use super::routes;
@@ -21,8 +21,13 @@ use super::state::WebState;
 /// The pause after a failed accept: the process is out of file descriptors, which only time gives back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections that the kernel keeps until they are accepted: as many as `TcpListener::bind` asks for.
-const BACKLOG: u32 = 1024;
+/// How often a full house is looked at for a place: most who have just come are served and gone long before they would
+/// have to give way.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Connections that the kernel keeps until they are accepted: as many as it allows by default (`net.core.somaxconn`).
+/// While nobody has to give way yet they wait there; where that is full, too, a client tries again only after a second.
+const BACKLOG: u32 = 4096;
 
 /// The HTTP server, before it listens.
 #[derive(Debug, Default)]
@@ -132,7 +137,7 @@ async fn accept_all(listener: &TcpListener, connections: &mut Connections) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                connections.take(stream, peer.ip());
+                connections.take(stream, peer.ip()).await;
                 // A connection must have its turn to read before so many others come that it has to give way.
                 yield_now().await;
             }
@@ -166,17 +171,29 @@ impl Connections {
 
     /// Serves a connection. Over the limit, the least useful one gives way to it; where there is none, it is told to
     /// come back; and over that limit, too, it is closed.
-    fn take(&mut self, stream: TcpStream, ip: IpAddr) {
+    async fn take(&mut self, stream: TcpStream, ip: IpAddr) {
         reap(&mut self.served);
         reap(&mut self.refused);
         let limits = self.host.limits;
         self.note_crowd(self.crowd.len(), limits.connections);
-        if let Some(seat) = self.crowd.enter(limits.connections, limits.patience) {
+        if let Some(seat) = self.seat().await {
             let ends = connection::Ends { draining: self.draining.subscribe(), published: self.published.clone() };
             let served = connection::accept((stream, ip), seat.activity(), self.host.clone(), ends);
             self.served.spawn(seat.hold(served));
         } else if self.refused.len() < limits.refusals {
             self.refused.spawn(connection::refuse(stream, limits.refusal));
+        }
+    }
+
+    /// A place, as soon as somebody has to give way; `None` where nobody has.
+    async fn seat(&self) -> Option<Seat> {
+        let Limits { connections: most, welcome, patience, .. } = self.host.limits;
+        loop {
+            match self.crowd.enter(House { most, welcome, patience }) {
+                Ok(seat) => return Some(seat),
+                Err(Full::Busy) => return None,
+                Err(Full::For(left)) => sleep(left.min(LOOK_AGAIN)).await,
+            }
         }
     }
 

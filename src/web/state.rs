@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::alert::SilenceId;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
-use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport};
+use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport, SilenceCommand, SilenceRefusal};
 
 /// Writes a fleet's metrics as of an instant, in Prometheus' text format 0.0.4.
 pub type MetricsEncoder =
@@ -33,6 +34,12 @@ pub type Refreshing = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Gives whoever polls the chance to poll before a scrape is answered. It must set its own, short limit.
 pub type Refresh = Arc<dyn Fn() -> Refreshing + Send + Sync>;
 
+/// What comes of making or ending a silence: its name.
+pub type Silencing = Pin<Box<dyn Future<Output = Result<SilenceId, SilenceRefusal>> + Send>>;
+
+/// Makes or ends a silence.
+pub type Silencer = Arc<dyn Fn(SilenceCommand) -> Silencing + Send + Sync>;
+
 /// What requests are answered from. Cheap to clone.
 #[derive(Clone)]
 pub struct WebState {
@@ -48,6 +55,8 @@ pub struct WebState {
     pub replay: Replayer,
     /// Waited for before a scrape is answered.
     pub refresh: Refresh,
+    /// How silences are made and ended. Called only for who may ask for it.
+    pub silence: Silencer,
 }
 
 impl WebState {

@@ -14,11 +14,14 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Drained, Limits, MetricsEncoder, Refresh, Refreshing, Reloader, Replayer, Server, WebState};
+use super::{
+    Drained, Limits, MetricsEncoder, Refresh, Refreshing, Reloader, Replayer, Server, Silencer, Silencing, WebState,
+};
+use crate::alert::{SilenceError, SilenceId};
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::report::testing::{Scene, fleet};
-use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport};
+use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport, SilenceCommand};
 
 /// Long enough for a busy machine; reaching it fails a test.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,6 +38,8 @@ pub(super) struct Running {
     pub(super) addr: SocketAddr,
     pub(super) snapshots: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) reloads: Reloads,
+    /// What was asked about silences.
+    pub(super) silences: Arc<Mutex<Vec<SilenceCommand>>>,
     /// How often a scrape had somebody poll first.
     pub(super) refreshes: Arc<AtomicUsize>,
     stop: oneshot::Sender<()>,
@@ -76,13 +81,14 @@ impl Running {
         let (snapshots, reloads) = (watch::Sender::new(Arc::new(fleet(Scene::Streaming).0)), Reloads::default());
         let reload = reloads.reloader();
         let (refreshes, refresh) = counted_refresh();
-        let state =
-            WebState { snapshots: snapshots.subscribe(), clock, encode_metrics, reload, replay: replayer(), refresh };
+        let (silences, silence) = silences();
+        let (replay, snapshots_seen) = (replayer(), snapshots.subscribe());
+        let state = WebState { snapshots: snapshots_seen, clock, encode_metrics, reload, replay, refresh, silence };
         let bound = server.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let addr = bound.local_addr();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(bound.serve(state, async { drop(stopped.await) }));
-        Self { addr, snapshots, reloads, refreshes, stop, task }
+        Self { addr, snapshots, reloads, silences, refreshes, stop, task }
     }
 
     pub(super) fn show(&self, scene: Scene) {
@@ -137,6 +143,22 @@ impl Running {
             assert!(Instant::now() < deadline, "still {reply:?}");
         }
     }
+}
+
+/// Silences that are only written down. One that is ended is known only by the name that the first is given.
+fn silences() -> (Arc<Mutex<Vec<SilenceCommand>>>, Silencer) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&asked);
+    let silencer = move |command: SilenceCommand| -> Silencing {
+        let made = SilenceId::parse("0123456789abcdef").unwrap();
+        let result = match &command {
+            SilenceCommand::Expire(id) if *id != made => Err(SilenceError::Unknown(id.clone()).into()),
+            _ => Ok(made),
+        };
+        notes.lock().unwrap().push(command);
+        Box::pin(std::future::ready(result))
+    };
+    (asked, Arc::new(silencer))
 }
 
 /// A refresh that takes no time, and how often one was asked for.

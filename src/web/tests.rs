@@ -75,9 +75,13 @@ async fn unknown_paths_and_methods_get_a_sentence_in_their_readers_form() {
         ("POST", "/metrics", 405, "GET,HEAD", "this path can only be read"),
         ("DELETE", "/api/v1/pairs", 405, "GET,HEAD", "this path can only be read"),
         ("GET", "/-/reload", 405, "POST", "this path takes POST only"),
-        ("POST", "/-/reload", 403, "", "not enabled: send SIGHUP, or configure "),
+        ("POST", "/-/reload", 403, "", "not enabled: configure "),
         ("GET", "/api/v1/deliveries/msg_1/replay", 405, "POST", "this path takes POST only"),
-        ("POST", "/api/v1/deliveries/msg_1/replay", 403, "", "not enabled: send SIGHUP, or configure "),
+        ("POST", "/api/v1/deliveries/msg_1/replay", 403, "", "not enabled: configure "),
+        ("POST", "/api/v1/silences", 403, "", "not enabled: configure "),
+        ("DELETE", "/api/v1/silences/0123456789abcdef", 403, "", "not enabled: configure "),
+        ("DELETE", "/api/v1/silences", 405, "GET,HEAD,POST", "this path takes GET, HEAD and POST only"),
+        ("GET", "/api/v1/silences/0123456789abcdef", 405, "DELETE", "this path takes DELETE only"),
     ];
     for (method, path, status, allow, sentence) in cases {
         let reply = server.ask(method, path, "content-length: 0\r\n").await;

@@ -48,7 +48,7 @@ fn documented(text: &str) -> Option<u64> {
         Some("KiB") => 1 << 10,
         Some("MiB") => 1 << 20,
         Some("s") => 1000,
-        _ => 1,
+        _ => 1, // milliseconds, too
     };
     Some(number * unit)
 }
@@ -59,6 +59,9 @@ fn in_source(text: &str) -> Option<u64> {
     let inside = |start: &str| text.split_once(start)?.1.strip_suffix(')');
     if let Some(seconds) = inside("::from_secs(") {
         return Some(in_source(seconds)? * 1000);
+    }
+    if let Some(milliseconds) = inside("::from_millis(") {
+        return in_source(milliseconds);
     }
     let product = inside("::new(").unwrap_or(text);
     let factor = |word: &str| word.trim().replace('_', "").trim_end_matches(".0").parse::<u64>().ok();

@@ -58,13 +58,18 @@ impl Exporter {
     }
 
     async fn ready(self) -> Self {
+        self.until_ready().await;
+        self
+    }
+
+    /// Waits until it says that it is ready: it has polled everybody once.
+    pub(crate) async fn until_ready(&self) {
         let ready = format!("{}/-/ready", self.url);
         eventually("the exporter to be ready", READY_LIMIT, || async {
             self.client.get(&ready).await.is_ok_and(|answer| answer.status == 200)
         })
         .await
         .unwrap_or_else(|error| panic!("{error}\n{}", self.log_end()));
-        self
     }
 
     /// Starts the exporter and does not wait.

@@ -114,7 +114,7 @@ fn run(steps: Vec<Step>, now: Nanos) -> String {
         out += " stale";
     }
     if let Some(unshared) = seen.diverged {
-        let _ = write!(out, " {} unshared", unshared.get());
+        let _ = write!(out, " {} unshared", unshared.older().get());
     }
     out
 }
@@ -157,6 +157,10 @@ fn what_the_master_says() {
     check("failover: what both histories share is placed in the new one", vec![m(0, 'a', 100), m(1000, 'a', 200), m(2000, 'a', 300), cont(3000, 'b', 310, 'a', 251), r(3020, 'b', 200), cont(3040, 'b', 310, 'a', 251)], 3050, "streaming [1010 1520 2050] 110");
     check("a new master that shows less than it claims to share: nothing of the old table is trusted", vec![m(0, 'a', 900), cont(1000, 'b', 50, 'a', 901), r(1020, 'b', 40), cont(1040, 'b', 50, 'a', 901)], 1050, "streaming [10 - -] 10");
     check("it says that it is a replica", vec![m(0, 'a', 100), r(20, 'a', 100), demoted(40)], 50, "unknown");
+    check("it hands over: the estimate stands for two polls, and nothing bounds it", vec![m(0, 'a', 100), r(20, 'a', 100), m(40, 'a', 100), demoted(1000)], 2030, "unknown [0 0 -] -");
+    check("it has handed over to nobody", vec![m(0, 'a', 100), r(20, 'a', 100), m(40, 'a', 100), demoted(1000), demoted(2000)], 2050, "unknown");
+    check("a new history after an expired backlog: nothing of it was written while there was none", vec![m(0, 'a', 900), r(20, 'a', 900), m(40, 'a', 900), mx(1000, 'b', 950, NO_BACKLOG), m(2000, 'c', 990), r(2020, 'c', 960), m(2040, 'c', 990)], 2050, "streaming [10 63 1050] 30");
+    check("a new history after a restart: nothing of it was written while the old one went on", vec![m(0, 'a', 900), r(20, 'a', 900), m(40, 'a', 900), m(1000, 'b', 60), r(1020, 'b', 14), m(1040, 'b', 60)], 1050, "streaming [10 63 1010] 46");
     check("reordered: overlapping polls are no regress", vec![m(0, 'a', 100), Step { takes: 500, ..m(20, 'a', 300) }, m(60, 'a', 200), r(600, 'a', 300), m(620, 'a', 300)], 640, "streaming [0 0 20] 0");
 }
 
@@ -223,7 +227,8 @@ fn who_is_silent() {
     check("it ACKs on: the lag is what it was at the ACK", with(ACKED, vec![fails(REPLICA, 2000), mx(2020, 'a', 700, ACKED), fails(REPLICA, 3000), mx(3020, 'a', 800, ACKED_MORE), fails(REPLICA, 4000), mx(4020, 'a', 900, ACKED_MORE_YET)]), 4050, "replica_unreachable [0 49 1030] 100 stale");
     check("the line vanishes: what was ACKed stays applied", with(ACKED, vec![fails(REPLICA, 2000), mx(2020, 'a', 700, ACKED), fails(REPLICA, 3000), mx(3020, 'a', 700, no_line)]), 3050, "replica_unreachable [0 1354 2010] 100 stale");
     check("it stood still before it fell silent: it did not go on", with(ZERO_ACK, vec![mx(2000, 'a', 650, ZERO_ACK), r(2020, 'a', 500), mx(2040, 'a', 650, ZERO_ACK), fails(REPLICA, 3000), fails(REPLICA, 4000), mx(4020, 'a', 700, ZERO_ACK)]), 4050, "replica_unreachable [0 3525 4010] 200 stale");
-    check("another life: the master synced it since, so what it had counts no more", with(ACKED, vec![fails(REPLICA, 2000), fails(REPLICA, 3000), mx(3020, 'a', 700, "repl_backlog_active:1 sync_full:1 slave0:ip=10.2.0.1,port=6379,state=wait_bgsave,offset=0,lag=0")]), 3050, "replica_unreachable [0 - -] - stale");
+    check("another life: the master syncs it, so nothing bounds what it has; until then it serves nothing newer than before", with(ACKED, vec![fails(REPLICA, 2000), fails(REPLICA, 3000), mx(3020, 'a', 700, "repl_backlog_active:1 sync_full:1 slave0:ip=10.2.0.1,port=6379,state=wait_bgsave,offset=0,lag=0")]), 3050, "replica_unreachable [0 1960 -] 200 stale");
+    check("another life: it is online and has not ACKed yet", with(&format!("{ACKED} sync_full:0"), vec![fails(REPLICA, 2000), fails(REPLICA, 3000), mx(3020, 'a', 700, "repl_backlog_active:1 sync_full:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=0,lag=0")]), 3050, "replica_unreachable [0 1960 -] 200 stale");
     check("another life: its first ACK counts", with(ACKED, vec![fails(REPLICA, 2000), fails(REPLICA, 3000), mx(3020, 'a', 700, "repl_backlog_active:1 sync_full:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=700,lag=0")]), 3050, "replica_unreachable [0 0 30] 0 stale");
     check("a late answer is evidence of [asked, answered], and no news of the moment at which it came", with(ACKED, vec![Step { takes: 4000, ..r(2020, 'a', 600) }, mx(6040, 'a', 700, ACKED)]), 6060, "streaming [0 0 5020] 100 stale");
     check("back after a silence: nothing new is known before the master was asked after it", with(ZERO_ACK, vec![fails(REPLICA, 2000), mx(2020, 'a', 700, ZERO_ACK), mx(7990, 'a', 800, ZERO_ACK), r(8000, 'a', 800)]), 8020, "streaming [0 6918 7980] 300 stale");

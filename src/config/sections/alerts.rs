@@ -3,9 +3,9 @@
 use std::ops::RangeInclusive;
 
 use crate::config::cursor::{Cursor, Section};
-use crate::config::schema::{ALERTS, CLEAR, RULE};
+use crate::config::schema::{ALERTS, CLEAR, COUNT_RULE, Keys, RULE};
 use crate::config::value::span_text;
-use crate::config::{AlertSettings, LevelRule, LevelThreshold};
+use crate::config::{AlertSettings, CountRule, LevelRule, LevelThreshold};
 use crate::model::{Bytes, Span};
 
 /// Levels of time: what polls can tell apart, to a month.
@@ -14,11 +14,25 @@ const SPAN_LEVELS: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_secs
 /// Levels of bytes: what a metric's number still shows exactly.
 const BYTE_LEVELS: RangeInclusive<Bytes> = Bytes::new(1)..=Bytes::new(1 << 53);
 
+/// The rules about servers.
+const PER_SERVER: [&str; 2] = ["unreachable", "full_sync"];
+
+/// The windows of `full_sync` and `failover` where none is given.
+const WINDOW: Span = Span::from_secs(600);
+
 /// `for` and `keep_firing_for`.
 const HOLDS: RangeInclusive<Span> = Span::ZERO..=Span::from_secs(86_400);
 
+/// Levels of how many times something happened: more than a person would tell apart.
+const COUNT_LEVELS: RangeInclusive<u32> = 1..=1_000;
+
+/// Windows in which events are counted: from what polls can tell apart to a day.
+const WINDOWS: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(86_400);
+
 /// A quantity that a level can stand at.
 pub(super) trait Level: Copy + Ord {
+    /// The keys of its rules.
+    const KEYS: &Keys = &RULE;
     /// Reads a level, or a clear threshold.
     fn read(cursor: &Cursor<'_>) -> Option<Self>;
     /// Eight tenths of the level, in the configuration's own resolution and never nothing.
@@ -52,6 +66,40 @@ impl Level for Bytes {
 
     fn text(self) -> String {
         format!("{}B", self.get())
+    }
+}
+
+impl Level for u64 {
+    const KEYS: &Keys = &COUNT_RULE;
+
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        cursor.whole_number(&COUNT_LEVELS).map(Self::from)
+    }
+
+    fn eight_tenths(self) -> Self {
+        (self * 8 / 10).max(1)
+    }
+
+    fn text(self) -> String {
+        self.to_string()
+    }
+}
+
+/// How long something lasts that is worth a word from its first moment on: `0s` is the smallest level.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct FromNow(Span);
+
+impl Level for FromNow {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        cursor.span(&(Span::ZERO..=*SPAN_LEVELS.end())).map(|span| Self(span.max(*SPAN_LEVELS.start())))
+    }
+
+    fn eight_tenths(self) -> Self {
+        Self(self.0.eight_tenths())
+    }
+
+    fn text(self) -> String {
+        self.0.text()
     }
 }
 
@@ -97,6 +145,12 @@ pub(super) struct Global {
     link_down: GlobalRule<Span>,
     unreachable: GlobalRule<Span>,
     unknown: GlobalRule<Span>,
+    full_sync: GlobalRule<u64>,
+    full_sync_window: Span,
+    diverged: GlobalRule<FromNow>,
+    sentinel_quorum: GlobalRule<Span>,
+    failover: GlobalRule<u64>,
+    failover_window: Span,
 }
 
 impl Global {
@@ -106,31 +160,52 @@ impl Global {
         let lag = RuleKeys { hold: Some(Span::from_secs(10)), ..RuleKeys::levels(at(30), at(120)) };
         let plain = |warning, critical| RuleKeys::levels(at(warning), at(critical));
         let off = RuleKeys::levels(LevelKey::Off, LevelKey::Off);
+        let from_now = |span| LevelKey::At(FromNow(span));
+        let at_once = RuleKeys::levels(from_now(*SPAN_LEVELS.start()), from_now(Span::from_secs(30)));
+        let once = RuleKeys::levels(LevelKey::At(1), LevelKey::Off);
+        let several = RuleKeys::levels(LevelKey::At(1), LevelKey::At(3));
         Self {
             lag_seconds: GlobalRule::read(&section, "lag_seconds", lag, DefaultClear::EightTenths),
             lag_bytes: GlobalRule::read(&section, "lag_bytes", off, DefaultClear::EightTenths),
             link_down: GlobalRule::read(&section, "link_down", plain(10, 60), DefaultClear::AtLevel),
             unreachable: GlobalRule::read(&section, "unreachable", plain(15, 60), DefaultClear::AtLevel),
             unknown: GlobalRule::read(&section, "unknown", plain(90, 300), DefaultClear::AtLevel),
+            full_sync: GlobalRule::read(&section, "full_sync", several, DefaultClear::AtLevel),
+            full_sync_window: window(&section, "full_sync").unwrap_or(WINDOW),
+            diverged: GlobalRule::read(&section, "diverged", at_once, DefaultClear::AtLevel),
+            sentinel_quorum: GlobalRule::read(&section, "sentinel_quorum", plain(10, 60), DefaultClear::AtLevel),
+            failover: GlobalRule::read(&section, "failover", once, DefaultClear::AtLevel),
+            failover_window: window(&section, "failover").unwrap_or(WINDOW),
         }
     }
 
     /// The rules without any pair's overrides.
-    pub(super) const fn settings(&self) -> AlertSettings {
+    pub(super) fn settings(&self) -> AlertSettings {
         AlertSettings {
             lag_seconds: self.lag_seconds.rule,
             lag_bytes: self.lag_bytes.rule,
             link_down: self.link_down.rule,
             unreachable: self.unreachable.rule,
             unknown: self.unknown.rule,
+            full_sync: self.full_sync(),
+            diverged: self.diverged.rule.map(|level| level.0),
+            sentinel_quorum: self.sentinel_quorum.rule,
+            failover: CountRule { levels: self.failover.rule, window: self.failover_window },
         }
+    }
+
+    const fn full_sync(&self) -> CountRule {
+        CountRule { levels: self.full_sync.rule, window: self.full_sync_window }
     }
 
     /// The rules of the pair at `pair`, its own `alerts` merged over the global ones.
     pub(super) fn for_pair(&self, pair: &Section<'_>) -> AlertSettings {
         let section = pair.section("alerts", &ALERTS);
-        if let Some(cursor) = section.get("unreachable") {
+        for cursor in PER_SERVER.iter().filter_map(|rule| section.get(rule)) {
             cursor.note("cannot be set for a pair, because pairs may share servers: set it in the global alerts");
+        }
+        if let Some(cursor) = section.get("sentinel_quorum") {
+            cursor.note("cannot be set for a pair: set it in the global alerts");
         }
         AlertSettings {
             lag_seconds: self.lag_seconds.overridden(&section, "lag_seconds"),
@@ -138,30 +213,47 @@ impl Global {
             link_down: self.link_down.overridden(&section, "link_down"),
             unreachable: self.unreachable.rule,
             unknown: self.unknown.overridden(&section, "unknown"),
+            full_sync: self.full_sync(),
+            diverged: self.diverged.overridden(&section, "diverged").map(|level| level.0),
+            sentinel_quorum: self.sentinel_quorum.rule,
+            failover: CountRule {
+                levels: self.failover.overridden(&section, "failover"),
+                window: window(&section, "failover").unwrap_or(self.failover_window),
+            },
         }
     }
 }
 
 impl<T: Level> GlobalRule<T> {
     fn read(alerts: &Section<'_>, name: &str, defaults: RuleKeys<T>, default_clear: DefaultClear) -> Self {
-        let given = alerts.get(name).and_then(|cursor| rule_section(&cursor));
+        let given = alerts.get(name).and_then(|cursor| rule_section(&cursor, T::KEYS));
         let keys = given.as_ref().map_or(defaults, |section| RuleKeys::read(section).over(defaults));
         let rule = keys.resolve(given.as_ref(), default_clear);
         Self { keys, default_clear, rule }
     }
 
     fn overridden(&self, alerts: &Section<'_>, name: &str) -> LevelRule<T> {
-        let Some(section) = alerts.get(name).and_then(|cursor| rule_section(&cursor)) else { return self.rule };
+        let given = alerts.get(name).and_then(|cursor| rule_section(&cursor, T::KEYS));
+        let Some(section) = given else { return self.rule };
         RuleKeys::read(&section).over(self.keys).resolve(Some(&section), self.default_clear)
     }
 }
 
-fn rule_section<'a>(cursor: &Cursor<'a>) -> Option<Section<'a>> {
+/// Over how long the section's rule counts, where it says so.
+fn window(alerts: &Section<'_>, rule: &str) -> Option<Span> {
+    let cursor = alerts.get(rule)?;
+    if !cursor.is_mapping() {
+        return None; // the levels' reader has said so
+    }
+    cursor.section(&COUNT_RULE)?.get("window")?.span(&WINDOWS)
+}
+
+fn rule_section<'a>(cursor: &Cursor<'a>, keys: &Keys) -> Option<Section<'a>> {
     if cursor.is_null() {
         cursor.refuse("is not a rule; to switch it off, write {warning: null, critical: null}");
         return None;
     }
-    cursor.section(&RULE)
+    cursor.section(keys)
 }
 
 impl<T: Level> RuleKeys<T> {

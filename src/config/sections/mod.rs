@@ -3,6 +3,7 @@
 mod alerts;
 mod datacenters;
 mod heartbeat;
+mod maintenance;
 mod notify;
 mod pairs;
 mod poll;
@@ -17,6 +18,7 @@ use super::cursor::{Context, Cursor, Section};
 use super::node::Table;
 use super::schema::{ROOT, STATE};
 use super::{Settings, StateSettings};
+pub(super) use maintenance::day_name;
 
 /// Reads the whole tree. Where a problem is noted, a default stands in: the result counts only if none is.
 pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {

@@ -5,18 +5,47 @@ use std::ops::RangeInclusive;
 
 use wildmatch::WildMatch;
 
-use super::Unique;
+use super::{Unique, maintenance};
 use crate::config::cursor::{Cursor, Section, inline_source};
-use crate::config::schema::{NOTIFY, PAGERDUTY, RECEIVER, SLACK, WEBHOOK};
+use crate::config::schema::{
+    ALERTMANAGER, FLAPPING, HEARTBEAT_RECEIVER, HTTP, NOTIFY, PAGERDUTY, RECEIVER, SLACK, WEBHOOK,
+};
+use crate::config::signing_key;
 use crate::config::value::{MAX_LABEL_CHARS, check_url, is_header_name, is_label_name};
-use crate::config::{NotifySettings, ReceiverKind, ReceiverSettings, SecretSource, Severity};
+use crate::config::{
+    FlappingRule, HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity,
+};
 use crate::model::Span;
 
-/// The only grouping of this version.
+/// What breaks together when a link between two datacenters does.
 const GROUP_BY: [&str; 3] = ["alertname", "source_dc", "target_dc"];
+
+/// More labels than an alert has cannot tell more groups apart.
+const MAX_GROUP_BY: usize = 32;
+
+/// `notify.flapping.changes`: one change is no flapping, and what changes more often is caught by a smaller window.
+const CHANGES: RangeInclusive<u32> = 2..=100;
+
+/// `notify.flapping.window` and `stable_for`: from what tests need to a day.
+const FLAPPING_SPANS: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs(86_400);
 
 /// Where `PagerDuty` takes events, unless the account is in another region.
 const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
+
+/// Where Slack's Web API is.
+const SLACK_API: &str = "https://slack.com/api";
+
+/// Members of an Alertmanager's cluster: real ones have two to seven.
+const MAX_ALERTMANAGERS: usize = 16;
+
+/// Characters of a Slack channel's name or ID; Slack's names have up to 80.
+const MAX_CHANNEL: usize = 81;
+
+/// How often something is told again: from what tests need to an hour. What fires ends for Alertmanager after four.
+const PERIODS: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs(3600);
+
+/// How often a heartbeat beats and Alertmanager is told again, by default.
+const PERIOD: Span = Span::from_secs(60);
 
 const GROUP_WAIT: RangeInclusive<Span> = Span::ZERO..=Span::from_secs(600);
 
@@ -27,13 +56,10 @@ const INTERVALS: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs
 const OWN_HEADERS: [&str; 5] = ["connection", "content-length", "content-type", "host", "transfer-encoding"];
 
 /// The kinds of receivers, each a key with its settings.
-const KINDS: [&str; 3] = ["slack", "pagerduty", "webhook"];
+const KINDS: [&str; 5] = ["slack", "pagerduty", "webhook", "alertmanager", "heartbeat"];
 
 pub(super) fn read(root: &Section<'_>) -> NotifySettings {
     let section = root.section("notify", &NOTIFY);
-    if let Some(cursor) = section.get("group_by") {
-        check_group_by(&cursor);
-    }
     let mut names = Unique::default();
     let receivers = section.items("receivers");
     let read = receivers.iter().filter_map(|item| receiver(&item.section(&RECEIVER)?, &mut names));
@@ -43,19 +69,67 @@ pub(super) fn read(root: &Section<'_>) -> NotifySettings {
     }
     NotifySettings {
         identity: section.get("identity").and_then(|cursor| identity(&cursor)).unwrap_or_default(),
+        group_by: section.get("group_by").and_then(|cursor| group_by(&cursor)).unwrap_or_else(default_group_by),
         group_wait: section.span("group_wait", Span::from_secs(5), &GROUP_WAIT),
         group_interval: section.span("group_interval", Span::from_secs(60), &INTERVALS),
         repeat_interval: section.span("repeat_interval", Span::from_secs(4 * 3600), &INTERVALS),
+        external_url: section.get("external_url").and_then(|cursor| shown_url(&cursor)),
+        dashboard_url: section.get("dashboard_url").and_then(|cursor| shown_url(&cursor)),
+        flapping: flapping(&section),
+        maintenance: maintenance::read(&section),
         receivers,
     }
 }
 
-/// The default may be written out; anything else is for a later version.
-fn check_group_by(cursor: &Cursor<'_>) {
-    let names: Option<Vec<_>> = cursor.items().iter().map(Cursor::text).collect();
-    if names.is_some_and(|names| names != GROUP_BY) {
-        cursor.note(format!("another grouping than [{}] is not in this version", GROUP_BY.join(", ")));
+fn default_group_by() -> Vec<String> {
+    GROUP_BY.map(str::to_owned).to_vec()
+}
+
+/// Reads the labels of a grouping. An empty list makes one group of everything.
+fn group_by(cursor: &Cursor<'_>) -> Option<Vec<String>> {
+    let items = cursor.items();
+    if items.len() > MAX_GROUP_BY {
+        cursor.note(format!("has {} labels; allowed: at most {MAX_GROUP_BY}", items.len()));
     }
+    let mut names = Unique::default();
+    items.iter().map(|item| label_to_group_by(item, &mut names)).collect()
+}
+
+fn label_to_group_by(cursor: &Cursor<'_>, names: &mut Unique) -> Option<String> {
+    let name = cursor.text()?;
+    if name == "severity" {
+        cursor.note("alerts cannot be grouped by severity: a group would end whenever it escalates");
+    } else if !is_label_name(name) {
+        cursor.refuse("is not a label's name; allowed: letters, digits and _, not beginning with a digit or __");
+    }
+    names.check(name, cursor);
+    Some(name.to_owned())
+}
+
+/// Reads when an alert flaps; `null` is never.
+fn flapping(notify: &Section<'_>) -> Option<FlappingRule> {
+    if notify.get("flapping").is_some_and(|cursor| cursor.is_off()) {
+        return None;
+    }
+    let section = notify.section("flapping", &FLAPPING);
+    Some(FlappingRule {
+        changes: section.get("changes").and_then(|cursor| cursor.whole_number(&CHANGES)).unwrap_or(6),
+        window: section.span("window", Span::from_secs(600), &FLAPPING_SPANS),
+        stable_for: section.span("stable_for", Span::from_secs(300), &FLAPPING_SPANS),
+    })
+}
+
+fn repage_on(cursor: &Cursor<'_>) -> RepageOn {
+    let mut repage = RepageOn::default();
+    for item in cursor.items() {
+        match item.text() {
+            Some("escalated") => repage.escalated = true,
+            Some("new_in_group") => repage.new_in_group = true,
+            Some(_) => item.refuse("is no reason to page again; allowed: escalated, new_in_group"),
+            None => {}
+        }
+    }
+    repage
 }
 
 fn identity(cursor: &Cursor<'_>) -> Option<String> {
@@ -67,22 +141,31 @@ fn identity(cursor: &Cursor<'_>) -> Option<String> {
 fn receiver<'a>(section: &Section<'a>, names: &mut Unique) -> Option<(ReceiverSettings, Option<Cursor<'a>>)> {
     let min_severity = section.get("min_severity").and_then(|cursor| severity(&cursor)).unwrap_or(Severity::Warning);
     let matchers = section.get("match").map(|cursor| matchers(&cursor)).unwrap_or_default();
+    let group_by = section.get("group_by").and_then(|cursor| group_by(&cursor));
+    let repage_on = section.get("repage_on").map(|cursor| repage_on(&cursor)).unwrap_or_default();
     let kind = kind(section);
+    let http = http(&section.section("http", &HTTP));
     let cursor = section.required("name", "the receiver's name")?;
     let name = cursor.name()?;
     names.check(name, &cursor);
     let place = section.get("fallback");
     let fallback = place.as_ref().and_then(|cursor| cursor.name().map(ToOwned::to_owned));
     let place = place.filter(|_| fallback.is_some());
-    Some((ReceiverSettings { name: name.to_owned(), min_severity, matchers, fallback, kind: kind? }, place))
+    let name = name.to_owned();
+    let settings =
+        ReceiverSettings { name, min_severity, matchers, fallback, group_by, repage_on, kind: kind?, http };
+    Some((settings, place))
 }
 
-/// A fallback is another receiver of the file.
+/// A fallback is another receiver of the file, which is told of groups.
 fn check_fallback(receiver: &ReceiverSettings, cursor: &Cursor<'_>, all: &[ReceiverSettings]) {
+    let other = all.iter().find(|other| Some(&other.name) == receiver.fallback.as_ref());
     if receiver.fallback.as_ref() == Some(&receiver.name) {
         cursor.note("is the receiver itself: give another one");
-    } else if !all.iter().any(|other| Some(&other.name) == receiver.fallback.as_ref()) {
+    } else if other.is_none() {
         cursor.note("is not the name of a receiver of this file");
+    } else if other.is_some_and(|other| !other.kind.takes_groups()) || !receiver.kind.takes_groups() {
+        cursor.note("stands between receivers that are told of alerts as they are: alertmanager and heartbeat are not");
     }
 }
 
@@ -92,7 +175,7 @@ fn severity(cursor: &Cursor<'_>) -> Option<Severity> {
     cursor.checked(known.ok_or("is not a severity; allowed: warning, critical"))
 }
 
-fn matchers(cursor: &Cursor<'_>) -> BTreeMap<String, WildMatch> {
+pub(super) fn matchers(cursor: &Cursor<'_>) -> BTreeMap<String, WildMatch> {
     let matcher = |(name, value): &(&str, Cursor<'_>)| {
         if !is_label_name(name) {
             value.note("is not a label's name; allowed: letters, digits and _, not beginning with a digit or __");
@@ -112,7 +195,9 @@ fn kind(section: &Section<'_>) -> Option<ReceiverKind> {
     match given.as_slice() {
         [("slack", cursor)] => slack(&cursor.section(&SLACK)?),
         [("pagerduty", cursor)] => pagerduty(&cursor.section(&PAGERDUTY)?),
-        [(_, cursor)] => webhook(&cursor.section(&WEBHOOK)?),
+        [("webhook", cursor)] => webhook(&cursor.section(&WEBHOOK)?),
+        [("alertmanager", cursor)] => alertmanager(&cursor.section(&ALERTMANAGER)?),
+        [(_, cursor)] => heartbeat(&cursor.section(&HEARTBEAT_RECEIVER)?),
         [] => {
             section.refuse_as_incomplete(format!("the receiver sends to nothing: give one of {}", KINDS.join(", ")));
             None
@@ -125,8 +210,49 @@ fn kind(section: &Section<'_>) -> Option<ReceiverKind> {
     }
 }
 
+/// The keys of a Slack bot, none of which a webhook has.
+const BOT_KEYS: [&str; 4] = ["bot_token", "bot_token_file", "channel", "api_url"];
+
 fn slack(section: &Section<'_>) -> Option<ReceiverKind> {
-    Some(ReceiverKind::SlackWebhook { url: section.required_secret("webhook_url", secret_url)? })
+    let is_bot = BOT_KEYS.iter().any(|key| section.has(key));
+    if !is_bot {
+        return Some(ReceiverKind::SlackWebhook { url: section.required_secret("webhook_url", secret_url)? });
+    }
+    if section.has("webhook_url") || section.has("webhook_url_file") {
+        section.refuse("a webhook and a bot are two receivers: give webhook_url, or bot_token with channel");
+        return None;
+    }
+    let token = section.required_secret("bot_token", |_| Ok(()));
+    let channel = section.required("channel", "the channel's name or ID").and_then(|cursor| channel(&cursor));
+    let api_url = section.get("api_url").map_or_else(|| Some(SLACK_API.to_owned()), |cursor| base_url(&cursor));
+    Some(ReceiverKind::SlackBot { token: token?, channel: channel?, api_url: api_url? })
+}
+
+fn channel(cursor: &Cursor<'_>) -> Option<String> {
+    let text = cursor.text()?;
+    let fits = (1..=MAX_CHANNEL).contains(&text.chars().count()) && !text.contains(char::is_whitespace);
+    let refusal = || format!("is not a channel; allowed: its name or ID, up to {MAX_CHANNEL} characters, no spaces");
+    cursor.checked(fits.then(|| text.to_owned()).ok_or_else(refusal))
+}
+
+/// How requests find their way.
+fn http(section: &Section<'_>) -> HttpSettings {
+    HttpSettings {
+        ca_file: section.get("ca_file").and_then(|cursor| cursor.file_path()),
+        proxy: section.secret("proxy_url", proxy_url),
+    }
+}
+
+/// A proxy's URL, which may have a user and a password in it.
+fn proxy_url(text: &str) -> Result<(), String> {
+    let without_login = match text.split_once("://") {
+        Some((scheme, rest)) => match rest.split_once('@') {
+            Some((_, host)) => format!("{scheme}://{host}"),
+            None => text.to_owned(),
+        },
+        None => text.to_owned(),
+    };
+    secret_url(&without_login)
 }
 
 fn pagerduty(section: &Section<'_>) -> Option<ReceiverKind> {
@@ -136,8 +262,43 @@ fn pagerduty(section: &Section<'_>) -> Option<ReceiverKind> {
 }
 
 fn webhook(section: &Section<'_>) -> Option<ReceiverKind> {
-    let headers = section.get("headers").map(|cursor| headers(&cursor)).unwrap_or_default();
-    Some(ReceiverKind::Webhook { url: section.required_secret("url", secret_url)?, headers })
+    let secret = section.secret("secret", |text| signing_key(text).map(|_| ()).map_err(ToOwned::to_owned));
+    let headers = headers_of(section);
+    Some(ReceiverKind::Webhook { url: section.required_secret("url", secret_url)?, headers, secret })
+}
+
+fn alertmanager(section: &Section<'_>) -> Option<ReceiverKind> {
+    let interval = section.span("interval", PERIOD, &PERIODS);
+    let headers = headers_of(section);
+    let cursor = section.required("urls", "the URL of every member of the cluster")?;
+    let items = cursor.items();
+    let urls: Vec<_> = items.iter().filter_map(base_url).collect();
+    if !(1..=MAX_ALERTMANAGERS).contains(&items.len()) && cursor.is_list() {
+        cursor.note(format!("has {} URLs; allowed: 1 to {MAX_ALERTMANAGERS}", items.len()));
+    }
+    if let Some(twice) = urls.iter().enumerate().find_map(|(at, url)| urls[..at].contains(url).then_some(at)) {
+        items[twice].note("the URL stands twice");
+    }
+    Some(ReceiverKind::Alertmanager { urls, interval, headers })
+}
+
+fn heartbeat(section: &Section<'_>) -> Option<ReceiverKind> {
+    let interval = section.span("interval", PERIOD, &PERIODS);
+    let headers = headers_of(section);
+    Some(ReceiverKind::Heartbeat { url: section.required_secret("url", secret_url)?, interval, headers })
+}
+
+fn headers_of(section: &Section<'_>) -> BTreeMap<String, SecretSource> {
+    section.get("headers").map(|cursor| headers(&cursor)).unwrap_or_default()
+}
+
+/// A URL that something is appended to: without the slash at its end, which would be there twice.
+fn base_url(cursor: &Cursor<'_>) -> Option<String> {
+    let url = shown_url(cursor)?;
+    if url.contains(['?', '#']) {
+        cursor.refuse_hidden("has a query or a fragment, but something is appended to it");
+    }
+    Some(url.trim_end_matches('/').to_owned())
 }
 
 fn secret_url(text: &str) -> Result<(), String> {

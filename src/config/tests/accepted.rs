@@ -39,6 +39,12 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(alerts.link_down, plain(10, 60));
     assert_eq!(alerts.unreachable, plain(15, 60));
     assert_eq!(alerts.unknown, plain(90, 300));
+    assert_eq!(alerts.sentinel_quorum, plain(10, 60));
+    let at_once = level(Span::from_millis(1), Span::from_millis(1));
+    assert_eq!(alerts.diverged, LevelRule { warning: at_once, ..plain(1, 30) });
+    let once = Some(LevelThreshold { at: 1, clear_below: 1 });
+    let levels = LevelRule { warning: once, critical: None, hold: Span::ZERO, keep_firing_for: Span::ZERO };
+    assert_eq!(alerts.failover, CountRule { levels, window: secs(600) });
     assert_eq!(settings.pairs[0].alerts, alerts);
     let notify = settings.notify;
     assert_eq!((notify.group_wait, notify.group_interval, notify.repeat_interval), (secs(5), secs(60), secs(14_400)));
@@ -216,6 +222,48 @@ notify:
 }
 
 #[test]
+fn groupings_and_pages_read() {
+    let settings = good(
+        "
+notify:
+  group_by: []
+  flapping: null
+  receivers:
+    - {name: a, group_by: [pair, team], repage_on: [escalated, new_in_group], slack: {webhook_url_file: f}}
+    - {name: b, slack: {webhook_url_file: f}}
+",
+    );
+    let NotifySettings { group_by, flapping, receivers, .. } = &settings.notify;
+    assert_eq!((group_by.as_slice(), flapping), ([].as_slice(), &None));
+    assert_eq!(receivers[0].group_by, Some(vec!["pair".to_owned(), "team".to_owned()]));
+    assert_eq!(receivers[0].repage_on, RepageOn { escalated: true, new_in_group: true });
+    assert_eq!((&receivers[1].group_by, receivers[1].repage_on), (&None, RepageOn::default()));
+    let defaults = good("").notify.flapping.unwrap();
+    assert_eq!((defaults.changes, defaults.window, defaults.stable_for), (6, secs(600), secs(300)));
+}
+
+#[test]
+fn a_maintenance_window_reads() {
+    let window = "{name: w, match: {pair: 'a*'}, every: [sunday, monday, sunday], start: '02:05', duration: 90m, \
+                  timezone: Europe/Berlin}";
+    let settings = good(&format!("notify: {{maintenance: [{window}]}}"));
+    let [window] = settings.notify.maintenance.as_slice() else { panic!("one window") };
+    assert_eq!(window.every, [jiff::civil::Weekday::Monday, jiff::civil::Weekday::Sunday]);
+    assert_eq!((window.start.hour(), window.start.minute(), window.duration), (2, 5, secs(5400)));
+    assert_eq!(window.timezone.iana_name(), Some("Europe/Berlin"));
+    assert!(window.matchers["pair"].matches("ab"));
+}
+
+#[test]
+fn full_syncs_are_counted_over_a_window() {
+    let rule = |text: &str| good(&format!("alerts: {{full_sync: {text}}}")).alerts.full_sync;
+    let CountRule { levels, window } = rule("{}");
+    assert_eq!((levels.warning, levels.critical, window), (level(1, 1), level(3, 3), secs(600)));
+    let CountRule { levels, window } = rule("{warning: null, critical: 5, window: 1m, for: 2s}");
+    assert_eq!((levels.warning, levels.critical, levels.hold, window), (None, level(5, 5), secs(2), secs(60)));
+}
+
+#[test]
 fn a_scrape_polls_first_where_that_is_on() {
     for (value, on) in [("", false), ("refresh_on_scrape: false", false), ("refresh_on_scrape: true", true)] {
         assert_eq!(good(&format!("poll: {{{value}}}")).poll.refresh_on_scrape, on, "{value}");
@@ -225,7 +273,7 @@ fn a_scrape_polls_first_where_that_is_on() {
 #[test]
 fn off_positions_of_later_features_may_be_written_out() {
     good("poll: {heartbeat: {enabled: false, interval: 1s}}");
-    good("notify: {group_by: [alertname, source_dc, target_dc]}");
+    assert_eq!(good("notify: {group_by: [alertname, source_dc, target_dc]}"), good(""));
     good("poll:\nnotify:\nredis:\nalerts:\nstate:\ndatacenters:");
 }
 

@@ -64,12 +64,17 @@ sentinels:
 alerts:
   lag_bytes: {warning: 999, keep_firing_for: 3s}
   unreachable: {warning: null, critical: null}
+  full_sync: {warning: null, critical: 7, window: 5m}
 notify:
   identity: "$$"
+  group_by: [alertname, team]
   repeat_interval: 1d
+  flapping: {changes: 3, window: 1h, stable_for: 2m}
+  maintenance:
+    - {name: "w$$", match: {pair: "a*"}, every: [sunday, friday], start: "23:59", duration: 90m, timezone: America/New_York}
   receivers:
     - {name: s, slack: {webhook_url_file: f}}
-    - {name: p, min_severity: critical, pagerduty: {routing_key_file: f, url: "https://x.example/"}}
+    - {name: p, min_severity: critical, group_by: [], repage_on: [new_in_group, escalated], pagerduty: {routing_key_file: f, url: "https://x.example/"}}
     - {name: w, match: {pair: "a*", team: "?"}, webhook: {url_file: f, headers: {X-A_file: f}}}
 state: {path: "/var/lib/$$x"}
 "#;

@@ -97,24 +97,67 @@ fn later_versions_keys_are_refused_by_name() {
     let cases = [
         ("clusters: []", "clusters"),
         ("active_active: []", "active_active"),
-        ("alerts: {diverged: {warning: 0s}}", "alerts.diverged"),
         ("alerts: {clock_skew: {}}", "alerts.clock_skew"),
-        ("notify: {maintenance: []}", "notify.maintenance"),
-        ("notify: {receivers: [{name: r, alertmanager: {}}]}", "notify.receivers[0].alertmanager"),
-        ("notify: {receivers: [{name: r, heartbeat: {}}]}", "notify.receivers[0].heartbeat"),
-        ("notify: {receivers: [{name: r, slack: {bot_token_file: f}}]}", "notify.receivers[0].slack.bot_token_file"),
-        (
-            "notify: {receivers: [{name: r, webhook: {url_file: f, secret_file: f}}]}",
-            "notify.receivers[0].webhook.secret_file",
-        ),
     ];
     for (sections, path) in cases {
         bad(sections, &format!("{path}: is not in this version: remove it"));
     }
-    bad(
-        "notify: {group_by: [alertname]}",
-        "notify.group_by: another grouping than [alertname, source_dc, target_dc] is not in this version",
-    );
+}
+
+#[test]
+fn groups_and_pages_are_told_by_known_words() {
+    let severity = "alerts cannot be grouped by severity: a group would end whenever it escalates";
+    bad("notify: {group_by: [severity]}", &format!("notify.group_by[0]: {severity}"));
+    let twice = "notify.group_by[1]: \"pair\" is given twice: notify.group_by[0] has it already";
+    bad("notify: {group_by: [pair, pair]}", twice);
+    let name = "notify.group_by[0]: \"a-b\" is not a label's name; allowed: letters, digits and _, not beginning with a digit \
+                or __";
+    bad("notify: {group_by: [a-b]}", name);
+    let receiver = |keys: &str| format!("notify: {{receivers: [{{name: r, {keys}, slack: {{webhook_url_file: f}}}}]}}");
+    let page =
+        "notify.receivers[0].repage_on[0]: \"always\" is no reason to page again; allowed: escalated, new_in_group";
+    bad(&receiver("repage_on: [always]"), page);
+    bad(&receiver("group_by: [severity]"), &format!("notify.receivers[0].group_by[0]: {severity}"));
+    let changes = "notify.flapping.changes: 1 is out of range; allowed: 2 to 100";
+    bad("notify: {flapping: {changes: 1}}", changes);
+}
+
+#[test]
+fn a_maintenance_window_that_would_never_be_is_refused() {
+    let window = |keys: &str| format!("notify: {{maintenance: [{{name: w, {keys}}}]}}");
+    let rest = "duration: 2h, timezone: UTC";
+    let days = "allowed: monday, tuesday, wednesday, thursday, friday, saturday, sunday";
+    let cases = [
+        (format!("every: [Sun], start: '02:00', {rest}"), format!("every[0]: \"Sun\" is not a day; {days}")),
+        (
+            format!("every: [], start: '02:00', {rest}"),
+            "every: names no day: write one at least, such as [sunday]".into(),
+        ),
+        (
+            format!("every: [sunday], start: '24:00', {rest}"),
+            "start: \"24:00\" is not a time of the day; write it like \"02:00\" or \"14:30\", in quotes".into(),
+        ),
+        (
+            format!("every: [sunday], start: '2:00', {rest}"),
+            "start: \"2:00\" is not a time of the day; write it like \"02:00\" or \"14:30\", in quotes".into(),
+        ),
+        (
+            "every: [sunday], start: '02:00', duration: 8d, timezone: UTC".into(),
+            "duration: \"8d\" is out of range; allowed: 1m to 7d".into(),
+        ),
+        (
+            "every: [sunday], start: '02:00', duration: 2h, timezone: Berlin".into(),
+            "timezone: \"Berlin\" is not a known IANA time zone; write it like Europe/Berlin, America/New_York or UTC"
+                .into(),
+        ),
+        (
+            "every: [sunday], duration: 2h, timezone: UTC".into(),
+            "start: is missing: give a time of the day, such as \"02:00\"".to_owned(),
+        ),
+    ];
+    for (keys, sentence) in cases {
+        bad(&window(&keys), &format!("notify.maintenance[0].{sentence}"));
+    }
 }
 
 #[test]
@@ -388,7 +431,9 @@ fn receivers_are_checked() {
     let path = "notify.receivers[0]";
     bad_receiver(
         "min_severity: critical",
-        &format!("{path}: the receiver sends to nothing: give one of slack, pagerduty, webhook"),
+        &format!(
+            "{path}: the receiver sends to nothing: give one of slack, pagerduty, webhook, alertmanager, heartbeat"
+        ),
     );
     bad_receiver(
         "slack: {webhook_url_file: f}, webhook: {url_file: f}",

@@ -1,93 +1,166 @@
 //! One attempt: secrets are read, the payload is made, the request is sent.
 
+mod bot;
+
 use std::sync::Arc;
 
 use serde_json::Value;
 use tracing::warn;
 
 use crate::alert::AlertStatus;
-use crate::config::{ReceiverKind, ReceiverSettings, SecretError, SecretSource};
-use crate::http_client::HttpClient;
+use crate::clock;
+use crate::config::{
+    HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, SecretSource, read_small_file, signing_key,
+};
+use crate::http_client::{HttpClient, Way};
 use crate::model::Secret;
 use crate::notify::message::{Message, MessageContext};
 use crate::notify::pagerduty::Incident;
 use crate::notify::queue::{Attempt, Opening};
 use crate::notify::retry::{AttemptResult, Protocol};
-use crate::notify::{pagerduty, slack, webhook};
+use crate::notify::{pagerduty, signature, slack, webhook};
 
-use super::flights::Gate;
+/// The largest file of certificate authorities; the system's own have some 200 KiB.
+const MAX_CA_BYTES: u64 = 1024 * 1024;
 
 /// A receiver's settings with what of the others concerns it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ReceiverConfig {
-    pub(super) settings: ReceiverSettings,
+pub(in crate::notify) struct ReceiverConfig {
+    pub(in crate::notify) settings: ReceiverSettings,
     /// The exporter's identity: part of every dedup key.
-    pub(super) identity: String,
-    pub(super) context: MessageContext,
+    pub(in crate::notify) identity: String,
+    pub(in crate::notify) context: MessageContext,
 }
 
 /// How an attempt ended, and what a resolve will have to match if it was a trigger.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(in crate::notify) struct Sent {
     /// The rules for the answer.
-    pub(super) protocol: Protocol,
-    pub(super) result: AttemptResult,
-    pub(super) opening: Option<Opening>,
+    pub(in crate::notify) protocol: Protocol,
+    pub(in crate::notify) result: AttemptResult,
+    pub(in crate::notify) opening: Option<Opening>,
+}
+
+/// What is to be sent, and by whom.
+struct Errand {
+    client: HttpClient,
+    request: Request,
+    opening: Opening,
 }
 
 /// A request that is ready to be sent.
 struct Request {
     url: Secret,
     headers: Vec<(String, String)>,
-    body: Value,
-    opening: Opening,
+    body: Vec<u8>,
 }
 
 impl ReceiverConfig {
+    /// One receiver's; what `settings` say of where messages come from goes before what `context` says.
+    pub(in crate::notify) fn of(
+        settings: &NotifySettings,
+        receiver: &ReceiverSettings,
+        context: &MessageContext,
+    ) -> Self {
+        let mut context = context.clone();
+        if !settings.identity.is_empty() {
+            context.exporter.clone_from(&settings.identity);
+        }
+        context.external_url = settings.external_url.clone().or(context.external_url);
+        context.dashboard_url = settings.dashboard_url.clone().or(context.dashboard_url);
+        Self { settings: receiver.clone(), identity: settings.identity.clone(), context }
+    }
+
     /// The rules for this receiver's answers.
-    pub(super) fn protocol(&self) -> Protocol {
+    pub(in crate::notify) fn protocol(&self) -> Protocol {
         match self.settings.kind {
             ReceiverKind::SlackWebhook { .. } => Protocol::Slack,
+            ReceiverKind::SlackBot { .. } => Protocol::SlackBot,
             ReceiverKind::PagerDuty { .. } => Protocol::PagerDuty,
-            ReceiverKind::Webhook { .. } => Protocol::Webhook,
+            ReceiverKind::Webhook { .. } | ReceiverKind::Alertmanager { .. } | ReceiverKind::Heartbeat { .. } => {
+                Protocol::Webhook
+            }
         }
     }
 }
 
-/// Makes `attempt` to deliver. The request leaves when `gate` lets it pass.
-pub(super) async fn send(client: HttpClient, config: Arc<ReceiverConfig>, attempt: Attempt, gate: Gate) -> Sent {
+/// Makes `attempt` to deliver.
+pub(in crate::notify) async fn send(
+    client: HttpClient,
+    config: Arc<ReceiverConfig>,
+    attempt: Attempt,
+) -> (Attempt, Sent) {
     let protocol = config.protocol();
-    let (result, opening) = match prepare_blocking(&config, &attempt).await {
-        Err(problem) => {
-            warn!(receiver = config.settings.name, problem, "a secret of this receiver cannot be read");
-            (AttemptResult::SecretUnreadable, None)
-        }
-        Ok(request) => {
-            let body = request.body.to_string().into_bytes();
-            gate.pass(&request.opening).await;
-            let answer = client.post_json(request.url.reveal(), &request.headers, body).await;
-            (answer.map_or_else(AttemptResult::Failed, AttemptResult::Answered), Some(request.opening))
-        }
+    let (result, opening) = if matches!(config.settings.kind, ReceiverKind::SlackBot { .. }) {
+        bot::send(&client, &config, &attempt).await
+    } else {
+        carry_out(&client, &config, &attempt).await
     };
-    Sent { protocol, result, opening }
+    (attempt, Sent { protocol, result, opening })
 }
 
-/// Makes the request on a thread that may block: a secret's file may lie on a network.
-async fn prepare_blocking(config: &Arc<ReceiverConfig>, attempt: &Attempt) -> Result<Request, String> {
-    let (config, attempt) = (Arc::clone(config), attempt.clone());
-    let prepared = tokio::task::spawn_blocking(move || prepare(&config, &attempt)).await;
-    match prepared {
-        Ok(request) => request.map_err(|error| error.to_string()),
-        Err(_) => Err("the program is stopping".to_owned()),
+async fn carry_out(
+    client: &HttpClient,
+    config: &Arc<ReceiverConfig>,
+    attempt: &Attempt,
+) -> (AttemptResult, Option<Opening>) {
+    let (client, of, subject) = (client.clone(), Arc::clone(config), attempt.clone());
+    let prepared = blocking(config, move || {
+        let (request, opening) = prepare(&of, &subject)?;
+        Ok(Errand { client: on_its_way(&client, &of.settings.http)?, request, opening })
+    });
+    match prepared.await {
+        Err(result) => (result, None),
+        Ok(Errand { client, request, opening }) => (post(&client, request).await, Some(opening)),
     }
 }
 
-fn prepare(config: &ReceiverConfig, attempt: &Attempt) -> Result<Request, SecretError> {
+/// Runs `work` on a thread that may block: a secret's file may lie on a network. What goes wrong is logged.
+pub(in crate::notify) async fn blocking<T: Send + 'static>(
+    config: &ReceiverConfig,
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, AttemptResult> {
+    let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err("the program is stopping".to_owned()));
+    done.map_err(|problem| {
+        warn!(receiver = config.settings.name, problem, "a secret of this receiver cannot be read");
+        AttemptResult::SecretUnreadable
+    })
+}
+
+async fn post(client: &HttpClient, request: Request) -> AttemptResult {
+    let Request { url, headers, body } = request;
+    let answer = client.post_json(url.reveal(), &headers, body).await;
+    answer.map_or_else(AttemptResult::Failed, AttemptResult::Answered)
+}
+
+/// The client for a receiver's own way. Files are read anew, so that rotation needs no restart.
+pub(in crate::notify) fn on_its_way(client: &HttpClient, http: &HttpSettings) -> Result<HttpClient, String> {
+    let named = |path: &std::path::Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let authorities = http.ca_file.as_deref();
+    let authorities = authorities.map(|path| read_small_file(path, MAX_CA_BYTES).map_err(|error| named(path, &error)));
+    let proxy = http.proxy.as_ref().map(read).transpose()?;
+    client.by(&Way { authorities: authorities.transpose()?, proxy }).map_err(|error| error.to_string())
+}
+
+/// The secret of `source`, as it is now.
+pub(in crate::notify) fn read(source: &SecretSource) -> Result<Secret, String> {
+    source.read().map_err(|error| error.to_string())
+}
+
+/// The values of configured headers, as they are now.
+pub(in crate::notify) fn read_headers<'a>(
+    headers: impl IntoIterator<Item = (&'a String, &'a SecretSource)>,
+) -> Result<Vec<(String, String)>, String> {
+    headers.into_iter().map(|(name, value)| Ok((name.clone(), read(value)?.reveal().to_owned()))).collect()
+}
+
+fn prepare(config: &ReceiverConfig, attempt: &Attempt) -> Result<(Request, Opening), String> {
     let message = || Message::new(&attempt.notification, &attempt.anchor, &config.context);
+    let plain = |url, body: Value| (Request { url, headers: Vec::new(), body: bytes(&body) }, Opening::Plain);
     match &config.settings.kind {
         ReceiverKind::SlackWebhook { url } => {
             let body = if attempt.plain { slack::plain(&message()) } else { slack::rich(&message()) };
-            Ok(Request { url: url.read()?, headers: Vec::new(), body, opening: Opening::Plain })
+            Ok(plain(read(url)?, body))
         }
         ReceiverKind::PagerDuty { routing_key, url } => {
             let incident = incident(config, attempt, routing_key)?;
@@ -97,26 +170,89 @@ fn prepare(config: &ReceiverConfig, attempt: &Attempt) -> Result<Request, Secret
                 }
                 AlertStatus::Resolved => pagerduty::resolve(&incident),
             };
-            let opening = Opening::Incident(incident);
-            Ok(Request { url: Secret::new(url.clone()), headers: Vec::new(), body, opening })
+            let (request, _) = plain(Secret::new(url.clone()), body);
+            Ok((request, Opening::Incident(incident)))
         }
-        ReceiverKind::Webhook { url, headers } => {
-            let id = attempt.id.to_string();
-            let mut all = vec![("webhook-id".to_owned(), id.clone()), ("idempotency-key".to_owned(), id)];
-            for (name, value) in headers {
-                all.push((name.clone(), value.read()?.reveal().to_owned()));
-            }
+        ReceiverKind::Webhook { url, headers, secret } => {
             let body = webhook::body(&attempt.notification, &config.identity, &attempt.anchor, &config.context);
-            Ok(Request { url: url.read()?, headers: all, body, opening: Opening::Plain })
+            let (mut request, opening) = plain(read(url)?, body);
+            request.headers = webhook_headers(attempt, secret.as_ref(), &request.body)?;
+            request.headers.extend(read_headers(headers)?);
+            Ok((request, opening))
+        }
+        ReceiverKind::SlackBot { .. } | ReceiverKind::Alertmanager { .. } | ReceiverKind::Heartbeat { .. } => {
+            Err("this kind of receiver is not told of groups in this way; please report it".to_owned())
         }
     }
 }
 
+/// What is wrong with secrets and files of receivers as they are now: one sentence each, for the log. A secret may appear
+/// later, so nothing here is final; and no receiver is asked anything, as the only honest question would be noise.
+///
+/// Blocks for the length of some small files' reads.
+pub fn check(settings: &NotifySettings) -> Vec<String> {
+    let problem = |receiver: &ReceiverSettings| Some(format!("{}: {}", receiver.name, unusable(receiver).err()?));
+    settings.receivers.iter().filter_map(problem).collect()
+}
+
+fn unusable(receiver: &ReceiverSettings) -> Result<(), String> {
+    for source in sources(receiver) {
+        read(source)?;
+    }
+    if let ReceiverKind::Webhook { secret: Some(secret), .. } = &receiver.kind {
+        signing_key(read(secret)?.reveal()).map_err(|error| format!("webhook.secret: the value {error}"))?;
+    }
+    if let Some(path) = &receiver.http.ca_file {
+        read_small_file(path, MAX_CA_BYTES).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Where the secrets of a receiver come from.
+fn sources(receiver: &ReceiverSettings) -> Vec<&SecretSource> {
+    let of_kind: Vec<&SecretSource> = match &receiver.kind {
+        ReceiverKind::SlackWebhook { url } => vec![url],
+        ReceiverKind::SlackBot { token, .. } => vec![token],
+        ReceiverKind::PagerDuty { routing_key, .. } => vec![routing_key],
+        ReceiverKind::Webhook { url, headers, secret } => {
+            headers.values().chain([url]).chain(secret.as_ref()).collect()
+        }
+        ReceiverKind::Alertmanager { headers, .. } => headers.values().collect(),
+        ReceiverKind::Heartbeat { url, headers, .. } => headers.values().chain([url]).collect(),
+    };
+    of_kind.into_iter().chain(receiver.http.proxy.as_ref()).collect()
+}
+
+/// The secrets of a receiver, as far as they can be read: what must not be shown.
+pub(in crate::notify) fn secrets_of(receiver: &ReceiverSettings) -> Vec<Secret> {
+    sources(receiver).into_iter().filter_map(|source| source.read().ok()).collect()
+}
+
+fn bytes(body: &Value) -> Vec<u8> {
+    body.to_string().into_bytes()
+}
+
+/// The headers by which a receiver knows an attempt that it has seen, and, where there is a secret, its sender.
+fn webhook_headers(
+    attempt: &Attempt,
+    secret: Option<&SecretSource>,
+    body: &[u8],
+) -> Result<Vec<(String, String)>, String> {
+    let id = attempt.id.to_string();
+    let mut headers = vec![("webhook-id".to_owned(), id.clone()), ("idempotency-key".to_owned(), id.clone())];
+    if let Some(secret) = secret {
+        let key = signing_key(read(secret)?.reveal()).map_err(|error| format!("webhook.secret: the value {error}"))?;
+        headers.extend(signature::headers(&key, &id, clock::wall_now(), body));
+    }
+    Ok(headers)
+}
+
 /// The incident that `attempt` is about: for a resolve the one that was opened, whatever the key is today.
-fn incident(config: &ReceiverConfig, attempt: &Attempt, routing_key: &SecretSource) -> Result<Incident, SecretError> {
-    if let Some(Opening::Incident(incident)) = &attempt.opening {
+fn incident(config: &ReceiverConfig, attempt: &Attempt, routing_key: &SecretSource) -> Result<Incident, String> {
+    if let (AlertStatus::Resolved, Some(Opening::Incident(incident))) = (attempt.notification.status, &attempt.opening)
+    {
         return Ok(incident.clone());
     }
     let dedup_key = pagerduty::dedup_key(&config.identity, &attempt.notification.group);
-    Ok(Incident { routing_key: routing_key.read()?, dedup_key })
+    Ok(Incident { routing_key: read(routing_key)?, dedup_key })
 }

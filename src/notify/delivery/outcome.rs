@@ -16,7 +16,7 @@ pub(super) fn log(
     let notification = &attempt.notification;
     let (group, id) = (notification.group.text(), attempt.id.to_string());
     let (status, reason) = (notification.status.label(), notification.reason.label());
-    let (attempt, answer) = (attempt.number, describe(result));
+    let (attempt, answer) = (attempt.number, result.to_string());
     // The fields are the same on every line; what does not apply is left out of it.
     macro_rules! line {
         ($level:ident, $text:literal, $latency:expr, $failure:expr, $retry_in:expr, $advice:expr) => {{
@@ -43,15 +43,6 @@ pub(super) fn log(
             let advice = advice(failure);
             line!(error, "notification refused for good", None, Some(failure.label()), None, Some(advice));
         }
-    }
-}
-
-/// The result in a few words.
-fn describe(result: &AttemptResult) -> String {
-    match result {
-        AttemptResult::Answered(response) => format!("status {}", response.status),
-        AttemptResult::Failed(error) => error.to_string(),
-        AttemptResult::SecretUnreadable => "nothing sent: a secret cannot be read".to_owned(),
     }
 }
 

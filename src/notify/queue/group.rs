@@ -138,14 +138,13 @@ impl GroupQueue {
     pub(super) fn start(&mut self) -> Option<Attempt> {
         let mut entry = self.waiting.pop_front()?;
         entry.attempts = entry.attempts.saturating_add(1);
-        let resolves = entry.status() == AlertStatus::Resolved;
         let attempt = Attempt {
             id: entry.id.clone(),
             notification: Arc::clone(&entry.notification),
             anchor: entry.anchor,
             number: entry.attempts,
             plain: entry.plain,
-            opening: self.opened.last().filter(|_| resolves).cloned(),
+            opening: self.opened.last().cloned(),
         };
         self.in_flight = Some(entry);
         Some(attempt)
@@ -277,7 +276,7 @@ impl GroupQueue {
     }
 
     pub(super) fn remember(&mut self, opening: Opening) {
-        self.opened.retain(|known| *known != opening);
+        self.opened.retain(|known| *known != opening && !opening.takes_the_place_of(known));
         if self.opened.len() == MAX_OPENINGS {
             self.opened.remove(0);
         }

@@ -18,6 +18,7 @@ use crate::monitor::{DeliveryEventKind, QueueState, SuppressReason, WaitingDeliv
 
 use super::pagerduty::Incident;
 use super::retry::{Disposition, Verdict};
+use super::slack_bot::Posted;
 use group::{Entry, GroupQueue};
 use saved::Kept;
 
@@ -42,6 +43,8 @@ pub enum Opening {
     Plain,
     /// A `PagerDuty` incident: the resolve must carry the routing key and the dedup key of the trigger.
     Incident(Incident),
+    /// A message of a Slack bot, which is changed in place.
+    Message(Posted),
 }
 
 /// A delivery that is due.
@@ -57,7 +60,7 @@ pub struct Attempt {
     pub number: u32,
     /// Whether to say it in plain text, after the receiver refused the layout.
     pub plain: bool,
-    /// For a resolve: what it ends.
+    /// What the receiver was told of the group last: what a resolve ends, and what changes in place.
     pub opening: Option<Opening>,
 }
 
@@ -82,6 +85,18 @@ pub struct ReceiverQueue {
     /// Where its incidents are ended when it is no longer configured.
     endpoint: Option<Arc<str>>,
     kept: Kept,
+}
+
+impl Opening {
+    /// Whether there is only this one, no longer `other`: a message that is known is the one that was perhaps posted, and a
+    /// group has one message in a channel.
+    fn takes_the_place_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Message(_), Self::Plain) => true,
+            (Self::Message(new), Self::Message(old)) => new.configured == old.configured,
+            _ => false,
+        }
+    }
 }
 
 impl ReceiverQueue {
@@ -348,6 +363,11 @@ impl DeliveryId {
             && text.len() <= MAX_ID
             && text.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
         fits.then(|| Self(text.into()))
+    }
+
+    /// The name of a test's delivery, which no queue gives.
+    pub fn of_test(what: &str, run: i64) -> Self {
+        Self(format!("msg_test_{run:x}_{what}").into())
     }
 }
 

@@ -1,10 +1,14 @@
 //! What becomes of an attempt: delivered, tried again, or dead. Pure: the clock and the jitter are arguments.
 
+use std::fmt;
+
 use jiff::fmt::rfc2822::DateTimeParser;
 
 use crate::http_client::{HttpError, HttpResponse};
 use crate::model::{ClockAnchor, Span, Timestamp};
 use crate::monitor::DeliveryFailure;
+
+use super::slack_bot::{self, Said};
 
 /// How long things last. The defaults are the product's; tests shrink them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,8 @@ const MAX_UNCONFIRMED: u32 = 3;
 pub enum Protocol {
     /// A Slack incoming webhook.
     Slack,
+    /// Slack's Web API.
+    SlackBot,
     /// `PagerDuty` Events API v2.
     PagerDuty,
     /// A generic webhook.
@@ -133,6 +139,17 @@ impl Verdict {
     }
 }
 
+/// The result in a few words, without anything of the answer's body.
+impl fmt::Display for AttemptResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(response) => write!(f, "status {}", response.status),
+            Self::Failed(error) => error.fmt(f),
+            Self::SecretUnreadable => f.write_str("nothing sent: a secret cannot be read"),
+        }
+    }
+}
+
 /// Judges how an attempt ended.
 pub fn judge(timing: &Timing, circumstances: &Circumstances, result: &AttemptResult) -> Verdict {
     match result {
@@ -163,6 +180,9 @@ fn judge_answer(timing: &Timing, circumstances: &Circumstances, response: &HttpR
     };
     let slack = circumstances.protocol == Protocol::Slack;
     match status {
+        200..300 if circumstances.protocol == Protocol::SlackBot => {
+            judge_bot(timing, circumstances, response, slack_bot::said(&response.body))
+        }
         200..300 if slack && response.body.trim() != "ok" => unconfirmed(timing, circumstances),
         200..300 => pace(timing, circumstances, Verdict::of(Disposition::Delivered)),
         300..400 => Verdict::dead(F::Redirect),
@@ -184,6 +204,24 @@ fn judge_answer(timing: &Timing, circumstances: &Circumstances, response: &HttpR
     }
 }
 
+/// The Web API answers 200 also when it refuses.
+fn judge_bot(timing: &Timing, circumstances: &Circumstances, response: &HttpResponse, said: Said) -> Verdict {
+    use DeliveryFailure as F;
+    let retry = |reason| {
+        let verdict = back_off(timing, circumstances, reason, timing.max_backoff);
+        respect_retry_after(timing, circumstances, response, verdict)
+    };
+    match said {
+        Said::Done => pace(timing, circumstances, Verdict::of(Disposition::Delivered)),
+        Said::Layout if !circumstances.plain => Verdict::of(Disposition::RetryPlain { reason: F::Client }),
+        Said::Layout | Said::Fixed | Said::Refused => Verdict::dead(F::Client),
+        Said::Limited => hold(retry(F::RateLimited)),
+        Said::Trouble => retry(F::Server),
+        Said::Denied => Verdict::dead(F::Auth),
+        Said::Nonsense => unconfirmed(timing, circumstances),
+    }
+}
+
 /// Slack's words for a body that it cannot use.
 fn refuses_layout(body: &str) -> bool {
     ["invalid_payload", "invalid_blocks", "invalid_attachments", "no_text"].iter().any(|word| body.contains(word))
@@ -202,7 +240,8 @@ fn unconfirmed(timing: &Timing, circumstances: &Circumstances) -> Verdict {
 
 fn pace(timing: &Timing, circumstances: &Circumstances, verdict: Verdict) -> Verdict {
     let next = circumstances.now.mono + timing.slack_pace;
-    Verdict { hold_until: (circumstances.protocol == Protocol::Slack).then_some(next), ..verdict }
+    let paced = matches!(circumstances.protocol, Protocol::Slack | Protocol::SlackBot);
+    Verdict { hold_until: paced.then_some(next), ..verdict }
 }
 
 /// The whole receiver rests for `span`.

@@ -288,6 +288,28 @@ fn between_two_rounds_the_roots_that_answer_are_glanced_at() {
     }
 }
 
+/// A replica that comes back answers beside its roots and not between them, and is placed only by the next round.
+#[test]
+fn who_was_not_waited_for_and_answers_while_it_is_urgent_is_asked_again_at_once() {
+    for (urgent, within) in [(true, 15), (false, 250)] {
+        let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Fails(1)]);
+        if urgent {
+            tree.schedule.set_urgent(1, tree.now + Span::from_secs(100), tree.now);
+        }
+        let mut tree = tree.run(millis(5000));
+        tree.tempers[1] = Temper::Answers(10);
+        let tree = tree.run(millis(1500));
+        let back = tree.polls_of(1).into_iter().find(|poll| poll.answered.is_some()).expect("it is back");
+        let roots = tree.polls_of(0);
+        let next = roots.iter().find(|root| Some(root.at) >= back.answered).expect("another poll of the root");
+        let waited = next.at - back.answered.expect("answered");
+        assert_eq!(waited <= millis(within), urgent, "{waited}");
+        let last: Vec<_> = tree.polls_of(1).iter().rev().take(3).map(|poll| poll.at).collect();
+        let period = if urgent { 150 } else { 900 };
+        assert!(last.windows(2).all(|two| two[0] - two[1] > millis(period)), "once: {last:?}");
+    }
+}
+
 #[test]
 fn urgent_rounds_poll_the_roots_and_who_is_urgent() {
     let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(20), Temper::Answers(30)]);

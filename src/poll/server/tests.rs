@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LONG: i64 = 60_000;
 
 struct Rig {
-    orders: mpsc::Sender<Order>,
-    feedback: mpsc::Receiver<Feedback>,
+    orders: mpsc::Sender<Assignment>,
+    feedback: (mpsc::Sender<Feedback>, mpsc::Receiver<Feedback>),
     events: mpsc::Receiver<PollEvent>,
 }
 
@@ -31,13 +31,12 @@ impl Rig {
         let server =
             Server { addr, dc: Datacenter::unknown(), local: true, credentials: Credentials::default(), tls: None };
         let (orders, received) = mpsc::channel(1);
-        let (feedback, told) = mpsc::channel(64);
         let (events, seen) = mpsc::channel(64);
         let reporter = Reporter::new(events, Arc::default());
-        let mut task = ServerTask::new(Arc::new(server), 3, received, feedback, reporter);
+        let mut task = ServerTask::new(Arc::new(server), received, reporter);
         task.min_silence = min_silence;
         tokio::spawn(task.run());
-        Self { orders, feedback: told, events: seen }
+        Self { orders, feedback: mpsc::channel(64), events: seen }
     }
 
     /// A poll with all the time in the world.
@@ -46,8 +45,19 @@ impl Rig {
     }
 
     async fn order_within(&self, patience: i64, timeout: i64) {
+        self.send(patience, timeout, false).await;
+    }
+
+    /// A poll of which somebody says that the server is back.
+    async fn order_as_back(&self) {
+        self.send(LONG, LONG, true).await;
+    }
+
+    async fn send(&self, patience: i64, timeout: i64, is_back: bool) {
         let [patience, timeout] = [patience, timeout].map(Span::from_millis);
-        self.orders.send(Order { planned: clock::now(), patience, timeout }).await.unwrap();
+        let order = Order { planned: clock::now(), patience, timeout, is_back };
+        let reply = Reply { to: self.feedback.0.clone(), server: 3 };
+        self.orders.send(Assignment { order, reply }).await.unwrap();
     }
 
     async fn event(&mut self) -> PollEventKind {
@@ -59,7 +69,7 @@ impl Rig {
     }
 
     async fn told(&mut self) -> Feedback {
-        tokio::time::timeout(PATIENCE, self.feedback.recv()).await.expect("feedback in time").expect("a running task")
+        tokio::time::timeout(PATIENCE, self.feedback.1.recv()).await.expect("feedback in time").expect("a running task")
     }
 
     /// The names of the next events, failures with their reason.
@@ -236,6 +246,30 @@ async fn a_server_that_is_back_is_found_again() {
     let failures = rig.failures_until_connected("failed: timeout").await;
     assert!(failures > 0, "nobody connects before the backoff is over");
     rig.expect(&["answered"]).await;
+}
+
+/// Its master has it online again, so the wait for the next attempt, which may be seconds, is over; once.
+#[tokio::test]
+async fn a_server_that_its_master_says_is_back_is_not_waited_for() {
+    let server = fake().await;
+    server.freeze();
+    let mut rig = Rig::new(server.addr());
+    let began = std::time::Instant::now();
+    // The wait is 1.6 s at least after the sixth failed attempt.
+    for attempt in 0..6 {
+        let before = server.connections();
+        while server.connections() == before {
+            assert!(began.elapsed() < PATIENCE, "attempt {attempt}");
+            rig.order_within(LONG, 20).await;
+            rig.expect(&["failed: timeout"]).await;
+            rig.told().await;
+        }
+    }
+    server.thaw();
+    rig.order().await;
+    rig.expect(&["failed: timeout"]).await;
+    rig.order_as_back().await;
+    rig.expect(&["connected", "answered"]).await;
 }
 
 #[tokio::test]

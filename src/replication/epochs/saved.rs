@@ -126,6 +126,7 @@ mod tests {
             backlog_active: true,
             sent: at(secs),
             received: at(secs),
+            beginning: None,
         }
     }
 

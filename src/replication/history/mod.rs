@@ -165,11 +165,19 @@ impl OffsetHistory {
     }
 
     /// Forgets everything beyond `cut`, after which another history went on. What is known below stays as tight as it
-    /// was: that the old master had gone beyond the cut at some instant still bounds every offset below it.
-    pub fn truncate(&mut self, cut: ReplicationOffset) {
+    /// was: that the old master had gone beyond the cut at some instant still bounds every offset below it. The other history
+    /// went on at the cut after the instant `after`, or at the earliest when the old one came to the cut.
+    pub fn truncate(&mut self, cut: ReplicationOffset, after: Option<Timestamp>) {
         let keep = self.plateaus.partition_point(|p| p.offset <= cut);
         let beyond = self.plateaus.get(keep).copied();
         self.plateaus.truncate(keep);
+        if let Some(at_cut) = self.plateaus.pop_if(|p| p.offset == cut) {
+            let on_its_way = self.plateaus.last().map(|p| p.last_sent);
+            if let Some(stood_there) = after.max(on_its_way) {
+                self.plateaus.push(Plateau { last_sent: at_cut.last_sent.min(stood_there), ..at_cut });
+            }
+            return;
+        }
         if let (Some(beyond), Some(last)) = (beyond, self.plateaus.last().copied())
             && last.offset < cut
         {
@@ -335,11 +343,28 @@ mod tests {
     #[test]
     fn a_cut_keeps_what_is_known_below_it() {
         let mut h = history(&[(0, 10, 100), (1000, 1010, 200), (2000, 2010, 300)]);
-        h.truncate(offset(250));
+        h.truncate(offset(250), None);
         check(&h, 200, Some(1000), Some(2010));
         check(&h, 249, Some(1000), Some(2010));
         check(&h, 250, Some(1000), None);
         h.insert(at(3000), at(3010), offset(260));
         check(&h, 250, Some(1000), Some(3010));
+    }
+
+    /// The old master, idle, still stood at the cut when its replica had long been promoted and written to.
+    #[test]
+    fn that_the_old_master_stood_at_the_cut_bounds_nothing_after_the_promotion() {
+        for (after, lo) in
+            [(Some(2000), Some(2000)), (Some(9000), Some(5000)), (Some(500), Some(1000)), (None, Some(1000))]
+        {
+            let mut h = history(&[(1000, 1010, 200), (1500, 1510, 250), (5000, 5010, 250)]);
+            h.truncate(offset(250), after.map(at));
+            h.insert(at(6000), at(6010), offset(300));
+            check(&h, 200, Some(1000), Some(1510));
+            check(&h, 250, lo, Some(6010));
+        }
+        let mut only = history(&[(1000, 1010, 250), (5000, 5010, 250)]);
+        only.truncate(offset(250), None);
+        assert!(only.is_empty());
     }
 }

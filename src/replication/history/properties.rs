@@ -141,7 +141,7 @@ proptest! {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a part of what was an offset
         let cut = offset((newest as f64 * part) as u64);
         let before = cut_off.clone();
-        cut_off.truncate(cut);
+        cut_off.truncate(cut, None);
         prop_assert!(cut_off.newest().is_none_or(|(m, _)| m <= cut), "no record above the cut");
         for r in interesting(&polls).filter(|r| *r < cut && !cut_off.is_empty()) {
             prop_assert_eq!(cut_off.bracket(r), before.bracket(r));

@@ -70,10 +70,10 @@ pub enum Relation {
     Ahead,
     /// It has never had a position.
     NeverSynced,
-    /// It is a master itself; with the bytes that the other master has and it does not share, where that is known.
+    /// It is a master itself; with what each of the two has alone, where that is known.
     IsMaster {
-        /// Unshared history of the configured master.
-        unshared: Option<Bytes>,
+        /// The unshared history of both.
+        split: Option<Split>,
     },
     /// The configured master says that it is a replica, so it has no stream of its own to compare with.
     MasterIsReplica,
@@ -81,6 +81,24 @@ pub enum Relation {
     MasterIncomplete,
     /// The replica's answer lacks the fields that say where it stands.
     Incomplete,
+}
+
+/// Two masters of one history: what each has that the other does not share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// Bytes that only the pair's master has.
+    pub master: Bytes,
+    /// Bytes that only its replica has, which is a master, too.
+    pub replica: Bytes,
+    /// Whether the master is the one that was promoted: the other one writes the older history.
+    pub master_was_promoted: bool,
+}
+
+impl Split {
+    /// The end of the older history: what the server that was promoted does not have.
+    pub const fn older(&self) -> Bytes {
+        if self.master_was_promoted { self.replica } else { self.master }
+    }
 }
 
 /// The last certified statement about a pair; it stays when the master is lost: this much may be gone.
@@ -135,8 +153,7 @@ impl PairFacts {
     /// * What it ACKs is older than ACKs of a healthy replica are (they come once a second), and its own last answer
     ///   does not say so: the master's answer is enough to see that.
     pub fn deserves_replica_poll(&self) -> bool {
-        let is_back = self.ack.synced_since && self.ack.last.is_some_and(|ack| ack.state == ReplicaConnState::Online);
-        if is_back && self.located.is_some() {
+        if self.is_back() && self.located.is_some() {
             return true;
         }
         let Some(located) = self.located.as_ref().filter(|_| self.relation == Relation::Comparable) else {
@@ -146,6 +163,11 @@ impl PairFacts {
         let usual_age = ACK_PERIOD + self.usual_lag + self.usual_lag;
         let passed = self.ack.located.and_then(|acked| acked.bracket.hi).filter(|_| located.is_usual);
         first_doubt || passed.zip(self.master_at).is_some_and(|(passed, asked)| asked - passed > usual_age)
+    }
+
+    /// Whether its master synced it since it last answered and has it online now: it is there, whoever cannot reach it.
+    pub fn is_back(&self) -> bool {
+        self.ack.synced_since && self.ack.last.is_some_and(|ack| ack.state == ReplicaConnState::Online)
     }
 
     /// When the replica's position was last learned, as long as it still can be compared.

@@ -129,14 +129,35 @@ fn positions_relate_to_the_masters_histories() {
 }
 
 #[test]
-fn a_promoted_replica_says_how_much_it_does_not_share() {
-    let mut scene = Scene::new();
-    scene.round(0, 500, 500);
-    let mut info =
-        ReplicationInfo { role: Field::Value(Role::Master), replid: Field::Value(id('c')), ..Default::default() };
-    (info.replid2, info.second_offset) = (Field::Value(id('a')), Field::Value(offset(401)));
-    scene.replica_answers(1000, &observation(info));
-    assert_eq!(relation(&scene), Relation::IsMaster { unshared: Some(Bytes::new(100)) });
+fn two_masters_say_what_each_has_alone() {
+    let bytes = Bytes::new;
+    let parted = |master, replica, master_was_promoted| {
+        Some(Split { master: bytes(master), replica: bytes(replica), master_was_promoted })
+    };
+    // What the master continued; who the replica is, and what it continued: a letter and the first offset of its own.
+    let cases = [
+        (None, 'c', Some(('a', 401)), parted(100, 30, false)),
+        (Some(('c', 401)), 'c', None, parted(100, 30, true)),
+        (Some(('d', 401)), 'c', Some(('d', 421)), parted(100, 30, false)),
+        (None, 'c', None, None),
+        (Some(('d', 401)), 'c', Some(('e', 421)), None),
+    ];
+    for (continues, replid, continued, split) in cases {
+        let mut scene = Scene::new();
+        scene.continues = continues;
+        scene.round(0, 500, 500);
+        let mut info = ReplicationInfo {
+            role: Field::Value(Role::Master),
+            replid: Field::Value(id(replid)),
+            master_offset: Field::Value(offset(430)),
+            ..Default::default()
+        };
+        if let Some((before, first_unshared)) = continued {
+            (info.replid2, info.second_offset) = (Field::Value(id(before)), Field::Value(offset(first_unshared)));
+        }
+        scene.replica_answers(1000, &observation(info));
+        assert_eq!(relation(&scene), Relation::IsMaster { split }, "{continues:?} {replid} {continued:?}");
+    }
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn polled(history: &mut MasterHistory, seconds: std::ops::Range<i64>) {
             backlog_active: true,
             sent: at(0) + Span::from_millis(half * 500),
             received: at(0) + Span::from_millis(half * 500 + 3),
+            beginning: None,
         });
     }
 }
@@ -187,6 +188,7 @@ fn on_another_machine_everything_is_as_wide_as_the_clocks_may_be_wrong() {
         backlog_active: true,
         sent: at(101),
         received: at(102),
+        beginning: None,
     });
     let anchor = clock_of(2, 110, END + 50).anchor;
     let (batch, _) = loaded.ledger.plan(to_save(&histories), anchor);

@@ -24,8 +24,8 @@ const PROXIED: [HeaderName; 5] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-const NOT_ENABLED: &str = "not enabled: send SIGHUP, or configure basic_auth_users or clients' certificates in \
-    --web.config.file, or give --web.enable-admin-api, which lets clients on this machine do it";
+const NOT_ENABLED: &str = "not enabled: configure basic_auth_users or clients' certificates in --web.config.file, or give \
+    --web.enable-admin-api, which lets clients on this machine do it (to reload, SIGHUP will do as well)";
 const NOT_LOCAL: &str = "not from here: --web.enable-admin-api lets only clients on this machine do it, and not through a \
     proxy; configure basic_auth_users or clients' certificates in --web.config.file for others";
 const NO_PROOF: &str = "not without a certificate: show one that client_ca_file has signed";

@@ -9,11 +9,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 
+use super::configuration;
 use super::servers::healthy;
 use super::strangers::{Act, Kind, Strangers};
 use super::web::{Answer, addr_of, connect, read_all, whole};
-use super::window::{DCS, HEALTHY, Window, memory_of};
-use super::{MEMORY, configuration};
+use super::window::{DCS, HEALTHY, Window, memory_stays_small};
 use crate::exporter::Exporter;
 use crate::scrape::Scrape;
 use crate::stage::{LIMIT, Stage, entry};
@@ -148,15 +148,7 @@ async fn hostile_clients_get_their_answers_and_cost_nobody_a_thing() {
     eventually("what each hostile client comes to", LIMIT, finished).await.unwrap();
     strangers.check();
 
-    assert!(noisy.memory < MEMORY, "{} bytes resident", noisy.memory);
     drop(strangers);
-    let after = memory_of(&scrape().await);
-    assert!(after < MEMORY, "{after} bytes resident");
-    eprintln!(
-        "memory: {:.0} MB before, {:.0} MB at most, {:.0} MB after",
-        quiet.memory / 1e6,
-        noisy.memory / 1e6,
-        after / 1e6
-    );
+    memory_stays_small(&quiet, &noisy, &scrape().await);
     assert!(!exporter.log().contains("panicked"), "{}", exporter.log());
 }

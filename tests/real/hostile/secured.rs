@@ -6,11 +6,11 @@ use redis_cross_dc_exporter::model::Secret;
 use redis_cross_dc_exporter::report::PairReport;
 use tokio::task::JoinSet;
 
+use super::configuration;
 use super::servers::healthy;
 use super::strangers::{Act, Kind, Strangers};
 use super::web::addr_of;
-use super::window::{HEALTHY, Window, memory_of};
-use super::{MEMORY, configuration};
+use super::window::{HEALTHY, Window, memory_stays_small};
 use crate::certificates::Authority;
 use crate::exporter::Exporter;
 use crate::scrape::Scrape;
@@ -102,14 +102,7 @@ async fn hostile_clients_of_https_cost_nobody_a_thing() {
     strangers.check();
     eprintln!("  {:4} x {:<40} {} refused", guessers.len(), "guesses passwords", *refused.borrow());
     assert!(guessers.try_join_next().is_none(), "every guess was refused");
-    assert!(noisy.memory < MEMORY, "{} bytes resident", noisy.memory);
     drop((strangers, guessers));
-    let after = memory_of(&scrape().await);
-    eprintln!(
-        "memory: {:.0} MB before, {:.0} MB at most, {:.0} MB after",
-        quiet.memory / 1e6,
-        noisy.memory / 1e6,
-        after / 1e6
-    );
+    memory_stays_small(&quiet, &noisy, &scrape().await);
     assert!(!exporter.log().contains("panicked"), "{}", exporter.log());
 }

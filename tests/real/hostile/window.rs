@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::INTERVAL;
+use super::{INTERVAL, MEMORY};
 use crate::scrape::{Distribution, Scrape};
 
 /// Scrapes in a window of ten seconds.
@@ -148,7 +148,15 @@ fn is_well(scrape: &Scrape, what: &str) -> bool {
         && of("redis_cross_dc_replication_lag_seconds").is_some_and(|lag| lag < 1.0)
 }
 
+/// Checks that an attack cost little memory, while it lasted and after it, and prints how much.
+pub(super) fn memory_stays_small(quiet: &Window, noisy: &Window, after: &Scrape) {
+    let after = memory_of(after);
+    let [before, most, left] = [quiet.memory, noisy.memory, after].map(|bytes| bytes / 1e6);
+    eprintln!("memory: {before:.0} MB before, {most:.0} MB at most, {left:.0} MB after");
+    assert!(noisy.memory.max(after) < MEMORY, "{most:.0} MB resident, {left:.0} MB after");
+}
+
 /// The resident memory in bytes.
-pub(super) fn memory_of(scrape: &Scrape) -> f64 {
+fn memory_of(scrape: &Scrape) -> f64 {
     scrape.value("process_resident_memory_bytes", &[]).unwrap()
 }

@@ -250,14 +250,18 @@ async fn first_write(stage: &mut Stage) {
     stage.pass(5.0).await;
 }
 
-/// The exporter ends in good order and comes back two seconds later.
+/// The exporter ends in good order and comes back two seconds later. Before anybody has answered it says that it is not ready
+/// and shows no number: what was kept counts once the master has said that it still means something.
 async fn monitor_restart(stage: &mut Stage) {
     stage.link.cut().await;
     stage.pass(7.0).await;
     stage.exporter.signal("TERM");
     stage.exporter.ended(Duration::from_secs(20)).await;
     stage.pass(2.0).await;
+    let launched = clock::now();
     stage.exporter.relaunch();
+    stage.exporter.until_ready().await;
+    stage.excuse(launched);
     stage.pass(6.0).await;
     stage.link.heal().await.unwrap();
     stage.caught_up().await;

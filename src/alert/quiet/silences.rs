@@ -1,0 +1,411 @@
+//! Silences: quiet for a while, because somebody says so.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use wildmatch::WildMatch;
+
+use crate::alert::SilenceId;
+use crate::model::{Span, WallTime, stable_hash};
+
+/// How many silences there are at most, the expired ones included, which give way first. Each alert is compared with all
+/// of them when they change.
+pub const MAX_SILENCES: usize = 500;
+
+/// How many labels one silence looks at.
+const MAX_MATCHERS: usize = 16;
+
+/// The longest name of a label, glob, author or comment, in characters.
+const MAX_CHARS: usize = 1_024;
+
+/// How long a silence may last: longer ones outlive the knowledge of why they are there.
+const LONGEST: Span = Span::from_secs(30 * 86_400);
+
+/// How long an expired silence is listed.
+const KEPT_FOR: Span = Span::from_secs(86_400);
+
+/// A silence that somebody wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewSilence {
+    /// Labels and the globs (`*`, `?`) that they have to fit, all of them.
+    pub matchers: BTreeMap<String, String>,
+    /// When it begins; `None` is at once.
+    pub starts: Option<WallTime>,
+    /// When it ends.
+    pub ends: WallTime,
+    /// Who wants it.
+    pub author: String,
+    /// Why.
+    pub comment: String,
+}
+
+/// A silence as it is kept: plain values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilenceRecord {
+    /// Its name.
+    pub id: SilenceId,
+    /// Labels and the globs that they have to fit.
+    pub matchers: BTreeMap<String, String>,
+    /// When it begins.
+    pub starts: WallTime,
+    /// When it ends.
+    pub ends: WallTime,
+    /// Who made it.
+    pub author: String,
+    /// Why.
+    pub comment: String,
+}
+
+/// A silence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Silence {
+    record: SilenceRecord,
+    globs: Vec<(String, WildMatch)>,
+}
+
+/// Where a silence stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SilenceState {
+    /// It is in force.
+    Active,
+    /// It begins later.
+    Pending,
+    /// It is over.
+    Expired,
+}
+
+/// Why a silence is not made, or not ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SilenceError {
+    /// It says nothing about whom to silence.
+    #[error("it would silence everything: give a label with a value, such as pair=orders")]
+    FitsAll,
+    /// Too many labels.
+    #[error("it has more than {MAX_MATCHERS} matchers")]
+    TooManyMatchers,
+    /// A label's name is none.
+    #[error("{0:?} is not a label's name: letters, digits and _, not beginning with a digit")]
+    BadLabel(String),
+    /// A text is missing or too long.
+    #[error("its {0} is missing, longer than {MAX_CHARS} characters, or holds control characters")]
+    BadText(&'static str),
+    /// It ends before it begins, or has ended already.
+    #[error("it ends before it begins, or has ended already")]
+    Empty,
+    /// It lasts too long.
+    #[error("it lasts longer than 30 days: if something is to be quiet for good, change the rules")]
+    TooLong,
+    /// There are too many.
+    #[error("there are {MAX_SILENCES} silences already: expire some")]
+    TooMany,
+    /// There is no such silence.
+    #[error("there is no silence {0}")]
+    Unknown(SilenceId),
+    /// It is over.
+    #[error("the silence {0} has expired already")]
+    Expired(SilenceId),
+}
+
+/// Every silence: those in force, those to come, and those that ended lately.
+#[derive(Clone, Debug, Default)]
+pub struct Silences {
+    all: BTreeMap<SilenceId, Silence>,
+}
+
+impl Silences {
+    /// Makes a silence and returns its name.
+    ///
+    /// # Errors
+    /// It would silence everything, has already ended, lasts too long, holds texts that are missing or too long, or there
+    /// are too many silences.
+    pub fn add(&mut self, new: NewSilence, now: WallTime) -> Result<SilenceId, SilenceError> {
+        let starts = new.starts.unwrap_or(now).max(now);
+        check(&new, starts)?;
+        self.forget(now);
+        if self.all.len() >= MAX_SILENCES {
+            let oldest = self.all.values().filter(|silence| silence.state(now) == SilenceState::Expired);
+            let oldest = oldest.min_by_key(|silence| silence.record.ends).ok_or(SilenceError::TooMany)?;
+            let oldest = oldest.record.id.clone();
+            self.all.remove(&oldest);
+        }
+        let id = self.new_id(&new, now);
+        let NewSilence { matchers, ends, author, comment, .. } = new;
+        let record = SilenceRecord { id: id.clone(), matchers, starts, ends, author, comment };
+        self.all.insert(id.clone(), Silence::from(record));
+        Ok(id)
+    }
+
+    /// Ends a silence now; one that has not begun yet never does.
+    ///
+    /// # Errors
+    /// There is no such silence, or it is over.
+    pub fn expire(&mut self, id: &SilenceId, now: WallTime) -> Result<(), SilenceError> {
+        let silence = self.all.get_mut(id).ok_or_else(|| SilenceError::Unknown(id.clone()))?;
+        if silence.state(now) == SilenceState::Expired {
+            return Err(SilenceError::Expired(id.clone()));
+        }
+        silence.record.ends = now;
+        silence.record.starts = silence.record.starts.min(now);
+        Ok(())
+    }
+
+    /// Every silence at `now`: those in force first, then those to come, then those that are over; by their end.
+    pub fn list(&self, now: WallTime) -> Vec<(SilenceState, SilenceRecord)> {
+        let mut list: Vec<_> = self.all.values().map(|s| (s.state(now), s.record.clone())).collect();
+        list.sort_by(|(a, x), (b, y)| (a, x.ends, &x.id).cmp(&(b, y.ends, &y.id)));
+        list
+    }
+
+    /// Everything that has to be kept over a restart.
+    pub fn records(&self) -> impl Iterator<Item = &SilenceRecord> {
+        self.all.values().map(|silence| &silence.record)
+    }
+
+    /// The silences of which these were the records; what no silence could be is left out.
+    pub fn restored(records: impl IntoIterator<Item = SilenceRecord>) -> Self {
+        let is_sound = |record: &SilenceRecord| check_matchers(&record.matchers).is_ok();
+        let sound = records.into_iter().filter(is_sound).take(MAX_SILENCES);
+        Self { all: sound.map(|record| (record.id.clone(), Silence::from(record))).collect() }
+    }
+
+    /// The names of those in force, in order.
+    pub fn active(&self, now: WallTime) -> Vec<SilenceId> {
+        let active = self.all.values().filter(|silence| silence.state(now) == SilenceState::Active);
+        active.map(|silence| silence.record.id.clone()).collect()
+    }
+
+    /// Among `those`, the silence of what has these labels; where there are several, the one that ends last.
+    pub(super) fn find<'a, 'l>(
+        &self,
+        those: &'a [SilenceId],
+        label: impl Fn(&str) -> &'l str,
+    ) -> Option<&'a SilenceId> {
+        let fits = |id: &&SilenceId| self.all.get(id).is_some_and(|silence| silence.fits(&label));
+        those.iter().filter(fits).max_by_key(|id| self.all.get(id).map(|silence| silence.record.ends))
+    }
+
+    /// Forgets those that expired long ago.
+    fn forget(&mut self, now: WallTime) {
+        let oldest = now.as_nanos().saturating_sub(KEPT_FOR.as_nanos());
+        self.all.retain(|_, silence| silence.record.ends.as_nanos() > oldest);
+    }
+
+    /// A name that no silence has: a hash of what it is and when it was made.
+    fn new_id(&self, new: &NewSilence, now: WallTime) -> SilenceId {
+        let made = now.as_nanos().to_string();
+        let id = |attempt: usize| {
+            let attempt = attempt.to_string();
+            let matchers = new.matchers.iter().flat_map(|(label, glob)| [label.as_str(), glob.as_str()]);
+            let hash = stable_hash([made.as_str(), attempt.as_str(), &new.author].into_iter().chain(matchers));
+            SilenceId(format!("{hash:016x}").into())
+        };
+        let mut attempts = 0..;
+        let mut next = || id(attempts.next().unwrap_or_default());
+        let mut candidate = next();
+        while self.all.contains_key(&candidate) {
+            candidate = next();
+        }
+        candidate
+    }
+}
+
+impl Silence {
+    fn state(&self, now: WallTime) -> SilenceState {
+        if now >= self.record.ends {
+            SilenceState::Expired
+        } else if now < self.record.starts {
+            SilenceState::Pending
+        } else {
+            SilenceState::Active
+        }
+    }
+
+    fn fits<'a>(&self, label: impl Fn(&str) -> &'a str) -> bool {
+        self.globs.iter().all(|(name, glob)| glob.matches(label(name)))
+    }
+}
+
+impl From<SilenceRecord> for Silence {
+    fn from(record: SilenceRecord) -> Self {
+        let globs = record.matchers.iter().map(|(label, glob)| (label.clone(), WildMatch::new(glob)));
+        Self { globs: globs.collect(), record }
+    }
+}
+
+impl SilenceId {
+    /// The name that `text` is; `None` when it can be none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let well_formed = text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        well_formed.then(|| Self(Arc::from(text)))
+    }
+}
+
+impl SilenceState {
+    /// The state's word.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Pending => "pending",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for SilenceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+fn check(new: &NewSilence, starts: WallTime) -> Result<(), SilenceError> {
+    check_matchers(&new.matchers)?;
+    for (what, text) in [("author", &new.author), ("comment", &new.comment)] {
+        if text.trim().is_empty() || !is_text(text) {
+            return Err(SilenceError::BadText(what));
+        }
+    }
+    if new.ends <= starts {
+        return Err(SilenceError::Empty);
+    }
+    if new.ends.as_nanos().saturating_sub(starts.as_nanos()) > LONGEST.as_nanos() {
+        return Err(SilenceError::TooLong);
+    }
+    Ok(())
+}
+
+fn check_matchers(matchers: &BTreeMap<String, String>) -> Result<(), SilenceError> {
+    if matchers.len() > MAX_MATCHERS {
+        return Err(SilenceError::TooManyMatchers);
+    }
+    if let Some((label, _)) = matchers.iter().find(|(label, _)| !is_label(label)) {
+        return Err(SilenceError::BadLabel(label.chars().take(64).collect()));
+    }
+    if matchers.values().any(|glob| !is_text(glob)) {
+        return Err(SilenceError::BadText("matcher"));
+    }
+    // A glob that fits the empty text fits whatever lacks the label.
+    let says_something = matchers.values().any(|glob| !WildMatch::new(glob).matches(""));
+    if says_something { Ok(()) } else { Err(SilenceError::FitsAll) }
+}
+
+fn is_label(name: &str) -> bool {
+    let legal = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    legal && !name.is_empty() && name.len() <= 128 && !name.as_bytes()[0].is_ascii_digit()
+}
+
+fn is_text(text: &str) -> bool {
+    text.chars().count() <= MAX_CHARS && !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> WallTime {
+        WallTime::from_nanos(secs * 1_000_000_000)
+    }
+
+    fn new(matchers: &[(&str, &str)], starts: Option<i64>, ends: i64) -> NewSilence {
+        NewSilence {
+            matchers: matchers.iter().map(|(label, glob)| ((*label).to_owned(), (*glob).to_owned())).collect(),
+            starts: starts.map(at),
+            ends: at(ends),
+            author: "me".to_owned(),
+            comment: "a reason".to_owned(),
+        }
+    }
+
+    const ORDERS: &[(&str, &str)] = &[("pair", "orders-*")];
+
+    /// What two silences, 0 to 100 and 50 to 200, are at each moment.
+    #[test]
+    fn a_silence_begins_and_ends_with_the_clock() {
+        let mut silences = Silences::default();
+        let first = silences.add(new(ORDERS, None, 100), at(0)).unwrap();
+        let second = silences.add(new(ORDERS, Some(50), 200), at(0)).unwrap();
+        let label = |_: &str| "orders-1";
+        for (now, holds) in
+            [(0, Some(&first)), (49, Some(&first)), (50, Some(&second)), (199, Some(&second)), (200, None)]
+        {
+            assert_eq!(silences.find(&silences.active(at(now)), label), holds, "{now}");
+        }
+        assert_eq!(silences.find(&silences.active(at(0)), |_: &str| "sessions"), None);
+        let states: Vec<_> = silences.list(at(20)).into_iter().map(|(state, silence)| (state, silence.id)).collect();
+        assert_eq!(states, [(SilenceState::Active, first), (SilenceState::Pending, second)]);
+    }
+
+    #[test]
+    fn one_that_is_expired_is_over_at_once_and_listed_for_a_day() {
+        let mut silences = Silences::default();
+        let id = silences.add(new(ORDERS, None, 100), at(0)).unwrap();
+        assert_eq!(silences.expire(&id, at(10)), Ok(()));
+        assert_eq!((silences.active(at(10)), silences.list(at(10))[0].0), (vec![], SilenceState::Expired));
+        assert_eq!(silences.expire(&id, at(11)), Err(SilenceError::Expired(id.clone())));
+        let later = 10 + 86_400;
+        silences.add(new(ORDERS, None, later + 10), at(later - 1)).unwrap();
+        assert_eq!(silences.list(at(later)).len(), 2);
+        silences.add(new(ORDERS, None, later + 10), at(later)).unwrap();
+        assert_eq!(silences.expire(&id, at(later)), Err(SilenceError::Unknown(id)));
+    }
+
+    fn refused(silence: NewSilence) -> String {
+        Silences::default().add(silence, at(1000)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_a_sentence() {
+        let long = "x".repeat(MAX_CHARS + 1);
+        let many: Vec<_> = (0..=MAX_MATCHERS).map(|n| format!("l{n}")).collect();
+        let many: Vec<_> = many.iter().map(|label| (label.as_str(), "x")).collect();
+        let cases = [
+            (new(&[], None, 2000), "it would silence everything"),
+            (new(&[("pair", "*")], None, 2000), "it would silence everything"),
+            (new(&[("1pair", "a")], None, 2000), "\"1pair\" is not a label's name"),
+            (new(&[("", "a")], None, 2000), "\"\" is not a label's name"),
+            (new(&[("pair", &long)], None, 2000), "its matcher is missing, longer than 1024"),
+            (new(&many, None, 2000), "more than 16 matchers"),
+            (new(ORDERS, None, 1000), "has ended already"),
+            (new(ORDERS, Some(3000), 2000), "it ends before it begins"),
+            (new(ORDERS, None, 1001 + 30 * 86_400), "longer than 30 days"),
+            (NewSilence { author: " ".to_owned(), ..new(ORDERS, None, 2000) }, "its author is missing"),
+            (NewSilence { comment: "a\nb".to_owned(), ..new(ORDERS, None, 2000) }, "its comment is missing"),
+        ];
+        for (silence, part) in cases {
+            let sentence = refused(silence.clone());
+            assert!(sentence.contains(part), "{silence:?}: {sentence}");
+        }
+    }
+
+    #[test]
+    fn there_are_so_many_and_the_expired_give_way() {
+        let mut silences = Silences::default();
+        let ids: Vec<_> = (0..MAX_SILENCES).map(|_| silences.add(new(ORDERS, None, 100), at(0)).unwrap()).collect();
+        assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), MAX_SILENCES, "each has its name");
+        assert_eq!(silences.add(new(ORDERS, None, 100), at(0)), Err(SilenceError::TooMany));
+        silences.expire(&ids[7], at(1)).unwrap();
+        assert!(silences.add(new(ORDERS, None, 100), at(2)).is_ok());
+        assert_eq!(silences.list(at(2)).len(), MAX_SILENCES);
+    }
+
+    #[test]
+    fn what_is_kept_comes_back() {
+        let mut silences = Silences::default();
+        silences.add(new(ORDERS, Some(50), 200), at(0)).unwrap();
+        silences.add(new(&[("alertname", "*Lag*"), ("team", "a")], None, 200), at(0)).unwrap();
+        let again = Silences::restored(silences.records().cloned());
+        assert_eq!(again.list(at(10)), silences.list(at(10)));
+        let foreign = silences.records().cloned().map(|record| SilenceRecord { matchers: BTreeMap::new(), ..record });
+        assert_eq!(Silences::restored(foreign).list(at(10)), []);
+    }
+
+    #[test]
+    fn a_name_is_sixteen_hexadecimal_digits() {
+        for (text, good) in
+            [("0123456789abcdef", true), ("0123456789ABCDEF", false), ("0123", false), ("../../../../etc/", false)]
+        {
+            assert_eq!(SilenceId::parse(text).is_some(), good, "{text}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Receivers that are reached in a way of their own: through a proxy, or trusted by authorities that the system lacks.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::access::{AccessError, authorities};
+use super::{HttpClient, HttpTimeouts, base};
+use crate::model::Secret;
+
+/// Ways that are remembered with their clients. One receiver has one; beyond it the oldest is made anew when it is used.
+const MAX_WAYS: usize = 64;
+
+/// How one receiver is reached, where it is not as the system says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    /// The certificate authorities that are trusted, and no others: PEM.
+    pub authorities: Option<Vec<u8>>,
+    /// The proxy's URL, which may hold a user and a password.
+    pub proxy: Option<Secret>,
+}
+
+/// What makes clients for ways, and those that it made.
+#[derive(Debug)]
+pub(super) struct Ways {
+    timeouts: HttpTimeouts,
+    made: Mutex<Vec<(Way, HttpClient)>>,
+}
+
+impl Ways {
+    pub(super) fn new(timeouts: HttpTimeouts) -> Arc<Self> {
+        Arc::new(Self { timeouts, made: Mutex::default() })
+    }
+
+    /// The client for `way`: to read authorities takes milliseconds, so each is made once.
+    pub(super) fn client(&self, way: &Way) -> Result<HttpClient, AccessError> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = made.iter().find(|(known, _)| known == way) {
+            return Ok(client.clone());
+        }
+        let client = make(self.timeouts, way)?;
+        if made.len() == MAX_WAYS {
+            made.remove(0);
+        }
+        made.push((way.clone(), client.clone()));
+        Ok(client)
+    }
+}
+
+fn make(timeouts: HttpTimeouts, way: &Way) -> Result<HttpClient, AccessError> {
+    let mut builder = base(timeouts).pool_max_idle_per_host(0);
+    if let Some(pem) = &way.authorities {
+        builder = builder.tls_certs_only(authorities(pem)?);
+    }
+    if let Some(proxy) = &way.proxy {
+        let proxy = reqwest::Proxy::all(proxy.reveal()).map_err(|_| AccessError::Proxy)?;
+        builder = builder.no_proxy().proxy(proxy);
+    }
+    let inner = builder.build().map_err(|_| AccessError::Setup)?;
+    Ok(HttpClient { inner, login: None, ways: None })
+}

@@ -1,0 +1,151 @@
+//! A failover: who took over from whom, and what was lost.
+
+use std::fmt;
+
+use crate::model::{Bytes, Datacenter, PairName, ServerAddr, Timestamp};
+use crate::replication::LastKnown;
+
+/// Another server of an entry is seen to be its master: what is watched is to follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Succession {
+    /// The entry.
+    pub pair: PairName,
+    /// Its master so far.
+    pub from: ServerAddr,
+    /// Its master now.
+    pub to: ServerAddr,
+}
+
+/// A failover, as far as it is known by now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failover {
+    /// Who took over from whom.
+    pub succession: Succession,
+    /// Where the old master stands.
+    pub from_dc: Datacenter,
+    /// Where the new one stands.
+    pub to_dc: Datacenter,
+    /// When it was noticed.
+    pub at: Timestamp,
+    /// What is not in the new master's history.
+    pub loss: Loss,
+    /// The last certified statement about the new master while it was a replica.
+    pub last_known: Option<LastKnown>,
+}
+
+/// How much of the old master's stream the new one does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The old master answered with its own history: exactly this.
+    Exactly(Bytes),
+    /// The old master had shown this much; it may have written more that nobody saw.
+    AtLeast(Bytes),
+    /// Nobody can say.
+    Unknown,
+}
+
+/// The failovers of one entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EntryFailovers {
+    /// The entry.
+    pub pair: PairName,
+    /// How many there were since the entry is watched.
+    pub total: u64,
+    /// The last one.
+    pub last: Option<Failover>,
+}
+
+impl Loss {
+    /// The number of bytes, where it is exact.
+    pub const fn exactly(self) -> Option<Bytes> {
+        if let Self::Exactly(bytes) = self { Some(bytes) } else { None }
+    }
+
+    /// It is certainly at least this.
+    pub const fn at_least(self) -> Option<Bytes> {
+        match self {
+            Self::Exactly(bytes) | Self::AtLeast(bytes) => Some(bytes),
+            Self::Unknown => None,
+        }
+    }
+}
+
+impl fmt::Display for Failover {
+    /// Who, from where to where, and what was lost: one sentence. When it was stands elsewhere.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { succession: Succession { from, to, .. }, from_dc, to_dc, loss, .. } = self;
+        write!(f, "{to} in {to_dc} took over from {from} in {from_dc}; ")?;
+        match loss {
+            Loss::Exactly(Bytes::ZERO) => f.write_str("nothing of the old master's stream is lost"),
+            Loss::Exactly(bytes) => write!(f, "{bytes} of the old master's stream are not in the new one's"),
+            Loss::AtLeast(bytes) if *bytes > Bytes::ZERO => write!(
+                f,
+                "at least {bytes} of the old master's stream are not in the new one's: what it wrote after it was last \
+                 asked is not known"
+            ),
+            Loss::AtLeast(_) | Loss::Unknown => self.fmt_bound(f),
+        }
+    }
+}
+
+impl Failover {
+    /// What is known while the old master has not answered with its own history.
+    fn fmt_bound(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(known) = self.last_known else {
+            return f.write_str("what was lost is not known until the old master answers");
+        };
+        let before = self.at - known.at;
+        let lacked = known.upper_bytes.map_or_else(String::new, |bytes| format!("{bytes}, "));
+        write!(
+            f,
+            "what was lost is not known until the old master answers: {before} before, the new master lacked at most \
+             {lacked}the writes of {}",
+            known.upper
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Span;
+
+    fn check(loss: Loss, last_known: Option<LastKnown>, expected: &str) {
+        let [from, to] = ["a", "b"].map(|host| ServerAddr::new(host, 1));
+        let failover = Failover {
+            succession: Succession { pair: PairName::new("orders"), from, to },
+            from_dc: Datacenter::new("dc1"),
+            to_dc: Datacenter::new("dc2"),
+            at: Timestamp::from_nanos(12_000_000_000),
+            loss,
+            last_known,
+        };
+        assert_eq!(failover.to_string(), format!("b:1 in dc2 took over from a:1 in dc1; {expected}"));
+    }
+
+    #[test]
+    fn the_sentence_says_what_is_certain_and_no_more() {
+        let known = LastKnown {
+            upper: Span::from_millis(1500),
+            upper_bytes: Some(Bytes::new(70)),
+            at: Timestamp::from_nanos(2_000_000_000),
+        };
+        check(Loss::Exactly(Bytes::ZERO), Some(known), "nothing of the old master's stream is lost");
+        check(Loss::Exactly(Bytes::new(2048)), None, "2.0 KiB of the old master's stream are not in the new one's");
+        check(
+            Loss::AtLeast(Bytes::new(9)),
+            Some(known),
+            "at least 9 B of the old master's stream are not in the new one's: what it wrote after it was last asked is \
+             not known",
+        );
+        check(
+            Loss::AtLeast(Bytes::ZERO),
+            Some(known),
+            "what was lost is not known until the old master answers: 10.0 s before, the new master lacked at most 70 B, \
+             the writes of 1.500 s",
+        );
+        check(Loss::Unknown, None, "what was lost is not known until the old master answers");
+        assert_eq!(Loss::AtLeast(Bytes::new(9)).exactly(), None);
+        assert_eq!(Loss::AtLeast(Bytes::new(9)).at_least(), Some(Bytes::new(9)));
+    }
+}

@@ -1,0 +1,304 @@
+//! Who is the master of each entry by what the servers say, and what every change of masters cost.
+//!
+//! A server takes over when it says that it is a master, and the one before it gives way: it says that it is a replica,
+//! or it does not answer and the other one was promoted out of its history. Two that say they are masters are no failover
+//! but two masters, until one of them gives way.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use super::Fleet;
+use crate::info::{Observation, Role};
+use crate::model::{Bytes, PairKey, PairName, ReplicationId, ReplicationOffset, RunId, ServerAddr, Span, Timestamp};
+use crate::monitor::failover::{EntryFailovers, Failover, Loss, Succession};
+use crate::replication::{MasterHistory, MasterSample};
+use crate::topology::Topology;
+
+/// Failovers of one entry that are remembered for the alert's window; a level is at most as high.
+const MAX_RECENT_FAILOVERS: usize = 1000;
+
+/// What a server showed when it last said that it is a master.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    pub(super) sample: MasterSample,
+    pub(super) run_id: Option<RunId>,
+}
+
+/// One entry's master, and the failovers so far.
+#[derive(Debug)]
+pub(super) struct Entry {
+    master: ServerAddr,
+    top: ServerAddr,
+    replicas: Vec<ServerAddr>,
+    total: u64,
+    recent: VecDeque<Timestamp>,
+    last: Option<(Failover, LossWatch)>,
+}
+
+/// What is needed to measure what a failover cost.
+#[derive(Clone, Debug)]
+struct LossWatch {
+    /// The history that the old master wrote.
+    replid: Option<ReplicationId>,
+    /// The newest offset that it showed.
+    shown: Option<ReplicationOffset>,
+    /// The last offset that the new master shares.
+    last_shared: Option<ReplicationOffset>,
+    /// Whether nothing more will come to light.
+    settled: bool,
+}
+
+/// What a change of the topology does to the trees' histories.
+pub(super) struct Turns {
+    /// The top of a tree before and after.
+    pub(super) moves: BTreeMap<ServerAddr, ServerAddr>,
+    /// The entries that have another master.
+    pub(super) turned: BTreeMap<PairName, Succession>,
+}
+
+impl Turns {
+    /// What turns from the entries that are known to those of `topology`.
+    pub(super) fn between(fleet: &Fleet, topology: &Topology) -> Self {
+        let members = members(fleet);
+        let mut turns = Self { moves: BTreeMap::new(), turned: BTreeMap::new() };
+        for pair in &topology.pairs {
+            let name = &pair.key.name;
+            let Some(old) = fleet.entries.get(name) else { continue };
+            let same_tree = |addr: &ServerAddr| members.get(&old.top).is_some_and(|all| all.contains(addr));
+            if old.top != pair.top && same_tree(&pair.top) {
+                turns.moves.entry(old.top.clone()).or_insert_with(|| pair.top.clone());
+            }
+            if old.master != pair.master && same_tree(&pair.master) {
+                let (pair, from, to) = (name.clone(), old.master.clone(), pair.master.clone());
+                turns.turned.insert(pair.clone(), Succession { pair, from, to });
+            }
+        }
+        turns
+    }
+
+    /// Whether what is known of a pair that was measured against `old` still counts against `new`.
+    pub(super) fn keeps(&self, old: &ServerAddr, new: &ServerAddr) -> bool {
+        old == new || self.moves.get(old) == Some(new)
+    }
+}
+
+/// The servers that are measured against each top, and the top itself.
+fn members(fleet: &Fleet) -> HashMap<&ServerAddr, BTreeSet<&ServerAddr>> {
+    let mut members: HashMap<_, BTreeSet<_>> = HashMap::new();
+    for pair in &fleet.pairs {
+        let meta = &pair.meta;
+        members.entry(&meta.top).or_default().extend([&meta.top, &meta.master, &meta.key.replica]);
+    }
+    members
+}
+
+impl Fleet {
+    /// The entries whose master is another server by what the servers say. What is watched is to follow.
+    pub(in crate::monitor) fn successions(&mut self, now: Timestamp) -> Vec<Succession> {
+        let doubted = std::mem::take(&mut self.doubted);
+        let found = doubted.iter().filter_map(|name| {
+            let entry = self.entries.get(name)?;
+            let to = self.successor(entry, now)?;
+            Some(Succession { pair: name.clone(), from: entry.master.clone(), to })
+        });
+        let found = found.collect();
+        self.doubted = doubted.into_iter().filter(|name| self.is_doubtful(name)).collect();
+        found
+    }
+
+    /// Whether a replica of the entry says that it is a master.
+    fn is_doubtful(&self, name: &PairName) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.replicas.iter().any(|addr| self.claim_of(addr).is_some()))
+    }
+
+    /// Notes that a replica says that it is a master.
+    pub(super) fn doubt_entries_of(&mut self, replica: &ServerAddr) {
+        let Some(server) = self.servers.get(replica) else { return };
+        let names = server.as_replica.iter().map(|index| &self.pairs[*index].meta.key.name);
+        self.doubted.extend(names.cloned());
+    }
+
+    fn claim_of(&self, addr: &ServerAddr) -> Option<&Claim> {
+        self.servers.get(addr)?.claim.as_ref()
+    }
+
+    /// The one server that took over from the entry's master, if one did.
+    fn successor(&self, entry: &Entry, now: Timestamp) -> Option<ServerAddr> {
+        if entry.master != entry.top {
+            return None; // in the middle of a chain the top decides
+        }
+        let master = self.servers.get(&entry.master)?;
+        let gave_way = master.facts.role == Some(Role::Replica);
+        if !gave_way && !master.facts.is_silent(now, self.interval) {
+            return None;
+        }
+        let history = self.histories.get(&entry.top);
+        let took_over = |claim: &Claim| history.is_some_and(|history| history.was_taken_over_in(&claim.sample));
+        let followed = |claim: &Claim| gave_way && master.replid.as_ref() == Some(&claim.sample.replid);
+        let claims = entry.replicas.iter().filter_map(|addr| {
+            let claim = self.claim_of(addr)?;
+            let answers = !self.servers.get(addr)?.facts.is_silent(now, self.interval);
+            answers.then_some((addr, claim))
+        });
+        let claims: Vec<_> = claims.collect();
+        let mut candidates: Vec<_> = claims.iter().filter(|(_, claim)| followed(claim)).collect();
+        if candidates.is_empty() {
+            candidates = claims.iter().filter(|(_, claim)| took_over(claim)).collect();
+        }
+        // Of two nobody knows who is right.
+        let [(addr, _)] = candidates[..] else { return None };
+        Some((*addr).clone())
+    }
+
+    /// Notes the failovers among the turns, before anything is forgotten.
+    pub(super) fn note_failovers(&mut self, turns: &Turns, now: Timestamp) {
+        for succession in turns.turned.values() {
+            let Some(failover) = self.failover(succession, now) else { continue };
+            if let Some(entry) = self.entries.get_mut(&succession.pair) {
+                entry.total += 1;
+                entry.recent.truncate(MAX_RECENT_FAILOVERS - 1);
+                entry.recent.push_front(now);
+                entry.last = Some(failover);
+            }
+        }
+    }
+
+    /// What is known of a failover at first. `None` where the old master was never seen as one: then it is not known when it
+    /// was, and this program only learns who the master is.
+    fn failover(&self, succession: &Succession, now: Timestamp) -> Option<(Failover, LossWatch)> {
+        let Succession { pair, from, to } = succession;
+        let entry = self.entries.get(pair)?;
+        let (old, new) = (self.servers.get(from)?, self.servers.get(to)?);
+        let history = self.histories.get(&entry.top).filter(|history| history.replid().is_some());
+        if history.is_none() && old.facts.role == Some(Role::Replica) {
+            return None;
+        }
+        let key = PairKey { name: pair.clone(), replica: to.clone() };
+        let known = self.pairs.iter().find(|pair| pair.meta.key == key);
+        let failover = Failover {
+            succession: succession.clone(),
+            from_dc: old.meta.dc.clone(),
+            to_dc: new.meta.dc.clone(),
+            at: now,
+            loss: Loss::Unknown,
+            last_known: known.and_then(|pair| pair.tracker.facts().last_known),
+        };
+        let watch = LossWatch {
+            replid: history.and_then(MasterHistory::replid).cloned(),
+            shown: history.and_then(MasterHistory::newest),
+            last_shared: None,
+            settled: history.is_none(),
+        };
+        Some((failover, watch))
+    }
+
+    /// Takes in the entries of `topology`; those that stay keep what is known of their failovers.
+    pub(super) fn take_entries(&mut self, topology: &Topology) {
+        let mut old = std::mem::take(&mut self.entries);
+        for pair in &topology.pairs {
+            let known = &mut old;
+            let entry = self.entries.entry(pair.key.name.clone()).or_insert_with(|| {
+                let known = known.remove(&pair.key.name);
+                let (total, recent, last) =
+                    known.map_or((0, VecDeque::new(), None), |known| (known.total, known.recent, known.last));
+                let (master, top) = (pair.master.clone(), pair.top.clone());
+                Entry { master, top, replicas: Vec::new(), total, recent, last }
+            });
+            entry.replicas.push(pair.key.replica.clone());
+        }
+        let entries = &self.entries;
+        self.doubted.retain(|name| entries.contains_key(name));
+        self.losses_open.retain(|name| entries.contains_key(name));
+        let open = entries.iter().filter(|(_, entry)| entry.last.as_ref().is_some_and(|(_, watch)| !watch.settled));
+        self.losses_open.extend(open.map(|(name, _)| name.clone()));
+    }
+
+    /// What the answer of `addr` says of failovers whose cost is not known yet.
+    pub(super) fn measure_losses(&mut self, addr: &ServerAddr, seen: &Observation) {
+        if self.losses_open.is_empty() {
+            return;
+        }
+        let sample = self.claim_of(addr).map(|claim| claim.sample.clone());
+        for name in &self.losses_open {
+            let Some((failover, watch)) = self.entries.get_mut(name).and_then(|entry| entry.last.as_mut()) else {
+                continue;
+            };
+            if failover.succession.to == *addr {
+                watch.new_master_answered(sample.as_ref());
+            } else if failover.succession.from == *addr {
+                watch.old_master_answered(seen, &mut failover.loss);
+            }
+            if failover.loss.exactly().is_none() && !watch.settled {
+                failover.loss = watch.at_least();
+            }
+        }
+        let entries = &self.entries;
+        self.losses_open.retain(|name| {
+            entries.get(name).and_then(|entry| entry.last.as_ref()).is_some_and(|(_, watch)| !watch.settled)
+        });
+    }
+
+    /// The failovers of every entry, by name.
+    pub(in crate::monitor) fn failovers(&self) -> Vec<EntryFailovers> {
+        let of_entry = |(name, entry): (&PairName, &Entry)| EntryFailovers {
+            pair: name.clone(),
+            total: entry.total,
+            last: entry.last.as_ref().map(|(failover, _)| failover.clone()),
+        };
+        self.entries.iter().map(of_entry).collect()
+    }
+
+    /// How often the entry's master changed in the `window` before `now`, and the last time.
+    pub(in crate::monitor) fn recent_failovers(
+        &self,
+        name: &PairName,
+        window: Span,
+        now: Timestamp,
+    ) -> (u64, Option<&Failover>) {
+        let Some(entry) = self.entries.get(name) else { return (0, None) };
+        let count = entry.recent.iter().take_while(|at| now - **at < window).count();
+        (count as u64, entry.last.as_ref().map(|(failover, _)| failover))
+    }
+}
+
+impl LossWatch {
+    fn new_master_answered(&mut self, sample: Option<&MasterSample>) {
+        let continues = sample.and_then(|sample| sample.continues.as_ref());
+        let shared = continues.filter(|(id, _)| Some(id) == self.replid.as_ref()).map(|(_, last_shared)| *last_shared);
+        self.last_shared = self.last_shared.or(shared);
+    }
+
+    /// As long as the old master shows the history that it wrote, what it has of it beyond the last shared offset is the
+    /// loss. Once it follows another one: a replica that was given a partial resync names the history that it came from
+    /// (`slaveTryPartialResynchronization` in replication.c), and only one that has nothing beyond is given one.
+    fn old_master_answered(&mut self, seen: &Observation, loss: &mut Loss) {
+        let info = &seen.replication;
+        let is_master = info.role.value() == Some(Role::Master);
+        let applied = info.upstream.as_ref().and_then(|upstream| upstream.applied_offset.value());
+        let own = info.replid.get().is_some() && info.replid.get() == self.replid.as_ref();
+        let offset = if is_master { info.master_offset.value() } else { applied };
+        match (own, offset, self.last_shared) {
+            // Redis shows 1 for "none".
+            (true, Some(offset), Some(last_shared)) if offset > ReplicationOffset::new(1) => {
+                let newest = self.shown.map_or(offset, |shown| shown.max(offset));
+                self.shown = Some(newest);
+                *loss = Loss::Exactly(newest.since(last_shared));
+                self.settled = !is_master;
+            }
+            (true, ..) => {}
+            (false, ..) => {
+                let partly = self.replid.is_some() && info.replid2.get() == self.replid.as_ref();
+                if loss.exactly().is_none() && !is_master && partly {
+                    *loss = Loss::Exactly(Bytes::ZERO);
+                }
+                self.settled = true;
+            }
+        }
+    }
+
+    fn at_least(&self) -> Loss {
+        match (self.shown, self.last_shared) {
+            (Some(shown), Some(last_shared)) => Loss::AtLeast(shown.since(last_shared)),
+            _ => Loss::Unknown,
+        }
+    }
+}

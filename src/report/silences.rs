@@ -1,0 +1,171 @@
+//! Silences in a report, and what is asked for when one is to be made.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::servers::ExporterReport;
+use crate::alert::{NewSilence, SilenceError, SilenceId, SilenceRecord, SilenceState};
+use crate::model::{Timestamp, WallTime};
+use crate::monitor::FleetSnapshot;
+
+/// Every silence and every open maintenance window: the answer of `/api/v1/silences`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SilencesReport {
+    /// Those in force first, then those to come, then those that ended within a day.
+    pub silences: Vec<SilenceReport>,
+    /// The names of the maintenance windows that are open.
+    pub maintenance: Vec<String>,
+    /// Who says so, and when.
+    pub exporter: ExporterReport,
+}
+
+/// One silence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SilenceReport {
+    /// Its name.
+    pub id: String,
+    /// `active`, `pending` or `expired`.
+    pub state: String,
+    /// Labels and the globs that they have to fit, all of them.
+    pub matchers: BTreeMap<String, String>,
+    /// When it begins.
+    pub starts_timestamp: f64,
+    /// When it ends.
+    pub ends_timestamp: f64,
+    /// Who made it.
+    pub author: String,
+    /// Why.
+    pub comment: String,
+    /// How many alerts that fire it holds back now.
+    pub alerts: usize,
+}
+
+/// What is posted to make a silence.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SilenceRequest {
+    /// Labels and the globs (`*`, `?`) that they have to fit, all of them.
+    pub matchers: BTreeMap<String, String>,
+    /// When it begins, in Unix seconds; without it at once.
+    #[serde(default)]
+    pub starts_timestamp: Option<f64>,
+    /// When it ends, in Unix seconds.
+    #[serde(default)]
+    pub ends_timestamp: Option<f64>,
+    /// How long it lasts from its beginning, instead of an end.
+    #[serde(default)]
+    pub duration_seconds: Option<f64>,
+    /// Who wants it.
+    pub author: String,
+    /// Why.
+    pub comment: String,
+}
+
+/// The answer to a silence that is made or ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SilenceMade {
+    /// Its name.
+    pub id: String,
+}
+
+/// What is wanted of silences.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SilenceCommand {
+    /// Make one.
+    Add(NewSilence),
+    /// End one.
+    Expire(SilenceId),
+}
+
+/// Why nothing was done about silences.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SilenceRefusal {
+    /// It makes no sense.
+    #[error("nothing is silenced: {0}")]
+    Refused(#[from] SilenceError),
+    /// Too much waits already.
+    #[error("several requests are waiting already: try again")]
+    Busy,
+    /// The program ends.
+    #[error("the exporter is about to end: nothing is silenced")]
+    Ending,
+}
+
+impl SilencesReport {
+    /// The silences at `now`.
+    pub fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
+        let silence = |(state, record): &(SilenceState, SilenceRecord)| SilenceReport::of(fleet, *state, record);
+        Self {
+            silences: fleet.silences.iter().map(silence).collect(),
+            maintenance: fleet.maintenance.iter().map(ToString::to_string).collect(),
+            exporter: ExporterReport::of(fleet, now),
+        }
+    }
+}
+
+impl SilenceReport {
+    fn of(fleet: &FleetSnapshot, state: SilenceState, record: &SilenceRecord) -> Self {
+        use crate::alert::{AlertStatus, Hold};
+        let held = fleet.alerts.iter().map(|listed| &listed.alert).filter(|alert| {
+            let by = alert.hold.as_ref();
+            alert.status == AlertStatus::Firing && by.is_some_and(|hold| *hold == Hold::Silence(record.id.clone()))
+        });
+        Self {
+            id: record.id.to_string(),
+            state: state.label().to_owned(),
+            matchers: record.matchers.clone(),
+            starts_timestamp: record.starts.as_secs_f64(),
+            ends_timestamp: record.ends.as_secs_f64(),
+            author: record.author.clone(),
+            comment: record.comment.clone(),
+            alerts: held.count(),
+        }
+    }
+}
+
+impl SilenceRequest {
+    /// What is asked for, at `now`.
+    ///
+    /// # Errors
+    /// A sentence, where it says neither how long nor until when, or both.
+    pub fn into_new(self, now: WallTime) -> Result<NewSilence, String> {
+        let Self { matchers, starts_timestamp, ends_timestamp, duration_seconds, author, comment } = self;
+        let starts = starts_timestamp.map(wall);
+        let ends = match (ends_timestamp, duration_seconds) {
+            (Some(ends), None) => wall(ends),
+            (None, Some(lasts)) => wall(starts.unwrap_or(now).as_secs_f64() + lasts),
+            _ => return Err("give either ends_timestamp (Unix seconds) or duration_seconds".to_owned()),
+        };
+        Ok(NewSilence { matchers, starts, ends, author, comment })
+    }
+}
+
+/// An instant of the wall clock. What does not fit saturates.
+#[allow(clippy::cast_possible_truncation)] // `as` saturates, which is the documented result
+fn wall(seconds: f64) -> WallTime {
+    WallTime::from_nanos((seconds * 1e9) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(json: &str) -> Result<NewSilence, String> {
+        let request: SilenceRequest = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        request.into_new(WallTime::from_nanos(1_000_000_000_000))
+    }
+
+    #[test]
+    fn a_silence_lasts_from_now_or_from_its_beginning() {
+        let rest = r#""matchers": {"pair": "a*"}, "author": "me", "comment": "c""#;
+        let ends = |more: &str| request(&format!("{{{rest}, {more}}}")).map(|new| new.ends.as_secs_f64());
+        assert_eq!(ends(r#""duration_seconds": 60"#), Ok(1060.0));
+        assert_eq!(ends(r#""starts_timestamp": 2000, "duration_seconds": 60"#), Ok(2060.0));
+        assert_eq!(ends(r#""ends_timestamp": 5000.5"#), Ok(5000.5));
+        let both = ends(r#""ends_timestamp": 5000, "duration_seconds": 60"#);
+        assert_eq!(both, Err("give either ends_timestamp (Unix seconds) or duration_seconds".to_owned()));
+        assert!(ends(r#""ends": 5000"#).unwrap_err().contains("unknown field `ends`"));
+        assert_eq!(ends(r#""duration_seconds": 1e300"#).map(|ends| ends > 1e9), Ok(true));
+    }
+}
