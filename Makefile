@@ -24,6 +24,7 @@ test: tools lint unit real dashboards packaging docs ## everything that must pas
 
 tools:
 	@.ci/install-tools redis-server=redis-server promtool=prometheus amtool=prometheus-alertmanager node=nodejs npm=npm curl=curl
+	@.ci/install-browser
 
 lint:
 	@echo "==> format"

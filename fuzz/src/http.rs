@@ -10,7 +10,9 @@ use redis_cross_dc_exporter::metrics;
 use redis_cross_dc_exporter::model::{ClockAnchor, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::Monitor;
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::web::{Limits, Refreshing, Reloading, Replaying, Server, Silencing, StreamServer, WebState};
+use redis_cross_dc_exporter::web::{
+    Limits, Refreshing, Reloading, Replaying, Server, Silencing, StreamServer, WebState,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;

@@ -146,7 +146,7 @@ fn tell_receivers(notification: &Notification, anchor: &ClockAnchor) {
     let context = MessageContext { exporter: "fuzz".to_owned(), ..MessageContext::default() };
     let message = Message::new(notification, anchor, &context);
     assert!(!message.title.contains(char::is_control) && !message.summary.contains(char::is_control), "{message:?}");
-    let dedup_key = pagerduty::dedup_key("", &notification.group);
+    let dedup_key = pagerduty::dedup_key("", &notification.group, notification.generation);
     let incident = Incident { routing_key: Secret::new("key"), dedup_key };
     let event = match notification.status {
         AlertStatus::Firing => pagerduty::trigger(notification, &message, anchor, &context, &incident),

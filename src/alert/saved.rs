@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::engine::Live;
 use super::group::{Group, Member, Told};
 use super::{
-    AlertContext, AlertEngine, AlertGroups, AlertIdentity, AlertKey, AlertSnapshot, AlertStatus, Decision, Fingerprint, GroupKey,
-    Instance, Measured, Quantity,
+    AlertContext, AlertEngine, AlertGroups, AlertIdentity, AlertKey, AlertSnapshot, AlertStatus, Decision, Fingerprint,
+    GroupKey, Instance, Measured, Quantity,
 };
 use crate::config::Severity;
 use crate::model::{ClockShift, Document, SavedDocument, Span, Table, Timestamp};
@@ -62,17 +62,19 @@ pub(super) struct GroupsKept {
     keys: BTreeSet<String>,
 }
 
-/// An alert that was restored: what it looked at had lasted since then.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An alert that was restored, and what it looked at.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Restored {
     /// The alert.
     pub key: AlertKey,
-    /// When what is counted in seconds began, as far as was known; `None` for a rule over bytes, or without a value.
-    pub since: Option<Timestamp>,
+    /// Its value when it was kept; `None` when it had none.
+    pub value: Option<Quantity>,
+    /// When that was.
+    pub as_of: Timestamp,
 }
 
 /// What was taken in of saved documents.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct RestoredAlerts {
     /// The alerts, by key.
     pub alerts: Vec<Restored>,
@@ -119,16 +121,12 @@ impl AlertEngine {
         }
         instance.standing()?;
         context.last_sample = context.last_sample.map(|at| shift.past(at));
-        let since = match value.best() {
-            Some(Quantity::Seconds(lasted)) => Some(shift.past(as_of) - lasted),
-            _ => None,
-        };
         let decision = decision.map(|decision| Decision { at: shift.past(decision.at), ..decision });
         // What keeps it quiet is asked anew.
         let live = Live { instance, value, threshold, peak, context: Arc::new(context), hold: None, decision };
         self.live.insert(key.clone(), live);
         self.unsaved.insert(key.clone());
-        Some(Restored { key, since })
+        Some(Restored { key, value: value.best(), as_of: shift.past(as_of) })
     }
 }
 
@@ -251,7 +249,9 @@ impl Group {
                 }
                 None => Arc::clone(alerts.get(&fingerprint)?),
             };
-            Some((alert.key(), Member { told, told_flapping, ..Member::new(&alert) }))
+            let mut member = Member::new(&alert);
+            (member.told, member.told_flapping) = (told, told_flapping);
+            Some((alert.key(), member))
         };
         let members: BTreeMap<_, _> = record.members.into_iter().filter_map(member).collect();
         let told = record.told.map(|told| Told { at: shift.past(told.at), ..told });

@@ -67,6 +67,8 @@ pub(super) enum Command {
 pub(super) struct Inputs {
     pub(super) polls: mpsc::Receiver<PollEvent>,
     pub(super) sentinels: mpsc::Receiver<SentinelEvent>,
+    /// What heralds came to; what the dispatcher does is taken from it.
+    pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
     pub(super) commands: mpsc::Receiver<Command>,
 }
 
@@ -108,6 +110,10 @@ impl Core {
                     pace.dirty = true;
                     self.hear(event);
                 }
+                Some(event) = inputs.deliveries.recv() => {
+                    pace.dirty = true;
+                    self.monitor.handle_delivery(&event, clock::now());
+                }
                 () = self.dispatcher.news() => {}
                 () = self.store.news() => {}
                 command = inputs.commands.recv() => match command {
@@ -137,7 +143,9 @@ impl Core {
 
     fn next_wakeup(&self, pace: &Pace) -> Timestamp {
         let tick = self.monitor.next_wakeup();
-        let others = [self.watchdog.due(), self.dispatcher.next_wakeup(), self.store.next_wakeup(self.urgency())];
+        let durable = self.store.durable(clock::now());
+        let saving = self.store.next_wakeup(self.urgency());
+        let others = [self.watchdog.due(), self.dispatcher.next_wakeup(durable), saving];
         let tick = others.into_iter().flatten().fold(tick, Timestamp::min);
         if pace.dirty { tick.min(pace.next) } else { tick }
     }
@@ -222,7 +230,7 @@ impl Core {
 
     /// Takes in what an earlier life left undone.
     pub(super) fn restore(&mut self, documents: &SavedDocuments) {
-        for refusal in self.monitor.restore_alerts(documents) {
+        for refusal in self.monitor.restore_alerts(documents, clock::now()) {
             warn!(error = refusal, "a part of the alerts' state is not taken");
         }
         self.dispatcher.restore(documents);
@@ -259,6 +267,7 @@ impl Core {
         let Watched { settings, topology, .. } = &self.watched;
         let report = ReloadReport::new(&diff, settings.notify.receivers.len());
         log::reloaded(&report, settings);
+        log::check_receivers(&settings.notify);
         log::state_folder(self.store.folder(), settings);
         self.poller.reload(topology, settings.poll);
         self.discovery.reload(settings);
@@ -304,7 +313,8 @@ impl Core {
         self.poller.stop().await;
         let deadline = clock::now() + Span::from(within);
         while clock::now() < deadline && !self.dispatcher.is_idle_until(deadline) {
-            let others = [self.dispatcher.next_wakeup(), self.store.next_wakeup(self.urgency())];
+            let durable = self.store.durable(clock::now());
+            let others = [self.dispatcher.next_wakeup(durable), self.store.next_wakeup(self.urgency())];
             let next = others.into_iter().flatten().fold(deadline, Timestamp::min);
             tokio::select! {
                 () = self.dispatcher.news() => {}

@@ -6,9 +6,10 @@ use std::path::Path;
 use tracing::{info, warn};
 
 use crate::alert::{Change, Notification, Transition};
-use crate::config::Settings;
+use crate::config::{NotifySettings, Settings};
 use crate::model::PairName;
 use crate::monitor::{StateChange, Succession};
+use crate::notify;
 use crate::replication::PairState;
 use crate::report::ReloadReport;
 use crate::topology::{DiscoveryChange, Topology};
@@ -26,6 +27,17 @@ pub(super) fn started(listen: SocketAddr, topology: &Topology, settings: &Settin
         warn!("no receiver is configured under notify.receivers: alerts are shown, but nobody is told");
     }
     warnings(settings);
+}
+
+/// Says which receivers could not be told anything now, as their secrets or files are not usable. The files may lie on a
+/// network, so nobody waits for it.
+pub(super) fn check_receivers(settings: &NotifySettings) {
+    let settings = settings.clone();
+    tokio::task::spawn_blocking(move || {
+        for (receiver, problem) in notify::check(&settings) {
+            warn!(receiver, problem, "the receiver cannot be told anything as long as this lasts");
+        }
+    });
 }
 
 fn warnings(settings: &Settings) {

@@ -36,6 +36,9 @@ pub use look::{LookError, look};
 /// Reloads that wait for the core, and the request to end. More are told to try again.
 const COMMAND_QUEUE: usize = 4;
 
+/// Delivery events of heralds that wait for the core. Each is one answer, so this is minutes of them.
+const DELIVERY_QUEUE: usize = 4096;
+
 /// How long due notifications may take once the program is told to end.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -107,6 +110,7 @@ impl App {
     pub async fn run(self, started: impl FnOnce(Control)) -> Result<(), StartError> {
         let Self { settings, server, web_config, load } = self;
         let (events, polls) = mpsc::channel(EVENT_QUEUE);
+        let (delivered, deliveries) = mpsc::channel(DELIVERY_QUEUE);
         let (commands, requests) = mpsc::channel(COMMAND_QUEUE);
         let (stop, stopped) = watch::channel(false);
         let mut store = Store::start(settings.state.path.clone(), clock::boot_id());
@@ -118,11 +122,11 @@ impl App {
         let mut watched = Watched::discover(settings, &restored, found, anchor.mono);
         let mut monitor = Monitor::new(&watched.settings, &watched.topology, anchor).with_restored(restored);
         monitor.note_sentinels(watched.sentinels(), anchor.mono);
-        let dispatcher = Dispatcher::new(&watched.settings.notify, message_context(), Timing::default())?;
         let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
         let notify = &watched.settings.notify;
         let dispatcher = Dispatcher::new(notify, context.clone(), Timing::default())?;
         let heralds = Heralds::start(notify, context, Timing::default(), snapshots.clone(), delivered)?;
+        log::check_receivers(notify);
         log::started(server.local_addr(), &watched.topology, &watched.settings);
         let poller = Poller::start(&watched.topology, watched.settings.poll, events);
         let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::metrics;
@@ -17,6 +18,7 @@ pub(super) fn encoder(web_config: Option<WebConfigStatus>, store: watch::Receive
         let mut families = metrics::collect(snapshot, now);
         families.extend(web_config.iter().flat_map(|status| metrics::web_config(status.successful())));
         families.extend(metrics::state_store(*store.borrow()));
+        families.extend(metrics::tasks(Handle::try_current().ok().map(|runtime| runtime.metrics().num_alive_tasks())));
         families.extend(ProcessCollector::for_self().collect());
         families.sort_by(|a, b| a.name().cmp(b.name()));
         Ok(metrics::encode(&families)?.into_bytes())

@@ -216,7 +216,13 @@ mod tests {
             tilt: None,
         };
         let (sentinels, risks) = (vec![sentinel], vec![hostile.clone()]);
-        report.sentinels.push(SentinelsReport { pair: hostile.clone(), master: None, sentinels, risks });
+        report.sentinels.push(SentinelsReport {
+            pair: hostile.clone(),
+            master: None,
+            sentinels,
+            risks,
+            placement_known: true,
+        });
         let screen = table(&report, &hostile);
         let plain = anstream::adapter::strip_str(&screen).to_string();
         assert!(colours > 0 && plain.len() < screen.len(), "the levels are coloured");

@@ -111,9 +111,10 @@ fn view(
     if let Some(addr) = current_addr(addr) {
         master.addr = addr;
     }
-    // A user who may not ask for these two still discovers.
-    let sentinels = records(sentinels).unwrap_or_default();
-    let sentinels = sentinels.iter().filter_map(SentinelRecord::sentinel).collect();
+    // A user who may not ask for these two still discovers. One record that cannot be read makes the list unknown: a list
+    // that lacks somebody would tell of another placement.
+    let sentinels = records(sentinels).ok();
+    let sentinels = sentinels.and_then(|records| records.iter().map(SentinelRecord::sentinel).collect());
     Ok(Some(MasterView { master, replicas, sentinels, quorum: quorum_of(quorum) }))
 }
 
@@ -236,7 +237,7 @@ mod tests {
                 (Some(2), Some(7), Some(QuorumCheck::NotReached))
             );
             assert!(seen.replicas[0].addr.to_string() == "10.2.0.2:6379" && seen.replicas[0].health.subjectively_down);
-            assert_eq!(seen.sentinels[0].addr.to_string(), "10.2.0.3:26379");
+            assert_eq!(seen.sentinels.as_ref().unwrap()[0].addr.to_string(), "10.2.0.3:26379");
         }
     }
 
@@ -267,8 +268,27 @@ mod tests {
         let (view, open, _) = look(sentinel(&["m"], flat, denied), &MasterSelector::All).await;
         let view = view.unwrap();
         let seen = &view.masters["m"];
-        assert_eq!((view.tilted, open, seen.quorum, seen.sentinels.len()), (None, true, None, 0));
+        assert_eq!((view.tilted, open, seen.quorum, &seen.sentinels), (None, true, None, &None));
         assert_eq!(seen.master.addr.to_string(), "10.1.0.1:6379", "what MASTERS tells");
+    }
+
+    #[tokio::test]
+    async fn a_list_of_sentinels_that_cannot_be_read_is_unknown_and_an_empty_one_is_none() {
+        let record = |ip: &str| flat(&["ip", ip, "port", "26379", "flags", "sentinel"]);
+        let cases = [
+            ("-NOPERM no\r\n".to_owned(), None),
+            ("+OK\r\n".to_owned(), None),
+            (list(&[record("10.2.0.3"), flat(&["flags", "sentinel"])]), None),
+            (list(&[record("10.2.0.3"), record("10.2.0.4")]), Some(2)),
+            (list(&[]), Some(0)),
+        ];
+        for (answer, known) in cases {
+            let text = answer.clone();
+            let script =
+                sentinel(&["m"], flat, move |request| request.starts_with("SENTINEL SENTINELS").then(|| text.clone()));
+            let (view, ..) = look(script, &MasterSelector::All).await;
+            assert_eq!(view.unwrap().masters["m"].sentinels.as_ref().map(Vec::len), known, "{answer:?}");
+        }
     }
 
     #[tokio::test]

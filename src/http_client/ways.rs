@@ -57,3 +57,32 @@ fn make(timeouts: HttpTimeouts, way: &Way) -> Result<HttpClient, AccessError> {
     let inner = builder.build().map_err(|_| AccessError::Setup)?;
     Ok(HttpClient { inner, login: None, ways: None })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_way_is_made_once() {
+        let ways = Ways::new(HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(1) });
+        let proxy = |n: usize| Way { proxy: Some(Secret::new(format!("http://p{n}:1"))), authorities: None };
+        let remembered = || ways.made.lock().unwrap().len();
+        ways.client(&proxy(0)).unwrap();
+        ways.client(&proxy(0)).unwrap();
+        assert_eq!(remembered(), 1);
+        for n in 0..MAX_WAYS + 3 {
+            ways.client(&proxy(n)).unwrap();
+        }
+        assert_eq!(remembered(), MAX_WAYS);
+    }
+
+    #[test]
+    fn what_is_no_way_is_refused() {
+        let ways = Ways::new(HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(1) });
+        let client = |way: Way| ways.client(&way).map(|_| ());
+        let authorities = Way { authorities: Some(b"no PEM".to_vec()), proxy: None };
+        assert_eq!(client(authorities), Err(AccessError::Authorities));
+        assert_eq!(client(Way { proxy: Some(Secret::new("no URL")), authorities: None }), Err(AccessError::Proxy));
+    }
+}

@@ -125,6 +125,8 @@ catalogue! {
         "Answers and failures of polls that found the monitor's queue full; anything but 0 means that the exporter's machine is overloaded.";
     POLL_ROUNDS_MISSED = Counter "redis_cross_dc_poll_rounds_missed_total" &[],
         "Polling rounds that were left out because their time had passed before they could begin.";
+    TASKS = Gauge "redis_cross_dc_exporter_tasks" &[],
+        "Tasks of the exporter that run or wait: some for each server, Sentinel, receiver and open HTTP connection. A number that grows with reloads or failovers would be a leak.";
     LATENCY = Histogram "redis_cross_dc_latency_seconds" &["operation", "dc"],
         "Round trips of the monitor in seconds: connect (handshake and AUTH included) and info.";
     HEARTBEATS = Counter "redis_cross_dc_heartbeats_total" PAIR,

@@ -220,6 +220,13 @@ pub fn web_config(successful: bool) -> Vec<MetricFamily> {
     sheet.into_families()
 }
 
+/// The family about the program's own tasks, where they are known.
+pub fn tasks(alive: Option<usize>) -> Vec<MetricFamily> {
+    let mut sheet = Sheet::default();
+    sheet.value(&c::TASKS, &Vec::new(), alive.map(|alive| alive as f64));
+    sheet.into_families()
+}
+
 /// The families about the durable state, which are not the fleet's either.
 pub fn state_store(status: StoreStatus) -> Vec<MetricFamily> {
     let mut sheet = Sheet::default();

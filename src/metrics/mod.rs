@@ -11,7 +11,7 @@ mod sheet;
 use prometheus::proto::MetricFamily;
 use prometheus::{Error, TextEncoder};
 
-pub use collector::{collect, state_store, web_config};
+pub use collector::{collect, state_store, tasks, web_config};
 
 /// The families as text, in Prometheus' format 0.0.4. Families without a series are left out.
 pub fn encode(families: &[MetricFamily]) -> Result<String, Error> {

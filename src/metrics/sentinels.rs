@@ -32,8 +32,13 @@ mod tests {
     use crate::model::{Datacenter, PairName, PollError, ServerAddr};
 
     fn check(sentinel: SentinelState, expected: &[&str]) {
-        let group =
-            SentinelGroup { pair: PairName::new("p"), master: None, sentinels: vec![sentinel], risks: Vec::new() };
+        let group = SentinelGroup {
+            pair: PairName::new("p"),
+            master: None,
+            sentinels: vec![sentinel],
+            risks: Vec::new(),
+            placement_known: false,
+        };
         let mut sheet = Sheet::default();
         of_group(&mut sheet, &group);
         let text = super::super::encode(&sheet.into_families()).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{Bytes, Datacenter, PairName, ServerAddr, Timestamp};
+use crate::model::{Bytes, Datacenter, PairName, ServerAddr, Span, Timestamp};
 use crate::replication::LastKnown;
 
 /// Another server of an entry is seen to be its master: what is watched is to follow.
@@ -40,6 +40,14 @@ pub enum Loss {
     Exactly(Bytes),
     /// The old master had shown this much; it may have written more that nobody saw.
     AtLeast(Bytes),
+    /// The old master gave its history up before it was asked once more: it had shown this much, and nobody will ever
+    /// see the rest.
+    Unseen {
+        /// What it had shown.
+        at_least: Bytes,
+        /// All that is lost was written within so much time, where that is known.
+        within: Option<Span>,
+    },
     /// Nobody can say.
     Unknown,
 }
@@ -64,9 +72,14 @@ impl Loss {
     /// It is certainly at least this.
     pub const fn at_least(self) -> Option<Bytes> {
         match self {
-            Self::Exactly(bytes) | Self::AtLeast(bytes) => Some(bytes),
+            Self::Exactly(bytes) | Self::AtLeast(bytes) | Self::Unseen { at_least: bytes, .. } => Some(bytes),
             Self::Unknown => None,
         }
+    }
+
+    /// All that is lost was written within so much time, where that is all that will ever be known.
+    pub const fn within(self) -> Option<Span> {
+        if let Self::Unseen { within, .. } = self { within } else { None }
     }
 }
 
@@ -83,6 +96,15 @@ impl fmt::Display for Failover {
                 "at least {bytes} of the old master's stream are not in the new one's: what it wrote after it was last \
                  asked is not known"
             ),
+            Loss::Unseen { within, at_least } => {
+                f.write_str("what the old master wrote ")?;
+                within.map_or(Ok(()), |within| write!(f, "in the last {within} "))?;
+                write!(f, "before it followed is lost where the new one did not have it: ")?;
+                match *at_least {
+                    Bytes::ZERO => f.write_str("nobody saw how much"),
+                    at_least => write!(f, "at least {at_least}, and nobody saw the rest"),
+                }
+            }
             Loss::AtLeast(_) | Loss::Unknown => self.fmt_bound(f),
         }
     }
@@ -108,7 +130,6 @@ impl Failover {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Span;
 
     fn check(loss: Loss, last_known: Option<LastKnown>, expected: &str) {
         let [from, to] = ["a", "b"].map(|host| ServerAddr::new(host, 1));
@@ -143,6 +164,18 @@ mod tests {
             Some(known),
             "what was lost is not known until the old master answers: 10.0 s before, the new master lacked at most 70 B, \
              the writes of 1.500 s",
+        );
+        let (at_least, within) = (Bytes::new(9), Some(Span::from_millis(1_200)));
+        check(
+            Loss::Unseen { at_least, within },
+            Some(known),
+            "what the old master wrote in the last 1.200 s before it followed is lost where the new one did not have it: at \
+             least 9 B, and nobody saw the rest",
+        );
+        check(
+            Loss::Unseen { at_least: Bytes::ZERO, within: None },
+            None,
+            "what the old master wrote before it followed is lost where the new one did not have it: nobody saw how much",
         );
         check(Loss::Unknown, None, "what was lost is not known until the old master answers");
         assert_eq!(Loss::AtLeast(Bytes::new(9)).exactly(), None);

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use super::StateChange;
 use super::alerting::Since;
+use super::chart::{PairChart, PastState};
 use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
 use super::haste::{Situation, ToldDelay};
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::info::{Observation, Role};
 use crate::model::{
     Datacenter, HeartbeatError, Histogram, PairKey, PairName, PollError, ReplicationId, RunId, ServerAddr, Span,
-    Timestamp,
+    Timestamp, stable_hash,
 };
 use crate::replication::{
     Assessment, Evidence, Footprint, HistoryLimits, Located, MasterHistory, MasterNews, MasterSample, MinuteMax,
@@ -80,6 +81,7 @@ pub(super) struct PairEntry {
     pub(super) meta: Arc<Pair>,
     tracker: PairTracker,
     lag_max: MinuteMax,
+    chart: PairChart,
     told_delay: ToldDelay,
     /// Whether its master has no other configured replica.
     only_replica: bool,
@@ -316,7 +318,7 @@ impl Fleet {
                 self.doubt_entries_of(addr);
             }
         }
-        self.measure_losses(addr, seen);
+        self.measure_losses(addr, seen, received);
     }
 
     /// Notes which history the server names, and whether it says that it is a master.
@@ -384,9 +386,13 @@ impl Fleet {
         Some(Situation { facts: entry.tracker.facts(), rules: &entry.meta.alerts, alert })
     }
 
-    /// Notes a pair's state; what changed, if anything did.
+    /// Notes a pair's state, and all for its charts; what changed, if anything did.
     pub(super) fn note_state(&mut self, index: usize, seen: &Assessment, now: Timestamp) -> Option<StateChange> {
         let entry = self.pairs.get_mut(index)?;
+        entry.chart.note(seen, now);
+        if entry.noted != Some(seen.state) {
+            entry.chart.note_change(PastState { at: now, state: seen.state, reason: seen.reason });
+        }
         match seen.state {
             PairState::Diverged => {
                 entry.diverged_since.get_or_insert(now);
@@ -435,6 +441,7 @@ impl Fleet {
                 master: Arc::clone(servers.get(&self.top_of(&entry.meta)?.meta.addr)?),
                 replica: Arc::clone(servers.get(&entry.meta.key.replica)?),
                 lag_max: entry.lag_max.get(now),
+                chart: entry.chart.clone(),
             })
         };
         let pairs = self.pairs.iter().filter_map(pair).collect();
@@ -479,12 +486,20 @@ impl ServerEntry {
     }
 }
 
+/// Where the steps of a pair's chart begin: everywhere within the shortest, over the fleet.
+fn phase(pair: &Pair) -> Span {
+    let step = PairChart::finest_step().as_nanos();
+    let hash = stable_hash([pair.key.name.as_str(), &pair.key.replica.to_string()]);
+    Span::from_nanos(i64::try_from(hash >> 1).unwrap_or(0) % step)
+}
+
 impl PairEntry {
     fn anew(meta: &Arc<Pair>, known: Option<Self>, only_replica: bool, interval: Span, now: Timestamp) -> Self {
         let mut entry = known.unwrap_or_else(|| Self {
             meta: Arc::clone(meta),
             tracker: PairTracker::new(interval),
             lag_max: MinuteMax::default(),
+            chart: PairChart::new(phase(meta)),
             told_delay: ToldDelay::default(),
             only_replica,
             noted: None,

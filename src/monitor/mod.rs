@@ -5,18 +5,22 @@
 
 mod alerting;
 mod causes;
+mod chart;
 mod event;
 mod failover;
 mod fleet;
 mod full_syncs;
 mod haste;
+mod journal;
 mod receivers;
 mod saved;
 mod sentinels;
 mod snapshot;
 
+pub use chart::{ChartPoint, ChartTier, PairChart, PastState};
 pub use event::*;
 pub use failover::{EntryFailovers, Failover, Loss, Succession};
+pub use journal::{Happening, Journal, What};
 pub use snapshot::*;
 
 use std::collections::BTreeSet;
@@ -117,6 +121,7 @@ pub struct Monitor {
     losses: PollLosses,
     deliveries: Arc<Deliveries>,
     past: saved::Past,
+    journal: Journal,
     /// The last look at both clocks.
     anchor: ClockAnchor,
     next_evaluation: Timestamp,
@@ -138,6 +143,7 @@ impl Monitor {
             losses: PollLosses::default(),
             deliveries: Arc::default(),
             past: saved::Past::default(),
+            journal: Journal::default(),
             anchor,
             next_evaluation: now,
             next_distribution: now,
@@ -196,6 +202,7 @@ impl Monitor {
     /// It is refused, with a sentence that says why.
     pub fn silence(&mut self, new: NewSilence, anchor: ClockAnchor) -> Result<SilenceId, SilenceError> {
         self.anchor = anchor;
+        self.note_silences_changed();
         self.alerting.quiet_mut().silences.add(new, anchor.wall)
     }
 
@@ -205,6 +212,7 @@ impl Monitor {
     /// There is no such silence, or it is over.
     pub fn expire_silence(&mut self, id: &SilenceId, anchor: ClockAnchor) -> Result<(), SilenceError> {
         self.anchor = anchor;
+        self.note_silences_changed();
         self.alerting.quiet_mut().silences.expire(id, anchor.wall)
     }
 
@@ -288,12 +296,25 @@ impl Monitor {
         let changes = self.alerting.changes();
         self.past.note(&changes, now);
         actions.extend(changes.into_iter().map(Action::AlertChanged));
+        self.note_in_journal(&actions, now);
         let Due { notifications, held_back } = self.alerting.due(now);
         for (receiver, why) in held_back {
             self.receivers.held_back(&receiver, why);
         }
         actions.extend(notifications.into_iter().map(Action::Notify));
         actions
+    }
+
+    fn note_in_journal(&mut self, actions: &[Action], now: Timestamp) {
+        for action in actions {
+            match action {
+                Action::StateChanged(change) if change.from.is_some() => {
+                    self.journal.note(What::State(change.clone()), now);
+                }
+                Action::AlertChanged(transition) => self.journal.note(What::Alert(transition.clone()), now),
+                _ => {}
+            }
+        }
     }
 
     fn look_at_pair(&mut self, index: usize, count_lag: bool, now: Timestamp, actions: &mut Vec<Action>) {
@@ -351,6 +372,7 @@ impl Monitor {
             receivers: self.receivers.snapshot(),
             deliveries: Arc::clone(&self.deliveries),
             losses: self.losses,
+            journal: self.journal.clone(),
             reload: self.reload,
             ready: self.fleet.all_polled() && self.sentinels.all_heard(),
         }

@@ -93,6 +93,13 @@ impl Receivers {
         }
     }
 
+    /// The receiver failed before a restart: that is believed for as long as after a notification that was given up.
+    pub(super) fn carry_on(&mut self, receiver: &str, now: Timestamp) {
+        if let Some(receiver) = self.0.iter_mut().find(|r| &*r.told.name == receiver) {
+            receiver.gave_up_at = Some(now);
+        }
+    }
+
     /// Counts a notification that was not made on purpose.
     pub(super) fn held_back(&mut self, receiver: &str, why: HeldBack) {
         if let Some(receiver) = self.0.iter_mut().find(|r| &*r.told.name == receiver) {
@@ -158,7 +165,7 @@ fn fresh(name: &str) -> ReceiverSnapshot {
 mod tests {
     use super::*;
     use crate::config::tests_support::settings_of;
-    use crate::config::{ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity};
+    use crate::config::{HttpSettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity};
 
     const fn at(secs: i64) -> Timestamp {
         Timestamp::from_nanos(secs * 1_000_000_000)
@@ -171,10 +178,11 @@ mod tests {
             name: "chat".to_owned(),
             min_severity,
             matchers: BTreeMap::new(),
+            fallback: None,
             group_by: None,
             repage_on,
             kind,
-            http: crate::config::HttpSettings::default(),
+            http: HttpSettings::default(),
         };
         let mut all = Receivers::default();
         all.reconfigure(&NotifySettings { receivers: vec![chat], ..settings_of(&[]).notify });

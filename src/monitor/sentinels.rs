@@ -189,7 +189,13 @@ mod tests {
             SentinelState { addr, dc, answer, quorum, agrees: None, tilted: None }
         };
         let sentinels = sentinels.split(' ').map(state).collect();
-        vec![SentinelGroup { pair: PairName::new("p"), master: None, sentinels, risks: Vec::new() }]
+        vec![SentinelGroup {
+            pair: PairName::new("p"),
+            master: None,
+            sentinels,
+            risks: Vec::new(),
+            placement_known: false,
+        }]
     }
 
     /// The reading of each datacenter in seconds, ten seconds after the Sentinels became so; a dash for none.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::chart::PairChart;
 use super::event::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use super::failover::EntryFailovers;
+use super::journal::Journal;
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::model::{ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime};
 use crate::replication::{Assessment, Evidence, Footprint, PairFacts, ServerFacts, assess};
@@ -41,6 +43,8 @@ pub struct FleetSnapshot {
     pub deliveries: Arc<Deliveries>,
     /// What polling lost.
     pub losses: PollLosses,
+    /// What happened lately.
+    pub journal: Journal,
     /// The configuration's fate.
     pub reload: ReloadStatus,
     /// Whether every server was polled once, with whatever result.
@@ -60,6 +64,8 @@ pub struct PairSnapshot {
     pub replica: Arc<ServerSnapshot>,
     /// The highest lag estimate of the last minute.
     pub lag_max: Option<Span>,
+    /// What its charts show.
+    pub chart: PairChart,
 }
 
 /// One server and what polling it came to.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::alert::{AlertSnapshot, AlertStatus, Fingerprint, Labels};
+use crate::alert::{AlertSnapshot, Fingerprint, Labels};
 use crate::model::{ClockAnchor, Span, Timestamp};
 
 use super::message::MessageContext;
@@ -36,6 +36,15 @@ pub struct Told {
     alerts: BTreeMap<(Fingerprint, Arc<Labels>), Standing>,
 }
 
+/// An alert that fires.
+#[derive(Clone, Debug)]
+pub struct Firing {
+    /// The alert.
+    pub alert: Arc<AlertSnapshot>,
+    /// Whether news of it are kept quiet: by a silence, by maintenance or by an alert that explains it.
+    pub quiet: bool,
+}
+
 /// How one alert stands.
 #[derive(Clone, Debug)]
 struct Standing {
@@ -46,10 +55,10 @@ struct Standing {
 impl Told {
     /// Takes in which alerts fire for this receiver now, and which are over and still listed. Returns whether there is
     /// something new that should not wait.
-    pub fn look(&mut self, now: Timestamp, firing: &[Arc<AlertSnapshot>], over: &[Arc<AlertSnapshot>]) -> bool {
+    pub fn look(&mut self, now: Timestamp, firing: &[Firing], over: &[Arc<AlertSnapshot>]) -> bool {
         let mut news = false;
         let wanted: BTreeMap<_, _> =
-            firing.iter().map(|alert| ((alert.fingerprint, Arc::new(labels(alert))), alert)).collect();
+            firing.iter().filter_map(|firing| Some((self.key_of(firing)?, &firing.alert))).collect();
         let ends: BTreeMap<_, _> =
             over.iter().filter_map(|alert| Some((alert.fingerprint, (alert.resolved?.0, alert)))).collect();
         for ((fingerprint, labels), standing) in &mut self.alerts {
@@ -69,6 +78,18 @@ impl Told {
             }
         }
         news
+    }
+
+    /// As which alert it is told; `None` when it is not. One that is kept quiet neither begins nor changes, but goes on as
+    /// it was told before: an end that is none would be a lie.
+    fn key_of(&self, firing: &Firing) -> Option<(Fingerprint, Arc<Labels>)> {
+        let alert = &firing.alert;
+        let told = || {
+            let first = (alert.fingerprint, Arc::default());
+            let of_alert = self.alerts.range(first..).take_while(|((print, _), _)| *print == alert.fingerprint);
+            of_alert.filter(|(_, standing)| standing.ended.is_none()).map(|(key, _)| key.clone()).next()
+        };
+        if firing.quiet { told() } else { Some((alert.fingerprint, Arc::new(labels(alert)))) }
     }
 
     /// Whether there is anything to tell.
@@ -106,11 +127,6 @@ impl Standing {
     }
 }
 
-/// The alerts of `all` that fire.
-pub fn firing<'a>(all: impl Iterator<Item = &'a Arc<AlertSnapshot>>) -> Vec<Arc<AlertSnapshot>> {
-    all.filter(|alert| alert.status == AlertStatus::Firing).cloned().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::{anchor, context, golden, hostile_names, now, pair_alert, resolved};
@@ -121,6 +137,29 @@ mod tests {
 
     fn at_level(alert: &Arc<AlertSnapshot>, severity: Severity) -> Arc<AlertSnapshot> {
         Arc::new(AlertSnapshot { severity, ..(**alert).clone() })
+    }
+
+    fn loud(alerts: &[Arc<AlertSnapshot>]) -> Vec<Firing> {
+        alerts.iter().map(|alert| Firing { alert: Arc::clone(alert), quiet: false }).collect()
+    }
+
+    fn quiet(alert: &Arc<AlertSnapshot>) -> Vec<Firing> {
+        vec![Firing { alert: Arc::clone(alert), quiet: true }]
+    }
+
+    #[test]
+    fn what_is_kept_quiet_begins_nothing_and_ends_nothing() {
+        let (mut told, critical) = (Told::default(), pair_alert("orders", 0));
+        let warning = at_level(&critical, Severity::Warning);
+        assert!(!told.look(now(), &quiet(&warning), &[]) && told.is_empty());
+        told.look(now(), &loud(&[Arc::clone(&warning)]), &[]);
+        assert!(!told.look(now(), &quiet(&critical), &[]), "an escalation is kept quiet");
+        assert_eq!(spelled(&told, now()), ["warning firing"]);
+        assert!(told.look(now(), &loud(&[critical]), &[]));
+        assert_eq!(spelled(&told, now()), ["critical firing", "warning ended"]);
+        assert!(told.look(now(), &[], &[]), "the end of what was told is told");
+        assert_eq!(spelled(&told, now()), ["critical ended", "warning ended"]);
+        assert!(!told.look(now(), &quiet(&warning), &[]));
     }
 
     /// `critical firing`, `warning ended`: what is told of the alerts, in order.
@@ -140,8 +179,8 @@ mod tests {
     fn the_bodies_are_as_agreed() {
         let mut told = Told::default();
         let warning = at_level(&pair_alert("orders", 0), Severity::Warning);
-        told.look(now(), &[warning], &[]);
-        told.look(now() + MINUTE, &[pair_alert("orders", 0)], &[]);
+        told.look(now(), &loud(&[warning]), &[]);
+        told.look(now() + MINUTE, &loud(&[pair_alert("orders", 0)]), &[]);
         let later = ClockAnchor { mono: now() + MINUTE, wall: anchor().wall(now() + MINUTE) };
         golden("alertmanager_escalation.json", &Value::Array(told.bodies(&later, MINUTE, &context())));
     }
@@ -150,19 +189,19 @@ mod tests {
     fn an_escalation_ends_the_old_alert_beside_the_new_one() {
         let (mut told, critical) = (Told::default(), pair_alert("orders", 0));
         let warning = at_level(&critical, Severity::Warning);
-        assert!(told.look(now(), &[Arc::clone(&warning)], &[]));
+        assert!(told.look(now(), &loud(&[Arc::clone(&warning)]), &[]));
         assert_eq!(spelled(&told, now()), ["warning firing"]);
-        assert!(!told.look(now(), &[Arc::clone(&warning)], &[]), "nothing is new");
-        assert!(told.look(now(), &[Arc::clone(&critical)], &[]));
+        assert!(!told.look(now(), &loud(&[Arc::clone(&warning)]), &[]), "nothing is new");
+        assert!(told.look(now(), &loud(&[Arc::clone(&critical)]), &[]));
         assert_eq!(spelled(&told, now()), ["critical firing", "warning ended"]);
-        assert!(told.look(now(), &[warning], &[]), "and back");
+        assert!(told.look(now(), &loud(&[warning]), &[]), "and back");
         assert_eq!(spelled(&told, now()), ["critical ended", "warning firing"]);
     }
 
     #[test]
     fn an_end_is_told_for_a_quarter_of_an_hour_with_its_own_time() {
         let (mut told, alert) = (Told::default(), pair_alert("orders", 0));
-        told.look(now(), &[Arc::clone(&alert)], &[]);
+        told.look(now(), &loud(&[Arc::clone(&alert)]), &[]);
         let later = now() + Span::from_secs(5);
         assert!(told.look(later, &[], &[resolved(Arc::clone(&alert))]));
         let bodies = told.bodies(&anchor(), MINUTE, &context());
@@ -175,10 +214,10 @@ mod tests {
     #[test]
     fn an_alert_that_fires_again_is_news() {
         let (mut told, alert) = (Told::default(), pair_alert("orders", 0));
-        told.look(now(), &[Arc::clone(&alert)], &[]);
+        told.look(now(), &loud(&[Arc::clone(&alert)]), &[]);
         told.look(now(), &[], &[]);
         assert_eq!(spelled(&told, now()), ["critical ended"]);
-        assert!(told.look(now() + MINUTE, &[alert], &[]));
+        assert!(told.look(now() + MINUTE, &loud(&[alert]), &[]));
         assert_eq!(spelled(&told, now() + MINUTE), ["critical firing"]);
     }
 
@@ -187,8 +226,8 @@ mod tests {
         let mut told = Told::default();
         let alerts: Vec<_> = (0..10_000).map(|n| pair_alert("orders", n)).collect();
         let warnings: Vec<_> = alerts.iter().map(|alert| at_level(alert, Severity::Warning)).collect();
-        told.look(now(), &warnings, &[]);
-        told.look(now(), &alerts, &[]);
+        told.look(now(), &loud(&warnings), &[]);
+        told.look(now(), &loud(&alerts), &[]);
         let bodies = told.bodies(&anchor(), MINUTE, &context());
         assert_eq!(bodies.iter().map(|body| body.as_array().unwrap().len()).sum::<usize>(), 20_000);
         let mut seen = std::collections::BTreeSet::new();
@@ -204,7 +243,7 @@ mod tests {
     fn hostile_names_arrive_as_they_are() {
         for name in hostile_names() {
             let mut told = Told::default();
-            told.look(now(), &[pair_alert(&name, 0)], &[]);
+            told.look(now(), &loud(&[pair_alert(&name, 0)]), &[]);
             let bodies = told.bodies(&anchor(), MINUTE, &context());
             let again: Value = serde_json::from_str(&bodies[0].to_string()).unwrap();
             assert_eq!(again[0]["labels"]["pair"], name.as_str());
@@ -214,7 +253,7 @@ mod tests {
     #[test]
     fn two_exporters_send_the_same_labels() {
         let mut told = Told::default();
-        told.look(now(), &[pair_alert("orders", 0)], &[]);
+        told.look(now(), &loud(&[pair_alert("orders", 0)]), &[]);
         let by = |exporter: &str| {
             let context = MessageContext { exporter: exporter.to_owned(), ..context() };
             told.bodies(&anchor(), MINUTE, &context)[0][0]["labels"].clone()

@@ -90,8 +90,9 @@ pub fn silence_command(notification: &Notification) -> Option<String> {
         labels.extend(Labels::clone(&only.identity.labels));
         labels.insert("alertname".to_owned(), only.identity.rule.alert_name().to_owned());
     }
-    let matches = labels.iter().map(|(name, value)| format!(" --match {}", shell_word(&format!("{name}={value}"))));
-    let command = format!("redis-cross-dc-exporter silence add{} --duration 2h", matches.collect::<String>());
+    let matches = labels.iter().map(|(name, value)| format!(" {}", shell_word(&format!("{name}={value}"))));
+    let matches: String = matches.collect();
+    let command = format!("redis-cross-dc-exporter silence add{matches} --for 2h --comment 'looking into it'");
     let typeable = !command.contains(char::is_control) && command.len() <= MAX_COMMAND && !labels.is_empty();
     typeable.then_some(command)
 }
@@ -154,11 +155,11 @@ mod tests {
 
     #[test]
     fn the_command_silences_one_alert_or_the_group() {
-        let one = "redis-cross-dc-exporter silence add --match alertname=RedisCrossDcLagHigh --match pair=orders \
-                   --match replica=redis2:6379 --match source_dc=dc1 --match target_dc=dc2 --duration 2h";
+        let one = "redis-cross-dc-exporter silence add alertname=RedisCrossDcLagHigh pair=orders replica=redis2:6379 \
+                   source_dc=dc1 target_dc=dc2 --for 2h --comment 'looking into it'";
         assert_eq!(command(vec![pair_alert("orders", 0)]).as_deref(), Some(one));
-        let group = "redis-cross-dc-exporter silence add --match alertname=RedisCrossDcLagHigh --match source_dc=dc1 \
-                     --match target_dc=dc2 --duration 2h";
+        let group = "redis-cross-dc-exporter silence add alertname=RedisCrossDcLagHigh source_dc=dc1 target_dc=dc2 \
+                     --for 2h --comment 'looking into it'";
         assert_eq!(command(vec![pair_alert("a", 0), pair_alert("b", 0)]).as_deref(), Some(group));
         assert_eq!(command(vec![resolved(pair_alert("a", 0))]), None);
     }

@@ -136,11 +136,20 @@ fn title(notification: &Notification) -> String {
     let direction = direction(notification).map(|text| format!(" {text}")).unwrap_or_default();
     let what = match (notification.alerts.as_slice(), count(notification)) {
         ([only], _) => facts::short_subject(&only.identity),
-        (_, (firing, 0)) => format!("{firing} firing"),
         (_, (0, resolved)) => format!("{resolved} resolved"),
-        (_, (firing, resolved)) => format!("{firing} firing, {resolved} resolved"),
+        (_, (firing, 0)) => of_how_many(notification).unwrap_or_else(|| format!("{firing} firing")),
+        (_, (firing, resolved)) => {
+            let firing = of_how_many(notification).unwrap_or_else(|| format!("{firing} firing"));
+            format!("{firing}, {resolved} resolved")
+        }
     };
     format!("[{level}] {name}{direction}: {what}")
+}
+
+/// `500 of 500 pairs`: how much of what could break is broken.
+fn of_how_many(notification: &Notification) -> Option<String> {
+    let affected = notification.affected?;
+    Some(format!("{} of {} {}", affected.firing, affected.of, affected.kind.noun(affected.of)))
 }
 
 /// How many alerts fire, and how many are over.
@@ -150,13 +159,25 @@ fn count(notification: &Notification) -> (usize, usize) {
 }
 
 fn summary(notification: &Notification) -> String {
-    let sentences = notification.alerts.first().map(|worst| sentence(worst)).unwrap_or_default();
-    match count(notification) {
-        (firing, resolved) if firing + resolved <= 1 => sentences,
-        (0, resolved) => format!("All {resolved} alerts of this group are over. {sentences}"),
-        (firing, 0) => format!("{firing} alerts fire. The worst: {sentences}"),
-        (firing, resolved) => format!("{firing} fire, {resolved} resolved. The worst: {sentences}"),
+    let worst = notification.alerts.first().map(|worst| sentence(worst)).unwrap_or_default();
+    let direction = direction(notification).map(|text| format!(" {text}")).unwrap_or_default();
+    let affected = of_how_many(notification).map(|text| format!("{text}{direction}"));
+    let mut sentences = match (count(notification), affected) {
+        ((firing, resolved), _) if firing + resolved <= 1 => worst,
+        ((0, resolved), _) => format!("All {resolved} alerts of this group are over. {worst}"),
+        ((_, 0), Some(affected)) => format!("{affected}. The worst: {worst}"),
+        ((firing, 0), None) => format!("{firing} alerts fire. The worst: {worst}"),
+        ((_, resolved), Some(affected)) => format!("{affected}; {resolved} resolved. The worst: {worst}"),
+        ((firing, resolved), None) => format!("{firing} fire, {resolved} resolved. The worst: {worst}"),
+    };
+    if notification.reason == NotifyReason::Flapping {
+        sentences.push_str(" It begins and ends again and again: no more is told of that until it is stable.");
     }
+    if notification.held > 0 {
+        let held = format!(" {} more fire and are kept quiet by silences or maintenance.", notification.held);
+        sentences.push_str(&held);
+    }
+    sentences
 }
 
 /// One sentence about one alert.
@@ -249,6 +270,7 @@ pub fn advice_for(rule: Rule) -> &'static str {
 mod tests {
     use super::super::testing::{anchor, context, notification, pair_alert, resolved, server_alert};
     use super::*;
+    use crate::alert::{Affected, TargetKind};
 
     fn message(notification: &Notification) -> Message {
         Message::new(notification, &anchor(), &context())
@@ -274,6 +296,32 @@ mod tests {
         assert_eq!(message.title, "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 500 firing");
         assert!(message.summary.starts_with("500 alerts fire. The worst: orders"));
         assert_eq!((message.alerts.len(), message.more, message.advice.len()), (10, 490, 1));
+    }
+
+    fn cut_link(firing: usize, resolved_too: usize, of: usize) -> Notification {
+        let over = (firing..firing + resolved_too).map(|n| resolved(pair_alert("orders", n)));
+        let alerts = (0..firing).map(|n| pair_alert("orders", n)).chain(over).collect();
+        let affected = Some(Affected { kind: TargetKind::Pair, firing, of });
+        Notification { affected, ..notification(NotifyReason::First, alerts) }
+    }
+
+    #[test]
+    fn how_much_of_it_all_is_broken_is_said_first() {
+        let all = message(&cut_link(500, 0, 500));
+        assert_eq!(all.title, "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 500 of 500 pairs");
+        assert!(all.summary.starts_with("500 of 500 pairs dc1 → dc2. The worst: orders"), "{}", all.summary);
+        let part = message(&cut_link(300, 200, 501));
+        assert_eq!(part.title, "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 300 of 501 pairs, 200 resolved");
+        assert!(part.summary.starts_with("300 of 501 pairs dc1 → dc2; 200 resolved. The worst: orders"));
+        assert_eq!(message(&cut_link(0, 3, 3)).title, "[RESOLVED] RedisCrossDcLagHigh dc1 → dc2: 3 resolved");
+    }
+
+    #[test]
+    fn what_is_kept_quiet_and_what_flaps_is_said() {
+        let told = Notification { held: 7, reason: NotifyReason::Flapping, ..cut_link(1, 0, 9) };
+        let end = " It begins and ends again and again: no more is told of that until it is stable. \
+                   7 more fire and are kept quiet by silences or maintenance.";
+        assert!(message(&told).summary.ends_with(end), "{}", message(&told).summary);
     }
 
     #[test]

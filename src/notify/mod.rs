@@ -26,6 +26,6 @@ pub use delivery::Dispatcher;
 pub use delivery::check;
 pub use message::MessageContext;
 pub use periodic::Heralds;
-pub use rehearsal::{Step, rehearse};
 pub use queue::ReplayError;
+pub use rehearsal::{Step, rehearse};
 pub use retry::Timing;

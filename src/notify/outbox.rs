@@ -69,7 +69,8 @@ impl Outbox {
     /// only told of the end of its incidents.
     pub fn configure(&mut self, receivers: &[ReceiverSettings]) {
         self.revision += 1;
-        for settings in receivers {
+        let receivers: Vec<_> = receivers.iter().filter(|settings| settings.kind.takes_groups()).collect();
+        for settings in &receivers {
             let slot = self.slot(&settings.name.as_str().into());
             slot.retired = false;
             slot.fallback = settings.fallback.as_deref().map(Into::into);
@@ -251,8 +252,8 @@ impl Outbox {
     }
 
     /// When [`Self::start`] next has something, if nothing else happens.
-    pub fn next_wakeup(&self) -> Option<Timestamp> {
-        self.slots.values().filter_map(|slot| slot.queue.next_wakeup()).min()
+    pub fn next_wakeup(&self, durable: u64) -> Option<Timestamp> {
+        self.slots.values().filter_map(|slot| slot.queue.next_wakeup(durable)).min()
     }
 
     /// Whether the disk has to be told at once: each moment of waiting is one in which a kill makes a message come twice.

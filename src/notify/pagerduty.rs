@@ -31,16 +31,41 @@ pub struct Incident {
     pub dedup_key: String,
 }
 
+/// Room at a key's end for the mark of a generation: `~` and ten digits.
+const GENERATION: usize = 11;
+
 /// The key of `group`'s incident: the same on every exporter with this `identity`, and over restarts. A key that would
-/// be too long ends in a hash of itself.
-pub fn dedup_key(identity: &str, group: &GroupKey) -> String {
+/// be too long ends in a hash of itself. Each generation but the first has a key of its own, which makes a new incident.
+pub fn dedup_key(identity: &str, group: &GroupKey, generation: u32) -> String {
+    let key = group_key(identity, group);
+    if generation == 0 { key } else { format!("{key}~{generation}") }
+}
+
+impl Incident {
+    /// Whether this is a later incident of the same group than `other`, in the same service: then `other` is over.
+    pub fn follows(&self, other: &Self) -> bool {
+        // A group's key ends in a quotation mark or in hexadecimal digits: a tilde is the mark of a generation.
+        let parts = |key: &str| match key.rsplit_once('~') {
+            Some((group, generation)) => match generation.parse::<u32>() {
+                Ok(generation) => (group.to_owned(), generation),
+                Err(_) => (key.to_owned(), 0),
+            },
+            None => (key.to_owned(), 0),
+        };
+        let ((group, generation), (others, older)) = (parts(&self.dedup_key), parts(&other.dedup_key));
+        self.routing_key == other.routing_key && group == others && generation > older
+    }
+}
+
+fn group_key(identity: &str, group: &GroupKey) -> String {
+    const ROOM: usize = MAX_DEDUP_KEY - GENERATION;
     let escaped = identity.replace('\\', "\\\\").replace('/', "\\/");
     let key = format!("redis-cross-dc/{escaped}/{}", group.text());
-    if key.len() <= MAX_DEDUP_KEY {
+    if key.len() <= ROOM {
         return key;
     }
     // Bytes and not units, as nobody says what is counted; a hash has 16.
-    let end = key.floor_char_boundary(MAX_DEDUP_KEY - 17);
+    let end = key.floor_char_boundary(ROOM - 17);
     format!("{}#{:016x}", &key[..end], stable_hash([key.as_str()]))
 }
 
@@ -138,7 +163,7 @@ mod tests {
 
     fn incident() -> Incident {
         let group = notification(NotifyReason::First, vec![pair_alert("orders", 0)]).group;
-        Incident { routing_key: Secret::new("0123456789abcdef0123456789abcdef"), dedup_key: dedup_key("eu", &group) }
+        Incident { routing_key: Secret::new("0123456789abcdef0123456789abcdef"), dedup_key: dedup_key("eu", &group, 0) }
     }
 
     fn trigger_for(pair: &str, count: usize) -> Value {
@@ -154,7 +179,7 @@ mod tests {
     }
 
     fn key(identity: &str, pair: &str) -> String {
-        dedup_key(identity, &GroupKey(labels([("pair", pair)])))
+        dedup_key(identity, &GroupKey(labels([("pair", pair)])), 0)
     }
 
     #[test]
@@ -166,12 +191,33 @@ mod tests {
 
     #[test]
     fn long_keys_keep_the_limit_and_still_differ() {
-        let room = MAX_DEDUP_KEY - key("", "").len();
+        let room = MAX_DEDUP_KEY - GENERATION - key("", "").len();
         let fits = key("", &"x".repeat(room));
-        assert_eq!((fits.len(), fits.contains('#')), (255, false));
+        assert_eq!((fits.len(), fits.contains('#')), (244, false));
+        let last = dedup_key("", &GroupKey(labels([("pair", &"x".repeat(room))])), u32::MAX);
+        assert_eq!(last.len(), 255);
         let (one, other) = (key("", &"😀".repeat(room)), key("", &format!("{}!", "😀".repeat(room))));
         assert!(one.len() <= 255 && other.len() <= 255);
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_generation_follows_the_ones_before_it_in_its_own_group_and_service() {
+        let incident = |key: &str, pair: &str, generation| Incident {
+            routing_key: Secret::new(key),
+            dedup_key: dedup_key("", &GroupKey(labels([("pair", pair)])), generation),
+        };
+        let new = incident("k", "orders~3", 2);
+        for (other, follows) in [
+            (incident("k", "orders~3", 0), true),
+            (incident("k", "orders~3", 1), true),
+            (incident("k", "orders~3", 2), false),
+            (incident("k", "orders~3", 3), false),
+            (incident("k", "orders", 0), false),
+            (incident("other", "orders~3", 0), false),
+        ] {
+            assert_eq!(new.follows(&other), follows, "{other:?}");
+        }
     }
 
     #[test]

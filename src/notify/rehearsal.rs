@@ -14,8 +14,8 @@ use crate::config::{NotifySettings, ReceiverKind, ReceiverSettings, Severity};
 use crate::http_client::{HttpClient, HttpError, HttpTimeouts};
 use crate::model::{ClockAnchor, Span};
 
-use super::alertmanager::Told;
-use super::delivery::{ReceiverConfig, Sent, secrets_of, send};
+use super::alertmanager::{Firing, Told};
+use super::delivery::{Gate, ReceiverConfig, Sent, secrets_of, send};
 use super::message::MessageContext;
 use super::periodic::{beat, tell};
 use super::queue::{Attempt, DeliveryId, Opening};
@@ -93,9 +93,11 @@ impl Rehearsal {
                 number: 1,
                 plain,
                 opening: opening.clone(),
+                opened: opening.iter().cloned().collect(),
             };
-            let (_, Sent { protocol, result, opening, .. }) =
-                send(self.client.clone(), Arc::clone(&self.config), attempt).await;
+            let gate = Gate::open(&attempt);
+            let Sent { protocol, result, opening, .. } =
+                send(self.client.clone(), Arc::clone(&self.config), attempt, gate).await;
             let verdict = judge(&self.timing, &circumstances(protocol, plain), &result);
             let what = if plain { format!("{what} as plain text") } else { what.to_owned() };
             steps.push(self.step(what, verdict.disposition, &result));
@@ -113,6 +115,7 @@ impl Rehearsal {
         let (firing, over) = (alert(NotifyReason::First), alert(NotifyReason::Resolved));
         let mut steps = Vec::new();
         let mut told = Told::default();
+        let firing: Vec<_> = firing.into_iter().map(|alert| Firing { alert, quiet: false }).collect();
         told.look(anchor.mono, &firing, &[]);
         for url in urls {
             let result = tell(&self.client, &self.config, url, &told, interval).await;

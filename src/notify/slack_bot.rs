@@ -4,6 +4,7 @@
 //! A group has one message. It is changed whenever there is something to say, which notifies nobody; what a person has to
 //! hear of is said again in the message's thread, shown in the channel too unless it is the end.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::alert::NotifyReason;
@@ -13,7 +14,7 @@ use super::slack;
 use super::text::slack_escape;
 
 /// A message that was posted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Posted {
     /// The channel as configured when it was posted: a message in another channel than today's is not changed but ended.
     pub configured: String,
@@ -68,7 +69,7 @@ pub fn update(message: &Message, plain: bool, posted: &Posted) -> Value {
 /// Says shortly in the thread what changed, where a person has to hear of it: the body for `chat.postMessage`.
 pub fn reply(message: &Message, posted: &Posted) -> Option<Value> {
     let (begin, shown_in_channel) = match message.reason {
-        NotifyReason::First | NotifyReason::Escalated => ("", true),
+        NotifyReason::First | NotifyReason::Escalated | NotifyReason::Flapping => ("", true),
         NotifyReason::NewInGroup => ("New in this group. ", true),
         NotifyReason::Repeat => ("Still so. ", true),
         NotifyReason::Resolved => ("", false),

@@ -48,6 +48,8 @@ pub(super) struct Pace {
     urgent_due: Timestamp,
     /// Urgent rounds run until here.
     urgent_until: Timestamp,
+    /// When one more urgent round is due.
+    extra_due: Option<Timestamp>,
     /// Since when a refresh is wanted.
     refresh_due: Option<Timestamp>,
     /// When the glance after this base round is due; none once another round did its work.
@@ -69,6 +71,7 @@ impl Pace {
             base_due: now + wait,
             urgent_due: now,
             urgent_until: Timestamp::default(),
+            extra_due: None,
             refresh_due: None,
             glance_due: None,
             missed: 0,
@@ -109,11 +112,12 @@ impl Pace {
     pub(super) fn begin(&mut self, round: Round, now: Timestamp) -> Timestamp {
         let planned = match round {
             Round::Base => self.skip_missed(self.base_due, self.intervals.base, now),
+            Round::Urgent if self.extra_due.is_some() => return self.extra_due.take().unwrap_or(now),
             Round::Urgent => self.skip_missed(self.urgent_due, self.urgent_period(), now),
             Round::Refresh => self.refresh_due.unwrap_or(now),
             Round::Glance => self.glance_due.unwrap_or(now),
         };
-        self.glance_due = None;
+        (self.glance_due, self.extra_due) = (None, None);
         if round == Round::Base {
             self.base_due = planned + self.dithered(self.intervals.base);
             self.glance_due = self.glances.then(|| planned + self.intervals.base.half());
@@ -132,6 +136,7 @@ impl Pace {
         match round {
             Round::Base => {}
             Round::Refresh => self.refresh_due = None,
+            Round::Urgent if self.extra_due.is_some() => self.extra_due = None,
             Round::Urgent => self.urgent_due = now + self.dithered(self.urgent_period()),
             Round::Glance => self.glance_due = None,
         }
@@ -143,9 +148,12 @@ impl Pace {
         self.urgent_due = self.urgent_due.max(now);
     }
 
-    /// While urgent rounds run, the next one is to begin at once.
+    /// While urgent rounds run, one more is to begin at once. The others stay where they are: what it comes too early for, they
+    /// see as soon as they would have.
     pub(super) fn hasten(&mut self, now: Timestamp) {
-        self.urgent_due = self.urgent_due.min(now);
+        if self.next_urgent().is_some() {
+            self.extra_due = Some(now);
+        }
     }
 
     /// Urgent rounds are to be `factor` times as far apart as their period says. At the base period there are none.
@@ -175,6 +183,9 @@ impl Pace {
 
     /// When the next urgent round is due, if there is one. One just before a base round would tell nothing new.
     fn next_urgent(&self) -> Option<Timestamp> {
+        if self.extra_due.is_some() {
+            return self.extra_due;
+        }
         let worth_it = self.urgent_due + self.urgent_period().half() < self.base_due;
         (self.urgent_due < self.urgent_until && worth_it).then_some(self.urgent_due)
     }
@@ -376,6 +387,22 @@ mod tests {
         pace.refresh(base);
         assert_eq!(step(&mut pace).0, Round::Base, "which polls everybody as well");
         assert!(!pace.wants_refresh());
+    }
+
+    #[test]
+    fn one_more_urgent_round_is_one_and_moves_no_other() {
+        let mut pace = pace(0);
+        step(&mut pace);
+        pace.hasten(at(40));
+        assert_eq!(pace.due(at(40)), None, "nobody is urgent");
+        pace.set_urgent(at(9000), at(50));
+        let next = pace.next();
+        pace.hasten(at(60));
+        assert_eq!((step(&mut pace), pace.next()), ((Round::Urgent, at(60)), next));
+        pace.hasten(at(70));
+        pace.put_off(Round::Urgent, at(70));
+        assert_eq!(pace.next(), next, "no budget for it");
+        assert_eq!(pace.missed(), 0);
     }
 
     #[test]

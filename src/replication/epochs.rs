@@ -248,8 +248,8 @@ impl MasterHistory {
     fn restart(&mut self, sample: &MasterSample, news: MasterNews) -> MasterNews {
         self.close();
         let mut history = OffsetHistory::new(self.limits);
-        if let Some(Beginning { after, offset }) = sample.beginning {
-            history.insert(after, after, offset);
+        if let Some(Beginning { after, offset, likely_after }) = sample.beginning {
+            history.begin(after, offset, likely_after);
         }
         self.open(sample, history);
         news
@@ -283,7 +283,7 @@ impl MasterHistory {
 mod tests {
     use super::*;
 
-    fn id(c: char) -> ReplicationId {
+    pub(super) fn id(c: char) -> ReplicationId {
         ReplicationId::parse(&c.to_string().repeat(40)).unwrap()
     }
 
@@ -291,11 +291,11 @@ mod tests {
         ReplicationOffset::new(bytes)
     }
 
-    fn at(secs: i64) -> Timestamp {
+    pub(super) fn at(secs: i64) -> Timestamp {
         Timestamp::from_nanos(secs * 1_000_000_000)
     }
 
-    fn sample(c: char, bytes: u64, secs: i64) -> MasterSample {
+    pub(super) fn sample(c: char, bytes: u64, secs: i64) -> MasterSample {
         MasterSample {
             replid: id(c),
             continues: None,
@@ -340,7 +340,8 @@ mod tests {
     /// After an expired backlog, a replica that lacked anything at the first poll of the new history had no upper bound.
     #[test]
     fn what_a_new_history_lacks_is_no_older_than_it() {
-        let beginning = |secs, bytes| Some(Beginning { after: at(secs), offset: offset(bytes) });
+        let beginning =
+            |secs, bytes| Some(Beginning { after: at(secs), offset: offset(bytes), likely_after: at(secs) });
         let bracket = |begins, first| {
             let (h, news) =
                 history(&[sample('a', 900, 0), MasterSample { beginning: begins, ..sample('b', first, 9) }]);

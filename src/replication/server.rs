@@ -17,6 +17,9 @@ pub struct Beginning {
     pub after: Timestamp,
     /// Every byte beyond this offset was written since.
     pub offset: ReplicationOffset,
+    /// It likely began after this: later connections were refused, so there was nobody to write it. No proof, because
+    /// somebody between may have refused them.
+    pub likely_after: Timestamp,
 }
 
 /// What a server showed of its replication history in one answer.
@@ -60,6 +63,8 @@ pub struct ServerFacts {
     pub beginning: Option<Beginning>,
     /// What its last answer showed of it.
     shown: Option<Shown>,
+    /// When the last connection was refused, since the last answer.
+    refused_at: Option<Timestamp>,
 }
 
 impl ServerFacts {
@@ -69,15 +74,16 @@ impl ServerFacts {
         if self.is_overtaken(sent) {
             return;
         }
+        self.note_history(seen, sent);
         self.last_answer = Some((sent, received));
         self.failures = 0;
         self.last_error = None;
         self.unanswered_since = None;
+        self.refused_at = None;
         self.engine = Some(seen.server.engine);
         self.version = seen.server.version.get().map(|v| v.as_str().into());
         self.mode = seen.server.mode.value();
         self.role = seen.replication.role.value();
-        self.note_history(seen, sent);
         let life = seen.server.run_id.get();
         let counters = [
             (&mut self.full_syncs, &seen.stats.sync_full),
@@ -107,7 +113,8 @@ impl ServerFacts {
         if before.replid != now.replid || before.has_backlog != now.has_backlog || now.offset < before.offset {
             let goes_on = !before.has_backlog && before.run_id.is_some() && before.run_id == now.run_id;
             let offset = if goes_on { before.offset.min(now.offset) } else { ReplicationOffset::default() };
-            self.beginning = Some(Beginning { after: before.sent, offset });
+            let likely_after = self.refused_at.map_or(before.sent, |refused| refused.max(before.sent));
+            self.beginning = Some(Beginning { after: before.sent, offset, likely_after });
         }
     }
 
@@ -123,6 +130,9 @@ impl ServerFacts {
         }
         self.failures = self.failures.saturating_add(1);
         self.last_error = Some(error);
+        if error == PollError::Refused {
+            self.refused_at = Some(began);
+        }
         self.unanswered_since.get_or_insert(began);
     }
 
@@ -243,6 +253,26 @@ mod tests {
         assert_eq!(beginning(&[('a', true, 100, "1"), ('a', true, 50, "1")]), Some((0, 0)), "a step back");
         let unknown = [('a', true, 100, "1"), ('?', true, 100, "1"), ('b', true, 100, "1")];
         assert_eq!(beginning(&unknown), None, "in between it said nothing");
+    }
+
+    #[test]
+    fn a_history_likely_began_after_the_last_refused_connection() {
+        let shows = |facts: &mut ServerFacts, letter: &str, millis| {
+            let mut seen = Observation::default();
+            let replication = &mut seen.replication;
+            replication.replid = ReplicationId::parse(&letter.repeat(40)).map_or(Field::Missing, Field::Value);
+            replication.master_offset = Field::Value(ReplicationOffset::new(1));
+            replication.backlog.active = Field::Value(true);
+            facts.answered(&seen, at(millis), at(millis + 5));
+        };
+        let mut facts = ServerFacts::default();
+        shows(&mut facts, "a", 0);
+        facts.failed(PollError::Refused, at(4000));
+        facts.failed(PollError::Timeout, at(5000));
+        shows(&mut facts, "b", 6000);
+        assert_eq!(facts.beginning.map(|b| (b.after, b.likely_after)), Some((at(0), at(4000))), "a timeout is no sign");
+        shows(&mut facts, "c", 7000);
+        assert_eq!(facts.beginning.map(|b| (b.after, b.likely_after)), Some((at(6000), at(6000))));
     }
 
     #[test]

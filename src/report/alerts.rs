@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::servers::ExporterReport;
 use super::words;
-use crate::alert::{AlertKey, AlertSnapshot, AlertState, Hold, Labels, ListedAlert, Quantity};
+use crate::alert::{AlertKey, AlertSnapshot, AlertState, Change, Hold, Labels, ListedAlert, Quantity, Transition};
 use crate::config::Severity;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
@@ -136,9 +136,20 @@ impl AlertsReport {
 
 impl AlertReport {
     fn of(fleet: &FleetSnapshot, listed: &ListedAlert) -> Self {
-        let alert = &*listed.alert;
+        let caused_by = listed.caused_by.as_ref().map(CauseReport::of);
+        Self { caused_by, ..Self::of_snapshot(fleet, &listed.alert, listed.state) }
+    }
+
+    /// The alert as it was right after a change.
+    pub(super) fn of_transition(fleet: &FleetSnapshot, transition: &Transition) -> Self {
+        let over = matches!(transition.change, Change::Resolved { .. });
+        let state = if over { AlertState::Resolved } else { AlertState::Firing };
+        Self::of_snapshot(fleet, &transition.alert, state)
+    }
+
+    fn of_snapshot(fleet: &FleetSnapshot, alert: &AlertSnapshot, state: AlertState) -> Self {
         let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
-        let (state, recovering) = listed_state(listed.state);
+        let (state, recovering) = listed_state(state);
         let number = |quantity: Option<Quantity>| quantity.map(Quantity::as_f64);
         Self {
             alertname: alert.identity.rule.alert_name().to_owned(),
@@ -167,7 +178,7 @@ impl AlertReport {
                 Some(Hold::Maintenance(window)) => Some(window.to_string()),
                 _ => None,
             },
-            caused_by: listed.caused_by.as_ref().map(CauseReport::of),
+            caused_by: None,
             flapping: alert.flapping,
             decision: alert.decision.map(|decision| DecisionReport {
                 change: decision.change.label().to_owned(),

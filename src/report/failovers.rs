@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::pairs::LastKnownReport;
-use crate::model::Bytes;
+use crate::model::{Bytes, Span};
 use crate::monitor::{EntryFailovers, Failover, FleetSnapshot};
 
 /// The failovers of one entry of the configuration, or of one master of Sentinels.
@@ -34,6 +34,8 @@ pub struct FailoverReport {
     pub lost_bytes: Option<u64>,
     /// It is certainly at least this; `null` where nobody can say.
     pub lost_at_least_bytes: Option<u64>,
+    /// All that is lost was written within so many seconds, where that is all that will ever be known; `null` otherwise.
+    pub lost_within_seconds: Option<f64>,
     /// The last certified statement about the new master while it was a replica.
     pub last_known: Option<LastKnownReport>,
     /// All of it as a sentence.
@@ -62,6 +64,7 @@ impl FailoverReport {
             timestamp: fleet.anchor.wall(failover.at).as_secs_f64(),
             lost_bytes: failover.loss.exactly().map(Bytes::get),
             lost_at_least_bytes: failover.loss.at_least().map(Bytes::get),
+            lost_within_seconds: failover.loss.within().map(Span::as_secs_f64),
             last_known: failover.last_known.map(|known| LastKnownReport::of(fleet, known)),
             reason: failover.to_string(),
         }

@@ -32,7 +32,7 @@ impl Level {
     }
 
     /// What a state alone says: data that may be lost is critical, a link that may heal by itself is a warning.
-    const fn of_state(state: PairState) -> Self {
+    pub const fn of_state(state: PairState) -> Self {
         match state {
             PairState::Streaming => Self::Ok,
             PairState::FullSync | PairState::LinkDown | PairState::Stalled | PairState::NeverSynced => Self::Warning,
@@ -82,13 +82,18 @@ impl PairsReport {
     /// The pairs, worst first: by [`PairReport::level`], then by the precedence of states, then by lag; equals stay in
     /// the configuration's order.
     pub fn worst_first(&self) -> Vec<&PairReport> {
-        let mut pairs: Vec<_> = self.pairs.iter().map(|pair| (pair.level(), pair)).collect();
-        pairs.sort_by(|(level, pair), (other_level, other)| {
+        self.places_worst_first().into_iter().filter_map(|place| self.pairs.get(place)).collect()
+    }
+
+    /// The same as places in [`PairsReport::pairs`].
+    pub fn places_worst_first(&self) -> Vec<usize> {
+        let mut pairs: Vec<_> = self.pairs.iter().map(|pair| (pair.level(), pair)).enumerate().collect();
+        pairs.sort_by(|(_, (level, pair)), (_, (other_level, other))| {
             (Reverse(level), pair.state)
                 .cmp(&(Reverse(other_level), other.state))
                 .then_with(|| other.rank_seconds().total_cmp(&pair.rank_seconds()))
         });
-        pairs.into_iter().map(|(_, pair)| pair).collect()
+        pairs.into_iter().map(|(place, _)| place).collect()
     }
 }
 

@@ -7,7 +7,10 @@
 mod alerts;
 mod deliveries;
 mod failovers;
+mod history;
 mod level;
+mod links;
+mod live;
 mod pairs;
 mod reload;
 mod sentinels;
@@ -25,7 +28,10 @@ pub use deliveries::{
     WaitingReport,
 };
 pub use failovers::{FailoverReport, FailoversReport};
+pub use history::{ChangeReport, HistoryReport, PointReport};
 pub use level::Level;
+pub use links::{LinkReport, Summary};
+pub use live::{HappeningReport, LivePair, LiveReport};
 pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};
 pub use reload::{ReloadError, ReloadReport};
 pub use sentinels::{SentinelReport, SentinelsReport};

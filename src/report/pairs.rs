@@ -170,6 +170,12 @@ impl PairsReport {
 }
 
 impl PairReport {
+    /// The pair at a place of the configuration's order, at `now`.
+    pub fn at(fleet: &FleetSnapshot, place: usize, now: Timestamp) -> Option<Self> {
+        let pair = fleet.pairs.get(place)?;
+        Some(Self::of(fleet, pair, &LiveAlerts::of(&fleet.alerts), now))
+    }
+
     fn of(fleet: &FleetSnapshot, pair: &PairSnapshot, alerts: &LiveAlerts<'_>, now: Timestamp) -> Self {
         let (meta, facts) = (&pair.meta, &pair.facts);
         let seen = pair.assess(now);

@@ -17,6 +17,9 @@ pub struct SentinelsReport {
     pub sentinels: Vec<SentinelReport>,
     /// What is risky about where they stand, a sentence each.
     pub risks: Vec<String>,
+    /// Whether it is known where they stand: without that, no risks say nothing. Absent from reports of older exporters.
+    #[serde(default)]
+    pub placement_known: bool,
 }
 
 /// One Sentinel, and what it says of one master. What it does not say is `null`.
@@ -49,6 +52,7 @@ impl SentinelsReport {
             master: group.master.as_ref().map(ToString::to_string),
             sentinels: group.sentinels.iter().map(SentinelReport::of).collect(),
             risks: group.risks.iter().map(ToString::to_string).collect(),
+            placement_known: group.placement_known,
         }
     }
 }

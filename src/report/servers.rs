@@ -56,7 +56,8 @@ pub struct ExporterReport {
 }
 
 impl ServerReport {
-    pub(super) fn of(fleet: &FleetSnapshot, server: &ServerSnapshot, now: Timestamp) -> Self {
+    /// The server at `now`.
+    pub fn of(fleet: &FleetSnapshot, server: &ServerSnapshot, now: Timestamp) -> Self {
         let facts = &server.facts;
         let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
         Self {
@@ -77,7 +78,8 @@ impl ServerReport {
 }
 
 impl ExporterReport {
-    pub(super) fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
+    /// The exporter at `now`.
+    pub fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: fleet.ready,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serializer};
 
+use super::level::Level;
 use crate::config::Severity;
 use crate::replication::PairState;
 
@@ -35,5 +36,28 @@ pub(super) mod severity {
     pub(in crate::report) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Severity, D::Error> {
         let word = String::deserialize(from)?;
         Ok(if word == Severity::Warning.label() { Severity::Warning } else { Severity::Critical })
+    }
+}
+
+/// A pair's state as its label, where there was one.
+pub(super) mod state_if_any {
+    use super::{PairState, Serializer};
+
+    #[allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option)] // serde's `with` asks for a reference
+    pub(in crate::report) fn serialize<S: Serializer>(state: &Option<PairState>, to: S) -> Result<S::Ok, S::Error> {
+        match state {
+            Some(state) => to.serialize_str(state.label()),
+            None => to.serialize_none(),
+        }
+    }
+}
+
+/// A level as its label.
+pub(super) mod level {
+    use super::{Level, Serializer};
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's `with` asks for a reference
+    pub(in crate::report) fn serialize<S: Serializer>(level: &Level, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(level.label())
     }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::datacenter_of;
 use super::known_master::KnownMaster;
 use super::placement::{PlacementRisk, placement_risks};
-use super::sentinels::{MasterView, SentinelView, agreements};
+use super::sentinels::{SentinelView, agreements};
 use crate::config::{DatacenterRule, PairSettings, SentinelSettings, ServerSettings, Settings};
-use crate::info::QuorumCheck;
+use crate::info::{KnownSentinel, QuorumCheck};
 use crate::model::{Datacenter, PairName, PollError, ServerAddr, Timestamp};
 
 /// The most masters of one entry; a Sentinel that invents names must not fill the memory.
@@ -77,8 +77,10 @@ pub struct SentinelGroup {
     pub master: Option<ServerAddr>,
     /// Every Sentinel of the entry, by address.
     pub sentinels: Vec<SentinelState>,
-    /// What is risky about where they stand.
+    /// What is risky about where they stand, as far as that is known.
     pub risks: Vec<PlacementRisk>,
+    /// Whether it is known: some Sentinel has told who the others are and what the quorum is.
+    pub placement_known: bool,
 }
 
 /// One Sentinel, and what it says of one master.
@@ -243,14 +245,17 @@ impl Entry {
             let sentinels =
                 self.voices.keys().map(|sentinel| self.state(sentinel, Some((name, master)), rules)).collect();
             let risks = self.risks(name, master, rules);
-            Some(SentinelGroup { pair, master: Some(master.addr.clone()), sentinels, risks })
+            let placement_known = risks.is_some();
+            let (master, risks) = (Some(master.addr.clone()), risks.unwrap_or_default());
+            Some(SentinelGroup { pair, master, sentinels, risks, placement_known })
         };
         let groups: Vec<_> = self.masters.iter().filter_map(of_master).collect();
         if !groups.is_empty() {
             return groups;
         }
         let sentinels = self.voices.keys().map(|sentinel| self.state(sentinel, None, rules)).collect();
-        vec![SentinelGroup { pair: self.settings.name.clone(), master: None, sentinels, risks: Vec::new() }]
+        let (pair, risks) = (self.settings.name.clone(), Vec::new());
+        vec![SentinelGroup { pair, master: None, sentinels, risks, placement_known: false }]
     }
 
     fn state(&self, addr: &ServerAddr, of: Option<(&String, &KnownMaster)>, rules: &[DatacenterRule]) -> SentinelState {
@@ -267,24 +272,25 @@ impl Entry {
         }
     }
 
-    fn risks(&self, name: &str, known: &KnownMaster, rules: &[DatacenterRule]) -> Vec<PlacementRisk> {
+    /// What is risky about where the Sentinels stand; `None` where nobody tells who they are, or what the quorum is.
+    fn risks(&self, name: &str, known: &KnownMaster, rules: &[DatacenterRule]) -> Option<Vec<PlacementRisk>> {
         let stories = self.voices.iter().filter_map(|(who, said)| {
             let story = said.as_ref()?.as_ref().ok()?.masters.get(name)?;
-            (story.master.addr == known.addr).then_some((who, story))
+            let others = story.sentinels.as_ref()?;
+            (story.master.addr == known.addr).then_some((who, others, story.master.quorum))
         });
         // Who knows the most of the others knows best where they stand.
-        let Some((who, story)) = stories.max_by_key(|(_, story)| story.sentinels.len()) else { return Vec::new() };
-        let Some(quorum) = story.master.quorum.and_then(|quorum| usize::try_from(quorum).ok()) else {
-            return Vec::new();
-        };
+        let (who, others, quorum) = stories.max_by_key(|(_, others, _)| others.len())?;
+        let quorum = usize::try_from(quorum?).ok()?;
         let replica_dcs = known.replicas().map(|replica| datacenter_of(replica, rules)).collect();
-        placement_risks(quorum, &standing(who, story, rules), &datacenter_of(&known.addr, rules), &replica_dcs)
+        let standing = standing(who, others, rules);
+        Some(placement_risks(quorum, &standing, &datacenter_of(&known.addr, rules), &replica_dcs))
     }
 }
 
 /// Where the Sentinels of one story stand, its teller among them.
-fn standing(teller: &ServerAddr, story: &MasterView, rules: &[DatacenterRule]) -> Vec<Datacenter> {
-    let all = story.sentinels.iter().map(|other| &other.addr).chain([teller]);
+fn standing(teller: &ServerAddr, others: &[KnownSentinel], rules: &[DatacenterRule]) -> Vec<Datacenter> {
+    let all = others.iter().map(|other| &other.addr).chain([teller]);
     all.map(|sentinel| datacenter_of(sentinel, rules)).collect()
 }
 
@@ -293,7 +299,8 @@ mod tests {
     use super::*;
     use crate::config::HostPattern;
     use crate::config::tests_support::{sentinels_of, settings_of};
-    use crate::info::{KnownReplica, KnownSentinel, SeenHealth, WatchedMaster};
+    use crate::info::{KnownReplica, SeenHealth, WatchedMaster};
+    use crate::topology::MasterView;
     use crate::topology::{Masters, Topology};
 
     fn at(secs: i64) -> Timestamp {
@@ -335,7 +342,10 @@ mod tests {
             let replica = |host: &str| KnownReplica { addr: addr(host), health, announced: true };
             let replicas = replicas.split(',').filter(|host| !host.is_empty()).map(replica).collect();
             let sentinels = ["s2.b", "s3.b"].map(|host| KnownSentinel { addr: addr(host), health }).into();
-            (name.to_owned(), MasterView { master, replicas, sentinels, quorum: Some(QuorumCheck::Reached) })
+            (
+                name.to_owned(),
+                MasterView { master, replicas, sentinels: Some(sentinels), quorum: Some(QuorumCheck::Reached) },
+            )
         };
         SentinelView {
             masters: masters.split(' ').filter(|m| !m.is_empty()).map(master).collect(),
@@ -465,12 +475,14 @@ mod tests {
         let fresh = &story.0.groups()[0];
         assert_eq!((fresh.pair.as_str(), fresh.master.clone(), fresh.sentinels.len()), ("e", None, 3));
         assert!(fresh.sentinels.iter().all(|sentinel| sentinel.answer.is_none()));
+        let fresh_placement = fresh.placement_known;
         story.says(0, "s1.a", "m@0:x.a<y.b");
         story.says(0, "s2.b", "-");
         let group = &story.0.groups()[0];
         let answers: Vec<_> = group.sentinels.iter().map(|sentinel| sentinel.answer).collect();
         assert_eq!(answers, [Some(Ok(())), Some(Err(PollError::Timeout)), None]);
         assert_eq!((group.pair.as_str(), group.sentinels[0].dc.as_str()), ("e/m", "a"));
+        assert!(group.placement_known && !fresh_placement);
         assert_eq!(group.risks.iter().map(|risk| (risk.dc.as_str(), risk.sentinels)).collect::<Vec<_>>(), [("b", 2)]);
     }
 

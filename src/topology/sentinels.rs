@@ -20,8 +20,8 @@ pub struct MasterView {
     pub master: WatchedMaster,
     /// Its replicas.
     pub replicas: Vec<KnownReplica>,
-    /// The other Sentinels that watch it.
-    pub sentinels: Vec<KnownSentinel>,
+    /// The other Sentinels that watch it; `None` where this Sentinel does not say, or not in full.
+    pub sentinels: Option<Vec<KnownSentinel>>,
     /// Whether enough Sentinels are reachable for a failover; `None` where this Sentinel does not say.
     pub quorum: Option<QuorumCheck>,
 }
@@ -99,7 +99,7 @@ mod tests {
             config_epoch: Some(epoch),
         };
         let replicas = replicas.iter().map(replica).collect();
-        let view = MasterView { master, replicas, sentinels: Vec::new(), quorum: None };
+        let view = MasterView { master, replicas, sentinels: None, quorum: None };
         SentinelView { masters: [("m".to_owned(), view)].into(), tilted: Some(false) }
     }
 

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::access::{Peer, Published, Tls};
-use super::crowd::Activity;
+use super::crowd::{Activity, Answering};
 use super::handshake::handshake;
 use super::limits::Limits;
 
@@ -101,16 +101,18 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let io = TokioIo::new(Deadlined::new(stream, limits.response, Arc::clone(&client.activity)));
+    let ending = watch::Sender::new(false);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_header_size(limits.head_bytes)
         .max_buf_size(limits.head_bytes.max(SMALLEST_BUFFER))
-        .serve_connection(io, Attended { app: TowerToHyperService::new(app), client });
+        .serve_connection(io, Attended { app: TowerToHyperService::new(app), client, ending: ending.subscribe() });
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = end => {
+            ending.send_replace(true);
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -124,6 +126,44 @@ where
 struct Attended {
     app: TowerToHyperService<Router>,
     client: Client,
+    ending: watch::Receiver<bool>,
+}
+
+/// What an answer that goes on must know of its connection, and its connection of it. In every request's extensions.
+#[derive(Clone)]
+pub(super) struct Connected {
+    activity: Arc<Activity>,
+    ending: watch::Receiver<bool>,
+}
+
+/// An answer that goes on: its connection is being answered as long as this lives.
+pub(super) struct Attendance {
+    activity: Arc<Activity>,
+    answering: Option<Answering>,
+    end: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Connected {
+    /// Begins an answer that goes on.
+    pub(super) fn attend(mut self) -> Attendance {
+        // The sender lives as long as the connection.
+        let end = async move { drop(self.ending.wait_for(|ending| *ending).await) };
+        Attendance { answering: Some(self.activity.answering()), activity: self.activity, end: Box::pin(end) }
+    }
+}
+
+impl Attendance {
+    /// Ready once the connection is to end: the program ends, or certificates changed.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.end.as_mut().poll(cx)
+    }
+
+    /// The answer goes on. A client that was waited for and took everything counts as idle until this is called.
+    pub(super) fn go_on(&mut self) {
+        // The old one must end before the new one begins, or its end would end both.
+        self.answering = None;
+        self.answering = Some(self.activity.answering());
+    }
 }
 
 impl Service<Request<Incoming>> for Attended {
@@ -133,6 +173,8 @@ impl Service<Request<Incoming>> for Attended {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.client.peer);
+        let (activity, ending) = (Arc::clone(&self.client.activity), self.ending.clone());
+        request.extensions_mut().insert(Connected { activity, ending });
         let (answering, answer) = (self.client.activity.answering(), self.app.call(request));
         Box::pin(async move {
             let answered = answer.await;
@@ -164,9 +206,9 @@ pub(super) async fn tell<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answe
 /// A stream on which each response must be taken as a whole within a time limit: a client that reads one byte a
 /// second makes progress for ever.
 ///
-/// hyper flushes its stream exactly when all it has to say was written, and has the whole response from the start
-/// (bodies here are never streamed). So from the first write that must wait to the next flush is one response. A flush
-/// may have to wait, too: TLS keeps a part of what was written until then.
+/// hyper flushes its stream exactly when all it has to say was written, and has the whole response from the start. So
+/// from the first write that must wait to the next flush is one response; of the live stream, which is the only answer
+/// that goes on, one frame. A flush may have to wait, too: TLS keeps a part of what was written until then.
 struct Deadlined<S> {
     stream: S,
     limit: Duration,

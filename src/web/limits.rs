@@ -19,7 +19,7 @@ pub struct Limits {
     pub head: Duration,
     /// Size of a request's head, its first line included. A browser with large cookies sends about 8 KiB.
     pub head_bytes: usize,
-    /// Size of a request's path and query. Every path here is short; no query is read.
+    /// Size of a request's path and query. Every path here is short, and every query.
     pub uri_bytes: usize,
     /// Announced size of a request's body. No route reads one; a small one is tolerated and thrown away.
     pub body_bytes: u64,
@@ -55,6 +55,8 @@ pub struct Limits {
     pub refusal: Duration,
     /// Responses that are rendered at once. Rendering is work for the processor, which polling needs first.
     pub renderers: usize,
+    /// Clients of the live stream at once: a team's browsers. Each holds a connection and takes some KB a second.
+    pub listeners: usize,
     /// Time for running requests to end once the server is told to stop.
     pub grace: Duration,
 }
@@ -78,6 +80,7 @@ impl Default for Limits {
             refusals: 64,
             refusal: Duration::from_secs(1),
             renderers: 2,
+            listeners: 64,
             grace: Duration::from_secs(5),
         }
     }

@@ -8,6 +8,7 @@ mod connection;
 mod crowd;
 mod encoding;
 mod error;
+mod events;
 mod handshake;
 mod limits;
 mod memory;
@@ -18,6 +19,7 @@ mod routes;
 mod runbooks;
 mod server;
 mod silences;
+mod since;
 mod state;
 mod streams;
 
@@ -30,6 +32,8 @@ pub use state::{
 };
 pub use streams::StreamServer;
 
+#[cfg(test)]
+mod openapi_tests;
 #[cfg(test)]
 mod pki;
 #[cfg(test)]

@@ -13,15 +13,27 @@ use tokio::sync::{Semaphore, watch};
 
 use super::encoding::{WORTH_COMPRESSING, accepts_gzip, gzip};
 use super::memory::Memory;
-use super::reply::{CSS, HTML, JSON, METRICS, failed, log_failure};
+use super::page::{Filter, PairView};
+use super::reply::{CSS, HTML, JAVASCRIPT, JSON, METRICS, SVG, failed, log_failure};
+use crate::model::Timestamp;
 
 /// What is rendered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Document {
-    /// The page.
-    Page,
-    /// Its stylesheet.
+    /// The page, with these pairs.
+    Page(Filter),
+    /// The page of a pair.
+    Pair(PairView),
+    /// The past of a pair, as JSON, by its page and from when on.
+    History(PairView, Timestamp),
+    /// The pages' stylesheet.
     Style,
+    /// The pages' script.
+    Script,
+    /// The pages' icon.
+    Icon,
+    /// The description of the API.
+    OpenApi,
     /// The runbook of this name.
     Runbook(&'static str),
     /// The metrics.
@@ -75,11 +87,11 @@ impl Renderer {
         F: FnOnce() -> Result<Vec<u8>, E> + Send + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        let key = (document, accepts_gzip(headers));
+        let key = (document.clone(), accepts_gzip(headers));
         let mut round = self.join(key, || render().map_err(Into::into));
         let outcome = round.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
         match outcome {
-            Some(Outcome::Rendered { bytes, gzipped }) => response(document, bytes, gzipped),
+            Some(Outcome::Rendered { bytes, gzipped }) => response(&document, bytes, gzipped),
             // Without an outcome the runtime is ending.
             Some(Outcome::Failed) | None => failed(),
         }
@@ -92,7 +104,7 @@ impl Renderer {
             return round.clone();
         }
         let (done, round) = watch::channel(None);
-        waiting.insert(key, round.clone());
+        waiting.insert(key.clone(), round.clone());
         drop(tokio::spawn(self.clone().render(key, render, done)));
         round
     }
@@ -111,7 +123,8 @@ impl Renderer {
         if done.is_closed() {
             return;
         }
-        let outcome = match tokio::task::spawn_blocking(move || encode(render()?, key.1)).await {
+        let compress = key.1;
+        let outcome = match tokio::task::spawn_blocking(move || encode(render()?, compress)).await {
             Ok(Ok((bytes, gzipped))) => tokio::select! {
                 bytes = self.memory.hold(bytes) => Outcome::Rendered { bytes, gzipped },
                 () = done.closed() => return,
@@ -140,7 +153,7 @@ fn encode(bytes: Vec<u8>, compress: bool) -> Result<(Vec<u8>, bool), Box<dyn Err
     Ok((bytes, false))
 }
 
-fn response(document: Document, bytes: Bytes, gzipped: bool) -> Response {
+fn response(document: &Document, bytes: Bytes, gzipped: bool) -> Response {
     let mut response = Response::new(Body::from(bytes));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, document.media_type());
@@ -152,12 +165,14 @@ fn response(document: Document, bytes: Bytes, gzipped: bool) -> Response {
 }
 
 impl Document {
-    const fn media_type(self) -> HeaderValue {
+    const fn media_type(&self) -> HeaderValue {
         match self {
-            Self::Page | Self::Runbook(_) => HTML,
+            Self::Page(_) | Self::Pair(_) | Self::Runbook(_) => HTML,
             Self::Style => CSS,
+            Self::Script => JAVASCRIPT,
+            Self::Icon => SVG,
             Self::Metrics => METRICS,
-            Self::Pairs | Self::Alerts | Self::Deliveries | Self::Silences => JSON,
+            Self::Pairs | Self::Alerts | Self::Deliveries | Self::Silences | Self::History(..) | Self::OpenApi => JSON,
         }
     }
 }

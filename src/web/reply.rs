@@ -10,6 +10,9 @@ pub(super) const METRICS: HeaderValue = HeaderValue::from_static("text/plain; ve
 pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+pub(super) const JAVASCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
+pub(super) const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
+pub(super) const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(super) const CSS: HeaderValue = HeaderValue::from_static("text/css; charset=utf-8");
 
 /// Logs why an answer could not be made, which the client is not told.

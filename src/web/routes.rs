@@ -1,7 +1,8 @@
 //! The paths and what they answer.
 
 use axum::Router;
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
@@ -11,27 +12,35 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use hyper::body::Body as _;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::access::{Authenticated, Gate, Peer, WritePolicy, guarded, refuse_write};
+use super::connection::Connected;
 use super::crowd::Crowd;
+use super::events::Listeners;
 use super::limits::Limits;
 use super::memory::Memory;
-use super::page;
+use super::page::{self, Filter, PairView, Range};
 use super::renderer::{Document, Renderer};
 use super::reply::{json, refuse, text};
 use super::runbooks;
 use super::silences;
+use super::since::since;
 use super::state::WebState;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
-use crate::report::{AlertsReport, DeliveriesReport, PairsReport, ReloadError, ReplayRefusal, stuck_for};
+use crate::report::{
+    AlertsReport, DeliveriesReport, HistoryReport, PairsReport, ReloadError, ReplayRefusal, stuck_for,
+};
 
 /// How many servers a sentence names.
 const NAMED_SERVERS: usize = 5;
 
-/// Nothing but the page's own stylesheet may be loaded, nothing may run, nobody may frame it.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Nothing but the pages' own stylesheet, script and icon may be loaded, nothing written into a page may run or style it,
+/// the script may ask this exporter only, and nobody may frame it.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+    base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// On every response: nothing is guessed, framed, told to other sites, or kept (a page is true for seconds).
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
@@ -47,24 +56,32 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
 pub(super) struct Shared {
     pub(super) state: WebState,
     pub(super) renderer: Renderer,
+    listeners: Listeners,
 }
 
 /// Every path of the server, behind its limits and its gate.
 pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate, writes: WritePolicy) -> Router {
     let memory = Memory::new(limits.answer_bytes, crowd.clone(), limits.patience);
     let renderer = Renderer::new(limits.renderers, memory);
+    let listeners = Listeners::new(state.clone(), limits.listeners);
     let writers = || from_fn_with_state((gate.clone(), writes), only_who_may_write);
     Router::new()
         .route("/", get(landing_page))
+        .route("/pairs/{name}", get(pair_page))
         .route("/style.css", get(stylesheet))
+        .route("/script.js", get(script))
+        .route("/icon.svg", get(icon))
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload).layer(writers()))
         .route("/api/v1/pairs", get(pairs))
+        .route("/api/v1/pairs/{pair}/history", get(history))
         .route("/api/v1/alerts", get(alerts))
         .route("/api/v1/deliveries", get(deliveries))
         .route("/api/v1/deliveries/{id}/replay", post(replay).layer(writers()))
+        .route("/api/v1/events", get(events))
+        .route("/api/v1/openapi.json", get(openapi))
         .route("/api/v1/silences", get(silences::list).merge(post(silences::add).layer(writers())))
         .route("/api/v1/silences/{id}", delete(silences::expire).layer(writers()))
         .route("/runbooks/", get(runbook_index))
@@ -74,21 +91,101 @@ pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate,
         .layer(from_fn_with_state(gate, guarded))
         .layer(from_fn_with_state(limits, limited))
         .layer(from_fn(secured))
-        .with_state(Shared { state, renderer })
+        .with_state(Shared { state, renderer, listeners })
 }
 
-async fn landing_page(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    let state = shared.state;
+async fn landing_page(State(shared): State<Shared>, uri: Uri, headers: HeaderMap) -> Response {
+    let (state, filter) = (shared.state, query::<Filter>(&uri).unwrap_or_default());
+    let document = Document::Page(filter.clone());
     let render = move || {
         let (fleet, now) = state.look();
-        page::render(&PairsReport::of(&fleet, now), &AlertsReport::of(&fleet, now))
+        page::render(&fleet, now, &filter)
     };
-    shared.renderer.respond(Document::Page, &headers, render).await
+    shared.renderer.respond(document, &headers, render).await
+}
+
+/// What a pair's page is asked for.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PairQuery {
+    replica: Option<String>,
+    range: String,
+    since: String,
+}
+
+async fn pair_page(State(shared): State<Shared>, Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+    let query = query::<PairQuery>(&uri).unwrap_or_default();
+    let view = PairView { name, replica: query.replica, range: Range::parse(&query.range) };
+    let state = shared.state;
+    if page::find(&state.look().0, &view).is_none() {
+        return text(StatusCode::NOT_FOUND, "there is no such pair (any more); / lists them all");
+    }
+    let document = Document::Pair(view.clone());
+    let render = move || {
+        let (fleet, now) = state.look();
+        page::render_pair(&fleet, now, &view)
+    };
+    shared.renderer.respond(document, &headers, render).await
+}
+
+async fn history(
+    State(shared): State<Shared>,
+    name: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let (Ok(Path(name)), Some(query)) = (name, query::<PairQuery>(&uri)) else {
+        let sentence = "the path is no UTF-8 text, or the query says something twice";
+        return refuse(uri.path(), StatusCode::BAD_REQUEST, sentence);
+    };
+    let view = PairView { name, replica: query.replica, range: Range::default() };
+    let (fleet, now) = shared.state.look();
+    let Some((place, _)) = page::find(&fleet, &view) else {
+        return refuse(uri.path(), StatusCode::NOT_FOUND, "there is no such pair: /api/v1/pairs lists them all");
+    };
+    let Some(since) = since(&query.since, &fleet, now) else {
+        let sentence = "since is a Unix time in seconds or how long ago, such as 1750000000 or 15m";
+        return refuse(uri.path(), StatusCode::BAD_REQUEST, sentence);
+    };
+    let render = move || match fleet.pairs.get(place) {
+        Some(pair) => serde_json::to_vec(&HistoryReport::of(&fleet, pair, since, now)),
+        None => Ok(Vec::new()),
+    };
+    shared.renderer.respond(Document::History(view, since), &headers, render).await
+}
+
+async fn events(
+    State(shared): State<Shared>,
+    Extension(connected): Extension<Connected>,
+    headers: HeaderMap,
+) -> Response {
+    shared.listeners.join(&headers, connected.attend())
+}
+
+async fn openapi(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    shared.renderer.respond(Document::OpenApi, &headers, fixed(page::OPEN_API)).await
 }
 
 async fn stylesheet(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    let render = || Ok::<_, std::convert::Infallible>(page::STYLE.as_bytes().to_vec());
-    shared.renderer.respond(Document::Style, &headers, render).await
+    shared.renderer.respond(Document::Style, &headers, fixed(page::STYLE)).await
+}
+
+async fn script(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    shared.renderer.respond(Document::Script, &headers, fixed(page::SCRIPT)).await
+}
+
+async fn icon(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    shared.renderer.respond(Document::Icon, &headers, fixed(page::ICON)).await
+}
+
+/// What is asked for behind the `?`; `None` where that cannot be read.
+fn query<T: DeserializeOwned>(uri: &Uri) -> Option<T> {
+    Query::try_from_uri(uri).ok().map(|Query(query)| query)
+}
+
+/// A document that is always the same.
+fn fixed(text: &'static str) -> impl FnOnce() -> Result<Vec<u8>, std::convert::Infallible> {
+    move || Ok(text.as_bytes().to_vec())
 }
 
 async fn runbook_index(State(shared): State<Shared>, headers: HeaderMap) -> Response {

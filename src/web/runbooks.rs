@@ -53,6 +53,8 @@ pub(super) fn render((name, text): (&'static str, &'static str)) -> askama::Resu
     let title = if name == INDEX { "Runbooks" } else { name };
     let mut body = String::new();
     html::push_html(&mut body, Parser::new_ext(text, Options::ENABLE_TABLES).map(linked));
+    // Commands may be wider than the screen, and who has only a keyboard must be able to move them, too.
+    let body = body.replace("<pre>", "<pre tabindex=\"0\">");
     Page { title, body }.render().map(String::into_bytes)
 }
 
@@ -95,7 +97,7 @@ mod tests {
     #[test]
     fn tables_and_commands_are_kept() {
         let page = String::from_utf8(render(find("RedisCrossDcLagHigh").unwrap()).unwrap()).unwrap();
-        assert!(page.contains("<table>") && page.contains("<pre><code>"), "{page}");
+        assert!(page.contains("<table>") && page.contains("<pre tabindex=\"0\"><code>"), "{page}");
         assert!(find("../Cargo").is_none());
     }
 }

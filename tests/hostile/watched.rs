@@ -109,7 +109,7 @@ impl Watched {
     pub(crate) fn bodies(&self, notification: &Notification) -> [Value; 4] {
         let (anchor, context) = (anchor(self.now), MessageContext::default());
         let message = Message::new(notification, &anchor, &context);
-        let dedup_key = pagerduty::dedup_key("", &notification.group);
+        let dedup_key = pagerduty::dedup_key("", &notification.group, notification.generation);
         let incident = Incident { routing_key: Secret::new("key"), dedup_key };
         let event = match notification.status {
             AlertStatus::Firing => pagerduty::trigger(notification, &message, &anchor, &context, &incident),

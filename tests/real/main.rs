@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
 
 mod acl;
+mod browser;
 mod certificates;
 mod check;
 mod command;
@@ -14,6 +15,7 @@ mod connect;
 mod crash;
 mod demo;
 mod exporter;
+mod failover;
 mod flapping;
 mod haste;
 mod heartbeat;
@@ -33,5 +35,7 @@ mod sentinel;
 mod smoke;
 mod stage;
 mod state;
+mod story;
+mod tellers;
 mod tls;
 mod webconfig;

@@ -23,6 +23,10 @@ pub(crate) const ROTATED: &str = "planted-secret-rotated-password";
 pub(crate) const SLACK: &str = "planted-secret-slack-token";
 pub(crate) const ROUTING_KEY: &str = "planted-secret-routing-key";
 pub(crate) const WEBHOOK: &str = "planted-secret-webhook-token";
+pub(crate) const BOT_TOKEN: &str = "planted-secret-bot-token";
+pub(crate) const PROXY: &str = "planted-secret-receivers-proxy";
+/// `whsec_` and the base64 of `planted-secret-signing-key`.
+pub(crate) const SIGNING: &str = "whsec_cGxhbnRlZC1zZWNyZXQtc2lnbmluZy1rZXk=";
 pub(crate) const HEADER: &str = "planted-secret-header";
 pub(crate) const FILE: &str = "planted-secret-file";
 pub(crate) const BASIC_AUTH: &str = "planted-secret-basic-auth";
@@ -75,8 +79,13 @@ pub(crate) fn in_configuration(yaml: &str) -> String {
         "- {{name: planted slack, match: {{pair: nobodys}}, slack: {{webhook_url: 'https://127.0.0.1:9/{SLACK}'}}}}\n\
          - {{name: planted pager, match: {{pair: nobodys}}, pagerduty: {{routing_key: '${{PLANTED_KEY}}'}}}}\n\
          - {{name: planted hook, match: {{pair: nobodys}}, webhook: \
-           {{url: 'https://127.0.0.1:9/?t={WEBHOOK}', headers: {{Authorization: Bearer {HEADER}}}}}}}\n"
+           {{url: 'https://127.0.0.1:9/?t={WEBHOOK}', secret: '{SIGNING}', headers: {{Authorization: Bearer {HEADER}}}}}}}\n\
+         - {{name: planted bot, match: {{pair: nobodys}}, slack: {{bot_token: {BOT_TOKEN}, channel: C}}, \
+           http: {{proxy_url: 'http://u:{PROXY}@127.0.0.1:9'}}}}\n"
     );
+    // It has nothing of the others in it that a search could find.
+    static SIGNED: std::sync::Once = std::sync::Once::new();
+    SIGNED.call_once(|| remember(SIGNING));
     let Some(Yaml::Array(planted)) = YamlLoader::load_from_str(&nobody).unwrap().into_iter().next() else {
         return nobody;
     };

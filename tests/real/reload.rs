@@ -8,7 +8,7 @@ use redis_cross_dc_exporter::report::{ListedState, PairReport};
 use crate::exporter::Exporter;
 use crate::receiver::Receiver;
 use crate::scrape::Scrape;
-use crate::stage::{LIMIT, Stage};
+use crate::stage::{LIMIT, Stage, entry};
 
 const QUICK: &str = "\
 poll: {interval: 200ms, min_interval: 100ms, timeout: {local: 500ms, remote: 500ms}}
@@ -148,6 +148,49 @@ async fn thirty_reloads_leave_nothing_open() {
         if now <= before + 3.0 { Ok(()) } else { Err(format!("{now} open files, and {before} before")) }
     };
     eventually("as many open files as before", LIMIT, settled).await.unwrap();
+    assert!(exporter.pair("kept").await.link_up);
+}
+
+/// Resident memory in MiB, tasks and open files.
+async fn taken(exporter: &Exporter) -> [f64; 3] {
+    let scrape = Scrape::of(exporter).await;
+    let names = ["process_resident_memory_bytes", "redis_cross_dc_exporter_tasks", "process_open_fds"];
+    let [memory, tasks, files] = names.map(|name| scrape.value(name, &[]).unwrap());
+    [memory / f64::from(1 << 20), tasks, files]
+}
+
+/// Every reload adds, drops or turns pairs, and changes the receivers.
+#[tokio::test]
+async fn a_thousand_reloads_leak_no_memory_no_tasks_and_no_descriptors() {
+    let (kept, changing) = (Stage::set().await, Stage::set().await);
+    let hook = Receiver::start([]).await.unwrap();
+    let turned = entry("changing", ("dc2", changing.replica.addr()), ("dc1", changing.master.addr()));
+    let shapes = [
+        configuration(&[kept.entry("kept")], &[("hook", &hook)]),
+        configuration(&[kept.entry("kept"), turned], &[("other", &hook)]),
+        configuration(&[kept.entry("kept"), changing.entry("changing")], &[("hook", &hook), ("other", &hook)]),
+    ];
+    let exporter = Exporter::start_with_log(&shapes[0], "error").await;
+    let reloads = async |times: usize| {
+        for round in 0..times {
+            reload(&exporter, &shapes[round % shapes.len()]).await;
+        }
+        reload(&exporter, &shapes[2]).await;
+        exporter.wait_for("changing", "a lag", LIMIT, |pair| pair.lag_seconds.is_some()).await;
+    };
+    // The allocator has its pools, and every kind of task has been there.
+    reloads(99).await;
+    let before = taken(&exporter).await;
+    let began = Instant::now();
+    reloads(999).await;
+    let took = began.elapsed();
+    let settled = || async {
+        let now = taken(&exporter).await;
+        let grown = now.iter().zip(&before).map(|(now, before)| now - before).collect::<Vec<_>>();
+        if grown[0] < 8.0 && grown[1] <= 2.0 && grown[2] <= 2.0 { Ok(now) } else { Err(format!("{before:?} {now:?}")) }
+    };
+    let after = eventually("no more memory, tasks and files than before", LIMIT, settled).await.unwrap();
+    println!("1,000 reloads in {took:.1?}: {before:.1?} MiB, tasks and files before, {after:.1?} after");
     assert!(exporter.pair("kept").await.link_up);
 }
 

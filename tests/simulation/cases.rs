@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use redis_cross_dc_exporter::info;
 use redis_cross_dc_exporter::model::{Bytes, PollError, ServerAddr, Span, Timestamp};
-use redis_cross_dc_exporter::monitor::{Monitor, PollEvent, PollEventKind};
+use redis_cross_dc_exporter::monitor::{Action, Monitor, PollEvent, PollEventKind};
 use redis_cross_dc_exporter::topology::Topology;
 
 use crate::driver::{MASTER, REPLICA, anchor};
@@ -87,9 +87,9 @@ fn lines(fields: &str) -> String {
     fields.split(' ').fold("redis_version:7.2.4\r\ntcp_port:6379\r\n".to_owned(), |all, field| all + field + "\r\n")
 }
 
-fn run(steps: Vec<Step>, now: Nanos) -> String {
+/// A monitor that has heard all that.
+fn fed(steps: Vec<Step>) -> Monitor {
     let settings = settings_of(&[("orders".to_owned(), MASTER.to_owned(), vec![REPLICA.to_owned()])]);
-    let at = |millis: Nanos| Timestamp::from_nanos(millis * MS);
     let mut monitor = Monitor::new(&settings, &Topology::from_settings(&settings), anchor(at(0)));
     for step in steps {
         let (sent, received) = (at(step.at), at(step.at + step.takes));
@@ -102,7 +102,15 @@ fn run(steps: Vec<Step>, now: Nanos) -> String {
         };
         monitor.handle_poll(PollEvent { server: ServerAddr::parse(step.server).expect("an address"), kind });
     }
-    let seen = monitor.snapshot(anchor(at(now))).pairs[0].assess(at(now));
+    monitor
+}
+
+fn at(millis: Nanos) -> Timestamp {
+    Timestamp::from_nanos(millis * MS)
+}
+
+fn run(steps: Vec<Step>, now: Nanos) -> String {
+    let seen = fed(steps).snapshot(anchor(at(now))).pairs[0].assess(at(now));
     let mut out = seen.state.label().to_owned();
     let span = |s: Option<Span>| s.map_or("-".to_owned(), |s| (s.as_nanos() / MS).to_string());
     let bytes = |b: Option<Bytes>| b.map_or("-".to_owned(), |b| b.get().to_string());
@@ -191,6 +199,33 @@ fn what_the_replica_says() {
     check("it stepped back: an older snapshot is no error", vec![m(0, 'a', 100), m(1000, 'a', 200), r(1020, 'a', 200), m(1040, 'a', 200), r(2000, 'a', 100), m(2020, 'a', 200)], 2030, "streaming [990 1520 2030] 100");
     check("a late answer that a later one overtook", with(vec![m(60, 'a', 200), r(80, 'a', 200), m(100, 'a', 200), Step { takes: 120, ..r(10, 'a', 100) }]), 140, "streaming [0 0 40] 0");
     check("it refuses every command but INFO (MASTERDOWN): its position is known all the same", with(vec![rx(60, 'a', 100, "master_link_status:down master_link_down_since_seconds:5"), m(80, 'a', 100)]), 90, "link_down [0 0 10] 0");
+}
+
+/// Its connection is tried every five seconds by then; its master knows better.
+#[test]
+fn a_replica_that_its_master_has_online_again_is_polled_at_once() {
+    let synced = |state: &str, full: u64| {
+        format!("repl_backlog_active:1 sync_full:{full} slave0:ip=10.2.0.1,port=6379,state={state},offset=0,lag=0")
+    };
+    for (line, expected) in
+        [(synced("wait_bgsave", 1), false), (synced("online", 0), false), (synced("online", 1), true)]
+    {
+        let known = &synced("online", 0);
+        let steps = vec![
+            mx(0, 'a', 500, known),
+            r(20, 'a', 500),
+            mx(40, 'a', 500, known),
+            fails(REPLICA, 1000),
+            fails(REPLICA, 2000),
+            mx(2020, 'a', 600, &line),
+        ];
+        let actions = fed(steps).tick(at(2050));
+        let hurried = actions.iter().filter_map(|action| match action {
+            Action::Hurry { server, is_back, .. } => Some((server.to_string(), *is_back)),
+            _ => None,
+        });
+        assert_eq!(hurried.collect::<Vec<_>>(), [(REPLICA.to_owned(), expected)], "{line}");
+    }
 }
 
 #[test]

@@ -152,8 +152,7 @@ fn receiver<'a>(section: &Section<'a>, names: &mut Unique) -> Option<(ReceiverSe
     let fallback = place.as_ref().and_then(|cursor| cursor.name().map(ToOwned::to_owned));
     let place = place.filter(|_| fallback.is_some());
     let name = name.to_owned();
-    let settings =
-        ReceiverSettings { name, min_severity, matchers, fallback, group_by, repage_on, kind: kind?, http };
+    let settings = ReceiverSettings { name, min_severity, matchers, fallback, group_by, repage_on, kind: kind?, http };
     Some((settings, place))
 }
 

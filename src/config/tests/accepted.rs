@@ -344,10 +344,10 @@ fn the_example_file_reads() {
     let defaults = good("");
     assert_eq!(settings.alerts, defaults.alerts);
     assert_eq!(settings.poll, defaults.poll);
-    assert_eq!((settings.pairs.len(), settings.sentinels.len(), settings.notify.receivers.len()), (2, 1, 3));
+    assert_eq!((settings.pairs.len(), settings.sentinels.len(), settings.notify.receivers.len()), (2, 1, 6));
     let errors = load(&path, &Environment::default()).unwrap_err().to_string();
     let unset = "pairs[1].password: the environment variable SESSIONS_REDIS_PASSWORD is not set\n\
-                 notify.receivers[2].webhook.url: the environment variable PAYMENTS_WEBHOOK_URL is not set";
+                 notify.receivers[5].webhook.url: the environment variable PAYMENTS_WEBHOOK_URL is not set";
     assert_eq!(errors.lines().rev().collect::<Vec<_>>(), unset.lines().collect::<Vec<_>>());
 }
 

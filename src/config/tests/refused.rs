@@ -477,6 +477,61 @@ fn receivers_are_checked() {
 }
 
 #[test]
+fn the_new_kinds_of_receivers_are_checked() {
+    let path = "notify.receivers[0]";
+    let url = "is not a URL that begins with http:// or https:// and a host";
+    let urls = |urls: &str| format!("alertmanager: {{urls: [{urls}]}}");
+    let many: Vec<_> = (0..17).map(|n| format!("'http://am{n}:9093'")).collect();
+    let secret = |secret: &str| format!("webhook: {{url_file: f, secret: {secret}}}");
+    let cases = [
+        (
+            "slack: {bot_token_file: f}".to_owned(),
+            "slack.channel: is missing: give the channel's name or ID".to_owned(),
+        ),
+        ("slack: {channel: c}".to_owned(), "slack.bot_token: is missing: give it or bot_token_file".to_owned()),
+        (
+            "slack: {bot_token_file: f, channel: c, webhook_url_file: f}".to_owned(),
+            "slack: a webhook and a bot are two receivers: give webhook_url, or bot_token with channel".to_owned(),
+        ),
+        (
+            "slack: {bot_token_file: f, channel: 'a b'}".to_owned(),
+            "slack.channel: \"a b\" is not a channel; allowed: its name or ID, up to 81 characters, no spaces"
+                .to_owned(),
+        ),
+        (
+            "alertmanager: {}".to_owned(),
+            "alertmanager.urls: is missing: give the URL of every member of the cluster".to_owned(),
+        ),
+        (urls(""), "alertmanager.urls: has 0 URLs; allowed: 1 to 16".to_owned()),
+        (urls(&many.join(", ")), "alertmanager.urls: has 17 URLs; allowed: 1 to 16".to_owned()),
+        (urls("am:9093"), format!("alertmanager.urls[0]: the value {url}")),
+        (
+            urls("'http://a/?x=1'"),
+            "alertmanager.urls[0]: the value has a query or a fragment, but something is appended to it".to_owned(),
+        ),
+        (urls("'http://a', 'http://a/'"), "alertmanager.urls[1]: the URL stands twice".to_owned()),
+        (
+            "alertmanager: {urls: ['http://a'], interval: 2h}".to_owned(),
+            "alertmanager.interval: \"2h\" is out of range; allowed: 100ms to 1h".to_owned(),
+        ),
+        ("heartbeat: {}".to_owned(), "heartbeat.url: is missing: give it or url_file".to_owned()),
+        (
+            "heartbeat: {url_file: f}, http: {proxy_url: 'socks5://p:1'}".to_owned(),
+            format!("http.proxy_url: the value {url}"),
+        ),
+    ];
+    for (keys, sentence) in cases {
+        bad_receiver(&keys, &format!("{path}.{sentence}"));
+    }
+    for wrong in ["hunter2", "whsec_hunter2"] {
+        let errors = read(&format!("{PAIR}\nnotify: {{receivers: [{{name: r, {}}}]}}", secret(wrong))).unwrap_err();
+        let text = errors.to_string();
+        let begin = format!("{path}.webhook.secret: the value is no signing secret of Standard Webhooks;");
+        assert!(text.starts_with(&begin) && !text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
 fn a_refused_password_is_one_problem_only() {
     bad("redis: {username: u, password: 5}", "redis.password: the value is not text; put it in quotes");
     bad("redis: {username: u, password: '${NO}'}", "redis.password: the environment variable NO is not set");

@@ -23,6 +23,9 @@ notify:
         webhook_url: https://hooks.example/plantedsecret4
     - {name: p, pagerduty: {routing_key: plantedsecret5}}
     - {name: w, webhook: {url: 'https://u.example/?t=plantedsecret6', headers: {Authorization: Bearer plantedsecret7}}}
+    - {name: b, slack: {bot_token: plantedsecret9, channel: c}, http: {proxy_url: 'http://u:plantedsecret9@p.example:1'}}
+    - {name: h, heartbeat: {url: 'https://h.example/plantedsecret9'}}
+    - {name: a, alertmanager: {urls: ['http://a:1'], headers: {X-Token: plantedsecret9}}}
 ";
 
 const TOML: &str = "\

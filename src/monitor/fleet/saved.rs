@@ -1,6 +1,6 @@
 //! What of the fleet outlives the process.
 
-use super::Fleet;
+use super::{Fleet, PairEntry};
 use crate::alert::Labels;
 use crate::model::Timestamp;
 use crate::replication::{PairRecord, SavedState, ServerRecord, ToSave};
@@ -44,13 +44,22 @@ impl Fleet {
 
     /// Nothing has been known of the pair with these labels since then, before a restart, until something is.
     pub(in crate::monitor) fn carry_on_unknown(&mut self, labels: &Labels, since: Timestamp) {
-        let is = |name: &str, value: &str| labels.get(name).is_some_and(|label| label == value);
-        for pair in &mut self.pairs {
+        self.pairs_with(labels).for_each(|pair| pair.watched_since = pair.watched_since.min(since));
+    }
+
+    /// The pair with these labels has been diverged since then, before a restart, until it is seen to be anything else.
+    pub(in crate::monitor) fn carry_on_diverged(&mut self, labels: &Labels, since: Timestamp) {
+        self.pairs_with(labels).for_each(|pair| pair.diverged_since = Some(since));
+    }
+
+    fn pairs_with<'a>(&'a mut self, labels: &Labels) -> impl Iterator<Item = &'a mut PairEntry> {
+        let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+        let (name, replica) = (label("pair"), label("replica"));
+        let named = move |pair: &&mut PairEntry| {
             let key = &pair.meta.key;
-            if is("pair", key.name.as_str()) && is("replica", &key.replica.to_string()) {
-                pair.watched_since = pair.watched_since.min(since);
-            }
-        }
+            key.name.as_str() == name && key.replica.to_string() == replica
+        };
+        self.pairs.iter_mut().filter(named)
     }
 
     /// Gives what waits to those who are watched now. They are new: who was watched before has claimed it already.

@@ -10,7 +10,7 @@ use super::Fleet;
 use crate::info::{Observation, Role};
 use crate::model::{Bytes, PairKey, PairName, ReplicationId, ReplicationOffset, RunId, ServerAddr, Span, Timestamp};
 use crate::monitor::failover::{EntryFailovers, Failover, Loss, Succession};
-use crate::replication::{MasterHistory, MasterSample};
+use crate::replication::{Comparison, MasterHistory, MasterSample};
 use crate::topology::Topology;
 
 /// Failovers of one entry that are remembered for the alert's window; a level is at most as high.
@@ -43,6 +43,8 @@ struct LossWatch {
     shown: Option<ReplicationOffset>,
     /// The last offset that the new master shares.
     last_shared: Option<ReplicationOffset>,
+    /// When the old master certainly had nothing beyond it.
+    shared_at: Option<Timestamp>,
     /// Whether nothing more will come to light.
     settled: bool,
 }
@@ -174,7 +176,7 @@ impl Fleet {
         }
         let key = PairKey { name: pair.clone(), replica: to.clone() };
         let known = self.pairs.iter().find(|pair| pair.meta.key == key);
-        let failover = Failover {
+        let mut failover = Failover {
             succession: succession.clone(),
             from_dc: old.meta.dc.clone(),
             to_dc: new.meta.dc.clone(),
@@ -182,12 +184,19 @@ impl Fleet {
             loss: Loss::Unknown,
             last_known: known.and_then(|pair| pair.tracker.facts().last_known),
         };
-        let watch = LossWatch {
+        let mut watch = LossWatch {
             replid: history.and_then(MasterHistory::replid).cloned(),
             shown: history.and_then(MasterHistory::newest),
             last_shared: None,
+            shared_at: None,
             settled: history.is_none(),
         };
+        if let (Some(history), Some(claim)) = (history, &new.claim) {
+            watch.new_master_answered(&claim.sample);
+            let bracket = |shared| history.bracket(Comparison::Current, shared);
+            watch.shared_at = watch.last_shared.and_then(|shared| bracket(shared).lo);
+            failover.loss = watch.at_least();
+        }
         Some((failover, watch))
     }
 
@@ -213,7 +222,7 @@ impl Fleet {
     }
 
     /// What the answer of `addr` says of failovers whose cost is not known yet.
-    pub(super) fn measure_losses(&mut self, addr: &ServerAddr, seen: &Observation) {
+    pub(super) fn measure_losses(&mut self, addr: &ServerAddr, seen: &Observation, received: Timestamp) {
         if self.losses_open.is_empty() {
             return;
         }
@@ -223,9 +232,9 @@ impl Fleet {
                 continue;
             };
             if failover.succession.to == *addr {
-                watch.new_master_answered(sample.as_ref());
+                sample.iter().for_each(|sample| watch.new_master_answered(sample));
             } else if failover.succession.from == *addr {
-                watch.old_master_answered(seen, &mut failover.loss);
+                watch.old_master_answered(seen, received, &mut failover.loss);
             }
             if failover.loss.exactly().is_none() && !watch.settled {
                 failover.loss = watch.at_least();
@@ -261,16 +270,19 @@ impl Fleet {
 }
 
 impl LossWatch {
-    fn new_master_answered(&mut self, sample: Option<&MasterSample>) {
-        let continues = sample.and_then(|sample| sample.continues.as_ref());
-        let shared = continues.filter(|(id, _)| Some(id) == self.replid.as_ref()).map(|(_, last_shared)| *last_shared);
+    fn new_master_answered(&mut self, sample: &MasterSample) {
+        let shared = sample
+            .continues
+            .as_ref()
+            .filter(|(id, _)| Some(id) == self.replid.as_ref())
+            .map(|(_, last_shared)| *last_shared);
         self.last_shared = self.last_shared.or(shared);
     }
 
     /// As long as the old master shows the history that it wrote, what it has of it beyond the last shared offset is the
     /// loss. Once it follows another one: a replica that was given a partial resync names the history that it came from
     /// (`slaveTryPartialResynchronization` in replication.c), and only one that has nothing beyond is given one.
-    fn old_master_answered(&mut self, seen: &Observation, loss: &mut Loss) {
+    fn old_master_answered(&mut self, seen: &Observation, received: Timestamp, loss: &mut Loss) {
         let info = &seen.replication;
         let is_master = info.role.value() == Some(Role::Master);
         let applied = info.upstream.as_ref().and_then(|upstream| upstream.applied_offset.value());
@@ -289,6 +301,8 @@ impl LossWatch {
                 let partly = self.replid.is_some() && info.replid2.get() == self.replid.as_ref();
                 if loss.exactly().is_none() && !is_master && partly {
                     *loss = Loss::Exactly(Bytes::ZERO);
+                } else if let (None, Some(at_least)) = (loss.exactly(), self.at_least().at_least()) {
+                    *loss = Loss::Unseen { at_least, within: self.shared_at.map(|since| received - since) };
                 }
                 self.settled = true;
             }
@@ -300,5 +314,42 @@ impl LossWatch {
             (Some(shown), Some(last_shared)) => Loss::AtLeast(shown.since(last_shared)),
             _ => Loss::Unknown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests_support::settings_of;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_nanos(secs * 1_000_000_000)
+    }
+
+    #[test]
+    fn failovers_that_never_end_do_not_pile_up() {
+        let directions = [("a:1", "b:1"), ("b:1", "a:1")];
+        let topologies = directions
+            .map(|(master, replica)| Topology::from_settings(&settings_of(&[("orders", master, &[replica])])));
+        let mut fleet = Fleet::new(&topologies[0], Span::from_secs(1), at(0));
+        for second in 1..=3000 {
+            fleet.turn(&topologies[usize::from(second % 2 == 1)], Span::from_secs(1), at(second));
+        }
+        let name = PairName::new("orders");
+        assert_eq!(fleet.entries[&name].recent.len(), MAX_RECENT_FAILOVERS);
+        assert_eq!(fleet.failovers()[0].total, 3000);
+        assert_eq!(fleet.recent_failovers(&name, Span::from_secs(600), at(3000)).0, 600);
+        assert_eq!(fleet.recent_failovers(&name, Span::from_secs(600), at(9000)).0, 0);
+        assert!(fleet.resting.len() <= 1 && fleet.histories.is_empty());
+    }
+
+    /// A change of the file is no failover, whatever it changes.
+    #[test]
+    fn a_reload_that_swaps_master_and_replica_counts_nothing() {
+        let [before, after] = [("a:1", "b:1"), ("b:1", "a:1")]
+            .map(|(master, replica)| Topology::from_settings(&settings_of(&[("orders", master, &[replica])])));
+        let mut fleet = Fleet::new(&before, Span::from_secs(1), at(0));
+        fleet.reconfigure(&after, Span::from_secs(1), at(1));
+        assert_eq!((fleet.failovers()[0].total, &fleet.failovers()[0].last), (0, &None));
     }
 }

@@ -20,6 +20,8 @@ use crate::notify::queue::{Attempt, Opening};
 use crate::notify::retry::{AttemptResult, Protocol};
 use crate::notify::{pagerduty, signature, slack, webhook};
 
+use super::flights::Gate;
+
 /// The largest file of certificate authorities; the system's own have some 200 KiB.
 const MAX_CA_BYTES: u64 = 1024 * 1024;
 
@@ -39,6 +41,8 @@ pub(in crate::notify) struct Sent {
     pub(in crate::notify) protocol: Protocol,
     pub(in crate::notify) result: AttemptResult,
     pub(in crate::notify) opening: Option<Opening>,
+    /// Whether the receiver knows what `opening` says although the attempt as a whole failed.
+    pub(in crate::notify) reached: bool,
 }
 
 /// What is to be sent, and by whom.
@@ -46,6 +50,8 @@ struct Errand {
     client: HttpClient,
     request: Request,
     opening: Opening,
+    /// What is sent once the first was taken.
+    then: Vec<Request>,
 }
 
 /// A request that is ready to be sent.
@@ -84,35 +90,54 @@ impl ReceiverConfig {
     }
 }
 
-/// Makes `attempt` to deliver.
+/// Makes `attempt` to deliver. The request leaves when `gate` lets it pass.
 pub(in crate::notify) async fn send(
     client: HttpClient,
     config: Arc<ReceiverConfig>,
     attempt: Attempt,
-) -> (Attempt, Sent) {
+    gate: Gate,
+) -> Sent {
     let protocol = config.protocol();
-    let (result, opening) = if matches!(config.settings.kind, ReceiverKind::SlackBot { .. }) {
-        bot::send(&client, &config, &attempt).await
+    let (result, opening, reached) = if matches!(config.settings.kind, ReceiverKind::SlackBot { .. }) {
+        bot::send(&client, &config, &attempt, gate).await
     } else {
-        carry_out(&client, &config, &attempt).await
+        carry_out(&client, &config, &attempt, gate).await
     };
-    (attempt, Sent { protocol, result, opening })
+    Sent { protocol, result, opening, reached }
 }
 
-async fn carry_out(
-    client: &HttpClient,
-    config: &Arc<ReceiverConfig>,
-    attempt: &Attempt,
-) -> (AttemptResult, Option<Opening>) {
+/// How it ended, what was opened, and whether that is certain.
+type Outcome = (AttemptResult, Option<Opening>, bool);
+
+async fn carry_out(client: &HttpClient, config: &Arc<ReceiverConfig>, attempt: &Attempt, gate: Gate) -> Outcome {
     let (client, of, subject) = (client.clone(), Arc::clone(config), attempt.clone());
     let prepared = blocking(config, move || {
         let (request, opening) = prepare(&of, &subject)?;
-        Ok(Errand { client: on_its_way(&client, &of.settings.http)?, request, opening })
+        let then = ends_of_older(&of, &subject, &opening);
+        Ok(Errand { client: on_its_way(&client, &of.settings.http)?, request, opening, then })
     });
     match prepared.await {
-        Err(result) => (result, None),
-        Ok(Errand { client, request, opening }) => (post(&client, request).await, Some(opening)),
+        Err(result) => (result, None, false),
+        Ok(Errand { client, request, opening, then }) => {
+            gate.pass(&opening).await;
+            let first = post(&client, request).await;
+            if then.is_empty() || !is_accepted(&first) {
+                return (first, Some(opening), false);
+            }
+            let mut last = first;
+            for request in then {
+                last = post(&client, request).await;
+                if !is_accepted(&last) {
+                    break;
+                }
+            }
+            (last, Some(opening), true)
+        }
     }
+}
+
+fn is_accepted(result: &AttemptResult) -> bool {
+    matches!(result, AttemptResult::Answered(response) if (200..300).contains(&response.status))
 }
 
 /// Runs `work` on a thread that may block: a secret's file may lie on a network. What goes wrong is logged.
@@ -186,12 +211,12 @@ fn prepare(config: &ReceiverConfig, attempt: &Attempt) -> Result<(Request, Openi
     }
 }
 
-/// What is wrong with secrets and files of receivers as they are now: one sentence each, for the log. A secret may appear
+/// What is wrong with secrets and files of receivers as they are now: the receiver and a sentence, for the log. A secret may appear
 /// later, so nothing here is final; and no receiver is asked anything, as the only honest question would be noise.
 ///
 /// Blocks for the length of some small files' reads.
-pub fn check(settings: &NotifySettings) -> Vec<String> {
-    let problem = |receiver: &ReceiverSettings| Some(format!("{}: {}", receiver.name, unusable(receiver).err()?));
+pub fn check(settings: &NotifySettings) -> Vec<(String, String)> {
+    let problem = |receiver: &ReceiverSettings| Some((receiver.name.clone(), unusable(receiver).err()?));
     settings.receivers.iter().filter_map(problem).collect()
 }
 
@@ -247,12 +272,26 @@ fn webhook_headers(
     Ok(headers)
 }
 
+/// The ends of the incidents that the one in `opening` follows. The new page goes first, so that there is always one.
+fn ends_of_older(config: &ReceiverConfig, attempt: &Attempt, opening: &Opening) -> Vec<Request> {
+    let (ReceiverKind::PagerDuty { url, .. }, Opening::Incident(new)) = (&config.settings.kind, opening) else {
+        return Vec::new();
+    };
+    let older = attempt.opened.iter().filter_map(|opening| match opening {
+        Opening::Incident(old) if new.follows(old) => Some(old),
+        _ => None,
+    });
+    let end = |old| bytes(&pagerduty::resolve(old));
+    older.map(|old| Request { url: Secret::new(url.clone()), headers: Vec::new(), body: end(old) }).collect()
+}
+
 /// The incident that `attempt` is about: for a resolve the one that was opened, whatever the key is today.
 fn incident(config: &ReceiverConfig, attempt: &Attempt, routing_key: &SecretSource) -> Result<Incident, String> {
     if let (AlertStatus::Resolved, Some(Opening::Incident(incident))) = (attempt.notification.status, &attempt.opening)
     {
         return Ok(incident.clone());
     }
-    let dedup_key = pagerduty::dedup_key(&config.identity, &attempt.notification.group);
+    let dedup_key =
+        pagerduty::dedup_key(&config.identity, &attempt.notification.group, attempt.notification.generation);
     Ok(Incident { routing_key: read(routing_key)?, dedup_key })
 }

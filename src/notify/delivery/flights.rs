@@ -55,23 +55,28 @@ pub(super) struct Passage {
 
 /// Where a request waits until what it may open is on the disk: what nobody remembers stays open for ever.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(in crate::notify) struct Gate {
     receiver: Arc<str>,
     group: GroupKey,
     status: AlertStatus,
-    passages: mpsc::Sender<Passage>,
+    /// `None` where nothing is kept.
+    passages: Option<mpsc::Sender<Passage>>,
 }
 
 impl Gate {
+    /// A gate that stands open, for what no queue knows of: a test of a receiver.
+    pub(in crate::notify) fn open(attempt: &Attempt) -> Self {
+        let (receiver, group) = (Arc::clone(&attempt.notification.receiver), attempt.notification.group.clone());
+        Self { receiver, group, status: attempt.notification.status, passages: None }
+    }
+
     /// Waits until the request may leave that opens `opening`. One that ends something opens nothing, and need not wait.
-    pub(super) async fn pass(self, opening: &Opening) {
-        if self.status == AlertStatus::Resolved {
-            return;
-        }
+    pub(in crate::notify) async fn pass(self, opening: &Opening) {
+        let Some(passages) = self.passages.filter(|_| self.status == AlertStatus::Firing) else { return };
         let (open, opened) = oneshot::channel();
         let passage = Passage { receiver: self.receiver, group: self.group, opening: opening.clone(), open };
         // Errors mean that the dispatcher is gone, and this task with it.
-        if self.passages.send(passage).await.is_ok() {
+        if passages.send(passage).await.is_ok() {
             let _ = opened.await;
         }
     }
@@ -99,7 +104,7 @@ impl Flights {
             receiver: Arc::clone(&attempt.notification.receiver),
             group: attempt.notification.group.clone(),
             status: attempt.notification.status,
-            passages: self.gate.clone(),
+            passages: Some(self.gate.clone()),
         };
         let task = self.tasks.spawn(courier::send(self.client.clone(), config, attempt.clone(), gate));
         self.attempts.insert(task.id(), attempt);

@@ -7,6 +7,7 @@
 mod courier;
 mod flights;
 mod outcome;
+mod reporter;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::alert::{GroupKey, Notification};
 use crate::clock;
-use crate::config::{NotifySettings, ReceiverKind, ReceiverSettings, SecretSource, Severity};
+use crate::config::{HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity};
 use crate::http_client::{HttpClient, HttpError, HttpTimeouts};
 use crate::model::{Document, SavedDocuments, Secret, Timestamp};
 use crate::monitor::{Deliveries, DeliveryEvent, DeliveryEventKind};
@@ -24,8 +25,11 @@ use super::message::MessageContext;
 use super::outbox::Outbox;
 use super::queue::ReplayError;
 use super::retry::{AttemptResult, Circumstances, Protocol, Timing, judge};
-use courier::{ReceiverConfig, Sent};
+pub use courier::check;
+pub(super) use courier::{ReceiverConfig, Sent, blocking, on_its_way, read, read_headers, secrets_of, send};
+pub(super) use flights::Gate;
 use flights::{Flights, Landed, News, Passage};
+pub(super) use reporter::Reporter;
 
 /// How many groups are named when something is left at the end.
 const MAX_NAMED: usize = 10;
@@ -105,7 +109,7 @@ impl Dispatcher {
         self.changed = true;
         self.settings = settings.clone();
         self.outbox.configure(&settings.receivers);
-        for receiver in &settings.receivers {
+        for receiver in settings.receivers.iter().filter(|receiver| receiver.kind.takes_groups()) {
             let config = Arc::new(self.config(settings, receiver));
             let old = self.configs.insert(receiver.name.as_str().into(), Arc::clone(&config));
             if old.is_some_and(|old| old != config) {
@@ -130,11 +134,7 @@ impl Dispatcher {
     }
 
     fn config(&self, settings: &NotifySettings, receiver: &ReceiverSettings) -> ReceiverConfig {
-        let mut context = self.context.clone();
-        if !settings.identity.is_empty() {
-            context.exporter.clone_from(&settings.identity);
-        }
-        ReceiverConfig { settings: receiver.clone(), identity: settings.identity.clone(), context }
+        ReceiverConfig::of(settings, receiver, &self.context)
     }
 
     /// Sends a dead letter again. Returns its receiver.
@@ -182,7 +182,7 @@ impl Dispatcher {
     }
 
     fn landed(&mut self, Landed { attempt, sent }: Landed) {
-        let Sent { protocol, result, opening } = sent.unwrap_or_else(lost);
+        let Sent { protocol, result, opening, reached } = sent.unwrap_or_else(lost);
         let circumstances = Circumstances {
             protocol,
             attempt: attempt.number,
@@ -190,7 +190,8 @@ impl Dispatcher {
             jitter: fastrand::f64(),
             now: clock::anchor(),
         };
-        let verdict = judge(&self.timing, &circumstances, &result);
+        let mut verdict = judge(&self.timing, &circumstances, &result);
+        verdict.maybe_received |= reached;
         let receiver = &attempt.notification.receiver;
         outcome::log(receiver, &attempt, &result, &verdict.disposition, circumstances.now.mono);
         self.outbox.on_result(&attempt, opening, &verdict, circumstances.now);
@@ -235,13 +236,13 @@ impl Dispatcher {
     }
 
     /// When [`Self::act`] next has something to do, if nothing else happens.
-    pub fn next_wakeup(&self) -> Option<Timestamp> {
-        self.outbox.next_wakeup()
+    pub fn next_wakeup(&self, durable: u64) -> Option<Timestamp> {
+        self.outbox.next_wakeup(durable)
     }
 
     /// Whether nothing is under way and nothing is due before `deadline`.
     pub fn is_idle_until(&self, deadline: Timestamp) -> bool {
-        self.flights.is_empty() && self.outbox.next_wakeup().is_none_or(|at| at > deadline)
+        self.flights.is_empty() && self.outbox.next_wakeup(u64::MAX).is_none_or(|at| at > deadline)
     }
 
     /// Logs what is left at the end.
@@ -271,7 +272,7 @@ impl Dispatcher {
 /// What came of an attempt whose task broke: nobody knows, so it is tried again.
 fn lost() -> Sent {
     let result = AttemptResult::Failed(HttpError::Broken);
-    Sent { protocol: Protocol::Webhook, result, opening: None }
+    Sent { protocol: Protocol::Webhook, result, opening: None, reached: false }
 }
 
 /// A receiver that is no longer configured: only ends of incidents go there, each with the key that opened it.
@@ -281,6 +282,9 @@ fn ending_incidents(name: &str, url: &str) -> ReceiverSettings {
         min_severity: Severity::Critical,
         matchers: BTreeMap::new(),
         fallback: None,
+        group_by: None,
+        repage_on: RepageOn::default(),
+        http: HttpSettings::default(),
         kind: ReceiverKind::PagerDuty { routing_key: SecretSource::Inline(Secret::new("")), url: url.to_owned() },
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::alert::{GroupKey, NotifyReason};
-use crate::config::{ReceiverKind, SecretSource, Severity};
+use crate::config::{HttpSettings, ReceiverKind, RepageOn, SecretSource, Severity};
 use crate::http_client::test_server::{PATIENCE, Reply, Request, TestServer};
 use crate::model::{Document, SavedDocument, SavedDocuments, Secret, Span};
 use crate::monitor::{DeliveryEventKind, DeliveryFailure, SuppressReason};
@@ -41,8 +41,10 @@ impl Rig {
     async fn step(&mut self) {
         self.dispatcher.act(u64::MAX);
         self.events.extend(self.dispatcher.take_events());
-        let wait =
-            self.dispatcher.next_wakeup().map_or(Duration::from_millis(20), |at| (at - clock::now()).to_duration());
+        let wait = self
+            .dispatcher
+            .next_wakeup(u64::MAX)
+            .map_or(Duration::from_millis(20), |at| (at - clock::now()).to_duration());
         // What is started now must not wait for what is due.
         tokio::select! {
             () = self.dispatcher.news() => {}
@@ -96,17 +98,14 @@ impl Rig {
 fn settings(receivers: Vec<ReceiverSettings>) -> NotifySettings {
     let zero = Span::ZERO;
     let (group_wait, group_interval, repeat_interval) = (zero, zero, zero);
-    NotifySettings { identity: String::new(), group_wait, group_interval, repeat_interval, receivers }
+    let defaults = crate::config::tests_support::settings_of(&[]).notify;
+    NotifySettings { group_wait, group_interval, repeat_interval, receivers, ..defaults }
 }
 
 fn receiver(name: &str, kind: ReceiverKind) -> ReceiverSettings {
-    ReceiverSettings {
-        name: name.to_owned(),
-        min_severity: Severity::Warning,
-        matchers: BTreeMap::new(),
-        fallback: None,
-        kind,
-    }
+    let (name, min_severity, matchers) = (name.to_owned(), Severity::Warning, BTreeMap::new());
+    let (fallback, repage_on, http) = (None, RepageOn::default(), HttpSettings::default());
+    ReceiverSettings { name, min_severity, matchers, fallback, group_by: None, repage_on, kind, http }
 }
 
 fn inline(text: &str) -> SecretSource {
@@ -115,7 +114,7 @@ fn inline(text: &str) -> SecretSource {
 
 fn hook(url: &str) -> ReceiverSettings {
     let headers = BTreeMap::from([("authorization".to_owned(), inline("Bearer hunter2"))]);
-    receiver("chat", ReceiverKind::Webhook { url: inline(url), headers })
+    receiver("chat", ReceiverKind::Webhook { url: inline(url), headers, secret: None })
 }
 
 fn slack(url: &str) -> ReceiverSettings {
@@ -157,7 +156,7 @@ async fn a_firing_and_its_resolve_are_delivered() {
 }
 
 /// What the receiver does before it takes the notification, and the failures that are reported for it.
-async fn check(replies: Vec<Reply>, timing: Timing, failures: &[DeliveryFailure]) -> Vec<Request> {
+async fn check_failures(replies: Vec<Reply>, timing: Timing, failures: &[DeliveryFailure]) -> Vec<Request> {
     let replies = replies.into_iter().chain([Reply::status(200)]).collect();
     let server = TestServer::replying(replies).await;
     let mut rig = Rig::new(vec![hook(&server.url)], timing);
@@ -174,23 +173,24 @@ async fn check(replies: Vec<Reply>, timing: Timing, failures: &[DeliveryFailure]
 
 #[tokio::test]
 async fn a_server_error_is_retried_with_the_same_id() {
-    check(vec![Reply::status(500), Reply::status(502)], quick(), &[DeliveryFailure::Server; 2]).await;
+    check_failures(vec![Reply::status(500), Reply::status(502)], quick(), &[DeliveryFailure::Server; 2]).await;
 }
 
 #[tokio::test]
 async fn a_broken_connection_is_retried() {
-    check(vec![Reply::Close], quick(), &[DeliveryFailure::Connect]).await;
+    check_failures(vec![Reply::Close], quick(), &[DeliveryFailure::Connect]).await;
 }
 
 #[tokio::test]
 async fn silence_and_dripping_end_at_the_timeout() {
     let timing = Timing { attempt: Span::from_millis(400), ..quick() };
-    check(vec![Reply::Never, Reply::Drip], timing, &[DeliveryFailure::Timeout; 2]).await;
+    check_failures(vec![Reply::Never, Reply::Drip], timing, &[DeliveryFailure::Timeout; 2]).await;
 }
 
 #[tokio::test]
 async fn retry_after_is_waited_for_up_to_its_cap() {
-    let requests = check(vec![Reply::header(429, "Retry-After: 3600")], quick(), &[DeliveryFailure::RateLimited]).await;
+    let requests =
+        check_failures(vec![Reply::header(429, "Retry-After: 3600")], quick(), &[DeliveryFailure::RateLimited]).await;
     assert!(requests[1].at - requests[0].at >= Duration::from_millis(120));
 }
 
@@ -455,4 +455,242 @@ async fn what_may_have_been_opened_before_a_kill_is_ended_with_the_key_that_open
         assert_eq!((&last["event_action"], &last["routing_key"]), (&"resolve".into(), &"first".into()), "{configured}");
         std::fs::write(&key, "first").unwrap();
     }
+}
+
+/// The actions and keys that `PagerDuty` was sent.
+fn events(server: &TestServer) -> Vec<String> {
+    let event = |request: &Request| {
+        let body = request.json();
+        let key = body["dedup_key"].as_str().unwrap().rsplit_once('"').unwrap().1.to_owned();
+        format!("{}{key}", body["event_action"].as_str().unwrap())
+    };
+    server.requests().iter().map(event).collect()
+}
+
+fn again(generation: u32) -> Notification {
+    Notification { generation, ..told("a", NotifyReason::Escalated) }
+}
+
+#[tokio::test]
+async fn a_new_page_ends_the_one_before_it_once_it_was_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "k").unwrap();
+    // The first word of the second incident is lost, then its predecessor's end is.
+    let replies = [202, 500, 202, 500, 202].map(Reply::status);
+    let server = TestServer::replying(replies.into()).await;
+    let mut rig = Rig::new(vec![pagerduty(&server.url, &key)], quick());
+    rig.dispatcher.send(firing("a"));
+    rig.failures_before_delivery(0).await;
+    rig.dispatcher.send(again(1));
+    rig.failures_before_delivery(2).await;
+    rig.dispatcher.send(Notification { generation: 1, ..over("a") });
+    rig.failures_before_delivery(0).await;
+    let expected = ["trigger", "trigger~1", "trigger~1", "resolve", "trigger~1", "resolve", "resolve~1"];
+    assert_eq!(events(&server), expected);
+}
+
+#[tokio::test]
+async fn an_end_that_comes_before_the_predecessors_leaves_no_incident_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "k").unwrap();
+    let replies = [202, 202, 500, 202].map(Reply::status);
+    let server = TestServer::replying(replies.into()).await;
+    let slow = Timing { first_backoff: Span::from_secs(3600), max_backoff: Span::from_secs(3600), ..quick() };
+    let mut rig = Rig::new(vec![pagerduty(&server.url, &key)], slow);
+    rig.dispatcher.send(firing("a"));
+    rig.failures_before_delivery(0).await;
+    rig.dispatcher.send(again(1));
+    rig.kinds(1).await;
+    rig.dispatcher.send(Notification { generation: 1, ..over("a") });
+    // New settings end the wait.
+    rig.dispatcher.reload(&NotifySettings { identity: "x".to_owned(), ..settings(vec![pagerduty(&server.url, &key)]) });
+    rig.during(server.wait_for(5)).await;
+    let ended: std::collections::BTreeSet<_> = events(&server)[3..].iter().cloned().collect();
+    assert_eq!(ended, ["resolve".to_owned(), "resolve~1".to_owned()].into());
+}
+
+#[tokio::test]
+async fn a_file_of_authorities_that_is_none_sends_nothing() {
+    let server = TestServer::replying(vec![Reply::status(200)]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    for content in ["", "no PEM", &"x".repeat(1024 * 1024 + 1)] {
+        std::fs::write(&file, content).unwrap();
+        let mut trusting = hook(&server.url);
+        trusting.http.ca_file = Some(file.clone());
+        let mut rig = Rig::new(vec![trusting], quick());
+        rig.dispatcher.send(firing("a"));
+        assert_eq!(rig.kinds(1).await, [DeliveryEventKind::Failed { reason: DeliveryFailure::Secret, dead: false }]);
+    }
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
+fn what_cannot_be_read_is_said_before_it_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("absent");
+    let mut trusting = hook("http://127.0.0.1:1/");
+    trusting.http.ca_file = Some(absent.clone());
+    let receivers = vec![hook("http://127.0.0.1:1/"), pagerduty("http://127.0.0.1:1/", &absent), trusting];
+    let problems = check(&settings(receivers));
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems.iter().all(|(_, problem)| problem.contains("absent")), "{problems:?}");
+}
+
+fn bot(url: &str, channel: &str) -> ReceiverSettings {
+    let kind = ReceiverKind::SlackBot { token: inline("xoxb-1"), channel: channel.to_owned(), api_url: url.to_owned() };
+    receiver("chat", kind)
+}
+
+/// Slack's answer to a message that it has posted.
+fn posted(ts: &str) -> Reply {
+    Reply::body(200, &format!(r#"{{"ok":true,"channel":"C1","ts":"{ts}"}}"#))
+}
+
+fn refused(error: &str) -> Reply {
+    Reply::body(200, &format!(r#"{{"ok":false,"error":"{error}"}}"#))
+}
+
+/// `postMessage #redis`, `update C1 1.1`, `reply C1 1.1`: what the bot asked of Slack.
+fn asked(request: &Request) -> String {
+    let method = request.line.split(' ').nth(1).unwrap().rsplit_once("/chat.").unwrap().1.to_owned();
+    let body = request.json();
+    assert_eq!(request.headers["authorization"], "Bearer xoxb-1");
+    let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+    match (method.as_str(), body.get("thread_ts")) {
+        ("update", _) => format!("update {} {}", text("channel"), text("ts")),
+        (_, Some(_)) => format!("reply {} {}", text("channel"), text("thread_ts")),
+        (method, None) => format!("{method} {}", text("channel")),
+    }
+}
+
+/// Sends what each of `told` says to a bot whose Slack answers with `replies`, and checks what the bot asked.
+async fn check_bot(replies: Vec<Reply>, told: &[NotifyReason], expected: &[&str]) {
+    let server = TestServer::replying(replies).await;
+    let mut rig = Rig::new(vec![bot(&server.url, "#redis")], quick());
+    for reason in told {
+        rig.dispatcher.send(super::tests::told("a", *reason));
+        // Each is through, or given up, before the next.
+        while !matches!(
+            rig.kinds(1).await[0],
+            DeliveryEventKind::Delivered { .. } | DeliveryEventKind::Failed { dead: true, .. }
+        ) {}
+    }
+    let requests: Vec<_> = server.requests().iter().map(asked).collect();
+    assert_eq!(requests, expected);
+}
+
+#[tokio::test]
+async fn a_bots_message_changes_in_place_and_its_end_is_said_in_its_thread() {
+    use NotifyReason as N;
+    check_bot(
+        vec![posted("1.1")],
+        &[N::First, N::Escalated, N::PartlyResolved, N::Resolved],
+        &["postMessage #redis", "update C1 1.1", "reply C1 1.1", "update C1 1.1", "update C1 1.1", "reply C1 1.1"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_group_that_fires_anew_gets_a_new_message() {
+    use NotifyReason as N;
+    let replies = vec![posted("1.1"), posted("1.1"), posted("1.2"), posted("2.2")];
+    let expected = ["postMessage #redis", "update C1 1.1", "reply C1 1.1", "postMessage #redis", "update C1 2.2"];
+    check_bot(replies, &[N::First, N::Resolved, N::First, N::Deescalated], &expected).await;
+}
+
+#[tokio::test]
+async fn a_message_that_somebody_deleted_is_posted_anew() {
+    use NotifyReason as N;
+    let replies = vec![posted("1.1"), refused("message_not_found"), posted("2.2")];
+    let expected = ["postMessage #redis", "update C1 1.1", "postMessage #redis", "update C1 2.2", "reply C1 2.2"];
+    check_bot(replies, &[N::First, N::Escalated, N::Resolved], &expected).await;
+}
+
+#[tokio::test]
+async fn slacks_refusals_are_retried_simplified_or_final() {
+    use NotifyReason as N;
+    let twice = ["postMessage #redis"; 2];
+    check_bot(vec![refused("ratelimited"), posted("1.1")], &[N::First], &twice).await;
+    check_bot(vec![refused("internal_error"), posted("1.1")], &[N::First], &twice).await;
+    check_bot(vec![refused("invalid_blocks"), posted("1.1")], &[N::First], &twice).await;
+    check_bot(vec![refused("channel_not_found")], &[N::First], &twice[..1]).await;
+    check_bot(vec![refused("invalid_auth")], &[N::First], &twice[..1]).await;
+}
+
+#[tokio::test]
+async fn a_message_that_may_have_been_posted_is_ended() {
+    // The first answer is lost, the second post is known: one message to change.
+    let server = TestServer::replying(vec![Reply::Close, posted("2.2")]).await;
+    let mut rig = Rig::new(vec![bot(&server.url, "#redis")], quick());
+    rig.dispatcher.send(firing("a"));
+    rig.failures_before_delivery(1).await;
+    rig.dispatcher.send(over("a"));
+    rig.kinds(1).await;
+    let requests: Vec<_> = server.requests().iter().map(asked).collect();
+    assert_eq!(requests, ["postMessage #redis", "postMessage #redis", "update C1 2.2", "reply C1 2.2"]);
+}
+
+#[tokio::test]
+async fn a_channel_that_is_configured_anew_gets_its_own_message_and_both_end() {
+    let server = TestServer::replying(vec![posted("1.1"), posted("2.2")]).await;
+    let mut rig = Rig::new(vec![bot(&server.url, "#redis")], quick());
+    rig.dispatcher.send(firing("a"));
+    rig.kinds(1).await;
+    rig.dispatcher.reload(&settings(vec![bot(&server.url, "#other")]));
+    rig.dispatcher.send(told("a", NotifyReason::Escalated));
+    rig.kinds(1).await;
+    rig.dispatcher.send(over("a"));
+    rig.kinds(1).await;
+    let requests: Vec<_> = server.requests().iter().map(asked).collect();
+    let ends = ["update C1 2.2", "reply C1 2.2", "update C1 1.1", "reply C1 1.1"];
+    assert_eq!(requests, [&["postMessage #redis", "postMessage #other"], &ends[..]].concat());
+}
+
+#[tokio::test]
+async fn a_signed_webhook_keeps_its_id_and_signs_each_attempt() {
+    let server = TestServer::replying(vec![Reply::status(500), Reply::status(200)]).await;
+    let mut signed = hook(&server.url);
+    let ReceiverKind::Webhook { secret, .. } = &mut signed.kind else { unreachable!() };
+    *secret = Some(inline("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+    let mut rig = Rig::new(vec![signed], quick());
+    rig.dispatcher.send(firing("a"));
+    rig.failures_before_delivery(1).await;
+    let requests = server.requests();
+    let key = crate::config::signing_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    assert_eq!(requests[0].headers["webhook-id"], requests[1].headers["webhook-id"]);
+    for request in &requests {
+        let seconds: i64 = request.headers["webhook-timestamp"].parse().unwrap();
+        let at = crate::model::WallTime::from_nanos(seconds * 1_000_000_000);
+        let expected =
+            crate::notify::signature::headers(&key, &request.headers["webhook-id"], at, request.body.as_bytes());
+        assert_eq!(request.headers["webhook-signature"], expected[1].1);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_none_sends_nothing_and_is_tried_again() {
+    let server = TestServer::replying(vec![Reply::status(200)]).await;
+    let mut signed = hook(&server.url);
+    let ReceiverKind::Webhook { secret, .. } = &mut signed.kind else { unreachable!() };
+    *secret = Some(inline("hunter2"));
+    let mut rig = Rig::new(vec![signed], quick());
+    rig.dispatcher.send(firing("a"));
+    assert_eq!(rig.kinds(1).await, [DeliveryEventKind::Failed { reason: DeliveryFailure::Secret, dead: false }]);
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_proxy_of_its_own_is_used() {
+    let (proxy, server) =
+        (TestServer::replying(vec![Reply::status(200)]).await, TestServer::replying(vec![Reply::status(200)]).await);
+    let mut proxied = hook(&server.url);
+    proxied.http.proxy = Some(inline(&proxy.url));
+    let mut rig = Rig::new(vec![proxied], quick());
+    rig.dispatcher.send(firing("a"));
+    rig.failures_before_delivery(0).await;
+    assert_eq!((proxy.requests().len(), server.requests().len()), (1, 0));
+    assert!(proxy.requests()[0].line.contains(&server.url), "the proxy is told where it goes");
 }

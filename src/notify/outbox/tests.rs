@@ -1,6 +1,6 @@
 use super::*;
 use crate::alert::NotifyReason;
-use crate::config::{SecretSource, Severity};
+use crate::config::{HttpSettings, RepageOn, SecretSource, Severity};
 use crate::model::{ClockShift, SavedDocument, Secret};
 use crate::monitor::DeliveryFailure;
 use crate::notify::pagerduty::Incident;
@@ -28,6 +28,9 @@ fn receivers(names: &[&str]) -> Vec<ReceiverSettings> {
             min_severity: Severity::Warning,
             matchers: BTreeMap::new(),
             fallback,
+            group_by: None,
+            repage_on: RepageOn::default(),
+            http: HttpSettings::default(),
             kind: ReceiverKind::PagerDuty { routing_key, url: "http://pd.example.com/".to_owned() },
         }
     };

@@ -1,5 +1,6 @@
 //! One member of an Alertmanager cluster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -7,13 +8,13 @@ use tokio::sync::watch;
 
 use super::LOOK;
 use super::teller::Teller;
-use crate::alert::{AlertSnapshot, AlertState, ListedAlert, wants};
+use crate::alert::{AlertKey, AlertSnapshot, AlertState, ListedAlert, wants};
 use crate::clock;
-use crate::config::{ReceiverKind, ReceiverSettings};
+use crate::config::{ReceiverKind, ReceiverSettings, Severity};
 use crate::http_client::HttpClient;
 use crate::model::Span;
 use crate::monitor::FleetSnapshot;
-use crate::notify::alertmanager::Told;
+use crate::notify::alertmanager::{Firing, Told};
 use crate::notify::delivery::{ReceiverConfig, blocking, on_its_way, read_headers};
 use crate::notify::retry::AttemptResult;
 
@@ -69,17 +70,24 @@ fn interval_of(settings: &ReceiverSettings) -> Span {
     }
 }
 
-type Alerts = Vec<Arc<AlertSnapshot>>;
-
 /// What of `listed` fires for a receiver with these settings, and what is over.
-fn seen_by(settings: &ReceiverSettings, listed: &[ListedAlert]) -> (Alerts, Alerts) {
-    let of = |states: &[AlertState]| -> Alerts {
-        let listed = listed.iter().filter(|listed| states.contains(&listed.state));
-        listed.map(|listed| Arc::clone(&listed.alert)).collect()
+fn seen_by(settings: &ReceiverSettings, listed: &[ListedAlert]) -> (Vec<Firing>, Vec<Arc<AlertSnapshot>>) {
+    let is_over = |listed: &&ListedAlert| listed.state == AlertState::Resolved;
+    let fires = |listed: &&ListedAlert| {
+        matches!(listed.state, AlertState::Firing | AlertState::Recovering) && wants(settings, &listed.alert)
     };
-    let mut firing = of(&[AlertState::Firing, AlertState::Recovering]);
-    firing.retain(|alert| wants(settings, alert));
-    (firing, of(&[AlertState::Resolved]))
+    let firing = || listed.iter().filter(fires).map(|listed| &listed.alert);
+    let causes = firing().filter(|alert| alert.identity.rule.is_cause());
+    let causes: BTreeMap<AlertKey, Severity> = causes.map(|alert| (alert.key(), alert.severity)).collect();
+    let quiet = |alert: &AlertSnapshot| alert.hold.is_some() || is_explained(alert, &causes);
+    let firing = firing().map(|alert| Firing { alert: Arc::clone(alert), quiet: quiet(alert) });
+    (firing.collect(), listed.iter().filter(is_over).map(|listed| Arc::clone(&listed.alert)).collect())
+}
+
+/// Whether one of `causes`, which the receiver is told of, explains the alert. The same as for groups of alerts.
+fn is_explained(alert: &AlertSnapshot, causes: &BTreeMap<AlertKey, Severity>) -> bool {
+    let mut own = alert.context.causes.iter().filter(|cause| alert.severity <= cause.up_to);
+    own.any(|cause| causes.get(&cause.key).is_some_and(|severity| *severity >= alert.severity))
 }
 
 /// Tells the member at `url` everything, in as many requests as it takes. The first that fails ends it: the next round

@@ -145,6 +145,7 @@ impl GroupQueue {
             number: entry.attempts,
             plain: entry.plain,
             opening: self.opened.last().cloned(),
+            opened: self.opened.clone(),
         };
         self.in_flight = Some(entry);
         Some(attempt)
@@ -173,7 +174,9 @@ impl GroupQueue {
         match entry.status() {
             AlertStatus::Firing => {
                 self.told = Some(brief(&entry.notification));
-                self.remember(opening.unwrap_or(Opening::Plain));
+                let opening = opening.unwrap_or(Opening::Plain);
+                self.opened.retain(|known| !opening.takes_the_place_of(known));
+                self.remember(opening);
                 true
             }
             AlertStatus::Resolved => self.closed(entry),
@@ -276,7 +279,7 @@ impl GroupQueue {
     }
 
     pub(super) fn remember(&mut self, opening: Opening) {
-        self.opened.retain(|known| *known != opening && !opening.takes_the_place_of(known));
+        self.opened.retain(|known| *known != opening);
         if self.opened.len() == MAX_OPENINGS {
             self.opened.remove(0);
         }

@@ -60,8 +60,10 @@ pub struct Attempt {
     pub number: u32,
     /// Whether to say it in plain text, after the receiver refused the layout.
     pub plain: bool,
-    /// What the receiver was told of the group last: what a resolve ends, and what changes in place.
+    /// What the receiver was told of the group last: what a resolve ends.
     pub opening: Option<Opening>,
+    /// Everything that it was told of the group and that is not over, the newest last.
+    pub opened: Vec<Opening>,
 }
 
 /// The queue of one receiver. At most one attempt is under way at a time.
@@ -94,6 +96,8 @@ impl Opening {
         match (self, other) {
             (Self::Message(_), Self::Plain) => true,
             (Self::Message(new), Self::Message(old)) => new.configured == old.configured,
+            // Its end was sent with the new one.
+            (Self::Incident(new), Self::Incident(old)) => new.follows(old),
             _ => false,
         }
     }
@@ -202,12 +206,13 @@ impl ReceiverQueue {
     }
 
     /// When [`Self::start`] next has something, if nothing else happens: possibly in the past; `None` while an attempt
-    /// is under way, or when nothing waits.
-    pub fn next_wakeup(&self) -> Option<Timestamp> {
+    /// is under way, or when nothing waits but for a change after `durable`.
+    pub fn next_wakeup(&self, durable: u64) -> Option<Timestamp> {
         if self.busy {
             return None;
         }
-        let next = self.groups.values().filter_map(|group| Some(group.next()?.not_before)).min()?;
+        let waiting = self.groups.values().filter_map(GroupQueue::next).filter(|next| next.revision <= durable);
+        let next = waiting.map(|next| next.not_before).min()?;
         Some(self.rests_until().map_or(next, |until| next.max(until)))
     }
 

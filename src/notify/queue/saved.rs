@@ -11,6 +11,7 @@ use crate::alert::{GroupKey, Notification};
 use crate::model::{ClockAnchor, ClockShift, Document, SavedDocument, Secret, Span, Table, Timestamp};
 use crate::monitor::DeliveryFailure;
 use crate::notify::pagerduty::Incident;
+use crate::notify::slack_bot::Posted;
 
 use super::group::{Entry, GroupQueue};
 use super::{DeadLetter, DeliveryId, MAX_GROUPS, Opening, ReceiverQueue};
@@ -84,6 +85,7 @@ struct ReceiverRecord {
 enum OpeningRecord {
     Plain,
     Incident { routing_key: String, dedup_key: String },
+    Message(Posted),
 }
 
 impl Kept {
@@ -289,6 +291,7 @@ impl From<&Opening> for OpeningRecord {
     fn from(opening: &Opening) -> Self {
         match opening {
             Opening::Plain => Self::Plain,
+            Opening::Message(posted) => Self::Message(posted.clone()),
             Opening::Incident(Incident { routing_key, dedup_key }) => {
                 Self::Incident { routing_key: routing_key.reveal().to_owned(), dedup_key: dedup_key.clone() }
             }
@@ -300,6 +303,7 @@ impl From<OpeningRecord> for Opening {
     fn from(record: OpeningRecord) -> Self {
         match record {
             OpeningRecord::Plain => Self::Plain,
+            OpeningRecord::Message(posted) => Self::Message(posted),
             OpeningRecord::Incident { routing_key, dedup_key } => {
                 Self::Incident(Incident { routing_key: Secret::new(routing_key), dedup_key })
             }

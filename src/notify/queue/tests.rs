@@ -63,7 +63,7 @@ fn end(queue: &mut ReceiverQueue, attempt: &Attempt, verdict: &Verdict) -> Vec<S
 
 fn check_empty(queue: &ReceiverQueue) {
     assert_eq!(queue.state(), QueueState { dead: queue.state().dead, ..QueueState::default() });
-    assert!(queue.groups.is_empty() && queue.next_wakeup().is_none());
+    assert!(queue.groups.is_empty() && queue.next_wakeup(ALL).is_none());
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_retry_keeps_its_id_and_waits() {
     queue.push(firing(0), anchor());
     let (first, _) = attempt(&mut queue, &retry(8));
     assert_eq!(queue.start(now(), ALL), None);
-    assert_eq!(queue.next_wakeup(), Some(now() + Span::from_secs(8)));
+    assert_eq!(queue.next_wakeup(ALL), Some(now() + Span::from_secs(8)));
     let second = queue.start(now() + Span::from_secs(8), ALL).unwrap();
     assert_eq!((second.id, first.number, second.number), (first.id, 1, 2));
 }
@@ -97,7 +97,7 @@ fn an_undelivered_firing_gives_way_to_its_newer_state() {
     queue.push(firing(0), anchor());
     let (first, _) = attempt(&mut queue, &retry(8));
     assert_eq!(queue.push(firing(0), anchor()), [SuppressReason::Superseded]);
-    assert_eq!(queue.next_wakeup(), Some(now() + Span::from_secs(8)), "the receiver still gets its rest");
+    assert_eq!(queue.next_wakeup(ALL), Some(now() + Span::from_secs(8)), "the receiver still gets its rest");
     let second = queue.start(now() + Span::from_secs(8), ALL).unwrap();
     assert_ne!(second.id, first.id);
     assert_eq!(second.number, 2);
@@ -216,7 +216,7 @@ fn a_hold_stops_the_whole_receiver() {
     let until = now() + Span::from_secs(30);
     attempt(&mut queue, &Verdict { hold_until: Some(until), ..retry(3) });
     assert_eq!(queue.start(now() + Span::from_secs(29), ALL), None);
-    assert_eq!(queue.next_wakeup(), Some(until));
+    assert_eq!(queue.next_wakeup(ALL), Some(until));
     assert!(queue.start(until, ALL).is_some());
 }
 

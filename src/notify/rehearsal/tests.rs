@@ -10,7 +10,16 @@ fn inline(text: &str) -> SecretSource {
 fn receiver(kind: ReceiverKind) -> ReceiverSettings {
     let (min_severity, matchers) = (Severity::Warning, BTreeMap::new());
     let (repage_on, http) = (RepageOn::default(), HttpSettings::default());
-    ReceiverSettings { name: "tested".to_owned(), min_severity, matchers, group_by: None, repage_on, kind, http }
+    ReceiverSettings {
+        name: "tested".to_owned(),
+        min_severity,
+        matchers,
+        fallback: None,
+        group_by: None,
+        repage_on,
+        kind,
+        http,
+    }
 }
 
 /// The steps of a test as `firing true: status 200: ok`.
@@ -93,4 +102,11 @@ async fn an_answer_that_repeats_a_secret_is_not_shown() {
     let expected = "firing false: status 404 (clientError; a real one would be given up): the answer repeats a secret \
                     and is not shown";
     assert_eq!(steps, [expected]);
+}
+
+#[tokio::test]
+async fn a_long_answer_is_cut() {
+    let server = TestServer::replying(vec![Reply::body(404, &"x".repeat(100_000))]).await;
+    let steps = test(ReceiverKind::Webhook { url: inline(&server.url), headers: BTreeMap::new(), secret: None }).await;
+    assert!(steps[0].ends_with("xx…") && steps[0].chars().count() < 300, "{steps:?}");
 }

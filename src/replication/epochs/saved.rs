@@ -107,28 +107,9 @@ impl MasterHistory {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{at, id, sample};
     use super::super::{Comparison, MasterNews, MasterSample};
     use super::*;
-
-    fn id(c: char) -> ReplicationId {
-        ReplicationId::parse(&c.to_string().repeat(40)).unwrap()
-    }
-
-    fn at(secs: i64) -> Timestamp {
-        Timestamp::from_nanos(secs * 1_000_000_000)
-    }
-
-    fn sample(c: char, bytes: u64, secs: i64) -> MasterSample {
-        MasterSample {
-            replid: id(c),
-            continues: None,
-            offset: ReplicationOffset::new(bytes),
-            backlog_active: true,
-            sent: at(secs),
-            received: at(secs),
-            beginning: None,
-        }
-    }
 
     fn history(samples: &[MasterSample]) -> MasterHistory {
         let mut history = MasterHistory::new(HistoryLimits::default());

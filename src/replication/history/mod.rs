@@ -106,12 +106,21 @@ pub struct OffsetHistory {
     since_thinning: usize,
     last_received: Option<Timestamp>,
     epsilon_used: f64,
+    /// When what comes after the first record was likely begun to be written, where that is later than the record says.
+    likely_begun: Option<Timestamp>,
 }
 
 impl OffsetHistory {
     /// An empty table.
     pub fn new(limits: HistoryLimits) -> Self {
-        Self { limits, plateaus: Vec::new(), since_thinning: 0, last_received: None, epsilon_used: limits.epsilon }
+        let (plateaus, last_received, likely_begun) = (Vec::new(), None, None);
+        Self { limits, plateaus, since_thinning: 0, last_received, epsilon_used: limits.epsilon, likely_begun }
+    }
+
+    /// The empty table of a history that began after the instant `after`, and beyond `offset`; likely not before another one.
+    pub fn begin(&mut self, after: Timestamp, offset: ReplicationOffset, likely_after: Timestamp) {
+        self.insert(after, after, offset);
+        self.likely_begun = Some(likely_after);
     }
 
     /// Takes in a poll that was sent at `sent`, answered at `received` and showed `offset`.
@@ -149,7 +158,9 @@ impl OffsetHistory {
     /// where either end is open.
     pub fn point(&self, offset: ReplicationOffset, bracket: Bracket) -> Option<Point> {
         let next = self.plateaus.partition_point(|p| p.offset <= offset);
-        interpolate::point(&self.plateaus, next, offset, bracket.lo?, bracket.hi?)
+        let (lo, hi) = (bracket.lo?, bracket.hi?);
+        let likely = self.likely_begun.filter(|_| next == 1).map_or(lo, |begun| begun.clamp(lo, hi.max(lo)));
+        interpolate::point(&self.plateaus, next, offset, likely, hi)
     }
 
     /// An offset that the master had certainly not passed at `instant`: what it showed in a later poll. `None` when there
@@ -332,6 +343,18 @@ mod tests {
         assert_eq!(point(&h, 1_009_900), (500, 200), "in the middle of it nobody knows");
         let (after, _) = point(&h, 9000 + 2_000_700);
         assert!((600..750).contains(&after), "300 bytes before the end: {after}");
+    }
+
+    /// The middle of an outage of the master is no time at which it wrote.
+    #[test]
+    fn a_history_that_begins_is_not_likely_to_have_begun_while_nobody_was_there() {
+        let mut h = OffsetHistory::new(HistoryLimits::default());
+        h.begin(at(0), offset(0), at(9000));
+        h.insert(at(10_000), at(10_000), offset(14));
+        check(&h, 0, Some(0), Some(10_000));
+        assert_eq!(point(&h, 0), (500, 288));
+        h.insert(at(11_000), at(11_000), offset(28));
+        assert_eq!(point(&h, 14).0, 1500);
     }
 
     #[test]

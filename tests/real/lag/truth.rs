@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 const WRITE_PERIOD: Duration = Duration::from_millis(20);
 /// The period of reads on the replica.
 const READ_PERIOD: Duration = Duration::from_millis(20);
-/// The key of the numbered writes.
+/// The key of the numbered writes, where there is one measurement.
 const KEY: &str = "truth";
 
 /// A measurement under way.
@@ -32,9 +32,14 @@ struct Log {
 
 impl Truth {
     pub(super) async fn start(master: &RedisServer, replica: &RedisServer) -> Self {
+        Self::with_key(master, replica, KEY).await
+    }
+
+    /// Numbers its writes in a key of its own; ends by itself when the master takes no writes any more.
+    pub(super) async fn with_key(master: &RedisServer, replica: &RedisServer, key: &'static str) -> Self {
         let log = Arc::new(Mutex::new(Log::default()));
-        let writing = tokio::spawn(write(master.connect().await.unwrap(), Arc::clone(&log)));
-        let reading = tokio::spawn(read(replica.connect().await.unwrap(), Arc::clone(&log)));
+        let writing = tokio::spawn(write(master.connect().await.unwrap(), key, Arc::clone(&log)));
+        let reading = tokio::spawn(read(replica.connect().await.unwrap(), key, Arc::clone(&log)));
         Self { log, tasks: [writing, reading] }
     }
 
@@ -60,24 +65,25 @@ impl Drop for Truth {
     }
 }
 
-async fn write(mut master: Connection, log: Arc<Mutex<Log>>) {
+async fn write(mut master: Connection, key: &str, log: Arc<Mutex<Log>>) {
     let mut tick = interval(WRITE_PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 0_usize.. {
         tick.tick().await;
         log.lock().unwrap().writes.push((clock::now(), None));
-        master.command(&["SET", KEY, &number.to_string()]).await.unwrap();
+        let Ok(_) = master.command(&["SET", key, &number.to_string()]).await else { return };
         log.lock().unwrap().writes[number].1 = Some(clock::now());
     }
 }
 
-async fn read(mut replica: Connection, log: Arc<Mutex<Log>>) {
+async fn read(mut replica: Connection, key: &str, log: Arc<Mutex<Log>>) {
     let mut tick = interval(READ_PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         let asked = clock::now();
-        let reply = replica.command(&["GET", KEY]).await.unwrap();
+        // One that loads its data set answers with an error.
+        let Ok(reply) = replica.command(&["GET", key]).await else { continue };
         if let Some(number) = reply.text().and_then(|text| text.parse().ok()) {
             log.lock().unwrap().reads.push((asked, clock::now(), number));
         }

@@ -1,5 +1,6 @@
 //! The way of those who use Prometheus: it scrapes the exporter, dashboards ask it, rules alert, Alertmanager tells.
 
+mod alertmanager;
 mod dashboards;
 mod servers;
 

@@ -3,6 +3,7 @@
 mod access;
 mod discovery;
 mod failover;
+mod stories;
 mod trouble;
 
 use std::time::Duration;

@@ -1,0 +1,98 @@
+//! What happened lately: changes of states and alerts, numbered, for who watches live.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::StateChange;
+use crate::alert::Transition;
+use crate::model::Timestamp;
+
+/// Happenings that are kept: what a person reads, and what a reader that was away for a moment has missed. When a
+/// datacenter is cut, thousands of pairs change at once; the table of pairs has them all.
+const MAX_HAPPENINGS: usize = 500;
+
+/// Something that happened, with its number. Numbers rise by one and begin anew with each start of the program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Happening {
+    /// Its number, from 1 on.
+    pub number: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// A pair came from one state into another. The first state of a pair is no news.
+    State(StateChange),
+    /// An alert began, changed its severity or ended.
+    Alert(Transition),
+}
+
+/// The last happenings. A copy is cheap: it shares them.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    last: u64,
+    kept: Arc<VecDeque<Arc<Happening>>>,
+}
+
+impl Journal {
+    /// Takes in what happened at `at`.
+    pub fn note(&mut self, what: What, at: Timestamp) {
+        self.last += 1;
+        let kept = Arc::make_mut(&mut self.kept);
+        if kept.len() >= MAX_HAPPENINGS {
+            kept.pop_front();
+        }
+        kept.push_back(Arc::new(Happening { number: self.last, at, what }));
+    }
+
+    /// The number of the last happening; 0 before the first.
+    pub const fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Those after the one with this number that are still kept, oldest first. A number of an earlier run, which may
+    /// be higher than any of this one, has none after it.
+    pub fn after(&self, number: u64) -> impl DoubleEndedIterator<Item = &Arc<Happening>> + ExactSizeIterator {
+        let begin = self.kept.partition_point(|happening| happening.number <= number);
+        self.kept.range(begin..)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{PairKey, PairName, ServerAddr};
+    use crate::replication::{PairState, StateReason};
+
+    fn change() -> What {
+        let pair = PairKey { name: PairName::new("orders"), replica: ServerAddr::new("r", 1) };
+        What::State(StateChange { pair, from: None, to: PairState::Streaming, reason: StateReason::Streaming })
+    }
+
+    #[test]
+    fn the_last_are_kept_and_who_was_away_is_told_what_it_missed() {
+        let mut journal = Journal::default();
+        assert_eq!((journal.last(), journal.after(0).len()), (0, 0));
+        let total = MAX_HAPPENINGS as u64 + 7;
+        for _ in 0..total {
+            journal.note(change(), Timestamp::default());
+        }
+        let numbers = |after| journal.after(after).map(|happening| happening.number).collect::<Vec<_>>();
+        assert_eq!(numbers(0), (8..=total).collect::<Vec<_>>());
+        assert_eq!(numbers(total - 2), [total - 1, total]);
+        assert_eq!((numbers(total), numbers(u64::MAX)), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_copy_does_not_change_with_the_original() {
+        let mut journal = Journal::default();
+        journal.note(change(), Timestamp::default());
+        let copy = journal.clone();
+        journal.note(change(), Timestamp::default());
+        assert_eq!((copy.after(0).len(), journal.after(0).len()), (1, 2));
+    }
+}

@@ -1,0 +1,175 @@
+//! What who watches live is told: how the fleet is, and what happens.
+
+use serde::Serialize;
+
+use super::links::{LinkReport, Summary};
+use super::pairs::{PairReport, PairsReport};
+use super::servers::ExporterReport;
+use super::words;
+use super::{AlertReport, Level};
+use crate::monitor::{FleetSnapshot, Happening, What};
+use crate::replication::PairState;
+
+/// Pairs in a [`LiveReport`]: more than fit a screen. `/api/v1/pairs` has all of them.
+const MAX_LIVE_PAIRS: usize = 50;
+
+/// The fleet in short: the event `snapshot`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LiveReport {
+    /// Who says so, and when.
+    pub exporter: ExporterReport,
+    /// How many pairs are how bad.
+    pub summary: Summary,
+    /// The links between datacenters.
+    pub links: Vec<LinkReport>,
+    /// The worst pairs, worst first.
+    pub pairs: Vec<LivePair>,
+    /// How many alerts fire.
+    pub firing: usize,
+    /// The number of the last happening.
+    pub last_number: u64,
+}
+
+/// One pair in short.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LivePair {
+    /// The name of the configuration's entry.
+    pub pair: String,
+    /// The replica, `host:port`.
+    pub replica: String,
+    /// How bad it is.
+    #[serde(with = "words::level")]
+    pub level: Level,
+    /// The state.
+    #[serde(with = "words::state")]
+    pub state: PairState,
+    /// The best estimate of the lag.
+    pub lag_seconds: Option<f64>,
+    /// It is certainly at least this.
+    pub lag_lower_seconds: Option<f64>,
+    /// It is certainly at most this.
+    pub lag_upper_seconds: Option<f64>,
+    /// The best estimate of the bytes behind.
+    pub lag_bytes: Option<u64>,
+}
+
+/// Something that happened: the event `state` or `alert`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum HappeningReport {
+    /// A pair came into another state.
+    State {
+        /// When.
+        timestamp: f64,
+        /// The name of the configuration's entry.
+        pair: String,
+        /// The replica, `host:port`.
+        replica: String,
+        /// The state before.
+        #[serde(with = "words::state_if_any")]
+        from: Option<PairState>,
+        /// The state now.
+        #[serde(with = "words::state")]
+        state: PairState,
+        /// Why, as a sentence.
+        reason: String,
+    },
+    /// An alert began, changed its severity or ended.
+    Alert {
+        /// When.
+        timestamp: f64,
+        /// `fired`, `escalated`, `deescalated` or `resolved`.
+        change: &'static str,
+        /// The alert right after it.
+        alert: Box<AlertReport>,
+    },
+}
+
+impl LiveReport {
+    /// The fleet in short, of the whole report.
+    pub fn of(fleet: &FleetSnapshot, report: &PairsReport) -> Self {
+        let alerts = fleet.alerts.iter().filter(|listed| listed.alert.status == crate::alert::AlertStatus::Firing);
+        let firing = alerts.filter(|listed| listed.state != crate::alert::AlertState::Pending).count();
+        Self {
+            exporter: report.exporter.clone(),
+            summary: report.summary(),
+            links: report.links(),
+            pairs: report.worst_first().into_iter().take(MAX_LIVE_PAIRS).map(LivePair::of).collect(),
+            firing,
+            last_number: fleet.journal.last(),
+        }
+    }
+}
+
+impl LivePair {
+    fn of(pair: &PairReport) -> Self {
+        Self {
+            pair: pair.pair.clone(),
+            replica: pair.replica.clone(),
+            level: pair.level(),
+            state: pair.state,
+            lag_seconds: pair.lag_seconds,
+            lag_lower_seconds: pair.lag_lower_seconds,
+            lag_upper_seconds: pair.lag_upper_seconds,
+            lag_bytes: pair.lag_bytes,
+        }
+    }
+}
+
+impl HappeningReport {
+    /// What happened, with the wall time of the snapshot's anchor.
+    pub fn of(fleet: &FleetSnapshot, happening: &Happening) -> Self {
+        let timestamp = fleet.anchor.wall(happening.at).as_secs_f64();
+        match &happening.what {
+            What::State(change) => Self::State {
+                timestamp,
+                pair: change.pair.name.to_string(),
+                replica: change.pair.replica.to_string(),
+                from: change.from,
+                state: change.to,
+                reason: change.reason.to_string(),
+            },
+            What::Alert(transition) => Self::Alert {
+                timestamp,
+                change: transition.change.label(),
+                alert: Box::new(AlertReport::of_transition(fleet, transition)),
+            },
+        }
+    }
+
+    /// The event's name.
+    pub const fn event(&self) -> &'static str {
+        match self {
+            Self::State { .. } => "state",
+            Self::Alert { .. } => "alert",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Scene, fleet, large_fleet};
+    use super::*;
+
+    #[test]
+    fn a_lost_master_is_told_as_state_and_alert() {
+        let (fleet, now) = fleet(Scene::MasterLost);
+        let told: Vec<_> = fleet.journal.after(0).map(|happening| HappeningReport::of(&fleet, happening)).collect();
+        let json = serde_json::to_value(&told).unwrap();
+        let events: Vec<_> = told.iter().map(HappeningReport::event).collect();
+        assert_eq!(events, ["state", "state", "alert"], "{json}");
+        assert_eq!((&json[1]["from"], &json[1]["state"]), (&"streaming".into(), &"master_unreachable".into()));
+        assert_eq!((&json[2]["change"], &json[2]["alert"]["state"]), (&"fired".into(), &"firing".into()));
+        let live = LiveReport::of(&fleet, &PairsReport::of(&fleet, now));
+        assert_eq!((live.firing, live.last_number, live.summary.critical), (1, 3, 1));
+        assert_eq!(live.links[0].level, Level::Critical);
+    }
+
+    #[test]
+    fn a_large_fleet_is_told_in_short() {
+        let (fleet, now) = large_fleet(500);
+        let live = LiveReport::of(&fleet, &PairsReport::of(&fleet, now));
+        assert_eq!((live.pairs.len(), live.summary.unknown), (MAX_LIVE_PAIRS, 500));
+        assert!(serde_json::to_string(&live).unwrap().len() < 20_000);
+    }
+}

@@ -1,0 +1,151 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{MAX_TOLD, frame};
+use crate::report::testing::{Scene, large_fleet};
+use crate::web::Limits;
+use crate::web::testing::{PATIENCE, Running, small_limits};
+
+/// A stream that is being read.
+struct Stream {
+    socket: TcpStream,
+    read: String,
+}
+
+impl Stream {
+    async fn open(server: &Running, headers: &str) -> Self {
+        let mut socket = server.connect().await;
+        let request = format!("GET /api/v1/events HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        Self { socket, read: String::new() }
+    }
+
+    /// Reads until `text` has come; whether it came before the end.
+    async fn reads(&mut self, text: &str) -> bool {
+        let read = async {
+            while !self.read.contains(text) {
+                let mut bytes = [0; 4096];
+                match self.socket.read(&mut bytes).await {
+                    Ok(0) | Err(_) => return false,
+                    Ok(n) => self.read.push_str(&String::from_utf8_lossy(&bytes[..n])),
+                }
+            }
+            true
+        };
+        timeout(PATIENCE, read).await.unwrap_or_else(|_| panic!("{text} did not come: {}", self.read))
+    }
+
+    async fn is_refused(&mut self) -> bool {
+        assert!(self.reads("\r\n").await);
+        self.read.starts_with("HTTP/1.1 503")
+    }
+
+    /// The data of the first event of that name.
+    fn data(&self, event: &str) -> serde_json::Value {
+        let after = self.read.split(&format!("event: {event}\n")).nth(1).expect("the event");
+        let line = after.split("data: ").nth(1).unwrap().lines().next().unwrap();
+        serde_json::from_str(line).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn who_listens_is_told_how_things_are_and_what_happens() {
+    let server = Running::start(small_limits()).await;
+    let mut stream = Stream::open(&server, "").await;
+    assert!(stream.reads("\"streaming\":1").await);
+    assert!(stream.read.contains("content-type: text/event-stream") && stream.read.contains("retry: 3000"));
+    assert!(!stream.read.contains("event: state"), "what was before is no news");
+    server.show(Scene::MasterLost);
+    assert!(stream.reads("event: alert").await);
+    assert!(stream.reads("\"state\":\"master_unreachable\",\"pairs\":1").await);
+    assert_eq!(stream.data("state")["state"], "master_unreachable");
+    assert_eq!(stream.data("alert")["alert"]["alertname"], "RedisCrossDcServerUnreachable");
+}
+
+#[tokio::test]
+async fn a_stream_without_news_shows_that_it_lives() {
+    let server = Running::start(small_limits()).await;
+    let mut stream = Stream::open(&server, "").await;
+    assert!(stream.reads(": nothing new\n\n").await);
+    assert_eq!(stream.read.matches("event: snapshot").count(), 1);
+}
+
+#[tokio::test]
+async fn who_comes_back_is_told_what_it_missed() {
+    let server = Running::start(small_limits()).await;
+    server.show(Scene::MasterLost);
+    let mut stream = Stream::open(&server, "last-event-id: 1\r\n").await;
+    assert!(stream.reads("id: 3\n").await);
+    assert!(stream.read.contains("id: 2\n") && !stream.read.contains("id: 1\n"), "{}", stream.read);
+}
+
+#[tokio::test]
+async fn there_is_room_for_so_many_and_a_place_is_free_when_somebody_leaves() {
+    let server = Running::start(Limits { listeners: 1, ..small_limits() }).await;
+    let mut first = Stream::open(&server, "").await;
+    assert!(first.reads("event: snapshot").await);
+    let refused = server.get("/api/v1/events").await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.json()["error"].as_str().unwrap().starts_with("too many clients listen"));
+    drop(first);
+    let mut second = Stream::open(&server, "").await;
+    while second.is_refused().await {
+        second = Stream::open(&server, "").await;
+    }
+    assert!(second.reads("event: snapshot").await);
+}
+
+#[tokio::test]
+async fn a_listener_never_gives_way_and_a_drain_ends_it_in_order() {
+    let server = Running::start(Limits { connections: 2, ..small_limits() }).await;
+    let mut stream = Stream::open(&server, "").await;
+    assert!(stream.reads("event: snapshot").await);
+    for _ in 0..5 {
+        drop(server.idle_connection().await);
+    }
+    server.show(Scene::MasterLost);
+    assert!(stream.reads("event: alert").await, "{}", stream.read);
+    let ended = server.stop();
+    assert!(!stream.reads("never").await);
+    assert!(stream.read.ends_with("0\r\n\r\n"), "the last chunk: {}", stream.read);
+    assert_eq!(timeout(PATIENCE, ended).await.unwrap().unwrap().cut, 0);
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_dropped() {
+    let limits = Limits { listeners: 1, send_buffer: 4096, response: Duration::from_hours(1), ..small_limits() };
+    let server = Running::start(limits).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stuck = socket.connect(server.addr).await.unwrap();
+    stuck.write_all(b"GET /api/v1/events HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let (large, now) = large_fleet(500);
+    let deadline = std::time::Instant::now() + PATIENCE * 3;
+    let mut beat = 0;
+    // Each snapshot is some 10 KB, and each is news.
+    while Stream::open(&server, "").await.is_refused().await {
+        beat += 1;
+        let mut fleet = large.clone();
+        fleet.anchor.mono = now + crate::model::Span::from_secs(beat);
+        server.snapshots.send_replace(Arc::new(fleet));
+        assert!(std::time::Instant::now() < deadline, "it is never dropped");
+    }
+}
+
+#[test]
+fn a_flood_of_happenings_is_told_in_short() {
+    let (mut fleet, now) = crate::report::testing::fleet(Scene::MasterLost);
+    let happening = fleet.journal.after(0).next().unwrap().clone();
+    for _ in 0..300 {
+        fleet.journal.note(happening.what.clone(), now);
+    }
+    let told = frame(&fleet, 0, ": nothing new\n\n").unwrap();
+    let text = std::str::from_utf8(&told.bytes).unwrap();
+    assert_eq!((text.matches("event: ").count(), told.until), (MAX_TOLD, 303));
+    assert!(text.contains("id: 303\n") && !text.contains("id: 253\n"), "the last ones");
+    assert_eq!(frame(&fleet, u64::MAX, "").unwrap().until, 303, "a number of an earlier run");
+}

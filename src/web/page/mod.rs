@@ -1,0 +1,234 @@
+//! The pages: one look at the fleet, the worst first, and one at a pair, for a person without Grafana.
+//!
+//! They are whole without their script, which only keeps them fresh. The template engine escapes everything that is put
+//! into them: names come from the configuration, and reasons may repeat what servers say.
+
+mod map;
+mod pair;
+mod plot;
+mod query;
+mod rows;
+
+use askama::Template;
+
+pub(super) use pair::{PairView, find, render as render_pair};
+pub(super) use query::{Filter, Range};
+
+use crate::model::Timestamp;
+use crate::monitor::FleetSnapshot;
+use crate::replication::PairState;
+use crate::report::{
+    AlertsReport, ExporterReport, HistoryReport, Level, LinkReport, ListedState, PairsReport, Summary, seconds_text,
+};
+use map::Map;
+use plot::Spark;
+use rows::{AlertRow, HappeningRow, LinkRow, Moment, PairRow, SentinelRow, ServerRow};
+
+/// The pages' stylesheet.
+pub(super) const STYLE: &str = include_str!("../style.css");
+
+/// The pages' script.
+pub(super) const SCRIPT: &str = include_str!("../script.js");
+
+/// The pages' icon.
+pub(super) const ICON: &str = include_str!("../icon.svg");
+
+/// The description of the API.
+pub(super) const OPEN_API: &str = include_str!("../openapi.json");
+
+/// Pairs on a screenful. Nobody reads more at once, and each brings a sparkline.
+const ROWS_PER_PAGE: usize = 100;
+
+/// Rows of every other table at the most: the API has all.
+const MOST_ROWS: usize = 200;
+
+/// Happenings that are shown.
+const HAPPENINGS: usize = 30;
+
+/// `templates/page.html`.
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page {
+    head: Head,
+    alerts: Rows<AlertRow>,
+    over: Rows<AlertRow>,
+    map: Option<Map>,
+    links: Rows<LinkRow>,
+    silent: Rows<ServerRow>,
+    sentinels: Rows<SentinelRow>,
+    filter: Choices,
+    pairs: Vec<PairRow>,
+    pager: Pager,
+    happenings: Vec<HappeningRow>,
+}
+
+/// What stands at the top of every page.
+struct Head {
+    title: String,
+    counts: Vec<Count>,
+    now: Moment,
+    /// The same as Unix seconds: the script tells by it how old the page is.
+    now_timestamp: f64,
+    stuck_for: Option<String>,
+    ready: bool,
+    version: String,
+}
+
+/// How many pairs have a level.
+struct Count {
+    level: &'static str,
+    count: usize,
+}
+
+/// The first rows of a table, and how many more there are.
+struct Rows<T> {
+    shown: Vec<T>,
+    more: usize,
+}
+
+/// The filter as its form shows it.
+struct Choices {
+    q: String,
+    narrow: bool,
+    levels: Vec<Choice>,
+    states: Vec<Choice>,
+    from_dcs: Vec<Choice>,
+    to_dcs: Vec<Choice>,
+}
+
+struct Choice {
+    value: String,
+    chosen: bool,
+}
+
+/// Which screenful of how many.
+struct Pager {
+    first: usize,
+    last: usize,
+    found: usize,
+    total: usize,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+/// The page as HTML.
+pub(super) fn render(fleet: &FleetSnapshot, now: Timestamp, filter: &Filter) -> askama::Result<Vec<u8>> {
+    let (pairs, alerts) = (PairsReport::of(fleet, now), AlertsReport::of(fleet, now));
+    Page::of(fleet, (&pairs, &alerts), now, filter).render().map(String::into_bytes)
+}
+
+impl Page {
+    fn of(
+        fleet: &FleetSnapshot,
+        (report, alerts): (&PairsReport, &AlertsReport),
+        now: Timestamp,
+        filter: &Filter,
+    ) -> Self {
+        let live = alerts.alerts.iter().filter(|alert| alert.state != ListedState::Resolved);
+        let over = alerts.alerts.iter().filter(|alert| alert.state == ListedState::Resolved);
+        let silent = report.servers.iter().filter(|server| server.up == Some(false));
+        let links = report.links();
+        let found = report.places_worst_first();
+        let found: Vec<usize> = found.into_iter().filter(|place| filter.takes(&report.pairs[*place])).collect();
+        let pager = Pager::of(filter, found.len(), report.pairs.len());
+        let row = |place: &usize| {
+            let spark = fleet
+                .pairs
+                .get(*place)
+                .and_then(|pair| Spark::of(&HistoryReport::of(fleet, pair, now - Range::Minutes.span(), now)));
+            PairRow::of(&report.pairs[*place], spark)
+        };
+        Self {
+            head: Head::of(summary_text(report.summary()), report.summary(), &report.exporter),
+            alerts: Rows::of(live, AlertRow::of),
+            over: Rows::of(over, AlertRow::of),
+            map: Map::of(&links, &report.servers),
+            silent: Rows::of(silent, ServerRow::of),
+            sentinels: Rows::of(report.sentinels.iter(), SentinelRow::of),
+            filter: Choices::of(filter, &links),
+            pairs: found.iter().skip(pager.first.saturating_sub(1)).take(ROWS_PER_PAGE).map(row).collect(),
+            pager,
+            happenings: fleet.journal.after(0).rev().take(HAPPENINGS).map(|h| HappeningRow::of(fleet, h)).collect(),
+            links: worst_links(&links),
+        }
+    }
+}
+
+/// The links, worst first.
+fn worst_links(links: &[LinkReport]) -> Rows<LinkRow> {
+    let mut links: Vec<_> = links.iter().collect();
+    links.sort_by_key(|link| (std::cmp::Reverse(link.level), link.state));
+    Rows::of(links.into_iter(), LinkRow::of)
+}
+
+/// How many pairs are how bad: `1 critical, 2 ok`.
+fn summary_text(summary: Summary) -> String {
+    let counts = summary.counts().into_iter().filter(|(_, count)| *count > 0);
+    let parts: Vec<_> = counts.map(|(level, count)| format!("{count} {}", level.label())).collect();
+    if parts.is_empty() { "no pairs".to_owned() } else { parts.join(", ") }
+}
+
+impl Head {
+    fn of(title: String, summary: Summary, exporter: &ExporterReport) -> Self {
+        let counts = summary.counts().into_iter();
+        Self {
+            title,
+            counts: counts.map(|(level, count)| Count { level: level.label(), count }).collect(),
+            now: Moment::of(exporter.now_timestamp),
+            now_timestamp: exporter.now_timestamp,
+            stuck_for: exporter.stuck_seconds.map(seconds_text),
+            ready: exporter.ready,
+            version: exporter.version.clone(),
+        }
+    }
+}
+
+impl<T> Rows<T> {
+    fn of<I>(mut items: impl Iterator<Item = I>, row: impl Fn(I) -> T) -> Self {
+        let shown = items.by_ref().take(MOST_ROWS).map(row).collect();
+        Self { shown, more: items.count() }
+    }
+}
+
+impl Choices {
+    fn of(filter: &Filter, links: &[LinkReport]) -> Self {
+        let levels = [Level::Critical, Level::Unknown, Level::Warning, Level::Ok].map(Level::label);
+        let levels = ["trouble"].into_iter().chain(levels);
+        // The state "unknown" has the level of that name to itself, nearly.
+        let states = PairState::ALL.into_iter().filter(|state| *state != PairState::Unknown).map(PairState::label);
+        let choice = |value: &str, chosen: &str| Choice { value: value.to_owned(), chosen: value == chosen };
+        let dcs = |of: fn(&LinkReport) -> &str, chosen: &str| {
+            let mut names: Vec<_> = links.iter().map(of).collect();
+            names.sort_unstable();
+            names.dedup();
+            names.into_iter().map(|name| choice(name, chosen)).collect()
+        };
+        Self {
+            q: filter.q.clone(),
+            narrow: filter.is_narrow(),
+            levels: levels.map(|level| choice(level, &filter.state)).collect(),
+            states: states.map(|state| choice(state, &filter.state)).collect(),
+            from_dcs: dcs(|link| &link.source_dc, &filter.from),
+            to_dcs: dcs(|link| &link.target_dc, &filter.to),
+        }
+    }
+}
+
+impl Pager {
+    fn of(filter: &Filter, found: usize, total: usize) -> Self {
+        let last_page = found.saturating_sub(1) / ROWS_PER_PAGE;
+        let page = filter.page().min(last_page);
+        let first = page * ROWS_PER_PAGE;
+        Self {
+            first: (first + 1).min(found),
+            last: (first + ROWS_PER_PAGE).min(found),
+            found,
+            total,
+            before: (page > 0).then(|| filter.address(page - 1)),
+            after: (page < last_page).then(|| filter.address(page + 1)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

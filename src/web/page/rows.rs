@@ -1,0 +1,280 @@
+//! The rows of the page's tables: values of a report as people read them.
+
+use super::plot::Spark;
+use super::query::{link_address, pair_address};
+use crate::alert::Labels;
+use crate::monitor::{FleetSnapshot, Happening, What};
+use crate::report::{
+    AlertReport, HappeningReport, LastKnownReport, Level, LinkReport, ListedState, PairReport, SentinelReport,
+    SentinelsReport, ServerReport, amount_text, bytes_text, lag_text, seconds_text, utc_text,
+};
+
+/// What stands where a value is not known.
+pub(super) const NOT_KNOWN: &str = "-";
+
+/// An instant, for people in UTC and for the script that adds the reader's own time.
+pub(super) struct Moment {
+    /// RFC 3339.
+    pub(super) machine: String,
+    pub(super) text: String,
+}
+
+impl Moment {
+    pub(super) fn of(timestamp: f64) -> Self {
+        let text = utc_text(timestamp);
+        let machine = text.strip_suffix(" UTC").map(|date| format!("{}Z", date.replace(' ', "T")));
+        Self { machine: machine.unwrap_or_default(), text }
+    }
+}
+
+pub(super) struct AlertRow {
+    pub(super) name: String,
+    pub(super) level: &'static str,
+    pub(super) state: &'static str,
+    pub(super) about: String,
+    pub(super) address: Option<String>,
+    pub(super) value: String,
+    pub(super) threshold: String,
+    pub(super) since: Moment,
+    pub(super) until: Option<Moment>,
+    pub(super) reason: String,
+}
+
+pub(super) struct ServerRow {
+    pub(super) server: String,
+    pub(super) dc: String,
+    pub(super) silent_for: String,
+    pub(super) last_answer: Option<Moment>,
+    pub(super) reason: String,
+}
+
+pub(super) struct SentinelRow {
+    pub(super) pair: String,
+    pub(super) master: String,
+    pub(super) answering: String,
+    pub(super) seeing_quorum: String,
+    pub(super) level: &'static str,
+    pub(super) trouble: String,
+}
+
+pub(super) struct LinkRow {
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) address: String,
+    pub(super) level: &'static str,
+    pub(super) state: &'static str,
+    pub(super) streaming: String,
+    pub(super) lag: String,
+    pub(super) bytes: String,
+}
+
+pub(super) struct PairRow {
+    pub(super) name: String,
+    pub(super) address: String,
+    pub(super) source_dc: String,
+    pub(super) target_dc: String,
+    pub(super) master: String,
+    pub(super) replica: String,
+    pub(super) level: &'static str,
+    pub(super) state: &'static str,
+    /// The estimate, or the bound where there is no more.
+    pub(super) lag: String,
+    /// The interval that certainly holds it; empty where `lag` says all.
+    pub(super) certain: String,
+    pub(super) spark: Option<Spark>,
+    pub(super) bytes: String,
+    pub(super) headroom: String,
+    pub(super) reason: String,
+}
+
+pub(super) struct HappeningRow {
+    pub(super) at: Moment,
+    pub(super) level: &'static str,
+    pub(super) what: String,
+    pub(super) about: String,
+    pub(super) address: Option<String>,
+    pub(super) reason: String,
+}
+
+impl AlertRow {
+    pub(super) fn of(alert: &AlertReport) -> Self {
+        let label = |name| alert.labels.get(name).map(String::as_str);
+        let replica = label("pair").zip(label("replica"));
+        Self {
+            name: alert.alertname.clone(),
+            level: if alert.state == ListedState::Firing { alert.severity.label() } else { alert.state.label() },
+            state: if alert.recovering { "recovering" } else { alert.state.label() },
+            about: about(&alert.labels),
+            address: replica.map(|(pair, replica)| pair_address(pair, replica)),
+            value: alert_value(alert),
+            threshold: amount_text(alert.threshold, alert.unit),
+            since: Moment::of(alert.started_timestamp),
+            until: alert.resolved_timestamp.map(Moment::of),
+            reason: alert.reason.clone().unwrap_or_else(|| NOT_KNOWN.to_owned()),
+        }
+    }
+}
+
+/// What an alert is about: first what it is called, then where, then the other labels.
+fn about(labels: &Labels) -> String {
+    let label = |name| labels.get(name).cloned();
+    let way = label("source_dc").zip(label("target_dc")).map(|(from, to)| format!("{from} → {to}"));
+    let named = [label("pair"), label("name"), label("server"), label("receiver"), way, label("dc")];
+    let replica = label("replica").map(|replica| format!("replica {replica}"));
+    let told = ["pair", "name", "server", "receiver", "source_dc", "target_dc", "dc", "replica"];
+    let others = labels.iter().filter(|(name, _)| !told.contains(&name.as_str()));
+    let others = others.map(|(name, value)| format!("{name}={value}"));
+    named.into_iter().flatten().chain(replica).chain(others).collect::<Vec<_>>().join(", ")
+}
+
+fn alert_value(alert: &AlertReport) -> String {
+    match (alert.value, alert.lower) {
+        (Some(value), _) => amount_text(value, alert.unit),
+        (None, Some(lower)) => format!("at least {}", amount_text(lower, alert.unit)),
+        (None, None) => NOT_KNOWN.to_owned(),
+    }
+}
+
+impl ServerRow {
+    pub(super) fn of(server: &ServerReport) -> Self {
+        Self {
+            server: server.server.clone(),
+            dc: server.dc.clone(),
+            silent_for: server.unreachable_seconds.map_or_else(|| NOT_KNOWN.to_owned(), seconds_text),
+            last_answer: server.last_answer_timestamp.map(Moment::of),
+            reason: server.reason.clone().unwrap_or_else(|| NOT_KNOWN.to_owned()),
+        }
+    }
+}
+
+impl SentinelRow {
+    pub(super) fn of(group: &SentinelsReport) -> Self {
+        let all = group.sentinels.len();
+        let count = |is: fn(&SentinelReport) -> Option<bool>| {
+            let said = group.sentinels.iter().filter(|sentinel| is(sentinel) == Some(true)).count();
+            format!("{said} of {all}")
+        };
+        let of_sentinel = |sentinel: &SentinelReport| Some(format!("{}: {}", sentinel.server, sentinel.trouble()?));
+        let trouble = group.sentinels.iter().filter_map(of_sentinel).chain(group.risks.iter().cloned());
+        let trouble = trouble.collect::<Vec<_>>().join("; ");
+        Self {
+            pair: group.pair.clone(),
+            master: group.master.clone().unwrap_or_else(|| NOT_KNOWN.to_owned()),
+            answering: count(|sentinel| sentinel.up),
+            seeing_quorum: count(|sentinel| sentinel.quorum_ok),
+            level: if trouble.is_empty() { Level::Ok.label() } else { Level::Warning.label() },
+            trouble: if trouble.is_empty() { NOT_KNOWN.to_owned() } else { trouble },
+        }
+    }
+}
+
+impl LinkRow {
+    pub(super) fn of(link: &LinkReport) -> Self {
+        Self {
+            from: link.source_dc.clone(),
+            to: link.target_dc.clone(),
+            address: link_address(&link.source_dc, &link.target_dc),
+            level: link.level.label(),
+            state: link.state.label(),
+            streaming: format!("{} of {}", link.streaming, link.pairs),
+            lag: worst_lag(link),
+            bytes: bytes_text(link.bytes_behind),
+        }
+    }
+}
+
+fn worst_lag(link: &LinkReport) -> String {
+    let lag = link.worst_lag_seconds.map(seconds_text);
+    match (lag, link.lag_unknown) {
+        (Some(lag), 0) => lag,
+        (Some(lag), unknown) => format!("{lag}; of {unknown} unknown"),
+        (None, _) => NOT_KNOWN.to_owned(),
+    }
+}
+
+impl PairRow {
+    pub(super) fn of(pair: &PairReport, spark: Option<Spark>) -> Self {
+        let lag = lag_text(pair.lag_lower_seconds, pair.lag_seconds, pair.lag_upper_seconds);
+        let (lag, certain) = match lag.split_once(" (") {
+            Some((lag, certain)) => (lag.to_owned(), certain.trim_end_matches(')').to_owned()),
+            None => (lag, String::new()),
+        };
+        Self {
+            name: pair.pair.clone(),
+            address: pair_address(&pair.pair, &pair.replica),
+            source_dc: pair.source_dc.clone(),
+            target_dc: pair.target_dc.clone(),
+            master: pair.master.clone(),
+            replica: pair.replica.clone(),
+            level: pair.level().label(),
+            state: pair.state.label(),
+            lag,
+            certain,
+            spark,
+            bytes: lag_bytes(pair),
+            headroom: bytes_text(pair.backlog_headroom_bytes),
+            reason: reason(pair),
+        }
+    }
+}
+
+pub(super) fn lag_bytes(pair: &PairReport) -> String {
+    match (pair.lag_bytes, pair.lag_lower_bytes) {
+        (None, Some(lower)) if lower > 0 => format!("at least {}", bytes_text(Some(lower))),
+        (estimate, _) => bytes_text(estimate),
+    }
+}
+
+/// The reason, with what else a person must know: that the lag is an assumption, or the last that was certain.
+pub(super) fn reason(pair: &PairReport) -> String {
+    let stale = "the lag assumes that the silent replica applies nothing but what it acknowledges";
+    let last_certain = pair.last_known.filter(|_| pair.lag_seconds.is_none()).map(last_certain);
+    let parts = [Some(pair.reason.clone()), pair.stale.then(|| stale.to_owned()), last_certain];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+fn last_certain(known: LastKnownReport) -> String {
+    let upper = seconds_text(known.lag_upper_seconds);
+    let when = utc_text(known.timestamp);
+    format!("last certain: at most {upper} ({}) at {when}", bytes_text(known.lag_upper_bytes))
+}
+
+impl HappeningRow {
+    pub(super) fn of(fleet: &FleetSnapshot, happening: &Happening) -> Self {
+        match HappeningReport::of(fleet, happening) {
+            HappeningReport::State { timestamp, pair, replica, from, state, reason } => Self {
+                at: Moment::of(timestamp),
+                level: Level::of_state(state).label(),
+                what: format!("{} → {}", from.map_or(NOT_KNOWN, |from| from.label()), state.label()),
+                address: Some(pair_address(&pair, &replica)),
+                about: format!("{pair}, replica {replica}"),
+                reason,
+            },
+            HappeningReport::Alert { timestamp, change, alert } => {
+                let row = AlertRow::of(&alert);
+                Self {
+                    at: Moment::of(timestamp),
+                    level: if change == "resolved" { Level::Ok.label() } else { alert.severity.label() },
+                    what: format!("{} {change}", row.name),
+                    about: row.about,
+                    address: row.address,
+                    reason: row.reason,
+                }
+            }
+        }
+    }
+
+    /// Whether it is about a pair.
+    pub(super) fn concerns(happening: &Happening, pair: &PairReport) -> bool {
+        match &happening.what {
+            What::State(change) => {
+                change.pair.name.as_str() == pair.pair && change.pair.replica.to_string() == pair.replica
+            }
+            What::Alert(transition) => {
+                let label = |name| transition.alert.identity.labels.get(name).map(String::as_str);
+                let own = label("pair") == Some(&pair.pair) && label("replica").is_none_or(|r| r == pair.replica);
+                own || label("server").is_some_and(|server| server == pair.master || server == pair.replica)
+            }
+        }
+    }
+}

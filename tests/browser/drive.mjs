@@ -1,0 +1,187 @@
+// Drives the pages of a running exporter in a real browser, as a person would, and looks at what it sees.
+//
+// Usage: node drive.mjs URL FOLDER, where FOLDER has the installed packages and gets the screenshots. What the stage is to
+// do is written to stdout as `stage: WORD`; it answers with a line on stdin when that is done.
+
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { readFileSync, mkdirSync } from 'node:fs';
+import path from 'node:path';
+
+const [, , url, folder] = process.argv;
+const require = createRequire(path.resolve(folder, 'package.json'));
+const { chromium } = require('playwright-core');
+const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const shots = path.join(folder, 'screenshots');
+mkdirSync(shots, { recursive: true });
+
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const HOSTILE = '<img src=x onerror=alert(1)>"\'&';
+const PATIENCE = 45000;
+
+function check(holds, what) {
+  if (!holds) throw new Error(`it does not hold: ${what}`);
+  console.log(`ok: ${what}`);
+}
+
+async function stage(word) {
+  console.log(`stage: ${word}`);
+  await answers.next();
+}
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium-headless-shell',
+  args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+});
+
+/** Everything that a page may not do: complain, ask others, break its policy. */
+const complaints = [];
+let outage = false;
+
+async function visit(options) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: 'en-GB', timezoneId: 'Europe/Berlin', ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  page.on('pageerror', (error) => complaints.push(`error: ${error}`));
+  page.on('dialog', (dialog) => complaints.push(`dialog: ${dialog.message()}`));
+  page.on('request', (request) => new URL(request.url()).origin === new URL(url).origin || complaints.push(`request: ${request.url()}`));
+  page.on('console', (message) => {
+    const text = message.text();
+    // While the exporter is down, a browser says that it cannot reach it.
+    const expected = outage && /ERR_CONNECTION|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE|503/.test(text);
+    if (['error', 'warning'].includes(message.type()) && !expected) complaints.push(`console: ${text}`);
+  });
+  return page;
+}
+
+async function accessible(page, name) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  for (const violation of violations) {
+    console.log(`${violation.id}: ${violation.help}\n  ${violation.nodes.map((node) => node.html).slice(0, 5).join('\n  ')}`);
+  }
+  check(violations.length === 0, `axe finds nothing on ${name}`);
+}
+
+const looks = [
+  ['light', { colorScheme: 'light' }, { width: 1280, height: 900 }],
+  ['dark', { colorScheme: 'dark' }, { width: 1280, height: 900 }],
+  ['phone', { colorScheme: 'light' }, { width: 375, height: 812 }],
+];
+
+/** Looks at a page in every way that people do. */
+async function lookAt(page, name) {
+  for (const [look, media, size] of looks) {
+    await page.emulateMedia(media);
+    await page.setViewportSize(size);
+    await page.screenshot({ path: path.join(shots, `${name}-${look}.png`), fullPage: true });
+    await accessible(page, `${name}, ${look}`);
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    check(overflow <= 0, `${name}, ${look}: nothing is wider than the screen`);
+  }
+  const [, media, size] = looks[0];
+  await page.emulateMedia(media);
+  await page.setViewportSize(size);
+}
+
+const mode = (page, wanted) => page.waitForSelector(`#stream[data-mode=${wanted}]`);
+const row = (page, name) => page.locator('#rows tbody tr').filter({ has: page.getByRole('link', { name, exact: true }) });
+
+async function main() {
+  const page = await visit({});
+  await page.goto(url);
+  await mode(page, 'live');
+  await page.evaluate(() => (window.neverReloaded = true));
+  check((await row(page, HOSTILE).count()) === 1, 'a hostile name is shown as it is');
+  check((await page.locator('img').count()) === 0, 'and nothing of it is obeyed');
+  const local = await page.locator('#happenings time .local, #rows time .local, .happenings time .local').first().textContent().catch(() => '');
+  console.log(`local time: ${local}`);
+  await lookAt(page, 'calm');
+
+  console.log('--- a link stalls and turns red by itself');
+  await page.fill('input[name=q]', 'orders');
+  await page.focus('input[name=q]');
+  await page.waitForFunction(() => document.querySelector('.found').textContent.includes('that fit'));
+  await stage('stall');
+  await page.waitForSelector('.map a.line.critical[aria-label^="dc1 to dc2: critical"]');
+  await page.waitForFunction(() => document.title.includes('critical'));
+  await page.waitForFunction(() => document.querySelector('#rows tr.critical')?.textContent.includes('stalled'));
+  check(await page.evaluate(() => window.neverReloaded), 'without loading the page anew');
+  const focused = await page.evaluate(() => [document.activeElement.name, document.activeElement.value].join('='));
+  check(focused === 'q=orders', 'the filter keeps its focus and its text');
+  check(new URL(page.url()).search === '?q=orders', 'the address has the filter');
+  check((await row(page, HOSTILE).count()) === 0, 'what does not fit is not shown');
+  await page.fill('input[name=q]', '');
+  await page.selectOption('select[name=state]', 'stalled');
+  await page.waitForFunction(() => document.querySelectorAll('#rows tbody tr').length === 1);
+  await page.selectOption('select[name=state]', '');
+  await row(page, HOSTILE).waitFor();
+  await page.waitForSelector('#alerts tr.critical');
+  check((await page.locator('#alerts tr.critical').first().textContent()).includes('although the master writes'), 'an alert says why');
+  await lookAt(page, 'stalled');
+
+  console.log('--- by keyboard to the page of the pair');
+  await row(page, 'orders').first().getByRole('link').focus();
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('#pair .verdict.critical');
+  await mode(page, 'live');
+  await page.waitForFunction(() => document.querySelectorAll('#all-values tr[data-t]').length >= 3);
+  const chart = page.locator('svg.chart').first();
+  check((await chart.locator('.trace').getAttribute('d')).startsWith('M'), 'the chart has a line');
+  await chart.focus();
+  await page.keyboard.press('ArrowLeft');
+  check(/From .* UTC.* local\): lag .* behind, \w+/.test(await page.textContent('#reading')), 'the arrow keys read values');
+  await lookAt(page, 'pair');
+
+  console.log('--- it heals');
+  await stage('heal');
+  await page.waitForSelector('#pair .verdict.ok');
+  check((await page.locator('#changes tr').count()) >= 3, 'its states are told');
+
+  console.log('--- the stream is lost and comes back');
+  await page.goto(url);
+  await mode(page, 'live');
+  await page.evaluate(() => (window.neverReloaded = true));
+  outage = true;
+  await stage('stop');
+  await page.waitForFunction(() => ['stale', 'polling'].includes(document.querySelector('#stream').dataset.mode));
+  await page.waitForFunction(() => /last update ([5-9]|\d\d+) s ago/.test(document.querySelector('#stream').textContent));
+  await page.screenshot({ path: path.join(shots, 'lost.png') });
+  await stage('start');
+  await mode(page, 'live');
+  await page.waitForFunction(() => /last update [0-3] s ago/.test(document.querySelector('#stream').textContent));
+  check(await page.evaluate(() => window.neverReloaded), 'it goes on where it was');
+  outage = false;
+
+  console.log('--- runbooks');
+  await page.goto(`${url}/runbooks/RedisCrossDcLinkDown`);
+  await lookAt(page, 'runbook');
+
+  console.log('--- without a script');
+  const plain = await visit({ javaScriptEnabled: false });
+  await plain.goto(url);
+  check((await row(plain, 'orders').count()) >= 1, 'the table is there');
+  await plain.fill('input[name=q]', 'sessions');
+  await plain.click('form.filter button');
+  await plain.waitForURL(/q=sessions/);
+  check((await plain.locator('#rows tbody tr').count()) === 1, 'the filter works');
+  await plain.getByRole('link', { name: 'sessions', exact: true }).click();
+  check((await plain.locator('svg.chart .trace').first().getAttribute('d')).startsWith('M'), 'so do the charts');
+  check((await plain.locator('noscript').count()) > 0, 'and the page renews itself');
+
+  check(complaints.length === 0, `no complaint, no foreign request, no breach of the policy: ${complaints.join('; ')}`);
+}
+
+try {
+  await main();
+} catch (error) {
+  console.log(`FAILED: ${error.stack}`);
+  console.log(complaints.join('\n'));
+  for (const context of browser.contexts()) {
+    for (const page of context.pages()) await page.screenshot({ path: path.join(shots, 'failed.png'), fullPage: true }).catch(() => {});
+  }
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+  process.stdin.destroy();
+}

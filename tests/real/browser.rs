@@ -1,0 +1,108 @@
+//! The pages in a real browser: a headless Chromium that `tests/browser/drive.mjs` drives, on a fleet that this file sets up
+//! and troubles when it is asked to. Screenshots stay in `target/browser/screenshots`.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use redis_cross_dc_exporter::lab::{Direction, RedisServer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::exporter::Exporter;
+use crate::stage::LIMIT;
+
+/// How long the whole drive may take on a busy machine.
+const DRIVE: Duration = Duration::from_secs(300);
+
+/// What a name may be at its worst.
+const HOSTILE: &str = r#"<img src=x onerror=alert(1)>"''&"#;
+
+/// A fleet in three datacenters, with a line between two of them that can be stalled.
+struct Fleet {
+    wan: WanProxy,
+    exporter: Exporter,
+    _writers: Vec<SteadyWriter>,
+    _servers: Vec<RedisServer>,
+}
+
+impl Fleet {
+    async fn set() -> Self {
+        let orders = RedisServer::builder().start().await.unwrap();
+        let sessions = RedisServer::builder().start().await.unwrap();
+        let wan = WanProxy::start(None, orders.addr(), WanConditions::default()).await.unwrap();
+        let behind = |master| async move { RedisServer::builder().replicaof(master).start().await.unwrap() };
+        let far = behind(wan.addr()).await;
+        let third = behind(orders.addr()).await;
+        let back = behind(sessions.addr()).await;
+        for replica in [&far, &third, &back] {
+            replica.wait_until_in_sync(LIMIT).await.unwrap();
+        }
+        let load = WriteLoad { per_second: 50, value_bytes: 100 };
+        let writers = [&orders, &sessions].map(|master| SteadyWriter::start(master.addr(), None, load));
+        let yaml = format!(
+            "poll: {{interval: 200ms, min_interval: 100ms}}\n\
+             alerts: {{lag_seconds: {{warning: 2s, critical: 4s, for: 0s}}, link_down: {{warning: 1s, critical: 4s}}}}\n\
+             pairs:\n\
+             - {{name: orders, labels: {{team: payments}}, master: {{address: '{0}', dc: dc1}}, replicas: [{{address: '{1}', dc: dc2}}, {{address: '{2}', dc: dc3}}]}}\n\
+             - {{name: sessions, master: {{address: '{3}', dc: dc2}}, replicas: [{{address: '{4}', dc: dc1}}]}}\n\
+             - {{name: '{HOSTILE}', master: {{address: '{0}', dc: dc1}}, replicas: [{{address: '{2}', dc: dc3}}]}}\n",
+            orders.addr(),
+            far.addr(),
+            third.addr(),
+            sessions.addr(),
+            back.addr(),
+        );
+        let exporter = Exporter::start(&yaml).await;
+        Self { wan, exporter, _writers: writers.into(), _servers: vec![orders, sessions, far, third, back] }
+    }
+
+    /// Does what the browser's driver asks for.
+    async fn play(&mut self, word: &str) {
+        match word {
+            "stall" => self.wan.stall(Direction::Both),
+            "heal" => self.wan.heal().await.unwrap(),
+            "stop" => {
+                self.exporter.signal("TERM");
+                assert!(self.exporter.ended(LIMIT).await.success());
+            }
+            "start" => self.exporter.relaunch(),
+            other => panic!("the driver asks for {other}"),
+        }
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/browser")
+}
+
+fn drive(url: &str) -> Child {
+    let installed = folder().join("installed.json").exists();
+    assert!(installed, "what drives the browser is not installed: run .ci/install-browser");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/drive.mjs");
+    let mut command = Command::new("node");
+    command.arg(script).arg(url).arg(folder()).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    command.spawn().unwrap_or_else(|error| panic!("node cannot be run ({error}): apt-get install nodejs"))
+}
+
+#[tokio::test]
+async fn a_person_sees_what_happens_and_finds_what_is_wrong() {
+    let mut fleet = Fleet::set().await;
+    let mut driver = drive(fleet.exporter.url());
+    let mut answers = driver.stdin.take().unwrap();
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    let play = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(word) = line.strip_prefix("stage: ") {
+                fleet.play(word).await;
+                answers.write_all(b"done\n").await.unwrap();
+            }
+            said.push(line);
+        }
+        driver.wait().await.unwrap()
+    };
+    let status = tokio::time::timeout(DRIVE, play).await;
+    let ended = status.is_ok_and(|status| status.success());
+    assert!(ended, "the browser's driver (screenshots in {}):\n{}", folder().display(), said.join("\n"));
+}
