@@ -79,7 +79,7 @@ impl<'a> Story<'a> {
         let alerts = self.exporter.alerts().await.alerts;
         let about = alerts.iter().filter(|alert| alert.labels.get("pair").is_some_and(|pair| pair == self.name));
         let firing = about.filter(|alert| alert.state == ListedState::Firing);
-        self.told(&report, firing.map(|alert| (alert.alertname.clone(), alert.severity.label())).collect())
+        self.told(&report, &firing.map(|alert| (alert.alertname.clone(), alert.severity.label())).collect())
     }
 
     async fn by_check(&self) -> String {
@@ -89,7 +89,7 @@ impl<'a> Story<'a> {
         let own = report.pairs.iter().filter(|pair| pair.pair == self.name).flat_map(|pair| &pair.alerts);
         let firing = own.filter(|alert| alert.state == ListedState::Firing);
         let firing = firing.filter(|alert| alert.alertname != "RedisCrossDcServerUnreachable");
-        self.told(&report, firing.map(|alert| (alert.alertname.clone(), alert.severity.label())).collect())
+        self.told(&report, &firing.map(|alert| (alert.alertname.clone(), alert.severity.label())).collect())
     }
 
     async fn by_metrics(&self) -> String {
