@@ -127,9 +127,11 @@ impl Core {
                         drop(done.send(self.replay(&id)));
                     }
                     Some(Command::Silence { command, done }) => {
-                        pace.dirty = true;
+                        let made = self.silence(command);
+                        // Whoever asks for the list next is to find it there.
+                        self.publish.send_replace(Arc::new(self.monitor.snapshot(clock::anchor())));
                         // As above.
-                        drop(done.send(self.silence(command)));
+                        drop(done.send(made));
                     }
                     Some(Command::Drain { within, done }) => return self.drain(within, done).await,
                     None => return,
