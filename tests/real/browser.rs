@@ -14,7 +14,7 @@ use crate::prometheus::servers::{Job, Prometheus};
 use crate::stage::LIMIT;
 
 /// How long the whole drive may take on a busy machine.
-const DRIVE: Duration = Duration::from_secs(300);
+const DRIVE: Duration = Duration::from_mins(5);
 
 /// What a name may be at its worst.
 const HOSTILE: &str = r#"<img src=x onerror=alert(1)>"''&"#;
