@@ -217,19 +217,19 @@ impl ServerRow {
 }
 
 impl FailoverRow {
-    pub(super) fn of((entry, last): (&FailoversReport, &FailoverReport)) -> Self {
-        let loss = match (last.lost_bytes, last.lost_at_least_bytes) {
-            (None, Some(bytes)) if bytes > 0 => format!("at least {}", bytes_text(Some(bytes))),
-            (bytes, _) => bytes_text(bytes),
+    pub(super) fn of((entry, latest): (&FailoversReport, &FailoverReport)) -> Self {
+        let gone = match (latest.lost_bytes, latest.lost_at_least_bytes) {
+            (None, Some(least)) if least > 0 => format!("at least {}", bytes_text(Some(least))),
+            (known, _) => bytes_text(known),
         };
         Self {
             pair: entry.pair.clone(),
-            at: Moment::of(last.timestamp),
-            from: format!("{} ({})", last.from, last.from_dc),
-            to: format!("{} ({})", last.to, last.to_dc),
+            at: Moment::of(latest.timestamp),
+            from: format!("{} ({})", latest.from, latest.from_dc),
+            to: format!("{} ({})", latest.to, latest.to_dc),
             total: entry.total,
-            lost: loss,
-            reason: last.reason.clone(),
+            lost: gone,
+            reason: latest.reason.clone(),
         }
     }
 }

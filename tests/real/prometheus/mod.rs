@@ -10,6 +10,7 @@ use redis_cross_dc_exporter::lab::{Direction, HostileServer, Misbehaviour, Redis
 use crate::command;
 use crate::exporter::Exporter;
 use crate::receiver::Receiver;
+use crate::sentinel::wait_until_it_knows;
 use crate::stage::{LIMIT, Stage, entry};
 use servers::{Alertmanager, Job, Prometheus};
 
@@ -60,6 +61,8 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     let watched = Stage::set().await;
     let sentinel =
         RedisServer::builder().sentinel().watches("watched", watched.master.addr(), 1).start().await.unwrap();
+    // It asks for replicas every ten seconds.
+    wait_until_it_knows(&sentinel, "watched", 1, 0).await;
     let loading = HostileServer::start(Misbehaviour::Hang).await.unwrap();
     let receiver = Receiver::start([]).await.unwrap();
     receiver.always(Answer::Respond(Response::new(500)));
@@ -72,7 +75,7 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     ];
     let yaml = format!(
         "poll: {{interval: 200ms, min_interval: 100ms, heartbeat: {{enabled: true}}}}\nalerts: {{link_down: {{warning: 1s}}}}\npairs: [{}]\n\
-         sentinels: [{{name: watched, addresses: ['{}']}}]\n\
+         sentinels: [{{name: watched, master_name: watched, addresses: ['{}']}}]\n\
          notify: {{group_wait: 0s, receivers: [{{name: hook, webhook: {{url: '{}'}}}}]}}\n",
         pairs.join(", "),
         sentinel.addr(),
