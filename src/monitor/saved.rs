@@ -44,7 +44,7 @@ impl Past {
         }
     }
 
-    fn to_save(&mut self, anchor: ClockAnchor) -> Vec<Document> {
+    fn take_unwritten(&mut self, anchor: ClockAnchor) -> Vec<Document> {
         let unwritten = std::mem::take(&mut self.unwritten);
         let document = |(at, transition): &(Timestamp, Transition)| {
             self.written += 1;
@@ -78,7 +78,9 @@ impl Monitor {
     pub(super) fn claim_alerts(&mut self) {
         let alerting = &self.alerting;
         let claimed: Vec<_> = self.past.unclaimed.extract_if(.., |key, _| alerting.watches(key)).collect();
-        claimed.iter().for_each(|(_, restored)| self.carry_on(restored));
+        for (_, restored) in &claimed {
+            self.carry_on(restored);
+        }
     }
 
     /// Lets what the alert counts go on.
@@ -167,7 +169,7 @@ impl Monitor {
         let (engine, groups) = self.alerting.parts();
         let mut documents = engine.to_save(all, anchor.mono);
         documents.extend(groups.to_save(all));
-        documents.extend(self.past.to_save(anchor));
+        documents.extend(self.past.take_unwritten(anchor));
         documents.extend(self.silences_to_save(all));
         documents
     }

@@ -207,7 +207,9 @@ impl Outbox {
         }
         let fires = attempt.notification.status == AlertStatus::Firing;
         if let Some(copy) = fallback.filter(|_| undeliverable && fires) {
-            undelivered(&attempt.notification, &copy).into_iter().for_each(|copy| self.push_one(copy, now));
+            for copy in undelivered(&attempt.notification, &copy) {
+                self.push_one(copy, now);
+            }
         }
         self.forget_if_done(&name);
     }

@@ -65,7 +65,9 @@ pub(super) fn read(root: &Section<'_>) -> NotifySettings {
     let read = receivers.iter().filter_map(|item| receiver(&item.section(&RECEIVER)?, &mut names));
     let (receivers, fallbacks): (Vec<_>, Vec<_>) = read.unzip();
     for (receiver, cursor) in receivers.iter().zip(&fallbacks) {
-        cursor.iter().for_each(|cursor| check_fallback(receiver, cursor, &receivers));
+        if let Some(cursor) = cursor {
+            check_fallback(receiver, cursor, &receivers);
+        }
     }
     NotifySettings {
         identity: section.get("identity").and_then(|cursor| identity(&cursor)).unwrap_or_default(),
