@@ -4,6 +4,8 @@
 //! arguments.
 
 pub mod alertmanager;
+#[cfg(test)]
+mod contract;
 pub mod delivery;
 pub mod facts;
 pub mod links;
