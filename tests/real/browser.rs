@@ -55,7 +55,7 @@ impl Fleet {
             sessions.addr(),
             back.addr(),
         );
-        let exporter = Exporter::start_with_flags(&yaml, &["--web.enable-admin-api"]).await;
+        let exporter = Exporter::start_admin(&yaml).await;
         Self { wan, exporter, _writers: writers.into(), _servers: vec![orders, sessions, far, third, back] }
     }
 

@@ -35,16 +35,9 @@ pub(crate) struct Exporter {
     /// The files that the test had written when the exporter was started: no others may appear with a secret in them.
     given: Vec<String>,
     transcript: Transcript,
-    /// Further flags.
-    flags: &'static [&'static str],
 }
 
 impl Exporter {
-    /// As [`Self::start`], with further flags.
-    pub(crate) async fn start_with_flags(yaml: &str, flags: &'static [&'static str]) -> Self {
-        Self::spawn_in(Arc::new(tempfile::tempdir().unwrap()), yaml, ("debug", flags), None).ready().await
-    }
-
     /// Starts the exporter with the configuration `yaml` and waits until it is ready.
     pub(crate) async fn start(yaml: &str) -> Self {
         Self::spawn(yaml).ready().await
@@ -67,7 +60,7 @@ impl Exporter {
 
     /// As [`Self::start`], in a folder that an exporter before it has left, with its state in it.
     pub(crate) async fn start_in(folder: Arc<tempfile::TempDir>, yaml: &str) -> Self {
-        Self::spawn_in(folder, yaml, ("debug", &[]), None).ready().await
+        Self::spawn_in(folder, yaml, "debug", None).ready().await
     }
 
     async fn ready(self) -> Self {
@@ -96,13 +89,13 @@ impl Exporter {
 
     /// `secured` is what it speaks HTTPS by, and how it is reached then.
     fn spawn_with(yaml: &str, level: &str, secured: Option<(&[(&str, String)], ExporterAccess)>) -> Self {
-        Self::spawn_in(Arc::new(tempfile::tempdir().unwrap()), yaml, (level, &[]), secured)
+        Self::spawn_in(Arc::new(tempfile::tempdir().unwrap()), yaml, level, secured)
     }
 
     fn spawn_in(
         folder: Arc<tempfile::TempDir>,
         yaml: &str,
-        (level, flags): (&str, &'static [&'static str]),
+        level: &str,
         secured: Option<(&[(&str, String)], ExporterAccess)>,
     ) -> Self {
         let scheme = if secured.is_some() { "https" } else { "http" };
@@ -113,16 +106,15 @@ impl Exporter {
         std::fs::write(folder.path().join("config.yml"), planted::in_configuration(yaml)).unwrap();
         let transcript = Transcript::new("exporter");
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
-        let child = launch(folder.path(), &listen, (level, flags), &transcript);
+        let child = launch(folder.path(), &listen, level, &transcript);
         let client = HttpClient::for_exporter_with(TIMEOUTS, &access).unwrap();
         let given = planted::files_in(folder.path()).into_keys().collect();
-        Self { child, url: format!("{scheme}://{listen}"), client, access, folder, given, transcript, flags }
+        Self { child, url: format!("{scheme}://{listen}"), client, access, folder, given, transcript }
     }
 
     /// Starts it again, in the same folder and on the same port, after it has ended; does not wait.
     pub(crate) fn relaunch(&mut self) {
-        self.child =
-            launch(self.folder.path(), self.url.trim_start_matches("http://"), ("debug", self.flags), &self.transcript);
+        self.child = launch(self.folder.path(), self.url.trim_start_matches("http://"), "debug", &self.transcript);
     }
 
     /// Where it answers: `http://127.0.0.1:PORT`.
@@ -232,7 +224,7 @@ impl Exporter {
     }
 }
 
-fn launch(folder: &Path, listen: &str, (level, flags): (&str, &[&str]), transcript: &Transcript) -> Child {
+fn launch(folder: &Path, listen: &str, level: &str, transcript: &Transcript) -> Child {
     let log = File::options().create(true).append(true).open(transcript.path(LOG)).unwrap();
     let secured: &[&str] = if folder.join("web.yml").exists() { &["--web.config.file", "web.yml"] } else { &[] };
     Command::new(program())

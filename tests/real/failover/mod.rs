@@ -25,7 +25,7 @@ fn configuration(entries: &[String]) -> String {
 }
 
 /// `REPLICAOF`, and `NO ONE` where there is no master.
-async fn replicaof(server: &RedisServer, master: Option<&ServerAddr>) {
+pub(crate) async fn replicaof(server: &RedisServer, master: Option<&ServerAddr>) {
     let port = master.map_or("ONE".to_owned(), |master| master.to_string().rsplit_once(':').unwrap().1.to_owned());
     let host = master.and_then(ServerAddr::host).unwrap_or("NO");
     server.command(&["REPLICAOF", host, &port]).await.unwrap();
