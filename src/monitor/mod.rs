@@ -3,6 +3,8 @@
 //! Sans-IO: no clock, no socket, no task. Whoever runs it reads the clock, hands in events and carries out the actions;
 //! a test does the same in virtual time.
 
+#[cfg(test)]
+mod alert_tests;
 mod alerting;
 mod causes;
 mod chart;

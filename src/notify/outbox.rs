@@ -207,7 +207,7 @@ impl Outbox {
         }
         let fires = attempt.notification.status == AlertStatus::Firing;
         if let Some(copy) = fallback.filter(|_| undeliverable && fires) {
-            for copy in undelivered(&attempt.notification, &copy) {
+            if let Some(copy) = undelivered(&attempt.notification, &copy) {
                 self.push_one(copy, now);
             }
         }
