@@ -231,10 +231,8 @@ impl Fleet {
             let Some((failover, watch)) = self.entries.get_mut(name).and_then(|entry| entry.last.as_mut()) else {
                 continue;
             };
-            if failover.succession.to == *addr {
-                if let Some(sample) = &sample {
-                    watch.new_master_answered(sample);
-                }
+            if let (true, Some(sample)) = (failover.succession.to == *addr, &sample) {
+                watch.new_master_answered(sample);
             } else if failover.succession.from == *addr {
                 watch.old_master_answered(seen, received, &mut failover.loss);
             }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::{HttpSettings, RepageOn, SecretSource};
-use crate::http_client::test_server::{Reply, TestServer};
+use crate::http_client::test_server::{Reply, Request, TestServer};
 use crate::model::Secret;
 
 fn inline(text: &str) -> SecretSource {
@@ -10,7 +10,16 @@ fn inline(text: &str) -> SecretSource {
 fn receiver(kind: ReceiverKind) -> ReceiverSettings {
     let (min_severity, matchers) = (Severity::Warning, BTreeMap::new());
     let (repage_on, http) = (RepageOn::default(), HttpSettings::default());
-    ReceiverSettings { name: "tested".to_owned(), min_severity, matchers, group_by: None, repage_on, kind, http }
+    ReceiverSettings {
+        name: "tested".to_owned(),
+        min_severity,
+        matchers,
+        fallback: None,
+        group_by: None,
+        repage_on,
+        kind,
+        http,
+    }
 }
 
 /// The steps of a test as `firing true: status 200: ok`.
@@ -37,7 +46,7 @@ async fn an_incident_is_opened_and_ended_by_the_same_key() {
     let server = TestServer::replying(vec![Reply::status(202)]).await;
     let kind = ReceiverKind::PagerDuty { routing_key: inline("key"), url: server.url.clone() };
     assert_eq!(test(kind).await, ["firing true: status 202", "resolved true: status 202"]);
-    let bodies: Vec<_> = server.requests().iter().map(|request| request.json()).collect();
+    let bodies: Vec<_> = server.requests().iter().map(Request::json).collect();
     assert_eq!((&bodies[0]["event_action"], &bodies[1]["event_action"]), (&"trigger".into(), &"resolve".into()));
     assert_eq!(bodies[0]["dedup_key"], bodies[1]["dedup_key"]);
     assert!(bodies[0]["payload"]["summary"].as_str().unwrap().contains("[TEST]"));
