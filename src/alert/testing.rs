@@ -29,7 +29,8 @@ pub(super) fn receiver(text: &str) -> ReceiverSettings {
         url: "http://pager.example.com".into(),
     };
     let (matchers, repage_on, http) = (BTreeMap::new(), RepageOn::default(), HttpSettings::default());
-    ReceiverSettings { name: name.into(), min_severity, matchers, group_by: None, repage_on, kind, http }
+    let (name, fallback) = (name.into(), None);
+    ReceiverSettings { name, min_severity, matchers, fallback, group_by: None, repage_on, kind, http }
 }
 
 pub(super) fn settings(receivers: &[&str]) -> NotifySettings {

@@ -4,10 +4,13 @@
 //! arguments.
 
 pub mod alertmanager;
+#[cfg(test)]
+mod contract;
 pub mod delivery;
 pub mod facts;
 pub mod links;
 pub mod message;
+pub mod outbox;
 pub mod pagerduty;
 mod periodic;
 pub mod queue;
@@ -25,5 +28,6 @@ pub use delivery::Dispatcher;
 pub use delivery::check;
 pub use message::MessageContext;
 pub use periodic::Heralds;
+pub use queue::ReplayError;
 pub use rehearsal::{Step, rehearse};
 pub use retry::Timing;

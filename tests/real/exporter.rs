@@ -6,18 +6,18 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis_cross_dc_exporter::clock;
 use redis_cross_dc_exporter::http_client::{ExporterAccess, HttpClient, HttpTimeouts};
 use redis_cross_dc_exporter::lab::{eventually, ports};
+use redis_cross_dc_exporter::model::Timestamp;
 use redis_cross_dc_exporter::report::{AlertsReport, PairReport, PairsReport};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::logline;
 use crate::planted::{self, Transcript};
 
 /// The file of everything that the exporter logs and prints.
 const LOG: &str = "log";
-
-/// Where this file is, clients on this machine may change something.
-const ADMIN: &str = "admin-api";
 
 /// How long the exporter may take to be ready on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -35,9 +35,16 @@ pub(crate) struct Exporter {
     /// The files that the test had written when the exporter was started: no others may appear with a secret in them.
     given: Vec<String>,
     transcript: Transcript,
+    /// Further flags.
+    flags: &'static [&'static str],
 }
 
 impl Exporter {
+    /// As [`Self::start`], with further flags.
+    pub(crate) async fn start_with_flags(yaml: &str, flags: &'static [&'static str]) -> Self {
+        Self::spawn_in(Arc::new(tempfile::tempdir().unwrap()), yaml, ("debug", flags), None).ready().await
+    }
+
     /// Starts the exporter with the configuration `yaml` and waits until it is ready.
     pub(crate) async fn start(yaml: &str) -> Self {
         Self::spawn(yaml).ready().await
@@ -45,9 +52,7 @@ impl Exporter {
 
     /// As [`Self::start`], with `--web.enable-admin-api`.
     pub(crate) async fn start_admin(yaml: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(ADMIN), "").unwrap();
-        Self::start_in(Arc::new(folder), yaml).await
+        Self::start_with_flags(yaml, &["--web.enable-admin-api"]).await
     }
 
     /// As [`Self::start`], with the log as most people have it.
@@ -62,7 +67,7 @@ impl Exporter {
 
     /// As [`Self::start`], in a folder that an exporter before it has left, with its state in it.
     pub(crate) async fn start_in(folder: Arc<tempfile::TempDir>, yaml: &str) -> Self {
-        Self::spawn_in(folder, yaml, "debug", None).ready().await
+        Self::spawn_in(folder, yaml, ("debug", &[]), None).ready().await
     }
 
     async fn ready(self) -> Self {
@@ -91,13 +96,13 @@ impl Exporter {
 
     /// `secured` is what it speaks HTTPS by, and how it is reached then.
     fn spawn_with(yaml: &str, level: &str, secured: Option<(&[(&str, String)], ExporterAccess)>) -> Self {
-        Self::spawn_in(Arc::new(tempfile::tempdir().unwrap()), yaml, level, secured)
+        Self::spawn_in(Arc::new(tempfile::tempdir().unwrap()), yaml, (level, &[]), secured)
     }
 
     fn spawn_in(
         folder: Arc<tempfile::TempDir>,
         yaml: &str,
-        level: &str,
+        (level, flags): (&str, &'static [&'static str]),
         secured: Option<(&[(&str, String)], ExporterAccess)>,
     ) -> Self {
         let scheme = if secured.is_some() { "https" } else { "http" };
@@ -108,15 +113,16 @@ impl Exporter {
         std::fs::write(folder.path().join("config.yml"), planted::in_configuration(yaml)).unwrap();
         let transcript = Transcript::new("exporter");
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
-        let child = launch(folder.path(), &listen, level, &transcript);
+        let child = launch(folder.path(), &listen, (level, flags), &transcript);
         let client = HttpClient::for_exporter_with(TIMEOUTS, &access).unwrap();
         let given = planted::files_in(folder.path()).into_keys().collect();
-        Self { child, url: format!("{scheme}://{listen}"), client, access, folder, given, transcript }
+        Self { child, url: format!("{scheme}://{listen}"), client, access, folder, given, transcript, flags }
     }
 
     /// Starts it again, in the same folder and on the same port, after it has ended; does not wait.
     pub(crate) fn relaunch(&mut self) {
-        self.child = launch(self.folder.path(), self.url.trim_start_matches("http://"), "debug", &self.transcript);
+        self.child =
+            launch(self.folder.path(), self.url.trim_start_matches("http://"), ("debug", self.flags), &self.transcript);
     }
 
     /// Where it answers: `http://127.0.0.1:PORT`.
@@ -206,8 +212,16 @@ impl Exporter {
 
     /// Sends a signal by its name, such as `HUP`.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
+        let signals = [("HUP", Signal::HUP), ("TERM", Signal::TERM), ("KILL", Signal::KILL), ("STOP", Signal::STOP)];
+        let (_, signal) = signals.into_iter().find(|(known, _)| *known == name).expect("a signal's name");
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Kills it where it stands, and says when.
+    pub(crate) fn kill(&mut self) -> Timestamp {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        clock::now()
     }
 
     /// Waits until it has ended by itself.
@@ -218,14 +232,13 @@ impl Exporter {
     }
 }
 
-fn launch(folder: &Path, listen: &str, level: &str, transcript: &Transcript) -> Child {
+fn launch(folder: &Path, listen: &str, (level, flags): (&str, &[&str]), transcript: &Transcript) -> Child {
     let log = File::options().create(true).append(true).open(transcript.path(LOG)).unwrap();
     let secured: &[&str] = if folder.join("web.yml").exists() { &["--web.config.file", "web.yml"] } else { &[] };
-    let admin: &[&str] = if folder.join(ADMIN).exists() { &["--web.enable-admin-api"] } else { &[] };
     Command::new(program())
         .envs(planted::ENVIRONMENT)
         .args(secured)
-        .args(admin)
+        .args(flags)
         .args(["--config.file", "config.yml", "--web.listen-address", listen, "--log.level", level])
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -243,6 +256,8 @@ impl Drop for Exporter {
         // What it wrote beside the log, such as its state, is kept with what it said.
         for (name, text) in planted::files_in(self.folder.path()) {
             if !self.given.contains(&name) {
+                // The state alone has the keys that incidents were opened with, and nobody else may read it.
+                let text = if name.ends_with("state.redb") { text.replace(planted::ROUTING_KEY, "") } else { text };
                 self.transcript.add("files", &text);
             }
         }

@@ -10,7 +10,16 @@ fn inline(text: &str) -> SecretSource {
 fn receiver(kind: ReceiverKind) -> ReceiverSettings {
     let (min_severity, matchers) = (Severity::Warning, BTreeMap::new());
     let (repage_on, http) = (RepageOn::default(), HttpSettings::default());
-    ReceiverSettings { name: "tested".to_owned(), min_severity, matchers, group_by: None, repage_on, kind, http }
+    ReceiverSettings {
+        name: "tested".to_owned(),
+        min_severity,
+        matchers,
+        fallback: None,
+        group_by: None,
+        repage_on,
+        kind,
+        http,
+    }
 }
 
 /// The steps of a test as `firing true: status 200: ok`.

@@ -2,7 +2,7 @@
 
 mod alertmanager;
 mod dashboards;
-mod servers;
+pub(crate) mod servers;
 
 use redis_cross_dc_exporter::lab::{Answer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
 use redis_cross_dc_exporter::lab::{Direction, HostileServer, Misbehaviour, RedisServer, Response};
@@ -50,13 +50,16 @@ fn address(exporter: &Exporter) -> &str {
 }
 
 /// A fleet in which everything that a panel shows is there: a healthy pair, one whose link is cut, one with two masters, a
-/// server that refuses, and a receiver that fails.
+/// server that refuses, a Sentinel, and a receiver that fails.
 #[tokio::test]
 async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     let healthy = Stage::set().await;
     let cut = Line::draw().await;
     let split = Stage::set().await;
     let gone = Stage::set().await;
+    let watched = Stage::set().await;
+    let sentinel =
+        RedisServer::builder().sentinel().watches("watched", watched.master.addr(), 1).start().await.unwrap();
     let loading = HostileServer::start(Misbehaviour::Hang).await.unwrap();
     let receiver = Receiver::start([]).await.unwrap();
     receiver.always(Answer::Respond(Response::new(500)));
@@ -69,12 +72,14 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     ];
     let yaml = format!(
         "poll: {{interval: 200ms, min_interval: 100ms, heartbeat: {{enabled: true}}}}\nalerts: {{link_down: {{warning: 1s}}}}\npairs: [{}]\n\
+         sentinels: [{{name: watched, addresses: ['{}']}}]\n\
          notify: {{group_wait: 0s, receivers: [{{name: hook, webhook: {{url: '{}'}}}}]}}\n",
         pairs.join(", "),
+        sentinel.addr(),
         receiver.url("/hook")
     );
     let exporter = Exporter::start(&yaml).await;
-    for name in ["healthy", "cut", "split", "gone"] {
+    for name in ["healthy", "cut", "split", "gone", "watched"] {
         exporter.wait_for(name, "the pair to be up", LIMIT, |pair| pair.link_up).await;
     }
     let text = rules(&exporter).await;
