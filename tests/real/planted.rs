@@ -65,6 +65,9 @@ fn forget_ended(all: &Path) {
     }
 }
 
+/// Whether the signing secret is searched for already.
+static SIGNED: std::sync::Once = std::sync::Once::new();
+
 /// `yaml` with receivers of every kind that nobody sends to, their secrets written or in the environment. What is no
 /// configuration stays as it is.
 pub(crate) fn in_configuration(yaml: &str) -> String {
@@ -84,7 +87,6 @@ pub(crate) fn in_configuration(yaml: &str) -> String {
            http: {{proxy_url: 'http://u:{PROXY}@127.0.0.1:9'}}}}\n"
     );
     // It has nothing of the others in it that a search could find.
-    static SIGNED: std::sync::Once = std::sync::Once::new();
     SIGNED.call_once(|| remember(SIGNING));
     let Some(Yaml::Array(planted)) = YamlLoader::load_from_str(&nobody).unwrap().into_iter().next() else {
         return nobody;

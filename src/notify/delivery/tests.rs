@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::alert::{GroupKey, NotifyReason};
-use crate::config::{HttpSettings, ReceiverKind, RepageOn, SecretSource, Severity};
+use crate::config::{HttpSettings, ReceiverKind, RepageOn, SecretSource, Severity, TemplateSettings};
 use crate::http_client::test_server::{PATIENCE, Reply, Request, TestServer};
 use crate::model::Secret;
 use crate::monitor::{DeliveryEventKind, DeliveryFailure};
@@ -71,7 +71,16 @@ fn settings(receivers: Vec<ReceiverSettings>) -> NotifySettings {
 fn receiver(name: &str, kind: ReceiverKind) -> ReceiverSettings {
     let (name, min_severity, matchers) = (name.to_owned(), Severity::Warning, BTreeMap::new());
     let (repage_on, http) = (RepageOn::default(), HttpSettings::default());
-    ReceiverSettings { name, min_severity, matchers, group_by: None, repage_on, kind, http }
+    ReceiverSettings {
+        name,
+        min_severity,
+        matchers,
+        group_by: None,
+        repage_on,
+        kind,
+        http,
+        template: TemplateSettings::default(),
+    }
 }
 
 fn inline(text: &str) -> SecretSource {

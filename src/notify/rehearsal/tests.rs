@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{HttpSettings, RepageOn, SecretSource};
+use crate::config::{HttpSettings, RepageOn, SecretSource, TemplateSettings};
 use crate::http_client::test_server::{Reply, Request, TestServer};
 use crate::model::Secret;
 
@@ -10,7 +10,16 @@ fn inline(text: &str) -> SecretSource {
 fn receiver(kind: ReceiverKind) -> ReceiverSettings {
     let (min_severity, matchers) = (Severity::Warning, BTreeMap::new());
     let (repage_on, http) = (RepageOn::default(), HttpSettings::default());
-    ReceiverSettings { name: "tested".to_owned(), min_severity, matchers, group_by: None, repage_on, kind, http }
+    ReceiverSettings {
+        name: "tested".to_owned(),
+        min_severity,
+        matchers,
+        group_by: None,
+        repage_on,
+        kind,
+        http,
+        template: TemplateSettings::default(),
+    }
 }
 
 /// The steps of a test as `firing true: status 200: ok`.
