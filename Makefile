@@ -11,7 +11,7 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release lint unit real dashboards docs tools docs-update packaging package-test deny fuzz bench generations lab lab-update clean
+.PHONY: demo test release lint unit real dashboards docs tools docs-update packaging package-test deny fuzz bench generations lab lab-update screenshots clean
 
 demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -48,6 +48,11 @@ lab: ## how near the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=5 L
 
 lab-update: export LAB_UPDATE = 1
 lab-update: lab ## the same, and writes its table into docs/lag.md
+
+screenshots: ## the pictures in docs/images, of real servers in trouble; part of no other target
+	@.ci/install-tools redis-server=redis-server prometheus=prometheus
+	@.ci/install-browser
+	@$(CARGO) test --locked --quiet --test real -- browser::screenshots --exact --ignored
 
 docs:
 	@echo "==> documentation"

@@ -10,7 +10,9 @@ use redis_cross_dc_exporter::metrics;
 use redis_cross_dc_exporter::model::{ClockAnchor, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::Monitor;
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::web::{Limits, Refreshing, Reloading, Server, Silencing, StreamServer, WebState};
+use redis_cross_dc_exporter::web::{
+    Limits, Refreshing, Reloading, Replaying, Server, Silencing, StreamServer, WebState,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -73,8 +75,9 @@ fn host() -> (Runtime, StreamServer) {
     let (_, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
     let encode_metrics = Arc::new(|fleet: &_, now| Ok(metrics::encode(&metrics::collect(fleet, now))?.into_bytes()));
     let reload = Arc::new(|| -> Reloading { unreachable!("a client elsewhere may not ask for a reload") });
+    let replay = Arc::new(|_| -> Replaying { unreachable!("nobody has a dead letter sent again") });
     let refresh = Arc::new(|| -> Refreshing { Box::pin(std::future::ready(())) });
     let silence = Arc::new(|_| -> Silencing { unreachable!("a client elsewhere may not silence anything") });
-    let state = WebState { snapshots, clock: Timestamp::default, encode_metrics, reload, refresh, silence };
+    let state = WebState { snapshots, clock: Timestamp::default, encode_metrics, reload, replay, refresh, silence };
     (runtime.expect("a runtime"), Server::new(Limits::default()).over_streams(state))
 }

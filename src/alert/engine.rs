@@ -4,7 +4,7 @@
 //! engine therefore keeps only alerts that are pending, firing or recently resolved: a healthy target has no entry,
 //! costs one look-up among the few that have, and allocates nothing. Callers keep one [`AlertKey`] a target and rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::instance::level;
@@ -58,7 +58,9 @@ pub struct Evaluation<'a> {
 /// Every alert that is pending, firing or recently resolved.
 #[derive(Debug, Default)]
 pub struct AlertEngine {
-    live: BTreeMap<AlertKey, Live>,
+    pub(super) live: BTreeMap<AlertKey, Live>,
+    /// Alerts that the disk knows otherwise.
+    pub(super) unsaved: BTreeSet<AlertKey>,
     flapping: Option<FlappingRule>,
     /// Alerts of which a change was kept quiet since this was last asked for, because they flap.
     quieted: Vec<Arc<AlertSnapshot>>,
@@ -66,14 +68,14 @@ pub struct AlertEngine {
 
 /// One alert: its state, and what is said about it.
 #[derive(Debug)]
-struct Live {
-    instance: Instance,
-    value: Measured,
-    threshold: Quantity,
-    peak: Option<Quantity>,
-    context: Arc<AlertContext>,
-    hold: Option<Hold>,
-    decision: Option<Decision>,
+pub(super) struct Live {
+    pub(super) instance: Instance,
+    pub(super) value: Measured,
+    pub(super) threshold: Quantity,
+    pub(super) peak: Option<Quantity>,
+    pub(super) context: Arc<AlertContext>,
+    pub(super) hold: Option<Hold>,
+    pub(super) decision: Option<Decision>,
 }
 
 impl AlertEngine {
@@ -102,6 +104,7 @@ impl AlertEngine {
     pub fn retire(&mut self, now: Timestamp, key: &AlertKey, reason: ResolveReason) -> Option<Transition> {
         let live = self.live.get_mut(key)?;
         let change = live.instance.retire(now, reason);
+        self.unsaved.insert(key.clone());
         live.decide(now, change);
         let transition = live.transition(key, change);
         self.forget_if_inactive(now, key);
@@ -130,10 +133,11 @@ impl AlertEngine {
     /// Forgets the alerts that resolved [`RESOLVED_KEPT_FOR`] ago. Call it now and then.
     pub fn expire(&mut self, now: Timestamp) {
         let window = self.memory();
-        self.live.retain(|_, live| {
+        let gone = self.live.extract_if(.., |_, live| {
             let old = live.resolved_at().is_some_and(|at| now - at >= RESOLVED_KEPT_FOR.max(window));
-            !old && !live.instance.is_forgettable(now, window)
+            old || live.instance.is_forgettable(now, window)
         });
+        self.unsaved.extend(gone.map(|(key, _)| key));
     }
 
     /// One alert as it is now, if it fires or is recently resolved.
@@ -186,7 +190,11 @@ impl AlertEngine {
         context: &dyn Fn() -> Arc<AlertContext>,
     ) -> Option<Transition> {
         if let Some(live) = self.live.get_mut(key) {
+            let before = live.instance.clone();
             let change = live.step(now, rule, self.flapping.as_ref(), reading, context);
+            if live.instance != before {
+                self.unsaved.insert(key.clone());
+            }
             let transition = live.transition(key, change);
             if live.instance.take_held_back() {
                 self.quieted.extend(live.told(key));
@@ -200,6 +208,7 @@ impl AlertEngine {
         live.decide(now, change);
         let transition = live.transition(key, change);
         self.live.insert(key.clone(), live);
+        self.unsaved.insert(key.clone());
         transition
     }
 

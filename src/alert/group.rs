@@ -7,6 +7,8 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{AlertKey, AlertSnapshot, AlertStatus, HeldBack, NotifyReason, Quantity, ResolveReason};
 use crate::config::{NotifySettings, RepageOn, Severity};
 use crate::model::{Span, Timestamp};
@@ -22,26 +24,28 @@ pub(super) struct Timing {
 /// One group. Without members it is over.
 #[derive(Debug, Default)]
 pub(super) struct Group {
-    members: BTreeMap<AlertKey, Member>,
+    pub(super) members: BTreeMap<AlertKey, Member>,
     /// What the receiver was told last; `None` when it believes that nothing of the group fires.
-    told: Option<Told>,
+    pub(super) told: Option<Told>,
     /// When the first change came that was not told yet.
-    changed_at: Option<Timestamp>,
+    pub(super) changed_at: Option<Timestamp>,
     /// What to say next, if anything; not up to date after a change.
-    plan: Option<Plan>,
-    planned: bool,
+    pub(super) plan: Option<Plan>,
+    pub(super) planned: bool,
     /// Which incident of the group this is.
-    generation: u32,
+    pub(super) generation: u32,
+    /// Whether the disk knows less than this.
+    pub(super) unsaved: bool,
 }
 
 /// An alert of the group. Its snapshot is the receiver's view: resolved also when the receiver no longer wants it.
 #[derive(Debug)]
-struct Member {
-    alert: Arc<AlertSnapshot>,
+pub(super) struct Member {
+    pub(super) alert: Arc<AlertSnapshot>,
     /// The severity that it had in the last notification.
-    told: Option<Severity>,
+    pub(super) told: Option<Severity>,
     /// Whether the last notification said that it flaps.
-    told_flapping: bool,
+    pub(super) told_flapping: bool,
     /// What keeps news of it from being told.
     quiet: Option<HeldBack>,
     /// Whether it was counted that it is kept quiet.
@@ -49,10 +53,10 @@ struct Member {
 }
 
 /// The group's last notification.
-#[derive(Clone, Copy, Debug)]
-struct Told {
-    at: Timestamp,
-    severity: Severity,
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Told {
+    pub(super) at: Timestamp,
+    pub(super) severity: Severity,
 }
 
 /// The next notification, if nothing changes before.
@@ -103,6 +107,11 @@ impl Group {
     /// Whether nothing is left to be said of the group, ever.
     pub(super) fn is_over(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// Whether anybody was told of it.
+    pub(super) const fn was_told(&self) -> bool {
+        self.told.is_some()
     }
 
     /// Whether the alert is one of the group's.
@@ -210,7 +219,7 @@ impl Group {
         if self.told.is_none() {
             self.generation = 0;
         }
-        (self.changed_at, self.planned) = (None, false);
+        (self.changed_at, self.planned, self.unsaved) = (None, false, true);
         Some(Statement { status, reason: plan.reason, severity, alerts, held, generation })
     }
 
@@ -220,13 +229,13 @@ impl Group {
         if let Some(told) = &mut self.told {
             told.at = now;
         }
-        self.planned = false;
+        (self.planned, self.unsaved) = (false, true);
         Some(quiet)
     }
 
     fn touch(&mut self, now: Timestamp) {
         self.changed_at.get_or_insert(now);
-        self.planned = false;
+        (self.planned, self.unsaved) = (false, true);
     }
 
     fn make_plan(&self, timing: Timing, repage_on: RepageOn) -> Option<Plan> {
@@ -278,7 +287,7 @@ impl Group {
 }
 
 impl Member {
-    fn new(alert: &Arc<AlertSnapshot>) -> Self {
+    pub(super) fn new(alert: &Arc<AlertSnapshot>) -> Self {
         Self { alert: Arc::clone(alert), told: None, told_flapping: false, quiet: None, counted: false }
     }
 

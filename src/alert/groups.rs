@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wildmatch::WildMatch;
 
 use super::group::{Group, Statement, Timing};
+use super::saved::GroupsKept;
 use super::types::label_of;
 use super::{
     Affected, AlertKey, AlertSnapshot, AlertStatus, GroupKey, HeldBack, Labels, Notification, Rule, TargetKind,
@@ -34,7 +35,9 @@ use crate::model::Timestamp;
 #[derive(Debug)]
 pub struct AlertGroups {
     timing: Timing,
-    receivers: Vec<Receiver>,
+    pub(super) receivers: Vec<Receiver>,
+    /// Which groups the disk knows.
+    pub(super) kept: GroupsKept,
 }
 
 /// What groups ask about when they speak.
@@ -68,32 +71,35 @@ pub struct Due {
 
 /// One receiver's groups and which alerts it wants.
 #[derive(Debug)]
-struct Receiver {
-    name: Arc<str>,
+pub(super) struct Receiver {
+    pub(super) name: Arc<str>,
     min_severity: Severity,
     matchers: BTreeMap<String, WildMatch>,
     group_by: Vec<String>,
     repage_on: RepageOn,
-    groups: BTreeMap<GroupKey, Group>,
+    pub(super) groups: BTreeMap<GroupKey, Group>,
     /// In which group each alert is.
-    member_of: BTreeMap<AlertKey, GroupKey>,
+    pub(super) member_of: BTreeMap<AlertKey, GroupKey>,
     /// The alerts that explain others, as far as the receiver wants them, with their severity.
     causes: BTreeMap<AlertKey, Severity>,
     /// Whether what explains others changed since the groups were asked.
     causes_changed: bool,
     /// What was kept quiet and is not reported yet.
     held_back: Vec<HeldBack>,
+    /// It is no longer configured: what it was told of goes on to its end, and nothing is added.
+    pub(super) retired: bool,
 }
 
 impl AlertGroups {
     /// No groups yet, for these receivers.
     pub fn new(settings: &NotifySettings) -> Self {
         let receivers = wanting_groups(settings).map(|receiver| Receiver::new(receiver, settings, BTreeMap::new()));
-        Self { timing: Timing::of(settings), receivers: receivers.collect() }
+        Self { timing: Timing::of(settings), receivers: receivers.collect(), kept: GroupsKept::default() }
     }
 
     /// Takes an alert into account that changed. To record an alert twice makes no difference.
     pub fn record(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
+        self.kept.touched = true;
         for receiver in &mut self.receivers {
             receiver.record(now, alert);
         }
@@ -108,6 +114,7 @@ impl AlertGroups {
 
     /// Asks anew what keeps alerts quiet: silences or maintenance windows began or ended.
     pub fn review(&mut self, now: Timestamp, current: &dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>) {
+        self.kept.touched = true;
         for receiver in &mut self.receivers {
             receiver.groups.values_mut().for_each(|group| group.refresh(current));
             receiver.review(now);
@@ -117,15 +124,17 @@ impl AlertGroups {
     /// Changes receivers and waits. `firing` are the alerts that fire now.
     ///
     /// A receiver whose name stays keeps its groups, so nobody is paged again for what is known; alerts that it no longer
-    /// wants end for it as resolved. The groups of a receiver that is gone vanish. What fires is new to a new receiver.
+    /// wants end for it as resolved. What fires is new to a new receiver. A receiver that is gone is told of nothing new;
+    /// the groups that it was told of go on until they resolve, since an incident that it opened must not stay open.
     pub fn reconfigure(&mut self, now: Timestamp, settings: &NotifySettings, firing: &[Arc<AlertSnapshot>]) {
         self.timing = Timing::of(settings);
-        let old = self.receivers.drain(..).map(|receiver| (receiver.name, receiver.groups));
+        let old = self.receivers.drain(..).map(|receiver| (Arc::clone(&receiver.name), receiver));
         let mut old: BTreeMap<_, _> = old.collect();
         for receiver in wanting_groups(settings) {
-            let groups = old.remove(receiver.name.as_str()).unwrap_or_default();
+            let groups = old.remove(receiver.name.as_str()).map(|old| old.groups).unwrap_or_default();
             self.receivers.push(Receiver::new(receiver, settings, groups));
         }
+        self.receivers.extend(old.into_values().filter_map(Receiver::retire));
         for group in self.receivers.iter_mut().flat_map(|receiver| receiver.groups.values_mut()) {
             group.replan();
         }
@@ -138,11 +147,23 @@ impl AlertGroups {
     pub fn due(&mut self, now: Timestamp, outlook: &Outlook<'_>) -> Due {
         let mut due = Due::default();
         for receiver in &mut self.receivers {
+            self.kept.touched |= receiver.has_due(now);
             due.notifications.extend(receiver.due(now, self.timing, outlook));
             let held_back = std::mem::take(&mut receiver.held_back).into_iter();
             due.held_back.extend(held_back.map(|why| (Arc::clone(&receiver.name), why)));
         }
+        self.receivers.retain(|receiver| !receiver.retired || !receiver.groups.is_empty());
         due
+    }
+
+    /// The receiver with this name, or one that is no longer configured.
+    pub(super) fn receiver_or_retired(&mut self, name: &str) -> &mut Receiver {
+        let known = self.receivers.iter().position(|receiver| &*receiver.name == name);
+        let index = known.unwrap_or_else(|| {
+            self.receivers.push(Receiver::retired(name));
+            self.receivers.len() - 1
+        });
+        &mut self.receivers[index]
     }
 
     /// When [`due`](Self::due) wants to be called next; a time that has passed means at once, `None` not before the next
@@ -171,11 +192,46 @@ impl Receiver {
             causes: BTreeMap::new(),
             causes_changed: true,
             held_back: Vec::new(),
+            retired: false,
         }
+    }
+
+    /// A receiver that is no longer configured, and was told of nothing yet.
+    fn retired(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            min_severity: Severity::Warning,
+            matchers: BTreeMap::new(),
+            group_by: Vec::new(),
+            repage_on: RepageOn::default(),
+            groups: BTreeMap::new(),
+            member_of: BTreeMap::new(),
+            causes: BTreeMap::new(),
+            causes_changed: false,
+            held_back: Vec::new(),
+            retired: true,
+        }
+    }
+
+    /// The receiver of which only what it was told remains; `None` when that is nothing.
+    fn retire(mut self) -> Option<Self> {
+        self.groups.retain(|_, group| group.was_told());
+        let groups = &self.groups;
+        self.member_of.retain(|_, group| groups.contains_key(group));
+        self.retired = true;
+        (!self.groups.is_empty()).then_some(self)
+    }
+
+    /// Whether there is a group to look at.
+    fn has_due(&self, now: Timestamp) -> bool {
+        self.causes_changed || self.groups.values().any(|group| group.wakeup().is_some_and(|at| at <= now))
     }
 
     fn record(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
         let (key, wanted) = (alert.key(), self.wants(alert));
+        if self.retired && !self.member_of.contains_key(&key) {
+            return;
+        }
         if alert.identity.rule.is_cause() {
             let severity = wanted.then_some(alert.severity);
             let before = match severity {

@@ -1,8 +1,10 @@
 //! The state machine of one alert: inactive, pending, firing, recovering, resolved.
 
+use serde::{Deserialize, Serialize};
+
 use super::{AlertState, Change, Reading, ResolveReason, Verdict};
 use crate::config::{FlappingRule, LevelRule, LevelThreshold, Severity};
-use crate::model::{Span, Timestamp};
+use crate::model::{ClockShift, Span, Timestamp};
 
 /// One alert's state: clocks and a phase, no values, so that it is the same for every unit.
 ///
@@ -14,7 +16,7 @@ use crate::model::{Span, Timestamp};
 /// * An alert that changed too often within a window flaps: from then on it goes on firing until it has been clear for as
 ///   long as `stable_for`. It flaps no more after that, or once it has not been clear for as long.
 /// * A second evaluation at the same instant with the same reading changes nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     /// Since when the warning condition has held without interruption.
     warning_since: Option<Timestamp>,
@@ -29,7 +31,8 @@ pub struct Instance {
     held_back: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Phase {
     /// Inactive, or pending while a clock runs.
     #[default]
@@ -44,7 +47,7 @@ enum Phase {
 }
 
 /// An alert that fires; it is recovering while one of its clocks runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Firing {
     severity: Severity,
     started_at: Timestamp,
@@ -150,6 +153,34 @@ impl Instance {
         (self.warning_since, self.critical_since) = (None, None);
         let Phase::Firing(firing) = self.phase else { return None };
         Some(self.resolve(now, firing, reason))
+    }
+
+    /// Reads its clocks, which are of another life.
+    pub(super) fn shift(&mut self, shift: &ClockShift) {
+        let past = |clock: &mut Option<Timestamp>| *clock = clock.map(|at| shift.past(at));
+        past(&mut self.warning_since);
+        past(&mut self.critical_since);
+        past(&mut self.unstable_at);
+        self.changes.iter_mut().for_each(|at| *at = shift.past(*at));
+        match &mut self.phase {
+            Phase::Quiet => {}
+            Phase::Firing(firing) => {
+                firing.started_at = shift.past(firing.started_at);
+                past(&mut firing.level_clear_since);
+                past(&mut firing.all_clear_since);
+            }
+            Phase::Resolved { started_at, at, .. } => {
+                (*started_at, *at) = (shift.past(*started_at), shift.past(*at));
+            }
+        }
+    }
+
+    /// Lets the clocks of levels that do not fire begin anew.
+    pub(super) fn forget_pending(&mut self) {
+        (self.warning_since, self.critical_since) = (None, None);
+        if let Phase::Firing(firing) = &mut self.phase {
+            (firing.level_clear_since, firing.all_clear_since) = (None, None);
+        }
     }
 
     /// Where the alert stands; `None` while it is inactive.

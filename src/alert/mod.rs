@@ -14,6 +14,7 @@ mod quiet;
 #[cfg(test)]
 mod quiet_tests;
 mod reading;
+mod saved;
 #[cfg(test)]
 mod testing;
 mod types;
@@ -26,4 +27,5 @@ pub use quiet::{
     MAX_SILENCES, Maintenance, NewSilence, Quiet, Silence, SilenceError, SilenceRecord, SilenceState, Silences,
 };
 pub use reading::{Reading, Verdict};
+pub use saved::{Restored, RestoredAlerts};
 pub use types::*;

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{AlertSnapshot, AlertStatus, Labels, TargetKind};
 use crate::config::Severity;
 use crate::model::Timestamp;
 
 /// Why a notification is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NotifyReason {
     /// The group began to fire.
     First,
@@ -28,7 +31,7 @@ pub enum NotifyReason {
 }
 
 /// One thing to say to one receiver about one group of alerts.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
     /// The receiver's name.
     pub receiver: Arc<str>,
@@ -54,7 +57,7 @@ pub struct Notification {
 }
 
 /// How many of a group's targets fire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Affected {
     /// What the targets are.
     pub kind: TargetKind,
@@ -65,7 +68,8 @@ pub struct Affected {
 }
 
 /// What alerts are grouped by: the labels of `group_by` that they have.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct GroupKey(pub Arc<Labels>);
 
 impl NotifyReason {

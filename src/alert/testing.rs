@@ -31,16 +31,8 @@ pub(super) fn receiver(text: &str) -> ReceiverSettings {
         url: "http://pager.example.com".into(),
     };
     let (matchers, repage_on, http) = (BTreeMap::new(), RepageOn::default(), HttpSettings::default());
-    ReceiverSettings {
-        name: name.into(),
-        min_severity,
-        matchers,
-        group_by: None,
-        repage_on,
-        kind,
-        http,
-        template: TemplateSettings::default(),
-    }
+    let (name, fallback, template) = (name.into(), None, TemplateSettings::default());
+    ReceiverSettings { name, min_severity, matchers, fallback, group_by: None, repage_on, kind, http, template }
 }
 
 pub(super) fn settings(receivers: &[&str]) -> NotifySettings {

@@ -1,14 +1,19 @@
-//! The nouns of alerting.
+//! The nouns of alerting. As they are here they also stand on the disk (`saved`): what is added needs a default, and
+//! what is renamed or removed a step in `store/database/schema.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::saved;
 use crate::config::Severity;
 use crate::model::{Bytes, Span, Timestamp, stable_hash};
 
 /// A built-in rule. Its alert's name is part of the contract with users.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// `RedisCrossDcLagHigh`: seconds of lag.
     LagSeconds,
@@ -35,7 +40,8 @@ pub enum Rule {
 }
 
 /// What an alert of a rule is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TargetKind {
     /// A master and one of its replicas.
     Pair,
@@ -55,7 +61,7 @@ pub enum TargetKind {
 pub type Labels = BTreeMap<String, String>;
 
 /// What an alert is about: a rule and the labels of its target. Neither severity nor value is part of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AlertIdentity {
     /// The rule.
     pub rule: Rule,
@@ -69,18 +75,20 @@ pub struct AlertIdentity {
 /// Made once per target and rule and kept by whoever evaluates it, so that no evaluation hashes labels. Ordered by
 /// fingerprint, then by identity: a comparison of two keys is mostly that of two numbers, and still exact when two
 /// fingerprints collide.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AlertKey {
     fingerprint: Fingerprint,
     identity: AlertIdentity,
 }
 
 /// A stable hash of an identity: equal over restarts and on every exporter.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Fingerprint(u64);
 
 /// A value that a rule looks at, with its unit.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Quantity {
     /// Seconds.
     Seconds(Span),
@@ -91,7 +99,7 @@ pub enum Quantity {
 }
 
 /// A value with its certified interval, as far as it is known.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// The best estimate; `None` when only a bound is known.
     pub estimate: Option<Quantity>,
@@ -102,7 +110,8 @@ pub struct Measured {
 }
 
 /// Whether an alert, or a group of alerts, is firing or over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AlertStatus {
     /// The condition holds.
     Firing,
@@ -111,7 +120,8 @@ pub enum AlertStatus {
 }
 
 /// Why an alert is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ResolveReason {
     /// The value went below the clear threshold.
     Cleared,
@@ -122,7 +132,7 @@ pub enum ResolveReason {
 }
 
 /// Everything that a message says about one alert, frozen at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlertSnapshot {
     /// What it is about.
     pub identity: AlertIdentity,
@@ -153,7 +163,8 @@ pub struct AlertSnapshot {
 }
 
 /// What keeps an alert from being told: somebody asked for quiet. What was told before is still told to be over.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Hold {
     /// A silence.
     Silence(SilenceId),
@@ -162,7 +173,8 @@ pub enum Hold {
 }
 
 /// Why nobody was told of an alert, or not again: a closed set, which is also counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HeldBack {
     /// A silence.
     Silenced,
@@ -184,11 +196,12 @@ impl From<&Hold> for HeldBack {
 }
 
 /// The name of a silence: sixteen hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct SilenceId(pub Arc<str>);
 
 /// The last change of an alert, and on what it rests.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// What changed.
     pub change: Change,
@@ -199,7 +212,7 @@ pub struct Decision {
 }
 
 /// An alert that explains another one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// The alert.
     pub key: AlertKey,
@@ -208,15 +221,19 @@ pub struct Cause {
     pub up_to: Severity,
 }
 
+/// A word of a closed set.
+pub type Word = &'static str;
+
 /// What the person who is told needs to know besides labels and values.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AlertContext {
     /// The pair's configured labels; sent, but no part of the identity.
     pub extra_labels: Arc<Labels>,
     /// The pair's master, as `host:port`.
     pub master: Option<String>,
     /// The state (a pair's link state), in the contract's spelling.
-    pub state: Option<&'static str>,
+    #[serde(with = "saved::state_label")]
+    pub state: Option<Word>,
     /// One sentence: why the state is what it is.
     pub reason: Option<String>,
     /// When the last good sample was taken.
@@ -262,7 +279,8 @@ pub struct AlertCounts {
 }
 
 /// What one evaluation changed that somebody may want to be told of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// It began to fire at this severity.
     Fired {
@@ -283,7 +301,7 @@ pub enum Change {
 }
 
 /// A change of one alert, with the alert as it was right after it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
     /// What changed.
     pub change: Change,

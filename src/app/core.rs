@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::systemd::{Notifier, Watchdog};
 use super::watched::{Heard, Watched};
@@ -12,12 +12,12 @@ use super::{LoadSettings, log};
 use crate::alert::SilenceId;
 use crate::clock;
 use crate::discovery::Discovery;
-use crate::model::{Span, Timestamp};
+use crate::model::{SavedDocuments, Span, Timestamp};
 use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent, PollLosses};
-use crate::notify::{Dispatcher, Heralds};
+use crate::notify::{Dispatcher, Heralds, ReplayError};
 use crate::poll::Poller;
 use crate::report::{ReloadError, ReloadReport, SilenceCommand, SilenceRefusal};
-use crate::store::Store;
+use crate::store::{Changes, Due, Store, Urgency};
 use crate::topology::SentinelEvent;
 
 /// Events that are taken in at once before anything else gets its turn.
@@ -40,6 +40,13 @@ pub(super) enum Command {
         /// Told what it came to.
         done: oneshot::Sender<Result<ReloadReport, ReloadError>>,
     },
+    /// Send a dead letter again, answer on `done`.
+    Replay {
+        /// Its id.
+        id: String,
+        /// Told its receiver, or why not.
+        done: oneshot::Sender<Result<Arc<str>, ReplayError>>,
+    },
     /// Make or end a silence, answer on `done` with its name.
     Silence {
         /// Which.
@@ -60,6 +67,7 @@ pub(super) enum Command {
 pub(super) struct Inputs {
     pub(super) polls: mpsc::Receiver<PollEvent>,
     pub(super) sentinels: mpsc::Receiver<SentinelEvent>,
+    /// What heralds came to; what the dispatcher does is taken from it.
     pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
     pub(super) commands: mpsc::Receiver<Command>,
 }
@@ -106,16 +114,24 @@ impl Core {
                     pace.dirty = true;
                     self.monitor.handle_delivery(&event, clock::now());
                 }
+                () = self.dispatcher.news() => {}
+                () = self.store.news() => {}
                 command = inputs.commands.recv() => match command {
                     Some(Command::Reload { done }) => {
                         pace.dirty = true;
                         // Nobody waits for it when the receiver is gone; the log has it.
                         drop(done.send(self.reload()));
                     }
-                    Some(Command::Silence { command, done }) => {
-                        pace.dirty = true;
+                    Some(Command::Replay { id, done }) => {
                         // As above.
-                        drop(done.send(self.silence(command)));
+                        drop(done.send(self.replay(&id)));
+                    }
+                    Some(Command::Silence { command, done }) => {
+                        let made = self.silence(command);
+                        // Whoever asks for the list next is to find it there.
+                        self.publish.send_replace(Arc::new(self.monitor.snapshot(clock::anchor())));
+                        // As above.
+                        drop(done.send(made));
                     }
                     Some(Command::Drain { within, done }) => return self.drain(within, done).await,
                     None => return,
@@ -129,7 +145,10 @@ impl Core {
 
     fn next_wakeup(&self, pace: &Pace) -> Timestamp {
         let tick = self.monitor.next_wakeup();
-        let tick = self.watchdog.due().map_or(tick, |due| tick.min(due));
+        let durable = self.store.durable(clock::now());
+        let saving = self.store.next_wakeup(self.urgency());
+        let others = [self.watchdog.due(), self.dispatcher.next_wakeup(durable), saving];
+        let tick = others.into_iter().flatten().fold(tick, Timestamp::min);
         if pace.dirty { tick.min(pace.next) } else { tick }
     }
 
@@ -156,7 +175,7 @@ impl Core {
                 Action::AlertChanged(transition) => log::alert_changed(&transition),
             }
         }
-        self.store.tick(clock::anchor(), || self.monitor.to_save());
+        pace.dirty |= self.keep_and_send();
         if pace.dirty && clock::now() >= pace.next {
             pace.dirty = false;
             let began = clock::now();
@@ -169,6 +188,66 @@ impl Core {
             let now = clock::now();
             pace.next = now + PUBLISH_EVERY.max((now - began).mul_f64(1.0 / PUBLISH_SHARE));
         }
+    }
+
+    /// Writes what is to be written, sends what is on the disk, and takes in what came of it. Returns whether anything
+    /// changed that is shown.
+    fn keep_and_send(&mut self) -> bool {
+        if let Some(late) = self.store.take_late() {
+            warn!("the state of the last run was read late: what it left undone is taken in now");
+            self.restore(&late);
+        }
+        let anchor = clock::anchor();
+        if let Some(Due { lag, all }) = self.store.due(anchor.mono, self.urgency()) {
+            let changes = self.changes(all);
+            self.store.save(anchor, lag.then(|| self.monitor.to_save()), changes);
+        }
+        let durable = self.store.durable(anchor.mono);
+        self.dispatcher.act(durable);
+        for event in self.dispatcher.take_events() {
+            self.monitor.handle_delivery(&event, clock::now());
+        }
+        let deliveries = self.dispatcher.deliveries();
+        let changed = deliveries.is_some();
+        if let Some(deliveries) = deliveries {
+            self.monitor.note_deliveries(deliveries);
+        }
+        changed
+    }
+
+    /// What the disk has to be told of alerts and their delivery, in one transaction.
+    fn changes(&mut self, all: bool) -> Changes {
+        let mut documents = self.monitor.alerts_to_save(all, clock::anchor());
+        documents.extend(self.dispatcher.to_save(all));
+        Changes { documents, revision: self.dispatcher.revision() }
+    }
+
+    fn urgency(&self) -> Urgency {
+        if self.dispatcher.waits_for_disk(self.store.durable(clock::now())) {
+            Urgency::Now
+        } else if self.dispatcher.has_unsaved() || self.monitor.has_unsaved_alerts() {
+            Urgency::Soon
+        } else {
+            Urgency::Nothing
+        }
+    }
+
+    /// Takes in what an earlier life left undone.
+    pub(super) fn restore(&mut self, documents: &SavedDocuments) {
+        for refusal in self.monitor.restore_alerts(documents, clock::now()) {
+            warn!(error = refusal, "a part of the alerts' state is not taken");
+        }
+        self.dispatcher.restore(documents);
+        let monitor = &self.monitor;
+        self.dispatcher.end_orphans(|receiver, group| monitor.knows_group(receiver, group));
+    }
+
+    fn replay(&mut self, id: &str) -> Result<Arc<str>, ReplayError> {
+        let replayed = self.dispatcher.replay(id);
+        if let Ok(receiver) = &replayed {
+            info!(receiver = &**receiver, id, "a dead letter is sent again");
+        }
+        replayed
     }
 
     /// A snapshot holds every event that was queued before its instant: whoever waited for a poll finds it there.
@@ -233,11 +312,27 @@ impl Core {
         self.monitor.retarget(settings, topology, clock::now());
     }
 
-    async fn drain(self, within: Duration, done: oneshot::Sender<()>) {
+    async fn drain(mut self, within: Duration, done: oneshot::Sender<()>) {
         self.discovery.stop().await;
         self.poller.stop().await;
-        tokio::join!(self.dispatcher.drain(within), self.heralds.drain(within));
-        self.store.finish(clock::anchor(), self.monitor.to_save(), LAST_SAVE).await;
+        let deadline = clock::now() + Span::from(within);
+        while clock::now() < deadline && !self.dispatcher.is_idle_until(deadline) {
+            let durable = self.store.durable(clock::now());
+            let others = [self.dispatcher.next_wakeup(durable), self.store.next_wakeup(self.urgency())];
+            let next = others.into_iter().flatten().fold(deadline, Timestamp::min);
+            tokio::select! {
+                () = self.dispatcher.news() => {}
+                () = self.store.news() => {}
+                () = tokio::time::sleep((next - clock::now()).to_duration()) => {}
+            }
+            self.keep_and_send();
+        }
+        let changes = self.changes(self.store.wants_all());
+        let kept = self.store.is_open();
+        self.dispatcher.log_left(kept);
+        let left = (deadline - clock::now()).to_duration();
+        let state = self.store.finish(clock::anchor(), self.monitor.to_save(), changes, LAST_SAVE);
+        tokio::join!(state, self.heralds.drain(left));
         // Nobody waits any more when the receiver is gone.
         let _ = done.send(());
     }

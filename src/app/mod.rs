@@ -22,11 +22,11 @@ use crate::config::{ConfigErrors, Settings};
 use crate::discovery::{self, Discovery, SENTINEL_QUEUE};
 use crate::http_client::HttpError;
 use crate::monitor::Monitor;
-use crate::notify::{Dispatcher, Heralds, MessageContext, Timing};
+use crate::notify::{Dispatcher, Heralds, MessageContext, ReplayError, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
-use crate::report::{ReloadError, ReloadReport, SilenceRefusal};
+use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport, SilenceRefusal};
 use crate::store::Store;
-use crate::web::{BoundServer, Reloader, Server, Silencer, WebConfig, WebConfigStatus, WebError, WebState};
+use crate::web::{BoundServer, Reloader, Replayer, Server, Silencer, WebConfig, WebConfigStatus, WebError, WebState};
 use core::{Command, Core, Inputs};
 use systemd::{Notifier, Watchdog};
 use watched::Watched;
@@ -36,7 +36,7 @@ pub use look::{LookError, look};
 /// Reloads that wait for the core, and the request to end. More are told to try again.
 const COMMAND_QUEUE: usize = 4;
 
-/// Delivery events that wait for the core. Each is one answer of one receiver, so this is minutes of them.
+/// Delivery events of heralds that wait for the core. Each is one answer, so this is minutes of them.
 const DELIVERY_QUEUE: usize = 4096;
 
 /// How long due notifications may take once the program is told to end.
@@ -115,7 +115,7 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         let mut store = Store::start(settings.state.path.clone(), clock::boot_id());
         // What was kept is of use only for pairs that are known: Sentinels are asked before anything else.
-        let (restored, found) = tokio::join!(store.restored(RESTORE), discovery::ask_once(&settings));
+        let ((restored, documents), found) = tokio::join!(store.restored(RESTORE), discovery::ask_once(&settings));
         let context = message_context(server.local_addr(), web_config.is_some());
         let encode_metrics = process::encoder(web_config, store.status());
         let anchor = clock::anchor();
@@ -124,7 +124,7 @@ impl App {
         monitor.note_sentinels(watched.sentinels(), anchor.mono);
         let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
         let notify = &watched.settings.notify;
-        let dispatcher = Dispatcher::new(notify, context.clone(), Timing::default(), delivered.clone())?;
+        let dispatcher = Dispatcher::new(notify, context.clone(), Timing::default())?;
         let heralds = Heralds::start(notify, context, Timing::default(), snapshots.clone(), delivered)?;
         log::check_receivers(notify);
         log::started(server.local_addr(), &watched.topology, &watched.settings);
@@ -134,7 +134,7 @@ impl App {
         let discovery = Discovery::start(&watched.settings, heard);
         let notifier = Notifier::from_environment();
         let watchdog = Watchdog::from_environment(notifier.clone());
-        let core = Core {
+        let mut core = Core {
             monitor,
             poller,
             discovery,
@@ -147,12 +147,13 @@ impl App {
             notifier: notifier.clone(),
             watchdog,
         };
+        core.restore(&documents);
         let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
-        let (reload, silence) = (control.reloader(), control.silencer());
+        let (reload, replay, silence) = (control.reloader(), control.replayer(), control.silencer());
         // Before the core says that the program is ready: whoever waits for that may ask for a reload at once.
         started(control);
         let core = tokio::spawn(core.run(Inputs { polls, sentinels, deliveries, commands: requests }));
-        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, refresh, silence };
+        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, replay, refresh, silence };
         let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
         let (done, finished) = oneshot::channel();
         if commands.send(Command::Drain { within: DRAIN, done }).await.is_ok() {
@@ -179,6 +180,15 @@ impl Control {
         Arc::new(move || {
             let commands = commands.clone();
             Box::pin(async move { ask_for_reload(&commands).await })
+        })
+    }
+
+    /// How who asks over HTTP has a dead letter sent again.
+    fn replayer(&self) -> Replayer {
+        let commands = self.commands.clone();
+        Arc::new(move |id| {
+            let commands = commands.clone();
+            Box::pin(async move { ask_for_replay(&commands, id).await })
         })
     }
 
@@ -211,6 +221,17 @@ async fn ask_for_reload(commands: &mpsc::Sender<Command>) -> Result<ReloadReport
         TrySendError::Closed(_) => ReloadError::Ending,
     })?;
     finished.await.unwrap_or(Err(ReloadError::Ending))
+}
+
+async fn ask_for_replay(commands: &mpsc::Sender<Command>, id: String) -> Result<ReplayReport, ReplayRefusal> {
+    let (done, finished) = oneshot::channel();
+    let asked = commands.try_send(Command::Replay { id: id.clone(), done });
+    asked.map_err(|_| ReplayRefusal::Busy)?;
+    match finished.await.map_err(|_| ReplayRefusal::Busy)? {
+        Ok(receiver) => Ok(ReplayReport { id, receiver: receiver.to_string() }),
+        Err(error @ ReplayError::Unknown) => Err(ReplayRefusal::Unknown(error.to_string())),
+        Err(error) => Err(ReplayRefusal::Untrue(error.to_string())),
+    }
 }
 
 /// Where messages come from: the machine's name. Unless the settings say where people reach the exporter, they are led to

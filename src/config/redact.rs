@@ -339,6 +339,9 @@ fn receiver(receiver: &ReceiverSettings) -> Yaml {
         let words = repage.iter().filter(|(on, _)| *on).map(|(_, word)| string(word));
         map.put("repage_on", Yaml::Array(words.collect()));
     }
+    if let Some(fallback) = &receiver.fallback {
+        map.put("fallback", string(fallback));
+    }
     let (key, settings) = kind(&receiver.kind);
     map.put(key, settings);
     let mut http = Mapping::default();

@@ -77,7 +77,7 @@ pub(super) const FLAPPING: Keys = Keys { scalars: &["changes", "window", "stable
 pub(super) const MAINTENANCE: Keys =
     Keys { scalars: &["name", "start", "duration", "timezone"], composites: &["match", "every"], later: &[] };
 pub(super) const RECEIVER: Keys = Keys {
-    scalars: &["name", "min_severity"],
+    scalars: &["name", "min_severity", "fallback"],
     composites: &[
         "match",
         "group_by",
@@ -90,7 +90,7 @@ pub(super) const RECEIVER: Keys = Keys {
         "http",
         "template",
     ],
-    later: &["fallback"],
+    later: &[],
 };
 pub(super) const SLACK: Keys = Keys {
     scalars: &["webhook_url", "webhook_url_file", "bot_token", "bot_token_file", "channel", "api_url"],

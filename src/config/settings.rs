@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Bytes, Datacenter, PairName, Secret, ServerAddr, Span};
 use crate::template::Template;
 
@@ -309,6 +311,8 @@ pub struct ReceiverSettings {
     pub min_severity: Severity,
     /// Label globs that an alert must all fit; empty fits every alert.
     pub matchers: BTreeMap<String, wildmatch::WildMatch>,
+    /// The receiver that gets what this one refuses for good, or while this one is gone.
+    pub fallback: Option<String>,
     /// The labels that alerts of one message have in common; `None` is as for all receivers.
     pub group_by: Option<Vec<String>>,
     /// What is a new page rather than news of an incident that is known.
@@ -349,7 +353,8 @@ pub struct RepageOn {
 }
 
 /// How severe an alert is. Ordered: warning is less than critical.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Somebody should look.
     Warning,

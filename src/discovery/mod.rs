@@ -64,7 +64,7 @@ impl Discovery {
     }
 
     /// Ends every task and waits until all connections are closed.
-    pub async fn stop(mut self) {
+    pub async fn stop(&mut self) {
         for (_, task) in self.running.values_mut() {
             task.shutdown().await;
         }

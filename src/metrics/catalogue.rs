@@ -163,6 +163,8 @@ catalogue! {
         "Notifications that wait or are on their way.";
     OUTBOX_OLDEST = Gauge "redis_cross_dc_notification_outbox_oldest_seconds" &["receiver"],
         "Age in seconds of the oldest notification that waits; absent when none does.";
+    CIRCUIT_OPEN = Gauge "redis_cross_dc_notification_circuit_open" &["receiver"],
+        "1 while nothing is sent to the receiver because it said that it is gone (410), else 0; it is asked again after 15 minutes.";
     DEAD_LETTERS = Counter "redis_cross_dc_notification_dead_letters_total" &["receiver"],
         "Notifications that were given up.";
     BUILD_INFO = Gauge "redis_cross_dc_exporter_build_info" &["version", "rustc"],

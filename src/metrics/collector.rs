@@ -198,6 +198,8 @@ fn of_receiver(sheet: &mut Sheet, receiver: &ReceiverSnapshot, anchor: ClockAnch
     sheet.value(&c::NOTIFICATION_LAST_SUCCESS, &labels, last);
     sheet.value(&c::OUTBOX_DEPTH, &labels, Some(receiver.queue.depth as f64));
     sheet.value(&c::OUTBOX_OLDEST, &labels, receiver.queue.oldest.map(|at| (now - at).or_zero().as_secs_f64()));
+    let open = receiver.queue.circuit_until.is_some_and(|until| until > now);
+    sheet.value(&c::CIRCUIT_OPEN, &labels, Some(f64::from(u8::from(open))));
     sheet.value(&c::DEAD_LETTERS, &labels, Some(receiver.queue.dead as f64));
 }
 

@@ -10,6 +10,7 @@ mod histogram;
 mod identity;
 mod poll_error;
 mod replication;
+mod saved;
 mod secret;
 mod time;
 
@@ -20,5 +21,6 @@ pub use histogram::Histogram;
 pub use identity::{AddrError, Datacenter, PairKey, PairName, ServerAddr};
 pub use poll_error::PollError;
 pub use replication::{ReplicationId, ReplicationOffset, RunId};
+pub use saved::{ClockShift, Document, SavedDocument, SavedDocuments, Table, history_key};
 pub use secret::Secret;
 pub use time::{BootId, ClockAnchor, Span, Timestamp, WallTime};

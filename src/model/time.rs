@@ -4,23 +4,28 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// An instant on the monitor's monotonic clock (`CLOCK_BOOTTIME`), in nanoseconds since boot.
 ///
 /// Every measurement uses this clock: the wall clock may jump, and `std::time::Instant` stops while a machine sleeps,
 /// so a bound that outlives a suspend would silently become wrong.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Timestamp(i64);
 
 /// A signed length of time in nanoseconds: the difference of two [`Timestamp`]s.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Span(i64);
 
 /// An instant on the wall clock, in nanoseconds since the Unix epoch. Shown to people, never used to measure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct WallTime(i64);
 
 /// The same moment on both clocks: how a [`Timestamp`] is turned into a [`WallTime`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockAnchor {
     /// The moment on the monotonic clock.
     pub mono: Timestamp,

@@ -9,8 +9,8 @@ use super::full_syncs::FullSyncs;
 use super::receivers::{FAILING_RULE, Trouble};
 use super::sentinels::Quorum;
 use crate::alert::{
-    AlertContext, AlertEngine, AlertGroups, AlertKey, AlertSnapshot, Cause, Due, Evaluation, Labels, ListedAlert,
-    Outlook, Quiet, Reading, ResolveReason, Rule, RuleInput, Target, TargetKind, Transition,
+    AlertContext, AlertEngine, AlertGroups, AlertKey, AlertSnapshot, Cause, Due, Evaluation, GroupKey, Labels,
+    ListedAlert, Outlook, Quiet, Reading, ResolveReason, Rule, RuleInput, Target, TargetKind, Transition,
 };
 use crate::config::{AlertSettings, CountRule, LevelRule, NotifySettings, Settings};
 use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
@@ -38,6 +38,8 @@ pub(super) struct Alerting {
     targets: Vec<Target>,
     /// What changed since it was last asked for.
     changes: Vec<Transition>,
+    /// What alerts had counted before a restart, and when.
+    carried: BTreeMap<AlertKey, (Timestamp, u64)>,
 }
 
 /// The keys of one pair's alerts.
@@ -81,6 +83,7 @@ impl Alerting {
             quiet: Quiet::new(&settings.notify.maintenance),
             targets: causes::targets(topology, &settings.notify),
             changes: Vec::new(),
+            carried: BTreeMap::new(),
         }
     }
 
@@ -190,7 +193,9 @@ impl Alerting {
     fn evaluate_full_syncs(&mut self, server: &Server, facts: &ServerFacts, now: Timestamp) {
         let Some(key) = self.full_syncs.get(&server.addr) else { return };
         let CountRule { levels, window } = &self.full_sync;
-        let reading = self.counts.count(&server.addr, facts, *window, now);
+        let Reading { estimate, .. } = self.counts.count(&server.addr, facts, *window, now);
+        let before = self.carried_count(key, *window, now);
+        let reading = estimate.map_or(Reading::NO_DATA, |count| Reading::exact(count.saturating_add(before)));
         let context = || {
             let reason = reading.estimate.map(|count| format!("the server gave {count} full syncs within {window}"));
             let last_sample = facts.last_answer.map(|(_, received)| received);
@@ -242,6 +247,7 @@ impl Alerting {
     /// Looks at the rule about the failovers of one entry.
     pub(super) fn evaluate_failovers(&mut self, name: &PairName, count: u64, last: Option<&Failover>, now: Timestamp) {
         let Some((key, rule)) = self.entries.get(name) else { return };
+        let count = count.saturating_add(self.carried_count(key, rule.window, now));
         let input = RuleInput::Count { rule: &rule.levels, reading: Reading::exact(count) };
         let context = || failover_context(last);
         if let Some(transition) = self.engine.evaluate(now, Evaluation { key, input, context: &context }) {
@@ -289,6 +295,43 @@ impl Alerting {
         }
         self.groups.record(now, &transition.alert);
         self.changes.push(transition);
+    }
+
+    /// The alert had counted this much before a restart.
+    pub(super) fn carry_on(&mut self, key: &AlertKey, at: Timestamp, count: u64) {
+        self.carried.insert(key.clone(), (at, count));
+    }
+
+    /// What the alert had counted before a restart, within `window` before `now`.
+    fn carried_count(&self, key: &AlertKey, window: Span, now: Timestamp) -> u64 {
+        self.carried.get(key).filter(|(at, _)| now - *at < window).map_or(0, |(_, count)| *count)
+    }
+
+    /// What of it outlives the process.
+    pub(super) fn parts(&mut self) -> (&mut AlertEngine, &mut AlertGroups) {
+        (&mut self.engine, &mut self.groups)
+    }
+
+    /// Whether the disk may know less than this.
+    pub(super) fn has_unsaved(&self) -> bool {
+        self.engine.has_unsaved() || self.groups.has_unsaved()
+    }
+
+    /// Whether a receiver is told of this group, also when it is no longer configured.
+    pub(super) fn knows_group(&self, receiver: &str, group: &GroupKey) -> bool {
+        self.groups.knows(receiver, group)
+    }
+
+    /// Whether somebody evaluates this alert.
+    pub(super) fn watches(&self, key: &AlertKey) -> bool {
+        self.keys().chain(&self.quorums).chain([&self.isolated]).any(|watched| watched == key)
+    }
+
+    /// Ends an alert whose target nobody watches any more.
+    pub(super) fn retire(&mut self, key: &AlertKey, now: Timestamp) {
+        if let Some(transition) = self.engine.retire(now, key, ResolveReason::Removed) {
+            self.tell(transition, now);
+        }
     }
 
     /// Looks whether silences or maintenance windows began or ended.

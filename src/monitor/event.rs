@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::alert::HeldBack;
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{AlertStatus, GroupKey, HeldBack, NotifyReason};
+use crate::config::Severity;
 use crate::info::Observation;
 use crate::model::{HeartbeatError, PollError, RunId, ServerAddr, Span, Timestamp};
 use crate::replication::Beat;
@@ -128,10 +131,81 @@ pub struct QueueState {
     pub oldest: Option<Timestamp>,
     /// Notifications given up since the start.
     pub dead: u64,
+    /// Until when nothing is sent, because the receiver said that it is gone.
+    pub circuit_until: Option<Timestamp>,
+}
+
+/// A notification that waits or is under way, as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WaitingDelivery {
+    /// Its name, the same on every attempt.
+    pub id: String,
+    /// To whom.
+    pub receiver: Arc<str>,
+    /// About which group.
+    pub group: GroupKey,
+    /// Whether the group fires.
+    pub status: AlertStatus,
+    /// The group's severity.
+    pub severity: Severity,
+    /// Why it is sent.
+    pub reason: NotifyReason,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// How many times it was tried.
+    pub attempts: u32,
+    /// When it is tried next, at the earliest; `None` while it is under way.
+    pub next_attempt: Option<Timestamp>,
+}
+
+/// A notification of which nothing more is expected, as it is shown and kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PastDelivery {
+    /// Its name.
+    pub id: String,
+    /// To whom.
+    pub receiver: Arc<str>,
+    /// About which group.
+    pub group: GroupKey,
+    /// Whether the group fired.
+    pub status: AlertStatus,
+    /// The group's severity.
+    pub severity: Severity,
+    /// Why it was sent.
+    pub reason: NotifyReason,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// When it came to its end.
+    pub at: Timestamp,
+    /// How many times it was tried.
+    pub attempts: u32,
+    /// Why it was given up; `None` when the receiver took it.
+    pub failure: Option<DeliveryFailure>,
+}
+
+/// A notification that was given up, as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadDelivery {
+    /// What became of it.
+    pub delivery: PastDelivery,
+    /// Whether the group has resolved since: then it cannot be sent again.
+    pub over: bool,
+}
+
+/// Everything about deliveries that is shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Deliveries {
+    /// What waits or is under way, by receiver.
+    pub waiting: Vec<WaitingDelivery>,
+    /// What came to its end, newest first.
+    pub recent: Vec<Arc<PastDelivery>>,
+    /// What was given up, newest first.
+    pub dead_letters: Vec<DeadDelivery>,
 }
 
 /// Why an attempt to deliver failed: a closed set, which is also the metric's `reason`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeliveryFailure {
     /// No answer within the timeout.
     Timeout,
@@ -162,6 +236,8 @@ pub enum SuppressReason {
     QueueFull,
     /// A resolve was older than 24 hours.
     Expired,
+    /// The receiver was no longer configured.
+    Removed,
     /// A silence.
     Silenced,
     /// A maintenance window.
@@ -213,11 +289,12 @@ impl DeliveryFailure {
 
 impl SuppressReason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Superseded,
         Self::NeverDelivered,
         Self::QueueFull,
         Self::Expired,
+        Self::Removed,
         Self::Silenced,
         Self::Maintenance,
         Self::Caused,
@@ -231,6 +308,7 @@ impl SuppressReason {
             Self::NeverDelivered => "neverDelivered",
             Self::QueueFull => "queueFull",
             Self::Expired => "expired",
+            Self::Removed => "removed",
             Self::Silenced => "silenced",
             Self::Maintenance => "maintenance",
             Self::Caused => "caused",

@@ -3,6 +3,8 @@
 //! Sans-IO: no clock, no socket, no task. Whoever runs it reads the clock, hands in events and carries out the actions;
 //! a test does the same in virtual time.
 
+#[cfg(test)]
+mod alert_tests;
 mod alerting;
 mod causes;
 mod chart;
@@ -13,6 +15,7 @@ mod full_syncs;
 mod haste;
 mod journal;
 mod receivers;
+mod saved;
 mod sentinels;
 mod snapshot;
 
@@ -23,6 +26,7 @@ pub use journal::{Happening, Journal, What};
 pub use snapshot::*;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::alert::{Due, NewSilence, Notification, SilenceError, SilenceId, Silences, Transition};
 use crate::config::Settings;
@@ -117,6 +121,8 @@ pub struct Monitor {
     receivers: Receivers,
     reload: ReloadStatus,
     losses: PollLosses,
+    deliveries: Arc<Deliveries>,
+    past: saved::Past,
     journal: Journal,
     /// The last look at both clocks.
     anchor: ClockAnchor,
@@ -137,6 +143,8 @@ impl Monitor {
             receivers,
             reload: ReloadStatus { successful: true, last_success: anchor.wall },
             losses: PollLosses::default(),
+            deliveries: Arc::default(),
+            past: saved::Past::default(),
             journal: Journal::default(),
             anchor,
             next_evaluation: now,
@@ -170,6 +178,7 @@ impl Monitor {
     pub fn retarget(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
         let turned = self.fleet.turn(topology, settings.poll.interval, now);
         self.alerting.reconfigure(settings, topology, &turned, now);
+        self.claim_alerts();
     }
 
     /// The entries whose master is another server by what the servers say. Whoever asks makes the topology that follows them
@@ -195,6 +204,7 @@ impl Monitor {
     /// It is refused, with a sentence that says why.
     pub fn silence(&mut self, new: NewSilence, anchor: ClockAnchor) -> Result<SilenceId, SilenceError> {
         self.anchor = anchor;
+        self.note_silences_changed();
         self.alerting.quiet_mut().silences.add(new, anchor.wall)
     }
 
@@ -204,6 +214,7 @@ impl Monitor {
     /// There is no such silence, or it is over.
     pub fn expire_silence(&mut self, id: &SilenceId, anchor: ClockAnchor) -> Result<(), SilenceError> {
         self.anchor = anchor;
+        self.note_silences_changed();
         self.alerting.quiet_mut().silences.expire(id, anchor.wall)
     }
 
@@ -232,6 +243,11 @@ impl Monitor {
     /// Takes in what delivery has to say.
     pub fn handle_delivery(&mut self, event: &DeliveryEvent, now: Timestamp) {
         self.receivers.handle(event, now);
+    }
+
+    /// Takes in what there is to show of deliveries.
+    pub fn note_deliveries(&mut self, deliveries: Deliveries) {
+        self.deliveries = Arc::new(deliveries);
     }
 
     /// Takes in what polling has lost so far.
@@ -278,7 +294,10 @@ impl Monitor {
         for quorum in self.sentinels.quorums(now) {
             self.alerting.evaluate_quorum(&quorum, now);
         }
-        actions.extend(self.alerting.changes().into_iter().map(Action::AlertChanged));
+        self.end_unclaimed(now);
+        let changes = self.alerting.changes();
+        self.past.note(&changes, now);
+        actions.extend(changes.into_iter().map(Action::AlertChanged));
         self.note_in_journal(&actions, now);
         let Due { notifications, held_back } = self.alerting.due(now);
         for (receiver, why) in held_back {
@@ -353,6 +372,7 @@ impl Monitor {
             silences: self.silences().list(anchor.wall),
             maintenance: self.alerting.quiet().open_windows(),
             receivers: self.receivers.snapshot(),
+            deliveries: Arc::clone(&self.deliveries),
             losses: self.losses,
             journal: self.journal.clone(),
             reload: self.reload,

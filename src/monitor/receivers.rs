@@ -93,6 +93,13 @@ impl Receivers {
         }
     }
 
+    /// The receiver failed before a restart: that is believed for as long as after a notification that was given up.
+    pub(super) fn carry_on(&mut self, receiver: &str, now: Timestamp) {
+        if let Some(receiver) = self.0.iter_mut().find(|r| &*r.told.name == receiver) {
+            receiver.gave_up_at = Some(now);
+        }
+    }
+
     /// Counts a notification that was not made on purpose.
     pub(super) fn held_back(&mut self, receiver: &str, why: HeldBack) {
         if let Some(receiver) = self.0.iter_mut().find(|r| &*r.told.name == receiver) {
@@ -171,6 +178,7 @@ mod tests {
             name: "chat".to_owned(),
             min_severity,
             matchers: BTreeMap::new(),
+            fallback: None,
             group_by: None,
             repage_on,
             kind,

@@ -22,6 +22,8 @@ struct Watch {
     seen: Seen,
     /// When it was last there, or not known to be lost.
     fine_at: Timestamp,
+    /// Since when it was lost before a restart, as long as nothing is known since.
+    carried: Option<Timestamp>,
 }
 
 /// What the Sentinels of one datacenter say of the quorum.
@@ -64,6 +66,17 @@ impl Sentinels {
         self.watches.values().map(|watch| watch.key.clone()).collect()
     }
 
+    /// The quorum of this alert was lost before a restart, since then.
+    pub(super) fn carry_on(&mut self, key: &AlertKey, since: Timestamp) {
+        if let Some(watch) = self.watches.values_mut().find(|watch| watch.key == *key) {
+            watch.carried = Some(since);
+            let seen = watch.seen;
+            if seen != Seen::Unknown {
+                watch.note(seen, since);
+            }
+        }
+    }
+
     /// Every quorum at `now`.
     pub(super) fn quorums(&self, now: Timestamp) -> impl Iterator<Item = Quorum<'_>> {
         self.watches.values().map(move |watch| watch.at(now))
@@ -84,12 +97,22 @@ impl Watch {
     fn new((pair, dc): &(PairName, Datacenter), now: Timestamp) -> Self {
         let labels: Labels =
             [("pair", pair.to_string()), ("dc", dc.to_string())].map(|(k, v)| (k.to_owned(), v)).into();
-        Self { key: AlertKey::new(Rule::SentinelQuorum, Arc::new(labels)), seen: Seen::Unknown, fine_at: now }
+        Self {
+            key: AlertKey::new(Rule::SentinelQuorum, Arc::new(labels)),
+            seen: Seen::Unknown,
+            fine_at: now,
+            carried: None,
+        }
     }
 
     fn note(&mut self, seen: Seen, now: Timestamp) {
         if !self.seen.is_lost() {
             self.fine_at = now;
+        }
+        match seen {
+            Seen::Reached => self.carried = None,
+            Seen::NotReached | Seen::Silent => self.fine_at = self.carried.take().unwrap_or(self.fine_at),
+            Seen::Unknown => {}
         }
         self.seen = seen;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::chart::PairChart;
-use super::event::{DeliveryFailure, QueueState, SuppressReason};
+use super::event::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use super::failover::EntryFailovers;
 use super::journal::Journal;
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
@@ -39,6 +39,8 @@ pub struct FleetSnapshot {
     pub maintenance: Vec<Arc<str>>,
     /// Every receiver, in the configuration's order.
     pub receivers: Vec<ReceiverSnapshot>,
+    /// What waits for receivers, what they took and what they refused.
+    pub deliveries: Arc<Deliveries>,
     /// What polling lost.
     pub losses: PollLosses,
     /// What happened lately.

@@ -15,7 +15,7 @@ use crate::http_client::{HttpClient, HttpError, HttpTimeouts};
 use crate::model::{ClockAnchor, Span};
 
 use super::alertmanager::{Firing, Told};
-use super::delivery::{ReceiverConfig, Sent, secrets_of, send};
+use super::delivery::{Gate, ReceiverConfig, Sent, secrets_of, send};
 use super::message::MessageContext;
 use super::periodic::{beat, tell};
 use super::queue::{Attempt, DeliveryId, Opening};
@@ -95,8 +95,9 @@ impl Rehearsal {
                 opening: opening.clone(),
                 opened: opening.iter().cloned().collect(),
             };
-            let (_, Sent { protocol, result, opening, .. }) =
-                send(self.client.clone(), Arc::clone(&self.config), attempt).await;
+            let gate = Gate::open(&attempt);
+            let Sent { protocol, result, opening, .. } =
+                send(self.client.clone(), Arc::clone(&self.config), attempt, gate).await;
             let verdict = judge(&self.timing, &circumstances(protocol, plain), &result);
             let what = if plain { format!("{what} as plain text") } else { what.to_owned() };
             steps.push(self.step(what, verdict.disposition, &result));

@@ -4,6 +4,7 @@
 //! A group has one message. It is changed whenever there is something to say, which notifies nobody; what a person has to
 //! hear of is said again in the message's thread, shown in the channel too unless it is the end.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::alert::NotifyReason;
@@ -13,7 +14,7 @@ use super::slack;
 use super::text::slack_escape;
 
 /// A message that was posted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Posted {
     /// The channel as configured when it was posted: a message in another channel than today's is not changed but ended.
     pub configured: String,

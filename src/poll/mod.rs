@@ -139,7 +139,7 @@ impl Poller {
     }
 
     /// Ends every task and waits until all connections are closed.
-    pub async fn stop(mut self) {
+    pub async fn stop(&mut self) {
         let trees = std::mem::take(&mut self.trees);
         let tasks: Vec<_> = trees.into_values().map(|tree| tree.task).collect();
         for task in tasks {

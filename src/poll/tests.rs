@@ -278,9 +278,10 @@ async fn stopping_ends_every_task() {
     hung.freeze();
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let quick = settings(Span::from_millis(30), Span::from_millis(30));
-    let poller = Poller::start(&topology(&[(&master, &[&hung])]), quick, events);
+    let mut poller = Poller::start(&topology(&[(&master, &[&hung])]), quick, events);
     answers(&mut seen, &[(&master, 3)]).await;
     tokio::time::timeout(PATIENCE, poller.stop()).await.expect("it stops");
+    drop(poller);
     assert_ended(&mut seen).await;
 }
 

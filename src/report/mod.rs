@@ -5,6 +5,7 @@
 //! `*_timestamp` are Unix seconds, `*_bytes` are whole bytes.
 
 mod alerts;
+mod deliveries;
 mod failovers;
 mod history;
 mod level;
@@ -22,6 +23,10 @@ mod words;
 pub(crate) mod testing;
 
 pub use alerts::{AlertReport, AlertsReport, CauseReport, DecisionReport, ListedState, Unit};
+pub use deliveries::{
+    DeadLetterReport, DeliveriesReport, DeliveryReport, ReceiverReport, ReplayRefusal, ReplayReport, SubjectReport,
+    WaitingReport,
+};
 pub use failovers::{FailoverReport, FailoversReport};
 pub use history::{ChangeReport, HistoryReport, PointReport};
 pub use level::Level;

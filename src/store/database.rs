@@ -1,5 +1,6 @@
 //! The embedded database: one file, one commit a batch, every row sealed.
 
+mod documents;
 mod read;
 mod schema;
 
@@ -11,10 +12,12 @@ use redb::{TableDefinition, WriteTransaction};
 
 use super::error::StoreError;
 use super::frame::{Clock, ClockRefusal};
-use super::ledger::{Batch, Ledger};
+use super::ledger::{Batch, Ledger, Save};
 use super::rows;
+use crate::model::SavedDocuments;
 use crate::replication::SavedState;
 
+pub use documents::{HISTORY_KEPT, HISTORY_READ, MAX_HISTORY};
 pub use schema::SCHEMA;
 
 /// Numbers by name: the schema and the last commit.
@@ -40,6 +43,8 @@ const CACHE_BYTES: usize = 4 * 1024 * 1024;
 pub struct Loaded {
     /// Everything that still means something.
     pub state: SavedState,
+    /// The documents of each table.
+    pub documents: SavedDocuments,
     /// What of it need not be written again.
     pub ledger: Ledger,
     /// What was not taken.
@@ -151,33 +156,49 @@ impl Database {
         self.last_commit
     }
 
-    /// Writes a batch: all of it, or nothing.
+    /// Writes a save: all of it, or nothing.
     ///
     /// # Errors
-    /// The disk refuses. Nothing of the batch was written then, and the file has to be opened anew.
-    pub fn commit(&mut self, batch: &Batch) -> Result<Written, StoreError> {
-        let clock = Clock { anchor: batch.anchor, ..self.present };
-        let servers = rows::pack(self.clock, batch.servers.iter().map(|(s, r)| rows::encode_server(s, r)), chunk_key);
-        let bytes = self.write(batch, clock, &servers).map_err(|why| self.failed(why))?;
+    /// The disk refuses. Nothing of the save was written then, and the file has to be opened anew.
+    pub fn commit(&mut self, save: &Save) -> Result<Written, StoreError> {
+        let clock = Clock { anchor: save.anchor, ..self.present };
+        let servers = save.lag.as_ref().map(|batch| {
+            rows::pack(self.clock, batch.servers.iter().map(|(s, r)| rows::encode_server(s, r)), chunk_key)
+        });
+        let bytes = self.write(save, clock, servers.as_deref()).map_err(|why| self.failed(why))?;
         self.clocks.insert(self.clock, clock);
-        self.last_commit = batch.commit;
-        self.servers = servers;
+        if let Some((batch, servers)) = save.lag.as_ref().zip(servers) {
+            self.last_commit = batch.commit;
+            self.servers = servers;
+        }
         Ok(Written { bytes })
     }
 
-    fn write(&self, batch: &Batch, clock: Clock, servers: &[Vec<u8>]) -> Result<u64, redb::Error> {
+    fn write(&self, save: &Save, clock: Clock, servers: Option<&[Vec<u8>]>) -> Result<u64, redb::Error> {
         let transaction = self.file.begin_write()?;
-        let mut bytes = 0;
-        bytes += self.write_clocks(&transaction, clock)?;
-        bytes += self.write_bases(&transaction, batch)?;
-        bytes += self.write_tails(&transaction, batch)?;
+        let mut bytes = self.write_clocks(&transaction, clock)?;
+        if let Some((batch, servers)) = save.lag.as_ref().zip(servers) {
+            bytes += self.write_lag(&transaction, batch, servers)?;
+        }
+        bytes += documents::write(&transaction, self.clock, &save.documents, save.anew, save.anchor.wall)?;
+        transaction.commit()?;
+        Ok(bytes)
+    }
+
+    fn write_lag(
+        &self,
+        transaction: &WriteTransaction,
+        batch: &Batch,
+        servers: &[Vec<u8>],
+    ) -> Result<u64, redb::Error> {
+        let mut bytes = self.write_bases(transaction, batch)?;
+        bytes += self.write_tails(transaction, batch)?;
         let pairs = rows::pack(self.clock, batch.pairs.iter().map(|(key, r)| rows::encode_pair(key, r)), chunk_key);
-        bytes += write_chunks(&transaction, PAIRS, &pairs)?;
+        bytes += write_chunks(transaction, PAIRS, &pairs)?;
         if *servers != *self.servers || self.last_commit == 0 {
-            bytes += write_chunks(&transaction, SERVERS, servers)?;
+            bytes += write_chunks(transaction, SERVERS, servers)?;
         }
         transaction.open_table(META)?.insert(LAST_COMMIT, batch.commit)?;
-        transaction.commit()?;
         Ok(bytes)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{BootId, ClockAnchor, Span, Timestamp};
+use crate::model::{BootId, ClockAnchor, ClockShift, Span, Timestamp};
 
 /// How far two wall clocks may be apart, at least: that of the machine that wrote the state then and that of the one that
 /// reads it now, each kept right by NTP to half a second.
@@ -71,6 +71,17 @@ impl Clock {
         let by = (now.anchor.mono - self.anchor.mono) - between;
         let error = if same { Span::ZERO } else { WALL_ERROR + between.or_zero().mul_f64(DRIFT) };
         Ok(Frame { by, error, now: now.anchor.mono })
+    }
+}
+
+impl Clock {
+    /// How instants of this clock that prove nothing are read on the clock of `now`: as well as can be. A wall clock that
+    /// went backwards counts as no time between.
+    pub(super) fn shift(&self, now: &Self) -> ClockShift {
+        let wall = Span::from_nanos(now.anchor.wall.as_nanos().saturating_sub(self.anchor.wall.as_nanos()));
+        let passed = now.anchor.mono - self.anchor.mono;
+        let ago = if self.is_same_boot(now) { passed } else { wall.or_zero() };
+        ClockShift { by: passed - ago, ago, now: now.anchor }
     }
 }
 

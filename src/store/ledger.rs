@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{ClockAnchor, PairKey, ReplicationOffset, ServerAddr, Span, Timestamp};
+use crate::model::{ClockAnchor, Document, PairKey, ReplicationOffset, ServerAddr, Span, Timestamp};
 use crate::replication::{HistoryRecord, MasterHistory, PairRecord, Plateau, ServerRecord, TailRecord, ToSave};
 
 /// Commits after which a base is written anew: ten minutes at one every ten seconds.
@@ -23,7 +23,7 @@ const BASE_BUDGET: usize = 250_000;
 /// Histories of servers that are no longer watched are kept for this long: somebody may have taken a pair out by mistake.
 const KEPT_UNWATCHED: Span = Span::from_secs(48 * 3600);
 
-/// Everything that goes into one commit.
+/// What goes into one commit of the lag history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// The commit's number.
@@ -42,6 +42,25 @@ pub struct Batch {
     pub pairs: Vec<(PairKey, PairRecord)>,
     /// Every server.
     pub servers: Vec<(ServerAddr, ServerRecord)>,
+}
+
+/// Everything that goes into one transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Save {
+    /// Both clocks when it was made up.
+    pub anchor: ClockAnchor,
+    /// The lag history, when it is its turn.
+    pub lag: Option<Batch>,
+    /// Documents that changed.
+    pub documents: Vec<Document>,
+    /// Whether the documents are all there is: what else stands in their tables goes.
+    pub anew: bool,
+}
+
+impl From<Batch> for Save {
+    fn from(batch: Batch) -> Self {
+        Self { anchor: batch.anchor, lag: Some(batch), documents: Vec::new(), anew: false }
+    }
 }
 
 /// What one history has on the disk.

@@ -95,7 +95,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let mut opened = open_in(&data).unwrap();
-        opened.database.commit(&saved_pair()).unwrap();
+        opened.database.commit(&saved_pair().into()).unwrap();
         drop(opened);
         let file = data.join(FILE);
         (folder, file)

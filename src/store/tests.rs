@@ -21,16 +21,23 @@ fn now() -> ClockAnchor {
     clock::anchor()
 }
 
+/// Hands over what is due, documents that changed included.
+fn tick(store: &mut Store, anchor: ClockAnchor) {
+    if let Some(due) = store.due(anchor.mono, Urgency::Nothing) {
+        store.save(anchor, due.lag.then(one_pair), Changes::default());
+    }
+}
+
 /// Goes on until a batch was written or refused.
 async fn saved(store: &mut Store) -> StoreStatus {
     let mut status = store.status();
     let before = *status.borrow_and_update();
     store.next = Timestamp::default();
-    store.tick(now(), one_pair);
+    tick(store, now());
     assert!(store.under_way.is_some());
     tokio::time::timeout(LIMIT, status.wait_for(|status| *status != before)).await.unwrap().unwrap();
     let event = tokio::time::timeout(LIMIT, store.events.recv()).await.unwrap().unwrap();
-    store.hear(&event);
+    store.hear(event);
     *status.borrow()
 }
 
@@ -39,18 +46,18 @@ async fn what_is_saved_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("deep/data");
     let mut first = start(&data);
-    assert!(first.restored(LIMIT).await.pairs.is_empty());
+    assert!(first.restored(LIMIT).await.0.pairs.is_empty());
     let status = saved(&mut first).await;
     assert!(status.up && status.written > 0 && status.last_commit > Some(WallTime::from_nanos(0)));
     // As good as a kill: nothing is written at the end.
     first.batches = None;
     while first.events.recv().await.is_some() {}
     let mut second = start(&data);
-    let mut restored = second.restored(LIMIT).await;
+    let mut restored = second.restored(LIMIT).await.0;
     let record = restored.pairs.remove(&pair_key()).unwrap();
     assert_eq!(record.applied_total, pair_record().applied_total);
-    second.finish(now(), ToSave::default(), LIMIT).await;
-    assert!(start(&data).restored(LIMIT).await.pairs.is_empty(), "the end was written");
+    second.finish(now(), ToSave::default(), Changes::default(), LIMIT).await;
+    assert!(start(&data).restored(LIMIT).await.0.pairs.is_empty(), "the end was written");
 }
 
 #[tokio::test]
@@ -60,7 +67,7 @@ async fn a_batch_is_handed_over_every_ten_seconds_and_one_at_a_time() {
     store.restored(LIMIT).await;
     let begin = now();
     let later = |span: Span| ClockAnchor { mono: begin.mono + span, ..begin };
-    store.tick(begin, one_pair);
+    tick(&mut store, begin);
     assert!(store.under_way.is_some());
     store.under_way = Some(store.under_way.take().unwrap());
     // Even when it is time: the one before is still under way, because nobody has heard that it is done.
@@ -68,11 +75,11 @@ async fn a_batch_is_handed_over_every_ten_seconds_and_one_at_a_time() {
         tokio::task::yield_now().await;
     }
     let receipt = store.under_way.take();
-    store.tick(later(SAVE_EVERY - Span::from_millis(1)), || panic!("it is not time yet"));
+    assert_eq!(store.due(later(SAVE_EVERY - Span::from_millis(1)).mono, Urgency::Nothing), None, "it is not time yet");
     store.under_way = receipt;
-    store.tick(later(SAVE_EVERY), one_pair);
+    tick(&mut store, later(SAVE_EVERY));
     assert!(store.under_way.is_some());
-    store.tick(later(SAVE_EVERY + SAVE_EVERY), || panic!("one is under way"));
+    assert_eq!(store.due(later(SAVE_EVERY + SAVE_EVERY).mono, Urgency::Now), None, "one is under way");
 }
 
 #[tokio::test]
@@ -81,10 +88,10 @@ async fn a_folder_that_cannot_be_written_stops_nobody() {
     let taken = folder.path().join("taken");
     std::fs::write(&taken, "").unwrap();
     let mut store = start(&taken.join("data"));
-    assert!(store.restored(LIMIT).await.pairs.is_empty());
+    assert!(store.restored(LIMIT).await.0.pairs.is_empty());
     assert_eq!((store.status().borrow().up, store.status().borrow().errors(StoreOperation::Open)), (false, 1));
-    store.tick(now(), || panic!("there is nobody to hand it to"));
-    store.finish(now(), ToSave::default(), LIMIT).await;
+    assert_eq!(store.due(now().mono, Urgency::Now), None, "there is nobody to hand it to");
+    store.finish(now(), ToSave::default(), Changes::default(), LIMIT).await;
 }
 
 #[tokio::test]
@@ -107,10 +114,10 @@ async fn the_thread_that_is_gone_is_noticed() {
     store.restored(LIMIT).await;
     let (nobody, _) = std::sync::mpsc::sync_channel(1);
     store.batches = Some(nobody);
-    store.tick(now(), one_pair);
+    tick(&mut store, now());
     assert!(store.ledger.is_none() && store.under_way.is_none());
     let far = ClockAnchor { mono: now().mono + (at(1_000) - at(0)), ..clock(0).anchor };
-    store.tick(far, || panic!("there is nobody to hand it to"));
+    assert_eq!(store.due(far.mono, Urgency::Now), None, "there is nobody to hand it to");
 }
 
 /// The events of a thread that never says anything; a batch waits for ever.
@@ -121,12 +128,92 @@ async fn a_disk_that_hangs_holds_up_neither_the_start_nor_the_end() {
     let (told, events) = mpsc::channel(EVENTS);
     let (batches, asked) = std::sync::mpsc::sync_channel(1);
     (store.events, store.batches) = (events, Some(batches));
-    assert!(store.restored(LIMIT).await.pairs.is_empty());
-    store.tick(now(), || panic!("the file is not open"));
+    assert!(store.restored(LIMIT).await.0.pairs.is_empty());
+    assert_eq!(store.due(now().mono, Urgency::Now), None, "the file is not open");
     told.send(Event::Opened(Box::default(), 41)).await.unwrap();
-    store.tick(now(), one_pair);
-    let batch = asked.try_recv().unwrap();
+    tick(&mut store, now());
+    let batch = asked.try_recv().unwrap().lag.unwrap();
     assert_eq!((batch.commit, batch.pairs.len()), (42, 1), "it came late: what is known by now is written");
-    store.finish(now(), one_pair(), LIMIT).await;
+    store.finish(now(), one_pair(), Changes::default(), LIMIT).await;
     assert!(asked.try_recv().is_err(), "one was under way all the time");
+}
+
+fn one_document(revision: u64) -> Changes {
+    let document = Document::put(crate::model::Table::Alerts, "a", revision.to_string());
+    Changes { documents: vec![document], revision }
+}
+
+/// Goes on until a save of these documents was written or refused.
+async fn documents_saved(store: &mut Store, changes: Changes) {
+    let due = tokio::time::timeout(LIMIT, async {
+        loop {
+            match store.due(now().mono, Urgency::Now) {
+                Some(due) => return due,
+                None => store.news().await,
+            }
+        }
+    });
+    due.await.expect("it is taken at once");
+    store.save(now(), None, changes);
+    while store.under_way.is_some() {
+        tokio::time::timeout(LIMIT, store.news()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_waits_for_is_written_at_once_and_then_may_be_acted_upon() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = start(folder.path());
+    store.restored(LIMIT).await;
+    assert_eq!((store.durable(now().mono), store.due(now().mono, Urgency::Now).unwrap().all), (0, true));
+    documents_saved(&mut store, one_document(7)).await;
+    assert_eq!((store.durable(now().mono), store.wants_all()), (7, false));
+    let soon = store.next_wakeup(Urgency::Soon).unwrap();
+    assert!(soon > now().mono && store.due(soon, Urgency::Soon).is_some());
+    assert_eq!(store.next_wakeup(Urgency::Nothing), None);
+}
+
+#[tokio::test]
+async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = start(folder.path());
+    let (told, events) = mpsc::channel(EVENTS);
+    let (batches, asked) = std::sync::mpsc::sync_channel(1);
+    (store.events, store.batches) = (events, Some(batches));
+    assert!(store.restored(Duration::ZERO).await.1.is_empty());
+    assert_eq!((store.durable(now().mono), store.take_late()), (u64::MAX, None));
+    let documents = SavedDocuments::from([(crate::model::Table::Alerts, Vec::new())]);
+    let loaded = || Box::new(Loaded { documents: documents.clone(), ..Loaded::default() });
+    told.send(Event::Opened(loaded(), 41)).await.unwrap();
+    store.news().await;
+    assert_eq!((store.take_late(), store.durable(now().mono)), (Some(documents.clone()), 0));
+    assert!(store.due(now().mono, Urgency::Nothing).unwrap().all, "it is of an earlier time");
+    store.save(now(), None, one_document(9));
+    assert!(asked.try_recv().unwrap().anew);
+    told.send(Event::Saved).await.unwrap();
+    store.news().await;
+    assert_eq!((store.durable(now().mono), store.wants_all()), (9, false));
+    store.save(now(), None, one_document(10));
+    told.send(Event::Failed).await.unwrap();
+    store.news().await;
+    assert_eq!((store.durable(now().mono), store.is_open()), (u64::MAX, false), "from memory");
+    told.send(Event::Opened(loaded(), 41)).await.unwrap();
+    store.news().await;
+    assert_eq!((store.take_late(), store.wants_all()), (None, true), "the memory knows better");
+}
+
+#[tokio::test]
+async fn a_disk_that_is_stuck_holds_up_no_notification() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = start(folder.path());
+    store.restored(LIMIT).await;
+    let (batches, _stuck) = std::sync::mpsc::sync_channel(1);
+    store.batches = Some(batches);
+    let begin = now();
+    store.save(begin, None, one_document(3));
+    let after = begin.mono + STUCK_AFTER;
+    assert_eq!(store.durable(begin.mono), 0);
+    assert_eq!(store.next_wakeup(Urgency::Now), Some(after));
+    assert_eq!(store.due(after, Urgency::Now), None);
+    assert_eq!((store.durable(after), store.told_stuck), (u64::MAX, true));
 }

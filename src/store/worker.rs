@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::database::{Database, Loaded};
 use super::error::{StoreError, StoreOperation};
 use super::frame::Clock;
-use super::ledger::Batch;
+use super::ledger::Save;
 use super::place::{self, Opened};
 use super::status::StoreStatus;
 use crate::model::{BootId, ClockAnchor};
@@ -35,7 +35,7 @@ pub(super) struct Worker {
     pub(super) boot: Option<BootId>,
     /// Reads both clocks.
     pub(super) clock: fn() -> ClockAnchor,
-    pub(super) batches: Receiver<Batch>,
+    pub(super) batches: Receiver<Save>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) status: watch::Sender<StoreStatus>,
     pub(super) database: Option<Database>,
@@ -61,8 +61,8 @@ impl Worker {
         // With the file open there is nothing to wake up for; but an endless wait has no deadline to be written down.
         let wait = if self.database.is_some() { RETRY } else { self.retry_at - Instant::now() };
         match self.batches.recv_timeout(wait) {
-            Ok(batch) => {
-                let saved = self.save(&batch);
+            Ok(save) => {
+                let saved = self.save(&save);
                 self.tell(saved)
             }
             Err(RecvTimeoutError::Timeout) => Some(()),
@@ -113,10 +113,10 @@ impl Worker {
         Event::Opened(Box::new(loaded), last_commit)
     }
 
-    fn save(&mut self, batch: &Batch) -> Event {
+    fn save(&mut self, save: &Save) -> Event {
         let Some(database) = &mut self.database else { return Event::Failed };
         let path = self.folder.clone();
-        match place::guarded(&path, || database.commit(batch)) {
+        match place::guarded(&path, || database.commit(save)) {
             Ok(written) => {
                 let at = (self.clock)().wall;
                 self.status.send_modify(|status| {

@@ -27,7 +27,9 @@ pub use access::{WebConfig, WebConfigStatus};
 pub use error::WebError;
 pub use limits::Limits;
 pub use server::{BoundServer, Drained, Server};
-pub use state::{MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, Silencer, Silencing, WebState};
+pub use state::{
+    MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, Replayer, Replaying, Silencer, Silencing, WebState,
+};
 pub use streams::StreamServer;
 
 #[cfg(test)]

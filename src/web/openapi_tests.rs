@@ -2,13 +2,16 @@
 //! requests that nobody would make.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
+use super::Server;
 use super::page::OPEN_API;
 use super::testing::{Reply, Running, small_limits};
+use crate::model::Timestamp;
 use crate::report::testing::{Scene, fleet, fleet_named};
 use crate::report::{HappeningReport, LiveReport, PairsReport};
 
@@ -180,7 +183,7 @@ async fn every_answer_fits_its_description() {
     for scene in Scene::ALL {
         server.show(scene);
         for (path, method, operation) in description.operations() {
-            if path != "/api/v1/events" && method == "GET" {
+            if path != "/api/v1/events" && method == "GET" && !path.contains("{id}") {
                 let reply = server.get(&path.replace("{pair}", "orders")).await;
                 assert_eq!(reply.status, 200, "{path}");
                 description.check_answer(operation, &reply, &format!("{scene:?}: {path}"));
@@ -259,18 +262,47 @@ fn request(path: &str, operation: &Value, runner: &mut TestRunner) -> (String, S
     (format!("{path}?{}", query.join("&").replace('#', "")), headers)
 }
 
+/// A body as somebody hostile would send it, or somebody in a hurry.
+fn body() -> impl Strategy<Value = String> {
+    use proptest::prelude::*;
+    let silence = |(label, glob, lasts): (String, String, f64)| {
+        serde_json::json!({"matchers": {label: glob}, "duration_seconds": lasts, "author": "a", "comment": "c"})
+            .to_string()
+    };
+    prop_oneof![
+        ("[a-z]{1,5}", "[a-z*?]{1,5}", 1.0..1e6).prop_map(silence),
+        (any::<String>(), any::<String>(), any::<f64>()).prop_map(silence),
+        any::<String>(),
+        Just("{\"matchers\": {}, \"author\": \"\", \"comment\": \"\"}".to_owned()),
+        Just("[[[[".repeat(100)),
+    ]
+}
+
+/// A whole request of somebody who may change something.
+fn change(method: &str, (target, headers): &(String, String), body: &str) -> String {
+    let head = format!("{method} {target} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n{headers}");
+    format!("{head}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
 #[tokio::test]
 async fn whatever_is_asked_the_answer_is_one_that_is_described() {
-    let (server, description) = (Running::start(small_limits()).await, Description::read());
-    server.snapshots.send_replace(std::sync::Arc::new(fleet_named("orders", Scene::MasterLost).0));
+    let description = Description::read();
+    let server = Server::new(small_limits()).with_admin_api(true);
+    let server = Running::serving(server, Arc::new(|_, _| Ok(Vec::new())), Timestamp::default).await;
+    server.snapshots.send_replace(Arc::new(fleet_named("orders", Scene::MasterLost).0));
     let mut runner = TestRunner::deterministic();
     let mut seen = BTreeSet::new();
     for (path, method, operation) in description.operations() {
         // The stream does not end; a HEAD of it does.
         let method = if path == "/api/v1/events" { "HEAD" } else { method.as_str() };
         for _ in 0..REQUESTS {
-            let (target, headers) = request(path, operation, &mut runner);
-            let reply = server.ask(method, &target, &headers).await;
+            let request = request(path, operation, &mut runner);
+            let (target, headers) = &request;
+            let reply = if matches!(method, "GET" | "HEAD") {
+                server.ask(method, target, headers).await
+            } else {
+                server.send(&change(method, &request, &body().new_tree(&mut runner).unwrap().current())).await
+            };
             seen.insert((path, reply.status));
             if method == "HEAD" {
                 assert!(operation["responses"][reply.status.to_string()].is_object(), "{target}: {}", reply.status);
@@ -281,6 +313,9 @@ async fn whatever_is_asked_the_answer_is_one_that_is_described() {
     }
     for status in [200, 400, 404] {
         assert!(seen.contains(&("/api/v1/pairs/{pair}/history", status)), "never seen: {status} in {seen:?}");
+    }
+    for expected in [("/api/v1/silences", 200), ("/api/v1/silences", 400), ("/api/v1/silences/{id}", 404)] {
+        assert!(seen.contains(&expected), "never seen: {expected:?} in {seen:?}");
     }
     assert_eq!(server.get("/-/healthy").await.status, 200);
 }

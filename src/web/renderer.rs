@@ -42,6 +42,8 @@ pub(super) enum Document {
     Pairs,
     /// Every alert, as JSON.
     Alerts,
+    /// Every delivery, as JSON.
+    Deliveries,
     /// Every silence, as JSON.
     Silences,
 }
@@ -170,7 +172,7 @@ impl Document {
             Self::Script => JAVASCRIPT,
             Self::Icon => SVG,
             Self::Metrics => METRICS,
-            Self::Pairs | Self::Alerts | Self::Silences | Self::History(..) | Self::OpenApi => JSON,
+            Self::Pairs | Self::Alerts | Self::Deliveries | Self::Silences | Self::History(..) | Self::OpenApi => JSON,
         }
     }
 }

@@ -42,7 +42,12 @@ pub(super) fn refuse(path: &str, status: StatusCode, sentence: &str) -> Response
     if path != "/api" && !path.starts_with("/api/") {
         return text(status, sentence);
     }
-    match serde_json::to_vec(&ApiError { error: sentence }) {
+    json(status, &ApiError { error: sentence })
+}
+
+/// `answer` as JSON.
+pub(super) fn json(status: StatusCode, answer: &impl Serialize) -> Response {
+    match serde_json::to_vec(answer) {
         Ok(body) => (status, [(CONTENT_TYPE, JSON)], body).into_response(),
         Err(error) => {
             log_failure(&error);

@@ -23,14 +23,16 @@ use super::limits::Limits;
 use super::memory::Memory;
 use super::page::{self, Filter, PairView, Range};
 use super::renderer::{Document, Renderer};
-use super::reply::{refuse, text};
+use super::reply::{json, refuse, text};
 use super::runbooks;
 use super::silences;
 use super::since::since;
 use super::state::WebState;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
-use crate::report::{AlertsReport, HistoryReport, PairsReport, ReloadError, stuck_for};
+use crate::report::{
+    AlertsReport, DeliveriesReport, HistoryReport, PairsReport, ReloadError, ReplayRefusal, stuck_for,
+};
 
 /// How many servers a sentence names.
 const NAMED_SERVERS: usize = 5;
@@ -76,6 +78,8 @@ pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate,
         .route("/api/v1/pairs", get(pairs))
         .route("/api/v1/pairs/{pair}/history", get(history))
         .route("/api/v1/alerts", get(alerts))
+        .route("/api/v1/deliveries", get(deliveries))
+        .route("/api/v1/deliveries/{id}/replay", post(replay).layer(writers()))
         .route("/api/v1/events", get(events))
         .route("/api/v1/openapi.json", get(openapi))
         .route("/api/v1/silences", get(silences::list).merge(post(silences::add).layer(writers())))
@@ -226,6 +230,30 @@ async fn alerts(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     shared.renderer.respond(Document::Alerts, &headers, render).await
 }
 
+async fn deliveries(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let state = shared.state;
+    let render = move || {
+        let (fleet, now) = state.look();
+        serde_json::to_vec(&DeliveriesReport::of(&fleet, now))
+    };
+    shared.renderer.respond(Document::Deliveries, &headers, render).await
+}
+
+/// Sends a dead letter again and says to whom.
+async fn replay(Path(id): Path<String>, State(shared): State<Shared>, uri: Uri) -> Response {
+    match (shared.state.replay)(id).await {
+        Ok(report) => json(StatusCode::ACCEPTED, &report),
+        Err(refusal) => {
+            let status = match refusal {
+                ReplayRefusal::Unknown(_) => StatusCode::NOT_FOUND,
+                ReplayRefusal::Untrue(_) => StatusCode::CONFLICT,
+                ReplayRefusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            refuse(uri.path(), status, &refusal.to_string())
+        }
+    }
+}
+
 async fn healthy() -> Response {
     text(StatusCode::OK, "healthy")
 }
@@ -280,7 +308,7 @@ async fn only_who_may_write(
 
 async fn not_found(uri: Uri) -> Response {
     let sentence = "no such path: see / for the page, /metrics, /-/healthy, /-/ready, /api/v1/pairs, /api/v1/alerts, \
-                    /api/v1/silences";
+                    /api/v1/deliveries, /api/v1/silences";
     refuse(uri.path(), StatusCode::NOT_FOUND, sentence)
 }
 

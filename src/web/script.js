@@ -61,6 +61,7 @@
       if (!answer.ok) throw new Error(`the exporter answered ${answer.status}`);
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
       addLocalTimes(page);
+      offerSilences(page);
       for (const part of document.querySelectorAll('[data-live]')) {
         const fresh = page.getElementById(part.id);
         if (fresh) morph(part, fresh);
@@ -158,6 +159,69 @@
     });
   }
 
+  // ---- Silences: made and ended by who may; who may not is told so ----
+  const silenceForm = byId('silence-form');
+  function offerSilences(root) {
+    if (!silenceForm) return;
+    for (const button of root.querySelectorAll('button.silence, button.expire')) button.hidden = false;
+  }
+  async function change(method, path, body, done) {
+    const said = byId('silence-said');
+    try {
+      const answer = await fetch(path, { method, headers: { 'content-type': 'application/json' }, body });
+      const told = await answer.json().catch(() => ({}));
+      said.className = answer.ok ? 'said' : 'said refused';
+      said.textContent = answer.ok ? done : told.error || `the exporter answered ${answer.status}`;
+      if (answer.ok) refreshSoon();
+      return answer.ok;
+    } catch (error) {
+      said.className = 'said refused';
+      said.textContent = 'The exporter cannot be reached: nothing was changed as far as can be known.';
+      return false;
+    }
+  }
+  function refreshSoon() {
+    again = under_way;
+    refresh();
+  }
+  if (silenceForm) {
+    byId('silence').hidden = false;
+    const field = (name) => silenceForm.elements[name];
+    field('author').value = localStorage.getItem('author') || '';
+    silenceForm.addEventListener('submit', async (event) => {
+      event.preventDefault();
+      const lines = field('matchers').value.split('\n').map((line) => line.trim()).filter((line) => line);
+      const wrong = lines.find((line) => !line.includes('='));
+      if (wrong) {
+        byId('silence-said').className = 'said refused';
+        byId('silence-said').textContent = `${wrong}: write label=value`;
+        return;
+      }
+      const cut = (line) => [line.slice(0, line.indexOf('=')).trim(), line.slice(line.indexOf('=') + 1).trim()];
+      const wanted = {
+        matchers: Object.fromEntries(lines.map(cut)),
+        duration_seconds: Number(field('duration').value),
+        author: field('author').value,
+        comment: field('comment').value,
+      };
+      localStorage.setItem('author', wanted.author);
+      if (await change('POST', '/api/v1/silences', JSON.stringify(wanted), 'It is silenced.')) {
+        field('matchers').value = field('comment').value = '';
+        byId('silence').open = false;
+      }
+    });
+    document.addEventListener('click', (event) => {
+      const { matchers, id } = event.target.closest('button.silence, button.expire')?.dataset ?? {};
+      if (matchers) {
+        byId('silence').open = true;
+        field('matchers').value = matchers;
+        field(field('author').value ? 'comment' : 'author').focus();
+      } else if (id) {
+        change('DELETE', `/api/v1/silences/${encodeURIComponent(id)}`, undefined, 'It is ended.');
+      }
+    });
+  }
+
   // ---- Reading a chart: by pointer or by the arrow keys ----
   let chosen = null; // the begin of a step, in Unix seconds
   const rows = () => [...document.querySelectorAll('#all-values tr[data-t]')].reverse();
@@ -199,6 +263,7 @@
   }
 
   addLocalTimes(document);
+  offerSilences(document);
   show('connecting');
   listen();
 })();

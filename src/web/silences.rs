@@ -1,6 +1,7 @@
 //! Silences over HTTP: who may write makes and ends them.
 
 use axum::body::to_bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -43,8 +44,13 @@ pub(super) async fn add(State(shared): State<Shared>, request: Request) -> Respo
 }
 
 /// Ends a silence.
-pub(super) async fn expire(State(shared): State<Shared>, Path(id): Path<String>, uri: Uri) -> Response {
-    match SilenceId::parse(&id) {
+pub(super) async fn expire(
+    State(shared): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Response {
+    // A path that is no UTF-8 text names no silence either.
+    match id.ok().and_then(|Path(id)| SilenceId::parse(&id)) {
         Some(id) => command(&shared, uri.path(), SilenceCommand::Expire(id)).await,
         None => refuse(uri.path(), StatusCode::NOT_FOUND, "a silence is named by 16 hexadecimal digits"),
     }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::alert::SilenceId;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
-use crate::report::{ReloadError, ReloadReport, SilenceCommand, SilenceRefusal};
+use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport, SilenceCommand, SilenceRefusal};
 
 /// Writes a fleet's metrics as of an instant, in Prometheus' text format 0.0.4.
 pub type MetricsEncoder =
@@ -21,6 +21,12 @@ pub type Reloading = Pin<Box<dyn Future<Output = Result<ReloadReport, ReloadErro
 
 /// Asks for a reload of the configuration.
 pub type Reloader = Arc<dyn Fn() -> Reloading + Send + Sync>;
+
+/// The answer to a request to send a dead letter again.
+pub type Replaying = Pin<Box<dyn Future<Output = Result<ReplayReport, ReplayRefusal>> + Send>>;
+
+/// Asks for a dead letter, by its id, to be sent again.
+pub type Replayer = Arc<dyn Fn(String) -> Replaying + Send + Sync>;
 
 /// What a scrape waits for before it is answered.
 pub type Refreshing = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -45,6 +51,8 @@ pub struct WebState {
     pub encode_metrics: MetricsEncoder,
     /// How the configuration is loaded anew. Called only for who may ask for it.
     pub reload: Reloader,
+    /// How a dead letter is sent again. Called only for who may ask for it.
+    pub replay: Replayer,
     /// Waited for before a scrape is answered.
     pub refresh: Refresh,
     /// How silences are made and ended. Called only for who may ask for it.

@@ -14,12 +14,14 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Drained, Limits, MetricsEncoder, Refresh, Refreshing, Reloader, Server, Silencer, Silencing, WebState};
+use super::{
+    Drained, Limits, MetricsEncoder, Refresh, Refreshing, Reloader, Replayer, Server, Silencer, Silencing, WebState,
+};
 use crate::alert::{SilenceError, SilenceId};
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::report::testing::{Scene, fleet};
-use crate::report::{ReloadError, ReloadReport, SilenceCommand};
+use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport, SilenceCommand};
 
 /// Long enough for a busy machine; reaching it fails a test.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +44,19 @@ pub(super) struct Running {
     pub(super) refreshes: Arc<AtomicUsize>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Drained>,
+}
+
+/// Knows one dead letter, `msg_1`, and one that is over.
+fn replayer() -> Replayer {
+    Arc::new(|id| {
+        Box::pin(async move {
+            match id.as_str() {
+                "msg_1" => Ok(ReplayReport { id, receiver: "oncall".to_owned() }),
+                "msg_over" => Err(ReplayRefusal::Untrue("it is over".to_owned())),
+                _ => Err(ReplayRefusal::Unknown("there is none".to_owned())),
+            }
+        })
+    })
 }
 
 impl Running {
@@ -67,7 +82,8 @@ impl Running {
         let reload = reloads.reloader();
         let (refreshes, refresh) = counted_refresh();
         let (silences, silence) = silences();
-        let state = WebState { snapshots: snapshots.subscribe(), clock, encode_metrics, reload, refresh, silence };
+        let (replay, snapshots_seen) = (replayer(), snapshots.subscribe());
+        let state = WebState { snapshots: snapshots_seen, clock, encode_metrics, reload, replay, refresh, silence };
         let bound = server.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let addr = bound.local_addr();
         let (stop, stopped) = oneshot::channel();

@@ -13,7 +13,7 @@ use super::testing::{Gate, METRICS_TEXT, PATIENCE, Reply, Running, read_all, sma
 use super::{Drained, Limits, MetricsEncoder, Server};
 use crate::model::Timestamp;
 use crate::report::testing::{Scene, fleet_named};
-use crate::report::{AlertsReport, PairsReport};
+use crate::report::{AlertsReport, DeliveriesReport, PairsReport};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -94,6 +94,8 @@ async fn unknown_paths_and_methods_get_a_sentence_in_their_readers_form() {
         ),
         ("GET", "/-/reload", 405, "POST", "this path takes POST only"),
         ("POST", "/-/reload", 403, "", "not enabled: configure "),
+        ("GET", "/api/v1/deliveries/msg_1/replay", 405, "POST", "this path takes POST only"),
+        ("POST", "/api/v1/deliveries/msg_1/replay", 403, "", "not enabled: configure "),
         ("POST", "/api/v1/silences", 403, "", "not enabled: configure "),
         ("DELETE", "/api/v1/silences/0123456789abcdef", 403, "", "not enabled: configure "),
         ("DELETE", "/api/v1/silences", 405, "GET,HEAD,POST", "this path takes GET, HEAD and POST only"),
@@ -143,6 +145,8 @@ async fn json_reads_back_as_reports_also_with_hostile_names() {
     assert_eq!((pairs.pairs[0].pair.as_str(), pairs.pairs[0].labels["note"].as_str()), (name, name));
     let alerts: AlertsReport = serde_json::from_slice(&server.get("/api/v1/alerts").await.body).unwrap();
     assert_eq!(alerts, AlertsReport::of(&fleet, now));
+    let deliveries: DeliveriesReport = serde_json::from_slice(&server.get("/api/v1/deliveries").await.body).unwrap();
+    assert_eq!(deliveries, DeliveriesReport::of(&fleet, now));
 }
 
 #[tokio::test]

@@ -47,8 +47,8 @@ async function visit(options) {
   page.on('request', (request) => new URL(request.url()).origin === new URL(url).origin || complaints.push(`request: ${request.url()}`));
   page.on('console', (message) => {
     const text = message.text();
-    // While the exporter is down, a browser says that it cannot reach it.
-    const expected = outage && /ERR_CONNECTION|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE|503/.test(text);
+    // While the exporter is down, or refuses, a browser says so by itself.
+    const expected = outage && /ERR_CONNECTION|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE|status of (400|503)/.test(text);
     if (['error', 'warning'].includes(message.type()) && !expected) complaints.push(`console: ${text}`);
   });
   return page;
@@ -119,6 +119,28 @@ async function main() {
   await page.waitForSelector('#alerts tr.critical');
   check((await page.locator('#alerts tr.critical').first().textContent()).includes('although the master writes'), 'an alert says why');
   await lookAt(page, 'stalled');
+
+  console.log('--- a silence is added and ended');
+  await page.locator('#alerts tr.critical button.silence').first().click();
+  check((await page.inputValue('textarea[name=matchers]')).includes('pair=orders'), 'the button fills in whom');
+  await page.fill('input[name=author]', 'alice');
+  await page.fill('input[name=comment]', '<b>the line is being mended</b>');
+  await lookAt(page, 'silencing');
+  await page.click('#silence-form button[type=submit]');
+  await page.waitForFunction(() => document.querySelector('#silences tbody')?.textContent.includes('<b>the line is being mended</b>'));
+  check((await page.textContent('#silence-said')) === 'It is silenced.', 'it is said');
+  await page.waitForFunction(() => document.querySelector('#alerts').textContent.includes('not told: silenced'));
+  await page.fill('textarea[name=matchers]', '=').catch(async () => {
+    await page.click('#silence summary');
+    await page.fill('textarea[name=matchers]', '=');
+  });
+  await page.fill('input[name=comment]', 'nothing');
+  outage = true; // the browser tells its console of a refusal, too
+  await page.click('#silence-form button[type=submit]');
+  await page.waitForFunction(() => document.querySelector('#silence-said.refused')?.textContent.includes("is not a label's name"));
+  await page.locator('#silences button.expire').click();
+  await page.waitForFunction(() => document.querySelector('#silences tbody').textContent.includes('expired'));
+  outage = false;
 
   console.log('--- by keyboard to the page of the pair');
   await row(page, 'orders').first().getByRole('link').focus();

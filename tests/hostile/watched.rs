@@ -13,7 +13,7 @@ use redis_cross_dc_exporter::notify::pagerduty::{self, Incident};
 use redis_cross_dc_exporter::notify::{MessageContext, slack, webhook};
 use redis_cross_dc_exporter::report::{PairReport, PairsReport};
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::web::{Limits, Refreshing, Reloading, Server, Silencing, WebState};
+use redis_cross_dc_exporter::web::{Limits, Refreshing, Reloading, Replaying, Server, Silencing, WebState};
 use redis_cross_dc_exporter::{info, metrics};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
@@ -87,9 +87,10 @@ impl Watched {
         let encode_metrics =
             Arc::new(|fleet: &_, now| Ok(metrics::encode(&metrics::collect(fleet, now))?.into_bytes()));
         let reload = Arc::new(|| -> Reloading { unreachable!("nobody asks for a reload") });
+        let replay = Arc::new(|_| -> Replaying { unreachable!("nobody has a dead letter sent again") });
         let refresh = Arc::new(|| -> Refreshing { Box::pin(std::future::ready(())) });
         let silence = Arc::new(|_| -> Silencing { unreachable!("nobody asks for a silence") });
-        let state = WebState { snapshots, clock: Timestamp::default, encode_metrics, reload, refresh, silence };
+        let state = WebState { snapshots, clock: Timestamp::default, encode_metrics, reload, replay, refresh, silence };
         let server = Server::new(Limits::default()).over_streams(state);
         let (theirs, mut ours) = duplex(1 << 20);
         ours.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())

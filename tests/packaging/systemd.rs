@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use redis_cross_dc_exporter::lab::ports;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How long one message may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -51,9 +52,8 @@ impl Service {
         message
     }
 
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Whether nothing is said for as long as would end the service.
@@ -78,7 +78,7 @@ impl Service {
     }
 
     fn expect_reload(&self) {
-        self.signal("HUP");
+        self.signal(Signal::HUP);
         let message = self.next();
         let micros = message.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect(&message);
         assert!(micros.parse::<u64>().unwrap() > 0);
@@ -102,7 +102,7 @@ fn it_says_when_it_is_ready_reloads_and_ends() {
     // One that is refused ends, too: systemctl reload would wait for ever otherwise.
     std::fs::write(service.folder.path().join("config.yml"), "pairs: 7").unwrap();
     service.expect_reload();
-    service.signal("TERM");
+    service.signal(Signal::TERM);
     assert_eq!(service.next(), "STOPPING=1\nSTATUS=draining");
     assert!(service.child.wait().unwrap().success());
     // Without a watchdog nothing is said of being alive.
@@ -120,7 +120,7 @@ fn it_gives_signs_of_life_and_a_stopped_one_gives_none() {
     }
     // The first is due at once, so there are five waits between six.
     assert!(began.elapsed() >= WATCHDOG.mul_f64(5.0 / 2.0), "{:?}", began.elapsed());
-    service.signal("STOP");
+    service.signal(Signal::STOP);
     service.wait_until_stopped();
     service.socket.set_nonblocking(true).unwrap();
     while service.socket.recv(&mut [0; 16]).is_ok() {}

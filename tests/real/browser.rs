@@ -10,10 +10,11 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::exporter::Exporter;
+use crate::prometheus::servers::{Job, Prometheus};
 use crate::stage::LIMIT;
 
 /// How long the whole drive may take on a busy machine.
-const DRIVE: Duration = Duration::from_secs(300);
+const DRIVE: Duration = Duration::from_mins(5);
 
 /// What a name may be at its worst.
 const HOSTILE: &str = r#"<img src=x onerror=alert(1)>"''&"#;
@@ -27,7 +28,8 @@ struct Fleet {
 }
 
 impl Fleet {
-    async fn set() -> Self {
+    /// Sets it up; `name` is what one of the pairs is called.
+    async fn set(name: &str) -> Self {
         let orders = RedisServer::builder().start().await.unwrap();
         let sessions = RedisServer::builder().start().await.unwrap();
         let wan = WanProxy::start(None, orders.addr(), WanConditions::default()).await.unwrap();
@@ -46,14 +48,14 @@ impl Fleet {
              pairs:\n\
              - {{name: orders, labels: {{team: payments}}, master: {{address: '{0}', dc: dc1}}, replicas: [{{address: '{1}', dc: dc2}}, {{address: '{2}', dc: dc3}}]}}\n\
              - {{name: sessions, master: {{address: '{3}', dc: dc2}}, replicas: [{{address: '{4}', dc: dc1}}]}}\n\
-             - {{name: '{HOSTILE}', master: {{address: '{0}', dc: dc1}}, replicas: [{{address: '{2}', dc: dc3}}]}}\n",
+             - {{name: '{name}', master: {{address: '{0}', dc: dc1}}, replicas: [{{address: '{2}', dc: dc3}}]}}\n",
             orders.addr(),
             far.addr(),
             third.addr(),
             sessions.addr(),
             back.addr(),
         );
-        let exporter = Exporter::start(&yaml).await;
+        let exporter = Exporter::start_admin(&yaml).await;
         Self { wan, exporter, _writers: writers.into(), _servers: vec![orders, sessions, far, third, back] }
     }
 
@@ -76,19 +78,37 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/browser")
 }
 
-fn drive(url: &str) -> Child {
+fn start(script: &str, url: &str, more: &[&str]) -> Child {
     let installed = folder().join("installed.json").exists();
     assert!(installed, "what drives the browser is not installed: run .ci/install-browser");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/drive.mjs");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser").join(script);
     let mut command = Command::new("node");
-    command.arg(script).arg(url).arg(folder()).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    command.arg(script).arg(url).arg(folder()).args(more);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     command.spawn().unwrap_or_else(|error| panic!("node cannot be run ({error}): apt-get install nodejs"))
 }
 
 #[tokio::test]
 async fn a_person_sees_what_happens_and_finds_what_is_wrong() {
-    let mut fleet = Fleet::set().await;
-    let mut driver = drive(fleet.exporter.url());
+    let mut fleet = Fleet::set(HOSTILE).await;
+    let driver = start("drive.mjs", fleet.exporter.url(), &[]);
+    follow(driver, &mut fleet).await;
+}
+
+/// The pictures of the documents.
+#[tokio::test]
+#[ignore = "writes docs/images, and takes two minutes: make screenshots"]
+async fn screenshots() {
+    let mut fleet = Fleet::set("catalog").await;
+    let target = fleet.exporter.url().trim_start_matches("http://").to_owned();
+    let prometheus = Prometheus::start(Job { target: &target, rules: "groups: []", alertmanager: None }).await;
+    let more = [prometheus.url(), "dashboards/overview.json", "docs/images"];
+    let driver = start("shoot.mjs", fleet.exporter.url(), &more);
+    follow(driver, &mut fleet).await;
+}
+
+/// Does what the driver asks for until it ends, which must be well.
+async fn follow(mut driver: Child, fleet: &mut Fleet) {
     let mut answers = driver.stdin.take().unwrap();
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
     let mut said = Vec::new();

@@ -6,9 +6,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis_cross_dc_exporter::clock;
 use redis_cross_dc_exporter::http_client::{ExporterAccess, HttpClient, HttpTimeouts};
 use redis_cross_dc_exporter::lab::{eventually, ports};
+use redis_cross_dc_exporter::model::Timestamp;
 use redis_cross_dc_exporter::report::{AlertsReport, PairReport, PairsReport};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::logline;
 use crate::planted::{self, Transcript};
@@ -38,6 +41,11 @@ impl Exporter {
     /// Starts the exporter with the configuration `yaml` and waits until it is ready.
     pub(crate) async fn start(yaml: &str) -> Self {
         Self::spawn(yaml).ready().await
+    }
+
+    /// As [`Self::start`], with `--web.enable-admin-api`.
+    pub(crate) async fn start_admin(yaml: &str) -> Self {
+        Self::start_with_flags(yaml, &["--web.enable-admin-api"]).await
     }
 
     /// As [`Self::start`], with the log as most people have it.
@@ -196,8 +204,16 @@ impl Exporter {
 
     /// Sends a signal by its name, such as `HUP`.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
+        let signals = [("HUP", Signal::HUP), ("TERM", Signal::TERM), ("KILL", Signal::KILL), ("STOP", Signal::STOP)];
+        let (_, signal) = signals.into_iter().find(|(known, _)| *known == name).expect("a signal's name");
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Kills it where it stands, and says when.
+    pub(crate) fn kill(&mut self) -> Timestamp {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        clock::now()
     }
 
     /// Waits until it has ended by itself.
@@ -214,6 +230,7 @@ fn launch(folder: &Path, listen: &str, level: &str, transcript: &Transcript) -> 
     Command::new(program())
         .envs(planted::ENVIRONMENT)
         .args(secured)
+        .args(flags)
         .args(["--config.file", "config.yml", "--web.listen-address", listen, "--log.level", level])
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -231,6 +248,8 @@ impl Drop for Exporter {
         // What it wrote beside the log, such as its state, is kept with what it said.
         for (name, text) in planted::files_in(self.folder.path()) {
             if !self.given.contains(&name) {
+                // The state alone has the keys that incidents were opened with, and nobody else may read it.
+                let text = if name.ends_with("state.redb") { text.replace(planted::ROUTING_KEY, "") } else { text };
                 self.transcript.add("files", &text);
             }
         }

@@ -12,6 +12,8 @@ mod check;
 mod command;
 mod commands;
 mod connect;
+mod crash;
+mod cut;
 mod demo;
 mod exporter;
 mod failover;

@@ -65,12 +65,11 @@ fn forget_ended(all: &Path) {
     }
 }
 
-/// Whether the signing secret is searched for already.
-static SIGNED: std::sync::Once = std::sync::Once::new();
-
 /// `yaml` with receivers of every kind that nobody sends to, their secrets written or in the environment. What is no
 /// configuration stays as it is.
 pub(crate) fn in_configuration(yaml: &str) -> String {
+    // The signing secret has nothing of the others in it that a search could find.
+    static SIGNED: std::sync::Once = std::sync::Once::new();
     let Some(Yaml::Hash(mut root)) = YamlLoader::load_from_str(yaml).ok().and_then(|all| all.into_iter().next()) else {
         return yaml.to_owned();
     };
@@ -86,7 +85,6 @@ pub(crate) fn in_configuration(yaml: &str) -> String {
          - {{name: planted bot, match: {{pair: nobodys}}, slack: {{bot_token: {BOT_TOKEN}, channel: C}}, \
            http: {{proxy_url: 'http://u:{PROXY}@127.0.0.1:9'}}}}\n"
     );
-    // It has nothing of the others in it that a search could find.
     SIGNED.call_once(|| remember(SIGNING));
     let Some(Yaml::Array(planted)) = YamlLoader::load_from_str(&nobody).unwrap().into_iter().next() else {
         return nobody;

@@ -149,7 +149,7 @@ fn as_of_another_machine(from: &Path) -> tempfile::TempDir {
     };
     let (mut database, _) = Database::open(&folder.path().join("state.redb"), other).unwrap();
     let (batch, _) = Ledger::default().plan(to_save, there);
-    database.commit(&batch).unwrap();
+    database.commit(&batch.into()).unwrap();
     folder
 }
 

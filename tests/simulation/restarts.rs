@@ -37,7 +37,7 @@ impl Machine {
 
     fn save(&mut self, driver: &Driver) {
         let (batch, receipt) = self.ledger.plan(driver.monitor.to_save(), self.present(driver).anchor);
-        self.database.commit(&batch).expect("memory takes everything");
+        self.database.commit(&batch.into()).expect("memory takes everything");
         self.ledger.settle(receipt);
     }
 

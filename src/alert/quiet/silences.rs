@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
 use crate::alert::SilenceId;
@@ -41,7 +42,7 @@ pub struct NewSilence {
 }
 
 /// A silence as it is kept: plain values.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SilenceRecord {
     /// Its name.
     pub id: SilenceId,

@@ -64,6 +64,13 @@ pub(super) fn read(root: &Section<'_>) -> NotifySettings {
     let section = root.section("notify", &NOTIFY);
     let mut names = Unique::default();
     let receivers = section.items("receivers");
+    let read = receivers.iter().filter_map(|item| receiver(&item.section(&RECEIVER)?, &mut names));
+    let (receivers, fallbacks): (Vec<_>, Vec<_>) = read.unzip();
+    for (receiver, cursor) in receivers.iter().zip(&fallbacks) {
+        if let Some(cursor) = cursor {
+            check_fallback(receiver, cursor, &receivers);
+        }
+    }
     NotifySettings {
         identity: section.get("identity").and_then(|cursor| identity(&cursor)).unwrap_or_default(),
         group_by: section.get("group_by").and_then(|cursor| group_by(&cursor)).unwrap_or_else(default_group_by),
@@ -74,7 +81,7 @@ pub(super) fn read(root: &Section<'_>) -> NotifySettings {
         dashboard_url: section.get("dashboard_url").and_then(|cursor| shown_url(&cursor)),
         flapping: flapping(&section),
         maintenance: maintenance::read(&section),
-        receivers: receivers.iter().filter_map(|item| receiver(&item.section(&RECEIVER)?, &mut names)).collect(),
+        receivers,
     }
 }
 
@@ -134,7 +141,8 @@ fn identity(cursor: &Cursor<'_>) -> Option<String> {
     if text.is_empty() { Some(String::new()) } else { cursor.name().map(ToOwned::to_owned) }
 }
 
-fn receiver(section: &Section<'_>, names: &mut Unique) -> Option<ReceiverSettings> {
+/// A receiver, and where its fallback is named.
+fn receiver<'a>(section: &Section<'a>, names: &mut Unique) -> Option<(ReceiverSettings, Option<Cursor<'a>>)> {
     let min_severity = section.get("min_severity").and_then(|cursor| severity(&cursor)).unwrap_or(Severity::Warning);
     let matchers = section.get("match").map(|cursor| matchers(&cursor)).unwrap_or_default();
     let group_by = section.get("group_by").and_then(|cursor| group_by(&cursor));
@@ -148,16 +156,26 @@ fn receiver(section: &Section<'_>, names: &mut Unique) -> Option<ReceiverSetting
     let cursor = section.required("name", "the receiver's name")?;
     let name = cursor.name()?;
     names.check(name, &cursor);
-    Some(ReceiverSettings {
-        name: name.to_owned(),
-        min_severity,
-        matchers,
-        group_by,
-        repage_on,
-        kind: kind?,
-        http,
-        template,
-    })
+    let place = section.get("fallback");
+    let fallback = place.as_ref().and_then(|cursor| cursor.name().map(ToOwned::to_owned));
+    let place = place.filter(|_| fallback.is_some());
+    let name = name.to_owned();
+    let kind = kind?;
+    let settings =
+        ReceiverSettings { name, min_severity, matchers, fallback, group_by, repage_on, kind, http, template };
+    Some((settings, place))
+}
+
+/// A fallback is another receiver of the file, which is told of groups.
+fn check_fallback(receiver: &ReceiverSettings, cursor: &Cursor<'_>, all: &[ReceiverSettings]) {
+    let other = all.iter().find(|other| Some(&other.name) == receiver.fallback.as_ref());
+    if receiver.fallback.as_ref() == Some(&receiver.name) {
+        cursor.note("is the receiver itself: give another one");
+    } else if other.is_none() {
+        cursor.note("is not the name of a receiver of this file");
+    } else if other.is_some_and(|other| !other.kind.takes_groups()) || !receiver.kind.takes_groups() {
+        cursor.note("stands between receivers that are told of alerts as they are: alertmanager and heartbeat are not");
+    }
 }
 
 fn severity(cursor: &Cursor<'_>) -> Option<Severity> {

@@ -113,6 +113,8 @@ fn groups_and_pages_are_told_by_known_words() {
     let name = "notify.group_by[0]: \"a-b\" is not a label's name; allowed: letters, digits and _, not beginning with a digit \
                 or __";
     bad("notify: {group_by: [a-b]}", name);
+    let many = (0..33).map(|n| format!("l{n}")).collect::<Vec<_>>().join(", ");
+    bad(&format!("notify: {{group_by: [{many}]}}"), "notify.group_by: has 33 labels; allowed: at most 32");
     let receiver = |keys: &str| format!("notify: {{receivers: [{{name: r, {keys}, slack: {{webhook_url_file: f}}}}]}}");
     let page =
         "notify.receivers[0].repage_on[0]: \"always\" is no reason to page again; allowed: escalated, new_in_group";
@@ -124,6 +126,10 @@ fn groups_and_pages_are_told_by_known_words() {
 
 #[test]
 fn a_maintenance_window_that_would_never_be_is_refused() {
+    let many = |n| format!("{{name: w{n}, every: [sunday], start: '02:00', duration: 2h, timezone: UTC}}");
+    let many = (0..65).map(many).collect::<Vec<_>>().join(", ");
+    let sentence = "notify.maintenance: has 65 windows; allowed: at most 64";
+    bad(&format!("notify: {{maintenance: [{many}]}}"), sentence);
     let window = |keys: &str| format!("notify: {{maintenance: [{{name: w, {keys}}}]}}");
     let rest = "duration: 2h, timezone: UTC";
     let days = "allowed: monday, tuesday, wednesday, thursday, friday, saturday, sunday";

@@ -1,6 +1,8 @@
 //! What of the fleet outlives the process.
 
-use super::Fleet;
+use super::{Fleet, PairEntry};
+use crate::alert::Labels;
+use crate::model::Timestamp;
 use crate::replication::{PairRecord, SavedState, ServerRecord, ToSave};
 
 impl Fleet {
@@ -31,6 +33,35 @@ impl Fleet {
         self.claim();
     }
 
+    /// The server has been silent since then, before a restart, until it answers.
+    pub(in crate::monitor) fn carry_on_silence(&mut self, server: &str, since: Timestamp) {
+        let known = self.servers.iter_mut().find(|(addr, _)| addr.to_string() == server);
+        if let Some((_, entry)) = known.filter(|(_, entry)| entry.facts.last_answer.is_none()) {
+            let began = entry.facts.unanswered_since.map_or(since, |at| at.min(since));
+            entry.facts.unanswered_since = Some(began);
+        }
+    }
+
+    /// Nothing has been known of the pair with these labels since then, before a restart, until something is.
+    pub(in crate::monitor) fn carry_on_unknown(&mut self, labels: &Labels, since: Timestamp) {
+        self.pairs_with(labels).for_each(|pair| pair.watched_since = pair.watched_since.min(since));
+    }
+
+    /// The pair with these labels has been diverged since then, before a restart, until it is seen to be anything else.
+    pub(in crate::monitor) fn carry_on_diverged(&mut self, labels: &Labels, since: Timestamp) {
+        self.pairs_with(labels).for_each(|pair| pair.diverged_since = Some(since));
+    }
+
+    fn pairs_with<'a>(&'a mut self, labels: &Labels) -> impl Iterator<Item = &'a mut PairEntry> {
+        let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+        let (name, replica) = (label("pair"), label("replica"));
+        let named = move |pair: &&mut PairEntry| {
+            let key = &pair.meta.key;
+            key.name.as_str() == name && key.replica.to_string() == replica
+        };
+        self.pairs.iter_mut().filter(named)
+    }
+
     /// Gives what waits to those who are watched now. They are new: who was watched before has claimed it already.
     pub(super) fn claim(&mut self) {
         let kept = &mut self.unclaimed;
@@ -59,7 +90,7 @@ impl Fleet {
 mod tests {
     use super::*;
     use crate::config::tests_support::settings_of;
-    use crate::model::{PairKey, PairName, ServerAddr, Span, Timestamp};
+    use crate::model::{PairKey, PairName, ServerAddr, Span};
     use crate::replication::{HistoryLimits, MasterHistory};
     use crate::topology::Topology;
 

@@ -21,6 +21,8 @@ use crate::notify::queue::{Attempt, Opening};
 use crate::notify::retry::{AttemptResult, Protocol};
 use crate::notify::{pagerduty, signature, slack, webhook};
 
+use super::flights::Gate;
+
 /// The largest file of certificate authorities; the system's own have some 200 KiB.
 const MAX_CA_BYTES: u64 = 1024 * 1024;
 
@@ -90,25 +92,26 @@ impl ReceiverConfig {
     }
 }
 
-/// Makes `attempt` to deliver.
+/// Makes `attempt` to deliver. The request leaves when `gate` lets it pass.
 pub(in crate::notify) async fn send(
     client: HttpClient,
     config: Arc<ReceiverConfig>,
     attempt: Attempt,
-) -> (Attempt, Sent) {
+    gate: Gate,
+) -> Sent {
     let protocol = config.protocol();
     let (result, opening, reached) = if matches!(config.settings.kind, ReceiverKind::SlackBot { .. }) {
-        bot::send(&client, &config, &attempt).await
+        bot::send(&client, &config, &attempt, gate).await
     } else {
-        carry_out(&client, &config, &attempt).await
+        carry_out(&client, &config, &attempt, gate).await
     };
-    (attempt, Sent { protocol, result, opening, reached })
+    Sent { protocol, result, opening, reached }
 }
 
 /// How it ended, what was opened, and whether that is certain.
 type Outcome = (AttemptResult, Option<Opening>, bool);
 
-async fn carry_out(client: &HttpClient, config: &Arc<ReceiverConfig>, attempt: &Attempt) -> Outcome {
+async fn carry_out(client: &HttpClient, config: &Arc<ReceiverConfig>, attempt: &Attempt, gate: Gate) -> Outcome {
     let (client, of, subject) = (client.clone(), Arc::clone(config), attempt.clone());
     let prepared = blocking(config, move || {
         let (request, opening) = prepare(&of, &subject)?;
@@ -118,6 +121,7 @@ async fn carry_out(client: &HttpClient, config: &Arc<ReceiverConfig>, attempt: &
     match prepared.await {
         Err(result) => (result, None, false),
         Ok(Errand { client, request, opening, then }) => {
+            gate.pass(&opening).await;
             let first = post(&client, request).await;
             if then.is_empty() || !is_accepted(&first) {
                 return (first, Some(opening), false);

@@ -1,13 +1,14 @@
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::alert::{GroupKey, NotifyReason};
 use crate::config::{HttpSettings, ReceiverKind, RepageOn, SecretSource, Severity, TemplateSettings};
 use crate::http_client::test_server::{PATIENCE, Reply, Request, TestServer};
-use crate::model::Secret;
-use crate::monitor::{DeliveryEventKind, DeliveryFailure};
+use crate::model::{Document, SavedDocument, SavedDocuments, Secret, Span};
+use crate::monitor::{DeliveryEventKind, DeliveryFailure, SuppressReason};
 use crate::notify::testing::{context, labels, notification, pair_alert, resolved};
 
 /// The product's rules in milliseconds instead of seconds.
@@ -24,26 +25,59 @@ fn quick() -> Timing {
     }
 }
 
-/// A dispatcher and the events that it sends.
+/// A dispatcher whose disk takes everything at once, and the events that it had.
 struct Rig {
     dispatcher: Dispatcher,
-    events: mpsc::Receiver<DeliveryEvent>,
+    events: VecDeque<DeliveryEvent>,
 }
 
 impl Rig {
     fn new(receivers: Vec<ReceiverSettings>, timing: Timing) -> Self {
-        let (sender, events) = mpsc::channel(1_000);
-        let dispatcher = Dispatcher::new(&settings(receivers), context(), timing, sender).unwrap();
-        Self { dispatcher, events }
+        let dispatcher = Dispatcher::new(&settings(receivers), context(), timing).unwrap();
+        Self { dispatcher, events: VecDeque::new() }
+    }
+
+    /// Lets one thing happen.
+    async fn step(&mut self) {
+        self.dispatcher.act(u64::MAX);
+        self.events.extend(self.dispatcher.take_events());
+        let wait = self
+            .dispatcher
+            .next_wakeup(u64::MAX)
+            .map_or(Duration::from_millis(20), |at| (at - clock::now()).to_duration());
+        // What is started now must not wait for what is due.
+        tokio::select! {
+            () = self.dispatcher.news() => {}
+            () = tokio::time::sleep(wait.min(Duration::from_millis(20))) => {}
+        }
+        self.events.extend(self.dispatcher.take_events());
+    }
+
+    /// Goes on until `done` is.
+    async fn during<T>(&mut self, done: impl Future<Output = T>) -> T {
+        let mut done = std::pin::pin!(done);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut done => return result,
+                () = self.step() => {}
+            }
+        }
     }
 
     /// The next events that are not about the queue alone.
     async fn kinds(&mut self, count: usize) -> Vec<DeliveryEventKind> {
         let mut kinds = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
         while kinds.len() < count {
-            let event = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("an event").unwrap();
-            if event.kind != DeliveryEventKind::Queued {
-                kinds.push(event.kind);
+            assert!(Instant::now() < deadline, "an event");
+            while kinds.len() < count
+                && let Some(event) = self.events.pop_front()
+            {
+                kinds.extend(Some(event.kind).filter(|kind| *kind != DeliveryEventKind::Queued));
+            }
+            if kinds.len() < count {
+                self.step().await;
             }
         }
         kinds
@@ -70,17 +104,9 @@ fn settings(receivers: Vec<ReceiverSettings>) -> NotifySettings {
 
 fn receiver(name: &str, kind: ReceiverKind) -> ReceiverSettings {
     let (name, min_severity, matchers) = (name.to_owned(), Severity::Warning, BTreeMap::new());
-    let (repage_on, http) = (RepageOn::default(), HttpSettings::default());
-    ReceiverSettings {
-        name,
-        min_severity,
-        matchers,
-        group_by: None,
-        repage_on,
-        kind,
-        http,
-        template: TemplateSettings::default(),
-    }
+    let (fallback, repage_on, http) = (None, RepageOn::default(), HttpSettings::default());
+    let template = TemplateSettings::default();
+    ReceiverSettings { name, min_severity, matchers, fallback, group_by: None, repage_on, kind, http, template }
 }
 
 fn inline(text: &str) -> SecretSource {
@@ -120,7 +146,7 @@ async fn a_firing_and_its_resolve_are_delivered() {
     let server = TestServer::replying(vec![Reply::body(200, "ok")]).await;
     let mut rig = Rig::new(vec![slack(&server.url)], quick());
     rig.dispatcher.send(firing("a"));
-    server.wait_for(1).await;
+    rig.during(server.wait_for(1)).await;
     rig.dispatcher.send(over("a"));
     let kinds = rig.kinds(2).await;
     assert!(
@@ -174,7 +200,7 @@ async fn gone_opens_the_circuit_for_every_group() {
     let server = TestServer::replying(vec![Reply::status(410), Reply::status(200)]).await;
     let mut rig = Rig::new(vec![hook(&server.url)], quick());
     rig.dispatcher.send(firing("a"));
-    server.wait_for(1).await;
+    rig.during(server.wait_for(1)).await;
     rig.dispatcher.send(firing("b"));
     rig.kinds(3).await;
     let requests = server.requests();
@@ -236,7 +262,7 @@ async fn a_secret_that_appears_later_is_used() {
     let failed = DeliveryEventKind::Failed { reason: DeliveryFailure::Secret, dead: false };
     assert_eq!(rig.kinds(1).await, [failed]);
     std::fs::write(&key, "first").unwrap();
-    assert_eq!(server.wait_for(1).await[0].json()["routing_key"], "first");
+    assert_eq!(rig.during(server.wait_for(1)).await[0].json()["routing_key"], "first");
 }
 
 #[tokio::test]
@@ -244,28 +270,11 @@ async fn a_stuck_receiver_holds_up_nobody() {
     let stuck = TestServer::replying(vec![Reply::Never]).await;
     let server = TestServer::replying(vec![Reply::status(200)]).await;
     let other = ReceiverSettings { name: "other".to_owned(), ..hook(&server.url) };
-    let rig = Rig::new(vec![hook(&stuck.url), other], quick());
+    let mut rig = Rig::new(vec![hook(&stuck.url), other], quick());
     rig.dispatcher.send(firing("a"));
-    stuck.wait_for(1).await;
+    rig.during(stuck.wait_for(1)).await;
     rig.dispatcher.send(Notification { receiver: "other".into(), ..firing("a") });
-    server.wait_for(1).await;
-}
-
-#[tokio::test]
-async fn a_monitor_that_takes_no_events_holds_up_nobody() {
-    let server = TestServer::replying(vec![Reply::status(200)]).await;
-    let (sender, mut events) = mpsc::channel(1);
-    let settings = settings(vec![hook(&server.url)]);
-    let dispatcher = Dispatcher::new(&settings, context(), quick(), sender).unwrap();
-    for group in ["a", "b", "c"] {
-        dispatcher.send(firing(group));
-    }
-    server.wait_for(3).await;
-    let mut delivered = 0;
-    while delivered < 3 {
-        let event = tokio::time::timeout(PATIENCE, events.recv()).await.expect("an event").unwrap();
-        delivered += usize::from(matches!(event.kind, DeliveryEventKind::Delivered { .. }));
-    }
+    rig.during(server.wait_for(1)).await;
 }
 
 #[tokio::test]
@@ -278,10 +287,10 @@ async fn a_reload_hands_the_queue_to_the_changed_receiver() {
     rig.dispatcher.send(firing("waiting"));
     rig.kinds(1).await;
     rig.dispatcher.reload(&settings(vec![hook(&server.url)]));
-    server.wait_for(1).await;
+    rig.during(server.wait_for(1)).await;
     rig.dispatcher.send(over("told"));
-    let groups: Vec<_> = server
-        .wait_for(2)
+    let groups: Vec<_> = rig
+        .during(server.wait_for(2))
         .await
         .iter()
         .map(|r| r.json()["groupLabels"]["alertname"].as_str().unwrap().to_owned())
@@ -290,38 +299,40 @@ async fn a_reload_hands_the_queue_to_the_changed_receiver() {
 }
 
 #[tokio::test]
-async fn a_removed_receiver_sends_what_is_due_and_ends() {
-    let server = TestServer::replying(vec![Reply::status(200)]).await;
-    let mut rig = Rig::new(vec![hook(&server.url)], quick());
+async fn a_removed_receiver_hears_of_no_trouble_and_of_the_end_of_its_incidents() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    std::fs::write(&key, "first").unwrap();
+    let server = TestServer::replying(vec![Reply::status(202)]).await;
+    let mut rig = Rig::new(vec![pagerduty(&server.url, &key)], quick());
     rig.dispatcher.send(firing("a"));
+    rig.kinds(1).await;
+    std::fs::remove_file(&key).unwrap();
     rig.dispatcher.reload(&settings(Vec::new()));
     rig.dispatcher.send(firing("b"));
-    assert!(matches!(rig.kinds(1).await[0], DeliveryEventKind::Delivered { .. }));
-    tokio::time::timeout(PATIENCE, rig.dispatcher.tasks.join_next()).await.expect("the task ends");
-    assert_eq!(server.requests().len(), 1);
+    rig.dispatcher.send(told("a", NotifyReason::Repeat));
+    rig.dispatcher.send(over("a"));
+    let removed = DeliveryEventKind::Suppressed { reason: SuppressReason::Removed };
+    let kinds = rig.kinds(3).await;
+    assert_eq!((kinds[0], kinds[1]), (removed, removed));
+    let events: Vec<_> =
+        server.requests().iter().map(|r| r.json()["event_action"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(events, ["trigger", "resolve"]);
+    assert_eq!(server.requests()[1].json()["routing_key"], "first");
+    assert_eq!(rig.dispatcher.outbox.retired().count(), 0, "nothing is left to end");
 }
 
 #[tokio::test]
-async fn a_drain_sends_what_is_due_and_is_bounded() {
-    let stuck = TestServer::replying(vec![Reply::Never]).await;
-    let server = TestServer::replying(vec![Reply::status(200)]).await;
-    let other = ReceiverSettings { name: "other".to_owned(), ..hook(&server.url) };
-    let rig = Rig::new(vec![hook(&stuck.url), other], Timing { attempt: Span::from_secs(600), ..quick() });
+async fn it_is_idle_when_nothing_is_under_way_and_nothing_due_in_time() {
+    let server = TestServer::replying(vec![Reply::status(503), Reply::status(200)]).await;
+    let timing = Timing { first_backoff: Span::from_secs(900), max_backoff: Span::from_secs(900), ..quick() };
+    let mut rig = Rig::new(vec![hook(&server.url)], timing);
+    let idle = |rig: &Rig, secs| rig.dispatcher.is_idle_until(clock::now() + Span::from_secs(secs));
+    assert!(idle(&rig, 3600));
     rig.dispatcher.send(firing("a"));
-    for group in ["a", "b", "c"] {
-        rig.dispatcher.send(Notification { receiver: "other".into(), ..firing(group) });
-    }
-    let began = Instant::now();
-    rig.dispatcher.drain(Duration::from_millis(700)).await;
-    assert_eq!(server.requests().len(), 3);
-    assert!(began.elapsed() < PATIENCE);
-}
-
-#[tokio::test]
-async fn a_drain_with_nothing_to_do_is_over_at_once() {
-    let server = TestServer::replying(vec![Reply::status(200)]).await;
-    let rig = Rig::new(vec![hook(&server.url)], quick());
-    tokio::time::timeout(PATIENCE, rig.dispatcher.drain(Duration::from_hours(1))).await.expect("an end");
+    assert!(!idle(&rig, 0));
+    rig.kinds(1).await;
+    assert!(idle(&rig, 0) && !idle(&rig, 3600));
 }
 
 /// Everything that is logged, as text.
@@ -352,7 +363,7 @@ async fn logs_tell_the_outcome_and_no_secret() {
     rig.failures_before_delivery(2).await;
     rig.dispatcher.send(firing("b"));
     rig.kinds(1).await;
-    rig.dispatcher.drain(Duration::ZERO).await;
+    rig.dispatcher.log_left(false);
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let outcomes =
         ["status 500", "the connection broke", "notification delivered", "refused for good", "receiver=\"chat\""];
@@ -369,6 +380,164 @@ async fn a_body_that_never_ends_does_not_undo_a_delivery() {
     let mut rig = Rig::new(vec![hook(&server.url)], timing);
     rig.dispatcher.send(firing("a"));
     assert!(matches!(rig.kinds(1).await[0], DeliveryEventKind::Delivered { .. }));
+}
+
+/// What is on the disk, as a program that starts at this moment reads it.
+fn kept(documents: Vec<Document>) -> SavedDocuments {
+    let shift = crate::model::ClockShift { now: clock::anchor(), ..Default::default() };
+    let mut kept = SavedDocuments::new();
+    for Document { table, key, body } in documents {
+        kept.entry(table).or_default().push(SavedDocument { key, body: body.expect("all of it"), shift });
+    }
+    kept
+}
+
+/// The program is killed with this much on the disk, and starts anew.
+fn restarted(rig: &mut Rig, receivers: Vec<ReceiverSettings>) -> Rig {
+    let documents = kept(rig.dispatcher.to_save(true));
+    let mut rig = Rig::new(receivers, quick());
+    rig.dispatcher.restore(&documents);
+    rig
+}
+
+#[tokio::test]
+async fn nothing_leaves_before_it_is_on_the_disk_nor_before_what_it_opens_is() {
+    let server = TestServer::replying(vec![Reply::status(200)]).await;
+    let mut rig = Rig::new(vec![hook(&server.url)], quick());
+    rig.dispatcher.send(firing("a"));
+    let decided = rig.dispatcher.revision();
+    rig.dispatcher.act(decided - 1);
+    assert!(rig.dispatcher.waits_for_disk(decided - 1) && rig.dispatcher.flights.is_empty());
+    rig.dispatcher.act(decided);
+    rig.dispatcher.news().await;
+    rig.dispatcher.act(decided);
+    assert!(rig.dispatcher.waits_for_disk(decided), "it is at the gate");
+    assert!(server.requests().is_empty());
+    rig.dispatcher.act(rig.dispatcher.revision());
+    rig.dispatcher.news().await;
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn an_attempt_that_a_kill_cut_short_is_repeated_under_its_id() {
+    let (stuck, server) =
+        (TestServer::replying(vec![Reply::Never]).await, TestServer::replying(vec![Reply::status(200)]).await);
+    let mut rig = Rig::new(vec![hook(&stuck.url)], quick());
+    rig.dispatcher.send(firing("a"));
+    let first = rig.during(stuck.wait_for(1)).await;
+    let mut rig = restarted(&mut rig, vec![hook(&server.url)]);
+    let again = rig.during(server.wait_for(1)).await;
+    assert_eq!(first[0].headers["webhook-id"], again[0].headers["webhook-id"]);
+}
+
+#[tokio::test]
+async fn what_may_have_been_opened_before_a_kill_is_ended_with_the_key_that_opened_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    std::fs::write(&key, "first").unwrap();
+    let (stuck, server) =
+        (TestServer::replying(vec![Reply::Never]).await, TestServer::replying(vec![Reply::status(202)]).await);
+    for receivers in [vec![pagerduty(&server.url, &key)], Vec::new()] {
+        let configured = !receivers.is_empty();
+        let url = if configured { &stuck.url } else { &server.url };
+        let mut rig = Rig::new(vec![pagerduty(url, &key)], quick());
+        rig.dispatcher.send(firing("a"));
+        if configured {
+            rig.during(stuck.wait_for(1)).await;
+        } else {
+            rig.kinds(1).await;
+        }
+        let before = server.requests().len();
+        let mut rig = restarted(&mut rig, receivers);
+        std::fs::write(&key, "second").unwrap();
+        rig.dispatcher.send(over("a"));
+        rig.during(server.wait_for(before + 1)).await;
+        let last = server.requests().pop().unwrap().json();
+        assert_eq!((&last["event_action"], &last["routing_key"]), (&"resolve".into(), &"first".into()), "{configured}");
+        std::fs::write(&key, "first").unwrap();
+    }
+}
+
+/// The actions and keys that `PagerDuty` was sent.
+fn events(server: &TestServer) -> Vec<String> {
+    let event = |request: &Request| {
+        let body = request.json();
+        let key = body["dedup_key"].as_str().unwrap().rsplit_once('"').unwrap().1.to_owned();
+        format!("{}{key}", body["event_action"].as_str().unwrap())
+    };
+    server.requests().iter().map(event).collect()
+}
+
+fn again(generation: u32) -> Notification {
+    Notification { generation, ..told("a", NotifyReason::Escalated) }
+}
+
+#[tokio::test]
+async fn a_new_page_ends_the_one_before_it_once_it_was_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "k").unwrap();
+    // The first word of the second incident is lost, then its predecessor's end is.
+    let replies = [202, 500, 202, 500, 202].map(Reply::status);
+    let server = TestServer::replying(replies.into()).await;
+    let mut rig = Rig::new(vec![pagerduty(&server.url, &key)], quick());
+    rig.dispatcher.send(firing("a"));
+    rig.failures_before_delivery(0).await;
+    rig.dispatcher.send(again(1));
+    rig.failures_before_delivery(2).await;
+    rig.dispatcher.send(Notification { generation: 1, ..over("a") });
+    rig.failures_before_delivery(0).await;
+    let expected = ["trigger", "trigger~1", "trigger~1", "resolve", "trigger~1", "resolve", "resolve~1"];
+    assert_eq!(events(&server), expected);
+}
+
+#[tokio::test]
+async fn an_end_that_comes_before_the_predecessors_leaves_no_incident_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "k").unwrap();
+    let replies = [202, 202, 500, 202].map(Reply::status);
+    let server = TestServer::replying(replies.into()).await;
+    let slow = Timing { first_backoff: Span::from_secs(3600), max_backoff: Span::from_secs(3600), ..quick() };
+    let mut rig = Rig::new(vec![pagerduty(&server.url, &key)], slow);
+    rig.dispatcher.send(firing("a"));
+    rig.failures_before_delivery(0).await;
+    rig.dispatcher.send(again(1));
+    rig.kinds(1).await;
+    rig.dispatcher.send(Notification { generation: 1, ..over("a") });
+    // New settings end the wait.
+    rig.dispatcher.reload(&NotifySettings { identity: "x".to_owned(), ..settings(vec![pagerduty(&server.url, &key)]) });
+    rig.during(server.wait_for(5)).await;
+    let ended: std::collections::BTreeSet<_> = events(&server)[3..].iter().cloned().collect();
+    assert_eq!(ended, ["resolve".to_owned(), "resolve~1".to_owned()].into());
+}
+
+#[tokio::test]
+async fn a_file_of_authorities_that_is_none_sends_nothing() {
+    let server = TestServer::replying(vec![Reply::status(200)]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    for content in ["", "no PEM", &"x".repeat(1024 * 1024 + 1)] {
+        std::fs::write(&file, content).unwrap();
+        let mut trusting = hook(&server.url);
+        trusting.http.ca_file = Some(file.clone());
+        let mut rig = Rig::new(vec![trusting], quick());
+        rig.dispatcher.send(firing("a"));
+        assert_eq!(rig.kinds(1).await, [DeliveryEventKind::Failed { reason: DeliveryFailure::Secret, dead: false }]);
+    }
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
+fn what_cannot_be_read_is_said_before_it_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("absent");
+    let mut trusting = hook("http://127.0.0.1:1/");
+    trusting.http.ca_file = Some(absent.clone());
+    let receivers = vec![hook("http://127.0.0.1:1/"), pagerduty("http://127.0.0.1:1/", &absent), trusting];
+    let problems = check(&settings(receivers));
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems.iter().all(|(_, problem)| problem.contains("absent")), "{problems:?}");
 }
 
 fn bot(url: &str, channel: &str) -> ReceiverSettings {
@@ -525,86 +694,4 @@ async fn a_proxy_of_its_own_is_used() {
     rig.failures_before_delivery(0).await;
     assert_eq!((proxy.requests().len(), server.requests().len()), (1, 0));
     assert!(proxy.requests()[0].line.contains(&server.url), "the proxy is told where it goes");
-}
-
-/// The actions and keys that `PagerDuty` was sent.
-fn events(server: &TestServer) -> Vec<String> {
-    let event = |request: &Request| {
-        let body = request.json();
-        let key = body["dedup_key"].as_str().unwrap().rsplit_once('"').unwrap().1.to_owned();
-        format!("{}{key}", body["event_action"].as_str().unwrap())
-    };
-    server.requests().iter().map(event).collect()
-}
-
-fn again(generation: u32) -> Notification {
-    Notification { generation, ..told("a", NotifyReason::Escalated) }
-}
-
-#[tokio::test]
-async fn a_new_page_ends_the_one_before_it_once_it_was_taken() {
-    let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("key");
-    std::fs::write(&key, "k").unwrap();
-    // The first word of the second incident is lost, then its predecessor's end is.
-    let replies = [202, 500, 202, 500, 202].map(Reply::status);
-    let server = TestServer::replying(replies.into()).await;
-    let mut rig = Rig::new(vec![pagerduty(&server.url, &key)], quick());
-    rig.dispatcher.send(firing("a"));
-    rig.failures_before_delivery(0).await;
-    rig.dispatcher.send(again(1));
-    rig.failures_before_delivery(2).await;
-    rig.dispatcher.send(Notification { generation: 1, ..over("a") });
-    rig.failures_before_delivery(0).await;
-    let expected = ["trigger", "trigger~1", "trigger~1", "resolve", "trigger~1", "resolve", "resolve~1"];
-    assert_eq!(events(&server), expected);
-}
-
-#[tokio::test]
-async fn an_end_that_comes_before_the_predecessors_leaves_no_incident_open() {
-    let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("key");
-    std::fs::write(&key, "k").unwrap();
-    let replies = [202, 202, 500, 202].map(Reply::status);
-    let server = TestServer::replying(replies.into()).await;
-    let slow = Timing { first_backoff: Span::from_secs(3600), max_backoff: Span::from_secs(3600), ..quick() };
-    let mut rig = Rig::new(vec![pagerduty(&server.url, &key)], slow);
-    rig.dispatcher.send(firing("a"));
-    rig.failures_before_delivery(0).await;
-    rig.dispatcher.send(again(1));
-    rig.kinds(1).await;
-    rig.dispatcher.send(Notification { generation: 1, ..over("a") });
-    // New settings end the wait.
-    rig.dispatcher.reload(&NotifySettings { identity: "x".to_owned(), ..settings(vec![pagerduty(&server.url, &key)]) });
-    server.wait_for(5).await;
-    let ended: std::collections::BTreeSet<_> = events(&server)[3..].iter().cloned().collect();
-    assert_eq!(ended, ["resolve".to_owned(), "resolve~1".to_owned()].into());
-}
-
-#[tokio::test]
-async fn a_file_of_authorities_that_is_none_sends_nothing() {
-    let server = TestServer::replying(vec![Reply::status(200)]).await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("ca.pem");
-    for content in ["", "no PEM", &"x".repeat(1024 * 1024 + 1)] {
-        std::fs::write(&file, content).unwrap();
-        let mut trusting = hook(&server.url);
-        trusting.http.ca_file = Some(file.clone());
-        let mut rig = Rig::new(vec![trusting], quick());
-        rig.dispatcher.send(firing("a"));
-        assert_eq!(rig.kinds(1).await, [DeliveryEventKind::Failed { reason: DeliveryFailure::Secret, dead: false }]);
-    }
-    assert_eq!(server.requests().len(), 0);
-}
-
-#[test]
-fn what_cannot_be_read_is_said_before_it_is_needed() {
-    let folder = tempfile::tempdir().unwrap();
-    let absent = folder.path().join("absent");
-    let mut trusting = hook("http://127.0.0.1:1/");
-    trusting.http.ca_file = Some(absent.clone());
-    let receivers = vec![hook("http://127.0.0.1:1/"), pagerduty("http://127.0.0.1:1/", &absent), trusting];
-    let problems = check(&settings(receivers));
-    assert_eq!(problems.len(), 2, "{problems:?}");
-    assert!(problems.iter().all(|(_, problem)| problem.contains("absent")), "{problems:?}");
 }

@@ -50,6 +50,7 @@ fn settings(receivers: Vec<ReceiverSettings>) -> NotifySettings {
 
 fn receiver(name: &str, kind: ReceiverKind) -> ReceiverSettings {
     ReceiverSettings {
+        fallback: None,
         name: name.to_owned(),
         min_severity: Severity::Warning,
         matchers: BTreeMap::new(),

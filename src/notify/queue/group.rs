@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::alert::{AlertStatus, Notification, NotifyReason};
 use crate::config::Severity;
 use crate::model::{ClockAnchor, Timestamp};
-use crate::monitor::SuppressReason;
+use crate::monitor::{SuppressReason, WaitingDelivery};
 
 use super::{Attempt, DeliveryId, Opening};
 
@@ -18,14 +18,16 @@ const MAX_OPENINGS: usize = 4;
 /// A notification that is to be delivered.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    id: DeliveryId,
-    sequence: u64,
-    notification: Arc<Notification>,
-    anchor: ClockAnchor,
-    attempts: u32,
+    pub(super) id: DeliveryId,
+    pub(super) sequence: u64,
+    pub(super) notification: Arc<Notification>,
+    pub(super) anchor: ClockAnchor,
+    pub(super) attempts: u32,
     /// It is not tried before this.
     pub(super) not_before: Timestamp,
-    plain: bool,
+    pub(super) plain: bool,
+    /// It is not tried before this change is on the disk.
+    pub(super) revision: u64,
 }
 
 /// What waits for one group, and what the receiver believes of it.
@@ -34,14 +36,24 @@ pub(super) struct Entry {
 #[derive(Clone, Debug, Default)]
 pub(super) struct GroupQueue {
     /// Under what the receiver was told, or may have been told, that the group fires. Empty: it believes nothing.
-    opened: Vec<Opening>,
-    in_flight: Option<Entry>,
-    waiting: VecDeque<Entry>,
+    pub(super) opened: Vec<Opening>,
+    pub(super) in_flight: Option<Entry>,
+    /// What the attempt under way may open.
+    pub(super) opening: Option<Opening>,
+    pub(super) waiting: VecDeque<Entry>,
+    /// The last firing that the receiver took, with the worst of its alerts: what is said when nobody else knows any more
+    /// what is over.
+    pub(super) told: Option<Arc<Notification>>,
 }
 
 impl Entry {
     pub(super) fn new(id: DeliveryId, sequence: u64, notification: Arc<Notification>, now: ClockAnchor) -> Self {
-        Self { id, sequence, notification, anchor: now, attempts: 0, not_before: now.mono, plain: false }
+        Self { id, sequence, notification, anchor: now, attempts: 0, not_before: now.mono, plain: false, revision: 0 }
+    }
+
+    /// The same, which may go once this change is on the disk.
+    pub(super) fn after(self, revision: u64) -> Self {
+        Self { revision, ..self }
     }
 
     /// What goes first among entries that are due.
@@ -49,8 +61,24 @@ impl Entry {
         (Reverse(self.notification.severity), self.sequence)
     }
 
-    fn status(&self) -> AlertStatus {
+    pub(super) fn status(&self) -> AlertStatus {
         self.notification.status
+    }
+
+    /// As the API shows it.
+    pub(super) fn shown(&self, under_way: bool) -> WaitingDelivery {
+        let Self { id, notification, attempts, not_before, .. } = self;
+        WaitingDelivery {
+            id: id.to_string(),
+            receiver: Arc::clone(&notification.receiver),
+            group: notification.group.clone(),
+            status: notification.status,
+            severity: notification.severity,
+            reason: notification.reason,
+            decided_at: notification.decided_at,
+            attempts: *attempts,
+            next_attempt: (!under_way).then_some(*not_before),
+        }
     }
 
     /// Takes the place of `older`, which was not delivered: waits as long, and says what only `older` would have said.
@@ -94,7 +122,7 @@ impl GroupQueue {
 
     /// Whether the receiver will believe that the group fires when everything is delivered that is ahead: what is under
     /// way counts as delivered, its result decides later.
-    fn fires_for_receiver(&self) -> bool {
+    pub(super) fn fires_for_receiver(&self) -> bool {
         match self.waiting.back().or(self.in_flight.as_ref()) {
             Some(ahead) => ahead.status() == AlertStatus::Firing,
             None => !self.opened.is_empty(),
@@ -123,6 +151,14 @@ impl GroupQueue {
         Some(attempt)
     }
 
+    /// The attempt under way is about to open this. Whether it does is known when it has ended; should that never be
+    /// known, it may have. Returns whether that is news.
+    pub(super) fn is_opening(&mut self, opening: Opening) -> bool {
+        let news = !self.opened.contains(&opening) && self.opening.as_ref() != Some(&opening);
+        self.opening = Some(opening);
+        news
+    }
+
     /// The attempt failed, but a trigger may have had its effect.
     pub(super) fn may_have_opened(&mut self, status: AlertStatus, opening: Option<&Opening>) {
         if let (AlertStatus::Firing, Some(opening)) = (status, opening) {
@@ -133,9 +169,11 @@ impl GroupQueue {
     /// The attempt succeeded. Returns whether the notification is delivered: not yet, when a resolve has more than one
     /// incident to end.
     pub(super) fn delivered(&mut self, opening: Option<Opening>) -> bool {
+        self.opening = None;
         let Some(entry) = self.in_flight.take() else { return true };
         match entry.status() {
             AlertStatus::Firing => {
+                self.told = Some(brief(&entry.notification));
                 let opening = opening.unwrap_or(Opening::Plain);
                 self.opened.retain(|known| !opening.takes_the_place_of(known));
                 self.remember(opening);
@@ -157,6 +195,7 @@ impl GroupQueue {
 
     /// The attempt failed and is repeated at `at`, unless something newer makes it pointless.
     pub(super) fn give_back(&mut self, at: Timestamp, plain: bool) -> Vec<SuppressReason> {
+        self.opening = None;
         let Some(mut entry) = self.in_flight.take() else { return Vec::new() };
         entry.not_before = at;
         entry.plain |= plain;
@@ -178,6 +217,7 @@ impl GroupQueue {
 
     /// The attempt failed for good. A resolve that is refused ends the matter: the receiver will not hear of it.
     pub(super) fn give_up(&mut self) -> Vec<SuppressReason> {
+        self.opening = None;
         match self.in_flight.take() {
             Some(entry) if entry.status() == AlertStatus::Resolved => {
                 self.closed(entry);
@@ -216,6 +256,18 @@ impl GroupQueue {
         }
     }
 
+    /// The receiver is no longer configured: what waits to tell it of trouble goes, and so does everything, unless an
+    /// incident is open. Returns a reason for each.
+    pub(super) fn retire(&mut self) -> Vec<SuppressReason> {
+        let before = self.waiting.len();
+        let open = self.opened.iter().chain(&self.opening).any(|opening| matches!(opening, Opening::Incident(_)));
+        self.waiting.retain(|entry| open && entry.status() == AlertStatus::Resolved);
+        if !open {
+            self.opened.clear();
+        }
+        vec![SuppressReason::Removed; before - self.waiting.len()]
+    }
+
     /// Whether there is nothing left to remember.
     pub(super) fn is_idle(&self) -> bool {
         self.opened.is_empty() && self.in_flight.is_none() && self.waiting.is_empty()
@@ -226,13 +278,26 @@ impl GroupQueue {
         self.in_flight.iter().chain(&self.waiting).map(|entry| &*entry.notification)
     }
 
-    fn remember(&mut self, opening: Opening) {
+    pub(super) fn remember(&mut self, opening: Opening) {
         self.opened.retain(|known| *known != opening);
         if self.opened.len() == MAX_OPENINGS {
             self.opened.remove(0);
         }
         self.opened.push(opening);
     }
+}
+
+/// How many of a group's alerts are remembered after they were told.
+const MAX_TOLD: usize = 10;
+
+/// `notification`, with the worst of its alerts only.
+fn brief(notification: &Arc<Notification>) -> Arc<Notification> {
+    if notification.alerts.len() <= MAX_TOLD {
+        return Arc::clone(notification);
+    }
+    let mut brief = Notification::clone(notification);
+    brief.alerts.truncate(MAX_TOLD);
+    Arc::new(brief)
 }
 
 /// `newer`, with what only the undelivered `older` would have said: alerts that resolved (they are told once), that the

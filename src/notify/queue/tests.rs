@@ -10,7 +10,10 @@ use crate::monitor::DeliveryFailure;
 use crate::notify::testing::{anchor, labels, notification, now, pair_alert, resolved};
 
 const DAY: Span = Span::from_secs(24 * 3600);
-const DELIVERED: Verdict = Verdict { disposition: Disposition::Delivered, hold_until: None, maybe_received: false };
+const DELIVERED: Verdict =
+    Verdict { disposition: Disposition::Delivered, hold_until: None, circuit_until: None, maybe_received: false };
+/// Everything is on the disk.
+const ALL: u64 = u64::MAX;
 
 fn queue() -> ReceiverQueue {
     ReceiverQueue::new("chat".into(), 7, DAY)
@@ -39,7 +42,7 @@ fn dead() -> Verdict {
 }
 
 fn start(queue: &mut ReceiverQueue) -> Attempt {
-    queue.start(now()).expect("something is due")
+    queue.start(now(), ALL).expect("something is due")
 }
 
 /// Starts what is due and gives it `verdict`; the attempt and the reasons of what was suppressed.
@@ -50,7 +53,7 @@ fn attempt(queue: &mut ReceiverQueue, verdict: &Verdict) -> (Attempt, Vec<Suppre
 }
 
 fn end(queue: &mut ReceiverQueue, attempt: &Attempt, verdict: &Verdict) -> Vec<SuppressReason> {
-    let events = queue.on_result(attempt, Some(Opening::Plain), verdict, now());
+    let events = queue.on_result(attempt, Some(Opening::Plain), verdict, anchor());
     let reasons = events.into_iter().filter_map(|event| match event {
         DeliveryEventKind::Suppressed { reason } => Some(reason),
         _ => None,
@@ -60,14 +63,14 @@ fn end(queue: &mut ReceiverQueue, attempt: &Attempt, verdict: &Verdict) -> Vec<S
 
 fn check_empty(queue: &ReceiverQueue) {
     assert_eq!(queue.state(), QueueState { dead: queue.state().dead, ..QueueState::default() });
-    assert!(queue.groups.is_empty() && queue.next_wakeup().is_none());
+    assert!(queue.groups.is_empty() && queue.next_wakeup(ALL).is_none());
 }
 
 #[test]
 fn a_group_is_opened_and_closed() {
     let mut queue = queue();
     assert_eq!(queue.push(firing(0), anchor()), []);
-    assert_eq!(queue.state(), QueueState { depth: 1, oldest: Some(now()), dead: 0 });
+    assert_eq!(queue.state(), QueueState { depth: 1, oldest: Some(now()), ..QueueState::default() });
     let (opened, _) = attempt(&mut queue, &DELIVERED);
     assert_eq!(queue.push(over(0), anchor()), []);
     let (closed, _) = attempt(&mut queue, &DELIVERED);
@@ -82,9 +85,9 @@ fn a_retry_keeps_its_id_and_waits() {
     let mut queue = queue();
     queue.push(firing(0), anchor());
     let (first, _) = attempt(&mut queue, &retry(8));
-    assert_eq!(queue.start(now()), None);
-    assert_eq!(queue.next_wakeup(), Some(now() + Span::from_secs(8)));
-    let second = queue.start(now() + Span::from_secs(8)).unwrap();
+    assert_eq!(queue.start(now(), ALL), None);
+    assert_eq!(queue.next_wakeup(ALL), Some(now() + Span::from_secs(8)));
+    let second = queue.start(now() + Span::from_secs(8), ALL).unwrap();
     assert_eq!((second.id, first.number, second.number), (first.id, 1, 2));
 }
 
@@ -94,8 +97,8 @@ fn an_undelivered_firing_gives_way_to_its_newer_state() {
     queue.push(firing(0), anchor());
     let (first, _) = attempt(&mut queue, &retry(8));
     assert_eq!(queue.push(firing(0), anchor()), [SuppressReason::Superseded]);
-    assert_eq!(queue.next_wakeup(), Some(now() + Span::from_secs(8)), "the receiver still gets its rest");
-    let second = queue.start(now() + Span::from_secs(8)).unwrap();
+    assert_eq!(queue.next_wakeup(ALL), Some(now() + Span::from_secs(8)), "the receiver still gets its rest");
+    let second = queue.start(now() + Span::from_secs(8), ALL).unwrap();
     assert_ne!(second.id, first.id);
     assert_eq!(second.number, 2);
 }
@@ -106,7 +109,7 @@ fn a_firing_under_way_gives_way_when_it_fails() {
     queue.push(firing(0), anchor());
     let first = start(&mut queue);
     assert_eq!(queue.push(firing(0), anchor()), []);
-    assert_eq!(queue.start(now()), None, "one at a time");
+    assert_eq!(queue.start(now(), ALL), None, "one at a time");
     assert_eq!(end(&mut queue, &first, &retry(0)), [SuppressReason::Superseded]);
     assert_ne!(start(&mut queue).id, first.id);
 }
@@ -212,9 +215,9 @@ fn a_hold_stops_the_whole_receiver() {
     queue.push(firing(1), anchor());
     let until = now() + Span::from_secs(30);
     attempt(&mut queue, &Verdict { hold_until: Some(until), ..retry(3) });
-    assert_eq!(queue.start(now() + Span::from_secs(29)), None);
-    assert_eq!(queue.next_wakeup(), Some(until));
-    assert!(queue.start(until).is_some());
+    assert_eq!(queue.start(now() + Span::from_secs(29), ALL), None);
+    assert_eq!(queue.next_wakeup(ALL), Some(until));
+    assert!(queue.start(until, ALL).is_some());
 }
 
 #[test]
@@ -223,7 +226,7 @@ fn new_settings_end_every_wait() {
     queue.push(firing(0), anchor());
     attempt(&mut queue, &Verdict { hold_until: Some(now() + DAY), ..retry(900) });
     queue.retry_now(now());
-    assert!(queue.start(now()).is_some());
+    assert!(queue.start(now(), ALL).is_some());
 }
 
 #[test]
@@ -251,14 +254,14 @@ fn a_resolve_goes_to_every_key_that_opened_the_group() {
     for key in ["old", "new", "new"] {
         queue.push(firing(0), anchor());
         let attempt = start(&mut queue);
-        queue.on_result(&attempt, Some(incident(key)), &DELIVERED, now());
+        queue.on_result(&attempt, Some(incident(key)), &DELIVERED, anchor());
     }
     queue.push(over(0), anchor());
     let mut ids = BTreeSet::new();
     for key in ["new", "old"] {
         let attempt = start(&mut queue);
         assert_eq!(attempt.opening, Some(incident(key)));
-        queue.on_result(&attempt, None, &DELIVERED, now());
+        queue.on_result(&attempt, None, &DELIVERED, anchor());
         ids.insert(attempt.id);
     }
     assert_eq!(ids.len(), 1);
@@ -374,7 +377,7 @@ impl World {
     }
 
     fn start(&mut self, queue: &mut ReceiverQueue) {
-        let Some(attempt) = queue.start(now()) else { return };
+        let Some(attempt) = queue.start(now(), ALL) else { return };
         let status = attempt.notification.status;
         assert_eq!(*self.ids.entry(attempt.id.clone()).or_insert(status), status, "an id means one thing");
         let key = attempt.notification.group.clone();
@@ -400,7 +403,7 @@ impl World {
             }
             Outcome::Refused | Outcome::Dead => {}
         }
-        let events = queue.on_result(attempt, Some(Opening::Plain), &verdict, now());
+        let events = queue.on_result(attempt, Some(Opening::Plain), &verdict, anchor());
         let ends = events.iter().filter(|event| {
             !matches!(event, DeliveryEventKind::Failed { dead: false, .. } | DeliveryEventKind::Queued)
         });

@@ -14,6 +14,7 @@ fn receiver(kind: ReceiverKind) -> ReceiverSettings {
         name: "tested".to_owned(),
         min_severity,
         matchers,
+        fallback: None,
         group_by: None,
         repage_on,
         kind,

@@ -123,13 +123,15 @@ pub struct Verdict {
     pub disposition: Disposition,
     /// Nothing at all is sent to the receiver before this.
     pub hold_until: Option<Timestamp>,
+    /// The receiver says that it is gone: its circuit is open until then. Every other answer closes it.
+    pub circuit_until: Option<Timestamp>,
     /// Whether the receiver may have acted on it although the attempt failed: its resolve must be sent then.
     pub maybe_received: bool,
 }
 
 impl Verdict {
     fn of(disposition: Disposition) -> Self {
-        Self { disposition, hold_until: None, maybe_received: false }
+        Self { disposition, hold_until: None, circuit_until: None, maybe_received: false }
     }
 
     fn dead(reason: DeliveryFailure) -> Self {
@@ -188,7 +190,7 @@ fn judge_answer(timing: &Timing, circumstances: &Circumstances, response: &HttpR
             Verdict::of(Disposition::RetryPlain { reason: F::Client })
         }
         410 if slack && response.body.trim() == "channel_is_archived" => Verdict::dead(F::Client),
-        410 => hold_for(circumstances, timing.gone),
+        410 => gone(circumstances, timing.gone),
         429 if circumstances.protocol == Protocol::PagerDuty => {
             hold(retry(F::RateLimited, timing.max_backoff_pagerduty_limited))
         }
@@ -243,9 +245,10 @@ fn pace(timing: &Timing, circumstances: &Circumstances, verdict: Verdict) -> Ver
 }
 
 /// The whole receiver rests for `span`.
-fn hold_for(circumstances: &Circumstances, span: Span) -> Verdict {
+fn gone(circumstances: &Circumstances, span: Span) -> Verdict {
     let at = circumstances.now.mono + span;
-    hold(Verdict::of(Disposition::Retry { at, reason: DeliveryFailure::Client }))
+    let verdict = hold(Verdict::of(Disposition::Retry { at, reason: DeliveryFailure::Client }));
+    Verdict { circuit_until: Some(at), ..verdict }
 }
 
 /// The whole receiver rests as long as this notification does.

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 
-use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 
-use super::{BASES, CLOCKS, LAST_COMMIT, Loaded, META, PAIRS, Refusals, SERVERS, TAILS, chunk_key, tail_key};
+use super::{
+    BASES, CLOCKS, LAST_COMMIT, Loaded, META, PAIRS, Refusals, SERVERS, TAILS, chunk_key, documents, tail_key,
+};
 use crate::model::{ServerAddr, Timestamp};
 use crate::replication::{Contradiction, HistoryLimits, MasterHistory};
 use crate::store::codec::RowError;
@@ -24,12 +26,13 @@ struct Draft {
 pub(super) fn all(file: &redb::Database, present: &Clock) -> Result<(BTreeMap<u32, Clock>, u64, Loaded), redb::Error> {
     let transaction = file.begin_read()?;
     let mut loaded = Loaded::default();
+    let clocks = read_clocks(&transaction, present, &mut loaded)?;
+    loaded.documents = documents::read(&transaction, &clocks, present, &mut loaded.refused)?;
     let last_commit = match transaction.open_table(META)?.get(LAST_COMMIT)? {
         Some(commit) => commit.value(),
-        None => return Ok((BTreeMap::new(), 0, loaded)),
+        None => return Ok((clocks, 0, loaded)),
     };
     loaded.ledger = Ledger::empty(last_commit);
-    let clocks = read_clocks(&transaction, present, &mut loaded)?;
     let frames = Frames::new(&clocks, present);
     let mut drafts = read_bases(&transaction, &frames, present, &mut loaded)?;
     read_tails(&transaction, &frames, present, &mut drafts, &mut loaded)?;
@@ -68,7 +71,7 @@ fn read_clocks(
     loaded: &mut Loaded,
 ) -> Result<BTreeMap<u32, Clock>, redb::Error> {
     let mut clocks = BTreeMap::new();
-    for (number, row) in chunks(transaction, CLOCKS)? {
+    for (number, row) in optional_chunks(transaction, CLOCKS)? {
         match rows::decode_clock(number, &row) {
             Ok(clock) => {
                 if let Err(why @ ClockRefusal::Backwards(_)) = clock.frame(present) {
@@ -142,6 +145,17 @@ fn read_tails(
         }
     }
     Ok(())
+}
+
+/// The rows of a table that the first commit makes.
+fn optional_chunks(
+    transaction: &ReadTransaction,
+    table: TableDefinition<'_, u32, &[u8]>,
+) -> Result<Vec<(u32, Vec<u8>)>, redb::Error> {
+    match transaction.open_table(table) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(Vec::new()),
+        _ => chunks(transaction, table),
+    }
 }
 
 fn chunks(

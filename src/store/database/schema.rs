@@ -4,18 +4,18 @@ use std::path::Path;
 
 use redb::{ReadableDatabase, WriteTransaction};
 
-use super::{META, StoreError, using};
+use super::{META, StoreError, documents, using};
 
 /// The schema that this program writes.
-pub const SCHEMA: u64 = 1;
+pub const SCHEMA: u64 = 2;
 
 const KEY: &str = "schema";
 
 /// One step from a schema to the next: changes the tables within the transaction.
 pub(super) type Step = fn(&WriteTransaction) -> Result<(), redb::Error>;
 
-/// The steps from schema 1 to 2, 2 to 3, ... There is only one schema so far.
-const STEPS: &[Step] = &[];
+/// The steps from schema 1 to 2, 2 to 3, ...
+const STEPS: &[Step] = &[documents::create];
 
 /// Makes sure that the file has this program's schema: a new file gets it, an older one is migrated in one commit.
 pub(super) fn settle(file: &redb::Database, path: &Path) -> Result<(), StoreError> {
@@ -32,7 +32,7 @@ pub(super) fn settle_with(file: &redb::Database, path: &Path, steps: &[Step]) ->
         Some(0) => Err(StoreError::Corrupt { path: path.to_owned(), why: "it has schema 0".to_owned() }),
         Some(found) => migrate(file, steps.iter().skip(usize::try_from(found - 1).unwrap_or(usize::MAX)), known)
             .map_err(|why| using(path, why)),
-        None => migrate(file, [].iter(), known).map_err(|why| using(path, why)),
+        None => migrate(file, steps.iter(), known).map_err(|why| using(path, why)),
     }
 }
 
@@ -88,14 +88,27 @@ mod tests {
     #[test]
     fn a_newer_file_is_refused_with_a_sentence() {
         let (file, path) = (file(), Path::new("x"));
-        settle_with(&file, path, &[mark, mark]).unwrap();
+        settle_with(&file, path, &[mark, mark, mark]).unwrap();
         let error = settle(&file, path).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "x was written by a newer version of this program (schema 3; this one knows 1) and is left as it is; run \
+            "x was written by a newer version of this program (schema 4; this one knows 2) and is left as it is; run \
              that version, or give another state.path"
         );
-        assert_eq!(read(&file).unwrap(), Some(3));
+        assert_eq!(read(&file).unwrap(), Some(4));
+    }
+
+    #[test]
+    fn a_file_of_schema_1_keeps_what_it_has_and_gets_the_tables_of_documents() {
+        let (file, path) = (file(), Path::new("x"));
+        settle_with(&file, path, &[]).unwrap();
+        let transaction = file.begin_write().unwrap();
+        transaction.open_table(META).unwrap().insert("commit", 41).unwrap();
+        transaction.commit().unwrap();
+        settle(&file, path).unwrap();
+        let tables = file.begin_read().unwrap().list_tables().unwrap().count();
+        let commit = file.begin_read().unwrap().open_table(META).unwrap().get("commit").unwrap().map(|n| n.value());
+        assert_eq!((tables, commit), (1 + crate::model::Table::ALL.len(), Some(41)));
     }
 
     #[test]

@@ -106,7 +106,7 @@ fn to_save(histories: &[(ServerAddr, MasterHistory)]) -> ToSave<'_> {
 
 fn save(database: &mut Database, ledger: &mut Ledger, histories: &[(ServerAddr, MasterHistory)], secs: i64) {
     let (batch, receipt) = ledger.plan(to_save(histories), anchor(secs));
-    database.commit(&batch).unwrap();
+    database.commit(&batch.into()).unwrap();
     ledger.settle(receipt);
 }
 
@@ -158,7 +158,7 @@ fn after_a_restart_only_what_came_is_written() {
     polled(&mut histories[0].1, END..END + 10);
     let (batch, _) = loaded.ledger.plan(to_save(&histories), anchor(END + 10));
     assert_eq!((batch.commit, batch.bases.len(), batch.tails.len()), (u64::try_from(COMMITS).unwrap() + 1, 0, 1));
-    database.commit(&batch).unwrap();
+    database.commit(&batch.into()).unwrap();
     drop(database);
     let (_, loaded) = disk.open(clock(END + 20)).unwrap();
     assert_eq!(loaded.state.histories[&addr()].newest(), Some(offset((u64::try_from(END).unwrap() * 2 + 19) * 50)));
@@ -193,7 +193,7 @@ fn on_another_machine_everything_is_as_wide_as_the_clocks_may_be_wrong() {
     let anchor = clock_of(2, 110, END + 50).anchor;
     let (batch, _) = loaded.ledger.plan(to_save(&histories), anchor);
     assert_eq!((batch.bases.len(), batch.tails.len()), (0, 1));
-    database.commit(&batch).unwrap();
+    database.commit(&batch.into()).unwrap();
     drop(database);
     let (_, loaded) = disk.open(clock_of(2, 120, END + 60)).unwrap();
     assert_eq!(loaded.state.histories[&addr()].bracket(Comparison::Current, offset(400_000)).lo, Some(at(101)));
@@ -218,7 +218,7 @@ fn what_is_older_than_the_horizon_is_left_out_without_a_word() {
     assert_eq!((loaded.refused.count, loaded.state.histories.len()), (0, 0));
     let (batch, _) = loaded.ledger.plan(to_save(&[]), anchor(50 * 3_600));
     assert_eq!(batch.forgotten, [addr().to_string()]);
-    database.commit(&batch).unwrap();
+    database.commit(&batch.into()).unwrap();
     let read = database.file.begin_read().unwrap();
     assert_eq!(read.open_table(BASES).unwrap().iter().unwrap().count(), 0);
 }
@@ -269,12 +269,12 @@ fn a_file_of_rows_that_nobody_can_read_says_so_ten_times() {
 fn a_full_disk_loses_the_commit_and_nothing_before_it() {
     let disk = Disk::new();
     let (mut database, _) = disk.open(clock(0)).unwrap();
-    database.commit(&saved_pair()).unwrap();
+    database.commit(&saved_pair().into()).unwrap();
     disk.0.full_after.store(disk.written() + 100, Relaxed);
     let next = Batch { commit: 2, pairs: Vec::new(), ..saved_pair() };
-    let error = database.commit(&next).unwrap_err();
+    let error = database.commit(&next.clone().into()).unwrap_err();
     assert!(matches!(error, StoreError::Io { .. }), "{error}");
-    assert!(database.commit(&next).is_err(), "it has to be opened anew");
+    assert!(database.commit(&next.clone().into()).is_err(), "it has to be opened anew");
     drop(database);
     disk.0.full_after.store(u64::MAX, Relaxed);
     let (database, loaded) = disk.open(clock(10)).unwrap();
@@ -300,7 +300,7 @@ fn cost(masters: usize) -> (f64, f64, usize) {
             polled(history, now - 10..now);
         }
         let (batch, receipt) = ledger.plan(to_save(&histories), anchor(now));
-        rows += database.commit(&batch).unwrap().bytes;
+        rows += database.commit(&batch.into()).unwrap().bytes;
         ledger.settle(receipt);
     }
     let per = |bytes: u64| bytes as f64 / (masters as f64 * SECONDS as f64);

@@ -1,9 +1,11 @@
 //! The rows: what is known, as bytes, and back. One file for each kind.
 
+mod documents;
 mod history;
 mod pairs;
 mod servers;
 
+pub(super) use documents::{decode_document, encode_document};
 pub(super) use history::{Base, decode_base, decode_clock, decode_tails, encode_base, encode_clock, encode_tail};
 pub(super) use pairs::{decode_pairs, encode_pair};
 pub(super) use servers::{decode_servers, encode_server};

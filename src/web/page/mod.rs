@@ -22,7 +22,7 @@ use crate::report::{
 };
 use map::Map;
 use plot::Spark;
-use rows::{AlertRow, HappeningRow, LinkRow, Moment, PairRow, SentinelRow, ServerRow};
+use rows::{AlertRow, FailoverRow, HappeningRow, LinkRow, Moment, PairRow, SentinelRow, ServerRow, SilenceRow};
 
 /// The pages' stylesheet.
 pub(super) const STYLE: &str = include_str!("../style.css");
@@ -56,6 +56,9 @@ struct Page {
     links: Rows<LinkRow>,
     silent: Rows<ServerRow>,
     sentinels: Rows<SentinelRow>,
+    failovers: Rows<FailoverRow>,
+    silences: Rows<SilenceRow>,
+    maintenance: Vec<String>,
     filter: Choices,
     pairs: Vec<PairRow>,
     pager: Pager,
@@ -145,6 +148,12 @@ impl Page {
             map: Map::of(&links, &report.servers),
             silent: Rows::of(silent, ServerRow::of),
             sentinels: Rows::of(report.sentinels.iter(), SentinelRow::of),
+            failovers: Rows::of(
+                report.failovers.iter().filter_map(|entry| entry.last.as_ref().map(|last| (entry, last))),
+                FailoverRow::of,
+            ),
+            silences: Rows::of(fleet.silences.iter(), SilenceRow::of),
+            maintenance: fleet.maintenance.iter().map(ToString::to_string).collect(),
             filter: Choices::of(filter, &links),
             pairs: found.iter().skip(pager.first.saturating_sub(1)).take(ROWS_PER_PAGE).map(row).collect(),
             pager,

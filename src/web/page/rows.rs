@@ -2,11 +2,12 @@
 
 use super::plot::Spark;
 use super::query::{link_address, pair_address};
-use crate::alert::Labels;
+use crate::alert::{Labels, SilenceRecord, SilenceState};
 use crate::monitor::{FleetSnapshot, Happening, What};
 use crate::report::{
-    AlertReport, HappeningReport, LastKnownReport, Level, LinkReport, ListedState, PairReport, SentinelReport,
-    SentinelsReport, ServerReport, amount_text, bytes_text, lag_text, seconds_text, utc_text,
+    AlertReport, FailoverReport, FailoversReport, HappeningReport, LastKnownReport, Level, LinkReport, ListedState,
+    PairReport, SentinelReport, SentinelsReport, ServerReport, amount_text, bytes_text, lag_text, seconds_text,
+    utc_text,
 };
 
 /// What stands where a value is not known.
@@ -38,6 +39,24 @@ pub(super) struct AlertRow {
     pub(super) since: Moment,
     pub(super) until: Option<Moment>,
     pub(super) reason: String,
+    /// Why nobody is told of it, where that is so.
+    pub(super) held: Option<String>,
+    /// What a silence of it looks for, a line each.
+    pub(super) matchers: String,
+}
+
+/// A silence that is in force, to come, or over.
+pub(super) struct SilenceRow {
+    pub(super) id: String,
+    pub(super) state: &'static str,
+    pub(super) level: &'static str,
+    pub(super) matchers: String,
+    pub(super) from: Moment,
+    pub(super) until: Moment,
+    pub(super) author: String,
+    pub(super) comment: String,
+    /// Whether it can be ended.
+    pub(super) open: bool,
 }
 
 pub(super) struct ServerRow {
@@ -45,6 +64,17 @@ pub(super) struct ServerRow {
     pub(super) dc: String,
     pub(super) silent_for: String,
     pub(super) last_answer: Option<Moment>,
+    pub(super) reason: String,
+}
+
+/// The last failover of an entry.
+pub(super) struct FailoverRow {
+    pub(super) pair: String,
+    pub(super) at: Moment,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) total: u64,
+    pub(super) lost: String,
     pub(super) reason: String,
 }
 
@@ -111,6 +141,45 @@ impl AlertRow {
             since: Moment::of(alert.started_timestamp),
             until: alert.resolved_timestamp.map(Moment::of),
             reason: alert.reason.clone().unwrap_or_else(|| NOT_KNOWN.to_owned()),
+            held: held(alert),
+            matchers: matchers(alert),
+        }
+    }
+}
+
+fn held(alert: &AlertReport) -> Option<String> {
+    let silenced = alert.silenced_by.as_ref().map(|_| "silenced".to_owned());
+    let maintenance = alert.maintenance.as_ref().map(|window| format!("maintenance: {window}"));
+    let caused = alert.caused_by.as_ref().map(|cause| format!("explained by {}", cause.alertname));
+    silenced.or(maintenance).or(caused).or(alert.flapping.then(|| "flapping".to_owned()))
+}
+
+/// What tells the alert from others: its name and what it is about, without the labels that a configuration adds.
+fn matchers(alert: &AlertReport) -> String {
+    let own = ["pair", "replica", "server", "name", "receiver"];
+    let of_label = |name: &&str| Some(format!("{name}={}", alert.labels.get(*name)?));
+    let name = format!("alertname={}", alert.alertname);
+    std::iter::once(name).chain(own.iter().filter_map(of_label)).collect::<Vec<_>>().join("\n")
+}
+
+impl SilenceRow {
+    pub(super) fn of((state, record): &(SilenceState, SilenceRecord)) -> Self {
+        let matchers: Vec<_> = record.matchers.iter().map(|(name, glob)| format!("{name}={glob}")).collect();
+        let level = match state {
+            SilenceState::Active => "unknown",
+            SilenceState::Pending => "pending",
+            SilenceState::Expired => "resolved",
+        };
+        Self {
+            id: record.id.to_string(),
+            state: state.label(),
+            level,
+            matchers: matchers.join(", "),
+            from: Moment::of(record.starts.as_secs_f64()),
+            until: Moment::of(record.ends.as_secs_f64()),
+            author: record.author.clone(),
+            comment: record.comment.clone(),
+            open: *state != SilenceState::Expired,
         }
     }
 }
@@ -143,6 +212,24 @@ impl ServerRow {
             silent_for: server.unreachable_seconds.map_or_else(|| NOT_KNOWN.to_owned(), seconds_text),
             last_answer: server.last_answer_timestamp.map(Moment::of),
             reason: server.reason.clone().unwrap_or_else(|| NOT_KNOWN.to_owned()),
+        }
+    }
+}
+
+impl FailoverRow {
+    pub(super) fn of((entry, latest): (&FailoversReport, &FailoverReport)) -> Self {
+        let gone = match (latest.lost_bytes, latest.lost_at_least_bytes) {
+            (None, Some(least)) if least > 0 => format!("at least {}", bytes_text(Some(least))),
+            (known, _) => bytes_text(known),
+        };
+        Self {
+            pair: entry.pair.clone(),
+            at: Moment::of(latest.timestamp),
+            from: format!("{} ({})", latest.from, latest.from_dc),
+            to: format!("{} ({})", latest.to, latest.to_dc),
+            total: entry.total,
+            lost: gone,
+            reason: latest.reason.clone(),
         }
     }
 }

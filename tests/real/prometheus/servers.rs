@@ -46,17 +46,17 @@ impl Drop for Process {
 }
 
 /// Whom Prometheus scrapes, and what it is to do with what it sees.
-pub(super) struct Job<'a> {
+pub(crate) struct Job<'a> {
     /// The exporter, as `host:port`.
-    pub(super) target: &'a str,
+    pub(crate) target: &'a str,
     /// The rules, as a file's text.
-    pub(super) rules: &'a str,
+    pub(crate) rules: &'a str,
     /// The Alertmanager, as `host:port`.
-    pub(super) alertmanager: Option<&'a str>,
+    pub(crate) alertmanager: Option<&'a str>,
 }
 
 /// A Prometheus that scrapes one exporter each second.
-pub(super) struct Prometheus {
+pub(crate) struct Prometheus {
     process: Process,
     url: String,
     client: HttpClient,
@@ -64,7 +64,7 @@ pub(super) struct Prometheus {
 
 impl Prometheus {
     /// Starts it and waits until it has scraped the exporter.
-    pub(super) async fn start(job: Job<'_>) -> Self {
+    pub(crate) async fn start(job: Job<'_>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = format!(
             "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\n\
@@ -89,14 +89,19 @@ impl Prometheus {
         started
     }
 
+    /// Where it answers.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The result of an instant query: one value for each series. What Prometheus refuses fails with its sentence.
-    pub(super) async fn query(&self, expr: &str) -> Vec<Value> {
+    pub(crate) async fn query(&self, expr: &str) -> Vec<Value> {
         let answer = self.answer(expr).await.unwrap_or_else(|error| panic!("{expr}: {error}\n{}", self.process.log()));
         answer["data"]["result"].as_array().cloned().unwrap_or_default()
     }
 
     /// Waits until the query has a result.
-    pub(super) async fn wait_for(&self, expr: &str, what: &str, limit: Duration) {
+    pub(crate) async fn wait_for(&self, expr: &str, what: &str, limit: Duration) {
         let probe = || async {
             let answer = self.answer(expr).await?;
             let series = answer["data"]["result"].as_array().map_or(0, Vec::len);
@@ -114,15 +119,15 @@ impl Prometheus {
 }
 
 /// An Alertmanager that tells one webhook at once.
-pub(super) struct Alertmanager {
+pub(crate) struct Alertmanager {
     _process: Process,
     /// Where it listens: `host:port`.
-    pub(super) address: String,
+    pub(crate) address: String,
 }
 
 impl Alertmanager {
     /// Starts it and waits until it is ready.
-    pub(super) async fn start(webhook: &str) -> Self {
+    pub(crate) async fn start(webhook: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "route: {{receiver: hook, group_by: [alertname, pair], group_wait: 0s, group_interval: 1s}}\n\
@@ -164,6 +169,6 @@ fn encoded(text: &str) -> String {
 }
 
 /// The dashboards' folder.
-pub(super) fn dashboards() -> std::path::PathBuf {
+pub(crate) fn dashboards() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards")
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::super::flights::Gate;
 use super::{AttemptResult, Outcome, ReceiverConfig, Request, blocking, bytes, on_its_way, post, read};
 use crate::alert::AlertStatus;
 use crate::config::ReceiverKind;
@@ -22,14 +23,17 @@ struct Bot {
 }
 
 /// Says it, and where it now stands.
-pub(super) async fn send(client: &HttpClient, config: &Arc<ReceiverConfig>, attempt: &Attempt) -> Outcome {
+pub(super) async fn send(client: &HttpClient, config: &Arc<ReceiverConfig>, attempt: &Attempt, gate: Gate) -> Outcome {
     let (client, of) = (client.clone(), Arc::clone(config));
     let bot = match blocking(config, move || Bot::ready(&client, &of)).await {
         Ok(bot) => bot,
         Err(result) => return (result, None, false),
     };
     let message = Message::new(&attempt.notification, &attempt.anchor, &config.context);
-    match bot.to_change(attempt) {
+    let posted = bot.to_change(attempt);
+    // Where a message will stand is known when it stands there.
+    gate.pass(&posted.clone().map_or(Opening::Plain, Opening::Message)).await;
+    match posted {
         Some(posted) => bot.change(&message, attempt.plain, posted).await,
         None => bot.post(&message, attempt.plain).await,
     }

@@ -1,0 +1,156 @@
+//! What outlives the process besides the lag history: documents in named tables, whose content only their own room knows.
+
+use std::collections::BTreeMap;
+
+use super::{ClockAnchor, Span, Timestamp, WallTime};
+
+/// A table of documents in the durable state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Alerts that are pending, firing or recently resolved.
+    Alerts,
+    /// What each receiver was told of each group of alerts.
+    Groups,
+    /// What each receiver's queue knows of each group: the notifications that wait, and what was opened.
+    Outbox,
+    /// Each receiver's rest and circuit.
+    Receivers,
+    /// The notifications that were given up.
+    DeadLetters,
+    /// Silences.
+    Silences,
+    /// What alerts did, oldest first.
+    Transitions,
+    /// What became of notifications, oldest first.
+    Deliveries,
+}
+
+/// One document: what is to be written under its key, or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Where it stands.
+    pub table: Table,
+    /// Its key in the table.
+    pub key: String,
+    /// JSON; `None` deletes it. May hold secrets: never shown.
+    pub body: Option<String>,
+}
+
+/// A document that was read, and how its instants are read now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedDocument {
+    /// Its key in the table.
+    pub key: String,
+    /// JSON.
+    pub body: String,
+    /// How its instants are read on the present clock.
+    pub shift: ClockShift,
+}
+
+/// Documents by table, as they were read.
+pub type SavedDocuments = BTreeMap<Table, Vec<SavedDocument>>;
+
+/// How instants of an earlier life are read on this life's clock: exactly in the same boot, by the wall clocks otherwise.
+///
+/// Unlike the lag's, the instants of alerts prove nothing: where they cannot be placed they are taken as of now, and the
+/// alert itself is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockShift {
+    /// Added to an instant of the earlier clock.
+    pub by: Span,
+    /// How long ago the document's clock was last written; never negative.
+    pub ago: Span,
+    /// The present.
+    pub now: ClockAnchor,
+}
+
+/// The key of a history's entry: in the order of the wall clock, so that age and order are one.
+pub fn history_key(at: WallTime, sequence: u64) -> String {
+    format!("{:020}-{sequence:016x}", at.as_nanos().max(0))
+}
+
+impl Table {
+    /// Every table.
+    pub const ALL: [Self; 8] = [
+        Self::Alerts,
+        Self::Groups,
+        Self::Outbox,
+        Self::Receivers,
+        Self::DeadLetters,
+        Self::Silences,
+        Self::Transitions,
+        Self::Deliveries,
+    ];
+
+    /// The table's name on the disk.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Alerts => "alerts",
+            Self::Groups => "groups",
+            Self::Outbox => "outbox",
+            Self::Receivers => "receivers",
+            Self::DeadLetters => "dead_letters",
+            Self::Silences => "silences",
+            Self::Transitions => "transitions",
+            Self::Deliveries => "deliveries",
+        }
+    }
+
+    /// Whether it is a history: nothing in it is changed, and it grows.
+    pub const fn is_history(self) -> bool {
+        matches!(self, Self::Transitions | Self::Deliveries)
+    }
+}
+
+impl Document {
+    /// What writes `body` under `key`.
+    pub fn put(table: Table, key: impl Into<String>, body: String) -> Self {
+        Self { table, key: key.into(), body: Some(body) }
+    }
+
+    /// What deletes `key`.
+    pub fn delete(table: Table, key: impl Into<String>) -> Self {
+        Self { table, key: key.into(), body: None }
+    }
+
+    /// The bytes that it takes.
+    pub fn size(&self) -> usize {
+        self.key.len() + self.body.as_ref().map_or(0, String::len)
+    }
+}
+
+impl ClockShift {
+    /// The instant of something that has happened: never one that is still to come.
+    pub fn past(&self, at: Timestamp) -> Timestamp {
+        (at + self.by).min(self.now.mono)
+    }
+
+    /// The instant of something that is to happen, not later than `at_most` from now: a clock that was off must not
+    /// put it off for days.
+    pub fn due(&self, at: Timestamp, at_most: Span) -> Timestamp {
+        (at + self.by).min(self.now.mono + at_most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(secs: i64) -> Timestamp {
+        Timestamp::from_nanos(secs * 1_000_000_000)
+    }
+
+    #[test]
+    fn nothing_of_the_past_is_still_to_come_and_nothing_due_is_days_away() {
+        let now = ClockAnchor { mono: at(100), ..ClockAnchor::default() };
+        let shift = ClockShift { by: Span::from_secs(40), ago: Span::ZERO, now };
+        assert_eq!([10, 60, 70].map(|secs| shift.past(at(secs))), [at(50), at(100), at(100)]);
+        assert_eq!([10, 62, 9_000].map(|secs| shift.due(at(secs), Span::from_secs(5))), [at(50), at(102), at(105)]);
+    }
+
+    #[test]
+    fn no_two_tables_share_a_name() {
+        let names: std::collections::BTreeSet<_> = Table::ALL.iter().map(|table| table.label()).collect();
+        assert_eq!(names.len(), Table::ALL.len());
+    }
+}

@@ -1,0 +1,181 @@
+//! What of the alerts outlives the process, and how it goes on in the next.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::Serialize;
+
+use super::Monitor;
+use crate::alert::{
+    AlertIdentity, AlertKey, GroupKey, Quantity, Restored, Rule, SilenceRecord, Silences, TargetKind, Transition,
+};
+use crate::model::{ClockAnchor, Document, SavedDocument, SavedDocuments, Table, Timestamp, history_key};
+
+/// Transitions that wait to be written: a disk that is gone must not fill the memory. The oldest give way.
+const MAX_UNWRITTEN: usize = 1_000;
+
+/// What happened to alerts and is not written yet, and alerts of an earlier life that nobody has claimed.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    unwritten: VecDeque<(Timestamp, Transition)>,
+    written: u64,
+    /// Restored alerts of targets that are not watched, a Sentinel may name them later; what they looked at.
+    unclaimed: BTreeMap<AlertKey, Restored>,
+    /// Whether silences changed since they were last written.
+    silences_changed: bool,
+    /// The silences that the disk knows.
+    silences_kept: BTreeSet<String>,
+}
+
+/// A transition in the history.
+#[derive(Serialize)]
+struct PastTransition<'a> {
+    at: Timestamp,
+    #[serde(flatten)]
+    transition: &'a Transition,
+}
+
+impl Past {
+    pub(super) fn note(&mut self, changes: &[Transition], now: Timestamp) {
+        for transition in changes {
+            if self.unwritten.len() == MAX_UNWRITTEN {
+                self.unwritten.pop_front();
+            }
+            self.unwritten.push_back((now, transition.clone()));
+        }
+    }
+
+    fn take_unwritten(&mut self, anchor: ClockAnchor) -> Vec<Document> {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        let document = |(at, transition): &(Timestamp, Transition)| {
+            self.written += 1;
+            let body = serde_json::to_string(&PastTransition { at: *at, transition }).ok()?;
+            Some(Document::put(Table::Transitions, history_key(anchor.wall(*at), self.written), body))
+        };
+        unwritten.iter().filter_map(document).collect()
+    }
+}
+
+impl Monitor {
+    /// Takes in the alerts of an earlier life and what receivers were told of them, except where something is known
+    /// already. Nobody is told of it again. Returns sentences about what makes no sense.
+    ///
+    /// What counts seconds goes on counting from when it began, until there is news of its target: a target of which
+    /// nothing is known yet is not well.
+    pub fn restore_alerts(&mut self, documents: &SavedDocuments, now: Timestamp) -> Vec<String> {
+        let of = |table| documents.get(&table).map_or(&[][..], Vec::as_slice);
+        let (engine, groups) = self.alerting.parts();
+        let restored = engine.restore(of(Table::Alerts));
+        let mut refused = restored.refused;
+        refused.extend(groups.restore(now, of(Table::Groups), engine));
+        let unclaimed = restored.alerts.into_iter().map(|restored| (restored.key.clone(), restored));
+        self.past.unclaimed.extend(unclaimed);
+        refused.extend(self.restore_silences(of(Table::Silences)));
+        self.claim_alerts();
+        refused
+    }
+
+    /// Gives the restored alerts to the targets that are watched by now.
+    pub(super) fn claim_alerts(&mut self) {
+        let alerting = &self.alerting;
+        let claimed: Vec<_> = self.past.unclaimed.extract_if(.., |key, _| alerting.watches(key)).collect();
+        for (_, restored) in &claimed {
+            self.carry_on(restored);
+        }
+    }
+
+    /// Lets what the alert counts go on.
+    fn carry_on(&mut self, restored: &Restored) {
+        let Restored { key, value, as_of } = restored;
+        let AlertIdentity { rule, labels } = key.identity();
+        match (rule.target(), *value) {
+            (TargetKind::Receiver, _) => {
+                let receiver = labels.get("receiver").map_or("", String::as_str);
+                self.receivers.carry_on(receiver, *as_of);
+            }
+            (_, Some(Quantity::Count(count))) => self.alerting.carry_on(key, *as_of, count),
+            (_, Some(Quantity::Seconds(lasted))) => self.carry_on_since(key, *as_of - lasted),
+            (_, Some(Quantity::Bytes(_)) | None) => {}
+        }
+    }
+
+    fn carry_on_since(&mut self, key: &AlertKey, since: Timestamp) {
+        let labels = &key.identity().labels;
+        match key.identity().rule {
+            Rule::Unreachable => self.fleet.carry_on_silence(labels.get("server").map_or("", String::as_str), since),
+            Rule::Unknown => self.fleet.carry_on_unknown(labels, since),
+            Rule::Diverged => self.fleet.carry_on_diverged(labels, since),
+            Rule::SentinelQuorum => self.sentinels.carry_on(key, since),
+            // What these look at comes from the servers, from the lag history, or from the silence of servers.
+            _ => {}
+        }
+    }
+
+    /// Ends restored alerts whose target nobody watches, once it is known who is watched.
+    pub(super) fn end_unclaimed(&mut self, now: Timestamp) {
+        if self.past.unclaimed.is_empty() || !self.sentinels.all_heard() {
+            return;
+        }
+        self.claim_alerts();
+        for key in std::mem::take(&mut self.past.unclaimed).into_keys() {
+            self.alerting.retire(&key, now);
+        }
+    }
+
+    fn restore_silences(&mut self, documents: &[SavedDocument]) -> Vec<String> {
+        let (mut records, mut refused) = (Vec::new(), Vec::new());
+        for document in documents {
+            self.past.silences_kept.insert(document.key.clone());
+            match serde_json::from_str::<SilenceRecord>(&document.body) {
+                Ok(record) => records.push(record),
+                Err(why) => refused.push(format!("a silence: {why}")),
+            }
+        }
+        let known: Vec<_> = self.silences().records().cloned().collect();
+        self.alerting.quiet_mut().silences = Silences::restored(known.into_iter().chain(records));
+        self.past.silences_changed = true;
+        refused
+    }
+
+    /// Takes in that silences changed.
+    pub(super) fn note_silences_changed(&mut self) {
+        self.past.silences_changed = true;
+    }
+
+    fn silences_to_save(&mut self, all: bool) -> Vec<Document> {
+        if !std::mem::take(&mut self.past.silences_changed) && !all {
+            return Vec::new();
+        }
+        let mut gone = std::mem::take(&mut self.past.silences_kept);
+        let (mut documents, mut kept) = (Vec::new(), BTreeSet::new());
+        for record in self.silences().records() {
+            let key = record.id.to_string();
+            gone.remove(&key);
+            let body = serde_json::to_string(record).ok();
+            documents.extend(body.map(|body| Document::put(Table::Silences, &*key, body)));
+            kept.insert(key);
+        }
+        self.past.silences_kept = kept;
+        documents.extend(gone.into_iter().map(|key| Document::delete(Table::Silences, key)));
+        documents
+    }
+
+    /// Whether the disk may know less of the alerts than this.
+    pub fn has_unsaved_alerts(&self) -> bool {
+        self.alerting.has_unsaved() || !self.past.unwritten.is_empty() || self.past.silences_changed
+    }
+
+    /// What the disk has to be told of alerts: what changed since this was last asked, or everything.
+    pub fn alerts_to_save(&mut self, all: bool, anchor: ClockAnchor) -> Vec<Document> {
+        let (engine, groups) = self.alerting.parts();
+        let mut documents = engine.to_save(all, anchor.mono);
+        documents.extend(groups.to_save(all));
+        documents.extend(self.past.take_unwritten(anchor));
+        documents.extend(self.silences_to_save(all));
+        documents
+    }
+
+    /// Whether a receiver is told of this group, also when it is no longer configured.
+    pub fn knows_group(&self, receiver: &str, group: &GroupKey) -> bool {
+        self.alerting.knows_group(receiver, group)
+    }
+}

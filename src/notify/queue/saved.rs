@@ -1,0 +1,331 @@
+//! A queue as documents: one for each group, one for each dead letter, one for the receiver itself.
+//!
+//! Routing keys stand in them as they are, because a resolve needs them: whoever has a document has a secret.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{GroupKey, Notification};
+use crate::model::{ClockAnchor, ClockShift, Document, SavedDocument, Secret, Span, Table, Timestamp};
+use crate::monitor::DeliveryFailure;
+use crate::notify::pagerduty::Incident;
+use crate::notify::slack_bot::Posted;
+
+use super::group::{Entry, GroupQueue};
+use super::{DeadLetter, DeliveryId, MAX_GROUPS, Opening, ReceiverQueue};
+
+/// The longest that anything is put off over a restart: what a receiver that is gone is left alone for. A clock that was
+/// off must not put it off for days.
+const MAX_WAIT: Span = Span::from_secs(900);
+
+/// What the disk knows otherwise.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    groups: BTreeSet<GroupKey>,
+    letters: BTreeSet<DeliveryId>,
+    receiver: bool,
+}
+
+/// Why a document is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueRecordError {
+    /// It is no record of this kind.
+    #[error("{0}")]
+    Malformed(#[from] serde_json::Error),
+    /// An id that this program never gives out.
+    #[error("its id makes no sense")]
+    Id,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GroupRecord {
+    receiver: Arc<str>,
+    group: GroupKey,
+    opened: Vec<OpeningRecord>,
+    in_flight: Option<EntryRecord>,
+    opening: Option<OpeningRecord>,
+    waiting: Vec<EntryRecord>,
+    told: Option<Notification>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EntryRecord {
+    id: String,
+    notification: Notification,
+    anchor: ClockAnchor,
+    attempts: u32,
+    not_before: Timestamp,
+    plain: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LetterRecord {
+    receiver: Arc<str>,
+    id: String,
+    notification: Notification,
+    anchor: ClockAnchor,
+    reason: DeliveryFailure,
+    at: Timestamp,
+    attempts: u32,
+    opening: Option<OpeningRecord>,
+    over: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReceiverRecord {
+    receiver: Arc<str>,
+    circuit: Option<Timestamp>,
+    endpoint: Option<Arc<str>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OpeningRecord {
+    Plain,
+    Incident { routing_key: String, dedup_key: String },
+    Message(Posted),
+}
+
+impl Kept {
+    pub(super) fn touch(&mut self, group: GroupKey) {
+        self.groups.insert(group);
+    }
+
+    pub(super) fn touch_letter(&mut self, letter: DeliveryId) {
+        self.letters.insert(letter);
+    }
+
+    pub(super) fn touch_receiver(&mut self) {
+        self.receiver = true;
+    }
+
+    fn is_clean(&self) -> bool {
+        self.groups.is_empty() && self.letters.is_empty() && !self.receiver
+    }
+}
+
+impl ReceiverQueue {
+    /// Whether the disk knows less than this.
+    pub fn has_unsaved(&self) -> bool {
+        !self.kept.is_clean()
+    }
+
+    /// What the disk has to be told: what changed since this was last asked, or everything.
+    pub fn to_save(&mut self, all: bool) -> Vec<Document> {
+        let mut changed = std::mem::take(&mut self.kept);
+        if all {
+            changed.groups = self.groups.keys().cloned().collect();
+            changed.letters = self.letters.iter().map(|letter| letter.id.clone()).collect();
+        }
+        let groups = changed.groups.iter().map(|key| self.group_document(key));
+        let letters = changed.letters.iter().map(|id| self.letter_document(id));
+        let receiver = (all || changed.receiver).then(|| self.receiver_document());
+        groups.chain(letters).chain(receiver).collect()
+    }
+
+    /// Everything about this receiver goes from the disk.
+    pub fn to_forget(&mut self) -> Vec<Document> {
+        for key in std::mem::take(&mut self.groups).into_keys() {
+            self.kept.touch(key);
+        }
+        for letter in std::mem::take(&mut self.letters) {
+            self.kept.touch_letter(letter.id.clone());
+        }
+        let mut documents = self.to_save(false);
+        documents.retain(|document| document.table != Table::Receivers);
+        documents.push(Document::delete(Table::Receivers, &*self.receiver));
+        documents
+    }
+
+    fn group_document(&self, key: &GroupKey) -> Document {
+        let name = format!("{:?}/{}", self.receiver, key.text());
+        match self.groups.get(key) {
+            Some(group) => Document::put(Table::Outbox, name, json(&GroupRecord::of(&self.receiver, key, group))),
+            None => Document::delete(Table::Outbox, name),
+        }
+    }
+
+    fn letter_document(&self, id: &DeliveryId) -> Document {
+        match self.letters.iter().find(|letter| letter.id == *id) {
+            Some(letter) => {
+                Document::put(Table::DeadLetters, id.to_string(), json(&LetterRecord::of(&self.receiver, letter)))
+            }
+            None => Document::delete(Table::DeadLetters, id.to_string()),
+        }
+    }
+
+    fn receiver_document(&self) -> Document {
+        let (receiver, endpoint) = (Arc::clone(&self.receiver), self.endpoint.clone());
+        let record = ReceiverRecord { receiver, circuit: self.circuit, endpoint };
+        Document::put(Table::Receivers, &*self.receiver, json(&record))
+    }
+
+    /// Takes in a group that was kept, unless the group is known already: then only what is open of it is news. What was
+    /// under way is tried again under its id, and what it may have opened counts as opened.
+    fn restore_group(&mut self, record: GroupRecord, shift: &ClockShift) -> Result<(), QueueRecordError> {
+        let GroupRecord { receiver: _, group, opened, in_flight, opening, waiting, told } = record;
+        if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(&group) {
+            return Ok(()); // as many as the queue that wrote them had
+        }
+        let entries: VecDeque<_> =
+            in_flight.into_iter().chain(waiting).map(|entry| self.entry(entry, shift)).collect::<Result<_, _>>()?;
+        let known = self.groups.contains_key(&group);
+        let queue = self.groups.entry(group.clone()).or_default();
+        opened.into_iter().chain(opening).for_each(|opening| queue.remember(opening.into()));
+        if !known {
+            queue.waiting = entries;
+            queue.told = told.map(|told| Arc::new(shifted(told, shift)));
+        }
+        self.kept.touch(group.clone());
+        self.forget_if_idle(&group);
+        Ok(())
+    }
+
+    fn entry(&mut self, record: EntryRecord, shift: &ClockShift) -> Result<Entry, QueueRecordError> {
+        let id = DeliveryId::parse(&record.id).ok_or(QueueRecordError::Id)?;
+        self.sequence += 1;
+        let entry = Entry::new(id, self.sequence, Arc::new(shifted(record.notification, shift)), shift.now);
+        Ok(Entry {
+            anchor: anchor(record.anchor, shift),
+            attempts: record.attempts,
+            not_before: shift.due(record.not_before, MAX_WAIT),
+            plain: record.plain,
+            ..entry
+        })
+    }
+
+    fn restore_letter(&mut self, record: LetterRecord, shift: &ClockShift) -> Result<(), QueueRecordError> {
+        let letter = DeadLetter {
+            id: DeliveryId::parse(&record.id).ok_or(QueueRecordError::Id)?,
+            notification: Arc::new(shifted(record.notification, shift)),
+            anchor: anchor(record.anchor, shift),
+            reason: record.reason,
+            at: shift.past(record.at),
+            attempts: record.attempts,
+            opening: record.opening.map(Into::into),
+            over: record.over,
+        };
+        self.keep_letter(letter);
+        self.letters.make_contiguous().sort_by_key(|letter| letter.at);
+        Ok(())
+    }
+}
+
+/// Takes in one document of an outbox: of a group, a dead letter or a receiver, as its table says. `queue` gives the
+/// queue of a receiver, also of one that is no longer configured.
+///
+/// # Errors
+/// It makes no sense.
+pub fn restore<'a>(
+    table: Table,
+    document: &SavedDocument,
+    queue: impl FnOnce(&Arc<str>) -> &'a mut ReceiverQueue,
+) -> Result<(), QueueRecordError> {
+    let shift = &document.shift;
+    match table {
+        Table::Outbox => {
+            let record: GroupRecord = serde_json::from_str(&document.body)?;
+            queue(&Arc::clone(&record.receiver)).restore_group(record, shift)
+        }
+        Table::DeadLetters => {
+            let record: LetterRecord = serde_json::from_str(&document.body)?;
+            queue(&Arc::clone(&record.receiver)).restore_letter(record, shift)
+        }
+        _ => {
+            let record: ReceiverRecord = serde_json::from_str(&document.body)?;
+            let queue = queue(&record.receiver);
+            queue.endpoint = queue.endpoint.take().or(record.endpoint);
+            queue.circuit = record.circuit.map(|until| shift.due(until, MAX_WAIT)).or(queue.circuit);
+            Ok(())
+        }
+    }
+}
+
+impl GroupRecord {
+    fn of(receiver: &Arc<str>, key: &GroupKey, group: &GroupQueue) -> Self {
+        let GroupQueue { opened, in_flight, opening, waiting, told } = group;
+        Self {
+            receiver: Arc::clone(receiver),
+            group: key.clone(),
+            opened: opened.iter().map(Into::into).collect(),
+            in_flight: in_flight.as_ref().map(EntryRecord::of),
+            opening: opening.as_ref().map(Into::into),
+            waiting: waiting.iter().map(EntryRecord::of).collect(),
+            told: told.as_deref().cloned(),
+        }
+    }
+}
+
+impl EntryRecord {
+    fn of(entry: &Entry) -> Self {
+        let Entry { id, sequence: _, notification, anchor, attempts, not_before, plain, revision: _ } = entry;
+        Self {
+            id: id.to_string(),
+            notification: Notification::clone(notification),
+            anchor: *anchor,
+            attempts: *attempts,
+            not_before: *not_before,
+            plain: *plain,
+        }
+    }
+}
+
+impl LetterRecord {
+    fn of(receiver: &Arc<str>, letter: &DeadLetter) -> Self {
+        let DeadLetter { id, notification, anchor, reason, at, attempts, opening, over } = letter;
+        Self {
+            receiver: Arc::clone(receiver),
+            id: id.to_string(),
+            notification: Notification::clone(notification),
+            anchor: *anchor,
+            reason: *reason,
+            at: *at,
+            attempts: *attempts,
+            opening: opening.as_ref().map(Into::into),
+            over: *over,
+        }
+    }
+}
+
+impl From<&Opening> for OpeningRecord {
+    fn from(opening: &Opening) -> Self {
+        match opening {
+            Opening::Plain => Self::Plain,
+            Opening::Message(posted) => Self::Message(posted.clone()),
+            Opening::Incident(Incident { routing_key, dedup_key }) => {
+                Self::Incident { routing_key: routing_key.reveal().to_owned(), dedup_key: dedup_key.clone() }
+            }
+        }
+    }
+}
+
+impl From<OpeningRecord> for Opening {
+    fn from(record: OpeningRecord) -> Self {
+        match record {
+            OpeningRecord::Plain => Self::Plain,
+            OpeningRecord::Message(posted) => Self::Message(posted),
+            OpeningRecord::Incident { routing_key, dedup_key } => {
+                Self::Incident(Incident { routing_key: Secret::new(routing_key), dedup_key })
+            }
+        }
+    }
+}
+
+/// The notification with its instants on the present clock.
+fn shifted(mut notification: Notification, shift: &ClockShift) -> Notification {
+    notification.decided_at = shift.past(notification.decided_at);
+    notification.alerts.iter_mut().for_each(|alert| Arc::make_mut(alert).shift(shift));
+    notification
+}
+
+/// The moment on both clocks: its wall time is what was said then.
+fn anchor(anchor: ClockAnchor, shift: &ClockShift) -> ClockAnchor {
+    ClockAnchor { mono: anchor.mono + shift.by, ..anchor }
+}
+
+/// The records hold nothing that JSON cannot say.
+fn json(record: &impl Serialize) -> String {
+    serde_json::to_string(record).unwrap_or_default()
+}

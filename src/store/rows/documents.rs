@@ -1,0 +1,34 @@
+//! Documents: JSON of other rooms, on the clock of whoever wrote it.
+
+use crate::store::codec::{Reader, RowError, Writer, seal};
+
+/// The row of a document.
+pub(in crate::store) fn encode_document(clock: u32, key: &str, body: &str) -> Vec<u8> {
+    let mut writer = Writer::new(clock);
+    writer.text(body);
+    seal(key.as_bytes(), &writer)
+}
+
+/// The number of the document's clock, and its JSON.
+pub(in crate::store) fn decode_document(key: &str, row: &[u8]) -> Result<(u32, String), RowError> {
+    let mut reader = Reader::open_plain(key.as_bytes(), row)?;
+    let clock = reader.small("clock")?;
+    let body = reader.text()?.to_owned();
+    reader.end()?;
+    Ok((clock, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn documents_come_back_under_their_key_alone(key in ".{0,40}", body in ".{0,200}", clock in any::<u32>()) {
+            let row = encode_document(clock, &key, &body);
+            prop_assert_eq!(decode_document(&key, &row), Ok((clock, body)));
+            prop_assert_eq!(decode_document(&format!("{key}x"), &row), Err(RowError::Checksum));
+        }
+    }
+}
