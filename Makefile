@@ -11,7 +11,7 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release lint unit real dashboards docs tools docs-update packaging package-test deny fuzz bench generations lab lab-update screenshots clean
+.PHONY: demo test release lint unit real dashboards docs tools docs-update packaging package-test deny fuzz bench generations crash lab lab-update screenshots clean
 
 demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -41,6 +41,10 @@ real: ## tests on real servers, and the search of all that was said in them for 
 	@rm -rf $(OUTPUTS) && mkdir -p $(OUTPUTS)/cargo/said && printf 'planted-secret-\nPRIVATE KEY\n' > $(OUTPUTS)/cargo/secrets
 	@set -o pipefail; TEST_OUTPUTS=$(OUTPUTS) $(CARGO) test --locked --test real -- --test-threads=4 2>&1 | tee $(OUTPUTS)/cargo/said/tests
 	@.ci/check-secrets $(OUTPUTS)
+
+crash: ## 500 kills at random moments; CRASH_KILLS=500 CRASH_SEED=7 for another number or the same moments; part of no other target
+	@.ci/install-tools redis-server=redis-server
+	@$(CARGO) test --locked --quiet --test real -- crash::many_kills_lose_nothing_and_leave_nothing_open --exact --ignored --nocapture
 
 lab: ## how near the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=28 LAB_DUMP=folder; part of no other target
 	@.ci/install-tools redis-server=redis-server

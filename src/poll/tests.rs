@@ -241,6 +241,7 @@ async fn a_tree_that_turns_or_grows_keeps_the_connections_of_who_stays() {
     answers(&mut seen, &[(&a, 20), (&b, 20)]).await;
     assert_eq!(c.requests().len(), old, "nobody polls who is gone");
     tokio::time::timeout(PATIENCE, poller.stop()).await.expect("it stops");
+    drop(poller);
     assert_ended(&mut seen).await;
 }
 

@@ -19,6 +19,9 @@ use crate::planted::{self, Transcript};
 /// The file of everything that the exporter logs and prints.
 const LOG: &str = "log";
 
+/// A file whose presence in the exporter's folder has it started with `--web.enable-admin-api`, the next time, too.
+const ADMIN: &str = "admin-api";
+
 /// How long the exporter may take to be ready on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -45,7 +48,9 @@ impl Exporter {
 
     /// As [`Self::start`], with `--web.enable-admin-api`.
     pub(crate) async fn start_admin(yaml: &str) -> Self {
-        Self::start_with_flags(yaml, &["--web.enable-admin-api"]).await
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(ADMIN), "").unwrap();
+        Self::start_in(Arc::new(folder), yaml).await
     }
 
     /// As [`Self::start`], with the log as most people have it.
@@ -227,10 +232,11 @@ impl Exporter {
 fn launch(folder: &Path, listen: &str, level: &str, transcript: &Transcript) -> Child {
     let log = File::options().create(true).append(true).open(transcript.path(LOG)).unwrap();
     let secured: &[&str] = if folder.join("web.yml").exists() { &["--web.config.file", "web.yml"] } else { &[] };
+    let admin: &[&str] = if folder.join(ADMIN).exists() { &["--web.enable-admin-api"] } else { &[] };
     Command::new(program())
         .envs(planted::ENVIRONMENT)
         .args(secured)
-        .args(flags)
+        .args(admin)
         .args(["--config.file", "config.yml", "--web.listen-address", listen, "--log.level", level])
         .current_dir(folder)
         .stdin(Stdio::null())

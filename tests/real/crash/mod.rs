@@ -89,7 +89,7 @@ async fn crash(kills: usize, seed: u64) {
     let killed = AtomicUsize::new(0);
     let mut moments = Vec::new();
     let mut fate = rng.fork();
-    let killer = async {
+    let reaper = async {
         while killed.load(Ordering::Relaxed) < kills {
             tokio::time::sleep(Duration::from_millis(fate.u64(10..LONGEST_LIFE_MS))).await;
             moments.push(exporter.kill());
@@ -105,7 +105,7 @@ async fn crash(kills: usize, seed: u64) {
         }
         episodes
     };
-    let ((), episodes) = tokio::join!(killer, story);
+    let ((), episodes) = tokio::join!(reaper, story);
     receivers.become_good();
     receivers.are_quiet(HEARD).await;
     verdict::check(&receivers, &moments, episodes);
