@@ -240,7 +240,9 @@ async fn deliveries(State(shared): State<Shared>, headers: HeaderMap) -> Respons
 }
 
 /// Sends a dead letter again and says to whom.
-async fn replay(Path(id): Path<String>, State(shared): State<Shared>, uri: Uri) -> Response {
+async fn replay(State(shared): State<Shared>, id: Result<Path<String>, PathRejection>, uri: Uri) -> Response {
+    // A path that is no UTF-8 text names no dead letter either.
+    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
     match (shared.state.replay)(id).await {
         Ok(report) => json(StatusCode::ACCEPTED, &report),
         Err(refusal) => {
