@@ -280,3 +280,15 @@ fn what_changed_is_written_and_nothing_else() {
     send(&mut outbox, &DELIVERED);
     assert_eq!(tables(outbox.to_save(false)), [(Table::Deliveries, true), (Table::Outbox, false)]);
 }
+
+#[test]
+fn what_is_shown_and_what_waits_to_be_written_is_bounded() {
+    let mut outbox = outbox(&["chat"]);
+    for _ in 0..MAX_RECENT.max(MAX_UNWRITTEN) + 5 {
+        outbox.push(firing("chat", "a"), anchor());
+        send(&mut outbox, &DELIVERED);
+    }
+    assert_eq!(outbox.deliveries().recent.len(), MAX_RECENT);
+    let ends = outbox.to_save(false).into_iter().filter(|document| document.table == Table::Deliveries);
+    assert_eq!(ends.count(), MAX_UNWRITTEN);
+}
