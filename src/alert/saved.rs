@@ -293,6 +293,12 @@ pub(super) mod state_label {
 
     use crate::replication::PairState;
 
+    #[allow(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        clippy::ref_option_ref,
+        reason = "the signature that serde asks for"
+    )]
     pub(in crate::alert) fn serialize<S: Serializer>(
         label: &Option<&'static str>,
         serializer: S,

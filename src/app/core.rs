@@ -209,7 +209,9 @@ impl Core {
         }
         let deliveries = self.dispatcher.deliveries();
         let changed = deliveries.is_some();
-        deliveries.into_iter().for_each(|deliveries| self.monitor.note_deliveries(deliveries));
+        if let Some(deliveries) = deliveries {
+            self.monitor.note_deliveries(deliveries);
+        }
         changed
     }
 

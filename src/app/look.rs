@@ -19,7 +19,7 @@ const ROUNDS: u64 = 2;
 const LOOK_INTERVAL: Span = Span::from_secs(1);
 
 /// How often a look begins anew because the servers' roles are not as told. Once is what a failover before it takes.
-const MAX_TURNS: u32 = 3;
+const TURNS: u32 = 3;
 
 /// Why a look came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +62,7 @@ pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
             masters.follow(&entries, &pair, &to);
         }
         let turned = Topology::observed(&entries, &settings.datacenters, &masters);
-        if turned != topology && turns < MAX_TURNS {
+        if turned != topology && turns < TURNS {
             topology = turned;
             turns += 1;
             poller.reload(&topology, settings.poll);

@@ -34,7 +34,8 @@ async fn serve(settings: Settings, web: WebOptions, global: &Global, log: Log) -
     let path = global.config_file.clone();
     let load: LoadSettings = Box::new(move || crate::config::load(&path, &Environment::from_os(std::env::vars_os())));
     let app = App::bind(settings, web, load)?;
-    app.run(|control| {
+    // On the heap: it holds everything that the exporter is.
+    Box::pin(app.run(|control| {
         tokio::spawn(log.follow());
         // Here, not in the task: until it is asked for, SIGHUP ends the process.
         let kinds = [SignalKind::hangup(), SignalKind::terminate(), SignalKind::interrupt()];
@@ -43,7 +44,7 @@ async fn serve(settings: Settings, web: WebOptions, global: &Global, log: Log) -
             return;
         };
         tokio::spawn(follow_signals(control, [hangup, terminate, interrupt]));
-    })
+    }))
     .await
 }
 

@@ -50,7 +50,7 @@ impl Past {
         self.unwritten.len()
     }
 
-    fn to_save(&mut self, anchor: ClockAnchor) -> Vec<Document> {
+    fn take_unwritten(&mut self, anchor: ClockAnchor) -> Vec<Document> {
         let unwritten = std::mem::take(&mut self.unwritten);
         let document = |(at, transition): &(Timestamp, Transition)| {
             self.written += 1;
@@ -84,7 +84,9 @@ impl Monitor {
     pub(super) fn claim_alerts(&mut self) {
         let alerting = &self.alerting;
         let claimed: Vec<_> = self.past.unclaimed.extract_if(.., |key, _| alerting.watches(key)).collect();
-        claimed.iter().for_each(|(_, restored)| self.carry_on(restored));
+        for (_, restored) in &claimed {
+            self.carry_on(restored);
+        }
     }
 
     /// Lets what the alert counts go on.
@@ -173,7 +175,7 @@ impl Monitor {
         let (engine, groups) = self.alerting.parts();
         let mut documents = engine.to_save(all, anchor.mono);
         documents.extend(groups.to_save(all));
-        documents.extend(self.past.to_save(anchor));
+        documents.extend(self.past.take_unwritten(anchor));
         documents.extend(self.silences_to_save(all));
         documents
     }

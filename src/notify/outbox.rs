@@ -206,8 +206,9 @@ impl Outbox {
             self.report(&name, event);
         }
         let fires = attempt.notification.status == AlertStatus::Firing;
-        if let Some(copy) = fallback.filter(|_| undeliverable && fires) {
-            undelivered(&attempt.notification, &copy).into_iter().for_each(|copy| self.push_one(copy, now));
+        let fallback = fallback.filter(|_| undeliverable && fires);
+        if let Some(copy) = fallback.and_then(|receiver| undelivered(&attempt.notification, &receiver)) {
+            self.push_one(copy, now);
         }
         self.forget_if_done(&name);
     }

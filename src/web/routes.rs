@@ -240,9 +240,10 @@ async fn deliveries(State(shared): State<Shared>, headers: HeaderMap) -> Respons
 }
 
 /// Sends a dead letter again and says to whom.
-async fn replay(State(shared): State<Shared>, id: Result<Path<String>, PathRejection>, uri: Uri) -> Response {
-    // A path that is no UTF-8 text names no dead letter either.
-    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
+async fn replay(id: Result<Path<String>, PathRejection>, State(shared): State<Shared>, uri: Uri) -> Response {
+    let Ok(Path(id)) = id else {
+        return refuse(uri.path(), StatusCode::NOT_FOUND, "a path that is no UTF-8 text names no delivery");
+    };
     match (shared.state.replay)(id).await {
         Ok(report) => json(StatusCode::ACCEPTED, &report),
         Err(refusal) => {

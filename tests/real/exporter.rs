@@ -19,6 +19,9 @@ use crate::planted::{self, Transcript};
 /// The file of everything that the exporter logs and prints.
 const LOG: &str = "log";
 
+/// A file whose presence in the exporter's folder has it started with `--web.enable-admin-api`, the next time, too.
+const ADMIN: &str = "admin-api";
+
 /// How long the exporter may take to be ready on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -35,16 +38,9 @@ pub(crate) struct Exporter {
     /// The files that the test had written when the exporter was started: no others may appear with a secret in them.
     given: Vec<String>,
     transcript: Transcript,
-    /// Further flags.
-    flags: &'static [&'static str],
 }
 
 impl Exporter {
-    /// As [`Self::start`], with further flags.
-    pub(crate) async fn start_with_flags(yaml: &str, flags: &'static [&'static str]) -> Self {
-        Self::spawn_in(Arc::new(tempfile::tempdir().unwrap()), yaml, ("debug", flags), None).ready().await
-    }
-
     /// Starts the exporter with the configuration `yaml` and waits until it is ready.
     pub(crate) async fn start(yaml: &str) -> Self {
         Self::spawn(yaml).ready().await
@@ -52,7 +48,9 @@ impl Exporter {
 
     /// As [`Self::start`], with `--web.enable-admin-api`.
     pub(crate) async fn start_admin(yaml: &str) -> Self {
-        Self::start_with_flags(yaml, &["--web.enable-admin-api"]).await
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(ADMIN), "").unwrap();
+        Self::start_in(Arc::new(folder), yaml).await
     }
 
     /// As [`Self::start`], with the log as most people have it.
@@ -67,7 +65,7 @@ impl Exporter {
 
     /// As [`Self::start`], in a folder that an exporter before it has left, with its state in it.
     pub(crate) async fn start_in(folder: Arc<tempfile::TempDir>, yaml: &str) -> Self {
-        Self::spawn_in(folder, yaml, ("debug", &[]), None).ready().await
+        Self::spawn_in(folder, yaml, "debug", None).ready().await
     }
 
     async fn ready(self) -> Self {
@@ -96,13 +94,13 @@ impl Exporter {
 
     /// `secured` is what it speaks HTTPS by, and how it is reached then.
     fn spawn_with(yaml: &str, level: &str, secured: Option<(&[(&str, String)], ExporterAccess)>) -> Self {
-        Self::spawn_in(Arc::new(tempfile::tempdir().unwrap()), yaml, (level, &[]), secured)
+        Self::spawn_in(Arc::new(tempfile::tempdir().unwrap()), yaml, level, secured)
     }
 
     fn spawn_in(
         folder: Arc<tempfile::TempDir>,
         yaml: &str,
-        (level, flags): (&str, &'static [&'static str]),
+        level: &str,
         secured: Option<(&[(&str, String)], ExporterAccess)>,
     ) -> Self {
         let scheme = if secured.is_some() { "https" } else { "http" };
@@ -113,16 +111,15 @@ impl Exporter {
         std::fs::write(folder.path().join("config.yml"), planted::in_configuration(yaml)).unwrap();
         let transcript = Transcript::new("exporter");
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
-        let child = launch(folder.path(), &listen, (level, flags), &transcript);
+        let child = launch(folder.path(), &listen, level, &transcript);
         let client = HttpClient::for_exporter_with(TIMEOUTS, &access).unwrap();
         let given = planted::files_in(folder.path()).into_keys().collect();
-        Self { child, url: format!("{scheme}://{listen}"), client, access, folder, given, transcript, flags }
+        Self { child, url: format!("{scheme}://{listen}"), client, access, folder, given, transcript }
     }
 
     /// Starts it again, in the same folder and on the same port, after it has ended; does not wait.
     pub(crate) fn relaunch(&mut self) {
-        self.child =
-            launch(self.folder.path(), self.url.trim_start_matches("http://"), ("debug", self.flags), &self.transcript);
+        self.child = launch(self.folder.path(), self.url.trim_start_matches("http://"), "debug", &self.transcript);
     }
 
     /// Where it answers: `http://127.0.0.1:PORT`.
@@ -212,7 +209,13 @@ impl Exporter {
 
     /// Sends a signal by its name, such as `HUP`.
     pub(crate) fn signal(&self, name: &str) {
-        let signals = [("HUP", Signal::HUP), ("TERM", Signal::TERM), ("KILL", Signal::KILL), ("STOP", Signal::STOP)];
+        let signals = [
+            ("HUP", Signal::HUP),
+            ("TERM", Signal::TERM),
+            ("KILL", Signal::KILL),
+            ("STOP", Signal::STOP),
+            ("CONT", Signal::CONT),
+        ];
         let (_, signal) = signals.into_iter().find(|(known, _)| *known == name).expect("a signal's name");
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -232,13 +235,14 @@ impl Exporter {
     }
 }
 
-fn launch(folder: &Path, listen: &str, (level, flags): (&str, &[&str]), transcript: &Transcript) -> Child {
+fn launch(folder: &Path, listen: &str, level: &str, transcript: &Transcript) -> Child {
     let log = File::options().create(true).append(true).open(transcript.path(LOG)).unwrap();
     let secured: &[&str] = if folder.join("web.yml").exists() { &["--web.config.file", "web.yml"] } else { &[] };
+    let admin: &[&str] = if folder.join(ADMIN).exists() { &["--web.enable-admin-api"] } else { &[] };
     Command::new(program())
         .envs(planted::ENVIRONMENT)
         .args(secured)
-        .args(flags)
+        .args(admin)
         .args(["--config.file", "config.yml", "--web.listen-address", listen, "--log.level", level])
         .current_dir(folder)
         .stdin(Stdio::null())

@@ -92,8 +92,9 @@ fn an_outage_fires_escalates_and_resolves_each_alert_once() {
             assert_within(lag[1], HIT + 130 * SEC - early, grace + early, "lag critical");
             assert_within(lag[2], heal, grace, "lag resolved");
             assert!(log.steps.iter().all(|(_, rule, _, _)| matches!(rule, Rule::LinkDown | Rule::LagSeconds)));
-            let resolves = driver.notifications.iter().filter(|n| n.reason == NotifyReason::Resolved).count();
-            assert_eq!(resolves, 2, "one for each group: {:?}", driver.notifications);
+            let said: Vec<_> = driver.notifications.iter().map(|n| (n.alerts[0].identity.rule, n.reason)).collect();
+            let reasons = [NotifyReason::First, NotifyReason::Escalated, NotifyReason::Resolved];
+            assert_eq!(said, reasons.map(|reason| (Rule::LinkDown, reason)), "the link explains the lag");
         }
     });
 }

@@ -141,7 +141,7 @@ async fn start(app: App) -> Result<(Control, JoinHandle<()>), Box<dyn std::error
     let (tell, told) = tokio::sync::oneshot::channel();
     let exporter = tokio::spawn(async move {
         // The story notices by itself when the exporter does not answer.
-        let _ = app.run(|control| drop(tell.send(control))).await;
+        let _ = Box::pin(app.run(|control| drop(tell.send(control)))).await;
     });
     Ok((told.await?, exporter))
 }

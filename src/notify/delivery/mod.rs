@@ -76,7 +76,9 @@ impl Dispatcher {
     /// Takes in what was kept of an earlier life. What is known already is newer.
     pub fn restore(&mut self, documents: &SavedDocuments) {
         let refused = self.outbox.restore(documents, &self.settings.receivers);
-        refused.iter().for_each(|refusal| warn!(error = refusal, "a part of the outbox is not taken"));
+        for refusal in &refused {
+            warn!(error = refusal, "a part of the outbox is not taken");
+        }
         self.configure_retired();
         let undelivered = self.outbox.undelivered().count();
         if undelivered > 0 {
@@ -164,7 +166,9 @@ impl Dispatcher {
         let waiting = std::mem::take(&mut self.at_gate);
         let (open, closed): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(revision, _)| *revision <= durable);
         self.at_gate = closed;
-        open.into_iter().for_each(|(_, passage)| passage.open());
+        for (_, passage) in open {
+            passage.open();
+        }
     }
 
     /// Waits until something comes back from receivers, and takes it in. Never returns while nothing is under way.
@@ -285,6 +289,7 @@ fn ending_incidents(name: &str, url: &str) -> ReceiverSettings {
         group_by: None,
         repage_on: RepageOn::default(),
         http: HttpSettings::default(),
+        template: crate::config::TemplateSettings::default(),
         kind: ReceiverKind::PagerDuty { routing_key: SecretSource::Inline(Secret::new("")), url: url.to_owned() },
     }
 }

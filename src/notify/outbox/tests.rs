@@ -31,6 +31,7 @@ fn receivers(names: &[&str]) -> Vec<ReceiverSettings> {
             group_by: None,
             repage_on: RepageOn::default(),
             http: HttpSettings::default(),
+            template: crate::config::TemplateSettings::default(),
             kind: ReceiverKind::PagerDuty { routing_key, url: "http://pd.example.com/".to_owned() },
         }
     };

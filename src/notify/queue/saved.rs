@@ -127,10 +127,12 @@ impl ReceiverQueue {
 
     /// Everything about this receiver goes from the disk.
     pub fn to_forget(&mut self) -> Vec<Document> {
-        let groups: Vec<_> = std::mem::take(&mut self.groups).into_keys().collect();
-        groups.into_iter().for_each(|key| self.kept.touch(key));
-        let letters: Vec<_> = std::mem::take(&mut self.letters).into_iter().map(|letter| letter.id.clone()).collect();
-        letters.into_iter().for_each(|id| self.kept.touch_letter(id));
+        for key in std::mem::take(&mut self.groups).into_keys() {
+            self.kept.touch(key);
+        }
+        for letter in std::mem::take(&mut self.letters) {
+            self.kept.touch_letter(letter.id.clone());
+        }
         let mut documents = self.to_save(false);
         documents.retain(|document| document.table != Table::Receivers);
         documents.push(Document::delete(Table::Receivers, &*self.receiver));

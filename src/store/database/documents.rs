@@ -68,17 +68,13 @@ fn write_one(
     document: &Document,
 ) -> Result<u64, redb::Error> {
     let key = document.key.as_str();
-    match &document.body {
-        Some(body) => {
-            let row = rows::encode_document(clock, key, body);
-            table.insert(key, &*row)?;
-            Ok(row.len() as u64)
-        }
-        None => {
-            table.remove(key)?;
-            Ok(0)
-        }
-    }
+    let Some(body) = &document.body else {
+        table.remove(key)?;
+        return Ok(0);
+    };
+    let row = rows::encode_document(clock, key, body);
+    table.insert(key, &*row)?;
+    Ok(row.len() as u64)
 }
 
 /// Drops what is too old, and the oldest of what is too much.

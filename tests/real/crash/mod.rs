@@ -16,7 +16,7 @@ use receivers::Receivers;
 
 /// How long a receiver may take to hear of what began or ended, however often the program is killed in between: failed
 /// attempts wait for up to a minute.
-const HEARD: Duration = Duration::from_secs(240);
+const HEARD: Duration = Duration::from_mins(4);
 
 /// The longest that the program lives.
 const LONGEST_LIFE_MS: u64 = 1_500;
@@ -81,7 +81,7 @@ impl Scene {
 
 /// Kills the program so many times.
 async fn crash(kills: usize, seed: u64) {
-    println!("replay: CRASH_SEED={seed} CRASH_KILLS={kills} make crash");
+    eprintln!("replay: CRASH_SEED={seed} CRASH_KILLS={kills} make crash");
     let mut rng = Rng::with_seed(seed);
     let receivers = Receivers::start(&mut rng).await;
     let scene = Scene::set().await;
@@ -89,7 +89,7 @@ async fn crash(kills: usize, seed: u64) {
     let killed = AtomicUsize::new(0);
     let mut moments = Vec::new();
     let mut fate = rng.fork();
-    let killer = async {
+    let reaper = async {
         while killed.load(Ordering::Relaxed) < kills {
             tokio::time::sleep(Duration::from_millis(fate.u64(10..LONGEST_LIFE_MS))).await;
             moments.push(exporter.kill());
@@ -105,7 +105,7 @@ async fn crash(kills: usize, seed: u64) {
         }
         episodes
     };
-    let ((), episodes) = tokio::join!(killer, story);
+    let ((), episodes) = tokio::join!(reaper, story);
     receivers.become_good();
     receivers.are_quiet(HEARD).await;
     verdict::check(&receivers, &moments, episodes);

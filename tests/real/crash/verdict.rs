@@ -29,7 +29,7 @@ pub(crate) fn check(receivers: &Receivers, kills: &[Timestamp], episodes: usize)
             Kind::Chat => {}
         }
     }
-    println!("{} kills, {episodes} episodes: {count:?}; 0 lost, 0 left open", kills.len());
+    eprintln!("{} kills, {episodes} episodes: {count:?}; 0 lost, 0 left open", kills.len());
 }
 
 /// Every attempt under one id is the same message. One that was taken twice was taken before and after a kill.

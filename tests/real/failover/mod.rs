@@ -4,7 +4,9 @@ mod replicas;
 
 use redis_cross_dc_exporter::lab::{RedisServer, SteadyWriter, WriteLoad};
 use redis_cross_dc_exporter::model::ServerAddr;
+use redis_cross_dc_exporter::report::PairsReport;
 
+use crate::command::{folder_with, no_exporter, run};
 use crate::exporter::Exporter;
 use crate::scrape::Scrape;
 use crate::stage::{Stage, entry};
@@ -23,7 +25,7 @@ fn configuration(entries: &[String]) -> String {
 }
 
 /// `REPLICAOF`, and `NO ONE` where there is no master.
-async fn replicaof(server: &RedisServer, master: Option<&ServerAddr>) {
+pub(crate) async fn replicaof(server: &RedisServer, master: Option<&ServerAddr>) {
     let port = master.map_or("ONE".to_owned(), |master| master.to_string().rsplit_once(':').unwrap().1.to_owned());
     let host = master.and_then(ServerAddr::host).unwrap_or("NO");
     server.command(&["REPLICAOF", host, &port]).await.unwrap();
@@ -172,4 +174,20 @@ async fn a_replica_that_follows_a_stranger_is_told_by_its_history() {
     story.is("dc1>dc2 r wrong_master, 0").await;
     replicaof(&stage.replica, Some(stage.master.addr())).await;
     story.is("dc1>dc2 r streaming, 0").await;
+}
+
+#[tokio::test]
+async fn check_without_an_exporter_learns_the_direction() {
+    let stage = Stage::set().await;
+    replicaof(&stage.replica, None).await;
+    replicaof(&stage.master, Some(stage.replica.addr())).await;
+    stage.master.wait_until_in_sync(LIMIT).await.unwrap();
+    let folder = folder_with(&configuration(&[stage.entry("orders")]));
+    let args = ["check", "--config.file", "config.yml", "--exporter.url", &no_exporter(), "--output", "json"];
+    let outcome = run(folder.path(), &args).await;
+    let report: PairsReport =
+        serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {outcome:?}"));
+    let pair = &report.pairs[0];
+    assert_eq!((pair.source_dc.as_str(), pair.replica.clone()), ("dc2", stage.master.addr().to_string()));
+    assert!(pair.lag_seconds.is_some(), "{pair:?}");
 }

@@ -9,7 +9,9 @@ use redis_cross_dc_exporter::lab::{Direction, HostileServer, Misbehaviour, Redis
 
 use crate::command;
 use crate::exporter::Exporter;
+use crate::failover::replicaof;
 use crate::receiver::Receiver;
+use crate::sentinel::wait_until_it_knows;
 use crate::stage::{LIMIT, Stage, entry};
 use servers::{Alertmanager, Job, Prometheus};
 
@@ -50,16 +52,19 @@ fn address(exporter: &Exporter) -> &str {
 }
 
 /// A fleet in which everything that a panel shows is there: a healthy pair, one whose link is cut, one with two masters, a
-/// server that refuses, a Sentinel, and a receiver that fails.
+/// server that refuses, a Sentinel, a planned switch, and a receiver that fails.
 #[tokio::test]
 async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     let healthy = Stage::set().await;
     let cut = Line::draw().await;
     let split = Stage::set().await;
     let gone = Stage::set().await;
+    let turned = Stage::set().await;
     let watched = Stage::set().await;
     let sentinel =
         RedisServer::builder().sentinel().watches("watched", watched.master.addr(), 1).start().await.unwrap();
+    // It asks for replicas every ten seconds.
+    wait_until_it_knows(&sentinel, "watched", 1, 0).await;
     let loading = HostileServer::start(Misbehaviour::Hang).await.unwrap();
     let receiver = Receiver::start([]).await.unwrap();
     receiver.always(Answer::Respond(Response::new(500)));
@@ -68,30 +73,31 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
         cut.entry("cut"),
         split.entry("split"),
         gone.entry("gone"),
+        turned.entry("turned"),
         entry("hung", ("dc1", healthy.master.addr()), ("dc2", loading.addr())),
     ];
     let yaml = format!(
         "poll: {{interval: 200ms, min_interval: 100ms, heartbeat: {{enabled: true}}}}\nalerts: {{link_down: {{warning: 1s}}}}\npairs: [{}]\n\
-         sentinels: [{{name: watched, addresses: ['{}']}}]\n\
+         sentinels: [{{name: watched, master_name: watched, addresses: ['{}']}}]\n\
          notify: {{group_wait: 0s, receivers: [{{name: hook, webhook: {{url: '{}'}}}}]}}\n",
         pairs.join(", "),
         sentinel.addr(),
         receiver.url("/hook")
     );
     let exporter = Exporter::start(&yaml).await;
-    for name in ["healthy", "cut", "split", "gone", "watched"] {
+    for name in ["healthy", "cut", "split", "gone", "turned", "watched"] {
         exporter.wait_for(name, "the pair to be up", LIMIT, |pair| pair.link_up).await;
     }
     let text = rules(&exporter).await;
     let prometheus = Prometheus::start(Job { target: address(&exporter), rules: &text, alertmanager: None }).await;
     cut.proxy.cut().await;
-    split.replica.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+    replicaof(&split.replica, None).await;
     // A full sync while it is watched: the replica forgets where it stood.
-    gone.replica.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
-    gone.replica
-        .command(&["REPLICAOF", gone.master.addr().host().unwrap(), &gone.master.addr().port().unwrap().to_string()])
-        .await
-        .unwrap();
+    replicaof(&gone.replica, None).await;
+    replicaof(&gone.replica, Some(gone.master.addr())).await;
+    // A planned switch.
+    replicaof(&turned.replica, None).await;
+    replicaof(&turned.master, Some(turned.replica.addr())).await;
     for query in dashboards::queries() {
         // Each becomes true sooner or later in this fleet; "Full syncs" needs one between two scrapes.
         prometheus.wait_for(&query.expr, &format!("data of {}", query.place), LIMIT * 2).await;

@@ -83,7 +83,7 @@ fn configuration(entries: &str) -> String {
 }
 
 /// Waits until `sentinel` knows so many replicas of `name` and other Sentinels, and sees a quorum.
-async fn wait_until_it_knows(sentinel: &RedisServer, name: &str, replicas: usize, others: usize) {
+pub(crate) async fn wait_until_it_knows(sentinel: &RedisServer, name: &str, replicas: usize, others: usize) {
     let field = |text: &str, field: &str| {
         let words: Vec<_> = text.split(['\n', ',']).collect();
         words.iter().find_map(|word| word.strip_prefix(field)?.strip_prefix('=')?.trim().parse::<usize>().ok())
