@@ -204,7 +204,9 @@ async fn a_state_that_was_damaged_in_the_middle_of_an_alert_is_said_and_alerts_g
     exporter.relaunch();
     exporter.until_ready().await;
     assert!(exporter.log().contains("the state was damaged: it is kept under another name"), "{}", exporter.log());
-    stage.replica.restart().await.unwrap();
     // What was forgotten is announced again, and ends.
+    let again = || async { hook.requests().len() == 2 };
+    eventually("the alert again", LIMIT, again).await.unwrap();
+    stage.replica.restart().await.unwrap();
     hooked(&hook, "resolved").await;
 }
