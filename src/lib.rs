@@ -1,7 +1,7 @@
 //! The truth about Redis replication across datacenters: a Prometheus exporter and alerter.
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the invariants):
-//! [`model`] - [`clock`], [`config`], [`info`] - [`topology`], [`replication`], [`http_client`] - [`alert`], [`client`] -
+//! [`model`], [`template`] - [`clock`], [`config`], [`info`] - [`topology`], [`replication`], [`http_client`] - [`alert`], [`client`] -
 //! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`web`], [`rules`] - [`app`] -
 //! [`lab`] - [`cli`].
 
@@ -24,5 +24,6 @@ pub mod replication;
 pub mod report;
 pub mod rules;
 pub mod store;
+pub mod template;
 pub mod topology;
 pub mod web;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors, from the bottom. A room may use rooms of lower floors only.
 const FLOORS: &[&[&str]] = &[
-    &["model"],
+    &["model", "template"],
     &["clock", "config", "info"],
     &["topology", "replication", "http_client"],
     &["alert", "client"],
@@ -31,6 +31,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("bcrypt", &["config", "web"]),
     ("base64", &["config", "notify", "web"]),
     ("ring", &["notify", "web"]),
+    ("minijinja", &["template"]),
     ("hyper", &["web"]),
     ("hyper_util", &["web"]),
     ("axum", &["web"]),
@@ -48,7 +49,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
 
 /// Rooms without clock, randomness and IO, as a whole.
 const PURE_ROOMS: &[&str] =
-    &["model", "info", "topology", "replication", "alert", "monitor", "report", "metrics", "rules"];
+    &["model", "template", "info", "topology", "replication", "alert", "monitor", "report", "metrics", "rules"];
 
 /// Pure files in rooms that also do IO.
 const PURE_FILES: &[&str] = &[
@@ -69,6 +70,7 @@ const PURE_FILES: &[&str] = &[
     "notify/slack.rs",
     "notify/pagerduty.rs",
     "notify/webhook.rs",
+    "notify/words.rs",
     "notify/retry/mod.rs",
     "notify/queue/mod.rs",
     "notify/queue/group.rs",

@@ -114,6 +114,12 @@ impl Group {
         self.told.is_some()
     }
 
+    /// Forgets the alerts that nobody was told of.
+    pub(super) fn forget_untold(&mut self) {
+        self.members.retain(|_, member| member.told.is_some());
+        (self.planned, self.unsaved) = (false, true);
+    }
+
     /// Whether the alert is one of the group's.
     pub(super) fn holds(&self, key: &AlertKey) -> bool {
         self.members.contains_key(key)

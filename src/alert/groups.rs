@@ -216,8 +216,9 @@ impl Receiver {
     /// The receiver of which only what it was told remains; `None` when that is nothing.
     fn retire(mut self) -> Option<Self> {
         self.groups.retain(|_, group| group.was_told());
+        self.groups.values_mut().for_each(Group::forget_untold);
         let groups = &self.groups;
-        self.member_of.retain(|_, group| groups.contains_key(group));
+        self.member_of.retain(|alert, group| groups.get(group).is_some_and(|group| group.holds(alert)));
         self.retired = true;
         (!self.groups.is_empty()).then_some(self)
     }

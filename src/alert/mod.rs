@@ -16,6 +16,8 @@ mod quiet_tests;
 mod reading;
 mod saved;
 #[cfg(test)]
+mod saved_tests;
+#[cfg(test)]
 mod testing;
 mod types;
 

@@ -181,9 +181,14 @@ impl AlertGroups {
     }
 
     /// Takes in what was kept of the groups of these receivers, and of those that are no longer configured, except where
-    /// a group is known already. `engine` has been restored. Returns sentences about what makes no sense.
-    pub fn restore(&mut self, now: Timestamp, documents: &[SavedDocument], engine: &AlertEngine) -> Vec<String> {
-        let known = engine.snapshots();
+    /// a group is known already. `known` are the alerts that fire or are recently resolved. Returns sentences about what
+    /// makes no sense.
+    pub fn restore(
+        &mut self,
+        now: Timestamp,
+        documents: &[SavedDocument],
+        known: &[Arc<AlertSnapshot>],
+    ) -> Vec<String> {
         let alerts: BTreeMap<_, _> = known.iter().map(|alert| (alert.fingerprint, alert)).collect();
         let mut refused = Vec::new();
         for document in documents {
@@ -208,8 +213,11 @@ impl AlertGroups {
         alerts: &BTreeMap<Fingerprint, &Arc<AlertSnapshot>>,
     ) {
         let (receiver, key) = (record.receiver.clone(), record.group.clone());
-        let Some(group) = Group::restored(record, shift, alerts) else { return };
+        let Some(mut group) = Group::restored(record, shift, alerts) else { return };
         let receiver = self.receiver_or_retired(&receiver);
+        if receiver.retired {
+            group.forget_untold();
+        }
         if (!receiver.retired || group.was_told()) && !receiver.groups.contains_key(&key) {
             receiver.member_of.extend(group.keys().map(|alert| (alert.clone(), key.clone())));
             receiver.groups.insert(key, group);

@@ -7,7 +7,9 @@ use super::{
     AlertGroups, AlertKey, AlertSnapshot, AlertStatus, Due, HeldBack, Labels, Measured, Notification, Outlook,
     Quantity, Reading, ResolveReason, Rule, Target,
 };
-use crate::config::{HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, Severity};
+use crate::config::{
+    HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, Severity, TemplateSettings,
+};
 use crate::model::{Span, Timestamp};
 
 pub(super) const GROUP_WAIT: i64 = 5;
@@ -29,8 +31,8 @@ pub(super) fn receiver(text: &str) -> ReceiverSettings {
         url: "http://pager.example.com".into(),
     };
     let (matchers, repage_on, http) = (BTreeMap::new(), RepageOn::default(), HttpSettings::default());
-    let (name, fallback) = (name.into(), None);
-    ReceiverSettings { name, min_severity, matchers, fallback, group_by: None, repage_on, kind, http }
+    let (name, fallback, template) = (name.into(), None, TemplateSettings::default());
+    ReceiverSettings { name, min_severity, matchers, fallback, group_by: None, repage_on, kind, http, template }
 }
 
 pub(super) fn settings(receivers: &[&str]) -> NotifySettings {

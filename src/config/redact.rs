@@ -354,6 +354,15 @@ fn receiver(receiver: &ReceiverSettings) -> Yaml {
     if !http.0.is_empty() {
         map.put("http", http);
     }
+    let mut template = Mapping::default();
+    for (key, text) in [("title", &receiver.template.title), ("summary", &receiver.template.summary)] {
+        if let Some(text) = text {
+            template.put(key, string(text.source()));
+        }
+    }
+    if !template.0.is_empty() {
+        map.put("template", template);
+    }
     map.into()
 }
 

@@ -88,6 +88,7 @@ pub(super) const RECEIVER: Keys = Keys {
         "alertmanager",
         "heartbeat",
         "http",
+        "template",
     ],
     later: &[],
 };
@@ -103,6 +104,7 @@ pub(super) const WEBHOOK: Keys =
 pub(super) const ALERTMANAGER: Keys = Keys { scalars: &["interval"], composites: &["urls", "headers"], later: &[] };
 pub(super) const HEARTBEAT_RECEIVER: Keys =
     Keys { scalars: &["url", "url_file", "interval"], composites: &["headers"], later: &[] };
+pub(super) const TEMPLATE: Keys = Keys { scalars: &["title", "summary"], composites: &[], later: &[] };
 pub(super) const HTTP: Keys =
     Keys { scalars: &["ca_file", "proxy_url", "proxy_url_file"], composites: &[], later: &[] };
 pub(super) const STATE: Keys = Keys { scalars: &["path"], composites: &[], later: &[] };
@@ -214,6 +216,7 @@ mod tests {
             ("notify.receivers[].alertmanager.", &ALERTMANAGER),
             ("notify.receivers[].heartbeat.", &HEARTBEAT_RECEIVER),
             ("notify.receivers[].http.", &HTTP),
+            ("notify.receivers[].template.", &TEMPLATE),
             ("state.", &STATE),
         ];
         // A pair's and a server's `tls` have the keys of `redis.tls`, a pair's `heartbeat` those of `poll.heartbeat`, which

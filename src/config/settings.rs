@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Bytes, Datacenter, PairName, Secret, ServerAddr, Span};
+use crate::template::Template;
 
 /// The whole configuration. Immutable; a reload makes a new one.
 #[derive(Clone, Debug, PartialEq)]
@@ -320,6 +321,17 @@ pub struct ReceiverSettings {
     pub kind: ReceiverKind,
     /// How requests find their way to it.
     pub http: HttpSettings,
+    /// The words of its messages, where they are not the built-in ones.
+    pub template: TemplateSettings,
+}
+
+/// The words of a receiver's messages; what is absent is built in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TemplateSettings {
+    /// The title: one line.
+    pub title: Option<Template>,
+    /// The summary: one or several sentences.
+    pub summary: Option<Template>,
 }
 
 /// How requests find their way to a receiver. The default is the system's: its authorities and its proxy variables.

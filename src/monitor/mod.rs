@@ -15,6 +15,8 @@ mod full_syncs;
 mod haste;
 mod journal;
 mod receivers;
+#[cfg(test)]
+mod restart_tests;
 mod saved;
 mod sentinels;
 mod snapshot;

@@ -183,6 +183,7 @@ mod tests {
             repage_on,
             kind,
             http: HttpSettings::default(),
+            template: crate::config::TemplateSettings::default(),
         };
         let mut all = Receivers::default();
         all.reconfigure(&NotifySettings { receivers: vec![chat], ..settings_of(&[]).notify });

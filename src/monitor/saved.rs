@@ -44,6 +44,12 @@ impl Past {
         }
     }
 
+    /// How many changes wait to be written.
+    #[cfg(test)]
+    pub(super) fn unwritten(&self) -> usize {
+        self.unwritten.len()
+    }
+
     fn take_unwritten(&mut self, anchor: ClockAnchor) -> Vec<Document> {
         let unwritten = std::mem::take(&mut self.unwritten);
         let document = |(at, transition): &(Timestamp, Transition)| {
@@ -66,7 +72,7 @@ impl Monitor {
         let (engine, groups) = self.alerting.parts();
         let restored = engine.restore(of(Table::Alerts));
         let mut refused = restored.refused;
-        refused.extend(groups.restore(now, of(Table::Groups), engine));
+        refused.extend(groups.restore(now, of(Table::Groups), &engine.snapshots()));
         let unclaimed = restored.alerts.into_iter().map(|restored| (restored.key.clone(), restored));
         self.past.unclaimed.extend(unclaimed);
         refused.extend(self.restore_silences(of(Table::Silences)));

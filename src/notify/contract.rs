@@ -13,7 +13,9 @@ use super::slack_bot::{self, Posted};
 use super::testing::{anchor, context, notification, now, pair_alert, resolved};
 use super::{slack, webhook};
 use crate::alert::{Affected, AlertSnapshot, Notification, NotifyReason, TargetKind};
+use crate::config::TemplateSettings;
 use crate::model::{Secret, Span};
+use crate::template::Template;
 
 const REASONS: [NotifyReason; 8] = [
     NotifyReason::First,
@@ -53,10 +55,22 @@ fn told() -> impl Strategy<Value = Notification> {
     })
 }
 
+fn own(text: &str) -> TemplateSettings {
+    let template = Some(Template::new(text).unwrap());
+    TemplateSettings { title: template.clone(), summary: template }
+}
+
 fn links() -> impl Strategy<Value = MessageContext> {
-    (any::<bool>(), any::<bool>(), "[a-z]{1,4000}", any::<bool>()).prop_map(|(external, dashboard, path, test)| {
+    let words = prop_oneof![
+        Just(TemplateSettings::default()),
+        Just("{{ nope }}").prop_map(own),
+        Just("{% for a in alerts %}{{ a.subject }}\n<!channel>{% endfor %}").prop_map(own),
+        Just("{{ 'x<&' * 5000 }}").prop_map(own),
+    ];
+    let parts = (any::<bool>(), any::<bool>(), "[a-z]{1,4000}", any::<bool>(), words);
+    parts.prop_map(|(external, dashboard, path, test, template)| {
         let url = |wanted: bool| wanted.then(|| format!("https://x.example/{path}"));
-        MessageContext { external_url: url(external), dashboard_url: url(dashboard), test, ..context() }
+        MessageContext { external_url: url(external), dashboard_url: url(dashboard), test, template, ..context() }
     })
 }
 

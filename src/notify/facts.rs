@@ -16,6 +16,21 @@ pub struct Fact {
     pub text: String,
 }
 
+/// The keys of all facts.
+pub const FACTS: [&str; 11] = [
+    "value",
+    "threshold",
+    "peak",
+    "since",
+    "resolve_reason",
+    "state",
+    "master",
+    "replica",
+    "server",
+    "last_sample",
+    "labels",
+];
+
 /// What an alert is about, in full: `orders: dc1 → dc2, replica redis2:6379`, or `redis1:6379 in dc1`.
 pub fn subject(identity: &AlertIdentity) -> String {
     let label = |name: &str| identity.labels.get(name);
@@ -136,6 +151,14 @@ mod tests {
 
     fn shown(alert: &AlertSnapshot) -> Vec<String> {
         facts(alert, now(), &anchor()).into_iter().map(|fact| format!("{}: {}", fact.name, fact.text)).collect()
+    }
+
+    #[test]
+    fn every_fact_has_its_key_in_the_list() {
+        let all = [pair_alert("orders", 0), resolved(pair_alert("orders", 0)), server_alert()];
+        let keys: std::collections::BTreeSet<_> =
+            all.iter().flat_map(|alert| facts(alert, now(), &anchor())).map(|fact| fact.key).collect();
+        assert_eq!(keys, FACTS.into());
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What is said, before it is known to whom: the same words for every receiver.
 
 use crate::alert::{AlertSnapshot, AlertStatus, Notification, NotifyReason, Rule};
-use crate::config::Severity;
+use crate::config::{Severity, TemplateSettings};
 use crate::model::ClockAnchor;
 
 use super::facts::{self, Fact};
 use super::links::{self, Link};
 use super::text::{length, one_line, rfc3339};
+use super::words;
 
 /// How many alerts of a group are described; the others are counted.
 pub const MAX_DESCRIBED: usize = 10;
@@ -24,6 +25,8 @@ pub struct MessageContext {
     pub external_url: Option<String>,
     /// The dashboard that messages link to, if there is one.
     pub dashboard_url: Option<String>,
+    /// The receiver's own words, if it has any.
+    pub template: TemplateSettings,
     /// Whether nothing is wrong and a person only wants to see a message arrive.
     pub test: bool,
 }
@@ -51,6 +54,8 @@ pub struct Message {
     pub links: Vec<Link>,
     /// The command that silences it, while it fires.
     pub silence: Option<String>,
+    /// Why the receiver's own words are not there, though there should be some.
+    pub failed_template: Option<String>,
     /// When it was decided, in UTC: everything is told as of this moment.
     pub as_of: String,
     /// Who sends it.
@@ -80,12 +85,12 @@ impl Message {
             facts: facts::facts(alert, notification.decided_at, anchor),
         };
         let alerts: Vec<_> = notification.alerts.iter().take(MAX_DESCRIBED).map(|alert| describe(alert)).collect();
-        Self {
+        let mut message = Self {
             status: notification.status,
             severity: notification.severity,
             reason: notification.reason,
-            title: one_line(&marked(context, title(notification))),
-            summary: one_line(&marked(context, summary(notification))),
+            title: one_line(&title(notification)),
+            summary: one_line(&summary(notification)),
             more: notification.alerts.len() - alerts.len(),
             alerts,
             advice: if context.test { vec![TEST_ADVICE] } else { advice(notification) },
@@ -93,7 +98,12 @@ impl Message {
             silence: links::silence_command(notification).filter(|_| !context.test),
             as_of: rfc3339(anchor.wall(notification.decided_at)),
             exporter: one_line(&context.exporter),
-        }
+            failed_template: None,
+        };
+        words::apply(&context.template, notification, &mut message);
+        message.title = marked(context, &message.title);
+        message.summary = marked(context, &message.summary);
+        message
     }
 
     /// The level in capitals: `CRITICAL`, `WARNING` or `RESOLVED`.
@@ -103,8 +113,8 @@ impl Message {
 }
 
 /// `text`, marked where it is about nothing.
-fn marked(context: &MessageContext, text: String) -> String {
-    if context.test { format!("[TEST] {text}") } else { text }
+fn marked(context: &MessageContext, text: &str) -> String {
+    if context.test { format!("[TEST] {text}") } else { text.to_owned() }
 }
 
 impl DescribedAlert {

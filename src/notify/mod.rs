@@ -23,6 +23,7 @@ pub mod slack_bot;
 mod testing;
 mod text;
 pub mod webhook;
+mod words;
 
 pub use delivery::Dispatcher;
 pub use delivery::check;

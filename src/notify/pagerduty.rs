@@ -9,7 +9,7 @@ use crate::alert::{GroupKey, Notification};
 use crate::model::{ClockAnchor, Secret, stable_hash};
 
 use super::message::{DescribedAlert, Message, MessageContext, direction};
-use super::text::{cut, rfc3339};
+use super::text::{cut, one_line, rfc3339};
 
 const MAX_DEDUP_KEY: usize = 255;
 const MAX_SUMMARY: usize = 1_024;
@@ -131,22 +131,27 @@ fn event(
 }
 
 fn summary(message: &Message) -> String {
-    format!("[{}] {}", message.level(), message.summary)
+    format!("[{}] {}", message.level(), one_line(&message.summary))
 }
 
 /// The details, with the first `described` alerts; the others are counted.
 fn details(message: &Message, described: usize) -> Value {
     let alerts: Vec<_> = message.alerts.iter().take(described).map(describe).collect();
-    json!({
+    let mut details = json!({
         "title": cut(&message.title, MAX_SUMMARY),
         "reason": message.reason.label(),
         "alerts": alerts,
         "more": message.more + (message.alerts.len() - described.min(message.alerts.len())),
         "what_to_do": message.advice,
-        "silence": message.silence,
         "as_of": message.as_of,
         "exporter": cut(&message.exporter, MAX_NAME),
-    })
+    });
+    for (key, text) in [("silence", &message.silence), ("failed_template", &message.failed_template)] {
+        if let Some(text) = text {
+            details[key] = json!(text);
+        }
+    }
+    details
 }
 
 fn describe(alert: &DescribedAlert) -> Value {

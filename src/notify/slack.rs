@@ -22,6 +22,7 @@ const MAX_ALERTS: usize = 6_000;
 const MAX_SUMMARY: usize = 1_000;
 const MAX_ADVICE: usize = 1_500;
 const MAX_FOOTER: usize = 500;
+const MAX_TEMPLATE_ERROR: usize = 400;
 const MAX_LINKS: usize = 2_000;
 
 /// A command with its escapes; a longer one is left out, as half of it would silence something else.
@@ -50,6 +51,7 @@ pub fn plain(message: &Message) -> Value {
     parts.extend(message.advice.iter().map(|&advice| advice.to_owned()));
     parts.extend(message.links.iter().map(|link| format!("{}: {}", link.name, link.url)));
     parts.extend(message.silence.as_ref().map(|command| silence(command)));
+    parts.extend(failed_template(message));
     parts.push(footer(message));
     json!({"text": slack_escape(&parts.join("\n"), MAX_TEXT)})
 }
@@ -62,6 +64,7 @@ fn details(message: &Message) -> Vec<Value> {
     if !message.advice.is_empty() {
         blocks.push(section(&slack_escape(&message.advice.join("\n"), MAX_ADVICE)));
     }
+    blocks.extend(failed_template(message).map(|text| section(&slack_escape(&text, MAX_TEMPLATE_ERROR))));
     let command = message.silence.as_ref().map(|command| slack_escape(&silence(command), usize::MAX));
     blocks.extend(command.filter(|text| text.len() <= MAX_COMMAND).map(|text| section(&text)));
     blocks.extend(links(message).map(|text| section(&text)));
@@ -90,6 +93,11 @@ fn heading(alert: &DescribedAlert) -> String {
 
 fn more(message: &Message) -> Option<String> {
     (message.more > 0).then(|| format!("and {} more", message.more))
+}
+
+fn failed_template(message: &Message) -> Option<String> {
+    let why = message.failed_template.as_ref()?;
+    Some(format!("The template of this receiver failed, so these are the built-in words: {why}"))
 }
 
 fn silence(command: &str) -> String {

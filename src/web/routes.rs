@@ -240,7 +240,10 @@ async fn deliveries(State(shared): State<Shared>, headers: HeaderMap) -> Respons
 }
 
 /// Sends a dead letter again and says to whom.
-async fn replay(Path(id): Path<String>, State(shared): State<Shared>, uri: Uri) -> Response {
+async fn replay(id: Result<Path<String>, PathRejection>, State(shared): State<Shared>, uri: Uri) -> Response {
+    let Ok(Path(id)) = id else {
+        return refuse(uri.path(), StatusCode::NOT_FOUND, "a path that is no UTF-8 text names no delivery");
+    };
     match (shared.state.replay)(id).await {
         Ok(report) => json(StatusCode::ACCEPTED, &report),
         Err(refusal) => {

@@ -163,10 +163,9 @@
   const silenceForm = byId('silence-form');
   function offerSilences(root) {
     if (!silenceForm) return;
-    for (const button of root.querySelectorAll('button.silence, button.expire')) button.hidden = false;
+    for (const button of root.querySelectorAll('button.silence, button.expire, button.replay')) button.hidden = false;
   }
-  async function change(method, path, body, done) {
-    const said = byId('silence-said');
+  async function change(method, path, body, done, said = byId('silence-said')) {
     try {
       const answer = await fetch(path, { method, headers: { 'content-type': 'application/json' }, body });
       const told = await answer.json().catch(() => ({}));
@@ -211,11 +210,13 @@
       }
     });
     document.addEventListener('click', (event) => {
-      const { matchers, id } = event.target.closest('button.silence, button.expire')?.dataset ?? {};
+      const { matchers, id, replay } = event.target.closest('button.silence, button.expire, button.replay')?.dataset ?? {};
       if (matchers) {
         byId('silence').open = true;
         field('matchers').value = matchers;
         field(field('author').value ? 'comment' : 'author').focus();
+      } else if (replay) {
+        change('POST', `/api/v1/deliveries/${encodeURIComponent(replay)}/replay`, undefined, 'It is sent again.', byId('replay-said'));
       } else if (id) {
         change('DELETE', `/api/v1/silences/${encodeURIComponent(id)}`, undefined, 'It is ended.');
       }

@@ -120,6 +120,10 @@ async function main() {
   check((await page.locator('#alerts tr.critical').first().textContent()).includes('although the master writes'), 'an alert says why');
   await lookAt(page, 'stalled');
 
+  console.log('--- what was given up is sent again');
+  await page.locator('#deliveries button.replay').first().click();
+  await page.waitForFunction(() => document.querySelector('#replay-said').textContent === 'It is sent again.');
+
   console.log('--- a silence is added and ended');
   await page.locator('#alerts tr.critical button.silence').first().click();
   check((await page.inputValue('textarea[name=matchers]')).includes('pair=orders'), 'the button fills in whom');

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use redis_cross_dc_exporter::lab::{Direction, RedisServer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
+use redis_cross_dc_exporter::lab::{
+    Answer, Direction, RedisServer, Response, SteadyWriter, WanConditions, WanProxy, WriteLoad,
+};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::exporter::Exporter;
 use crate::prometheus::servers::{Job, Prometheus};
+use crate::receiver::Receiver;
 use crate::stage::LIMIT;
 
 /// How long the whole drive may take on a busy machine.
@@ -23,6 +26,7 @@ const HOSTILE: &str = r#"<img src=x onerror=alert(1)>"''&"#;
 struct Fleet {
     wan: WanProxy,
     exporter: Exporter,
+    _receiver: Receiver,
     _writers: Vec<SteadyWriter>,
     _servers: Vec<RedisServer>,
 }
@@ -42,9 +46,13 @@ impl Fleet {
         }
         let load = WriteLoad { per_second: 50, value_bytes: 100 };
         let writers = [&orders, &sessions].map(|master| SteadyWriter::start(master.addr(), None, load));
+        let receiver = Receiver::start([]).await.unwrap();
+        // Refused for good: given up at once.
+        receiver.always(Answer::Respond(Response::new(400)));
         let yaml = format!(
             "poll: {{interval: 200ms, min_interval: 100ms}}\n\
              alerts: {{lag_seconds: {{warning: 2s, critical: 4s, for: 0s}}, link_down: {{warning: 1s, critical: 4s}}}}\n\
+             notify: {{group_wait: 0s, receivers: [{{name: hook, webhook: {{url: '{5}'}}}}]}}\n\
              pairs:\n\
              - {{name: orders, labels: {{team: payments}}, master: {{address: '{0}', dc: dc1}}, replicas: [{{address: '{1}', dc: dc2}}, {{address: '{2}', dc: dc3}}]}}\n\
              - {{name: sessions, master: {{address: '{3}', dc: dc2}}, replicas: [{{address: '{4}', dc: dc1}}]}}\n\
@@ -54,9 +62,16 @@ impl Fleet {
             third.addr(),
             sessions.addr(),
             back.addr(),
+            receiver.url("/hook"),
         );
         let exporter = Exporter::start_admin(&yaml).await;
-        Self { wan, exporter, _writers: writers.into(), _servers: vec![orders, sessions, far, third, back] }
+        Self {
+            wan,
+            exporter,
+            _receiver: receiver,
+            _writers: writers.into(),
+            _servers: vec![orders, sessions, far, third, back],
+        }
     }
 
     /// Does what the browser's driver asks for.

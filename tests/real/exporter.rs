@@ -209,7 +209,13 @@ impl Exporter {
 
     /// Sends a signal by its name, such as `HUP`.
     pub(crate) fn signal(&self, name: &str) {
-        let signals = [("HUP", Signal::HUP), ("TERM", Signal::TERM), ("KILL", Signal::KILL), ("STOP", Signal::STOP)];
+        let signals = [
+            ("HUP", Signal::HUP),
+            ("TERM", Signal::TERM),
+            ("KILL", Signal::KILL),
+            ("STOP", Signal::STOP),
+            ("CONT", Signal::CONT),
+        ];
         let (_, signal) = signals.into_iter().find(|(known, _)| *known == name).expect("a signal's name");
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

@@ -15,6 +15,7 @@ mod connect;
 mod crash;
 mod cut;
 mod demo;
+mod durable;
 mod exporter;
 mod failover;
 mod flapping;

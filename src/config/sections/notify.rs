@@ -8,14 +8,16 @@ use wildmatch::WildMatch;
 use super::{Unique, maintenance};
 use crate::config::cursor::{Cursor, Section, inline_source};
 use crate::config::schema::{
-    ALERTMANAGER, FLAPPING, HEARTBEAT_RECEIVER, HTTP, NOTIFY, PAGERDUTY, RECEIVER, SLACK, WEBHOOK,
+    ALERTMANAGER, FLAPPING, HEARTBEAT_RECEIVER, HTTP, NOTIFY, PAGERDUTY, RECEIVER, SLACK, TEMPLATE, WEBHOOK,
 };
 use crate::config::signing_key;
 use crate::config::value::{MAX_LABEL_CHARS, check_url, is_header_name, is_label_name};
 use crate::config::{
     FlappingRule, HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity,
+    TemplateSettings,
 };
 use crate::model::Span;
+use crate::template::Template;
 
 /// What breaks together when a link between two datacenters does.
 const GROUP_BY: [&str; 3] = ["alertname", "source_dc", "target_dc"];
@@ -147,6 +149,10 @@ fn receiver<'a>(section: &Section<'a>, names: &mut Unique) -> Option<(ReceiverSe
     let repage_on = section.get("repage_on").map(|cursor| repage_on(&cursor)).unwrap_or_default();
     let kind = kind(section);
     let http = http(&section.section("http", &HTTP));
+    let template = template(&section.section("template", &TEMPLATE));
+    if section.has("template") && kind.as_ref().is_some_and(|kind| !kind.takes_groups()) {
+        section.refuse("a template is for messages, and this receiver gets none: remove template");
+    }
     let cursor = section.required("name", "the receiver's name")?;
     let name = cursor.name()?;
     names.check(name, &cursor);
@@ -154,7 +160,9 @@ fn receiver<'a>(section: &Section<'a>, names: &mut Unique) -> Option<(ReceiverSe
     let fallback = place.as_ref().and_then(|cursor| cursor.name().map(ToOwned::to_owned));
     let place = place.filter(|_| fallback.is_some());
     let name = name.to_owned();
-    let settings = ReceiverSettings { name, min_severity, matchers, fallback, group_by, repage_on, kind: kind?, http };
+    let kind = kind?;
+    let settings =
+        ReceiverSettings { name, min_severity, matchers, fallback, group_by, repage_on, kind, http, template };
     Some((settings, place))
 }
 
@@ -234,6 +242,15 @@ fn channel(cursor: &Cursor<'_>) -> Option<String> {
     let fits = (1..=MAX_CHANNEL).contains(&text.chars().count()) && !text.contains(char::is_whitespace);
     let refusal = || format!("is not a channel; allowed: its name or ID, up to {MAX_CHANNEL} characters, no spaces");
     cursor.checked(fits.then(|| text.to_owned()).ok_or_else(refusal))
+}
+
+/// The words of messages.
+fn template(section: &Section<'_>) -> TemplateSettings {
+    let text = |key: &str| {
+        let cursor = section.get(key)?;
+        Template::new(cursor.text()?).map_err(|error| cursor.note(format!("the text {error}"))).ok()
+    };
+    TemplateSettings { title: text("title"), summary: text("summary") }
 }
 
 /// How requests find their way.

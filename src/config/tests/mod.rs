@@ -77,7 +77,7 @@ notify:
   receivers:
     - {name: s, slack: {webhook_url_file: f}}
     - {name: p, min_severity: critical, group_by: [], repage_on: [new_in_group, escalated], pagerduty: {routing_key_file: f, url: "https://x.example/"}}
-    - {name: w, match: {pair: "a*", team: "?"}, webhook: {url_file: f, secret_file: f, headers: {X-A_file: f}}}
+    - {name: w, match: {pair: "a*", team: "?"}, webhook: {url_file: f, secret_file: f, headers: {X-A_file: f}}, template: {title: "{{ level }} $$", summary: "{% if firing %}a{% endif %}"}}
     - {name: b, slack: {bot_token_file: f, channel: 'C$$x', api_url: "https://slack.example/api"}, http: {ca_file: c, proxy_url_file: f}}
     - {name: am, alertmanager: {urls: ["http://a:1", "http://b:1/p$$"], interval: 3s, headers: {X-A_file: f}}}
     - {name: h, heartbeat: {url_file: f, interval: 5s, headers: {X-A_file: f}}}

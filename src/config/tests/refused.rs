@@ -529,6 +529,17 @@ fn the_new_kinds_of_receivers_are_checked() {
     for (keys, sentence) in cases {
         bad_receiver(&keys, &format!("{path}.{sentence}"));
     }
+    bad_receiver(
+        "heartbeat: {url_file: f}, template: {title: x}",
+        &format!("{path}: a template is for messages, and this receiver gets none: remove template"),
+    );
+    bad_receiver(
+        "slack: {webhook_url_file: f}, template: {title: '{% if x'}",
+        &format!(
+            "{path}.template.title: the text is no template: syntax error: unexpected end of input, expected end of \
+             block (in template:1)"
+        ),
+    );
     for wrong in ["hunter2", "whsec_hunter2"] {
         let errors = read(&format!("{PAIR}\nnotify: {{receivers: [{{name: r, {}}}]}}", secret(wrong))).unwrap_err();
         let text = errors.to_string();

@@ -10,7 +10,8 @@ use tracing::warn;
 use crate::alert::AlertStatus;
 use crate::clock;
 use crate::config::{
-    HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, SecretSource, read_small_file, signing_key,
+    HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, SecretSource, TemplateSettings, read_small_file,
+    signing_key,
 };
 use crate::http_client::{HttpClient, Way};
 use crate::model::Secret;
@@ -73,6 +74,7 @@ impl ReceiverConfig {
             context.exporter.clone_from(&settings.identity);
         }
         context.external_url = settings.external_url.clone().or(context.external_url);
+        context.template.clone_from(&receiver.template);
         context.dashboard_url = settings.dashboard_url.clone().or(context.dashboard_url);
         Self { settings: receiver.clone(), identity: settings.identity.clone(), context }
     }
@@ -180,7 +182,16 @@ pub(in crate::notify) fn read_headers<'a>(
 }
 
 fn prepare(config: &ReceiverConfig, attempt: &Attempt) -> Result<(Request, Opening), String> {
-    let message = || Message::new(&attempt.notification, &attempt.anchor, &config.context);
+    let message = || {
+        let message = Message::new(&attempt.notification, &attempt.anchor, &config.context);
+        if let Some(error) = &message.failed_template {
+            warn!(
+                receiver = config.settings.name,
+                error, "a template of this receiver failed: the built-in words are sent"
+            );
+        }
+        message
+    };
     let plain = |url, body: Value| (Request { url, headers: Vec::new(), body: bytes(&body) }, Opening::Plain);
     match &config.settings.kind {
         ReceiverKind::SlackWebhook { url } => {
@@ -199,7 +210,11 @@ fn prepare(config: &ReceiverConfig, attempt: &Attempt) -> Result<(Request, Openi
             Ok((request, Opening::Incident(incident)))
         }
         ReceiverKind::Webhook { url, headers, secret } => {
-            let body = webhook::body(&attempt.notification, &config.identity, &attempt.anchor, &config.context);
+            let mut body = webhook::body(&attempt.notification, &config.identity, &attempt.anchor, &config.context);
+            if config.context.template != TemplateSettings::default() {
+                let message = message();
+                (body["title"], body["summary"]) = (Value::String(message.title), Value::String(message.summary));
+            }
             let (mut request, opening) = plain(read(url)?, body);
             request.headers = webhook_headers(attempt, secret.as_ref(), &request.body)?;
             request.headers.extend(read_headers(headers)?);

@@ -289,6 +289,7 @@ fn ending_incidents(name: &str, url: &str) -> ReceiverSettings {
         group_by: None,
         repage_on: RepageOn::default(),
         http: HttpSettings::default(),
+        template: crate::config::TemplateSettings::default(),
         kind: ReceiverKind::PagerDuty { routing_key: SecretSource::Inline(Secret::new("")), url: url.to_owned() },
     }
 }

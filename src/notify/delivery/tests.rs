@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::alert::{GroupKey, NotifyReason};
-use crate::config::{HttpSettings, ReceiverKind, RepageOn, SecretSource, Severity};
+use crate::config::{HttpSettings, ReceiverKind, RepageOn, SecretSource, Severity, TemplateSettings};
 use crate::http_client::test_server::{PATIENCE, Reply, Request, TestServer};
 use crate::model::{Document, SavedDocument, SavedDocuments, Secret, Span};
 use crate::monitor::{DeliveryEventKind, DeliveryFailure, SuppressReason};
@@ -105,7 +105,8 @@ fn settings(receivers: Vec<ReceiverSettings>) -> NotifySettings {
 fn receiver(name: &str, kind: ReceiverKind) -> ReceiverSettings {
     let (name, min_severity, matchers) = (name.to_owned(), Severity::Warning, BTreeMap::new());
     let (fallback, repage_on, http) = (None, RepageOn::default(), HttpSettings::default());
-    ReceiverSettings { name, min_severity, matchers, fallback, group_by: None, repage_on, kind, http }
+    let template = TemplateSettings::default();
+    ReceiverSettings { name, min_severity, matchers, fallback, group_by: None, repage_on, kind, http, template }
 }
 
 fn inline(text: &str) -> SecretSource {

@@ -31,6 +31,7 @@ fn receivers(names: &[&str]) -> Vec<ReceiverSettings> {
             group_by: None,
             repage_on: RepageOn::default(),
             http: HttpSettings::default(),
+            template: crate::config::TemplateSettings::default(),
             kind: ReceiverKind::PagerDuty { routing_key, url: "http://pd.example.com/".to_owned() },
         }
     };
@@ -278,4 +279,16 @@ fn what_changed_is_written_and_nothing_else() {
     outbox.push(over("chat", "a"), anchor());
     send(&mut outbox, &DELIVERED);
     assert_eq!(tables(outbox.to_save(false)), [(Table::Deliveries, true), (Table::Outbox, false)]);
+}
+
+#[test]
+fn what_is_shown_and_what_waits_to_be_written_is_bounded() {
+    let mut outbox = outbox(&["chat"]);
+    for _ in 0..MAX_RECENT.max(MAX_UNWRITTEN) + 5 {
+        outbox.push(firing("chat", "a"), anchor());
+        send(&mut outbox, &DELIVERED);
+    }
+    assert_eq!(outbox.deliveries().recent.len(), MAX_RECENT);
+    let ends = outbox.to_save(false).into_iter().filter(|document| document.table == Table::Deliveries);
+    assert_eq!(ends.count(), MAX_UNWRITTEN);
 }

@@ -58,6 +58,7 @@ fn receiver(name: &str, kind: ReceiverKind) -> ReceiverSettings {
         repage_on: RepageOn::default(),
         kind,
         http: HttpSettings::default(),
+        template: crate::config::TemplateSettings::default(),
     }
 }
 

@@ -458,3 +458,55 @@ proptest! {
         world.settle(&mut queue);
     }
 }
+
+#[test]
+fn dead_letters_are_bounded_and_the_oldest_give_way() {
+    let mut queue = queue();
+    for n in 0..MAX_DEAD_LETTERS + 2 {
+        queue.push(firing(n), anchor());
+        attempt(&mut queue, &dead());
+    }
+    let kept: Vec<_> = queue.dead_letters().map(|letter| letter.notification.group.clone()).collect();
+    assert_eq!((kept.len(), kept.first()), (MAX_DEAD_LETTERS, Some(&group(2))));
+    assert_eq!(queue.state().dead, MAX_DEAD_LETTERS as u64 + 2);
+    let documents = queue.to_save(false);
+    let gone = documents.iter().filter(|d| d.table == crate::model::Table::DeadLetters && d.body.is_none());
+    assert_eq!(gone.count(), 2, "the disk is told of those that never were there, too");
+}
+
+#[test]
+fn a_receiver_that_is_gone_is_asked_again_and_any_other_answer_closes_its_circuit() {
+    let mut queue = queue();
+    queue.push(firing(0), anchor());
+    let until = now() + Span::from_secs(900);
+    attempt(&mut queue, &Verdict { circuit_until: Some(until), ..retry(900) });
+    assert_eq!((queue.state().circuit_until, queue.start(until - Span::from_secs(1), ALL)), (Some(until), None));
+    let again = queue.start(until, ALL).expect("one attempt decides");
+    end(&mut queue, &again, &retry(901));
+    assert_eq!(queue.state().circuit_until, None);
+}
+
+#[test]
+fn what_is_not_on_the_disk_waits_and_wakes_nobody() {
+    let mut queue = queue();
+    queue.set_revision(7);
+    queue.push(firing(0), anchor());
+    assert_eq!((queue.start(now(), 6), queue.next_wakeup(6), queue.waits_for_disk(now(), 6)), (None, None, true));
+    assert!(queue.start(now(), 7).is_some());
+    assert!(!queue.waits_for_disk(now(), 6), "it is under way");
+}
+
+#[test]
+fn a_clock_that_was_off_puts_nothing_off_for_days() {
+    let mut old = queue();
+    old.push(firing(0), anchor());
+    let far = now() + Span::from_secs(10 * 86_400);
+    attempt(&mut old, &Verdict { circuit_until: Some(far), hold_until: Some(far), ..retry(10 * 86_400) });
+    let shift = crate::model::ClockShift { now: anchor(), ..Default::default() };
+    let mut new = queue();
+    for crate::model::Document { table, key, body } in old.to_save(true) {
+        let document = crate::model::SavedDocument { key, body: body.unwrap(), shift };
+        restore(table, &document, |_| &mut new).unwrap();
+    }
+    assert_eq!(new.next_wakeup(ALL), Some(now() + Span::from_secs(900)));
+}

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{HttpSettings, RepageOn, SecretSource};
+use crate::config::{HttpSettings, RepageOn, SecretSource, TemplateSettings};
 use crate::http_client::test_server::{Reply, Request, TestServer};
 use crate::model::Secret;
 
@@ -19,6 +19,7 @@ fn receiver(kind: ReceiverKind) -> ReceiverSettings {
         repage_on,
         kind,
         http,
+        template: TemplateSettings::default(),
     }
 }
 

@@ -18,11 +18,15 @@ use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::replication::PairState;
 use crate::report::{
-    AlertsReport, ExporterReport, HistoryReport, Level, LinkReport, ListedState, PairsReport, Summary, seconds_text,
+    AlertsReport, DeliveriesReport, ExporterReport, HistoryReport, Level, LinkReport, ListedState, PairsReport,
+    Summary, seconds_text,
 };
 use map::Map;
 use plot::Spark;
-use rows::{AlertRow, FailoverRow, HappeningRow, LinkRow, Moment, PairRow, SentinelRow, ServerRow, SilenceRow};
+use rows::{
+    AlertRow, DeliveryRow, FailoverRow, HappeningRow, LinkRow, Moment, PairRow, ReceiverRow, SentinelRow, ServerRow,
+    SilenceRow,
+};
 
 /// The pages' stylesheet.
 pub(super) const STYLE: &str = include_str!("../style.css");
@@ -58,6 +62,9 @@ struct Page {
     sentinels: Rows<SentinelRow>,
     failovers: Rows<FailoverRow>,
     silences: Rows<SilenceRow>,
+    receivers: Rows<ReceiverRow>,
+    dead: Rows<DeliveryRow>,
+    recent: Rows<DeliveryRow>,
     maintenance: Vec<String>,
     filter: Choices,
     pairs: Vec<PairRow>,
@@ -131,6 +138,7 @@ impl Page {
         let over = alerts.alerts.iter().filter(|alert| alert.state == ListedState::Resolved);
         let silent = report.servers.iter().filter(|server| server.up == Some(false));
         let links = report.links();
+        let deliveries = DeliveriesReport::of(fleet, now);
         let found = report.places_worst_first();
         let found: Vec<usize> = found.into_iter().filter(|place| filter.takes(&report.pairs[*place])).collect();
         let pager = Pager::of(filter, found.len(), report.pairs.len());
@@ -152,6 +160,9 @@ impl Page {
                 report.failovers.iter().filter_map(|entry| entry.last.as_ref().map(|last| (entry, last))),
                 FailoverRow::of,
             ),
+            receivers: Rows::of(deliveries.receivers.iter(), ReceiverRow::of),
+            dead: Rows::of(deliveries.dead_letters.iter(), DeliveryRow::of_dead),
+            recent: Rows::of(deliveries.recent.iter(), DeliveryRow::of),
             silences: Rows::of(fleet.silences.iter(), SilenceRow::of),
             maintenance: fleet.maintenance.iter().map(ToString::to_string).collect(),
             filter: Choices::of(filter, &links),

@@ -5,9 +5,9 @@ use super::query::{link_address, pair_address};
 use crate::alert::{Labels, SilenceRecord, SilenceState};
 use crate::monitor::{FleetSnapshot, Happening, What};
 use crate::report::{
-    AlertReport, FailoverReport, FailoversReport, HappeningReport, LastKnownReport, Level, LinkReport, ListedState,
-    PairReport, SentinelReport, SentinelsReport, ServerReport, amount_text, bytes_text, lag_text, seconds_text,
-    utc_text,
+    AlertReport, DeadLetterReport, DeliveryReport, FailoverReport, FailoversReport, HappeningReport, LastKnownReport,
+    Level, LinkReport, ListedState, PairReport, ReceiverReport, SentinelReport, SentinelsReport, ServerReport,
+    amount_text, bytes_text, lag_text, seconds_text, utc_text,
 };
 
 /// What stands where a value is not known.
@@ -57,6 +57,30 @@ pub(super) struct SilenceRow {
     pub(super) comment: String,
     /// Whether it can be ended.
     pub(super) open: bool,
+}
+
+/// A receiver, and how deliveries to it go.
+pub(super) struct ReceiverRow {
+    pub(super) name: String,
+    pub(super) level: &'static str,
+    pub(super) waiting: String,
+    pub(super) last: Option<Moment>,
+    pub(super) given_up: u64,
+    pub(super) closed_until: Option<Moment>,
+}
+
+/// Something that a receiver was told, or was to be told.
+pub(super) struct DeliveryRow {
+    pub(super) id: String,
+    pub(super) receiver: String,
+    pub(super) level: &'static str,
+    pub(super) about: String,
+    pub(super) status: String,
+    pub(super) at: Moment,
+    pub(super) attempts: u32,
+    pub(super) outcome: String,
+    /// Whether it may be sent again.
+    pub(super) again: bool,
 }
 
 pub(super) struct ServerRow {
@@ -213,6 +237,51 @@ impl ServerRow {
             last_answer: server.last_answer_timestamp.map(Moment::of),
             reason: server.reason.clone().unwrap_or_else(|| NOT_KNOWN.to_owned()),
         }
+    }
+}
+
+impl ReceiverRow {
+    pub(super) fn of(receiver: &ReceiverReport) -> Self {
+        let since = receiver.oldest_timestamp.map(|at| format!("{}, since {}", receiver.waiting, utc_text(at)));
+        let level = match (receiver.circuit_open_until_timestamp, receiver.given_up) {
+            (Some(_), _) => Level::Critical,
+            (None, 0) => Level::Ok,
+            (None, _) => Level::Warning,
+        };
+        Self {
+            name: receiver.receiver.clone(),
+            level: level.label(),
+            waiting: since.unwrap_or_else(|| receiver.waiting.to_string()),
+            last: receiver.last_success_timestamp.map(Moment::of),
+            given_up: receiver.given_up,
+            closed_until: receiver.circuit_open_until_timestamp.map(Moment::of),
+        }
+    }
+}
+
+impl DeliveryRow {
+    pub(super) fn of(delivery: &DeliveryReport) -> Self {
+        let subject = &delivery.subject;
+        let name = subject.group.get("alertname").cloned().unwrap_or_else(|| NOT_KNOWN.to_owned());
+        let mut others = subject.group.clone();
+        others.remove("alertname");
+        Self {
+            id: subject.id.clone(),
+            receiver: subject.receiver.clone(),
+            level: if delivery.failure.is_some() { Level::Critical.label() } else { Level::Ok.label() },
+            about: [name, about(&others)].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", "),
+            status: format!("{} ({}), {}", subject.status, subject.severity.label(), subject.reason),
+            at: Moment::of(delivery.ended_timestamp),
+            attempts: subject.attempts,
+            outcome: delivery.failure.as_ref().map_or_else(|| "taken".to_owned(), |why| format!("given up: {why}")),
+            again: false,
+        }
+    }
+
+    pub(super) fn of_dead(letter: &DeadLetterReport) -> Self {
+        let row = Self::of(&letter.delivery);
+        let over = if letter.over { "; what it says is over" } else { "" };
+        Self { outcome: row.outcome.clone() + over, again: !letter.over, ..row }
     }
 }
 

@@ -51,7 +51,7 @@ impl Scene {
     fn config(&self, receivers: &Receivers) -> String {
         let quick = "poll: {interval: 100ms, min_interval: 100ms, timeout: {local: 300ms, remote: 300ms}}\n\
                      alerts: {unreachable: {warning: 500ms, critical: 3s}, unknown: {warning: 700ms, critical: null}}\n";
-        let notify = "group_wait: 100ms, group_interval: 300ms, repeat_interval: 5s";
+        let notify = "flapping: null, group_wait: 100ms, group_interval: 300ms, repeat_interval: 5s";
         format!(
             "{quick}pairs: [{}]\nnotify: {{{notify}, receivers: [{}]}}\n",
             self.pairs.join(", "),

@@ -1,0 +1,234 @@
+//! The monitor's alerts over a restart: nobody is told again, nothing is over without a reason, and what is told goes on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::*;
+use crate::alert::{AlertState, Rule};
+use crate::config::{Environment, Format, parse};
+use crate::info::{Field, Observation, Role};
+use crate::model::{ClockShift, PollError, SavedDocument, SavedDocuments, Table, WallTime};
+
+const YAML: &str = "
+pairs:
+  - {name: p, master: {address: 'm:1', dc: dc1}, replicas: [{address: 'r:1', dc: dc2}]}
+  - {name: q, master: {address: 'n:1', dc: dc1}, replicas: [{address: 's:1', dc: dc2}]}
+alerts:
+  full_sync: {window: 60s}
+  lag_seconds: {for: 20s}
+notify: {group_wait: 0s, receivers: [{name: hook, webhook: {url_file: f}}]}
+";
+
+/// A monitor in virtual time, and what is on its disk.
+struct Stage {
+    yaml: String,
+    monitor: Monitor,
+    silent: Vec<&'static str>,
+    /// Whether servers are asked at all.
+    polls: bool,
+    second: i64,
+    full_syncs: u64,
+    disk: BTreeMap<(Table, String), String>,
+    said: Vec<String>,
+}
+
+fn anchor(second: i64) -> ClockAnchor {
+    let nanos = |secs: i64| secs * 1_000_000_000;
+    let wall = WallTime::from_nanos(nanos(1_700_000_000 + second));
+    ClockAnchor { mono: Timestamp::from_nanos(nanos(second)), wall }
+}
+
+fn monitor(yaml: &str, second: i64) -> Monitor {
+    let settings = parse(yaml, Format::Yaml, Path::new("/"), &Environment::default()).unwrap();
+    Monitor::new(&settings, &Topology::from_settings(&settings), anchor(second))
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            yaml: YAML.to_owned(),
+            monitor: monitor(YAML, 0),
+            silent: Vec::new(),
+            polls: true,
+            second: 0,
+            full_syncs: 7,
+            disk: BTreeMap::new(),
+            said: Vec::new(),
+        }
+    }
+
+    /// Lets time pass; what changed is written each second.
+    fn until(&mut self, second: i64) -> &mut Self {
+        while self.second < second {
+            self.second += 1;
+            let now = anchor(self.second);
+            for server in ["m:1", "r:1", "n:1", "s:1"] {
+                if self.polls && self.yaml.contains(server) {
+                    self.poll(server, now.mono);
+                }
+            }
+            self.monitor.note_clocks(now);
+            for action in self.monitor.tick(now.mono) {
+                let Action::Notify(said) = action else { continue };
+                let name = said.alerts[0].identity.rule.alert_name().trim_start_matches("RedisCrossDc").to_owned();
+                self.said.push(format!("{} {name} {}", self.second, said.reason.label()));
+            }
+            self.save(false);
+        }
+        self
+    }
+
+    fn poll(&mut self, server: &str, now: Timestamp) {
+        let (late, began) = (Span::ZERO, now - Span::from_millis(10));
+        let kind = if self.silent.iter().any(|silent| server.starts_with(silent)) {
+            PollEventKind::Failed { began, at: now, late, error: PollError::Timeout }
+        } else {
+            let mut observation = Box::new(Observation::default());
+            observation.replication.role = Field::Value(Role::Master);
+            observation.stats.sync_full = Field::Value(self.full_syncs);
+            PollEventKind::Answered { sent: began, received: now, observation, late }
+        };
+        self.monitor.handle_poll(PollEvent { server: ServerAddr::parse(server).unwrap(), kind });
+    }
+
+    fn save(&mut self, all: bool) {
+        for document in self.monitor.alerts_to_save(all, anchor(self.second)) {
+            let key = (document.table, document.key);
+            match document.body {
+                Some(body) => drop(self.disk.insert(key, body)),
+                None => drop(self.disk.remove(&key)),
+            }
+        }
+    }
+
+    /// The program is killed, and starts anew after `gap` seconds with this configuration.
+    fn restart(&mut self, gap: i64, yaml: &str) -> &mut Self {
+        self.second += gap;
+        self.yaml = yaml.to_owned();
+        self.monitor = monitor(yaml, self.second);
+        let shift = ClockShift { by: Span::ZERO, ago: Span::from_secs(gap), now: anchor(self.second) };
+        let mut documents = SavedDocuments::new();
+        for ((table, key), body) in self.disk.clone() {
+            documents.entry(table).or_default().push(SavedDocument { key, body, shift });
+        }
+        assert_eq!(self.monitor.restore_alerts(&documents, anchor(self.second).mono), [""; 0]);
+        self
+    }
+
+    fn states(&self, rule: Rule) -> Vec<AlertState> {
+        let listed = self.monitor.snapshot(anchor(self.second)).alerts;
+        listed.iter().filter(|listed| listed.alert.identity.rule == rule).map(|listed| listed.state).collect()
+    }
+
+    /// What was said of this rule since this was last asked.
+    fn said_of(&mut self, name: &str) -> Vec<String> {
+        let said = std::mem::take(&mut self.said);
+        said.into_iter().filter(|line| line.contains(name)).collect()
+    }
+}
+
+#[test]
+fn a_firing_alert_is_neither_told_again_nor_over_because_nothing_is_known_yet() {
+    let mut stage = Stage::new();
+    stage.until(5).silent = vec!["r"];
+    assert_eq!(stage.until(40).said_of("Unreachable"), ["21 ServerUnreachable first"]);
+    stage.polls = false;
+    stage.restart(7, YAML).until(60);
+    assert_eq!((stage.states(Rule::Unreachable), stage.said_of("Unreachable")), (vec![AlertState::Firing], vec![]));
+    stage.polls = true;
+    stage.until(64);
+    assert_eq!((stage.states(Rule::Unreachable), stage.said_of("Unreachable")), (vec![AlertState::Firing], vec![]));
+    // Silent since second 6 and not since the restart: critical is at a minute.
+    assert_eq!(stage.until(80).said_of("Unreachable"), ["66 ServerUnreachable escalated"]);
+    stage.silent.clear();
+    assert_eq!(stage.until(90).said_of("Unreachable"), ["81 ServerUnreachable resolved"]);
+}
+
+#[test]
+fn what_is_not_known_stays_unknown_over_a_restart() {
+    let mut stage = Stage::new();
+    stage.until(100);
+    let before = stage.states(Rule::Unknown);
+    assert_eq!(before, [AlertState::Firing; 2], "two masters are no pair");
+    stage.said.clear();
+    stage.restart(5, YAML).until(130);
+    assert_eq!((stage.states(Rule::Unknown), stage.said_of("Unknown")), (before, vec![]));
+}
+
+#[test]
+fn an_alert_whose_target_is_gone_after_the_restart_is_told_to_be_over() {
+    let mut stage = Stage::new();
+    stage.until(5).silent = vec!["s"];
+    stage.until(40).said.clear();
+    let without = YAML.lines().filter(|line| !line.contains("name: q")).collect::<Vec<_>>().join("\n");
+    stage.restart(1, &without).until(45);
+    assert_eq!(stage.said_of("Unreachable"), ["42 ServerUnreachable resolved"]);
+}
+
+#[test]
+fn what_was_counted_before_counts_until_its_window_is_over() {
+    let mut stage = Stage::new();
+    stage.until(10).full_syncs += 1;
+    assert_eq!(stage.until(20).said_of("FullSync"), ["11 FullSync first"]);
+    stage.restart(5, YAML).until(60);
+    assert_eq!(stage.said_of("FullSync"), [""; 0]);
+    assert_eq!(stage.until(90).said_of("FullSync").len(), 1, "over, at most a window after the restart");
+}
+
+#[test]
+fn a_failing_receiver_and_silences_are_remembered() {
+    let mut stage = Stage::new();
+    let new = crate::alert::NewSilence {
+        matchers: [("pair".to_owned(), "p".to_owned())].into(),
+        ends: anchor(1000).wall,
+        author: "me".to_owned(),
+        comment: "why".to_owned(),
+        ..Default::default()
+    };
+    let id = stage.monitor.silence(new, anchor(1)).unwrap();
+    let (kind, queue) =
+        (DeliveryEventKind::Failed { reason: DeliveryFailure::Auth, dead: true }, QueueState::default());
+    stage.until(3).monitor.handle_delivery(&DeliveryEvent { receiver: "hook".into(), kind, queue }, anchor(3).mono);
+    stage.until(6);
+    assert_eq!(stage.states(Rule::ReceiverFailing), [AlertState::Firing]);
+    stage.restart(2, YAML).until(30);
+    assert_eq!(stage.states(Rule::ReceiverFailing), [AlertState::Firing]);
+    assert_eq!(stage.monitor.silences().records().map(|record| record.id.clone()).collect::<Vec<_>>(), [id.clone()]);
+    stage.monitor.expire_silence(&id, anchor(31)).unwrap();
+    stage.until(40).restart(1, YAML);
+    assert!(stage.monitor.silences().active(anchor(41).wall).is_empty());
+}
+
+#[test]
+fn a_kill_before_anything_was_written_begins_anew_and_nonsense_is_left_out() {
+    let mut stage = Stage::new();
+    stage.until(5).silent = vec!["r"];
+    stage.until(30).said.clear();
+    stage.disk.clear();
+    assert_eq!(stage.restart(1, YAML).until(60).said_of("Unreachable").len(), 1);
+    let shift = ClockShift { now: anchor(61), ..ClockShift::default() };
+    let nonsense = |table| (table, vec![SavedDocument { key: "x".to_owned(), body: "[7]".to_owned(), shift }]);
+    let documents = [Table::Alerts, Table::Groups, Table::Silences].map(nonsense).into();
+    assert_eq!(monitor(YAML, 61).restore_alerts(&documents, anchor(61).mono).len(), 3);
+}
+
+#[test]
+fn changes_that_nobody_writes_are_bounded() {
+    let mut past = saved::Past::default();
+    let mut stage = Stage::new();
+    stage.until(5).silent = vec!["r"];
+    let mut change = None;
+    for second in 6..40 {
+        stage.poll("r:1", anchor(second).mono);
+        let actions = stage.monitor.tick(anchor(second).mono);
+        change = change.or(actions.into_iter().find_map(|action| match action {
+            Action::AlertChanged(transition) => Some(transition),
+            _ => None,
+        }));
+    }
+    let change = change.expect("a change");
+    for second in 0..1_005 {
+        past.note(std::slice::from_ref(&change), anchor(second).mono);
+    }
+    assert_eq!(past.unwritten(), 1_000);
+}

@@ -1,0 +1,109 @@
+//! Texts that users write, with places for values in them, in the language of Jinja2
+//! (<https://docs.rs/minijinja/latest/minijinja/syntax/index.html>). Pure; rendering is bounded in time and size.
+
+use std::sync::Arc;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+
+/// What rendering may cost: an instruction costs one, 64 bytes of text one. A message with ten alerts takes some hundreds;
+/// a loop without an end is over in milliseconds.
+const FUEL: u64 = 50_000;
+
+/// A longer text is no text for a message.
+pub const MAX_SOURCE: usize = 8 * 1024;
+
+/// What is taken of a rendered text; receivers take less.
+const MAX_RENDERED: usize = 16 * 1024;
+
+/// A text with places for values, whose syntax is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Arc<str>);
+
+impl Template {
+    /// Checks the syntax of `source`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and in which line.
+    pub fn new(source: &str) -> Result<Self, String> {
+        if source.trim().is_empty() || source.len() > MAX_SOURCE {
+            return Err(format!("is empty or longer than {MAX_SOURCE} bytes"));
+        }
+        match environment().template_from_named_str("template", source) {
+            Ok(_) => Ok(Self(source.into())),
+            Err(error) => Err(format!("is no template: {error}")),
+        }
+    }
+
+    /// The text with `values` in its places.
+    ///
+    /// # Errors
+    /// A value that it names does not exist, an operation does not fit, it costs too much, or nothing comes out.
+    pub fn render(&self, values: &impl Serialize) -> Result<String, String> {
+        let rendered = environment().render_named_str("template", &self.0, Serde(values));
+        let mut text = rendered.map_err(|error| error.to_string())?;
+        text.truncate(text.floor_char_boundary(MAX_RENDERED));
+        let text = text.trim();
+        if text.is_empty() { Err("it gives no text".to_owned()) } else { Ok(text.to_owned()) }
+    }
+
+    /// As it was written.
+    pub fn source(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Nothing is escaped, each receiver does that in its own way; a misspelt name is an error, not a hole.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_fuel(Some(FUEL));
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::{Duration, Instant};
+
+    fn rendered(source: &str) -> Result<String, String> {
+        let alerts: Vec<_> = (0..10).map(|n| json!({"subject": format!("s{n}")})).collect();
+        Template::new(source)?.render(&json!({"title": "<T>", "dc": "a", "alerts": alerts}))
+    }
+
+    #[test]
+    fn values_take_their_places_as_they_are() {
+        assert_eq!(rendered("{{ title }} in {{ dc | upper }}: {{ alerts | length }}").as_deref(), Ok("<T> in A: 10"));
+        assert_eq!(rendered("{% for a in alerts[:2] %}{{ a.subject }} {% endfor %}").as_deref(), Ok("s0 s1"));
+    }
+
+    #[test]
+    fn what_cannot_be_rendered_says_why() {
+        for (source, why) in [
+            ("{{ titel }}", "undefined value"),
+            ("{% if x", "is no template: syntax error"),
+            ("{{ title | nope }}", "unknown filter"),
+            ("{% if dc == 'b' %}x{% endif %}", "it gives no text"),
+            (" ", "is empty"),
+        ] {
+            let error = rendered(source).unwrap_err();
+            assert!(error.contains(why), "{source}: {error}");
+        }
+        assert!(Template::new(&"x".repeat(MAX_SOURCE + 1)).is_err());
+    }
+
+    #[test]
+    fn what_would_take_for_ever_or_fill_the_memory_ends() {
+        let began = Instant::now();
+        let deep = "{% for a in range(10000) %}".repeat(5) + "{{ title }}" + &"{% endfor %}".repeat(5);
+        for source in
+            [deep.as_str(), "{{ 'x' * 1000000000 }}", "{{ range(10000) | join('xxxxxxxxxxxxxxxxxxxxxxxx') * 1000 }}"]
+        {
+            assert!(rendered(source).is_err_and(|error| error.contains("fuel")), "{source}");
+        }
+        assert!(rendered("{{ 'x' * 100000 }}").unwrap().len() <= MAX_RENDERED);
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+}
