@@ -89,7 +89,7 @@ impl AlertEngine {
     }
 
     /// What the disk has to be told: what changed since this was last asked, or everything.
-    pub fn to_save(&mut self, all: bool, now: Timestamp) -> Vec<Document> {
+    pub fn take_unsaved(&mut self, all: bool, now: Timestamp) -> Vec<Document> {
         let changed = std::mem::take(&mut self.unsaved);
         let gone = changed.iter().filter(|key| !all && !self.live.contains_key(key));
         let gone = gone.map(|key| Document::delete(Table::Alerts, document_key(key)));
@@ -159,7 +159,7 @@ impl AlertGroups {
     }
 
     /// What the disk has to be told: what changed since this was last asked, or everything.
-    pub fn to_save(&mut self, all: bool) -> Vec<Document> {
+    pub fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
         if !all && !std::mem::take(&mut self.kept.touched) {
             return Vec::new();
         }
@@ -300,7 +300,7 @@ pub(super) mod state_label {
         reason = "the signature that serde asks for"
     )]
     pub(in crate::alert) fn serialize<S: Serializer>(
-        label: &Option<&'static str>,
+        label: &Option<super::super::Word>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         label.serialize(serializer)

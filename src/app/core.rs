@@ -217,8 +217,8 @@ impl Core {
 
     /// What the disk has to be told of alerts and their delivery, in one transaction.
     fn changes(&mut self, all: bool) -> Changes {
-        let mut documents = self.monitor.alerts_to_save(all, clock::anchor());
-        documents.extend(self.dispatcher.to_save(all));
+        let mut documents = self.monitor.take_unsaved_alerts(all, clock::anchor());
+        documents.extend(self.dispatcher.take_unsaved(all));
         Changes { documents, revision: self.dispatcher.revision() }
     }
 

@@ -92,7 +92,7 @@ impl Stage {
     }
 
     fn save(&mut self, all: bool) {
-        for document in self.monitor.alerts_to_save(all, anchor(self.second)) {
+        for document in self.monitor.take_unsaved_alerts(all, anchor(self.second)) {
             let key = (document.table, document.key);
             match document.body {
                 Some(body) => drop(self.disk.insert(key, body)),
@@ -193,7 +193,10 @@ fn a_failing_receiver_and_silences_are_remembered() {
     assert_eq!(stage.states(Rule::ReceiverFailing), [AlertState::Firing]);
     stage.restart(2, YAML).until(30);
     assert_eq!(stage.states(Rule::ReceiverFailing), [AlertState::Firing]);
-    assert_eq!(stage.monitor.silences().records().map(|record| record.id.clone()).collect::<Vec<_>>(), [id.clone()]);
+    assert_eq!(
+        stage.monitor.silences().records().map(|record| record.id.clone()).collect::<Vec<_>>(),
+        std::slice::from_ref(&id)
+    );
     stage.monitor.expire_silence(&id, anchor(31)).unwrap();
     stage.until(40).restart(1, YAML);
     assert!(stage.monitor.silences().active(anchor(41).wall).is_empty());

@@ -147,7 +147,7 @@ impl Monitor {
         self.past.silences_changed = true;
     }
 
-    fn silences_to_save(&mut self, all: bool) -> Vec<Document> {
+    fn take_unsaved_silences(&mut self, all: bool) -> Vec<Document> {
         if !std::mem::take(&mut self.past.silences_changed) && !all {
             return Vec::new();
         }
@@ -171,12 +171,12 @@ impl Monitor {
     }
 
     /// What the disk has to be told of alerts: what changed since this was last asked, or everything.
-    pub fn alerts_to_save(&mut self, all: bool, anchor: ClockAnchor) -> Vec<Document> {
+    pub fn take_unsaved_alerts(&mut self, all: bool, anchor: ClockAnchor) -> Vec<Document> {
         let (engine, groups) = self.alerting.parts();
-        let mut documents = engine.to_save(all, anchor.mono);
-        documents.extend(groups.to_save(all));
+        let mut documents = engine.take_unsaved(all, anchor.mono);
+        documents.extend(groups.take_unsaved(all));
         documents.extend(self.past.take_unwritten(anchor));
-        documents.extend(self.silences_to_save(all));
+        documents.extend(self.take_unsaved_silences(all));
         documents
     }
 

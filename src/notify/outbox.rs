@@ -101,7 +101,7 @@ impl Outbox {
         if self.slots.get(name).is_some_and(done)
             && let Some(mut slot) = self.slots.remove(name)
         {
-            self.unwritten.extend(slot.queue.to_forget());
+            self.unwritten.extend(slot.queue.take_forgotten());
         }
     }
 
@@ -268,10 +268,10 @@ impl Outbox {
     }
 
     /// What the disk has to be told: what changed since this was last asked, or everything.
-    pub fn to_save(&mut self, all: bool) -> Vec<Document> {
+    pub fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
         self.has_results = false;
         let mut documents = std::mem::take(&mut self.unwritten);
-        documents.extend(self.slots.values_mut().flat_map(|slot| slot.queue.to_save(all)));
+        documents.extend(self.slots.values_mut().flat_map(|slot| slot.queue.take_unsaved(all)));
         documents
     }
 

@@ -13,12 +13,12 @@ use crate::scrape::Scrape;
 use crate::stage::{LIMIT, Stage};
 
 /// A server that is silent for a second raises the alert, and nothing is repeated.
-fn configuration(stage: &Stage, receivers: &[String], state: &str) -> String {
+fn configuration(stage: &Stage, receivers: &[String], keeping: &str) -> String {
     let quick = "poll: {interval: 200ms, min_interval: 100ms, timeout: {local: 500ms, remote: 500ms}}\n\
                  alerts: {unreachable: {warning: 1s, critical: null}}\n";
     let receivers = receivers.join(", ");
     let notify = format!("notify: {{group_wait: 0s, group_interval: 100ms, receivers: [{receivers}]}}");
-    format!("{quick}pairs: [{}]\n{notify}\n{state}", stage.entry("orders"))
+    format!("{quick}pairs: [{}]\n{notify}\n{keeping}", stage.entry("orders"))
 }
 
 fn webhook(name: &str, receiver: &Receiver) -> String {

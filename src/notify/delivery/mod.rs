@@ -235,8 +235,8 @@ impl Dispatcher {
     }
 
     /// What the disk has to be told: what changed since this was last asked, or everything.
-    pub fn to_save(&mut self, all: bool) -> Vec<Document> {
-        self.outbox.to_save(all)
+    pub fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
+        self.outbox.take_unsaved(all)
     }
 
     /// When [`Self::act`] next has something to do, if nothing else happens.

@@ -394,7 +394,7 @@ fn kept(documents: Vec<Document>) -> SavedDocuments {
 
 /// The program is killed with this much on the disk, and starts anew.
 fn restarted(rig: &mut Rig, receivers: Vec<ReceiverSettings>) -> Rig {
-    let documents = kept(rig.dispatcher.to_save(true));
+    let documents = kept(rig.dispatcher.take_unsaved(true));
     let mut rig = Rig::new(receivers, quick());
     rig.dispatcher.restore(&documents);
     rig

@@ -84,7 +84,7 @@ fn incident(key: &str) -> Opening {
 fn restarted(outbox: &mut Outbox, names: &[&str]) -> Outbox {
     let shift = ClockShift { now: anchor(), ..ClockShift::default() };
     let mut kept = SavedDocuments::new();
-    for Document { table, key, body } in outbox.to_save(true) {
+    for Document { table, key, body } in outbox.take_unsaved(true) {
         kept.entry(table).or_default().push(SavedDocument { key, body: body.expect("all of it"), shift });
     }
     let mut restarted = Outbox::new(8, Span::from_secs(24 * 3600));
@@ -232,7 +232,7 @@ fn a_receiver_that_is_taken_out_while_the_program_is_down_is_told_of_the_end() {
     outbox.push(over("oncall", "a"), anchor());
     assert_eq!(send(&mut outbox, &DELIVERED), ["oncall resolved a"]);
     assert_eq!(outbox.retired().count(), 0);
-    let gone = outbox.to_save(false);
+    let gone = outbox.take_unsaved(false);
     assert!(gone.iter().any(|document| document.table == Table::Receivers && document.body.is_none()), "{gone:?}");
 }
 
@@ -272,13 +272,13 @@ fn what_changed_is_written_and_nothing_else() {
     let mut outbox = outbox(&["chat"]);
     outbox.push(firing("chat", "a"), anchor());
     let tables = |documents: Vec<Document>| documents.iter().map(|d| (d.table, d.body.is_some())).collect::<Vec<_>>();
-    assert_eq!(tables(outbox.to_save(false)), [(Table::Outbox, true), (Table::Receivers, true)]);
-    assert!(!outbox.has_unsaved() && outbox.to_save(false).is_empty());
+    assert_eq!(tables(outbox.take_unsaved(false)), [(Table::Outbox, true), (Table::Receivers, true)]);
+    assert!(!outbox.has_unsaved() && outbox.take_unsaved(false).is_empty());
     send(&mut outbox, &DELIVERED);
-    assert_eq!(tables(outbox.to_save(false)), [(Table::Deliveries, true), (Table::Outbox, true)]);
+    assert_eq!(tables(outbox.take_unsaved(false)), [(Table::Deliveries, true), (Table::Outbox, true)]);
     outbox.push(over("chat", "a"), anchor());
     send(&mut outbox, &DELIVERED);
-    assert_eq!(tables(outbox.to_save(false)), [(Table::Deliveries, true), (Table::Outbox, false)]);
+    assert_eq!(tables(outbox.take_unsaved(false)), [(Table::Deliveries, true), (Table::Outbox, false)]);
 }
 
 #[test]
@@ -289,6 +289,6 @@ fn what_is_shown_and_what_waits_to_be_written_is_bounded() {
         send(&mut outbox, &DELIVERED);
     }
     assert_eq!(outbox.deliveries().recent.len(), MAX_RECENT);
-    let ends = outbox.to_save(false).into_iter().filter(|document| document.table == Table::Deliveries);
+    let ends = outbox.take_unsaved(false).into_iter().filter(|document| document.table == Table::Deliveries);
     assert_eq!(ends.count(), MAX_UNWRITTEN);
 }

@@ -113,7 +113,7 @@ impl ReceiverQueue {
     }
 
     /// What the disk has to be told: what changed since this was last asked, or everything.
-    pub fn to_save(&mut self, all: bool) -> Vec<Document> {
+    pub fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
         let mut changed = std::mem::take(&mut self.kept);
         if all {
             changed.groups = self.groups.keys().cloned().collect();
@@ -126,14 +126,14 @@ impl ReceiverQueue {
     }
 
     /// Everything about this receiver goes from the disk.
-    pub fn to_forget(&mut self) -> Vec<Document> {
+    pub fn take_forgotten(&mut self) -> Vec<Document> {
         for key in std::mem::take(&mut self.groups).into_keys() {
             self.kept.touch(key);
         }
         for letter in std::mem::take(&mut self.letters) {
             self.kept.touch_letter(letter.id.clone());
         }
-        let mut documents = self.to_save(false);
+        let mut documents = self.take_unsaved(false);
         documents.retain(|document| document.table != Table::Receivers);
         documents.push(Document::delete(Table::Receivers, &*self.receiver));
         documents

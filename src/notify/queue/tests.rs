@@ -469,7 +469,7 @@ fn dead_letters_are_bounded_and_the_oldest_give_way() {
     let kept: Vec<_> = queue.dead_letters().map(|letter| letter.notification.group.clone()).collect();
     assert_eq!((kept.len(), kept.first()), (MAX_DEAD_LETTERS, Some(&group(2))));
     assert_eq!(queue.state().dead, MAX_DEAD_LETTERS as u64 + 2);
-    let documents = queue.to_save(false);
+    let documents = queue.take_unsaved(false);
     let gone = documents.iter().filter(|d| d.table == crate::model::Table::DeadLetters && d.body.is_none());
     assert_eq!(gone.count(), 2, "the disk is told of those that never were there, too");
 }
@@ -504,7 +504,7 @@ fn a_clock_that_was_off_puts_nothing_off_for_days() {
     attempt(&mut old, &Verdict { circuit_until: Some(far), hold_until: Some(far), ..retry(10 * 86_400) });
     let shift = crate::model::ClockShift { now: anchor(), ..Default::default() };
     let mut new = queue();
-    for crate::model::Document { table, key, body } in old.to_save(true) {
+    for crate::model::Document { table, key, body } in old.take_unsaved(true) {
         let document = crate::model::SavedDocument { key, body: body.unwrap(), shift };
         restore(table, &document, |_| &mut new).unwrap();
     }
