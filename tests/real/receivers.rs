@@ -25,8 +25,9 @@ fn configuration(stage: &Stage, receivers: &[String]) -> String {
     format!("{QUICK}pairs: [{}]\n{notify}\n", stage.entry("orders"))
 }
 
+/// A receiver of what is about servers: that another receiver fails is not its business here.
 fn webhook(name: &str, receiver: &Receiver) -> String {
-    format!("{{name: {name}, webhook: {{url: '{}'}}}}", receiver.url("/hook"))
+    format!("{{name: {name}, match: {{alertname: '*Unreachable'}}, webhook: {{url: '{}'}}}}", receiver.url("/hook"))
 }
 
 fn status(code: u16) -> Answer {

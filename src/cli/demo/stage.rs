@@ -183,7 +183,7 @@ pairs:
     replicas: [{{address: "{}", dc: dc1}}]
 alerts:
   lag_seconds: {{warning: 5s, critical: 10s, for: 0s}}
-  link_down: {{warning: 5s, critical: 60s}}
+  link_down: {{warning: 7s, critical: 60s}}
 notify:
   group_wait: 0s
   group_interval: 5s
