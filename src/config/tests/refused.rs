@@ -575,5 +575,10 @@ fn a_fallback_is_another_receiver_that_is_told_of_groups() {
     bad(&with("r", chat), &format!("{path}: is the receiver itself: give another one"));
     bad(&with("nobody", chat), &format!("{path}: is not the name of a receiver of this file"));
     let beats = "{name: beats, heartbeat: {url_file: f}}";
-    bad(&with("beats", beats), &format!("{path}: stands between receivers that are told of alerts as they are"));
+    bad(
+        &with("beats", beats),
+        &format!(
+            "{path}: is for slack, pagerduty and webhook receivers on both sides: alertmanager and heartbeat are not told of groups"
+        ),
+    );
 }
