@@ -418,7 +418,7 @@ pub enum ReceiverKind {
 /// Where state is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateSettings {
-    /// The directory of the embedded database. Accepted and shown; nothing is written there in this version.
+    /// The directory of the embedded database: the lag history, alerts and their outbox.
     pub path: PathBuf,
 }
 

@@ -225,13 +225,6 @@ impl Monitor {
         &self.alerting.quiet().silences
     }
 
-    /// The same monitor with the silences that were kept before a restart.
-    #[must_use]
-    pub fn with_silences(mut self, silences: Silences) -> Self {
-        self.alerting.quiet_mut().silences = silences;
-        self
-    }
-
     /// Takes in that a reload was refused; the old configuration goes on.
     pub fn reload_failed(&mut self) {
         self.reload.successful = false;

@@ -174,7 +174,7 @@ fn check_fallback(receiver: &ReceiverSettings, cursor: &Cursor<'_>, all: &[Recei
     } else if other.is_none() {
         cursor.note("is not the name of a receiver of this file");
     } else if other.is_some_and(|other| !other.kind.takes_groups()) || !receiver.kind.takes_groups() {
-        cursor.note("stands between receivers that are told of alerts as they are: alertmanager and heartbeat are not");
+        cursor.note("is for slack, pagerduty and webhook receivers on both sides: alertmanager and heartbeat are not told of groups");
     }
 }
 

@@ -205,13 +205,14 @@ fn receivers_read() {
 notify:
   receivers:
     - {name: a, slack: {webhook_url: 'https://hooks.example/x'}}
-    - {name: b, min_severity: critical, pagerduty: {routing_key_file: key}}
+    - {name: b, min_severity: critical, fallback: a, pagerduty: {routing_key_file: key}}
     - {name: c, match: {pair: 'ord*'}, webhook: {url: 'http://h/', headers: {X-Token: t, Authorization_file: f}}}
 ",
     );
     let [a, b, c] = settings.notify.receivers.as_slice() else { panic!("three receivers") };
     assert!(matches!(&a.kind, ReceiverKind::SlackWebhook { url: SecretSource::Inline(_) }));
     assert_eq!((a.min_severity, b.min_severity), (Severity::Warning, Severity::Critical));
+    assert_eq!((&a.fallback, b.fallback.as_deref()), (&None, Some("a")));
     let routing_key = SecretSource::File(PathBuf::from("/etc/exporter/key"));
     let url = "https://events.pagerduty.com/v2/enqueue".to_owned();
     assert_eq!(b.kind, ReceiverKind::PagerDuty { routing_key, url });

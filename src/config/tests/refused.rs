@@ -564,3 +564,21 @@ pairs: [{name: p, master: {address: 'a:1'}, replicas: [{address: 'b:1'}, {addres
 ";
     bad_whole(yaml, shown);
 }
+
+#[test]
+fn a_fallback_is_another_receiver_that_is_told_of_groups() {
+    let chat = "{name: chat, slack: {webhook_url_file: f}}";
+    let with = |fallback: &str, other: &str| {
+        format!("notify: {{receivers: [{{name: r, fallback: {fallback}, slack: {{webhook_url_file: f}}}}, {other}]}}")
+    };
+    let path = "notify.receivers[0].fallback";
+    bad(&with("r", chat), &format!("{path}: is the receiver itself: give another one"));
+    bad(&with("nobody", chat), &format!("{path}: is not the name of a receiver of this file"));
+    let beats = "{name: beats, heartbeat: {url_file: f}}";
+    bad(
+        &with("beats", beats),
+        &format!(
+            "{path}: is for slack, pagerduty and webhook receivers on both sides: alertmanager and heartbeat are not told of groups"
+        ),
+    );
+}
