@@ -116,6 +116,8 @@ async fn an_orderly_end_writes_what_came_last_and_counters_go_on() {
     let config = scene.config("");
     let mut exporter = Exporter::start(&config).await;
     streaming(&exporter).await;
+    // Bytes count from the second answer on.
+    exporter.wait_for(PAIR, "some bytes", LIMIT, |p| p.applied_bytes_total.is_some_and(|bytes| bytes > 0)).await;
     scene.wan.cut().await;
     let cut = clock::now();
     exporter.wait_for(PAIR, "two seconds of lag", LIMIT, |p| p.lag_lower_seconds.is_some_and(|l| l > 2.0)).await;
