@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::args::{CheckArgs, Global, OutputFormat};
+use super::columns::{pad, widths};
 use super::exit::Exit;
 use super::exporter::Exporter;
 use super::{block_on, complain, load_settings, style};
@@ -100,9 +101,7 @@ const HEAD: [&str; 7] = ["LEVEL", "PAIR", "FROM -> TO", "REPLICA", "STATE", "LAG
 fn table(report: &PairsReport, source: &str) -> String {
     let pairs = report.worst_first();
     let rows: Vec<[String; HEAD.len()]> = pairs.iter().map(|pair| cells(pair)).collect();
-    let widths: Vec<usize> = (0..HEAD.len())
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).chain([HEAD[column].len()]).max().unwrap_or(0))
-        .collect();
+    let widths = widths(&HEAD, &rows);
     let mut text = format!("{}; {}\n\n", summary(report), visible_text(source));
     let head = HEAD.iter().zip(&widths).map(|(cell, width)| pad(cell, *width)).collect::<Vec<_>>().join("  ");
     let _ = writeln!(text, "{head}  WHY");
@@ -171,11 +170,6 @@ fn sentinels_in_trouble(groups: &[SentinelsReport]) -> String {
         }
     }
     if text.is_empty() { text } else { format!("\n{text}") }
-}
-
-fn pad(text: &str, width: usize) -> String {
-    let missing = width.saturating_sub(text.chars().count());
-    format!("{text}{}", " ".repeat(missing))
 }
 
 #[cfg(test)]

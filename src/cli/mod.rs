@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod check_config;
+mod columns;
 mod demo;
 mod exit;
 mod exporter;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::args::{Global, OutputFormat, SilenceAddArgs, SilenceArgs, SilenceExpireArgs, SilenceListArgs};
+use super::columns::{pad, widths};
 use super::exit::Exit;
 use super::exporter::Exporter;
 use super::{block_on, complain, say};
@@ -145,15 +146,9 @@ const HEAD: [&str; 6] = ["ID", "STATE", "ENDS", "ALERTS", "AUTHOR", "MATCHERS"];
 
 fn table(report: &SilencesReport) -> String {
     let rows: Vec<_> = report.silences.iter().map(cells).collect();
-    let widths: Vec<usize> = (0..HEAD.len())
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).chain([HEAD[column].len()]).max().unwrap_or(0))
-        .collect();
+    let widths = widths(&HEAD, &rows);
     let line = |cells: &[String]| {
-        let padded = cells
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell}{}", " ".repeat(width.saturating_sub(cell.chars().count()))));
-        padded.collect::<Vec<_>>().join("  ")
+        cells.iter().zip(widths).map(|(cell, width)| pad(cell, width)).collect::<Vec<_>>().join("  ")
     };
     let mut text = format!("{}  COMMENT\n", line(&HEAD.map(str::to_owned)));
     for (silence, row) in report.silences.iter().zip(&rows) {
