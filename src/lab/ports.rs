@@ -5,8 +5,10 @@
 //! binds its port plus 10000, so the lab's range is 10000-19999 and its cluster buses are 20000-29999: no bus ever
 //! meets another server's port.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU16, Ordering};
+
+use tokio::net::TcpSocket;
 
 use super::LabError;
 
@@ -44,14 +46,21 @@ fn port_at(pid: u32, index: u16) -> u16 {
     FIRST + u16::try_from(offset).unwrap_or(0)
 }
 
+/// Binds the port without listening on it. A listener would live on for moments in a child that another thread is just
+/// starting, which has its descriptors until it runs its program, and keep the server from the port that it was told
+/// is free: one take in hundreds of the laboratory ended so. Who is only bound, with `SO_REUSEADDR`, keeps nobody away.
 fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    let socket = TcpSocket::new_v4().and_then(|socket| socket.set_reuseaddr(true).map(|()| socket));
+    socket.is_ok_and(|socket| socket.bind((Ipv4Addr::LOCALHOST, port).into()).is_ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::HashSet;
+    use std::net::TcpListener;
+    use std::process::Command;
+    use std::sync::atomic::AtomicBool;
 
     #[test]
     fn no_port_is_given_twice() {
@@ -64,6 +73,24 @@ mod tests {
     fn a_port_in_use_is_not_free() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         assert!(!is_free(listener.local_addr().unwrap().port()));
+    }
+
+    #[test]
+    fn a_child_that_starts_meanwhile_takes_no_free_port_away() {
+        let over = AtomicBool::new(false);
+        let start_children = || {
+            while !over.load(Ordering::Relaxed) {
+                Command::new("true").status().unwrap();
+            }
+        };
+        let taken = std::thread::scope(|scope| {
+            scope.spawn(start_children);
+            let port = free().unwrap();
+            let taken = (0..2_000).filter(|_| !is_free(port) || !is_free(port)).count();
+            over.store(true, Ordering::Relaxed);
+            taken
+        });
+        assert_eq!(taken, 0);
     }
 
     #[test]

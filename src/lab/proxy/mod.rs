@@ -7,17 +7,23 @@
 mod link;
 mod relay;
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::{LabError, ports};
 use crate::model::{Bytes, ServerAddr};
 use link::Link;
+
+/// How long a port that is taken is tried again, and the pause between tries.
+const PORT_LIMIT: Duration = Duration::from_secs(1);
+const PORT_PAUSE: Duration = Duration::from_millis(5);
 
 /// Which way bytes flow. The replica is the side that connects to the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,13 +155,26 @@ impl WanProxy {
     async fn listen(&self) -> Result<(), LabError> {
         let mut line = self.line.lock().await;
         if line.is_none() {
-            let listener = TcpListener::bind(self.addr.to_string()).await;
-            let listener = listener.map_err(LabError::io(format!("listen on {}", self.addr)))?;
+            let listener = self.bind().await.map_err(LabError::io(format!("listen on {}", self.addr)))?;
             let (cut, uncut) = watch::channel(());
             let acceptor = tokio::spawn(link::accept_all(listener, Arc::clone(&self.link), uncut));
             *line = Some(Line { cut, acceptor });
         }
         Ok(())
+    }
+
+    /// Binds its port. A child that another thread started while the line was being cut may have the old listener until
+    /// it runs its own program, so a port that is taken is tried again for [`PORT_LIMIT`].
+    async fn bind(&self) -> std::io::Result<TcpListener> {
+        let start = Instant::now();
+        loop {
+            match TcpListener::bind(self.addr.to_string()).await {
+                Err(error) if error.kind() == ErrorKind::AddrInUse && start.elapsed() < PORT_LIMIT => {
+                    sleep(PORT_PAUSE).await;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// What has passed so far.
