@@ -4,7 +4,8 @@
 //! A round is a sandwich: the roots, then other servers, then the roots again. A replica's answer between two
 //! answers of its master is what makes byte lag exact and "caught up" provable: the second poll of the master is sent
 //! after the replica's answer came. In a base round a replica at the end of a long link is asked a little later than its
-//! master ([`super::lead`]); in an urgent round only who is urgent is asked. A glance is the roots alone, once.
+//! master ([`super::lead`]); in an urgent round only who is urgent is asked. A glance is the end of a sandwich: who answered
+//! in the round before, then the roots. The poll of the roots that it lacks would be half a period younger than the last one.
 //!
 //! **Invariants:** nobody is asked twice in one stage; nobody is waited for longer than its patience; a server that was
 //! silent or failing last time is asked but not waited for, so one hung server delays the others once, not for ever.
@@ -19,6 +20,9 @@ const MIN_PATIENCE: Span = Span::from_millis(100);
 
 /// How many times its smallest round trip a server may take before it counts as slow.
 const PATIENCE_FACTOR: f64 = 4.0;
+
+/// The end of a link is far when its replica is asked so much later than the roots: most servers' polls take less.
+const SHORT_LEAD: Span = Span::from_millis(100);
 
 /// One tree's rounds.
 #[derive(Debug)]
@@ -125,7 +129,7 @@ impl TreeSchedule {
         let others = match round {
             Round::Base | Round::Refresh => self.members.len() - self.roots,
             Round::Urgent => self.urgent_others(now).count(),
-            Round::Glance => return self.members[..self.roots].iter().filter(|root| root.answered).count(),
+            Round::Glance => return self.glanced_roots().count() + self.glanced_others().count(),
         };
         polls_per_round(self.roots, others)
     }
@@ -244,23 +248,23 @@ impl TreeSchedule {
     }
 
     fn next_stage(&mut self, now: Timestamp) {
-        let once = self.members.len() == 1 || self.round == Round::Glance;
         match self.stage {
             Stage::Rest => self.begin_round(now),
-            Stage::Opening if once => self.stage = Stage::Rest,
+            Stage::Opening if self.members.len() == 1 => self.stage = Stage::Rest,
             Stage::Opening => {
                 let others = match self.round {
                     Round::Base => (self.roots..self.members.len()).map(|i| (i, self.lead_of(i))).collect(),
                     Round::Refresh => (self.roots..self.members.len()).map(|i| (i, Span::ZERO)).collect(),
-                    Round::Urgent | Round::Glance => self.urgent_others(now).map(|i| (i, Span::ZERO)).collect(),
+                    Round::Urgent => self.urgent_others(now).map(|i| (i, Span::ZERO)).collect(),
+                    Round::Glance => Vec::new(), // it begins with the others
                 };
                 self.enter(Stage::Others, others);
             }
             Stage::Others => {
                 // A root that is down or silent is asked once a round: its second poll could prove nothing, and would
                 // count its failure twice.
-                let answered = (0..self.roots).filter(|root| self.members[*root].answered);
-                self.enter(Stage::Closing, answered.map(|root| (root, Span::ZERO)).collect());
+                let answered = self.glanced_roots().map(|root| (root, Span::ZERO)).collect();
+                self.enter(Stage::Closing, answered);
             }
             Stage::Closing => self.stage = Stage::Rest,
         }
@@ -270,11 +274,26 @@ impl TreeSchedule {
         let Some(round) = self.pace.due(now) else { return };
         self.round = round;
         self.settled_at = self.pace.begin(round, now);
-        // Like its second poll, a glance at a root that did not answer in the round before could prove nothing.
-        let asked = (0..self.roots).filter(|root| round != Round::Glance || self.members[*root].answered);
-        let asked = asked.map(|root| (root, Span::ZERO)).collect();
+        if round == Round::Glance {
+            let others = self.glanced_others().map(|server| (server, Span::ZERO)).collect();
+            return self.enter(Stage::Others, others);
+        }
         self.members.iter_mut().for_each(|member| member.answered = false);
-        self.enter(Stage::Opening, asked);
+        self.enter(Stage::Opening, (0..self.roots).map(|root| (root, Span::ZERO)).collect());
+    }
+
+    /// The roots that answered in this round, or in the one before a glance. Another poll of one that did not could prove
+    /// nothing.
+    fn glanced_roots(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.roots).filter(|root| self.members[*root].answered)
+    }
+
+    /// The others that are worth a glance: they answered in the round before, and not from the end of a long link, where
+    /// an answer tells little without a poll of the root in time before it.
+    fn glanced_others(&self) -> impl Iterator<Item = usize> + '_ {
+        let useful = |server: &usize| self.members[*server].answered && self.lead_of(*server) <= SHORT_LEAD;
+        let others = if self.glanced_roots().next().is_some() { self.roots..self.members.len() } else { 0..0 };
+        others.filter(useful)
     }
 
     /// Goes over to `stage`, in which these servers are asked, each so much later than the stage before ended.

@@ -102,7 +102,7 @@ fn the_lead_narrows_the_interval_of_a_long_link() {
     });
 }
 
-/// Four polls a second of a healthy pair (three of the master, one of the replica); twelve while something is wrong.
+/// Five polls a second of a healthy pair (three of the master, two of the replica); twelve while something is wrong.
 #[test]
 fn what_polling_costs() {
     for_seeds("what_polling_costs", 4, |seed| {
@@ -113,7 +113,7 @@ fn what_polling_costs() {
             let calm = measure(world.clone(), CONDITIONS, seed, WARM, hit).polls;
             let urgent = measure(world, CONDITIONS, seed, hit + 15 * SEC, end).polls;
             println!("seed {seed} {load:?}: {calm:.2} polls/s calm, {urgent:.2} urgent");
-            assert!((3.9..=4.1).contains(&calm), "{calm}");
+            assert!((4.8..=5.1).contains(&calm), "{calm}");
             assert!((11.5..=12.5).contains(&urgent), "{urgent}");
         }
     });
@@ -163,7 +163,7 @@ fn a_low_threshold_resolves_on_an_idle_pair() {
         // The first write that does not arrive is a PING, within 10 s; the next poll is up to 4 s away.
         assert!(fired.is_some_and(|at| (hit + 5 * SEC..hit + 20 * SEC).contains(&at)), "{fired:?}");
         assert!(resolved.is_some_and(|at| (heal + 3 * SEC..heal + 6 * SEC).contains(&at)), "{resolved:?}");
-        assert!(polls < 1.3, "{polls} polls a second when it was over");
+        assert!(polls < 1.5, "{polls} polls a second when it was over");
         let (fired, resolved, _) = run(Span::from_secs(4));
         assert!(fired.is_some() && resolved.is_none(), "without faster polls it stays: {resolved:?}");
     });
