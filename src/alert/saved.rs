@@ -143,7 +143,7 @@ impl Live {
             decision: *decision,
             as_of: now,
         };
-        Document::put(Table::Alerts, document_key(key), json(&record))
+        Document::record(Table::Alerts, document_key(key), &record)
     }
 }
 
@@ -171,7 +171,7 @@ impl AlertGroups {
                 let name = group_key(&receiver.name, key);
                 gone.remove(&name);
                 if std::mem::take(&mut group.unsaved) || all {
-                    documents.push(Document::put(Table::Groups, &*name, json(&group.record(&receiver.name, key))));
+                    documents.push(Document::record(Table::Groups, &*name, &group.record(&receiver.name, key)));
                 }
                 self.kept.keys.insert(name);
             }
@@ -323,9 +323,4 @@ fn document_key(key: &AlertKey) -> String {
 
 fn group_key(receiver: &str, group: &GroupKey) -> String {
     format!("{receiver:?}/{}", group.text())
-}
-
-/// The records hold nothing that JSON cannot say.
-fn json(record: &impl Serialize) -> String {
-    serde_json::to_string(record).unwrap_or_default()
 }

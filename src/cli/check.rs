@@ -38,6 +38,7 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
     if let Some(name) = &args.pair {
         report.pairs.retain(|pair| pair.pair == *name);
         report.sentinels.retain(|group| group.pair == *name);
+        report.failovers.retain(|entry| entry.pair == *name);
         if report.pairs.is_empty() {
             complain(&format!("There is no pair called {name:?}. Run check without --pair to see all of them."));
             return Exit::Unknown;
@@ -93,6 +94,9 @@ fn print(report: &PairsReport, source: &str, output: OutputFormat) {
     let _ = anstream::stdout().write_all(text.as_bytes());
 }
 
+/// A failover is told for so long: who is called in the morning asks what happened in the night.
+const FAILOVER_SHOWN_SECONDS: f64 = 12.0 * 3600.0;
+
 /// The columns of the table, before the sentence that says why.
 const HEAD: [&str; 7] = ["LEVEL", "PAIR", "FROM -> TO", "REPLICA", "STATE", "LAG", "BYTES"];
 
@@ -110,7 +114,22 @@ fn table(report: &PairsReport, source: &str) -> String {
         let colour = style::of_level(pair.level());
         let _ = writeln!(text, "{colour}{}{colour:#}  {}  {}", padded[0], padded[1..].join("  "), why(pair));
     }
-    text + &silent_servers(&report.servers) + &sentinels_in_trouble(&report.sentinels)
+    text + &recent_failovers(report) + &silent_servers(&report.servers) + &sentinels_in_trouble(&report.sentinels)
+}
+
+/// Who took over lately, and what was lost by it.
+fn recent_failovers(report: &PairsReport) -> String {
+    let mut text = String::new();
+    for entry in &report.failovers {
+        let Some(last) = &entry.last else { continue };
+        let ago = (report.exporter.now_timestamp - last.timestamp).max(0.0);
+        if ago > FAILOVER_SHOWN_SECONDS {
+            continue;
+        }
+        let [pair, reason] = [&entry.pair, &last.reason].map(|text| visible_text(text));
+        let _ = writeln!(text, "Failover of {pair} {} ago: {reason}", seconds_text(ago));
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
 }
 
 /// How many pairs there are of each level, worst first.
@@ -176,6 +195,33 @@ fn sentinels_in_trouble(groups: &[SentinelsReport]) -> String {
 mod tests {
     use super::*;
     use crate::report::testing::{pair, report};
+    use crate::report::{FailoverReport, FailoversReport};
+
+    fn failovers(pair: &str, reason: &str, hours_ago: f64) -> FailoversReport {
+        let last = FailoverReport {
+            from: "m:1".to_owned(),
+            from_dc: "dc1".to_owned(),
+            to: "r:1".to_owned(),
+            to_dc: "dc2".to_owned(),
+            timestamp: report([]).exporter.now_timestamp - hours_ago * 3600.0,
+            lost_bytes: None,
+            lost_at_least_bytes: None,
+            lost_within_seconds: None,
+            last_known: None,
+            reason: reason.to_owned(),
+        };
+        FailoversReport { pair: pair.to_owned(), total: 1, last: Some(last) }
+    }
+
+    #[test]
+    fn failovers_of_the_last_hours_are_told() {
+        let mut report = report([pair("orders")]);
+        report.failovers = vec![failovers("orders", "r:1 took over", 0.5), failovers("carts", "long ago", 13.0)];
+        report.failovers.push(FailoversReport { pair: "users".to_owned(), total: 0, last: None });
+        let told: Vec<_> =
+            table(&report, "").lines().filter(|line| line.starts_with("Failover")).map(str::to_owned).collect();
+        assert_eq!(told, ["Failover of orders 30m 00s ago: r:1 took over"]);
+    }
 
     #[test]
     fn a_hostile_exporter_cannot_command_the_terminal_or_break_the_table() {
@@ -217,12 +263,17 @@ mod tests {
             risks,
             placement_known: true,
         });
+        report.failovers.push(failovers(&hostile, &hostile, 0.0));
         let screen = table(&report, &hostile);
         let plain = anstream::adapter::strip_str(&screen).to_string();
         assert!(colours > 0 && plain.len() < screen.len(), "the levels are coloured");
         assert!(!plain.contains(|c: char| c.is_control() && c != '\n'), "{plain:?}");
-        let expected = 2 + 1 + 2 + (1 + 1) + (1 + 2);
-        assert_eq!(plain.lines().count(), expected, "summary, head, pairs, the silent server, Sentinels: {plain}");
+        let expected = 2 + 1 + 2 + (1 + 1) + (1 + 1) + (1 + 2);
+        assert_eq!(
+            plain.lines().count(),
+            expected,
+            "summary, head, pairs, failover, silent server, Sentinels: {plain}"
+        );
         assert!(plain.contains("\\u{1b}]0;owned\\u{7}") && plain.len() < 20_000, "{plain}");
         let commands = screen.matches('\u{1b}').count();
         assert_eq!(commands, 4, "two levels, each with its colour and the end of it");

@@ -167,6 +167,8 @@ catalogue! {
         "1 while nothing is sent to the receiver because it said that it is gone (410), else 0; it is asked again after 15 minutes.";
     DEAD_LETTERS = Counter "redis_cross_dc_notification_dead_letters_total" &["receiver"],
         "Notifications that were given up.";
+    MONITOR_ISOLATED = Gauge "redis_cross_dc_monitor_isolated" &[],
+        "1 while none of the servers outside the exporter's own datacenter answers it, else 0; absent with fewer than two of them and before all were asked.";
     BUILD_INFO = Gauge "redis_cross_dc_exporter_build_info" &["version", "rustc"],
         "Always 1, with the exporter's version and the compiler it was built with.";
     RELOAD_SUCCESSFUL = Gauge "redis_cross_dc_exporter_config_last_reload_successful" &[],

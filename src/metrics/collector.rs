@@ -207,6 +207,8 @@ fn of_exporter(sheet: &mut Sheet, snapshot: &FleetSnapshot) {
     let build = vec![label("version", env!("CARGO_PKG_VERSION")), label("rustc", env!("RUSTC_VERSION"))];
     sheet.value(&c::BUILD_INFO, &build, Some(1.0));
     let none = Vec::new();
+    let isolated = snapshot.isolation().lasts().map(|lasts| f64::from(u8::from(lasts > Span::ZERO)));
+    sheet.value(&c::MONITOR_ISOLATED, &none, isolated);
     sheet.value(&c::POLL_EVENTS_DROPPED, &none, Some(snapshot.losses.dropped_events as f64));
     sheet.value(&c::POLL_ROUNDS_MISSED, &none, Some(snapshot.losses.missed_rounds as f64));
     sheet.value(&c::RELOAD_SUCCESSFUL, &none, Some(f64::from(u8::from(snapshot.reload.successful))));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::{ClockAnchor, Span, Timestamp, WallTime};
 
 /// A table of documents in the durable state.
@@ -19,8 +21,10 @@ pub enum Table {
     DeadLetters,
     /// Silences.
     Silences,
-    /// What alerts did, oldest first.
-    Transitions,
+    /// The failovers of each entry.
+    Failovers,
+    /// What happened to pairs and alerts, oldest first.
+    Journal,
     /// What became of notifications, oldest first.
     Deliveries,
 }
@@ -71,14 +75,15 @@ pub fn history_key(at: WallTime, sequence: u64) -> String {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Alerts,
         Self::Groups,
         Self::Outbox,
         Self::Receivers,
         Self::DeadLetters,
         Self::Silences,
-        Self::Transitions,
+        Self::Failovers,
+        Self::Journal,
         Self::Deliveries,
     ];
 
@@ -91,14 +96,15 @@ impl Table {
             Self::Receivers => "receivers",
             Self::DeadLetters => "dead_letters",
             Self::Silences => "silences",
-            Self::Transitions => "transitions",
+            Self::Failovers => "failovers",
+            Self::Journal => "journal",
             Self::Deliveries => "deliveries",
         }
     }
 
     /// Whether it is a history: nothing in it is changed, and it grows.
     pub const fn is_history(self) -> bool {
-        matches!(self, Self::Transitions | Self::Deliveries)
+        matches!(self, Self::Journal | Self::Deliveries)
     }
 }
 
@@ -106,6 +112,12 @@ impl Document {
     /// What writes `body` under `key`.
     pub fn put(table: Table, key: impl Into<String>, body: String) -> Self {
         Self { table, key: key.into(), body: Some(body) }
+    }
+
+    /// What writes `record` under `key`. One that JSON cannot say, which none of ours is, leaves an empty body: the next
+    /// start says that it makes no sense.
+    pub fn record(table: Table, key: impl Into<String>, record: &impl Serialize) -> Self {
+        Self::put(table, key, serde_json::to_string(record).unwrap_or_default())
     }
 
     /// What deletes `key`.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::causes::{self, PairCauses};
 use super::failover::Failover;
 use super::full_syncs::FullSyncs;
+use super::isolation::Isolation;
 use super::receivers::{FAILING_RULE, Trouble};
 use super::sentinels::Quorum;
 use crate::alert::{
@@ -207,9 +208,12 @@ impl Alerting {
         }
     }
 
-    /// Looks at the rule that no remote server answers; `alone_for` is how long that has been so.
-    pub(super) fn evaluate_isolation(&mut self, remote: usize, alone_for: Option<Span>, now: Timestamp) {
-        let reading = alone_for.map_or(Reading::NO_DATA, Reading::exact);
+    /// Looks at the rule that no remote server answers.
+    pub(super) fn evaluate_isolation(&mut self, isolation: Isolation, now: Timestamp) {
+        let remote = isolation.remote;
+        // Where servers were taken out of the configuration until one was left, the rule has nothing to say any more.
+        let lasts = if remote < 2 { Some(Span::ZERO) } else { isolation.lasts() };
+        let reading = lasts.map_or(Reading::NO_DATA, Reading::exact);
         let input = RuleInput::Seconds { rule: &self.unreachable, reading };
         let reason = || {
             format!(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{AlertStatus, GroupKey, HeldBack, NotifyReason};
+use crate::alert::{AlertStatus, GroupKey, HeldBack, Notification, NotifyReason};
 use crate::config::Severity;
 use crate::info::Observation;
 use crate::model::{HeartbeatError, PollError, RunId, ServerAddr, Span, Timestamp};
@@ -135,9 +135,9 @@ pub struct QueueState {
     pub circuit_until: Option<Timestamp>,
 }
 
-/// A notification that waits or is under way, as it is shown.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WaitingDelivery {
+/// What a notification is about, as it is shown and kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeliverySubject {
     /// Its name, the same on every attempt.
     pub id: String,
     /// To whom.
@@ -154,6 +154,29 @@ pub struct WaitingDelivery {
     pub decided_at: Timestamp,
     /// How many times it was tried.
     pub attempts: u32,
+}
+
+impl DeliverySubject {
+    /// What `notification` is about, under this name and after so many attempts.
+    pub fn of(id: String, notification: &Notification, attempts: u32) -> Self {
+        Self {
+            id,
+            receiver: Arc::clone(&notification.receiver),
+            group: notification.group.clone(),
+            status: notification.status,
+            severity: notification.severity,
+            reason: notification.reason,
+            decided_at: notification.decided_at,
+            attempts,
+        }
+    }
+}
+
+/// A notification that waits or is under way, as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WaitingDelivery {
+    /// What it is about.
+    pub subject: DeliverySubject,
     /// When it is tried next, at the earliest; `None` while it is under way.
     pub next_attempt: Option<Timestamp>,
 }
@@ -161,24 +184,11 @@ pub struct WaitingDelivery {
 /// A notification of which nothing more is expected, as it is shown and kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PastDelivery {
-    /// Its name.
-    pub id: String,
-    /// To whom.
-    pub receiver: Arc<str>,
-    /// About which group.
-    pub group: GroupKey,
-    /// Whether the group fired.
-    pub status: AlertStatus,
-    /// The group's severity.
-    pub severity: Severity,
-    /// Why it was sent.
-    pub reason: NotifyReason,
-    /// When it was decided.
-    pub decided_at: Timestamp,
+    /// What it was about.
+    #[serde(flatten)]
+    pub subject: DeliverySubject,
     /// When it came to its end.
     pub at: Timestamp,
-    /// How many times it was tried.
-    pub attempts: u32,
     /// Why it was given up; `None` when the receiver took it.
     pub failure: Option<DeliveryFailure>,
 }

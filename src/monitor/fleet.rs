@@ -22,7 +22,7 @@ use crate::replication::{
     PairState, PairTracker, ReplicaIdentity, SavedState, ServerFacts, ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
-use successions::{Claim, Entry, Turns};
+use successions::{Claim, Entry, FailoversKept, Turns};
 
 /// Upper bounds of the lag histogram's buckets, in seconds: 1 ms to 10 min.
 const LAG_BOUNDS: &[f64] =
@@ -44,6 +44,7 @@ pub(super) struct Fleet {
     doubted: BTreeSet<PairName>,
     /// The entries whose last failover may still turn out to have cost more, or less.
     losses_open: BTreeSet<PairName>,
+    failovers_kept: FailoversKept,
     /// What replicas had applied that are masters now: they may be replicas again.
     resting: HashMap<PairKey, Option<u64>>,
     /// What was kept before a restart of those whom nobody watches yet.
@@ -104,6 +105,7 @@ impl Fleet {
             entries: BTreeMap::new(),
             doubted: BTreeSet::new(),
             losses_open: BTreeSet::new(),
+            failovers_kept: FailoversKept::default(),
             resting: HashMap::new(),
             unclaimed: SavedState::default(),
             lag_distribution: BTreeMap::new(),

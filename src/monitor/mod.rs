@@ -13,6 +13,7 @@ mod failover;
 mod fleet;
 mod full_syncs;
 mod haste;
+mod isolation;
 mod journal;
 mod receivers;
 #[cfg(test)]
@@ -24,7 +25,8 @@ mod snapshot;
 pub use chart::{ChartPoint, ChartTier, PairChart, PastState};
 pub use event::*;
 pub use failover::{EntryFailovers, Failover, Loss, Succession};
-pub use journal::{Happening, Journal, What};
+pub use isolation::Isolation;
+pub use journal::{Happening, Journal, NotedChange, What};
 pub use snapshot::*;
 
 use std::collections::BTreeSet;
@@ -77,30 +79,6 @@ pub enum Action {
     },
 }
 
-/// For how long no remote server has answered.
-#[derive(Debug, Default)]
-struct Alone {
-    remote: usize,
-    /// Those that were never asked.
-    never_asked: usize,
-    /// The shortest silence of the others.
-    shortest: Option<Span>,
-}
-
-impl Alone {
-    fn add(&mut self, unreachable_for: Option<Span>) {
-        self.remote += 1;
-        self.never_asked += usize::from(unreachable_for.is_none());
-        self.shortest = self.shortest.into_iter().chain(unreachable_for).min();
-    }
-
-    /// `None` when there is no telling. A single remote server that is silent is that server's alert and not this
-    /// exporter's.
-    fn lasts(&self) -> Option<Span> {
-        if self.remote < 2 { Some(Span::ZERO) } else { self.shortest.filter(|_| self.never_asked == 0) }
-    }
-}
-
 /// A pair's state changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StateChange {
@@ -147,7 +125,7 @@ impl Monitor {
             losses: PollLosses::default(),
             deliveries: Arc::default(),
             past: saved::Past::default(),
-            journal: Journal::default(),
+            journal: Journal::begin(anchor.wall),
             anchor,
             next_evaluation: now,
             next_distribution: now,
@@ -271,14 +249,11 @@ impl Monitor {
             self.look_at_pair(index, count_lag, now, &mut actions);
         }
         self.alerting.look_at_quiet(now, self.anchor.wall(now));
-        let mut alone = Alone::default();
         for (server, facts) in self.fleet.servers() {
             self.alerting.evaluate_server(server, facts, now);
-            if !server.local {
-                alone.add(facts.unreachable_for(now));
-            }
         }
-        self.alerting.evaluate_isolation(alone.remote, alone.lasts(), now);
+        let servers = self.fleet.servers().map(|(server, facts)| (&**server, facts));
+        self.alerting.evaluate_isolation(Isolation::of(servers, now), now);
         for trouble in self.receivers.troubles(now) {
             self.alerting.evaluate_receiver(&trouble, now);
         }
@@ -291,7 +266,6 @@ impl Monitor {
         }
         self.end_unclaimed(now);
         let changes = self.alerting.changes();
-        self.past.note(&changes, now);
         actions.extend(changes.into_iter().map(Action::AlertChanged));
         self.note_in_journal(&actions, now);
         let Due { notifications, held_back } = self.alerting.due(now);
@@ -305,8 +279,10 @@ impl Monitor {
     fn note_in_journal(&mut self, actions: &[Action], now: Timestamp) {
         for action in actions {
             match action {
-                Action::StateChanged(change) if change.from.is_some() => {
-                    self.journal.note(What::State(change.clone()), now);
+                Action::StateChanged(change) => {
+                    if let Some(change) = NotedChange::of(change) {
+                        self.journal.note(What::State(change), now);
+                    }
                 }
                 Action::AlertChanged(transition) => self.journal.note(What::Alert(transition.clone()), now),
                 _ => {}

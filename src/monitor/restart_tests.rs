@@ -216,22 +216,18 @@ fn a_kill_before_anything_was_written_begins_anew_and_nonsense_is_left_out() {
 }
 
 #[test]
-fn changes_that_nobody_writes_are_bounded() {
-    let mut past = saved::Past::default();
+fn what_happened_before_a_restart_is_told_after_it() {
     let mut stage = Stage::new();
     stage.until(5).silent = vec!["r"];
-    let mut change = None;
-    for second in 6..40 {
-        stage.poll("r:1", anchor(second).mono);
-        let actions = stage.monitor.tick(anchor(second).mono);
-        change = change.or(actions.into_iter().find_map(|action| match action {
-            Action::AlertChanged(transition) => Some(transition),
-            _ => None,
-        }));
-    }
-    let change = change.expect("a change");
-    for second in 0..1_005 {
-        past.note(std::slice::from_ref(&change), anchor(second).mono);
-    }
-    assert_eq!(past.unwritten(), 1_000);
+    stage.until(30);
+    let journal = |stage: &Stage| stage.monitor.snapshot(anchor(stage.second)).journal;
+    let before: Vec<_> = journal(&stage).after(0).map(|happening| (happening.at, happening.number)).collect();
+    assert!(!before.is_empty());
+    stage.restart(1, YAML);
+    let after: Vec<_> = journal(&stage).after(0).map(|happening| (happening.at, happening.number)).collect();
+    assert_eq!(after, before);
+    stage.silent.clear();
+    stage.until(120);
+    assert!(journal(&stage).last() > before.last().unwrap().1, "numbers go on rising");
+    assert_eq!(stage.disk.keys().filter(|(table, _)| *table == Table::Journal).count(), journal(&stage).after(0).len());
 }

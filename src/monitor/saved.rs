@@ -1,23 +1,14 @@
 //! What of the alerts outlives the process, and how it goes on in the next.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Monitor;
-use crate::alert::{
-    AlertIdentity, AlertKey, GroupKey, Quantity, Restored, Rule, SilenceRecord, Silences, TargetKind, Transition,
-};
-use crate::model::{ClockAnchor, Document, SavedDocument, SavedDocuments, Table, Timestamp, history_key};
+use crate::alert::{AlertIdentity, AlertKey, GroupKey, Quantity, Restored, Rule, SilenceRecord, Silences, TargetKind};
+use crate::model::{ClockAnchor, Document, SavedDocument, SavedDocuments, Table, Timestamp};
 
-/// Transitions that wait to be written: a disk that is gone must not fill the memory. The oldest give way.
-const MAX_UNWRITTEN: usize = 1_000;
-
-/// What happened to alerts and is not written yet, and alerts of an earlier life that nobody has claimed.
+/// Alerts of an earlier life that nobody has claimed, and what the disk knows of silences.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    unwritten: VecDeque<(Timestamp, Transition)>,
-    written: u64,
     /// Restored alerts of targets that are not watched, a Sentinel may name them later; what they looked at.
     unclaimed: BTreeMap<AlertKey, Restored>,
     /// Whether silences changed since they were last written.
@@ -26,43 +17,8 @@ pub(super) struct Past {
     silences_kept: BTreeSet<String>,
 }
 
-/// A transition in the history.
-#[derive(Serialize)]
-struct PastTransition<'a> {
-    at: Timestamp,
-    #[serde(flatten)]
-    transition: &'a Transition,
-}
-
-impl Past {
-    pub(super) fn note(&mut self, changes: &[Transition], now: Timestamp) {
-        for transition in changes {
-            if self.unwritten.len() == MAX_UNWRITTEN {
-                self.unwritten.pop_front();
-            }
-            self.unwritten.push_back((now, transition.clone()));
-        }
-    }
-
-    /// How many changes wait to be written.
-    #[cfg(test)]
-    pub(super) fn unwritten(&self) -> usize {
-        self.unwritten.len()
-    }
-
-    fn take_unwritten(&mut self, anchor: ClockAnchor) -> Vec<Document> {
-        let unwritten = std::mem::take(&mut self.unwritten);
-        let document = |(at, transition): &(Timestamp, Transition)| {
-            self.written += 1;
-            let body = serde_json::to_string(&PastTransition { at: *at, transition }).ok()?;
-            Some(Document::put(Table::Transitions, history_key(anchor.wall(*at), self.written), body))
-        };
-        unwritten.iter().filter_map(document).collect()
-    }
-}
-
 impl Monitor {
-    /// Takes in the alerts of an earlier life and what receivers were told of them, except where something is known
+    /// Takes in the alerts of an earlier life, what receivers were told of them and what happened then, except where something is known
     /// already. Nobody is told of it again. Returns sentences about what makes no sense.
     ///
     /// What counts seconds goes on counting from when it began, until there is news of its target: a target of which
@@ -76,6 +32,8 @@ impl Monitor {
         let unclaimed = restored.alerts.into_iter().map(|restored| (restored.key.clone(), restored));
         self.past.unclaimed.extend(unclaimed);
         refused.extend(self.restore_silences(of(Table::Silences)));
+        refused.extend(self.fleet.restore_failovers(of(Table::Failovers)));
+        refused.extend(self.journal.restore(of(Table::Journal)));
         self.claim_alerts();
         refused
     }
@@ -93,6 +51,9 @@ impl Monitor {
     fn carry_on(&mut self, restored: &Restored) {
         let Restored { key, value, as_of } = restored;
         let AlertIdentity { rule, labels } = key.identity();
+        if *rule == Rule::Failover {
+            return; // the failovers themselves are kept
+        }
         match (rule.target(), *value) {
             (TargetKind::Receiver, _) => {
                 let receiver = labels.get("receiver").map_or("", String::as_str);
@@ -156,8 +117,7 @@ impl Monitor {
         for record in self.silences().records() {
             let key = record.id.to_string();
             gone.remove(&key);
-            let body = serde_json::to_string(record).ok();
-            documents.extend(body.map(|body| Document::put(Table::Silences, &*key, body)));
+            documents.push(Document::record(Table::Silences, &*key, record));
             kept.insert(key);
         }
         self.past.silences_kept = kept;
@@ -167,7 +127,10 @@ impl Monitor {
 
     /// Whether the disk may know less of the alerts than this.
     pub fn has_unsaved_alerts(&self) -> bool {
-        self.alerting.has_unsaved() || !self.past.unwritten.is_empty() || self.past.silences_changed
+        self.alerting.has_unsaved()
+            || self.past.silences_changed
+            || self.journal.has_unsaved()
+            || self.fleet.has_unsaved_failovers()
     }
 
     /// What the disk has to be told of alerts: what changed since this was last asked, or everything.
@@ -175,7 +138,8 @@ impl Monitor {
         let (engine, groups) = self.alerting.parts();
         let mut documents = engine.take_unsaved(all, anchor.mono);
         documents.extend(groups.take_unsaved(all));
-        documents.extend(self.past.take_unwritten(anchor));
+        documents.extend(self.fleet.take_unsaved_failovers(all));
+        documents.extend(self.journal.take_unsaved(all, anchor));
         documents.extend(self.take_unsaved_silences(all));
         documents
     }

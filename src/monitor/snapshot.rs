@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::chart::PairChart;
 use super::event::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use super::failover::EntryFailovers;
+use super::isolation::Isolation;
 use super::journal::Journal;
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::model::{ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime};
@@ -142,6 +143,13 @@ pub struct Threshold {
     pub severity: &'static str,
     /// In the rule's unit.
     pub value: f64,
+}
+
+impl FleetSnapshot {
+    /// Whether it is this exporter that is cut off.
+    pub fn isolation(&self) -> Isolation {
+        Isolation::of(self.servers.iter().map(|server| (&*server.meta, &server.facts)), self.anchor.mono)
+    }
 }
 
 impl PairSnapshot {

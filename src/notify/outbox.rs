@@ -10,7 +10,8 @@ use crate::alert::{AlertStatus, GroupKey, Labels, Notification};
 use crate::config::{ReceiverKind, ReceiverSettings};
 use crate::model::{ClockAnchor, Document, SavedDocuments, Span, Table, Timestamp, history_key};
 use crate::monitor::{
-    DeadDelivery, Deliveries, DeliveryEvent, DeliveryEventKind, DeliveryFailure, PastDelivery, SuppressReason,
+    DeadDelivery, Deliveries, DeliveryEvent, DeliveryEventKind, DeliveryFailure, DeliverySubject, PastDelivery,
+    SuppressReason,
 };
 
 use super::queue::{self, Attempt, DeadLetter, DeliveryId, Opening, ReceiverQueue, ReplayError};
@@ -288,7 +289,7 @@ impl Outbox {
         for document in documents.get(&Table::Deliveries).into_iter().flatten() {
             match serde_json::from_str::<PastDelivery>(&document.body) {
                 Ok(mut past) => {
-                    past.decided_at = document.shift.past(past.decided_at);
+                    past.subject.decided_at = document.shift.past(past.subject.decided_at);
                     past.at = document.shift.past(past.at);
                     self.remember(Arc::new(past));
                 }
@@ -366,11 +367,9 @@ impl Outbox {
     fn note_end(&mut self, attempt: &Attempt, failure: Option<DeliveryFailure>, now: ClockAnchor) {
         let past = past(&attempt.id, &attempt.notification, attempt.number, failure, now.mono);
         self.ended += 1;
-        if self.unwritten.len() < MAX_UNWRITTEN
-            && let Ok(body) = serde_json::to_string(&past)
-        {
+        if self.unwritten.len() < MAX_UNWRITTEN {
             let key = history_key(now.wall, self.ended);
-            self.unwritten.push(Document::put(Table::Deliveries, key, body));
+            self.unwritten.push(Document::record(Table::Deliveries, key, &past));
         }
         self.remember(Arc::new(past));
     }
@@ -390,18 +389,7 @@ fn past(
     failure: Option<DeliveryFailure>,
     at: Timestamp,
 ) -> PastDelivery {
-    PastDelivery {
-        id: id.to_string(),
-        receiver: Arc::clone(&notification.receiver),
-        group: notification.group.clone(),
-        status: notification.status,
-        severity: notification.severity,
-        reason: notification.reason,
-        decided_at: notification.decided_at,
-        at,
-        attempts,
-        failure,
-    }
+    PastDelivery { subject: DeliverySubject::of(id.to_string(), notification, attempts), at, failure }
 }
 
 fn shown(letter: &DeadLetter) -> DeadDelivery {

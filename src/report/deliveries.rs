@@ -7,7 +7,7 @@ use super::words;
 use crate::alert::Labels;
 use crate::config::Severity;
 use crate::model::Timestamp;
-use crate::monitor::{FleetSnapshot, PastDelivery, ReceiverSnapshot, WaitingDelivery};
+use crate::monitor::{DeliverySubject, FleetSnapshot, PastDelivery, ReceiverSnapshot, WaitingDelivery};
 
 /// Everything about deliveries: the answer of `/api/v1/deliveries`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -152,34 +152,32 @@ impl ReceiverReport {
     }
 }
 
+impl SubjectReport {
+    fn of(subject: &DeliverySubject, wall: &impl Fn(Timestamp) -> f64) -> Self {
+        let DeliverySubject { id, receiver, group, status, severity, reason, decided_at, attempts } = subject;
+        Self {
+            id: id.clone(),
+            receiver: receiver.to_string(),
+            group: Labels::clone(&group.0),
+            status: status.label().to_owned(),
+            severity: *severity,
+            reason: reason.label().to_owned(),
+            decided_timestamp: wall(*decided_at),
+            attempts: *attempts,
+        }
+    }
+}
+
 impl WaitingReport {
     fn of(waiting: &WaitingDelivery, wall: &impl Fn(Timestamp) -> f64) -> Self {
-        let subject = SubjectReport {
-            id: waiting.id.clone(),
-            receiver: waiting.receiver.to_string(),
-            group: Labels::clone(&waiting.group.0),
-            status: waiting.status.label().to_owned(),
-            severity: waiting.severity,
-            reason: waiting.reason.label().to_owned(),
-            decided_timestamp: wall(waiting.decided_at),
-            attempts: waiting.attempts,
-        };
+        let subject = SubjectReport::of(&waiting.subject, wall);
         Self { subject, next_attempt_timestamp: waiting.next_attempt.map(wall) }
     }
 }
 
 impl DeliveryReport {
     fn of(past: &PastDelivery, wall: &impl Fn(Timestamp) -> f64) -> Self {
-        let subject = SubjectReport {
-            id: past.id.clone(),
-            receiver: past.receiver.to_string(),
-            group: Labels::clone(&past.group.0),
-            status: past.status.label().to_owned(),
-            severity: past.severity,
-            reason: past.reason.label().to_owned(),
-            decided_timestamp: wall(past.decided_at),
-            attempts: past.attempts,
-        };
+        let subject = SubjectReport::of(&past.subject, wall);
         let failure = past.failure.map(|failure| failure.label().to_owned());
         Self { subject, ended_timestamp: wall(past.at), failure }
     }
@@ -196,7 +194,7 @@ mod tests {
     use crate::report::testing::{Scene, fleet};
 
     fn past(at: Timestamp, failure: Option<DeliveryFailure>) -> PastDelivery {
-        PastDelivery {
+        let subject = DeliverySubject {
             id: "msg_1".to_owned(),
             receiver: "oncall".into(),
             group: GroupKey(Arc::new(Labels::from([("alertname".to_owned(), "X".to_owned())]))),
@@ -204,19 +202,16 @@ mod tests {
             severity: Severity::Critical,
             reason: NotifyReason::First,
             decided_at: at - Span::from_secs(3),
-            at,
             attempts: 2,
-            failure,
-        }
+        };
+        PastDelivery { subject, at, failure }
     }
 
     #[test]
     fn what_waits_what_was_taken_and_what_was_refused_is_told_with_times() {
         let (mut fleet, now) = fleet(Scene::Streaming);
-        let PastDelivery { id, receiver, group, status, severity, reason, decided_at, attempts, .. } = past(now, None);
         let next_attempt = Some(now + Span::from_secs(5));
-        let waiting =
-            WaitingDelivery { id, receiver, group, status, severity, reason, decided_at, attempts, next_attempt };
+        let waiting = WaitingDelivery { subject: past(now, None).subject, next_attempt };
         let refused = past(now, Some(DeliveryFailure::Auth));
         fleet.deliveries = Arc::new(Deliveries {
             waiting: vec![waiting],

@@ -3,13 +3,17 @@
 use super::alert_rule::AlertRule;
 use crate::alert::Rule;
 use crate::config::Severity;
-use crate::metrics::catalogue::{BUILD_INFO, DEAD_LETTERS, NOTIFICATIONS_FAILED, OUTBOX_OLDEST, RELOAD_SUCCESSFUL};
+use crate::metrics::catalogue::{
+    BUILD_INFO, DEAD_LETTERS, MONITOR_ISOLATED, NOTIFICATIONS_FAILED, OUTBOX_OLDEST, RELOAD_SUCCESSFUL,
+};
 use crate::metrics::catalogue::{POLL_EVENTS_DROPPED, POLL_ROUNDS_MISSED, STATE_STORE_UP, WEB_CONFIG_SUCCESSFUL};
 use crate::model::Span;
 
 /// All rules about the exporter.
 pub(super) fn rules() -> Vec<AlertRule> {
-    vec![down(), receiver_failing(), reload_failed(), overloaded(), state_not_kept(), watchdog()]
+    let isolated = [isolated(Severity::Warning, 15), isolated(Severity::Critical, 60)];
+    let others = [down(), receiver_failing(), reload_failed(), overloaded(), state_not_kept(), watchdog()];
+    isolated.into_iter().chain(others).collect()
 }
 
 fn down() -> AlertRule {
@@ -87,6 +91,22 @@ fn state_not_kept() -> AlertRule {
         summary: "{{ $labels.instance }} cannot write its state",
         description:
             "Monitoring goes on from memory. A restart in the middle of an outage would forget since when it lasts."
+                .to_owned(),
+    }
+}
+
+/// As the built-in alert with its default levels.
+fn isolated(severity: Severity, hold: i64) -> AlertRule {
+    AlertRule {
+        name: Rule::MonitorIsolated.alert_name(),
+        expr: format!("{} == 1", MONITOR_ISOLATED.name),
+        hold: Span::from_secs(hold),
+        keep_firing_for: Span::ZERO,
+        severity: Some(severity),
+        summary: "{{ $labels.instance }} reaches no server outside its own datacenter",
+        description:
+            "Its own network is more likely to be at fault than all of them. What it says of other datacenters is \
+                      what it last knew."
                 .to_owned(),
     }
 }

@@ -192,7 +192,7 @@ fn frame(fleet: &FleetSnapshot, seen: u64, snapshot: &str) -> Result<Told, serde
         let _ = write!(text, "id: {number}\nevent: {event}\ndata: {data}\n\n");
     }
     text.push_str(snapshot);
-    // Numbers begin anew with the program: who comes with one of its last run is told of all from now on.
+    // Where a clock was set back, a number of an earlier run is above all: then all is told from now on.
     Ok(Told { bytes: text.into(), until: fleet.journal.last() })
 }
 

@@ -139,7 +139,7 @@ fn a_dead_letter_is_sent_again_under_its_id_as_long_as_it_is_true() {
     outbox.push(firing("chat", "a"), anchor());
     let attempt = outbox.start(now(), ALL).remove(0);
     outbox.on_result(&attempt, None, &DEAD, anchor());
-    let id = outbox.deliveries().dead_letters[0].delivery.id.clone();
+    let id = outbox.deliveries().dead_letters[0].delivery.subject.id.clone();
     assert_eq!(id, attempt.id.to_string());
     let mut outbox = restarted(&mut outbox, &["chat"]);
     assert_eq!(outbox.replay("msg_nothing", anchor()), Err(ReplayError::Unknown));
@@ -162,7 +162,7 @@ fn a_dead_resolve_is_sent_again_with_what_it_was_to_end_unless_something_began_s
     send(&mut outbox, &DELIVERED);
     outbox.push(over("chat", "a"), anchor());
     send(&mut outbox, &DEAD);
-    let id = outbox.deliveries().dead_letters[0].delivery.id.clone();
+    let id = outbox.deliveries().dead_letters[0].delivery.subject.id.clone();
     let mut began_again = restarted(&mut outbox, &["chat"]);
     began_again.push(firing("chat", "a"), anchor());
     assert_eq!(began_again.replay(&id, anchor()), Err(ReplayError::Superseded));

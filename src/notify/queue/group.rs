@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::alert::{AlertStatus, Notification, NotifyReason};
 use crate::config::Severity;
 use crate::model::{ClockAnchor, Timestamp};
-use crate::monitor::{SuppressReason, WaitingDelivery};
+use crate::monitor::{DeliverySubject, SuppressReason, WaitingDelivery};
 
 use super::{Attempt, DeliveryId, Opening};
 
@@ -68,17 +68,8 @@ impl Entry {
     /// As the API shows it.
     pub(super) fn shown(&self, under_way: bool) -> WaitingDelivery {
         let Self { id, notification, attempts, not_before, .. } = self;
-        WaitingDelivery {
-            id: id.to_string(),
-            receiver: Arc::clone(&notification.receiver),
-            group: notification.group.clone(),
-            status: notification.status,
-            severity: notification.severity,
-            reason: notification.reason,
-            decided_at: notification.decided_at,
-            attempts: *attempts,
-            next_attempt: (!under_way).then_some(*not_before),
-        }
+        let subject = DeliverySubject::of(id.to_string(), notification, *attempts);
+        WaitingDelivery { subject, next_attempt: (!under_way).then_some(*not_before) }
     }
 
     /// Takes the place of `older`, which was not delivered: waits as long, and says what only `older` would have said.

@@ -142,7 +142,7 @@ impl ReceiverQueue {
     fn group_document(&self, key: &GroupKey) -> Document {
         let name = format!("{:?}/{}", self.receiver, key.text());
         match self.groups.get(key) {
-            Some(group) => Document::put(Table::Outbox, name, json(&GroupRecord::of(&self.receiver, key, group))),
+            Some(group) => Document::record(Table::Outbox, name, &GroupRecord::of(&self.receiver, key, group)),
             None => Document::delete(Table::Outbox, name),
         }
     }
@@ -150,7 +150,7 @@ impl ReceiverQueue {
     fn letter_document(&self, id: &DeliveryId) -> Document {
         match self.letters.iter().find(|letter| letter.id == *id) {
             Some(letter) => {
-                Document::put(Table::DeadLetters, id.to_string(), json(&LetterRecord::of(&self.receiver, letter)))
+                Document::record(Table::DeadLetters, id.to_string(), &LetterRecord::of(&self.receiver, letter))
             }
             None => Document::delete(Table::DeadLetters, id.to_string()),
         }
@@ -159,7 +159,7 @@ impl ReceiverQueue {
     fn receiver_document(&self) -> Document {
         let (receiver, endpoint) = (Arc::clone(&self.receiver), self.endpoint.clone());
         let record = ReceiverRecord { receiver, circuit: self.circuit, endpoint };
-        Document::put(Table::Receivers, &*self.receiver, json(&record))
+        Document::record(Table::Receivers, &*self.receiver, &record)
     }
 
     /// Takes in a group that was kept, unless the group is known already: then only what is open of it is news. What was
@@ -323,9 +323,4 @@ fn shifted(mut notification: Notification, shift: &ClockShift) -> Notification {
 /// The moment on both clocks: its wall time is what was said then.
 fn anchor(anchor: ClockAnchor, shift: &ClockShift) -> ClockAnchor {
     ClockAnchor { mono: anchor.mono + shift.by, ..anchor }
-}
-
-/// The records hold nothing that JSON cannot say.
-fn json(record: &impl Serialize) -> String {
-    serde_json::to_string(record).unwrap_or_default()
 }

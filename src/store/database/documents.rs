@@ -33,6 +33,13 @@ pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> 
     Ok(())
 }
 
+/// The step from schema 2: failovers are kept, and the journal takes the place of a history of alerts alone.
+pub(super) fn renew(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    let transitions: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("transitions");
+    transaction.delete_table(transitions)?;
+    create(transaction)
+}
+
 /// Writes `documents`; `anew` when they are all there is, and what else stands there is of an earlier time.
 pub(super) fn write(
     transaction: &WriteTransaction,

@@ -7,7 +7,7 @@ use redb::{ReadableDatabase, WriteTransaction};
 use super::{META, StoreError, documents, using};
 
 /// The schema that this program writes.
-pub const SCHEMA: u64 = 2;
+pub const SCHEMA: u64 = 3;
 
 const KEY: &str = "schema";
 
@@ -15,7 +15,7 @@ const KEY: &str = "schema";
 pub(super) type Step = fn(&WriteTransaction) -> Result<(), redb::Error>;
 
 /// The steps from schema 1 to 2, 2 to 3, ...
-const STEPS: &[Step] = &[documents::create];
+const STEPS: &[Step] = &[documents::create, documents::renew];
 
 /// Makes sure that the file has this program's schema: a new file gets it, an older one is migrated in one commit.
 pub(super) fn settle(file: &redb::Database, path: &Path) -> Result<(), StoreError> {
@@ -92,7 +92,7 @@ mod tests {
         let error = settle(&file, path).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "x was written by a newer version of this program (schema 4; this one knows 2) and is left as it is; run \
+            "x was written by a newer version of this program (schema 4; this one knows 3) and is left as it is; run \
              that version, or give another state.path"
         );
         assert_eq!(read(&file).unwrap(), Some(4));
@@ -109,6 +109,20 @@ mod tests {
         let tables = file.begin_read().unwrap().list_tables().unwrap().count();
         let commit = file.begin_read().unwrap().open_table(META).unwrap().get("commit").unwrap().map(|n| n.value());
         assert_eq!((tables, commit), (1 + crate::model::Table::ALL.len(), Some(41)));
+    }
+
+    #[test]
+    fn a_file_of_schema_2_loses_the_history_that_nobody_reads_any_more() {
+        let (file, path) = (file(), Path::new("x"));
+        settle_with(&file, path, &STEPS[..1]).unwrap();
+        let transaction = file.begin_write().unwrap();
+        let transitions: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("transitions");
+        transaction.open_table(transitions).unwrap().insert("x", &[][..]).unwrap();
+        transaction.commit().unwrap();
+        settle(&file, path).unwrap();
+        let tables = file.begin_read().unwrap().list_tables().unwrap().count();
+        assert_eq!(tables, 1 + crate::model::Table::ALL.len());
+        assert!(file.begin_read().unwrap().open_table(transitions).is_err());
     }
 
     #[test]

@@ -51,6 +51,8 @@ impl Scene {
     fn config(&self, receivers: &Receivers) -> String {
         let quick = "poll: {interval: 100ms, min_interval: 100ms, timeout: {local: 300ms, remote: 300ms}}\n\
                      alerts: {unreachable: {warning: 500ms, critical: 3s}, unknown: {warning: 700ms, critical: null}}\n";
+        // Some episodes within ten minutes would make the alerts flap: they would not be told to fire again, nor to be
+        // over until they were quiet for longer than an episode waits.
         let notify = "flapping: null, group_wait: 100ms, group_interval: 300ms, repeat_interval: 5s";
         format!(
             "{quick}pairs: [{}]\nnotify: {{{notify}, receivers: [{}]}}\n",

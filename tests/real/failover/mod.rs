@@ -2,9 +2,10 @@
 
 mod replicas;
 
-use redis_cross_dc_exporter::lab::{RedisServer, SteadyWriter, WriteLoad};
+use redis_cross_dc_exporter::lab::{RedisServer, SteadyWriter, WriteLoad, eventually};
 use redis_cross_dc_exporter::model::ServerAddr;
 use redis_cross_dc_exporter::report::PairsReport;
+use tokio::net::TcpStream;
 
 use crate::command::{folder_with, no_exporter, run};
 use crate::exporter::Exporter;
@@ -39,6 +40,13 @@ async fn exporter_of(stage: &Stage) -> Exporter {
     let exporter = Exporter::start(&configuration(&[stage.entry("orders")])).await;
     exporter.wait_for("orders", "a lag", LIMIT, |pair| pair.lag_seconds.is_some()).await;
     exporter
+}
+
+/// Starts the program again, which has ended.
+async fn start_again(exporter: &mut Exporter) {
+    exporter.relaunch();
+    let listens = || async { TcpStream::connect(exporter.url().trim_start_matches("http://")).await.is_ok() };
+    eventually("the program to listen", LIMIT, listens).await.unwrap();
 }
 
 #[tokio::test]
@@ -81,10 +89,8 @@ async fn the_program_that_starts_after_a_switch_learns_the_direction_and_tells_o
     let mut stage = stage;
     let old_master = stage.master.addr().clone();
     stage.master.kill();
-    exporter.relaunch();
+    start_again(&mut exporter).await;
     let servers = [("m", &old_master), ("r", stage.replica.addr())];
-    let ready = || async { tokio::net::TcpStream::connect(exporter.url().trim_start_matches("http://")).await.is_ok() };
-    redis_cross_dc_exporter::lab::eventually("the program to listen", LIMIT, ready).await.unwrap();
     Story::of(&exporter, "orders", &servers).is("dc2>dc1 m replica_unreachable, 0").await;
 }
 
@@ -119,6 +125,36 @@ async fn a_dead_master_is_succeeded_and_what_it_had_alone_is_measured_when_it_is
     story.is("dc2>dc1 m streaming, 1, Failover warning").await;
     assert_eq!(story.failover("the loss", |_| true).await.lost_bytes, Some(lost), "it does not change any more");
     assert_eq!(story.changes("RedisCrossDcFailover", "fired"), 1, "the story is told once");
+}
+
+#[tokio::test]
+async fn an_old_master_that_comes_back_after_a_restart_of_the_program_still_tells_what_was_lost() {
+    let mut stage = Stage::set().await;
+    let mut exporter = exporter_of(&stage).await;
+    let (m, r) = (stage.master.addr().clone(), stage.replica.addr().clone());
+    let servers = [("m", &m), ("r", &r)];
+    let writer = SteadyWriter::start(&m, None, LOAD);
+    exporter.wait_for("orders", "writes", LIMIT, |pair| pair.applied_bytes_total > Some(10_000)).await;
+    stage.master.stop().unwrap();
+    Story::of(&exporter, "orders", &servers).is("dc1>dc2 r master_unreachable, 0").await;
+    replicaof(&stage.replica, None).await;
+    Story::of(&exporter, "orders", &servers).is("dc2>dc1 m replica_unreachable, 1, Failover warning").await;
+    let before = Story::of(&exporter, "orders", &servers).failover("a failover", |_| true).await;
+    exporter.signal("TERM");
+    exporter.ended(LIMIT).await;
+    start_again(&mut exporter).await;
+    let story = Story::of(&exporter, "orders", &servers);
+    story.is("dc2>dc1 m replica_unreachable, 1, Failover warning").await;
+    let after = story.failover("the same failover", |_| true).await;
+    assert_eq!((&after.from, &after.to, after.lost_bytes), (&before.from, &before.to, None));
+    assert!((after.timestamp - before.timestamp).abs() < 0.001, "{before:?} {after:?}");
+    stage.master.cont().unwrap();
+    story.is("dc2>dc1 m diverged, 1, Diverged warning, Failover warning").await;
+    writer.stop().await;
+    let shared: u64 =
+        stage.replica.info_field("replication", "second_repl_offset").await.unwrap().unwrap().parse().unwrap();
+    let lost = offset(&stage.master).await - (shared - 1);
+    story.failover("exactly what is lost", |failover| failover.lost_bytes == Some(lost)).await;
 }
 
 #[tokio::test]

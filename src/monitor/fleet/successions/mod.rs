@@ -4,6 +4,8 @@
 //! or it does not answer and the other one was promoted out of its history. Two that say they are masters are no failover
 //! but two masters, until one of them gives way.
 
+mod saved;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::Fleet;
@@ -12,6 +14,8 @@ use crate::model::{Bytes, PairKey, PairName, ReplicationId, ReplicationOffset, R
 use crate::monitor::failover::{EntryFailovers, Failover, Loss, Succession};
 use crate::replication::{Comparison, MasterHistory, MasterSample};
 use crate::topology::Topology;
+
+pub(super) use saved::FailoversKept;
 
 /// Failovers of one entry that are remembered for the alert's window; a level is at most as high.
 const MAX_RECENT_FAILOVERS: usize = 1000;
@@ -160,6 +164,7 @@ impl Fleet {
                 entry.recent.truncate(MAX_RECENT_FAILOVERS - 1);
                 entry.recent.push_front(now);
                 entry.last = Some(failover);
+                self.failovers_kept.touched = true;
             }
         }
     }
@@ -204,11 +209,11 @@ impl Fleet {
     pub(super) fn take_entries(&mut self, topology: &Topology) {
         let mut old = std::mem::take(&mut self.entries);
         for pair in &topology.pairs {
-            let known = &mut old;
+            let (known, kept) = (&mut old, &mut self.failovers_kept);
             let entry = self.entries.entry(pair.key.name.clone()).or_insert_with(|| {
-                let known = known.remove(&pair.key.name);
-                let (total, recent, last) =
-                    known.map_or((0, VecDeque::new(), None), |known| (known.total, known.recent, known.last));
+                let known = known.remove(&pair.key.name).map(|known| (known.total, known.recent, known.last));
+                let known = known.or_else(|| kept.claim(&pair.key.name));
+                let (total, recent, last) = known.unwrap_or((0, VecDeque::new(), None));
                 let (master, top) = (pair.master.clone(), pair.top.clone());
                 Entry { master, top, replicas: Vec::new(), total, recent, last }
             });
@@ -217,7 +222,13 @@ impl Fleet {
         let entries = &self.entries;
         self.doubted.retain(|name| entries.contains_key(name));
         self.losses_open.retain(|name| entries.contains_key(name));
-        let open = entries.iter().filter(|(_, entry)| entry.last.as_ref().is_some_and(|(_, watch)| !watch.settled));
+        self.note_open_losses();
+    }
+
+    /// Notes the failovers whose cost may still come to light.
+    fn note_open_losses(&mut self) {
+        let open =
+            self.entries.iter().filter(|(_, entry)| entry.last.as_ref().is_some_and(|(_, watch)| !watch.settled));
         self.losses_open.extend(open.map(|(name, _)| name.clone()));
     }
 
@@ -231,6 +242,7 @@ impl Fleet {
             let Some((failover, watch)) = self.entries.get_mut(name).and_then(|entry| entry.last.as_mut()) else {
                 continue;
             };
+            let before = (failover.loss, watch.last_shared, watch.settled);
             if let (true, Some(sample)) = (failover.succession.to == *addr, &sample) {
                 watch.new_master_answered(sample);
             } else if failover.succession.from == *addr {
@@ -239,6 +251,7 @@ impl Fleet {
             if failover.loss.exactly().is_none() && !watch.settled {
                 failover.loss = watch.at_least();
             }
+            self.failovers_kept.touched |= before != (failover.loss, watch.last_shared, watch.settled);
         }
         let entries = &self.entries;
         self.losses_open.retain(|name| {

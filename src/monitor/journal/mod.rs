@@ -1,20 +1,24 @@
-//! What happened lately: changes of states and alerts, numbered, for who watches live.
+//! What happened lately: changes of states and alerts, numbered, for who watches live and for who comes in the morning.
+
+mod saved;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::StateChange;
 use crate::alert::Transition;
-use crate::model::Timestamp;
+use crate::model::{PairKey, Timestamp, WallTime};
+use crate::replication::PairState;
 
 /// Happenings that are kept: what a person reads, and what a reader that was away for a moment has missed. When a
 /// datacenter is cut, thousands of pairs change at once; the table of pairs has them all.
 const MAX_HAPPENINGS: usize = 500;
 
-/// Something that happened, with its number. Numbers rise by one and begin anew with each start of the program.
+/// Something that happened, with its number. Numbers rise by one. They begin where the wall clock stands at the start of
+/// the program, in milliseconds: above all that an earlier run has given, as long as no clock was set back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Happening {
-    /// Its number, from 1 on.
+    /// Its number.
     pub number: u64,
     /// When.
     pub at: Timestamp,
@@ -25,20 +29,49 @@ pub struct Happening {
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
-    /// A pair came from one state into another. The first state of a pair is no news.
-    State(StateChange),
+    /// A pair came from one state into another.
+    State(NotedChange),
     /// An alert began, changed its severity or ended.
     Alert(Transition),
+}
+
+/// A pair's change of state as it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotedChange {
+    /// The pair.
+    pub pair: PairKey,
+    /// Its state before.
+    pub from: PairState,
+    /// Its state from then on.
+    pub to: PairState,
+    /// Why, as a sentence.
+    pub reason: Arc<str>,
+}
+
+impl NotedChange {
+    /// The first state of a pair is no news: `None`.
+    pub fn of(change: &StateChange) -> Option<Self> {
+        let StateChange { pair, from, to, reason } = change;
+        Some(Self { pair: pair.clone(), from: (*from)?, to: *to, reason: reason.to_string().into() })
+    }
 }
 
 /// The last happenings. A copy is cheap: it shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
     last: u64,
+    /// The number of the last one that was handed over to be written.
+    written: u64,
     kept: Arc<VecDeque<Arc<Happening>>>,
 }
 
 impl Journal {
+    /// A journal that begins now.
+    pub fn begin(now: WallTime) -> Self {
+        let last = u64::try_from(now.as_nanos() / 1_000_000).unwrap_or(0);
+        Self { last, written: last, ..Self::default() }
+    }
+
     /// Takes in what happened at `at`.
     pub fn note(&mut self, what: What, at: Timestamp) {
         self.last += 1;
@@ -49,13 +82,13 @@ impl Journal {
         kept.push_back(Arc::new(Happening { number: self.last, at, what }));
     }
 
-    /// The number of the last happening; 0 before the first.
+    /// The number of the last happening; before the first, a lower one than it will have.
     pub const fn last(&self) -> u64 {
         self.last
     }
 
-    /// Those after the one with this number that are still kept, oldest first. A number of an earlier run, which may
-    /// be higher than any of this one, has none after it.
+    /// Those after the one with this number that are still kept, oldest first. A number that was not given yet has none
+    /// after it.
     pub fn after(&self, number: u64) -> impl DoubleEndedIterator<Item = &Arc<Happening>> + ExactSizeIterator {
         let begin = self.kept.partition_point(|happening| happening.number <= number);
         self.kept.range(begin..)
@@ -65,12 +98,22 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{PairKey, PairName, ServerAddr};
-    use crate::replication::{PairState, StateReason};
+    use crate::model::{PairName, ServerAddr};
+    use crate::replication::StateReason;
 
     fn change() -> What {
         let pair = PairKey { name: PairName::new("orders"), replica: ServerAddr::new("r", 1) };
-        What::State(StateChange { pair, from: None, to: PairState::Streaming, reason: StateReason::Streaming })
+        let (from, to) = (PairState::Stalled, PairState::Streaming);
+        What::State(NotedChange { pair, from, to, reason: "it streams".into() })
+    }
+
+    #[test]
+    fn the_first_state_of_a_pair_is_no_news() {
+        let pair = PairKey { name: PairName::new("orders"), replica: ServerAddr::new("r", 1) };
+        let first = StateChange { pair, from: None, to: PairState::Streaming, reason: StateReason::Streaming };
+        assert_eq!(NotedChange::of(&first), None);
+        let then = NotedChange::of(&StateChange { from: Some(PairState::Stalled), ..first }).unwrap();
+        assert_eq!((then.from, then.to), (PairState::Stalled, PairState::Streaming));
     }
 
     #[test]
