@@ -112,7 +112,7 @@ fn polls(scrape: &Scrape, addr: &ServerAddr) -> f64 {
 /// Waits until polls of each foe have failed, or succeeded where they do, and checks that it was for no other reason.
 pub(super) async fn each_is_named(exporter: &Exporter, foes: &[&Foe]) {
     let is_told = |scrape: &Scrape, foe: &Foe| match foe.reason {
-        Some(reason) => failed(scrape, &foe.addr, reason) > 0.0,
+        Some(reason) => reasons(scrape, foe).iter().any(|named| named == reason),
         None => polls(scrape, &foe.addr) > 0.0,
     };
     let all_are_told = || async {
