@@ -65,6 +65,7 @@ async fn a_dead_masters_pair_turns_within_a_second_of_the_sentinels_decision() {
     assert_eq!((turned.source_dc.as_str(), turned.target_dc.as_str()), ("dc2", "dc1"));
     assert_eq!(turned.replica, site.master.addr().to_string(), "the old master stays as a replica");
 
+    site.all_name(site.replica.addr()).await;
     site.master.restart().await.unwrap();
     exporter.wait_for("sessions", "the old master's return", LIMIT, |pair| pair.link_up).await;
 }

@@ -82,6 +82,20 @@ fn configuration(entries: &str) -> String {
     format!("{SECTIONS}sentinels: [{entries}]\n")
 }
 
+impl Site {
+    /// Waits until every Sentinel names `master`. The exporter may follow a promotion before the Sentinels are through with
+    /// it, and an old master that is back by then may be taken for the master again.
+    async fn all_name(&self, master: &ServerAddr) {
+        for sentinel in &self.sentinels {
+            let names = || async {
+                let text = info_of(sentinel).await.map_err(|error| error.to_string())?;
+                if text.contains(&format!(",address={master},")) { Ok(()) } else { Err(text) }
+            };
+            eventually(&format!("{} to name {master}", sentinel.addr()), LIMIT, names).await.unwrap();
+        }
+    }
+}
+
 /// Waits until `sentinel` knows so many replicas of `name` and other Sentinels, and sees a quorum.
 pub(crate) async fn wait_until_it_knows(sentinel: &RedisServer, name: &str, replicas: usize, others: usize) {
     let field = |text: &str, field: &str| {

@@ -38,6 +38,7 @@ async fn a_master_of_five_sentinels_is_killed_and_comes_back() {
     for sentinel in &site.sentinels {
         wait_for_series(&exporter, AGREES, sentinel.addr(), Some(1.0)).await;
     }
+    site.all_name(site.replica.addr()).await;
     // Without a data set of its own it shows no history: what it had alone stays a bound.
     site.master.restart().await.unwrap();
     story.is("dc2>dc1 m streaming, 1, Failover warning").await;
@@ -57,6 +58,7 @@ async fn a_master_that_is_stopped_and_goes_on_is_two_masters_for_some_seconds_an
     exporter.wait_for("sessions", "writes", LIMIT, |pair| pair.applied_bytes_total > Some(100_000)).await;
     site.master.stop().unwrap();
     story.is("dc2>dc1 m replica_unreachable, 1, Failover warning").await;
+    site.all_name(&r).await;
     site.master.cont().unwrap();
     let diverged = exporter.wait_for("sessions", "two masters", LIMIT, |pair| pair.diverged_bytes.is_some()).await;
     assert!(diverged.reason.contains("are only on the pair's master"), "{}", diverged.reason);
