@@ -18,8 +18,8 @@ pub(super) struct Past {
 }
 
 impl Monitor {
-    /// Takes in the alerts of an earlier life, what receivers were told of them and what happened then, except where something is known
-    /// already. Nobody is told of it again. Returns sentences about what makes no sense.
+    /// Takes in the alerts of an earlier life, what receivers were told of them, failovers and what else happened then, except
+    /// where something is known already. Nobody is told of it again. Returns sentences about what makes no sense.
     ///
     /// What counts seconds goes on counting from when it began, until there is news of its target: a target of which
     /// nothing is known yet is not well.
@@ -77,9 +77,14 @@ impl Monitor {
         }
     }
 
-    /// Ends restored alerts whose target nobody watches, once it is known who is watched.
+    /// Ends restored alerts whose target nobody watches, and forgets the failovers of entries that are gone, once it is known
+    /// who is watched.
     pub(super) fn end_unclaimed(&mut self, now: Timestamp) {
-        if self.past.unclaimed.is_empty() || !self.sentinels.all_heard() {
+        if !self.sentinels.all_heard() {
+            return;
+        }
+        self.fleet.forget_unclaimed_failovers();
+        if self.past.unclaimed.is_empty() {
             return;
         }
         self.claim_alerts();
@@ -139,7 +144,7 @@ impl Monitor {
         let mut documents = engine.take_unsaved(all, anchor.mono);
         documents.extend(groups.take_unsaved(all));
         documents.extend(self.fleet.take_unsaved_failovers(all));
-        documents.extend(self.journal.take_unsaved(all, anchor));
+        documents.extend(self.journal.take_unsaved(anchor));
         documents.extend(self.take_unsaved_silences(all));
         documents
     }

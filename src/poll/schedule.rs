@@ -5,7 +5,7 @@
 //! answers of its master is what makes byte lag exact and "caught up" provable: the second poll of the master is sent
 //! after the replica's answer came. In a base round a replica at the end of a long link is asked a little later than its
 //! master ([`super::lead`]); in an urgent round only who is urgent is asked. A glance is the end of a sandwich: who answered
-//! in the round before, then the roots. The poll of the roots that it lacks would be half a period younger than the last one.
+//! in the round before, then the roots. Its beginning is the last poll of the roots, half a period earlier.
 //!
 //! **Invariants:** nobody is asked twice in one stage; nobody is waited for longer than its patience; a server that was
 //! silent or failing last time is asked but not waited for, so one hung server delays the others once, not for ever.
@@ -21,7 +21,7 @@ const MIN_PATIENCE: Span = Span::from_millis(100);
 /// How many times its smallest round trip a server may take before it counts as slow.
 const PATIENCE_FACTOR: f64 = 4.0;
 
-/// The end of a link is far when its replica is asked so much later than the roots: most servers' polls take less.
+/// A replica that has to be asked later than this after the roots stands at the end of a long link.
 const SHORT_LEAD: Span = Span::from_millis(100);
 
 /// One tree's rounds.
@@ -129,7 +129,7 @@ impl TreeSchedule {
         let others = match round {
             Round::Base | Round::Refresh => self.members.len() - self.roots,
             Round::Urgent => self.urgent_others(now).count(),
-            Round::Glance => return self.glanced_roots().count() + self.glanced_others().count(),
+            Round::Glance => return self.answering_roots().count() + self.glanced_others().count(),
         };
         polls_per_round(self.roots, others)
     }
@@ -263,7 +263,7 @@ impl TreeSchedule {
             Stage::Others => {
                 // A root that is down or silent is asked once a round: its second poll could prove nothing, and would
                 // count its failure twice.
-                let answered = self.glanced_roots().map(|root| (root, Span::ZERO)).collect();
+                let answered = self.answering_roots().map(|root| (root, Span::ZERO)).collect();
                 self.enter(Stage::Closing, answered);
             }
             Stage::Closing => self.stage = Stage::Rest,
@@ -284,7 +284,7 @@ impl TreeSchedule {
 
     /// The roots that answered in this round, or in the one before a glance. Another poll of one that did not could prove
     /// nothing.
-    fn glanced_roots(&self) -> impl Iterator<Item = usize> + '_ {
+    fn answering_roots(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.roots).filter(|root| self.members[*root].answered)
     }
 
@@ -292,7 +292,7 @@ impl TreeSchedule {
     /// an answer tells little without a poll of the root in time before it.
     fn glanced_others(&self) -> impl Iterator<Item = usize> + '_ {
         let useful = |server: &usize| self.members[*server].answered && self.lead_of(*server) <= SHORT_LEAD;
-        let others = if self.glanced_roots().next().is_some() { self.roots..self.members.len() } else { 0..0 };
+        let others = if self.answering_roots().next().is_some() { self.roots..self.members.len() } else { 0..0 };
         others.filter(useful)
     }
 

@@ -33,10 +33,10 @@ impl Journal {
         self.after(self.written).len() > 0
     }
 
-    /// What the disk has to be told: what happened since this was last asked, or everything that is kept.
-    pub(in crate::monitor) fn take_unsaved(&mut self, all: bool, anchor: ClockAnchor) -> Vec<Document> {
-        let documents = self.after(if all { 0 } else { self.written }).map(|happening| document(happening, anchor));
-        let documents = documents.collect();
+    /// What the disk has to be told: what happened since this was last asked. Nothing is told twice, also when everything
+    /// else is written anew: wall clocks are corrected, so an entry would get a second key.
+    pub(in crate::monitor) fn take_unsaved(&mut self, anchor: ClockAnchor) -> Vec<Document> {
+        let documents = self.after(self.written).map(|happening| document(happening, anchor)).collect();
         self.written = self.last;
         documents
     }
@@ -130,15 +130,15 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_is_written_once_and_everything_when_asked() {
+    fn what_happened_is_written_once() {
         let mut journal = Journal::begin(anchor(0).wall);
         assert!(!journal.has_unsaved());
         journal.note(change("a"), anchor(1).mono);
         assert!(journal.has_unsaved());
-        assert_eq!(journal.take_unsaved(false, anchor(1)).len(), 1);
+        assert_eq!(journal.take_unsaved(anchor(1)).len(), 1);
         journal.note(change("b"), anchor(2).mono);
-        assert_eq!(journal.take_unsaved(false, anchor(2)).len(), 1);
-        assert_eq!((journal.take_unsaved(false, anchor(2)).len(), journal.take_unsaved(true, anchor(2)).len()), (0, 2));
+        assert_eq!(journal.take_unsaved(anchor(2)).len(), 1);
+        assert_eq!((journal.take_unsaved(anchor(2)).len(), journal.has_unsaved()), (0, false));
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
         for (reason, second) in [("a", 1), ("b", 2)] {
             first.note(change(reason), anchor(second).mono);
         }
-        let documents = saved(first.take_unsaved(true, anchor(2)), 60, -1);
+        let documents = saved(first.take_unsaved(anchor(2)), 60, -1);
         let numbers: Vec<_> = reasons(&first).into_iter().map(|(number, ..)| number).collect();
         let mut second = Journal::begin(anchor(60).wall);
         second.note(change("c"), anchor(61).mono);
@@ -158,7 +158,7 @@ mod tests {
         // Who has seen the first life's last is told of what is new, and of nothing else.
         let missed: Vec<_> = second.after(numbers[1]).map(|happening| happening.number).collect();
         assert_eq!(missed, [told[2].0]);
-        assert_eq!(second.take_unsaved(false, anchor(61)).len(), 1, "the past is written already");
+        assert_eq!(second.take_unsaved(anchor(61)).len(), 1, "the past is written already");
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
         for reason in ["a", "b", "c"] {
             first.note(change(reason), anchor(1).mono);
         }
-        let documents = saved(first.take_unsaved(true, anchor(100)), 0, 0);
+        let documents = saved(first.take_unsaved(anchor(100)), 0, 0);
         let mut second = Journal::begin(anchor(0).wall);
         assert_eq!(second.restore(&documents), [""; 0]);
         second.note(change("d"), anchor(1).mono);
@@ -182,7 +182,7 @@ mod tests {
         let mut documents = Vec::new();
         for _ in 0..MAX_HAPPENINGS + 5 {
             first.note(change("a"), anchor(1).mono);
-            documents.extend(first.take_unsaved(false, anchor(1)));
+            documents.extend(first.take_unsaved(anchor(1)));
         }
         let mut documents = saved(documents, 60, 0);
         "{}".clone_into(&mut documents.last_mut().unwrap().body);

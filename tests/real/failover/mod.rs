@@ -36,6 +36,12 @@ async fn offset(server: &RedisServer) -> u64 {
     server.info_field("replication", "master_repl_offset").await.unwrap().unwrap().parse().unwrap()
 }
 
+/// The last offset that a promoted replica shares with its old master.
+async fn shared_offset(promoted: &RedisServer) -> u64 {
+    let first_own = promoted.info_field("replication", "second_repl_offset").await.unwrap().unwrap();
+    first_own.parse::<u64>().unwrap() - 1
+}
+
 async fn exporter_of(stage: &Stage) -> Exporter {
     let exporter = Exporter::start(&configuration(&[stage.entry("orders")])).await;
     exporter.wait_for("orders", "a lag", LIMIT, |pair| pair.lag_seconds.is_some()).await;
@@ -114,9 +120,7 @@ async fn a_dead_master_is_succeeded_and_what_it_had_alone_is_measured_when_it_is
     // It says that it is a master, and goes on writing what the other one does not have.
     story.is("dc2>dc1 m diverged, 1, Diverged warning, Failover warning").await;
     writer.stop().await;
-    let shared: u64 =
-        stage.replica.info_field("replication", "second_repl_offset").await.unwrap().unwrap().parse().unwrap();
-    let lost = offset(&stage.master).await - (shared - 1);
+    let lost = offset(&stage.master).await - shared_offset(&stage.replica).await;
     story.failover("exactly what is lost", |failover| failover.lost_bytes == Some(lost)).await;
     let pair = exporter.wait_for("orders", "it, too", LIMIT, |pair| pair.diverged_bytes == Some(lost)).await;
     assert_eq!(pair.diverged_replica_bytes, Some(lost));
@@ -151,9 +155,7 @@ async fn an_old_master_that_comes_back_after_a_restart_of_the_program_still_tell
     stage.master.cont().unwrap();
     story.is("dc2>dc1 m diverged, 1, Diverged warning, Failover warning").await;
     writer.stop().await;
-    let shared: u64 =
-        stage.replica.info_field("replication", "second_repl_offset").await.unwrap().unwrap().parse().unwrap();
-    let lost = offset(&stage.master).await - (shared - 1);
+    let lost = offset(&stage.master).await - shared_offset(&stage.replica).await;
     story.failover("exactly what is lost", |failover| failover.lost_bytes == Some(lost)).await;
 }
 
@@ -173,10 +175,8 @@ async fn two_masters_page_after_a_while_and_who_gives_way_decides() {
         for writer in writers {
             writer.stop().await;
         }
-        let shared: u64 =
-            stage.replica.info_field("replication", "second_repl_offset").await.unwrap().unwrap().parse().unwrap();
-        let alone =
-            [offset(&stage.master).await, offset(&stage.replica).await].map(|offset| Some(offset - (shared - 1)));
+        let shared = shared_offset(&stage.replica).await;
+        let alone = [offset(&stage.master).await, offset(&stage.replica).await].map(|offset| Some(offset - shared));
         let seen = |pair: &redis_cross_dc_exporter::report::PairReport| {
             [pair.diverged_master_bytes, pair.diverged_replica_bytes] == alone && pair.diverged_bytes == alone[0]
         };

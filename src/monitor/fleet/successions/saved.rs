@@ -122,6 +122,13 @@ impl Fleet {
         refused
     }
 
+    /// Forgets the failovers of entries that nobody watches.
+    pub(in crate::monitor) fn forget_unclaimed_failovers(&mut self) {
+        let kept = &mut self.failovers_kept;
+        kept.touched |= !kept.unclaimed.is_empty();
+        kept.unclaimed.clear();
+    }
+
     fn restore_one(&mut self, name: PairName, past: Past) {
         match self.entries.get_mut(&name) {
             Some(entry) if entry.total == 0 => (entry.total, entry.recent, entry.last) = past,
@@ -312,6 +319,18 @@ mod tests {
         fleet.reconfigure(&other, Span::from_secs(1), at(102));
         let gone = fleet.take_unsaved_failovers(true);
         assert!(gone.len() == 1 && gone[0].body.is_none(), "{gone:?}");
+    }
+
+    #[test]
+    fn what_was_kept_of_an_entry_that_is_gone_leaves_the_disk() {
+        let documents = read(turned(Loss::Unknown).take_unsaved_failovers(true));
+        let mut fleet = fleet("carts", "c:1", "d:1");
+        fleet.restore_failovers(&documents);
+        fleet.forget_unclaimed_failovers();
+        let gone = fleet.take_unsaved_failovers(false);
+        assert!(gone.len() == 1 && gone[0].body.is_none(), "{gone:?}");
+        fleet.forget_unclaimed_failovers();
+        assert!(!fleet.has_unsaved_failovers());
     }
 
     #[test]
