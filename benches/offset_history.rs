@@ -1,5 +1,6 @@
-//! What the table from offsets to time costs: insert and query of 48 hours, beside a plain ring of the last 4096 samples,
-//! which is what such a table usually is. Memory is printed first. `make bench`.
+//! What the table from offsets to time costs: insert and query of 48 hours, beside a plain ring of
+//! the last 4096 samples, which is what such a table usually is. Memory is printed first. `make
+//! bench`.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -28,21 +29,40 @@ impl Ring {
 
     /// When the master was first seen beyond `offset`.
     fn passed(&self, offset: ReplicationOffset) -> Option<Timestamp> {
-        self.0.get(self.0.partition_point(|(seen, _)| *seen <= offset)).map(|(_, at)| *at)
+        self.0
+            .get(self.0.partition_point(|(seen, _)| *seen <= offset))
+            .map(|(_, at)| *at)
     }
 }
 
-/// A poll a second, 5 ms long, of a master that writes 10 KB a second on average, some seconds nothing.
-fn poll(random: &mut fastrand::Rng, second: i64, offset: &mut u64) -> (Timestamp, Timestamp, ReplicationOffset) {
-    *offset += if random.u8(0..4) == 0 { 0 } else { random.u64(0..27_000) };
+/// A poll a second, 5 ms long, of a master that writes 10 KB a second on average, some seconds
+/// nothing.
+fn poll(
+    random: &mut fastrand::Rng,
+    second: i64,
+    offset: &mut u64,
+) -> (Timestamp, Timestamp, ReplicationOffset) {
+    *offset += if random.u8(0..4) == 0 {
+        0
+    } else {
+        random.u64(0..27_000)
+    };
     let sent = Timestamp::default() + Span::from_secs(second);
-    (sent, sent + Span::from_millis(5), ReplicationOffset::new(*offset))
+    (
+        sent,
+        sent + Span::from_millis(5),
+        ReplicationOffset::new(*offset),
+    )
 }
 
 /// Both tables after two days, and where the master is then.
 fn two_days() -> (OffsetHistory, Ring, u64) {
     let mut random = fastrand::Rng::with_seed(48);
-    let (mut history, mut ring, mut offset) = (OffsetHistory::new(HistoryLimits::default()), Ring::default(), 0);
+    let (mut history, mut ring, mut offset) = (
+        OffsetHistory::new(HistoryLimits::default()),
+        Ring::default(),
+        0,
+    );
     for second in 0..POLLS {
         let (sent, received, seen) = poll(&mut random, second, &mut offset);
         history.insert(sent, received, seen);
@@ -69,7 +89,9 @@ fn insert(c: &mut Criterion, history: &OffsetHistory, ring: &Ring, newest: u64) 
     const BATCH: i64 = 1024;
     let next: Vec<_> = {
         let (mut random, mut offset) = (fastrand::Rng::with_seed(49), newest);
-        (0..BATCH).map(|i| poll(&mut random, POLLS + i, &mut offset)).collect()
+        (0..BATCH)
+            .map(|i| poll(&mut random, POLLS + i, &mut offset))
+            .collect()
     };
     let mut group = c.benchmark_group("insert 1024 polls");
     group.bench_function("history", |b| {

@@ -6,21 +6,31 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::model::{BootId, ClockAnchor, Timestamp, WallTime};
 
-/// The current instant on the monotonic clock, which counts on while the machine sleeps (`CLOCK_BOOTTIME`).
+/// The current instant on the monotonic clock, which counts on while the machine sleeps
+/// (`CLOCK_BOOTTIME`).
 pub fn now() -> Timestamp {
     let time = clock_gettime(ClockId::Boottime);
-    Timestamp::from_nanos(time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec))
+    Timestamp::from_nanos(
+        time.tv_sec
+            .saturating_mul(1_000_000_000)
+            .saturating_add(time.tv_nsec),
+    )
 }
 
 /// The current instant on the wall clock; the epoch itself when the clock stands before it.
 pub fn wall_now() -> WallTime {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     WallTime::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// Both clocks at once.
 pub fn anchor() -> ClockAnchor {
-    ClockAnchor { mono: now(), wall: wall_now() }
+    ClockAnchor {
+        mono: now(),
+        wall: wall_now(),
+    }
 }
 
 /// This boot of the machine's kernel; `None` where the kernel does not tell.

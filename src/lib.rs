@@ -1,9 +1,10 @@
 //! The truth about Redis replication across datacenters: a Prometheus exporter and alerter.
 //!
-//! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the invariants):
-//! [`model`], [`template`] - [`clock`], [`config`], [`info`] - [`topology`], [`replication`], [`http_client`] - [`alert`], [`client`] -
-//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`web`], [`rules`] - [`app`] -
-//! [`lab`] - [`cli`].
+//! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
+//! invariants): [`model`], [`template`] - [`clock`], [`config`], [`info`] - [`topology`],
+//! [`replication`], [`http_client`] - [`alert`], [`client`] - [`monitor`], [`store`] - [`report`] -
+//! [`metrics`], [`poll`], [`notify`], [`discovery`] - [`web`], [`rules`] - [`app`] - [`lab`] -
+//! [`cli`].
 
 pub mod alert;
 pub mod app;

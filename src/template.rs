@@ -1,5 +1,6 @@
 //! Texts that users write, with places for values in them, in the language of Jinja2
-//! (<https://docs.rs/minijinja/latest/minijinja/syntax/index.html>). Pure; rendering is bounded in time and size.
+//! (<https://docs.rs/minijinja/latest/minijinja/syntax/index.html>). Pure; rendering is bounded in
+//! time and size.
 
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-/// What rendering may cost: an instruction costs one, 64 bytes of text one. A message with ten alerts takes some hundreds;
-/// a loop without an end is over in milliseconds.
+/// What rendering may cost: an instruction costs one, 64 bytes of text one. A message with ten
+/// alerts takes some hundreds; a loop without an end is over in milliseconds.
 const FUEL: u64 = 50_000;
 
 /// A longer text is no text for a message.
@@ -39,13 +40,18 @@ impl Template {
     /// The text with `values` in its places.
     ///
     /// # Errors
-    /// A value that it names does not exist, an operation does not fit, it costs too much, or nothing comes out.
+    /// A value that it names does not exist, an operation does not fit, it costs too much, or
+    /// nothing comes out.
     pub fn render(&self, values: &impl Serialize) -> Result<String, String> {
         let rendered = environment().render_named_str("template", &self.0, Serde(values));
         let mut text = rendered.map_err(|error| error.to_string())?;
         text.truncate(text.floor_char_boundary(MAX_RENDERED));
         let text = text.trim();
-        if text.is_empty() { Err("it gives no text".to_owned()) } else { Ok(text.to_owned()) }
+        if text.is_empty() {
+            Err("it gives no text".to_owned())
+        } else {
+            Ok(text.to_owned())
+        }
     }
 
     /// As it was written.
@@ -54,7 +60,8 @@ impl Template {
     }
 }
 
-/// Nothing is escaped, each receiver does that in its own way; a misspelt name is an error, not a hole.
+/// Nothing is escaped, each receiver does that in its own way; a misspelt name is an error, not a
+/// hole.
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_fuel(Some(FUEL));
@@ -69,14 +76,22 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn rendered(source: &str) -> Result<String, String> {
-        let alerts: Vec<_> = (0..10).map(|n| json!({"subject": format!("s{n}")})).collect();
+        let alerts: Vec<_> = (0..10)
+            .map(|n| json!({"subject": format!("s{n}")}))
+            .collect();
         Template::new(source)?.render(&json!({"title": "<T>", "dc": "a", "alerts": alerts}))
     }
 
     #[test]
     fn values_take_their_places_as_they_are() {
-        assert_eq!(rendered("{{ title }} in {{ dc | upper }}: {{ alerts | length }}").as_deref(), Ok("<T> in A: 10"));
-        assert_eq!(rendered("{% for a in alerts[:2] %}{{ a.subject }} {% endfor %}").as_deref(), Ok("s0 s1"));
+        assert_eq!(
+            rendered("{{ title }} in {{ dc | upper }}: {{ alerts | length }}").as_deref(),
+            Ok("<T> in A: 10")
+        );
+        assert_eq!(
+            rendered("{% for a in alerts[:2] %}{{ a.subject }} {% endfor %}").as_deref(),
+            Ok("s0 s1")
+        );
     }
 
     #[test]
@@ -97,11 +112,17 @@ mod tests {
     #[test]
     fn what_would_take_for_ever_or_fill_the_memory_ends() {
         let began = Instant::now();
-        let deep = "{% for a in range(10000) %}".repeat(5) + "{{ title }}" + &"{% endfor %}".repeat(5);
-        for source in
-            [deep.as_str(), "{{ 'x' * 1000000000 }}", "{{ range(10000) | join('xxxxxxxxxxxxxxxxxxxxxxxx') * 1000 }}"]
-        {
-            assert!(rendered(source).is_err_and(|error| error.contains("fuel")), "{source}");
+        let deep =
+            "{% for a in range(10000) %}".repeat(5) + "{{ title }}" + &"{% endfor %}".repeat(5);
+        for source in [
+            deep.as_str(),
+            "{{ 'x' * 1000000000 }}",
+            "{{ range(10000) | join('xxxxxxxxxxxxxxxxxxxxxxxx') * 1000 }}",
+        ] {
+            assert!(
+                rendered(source).is_err_and(|error| error.contains("fuel")),
+                "{source}"
+            );
         }
         assert!(rendered("{{ 'x' * 100000 }}").unwrap().len() <= MAX_RENDERED);
         assert!(began.elapsed() < Duration::from_secs(5));

@@ -1,6 +1,10 @@
-//! The documents: links lead somewhere, configurations in them are accepted, and no file depends on where it was written.
+//! The documents: links lead somewhere, configurations in them are accepted, and no file depends on
+//! where it was written.
 
-#![allow(clippy::unwrap_used, reason = "what cannot be read has to fail the test")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be read has to fail the test"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,10 +22,18 @@ fn read(path: &Path) -> String {
 
 /// Every document at the top and in docs/.
 fn documents() -> Vec<PathBuf> {
-    let folders = [root().to_owned(), root().join("docs"), root().join("docs/runbooks")];
-    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap().flatten());
-    let mut found: Vec<_> =
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    let folders = [
+        root().to_owned(),
+        root().join("docs"),
+        root().join("docs/runbooks"),
+    ];
+    let entries = folders
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap().flatten());
+    let mut found: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "md"))
+        .collect();
     found.sort();
     found
 }
@@ -40,10 +52,17 @@ fn lines(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
 
 /// What the links of a document lead to. What stands in code is no link.
 fn targets(text: &str) -> Vec<String> {
-    let prose: Vec<&str> = lines(text).filter(|(_, block)| block.is_none()).map(|(line, _)| line).collect();
+    let prose: Vec<&str> = lines(text)
+        .filter(|(_, block)| block.is_none())
+        .map(|(line, _)| line)
+        .collect();
     let plain: String = prose.join("\n").split('`').step_by(2).collect();
-    let starts = plain.match_indices("](").map(|(at, mark)| &plain[at + mark.len()..]);
-    starts.filter_map(|rest| Some(rest.split_once(')')?.0.split(' ').next()?.to_owned())).collect()
+    let starts = plain
+        .match_indices("](")
+        .map(|(at, mark)| &plain[at + mark.len()..]);
+    starts
+        .filter_map(|rest| Some(rest.split_once(')')?.0.split(' ').next()?.to_owned()))
+        .collect()
 }
 
 /// The anchors that GitHub gives the headings of a document.
@@ -54,25 +73,46 @@ fn anchors(text: &str) -> BTreeSet<String> {
         let slug = slug(line.trim_start_matches('#').trim());
         let before = seen.entry(slug.clone()).or_default();
         *before += 1;
-        if *before == 1 { slug } else { format!("{slug}-{}", *before - 1) }
+        if *before == 1 {
+            slug
+        } else {
+            format!("{slug}-{}", *before - 1)
+        }
     };
     headings.map(name).collect()
 }
 
 fn slug(heading: &str) -> String {
-    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+    let kept = heading
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| {
+        if c == ' ' {
+            '-'
+        } else {
+            c.to_ascii_lowercase()
+        }
+    })
+    .collect()
 }
 
-/// Why `target`, a link in `document`, leads nowhere; `None` when it leads somewhere, or out of the project.
+/// Why `target`, a link in `document`, leads nowhere; `None` when it leads somewhere, or out of the
+/// project.
 fn broken(document: &Path, target: &str) -> Option<String> {
     if target.contains("://") || target.starts_with("mailto:") {
         return None;
     }
     let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
-    let path = if file.is_empty() { document.to_owned() } else { document.parent()?.join(file) };
+    let path = if file.is_empty() {
+        document.to_owned()
+    } else {
+        document.parent()?.join(file)
+    };
     if !path.exists() {
-        return Some(format!("{}: {target}: there is no such file", document.display()));
+        return Some(format!(
+            "{}: {target}: there is no such file",
+            document.display()
+        ));
     }
     let is_there = anchor.is_empty() || anchors(&read(&path)).contains(anchor);
     (!is_there).then(|| format!("{}: {target}: there is no such heading", document.display()))
@@ -81,42 +121,78 @@ fn broken(document: &Path, target: &str) -> Option<String> {
 #[test]
 fn every_link_leads_somewhere() {
     let documents = documents();
-    let links = documents.iter().flat_map(|path| targets(&read(path)).into_iter().map(move |target| (path, target)));
-    let broken: Vec<_> = links.filter_map(|(path, target)| broken(path, &target)).collect();
+    let links = documents.iter().flat_map(|path| {
+        targets(&read(path))
+            .into_iter()
+            .map(move |target| (path, target))
+    });
+    let broken: Vec<_> = links
+        .filter_map(|(path, target)| broken(path, &target))
+        .collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 /// The YAML blocks of a document that are whole configurations of this program.
 fn configurations(text: &str) -> Vec<&str> {
-    let blocks = text.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("yaml\n"));
-    blocks.filter(|block| block.lines().any(|line| line.starts_with("pairs:"))).collect()
+    let blocks = text
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .filter_map(|block| block.strip_prefix("yaml\n"));
+    blocks
+        .filter(|block| block.lines().any(|line| line.starts_with("pairs:")))
+        .collect()
 }
 
 /// An environment in which every variable that `text` uses is set.
 fn environment(text: &str) -> Environment {
-    let names = text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0.to_owned()));
-    names.map(|name| (name, "https://example.com/value".to_owned())).collect()
+    let names = text
+        .split("${")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once('}')?.0.to_owned()));
+    names
+        .map(|name| (name, "https://example.com/value".to_owned()))
+        .collect()
 }
 
 #[test]
 fn every_configuration_in_the_documents_is_accepted() {
     let readme = root().join("README.md");
-    assert!(!configurations(&read(&readme)).is_empty(), "the README shows a configuration");
+    assert!(
+        !configurations(&read(&readme)).is_empty(),
+        "the README shows a configuration"
+    );
     for document in documents() {
         for text in configurations(&read(&document)) {
             let parsed = parse(text, Format::Yaml, root(), &environment(text));
-            assert!(parsed.is_ok(), "{}:\n{text}\n{}", document.display(), parsed.unwrap_err());
+            assert!(
+                parsed.is_ok(),
+                "{}:\n{text}\n{}",
+                document.display(),
+                parsed.unwrap_err()
+            );
         }
     }
 }
 
 /// The files that git keeps.
 fn tracked() -> Vec<PathBuf> {
-    let output = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
-    let output = output.unwrap_or_else(|error| panic!("git cannot be run ({error}): apt-get install git"));
-    assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(root())
+        .output();
+    let output =
+        output.unwrap_or_else(|error| panic!("git cannot be run ({error}): apt-get install git"));
+    assert!(
+        output.status.success(),
+        "git ls-files: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let names = String::from_utf8(output.stdout).unwrap();
-    names.split_terminator('\0').map(|name| root().join(name)).collect()
+    names
+        .split_terminator('\0')
+        .map(|name| root().join(name))
+        .collect()
 }
 
 #[test]
@@ -132,10 +208,16 @@ fn no_file_depends_on_the_place_where_it_was_written() {
     ];
     let mut found = Vec::new();
     // Cargo.lock names the registry of every package, as it must.
-    for path in tracked().into_iter().filter(|path| path.is_file() && !path.ends_with("Cargo.lock")) {
+    for path in tracked()
+        .into_iter()
+        .filter(|path| path.is_file() && !path.ends_with("Cargo.lock"))
+    {
         let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
         found.extend(
-            foreign.iter().filter(|word| text.contains(**word)).map(|word| format!("{}: {word}", path.display())),
+            foreign
+                .iter()
+                .filter(|word| text.contains(**word))
+                .map(|word| format!("{}: {word}", path.display())),
         );
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
@@ -143,13 +225,18 @@ fn no_file_depends_on_the_place_where_it_was_written() {
 
 #[test]
 fn links_and_headings_are_read_as_github_reads_them() {
-    let text =
-        "# A `b`, c\n## Two words\n## Two words\n[x](a.md#y) `[no](z)`\n```\n[no](z)\n# no\n```\n![i](p.png \"t\")\n";
+    let text = "# A `b`, c\n## Two words\n## Two words\n[x](a.md#y) `[no](z)`\n```\n[no](z)\n# no\n```\n![i](p.png \"t\")\n";
     assert_eq!(targets(text), ["a.md#y", "p.png"]);
     let expected = ["a-b-c", "two-words", "two-words-1"];
     assert_eq!(anchors(text), expected.map(str::to_owned).into());
-    assert_eq!(configurations("```yaml\npairs: []\n```\n```yaml\nscrape_configs: []\n```\n"), ["pairs: []\n"]);
+    assert_eq!(
+        configurations("```yaml\npairs: []\n```\n```yaml\nscrape_configs: []\n```\n"),
+        ["pairs: []\n"]
+    );
     let document = root().join("Cargo.toml");
-    assert!(broken(&document, "none.md").is_some() && broken(&document, "ARCHITECTURE.md#none").is_some());
+    assert!(
+        broken(&document, "none.md").is_some()
+            && broken(&document, "ARCHITECTURE.md#none").is_some()
+    );
     assert_eq!(broken(&document, "ARCHITECTURE.md#invariants"), None);
 }

@@ -10,10 +10,13 @@ use redis_cross_dc_exporter::topology::Topology;
 
 use super::exposition;
 
-/// The first byte chooses the language, the others are the text. What is accepted prints as something that is accepted
-/// again, and its fleet can be watched; what is refused is refused in bounded, visible sentences.
+/// The first byte chooses the language, the others are the text. What is accepted prints as
+/// something that is accepted again, and its fleet can be watched; what is refused is refused in
+/// bounded, visible sentences.
 pub fn run(data: &[u8]) {
-    let Some((first, text)) = data.split_first() else { return };
+    let Some((first, text)) = data.split_first() else {
+        return;
+    };
     let format = [Format::Yaml, Format::Toml, Format::Json][usize::from(first % 3)];
     match read(&String::from_utf8_lossy(text), format) {
         Ok(settings) => accepted(&settings),
@@ -29,10 +32,14 @@ fn accepted(settings: &Settings) {
     let printed = settings.to_yaml_redacted();
     // A redacted secret is no URL any more; anything else reads back.
     if !printed.contains("***") {
-        let again = read(&printed, Format::Yaml).unwrap_or_else(|errors| panic!("{errors}\n{printed}"));
+        let again =
+            read(&printed, Format::Yaml).unwrap_or_else(|errors| panic!("{errors}\n{printed}"));
         assert_eq!(&again, settings, "{printed}");
     }
-    let anchor = ClockAnchor { mono: Timestamp::from_nanos(0), wall: WallTime::from_nanos(1_700_000_000_000_000_000) };
+    let anchor = ClockAnchor {
+        mono: Timestamp::from_nanos(0),
+        wall: WallTime::from_nanos(1_700_000_000_000_000_000),
+    };
     let mut monitor = Monitor::new(settings, &Topology::from_settings(settings), anchor);
     monitor.tick(anchor.mono);
     let families = metrics::collect(&monitor.snapshot(anchor), anchor.mono);
@@ -44,7 +51,14 @@ pub(super) fn refused(errors: &ConfigErrors) {
     assert!((1..=100).contains(&errors.problems().len()));
     for problem in errors.problems() {
         let text = problem.to_string();
-        assert!(!text.contains(char::is_control), "a line that a terminal may show: {text:?}");
-        assert!(text.len() <= 4096, "a sentence of {} bytes: {text:.200}", text.len());
+        assert!(
+            !text.contains(char::is_control),
+            "a line that a terminal may show: {text:?}"
+        );
+        assert!(
+            text.len() <= 4096,
+            "a sentence of {} bytes: {text:.200}",
+            text.len()
+        );
     }
 }

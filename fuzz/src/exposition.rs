@@ -2,10 +2,14 @@
 
 use std::collections::HashSet;
 
-/// Checks every line of `text`: names, escapes, values that are numbers and not negative, no series twice.
+/// Checks every line of `text`: names, escapes, values that are numbers and not negative, no series
+/// twice.
 pub fn check(text: &str) {
     let mut seen = HashSet::new();
-    assert!(text.is_empty() || text.ends_with('\n'), "the last line has an end");
+    assert!(
+        text.is_empty() || text.ends_with('\n'),
+        "the last line has an end"
+    );
     for line in text.split_terminator('\n') {
         if line.starts_with("# HELP ") || line.starts_with("# TYPE ") {
             continue;
@@ -31,7 +35,9 @@ fn sample(line: &str) -> Option<(&str, f64)> {
 /// What stands behind the labels and their brace.
 fn after_labels(mut rest: &str) -> Option<&str> {
     loop {
-        let name = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|end| *end > 0)?;
+        let name = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|end| *end > 0)?;
         rest = rest[name..].strip_prefix("=\"")?;
         rest = &rest[end_of_value(rest)? + 1..];
         match rest.strip_prefix(',') {

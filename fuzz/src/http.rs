@@ -32,23 +32,30 @@ const PIPE: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_hours(1);
 
 /// The statuses that the server may answer whatever it is sent; 500 is none of them.
-const STATUSES: [&str; 13] =
-    ["100", "200", "400", "403", "404", "405", "408", "413", "414", "417", "431", "501", "503"];
+const STATUSES: [&str; 13] = [
+    "100", "200", "400", "403", "404", "405", "408", "413", "414", "417", "431", "501", "503",
+];
 
 thread_local! {
     /// Made once a thread: a runtime costs more than a request.
     static HOST: (Runtime, StreamServer) = host();
 }
 
-/// Sends `request` on one connection, then nothing more. The server answers in order or closes, within its limits.
+/// Sends `request` on one connection, then nothing more. The server answers in order or closes,
+/// within its limits.
 pub fn run(request: &[u8]) {
     let answer = HOST.with(|(runtime, server)| runtime.block_on(exchange(server, request)));
     if answer.is_empty() {
         return;
     }
     let head = String::from_utf8_lossy(&answer[..answer.len().min(12)]).into_owned();
-    let status = head.strip_prefix("HTTP/1.1 ").or_else(|| head.strip_prefix("HTTP/1.0 "));
-    assert!(status.is_some_and(|status| STATUSES.contains(&status)), "{head:?}");
+    let status = head
+        .strip_prefix("HTTP/1.1 ")
+        .or_else(|| head.strip_prefix("HTTP/1.0 "));
+    assert!(
+        status.is_some_and(|status| STATUSES.contains(&status)),
+        "{head:?}"
+    );
 }
 
 async fn exchange(server: &StreamServer, request: &[u8]) -> Vec<u8> {
@@ -60,24 +67,57 @@ async fn exchange(server: &StreamServer, request: &[u8]) -> Vec<u8> {
         let _ = to_server.shutdown().await;
     };
     let mut answer = Vec::new();
-    let take = async { from_server.read_to_end(&mut answer).await.expect("memory does not fail") };
+    let take = async {
+        from_server
+            .read_to_end(&mut answer)
+            .await
+            .expect("memory does not fail")
+    };
     let all = async { tokio::join!(server.serve(theirs, CLIENT), ask, take) };
-    tokio::time::timeout(PATIENCE, all).await.expect("every connection ends within its limits");
+    tokio::time::timeout(PATIENCE, all)
+        .await
+        .expect("every connection ends within its limits");
     answer
 }
 
 fn host() -> (Runtime, StreamServer) {
-    let runtime = Builder::new_current_thread().enable_time().start_paused(true).max_blocking_threads(1).build();
-    let settings = parse(CONFIG, Format::Yaml, Path::new("/etc"), &Environment::default());
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .max_blocking_threads(1)
+        .build();
+    let settings = parse(
+        CONFIG,
+        Format::Yaml,
+        Path::new("/etc"),
+        &Environment::default(),
+    );
     let settings = settings.expect("the configuration above");
-    let anchor = ClockAnchor { mono: Timestamp::from_nanos(0), wall: WallTime::from_nanos(1_700_000_000_000_000_000) };
+    let anchor = ClockAnchor {
+        mono: Timestamp::from_nanos(0),
+        wall: WallTime::from_nanos(1_700_000_000_000_000_000),
+    };
     let monitor = Monitor::new(&settings, &Topology::from_settings(&settings), anchor);
     let (_, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
-    let encode_metrics = Arc::new(|fleet: &_, now| Ok(metrics::encode(&metrics::collect(fleet, now))?.into_bytes()));
-    let reload = Arc::new(|| -> Reloading { unreachable!("a client elsewhere may not ask for a reload") });
+    let encode_metrics =
+        Arc::new(|fleet: &_, now| Ok(metrics::encode(&metrics::collect(fleet, now))?.into_bytes()));
+    let reload =
+        Arc::new(|| -> Reloading { unreachable!("a client elsewhere may not ask for a reload") });
     let replay = Arc::new(|_| -> Replaying { unreachable!("nobody has a dead letter sent again") });
     let refresh = Arc::new(|| -> Refreshing { Box::pin(std::future::ready(())) });
-    let silence = Arc::new(|_| -> Silencing { unreachable!("a client elsewhere may not silence anything") });
-    let state = WebState { snapshots, clock: Timestamp::default, encode_metrics, reload, replay, refresh, silence };
-    (runtime.expect("a runtime"), Server::new(Limits::default()).over_streams(state))
+    let silence =
+        Arc::new(|_| -> Silencing { unreachable!("a client elsewhere may not silence anything") });
+    let state = WebState {
+        snapshots,
+        clock: Timestamp::default,
+        encode_metrics,
+        reload,
+        replay,
+        refresh,
+        silence,
+    };
+    (
+        runtime.expect("a runtime"),
+        Server::new(Limits::default()).over_streams(state),
+    )
 }

@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 
 use redis_cross_dc_exporter::alert::{AlertStatus, Notification};
 use redis_cross_dc_exporter::config::{Environment, Format, Settings, parse};
-use redis_cross_dc_exporter::model::{ClockAnchor, PollError, Secret, ServerAddr, Span, Timestamp, WallTime};
+use redis_cross_dc_exporter::model::{
+    ClockAnchor, PollError, Secret, ServerAddr, Span, Timestamp, WallTime,
+};
 use redis_cross_dc_exporter::monitor::{Action, FleetSnapshot, Monitor, PollEvent, PollEventKind};
 use redis_cross_dc_exporter::notify::message::Message;
 use redis_cross_dc_exporter::notify::pagerduty::{self, Incident};
@@ -39,7 +41,12 @@ notify: {group_wait: 0s, group_interval: 1s, receivers: [{name: hook, webhook: {
 
 /// Made once: it costs more than a reply.
 static WATCHED: LazyLock<(Settings, Topology)> = LazyLock::new(|| {
-    let settings = parse(CONFIG, Format::Yaml, Path::new("/etc"), &Environment::default());
+    let settings = parse(
+        CONFIG,
+        Format::Yaml,
+        Path::new("/etc"),
+        &Environment::default(),
+    );
     let settings = settings.expect("the configuration above");
     let topology = Topology::from_settings(&settings);
     (settings, topology)
@@ -47,13 +54,18 @@ static WATCHED: LazyLock<(Settings, Topology)> = LazyLock::new(|| {
 
 const SERVERS: [&str; 3] = ["m:1", "r:1", "c:1"];
 
-/// Each part of `data` is a reply; its first byte says whose it is and how much time passes. After every reply all that
-/// the program says must hold together: no negative number, bounds around the estimate, texts that can be read back.
+/// Each part of `data` is a reply; its first byte says whose it is and how much time passes. After
+/// every reply all that the program says must hold together: no negative number, bounds around the
+/// estimate, texts that can be read back.
 pub fn run(data: &[u8]) {
     let mut story = Story::begin();
     for part in data.split(|byte| *byte == SEPARATOR).take(MAX_REPLIES) {
-        let Some((&first, reply)) = part.split_first() else { continue };
-        story.pass(Span::from_millis([1, 150, 1100, 30_000][usize::from(first / 3 % 4)]));
+        let Some((&first, reply)) = part.split_first() else {
+            continue;
+        };
+        story.pass(Span::from_millis(
+            [1, 150, 1100, 30_000][usize::from(first / 3 % 4)],
+        ));
         story.tell(SERVERS[usize::from(first % 3)], reply);
     }
     story.pass(Span::from_millis(100));
@@ -72,7 +84,10 @@ impl Story {
     fn begin() -> Self {
         let now = Timestamp::from_nanos(1_000_000_000);
         let (settings, topology) = &*WATCHED;
-        Self { monitor: Monitor::new(settings, topology, anchor(now)), now }
+        Self {
+            monitor: Monitor::new(settings, topology, anchor(now)),
+            now,
+        }
     }
 
     fn anchor(&self) -> ClockAnchor {
@@ -93,10 +108,18 @@ impl Story {
         self.now += Span::from_millis(2);
         let late = Span::ZERO;
         let kind = match info::parse_bytes(reply) {
-            Ok(observation) => {
-                PollEventKind::Answered { sent, received: self.now, late, observation: Box::new(observation) }
-            }
-            Err(_) => PollEventKind::Failed { began: sent, at: self.now, late, error: PollError::Parse },
+            Ok(observation) => PollEventKind::Answered {
+                sent,
+                received: self.now,
+                late,
+                observation: Box::new(observation),
+            },
+            Err(_) => PollEventKind::Failed {
+                began: sent,
+                at: self.now,
+                late,
+                error: PollError::Parse,
+            },
         };
         let server = ServerAddr::parse(server).expect("an address");
         self.monitor.handle_poll(PollEvent { server, kind });
@@ -104,11 +127,17 @@ impl Story {
 }
 
 fn anchor(now: Timestamp) -> ClockAnchor {
-    ClockAnchor { mono: now, wall: WallTime::from_nanos(1_700_000_000_000_000_000 + now.as_nanos()) }
+    ClockAnchor {
+        mono: now,
+        wall: WallTime::from_nanos(1_700_000_000_000_000_000 + now.as_nanos()),
+    }
 }
 
 fn check(snapshot: &FleetSnapshot, now: Timestamp) {
-    exposition::check(&metrics::encode(&metrics::collect(snapshot, now)).expect("what is declared can be written"));
+    exposition::check(
+        &metrics::encode(&metrics::collect(snapshot, now))
+            .expect("what is declared can be written"),
+    );
     let pairs = PairsReport::of(snapshot, now);
     pairs.pairs.iter().for_each(consistent);
     not_negative(&serde_json::to_value(&pairs).expect("a report is JSON"));
@@ -118,18 +147,34 @@ fn check(snapshot: &FleetSnapshot, now: Timestamp) {
 }
 
 fn consistent(pair: &PairReport) {
-    ordered(pair, [pair.lag_lower_seconds, pair.lag_seconds, pair.lag_upper_seconds]);
+    ordered(
+        pair,
+        [
+            pair.lag_lower_seconds,
+            pair.lag_seconds,
+            pair.lag_upper_seconds,
+        ],
+    );
     let bytes = [pair.lag_lower_bytes, pair.lag_bytes, pair.lag_upper_bytes];
     ordered(pair, bytes.map(|n| n.map(|n| n as f64)));
-    assert!(!pair.reason.is_empty() && !pair.reason.contains(char::is_control), "{pair:?}");
+    assert!(
+        !pair.reason.is_empty() && !pair.reason.contains(char::is_control),
+        "{pair:?}"
+    );
     if pair.state.label() == "unsupported" {
-        assert!(pair.lag_seconds.is_none() && pair.lag_bytes.is_none(), "{pair:?}");
+        assert!(
+            pair.lag_seconds.is_none() && pair.lag_bytes.is_none(),
+            "{pair:?}"
+        );
     }
 }
 
 fn ordered(pair: &PairReport, [lower, estimate, upper]: [Option<f64>; 3]) {
     let known: Vec<f64> = [lower, estimate, upper].into_iter().flatten().collect();
-    assert!(known.windows(2).all(|w| w[0] <= w[1]), "{known:?} in {pair:?}");
+    assert!(
+        known.windows(2).all(|w| w[0] <= w[1]),
+        "{known:?} in {pair:?}"
+    );
 }
 
 fn not_negative(value: &serde_json::Value) {
@@ -143,18 +188,36 @@ fn not_negative(value: &serde_json::Value) {
 
 /// What every kind of receiver would be sent.
 fn tell_receivers(notification: &Notification, anchor: &ClockAnchor) {
-    let context = MessageContext { exporter: "fuzz".to_owned(), ..MessageContext::default() };
+    let context = MessageContext {
+        exporter: "fuzz".to_owned(),
+        ..MessageContext::default()
+    };
     let message = Message::new(notification, anchor, &context);
-    assert!(!message.title.contains(char::is_control) && !message.summary.contains(char::is_control), "{message:?}");
+    assert!(
+        !message.title.contains(char::is_control) && !message.summary.contains(char::is_control),
+        "{message:?}"
+    );
     let dedup_key = pagerduty::dedup_key("", &notification.group, notification.generation);
-    let incident = Incident { routing_key: Secret::new("key"), dedup_key };
+    let incident = Incident {
+        routing_key: Secret::new("key"),
+        dedup_key,
+    };
     let event = match notification.status {
-        AlertStatus::Firing => pagerduty::trigger(notification, &message, anchor, &context, &incident),
+        AlertStatus::Firing => {
+            pagerduty::trigger(notification, &message, anchor, &context, &incident)
+        }
         AlertStatus::Resolved => pagerduty::resolve(&incident),
     };
-    let bodies =
-        [slack::rich(&message), slack::plain(&message), webhook::body(notification, "", anchor, &context), event];
+    let bodies = [
+        slack::rich(&message),
+        slack::plain(&message),
+        webhook::body(notification, "", anchor, &context),
+        event,
+    ];
     for body in bodies {
-        assert!(body.to_string().len() <= 1_000_000, "no receiver takes more");
+        assert!(
+            body.to_string().len() <= 1_000_000,
+            "no receiver takes more"
+        );
     }
 }

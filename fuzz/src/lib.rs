@@ -1,7 +1,8 @@
 //! What is fed with hostile bytes, and what must hold whatever they are.
 //!
-//! One module for each way in. `run` panics where something does not hold. The fuzz targets feed these functions from
-//! libFuzzer; the product's own test `hostile` includes this file and feeds them from proptest and the captured replies.
+//! One module for each way in. `run` panics where something does not hold. The fuzz targets feed
+//! these functions from libFuzzer; the product's own test `hostile` includes this file and feeds
+//! them from proptest and the captured replies.
 
 pub mod config;
 pub mod exposition;

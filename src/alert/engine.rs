@@ -1,16 +1,17 @@
 //! The owner of every alert: one evaluation in, at most one transition out.
 //!
-//! Ten thousand pairs with five rules each are evaluated many times a second, and nearly all of them are healthy. The
-//! engine therefore keeps only alerts that are pending, firing or recently resolved: a healthy target has no entry,
-//! costs one look-up among the few that have, and allocates nothing. Callers keep one [`AlertKey`] a target and rule.
+//! Ten thousand pairs with five rules each are evaluated many times a second, and nearly all of
+//! them are healthy. The engine therefore keeps only alerts that are pending, firing or recently
+//! resolved: a healthy target has no entry, costs one look-up among the few that have, and
+//! allocates nothing. Callers keep one [`AlertKey`] a target and rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::instance::level;
 use super::{
-    AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus, Change, Decision, Hold, Instance,
-    ListedAlert, Measured, Quantity, Reading, ResolveReason, Standing, Transition,
+    AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus, Change, Decision,
+    Hold, Instance, ListedAlert, Measured, Quantity, Reading, ResolveReason, Standing, Transition,
 };
 use crate::config::{FlappingRule, LevelRule, Severity};
 use crate::model::{Bytes, Span, Timestamp};
@@ -51,7 +52,8 @@ pub struct Evaluation<'a> {
     pub key: &'a AlertKey,
     /// The rule's levels and the target's value.
     pub input: RuleInput<'a>,
-    /// Makes the alert's context. Asked only when there is an alert, so that healthy targets need none.
+    /// Makes the alert's context. Asked only when there is an alert, so that healthy targets need
+    /// none.
     pub context: &'a dyn Fn() -> Arc<AlertContext>,
 }
 
@@ -81,7 +83,10 @@ pub(super) struct Live {
 impl AlertEngine {
     /// No alerts yet. `flapping` says when an alert that comes and goes is not told any more.
     pub fn new(flapping: Option<FlappingRule>) -> Self {
-        Self { flapping, ..Self::default() }
+        Self {
+            flapping,
+            ..Self::default()
+        }
     }
 
     /// Changes when an alert flaps.
@@ -91,7 +96,11 @@ impl AlertEngine {
 
     /// Takes one evaluation into account. Evaluations of one instant may come in any order.
     pub fn evaluate(&mut self, now: Timestamp, evaluation: Evaluation<'_>) -> Option<Transition> {
-        let Evaluation { key, input, context } = evaluation;
+        let Evaluation {
+            key,
+            input,
+            context,
+        } = evaluation;
         match input {
             RuleInput::Seconds { rule, reading } => self.step(now, key, rule, reading, context),
             RuleInput::Bytes { rule, reading } => self.step(now, key, rule, reading, context),
@@ -99,9 +108,14 @@ impl AlertEngine {
         }
     }
 
-    /// Ends an alert for a reason other than its value: its target or rule is gone, or turned into another one. What was
-    /// only pending is forgotten.
-    pub fn retire(&mut self, now: Timestamp, key: &AlertKey, reason: ResolveReason) -> Option<Transition> {
+    /// Ends an alert for a reason other than its value: its target or rule is gone, or turned into
+    /// another one. What was only pending is forgotten.
+    pub fn retire(
+        &mut self,
+        now: Timestamp,
+        key: &AlertKey,
+        reason: ResolveReason,
+    ) -> Option<Transition> {
         let live = self.live.get_mut(key)?;
         let change = live.instance.retire(now, reason);
         self.unsaved.insert(key.clone());
@@ -134,7 +148,9 @@ impl AlertEngine {
     pub fn expire(&mut self, now: Timestamp) {
         let window = self.memory();
         let gone = self.live.extract_if(.., |_, live| {
-            let old = live.resolved_at().is_some_and(|at| now - at >= RESOLVED_KEPT_FOR.max(window));
+            let old = live
+                .resolved_at()
+                .is_some_and(|at| now - at >= RESOLVED_KEPT_FOR.max(window));
             old || live.instance.is_forgettable(now, window)
         });
         self.unsaved.extend(gone.map(|(key, _)| key));
@@ -149,7 +165,8 @@ impl AlertEngine {
     /// The severity that the alert fires at.
     pub fn fires_at(&self, key: &AlertKey) -> Option<Severity> {
         let standing = self.live.get(key)?.instance.standing()?;
-        matches!(standing.state, AlertState::Firing | AlertState::Recovering).then_some(standing.severity)
+        matches!(standing.state, AlertState::Firing | AlertState::Recovering)
+            .then_some(standing.severity)
     }
 
     /// Whether the alert is pending or firing.
@@ -160,18 +177,28 @@ impl AlertEngine {
 
     /// Every alert that fires or is recently resolved, ordered by key.
     pub fn snapshots(&self) -> Vec<Arc<AlertSnapshot>> {
-        self.live.iter().filter_map(|(key, live)| live.told(key)).collect()
+        self.live
+            .iter()
+            .filter_map(|(key, live)| live.told(key))
+            .collect()
     }
 
     /// Every alert, pending ones included, ordered by key.
     pub fn listed(&self) -> Vec<ListedAlert> {
-        self.live.iter().filter_map(|(key, live)| live.listed(key)).collect()
+        self.live
+            .iter()
+            .filter_map(|(key, live)| live.listed(key))
+            .collect()
     }
 
     /// How many alerts there are in each state.
     pub fn counts(&self) -> AlertCounts {
         let mut counts = AlertCounts::default();
-        for standing in self.live.values().filter_map(|live| live.instance.standing()) {
+        for standing in self
+            .live
+            .values()
+            .filter_map(|live| live.instance.standing())
+        {
             match standing.state {
                 AlertState::Pending => counts.pending += 1,
                 AlertState::Firing | AlertState::Recovering => counts.firing += 1,
@@ -219,14 +246,19 @@ impl AlertEngine {
 
     fn forget_if_inactive(&mut self, now: Timestamp, key: &AlertKey) {
         let memory = self.memory();
-        if self.live.get(key).is_some_and(|live| live.instance.is_forgettable(now, memory)) {
+        if self
+            .live
+            .get(key)
+            .is_some_and(|live| live.instance.is_forgettable(now, memory))
+        {
             self.live.remove(key);
         }
     }
 }
 
 impl Live {
-    /// The alert of an instance that has just become pending or firing; `None` when it stayed inactive.
+    /// The alert of an instance that has just become pending or firing; `None` when it stayed
+    /// inactive.
     fn begin<T: Copy + Into<Quantity>>(
         instance: Instance,
         rule: &LevelRule<T>,
@@ -235,7 +267,15 @@ impl Live {
     ) -> Option<Self> {
         let threshold = level(rule, instance.standing()?.severity)?.at.into();
         let value = Measured::from(reading);
-        Some(Self { instance, value, threshold, peak: value.best(), context: context(), hold: None, decision: None })
+        Some(Self {
+            instance,
+            value,
+            threshold,
+            peak: value.best(),
+            context: context(),
+            hold: None,
+            decision: None,
+        })
     }
 
     fn step<T: Copy + PartialOrd + Into<Quantity>>(
@@ -269,13 +309,19 @@ impl Live {
     /// Remembers what changed and why.
     fn decide(&mut self, at: Timestamp, change: Option<Change>) {
         if let Some(change) = change {
-            self.decision = Some(Decision { change, at, value: self.value });
+            self.decision = Some(Decision {
+                change,
+                at,
+                value: self.value,
+            });
         }
     }
 
     /// Whether it is pending or fires.
     fn is_open(&self) -> bool {
-        self.instance.standing().is_some_and(|standing| standing.resolved.is_none())
+        self.instance
+            .standing()
+            .is_some_and(|standing| standing.resolved.is_none())
     }
 
     fn observe(&mut self, value: Measured, anew: bool) {
@@ -290,7 +336,10 @@ impl Live {
     }
 
     fn transition(&self, key: &AlertKey, change: Option<Change>) -> Option<Transition> {
-        Some(Transition { change: change?, alert: self.listed(key)?.alert })
+        Some(Transition {
+            change: change?,
+            alert: self.listed(key)?.alert,
+        })
     }
 
     /// The alert, unless it is pending: that is nobody's business yet.
@@ -300,12 +349,22 @@ impl Live {
     }
 
     fn listed(&self, key: &AlertKey) -> Option<ListedAlert> {
-        let Standing { state, severity, started_at, resolved, flapping } = self.instance.standing()?;
+        let Standing {
+            state,
+            severity,
+            started_at,
+            resolved,
+            flapping,
+        } = self.instance.standing()?;
         let alert = AlertSnapshot {
             identity: key.identity().clone(),
             fingerprint: key.fingerprint(),
             severity,
-            status: if resolved.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing },
+            status: if resolved.is_some() {
+                AlertStatus::Resolved
+            } else {
+                AlertStatus::Firing
+            },
             started_at,
             resolved,
             value: self.value,
@@ -316,7 +375,11 @@ impl Live {
             flapping,
             decision: self.decision,
         };
-        Some(ListedAlert { state, alert: Arc::new(alert), caused_by: None })
+        Some(ListedAlert {
+            state,
+            alert: Arc::new(alert),
+            caused_by: None,
+        })
     }
 }
 
@@ -338,7 +401,10 @@ mod tests {
     }
 
     const fn level_at(at: i64, clear_below: i64) -> LevelThreshold<Span> {
-        LevelThreshold { at: Span::from_secs(at), clear_below: Span::from_secs(clear_below) }
+        LevelThreshold {
+            at: Span::from_secs(at),
+            clear_below: Span::from_secs(clear_below),
+        }
     }
 
     const RULE: LevelRule<Span> = LevelRule {
@@ -352,16 +418,41 @@ mod tests {
         Quantity::Seconds(Span::from_secs(value))
     }
 
-    fn evaluate(engine: &mut AlertEngine, second: i64, key: &AlertKey, value: Option<i64>) -> Option<Transition> {
-        let reading = value.map_or(Reading::NO_DATA, |value| Reading::exact(Span::from_secs(value)));
-        let context = || Arc::new(AlertContext { reason: Some(format!("at {second}")), ..AlertContext::default() });
-        let input = RuleInput::Seconds { rule: &RULE, reading };
-        engine.evaluate(at(second), Evaluation { key, input, context: &context })
+    fn evaluate(
+        engine: &mut AlertEngine,
+        second: i64,
+        key: &AlertKey,
+        value: Option<i64>,
+    ) -> Option<Transition> {
+        let reading = value.map_or(Reading::NO_DATA, |value| {
+            Reading::exact(Span::from_secs(value))
+        });
+        let context = || {
+            Arc::new(AlertContext {
+                reason: Some(format!("at {second}")),
+                ..AlertContext::default()
+            })
+        };
+        let input = RuleInput::Seconds {
+            rule: &RULE,
+            reading,
+        };
+        engine.evaluate(
+            at(second),
+            Evaluation {
+                key,
+                input,
+                context: &context,
+            },
+        )
     }
 
     /// Evaluates one value a second and returns the last transition.
     fn run(engine: &mut AlertEngine, key: &AlertKey, values: &[i64]) -> Option<Transition> {
-        (0..).zip(values).filter_map(|(second, value)| evaluate(engine, second, key, Some(*value))).last()
+        (0..)
+            .zip(values)
+            .filter_map(|(second, value)| evaluate(engine, second, key, Some(*value)))
+            .last()
     }
 
     #[test]
@@ -372,23 +463,46 @@ mod tests {
             Arc::default()
         };
         let mut evaluate = |value| {
-            let input = RuleInput::Seconds { rule: &RULE, reading: Reading::exact(Span::from_secs(value)) };
-            engine.evaluate(at(0), Evaluation { key: &key, input, context: &context });
+            let input = RuleInput::Seconds {
+                rule: &RULE,
+                reading: Reading::exact(Span::from_secs(value)),
+            };
+            engine.evaluate(
+                at(0),
+                Evaluation {
+                    key: &key,
+                    input,
+                    context: &context,
+                },
+            );
             (engine.live.len(), asked.get())
         };
         assert_eq!(evaluate(29), (0, 0));
         assert_eq!(evaluate(30), (1, 1));
-        assert_eq!(evaluate(29), (0, 2), "a pending alert whose condition ends leaves nothing behind");
+        assert_eq!(
+            evaluate(29),
+            (0, 2),
+            "a pending alert whose condition ends leaves nothing behind"
+        );
     }
 
     #[test]
     fn a_pending_alert_is_listed_and_counted_but_nobody_is_told() {
         let (mut engine, key) = (AlertEngine::default(), key("a"));
         assert_eq!(run(&mut engine, &key, &[30, 130]), None);
-        assert_eq!(engine.counts(), AlertCounts { pending: 1, ..AlertCounts::default() });
+        assert_eq!(
+            engine.counts(),
+            AlertCounts {
+                pending: 1,
+                ..AlertCounts::default()
+            }
+        );
         assert_eq!((engine.snapshots(), engine.snapshot(&key)), (vec![], None));
         let listed = &engine.listed()[0];
-        assert_eq!((listed.state, listed.alert.severity), (AlertState::Pending, Severity::Critical));
+        assert_eq!(
+            (listed.state, listed.alert.severity),
+            (AlertState::Pending, Severity::Critical)
+        );
         assert_eq!(listed.alert.threshold, seconds(120));
     }
 
@@ -396,15 +510,29 @@ mod tests {
     fn a_transition_carries_the_alert_as_it_is() {
         let (mut engine, key) = (AlertEngine::default(), key("a"));
         let Transition { change, alert } = run(&mut engine, &key, &[40, 90, 50]).unwrap();
-        assert_eq!(change, Change::Fired { severity: Severity::Warning });
-        assert_eq!((alert.started_at, alert.status, alert.resolved), (at(0), AlertStatus::Firing, None));
+        assert_eq!(
+            change,
+            Change::Fired {
+                severity: Severity::Warning
+            }
+        );
+        assert_eq!(
+            (alert.started_at, alert.status, alert.resolved),
+            (at(0), AlertStatus::Firing, None)
+        );
         assert_eq!(
             (alert.value.estimate, alert.peak, alert.threshold),
             (Some(seconds(50)), Some(seconds(90)), seconds(30))
         );
         assert_eq!(alert.context.reason.as_deref(), Some("at 2"));
         assert_eq!(engine.snapshot(&key), Some(alert));
-        assert_eq!(engine.counts(), AlertCounts { firing: 1, ..AlertCounts::default() });
+        assert_eq!(
+            engine.counts(),
+            AlertCounts {
+                firing: 1,
+                ..AlertCounts::default()
+            }
+        );
     }
 
     #[test]
@@ -413,19 +541,36 @@ mod tests {
         run(&mut engine, &key, &[40, 40, 40]);
         assert_eq!(evaluate(&mut engine, 9, &key, None), None);
         let alert = engine.snapshot(&key).unwrap();
-        assert_eq!((alert.value.estimate, alert.context.reason.as_deref()), (Some(seconds(40)), Some("at 9")));
+        assert_eq!(
+            (alert.value.estimate, alert.context.reason.as_deref()),
+            (Some(seconds(40)), Some("at 9"))
+        );
     }
 
     #[test]
     fn a_resolved_alert_stays_as_it_ended_for_a_quarter_of_an_hour() {
         let (mut engine, key) = (AlertEngine::default(), key("a"));
         let ended = run(&mut engine, &key, &[130, 140, 130, 5]).unwrap();
-        assert_eq!(ended.change, Change::Resolved { reason: ResolveReason::Cleared });
-        assert_eq!((ended.alert.severity, ended.alert.value.estimate), (Severity::Critical, Some(seconds(5))));
+        assert_eq!(
+            ended.change,
+            Change::Resolved {
+                reason: ResolveReason::Cleared
+            }
+        );
+        assert_eq!(
+            (ended.alert.severity, ended.alert.value.estimate),
+            (Severity::Critical, Some(seconds(5)))
+        );
         evaluate(&mut engine, 4, &key, Some(7));
         engine.expire(at(3) + RESOLVED_KEPT_FOR - Span::from_nanos(1));
         assert_eq!(engine.snapshots(), [ended.alert]);
-        assert_eq!(engine.counts(), AlertCounts { resolved: 1, ..AlertCounts::default() });
+        assert_eq!(
+            engine.counts(),
+            AlertCounts {
+                resolved: 1,
+                ..AlertCounts::default()
+            }
+        );
         engine.expire(at(3) + RESOLVED_KEPT_FOR);
         assert!(engine.live.is_empty());
     }
@@ -433,8 +578,13 @@ mod tests {
     #[test]
     fn an_alert_that_comes_back_begins_with_a_new_peak() {
         let (mut engine, key) = (AlertEngine::default(), key("a"));
-        let alert = run(&mut engine, &key, &[90, 90, 90, 0, 40, 40, 40]).unwrap().alert;
-        assert_eq!((alert.started_at, alert.peak, alert.resolved), (at(4), Some(seconds(40)), None));
+        let alert = run(&mut engine, &key, &[90, 90, 90, 0, 40, 40, 40])
+            .unwrap()
+            .alert;
+        assert_eq!(
+            (alert.started_at, alert.peak, alert.resolved),
+            (at(4), Some(seconds(40)), None)
+        );
     }
 
     #[test]
@@ -442,24 +592,55 @@ mod tests {
         let (mut engine, firing, pending) = (AlertEngine::default(), key("firing"), key("pending"));
         run(&mut engine, &firing, &[40, 40, 40]);
         run(&mut engine, &pending, &[40]);
-        let ended = engine.retire(at(5), &firing, ResolveReason::Removed).unwrap();
+        let ended = engine
+            .retire(at(5), &firing, ResolveReason::Removed)
+            .unwrap();
         assert_eq!(ended.alert.resolved, Some((at(5), ResolveReason::Removed)));
         assert_eq!(engine.retire(at(5), &pending, ResolveReason::Removed), None);
         assert_eq!(engine.retire(at(5), &firing, ResolveReason::Failover), None);
-        assert_eq!(engine.counts(), AlertCounts { resolved: 1, ..AlertCounts::default() });
+        assert_eq!(
+            engine.counts(),
+            AlertCounts {
+                resolved: 1,
+                ..AlertCounts::default()
+            }
+        );
     }
 
     #[test]
     fn bytes_are_judged_by_a_rule_of_bytes() {
         let labels = Arc::new(Labels::default());
         let key = AlertKey::new(Rule::LagBytes, labels);
-        let at_1k = LevelThreshold { at: Bytes::new(1000), clear_below: Bytes::new(800) };
-        let rule = LevelRule { warning: Some(at_1k), critical: None, hold: Span::ZERO, keep_firing_for: Span::ZERO };
-        let input =
-            RuleInput::Bytes { rule: &rule, reading: Reading { lower: Some(Bytes::new(4096)), ..Reading::NO_DATA } };
+        let at_1k = LevelThreshold {
+            at: Bytes::new(1000),
+            clear_below: Bytes::new(800),
+        };
+        let rule = LevelRule {
+            warning: Some(at_1k),
+            critical: None,
+            hold: Span::ZERO,
+            keep_firing_for: Span::ZERO,
+        };
+        let input = RuleInput::Bytes {
+            rule: &rule,
+            reading: Reading {
+                lower: Some(Bytes::new(4096)),
+                ..Reading::NO_DATA
+            },
+        };
         let context = || Arc::default();
-        let evaluation = Evaluation { key: &key, input, context: &context };
-        let alert = AlertEngine::default().evaluate(at(0), evaluation).unwrap().alert;
-        assert_eq!((alert.value.estimate, alert.peak), (None, Some(Quantity::Bytes(Bytes::new(4096)))));
+        let evaluation = Evaluation {
+            key: &key,
+            input,
+            context: &context,
+        };
+        let alert = AlertEngine::default()
+            .evaluate(at(0), evaluation)
+            .unwrap()
+            .alert;
+        assert_eq!(
+            (alert.value.estimate, alert.peak),
+            (None, Some(Quantity::Bytes(Bytes::new(4096))))
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! One group of alerts for one receiver: what it was told, what is true now, and so what to say and when.
+//! One group of alerts for one receiver: what it was told, what is true now, and so what to say and
+//! when.
 //!
-//! Nothing is queued: a group keeps what each member was last told as, and the difference to what is true now is what
-//! there is to say. A change that is undone before it was told therefore cancels out by itself.
+//! Nothing is queued: a group keeps what each member was last told as, and the difference to what
+//! is true now is what there is to say. A change that is undone before it was told therefore
+//! cancels out by itself.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +11,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AlertKey, AlertSnapshot, AlertStatus, HeldBack, NotifyReason, Quantity, ResolveReason};
+use super::{
+    AlertKey, AlertSnapshot, AlertStatus, HeldBack, NotifyReason, Quantity, ResolveReason,
+};
 use crate::config::{NotifySettings, RepageOn, Severity};
 use crate::model::{Span, Timestamp};
 
@@ -38,7 +42,8 @@ pub(super) struct Group {
     pub(super) unsaved: bool,
 }
 
-/// An alert of the group. Its snapshot is the receiver's view: resolved also when the receiver no longer wants it.
+/// An alert of the group. Its snapshot is the receiver's view: resolved also when the receiver no
+/// longer wants it.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) alert: Arc<AlertSnapshot>,
@@ -98,8 +103,17 @@ pub(super) struct Statement {
 
 impl Timing {
     pub(super) const fn of(settings: &NotifySettings) -> Self {
-        let NotifySettings { group_wait, group_interval, repeat_interval, .. } = *settings;
-        Self { group_wait, group_interval, repeat_interval }
+        let NotifySettings {
+            group_wait,
+            group_interval,
+            repeat_interval,
+            ..
+        } = *settings;
+        Self {
+            group_wait,
+            group_interval,
+            repeat_interval,
+        }
     }
 }
 
@@ -130,25 +144,31 @@ impl Group {
         self.members.keys()
     }
 
-    /// The alert fires, and the receiver wants it. `quiet` says what keeps news of it from being told; the result is that,
-    /// when it has not been counted yet.
+    /// The alert fires, and the receiver wants it. `quiet` says what keeps news of it from being
+    /// told; the result is that, when it has not been counted yet.
     pub(super) fn put(
         &mut self,
         now: Timestamp,
         alert: &Arc<AlertSnapshot>,
         quiet: Option<HeldBack>,
     ) -> Option<HeldBack> {
-        let member = self.members.entry(alert.key()).or_insert_with(|| Member::new(alert));
+        let member = self
+            .members
+            .entry(alert.key())
+            .or_insert_with(|| Member::new(alert));
         member.alert = Arc::clone(alert);
         let counted = member.keep_quiet(quiet);
         self.touch(now);
         counted
     }
 
-    /// The alert resolved, or the receiver does not want it any more. Of a member that was never told nothing remains.
+    /// The alert resolved, or the receiver does not want it any more. Of a member that was never
+    /// told nothing remains.
     pub(super) fn leave(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
         let key = alert.key();
-        let Some(member) = self.members.get_mut(&key) else { return };
+        let Some(member) = self.members.get_mut(&key) else {
+            return;
+        };
         if member.told.is_none() {
             self.members.remove(&key);
         } else if member.fires() {
@@ -182,14 +202,20 @@ impl Group {
         }
     }
 
-    /// Makes the group look again at what it has to say, because something else than a member changed.
+    /// Makes the group look again at what it has to say, because something else than a member
+    /// changed.
     pub(super) fn replan(&mut self) {
         self.planned = false;
     }
 
-    /// When to look at the group next; a change wants a look at once. `None` as long as there is nothing to say.
+    /// When to look at the group next; a change wants a look at once. `None` as long as there is
+    /// nothing to say.
     pub(super) fn wakeup(&self) -> Option<Timestamp> {
-        if self.planned { self.plan.map(|plan| plan.due) } else { Some(self.changed_at.unwrap_or_default()) }
+        if self.planned {
+            self.plan.map(|plan| plan.due)
+        } else {
+            Some(self.changed_at.unwrap_or_default())
+        }
     }
 
     /// What is to be said next, and when; `None` when nothing is.
@@ -197,15 +223,18 @@ impl Group {
         if !self.planned {
             self.plan = self.make_plan(timing, repage_on);
             self.planned = true;
-            if self.plan.is_none_or(|plan| plan.reason == NotifyReason::Repeat) {
+            if self
+                .plan
+                .is_none_or(|plan| plan.reason == NotifyReason::Repeat)
+            {
                 self.changed_at = None; // whatever had changed is undone, or is not to be told
             }
         }
         self.plan
     }
 
-    /// Says what there is to say, with the members as they are now, and remembers that it was said. `None` when nobody
-    /// was ever told of the group and nothing fires that may be told.
+    /// Says what there is to say, with the members as they are now, and remembers that it was said.
+    /// `None` when nobody was ever told of the group and nothing fires that may be told.
     pub(super) fn tell(
         &mut self,
         now: Timestamp,
@@ -213,20 +242,38 @@ impl Group {
         current: &dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>,
     ) -> Option<Statement> {
         self.refresh(current);
-        let fires = self.visible().filter(|member| member.fires()).map(|member| member.alert.severity).max();
+        let fires = self
+            .visible()
+            .filter(|member| member.fires())
+            .map(|member| member.alert.severity)
+            .max();
         let severity = fires.or(self.told.map(|told| told.severity))?;
-        let status = if fires.is_some() { AlertStatus::Firing } else { AlertStatus::Resolved };
+        let status = if fires.is_some() {
+            AlertStatus::Firing
+        } else {
+            AlertStatus::Resolved
+        };
         self.generation += u32::from(plan.repage);
         let (alerts, generation) = (self.worst_first(), self.generation);
         let held = self.members.len() - alerts.len();
         self.members.retain(|_, member| member.fires());
-        self.members.values_mut().filter(|member| member.is_visible()).for_each(Member::note_told);
+        self.members
+            .values_mut()
+            .filter(|member| member.is_visible())
+            .for_each(Member::note_told);
         self.told = fires.map(|severity| Told { at: now, severity });
         if self.told.is_none() {
             self.generation = 0;
         }
         (self.changed_at, self.planned, self.unsaved) = (None, false, true);
-        Some(Statement { status, reason: plan.reason, severity, alerts, held, generation })
+        Some(Statement {
+            status,
+            reason: plan.reason,
+            severity,
+            alerts,
+            held,
+            generation,
+        })
     }
 
     /// Lets a repetition pass that is not to be told. Returns what kept it from being told.
@@ -247,29 +294,49 @@ impl Group {
     fn make_plan(&self, timing: Timing, repage_on: RepageOn) -> Option<Plan> {
         let tally = self.tally();
         let Some(told) = self.told else {
-            let reason = if tally.steady { NotifyReason::First } else { NotifyReason::Flapping };
+            let reason = if tally.steady {
+                NotifyReason::First
+            } else {
+                NotifyReason::Flapping
+            };
             let due = self.changed_at.unwrap_or_default() + timing.group_wait;
-            return tally.awake.then_some(Plan { reason, due, repage: false, quiet: None });
+            return tally.awake.then_some(Plan {
+                reason,
+                due,
+                repage: false,
+                quiet: None,
+            });
         };
         let changed_at = self.changed_at.unwrap_or(told.at);
         let repeat_at = told.at + timing.repeat_interval;
         let Some(reason) = tally.reason(told) else {
             let quiet = tally.quiet.filter(|_| !tally.awake);
-            return Some(Plan { reason: NotifyReason::Repeat, due: repeat_at, repage: false, quiet });
+            return Some(Plan {
+                reason: NotifyReason::Repeat,
+                due: repeat_at,
+                repage: false,
+                quiet,
+            });
         };
         let due = match reason {
             NotifyReason::Resolved => changed_at,
             NotifyReason::Escalated if tally.severity > Some(told.severity) => changed_at,
-            // The receiver knows that the group is critical: alerts that escalate one after the other, as all do when a
-            // datacenter is cut, are told together.
+            // The receiver knows that the group is critical: alerts that escalate one after the
+            // other, as all do when a datacenter is cut, are told together.
             NotifyReason::Escalated => changed_at.max(told.at + timing.group_wait),
-            // What joins or heals together does so over some seconds: the first of it does not go out alone.
+            // What joins or heals together does so over some seconds: the first of it does not go
+            // out alone.
             _ => (changed_at + timing.group_wait).max(told.at + timing.group_interval),
         };
         let has = |reason| tally.news.contains(&reason);
         let repage = (repage_on.escalated && has(NotifyReason::Escalated))
             || (repage_on.new_in_group && has(NotifyReason::NewInGroup));
-        Some(Plan { reason, due: due.min(repeat_at.max(changed_at)), repage, quiet: None })
+        Some(Plan {
+            reason,
+            due: due.min(repeat_at.max(changed_at)),
+            repage,
+            quiet: None,
+        })
     }
 
     fn tally(&self) -> Tally {
@@ -286,7 +353,10 @@ impl Group {
     }
 
     fn worst_first(&self) -> Vec<Arc<AlertSnapshot>> {
-        let mut alerts: Vec<_> = self.visible().map(|member| Arc::clone(&member.alert)).collect();
+        let mut alerts: Vec<_> = self
+            .visible()
+            .map(|member| Arc::clone(&member.alert))
+            .collect();
         alerts.sort_by(|a, b| worse_first(a, b));
         alerts
     }
@@ -294,7 +364,13 @@ impl Group {
 
 impl Member {
     pub(super) fn new(alert: &Arc<AlertSnapshot>) -> Self {
-        Self { alert: Arc::clone(alert), told: None, told_flapping: false, quiet: None, counted: false }
+        Self {
+            alert: Arc::clone(alert),
+            told: None,
+            told_flapping: false,
+            quiet: None,
+            counted: false,
+        }
     }
 
     fn fires(&self) -> bool {
@@ -319,9 +395,12 @@ impl Member {
         held.filter(|_| is_new)
     }
 
-    /// Takes the newest values. A snapshot that says something else than the last transition is not news yet.
+    /// Takes the newest values. A snapshot that says something else than the last transition is not
+    /// news yet.
     fn refresh(&mut self, current: Option<Arc<AlertSnapshot>>) {
-        let same = |new: &Arc<AlertSnapshot>| (new.status, new.severity) == (self.alert.status, self.alert.severity);
+        let same = |new: &Arc<AlertSnapshot>| {
+            (new.status, new.severity) == (self.alert.status, self.alert.severity)
+        };
         if let Some(current) = current.filter(same).filter(|_| self.fires()) {
             self.alert = current;
         }
@@ -342,36 +421,64 @@ impl Tally {
             self.severity = self.severity.max(Some(member.alert.severity));
             let news = [
                 (member.told.is_none(), NotifyReason::NewInGroup),
-                (member.told.is_some_and(|told| told < member.alert.severity), NotifyReason::Escalated),
-                (member.alert.flapping && !member.told_flapping, NotifyReason::Flapping),
+                (
+                    member.told.is_some_and(|told| told < member.alert.severity),
+                    NotifyReason::Escalated,
+                ),
+                (
+                    member.alert.flapping && !member.told_flapping,
+                    NotifyReason::Flapping,
+                ),
             ];
-            self.news.extend(news.into_iter().filter_map(|(applies, reason)| applies.then_some(reason)));
+            self.news.extend(
+                news.into_iter()
+                    .filter_map(|(applies, reason)| applies.then_some(reason)),
+            );
         }
     }
 
     /// The weightiest thing there is to say; `None` when nothing is new.
     fn reason(&self, told: Told) -> Option<NotifyReason> {
-        let Some(severity) = self.severity else { return Some(NotifyReason::Resolved) };
+        let Some(severity) = self.severity else {
+            return Some(NotifyReason::Resolved);
+        };
         let has = |reason| self.news.contains(&reason);
         let candidates = [
-            (has(NotifyReason::Escalated) || severity > told.severity, NotifyReason::Escalated),
+            (
+                has(NotifyReason::Escalated) || severity > told.severity,
+                NotifyReason::Escalated,
+            ),
             (has(NotifyReason::Flapping), NotifyReason::Flapping),
             (has(NotifyReason::NewInGroup), NotifyReason::NewInGroup),
             (severity < told.severity, NotifyReason::Deescalated),
-            (has(NotifyReason::PartlyResolved), NotifyReason::PartlyResolved),
+            (
+                has(NotifyReason::PartlyResolved),
+                NotifyReason::PartlyResolved,
+            ),
         ];
-        candidates.into_iter().find_map(|(applies, reason)| applies.then_some(reason))
+        candidates
+            .into_iter()
+            .find_map(|(applies, reason)| applies.then_some(reason))
     }
 }
 
-/// How an alert that left ends for this receiver. One that still fires, below the receiver's severity or beyond its
-/// matchers, ends as the last thing that the receiver saw of it, with its newest value.
-fn resolved_for_receiver(now: Timestamp, seen: &AlertSnapshot, alert: &Arc<AlertSnapshot>) -> Arc<AlertSnapshot> {
+/// How an alert that left ends for this receiver. One that still fires, below the receiver's
+/// severity or beyond its matchers, ends as the last thing that the receiver saw of it, with its
+/// newest value.
+fn resolved_for_receiver(
+    now: Timestamp,
+    seen: &AlertSnapshot,
+    alert: &Arc<AlertSnapshot>,
+) -> Arc<AlertSnapshot> {
     if alert.status == AlertStatus::Resolved {
         return Arc::clone(alert);
     }
     let fell = alert.severity < seen.severity;
-    let reason = if fell { ResolveReason::Cleared } else { ResolveReason::Removed };
+    let reason = if fell {
+        ResolveReason::Cleared
+    } else {
+        ResolveReason::Removed
+    };
     Arc::new(AlertSnapshot {
         severity: seen.severity,
         threshold: seen.threshold,
@@ -381,22 +488,33 @@ fn resolved_for_receiver(now: Timestamp, seen: &AlertSnapshot, alert: &Arc<Alert
     })
 }
 
-/// What fires before what resolved; then by severity, by how many times the threshold the value is, by the value, and by
-/// identity.
+/// What fires before what resolved; then by severity, by how many times the threshold the value is,
+/// by the value, and by identity.
 fn worse_first(a: &AlertSnapshot, b: &AlertSnapshot) -> Ordering {
     let rank = |alert: &AlertSnapshot| (alert.status, Reverse(alert.severity));
     let by_ratio = || ratio(b).total_cmp(&ratio(a));
     let by_value = || value(b).total_cmp(&value(a));
-    rank(a).cmp(&rank(b)).then_with(by_ratio).then_with(by_value).then_with(|| a.identity.cmp(&b.identity))
+    rank(a)
+        .cmp(&rank(b))
+        .then_with(by_ratio)
+        .then_with(by_value)
+        .then_with(|| a.identity.cmp(&b.identity))
 }
 
 /// The value for sorting: what is unknown comes last.
 fn value(alert: &AlertSnapshot) -> f64 {
-    alert.value.best().map_or(f64::NEG_INFINITY, Quantity::as_f64)
+    alert
+        .value
+        .best()
+        .map_or(f64::NEG_INFINITY, Quantity::as_f64)
 }
 
 /// The value as a multiple of its threshold. Any value is past a threshold of zero without limit.
 fn ratio(alert: &AlertSnapshot) -> f64 {
     let threshold = alert.threshold.as_f64();
-    if threshold > 0.0 { value(alert) / threshold } else { f64::INFINITY }
+    if threshold > 0.0 {
+        value(alert) / threshold
+    } else {
+        f64::INFINITY
+    }
 }

@@ -9,27 +9,30 @@ use super::group::{Group, Statement, Timing};
 use super::saved::GroupsKept;
 use super::types::label_of;
 use super::{
-    Affected, AlertKey, AlertSnapshot, AlertStatus, GroupKey, HeldBack, Labels, Notification, Rule, TargetKind,
+    Affected, AlertKey, AlertSnapshot, AlertStatus, GroupKey, HeldBack, Labels, Notification, Rule,
+    TargetKind,
 };
 use crate::config::{NotifySettings, ReceiverSettings, RepageOn, Severity};
 use crate::model::Timestamp;
 
 /// The groups of every receiver.
 ///
-/// Transitions go in through [`record`](Self::record), notifications come out of [`due`](Self::due):
+/// Transitions go in through [`record`](Self::record), notifications come out of
+/// [`due`](Self::due):
 ///
 /// * a new group is told `group_wait` after its first alert;
-/// * when its highest severity rises it is told at once, when further alerts of a group that is known to be critical
-///   escalate, at most every `group_wait`;
-/// * what joins, leaves or calms down is told together: `group_wait` after the first such change, and not before
-///   `group_interval` after the last notification;
-/// * when all of it resolved it is told at once, if it ever was told; then the group is gone, and firing again makes a new
-///   one;
+/// * when its highest severity rises it is told at once, when further alerts of a group that is
+///   known to be critical escalate, at most every `group_wait`;
+/// * what joins, leaves or calms down is told together: `group_wait` after the first such change,
+///   and not before `group_interval` after the last notification;
+/// * when all of it resolved it is told at once, if it ever was told; then the group is gone, and
+///   firing again makes a new one;
 /// * while nothing changes it is told again every `repeat_interval`.
 ///
-/// Alerts are kept quiet by a silence, by maintenance, or by an alert that explains them: one that fires, that the receiver is
-/// told of, and that is as severe. They open no group, join none, are no escalation, and are not repeated. What was told before
-/// is told to be over all the same. When the quiet ends they are as new.
+/// Alerts are kept quiet by a silence, by maintenance, or by an alert that explains them: one that
+/// fires, that the receiver is told of, and that is as severe. They open no group, join none, are
+/// no escalation, and are not repeated. What was told before is told to be over all the same. When
+/// the quiet ends they are as new.
 ///
 /// An alert stays in its group until it is over, whatever becomes of its labels and of `group_by`.
 #[derive(Debug)]
@@ -42,8 +45,8 @@ pub struct AlertGroups {
 
 /// What groups ask about when they speak.
 pub struct Outlook<'a> {
-    /// An alert as it is now (`AlertEngine::snapshot`), so that a message shows the values of the moment it is decided and not
-    /// those of the last transition.
+    /// An alert as it is now (`AlertEngine::snapshot`), so that a message shows the values of the
+    /// moment it is decided and not those of the last transition.
     pub current: &'a dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>,
     /// Everything that there could be an alert about.
     pub targets: &'a [Target],
@@ -93,8 +96,13 @@ pub(super) struct Receiver {
 impl AlertGroups {
     /// No groups yet, for these receivers.
     pub fn new(settings: &NotifySettings) -> Self {
-        let receivers = wanting_groups(settings).map(|receiver| Receiver::new(receiver, settings, BTreeMap::new()));
-        Self { timing: Timing::of(settings), receivers: receivers.collect(), kept: GroupsKept::default() }
+        let receivers = wanting_groups(settings)
+            .map(|receiver| Receiver::new(receiver, settings, BTreeMap::new()));
+        Self {
+            timing: Timing::of(settings),
+            receivers: receivers.collect(),
+            kept: GroupsKept::default(),
+        }
     }
 
     /// Takes an alert into account that changed. To record an alert twice makes no difference.
@@ -107,35 +115,64 @@ impl AlertGroups {
 
     /// Takes in that a change of an alert was kept quiet because it flaps.
     pub fn note_flapping(&mut self, alert: &AlertSnapshot) {
-        for receiver in self.receivers.iter_mut().filter(|receiver| receiver.wants(alert)) {
+        for receiver in self
+            .receivers
+            .iter_mut()
+            .filter(|receiver| receiver.wants(alert))
+        {
             receiver.held_back.push(HeldBack::Flapping);
         }
     }
 
     /// Asks anew what keeps alerts quiet: silences or maintenance windows began or ended.
-    pub fn review(&mut self, now: Timestamp, current: &dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>) {
+    pub fn review(
+        &mut self,
+        now: Timestamp,
+        current: &dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>,
+    ) {
         self.kept.touched = true;
         for receiver in &mut self.receivers {
-            receiver.groups.values_mut().for_each(|group| group.refresh(current));
+            receiver
+                .groups
+                .values_mut()
+                .for_each(|group| group.refresh(current));
             receiver.review(now);
         }
     }
 
     /// Changes receivers and waits. `firing` are the alerts that fire now.
     ///
-    /// A receiver whose name stays keeps its groups, so nobody is paged again for what is known; alerts that it no longer
-    /// wants end for it as resolved. What fires is new to a new receiver. A receiver that is gone is told of nothing new;
-    /// the groups that it was told of go on until they resolve, since an incident that it opened must not stay open.
-    pub fn reconfigure(&mut self, now: Timestamp, settings: &NotifySettings, firing: &[Arc<AlertSnapshot>]) {
+    /// A receiver whose name stays keeps its groups, so nobody is paged again for what is known;
+    /// alerts that it no longer wants end for it as resolved. What fires is new to a new receiver.
+    /// A receiver that is gone is told of nothing new; the groups that it was told of go on until
+    /// they resolve, since an incident that it opened must not stay open.
+    pub fn reconfigure(
+        &mut self,
+        now: Timestamp,
+        settings: &NotifySettings,
+        firing: &[Arc<AlertSnapshot>],
+    ) {
         self.timing = Timing::of(settings);
-        let old = self.receivers.drain(..).map(|receiver| (Arc::clone(&receiver.name), receiver));
+        let old = self
+            .receivers
+            .drain(..)
+            .map(|receiver| (Arc::clone(&receiver.name), receiver));
         let mut old: BTreeMap<_, _> = old.collect();
         for receiver in wanting_groups(settings) {
-            let groups = old.remove(receiver.name.as_str()).map(|old| old.groups).unwrap_or_default();
-            self.receivers.push(Receiver::new(receiver, settings, groups));
+            let groups = old
+                .remove(receiver.name.as_str())
+                .map(|old| old.groups)
+                .unwrap_or_default();
+            self.receivers
+                .push(Receiver::new(receiver, settings, groups));
         }
-        self.receivers.extend(old.into_values().filter_map(Receiver::retire));
-        for group in self.receivers.iter_mut().flat_map(|receiver| receiver.groups.values_mut()) {
+        self.receivers
+            .extend(old.into_values().filter_map(Receiver::retire));
+        for group in self
+            .receivers
+            .iter_mut()
+            .flat_map(|receiver| receiver.groups.values_mut())
+        {
             group.replan();
         }
         for alert in firing {
@@ -148,17 +185,23 @@ impl AlertGroups {
         let mut due = Due::default();
         for receiver in &mut self.receivers {
             self.kept.touched |= receiver.has_due(now);
-            due.notifications.extend(receiver.due(now, self.timing, outlook));
+            due.notifications
+                .extend(receiver.due(now, self.timing, outlook));
             let held_back = std::mem::take(&mut receiver.held_back).into_iter();
-            due.held_back.extend(held_back.map(|why| (Arc::clone(&receiver.name), why)));
+            due.held_back
+                .extend(held_back.map(|why| (Arc::clone(&receiver.name), why)));
         }
-        self.receivers.retain(|receiver| !receiver.retired || !receiver.groups.is_empty());
+        self.receivers
+            .retain(|receiver| !receiver.retired || !receiver.groups.is_empty());
         due
     }
 
     /// The receiver with this name, or one that is no longer configured.
     pub(super) fn receiver_or_retired(&mut self, name: &str) -> &mut Receiver {
-        let known = self.receivers.iter().position(|receiver| &*receiver.name == name);
+        let known = self
+            .receivers
+            .iter()
+            .position(|receiver| &*receiver.name == name);
         let index = known.unwrap_or_else(|| {
             self.receivers.push(Receiver::retired(name));
             self.receivers.len() - 1
@@ -166,21 +209,34 @@ impl AlertGroups {
         &mut self.receivers[index]
     }
 
-    /// When [`due`](Self::due) wants to be called next; a time that has passed means at once, `None` not before the next
-    /// [`record`](Self::record).
+    /// When [`due`](Self::due) wants to be called next; a time that has passed means at once,
+    /// `None` not before the next [`record`](Self::record).
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        self.receivers.iter().flat_map(|receiver| receiver.groups.values()).filter_map(Group::wakeup).min()
+        self.receivers
+            .iter()
+            .flat_map(|receiver| receiver.groups.values())
+            .filter_map(Group::wakeup)
+            .min()
     }
 }
 
 /// The receivers that are told of groups; the others look at the alerts themselves.
 fn wanting_groups(settings: &NotifySettings) -> impl Iterator<Item = &ReceiverSettings> {
-    settings.receivers.iter().filter(|receiver| receiver.kind.takes_groups())
+    settings
+        .receivers
+        .iter()
+        .filter(|receiver| receiver.kind.takes_groups())
 }
 
 impl Receiver {
-    fn new(settings: &ReceiverSettings, all: &NotifySettings, groups: BTreeMap<GroupKey, Group>) -> Self {
-        let members = groups.iter().flat_map(|(key, group)| group.keys().map(|alert| (alert.clone(), key.clone())));
+    fn new(
+        settings: &ReceiverSettings,
+        all: &NotifySettings,
+        groups: BTreeMap<GroupKey, Group>,
+    ) -> Self {
+        let members = groups
+            .iter()
+            .flat_map(|(key, group)| group.keys().map(|alert| (alert.clone(), key.clone())));
         Self {
             name: settings.name.as_str().into(),
             min_severity: settings.min_severity,
@@ -218,14 +274,19 @@ impl Receiver {
         self.groups.retain(|_, group| group.was_told());
         self.groups.values_mut().for_each(Group::forget_untold);
         let groups = &self.groups;
-        self.member_of.retain(|alert, group| groups.get(group).is_some_and(|group| group.holds(alert)));
+        self.member_of
+            .retain(|alert, group| groups.get(group).is_some_and(|group| group.holds(alert)));
         self.retired = true;
         (!self.groups.is_empty()).then_some(self)
     }
 
     /// Whether there is a group to look at.
     fn has_due(&self, now: Timestamp) -> bool {
-        self.causes_changed || self.groups.values().any(|group| group.wakeup().is_some_and(|at| at <= now))
+        self.causes_changed
+            || self
+                .groups
+                .values()
+                .any(|group| group.wakeup().is_some_and(|at| at <= now))
     }
 
     fn record(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
@@ -243,11 +304,23 @@ impl Receiver {
         }
         if wanted {
             let quiet = self.quiet_of(alert);
-            let group = self.member_of.entry(key).or_insert_with(|| GroupKey::of(alert, &self.group_by));
-            let counted = self.groups.entry(group.clone()).or_default().put(now, alert, quiet);
+            let group = self
+                .member_of
+                .entry(key)
+                .or_insert_with(|| GroupKey::of(alert, &self.group_by));
+            let counted = self
+                .groups
+                .entry(group.clone())
+                .or_default()
+                .put(now, alert, quiet);
             self.held_back.extend(counted);
-        } else if let Some(group) = self.member_of.get(&key).and_then(|group| self.groups.get_mut(group)) {
-            // An empty group stays until the next look: what else changes at this instant may still join it.
+        } else if let Some(group) = self
+            .member_of
+            .get(&key)
+            .and_then(|group| self.groups.get_mut(group))
+        {
+            // An empty group stays until the next look: what else changes at this instant may still
+            // join it.
             group.leave(now, alert);
             if !group.holds(&key) {
                 self.member_of.remove(&key);
@@ -260,10 +333,17 @@ impl Receiver {
             self.review(now);
         }
         let is_due = |group: &Group| group.wakeup().is_some_and(|at| at <= now);
-        let keys: Vec<_> = self.groups.iter().filter(|(_, group)| is_due(group)).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<_> = self
+            .groups
+            .iter()
+            .filter(|(_, group)| is_due(group))
+            .map(|(key, _)| key.clone())
+            .collect();
         let mut notifications = Vec::new();
         for key in keys {
-            let Some(mut group) = self.groups.remove(&key) else { continue };
+            let Some(mut group) = self.groups.remove(&key) else {
+                continue;
+            };
             notifications.extend(self.say(now, timing, outlook, &key, &mut group));
             if !group.is_over() {
                 group.plan(timing, self.repage_on);
@@ -282,13 +362,19 @@ impl Receiver {
         key: &GroupKey,
         group: &mut Group,
     ) -> Option<Notification> {
-        let plan = group.plan(timing, self.repage_on).filter(|plan| plan.due <= now)?;
+        let plan = group
+            .plan(timing, self.repage_on)
+            .filter(|plan| plan.due <= now)?;
         if let Some(quiet) = group.skip_repeat(now, plan) {
             self.held_back.push(quiet);
             return None;
         }
         let statement = group.tell(now, plan, outlook.current)?;
-        for over in statement.alerts.iter().filter(|alert| alert.status == AlertStatus::Resolved) {
+        for over in statement
+            .alerts
+            .iter()
+            .filter(|alert| alert.status == AlertStatus::Resolved)
+        {
             self.member_of.remove(&over.key());
         }
         let affected = self.affected(key, &statement.alerts, outlook.targets);
@@ -310,10 +396,18 @@ impl Receiver {
     fn quiet_of(&self, alert: &AlertSnapshot) -> Option<HeldBack> {
         let explains = |severity: &Severity| *severity >= alert.severity;
         let caused = || {
-            let mut causes = alert.context.causes.iter().filter(|cause| alert.severity <= cause.up_to);
+            let mut causes = alert
+                .context
+                .causes
+                .iter()
+                .filter(|cause| alert.severity <= cause.up_to);
             causes.any(|cause| self.causes.get(&cause.key).is_some_and(explains))
         };
-        alert.hold.as_ref().map(HeldBack::from).or_else(|| caused().then_some(HeldBack::Caused))
+        alert
+            .hold
+            .as_ref()
+            .map(HeldBack::from)
+            .or_else(|| caused().then_some(HeldBack::Caused))
     }
 
     /// Whether the receiver is to know of the alert as firing.
@@ -322,22 +416,46 @@ impl Receiver {
     }
 
     /// How many of the group's targets fire, and of how many.
-    fn affected(&self, key: &GroupKey, alerts: &[Arc<AlertSnapshot>], targets: &[Target]) -> Option<Affected> {
+    fn affected(
+        &self,
+        key: &GroupKey,
+        alerts: &[Arc<AlertSnapshot>],
+        targets: &[Target],
+    ) -> Option<Affected> {
         let mut kinds = alerts.iter().map(|alert| alert.identity.rule.target());
-        let kind = kinds.next().filter(|first| kinds.all(|kind| kind == *first))?;
-        let firing = alerts.iter().filter(|alert| alert.status == AlertStatus::Firing);
-        let firing = firing.map(|alert| &*alert.identity.labels).collect::<BTreeSet<_>>().len();
-        let of = targets.iter().filter(|target| target.kind == kind && self.could_hold(key, target)).count();
+        let kind = kinds
+            .next()
+            .filter(|first| kinds.all(|kind| kind == *first))?;
+        let firing = alerts
+            .iter()
+            .filter(|alert| alert.status == AlertStatus::Firing);
+        let firing = firing
+            .map(|alert| &*alert.identity.labels)
+            .collect::<BTreeSet<_>>()
+            .len();
+        let of = targets
+            .iter()
+            .filter(|target| target.kind == kind && self.could_hold(key, target))
+            .count();
         // A target that is gone by now may still be told to be over.
-        Some(Affected { kind, firing, of: of.max(firing) })
+        Some(Affected {
+            kind,
+            firing,
+            of: of.max(firing),
+        })
     }
 
     /// Whether an alert about the target would be one of the group.
     fn could_hold(&self, key: &GroupKey, target: &Target) -> bool {
         let label = |name: &str| label_of(&target.labels, &target.extra, name);
         let of_alert = |name: &str| name == "alertname" || name == "severity";
-        key.0.iter().all(|(name, value)| of_alert(name) || label(name) == value)
-            && self.matchers.iter().all(|(name, glob)| of_alert(name) || glob.matches(label(name)))
+        key.0
+            .iter()
+            .all(|(name, value)| of_alert(name) || label(name) == value)
+            && self
+                .matchers
+                .iter()
+                .all(|(name, glob)| of_alert(name) || glob.matches(label(name)))
     }
 }
 
@@ -349,24 +467,55 @@ impl Statement {
         affected: Option<Affected>,
         decided_at: Timestamp,
     ) -> Notification {
-        let Self { status, reason, severity, alerts, held, generation } = self;
+        let Self {
+            status,
+            reason,
+            severity,
+            alerts,
+            held,
+            generation,
+        } = self;
         let (receiver, group) = (Arc::clone(receiver), group.clone());
-        Notification { receiver, group, status, reason, severity, alerts, affected, held, generation, decided_at }
+        Notification {
+            receiver,
+            group,
+            status,
+            reason,
+            severity,
+            alerts,
+            affected,
+            held,
+            generation,
+            decided_at,
+        }
     }
 }
 
 /// Whether a receiver with these settings is to know of the alert as firing.
 pub fn wants(receiver: &ReceiverSettings, alert: &AlertSnapshot) -> bool {
-    wanted(&receiver.name, receiver.min_severity, &receiver.matchers, alert)
+    wanted(
+        &receiver.name,
+        receiver.min_severity,
+        &receiver.matchers,
+        alert,
+    )
 }
 
-fn wanted(name: &str, min: Severity, matchers: &BTreeMap<String, WildMatch>, alert: &AlertSnapshot) -> bool {
+fn wanted(
+    name: &str,
+    min: Severity,
+    matchers: &BTreeMap<String, WildMatch>,
+    alert: &AlertSnapshot,
+) -> bool {
     // That a receiver fails is for the others to hear.
-    let about_itself = alert.identity.rule == Rule::ReceiverFailing && alert.label("receiver") == name;
+    let about_itself =
+        alert.identity.rule == Rule::ReceiverFailing && alert.label("receiver") == name;
     alert.status == AlertStatus::Firing
         && alert.severity >= min
         && !about_itself
-        && matchers.iter().all(|(label, glob)| glob.matches(alert.label(label)))
+        && matchers
+            .iter()
+            .all(|(label, glob)| glob.matches(alert.label(label)))
 }
 
 #[cfg(test)]

@@ -8,13 +8,17 @@ use crate::model::{ClockShift, Span, Timestamp};
 
 /// One alert's state: clocks and a phase, no values, so that it is the same for every unit.
 ///
-/// * A level fires at the first evaluation at which its condition holds and has held for `hold`, without an evaluation
-///   in between at which it did not. Both levels are timed, so critical fires, or escalates a warning, at once.
-/// * It resolves when the warning level (and the level that it fires at) has been clear for `keep_firing_for`; it goes
-///   from critical to warning when critical has been, and warning is not clear.
-/// * An evaluation without data changes nothing: clocks go on, but what they lead to waits for data.
-/// * An alert that changed too often within a window flaps: from then on it goes on firing until it has been clear for as
-///   long as `stable_for`. It flaps no more after that, or once it has not been clear for as long.
+/// * A level fires at the first evaluation at which its condition holds and has held for `hold`,
+///   without an evaluation in between at which it did not. Both levels are timed, so critical
+///   fires, or escalates a warning, at once.
+/// * It resolves when the warning level (and the level that it fires at) has been clear for
+///   `keep_firing_for`; it goes from critical to warning when critical has been, and warning is not
+///   clear.
+/// * An evaluation without data changes nothing: clocks go on, but what they lead to waits for
+///   data.
+/// * An alert that changed too often within a window flaps: from then on it goes on firing until it
+///   has been clear for as long as `stable_for`. It flaps no more after that, or once it has not
+///   been clear for as long.
 /// * A second evaluation at the same instant with the same reading changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
@@ -64,7 +68,8 @@ struct Firing {
 pub struct Standing {
     /// Its state.
     pub state: AlertState,
-    /// The severity that it fires at, or the last one that it had; while pending, the highest level that holds.
+    /// The severity that it fires at, or the last one that it had; while pending, the highest level
+    /// that holds.
     pub severity: Severity,
     /// When its condition began to hold: at the first evaluation that saw it.
     pub started_at: Timestamp,
@@ -103,8 +108,18 @@ impl Instance {
             warning: reading.judge(Severity::Warning, rule.warning.as_ref()),
             critical: reading.judge(Severity::Critical, rule.critical.as_ref()),
         };
-        run_while(&mut self.warning_since, now, verdicts.warning, Verdict::Past);
-        run_while(&mut self.critical_since, now, verdicts.critical, Verdict::Past);
+        run_while(
+            &mut self.warning_since,
+            now,
+            verdicts.warning,
+            Verdict::Past,
+        );
+        run_while(
+            &mut self.critical_since,
+            now,
+            verdicts.critical,
+            Verdict::Past,
+        );
         let due = self.due(now, rule.hold, verdicts);
         match self.phase {
             Phase::Quiet | Phase::Resolved { .. } => {
@@ -125,14 +140,17 @@ impl Instance {
         std::mem::take(&mut self.held_back)
     }
 
-    /// Whether nothing of it matters any more: it is inactive and has not changed since `window` ago.
+    /// Whether nothing of it matters any more: it is inactive and has not changed since `window`
+    /// ago.
     pub fn is_forgettable(&self, now: Timestamp, window: Span) -> bool {
         self.standing().is_none() && self.changes.last().is_none_or(|last| now - *last >= window)
     }
 
     /// Remembers that it changed; it flaps when it did so too often.
     fn note_change(&mut self, now: Timestamp, flapping: Option<&FlappingRule>) {
-        let Some(rule) = flapping else { return self.changes.clear() };
+        let Some(rule) = flapping else {
+            return self.changes.clear();
+        };
         self.changes.retain(|at| now - *at < rule.window);
         self.changes.push(now);
         if self.changes.len() > usize::try_from(rule.changes).unwrap_or(usize::MAX) {
@@ -151,7 +169,9 @@ impl Instance {
     pub fn retire(&mut self, now: Timestamp, reason: ResolveReason) -> Option<Change> {
         self.settle();
         (self.warning_since, self.critical_since) = (None, None);
-        let Phase::Firing(firing) = self.phase else { return None };
+        let Phase::Firing(firing) = self.phase else {
+            return None;
+        };
         Some(self.resolve(now, firing, reason))
     }
 
@@ -188,31 +208,58 @@ impl Instance {
         match self.phase {
             Phase::Quiet => self.pending(),
             Phase::Firing(firing) => Some(firing.standing(self.unstable_at.is_some())),
-            Phase::Resolved { severity, started_at, at, reason } => {
+            Phase::Resolved {
+                severity,
+                started_at,
+                at,
+                reason,
+            } => {
                 let (state, resolved) = (AlertState::Resolved, Some((at, reason)));
-                Some(Standing { state, severity, started_at, resolved, flapping: false })
+                Some(Standing {
+                    state,
+                    severity,
+                    started_at,
+                    resolved,
+                    flapping: false,
+                })
             }
         }
     }
 
     fn pending(&self) -> Option<Standing> {
         let started_at = self.pending_since()?;
-        let severity = if self.critical_since.is_some() { Severity::Critical } else { Severity::Warning };
-        Some(Standing { state: AlertState::Pending, severity, started_at, resolved: None, flapping: false })
+        let severity = if self.critical_since.is_some() {
+            Severity::Critical
+        } else {
+            Severity::Warning
+        };
+        Some(Standing {
+            state: AlertState::Pending,
+            severity,
+            started_at,
+            resolved: None,
+            flapping: false,
+        })
     }
 
     fn pending_since(&self) -> Option<Timestamp> {
-        self.warning_since.into_iter().chain(self.critical_since).min()
+        self.warning_since
+            .into_iter()
+            .chain(self.critical_since)
+            .min()
     }
 
     /// The highest level whose condition holds now and has held for `hold`.
     fn due(&self, now: Timestamp, hold: Span, verdicts: Verdicts) -> Option<Severity> {
         let critical = verdicts.critical == Verdict::Past && lasted(self.critical_since, now, hold);
         let warning = verdicts.warning == Verdict::Past && lasted(self.warning_since, now, hold);
-        critical.then_some(Severity::Critical).or(warning.then_some(Severity::Warning))
+        critical
+            .then_some(Severity::Critical)
+            .or(warning.then_some(Severity::Warning))
     }
 
-    /// From inactive, pending or resolved: a clock that runs makes it pending, a level that is due makes it fire.
+    /// From inactive, pending or resolved: a clock that runs makes it pending, a level that is due
+    /// makes it fire.
     fn rise(&mut self, due: Option<Severity>) -> Option<Change> {
         let started_at = self.pending_since()?;
         self.phase = Phase::Quiet;
@@ -252,7 +299,8 @@ impl Instance {
         self.hold_back(now, flapping, firing, wish)
     }
 
-    /// How long a flapping alert has to be clear; `None` for one that does not flap, or not any more.
+    /// How long a flapping alert has to be clear; `None` for one that does not flap, or not any
+    /// more.
     fn quiet_for(
         &mut self,
         now: Timestamp,
@@ -264,10 +312,13 @@ impl Instance {
             self.settle(); // the rule was switched off
             return None;
         };
-        let due_to_flap = wish.is_some() && self.unstable_at.is_none() && self.changes_too_often(now, rule);
+        let due_to_flap =
+            wish.is_some() && self.unstable_at.is_none() && self.changes_too_often(now, rule);
         match (&mut self.unstable_at, level) {
             (Some(at), Verdict::Clear) => *at = now,
-            (Some(at), Verdict::Past | Verdict::Below) if now - *at >= rule.stable_for => self.settle(),
+            (Some(at), Verdict::Past | Verdict::Below) if now - *at >= rule.stable_for => {
+                self.settle()
+            }
             _ => {}
         }
         (self.unstable_at.is_some() || due_to_flap).then_some(rule.stable_for)
@@ -275,7 +326,11 @@ impl Instance {
 
     /// Whether one more change now would be one too many.
     fn changes_too_often(&self, now: Timestamp, rule: &FlappingRule) -> bool {
-        let lately = self.changes.iter().filter(|at| now - **at < rule.window).count();
+        let lately = self
+            .changes
+            .iter()
+            .filter(|at| now - **at < rule.window)
+            .count();
         lately >= usize::try_from(rule.changes).unwrap_or(usize::MAX)
     }
 
@@ -290,11 +345,17 @@ impl Instance {
         wish?;
         if self.unstable_at.is_none() {
             self.note_change(now, flapping);
-            self.phase = Phase::Firing(Firing { held_back: true, ..firing });
+            self.phase = Phase::Firing(Firing {
+                held_back: true,
+                ..firing
+            });
             return Some(Change::Flapping);
         }
         if !firing.held_back {
-            self.phase = Phase::Firing(Firing { held_back: true, ..firing });
+            self.phase = Phase::Firing(Firing {
+                held_back: true,
+                ..firing
+            });
             self.held_back = true;
         }
         None
@@ -319,13 +380,26 @@ impl Instance {
 
     fn deescalate(&mut self, firing: Firing) -> Change {
         let (severity, level_clear_since) = (Severity::Warning, firing.all_clear_since);
-        self.phase = Phase::Firing(Firing { severity, level_clear_since, ..firing });
+        self.phase = Phase::Firing(Firing {
+            severity,
+            level_clear_since,
+            ..firing
+        });
         Change::Deescalated
     }
 
     fn resolve(&mut self, at: Timestamp, firing: Firing, reason: ResolveReason) -> Change {
-        let Firing { severity, started_at, .. } = firing;
-        self.phase = Phase::Resolved { severity, started_at, at, reason };
+        let Firing {
+            severity,
+            started_at,
+            ..
+        } = firing;
+        self.phase = Phase::Resolved {
+            severity,
+            started_at,
+            at,
+            reason,
+        };
         Change::Resolved { reason }
     }
 }
@@ -341,7 +415,13 @@ enum Calm {
 
 impl Firing {
     const fn new(severity: Severity, started_at: Timestamp) -> Self {
-        Self { severity, started_at, level_clear_since: None, all_clear_since: None, held_back: false }
+        Self {
+            severity,
+            started_at,
+            level_clear_since: None,
+            all_clear_since: None,
+            held_back: false,
+        }
     }
 
     /// How it calms down now, if what was read has been clear for `keep`.
@@ -349,13 +429,24 @@ impl Firing {
         if all == Verdict::Clear {
             return lasted(self.all_clear_since, now, keep).then_some(Calm::Over);
         }
-        (level == Verdict::Clear && lasted(self.level_clear_since, now, keep)).then_some(Calm::Lower)
+        (level == Verdict::Clear && lasted(self.level_clear_since, now, keep))
+            .then_some(Calm::Lower)
     }
 
     fn standing(self, flapping: bool) -> Standing {
         let recovering = self.level_clear_since.or(self.all_clear_since).is_some();
-        let state = if recovering { AlertState::Recovering } else { AlertState::Firing };
-        Standing { state, severity: self.severity, started_at: self.started_at, resolved: None, flapping }
+        let state = if recovering {
+            AlertState::Recovering
+        } else {
+            AlertState::Firing
+        };
+        Standing {
+            state,
+            severity: self.severity,
+            started_at: self.started_at,
+            resolved: None,
+            flapping,
+        }
     }
 }
 
@@ -371,7 +462,10 @@ impl Verdicts {
     /// Clear when both levels are; not clear as soon as one of them certainly is not.
     fn together(self) -> Verdict {
         let both = [self.warning, self.critical];
-        if both.iter().any(|verdict| matches!(verdict, Verdict::Past | Verdict::Below)) {
+        if both
+            .iter()
+            .any(|verdict| matches!(verdict, Verdict::Past | Verdict::Below))
+        {
             Verdict::Below
         } else if both.contains(&Verdict::Unknown) {
             Verdict::Unknown
@@ -382,7 +476,10 @@ impl Verdicts {
 }
 
 /// The threshold of a level, if the level is on.
-pub(super) const fn level<T>(rule: &LevelRule<T>, severity: Severity) -> Option<&LevelThreshold<T>> {
+pub(super) const fn level<T>(
+    rule: &LevelRule<T>,
+    severity: Severity,
+) -> Option<&LevelThreshold<T>> {
     match severity {
         Severity::Warning => rule.warning.as_ref(),
         Severity::Critical => rule.critical.as_ref(),
@@ -391,10 +488,15 @@ pub(super) const fn level<T>(rule: &LevelRule<T>, severity: Severity) -> Option<
 
 /// A level may be switched off while it fires: then no value has cleared it.
 const fn reason_to_resolve<T>(rule: &LevelRule<T>, severity: Severity) -> ResolveReason {
-    if level(rule, severity).is_some() { ResolveReason::Cleared } else { ResolveReason::Removed }
+    if level(rule, severity).is_some() {
+        ResolveReason::Cleared
+    } else {
+        ResolveReason::Removed
+    }
 }
 
-/// Runs a clock while `verdict` is the wanted one; a verdict that cannot say leaves the clock as it is.
+/// Runs a clock while `verdict` is the wanted one; a verdict that cannot say leaves the clock as it
+/// is.
 fn run_while(clock: &mut Option<Timestamp>, now: Timestamp, verdict: Verdict, wanted: Verdict) {
     if verdict == wanted {
         clock.get_or_insert(now);
@@ -415,8 +517,14 @@ mod tests {
     /// Warning at 30 (clear below 24), critical at 120 (clear below 96).
     const fn rule(hold: i64, keep_firing_for: i64) -> LevelRule<u64> {
         LevelRule {
-            warning: Some(LevelThreshold { at: 30, clear_below: 24 }),
-            critical: Some(LevelThreshold { at: 120, clear_below: 96 }),
+            warning: Some(LevelThreshold {
+                at: 30,
+                clear_below: 24,
+            }),
+            critical: Some(LevelThreshold {
+                at: 120,
+                clear_below: 96,
+            }),
             hold: Span::from_secs(hold),
             keep_firing_for: Span::from_secs(keep_firing_for),
         }
@@ -426,18 +534,29 @@ mod tests {
         Timestamp::from_nanos(secs * 1_000_000_000)
     }
 
-    /// One word: `-` no data, `40` exact, `L40` only a lower bound, `E40` only an estimate, `U40` estimate and lower bound but no upper bound,
-    /// `lower/estimate/upper`.
+    /// One word: `-` no data, `40` exact, `L40` only a lower bound, `E40` only an estimate, `U40`
+    /// estimate and lower bound but no upper bound, `lower/estimate/upper`.
     fn reading(word: &str) -> Reading<u64> {
         let number = |text: &str| Some(text.parse().unwrap());
         match (word, word.split('/').collect::<Vec<_>>().as_slice()) {
             ("-", _) => Reading::NO_DATA,
-            (_, [lower, estimate, upper]) => {
-                Reading { lower: number(lower), estimate: number(estimate), upper: number(upper) }
-            }
-            _ if word.starts_with('L') => Reading { lower: number(&word[1..]), ..Reading::NO_DATA },
-            _ if word.starts_with('E') => Reading { estimate: number(&word[1..]), ..Reading::NO_DATA },
-            _ if word.starts_with('U') => Reading { upper: None, ..Reading::exact(word[1..].parse().unwrap()) },
+            (_, [lower, estimate, upper]) => Reading {
+                lower: number(lower),
+                estimate: number(estimate),
+                upper: number(upper),
+            },
+            _ if word.starts_with('L') => Reading {
+                lower: number(&word[1..]),
+                ..Reading::NO_DATA
+            },
+            _ if word.starts_with('E') => Reading {
+                estimate: number(&word[1..]),
+                ..Reading::NO_DATA
+            },
+            _ if word.starts_with('U') => Reading {
+                upper: None,
+                ..Reading::exact(word[1..].parse().unwrap())
+            },
             _ => Reading::exact(word.parse().unwrap()),
         }
     }
@@ -450,8 +569,12 @@ mod tests {
             Some(Change::Escalated) => "up",
             Some(Change::Deescalated) => "down",
             Some(Change::Flapping) => "flap",
-            Some(Change::Resolved { reason: ResolveReason::Cleared }) => "ok",
-            Some(Change::Resolved { reason: ResolveReason::Removed | ResolveReason::Failover }) => "gone",
+            Some(Change::Resolved {
+                reason: ResolveReason::Cleared,
+            }) => "ok",
+            Some(Change::Resolved {
+                reason: ResolveReason::Removed | ResolveReason::Failover,
+            }) => "gone",
         }
     }
 
@@ -535,9 +658,18 @@ mod tests {
 
     #[test]
     fn a_level_may_be_off() {
-        let critical_only = LevelRule { warning: None, ..rule(0, 0) };
-        let warning_only = LevelRule { critical: None, ..rule(0, 0) };
-        let off = LevelRule { warning: None, ..warning_only };
+        let critical_only = LevelRule {
+            warning: None,
+            ..rule(0, 0)
+        };
+        let warning_only = LevelRule {
+            critical: None,
+            ..rule(0, 0)
+        };
+        let off = LevelRule {
+            warning: None,
+            ..warning_only
+        };
         check(&critical_only, "50 120 96 95", ". crit . ok");
         check(&warning_only, "500 24 23", "warn . ok");
         check(&off, "500 500", ". .");
@@ -547,13 +679,57 @@ mod tests {
     fn a_level_that_is_switched_off_while_it_fires_lets_go() {
         let check = |first: u64, rule: LevelRule<u64>, then: u64, changes: [&str; 2]| {
             let mut instance = Instance::default();
-            let fired = spell(instance.step(at(0), &super::tests::rule(0, 0), None, &Reading::exact(first)));
-            assert_eq!([fired, spell(instance.step(at(1), &rule, None, &Reading::exact(then)))], changes);
+            let fired = spell(instance.step(
+                at(0),
+                &super::tests::rule(0, 0),
+                None,
+                &Reading::exact(first),
+            ));
+            assert_eq!(
+                [
+                    fired,
+                    spell(instance.step(at(1), &rule, None, &Reading::exact(then)))
+                ],
+                changes
+            );
         };
-        check(50, LevelRule { warning: None, ..rule(0, 0) }, 50, ["warn", "gone"]);
-        check(50, LevelRule { warning: None, ..rule(0, 0) }, 120, ["warn", "up"]);
-        check(120, LevelRule { critical: None, ..rule(0, 0) }, 120, ["crit", "down"]);
-        check(120, LevelRule { warning: None, critical: None, ..rule(0, 0) }, 120, ["crit", "gone"]);
+        check(
+            50,
+            LevelRule {
+                warning: None,
+                ..rule(0, 0)
+            },
+            50,
+            ["warn", "gone"],
+        );
+        check(
+            50,
+            LevelRule {
+                warning: None,
+                ..rule(0, 0)
+            },
+            120,
+            ["warn", "up"],
+        );
+        check(
+            120,
+            LevelRule {
+                critical: None,
+                ..rule(0, 0)
+            },
+            120,
+            ["crit", "down"],
+        );
+        check(
+            120,
+            LevelRule {
+                warning: None,
+                critical: None,
+                ..rule(0, 0)
+            },
+            120,
+            ["crit", "gone"],
+        );
     }
 
     #[test]
@@ -561,7 +737,13 @@ mod tests {
         let mut instance = Instance::default();
         let mut state_after = |second, word| {
             instance.step(at(second), &rule(1, 1), None, &reading(word));
-            instance.standing().map(|standing| (standing.state.label(), standing.severity, standing.started_at))
+            instance.standing().map(|standing| {
+                (
+                    standing.state.label(),
+                    standing.severity,
+                    standing.started_at,
+                )
+            })
         };
         assert_eq!(state_after(0, "0"), None);
         assert_eq!(state_after(1, "30"), Some(("pending", Warning, at(1))));
@@ -580,7 +762,10 @@ mod tests {
         instance.step(at(0), &rule(1, 0), None, &reading("30"));
         assert_eq!(instance.clone().retire(at(0), ResolveReason::Removed), None);
         instance.step(at(1), &rule(1, 0), None, &reading("30"));
-        assert_eq!(spell(instance.retire(at(2), ResolveReason::Removed)), "gone");
+        assert_eq!(
+            spell(instance.retire(at(2), ResolveReason::Removed)),
+            "gone"
+        );
         let resolved = instance.standing().and_then(|standing| standing.resolved);
         assert_eq!(resolved, Some((at(2), ResolveReason::Removed)));
         assert_eq!(instance.retire(at(3), ResolveReason::Removed), None);

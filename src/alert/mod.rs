@@ -1,7 +1,8 @@
-//! Alerts: which rule fires for which target at which level, what belongs together, and what is said about it.
+//! Alerts: which rule fires for which target at which level, what belongs together, and what is
+//! said about it.
 //!
-//! [`Reading`] and a rule make an [`Instance`] step; [`AlertEngine`] owns the instances; [`AlertGroups`] decides who is
-//! told what, and when. All of it is pure: `now` is an argument.
+//! [`Reading`] and a rule make an [`Instance`] step; [`AlertEngine`] owns the instances;
+//! [`AlertGroups`] decides who is told what, and when. All of it is pure: `now` is an argument.
 
 mod engine;
 mod group;
@@ -26,7 +27,8 @@ pub use groups::{AlertGroups, Due, Outlook, Target, wants};
 pub use instance::{Instance, Standing};
 pub use notification::*;
 pub use quiet::{
-    MAX_SILENCES, Maintenance, NewSilence, Quiet, Silence, SilenceError, SilenceRecord, SilenceState, Silences,
+    MAX_SILENCES, Maintenance, NewSilence, Quiet, Silence, SilenceError, SilenceRecord,
+    SilenceState, Silences,
 };
 pub use reading::{Reading, Verdict};
 pub use saved::{Restored, RestoredAlerts};

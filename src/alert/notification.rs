@@ -20,7 +20,8 @@ pub enum NotifyReason {
     Deescalated,
     /// Another alert joined the group.
     NewInGroup,
-    /// An alert of the group begins and ends so often that nothing more is told of it until it is stable.
+    /// An alert of the group begins and ends so often that nothing more is told of it until it is
+    /// stable.
     Flapping,
     /// Some of the group's alerts resolved; others still fire.
     PartlyResolved,
@@ -45,12 +46,14 @@ pub struct Notification {
     pub severity: Severity,
     /// The firing alerts, worst first, then those that resolved since the last notification.
     pub alerts: Vec<Arc<AlertSnapshot>>,
-    /// How many targets of the group fire, and of how many: "500 of 500 pairs". `None` where they are of several kinds.
+    /// How many targets of the group fire, and of how many: "500 of 500 pairs". `None` where they
+    /// are of several kinds.
     pub affected: Option<Affected>,
     /// How many alerts of the group fire and are not told, because of silences or maintenance.
     pub held: usize,
-    /// Which incident of the group this is, beginning with 0: the next one wherever `repage_on` asks for a new page. A part of
-    /// `PagerDuty`'s dedup key; the incident of an older generation is over with the first delivery of a newer one.
+    /// Which incident of the group this is, beginning with 0: the next one wherever `repage_on`
+    /// asks for a new page. A part of `PagerDuty`'s dedup key; the incident of an older generation
+    /// is over with the first delivery of a newer one.
     pub generation: u32,
     /// When it was decided.
     pub decided_at: Timestamp,
@@ -89,18 +92,30 @@ impl NotifyReason {
 }
 
 impl GroupKey {
-    /// The group of an alert: those of the labels `group_by` that it has. By default an alert about a server has only its
-    /// name, so all servers share one group a rule.
+    /// The group of an alert: those of the labels `group_by` that it has. By default an alert about
+    /// a server has only its name, so all servers share one group a rule.
     pub fn of(alert: &AlertSnapshot, group_by: &[String]) -> Self {
-        let own = group_by.iter().map(|name| (name.clone(), alert.label(name).to_owned()));
-        Self(Arc::new(own.filter(|(_, value)| !value.is_empty()).collect()))
+        let own = group_by
+            .iter()
+            .map(|name| (name.clone(), alert.label(name).to_owned()));
+        Self(Arc::new(
+            own.filter(|(_, value)| !value.is_empty()).collect(),
+        ))
     }
 
-    /// A stable text: `alertname="RedisCrossDcLagHigh",source_dc="dc1",target_dc="dc2"`, values escaped as in
-    /// Prometheus' text format.
+    /// A stable text: `alertname="RedisCrossDcLagHigh",source_dc="dc1",target_dc="dc2"`, values
+    /// escaped as in Prometheus' text format.
     pub fn text(&self) -> String {
-        let escape = |v: &str| v.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let parts: Vec<_> = self.0.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+        let escape = |v: &str| {
+            v.replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n")
+        };
+        let parts: Vec<_> = self
+            .0
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{}\"", escape(value)))
+            .collect();
         parts.join(",")
     }
 }

@@ -11,7 +11,8 @@ use proptest::sample::select;
 use super::instance::level;
 use super::testing::{GROUP_INTERVAL, GROUP_WAIT, REPEAT_INTERVAL, Simulation, at, key, settings};
 use super::{
-    AlertEngine, AlertState, AlertStatus, Change, Evaluation, Instance, NotifyReason, Reading, RuleInput, Verdict,
+    AlertEngine, AlertState, AlertStatus, Change, Evaluation, Instance, NotifyReason, Reading,
+    RuleInput, Verdict,
 };
 use crate::config::{LevelRule, LevelThreshold, Severity};
 use crate::model::{Span, Timestamp};
@@ -26,9 +27,19 @@ fn secs(value: i64) -> Span {
 }
 
 fn rules() -> impl Strategy<Value = LevelRule<Span>> {
-    let threshold = |at, clear_below| Some(LevelThreshold { at: secs(at), clear_below: secs(clear_below) });
+    let threshold = |at, clear_below| {
+        Some(LevelThreshold {
+            at: secs(at),
+            clear_below: secs(clear_below),
+        })
+    };
     let warning = select(vec![None, threshold(30, 30), threshold(30, 20)]);
-    let critical = select(vec![None, threshold(60, 60), threshold(60, 40), threshold(30, 20)]);
+    let critical = select(vec![
+        None,
+        threshold(60, 60),
+        threshold(60, 40),
+        threshold(30, 20),
+    ]);
     (warning, critical, 0_i64..8, 0_i64..8).prop_map(|(warning, critical, hold, keep)| LevelRule {
         warning,
         critical,
@@ -52,7 +63,11 @@ fn readings() -> impl Strategy<Value = Reading<Span>> {
     let interval = ([values(), values(), values()], known).prop_map(|(mut ends, known)| {
         ends.sort_unstable();
         let part = |known: bool, end| known.then_some(secs(end));
-        Reading { lower: part(known.0, ends[0]), estimate: part(known.1, ends[1]), upper: part(known.2, ends[2]) }
+        Reading {
+            lower: part(known.0, ends[0]),
+            estimate: part(known.1, ends[1]),
+            upper: part(known.2, ends[2]),
+        }
     });
     prop_oneof![2 => exact_readings(), 2 => interval, 1 => Just(Reading::NO_DATA)]
 }
@@ -65,21 +80,43 @@ where
     vec((1_i64..5, reading), 1..60)
 }
 
-/// Since when a level's verdict has been `wanted`, up to the last evaluation, which must be one of it. Evaluations that
-/// cannot say do not count. Written without clocks, to be compared with the machine that has them.
-fn since(history: &History, rule: &LevelRule<Span>, severity: Severity, wanted: Verdict) -> Option<Timestamp> {
+/// Since when a level's verdict has been `wanted`, up to the last evaluation, which must be one of
+/// it. Evaluations that cannot say do not count. Written without clocks, to be compared with the
+/// machine that has them.
+fn since(
+    history: &History,
+    rule: &LevelRule<Span>,
+    severity: Severity,
+    wanted: Verdict,
+) -> Option<Timestamp> {
     let verdict = |reading: &Reading<Span>| {
-        if reading.is_no_data() { Verdict::Unknown } else { reading.judge(severity, level(rule, severity)) }
+        if reading.is_no_data() {
+            Verdict::Unknown
+        } else {
+            reading.judge(severity, level(rule, severity))
+        }
     };
     let (_, last) = history.last()?;
     if verdict(last) != wanted {
         return None;
     }
-    let known = history.iter().rev().filter(|(_, reading)| verdict(reading) != Verdict::Unknown);
-    known.take_while(|(_, reading)| verdict(reading) == wanted).map(|(at, _)| *at).last()
+    let known = history
+        .iter()
+        .rev()
+        .filter(|(_, reading)| verdict(reading) != Verdict::Unknown);
+    known
+        .take_while(|(_, reading)| verdict(reading) == wanted)
+        .map(|(at, _)| *at)
+        .last()
 }
 
-fn held(history: &History, rule: &LevelRule<Span>, severity: Severity, wanted: Verdict, at_least: Span) -> bool {
+fn held(
+    history: &History,
+    rule: &LevelRule<Span>,
+    severity: Severity,
+    wanted: Verdict,
+    at_least: Span,
+) -> bool {
     let now = history.last().map_or(at(0), |(now, _)| *now);
     since(history, rule, severity, wanted).is_some_and(|since| now - since >= at_least)
 }
@@ -87,15 +124,21 @@ fn held(history: &History, rule: &LevelRule<Span>, severity: Severity, wanted: V
 /// The severity that must fire at the last evaluation.
 fn due(history: &History, rule: &LevelRule<Span>) -> Option<Severity> {
     let holds = |severity: &Severity| held(history, rule, *severity, Verdict::Past, rule.hold);
-    [Severity::Critical, Severity::Warning].into_iter().find(holds)
+    [Severity::Critical, Severity::Warning]
+        .into_iter()
+        .find(holds)
 }
 
 fn fires_at(instance: &Instance) -> Option<Severity> {
     let firing = |state| matches!(state, AlertState::Firing | AlertState::Recovering);
-    instance.standing().filter(|standing| firing(standing.state)).map(|standing| standing.severity)
+    instance
+        .standing()
+        .filter(|standing| firing(standing.state))
+        .map(|standing| standing.severity)
 }
 
-/// Runs evaluations through one instance and calls `inspect(history, severity before, change)` after each.
+/// Runs evaluations through one instance and calls `inspect(history, severity before, change)`
+/// after each.
 fn run(
     rule: &LevelRule<Span>,
     evaluations: Vec<(i64, Reading<Span>)>,
@@ -220,7 +263,8 @@ proptest! {
     }
 }
 
-/// What one receiver believes after the notifications that it got: the alerts that fire in the open group.
+/// What one receiver believes after the notifications that it got: the alerts that fire in the open
+/// group.
 #[derive(Debug, Default)]
 struct Belief {
     open: bool,
@@ -230,18 +274,38 @@ struct Belief {
 impl Belief {
     /// Takes one notification, and checks that it fits to what was believed before.
     fn hear(&mut self, notification: &super::Notification) {
-        let pairs: Vec<_> = notification.alerts.iter().map(|alert| alert.identity.labels["pair"].clone()).collect();
+        let pairs: Vec<_> = notification
+            .alerts
+            .iter()
+            .map(|alert| alert.identity.labels["pair"].clone())
+            .collect();
         let distinct: BTreeSet<_> = pairs.iter().collect();
         assert_eq!(distinct.len(), pairs.len(), "a member is named twice");
-        assert!(self.firing.keys().all(|pair| distinct.contains(pair)), "a member is lost");
-        assert_eq!(notification.reason == NotifyReason::First, !self.open, "first is first, and nothing else is");
+        assert!(
+            self.firing.keys().all(|pair| distinct.contains(pair)),
+            "a member is lost"
+        );
+        assert_eq!(
+            notification.reason == NotifyReason::First,
+            !self.open,
+            "first is first, and nothing else is"
+        );
         let fires = |alert: &&Arc<super::AlertSnapshot>| alert.status == AlertStatus::Firing;
-        let over = notification.alerts.iter().filter(|alert| !fires(alert)).map(|alert| &alert.identity.labels["pair"]);
+        let over = notification
+            .alerts
+            .iter()
+            .filter(|alert| !fires(alert))
+            .map(|alert| &alert.identity.labels["pair"]);
         for pair in over {
-            assert!(self.firing.contains_key(pair), "{pair} resolves, but nobody was told that it fires");
+            assert!(
+                self.firing.contains_key(pair),
+                "{pair} resolves, but nobody was told that it fires"
+            );
         }
         let firing = notification.alerts.iter().filter(fires);
-        self.firing = firing.map(|alert| (alert.identity.labels["pair"].clone(), alert.severity)).collect();
+        self.firing = firing
+            .map(|alert| (alert.identity.labels["pair"].clone(), alert.severity))
+            .collect();
         self.open = notification.status == AlertStatus::Firing;
         assert_eq!(self.open, !self.firing.is_empty());
         assert_eq!(notification.reason == NotifyReason::Resolved, !self.open);
@@ -251,8 +315,13 @@ impl Belief {
 
 /// What a receiver must believe once everything was said.
 fn truth(simulation: &Simulation, min_severity: Severity) -> BTreeMap<String, Severity> {
-    let alerts = simulation.alerts.iter().map(|(pair, alert)| (pair.clone(), alert.severity));
-    alerts.filter(|(_, severity)| *severity >= min_severity).collect()
+    let alerts = simulation
+        .alerts
+        .iter()
+        .map(|(pair, alert)| (pair.clone(), alert.severity));
+    alerts
+        .filter(|(_, severity)| *severity >= min_severity)
+        .collect()
 }
 
 fn severities() -> impl Strategy<Value = Option<Severity>> {
@@ -261,17 +330,32 @@ fn severities() -> impl Strategy<Value = Option<Severity>> {
 
 /// Changes of single pairs, with pauses that lie around every wait there is.
 fn changes() -> impl Strategy<Value = Vec<(i64, usize, Option<Severity>)>> {
-    let pause = select(vec![0, 0, 1, GROUP_WAIT - 1, GROUP_WAIT, GROUP_INTERVAL, REPEAT_INTERVAL + 1]);
+    let pause = select(vec![
+        0,
+        0,
+        1,
+        GROUP_WAIT - 1,
+        GROUP_WAIT,
+        GROUP_INTERVAL,
+        REPEAT_INTERVAL + 1,
+    ]);
     vec((pause, 0..PAIRS.len(), severities()), 1..40)
 }
 
-const RECEIVERS: [(&str, Severity); 2] = [("chat", Severity::Warning), ("oncall:critical", Severity::Critical)];
+const RECEIVERS: [(&str, Severity); 2] = [
+    ("chat", Severity::Warning),
+    ("oncall:critical", Severity::Critical),
+];
 
 fn hear_all(simulation: &Simulation) -> [Belief; 2] {
     RECEIVERS.map(|(receiver, _)| {
         let mut belief = Belief::default();
         let name = receiver.split(':').next().unwrap_or(receiver);
-        simulation.said.iter().filter(|said| &*said.receiver == name).for_each(|said| belief.hear(said));
+        simulation
+            .said
+            .iter()
+            .filter(|said| &*said.receiver == name)
+            .for_each(|said| belief.hear(said));
         belief
     })
 }

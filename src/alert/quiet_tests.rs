@@ -9,8 +9,9 @@ use proptest::sample::select;
 
 use super::testing::{GROUP_INTERVAL, GROUP_WAIT, Simulation, at, firing, key, receiver, settings};
 use super::{
-    Affected, AlertContext, AlertEngine, AlertKey, AlertSnapshot, AlertStatus, Cause, Change, Evaluation, HeldBack,
-    Hold, Instance, Labels, NotifyReason, Reading, Rule, RuleInput, SilenceId, Target, TargetKind,
+    Affected, AlertContext, AlertEngine, AlertKey, AlertSnapshot, AlertStatus, Cause, Change,
+    Evaluation, HeldBack, Hold, Instance, Labels, NotifyReason, Reading, Rule, RuleInput,
+    SilenceId, Target, TargetKind,
 };
 use crate::config::{FlappingRule, LevelRule, LevelThreshold, NotifySettings, RepageOn, Severity};
 use crate::model::Span;
@@ -19,35 +20,61 @@ use Severity::{Critical, Warning};
 
 /// A server's alert, which explains others.
 fn server_key() -> AlertKey {
-    AlertKey::new(Rule::Unreachable, Arc::new(Labels::from([("server".to_owned(), "s".to_owned())])))
+    AlertKey::new(
+        Rule::Unreachable,
+        Arc::new(Labels::from([("server".to_owned(), "s".to_owned())])),
+    )
 }
 
 fn of_server(severity: Severity, status: AlertStatus) -> Arc<AlertSnapshot> {
     let identity = server_key().identity().clone();
     let fingerprint = identity.fingerprint();
-    Arc::new(AlertSnapshot { identity, fingerprint, status, ..firing("server", severity) })
+    Arc::new(AlertSnapshot {
+        identity,
+        fingerprint,
+        status,
+        ..firing("server", severity)
+    })
 }
 
 /// A lag that the server's alert explains up to a severity.
 fn explained(pair: &str, severity: Severity, up_to: Severity) -> Arc<AlertSnapshot> {
-    let causes = [Cause { key: server_key(), up_to }].into();
-    let context = Arc::new(AlertContext { causes, ..AlertContext::default() });
-    Arc::new(AlertSnapshot { context, ..firing(pair, severity) })
+    let causes = [Cause {
+        key: server_key(),
+        up_to,
+    }]
+    .into();
+    let context = Arc::new(AlertContext {
+        causes,
+        ..AlertContext::default()
+    });
+    Arc::new(AlertSnapshot {
+        context,
+        ..firing(pair, severity)
+    })
 }
 
 fn held(pair: &str, severity: Severity) -> Arc<AlertSnapshot> {
     let hold = Some(Hold::Silence(SilenceId("0123456789abcdef".into())));
-    Arc::new(AlertSnapshot { hold, ..firing(pair, severity) })
+    Arc::new(AlertSnapshot {
+        hold,
+        ..firing(pair, severity)
+    })
 }
 
 fn over(alert: &AlertSnapshot) -> Arc<AlertSnapshot> {
-    Arc::new(AlertSnapshot { status: AlertStatus::Resolved, ..alert.clone() })
+    Arc::new(AlertSnapshot {
+        status: AlertStatus::Resolved,
+        ..alert.clone()
+    })
 }
 
 /// What was said: when, why, about which group.
 fn said(simulation: &Simulation) -> Vec<String> {
     let line = |n: &super::Notification| {
-        let name = n.group.0["alertname"].trim_start_matches("RedisCrossDc").to_owned();
+        let name = n.group.0["alertname"]
+            .trim_start_matches("RedisCrossDc")
+            .to_owned();
         format!(
             "{} {} {} {name} {}",
             n.decided_at.as_nanos() / 1_000_000_000,
@@ -92,7 +119,13 @@ fn an_effect_that_ends_before_its_cause_is_never_told() {
     simulation.record(&over(&effect));
     simulation.record(&of_server(Critical, AlertStatus::Resolved));
     simulation.advance(at(200));
-    assert_eq!(said(&simulation), ["5 chat first ServerUnreachable 1", "100 chat resolved ServerUnreachable 1"]);
+    assert_eq!(
+        said(&simulation),
+        [
+            "5 chat first ServerUnreachable 1",
+            "100 chat resolved ServerUnreachable 1"
+        ]
+    );
 }
 
 #[test]
@@ -122,13 +155,24 @@ fn a_cause_explains_only_what_is_no_worse_and_only_to_those_who_are_told_of_it()
         simulation.record(&of_server(cause, AlertStatus::Firing));
         simulation.record(&Arc::new(effect.clone()));
         simulation.advance(at(60));
-        let lag: Vec<_> = said(&simulation).into_iter().filter(|line| line.contains("LagHigh")).collect();
+        let lag: Vec<_> = said(&simulation)
+            .into_iter()
+            .filter(|line| line.contains("LagHigh"))
+            .collect();
         assert_eq!(lag, expected, "{cause:?}");
     };
     let (chat, oncall) = ("5 chat first LagHigh 1", "5 oncall first LagHigh 1");
-    check(Warning, &explained("a", Critical, Critical), &[chat, oncall]);
+    check(
+        Warning,
+        &explained("a", Critical, Critical),
+        &[chat, oncall],
+    );
     check(Critical, &explained("a", Critical, Critical), &[]);
-    check(Critical, &explained("a", Critical, Warning), &[chat, oncall]);
+    check(
+        Critical,
+        &explained("a", Critical, Warning),
+        &[chat, oncall],
+    );
     check(Critical, &explained("a", Warning, Warning), &[]);
 }
 
@@ -141,9 +185,18 @@ fn a_silenced_alert_is_told_once_the_silence_is_over() {
     simulation.advance(at(100));
     simulation.record(&Arc::new(firing("a", Warning)));
     simulation.advance(at(200));
-    let [only] = simulation.said.as_slice() else { panic!("{:?}", said(&simulation)) };
-    assert_eq!((only.reason, only.decided_at, only.alerts.len()), (NotifyReason::First, at(105), 1));
-    assert_eq!((only.held, only.severity), (1, Warning), "b is still silenced");
+    let [only] = simulation.said.as_slice() else {
+        panic!("{:?}", said(&simulation))
+    };
+    assert_eq!(
+        (only.reason, only.decided_at, only.alerts.len()),
+        (NotifyReason::First, at(105), 1)
+    );
+    assert_eq!(
+        (only.held, only.severity),
+        (1, Warning),
+        "b is still silenced"
+    );
     assert_eq!(why_quiet(&simulation), [HeldBack::Silenced; 2]);
 }
 
@@ -156,8 +209,15 @@ fn the_resolve_of_what_was_told_goes_out_under_a_silence() {
     simulation.advance(at(4000));
     simulation.record(&over(&held("a", Critical)));
     simulation.advance(at(4000));
-    assert_eq!(said(&simulation), ["5 chat first LagHigh 1", "4000 chat resolved LagHigh 1"]);
-    assert_eq!(why_quiet(&simulation), [HeldBack::Silenced; 2], "the escalation and the repetition");
+    assert_eq!(
+        said(&simulation),
+        ["5 chat first LagHigh 1", "4000 chat resolved LagHigh 1"]
+    );
+    assert_eq!(
+        why_quiet(&simulation),
+        [HeldBack::Silenced; 2],
+        "the escalation and the repetition"
+    );
 }
 
 #[test]
@@ -170,41 +230,73 @@ fn a_group_may_end_for_the_receiver_while_silenced_alerts_of_it_go_on() {
     simulation.advance(at(50));
     simulation.record(&Arc::new(firing("b", Warning)));
     simulation.advance(at(100));
-    let expected = ["5 chat first LagHigh 1", "10 chat resolved LagHigh 1", "55 chat first LagHigh 1"];
+    let expected = [
+        "5 chat first LagHigh 1",
+        "10 chat resolved LagHigh 1",
+        "55 chat first LagHigh 1",
+    ];
     assert_eq!(said(&simulation), expected);
 }
 
 #[test]
 fn a_message_says_how_many_of_how_many() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
-    simulation.targets = (0..10).map(|n| target(&format!("p{n}"), "dc2")).chain([target("p", "dc3")]).collect();
+    simulation.targets = (0..10)
+        .map(|n| target(&format!("p{n}"), "dc2"))
+        .chain([target("p", "dc3")])
+        .collect();
     for n in 0..7 {
         simulation.set(&format!("p{n}"), Some(Warning));
     }
     simulation.advance(at(10));
-    assert_eq!(simulation.said[0].affected, Some(Affected { kind: TargetKind::Pair, firing: 7, of: 10 }));
+    assert_eq!(
+        simulation.said[0].affected,
+        Some(Affected {
+            kind: TargetKind::Pair,
+            firing: 7,
+            of: 10
+        })
+    );
     for n in 0..7 {
         simulation.set(&format!("p{n}"), None);
     }
     simulation.advance(at(20));
-    assert_eq!(simulation.said[1].affected, Some(Affected { kind: TargetKind::Pair, firing: 0, of: 10 }));
+    assert_eq!(
+        simulation.said[1].affected,
+        Some(Affected {
+            kind: TargetKind::Pair,
+            firing: 0,
+            of: 10
+        })
+    );
 }
 
 fn target(pair: &str, target_dc: &str) -> Target {
     let mut labels = (*key(pair).identity().labels).clone();
     labels.insert("target_dc".to_owned(), target_dc.to_owned());
-    Target { kind: TargetKind::Pair, labels: Arc::new(labels), extra: Arc::default() }
+    Target {
+        kind: TargetKind::Pair,
+        labels: Arc::new(labels),
+        extra: Arc::default(),
+    }
 }
 
 #[test]
 fn groups_are_made_of_the_labels_that_are_asked_for() {
     let group_of = |labels: &[&str]| {
         let group_by = labels.iter().map(|label| (*label).to_owned()).collect();
-        let mut simulation = Simulation::new(&NotifySettings { group_by, ..settings(&["chat"]) });
+        let mut simulation = Simulation::new(&NotifySettings {
+            group_by,
+            ..settings(&["chat"])
+        });
         simulation.set("a", Some(Warning));
         simulation.set("b", Some(Warning));
         simulation.advance(at(10));
-        simulation.said.iter().map(|said| said.group.text()).collect::<Vec<_>>()
+        simulation
+            .said
+            .iter()
+            .map(|said| said.group.text())
+            .collect::<Vec<_>>()
     };
     assert_eq!(group_of(&[]), [""]);
     assert_eq!(group_of(&["pair", "team"]), [r#"pair="a""#, r#"pair="b""#]);
@@ -216,19 +308,33 @@ fn an_alert_stays_in_its_group_when_the_grouping_changes() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     simulation.set("a", Some(Warning));
     simulation.advance(at(10));
-    simulation.reconfigure(&NotifySettings { group_by: vec!["pair".to_owned()], ..settings(&["chat"]) });
+    simulation.reconfigure(&NotifySettings {
+        group_by: vec!["pair".to_owned()],
+        ..settings(&["chat"])
+    });
     simulation.set("b", Some(Warning));
     simulation.advance(at(100));
     simulation.set("a", None);
     simulation.advance(at(100));
-    let groups: Vec<_> = simulation.said.iter().map(|said| (said.reason.label(), said.group.0.len())).collect();
+    let groups: Vec<_> = simulation
+        .said
+        .iter()
+        .map(|said| (said.reason.label(), said.group.0.len()))
+        .collect();
     assert_eq!(groups, [("first", 3), ("first", 1), ("resolved", 3)]);
 }
 
-/// The generation of each thing that is said after a warning was told, one more joined and one escalated.
+/// The generation of each thing that is said after a warning was told, one more joined and one
+/// escalated.
 fn generations(repage_on: RepageOn) -> Vec<(&'static str, u32)> {
-    let receivers = vec![crate::config::ReceiverSettings { repage_on, ..receiver("pager") }];
-    let mut simulation = Simulation::new(&NotifySettings { receivers, ..settings(&[]) });
+    let receivers = vec![crate::config::ReceiverSettings {
+        repage_on,
+        ..receiver("pager")
+    }];
+    let mut simulation = Simulation::new(&NotifySettings {
+        receivers,
+        ..settings(&[])
+    });
     simulation.set("a", Some(Warning));
     simulation.advance(at(10));
     simulation.set("b", Some(Warning));
@@ -240,27 +346,52 @@ fn generations(repage_on: RepageOn) -> Vec<(&'static str, u32)> {
     simulation.advance(at(200));
     simulation.set("a", Some(Warning));
     simulation.advance(at(300));
-    simulation.said.iter().map(|said| (said.reason.label(), said.generation)).collect()
+    simulation
+        .said
+        .iter()
+        .map(|said| (said.reason.label(), said.generation))
+        .collect()
 }
 
 #[test]
 fn a_new_page_is_a_new_generation() {
     let told = |generations: [u32; 5]| {
-        ["first", "new_in_group", "escalated", "resolved", "first"].into_iter().zip(generations).collect::<Vec<_>>()
+        ["first", "new_in_group", "escalated", "resolved", "first"]
+            .into_iter()
+            .zip(generations)
+            .collect::<Vec<_>>()
     };
-    let of = |escalated, new_in_group| generations(RepageOn { escalated, new_in_group });
+    let of = |escalated, new_in_group| {
+        generations(RepageOn {
+            escalated,
+            new_in_group,
+        })
+    };
     assert_eq!(of(false, false), told([0, 0, 0, 0, 0]));
     assert_eq!(of(true, false), told([0, 0, 1, 1, 0]));
     assert_eq!(of(false, true), told([0, 1, 1, 1, 0]));
     assert_eq!(of(true, true), told([0, 1, 2, 2, 0]));
 }
 
-const FLAPPING: FlappingRule =
-    FlappingRule { changes: 4, window: Span::from_secs(100), stable_for: Span::from_secs(10) };
+const FLAPPING: FlappingRule = FlappingRule {
+    changes: 4,
+    window: Span::from_secs(100),
+    stable_for: Span::from_secs(10),
+};
 
 fn rule() -> LevelRule<Span> {
-    let level = |at| Some(LevelThreshold { at: Span::from_secs(at), clear_below: Span::from_secs(at) });
-    LevelRule { warning: level(30), critical: level(60), hold: Span::ZERO, keep_firing_for: Span::ZERO }
+    let level = |at| {
+        Some(LevelThreshold {
+            at: Span::from_secs(at),
+            clear_below: Span::from_secs(at),
+        })
+    };
+    LevelRule {
+        warning: level(30),
+        critical: level(60),
+        hold: Span::ZERO,
+        keep_firing_for: Span::ZERO,
+    }
 }
 
 /// One value a second (`x` past the level, `.` clear) and what each changes, as `second change`.
@@ -277,17 +408,33 @@ fn changes(values: &str) -> Vec<String> {
 
 #[test]
 fn an_alert_that_changed_too_often_is_told_to_flap_and_then_nothing_until_it_is_stable() {
-    assert_eq!(changes("x.x."), ["0 fired", "1 resolved", "2 fired", "3 resolved"]);
+    assert_eq!(
+        changes("x.x."),
+        ["0 fired", "1 resolved", "2 fired", "3 resolved"]
+    );
     let flaps = ["0 fired", "1 resolved", "2 fired", "3 resolved", "4 fired"];
-    assert_eq!(changes("x.x.x.x.x.x.x"), flaps, "the fifth change is one too many");
-    assert_eq!(changes("x.x.x............"), [&flaps[..], &["15 resolved"]].concat());
-    assert_eq!(changes("x.x.x.x.x..........."), [&flaps[..], &["19 resolved"]].concat());
+    assert_eq!(
+        changes("x.x.x.x.x.x.x"),
+        flaps,
+        "the fifth change is one too many"
+    );
+    assert_eq!(
+        changes("x.x.x............"),
+        [&flaps[..], &["15 resolved"]].concat()
+    );
+    assert_eq!(
+        changes("x.x.x.x.x..........."),
+        [&flaps[..], &["19 resolved"]].concat()
+    );
 }
 
 #[test]
 fn an_alert_that_ends_its_flapping_by_firing_on_ends_at_once_later() {
     let flaps = ["0 fired", "1 resolved", "2 fired", "3 resolved", "4 fired"];
-    assert_eq!(changes("x.x.x.xxxxxxxxxxxx."), [&flaps[..], &["18 resolved"]].concat());
+    assert_eq!(
+        changes("x.x.x.xxxxxxxxxxxx."),
+        [&flaps[..], &["18 resolved"]].concat()
+    );
 }
 
 #[test]
@@ -298,8 +445,18 @@ fn what_would_end_one_time_too_many_begins_to_flap() {
     let mut heard = Vec::new();
     for (second, value) in (0..).zip("x.x.x.x".chars()) {
         let reading = Reading::exact(Span::from_secs(if value == 'x' { 40 } else { 0 }));
-        heard.extend(instance.step(at(second), &self::rule(), Some(&rule), &reading).map(Change::label));
-        assert_eq!(instance.standing().is_some_and(|standing| standing.flapping), second >= 3, "{second}");
+        heard.extend(
+            instance
+                .step(at(second), &self::rule(), Some(&rule), &reading)
+                .map(Change::label),
+        );
+        assert_eq!(
+            instance
+                .standing()
+                .is_some_and(|standing| standing.flapping),
+            second >= 3,
+            "{second}"
+        );
     }
     assert_eq!(heard, ["fired", "resolved", "fired", "flapping"]);
 }
@@ -310,10 +467,21 @@ fn a_flapping_alert_gives_one_notice_and_its_changes_are_counted() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     let rule = rule();
     for second in 0..400 {
-        let value = if second < 200 && second / 6 % 2 == 0 { 40 } else { 0 };
+        let value = if second < 200 && second / 6 % 2 == 0 {
+            40
+        } else {
+            0
+        };
         simulation.advance(at(second));
-        let input = RuleInput::Seconds { rule: &rule, reading: Reading::exact(Span::from_secs(value)) };
-        let evaluation = Evaluation { key: &alert, input, context: &Arc::default };
+        let input = RuleInput::Seconds {
+            rule: &rule,
+            reading: Reading::exact(Span::from_secs(value)),
+        };
+        let evaluation = Evaluation {
+            key: &alert,
+            input,
+            context: &Arc::default,
+        };
         if let Some(transition) = engine.evaluate(at(second), evaluation) {
             simulation.record(&transition.alert);
         }
@@ -322,9 +490,23 @@ fn a_flapping_alert_gives_one_notice_and_its_changes_are_counted() {
         }
     }
     simulation.advance(at(400));
-    let reasons: Vec<_> = simulation.said.iter().map(|said| said.reason.label()).collect();
-    assert_eq!(reasons, ["first", "resolved", "first", "resolved", "flapping", "resolved"]);
-    assert!(why_quiet(&simulation).len() > 5 && why_quiet(&simulation).iter().all(|why| *why == HeldBack::Flapping));
+    let reasons: Vec<_> = simulation
+        .said
+        .iter()
+        .map(|said| said.reason.label())
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "first", "resolved", "first", "resolved", "flapping", "resolved"
+        ]
+    );
+    assert!(
+        why_quiet(&simulation).len() > 5
+            && why_quiet(&simulation)
+                .iter()
+                .all(|why| *why == HeldBack::Flapping)
+    );
 }
 
 /// What may happen to one of three pairs, or to what explains them.
@@ -347,7 +529,14 @@ fn steps() -> impl Strategy<Value = Vec<(i64, usize, Step)>> {
         Step::CauseFires,
         Step::CauseEnds,
     ]);
-    vec((select(vec![0, 1, GROUP_WAIT, GROUP_INTERVAL, 4000]), 0..3_usize, step), 1..50)
+    vec(
+        (
+            select(vec![0, 1, GROUP_WAIT, GROUP_INTERVAL, 4000]),
+            0..3_usize,
+            step,
+        ),
+        1..50,
+    )
 }
 
 /// The pairs as they are, and whether they are silenced.
@@ -360,8 +549,12 @@ struct World {
 impl World {
     fn play(&mut self, simulation: &mut Simulation, index: usize, step: Step) {
         match step {
-            Step::CauseFires => return simulation.record(&of_server(Critical, AlertStatus::Firing)),
-            Step::CauseEnds => return simulation.record(&of_server(Critical, AlertStatus::Resolved)),
+            Step::CauseFires => {
+                return simulation.record(&of_server(Critical, AlertStatus::Firing));
+            }
+            Step::CauseEnds => {
+                return simulation.record(&of_server(Critical, AlertStatus::Resolved));
+            }
             Step::Fires(severity) => {
                 self.pairs.insert(index, (severity, false));
             }
@@ -369,7 +562,9 @@ impl World {
                 self.hushed.insert(index, hushed);
             }
             Step::Ends => {
-                let Some((severity, _)) = self.pairs.remove(&index) else { return };
+                let Some((severity, _)) = self.pairs.remove(&index) else {
+                    return;
+                };
                 return simulation.record(&over(&self.alert(index, severity)));
             }
         }
@@ -381,13 +576,16 @@ impl World {
     fn alert(&self, index: usize, severity: Severity) -> Arc<AlertSnapshot> {
         let hushed = self.hushed.get(&index).copied().unwrap_or_default();
         let hold = hushed.then(|| Hold::Maintenance("w".into()));
-        Arc::new(AlertSnapshot { hold, ..(*explained(["a", "b", "c"][index], severity, Warning)).clone() })
+        Arc::new(AlertSnapshot {
+            hold,
+            ..(*explained(["a", "b", "c"][index], severity, Warning)).clone()
+        })
     }
 }
 
 proptest! {
-    /// Whatever is kept quiet in between: each group that a receiver was told to fire is told to be over exactly once, and
-    /// at the end the receiver believes what fires and is not kept quiet.
+    /// Whatever is kept quiet in between: each group that a receiver was told to fire is told to be
+    /// over exactly once, and at the end the receiver believes what fires and is not kept quiet.
     #[test]
     fn quiet_loses_nothing_and_leaves_nothing_open(steps in steps()) {
         let mut simulation = Simulation::new(&settings(&["chat"]));

@@ -5,8 +5,9 @@ use crate::config::{LevelThreshold, Severity};
 
 /// A value with its certified interval, as far as one evaluation knows it.
 ///
-/// Warning looks at the estimate, critical at the lower bound, clearing at the upper bound. A bound that is absent is
-/// unknown, not zero and not infinite; when all three are absent there is no data.
+/// Warning looks at the estimate, critical at the lower bound, clearing at the upper bound. A bound
+/// that is absent is unknown, not zero and not infinite; when all three are absent there is no
+/// data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading<T> {
     /// The best estimate.
@@ -32,11 +33,19 @@ pub enum Verdict {
 
 impl<T: Copy + PartialOrd> Reading<T> {
     /// Nothing is known.
-    pub const NO_DATA: Self = Self { estimate: None, lower: None, upper: None };
+    pub const NO_DATA: Self = Self {
+        estimate: None,
+        lower: None,
+        upper: None,
+    };
 
     /// A value that is known exactly, such as how long a server has not answered.
     pub const fn exact(value: T) -> Self {
-        Self { estimate: Some(value), lower: Some(value), upper: Some(value) }
+        Self {
+            estimate: Some(value),
+            lower: Some(value),
+            upper: Some(value),
+        }
     }
 
     /// Whether nothing is known.
@@ -44,10 +53,12 @@ impl<T: Copy + PartialOrd> Reading<T> {
         self.estimate.is_none() && self.lower.is_none() && self.upper.is_none()
     }
 
-    /// What the reading says about a level of this severity. A level that is off never holds, and keeps nothing from
-    /// being clear.
+    /// What the reading says about a level of this severity. A level that is off never holds, and
+    /// keeps nothing from being clear.
     pub fn judge(&self, severity: Severity, level: Option<&LevelThreshold<T>>) -> Verdict {
-        let Some(level) = level else { return Verdict::Clear };
+        let Some(level) = level else {
+            return Verdict::Clear;
+        };
         match self.is_past(severity, level.at) {
             Some(true) => Verdict::Past,
             _ if self.upper.is_some_and(|upper| upper < level.clear_below) => Verdict::Clear,
@@ -58,8 +69,9 @@ impl<T: Copy + PartialOrd> Reading<T> {
 
     /// Whether a level's condition holds; `None` when the reading cannot say.
     ///
-    /// Without an estimate a lower bound past the warning threshold still is a certain warning. Below it, the lower
-    /// bound says nothing about where the estimate would be. For critical it does: critical is what is certain.
+    /// Without an estimate a lower bound past the warning threshold still is a certain warning.
+    /// Below it, the lower bound says nothing about where the estimate would be. For critical it
+    /// does: critical is what is certain.
     fn is_past(&self, severity: Severity, at: T) -> Option<bool> {
         let certainly_below = self.upper.is_some_and(|upper| upper < at).then_some(false);
         let certainly_past = self.lower.map(|lower| lower >= at);
@@ -94,9 +106,20 @@ mod tests {
     /// `interval` is (lower, estimate, upper); the level is at 10 and clear below 8.
     fn check(severity: Severity, interval: (Value, Value, Value), verdict: Verdict) {
         let (lower, estimate, upper) = interval;
-        let level = LevelThreshold { at: 10, clear_below: 8 };
-        let reading = Reading { estimate, lower, upper };
-        assert_eq!(reading.judge(severity, Some(&level)), verdict, "{severity:?} {interval:?}");
+        let level = LevelThreshold {
+            at: 10,
+            clear_below: 8,
+        };
+        let reading = Reading {
+            estimate,
+            lower,
+            upper,
+        };
+        assert_eq!(
+            reading.judge(severity, Some(&level)),
+            verdict,
+            "{severity:?} {interval:?}"
+        );
     }
 
     #[test]
@@ -132,7 +155,14 @@ mod tests {
     #[test]
     fn a_level_that_is_off_is_always_clear() {
         assert_eq!(Reading::exact(u64::MAX).judge(Warning, None), Clear);
-        assert_eq!(Reading { upper: None, ..Reading::exact(1_u64) }.judge(Critical, None), Clear);
+        assert_eq!(
+            Reading {
+                upper: None,
+                ..Reading::exact(1_u64)
+            }
+            .judge(Critical, None),
+            Clear
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! What of the alerts outlives the process: each alert's clocks, and what each receiver was told of each group.
+//! What of the alerts outlives the process: each alert's clocks, and what each receiver was told of
+//! each group.
 //!
-//! Records are the types of this room as JSON; an instant stands as it was on the clock of its time, and is read through
-//! a [`ClockShift`]. A record that makes no sense is left out, with a sentence, and monitoring goes on.
+//! Records are the types of this room as JSON; an instant stands as it was on the clock of its
+//! time, and is read through a [`ClockShift`]. A record that makes no sense is left out, with a
+//! sentence, and monitoring goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::engine::Live;
 use super::group::{Group, Member, Told};
 use super::{
-    AlertContext, AlertEngine, AlertGroups, AlertIdentity, AlertKey, AlertSnapshot, AlertStatus, Decision, Fingerprint,
-    GroupKey, Instance, Measured, Quantity,
+    AlertContext, AlertEngine, AlertGroups, AlertIdentity, AlertKey, AlertSnapshot, AlertStatus,
+    Decision, Fingerprint, GroupKey, Instance, Measured, Quantity,
 };
 use crate::config::Severity;
 use crate::model::{ClockShift, Document, SavedDocument, Span, Table, Timestamp};
@@ -91,10 +93,17 @@ impl AlertEngine {
     /// What the disk has to be told: what changed since this was last asked, or everything.
     pub fn take_unsaved(&mut self, all: bool, now: Timestamp) -> Vec<Document> {
         let changed = std::mem::take(&mut self.unsaved);
-        let gone = changed.iter().filter(|key| !all && !self.live.contains_key(key));
+        let gone = changed
+            .iter()
+            .filter(|key| !all && !self.live.contains_key(key));
         let gone = gone.map(|key| Document::delete(Table::Alerts, document_key(key)));
-        let kept = self.live.iter().filter(|(key, _)| all || changed.contains(key));
-        kept.map(|(key, live)| live.document(key, now)).chain(gone).collect()
+        let kept = self
+            .live
+            .iter()
+            .filter(|(key, _)| all || changed.contains(key));
+        kept.map(|(key, live)| live.document(key, now))
+            .chain(gone)
+            .collect()
     }
 
     /// Takes in what was kept, except where an alert is known already: that is newer.
@@ -102,7 +111,9 @@ impl AlertEngine {
         let mut restored = RestoredAlerts::default();
         for document in documents {
             match serde_json::from_str::<AlertRecord>(&document.body) {
-                Ok(record) => restored.alerts.extend(self.restore_one(record, &document.shift)),
+                Ok(record) => restored
+                    .alerts
+                    .extend(self.restore_one(record, &document.shift)),
                 Err(why) => restored.refused.push(format!("an alert: {why}")),
             }
         }
@@ -110,7 +121,16 @@ impl AlertEngine {
     }
 
     fn restore_one(&mut self, record: AlertRecord, shift: &ClockShift) -> Option<Restored> {
-        let AlertRecord { identity, mut instance, value, threshold, peak, mut context, decision, as_of } = record;
+        let AlertRecord {
+            identity,
+            mut instance,
+            value,
+            threshold,
+            peak,
+            mut context,
+            decision,
+            as_of,
+        } = record;
         let key = AlertKey::new(identity.rule, identity.labels);
         if self.live.contains_key(&key) {
             return None;
@@ -121,18 +141,41 @@ impl AlertEngine {
         }
         instance.standing()?;
         context.last_sample = context.last_sample.map(|at| shift.past(at));
-        let decision = decision.map(|decision| Decision { at: shift.past(decision.at), ..decision });
+        let decision = decision.map(|decision| Decision {
+            at: shift.past(decision.at),
+            ..decision
+        });
         // What keeps it quiet is asked anew.
-        let live = Live { instance, value, threshold, peak, context: Arc::new(context), hold: None, decision };
+        let live = Live {
+            instance,
+            value,
+            threshold,
+            peak,
+            context: Arc::new(context),
+            hold: None,
+            decision,
+        };
         self.live.insert(key.clone(), live);
         self.unsaved.insert(key.clone());
-        Some(Restored { key, value: value.best(), as_of: shift.past(as_of) })
+        Some(Restored {
+            key,
+            value: value.best(),
+            as_of: shift.past(as_of),
+        })
     }
 }
 
 impl Live {
     fn document(&self, key: &AlertKey, now: Timestamp) -> Document {
-        let Self { instance, value, threshold, peak, context, hold: _, decision } = self;
+        let Self {
+            instance,
+            value,
+            threshold,
+            peak,
+            context,
+            hold: _,
+            decision,
+        } = self;
         let record = AlertRecord {
             identity: key.identity().clone(),
             instance: instance.clone(),
@@ -155,7 +198,9 @@ impl AlertGroups {
 
     /// Whether a receiver is told of this group, also when it is no longer configured.
     pub fn knows(&self, receiver: &str, group: &GroupKey) -> bool {
-        self.receivers.iter().any(|known| &*known.name == receiver && known.groups.contains_key(group))
+        self.receivers
+            .iter()
+            .any(|known| &*known.name == receiver && known.groups.contains_key(group))
     }
 
     /// What the disk has to be told: what changed since this was last asked, or everything.
@@ -171,25 +216,35 @@ impl AlertGroups {
                 let name = group_key(&receiver.name, key);
                 gone.remove(&name);
                 if std::mem::take(&mut group.unsaved) || all {
-                    documents.push(Document::record(Table::Groups, &*name, &group.record(&receiver.name, key)));
+                    documents.push(Document::record(
+                        Table::Groups,
+                        &*name,
+                        &group.record(&receiver.name, key),
+                    ));
                 }
                 self.kept.keys.insert(name);
             }
         }
-        documents.extend(gone.into_iter().map(|name| Document::delete(Table::Groups, name)));
+        documents.extend(
+            gone.into_iter()
+                .map(|name| Document::delete(Table::Groups, name)),
+        );
         documents
     }
 
-    /// Takes in what was kept of the groups of these receivers, and of those that are no longer configured, except where
-    /// a group is known already. `known` are the alerts that fire or are recently resolved. Returns sentences about what
-    /// makes no sense.
+    /// Takes in what was kept of the groups of these receivers, and of those that are no longer
+    /// configured, except where a group is known already. `known` are the alerts that fire or are
+    /// recently resolved. Returns sentences about what makes no sense.
     pub fn restore(
         &mut self,
         now: Timestamp,
         documents: &[SavedDocument],
         known: &[Arc<AlertSnapshot>],
     ) -> Vec<String> {
-        let alerts: BTreeMap<_, _> = known.iter().map(|alert| (alert.fingerprint, alert)).collect();
+        let alerts: BTreeMap<_, _> = known
+            .iter()
+            .map(|alert| (alert.fingerprint, alert))
+            .collect();
         let mut refused = Vec::new();
         for document in documents {
             match serde_json::from_str::<GroupRecord>(&document.body) {
@@ -199,8 +254,12 @@ impl AlertGroups {
             // Whatever becomes of it, it stands on the disk.
             self.kept.keys.insert(document.key.clone());
         }
-        // A receiver that is new hears of what fires, and what explains other alerts is known again.
-        for alert in known.iter().filter(|alert| alert.status == AlertStatus::Firing) {
+        // A receiver that is new hears of what fires, and what explains other alerts is known
+        // again.
+        for alert in known
+            .iter()
+            .filter(|alert| alert.status == AlertStatus::Firing)
+        {
             self.record(now, alert);
         }
         refused
@@ -213,13 +272,17 @@ impl AlertGroups {
         alerts: &BTreeMap<Fingerprint, &Arc<AlertSnapshot>>,
     ) {
         let (receiver, key) = (record.receiver.clone(), record.group.clone());
-        let Some(mut group) = Group::restored(record, shift, alerts) else { return };
+        let Some(mut group) = Group::restored(record, shift, alerts) else {
+            return;
+        };
         let receiver = self.receiver_or_retired(&receiver);
         if receiver.retired {
             group.forget_untold();
         }
         if (!receiver.retired || group.was_told()) && !receiver.groups.contains_key(&key) {
-            receiver.member_of.extend(group.keys().map(|alert| (alert.clone(), key.clone())));
+            receiver
+                .member_of
+                .extend(group.keys().map(|alert| (alert.clone(), key.clone())));
             receiver.groups.insert(key, group);
         }
     }
@@ -227,11 +290,29 @@ impl AlertGroups {
 
 impl Group {
     fn record(&self, receiver: &str, key: &GroupKey) -> GroupRecord {
-        let Self { members, told, changed_at, plan: _, planned: _, generation, unsaved: _ } = self;
+        let Self {
+            members,
+            told,
+            changed_at,
+            plan: _,
+            planned: _,
+            generation,
+            unsaved: _,
+        } = self;
         let members = members.iter().map(|(key, member)| {
-            let over = (member.alert.status == AlertStatus::Resolved).then(|| AlertSnapshot::clone(&member.alert));
-            let Member { told, told_flapping, .. } = *member;
-            MemberRecord { fingerprint: key.fingerprint(), told, told_flapping, over }
+            let over = (member.alert.status == AlertStatus::Resolved)
+                .then(|| AlertSnapshot::clone(&member.alert));
+            let Member {
+                told,
+                told_flapping,
+                ..
+            } = *member;
+            MemberRecord {
+                fingerprint: key.fingerprint(),
+                told,
+                told_flapping,
+                over,
+            }
         });
         GroupRecord {
             receiver: receiver.to_owned(),
@@ -249,7 +330,12 @@ impl Group {
         shift: &ClockShift,
         alerts: &BTreeMap<Fingerprint, &Arc<AlertSnapshot>>,
     ) -> Option<Self> {
-        let member = |MemberRecord { fingerprint, told, told_flapping, over }: MemberRecord| {
+        let member = |MemberRecord {
+                          fingerprint,
+                          told,
+                          told_flapping,
+                          over,
+                      }: MemberRecord| {
             let alert = match over {
                 Some(mut over) => {
                     over.shift(shift);
@@ -262,7 +348,10 @@ impl Group {
             Some((alert.key(), member))
         };
         let members: BTreeMap<_, _> = record.members.into_iter().filter_map(member).collect();
-        let told = record.told.map(|told| Told { at: shift.past(told.at), ..told });
+        let told = record.told.map(|told| Told {
+            at: shift.past(told.at),
+            ..told
+        });
         (!members.is_empty()).then(|| Self {
             members,
             told,
@@ -280,7 +369,10 @@ impl AlertSnapshot {
     pub fn shift(&mut self, shift: &ClockShift) {
         self.started_at = shift.past(self.started_at);
         self.resolved = self.resolved.map(|(at, reason)| (shift.past(at), reason));
-        self.decision = self.decision.map(|decision| Decision { at: shift.past(decision.at), ..decision });
+        self.decision = self.decision.map(|decision| Decision {
+            at: shift.past(decision.at),
+            ..decision
+        });
         if let Some(at) = self.context.last_sample {
             Arc::make_mut(&mut self.context).last_sample = Some(shift.past(at));
         }
@@ -310,14 +402,23 @@ pub(super) mod state_label {
         deserializer: D,
     ) -> Result<Option<&'static str>, D::Error> {
         let label = Option::<String>::deserialize(deserializer)?;
-        Ok(label.and_then(|label| PairState::ALL.iter().map(|state| state.label()).find(|known| *known == label)))
+        Ok(label.and_then(|label| {
+            PairState::ALL
+                .iter()
+                .map(|state| state.label())
+                .find(|known| *known == label)
+        }))
     }
 }
 
 /// The alert's key on the disk: its identity in one line, so that two alerts never share one.
 fn document_key(key: &AlertKey) -> String {
     let identity = key.identity();
-    let labels: Vec<_> = identity.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    let labels: Vec<_> = identity
+        .labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value:?}"))
+        .collect();
     format!("{}{{{}}}", identity.rule.alert_name(), labels.join(","))
 }
 

@@ -1,4 +1,5 @@
-//! Over a restart at any moment nothing is said that would not have been said without it, and nothing is left out.
+//! Over a restart at any moment nothing is said that would not have been said without it, and
+//! nothing is left out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,9 +26,23 @@ impl Disk {
     }
 
     fn read(&self, now: Timestamp, by: Span) -> Vec<SavedDocument> {
-        let now = ClockAnchor { mono: now, wall: WallTime::default() };
-        let shift = ClockShift { by, ago: Span::ZERO, now };
-        self.0.iter().map(|(key, body)| SavedDocument { key: key.clone(), body: body.clone(), shift }).collect()
+        let now = ClockAnchor {
+            mono: now,
+            wall: WallTime::default(),
+        };
+        let shift = ClockShift {
+            by,
+            ago: Span::ZERO,
+            now,
+        };
+        self.0
+            .iter()
+            .map(|(key, body)| SavedDocument {
+                key: key.clone(),
+                body: body.clone(),
+                shift,
+            })
+            .collect()
     }
 }
 
@@ -41,7 +56,8 @@ fn receivers() -> NotifySettings {
     settings
 }
 
-/// What is said when the program is killed and starts anew before the steps with these numbers; each step is on the disk.
+/// What is said when the program is killed and starts anew before the steps with these numbers;
+/// each step is on the disk.
 fn said(steps: &Steps, restarts: &[usize]) -> Vec<super::Notification> {
     let (mut simulation, mut disk) = (Simulation::new(&receivers()), Disk::default());
     for (n, (secs, pair, severity)) in steps.iter().enumerate() {
@@ -49,7 +65,11 @@ fn said(steps: &Steps, restarts: &[usize]) -> Vec<super::Notification> {
         if restarts.contains(&n) {
             simulation.groups = AlertGroups::new(&receivers());
             let known: Vec<_> = simulation.alerts.values().cloned().collect();
-            let refused = simulation.groups.restore(simulation.now, &disk.read(simulation.now, Span::ZERO), &known);
+            let refused = simulation.groups.restore(
+                simulation.now,
+                &disk.read(simulation.now, Span::ZERO),
+                &known,
+            );
             assert_eq!(refused, [""; 0]);
         }
         simulation.advance(simulation.now + Span::from_secs(*secs));
@@ -60,7 +80,11 @@ fn said(steps: &Steps, restarts: &[usize]) -> Vec<super::Notification> {
 }
 
 fn steps() -> impl Strategy<Value = Steps> {
-    let severity = prop_oneof![Just(None), Just(Some(Severity::Warning)), Just(Some(Severity::Critical))];
+    let severity = prop_oneof![
+        Just(None),
+        Just(Some(Severity::Warning)),
+        Just(Some(Severity::Critical))
+    ];
     proptest::collection::vec((0_i64..100, 0..PAIRS.len(), severity), 1..40)
 }
 
@@ -75,8 +99,14 @@ proptest! {
 }
 
 const RULE: LevelRule<Span> = LevelRule {
-    warning: Some(LevelThreshold { at: Span::from_secs(30), clear_below: Span::from_secs(24) }),
-    critical: Some(LevelThreshold { at: Span::from_secs(120), clear_below: Span::from_secs(96) }),
+    warning: Some(LevelThreshold {
+        at: Span::from_secs(30),
+        clear_below: Span::from_secs(24),
+    }),
+    critical: Some(LevelThreshold {
+        at: Span::from_secs(120),
+        clear_below: Span::from_secs(96),
+    }),
     hold: Span::from_secs(10),
     keep_firing_for: Span::from_secs(10),
 };
@@ -85,13 +115,26 @@ const RULE: LevelRule<Span> = LevelRule {
 fn evaluate(engine: &mut AlertEngine, from: i64, values: &[i64]) -> Vec<(i64, &'static str)> {
     let key = key("a");
     let evaluation = |value: i64| {
-        let input = RuleInput::Seconds { rule: &RULE, reading: Reading::exact(Span::from_secs(value)) };
-        Evaluation { key: &key, input, context: &Arc::default }
+        let input = RuleInput::Seconds {
+            rule: &RULE,
+            reading: Reading::exact(Span::from_secs(value)),
+        };
+        Evaluation {
+            key: &key,
+            input,
+            context: &Arc::default,
+        }
     };
     let seconds = from..;
-    let changes = seconds
-        .zip(values)
-        .filter_map(|(second, value)| Some((second, engine.evaluate(at(second), evaluation(*value))?.change.label())));
+    let changes = seconds.zip(values).filter_map(|(second, value)| {
+        Some((
+            second,
+            engine
+                .evaluate(at(second), evaluation(*value))?
+                .change
+                .label(),
+        ))
+    });
     changes.collect()
 }
 
@@ -105,7 +148,11 @@ fn clocks_go_on_over_a_restart_in_the_same_boot_and_on_another_machine() {
         let restored = after.restore(&disk.read(at(moved + 9), Span::from_secs(moved)));
         assert_eq!((restored.alerts.len(), restored.refused.len()), (1, 0));
         let changes = evaluate(&mut after, moved + 9, &[[50; 8], [0; 8], [0; 8]].concat());
-        assert_eq!(changes, [(moved + 10, "fired"), (moved + 27, "resolved")], "pending since 0");
+        assert_eq!(
+            changes,
+            [(moved + 10, "fired"), (moved + 27, "resolved")],
+            "pending since 0"
+        );
         assert!(!before.has_unsaved() && after.has_unsaved());
     }
 }
@@ -118,7 +165,11 @@ fn a_pending_clock_does_not_go_on_over_a_long_gap_and_what_fires_fires_on() {
         disk.write(before.take_unsaved(true, at(11)));
         let mut documents = disk.read(at(7_200), Span::ZERO);
         documents[0].shift.ago = Span::from_secs(7_189);
-        assert_eq!(AlertEngine::default().restore(&documents).alerts.len(), alerts, "after {values} s");
+        assert_eq!(
+            AlertEngine::default().restore(&documents).alerts.len(),
+            alerts,
+            "after {values} s"
+        );
     }
 }
 
@@ -129,10 +180,16 @@ fn only_what_changed_is_written_and_what_is_gone_is_deleted() {
     let first = engine.take_unsaved(false, at(2));
     assert!(first.len() == 1 && first[0].body.is_some());
     evaluate(&mut engine, 3, &[53, 54]);
-    assert!(!engine.has_unsaved(), "a value that moves is no change of state");
+    assert!(
+        !engine.has_unsaved(),
+        "a value that moves is no change of state"
+    );
     evaluate(&mut engine, 5, &[0]);
     let gone = engine.take_unsaved(false, at(5));
-    assert_eq!((gone.len(), &gone[0].body, &gone[0].key), (1, &None, &first[0].key));
+    assert_eq!(
+        (gone.len(), &gone[0].body, &gone[0].key),
+        (1, &None, &first[0].key)
+    );
 }
 
 #[test]
@@ -141,7 +198,12 @@ fn an_alert_that_is_known_already_is_newer_than_the_disk() {
     evaluate(&mut engine, 0, &[50; 12]);
     disk.write(engine.take_unsaved(true, at(12)));
     evaluate(&mut engine, 12, &[200; 12]);
-    assert!(engine.restore(&disk.read(at(30), Span::ZERO)).alerts.is_empty());
+    assert!(
+        engine
+            .restore(&disk.read(at(30), Span::ZERO))
+            .alerts
+            .is_empty()
+    );
     assert_eq!(engine.snapshots()[0].severity, Severity::Critical);
 }
 
@@ -155,15 +217,20 @@ fn a_receiver_that_is_gone_hears_of_the_end_of_what_it_was_told_and_of_nothing_e
     let known: Vec<Arc<AlertSnapshot>> = simulation.alerts.values().cloned().collect();
     let mut after = Simulation::new(&settings(&["new"]));
     (after.now, after.alerts) = (at(20), simulation.alerts);
-    after.groups.restore(at(20), &disk.read(at(20), Span::ZERO), &known);
+    after
+        .groups
+        .restore(at(20), &disk.read(at(20), Span::ZERO), &known);
     after.set("c", Some(Severity::Critical));
     after.advance(at(100));
     for pair in ["a", "b", "c"] {
         after.set(pair, None);
     }
     after.advance(at(200));
-    let ends =
-        after.said.iter().filter(|said| &*said.receiver != "new").map(|said| (&*said.receiver, said.alerts.len()));
+    let ends = after
+        .said
+        .iter()
+        .filter(|said| &*said.receiver != "new")
+        .map(|said| (&*said.receiver, said.alerts.len()));
     assert_eq!(ends.collect::<Vec<_>>(), [("chat", 1), ("oncall", 1)]);
     assert!(!after.groups.knows("chat", &after.said[0].group));
 }
@@ -177,5 +244,11 @@ fn hostile_names_and_unknown_words_come_back() {
     let text = serde_json::to_string(&alert).unwrap();
     assert_eq!(serde_json::from_str::<AlertSnapshot>(&text).unwrap(), alert);
     let later = text.replace("stalled", "a_state_of_a_later_version");
-    assert_eq!(serde_json::from_str::<AlertSnapshot>(&later).unwrap().context.state, None);
+    assert_eq!(
+        serde_json::from_str::<AlertSnapshot>(&later)
+            .unwrap()
+            .context
+            .state,
+        None
+    );
 }

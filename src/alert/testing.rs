@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{
-    AlertGroups, AlertKey, AlertSnapshot, AlertStatus, Due, HeldBack, Labels, Measured, Notification, Outlook,
-    Quantity, Reading, ResolveReason, Rule, Target,
+    AlertGroups, AlertKey, AlertSnapshot, AlertStatus, Due, HeldBack, Labels, Measured,
+    Notification, Outlook, Quantity, Reading, ResolveReason, Rule, Target,
 };
 use crate::config::{
-    HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, Severity, TemplateSettings,
+    HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, Severity,
+    TemplateSettings,
 };
 use crate::model::{Span, Timestamp};
 
@@ -30,15 +31,31 @@ pub(super) fn receiver(text: &str) -> ReceiverSettings {
         routing_key: crate::config::SecretSource::File("key".into()),
         url: "http://pager.example.com".into(),
     };
-    let (matchers, repage_on, http) = (BTreeMap::new(), RepageOn::default(), HttpSettings::default());
+    let (matchers, repage_on, http) = (
+        BTreeMap::new(),
+        RepageOn::default(),
+        HttpSettings::default(),
+    );
     let (name, fallback, template) = (name.into(), None, TemplateSettings::default());
-    ReceiverSettings { name, min_severity, matchers, fallback, group_by: None, repage_on, kind, http, template }
+    ReceiverSettings {
+        name,
+        min_severity,
+        matchers,
+        fallback,
+        group_by: None,
+        repage_on,
+        kind,
+        http,
+        template,
+    }
 }
 
 pub(super) fn settings(receivers: &[&str]) -> NotifySettings {
     NotifySettings {
         identity: String::new(),
-        group_by: ["alertname", "source_dc", "target_dc"].map(str::to_owned).to_vec(),
+        group_by: ["alertname", "source_dc", "target_dc"]
+            .map(str::to_owned)
+            .to_vec(),
         group_wait: Span::from_secs(GROUP_WAIT),
         group_interval: Span::from_secs(GROUP_INTERVAL),
         repeat_interval: Span::from_secs(REPEAT_INTERVAL),
@@ -51,15 +68,27 @@ pub(super) fn settings(receivers: &[&str]) -> NotifySettings {
 }
 
 pub(super) fn key(pair: &str) -> AlertKey {
-    let labels = [("pair", pair), ("source_dc", "dc1"), ("target_dc", "dc2"), ("replica", "r:6379")];
-    let labels: Labels = labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let labels = [
+        ("pair", pair),
+        ("source_dc", "dc1"),
+        ("target_dc", "dc2"),
+        ("replica", "r:6379"),
+    ];
+    let labels: Labels = labels
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     AlertKey::new(Rule::LagSeconds, Arc::new(labels))
 }
 
 /// An alert that fires: a warning at its threshold of 30 s, a critical alert at 120 s.
 pub(super) fn firing(pair: &str, severity: Severity) -> AlertSnapshot {
     let key = key(pair);
-    let threshold = Span::from_secs(if severity == Severity::Critical { 120 } else { 30 });
+    let threshold = Span::from_secs(if severity == Severity::Critical {
+        120
+    } else {
+        30
+    });
     AlertSnapshot {
         identity: key.identity().clone(),
         fingerprint: key.fingerprint(),
@@ -79,7 +108,11 @@ pub(super) fn firing(pair: &str, severity: Severity) -> AlertSnapshot {
 
 pub(super) fn resolved(alert: &AlertSnapshot, now: Timestamp) -> AlertSnapshot {
     let resolved = Some((now, ResolveReason::Cleared));
-    AlertSnapshot { status: AlertStatus::Resolved, resolved, ..alert.clone() }
+    AlertSnapshot {
+        status: AlertStatus::Resolved,
+        resolved,
+        ..alert.clone()
+    }
 }
 
 /// Groups, the alerts that are true now, and everything that was said.
@@ -110,19 +143,35 @@ impl Simulation {
             self.now = self.now.max(wakeup);
             self.look();
             let next = self.groups.next_wakeup();
-            assert!(next.is_none_or(|next| next > self.now), "{next:?} was due and stayed so");
+            assert!(
+                next.is_none_or(|next| next > self.now),
+                "{next:?} was due and stayed so"
+            );
         }
         self.now = to;
     }
 
     fn look(&mut self) {
         let alerts = &self.alerts;
-        let current = |key: &AlertKey| key.identity().labels.get("pair").and_then(|pair| alerts.get(pair)).cloned();
-        let outlook = Outlook { current: &current, targets: &self.targets };
+        let current = |key: &AlertKey| {
+            key.identity()
+                .labels
+                .get("pair")
+                .and_then(|pair| alerts.get(pair))
+                .cloned()
+        };
+        let outlook = Outlook {
+            current: &current,
+            targets: &self.targets,
+        };
         let due = self.groups.due(self.now, &outlook);
         self.said.extend(due.notifications);
         self.held_back.extend(due.held_back);
-        assert_eq!(self.groups.due(self.now, &outlook), Due::default(), "nothing is said twice");
+        assert_eq!(
+            self.groups.due(self.now, &outlook),
+            Due::default(),
+            "nothing is said twice"
+        );
     }
 
     /// Makes an alert fire at a severity, or resolves it.
@@ -141,7 +190,12 @@ impl Simulation {
     /// Records an alert as it is.
     pub(super) fn record(&mut self, alert: &Arc<AlertSnapshot>) {
         self.groups.record(self.now, alert);
-        let name = alert.identity.labels.get("pair").cloned().unwrap_or_else(|| alert.label("server").to_owned());
+        let name = alert
+            .identity
+            .labels
+            .get("pair")
+            .cloned()
+            .unwrap_or_else(|| alert.label("server").to_owned());
         self.alerts.insert(name, Arc::clone(alert));
     }
 

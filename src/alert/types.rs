@@ -1,5 +1,5 @@
-//! The nouns of alerting. As they are here they also stand on the disk (`saved`): what is added needs a default, and
-//! what is renamed or removed a step in `store/database/schema.rs`.
+//! The nouns of alerting. As they are here they also stand on the disk (`saved`): what is added
+//! needs a default, and what is renamed or removed a step in `store/database/schema.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,13 +25,15 @@ pub enum Rule {
     Unreachable,
     /// `RedisCrossDcLagUnknown`: no comparable sample for some seconds.
     Unknown,
-    /// `RedisCrossDcSentinelQuorumLost`: the Sentinels of a datacenter have seen no quorum for some seconds.
+    /// `RedisCrossDcSentinelQuorumLost`: the Sentinels of a datacenter have seen no quorum for some
+    /// seconds.
     SentinelQuorum,
     /// `RedisCrossDcFullSync`: a server gave so many full syncs within the rule's window.
     FullSync,
     /// `RedisCrossDcReceiverFailing`: a receiver has not taken its notifications for some seconds.
     ReceiverFailing,
-    /// `RedisCrossDcMonitorIsolated`: no remote server of any datacenter has answered for some seconds.
+    /// `RedisCrossDcMonitorIsolated`: no remote server of any datacenter has answered for some
+    /// seconds.
     MonitorIsolated,
     /// `RedisCrossDcDiverged`: two histories for some seconds.
     Diverged,
@@ -60,21 +62,22 @@ pub enum TargetKind {
 /// Labels, sorted by name.
 pub type Labels = BTreeMap<String, String>;
 
-/// What an alert is about: a rule and the labels of its target. Neither severity nor value is part of it.
+/// What an alert is about: a rule and the labels of its target. Neither severity nor value is part
+/// of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AlertIdentity {
     /// The rule.
     pub rule: Rule,
-    /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`, or `pair, dc`, or `pair`, or
-    /// `receiver`, or none.
+    /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`, or
+    /// `pair, dc`, or `pair`, or `receiver`, or none.
     pub labels: Arc<Labels>,
 }
 
 /// An identity with its fingerprint: what evaluations, groups and look-ups name an alert by.
 ///
-/// Made once per target and rule and kept by whoever evaluates it, so that no evaluation hashes labels. Ordered by
-/// fingerprint, then by identity: a comparison of two keys is mostly that of two numbers, and still exact when two
-/// fingerprints collide.
+/// Made once per target and rule and kept by whoever evaluates it, so that no evaluation hashes
+/// labels. Ordered by fingerprint, then by identity: a comparison of two keys is mostly that of two
+/// numbers, and still exact when two fingerprints collide.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AlertKey {
     fingerprint: Fingerprint,
@@ -127,7 +130,8 @@ pub enum ResolveReason {
     Cleared,
     /// The target or the rule is no longer configured.
     Removed,
-    /// Another server became the master: the replication that the alert is about runs in another direction now.
+    /// Another server became the master: the replication that the alert is about runs in another
+    /// direction now.
     Failover,
 }
 
@@ -156,13 +160,15 @@ pub struct AlertSnapshot {
     pub context: Arc<AlertContext>,
     /// What keeps it from being told now, if anything does.
     pub hold: Option<Hold>,
-    /// Whether it begins and ends so often that it is told to flap, and then not told again until it is stable.
+    /// Whether it begins and ends so often that it is told to flap, and then not told again until
+    /// it is stable.
     pub flapping: bool,
     /// What made it what it is.
     pub decision: Option<Decision>,
 }
 
-/// What keeps an alert from being told: somebody asked for quiet. What was told before is still told to be over.
+/// What keeps an alert from being told: somebody asked for quiet. What was told before is still
+/// told to be over.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hold {
@@ -216,8 +222,8 @@ pub struct Decision {
 pub struct Cause {
     /// The alert.
     pub key: AlertKey,
-    /// It explains alerts up to this severity: that a replica does not answer is no reason for a lag that its master
-    /// proves.
+    /// It explains alerts up to this severity: that a replica does not answer is no reason for a
+    /// lag that its master proves.
     pub up_to: Severity,
 }
 
@@ -260,8 +266,9 @@ pub enum AlertState {
 pub struct ListedAlert {
     /// Where it stands.
     pub state: AlertState,
-    /// What is known about it. While it is pending: the severity is the highest level whose condition holds, and the
-    /// status is [`AlertStatus::Firing`], because the condition holds; nobody is told of it yet.
+    /// What is known about it. While it is pending: the severity is the highest level whose
+    /// condition holds, and the status is [`AlertStatus::Firing`], because the condition holds;
+    /// nobody is told of it yet.
     pub alert: Arc<AlertSnapshot>,
     /// The alert that explains it, for whoever is told of that one.
     pub caused_by: Option<AlertKey>,
@@ -291,7 +298,8 @@ pub enum Change {
     Escalated,
     /// It was critical and is a warning now.
     Deescalated,
-    /// It would be over, for a moment, as it was many times before: it goes on firing until it is stable.
+    /// It would be over, for a moment, as it was many times before: it goes on firing until it is
+    /// stable.
     Flapping,
     /// It is over.
     Resolved {
@@ -362,7 +370,9 @@ impl Rule {
     /// What the rule's alerts are about.
     pub const fn target(self) -> TargetKind {
         match self {
-            Self::LagSeconds | Self::LagBytes | Self::LinkDown | Self::Unknown | Self::Diverged => TargetKind::Pair,
+            Self::LagSeconds | Self::LagBytes | Self::LinkDown | Self::Unknown | Self::Diverged => {
+                TargetKind::Pair
+            }
             Self::Unreachable | Self::FullSync => TargetKind::Server,
             Self::SentinelQuorum => TargetKind::Sentinels,
             Self::Failover => TargetKind::Tree,
@@ -373,7 +383,10 @@ impl Rule {
 
     /// Whether the rule's alerts explain others.
     pub const fn is_cause(self) -> bool {
-        matches!(self, Self::MonitorIsolated | Self::Unreachable | Self::LinkDown)
+        matches!(
+            self,
+            Self::MonitorIsolated | Self::Unreachable | Self::LinkDown
+        )
     }
 }
 
@@ -400,8 +413,13 @@ impl TargetKind {
 impl AlertIdentity {
     /// The identity's stable hash: over the name and the sorted labels.
     pub fn fingerprint(&self) -> Fingerprint {
-        let labels = self.labels.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
-        Fingerprint(stable_hash(std::iter::once(self.rule.alert_name()).chain(labels)))
+        let labels = self
+            .labels
+            .iter()
+            .flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        Fingerprint(stable_hash(
+            std::iter::once(self.rule.alert_name()).chain(labels),
+        ))
     }
 }
 
@@ -409,7 +427,10 @@ impl AlertKey {
     /// The key of what `rule` says about the target with these identity labels.
     pub fn new(rule: Rule, labels: Arc<Labels>) -> Self {
         let identity = AlertIdentity { rule, labels };
-        Self { fingerprint: identity.fingerprint(), identity }
+        Self {
+            fingerprint: identity.fingerprint(),
+            identity,
+        }
     }
 
     /// The identity.
@@ -424,7 +445,8 @@ impl AlertKey {
 }
 
 impl AlertSnapshot {
-    /// A label of what is sent about the alert. As everywhere in Prometheus' world, a label that is absent is empty.
+    /// A label of what is sent about the alert. As everywhere in Prometheus' world, a label that is
+    /// absent is empty.
     pub fn label(&self, name: &str) -> &str {
         match name {
             "alertname" => self.identity.rule.alert_name(),
@@ -435,13 +457,19 @@ impl AlertSnapshot {
 
     /// The alert's key.
     pub fn key(&self) -> AlertKey {
-        AlertKey { fingerprint: self.fingerprint, identity: self.identity.clone() }
+        AlertKey {
+            fingerprint: self.fingerprint,
+            identity: self.identity.clone(),
+        }
     }
 }
 
 /// A label of a target: its own ones count before the configured ones.
 pub(super) fn label_of<'a>(labels: &'a Labels, extra: &'a Labels, name: &str) -> &'a str {
-    labels.get(name).or_else(|| extra.get(name)).map_or("", String::as_str)
+    labels
+        .get(name)
+        .or_else(|| extra.get(name))
+        .map_or("", String::as_str)
 }
 
 impl Measured {

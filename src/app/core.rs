@@ -1,4 +1,5 @@
-//! The core's loop: events go into the monitor one by one, actions come out, snapshots are published.
+//! The core's loop: events go into the monitor one by one, actions come out, snapshots are
+//! published.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,8 @@ const PUBLISH_EVERY: Span = Span::from_millis(20);
 /// ... and take at most this part of the core's time, however large the fleet is.
 const PUBLISH_SHARE: f64 = 0.1;
 
-/// How long the state may take to be written a last time: a disk that hangs must not hold up the end.
+/// How long the state may take to be written a last time: a disk that hangs must not hold up the
+/// end.
 const LAST_SAVE: Duration = Duration::from_secs(5);
 
 /// What other tasks ask of the core.
@@ -96,7 +98,10 @@ struct Pace {
 impl Core {
     /// Runs until it is drained, or nobody is left who could ask for it.
     pub(super) async fn run(mut self, mut inputs: Inputs) {
-        let mut pace = Pace { next: clock::now(), dirty: true };
+        let mut pace = Pace {
+            next: clock::now(),
+            dirty: true,
+        };
         let mut polls = Vec::with_capacity(BATCH);
         self.notifier.ready();
         loop {
@@ -147,12 +152,21 @@ impl Core {
         let tick = self.monitor.next_wakeup();
         let durable = self.store.durable(clock::now());
         let saving = self.store.next_wakeup(self.urgency());
-        let others = [self.watchdog.due(), self.dispatcher.next_wakeup(durable), saving];
+        let others = [
+            self.watchdog.due(),
+            self.dispatcher.next_wakeup(durable),
+            saving,
+        ];
         let tick = others.into_iter().flatten().fold(tick, Timestamp::min);
-        if pace.dirty { tick.min(pace.next) } else { tick }
+        if pace.dirty {
+            tick.min(pace.next)
+        } else {
+            tick
+        }
     }
 
-    /// Evaluates the rules if it is time to, carries out what they ask for, and publishes what changed.
+    /// Evaluates the rules if it is time to, carries out what they ask for, and publishes what
+    /// changed.
     fn act(&mut self, pace: &mut Pace, polls: &mut mpsc::Receiver<PollEvent>) {
         for succession in self.monitor.successions(clock::now()) {
             if self.watched.follow(&succession) {
@@ -167,10 +181,19 @@ impl Core {
                     log::notification(&notification);
                     self.dispatcher.send(notification);
                 }
-                Action::Hurry { tree, server, until, is_back } => {
+                Action::Hurry {
+                    tree,
+                    server,
+                    until,
+                    is_back,
+                } => {
                     self.poller.set_urgent(&tree, &server, until, is_back);
                 }
-                Action::LinkDelay { tree, replica, delay } => self.poller.set_link_delay(&tree, &replica, delay),
+                Action::LinkDelay {
+                    tree,
+                    replica,
+                    delay,
+                } => self.poller.set_link_delay(&tree, &replica, delay),
                 Action::StateChanged(change) => log::state_changed(&change),
                 Action::AlertChanged(transition) => log::alert_changed(&transition),
             }
@@ -184,14 +207,15 @@ impl Core {
                 dropped_events: self.poller.dropped_events(),
                 missed_rounds: self.poller.missed_rounds(),
             });
-            self.publish.send_replace(Arc::new(self.monitor.snapshot(clock::anchor())));
+            self.publish
+                .send_replace(Arc::new(self.monitor.snapshot(clock::anchor())));
             let now = clock::now();
             pace.next = now + PUBLISH_EVERY.max((now - began).mul_f64(1.0 / PUBLISH_SHARE));
         }
     }
 
-    /// Writes what is to be written, sends what is on the disk, and takes in what came of it. Returns whether anything
-    /// changed that is shown.
+    /// Writes what is to be written, sends what is on the disk, and takes in what came of it.
+    /// Returns whether anything changed that is shown.
     fn keep_and_send(&mut self) -> bool {
         if let Some(late) = self.store.take_late() {
             warn!("the state of the last run was read late: what it left undone is taken in now");
@@ -200,7 +224,8 @@ impl Core {
         let anchor = clock::anchor();
         if let Some(Due { lag, all }) = self.store.due(anchor.mono, self.urgency()) {
             let changes = self.changes(all);
-            self.store.save(anchor, lag.then(|| self.monitor.to_save()), changes);
+            self.store
+                .save(anchor, lag.then(|| self.monitor.to_save()), changes);
         }
         let durable = self.store.durable(anchor.mono);
         self.dispatcher.act(durable);
@@ -219,11 +244,17 @@ impl Core {
     fn changes(&mut self, all: bool) -> Changes {
         let mut documents = self.monitor.take_unsaved_alerts(all, clock::anchor());
         documents.extend(self.dispatcher.take_unsaved(all));
-        Changes { documents, revision: self.dispatcher.revision() }
+        Changes {
+            documents,
+            revision: self.dispatcher.revision(),
+        }
     }
 
     fn urgency(&self) -> Urgency {
-        if self.dispatcher.waits_for_disk(self.store.durable(clock::now())) {
+        if self
+            .dispatcher
+            .waits_for_disk(self.store.durable(clock::now()))
+        {
             Urgency::Now
         } else if self.dispatcher.has_unsaved() || self.monitor.has_unsaved_alerts() {
             Urgency::Soon
@@ -239,7 +270,8 @@ impl Core {
         }
         self.dispatcher.restore(documents);
         let monitor = &self.monitor;
-        self.dispatcher.end_orphans(|receiver, group| monitor.knows_group(receiver, group));
+        self.dispatcher
+            .end_orphans(|receiver, group| monitor.knows_group(receiver, group));
     }
 
     fn replay(&mut self, id: &str) -> Result<Arc<str>, ReplayError> {
@@ -250,7 +282,8 @@ impl Core {
         replayed
     }
 
-    /// A snapshot holds every event that was queued before its instant: whoever waited for a poll finds it there.
+    /// A snapshot holds every event that was queued before its instant: whoever waited for a poll
+    /// finds it there.
     fn take_in_what_waits(&mut self, polls: &mut mpsc::Receiver<PollEvent>) {
         // No more than waits now: what comes meanwhile would keep the snapshot from being taken.
         for _ in 0..polls.len() {
@@ -268,17 +301,21 @@ impl Core {
             ReloadError::Refused(errors)
         })?;
         let diff = self.watched.reconfigure(settings);
-        let Watched { settings, topology, .. } = &self.watched;
+        let Watched {
+            settings, topology, ..
+        } = &self.watched;
         let report = ReloadReport::new(&diff, settings.notify.receivers.len());
         log::reloaded(&report, settings);
         log::check_receivers(&settings.notify);
         log::state_folder(self.store.folder(), settings);
         self.poller.reload(topology, settings.poll);
         self.discovery.reload(settings);
-        self.monitor.reconfigure(settings, topology, clock::anchor());
+        self.monitor
+            .reconfigure(settings, topology, clock::anchor());
         self.dispatcher.reload(&settings.notify);
         self.heralds.reload(&settings.notify);
-        self.monitor.note_sentinels(self.watched.sentinels(), clock::now());
+        self.monitor
+            .note_sentinels(self.watched.sentinels(), clock::now());
         Ok(report)
     }
 
@@ -287,7 +324,10 @@ impl Core {
         let anchor = clock::anchor();
         let (result, what) = match command {
             SilenceCommand::Add(new) => (self.monitor.silence(new, anchor), "a silence is made"),
-            SilenceCommand::Expire(id) => (self.monitor.expire_silence(&id, anchor).map(|()| id), "a silence is ended"),
+            SilenceCommand::Expire(id) => (
+                self.monitor.expire_silence(&id, anchor).map(|()| id),
+                "a silence is ended",
+            ),
         };
         let id = result?;
         info!(silence = %id, "{what}");
@@ -296,7 +336,10 @@ impl Core {
 
     /// Takes in what a Sentinel answered: what it changes is followed at once, as after a reload.
     fn hear(&mut self, event: SentinelEvent) {
-        let Heard { topology_changed, sentinels } = self.watched.hear(event, clock::now());
+        let Heard {
+            topology_changed,
+            sentinels,
+        } = self.watched.hear(event, clock::now());
         if topology_changed {
             self.retarget();
         }
@@ -307,7 +350,9 @@ impl Core {
 
     /// Polls and watches what the topology says now.
     fn retarget(&mut self) {
-        let Watched { settings, topology, .. } = &self.watched;
+        let Watched {
+            settings, topology, ..
+        } = &self.watched;
         self.poller.reload(topology, settings.poll);
         self.monitor.retarget(settings, topology, clock::now());
     }
@@ -318,7 +363,10 @@ impl Core {
         let deadline = clock::now() + Span::from(within);
         while clock::now() < deadline && !self.dispatcher.is_idle_until(deadline) {
             let durable = self.store.durable(clock::now());
-            let others = [self.dispatcher.next_wakeup(durable), self.store.next_wakeup(self.urgency())];
+            let others = [
+                self.dispatcher.next_wakeup(durable),
+                self.store.next_wakeup(self.urgency()),
+            ];
             let next = others.into_iter().flatten().fold(deadline, Timestamp::min);
             tokio::select! {
                 () = self.dispatcher.news() => {}
@@ -331,7 +379,9 @@ impl Core {
         let kept = self.store.is_open();
         self.dispatcher.log_left(kept);
         let left = (deadline - clock::now()).to_duration();
-        let state = self.store.finish(clock::anchor(), self.monitor.to_save(), changes, LAST_SAVE);
+        let state = self
+            .store
+            .finish(clock::anchor(), self.monitor.to_save(), changes, LAST_SAVE);
         tokio::join!(state, self.heralds.drain(left));
         // Nobody waits any more when the receiver is gone.
         let _ = done.send(());

@@ -1,18 +1,25 @@
-//! File descriptors: as many as this process may have, and half of them for the servers that are watched.
+//! File descriptors: as many as this process may have, and half of them for the servers that are
+//! watched.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, warn};
 
 use crate::web::Limits;
 
-/// Raises the soft limit on open files to the hard one, as Go programs do: many systems start processes with room for
-/// 1024 and leave it to them to ask for more.
+/// Raises the soft limit on open files to the hard one, as Go programs do: many systems start
+/// processes with room for 1024 and leave it to them to ask for more.
 pub(super) fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
         return;
     }
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    ) {
         debug!(%error, "the limit on open files stays as it is");
     }
 }
@@ -22,14 +29,24 @@ pub(super) fn web_limits() -> Limits {
     within(Limits::default(), getrlimit(Resource::Nofile).current)
 }
 
-/// `limits` with no more than half of `files` for the web server's clients: whoever opens connections here must not keep
-/// the exporter from its servers.
+/// `limits` with no more than half of `files` for the web server's clients: whoever opens
+/// connections here must not keep the exporter from its servers.
 fn within(limits: Limits, files: Option<u64>) -> Limits {
-    let half = files.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX)).max(1);
+    let half = files
+        .map_or(usize::MAX, |files| {
+            usize::try_from(files / 2).unwrap_or(usize::MAX)
+        })
+        .max(1);
     if half < limits.connections {
-        warn!(connections = half, "few files may be open (ulimit -n): taking fewer HTTP connections at once");
+        warn!(
+            connections = half,
+            "few files may be open (ulimit -n): taking fewer HTTP connections at once"
+        );
     }
-    Limits { connections: limits.connections.min(half), ..limits }
+    Limits {
+        connections: limits.connections.min(half),
+        ..limits
+    }
 }
 
 #[cfg(test)]
@@ -39,9 +56,18 @@ mod tests {
     #[test]
     fn half_of_the_descriptors_are_kept_for_the_servers() {
         let most = Limits::default().connections;
-        let cases = [(Some(65_536), most), (Some(1024), 512), (Some(1), 1), (None, most)];
+        let cases = [
+            (Some(65_536), most),
+            (Some(1024), 512),
+            (Some(1), 1),
+            (None, most),
+        ];
         for (files, expected) in cases {
-            assert_eq!(within(Limits::default(), files).connections, expected, "{files:?}");
+            assert_eq!(
+                within(Limits::default(), files).connections,
+                expected,
+                "{files:?}"
+            );
         }
     }
 

@@ -24,24 +24,32 @@ pub(super) fn started(listen: SocketAddr, topology: &Topology, settings: &Settin
         "started"
     );
     if settings.notify.receivers.is_empty() {
-        warn!("no receiver is configured under notify.receivers: alerts are shown, but nobody is told");
+        warn!(
+            "no receiver is configured under notify.receivers: alerts are shown, but nobody is told"
+        );
     }
     warnings(settings);
 }
 
-/// Says which receivers could not be told anything now, as their secrets or files are not usable. The files may lie on a
-/// network, so nobody waits for it.
+/// Says which receivers could not be told anything now, as their secrets or files are not usable.
+/// The files may lie on a network, so nobody waits for it.
 pub(super) fn check_receivers(settings: &NotifySettings) {
     let settings = settings.clone();
     tokio::task::spawn_blocking(move || {
         for (receiver, problem) in notify::check(&settings) {
-            warn!(receiver, problem, "the receiver cannot be told anything as long as this lasts");
+            warn!(
+                receiver,
+                problem, "the receiver cannot be told anything as long as this lasts"
+            );
         }
     });
 }
 
 fn warnings(settings: &Settings) {
-    settings.warnings().iter().for_each(|warning| warn!("{warning}"));
+    settings
+        .warnings()
+        .iter()
+        .for_each(|warning| warn!("{warning}"));
 }
 
 pub(super) fn reloaded(report: &ReloadReport, settings: &Settings) {
@@ -58,12 +66,18 @@ pub(super) fn reloaded(report: &ReloadReport, settings: &Settings) {
 
 pub(super) fn discovered(change: &DiscoveryChange) {
     match change {
-        DiscoveryChange::Found { pair, master } => info!(%pair, %master, "the Sentinels know a master"),
+        DiscoveryChange::Found { pair, master } => {
+            info!(%pair, %master, "the Sentinels know a master")
+        }
         DiscoveryChange::Switched { pair, from, to } => {
             warn!(%pair, %from, %to, "the Sentinels name another master: a failover");
         }
-        DiscoveryChange::Replicas { pair } => info!(%pair, "the Sentinels know other replicas than before"),
-        DiscoveryChange::Gone { pair } => info!(%pair, "no Sentinel that answers knows the master any more"),
+        DiscoveryChange::Replicas { pair } => {
+            info!(%pair, "the Sentinels know other replicas than before")
+        }
+        DiscoveryChange::Gone { pair } => {
+            info!(%pair, "no Sentinel that answers knows the master any more")
+        }
     }
 }
 
@@ -85,8 +99,15 @@ pub(super) fn state_folder(in_use: &Path, settings: &Settings) {
 }
 
 pub(super) fn state_changed(change: &StateChange) {
-    let (pair, replica, reason) = (change.pair.name.as_str(), change.pair.replica.to_string(), change.reason);
-    let (from, to) = (change.from.map_or("none", PairState::label), change.to.label());
+    let (pair, replica, reason) = (
+        change.pair.name.as_str(),
+        change.pair.replica.to_string(),
+        change.reason,
+    );
+    let (from, to) = (
+        change.from.map_or("none", PairState::label),
+        change.to.label(),
+    );
     if matches!(change.to, PairState::Streaming | PairState::Unknown) {
         info!(pair, replica, from, to, %reason, "the pair's state changed");
     } else {
@@ -100,9 +121,13 @@ pub(super) fn alert_changed(transition: &Transition) {
     let label = |name: &str| alert.identity.labels.get(name).map(String::as_str);
     let [pair, replica, server] = ["pair", "replica", "server"].map(label);
     let [source_dc, target_dc, dc] = ["source_dc", "target_dc", "dc"].map(label);
-    let (value, fingerprint) = (alert.value.best().map(|value| value.to_string()), alert.fingerprint.to_string());
+    let (value, fingerprint) = (
+        alert.value.best().map(|value| value.to_string()),
+        alert.fingerprint.to_string(),
+    );
     let change = transition.change.label();
-    // The fields are the same on every line; a label that the alert does not have is left out of it.
+    // The fields are the same on every line; a label that the alert does not have is left out of
+    // it.
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(

@@ -18,7 +18,8 @@ const ROUNDS: u64 = 2;
 /// The longest period between the rounds: a person waits for the answer.
 const LOOK_INTERVAL: Span = Span::from_secs(1);
 
-/// How often a look begins anew because the servers' roles are not as told. Once is what a failover before it takes.
+/// How often a look begins anew because the servers' roles are not as told. Once is what a failover
+/// before it takes.
 const TURNS: u32 = 3;
 
 /// Why a look came to nothing.
@@ -32,14 +33,27 @@ pub enum LookError {
 /// Polls every server of `settings` for two rounds, or until each has timed out as often.
 pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
     let mut settings = settings.clone();
-    let of_sentinels = settings.sentinels.iter_mut().map(|entry| &mut entry.heartbeat);
-    for heartbeat in settings.pairs.iter_mut().map(|pair| &mut pair.heartbeat).chain(of_sentinels) {
+    let of_sentinels = settings
+        .sentinels
+        .iter_mut()
+        .map(|entry| &mut entry.heartbeat);
+    for heartbeat in settings
+        .pairs
+        .iter_mut()
+        .map(|pair| &mut pair.heartbeat)
+        .chain(of_sentinels)
+    {
         heartbeat.enabled = false; // a look only asks
     }
     settings.poll.interval = settings.poll.interval.min(LOOK_INTERVAL);
     settings.poll.min_interval = settings.poll.min_interval.min(settings.poll.interval);
     let discovered = discover(&settings).await;
-    let entries: Vec<_> = settings.pairs.iter().cloned().chain(discovered.entries()).collect();
+    let entries: Vec<_> = settings
+        .pairs
+        .iter()
+        .cloned()
+        .chain(discovered.entries())
+        .collect();
     let mut masters = Masters::default();
     let mut topology = Topology::observed(&entries, &settings.datacenters, &masters);
     let mut monitor = Monitor::new(&settings, &topology, clock::anchor());
@@ -84,22 +98,33 @@ async fn discover(settings: &Settings) -> Discovered {
     discovered
 }
 
-/// Every poll of the rounds, numbered for each server. A root is polled twice a round, before and after its replicas, and
-/// once between two rounds.
+/// Every poll of the rounds, numbered for each server. A root is polled twice a round, before and
+/// after its replicas, and once between two rounds.
 fn owed(topology: &Topology) -> BTreeSet<(ServerAddr, u64)> {
     let of_tree = |tree: &Arc<Tree>| {
-        let roots = tree.roots.iter().map(|server| (server.clone(), 3 * ROUNDS - 1));
+        let roots = tree
+            .roots
+            .iter()
+            .map(|server| (server.clone(), 3 * ROUNDS - 1));
         let others = tree.others.iter().map(|server| (server.clone(), ROUNDS));
         roots.chain(others).collect::<Vec<_>>()
     };
     let polls = topology.trees.iter().flat_map(of_tree);
-    polls.flat_map(|(server, count)| (1..=count).map(move |n| (server.clone(), n))).collect()
+    polls
+        .flat_map(|(server, count)| (1..=count).map(move |n| (server.clone(), n)))
+        .collect()
 }
 
 /// A poll of the server is over: one less is owed.
 fn note(waiting: &mut BTreeSet<(ServerAddr, u64)>, event: &PollEvent) {
-    if matches!(event.kind, PollEventKind::Answered { .. } | PollEventKind::Failed { .. }) {
-        let owed = waiting.iter().find(|(server, _)| *server == event.server).cloned();
+    if matches!(
+        event.kind,
+        PollEventKind::Answered { .. } | PollEventKind::Failed { .. }
+    ) {
+        let owed = waiting
+            .iter()
+            .find(|(server, _)| *server == event.server)
+            .cloned();
         owed.map(|owed| waiting.remove(&owed));
     }
 }

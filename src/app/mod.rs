@@ -1,4 +1,5 @@
-//! The composition root: settings become a bound, running, draining program. `main` and the tests use the same one.
+//! The composition root: settings become a bound, running, draining program. `main` and the tests
+//! use the same one.
 
 mod core;
 mod descriptors;
@@ -26,7 +27,10 @@ use crate::notify::{Dispatcher, Heralds, MessageContext, ReplayError, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport, SilenceRefusal};
 use crate::store::Store;
-use crate::web::{BoundServer, Reloader, Replayer, Server, Silencer, WebConfig, WebConfigStatus, WebError, WebState};
+use crate::web::{
+    BoundServer, Reloader, Replayer, Server, Silencer, WebConfig, WebConfigStatus, WebError,
+    WebState,
+};
 use core::{Command, Core, Inputs};
 use systemd::{Notifier, Watchdog};
 use watched::Watched;
@@ -36,14 +40,15 @@ pub use look::{LookError, look};
 /// Reloads that wait for the core, and the request to end. More are told to try again.
 const COMMAND_QUEUE: usize = 4;
 
-/// Delivery events of heralds that wait for the core. Each is one answer, so this is minutes of them.
+/// Delivery events of heralds that wait for the core. Each is one answer, so this is minutes of
+/// them.
 const DELIVERY_QUEUE: usize = 4096;
 
 /// How long due notifications may take once the program is told to end.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// How long the start waits for what was kept. A larger fleet's file takes a second or two; a disk that takes longer is
-/// in trouble, and monitoring matters more.
+/// How long the start waits for what was kept. A larger fleet's file takes a second or two; a disk
+/// that takes longer is in trouble, and monitoring matters more.
 const RESTORE: Duration = Duration::from_secs(10);
 
 /// Reads the configuration anew; called at each reload.
@@ -87,18 +92,34 @@ pub struct Control {
 }
 
 impl App {
-    /// Binds the address, so that a taken address is an error before any server or receiver hears of this program.
-    /// Must be called within a tokio runtime.
+    /// Binds the address, so that a taken address is an error before any server or receiver hears
+    /// of this program. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub fn bind(settings: Settings, web: WebOptions, load: LoadSettings) -> Result<Self, StartError> {
-        let WebOptions { listen, config, admin_api } = web;
+    pub fn bind(
+        settings: Settings,
+        web: WebOptions,
+        load: LoadSettings,
+    ) -> Result<Self, StartError> {
+        let WebOptions {
+            listen,
+            config,
+            admin_api,
+        } = web;
         let web_config = config.as_ref().map(WebConfig::status);
         descriptors::raise_limit();
         let server = Server::new(descriptors::web_limits());
-        let server = server.with_config(config).with_admin_api(admin_api).bind(listen)?;
-        Ok(Self { settings, server, web_config, load })
+        let server = server
+            .with_config(config)
+            .with_admin_api(admin_api)
+            .bind(listen)?;
+        Ok(Self {
+            settings,
+            server,
+            web_config,
+            load,
+        })
     }
 
     /// The address that is bound.
@@ -108,24 +129,38 @@ impl App {
 
     /// Runs until [`Control::stop`] is called on what `started` is given; then drains.
     pub async fn run(self, started: impl FnOnce(Control)) -> Result<(), StartError> {
-        let Self { settings, server, web_config, load } = self;
+        let Self {
+            settings,
+            server,
+            web_config,
+            load,
+        } = self;
         let (events, polls) = mpsc::channel(EVENT_QUEUE);
         let (delivered, deliveries) = mpsc::channel(DELIVERY_QUEUE);
         let (commands, requests) = mpsc::channel(COMMAND_QUEUE);
         let (stop, stopped) = watch::channel(false);
         let mut store = Store::start(settings.state.path.clone(), clock::boot_id());
-        // What was kept is of use only for pairs that are known: Sentinels are asked before anything else.
-        let ((restored, documents), found) = tokio::join!(store.restored(RESTORE), discovery::ask_once(&settings));
+        // What was kept is of use only for pairs that are known: Sentinels are asked before
+        // anything else.
+        let ((restored, documents), found) =
+            tokio::join!(store.restored(RESTORE), discovery::ask_once(&settings));
         let context = message_context(server.local_addr(), web_config.is_some());
         let encode_metrics = process::encoder(web_config, store.status());
         let anchor = clock::anchor();
         let mut watched = Watched::discover(settings, &restored, found, anchor.mono);
-        let mut monitor = Monitor::new(&watched.settings, &watched.topology, anchor).with_restored(restored);
+        let mut monitor =
+            Monitor::new(&watched.settings, &watched.topology, anchor).with_restored(restored);
         monitor.note_sentinels(watched.sentinels(), anchor.mono);
         let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
         let notify = &watched.settings.notify;
         let dispatcher = Dispatcher::new(notify, context.clone(), Timing::default())?;
-        let heralds = Heralds::start(notify, context, Timing::default(), snapshots.clone(), delivered)?;
+        let heralds = Heralds::start(
+            notify,
+            context,
+            Timing::default(),
+            snapshots.clone(),
+            delivered,
+        )?;
         log::check_receivers(notify);
         log::started(server.local_addr(), &watched.topology, &watched.settings);
         let poller = Poller::start(&watched.topology, watched.settings.poll, events);
@@ -148,16 +183,43 @@ impl App {
             watchdog,
         };
         core.restore(&documents);
-        let control = Control { commands: commands.clone(), stop: Arc::new(stop) };
-        let (reload, replay, silence) = (control.reloader(), control.replayer(), control.silencer());
-        // Before the core says that the program is ready: whoever waits for that may ask for a reload at once.
+        let control = Control {
+            commands: commands.clone(),
+            stop: Arc::new(stop),
+        };
+        let (reload, replay, silence) =
+            (control.reloader(), control.replayer(), control.silencer());
+        // Before the core says that the program is ready: whoever waits for that may ask for a
+        // reload at once.
         started(control);
-        let core = tokio::spawn(core.run(Inputs { polls, sentinels, deliveries, commands: requests }));
-        let state = WebState { snapshots, clock: clock::now, encode_metrics, reload, replay, refresh, silence };
+        let core = tokio::spawn(core.run(Inputs {
+            polls,
+            sentinels,
+            deliveries,
+            commands: requests,
+        }));
+        let state = WebState {
+            snapshots,
+            clock: clock::now,
+            encode_metrics,
+            reload,
+            replay,
+            refresh,
+            silence,
+        };
         let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
         let (done, finished) = oneshot::channel();
-        if commands.send(Command::Drain { within: DRAIN, done }).await.is_ok() {
-            finished.await.unwrap_or_else(|_| warn!("the core ended before it was drained"));
+        if commands
+            .send(Command::Drain {
+                within: DRAIN,
+                done,
+            })
+            .await
+            .is_ok()
+        {
+            finished
+                .await
+                .unwrap_or_else(|_| warn!("the core ended before it was drained"));
         }
         core.abort();
         info!(connections_cut = drained.cut, "ended");
@@ -166,10 +228,12 @@ impl App {
 }
 
 impl Control {
-    /// Asks for a reload of the configuration and waits until it is carried out. The log has what it came to, too.
+    /// Asks for a reload of the configuration and waits until it is carried out. The log has what
+    /// it came to, too.
     ///
     /// # Errors
-    /// The new configuration is refused, several reloads wait already, or the program ends. Nothing changes then.
+    /// The new configuration is refused, several reloads wait already, or the program ends. Nothing
+    /// changes then.
     pub async fn reload(&self) -> Result<ReloadReport, ReloadError> {
         ask_for_reload(&self.commands).await
     }
@@ -192,17 +256,20 @@ impl Control {
         })
     }
 
-    /// Makes and ends silences for who asks over HTTP. Holds nothing that keeps the program from ending.
+    /// Makes and ends silences for who asks over HTTP. Holds nothing that keeps the program from
+    /// ending.
     fn silencer(&self) -> Silencer {
         let commands = self.commands.clone();
         Arc::new(move |command| {
             let commands = commands.clone();
             Box::pin(async move {
                 let (done, finished) = oneshot::channel();
-                commands.try_send(Command::Silence { command, done }).map_err(|error| match error {
-                    TrySendError::Full(_) => SilenceRefusal::Busy,
-                    TrySendError::Closed(_) => SilenceRefusal::Ending,
-                })?;
+                commands
+                    .try_send(Command::Silence { command, done })
+                    .map_err(|error| match error {
+                        TrySendError::Full(_) => SilenceRefusal::Busy,
+                        TrySendError::Closed(_) => SilenceRefusal::Ending,
+                    })?;
                 finished.await.unwrap_or(Err(SilenceRefusal::Ending))
             })
         })
@@ -216,32 +283,51 @@ impl Control {
 
 async fn ask_for_reload(commands: &mpsc::Sender<Command>) -> Result<ReloadReport, ReloadError> {
     let (done, finished) = oneshot::channel();
-    commands.try_send(Command::Reload { done }).map_err(|error| match error {
-        TrySendError::Full(_) => ReloadError::Busy,
-        TrySendError::Closed(_) => ReloadError::Ending,
-    })?;
+    commands
+        .try_send(Command::Reload { done })
+        .map_err(|error| match error {
+            TrySendError::Full(_) => ReloadError::Busy,
+            TrySendError::Closed(_) => ReloadError::Ending,
+        })?;
     finished.await.unwrap_or(Err(ReloadError::Ending))
 }
 
-async fn ask_for_replay(commands: &mpsc::Sender<Command>, id: String) -> Result<ReplayReport, ReplayRefusal> {
+async fn ask_for_replay(
+    commands: &mpsc::Sender<Command>,
+    id: String,
+) -> Result<ReplayReport, ReplayRefusal> {
     let (done, finished) = oneshot::channel();
-    let asked = commands.try_send(Command::Replay { id: id.clone(), done });
+    let asked = commands.try_send(Command::Replay {
+        id: id.clone(),
+        done,
+    });
     asked.map_err(|_| ReplayRefusal::Busy)?;
     match finished.await.map_err(|_| ReplayRefusal::Busy)? {
-        Ok(receiver) => Ok(ReplayReport { id, receiver: receiver.to_string() }),
+        Ok(receiver) => Ok(ReplayReport {
+            id,
+            receiver: receiver.to_string(),
+        }),
         Err(error @ ReplayError::Unknown) => Err(ReplayRefusal::Unknown(error.to_string())),
         Err(error) => Err(ReplayRefusal::Untrue(error.to_string())),
     }
 }
 
-/// Where messages come from: the machine's name. Unless the settings say where people reach the exporter, they are led to
-/// that name, as Prometheus does; not where a web configuration may ask for HTTPS under a name that only its certificate
-/// knows, nor where nobody but this machine gets an answer.
+/// Where messages come from: the machine's name. Unless the settings say where people reach the
+/// exporter, they are led to that name, as Prometheus does; not where a web configuration may ask
+/// for HTTPS under a name that only its certificate knows, nor where nobody but this machine gets
+/// an answer.
 pub(crate) fn message_context(listens: SocketAddr, has_web_config: bool) -> MessageContext {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     let reachable = !listens.ip().is_loopback() && !has_web_config && !host.is_empty();
     let external_url = reachable.then(|| format!("http://{host}:{}", listens.port()));
-    MessageContext { exporter: host, external_url, ..MessageContext::default() }
+    MessageContext {
+        exporter: host,
+        external_url,
+        ..MessageContext::default()
+    }
 }
 
 async fn wait_for_stop(mut stopped: watch::Receiver<bool>, notifier: Notifier) {
@@ -256,10 +342,17 @@ mod tests {
 
     #[test]
     fn people_are_led_to_the_machine_only_where_it_answers_them() {
-        let url = |listens: &str, config| message_context(listens.parse().unwrap(), config).external_url;
+        let url =
+            |listens: &str, config| message_context(listens.parse().unwrap(), config).external_url;
         let everywhere = url("0.0.0.0:10121", false).unwrap();
-        assert!(everywhere.starts_with("http://") && everywhere.ends_with(":10121"), "{everywhere}");
-        assert_eq!((url("127.0.0.1:10121", false), url("0.0.0.0:10121", true)), (None, None));
+        assert!(
+            everywhere.starts_with("http://") && everywhere.ends_with(":10121"),
+            "{everywhere}"
+        );
+        assert_eq!(
+            (url("127.0.0.1:10121", false), url("0.0.0.0:10121", true)),
+            (None, None)
+        );
     }
 
     #[tokio::test]
@@ -267,8 +360,13 @@ mod tests {
         let (commands, _nobody_takes_them) = mpsc::channel(COMMAND_QUEUE);
         for _ in 0..COMMAND_QUEUE {
             let (done, _) = oneshot::channel();
-            commands.try_send(Command::Reload { done }).unwrap_or_else(|_| panic!("there is room"));
+            commands
+                .try_send(Command::Reload { done })
+                .unwrap_or_else(|_| panic!("there is room"));
         }
-        assert!(matches!(ask_for_reload(&commands).await, Err(ReloadError::Busy)));
+        assert!(matches!(
+            ask_for_reload(&commands).await,
+            Err(ReloadError::Busy)
+        ));
     }
 }

@@ -42,19 +42,35 @@ async fn refresh(refresher: &Refresher, mut snapshots: Snapshots) {
     }
     let polled = refresher.refresh(old).await;
     // An error means that the program ends.
-    let _ = snapshots.wait_for(|fleet| fleet.anchor.mono >= polled).await;
+    let _ = snapshots
+        .wait_for(|fleet| fleet.anchor.mono >= polled)
+        .await;
 }
 
 /// The trees of which some pair was last seen a while ago, although its servers answer.
 fn old_trees(fleet: &FleetSnapshot, now: Timestamp) -> BTreeSet<&TreeId> {
-    fleet.pairs.iter().filter(|pair| is_old(pair, now)).map(|pair| &pair.meta.tree).collect()
+    fleet
+        .pairs
+        .iter()
+        .filter(|pair| is_old(pair, now))
+        .map(|pair| &pair.meta.tree)
+        .collect()
 }
 
 fn is_old(pair: &PairSnapshot, now: Timestamp) -> bool {
     let servers = [&pair.master.facts, &pair.replica.facts];
     let answers = servers.iter().all(|facts| facts.unanswered_since.is_none());
-    let answered = servers.iter().filter_map(|facts| facts.last_answer).map(|(_, received)| received).min();
-    answers && pair.facts.comparable_at().or(answered).is_some_and(|seen| now - seen > OLD)
+    let answered = servers
+        .iter()
+        .filter_map(|facts| facts.last_answer)
+        .map(|(_, received)| received)
+        .min();
+    answers
+        && pair
+            .facts
+            .comparable_at()
+            .or(answered)
+            .is_some_and(|seen| now - seen > OLD)
 }
 
 #[cfg(test)]
@@ -64,7 +80,11 @@ mod tests {
 
     fn check(scene: Scene, later: i64, expected: usize) {
         let (fleet, now) = fleet(scene);
-        assert_eq!(old_trees(&fleet, now + Span::from_millis(later)).len(), expected, "{scene:?} {later} ms later");
+        assert_eq!(
+            old_trees(&fleet, now + Span::from_millis(later)).len(),
+            expected,
+            "{scene:?} {later} ms later"
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! What systemd is told of this service, by the protocol of `sd_notify(3)`: ready, reloading, ending, alive.
+//! What systemd is told of this service, by the protocol of `sd_notify(3)`: ready, reloading,
+//! ending, alive.
 //!
-//! Without `NOTIFY_SOCKET` in the environment nobody wants to be told, and nothing is sent. No message is worth waiting
-//! for, so the socket never blocks: systemd that does not read must not hold the core.
+//! Without `NOTIFY_SOCKET` in the environment nobody wants to be told, and nothing is sent. No
+//! message is worth waiting for, so the socket never blocks: systemd that does not read must not
+//! hold the core.
 
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt;
@@ -23,10 +25,12 @@ const WATCHDOG_VARIABLE: &str = "WATCHDOG_USEC";
 /// ... and from which process; from any if it is not set.
 const WATCHDOG_PROCESS_VARIABLE: &str = "WATCHDOG_PID";
 
-/// Signs of life within the time that systemd waits for one: `sd_watchdog_enabled(3)` recommends two.
+/// Signs of life within the time that systemd waits for one: `sd_watchdog_enabled(3)` recommends
+/// two.
 const SIGNS_PER_INTERVAL: f64 = 2.0;
 
-/// After a sign that could not be sent, the next one is tried sooner: so many times in the interval.
+/// After a sign that could not be sent, the next one is tried sooner: so many times in the
+/// interval.
 const RETRIES_PER_INTERVAL: f64 = 10.0;
 
 /// Tells systemd what this service does. Cheap to clone.
@@ -44,7 +48,9 @@ struct Target {
 impl Notifier {
     /// The one that the environment asks for.
     pub(super) fn from_environment() -> Self {
-        let Some(name) = std::env::var_os(SOCKET_VARIABLE) else { return Self::default() };
+        let Some(name) = std::env::var_os(SOCKET_VARIABLE) else {
+            return Self::default();
+        };
         Self::to(&name).unwrap_or_else(|error| {
             warn!(%error, "systemd cannot be told of this service: {SOCKET_VARIABLE} names no usable socket");
             Self::default()
@@ -59,7 +65,9 @@ impl Notifier {
         };
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
-        Ok(Self { target: Some(Arc::new(Target { socket, address })) })
+        Ok(Self {
+            target: Some(Arc::new(Target { socket, address })),
+        })
     }
 
     /// The service has started.
@@ -67,13 +75,18 @@ impl Notifier {
         self.send("READY=1");
     }
 
-    /// A reload begins; it ends, well or not, when what is returned is dropped. systemd wants the monotonic clock's time
-    /// of the beginning, in microseconds.
+    /// A reload begins; it ends, well or not, when what is returned is dropped. systemd wants the
+    /// monotonic clock's time of the beginning, in microseconds.
     pub(super) fn reloading(&self) -> Reloading {
         let now = clock_gettime(ClockId::Monotonic);
-        let micros = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000);
+        let micros = now
+            .tv_sec
+            .saturating_mul(1_000_000)
+            .saturating_add(now.tv_nsec / 1000);
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
-        Reloading { notifier: self.clone() }
+        Reloading {
+            notifier: self.clone(),
+        }
     }
 
     /// The service ends.
@@ -88,8 +101,13 @@ impl Notifier {
 
     /// Whether it could be sent; it cannot when nobody wants to be told.
     fn send(&self, message: &str) -> bool {
-        let Some(target) = &self.target else { return false };
-        target.socket.send_to_addr(message.as_bytes(), &target.address).is_ok()
+        let Some(target) = &self.target else {
+            return false;
+        };
+        target
+            .socket
+            .send_to_addr(message.as_bytes(), &target.address)
+            .is_ok()
     }
 }
 
@@ -105,7 +123,8 @@ impl Drop for Reloading {
     }
 }
 
-/// The signs of life of the loop that asks it: a loop that is stuck gives none, and systemd starts the service anew.
+/// The signs of life of the loop that asks it: a loop that is stuck gives none, and systemd starts
+/// the service anew.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     notifier: Notifier,
@@ -118,9 +137,16 @@ impl Watchdog {
     /// The watchdog that the environment asks for; its first sign is due at once.
     pub(super) fn from_environment(notifier: Notifier) -> Self {
         let variable = |name| std::env::var(name).ok();
-        let (micros, process) = (variable(WATCHDOG_VARIABLE), variable(WATCHDOG_PROCESS_VARIABLE));
+        let (micros, process) = (
+            variable(WATCHDOG_VARIABLE),
+            variable(WATCHDOG_PROCESS_VARIABLE),
+        );
         let interval = interval(micros.as_deref(), process.as_deref(), std::process::id());
-        Self { notifier, interval, due: Timestamp::from_nanos(0) }
+        Self {
+            notifier,
+            interval,
+            due: Timestamp::from_nanos(0),
+        }
     }
 
     /// When the next sign is due.
@@ -130,8 +156,14 @@ impl Watchdog {
 
     /// Gives a sign of life if it is time to.
     pub(super) fn alive(&mut self, now: Timestamp) {
-        let Some(interval) = self.interval.filter(|_| now >= self.due) else { return };
-        let parts = if self.notifier.alive() { SIGNS_PER_INTERVAL } else { RETRIES_PER_INTERVAL };
+        let Some(interval) = self.interval.filter(|_| now >= self.due) else {
+            return;
+        };
+        let parts = if self.notifier.alive() {
+            SIGNS_PER_INTERVAL
+        } else {
+            RETRIES_PER_INTERVAL
+        };
         self.due = now + interval.mul_f64(1.0 / parts);
     }
 }
@@ -160,7 +192,11 @@ mod tests {
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_nonblocking(true).unwrap();
-        Listener { socket, notifier: Notifier::to(path.as_os_str()).unwrap(), _folder: folder }
+        Listener {
+            socket,
+            notifier: Notifier::to(path.as_os_str()).unwrap(),
+            _folder: folder,
+        }
     }
 
     impl Listener {
@@ -182,7 +218,13 @@ mod tests {
         assert_eq!(listener.heard().unwrap(), "READY=1");
         let reloading = listener.notifier.reloading();
         let text = listener.heard().unwrap();
-        assert!(text.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().parse::<u64>().unwrap() > 0);
+        assert!(
+            text.strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+                > 0
+        );
         assert_eq!(listener.heard(), None);
         drop(reloading);
         assert_eq!(listener.heard().unwrap(), "READY=1");
@@ -193,8 +235,13 @@ mod tests {
     #[test]
     fn an_abstract_name_stands_behind_an_at_sign() {
         let name = format!("redis-cross-dc-exporter-test-{}", std::process::id());
-        let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
-        assert!(Notifier::to(OsStr::new(&format!("@{name}"))).unwrap().alive());
+        let socket =
+            UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        assert!(
+            Notifier::to(OsStr::new(&format!("@{name}")))
+                .unwrap()
+                .alive()
+        );
         let mut buffer = [0; 32];
         let length = socket.recv(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"WATCHDOG=1");
@@ -204,7 +251,11 @@ mod tests {
     fn a_sign_of_life_is_given_twice_in_the_interval() {
         let listener = listener();
         let interval = Some(Span::from_secs(30));
-        let mut watchdog = Watchdog { notifier: listener.notifier.clone(), interval, due: seconds(0) };
+        let mut watchdog = Watchdog {
+            notifier: listener.notifier.clone(),
+            interval,
+            due: seconds(0),
+        };
         let signs: Vec<i64> = (100..160)
             .filter(|at| {
                 watchdog.alive(seconds(*at));
@@ -216,9 +267,15 @@ mod tests {
 
     #[test]
     fn a_sign_that_is_not_heard_is_tried_again_soon() {
-        let Listener { socket, notifier, .. } = listener();
+        let Listener {
+            socket, notifier, ..
+        } = listener();
         drop(socket);
-        let mut watchdog = Watchdog { notifier, interval: Some(Span::from_secs(30)), due: seconds(0) };
+        let mut watchdog = Watchdog {
+            notifier,
+            interval: Some(Span::from_secs(30)),
+            due: seconds(0),
+        };
         watchdog.alive(seconds(100));
         assert_eq!(watchdog.due(), Some(seconds(103)));
     }
@@ -237,7 +294,11 @@ mod tests {
             (None, Some("7"), None),
         ];
         for (micros, process, expected) in cases {
-            assert_eq!(interval(micros, process, 7), expected, "{micros:?} {process:?}");
+            assert_eq!(
+                interval(micros, process, 7),
+                expected,
+                "{micros:?} {process:?}"
+            );
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::monitor::Succession;
 use crate::replication::SavedState;
 use crate::topology::{Discovered, Masters, SentinelEvent, SentinelGroup, Topology, TopologyDiff};
 
-/// The configuration, what was discovered, who was seen to take over, and the topology that they make.
+/// The configuration, what was discovered, who was seen to take over, and the topology that they
+/// make.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) settings: Settings,
@@ -33,12 +34,23 @@ impl Watched {
     fn new(settings: Settings) -> Self {
         let topology = Topology::from_settings(&settings);
         let discovered = Discovered::new(&settings);
-        Self { settings, topology, discovered, masters: Masters::default(), warned: BTreeSet::new() }
+        Self {
+            settings,
+            topology,
+            discovered,
+            masters: Masters::default(),
+            warned: BTreeSet::new(),
+        }
     }
 
-    /// What `settings` name in the directions that were `kept`, and what these first answers of Sentinels tell, who know the
-    /// directions of what they name.
-    pub(super) fn discover(settings: Settings, kept: &SavedState, answers: Vec<SentinelEvent>, now: Timestamp) -> Self {
+    /// What `settings` name in the directions that were `kept`, and what these first answers of
+    /// Sentinels tell, who know the directions of what they name.
+    pub(super) fn discover(
+        settings: Settings,
+        kept: &SavedState,
+        answers: Vec<SentinelEvent>,
+        now: Timestamp,
+    ) -> Self {
         let mut watched = Self::new(settings);
         watched.masters = Masters::remembered(
             &watched.settings.pairs,
@@ -68,12 +80,16 @@ impl Watched {
             self.rebuild();
             self.topology != before
         };
-        Heard { topology_changed, sentinels: heard.is_news.then(|| self.sentinels()) }
+        Heard {
+            topology_changed,
+            sentinels: heard.is_news.then(|| self.sentinels()),
+        }
     }
 
     /// Follows a server that took over from another one; whether that changes anything.
     pub(super) fn follow(&mut self, succession: &Succession) -> bool {
-        self.masters.follow(&self.entries(), &succession.pair, &succession.to);
+        self.masters
+            .follow(&self.entries(), &succession.pair, &succession.to);
         let before = self.topology.clone();
         self.rebuild();
         let changed = self.topology != before;
@@ -86,9 +102,18 @@ impl Watched {
     /// The Sentinels as they are now. A risk is logged when it is first seen.
     pub(super) fn sentinels(&mut self) -> Vec<SentinelGroup> {
         let groups = self.discovered.groups();
-        let risks = groups.iter().flat_map(|group| group.risks.iter().map(move |risk| (&group.pair, risk.to_string())));
+        let risks = groups.iter().flat_map(|group| {
+            group
+                .risks
+                .iter()
+                .map(move |risk| (&group.pair, risk.to_string()))
+        });
         let risks: Vec<_> = risks.collect();
-        self.warned.retain(|known| risks.iter().any(|(pair, risk)| *known == format!("{pair}: {risk}")));
+        self.warned.retain(|known| {
+            risks
+                .iter()
+                .any(|(pair, risk)| *known == format!("{pair}: {risk}"))
+        });
         for (pair, risk) in risks {
             if self.warned.insert(format!("{pair}: {risk}")) {
                 log::placement_risk(pair, &risk);
@@ -107,6 +132,11 @@ impl Watched {
     }
 
     fn entries(&self) -> Vec<PairSettings> {
-        self.settings.pairs.iter().cloned().chain(self.discovered.entries()).collect()
+        self.settings
+            .pairs
+            .iter()
+            .cloned()
+            .chain(self.discovered.entries())
+            .collect()
     }
 }

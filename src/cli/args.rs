@@ -19,22 +19,43 @@ pub(super) struct Cli {
 #[derive(Debug, Args)]
 pub(super) struct Global {
     /// The configuration file (.yml, .yaml, .toml or .json)
-    #[arg(long = "config.file", global = true, value_name = "FILE", default_value = "./redis-cross-dc-exporter.yml")]
+    #[arg(
+        long = "config.file",
+        global = true,
+        value_name = "FILE",
+        default_value = "./redis-cross-dc-exporter.yml"
+    )]
     pub(super) config_file: PathBuf,
     /// Where the exporter listens
-    #[arg(long = "web.listen-address", global = true, value_name = "ADDR", default_value = "0.0.0.0:10121")]
+    #[arg(
+        long = "web.listen-address",
+        global = true,
+        value_name = "ADDR",
+        default_value = "0.0.0.0:10121"
+    )]
     pub(super) listen_address: SocketAddr,
-    /// HTTPS, passwords and headers, in the format of Prometheus' exporter-toolkit (see docs/web.md)
+    /// HTTPS, passwords and headers, in the format of Prometheus' exporter-toolkit (see
+    /// docs/web.md)
     #[arg(long = "web.config.file", global = true, value_name = "FILE")]
     pub(super) web_config_file: Option<PathBuf>,
     /// Lets clients on this machine ask for a reload over HTTP without a password
     #[arg(long = "web.enable-admin-api", global = true)]
     pub(super) enable_admin_api: bool,
     /// How much is logged
-    #[arg(long = "log.level", global = true, value_name = "LEVEL", default_value = "info")]
+    #[arg(
+        long = "log.level",
+        global = true,
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
     pub(super) log_level: LogLevel,
     /// How log lines look
-    #[arg(long = "log.format", global = true, value_name = "FORMAT", default_value = "logfmt")]
+    #[arg(
+        long = "log.format",
+        global = true,
+        value_name = "FORMAT",
+        default_value = "logfmt"
+    )]
     pub(super) log_format: LogFormat,
 }
 
@@ -60,20 +81,23 @@ pub(super) enum LogFormat {
 pub(super) enum Command {
     /// Runs the exporter and alerter (the default); SIGHUP reloads, SIGTERM drains
     Run,
-    /// Shows every pair on one screen, worst first; exit code 0 ok, 1 warning, 2 critical, 3 unknown
+    /// Shows every pair on one screen, worst first; exit code 0 ok, 1 warning, 2 critical, 3
+    /// unknown
     Check(CheckArgs),
     /// Checks the configuration and prints what is in effect, secrets hidden; asks no server
     CheckConfig,
     /// Asks a running exporter whether it is ready; exit code 0 or 1
     Healthcheck(ExporterArgs),
-    /// Sends a marked test and its end to the receivers and prints each answer; exit code 0 when all took it, else 1
+    /// Sends a marked test and its end to the receivers and prints each answer; exit code 0 when
+    /// all took it, else 1
     TestNotify(TestNotifyArgs),
     /// Makes, lists and ends silences of a running exporter
     #[command(subcommand)]
     Silence(SilenceArgs),
     /// Prints the Prometheus rule file for the thresholds of the configuration
     Rules(RulesArgs),
-    /// Starts real local servers with a simulated WAN between them and shows what happens when it breaks
+    /// Starts real local servers with a simulated WAN between them and shows what happens when it
+    /// breaks
     Demo(DemoArgs),
     /// Prints the completion script of a shell, for packages
     #[command(hide = true)]
@@ -86,25 +110,43 @@ pub(super) enum Command {
 /// Which running exporter to ask.
 #[derive(Debug, Args)]
 pub(super) struct ExporterArgs {
-    /// The running exporter's address, such as `http://127.0.0.1:10121`; the default follows --web.listen-address
+    /// The running exporter's address, such as `http://127.0.0.1:10121`; the default follows
+    /// --web.listen-address
     #[arg(long = "exporter.url", value_name = "URL")]
     pub(super) url: Option<String>,
     /// The user, where the exporter asks for one
-    #[arg(long = "exporter.username", value_name = "NAME", requires = "password_file")]
+    #[arg(
+        long = "exporter.username",
+        value_name = "NAME",
+        requires = "password_file"
+    )]
     pub(super) username: Option<String>,
     /// The file that holds the user's password
-    #[arg(long = "exporter.password-file", value_name = "FILE", requires = "username")]
+    #[arg(
+        long = "exporter.password-file",
+        value_name = "FILE",
+        requires = "username"
+    )]
     pub(super) password_file: Option<PathBuf>,
     /// The authorities (PEM) that sign the exporter's certificate; without it the system's
     #[arg(long = "exporter.ca-file", value_name = "FILE")]
     pub(super) ca_file: Option<PathBuf>,
     /// This client's certificate (PEM), where the exporter asks for one
-    #[arg(long = "exporter.cert-file", value_name = "FILE", requires = "key_file")]
+    #[arg(
+        long = "exporter.cert-file",
+        value_name = "FILE",
+        requires = "key_file"
+    )]
     pub(super) cert_file: Option<PathBuf>,
     /// The private key (PEM) of this client's certificate
-    #[arg(long = "exporter.key-file", value_name = "FILE", requires = "cert_file")]
+    #[arg(
+        long = "exporter.key-file",
+        value_name = "FILE",
+        requires = "cert_file"
+    )]
     pub(super) key_file: Option<PathBuf>,
-    /// Believes any certificate of the exporter: for an exporter on this machine, whose certificate is for another name
+    /// Believes any certificate of the exporter: for an exporter on this machine, whose certificate
+    /// is for another name
     #[arg(long = "exporter.insecure-skip-verify", conflicts_with = "ca_file")]
     pub(super) insecure_skip_verify: bool,
 }
@@ -196,7 +238,8 @@ pub(super) struct TestNotifyArgs {
 /// The arguments of `rules`.
 #[derive(Debug, Args)]
 pub(super) struct RulesArgs {
-    /// Where people reach the exporter: what the links to runbooks and to the status page begin with
+    /// Where people reach the exporter: what the links to runbooks and to the status page begin
+    /// with
     #[arg(long = "external-url", value_name = "URL")]
     pub(super) external_url: Option<String>,
 }
@@ -229,7 +272,10 @@ mod tests {
 
     #[test]
     fn flags_stand_before_or_behind_the_command() {
-        for line in [["x", "--config.file", "a.yml", "check"], ["x", "check", "--config.file", "a.yml"]] {
+        for line in [
+            ["x", "--config.file", "a.yml", "check"],
+            ["x", "check", "--config.file", "a.yml"],
+        ] {
             let cli = Cli::try_parse_from(line).unwrap();
             assert_eq!(cli.global.config_file, PathBuf::from("a.yml"));
             assert!(matches!(cli.command, Some(Command::Check(_))));

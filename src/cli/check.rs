@@ -13,11 +13,16 @@ use crate::app;
 use crate::clock;
 use crate::http_client::{GetError, HttpTimeouts};
 use crate::report::{
-    Level, PairReport, PairsReport, SentinelsReport, ServerReport, bytes_text, lag_text, seconds_text, visible_text,
+    Level, PairReport, PairsReport, SentinelsReport, ServerReport, bytes_text, lag_text,
+    seconds_text, visible_text,
 };
 
-/// An exporter that runs answers at once, also for a large fleet; one that does not is not waited for.
-const TIMEOUTS: HttpTimeouts = HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(5) };
+/// An exporter that runs answers at once, also for a large fleet; one that does not is not waited
+/// for.
+const TIMEOUTS: HttpTimeouts = HttpTimeouts {
+    connect: Duration::from_secs(1),
+    total: Duration::from_secs(5),
+};
 
 pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
     let exporter = match Exporter::of(global, &args.exporter, TIMEOUTS) {
@@ -34,13 +39,17 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
         Err(exit) => Err(exit),
     };
     // A usage error is 3 here: 64 would be no Nagios code, and 2 would be critical.
-    let Ok((mut report, source)) = found else { return Exit::Unknown };
+    let Ok((mut report, source)) = found else {
+        return Exit::Unknown;
+    };
     if let Some(name) = &args.pair {
         report.pairs.retain(|pair| pair.pair == *name);
         report.sentinels.retain(|group| group.pair == *name);
         report.failovers.retain(|entry| entry.pair == *name);
         if report.pairs.is_empty() {
-            complain(&format!("There is no pair called {name:?}. Run check without --pair to see all of them."));
+            complain(&format!(
+                "There is no pair called {name:?}. Run check without --pair to see all of them."
+            ));
             return Exit::Unknown;
         }
     }
@@ -49,7 +58,10 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
 }
 
 async fn ask_exporter(exporter: &Exporter) -> Result<PairsReport, String> {
-    let answer = exporter.client.get_json(&format!("{}/api/v1/pairs", exporter.url)).await;
+    let answer = exporter
+        .client
+        .get_json(&format!("{}/api/v1/pairs", exporter.url))
+        .await;
     answer.map_err(|error| match error {
         GetError::Status(401) => {
             "it asks for a user and a password: give --exporter.username and --exporter.password-file".to_owned()
@@ -61,13 +73,18 @@ async fn ask_exporter(exporter: &Exporter) -> Result<PairsReport, String> {
 /// Polls by itself, because no exporter answers.
 fn look(global: &Global, url: &str, why: &str) -> Result<(PairsReport, String), Exit> {
     let settings = load_settings(global).inspect_err(|_| {
-        complain(&format!("No exporter answers at {url} either ({why}): give --config.file or --exporter.url."));
+        complain(&format!(
+            "No exporter answers at {url} either ({why}): give --config.file or --exporter.url."
+        ));
     })?;
     let snapshot = block_on(app::look(&settings))?.map_err(|error| {
-        complain(&format!("No exporter answers at {url} ({why}), and polling failed: {error}"));
+        complain(&format!(
+            "No exporter answers at {url} ({why}), and polling failed: {error}"
+        ));
         Exit::Unknown
     })?;
-    let source = format!("polled the servers directly, because no exporter answers at {url} ({why})");
+    let source =
+        format!("polled the servers directly, because no exporter answers at {url} ({why})");
     Ok((PairsReport::of(&snapshot, clock::now()), source))
 }
 
@@ -90,7 +107,8 @@ fn print(report: &PairsReport, source: &str, output: OutputFormat) {
             |t| t + "\n",
         ),
     };
-    // The stream drops colour codes unless a terminal reads them; a reader that went away is no error.
+    // The stream drops colour codes unless a terminal reads them; a reader that went away is no
+    // error.
     let _ = anstream::stdout().write_all(text.as_bytes());
 }
 
@@ -98,23 +116,48 @@ fn print(report: &PairsReport, source: &str, output: OutputFormat) {
 const FAILOVER_SHOWN_SECONDS: f64 = 12.0 * 3600.0;
 
 /// The columns of the table, before the sentence that says why.
-const HEAD: [&str; 7] = ["LEVEL", "PAIR", "FROM -> TO", "REPLICA", "STATE", "LAG", "BYTES"];
+const HEAD: [&str; 7] = [
+    "LEVEL",
+    "PAIR",
+    "FROM -> TO",
+    "REPLICA",
+    "STATE",
+    "LAG",
+    "BYTES",
+];
 
-/// The whole screen. Names and sentences come from whatever answered at the exporter's address, so nothing of them is
-/// shown that a terminal would obey.
+/// The whole screen. Names and sentences come from whatever answered at the exporter's address, so
+/// nothing of them is shown that a terminal would obey.
 fn table(report: &PairsReport, source: &str) -> String {
     let pairs = report.worst_first();
     let rows: Vec<[String; HEAD.len()]> = pairs.iter().map(|pair| cells(pair)).collect();
     let widths = widths(&HEAD, &rows);
     let mut text = format!("{}; {}\n\n", summary(report), visible_text(source));
-    let head = HEAD.iter().zip(&widths).map(|(cell, width)| pad(cell, *width)).collect::<Vec<_>>().join("  ");
+    let head = HEAD
+        .iter()
+        .zip(&widths)
+        .map(|(cell, width)| pad(cell, *width))
+        .collect::<Vec<_>>()
+        .join("  ");
     let _ = writeln!(text, "{head}  WHY");
     for (pair, row) in pairs.iter().zip(&rows) {
-        let padded: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| pad(cell, *width)).collect();
+        let padded: Vec<_> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| pad(cell, *width))
+            .collect();
         let colour = style::of_level(pair.level());
-        let _ = writeln!(text, "{colour}{}{colour:#}  {}  {}", padded[0], padded[1..].join("  "), why(pair));
+        let _ = writeln!(
+            text,
+            "{colour}{}{colour:#}  {}  {}",
+            padded[0],
+            padded[1..].join("  "),
+            why(pair)
+        );
     }
-    text + &recent_failovers(report) + &silent_servers(&report.servers) + &sentinels_in_trouble(&report.sentinels)
+    text + &recent_failovers(report)
+        + &silent_servers(&report.servers)
+        + &sentinels_in_trouble(&report.sentinels)
 }
 
 /// Who took over lately, and what was lost by it.
@@ -127,9 +170,17 @@ fn recent_failovers(report: &PairsReport) -> String {
             continue;
         }
         let [pair, reason] = [&entry.pair, &last.reason].map(|text| visible_text(text));
-        let _ = writeln!(text, "Failover of {pair} {} ago: {reason}", seconds_text(ago));
+        let _ = writeln!(
+            text,
+            "Failover of {pair} {} ago: {reason}",
+            seconds_text(ago)
+        );
     }
-    if text.is_empty() { text } else { format!("\n{text}") }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n{text}")
+    }
 }
 
 /// How many pairs there are of each level, worst first.
@@ -138,8 +189,16 @@ fn summary(report: &PairsReport) -> String {
     for pair in &report.pairs {
         *counts.entry(pair.level()).or_default() += 1;
     }
-    let parts: Vec<_> = counts.iter().rev().map(|(level, count)| format!("{count} {}", level.label())).collect();
-    let noun = if report.pairs.len() == 1 { "pair" } else { "pairs" };
+    let parts: Vec<_> = counts
+        .iter()
+        .rev()
+        .map(|(level, count)| format!("{count} {}", level.label()))
+        .collect();
+    let noun = if report.pairs.len() == 1 {
+        "pair"
+    } else {
+        "pairs"
+    };
     format!("{} {noun}: {}", report.pairs.len(), parts.join(", "))
 }
 
@@ -147,10 +206,18 @@ fn cells(pair: &PairReport) -> [String; HEAD.len()] {
     [
         pair.level().label().to_owned(),
         visible_text(&pair.pair),
-        format!("{} -> {}", visible_text(&pair.source_dc), visible_text(&pair.target_dc)),
+        format!(
+            "{} -> {}",
+            visible_text(&pair.source_dc),
+            visible_text(&pair.target_dc)
+        ),
         visible_text(&pair.replica),
         pair.state.label().to_owned(),
-        lag_text(pair.lag_lower_seconds, pair.lag_seconds, pair.lag_upper_seconds),
+        lag_text(
+            pair.lag_lower_seconds,
+            pair.lag_seconds,
+            pair.lag_upper_seconds,
+        ),
         bytes_text(pair.lag_bytes),
     ]
 }
@@ -159,7 +226,10 @@ fn cells(pair: &PairReport) -> [String; HEAD.len()] {
 fn why(pair: &PairReport) -> String {
     let reason = visible_text(&pair.reason);
     match pair.last_known.filter(|_| pair.lag_seconds.is_none()) {
-        Some(known) => format!("{reason}; last known: at most {} behind", seconds_text(known.lag_upper_seconds)),
+        Some(known) => format!(
+            "{reason}; last known: at most {} behind",
+            seconds_text(known.lag_upper_seconds)
+        ),
         None => reason,
     }
 }
@@ -167,11 +237,18 @@ fn why(pair: &PairReport) -> String {
 fn silent_servers(servers: &[ServerReport]) -> String {
     let mut text = String::new();
     for server in servers.iter().filter(|server| !server.up.unwrap_or(true)) {
-        let why = server.reason.as_deref().unwrap_or("the server does not answer");
+        let why = server
+            .reason
+            .as_deref()
+            .unwrap_or("the server does not answer");
         let [server, dc, why] = [&server.server, &server.dc, why].map(visible_text);
         let _ = writeln!(text, "{server} in {dc}: {why}");
     }
-    if text.is_empty() { text } else { format!("\n{text}") }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n{text}")
+    }
 }
 
 /// What is wrong with Sentinels, and risky about where they stand.
@@ -180,15 +257,22 @@ fn sentinels_in_trouble(groups: &[SentinelsReport]) -> String {
     for group in groups {
         let pair = visible_text(&group.pair);
         for sentinel in &group.sentinels {
-            let Some(trouble) = sentinel.trouble() else { continue };
-            let [server, dc, trouble] = [&sentinel.server, &sentinel.dc, &trouble].map(|text| visible_text(text));
+            let Some(trouble) = sentinel.trouble() else {
+                continue;
+            };
+            let [server, dc, trouble] =
+                [&sentinel.server, &sentinel.dc, &trouble].map(|text| visible_text(text));
             let _ = writeln!(text, "Sentinel {server} in {dc} of {pair}: {trouble}");
         }
         for risk in &group.risks {
             let _ = writeln!(text, "Sentinels of {pair}: {}", visible_text(risk));
         }
     }
-    if text.is_empty() { text } else { format!("\n{text}") }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n{text}")
+    }
 }
 
 #[cfg(test)]
@@ -210,28 +294,52 @@ mod tests {
             last_known: None,
             reason: reason.to_owned(),
         };
-        FailoversReport { pair: pair.to_owned(), total: 1, last: Some(last) }
+        FailoversReport {
+            pair: pair.to_owned(),
+            total: 1,
+            last: Some(last),
+        }
     }
 
     #[test]
     fn failovers_of_the_last_hours_are_told() {
         let mut report = report([pair("orders")]);
-        report.failovers = vec![failovers("orders", "r:1 took over", 0.5), failovers("carts", "long ago", 13.0)];
-        report.failovers.push(FailoversReport { pair: "users".to_owned(), total: 0, last: None });
-        let told: Vec<_> =
-            table(&report, "").lines().filter(|line| line.starts_with("Failover")).map(str::to_owned).collect();
+        report.failovers = vec![
+            failovers("orders", "r:1 took over", 0.5),
+            failovers("carts", "long ago", 13.0),
+        ];
+        report.failovers.push(FailoversReport {
+            pair: "users".to_owned(),
+            total: 0,
+            last: None,
+        });
+        let told: Vec<_> = table(&report, "")
+            .lines()
+            .filter(|line| line.starts_with("Failover"))
+            .map(str::to_owned)
+            .collect();
         assert_eq!(told, ["Failover of orders 30m 00s ago: r:1 took over"]);
     }
 
     #[test]
     fn a_hostile_exporter_cannot_command_the_terminal_or_break_the_table() {
-        let hostile = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m<b>\"'\\\n\r\u{202e}".to_owned() + &"x".repeat(10_240);
+        let hostile = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m<b>\"'\\\n\r\u{202e}".to_owned()
+            + &"x".repeat(10_240);
         let mut bad = pair(&hostile);
-        for text in [&mut bad.source_dc, &mut bad.target_dc, &mut bad.replica, &mut bad.reason] {
+        for text in [
+            &mut bad.source_dc,
+            &mut bad.target_dc,
+            &mut bad.replica,
+            &mut bad.reason,
+        ] {
             text.clone_from(&hostile);
         }
         let mut report = report([bad, pair("orders")]);
-        let colours: usize = report.pairs.iter().map(|pair| style::of_level(pair.level()).to_string().len()).sum();
+        let colours: usize = report
+            .pairs
+            .iter()
+            .map(|pair| style::of_level(pair.level()).to_string().len())
+            .sum();
         report.servers.push(ServerReport {
             dc: hostile.clone(),
             server: hostile.clone(),
@@ -266,16 +374,28 @@ mod tests {
         report.failovers.push(failovers(&hostile, &hostile, 0.0));
         let screen = table(&report, &hostile);
         let plain = anstream::adapter::strip_str(&screen).to_string();
-        assert!(colours > 0 && plain.len() < screen.len(), "the levels are coloured");
-        assert!(!plain.contains(|c: char| c.is_control() && c != '\n'), "{plain:?}");
+        assert!(
+            colours > 0 && plain.len() < screen.len(),
+            "the levels are coloured"
+        );
+        assert!(
+            !plain.contains(|c: char| c.is_control() && c != '\n'),
+            "{plain:?}"
+        );
         let expected = 2 + 1 + 2 + (1 + 1) + (1 + 1) + (1 + 2);
         assert_eq!(
             plain.lines().count(),
             expected,
             "summary, head, pairs, failover, silent server, Sentinels: {plain}"
         );
-        assert!(plain.contains("\\u{1b}]0;owned\\u{7}") && plain.len() < 20_000, "{plain}");
+        assert!(
+            plain.contains("\\u{1b}]0;owned\\u{7}") && plain.len() < 20_000,
+            "{plain}"
+        );
         let commands = screen.matches('\u{1b}').count();
-        assert_eq!(commands, 4, "two levels, each with its colour and the end of it");
+        assert_eq!(
+            commands, 4,
+            "two levels, each with its colour and the end of it"
+        );
     }
 }

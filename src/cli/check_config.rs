@@ -9,7 +9,10 @@ pub(super) fn check_config(global: &Global) -> Exit {
     match (load_settings(global), load_web_config(global)) {
         (Ok(settings), Ok(_)) => {
             // Comments, so that the output is still a configuration.
-            settings.warnings().iter().for_each(|warning| say(&format!("# warning: {warning}")));
+            settings
+                .warnings()
+                .iter()
+                .for_each(|warning| say(&format!("# warning: {warning}")));
             say(settings.to_yaml_redacted().trim_end());
             Exit::Ok
         }

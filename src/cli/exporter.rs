@@ -1,4 +1,5 @@
-//! The running exporter that `check` and `healthcheck` ask: where it is, and how one proves who one is.
+//! The running exporter that `check` and `healthcheck` ask: where it is, and how one proves who one
+//! is.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -18,7 +19,11 @@ pub(super) struct Exporter {
 
 impl Exporter {
     /// The exporter that the command line means; an error is a sentence.
-    pub(super) fn of(global: &Global, args: &ExporterArgs, timeouts: HttpTimeouts) -> Result<Self, String> {
+    pub(super) fn of(
+        global: &Global,
+        args: &ExporterArgs,
+        timeouts: HttpTimeouts,
+    ) -> Result<Self, String> {
         let url = exporter_url(global, args)?;
         let access = access(&url, args)?;
         let client = HttpClient::for_exporter_with(timeouts, &access)
@@ -28,7 +33,9 @@ impl Exporter {
 }
 
 fn access(url: &str, args: &ExporterArgs) -> Result<ExporterAccess, String> {
-    let is_https = url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+    let is_https = url
+        .get(..8)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
     let trust = match (&args.ca_file, args.insecure_skip_verify) {
         (_, true) => ServerTrust::Anybody,
         (Some(path), false) => ServerTrust::Authorities(read(path)?.reveal().as_bytes().to_vec()),
@@ -40,10 +47,18 @@ fn access(url: &str, args: &ExporterArgs) -> Result<ExporterAccess, String> {
         _ => None,
     };
     let identity = match (&args.cert_file, &args.key_file) {
-        (Some(cert), Some(key)) => Some(Secret::new(format!("{}\n{}\n", read(cert)?.reveal(), read(key)?.reveal()))),
+        (Some(cert), Some(key)) => Some(Secret::new(format!(
+            "{}\n{}\n",
+            read(cert)?.reveal(),
+            read(key)?.reveal()
+        ))),
         _ => None,
     };
-    Ok(ExporterAccess { login, trust, identity })
+    Ok(ExporterAccess {
+        login,
+        trust,
+        identity,
+    })
 }
 
 /// A small text file, without the white space around it.
@@ -54,9 +69,12 @@ fn read(path: &Path) -> Result<Secret, String> {
 
 /// Where the exporter that is meant answers, without a slash at the end.
 fn exporter_url(global: &Global, args: &ExporterArgs) -> Result<String, String> {
-    let Some(url) = &args.url else { return Ok(format!("http://{}", reachable(global.listen_address))) };
-    let authority =
-        url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let Some(url) = &args.url else {
+        return Ok(format!("http://{}", reachable(global.listen_address)));
+    };
+    let authority = url.split_once("://").map_or("", |(_, rest)| {
+        rest.split(['/', '?', '#']).next().unwrap_or_default()
+    });
     if authority.contains('@') {
         return Err(
             "The user and password do not belong into --exporter.url, where every process of this machine can \
@@ -84,15 +102,29 @@ mod tests {
     use clap::Parser as _;
 
     fn exporter(flags: &[&str]) -> Result<Exporter, String> {
-        let cli = Cli::try_parse_from([&["x", "healthcheck"], flags].concat()).map_err(|error| error.to_string())?;
-        let Some(Command::Healthcheck(args)) = cli.command else { panic!("another command") };
+        let cli = Cli::try_parse_from([&["x", "healthcheck"], flags].concat())
+            .map_err(|error| error.to_string())?;
+        let Some(Command::Healthcheck(args)) = cli.command else {
+            panic!("another command")
+        };
         let second = std::time::Duration::from_secs(1);
-        Exporter::of(&cli.global, &args, HttpTimeouts { connect: second, total: second })
+        Exporter::of(
+            &cli.global,
+            &args,
+            HttpTimeouts {
+                connect: second,
+                total: second,
+            },
+        )
     }
 
     #[test]
     fn an_address_for_all_interfaces_is_asked_on_loopback() {
-        let cases = [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("10.0.0.1:1", "10.0.0.1:1")];
+        let cases = [
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:1", "[::1]:1"),
+            ("10.0.0.1:1", "10.0.0.1:1"),
+        ];
         for (listen, asked) in cases {
             assert_eq!(reachable(listen.parse().unwrap()), asked.parse().unwrap());
         }
@@ -100,8 +132,16 @@ mod tests {
 
     #[test]
     fn the_url_follows_the_listen_address_or_the_flag() {
-        assert_eq!(exporter(&["--web.listen-address", "0.0.0.0:7"]).unwrap().url, "http://127.0.0.1:7");
-        assert_eq!(exporter(&["--exporter.url", "https://x:1/"]).unwrap().url, "https://x:1");
+        assert_eq!(
+            exporter(&["--web.listen-address", "0.0.0.0:7"])
+                .unwrap()
+                .url,
+            "http://127.0.0.1:7"
+        );
+        assert_eq!(
+            exporter(&["--exporter.url", "https://x:1/"]).unwrap().url,
+            "https://x:1"
+        );
     }
 
     #[test]
@@ -111,17 +151,47 @@ mod tests {
         std::fs::write(&path, "hunter2").unwrap();
         let path = path.to_str().unwrap();
         let cases: &[(&[&str], &str)] = &[
-            (&["--exporter.url", "http://me:hunter2@x"], "The user and password do not belong into --exporter.url"),
-            (&["--exporter.username", "me"], "required arguments were not provided"),
-            (&["--exporter.cert-file", path], "required arguments were not provided"),
-            (&["--exporter.ca-file", path], "cannot be asked: the authorities' file holds no certificate"),
-            (&["--exporter.ca-file", "/nowhere"], "cannot read the secret file /nowhere"),
-            (&["--exporter.cert-file", path, "--exporter.key-file", path], "private key cannot be read"),
-            (&["--exporter.ca-file", path, "--exporter.insecure-skip-verify"], "cannot be used with"),
+            (
+                &["--exporter.url", "http://me:hunter2@x"],
+                "The user and password do not belong into --exporter.url",
+            ),
+            (
+                &["--exporter.username", "me"],
+                "required arguments were not provided",
+            ),
+            (
+                &["--exporter.cert-file", path],
+                "required arguments were not provided",
+            ),
+            (
+                &["--exporter.ca-file", path],
+                "cannot be asked: the authorities' file holds no certificate",
+            ),
+            (
+                &["--exporter.ca-file", "/nowhere"],
+                "cannot read the secret file /nowhere",
+            ),
+            (
+                &["--exporter.cert-file", path, "--exporter.key-file", path],
+                "private key cannot be read",
+            ),
+            (
+                &[
+                    "--exporter.ca-file",
+                    path,
+                    "--exporter.insecure-skip-verify",
+                ],
+                "cannot be used with",
+            ),
         ];
         for (flags, part) in cases {
-            let Err(sentence) = exporter(flags) else { panic!("{flags:?} is accepted") };
-            assert!(sentence.contains(part) && !sentence.contains("hunter2"), "{flags:?}: {sentence}");
+            let Err(sentence) = exporter(flags) else {
+                panic!("{flags:?} is accepted")
+            };
+            assert!(
+                sentence.contains(part) && !sentence.contains("hunter2"),
+                "{flags:?}: {sentence}"
+            );
         }
     }
 }

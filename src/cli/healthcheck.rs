@@ -10,7 +10,10 @@ use crate::http_client::{HttpClient, HttpTimeouts};
 use crate::report::visible_text;
 
 /// A healthy exporter answers at once; container runtimes give a health check a few seconds.
-const TIMEOUTS: HttpTimeouts = HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(3) };
+const TIMEOUTS: HttpTimeouts = HttpTimeouts {
+    connect: Duration::from_secs(1),
+    total: Duration::from_secs(3),
+};
 
 pub(super) fn healthcheck(global: &Global, args: &ExporterArgs) -> Exit {
     let exporter = match Exporter::of(global, args, TIMEOUTS) {
@@ -38,5 +41,9 @@ async fn ask(client: &HttpClient, url: &str) -> Result<String, String> {
     let answer = client.get(url).await.map_err(|error| error.to_string())?;
     // Whatever answers there: its words are shown, never obeyed.
     let text = visible_text(answer.body.trim());
-    if answer.status == 200 { Ok(text) } else { Err(text) }
+    if answer.status == 200 {
+        Ok(text)
+    } else {
+        Err(text)
+    }
 }

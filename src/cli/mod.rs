@@ -53,8 +53,9 @@ fn dispatch(cli: Cli) -> Exit {
     }
 }
 
-/// Prints what is wrong with the command line, or the help that was asked for. Clap would end with 2, which means
-/// critical to Nagios; so a usage error is 64, and 3 (unknown) where `check` was meant.
+/// Prints what is wrong with the command line, or the help that was asked for. Clap would end with
+/// 2, which means critical to Nagios; so a usage error is 64, and 3 (unknown) where `check` was
+/// meant.
 fn usage(error: &clap::Error) -> Exit {
     // Nobody is left to tell when the terminal is gone.
     let _ = error.print();
@@ -70,21 +71,30 @@ fn usage(error: &clap::Error) -> Exit {
 fn load_settings(global: &Global) -> Result<Settings, Exit> {
     let environment = Environment::from_os(std::env::vars_os());
     crate::config::load(&global.config_file, &environment).map_err(|errors| {
-        complain(&format!("The configuration {} is not usable:\n{errors}", global.config_file.display()));
+        complain(&format!(
+            "The configuration {} is not usable:\n{errors}",
+            global.config_file.display()
+        ));
         Exit::Usage
     })
 }
 
 /// The web configuration where one is given, or what is wrong with it, already printed.
 fn load_web_config(global: &Global) -> Result<Option<WebConfig>, Exit> {
-    let Some(path) = &global.web_config_file else { return Ok(None) };
+    let Some(path) = &global.web_config_file else {
+        return Ok(None);
+    };
     WebConfig::load(path.clone()).map(Some).map_err(|errors| {
-        complain(&format!("The web configuration {} is not usable:\n{errors}", path.display()));
+        complain(&format!(
+            "The web configuration {} is not usable:\n{errors}",
+            path.display()
+        ));
         Exit::Usage
     })
 }
 
-/// Prints to standard error, and nothing that a terminal would obey; that nobody reads it is no reason to fail.
+/// Prints to standard error, and nothing that a terminal would obey; that nobody reads it is no
+/// reason to fail.
 fn complain(text: &str) {
     let visible: Vec<_> = text.lines().map(visible_line).collect();
     let _ = writeln!(std::io::stderr(), "{}", visible.join("\n"));

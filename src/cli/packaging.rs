@@ -1,4 +1,5 @@
-//! `completions` and `man`: what packages install beside the program, made from the command line's own definition.
+//! `completions` and `man`: what packages install beside the program, made from the command line's
+//! own definition.
 
 use std::io::Write;
 
@@ -14,30 +15,60 @@ const MORE: [(&str, &[(&str, &str)]); 4] = [
     (
         "SIGNALS",
         &[
-            ("SIGHUP", "The configuration is loaded anew. One that is refused changes nothing; the log says why."),
-            ("SIGTERM, SIGINT", "Polling stops, notifications that are due are delivered, and the program ends."),
+            (
+                "SIGHUP",
+                "The configuration is loaded anew. One that is refused changes nothing; the log says why.",
+            ),
+            (
+                "SIGTERM, SIGINT",
+                "Polling stops, notifications that are due are delivered, and the program ends.",
+            ),
         ],
     ),
     (
         "EXIT STATUS",
         &[
             ("0", "All is well. Of check: every pair is."),
-            ("1", "It failed. Of check: a warning. Of healthcheck: the exporter is not ready."),
+            (
+                "1",
+                "It failed. Of check: a warning. Of healthcheck: the exporter is not ready.",
+            ),
             ("2", "Of check: critical."),
-            ("3", "Of check: unknown, which includes a wrong command line, because 2 means critical to Nagios."),
+            (
+                "3",
+                "Of check: unknown, which includes a wrong command line, because 2 means critical to Nagios.",
+            ),
             ("64", "The command line or the configuration is wrong."),
         ],
     ),
     (
         "ENVIRONMENT",
         &[
-            ("${NAME} in the configuration", "Any variable that the configuration names."),
-            ("HTTP_PROXY, HTTPS_PROXY, NO_PROXY", "The proxy on the way to the receivers of notifications."),
-            ("SSL_CERT_FILE, SSL_CERT_DIR", "Certificate authorities to trust instead of the system's."),
-            ("NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID", "Set by systemd for services of Type=notify."),
+            (
+                "${NAME} in the configuration",
+                "Any variable that the configuration names.",
+            ),
+            (
+                "HTTP_PROXY, HTTPS_PROXY, NO_PROXY",
+                "The proxy on the way to the receivers of notifications.",
+            ),
+            (
+                "SSL_CERT_FILE, SSL_CERT_DIR",
+                "Certificate authorities to trust instead of the system's.",
+            ),
+            (
+                "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID",
+                "Set by systemd for services of Type=notify.",
+            ),
         ],
     ),
-    ("SEE ALSO", &[("config.example.yml", "Every section of the configuration, with comments.")]),
+    (
+        "SEE ALSO",
+        &[(
+            "config.example.yml",
+            "Every section of the configuration, with comments.",
+        )],
+    ),
 ];
 
 pub(super) fn completions(args: &CompletionsArgs) -> Exit {
@@ -56,7 +87,8 @@ pub(super) fn man() -> Exit {
     }
 }
 
-/// Output that was cut short would be installed as if it were whole, so unlike elsewhere a failed write is an error.
+/// Output that was cut short would be installed as if it were whole, so unlike elsewhere a failed
+/// write is an error.
 fn print(bytes: &[u8]) -> Exit {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -91,14 +123,37 @@ fn page() -> std::io::Result<Vec<u8>> {
 fn commands(roff: &mut Roff) {
     roff.control("SH", ["COMMANDS"]);
     let cli = Cli::command();
-    for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
+    for command in cli
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+    {
         roff.control("SS", [command.get_name()]);
-        roff.text([roman(command.get_about().map(ToString::to_string).unwrap_or_default())]);
-        for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
-            let flag = argument.get_long().map(|long| format!("--{long}")).unwrap_or_default();
-            let value = argument.get_action().takes_values().then(|| argument.get_value_names()).flatten();
-            let value = value.map(|names| format!(" {}", names.join(" "))).unwrap_or_default();
-            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        roff.text([roman(
+            command
+                .get_about()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        )]);
+        for argument in command
+            .get_arguments()
+            .filter(|argument| !argument.is_hide_set())
+        {
+            let flag = argument
+                .get_long()
+                .map(|long| format!("--{long}"))
+                .unwrap_or_default();
+            let value = argument
+                .get_action()
+                .takes_values()
+                .then(|| argument.get_value_names())
+                .flatten();
+            let value = value
+                .map(|names| format!(" {}", names.join(" ")))
+                .unwrap_or_default();
+            let help = argument
+                .get_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             entry(roff, &[bold(flag), italic(value)], &help);
         }
     }
@@ -116,14 +171,22 @@ mod tests {
 
     #[test]
     fn the_manual_page_has_every_visible_command_and_option() {
-        let page = String::from_utf8(page().unwrap()).unwrap().replace("\\-", "-");
+        let page = String::from_utf8(page().unwrap())
+            .unwrap()
+            .replace("\\-", "-");
         let cli = Cli::command();
         for command in cli.get_subcommands() {
             let heading = format!("\n.SS {}\n", command.get_name());
             assert_eq!(page.contains(&heading), !command.is_hide_set(), "{heading}");
-            let options = command.get_arguments().chain(cli.get_arguments()).filter_map(clap::Arg::get_long);
+            let options = command
+                .get_arguments()
+                .chain(cli.get_arguments())
+                .filter_map(clap::Arg::get_long);
             for option in options {
-                assert!(page.contains(&format!("--{option}")), "--{option} is not in\n{page}");
+                assert!(
+                    page.contains(&format!("--{option}")),
+                    "--{option} is not in\n{page}"
+                );
             }
         }
     }

@@ -17,7 +17,11 @@ pub(super) fn run(global: &Global) -> Exit {
         (Err(exit), _) | (_, Err(exit)) => return exit,
     };
     let log = logging::start(global);
-    let web = WebOptions { listen: global.listen_address, config, admin_api: global.enable_admin_api };
+    let web = WebOptions {
+        listen: global.listen_address,
+        config,
+        admin_api: global.enable_admin_api,
+    };
     let ended = block_on(serve(settings, web, global, log.clone()));
     log.finish();
     match ended {
@@ -30,17 +34,29 @@ pub(super) fn run(global: &Global) -> Exit {
     }
 }
 
-async fn serve(settings: Settings, web: WebOptions, global: &Global, log: Log) -> Result<(), StartError> {
+async fn serve(
+    settings: Settings,
+    web: WebOptions,
+    global: &Global,
+    log: Log,
+) -> Result<(), StartError> {
     let path = global.config_file.clone();
-    let load: LoadSettings = Box::new(move || crate::config::load(&path, &Environment::from_os(std::env::vars_os())));
+    let load: LoadSettings =
+        Box::new(move || crate::config::load(&path, &Environment::from_os(std::env::vars_os())));
     let app = App::bind(settings, web, load)?;
     // On the heap: it holds everything that the exporter is.
     Box::pin(app.run(|control| {
         tokio::spawn(log.follow());
         // Here, not in the task: until it is asked for, SIGHUP ends the process.
-        let kinds = [SignalKind::hangup(), SignalKind::terminate(), SignalKind::interrupt()];
+        let kinds = [
+            SignalKind::hangup(),
+            SignalKind::terminate(),
+            SignalKind::interrupt(),
+        ];
         let [Ok(hangup), Ok(terminate), Ok(interrupt)] = kinds.map(signal) else {
-            tracing::error!("signals cannot be received: SIGHUP will not reload and SIGTERM will not drain");
+            tracing::error!(
+                "signals cannot be received: SIGHUP will not reload and SIGTERM will not drain"
+            );
             return;
         };
         tokio::spawn(follow_signals(control, [hangup, terminate, interrupt]));

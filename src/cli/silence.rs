@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::args::{Global, OutputFormat, SilenceAddArgs, SilenceArgs, SilenceExpireArgs, SilenceListArgs};
+use super::args::{
+    Global, OutputFormat, SilenceAddArgs, SilenceArgs, SilenceExpireArgs, SilenceListArgs,
+};
 use super::columns::{pad, widths};
 use super::exit::Exit;
 use super::exporter::Exporter;
 use super::{block_on, complain, say};
 use crate::config::parse_duration;
 use crate::http_client::{GetError, HttpResponse, HttpTimeouts};
-use crate::report::{SilenceMade, SilenceReport, SilenceRequest, SilencesReport, utc_text, visible_text};
+use crate::report::{
+    SilenceMade, SilenceReport, SilenceRequest, SilencesReport, utc_text, visible_text,
+};
 
 /// An exporter that runs answers at once.
-const TIMEOUTS: HttpTimeouts = HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(10) };
+const TIMEOUTS: HttpTimeouts = HttpTimeouts {
+    connect: Duration::from_secs(1),
+    total: Duration::from_secs(10),
+};
 
 pub(super) fn silence(global: &Global, args: &SilenceArgs) -> Exit {
     match args {
@@ -36,10 +43,16 @@ fn add(global: &Global, args: &SilenceAddArgs) -> Exit {
     let ask = async {
         let body = serde_json::to_vec(&request).map_err(|error| error.to_string())?;
         let url = format!("{}/api/v1/silences", exporter.url);
-        let answer = exporter.client.post_json(&url, &[], body).await.map_err(|error| error.to_string())?;
+        let answer = exporter
+            .client
+            .post_json(&url, &[], body)
+            .await
+            .map_err(|error| error.to_string())?;
         made(&answer)
     };
-    finish(&exporter.url, block_on(ask), |id| format!("{id}\nTo end it: redis-cross-dc-exporter silence expire {id}"))
+    finish(&exporter.url, block_on(ask), |id| {
+        format!("{id}\nTo end it: redis-cross-dc-exporter silence expire {id}")
+    })
 }
 
 fn expire(global: &Global, args: &SilenceExpireArgs) -> Exit {
@@ -52,7 +65,11 @@ fn expire(global: &Global, args: &SilenceExpireArgs) -> Exit {
     }
     let ask = async {
         let url = format!("{}/api/v1/silences/{}", exporter.url, args.id);
-        let answer = exporter.client.delete_json(&url).await.map_err(|error| error.to_string())?;
+        let answer = exporter
+            .client
+            .delete_json(&url)
+            .await
+            .map_err(|error| error.to_string())?;
         made(&answer)
     };
     finish(&exporter.url, block_on(ask), |id| format!("{id} is over"))
@@ -64,21 +81,29 @@ fn list(global: &Global, args: &SilenceListArgs) -> Exit {
         Err(sentence) => return usage(&sentence),
     };
     let ask = async {
-        let answer = exporter.client.get_json(&format!("{}/api/v1/silences", exporter.url)).await;
+        let answer = exporter
+            .client
+            .get_json(&format!("{}/api/v1/silences", exporter.url))
+            .await;
         let mut report: SilencesReport = answer.map_err(|error| match error {
             GetError::Status(401) => LOGIN.to_owned(),
             error => error.to_string(),
         })?;
-        report.silences.retain(|silence| args.expired || silence.state != "expired");
+        report
+            .silences
+            .retain(|silence| args.expired || silence.state != "expired");
         Ok(match args.output {
             OutputFormat::Table => table(&report),
-            OutputFormat::Json => serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?,
+            OutputFormat::Json => {
+                serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?
+            }
         })
     };
     finish(&exporter.url, block_on(ask), str::to_owned)
 }
 
-const LOGIN: &str = "it asks for a user and a password: give --exporter.username and --exporter.password-file";
+const LOGIN: &str =
+    "it asks for a user and a password: give --exporter.username and --exporter.password-file";
 
 fn usage(sentence: &str) -> Exit {
     complain(sentence);
@@ -86,7 +111,11 @@ fn usage(sentence: &str) -> Exit {
 }
 
 /// Prints what came of it.
-fn finish(url: &str, result: Result<Result<String, String>, Exit>, text: impl Fn(&str) -> String) -> Exit {
+fn finish(
+    url: &str,
+    result: Result<Result<String, String>, Exit>,
+    text: impl Fn(&str) -> String,
+) -> Exit {
     match result {
         Ok(Ok(answer)) => {
             say(&text(&answer));
@@ -106,12 +135,19 @@ fn made(answer: &HttpResponse) -> Result<String, String> {
         return Err(LOGIN.to_owned());
     }
     if answer.status == 200 {
-        let made: SilenceMade = serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
+        let made: SilenceMade =
+            serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
         return Ok(visible_text(&made.id));
     }
     let error: Option<BTreeMap<String, String>> = serde_json::from_str(&answer.body).ok();
-    let sentence = error.and_then(|mut error| error.remove("error")).unwrap_or_else(|| answer.body.trim().to_owned());
-    Err(format!("{} (status {})", visible_text(&sentence), answer.status))
+    let sentence = error
+        .and_then(|mut error| error.remove("error"))
+        .unwrap_or_else(|| answer.body.trim().to_owned());
+    Err(format!(
+        "{} (status {})",
+        visible_text(&sentence),
+        answer.status
+    ))
 }
 
 /// What the command line asks for.
@@ -122,13 +158,18 @@ fn request(args: &SilenceAddArgs) -> Result<SilenceRequest, String> {
     };
     let mut matchers = BTreeMap::new();
     for matcher in &args.matchers {
-        let (label, glob) =
-            matcher.split_once('=').ok_or_else(|| format!("{matcher:?} is no matcher: write label=glob."))?;
+        let (label, glob) = matcher
+            .split_once('=')
+            .ok_or_else(|| format!("{matcher:?} is no matcher: write label=glob."))?;
         if matchers.insert(label.to_owned(), glob.to_owned()).is_some() {
             return Err(format!("The label {label:?} is given twice."));
         }
     }
-    let author = args.author.clone().or_else(|| std::env::var("USER").ok()).filter(|author| !author.is_empty());
+    let author = args
+        .author
+        .clone()
+        .or_else(|| std::env::var("USER").ok())
+        .filter(|author| !author.is_empty());
     let starts_in = args.starts_in.as_deref().map(seconds).transpose()?;
     let now = crate::clock::wall_now().as_secs_f64();
     Ok(SilenceRequest {
@@ -148,7 +189,12 @@ fn table(report: &SilencesReport) -> String {
     let rows: Vec<_> = report.silences.iter().map(cells).collect();
     let widths = widths(&HEAD, &rows);
     let line = |cells: &[String]| {
-        cells.iter().zip(widths).map(|(cell, width)| pad(cell, width)).collect::<Vec<_>>().join("  ")
+        cells
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| pad(cell, width))
+            .collect::<Vec<_>>()
+            .join("  ")
     };
     let mut text = format!("{}  COMMENT\n", line(&HEAD.map(str::to_owned)));
     for (silence, row) in report.silences.iter().zip(&rows) {
@@ -161,9 +207,15 @@ fn table(report: &SilencesReport) -> String {
     text.trim_end().to_owned()
 }
 
-/// Names come from whatever answered at the exporter's address, so nothing of them is shown that a terminal would obey.
+/// Names come from whatever answered at the exporter's address, so nothing of them is shown that a
+/// terminal would obey.
 fn cells(silence: &SilenceReport) -> [String; HEAD.len()] {
-    let matchers = silence.matchers.iter().map(|(label, glob)| format!("{label}={glob}")).collect::<Vec<_>>().join(" ");
+    let matchers = silence
+        .matchers
+        .iter()
+        .map(|(label, glob)| format!("{label}={glob}"))
+        .collect::<Vec<_>>()
+        .join(" ");
     [
         visible_text(&silence.id),
         visible_text(&silence.state),
@@ -184,25 +236,63 @@ mod tests {
     fn asked(line: &[&str]) -> Result<SilenceRequest, String> {
         let line = [&["x", "silence", "add"], line].concat();
         let cli = Cli::try_parse_from(line).map_err(|error| error.to_string())?;
-        let Some(Command::Silence(SilenceArgs::Add(args))) = cli.command else { panic!("another command") };
+        let Some(Command::Silence(SilenceArgs::Add(args))) = cli.command else {
+            panic!("another command")
+        };
         request(&args)
     }
 
     #[test]
     fn what_is_typed_becomes_a_silence() {
-        let made = asked(&["pair=orders-*", "team=a=b", "--for", "1h30m", "--comment", "c", "--author", "me"]).unwrap();
-        let matchers: Vec<_> = made.matchers.iter().map(|(label, glob)| (label.as_str(), glob.as_str())).collect();
+        let made = asked(&[
+            "pair=orders-*",
+            "team=a=b",
+            "--for",
+            "1h30m",
+            "--comment",
+            "c",
+            "--author",
+            "me",
+        ])
+        .unwrap();
+        let matchers: Vec<_> = made
+            .matchers
+            .iter()
+            .map(|(label, glob)| (label.as_str(), glob.as_str()))
+            .collect();
         assert_eq!(matchers, [("pair", "orders-*"), ("team", "a=b")]);
-        assert_eq!((made.duration_seconds, made.starts_timestamp, made.author.as_str()), (Some(5400.0), None, "me"));
-        let later = asked(&["a=b", "--for", "1h", "--in", "1d", "--comment", "c", "--author", "me"]).unwrap();
-        assert!(later.starts_timestamp.unwrap() > crate::clock::wall_now().as_secs_f64() + 86_000.0);
+        assert_eq!(
+            (
+                made.duration_seconds,
+                made.starts_timestamp,
+                made.author.as_str()
+            ),
+            (Some(5400.0), None, "me")
+        );
+        let later = asked(&[
+            "a=b",
+            "--for",
+            "1h",
+            "--in",
+            "1d",
+            "--comment",
+            "c",
+            "--author",
+            "me",
+        ])
+        .unwrap();
+        assert!(
+            later.starts_timestamp.unwrap() > crate::clock::wall_now().as_secs_f64() + 86_000.0
+        );
     }
 
     #[test]
     fn what_cannot_be_is_said() {
         let rest = ["--comment", "c", "--author", "me"];
         let with = |first: &[&'static str]| asked(&[first, &rest].concat()).unwrap_err();
-        assert!(with(&["pair", "--for", "1h"]).contains("\"pair\" is no matcher: write label=glob."));
+        assert!(
+            with(&["pair", "--for", "1h"]).contains("\"pair\" is no matcher: write label=glob.")
+        );
         assert!(with(&["a=b", "a=c", "--for", "1h"]).contains("given twice"));
         assert!(with(&["a=b", "--for", "60"]).contains("\"60\" has no unit"));
         assert!(with(&["a=b"]).contains("--for"));
@@ -223,7 +313,11 @@ mod tests {
             alerts: 0,
         };
         assert!(!cells(&silence).concat().contains('\u{1b}'));
-        let answer = HttpResponse { status: 500, body: hostile, ..HttpResponse::default() };
+        let answer = HttpResponse {
+            status: 500,
+            body: hostile,
+            ..HttpResponse::default()
+        };
         assert!(!made(&answer).unwrap_err().contains('\u{1b}'));
     }
 }

@@ -25,20 +25,37 @@ pub(super) fn test_notify(global: &Global, args: &TestNotifyArgs) -> Exit {
 }
 
 /// The receivers that are to be tested.
-fn chosen<'a>(settings: &'a NotifySettings, name: Option<&str>) -> Result<Vec<&'a ReceiverSettings>, String> {
+fn chosen<'a>(
+    settings: &'a NotifySettings,
+    name: Option<&str>,
+) -> Result<Vec<&'a ReceiverSettings>, String> {
     let fits = |receiver: &&ReceiverSettings| name.is_none_or(|name| receiver.name == name);
     let chosen: Vec<_> = settings.receivers.iter().filter(fits).collect();
-    let names = || settings.receivers.iter().map(|receiver| receiver.name.as_str()).collect::<Vec<_>>().join(", ");
+    let names = || {
+        settings
+            .receivers
+            .iter()
+            .map(|receiver| receiver.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match (chosen.is_empty(), name) {
         (false, _) => Ok(chosen),
-        (true, Some(name)) if !settings.receivers.is_empty() => {
-            Err(format!("There is no receiver called {name:?}; there are: {}.", names()))
+        (true, Some(name)) if !settings.receivers.is_empty() => Err(format!(
+            "There is no receiver called {name:?}; there are: {}.",
+            names()
+        )),
+        (true, _) => {
+            Err("The configuration has no receivers: add some to notify.receivers.".to_owned())
         }
-        (true, _) => Err("The configuration has no receivers: add some to notify.receivers.".to_owned()),
     }
 }
 
-async fn test_all(settings: &NotifySettings, chosen: &[&ReceiverSettings], context: &MessageContext) -> Exit {
+async fn test_all(
+    settings: &NotifySettings,
+    chosen: &[&ReceiverSettings],
+    context: &MessageContext,
+) -> Exit {
     let mut taken = 0;
     for receiver in chosen {
         say(&visible_text(&receiver.name));
@@ -52,13 +69,25 @@ async fn test_all(settings: &NotifySettings, chosen: &[&ReceiverSettings], conte
         steps.iter().for_each(print);
         taken += usize::from(is_taken(&steps));
     }
-    say(&format!("{taken} of {} receivers took the test", chosen.len()));
-    if taken == chosen.len() { Exit::Ok } else { Exit::Failed }
+    say(&format!(
+        "{taken} of {} receivers took the test",
+        chosen.len()
+    ));
+    if taken == chosen.len() {
+        Exit::Ok
+    } else {
+        Exit::Failed
+    }
 }
 
-/// Whether the receiver took everything; a layout that it refused may have been followed by plain text.
+/// Whether the receiver took everything; a layout that it refused may have been followed by plain
+/// text.
 fn is_taken(steps: &[Step]) -> bool {
-    let plain = |what: &str| steps.iter().any(|step| step.accepted && step.what == format!("{what} as plain text"));
+    let plain = |what: &str| {
+        steps
+            .iter()
+            .any(|step| step.accepted && step.what == format!("{what} as plain text"))
+    };
     let all = steps.iter().all(|step| step.accepted || plain(&step.what));
     all && !steps.is_empty()
 }
@@ -66,5 +95,9 @@ fn is_taken(steps: &[Step]) -> bool {
 /// What the far side says is shown, never obeyed.
 fn print(step: &Step) {
     let mark = if step.accepted { "taken" } else { "NOT TAKEN" };
-    say(&format!("  {}: {mark}: {}", visible_text(&step.what), visible_text(&step.answer)));
+    say(&format!(
+        "  {}: {mark}: {}",
+        visible_text(&step.what),
+        visible_text(&step.answer)
+    ));
 }

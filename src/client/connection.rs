@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, ProtocolVersion, RedisConnectionInfo,
+    RedisError, Value,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -22,7 +25,8 @@ const CLIENT_NAME: &str = "redis-cross-dc-exporter";
 /// The sections that are read: who answers, replication, resync counters, loading.
 const SECTIONS: [&str; 4] = ["server", "replication", "stats", "persistence"];
 
-/// The first version whose INFO takes several sections in one call; before it that is a syntax error.
+/// The first version whose INFO takes several sections in one call; before it that is a syntax
+/// error.
 const SECTIONS_IN_ONE_CALL_SINCE: u32 = 7;
 
 /// What a connection may cost.
@@ -35,8 +39,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Room for the sections of a master with ten thousand replicas (100 bytes each), and nothing that could hurt: an
-    /// INFO of this size, ten times a second, is read in a small part of a processor's time.
+    /// Room for the sections of a master with ten thousand replicas (100 bytes each), and nothing
+    /// that could hurt: an INFO of this size, ten times a second, is read in a small part of a
+    /// processor's time.
     pub const REPLY: Bytes = Bytes::new(1024 * 1024);
 }
 
@@ -47,7 +52,8 @@ pub struct InfoReply {
     pub text: String,
     /// Just before the request's first byte was written.
     pub sent: Timestamp,
-    /// Just after the reply's last byte was read. At some instant between the two the text was true.
+    /// Just after the reply's last byte was read. At some instant between the two the text was
+    /// true.
     pub received: Timestamp,
 }
 
@@ -79,7 +85,8 @@ impl Connection {
     /// Connects to `server` and logs in.
     ///
     /// # Errors
-    /// Why there is no connection; [`PollError::Timeout`] when it is not ready within `limits.connect`.
+    /// Why there is no connection; [`PollError::Timeout`] when it is not ready within
+    /// `limits.connect`.
     pub async fn connect(server: &Server, limits: Limits) -> Result<Self, PollError> {
         let deadline = Instant::now() + limits.connect.to_duration();
         let ready = async {
@@ -87,11 +94,17 @@ impl Connection {
             let stream = transport::open(server, deadline).await?;
             Self::over(stream, login, limits.reply).await
         };
-        timeout_at(deadline, ready).await.unwrap_or(Err(PollError::Timeout))
+        timeout_at(deadline, ready)
+            .await
+            .unwrap_or(Err(PollError::Timeout))
     }
 
     /// Logs in over `stream`. Waits for ever for a server that does not answer.
-    pub(super) async fn over<S>(stream: S, login: Option<Login>, reply: Bytes) -> Result<Self, PollError>
+    pub(super) async fn over<S>(
+        stream: S,
+        login: Option<Login>,
+        reply: Bytes,
+    ) -> Result<Self, PollError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -99,43 +112,73 @@ impl Connection {
     }
 
     /// The same for a connection on which answers may be lists of records, too.
-    pub(super) async fn for_records<S>(stream: S, login: Option<Login>, reply: Bytes) -> Result<Self, PollError>
+    pub(super) async fn for_records<S>(
+        stream: S,
+        login: Option<Login>,
+        reply: Bytes,
+    ) -> Result<Self, PollError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         Self::guarded_by(ReplyFrames::of_records(bytes_of(reply)), stream, login).await
     }
 
-    async fn guarded_by<S>(frames: ReplyFrames, stream: S, login: Option<Login>) -> Result<Self, PollError>
+    async fn guarded_by<S>(
+        frames: ReplyFrames,
+        stream: S,
+        login: Option<Login>,
+    ) -> Result<Self, PollError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let wire = Wire::guarding(frames);
         let guarded = GuardedStream::new(stream, Arc::clone(&wire));
-        // Nothing of the crate's own set-up: its CLIENT SETINFO would leave two denials in the ACL log of a server
-        // that grants this program no more than it needs, and its AUTH does not tell why it failed.
-        let setup = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        // Nothing of the crate's own set-up: its CLIENT SETINFO would leave two denials in the ACL
+        // log of a server that grants this program no more than it needs, and its AUTH does not
+        // tell why it failed.
+        let setup = RedisConnectionInfo::default()
+            .set_protocol(ProtocolVersion::RESP2)
+            .set_skip_set_lib_name();
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(None)
+            .set_connection_timeout(None);
         let (redis, driver) = MultiplexedConnection::new_with_config(&setup, guarded, config)
             .await
             .map_err(|error| error::reason_of(&error))?;
         let driver = Driver(tokio::spawn(driver));
-        let mut connection = Self { redis, wire, info: InfoForm::Unknown, open: true, driver };
+        let mut connection = Self {
+            redis,
+            wire,
+            info: InfoForm::Unknown,
+            open: true,
+            driver,
+        };
         connection.introduce(login).await?;
         Ok(connection)
     }
 
-    /// AUTH, and a name for the server's `CLIENT LIST`. The second also makes sure that the server lets us in.
+    /// AUTH, and a name for the server's `CLIENT LIST`. The second also makes sure that the server
+    /// lets us in.
     async fn introduce(&mut self, login: Option<Login>) -> Result<(), PollError> {
         if let Some(login) = login {
             let mut auth = redis::cmd("AUTH");
             auth.arg(login.username).arg(login.password.reveal());
-            self.call(&auth).await.map_err(|error| self.reason_of(&error, error::reason_of_login))?;
+            self.call(&auth)
+                .await
+                .map_err(|error| self.reason_of(&error, error::reason_of_login))?;
         }
         let mut name = redis::cmd("CLIENT");
         name.arg("SETNAME").arg(CLIENT_NAME);
-        match self.call(&name).await.map_err(|error| self.reason_of(&error, error::reason_of)) {
-            Err(reason) if !self.open || matches!(reason, PollError::Auth | PollError::MaxClients) => Err(reason),
+        match self
+            .call(&name)
+            .await
+            .map_err(|error| self.reason_of(&error, error::reason_of))
+        {
+            Err(reason)
+                if !self.open || matches!(reason, PollError::Auth | PollError::MaxClients) =>
+            {
+                Err(reason)
+            }
             // A name is a courtesy: a user who may not set it may still read INFO.
             _ => Ok(()),
         }
@@ -156,13 +199,19 @@ impl Connection {
         };
         let text = text.map_err(|error| self.reason_of(&error, error::reason_of))?;
         let (sent, received) = self.wire.exchange().ok_or(PollError::Protocol)?;
-        Ok(InfoReply { text, sent, received })
+        Ok(InfoReply {
+            text,
+            sent,
+            received,
+        })
     }
 
-    /// Sends `message` to `channel`, without a limit in time, and returns how many of this server's own clients heard it.
+    /// Sends `message` to `channel`, without a limit in time, and returns how many of this server's
+    /// own clients heard it.
     ///
     /// # Errors
-    /// As [`Self::fetch_info`]; [`PollError::Denied`] when the user may not publish, or not on this channel.
+    /// As [`Self::fetch_info`]; [`PollError::Denied`] when the user may not publish, or not on this
+    /// channel.
     pub async fn publish(&mut self, channel: &str, message: &str) -> Result<u64, PollError> {
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(channel).arg(message);
@@ -173,7 +222,8 @@ impl Connection {
         }
     }
 
-    /// Sends `calls` back to back and returns their replies, error replies among them, without a limit in time.
+    /// Sends `calls` back to back and returns their replies, error replies among them, without a
+    /// limit in time.
     ///
     /// # Errors
     /// Why the connection ended.
@@ -184,7 +234,8 @@ impl Connection {
         replies.map_err(|error| self.reason_of(&error, error::reason_of))
     }
 
-    /// Gives up the stream without closing it: when this returns, nothing reads or writes it any more.
+    /// Gives up the stream without closing it: when this returns, nothing reads or writes it any
+    /// more.
     pub(super) async fn release(mut self) {
         self.driver.0.abort();
         // Aborted or ended by itself: in either case the stream is let go.
@@ -211,11 +262,18 @@ impl Connection {
         for section in SECTIONS {
             calls.cmd("INFO").arg(section);
         }
-        self.wire.expect(u32::try_from(SECTIONS.len()).unwrap_or(u32::MAX));
-        let text = text_of(self.redis.send_packed_commands(&calls, 0, SECTIONS.len()).await?)?;
+        self.wire
+            .expect(u32::try_from(SECTIONS.len()).unwrap_or(u32::MAX));
+        let text = text_of(
+            self.redis
+                .send_packed_commands(&calls, 0, SECTIONS.len())
+                .await?,
+        )?;
         // A server that refused the one call once is not asked that way again.
         self.info = match (self.info, major_version(&text)) {
-            (InfoForm::Unknown, Some(major)) if major >= SECTIONS_IN_ONE_CALL_SINCE => InfoForm::OneCall,
+            (InfoForm::Unknown, Some(major)) if major >= SECTIONS_IN_ONE_CALL_SINCE => {
+                InfoForm::OneCall
+            }
             (InfoForm::Unknown, None) => InfoForm::Unknown,
             _ => InfoForm::CallEach,
         };
@@ -224,10 +282,17 @@ impl Connection {
 
     async fn call(&mut self, command: &Cmd) -> Result<Value, RedisError> {
         self.wire.expect(1);
-        self.redis.send_packed_command(command).await?.extract_error()
+        self.redis
+            .send_packed_command(command)
+            .await?
+            .extract_error()
     }
 
-    fn reason_of(&mut self, error: &RedisError, of_reply: fn(&RedisError) -> PollError) -> PollError {
+    fn reason_of(
+        &mut self,
+        error: &RedisError,
+        of_reply: fn(&RedisError) -> PollError,
+    ) -> PollError {
         // The error's text is never logged: a server that does not know AUTH repeats its arguments.
         self.open &= !matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse);
         self.wire.broken().unwrap_or_else(|| of_reply(error))
@@ -250,7 +315,8 @@ fn bytes_of(limit: Bytes) -> usize {
     usize::try_from(limit.get()).unwrap_or(usize::MAX)
 }
 
-/// The task that moves bytes for a connection. It would live until the server closes; it ends with its connection.
+/// The task that moves bytes for a connection. It would live until the server closes; it ends with
+/// its connection.
 struct Driver(JoinHandle<()>);
 
 impl Drop for Driver {
@@ -266,16 +332,24 @@ fn text_of(replies: Vec<Value>) -> Result<String, RedisError> {
         match reply.extract_error()? {
             Value::BulkString(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
             Value::SimpleString(line) => text.push_str(&line),
-            _ => return Err((ErrorKind::UnexpectedReturnType, "INFO was not answered with a text").into()),
+            _ => {
+                return Err((
+                    ErrorKind::UnexpectedReturnType,
+                    "INFO was not answered with a text",
+                )
+                    .into());
+            }
         }
     }
     Ok(text)
 }
 
-/// The major version that an INFO text claims. Valkey claims the Redis version that it is compatible with, which is
-/// what matters here.
+/// The major version that an INFO text claims. Valkey claims the Redis version that it is
+/// compatible with, which is what matters here.
 fn major_version(text: &str) -> Option<u32> {
-    let version = text.lines().find_map(|line| line.strip_prefix("redis_version:"))?;
+    let version = text
+        .lines()
+        .find_map(|line| line.strip_prefix("redis_version:"))?;
     version.split('.').next()?.trim().parse().ok()
 }
 
@@ -289,7 +363,10 @@ mod tests {
 
     const REPLY: Bytes = Bytes::new(64 * 1024);
 
-    async fn connect(script: Script, login: Option<Login>) -> (Result<Connection, PollError>, FakeServer) {
+    async fn connect(
+        script: Script,
+        login: Option<Login>,
+    ) -> (Result<Connection, PollError>, FakeServer) {
         let (near, far) = duplex(4096);
         let server = FakeServer::over(far, script);
         (Connection::over(near, login, REPLY).await, server)
@@ -303,7 +380,10 @@ mod tests {
     }
 
     fn login(username: Option<&str>) -> Login {
-        Login { username: username.map(Into::into), password: Secret::new("hunter2") }
+        Login {
+            username: username.map(Into::into),
+            password: Secret::new("hunter2"),
+        }
     }
 
     #[tokio::test]
@@ -311,7 +391,9 @@ mod tests {
         let (connection, server) = connect(Script::version("7.0.15"), None).await;
         let mut connection = connection.unwrap();
         let reply = connection.fetch_info().await.unwrap();
-        assert!(reply.text.contains("redis_version:7.0.15") && reply.text.contains("# persistence"));
+        assert!(
+            reply.text.contains("redis_version:7.0.15") && reply.text.contains("# persistence")
+        );
         assert!(reply.sent <= reply.received);
         connection.fetch_info().await.unwrap();
         let each = SECTIONS.map(|section| format!("INFO {section}"));
@@ -331,7 +413,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_refuses_the_one_call_is_asked_section_by_section_at_once_and_ever_after() {
+    async fn a_server_that_refuses_the_one_call_is_asked_section_by_section_at_once_and_ever_after()
+    {
         let script = Script::new(|request| match request.split(' ').collect::<Vec<_>>()[..] {
             ["INFO", section] => bulk(&format!("# {section}\r\nredis_version:7.4.0\r\n")),
             ["INFO", ..] => "-ERR syntax error\r\n".into(),
@@ -340,15 +423,26 @@ mod tests {
         let (connection, server) = connect(script, None).await;
         let mut connection = connection.unwrap();
         for _ in 0..3 {
-            assert!(connection.fetch_info().await.unwrap().text.contains("# persistence"));
+            assert!(
+                connection
+                    .fetch_info()
+                    .await
+                    .unwrap()
+                    .text
+                    .contains("# persistence")
+            );
         }
         assert_eq!(server.requests().len(), 1 + 4 + (1 + 4) + 4);
     }
 
     #[tokio::test]
     async fn a_login_is_sent_with_and_without_a_username() {
-        for (username, expected) in [(None, "AUTH hunter2"), (Some("monitor"), "AUTH monitor hunter2")] {
-            let (connection, server) = connect(Script::version("7.0.15"), Some(login(username))).await;
+        for (username, expected) in [
+            (None, "AUTH hunter2"),
+            (Some("monitor"), "AUTH monitor hunter2"),
+        ] {
+            let (connection, server) =
+                connect(Script::version("7.0.15"), Some(login(username))).await;
             assert!(connection.is_ok());
             assert_eq!(server.requests()[0], expected);
         }
@@ -357,13 +451,20 @@ mod tests {
     #[tokio::test]
     async fn a_refused_login_has_its_reason() {
         let cases = [
-            ("-WRONGPASS invalid username-password pair or user is disabled.\r\n", PollError::Auth),
+            (
+                "-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+                PollError::Auth,
+            ),
             ("-ERR invalid password\r\n", PollError::Auth),
-            ("-ERR max number of clients reached\r\n", PollError::MaxClients),
+            (
+                "-ERR max number of clients reached\r\n",
+                PollError::MaxClients,
+            ),
             ("*3\r\n", PollError::Protocol),
         ];
         for (answer, expected) in cases {
-            let (connection, _server) = connect(Script::new(move |_| answer.into()), Some(login(None))).await;
+            let (connection, _server) =
+                connect(Script::new(move |_| answer.into()), Some(login(None))).await;
             assert_eq!(connection.err(), Some(expected), "{answer:?}");
         }
     }
@@ -373,21 +474,31 @@ mod tests {
         let script = Script::new(|_| "-NOAUTH Authentication required.\r\n".into());
         assert_eq!(connect(script, None).await.0.err(), Some(PollError::Auth));
         let script = Script::new(|_| "-ERR max number of clients reached\r\n".into());
-        assert_eq!(connect(script, None).await.0.err(), Some(PollError::MaxClients));
+        assert_eq!(
+            connect(script, None).await.0.err(),
+            Some(PollError::MaxClients)
+        );
     }
 
     #[tokio::test]
     async fn a_user_who_may_not_set_a_name_may_still_poll() {
-        let script = Script::version("7.0.15").answer("CLIENT", "-NOPERM this user has no permissions\r\n");
+        let script =
+            Script::version("7.0.15").answer("CLIENT", "-NOPERM this user has no permissions\r\n");
         assert!(fetch(script).await.0.is_ok());
     }
 
     #[tokio::test]
     async fn an_error_reply_leaves_the_connection_open() {
         let cases = [
-            ("-LOADING Redis is loading the dataset in memory\r\n", PollError::Loading),
+            (
+                "-LOADING Redis is loading the dataset in memory\r\n",
+                PollError::Loading,
+            ),
             ("-BUSY Redis is busy running a script.\r\n", PollError::Busy),
-            ("-NOPERM this user has no permissions to run the 'info' command\r\n", PollError::Denied),
+            (
+                "-NOPERM this user has no permissions to run the 'info' command\r\n",
+                PollError::Denied,
+            ),
             ("-NOAUTH Authentication required.\r\n", PollError::Auth),
             ("-ERR unknown command\r\n", PollError::Protocol),
             (":1\r\n", PollError::Protocol),
@@ -405,7 +516,10 @@ mod tests {
             ("*1\r\n$1\r\na\r\n", PollError::Protocol),
             ("<html>\r\n", PollError::Protocol),
             ("$9999999999\r\n", PollError::TooLarge),
-            ("+\u{0}\r\n+1\r\n+2\r\n+3\r\n+4\r\n+5\r\n", PollError::Protocol),
+            (
+                "+\u{0}\r\n+1\r\n+2\r\n+3\r\n+4\r\n+5\r\n",
+                PollError::Protocol,
+            ),
             ("", PollError::Reset),
         ];
         for (answer, expected) in cases {
@@ -427,7 +541,10 @@ mod tests {
 
     #[test]
     fn versions_are_read_from_the_text() {
-        assert_eq!(major_version("# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\n"), Some(7));
+        assert_eq!(
+            major_version("# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\n"),
+            Some(7)
+        );
         assert_eq!(major_version("redis_version:10.0\n"), Some(10));
         assert_eq!(major_version("redis_version:x\n"), None);
         assert_eq!(major_version(""), None);

@@ -1,11 +1,12 @@
-//! From the `redis` crate's errors to the closed set of reasons, by kind and code; by text only where Redis has no code.
+//! From the `redis` crate's errors to the closed set of reasons, by kind and code; by text only
+//! where Redis has no code.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::model::PollError;
 
-/// How Redis begins the message of the error that has no code of its own (`rejectedConnection`, networking.c). Redis
-/// Cluster nodes write `max number of clients + cluster connections reached`.
+/// How Redis begins the message of the error that has no code of its own (`rejectedConnection`,
+/// networking.c). Redis Cluster nodes write `max number of clients + cluster connections reached`.
 const MAX_CLIENTS: &str = "max number of clients";
 
 /// Why a request failed whose connection still stands, or that the protocol's parser refused.
@@ -21,8 +22,9 @@ pub(super) fn reason_of(error: &RedisError) -> PollError {
     }
 }
 
-/// Why AUTH failed: whatever the server says to it that has no other name is about the credentials (Redis 5 answers
-/// `ERR invalid password`, a server without one `ERR AUTH <password> called without any password configured`).
+/// Why AUTH failed: whatever the server says to it that has no other name is about the credentials
+/// (Redis 5 answers `ERR invalid password`, a server without one `ERR AUTH <password> called
+/// without any password configured`).
 pub(super) fn reason_of_login(error: &RedisError) -> PollError {
     match (reason_of(error), error.kind()) {
         (PollError::Protocol, ErrorKind::Server(_)) => PollError::Auth,
@@ -30,7 +32,8 @@ pub(super) fn reason_of_login(error: &RedisError) -> PollError {
     }
 }
 
-/// Whether the server does not know the request: it is older, or another program, than its version says.
+/// Whether the server does not know the request: it is older, or another program, than its version
+/// says.
 pub(super) fn is_plain_error(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) && !is_about_clients(error)
 }
@@ -38,12 +41,16 @@ pub(super) fn is_plain_error(error: &RedisError) -> bool {
 /// Why the error reply `line`, without its `-`, was given.
 pub(super) fn reason_of_line(line: &[u8]) -> PollError {
     let reply = [b"-", line, b"\r\n"].concat();
-    let error = redis::parse_redis_value(&reply).and_then(redis::Value::extract_error).err();
+    let error = redis::parse_redis_value(&reply)
+        .and_then(redis::Value::extract_error)
+        .err();
     error.map_or(PollError::Protocol, |error| reason_of(&error))
 }
 
 fn is_about_clients(error: &RedisError) -> bool {
-    error.detail().is_some_and(|text| text.starts_with(MAX_CLIENTS))
+    error
+        .detail()
+        .is_some_and(|text| text.starts_with(MAX_CLIENTS))
 }
 
 fn reason_of_code(code: Option<&str>) -> PollError {
@@ -61,7 +68,10 @@ mod tests {
     use super::*;
 
     fn error(reply: &str) -> RedisError {
-        redis::parse_redis_value(format!("-{reply}\r\n").as_bytes()).unwrap().extract_error().unwrap_err()
+        redis::parse_redis_value(format!("-{reply}\r\n").as_bytes())
+            .unwrap()
+            .extract_error()
+            .unwrap_err()
     }
 
     fn check(reply: &str, expected: PollError) {
@@ -71,14 +81,32 @@ mod tests {
 
     #[test]
     fn every_error_reply_has_its_reason() {
-        check("LOADING Redis is loading the dataset in memory", PollError::Loading);
-        check("BUSY Redis is busy running a script. You can only call SCRIPT KILL.", PollError::Busy);
-        check("NOPERM User monitor has no permissions to run the 'info' command", PollError::Denied);
-        check("DENIED Redis is running in protected mode because ...", PollError::Denied);
+        check(
+            "LOADING Redis is loading the dataset in memory",
+            PollError::Loading,
+        );
+        check(
+            "BUSY Redis is busy running a script. You can only call SCRIPT KILL.",
+            PollError::Busy,
+        );
+        check(
+            "NOPERM User monitor has no permissions to run the 'info' command",
+            PollError::Denied,
+        );
+        check(
+            "DENIED Redis is running in protected mode because ...",
+            PollError::Denied,
+        );
         check("NOAUTH Authentication required.", PollError::Auth);
-        check("WRONGPASS invalid username-password pair or user is disabled.", PollError::Auth);
+        check(
+            "WRONGPASS invalid username-password pair or user is disabled.",
+            PollError::Auth,
+        );
         check("ERR max number of clients reached", PollError::MaxClients);
-        check("ERR max number of clients + cluster connections reached", PollError::MaxClients);
+        check(
+            "ERR max number of clients + cluster connections reached",
+            PollError::MaxClients,
+        );
         check("ERR unknown command 'INFO'", PollError::Protocol);
         check("MASTERDOWN Link with MASTER is down", PollError::Protocol);
         check("WHATEVER", PollError::Protocol);
@@ -88,10 +116,19 @@ mod tests {
     fn what_auth_is_refused_with_is_about_the_credentials() {
         let cases = [
             ("ERR invalid password", PollError::Auth),
-            ("ERR AUTH <password> called without any password configured for the default user.", PollError::Auth),
-            ("WRONGPASS invalid username-password pair or user is disabled.", PollError::Auth),
+            (
+                "ERR AUTH <password> called without any password configured for the default user.",
+                PollError::Auth,
+            ),
+            (
+                "WRONGPASS invalid username-password pair or user is disabled.",
+                PollError::Auth,
+            ),
             ("ERR max number of clients reached", PollError::MaxClients),
-            ("LOADING Redis is loading the dataset in memory", PollError::Loading),
+            (
+                "LOADING Redis is loading the dataset in memory",
+                PollError::Loading,
+            ),
         ];
         for (reply, expected) in cases {
             assert_eq!(reason_of_login(&error(reply)), expected, "{reply}");
@@ -102,6 +139,8 @@ mod tests {
     fn only_a_plain_error_says_that_a_request_is_unknown() {
         assert!(is_plain_error(&error("ERR syntax error")));
         assert!(!is_plain_error(&error("ERR max number of clients reached")));
-        assert!(!is_plain_error(&error("LOADING Redis is loading the dataset in memory")));
+        assert!(!is_plain_error(&error(
+            "LOADING Redis is loading the dataset in memory"
+        )));
     }
 }

@@ -1,4 +1,5 @@
-//! The credentials of one login, read anew for each connection so that a rotated password needs no restart.
+//! The credentials of one login, read anew for each connection so that a rotated password needs no
+//! restart.
 
 use crate::config::Credentials;
 use crate::model::{PollError, Secret, ServerAddr};
@@ -16,10 +17,17 @@ impl Login {
     /// The login that `credentials` describe; `None` when they have no password.
     ///
     /// # Errors
-    /// [`PollError::Auth`], with a log line that names the file, when the password's file cannot be read.
-    pub(super) async fn read(server: &ServerAddr, credentials: &Credentials) -> Result<Option<Self>, PollError> {
-        let Some(source) = credentials.password.clone() else { return Ok(None) };
-        // A file may stand on a network disk: never wait for it on a thread that serves other servers.
+    /// [`PollError::Auth`], with a log line that names the file, when the password's file cannot be
+    /// read.
+    pub(super) async fn read(
+        server: &ServerAddr,
+        credentials: &Credentials,
+    ) -> Result<Option<Self>, PollError> {
+        let Some(source) = credentials.password.clone() else {
+            return Ok(None);
+        };
+        // A file may stand on a network disk: never wait for it on a thread that serves other
+        // servers.
         let read = tokio::task::spawn_blocking(move || source.read()).await;
         let password = match read {
             Ok(Ok(password)) => password,
@@ -29,7 +37,10 @@ impl Login {
             }
             Err(_) => return Err(PollError::Auth), // the program is stopping
         };
-        Ok(Some(Self { username: credentials.username.clone(), password }))
+        Ok(Some(Self {
+            username: credentials.username.clone(),
+            password,
+        }))
     }
 }
 
@@ -41,10 +52,18 @@ mod tests {
     use crate::config::SecretSource;
 
     async fn read(path: &Path) -> Result<String, PollError> {
-        let credentials =
-            Credentials { username: Some("monitor".into()), password: Some(SecretSource::File(path.to_owned())) };
-        let login = Login::read(&ServerAddr::new("a", 1), &credentials).await?.expect("a password");
-        Ok(format!("{}:{}", login.username.unwrap_or_default(), login.password.reveal()))
+        let credentials = Credentials {
+            username: Some("monitor".into()),
+            password: Some(SecretSource::File(path.to_owned())),
+        };
+        let login = Login::read(&ServerAddr::new("a", 1), &credentials)
+            .await?
+            .expect("a password");
+        Ok(format!(
+            "{}:{}",
+            login.username.unwrap_or_default(),
+            login.password.reveal()
+        ))
     }
 
     #[tokio::test]
@@ -67,7 +86,15 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_password_there_is_no_login() {
-        let credentials = Credentials { username: Some("monitor".into()), password: None };
-        assert!(Login::read(&ServerAddr::new("a", 1), &credentials).await.unwrap().is_none());
+        let credentials = Credentials {
+            username: Some("monitor".into()),
+            password: None,
+        };
+        assert!(
+            Login::read(&ServerAddr::new("a", 1), &credentials)
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
 }

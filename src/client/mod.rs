@@ -1,12 +1,14 @@
 //! Connections to Redis servers: the only room with the `redis` crate.
 //!
-//! A [`Connection`] is one connection, over TCP (with or without TLS) or a Unix socket, that asks one thing, INFO, and hands the text back with the two instants
-//! that bound when it was true. It trusts nothing that comes: replies are bounded, framed strictly and only read while
-//! one is due. It has no response timeout: a late reply is evidence too, so how long to wait is the caller's decision.
+//! A [`Connection`] is one connection, over TCP (with or without TLS) or a Unix socket, that asks
+//! one thing, INFO, and hands the text back with the two instants that bound when it was true. It
+//! trusts nothing that comes: replies are bounded, framed strictly and only read while one is due.
+//! It has no response timeout: a late reply is evidence too, so how long to wait is the caller's
+//! decision.
 //!
-//! Only heartbeats, which are off by default, ask for more: [`Connection::publish`] sends a message on a channel, and a
-//! [`Subscription`] hears what comes out of one. A [`SentinelConnection`] asks a Sentinel which masters and replicas there
-//! are.
+//! Only heartbeats, which are off by default, ask for more: [`Connection::publish`] sends a message
+//! on a channel, and a [`Subscription`] hears what comes out of one. A [`SentinelConnection`] asks
+//! a Sentinel which masters and replicas there are.
 
 mod connection;
 mod error;

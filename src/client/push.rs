@@ -1,11 +1,13 @@
 //! What a subscribed connection hears, in RESP2: <https://redis.io/docs/latest/develop/pubsub/>.
 //!
-//! Only the two arrays that one SUBSCRIBE leads to are understood, and an error in their place. All of them are short,
-//! so whatever is long, or anything else, ends the connection: nothing is allocated on a hostile server's word.
+//! Only the two arrays that one SUBSCRIBE leads to are understood, and an error in their place. All
+//! of them are short, so whatever is long, or anything else, ends the connection: nothing is
+//! allocated on a hostile server's word.
 
 use crate::model::PollError;
 
-/// The longest push: a channel's name and a number take a fraction of it, and so do Redis's own errors.
+/// The longest push: a channel's name and a number take a fraction of it, and so do Redis's own
+/// errors.
 pub(super) const MAX_PUSH: usize = 1024;
 
 /// One push.
@@ -14,7 +16,10 @@ pub(super) enum Push<'a> {
     /// `subscribe`: from now on the messages of this channel come.
     Subscribed { channel: &'a [u8] },
     /// `message`
-    Message { channel: &'a [u8], payload: &'a [u8] },
+    Message {
+        channel: &'a [u8],
+        payload: &'a [u8],
+    },
     /// An error reply, without its `-`.
     Error(&'a [u8]),
 }
@@ -31,7 +36,8 @@ enum Stop {
 /// The first push in `bytes` and its length; `None` while its end has not come yet.
 ///
 /// # Errors
-/// [`PollError::Protocol`] for what is no push; [`PollError::TooLarge`] for one longer than [`MAX_PUSH`].
+/// [`PollError::Protocol`] for what is no push; [`PollError::TooLarge`] for one longer than
+/// [`MAX_PUSH`].
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Push<'_>, usize)>, PollError> {
     let mut rest = Rest(bytes);
     match push(&mut rest) {
@@ -50,7 +56,10 @@ fn push<'a>(rest: &mut Rest<'a>) -> Result<Push<'a>, Stop> {
     }
     let (kind, channel) = (rest.bulk()?, rest.bulk()?);
     match kind {
-        b"message" => Ok(Push::Message { channel, payload: rest.bulk()? }),
+        b"message" => Ok(Push::Message {
+            channel,
+            payload: rest.bulk()?,
+        }),
         b"subscribe" if rest.line()?.starts_with(b":") => Ok(Push::Subscribed { channel }),
         _ => Err(Stop::Wrong),
     }
@@ -62,7 +71,11 @@ struct Rest<'a>(&'a [u8]);
 impl<'a> Rest<'a> {
     /// The next line, without its CRLF.
     fn line(&mut self) -> Result<&'a [u8], Stop> {
-        let end = self.0.windows(2).position(|two| two == b"\r\n").ok_or(Stop::Incomplete)?;
+        let end = self
+            .0
+            .windows(2)
+            .position(|two| two == b"\r\n")
+            .ok_or(Stop::Incomplete)?;
         let line = &self.0[..end];
         self.0 = &self.0[end + 2..];
         Ok(line)
@@ -70,9 +83,15 @@ impl<'a> Rest<'a> {
 
     /// The next bulk string.
     fn bulk(&mut self) -> Result<&'a [u8], Stop> {
-        let [b'$', digits @ ..] = self.line()? else { return Err(Stop::Wrong) };
-        let length = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok());
-        let length: usize = length.filter(|length| *length <= MAX_PUSH).ok_or(Stop::Wrong)?;
+        let [b'$', digits @ ..] = self.line()? else {
+            return Err(Stop::Wrong);
+        };
+        let length = std::str::from_utf8(digits)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        let length: usize = length
+            .filter(|length| *length <= MAX_PUSH)
+            .ok_or(Stop::Wrong)?;
         let (body, tail) = self.0.split_at_checked(length).ok_or(Stop::Incomplete)?;
         self.0 = match tail {
             [b'\r', b'\n', tail @ ..] => tail,
@@ -92,13 +111,27 @@ mod tests {
     const MESSAGE: &[u8] = b"*3\r\n$7\r\nmessage\r\n$2\r\nch\r\n$3\r\n1\r\n\r\n";
 
     fn check(bytes: &[u8], expected: &Result<Option<Push<'_>>, PollError>) {
-        assert_eq!(&parse(bytes).map(|found| found.map(|(push, _)| push)), expected, "{}", bytes.escape_ascii());
+        assert_eq!(
+            &parse(bytes).map(|found| found.map(|(push, _)| push)),
+            expected,
+            "{}",
+            bytes.escape_ascii()
+        );
     }
 
     #[test]
     fn every_push_is_read_and_everything_else_refused() {
-        check(MESSAGE, &Ok(Some(Push::Message { channel: b"ch", payload: b"1\r\n" })));
-        check(b"*3\r\n$9\r\nsubscribe\r\n$2\r\nch\r\n:1\r\n", &Ok(Some(Push::Subscribed { channel: b"ch" })));
+        check(
+            MESSAGE,
+            &Ok(Some(Push::Message {
+                channel: b"ch",
+                payload: b"1\r\n",
+            })),
+        );
+        check(
+            b"*3\r\n$9\r\nsubscribe\r\n$2\r\nch\r\n:1\r\n",
+            &Ok(Some(Push::Subscribed { channel: b"ch" })),
+        );
         check(b"-NOPERM no\r\nrest", &Ok(Some(Push::Error(b"NOPERM no"))));
         check(b"", &Ok(None));
         for wrong in [
@@ -116,13 +149,19 @@ mod tests {
             check(wrong, &Err(PollError::Protocol));
         }
         check(&vec![b'*'; MAX_PUSH], &Err(PollError::TooLarge));
-        check(&[b"*3\r\n$1000\r\n", &[b'x'; 1020][..]].concat(), &Err(PollError::Protocol));
+        check(
+            &[b"*3\r\n$1000\r\n", &[b'x'; 1020][..]].concat(),
+            &Err(PollError::Protocol),
+        );
     }
 
     #[test]
     fn what_comes_behind_a_push_is_left_for_the_next() {
         let two = [MESSAGE, MESSAGE].concat();
-        assert_eq!(parse(&two).unwrap().map(|(_, length)| length), Some(MESSAGE.len()));
+        assert_eq!(
+            parse(&two).unwrap().map(|(_, length)| length),
+            Some(MESSAGE.len())
+        );
         for end in 0..MESSAGE.len() {
             assert_eq!(parse(&MESSAGE[..end]), Ok(None), "{end}");
         }

@@ -1,7 +1,8 @@
 //! A connection to a Sentinel: which masters, replicas and Sentinels it knows.
 //!
-//! Protocol: <https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#sentinel-api>. Two round trips a
-//! look: the masters, then all that belongs to them, back to back.
+//! Protocol:
+//! <https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#sentinel-api>. Two
+//! round trips a look: the masters, then all that belongs to them, back to back.
 
 use redis::{Pipeline, Value};
 use tokio::time::{Instant, timeout_at};
@@ -15,14 +16,16 @@ use crate::info::{QuorumCheck, SentinelRecord, WatchedMaster, is_tilted, quorum_
 use crate::model::{Bytes, PollError, Span};
 use crate::topology::{MasterView, SentinelView, Server};
 
-/// What is asked of each master: where it is for clients, its replicas, the other Sentinels, the quorum.
+/// What is asked of each master: where it is for clients, its replicas, the other Sentinels, the
+/// quorum.
 const QUESTIONS: usize = 4;
 
-/// Masters that are asked about in one go. The replies to one go have the limit of one reply: at 1 KB for each of their
-/// replicas and Sentinels, 30 such entries a master are within it.
+/// Masters that are asked about in one go. The replies to one go have the limit of one reply: at 1
+/// KB for each of their replicas and Sentinels, 30 such entries a master are within it.
 const MASTERS_AT_ONCE: usize = 200;
 
-/// The longest answer to one request: the masters of the largest Sentinels, at 1 KB each, or what belongs to 200 of them.
+/// The longest answer to one request: the masters of the largest Sentinels, at 1 KB each, or what
+/// belongs to 200 of them.
 const REPLY: Bytes = Bytes::new(8 * 1024 * 1024);
 
 /// A connection to a Sentinel that is ready for questions. Dropping it closes it.
@@ -38,9 +41,13 @@ impl SentinelConnection {
         let ready = async {
             let login = Login::read(&server.addr, &server.credentials).await?;
             let stream = transport::open(server, deadline).await?;
-            Connection::for_records(stream, login, REPLY).await.map(Self)
+            Connection::for_records(stream, login, REPLY)
+                .await
+                .map(Self)
         };
-        timeout_at(deadline, ready).await.unwrap_or(Err(PollError::Timeout))
+        timeout_at(deadline, ready)
+            .await
+            .unwrap_or(Err(PollError::Timeout))
     }
 
     /// Asks for all that it knows of the masters that `wanted` fits, without a limit in time.
@@ -51,29 +58,56 @@ impl SentinelConnection {
         let mut calls = Pipeline::new();
         calls.cmd("SENTINEL").arg("MASTERS");
         calls.cmd("INFO").arg("sentinel");
-        let [masters, info] = self.0.ask_all(&calls).await?.try_into().map_err(|_| PollError::Protocol)?;
-        let found = records(masters)?.iter().filter_map(SentinelRecord::master).collect::<Vec<_>>();
-        let mut found: Vec<WatchedMaster> = found.into_iter().filter(|master| wanted.fits(&master.name)).collect();
+        let [masters, info] = self
+            .0
+            .ask_all(&calls)
+            .await?
+            .try_into()
+            .map_err(|_| PollError::Protocol)?;
+        let found = records(masters)?
+            .iter()
+            .filter_map(SentinelRecord::master)
+            .collect::<Vec<_>>();
+        let mut found: Vec<WatchedMaster> = found
+            .into_iter()
+            .filter(|master| wanted.fits(&master.name))
+            .collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         // A user who may not ask for INFO still discovers.
-        let mut view = SentinelView { tilted: text(info).as_deref().and_then(is_tilted), ..SentinelView::default() };
+        let mut view = SentinelView {
+            tilted: text(info).as_deref().and_then(is_tilted),
+            ..SentinelView::default()
+        };
         for masters in found.chunks(MASTERS_AT_ONCE) {
             view.masters.extend(self.look_at(masters).await?);
         }
         Ok(view)
     }
 
-    async fn look_at(&mut self, masters: &[WatchedMaster]) -> Result<Vec<(String, MasterView)>, PollError> {
+    async fn look_at(
+        &mut self,
+        masters: &[WatchedMaster],
+    ) -> Result<Vec<(String, MasterView)>, PollError> {
         let mut calls = Pipeline::with_capacity(QUESTIONS * masters.len());
         for master in masters {
-            for question in ["GET-MASTER-ADDR-BY-NAME", "REPLICAS", "SENTINELS", "CKQUORUM"] {
+            for question in [
+                "GET-MASTER-ADDR-BY-NAME",
+                "REPLICAS",
+                "SENTINELS",
+                "CKQUORUM",
+            ] {
                 calls.cmd("SENTINEL").arg(question).arg(&master.name);
             }
         }
         let mut replies = self.0.ask_all(&calls).await?.into_iter();
         let mut views = Vec::with_capacity(masters.len());
         for master in masters {
-            let replies = [replies.next(), replies.next(), replies.next(), replies.next()];
+            let replies = [
+                replies.next(),
+                replies.next(),
+                replies.next(),
+                replies.next(),
+            ];
             let [Some(addr), Some(replicas), Some(sentinels), Some(quorum)] = replies else {
                 return Err(PollError::Protocol);
             };
@@ -106,23 +140,35 @@ fn view(
         Err(error) => return Err(error),
     };
     let mut master = master.clone();
-    // While a failover makes the other replicas follow, MASTERS still tells of the old master, and clients are sent to
-    // the new one already.
+    // While a failover makes the other replicas follow, MASTERS still tells of the old master, and
+    // clients are sent to the new one already.
     if let Some(addr) = current_addr(addr) {
         master.addr = addr;
     }
-    // A user who may not ask for these two still discovers. One record that cannot be read makes the list unknown: a list
-    // that lacks somebody would tell of another placement.
+    // A user who may not ask for these two still discovers. One record that cannot be read makes
+    // the list unknown: a list that lacks somebody would tell of another placement.
     let sentinels = records(sentinels).ok();
-    let sentinels = sentinels.and_then(|records| records.iter().map(SentinelRecord::sentinel).collect());
-    Ok(Some(MasterView { master, replicas, sentinels, quorum: quorum_of(quorum) }))
+    let sentinels =
+        sentinels.and_then(|records| records.iter().map(SentinelRecord::sentinel).collect());
+    Ok(Some(MasterView {
+        master,
+        replicas,
+        sentinels,
+        quorum: quorum_of(quorum),
+    }))
 }
 
 /// The answer of GET-MASTER-ADDR-BY-NAME: host and port.
 fn current_addr(answer: Value) -> Option<crate::model::ServerAddr> {
-    let Value::Array(words) = answer else { return None };
+    let Value::Array(words) = answer else {
+        return None;
+    };
     let [host, port] = <[Value; 2]>::try_from(words).ok()?;
-    let fields = [("name", String::new()), ("ip", text(host)?), ("port", text(port)?)];
+    let fields = [
+        ("name", String::new()),
+        ("ip", text(host)?),
+        ("port", text(port)?),
+    ];
     SentinelRecord::new(fields.map(|(name, value)| (name.to_owned(), value))).addr()
 }
 
@@ -136,7 +182,10 @@ fn quorum_of(answer: Value) -> Option<QuorumCheck> {
 
 /// The records of a list: flat arrays of names and values (RESP2), or maps (RESP3).
 fn records(answer: Value) -> Result<Vec<SentinelRecord>, PollError> {
-    match answer.extract_error().map_err(|error| error::reason_of(&error))? {
+    match answer
+        .extract_error()
+        .map_err(|error| error::reason_of(&error))?
+    {
         Value::Array(items) => items.into_iter().map(record).collect(),
         _ => Err(PollError::Protocol),
     }
@@ -151,7 +200,9 @@ fn record(item: Value) -> Result<SentinelRecord, PollError> {
         }
         _ => return Err(PollError::Protocol),
     };
-    let fields = fields.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
+    let fields = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((text(name)?, text(value)?)));
     Ok(SentinelRecord::new(fields))
 }
 
@@ -179,7 +230,8 @@ mod tests {
 
     /// The same as a map of RESP3.
     fn map(words: &[&str]) -> String {
-        format!("%{}\r\n", words.len() / 2) + &words.iter().map(|word| bulk(word)).collect::<String>()
+        format!("%{}\r\n", words.len() / 2)
+            + &words.iter().map(|word| bulk(word)).collect::<String>()
     }
 
     fn list(items: &[String]) -> String {
@@ -187,10 +239,24 @@ mod tests {
     }
 
     fn master(name: &str, write: fn(&[&str]) -> String) -> String {
-        write(&["name", name, "ip", "10.1.0.1", "port", "6379", "flags", "master", "quorum", "2", "config-epoch", "7"])
+        write(&[
+            "name",
+            name,
+            "ip",
+            "10.1.0.1",
+            "port",
+            "6379",
+            "flags",
+            "master",
+            "quorum",
+            "2",
+            "config-epoch",
+            "7",
+        ])
     }
 
-    /// A Sentinel that knows masters of these names, in whose records `write` writes; `other` answers first.
+    /// A Sentinel that knows masters of these names, in whose records `write` writes; `other`
+    /// answers first.
     fn sentinel(
         names: &'static [&'static str],
         write: fn(&[&str]) -> String,
@@ -201,25 +267,41 @@ mod tests {
                 return answer;
             }
             match request.split(' ').collect::<Vec<_>>()[..] {
-                ["SENTINEL", "MASTERS"] => list(&names.iter().map(|name| master(name, write)).collect::<Vec<_>>()),
+                ["SENTINEL", "MASTERS"] => list(
+                    &names
+                        .iter()
+                        .map(|name| master(name, write))
+                        .collect::<Vec<_>>(),
+                ),
                 ["INFO", "sentinel"] => bulk("# Sentinel\r\nsentinel_tilt:0\r\n"),
                 ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", _] => flat(&["10.2.0.1", "6379"]),
-                ["SENTINEL", "REPLICAS", _] => {
-                    list(&[write(&["ip", "10.2.0.2", "port", "6379", "flags", "slave,s_down"])])
+                ["SENTINEL", "REPLICAS", _] => list(&[write(&[
+                    "ip",
+                    "10.2.0.2",
+                    "port",
+                    "6379",
+                    "flags",
+                    "slave,s_down",
+                ])]),
+                ["SENTINEL", "SENTINELS", _] => list(&[write(&[
+                    "ip", "10.2.0.3", "port", "26379", "flags", "sentinel",
+                ])]),
+                ["SENTINEL", "CKQUORUM", _] => {
+                    "-NOQUORUM 1 usable Sentinels. Not enough\r\n".into()
                 }
-                ["SENTINEL", "SENTINELS", _] => {
-                    list(&[write(&["ip", "10.2.0.3", "port", "26379", "flags", "sentinel"])])
-                }
-                ["SENTINEL", "CKQUORUM", _] => "-NOQUORUM 1 usable Sentinels. Not enough\r\n".into(),
                 _ => "+OK\r\n".into(),
             }
         })
     }
 
-    async fn look(script: Script, wanted: &MasterSelector) -> (Result<SentinelView, PollError>, bool, Vec<String>) {
+    async fn look(
+        script: Script,
+        wanted: &MasterSelector,
+    ) -> (Result<SentinelView, PollError>, bool, Vec<String>) {
         let (near, far) = duplex(64 * 1024);
         let server = FakeServer::over(far, script);
-        let mut connection = SentinelConnection(Connection::for_records(near, None, REPLY).await.unwrap());
+        let mut connection =
+            SentinelConnection(Connection::for_records(near, None, REPLY).await.unwrap());
         let view = connection.look(wanted).await;
         (view, connection.is_open(), server.requests())
     }
@@ -227,17 +309,31 @@ mod tests {
     #[tokio::test]
     async fn everything_of_a_master_is_read_in_both_protocols() {
         for write in [flat as fn(&[&str]) -> String, map] {
-            let (view, open, requests) = look(sentinel(&["m"], write, |_| None), &MasterSelector::All).await;
+            let (view, open, requests) =
+                look(sentinel(&["m"], write, |_| None), &MasterSelector::All).await;
             let view = view.unwrap();
-            assert_eq!((view.tilted, open, requests.len()), (Some(false), true, 1 + 2 + QUESTIONS));
+            assert_eq!(
+                (view.tilted, open, requests.len()),
+                (Some(false), true, 1 + 2 + QUESTIONS)
+            );
             let seen = &view.masters["m"];
-            assert_eq!(seen.master.addr.to_string(), "10.2.0.1:6379", "where clients are sent");
+            assert_eq!(
+                seen.master.addr.to_string(),
+                "10.2.0.1:6379",
+                "where clients are sent"
+            );
             assert_eq!(
                 (seen.master.quorum, seen.master.config_epoch, seen.quorum),
                 (Some(2), Some(7), Some(QuorumCheck::NotReached))
             );
-            assert!(seen.replicas[0].addr.to_string() == "10.2.0.2:6379" && seen.replicas[0].health.subjectively_down);
-            assert_eq!(seen.sentinels.as_ref().unwrap()[0].addr.to_string(), "10.2.0.3:26379");
+            assert!(
+                seen.replicas[0].addr.to_string() == "10.2.0.2:6379"
+                    && seen.replicas[0].health.subjectively_down
+            );
+            assert_eq!(
+                seen.sentinels.as_ref().unwrap()[0].addr.to_string(),
+                "10.2.0.3:26379"
+            );
         }
     }
 
@@ -246,30 +342,55 @@ mod tests {
         let cases = [
             (MasterSelector::All, "a b ab"),
             (MasterSelector::Exact("a".into()), "a"),
-            (MasterSelector::Glob(wildmatch::WildMatch::new("a*")), "a ab"),
+            (
+                MasterSelector::Glob(wildmatch::WildMatch::new("a*")),
+                "a ab",
+            ),
             (MasterSelector::Exact("z".into()), ""),
         ];
         for (wanted, expected) in cases {
-            let (view, _, requests) = look(sentinel(&["b", "a", "ab"], flat, |_| None), &wanted).await;
-            let mut expected: Vec<_> = expected.split(' ').filter(|name| !name.is_empty()).collect();
+            let (view, _, requests) =
+                look(sentinel(&["b", "a", "ab"], flat, |_| None), &wanted).await;
+            let mut expected: Vec<_> = expected
+                .split(' ')
+                .filter(|name| !name.is_empty())
+                .collect();
             expected.sort_unstable();
-            assert_eq!(view.unwrap().masters.keys().collect::<Vec<_>>(), expected, "{wanted:?}");
-            assert_eq!(requests.iter().filter(|request| request.contains("CKQUORUM")).count(), expected.len());
+            assert_eq!(
+                view.unwrap().masters.keys().collect::<Vec<_>>(),
+                expected,
+                "{wanted:?}"
+            );
+            assert_eq!(
+                requests
+                    .iter()
+                    .filter(|request| request.contains("CKQUORUM"))
+                    .count(),
+                expected.len()
+            );
         }
     }
 
     #[tokio::test]
     async fn a_user_with_few_rights_still_discovers() {
         let denied = |request: &str| {
-            let allowed =
-                ["CLIENT", "SENTINEL MASTERS", "SENTINEL REPLICAS"].iter().any(|word| request.starts_with(word));
+            let allowed = ["CLIENT", "SENTINEL MASTERS", "SENTINEL REPLICAS"]
+                .iter()
+                .any(|word| request.starts_with(word));
             (!allowed).then(|| "-NOPERM this user has no permissions\r\n".to_owned())
         };
         let (view, open, _) = look(sentinel(&["m"], flat, denied), &MasterSelector::All).await;
         let view = view.unwrap();
         let seen = &view.masters["m"];
-        assert_eq!((view.tilted, open, seen.quorum, &seen.sentinels), (None, true, None, &None));
-        assert_eq!(seen.master.addr.to_string(), "10.1.0.1:6379", "what MASTERS tells");
+        assert_eq!(
+            (view.tilted, open, seen.quorum, &seen.sentinels),
+            (None, true, None, &None)
+        );
+        assert_eq!(
+            seen.master.addr.to_string(),
+            "10.1.0.1:6379",
+            "what MASTERS tells"
+        );
     }
 
     #[tokio::test]
@@ -278,44 +399,87 @@ mod tests {
         let cases = [
             ("-NOPERM no\r\n".to_owned(), None),
             ("+OK\r\n".to_owned(), None),
-            (list(&[record("10.2.0.3"), flat(&["flags", "sentinel"])]), None),
+            (
+                list(&[record("10.2.0.3"), flat(&["flags", "sentinel"])]),
+                None,
+            ),
             (list(&[record("10.2.0.3"), record("10.2.0.4")]), Some(2)),
             (list(&[]), Some(0)),
         ];
         for (answer, known) in cases {
             let text = answer.clone();
-            let script =
-                sentinel(&["m"], flat, move |request| request.starts_with("SENTINEL SENTINELS").then(|| text.clone()));
+            let script = sentinel(&["m"], flat, move |request| {
+                request
+                    .starts_with("SENTINEL SENTINELS")
+                    .then(|| text.clone())
+            });
             let (view, ..) = look(script, &MasterSelector::All).await;
-            assert_eq!(view.unwrap().masters["m"].sentinels.as_ref().map(Vec::len), known, "{answer:?}");
+            assert_eq!(
+                view.unwrap().masters["m"].sentinels.as_ref().map(Vec::len),
+                known,
+                "{answer:?}"
+            );
         }
     }
 
     #[tokio::test]
     async fn what_cannot_be_known_without_is_an_error() {
         let answer = |command: &'static str, answer: &'static str| {
-            sentinel(&["m"], flat, move |request| request.starts_with(command).then(|| answer.to_owned()))
+            sentinel(&["m"], flat, move |request| {
+                request.starts_with(command).then(|| answer.to_owned())
+            })
         };
         let cases = [
-            ("SENTINEL MASTERS", "-NOPERM no\r\n", PollError::Denied, true),
-            ("SENTINEL REPLICAS", "-NOPERM no\r\n", PollError::Denied, true),
-            ("SENTINEL MASTERS", "-ERR unknown command 'SENTINEL'\r\n", PollError::Protocol, true),
+            (
+                "SENTINEL MASTERS",
+                "-NOPERM no\r\n",
+                PollError::Denied,
+                true,
+            ),
+            (
+                "SENTINEL REPLICAS",
+                "-NOPERM no\r\n",
+                PollError::Denied,
+                true,
+            ),
+            (
+                "SENTINEL MASTERS",
+                "-ERR unknown command 'SENTINEL'\r\n",
+                PollError::Protocol,
+                true,
+            ),
             ("SENTINEL MASTERS", "+OK\r\n", PollError::Protocol, true),
-            ("SENTINEL MASTERS", "*1\r\n*1\r\n$1\r\na\r\n", PollError::Protocol, true),
-            ("SENTINEL MASTERS", "*9999999\r\n", PollError::TooLarge, false),
+            (
+                "SENTINEL MASTERS",
+                "*1\r\n*1\r\n$1\r\na\r\n",
+                PollError::Protocol,
+                true,
+            ),
+            (
+                "SENTINEL MASTERS",
+                "*9999999\r\n",
+                PollError::TooLarge,
+                false,
+            ),
             ("SENTINEL REPLICAS", "+OK\r\n", PollError::Protocol, true),
             ("SENTINEL REPLICAS", "", PollError::Reset, false),
         ];
         for (command, text, expected, open) in cases {
             let (view, is_open, _) = look(answer(command, text), &MasterSelector::All).await;
-            assert_eq!((view.err(), is_open), (Some(expected), open), "{command} {text:?}");
+            assert_eq!(
+                (view.err(), is_open),
+                (Some(expected), open),
+                "{command} {text:?}"
+            );
         }
     }
 
     #[tokio::test]
     async fn a_master_that_is_forgotten_in_between_is_no_error() {
         let forgotten = |request: &str| {
-            request.starts_with("SENTINEL REPLICAS a").then(|| "-ERR No such master with that name\r\n".to_owned())
+            request
+                .starts_with("SENTINEL REPLICAS a")
+                .then(|| "-ERR No such master with that name\r\n".to_owned())
         };
         let (view, ..) = look(sentinel(&["a", "b"], flat, forgotten), &MasterSelector::All).await;
         assert_eq!(view.unwrap().masters.keys().collect::<Vec<_>>(), ["b"]);
@@ -325,6 +489,9 @@ mod tests {
     async fn many_masters_are_asked_about_in_several_goes() {
         const NAMES: &[&str] = &["x"; MASTERS_AT_ONCE + 1];
         let (view, _, requests) = look(sentinel(NAMES, flat, |_| None), &MasterSelector::All).await;
-        assert_eq!((view.unwrap().masters.len(), requests.len()), (1, 1 + 2 + NAMES.len() * QUESTIONS));
+        assert_eq!(
+            (view.unwrap().masters.len(), requests.len()),
+            (1, 1 + 2 + NAMES.len() * QUESTIONS)
+        );
     }
 }

@@ -35,20 +35,26 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Connects to `server` for the messages of `channels`, logs in and asks for INFO. That says which process it is that
-    /// will be heard: it comes over the same connection.
+    /// Connects to `server` for the messages of `channels`, logs in and asks for INFO. That says
+    /// which process it is that will be heard: it comes over the same connection.
     ///
     /// # Errors
-    /// As [`Connection::connect`] and [`Connection::fetch_info`]; [`PollError::Timeout`] when all of it takes longer than
-    /// `limits.connect`.
-    pub async fn open(server: &Server, channels: &[&str], limits: Limits) -> Result<(Self, InfoReply), PollError> {
+    /// As [`Connection::connect`] and [`Connection::fetch_info`]; [`PollError::Timeout`] when all
+    /// of it takes longer than `limits.connect`.
+    pub async fn open(
+        server: &Server,
+        channels: &[&str],
+        limits: Limits,
+    ) -> Result<(Self, InfoReply), PollError> {
         let deadline = Instant::now() + limits.connect.to_duration();
         let ready = async {
             let login = Login::read(&server.addr, &server.credentials).await?;
             let stream = transport::open(server, deadline).await?;
             Self::over(stream, login, channels, limits.reply).await
         };
-        timeout_at(deadline, ready).await.unwrap_or(Err(PollError::Timeout))
+        timeout_at(deadline, ready)
+            .await
+            .unwrap_or(Err(PollError::Timeout))
     }
 
     async fn over(
@@ -60,21 +66,39 @@ impl Subscription {
         let (lent, kept) = Lent::new(stream);
         let mut connection = Connection::over(lent, login, reply).await?;
         let info = connection.fetch_info().await?;
-        // It has read every reply to its end and not one byte beyond, so the stream can go on in another mode.
+        // It has read every reply to its end and not one byte beyond, so the stream can go on in
+        // another mode.
         connection.release().await;
         let stream = kept.take_back().ok_or(PollError::Reset)?;
-        let channels = channels.iter().map(|channel| (*channel).to_owned()).collect();
-        Ok((Self { stream, channels, heard: Vec::with_capacity(MAX_PUSH), heard_at: info.received }, info))
+        let channels = channels
+            .iter()
+            .map(|channel| (*channel).to_owned())
+            .collect();
+        Ok((
+            Self {
+                stream,
+                channels,
+                heard: Vec::with_capacity(MAX_PUSH),
+                heard_at: info.received,
+            },
+            info,
+        ))
     }
 
-    /// Subscribes, without a limit in time. To be called once. What one channel says before the last one is subscribed
-    /// is not told.
+    /// Subscribes, without a limit in time. To be called once. What one channel says before the
+    /// last one is subscribed is not told.
     ///
     /// # Errors
-    /// [`PollError::Denied`] when the user may not subscribe, or not to one of these channels; or why the connection ended.
+    /// [`PollError::Denied`] when the user may not subscribe, or not to one of these channels; or
+    /// why the connection ended.
     pub async fn subscribe(&mut self) -> Result<(), PollError> {
-        let request = redis::cmd("SUBSCRIBE").arg(&self.channels).get_packed_command();
-        self.stream.write_all(&request).await.map_err(|_| PollError::Reset)?;
+        let request = redis::cmd("SUBSCRIBE")
+            .arg(&self.channels)
+            .get_packed_command();
+        self.stream
+            .write_all(&request)
+            .await
+            .map_err(|_| PollError::Reset)?;
         self.stream.flush().await.map_err(|_| PollError::Reset)?;
         let mut confirmed = 0;
         while confirmed < self.channels.len() {
@@ -88,7 +112,8 @@ impl Subscription {
         Ok(())
     }
 
-    /// Waits for the next message, without a limit in time. Cancelling and calling it again loses nothing.
+    /// Waits for the next message, without a limit in time. Cancelling and calling it again loses
+    /// nothing.
     ///
     /// # Errors
     /// Why there will be no more.
@@ -96,7 +121,11 @@ impl Subscription {
         loop {
             match self.take_push()? {
                 Some(Heard::Message { channel, payload }) => {
-                    return Ok(Message { channel, payload, received: self.heard_at });
+                    return Ok(Message {
+                        channel,
+                        payload,
+                        received: self.heard_at,
+                    });
                 }
                 Some(Heard::Subscribed) => return Err(PollError::Protocol),
                 None => self.read().await?,
@@ -106,13 +135,22 @@ impl Subscription {
 
     /// The next push that was read to its end.
     fn take_push(&mut self) -> Result<Option<Heard>, PollError> {
-        let Some((push, length)) = parse(&self.heard)? else { return Ok(None) };
-        let name =
-            |channel: &[u8]| self.channels.iter().find(|own| own.as_bytes() == channel).ok_or(PollError::Protocol);
+        let Some((push, length)) = parse(&self.heard)? else {
+            return Ok(None);
+        };
+        let name = |channel: &[u8]| {
+            self.channels
+                .iter()
+                .find(|own| own.as_bytes() == channel)
+                .ok_or(PollError::Protocol)
+        };
         let heard = match push {
             Push::Subscribed { channel } => name(channel).map(|_| Heard::Subscribed)?,
             Push::Message { channel, payload } => {
-                let (channel, payload) = (name(channel)?.clone(), String::from_utf8_lossy(payload).into_owned());
+                let (channel, payload) = (
+                    name(channel)?.clone(),
+                    String::from_utf8_lossy(payload).into_owned(),
+                );
                 Heard::Message { channel, payload }
             }
             Push::Error(line) => return Err(error::reason_of_line(line)),
@@ -123,7 +161,11 @@ impl Subscription {
 
     async fn read(&mut self) -> Result<(), PollError> {
         let mut piece = [0; MAX_PUSH];
-        let count = self.stream.read(&mut piece).await.map_err(|_| PollError::Reset)?;
+        let count = self
+            .stream
+            .read(&mut piece)
+            .await
+            .map_err(|_| PollError::Reset)?;
         if count == 0 {
             return Err(PollError::Reset);
         }
@@ -153,7 +195,12 @@ mod tests {
     }
 
     fn message(channel: &str, payload: &str) -> String {
-        format!("*3\r\n{}{}{}", bulk("message"), bulk(channel), bulk(payload))
+        format!(
+            "*3\r\n{}{}{}",
+            bulk("message"),
+            bulk(channel),
+            bulk(payload)
+        )
     }
 
     /// A server of version 7 that answers SUBSCRIBE with `answer`.
@@ -165,7 +212,9 @@ mod tests {
             _ => plain.ask(request),
         });
         let server = FakeServer::over(far, script);
-        let (mut subscription, info) = Subscription::over(Box::new(near), None, &["ch"], REPLY).await.unwrap();
+        let (mut subscription, info) = Subscription::over(Box::new(near), None, &["ch"], REPLY)
+            .await
+            .unwrap();
         assert!(info.text.contains("run_id:"));
         let subscribed = subscription.subscribe().await;
         (subscribed.map(|()| subscription), server)
@@ -173,13 +222,21 @@ mod tests {
 
     #[tokio::test]
     async fn messages_come_one_by_one_on_the_connection_that_asked_for_info() {
-        let (subscription, server) = open(subscribed("ch") + &message("ch", "1") + &message("ch", "2")).await;
+        let (subscription, server) =
+            open(subscribed("ch") + &message("ch", "1") + &message("ch", "2")).await;
         let mut subscription = subscription.unwrap();
         for expected in ["1", "2"] {
             assert_eq!(subscription.next().await.unwrap().payload, expected);
         }
-        assert_eq!(server.requests().last().map(String::as_str), Some("SUBSCRIBE ch"));
-        assert!(server.requests().contains(&"INFO server".to_owned()), "{:?}", server.requests());
+        assert_eq!(
+            server.requests().last().map(String::as_str),
+            Some("SUBSCRIBE ch")
+        );
+        assert!(
+            server.requests().contains(&"INFO server".to_owned()),
+            "{:?}",
+            server.requests()
+        );
         drop(server);
         assert_eq!(subscription.next().await, Err(PollError::Reset));
     }
@@ -188,22 +245,37 @@ mod tests {
     async fn several_channels_are_told_apart() {
         let (near, far) = duplex(4096);
         let plain = Script::version("7.0.15");
-        let early = subscribed("+a") + &message("+a", "early") + &subscribed("-b") + &message("-b", "x");
+        let early =
+            subscribed("+a") + &message("+a", "early") + &subscribed("-b") + &message("-b", "x");
         let server = FakeServer::over(
             far,
-            Script::new(move |request| if request == "SUBSCRIBE +a -b" { early.clone() } else { plain.ask(request) }),
+            Script::new(move |request| {
+                if request == "SUBSCRIBE +a -b" {
+                    early.clone()
+                } else {
+                    plain.ask(request)
+                }
+            }),
         );
-        let (mut subscription, _) = Subscription::over(Box::new(near), None, &["+a", "-b"], REPLY).await.unwrap();
+        let (mut subscription, _) = Subscription::over(Box::new(near), None, &["+a", "-b"], REPLY)
+            .await
+            .unwrap();
         subscription.subscribe().await.unwrap();
         let message = subscription.next().await.unwrap();
-        assert_eq!((message.channel.as_str(), message.payload.as_str()), ("-b", "x"));
+        assert_eq!(
+            (message.channel.as_str(), message.payload.as_str()),
+            ("-b", "x")
+        );
         drop(server);
     }
 
     #[tokio::test]
     async fn a_refusal_has_its_reason() {
         let cases = [
-            ("-NOPERM this user has no permissions to access one of the channels\r\n".to_owned(), PollError::Denied),
+            (
+                "-NOPERM this user has no permissions to access one of the channels\r\n".to_owned(),
+                PollError::Denied,
+            ),
             ("-ERR unknown command\r\n".to_owned(), PollError::Protocol),
             (subscribed("other"), PollError::Protocol),
             (message("ch", "1"), PollError::Protocol),
@@ -212,15 +284,28 @@ mod tests {
             (String::new(), PollError::Reset),
         ];
         for (answer, expected) in cases {
-            assert_eq!(open(answer.clone()).await.0.err(), Some(expected), "{answer:?}");
+            assert_eq!(
+                open(answer.clone()).await.0.err(),
+                Some(expected),
+                "{answer:?}"
+            );
         }
     }
 
     #[tokio::test]
     async fn what_is_no_message_of_the_channel_ends_it() {
-        for wrong in [message("other", "1"), subscribed("ch"), "-ERR\r\n".to_owned(), "$1\r\na\r\n".to_owned()] {
+        for wrong in [
+            message("other", "1"),
+            subscribed("ch"),
+            "-ERR\r\n".to_owned(),
+            "$1\r\na\r\n".to_owned(),
+        ] {
             let (subscription, _server) = open(subscribed("ch") + &wrong).await;
-            assert_eq!(subscription.unwrap().next().await, Err(PollError::Protocol), "{wrong:?}");
+            assert_eq!(
+                subscription.unwrap().next().await,
+                Err(PollError::Protocol),
+                "{wrong:?}"
+            );
         }
     }
 
@@ -228,7 +313,12 @@ mod tests {
     async fn a_message_that_comes_in_pieces_survives_a_cancelled_wait() {
         let (near, far): (DuplexStream, DuplexStream) = duplex(4096);
         let (channels, heard) = (vec!["ch".to_owned()], Vec::new());
-        let mut subscription = Subscription { stream: Box::new(near), channels, heard, heard_at: Timestamp::default() };
+        let mut subscription = Subscription {
+            stream: Box::new(near),
+            channels,
+            heard,
+            heard_at: Timestamp::default(),
+        };
         let mut far = BufReader::new(far);
         let text = message("ch", "42");
         let began = clock::now();
@@ -247,6 +337,10 @@ mod tests {
         assert_eq!(message.payload, "42");
         assert!(message.received >= began);
         drop(subscription);
-        assert_eq!(far.fill_buf().await.unwrap(), b"", "dropping it closes the stream");
+        assert_eq!(
+            far.fill_buf().await.unwrap(),
+            b"",
+            "dropping it closes the stream"
+        );
     }
 }

@@ -10,22 +10,35 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::model::PollError;
 
-/// How long a connection is silent before the kernel probes it. Below the idle timeout of every common NAT and load
-/// balancer (350 s at the shortest), for exporters that poll more rarely than that.
+/// How long a connection is silent before the kernel probes it. Below the idle timeout of every
+/// common NAT and load balancer (350 s at the shortest), for exporters that poll more rarely than
+/// that.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// Connects to `port` of `host` before `deadline`.
 ///
 /// # Errors
-/// [`PollError::Dns`] when the name has no address in time; otherwise the reason of the last address that was tried.
-pub(super) async fn connect(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, PollError> {
+/// [`PollError::Dns`] when the name has no address in time; otherwise the reason of the last
+/// address that was tried.
+pub(super) async fn connect(
+    host: &str,
+    port: u16,
+    deadline: Instant,
+) -> Result<TcpStream, PollError> {
     let found = timeout_at(deadline, lookup_host((host, port))).await;
-    let addresses: Vec<_> = found.map_err(|_| PollError::Dns)?.map_err(|_| PollError::Dns)?.collect();
+    let addresses: Vec<_> = found
+        .map_err(|_| PollError::Dns)?
+        .map_err(|_| PollError::Dns)?
+        .collect();
     connect_to_any(&addresses, deadline).await
 }
 
-/// Connects to the first of `addresses` that takes the connection, in the resolver's order (RFC 6724).
-async fn connect_to_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, PollError> {
+/// Connects to the first of `addresses` that takes the connection, in the resolver's order (RFC
+/// 6724).
+async fn connect_to_any(
+    addresses: &[SocketAddr],
+    deadline: Instant,
+) -> Result<TcpStream, PollError> {
     let mut last = PollError::Dns;
     for (index, address) in addresses.iter().enumerate() {
         // A dead address must leave time for the living one behind it.
@@ -44,8 +57,11 @@ async fn connect_one(address: SocketAddr, within: Duration) -> Result<TcpStream,
         .await
         .map_err(|_| PollError::Timeout)?
         .map_err(|error| reason_of(&error))?;
-    // Requests are one small packet each: waiting to fill it (Nagle) would only add to the round trip.
-    stream.set_nodelay(true).map_err(|error| reason_of(&error))?;
+    // Requests are one small packet each: waiting to fill it (Nagle) would only add to the round
+    // trip.
+    stream
+        .set_nodelay(true)
+        .map_err(|error| reason_of(&error))?;
     sockopt::set_socket_keepalive(&stream, true)
         .and_then(|()| sockopt::set_tcp_keepidle(&stream, KEEPALIVE))
         .map_err(|error| reason_of(&error.into()))?;
@@ -90,17 +106,26 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        assert_eq!(attempt("127.0.0.1", port).await.unwrap_err(), PollError::Refused);
-        assert_eq!(attempt("no-such-host.invalid", 1).await.unwrap_err(), PollError::Dns);
+        assert_eq!(
+            attempt("127.0.0.1", port).await.unwrap_err(),
+            PollError::Refused
+        );
+        assert_eq!(
+            attempt("no-such-host.invalid", 1).await.unwrap_err(),
+            PollError::Dns
+        );
     }
-    /// Listens without room for a connection: the kernel drops whatever knocks, as a dead host does.
+    /// Listens without room for a connection: the kernel drops whatever knocks, as a dead host
+    /// does.
     async fn deaf() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(0).unwrap();
         let address = listener.local_addr().unwrap();
         let mut queued = Vec::new();
-        while let Ok(Ok(stream)) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+        while let Ok(Ok(stream)) =
+            timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+        {
             queued.push(stream);
         }
         (listener, queued, address)
@@ -109,17 +134,35 @@ mod tests {
     #[tokio::test]
     async fn every_address_of_a_name_is_tried_in_order_and_in_time() {
         let living = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let refusing = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let (_listener, _queued, deaf) = deaf().await;
         let living_at = living.local_addr().unwrap();
         let deadline = || Instant::now() + Duration::from_secs(4);
-        let stream = connect_to_any(&[refusing, deaf, living_at], deadline()).await.unwrap();
+        let stream = connect_to_any(&[refusing, deaf, living_at], deadline())
+            .await
+            .unwrap();
         assert_eq!(stream.peer_addr().unwrap(), living_at);
         let began = Instant::now();
         let soon = began + Duration::from_millis(300);
-        assert_eq!(connect_to_any(&[refusing, deaf], soon).await.unwrap_err(), PollError::Timeout);
-        assert!(began.elapsed() < Duration::from_secs(3), "the deaf one is not waited for");
-        assert_eq!(connect_to_any(&[deaf, refusing], soon).await.unwrap_err(), PollError::Refused);
-        assert_eq!(connect_to_any(&[], deadline()).await.unwrap_err(), PollError::Dns);
+        assert_eq!(
+            connect_to_any(&[refusing, deaf], soon).await.unwrap_err(),
+            PollError::Timeout
+        );
+        assert!(
+            began.elapsed() < Duration::from_secs(3),
+            "the deaf one is not waited for"
+        );
+        assert_eq!(
+            connect_to_any(&[deaf, refusing], soon).await.unwrap_err(),
+            PollError::Refused
+        );
+        assert_eq!(
+            connect_to_any(&[], deadline()).await.unwrap_err(),
+            PollError::Dns
+        );
     }
 }

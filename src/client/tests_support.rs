@@ -1,4 +1,5 @@
-//! A scripted server for the tests of this room and of `poll`: it reads real requests and answers what it is told.
+//! A scripted server for the tests of this room and of `poll`: it reads real requests and answers
+//! what it is told.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +12,8 @@ use crate::model::ServerAddr;
 
 type Answer = dyn Fn(&str) -> String + Send + Sync;
 
-/// What a server answers: a function of the request, words joined by a space. An empty answer closes the connection.
+/// What a server answers: a function of the request, words joined by a space. An empty answer
+/// closes the connection.
 #[derive(Clone)]
 pub(crate) struct Script(Arc<Answer>);
 
@@ -36,10 +38,15 @@ impl Script {
         Self::new(move |request| {
             let sections: Vec<_> = request.split(' ').skip(1).collect();
             match request.split(' ').next() {
-                Some("INFO") if sections.len() > 1 && version < "7" => "-ERR syntax error\r\n".into(),
-                Some("INFO") => {
-                    bulk(&sections.iter().map(|section| section_text(section, version)).collect::<String>())
+                Some("INFO") if sections.len() > 1 && version < "7" => {
+                    "-ERR syntax error\r\n".into()
                 }
+                Some("INFO") => bulk(
+                    &sections
+                        .iter()
+                        .map(|section| section_text(section, version))
+                        .collect::<String>(),
+                ),
                 _ => "+OK\r\n".into(),
             }
         })
@@ -47,14 +54,26 @@ impl Script {
 
     /// The same, but requests that begin with `command` are answered with `answer`.
     pub(crate) fn answer(self, command: &'static str, answer: &'static str) -> Self {
-        Self::new(move |request| if request.starts_with(command) { answer.into() } else { (self.0)(request) })
+        Self::new(move |request| {
+            if request.starts_with(command) {
+                answer.into()
+            } else {
+                (self.0)(request)
+            }
+        })
     }
 }
 
 fn section_text(section: &str, version: &str) -> String {
     let fields = match section {
-        "server" => format!("redis_version:{version}\r\nredis_mode:standalone\r\nrun_id:{}\r\n", "ab".repeat(20)),
-        "replication" => format!("role:master\r\nmaster_replid:{}\r\nmaster_repl_offset:42\r\n", "cd".repeat(20)),
+        "server" => format!(
+            "redis_version:{version}\r\nredis_mode:standalone\r\nrun_id:{}\r\n",
+            "ab".repeat(20)
+        ),
+        "replication" => format!(
+            "role:master\r\nmaster_replid:{}\r\nmaster_repl_offset:42\r\n",
+            "cd".repeat(20)
+        ),
         _ => String::new(),
     };
     format!("# {section}\r\n{fields}\r\n")
@@ -79,11 +98,24 @@ struct Mood {
 
 impl FakeServer {
     /// Serves one connection.
-    pub(crate) fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, script: Script) -> Self {
+    pub(crate) fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        script: Script,
+    ) -> Self {
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let mood = watch::Sender::default();
-        let task = tokio::spawn(serve(stream, script, Arc::clone(&requests), mood.subscribe()));
-        Self { requests, addr: None, mood, task }
+        let task = tokio::spawn(serve(
+            stream,
+            script,
+            Arc::clone(&requests),
+            mood.subscribe(),
+        ));
+        Self {
+            requests,
+            addr: None,
+            mood,
+            task,
+        }
     }
 
     /// Listens on a free port of this machine and serves every connection.
@@ -96,12 +128,23 @@ impl FakeServer {
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                // As Redis does: several small answers in a row would each wait for an acknowledgement.
+                // As Redis does: several small answers in a row would each wait for an
+                // acknowledgement.
                 stream.set_nodelay(true).unwrap();
-                connections.spawn(serve(stream, script.clone(), Arc::clone(&seen), moods.clone()));
+                connections.spawn(serve(
+                    stream,
+                    script.clone(),
+                    Arc::clone(&seen),
+                    moods.clone(),
+                ));
             }
         });
-        Self { requests, addr: Some(addr), mood, task }
+        Self {
+            requests,
+            addr: Some(addr),
+            mood,
+            task,
+        }
     }
 
     /// Every request so far, over all connections, words joined by a space.
@@ -111,7 +154,10 @@ impl FakeServer {
 
     /// How often a client introduced itself.
     pub(crate) fn connections(&self) -> usize {
-        self.requests().iter().filter(|request| request.starts_with("CLIENT SETNAME")).count()
+        self.requests()
+            .iter()
+            .filter(|request| request.starts_with("CLIENT SETNAME"))
+            .count()
     }
 
     /// Where it listens.

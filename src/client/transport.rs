@@ -1,4 +1,5 @@
-//! From a server's settings to a stream of plain Redis protocol: TCP or a Unix socket, with or without TLS.
+//! From a server's settings to a stream of plain Redis protocol: TCP or a Unix socket, with or
+//! without TLS.
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -16,14 +17,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for S {}
 ///
 /// # Errors
 /// Why there is none.
-pub(super) async fn open(server: &Server, deadline: Instant) -> Result<Box<dyn Transport>, PollError> {
+pub(super) async fn open(
+    server: &Server,
+    deadline: Instant,
+) -> Result<Box<dyn Transport>, PollError> {
     if let Some(path) = server.addr.unix_path() {
         return Ok(Box::new(unix::connect(path).await?));
     }
     let (host, port) = server.addr.tcp().ok_or(PollError::Dns)?;
     let stream = tcp::connect(host, port, deadline).await?;
     match &server.tls {
-        Some(settings) => Ok(Box::new(tls::connect(stream, &server.addr, settings, deadline).await?)),
+        Some(settings) => Ok(Box::new(
+            tls::connect(stream, &server.addr, settings, deadline).await?,
+        )),
         None => Ok(Box::new(stream)),
     }
 }

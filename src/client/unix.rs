@@ -35,12 +35,24 @@ mod tests {
     async fn a_socket_connects_and_what_is_none_refuses() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("redis.sock");
-        assert_eq!(connect(&path).await.unwrap_err(), PollError::Refused, "no file");
+        assert_eq!(
+            connect(&path).await.unwrap_err(),
+            PollError::Refused,
+            "no file"
+        );
         let listener = tokio::net::UnixListener::bind(&path).unwrap();
         assert!(connect(&path).await.is_ok());
         drop(listener);
-        assert_eq!(connect(&path).await.unwrap_err(), PollError::Refused, "no listener");
+        assert_eq!(
+            connect(&path).await.unwrap_err(),
+            PollError::Refused,
+            "no listener"
+        );
         std::fs::write(folder.path().join("file"), "").unwrap();
-        assert_eq!(connect(&folder.path().join("file")).await.unwrap_err(), PollError::Refused, "no socket");
+        assert_eq!(
+            connect(&folder.path().join("file")).await.unwrap_err(),
+            PollError::Refused,
+            "no socket"
+        );
     }
 }

@@ -1,10 +1,12 @@
-//! The byte stream under a connection: bounded, framed, stamped, and read only while a reply is due.
+//! The byte stream under a connection: bounded, framed, stamped, and read only while a reply is
+//! due.
 //!
-//! The instants that bound an observation are taken here, at the socket, not where the reply is used: on a busy
-//! machine a task may wait for the processor for longer than the round trip itself. Under TLS this is the decrypted
-//! stream: a request is stamped before it is encrypted, a reply when the record with its last byte is decrypted. Both
-//! instants still bound the moment of truth, wider by the microseconds that the cipher takes; so does the limit on
-//! replies count what the parser sees. What has not filled a whole record (16 KiB at most) is no byte yet.
+//! The instants that bound an observation are taken here, at the socket, not where the reply is
+//! used: on a busy machine a task may wait for the processor for longer than the round trip itself.
+//! Under TLS this is the decrypted stream: a request is stamped before it is encrypted, a reply
+//! when the record with its last byte is decrypted. Both instants still bound the moment of truth,
+//! wider by the microseconds that the cipher takes; so does the limit on replies count what the
+//! parser sees. What has not filled a whole record (16 KiB at most) is no byte yet.
 
 use std::io;
 use std::pin::Pin;
@@ -17,7 +19,8 @@ use super::framing::ReplyFrames;
 use crate::clock;
 use crate::model::{PollError, Timestamp};
 
-/// What the two ends of one stream share: the guarded stream below, and the connection above the `redis` crate.
+/// What the two ends of one stream share: the guarded stream below, and the connection above the
+/// `redis` crate.
 #[derive(Debug)]
 pub(super) struct Wire(Mutex<State>);
 
@@ -89,7 +92,8 @@ impl Wire {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change to the state is complete before anything could panic, so a poisoned state is a whole one.
+        // Every change to the state is complete before anything could panic, so a poisoned state is
+        // a whole one.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,7 +110,11 @@ impl State {
         if self.due == 0 {
             self.answered = Some(now);
             // More than was asked for: what follows would be taken for the next request's reply.
-            return if self.frames.is_between_replies() { Ok(()) } else { Err(PollError::Protocol) };
+            return if self.frames.is_between_replies() {
+                Ok(())
+            } else {
+                Err(PollError::Protocol)
+            };
         }
         Ok(())
     }
@@ -125,14 +133,18 @@ impl<S> GuardedStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let mut state = this.wire.state();
         if let Some(error) = state.broken {
             return Poll::Ready(Err(end_of(error)));
         }
-        // A server that has no room says so before it is asked. Read too early, that would be a reply to nothing, and
-        // the reason would be lost.
+        // A server that has no room says so before it is asked. Read too early, that would be a
+        // reply to nothing, and the reason would be lost.
         if state.due == 0 || state.sent.is_none() {
             state.reader = Some(cx.waker().clone());
             return Poll::Pending;
@@ -151,7 +163,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let before = clock::now();
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
@@ -183,7 +199,8 @@ fn reason_of(error: &io::Error) -> PollError {
     match error.kind() {
         // The kernel's own retransmissions or keep-alive probes went unanswered.
         io::ErrorKind::TimedOut => PollError::Timeout,
-        // What the TLS layer makes of a broken record or a refusal; the streams below it know no such error.
+        // What the TLS layer makes of a broken record or a refusal; the streams below it know no
+        // such error.
         io::ErrorKind::InvalidData => PollError::Tls,
         _ => PollError::Reset,
     }
@@ -209,11 +226,17 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_read_before_a_request_is_written() {
         let (mut near, wire, mut far) = guarded(100);
-        far.write_all(b"-ERR max number of clients reached\r\n").await.unwrap();
+        far.write_all(b"-ERR max number of clients reached\r\n")
+            .await
+            .unwrap();
         wire.expect(1);
         let mut byte = [0];
         let early = std::future::poll_fn(|cx| {
-            Poll::Ready(Pin::new(&mut near).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending())
+            Poll::Ready(
+                Pin::new(&mut near)
+                    .poll_read(cx, &mut ReadBuf::new(&mut byte))
+                    .is_pending(),
+            )
         });
         assert!(early.await);
         near.write_all(b"PING\r\n").await.unwrap();

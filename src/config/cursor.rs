@@ -1,4 +1,5 @@
-//! A typed reader over the tree: it knows the key path of every value and notes every problem with it.
+//! A typed reader over the tree: it knows the key path of every value and notes every problem with
+//! it.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -39,12 +40,14 @@ pub(super) struct Section<'a> {
     table: &'a Table,
     path: String,
     context: Context<'a>,
-    /// Whether the mapping has keys that were refused: then what seems missing may only be misspelt.
+    /// Whether the mapping has keys that were refused: then what seems missing may only be
+    /// misspelt.
     has_refused_keys: bool,
 }
 
 impl Context<'_> {
-    /// `path`, from the configuration file's folder on where it is relative, without needless `.` parts.
+    /// `path`, from the configuration file's folder on where it is relative, without needless `.`
+    /// parts.
     pub(super) fn in_folder(&self, path: &str) -> PathBuf {
         self.folder.join(path).components().collect()
     }
@@ -57,7 +60,9 @@ impl<'a> Cursor<'a> {
 
     /// Notes a problem: `what` goes on after the value.
     pub(super) fn refuse(&self, what: impl fmt::Display) {
-        self.context.problems.add(&self.path, format!("{} {what}", self.node.shown()));
+        self.context
+            .problems
+            .add(&self.path, format!("{} {what}", self.node.shown()));
     }
 
     /// Notes a problem with the place rather than its value.
@@ -67,7 +72,9 @@ impl<'a> Cursor<'a> {
 
     /// Notes a problem with a value that must not be shown.
     pub(super) fn refuse_hidden(&self, what: impl fmt::Display) {
-        self.context.problems.add(&self.path, format!("the value {what}"));
+        self.context
+            .problems
+            .add(&self.path, format!("the value {what}"));
     }
 
     /// The value of `result`, or `None` after noting its error.
@@ -75,7 +82,8 @@ impl<'a> Cursor<'a> {
         result.map_err(|error| self.refuse(error)).ok()
     }
 
-    /// `None` after noting that the value is of the wrong kind, unless a problem has been noted with it before.
+    /// `None` after noting that the value is of the wrong kind, unless a problem has been noted
+    /// with it before.
     fn not<T>(&self, wanted: &str) -> Option<T> {
         if !matches!(self.node, Node::Refused) {
             self.refuse(format_args!("is not {wanted}"));
@@ -83,8 +91,9 @@ impl<'a> Cursor<'a> {
         None
     }
 
-    /// As [`Self::not`], of a value that stands where a section or a list belongs. It is not shown: a secret's section
-    /// with nothing but the secret in it is a likely mistake (`slack: https://...`).
+    /// As [`Self::not`], of a value that stands where a section or a list belongs. It is not shown:
+    /// a secret's section with nothing but the secret in it is a likely mistake (`slack:
+    /// https://...`).
     fn not_hidden<T>(&self, wanted: &str) -> Option<T> {
         if !matches!(self.node, Node::Refused) {
             self.note(format!("{} is not {wanted}", self.node.kind()));
@@ -106,40 +115,64 @@ impl<'a> Cursor<'a> {
 
     /// The mapping with the declared `keys`; every other key is a problem.
     pub(super) fn section(&self, keys: &Keys) -> Option<Section<'a>> {
-        let Node::Table(table) = self.node else { return self.not_hidden("a mapping") };
+        let Node::Table(table) = self.node else {
+            return self.not_hidden("a mapping");
+        };
         Some(Section::new(table, self.path.clone(), self.context, keys))
     }
 
-    /// The entries of a mapping whose keys the user chooses; none where nothing stands under its name.
+    /// The entries of a mapping whose keys the user chooses; none where nothing stands under its
+    /// name.
     pub(super) fn entries(&self) -> Vec<(&'a str, Cursor<'a>)> {
         if self.is_null() {
             return Vec::new();
         }
-        let Node::Table(table) = self.node else { return self.not_hidden("a mapping").unwrap_or_default() };
+        let Node::Table(table) = self.node else {
+            return self.not_hidden("a mapping").unwrap_or_default();
+        };
         let entry = |(key, node): (&'a String, &'a Node)| {
             let path = key_path(&self.path, key);
-            (key.as_str(), Cursor { node, path, context: self.context })
+            (
+                key.as_str(),
+                Cursor {
+                    node,
+                    path,
+                    context: self.context,
+                },
+            )
         };
         table.iter().map(entry).collect()
     }
 
     /// The items of a list.
     pub(super) fn items(&self) -> Vec<Cursor<'a>> {
-        let Node::List(items) = self.node else { return self.not_hidden("a list").unwrap_or_default() };
+        let Node::List(items) = self.node else {
+            return self.not_hidden("a list").unwrap_or_default();
+        };
         let item = |(index, node): (usize, &'a Node)| {
             let path = index_path(&self.path, index);
-            Cursor { node, path, context: self.context }
+            Cursor {
+                node,
+                path,
+                context: self.context,
+            }
         };
         items.iter().enumerate().map(item).collect()
     }
 
     fn raw_text(&self) -> Option<&'a Text> {
-        if let Node::Text(text) = self.node { Some(text) } else { None }
+        if let Node::Text(text) = self.node {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     /// The text that stands for a number or a truth value, where one may.
     fn scalar_text(&self) -> Option<&'a str> {
-        self.raw_text().filter(|text| text.may_be_scalar()).map(|text| text.value.as_str())
+        self.raw_text()
+            .filter(|text| text.may_be_scalar())
+            .map(|text| text.value.as_str())
     }
 
     pub(super) fn text(&self) -> Option<&'a str> {
@@ -198,14 +231,23 @@ impl<'a> Cursor<'a> {
 
     /// A size in `range`.
     pub(super) fn bytes(&self, range: &RangeInclusive<Bytes>) -> Option<Bytes> {
-        let bare = self.scalar_text().and_then(|text| text.parse::<i128>().ok());
-        let number = if let Node::Int(number) = self.node { Some(*number) } else { bare };
+        let bare = self
+            .scalar_text()
+            .and_then(|text| text.parse::<i128>().ok());
+        let number = if let Node::Int(number) = self.node {
+            Some(*number)
+        } else {
+            bare
+        };
         let bytes = match (number, self.node) {
-            // A number below zero or above u64 is out of every range; the nearest u64 is so as well.
+            // A number below zero or above u64 is out of every range; the nearest u64 is so as
+            // well.
             (Some(number), _) if number < 0 => return self.checked(Err("is less than nothing")),
             (Some(number), _) => Bytes::new(u64::try_from(number).unwrap_or(u64::MAX)),
             (None, Node::Text(text)) => self.checked(parse_bytes(&text.value))?,
-            _ => return self.not("a size; write it like 64MiB, 1GB, or as a whole number of bytes"),
+            _ => {
+                return self.not("a size; write it like 64MiB, 1GB, or as a whole number of bytes");
+            }
         };
         self.checked(in_range(bytes, range, |bytes| format!("{}B", bytes.get())))
     }
@@ -219,7 +261,9 @@ impl<'a> Cursor<'a> {
     pub(super) fn file_path(&self) -> Option<PathBuf> {
         let text = self.text()?;
         if text.is_empty() || text.len() > 4096 || text.chars().any(char::is_control) {
-            return self.checked(Err("is not a path; allowed: 1 to 4096 characters, no control characters"));
+            return self.checked(Err(
+                "is not a path; allowed: 1 to 4096 characters, no control characters",
+            ));
         }
         Some(self.context.in_folder(text))
     }
@@ -227,7 +271,9 @@ impl<'a> Cursor<'a> {
     /// A secret that is written in the configuration. No message shows it.
     pub(super) fn inline_secret(&self) -> Option<&'a str> {
         match self.node {
-            Node::Text(text) if text.value.is_empty() => self.hidden("is empty; remove the key if there is none"),
+            Node::Text(text) if text.value.is_empty() => {
+                self.hidden("is empty; remove the key if there is none")
+            }
             Node::Text(text) if text.value.chars().any(char::is_control) => {
                 self.hidden("has control characters, such as a line break, in it")
             }
@@ -252,18 +298,30 @@ impl<'a> Section<'a> {
     fn new(table: &'a Table, path: String, context: Context<'a>, keys: &Keys) -> Self {
         let mut has_refused_keys = false;
         for (key, value) in table {
-            let Some(refusal) = keys.refusal(key) else { continue };
+            let Some(refusal) = keys.refusal(key) else {
+                continue;
+            };
             has_refused_keys = true;
-            let is_word = is_plain_key(key) && (!matches!(value, Node::Null) || keys.nearly_has(key));
+            let is_word =
+                is_plain_key(key) && (!matches!(value, Node::Null) || keys.nearly_has(key));
             if is_word || key == MERGE {
                 context.problems.add(&key_path(&path, key), refusal);
             } else {
                 // `{password:secret}` and `{password, secret}` make a key of the secret.
-                let place = if path.is_empty() { "configuration" } else { &path };
+                let place = if path.is_empty() {
+                    "configuration"
+                } else {
+                    &path
+                };
                 context.problems.add(place, keys.refusal_of_hidden());
             }
         }
-        Self { table, path, context, has_refused_keys }
+        Self {
+            table,
+            path,
+            context,
+            has_refused_keys,
+        }
     }
 
     pub(super) fn path(&self) -> &str {
@@ -290,7 +348,11 @@ impl<'a> Section<'a> {
     /// The value of `key`, where the file has one.
     pub(super) fn get(&self, key: &str) -> Option<Cursor<'a>> {
         let node = self.table.get(key)?;
-        Some(Cursor { node, path: key_path(&self.path, key), context: self.context })
+        Some(Cursor {
+            node,
+            path: key_path(&self.path, key),
+            context: self.context,
+        })
     }
 
     /// Whether the file has `key`.
@@ -302,14 +364,20 @@ impl<'a> Section<'a> {
     pub(super) fn required(&self, key: &str, meaning: &str) -> Option<Cursor<'a>> {
         let value = self.get(key);
         if value.is_none() && !self.has_refused_keys {
-            self.context.problems.add(&key_path(&self.path, key), format!("is missing: give {meaning}"));
+            self.context.problems.add(
+                &key_path(&self.path, key),
+                format!("is missing: give {meaning}"),
+            );
         }
         value
     }
 
     /// The mapping at `key`; empty where the file has none, or nothing under its name.
     pub(super) fn section(&self, key: &str, keys: &Keys) -> Section<'a> {
-        let given = self.get(key).filter(|cursor| !cursor.is_null()).and_then(|cursor| cursor.section(keys));
+        let given = self
+            .get(key)
+            .filter(|cursor| !cursor.is_null())
+            .and_then(|cursor| cursor.section(keys));
         given.unwrap_or_else(|| Section {
             table: &EMPTY,
             path: key_path(&self.path, key),
@@ -320,16 +388,25 @@ impl<'a> Section<'a> {
 
     /// The items of the list at `key`; none where the file has none, or nothing under its name.
     pub(super) fn items(&self, key: &str) -> Vec<Cursor<'a>> {
-        self.get(key).filter(|cursor| !cursor.is_null()).map_or_else(Vec::new, |cursor| cursor.items())
+        self.get(key)
+            .filter(|cursor| !cursor.is_null())
+            .map_or_else(Vec::new, |cursor| cursor.items())
     }
 
     /// The duration at `key`, or `default`.
     pub(super) fn span(&self, key: &str, default: Span, range: &RangeInclusive<Span>) -> Span {
-        self.get(key).and_then(|cursor| cursor.span(range)).unwrap_or(default)
+        self.get(key)
+            .and_then(|cursor| cursor.span(range))
+            .unwrap_or(default)
     }
 
-    /// The secret at `key` or its file at `key_file`; `check` may refuse what is written in the configuration.
-    pub(super) fn secret(&self, key: &str, check: impl Fn(&str) -> Result<(), String>) -> Option<SecretSource> {
+    /// The secret at `key` or its file at `key_file`; `check` may refuse what is written in the
+    /// configuration.
+    pub(super) fn secret(
+        &self,
+        key: &str,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> Option<SecretSource> {
         let file_key = format!("{key}_file");
         match (self.get(key), self.get(&file_key)) {
             (Some(_), Some(file)) => {
@@ -357,8 +434,13 @@ impl<'a> Section<'a> {
 }
 
 /// The secret that is written at `cursor`.
-pub(super) fn inline_source(cursor: &Cursor<'_>, check: impl Fn(&str) -> Result<(), String>) -> Option<SecretSource> {
+pub(super) fn inline_source(
+    cursor: &Cursor<'_>,
+    check: impl Fn(&str) -> Result<(), String>,
+) -> Option<SecretSource> {
     let text = cursor.inline_secret()?;
-    check(text).map_err(|error| cursor.refuse_hidden(error)).ok()?;
+    check(text)
+        .map_err(|error| cursor.refuse_hidden(error))
+        .ok()?;
     Some(SecretSource::Inline(Secret::new(text)))
 }

@@ -1,5 +1,5 @@
-//! The environment's part in a configuration: `${VAR}` inside values, and `REDIS_CROSS_DC__SECTION__KEY` instead of
-//! values.
+//! The environment's part in a configuration: `${VAR}` inside values, and
+//! `REDIS_CROSS_DC__SECTION__KEY` instead of values.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,16 +12,18 @@ use super::schema::{overridable_keys, suggestion};
 /// What the names of overriding variables begin with.
 const OVERRIDE_PREFIX: &str = "REDIS_CROSS_DC__";
 
-/// The longest value after expansion: far more than any key needs, far less than a variable repeated endlessly gives.
+/// The longest value after expansion: far more than any key needs, far less than a variable
+/// repeated endlessly gives.
 const MAX_EXPANDED_BYTES: usize = 64 * 1024;
 
-/// The environment variables that a configuration may use. `Debug` shows their number only: they hold secrets.
+/// The environment variables that a configuration may use. `Debug` shows their number only: they
+/// hold secrets.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// The variables of `vars` (from `std::env::vars_os()`) whose name and value are UTF-8; to a configuration, the
-    /// others are unset.
+    /// The variables of `vars` (from `std::env::vars_os()`) whose name and value are UTF-8; to a
+    /// configuration, the others are unset.
     pub fn from_os(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         vars.into_iter()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -61,7 +63,8 @@ impl Environment {
         }
     }
 
-    /// `text` with its variables' values in place; an error is a sentence that shows nothing of `text` but names.
+    /// `text` with its variables' values in place; an error is a sentence that shows nothing of
+    /// `text` but names.
     fn expanded(&self, text: &str) -> Result<String, String> {
         let mut parts = text.split('$');
         let mut result = parts.next().unwrap_or_default().to_owned();
@@ -73,12 +76,18 @@ impl Environment {
                 result.push_str(rest);
             } else {
                 let (name, rest) = variable(part)?;
-                let value = self.0.get(name).ok_or_else(|| format!("the environment variable {name} is not set"))?;
+                let value = self
+                    .0
+                    .get(name)
+                    .ok_or_else(|| format!("the environment variable {name} is not set"))?;
                 result.push_str(value);
                 result.push_str(rest);
             }
             if result.len() > MAX_EXPANDED_BYTES {
-                return Err(format!("is longer than {} KiB with its variables expanded", MAX_EXPANDED_BYTES / 1024));
+                return Err(format!(
+                    "is longer than {} KiB with its variables expanded",
+                    MAX_EXPANDED_BYTES / 1024
+                ));
             }
         }
         Ok(result)
@@ -86,17 +95,26 @@ impl Environment {
 
     /// Puts the values of `REDIS_CROSS_DC__*` variables in the place of what the file says.
     ///
-    /// Only scalars at fixed places can be overridden, so no name in a variable ever becomes a user's key.
+    /// Only scalars at fixed places can be overridden, so no name in a variable ever becomes a
+    /// user's key.
     pub(super) fn override_scalars(&self, root: &mut Table, problems: &Problems) {
         let allowed = overridable_keys();
         let mut overrides = Vec::new();
         for (variable, value) in &self.0 {
-            let Some(name) = variable.strip_prefix(OVERRIDE_PREFIX) else { continue };
+            let Some(name) = variable.strip_prefix(OVERRIDE_PREFIX) else {
+                continue;
+            };
             let path = name.to_ascii_lowercase().replace("__", ".");
             if allowed.contains(&path) {
                 overrides.push((path, value));
             } else {
-                problems.add(variable, format!("overrides no key of the configuration{}", hint(&path, &allowed)));
+                problems.add(
+                    variable,
+                    format!(
+                        "overrides no key of the configuration{}",
+                        hint(&path, &allowed)
+                    ),
+                );
             }
         }
         for (path, _) in &overrides {
@@ -110,10 +128,16 @@ impl Environment {
 
 /// The name at the beginning of `{NAME}rest`, and the rest.
 fn variable(part: &str) -> Result<(&str, &str), String> {
-    let (name, rest) = part.strip_prefix('{').and_then(|part| part.split_once('}')).ok_or_else(lone_dollar)?;
+    let (name, rest) = part
+        .strip_prefix('{')
+        .and_then(|part| part.split_once('}'))
+        .ok_or_else(lone_dollar)?;
     let legal = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if name.is_empty() || name.len() > 128 || !legal || name.as_bytes()[0].is_ascii_digit() {
-        return Err("has ${...} with something else than a variable's name in it; $$ is a dollar".to_owned());
+        return Err(
+            "has ${...} with something else than a variable's name in it; $$ is a dollar"
+                .to_owned(),
+        );
     }
     Ok((name, rest))
 }
@@ -131,9 +155,12 @@ fn hint(path: &str, allowed: &[String]) -> String {
     }
 }
 
-/// Removes `x_file` where `x` is overridden, and the other way round: an override replaces the secret, however given.
+/// Removes `x_file` where `x` is overridden, and the other way round: an override replaces the
+/// secret, however given.
 fn remove_twin(root: &mut Table, path: &str) {
-    let twin = path.strip_suffix("_file").map_or_else(|| format!("{path}_file"), ToOwned::to_owned);
+    let twin = path
+        .strip_suffix("_file")
+        .map_or_else(|| format!("{path}_file"), ToOwned::to_owned);
     if let Some((table, key)) = parent(root, &twin) {
         table.remove(key);
     }
@@ -141,15 +168,20 @@ fn remove_twin(root: &mut Table, path: &str) {
 
 fn set(root: &mut Table, path: &str, value: &str) {
     if let Some((table, key)) = parent(root, path) {
-        let text = Text { value: value.to_owned(), origin: Origin::Override };
+        let text = Text {
+            value: value.to_owned(),
+            origin: Origin::Override,
+        };
         table.insert(key.to_owned(), Node::Text(text));
     }
 }
 
-/// The table that holds the last key of `path`, made where it is missing. `None` when something else than a mapping is
-/// in the way, which the reader reports.
+/// The table that holds the last key of `path`, made where it is missing. `None` when something
+/// else than a mapping is in the way, which the reader reports.
 fn parent<'t, 'p>(root: &'t mut Table, path: &'p str) -> Option<(&'t mut Table, &'p str)> {
-    let Some((sections, key)) = path.rsplit_once('.') else { return Some((root, path)) };
+    let Some((sections, key)) = path.rsplit_once('.') else {
+        return Some((root, path));
+    };
     let mut table = root;
     for section in sections.split('.') {
         let node = table.entry(section.to_owned()).or_insert(Node::Null);
@@ -179,8 +211,16 @@ mod tests {
     use super::*;
 
     fn expand(text: &str) -> Result<String, String> {
-        let vars = [("USER", "monitor"), ("EMPTY", ""), ("DOLLAR", "${USER}"), ("BIG", &"x".repeat(40_000))];
-        let env: Environment = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+        let vars = [
+            ("USER", "monitor"),
+            ("EMPTY", ""),
+            ("DOLLAR", "${USER}"),
+            ("BIG", &"x".repeat(40_000)),
+        ];
+        let env: Environment = vars
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into_iter()
+            .collect();
         env.expanded(text)
     }
 
@@ -218,13 +258,18 @@ mod tests {
         ];
         for (text, part) in cases {
             let error = expand(text).unwrap_err();
-            assert!(error.contains(part) && !error.contains("hunter2"), "{text}: {error}");
+            assert!(
+                error.contains(part) && !error.contains("hunter2"),
+                "{text}: {error}"
+            );
         }
     }
 
     #[test]
     fn debug_shows_no_variable() {
-        let env: Environment = [("TOKEN".to_owned(), "hunter2".to_owned())].into_iter().collect();
+        let env: Environment = [("TOKEN".to_owned(), "hunter2".to_owned())]
+            .into_iter()
+            .collect();
         assert_eq!(format!("{env:?}"), "Environment(1 variables)");
     }
 }

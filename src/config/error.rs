@@ -12,7 +12,8 @@ const MAX_SHOWN: usize = 80;
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
-    /// Where: a key path such as `pairs[1].replicas[0].address`, an environment variable, or the file.
+    /// Where: a key path such as `pairs[1].replicas[0].address`, an environment variable, or the
+    /// file.
     pub place: String,
     /// What is wrong there and what is allowed. Never holds the value of a secret.
     pub sentence: String,
@@ -32,8 +33,14 @@ pub(super) struct Problems(RefCell<ConfigErrors>);
 impl ConfigErrors {
     /// A single problem at `place`; `sentence` must hold no secret.
     pub fn one(place: impl Into<String>, sentence: impl Into<String>) -> Self {
-        let problem = ConfigProblem { place: place.into(), sentence: sentence.into() };
-        Self { problems: vec![problem], omitted: 0 }
+        let problem = ConfigProblem {
+            place: place.into(),
+            sentence: sentence.into(),
+        };
+        Self {
+            problems: vec![problem],
+            omitted: 0,
+        }
     }
 
     /// The problems in the order in which they were found: at least one, at most a hundred.
@@ -47,7 +54,10 @@ impl Problems {
     pub(super) fn add(&self, place: &str, sentence: impl Into<String>) {
         let mut found = self.0.borrow_mut();
         if found.problems.len() < MAX_PROBLEMS {
-            found.problems.push(ConfigProblem { place: place.to_owned(), sentence: sentence.into() });
+            found.problems.push(ConfigProblem {
+                place: place.to_owned(),
+                sentence: sentence.into(),
+            });
         } else {
             found.omitted += 1;
         }
@@ -56,7 +66,11 @@ impl Problems {
     /// `value` when nothing is wrong.
     pub(super) fn or<T>(self, value: T) -> Result<T, ConfigErrors> {
         let found = self.0.into_inner();
-        if found.problems.is_empty() { Ok(value) } else { Err(found) }
+        if found.problems.is_empty() {
+            Ok(value)
+        } else {
+            Err(found)
+        }
     }
 }
 
@@ -106,6 +120,9 @@ mod tests {
     #[test]
     fn a_shown_value_is_escaped_and_cut_between_characters() {
         assert_eq!(quoted("a\n\u{1b}"), r#""a\n\u{1b}""#);
-        assert_eq!(quoted(&"ä".repeat(81)), format!("\"{}\"...", "ä".repeat(80)));
+        assert_eq!(
+            quoted(&"ä".repeat(81)),
+            format!("\"{}\"...", "ä".repeat(80))
+        );
     }
 }

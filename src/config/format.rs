@@ -1,4 +1,5 @@
-//! From a file's text to a tree: YAML, TOML or JSON, with limits, and with messages that repeat nothing of the text.
+//! From a file's text to a tree: YAML, TOML or JSON, with limits, and with messages that repeat
+//! nothing of the text.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -15,10 +16,12 @@ use super::node::{Table, table_of};
 /// The longest configuration that is read. Ten thousand pairs take about 4 MiB.
 pub(super) const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The deepest nesting of YAML that is read: the parser behind it recurses. The configuration needs eight levels.
+/// The deepest nesting of YAML that is read: the parser behind it recurses. The configuration needs
+/// eight levels.
 const MAX_DEPTH: usize = 32;
 
-/// The most YAML nodes that are read, counting what an alias repeats: a few nested aliases can make billions.
+/// The most YAML nodes that are read, counting what an alias repeats: a few nested aliases can make
+/// billions.
 const MAX_NODES: u64 = 4_000_000;
 
 /// A configuration file's language.
@@ -56,11 +59,16 @@ impl Format {
 /// Reads `text`; an error is a sentence.
 pub(super) fn read(text: &str, format: Format) -> Result<Table, String> {
     if text.len() > MAX_FILE_BYTES {
-        return Err(format!("is longer than {} MiB", MAX_FILE_BYTES / 1024 / 1024));
+        return Err(format!(
+            "is longer than {} MiB",
+            MAX_FILE_BYTES / 1024 / 1024
+        ));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let parsed = match format {
-        Format::Yaml => check_yaml(text).and_then(|()| parse(FileFormat::Yaml, text).map_err(yaml_sentence)),
+        Format::Yaml => {
+            check_yaml(text).and_then(|()| parse(FileFormat::Yaml, text).map_err(yaml_sentence))
+        }
         Format::Toml => parse(FileFormat::Toml, text).map_err(|error| toml_sentence(&error)),
         Format::Json => check_json(text).and_then(|()| parse(FileFormat::Json, text)),
     };
@@ -69,11 +77,14 @@ pub(super) fn read(text: &str, format: Format) -> Result<Table, String> {
 
 /// Lets the `config` crate read `text`.
 fn parse(format: FileFormat, text: &str) -> Result<Table, String> {
-    let map = format.parse(None, text).map_err(|error| sentence_of(error.as_ref()))?;
+    let map = format
+        .parse(None, text)
+        .map_err(|error| sentence_of(error.as_ref()))?;
     Ok(table_of(map))
 }
 
-/// The parser's message, unless the root is no mapping: then the message would hold the root, which may be anything.
+/// The parser's message, unless the root is no mapping: then the message would hold the root, which
+/// may be anything.
 fn sentence_of(error: &(dyn Error + Send + Sync + 'static)) -> String {
     if error.is::<::config::ConfigError>() || error.is::<Box<::config::ConfigError>>() {
         return "it must be a mapping of sections".to_owned();
@@ -81,15 +92,23 @@ fn sentence_of(error: &(dyn Error + Send + Sync + 'static)) -> String {
     error.to_string()
 }
 
-/// A duplicate key's message without the parser's own notation, and without a key that is more than a word.
+/// A duplicate key's message without the parser's own notation, and without a key that is more than
+/// a word.
 fn yaml_sentence(message: String) -> String {
     // It goes on with the whole mapping, and whatever stands in it.
     if message.starts_with("Cannot parse ") {
         return "a mapping or a list stands where a key belongs: is there a comma or a brace too many?".to_owned();
     }
-    let Some((key, place)) = message.split_once(": duplicated key in mapping ") else { return message };
-    match key.strip_prefix("String(").and_then(|key| key.strip_suffix(')')) {
-        Some(key) if key.len() <= 64 => format!("the key {key} stands twice in one mapping, {place}"),
+    let Some((key, place)) = message.split_once(": duplicated key in mapping ") else {
+        return message;
+    };
+    match key
+        .strip_prefix("String(")
+        .and_then(|key| key.strip_suffix(')'))
+    {
+        Some(key) if key.len() <= 64 => {
+            format!("the key {key} stands twice in one mapping, {place}")
+        }
         _ => format!("a key stands twice in one mapping, {place}"),
     }
 }
@@ -99,12 +118,15 @@ fn toml_sentence(message: &str) -> String {
     const SHOWN_LINES: usize = 3;
     let mut lines = message.lines();
     let first = lines.next().unwrap_or_default();
-    let Some(place) = first.strip_prefix("TOML parse error ") else { return message.trim_end().replace('\n', ", ") };
+    let Some(place) = first.strip_prefix("TOML parse error ") else {
+        return message.trim_end().replace('\n', ", ");
+    };
     let reason: Vec<_> = lines.skip(SHOWN_LINES).collect();
     format!("{} {place}", reason.join(", "))
 }
 
-/// Refuses YAML that is too deep or too large, or that the `config` crate would read as something else than it says.
+/// Refuses YAML that is too deep or too large, or that the `config` crate would read as something
+/// else than it says.
 fn check_yaml(text: &str) -> Result<(), String> {
     let mut parser = Parser::new_from_str(text);
     let mut tally = YamlTally::default();
@@ -113,9 +135,13 @@ fn check_yaml(text: &str) -> Result<(), String> {
         if matches!(event, Event::StreamEnd) {
             return Ok(());
         }
-        tally
-            .count(&event)
-            .map_err(|reason| format!("{reason} at line {} column {}", place.line(), place.col() + 1))?;
+        tally.count(&event).map_err(|reason| {
+            format!(
+                "{reason} at line {} column {}",
+                place.line(),
+                place.col() + 1
+            )
+        })?;
     }
 }
 
@@ -132,7 +158,9 @@ struct YamlTally {
 impl YamlTally {
     fn count(&mut self, event: &Event) -> Result<(), &'static str> {
         match event {
-            Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, Some(_)) | Event::MappingStart(_, Some(_)) => {
+            Event::Scalar(_, _, _, Some(_))
+            | Event::SequenceStart(_, Some(_))
+            | Event::MappingStart(_, Some(_)) => {
                 return Err("a YAML tag, such as !!int, has no meaning here: remove it");
             }
             Event::Scalar(_, _, anchor, None) => {
@@ -157,7 +185,10 @@ impl YamlTally {
     }
 
     fn repeat(&mut self, anchor: usize) -> Result<(), &'static str> {
-        let size = self.anchored.get(&anchor).ok_or("an alias stands inside the value that it repeats")?;
+        let size = self
+            .anchored
+            .get(&anchor)
+            .ok_or("an alias stands inside the value that it repeats")?;
         self.nodes = self.nodes.saturating_add(*size);
         Ok(())
     }
@@ -175,7 +206,9 @@ impl YamlTally {
 
 /// Refuses JSON in which a key stands twice: the parser would silently keep the last one.
 fn check_json(text: &str) -> Result<(), String> {
-    serde_json::from_str::<DistinctKeys>(text).map(|_| ()).map_err(|error| error.to_string())
+    serde_json::from_str::<DistinctKeys>(text)
+        .map(|_| ())
+        .map_err(|error| error.to_string())
 }
 
 /// Any JSON value whose objects have distinct keys.
@@ -201,7 +234,10 @@ impl<'de> Visitor<'de> for DistinctKeysVisitor {
         while let Some(key) = map.next_key::<String>()? {
             map.next_value::<DistinctKeys>()?;
             if let Some(key) = seen.replace(key) {
-                return Err(serde::de::Error::custom(format!("the key {} stands twice in one object", quoted(&key))));
+                return Err(serde::de::Error::custom(format!(
+                    "the key {} stands twice in one object",
+                    quoted(&key)
+                )));
             }
         }
         Ok(DistinctKeys)

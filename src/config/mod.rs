@@ -1,9 +1,11 @@
-//! Configuration: a file and the environment become [`Settings`], or sentences that say what to change.
+//! Configuration: a file and the environment become [`Settings`], or sentences that say what to
+//! change.
 //!
-//! One way through: text -> tree (`format`) -> variables expanded and overridden (`environment`) -> typed and checked
-//! (`sections`, through `cursor`, with the keys of `schema`). A key that is not in the schema is an error; so is one of
-//! a later version. **Invariant:** the only IO is the read of the file in [`load`], of a secret's file in
-//! [`SecretSource::read`] and of a certificate's in [`read_small_file`]; no message, `Debug` or printed configuration holds a secret.
+//! One way through: text -> tree (`format`) -> variables expanded and overridden (`environment`) ->
+//! typed and checked (`sections`, through `cursor`, with the keys of `schema`). A key that is not
+//! in the schema is an error; so is one of a later version. **Invariant:** the only IO is the read
+//! of the file in [`load`], of a secret's file in [`SecretSource::read`] and of a certificate's in
+//! [`read_small_file`]; no message, `Debug` or printed configuration holds a secret.
 
 mod cursor;
 mod environment;
@@ -37,7 +39,9 @@ pub use secret::SecretError;
 pub use settings::*;
 pub use signing::signing_key;
 pub use small_file::{SmallFileError, read_small_file};
-pub use web::{ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, parse_web};
+pub use web::{
+    ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, parse_web,
+};
 
 /// Reads a duration as the configuration has them: `250ms`, `30s`, `1m30s`, `4h`.
 ///
@@ -47,46 +51,77 @@ pub fn parse_duration(text: &str) -> Result<crate::model::Span, String> {
     value::parse_span(text)
 }
 
-/// Reads and checks the configuration file at `path`, in the language of its ending (`.yml`, `.yaml`, `.toml`,
-/// `.json`).
+/// Reads and checks the configuration file at `path`, in the language of its ending (`.yml`,
+/// `.yaml`, `.toml`, `.json`).
 ///
 /// # Errors
 /// Everything that is wrong with it, as far as one mistake does not hide another.
 pub fn load(path: &Path, environment: &Environment) -> Result<Settings, ConfigErrors> {
     let place = || path.display().to_string();
     let format = Format::of(path).ok_or_else(|| {
-        ConfigErrors::one(place(), "the file's name must end in .yml, .yaml, .toml or .json, which tells its language")
+        ConfigErrors::one(
+            place(),
+            "the file's name must end in .yml, .yaml, .toml or .json, which tells its language",
+        )
     })?;
-    let text = read_text(path).map_err(|error| ConfigErrors::one(place(), format!("cannot be read: {error}")))?;
-    let root = format::read(&text, format).map_err(|sentence| ConfigErrors::one(place(), sentence))?;
+    let text = read_text(path)
+        .map_err(|error| ConfigErrors::one(place(), format!("cannot be read: {error}")))?;
+    let root =
+        format::read(&text, format).map_err(|sentence| ConfigErrors::one(place(), sentence))?;
     version::check(&root, &place())?;
-    resolve(root, path.parent().unwrap_or_else(|| Path::new("")), environment)
+    resolve(
+        root,
+        path.parent().unwrap_or_else(|| Path::new("")),
+        environment,
+    )
 }
 
 /// Checks the configuration `text`; relative paths in it start from `folder`. Reads nothing else.
 ///
 /// # Errors
 /// As [`load`]: at a syntax error only that one, otherwise every problem.
-pub fn parse(text: &str, format: Format, folder: &Path, environment: &Environment) -> Result<Settings, ConfigErrors> {
-    let root = format::read(text, format).map_err(|sentence| ConfigErrors::one("configuration", sentence))?;
+pub fn parse(
+    text: &str,
+    format: Format,
+    folder: &Path,
+    environment: &Environment,
+) -> Result<Settings, ConfigErrors> {
+    let root = format::read(text, format)
+        .map_err(|sentence| ConfigErrors::one("configuration", sentence))?;
     version::check(&root, "the configuration")?;
     resolve(root, folder, environment)
 }
 
-fn resolve(mut root: node::Table, folder: &Path, environment: &Environment) -> Result<Settings, ConfigErrors> {
+fn resolve(
+    mut root: node::Table,
+    folder: &Path,
+    environment: &Environment,
+) -> Result<Settings, ConfigErrors> {
     let problems = error::Problems::default();
     environment.expand(&mut root, &problems);
     environment.override_scalars(&mut root, &problems);
-    let settings = sections::read(&root, cursor::Context { problems: &problems, folder });
+    let settings = sections::read(
+        &root,
+        cursor::Context {
+            problems: &problems,
+            folder,
+        },
+    );
     problems.or(settings)
 }
 
 /// The file's text.
 fn read_text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(format::MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    File::open(path)?
+        .take(format::MAX_FILE_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)?;
     if bytes.len() > format::MAX_FILE_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 16 MiB"));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is longer than 16 MiB",
+        ));
     }
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+    String::from_utf8(bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }

@@ -39,23 +39,26 @@ pub(super) enum Origin {
 }
 
 impl Text {
-    /// Whether the text may stand for a number or a truth value: the environment has nothing but texts, while in a
-    /// file a quoted number is a mistake.
+    /// Whether the text may stand for a number or a truth value: the environment has nothing but
+    /// texts, while in a file a quoted number is a mistake.
     pub(super) const fn may_be_scalar(&self) -> bool {
         !matches!(self.origin, Origin::File)
     }
 }
 
 impl Node {
-    /// The value for a message. What came out of an environment variable is shown by the variable's name, because
-    /// variables are where secrets live.
+    /// The value for a message. What came out of an environment variable is shown by the variable's
+    /// name, because variables are where secrets live.
     pub(super) fn shown(&self) -> String {
         match self {
             Self::Null => "null".to_owned(),
             Self::Bool(value) => value.to_string(),
             Self::Int(value) => value.to_string(),
             Self::Float(value) => value.to_string(),
-            Self::Text(Text { origin: Origin::Expanded { written }, .. }) => quoted(written),
+            Self::Text(Text {
+                origin: Origin::Expanded { written },
+                ..
+            }) => quoted(written),
             Self::Text(text) => quoted(&text.value),
             Self::List(_) => "a list".to_owned(),
             Self::Table(_) => "a mapping".to_owned(),
@@ -65,7 +68,8 @@ impl Node {
 }
 
 impl Node {
-    /// What kind of value it is, for a message about a value that may be a secret in the wrong place.
+    /// What kind of value it is, for a message about a value that may be a secret in the wrong
+    /// place.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -87,10 +91,14 @@ impl From<Value> for Node {
             ValueKind::I64(value) => Self::Int(value.into()),
             ValueKind::I128(value) => Self::Int(value),
             ValueKind::U64(value) => Self::Int(value.into()),
-            // Formats without such numbers never get here; what does not fit is out of every key's range anyway.
+            // Formats without such numbers never get here; what does not fit is out of every key's
+            // range anyway.
             ValueKind::U128(value) => Self::Int(value.try_into().unwrap_or(i128::MAX)),
             ValueKind::Float(value) => Self::Float(value),
-            ValueKind::String(value) => Self::Text(Text { value, origin: Origin::File }),
+            ValueKind::String(value) => Self::Text(Text {
+                value,
+                origin: Origin::File,
+            }),
             ValueKind::Array(items) => Self::List(items.into_iter().map(Self::from).collect()),
             ValueKind::Table(map) => Self::Table(table_of(map)),
         }
@@ -99,7 +107,9 @@ impl From<Value> for Node {
 
 /// The mapping `map` as a sorted table.
 pub(super) fn table_of(map: impl IntoIterator<Item = (String, Value)>) -> Table {
-    map.into_iter().map(|(key, value)| (key, value.into())).collect()
+    map.into_iter()
+        .map(|(key, value)| (key, value.into()))
+        .collect()
 }
 
 /// The path of `key` below `path`; a key that is not plain is quoted.
@@ -113,7 +123,11 @@ pub(super) fn key_path(path: &str, key: &str) -> String {
 
 /// Whether `key` is a word, as every key of the schema is.
 pub(super) fn is_plain_key(key: &str) -> bool {
-    !key.is_empty() && key.len() <= 128 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+    !key.is_empty()
+        && key.len() <= 128
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
 /// The path of the item `index` of the list at `path`.

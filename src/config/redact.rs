@@ -11,10 +11,10 @@ use super::sections::day_name;
 use super::value::span_text;
 use super::version;
 use super::{
-    AlertSettings, ClientCertificate, CountRule, Credentials, DatacenterRule, FlappingRule, HeartbeatSettings,
-    HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector, NotifySettings, PairSettings,
-    PollSettings, ReceiverKind, ReceiverSettings, SecretSource, SentinelSettings, ServerSettings, Settings,
-    TlsSettings,
+    AlertSettings, ClientCertificate, CountRule, Credentials, DatacenterRule, FlappingRule,
+    HeartbeatSettings, HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector,
+    NotifySettings, PairSettings, PollSettings, ReceiverKind, ReceiverSettings, SecretSource,
+    SentinelSettings, ServerSettings, Settings, TlsSettings,
 };
 use crate::model::{Bytes, Span};
 
@@ -22,17 +22,24 @@ use crate::model::{Bytes, Span};
 const REDACTED: &str = "***";
 
 impl Settings {
-    /// The configuration in force as YAML: defaults filled in, variables expanded, pairs' rules merged (shown where
-    /// they differ from the global ones), credentials at each server. A secret is `***`; a secret's file is named.
+    /// The configuration in force as YAML: defaults filled in, variables expanded, pairs' rules
+    /// merged (shown where they differ from the global ones), credentials at each server. A secret
+    /// is `***`; a secret's file is named.
     ///
     /// Once the secrets are put back, reading the text gives equal settings.
     pub fn to_yaml_redacted(&self) -> String {
         let mut root = Mapping::default();
-        root.put(version::KEY, Yaml::Integer(i64::try_from(version::VERSION).unwrap_or(i64::MAX)));
+        root.put(
+            version::KEY,
+            Yaml::Integer(i64::try_from(version::VERSION).unwrap_or(i64::MAX)),
+        );
         root.put("datacenters", list(&self.datacenters, datacenter));
         root.put("poll", poll(&self.poll));
         root.put("pairs", list(&self.pairs, |pair| self.pair(pair)));
-        root.put("sentinels", list(&self.sentinels, |entry| self.sentinel(entry)));
+        root.put(
+            "sentinels",
+            list(&self.sentinels, |entry| self.sentinel(entry)),
+        );
         root.put("alerts", alerts(&self.alerts, None));
         root.put("notify", notify(&self.notify));
         root.put("state", Mapping::of([("path", path(&self.state.path))]));
@@ -60,8 +67,16 @@ impl Settings {
             MasterSelector::Exact(name) => map.put("master_name", string(name)),
             MasterSelector::Glob(glob) => map.put("master_name", string(&glob.to_string())),
         }
-        let all_tls = entry.sentinels.iter().all(|sentinel| sentinel.tls.is_some());
-        map.put("addresses", list(&entry.sentinels, |sentinel| sentinel_address(sentinel, all_tls)));
+        let all_tls = entry
+            .sentinels
+            .iter()
+            .all(|sentinel| sentinel.tls.is_some());
+        map.put(
+            "addresses",
+            list(&entry.sentinels, |sentinel| {
+                sentinel_address(sentinel, all_tls)
+            }),
+        );
         map.put("sentinel_auth", sentinel_auth(entry, all_tls));
         put_login(&mut map, &entry.servers.credentials);
         if let Some(settings) = &entry.servers.tls {
@@ -79,7 +94,14 @@ impl Settings {
         beats: HeartbeatSettings,
     ) {
         if !labels.is_empty() {
-            map.put("labels", entries(labels.iter().map(|(name, value)| (name.clone(), string(value)))));
+            map.put(
+                "labels",
+                entries(
+                    labels
+                        .iter()
+                        .map(|(name, value)| (name.clone(), string(value))),
+                ),
+            );
         }
         if *rules != self.alerts {
             map.put("alerts", alerts(rules, Some(&self.alerts)));
@@ -139,7 +161,8 @@ fn bytes(bytes: Bytes) -> Yaml {
     Yaml::Integer(i64::try_from(bytes.get()).unwrap_or(i64::MAX))
 }
 
-/// A level that is off. Numbers are emitted as they stand, while a null would be a `~`, which fewer people know.
+/// A level that is off. Numbers are emitted as they stand, while a null would be a `~`, which fewer
+/// people know.
 fn off() -> Yaml {
     Yaml::Real("null".to_owned())
 }
@@ -149,7 +172,11 @@ fn list<T>(items: &[T], item: impl Fn(&T) -> Yaml) -> Yaml {
 }
 
 fn entries(entries: impl Iterator<Item = (String, Yaml)>) -> Yaml {
-    Yaml::Hash(entries.map(|(key, value)| (Yaml::String(key), value)).collect())
+    Yaml::Hash(
+        entries
+            .map(|(key, value)| (Yaml::String(key), value))
+            .collect(),
+    )
 }
 
 fn datacenter(rule: &DatacenterRule) -> Yaml {
@@ -158,15 +185,26 @@ fn datacenter(rule: &DatacenterRule) -> Yaml {
         HostPattern::Glob(glob) => string(&glob.to_string()),
     };
     let (name, patterns) = (string(rule.name.as_str()), list(&rule.patterns, pattern));
-    Mapping::of([("name", name), ("match", patterns), ("local", Yaml::Boolean(rule.local))]).into()
+    Mapping::of([
+        ("name", name),
+        ("match", patterns),
+        ("local", Yaml::Boolean(rule.local)),
+    ])
+    .into()
 }
 
 fn poll(poll: &PollSettings) -> Yaml {
-    let timeout = Mapping::of([("local", span(poll.timeout_local)), ("remote", span(poll.timeout_remote))]);
+    let timeout = Mapping::of([
+        ("local", span(poll.timeout_local)),
+        ("remote", span(poll.timeout_remote)),
+    ]);
     let mut map = Mapping::of([
         ("interval", span(poll.interval)),
         ("min_interval", span(poll.min_interval)),
-        ("max_polls_per_second", Yaml::Integer(poll.max_polls_per_second.into())),
+        (
+            "max_polls_per_second",
+            Yaml::Integer(poll.max_polls_per_second.into()),
+        ),
     ]);
     map.put("timeout", timeout);
     map.put("heartbeat", heartbeat(poll.heartbeat));
@@ -174,7 +212,11 @@ fn poll(poll: &PollSettings) -> Yaml {
 }
 
 fn heartbeat(heartbeat: HeartbeatSettings) -> Yaml {
-    Mapping::of([("enabled", Yaml::Boolean(heartbeat.enabled)), ("interval", span(heartbeat.interval))]).into()
+    Mapping::of([
+        ("enabled", Yaml::Boolean(heartbeat.enabled)),
+        ("interval", span(heartbeat.interval)),
+    ])
+    .into()
 }
 
 fn server(server: &ServerSettings) -> Yaml {
@@ -200,7 +242,11 @@ fn put_login(map: &mut Mapping, credentials: &Credentials) {
 
 /// A Sentinel's address: where only some speak TLS, those have the scheme that says so.
 fn sentinel_address(sentinel: &ServerSettings, all_tls: bool) -> Yaml {
-    let scheme = if sentinel.tls.is_some() && !all_tls { "rediss://" } else { "" };
+    let scheme = if sentinel.tls.is_some() && !all_tls {
+        "rediss://"
+    } else {
+        ""
+    };
     string(&format!("{scheme}{}", sentinel.addr))
 }
 
@@ -210,7 +256,10 @@ fn sentinel_auth(entry: &SentinelSettings, all_tls: bool) -> Mapping {
     if let Some(sentinel) = entry.sentinels.first() {
         put_login(&mut map, &sentinel.credentials);
     }
-    let settings = entry.sentinels.iter().find_map(|sentinel| sentinel.tls.as_ref());
+    let settings = entry
+        .sentinels
+        .iter()
+        .find_map(|sentinel| sentinel.tls.as_ref());
     match settings {
         Some(settings) => map.put("tls", tls(settings, all_tls)),
         // Without a word of their own they would get the servers'.
@@ -224,18 +273,26 @@ fn tls(tls: &TlsSettings, enabled: bool) -> Mapping {
     if let Some(file) = &tls.ca_file {
         map.put("ca_file", path(file));
     }
-    if let Some(ClientCertificate { cert_file, key_file }) = &tls.client_certificate {
+    if let Some(ClientCertificate {
+        cert_file,
+        key_file,
+    }) = &tls.client_certificate
+    {
         map.put("cert_file", path(cert_file));
         map.put("key_file", path(key_file));
     }
     if let Some(name) = &tls.server_name {
         map.put("server_name", string(name));
     }
-    map.put("insecure_skip_verify", Yaml::Boolean(tls.insecure_skip_verify));
+    map.put(
+        "insecure_skip_verify",
+        Yaml::Boolean(tls.insecure_skip_verify),
+    );
     map
 }
 
-/// The rules; with `global`, only those that differ from it, without the rule that pairs cannot set.
+/// The rules; with `global`, only those that differ from it, without the rule that pairs cannot
+/// set.
 fn alerts(alerts: &AlertSettings, global: Option<&AlertSettings>) -> Yaml {
     let mut map = Mapping::default();
     let mut put = |key: &str, differs: bool, rule: Yaml| {
@@ -243,15 +300,47 @@ fn alerts(alerts: &AlertSettings, global: Option<&AlertSettings>) -> Yaml {
             map.put(key, rule);
         }
     };
-    put("lag_seconds", global.is_none_or(|g| g.lag_seconds != alerts.lag_seconds), rule(&alerts.lag_seconds, span));
-    put("lag_bytes", global.is_none_or(|g| g.lag_bytes != alerts.lag_bytes), rule(&alerts.lag_bytes, bytes));
-    put("link_down", global.is_none_or(|g| g.link_down != alerts.link_down), rule(&alerts.link_down, span));
-    put("unreachable", global.is_none(), rule(&alerts.unreachable, span));
-    put("unknown", global.is_none_or(|g| g.unknown != alerts.unknown), rule(&alerts.unknown, span));
+    put(
+        "lag_seconds",
+        global.is_none_or(|g| g.lag_seconds != alerts.lag_seconds),
+        rule(&alerts.lag_seconds, span),
+    );
+    put(
+        "lag_bytes",
+        global.is_none_or(|g| g.lag_bytes != alerts.lag_bytes),
+        rule(&alerts.lag_bytes, bytes),
+    );
+    put(
+        "link_down",
+        global.is_none_or(|g| g.link_down != alerts.link_down),
+        rule(&alerts.link_down, span),
+    );
+    put(
+        "unreachable",
+        global.is_none(),
+        rule(&alerts.unreachable, span),
+    );
+    put(
+        "unknown",
+        global.is_none_or(|g| g.unknown != alerts.unknown),
+        rule(&alerts.unknown, span),
+    );
     put("full_sync", global.is_none(), count_rule(&alerts.full_sync));
-    put("diverged", global.is_none_or(|g| g.diverged != alerts.diverged), rule(&alerts.diverged, span));
-    put("sentinel_quorum", global.is_none(), rule(&alerts.sentinel_quorum, span));
-    put("failover", global.is_none_or(|g| g.failover != alerts.failover), count_rule(&alerts.failover));
+    put(
+        "diverged",
+        global.is_none_or(|g| g.diverged != alerts.diverged),
+        rule(&alerts.diverged, span),
+    );
+    put(
+        "sentinel_quorum",
+        global.is_none(),
+        rule(&alerts.sentinel_quorum, span),
+    );
+    put(
+        "failover",
+        global.is_none_or(|g| g.failover != alerts.failover),
+        count_rule(&alerts.failover),
+    );
     map.into()
 }
 
@@ -293,10 +382,16 @@ fn notify(notify: &NotifySettings) -> Yaml {
         ("group_wait", span(notify.group_wait)),
         ("group_interval", span(notify.group_interval)),
         ("repeat_interval", span(notify.repeat_interval)),
-        ("flapping", notify.flapping.as_ref().map_or_else(off, flapping)),
+        (
+            "flapping",
+            notify.flapping.as_ref().map_or_else(off, flapping),
+        ),
         ("maintenance", list(&notify.maintenance, maintenance)),
     ]);
-    for (key, url) in [("external_url", &notify.external_url), ("dashboard_url", &notify.dashboard_url)] {
+    for (key, url) in [
+        ("external_url", &notify.external_url),
+        ("dashboard_url", &notify.dashboard_url),
+    ] {
         if let Some(url) = url {
             map.put(key, string(url));
         }
@@ -307,7 +402,12 @@ fn notify(notify: &NotifySettings) -> Yaml {
 
 fn flapping(rule: &FlappingRule) -> Yaml {
     let changes = Yaml::Integer(rule.changes.into());
-    Mapping::of([("changes", changes), ("window", span(rule.window)), ("stable_for", span(rule.stable_for))]).into()
+    Mapping::of([
+        ("changes", changes),
+        ("window", span(rule.window)),
+        ("stable_for", span(rule.stable_for)),
+    ])
+    .into()
 }
 
 fn maintenance(window: &MaintenanceWindow) -> Yaml {
@@ -316,13 +416,18 @@ fn maintenance(window: &MaintenanceWindow) -> Yaml {
     map.put("every", list(&window.every, |day| string(day_name(*day))));
     map.put("start", string(&window.start.strftime("%H:%M").to_string()));
     map.put("duration", span(window.duration));
-    map.put("timezone", string(window.timezone.iana_name().unwrap_or("UTC")));
+    map.put(
+        "timezone",
+        string(window.timezone.iana_name().unwrap_or("UTC")),
+    );
     map.into()
 }
 
 fn put_match(map: &mut Mapping, matchers: &BTreeMap<String, WildMatch>) {
     if !matchers.is_empty() {
-        let globs = matchers.iter().map(|(name, glob)| (name.clone(), string(&glob.to_string())));
+        let globs = matchers
+            .iter()
+            .map(|(name, glob)| (name.clone(), string(&glob.to_string())));
         map.put("match", entries(globs));
     }
 }
@@ -334,9 +439,15 @@ fn receiver(receiver: &ReceiverSettings) -> Yaml {
     if let Some(labels) = &receiver.group_by {
         map.put("group_by", list(labels, |label| string(label)));
     }
-    let repage = [(receiver.repage_on.escalated, "escalated"), (receiver.repage_on.new_in_group, "new_in_group")];
+    let repage = [
+        (receiver.repage_on.escalated, "escalated"),
+        (receiver.repage_on.new_in_group, "new_in_group"),
+    ];
     if repage.iter().any(|(on, _)| *on) {
-        let words = repage.iter().filter(|(on, _)| *on).map(|(_, word)| string(word));
+        let words = repage
+            .iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, word)| string(word));
         map.put("repage_on", Yaml::Array(words.collect()));
     }
     if let Some(fallback) = &receiver.fallback {
@@ -355,7 +466,10 @@ fn receiver(receiver: &ReceiverSettings) -> Yaml {
         map.put("http", http);
     }
     let mut template = Mapping::default();
-    for (key, text) in [("title", &receiver.template.title), ("summary", &receiver.template.summary)] {
+    for (key, text) in [
+        ("title", &receiver.template.title),
+        ("summary", &receiver.template.summary),
+    ] {
         if let Some(text) = text {
             template.put(key, string(text.source()));
         }
@@ -373,7 +487,11 @@ fn kind(kind: &ReceiverKind) -> (&'static str, Mapping) {
             map.put_secret("webhook_url", url);
             ("slack", map)
         }
-        ReceiverKind::SlackBot { token, channel, api_url } => {
+        ReceiverKind::SlackBot {
+            token,
+            channel,
+            api_url,
+        } => {
             map.put_secret("bot_token", token);
             map.put("channel", string(channel));
             map.put("api_url", string(api_url));
@@ -384,7 +502,11 @@ fn kind(kind: &ReceiverKind) -> (&'static str, Mapping) {
             map.put("url", string(url));
             ("pagerduty", map)
         }
-        ReceiverKind::Webhook { url, headers, secret } => {
+        ReceiverKind::Webhook {
+            url,
+            headers,
+            secret,
+        } => {
             map.put_secret("url", url);
             if let Some(secret) = secret {
                 map.put_secret("secret", secret);
@@ -392,13 +514,21 @@ fn kind(kind: &ReceiverKind) -> (&'static str, Mapping) {
             map.put("headers", secrets(headers));
             ("webhook", map)
         }
-        ReceiverKind::Alertmanager { urls, interval, headers } => {
+        ReceiverKind::Alertmanager {
+            urls,
+            interval,
+            headers,
+        } => {
             map.put("urls", list(urls, |url| string(url)));
             map.put("interval", span(*interval));
             map.put("headers", secrets(headers));
             ("alertmanager", map)
         }
-        ReceiverKind::Heartbeat { url, interval, headers } => {
+        ReceiverKind::Heartbeat {
+            url,
+            interval,
+            headers,
+        } => {
             map.put_secret("url", url);
             map.put("interval", span(*interval));
             map.put("headers", secrets(headers));

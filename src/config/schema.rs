@@ -12,38 +12,93 @@ pub(super) struct Keys {
 
 pub(super) const ROOT: Keys = Keys {
     scalars: &["version"],
-    composites: &["datacenters", "redis", "poll", "pairs", "sentinels", "alerts", "notify", "state"],
+    composites: &[
+        "datacenters",
+        "redis",
+        "poll",
+        "pairs",
+        "sentinels",
+        "alerts",
+        "notify",
+        "state",
+    ],
     later: &["clusters", "active_active"],
 };
-pub(super) const DATACENTER: Keys = Keys { scalars: &["name", "local"], composites: &["match"], later: &[] };
-pub(super) const REDIS: Keys =
-    Keys { scalars: &["username", "password", "password_file"], composites: &["tls"], later: &[] };
+pub(super) const DATACENTER: Keys = Keys {
+    scalars: &["name", "local"],
+    composites: &["match"],
+    later: &[],
+};
+pub(super) const REDIS: Keys = Keys {
+    scalars: &["username", "password", "password_file"],
+    composites: &["tls"],
+    later: &[],
+};
 pub(super) const TLS: Keys = Keys {
-    scalars: &["enabled", "ca_file", "cert_file", "key_file", "server_name", "insecure_skip_verify"],
+    scalars: &[
+        "enabled",
+        "ca_file",
+        "cert_file",
+        "key_file",
+        "server_name",
+        "insecure_skip_verify",
+    ],
     composites: &[],
     later: &[],
 };
 pub(super) const POLL: Keys = Keys {
-    scalars: &["interval", "min_interval", "max_polls_per_second", "refresh_on_scrape"],
+    scalars: &[
+        "interval",
+        "min_interval",
+        "max_polls_per_second",
+        "refresh_on_scrape",
+    ],
     composites: &["timeout", "heartbeat"],
     later: &[],
 };
-pub(super) const TIMEOUT: Keys = Keys { scalars: &["local", "remote"], composites: &[], later: &[] };
-pub(super) const HEARTBEAT: Keys = Keys { scalars: &["enabled", "interval"], composites: &[], later: &[] };
+pub(super) const TIMEOUT: Keys = Keys {
+    scalars: &["local", "remote"],
+    composites: &[],
+    later: &[],
+};
+pub(super) const HEARTBEAT: Keys = Keys {
+    scalars: &["enabled", "interval"],
+    composites: &[],
+    later: &[],
+};
 pub(super) const PAIR: Keys = Keys {
     scalars: &["name", "username", "password", "password_file"],
     composites: &["master", "replicas", "labels", "alerts", "tls", "heartbeat"],
     later: &[],
 };
 pub(super) const SENTINEL: Keys = Keys {
-    scalars: &["name", "master_name", "username", "password", "password_file"],
-    composites: &["addresses", "sentinel_auth", "labels", "alerts", "tls", "heartbeat"],
+    scalars: &[
+        "name",
+        "master_name",
+        "username",
+        "password",
+        "password_file",
+    ],
+    composites: &[
+        "addresses",
+        "sentinel_auth",
+        "labels",
+        "alerts",
+        "tls",
+        "heartbeat",
+    ],
     later: &[],
 };
-pub(super) const SENTINEL_AUTH: Keys =
-    Keys { scalars: &["username", "password", "password_file"], composites: &["tls"], later: &[] };
-pub(super) const SERVER: Keys =
-    Keys { scalars: &["address", "dc", "username", "password", "password_file"], composites: &["tls"], later: &[] };
+pub(super) const SENTINEL_AUTH: Keys = Keys {
+    scalars: &["username", "password", "password_file"],
+    composites: &["tls"],
+    later: &[],
+};
+pub(super) const SERVER: Keys = Keys {
+    scalars: &["address", "dc", "username", "password", "password_file"],
+    composites: &["tls"],
+    later: &[],
+};
 pub(super) const ALERTS: Keys = Keys {
     scalars: &[],
     composites: &[
@@ -57,25 +112,58 @@ pub(super) const ALERTS: Keys = Keys {
         "sentinel_quorum",
         "failover",
     ],
-    later: &["backlog_headroom", "output_buffer", "sync_queue", "clock_skew"],
+    later: &[
+        "backlog_headroom",
+        "output_buffer",
+        "sync_queue",
+        "clock_skew",
+    ],
 };
-pub(super) const RULE: Keys =
-    Keys { scalars: &["warning", "critical", "for", "keep_firing_for", "clear"], composites: &[], later: &[] };
-/// A rule about how often something happened.
-pub(super) const COUNT_RULE: Keys = Keys {
-    scalars: &["warning", "critical", "window", "for", "keep_firing_for", "clear"],
+pub(super) const RULE: Keys = Keys {
+    scalars: &["warning", "critical", "for", "keep_firing_for", "clear"],
     composites: &[],
     later: &[],
 };
-pub(super) const CLEAR: Keys = Keys { scalars: &["warning", "critical"], composites: &[], later: &[] };
+/// A rule about how often something happened.
+pub(super) const COUNT_RULE: Keys = Keys {
+    scalars: &[
+        "warning",
+        "critical",
+        "window",
+        "for",
+        "keep_firing_for",
+        "clear",
+    ],
+    composites: &[],
+    later: &[],
+};
+pub(super) const CLEAR: Keys = Keys {
+    scalars: &["warning", "critical"],
+    composites: &[],
+    later: &[],
+};
 pub(super) const NOTIFY: Keys = Keys {
-    scalars: &["identity", "group_wait", "group_interval", "repeat_interval", "external_url", "dashboard_url"],
+    scalars: &[
+        "identity",
+        "group_wait",
+        "group_interval",
+        "repeat_interval",
+        "external_url",
+        "dashboard_url",
+    ],
     composites: &["group_by", "receivers", "maintenance", "flapping"],
     later: &[],
 };
-pub(super) const FLAPPING: Keys = Keys { scalars: &["changes", "window", "stable_for"], composites: &[], later: &[] };
-pub(super) const MAINTENANCE: Keys =
-    Keys { scalars: &["name", "start", "duration", "timezone"], composites: &["match", "every"], later: &[] };
+pub(super) const FLAPPING: Keys = Keys {
+    scalars: &["changes", "window", "stable_for"],
+    composites: &[],
+    later: &[],
+};
+pub(super) const MAINTENANCE: Keys = Keys {
+    scalars: &["name", "start", "duration", "timezone"],
+    composites: &["match", "every"],
+    later: &[],
+};
 pub(super) const RECEIVER: Keys = Keys {
     scalars: &["name", "min_severity", "fallback"],
     composites: &[
@@ -93,21 +181,52 @@ pub(super) const RECEIVER: Keys = Keys {
     later: &[],
 };
 pub(super) const SLACK: Keys = Keys {
-    scalars: &["webhook_url", "webhook_url_file", "bot_token", "bot_token_file", "channel", "api_url"],
+    scalars: &[
+        "webhook_url",
+        "webhook_url_file",
+        "bot_token",
+        "bot_token_file",
+        "channel",
+        "api_url",
+    ],
     composites: &[],
     later: &[],
 };
-pub(super) const PAGERDUTY: Keys =
-    Keys { scalars: &["routing_key", "routing_key_file", "url"], composites: &[], later: &[] };
-pub(super) const WEBHOOK: Keys =
-    Keys { scalars: &["url", "url_file", "secret", "secret_file"], composites: &["headers"], later: &[] };
-pub(super) const ALERTMANAGER: Keys = Keys { scalars: &["interval"], composites: &["urls", "headers"], later: &[] };
-pub(super) const HEARTBEAT_RECEIVER: Keys =
-    Keys { scalars: &["url", "url_file", "interval"], composites: &["headers"], later: &[] };
-pub(super) const TEMPLATE: Keys = Keys { scalars: &["title", "summary"], composites: &[], later: &[] };
-pub(super) const HTTP: Keys =
-    Keys { scalars: &["ca_file", "proxy_url", "proxy_url_file"], composites: &[], later: &[] };
-pub(super) const STATE: Keys = Keys { scalars: &["path"], composites: &[], later: &[] };
+pub(super) const PAGERDUTY: Keys = Keys {
+    scalars: &["routing_key", "routing_key_file", "url"],
+    composites: &[],
+    later: &[],
+};
+pub(super) const WEBHOOK: Keys = Keys {
+    scalars: &["url", "url_file", "secret", "secret_file"],
+    composites: &["headers"],
+    later: &[],
+};
+pub(super) const ALERTMANAGER: Keys = Keys {
+    scalars: &["interval"],
+    composites: &["urls", "headers"],
+    later: &[],
+};
+pub(super) const HEARTBEAT_RECEIVER: Keys = Keys {
+    scalars: &["url", "url_file", "interval"],
+    composites: &["headers"],
+    later: &[],
+};
+pub(super) const TEMPLATE: Keys = Keys {
+    scalars: &["title", "summary"],
+    composites: &[],
+    later: &[],
+};
+pub(super) const HTTP: Keys = Keys {
+    scalars: &["ca_file", "proxy_url", "proxy_url_file"],
+    composites: &[],
+    later: &[],
+};
+pub(super) const STATE: Keys = Keys {
+    scalars: &["path"],
+    composites: &[],
+    later: &[],
+};
 
 /// Every mapping outside lists, by its path.
 fn fixed_sections() -> Vec<(String, &'static Keys)> {
@@ -124,26 +243,40 @@ fn fixed_sections() -> Vec<(String, &'static Keys)> {
     let rules = ALERTS.composites.iter().flat_map(|rule| {
         let path = format!("alerts.{rule}");
         let counts = ["full_sync", "failover"].contains(rule);
-        [(format!("{path}.clear"), &CLEAR), (path, if counts { &COUNT_RULE } else { &RULE })]
+        [
+            (format!("{path}.clear"), &CLEAR),
+            (path, if counts { &COUNT_RULE } else { &RULE }),
+        ]
     });
-    plain.map(|(path, keys)| (path.to_owned(), keys)).into_iter().chain(rules).collect()
+    plain
+        .map(|(path, keys)| (path.to_owned(), keys))
+        .into_iter()
+        .chain(rules)
+        .collect()
 }
 
 /// The paths of every key that an environment variable may override: single values outside lists.
 pub(super) fn overridable_keys() -> Vec<String> {
     let sections = fixed_sections();
-    let keys = sections.iter().flat_map(|(path, keys)| keys.scalars.iter().map(move |key| format!("{path}.{key}")));
+    let keys = sections
+        .iter()
+        .flat_map(|(path, keys)| keys.scalars.iter().map(move |key| format!("{path}.{key}")));
     keys.collect()
 }
 
 /// The candidate that `word` was probably meant to be.
-pub(super) fn suggestion<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn suggestion<'a>(
+    word: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     const MAX_TYPED: usize = 128; // the distance takes time in the product of the lengths
     if word.len() > MAX_TYPED {
         return None;
     }
     let word = word.to_ascii_lowercase().replace('-', "_");
-    let near = candidates.map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate)).min()?;
+    let near = candidates
+        .map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate))
+        .min()?;
     (near.0 <= near.1.chars().count() / 3).then_some(near.1)
 }
 
@@ -161,12 +294,16 @@ impl Keys {
         if self.later.contains(&key) {
             return Some("is not in this version: remove it".to_owned());
         }
-        let hint = suggestion(key, self.known()).map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-        Some(format!("is not a known key{hint}; allowed here: {}", self.listed()))
+        let hint = suggestion(key, self.known())
+            .map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+        Some(format!(
+            "is not a known key{hint}; allowed here: {}",
+            self.listed()
+        ))
     }
 
-    /// Whether `key`, which is refused and has nothing for a value, is still surely a key, and not a secret that a
-    /// misplaced comma or colon made one.
+    /// Whether `key`, which is refused and has nothing for a value, is still surely a key, and not
+    /// a secret that a misplaced comma or colon made one.
     pub(super) fn nearly_has(&self, key: &str) -> bool {
         self.later.contains(&key) || suggestion(key, self.known()).is_some()
     }
@@ -219,19 +356,35 @@ mod tests {
             ("notify.receivers[].template.", &TEMPLATE),
             ("state.", &STATE),
         ];
-        // A pair's and a server's `tls` have the keys of `redis.tls`, a pair's `heartbeat` those of `poll.heartbeat`, which
-        // the documentation lists once.
-        let keys = lists.iter().flat_map(|(path, keys)| keys.known().map(move |key| format!("{path}{key}")));
-        keys.chain(["alerts.RULE", "alerts.full_sync.window", "alerts.failover.window"].map(str::to_owned)).collect()
+        // A pair's and a server's `tls` have the keys of `redis.tls`, a pair's `heartbeat` those of
+        // `poll.heartbeat`, which the documentation lists once.
+        let keys = lists
+            .iter()
+            .flat_map(|(path, keys)| keys.known().map(move |key| format!("{path}{key}")));
+        keys.chain(
+            [
+                "alerts.RULE",
+                "alerts.full_sync.window",
+                "alerts.failover.window",
+            ]
+            .map(str::to_owned),
+        )
+        .collect()
     }
 
     #[test]
     fn the_documentation_has_every_key_and_no_other() {
         let text = include_str!("../../docs/configuration.md");
-        let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let rows = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
         let documented: Vec<_> = rows.map(|(key, _)| key.to_owned()).collect();
         let distinct: BTreeSet<_> = documented.iter().cloned().collect();
-        assert_eq!(distinct.len(), documented.len(), "a key is documented twice");
+        assert_eq!(
+            distinct.len(),
+            documented.len(),
+            "a key is documented twice"
+        );
         assert_eq!(distinct, all_keys());
         for rule in ALERTS.composites {
             assert!(text.contains(&format!("\n| {rule} |")), "{rule}");
@@ -242,19 +395,32 @@ mod tests {
     fn the_documentation_names_every_key_of_a_later_version() {
         let text = include_str!("../../docs/configuration.md");
         let (_, section) = text.split_once("## Not in this version").unwrap();
-        for keys in [&ROOT, &REDIS, &PAIR, &SERVER, &ALERTS, &NOTIFY, &RECEIVER, &SLACK, &WEBHOOK] {
+        for keys in [
+            &ROOT, &REDIS, &PAIR, &SERVER, &ALERTS, &NOTIFY, &RECEIVER, &SLACK, &WEBHOOK,
+        ] {
             for key in keys.later {
-                assert!(section.contains(&format!("`{key}`")) || section.contains(&format!(".{key}`")), "{key}");
+                assert!(
+                    section.contains(&format!("`{key}`")) || section.contains(&format!(".{key}`")),
+                    "{key}"
+                );
             }
         }
     }
 
     #[test]
     fn a_near_miss_is_recognised_and_a_far_one_is_not() {
-        let cases =
-            [("intervall", Some("interval")), ("Interval", Some("interval")), ("max-interval", None), ("zzz", None)];
+        let cases = [
+            ("intervall", Some("interval")),
+            ("Interval", Some("interval")),
+            ("max-interval", None),
+            ("zzz", None),
+        ];
         for (word, near) in cases {
-            assert_eq!(suggestion(word, ["interval", "name"].into_iter()), near, "{word}");
+            assert_eq!(
+                suggestion(word, ["interval", "name"].into_iter()),
+                near,
+                "{word}"
+            );
         }
         assert_eq!(suggestion(&"x".repeat(1_000_000), ["x"].into_iter()), None);
     }
@@ -264,6 +430,10 @@ mod tests {
         let keys = overridable_keys();
         assert!(keys.contains(&"alerts.lag_seconds.clear.warning".to_owned()));
         assert!(keys.contains(&"poll.timeout.local".to_owned()));
-        assert!(!keys.iter().any(|key| key.starts_with("pairs") || key.contains("receivers")));
+        assert!(
+            !keys
+                .iter()
+                .any(|key| key.starts_with("pairs") || key.contains("receivers"))
+        );
     }
 }

@@ -8,7 +8,8 @@ use crate::model::Secret;
 use super::SecretSource;
 use super::small_file::{SmallFileError, read_small_file};
 
-/// The largest secret file that is read. Tokens take less than a KiB; a larger file is the wrong file.
+/// The largest secret file that is read. Tokens take less than a KiB; a larger file is the wrong
+/// file.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 /// Why a secret's file gives no secret. Never holds anything of the file's content.
@@ -49,7 +50,8 @@ pub enum SecretError {
 }
 
 impl SecretSource {
-    /// The secret as it is now. A file is read anew, and the white space around its content is cut off.
+    /// The secret as it is now. A file is read anew, and the white space around its content is cut
+    /// off.
     ///
     /// Blocks for the length of a small file's read.
     ///
@@ -66,9 +68,13 @@ impl SecretSource {
 fn read_file(path: &Path) -> Result<Secret, SecretError> {
     let named = |error: SmallFileError| error.at(path);
     let content = read_small_file(path, MAX_SECRET_BYTES).map_err(named)?;
-    let text = String::from_utf8(content).map_err(|_| SecretError::NotText { path: path.to_owned() })?;
+    let text = String::from_utf8(content).map_err(|_| SecretError::NotText {
+        path: path.to_owned(),
+    })?;
     match text.trim() {
-        "" => Err(SecretError::Empty { path: path.to_owned() }),
+        "" => Err(SecretError::Empty {
+            path: path.to_owned(),
+        }),
         secret => Ok(Secret::new(secret)),
     }
 }
@@ -97,26 +103,50 @@ mod tests {
 
     #[test]
     fn white_space_around_the_secret_is_cut_off() {
-        assert_eq!(read(b"\n hunter2 two\r\n\n").unwrap().reveal(), "hunter2 two");
+        assert_eq!(
+            read(b"\n hunter2 two\r\n\n").unwrap().reveal(),
+            "hunter2 two"
+        );
     }
 
     #[test]
     fn what_is_no_secret_is_refused() {
         assert!(matches!(read(b" \n"), Err(SecretError::Empty { .. })));
-        assert!(matches!(read(&[0xff, 0xfe]), Err(SecretError::NotText { .. })));
+        assert!(matches!(
+            read(&[0xff, 0xfe]),
+            Err(SecretError::NotText { .. })
+        ));
         assert!(read(&vec![b'x'; 65_536]).is_ok());
-        assert!(matches!(read(&vec![b'x'; 65_537]), Err(SecretError::TooLarge { .. })));
+        assert!(matches!(
+            read(&vec![b'x'; 65_537]),
+            Err(SecretError::TooLarge { .. })
+        ));
     }
 
     #[test]
     fn an_error_names_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        let directory = SecretSource::File(folder.path().to_owned()).read().unwrap_err().to_string();
-        assert_eq!(directory, format!("the secret file {} is not a regular file", folder.path().display()));
+        let directory = SecretSource::File(folder.path().to_owned())
+            .read()
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            directory,
+            format!(
+                "the secret file {} is not a regular file",
+                folder.path().display()
+            )
+        );
         let path = folder.path().join("absent");
-        let absent = SecretSource::File(path.clone()).read().unwrap_err().to_string();
+        let absent = SecretSource::File(path.clone())
+            .read()
+            .unwrap_err()
+            .to_string();
         assert!(
-            absent.starts_with(&format!("cannot read the secret file {}: No such file", path.display())),
+            absent.starts_with(&format!(
+                "cannot read the secret file {}: No such file",
+                path.display()
+            )),
             "{absent}"
         );
     }

@@ -1,4 +1,5 @@
-//! What the program is to do, resolved and checked: the only form of the configuration that other rooms see.
+//! What the program is to do, resolved and checked: the only form of the configuration that other
+//! rooms see.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,7 +18,8 @@ pub struct Settings {
     pub poll: PollSettings,
     /// The pairs, in the order of the file. Names are unique.
     pub pairs: Vec<PairSettings>,
-    /// The groups of Sentinels that find further pairs, in the order of the file. Names are unique, also among the pairs.
+    /// The groups of Sentinels that find further pairs, in the order of the file. Names are unique,
+    /// also among the pairs.
     pub sentinels: Vec<SentinelSettings>,
     /// Rules for servers, and the defaults that pairs started from.
     pub alerts: AlertSettings,
@@ -78,7 +80,10 @@ pub struct HeartbeatSettings {
 impl Default for HeartbeatSettings {
     /// Off: a monitored server is sent nothing but questions unless somebody asks for more.
     fn default() -> Self {
-        Self { enabled: false, interval: Span::from_secs(1) }
+        Self {
+            enabled: false,
+            interval: Span::from_secs(1),
+        }
     }
 }
 
@@ -91,7 +96,8 @@ pub struct PairSettings {
     pub master: ServerSettings,
     /// The configured replicas; at least one, all distinct and none of them the master.
     pub replicas: Vec<ServerSettings>,
-    /// Labels for alerts and `pair_info`; names are legal Prometheus label names and none of the exporter's own.
+    /// Labels for alerts and `pair_info`; names are legal Prometheus label names and none of the
+    /// exporter's own.
     pub labels: BTreeMap<String, String>,
     /// The rules of this entry, already merged over the global ones.
     pub alerts: AlertSettings,
@@ -102,8 +108,8 @@ pub struct PairSettings {
 /// One entry of `sentinels`: Sentinels and which of their masters are watched.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SentinelSettings {
-    /// The entry's name: the name of its pair where one master is named, otherwise what the names of its pairs begin
-    /// with.
+    /// The entry's name: the name of its pair where one master is named, otherwise what the names
+    /// of its pairs begin with.
     pub name: PairName,
     /// Which masters.
     pub masters: MasterSelector,
@@ -152,16 +158,16 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
 }
 
-/// How to secure the connection to a server. The files are read anew at each connection, so that rotation needs no
-/// restart.
+/// How to secure the connection to a server. The files are read anew at each connection, so that
+/// rotation needs no restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
     /// The certificate authorities that are trusted, and no others; absent means the system's.
     pub ca_file: Option<PathBuf>,
     /// What this program shows a server that asks for a certificate (mutual TLS).
     pub client_certificate: Option<ClientCertificate>,
-    /// The name or IP address that the server's certificate must have; absent means the address's host. A name is also
-    /// sent to the server (SNI).
+    /// The name or IP address that the server's certificate must have; absent means the address's
+    /// host. A name is also sent to the server (SNI).
     pub server_name: Option<String>,
     /// Takes every certificate, so that anybody on the way can pose as the server.
     pub insecure_skip_verify: bool,
@@ -203,15 +209,18 @@ pub struct AlertSettings {
     pub lag_bytes: LevelRule<Bytes>,
     /// `link_down`: how long the link has been down or stalled.
     pub link_down: LevelRule<Span>,
-    /// `unreachable`: how long a server has not answered. Per server: taken from the global rules only.
+    /// `unreachable`: how long a server has not answered. Per server: taken from the global rules
+    /// only.
     pub unreachable: LevelRule<Span>,
     /// `unknown`: how long there has been no comparable sample.
     pub unknown: LevelRule<Span>,
-    /// `full_sync`: how many full syncs a server gave. Per server: taken from the global rules only.
+    /// `full_sync`: how many full syncs a server gave. Per server: taken from the global rules
+    /// only.
     pub full_sync: CountRule,
     /// `diverged`: how long there have been two histories.
     pub diverged: LevelRule<Span>,
-    /// `sentinel_quorum`: how long the Sentinels of a datacenter have seen no quorum. Taken from the global rules only.
+    /// `sentinel_quorum`: how long the Sentinels of a datacenter have seen no quorum. Taken from
+    /// the global rules only.
     pub sentinel_quorum: LevelRule<Span>,
     /// `failover`: how often another server became the master.
     pub failover: CountRule,
@@ -293,8 +302,8 @@ pub struct MaintenanceWindow {
     pub matchers: BTreeMap<String, wildmatch::WildMatch>,
     /// The days on which it begins, in the order of a week, each once; at least one.
     pub every: Vec<jiff::civil::Weekday>,
-    /// The local time at which it begins. Where the clocks skip it, it begins when they have skipped it; where it comes
-    /// twice, at the first.
+    /// The local time at which it begins. Where the clocks skip it, it begins when they have
+    /// skipped it; where it comes twice, at the first.
     pub start: jiff::civil::Time,
     /// How long it lasts, in real time.
     pub duration: Span,
@@ -334,10 +343,12 @@ pub struct TemplateSettings {
     pub summary: Option<Template>,
 }
 
-/// How requests find their way to a receiver. The default is the system's: its authorities and its proxy variables.
+/// How requests find their way to a receiver. The default is the system's: its authorities and its
+/// proxy variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// The certificate authorities that are trusted, and no others (PEM, read anew at each request).
+    /// The certificate authorities that are trusted, and no others (PEM, read anew at each
+    /// request).
     pub ca_file: Option<PathBuf>,
     /// The proxy that every request goes through; a secret, as it may hold a password.
     pub proxy: Option<SecretSource>,
@@ -449,18 +460,22 @@ impl Severity {
 }
 
 impl ReceiverKind {
-    /// Whether it is told of groups of alerts, each once; otherwise it is told again and again how things are.
+    /// Whether it is told of groups of alerts, each once; otherwise it is told again and again how
+    /// things are.
     pub const fn takes_groups(&self) -> bool {
         !matches!(self, Self::Alertmanager { .. } | Self::Heartbeat { .. })
     }
 }
 
 impl SentinelSettings {
-    /// What the pairs of the master that the Sentinels call `master` are named; `None` where it is not watched.
+    /// What the pairs of the master that the Sentinels call `master` are named; `None` where it is
+    /// not watched.
     pub fn pair_name(&self, master: &str) -> Option<PairName> {
         self.masters.fits(master).then(|| match self.masters {
             MasterSelector::Exact(_) => self.name.clone(),
-            MasterSelector::Glob(_) | MasterSelector::All => PairName::new(&format!("{}/{master}", self.name)),
+            MasterSelector::Glob(_) | MasterSelector::All => {
+                PairName::new(&format!("{}/{master}", self.name))
+            }
         })
     }
 }
@@ -480,7 +495,9 @@ impl HostPattern {
     /// Whether `host` (a name or an address, without brackets) fits.
     pub fn fits(&self, host: &str) -> bool {
         match self {
-            Self::Network(network) => host.parse().is_ok_and(|ip: std::net::IpAddr| network.contains(&ip)),
+            Self::Network(network) => host
+                .parse()
+                .is_ok_and(|ip: std::net::IpAddr| network.contains(&ip)),
             Self::Glob(glob) => glob.matches(&host.to_ascii_lowercase()),
         }
     }

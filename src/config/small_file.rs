@@ -18,17 +18,29 @@ pub enum SmallFileError {
     TooLarge,
 }
 
-/// The content of the file at `path`, which has at most `limit` bytes. Blocks for the length of the read.
+/// The content of the file at `path`, which has at most `limit` bytes. Blocks for the length of the
+/// read.
 ///
 /// # Errors
 /// The file cannot be read, is no regular file, or is longer.
 pub fn read_small_file(path: &Path, limit: u64) -> Result<Vec<u8>, SmallFileError> {
     // Asked before the file is opened: to open a pipe would wait for its writer.
-    if !path.metadata().map_err(SmallFileError::Unreadable)?.is_file() {
+    if !path
+        .metadata()
+        .map_err(SmallFileError::Unreadable)?
+        .is_file()
+    {
         return Err(SmallFileError::NotAFile);
     }
     let mut content = Vec::new();
     let file = File::open(path).map_err(SmallFileError::Unreadable)?;
-    let length = file.take(limit + 1).read_to_end(&mut content).map_err(SmallFileError::Unreadable)?;
-    if length as u64 > limit { Err(SmallFileError::TooLarge) } else { Ok(content) }
+    let length = file
+        .take(limit + 1)
+        .read_to_end(&mut content)
+        .map_err(SmallFileError::Unreadable)?;
+    if length as u64 > limit {
+        Err(SmallFileError::TooLarge)
+    } else {
+        Ok(content)
+    }
 }

@@ -1,22 +1,34 @@
-//! Settings for the tests of other rooms: what a configuration with nothing but names and addresses comes to.
+//! Settings for the tests of other rooms: what a configuration with nothing but names and addresses
+//! comes to.
 
 use std::path::Path;
 
-use super::{AlertSettings, Environment, Format, PairSettings, SentinelSettings, ServerSettings, Settings, parse};
+use super::{
+    AlertSettings, Environment, Format, PairSettings, SentinelSettings, ServerSettings, Settings,
+    parse,
+};
 use crate::model::{PairName, ServerAddr};
 
-/// Settings with the contract's defaults and the given pairs: name, master, replicas. Names may be such that no
-/// configuration could have them.
+/// Settings with the contract's defaults and the given pairs: name, master, replicas. Names may be
+/// such that no configuration could have them.
 pub(crate) fn settings_of(pairs: &[(&str, &str, &[&str])]) -> Settings {
-    let mut settings = parsed("pairs: [{name: p, master: {address: 'm:1'}, replicas: [{address: 'r:1'}]}]");
+    let mut settings =
+        parsed("pairs: [{name: p, master: {address: 'm:1'}, replicas: [{address: 'r:1'}]}]");
     let example = settings.pairs.remove(0);
-    settings.pairs = pairs.iter().map(|(name, master, replicas)| pair(&example, name, master, replicas)).collect();
+    settings.pairs = pairs
+        .iter()
+        .map(|(name, master, replicas)| pair(&example, name, master, replicas))
+        .collect();
     settings
 }
 
 /// An entry of `sentinels` that watches every master.
 pub(crate) fn sentinels_of(name: &str, addresses: &[String]) -> SentinelSettings {
-    parsed(&format!("sentinels: [{{name: {name}, addresses: {addresses:?}}}]")).sentinels.remove(0)
+    parsed(&format!(
+        "sentinels: [{{name: {name}, addresses: {addresses:?}}}]"
+    ))
+    .sentinels
+    .remove(0)
 }
 
 /// The contract's default rules.
@@ -25,12 +37,15 @@ pub(crate) fn default_alerts() -> AlertSettings {
 }
 
 fn parsed(yaml: &str) -> Settings {
-    parse(yaml, Format::Yaml, Path::new("."), &Environment::default()).expect("a test's configuration")
+    parse(yaml, Format::Yaml, Path::new("."), &Environment::default())
+        .expect("a test's configuration")
 }
 
 fn pair(example: &PairSettings, name: &str, master: &str, replicas: &[&str]) -> PairSettings {
-    let server =
-        |addr| ServerSettings { addr: ServerAddr::parse(addr).expect("a test's address"), ..example.master.clone() };
+    let server = |addr| ServerSettings {
+        addr: ServerAddr::parse(addr).expect("a test's address"),
+        ..example.master.clone()
+    };
     PairSettings {
         name: PairName::new(name),
         master: server(master),

@@ -1,5 +1,5 @@
-//! Single values as text: durations, sizes, names, URLs, labels. Every error is the end of a sentence that begins with
-//! the value.
+//! Single values as text: durations, sizes, names, URLs, labels. Every error is the end of a
+//! sentence that begins with the value.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -16,7 +16,13 @@ pub(super) const MAX_LABEL_CHARS: usize = 1024;
 const MAX_URL_BYTES: usize = 4096;
 
 /// Units of time, longest first, in milliseconds.
-const TIME_UNITS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const TIME_UNITS: [(&str, i64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
 
 /// Units of size, in bytes: decimal and binary.
 const SIZE_UNITS: [(&str, u64); 9] = [
@@ -33,7 +39,8 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 
 const NOT_A_DURATION: &str = "is not a duration; write it like 250ms, 30s, 1m30s or 4h";
 
-/// Reads `250ms`, `30s`, `1m30s`, `4h`, `1d` or `0`: whole numbers, each with its unit, longest unit first.
+/// Reads `250ms`, `30s`, `1m30s`, `4h`, `1d` or `0`: whole numbers, each with its unit, longest
+/// unit first.
 pub(super) fn parse_span(text: &str) -> Result<Span, String> {
     if text == "0" {
         return Ok(Span::ZERO);
@@ -46,24 +53,43 @@ pub(super) fn parse_span(text: &str) -> Result<Span, String> {
     let mut millis: i64 = 0;
     while !rest.is_empty() {
         let (number, unit, tail) = leading_quantity(rest).ok_or(NOT_A_DURATION)?;
-        let (_, factor) = units.find(|(name, _)| *name == unit).ok_or(NOT_A_DURATION)?;
-        let part = number.parse::<i64>().ok().and_then(|number| number.checked_mul(*factor));
-        millis = part.and_then(|part| millis.checked_add(part)).ok_or("is too long a duration")?;
+        let (_, factor) = units
+            .find(|(name, _)| *name == unit)
+            .ok_or(NOT_A_DURATION)?;
+        let part = number
+            .parse::<i64>()
+            .ok()
+            .and_then(|number| number.checked_mul(*factor));
+        millis = part
+            .and_then(|part| millis.checked_add(part))
+            .ok_or("is too long a duration")?;
         rest = tail;
     }
-    if text.is_empty() { Err(NOT_A_DURATION.to_owned()) } else { Ok(Span::from_millis(millis)) }
+    if text.is_empty() {
+        Err(NOT_A_DURATION.to_owned())
+    } else {
+        Ok(Span::from_millis(millis))
+    }
 }
 
 /// How the bare number `text` may have been meant.
 pub(super) fn unit_examples(text: &str) -> String {
-    if text.len() > 9 { "30s or 250ms".to_owned() } else { format!("{text}s or {text}ms") }
+    if text.len() > 9 {
+        "30s or 250ms".to_owned()
+    } else {
+        format!("{text}s or {text}ms")
+    }
 }
 
 /// Splits `90sREST` into `90`, `s` and `REST`.
 fn leading_quantity(text: &str) -> Option<(&str, &str, &str)> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0)?;
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .filter(|digits| *digits > 0)?;
     let (number, tail) = text.split_at(digits);
-    let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+    let letters = tail
+        .find(|c: char| !c.is_ascii_alphabetic())
+        .unwrap_or(tail.len());
     let (unit, tail) = tail.split_at(letters);
     Some((number, unit, tail))
 }
@@ -78,16 +104,29 @@ pub(super) fn span_text(span: Span) -> String {
             millis %= factor;
         }
     }
-    if parts.is_empty() { "0s".to_owned() } else { parts.concat() }
+    if parts.is_empty() {
+        "0s".to_owned()
+    } else {
+        parts.concat()
+    }
 }
 
 /// Reads `64MiB` or `1GB`.
 pub(super) fn parse_bytes(text: &str) -> Result<Bytes, String> {
-    let wrong = "is not a size; write it like 64MiB, 1GB, or as a bare number of bytes without quotes";
-    let (number, unit, _) = leading_quantity(text).filter(|(_, _, tail)| tail.is_empty()).ok_or(wrong)?;
-    let (_, factor) = SIZE_UNITS.iter().find(|(name, _)| *name == unit).ok_or(wrong)?;
-    let bytes =
-        number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor)).ok_or("is too large a size")?;
+    let wrong =
+        "is not a size; write it like 64MiB, 1GB, or as a bare number of bytes without quotes";
+    let (number, unit, _) = leading_quantity(text)
+        .filter(|(_, _, tail)| tail.is_empty())
+        .ok_or(wrong)?;
+    let (_, factor) = SIZE_UNITS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .ok_or(wrong)?;
+    let bytes = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(*factor))
+        .ok_or("is too large a size")?;
     Ok(Bytes::new(bytes))
 }
 
@@ -100,13 +139,21 @@ pub(super) fn in_range<T: PartialOrd>(
     if range.contains(&value) {
         return Ok(value);
     }
-    Err(format!("is out of range; allowed: {} to {}", text(range.start()), text(range.end())))
+    Err(format!(
+        "is out of range; allowed: {} to {}",
+        text(range.start()),
+        text(range.end())
+    ))
 }
 
 /// Whether `text` is a usable name.
 pub(super) fn check_name(text: &str) -> Result<(), String> {
     let length = text.chars().count();
-    if length == 0 || length > MAX_NAME_CHARS || text.chars().any(char::is_control) || text.trim() != text {
+    if length == 0
+        || length > MAX_NAME_CHARS
+        || text.chars().any(char::is_control)
+        || text.trim() != text
+    {
         return Err(format!(
             "is not a name; allowed: 1 to {MAX_NAME_CHARS} characters, no control characters, no space around it"
         ));
@@ -114,8 +161,8 @@ pub(super) fn check_name(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether `text` is a legal name of a label in Prometheus (and not one that Prometheus keeps for itself).
-/// <https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels>
+/// Whether `text` is a legal name of a label in Prometheus (and not one that Prometheus keeps for
+/// itself). <https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels>
 pub(super) fn is_label_name(text: &str) -> bool {
     let legal = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     legal
@@ -146,17 +193,28 @@ pub(super) enum UrlError {
 pub(super) fn check_url(text: &str) -> Result<(), UrlError> {
     let scheme_end = text.find("://").ok_or(UrlError::NotHttp)?;
     let (scheme, rest) = (&text[..scheme_end], &text[scheme_end + 3..]);
-    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+    if !["http", "https"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+    {
         return Err(UrlError::NotHttp);
     }
-    if text.len() > MAX_URL_BYTES || !text.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b)) {
+    if text.len() > MAX_URL_BYTES
+        || !text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b))
+    {
         return Err(UrlError::Illegal);
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.contains('@') {
         return Err(UrlError::UserInfo);
     }
-    if authority.is_empty() || authority.starts_with(':') { Err(UrlError::NotHttp) } else { Ok(()) }
+    if authority.is_empty() || authority.starts_with(':') {
+        Err(UrlError::NotHttp)
+    } else {
+        Ok(())
+    }
 }
 
 impl fmt::Display for UrlError {
@@ -215,11 +273,28 @@ mod tests {
 
     #[test]
     fn sizes_read() {
-        let cases = [("0B", 0), ("1KB", 1000), ("1KiB", 1024), ("64MiB", 67_108_864), ("1GB", 1_000_000_000)];
+        let cases = [
+            ("0B", 0),
+            ("1KB", 1000),
+            ("1KiB", 1024),
+            ("64MiB", 67_108_864),
+            ("1GB", 1_000_000_000),
+        ];
         for (text, bytes) in cases {
             assert_eq!(parse_bytes(text), Ok(Bytes::new(bytes)), "{text}");
         }
-        for text in ["", "64", "64M", "64mib", "-1B", "1.5GB", "1GB1MB", "B", "99999999999999999999B", "99999999TiB"] {
+        for text in [
+            "",
+            "64",
+            "64M",
+            "64mib",
+            "-1B",
+            "1.5GB",
+            "1GB1MB",
+            "B",
+            "99999999999999999999B",
+            "99999999TiB",
+        ] {
             assert!(parse_bytes(text).is_err(), "{text}");
         }
     }

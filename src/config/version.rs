@@ -1,17 +1,18 @@
-//! The version of the configuration's form, so that a file for another program is refused by that name, and not by the
-//! first key that differs.
+//! The version of the configuration's form, so that a file for another program is refused by that
+//! name, and not by the first key that differs.
 
 use super::ConfigErrors;
 use super::node::{Node, Table};
 
-/// The version that this program reads and prints. It changes when a file would mean something else, not when keys are
-/// added.
+/// The version that this program reads and prints. It changes when a file would mean something
+/// else, not when keys are added.
 pub(super) const VERSION: i128 = 1;
 
 /// The key.
 pub(super) const KEY: &str = "version";
 
-/// Refuses the tree `root` of another version; `file` says which file it is. A file without the key has version 1.
+/// Refuses the tree `root` of another version; `file` says which file it is. A file without the key
+/// has version 1.
 ///
 /// # Errors
 /// One sentence: what else is wrong with a file of another version would only mislead.
@@ -20,7 +21,10 @@ pub(super) fn check(root: &Table, file: &str) -> Result<(), ConfigErrors> {
         None => return Ok(()),
         Some(Node::Int(version)) if *version == VERSION => return Ok(()),
         Some(Node::Int(version)) => refusal(*version, file),
-        Some(other) => format!("{} is not a whole number: write version: {VERSION}, without quotes", other.shown()),
+        Some(other) => format!(
+            "{} is not a whole number: write version: {VERSION}, without quotes",
+            other.shown()
+        ),
     };
     Err(ConfigErrors::one(KEY, sentence))
 }
@@ -43,12 +47,15 @@ mod tests {
 
     use super::super::{Environment, Format, parse};
 
-    const PAIR: &str = r#"pairs: [{name: p, master: {address: "a:1"}, replicas: [{address: "b:1"}]}]"#;
+    const PAIR: &str =
+        r#"pairs: [{name: p, master: {address: "a:1"}, replicas: [{address: "b:1"}]}]"#;
 
     fn errors(head: &str) -> Option<String> {
         let environment = Environment::default();
         let text = format!("{head}\n{PAIR}");
-        parse(&text, Format::Yaml, Path::new(""), &environment).err().map(|errors| errors.to_string())
+        parse(&text, Format::Yaml, Path::new(""), &environment)
+            .err()
+            .map(|errors| errors.to_string())
     }
 
     #[test]
@@ -59,12 +66,22 @@ mod tests {
 
     #[test]
     fn another_version_is_refused_and_nothing_else_is_said() {
-        let understood = concat!("but this program (", env!("CARGO_PKG_VERSION"), ") understands only version 1: ");
+        let understood = concat!(
+            "but this program (",
+            env!("CARGO_PKG_VERSION"),
+            ") understands only version 1: "
+        );
         let newer = "it was written for a newer program: install that one, or bring the file back to version 1 \
                      (docs/upgrading.md)";
         let cases = [
-            ("version: 2\nsentinels: [x]", format!("the configuration has version 2, {understood}{newer}")),
-            ("version: 99999999999", format!("the configuration has version 99999999999, {understood}{newer}")),
+            (
+                "version: 2\nsentinels: [x]",
+                format!("the configuration has version 2, {understood}{newer}"),
+            ),
+            (
+                "version: 99999999999",
+                format!("the configuration has version 99999999999, {understood}{newer}"),
+            ),
             (
                 "version: 0",
                 format!(
@@ -73,15 +90,30 @@ mod tests {
                 ),
             ),
             ("version: -1", String::new()),
-            ("version: '1'", "\"1\" is not a whole number: write version: 1, without quotes".to_owned()),
+            (
+                "version: '1'",
+                "\"1\" is not a whole number: write version: 1, without quotes".to_owned(),
+            ),
             ("version: 1.0", String::new()),
-            ("version:", "null is not a whole number: write version: 1, without quotes".to_owned()),
-            ("version: [1]", "a list is not a whole number: write version: 1, without quotes".to_owned()),
+            (
+                "version:",
+                "null is not a whole number: write version: 1, without quotes".to_owned(),
+            ),
+            (
+                "version: [1]",
+                "a list is not a whole number: write version: 1, without quotes".to_owned(),
+            ),
         ];
         for (head, sentence) in cases {
             let said = errors(head).unwrap_or_else(|| panic!("{head} is accepted"));
-            assert!(said.starts_with("version: ") && said.lines().count() == 1, "{said}");
-            assert!(sentence.is_empty() || said == format!("version: {sentence}"), "{head}: {said}");
+            assert!(
+                said.starts_with("version: ") && said.lines().count() == 1,
+                "{said}"
+            );
+            assert!(
+                sentence.is_empty() || said == format!("version: {sentence}"),
+                "{head}: {said}"
+            );
         }
     }
 }

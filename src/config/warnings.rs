@@ -3,28 +3,41 @@
 use super::{AlertSettings, PairSettings, SentinelSettings, ServerSettings, Settings};
 
 impl Settings {
-    /// Sentences about settings that are valid and dangerous, for the log and for `check-config`. Hold no secret.
+    /// Sentences about settings that are valid and dangerous, for the log and for `check-config`.
+    /// Hold no secret.
     pub fn warnings(&self) -> Vec<String> {
         let named = unverified_tls(&self.pairs, &self.sentinels).into_iter();
         let found = self.sentinels.iter().filter_map(unverified_discovery);
-        named.chain(found).chain(unprovable_thresholds(self)).collect()
+        named
+            .chain(found)
+            .chain(unprovable_thresholds(self))
+            .collect()
     }
 }
 
-/// How old, in periods of the fastest polling, an upper bound becomes: the write before the last one is dated by the
-/// poll before the last one, and the next poll has to be answered.
+/// How old, in periods of the fastest polling, an upper bound becomes: the write before the last
+/// one is dated by the poll before the last one, and the next poll has to be answered.
 const BOUND_PERIODS: f64 = 2.5;
 
 fn unprovable_thresholds(settings: &Settings) -> Option<String> {
     let least = settings.poll.min_interval.mul_f64(BOUND_PERIODS);
     let lowest = |alerts: &AlertSettings| {
         let rule = &alerts.lag_seconds;
-        rule.warning.into_iter().chain(rule.critical).map(|level| level.clear_below).min()
+        rule.warning
+            .into_iter()
+            .chain(rule.critical)
+            .map(|level| level.clear_below)
+            .min()
     };
     let of_pairs = settings.pairs.iter().map(|pair| (&pair.alerts, &pair.name));
-    let of_sentinels = settings.sentinels.iter().map(|entry| (&entry.alerts, &entry.name));
+    let of_sentinels = settings
+        .sentinels
+        .iter()
+        .map(|entry| (&entry.alerts, &entry.name));
     let all = of_pairs.chain(of_sentinels);
-    let (below, name) = all.filter_map(|(alerts, name)| Some((lowest(alerts)?, name))).min()?;
+    let (below, name) = all
+        .filter_map(|(alerts, name)| Some((lowest(alerts)?, name)))
+        .min()?;
     (below < least).then(|| {
         format!(
             "alerts.lag_seconds of {name} resolves only below {below}, which polls each {} can hardly prove: the upper bound \
@@ -35,14 +48,28 @@ fn unprovable_thresholds(settings: &Settings) -> Option<String> {
 }
 
 fn unverified_tls(pairs: &[PairSettings], sentinels: &[SentinelSettings]) -> Option<String> {
-    let servers = pairs.iter().flat_map(|pair| std::iter::once(&pair.master).chain(&pair.replicas));
+    let servers = pairs
+        .iter()
+        .flat_map(|pair| std::iter::once(&pair.master).chain(&pair.replicas));
     let servers = servers.chain(sentinels.iter().flat_map(|entry| &entry.sentinels));
-    let unverified = |server: &&ServerSettings| server.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify);
-    let mut addrs: Vec<_> = servers.filter(unverified).map(|server| &server.addr).collect();
+    let unverified = |server: &&ServerSettings| {
+        server
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.insecure_skip_verify)
+    };
+    let mut addrs: Vec<_> = servers
+        .filter(unverified)
+        .map(|server| &server.addr)
+        .collect();
     addrs.sort_unstable();
     addrs.dedup();
     let first = addrs.first()?;
-    let which = if addrs.len() == 1 { first.to_string() } else { format!("{} servers, such as {first}", addrs.len()) };
+    let which = if addrs.len() == 1 {
+        first.to_string()
+    } else {
+        format!("{} servers, such as {first}", addrs.len())
+    };
     Some(format!(
         "tls.insecure_skip_verify is on for {which}: certificates are not verified, so anybody on the way can pose as the \
          server and read the password; give ca_file instead"
@@ -51,7 +78,11 @@ fn unverified_tls(pairs: &[PairSettings], sentinels: &[SentinelSettings]) -> Opt
 
 /// Whether a certificate of the servers that Sentinels name is taken unseen.
 fn unverified_discovery(entry: &SentinelSettings) -> Option<String> {
-    entry.servers.tls.as_ref().filter(|tls| tls.insecure_skip_verify)?;
+    entry
+        .servers
+        .tls
+        .as_ref()
+        .filter(|tls| tls.insecure_skip_verify)?;
     let name = &entry.name;
     Some(format!(
         "tls.insecure_skip_verify is on for the servers that the Sentinels of {name} find: certificates are not verified, \
@@ -69,10 +100,16 @@ mod tests {
     fn every_server_without_verification_is_counted_once() {
         let mut settings = settings_of(&[("x", "a:1", &["b:1"]), ("y", "a:1", &["c:1"])]);
         assert_eq!(settings.warnings(), [] as [&str; 0]);
-        let insecure = Some(TlsSettings { insecure_skip_verify: true, ..TlsSettings::default() });
+        let insecure = Some(TlsSettings {
+            insecure_skip_verify: true,
+            ..TlsSettings::default()
+        });
         settings.pairs[0].master.tls.clone_from(&insecure);
         settings.pairs[1].master.tls.clone_from(&insecure);
-        assert!(settings.warnings()[0].starts_with("tls.insecure_skip_verify is on for a:1: certificates are not"));
+        assert!(
+            settings.warnings()[0]
+                .starts_with("tls.insecure_skip_verify is on for a:1: certificates are not")
+        );
         settings.pairs[1].replicas[0].tls = insecure;
         assert!(settings.warnings()[0].contains("is on for 2 servers, such as a:1: "));
     }
@@ -81,14 +118,22 @@ mod tests {
     fn a_threshold_that_polling_cannot_prove_to_be_clear_is_named() {
         let mut settings = settings_of(&[("orders", "a:1", &["b:1"]), ("other", "c:1", &["d:1"])]);
         for (clear_below, warned) in [(625, false), (624, true)] {
-            let level = settings.pairs[0].alerts.lag_seconds.warning.as_mut().unwrap();
+            let level = settings.pairs[0]
+                .alerts
+                .lag_seconds
+                .warning
+                .as_mut()
+                .unwrap();
             level.clear_below = Span::from_millis(clear_below);
-            assert_eq!(settings.warnings().len(), usize::from(warned), "{clear_below} ms");
+            assert_eq!(
+                settings.warnings().len(),
+                usize::from(warned),
+                "{clear_below} ms"
+            );
         }
-        assert!(
-            settings.warnings()[0]
-                .starts_with("alerts.lag_seconds of orders resolves only below 0.624 s, which polls each 0.250 s")
-        );
+        assert!(settings.warnings()[0].starts_with(
+            "alerts.lag_seconds of orders resolves only below 0.624 s, which polls each 0.250 s"
+        ));
         settings.poll.min_interval = Span::from_millis(200);
         assert_eq!(settings.warnings(), [] as [&str; 0]);
     }

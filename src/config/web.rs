@@ -1,9 +1,10 @@
-//! The web configuration: who may ask this exporter, and over what. The format is that of Prometheus'
-//! [exporter-toolkit](https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md), so that
-//! a file that other exporters use works here, or is refused with a sentence.
+//! The web configuration: who may ask this exporter, and over what. The format is that of
+//! Prometheus'
+//! [exporter-toolkit](https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md),
+//! so that a file that other exporters use works here, or is refused with a sentence.
 //!
-//! Pure: text in, [`WebSettings`] out. Nothing is expanded from the environment, as in the toolkit: a bcrypt hash is
-//! full of `$`.
+//! Pure: text in, [`WebSettings`] out. Nothing is expanded from the environment, as in the toolkit:
+//! a bcrypt hash is full of `$`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,29 +16,49 @@ use super::node::{Node, Table, key_path};
 use super::schema::Keys;
 use crate::model::Secret;
 
-/// The dearest hash that is accepted, as bcrypt's cost: twice the work for each step. At 16 one check takes some
-/// seconds; above it, a check takes longer than a request may.
+/// The dearest hash that is accepted, as bcrypt's cost: twice the work for each step. At 16 one
+/// check takes some seconds; above it, a check takes longer than a request may.
 const MAX_COST: u32 = 16;
 
 /// bcrypt's own smallest cost.
 const MIN_COST: u32 = 4;
 
-/// The longest value of a header: a content security policy is the longest and has some hundred bytes.
+/// The longest value of a header: a content security policy is the longest and has some hundred
+/// bytes.
 const MAX_HEADER_BYTES: usize = 4096;
 
-const ROOT: Keys =
-    Keys { scalars: &[], composites: &["tls_server_config", "basic_auth_users", "http_server_config"], later: &[] };
+const ROOT: Keys = Keys {
+    scalars: &[],
+    composites: &[
+        "tls_server_config",
+        "basic_auth_users",
+        "http_server_config",
+    ],
+    later: &[],
+};
 const TLS: Keys = Keys {
-    scalars: &["cert_file", "key_file", "client_auth_type", "client_ca_file", "min_version", "max_version"],
+    scalars: &[
+        "cert_file",
+        "key_file",
+        "client_auth_type",
+        "client_ca_file",
+        "min_version",
+        "max_version",
+    ],
     composites: &[],
     later: &[],
 };
-const HTTP: Keys = Keys { scalars: &["http2"], composites: &["headers"], later: &[] };
+const HTTP: Keys = Keys {
+    scalars: &["http2"],
+    composites: &["headers"],
+    later: &[],
+};
 
 const OWN_SUITES: &str = "not supported: rustls' defaults are used, which are all safe; remove it";
 const FILES_ONLY: &str = "not supported: put it into a file and name that";
 
-/// Keys of the toolkit that are refused, each with its reason: to ignore one could leave a door open.
+/// Keys of the toolkit that are refused, each with its reason: to ignore one could leave a door
+/// open.
 const UNSUPPORTED: &[(&str, &[(&str, &str)])] = &[
     (
         "tls_server_config",
@@ -48,10 +69,19 @@ const UNSUPPORTED: &[(&str, &[(&str, &str)])] = &[
             ("cert", FILES_ONLY),
             ("key", FILES_ONLY),
             ("client_ca", FILES_ONLY),
-            ("client_allowed_sans", "not supported: let an authority of its own sign those clients' certificates"),
+            (
+                "client_allowed_sans",
+                "not supported: let an authority of its own sign those clients' certificates",
+            ),
         ],
     ),
-    ("", &[("rate_limit", "not supported: connections and the work for each are limited already; remove it")]),
+    (
+        "",
+        &[(
+            "rate_limit",
+            "not supported: connections and the work for each are limited already; remove it",
+        )],
+    ),
 ];
 
 /// Who may ask this exporter, and over what.
@@ -80,13 +110,14 @@ pub struct WebTlsSettings {
     pub max_version: TlsVersion,
 }
 
-/// What clients have to show. `RequestClientCert` and `RequireAnyClientCert` are not here: they take a certificate that
-/// nobody has verified.
+/// What clients have to show. `RequestClientCert` and `RequireAnyClientCert` are not here: they
+/// take a certificate that nobody has verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
     /// `NoClientCert`: nothing.
     None,
-    /// `VerifyClientCertIfGiven`: nothing, but a certificate that is shown must be signed by one of this file.
+    /// `VerifyClientCertIfGiven`: nothing, but a certificate that is shown must be signed by one of
+    /// this file.
     IfGiven(PathBuf),
     /// `RequireAndVerifyClientCert`: a certificate that is signed by one of this file.
     Required(PathBuf),
@@ -129,16 +160,26 @@ impl PasswordHash {
     /// # Errors
     /// A sentence's end, without anything of the hash.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let known = ["$2a$", "$2b$", "$2y$"].iter().any(|version| text.starts_with(version));
+        let known = ["$2a$", "$2b$", "$2y$"]
+            .iter()
+            .any(|version| text.starts_with(version));
         // The parts are private, but this is the reader that a check of a password begins with.
         if !known || text.parse::<bcrypt::HashParts>().is_err() {
             return Err("is not a bcrypt hash, which begins with $2y$ and has 60 characters; make one with \
                         htpasswd -nBC 10 NAME"
                 .to_owned());
         }
-        let cost = text[4..6].parse().ok().filter(|cost| (MIN_COST..=MAX_COST).contains(cost));
-        let cost = cost.ok_or(format!("is a bcrypt hash of another cost than {MIN_COST} to {MAX_COST}"))?;
-        Ok(Self { text: Secret::new(text), cost })
+        let cost = text[4..6]
+            .parse()
+            .ok()
+            .filter(|cost| (MIN_COST..=MAX_COST).contains(cost));
+        let cost = cost.ok_or(format!(
+            "is a bcrypt hash of another cost than {MIN_COST} to {MAX_COST}"
+        ))?;
+        Ok(Self {
+            text: Secret::new(text),
+            cost,
+        })
     }
 
     /// The hash, for the one place that compares a password with it.
@@ -178,36 +219,55 @@ impl WebHeader {
         match self {
             Self::XFrameOptions => &["deny", "sameorigin"],
             Self::XContentTypeOptions => &["nosniff"],
-            Self::ContentSecurityPolicy | Self::XXssProtection | Self::StrictTransportSecurity => &[],
+            Self::ContentSecurityPolicy | Self::XXssProtection | Self::StrictTransportSecurity => {
+                &[]
+            }
         }
     }
 }
 
-/// Reads the web configuration `text`, which is YAML whatever its file is called; relative paths in it start from
-/// `folder`, which is the file's own. Reads nothing else.
+/// Reads the web configuration `text`, which is YAML whatever its file is called; relative paths in
+/// it start from `folder`, which is the file's own. Reads nothing else.
 ///
 /// # Errors
 /// At a syntax error only that one, otherwise every problem.
 pub fn parse_web(text: &str, folder: &Path) -> Result<WebSettings, ConfigErrors> {
     if text.trim().is_empty() {
-        return Err(ConfigErrors::one("web configuration", "is empty; write {} to switch everything off"));
+        return Err(ConfigErrors::one(
+            "web configuration",
+            "is empty; write {} to switch everything off",
+        ));
     }
     let mut root = if says_nothing(text) {
         Table::new()
     } else {
-        format::read(text, Format::Yaml).map_err(|sentence| ConfigErrors::one("web configuration", sentence))?
+        format::read(text, Format::Yaml)
+            .map_err(|sentence| ConfigErrors::one("web configuration", sentence))?
     };
     let problems = Problems::default();
     refuse_unsupported(&mut root, &problems);
-    let root = Section::root(&root, Context { problems: &problems, folder }, &ROOT);
-    let settings = WebSettings { tls: tls(&root), users: users(&root), headers: headers(&root) };
+    let root = Section::root(
+        &root,
+        Context {
+            problems: &problems,
+            folder,
+        },
+        &ROOT,
+    );
+    let settings = WebSettings {
+        tls: tls(&root),
+        users: users(&root),
+        headers: headers(&root),
+    };
     problems.or(settings)
 }
 
-/// A file of nothing but comments configures nothing, which is how people switch everything off. An empty one is more
-/// likely one that was to be written.
+/// A file of nothing but comments configures nothing, which is how people switch everything off. An
+/// empty one is more likely one that was to be written.
 fn says_nothing(text: &str) -> bool {
-    text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#') || line == "---")
+    text.lines()
+        .map(str::trim)
+        .all(|line| line.is_empty() || line.starts_with('#') || line == "---")
 }
 
 /// Takes the keys out that are refused with a reason of their own.
@@ -232,15 +292,26 @@ fn tls(root: &Section<'_>) -> Option<WebTlsSettings> {
         return None;
     }
     let section = given.section(&TLS)?;
-    let version = |key, default| section.get(key).map_or(Some(default), |cursor| tls_version(&cursor));
-    let (min, max) = (version("min_version", TlsVersion::Tls12), version("max_version", TlsVersion::Tls13));
+    let version = |key, default| {
+        section
+            .get(key)
+            .map_or(Some(default), |cursor| tls_version(&cursor))
+    };
+    let (min, max) = (
+        version("min_version", TlsVersion::Tls12),
+        version("max_version", TlsVersion::Tls13),
+    );
     if let (Some(min), Some(max)) = (min, max)
         && min > max
     {
         section.refuse_at("tls_server_config.max_version", "is below min_version");
     }
-    let cert_file = section.required("cert_file", "the file of the certificate (PEM)").and_then(|c| c.file_path());
-    let key_file = section.required("key_file", "the file of the private key (PEM)").and_then(|c| c.file_path());
+    let cert_file = section
+        .required("cert_file", "the file of the certificate (PEM)")
+        .and_then(|c| c.file_path());
+    let key_file = section
+        .required("key_file", "the file of the private key (PEM)")
+        .and_then(|c| c.file_path());
     let client_auth = client_auth(&section);
     Some(WebTlsSettings {
         cert_file: cert_file?,
@@ -260,8 +331,12 @@ fn tls_version(cursor: &Cursor<'_>) -> Option<TlsVersion> {
 }
 
 fn client_auth(section: &Section<'_>) -> Option<ClientAuth> {
-    let ca_file = section.get("client_ca_file").and_then(|cursor| cursor.file_path());
-    let Some(cursor) = section.get("client_auth_type") else { return no_client_auth(section) };
+    let ca_file = section
+        .get("client_ca_file")
+        .and_then(|cursor| cursor.file_path());
+    let Some(cursor) = section.get("client_auth_type") else {
+        return no_client_auth(section);
+    };
     let kind = match cursor.text()? {
         "" | "NoClientCert" => return no_client_auth(section),
         "VerifyClientCertIfGiven" => ClientAuth::IfGiven,
@@ -279,15 +354,17 @@ fn client_auth(section: &Section<'_>) -> Option<ClientAuth> {
         }
     };
     if !section.has("client_ca_file") {
-        let _ = section.required("client_ca_file", "the file of the authorities that sign clients' certificates (PEM)");
+        let _ = section.required(
+            "client_ca_file",
+            "the file of the authorities that sign clients' certificates (PEM)",
+        );
     }
     ca_file.map(kind)
 }
 
 fn no_client_auth(section: &Section<'_>) -> Option<ClientAuth> {
     if section.has("client_ca_file") {
-        let sentence =
-            "asks no client for a certificate without client_auth_type: set it to RequireAndVerifyClientCert";
+        let sentence = "asks no client for a certificate without client_auth_type: set it to RequireAndVerifyClientCert";
         section.refuse_at("tls_server_config.client_ca_file", sentence);
         return None;
     }
@@ -295,29 +372,48 @@ fn no_client_auth(section: &Section<'_>) -> Option<ClientAuth> {
 }
 
 fn users(root: &Section<'_>) -> BTreeMap<String, PasswordHash> {
-    let entries = root.get("basic_auth_users").map_or_else(Vec::new, |cursor| cursor.entries());
+    let entries = root
+        .get("basic_auth_users")
+        .map_or_else(Vec::new, |cursor| cursor.entries());
     let user = |(name, cursor): &(&str, Cursor<'_>)| {
         // RFC 7617, section 2: a user's name ends at the first colon.
-        if name.is_empty() || name.len() > 128 || name.contains(':') || name.chars().any(char::is_control) {
-            cursor.note("is not a user's name; allowed: 1 to 128 bytes, no colon, no control characters");
+        if name.is_empty()
+            || name.len() > 128
+            || name.contains(':')
+            || name.chars().any(char::is_control)
+        {
+            cursor.note(
+                "is not a user's name; allowed: 1 to 128 bytes, no colon, no control characters",
+            );
         }
         let hash = PasswordHash::parse(cursor.inline_secret()?);
-        hash.map_err(|reason| cursor.refuse_hidden(reason)).ok().map(|hash| ((*name).to_owned(), hash))
+        hash.map_err(|reason| cursor.refuse_hidden(reason))
+            .ok()
+            .map(|hash| ((*name).to_owned(), hash))
     };
     entries.iter().filter_map(user).collect()
 }
 
 fn headers(root: &Section<'_>) -> BTreeMap<WebHeader, String> {
     let section = root.section("http_server_config", &HTTP);
-    // HTTP/1.1 is served either way, which every client of HTTP/2 speaks, too; a file for all exporters may say it.
+    // HTTP/1.1 is served either way, which every client of HTTP/2 speaks, too; a file for all
+    // exporters may say it.
     let _ = section.get("http2").and_then(|cursor| cursor.flag());
-    let entries = section.get("headers").map_or_else(Vec::new, |cursor| cursor.entries());
-    entries.iter().filter_map(|(name, cursor)| header(name, cursor)).collect()
+    let entries = section
+        .get("headers")
+        .map_or_else(Vec::new, |cursor| cursor.entries());
+    entries
+        .iter()
+        .filter_map(|(name, cursor)| header(name, cursor))
+        .collect()
 }
 
 /// A header and its value; a blank value sets nothing, as in the toolkit.
 fn header(name: &str, cursor: &Cursor<'_>) -> Option<(WebHeader, String)> {
-    let Some(header) = WebHeader::ALL.into_iter().find(|header| header.name() == name) else {
+    let Some(header) = WebHeader::ALL
+        .into_iter()
+        .find(|header| header.name() == name)
+    else {
         let names = WebHeader::ALL.map(WebHeader::name).join(", ");
         cursor.note(format!("is not a header that can be set; allowed: {names}"));
         return None;
@@ -334,7 +430,10 @@ fn header(name: &str, cursor: &Cursor<'_>) -> Option<(WebHeader, String)> {
     }
     let allowed = header.allowed();
     if !allowed.is_empty() && !allowed.contains(&value) {
-        cursor.refuse(format_args!("is not allowed here; allowed: {}", allowed.join(", ")));
+        cursor.refuse(format_args!(
+            "is not allowed here; allowed: {}",
+            allowed.join(", ")
+        ));
         return None;
     }
     Some((header, value.to_owned()))
@@ -354,12 +453,20 @@ mod tests {
 
     fn tls_of(keys: &str) -> WebTlsSettings {
         let yaml = format!("tls_server_config: {{cert_file: a.crt, key_file: /k/a.key, {keys}}}");
-        read(&yaml).unwrap_or_else(|errors| panic!("{errors}")).tls.unwrap()
+        read(&yaml)
+            .unwrap_or_else(|errors| panic!("{errors}"))
+            .tls
+            .unwrap()
     }
 
     #[test]
     fn nothing_is_switched_on_by_nothing() {
-        for yaml in ["# nothing\n---\n", "tls_server_config:\nbasic_auth_users:\n", "tls_server_config: {}", "{}"] {
+        for yaml in [
+            "# nothing\n---\n",
+            "tls_server_config:\nbasic_auth_users:\n",
+            "tls_server_config: {}",
+            "{}",
+        ] {
             assert_eq!(read(yaml), Ok(WebSettings::default()), "{yaml:?}");
         }
     }
@@ -370,16 +477,25 @@ mod tests {
         assert_eq!(tls.cert_file, Path::new("/etc/exporter/a.crt"));
         assert_eq!(tls.key_file, Path::new("/k/a.key"));
         assert_eq!(tls.client_auth, ClientAuth::None);
-        assert_eq!((tls.min_version, tls.max_version), (TlsVersion::Tls12, TlsVersion::Tls13));
+        assert_eq!(
+            (tls.min_version, tls.max_version),
+            (TlsVersion::Tls12, TlsVersion::Tls13)
+        );
         let ca = PathBuf::from("/etc/exporter/ca.pem");
         let cases = [
             ("VerifyClientCertIfGiven", ClientAuth::IfGiven(ca.clone())),
             ("RequireAndVerifyClientCert", ClientAuth::Required(ca)),
         ];
         for (kind, client_auth) in cases {
-            assert_eq!(tls_of(&format!("client_auth_type: {kind}, client_ca_file: ca.pem")).client_auth, client_auth);
+            assert_eq!(
+                tls_of(&format!("client_auth_type: {kind}, client_ca_file: ca.pem")).client_auth,
+                client_auth
+            );
         }
-        assert_eq!(tls_of("client_auth_type: NoClientCert, max_version: TLS12").max_version, TlsVersion::Tls12);
+        assert_eq!(
+            tls_of("client_auth_type: NoClientCert, max_version: TLS12").max_version,
+            TlsVersion::Tls12
+        );
     }
 
     #[test]
@@ -391,8 +507,18 @@ mod tests {
         let settings = read(&yaml).unwrap();
         let hash = &settings.users["alice"];
         assert_eq!((hash.reveal(), hash.cost()), (HASH, 4));
-        let headers: Vec<_> = settings.headers.iter().map(|(h, v)| (h.name(), v.as_str())).collect();
-        assert_eq!(headers, [("X-Frame-Options", "deny"), ("Strict-Transport-Security", "max-age=60")]);
+        let headers: Vec<_> = settings
+            .headers
+            .iter()
+            .map(|(h, v)| (h.name(), v.as_str()))
+            .collect();
+        assert_eq!(
+            headers,
+            [
+                ("X-Frame-Options", "deny"),
+                ("Strict-Transport-Security", "max-age=60")
+            ]
+        );
         assert!(!format!("{settings:?}").contains(&HASH[7..]));
     }
 
@@ -401,20 +527,38 @@ mod tests {
         let tls = |keys: &str| format!("tls_server_config: {{cert_file: a, key_file: b, {keys}}}");
         let header = |line: &str| format!("http_server_config: {{headers: {{{line}}}}}");
         let cases = [
-            ("tls_server: {}".to_owned(), "tls_server: is not a known key; allowed here: tls_server_config, "),
+            (
+                "tls_server: {}".to_owned(),
+                "tls_server: is not a known key; allowed here: tls_server_config, ",
+            ),
             (
                 tls("certfile: x"),
                 "tls_server_config.certfile: is not a known key (did you mean cert_file?); allowed here",
             ),
-            (tls("cipher_suites: [A]"), "tls_server_config.cipher_suites: not supported: rustls' defaults are used"),
-            (tls("curve_preferences: [A]"), "tls_server_config.curve_preferences: not supported: rustls' defaults"),
+            (
+                tls("cipher_suites: [A]"),
+                "tls_server_config.cipher_suites: not supported: rustls' defaults are used",
+            ),
+            (
+                tls("curve_preferences: [A]"),
+                "tls_server_config.curve_preferences: not supported: rustls' defaults",
+            ),
             (
                 tls("prefer_server_cipher_suites: true"),
                 "tls_server_config.prefer_server_cipher_suites: not supported: ",
             ),
-            (tls("client_allowed_sans: [a]"), "tls_server_config.client_allowed_sans: not supported: "),
-            (tls("key: hunter2"), "tls_server_config.key: not supported: put it into a file"),
-            ("rate_limit: {burst: 1}".to_owned(), "rate_limit: not supported: "),
+            (
+                tls("client_allowed_sans: [a]"),
+                "tls_server_config.client_allowed_sans: not supported: ",
+            ),
+            (
+                tls("key: hunter2"),
+                "tls_server_config.key: not supported: put it into a file",
+            ),
+            (
+                "rate_limit: {burst: 1}".to_owned(),
+                "rate_limit: not supported: ",
+            ),
             (
                 "tls_server_config: {cert_file: a}".to_owned(),
                 "tls_server_config.key_file: is missing: give the file of",
@@ -423,7 +567,10 @@ mod tests {
                 tls("min_version: TLS10"),
                 "tls_server_config.min_version: \"TLS10\" is not a version that is supported; allowed: TLS12, TLS13",
             ),
-            (tls("min_version: TLS13, max_version: TLS12"), "tls_server_config.max_version: is below min_version"),
+            (
+                tls("min_version: TLS13, max_version: TLS12"),
+                "tls_server_config.max_version: is below min_version",
+            ),
             (
                 tls("client_auth_type: RequireAnyClientCert"),
                 "tls_server_config.client_auth_type: \"RequireAnyClientCert\" is not supported: it takes certificates that nobody verified",
@@ -432,11 +579,23 @@ mod tests {
                 tls("client_auth_type: Maybe"),
                 "tls_server_config.client_auth_type: \"Maybe\" is not a policy for clients; allowed: NoClientCert, ",
             ),
-            (tls("client_auth_type: RequireAndVerifyClientCert"), "tls_server_config.client_ca_file: is missing: "),
-            (tls("client_ca_file: ca"), "tls_server_config.client_ca_file: asks no client for a certificate"),
-            ("basic_auth_users: {alice: hunter2}".to_owned(), "basic_auth_users.alice: the value is not a bcrypt hash"),
             (
-                format!("basic_auth_users: {{alice: '{}'}}", HASH.replace("$04$", "$17$")),
+                tls("client_auth_type: RequireAndVerifyClientCert"),
+                "tls_server_config.client_ca_file: is missing: ",
+            ),
+            (
+                tls("client_ca_file: ca"),
+                "tls_server_config.client_ca_file: asks no client for a certificate",
+            ),
+            (
+                "basic_auth_users: {alice: hunter2}".to_owned(),
+                "basic_auth_users.alice: the value is not a bcrypt hash",
+            ),
+            (
+                format!(
+                    "basic_auth_users: {{alice: '{}'}}",
+                    HASH.replace("$04$", "$17$")
+                ),
                 "basic_auth_users.alice: the value is a bcrypt hash of another cost than 4 to 16",
             ),
             (
@@ -459,28 +618,53 @@ mod tests {
                 header("Content-Security-Policy: \"a\\nb\""),
                 "http_server_config.headers.Content-Security-Policy: \"a\\nb\" is not a header's value",
             ),
-            (" \n".to_owned(), "web configuration: is empty; write {} to switch everything off"),
-            ("[]".to_owned(), "web configuration: is not a valid YAML configuration: it must be a mapping of sections"),
+            (
+                " \n".to_owned(),
+                "web configuration: is empty; write {} to switch everything off",
+            ),
+            (
+                "[]".to_owned(),
+                "web configuration: is not a valid YAML configuration: it must be a mapping of sections",
+            ),
         ];
         for (yaml, sentence) in cases {
             let errors = read(&yaml).unwrap_err();
-            assert!(errors.starts_with(sentence), "{yaml}\n{errors}\nwanted: {sentence}");
+            assert!(
+                errors.starts_with(sentence),
+                "{yaml}\n{errors}\nwanted: {sentence}"
+            );
             assert_eq!(errors.lines().count(), 1, "{yaml}\n{errors}");
             assert!(!errors.contains("hunter2"), "{errors}");
         }
-        let policy =
-            |length| format!("http_server_config: {{headers: {{Content-Security-Policy: {}}}}}", "x".repeat(length));
+        let policy = |length| {
+            format!(
+                "http_server_config: {{headers: {{Content-Security-Policy: {}}}}}",
+                "x".repeat(length)
+            )
+        };
         assert!(read(&policy(4096)).is_ok());
-        assert!(read(&policy(4097)).unwrap_err().contains("allowed: up to 4096 printable ASCII characters"));
+        assert!(
+            read(&policy(4097))
+                .unwrap_err()
+                .contains("allowed: up to 4096 printable ASCII characters")
+        );
     }
 
     #[test]
     fn the_documentation_has_every_key_and_an_example_that_reads() {
         let text = include_str!("../../docs/web.md");
-        let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-        let documented: BTreeSet<_> =
-            rows.map(|(key, _)| key.to_owned()).filter(|key| !key.starts_with("--")).collect();
-        let of = |path: &str, keys: &Keys| keys.known().map(|key| format!("{path}{key}")).collect::<Vec<_>>();
+        let rows = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let documented: BTreeSet<_> = rows
+            .map(|(key, _)| key.to_owned())
+            .filter(|key| !key.starts_with("--"))
+            .collect();
+        let of = |path: &str, keys: &Keys| {
+            keys.known()
+                .map(|key| format!("{path}{key}"))
+                .collect::<Vec<_>>()
+        };
         let mut keys = of("tls_server_config.", &TLS);
         keys.extend(of("http_server_config.", &HTTP));
         keys.push("basic_auth_users".to_owned());
@@ -492,6 +676,8 @@ mod tests {
         }
         let (_, example) = text.split_once("```yaml web-config.yml\n").unwrap();
         let settings = read(example.split_once("```").unwrap().0).unwrap();
-        assert!(settings.tls.is_some() && settings.users.len() == 1 && !settings.headers.is_empty());
+        assert!(
+            settings.tls.is_some() && settings.users.len() == 1 && !settings.headers.is_empty()
+        );
     }
 }

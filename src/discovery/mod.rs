@@ -1,8 +1,9 @@
-//! Discovery: what Sentinels know of masters and replicas, asked for every second and whenever they say that something
-//! happened.
+//! Discovery: what Sentinels know of masters and replicas, asked for every second and whenever they
+//! say that something happened.
 //!
-//! One task for each Sentinel of each entry of `sentinels`, so that none waits for another. What they hear goes to the
-//! core as [`SentinelEvent`]s on a bounded channel; [`Discovered`](crate::topology::Discovered) makes entries of it.
+//! One task for each Sentinel of each entry of `sentinels`, so that none waits for another. What
+//! they hear goes to the core as [`SentinelEvent`]s on a bounded channel;
+//! [`Discovered`](crate::topology::Discovered) makes entries of it.
 
 mod pace;
 mod watcher;
@@ -22,7 +23,8 @@ use crate::config::{MasterSelector, Settings};
 use crate::model::{PairName, ServerAddr, Span};
 use crate::topology::{SentinelEvent, Server, Topology};
 
-/// A good capacity for the channel of events. A Sentinel that finds it full waits; it asks again only afterwards.
+/// A good capacity for the channel of events. A Sentinel that finds it full waits; it asks again
+/// only afterwards.
 pub const SENTINEL_QUEUE: usize = 256;
 
 /// All discovery. Dropping it ends every task and closes every connection.
@@ -42,10 +44,13 @@ struct Plan {
 }
 
 impl Discovery {
-    /// Starts asking every Sentinel of `settings`; what they answer is sent to `events`. Must be called within a tokio
-    /// runtime.
+    /// Starts asking every Sentinel of `settings`; what they answer is sent to `events`. Must be
+    /// called within a tokio runtime.
     pub fn start(settings: &Settings, events: mpsc::Sender<SentinelEvent>) -> Self {
-        let mut discovery = Self { running: BTreeMap::new(), events };
+        let mut discovery = Self {
+            running: BTreeMap::new(),
+            events,
+        };
         discovery.reload(settings);
         discovery
     }
@@ -53,7 +58,8 @@ impl Discovery {
     /// Goes over to other settings. Sentinels whose settings do not change keep their connections.
     pub fn reload(&mut self, settings: &Settings) {
         let plans = plans(settings);
-        self.running.retain(|key, (plan, _)| plans.get(key) == Some(plan));
+        self.running
+            .retain(|key, (plan, _)| plans.get(key) == Some(plan));
         for (key, plan) in plans {
             self.running.entry(key).or_insert_with(|| {
                 let mut task = JoinSet::new();
@@ -81,12 +87,23 @@ pub async fn ask_once(settings: &Settings) -> Vec<SentinelEvent> {
 }
 
 fn plans(settings: &Settings) -> BTreeMap<(PairName, ServerAddr), Plan> {
-    let of_entry =
-        settings.sentinels.iter().flat_map(|entry| entry.sentinels.iter().map(move |server| (entry, server)));
+    let of_entry = settings
+        .sentinels
+        .iter()
+        .flat_map(|entry| entry.sentinels.iter().map(move |server| (entry, server)));
     let plan = |(entry, server): (&crate::config::SentinelSettings, _)| {
         let sentinel = Arc::new(Topology::server(server, &settings.datacenters));
-        let timeout = if sentinel.local { settings.poll.timeout_local } else { settings.poll.timeout_remote };
-        let plan = Plan { entry: entry.name.clone(), sentinel, masters: entry.masters.clone(), timeout };
+        let timeout = if sentinel.local {
+            settings.poll.timeout_local
+        } else {
+            settings.poll.timeout_remote
+        };
+        let plan = Plan {
+            entry: entry.name.clone(),
+            sentinel,
+            masters: entry.masters.clone(),
+            timeout,
+        };
         ((plan.entry.clone(), plan.sentinel.addr.clone()), plan)
     };
     of_entry.map(plan).collect()

@@ -5,7 +5,8 @@ use crate::model::Span;
 /// How often a Sentinel is asked. A failover is seen within this even where its message is lost.
 const INTERVAL: Span = Span::from_secs(1);
 
-/// What of the interval chance may take away, so that the many Sentinels of a fleet are not asked in step.
+/// What of the interval chance may take away, so that the many Sentinels of a fleet are not asked
+/// in step.
 const JITTER: f64 = 0.2;
 
 /// The longest time between two attempts to reach a Sentinel that does not answer.
@@ -50,7 +51,13 @@ mod tests {
     #[test]
     fn an_answer_is_followed_by_a_question_within_a_second() {
         let mut pace = Pace::default();
-        assert_eq!((millis(pace.after_answer(0.0)), millis(pace.after_answer(1.0))), (1000, 800));
+        assert_eq!(
+            (
+                millis(pace.after_answer(0.0)),
+                millis(pace.after_answer(1.0))
+            ),
+            (1000, 800)
+        );
     }
 
     #[test]

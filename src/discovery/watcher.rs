@@ -1,4 +1,5 @@
-//! The task that asks one Sentinel, on two connections: one for questions, one for what it says by itself.
+//! The task that asks one Sentinel, on two connections: one for questions, one for what it says by
+//! itself.
 
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use crate::info::{SENTINEL_CHANNELS, SentinelNews, news};
 use crate::model::PollError;
 use crate::topology::{SentinelEvent, SentinelView};
 
-/// A subscription that hears nothing for this long is made anew: nobody can tell a quiet Sentinel from a connection
-/// whose other end is gone. One connection a minute is no burden.
+/// A subscription that hears nothing for this long is made anew: nobody can tell a quiet Sentinel
+/// from a connection whose other end is gone. One connection a minute is no burden.
 const SILENCE: Duration = Duration::from_mins(1);
 
 /// Asks one Sentinel.
@@ -37,12 +38,22 @@ pub(super) async fn ask_once(plan: &Plan) -> SentinelEvent {
 
 impl Watcher {
     pub(super) fn new(plan: Plan, events: mpsc::Sender<SentinelEvent>) -> Self {
-        Self { plan, events, connection: None, happened: Notify::new() }
+        Self {
+            plan,
+            events,
+            connection: None,
+            happened: Notify::new(),
+        }
     }
 
     /// Asks and listens until it is dropped, or nobody takes the answers any more.
     pub(super) async fn run(self) {
-        let Self { plan, events, connection, happened } = self;
+        let Self {
+            plan,
+            events,
+            connection,
+            happened,
+        } = self;
         let asks = ask(&plan, &events, connection, &happened);
         tokio::select! {
             () = asks => {}
@@ -76,9 +87,12 @@ async fn ask(
     }
 }
 
-/// Asks on the connection that stands, or on a new one. A connection that stood may have been closed long ago, by a
-/// restart or an idle timeout: that says nothing about the Sentinel now.
-async fn view(plan: &Plan, connection: &mut Option<SentinelConnection>) -> Result<SentinelView, PollError> {
+/// Asks on the connection that stands, or on a new one. A connection that stood may have been
+/// closed long ago, by a restart or an idle timeout: that says nothing about the Sentinel now.
+async fn view(
+    plan: &Plan,
+    connection: &mut Option<SentinelConnection>,
+) -> Result<SentinelView, PollError> {
     if let Some(mut standing) = connection.take() {
         let result = look(plan, &mut standing).await;
         if standing.is_open() && result != Err(PollError::Timeout) {
@@ -107,15 +121,22 @@ async fn look(plan: &Plan, connection: &mut SentinelConnection) -> Result<Sentin
 }
 
 fn event(plan: &Plan, result: Result<SentinelView, PollError>) -> SentinelEvent {
-    SentinelEvent { entry: plan.entry.clone(), sentinel: plan.sentinel.addr.clone(), result }
+    SentinelEvent {
+        entry: plan.entry.clone(),
+        sentinel: plan.sentinel.addr.clone(),
+        result,
+    }
 }
 
-/// Listens for ever. That it cannot is no event of its own: whether the Sentinel answers, the questions tell.
+/// Listens for ever. That it cannot is no event of its own: whether the Sentinel answers, the
+/// questions tell.
 async fn listen(plan: &Plan, happened: &Notify) {
     let mut pace = Pace::default();
     let mut warned = false;
     loop {
-        let Err(error) = hear(plan, happened, &mut pace).await else { continue };
+        let Err(error) = hear(plan, happened, &mut pace).await else {
+            continue;
+        };
         if error == PollError::Denied && !std::mem::replace(&mut warned, true) {
             let (sentinel, entry) = (&plan.sentinel.addr, &plan.entry);
             warn!(%sentinel, %entry, "the Sentinel's user may not subscribe to its events (+subscribe &+* &-*): failovers are seen by polling only, up to a second later");
@@ -126,8 +147,12 @@ async fn listen(plan: &Plan, happened: &Notify) {
 
 /// Subscribes and passes on that something happened, until nothing does for long.
 async fn hear(plan: &Plan, happened: &Notify, pace: &mut Pace) -> Result<(), PollError> {
-    let limits = Limits { connect: plan.timeout, reply: Limits::REPLY };
-    let (mut subscription, _) = Subscription::open(&plan.sentinel, &SENTINEL_CHANNELS, limits).await?;
+    let limits = Limits {
+        connect: plan.timeout,
+        reply: Limits::REPLY,
+    };
+    let (mut subscription, _) =
+        Subscription::open(&plan.sentinel, &SENTINEL_CHANNELS, limits).await?;
     let subscribed = timeout(plan.timeout.to_duration(), subscription.subscribe()).await;
     subscribed.map_err(|_| PollError::Timeout)??;
     *pace = Pace::default();

@@ -46,28 +46,42 @@ pub enum AccessError {
 }
 
 impl HttpClient {
-    /// A client for a running exporter, which is never behind a proxy: a proxy would look for our loopback on its own.
+    /// A client for a running exporter, which is never behind a proxy: a proxy would look for our
+    /// loopback on its own.
     ///
     /// # Errors
     /// The certificates or the key of `access` cannot be read, or the TLS library cannot be set up.
-    pub fn for_exporter_with(timeouts: HttpTimeouts, access: &ExporterAccess) -> Result<Self, AccessError> {
+    pub fn for_exporter_with(
+        timeouts: HttpTimeouts,
+        access: &ExporterAccess,
+    ) -> Result<Self, AccessError> {
         let mut builder = base(timeouts).no_proxy();
         builder = match &access.trust {
             ServerTrust::Nobody => builder.tls_certs_only([]),
             ServerTrust::System => builder,
             ServerTrust::Authorities(pem) => builder.tls_certs_only(authorities(pem)?),
-            ServerTrust::Anybody => builder.tls_certs_only([]).tls_danger_accept_invalid_certs(true),
+            ServerTrust::Anybody => builder
+                .tls_certs_only([])
+                .tls_danger_accept_invalid_certs(true),
         };
         if let Some(pem) = &access.identity {
             let identity = reqwest::Identity::from_pem(pem.reveal().as_bytes());
             builder = builder.identity(identity.map_err(|_| AccessError::Identity)?);
         }
         let inner = builder.build().map_err(|_| AccessError::Setup)?;
-        Ok(Self { inner, login: access.login.clone(), ways: None })
+        Ok(Self {
+            inner,
+            login: access.login.clone(),
+            ways: None,
+        })
     }
 }
 
 pub(super) fn authorities(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, AccessError> {
     let all = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| AccessError::Authorities)?;
-    if all.is_empty() { Err(AccessError::Authorities) } else { Ok(all) }
+    if all.is_empty() {
+        Err(AccessError::Authorities)
+    } else {
+        Ok(all)
+    }
 }

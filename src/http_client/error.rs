@@ -1,4 +1,5 @@
-//! Why a request failed, as a closed set: nothing of the URL, the headers or the library's text gets through.
+//! Why a request failed, as a closed set: nothing of the URL, the headers or the library's text
+//! gets through.
 
 use std::error::Error;
 use std::io;
@@ -50,29 +51,40 @@ pub(super) fn classify(error: &reqwest::Error) -> HttpError {
     if error.is_builder() {
         return HttpError::Invalid;
     }
-    if let Some(tls) = find(error, |source| source.downcast_ref::<rustls::Error>().map(tls_reason)) {
+    if let Some(tls) = find(error, |source| {
+        source.downcast_ref::<rustls::Error>().map(tls_reason)
+    }) {
         return HttpError::Tls(tls);
     }
     match (error.is_connect(), error.is_timeout()) {
         (true, true) => HttpError::Connect("not established in time"),
         (true, false) if error.is_dns() => HttpError::Connect("the host's name cannot be resolved"),
-        (true, false) => HttpError::Connect(find(error, io_reason).unwrap_or("it could not be established")),
+        (true, false) => {
+            HttpError::Connect(find(error, io_reason).unwrap_or("it could not be established"))
+        }
         (false, true) => HttpError::Timeout,
         (false, false) => HttpError::Broken,
     }
 }
 
-/// The first finding of `look` along the chain of causes. An `io::Error` hides the error that it wraps from the chain,
-/// so its content is looked at instead of its source.
-fn find<T>(error: &reqwest::Error, look: impl Fn(&(dyn Error + 'static)) -> Option<T>) -> Option<T> {
+/// The first finding of `look` along the chain of causes. An `io::Error` hides the error that it
+/// wraps from the chain, so its content is looked at instead of its source.
+fn find<T>(
+    error: &reqwest::Error,
+    look: impl Fn(&(dyn Error + 'static)) -> Option<T>,
+) -> Option<T> {
     let mut source: Option<&(dyn Error + 'static)> = error.source();
     while let Some(current) = source {
         let found = look(current);
         if found.is_some() {
             return found;
         }
-        let wrapped = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        source = wrapped.map(|inner| inner as &(dyn Error + 'static)).or_else(|| current.source());
+        let wrapped = current
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        source = wrapped
+            .map(|inner| inner as &(dyn Error + 'static))
+            .or_else(|| current.source());
     }
     None
 }
@@ -80,8 +92,12 @@ fn find<T>(error: &reqwest::Error, look: impl Fn(&(dyn Error + 'static)) -> Opti
 fn io_reason(source: &(dyn Error + 'static)) -> Option<&'static str> {
     match source.downcast_ref::<io::Error>()?.kind() {
         io::ErrorKind::ConnectionRefused => Some("the server refused it"),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => Some("the server closed it"),
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Some("there is no route to the server"),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
+            Some("the server closed it")
+        }
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            Some("there is no route to the server")
+        }
         _ => None,
     }
 }
@@ -99,10 +115,12 @@ fn tls_reason(error: &rustls::Error) -> &'static str {
         rustls::Error::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
             "the server's certificate is not valid yet"
         }
-        rustls::Error::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
-            "the server's certificate is for another name"
+        rustls::Error::InvalidCertificate(
+            C::NotValidForName | C::NotValidForNameContext { .. },
+        ) => "the server's certificate is for another name",
+        rustls::Error::InvalidCertificate(_) => {
+            "the server's certificate is not acceptable to this system"
         }
-        rustls::Error::InvalidCertificate(_) => "the server's certificate is not acceptable to this system",
         _ => "the handshake failed",
     }
 }

@@ -1,7 +1,7 @@
 //! Outgoing HTTP: to receivers of notifications, and to a running exporter.
 //!
-//! **Invariant:** the only room that knows `reqwest`. None of its types leaves, because its errors hold URLs, and a
-//! receiver's URL is a secret.
+//! **Invariant:** the only room that knows `reqwest`. None of its types leaves, because its errors
+//! hold URLs, and a receiver's URL is a secret.
 
 mod access;
 mod error;
@@ -23,7 +23,8 @@ use crate::model::Secret;
 /// What is kept of a receiver's answer. Real ones have a few words; this is room for an error page.
 const MAX_RECEIVER_BODY: usize = 64 * 1024;
 
-/// What is read of a running exporter's answer: 10,000 pairs at some 1 KiB each, with room to spare.
+/// What is read of a running exporter's answer: 10,000 pairs at some 1 KiB each, with room to
+/// spare.
 const MAX_EXPORTER_BODY: usize = 32 * 1024 * 1024;
 
 /// What the far side sees of us.
@@ -63,21 +64,28 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// A client for receivers: honours the system's proxy variables (`HTTPS_PROXY`, `NO_PROXY` and the like) and
-    /// trusts the system's certificate authorities.
+    /// A client for receivers: honours the system's proxy variables (`HTTPS_PROXY`, `NO_PROXY` and
+    /// the like) and trusts the system's certificate authorities.
     ///
     /// # Errors
     /// When the TLS library cannot be set up.
     pub fn for_receivers(timeouts: HttpTimeouts) -> Result<Self, HttpError> {
         let builder = || base(timeouts).pool_max_idle_per_host(0);
-        // A system without any certificate authority must not take the plain HTTP receivers down with it: without
-        // roots every https receiver fails with a sentence of its own.
-        let inner = builder().build().or_else(|_| builder().tls_certs_only([]).build());
+        // A system without any certificate authority must not take the plain HTTP receivers down
+        // with it: without roots every https receiver fails with a sentence of its own.
+        let inner = builder()
+            .build()
+            .or_else(|_| builder().tls_certs_only([]).build());
         let inner = inner.map_err(|_| HttpError::Setup)?;
-        Ok(Self { inner, login: None, ways: Some(ways::Ways::new(timeouts)) })
+        Ok(Self {
+            inner,
+            login: None,
+            ways: Some(ways::Ways::new(timeouts)),
+        })
     }
 
-    /// This client where `way` is the system's, otherwise one that goes that way. Of a client for receivers only.
+    /// This client where `way` is the system's, otherwise one that goes that way. Of a client for
+    /// receivers only.
     ///
     /// # Errors
     /// The authorities or the proxy's URL cannot be read, or the TLS library cannot be set up.
@@ -117,7 +125,11 @@ impl HttpClient {
     ///
     /// # Errors
     /// When no status line came back; every status is an answer, not an error.
-    pub async fn get_with(&self, url: &str, headers: &[(String, String)]) -> Result<HttpResponse, HttpError> {
+    pub async fn get_with(
+        &self,
+        url: &str,
+        headers: &[(String, String)],
+    ) -> Result<HttpResponse, HttpError> {
         let request = self.inner.get(url).headers(header_map(headers)?);
         read_answer(request, MAX_RECEIVER_BODY).await
     }
@@ -130,12 +142,16 @@ impl HttpClient {
         read_answer(self.logged_in(self.inner.get(url)), MAX_EXPORTER_BODY).await
     }
 
-    /// Deletes what `url` names. A running exporter wants to be told of JSON, although there is no body.
+    /// Deletes what `url` names. A running exporter wants to be told of JSON, although there is no
+    /// body.
     ///
     /// # Errors
     /// When no status line came back; every status is an answer, not an error.
     pub async fn delete_json(&self, url: &str) -> Result<HttpResponse, HttpError> {
-        let request = self.inner.delete(url).header(reqwest::header::CONTENT_TYPE, "application/json");
+        let request = self
+            .inner
+            .delete(url)
+            .header(reqwest::header::CONTENT_TYPE, "application/json");
         read_answer(self.logged_in(request), MAX_RECEIVER_BODY).await
     }
 
@@ -149,8 +165,8 @@ impl HttpClient {
     /// Gets `url` and reads its body as JSON.
     ///
     /// # Errors
-    /// When there is no answer, its status is not 2xx, it is larger than 32 MiB or breaks off, or its body is not what
-    /// was asked for.
+    /// When there is no answer, its status is not 2xx, it is larger than 32 MiB or breaks off, or
+    /// its body is not what was asked for.
     pub async fn get_json<T: DeserializeOwned>(&self, url: &str) -> Result<T, GetError> {
         let response = self.get(url).await?;
         if !(200..300).contains(&response.status) {
@@ -180,8 +196,10 @@ fn base(timeouts: HttpTimeouts) -> reqwest::ClientBuilder {
 fn header_map(headers: &[(String, String)]) -> Result<reqwest::header::HeaderMap, HttpError> {
     let mut map = reqwest::header::HeaderMap::new();
     for (name, value) in headers {
-        let name = reqwest::header::HeaderName::from_bytes(name.as_bytes()).map_err(|_| HttpError::Invalid)?;
-        let mut value = reqwest::header::HeaderValue::from_str(value).map_err(|_| HttpError::Invalid)?;
+        let name = reqwest::header::HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| HttpError::Invalid)?;
+        let mut value =
+            reqwest::header::HeaderValue::from_str(value).map_err(|_| HttpError::Invalid)?;
         value.set_sensitive(true);
         map.insert(name, value);
     }
@@ -189,17 +207,29 @@ fn header_map(headers: &[(String, String)]) -> Result<reqwest::header::HeaderMap
 }
 
 /// Sends `request` and reads at most `limit` bytes of the answer's body.
-async fn read_answer(request: reqwest::RequestBuilder, limit: usize) -> Result<HttpResponse, HttpError> {
-    let mut response = request.send().await.map_err(|error| error::classify(&error))?;
+async fn read_answer(
+    request: reqwest::RequestBuilder,
+    limit: usize,
+) -> Result<HttpResponse, HttpError> {
+    let mut response = request
+        .send()
+        .await
+        .map_err(|error| error::classify(&error))?;
     let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
     let (retry_after, date) = (header("retry-after"), header("date"));
     let status = response.status().as_u16();
     let (body, complete) = read_body(&mut response, limit).await;
-    Ok(HttpResponse { status, retry_after, date, body: String::from_utf8_lossy(&body).into_owned(), complete })
+    Ok(HttpResponse {
+        status,
+        retry_after,
+        date,
+        body: String::from_utf8_lossy(&body).into_owned(),
+        complete,
+    })
 }
 
-/// The body's first `limit` bytes, and whether that is all of it. A body that breaks off is not an error: the status
-/// that came before it stands.
+/// The body's first `limit` bytes, and whether that is all of it. A body that breaks off is not an
+/// error: the status that came before it stands.
 async fn read_body(response: &mut reqwest::Response, limit: usize) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {

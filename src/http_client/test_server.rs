@@ -73,9 +73,14 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     /// Answers each request by `script`, which is given the number of requests before it.
-    pub(crate) async fn start(script: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(
+        script: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}/services/hunter2", listener.local_addr().expect("an address"));
+        let url = format!(
+            "http://{}/services/hunter2",
+            listener.local_addr().expect("an address")
+        );
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (seen, script): (_, Arc<Script>) = (Arc::clone(&requests), Arc::new(script));
         tokio::spawn(async move {
@@ -93,7 +98,10 @@ impl TestServer {
 
     /// What arrived so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
-        self.requests.lock().expect("no test panics while it holds this").clone()
+        self.requests
+            .lock()
+            .expect("no test panics while it holds this")
+            .clone()
     }
 
     /// The first `count` requests, as soon as they have arrived.
@@ -104,7 +112,11 @@ impl TestServer {
             if requests.len() >= count {
                 return requests;
             }
-            assert!(began.elapsed() < PATIENCE, "{} of {count} requests came: {requests:#?}", requests.len());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{} of {count} requests came: {requests:#?}",
+                requests.len()
+            );
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -121,7 +133,9 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, script: Ar
         match reply {
             Reply::Full(status, headers, body) => {
                 let length = body.len();
-                let text = format!("HTTP/1.1 {status} x\r\n{headers}content-length: {length}\r\n\r\n{body}");
+                let text = format!(
+                    "HTTP/1.1 {status} x\r\n{headers}content-length: {length}\r\n\r\n{body}"
+                );
                 if stream.write_all(text.as_bytes()).await.is_err() {
                     return;
                 }
@@ -129,7 +143,13 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, script: Ar
             Reply::Close => return,
             Reply::Never => std::future::pending().await,
             Reply::Drip => return drip(&mut stream, "HTTP/1.1 200 x\r\nx: ").await,
-            Reply::DripBody => return drip(&mut stream, "HTTP/1.1 200 x\r\ncontent-length: 60000\r\n\r\n").await,
+            Reply::DripBody => {
+                return drip(
+                    &mut stream,
+                    "HTTP/1.1 200 x\r\ncontent-length: 60000\r\n\r\n",
+                )
+                .await;
+            }
         }
     }
 }
@@ -158,10 +178,17 @@ async fn read_request(stream: &mut TcpStream) -> Option<Request> {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let length = headers.get("content-length").map_or(0, |text| text.parse().expect("a length"));
+    let length = headers
+        .get("content-length")
+        .map_or(0, |text| text.parse().expect("a length"));
     while bytes.len() < end + 4 + length {
         (stream.read_buf(&mut bytes).await.ok()? > 0).then_some(())?;
     }
     let body = String::from_utf8(bytes.split_off(end + 4)).ok()?;
-    Some(Request { line, headers, body, at: Instant::now() })
+    Some(Request {
+        line,
+        headers,
+        body,
+        at: Instant::now(),
+    })
 }

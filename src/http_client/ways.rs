@@ -1,4 +1,5 @@
-//! Receivers that are reached in a way of their own: through a proxy, or trusted by authorities that the system lacks.
+//! Receivers that are reached in a way of their own: through a proxy, or trusted by authorities
+//! that the system lacks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +7,8 @@ use super::access::{AccessError, authorities};
 use super::{HttpClient, HttpTimeouts, base};
 use crate::model::Secret;
 
-/// Ways that are remembered with their clients. One receiver has one; beyond it the oldest is made anew when it is used.
+/// Ways that are remembered with their clients. One receiver has one; beyond it the oldest is made
+/// anew when it is used.
 const MAX_WAYS: usize = 64;
 
 /// How one receiver is reached, where it is not as the system says.
@@ -27,7 +29,10 @@ pub(super) struct Ways {
 
 impl Ways {
     pub(super) fn new(timeouts: HttpTimeouts) -> Arc<Self> {
-        Arc::new(Self { timeouts, made: Mutex::default() })
+        Arc::new(Self {
+            timeouts,
+            made: Mutex::default(),
+        })
     }
 
     /// The client for `way`: to read authorities takes milliseconds, so each is made once.
@@ -55,7 +60,11 @@ fn make(timeouts: HttpTimeouts, way: &Way) -> Result<HttpClient, AccessError> {
         builder = builder.no_proxy().proxy(proxy);
     }
     let inner = builder.build().map_err(|_| AccessError::Setup)?;
-    Ok(HttpClient { inner, login: None, ways: None })
+    Ok(HttpClient {
+        inner,
+        login: None,
+        ways: None,
+    })
 }
 
 #[cfg(test)]
@@ -65,8 +74,14 @@ mod tests {
 
     #[test]
     fn a_way_is_made_once() {
-        let ways = Ways::new(HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(1) });
-        let proxy = |n: usize| Way { proxy: Some(Secret::new(format!("http://p{n}:1"))), authorities: None };
+        let ways = Ways::new(HttpTimeouts {
+            connect: Duration::from_secs(1),
+            total: Duration::from_secs(1),
+        });
+        let proxy = |n: usize| Way {
+            proxy: Some(Secret::new(format!("http://p{n}:1"))),
+            authorities: None,
+        };
         let remembered = || ways.made.lock().unwrap().len();
         ways.client(&proxy(0)).unwrap();
         ways.client(&proxy(0)).unwrap();
@@ -79,10 +94,22 @@ mod tests {
 
     #[test]
     fn what_is_no_way_is_refused() {
-        let ways = Ways::new(HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(1) });
+        let ways = Ways::new(HttpTimeouts {
+            connect: Duration::from_secs(1),
+            total: Duration::from_secs(1),
+        });
         let client = |way: Way| ways.client(&way).map(|_| ());
-        let authorities = Way { authorities: Some(b"no PEM".to_vec()), proxy: None };
+        let authorities = Way {
+            authorities: Some(b"no PEM".to_vec()),
+            proxy: None,
+        };
         assert_eq!(client(authorities), Err(AccessError::Authorities));
-        assert_eq!(client(Way { proxy: Some(Secret::new("no URL")), authorities: None }), Err(AccessError::Proxy));
+        assert_eq!(
+            client(Way {
+                proxy: Some(Secret::new("no URL")),
+                authorities: None
+            }),
+            Err(AccessError::Proxy)
+        );
     }
 }

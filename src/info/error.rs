@@ -1,6 +1,7 @@
 //! Why a text is no INFO reply with a replication state.
 
-/// Why a text gives no [`Observation`](super::Observation) at all. A closed set; single bad fields are not errors.
+/// Why a text gives no [`Observation`](super::Observation) at all. A closed set; single bad fields
+/// are not errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InfoError {
     /// No line has the form `key:value`.
@@ -13,9 +14,14 @@ pub enum InfoError {
     )]
     NoRole,
     /// It has no role because it is a Sentinel's.
-    #[error("a Sentinel answered, which replicates nothing: configure the port of the Redis server instead")]
+    #[error(
+        "a Sentinel answered, which replicates nothing: configure the port of the Redis server instead"
+    )]
     Sentinel,
-    /// It has no role because the server loads its data set; Kvrocks leaves the replication section out meanwhile.
-    #[error("the server is loading its data set and says nothing about replication until that is done")]
+    /// It has no role because the server loads its data set; Kvrocks leaves the replication section
+    /// out meanwhile.
+    #[error(
+        "the server is loading its data set and says nothing about replication until that is done"
+    )]
     Loading,
 }

@@ -1,13 +1,17 @@
 //! Replies that no captured server gave: forks, old versions, proxies and attackers.
 
 use super::{
-    BacklogInfo, Engine, Field, InfoError, LinkStatus, Observation, PersistenceInfo, ReplicationInfo, Role, ServerInfo,
-    ServerMode, StatsInfo, UpstreamInfo, parse, parse_bytes,
+    BacklogInfo, Engine, Field, InfoError, LinkStatus, Observation, PersistenceInfo,
+    ReplicationInfo, Role, ServerInfo, ServerMode, StatsInfo, UpstreamInfo, parse, parse_bytes,
 };
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, Span};
 
 fn replica(rest: &str) -> UpstreamInfo {
-    parse(&format!("role:slave\n{rest}")).unwrap().replication.upstream.unwrap()
+    parse(&format!("role:slave\n{rest}"))
+        .unwrap()
+        .replication
+        .upstream
+        .unwrap()
 }
 
 fn observed(text: &str) -> Observation {
@@ -22,13 +26,31 @@ fn what_is_no_replication_state_says_why() {
         ("-NOAUTH Authentication required.\r\n", InfoError::NotInfo),
         ("# Replication\r\n\r\n", InfoError::NotInfo),
         ("#role:master\r\n", InfoError::NotInfo),
-        ("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n", InfoError::NoRole),
-        ("redis_version:7.4.1\r\nrole_of:master\r\n", InfoError::NoRole),
+        (
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n",
+            InfoError::NoRole,
+        ),
+        (
+            "redis_version:7.4.1\r\nrole_of:master\r\n",
+            InfoError::NoRole,
+        ),
         ("ROLE:master\r\n", InfoError::NoRole),
-        ("redis_version:7.0.15\r\nredis_mode:sentinel\r\n", InfoError::Sentinel),
-        ("valkey_version:8.1.8\r\nserver_mode:sentinel\r\n", InfoError::Sentinel),
-        ("kvrocks_version:2.9.0\r\n# Persistence\r\nloading:1\r\n", InfoError::Loading),
-        ("kvrocks_version:2.9.0\r\n# Persistence\r\nloading:0\r\n", InfoError::NoRole),
+        (
+            "redis_version:7.0.15\r\nredis_mode:sentinel\r\n",
+            InfoError::Sentinel,
+        ),
+        (
+            "valkey_version:8.1.8\r\nserver_mode:sentinel\r\n",
+            InfoError::Sentinel,
+        ),
+        (
+            "kvrocks_version:2.9.0\r\n# Persistence\r\nloading:1\r\n",
+            InfoError::Loading,
+        ),
+        (
+            "kvrocks_version:2.9.0\r\n# Persistence\r\nloading:0\r\n",
+            InfoError::NoRole,
+        ),
     ];
     for (text, error) in cases {
         assert_eq!(parse(text), Err(error), "{text:?}");
@@ -37,7 +59,12 @@ fn what_is_no_replication_state_says_why() {
 
 #[test]
 fn errors_are_sentences_that_say_what_to_look_at() {
-    for error in [InfoError::NotInfo, InfoError::NoRole, InfoError::Sentinel, InfoError::Loading] {
+    for error in [
+        InfoError::NotInfo,
+        InfoError::NoRole,
+        InfoError::Sentinel,
+        InfoError::Loading,
+    ] {
         assert!(error.to_string().split_whitespace().count() > 8, "{error}");
         assert!(!error.to_string().contains("  "), "{error}");
     }
@@ -47,13 +74,19 @@ fn errors_are_sentences_that_say_what_to_look_at() {
 fn a_role_alone_leaves_everything_else_missing() {
     let o = observed("role:master\n");
     let role = Field::Value(Role::Master);
-    let expected = Observation { replication: ReplicationInfo { role, ..Default::default() }, ..Default::default() };
+    let expected = Observation {
+        replication: ReplicationInfo {
+            role,
+            ..Default::default()
+        },
+        ..Default::default()
+    };
     assert_eq!(o, expected);
     assert_eq!(replica(""), UpstreamInfo::default());
 }
 
-/// Captured replies have equal values in many fields; here no two fields of one type agree, so that none can be read
-/// from another's key.
+/// Captured replies have equal values in many fields; here no two fields of one type agree, so that
+/// none can be read from another's key.
 #[test]
 fn every_field_is_read_from_its_own_key() {
     let (replid, replid2) = ("a1".repeat(20), "b2".repeat(20));
@@ -114,14 +147,22 @@ fn every_field_is_read_from_its_own_key() {
             sync_partial_ok: Field::Value(44),
             sync_partial_err: Field::Value(45),
         },
-        persistence: PersistenceInfo { loading: Field::Value(false), async_loading: Field::Value(true) },
+        persistence: PersistenceInfo {
+            loading: Field::Value(false),
+            async_loading: Field::Value(true),
+        },
     };
     assert_eq!(observed(&text), expected);
 }
 
 #[test]
 fn a_role_that_is_no_role_is_malformed_and_has_no_upstream() {
-    for text in ["role:\n", "role:sentinel\n", "role:master", "role:master\nrole:slave\n"] {
+    for text in [
+        "role:\n",
+        "role:sentinel\n",
+        "role:master",
+        "role:master\nrole:slave\n",
+    ] {
         let r = observed(text).replication;
         assert_eq!((r.role, r.upstream), (Field::Malformed, None), "{text:?}");
     }
@@ -129,20 +170,39 @@ fn a_role_that_is_no_role_is_malformed_and_has_no_upstream() {
 
 #[test]
 fn a_master_that_was_a_replica_has_no_upstream() {
-    assert_eq!(observed("role:master\nmaster_host:a\nmaster_link_status:up\n").replication.upstream, None);
+    assert_eq!(
+        observed("role:master\nmaster_host:a\nmaster_link_status:up\n")
+            .replication
+            .upstream,
+        None
+    );
 }
 
 #[test]
 fn an_underflow_is_no_position() {
-    let u = replica("slave_repl_offset:18446744073709551607\nslave_read_repl_offset:-9\nmaster_port:-1\n");
-    assert_eq!((u.applied_offset, u.read_offset, u.port), (Field::Malformed, Field::Malformed, Field::Malformed));
+    let u = replica(
+        "slave_repl_offset:18446744073709551607\nslave_read_repl_offset:-9\nmaster_port:-1\n",
+    );
+    assert_eq!(
+        (u.applied_offset, u.read_offset, u.port),
+        (Field::Malformed, Field::Malformed, Field::Malformed)
+    );
 }
 
 #[test]
 fn a_replica_that_never_connected_has_no_down_time_in_any_version() {
-    assert_eq!(replica("master_link_down_since_seconds:1795352691\n").link_down_since, Field::None);
-    assert_eq!(replica("master_link_down_since_seconds:-1\n").link_down_since, Field::None);
-    assert_eq!(replica("master_link_status:up\n").link_down_since, Field::Missing);
+    assert_eq!(
+        replica("master_link_down_since_seconds:1795352691\n").link_down_since,
+        Field::None
+    );
+    assert_eq!(
+        replica("master_link_down_since_seconds:-1\n").link_down_since,
+        Field::None
+    );
+    assert_eq!(
+        replica("master_link_status:up\n").link_down_since,
+        Field::Missing
+    );
 }
 
 #[test]
@@ -167,13 +227,20 @@ fn two_lines_of_one_replica_are_both_kept_in_order() {
 
 #[test]
 fn the_list_of_replicas_is_bounded() {
-    let lines: Vec<_> = (0..3000).map(|n| format!("slave{n}:ip=10.0.0.2,port=1,state=online\n")).collect();
-    let r = observed(&format!("role:master\nconnected_slaves:3000\n{}", lines.concat())).replication;
+    let lines: Vec<_> = (0..3000)
+        .map(|n| format!("slave{n}:ip=10.0.0.2,port=1,state=online\n"))
+        .collect();
+    let r = observed(&format!(
+        "role:master\nconnected_slaves:3000\n{}",
+        lines.concat()
+    ))
+    .replication;
     assert_eq!(r.replicas.len(), ReplicationInfo::MAX_REPLICAS);
     assert_eq!(r.connected_replicas, Field::Value(3000));
 }
 
-/// A server prints the address that a replica announces as it came, so a hostile replica can add lines.
+/// A server prints the address that a replica announces as it came, so a hostile replica can add
+/// lines.
 #[test]
 fn an_injected_line_makes_a_field_malformed_and_never_another_value() {
     let r = observed(
@@ -196,8 +263,14 @@ fn keydb_with_two_masters_is_recognised_and_gives_no_applied_offset() {
          master_host:10.0.0.3\r\nmaster_port:6379\r\nmaster_link_status:up\r\nslave_repl_offset:4323\r\n\
          master_1_host:10.0.0.2\r\nmaster_1_port:6379\r\nmaster_1_link_status:up\r\nslave_repl_offset:4369\r\n",
     );
-    assert_eq!((o.server.engine, o.server.engine.counts_bytes()), (Engine::KeyDb, false));
-    assert_eq!(o.replication.upstream.unwrap().applied_offset, Field::Malformed);
+    assert_eq!(
+        (o.server.engine, o.server.engine.counts_bytes()),
+        (Engine::KeyDb, false)
+    );
+    assert_eq!(
+        o.replication.upstream.unwrap().applied_offset,
+        Field::Malformed
+    );
 }
 
 #[test]
@@ -207,8 +280,14 @@ fn dragonfly_says_replica_and_gives_no_offsets() {
          master_port:6379\r\nmaster_link_status:up\r\nmaster_last_io_seconds_ago:0\r\nmaster_sync_in_progress:0\r\n",
     );
     let u = o.replication.upstream.unwrap();
-    assert_eq!((o.server.engine, u.link), (Engine::Dragonfly, Field::Value(LinkStatus::Up)));
-    assert_eq!((o.replication.master_offset, u.applied_offset), (Field::Missing, Field::Missing));
+    assert_eq!(
+        (o.server.engine, u.link),
+        (Engine::Dragonfly, Field::Value(LinkStatus::Up))
+    );
+    assert_eq!(
+        (o.replication.master_offset, u.applied_offset),
+        (Field::Missing, Field::Missing)
+    );
 }
 
 #[test]
@@ -218,12 +297,17 @@ fn garnet_without_a_cluster_says_that_it_has_no_numbers() {
          master_repl_offset:N/A\nsecond_repl_offset:N/A\n",
     );
     assert_eq!(o.replication.replid, Field::None);
-    assert_eq!((o.replication.master_offset, o.replication.second_offset), (Field::Malformed, Field::Malformed));
+    assert_eq!(
+        (o.replication.master_offset, o.replication.second_offset),
+        (Field::Malformed, Field::Malformed)
+    );
 }
 
 #[test]
 fn bytes_that_are_no_text_spoil_only_their_own_field() {
-    let o = parse_bytes(b"role:slave\nmaster_host:\xff\xfe\nslave_repl_offset:5\nmaster_port:6379\0\n").unwrap();
+    let o =
+        parse_bytes(b"role:slave\nmaster_host:\xff\xfe\nslave_repl_offset:5\nmaster_port:6379\0\n")
+            .unwrap();
     let u = o.replication.upstream.unwrap();
     assert_eq!((u.host, u.port), (Field::Malformed, Field::Malformed));
     assert_eq!(u.applied_offset, Field::Value(ReplicationOffset::new(5)));
@@ -233,8 +317,21 @@ fn bytes_that_are_no_text_spoil_only_their_own_field() {
 fn helpers_restate_what_fields_say() {
     assert!(replica("master_link_status:up\n").is_up());
     assert!(!replica("master_link_status:down\n").is_up() && !replica("").is_up());
-    for (text, loading) in [("loading:1\n", true), ("loading:0\nasync_loading:1\n", true), ("loading:0\n", false)] {
-        assert_eq!(observed(&format!("role:master\n{text}")).persistence.is_loading(), loading, "{text}");
+    for (text, loading) in [
+        ("loading:1\n", true),
+        ("loading:0\nasync_loading:1\n", true),
+        ("loading:0\n", false),
+    ] {
+        assert_eq!(
+            observed(&format!("role:master\n{text}"))
+                .persistence
+                .is_loading(),
+            loading,
+            "{text}"
+        );
     }
-    assert_eq!(observed("role:master\nuptime_in_seconds:7\n").server.uptime, Field::Value(Span::from_secs(7)));
+    assert_eq!(
+        observed("role:master\nuptime_in_seconds:7\n").server.uptime,
+        Field::Value(Span::from_secs(7))
+    );
 }

@@ -1,9 +1,10 @@
 //! INFO replies become typed observations.
 //!
-//! **Invariant:** the room is pure and total. Whatever text comes, [`parse()`] returns without a panic, in time linear
-//! in the text (times a logarithm), and never guesses: a field that is absent, says "none", or cannot mean what it
-//! says is [`Field::Missing`], [`Field::None`] or [`Field::Malformed`], never a number. This is also the only room that
-//! knows the protocol's old word for a replica.
+//! **Invariant:** the room is pure and total. Whatever text comes, [`parse()`] returns without a
+//! panic, in time linear in the text (times a logarithm), and never guesses: a field that is
+//! absent, says "none", or cannot mean what it says is [`Field::Missing`], [`Field::None`] or
+//! [`Field::Malformed`], never a number. This is also the only room that knows the protocol's old
+//! word for a replica.
 
 mod engine;
 mod error;
@@ -23,7 +24,7 @@ mod value;
 pub use error::InfoError;
 pub use parse::{parse, parse_bytes};
 pub use sentinel::{
-    KnownReplica, KnownSentinel, QuorumCheck, SENTINEL_CHANNELS, SeenHealth, SentinelNews, SentinelRecord,
-    WatchedMaster, is_tilted, news, quorum_check,
+    KnownReplica, KnownSentinel, QuorumCheck, SENTINEL_CHANNELS, SeenHealth, SentinelNews,
+    SentinelRecord, WatchedMaster, is_tilted, news, quorum_check,
 };
 pub use types::*;

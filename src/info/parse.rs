@@ -2,24 +2,28 @@
 
 use super::replica_line::{is_replica_key, replica_line};
 use super::table::{Table, lines};
-use super::{BacklogInfo, Field, InfoError, Observation, PersistenceInfo, ReplicationInfo, Role, ServerInfo};
+use super::{
+    BacklogInfo, Field, InfoError, Observation, PersistenceInfo, ReplicationInfo, Role, ServerInfo,
+};
 use super::{ServerMode, StatsInfo, UpstreamInfo};
 use super::{engine, value};
 
-/// Reads one INFO reply, or the texts of several sections one after the other as they came (servers before 7.0 give
-/// one section a call).
+/// Reads one INFO reply, or the texts of several sections one after the other as they came (servers
+/// before 7.0 give one section a call).
 ///
-/// Keys are looked up wherever they stand, with or without `# Section` headers; unknown ones are ignored. A key that
-/// repeats with another value is [`Field::Malformed`].
+/// Keys are looked up wherever they stand, with or without `# Section` headers; unknown ones are
+/// ignored. A key that repeats with another value is [`Field::Malformed`].
 ///
-/// The text must be whole. RESP's length prefix guarantees that (a cut bulk string is a protocol error and never gets
-/// here). A text that was cut elsewhere, say by a proxy, shows it: a last line without its line end is malformed, and
-/// what would have followed is missing. So a prefix of a reply gives no value that the reply does not have; only the
-/// list of replicas may be shorter, and the engine less precise (Valkey without its `valkey_version` is Redis).
+/// The text must be whole. RESP's length prefix guarantees that (a cut bulk string is a protocol
+/// error and never gets here). A text that was cut elsewhere, say by a proxy, shows it: a last line
+/// without its line end is malformed, and what would have followed is missing. So a prefix of a
+/// reply gives no value that the reply does not have; only the list of replicas may be shorter, and
+/// the engine less precise (Valkey without its `valkey_version` is Redis).
 ///
 /// # Errors
 ///
-/// [`InfoError`] when the text says nothing about replication: it has no `key:value` line, or no `role`.
+/// [`InfoError`] when the text says nothing about replication: it has no `key:value` line, or no
+/// `role`.
 pub fn parse(text: &str) -> Result<Observation, InfoError> {
     let table = Table::collect(lines(text).filter(|line| !is_replica_key(line.key)));
     if !table.has("role") {
@@ -33,8 +37,9 @@ pub fn parse(text: &str) -> Result<Observation, InfoError> {
     })
 }
 
-/// [`parse`] for bytes as they came from the wire, for callers (and fuzzers) that hold no text. What is not UTF-8 is
-/// replaced, which makes the fields that hold it malformed and leaves the others as they are.
+/// [`parse`] for bytes as they came from the wire, for callers (and fuzzers) that hold no text.
+/// What is not UTF-8 is replaced, which makes the fields that hold it malformed and leaves the
+/// others as they are.
 ///
 /// # Errors
 ///
@@ -58,7 +63,11 @@ fn why_no_role(table: &Table<'_>) -> InfoError {
 fn server(table: &Table<'_>) -> ServerInfo {
     let (engine, version) = engine::detect(table);
     // Valkey 8 and later print server_mode unless they are told to look like Redis.
-    let mode_key = if table.has("server_mode") { "server_mode" } else { "redis_mode" };
+    let mode_key = if table.has("server_mode") {
+        "server_mode"
+    } else {
+        "redis_mode"
+    };
     ServerInfo {
         engine,
         version,
@@ -81,7 +90,10 @@ fn replication(table: &Table<'_>, text: &str) -> ReplicationInfo {
         master_offset: value::offset(table.get("master_repl_offset")),
         backlog: backlog(table),
         connected_replicas: value::count(table.get("connected_slaves")),
-        replicas: replica_lines.filter_map(|line| replica_line(&line)).take(ReplicationInfo::MAX_REPLICAS).collect(),
+        replicas: replica_lines
+            .filter_map(|line| replica_line(&line))
+            .take(ReplicationInfo::MAX_REPLICAS)
+            .collect(),
     }
 }
 

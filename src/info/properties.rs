@@ -47,7 +47,11 @@ fn nearly_a_reply() -> impl Strategy<Value = String> {
         "(ip|port|state|offset|lag)=[0-9:.=-]{0,20}(,(ip|port|state|offset|lag)=-?[0-9]{1,22}){0,6}",
         "\\PC{0,300}",
     ];
-    let line = (prop::sample::select(keys.to_vec()), value, prop::sample::select(&["\n", "\r\n", "\r", ""][..]));
+    let line = (
+        prop::sample::select(keys.to_vec()),
+        value,
+        prop::sample::select(&["\n", "\r\n", "\r", ""][..]),
+    );
     let line = line.prop_map(|(key, value, end)| format!("{key}:{value}{end}"));
     vec(line, 0..30).prop_map(|lines| lines.concat())
 }
@@ -96,18 +100,31 @@ fn others_agree(cut: &Observation, whole: &Observation) -> bool {
         && agrees(&cut.stats.sync_partial_ok, &whole.stats.sync_partial_ok)
         && agrees(&cut.stats.sync_partial_err, &whole.stats.sync_partial_err)
         && agrees(&cut.persistence.loading, &whole.persistence.loading)
-        && agrees(&cut.persistence.async_loading, &whole.persistence.async_loading)
+        && agrees(
+            &cut.persistence.async_loading,
+            &whole.persistence.async_loading,
+        )
 }
 
 /// Every prefix of some short replies; the property below tries some prefixes of all.
 #[test]
 fn a_cut_reply_never_says_anything_that_the_whole_does_not_say() {
-    for name in ["redis-6.2/replica_syncing", "redis-7.4/replica_link_down", "redis-8.2/master", "valkey-9.1/master"] {
+    for name in [
+        "redis-6.2/replica_syncing",
+        "redis-7.4/replica_link_down",
+        "redis-8.2/master",
+        "valkey-9.1/master",
+    ] {
         let whole = text(name);
         let expected = parse(&whole).unwrap();
         for end in 0..whole.len() {
-            let Ok(cut) = parse(&whole[..end]) else { continue };
-            assert!(replication_agrees(&cut.replication, &expected.replication), "{name} cut at {end}: {cut:?}");
+            let Ok(cut) = parse(&whole[..end]) else {
+                continue;
+            };
+            assert!(
+                replication_agrees(&cut.replication, &expected.replication),
+                "{name} cut at {end}: {cut:?}"
+            );
         }
     }
 }

@@ -10,11 +10,14 @@ pub(super) fn is_replica_key(key: &str) -> bool {
     !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The replica of a `slaveN` line; `None` when the line is cut or names no address (`ip=`), so that nobody could say
-/// whose line it is. Sub-fields that are unknown are ignored, those that contradict each other are malformed.
+/// The replica of a `slaveN` line; `None` when the line is cut or names no address (`ip=`), so that
+/// nobody could say whose line it is. Sub-fields that are unknown are ignored, those that
+/// contradict each other are malformed.
 pub(super) fn replica_line(line: &Line<'_>) -> Option<ReplicaLine> {
     let table = Table::collect(parts(line.value?));
-    let Field::Value(ip) = value::word(table.get("ip")) else { return None };
+    let Field::Value(ip) = value::word(table.get("ip")) else {
+        return None;
+    };
     Some(ReplicaLine {
         ip,
         port: value::announced_port(table.get("port")),
@@ -24,11 +27,14 @@ pub(super) fn replica_line(line: &Line<'_>) -> Option<ReplicaLine> {
     })
 }
 
-/// `send_bulk_and_stream` is Redis 8.0's, `bg_transfer` Valkey 8.0's, `rdb_transmitted` Valkey 9.1's.
+/// `send_bulk_and_stream` is Redis 8.0's, `bg_transfer` Valkey 8.0's, `rdb_transmitted` Valkey
+/// 9.1's.
 fn state(text: Option<&str>) -> ReplicaConnState {
     match text {
         Some("wait_bgsave") => ReplicaConnState::WaitBgsave,
-        Some("send_bulk" | "send_bulk_and_stream" | "bg_transfer" | "rdb_transmitted") => ReplicaConnState::Transfer,
+        Some("send_bulk" | "send_bulk_and_stream" | "bg_transfer" | "rdb_transmitted") => {
+            ReplicaConnState::Transfer
+        }
         Some("online") => ReplicaConnState::Online,
         Some(_) | None => ReplicaConnState::Other,
     }
@@ -40,14 +46,26 @@ mod tests {
     use crate::model::{ReplicationOffset, Span};
 
     fn parse(value: &str) -> Option<ReplicaLine> {
-        replica_line(&Line { key: "slave0", value: Some(value) })
+        replica_line(&Line {
+            key: "slave0",
+            value: Some(value),
+        })
     }
 
     fn shown(value: &str) -> String {
         parse(value).map_or("dropped".to_owned(), |line| {
-            let port = line.port.value().map_or("-".to_owned(), |port| port.to_string());
-            let offset = line.offset.value().map_or("-".to_owned(), |offset| offset.to_string());
-            let age = line.ack_age.value().map_or("-".to_owned(), |age| age.to_string());
+            let port = line
+                .port
+                .value()
+                .map_or("-".to_owned(), |port| port.to_string());
+            let offset = line
+                .offset
+                .value()
+                .map_or("-".to_owned(), |offset| offset.to_string());
+            let age = line
+                .ack_age
+                .value()
+                .map_or("-".to_owned(), |age| age.to_string());
             format!("{} {port} {:?} {offset} {age}", line.ip, line.state)
         })
     }
@@ -68,12 +86,27 @@ mod tests {
     #[test]
     fn lines_of_every_kind_are_read_or_dropped() {
         let cases = [
-            ("ip=::1,port=1,state=online,offset=5,lag=0,type=replica,io-thread=2", "::1 1 Online 5 0.000 s"),
+            (
+                "ip=::1,port=1,state=online,offset=5,lag=0,type=replica,io-thread=2",
+                "::1 1 Online 5 0.000 s",
+            ),
             ("ip=a,port=0,state=online,offset=0,lag=-1", "a 0 Online - -"),
-            ("lag=0,offset=9,state=wait_bgsave,port=2,ip=a", "a 2 WaitBgsave 9 0.000 s"),
-            ("ip=a=b,port=3,state=send_bulk,offset=-7,lag=x", "a=b 3 Transfer - -"),
-            ("ip=a,port=4,state=rdb_transmitted,offset=18446744073709551607,lag=0", "a 4 Transfer - 0.000 s"),
-            ("ip=a,port=99999,state=stable_sync,lag=12", "a - Other - 12.0 s"),
+            (
+                "lag=0,offset=9,state=wait_bgsave,port=2,ip=a",
+                "a 2 WaitBgsave 9 0.000 s",
+            ),
+            (
+                "ip=a=b,port=3,state=send_bulk,offset=-7,lag=x",
+                "a=b 3 Transfer - -",
+            ),
+            (
+                "ip=a,port=4,state=rdb_transmitted,offset=18446744073709551607,lag=0",
+                "a 4 Transfer - 0.000 s",
+            ),
+            (
+                "ip=a,port=99999,state=stable_sync,lag=12",
+                "a - Other - 12.0 s",
+            ),
             ("ip=a", "a - Other - -"),
             ("ip=a,state=send_bulk_and_stream,,=,x", "a - Transfer - -"),
             ("ip=a,state=bg_transfer", "a - Transfer - -"),
@@ -97,6 +130,17 @@ mod tests {
     #[test]
     fn only_slave_and_a_number_is_a_replica_key() {
         assert!(["slave0", "slave17"].into_iter().all(is_replica_key));
-        assert!(!["slave", "slave_priority", "slaves0", "slave0x", "Slave0", ""].into_iter().any(is_replica_key));
+        assert!(
+            ![
+                "slave",
+                "slave_priority",
+                "slaves0",
+                "slave0x",
+                "Slave0",
+                ""
+            ]
+            .into_iter()
+            .any(is_replica_key)
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! What a Sentinel answers: the masters it knows, their replicas, the other Sentinels, and whether they are enough.
+//! What a Sentinel answers: the masters it knows, their replicas, the other Sentinels, and whether
+//! they are enough.
 //!
-//! A Sentinel's word is hearsay: which servers exist and whom it takes for the master. Roles, offsets and links are asked
-//! of the servers themselves; what a Sentinel repeats of them is up to ten seconds old and is not read here.
+//! A Sentinel's word is hearsay: which servers exist and whom it takes for the master. Roles,
+//! offsets and links are asked of the servers themselves; what a Sentinel repeats of them is up to
+//! ten seconds old and is not read here.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +12,8 @@ use crate::model::ServerAddr;
 /// The longest name that is kept, in bytes; Sentinel takes any word of its configuration.
 const MAX_NAME: usize = 256;
 
-/// One entry of a Sentinel's answer: names and values. A flat array of RESP2 and a map of RESP3 both become this.
+/// One entry of a Sentinel's answer: names and values. A flat array of RESP2 and a map of RESP3
+/// both become this.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SentinelRecord(BTreeMap<String, String>);
 
@@ -27,7 +30,8 @@ pub struct WatchedMaster {
     pub quorum: Option<u32>,
     /// Sentinels that this one knows besides itself, reachable or not.
     pub other_sentinels: Option<u32>,
-    /// Grows with every failover: of two Sentinels that disagree, the one with the higher epoch knows more.
+    /// Grows with every failover: of two Sentinels that disagree, the one with the higher epoch
+    /// knows more.
     pub config_epoch: Option<u64>,
 }
 
@@ -38,7 +42,8 @@ pub struct KnownReplica {
     pub addr: ServerAddr,
     /// How the Sentinel sees it.
     pub health: SeenHealth,
-    /// Whether it wants to be told to clients (`replica-announced`); `true` where the Sentinel does not say (before 6.2).
+    /// Whether it wants to be told to clients (`replica-announced`); `true` where the Sentinel does
+    /// not say (before 6.2).
     pub announced: bool,
 }
 
@@ -78,18 +83,26 @@ impl SentinelRecord {
     }
 
     fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
     }
 
     fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.text(name)?.parse().ok()
     }
 
-    /// Where the server listens, by `ip` and `port`. A Sentinel may know a replica without an address yet: port 0, or `?`.
+    /// Where the server listens, by `ip` and `port`. A Sentinel may know a replica without an
+    /// address yet: port 0, or `?`.
     pub fn addr(&self) -> Option<ServerAddr> {
         let host = self.text("ip")?;
         let port: u16 = self.number("port").filter(|port| *port > 0)?;
-        let text = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let text = if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        };
         ServerAddr::parse(&text).ok()
     }
 
@@ -118,12 +131,19 @@ impl SentinelRecord {
     /// The record as an entry of SENTINEL REPLICAS; `None` where it lacks an address.
     pub fn replica(&self) -> Option<KnownReplica> {
         let announced = self.text("replica-announced") != Some("0");
-        Some(KnownReplica { addr: self.addr()?, health: self.health(), announced })
+        Some(KnownReplica {
+            addr: self.addr()?,
+            health: self.health(),
+            announced,
+        })
     }
 
     /// The record as an entry of SENTINEL SENTINELS; `None` where it lacks an address.
     pub fn sentinel(&self) -> Option<KnownSentinel> {
-        Some(KnownSentinel { addr: self.addr()?, health: self.health() })
+        Some(KnownSentinel {
+            addr: self.addr()?,
+            health: self.health(),
+        })
     }
 }
 
@@ -132,7 +152,8 @@ fn is_name(name: &str) -> bool {
     name.len() <= MAX_NAME && !name.chars().any(char::is_control)
 }
 
-/// What CKQUORUM answered, `OK ...` or the error `NOQUORUM ...`; `None` for anything else, such as an unknown name.
+/// What CKQUORUM answered, `OK ...` or the error `NOQUORUM ...`; `None` for anything else, such as
+/// an unknown name.
 pub fn quorum_check(answer: &str) -> Option<QuorumCheck> {
     match answer.split(' ').next()? {
         "OK" => Some(QuorumCheck::Reached),
@@ -141,17 +162,21 @@ pub fn quorum_check(answer: &str) -> Option<QuorumCheck> {
     }
 }
 
-/// Whether an INFO text says that the Sentinel is in TILT: its clock jumped or it stood still, so it only watches and
-/// decides nothing. `None` where it does not say.
+/// Whether an INFO text says that the Sentinel is in TILT: its clock jumped or it stood still, so
+/// it only watches and decides nothing. `None` where it does not say.
 pub fn is_tilted(info: &str) -> Option<bool> {
-    match info.lines().find_map(|line| line.trim_end().strip_prefix("sentinel_tilt:"))? {
+    match info
+        .lines()
+        .find_map(|line| line.trim_end().strip_prefix("sentinel_tilt:"))?
+    {
         "0" => Some(false),
         "1" => Some(true),
         _ => None,
     }
 }
 
-/// The channels on which a Sentinel says that something happened to its masters, replicas or fellows.
+/// The channels on which a Sentinel says that something happened to its masters, replicas or
+/// fellows.
 pub const SENTINEL_CHANNELS: [&str; 10] = [
     "+switch-master",
     "+slave",
@@ -184,13 +209,22 @@ pub enum SentinelNews {
 /// Reads a message; `None` for channels that say nothing about masters and replicas.
 pub fn news(channel: &str, message: &str) -> Option<SentinelNews> {
     if channel != "+switch-master" {
-        return SENTINEL_CHANNELS.contains(&channel).then_some(SentinelNews::Other);
+        return SENTINEL_CHANNELS
+            .contains(&channel)
+            .then_some(SentinelNews::Other);
     }
     let words: Vec<&str> = message.split(' ').collect();
-    let [name, old_host, old_port, new_host, new_port] = words[..] else { return Some(SentinelNews::Other) };
-    let addr = |host: &str, port: &str| SentinelRecord::new([pair("ip", host), pair("port", port)]).addr();
+    let [name, old_host, old_port, new_host, new_port] = words[..] else {
+        return Some(SentinelNews::Other);
+    };
+    let addr =
+        |host: &str, port: &str| SentinelRecord::new([pair("ip", host), pair("port", port)]).addr();
     match (addr(old_host, old_port), addr(new_host, new_port)) {
-        (Some(from), Some(to)) if is_name(name) => Some(SentinelNews::Switched { name: name.to_owned(), from, to }),
+        (Some(from), Some(to)) if is_name(name) => Some(SentinelNews::Switched {
+            name: name.to_owned(),
+            from,
+            to,
+        }),
         _ => Some(SentinelNews::Other),
     }
 }
@@ -205,7 +239,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn captured(name: &str) -> String {
-        let path = format!("{}/tests/fixtures/info/sentinel/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+        let path = format!(
+            "{}/tests/fixtures/info/sentinel/{name}.txt",
+            env!("CARGO_MANIFEST_DIR")
+        );
         std::fs::read_to_string(path).unwrap()
     }
 
@@ -225,29 +262,65 @@ mod tests {
     }
 
     fn shown(addr: &ServerAddr, health: SeenHealth) -> String {
-        let flags = [(health.subjectively_down, "s"), (health.objectively_down, "o"), (health.failing_over, "f")];
-        let down: String = flags.iter().filter(|(set, _)| *set).map(|(_, letter)| *letter).collect();
-        format!("{}{}{down}", addr.port().unwrap(), if down.is_empty() { "" } else { " " })
+        let flags = [
+            (health.subjectively_down, "s"),
+            (health.objectively_down, "o"),
+            (health.failing_over, "f"),
+        ];
+        let down: String = flags
+            .iter()
+            .filter(|(set, _)| *set)
+            .map(|(_, letter)| *letter)
+            .collect();
+        format!(
+            "{}{}{down}",
+            addr.port().unwrap(),
+            if down.is_empty() { "" } else { " " }
+        )
     }
 
     #[test]
     fn captured_masters_are_read() {
         let read = |file| {
-            let masters: Vec<_> = records(file).iter().map(|record| record.master().unwrap()).collect();
-            let [master] = &masters[..] else { panic!("{masters:?}") };
+            let masters: Vec<_> = records(file)
+                .iter()
+                .map(|record| record.master().unwrap())
+                .collect();
+            let [master] = &masters[..] else {
+                panic!("{masters:?}")
+            };
             let epoch = master.config_epoch.unwrap();
-            (shown(&master.addr, master.health), master.quorum, master.other_sentinels, epoch, master.name.clone())
+            (
+                shown(&master.addr, master.health),
+                master.quorum,
+                master.other_sentinels,
+                epoch,
+                master.name.clone(),
+            )
         };
-        assert_eq!(read("before.masters"), ("37101".into(), Some(2), Some(2), 0, "dc1".into()));
-        assert_eq!(read("after.masters"), ("37102".into(), Some(2), Some(2), 1, "dc1".into()));
-        assert_eq!(read("after_return.masters"), ("37102".into(), Some(2), Some(2), 1, "dc1".into()));
+        assert_eq!(
+            read("before.masters"),
+            ("37101".into(), Some(2), Some(2), 0, "dc1".into())
+        );
+        assert_eq!(
+            read("after.masters"),
+            ("37102".into(), Some(2), Some(2), 1, "dc1".into())
+        );
+        assert_eq!(
+            read("after_return.masters"),
+            ("37102".into(), Some(2), Some(2), 1, "dc1".into())
+        );
     }
 
     #[test]
     fn captured_replicas_are_read() {
         let read = |file| {
             let replicas = records(file);
-            replicas.iter().map(|r| r.replica().unwrap()).map(|r| shown(&r.addr, r.health)).collect::<Vec<_>>()
+            replicas
+                .iter()
+                .map(|r| r.replica().unwrap())
+                .map(|r| shown(&r.addr, r.health))
+                .collect::<Vec<_>>()
         };
         let sorted = |file| {
             let mut list = read(file);
@@ -266,8 +339,17 @@ mod tests {
     #[test]
     fn captured_sentinels_are_read() {
         let down = |file| {
-            let sentinels: Vec<_> = records(file).iter().map(|record| record.sentinel().unwrap()).collect();
-            (sentinels.len(), sentinels.iter().filter(|s| s.health.subjectively_down).count())
+            let sentinels: Vec<_> = records(file)
+                .iter()
+                .map(|record| record.sentinel().unwrap())
+                .collect();
+            (
+                sentinels.len(),
+                sentinels
+                    .iter()
+                    .filter(|s| s.health.subjectively_down)
+                    .count(),
+            )
         };
         assert_eq!(down("before.sentinels_dc1"), (2, 0));
         assert_eq!(down("noquorum.sentinels_dc1"), (2, 2));
@@ -275,8 +357,14 @@ mod tests {
 
     #[test]
     fn a_missing_quorum_is_an_answer() {
-        assert_eq!(quorum_check(&captured("before.ckquorum_dc1")), Some(QuorumCheck::Reached));
-        assert_eq!(quorum_check(&captured("noquorum.ckquorum_dc1")), Some(QuorumCheck::NotReached));
+        assert_eq!(
+            quorum_check(&captured("before.ckquorum_dc1")),
+            Some(QuorumCheck::Reached)
+        );
+        assert_eq!(
+            quorum_check(&captured("noquorum.ckquorum_dc1")),
+            Some(QuorumCheck::NotReached)
+        );
         assert_eq!(quorum_check("ERR No such master with that name"), None);
     }
 
@@ -291,24 +379,56 @@ mod tests {
     fn a_captured_failover_is_heard() {
         let text = captured("events.psubscribe");
         let lines: Vec<&str> = text.lines().collect();
-        let heard: Vec<_> = lines.windows(4).filter(|w| w[0] == "pmessage").filter_map(|w| news(w[2], w[3])).collect();
-        let switched: Vec<_> = heard.iter().filter(|news| **news != SentinelNews::Other).collect();
+        let heard: Vec<_> = lines
+            .windows(4)
+            .filter(|w| w[0] == "pmessage")
+            .filter_map(|w| news(w[2], w[3]))
+            .collect();
+        let switched: Vec<_> = heard
+            .iter()
+            .filter(|news| **news != SentinelNews::Other)
+            .collect();
         let to = ServerAddr::parse("127.0.0.1:37102").unwrap();
         let from = ServerAddr::parse("127.0.0.1:37101").unwrap();
-        assert_eq!(switched, [&SentinelNews::Switched { name: "dc1".to_owned(), from, to }]);
+        assert_eq!(
+            switched,
+            [&SentinelNews::Switched {
+                name: "dc1".to_owned(),
+                from,
+                to
+            }]
+        );
         assert!(heard.len() > 3);
     }
 
     #[test]
     fn an_entry_without_an_address_is_no_server() {
-        let record =
-            |ip: &str, port: &str| SentinelRecord::new([pair("name", "x"), pair("ip", ip), pair("port", port)]);
-        for (ip, port) in [("", "6379"), ("?", "0"), ("10.0.0.1", "0"), ("10.0.0.1", "99999"), ("a b", "1")] {
+        let record = |ip: &str, port: &str| {
+            SentinelRecord::new([pair("name", "x"), pair("ip", ip), pair("port", port)])
+        };
+        for (ip, port) in [
+            ("", "6379"),
+            ("?", "0"),
+            ("10.0.0.1", "0"),
+            ("10.0.0.1", "99999"),
+            ("a b", "1"),
+        ] {
             assert_eq!(record(ip, port).replica(), None, "{ip}:{port}");
         }
-        assert_eq!(record("2001:db8::1", "6379").replica().unwrap().addr.to_string(), "[2001:db8::1]:6379");
         assert_eq!(
-            record("redis.dc1.example.com", "6379").master().unwrap().addr.host(),
+            record("2001:db8::1", "6379")
+                .replica()
+                .unwrap()
+                .addr
+                .to_string(),
+            "[2001:db8::1]:6379"
+        );
+        assert_eq!(
+            record("redis.dc1.example.com", "6379")
+                .master()
+                .unwrap()
+                .addr
+                .host(),
             Some("redis.dc1.example.com")
         );
     }
@@ -316,7 +436,13 @@ mod tests {
     #[test]
     fn a_name_is_short_and_visible() {
         let named = |name: &str| {
-            SentinelRecord::new([pair("name", name), pair("ip", "10.0.0.1"), pair("port", "1")]).master().is_some()
+            SentinelRecord::new([
+                pair("name", name),
+                pair("ip", "10.0.0.1"),
+                pair("port", "1"),
+            ])
+            .master()
+            .is_some()
         };
         assert!(named(&"x".repeat(MAX_NAME)) && named("mymaster"));
         assert!(!named(&"x".repeat(MAX_NAME + 1)) && !named("a\nb") && !named(""));

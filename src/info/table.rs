@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// The longest line whose value is believed, in bytes. The longest one that a server sends in the sections that are
-/// read is a `slaveN` line with a host name, below 400 bytes.
+/// The longest line whose value is believed, in bytes. The longest one that a server sends in the
+/// sections that are read is a `slaveN` line with a host name, below 400 bytes.
 const MAX_LINE: usize = 4096;
 
 /// What stands behind a key.
@@ -25,9 +25,10 @@ pub(super) struct Line<'a> {
 
 /// The values by key.
 ///
-/// A key that repeats with another value counts as unusable, not as its first or its last value: nothing tells which
-/// one is true. `KeyDB` repeats `slave_repl_offset` for every master, and servers print the address that a replica
-/// announces as it came, so that a hostile one may add lines and sub-fields of its own.
+/// A key that repeats with another value counts as unusable, not as its first or its last value:
+/// nothing tells which one is true. `KeyDB` repeats `slave_repl_offset` for every master, and
+/// servers print the address that a replica announces as it came, so that a hostile one may add
+/// lines and sub-fields of its own.
 pub(super) struct Table<'a> {
     values: BTreeMap<&'a str, Raw<'a>>,
     repeated: Vec<&'a str>,
@@ -36,7 +37,10 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     /// Collects `lines`.
     pub(super) fn collect(lines: impl Iterator<Item = Line<'a>>) -> Self {
-        let mut table = Self { values: BTreeMap::new(), repeated: Vec::new() };
+        let mut table = Self {
+            values: BTreeMap::new(),
+            repeated: Vec::new(),
+        };
         lines.for_each(|line| table.insert(&line));
         table
     }
@@ -82,14 +86,17 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The `key:value` lines of a reply, wherever they stand. Lines end with CR, LF or both; `# Section` headers, empty
-/// lines and lines without a colon are skipped.
+/// The `key:value` lines of a reply, wherever they stand. Lines end with CR, LF or both; `#
+/// Section` headers, empty lines and lines without a colon are skipped.
 ///
-/// Servers end every line, so a last line without its end was cut: `slave_repl_offset:6214` may be the beginning of
-/// `slave_repl_offset:62149334`. Its value cannot be used.
+/// Servers end every line, so a last line without its end was cut: `slave_repl_offset:6214` may be
+/// the beginning of `slave_repl_offset:62149334`. Its value cannot be used.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    // One search for each of the two is several times as fast as one for both, and a hostile reply is long.
-    text.split_inclusive('\n').flat_map(|line| line.split_inclusive('\r')).filter_map(line)
+    // One search for each of the two is several times as fast as one for both, and a hostile reply
+    // is long.
+    text.split_inclusive('\n')
+        .flat_map(|line| line.split_inclusive('\r'))
+        .filter_map(line)
 }
 
 fn line(raw: &str) -> Option<Line<'_>> {
@@ -99,12 +106,21 @@ fn line(raw: &str) -> Option<Line<'_>> {
         return None;
     }
     let whole = content.len() < raw.len() && content.len() <= MAX_LINE;
-    Some(Line { key, value: whole.then_some(value) })
+    Some(Line {
+        key,
+        value: whole.then_some(value),
+    })
 }
 
 /// The `key=value` parts of a line's value, separated by commas; parts without `=` are skipped.
 pub(super) fn parts(value: &str) -> impl Iterator<Item = Line<'_>> {
-    value.split(',').filter_map(|part| part.split_once('=')).map(|(key, value)| Line { key, value: Some(value) })
+    value
+        .split(',')
+        .filter_map(|part| part.split_once('='))
+        .map(|(key, value)| Line {
+            key,
+            value: Some(value),
+        })
 }
 
 #[cfg(test)]
@@ -117,7 +133,14 @@ mod tests {
 
     #[test]
     fn lines_are_found_whatever_their_ends_and_surroundings() {
-        for text in ["a:1\r\n", "a:1\n", "a:1\r", "# A\r\na:1\r\n\r\n", "+OK\na:1\nno colon\n", ":9\na:1\n:\n"] {
+        for text in [
+            "a:1\r\n",
+            "a:1\n",
+            "a:1\r",
+            "# A\r\na:1\r\n\r\n",
+            "+OK\na:1\nno colon\n",
+            ":9\na:1\n:\n",
+        ] {
             assert_eq!(get(text, "a"), Raw::Text("1"), "{text:?}");
         }
         assert_eq!(get("a:b:c=d,e\n", "a"), Raw::Text("b:c=d,e"));
@@ -128,7 +151,10 @@ mod tests {
     #[test]
     fn a_cut_an_overlong_and_a_contradicted_value_are_unusable() {
         assert_eq!(get("a:1", "a"), Raw::Unusable);
-        assert_eq!(get(&format!("a:{}\n", "1".repeat(MAX_LINE)), "a"), Raw::Unusable);
+        assert_eq!(
+            get(&format!("a:{}\n", "1".repeat(MAX_LINE)), "a"),
+            Raw::Unusable
+        );
         assert_eq!(get("a:1\na:2\n", "a"), Raw::Unusable);
         assert_eq!(get("a:1\na:2\na:1\n", "a"), Raw::Unusable);
         assert_eq!(get("a:1\na:1\n", "a"), Raw::Text("1"));
@@ -137,6 +163,9 @@ mod tests {
     #[test]
     fn repetition_is_known_whether_the_values_agree_or_not() {
         let table = Table::collect(lines("a:1\na:1\nb:1\nb:2\nc:1\n"));
-        assert_eq!(["a", "b", "c", "d"].map(|key| table.repeats(key)), [true, true, false, false]);
+        assert_eq!(
+            ["a", "b", "c", "d"].map(|key| table.repeats(key)),
+            [true, true, false, false]
+        );
     }
 }

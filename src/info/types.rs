@@ -2,7 +2,8 @@
 
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, Span};
 
-/// One field of a reply. Missing, "none", malformed and zero are different things, and no two of them may be confused.
+/// One field of a reply. Missing, "none", malformed and zero are different things, and no two of
+/// them may be confused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Field<T> {
     /// The reply does not have the field.
@@ -65,7 +66,8 @@ pub enum ServerMode {
 pub struct ServerInfo {
     /// The program.
     pub engine: Engine,
-    /// The program's own version (Valkey's, not the Redis version that it claims for compatibility).
+    /// The program's own version (Valkey's, not the Redis version that it claims for
+    /// compatibility).
     pub version: Field<String>,
     /// `redis_mode` or `server_mode`.
     pub mode: Field<ServerMode>,
@@ -97,13 +99,15 @@ pub struct ReplicationInfo {
     pub replid2: Field<ReplicationId>,
     /// `second_repl_offset`: the first offset NOT shared with `replid2`; `None` when -1.
     pub second_offset: Field<ReplicationOffset>,
-    /// `master_repl_offset`: the end of the server's own stream. On a replica that is NOT its master's offset.
+    /// `master_repl_offset`: the end of the server's own stream. On a replica that is NOT its
+    /// master's offset.
     pub master_offset: Field<ReplicationOffset>,
     /// The backlog, which decides between partial and full resync.
     pub backlog: BacklogInfo,
     /// `connected_slaves`: counts connections that sync or only watch, too.
     pub connected_replicas: Field<u64>,
-    /// The `slaveN` lines that could be understood, in the reply's order; at most [`ReplicationInfo::MAX_REPLICAS`].
+    /// The `slaveN` lines that could be understood, in the reply's order; at most
+    /// [`ReplicationInfo::MAX_REPLICAS`].
     pub replicas: Vec<ReplicaLine>,
     /// What a replica says about its master; present iff the role is replica.
     pub upstream: Option<UpstreamInfo>,
@@ -130,7 +134,8 @@ pub struct BacklogInfo {
 /// The link from a replica to its master, as the replica sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkStatus {
-    /// Connected and streaming, as far as the replica noticed: a silent partition stays `up` for `repl-timeout`.
+    /// Connected and streaming, as far as the replica noticed: a silent partition stays `up` for
+    /// `repl-timeout`.
     Up,
     /// Anything else: connecting, handshake, waiting for the master's dump, transferring, loading.
     Down,
@@ -145,19 +150,24 @@ pub struct UpstreamInfo {
     pub port: Field<u16>,
     /// `master_link_status`.
     pub link: Field<LinkStatus>,
-    /// `master_last_io_seconds_ago`: idle time of the link's read side; `None` when -1. Never a lag.
+    /// `master_last_io_seconds_ago`: idle time of the link's read side; `None` when -1. Never a
+    /// lag.
     pub last_io: Field<Span>,
-    /// `master_sync_in_progress`: a TRANSFER is under way; still false while the master prepares its dump.
+    /// `master_sync_in_progress`: a TRANSFER is under way; still false while the master prepares
+    /// its dump.
     pub sync_in_progress: Field<bool>,
     /// `master_sync_read_bytes`.
     pub sync_read: Field<Bytes>,
-    /// `master_sync_total_bytes`; `None` when 0, as in a diskless sync, where nobody knows the total.
+    /// `master_sync_total_bytes`; `None` when 0, as in a diskless sync, where nobody knows the
+    /// total.
     pub sync_total: Field<Bytes>,
     /// `slave_read_repl_offset`: bytes received (6.2 and later).
     pub read_offset: Field<ReplicationOffset>,
-    /// `slave_repl_offset`: bytes applied. 0 or 1 with the link down is Redis's fallback, not a position.
+    /// `slave_repl_offset`: bytes applied. 0 or 1 with the link down is Redis's fallback, not a
+    /// position.
     pub applied_offset: Field<ReplicationOffset>,
-    /// `master_link_down_since_seconds`, only while the link is not up; `None` when -1 (never connected).
+    /// `master_link_down_since_seconds`, only while the link is not up; `None` when -1 (never
+    /// connected).
     pub link_down_since: Field<Span>,
     /// `slave_priority`.
     pub priority: Field<u64>,
@@ -170,7 +180,8 @@ pub struct UpstreamInfo {
 pub enum ReplicaConnState {
     /// `wait_bgsave`: the master prepares a dump.
     WaitBgsave,
-    /// `send_bulk`, `send_bulk_and_stream`, `bg_transfer`, `rdb_transmitted`: a full sync is being transferred.
+    /// `send_bulk`, `send_bulk_and_stream`, `bg_transfer`, `rdb_transmitted`: a full sync is being
+    /// transferred.
     Transfer,
     /// `online`.
     Online,
@@ -178,7 +189,8 @@ pub enum ReplicaConnState {
     Other,
 }
 
-/// One `slaveN` line of a master's (or a chained replica's) reply. N is a position, not an identity.
+/// One `slaveN` line of a master's (or a chained replica's) reply. N is a position, not an
+/// identity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplicaLine {
     /// `ip`, as the master sees or as the replica announces it.
@@ -187,8 +199,8 @@ pub struct ReplicaLine {
     pub port: Field<u16>,
     /// `state`.
     pub state: ReplicaConnState,
-    /// `offset`: the last acknowledged position; `None` when 0 (nothing acknowledged yet; no evidence,
-    /// also while online).
+    /// `offset`: the last acknowledged position; `None` when 0 (nothing acknowledged yet; no
+    /// evidence, also while online).
     pub offset: Field<ReplicationOffset>,
     /// `lag`: age of the last ACK in whole seconds. Not the age of data. `None` when -1.
     pub ack_age: Field<Span>,

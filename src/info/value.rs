@@ -1,4 +1,5 @@
-//! One raw value becomes one typed field. Every reader keeps missing, none, malformed and zero apart.
+//! One raw value becomes one typed field. Every reader keeps missing, none, malformed and zero
+//! apart.
 
 use super::table::Raw;
 use super::{Field, LinkStatus, Role, ServerMode};
@@ -10,8 +11,9 @@ const MAX_TEXT: usize = 256;
 /// The most seconds that a [`Span`] can hold (292 years).
 const MAX_SECONDS: i128 = (i64::MAX / 1_000_000_000) as i128;
 
-/// A link that is down for longer than ten years was never up: before 6.2, a replica that never connected prints the
-/// seconds since the Unix epoch (`unixtime - repl_down_since`, with `repl_down_since` 0; `replication.c`).
+/// A link that is down for longer than ten years was never up: before 6.2, a replica that never
+/// connected prints the seconds since the Unix epoch (`unixtime - repl_down_since`, with
+/// `repl_down_since` 0; `replication.c`).
 const NEVER_CONNECTED_SECONDS: i128 = 10 * 365 * 86_400;
 
 /// How a server writes "none" where it would print a number.
@@ -30,14 +32,22 @@ fn value_or_malformed<T>(value: Option<T>) -> Field<T> {
     value.map_or(Field::Malformed, Field::Value)
 }
 
-/// A decimal number as servers print it: no sign but `-`, no space. Wide, because forks print 64-bit underflows.
+/// A decimal number as servers print it: no sign but `-`, no space. Wide, because forks print
+/// 64-bit underflows.
 fn integer(text: &str) -> Option<i128> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    digits.starts_with(|c: char| c.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    digits
+        .starts_with(|c: char| c.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 /// A field that is a number of `T`; `none` says which numbers mean that there is no value.
-fn number<T>(raw: Raw<'_>, none: impl Fn(i128) -> bool, value: impl Fn(i128) -> Option<T>) -> Field<T> {
+fn number<T>(
+    raw: Raw<'_>,
+    none: impl Fn(i128) -> bool,
+    value: impl Fn(i128) -> Option<T>,
+) -> Field<T> {
     field(raw, |text| match integer(text) {
         Some(n) if none(n) => Field::None,
         Some(n) => value_or_malformed(value(n)),
@@ -49,13 +59,21 @@ fn never(_: i128) -> bool {
     false
 }
 
-/// A position counts bytes in a signed 64-bit integer (`long long`); what lies above is an underflow.
+/// A position counts bytes in a signed 64-bit integer (`long long`); what lies above is an
+/// underflow.
 fn to_offset(n: i128) -> Option<ReplicationOffset> {
-    i64::try_from(n).ok().and_then(|n| u64::try_from(n).ok()).map(ReplicationOffset::new)
+    i64::try_from(n)
+        .ok()
+        .and_then(|n| u64::try_from(n).ok())
+        .map(ReplicationOffset::new)
 }
 
 fn to_seconds(n: i128) -> Option<Span> {
-    (0..=MAX_SECONDS).contains(&n).then(|| i64::try_from(n).ok()).flatten().map(Span::from_secs)
+    (0..=MAX_SECONDS)
+        .contains(&n)
+        .then(|| i64::try_from(n).ok())
+        .flatten()
+        .map(Span::from_secs)
 }
 
 /// Sizes are `long long` or `size_t` there; above 2^63 they are underflows, too.
@@ -68,7 +86,8 @@ pub(super) fn offset(raw: Raw<'_>) -> Field<ReplicationOffset> {
     number(raw, |n| n == NONE, to_offset)
 }
 
-/// The position in a `slaveN` line; 0 is none, because it says only that the replica has not acknowledged any.
+/// The position in a `slaveN` line; 0 is none, because it says only that the replica has not
+/// acknowledged any.
 pub(super) fn acked_offset(raw: Raw<'_>) -> Field<ReplicationOffset> {
     number(raw, |n| n == NONE || n == 0, to_offset)
 }
@@ -101,7 +120,9 @@ pub(super) fn link_down_seconds(raw: Raw<'_>) -> Field<Span> {
 
 /// The port of a link; nothing can be linked to port 0.
 pub(super) fn port(raw: Raw<'_>) -> Field<u16> {
-    number(raw, never, |n| u16::try_from(n).ok().filter(|port| *port > 0))
+    number(raw, never, |n| {
+        u16::try_from(n).ok().filter(|port| *port > 0)
+    })
 }
 
 /// The port that a server listens on; none when 0 (a Unix socket only).
@@ -134,22 +155,27 @@ pub(super) fn replication_id(raw: Raw<'_>) -> Field<ReplicationId> {
 
 /// A life of a process.
 pub(super) fn run_id(raw: Raw<'_>) -> Field<RunId> {
-    field(raw, |text| value_or_malformed(visible(text).and_then(RunId::parse)))
+    field(raw, |text| {
+        value_or_malformed(visible(text).and_then(RunId::parse))
+    })
 }
 
 /// A host, address or version.
 pub(super) fn word(raw: Raw<'_>) -> Field<String> {
-    field(raw, |text| value_or_malformed(visible(text).map(str::to_owned)))
+    field(raw, |text| {
+        value_or_malformed(visible(text).map(str::to_owned))
+    })
 }
 
-/// `text`, if it is short and has nothing but visible ASCII: it will stand in labels, pages and messages.
+/// `text`, if it is short and has nothing but visible ASCII: it will stand in labels, pages and
+/// messages.
 fn visible(text: &str) -> Option<&str> {
     let fits = (1..=MAX_TEXT).contains(&text.len());
     (fits && text.bytes().all(|b| b.is_ascii_graphic())).then_some(text)
 }
 
-/// `master`, or one of the words for a replica: `slave` (Redis, Valkey, Kvrocks, Garnet), `replica` (Dragonfly),
-/// `active-replica` (`KeyDB`).
+/// `master`, or one of the words for a replica: `slave` (Redis, Valkey, Kvrocks, Garnet), `replica`
+/// (Dragonfly), `active-replica` (`KeyDB`).
 pub(super) fn role(raw: Raw<'_>) -> Field<Role> {
     field(raw, |text| match text {
         "master" => Field::Value(Role::Master),
@@ -186,7 +212,10 @@ mod tests {
     fn check<T: PartialEq + Debug>(read: impl Fn(Raw<'_>) -> Field<T>, cases: &[(&str, Field<T>)]) {
         assert_eq!(read(Raw::Absent), Field::Missing);
         assert_eq!(read(Raw::Unusable), Field::Malformed);
-        for text in ["", " ", "x", "1 ", " 1", "+1", "0x1", "1.0", "--1", "-", "1,2", "N/A", "\u{fffd}", "１"] {
+        for text in [
+            "", " ", "x", "1 ", " 1", "+1", "0x1", "1.0", "--1", "-", "1,2", "N/A", "\u{fffd}",
+            "１",
+        ] {
             if !cases.iter().any(|(case, _)| *case == text) {
                 assert_eq!(read(Raw::Text(text)), Field::Malformed, "{text:?}");
             }
@@ -217,44 +246,138 @@ mod tests {
     #[test]
     fn an_acked_offset_of_zero_is_no_evidence() {
         let one = Field::Value(ReplicationOffset::new(1));
-        check(acked_offset, &[("0", Field::None), ("-1", Field::None), ("1", one), ("-5", Field::Malformed)]);
+        check(
+            acked_offset,
+            &[
+                ("0", Field::None),
+                ("-1", Field::None),
+                ("1", one),
+                ("-5", Field::Malformed),
+            ],
+        );
     }
 
     #[test]
     fn a_size_is_zero_only_where_zero_is_a_size() {
-        check(bytes, &[("0", Field::Value(Bytes::new(0))), ("-1", Field::Malformed)]);
-        check(dump_size, &[("0", Field::None), ("-1", Field::None), ("5", Field::Value(Bytes::new(5)))]);
+        check(
+            bytes,
+            &[("0", Field::Value(Bytes::new(0))), ("-1", Field::Malformed)],
+        );
+        check(
+            dump_size,
+            &[
+                ("0", Field::None),
+                ("-1", Field::None),
+                ("5", Field::Value(Bytes::new(5))),
+            ],
+        );
         check(dump_size, &[("-221724", Field::Malformed)]);
     }
 
     #[test]
     fn seconds_fit_a_span_or_are_malformed() {
         let s = |n| Field::Value(Span::from_secs(n));
-        check(seconds, &[("0", s(0)), ("10", s(10)), ("-1", Field::None), ("-2", Field::Malformed)]);
-        check(seconds, &[("9223372036", s(9_223_372_036)), ("9223372037", Field::Malformed)]);
+        check(
+            seconds,
+            &[
+                ("0", s(0)),
+                ("10", s(10)),
+                ("-1", Field::None),
+                ("-2", Field::Malformed),
+            ],
+        );
+        check(
+            seconds,
+            &[
+                ("9223372036", s(9_223_372_036)),
+                ("9223372037", Field::Malformed),
+            ],
+        );
     }
 
     #[test]
     fn a_link_that_was_down_since_the_epoch_was_never_up() {
         let s = |n| Field::Value(Span::from_secs(n));
-        check(link_down_seconds, &[("3", s(3)), ("315359999", s(315_359_999)), ("315360000", Field::None)]);
-        check(link_down_seconds, &[("1795352691", Field::None), ("-1", Field::None), ("-2", Field::Malformed)]);
+        check(
+            link_down_seconds,
+            &[
+                ("3", s(3)),
+                ("315359999", s(315_359_999)),
+                ("315360000", Field::None),
+            ],
+        );
+        check(
+            link_down_seconds,
+            &[
+                ("1795352691", Field::None),
+                ("-1", Field::None),
+                ("-2", Field::Malformed),
+            ],
+        );
         check(link_down_seconds, &[("9223372037", Field::Malformed)]);
     }
 
     #[test]
     fn what_port_zero_means_depends_on_whose_it_is() {
-        check(port, &[("0", Field::Malformed), ("6379", Field::Value(6379)), ("65536", Field::Malformed)]);
-        check(listening_port, &[("0", Field::None), ("65535", Field::Value(65535)), ("-1", Field::Malformed)]);
-        check(announced_port, &[("0", Field::Value(0)), ("-1", Field::Malformed), ("70000", Field::Malformed)]);
+        check(
+            port,
+            &[
+                ("0", Field::Malformed),
+                ("6379", Field::Value(6379)),
+                ("65536", Field::Malformed),
+            ],
+        );
+        check(
+            listening_port,
+            &[
+                ("0", Field::None),
+                ("65535", Field::Value(65535)),
+                ("-1", Field::Malformed),
+            ],
+        );
+        check(
+            announced_port,
+            &[
+                ("0", Field::Value(0)),
+                ("-1", Field::Malformed),
+                ("70000", Field::Malformed),
+            ],
+        );
     }
 
     #[test]
     fn counts_and_flags_have_no_none() {
-        check(count, &[("0", Field::Value(0)), ("100", Field::Value(100)), ("-1", Field::Malformed)]);
-        check(count, &[("18446744073709551615", Field::Value(u64::MAX)), ("18446744073709551616", Field::Malformed)]);
-        check(flag, &[("0", Field::Value(false)), ("1", Field::Value(true)), ("2", Field::Malformed)]);
-        check(flag, &[("yes", Field::Malformed), ("-1", Field::Malformed), ("01", Field::Malformed)]);
+        check(
+            count,
+            &[
+                ("0", Field::Value(0)),
+                ("100", Field::Value(100)),
+                ("-1", Field::Malformed),
+            ],
+        );
+        check(
+            count,
+            &[
+                ("18446744073709551615", Field::Value(u64::MAX)),
+                ("18446744073709551616", Field::Malformed),
+            ],
+        );
+        check(
+            flag,
+            &[
+                ("0", Field::Value(false)),
+                ("1", Field::Value(true)),
+                ("2", Field::Malformed),
+            ],
+        );
+        check(
+            flag,
+            &[
+                ("yes", Field::Malformed),
+                ("-1", Field::Malformed),
+                ("01", Field::Malformed),
+            ],
+        );
     }
 
     #[test]
@@ -269,7 +392,10 @@ mod tests {
             ("?", Field::Malformed),
         ];
         check(replication_id, &cases);
-        assert_eq!(run_id(Raw::Text(id)), Field::Value(RunId::parse(id).unwrap()));
+        assert_eq!(
+            run_id(Raw::Text(id)),
+            Field::Value(RunId::parse(id).unwrap())
+        );
         for bad in ["", "a b", "\u{1b}[2J", &"a".repeat(65)] {
             assert_eq!(run_id(Raw::Text(bad)), Field::Malformed, "{bad:?}");
         }
@@ -277,10 +403,26 @@ mod tests {
 
     #[test]
     fn a_word_is_short_and_visible() {
-        for good in ["::1", "redis.example.com", "7.4.1", "df-v1.40.1", "a=b,c", &"h".repeat(256)] {
+        for good in [
+            "::1",
+            "redis.example.com",
+            "7.4.1",
+            "df-v1.40.1",
+            "a=b,c",
+            &"h".repeat(256),
+        ] {
             assert_eq!(word(Raw::Text(good)), Field::Value(good.to_owned()));
         }
-        for bad in ["", "a b", "a\tb", "\0", "\u{7f}", "caf\u{e9}", "\u{fffd}", &"h".repeat(257)] {
+        for bad in [
+            "",
+            "a b",
+            "a\tb",
+            "\0",
+            "\u{7f}",
+            "caf\u{e9}",
+            "\u{fffd}",
+            &"h".repeat(257),
+        ] {
             assert_eq!(word(Raw::Text(bad)), Field::Malformed, "{bad:?}");
         }
     }
@@ -288,13 +430,42 @@ mod tests {
     #[test]
     fn closed_vocabularies_refuse_every_other_word() {
         let replica = || Field::Value(Role::Replica);
-        check(role, &[("master", Field::Value(Role::Master)), ("slave", replica()), ("replica", replica())]);
-        check(role, &[("active-replica", replica()), ("Master", Field::Malformed), ("slave ", Field::Malformed)]);
-        check(link, &[("up", Field::Value(LinkStatus::Up)), ("down", Field::Value(LinkStatus::Down))]);
-        check(mode, &[("standalone", Field::Value(ServerMode::Standalone)), ("emulated", Field::Malformed)]);
+        check(
+            role,
+            &[
+                ("master", Field::Value(Role::Master)),
+                ("slave", replica()),
+                ("replica", replica()),
+            ],
+        );
+        check(
+            role,
+            &[
+                ("active-replica", replica()),
+                ("Master", Field::Malformed),
+                ("slave ", Field::Malformed),
+            ],
+        );
+        check(
+            link,
+            &[
+                ("up", Field::Value(LinkStatus::Up)),
+                ("down", Field::Value(LinkStatus::Down)),
+            ],
+        );
         check(
             mode,
-            &[("cluster", Field::Value(ServerMode::Cluster)), ("sentinel", Field::Value(ServerMode::Sentinel))],
+            &[
+                ("standalone", Field::Value(ServerMode::Standalone)),
+                ("emulated", Field::Malformed),
+            ],
+        );
+        check(
+            mode,
+            &[
+                ("cluster", Field::Value(ServerMode::Cluster)),
+                ("sentinel", Field::Value(ServerMode::Sentinel)),
+            ],
         );
     }
 }

@@ -36,7 +36,9 @@ pub enum LabError {
         port: u16,
     },
     /// No port of the lab's range is free.
-    #[error("no free port from {first} to {last}: end other lab processes or the servers that hold these ports")]
+    #[error(
+        "no free port from {first} to {last}: end other lab processes or the servers that hold these ports"
+    )]
     NoFreePort {
         /// The range's first port.
         first: u16,
@@ -74,7 +76,8 @@ pub enum LabError {
 }
 
 impl LabError {
-    /// Turns an IO error into a sentence: `LabError::io("listen on port 1")` reads "cannot listen on port 1: ...".
+    /// Turns an IO error into a sentence: `LabError::io("listen on port 1")` reads "cannot listen
+    /// on port 1: ...".
     pub(super) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |source| Self::Io { action, source }

@@ -1,9 +1,10 @@
 //! A child process that cannot outlive the process that started it.
 //!
-//! On Linux `PR_SET_PDEATHSIG` would do this, but it must be set in the child between fork and exec, which needs
-//! `unsafe`; and it fires when the *thread* that forked ends, which in a thread pool means at any time. So a guard, one
-//! small shell, waits on a pipe whose other end only this process holds: the kernel closes that end however this
-//! process dies, SIGKILL included, and the shell then kills the child and removes its directory.
+//! On Linux `PR_SET_PDEATHSIG` would do this, but it must be set in the child between fork and
+//! exec, which needs `unsafe`; and it fires when the *thread* that forked ends, which in a thread
+//! pool means at any time. So a guard, one small shell, waits on a pipe whose other end only this
+//! process holds: the kernel closes that end however this process dies, SIGKILL included, and the
+//! shell then kills the child and removes its directory.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -25,21 +26,28 @@ pub(super) struct GuardedChild {
 }
 
 impl GuardedChild {
-    /// Starts `command` in a process group of its own, so that Ctrl-C in a terminal reaches only this process, which
-    /// then ends its children in order. `directory` is what the guard removes if this process dies.
+    /// Starts `command` in a process group of its own, so that Ctrl-C in a terminal reaches only
+    /// this process, which then ends its children in order. `directory` is what the guard removes
+    /// if this process dies.
     pub(super) fn spawn(command: &mut Command, directory: &Path) -> Result<Self, LabError> {
         let program = command.get_program().to_string_lossy().into_owned();
-        let mut child = command.process_group(0).spawn().map_err(LabError::io(format!("run {program}")))?;
+        let mut child = command
+            .process_group(0)
+            .spawn()
+            .map_err(LabError::io(format!("run {program}")))?;
         match spawn_guard(&child, directory) {
             Ok(guard) => Ok(Self { child, guard }),
             Err(error) => {
                 end(&mut child);
-                Err(LabError::io("run sh, which guards the servers of the lab")(error))
+                Err(LabError::io("run sh, which guards the servers of the lab")(
+                    error,
+                ))
             }
         }
     }
 
-    /// The child's process id, which stays its own until this value is dropped: the child is not reaped before.
+    /// The child's process id, which stays its own until this value is dropped: the child is not
+    /// reaped before.
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -55,7 +63,8 @@ impl GuardedChild {
             return Ok(());
         }
         let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).map_err(|e| LabError::io(format!("signal process {}", self.pid()))(e.into()))
+        kill_process(pid, signal)
+            .map_err(|e| LabError::io(format!("signal process {}", self.pid()))(e.into()))
     }
 }
 
@@ -78,7 +87,8 @@ fn spawn_guard(child: &Child, directory: &Path) -> io::Result<Child> {
         .spawn()
 }
 
-/// Kills and reaps. Both calls fail only when the process has already been reaped, which is what they are for.
+/// Kills and reaps. Both calls fail only when the process has already been reaped, which is what
+/// they are for.
 fn end(process: &mut Child) {
     let _ = process.kill();
     let _ = process.wait();
@@ -94,7 +104,8 @@ pub(super) fn is_alive(pid: u32) -> bool {
 /// Whether the process has ended, although nobody may have reaped it.
 #[cfg(test)]
 pub(super) fn has_ended(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z ")) || !is_alive(pid)
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+        || !is_alive(pid)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! A minimal, bounded reader of HTTP/1.1 requests (RFC 9112) and writer of responses, for the webhook receiver.
+//! A minimal, bounded reader of HTTP/1.1 requests (RFC 9112) and writer of responses, for the
+//! webhook receiver.
 
 use std::io;
 
@@ -47,16 +48,24 @@ pub(super) async fn read_request<R>(reader: &mut R) -> Result<Option<Request>, R
 where
     R: AsyncBufRead + Unpin,
 {
-    let Some(line) = read_text(reader).await? else { return Ok(None) };
+    let Some(line) = read_text(reader).await? else {
+        return Ok(None);
+    };
     let mut words = line.split(' ');
-    let (Some(method), Some(path), Some("HTTP/1.1"), None) = (words.next(), words.next(), words.next(), words.next())
+    let (Some(method), Some(path), Some("HTTP/1.1"), None) =
+        (words.next(), words.next(), words.next(), words.next())
     else {
         return Err(RequestError::Refused(400));
     };
     let headers = read_headers(reader).await?;
     let mut body = vec![0; body_length(&headers)?];
     reader.read_exact(&mut body).await?;
-    Ok(Some(Request { method: method.to_owned(), path: path.to_owned(), headers, body }))
+    Ok(Some(Request {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        headers,
+        body,
+    }))
 }
 
 async fn read_headers<R>(reader: &mut R) -> Result<Vec<(String, String)>, RequestError>
@@ -65,7 +74,9 @@ where
 {
     let mut headers = Vec::new();
     loop {
-        let line = read_text(reader).await?.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?;
+        let line = read_text(reader)
+            .await?
+            .ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?;
         if line.is_empty() {
             return Ok(headers);
         }
@@ -77,24 +88,37 @@ where
     }
 }
 
-async fn read_text<R: AsyncBufRead + Unpin>(reader: &mut R) -> Result<Option<String>, RequestError> {
+async fn read_text<R: AsyncBufRead + Unpin>(
+    reader: &mut R,
+) -> Result<Option<String>, RequestError> {
     let line = read_line(reader, MAX_LINE).await?;
-    line.map(|bytes| String::from_utf8(bytes).map_err(|_| RequestError::Refused(400))).transpose()
+    line.map(|bytes| String::from_utf8(bytes).map_err(|_| RequestError::Refused(400)))
+        .transpose()
 }
 
-/// The body's length. Only Content-Length is understood: a chunked body is answered with 411, Length Required.
+/// The body's length. Only Content-Length is understood: a chunked body is answered with 411,
+/// Length Required.
 fn body_length(headers: &[(String, String)]) -> Result<usize, RequestError> {
     if header(headers, "transfer-encoding").is_some() {
         return Err(RequestError::Refused(411));
     }
-    let Some(length) = header(headers, "content-length") else { return Ok(0) };
+    let Some(length) = header(headers, "content-length") else {
+        return Ok(0);
+    };
     let length = length.parse().map_err(|_| RequestError::Refused(400))?;
-    if length > MAX_BODY { Err(RequestError::Refused(413)) } else { Ok(length) }
+    if length > MAX_BODY {
+        Err(RequestError::Refused(413))
+    } else {
+        Ok(length)
+    }
 }
 
 /// The first field called `name` (in lower case).
 pub(super) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    headers
+        .iter()
+        .find(|(n, _)| n == name)
+        .map(|(_, value)| value.as_str())
 }
 
 /// A response's bytes. The reason phrase is left empty, which RFC 9112 allows.
@@ -117,9 +141,13 @@ mod tests {
 
     #[tokio::test]
     async fn requests_follow_each_other_on_one_connection() {
-        let mut input: &[u8] = b"POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhiGET / HTTP/1.1\r\n\r\n";
+        let mut input: &[u8] =
+            b"POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhiGET / HTTP/1.1\r\n\r\n";
         let first = read_request(&mut input).await.unwrap().unwrap();
-        assert_eq!((first.method.as_str(), first.path.as_str(), &first.body[..]), ("POST", "/a?b", &b"hi"[..]));
+        assert_eq!(
+            (first.method.as_str(), first.path.as_str(), &first.body[..]),
+            ("POST", "/a?b", &b"hi"[..])
+        );
         assert_eq!(header(&first.headers, "host"), Some("x"));
         let second = read_request(&mut input).await.unwrap().unwrap();
         assert_eq!((second.method.as_str(), second.body.len()), ("GET", 0));
@@ -128,7 +156,10 @@ mod tests {
 
     async fn check_refused(input: String, status: u16) {
         let result = read(input.as_bytes()).await;
-        assert!(matches!(result, Err(RequestError::Refused(s)) if s == status), "{status}: {result:?}");
+        assert!(
+            matches!(result, Err(RequestError::Refused(s)) if s == status),
+            "{status}: {result:?}"
+        );
     }
 
     #[tokio::test]
@@ -137,16 +168,45 @@ mod tests {
         check_refused("GET / HTTP/1.0\r\n\r\n".into(), 400).await;
         check_refused("GET / HTTP/1.1\r\nno colon\r\n\r\n".into(), 400).await;
         check_refused("POST / HTTP/1.1\r\ncontent-length: x\r\n\r\n".into(), 400).await;
-        check_refused(format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n", MAX_BODY + 1), 413).await;
-        check_refused("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n".into(), 411).await;
-        check_refused(format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(MAX_LINE)), 431).await;
-        check_refused(format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(MAX_HEADERS + 1)), 431).await;
+        check_refused(
+            format!(
+                "POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n",
+                MAX_BODY + 1
+            ),
+            413,
+        )
+        .await;
+        check_refused(
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n".into(),
+            411,
+        )
+        .await;
+        check_refused(
+            format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(MAX_LINE)),
+            431,
+        )
+        .await;
+        check_refused(
+            format!(
+                "GET / HTTP/1.1\r\n{}\r\n",
+                "a: b\r\n".repeat(MAX_HEADERS + 1)
+            ),
+            431,
+        )
+        .await;
     }
 
     #[tokio::test]
     async fn a_request_that_breaks_off_is_no_request() {
-        for input in ["GET / HT", "GET / HTTP/1.1\r\nhost: x\r\n", "POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nhi"] {
-            assert!(matches!(read(input.as_bytes()).await, Err(RequestError::Broken)), "{input}");
+        for input in [
+            "GET / HT",
+            "GET / HTTP/1.1\r\nhost: x\r\n",
+            "POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nhi",
+        ] {
+            assert!(
+                matches!(read(input.as_bytes()).await, Err(RequestError::Broken)),
+                "{input}"
+            );
         }
     }
 
@@ -154,6 +214,9 @@ mod tests {
     fn a_response_states_its_length() {
         let headers = [("Retry-After".to_owned(), "3".to_owned())];
         let text = String::from_utf8(encode_response(429, &headers, "slow")).unwrap();
-        assert_eq!(text, "HTTP/1.1 429 \r\ncontent-length: 4\r\nRetry-After: 3\r\n\r\nslow");
+        assert_eq!(
+            text,
+            "HTTP/1.1 429 \r\ncontent-length: 4\r\nRetry-After: 3\r\n\r\nslow"
+        );
     }
 }

@@ -4,11 +4,12 @@ use std::io;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
-/// Reads up to the next line feed and returns the line without its line end; `None` when the stream ended before the
-/// line began.
+/// Reads up to the next line feed and returns the line without its line end; `None` when the stream
+/// ended before the line began.
 ///
 /// # Errors
-/// `InvalidData` when the line is longer than `limit` bytes, `UnexpectedEof` when the stream ends within it.
+/// `InvalidData` when the line is longer than `limit` bytes, `UnexpectedEof` when the stream ends
+/// within it.
 pub(super) async fn read_line<R>(reader: &mut R, limit: usize) -> io::Result<Option<Vec<u8>>>
 where
     R: AsyncBufRead + Unpin,
@@ -21,9 +22,15 @@ where
     }
     if line.pop() != Some(b'\n') {
         return Err(if line.len() + 1 >= limit {
-            io::Error::new(io::ErrorKind::InvalidData, format!("a line is longer than {limit} bytes"))
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("a line is longer than {limit} bytes"),
+            )
         } else {
-            io::Error::new(io::ErrorKind::UnexpectedEof, "the connection closed within a line")
+            io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the connection closed within a line",
+            )
         });
     }
     if line.last() == Some(&b'\r') {

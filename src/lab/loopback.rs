@@ -1,4 +1,5 @@
-//! A TCP server on 127.0.0.1 that gives each connection to a handler and ends, with its connections, on drop.
+//! A TCP server on 127.0.0.1 that gives each connection to a handler and ends, with its
+//! connections, on drop.
 
 use std::future::Future;
 use std::net::Ipv4Addr;
@@ -13,9 +14,11 @@ use tokio::time::sleep;
 use super::LabError;
 use crate::model::ServerAddr;
 
-/// Connections carried at once; more wait in the kernel's backlog. Far above what a test or the demo opens.
+/// Connections carried at once; more wait in the kernel's backlog. Far above what a test or the
+/// demo opens.
 const MAX_CONNECTIONS: usize = 256;
-/// The pause after a failed accept: the usual cause, no free file descriptor, does not go away at once.
+/// The pause after a failed accept: the usual cause, no free file descriptor, does not go away at
+/// once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running server.
@@ -33,12 +36,20 @@ impl Loopback {
         H: Fn(TcpStream) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(LabError::io("listen on 127.0.0.1"))?;
-        let port = listener.local_addr().map_err(LabError::io("read the listener's port"))?.port();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .map_err(LabError::io("listen on 127.0.0.1"))?;
+        let port = listener
+            .local_addr()
+            .map_err(LabError::io("read the listener's port"))?
+            .port();
         let accepted = Arc::new(AtomicU64::new(0));
         let task = tokio::spawn(accept_all(listener, Arc::clone(&accepted), handle));
-        Ok(Self { addr: ServerAddr::new("127.0.0.1", port), accepted, task })
+        Ok(Self {
+            addr: ServerAddr::new("127.0.0.1", port),
+            accepted,
+            task,
+        })
     }
 
     /// Where it listens.

@@ -1,11 +1,13 @@
-//! A small laboratory on loopback: real Redis servers, a simulated WAN between them, a writer, a webhook receiver and
-//! misbehaving servers. The `demo` command and the integration tests are its users.
+//! A small laboratory on loopback: real Redis servers, a simulated WAN between them, a writer, a
+//! webhook receiver and misbehaving servers. The `demo` command and the integration tests are its
+//! users.
 //!
-//! **Invariant:** everything the lab starts listens on the loopback network only, and ends with the value that stands for it (on
-//! drop); a `redis-server` ends even when the process that started it is killed with SIGKILL.
+//! **Invariant:** everything the lab starts listens on the loopback network only, and ends with the
+//! value that stands for it (on drop); a `redis-server` ends even when the process that started it
+//! is killed with SIGKILL.
 //!
-//! **Invariant:** the lab shares no protocol code with the product. It speaks its own minimal RESP and
-//! HTTP, so that a bug in the product's clients cannot hide behind the same bug here.
+//! **Invariant:** the lab shares no protocol code with the product. It speaks its own minimal RESP
+//! and HTTP, so that a bug in the product's clients cannot hide behind the same bug here.
 
 mod error;
 mod guard;

@@ -1,9 +1,10 @@
-//! Free TCP ports on 127.0.0.1 for servers that cannot bind port 0 (Redis) or must come back on the same port.
+//! Free TCP ports on 127.0.0.1 for servers that cannot bind port 0 (Redis) or must come back on the
+//! same port.
 //!
-//! The ports lie below 32768, where Linux starts to hand out ports to outgoing connections: a port from that range can
-//! be lost to a client between the moment it is found and the moment the server binds it. A Redis Cluster node also
-//! binds its port plus 10000, so the lab's range is 10000-19999 and its cluster buses are 20000-29999: no bus ever
-//! meets another server's port.
+//! The ports lie below 32768, where Linux starts to hand out ports to outgoing connections: a port
+//! from that range can be lost to a client between the moment it is found and the moment the server
+//! binds it. A Redis Cluster node also binds its port plus 10000, so the lab's range is 10000-19999
+//! and its cluster buses are 20000-29999: no bus ever meets another server's port.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -16,15 +17,17 @@ const FIRST: u16 = 10_000;
 const COUNT: u16 = 10_000;
 /// How far a Redis Cluster node's bus lies above its port (redis.conf, `cluster-port`).
 const BUS_OFFSET: u16 = 10_000;
-/// Processes with neighbouring pids start this many ports apart. A prime that does not divide [`COUNT`], so that
-/// 10000 consecutive pids all start at different ports.
+/// Processes with neighbouring pids start this many ports apart. A prime that does not divide
+/// [`COUNT`], so that 10000 consecutive pids all start at different ports.
 const STRIDE: u32 = 211;
 
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
-/// A port that nothing on 127.0.0.1 listens on, nor on its cluster bus. No two calls in one process return the same.
+/// A port that nothing on 127.0.0.1 listens on, nor on its cluster bus. No two calls in one process
+/// return the same.
 ///
-/// Another process may still take the port before it is bound; [`super::RedisServer`] tries again when that happens.
+/// Another process may still take the port before it is bound; [`super::RedisServer`] tries again
+/// when that happens.
 ///
 /// # Errors
 /// [`LabError::NoFreePort`] when the range is used up.
@@ -36,19 +39,24 @@ pub fn free() -> Result<u16, LabError> {
             return Ok(port);
         }
     }
-    Err(LabError::NoFreePort { first: FIRST, last: FIRST + COUNT - 1 })
+    Err(LabError::NoFreePort {
+        first: FIRST,
+        last: FIRST + COUNT - 1,
+    })
 }
 
-/// The port that process `pid` tries as its `index`th: a walk through the whole range from a start of its own.
+/// The port that process `pid` tries as its `index`th: a walk through the whole range from a start
+/// of its own.
 fn port_at(pid: u32, index: u16) -> u16 {
     let start = u64::from(pid) * u64::from(STRIDE);
     let offset = (start + u64::from(index)) % u64::from(COUNT);
     FIRST + u16::try_from(offset).unwrap_or(0)
 }
 
-/// Binds the port without listening on it. A listener would live on for moments in a child that another thread is just
-/// starting, which has its descriptors until it runs its program, and keep the server from the port that it was told
-/// is free: one take in hundreds of the laboratory ended so. Who is only bound, with `SO_REUSEADDR`, keeps nobody away.
+/// Binds the port without listening on it. A listener would live on for moments in a child that
+/// another thread is just starting, which has its descriptors until it runs its program, and keep
+/// the server from the port that it was told is free: one take in hundreds of the laboratory ended
+/// so. Who is only bound, with `SO_REUSEADDR`, keeps nobody away.
 fn is_free(port: u16) -> bool {
     let socket = TcpSocket::new_v4().and_then(|socket| socket.set_reuseaddr(true).map(|()| socket));
     socket.is_ok_and(|socket| socket.bind((Ipv4Addr::LOCALHOST, port).into()).is_ok())
@@ -66,7 +74,12 @@ mod tests {
     fn no_port_is_given_twice() {
         let ports: Vec<u16> = (0..50).map(|_| free().unwrap()).collect();
         assert_eq!(ports.iter().collect::<HashSet<_>>().len(), 50);
-        assert!(ports.iter().all(|port| (FIRST..FIRST + COUNT).contains(port)), "{ports:?}");
+        assert!(
+            ports
+                .iter()
+                .all(|port| (FIRST..FIRST + COUNT).contains(port)),
+            "{ports:?}"
+        );
     }
 
     #[test]
@@ -86,7 +99,9 @@ mod tests {
         let taken = std::thread::scope(|scope| {
             scope.spawn(start_children);
             let port = free().unwrap();
-            let taken = (0..2_000).filter(|_| !is_free(port) || !is_free(port)).count();
+            let taken = (0..2_000)
+                .filter(|_| !is_free(port) || !is_free(port))
+                .count();
             over.store(true, Ordering::Relaxed);
             taken
         });

@@ -69,7 +69,12 @@ pub struct Response {
 impl Response {
     /// An empty response with `status`.
     pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: String::new(), delay: Duration::ZERO }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: String::new(),
+            delay: Duration::ZERO,
+        }
     }
 
     /// Adds a header field, such as `Retry-After: 2`.
@@ -97,7 +102,8 @@ impl Response {
 /// What the receiver does with a request, once it has recorded it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Answer {
-    /// Accepts it as the real services do: 202 and JSON for `PagerDuty`'s path, otherwise Slack's 200 and `ok`.
+    /// Accepts it as the real services do: 202 and JSON for `PagerDuty`'s path, otherwise Slack's
+    /// 200 and `ok`.
     #[default]
     Accept,
     /// Sends this response.
@@ -133,16 +139,28 @@ struct State {
 }
 
 impl Receiver {
-    /// Listens on 127.0.0.1. The first requests are answered by `script`, one answer each, later ones are accepted.
+    /// Listens on 127.0.0.1. The first requests are answered by `script`, one answer each, later
+    /// ones are accepted.
     ///
     /// # Errors
     /// When no port can be bound.
     pub async fn start(script: impl IntoIterator<Item = Answer>) -> Result<Self, LabError> {
-        let state = State { script: script.into_iter().collect(), ..State::default() };
-        let (count, subscribers) = (watch::Sender::new(0), broadcast::Sender::new(SUBSCRIBER_QUEUE));
-        let shared = Arc::new(Shared { state: Mutex::new(state), count, subscribers });
+        let state = State {
+            script: script.into_iter().collect(),
+            ..State::default()
+        };
+        let (count, subscribers) = (
+            watch::Sender::new(0),
+            broadcast::Sender::new(SUBSCRIBER_QUEUE),
+        );
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            count,
+            subscribers,
+        });
         let for_handlers = Arc::clone(&shared);
-        let server = Loopback::start(move |stream| converse(stream, Arc::clone(&for_handlers))).await?;
+        let server =
+            Loopback::start(move |stream| converse(stream, Arc::clone(&for_handlers))).await?;
         Ok(Self { server, shared })
     }
 
@@ -168,7 +186,8 @@ impl Receiver {
         self.server.accepted()
     }
 
-    /// The requests from now on, as they come. A subscriber that falls 1024 requests behind loses the oldest.
+    /// The requests from now on, as they come. A subscriber that falls 1024 requests behind loses
+    /// the oldest.
     pub fn subscribe(&self) -> broadcast::Receiver<Received> {
         self.shared.subscribers.subscribe()
     }
@@ -187,7 +206,14 @@ impl Receiver {
         let search = async {
             loop {
                 count.mark_unchanged();
-                if let Some(found) = self.shared.state().recorded.iter().find(|r| matches(r)).cloned() {
+                if let Some(found) = self
+                    .shared
+                    .state()
+                    .recorded
+                    .iter()
+                    .find(|r| matches(r))
+                    .cloned()
+                {
                     return found;
                 }
                 if count.changed().await.is_err() {
@@ -196,7 +222,11 @@ impl Receiver {
             }
         };
         let last_seen = || self.shared.state().summary();
-        let late = |_| LabError::NotReached { what: what.to_owned(), limit, last_seen: last_seen() };
+        let late = |_| LabError::NotReached {
+            what: what.to_owned(),
+            limit,
+            last_seen: last_seen(),
+        };
         timeout(limit, search).await.map_err(late)
     }
 }
@@ -207,14 +237,20 @@ impl State {
             self.recorded.pop_front();
         }
         self.recorded.push_back(received);
-        self.script.pop_front().unwrap_or_else(|| self.otherwise.clone())
+        self.script
+            .pop_front()
+            .unwrap_or_else(|| self.otherwise.clone())
     }
 
     /// What came, for an error: the last few requests in short.
     fn summary(&self) -> String {
         let line = |r: &Received| format!("{} {} {:.200}", r.method, r.path, r.text());
         let last: Vec<String> = self.recorded.iter().rev().take(3).rev().map(line).collect();
-        format!("{} requests, the last: [{}]", self.recorded.len(), last.join("; "))
+        format!(
+            "{} requests, the last: [{}]",
+            self.recorded.len(),
+            last.join("; ")
+        )
     }
 }
 
@@ -224,8 +260,19 @@ impl Shared {
     }
 
     fn record(&self, request: Request) -> Answer {
-        let Request { method, path, headers, body } = request;
-        let received = Received { at: clock::now(), method, path, headers, body };
+        let Request {
+            method,
+            path,
+            headers,
+            body,
+        } = request;
+        let received = Received {
+            at: clock::now(),
+            method,
+            path,
+            headers,
+            body,
+        };
         let answer = self.state().record(received.clone());
         // Without subscribers there is nobody to tell.
         let _ = self.subscribers.send(received);
@@ -249,7 +296,9 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>) {
             Err(RequestError::Refused(status)) => {
                 let close = [("connection".to_owned(), "close".to_owned())];
                 // The connection ends either way.
-                let _ = stream.write_all(&http::encode_response(status, &close, "")).await;
+                let _ = stream
+                    .write_all(&http::encode_response(status, &close, ""))
+                    .await;
                 return;
             }
             Ok(None) | Err(RequestError::Broken) => return,
@@ -266,17 +315,27 @@ async fn give(stream: &mut BufReader<TcpStream>, answer: Answer, path: &str) -> 
         Answer::Close => return Err(io::ErrorKind::ConnectionAborted.into()),
     };
     sleep(response.delay).await;
-    stream.write_all(&http::encode_response(response.status, &response.headers, &response.body)).await
+    stream
+        .write_all(&http::encode_response(
+            response.status,
+            &response.headers,
+            &response.body,
+        ))
+        .await
 }
 
-/// What the real services say to a good request: Slack's incoming webhooks answer `ok`, the Events API v2 of
-/// `PagerDuty` answers 202 with a JSON object.
+/// What the real services say to a good request: Slack's incoming webhooks answer `ok`, the Events
+/// API v2 of `PagerDuty` answers 202 with a JSON object.
 fn accepted(path: &str) -> Response {
     if path.starts_with("/v2/enqueue") {
         let body = r#"{"status":"success","message":"Event processed","dedup_key":"lab"}"#;
-        return Response::new(202).header("content-type", "application/json").body(body);
+        return Response::new(202)
+            .header("content-type", "application/json")
+            .body(body);
     }
-    Response::new(200).header("content-type", "text/plain").body("ok")
+    Response::new(200)
+        .header("content-type", "text/plain")
+        .body("ok")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! Minimal RESP2: enough to send a lab server an administrator's command (`CONFIG SET`, `REPLICAOF`, `DEBUG SLEEP`).
-//! Protocol: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
+//! Minimal RESP2: enough to send a lab server an administrator's command (`CONFIG SET`,
+//! `REPLICAOF`, `DEBUG SLEEP`). Protocol:
+//! <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
 use std::io;
 use std::time::Duration;
@@ -20,7 +21,8 @@ const MAX_LINE: usize = 64 * 1024;
 const MAX_BULK: usize = 16 * 1024 * 1024;
 /// The longest array that is read.
 const MAX_ITEMS: usize = 100_000;
-/// The deepest nesting of arrays that is read: `COMMAND DOCS`, the deepest reply known, has fewer levels.
+/// The deepest nesting of arrays that is read: `COMMAND DOCS`, the deepest reply known, has fewer
+/// levels.
 const MAX_DEPTH: usize = 16;
 
 /// A RESP2 reply.
@@ -41,7 +43,8 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// The text of a simple, error or bulk string, bytes that are not UTF-8 replaced; `None` for other replies.
+    /// The text of a simple, error or bulk string, bytes that are not UTF-8 replaced; `None` for
+    /// other replies.
     pub fn text(&self) -> Option<String> {
         match self {
             Self::Simple(text) | Self::Error(text) => Some(text.clone()),
@@ -66,9 +69,17 @@ impl Connection {
     /// When the server cannot be reached within 10 s or refuses the password.
     pub async fn open(server: &ServerAddr, password: Option<&Secret>) -> Result<Self, LabError> {
         let connecting = TcpStream::connect(server.to_string());
-        let stream = in_time(DEFAULT_LIMIT, connecting).await.map_err(LabError::io(format!("connect to {server}")))?;
-        stream.set_nodelay(true).map_err(LabError::io("set TCP_NODELAY"))?;
-        let mut connection = Self { server: server.clone(), stream: BufReader::new(stream), limit: DEFAULT_LIMIT };
+        let stream = in_time(DEFAULT_LIMIT, connecting)
+            .await
+            .map_err(LabError::io(format!("connect to {server}")))?;
+        stream
+            .set_nodelay(true)
+            .map_err(LabError::io("set TCP_NODELAY"))?;
+        let mut connection = Self {
+            server: server.clone(),
+            stream: BufReader::new(stream),
+            limit: DEFAULT_LIMIT,
+        };
         if let Some(password) = password {
             connection.command(&["AUTH", password.reveal()]).await?;
         }
@@ -85,13 +96,16 @@ impl Connection {
     /// Sends one command and returns its reply, which is never [`Reply::Error`].
     ///
     /// # Errors
-    /// [`LabError::CommandRefused`] for an error reply, [`LabError::Io`] when the connection breaks or the time is up.
+    /// [`LabError::CommandRefused`] for an error reply, [`LabError::Io`] when the connection breaks
+    /// or the time is up.
     pub async fn command(&mut self, words: &[&str]) -> Result<Reply, LabError> {
         let name = words.first().copied().unwrap_or("an empty command");
         match self.exchange(&encode(words), 1).await?.pop() {
-            Some(Reply::Error(reply)) => {
-                Err(LabError::CommandRefused { server: self.server.to_string(), command: name.to_owned(), reply })
-            }
+            Some(Reply::Error(reply)) => Err(LabError::CommandRefused {
+                server: self.server.to_string(),
+                command: name.to_owned(),
+                reply,
+            }),
             Some(reply) => Ok(reply),
             None => Ok(Reply::Null),
         }
@@ -101,7 +115,10 @@ impl Connection {
     ///
     /// # Errors
     /// [`LabError::Io`] when the connection breaks or the time is up.
-    pub async fn commands<W: AsRef<[u8]>>(&mut self, commands: &[Vec<W>]) -> Result<Vec<Reply>, LabError> {
+    pub async fn commands<W: AsRef<[u8]>>(
+        &mut self,
+        commands: &[Vec<W>],
+    ) -> Result<Vec<Reply>, LabError> {
         let mut encoded = Vec::new();
         for words in commands {
             encoded.extend(encode(words));
@@ -109,18 +126,33 @@ impl Connection {
         self.exchange(&encoded, commands.len()).await
     }
 
-    /// Sends commands that [`encode`] made and reads as many replies; an error reply is an ordinary element.
-    pub(super) async fn exchange(&mut self, commands: &[u8], replies: usize) -> Result<Vec<Reply>, LabError> {
-        let Self { server, stream, limit } = self;
+    /// Sends commands that [`encode`] made and reads as many replies; an error reply is an ordinary
+    /// element.
+    pub(super) async fn exchange(
+        &mut self,
+        commands: &[u8],
+        replies: usize,
+    ) -> Result<Vec<Reply>, LabError> {
+        let Self {
+            server,
+            stream,
+            limit,
+        } = self;
         let exchange = async {
             stream.write_all(commands).await?;
             let mut read = Vec::with_capacity(replies);
             for _ in 0..replies {
-                read.push(read_reply(stream).await?.ok_or(io::ErrorKind::UnexpectedEof)?);
+                read.push(
+                    read_reply(stream)
+                        .await?
+                        .ok_or(io::ErrorKind::UnexpectedEof)?,
+                );
             }
             Ok(read)
         };
-        in_time(*limit, exchange).await.map_err(LabError::io(format!("exchange commands with {server}")))
+        in_time(*limit, exchange)
+            .await
+            .map_err(LabError::io(format!("exchange commands with {server}")))
     }
 }
 
@@ -135,27 +167,43 @@ pub(super) fn encode<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
     encoded
 }
 
-/// Reads one reply (or, on a server's side, one command); `None` when the stream ended before it began.
-pub(super) async fn read_reply<R: AsyncBufRead + Unpin + Send>(reader: &mut R) -> io::Result<Option<Reply>> {
+/// Reads one reply (or, on a server's side, one command); `None` when the stream ended before it
+/// began.
+pub(super) async fn read_reply<R: AsyncBufRead + Unpin + Send>(
+    reader: &mut R,
+) -> io::Result<Option<Reply>> {
     read_nested(reader, 0).await
 }
 
-async fn read_nested<R: AsyncBufRead + Unpin + Send>(reader: &mut R, depth: usize) -> io::Result<Option<Reply>> {
-    let Some(line) = read_line(reader, MAX_LINE).await? else { return Ok(None) };
+async fn read_nested<R: AsyncBufRead + Unpin + Send>(
+    reader: &mut R,
+    depth: usize,
+) -> io::Result<Option<Reply>> {
+    let Some(line) = read_line(reader, MAX_LINE).await? else {
+        return Ok(None);
+    };
     let text = String::from_utf8_lossy(&line);
     let rest = text.get(1..).unwrap_or_default();
     Ok(Some(match line.first() {
         Some(b'+') => Reply::Simple(rest.to_owned()),
         Some(b'-') => Reply::Error(rest.to_owned()),
-        Some(b':') => Reply::Integer(rest.parse().map_err(|_| invalid("an integer reply is not a number"))?),
+        Some(b':') => Reply::Integer(
+            rest.parse()
+                .map_err(|_| invalid("an integer reply is not a number"))?,
+        ),
         Some(b'$') => read_bulk(reader, rest).await?,
         Some(b'*') => read_array(reader, rest, depth).await?,
         _ => return Err(invalid("the reply is not RESP2")),
     }))
 }
 
-async fn read_bulk<R: AsyncBufRead + Unpin + Send>(reader: &mut R, length: &str) -> io::Result<Reply> {
-    let Some(length) = read_length(length, MAX_BULK)? else { return Ok(Reply::Null) };
+async fn read_bulk<R: AsyncBufRead + Unpin + Send>(
+    reader: &mut R,
+    length: &str,
+) -> io::Result<Reply> {
+    let Some(length) = read_length(length, MAX_BULK)? else {
+        return Ok(Reply::Null);
+    };
     let mut bytes = vec![0; length + 2];
     reader.read_exact(&mut bytes).await?;
     if !bytes.ends_with(b"\r\n") {
@@ -165,8 +213,14 @@ async fn read_bulk<R: AsyncBufRead + Unpin + Send>(reader: &mut R, length: &str)
     Ok(Reply::Bulk(bytes))
 }
 
-async fn read_array<R: AsyncBufRead + Unpin + Send>(reader: &mut R, length: &str, depth: usize) -> io::Result<Reply> {
-    let Some(length) = read_length(length, MAX_ITEMS)? else { return Ok(Reply::Null) };
+async fn read_array<R: AsyncBufRead + Unpin + Send>(
+    reader: &mut R,
+    length: &str,
+    depth: usize,
+) -> io::Result<Reply> {
+    let Some(length) = read_length(length, MAX_ITEMS)? else {
+        return Ok(Reply::Null);
+    };
     if depth >= MAX_DEPTH {
         return Err(invalid("arrays are nested too deeply"));
     }
@@ -183,12 +237,23 @@ fn read_length(text: &str, limit: usize) -> io::Result<Option<usize>> {
     if text == "-1" {
         return Ok(None);
     }
-    let length: usize = text.parse().map_err(|_| invalid("a length is not a number"))?;
-    if length > limit { Err(invalid("a length is above the limit")) } else { Ok(Some(length)) }
+    let length: usize = text
+        .parse()
+        .map_err(|_| invalid("a length is not a number"))?;
+    if length > limit {
+        Err(invalid("a length is above the limit"))
+    } else {
+        Ok(Some(length))
+    }
 }
 
 async fn in_time<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {:.1} s", limit.as_secs_f64()));
+    let late = || {
+        io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("no answer within {:.1} s", limit.as_secs_f64()),
+        )
+    };
     timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
 }
 
@@ -202,7 +267,12 @@ mod tests {
 
     async fn check(input: &[u8], expected: Result<Option<Reply>, io::ErrorKind>) {
         let mut reader = input;
-        assert_eq!(read_reply(&mut reader).await.map_err(|e| e.kind()), expected, "{}", input.escape_ascii());
+        assert_eq!(
+            read_reply(&mut reader).await.map_err(|e| e.kind()),
+            expected,
+            "{}",
+            input.escape_ascii()
+        );
     }
 
     #[tokio::test]
@@ -210,20 +280,41 @@ mod tests {
         check(b"+OK\r\n", Ok(Some(Reply::Simple("OK".into())))).await;
         check(b"-ERR no\r\n", Ok(Some(Reply::Error("ERR no".into())))).await;
         check(b":-7\r\n", Ok(Some(Reply::Integer(-7)))).await;
-        check(b"$4\r\na\r\nb\r\n", Ok(Some(Reply::Bulk(b"a\r\nb".to_vec())))).await;
+        check(
+            b"$4\r\na\r\nb\r\n",
+            Ok(Some(Reply::Bulk(b"a\r\nb".to_vec()))),
+        )
+        .await;
         check(b"$-1\r\n", Ok(Some(Reply::Null))).await;
-        check(b"*2\r\n:1\r\n*0\r\n", Ok(Some(Reply::Array(vec![Reply::Integer(1), Reply::Array(vec![])])))).await;
+        check(
+            b"*2\r\n:1\r\n*0\r\n",
+            Ok(Some(Reply::Array(vec![
+                Reply::Integer(1),
+                Reply::Array(vec![]),
+            ]))),
+        )
+        .await;
         check(b"", Ok(None)).await;
     }
 
     #[tokio::test]
     async fn what_is_not_resp_or_too_large_is_refused() {
-        for input in
-            ["HTTP/1.1 200 OK\r\n", "\r\n", ":x\r\n", "$99999999999\r\n", "$-2\r\n", "*100001\r\n", "$1\r\nabc\r\n"]
-        {
+        for input in [
+            "HTTP/1.1 200 OK\r\n",
+            "\r\n",
+            ":x\r\n",
+            "$99999999999\r\n",
+            "$-2\r\n",
+            "*100001\r\n",
+            "$1\r\nabc\r\n",
+        ] {
             check(input.as_bytes(), Err(io::ErrorKind::InvalidData)).await;
         }
-        check(&b"*1\r\n".repeat(MAX_DEPTH + 1), Err(io::ErrorKind::InvalidData)).await;
+        check(
+            &b"*1\r\n".repeat(MAX_DEPTH + 1),
+            Err(io::ErrorKind::InvalidData),
+        )
+        .await;
         check(b"$5\r\nab", Err(io::ErrorKind::UnexpectedEof)).await;
         check(b"*2\r\n:1\r\n", Err(io::ErrorKind::UnexpectedEof)).await;
     }

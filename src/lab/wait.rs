@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::LabError;
 
-/// The pause between two probes: short against anything a test waits for, long enough not to keep a core busy.
+/// The pause between two probes: short against anything a test waits for, long enough not to keep a
+/// core busy.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What a probe may return: whether the condition holds, and what it saw when it does not.
@@ -26,7 +27,8 @@ pub trait Probed {
 impl Probed for bool {
     type Found = ();
     fn found(self) -> Result<(), String> {
-        self.then_some(()).ok_or_else(|| "the condition is false".to_owned())
+        self.then_some(())
+            .ok_or_else(|| "the condition is false".to_owned())
     }
 }
 
@@ -44,10 +46,11 @@ impl<T, E: Display> Probed for Result<T, E> {
     }
 }
 
-/// Calls `probe` until it finds what is awaited, for at most `limit`; a probe that hangs is given up at the limit.
+/// Calls `probe` until it finds what is awaited, for at most `limit`; a probe that hangs is given
+/// up at the limit.
 ///
-/// `what` names the condition so that it reads in "after 5.0 s, *the replica is in sync* had not happened". A probe
-/// that returns `Err(seen)` puts what it saw into that message.
+/// `what` names the condition so that it reads in "after 5.0 s, *the replica is in sync* had not
+/// happened". A probe that returns `Err(seen)` puts what it saw into that message.
 ///
 /// # Errors
 /// [`LabError::NotReached`] when `limit` has passed.
@@ -66,10 +69,20 @@ where
         match timeout_at(deadline, probe()).await.map(Probed::found) {
             Ok(Ok(found)) => return Ok(found),
             Ok(Err(seen)) => last_seen = seen,
-            Err(_) => return Err(LabError::NotReached { what: what.to_owned(), limit, last_seen }),
+            Err(_) => {
+                return Err(LabError::NotReached {
+                    what: what.to_owned(),
+                    limit,
+                    last_seen,
+                });
+            }
         }
         if Instant::now() >= deadline {
-            return Err(LabError::NotReached { what: what.to_owned(), limit, last_seen });
+            return Err(LabError::NotReached {
+                what: what.to_owned(),
+                limit,
+                last_seen,
+            });
         }
         sleep(PAUSE).await;
     }
@@ -93,13 +106,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failure_says_what_was_seen_last() {
         let probe = || async { Err::<(), _>("link down") };
-        let error = eventually("the sync", Duration::from_millis(1500), probe).await.unwrap_err();
-        assert_eq!(error.to_string(), "after 1.5 s, the sync had not happened; last seen: link down");
+        let error = eventually("the sync", Duration::from_millis(1500), probe)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "after 1.5 s, the sync had not happened; last seen: link down"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_hangs_is_given_up() {
-        let error = eventually("an answer", Duration::from_secs(2), std::future::pending::<bool>).await.unwrap_err();
-        assert!(error.to_string().ends_with("the first probe did not return"), "{error}");
+        let error = eventually(
+            "an answer",
+            Duration::from_secs(2),
+            std::future::pending::<bool>,
+        )
+        .await
+        .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("the first probe did not return"),
+            "{error}"
+        );
     }
 }

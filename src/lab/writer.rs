@@ -12,15 +12,18 @@ use super::resp::encode;
 use super::{Connection, LabError, Reply};
 use crate::model::{Secret, ServerAddr};
 
-/// How often the writer sends what is due: often enough that the stream has no steps a lag measurement could see.
+/// How often the writer sends what is due: often enough that the stream has no steps a lag
+/// measurement could see.
 const TICK: Duration = Duration::from_millis(10);
 /// The pause before it connects again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// How long one batch may take before the connection counts as dead.
 const BATCH_LIMIT: Duration = Duration::from_secs(2);
-/// The keys are numbered from 0 and used again after this many, so that a long run does not fill the memory.
+/// The keys are numbered from 0 and used again after this many, so that a long run does not fill
+/// the memory.
 const KEYS: u64 = 10_000;
-/// Writes that may be overdue: after an interruption the writer goes on at its rate and does not catch up.
+/// Writes that may be overdue: after an interruption the writer goes on at its rate and does not
+/// catch up.
 const MAX_OVERDUE: Duration = Duration::from_millis(100);
 
 /// How much a writer writes.
@@ -47,8 +50,8 @@ struct Shared {
 }
 
 impl SteadyWriter {
-    /// Writes to `master` until it is stopped. It connects again when the connection breaks or a write is refused, for
-    /// as long as it takes.
+    /// Writes to `master` until it is stopped. It connects again when the connection breaks or a
+    /// write is refused, for as long as it takes.
     pub fn start(master: &ServerAddr, password: Option<&Secret>, load: WriteLoad) -> Self {
         let shared = Arc::new(Shared::default());
         let (stop, stopped) = watch::channel(false);
@@ -61,7 +64,11 @@ impl SteadyWriter {
             shared: Arc::clone(&shared),
             stopped,
         };
-        Self { shared, stop, task: tokio::spawn(task.run()) }
+        Self {
+            shared,
+            stop,
+            task: tokio::spawn(task.run()),
+        }
     }
 
     /// How many writes the master has confirmed.
@@ -71,7 +78,11 @@ impl SteadyWriter {
 
     /// Why the last write failed; `None` when none has failed since the last success.
     pub fn last_error(&self) -> Option<String> {
-        self.shared.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Stops after the batch under way and returns how many writes the master has confirmed.
@@ -143,7 +154,11 @@ impl Task {
         for reply in connection.exchange(&batch, count as usize).await? {
             if let Reply::Error(reply) = reply {
                 let (server, command) = (self.master.to_string(), "SET".to_owned());
-                return Err(LabError::CommandRefused { server, command, reply });
+                return Err(LabError::CommandRefused {
+                    server,
+                    command,
+                    reply,
+                });
             }
             self.shared.written.fetch_add(1, Ordering::Relaxed);
         }
@@ -152,7 +167,11 @@ impl Task {
     }
 
     fn note(&self, error: Option<String>) {
-        *self.shared.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+        *self
+            .shared
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = error;
     }
 }
 
@@ -165,7 +184,11 @@ struct Pace {
 
 impl Pace {
     fn new(per_second: u32, now: Instant) -> Self {
-        Self { per_second: f64::from(per_second), last: now, owed: 0.0 }
+        Self {
+            per_second: f64::from(per_second),
+            last: now,
+            owed: 0.0,
+        }
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // whole, not negative, at most u32::MAX / 10
@@ -185,7 +208,10 @@ mod tests {
     use crate::lab::{RedisServer, eventually};
 
     const LIMIT: Duration = Duration::from_secs(30);
-    const LOAD: WriteLoad = WriteLoad { per_second: 500, value_bytes: 100 };
+    const LOAD: WriteLoad = WriteLoad {
+        per_second: 500,
+        value_bytes: 100,
+    };
 
     async fn more_than(writer: &SteadyWriter, count: u64) {
         let enough = || async {
@@ -216,7 +242,11 @@ mod tests {
         let writer = SteadyWriter::start(master.addr(), None, LOAD);
         more_than(&writer, 0).await;
         master.kill();
-        let error = eventually("the writer's error", LIMIT, || async { writer.last_error() }).await.unwrap();
+        let error = eventually("the writer's error", LIMIT, || async {
+            writer.last_error()
+        })
+        .await
+        .unwrap();
         assert!(error.contains(&master.addr().to_string()), "{error}");
         let before = writer.written();
         master.restart().await.unwrap();
@@ -227,9 +257,15 @@ mod tests {
     #[tokio::test]
     async fn a_refused_write_is_not_counted_and_tried_again() {
         let nobody = RedisServer::builder().start().await.unwrap();
-        let replica = RedisServer::builder().replicaof(nobody.addr()).start().await.unwrap();
+        let replica = RedisServer::builder()
+            .replicaof(nobody.addr())
+            .start()
+            .await
+            .unwrap();
         let writer = SteadyWriter::start(replica.addr(), None, LOAD);
-        let error = eventually("the refusal", LIMIT, || async { writer.last_error() }).await.unwrap();
+        let error = eventually("the refusal", LIMIT, || async { writer.last_error() })
+            .await
+            .unwrap();
         assert!(error.contains("READONLY"), "{error}");
         assert_eq!(writer.written(), 0);
         replica.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
@@ -244,6 +280,9 @@ mod tests {
         let total: u32 = (1..=100).map(|tick| pace.due(at(tick * 10))).sum();
         assert!((332..=333).contains(&total), "{total}");
         let burst = pace.due(at(61_000));
-        assert!(burst <= 34, "a minute's interruption makes a burst of {burst}");
+        assert!(
+            burst <= 34,
+            "a minute's interruption makes a burst of {burst}"
+        );
     }
 }

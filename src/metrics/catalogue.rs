@@ -1,4 +1,5 @@
-//! The one declared table of every metric: name, type, labels, help. docs/metrics.md is made from it.
+//! The one declared table of every metric: name, type, labels, help. docs/metrics.md is made from
+//! it.
 
 use std::fmt::Write as _;
 
@@ -31,8 +32,8 @@ pub const PAIR: &[&str] = &["pair", "source_dc", "target_dc", "replica"];
 /// The labels of everything that is said of a server. Never `instance`: Prometheus would rename it.
 pub const SERVER: &[&str] = &["dc", "server"];
 
-/// The labels of what one Sentinel says of one pair's master; `pair` is the name of the configuration's entry while no
-/// master is known.
+/// The labels of what one Sentinel says of one pair's master; `pair` is the name of the
+/// configuration's entry while no master is known.
 pub const SENTINEL: &[&str] = &["pair", "dc", "server"];
 
 macro_rules! catalogue {
@@ -210,9 +211,17 @@ pub fn documentation() -> String {
         "| metric | type | labels | meaning |\n|---|---|---|---|\n",
     ));
     for metric in ALL {
-        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels: Vec<_> = metric
+            .labels
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
         let (name, kind, help) = (metric.name, metric.kind.label(), metric.help);
-        let _ = writeln!(text, "| `{name}` | {kind} | {} | {help} |", labels.join(", "));
+        let _ = writeln!(
+            text,
+            "| `{name}` | {kind} | {} | {help} |",
+            labels.join(", ")
+        );
     }
     text
 }
@@ -228,7 +237,11 @@ mod tests {
             std::fs::write(path, documentation()).unwrap();
         }
         let written = std::fs::read_to_string(path).unwrap_or_default();
-        assert_eq!(written, documentation(), "run: UPDATE_DOCS=1 cargo test --lib metrics");
+        assert_eq!(
+            written,
+            documentation(),
+            "run: UPDATE_DOCS=1 cargo test --lib metrics"
+        );
     }
 
     #[test]
@@ -238,9 +251,22 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), ALL.len(), "no name stands twice");
         for metric in ALL {
-            assert!(metric.name.starts_with("redis_cross_dc_"), "{}", metric.name);
-            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
-            assert!(metric.kind != Kind::Histogram || metric.name.ends_with("_seconds"), "{}", metric.name);
+            assert!(
+                metric.name.starts_with("redis_cross_dc_"),
+                "{}",
+                metric.name
+            );
+            assert_eq!(
+                metric.kind == Kind::Counter,
+                metric.name.ends_with("_total"),
+                "{}",
+                metric.name
+            );
+            assert!(
+                metric.kind != Kind::Histogram || metric.name.ends_with("_seconds"),
+                "{}",
+                metric.name
+            );
         }
     }
 }

@@ -6,7 +6,10 @@ use crate::info::QuorumCheck;
 use crate::topology::{SentinelGroup, SentinelState};
 
 pub(super) fn of_group(sheet: &mut Sheet, group: &SentinelGroup) {
-    group.sentinels.iter().for_each(|sentinel| of_sentinel(sheet, group, sentinel));
+    group
+        .sentinels
+        .iter()
+        .for_each(|sentinel| of_sentinel(sheet, group, sentinel));
 }
 
 fn of_sentinel(sheet: &mut Sheet, group: &SentinelGroup, sentinel: &SentinelState) {
@@ -16,13 +19,23 @@ fn of_sentinel(sheet: &mut Sheet, group: &SentinelGroup, sentinel: &SentinelStat
         label("server", &sentinel.addr.to_string()),
     ];
     let values = [
-        (&c::SENTINEL_UP, sentinel.answer.map(|answer| answer.is_ok())),
-        (&c::SENTINEL_QUORUM_OK, sentinel.quorum.map(|quorum| quorum == QuorumCheck::Reached)),
+        (
+            &c::SENTINEL_UP,
+            sentinel.answer.map(|answer| answer.is_ok()),
+        ),
+        (
+            &c::SENTINEL_QUORUM_OK,
+            sentinel.quorum.map(|quorum| quorum == QuorumCheck::Reached),
+        ),
         (&c::SENTINEL_AGREES, sentinel.agrees),
         (&c::SENTINEL_TILT, sentinel.tilted),
     ];
     for (metric, value) in values {
-        sheet.value(metric, &labels, value.map(|value| f64::from(u8::from(value))));
+        sheet.value(
+            metric,
+            &labels,
+            value.map(|value| f64::from(u8::from(value))),
+        );
     }
 }
 
@@ -64,9 +77,30 @@ mod tests {
             tilted: None,
         };
         check(fresh.clone(), &[]);
-        check(SentinelState { answer: Some(Err(PollError::Timeout)), ..fresh.clone() }, &["up 0"]);
-        check(SentinelState { answer: Some(Ok(())), tilted: Some(true), ..fresh.clone() }, &["tilt 1", "up 1"]);
+        check(
+            SentinelState {
+                answer: Some(Err(PollError::Timeout)),
+                ..fresh.clone()
+            },
+            &["up 0"],
+        );
+        check(
+            SentinelState {
+                answer: Some(Ok(())),
+                tilted: Some(true),
+                ..fresh.clone()
+            },
+            &["tilt 1", "up 1"],
+        );
         let (quorum, agrees) = (Some(QuorumCheck::NotReached), Some(true));
-        check(SentinelState { answer: Some(Ok(())), quorum, agrees, ..fresh }, &["agrees 1", "quorum_ok 0", "up 1"]);
+        check(
+            SentinelState {
+                answer: Some(Ok(())),
+                quorum,
+                agrees,
+                ..fresh
+            },
+            &["agrees 1", "quorum_ok 0", "up 1"],
+        );
     }
 }

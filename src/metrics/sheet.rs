@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric as Series, MetricFamily, MetricType};
+use prometheus::proto::{
+    Bucket, Counter, Gauge, Histogram, LabelPair, Metric as Series, MetricFamily, MetricType,
+};
 
 use super::catalogue::{Kind, Metric};
 use crate::model;
@@ -17,9 +19,12 @@ pub(super) struct Sheet {
 }
 
 impl Sheet {
-    /// Adds a gauge or counter, unless its value is unknown. What is not a finite number is unknown, too.
+    /// Adds a gauge or counter, unless its value is unknown. What is not a finite number is
+    /// unknown, too.
     pub(super) fn value(&mut self, metric: &Metric, labels: &Labels, value: Option<f64>) {
-        let Some(value) = value.filter(|v| v.is_finite()) else { return };
+        let Some(value) = value.filter(|v| v.is_finite()) else {
+            return;
+        };
         let mut series = Series::from_label(labels.clone());
         match metric.kind {
             Kind::Counter => {
@@ -45,12 +50,21 @@ impl Sheet {
         states: impl IntoIterator<Item = (&'a str, bool)>,
     ) {
         for (state, holds) in states {
-            self.value(metric, &with(labels, label, state), Some(f64::from(u8::from(holds))));
+            self.value(
+                metric,
+                &with(labels, label, state),
+                Some(f64::from(u8::from(holds))),
+            );
         }
     }
 
     /// Adds a histogram.
-    pub(super) fn histogram(&mut self, metric: &Metric, labels: &Labels, histogram: &model::Histogram) {
+    pub(super) fn histogram(
+        &mut self,
+        metric: &Metric,
+        labels: &Labels,
+        histogram: &model::Histogram,
+    ) {
         let bucket = |(bound, count): (f64, u64)| {
             let mut bucket = Bucket::default();
             bucket.set_upper_bound(bound);
@@ -67,7 +81,11 @@ impl Sheet {
     }
 
     fn push(&mut self, metric: &Metric, series: Series) {
-        self.families.entry(metric.name).or_insert_with(|| (*metric, Vec::new())).1.push(series);
+        self.families
+            .entry(metric.name)
+            .or_insert_with(|| (*metric, Vec::new()))
+            .1
+            .push(series);
     }
 
     /// The families, sorted by name.

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A number of bytes. Never negative; an unknown size is an absent value, not a special number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Bytes(u64);
 
@@ -52,7 +54,12 @@ mod tests {
 
     #[test]
     fn sizes_read_well() {
-        let cases = [(0, "0 B"), (812, "812 B"), (1_572_864, "1.5 MiB"), (u64::MAX, "16384.0 PiB")];
+        let cases = [
+            (0, "0 B"),
+            (812, "812 B"),
+            (1_572_864, "1.5 MiB"),
+            (u64::MAX, "16384.0 PiB"),
+        ];
         for (count, shown) in cases {
             assert_eq!(Bytes::new(count).to_string(), shown);
         }

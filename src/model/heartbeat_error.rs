@@ -7,15 +7,18 @@ use super::PollError;
 /// Why a server takes no part in heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HeartbeatError {
-    /// The connection or a command failed; [`PollError::Denied`] means PUBLISH, SUBSCRIBE or the channel.
+    /// The connection or a command failed; [`PollError::Denied`] means PUBLISH, SUBSCRIBE or the
+    /// channel.
     Failed(PollError),
-    /// The server is a node of a Redis Cluster: messages travel over the cluster bus there, past the stream.
+    /// The server is a node of a Redis Cluster: messages travel over the cluster bus there, past
+    /// the stream.
     ClusterMode,
     /// The server whose stream is to carry them is no master, so it would not pass them on.
     NotMaster,
     /// Master and replica are one process: what it is told, it tells at once.
     SameServer,
-    /// Another program than Redis and Valkey, or a Sentinel: nothing is known of how it passes messages on.
+    /// Another program than Redis and Valkey, or a Sentinel: nothing is known of how it passes
+    /// messages on.
     Unsupported,
     /// The server does not name its `run_id`: a restart could not be told from going on.
     NoRunId,
@@ -47,7 +50,9 @@ impl HeartbeatError {
             Self::ClusterMode => {
                 "is a node of a Redis Cluster, where a message does not travel through the replication stream and proves nothing: switch heartbeat off for this pair"
             }
-            Self::NotMaster => "is not a master, so it does not pass heartbeats on: check the pair's master",
+            Self::NotMaster => {
+                "is not a master, so it does not pass heartbeats on: check the pair's master"
+            }
             Self::SameServer => "is one process with its master: check the pair's addresses",
             Self::Unsupported => {
                 "does not say that it is a Redis or Valkey server of the ordinary kind: switch heartbeat off for this pair"
@@ -96,11 +101,18 @@ mod tests {
         ];
         for error in settled {
             assert!(
-                error.is_settled() && error.label().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                error.is_settled()
+                    && error
+                        .label()
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b == b'_'),
                 "{error}"
             );
         }
-        for error in PollError::ALL.into_iter().filter(|error| *error != PollError::Denied) {
+        for error in PollError::ALL
+            .into_iter()
+            .filter(|error| *error != PollError::Denied)
+        {
             assert!(!HeartbeatError::from(error).is_settled(), "{error}");
         }
     }

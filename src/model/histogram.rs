@@ -14,13 +14,21 @@ pub struct Histogram {
 impl Histogram {
     /// An empty histogram with buckets up to and including each of `bounds`, in rising order.
     pub fn new(bounds: &'static [f64]) -> Self {
-        Self { bounds, counts: vec![0; bounds.len()], sum: 0.0, count: 0 }
+        Self {
+            bounds,
+            counts: vec![0; bounds.len()],
+            sum: 0.0,
+            count: 0,
+        }
     }
 
     /// Counts `value`.
     pub fn observe(&mut self, value: Span) {
         let seconds = value.as_secs_f64();
-        if let Some(bucket) = self.counts.get_mut(self.bounds.partition_point(|bound| *bound < seconds)) {
+        if let Some(bucket) = self
+            .counts
+            .get_mut(self.bounds.partition_point(|bound| *bound < seconds))
+        {
             *bucket += 1;
         }
         self.sum += seconds;
@@ -29,10 +37,13 @@ impl Histogram {
 
     /// Each upper bound with the number of values at or below it.
     pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
-        self.bounds.iter().zip(&self.counts).scan(0, |below, (bound, count)| {
-            *below += count;
-            Some((*bound, *below))
-        })
+        self.bounds
+            .iter()
+            .zip(&self.counts)
+            .scan(0, |below, (bound, count)| {
+                *below += count;
+                Some((*bound, *below))
+            })
     }
 
     /// The sum of all values, in seconds.
@@ -56,7 +67,10 @@ mod tests {
         for millis in [50, 100, 101, 5000] {
             histogram.observe(Span::from_millis(millis));
         }
-        assert_eq!(histogram.cumulative().collect::<Vec<_>>(), [(0.1, 2), (1.0, 3)]);
+        assert_eq!(
+            histogram.cumulative().collect::<Vec<_>>(),
+            [(0.1, 2), (1.0, 3)]
+        );
         assert_eq!(histogram.count(), 4);
         assert!((histogram.sum() - 5.251).abs() < 1e-9);
     }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 /// Where a Redis server listens: a TCP port or a Unix socket.
 ///
-/// Cheap to clone. Equality is by spelling: `10.0.0.1:6379` and `redis.example.com:6379` are two addresses, even when
-/// they lead to one server. Whether the server speaks TLS there is not part of its address.
+/// Cheap to clone. Equality is by spelling: `10.0.0.1:6379` and `redis.example.com:6379` are two
+/// addresses, even when they lead to one server. Whether the server speaks TLS there is not part of
+/// its address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerAddr(Place);
 
@@ -18,7 +19,8 @@ enum Place {
     Unix(Arc<str>),
 }
 
-/// The longest path of a Unix socket: `sun_path` of Linux has 108 bytes and ends with a zero (unix(7)).
+/// The longest path of a Unix socket: `sun_path` of Linux has 108 bytes and ends with a zero
+/// (unix(7)).
 const MAX_SOCKET_PATH: usize = 107;
 
 /// What the address of a Unix socket begins with.
@@ -28,13 +30,17 @@ const UNIX: &str = "unix://";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddrError {
     /// There is no `:port` at the end.
-    #[error("it has no port: write host:port, such as redis.example.com:6379 or [2001:db8::1]:6379")]
+    #[error(
+        "it has no port: write host:port, such as redis.example.com:6379 or [2001:db8::1]:6379"
+    )]
     NoPort,
     /// What stands behind the last colon is not a port.
     #[error("its port is not a number from 1 to 65535")]
     BadPort,
     /// The host is empty, too long or holds characters that no host name or address has.
-    #[error("its host is empty, longer than 253 characters, or holds characters that no host name has")]
+    #[error(
+        "its host is empty, longer than 253 characters, or holds characters that no host name has"
+    )]
     BadHost,
     /// The path of a Unix socket is relative, too long or holds control characters.
     #[error(
@@ -46,7 +52,10 @@ pub enum AddrError {
 impl ServerAddr {
     /// The address of `host` (a name, an IPv4 or an IPv6 address without brackets) and `port`.
     pub fn new(host: &str, port: u16) -> Self {
-        Self(Place::Tcp { host: host.into(), port })
+        Self(Place::Tcp {
+            host: host.into(),
+            port,
+        })
     }
 
     /// Reads `host:port` or `[v6]:port`, with or without `redis://` before it, or `unix:///path`.
@@ -85,7 +94,8 @@ impl ServerAddr {
 }
 
 fn parse_unix(path: &str) -> Result<ServerAddr, AddrError> {
-    if !path.starts_with('/') || path.len() > MAX_SOCKET_PATH || path.chars().any(char::is_control) {
+    if !path.starts_with('/') || path.len() > MAX_SOCKET_PATH || path.chars().any(char::is_control)
+    {
         return Err(AddrError::BadPath);
     }
     Ok(ServerAddr(Place::Unix(path.into())))
@@ -93,9 +103,16 @@ fn parse_unix(path: &str) -> Result<ServerAddr, AddrError> {
 
 fn parse_tcp(text: &str) -> Result<ServerAddr, AddrError> {
     let (host, port) = text.rsplit_once(':').ok_or(AddrError::NoPort)?;
-    let port: u16 = port.parse().ok().filter(|p| *p > 0).ok_or(AddrError::BadPort)?;
+    let port: u16 = port
+        .parse()
+        .ok()
+        .filter(|p| *p > 0)
+        .ok_or(AddrError::BadPort)?;
     let host = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-        Some(v6) => v6.parse::<Ipv6Addr>().map(|_| v6).map_err(|_| AddrError::BadHost)?,
+        Some(v6) => v6
+            .parse::<Ipv6Addr>()
+            .map(|_| v6)
+            .map_err(|_| AddrError::BadHost)?,
         None if host.contains(':') => return Err(AddrError::NoPort),
         None => host,
     };
@@ -117,7 +134,8 @@ impl fmt::Display for ServerAddr {
     }
 }
 
-/// A datacenter's name, as the configuration gives it; `unknown` when nothing says where a server stands.
+/// A datacenter's name, as the configuration gives it; `unknown` when nothing says where a server
+/// stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Datacenter(Arc<str>);
 
@@ -192,19 +210,33 @@ mod tests {
 
     #[test]
     fn addresses_read_and_print_alike() {
-        for text in ["redis.example.com:6379", "10.0.0.1:1", "[2001:db8::1]:65535", "unix:///run/redis/a b.sock"] {
+        for text in [
+            "redis.example.com:6379",
+            "10.0.0.1:1",
+            "[2001:db8::1]:65535",
+            "unix:///run/redis/a b.sock",
+        ] {
             assert_eq!(ServerAddr::parse(text).unwrap().to_string(), text);
         }
-        assert_eq!(ServerAddr::parse("redis://a:6379").unwrap().to_string(), "a:6379");
+        assert_eq!(
+            ServerAddr::parse("redis://a:6379").unwrap().to_string(),
+            "a:6379"
+        );
     }
 
     #[test]
     fn an_address_is_a_port_or_a_path() {
         let tcp = ServerAddr::parse("[::1]:6379").unwrap();
-        assert_eq!((tcp.tcp(), tcp.host(), tcp.port()), (Some(("::1", 6379)), Some("::1"), Some(6379)));
+        assert_eq!(
+            (tcp.tcp(), tcp.host(), tcp.port()),
+            (Some(("::1", 6379)), Some("::1"), Some(6379))
+        );
         assert_eq!(tcp.unix_path(), None);
         let unix = ServerAddr::parse("unix:///run/redis.sock").unwrap();
-        assert_eq!((unix.tcp(), unix.unix_path()), (None, Some(Path::new("/run/redis.sock"))));
+        assert_eq!(
+            (unix.tcp(), unix.unix_path()),
+            (None, Some(Path::new("/run/redis.sock")))
+        );
     }
 
     #[test]

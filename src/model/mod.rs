@@ -1,7 +1,7 @@
 //! The vocabulary that every room shares: units, identities and closed sets of reasons.
 //!
-//! **Invariant:** this room is pure and uses no other room. A quantity in seconds ([`Span`]) and a quantity in bytes
-//! ([`Bytes`]) are different types, so that one can never be shown as the other.
+//! **Invariant:** this room is pure and uses no other room. A quantity in seconds ([`Span`]) and a
+//! quantity in bytes ([`Bytes`]) are different types, so that one can never be shown as the other.
 
 mod bytes;
 mod hash;

@@ -73,12 +73,18 @@ impl PollError {
     /// What happened and what to do about it, for the person who reads it at night.
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::Timeout => "gave no answer in time: it is stopped, blocked, or the network drops its packets",
-            Self::Refused => "refused the connection: nothing listens there, or a firewall rejects it",
+            Self::Timeout => {
+                "gave no answer in time: it is stopped, blocked, or the network drops its packets"
+            }
+            Self::Refused => {
+                "refused the connection: nothing listens there, or a firewall rejects it"
+            }
             Self::Reset => {
                 "closed the connection: it may be restarting, a proxy cut it, or its port speaks TLS and redis.tls is not set"
             }
-            Self::Dns => "has a host name that cannot be resolved: check the name and this machine's DNS",
+            Self::Dns => {
+                "has a host name that cannot be resolved: check the name and this machine's DNS"
+            }
             Self::Tls => {
                 "failed the TLS handshake: check its certificate, redis.tls and whether the port speaks TLS; the log says more"
             }
@@ -112,6 +118,10 @@ mod tests {
         labels.sort_unstable();
         labels.dedup();
         assert_eq!(labels.len(), PollError::ALL.len());
-        assert!(labels.iter().all(|l| l.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        assert!(
+            labels
+                .iter()
+                .all(|l| l.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        );
     }
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::Bytes;
 
-/// A position in a replication stream, in bytes since the history began (`master_repl_offset`, `slave_repl_offset`).
+/// A position in a replication stream, in bytes since the history began (`master_repl_offset`,
+/// `slave_repl_offset`).
 ///
-/// Two offsets compare only when they belong to one replication history; the type cannot know, so the caller must.
+/// Two offsets compare only when they belong to one replication history; the type cannot know, so
+/// the caller must.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplicationOffset(u64);
 
@@ -34,13 +36,14 @@ impl fmt::Display for ReplicationOffset {
     }
 }
 
-/// A replication history's identity (`master_replid`): 40 hexadecimal characters, chosen at random by the server.
+/// A replication history's identity (`master_replid`): 40 hexadecimal characters, chosen at random
+/// by the server.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplicationId(Arc<str>);
 
 impl ReplicationId {
-    /// The identity spelled by `text`; `None` unless it is 40 hexadecimal characters, or when all of them are zero
-    /// (which is how a server says that it has none).
+    /// The identity spelled by `text`; `None` unless it is 40 hexadecimal characters, or when all
+    /// of them are zero (which is how a server says that it has none).
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
         let none = text.bytes().all(|b| b == b'0');
@@ -65,7 +68,8 @@ impl fmt::Debug for ReplicationId {
     }
 }
 
-/// One life of a server process (`run_id`): changes at every start, so a change says that counters began anew.
+/// One life of a server process (`run_id`): changes at every start, so a change says that counters
+/// began anew.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(Arc<str>);
 
@@ -95,7 +99,13 @@ mod tests {
 
     #[test]
     fn a_distance_is_never_negative() {
-        assert_eq!(ReplicationOffset::new(5).since(ReplicationOffset::new(9)), Bytes::new(0));
-        assert_eq!(ReplicationOffset::new(9).since(ReplicationOffset::new(5)), Bytes::new(4));
+        assert_eq!(
+            ReplicationOffset::new(5).since(ReplicationOffset::new(9)),
+            Bytes::new(0)
+        );
+        assert_eq!(
+            ReplicationOffset::new(9).since(ReplicationOffset::new(5)),
+            Bytes::new(4)
+        );
     }
 }

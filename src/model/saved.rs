@@ -1,4 +1,5 @@
-//! What outlives the process besides the lag history: documents in named tables, whose content only their own room knows.
+//! What outlives the process besides the lag history: documents in named tables, whose content only
+//! their own room knows.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,8 @@ pub enum Table {
     Alerts,
     /// What each receiver was told of each group of alerts.
     Groups,
-    /// What each receiver's queue knows of each group: the notifications that wait, and what was opened.
+    /// What each receiver's queue knows of each group: the notifications that wait, and what was
+    /// opened.
     Outbox,
     /// Each receiver's rest and circuit.
     Receivers,
@@ -54,10 +56,11 @@ pub struct SavedDocument {
 /// Documents by table, as they were read.
 pub type SavedDocuments = BTreeMap<Table, Vec<SavedDocument>>;
 
-/// How instants of an earlier life are read on this life's clock: exactly in the same boot, by the wall clocks otherwise.
+/// How instants of an earlier life are read on this life's clock: exactly in the same boot, by the
+/// wall clocks otherwise.
 ///
-/// Unlike the lag's, the instants of alerts prove nothing: where they cannot be placed they are taken as of now, and the
-/// alert itself is kept.
+/// Unlike the lag's, the instants of alerts prove nothing: where they cannot be placed they are
+/// taken as of now, and the alert itself is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClockShift {
     /// Added to an instant of the earlier clock.
@@ -111,18 +114,30 @@ impl Table {
 impl Document {
     /// What writes `body` under `key`.
     pub fn put(table: Table, key: impl Into<String>, body: String) -> Self {
-        Self { table, key: key.into(), body: Some(body) }
+        Self {
+            table,
+            key: key.into(),
+            body: Some(body),
+        }
     }
 
-    /// What writes `record` under `key`. One that JSON cannot say, which none of ours is, leaves an empty body: the next
-    /// start says that it makes no sense.
+    /// What writes `record` under `key`. One that JSON cannot say, which none of ours is, leaves an
+    /// empty body: the next start says that it makes no sense.
     pub fn record(table: Table, key: impl Into<String>, record: &impl Serialize) -> Self {
-        Self::put(table, key, serde_json::to_string(record).unwrap_or_default())
+        Self::put(
+            table,
+            key,
+            serde_json::to_string(record).unwrap_or_default(),
+        )
     }
 
     /// What deletes `key`.
     pub fn delete(table: Table, key: impl Into<String>) -> Self {
-        Self { table, key: key.into(), body: None }
+        Self {
+            table,
+            key: key.into(),
+            body: None,
+        }
     }
 
     /// The bytes that it takes.
@@ -137,8 +152,8 @@ impl ClockShift {
         (at + self.by).min(self.now.mono)
     }
 
-    /// The instant of something that is to happen, not later than `at_most` from now: a clock that was off must not
-    /// put it off for days.
+    /// The instant of something that is to happen, not later than `at_most` from now: a clock that
+    /// was off must not put it off for days.
     pub fn due(&self, at: Timestamp, at_most: Span) -> Timestamp {
         (at + self.by).min(self.now.mono + at_most)
     }
@@ -154,15 +169,29 @@ mod tests {
 
     #[test]
     fn nothing_of_the_past_is_still_to_come_and_nothing_due_is_days_away() {
-        let now = ClockAnchor { mono: at(100), ..ClockAnchor::default() };
-        let shift = ClockShift { by: Span::from_secs(40), ago: Span::ZERO, now };
-        assert_eq!([10, 60, 70].map(|secs| shift.past(at(secs))), [at(50), at(100), at(100)]);
-        assert_eq!([10, 62, 9_000].map(|secs| shift.due(at(secs), Span::from_secs(5))), [at(50), at(102), at(105)]);
+        let now = ClockAnchor {
+            mono: at(100),
+            ..ClockAnchor::default()
+        };
+        let shift = ClockShift {
+            by: Span::from_secs(40),
+            ago: Span::ZERO,
+            now,
+        };
+        assert_eq!(
+            [10, 60, 70].map(|secs| shift.past(at(secs))),
+            [at(50), at(100), at(100)]
+        );
+        assert_eq!(
+            [10, 62, 9_000].map(|secs| shift.due(at(secs), Span::from_secs(5))),
+            [at(50), at(102), at(105)]
+        );
     }
 
     #[test]
     fn no_two_tables_share_a_name() {
-        let names: std::collections::BTreeSet<_> = Table::ALL.iter().map(|table| table.label()).collect();
+        let names: std::collections::BTreeSet<_> =
+            Table::ALL.iter().map(|table| table.label()).collect();
         assert_eq!(names.len(), Table::ALL.len());
     }
 }

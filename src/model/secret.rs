@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A password, token or secret URL. `Debug` shows `***`; there is no `Display`, so that no log line or error can hold
-/// it by accident.
+/// A password, token or secret URL. `Debug` shows `***`; there is no `Display`, so that no log line
+/// or error can hold it by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

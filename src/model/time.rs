@@ -8,19 +8,26 @@ use serde::{Deserialize, Serialize};
 
 /// An instant on the monitor's monotonic clock (`CLOCK_BOOTTIME`), in nanoseconds since boot.
 ///
-/// Every measurement uses this clock: the wall clock may jump, and `std::time::Instant` stops while a machine sleeps,
-/// so a bound that outlives a suspend would silently become wrong.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Every measurement uses this clock: the wall clock may jump, and `std::time::Instant` stops while
+/// a machine sleeps, so a bound that outlives a suspend would silently become wrong.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
 /// A signed length of time in nanoseconds: the difference of two [`Timestamp`]s.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Span(i64);
 
-/// An instant on the wall clock, in nanoseconds since the Unix epoch. Shown to people, never used to measure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// An instant on the wall clock, in nanoseconds since the Unix epoch. Shown to people, never used
+/// to measure.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct WallTime(i64);
 
@@ -33,7 +40,8 @@ pub struct ClockAnchor {
     pub wall: WallTime,
 }
 
-/// One boot of a machine's kernel: as long as it is the same, instants on its monotonic clock compare.
+/// One boot of a machine's kernel: as long as it is the same, instants on its monotonic clock
+/// compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BootId(u128);
 
@@ -233,9 +241,18 @@ mod tests {
 
     #[test]
     fn an_anchor_translates_both_ways_in_time() {
-        let anchor = ClockAnchor { mono: Timestamp::from_nanos(100), wall: WallTime::from_nanos(5_000) };
-        assert_eq!(anchor.wall(Timestamp::from_nanos(150)), WallTime::from_nanos(5_050));
-        assert_eq!(anchor.wall(Timestamp::from_nanos(50)), WallTime::from_nanos(4_950));
+        let anchor = ClockAnchor {
+            mono: Timestamp::from_nanos(100),
+            wall: WallTime::from_nanos(5_000),
+        };
+        assert_eq!(
+            anchor.wall(Timestamp::from_nanos(150)),
+            WallTime::from_nanos(5_050)
+        );
+        assert_eq!(
+            anchor.wall(Timestamp::from_nanos(50)),
+            WallTime::from_nanos(4_950)
+        );
     }
 
     #[test]
@@ -243,14 +260,25 @@ mod tests {
         let id = BootId::parse("0f5c8f2e-9a1b-4c3d-8e7f-0123456789ab\n").unwrap();
         assert_eq!(id.bits(), 0x0f5c_8f2e_9a1b_4c3d_8e7f_0123_4567_89ab);
         assert_eq!(BootId::from_bits(id.bits()), id);
-        for text in ["", "0f5c8f2e", "zf5c8f2e-9a1b-4c3d-8e7f-0123456789ab", "+f5c8f2e-9a1b-4c3d-8e7f-0123456789ab"] {
+        for text in [
+            "",
+            "0f5c8f2e",
+            "zf5c8f2e-9a1b-4c3d-8e7f-0123456789ab",
+            "+f5c8f2e-9a1b-4c3d-8e7f-0123456789ab",
+        ] {
             assert_eq!(BootId::parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn spans_read_well_at_every_size() {
-        let cases = [(0.25, "0.250 s"), (12.34, "12.3 s"), (250.0, "4m 10s"), (7_380.0, "2h 03m"), (-3.0, "-3.000 s")];
+        let cases = [
+            (0.25, "0.250 s"),
+            (12.34, "12.3 s"),
+            (250.0, "4m 10s"),
+            (7_380.0, "2h 03m"),
+            (-3.0, "-3.000 s"),
+        ];
         for (secs, shown) in cases {
             assert_eq!(Span::from_secs_f64(secs).to_string(), shown);
         }

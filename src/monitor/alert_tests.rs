@@ -1,4 +1,5 @@
-//! From polls and deliveries to what is told: isolation, failing receivers, silences, and clocks that jump.
+//! From polls and deliveries to what is told: isolation, failing receivers, silences, and clocks
+//! that jump.
 
 use std::path::Path;
 
@@ -39,7 +40,15 @@ impl Stage {
         let topology = Topology::from_settings(&settings);
         let servers = topology.servers.keys().cloned().collect();
         let monitor = Monitor::new(&settings, &topology, anchor(0, 0));
-        Self { monitor, servers, silent: Vec::new(), second: 0, skew: 0, full_syncs: 7, actions: Vec::new() }
+        Self {
+            monitor,
+            servers,
+            silent: Vec::new(),
+            second: 0,
+            skew: 0,
+            full_syncs: 7,
+            actions: Vec::new(),
+        }
     }
 
     fn until(&mut self, second: i64) {
@@ -57,48 +66,93 @@ impl Stage {
 
     fn answer(&self, server: &ServerAddr, now: Timestamp) -> PollEventKind {
         let (late, began) = (Span::ZERO, now - Span::from_millis(10));
-        if self.silent.iter().any(|silent| server.host() == Some(silent)) {
-            return PollEventKind::Failed { began, at: now, late, error: PollError::Timeout };
+        if self
+            .silent
+            .iter()
+            .any(|silent| server.host() == Some(silent))
+        {
+            return PollEventKind::Failed {
+                began,
+                at: now,
+                late,
+                error: PollError::Timeout,
+            };
         }
         let mut observation = Box::new(Observation::default());
         observation.replication.role = Field::Value(Role::Master);
         observation.stats.sync_full = Field::Value(self.full_syncs);
-        PollEventKind::Answered { sent: began, received: now, observation, late }
+        PollEventKind::Answered {
+            sent: began,
+            received: now,
+            observation,
+            late,
+        }
     }
 
     /// What was told since this was last asked: to whom, about which rule, how.
     fn told(&mut self) -> Vec<String> {
         let line = |action: Action| {
-            let Action::Notify(said) = action else { return None };
-            let name = said.alerts[0].identity.rule.alert_name().trim_start_matches("RedisCrossDc").to_owned();
+            let Action::Notify(said) = action else {
+                return None;
+            };
+            let name = said.alerts[0]
+                .identity
+                .rule
+                .alert_name()
+                .trim_start_matches("RedisCrossDc")
+                .to_owned();
             Some(format!("{} {name} {}", said.receiver, said.reason.label()))
         };
-        std::mem::take(&mut self.actions).into_iter().filter_map(line).collect()
+        std::mem::take(&mut self.actions)
+            .into_iter()
+            .filter_map(line)
+            .collect()
     }
 
     fn fail(&mut self, receiver: &str, dead: bool) {
-        let kind = DeliveryEventKind::Failed { reason: DeliveryFailure::Server, dead };
-        let queue = QueueState { depth: usize::from(!dead), ..QueueState::default() };
-        let event = DeliveryEvent { receiver: receiver.into(), kind, queue };
-        self.monitor.handle_delivery(&event, anchor(self.second, 0).mono);
+        let kind = DeliveryEventKind::Failed {
+            reason: DeliveryFailure::Server,
+            dead,
+        };
+        let queue = QueueState {
+            depth: usize::from(!dead),
+            ..QueueState::default()
+        };
+        let event = DeliveryEvent {
+            receiver: receiver.into(),
+            kind,
+            queue,
+        };
+        self.monitor
+            .handle_delivery(&event, anchor(self.second, 0).mono);
     }
 
     fn suppressed(&self, reason: SuppressReason) -> u64 {
         let fleet = self.monitor.snapshot(anchor(self.second, self.skew));
-        fleet.receivers.iter().map(|receiver| receiver.suppressed[&reason]).sum()
+        fleet
+            .receivers
+            .iter()
+            .map(|receiver| receiver.suppressed[&reason])
+            .sum()
     }
 }
 
 fn anchor(second: i64, skew: i64) -> ClockAnchor {
     let nanos = |secs: i64| secs * 1_000_000_000;
     let wall = WallTime::from_nanos(nanos(1_700_000_000 + second + skew));
-    ClockAnchor { mono: Timestamp::from_nanos(nanos(second)), wall }
+    ClockAnchor {
+        mono: Timestamp::from_nanos(nanos(second)),
+        wall,
+    }
 }
 
 /// Only what is about servers and this exporter: a pair of masters has alerts of its own.
 fn about_servers(told: Vec<String>) -> Vec<String> {
-    let about =
-        |line: &String| ["Unreachable", "Isolated", "FullSync", "Receiver"].iter().any(|part| line.contains(part));
+    let about = |line: &String| {
+        ["Unreachable", "Isolated", "FullSync", "Receiver"]
+            .iter()
+            .any(|part| line.contains(part))
+    };
     told.into_iter().filter(about).collect()
 }
 
@@ -111,15 +165,32 @@ fn when_all_remote_servers_are_silent_it_is_probably_this_exporter() {
     let isolated = ["chat MonitorIsolated first", "hook MonitorIsolated first"];
     assert_eq!(about_servers(stage.told()), isolated);
     let fleet = stage.monitor.snapshot(anchor(30, 0));
-    let held = fleet
-        .alerts
-        .iter()
-        .filter(|listed| listed.caused_by.as_ref().is_some_and(|cause| cause.identity().rule == Rule::MonitorIsolated));
-    assert!(held.filter(|listed| listed.alert.identity.rule == Rule::Unreachable).count() == 2, "{:?}", fleet.alerts);
-    assert!(stage.suppressed(SuppressReason::Caused) >= 4, "two servers for two receivers");
+    let held = fleet.alerts.iter().filter(|listed| {
+        listed
+            .caused_by
+            .as_ref()
+            .is_some_and(|cause| cause.identity().rule == Rule::MonitorIsolated)
+    });
+    assert!(
+        held.filter(|listed| listed.alert.identity.rule == Rule::Unreachable)
+            .count()
+            == 2,
+        "{:?}",
+        fleet.alerts
+    );
+    assert!(
+        stage.suppressed(SuppressReason::Caused) >= 4,
+        "two servers for two receivers"
+    );
     stage.silent.clear();
     stage.until(40);
-    assert_eq!(about_servers(stage.told()), ["chat MonitorIsolated resolved", "hook MonitorIsolated resolved"]);
+    assert_eq!(
+        about_servers(stage.told()),
+        [
+            "chat MonitorIsolated resolved",
+            "hook MonitorIsolated resolved"
+        ]
+    );
 }
 
 #[test]
@@ -128,19 +199,36 @@ fn a_remote_server_that_is_silent_alone_is_that_servers_alert() {
     stage.until(5);
     stage.silent = vec!["far1"];
     stage.until(30);
-    assert_eq!(about_servers(stage.told()), ["chat ServerUnreachable first", "hook ServerUnreachable first"]);
+    assert_eq!(
+        about_servers(stage.told()),
+        [
+            "chat ServerUnreachable first",
+            "hook ServerUnreachable first"
+        ]
+    );
 }
 
 #[test]
 fn full_syncs_are_an_alert_until_the_window_is_over() {
-    let mut stage = Stage::new(&PAIRS.replace("notify:", "alerts: {full_sync: {window: 60s}}\nnotify:"));
+    let mut stage =
+        Stage::new(&PAIRS.replace("notify:", "alerts: {full_sync: {window: 60s}}\nnotify:"));
     stage.until(10);
-    assert_eq!(about_servers(stage.told()), [""; 0], "what was before is nobody's business");
+    assert_eq!(
+        about_servers(stage.told()),
+        [""; 0],
+        "what was before is nobody's business"
+    );
     stage.full_syncs += 1;
     stage.until(20);
-    assert_eq!(about_servers(stage.told()), ["chat FullSync first", "hook FullSync first"]);
+    assert_eq!(
+        about_servers(stage.told()),
+        ["chat FullSync first", "hook FullSync first"]
+    );
     stage.until(80);
-    assert_eq!(about_servers(stage.told()), ["chat FullSync resolved", "hook FullSync resolved"]);
+    assert_eq!(
+        about_servers(stage.told()),
+        ["chat FullSync resolved", "hook FullSync resolved"]
+    );
 }
 
 #[test]
@@ -149,15 +237,24 @@ fn that_a_receiver_fails_is_told_to_the_others() {
     stage.until(5);
     stage.fail("chat", false);
     stage.until(60);
-    assert_eq!(about_servers(stage.told()), [""; 0], "for a minute it may be a restart");
+    assert_eq!(
+        about_servers(stage.told()),
+        [""; 0],
+        "for a minute it may be a restart"
+    );
     stage.until(70);
     assert_eq!(about_servers(stage.told()), ["hook ReceiverFailing first"]);
     stage.fail("hook", true);
     stage.until(75);
-    assert_eq!(about_servers(stage.told()), ["chat ReceiverFailing first"], "one that gave up says so at once");
+    assert_eq!(
+        about_servers(stage.told()),
+        ["chat ReceiverFailing first"],
+        "one that gave up says so at once"
+    );
 }
 
-/// Whatever the wall clock does in either direction: no alert begins, ends or is told because of it.
+/// Whatever the wall clock does in either direction: no alert begins, ends or is told because of
+/// it.
 #[test]
 fn a_wall_clock_that_jumps_a_day_fires_and_resolves_nothing() {
     for jump in [DAY, -DAY] {
@@ -167,9 +264,19 @@ fn a_wall_clock_that_jumps_a_day_fires_and_resolves_nothing() {
         stage.until(14);
         stage.skew = jump;
         stage.until(18);
-        assert_eq!(about_servers(stage.told()), [""; 0], "not earlier than 15 s");
+        assert_eq!(
+            about_servers(stage.told()),
+            [""; 0],
+            "not earlier than 15 s"
+        );
         stage.until(30);
-        assert_eq!(about_servers(stage.told()), ["chat ServerUnreachable first", "hook ServerUnreachable first"]);
+        assert_eq!(
+            about_servers(stage.told()),
+            [
+                "chat ServerUnreachable first",
+                "hook ServerUnreachable first"
+            ]
+        );
         stage.skew = -jump;
         stage.until(60);
         let changed = |action: &Action| match action {
@@ -197,25 +304,51 @@ fn a_silence_ends_by_the_wall_clock_and_then_what_fires_is_told() {
     stage.until(40);
     assert_eq!(about_servers(stage.told()), [""; 0]);
     let fleet = stage.monitor.snapshot(anchor(40, 0));
-    let alert = fleet.alerts.iter().find(|listed| listed.alert.identity.rule == Rule::Unreachable).unwrap();
+    let alert = fleet
+        .alerts
+        .iter()
+        .find(|listed| listed.alert.identity.rule == Rule::Unreachable)
+        .unwrap();
     assert_eq!(alert.alert.hold, Some(crate::alert::Hold::Silence(id)));
-    assert_eq!((alert.alert.status, stage.suppressed(SuppressReason::Silenced)), (AlertStatus::Firing, 2));
+    assert_eq!(
+        (
+            alert.alert.status,
+            stage.suppressed(SuppressReason::Silenced)
+        ),
+        (AlertStatus::Firing, 2)
+    );
     stage.skew = DAY;
     stage.until(42);
-    assert_eq!(about_servers(stage.told()), ["chat ServerUnreachable first", "hook ServerUnreachable first"]);
+    assert_eq!(
+        about_servers(stage.told()),
+        [
+            "chat ServerUnreachable first",
+            "hook ServerUnreachable first"
+        ]
+    );
 }
 
 #[test]
 fn a_maintenance_window_holds_back_while_it_is_open() {
     // The virtual world begins on Tuesday, 14 November 2023, at 22:13:20 UTC.
     let window = "{name: patching, every: [tuesday], start: '22:00', duration: 15m, timezone: UTC}";
-    let mut stage = Stage::new(&PAIRS.replace("notify:", &format!("notify:\n  maintenance: [{window}]")));
+    let mut stage =
+        Stage::new(&PAIRS.replace("notify:", &format!("notify:\n  maintenance: [{window}]")));
     stage.until(5);
-    assert_eq!(stage.monitor.snapshot(anchor(5, 0)).maintenance.as_slice(), [std::sync::Arc::<str>::from("patching")]);
+    assert_eq!(
+        stage.monitor.snapshot(anchor(5, 0)).maintenance.as_slice(),
+        [std::sync::Arc::<str>::from("patching")]
+    );
     stage.silent = vec!["far1"];
     stage.until(90);
     assert_eq!(about_servers(stage.told()), [""; 0]);
     stage.until(110);
-    assert_eq!(about_servers(stage.told()), ["chat ServerUnreachable first", "hook ServerUnreachable first"]);
+    assert_eq!(
+        about_servers(stage.told()),
+        [
+            "chat ServerUnreachable first",
+            "hook ServerUnreachable first"
+        ]
+    );
     assert_eq!(stage.monitor.snapshot(anchor(110, 0)).maintenance.len(), 0);
 }

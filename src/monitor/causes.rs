@@ -1,7 +1,8 @@
 //! What explains what: one cause, one page.
 //!
-//! In order: this exporter is cut off, a server does not answer, a link is down or stalled, and then the lag of that pair and that
-//! nobody knows it. An unreachable replica is no reason for a critical lag: its master's ACKs prove that one.
+//! In order: this exporter is cut off, a server does not answer, a link is down or stalled, and
+//! then the lag of that pair and that nobody knows it. An unreachable replica is no reason for a
+//! critical lag: its master's ACKs prove that one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,14 +32,30 @@ impl PairCauses {
         topology: &Topology,
     ) -> Self {
         let replica = &pair.key.replica;
-        let is_remote = |addr: &&ServerAddr| topology.servers.get(*addr).is_some_and(|server| !server.local);
-        let cut_off = [&pair.top, &pair.master, replica].iter().any(is_remote).then(isolated);
-        let masters = [&pair.top, &pair.master].into_iter().filter_map(|addr| servers.get(addr)).cloned();
-        let above: Vec<Cause> = cut_off.into_iter().chain(masters).map(|key| cause(key, Severity::Critical)).collect();
+        let is_remote = |addr: &&ServerAddr| {
+            topology
+                .servers
+                .get(*addr)
+                .is_some_and(|server| !server.local)
+        };
+        let cut_off = [&pair.top, &pair.master, replica]
+            .iter()
+            .any(is_remote)
+            .then(isolated);
+        let masters = [&pair.top, &pair.master]
+            .into_iter()
+            .filter_map(|addr| servers.get(addr))
+            .cloned();
+        let above: Vec<Cause> = cut_off
+            .into_iter()
+            .chain(masters)
+            .map(|key| cause(key, Severity::Critical))
+            .collect();
         let replica = |up_to| servers.get(replica).cloned().map(|key| cause(key, up_to));
         let down = || cause(link_down.clone(), Severity::Critical);
-        let all =
-            |replica: Option<Cause>, link: Option<Cause>| above.iter().cloned().chain(replica).chain(link).collect();
+        let all = |replica: Option<Cause>, link: Option<Cause>| {
+            above.iter().cloned().chain(replica).chain(link).collect()
+        };
         Self {
             lag: all(replica(Severity::Warning), Some(down())),
             link: all(replica(Severity::Critical), None),
@@ -63,19 +80,33 @@ const fn cause(key: AlertKey, up_to: Severity) -> Cause {
 
 /// Everything that there could be an alert about, as far as the configuration says.
 pub(super) fn targets(topology: &Topology, notify: &NotifySettings) -> Vec<Target> {
-    let of_alert = |kind, labels: Labels, extra: Arc<Labels>| Target { kind, labels: Arc::new(labels), extra };
-    let pairs = topology
-        .pairs
-        .iter()
-        .map(|pair| of_alert(TargetKind::Pair, super::alerting::pair_labels(pair), Arc::clone(&pair.labels)));
-    let servers = topology
-        .servers
-        .values()
-        .map(|server| of_alert(TargetKind::Server, super::alerting::server_labels(server), Arc::default()));
+    let of_alert = |kind, labels: Labels, extra: Arc<Labels>| Target {
+        kind,
+        labels: Arc::new(labels),
+        extra,
+    };
+    let pairs = topology.pairs.iter().map(|pair| {
+        of_alert(
+            TargetKind::Pair,
+            super::alerting::pair_labels(pair),
+            Arc::clone(&pair.labels),
+        )
+    });
+    let servers = topology.servers.values().map(|server| {
+        of_alert(
+            TargetKind::Server,
+            super::alerting::server_labels(server),
+            Arc::default(),
+        )
+    });
     let receivers = notify.receivers.iter().map(|receiver| {
         let labels = Labels::from([("receiver".to_owned(), receiver.name.clone())]);
         of_alert(TargetKind::Receiver, labels, Arc::default())
     });
     let monitor = of_alert(TargetKind::Monitor, Labels::default(), Arc::default());
-    pairs.chain(servers).chain(receivers).chain([monitor]).collect()
+    pairs
+        .chain(servers)
+        .chain(receivers)
+        .chain([monitor])
+        .collect()
 }

@@ -27,37 +27,41 @@ pub enum PollEventKind {
         /// From the first packet to the ready connection.
         took: Span,
     },
-    /// INFO was answered. A reply that comes after its timeout is reported like any other: it is evidence for
-    /// `[sent, received]`.
+    /// INFO was answered. A reply that comes after its timeout is reported like any other: it is
+    /// evidence for `[sent, received]`.
     Answered {
         /// When the request was handed to the connection.
         sent: Timestamp,
         /// When the reply was complete.
         received: Timestamp,
-        /// How much later than planned the poll began: the exporter's own lateness, not the server's. Never negative.
+        /// How much later than planned the poll began: the exporter's own lateness, not the
+        /// server's. Never negative.
         late: Span,
         /// What it says.
         observation: Box<Observation>,
     },
-    /// A poll failed: no connection, an error reply, or no answer within the timeout. After [`PollError::Timeout`] the
-    /// answer may still come.
+    /// A poll failed: no connection, an error reply, or no answer within the timeout. After
+    /// [`PollError::Timeout`] the answer may still come.
     Failed {
         /// When the poll began.
         began: Timestamp,
         /// When it was given up.
         at: Timestamp,
-        /// How much later than planned the poll began: the exporter's own lateness, not the server's. Never negative.
+        /// How much later than planned the poll began: the exporter's own lateness, not the
+        /// server's. Never negative.
         late: Span,
         /// Why.
         error: PollError,
     },
-    /// A request is unanswered for longer than this server's answers ever take (100 ms or four times its smallest
-    /// round trip, whichever is more). Sent once a request, long before its timeout.
+    /// A request is unanswered for longer than this server's answers ever take (100 ms or four
+    /// times its smallest round trip, whichever is more). Sent once a request, long before its
+    /// timeout.
     Overdue {
         /// When the request was handed to the connection.
         sent: Timestamp,
     },
-    /// The schedule wanted a poll while the one before it was still unanswered. Counted, never queued.
+    /// The schedule wanted a poll while the one before it was still unanswered. Counted, never
+    /// queued.
     Skipped,
     /// A heartbeat came out of the server, or did not.
     Heartbeat(HeartbeatEvent),

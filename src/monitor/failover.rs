@@ -40,8 +40,8 @@ pub enum Loss {
     Exactly(Bytes),
     /// The old master had shown this much; it may have written more that nobody saw.
     AtLeast(Bytes),
-    /// The old master gave its history up before it was asked once more: it had shown this much, and nobody will ever
-    /// see the rest.
+    /// The old master gave its history up before it was asked once more: it had shown this much,
+    /// and nobody will ever see the rest.
     Unseen {
         /// What it had shown.
         at_least: Bytes,
@@ -66,31 +66,52 @@ pub struct EntryFailovers {
 impl Loss {
     /// The number of bytes, where it is exact.
     pub const fn exactly(self) -> Option<Bytes> {
-        if let Self::Exactly(bytes) = self { Some(bytes) } else { None }
+        if let Self::Exactly(bytes) = self {
+            Some(bytes)
+        } else {
+            None
+        }
     }
 
     /// It is certainly at least this.
     pub const fn at_least(self) -> Option<Bytes> {
         match self {
-            Self::Exactly(bytes) | Self::AtLeast(bytes) | Self::Unseen { at_least: bytes, .. } => Some(bytes),
+            Self::Exactly(bytes)
+            | Self::AtLeast(bytes)
+            | Self::Unseen {
+                at_least: bytes, ..
+            } => Some(bytes),
             Self::Unknown => None,
         }
     }
 
     /// All that is lost was written within so much time, where that is all that will ever be known.
     pub const fn within(self) -> Option<Span> {
-        if let Self::Unseen { within, .. } = self { within } else { None }
+        if let Self::Unseen { within, .. } = self {
+            within
+        } else {
+            None
+        }
     }
 }
 
 impl fmt::Display for Failover {
     /// Who, from where to where, and what was lost: one sentence. When it was stands elsewhere.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { succession: Succession { from, to, .. }, from_dc, to_dc, loss, .. } = self;
+        let Self {
+            succession: Succession { from, to, .. },
+            from_dc,
+            to_dc,
+            loss,
+            ..
+        } = self;
         write!(f, "{to} in {to_dc} took over from {from} in {from_dc}; ")?;
         match loss {
             Loss::Exactly(Bytes::ZERO) => f.write_str("nothing of the old master's stream is lost"),
-            Loss::Exactly(bytes) => write!(f, "{bytes} of the old master's stream are not in the new one's"),
+            Loss::Exactly(bytes) => write!(
+                f,
+                "{bytes} of the old master's stream are not in the new one's"
+            ),
             Loss::AtLeast(bytes) if *bytes > Bytes::ZERO => write!(
                 f,
                 "at least {bytes} of the old master's stream are not in the new one's: what it wrote after it was last \
@@ -99,7 +120,10 @@ impl fmt::Display for Failover {
             Loss::Unseen { within, at_least } => {
                 f.write_str("what the old master wrote ")?;
                 within.map_or(Ok(()), |within| write!(f, "in the last {within} "))?;
-                write!(f, "before it followed is lost where the new one did not have it: ")?;
+                write!(
+                    f,
+                    "before it followed is lost where the new one did not have it: "
+                )?;
                 match *at_least {
                     Bytes::ZERO => f.write_str("nobody saw how much"),
                     at_least => write!(f, "at least {at_least}, and nobody saw the rest"),
@@ -117,7 +141,9 @@ impl Failover {
             return f.write_str("what was lost is not known until the old master answers");
         };
         let before = self.at - known.at;
-        let lacked = known.upper_bytes.map_or_else(String::new, |bytes| format!("{bytes}, "));
+        let lacked = known
+            .upper_bytes
+            .map_or_else(String::new, |bytes| format!("{bytes}, "));
         write!(
             f,
             "what was lost is not known until the old master answers: {before} before, the new master lacked at most \
@@ -134,14 +160,21 @@ mod tests {
     fn check(loss: Loss, last_known: Option<LastKnown>, expected: &str) {
         let [from, to] = ["a", "b"].map(|host| ServerAddr::new(host, 1));
         let failover = Failover {
-            succession: Succession { pair: PairName::new("orders"), from, to },
+            succession: Succession {
+                pair: PairName::new("orders"),
+                from,
+                to,
+            },
             from_dc: Datacenter::new("dc1"),
             to_dc: Datacenter::new("dc2"),
             at: Timestamp::from_nanos(12_000_000_000),
             loss,
             last_known,
         };
-        assert_eq!(failover.to_string(), format!("b:1 in dc2 took over from a:1 in dc1; {expected}"));
+        assert_eq!(
+            failover.to_string(),
+            format!("b:1 in dc2 took over from a:1 in dc1; {expected}")
+        );
     }
 
     #[test]
@@ -151,8 +184,16 @@ mod tests {
             upper_bytes: Some(Bytes::new(70)),
             at: Timestamp::from_nanos(2_000_000_000),
         };
-        check(Loss::Exactly(Bytes::ZERO), Some(known), "nothing of the old master's stream is lost");
-        check(Loss::Exactly(Bytes::new(2048)), None, "2.0 KiB of the old master's stream are not in the new one's");
+        check(
+            Loss::Exactly(Bytes::ZERO),
+            Some(known),
+            "nothing of the old master's stream is lost",
+        );
+        check(
+            Loss::Exactly(Bytes::new(2048)),
+            None,
+            "2.0 KiB of the old master's stream are not in the new one's",
+        );
         check(
             Loss::AtLeast(Bytes::new(9)),
             Some(known),
@@ -173,11 +214,18 @@ mod tests {
              least 9 B, and nobody saw the rest",
         );
         check(
-            Loss::Unseen { at_least: Bytes::ZERO, within: None },
+            Loss::Unseen {
+                at_least: Bytes::ZERO,
+                within: None,
+            },
             None,
             "what the old master wrote before it followed is lost where the new one did not have it: nobody saw how much",
         );
-        check(Loss::Unknown, None, "what was lost is not known until the old master answers");
+        check(
+            Loss::Unknown,
+            None,
+            "what was lost is not known until the old master answers",
+        );
         assert_eq!(Loss::AtLeast(Bytes::new(9)).exactly(), None);
         assert_eq!(Loss::AtLeast(Bytes::new(9)).at_least(), Some(Bytes::new(9)));
     }

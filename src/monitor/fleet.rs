@@ -14,22 +14,28 @@ use super::haste::{Situation, ToldDelay};
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::info::{Observation, Role};
 use crate::model::{
-    Datacenter, HeartbeatError, Histogram, PairKey, PairName, PollError, ReplicationId, RunId, ServerAddr, Span,
-    Timestamp, stable_hash,
+    Datacenter, HeartbeatError, Histogram, PairKey, PairName, PollError, ReplicationId, RunId,
+    ServerAddr, Span, Timestamp, stable_hash,
 };
 use crate::replication::{
-    Assessment, Evidence, Footprint, HistoryLimits, Located, MasterHistory, MasterNews, MasterSample, MinuteMax,
-    PairState, PairTracker, ReplicaIdentity, SavedState, ServerFacts, ack_of, assess,
+    Assessment, Evidence, Footprint, HistoryLimits, Located, MasterHistory, MasterNews,
+    MasterSample, MinuteMax, PairState, PairTracker, ReplicaIdentity, SavedState, ServerFacts,
+    ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
 use successions::{Claim, Entry, FailoversKept, Turns};
 
 /// Upper bounds of the lag histogram's buckets, in seconds: 1 ms to 10 min.
-const LAG_BOUNDS: &[f64] =
-    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+const LAG_BOUNDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+    120.0, 300.0, 600.0,
+];
 
-/// Upper bounds of the latency histograms' buckets, in seconds: a loopback's round trip to the longest timeout.
-const LATENCY_BOUNDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+/// Upper bounds of the latency histograms' buckets, in seconds: a loopback's round trip to the
+/// longest timeout.
+const LATENCY_BOUNDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+];
 
 /// Everything that is known of the servers and pairs of one topology.
 #[derive(Debug)]
@@ -116,15 +122,21 @@ impl Fleet {
         fleet
     }
 
-    /// Changes what is watched. What stays keeps all that is known of it; what is gone takes its knowledge along.
+    /// Changes what is watched. What stays keeps all that is known of it; what is gone takes its
+    /// knowledge along.
     pub(super) fn reconfigure(&mut self, topology: &Topology, interval: Span, now: Timestamp) {
         let turns = Turns::between(self, topology);
         self.adopt(topology, &turns, interval, now);
     }
 
-    /// Goes over to other masters, which is a failover where the ones before were seen as masters; the entries that have
-    /// another one.
-    pub(super) fn turn(&mut self, topology: &Topology, interval: Span, now: Timestamp) -> BTreeSet<PairName> {
+    /// Goes over to other masters, which is a failover where the ones before were seen as masters;
+    /// the entries that have another one.
+    pub(super) fn turn(
+        &mut self,
+        topology: &Topology,
+        interval: Span,
+        now: Timestamp,
+    ) -> BTreeSet<PairName> {
         let turns = Turns::between(self, topology);
         self.note_failovers(&turns, now);
         self.adopt(topology, &turns, interval, now);
@@ -133,18 +145,26 @@ impl Fleet {
 
     fn adopt(&mut self, topology: &Topology, turns: &Turns, interval: Span, now: Timestamp) {
         self.interval = interval;
-        let mut old_pairs: HashMap<PairKey, PairEntry> =
-            self.pairs.drain(..).map(|entry| (entry.meta.key.clone(), entry)).collect();
+        let mut old_pairs: HashMap<PairKey, PairEntry> = self
+            .pairs
+            .drain(..)
+            .map(|entry| (entry.meta.key.clone(), entry))
+            .collect();
         let mut old_servers = std::mem::take(&mut self.servers);
         for (addr, meta) in &topology.servers {
-            self.servers.insert(addr.clone(), ServerEntry::anew(meta, old_servers.remove(addr)));
+            self.servers.insert(
+                addr.clone(),
+                ServerEntry::anew(meta, old_servers.remove(addr)),
+            );
         }
         let mut replicas: HashMap<&ServerAddr, usize> = HashMap::new();
         for pair in &topology.pairs {
             *replicas.entry(&pair.master).or_default() += 1;
         }
         for (index, pair) in topology.pairs.iter().enumerate() {
-            let known = old_pairs.remove(&pair.key).filter(|entry| turns.keeps(&entry.meta.top, &pair.top));
+            let known = old_pairs
+                .remove(&pair.key)
+                .filter(|entry| turns.keeps(&entry.meta.top, &pair.top));
             let only_replica = replicas.get(&pair.master) == Some(&1);
             let mut entry = PairEntry::anew(pair, known, only_replica, interval, now);
             if let Some(applied) = self.resting.remove(&pair.key) {
@@ -162,26 +182,47 @@ impl Fleet {
 
     /// What a replica that is a master now had applied stays known, as long as it is the master.
     fn rest(&mut self, gone: HashMap<PairKey, PairEntry>, topology: &Topology) {
-        let resting = gone.into_iter().map(|(key, entry)| (key, entry.tracker.facts().applied_total));
+        let resting = gone
+            .into_iter()
+            .map(|(key, entry)| (key, entry.tracker.facts().applied_total));
         self.resting.extend(resting);
-        let masters: BTreeSet<_> = topology.pairs.iter().map(|pair| (&pair.key.name, &pair.master)).collect();
-        self.resting.retain(|key, _| masters.contains(&(&key.name, &key.replica)));
+        let masters: BTreeSet<_> = topology
+            .pairs
+            .iter()
+            .map(|pair| (&pair.key.name, &pair.master))
+            .collect();
+        self.resting
+            .retain(|key, _| masters.contains(&(&key.name, &key.replica)));
     }
 
-    /// A history belongs to a tree and not to a server: it moves to the server that goes on with it.
+    /// A history belongs to a tree and not to a server: it moves to the server that goes on with
+    /// it.
     fn move_histories(&mut self, turns: &Turns) {
         for (from, to) in &turns.moves {
-            let is_used = self.servers.get(from).is_some_and(|server| !server.as_top.is_empty());
-            let history = if is_used { self.histories.get(from).cloned() } else { self.histories.remove(from) };
+            let is_used = self
+                .servers
+                .get(from)
+                .is_some_and(|server| !server.as_top.is_empty());
+            let history = if is_used {
+                self.histories.get(from).cloned()
+            } else {
+                self.histories.remove(from)
+            };
             if let Some(history) = history {
                 self.histories.entry(to.clone()).or_insert(history);
             }
         }
         let servers = &self.servers;
-        self.histories.retain(|addr, _| servers.get(addr).is_some_and(|server| !server.as_top.is_empty()));
+        self.histories.retain(|addr, _| {
+            servers
+                .get(addr)
+                .is_some_and(|server| !server.as_top.is_empty())
+        });
         for to in turns.moves.values() {
             // What it showed last is the first that is known of it as the top.
-            let Some(server) = self.servers.get(to) else { continue };
+            let Some(server) = self.servers.get(to) else {
+                continue;
+            };
             if let Some(Claim { sample, run_id }) = server.claim.clone() {
                 let pairs = server.as_top.clone();
                 self.take_in(to, &sample, run_id.as_ref(), &pairs);
@@ -208,27 +249,38 @@ impl Fleet {
         self.latency.retain(|(_, dc), _| known(dc));
         let pairs = &self.pairs;
         let linked = |(source, target): &(Datacenter, Datacenter)| {
-            pairs.iter().any(|pair| pair.meta.source_dc == *source && pair.meta.target_dc == *target)
+            pairs
+                .iter()
+                .any(|pair| pair.meta.source_dc == *source && pair.meta.target_dc == *target)
         };
         self.lag_distribution.retain(|key, _| linked(key));
     }
 
     /// Takes in what polling has to say. Servers that are no longer watched are ignored.
     pub(super) fn handle(&mut self, event: PollEvent) {
-        let Some(server) = self.servers.get_mut(&event.server) else { return };
+        let Some(server) = self.servers.get_mut(&event.server) else {
+            return;
+        };
         let dc = server.meta.dc.clone();
         match event.kind {
             PollEventKind::Connected { took } => self.observe_latency(Operation::Connect, dc, took),
             PollEventKind::Skipped => server.skipped += 1,
             PollEventKind::Heartbeat(beat) => self.handle_heartbeat(&event.server, beat),
             PollEventKind::Overdue { sent } => server.facts.overdue(sent),
-            PollEventKind::Failed { began, error, late, .. } => {
+            PollEventKind::Failed {
+                began, error, late, ..
+            } => {
                 server.polls += 1;
                 *server.errors.entry(error).or_default() += 1;
                 server.facts.failed(error, began);
                 self.observe_lateness(dc, late);
             }
-            PollEventKind::Answered { sent, received, observation, late } => {
+            PollEventKind::Answered {
+                sent,
+                received,
+                observation,
+                late,
+            } => {
                 server.polls += 1;
                 server.own_port = observation.server.tcp_port.value().or(server.own_port);
                 let overtaken = server.facts.is_overtaken(sent);
@@ -248,7 +300,9 @@ impl Fleet {
                 self.heartbeat_pairs(addr, &top, |pair| pair.tracker.beat_arrived(&beat));
             }
             HeartbeatEvent::Repeated { top, replica } => {
-                self.heartbeat_pairs(addr, &top, |pair| pair.tracker.beat_repeated(replica.clone()));
+                self.heartbeat_pairs(addr, &top, |pair| {
+                    pair.tracker.beat_repeated(replica.clone())
+                });
                 self.count_heartbeat_error(addr, HeartbeatError::Repeated);
             }
             HeartbeatEvent::Failed { error } => self.count_heartbeat_error(addr, error),
@@ -256,8 +310,15 @@ impl Fleet {
     }
 
     /// The pairs of this replica whose heartbeats go out from `top`.
-    fn heartbeat_pairs(&mut self, replica: &ServerAddr, top: &ServerAddr, tell: impl Fn(&mut PairEntry)) {
-        let Some(server) = self.servers.get(replica) else { return };
+    fn heartbeat_pairs(
+        &mut self,
+        replica: &ServerAddr,
+        top: &ServerAddr,
+        tell: impl Fn(&mut PairEntry),
+    ) {
+        let Some(server) = self.servers.get(replica) else {
+            return;
+        };
         for &index in &server.as_replica {
             let pair = &mut self.pairs[index];
             if pair.meta.heartbeat.is_some() && pair.meta.top == *top {
@@ -273,20 +334,38 @@ impl Fleet {
     }
 
     fn observe_latency(&mut self, operation: Operation, dc: Datacenter, took: Span) {
-        let histogram = self.latency.entry((operation, dc)).or_insert_with(|| Histogram::new(LATENCY_BOUNDS));
+        let histogram = self
+            .latency
+            .entry((operation, dc))
+            .or_insert_with(|| Histogram::new(LATENCY_BOUNDS));
         histogram.observe(took);
     }
 
     fn observe_lateness(&mut self, dc: Datacenter, late: Span) {
-        self.lateness.entry(dc).or_insert_with(|| Histogram::new(LATENCY_BOUNDS)).observe(late.or_zero());
+        self.lateness
+            .entry(dc)
+            .or_insert_with(|| Histogram::new(LATENCY_BOUNDS))
+            .observe(late.or_zero());
     }
 
-    /// Tells every pair that the server belongs to what it answered: as the replica, as the direct master, as the top
-    /// of a chain.
-    fn place_answer(&mut self, addr: &ServerAddr, seen: &Observation, sent: Timestamp, received: Timestamp) {
-        let Some(server) = self.servers.get(addr) else { return };
+    /// Tells every pair that the server belongs to what it answered: as the replica, as the direct
+    /// master, as the top of a chain.
+    fn place_answer(
+        &mut self,
+        addr: &ServerAddr,
+        seen: &Observation,
+        sent: Timestamp,
+        received: Timestamp,
+    ) {
+        let Some(server) = self.servers.get(addr) else {
+            return;
+        };
         if server.facts.is_unsupported() {
-            let concerned = server.as_replica.iter().chain(&server.as_master).chain(&server.as_top);
+            let concerned = server
+                .as_replica
+                .iter()
+                .chain(&server.as_master)
+                .chain(&server.as_top);
             concerned.for_each(|index| self.pairs[*index].tracker.unsupported());
             return;
         }
@@ -295,22 +374,36 @@ impl Fleet {
             let entry = &mut self.pairs[index];
             let history = self.histories.get(&entry.meta.top).unwrap_or(&unknown);
             let rtt = server.facts.min_rtt.get().unwrap_or(Span::ZERO);
-            entry.tracker.replica_answered(seen, sent, received, rtt, history);
+            entry
+                .tracker
+                .replica_answered(seen, sent, received, rtt, history);
         }
-        let link_above = server.as_replica.first().map(|index| self.pairs[*index].tracker.facts().link.clone());
+        let link_above = server
+            .as_replica
+            .first()
+            .map(|index| self.pairs[*index].tracker.facts().link.clone());
         for &index in &server.as_master {
-            self.pairs[index].tracker.parent_answered(link_above.as_ref());
+            self.pairs[index]
+                .tracker
+                .parent_answered(link_above.as_ref());
         }
         let as_master = server.as_master.clone();
         self.place_acks(&as_master, seen, sent, received);
-        let Some(server) = self.servers.get(addr) else { return };
+        let Some(server) = self.servers.get(addr) else {
+            return;
+        };
         let sample = MasterSample::from_info(&seen.replication, &server.facts, sent, received);
         self.note_claim(addr, seen, sample.as_ref());
-        let Some(server) = self.servers.get(addr) else { return };
+        let Some(server) = self.servers.get(addr) else {
+            return;
+        };
         match sample {
             None => {
                 let is_replica = seen.replication.role.value() == Some(Role::Replica);
-                server.as_top.iter().for_each(|index| self.pairs[*index].tracker.master_is_no_master(is_replica));
+                server
+                    .as_top
+                    .iter()
+                    .for_each(|index| self.pairs[*index].tracker.master_is_no_master(is_replica));
             }
             Some(sample) => {
                 let as_top = server.as_top.clone();
@@ -325,25 +418,54 @@ impl Fleet {
 
     /// Notes which history the server names, and whether it says that it is a master.
     fn note_claim(&mut self, addr: &ServerAddr, seen: &Observation, sample: Option<&MasterSample>) {
-        let Some(server) = self.servers.get_mut(addr) else { return };
+        let Some(server) = self.servers.get_mut(addr) else {
+            return;
+        };
         server.replid = seen.replication.replid.get().cloned();
-        server.claim = sample.map(|sample| Claim { sample: sample.clone(), run_id: seen.server.run_id.get().cloned() });
+        server.claim = sample.map(|sample| Claim {
+            sample: sample.clone(),
+            run_id: seen.server.run_id.get().cloned(),
+        });
     }
 
-    /// Tells the pairs with these indices what the server that they replicate from says of their replicas.
-    fn place_acks(&mut self, pairs: &[usize], seen: &Observation, sent: Timestamp, received: Timestamp) {
+    /// Tells the pairs with these indices what the server that they replicate from says of their
+    /// replicas.
+    fn place_acks(
+        &mut self,
+        pairs: &[usize],
+        seen: &Observation,
+        sent: Timestamp,
+        received: Timestamp,
+    ) {
         for &index in pairs {
             let entry = &mut self.pairs[index];
             let replica = &entry.meta.key.replica;
-            let own_port = self.servers.get(replica).and_then(|replica| replica.own_port);
-            let who = ReplicaIdentity { addr: replica, own_port, only_one: entry.only_replica };
-            entry.tracker.direct_master_answered(ack_of(seen, who), seen, sent, received);
-            entry.tracker.direct_master_synced(seen.stats.sync_full.value(), received);
+            let own_port = self
+                .servers
+                .get(replica)
+                .and_then(|replica| replica.own_port);
+            let who = ReplicaIdentity {
+                addr: replica,
+                own_port,
+                only_one: entry.only_replica,
+            };
+            entry
+                .tracker
+                .direct_master_answered(ack_of(seen, who), seen, sent, received);
+            entry
+                .tracker
+                .direct_master_synced(seen.stats.sync_full.value(), received);
         }
     }
 
     /// The history of `top` has a new sample, and so have the pairs with these indices.
-    fn take_in(&mut self, top: &ServerAddr, sample: &MasterSample, run_id: Option<&RunId>, pairs: &[usize]) {
+    fn take_in(
+        &mut self,
+        top: &ServerAddr,
+        sample: &MasterSample,
+        run_id: Option<&RunId>,
+        pairs: &[usize],
+    ) {
         let unknown = || MasterHistory::new(HistoryLimits::default());
         let history = self.histories.entry(top.clone()).or_insert_with(unknown);
         if history.observe(sample) == MasterNews::Reordered {
@@ -366,7 +488,14 @@ impl Fleet {
         let entry = self.pairs.get(index)?;
         let master = &self.top_of(&entry.meta)?.facts;
         let replica = &self.servers.get(&entry.meta.key.replica)?.facts;
-        Some(assess(Evidence { master, replica, pair: entry.tracker.facts() }, now))
+        Some(assess(
+            Evidence {
+                master,
+                replica,
+                pair: entry.tracker.facts(),
+            },
+            now,
+        ))
     }
 
     /// Notes a pair's lag for the maximum of the last minute.
@@ -385,15 +514,28 @@ impl Fleet {
     /// What decides about a pair's haste besides its assessment.
     pub(super) fn situation(&self, index: usize, alert: bool) -> Option<Situation<'_>> {
         let entry = self.pairs.get(index)?;
-        Some(Situation { facts: entry.tracker.facts(), rules: &entry.meta.alerts, alert })
+        Some(Situation {
+            facts: entry.tracker.facts(),
+            rules: &entry.meta.alerts,
+            alert,
+        })
     }
 
     /// Notes a pair's state, and all for its charts; what changed, if anything did.
-    pub(super) fn note_state(&mut self, index: usize, seen: &Assessment, now: Timestamp) -> Option<StateChange> {
+    pub(super) fn note_state(
+        &mut self,
+        index: usize,
+        seen: &Assessment,
+        now: Timestamp,
+    ) -> Option<StateChange> {
         let entry = self.pairs.get_mut(index)?;
         entry.chart.note(seen, now);
         if entry.noted != Some(seen.state) {
-            entry.chart.note_change(PastState { at: now, state: seen.state, reason: seen.reason });
+            entry.chart.note_change(PastState {
+                at: now,
+                state: seen.state,
+                reason: seen.reason,
+            });
         }
         match seen.state {
             PairState::Diverged => {
@@ -406,7 +548,12 @@ impl Fleet {
             _ => entry.diverged_since = None,
         }
         let from = entry.noted.replace(seen.state);
-        let change = || StateChange { pair: entry.meta.key.clone(), from, to: seen.state, reason: seen.reason };
+        let change = || StateChange {
+            pair: entry.meta.key.clone(),
+            from,
+            to: seen.state,
+            reason: seen.reason,
+        };
         (from != Some(seen.state)).then(change)
     }
 
@@ -414,18 +561,25 @@ impl Fleet {
     pub(super) fn count_lag(&mut self, index: usize, lag: Span) {
         if let Some(entry) = self.pairs.get(index) {
             let key = (entry.meta.source_dc.clone(), entry.meta.target_dc.clone());
-            self.lag_distribution.entry(key).or_insert_with(|| Histogram::new(LAG_BOUNDS)).observe(lag);
+            self.lag_distribution
+                .entry(key)
+                .or_insert_with(|| Histogram::new(LAG_BOUNDS))
+                .observe(lag);
         }
     }
 
     /// Every server with what is known of it.
     pub(super) fn servers(&self) -> impl Iterator<Item = (&Arc<Server>, &ServerFacts)> {
-        self.servers.values().map(|server| (&server.meta, &server.facts))
+        self.servers
+            .values()
+            .map(|server| (&server.meta, &server.facts))
     }
 
     /// Whether every server was polled once, with whatever result.
     pub(super) fn all_polled(&self) -> bool {
-        self.servers.values().all(|server| server.facts.was_polled())
+        self.servers
+            .values()
+            .all(|server| server.facts.was_polled())
     }
 
     fn footprint(&self, top: &ServerAddr) -> Option<Footprint> {
@@ -434,8 +588,11 @@ impl Fleet {
 
     /// Every server, by address, and every pair, in the configuration's order.
     pub(super) fn snapshot(&self, now: Timestamp) -> (Vec<Arc<ServerSnapshot>>, Vec<PairSnapshot>) {
-        let servers: BTreeMap<&ServerAddr, Arc<ServerSnapshot>> =
-            self.servers.iter().map(|(addr, server)| (addr, Arc::new(server.snapshot(self.footprint(addr))))).collect();
+        let servers: BTreeMap<&ServerAddr, Arc<ServerSnapshot>> = self
+            .servers
+            .iter()
+            .map(|(addr, server)| (addr, Arc::new(server.snapshot(self.footprint(addr)))))
+            .collect();
         let pair = |entry: &PairEntry| {
             Some(PairSnapshot {
                 meta: Arc::clone(&entry.meta),
@@ -468,9 +625,13 @@ impl ServerEntry {
             as_replica: Vec::new(),
         };
         match known {
-            Some(known) => {
-                Self { meta: fresh.meta, as_top: Vec::new(), as_master: Vec::new(), as_replica: Vec::new(), ..known }
-            }
+            Some(known) => Self {
+                meta: fresh.meta,
+                as_top: Vec::new(),
+                as_master: Vec::new(),
+                as_replica: Vec::new(),
+                ..known
+            },
             None => fresh,
         }
     }
@@ -496,7 +657,13 @@ fn phase(pair: &Pair) -> Span {
 }
 
 impl PairEntry {
-    fn anew(meta: &Arc<Pair>, known: Option<Self>, only_replica: bool, interval: Span, now: Timestamp) -> Self {
+    fn anew(
+        meta: &Arc<Pair>,
+        known: Option<Self>,
+        only_replica: bool,
+        interval: Span,
+        now: Timestamp,
+    ) -> Self {
         let mut entry = known.unwrap_or_else(|| Self {
             meta: Arc::clone(meta),
             tracker: PairTracker::new(interval),
@@ -520,7 +687,17 @@ impl PairEntry {
     pub(super) fn since(&self) -> Since {
         let facts = self.tracker.facts();
         let sampled = facts.located.as_ref().map(Located::received);
-        let known = [Some(self.watched_since), sampled, facts.link.sync_progress_at].into_iter().flatten().max();
-        Since { known: known.unwrap_or_default(), diverged: self.diverged_since }
+        let known = [
+            Some(self.watched_since),
+            sampled,
+            facts.link.sync_progress_at,
+        ]
+        .into_iter()
+        .flatten()
+        .max();
+        Since {
+            known: known.unwrap_or_default(),
+            diverged: self.diverged_since,
+        }
     }
 }

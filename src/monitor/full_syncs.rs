@@ -7,8 +7,9 @@ use crate::model::{ServerAddr, Span, Timestamp};
 use crate::replication::ServerFacts;
 use crate::topology::Topology;
 
-/// How many moments are remembered for a server. A full sync takes seconds, and polls are as far apart: more of them within a
-/// window come from a server that counts nonsense, and are taken together.
+/// How many moments are remembered for a server. A full sync takes seconds, and polls are as far
+/// apart: more of them within a window come from a server that counts nonsense, and are taken
+/// together.
 const MAX_MOMENTS: usize = 256;
 
 /// The full syncs of every server.
@@ -30,7 +31,8 @@ impl FullSyncs {
         self.0.retain(|addr, _| topology.servers.contains_key(addr));
     }
 
-    /// How many full syncs the server gave within `window` before `now`. There is no telling while it does not answer.
+    /// How many full syncs the server gave within `window` before `now`. There is no telling while
+    /// it does not answer.
     pub(super) fn count(
         &mut self,
         addr: &ServerAddr,
@@ -38,11 +40,19 @@ impl FullSyncs {
         window: Span,
         now: Timestamp,
     ) -> Reading<u64> {
-        let Some(total) = facts.full_syncs.total().filter(|_| facts.is_up()) else { return Reading::NO_DATA };
+        let Some(total) = facts.full_syncs.total().filter(|_| facts.is_up()) else {
+            return Reading::NO_DATA;
+        };
         if let Some(counted) = self.0.get_mut(addr) {
             return Reading::exact(counted.count(total, window, now));
         }
-        self.0.insert(addr.clone(), Counted { total: Some(total), grown: VecDeque::new() });
+        self.0.insert(
+            addr.clone(),
+            Counted {
+                total: Some(total),
+                grown: VecDeque::new(),
+            },
+        );
         Reading::exact(0)
     }
 }
@@ -51,7 +61,11 @@ impl Counted {
     fn count(&mut self, total: u64, window: Span, now: Timestamp) -> u64 {
         let new = total.saturating_sub(self.total.unwrap_or(total));
         self.total = Some(total);
-        while self.grown.front().is_some_and(|(at, _)| now - *at >= window) {
+        while self
+            .grown
+            .front()
+            .is_some_and(|(at, _)| now - *at >= window)
+        {
             self.grown.pop_front();
         }
         let is_full = self.grown.len() == MAX_MOMENTS;
@@ -60,7 +74,9 @@ impl Counted {
             Some((_, count)) => *count = count.saturating_add(new),
             None => self.grown.push_back((now, new)),
         }
-        self.grown.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+        self.grown
+            .iter()
+            .fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 }
 
@@ -74,28 +90,58 @@ mod tests {
 
     #[test]
     fn what_was_before_does_not_count_and_what_is_long_ago_no_more() {
-        let mut counted = Counted { total: Some(7), grown: VecDeque::new() };
-        let steps = [(0, 7, 0), (1, 8, 1), (5, 10, 3), (9, 10, 3), (11, 10, 2), (15, 10, 0), (16, 11, 1)];
+        let mut counted = Counted {
+            total: Some(7),
+            grown: VecDeque::new(),
+        };
+        let steps = [
+            (0, 7, 0),
+            (1, 8, 1),
+            (5, 10, 3),
+            (9, 10, 3),
+            (11, 10, 2),
+            (15, 10, 0),
+            (16, 11, 1),
+        ];
         for (second, total, count) in steps {
-            assert_eq!(counted.count(total, Span::from_secs(10), at(second)), count, "at {second}");
+            assert_eq!(
+                counted.count(total, Span::from_secs(10), at(second)),
+                count,
+                "at {second}"
+            );
         }
     }
 
     #[test]
     fn a_server_that_counts_nonsense_takes_no_memory() {
-        let mut counted = Counted { total: Some(0), grown: VecDeque::new() };
+        let mut counted = Counted {
+            total: Some(0),
+            grown: VecDeque::new(),
+        };
         for n in 1..10_000 {
             assert_eq!(counted.count(n, Span::from_secs(1_000_000), at(0)), n);
         }
         assert_eq!(counted.grown.len(), MAX_MOMENTS);
-        assert_eq!(counted.count(u64::MAX, Span::from_secs(10), at(0)), u64::MAX);
-        assert_eq!(counted.count(3, Span::from_secs(10), at(0)), u64::MAX, "a total that falls is no full sync");
+        assert_eq!(
+            counted.count(u64::MAX, Span::from_secs(10), at(0)),
+            u64::MAX
+        );
+        assert_eq!(
+            counted.count(3, Span::from_secs(10), at(0)),
+            u64::MAX,
+            "a total that falls is no full sync"
+        );
     }
 
     #[test]
     fn there_is_no_telling_while_a_server_does_not_answer() {
-        let (mut all, addr, mut facts) = (FullSyncs::default(), ServerAddr::new("a", 1), ServerFacts::default());
-        let mut count = |facts: &ServerFacts| all.count(&addr, facts, Span::from_secs(10), at(0)).estimate;
+        let (mut all, addr, mut facts) = (
+            FullSyncs::default(),
+            ServerAddr::new("a", 1),
+            ServerFacts::default(),
+        );
+        let mut count =
+            |facts: &ServerFacts| all.count(&addr, facts, Span::from_secs(10), at(0)).estimate;
         assert_eq!(count(&facts), None);
         facts.last_answer = Some((at(0), at(0)));
         facts.full_syncs.observe(5, None);

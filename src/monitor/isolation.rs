@@ -17,7 +17,10 @@ pub struct Isolation {
 
 impl Isolation {
     /// As it is at `now`.
-    pub fn of<'a>(servers: impl Iterator<Item = (&'a Server, &'a ServerFacts)>, now: Timestamp) -> Self {
+    pub fn of<'a>(
+        servers: impl Iterator<Item = (&'a Server, &'a ServerFacts)>,
+        now: Timestamp,
+    ) -> Self {
         let mut seen = Self::default();
         for (_, facts) in servers.filter(|(server, _)| !server.local) {
             let silent = facts.unreachable_for(now);
@@ -28,9 +31,11 @@ impl Isolation {
         seen
     }
 
-    /// For how long none of them has answered; `None` when there is no telling: fewer than two, or one that was not asked
-    /// yet. A single remote server that is silent is that server's alert and not this exporter's.
+    /// For how long none of them has answered; `None` when there is no telling: fewer than two, or
+    /// one that was not asked yet. A single remote server that is silent is that server's alert and
+    /// not this exporter's.
     pub fn lasts(&self) -> Option<Span> {
-        self.shortest.filter(|_| self.remote >= 2 && self.never_asked == 0)
+        self.shortest
+            .filter(|_| self.remote >= 2 && self.never_asked == 0)
     }
 }

@@ -1,7 +1,7 @@
 //! The single owner of state: events in, actions and snapshots out.
 //!
-//! Sans-IO: no clock, no socket, no task. Whoever runs it reads the clock, hands in events and carries out the actions;
-//! a test does the same in virtual time.
+//! Sans-IO: no clock, no socket, no task. Whoever runs it reads the clock, hands in events and
+//! carries out the actions; a test does the same in virtual time.
 
 #[cfg(test)]
 mod alert_tests;
@@ -45,7 +45,8 @@ use sentinels::Sentinels;
 /// How often rules are evaluated. An alert fires at most this much later than its rule says.
 pub const EVALUATION_TICK: Span = Span::from_millis(100);
 
-/// How often lag is observed for the distribution: a fixed tick, so that the histogram shows time and not polls.
+/// How often lag is observed for the distribution: a fixed tick, so that the histogram shows time
+/// and not polls.
 const DISTRIBUTION_TICK: Span = Span::from_secs(1);
 
 /// What the monitor wants done.
@@ -65,7 +66,8 @@ pub enum Action {
         server: ServerAddr,
         /// Until when.
         until: Timestamp,
-        /// Whether its master says that it is there again: no reason to wait before the next connection.
+        /// Whether its master says that it is there again: no reason to wait before the next
+        /// connection.
         is_back: bool,
     },
     /// The link to a replica takes so long: its poll may trail its master's accordingly.
@@ -121,7 +123,10 @@ impl Monitor {
             alerting: Alerting::new(settings, topology),
             sentinels: Sentinels::default(),
             receivers,
-            reload: ReloadStatus { successful: true, last_success: anchor.wall },
+            reload: ReloadStatus {
+                successful: true,
+                last_success: anchor.wall,
+            },
             losses: PollLosses::default(),
             deliveries: Arc::default(),
             past: saved::Past::default(),
@@ -132,8 +137,8 @@ impl Monitor {
         }
     }
 
-    /// The same monitor with what was kept before a restart. Nothing of it is shown as if it were fresh: the servers'
-    /// next answers decide what of it still holds.
+    /// The same monitor with what was kept before a restart. Nothing of it is shown as if it were
+    /// fresh: the servers' next answers decide what of it still holds.
     #[must_use]
     pub fn with_restored(mut self, state: SavedState) -> Self {
         self.fleet.restore(state);
@@ -147,22 +152,28 @@ impl Monitor {
 
     /// Changes what is watched and who is told. What stays keeps its history and its alerts.
     pub fn reconfigure(&mut self, settings: &Settings, topology: &Topology, anchor: ClockAnchor) {
-        self.fleet.reconfigure(topology, settings.poll.interval, anchor.mono);
-        self.alerting.reconfigure(settings, topology, &BTreeSet::new(), anchor.mono);
+        self.fleet
+            .reconfigure(topology, settings.poll.interval, anchor.mono);
+        self.alerting
+            .reconfigure(settings, topology, &BTreeSet::new(), anchor.mono);
         self.receivers.reconfigure(&settings.notify);
-        self.reload = ReloadStatus { successful: true, last_success: anchor.wall };
+        self.reload = ReloadStatus {
+            successful: true,
+            last_success: anchor.wall,
+        };
     }
 
-    /// Changes what is watched, by the same configuration: Sentinels have found something else, or another server took over.
-    /// What stays keeps its history and its alerts.
+    /// Changes what is watched, by the same configuration: Sentinels have found something else, or
+    /// another server took over. What stays keeps its history and its alerts.
     pub fn retarget(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
         let turned = self.fleet.turn(topology, settings.poll.interval, now);
         self.alerting.reconfigure(settings, topology, &turned, now);
         self.claim_alerts();
     }
 
-    /// The entries whose master is another server by what the servers say. Whoever asks makes the topology that follows them
-    /// and hands it to [`Monitor::retarget`]. To be asked after events; costs nothing while nobody claims to be a master.
+    /// The entries whose master is another server by what the servers say. Whoever asks makes the
+    /// topology that follows them and hands it to [`Monitor::retarget`]. To be asked after events;
+    /// costs nothing while nobody claims to be a master.
     pub fn successions(&mut self, now: Timestamp) -> Vec<Succession> {
         self.fleet.successions(now)
     }
@@ -173,7 +184,8 @@ impl Monitor {
         self.alerting.retire_quorums(&keys, now);
     }
 
-    /// Takes in what both clocks say: silences and maintenance windows follow the wall clock, and nothing else does.
+    /// Takes in what both clocks say: silences and maintenance windows follow the wall clock, and
+    /// nothing else does.
     pub fn note_clocks(&mut self, anchor: ClockAnchor) {
         self.anchor = anchor;
     }
@@ -182,7 +194,11 @@ impl Monitor {
     ///
     /// # Errors
     /// It is refused, with a sentence that says why.
-    pub fn silence(&mut self, new: NewSilence, anchor: ClockAnchor) -> Result<SilenceId, SilenceError> {
+    pub fn silence(
+        &mut self,
+        new: NewSilence,
+        anchor: ClockAnchor,
+    ) -> Result<SilenceId, SilenceError> {
         self.anchor = anchor;
         self.note_silences_changed();
         self.alerting.quiet_mut().silences.add(new, anchor.wall)
@@ -192,7 +208,11 @@ impl Monitor {
     ///
     /// # Errors
     /// There is no such silence, or it is over.
-    pub fn expire_silence(&mut self, id: &SilenceId, anchor: ClockAnchor) -> Result<(), SilenceError> {
+    pub fn expire_silence(
+        &mut self,
+        id: &SilenceId,
+        anchor: ClockAnchor,
+    ) -> Result<(), SilenceError> {
         self.anchor = anchor;
         self.note_silences_changed();
         self.alerting.quiet_mut().silences.expire(id, anchor.wall)
@@ -242,7 +262,8 @@ impl Monitor {
         let count_lag = now >= self.next_distribution;
         if count_lag {
             // By the plan, so that a minute has sixty; what was slept through is not made up for.
-            self.next_distribution = (self.next_distribution + DISTRIBUTION_TICK).max(now + EVALUATION_TICK);
+            self.next_distribution =
+                (self.next_distribution + DISTRIBUTION_TICK).max(now + EVALUATION_TICK);
         }
         let mut actions = Vec::new();
         for index in 0..self.fleet.pairs.len() {
@@ -252,13 +273,19 @@ impl Monitor {
         for (server, facts) in self.fleet.servers() {
             self.alerting.evaluate_server(server, facts, now);
         }
-        let servers = self.fleet.servers().map(|(server, facts)| (&**server, facts));
-        self.alerting.evaluate_isolation(Isolation::of(servers, now), now);
+        let servers = self
+            .fleet
+            .servers()
+            .map(|(server, facts)| (&**server, facts));
+        self.alerting
+            .evaluate_isolation(Isolation::of(servers, now), now);
         for trouble in self.receivers.troubles(now) {
             self.alerting.evaluate_receiver(&trouble, now);
         }
         for name in self.alerting.entries() {
-            let (count, last) = self.fleet.recent_failovers(&name, self.alerting.failover_window(&name), now);
+            let (count, last) =
+                self.fleet
+                    .recent_failovers(&name, self.alerting.failover_window(&name), now);
             self.alerting.evaluate_failovers(&name, count, last, now);
         }
         for quorum in self.sentinels.quorums(now) {
@@ -268,7 +295,10 @@ impl Monitor {
         let changes = self.alerting.changes();
         actions.extend(changes.into_iter().map(Action::AlertChanged));
         self.note_in_journal(&actions, now);
-        let Due { notifications, held_back } = self.alerting.due(now);
+        let Due {
+            notifications,
+            held_back,
+        } = self.alerting.due(now);
         for (receiver, why) in held_back {
             self.receivers.held_back(&receiver, why);
         }
@@ -284,44 +314,79 @@ impl Monitor {
                         self.journal.note(What::State(change), now);
                     }
                 }
-                Action::AlertChanged(transition) => self.journal.note(What::Alert(transition.clone()), now),
+                Action::AlertChanged(transition) => {
+                    self.journal.note(What::Alert(transition.clone()), now)
+                }
                 _ => {}
             }
         }
     }
 
-    fn look_at_pair(&mut self, index: usize, count_lag: bool, now: Timestamp, actions: &mut Vec<Action>) {
-        let Some(seen) = self.fleet.assess(index, now) else { return };
+    fn look_at_pair(
+        &mut self,
+        index: usize,
+        count_lag: bool,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(seen) = self.fleet.assess(index, now) else {
+            return;
+        };
         if let Some(lag) = seen.lag.estimate {
             self.fleet.note_lag(index, lag, now);
             if count_lag {
                 self.fleet.count_lag(index, lag);
             }
         }
-        actions.extend(self.fleet.note_state(index, &seen, now).map(Action::StateChanged));
-        let Some(entry) = self.fleet.pairs.get(index) else { return };
-        self.alerting.evaluate_pair(index, &entry.meta, &seen, entry.since(), now);
+        actions.extend(
+            self.fleet
+                .note_state(index, &seen, now)
+                .map(Action::StateChanged),
+        );
+        let Some(entry) = self.fleet.pairs.get(index) else {
+            return;
+        };
+        self.alerting
+            .evaluate_pair(index, &entry.meta, &seen, entry.since(), now);
         self.look_at_haste(index, &seen, now, actions);
     }
 
     /// Says whether the pair is to be polled faster, and what its link takes.
-    fn look_at_haste(&mut self, index: usize, seen: &Assessment, now: Timestamp, actions: &mut Vec<Action>) {
+    fn look_at_haste(
+        &mut self,
+        index: usize,
+        seen: &Assessment,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
         let delay = self.fleet.news_of_delay(index);
-        let Some(entry) = self.fleet.pairs.get(index) else { return };
+        let Some(entry) = self.fleet.pairs.get(index) else {
+            return;
+        };
         let pair = &entry.meta;
         if let Some(delay) = delay {
-            actions.push(Action::LinkDelay { tree: pair.tree.clone(), replica: pair.key.replica.clone(), delay });
+            actions.push(Action::LinkDelay {
+                tree: pair.tree.clone(),
+                replica: pair.key.replica.clone(),
+                delay,
+            });
         }
         let alert = self.alerting.has_open_lag_alert(index);
         let situation = self.fleet.situation(index, alert);
-        if let Some(urgent_for) = situation.and_then(|situation| haste::urgent_for(seen, situation)) {
+        if let Some(urgent_for) = situation.and_then(|situation| haste::urgent_for(seen, situation))
+        {
             // A chained replica's own master tells of its link.
             let chained = (pair.master != pair.top).then_some(&pair.master);
             let replica_is_back = situation.is_some_and(|situation| situation.facts.is_back());
             let hurry = |server: &ServerAddr| {
                 let is_back = replica_is_back && *server == pair.key.replica;
                 let (tree, server) = (pair.tree.clone(), server.clone());
-                Action::Hurry { tree, server, until: now + urgent_for, is_back }
+                Action::Hurry {
+                    tree,
+                    server,
+                    until: now + urgent_for,
+                    is_back,
+                }
             };
             actions.extend(std::iter::once(&pair.key.replica).chain(chained).map(hurry));
         }

@@ -9,8 +9,8 @@ use crate::alert::HeldBack;
 use crate::config::{LevelRule, LevelThreshold, NotifySettings};
 use crate::model::{Histogram, Span, Timestamp};
 
-/// From when on a receiver that does not take its notifications is an alert, for the other receivers: a restart on its side
-/// passes sooner.
+/// From when on a receiver that does not take its notifications is an alert, for the other
+/// receivers: a restart on its side passes sooner.
 pub(super) const FAILING_AFTER: Span = Span::from_secs(60);
 
 /// How long it is an alert that a notification was given up, although the receiver may take others.
@@ -19,7 +19,10 @@ const GIVEN_UP_FOR: Span = Span::from_secs(15 * 60);
 /// That somebody who should be told is not is always critical.
 pub(super) const FAILING_RULE: LevelRule<Span> = LevelRule {
     warning: None,
-    critical: Some(LevelThreshold { at: FAILING_AFTER, clear_below: FAILING_AFTER }),
+    critical: Some(LevelThreshold {
+        at: FAILING_AFTER,
+        clear_below: FAILING_AFTER,
+    }),
     hold: Span::ZERO,
     keep_firing_for: Span::ZERO,
 };
@@ -29,8 +32,8 @@ pub(super) const FAILING_RULE: LevelRule<Span> = LevelRule {
 pub(super) struct Trouble {
     /// The receiver.
     pub(super) receiver: Arc<str>,
-    /// For how long its notifications have failed, or at least [`FAILING_AFTER`] while one was given up lately; zero when
-    /// nothing is wrong.
+    /// For how long its notifications have failed, or at least [`FAILING_AFTER`] while one was
+    /// given up lately; zero when nothing is wrong.
     pub(super) lasts: Span,
     why: Option<DeliveryFailure>,
     gave_up: bool,
@@ -40,16 +43,24 @@ impl Trouble {
     /// Why, as a sentence.
     pub(super) fn reason(&self) -> Option<String> {
         let why = self.why?.label();
-        let what = if self.gave_up { "a notification was given up" } else { "notifications wait" };
-        Some(format!("{what}: the last attempt failed with the reason {why}"))
+        let what = if self.gave_up {
+            "a notification was given up"
+        } else {
+            "notifications wait"
+        };
+        Some(format!(
+            "{what}: the last attempt failed with the reason {why}"
+        ))
     }
 }
 
 /// Upper bounds of the delivery latency's buckets, in seconds: at once to an hour of retries.
-const DELIVERY_BOUNDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 3600.0];
+const DELIVERY_BOUNDS: &[f64] = &[
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 3600.0,
+];
 
-/// The receivers of one configuration, in its order. Every reason stands at zero from the start, so that the first
-/// failure is an increase and not the birth of a series.
+/// The receivers of one configuration, in its order. Every reason stands at zero from the start, so
+/// that the first failure is an increase and not the birth of a series.
 #[derive(Debug, Default)]
 pub(super) struct Receivers(Vec<Receiver>);
 
@@ -66,18 +77,26 @@ struct Receiver {
 impl Receivers {
     /// Changes the receivers; those whose name stays keep their counts.
     pub(super) fn reconfigure(&mut self, settings: &NotifySettings) {
-        let mut old: BTreeMap<Arc<str>, Receiver> =
-            self.0.drain(..).map(|receiver| (Arc::clone(&receiver.told.name), receiver)).collect();
+        let mut old: BTreeMap<Arc<str>, Receiver> = self
+            .0
+            .drain(..)
+            .map(|receiver| (Arc::clone(&receiver.told.name), receiver))
+            .collect();
         self.0 = settings
             .receivers
             .iter()
-            .map(|receiver| old.remove(receiver.name.as_str()).unwrap_or_else(|| Receiver::new(&receiver.name)))
+            .map(|receiver| {
+                old.remove(receiver.name.as_str())
+                    .unwrap_or_else(|| Receiver::new(&receiver.name))
+            })
             .collect();
     }
 
     /// Takes in what delivery has to say. Receivers that are no longer configured are ignored.
     pub(super) fn handle(&mut self, event: &DeliveryEvent, now: Timestamp) {
-        let Some(receiver) = self.0.iter_mut().find(|r| r.told.name == event.receiver) else { return };
+        let Some(receiver) = self.0.iter_mut().find(|r| r.told.name == event.receiver) else {
+            return;
+        };
         receiver.judge(event, now);
         let told = &mut receiver.told;
         told.queue = event.queue;
@@ -87,13 +106,18 @@ impl Receivers {
                 told.latency.observe(latency);
                 told.last_success = Some(now);
             }
-            DeliveryEventKind::Failed { reason, .. } => *told.failed.entry(reason).or_default() += 1,
-            DeliveryEventKind::Suppressed { reason } => *told.suppressed.entry(reason).or_default() += 1,
+            DeliveryEventKind::Failed { reason, .. } => {
+                *told.failed.entry(reason).or_default() += 1
+            }
+            DeliveryEventKind::Suppressed { reason } => {
+                *told.suppressed.entry(reason).or_default() += 1
+            }
             DeliveryEventKind::Queued => {}
         }
     }
 
-    /// The receiver failed before a restart: that is believed for as long as after a notification that was given up.
+    /// The receiver failed before a restart: that is believed for as long as after a notification
+    /// that was given up.
     pub(super) fn carry_on(&mut self, receiver: &str, now: Timestamp) {
         if let Some(receiver) = self.0.iter_mut().find(|r| &*r.told.name == receiver) {
             receiver.gave_up_at = Some(now);
@@ -114,13 +138,21 @@ impl Receivers {
 
     /// All receivers.
     pub(super) fn snapshot(&self) -> Vec<ReceiverSnapshot> {
-        self.0.iter().map(|receiver| receiver.told.clone()).collect()
+        self.0
+            .iter()
+            .map(|receiver| receiver.told.clone())
+            .collect()
     }
 }
 
 impl Receiver {
     fn new(name: &str) -> Self {
-        Self { told: fresh(name), failing_since: None, gave_up_at: None, last_failure: None }
+        Self {
+            told: fresh(name),
+            failing_since: None,
+            gave_up_at: None,
+            last_failure: None,
+        }
     }
 
     /// Notes how delivery goes.
@@ -144,8 +176,17 @@ impl Receiver {
     fn trouble(&self, now: Timestamp) -> Trouble {
         let failing = self.failing_since.map_or(Span::ZERO, |since| now - since);
         let gave_up = self.gave_up_at.is_some_and(|at| now - at < GIVEN_UP_FOR);
-        let lasts = if gave_up { failing.max(FAILING_AFTER) } else { failing };
-        Trouble { receiver: Arc::clone(&self.told.name), lasts, why: self.last_failure, gave_up }
+        let lasts = if gave_up {
+            failing.max(FAILING_AFTER)
+        } else {
+            failing
+        };
+        Trouble {
+            receiver: Arc::clone(&self.told.name),
+            lasts,
+            why: self.last_failure,
+            gave_up,
+        }
     }
 }
 
@@ -153,8 +194,14 @@ fn fresh(name: &str) -> ReceiverSnapshot {
     ReceiverSnapshot {
         name: name.into(),
         delivered: 0,
-        failed: DeliveryFailure::ALL.into_iter().map(|reason| (reason, 0)).collect(),
-        suppressed: SuppressReason::ALL.into_iter().map(|reason| (reason, 0)).collect(),
+        failed: DeliveryFailure::ALL
+            .into_iter()
+            .map(|reason| (reason, 0))
+            .collect(),
+        suppressed: SuppressReason::ALL
+            .into_iter()
+            .map(|reason| (reason, 0))
+            .collect(),
         latency: Histogram::new(DELIVERY_BOUNDS),
         last_success: None,
         queue: QueueState::default(),
@@ -165,14 +212,18 @@ fn fresh(name: &str) -> ReceiverSnapshot {
 mod tests {
     use super::*;
     use crate::config::tests_support::settings_of;
-    use crate::config::{HttpSettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity};
+    use crate::config::{
+        HttpSettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity,
+    };
 
     const fn at(secs: i64) -> Timestamp {
         Timestamp::from_nanos(secs * 1_000_000_000)
     }
 
     fn receivers() -> Receivers {
-        let kind = ReceiverKind::SlackWebhook { url: SecretSource::File("f".into()) };
+        let kind = ReceiverKind::SlackWebhook {
+            url: SecretSource::File("f".into()),
+        };
         let (min_severity, repage_on) = (Severity::Warning, RepageOn::default());
         let chat = ReceiverSettings {
             name: "chat".to_owned(),
@@ -186,22 +237,43 @@ mod tests {
             template: crate::config::TemplateSettings::default(),
         };
         let mut all = Receivers::default();
-        all.reconfigure(&NotifySettings { receivers: vec![chat], ..settings_of(&[]).notify });
+        all.reconfigure(&NotifySettings {
+            receivers: vec![chat],
+            ..settings_of(&[]).notify
+        });
         all
     }
 
     fn hear(all: &mut Receivers, second: i64, kind: DeliveryEventKind, depth: usize) {
-        let queue = QueueState { depth, ..QueueState::default() };
-        all.handle(&DeliveryEvent { receiver: "chat".into(), kind, queue }, at(second));
+        let queue = QueueState {
+            depth,
+            ..QueueState::default()
+        };
+        all.handle(
+            &DeliveryEvent {
+                receiver: "chat".into(),
+                kind,
+                queue,
+            },
+            at(second),
+        );
     }
 
     fn lasts(all: &Receivers, second: i64) -> Span {
         all.troubles(at(second)).next().unwrap().lasts
     }
 
-    const FAILED: DeliveryEventKind = DeliveryEventKind::Failed { reason: DeliveryFailure::Server, dead: false };
-    const GIVEN_UP: DeliveryEventKind = DeliveryEventKind::Failed { reason: DeliveryFailure::Client, dead: true };
-    const DELIVERED: DeliveryEventKind = DeliveryEventKind::Delivered { latency: Span::ZERO };
+    const FAILED: DeliveryEventKind = DeliveryEventKind::Failed {
+        reason: DeliveryFailure::Server,
+        dead: false,
+    };
+    const GIVEN_UP: DeliveryEventKind = DeliveryEventKind::Failed {
+        reason: DeliveryFailure::Client,
+        dead: true,
+    };
+    const DELIVERED: DeliveryEventKind = DeliveryEventKind::Delivered {
+        latency: Span::ZERO,
+    };
 
     #[test]
     fn it_fails_from_the_first_failure_to_the_next_success() {
@@ -211,7 +283,10 @@ mod tests {
         hear(&mut all, 50, FAILED, 2);
         assert_eq!(lasts(&all, 80), Span::from_secs(70));
         let reason = all.troubles(at(80)).next().unwrap().reason().unwrap();
-        assert_eq!(reason, "notifications wait: the last attempt failed with the reason serverError");
+        assert_eq!(
+            reason,
+            "notifications wait: the last attempt failed with the reason serverError"
+        );
         hear(&mut all, 90, DELIVERED, 1);
         assert_eq!(lasts(&all, 100), Span::ZERO);
     }
@@ -220,7 +295,14 @@ mod tests {
     fn nothing_that_waits_is_no_trouble() {
         let mut all = receivers();
         hear(&mut all, 10, FAILED, 1);
-        hear(&mut all, 20, DeliveryEventKind::Suppressed { reason: SuppressReason::NeverDelivered }, 0);
+        hear(
+            &mut all,
+            20,
+            DeliveryEventKind::Suppressed {
+                reason: SuppressReason::NeverDelivered,
+            },
+            0,
+        );
         assert_eq!(lasts(&all, 1000), Span::ZERO);
     }
 
@@ -229,7 +311,10 @@ mod tests {
         let mut all = receivers();
         hear(&mut all, 10, GIVEN_UP, 0);
         hear(&mut all, 11, DELIVERED, 0);
-        assert_eq!((lasts(&all, 12), lasts(&all, 10 + 899)), (FAILING_AFTER, FAILING_AFTER));
+        assert_eq!(
+            (lasts(&all, 12), lasts(&all, 10 + 899)),
+            (FAILING_AFTER, FAILING_AFTER)
+        );
         assert_eq!(lasts(&all, 10 + 900), Span::ZERO);
     }
 
@@ -240,7 +325,10 @@ mod tests {
         all.held_back("nobody", HeldBack::Caused);
         let counts = all.snapshot()[0].suppressed.clone();
         assert_eq!(
-            counts.into_iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>(),
+            counts
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .collect::<Vec<_>>(),
             [(SuppressReason::Caused, 1)]
         );
     }

@@ -1,4 +1,5 @@
-//! The monitor's alerts over a restart: nobody is told again, nothing is over without a reason, and what is told goes on.
+//! The monitor's alerts over a restart: nobody is told again, nothing is over without a reason, and
+//! what is told goes on.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,12 +36,19 @@ struct Stage {
 fn anchor(second: i64) -> ClockAnchor {
     let nanos = |secs: i64| secs * 1_000_000_000;
     let wall = WallTime::from_nanos(nanos(1_700_000_000 + second));
-    ClockAnchor { mono: Timestamp::from_nanos(nanos(second)), wall }
+    ClockAnchor {
+        mono: Timestamp::from_nanos(nanos(second)),
+        wall,
+    }
 }
 
 fn monitor(yaml: &str, second: i64) -> Monitor {
     let settings = parse(yaml, Format::Yaml, Path::new("/"), &Environment::default()).unwrap();
-    Monitor::new(&settings, &Topology::from_settings(&settings), anchor(second))
+    Monitor::new(
+        &settings,
+        &Topology::from_settings(&settings),
+        anchor(second),
+    )
 }
 
 impl Stage {
@@ -69,9 +77,17 @@ impl Stage {
             }
             self.monitor.note_clocks(now);
             for action in self.monitor.tick(now.mono) {
-                let Action::Notify(said) = action else { continue };
-                let name = said.alerts[0].identity.rule.alert_name().trim_start_matches("RedisCrossDc").to_owned();
-                self.said.push(format!("{} {name} {}", self.second, said.reason.label()));
+                let Action::Notify(said) = action else {
+                    continue;
+                };
+                let name = said.alerts[0]
+                    .identity
+                    .rule
+                    .alert_name()
+                    .trim_start_matches("RedisCrossDc")
+                    .to_owned();
+                self.said
+                    .push(format!("{} {name} {}", self.second, said.reason.label()));
             }
             self.save(false);
         }
@@ -81,14 +97,27 @@ impl Stage {
     fn poll(&mut self, server: &str, now: Timestamp) {
         let (late, began) = (Span::ZERO, now - Span::from_millis(10));
         let kind = if self.silent.iter().any(|silent| server.starts_with(silent)) {
-            PollEventKind::Failed { began, at: now, late, error: PollError::Timeout }
+            PollEventKind::Failed {
+                began,
+                at: now,
+                late,
+                error: PollError::Timeout,
+            }
         } else {
             let mut observation = Box::new(Observation::default());
             observation.replication.role = Field::Value(Role::Master);
             observation.stats.sync_full = Field::Value(self.full_syncs);
-            PollEventKind::Answered { sent: began, received: now, observation, late }
+            PollEventKind::Answered {
+                sent: began,
+                received: now,
+                observation,
+                late,
+            }
         };
-        self.monitor.handle_poll(PollEvent { server: ServerAddr::parse(server).unwrap(), kind });
+        self.monitor.handle_poll(PollEvent {
+            server: ServerAddr::parse(server).unwrap(),
+            kind,
+        });
     }
 
     fn save(&mut self, all: bool) {
@@ -106,24 +135,41 @@ impl Stage {
         self.second += gap;
         self.yaml = yaml.to_owned();
         self.monitor = monitor(yaml, self.second);
-        let shift = ClockShift { by: Span::ZERO, ago: Span::from_secs(gap), now: anchor(self.second) };
+        let shift = ClockShift {
+            by: Span::ZERO,
+            ago: Span::from_secs(gap),
+            now: anchor(self.second),
+        };
         let mut documents = SavedDocuments::new();
         for ((table, key), body) in self.disk.clone() {
-            documents.entry(table).or_default().push(SavedDocument { key, body, shift });
+            documents
+                .entry(table)
+                .or_default()
+                .push(SavedDocument { key, body, shift });
         }
-        assert_eq!(self.monitor.restore_alerts(&documents, anchor(self.second).mono), [""; 0]);
+        assert_eq!(
+            self.monitor
+                .restore_alerts(&documents, anchor(self.second).mono),
+            [""; 0]
+        );
         self
     }
 
     fn states(&self, rule: Rule) -> Vec<AlertState> {
         let listed = self.monitor.snapshot(anchor(self.second)).alerts;
-        listed.iter().filter(|listed| listed.alert.identity.rule == rule).map(|listed| listed.state).collect()
+        listed
+            .iter()
+            .filter(|listed| listed.alert.identity.rule == rule)
+            .map(|listed| listed.state)
+            .collect()
     }
 
     /// What was said of this rule since this was last asked.
     fn said_of(&mut self, name: &str) -> Vec<String> {
         let said = std::mem::take(&mut self.said);
-        said.into_iter().filter(|line| line.contains(name)).collect()
+        said.into_iter()
+            .filter(|line| line.contains(name))
+            .collect()
     }
 }
 
@@ -131,17 +177,38 @@ impl Stage {
 fn a_firing_alert_is_neither_told_again_nor_over_because_nothing_is_known_yet() {
     let mut stage = Stage::new();
     stage.until(5).silent = vec!["r"];
-    assert_eq!(stage.until(40).said_of("Unreachable"), ["21 ServerUnreachable first"]);
+    assert_eq!(
+        stage.until(40).said_of("Unreachable"),
+        ["21 ServerUnreachable first"]
+    );
     stage.polls = false;
     stage.restart(7, YAML).until(60);
-    assert_eq!((stage.states(Rule::Unreachable), stage.said_of("Unreachable")), (vec![AlertState::Firing], vec![]));
+    assert_eq!(
+        (
+            stage.states(Rule::Unreachable),
+            stage.said_of("Unreachable")
+        ),
+        (vec![AlertState::Firing], vec![])
+    );
     stage.polls = true;
     stage.until(64);
-    assert_eq!((stage.states(Rule::Unreachable), stage.said_of("Unreachable")), (vec![AlertState::Firing], vec![]));
+    assert_eq!(
+        (
+            stage.states(Rule::Unreachable),
+            stage.said_of("Unreachable")
+        ),
+        (vec![AlertState::Firing], vec![])
+    );
     // Silent since second 6 and not since the restart: critical is at a minute.
-    assert_eq!(stage.until(80).said_of("Unreachable"), ["66 ServerUnreachable escalated"]);
+    assert_eq!(
+        stage.until(80).said_of("Unreachable"),
+        ["66 ServerUnreachable escalated"]
+    );
     stage.silent.clear();
-    assert_eq!(stage.until(90).said_of("Unreachable"), ["81 ServerUnreachable resolved"]);
+    assert_eq!(
+        stage.until(90).said_of("Unreachable"),
+        ["81 ServerUnreachable resolved"]
+    );
 }
 
 #[test]
@@ -152,7 +219,10 @@ fn what_is_not_known_stays_unknown_over_a_restart() {
     assert_eq!(before, [AlertState::Firing; 2], "two masters are no pair");
     stage.said.clear();
     stage.restart(5, YAML).until(130);
-    assert_eq!((stage.states(Rule::Unknown), stage.said_of("Unknown")), (before, vec![]));
+    assert_eq!(
+        (stage.states(Rule::Unknown), stage.said_of("Unknown")),
+        (before, vec![])
+    );
 }
 
 #[test]
@@ -160,9 +230,16 @@ fn an_alert_whose_target_is_gone_after_the_restart_is_told_to_be_over() {
     let mut stage = Stage::new();
     stage.until(5).silent = vec!["s"];
     stage.until(40).said.clear();
-    let without = YAML.lines().filter(|line| !line.contains("name: q")).collect::<Vec<_>>().join("\n");
+    let without = YAML
+        .lines()
+        .filter(|line| !line.contains("name: q"))
+        .collect::<Vec<_>>()
+        .join("\n");
     stage.restart(1, &without).until(45);
-    assert_eq!(stage.said_of("Unreachable"), ["42 ServerUnreachable resolved"]);
+    assert_eq!(
+        stage.said_of("Unreachable"),
+        ["42 ServerUnreachable resolved"]
+    );
 }
 
 #[test]
@@ -172,7 +249,11 @@ fn what_was_counted_before_counts_until_its_window_is_over() {
     assert_eq!(stage.until(20).said_of("FullSync"), ["11 FullSync first"]);
     stage.restart(5, YAML).until(60);
     assert_eq!(stage.said_of("FullSync"), [""; 0]);
-    assert_eq!(stage.until(90).said_of("FullSync").len(), 1, "over, at most a window after the restart");
+    assert_eq!(
+        stage.until(90).said_of("FullSync").len(),
+        1,
+        "over, at most a window after the restart"
+    );
 }
 
 #[test]
@@ -186,15 +267,32 @@ fn a_failing_receiver_and_silences_are_remembered() {
         ..Default::default()
     };
     let id = stage.monitor.silence(new, anchor(1)).unwrap();
-    let (kind, queue) =
-        (DeliveryEventKind::Failed { reason: DeliveryFailure::Auth, dead: true }, QueueState::default());
-    stage.until(3).monitor.handle_delivery(&DeliveryEvent { receiver: "hook".into(), kind, queue }, anchor(3).mono);
+    let (kind, queue) = (
+        DeliveryEventKind::Failed {
+            reason: DeliveryFailure::Auth,
+            dead: true,
+        },
+        QueueState::default(),
+    );
+    stage.until(3).monitor.handle_delivery(
+        &DeliveryEvent {
+            receiver: "hook".into(),
+            kind,
+            queue,
+        },
+        anchor(3).mono,
+    );
     stage.until(6);
     assert_eq!(stage.states(Rule::ReceiverFailing), [AlertState::Firing]);
     stage.restart(2, YAML).until(30);
     assert_eq!(stage.states(Rule::ReceiverFailing), [AlertState::Firing]);
     assert_eq!(
-        stage.monitor.silences().records().map(|record| record.id.clone()).collect::<Vec<_>>(),
+        stage
+            .monitor
+            .silences()
+            .records()
+            .map(|record| record.id.clone())
+            .collect::<Vec<_>>(),
         std::slice::from_ref(&id)
     );
     stage.monitor.expire_silence(&id, anchor(31)).unwrap();
@@ -208,11 +306,37 @@ fn a_kill_before_anything_was_written_begins_anew_and_nonsense_is_left_out() {
     stage.until(5).silent = vec!["r"];
     stage.until(30).said.clear();
     stage.disk.clear();
-    assert_eq!(stage.restart(1, YAML).until(60).said_of("Unreachable").len(), 1);
-    let shift = ClockShift { now: anchor(61), ..ClockShift::default() };
-    let nonsense = |table| (table, vec![SavedDocument { key: "x".to_owned(), body: "[7]".to_owned(), shift }]);
-    let documents = [Table::Alerts, Table::Groups, Table::Silences].map(nonsense).into();
-    assert_eq!(monitor(YAML, 61).restore_alerts(&documents, anchor(61).mono).len(), 3);
+    assert_eq!(
+        stage
+            .restart(1, YAML)
+            .until(60)
+            .said_of("Unreachable")
+            .len(),
+        1
+    );
+    let shift = ClockShift {
+        now: anchor(61),
+        ..ClockShift::default()
+    };
+    let nonsense = |table| {
+        (
+            table,
+            vec![SavedDocument {
+                key: "x".to_owned(),
+                body: "[7]".to_owned(),
+                shift,
+            }],
+        )
+    };
+    let documents = [Table::Alerts, Table::Groups, Table::Silences]
+        .map(nonsense)
+        .into();
+    assert_eq!(
+        monitor(YAML, 61)
+            .restore_alerts(&documents, anchor(61).mono)
+            .len(),
+        3
+    );
 }
 
 #[test]
@@ -221,17 +345,42 @@ fn what_happened_before_a_restart_is_told_after_it() {
     stage.until(5).silent = vec!["r"];
     stage.until(30);
     let journal = |stage: &Stage| stage.monitor.snapshot(anchor(stage.second)).journal;
-    let before: Vec<_> = journal(&stage).after(0).map(|happening| (happening.at, happening.number)).collect();
+    let before: Vec<_> = journal(&stage)
+        .after(0)
+        .map(|happening| (happening.at, happening.number))
+        .collect();
     assert!(!before.is_empty());
     stage.restart(1, YAML);
-    let after: Vec<_> = journal(&stage).after(0).map(|happening| (happening.at, happening.number)).collect();
+    let after: Vec<_> = journal(&stage)
+        .after(0)
+        .map(|happening| (happening.at, happening.number))
+        .collect();
     assert_eq!(after, before);
-    // The first save of a life holds all there is, and the wall clock runs on a bit differently than the other one.
-    let off = |second| ClockAnchor { wall: WallTime::from_nanos(anchor(second).wall.as_nanos() + 7), ..anchor(second) };
+    // The first save of a life holds all there is, and the wall clock runs on a bit differently
+    // than the other one.
+    let off = |second| ClockAnchor {
+        wall: WallTime::from_nanos(anchor(second).wall.as_nanos() + 7),
+        ..anchor(second)
+    };
     let saved = stage.monitor.take_unsaved_alerts(true, off(stage.second));
-    assert!(saved.iter().all(|document| document.table != Table::Journal), "what is on the disk is not written twice");
+    assert!(
+        saved
+            .iter()
+            .all(|document| document.table != Table::Journal),
+        "what is on the disk is not written twice"
+    );
     stage.silent.clear();
     stage.until(120);
-    assert!(journal(&stage).last() > before.last().unwrap().1, "numbers go on rising");
-    assert_eq!(stage.disk.keys().filter(|(table, _)| *table == Table::Journal).count(), journal(&stage).after(0).len());
+    assert!(
+        journal(&stage).last() > before.last().unwrap().1,
+        "numbers go on rising"
+    );
+    assert_eq!(
+        stage
+            .disk
+            .keys()
+            .filter(|(table, _)| *table == Table::Journal)
+            .count(),
+        journal(&stage).after(0).len()
+    );
 }

@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Monitor;
-use crate::alert::{AlertIdentity, AlertKey, GroupKey, Quantity, Restored, Rule, SilenceRecord, Silences, TargetKind};
+use crate::alert::{
+    AlertIdentity, AlertKey, GroupKey, Quantity, Restored, Rule, SilenceRecord, Silences,
+    TargetKind,
+};
 use crate::model::{ClockAnchor, Document, SavedDocument, SavedDocuments, Table, Timestamp};
 
 /// Alerts of an earlier life that nobody has claimed, and what the disk knows of silences.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    /// Restored alerts of targets that are not watched, a Sentinel may name them later; what they looked at.
+    /// Restored alerts of targets that are not watched, a Sentinel may name them later; what they
+    /// looked at.
     unclaimed: BTreeMap<AlertKey, Restored>,
     /// Whether silences changed since they were last written.
     silences_changed: bool,
@@ -18,18 +22,22 @@ pub(super) struct Past {
 }
 
 impl Monitor {
-    /// Takes in the alerts of an earlier life, what receivers were told of them, failovers and what else happened then, except
-    /// where something is known already. Nobody is told of it again. Returns sentences about what makes no sense.
+    /// Takes in the alerts of an earlier life, what receivers were told of them, failovers and what
+    /// else happened then, except where something is known already. Nobody is told of it again.
+    /// Returns sentences about what makes no sense.
     ///
-    /// What counts seconds goes on counting from when it began, until there is news of its target: a target of which
-    /// nothing is known yet is not well.
+    /// What counts seconds goes on counting from when it began, until there is news of its target:
+    /// a target of which nothing is known yet is not well.
     pub fn restore_alerts(&mut self, documents: &SavedDocuments, now: Timestamp) -> Vec<String> {
         let of = |table| documents.get(&table).map_or(&[][..], Vec::as_slice);
         let (engine, groups) = self.alerting.parts();
         let restored = engine.restore(of(Table::Alerts));
         let mut refused = restored.refused;
         refused.extend(groups.restore(now, of(Table::Groups), &engine.snapshots()));
-        let unclaimed = restored.alerts.into_iter().map(|restored| (restored.key.clone(), restored));
+        let unclaimed = restored
+            .alerts
+            .into_iter()
+            .map(|restored| (restored.key.clone(), restored));
         self.past.unclaimed.extend(unclaimed);
         refused.extend(self.restore_silences(of(Table::Silences)));
         refused.extend(self.fleet.restore_failovers(of(Table::Failovers)));
@@ -41,7 +49,11 @@ impl Monitor {
     /// Gives the restored alerts to the targets that are watched by now.
     pub(super) fn claim_alerts(&mut self) {
         let alerting = &self.alerting;
-        let claimed: Vec<_> = self.past.unclaimed.extract_if(.., |key, _| alerting.watches(key)).collect();
+        let claimed: Vec<_> = self
+            .past
+            .unclaimed
+            .extract_if(.., |key, _| alerting.watches(key))
+            .collect();
         for (_, restored) in &claimed {
             self.carry_on(restored);
         }
@@ -68,17 +80,20 @@ impl Monitor {
     fn carry_on_since(&mut self, key: &AlertKey, since: Timestamp) {
         let labels = &key.identity().labels;
         match key.identity().rule {
-            Rule::Unreachable => self.fleet.carry_on_silence(labels.get("server").map_or("", String::as_str), since),
+            Rule::Unreachable => self
+                .fleet
+                .carry_on_silence(labels.get("server").map_or("", String::as_str), since),
             Rule::Unknown => self.fleet.carry_on_unknown(labels, since),
             Rule::Diverged => self.fleet.carry_on_diverged(labels, since),
             Rule::SentinelQuorum => self.sentinels.carry_on(key, since),
-            // What these look at comes from the servers, from the lag history, or from the silence of servers.
+            // What these look at comes from the servers, from the lag history, or from the silence
+            // of servers.
             _ => {}
         }
     }
 
-    /// Ends restored alerts whose target nobody watches, and forgets the failovers of entries that are gone, once it is known
-    /// who is watched.
+    /// Ends restored alerts whose target nobody watches, and forgets the failovers of entries that
+    /// are gone, once it is known who is watched.
     pub(super) fn end_unclaimed(&mut self, now: Timestamp) {
         if !self.sentinels.all_heard() {
             return;
@@ -126,7 +141,10 @@ impl Monitor {
             kept.insert(key);
         }
         self.past.silences_kept = kept;
-        documents.extend(gone.into_iter().map(|key| Document::delete(Table::Silences, key)));
+        documents.extend(
+            gone.into_iter()
+                .map(|key| Document::delete(Table::Silences, key)),
+        );
         documents
     }
 
@@ -138,7 +156,8 @@ impl Monitor {
             || self.fleet.has_unsaved_failovers()
     }
 
-    /// What the disk has to be told of alerts: what changed since this was last asked, or everything.
+    /// What the disk has to be told of alerts: what changed since this was last asked, or
+    /// everything.
     pub fn take_unsaved_alerts(&mut self, all: bool, anchor: ClockAnchor) -> Vec<Document> {
         let (engine, groups) = self.alerting.parts();
         let mut documents = engine.take_unsaved(all, anchor.mono);

@@ -51,10 +51,18 @@ pub(super) struct Quorum<'a> {
 
 impl Sentinels {
     /// Takes in how the Sentinels are, and returns the keys of their alerts.
-    pub(super) fn note(&mut self, groups: Vec<SentinelGroup>, now: Timestamp) -> BTreeSet<AlertKey> {
+    pub(super) fn note(
+        &mut self,
+        groups: Vec<SentinelGroup>,
+        now: Timestamp,
+    ) -> BTreeSet<AlertKey> {
         let mut old = std::mem::take(&mut self.watches);
         for group in &groups {
-            let dcs: BTreeSet<_> = group.sentinels.iter().map(|sentinel| &sentinel.dc).collect();
+            let dcs: BTreeSet<_> = group
+                .sentinels
+                .iter()
+                .map(|sentinel| &sentinel.dc)
+                .collect();
             for dc in dcs {
                 let id = (group.pair.clone(), dc.clone());
                 let mut watch = old.remove(&id).unwrap_or_else(|| Watch::new(&id, now));
@@ -63,7 +71,10 @@ impl Sentinels {
             }
         }
         self.groups = groups.into();
-        self.watches.values().map(|watch| watch.key.clone()).collect()
+        self.watches
+            .values()
+            .map(|watch| watch.key.clone())
+            .collect()
     }
 
     /// The quorum of this alert was lost before a restart, since then.
@@ -89,14 +100,18 @@ impl Sentinels {
 
     /// Whether every Sentinel has answered once, or failed to.
     pub(super) fn all_heard(&self) -> bool {
-        self.groups.iter().flat_map(|group| &group.sentinels).all(|sentinel| sentinel.answer.is_some())
+        self.groups
+            .iter()
+            .flat_map(|group| &group.sentinels)
+            .all(|sentinel| sentinel.answer.is_some())
     }
 }
 
 impl Watch {
     fn new((pair, dc): &(PairName, Datacenter), now: Timestamp) -> Self {
-        let labels: Labels =
-            [("pair", pair.to_string()), ("dc", dc.to_string())].map(|(k, v)| (k.to_owned(), v)).into();
+        let labels: Labels = [("pair", pair.to_string()), ("dc", dc.to_string())]
+            .map(|(k, v)| (k.to_owned(), v))
+            .into();
         Self {
             key: AlertKey::new(Rule::SentinelQuorum, Arc::new(labels)),
             seen: Seen::Unknown,
@@ -111,7 +126,9 @@ impl Watch {
         }
         match seen {
             Seen::Reached => self.carried = None,
-            Seen::NotReached | Seen::Silent => self.fine_at = self.carried.take().unwrap_or(self.fine_at),
+            Seen::NotReached | Seen::Silent => {
+                self.fine_at = self.carried.take().unwrap_or(self.fine_at)
+            }
             Seen::Unknown => {}
         }
         self.seen = seen;
@@ -123,7 +140,11 @@ impl Watch {
             Seen::NotReached | Seen::Silent => Reading::exact((now - self.fine_at).or_zero()),
             Seen::Unknown => Reading::NO_DATA,
         };
-        Quorum { key: &self.key, reading, seen: self.seen }
+        Quorum {
+            key: &self.key,
+            reading,
+            seen: self.seen,
+        }
     }
 }
 
@@ -140,7 +161,9 @@ impl Quorum<'_> {
             Seen::NotReached => {
                 "the Sentinels that answer say NOQUORUM: too few of them reach each other for a failover"
             }
-            Seen::Silent => "no Sentinel answers this exporter: nobody can say that a failover is possible",
+            Seen::Silent => {
+                "no Sentinel answers this exporter: nobody can say that a failover is possible"
+            }
             Seen::Reached | Seen::Unknown => return None,
         };
         Some(sentence.to_owned())
@@ -149,15 +172,22 @@ impl Quorum<'_> {
 
 /// What the Sentinels in `dc` say, and in their silence those elsewhere.
 fn seen(sentinels: &[SentinelState], dc: &Datacenter) -> Seen {
-    let says = |answer: QuorumCheck| move |sentinel: &&SentinelState| sentinel.quorum == Some(answer);
+    let says =
+        |answer: QuorumCheck| move |sentinel: &&SentinelState| sentinel.quorum == Some(answer);
     let here = || sentinels.iter().filter(|sentinel| sentinel.dc == *dc);
     if here().any(|sentinel| says(QuorumCheck::Reached)(&sentinel)) {
         Seen::Reached
     } else if here().any(|sentinel| says(QuorumCheck::NotReached)(&sentinel)) {
         Seen::NotReached
-    } else if sentinels.iter().any(|sentinel| says(QuorumCheck::Reached)(&sentinel)) {
+    } else if sentinels
+        .iter()
+        .any(|sentinel| says(QuorumCheck::Reached)(&sentinel))
+    {
         Seen::Reached
-    } else if sentinels.iter().all(|sentinel| matches!(sentinel.answer, Some(Err(_)))) {
+    } else if sentinels
+        .iter()
+        .all(|sentinel| matches!(sentinel.answer, Some(Err(_))))
+    {
         Seen::Silent
     } else {
         Seen::Unknown
@@ -173,8 +203,8 @@ mod tests {
         Timestamp::from_nanos(secs * 1_000_000_000)
     }
 
-    /// One letter a Sentinel, behind its datacenter: `r`eached, `n`ot reached, `s`ilent, `?` not asked yet, `m`ute about
-    /// the quorum.
+    /// One letter a Sentinel, behind its datacenter: `r`eached, `n`ot reached, `s`ilent, `?` not
+    /// asked yet, `m`ute about the quorum.
     fn group(sentinels: &str) -> Vec<SentinelGroup> {
         let state = |text: &str| {
             let (dc, letter) = text.split_at(1);
@@ -186,7 +216,14 @@ mod tests {
                 _ => (None, None),
             };
             let (addr, dc) = (ServerAddr::new(text, 1), Datacenter::new(dc));
-            SentinelState { addr, dc, answer, quorum, agrees: None, tilted: None }
+            SentinelState {
+                addr,
+                dc,
+                answer,
+                quorum,
+                agrees: None,
+                tilted: None,
+            }
         };
         let sentinels = sentinels.split(' ').map(state).collect();
         vec![SentinelGroup {
@@ -198,15 +235,24 @@ mod tests {
         }]
     }
 
-    /// The reading of each datacenter in seconds, ten seconds after the Sentinels became so; a dash for none.
+    /// The reading of each datacenter in seconds, ten seconds after the Sentinels became so; a dash
+    /// for none.
     fn check(sentinels: &str, expected: &str) {
         let mut all = Sentinels::default();
         all.note(group(sentinels), at(0));
         let shown = |quorum: Quorum<'_>| match quorum.reading.estimate {
-            Some(lost) => format!("{}{}", quorum.key.identity().labels["dc"], lost.as_secs_f64()),
+            Some(lost) => format!(
+                "{}{}",
+                quorum.key.identity().labels["dc"],
+                lost.as_secs_f64()
+            ),
             None => format!("{}-", quorum.key.identity().labels["dc"]),
         };
-        assert_eq!(all.quorums(at(10)).map(shown).collect::<Vec<_>>().join(" "), expected, "{sentinels}");
+        assert_eq!(
+            all.quorums(at(10)).map(shown).collect::<Vec<_>>().join(" "),
+            expected,
+            "{sentinels}"
+        );
     }
 
     #[test]
@@ -229,7 +275,14 @@ mod tests {
     #[test]
     fn a_loss_counts_from_its_beginning_and_ends_at_once() {
         let mut all = Sentinels::default();
-        let reading = |all: &Sentinels, secs| all.quorums(at(secs)).next().unwrap().reading.estimate.unwrap();
+        let reading = |all: &Sentinels, secs| {
+            all.quorums(at(secs))
+                .next()
+                .unwrap()
+                .reading
+                .estimate
+                .unwrap()
+        };
         for (secs, sentinels) in [(0, "ar"), (100, "an"), (105, "as"), (107, "an")] {
             all.note(group(sentinels), at(secs));
         }

@@ -9,7 +9,9 @@ use super::failover::EntryFailovers;
 use super::isolation::Isolation;
 use super::journal::Journal;
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
-use crate::model::{ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime};
+use crate::model::{
+    ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime,
+};
 use crate::replication::{Assessment, Evidence, Footprint, PairFacts, ServerFacts, assess};
 use crate::topology::{Pair, SentinelGroup, Server};
 
@@ -148,14 +150,26 @@ pub struct Threshold {
 impl FleetSnapshot {
     /// Whether it is this exporter that is cut off.
     pub fn isolation(&self) -> Isolation {
-        Isolation::of(self.servers.iter().map(|server| (&*server.meta, &server.facts)), self.anchor.mono)
+        Isolation::of(
+            self.servers
+                .iter()
+                .map(|server| (&*server.meta, &server.facts)),
+            self.anchor.mono,
+        )
     }
 }
 
 impl PairSnapshot {
     /// What is true of the pair at `now`.
     pub fn assess(&self, now: Timestamp) -> Assessment {
-        assess(Evidence { master: &self.master.facts, replica: &self.replica.facts, pair: &self.facts }, now)
+        assess(
+            Evidence {
+                master: &self.master.facts,
+                replica: &self.replica.facts,
+                pair: &self.facts,
+            },
+            now,
+        )
     }
 
     /// The thresholds of the rules that look at the pair; levels that are off have none.
@@ -169,20 +183,43 @@ impl PairSnapshot {
         ];
         let seconds = spans.into_iter().flat_map(|(rule, levels)| {
             let value = |level: Span| level.as_secs_f64();
-            levels_of(rule, levels.warning.map(|l| value(l.at)), levels.critical.map(|l| value(l.at)))
+            levels_of(
+                rule,
+                levels.warning.map(|l| value(l.at)),
+                levels.critical.map(|l| value(l.at)),
+            )
         });
         let bytes = &rules.lag_bytes;
-        let (warning, critical) = (bytes.warning.map(|l| l.at.as_f64()), bytes.critical.map(|l| l.at.as_f64()));
+        let (warning, critical) = (
+            bytes.warning.map(|l| l.at.as_f64()),
+            bytes.critical.map(|l| l.at.as_f64()),
+        );
         let counts = &rules.failover.levels;
-        let failovers = [counts.warning, counts.critical].map(|level| level.map(|level| level.at as f64));
+        let failovers =
+            [counts.warning, counts.critical].map(|level| level.map(|level| level.at as f64));
         let counts = levels_of(Rule::Failover, failovers[0], failovers[1]);
-        seconds.chain(levels_of(Rule::LagBytes, warning, critical)).chain(counts).collect()
+        seconds
+            .chain(levels_of(Rule::LagBytes, warning, critical))
+            .chain(counts)
+            .collect()
     }
 }
 
-fn levels_of(rule: Rule, warning: Option<f64>, critical: Option<f64>) -> impl Iterator<Item = Threshold> {
-    let level = move |severity, value: Option<f64>| value.map(|value| Threshold { rule, severity, value });
-    [level("warning", warning), level("critical", critical)].into_iter().flatten()
+fn levels_of(
+    rule: Rule,
+    warning: Option<f64>,
+    critical: Option<f64>,
+) -> impl Iterator<Item = Threshold> {
+    let level = move |severity, value: Option<f64>| {
+        value.map(|value| Threshold {
+            rule,
+            severity,
+            value,
+        })
+    };
+    [level("warning", warning), level("critical", critical)]
+        .into_iter()
+        .flatten()
 }
 
 impl Operation {

@@ -1,4 +1,5 @@
-//! What receivers document of their requests, checked on bodies about names and numbers that nobody would choose.
+//! What receivers document of their requests, checked on bodies about names and numbers that nobody
+//! would choose.
 
 use std::sync::Arc;
 
@@ -38,26 +39,45 @@ fn name() -> impl Strategy<Value = String> {
         any::<char>().prop_map(String::from),
         "[a-z]{1,8}",
     ];
-    (prop::collection::vec(piece, 1..40), 1_usize..60).prop_map(|(pieces, times)| pieces.concat().repeat(times))
+    (prop::collection::vec(piece, 1..40), 1_usize..60)
+        .prop_map(|(pieces, times)| pieces.concat().repeat(times))
 }
 
 fn told() -> impl Strategy<Value = Notification> {
     let alert = (name(), any::<bool>());
-    let parts = (prop::collection::vec(alert, 1..25), 0..REASONS.len(), any::<usize>(), any::<usize>(), any::<u32>());
+    let parts = (
+        prop::collection::vec(alert, 1..25),
+        0..REASONS.len(),
+        any::<usize>(),
+        any::<usize>(),
+        any::<u32>(),
+    );
     parts.prop_map(|(alerts, reason, of, held, generation)| {
         let alert = |(n, (pair, over)): (usize, (String, bool))| {
             let alert = pair_alert(&pair, n);
             if over { resolved(alert) } else { alert }
         };
         let alerts: Vec<Arc<AlertSnapshot>> = alerts.into_iter().enumerate().map(alert).collect();
-        let affected = Some(Affected { kind: TargetKind::Pair, firing: alerts.len(), of });
-        Notification { affected, held, generation, ..notification(REASONS[reason], alerts) }
+        let affected = Some(Affected {
+            kind: TargetKind::Pair,
+            firing: alerts.len(),
+            of,
+        });
+        Notification {
+            affected,
+            held,
+            generation,
+            ..notification(REASONS[reason], alerts)
+        }
     })
 }
 
 fn own(text: &str) -> TemplateSettings {
     let template = Some(Template::new(text).unwrap());
-    TemplateSettings { title: template.clone(), summary: template }
+    TemplateSettings {
+        title: template.clone(),
+        summary: template,
+    }
 }
 
 fn links() -> impl Strategy<Value = MessageContext> {
@@ -67,10 +87,22 @@ fn links() -> impl Strategy<Value = MessageContext> {
         Just("{% for a in alerts %}{{ a.subject }}\n<!channel>{% endfor %}").prop_map(own),
         Just("{{ 'x<&' * 5000 }}").prop_map(own),
     ];
-    let parts = (any::<bool>(), any::<bool>(), "[a-z]{1,4000}", any::<bool>(), words);
+    let parts = (
+        any::<bool>(),
+        any::<bool>(),
+        "[a-z]{1,4000}",
+        any::<bool>(),
+        words,
+    );
     parts.prop_map(|(external, dashboard, path, test, template)| {
         let url = |wanted: bool| wanted.then(|| format!("https://x.example/{path}"));
-        MessageContext { external_url: url(external), dashboard_url: url(dashboard), test, template, ..context() }
+        MessageContext {
+            external_url: url(external),
+            dashboard_url: url(dashboard),
+            test,
+            template,
+            ..context()
+        }
     })
 }
 
@@ -82,16 +114,34 @@ fn units(text: &Value) -> usize {
 fn keeps_slacks_limits(body: &Value) {
     let empty = Vec::new();
     let blocks = body["blocks"].as_array().unwrap_or(&empty).iter();
-    let blocks: Vec<_> = blocks.chain(body["attachments"][0]["blocks"].as_array().unwrap_or(&empty)).collect();
+    let blocks: Vec<_> = blocks
+        .chain(
+            body["attachments"][0]["blocks"]
+                .as_array()
+                .unwrap_or(&empty),
+        )
+        .collect();
     assert!(blocks.len() <= 50 && units(&body["text"]) <= 40_000);
     let mut sum = 0;
     for block in blocks {
-        let text = if block["type"] == "context" { &block["elements"][0]["text"] } else { &block["text"]["text"] };
-        let limit = if block["type"] == "header" { 150 } else { 3_000 };
+        let text = if block["type"] == "context" {
+            &block["elements"][0]["text"]
+        } else {
+            &block["text"]["text"]
+        };
+        let limit = if block["type"] == "header" {
+            150
+        } else {
+            3_000
+        };
         assert!((1..=limit).contains(&units(text)), "{block}");
         sum += units(text);
         let text = text.as_str().unwrap();
-        assert!(!text.contains("<!") && (text.starts_with("<https://x.example/") || !text.contains('<')), "{text}");
+        assert!(
+            !text.contains("<!")
+                && (text.starts_with("<https://x.example/") || !text.contains('<')),
+            "{text}"
+        );
     }
     assert!(sum <= 13_000, "{sum}");
 }
@@ -101,7 +151,9 @@ fn keeps_pagerdutys_limits(event: &Value) {
     let payload = &event["payload"];
     assert!(event.to_string().len() <= 512_000 && units(&event["dedup_key"]) <= 255);
     assert!((1..=1_024).contains(&units(&payload["summary"])) && units(&payload["source"]) > 0);
-    assert!(["critical", "error", "warning", "info"].contains(&payload["severity"].as_str().unwrap()));
+    assert!(
+        ["critical", "error", "warning", "info"].contains(&payload["severity"].as_str().unwrap())
+    );
     assert!(payload["custom_details"].is_object() && is_time(&payload["timestamp"]));
     for link in event["links"].as_array().into_iter().flatten() {
         assert!(link["href"].as_str().unwrap().starts_with("https://"));

@@ -1,4 +1,5 @@
-//! Where a person goes from a message: the runbook, the dashboard of that time, and the command that silences it.
+//! Where a person goes from a message: the runbook, the dashboard of that time, and the command
+//! that silences it.
 
 use std::fmt::Write as _;
 
@@ -29,14 +30,28 @@ pub struct Link {
 }
 
 /// The ways on from a message: the runbooks of the rules that fire, then the dashboard.
-pub fn links(notification: &Notification, context: &MessageContext, anchor: &ClockAnchor) -> Vec<Link> {
-    let firing = notification.alerts.iter().filter(|alert| alert.status == AlertStatus::Firing);
+pub fn links(
+    notification: &Notification,
+    context: &MessageContext,
+    anchor: &ClockAnchor,
+) -> Vec<Link> {
+    let firing = notification
+        .alerts
+        .iter()
+        .filter(|alert| alert.status == AlertStatus::Firing);
     let mut rules: Vec<_> = firing.map(|alert| alert.identity.rule).collect();
     rules.sort_unstable();
     rules.dedup();
     let runbooks = rules.into_iter().filter_map(|rule| runbook(rule, context));
-    let runbooks = runbooks.map(|url| Link { name: "Runbook", url });
-    let name = if context.dashboard_url.is_some() { "Dashboard" } else { "Status page" };
+    let runbooks = runbooks.map(|url| Link {
+        name: "Runbook",
+        url,
+    });
+    let name = if context.dashboard_url.is_some() {
+        "Dashboard"
+    } else {
+        "Status page"
+    };
     let dashboard = dashboard(&notification.alerts, context, anchor).map(|url| Link { name, url });
     runbooks.chain(dashboard).collect()
 }
@@ -47,21 +62,31 @@ pub fn runbook(rule: Rule, context: &MessageContext) -> Option<String> {
     Some(format!("{base}/runbooks/{}", rule.alert_name()))
 }
 
-/// The dashboard from before the first of `alerts` until now, or until the last was over; without a dashboard the
-/// exporter's own page.
+/// The dashboard from before the first of `alerts` until now, or until the last was over; without a
+/// dashboard the exporter's own page.
 pub fn dashboard<A>(alerts: &[A], context: &MessageContext, anchor: &ClockAnchor) -> Option<String>
 where
     A: AsRef<AlertSnapshot>,
 {
     let Some(base) = &context.dashboard_url else {
-        return Some(format!("{}/", context.external_url.as_deref()?.trim_end_matches('/')));
+        return Some(format!(
+            "{}/",
+            context.external_url.as_deref()?.trim_end_matches('/')
+        ));
     };
     let alerts = || alerts.iter().map(AsRef::as_ref);
     let begin = alerts().map(|alert| alert.started_at).min()?;
     let fires = alerts().any(|alert| alert.status == AlertStatus::Firing);
-    let end = alerts().filter_map(|alert| Some(alert.resolved?.0)).max().filter(|_| !fires);
+    let end = alerts()
+        .filter_map(|alert| Some(alert.resolved?.0))
+        .max()
+        .filter(|_| !fires);
     let millis = |at: Timestamp| anchor.wall(at).as_nanos() / 1_000_000;
-    let mut url = format!("{base}{}from={}", if base.contains('?') { '&' } else { '?' }, millis(begin - BEFORE));
+    let mut url = format!(
+        "{base}{}from={}",
+        if base.contains('?') { '&' } else { '?' },
+        millis(begin - BEFORE)
+    );
     match end {
         Some(end) => _ = write!(url, "&to={}", millis(end + AFTER)),
         None => url.push_str("&to=now"),
@@ -75,9 +100,14 @@ where
 }
 
 /// The value of a label, where all of `alerts` have the same.
-fn in_common<'a>(mut alerts: impl Iterator<Item = &'a AlertSnapshot>, name: &str) -> Option<&'a str> {
+fn in_common<'a>(
+    mut alerts: impl Iterator<Item = &'a AlertSnapshot>,
+    name: &str,
+) -> Option<&'a str> {
     let first = alerts.next()?.identity.labels.get(name)?;
-    alerts.all(|alert| alert.identity.labels.get(name) == Some(first)).then_some(first)
+    alerts
+        .all(|alert| alert.identity.labels.get(name) == Some(first))
+        .then_some(first)
 }
 
 /// The command that silences what is told for two hours; absent when a person could not type it.
@@ -88,26 +118,40 @@ pub fn silence_command(notification: &Notification) -> Option<String> {
     let mut labels = (*notification.group.0).clone();
     if let [only] = notification.alerts.as_slice() {
         labels.extend(Labels::clone(&only.identity.labels));
-        labels.insert("alertname".to_owned(), only.identity.rule.alert_name().to_owned());
+        labels.insert(
+            "alertname".to_owned(),
+            only.identity.rule.alert_name().to_owned(),
+        );
     }
-    let matches = labels.iter().map(|(name, value)| format!(" {}", shell_word(&format!("{name}={value}"))));
+    let matches = labels
+        .iter()
+        .map(|(name, value)| format!(" {}", shell_word(&format!("{name}={value}"))));
     let matches: String = matches.collect();
-    let command = format!("redis-cross-dc-exporter silence add{matches} --for 2h --comment 'looking into it'");
-    let typeable = !command.contains(char::is_control) && command.len() <= MAX_COMMAND && !labels.is_empty();
+    let command = format!(
+        "redis-cross-dc-exporter silence add{matches} --for 2h --comment 'looking into it'"
+    );
+    let typeable =
+        !command.contains(char::is_control) && command.len() <= MAX_COMMAND && !labels.is_empty();
     typeable.then_some(command)
 }
 
 /// `text` as one word of a POSIX shell.
 fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-=./:@,+".contains(c);
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// `text` as the value of a URL's query.
 fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut url, byte| {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'~' => url.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'~' => {
+                url.push(char::from(byte))
+            }
             other => _ = write!(url, "%{other:02X}"),
         }
         url
@@ -116,18 +160,30 @@ fn encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{anchor, context, hostile_names, notification, pair_alert, resolved, server_alert};
+    use super::super::testing::{
+        anchor, context, hostile_names, notification, pair_alert, resolved, server_alert,
+    };
     use super::*;
     use crate::alert::NotifyReason;
     use std::sync::Arc;
 
     fn with_dashboard(url: &str) -> MessageContext {
-        MessageContext { dashboard_url: Some(url.to_owned()), ..context() }
+        MessageContext {
+            dashboard_url: Some(url.to_owned()),
+            ..context()
+        }
     }
 
     fn urls(alerts: Vec<Arc<AlertSnapshot>>, context: &MessageContext) -> Vec<String> {
-        let links = links(&notification(NotifyReason::First, alerts), context, &anchor());
-        links.into_iter().map(|link| format!("{} {}", link.name, link.url)).collect()
+        let links = links(
+            &notification(NotifyReason::First, alerts),
+            context,
+            &anchor(),
+        );
+        links
+            .into_iter()
+            .map(|link| format!("{} {}", link.name, link.url))
+            .collect()
     }
 
     #[test]
@@ -138,14 +194,23 @@ mod tests {
         let dashboard = "Dashboard https://grafana.example.com/d/x?orgId=1&from=1699998850000&to=now\
                          &var-pair=or%20ders&var-source_dc=dc1&var-target_dc=dc2";
         assert_eq!(urls(alerts, &grafana), [runbook, dashboard]);
-        let over = urls(vec![resolved(server_alert())], &with_dashboard("http://g/d/x"));
-        assert_eq!(over, ["Dashboard http://g/d/x?from=1699998850000&to=1700000300000"]);
+        let over = urls(
+            vec![resolved(server_alert())],
+            &with_dashboard("http://g/d/x"),
+        );
+        assert_eq!(
+            over,
+            ["Dashboard http://g/d/x?from=1699998850000&to=1700000300000"]
+        );
     }
 
     #[test]
     fn without_a_dashboard_the_exporters_page_is_one_and_without_a_url_there_is_none() {
         let alerts = || vec![pair_alert("orders", 0)];
-        assert_eq!(urls(alerts(), &context())[1], "Status page https://redis-lag.example.com/");
+        assert_eq!(
+            urls(alerts(), &context())[1],
+            "Status page https://redis-lag.example.com/"
+        );
         assert_eq!(urls(alerts(), &MessageContext::default()), [] as [&str; 0]);
     }
 
@@ -160,26 +225,45 @@ mod tests {
         assert_eq!(command(vec![pair_alert("orders", 0)]).as_deref(), Some(one));
         let group = "redis-cross-dc-exporter silence add alertname=RedisCrossDcLagHigh source_dc=dc1 target_dc=dc2 \
                      --for 2h --comment 'looking into it'";
-        assert_eq!(command(vec![pair_alert("a", 0), pair_alert("b", 0)]).as_deref(), Some(group));
+        assert_eq!(
+            command(vec![pair_alert("a", 0), pair_alert("b", 0)]).as_deref(),
+            Some(group)
+        );
         assert_eq!(command(vec![resolved(pair_alert("a", 0))]), None);
     }
 
     /// What `sh` makes of the words of `command`, which runs nothing.
     fn words(command: &str) -> Vec<String> {
         let script = format!("printf '%s\\n' {command}");
-        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{command}");
-        String::from_utf8(output.stdout).unwrap().lines().map(ToOwned::to_owned).collect()
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(ToOwned::to_owned)
+            .collect()
     }
 
     #[test]
     fn no_name_gets_out_of_its_word() {
-        for name in hostile_names().into_iter().chain(["$(reboot); `id` 'x' \\ & | * ~".to_owned()]) {
+        for name in hostile_names()
+            .into_iter()
+            .chain(["$(reboot); `id` 'x' \\ & | * ~".to_owned()])
+        {
             let Some(command) = command(vec![pair_alert(&name, 0)]) else {
-                assert!(name.contains(char::is_control) || name.len() > 1_000, "{name}");
+                assert!(
+                    name.contains(char::is_control) || name.len() > 1_000,
+                    "{name}"
+                );
                 continue;
             };
-            assert!(words(&command).contains(&format!("pair={name}")), "{command}");
+            assert!(
+                words(&command).contains(&format!("pair={name}")),
+                "{command}"
+            );
         }
     }
 }

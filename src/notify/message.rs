@@ -77,14 +77,23 @@ pub struct DescribedAlert {
 
 impl Message {
     /// The message for `notification`; `anchor` tells the wall time of its instants.
-    pub fn new(notification: &Notification, anchor: &ClockAnchor, context: &MessageContext) -> Self {
+    pub fn new(
+        notification: &Notification,
+        anchor: &ClockAnchor,
+        context: &MessageContext,
+    ) -> Self {
         let describe = |alert: &AlertSnapshot| DescribedAlert {
             status: alert.status,
             severity: alert.severity,
             subject: one_line(&facts::subject(&alert.identity)),
             facts: facts::facts(alert, notification.decided_at, anchor),
         };
-        let alerts: Vec<_> = notification.alerts.iter().take(MAX_DESCRIBED).map(|alert| describe(alert)).collect();
+        let alerts: Vec<_> = notification
+            .alerts
+            .iter()
+            .take(MAX_DESCRIBED)
+            .map(|alert| describe(alert))
+            .collect();
         let mut message = Self {
             status: notification.status,
             severity: notification.severity,
@@ -93,7 +102,11 @@ impl Message {
             summary: one_line(&summary(notification)),
             more: notification.alerts.len() - alerts.len(),
             alerts,
-            advice: if context.test { vec![TEST_ADVICE] } else { advice(notification) },
+            advice: if context.test {
+                vec![TEST_ADVICE]
+            } else {
+                advice(notification)
+            },
             links: links::links(notification, context, anchor),
             silence: links::silence_command(notification).filter(|_| !context.test),
             as_of: rfc3339(anchor.wall(notification.decided_at)),
@@ -114,7 +127,11 @@ impl Message {
 
 /// `text`, marked where it is about nothing.
 fn marked(context: &MessageContext, text: &str) -> String {
-    if context.test { format!("[TEST] {text}") } else { text.to_owned() }
+    if context.test {
+        format!("[TEST] {text}")
+    } else {
+        text.to_owned()
+    }
 }
 
 impl DescribedAlert {
@@ -142,8 +159,12 @@ fn title(notification: &Notification) -> String {
     let level = level(notification.status, notification.severity);
     let first = notification.alerts.first();
     let name = notification.group.0.get("alertname").map(String::as_str);
-    let name = name.or_else(|| first.map(|alert| alert.identity.rule.alert_name())).unwrap_or("alerts");
-    let direction = direction(notification).map(|text| format!(" {text}")).unwrap_or_default();
+    let name = name
+        .or_else(|| first.map(|alert| alert.identity.rule.alert_name()))
+        .unwrap_or("alerts");
+    let direction = direction(notification)
+        .map(|text| format!(" {text}"))
+        .unwrap_or_default();
     let what = match (notification.alerts.as_slice(), count(notification)) {
         ([only], _) => facts::short_subject(&only.identity),
         (_, (0, resolved)) => format!("{resolved} resolved"),
@@ -159,32 +180,56 @@ fn title(notification: &Notification) -> String {
 /// `500 of 500 pairs`: how much of what could break is broken.
 fn of_how_many(notification: &Notification) -> Option<String> {
     let affected = notification.affected?;
-    Some(format!("{} of {} {}", affected.firing, affected.of, affected.kind.noun(affected.of)))
+    Some(format!(
+        "{} of {} {}",
+        affected.firing,
+        affected.of,
+        affected.kind.noun(affected.of)
+    ))
 }
 
 /// How many alerts fire, and how many are over.
 fn count(notification: &Notification) -> (usize, usize) {
-    let firing = notification.alerts.iter().filter(|alert| alert.status == AlertStatus::Firing).count();
+    let firing = notification
+        .alerts
+        .iter()
+        .filter(|alert| alert.status == AlertStatus::Firing)
+        .count();
     (firing, notification.alerts.len() - firing)
 }
 
 fn summary(notification: &Notification) -> String {
-    let worst = notification.alerts.first().map(|worst| sentence(worst)).unwrap_or_default();
-    let direction = direction(notification).map(|text| format!(" {text}")).unwrap_or_default();
+    let worst = notification
+        .alerts
+        .first()
+        .map(|worst| sentence(worst))
+        .unwrap_or_default();
+    let direction = direction(notification)
+        .map(|text| format!(" {text}"))
+        .unwrap_or_default();
     let affected = of_how_many(notification).map(|text| format!("{text}{direction}"));
     let mut sentences = match (count(notification), affected) {
         ((firing, resolved), _) if firing + resolved <= 1 => worst,
         ((0, resolved), _) => format!("All {resolved} alerts of this group are over. {worst}"),
         ((_, 0), Some(affected)) => format!("{affected}. The worst: {worst}"),
         ((firing, 0), None) => format!("{firing} alerts fire. The worst: {worst}"),
-        ((_, resolved), Some(affected)) => format!("{affected}; {resolved} resolved. The worst: {worst}"),
-        ((firing, resolved), None) => format!("{firing} fire, {resolved} resolved. The worst: {worst}"),
+        ((_, resolved), Some(affected)) => {
+            format!("{affected}; {resolved} resolved. The worst: {worst}")
+        }
+        ((firing, resolved), None) => {
+            format!("{firing} fire, {resolved} resolved. The worst: {worst}")
+        }
     };
     if notification.reason == NotifyReason::Flapping {
-        sentences.push_str(" It begins and ends again and again: no more is told of that until it is stable.");
+        sentences.push_str(
+            " It begins and ends again and again: no more is told of that until it is stable.",
+        );
     }
     if notification.held > 0 {
-        let held = format!(" {} more fire and are kept quiet by silences or maintenance.", notification.held);
+        let held = format!(
+            " {} more fire and are kept quiet by silences or maintenance.",
+            notification.held
+        );
         sentences.push_str(&held);
     }
     sentences
@@ -195,10 +240,20 @@ fn sentence(alert: &AlertSnapshot) -> String {
     let subject = facts::subject(&alert.identity);
     if let Some((at, reason)) = alert.resolved {
         let lasted = length(at - alert.started_at);
-        return format!("{subject}: over after {lasted}, {}.", facts::resolve_reason(reason));
+        return format!(
+            "{subject}: over after {lasted}, {}.",
+            facts::resolve_reason(reason)
+        );
     }
-    let (measured, threshold) = (facts::measured(&alert.value), facts::quantity(alert.threshold));
-    format!("{subject}: {} {measured}; {} from {threshold}.", phrase(alert.identity.rule), alert.severity.label())
+    let (measured, threshold) = (
+        facts::measured(&alert.value),
+        facts::quantity(alert.threshold),
+    );
+    format!(
+        "{subject}: {} {measured}; {} from {threshold}.",
+        phrase(alert.identity.rule),
+        alert.severity.label()
+    )
 }
 
 /// What a rule's value is, up to the value.
@@ -219,7 +274,10 @@ fn phrase(rule: Rule) -> &'static str {
 
 /// The advice for the rules that fire, each once.
 fn advice(notification: &Notification) -> Vec<&'static str> {
-    let firing = notification.alerts.iter().filter(|alert| alert.status == AlertStatus::Firing);
+    let firing = notification
+        .alerts
+        .iter()
+        .filter(|alert| alert.status == AlertStatus::Firing);
     let mut rules: Vec<_> = firing.map(|alert| alert.identity.rule).collect();
     rules.sort_unstable();
     rules.dedup();
@@ -278,7 +336,9 @@ pub fn advice_for(rule: Rule) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{anchor, context, notification, pair_alert, resolved, server_alert};
+    use super::super::testing::{
+        anchor, context, notification, pair_alert, resolved, server_alert,
+    };
     use super::*;
     use crate::alert::{Affected, TargetKind};
 
@@ -288,64 +348,127 @@ mod tests {
 
     #[test]
     fn one_alert_is_named_and_its_numbers_told() {
-        let message = message(&notification(NotifyReason::First, vec![pair_alert("orders", 0)]));
-        assert_eq!(message.title, "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: orders, replica redis2:6379");
+        let message = message(&notification(
+            NotifyReason::First,
+            vec![pair_alert("orders", 0)],
+        ));
+        assert_eq!(
+            message.title,
+            "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: orders, replica redis2:6379"
+        );
         assert_eq!(
             message.summary,
             "orders: dc1 → dc2, replica redis2:6379: the replication lag is 2m 10s (certainly 2m 08s to 2m 11s); \
              critical from 2m 00s."
         );
         assert_eq!(message.as_of, "2023-11-14T22:13:20.000Z");
-        assert_eq!((message.alerts.len(), message.more, message.advice.len()), (1, 0, 1));
+        assert_eq!(
+            (message.alerts.len(), message.more, message.advice.len()),
+            (1, 0, 1)
+        );
     }
 
     #[test]
     fn a_large_group_names_ten_and_counts_the_rest() {
         let alerts = (0..500).map(|n| pair_alert("orders", n)).collect();
         let message = message(&notification(NotifyReason::First, alerts));
-        assert_eq!(message.title, "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 500 firing");
-        assert!(message.summary.starts_with("500 alerts fire. The worst: orders"));
-        assert_eq!((message.alerts.len(), message.more, message.advice.len()), (10, 490, 1));
+        assert_eq!(
+            message.title,
+            "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 500 firing"
+        );
+        assert!(
+            message
+                .summary
+                .starts_with("500 alerts fire. The worst: orders")
+        );
+        assert_eq!(
+            (message.alerts.len(), message.more, message.advice.len()),
+            (10, 490, 1)
+        );
     }
 
     fn cut_link(firing: usize, resolved_too: usize, of: usize) -> Notification {
         let over = (firing..firing + resolved_too).map(|n| resolved(pair_alert("orders", n)));
-        let alerts = (0..firing).map(|n| pair_alert("orders", n)).chain(over).collect();
-        let affected = Some(Affected { kind: TargetKind::Pair, firing, of });
-        Notification { affected, ..notification(NotifyReason::First, alerts) }
+        let alerts = (0..firing)
+            .map(|n| pair_alert("orders", n))
+            .chain(over)
+            .collect();
+        let affected = Some(Affected {
+            kind: TargetKind::Pair,
+            firing,
+            of,
+        });
+        Notification {
+            affected,
+            ..notification(NotifyReason::First, alerts)
+        }
     }
 
     #[test]
     fn how_much_of_it_all_is_broken_is_said_first() {
         let all = message(&cut_link(500, 0, 500));
-        assert_eq!(all.title, "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 500 of 500 pairs");
-        assert!(all.summary.starts_with("500 of 500 pairs dc1 → dc2. The worst: orders"), "{}", all.summary);
+        assert_eq!(
+            all.title,
+            "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 500 of 500 pairs"
+        );
+        assert!(
+            all.summary
+                .starts_with("500 of 500 pairs dc1 → dc2. The worst: orders"),
+            "{}",
+            all.summary
+        );
         let part = message(&cut_link(300, 200, 501));
-        assert_eq!(part.title, "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 300 of 501 pairs, 200 resolved");
-        assert!(part.summary.starts_with("300 of 501 pairs dc1 → dc2; 200 resolved. The worst: orders"));
-        assert_eq!(message(&cut_link(0, 3, 3)).title, "[RESOLVED] RedisCrossDcLagHigh dc1 → dc2: 3 resolved");
+        assert_eq!(
+            part.title,
+            "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 300 of 501 pairs, 200 resolved"
+        );
+        assert!(
+            part.summary
+                .starts_with("300 of 501 pairs dc1 → dc2; 200 resolved. The worst: orders")
+        );
+        assert_eq!(
+            message(&cut_link(0, 3, 3)).title,
+            "[RESOLVED] RedisCrossDcLagHigh dc1 → dc2: 3 resolved"
+        );
     }
 
     #[test]
     fn what_is_kept_quiet_and_what_flaps_is_said() {
-        let told = Notification { held: 7, reason: NotifyReason::Flapping, ..cut_link(1, 0, 9) };
+        let told = Notification {
+            held: 7,
+            reason: NotifyReason::Flapping,
+            ..cut_link(1, 0, 9)
+        };
         let end = " It begins and ends again and again: no more is told of that until it is stable. \
                    7 more fire and are kept quiet by silences or maintenance.";
-        assert!(message(&told).summary.ends_with(end), "{}", message(&told).summary);
+        assert!(
+            message(&told).summary.ends_with(end),
+            "{}",
+            message(&told).summary
+        );
     }
 
     #[test]
     fn a_part_that_resolves_is_counted() {
         let alerts = vec![pair_alert("orders", 0), resolved(pair_alert("orders", 1))];
         let message = message(&notification(NotifyReason::PartlyResolved, alerts));
-        assert_eq!(message.title, "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 1 firing, 1 resolved");
+        assert_eq!(
+            message.title,
+            "[CRITICAL] RedisCrossDcLagHigh dc1 → dc2: 1 firing, 1 resolved"
+        );
         assert_eq!(message.alerts[1].level(), "RESOLVED");
     }
 
     #[test]
     fn a_resolve_says_how_long_it_lasted_and_gives_no_advice() {
-        let message = message(&notification(NotifyReason::Resolved, vec![resolved(pair_alert("orders", 0))]));
-        assert_eq!(message.title, "[RESOLVED] RedisCrossDcLagHigh dc1 → dc2: orders, replica redis2:6379");
+        let message = message(&notification(
+            NotifyReason::Resolved,
+            vec![resolved(pair_alert("orders", 0))],
+        ));
+        assert_eq!(
+            message.title,
+            "[RESOLVED] RedisCrossDcLagHigh dc1 → dc2: orders, replica redis2:6379"
+        );
         assert_eq!(
             message.summary,
             "orders: dc1 → dc2, replica redis2:6379: over after 4m 10s, the value is below the clear threshold."
@@ -356,12 +479,18 @@ mod tests {
     #[test]
     fn a_server_has_no_direction() {
         let message = message(&notification(NotifyReason::First, vec![server_alert()]));
-        assert_eq!(message.title, "[CRITICAL] RedisCrossDcServerUnreachable: redis1:6379 in dc1");
+        assert_eq!(
+            message.title,
+            "[CRITICAL] RedisCrossDcServerUnreachable: redis1:6379 in dc1"
+        );
     }
 
     #[test]
     fn no_name_breaks_the_line() {
-        let message = message(&notification(NotifyReason::First, vec![pair_alert("or\nders\u{7}", 0)]));
+        let message = message(&notification(
+            NotifyReason::First,
+            vec![pair_alert("or\nders\u{7}", 0)],
+        ));
         for line in [&message.title, &message.summary, &message.alerts[0].subject] {
             assert!(!line.contains(char::is_control), "{line:?}");
         }

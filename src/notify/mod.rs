@@ -1,7 +1,8 @@
-//! Telling people: a notification becomes a message, a receiver's payload, and a delivery that does not give up.
+//! Telling people: a notification becomes a message, a receiver's payload, and a delivery that does
+//! not give up.
 //!
-//! **Invariant:** everything here but [`delivery`] is pure: no clock, no randomness, no IO. `now` and the jitter are
-//! arguments.
+//! **Invariant:** everything here but [`delivery`] is pure: no clock, no randomness, no IO. `now`
+//! and the jitter are arguments.
 
 pub mod alertmanager;
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! The outbox: every receiver's queue, what became of notifications, and who is told when a receiver takes none. Pure.
+//! The outbox: every receiver's queue, what became of notifications, and who is told when a
+//! receiver takes none. Pure.
 //!
-//! Every change has a revision. It is acted upon once that revision is on the disk, so that no request leaves of which a
-//! restart would know nothing.
+//! Every change has a revision. It is acted upon once that revision is on the disk, so that no
+//! request leaves of which a restart would know nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use crate::alert::{AlertStatus, GroupKey, Labels, Notification};
 use crate::config::{ReceiverKind, ReceiverSettings};
 use crate::model::{ClockAnchor, Document, SavedDocuments, Span, Table, Timestamp, history_key};
 use crate::monitor::{
-    DeadDelivery, Deliveries, DeliveryEvent, DeliveryEventKind, DeliveryFailure, DeliverySubject, PastDelivery,
-    SuppressReason,
+    DeadDelivery, Deliveries, DeliveryEvent, DeliveryEventKind, DeliveryFailure, DeliverySubject,
+    PastDelivery, SuppressReason,
 };
 
 use super::queue::{self, Attempt, DeadLetter, DeliveryId, Opening, ReceiverQueue, ReplayError};
@@ -20,10 +21,12 @@ use super::retry::Verdict;
 /// Deliveries that are remembered to be shown. The disk keeps more.
 pub const MAX_RECENT: usize = 1_000;
 
-/// Ends of deliveries that wait to be written: a disk that is gone must not fill the memory. More are not kept.
+/// Ends of deliveries that wait to be written: a disk that is gone must not fill the memory. More
+/// are not kept.
 const MAX_UNWRITTEN: usize = 1_000;
 
-/// The label of a notification that a fallback gets: whom it did not reach. It makes a group, and an incident, of its own.
+/// The label of a notification that a fallback gets: whom it did not reach. It makes a group, and
+/// an incident, of its own.
 pub const UNDELIVERED_TO: &str = "undelivered_to";
 
 /// Every receiver's queue.
@@ -66,11 +69,14 @@ impl Outbox {
         }
     }
 
-    /// Follows new settings: a receiver that keeps its name keeps its queue and what it was told; one that is gone is
-    /// only told of the end of its incidents.
+    /// Follows new settings: a receiver that keeps its name keeps its queue and what it was told;
+    /// one that is gone is only told of the end of its incidents.
     pub fn configure(&mut self, receivers: &[ReceiverSettings]) {
         self.revision += 1;
-        let receivers: Vec<_> = receivers.iter().filter(|settings| settings.kind.takes_groups()).collect();
+        let receivers: Vec<_> = receivers
+            .iter()
+            .filter(|settings| settings.kind.takes_groups())
+            .collect();
         for settings in &receivers {
             let slot = self.slot(&settings.name.as_str().into());
             slot.retired = false;
@@ -81,14 +87,21 @@ impl Outbox {
             });
         }
         let configured = |name: &str| receivers.iter().any(|settings| settings.name == name);
-        let gone: Vec<_> = self.slots.keys().filter(|name| !configured(name)).cloned().collect();
+        let gone: Vec<_> = self
+            .slots
+            .keys()
+            .filter(|name| !configured(name))
+            .cloned()
+            .collect();
         for name in gone {
             self.retire(&name);
         }
     }
 
     fn retire(&mut self, name: &Arc<str>) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
         (slot.retired, slot.fallback) = (true, None);
         slot.queue.set_revision(self.revision);
         let suppressed = slot.queue.retire();
@@ -106,7 +119,8 @@ impl Outbox {
         }
     }
 
-    /// The receivers that are no longer configured and have incidents open, with where those are ended.
+    /// The receivers that are no longer configured and have incidents open, with where those are
+    /// ended.
     pub fn retired(&self) -> impl Iterator<Item = (&Arc<str>, Option<&Arc<str>>)> {
         let retired = self.slots.iter().filter(|(_, slot)| slot.retired);
         retired.map(|(name, slot)| (name, slot.queue.endpoint()))
@@ -125,7 +139,9 @@ impl Outbox {
     fn push_one(&mut self, notification: Notification, now: ClockAnchor) {
         let name = Arc::clone(&notification.receiver);
         let revision = self.revision;
-        let Some(slot) = self.slots.get_mut(&name) else { return };
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return;
+        };
         if slot.retired && notification.status == AlertStatus::Firing {
             return self.suppress(&name, vec![SuppressReason::Removed]);
         }
@@ -138,8 +154,8 @@ impl Outbox {
         self.forget_if_done(&name);
     }
 
-    /// What the fallback of its receiver is told as well: that something fires, while the receiver is gone; that it is
-    /// over, when the fallback was told that it fires.
+    /// What the fallback of its receiver is told as well: that something fires, while the receiver
+    /// is gone; that it is over, when the fallback was told that it fires.
     fn copy_for_fallback(&self, notification: &Notification) -> Option<Notification> {
         let slot = self.slots.get(&notification.receiver)?;
         let fallback = self.slots.get(slot.fallback.as_ref()?)?;
@@ -155,7 +171,9 @@ impl Outbox {
     pub fn expire(&mut self, now: Timestamp) {
         let names: Vec<_> = self.slots.keys().cloned().collect();
         for name in names {
-            let Some(slot) = self.slots.get_mut(&name) else { continue };
+            let Some(slot) = self.slots.get_mut(&name) else {
+                continue;
+            };
             let expired = slot.queue.expire(now);
             self.suppress(&name, expired);
         }
@@ -163,15 +181,21 @@ impl Outbox {
 
     /// Starts what is due and durable, one attempt a receiver at a time.
     pub fn start(&mut self, now: Timestamp, durable: u64) -> Vec<Attempt> {
-        let started: Vec<_> = self.slots.values_mut().filter_map(|slot| slot.queue.start(now, durable)).collect();
+        let started: Vec<_> = self
+            .slots
+            .values_mut()
+            .filter_map(|slot| slot.queue.start(now, durable))
+            .collect();
         self.revision += u64::from(!started.is_empty());
         started
     }
 
-    /// Takes in what an attempt that is under way is about to open. Returns the revision that has to be on the disk
-    /// before it does.
+    /// Takes in what an attempt that is under way is about to open. Returns the revision that has
+    /// to be on the disk before it does.
     pub fn is_opening(&mut self, receiver: &str, group: &GroupKey, opening: Opening) -> u64 {
-        let Some(slot) = self.slots.get_mut(receiver) else { return 0 };
+        let Some(slot) = self.slots.get_mut(receiver) else {
+            return 0;
+        };
         if !slot.queue.is_opening(group, opening) {
             return 0;
         }
@@ -180,12 +204,20 @@ impl Outbox {
     }
 
     /// Takes the result of `attempt`, which was to this receiver.
-    pub fn on_result(&mut self, attempt: &Attempt, opening: Option<Opening>, verdict: &Verdict, now: ClockAnchor) {
+    pub fn on_result(
+        &mut self,
+        attempt: &Attempt,
+        opening: Option<Opening>,
+        verdict: &Verdict,
+        now: ClockAnchor,
+    ) {
         self.revision += 1;
         self.has_results = true;
         let revision = self.revision;
         let name = Arc::clone(&attempt.notification.receiver);
-        let Some(slot) = self.slots.get_mut(&name) else { return };
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return;
+        };
         slot.queue.set_revision(revision);
         let was_gone = slot.queue.state().circuit_until.is_some();
         let events = slot.queue.on_result(attempt, opening, verdict, now);
@@ -208,7 +240,9 @@ impl Outbox {
         }
         let fires = attempt.notification.status == AlertStatus::Firing;
         let fallback = fallback.filter(|_| undeliverable && fires);
-        if let Some(copy) = fallback.and_then(|receiver| undelivered(&attempt.notification, &receiver)) {
+        if let Some(copy) =
+            fallback.and_then(|receiver| undelivered(&attempt.notification, &receiver))
+        {
             self.push_one(copy, now);
         }
         self.forget_if_done(&name);
@@ -222,7 +256,9 @@ impl Outbox {
         let id = DeliveryId::parse(id).ok_or(ReplayError::Unknown)?;
         let holds = |slot: &Slot| slot.queue.dead_letters().any(|letter| letter.id == id);
         let found = self.slots.iter().find(|(_, slot)| holds(slot));
-        let name = found.map(|(name, _)| Arc::clone(name)).ok_or(ReplayError::Unknown)?;
+        let name = found
+            .map(|(name, _)| Arc::clone(name))
+            .ok_or(ReplayError::Unknown)?;
         self.revision += 1;
         let revision = self.revision;
         if let Some(slot) = self.slots.get_mut(&name) {
@@ -250,15 +286,21 @@ impl Outbox {
 
     /// Whether something is due that waits for nothing but the disk.
     pub fn waits_for_disk(&self, now: Timestamp, durable: u64) -> bool {
-        self.slots.values().any(|slot| slot.queue.waits_for_disk(now, durable))
+        self.slots
+            .values()
+            .any(|slot| slot.queue.waits_for_disk(now, durable))
     }
 
     /// When [`Self::start`] next has something, if nothing else happens.
     pub fn next_wakeup(&self, durable: u64) -> Option<Timestamp> {
-        self.slots.values().filter_map(|slot| slot.queue.next_wakeup(durable)).min()
+        self.slots
+            .values()
+            .filter_map(|slot| slot.queue.next_wakeup(durable))
+            .min()
     }
 
-    /// Whether the disk has to be told at once: each moment of waiting is one in which a kill makes a message come twice.
+    /// Whether the disk has to be told at once: each moment of waiting is one in which a kill makes
+    /// a message come twice.
     pub fn has_results(&self) -> bool {
         self.has_results
     }
@@ -272,18 +314,32 @@ impl Outbox {
     pub fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
         self.has_results = false;
         let mut documents = std::mem::take(&mut self.unwritten);
-        documents.extend(self.slots.values_mut().flat_map(|slot| slot.queue.take_unsaved(all)));
+        documents.extend(
+            self.slots
+                .values_mut()
+                .flat_map(|slot| slot.queue.take_unsaved(all)),
+        );
         documents
     }
 
-    /// Takes in what was kept: the queues of configured receivers and of others, and what became of notifications. A
-    /// group that is known already keeps what is known. Returns sentences about what makes no sense.
-    pub fn restore(&mut self, documents: &SavedDocuments, configured: &[ReceiverSettings]) -> Vec<String> {
+    /// Takes in what was kept: the queues of configured receivers and of others, and what became of
+    /// notifications. A group that is known already keeps what is known. Returns sentences about
+    /// what makes no sense.
+    pub fn restore(
+        &mut self,
+        documents: &SavedDocuments,
+        configured: &[ReceiverSettings],
+    ) -> Vec<String> {
         let mut refused = Vec::new();
         for table in [Table::Receivers, Table::Outbox, Table::DeadLetters] {
             for document in documents.get(&table).into_iter().flatten() {
-                let restored = queue::restore(table, document, |receiver| &mut self.slot(receiver).queue);
-                refused.extend(restored.err().map(|why| format!("a row of the {}: {why}", table.label())));
+                let restored =
+                    queue::restore(table, document, |receiver| &mut self.slot(receiver).queue);
+                refused.extend(
+                    restored
+                        .err()
+                        .map(|why| format!("a row of the {}: {why}", table.label())),
+                );
             }
         }
         for document in documents.get(&Table::Deliveries).into_iter().flatten() {
@@ -300,16 +356,21 @@ impl Outbox {
         refused
     }
 
-    /// Ends for their receivers the groups that nobody else knows any more: whatever was lost with them, nothing stays
-    /// open.
-    pub fn end_orphans(&mut self, is_known: impl Fn(&str, &GroupKey) -> bool, now: ClockAnchor) -> usize {
+    /// Ends for their receivers the groups that nobody else knows any more: whatever was lost with
+    /// them, nothing stays open.
+    pub fn end_orphans(
+        &mut self,
+        is_known: impl Fn(&str, &GroupKey) -> bool,
+        now: ClockAnchor,
+    ) -> usize {
         let known = |receiver: &str, group: &GroupKey| {
             let (receiver, group) = original(receiver, group);
             is_known(&receiver, &group)
         };
         let orphans = self.slots.iter().flat_map(|(name, slot)| {
             let unknown = slot.queue.believed().filter(|group| !known(name, group));
-            unknown.filter_map(|group| Some((Arc::clone(name), slot.queue.end_of(group, now.mono)?)))
+            unknown
+                .filter_map(|group| Some((Arc::clone(name), slot.queue.end_of(group, now.mono)?)))
         });
         let orphans: Vec<_> = orphans.collect();
         let count = orphans.len();
@@ -327,16 +388,25 @@ impl Outbox {
 
     /// What waits or is under way, by receiver.
     pub fn undelivered(&self) -> impl Iterator<Item = (&Arc<str>, &Notification)> {
-        self.slots.iter().flat_map(|(name, slot)| slot.queue.undelivered().map(move |waits| (name, waits)))
+        self.slots
+            .iter()
+            .flat_map(|(name, slot)| slot.queue.undelivered().map(move |waits| (name, waits)))
     }
 
     /// Everything that is shown.
     pub fn deliveries(&self) -> Deliveries {
-        let letters = self.slots.values().flat_map(|slot| slot.queue.dead_letters());
+        let letters = self
+            .slots
+            .values()
+            .flat_map(|slot| slot.queue.dead_letters());
         let mut dead_letters: Vec<_> = letters.map(|letter| shown(letter)).collect();
         dead_letters.sort_by_key(|letter| std::cmp::Reverse(letter.delivery.at));
         Deliveries {
-            waiting: self.slots.values().flat_map(|slot| slot.queue.waiting()).collect(),
+            waiting: self
+                .slots
+                .values()
+                .flat_map(|slot| slot.queue.waiting())
+                .collect(),
             recent: self.recent.iter().rev().cloned().collect(),
             dead_letters,
         }
@@ -360,16 +430,29 @@ impl Outbox {
     }
 
     fn report(&mut self, receiver: &Arc<str>, kind: DeliveryEventKind) {
-        let Some(slot) = self.slots.get(receiver) else { return };
-        self.events.push(DeliveryEvent { receiver: Arc::clone(receiver), kind, queue: slot.queue.state() });
+        let Some(slot) = self.slots.get(receiver) else {
+            return;
+        };
+        self.events.push(DeliveryEvent {
+            receiver: Arc::clone(receiver),
+            kind,
+            queue: slot.queue.state(),
+        });
     }
 
     fn note_end(&mut self, attempt: &Attempt, failure: Option<DeliveryFailure>, now: ClockAnchor) {
-        let past = past(&attempt.id, &attempt.notification, attempt.number, failure, now.mono);
+        let past = past(
+            &attempt.id,
+            &attempt.notification,
+            attempt.number,
+            failure,
+            now.mono,
+        );
         self.ended += 1;
         if self.unwritten.len() < MAX_UNWRITTEN {
             let key = history_key(now.wall, self.ended);
-            self.unwritten.push(Document::record(Table::Deliveries, key, &past));
+            self.unwritten
+                .push(Document::record(Table::Deliveries, key, &past));
         }
         self.remember(Arc::new(past));
     }
@@ -389,15 +472,31 @@ fn past(
     failure: Option<DeliveryFailure>,
     at: Timestamp,
 ) -> PastDelivery {
-    PastDelivery { subject: DeliverySubject::of(id.to_string(), notification, attempts), at, failure }
+    PastDelivery {
+        subject: DeliverySubject::of(id.to_string(), notification, attempts),
+        at,
+        failure,
+    }
 }
 
 fn shown(letter: &DeadLetter) -> DeadDelivery {
-    let DeadLetter { id, notification, reason, at, attempts, over, .. } = letter;
-    DeadDelivery { delivery: past(id, notification, *attempts, Some(*reason), *at), over: *over }
+    let DeadLetter {
+        id,
+        notification,
+        reason,
+        at,
+        attempts,
+        over,
+        ..
+    } = letter;
+    DeadDelivery {
+        delivery: past(id, notification, *attempts, Some(*reason), *at),
+        over: *over,
+    }
 }
 
-/// `notification`, as the fallback gets it; `None` for what is such a copy already: it goes no further.
+/// `notification`, as the fallback gets it; `None` for what is such a copy already: it goes no
+/// further.
 fn undelivered(notification: &Notification, fallback: &Arc<str>) -> Option<Notification> {
     let labels: &Labels = &notification.group.0;
     if labels.contains_key(UNDELIVERED_TO) {

@@ -18,11 +18,12 @@ const MAX_BODY: usize = 512_000;
 /// Room for names that have no documented limit.
 const MAX_NAME: usize = 255;
 
-/// A link that is longer is left out: half a URL leads nowhere. Nobody documents a limit; browsers' begin at 2,000.
+/// A link that is longer is left out: half a URL leads nowhere. Nobody documents a limit; browsers'
+/// begin at 2,000.
 const MAX_URL: usize = 2_000;
 
-/// What an incident is found by: a resolve needs both exactly as the trigger had them. With another key the resolve is
-/// answered 202 and dropped.
+/// What an incident is found by: a resolve needs both exactly as the trigger had them. With another
+/// key the resolve is answered 202 and dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incident {
     /// The integration's routing key.
@@ -34,17 +35,24 @@ pub struct Incident {
 /// Room at a key's end for the mark of a generation: `~` and ten digits.
 const GENERATION: usize = 11;
 
-/// The key of `group`'s incident: the same on every exporter with this `identity`, and over restarts. A key that would
-/// be too long ends in a hash of itself. Each generation but the first has a key of its own, which makes a new incident.
+/// The key of `group`'s incident: the same on every exporter with this `identity`, and over
+/// restarts. A key that would be too long ends in a hash of itself. Each generation but the first
+/// has a key of its own, which makes a new incident.
 pub fn dedup_key(identity: &str, group: &GroupKey, generation: u32) -> String {
     let key = group_key(identity, group);
-    if generation == 0 { key } else { format!("{key}~{generation}") }
+    if generation == 0 {
+        key
+    } else {
+        format!("{key}~{generation}")
+    }
 }
 
 impl Incident {
-    /// Whether this is a later incident of the same group than `other`, in the same service: then `other` is over.
+    /// Whether this is a later incident of the same group than `other`, in the same service: then
+    /// `other` is over.
     pub fn follows(&self, other: &Self) -> bool {
-        // A group's key ends in a quotation mark or in hexadecimal digits: a tilde is the mark of a generation.
+        // A group's key ends in a quotation mark or in hexadecimal digits: a tilde is the mark of a
+        // generation.
         let parts = |key: &str| match key.rsplit_once('~') {
             Some((group, generation)) => match generation.parse::<u32>() {
                 Ok(generation) => (group.to_owned(), generation),
@@ -52,7 +60,8 @@ impl Incident {
             },
             None => (key.to_owned(), 0),
         };
-        let ((group, generation), (others, older)) = (parts(&self.dedup_key), parts(&other.dedup_key));
+        let ((group, generation), (others, older)) =
+            (parts(&self.dedup_key), parts(&other.dedup_key));
         self.routing_key == other.routing_key && group == others && generation > older
     }
 }
@@ -77,9 +86,13 @@ pub fn trigger(
     context: &MessageContext,
     incident: &Incident,
 ) -> Value {
-    let with = |described: usize| event(notification, message, anchor, context, incident, described);
+    let with =
+        |described: usize| event(notification, message, anchor, context, incident, described);
     let candidates = [message.alerts.len(), message.alerts.len().min(3), 1, 0];
-    let fits = candidates.into_iter().map(with).find(|body| body.to_string().len() <= MAX_BODY);
+    let fits = candidates
+        .into_iter()
+        .map(with)
+        .find(|body| body.to_string().len() <= MAX_BODY);
     fits.unwrap_or_else(|| with(0))
 }
 
@@ -102,7 +115,9 @@ fn event(
 ) -> Value {
     let worst = notification.alerts.first();
     let label = |name: &str| Some(cut(worst?.identity.labels.get(name)?, MAX_NAME));
-    let source = label("replica").or_else(|| label("server")).unwrap_or_else(|| cut(&message.exporter, MAX_NAME));
+    let source = label("replica")
+        .or_else(|| label("server"))
+        .unwrap_or_else(|| cut(&message.exporter, MAX_NAME));
     let mut event = json!({
         "routing_key": incident.routing_key.reveal(),
         "event_action": "trigger",
@@ -122,8 +137,13 @@ fn event(
     if let Some(url) = &context.external_url {
         event["client_url"] = json!(cut(url, MAX_URL));
     }
-    let links = message.links.iter().filter(|link| link.url.len() <= MAX_URL);
-    let links: Vec<_> = links.map(|link| json!({"href": link.url, "text": link.name})).collect();
+    let links = message
+        .links
+        .iter()
+        .filter(|link| link.url.len() <= MAX_URL);
+    let links: Vec<_> = links
+        .map(|link| json!({"href": link.url, "text": link.name}))
+        .collect();
     if !links.is_empty() {
         event["links"] = json!(links);
     }
@@ -136,7 +156,12 @@ fn summary(message: &Message) -> String {
 
 /// The details, with the first `described` alerts; the others are counted.
 fn details(message: &Message, described: usize) -> Value {
-    let alerts: Vec<_> = message.alerts.iter().take(described).map(describe).collect();
+    let alerts: Vec<_> = message
+        .alerts
+        .iter()
+        .take(described)
+        .map(describe)
+        .collect();
     let mut details = json!({
         "title": cut(&message.title, MAX_SUMMARY),
         "reason": message.reason.label(),
@@ -146,7 +171,10 @@ fn details(message: &Message, described: usize) -> Value {
         "as_of": message.as_of,
         "exporter": cut(&message.exporter, MAX_NAME),
     });
-    for (key, text) in [("silence", &message.silence), ("failed_template", &message.failed_template)] {
+    for (key, text) in [
+        ("silence", &message.silence),
+        ("failed_template", &message.failed_template),
+    ] {
         if let Some(text) = text {
             details[key] = json!(text);
         }
@@ -155,24 +183,38 @@ fn details(message: &Message, described: usize) -> Value {
 }
 
 fn describe(alert: &DescribedAlert) -> Value {
-    let facts = alert.facts.iter().map(|fact| (fact.key.to_owned(), json!(fact.text)));
-    let head = [("subject".to_owned(), json!(alert.subject)), ("level".to_owned(), json!(alert.level()))];
+    let facts = alert
+        .facts
+        .iter()
+        .map(|fact| (fact.key.to_owned(), json!(fact.text)));
+    let head = [
+        ("subject".to_owned(), json!(alert.subject)),
+        ("level".to_owned(), json!(alert.level())),
+    ];
     Value::Object(head.into_iter().chain(facts).collect::<Map<_, _>>())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{anchor, context, golden, hostile_names, labels, notification, pair_alert};
+    use super::super::testing::{
+        anchor, context, golden, hostile_names, labels, notification, pair_alert,
+    };
     use super::*;
     use crate::alert::NotifyReason;
 
     fn incident() -> Incident {
         let group = notification(NotifyReason::First, vec![pair_alert("orders", 0)]).group;
-        Incident { routing_key: Secret::new("0123456789abcdef0123456789abcdef"), dedup_key: dedup_key("eu", &group, 0) }
+        Incident {
+            routing_key: Secret::new("0123456789abcdef0123456789abcdef"),
+            dedup_key: dedup_key("eu", &group, 0),
+        }
     }
 
     fn trigger_for(pair: &str, count: usize) -> Value {
-        let notification = notification(NotifyReason::First, (0..count).map(|n| pair_alert(pair, n)).collect());
+        let notification = notification(
+            NotifyReason::First,
+            (0..count).map(|n| pair_alert(pair, n)).collect(),
+        );
         let message = Message::new(&notification, &anchor(), &context());
         trigger(&notification, &message, &anchor(), &context(), &incident())
     }
@@ -199,9 +241,16 @@ mod tests {
         let room = MAX_DEDUP_KEY - GENERATION - key("", "").len();
         let fits = key("", &"x".repeat(room));
         assert_eq!((fits.len(), fits.contains('#')), (244, false));
-        let last = dedup_key("", &GroupKey(labels([("pair", &"x".repeat(room))])), u32::MAX);
+        let last = dedup_key(
+            "",
+            &GroupKey(labels([("pair", &"x".repeat(room))])),
+            u32::MAX,
+        );
         assert_eq!(last.len(), 255);
-        let (one, other) = (key("", &"😀".repeat(room)), key("", &format!("{}!", "😀".repeat(room))));
+        let (one, other) = (
+            key("", &"😀".repeat(room)),
+            key("", &format!("{}!", "😀".repeat(room))),
+        );
         assert!(one.len() <= 255 && other.len() <= 255);
         assert_ne!(one, other);
     }
@@ -229,9 +278,22 @@ mod tests {
     fn no_name_breaks_a_limit() {
         for name in hostile_names() {
             let event = trigger_for(&name, 20);
-            assert!(event["payload"]["summary"].as_str().unwrap().encode_utf16().count() <= 1_024);
+            assert!(
+                event["payload"]["summary"]
+                    .as_str()
+                    .unwrap()
+                    .encode_utf16()
+                    .count()
+                    <= 1_024
+            );
             assert!(event.to_string().len() <= 512_000);
-            assert_eq!(event["payload"]["custom_details"]["alerts"].as_array().unwrap().len(), 10);
+            assert_eq!(
+                event["payload"]["custom_details"]["alerts"]
+                    .as_array()
+                    .unwrap()
+                    .len(),
+                10
+            );
         }
     }
 
@@ -241,7 +303,11 @@ mod tests {
             let event = trigger_for(&"x".repeat(size), 20);
             let details = &event["payload"]["custom_details"];
             assert!(event.to_string().len() <= 512_000);
-            assert_eq!(details["alerts"].as_array().unwrap().len(), described, "{size}");
+            assert_eq!(
+                details["alerts"].as_array().unwrap().len(),
+                described,
+                "{size}"
+            );
             assert_eq!(details["more"], 20 - described);
         }
     }

@@ -1,8 +1,8 @@
 //! The body for a Slack incoming webhook.
 //!
 //! Limits: 50 blocks, 150 characters in a header, 3,000 in a section, 40,000 in `text`
-//! (<https://docs.slack.dev/reference/block-kit/blocks>); about 13,000 in all blocks together, by experience. `text` is
-//! what notifications show, and what is left where blocks are not.
+//! (<https://docs.slack.dev/reference/block-kit/blocks>); about 13,000 in all blocks together, by
+//! experience. `text` is what notifications show, and what is left where blocks are not.
 
 use serde_json::{Value, json};
 
@@ -16,8 +16,8 @@ const MAX_HEADER: usize = 150;
 pub(super) const MAX_SECTION: usize = 3_000;
 const MAX_TEXT: usize = 40_000;
 
-/// What all alerts' sections may hold together: with the header, the summary, the advice, the links, the command and the
-/// footer that makes less than 13,000 characters.
+/// What all alerts' sections may hold together: with the header, the summary, the advice, the
+/// links, the command and the footer that makes less than 13,000 characters.
 const MAX_ALERTS: usize = 6_000;
 const MAX_SUMMARY: usize = 1_000;
 const MAX_ADVICE: usize = 1_500;
@@ -25,13 +25,17 @@ const MAX_FOOTER: usize = 500;
 const MAX_TEMPLATE_ERROR: usize = 400;
 const MAX_LINKS: usize = 2_000;
 
-/// A command with its escapes; a longer one is left out, as half of it would silence something else.
+/// A command with its escapes; a longer one is left out, as half of it would silence something
+/// else.
 const MAX_COMMAND: usize = 1_200;
 
 /// The body with blocks and a colour.
 pub fn rich(message: &Message) -> Value {
     let header = plain_text(&slack_escape(&message.title, MAX_HEADER));
-    let (title, summary) = (slack_escape(&message.title, MAX_SECTION), slack_escape(&message.summary, MAX_SECTION));
+    let (title, summary) = (
+        slack_escape(&message.title, MAX_SECTION),
+        slack_escape(&message.summary, MAX_SECTION),
+    );
     json!({
         "text": format!("{title}\n{summary}"),
         "blocks": [{"type": "header", "text": header}],
@@ -43,13 +47,21 @@ pub fn rich(message: &Message) -> Value {
 pub fn plain(message: &Message) -> Value {
     let mut parts = vec![message.title.clone(), message.summary.clone()];
     parts.extend(message.alerts.iter().map(|alert| {
-        let facts = alert.facts.iter().map(|fact| format!("  {}: {}", fact.name, fact.text));
+        let facts = alert
+            .facts
+            .iter()
+            .map(|fact| format!("  {}: {}", fact.name, fact.text));
         let lines: Vec<_> = std::iter::once(heading(alert)).chain(facts).collect();
         lines.join("\n")
     }));
     parts.extend(more(message));
     parts.extend(message.advice.iter().map(|&advice| advice.to_owned()));
-    parts.extend(message.links.iter().map(|link| format!("{}: {}", link.name, link.url)));
+    parts.extend(
+        message
+            .links
+            .iter()
+            .map(|link| format!("{}: {}", link.name, link.url)),
+    );
     parts.extend(message.silence.as_ref().map(|command| silence(command)));
     parts.extend(failed_template(message));
     parts.push(footer(message));
@@ -59,21 +71,38 @@ pub fn plain(message: &Message) -> Value {
 fn details(message: &Message) -> Vec<Value> {
     let share = (MAX_ALERTS / message.alerts.len().max(1)).min(MAX_SECTION);
     let mut blocks = vec![section(&slack_escape(&message.summary, MAX_SUMMARY))];
-    blocks.extend(message.alerts.iter().map(|alert| section(&describe(alert, share))));
+    blocks.extend(
+        message
+            .alerts
+            .iter()
+            .map(|alert| section(&describe(alert, share))),
+    );
     blocks.extend(more(message).map(|text| section(&text)));
     if !message.advice.is_empty() {
-        blocks.push(section(&slack_escape(&message.advice.join("\n"), MAX_ADVICE)));
+        blocks.push(section(&slack_escape(
+            &message.advice.join("\n"),
+            MAX_ADVICE,
+        )));
     }
-    blocks.extend(failed_template(message).map(|text| section(&slack_escape(&text, MAX_TEMPLATE_ERROR))));
-    let command = message.silence.as_ref().map(|command| slack_escape(&silence(command), usize::MAX));
-    blocks.extend(command.filter(|text| text.len() <= MAX_COMMAND).map(|text| section(&text)));
+    blocks.extend(
+        failed_template(message).map(|text| section(&slack_escape(&text, MAX_TEMPLATE_ERROR))),
+    );
+    let command = message
+        .silence
+        .as_ref()
+        .map(|command| slack_escape(&silence(command), usize::MAX));
+    blocks.extend(
+        command
+            .filter(|text| text.len() <= MAX_COMMAND)
+            .map(|text| section(&text)),
+    );
     blocks.extend(links(message).map(|text| section(&text)));
     blocks.push(json!({"type": "context", "elements": [markdown(&slack_escape(&footer(message), MAX_FOOTER))]}));
     blocks
 }
 
-/// The alert's heading and facts in at most `max` characters: facts that do not fit are left out from the end, as they
-/// stand in the order in which they help.
+/// The alert's heading and facts in at most `max` characters: facts that do not fit are left out
+/// from the end, as they stand in the order in which they help.
 fn describe(alert: &DescribedAlert, max: usize) -> String {
     // The two stars are what makes the heading bold.
     let mut text = format!("*{}*", slack_escape(&heading(alert), max / 3));
@@ -97,7 +126,9 @@ fn more(message: &Message) -> Option<String> {
 
 fn failed_template(message: &Message) -> Option<String> {
     let why = message.failed_template.as_ref()?;
-    Some(format!("The template of this receiver failed, so these are the built-in words: {why}"))
+    Some(format!(
+        "The template of this receiver failed, so these are the built-in words: {why}"
+    ))
 }
 
 fn silence(command: &str) -> String {
@@ -112,13 +143,22 @@ fn links(message: &Message) -> Option<String> {
         if text.len() + link.len() + 3 > MAX_LINKS {
             break;
         }
-        text = if text.is_empty() { link } else { format!("{text} · {link}") };
+        text = if text.is_empty() {
+            link
+        } else {
+            format!("{text} · {link}")
+        };
     }
     (!text.is_empty()).then_some(text)
 }
 
 fn footer(message: &Message) -> String {
-    format!("reason: {} · as of {} · sent by {}", message.reason.label(), message.as_of, message.exporter)
+    format!(
+        "reason: {} · as of {} · sent by {}",
+        message.reason.label(),
+        message.as_of,
+        message.exporter
+    )
 }
 
 fn colour(message: &Message) -> &'static str {
@@ -144,7 +184,9 @@ fn plain_text(text: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{anchor, context, golden, hostile_names, notification, pair_alert, resolved};
+    use super::super::testing::{
+        anchor, context, golden, hostile_names, notification, pair_alert, resolved,
+    };
     use super::*;
     use crate::alert::{AlertSnapshot, NotifyReason};
     use std::sync::Arc;
@@ -158,7 +200,10 @@ mod tests {
         let firing = message(NotifyReason::First, vec![pair_alert("orders <&>", 0)]);
         golden("slack_firing.json", &rich(&firing));
         golden("slack_plain.json", &plain(&firing));
-        let over = message(NotifyReason::Resolved, vec![resolved(pair_alert("orders", 0))]);
+        let over = message(
+            NotifyReason::Resolved,
+            vec![resolved(pair_alert("orders", 0))],
+        );
         golden("slack_resolved.json", &rich(&over));
     }
 
@@ -167,8 +212,15 @@ mod tests {
         let blocks = body["blocks"].as_array().unwrap().iter();
         let blocks = blocks.chain(body["attachments"][0]["blocks"].as_array().unwrap());
         let texts = blocks.map(|block| {
-            let holder = if block["type"] == "context" { &block["elements"][0] } else { &block["text"] };
-            (block["type"].as_str().unwrap().to_owned(), holder["text"].as_str().unwrap().to_owned())
+            let holder = if block["type"] == "context" {
+                &block["elements"][0]
+            } else {
+                &block["text"]
+            };
+            (
+                block["type"].as_str().unwrap().to_owned(),
+                holder["text"].as_str().unwrap().to_owned(),
+            )
         });
         texts.collect()
     }
@@ -185,7 +237,8 @@ mod tests {
                 for (kind, text) in &texts {
                     let limit = if kind == "header" { 150 } else { 3_000 };
                     assert!((1..=limit).contains(&length(text)), "{kind}: {text}");
-                    let is_links = text.starts_with("<https://redis-lag.example.com/") && !text.contains("<!");
+                    let is_links =
+                        text.starts_with("<https://redis-lag.example.com/") && !text.contains("<!");
                     assert!(is_links || !text.contains(['<', '>']), "{text}");
                 }
                 assert!(texts.iter().map(|(_, text)| length(text)).sum::<usize>() <= 13_000);
@@ -209,7 +262,13 @@ mod tests {
     fn ten_ordinary_alerts_lose_nothing() {
         let alerts = (0..11).map(|n| pair_alert("orders", n)).collect();
         let texts = texts(&rich(&message(NotifyReason::First, alerts)));
-        assert_eq!(texts.iter().filter(|(_, text)| text.contains("Labels: team=payments")).count(), 10);
+        assert_eq!(
+            texts
+                .iter()
+                .filter(|(_, text)| text.contains("Labels: team=payments"))
+                .count(),
+            10
+        );
         assert!(texts.iter().any(|(_, text)| text == "and 1 more"));
     }
 }

@@ -1,8 +1,9 @@
-//! Requests to Slack's Web API by a bot, whose message about a group changes in place, and what its answers mean
-//! (<https://docs.slack.dev/reference/methods/chat.postMessage>, `chat.update`).
+//! Requests to Slack's Web API by a bot, whose message about a group changes in place, and what its
+//! answers mean (<https://docs.slack.dev/reference/methods/chat.postMessage>, `chat.update`).
 //!
-//! A group has one message. It is changed whenever there is something to say, which notifies nobody; what a person has to
-//! hear of is said again in the message's thread, shown in the channel too unless it is the end.
+//! A group has one message. It is changed whenever there is something to say, which notifies
+//! nobody; what a person has to hear of is said again in the message's thread, shown in the channel
+//! too unless it is the end.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,7 +17,8 @@ use super::text::slack_escape;
 /// A message that was posted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Posted {
-    /// The channel as configured when it was posted: a message in another channel than today's is not changed but ended.
+    /// The channel as configured when it was posted: a message in another channel than today's is
+    /// not changed but ended.
     pub configured: String,
     /// The channel's ID, as Slack said it: a name is not enough to change a message.
     pub channel: String,
@@ -47,7 +49,11 @@ pub enum Said {
 
 /// Posts `message` to `channel`: the body for `chat.postMessage`.
 pub fn post(message: &Message, plain: bool, channel: &str) -> Value {
-    let mut body = if plain { slack::plain(message) } else { slack::rich(message) };
+    let mut body = if plain {
+        slack::plain(message)
+    } else {
+        slack::rich(message)
+    };
     body["channel"] = json!(channel);
     body["unfurl_links"] = json!(false);
     body["unfurl_media"] = json!(false);
@@ -56,7 +62,11 @@ pub fn post(message: &Message, plain: bool, channel: &str) -> Value {
 
 /// Changes what was posted: the body for `chat.update`.
 pub fn update(message: &Message, plain: bool, posted: &Posted) -> Value {
-    let mut body = if plain { slack::plain(message) } else { slack::rich(message) };
+    let mut body = if plain {
+        slack::plain(message)
+    } else {
+        slack::rich(message)
+    };
     if plain {
         // What is not named stays as it was.
         (body["blocks"], body["attachments"]) = (json!([]), json!([]));
@@ -66,7 +76,8 @@ pub fn update(message: &Message, plain: bool, posted: &Posted) -> Value {
     body
 }
 
-/// Says shortly in the thread what changed, where a person has to hear of it: the body for `chat.postMessage`.
+/// Says shortly in the thread what changed, where a person has to hear of it: the body for
+/// `chat.postMessage`.
 pub fn reply(message: &Message, posted: &Posted) -> Option<Value> {
     let (begin, shown_in_channel) = match message.reason {
         NotifyReason::First | NotifyReason::Escalated | NotifyReason::Flapping => ("", true),
@@ -89,16 +100,28 @@ pub fn reply(message: &Message, posted: &Posted) -> Option<Value> {
 /// Where the answer to `chat.postMessage` says that the message is.
 pub fn posted(answer: &str, configured: &str) -> Option<Posted> {
     let answer: Value = serde_json::from_str(answer).ok()?;
-    let text = |key: &str| answer[key].as_str().filter(|text| text.len() <= MAX_ID).map(ToOwned::to_owned);
-    Some(Posted { configured: configured.to_owned(), channel: text("channel")?, ts: text("ts")? })
+    let text = |key: &str| {
+        answer[key]
+            .as_str()
+            .filter(|text| text.len() <= MAX_ID)
+            .map(ToOwned::to_owned)
+    };
+    Some(Posted {
+        configured: configured.to_owned(),
+        channel: text("channel")?,
+        ts: text("ts")?,
+    })
 }
 
-/// The longest ID that is taken from an answer; real ones have some twenty characters, and they are kept on the disk.
+/// The longest ID that is taken from an answer; real ones have some twenty characters, and they are
+/// kept on the disk.
 const MAX_ID: usize = 64;
 
 /// What `answer`, a body, says.
 pub fn said(answer: &str) -> Said {
-    let Ok(answer) = serde_json::from_str::<Value>(answer) else { return Said::Nonsense };
+    let Ok(answer) = serde_json::from_str::<Value>(answer) else {
+        return Said::Nonsense;
+    };
     match (answer["ok"].as_bool(), answer["error"].as_str()) {
         (Some(true), _) => Said::Done,
         (Some(false), Some(error)) => refusal(error),
@@ -137,36 +160,58 @@ fn refusal(error: &str) -> Said {
         | "msg_blocks_too_long"
         | "no_text"
         | "invalid_payload" => Said::Layout,
-        "message_not_found" | "cant_update_message" | "edit_window_closed" | "thread_not_found" => Said::Fixed,
+        "message_not_found" | "cant_update_message" | "edit_window_closed" | "thread_not_found" => {
+            Said::Fixed
+        }
         _ => Said::Refused,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{anchor, context, golden, hostile_names, notification, pair_alert, resolved};
+    use super::super::testing::{
+        anchor, context, golden, hostile_names, notification, pair_alert, resolved,
+    };
     use super::*;
 
     fn message(reason: NotifyReason, pair: &str) -> Message {
         let alert = pair_alert(pair, 0);
-        let alert = if reason == NotifyReason::Resolved { resolved(alert) } else { alert };
+        let alert = if reason == NotifyReason::Resolved {
+            resolved(alert)
+        } else {
+            alert
+        };
         Message::new(&notification(reason, vec![alert]), &anchor(), &context())
     }
 
     fn at() -> Posted {
-        Posted { configured: "#redis".to_owned(), channel: "C024BE91L".to_owned(), ts: "1700000000.000200".to_owned() }
+        Posted {
+            configured: "#redis".to_owned(),
+            channel: "C024BE91L".to_owned(),
+            ts: "1700000000.000200".to_owned(),
+        }
     }
 
     #[test]
     fn the_bodies_are_as_agreed() {
-        golden("slack_bot_post.json", &post(&message(NotifyReason::First, "orders"), false, "#redis"));
-        golden("slack_bot_update.json", &update(&message(NotifyReason::Resolved, "orders"), false, &at()));
-        golden("slack_bot_reply.json", &reply(&message(NotifyReason::Resolved, "orders"), &at()).unwrap());
+        golden(
+            "slack_bot_post.json",
+            &post(&message(NotifyReason::First, "orders"), false, "#redis"),
+        );
+        golden(
+            "slack_bot_update.json",
+            &update(&message(NotifyReason::Resolved, "orders"), false, &at()),
+        );
+        golden(
+            "slack_bot_reply.json",
+            &reply(&message(NotifyReason::Resolved, "orders"), &at()).unwrap(),
+        );
     }
 
     #[test]
     fn only_what_a_person_has_to_hear_of_is_said_again() {
-        let shown = |reason| Some(reply(&message(reason, "orders"), &at())?["reply_broadcast"].clone());
+        let shown =
+            |reason| Some(reply(&message(reason, "orders"), &at())?["reply_broadcast"].clone());
         for (reason, expected) in [
             (NotifyReason::First, Some(true)),
             (NotifyReason::Escalated, Some(true)),
@@ -183,7 +228,10 @@ mod tests {
     #[test]
     fn a_plain_update_takes_the_layout_away() {
         let body = update(&message(NotifyReason::First, "orders"), true, &at());
-        assert_eq!((&body["blocks"], &body["attachments"]), (&json!([]), &json!([])));
+        assert_eq!(
+            (&body["blocks"], &body["attachments"]),
+            (&json!([]), &json!([]))
+        );
         assert!(body["text"].as_str().unwrap().contains("orders"));
     }
 
@@ -192,7 +240,9 @@ mod tests {
         for name in hostile_names() {
             let text = reply(&message(NotifyReason::First, &name), &at()).unwrap()["text"].clone();
             let text = text.as_str().unwrap();
-            assert!(text.encode_utf16().count() <= slack::MAX_SECTION && !text.contains(['<', '>']));
+            assert!(
+                text.encode_utf16().count() <= slack::MAX_SECTION && !text.contains(['<', '>'])
+            );
         }
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::alert::{
-    AlertContext, AlertIdentity, AlertSnapshot, AlertStatus, GroupKey, Labels, Measured, Notification, NotifyReason,
-    Quantity, ResolveReason, Rule,
+    AlertContext, AlertIdentity, AlertSnapshot, AlertStatus, GroupKey, Labels, Measured,
+    Notification, NotifyReason, Quantity, ResolveReason, Rule,
 };
 use crate::config::Severity;
 use crate::model::{ClockAnchor, Span, Timestamp, WallTime};
@@ -18,7 +18,10 @@ pub(super) fn now() -> Timestamp {
 
 /// [`now`] is 2023-11-14T22:13:20Z.
 pub(super) fn anchor() -> ClockAnchor {
-    ClockAnchor { mono: now(), wall: WallTime::from_nanos(1_700_000_000_000_000_000) }
+    ClockAnchor {
+        mono: now(),
+        wall: WallTime::from_nanos(1_700_000_000_000_000_000),
+    }
 }
 
 pub(super) fn context() -> MessageContext {
@@ -30,13 +33,27 @@ pub(super) fn context() -> MessageContext {
 }
 
 pub(super) fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Arc<Labels> {
-    Arc::new(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    Arc::new(
+        pairs
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+    )
 }
 
 /// A critical lag from dc1 to dc2; `n` tells replicas apart.
 pub(super) fn pair_alert(pair: &str, n: usize) -> Arc<AlertSnapshot> {
-    let replica = if n == 0 { "redis2:6379".to_owned() } else { format!("redis2-{n}:6379") };
-    let target = [("pair", pair), ("source_dc", "dc1"), ("target_dc", "dc2"), ("replica", &*replica)];
+    let replica = if n == 0 {
+        "redis2:6379".to_owned()
+    } else {
+        format!("redis2-{n}:6379")
+    };
+    let target = [
+        ("pair", pair),
+        ("source_dc", "dc1"),
+        ("target_dc", "dc2"),
+        ("replica", &*replica),
+    ];
     alert(
         Rule::LagSeconds,
         labels(target),
@@ -53,7 +70,11 @@ pub(super) fn pair_alert(pair: &str, n: usize) -> Arc<AlertSnapshot> {
 
 /// A server that does not answer.
 pub(super) fn server_alert() -> Arc<AlertSnapshot> {
-    alert(Rule::Unreachable, labels([("dc", "dc1"), ("server", "redis1:6379")]), AlertContext::default())
+    alert(
+        Rule::Unreachable,
+        labels([("dc", "dc1"), ("server", "redis1:6379")]),
+        AlertContext::default(),
+    )
 }
 
 fn alert(rule: Rule, labels: Arc<Labels>, context: AlertContext) -> Arc<AlertSnapshot> {
@@ -66,7 +87,11 @@ fn alert(rule: Rule, labels: Arc<Labels>, context: AlertContext) -> Arc<AlertSna
         status: AlertStatus::Firing,
         started_at: now() - Span::from_secs(250),
         resolved: None,
-        value: Measured { estimate: seconds(130), lower: seconds(128), upper: seconds(131) },
+        value: Measured {
+            estimate: seconds(130),
+            lower: seconds(128),
+            upper: seconds(131),
+        },
         threshold: Quantity::Seconds(Span::from_secs(120)),
         peak: seconds(140),
         context: Arc::new(context),
@@ -87,14 +112,26 @@ pub(super) fn resolved(alert: Arc<AlertSnapshot>) -> Arc<AlertSnapshot> {
 /// A notification about `alerts`, grouped as the first of them is.
 pub(super) fn notification(reason: NotifyReason, alerts: Vec<Arc<AlertSnapshot>>) -> Notification {
     let identity = &alerts[0].identity;
-    let mut group = Labels::from([("alertname".to_owned(), identity.rule.alert_name().to_owned())]);
-    let direction = identity.labels.iter().filter(|(name, _)| name.ends_with("_dc"));
+    let mut group = Labels::from([(
+        "alertname".to_owned(),
+        identity.rule.alert_name().to_owned(),
+    )]);
+    let direction = identity
+        .labels
+        .iter()
+        .filter(|(name, _)| name.ends_with("_dc"));
     group.extend(direction.map(|(name, value)| (name.clone(), value.clone())));
-    let over = alerts.iter().all(|alert| alert.status == AlertStatus::Resolved);
+    let over = alerts
+        .iter()
+        .all(|alert| alert.status == AlertStatus::Resolved);
     Notification {
         receiver: "chat".into(),
         group: GroupKey(Arc::new(group)),
-        status: if over { AlertStatus::Resolved } else { AlertStatus::Firing },
+        status: if over {
+            AlertStatus::Resolved
+        } else {
+            AlertStatus::Firing
+        },
         reason,
         severity: Severity::Critical,
         alerts,
@@ -118,10 +155,14 @@ pub(super) fn hostile_names() -> Vec<String> {
     ]
 }
 
-/// Compares `body` with the agreed one in `testdata`. Where the change is meant, the failure's text is the new file.
+/// Compares `body` with the agreed one in `testdata`. Where the change is meant, the failure's text
+/// is the new file.
 pub(super) fn golden(file: &str, body: &serde_json::Value) {
     let path = format!("{}/src/notify/testdata/{file}", env!("CARGO_MANIFEST_DIR"));
     let agreed = std::fs::read_to_string(&path).unwrap_or_default();
     let actual = serde_json::to_string_pretty(body).expect("JSON") + "\n";
-    assert!(agreed == actual, "{file} should be, if this change is meant:\n{actual}");
+    assert!(
+        agreed == actual,
+        "{file} should be, if this change is meant:\n{actual}"
+    );
 }

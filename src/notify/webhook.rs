@@ -1,6 +1,6 @@
 //! The body for a generic webhook: Alertmanager's, version 4
-//! (<https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), so that what understands Alertmanager
-//! understands this. One key more: `reason`, why it is sent.
+//! (<https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), so that what
+//! understands Alertmanager understands this. One key more: `reason`, why it is sent.
 
 use std::sync::Arc;
 
@@ -14,17 +14,24 @@ use super::links;
 use super::message::{MessageContext, advice_for};
 use super::text::rfc3339;
 
-/// How many alerts a body holds at most; the worst come first, the rest are counted in `truncatedAlerts`.
+/// How many alerts a body holds at most; the worst come first, the rest are counted in
+/// `truncatedAlerts`.
 pub const MAX_ALERTS: usize = 1_000;
 
-/// How large a body is at most; the same happens to what does not fit. Common limits of HTTP servers begin at 1 MB.
+/// How large a body is at most; the same happens to what does not fit. Common limits of HTTP
+/// servers begin at 1 MB.
 const MAX_BODY: usize = 1_000_000;
 
 /// What Go writes for a time that is not set: an alert that still fires has no end.
 const NO_END: &str = "0001-01-01T00:00:00Z";
 
 /// The body for `notification`; `identity` is the exporter's own, empty by default.
-pub fn body(notification: &Notification, identity: &str, anchor: &ClockAnchor, context: &MessageContext) -> Value {
+pub fn body(
+    notification: &Notification,
+    identity: &str,
+    anchor: &ClockAnchor,
+    context: &MessageContext,
+) -> Value {
     let mut count = notification.alerts.len().min(MAX_ALERTS);
     loop {
         let body = body_with(notification, identity, anchor, context, count);
@@ -43,7 +50,11 @@ fn body_with(
     count: usize,
 ) -> Value {
     let all = notification.alerts.iter();
-    let alerts: Vec<_> = all.clone().take(count).map(|alert| describe(alert, anchor, context)).collect();
+    let alerts: Vec<_> = all
+        .clone()
+        .take(count)
+        .map(|alert| describe(alert, anchor, context))
+        .collect();
     json!({
         "version": "4",
         "groupKey": group_key(notification, identity),
@@ -59,18 +70,24 @@ fn body_with(
     })
 }
 
-/// The group's key, spelled as Alertmanager spells them; an identity stands where a route's matchers would.
+/// The group's key, spelled as Alertmanager spells them; an identity stands where a route's
+/// matchers would.
 fn group_key(notification: &Notification, identity: &str) -> String {
     let group = notification.group.text();
     if identity.is_empty() {
         return format!("{{}}:{{{group}}}");
     }
-    let escaped = identity.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let escaped = identity
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n");
     format!("{{}}/{{identity=\"{escaped}\"}}:{{{group}}}")
 }
 
 fn describe(alert: &Arc<AlertSnapshot>, anchor: &ClockAnchor, context: &MessageContext) -> Value {
-    let end = alert.resolved.map_or_else(|| NO_END.to_owned(), |(at, _)| rfc3339(anchor.wall(at)));
+    let end = alert
+        .resolved
+        .map_or_else(|| NO_END.to_owned(), |(at, _)| rfc3339(anchor.wall(at)));
     json!({
         "status": alert.status.label(),
         "labels": labels(alert),
@@ -85,20 +102,35 @@ fn describe(alert: &Arc<AlertSnapshot>, anchor: &ClockAnchor, context: &MessageC
 /// The configured labels, overruled by the alert's own.
 pub(super) fn labels(alert: &AlertSnapshot) -> Labels {
     let mut labels = (*alert.context.extra_labels).clone();
-    labels.extend(alert.identity.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
-    labels.insert("alertname".to_owned(), alert.identity.rule.alert_name().to_owned());
+    labels.extend(
+        alert
+            .identity
+            .labels
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    labels.insert(
+        "alertname".to_owned(),
+        alert.identity.rule.alert_name().to_owned(),
+    );
     labels.insert("severity".to_owned(), alert.severity.label().to_owned());
     labels
 }
 
-/// The facts under their keys, a summary and what to do. Times are those of the alert, so that an alert's annotations
-/// change only when something changes about it.
-pub(super) fn annotations(alert: &Arc<AlertSnapshot>, anchor: &ClockAnchor, context: &MessageContext) -> Labels {
+/// The facts under their keys, a summary and what to do. Times are those of the alert, so that an
+/// alert's annotations change only when something changes about it.
+pub(super) fn annotations(
+    alert: &Arc<AlertSnapshot>,
+    anchor: &ClockAnchor,
+    context: &MessageContext,
+) -> Labels {
     let rule = alert.identity.rule;
     let summary = format!("{} {}", rule.alert_name(), facts::subject(&alert.identity));
     let as_of = alert.resolved.map_or(alert.started_at, |(at, _)| at);
     let skipped = ["since", "replica", "server", "labels", "last_sample"];
-    let facts = facts::facts(alert, as_of, anchor).into_iter().filter(|fact| !skipped.contains(&fact.key));
+    let facts = facts::facts(alert, as_of, anchor)
+        .into_iter()
+        .filter(|fact| !skipped.contains(&fact.key));
     let mut annotations: Labels = facts.map(|fact| (fact.key.to_owned(), fact.text)).collect();
     annotations.insert("summary".to_owned(), summary);
     annotations.insert("what_to_do".to_owned(), advice_for(rule).to_owned());
@@ -106,7 +138,11 @@ pub(super) fn annotations(alert: &Arc<AlertSnapshot>, anchor: &ClockAnchor, cont
         ("runbook_url", links::runbook(rule, context)),
         ("dashboard_url", links::dashboard(&[alert], context, anchor)),
     ];
-    annotations.extend(links.into_iter().filter_map(|(key, url)| Some((key.to_owned(), url?))));
+    annotations.extend(
+        links
+            .into_iter()
+            .filter_map(|(key, url)| Some((key.to_owned(), url?))),
+    );
     if let Some(at) = alert.context.last_sample {
         annotations.insert("last_sample".to_owned(), rfc3339(anchor.wall(at)));
     }
@@ -124,7 +160,9 @@ fn common(sets: impl Iterator<Item = Labels>) -> Labels {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{anchor, context, golden, hostile_names, notification, pair_alert, resolved};
+    use super::super::testing::{
+        anchor, context, golden, hostile_names, notification, pair_alert, resolved,
+    };
     use super::*;
     use crate::alert::NotifyReason;
 
@@ -135,14 +173,31 @@ mod tests {
     #[test]
     fn the_bodies_are_as_agreed() {
         let alerts = vec![pair_alert("orders", 0), resolved(pair_alert("sessions", 1))];
-        golden("webhook_firing.json", &body_of(NotifyReason::PartlyResolved, alerts));
-        golden("webhook_resolved.json", &body_of(NotifyReason::Resolved, vec![resolved(pair_alert("orders", 0))]));
+        golden(
+            "webhook_firing.json",
+            &body_of(NotifyReason::PartlyResolved, alerts),
+        );
+        golden(
+            "webhook_resolved.json",
+            &body_of(
+                NotifyReason::Resolved,
+                vec![resolved(pair_alert("orders", 0))],
+            ),
+        );
     }
 
     #[test]
     fn the_keys_are_alertmanagers_and_one_more() {
         let body = body_of(NotifyReason::First, vec![pair_alert("orders", 0)]);
-        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+        let keys = |value: &Value| {
+            value
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
         let top = "alerts commonAnnotations commonLabels externalURL groupKey groupLabels reason receiver status \
                    truncatedAlerts version";
         assert_eq!(keys(&body), top);
@@ -153,7 +208,10 @@ mod tests {
     #[test]
     fn too_many_alerts_are_counted() {
         for (count, sent) in [(1_000, 1_000), (5_000, 1_000)] {
-            let body = body_of(NotifyReason::First, (0..count).map(|n| pair_alert("orders", n)).collect());
+            let body = body_of(
+                NotifyReason::First,
+                (0..count).map(|n| pair_alert("orders", n)).collect(),
+            );
             assert_eq!(body["alerts"].as_array().unwrap().len(), sent);
             assert_eq!(body["truncatedAlerts"], count - sent);
         }
@@ -162,7 +220,10 @@ mod tests {
     #[test]
     fn hostile_names_arrive_as_they_are_and_within_the_limit() {
         for name in hostile_names() {
-            let body = body_of(NotifyReason::First, (0..200).map(|n| pair_alert(&name, n)).collect());
+            let body = body_of(
+                NotifyReason::First,
+                (0..200).map(|n| pair_alert(&name, n)).collect(),
+            );
             let text = body.to_string();
             let again: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(again["alerts"][0]["labels"]["pair"], name.as_str());
@@ -173,7 +234,9 @@ mod tests {
     #[test]
     fn an_identity_keeps_two_exporters_groups_apart() {
         let notification = notification(NotifyReason::First, vec![pair_alert("orders", 0)]);
-        let key = |identity: &str| body(&notification, identity, &anchor(), &context())["groupKey"].clone();
+        let key = |identity: &str| {
+            body(&notification, identity, &anchor(), &context())["groupKey"].clone()
+        };
         let group = r#"{alertname="RedisCrossDcLagHigh",source_dc="dc1",target_dc="dc2"}"#;
         assert_eq!(key(""), format!("{{}}:{group}"));
         assert_eq!(key("e\"u"), format!(r#"{{}}/{{identity="e\"u"}}:{group}"#));
@@ -182,8 +245,15 @@ mod tests {
     #[test]
     fn configured_labels_cannot_pass_for_an_alerts_own() {
         let mut alert = (*pair_alert("orders", 0)).clone();
-        let labels = super::super::testing::labels([("pair", "fake"), ("severity", "none"), ("team", "payments")]);
-        alert.context = std::sync::Arc::new(crate::alert::AlertContext { extra_labels: labels, ..Default::default() });
+        let labels = super::super::testing::labels([
+            ("pair", "fake"),
+            ("severity", "none"),
+            ("team", "payments"),
+        ]);
+        alert.context = std::sync::Arc::new(crate::alert::AlertContext {
+            extra_labels: labels,
+            ..Default::default()
+        });
         let body = body_of(NotifyReason::First, vec![alert.into()]);
         let label = |name: &str| body["alerts"][0]["labels"][name].clone();
         assert_eq!(

@@ -9,9 +9,13 @@ use super::facts::FACTS;
 use super::message::{DescribedAlert, Message};
 use super::text::one_line;
 
-/// Puts the words of `templates` in place of the message's. Where one fails, the built-in text stays and the message says
-/// so: a mistake in a template must not cost a page.
-pub(super) fn apply(templates: &TemplateSettings, notification: &Notification, message: &mut Message) {
+/// Puts the words of `templates` in place of the message's. Where one fails, the built-in text
+/// stays and the message says so: a mistake in a template must not cost a page.
+pub(super) fn apply(
+    templates: &TemplateSettings,
+    notification: &Notification,
+    message: &mut Message,
+) {
     if *templates == TemplateSettings::default() {
         return;
     }
@@ -19,7 +23,9 @@ pub(super) fn apply(templates: &TemplateSettings, notification: &Notification, m
     let mut errors = Vec::new();
     let mut words = |name: &str, template: &Option<crate::template::Template>| {
         let rendered = template.as_ref()?.render(&values);
-        rendered.map_err(|error| errors.push(format!("{name}: {error}"))).ok()
+        rendered
+            .map_err(|error| errors.push(format!("{name}: {error}")))
+            .ok()
     };
     if let Some(title) = words("title", &templates.title) {
         message.title = one_line(&title);
@@ -40,12 +46,22 @@ fn lines(text: &str) -> String {
 /// What a template may name. What is not known is empty.
 fn values(notification: &Notification, message: &Message) -> Value {
     let label = |name: &str| notification.group.0.get(name).cloned().unwrap_or_default();
-    let firing = notification.alerts.iter().filter(|alert| alert.status == AlertStatus::Firing).count();
+    let firing = notification
+        .alerts
+        .iter()
+        .filter(|alert| alert.status == AlertStatus::Firing)
+        .count();
     let affected = notification.affected.map(|affected| {
         let kind = affected.kind.noun(affected.of);
         json!({"firing": affected.firing, "of": affected.of, "kind": kind})
     });
-    let link = |name: &str| message.links.iter().find(|link| link.name == name).map(|link| link.url.clone());
+    let link = |name: &str| {
+        message
+            .links
+            .iter()
+            .find(|link| link.name == name)
+            .map(|link| link.url.clone())
+    };
     json!({
         "title": message.title,
         "summary": message.summary,
@@ -75,8 +91,16 @@ fn values(notification: &Notification, message: &Message) -> Value {
 }
 
 fn described(labels: &crate::alert::Labels, alert: &DescribedAlert) -> Value {
-    let mut facts: Map<String, Value> = FACTS.iter().map(|key| ((*key).to_owned(), json!(""))).collect();
-    facts.extend(alert.facts.iter().map(|fact| (fact.key.to_owned(), json!(fact.text))));
+    let mut facts: Map<String, Value> = FACTS
+        .iter()
+        .map(|key| ((*key).to_owned(), json!("")))
+        .collect();
+    facts.extend(
+        alert
+            .facts
+            .iter()
+            .map(|fact| (fact.key.to_owned(), json!(fact.text))),
+    );
     json!({
         "status": alert.status.label(),
         "severity": alert.severity.label(),
@@ -97,9 +121,22 @@ mod tests {
 
     fn message(title: Option<&str>, summary: Option<&str>) -> Message {
         let template = |text: &str| Template::new(text).unwrap();
-        let template = TemplateSettings { title: title.map(template), summary: summary.map(template) };
-        let told = notification(NotifyReason::First, vec![pair_alert("or\u{7}ders", 0), pair_alert("b", 1)]);
-        Message::new(&told, &anchor(), &MessageContext { template, ..context() })
+        let template = TemplateSettings {
+            title: title.map(template),
+            summary: summary.map(template),
+        };
+        let told = notification(
+            NotifyReason::First,
+            vec![pair_alert("or\u{7}ders", 0), pair_alert("b", 1)],
+        );
+        Message::new(
+            &told,
+            &anchor(),
+            &MessageContext {
+                template,
+                ..context()
+            },
+        )
     }
 
     #[test]
@@ -110,7 +147,10 @@ mod tests {
         assert_eq!(message.title, "CRITICAL dc1>dc2: or ders");
         let lines: Vec<_> = message.summary.lines().collect();
         assert_eq!(lines.len(), 2, "{lines:?}");
-        assert_eq!(lines[1], "b: dc1 → dc2, replica redis2-1:6379: 2m 10s (certainly 2m 08s to 2m 11s)");
+        assert_eq!(
+            lines[1],
+            "b: dc1 → dc2, replica redis2-1:6379: 2m 10s (certainly 2m 08s to 2m 11s)"
+        );
         assert_eq!(message.failed_template, None);
     }
 
@@ -118,7 +158,14 @@ mod tests {
     fn a_template_that_fails_leaves_our_words_and_says_so() {
         let ours = message(None, None);
         let failed = message(Some("{{ titel }}"), Some("{{ alertname }}"));
-        assert_eq!((failed.title, failed.summary.as_str()), (ours.title, "RedisCrossDcLagHigh"));
-        assert!(failed.failed_template.is_some_and(|why| why.starts_with("title: undefined value")));
+        assert_eq!(
+            (failed.title, failed.summary.as_str()),
+            (ours.title, "RedisCrossDcLagHigh")
+        );
+        assert!(
+            failed
+                .failed_template
+                .is_some_and(|why| why.starts_with("title: undefined value"))
+        );
     }
 }

@@ -5,7 +5,8 @@ use crate::model::Span;
 /// The wait after the first failure: a restarting server is back within a poll or two.
 const FIRST: Span = Span::from_millis(100);
 
-/// The longest wait: half the shortest alert threshold on unreachable servers, so that a recovery is never seen late.
+/// The longest wait: half the shortest alert threshold on unreachable servers, so that a recovery
+/// is never seen late.
 const LONGEST: Span = Span::from_secs(5);
 
 /// Doubles the wait at each failure in a row that costs anything.
@@ -17,20 +18,24 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The wait after one more failure: between half and the whole of 100 ms, doubled at each failure up to 5 s.
+    /// The wait after one more failure: between half and the whole of 100 ms, doubled at each
+    /// failure up to 5 s.
     ///
-    /// `chance` in `[0, 1)` picks the place between the two, so that the many connections which one cut broke do not
-    /// come back in step.
+    /// `chance` in `[0, 1)` picks the place between the two, so that the many connections which one
+    /// cut broke do not come back in step.
     pub(super) fn after_failure(&mut self, chance: f64) -> Span {
         let wait = self.after_refusal(chance);
         self.failures = self.failures.saturating_add(1);
         wait
     }
 
-    /// The wait after a connection was refused. That costs a packet each way and no handshake, login or timeout, so it does
-    /// not make the next wait longer: a server that is started again is found at the next poll.
+    /// The wait after a connection was refused. That costs a packet each way and no handshake,
+    /// login or timeout, so it does not make the next wait longer: a server that is started again
+    /// is found at the next poll.
     pub(super) fn after_refusal(&self, chance: f64) -> Span {
-        let whole = FIRST.mul_f64(f64::from(2_u32.saturating_pow(self.failures))).min(LONGEST);
+        let whole = FIRST
+            .mul_f64(f64::from(2_u32.saturating_pow(self.failures)))
+            .min(LONGEST);
         whole.half() + whole.half().mul_f64(chance.clamp(0.0, 1.0))
     }
 
@@ -39,8 +44,8 @@ impl Backoff {
         *self = Self::default();
     }
 
-    /// Somebody else says that the server is back: whether the wait is over. Once only until it answers, for what its master
-    /// sees need not be in reach from here.
+    /// Somebody else says that the server is back: whether the wait is over. Once only until it
+    /// answers, for what its master sees need not be in reach from here.
     pub(super) fn cut_short(&mut self) -> bool {
         if std::mem::replace(&mut self.cut_short, true) {
             return false;
@@ -56,7 +61,9 @@ mod tests {
 
     fn waits(chance: f64) -> Vec<i64> {
         let mut backoff = Backoff::default();
-        (0..8).map(|_| backoff.after_failure(chance).as_nanos() / 1_000_000).collect()
+        (0..8)
+            .map(|_| backoff.after_failure(chance).as_nanos() / 1_000_000)
+            .collect()
     }
 
     #[test]
@@ -78,13 +85,20 @@ mod tests {
         assert!((0..9).all(|_| backoff.after_refusal(1.0) == FIRST));
         backoff.after_failure(1.0);
         assert_eq!(backoff.after_refusal(1.0), FIRST + FIRST);
-        assert_eq!(backoff.after_failure(1.0), FIRST + FIRST, "what was costly stays so");
+        assert_eq!(
+            backoff.after_failure(1.0),
+            FIRST + FIRST,
+            "what was costly stays so"
+        );
     }
 
     #[test]
     fn a_wait_is_cut_short_once_until_the_server_answers() {
         let mut backoff = Backoff::default();
-        assert_eq!((0..9).map(|_| backoff.after_failure(1.0)).last(), Some(LONGEST));
+        assert_eq!(
+            (0..9).map(|_| backoff.after_failure(1.0)).last(),
+            Some(LONGEST)
+        );
         assert!(backoff.cut_short() && !backoff.cut_short());
         assert_eq!(backoff.after_failure(1.0), FIRST, "and then it begins anew");
         backoff.reset();

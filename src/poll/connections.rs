@@ -1,5 +1,5 @@
-//! The tasks of the servers. They outlive the trees that give them orders: a tree may get another root or other members, and every
-//! server that stays keeps its connection.
+//! The tasks of the servers. They outlive the trees that give them orders: a tree may get another
+//! root or other members, and every server that stays keeps its connection.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use super::server::{Assignment, ServerTask};
 use crate::model::ServerAddr;
 use crate::topology::{Server, Topology};
 
-/// Orders that may wait for one server. One: an order that finds another one waiting is not worth more.
+/// Orders that may wait for one server. One: an order that finds another one waiting is not worth
+/// more.
 const ORDER_QUEUE: usize = 1;
 
 /// One task a server, each with its connection.
@@ -29,14 +30,22 @@ struct Running {
 }
 
 impl Connections {
-    /// Goes over to the servers of `topology`. One that is gone, or has another login, ends as soon as no tree gives it orders
-    /// any more.
+    /// Goes over to the servers of `topology`. One that is gone, or has another login, ends as soon
+    /// as no tree gives it orders any more.
     pub(super) fn reload(&mut self, topology: &Topology, reporter: &Reporter) {
-        self.running.retain(|addr, running| topology.servers.get(addr) == Some(&running.server));
+        self.running
+            .retain(|addr, running| topology.servers.get(addr) == Some(&running.server));
         for (addr, server) in &topology.servers {
             if !self.running.contains_key(addr) {
                 let (orders, task) = start(server, reporter);
-                self.running.insert(addr.clone(), Running { server: Arc::clone(server), orders, task });
+                self.running.insert(
+                    addr.clone(),
+                    Running {
+                        server: Arc::clone(server),
+                        orders,
+                        task,
+                    },
+                );
             }
         }
     }
@@ -57,7 +66,10 @@ impl Connections {
 }
 
 /// A task for one server, without a connection yet; it ends when nobody can give it orders.
-pub(super) fn start(server: &Arc<Server>, reporter: &Reporter) -> (mpsc::Sender<Assignment>, JoinHandle<()>) {
+pub(super) fn start(
+    server: &Arc<Server>,
+    reporter: &Reporter,
+) -> (mpsc::Sender<Assignment>, JoinHandle<()>) {
     let (orders, received) = mpsc::channel(ORDER_QUEUE);
     let task = ServerTask::new(Arc::clone(server), received, reporter.clone());
     (orders, tokio::spawn(task.run()))

@@ -1,9 +1,10 @@
-//! Polling: one task for each replication tree drives a pure schedule, one task for each server owns its connection and outlives
-//! changes of its tree.
+//! Polling: one task for each replication tree drives a pure schedule, one task for each server
+//! owns its connection and outlives changes of its tree.
 //!
-//! **Invariants:** a server has at most one request outstanding; polls are skipped and counted, never queued; no server
-//! waits for another one longer than its patience; nothing that the monitor does can delay a poll. The schedule, the
-//! pace, the lead, the backoff and the budget are pure: time and chance are their arguments.
+//! **Invariants:** a server has at most one request outstanding; polls are skipped and counted,
+//! never queued; no server waits for another one longer than its patience; nothing that the monitor
+//! does can delay a poll. The schedule, the pace, the lead, the backoff and the budget are pure:
+//! time and chance are their arguments.
 
 mod backoff;
 mod budget;
@@ -42,8 +43,8 @@ pub use pace::{Intervals, Round};
 pub use refresh::Refresher;
 pub use schedule::{Ask, TreeSchedule};
 
-/// A good capacity for the channel of poll events: a few rounds of a fleet of thousands of servers, so that events are
-/// dropped only when the monitor has been stuck for seconds.
+/// A good capacity for the channel of poll events: a few rounds of a fleet of thousands of servers,
+/// so that events are dropped only when the monitor has been stuck for seconds.
 pub const EVENT_QUEUE: usize = 16_384;
 
 /// All polling. Dropping it ends every task and closes every connection.
@@ -68,16 +69,27 @@ struct RunningTree {
 }
 
 impl Poller {
-    /// Starts polling every tree of `topology`; what happens is sent to `events`, or dropped and counted when it is
-    /// full. Must be called within a tokio runtime.
-    pub fn start(topology: &Topology, settings: PollSettings, events: mpsc::Sender<PollEvent>) -> Self {
+    /// Starts polling every tree of `topology`; what happens is sent to `events`, or dropped and
+    /// counted when it is full. Must be called within a tokio runtime.
+    pub fn start(
+        topology: &Topology,
+        settings: PollSettings,
+        events: mpsc::Sender<PollEvent>,
+    ) -> Self {
         let dropped_events = Arc::default();
         let shared = Shared {
             reporter: Reporter::new(events, Arc::clone(&dropped_events)),
-            budget: Arc::new(Mutex::new(PollBudget::new(settings.max_polls_per_second, clock::now()))),
+            budget: Arc::new(Mutex::new(PollBudget::new(
+                settings.max_polls_per_second,
+                clock::now(),
+            ))),
             missed_rounds: Arc::default(),
         };
-        let topology_before = Topology { servers: BTreeMap::new(), trees: Vec::new(), pairs: Vec::new() };
+        let topology_before = Topology {
+            servers: BTreeMap::new(),
+            trees: Vec::new(),
+            pairs: Vec::new(),
+        };
         let mut poller = Self {
             topology: topology_before,
             trees: BTreeMap::new(),
@@ -92,33 +104,43 @@ impl Poller {
         poller
     }
 
-    /// Goes over to another topology or other settings. Trees that do not change go on; servers that stay keep their
-    /// connections, whatever becomes of their tree.
+    /// Goes over to another topology or other settings. Trees that do not change go on; servers
+    /// that stay keep their connections, whatever becomes of their tree.
     pub fn reload(&mut self, topology: &Topology, settings: PollSettings) {
         let diff = TopologyDiff::between(&self.topology, topology);
         self.topology = topology.clone();
         self.settings = sustainable(topology, settings);
         let base = polls_per_round(topology) as f64 / self.settings.interval.as_secs_f64();
-        self.shared.budget().set_rate(settings.max_polls_per_second, base);
+        self.shared
+            .budget()
+            .set_rate(settings.max_polls_per_second, base);
         for id in &diff.stopped {
             self.trees.remove(id);
         }
         for tree in self.trees.values() {
-            tree.line.wishes.send_modify(|wishes| wishes.settings = self.settings);
+            tree.line
+                .wishes
+                .send_modify(|wishes| wishes.settings = self.settings);
         }
         self.connections.reload(topology, &self.shared.reporter);
         for tree in &diff.started {
             let running = self.start_tree(tree);
             self.trees.insert(tree.id.clone(), running);
         }
-        self.heartbeats.reload(topology, &settings, &self.shared.reporter);
+        self.heartbeats
+            .reload(topology, &settings, &self.shared.reporter);
         let lines = self.trees.iter().filter(|_| settings.refresh_on_scrape);
-        self.lines.send_replace(Arc::new(lines.map(|(id, tree)| (id.clone(), Arc::downgrade(&tree.line))).collect()));
+        self.lines.send_replace(Arc::new(
+            lines
+                .map(|(id, tree)| (id.clone(), Arc::downgrade(&tree.line)))
+                .collect(),
+        ));
     }
 
-    /// Polls `server` of `tree`, and the tree's roots, at the minimal interval until `until`, as far as the budget goes.
-    /// Never waits; what is not polled (any more) is none of its business. With `is_back`, its master says that it is there
-    /// again: one connection to it is tried at once, however many failed.
+    /// Polls `server` of `tree`, and the tree's roots, at the minimal interval until `until`, as
+    /// far as the budget goes. Never waits; what is not polled (any more) is none of its business.
+    /// With `is_back`, its master says that it is there again: one connection to it is tried at
+    /// once, however many failed.
     pub fn set_urgent(&self, tree: &TreeId, server: &ServerAddr, until: Timestamp, is_back: bool) {
         self.wish(tree, server, |wish| {
             wish.urgent_until = wish.urgent_until.max(until);
@@ -128,7 +150,8 @@ impl Poller {
         });
     }
 
-    /// The link to `server` of `tree` takes `delay`, one way: it is asked accordingly later than its master.
+    /// The link to `server` of `tree` takes `delay`, one way: it is asked accordingly later than
+    /// its master.
     pub fn set_link_delay(&self, tree: &TreeId, server: &ServerAddr, delay: Span) {
         self.wish(tree, server, |wish| wish.delay = Some(delay));
     }
@@ -161,10 +184,14 @@ impl Poller {
     }
 
     fn wish(&self, tree: &TreeId, server: &ServerAddr, wish: impl FnOnce(&mut ServerWish)) {
-        let Some(tree) = self.trees.get(tree) else { return };
+        let Some(tree) = self.trees.get(tree) else {
+            return;
+        };
         let index = tree.line.servers.iter().position(|member| member == server);
         tree.line.wishes.send_if_modified(|wishes| {
-            let Some(known) = index.and_then(|index| wishes.servers.get_mut(index)) else { return false };
+            let Some(known) = index.and_then(|index| wishes.servers.get_mut(index)) else {
+                return false;
+            };
             let before = *known;
             wish(known);
             *known != before
@@ -172,21 +199,49 @@ impl Poller {
     }
 
     fn start_tree(&self, tree: &Tree) -> RunningTree {
-        let member = |addr| Some((self.topology.servers.get(addr)?.clone(), self.connections.orders(addr)?));
+        let member = |addr| {
+            Some((
+                self.topology.servers.get(addr)?.clone(),
+                self.connections.orders(addr)?,
+            ))
+        };
         let members: Vec<(Arc<Server>, _)> = tree.servers().filter_map(member).collect();
-        let wishes =
-            Wishes { settings: self.settings, servers: vec![ServerWish::default(); members.len()], refreshes: 0 };
+        let wishes = Wishes {
+            settings: self.settings,
+            servers: vec![ServerWish::default(); members.len()],
+            refreshes: 0,
+        };
         let (wishes, seen) = watch::channel(wishes);
         let (tell, served) = watch::channel(Served::default());
-        let addrs = members.iter().map(|(server, _)| server.addr.clone()).collect();
-        let task = TreeTask::new(tree.roots.len(), members, seed_of(&tree.id), (seen, tell), self.shared.clone());
-        RunningTree { line: Arc::new(Line { servers: addrs, wishes, served }), task: tokio::spawn(task.run()) }
+        let addrs = members
+            .iter()
+            .map(|(server, _)| server.addr.clone())
+            .collect();
+        let task = TreeTask::new(
+            tree.roots.len(),
+            members,
+            seed_of(&tree.id),
+            (seen, tell),
+            self.shared.clone(),
+        );
+        RunningTree {
+            line: Arc::new(Line {
+                servers: addrs,
+                wishes,
+                served,
+            }),
+            task: tokio::spawn(task.run()),
+        }
     }
 }
 
 /// How many polls one base round of every tree takes.
 fn polls_per_round(topology: &Topology) -> usize {
-    topology.trees.iter().map(|t| schedule::polls_per_round(t.roots.len(), t.others.len())).sum()
+    topology
+        .trees
+        .iter()
+        .map(|t| schedule::polls_per_round(t.roots.len(), t.others.len()))
+        .sum()
 }
 
 /// The settings with an interval that the budget can bear.
@@ -201,10 +256,14 @@ fn sustainable(topology: &Topology, settings: PollSettings) -> PollSettings {
             settings.interval,
         );
     }
-    PollSettings { interval, ..settings }
+    PollSettings {
+        interval,
+        ..settings
+    }
 }
 
-/// The hash of a tree's identity (FNV-1a, 64 bits): the same at each start, so that restarts do not shift the load.
+/// The hash of a tree's identity (FNV-1a, 64 bits): the same at each start, so that restarts do not
+/// shift the load.
 fn seed_of(tree: &TreeId) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     tree.to_string().bytes().fold(0xcbf2_9ce4_8422_2325, step)

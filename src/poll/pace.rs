@@ -1,7 +1,8 @@
 //! When the rounds of one replication tree begin. Pure.
 //!
-//! Rounds are planned from the plan, not from when they really began, so the rate does not drift. Exact periods would
-//! lock in step with the 1 Hz timers of the servers themselves, so each period differs by a few percent.
+//! Rounds are planned from the plan, not from when they really began, so the rate does not drift.
+//! Exact periods would lock in step with the 1 Hz timers of the servers themselves, so each period
+//! differs by a few percent.
 
 use fastrand::Rng;
 
@@ -28,8 +29,8 @@ pub enum Round {
     Refresh,
     /// Somebody is urgent. Only the roots and who is urgent are polled.
     Urgent,
-    /// Half-way between two base rounds while nobody is urgent. Only the roots are polled, once: what they write in
-    /// between is dated twice as finely, and their replicas' ACKs are seen.
+    /// Half-way between two base rounds while nobody is urgent. Only the roots are polled, once:
+    /// what they write in between is dated twice as finely, and their replicas' ACKs are seen.
     Glance,
 }
 
@@ -80,7 +81,10 @@ impl Pace {
 
     /// When the next round is due.
     pub(super) fn next(&self) -> Timestamp {
-        let wanted = [self.refresh_due, self.next_urgent(), self.glance_due].into_iter().flatten().min();
+        let wanted = [self.refresh_due, self.next_urgent(), self.glance_due]
+            .into_iter()
+            .flatten()
+            .min();
         wanted.map_or(self.base_due, |at| at.min(self.base_due))
     }
 
@@ -93,7 +97,9 @@ impl Pace {
         } else if self.next_urgent().is_some_and(|at| at <= now) {
             Some(Round::Urgent)
         } else {
-            self.glance_due.filter(|at| *at <= now).map(|_| Round::Glance)
+            self.glance_due
+                .filter(|at| *at <= now)
+                .map(|_| Round::Glance)
         }
     }
 
@@ -107,12 +113,15 @@ impl Pace {
         self.missed
     }
 
-    /// The `round` that is due begins at `now`: returns when it was planned. Whole periods that passed meanwhile (the
-    /// process was suspended, or a round took longer) are skipped and counted, never made up for.
+    /// The `round` that is due begins at `now`: returns when it was planned. Whole periods that
+    /// passed meanwhile (the process was suspended, or a round took longer) are skipped and
+    /// counted, never made up for.
     pub(super) fn begin(&mut self, round: Round, now: Timestamp) -> Timestamp {
         let planned = match round {
             Round::Base => self.skip_missed(self.base_due, self.intervals.base, now),
-            Round::Urgent if self.extra_due.is_some() => return self.extra_due.take().unwrap_or(now),
+            Round::Urgent if self.extra_due.is_some() => {
+                return self.extra_due.take().unwrap_or(now);
+            }
             Round::Urgent => self.skip_missed(self.urgent_due, self.urgent_period(), now),
             Round::Refresh => self.refresh_due.unwrap_or(now),
             Round::Glance => self.glance_due.unwrap_or(now),
@@ -148,15 +157,16 @@ impl Pace {
         self.urgent_due = self.urgent_due.max(now);
     }
 
-    /// While urgent rounds run, one more is to begin at once. The others stay where they are: what it comes too early for, they
-    /// see as soon as they would have.
+    /// While urgent rounds run, one more is to begin at once. The others stay where they are: what
+    /// it comes too early for, they see as soon as they would have.
     pub(super) fn hasten(&mut self, now: Timestamp) {
         if self.next_urgent().is_some() {
             self.extra_due = Some(now);
         }
     }
 
-    /// Urgent rounds are to be `factor` times as far apart as their period says. At the base period there are none.
+    /// Urgent rounds are to be `factor` times as far apart as their period says. At the base period
+    /// there are none.
     pub(super) fn set_stretch(&mut self, factor: f64) {
         self.stretch = factor.max(1.0);
     }
@@ -166,10 +176,13 @@ impl Pace {
         self.refresh_due.get_or_insert(now);
     }
 
-    /// Before the first base round, a round with everybody is to begin after this part of the wait for it. A part of 1 is that
-    /// round itself.
+    /// Before the first base round, a round with everybody is to begin after this part of the wait
+    /// for it. A part of 1 is that round itself.
     pub(super) fn look_first(&mut self, part: f64, now: Timestamp) {
-        let first = now + (self.base_due - now).or_zero().mul_f64(part.clamp(0.0, 1.0));
+        let first = now
+            + (self.base_due - now)
+                .or_zero()
+                .mul_f64(part.clamp(0.0, 1.0));
         self.refresh_due = (first < self.base_due).then_some(first);
     }
 
@@ -181,7 +194,8 @@ impl Pace {
         self.urgent_due = self.urgent_due.min(now + intervals.urgent);
     }
 
-    /// When the next urgent round is due, if there is one. One just before a base round would tell nothing new.
+    /// When the next urgent round is due, if there is one. One just before a base round would tell
+    /// nothing new.
     fn next_urgent(&self) -> Option<Timestamp> {
         if self.extra_due.is_some() {
             return self.extra_due;
@@ -191,7 +205,10 @@ impl Pace {
     }
 
     fn urgent_period(&self) -> Span {
-        self.intervals.urgent.mul_f64(self.stretch).min(self.intervals.base)
+        self.intervals
+            .urgent
+            .mul_f64(self.stretch)
+            .min(self.intervals.base)
     }
 
     /// The last of the instants `due`, `due + period`, ... up to `now`.
@@ -215,7 +232,10 @@ mod tests {
 
     const SECOND: Span = Span::from_secs(1);
     const QUARTER: Span = Span::from_millis(250);
-    const INTERVALS: Intervals = Intervals { base: SECOND, urgent: QUARTER };
+    const INTERVALS: Intervals = Intervals {
+        base: SECOND,
+        urgent: QUARTER,
+    };
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::default() + Span::from_millis(millis)
@@ -242,7 +262,11 @@ mod tests {
     }
 
     fn periods(rounds: &[(Round, Timestamp)], of: Round) -> Vec<Span> {
-        let begun: Vec<_> = rounds.iter().filter(|(round, _)| *round == of).map(|(_, at)| *at).collect();
+        let begun: Vec<_> = rounds
+            .iter()
+            .filter(|(round, _)| *round == of)
+            .map(|(_, at)| *at)
+            .collect();
         begun.windows(2).map(|w| w[1] - w[0]).collect()
     }
 
@@ -252,7 +276,10 @@ mod tests {
 
     fn assert_within(periods: &[Span], nominal: Span) {
         let off = |period: &Span| (period.as_secs_f64() / nominal.as_secs_f64() - 1.0).abs();
-        assert!(periods.iter().all(|p| off(p) <= DITHER + 1e-6), "{periods:?}");
+        assert!(
+            periods.iter().all(|p| off(p) <= DITHER + 1e-6),
+            "{periods:?}"
+        );
     }
 
     proptest! {
@@ -266,7 +293,8 @@ mod tests {
             let periods = periods(&rounds, Round::Base);
             assert_within(&periods, SECOND);
             let mean = periods.iter().map(|p| p.as_secs_f64()).sum::<f64>() / 1000.0;
-            // The mean of 1000 uniform draws of +-3 % is within 0.3 % but once in ten million times (5.5 sigma).
+            // The mean of 1000 uniform draws of +-3 % is within 0.3 % but once in ten million times
+            // (5.5 sigma).
             prop_assert!((mean - 1.0).abs() < 0.003, "{}", mean);
             prop_assert!(periods.windows(2).any(|w| w[0] != w[1]));
             prop_assert_eq!(pace.missed(), 0);
@@ -305,21 +333,37 @@ mod tests {
         let mut pace = pace(0);
         pace.set_urgent(at(20_000), at(0));
         let rounds = run_until(&mut pace, at(20_000));
-        assert!((59..=61).contains(&count(&rounds, Round::Urgent)), "three between two base rounds: {rounds:?}");
+        assert!(
+            (59..=61).contains(&count(&rounds, Round::Urgent)),
+            "three between two base rounds: {rounds:?}"
+        );
         assert!(count(&rounds, Round::Glance) <= 2, "before it took hold");
         let gaps: Vec<_> = rounds.windows(2).map(|w| w[1].1 - w[0].1).collect();
-        assert!(gaps.iter().all(|gap| (Span::from_millis(200)..=Span::from_millis(300)).contains(gap)), "{gaps:?}");
+        assert!(
+            gaps.iter()
+                .all(|gap| (Span::from_millis(200)..=Span::from_millis(300)).contains(gap)),
+            "{gaps:?}"
+        );
         assert_eq!(count(&run_until(&mut pace, at(40_000)), Round::Urgent), 0);
     }
 
     #[test]
     fn a_short_budget_stretches_the_period_of_urgent_rounds_and_of_no_other() {
-        for (stretch, expected) in [(1.0, 60), (2.0, 20), (3.9, 0), (1e300, 0), (f64::INFINITY, 0)] {
+        for (stretch, expected) in [
+            (1.0, 60),
+            (2.0, 20),
+            (3.9, 0),
+            (1e300, 0),
+            (f64::INFINITY, 0),
+        ] {
             let mut pace = pace(0);
             pace.set_stretch(stretch);
             pace.set_urgent(at(20_000), at(0));
             let rounds = run_until(&mut pace, at(20_000));
-            assert!(count(&rounds, Round::Urgent).abs_diff(expected) <= 1, "{stretch}: {rounds:?}");
+            assert!(
+                count(&rounds, Round::Urgent).abs_diff(expected) <= 1,
+                "{stretch}: {rounds:?}"
+            );
             assert!(count(&rounds, Round::Base).abs_diff(20) <= 1, "{stretch}");
         }
     }
@@ -327,11 +371,17 @@ mod tests {
     #[test]
     fn urgency_does_not_wait_for_the_first_base_round() {
         let half_an_hour = 1_800_000_000_000;
-        let intervals = Intervals { base: Span::from_secs(3600), urgent: QUARTER };
+        let intervals = Intervals {
+            base: Span::from_secs(3600),
+            urgent: QUARTER,
+        };
         let mut pace = Pace::new(intervals, true, half_an_hour, at(0));
         assert_eq!(pace.next(), at(1_800_000));
         pace.set_urgent(at(9000), at(10));
-        assert_eq!((pace.next(), pace.due(at(10))), (at(10), Some(Round::Urgent)));
+        assert_eq!(
+            (pace.next(), pace.due(at(10))),
+            (at(10), Some(Round::Urgent))
+        );
     }
 
     #[test]
@@ -385,7 +435,11 @@ mod tests {
         pace.put_off(Round::Refresh, at(400));
         assert_eq!(pace.next(), base, "no budget, no refresh");
         pace.refresh(base);
-        assert_eq!(step(&mut pace).0, Round::Base, "which polls everybody as well");
+        assert_eq!(
+            step(&mut pace).0,
+            Round::Base,
+            "which polls everybody as well"
+        );
         assert!(!pace.wants_refresh());
     }
 
@@ -398,7 +452,10 @@ mod tests {
         pace.set_urgent(at(9000), at(50));
         let next = pace.next();
         pace.hasten(at(60));
-        assert_eq!((step(&mut pace), pace.next()), ((Round::Urgent, at(60)), next));
+        assert_eq!(
+            (step(&mut pace), pace.next()),
+            ((Round::Urgent, at(60)), next)
+        );
         pace.hasten(at(70));
         pace.put_off(Round::Urgent, at(70));
         assert_eq!(pace.next(), next, "no budget for it");
@@ -411,16 +468,34 @@ mod tests {
             let mut pace = pace(800_000_000);
             pace.look_first(part, at(0));
             let rounds = run_until(&mut pace, at(1000));
-            let expected: Vec<_> = first.map(|millis| (Round::Refresh, at(millis))).into_iter().collect();
-            assert_eq!(rounds, [expected, vec![(Round::Base, at(800))]].concat(), "{part}");
+            let expected: Vec<_> = first
+                .map(|millis| (Round::Refresh, at(millis)))
+                .into_iter()
+                .collect();
+            assert_eq!(
+                rounds,
+                [expected, vec![(Round::Base, at(800))]].concat(),
+                "{part}"
+            );
         }
     }
 
     #[test]
     fn a_shorter_interval_takes_effect_at_once() {
-        let mut pace = Pace::new(Intervals { base: Span::from_secs(3600), urgent: SECOND }, true, 0, at(0));
+        let mut pace = Pace::new(
+            Intervals {
+                base: Span::from_secs(3600),
+                urgent: SECOND,
+            },
+            true,
+            0,
+            at(0),
+        );
         step(&mut pace);
         pace.set_intervals(INTERVALS, at(10));
-        assert_eq!((pace.next(), pace.due(at(1010))), (at(1010), Some(Round::Base)));
+        assert_eq!(
+            (pace.next(), pace.due(at(1010))),
+            (at(1010), Some(Round::Base))
+        );
     }
 }

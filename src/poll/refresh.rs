@@ -38,15 +38,20 @@ impl Refresher {
         !self.lines.borrow().is_empty()
     }
 
-    /// Polls these trees at once and waits until that is over: a refresh that is wanted or under way is shared, and a
-    /// tree for which the budget has no round, or which is not polled any more, is not waited for. Returns when the last of
-    /// these rounds ended: everything that was learned in them had been reported by then.
+    /// Polls these trees at once and waits until that is over: a refresh that is wanted or under
+    /// way is shared, and a tree for which the budget has no round, or which is not polled any
+    /// more, is not waited for. Returns when the last of these rounds ended: everything that was
+    /// learned in them had been reported by then.
     ///
-    /// A tree waits for its servers no longer than their patience, but that may be long: set a limit yourself.
+    /// A tree waits for its servers no longer than their patience, but that may be long: set a
+    /// limit yourself.
     pub async fn refresh<'a>(&self, trees: impl IntoIterator<Item = &'a TreeId>) -> Timestamp {
         let lines = Arc::clone(&self.lines.borrow());
-        let wanted: Vec<_> =
-            trees.into_iter().filter_map(|tree| lines.get(tree)?.upgrade()).map(|l| l.wish()).collect();
+        let wanted: Vec<_> = trees
+            .into_iter()
+            .filter_map(|tree| lines.get(tree)?.upgrade())
+            .map(|l| l.wish())
+            .collect();
         let mut last = Timestamp::default();
         for (mut served, wanted) in wanted {
             // A tree that ended has nothing more to say.

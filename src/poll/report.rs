@@ -10,8 +10,8 @@ use crate::monitor::{PollEvent, PollEventKind};
 
 /// Sends poll events to the monitor.
 ///
-/// When the channel is full the event is dropped and counted. Waiting would delay the polls, and a late sample is
-/// worse than a missing one: a missing sample only widens the certified interval.
+/// When the channel is full the event is dropped and counted. Waiting would delay the polls, and a
+/// late sample is worse than a missing one: a missing sample only widens the certified interval.
 #[derive(Clone, Debug)]
 pub(super) struct Reporter {
     events: mpsc::Sender<PollEvent>,
@@ -25,7 +25,14 @@ impl Reporter {
 
     /// Reports what happened to `server`.
     pub(super) fn report(&self, server: &ServerAddr, kind: PollEventKind) {
-        if self.events.try_send(PollEvent { server: server.clone(), kind }).is_err() {
+        if self
+            .events
+            .try_send(PollEvent {
+                server: server.clone(),
+                kind,
+            })
+            .is_err()
+        {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -1,14 +1,16 @@
-//! In which order the servers of one replication tree are polled. Pure, sans-IO: it is told the time and the answers,
-//! and says whom to ask and when it wants to be called again.
+//! In which order the servers of one replication tree are polled. Pure, sans-IO: it is told the
+//! time and the answers, and says whom to ask and when it wants to be called again.
 //!
-//! A round is a sandwich: the roots, then other servers, then the roots again. A replica's answer between two
-//! answers of its master is what makes byte lag exact and "caught up" provable: the second poll of the master is sent
-//! after the replica's answer came. In a base round a replica at the end of a long link is asked a little later than its
-//! master ([`super::lead`]); in an urgent round only who is urgent is asked. A glance is the end of a sandwich: who answered
-//! in the round before, then the roots. Its beginning is the last poll of the roots, half a period earlier.
+//! A round is a sandwich: the roots, then other servers, then the roots again. A replica's answer
+//! between two answers of its master is what makes byte lag exact and "caught up" provable: the
+//! second poll of the master is sent after the replica's answer came. In a base round a replica at
+//! the end of a long link is asked a little later than its master ([`super::lead`]); in an urgent
+//! round only who is urgent is asked. A glance is the end of a sandwich: who answered in the round
+//! before, then the roots. Its beginning is the last poll of the roots, half a period earlier.
 //!
-//! **Invariants:** nobody is asked twice in one stage; nobody is waited for longer than its patience; a server that was
-//! silent or failing last time is asked but not waited for, so one hung server delays the others once, not for ever.
+//! **Invariants:** nobody is asked twice in one stage; nobody is waited for longer than its
+//! patience; a server that was silent or failing last time is asked but not waited for, so one hung
+//! server delays the others once, not for ever.
 
 use super::lead::lead;
 use super::pace::{Intervals, Pace, Round};
@@ -83,12 +85,22 @@ enum Stage {
 }
 
 impl TreeSchedule {
-    /// A schedule for `timeouts.len()` servers, of which the first `roots` are roots, with each one's timeout. `seed`,
-    /// the hash of the tree's identity, spreads the trees of a fleet evenly over the interval.
-    pub fn new(roots: usize, timeouts: &[Span], intervals: Intervals, seed: u64, now: Timestamp) -> Self {
+    /// A schedule for `timeouts.len()` servers, of which the first `roots` are roots, with each
+    /// one's timeout. `seed`, the hash of the tree's identity, spreads the trees of a fleet evenly
+    /// over the interval.
+    pub fn new(
+        roots: usize,
+        timeouts: &[Span],
+        intervals: Intervals,
+        seed: u64,
+        now: Timestamp,
+    ) -> Self {
         Self {
             roots: roots.min(timeouts.len()),
-            members: timeouts.iter().map(|timeout| Member::new(*timeout)).collect(),
+            members: timeouts
+                .iter()
+                .map(|timeout| Member::new(*timeout))
+                .collect(),
             intervals,
             // A server without replicas needs no glance: nothing is dated by it.
             pace: Pace::new(intervals, timeouts.len() > 1, seed, now),
@@ -106,12 +118,18 @@ impl TreeSchedule {
             return self.pace.next();
         }
         let to_ask = self.to_ask.iter().map(|(_, at)| *at).min();
-        to_ask.or_else(|| self.waiting.iter().map(|(_, until)| *until).max()).unwrap_or(self.settled_at)
+        to_ask
+            .or_else(|| self.waiting.iter().map(|(_, until)| *until).max())
+            .unwrap_or(self.settled_at)
     }
 
     /// The round that begins when [`Self::on_time`] is called with `now`, if one does.
     pub fn due_round(&self, now: Timestamp) -> Option<Round> {
-        if self.stage == Stage::Rest { self.pace.due(now) } else { None }
+        if self.stage == Stage::Rest {
+            self.pace.due(now)
+        } else {
+            None
+        }
     }
 
     /// Whether a round is under way.
@@ -149,7 +167,8 @@ impl TreeSchedule {
         self.pace.missed()
     }
 
-    /// Goes on as far as `now` allows, but not from one round into the next; returns whom to poll at once.
+    /// Goes on as far as `now` allows, but not from one round into the next; returns whom to poll
+    /// at once.
     pub fn on_time(&mut self, now: Timestamp) -> Vec<Ask> {
         let mut asks = Vec::new();
         self.ask_who_is_due(now, &mut asks);
@@ -168,11 +187,18 @@ impl TreeSchedule {
         self.pace.put_off(round, now);
     }
 
-    /// `server` answered a request that was sent and answered at these instants, in this round or an earlier one.
+    /// `server` answered a request that was sent and answered at these instants, in this round or
+    /// an earlier one.
     ///
-    /// Where nobody waited for it, the roots were not asked after it, and only that tells where it stands: while somebody is
-    /// urgent, the next round begins at once.
-    pub fn on_answer(&mut self, server: usize, sent: Timestamp, received: Timestamp, now: Timestamp) {
+    /// Where nobody waited for it, the roots were not asked after it, and only that tells where it
+    /// stands: while somebody is urgent, the next round begins at once.
+    pub fn on_answer(
+        &mut self,
+        server: usize,
+        sent: Timestamp,
+        received: Timestamp,
+        now: Timestamp,
+    ) {
         if let Some(member) = self.members.get_mut(server) {
             member.rtt.observe(received - sent, received);
             member.responsive = true;
@@ -219,13 +245,19 @@ impl TreeSchedule {
         }
     }
 
-    /// Before the first base round, which may be a period away, everybody is polled once: after this part of the wait.
+    /// Before the first base round, which may be a period away, everybody is polled once: after
+    /// this part of the wait.
     pub(super) fn look_first(&mut self, part: f64, now: Timestamp) {
         self.pace.look_first(part, now);
     }
 
     /// Changes the periods and the servers' timeouts (in the servers' order).
-    pub(super) fn set_intervals(&mut self, intervals: Intervals, timeouts: &[Span], now: Timestamp) {
+    pub(super) fn set_intervals(
+        &mut self,
+        intervals: Intervals,
+        timeouts: &[Span],
+        now: Timestamp,
+    ) {
         self.intervals = intervals;
         self.pace.set_intervals(intervals, now);
         for (member, timeout) in self.members.iter_mut().zip(timeouts) {
@@ -233,7 +265,8 @@ impl TreeSchedule {
         }
     }
 
-    /// Whether nobody is left to ask or to wait for. Whoever's patience is over is silent from here on.
+    /// Whether nobody is left to ask or to wait for. Whoever's patience is over is silent from here
+    /// on.
     fn is_stage_over(&mut self, now: Timestamp) -> bool {
         if self.stage == Stage::Rest {
             return self.pace.next() <= now;
@@ -253,17 +286,24 @@ impl TreeSchedule {
             Stage::Opening if self.members.len() == 1 => self.stage = Stage::Rest,
             Stage::Opening => {
                 let others = match self.round {
-                    Round::Base => (self.roots..self.members.len()).map(|i| (i, self.lead_of(i))).collect(),
-                    Round::Refresh => (self.roots..self.members.len()).map(|i| (i, Span::ZERO)).collect(),
+                    Round::Base => (self.roots..self.members.len())
+                        .map(|i| (i, self.lead_of(i)))
+                        .collect(),
+                    Round::Refresh => (self.roots..self.members.len())
+                        .map(|i| (i, Span::ZERO))
+                        .collect(),
                     Round::Urgent => self.urgent_others(now).map(|i| (i, Span::ZERO)).collect(),
                     Round::Glance => Vec::new(), // it begins with the others
                 };
                 self.enter(Stage::Others, others);
             }
             Stage::Others => {
-                // A root that is down or silent is asked once a round: its second poll could prove nothing, and would
-                // count its failure twice.
-                let answered = self.answering_roots().map(|root| (root, Span::ZERO)).collect();
+                // A root that is down or silent is asked once a round: its second poll could prove
+                // nothing, and would count its failure twice.
+                let answered = self
+                    .answering_roots()
+                    .map(|root| (root, Span::ZERO))
+                    .collect();
                 self.enter(Stage::Closing, answered);
             }
             Stage::Closing => self.stage = Stage::Rest,
@@ -271,35 +311,54 @@ impl TreeSchedule {
     }
 
     fn begin_round(&mut self, now: Timestamp) {
-        let Some(round) = self.pace.due(now) else { return };
+        let Some(round) = self.pace.due(now) else {
+            return;
+        };
         self.round = round;
         self.settled_at = self.pace.begin(round, now);
         if round == Round::Glance {
-            let others = self.glanced_others().map(|server| (server, Span::ZERO)).collect();
+            let others = self
+                .glanced_others()
+                .map(|server| (server, Span::ZERO))
+                .collect();
             return self.enter(Stage::Others, others);
         }
-        self.members.iter_mut().for_each(|member| member.answered = false);
-        self.enter(Stage::Opening, (0..self.roots).map(|root| (root, Span::ZERO)).collect());
+        self.members
+            .iter_mut()
+            .for_each(|member| member.answered = false);
+        self.enter(
+            Stage::Opening,
+            (0..self.roots).map(|root| (root, Span::ZERO)).collect(),
+        );
     }
 
-    /// The roots that answered in this round, or in the one before a glance. Another poll of one that did not could prove
-    /// nothing.
+    /// The roots that answered in this round, or in the one before a glance. Another poll of one
+    /// that did not could prove nothing.
     fn answering_roots(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.roots).filter(|root| self.members[*root].answered)
     }
 
-    /// The others that are worth a glance: they answered in the round before, and not from the end of a long link, where
-    /// an answer tells little without a poll of the root in time before it.
+    /// The others that are worth a glance: they answered in the round before, and not from the end
+    /// of a long link, where an answer tells little without a poll of the root in time before it.
     fn glanced_others(&self) -> impl Iterator<Item = usize> + '_ {
-        let useful = |server: &usize| self.members[*server].answered && self.lead_of(*server) <= SHORT_LEAD;
-        let others = if self.answering_roots().next().is_some() { self.roots..self.members.len() } else { 0..0 };
+        let useful =
+            |server: &usize| self.members[*server].answered && self.lead_of(*server) <= SHORT_LEAD;
+        let others = if self.answering_roots().next().is_some() {
+            self.roots..self.members.len()
+        } else {
+            0..0
+        };
         others.filter(useful)
     }
 
-    /// Goes over to `stage`, in which these servers are asked, each so much later than the stage before ended.
+    /// Goes over to `stage`, in which these servers are asked, each so much later than the stage
+    /// before ended.
     fn enter(&mut self, stage: Stage, servers: Vec<(usize, Span)>) {
         self.stage = stage;
-        self.to_ask = servers.into_iter().map(|(server, wait)| (server, self.settled_at + wait)).collect();
+        self.to_ask = servers
+            .into_iter()
+            .map(|(server, wait)| (server, self.settled_at + wait))
+            .collect();
     }
 
     fn ask_who_is_due(&mut self, now: Timestamp, asks: &mut Vec<Ask>) {
@@ -312,20 +371,37 @@ impl TreeSchedule {
             if member.responsive {
                 self.waiting.push((server, now + patience));
             }
-            asks.push(Ask { server, planned, patience });
+            asks.push(Ask {
+                server,
+                planned,
+                patience,
+            });
         }
     }
 
     fn urgent_others(&self, now: Timestamp) -> impl Iterator<Item = usize> + '_ {
-        (self.roots..self.members.len()).filter(move |server| self.members[*server].urgent_until > now)
+        (self.roots..self.members.len())
+            .filter(move |server| self.members[*server].urgent_until > now)
     }
 
     /// How long after the roots answered `server` is asked in a base round.
     fn lead_of(&self, server: usize) -> Span {
-        let root = self.members[..self.roots].iter().filter_map(|root| root.rtt.get()).min();
-        let Member { delay: Some(delay), rtt, .. } = &self.members[server] else { return Span::ZERO };
+        let root = self.members[..self.roots]
+            .iter()
+            .filter_map(|root| root.rtt.get())
+            .min();
+        let Member {
+            delay: Some(delay),
+            rtt,
+            ..
+        } = &self.members[server]
+        else {
+            return Span::ZERO;
+        };
         let known = root.zip(rtt.get());
-        known.map_or(Span::ZERO, |(root, replica)| lead(*delay, root, replica, self.intervals.base))
+        known.map_or(Span::ZERO, |(root, replica)| {
+            lead(*delay, root, replica, self.intervals.base)
+        })
     }
 
     fn no_longer_wait_for(&mut self, server: usize, now: Timestamp) {
@@ -353,11 +429,15 @@ impl Member {
 
 /// How many polls a round of a tree takes in which so many roots and others are polled.
 pub(super) fn polls_per_round(roots: usize, others: usize) -> usize {
-    if roots + others == 1 { 1 } else { 2 * roots + others }
+    if roots + others == 1 {
+        1
+    } else {
+        2 * roots + others
+    }
 }
 
-/// How long an answer is waited for before the server counts as silent: 100 ms or four times its smallest round trip,
-/// whichever is more, and never more than `timeout`.
+/// How long an answer is waited for before the server counts as silent: 100 ms or four times its
+/// smallest round trip, whichever is more, and never more than `timeout`.
 fn patience(min_rtt: Option<Span>, timeout: Span) -> Span {
     let usual = min_rtt.map_or(Span::ZERO, |rtt| rtt.mul_f64(PATIENCE_FACTOR));
     usual.max(MIN_PATIENCE).min(timeout)

@@ -1,8 +1,9 @@
 //! The task that owns the connection to one server.
 //!
-//! It takes one [`Order`] at a time and keeps at most one request outstanding. A request is never cancelled: an answer
-//! that comes after its timeout still proves what the server's state was, so it is reported like any other, and the
-//! connection of a server that is merely frozen is kept until it has been silent for long.
+//! It takes one [`Order`] at a time and keeps at most one request outstanding. A request is never
+//! cancelled: an answer that comes after its timeout still proves what the server's state was, so
+//! it is reported like any other, and the connection of a server that is merely frozen is kept
+//! until it has been silent for long.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -20,15 +21,17 @@ use crate::model::{PollError, Span, Timestamp};
 use crate::monitor::PollEventKind;
 use crate::topology::Server;
 
-/// How long a connection may be silent with a request outstanding before it is taken for half-open (the other end is
-/// gone and nothing tells us so): long enough for a frozen server to come back on the same connection.
+/// How long a connection may be silent with a request outstanding before it is taken for half-open
+/// (the other end is gone and nothing tells us so): long enough for a frozen server to come back on
+/// the same connection.
 const MIN_SILENCE: Span = Span::from_secs(10);
 
 /// The same, in timeouts, for servers that are given much time.
 const SILENCE_FACTOR: f64 = 5.0;
 
-/// How many such silences a request may be outstanding although bytes come: a minute at least. An answer that takes
-/// longer will never be of use, and a proxy that drips it may have a sound server behind it by now.
+/// How many such silences a request may be outstanding although bytes come: a minute at least. An
+/// answer that takes longer will never be of use, and a proxy that drips it may have a sound server
+/// behind it by now.
 const OUTSTANDING_FACTOR: f64 = 6.0;
 
 /// One poll, as the tree's task orders it.
@@ -51,8 +54,8 @@ pub(super) struct Assignment {
     pub(super) reply: Reply,
 }
 
-/// Where the tree's task is told of its orders. The tree may be another one than before: it got another root, or another
-/// member.
+/// Where the tree's task is told of its orders. The tree may be another one than before: it got
+/// another root, or another member.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     pub(super) to: mpsc::Sender<Feedback>,
@@ -64,7 +67,11 @@ pub(super) struct Reply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Feedback {
     /// A request was answered.
-    Answered { server: usize, sent: Timestamp, received: Timestamp },
+    Answered {
+        server: usize,
+        sent: Timestamp,
+        received: Timestamp,
+    },
     /// A poll ended without a usable answer, and nothing is outstanding.
     GaveUp { server: usize },
 }
@@ -87,13 +94,23 @@ pub(super) struct ServerTask {
 /// The connection's state.
 enum Link {
     /// There is none, and none is tried before `retry_at`.
-    Down { retry_at: Timestamp, error: PollError },
+    Down {
+        retry_at: Timestamp,
+        error: PollError,
+    },
     /// It is being made.
-    Connecting { began: Timestamp, done: Pin<Box<dyn Future<Output = Result<Connection, PollError>> + Send>> },
+    Connecting {
+        began: Timestamp,
+        done: Pin<Box<dyn Future<Output = Result<Connection, PollError>> + Send>>,
+    },
     /// It is ready.
     Idle(Box<Connection>),
     /// INFO is outstanding.
-    Asking { asked: Timestamp, watch: WireWatch, done: Pin<Box<dyn Future<Output = Asked> + Send>> },
+    Asking {
+        asked: Timestamp,
+        watch: WireWatch,
+        done: Pin<Box<dyn Future<Output = Asked> + Send>>,
+    },
 }
 
 type Asked = (Box<Connection>, Result<InfoReply, PollError>);
@@ -113,7 +130,10 @@ struct Poll {
 
 /// What the link has come to.
 enum Progress {
-    Connected { began: Timestamp, result: Result<Connection, PollError> },
+    Connected {
+        began: Timestamp,
+        result: Result<Connection, PollError>,
+    },
     Asked(Asked),
 }
 
@@ -129,8 +149,15 @@ impl Poll {
 
 impl ServerTask {
     /// A task without a connection yet.
-    pub(super) fn new(server: Arc<Server>, orders: mpsc::Receiver<Assignment>, reporter: Reporter) -> Self {
-        let link = Link::Down { retry_at: Timestamp::default(), error: PollError::Reset };
+    pub(super) fn new(
+        server: Arc<Server>,
+        orders: mpsc::Receiver<Assignment>,
+        reporter: Reporter,
+    ) -> Self {
+        let link = Link::Down {
+            retry_at: Timestamp::default(),
+            error: PollError::Reset,
+        };
         Self {
             server,
             orders,
@@ -149,12 +176,14 @@ impl ServerTask {
         loop {
             let deadline = self.deadline();
             tokio::select! {
-                // An answer that is there counts before the next order, which it would make a skipped one.
+                // An answer that is there counts before the next order, which it would make a
+                // skipped one.
                 biased;
                 progress = self.link.progress() => self.on_progress(progress).await,
                 order = self.orders.recv() => match order {
                     Some(Assignment { order, reply }) => {
-                        // What a tree that ended meanwhile had still ordered must not take the answer from the one after it.
+                        // What a tree that ended meanwhile had still ordered must not take the
+                        // answer from the one after it.
                         if self.reply.is_none() || !reply.to.is_closed() {
                             self.reply = Some(reply);
                         }
@@ -169,16 +198,34 @@ impl ServerTask {
 
     async fn on_order(&mut self, order: Order) {
         let now = clock::now();
-        let poll = Poll { began: now, order, timed_out: false, overdue: false, second_try: false };
+        let poll = Poll {
+            began: now,
+            order,
+            timed_out: false,
+            overdue: false,
+            second_try: false,
+        };
         match (&self.link, &self.poll) {
-            (Link::Connecting { .. } | Link::Asking { .. }, Some(outstanding)) if outstanding.timed_out => {
-                // The server had its time and the schedule asked again: that poll has failed as well.
-                self.report_failure(&Poll { order, ..*outstanding }, PollError::Timeout);
+            (Link::Connecting { .. } | Link::Asking { .. }, Some(outstanding))
+                if outstanding.timed_out =>
+            {
+                // The server had its time and the schedule asked again: that poll has failed as
+                // well.
+                self.report_failure(
+                    &Poll {
+                        order,
+                        ..*outstanding
+                    },
+                    PollError::Timeout,
+                );
             }
             (Link::Connecting { .. } | Link::Asking { .. }, _) => {
-                self.reporter.report(&self.server.addr, PollEventKind::Skipped);
+                self.reporter
+                    .report(&self.server.addr, PollEventKind::Skipped);
             }
-            (Link::Down { retry_at, error }, _) if now < *retry_at && !(order.is_back && self.backoff.cut_short()) => {
+            (Link::Down { retry_at, error }, _)
+                if now < *retry_at && !(order.is_back && self.backoff.cut_short()) =>
+            {
                 let error = *error;
                 self.report_failure(&poll, error);
                 self.give_up().await;
@@ -191,15 +238,25 @@ impl ServerTask {
     async fn on_progress(&mut self, progress: Progress) {
         let Some(poll) = self.poll.take() else { return };
         match progress {
-            Progress::Connected { began, result: Ok(connection) } => {
+            Progress::Connected {
+                began,
+                result: Ok(connection),
+            } => {
                 let took = clock::now() - began;
-                self.reporter.report(&self.server.addr, PollEventKind::Connected { took });
+                self.reporter
+                    .report(&self.server.addr, PollEventKind::Connected { took });
                 self.link = Link::Idle(Box::new(connection));
                 self.ask(poll);
             }
-            Progress::Connected { result: Err(error), .. } => self.fail_and_disconnect(&poll, error).await,
-            Progress::Asked((connection, Ok(reply))) => self.on_reply(connection, &poll, &reply).await,
-            Progress::Asked((connection, Err(error))) => self.on_refusal(connection, poll, error).await,
+            Progress::Connected {
+                result: Err(error), ..
+            } => self.fail_and_disconnect(&poll, error).await,
+            Progress::Asked((connection, Ok(reply))) => {
+                self.on_reply(connection, &poll, &reply).await
+            }
+            Progress::Asked((connection, Err(error))) => {
+                self.on_refusal(connection, poll, error).await
+            }
         }
     }
 
@@ -211,9 +268,19 @@ impl ServerTask {
             Ok(observation) => {
                 self.log_answer();
                 let observation = Box::new(observation);
-                let kind = PollEventKind::Answered { sent, received, late: poll.late(), observation };
+                let kind = PollEventKind::Answered {
+                    sent,
+                    received,
+                    late: poll.late(),
+                    observation,
+                };
                 self.reporter.report(&self.server.addr, kind);
-                self.tell(|server| Feedback::Answered { server, sent, received }).await;
+                self.tell(|server| Feedback::Answered {
+                    server,
+                    sent,
+                    received,
+                })
+                .await;
             }
             Err(error) => {
                 self.report_failure(poll, error);
@@ -230,8 +297,12 @@ impl ServerTask {
             self.report_failure(&poll, error);
             self.give_up().await;
         } else if error == PollError::Reset && !poll.second_try && !poll.timed_out {
-            // It may have been closed long ago (a restart, an idle timeout): that says nothing about the server now.
-            self.connect(Poll { second_try: true, ..poll });
+            // It may have been closed long ago (a restart, an idle timeout): that says nothing
+            // about the server now.
+            self.connect(Poll {
+                second_try: true,
+                ..poll
+            });
         } else {
             self.fail_and_disconnect(&poll, error).await;
         }
@@ -248,12 +319,15 @@ impl ServerTask {
 
     async fn on_deadline(&mut self) {
         let now = clock::now();
-        let Some(mut poll) = self.poll.take() else { return };
+        let Some(mut poll) = self.poll.take() else {
+            return;
+        };
         if let Some((sent, at)) = self.overdue_at(&poll)
             && at <= now
         {
             poll.overdue = true;
-            self.reporter.report(&self.server.addr, PollEventKind::Overdue { sent });
+            self.reporter
+                .report(&self.server.addr, PollEventKind::Overdue { sent });
         }
         let out_of_time = !poll.timed_out && poll.times_out_at() <= now;
         if out_of_time && matches!(self.link, Link::Connecting { .. }) {
@@ -265,44 +339,69 @@ impl ServerTask {
         }
         if self.abandon_at(&poll).is_some_and(|at| at <= now) {
             tracing::info!(server = %self.server.addr, "a request is not answered for long: connecting anew");
-            self.link = Link::Down { retry_at: now, error: PollError::Timeout };
+            self.link = Link::Down {
+                retry_at: now,
+                error: PollError::Timeout,
+            };
             return self.give_up().await;
         }
         self.poll = Some(poll);
     }
 
-    /// When the outstanding request was sent and when it is overdue; `None` when it was reported already.
+    /// When the outstanding request was sent and when it is overdue; `None` when it was reported
+    /// already.
     fn overdue_at(&self, poll: &Poll) -> Option<(Timestamp, Timestamp)> {
-        let Link::Asking { asked, watch, .. } = &self.link else { return None };
+        let Link::Asking { asked, watch, .. } = &self.link else {
+            return None;
+        };
         let sent = watch.sent().unwrap_or(*asked);
         (!poll.overdue).then(|| (sent, sent + poll.order.patience))
     }
 
     fn abandon_at(&self, poll: &Poll) -> Option<Timestamp> {
-        let Link::Asking { asked, watch, .. } = &self.link else { return None };
+        let Link::Asking { asked, watch, .. } = &self.link else {
+            return None;
+        };
         let heard = watch.last_byte().map_or(*asked, |byte| byte.max(*asked));
-        let silence = self.min_silence.max(poll.order.timeout.mul_f64(SILENCE_FACTOR));
+        let silence = self
+            .min_silence
+            .max(poll.order.timeout.mul_f64(SILENCE_FACTOR));
         Some((heard + silence).min(*asked + silence.mul_f64(OUTSTANDING_FACTOR)))
     }
 
     fn connect(&mut self, poll: Poll) {
         let now = clock::now();
         let server = Arc::clone(&self.server);
-        let limits = Limits { connect: (poll.times_out_at() - now).or_zero(), reply: Limits::REPLY };
+        let limits = Limits {
+            connect: (poll.times_out_at() - now).or_zero(),
+            reply: Limits::REPLY,
+        };
         let done = Box::pin(async move { Connection::connect(&server, limits).await });
         self.link = Link::Connecting { began: now, done };
         self.poll = Some(poll);
     }
 
     fn ask(&mut self, poll: Poll) {
-        let idle = std::mem::replace(&mut self.link, Link::Down { retry_at: poll.began, error: PollError::Reset });
-        let Link::Idle(mut connection) = idle else { return };
+        let idle = std::mem::replace(
+            &mut self.link,
+            Link::Down {
+                retry_at: poll.began,
+                error: PollError::Reset,
+            },
+        );
+        let Link::Idle(mut connection) = idle else {
+            return;
+        };
         let watch = connection.watch();
         let done = Box::pin(async move {
             let result = connection.fetch_info().await;
             (connection, result)
         });
-        self.link = Link::Asking { asked: clock::now(), watch, done };
+        self.link = Link::Asking {
+            asked: clock::now(),
+            watch,
+            done,
+        };
         self.poll = Some(poll);
     }
 
@@ -311,7 +410,10 @@ impl ServerTask {
             PollError::Refused => self.backoff.after_refusal(fastrand::f64()),
             _ => self.backoff.after_failure(fastrand::f64()),
         };
-        self.link = Link::Down { retry_at: clock::now() + wait, error };
+        self.link = Link::Down {
+            retry_at: clock::now() + wait,
+            error,
+        };
         // A poll that had timed out was reported as failed then.
         if !poll.timed_out {
             self.report_failure(poll, error);
@@ -321,7 +423,12 @@ impl ServerTask {
 
     fn report_failure(&mut self, poll: &Poll, error: PollError) {
         self.log_failure(error);
-        let kind = PollEventKind::Failed { began: poll.began, at: clock::now(), late: poll.late(), error };
+        let kind = PollEventKind::Failed {
+            began: poll.began,
+            at: clock::now(),
+            late: poll.late(),
+            error,
+        };
         self.reporter.report(&self.server.addr, kind);
     }
 
@@ -346,8 +453,11 @@ impl ServerTask {
     }
 
     async fn tell(&mut self, feedback: impl FnOnce(usize) -> Feedback) {
-        let Some(Reply { to, server }) = &self.reply else { return };
-        // The tree's task never waits for this one, so this wait is short; when it is gone, nobody needs to know.
+        let Some(Reply { to, server }) = &self.reply else {
+            return;
+        };
+        // The tree's task never waits for this one, so this wait is short; when it is gone, nobody
+        // needs to know.
         let _ = to.send(feedback(*server)).await;
     }
 }
@@ -357,7 +467,10 @@ impl Link {
     async fn progress(&mut self) -> Progress {
         match self {
             Self::Down { .. } | Self::Idle(_) => pending().await,
-            Self::Connecting { began, done } => Progress::Connected { began: *began, result: done.await },
+            Self::Connecting { began, done } => Progress::Connected {
+                began: *began,
+                result: done.await,
+            },
             Self::Asking { done, .. } => Progress::Asked(done.await),
         }
     }

@@ -9,7 +9,8 @@ use crate::config::tests_support::settings_of;
 use crate::model::{ServerAddr, Span};
 use crate::monitor::PollEventKind;
 
-/// How long a test waits for what must happen. Far above what it takes, so that a slow machine fails no test.
+/// How long a test waits for what must happen. Far above what it takes, so that a slow machine
+/// fails no test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const HOUR: Span = Span::from_secs(3600);
@@ -19,27 +20,46 @@ async fn fakes<const N: usize>() -> [FakeServer; N] {
     for _ in 0..N {
         all.push(FakeServer::listen(Script::version("7.0.15")).await);
     }
-    all.try_into().unwrap_or_else(|_| unreachable!("as many as were made"))
+    all.try_into()
+        .unwrap_or_else(|_| unreachable!("as many as were made"))
 }
 
 /// A topology of entries: master, replicas.
 fn topology(entries: &[(&FakeServer, &[&FakeServer])]) -> Topology {
     let text = |server: &&FakeServer| server.addr().to_string();
-    let entries: Vec<_> =
-        entries.iter().map(|(m, replicas)| (text(m), replicas.iter().map(text).collect::<Vec<_>>())).collect();
-    let replicas: Vec<Vec<&str>> = entries.iter().map(|(_, r)| r.iter().map(String::as_str).collect()).collect();
-    let pairs: Vec<_> =
-        entries.iter().zip(&replicas).map(|((m, _), r)| (m.as_str(), m.as_str(), r.as_slice())).collect();
+    let entries: Vec<_> = entries
+        .iter()
+        .map(|(m, replicas)| (text(m), replicas.iter().map(text).collect::<Vec<_>>()))
+        .collect();
+    let replicas: Vec<Vec<&str>> = entries
+        .iter()
+        .map(|(_, r)| r.iter().map(String::as_str).collect())
+        .collect();
+    let pairs: Vec<_> = entries
+        .iter()
+        .zip(&replicas)
+        .map(|((m, _), r)| (m.as_str(), m.as_str(), r.as_slice()))
+        .collect();
     Topology::from_settings(&settings_of(&pairs))
 }
 
 fn settings(interval: Span, min_interval: Span) -> PollSettings {
-    PollSettings { interval, min_interval, ..settings_of(&[]).poll }
+    PollSettings {
+        interval,
+        min_interval,
+        ..settings_of(&[]).poll
+    }
 }
 
 /// The tree of these servers, all of them.
 fn tree_of(servers: &[&FakeServer]) -> TreeId {
-    TreeId::new(servers.iter().map(|server| server.addr()).min().expect("a tree has servers"))
+    TreeId::new(
+        servers
+            .iter()
+            .map(|server| server.addr())
+            .min()
+            .expect("a tree has servers"),
+    )
 }
 
 fn no_tree() -> TreeId {
@@ -53,20 +73,27 @@ async fn answers(
 ) -> BTreeMap<ServerAddr, usize> {
     let mut seen: BTreeMap<ServerAddr, usize> = BTreeMap::new();
     let counting = async {
-        while wanted.iter().any(|(server, count)| seen.get(&server.addr()).is_none_or(|n| n < count)) {
+        while wanted
+            .iter()
+            .any(|(server, count)| seen.get(&server.addr()).is_none_or(|n| n < count))
+        {
             let event = events.recv().await.expect("a running poller");
             if matches!(event.kind, PollEventKind::Answered { .. }) {
                 *seen.entry(event.server).or_default() += 1;
             }
         }
     };
-    tokio::time::timeout(PATIENCE, counting).await.expect("answers in time");
+    tokio::time::timeout(PATIENCE, counting)
+        .await
+        .expect("answers in time");
     seen
 }
 
 async fn assert_ended(events: &mut mpsc::Receiver<PollEvent>) {
     let ended = async { while events.recv().await.is_some() {} };
-    tokio::time::timeout(PATIENCE, ended).await.expect("every task lets the channel go");
+    tokio::time::timeout(PATIENCE, ended)
+        .await
+        .expect("every task lets the channel go");
 }
 
 #[tokio::test]
@@ -78,7 +105,10 @@ async fn every_server_is_polled_twice_and_the_master_three_times_a_period() {
     let counts = answers(&mut seen, &[(&master, 30), (&one, 20), (&two, 20)]).await;
     let (masters, replicas) = (counts[&master.addr()], counts[&one.addr()]);
     // Three of the master for two of a replica.
-    assert!((3 * replicas - 6..=3 * replicas + 6).contains(&(2 * masters)), "{counts:?}");
+    assert!(
+        (3 * replicas - 6..=3 * replicas + 6).contains(&(2 * masters)),
+        "{counts:?}"
+    );
     assert_eq!(poller.dropped_events(), 0);
 }
 
@@ -102,7 +132,12 @@ async fn urgency_polls_who_is_urgent_often() {
     let tree = tree_of(&[&master, &urgent, &other]);
     poller.set_urgent(&tree, &urgent.addr(), clock::now() + HOUR, false);
     poller.set_urgent(&no_tree(), &urgent.addr(), clock::now() + HOUR, false);
-    poller.set_urgent(&tree, &ServerAddr::new("elsewhere", 1), clock::now() + HOUR, false);
+    poller.set_urgent(
+        &tree,
+        &ServerAddr::new("elsewhere", 1),
+        clock::now() + HOUR,
+        false,
+    );
     let counts = answers(&mut seen, &[(&master, 20), (&urgent, 10)]).await;
     assert_eq!(counts.get(&other.addr()), Some(&1), "at the start");
 }
@@ -122,42 +157,73 @@ async fn everybody_is_polled_at_the_start_and_a_full_budget_spreads_that() {
 async fn urgency_stays_within_the_budget_and_is_fair() {
     let [m1, r1, m2, r2, r3] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
-    let budget = PollSettings { max_polls_per_second: 70, ..settings(HOUR, Span::from_millis(20)) };
-    let poller = Poller::start(&topology(&[(&m1, &[&r1]), (&m2, &[&r2, &r3])]), budget, events);
+    let budget = PollSettings {
+        max_polls_per_second: 70,
+        ..settings(HOUR, Span::from_millis(20))
+    };
+    let poller = Poller::start(
+        &topology(&[(&m1, &[&r1]), (&m2, &[&r2, &r3])]),
+        budget,
+        events,
+    );
     let began = clock::now();
     let (first, second) = (tree_of(&[&m1, &r1]), tree_of(&[&m2, &r2, &r3]));
     for (tree, replica) in [(&first, &r1), (&second, &r2), (&second, &r3)] {
         poller.set_urgent(tree, &replica.addr(), began + HOUR, false);
     }
     let counts = answers(&mut seen, &[(&r1, 30), (&r2, 30), (&r3, 30)]).await;
-    // 3 and 4 polls a round at 70 polls a second: ten rounds a second each, where 50 were wished for.
-    assert!(clock::now() - began > Span::from_millis(2500), "{}", clock::now() - began);
+    // 3 and 4 polls a round at 70 polls a second: ten rounds a second each, where 50 were wished
+    // for.
+    assert!(
+        clock::now() - began > Span::from_millis(2500),
+        "{}",
+        clock::now() - began
+    );
     let rounds = [&r1, &r2, &r3].map(|replica| counts[&replica.addr()]);
-    assert!(rounds.iter().all(|count| *count < 45), "{rounds:?}: the larger tree has as many rounds");
+    assert!(
+        rounds.iter().all(|count| *count < 45),
+        "{rounds:?}: the larger tree has as many rounds"
+    );
 }
 
 /// Who answered, as far as it has been reported.
 fn reported(events: &mut mpsc::Receiver<PollEvent>) -> Vec<ServerAddr> {
     let answered = |event: &PollEvent| matches!(event.kind, PollEventKind::Answered { .. });
-    std::iter::from_fn(|| events.try_recv().ok()).filter(answered).map(|event| event.server).collect()
+    std::iter::from_fn(|| events.try_recv().ok())
+        .filter(answered)
+        .map(|event| event.server)
+        .collect()
 }
 
 fn refreshed(interval: Span) -> PollSettings {
-    PollSettings { refresh_on_scrape: true, ..settings(interval, interval) }
+    PollSettings {
+        refresh_on_scrape: true,
+        ..settings(interval, interval)
+    }
 }
 
 #[tokio::test]
 async fn a_refresh_is_one_round_however_many_ask_for_it() {
     let [master, replica] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
-    let poller = Poller::start(&topology(&[(&master, &[&replica])]), refreshed(HOUR), events);
+    let poller = Poller::start(
+        &topology(&[(&master, &[&replica])]),
+        refreshed(HOUR),
+        events,
+    );
     let (refresher, tree, unknown) = (poller.refresher(), tree_of(&[&master, &replica]), no_tree());
     assert!(refresher.is_on());
     let began = clock::now();
     let asked = [&tree, &tree];
-    let (one, two, none) =
-        tokio::join!(refresher.refresh(asked), refresher.refresh([&tree]), refresher.refresh([&unknown]));
-    assert!(one >= began && one == two && none == Timestamp::default(), "{one:?} {two:?} {none:?}");
+    let (one, two, none) = tokio::join!(
+        refresher.refresh(asked),
+        refresher.refresh([&tree]),
+        refresher.refresh([&unknown])
+    );
+    assert!(
+        one >= began && one == two && none == Timestamp::default(),
+        "{one:?} {two:?} {none:?}"
+    );
     assert_eq!(
         reported(&mut seen),
         [master.addr(), replica.addr(), master.addr()],
@@ -170,11 +236,20 @@ async fn a_refresh_waits_for_a_silent_server_once_and_never_for_a_tree_that_is_g
     let [master, hung, healthy] = fakes().await;
     hung.freeze();
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
-    let mut poller = Poller::start(&topology(&[(&master, &[&hung, &healthy])]), refreshed(HOUR), events);
+    let mut poller = Poller::start(
+        &topology(&[(&master, &[&hung, &healthy])]),
+        refreshed(HOUR),
+        events,
+    );
     let (refresher, tree) = (poller.refresher(), tree_of(&[&master, &hung, &healthy]));
     for _ in 0..5 {
-        tokio::time::timeout(PATIENCE, refresher.refresh([&tree])).await.expect("it is over");
-        assert_eq!(reported(&mut seen), [master.addr(), healthy.addr(), master.addr()]);
+        tokio::time::timeout(PATIENCE, refresher.refresh([&tree]))
+            .await
+            .expect("it is over");
+        assert_eq!(
+            reported(&mut seen),
+            [master.addr(), healthy.addr(), master.addr()]
+        );
     }
     poller.reload(&topology(&[]), refreshed(HOUR));
     assert_eq!(refresher.refresh([&tree]).await, Timestamp::default());
@@ -185,11 +260,16 @@ async fn a_refresh_waits_for_a_silent_server_once_and_never_for_a_tree_that_is_g
 async fn a_refresh_without_budget_is_over_at_once() {
     let [master, replica] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
-    let poor = PollSettings { max_polls_per_second: 1, ..refreshed(HOUR) };
+    let poor = PollSettings {
+        max_polls_per_second: 1,
+        ..refreshed(HOUR)
+    };
     let poller = Poller::start(&topology(&[(&master, &[&replica])]), poor, events);
     let (refresher, tree) = (poller.refresher(), tree_of(&[&master, &replica]));
     let first = refresher.refresh([&tree]).await;
-    let second = tokio::time::timeout(PATIENCE, refresher.refresh([&tree])).await.expect("it is over");
+    let second = tokio::time::timeout(PATIENCE, refresher.refresh([&tree]))
+        .await
+        .expect("it is over");
     assert_eq!(second, first, "no round ended since");
     assert_eq!(reported(&mut seen).len(), 3, "one round");
 }
@@ -202,7 +282,10 @@ async fn whether_a_refresh_may_be_asked_for_follows_the_settings() {
     let mut poller = Poller::start(&fleet, settings(HOUR, HOUR), events);
     let refresher = poller.refresher();
     assert!(!refresher.is_on());
-    assert_eq!(refresher.refresh([&tree_of(&[&master, &replica])]).await, Timestamp::default());
+    assert_eq!(
+        refresher.refresh([&tree_of(&[&master, &replica])]).await,
+        Timestamp::default()
+    );
     poller.reload(&fleet, refreshed(HOUR));
     assert!(refresher.is_on());
 }
@@ -220,7 +303,11 @@ async fn a_reload_keeps_the_connections_of_trees_that_stay_and_closes_the_others
     answers(&mut seen, &[(&r1, 20), (&r3, 2)]).await;
     let old = (m2.requests().len(), r2.requests().len());
     answers(&mut seen, &[(&r1, 20), (&r3, 20)]).await;
-    assert_eq!((m2.requests().len(), r2.requests().len()), old, "nobody polls what is gone");
+    assert_eq!(
+        (m2.requests().len(), r2.requests().len()),
+        old,
+        "nobody polls what is gone"
+    );
     assert_eq!([&m1, &r1, &m3, &r3].map(FakeServer::connections), [1; 4]);
 }
 
@@ -231,7 +318,11 @@ async fn a_tree_that_turns_or_grows_keeps_the_connections_of_who_stays() {
     let quick = settings(Span::from_millis(30), Span::from_millis(30));
     let mut poller = Poller::start(&topology(&[(&a, &[&b])]), quick, events);
     answers(&mut seen, &[(&b, 2)]).await;
-    for servers in [&[(&b, &[&a][..])][..], &[(&b, &[&a, &c][..])], &[(&c, &[&a, &b][..])]] {
+    for servers in [
+        &[(&b, &[&a][..])][..],
+        &[(&b, &[&a, &c][..])],
+        &[(&c, &[&a, &b][..])],
+    ] {
         poller.reload(&topology(servers), quick);
         answers(&mut seen, &[(&a, 10), (&b, 10)]).await;
     }
@@ -241,7 +332,9 @@ async fn a_tree_that_turns_or_grows_keeps_the_connections_of_who_stays() {
     let old = c.requests().len();
     answers(&mut seen, &[(&a, 20), (&b, 20)]).await;
     assert_eq!(c.requests().len(), old, "nobody polls who is gone");
-    tokio::time::timeout(PATIENCE, poller.stop()).await.expect("it stops");
+    tokio::time::timeout(PATIENCE, poller.stop())
+        .await
+        .expect("it stops");
     drop(poller);
     assert_ended(&mut seen).await;
 }
@@ -269,7 +362,10 @@ async fn new_settings_reach_trees_that_stay() {
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let fleet = topology(&[(&master, &[&replica])]);
     let mut poller = Poller::start(&fleet, settings(HOUR, HOUR), events);
-    poller.reload(&fleet, settings(Span::from_millis(30), Span::from_millis(30)));
+    poller.reload(
+        &fleet,
+        settings(Span::from_millis(30), Span::from_millis(30)),
+    );
     answers(&mut seen, &[(&replica, 5)]).await;
     assert_eq!(replica.connections(), 1);
 }
@@ -282,7 +378,9 @@ async fn stopping_ends_every_task() {
     let quick = settings(Span::from_millis(30), Span::from_millis(30));
     let mut poller = Poller::start(&topology(&[(&master, &[&hung])]), quick, events);
     answers(&mut seen, &[(&master, 3)]).await;
-    tokio::time::timeout(PATIENCE, poller.stop()).await.expect("it stops");
+    tokio::time::timeout(PATIENCE, poller.stop())
+        .await
+        .expect("it stops");
     drop(poller);
     assert_ended(&mut seen).await;
 }
@@ -293,7 +391,11 @@ async fn dropping_it_ends_every_task() {
     hung.freeze();
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let quick = settings(Span::from_millis(30), Span::from_millis(30));
-    drop(Poller::start(&topology(&[(&master, &[&hung])]), quick, events));
+    drop(Poller::start(
+        &topology(&[(&master, &[&hung])]),
+        quick,
+        events,
+    ));
     assert_ended(&mut seen).await;
 }
 
@@ -308,14 +410,22 @@ async fn a_monitor_that_does_not_listen_delays_no_poll() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, going_on).await.expect("polls go on");
+    tokio::time::timeout(PATIENCE, going_on)
+        .await
+        .expect("polls go on");
     assert!(seen.recv().await.is_some());
 }
 
 #[test]
 fn a_fleet_beyond_its_budget_is_polled_more_slowly() {
-    let fleet = Topology::from_settings(&settings_of(&[("x", "a:1", &["b:1", "c:1"]), ("y", "d:1", &["e:1"])]));
-    let tight = PollSettings { max_polls_per_second: 1, ..settings(Span::from_secs(1), Span::from_secs(1)) };
+    let fleet = Topology::from_settings(&settings_of(&[
+        ("x", "a:1", &["b:1", "c:1"]),
+        ("y", "d:1", &["e:1"]),
+    ]));
+    let tight = PollSettings {
+        max_polls_per_second: 1,
+        ..settings(Span::from_secs(1), Span::from_secs(1))
+    };
     assert_eq!(sustainable(&fleet, tight).interval, Span::from_secs(4 + 3));
     let wide = settings(Span::from_secs(1), Span::from_secs(1));
     assert_eq!(sustainable(&fleet, wide), wide);

@@ -7,8 +7,8 @@ use crate::model::Timestamp;
 
 /// Waits until `at`, or for ever when there is none.
 ///
-/// Then lets everybody else run once: after a suspend or a busy stretch an answer may lie in the socket already, and
-/// it is not the server's fault that nobody has read it yet.
+/// Then lets everybody else run once: after a suspend or a busy stretch an answer may lie in the
+/// socket already, and it is not the server's fault that nobody has read it yet.
 pub(super) async fn until(at: Option<Timestamp>) {
     let Some(at) = at else { return pending().await };
     tokio::time::sleep((at - clock::now()).to_duration()).await;

@@ -1,4 +1,5 @@
-//! The task that drives one replication tree: the pure schedule on one side, the tasks of its servers on the other.
+//! The task that drives one replication tree: the pure schedule on one side, the tasks of its
+//! servers on the other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +20,8 @@ use crate::model::{Span, Timestamp};
 use crate::monitor::PollEventKind;
 use crate::topology::Server;
 
-/// What a tree's task is told from outside: always the latest, so that telling never waits. When the other end is
-/// gone, the task ends.
+/// What a tree's task is told from outside: always the latest, so that telling never waits. When
+/// the other end is gone, the task ends.
 #[derive(Clone, Debug)]
 pub(super) struct Wishes {
     /// Periods and timeouts; the interval is already the sustainable one.
@@ -75,8 +76,8 @@ pub(super) struct TreeTask {
 }
 
 impl TreeTask {
-    /// The task of the tree whose first `roots` servers are its roots, with each server's orders. `seed` is the hash of its
-    /// identity.
+    /// The task of the tree whose first `roots` servers are its roots, with each server's orders.
+    /// `seed` is the hash of its identity.
     pub(super) fn new(
         roots: usize,
         members: Vec<(Arc<Server>, mpsc::Sender<Assignment>)>,
@@ -88,11 +89,22 @@ impl TreeTask {
         let (servers, orders): (Vec<_>, Vec<_>) = members.into_iter().unzip();
         let timeouts = timeouts(&servers, &known.settings);
         let now = clock::now();
-        let mut schedule = TreeSchedule::new(roots, &timeouts, intervals(&known.settings), seed, now);
+        let mut schedule =
+            TreeSchedule::new(roots, &timeouts, intervals(&known.settings), seed, now);
         schedule.look_first(shared.budget().share_of_base(), now);
         // Each server has at most one poll under way, which ends once.
         let feedback = mpsc::channel(servers.len().max(1));
-        Self { schedule, servers, orders, feedback, wishes, known, served, demand: 0.0, shared }
+        Self {
+            schedule,
+            servers,
+            orders,
+            feedback,
+            wishes,
+            known,
+            served,
+            demand: 0.0,
+            shared,
+        }
     }
 
     /// Polls until nobody can wish for anything any more.
@@ -115,7 +127,11 @@ impl TreeTask {
         let now = clock::now();
         let new = self.wishes.borrow_and_update().clone();
         if new.settings != self.known.settings {
-            self.schedule.set_intervals(intervals(&new.settings), &timeouts(&self.servers, &new.settings), now);
+            self.schedule.set_intervals(
+                intervals(&new.settings),
+                &timeouts(&self.servers, &new.settings),
+                now,
+            );
         }
         for (index, (wish, before)) in new.servers.iter().zip(&self.known.servers).enumerate() {
             if wish.urgent_until > now && wish.urgent_until != before.urgent_until {
@@ -133,7 +149,11 @@ impl TreeTask {
     fn on_feedback(&mut self, feedback: Option<Feedback>) {
         let now = clock::now();
         match feedback {
-            Some(Feedback::Answered { server, sent, received }) => self.schedule.on_answer(server, sent, received, now),
+            Some(Feedback::Answered {
+                server,
+                sent,
+                received,
+            }) => self.schedule.on_answer(server, sent, received, now),
             Some(Feedback::GaveUp { server }) => self.schedule.on_give_up(server, now),
             // This task holds a sender itself.
             None => {}
@@ -151,7 +171,9 @@ impl TreeTask {
         } else {
             let missed = self.schedule.missed_rounds();
             let asks = self.schedule.on_time(now);
-            self.shared.missed_rounds.fetch_add(self.schedule.missed_rounds() - missed, Ordering::Relaxed);
+            self.shared
+                .missed_rounds
+                .fetch_add(self.schedule.missed_rounds() - missed, Ordering::Relaxed);
             for ask in asks {
                 self.order(ask);
             }
@@ -198,19 +220,41 @@ impl TreeTask {
     }
 
     fn order(&mut self, ask: Ask) {
-        let Ask { server, planned, patience } = ask;
+        let Ask {
+            server,
+            planned,
+            patience,
+        } = ask;
         let timeout = timeout_of(&self.servers[server], &self.known.settings);
-        let is_back = self.known.servers.get(server).is_some_and(|wish| wish.back_until > planned);
-        let reply = Reply { to: self.feedback.0.clone(), server };
-        let assignment = Assignment { order: Order { planned, patience, timeout, is_back }, reply };
+        let is_back = self
+            .known
+            .servers
+            .get(server)
+            .is_some_and(|wish| wish.back_until > planned);
+        let reply = Reply {
+            to: self.feedback.0.clone(),
+            server,
+        };
+        let assignment = Assignment {
+            order: Order {
+                planned,
+                patience,
+                timeout,
+                is_back,
+            },
+            reply,
+        };
         match self.orders[server].try_send(assignment) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                self.shared.reporter.report(&self.servers[server].addr, PollEventKind::Skipped);
+                self.shared
+                    .reporter
+                    .report(&self.servers[server].addr, PollEventKind::Skipped);
             }
             Err(TrySendError::Closed(assignment)) => {
                 tracing::error!(server = %self.servers[server].addr, "the server's polling task ended; starting it anew");
-                (self.orders[server], _) = connections::start(&self.servers[server], &self.shared.reporter);
+                (self.orders[server], _) =
+                    connections::start(&self.servers[server], &self.shared.reporter);
                 // A new queue is empty.
                 let _ = self.orders[server].try_send(assignment);
             }
@@ -233,14 +277,24 @@ impl Shared {
 }
 
 fn intervals(settings: &PollSettings) -> Intervals {
-    Intervals { base: settings.interval, urgent: settings.min_interval }
+    Intervals {
+        base: settings.interval,
+        urgent: settings.min_interval,
+    }
 }
 
 fn timeouts(servers: &[Arc<Server>], settings: &PollSettings) -> Vec<Span> {
-    servers.iter().map(|server| timeout_of(server, settings)).collect()
+    servers
+        .iter()
+        .map(|server| timeout_of(server, settings))
+        .collect()
 }
 
 /// How long `server` may take to answer.
 pub(super) fn timeout_of(server: &Server, settings: &PollSettings) -> Span {
-    if server.local { settings.timeout_local } else { settings.timeout_remote }
+    if server.local {
+        settings.timeout_local
+    } else {
+        settings.timeout_remote
+    }
 }

@@ -1,5 +1,5 @@
-//! Heartbeats as evidence: a number that came out of the replica proves how far it had come. The proof and the
-//! assumptions stand in docs/lag.md, "Heartbeats".
+//! Heartbeats as evidence: a number that came out of the replica proves how far it had come. The
+//! proof and the assumptions stand in docs/lag.md, "Heartbeats".
 
 use crate::model::{ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
 
@@ -23,7 +23,8 @@ pub struct BeatFacts {
     pub arrived: u64,
     /// The newest of them: when it was sent and when it was read.
     pub last: Option<(Timestamp, Timestamp)>,
-    /// The newest that proves something, likewise: whatever the master had executed when it was sent, the replica has.
+    /// The newest that proves something, likewise: whatever the master had executed when it was
+    /// sent, the replica has.
     proof: Option<(Timestamp, Timestamp)>,
 }
 
@@ -31,7 +32,10 @@ pub struct BeatFacts {
 impl BeatFacts {
     /// Facts in which a heartbeat proves that the replica has everything of `sent`.
     fn proving(sent: Timestamp) -> Self {
-        Self { proof: Some((sent, sent)), ..Self::default() }
+        Self {
+            proof: Some((sent, sent)),
+            ..Self::default()
+        }
     }
 }
 
@@ -41,18 +45,21 @@ impl BeatFacts {
         self.proof.map(|(sent, _)| sent)
     }
 
-    /// How long the newest one took from the exporter over master and replica back to the exporter; `None` unless it
-    /// came within three periods of `interval`, three seconds at least.
+    /// How long the newest one took from the exporter over master and replica back to the exporter;
+    /// `None` unless it came within three periods of `interval`, three seconds at least.
     pub fn delay(&self, interval: Span, now: Timestamp) -> Option<Span> {
         let fresh = interval.mul_f64(3.0).max(FRESH);
-        self.last.filter(|(_, received)| now - *received <= fresh).map(|(sent, received)| received - sent)
+        self.last
+            .filter(|(_, received)| now - *received <= fresh)
+            .map(|(sent, received)| received - sent)
     }
 }
 
 /// The shortest time after which a heartbeat is missed.
 const FRESH: Span = Span::from_secs(3);
 
-/// Watches over the assumptions on which the proof rests, poll by poll, and drops it as soon as one may not hold.
+/// Watches over the assumptions on which the proof rests, poll by poll, and drops it as soon as one
+/// may not hold.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BeatWatch {
     facts: BeatFacts,
@@ -91,20 +98,27 @@ impl BeatWatch {
     pub(super) fn arrived(&mut self, beat: &Beat) {
         self.facts.arrived = self.facts.arrived.saturating_add(1);
         self.facts.last = Some((beat.sent, beat.received));
-        if self.replica.as_ref().is_some_and(|known| *known != beat.replica) {
+        if self
+            .replica
+            .as_ref()
+            .is_some_and(|known| *known != beat.replica)
+        {
             self.facts.proof = None; // it restarted, and the polls have not seen it yet
         }
-        let same_lives = self.master.as_ref() == Some(&beat.master) && self.replica.as_ref() == Some(&beat.replica);
+        let same_lives = self.master.as_ref() == Some(&beat.master)
+            && self.replica.as_ref() == Some(&beat.replica);
         let two_servers = beat.master != beat.replica;
-        let counts = beat.sent >= self.counts_from && self.repeated_on.as_ref() != Some(&beat.replica);
+        let counts =
+            beat.sent >= self.counts_from && self.repeated_on.as_ref() != Some(&beat.replica);
         let newer = self.facts.proof.is_none_or(|(sent, _)| beat.sent > sent);
         if same_lives && two_servers && counts && newer {
             self.facts.proof = Some((beat.sent, beat.received));
         }
     }
 
-    /// Takes in that a number was heard twice on the process `replica`: there is a way from the master to it past the
-    /// stream, or it stepped back. Nothing that comes out of this process proves anything any more.
+    /// Takes in that a number was heard twice on the process `replica`: there is a way from the
+    /// master to it past the stream, or it stepped back. Nothing that comes out of this process
+    /// proves anything any more.
     pub(super) fn repeated(&mut self, replica: RunId) {
         self.facts.proof = None;
         self.repeated_on = Some(replica);
@@ -127,8 +141,14 @@ impl BeatWatch {
         self.position = position;
     }
 
-    /// Takes in which process answers as the master at the top, and which of its histories is current.
-    pub(super) fn master_answered(&mut self, run_id: Option<&RunId>, generation: u64, received: Timestamp) {
+    /// Takes in which process answers as the master at the top, and which of its histories is
+    /// current.
+    pub(super) fn master_answered(
+        &mut self,
+        run_id: Option<&RunId>,
+        generation: u64,
+        received: Timestamp,
+    ) {
         if self.master.as_ref() != run_id || self.generation != generation {
             self.doubt(received);
         }
@@ -136,7 +156,8 @@ impl BeatWatch {
         self.generation = generation;
     }
 
-    /// Takes in how many full syncs the direct master has given: one between two polls of the replica shows only here.
+    /// Takes in how many full syncs the direct master has given: one between two polls of the
+    /// replica shows only here.
     pub(super) fn full_syncs(&mut self, count: Option<u64>, received: Timestamp) {
         if self.full_syncs != count {
             self.doubt(received);
@@ -144,10 +165,13 @@ impl BeatWatch {
         self.full_syncs = count;
     }
 
-    /// Takes in that the master had certainly gone beyond the replica's position at `passed`, which the replica showed
-    /// when it was asked at `sent`. A proof of more that is older than the question is refuted: the replica stepped back.
+    /// Takes in that the master had certainly gone beyond the replica's position at `passed`, which
+    /// the replica showed when it was asked at `sent`. A proof of more that is older than the
+    /// question is refuted: the replica stepped back.
     pub(super) fn placed(&mut self, sent: Timestamp, passed: Option<Timestamp>, now: Timestamp) {
-        let refuted = |proof: (Timestamp, Timestamp)| proof.1 <= sent && passed.is_some_and(|passed| passed < proof.0);
+        let refuted = |proof: (Timestamp, Timestamp)| {
+            proof.1 <= sent && passed.is_some_and(|passed| passed < proof.0)
+        };
         if self.facts.proof.is_some_and(refuted) {
             self.doubt(now);
         }
@@ -156,7 +180,10 @@ impl BeatWatch {
     /// What was sent before `from` proves nothing any more.
     pub(super) fn doubt(&mut self, from: Timestamp) {
         self.counts_from = self.counts_from.max(from);
-        self.facts.proof = self.facts.proof.filter(|(sent, _)| *sent >= self.counts_from);
+        self.facts.proof = self
+            .facts
+            .proof
+            .filter(|(sent, _)| *sent >= self.counts_from);
     }
 }
 
@@ -185,7 +212,14 @@ mod tests {
     impl Scene {
         fn new() -> Self {
             let (watch, replica, replid) = (BeatWatch::default(), life("r"), id('a'));
-            let mut scene = Self { watch, replica, replid, applied: 100, link_up: true, unsettled: false };
+            let mut scene = Self {
+                watch,
+                replica,
+                replid,
+                applied: 100,
+                link_up: true,
+                unsettled: false,
+            };
             scene.watch.full_syncs(Some(1), at(90));
             scene.watch.master_answered(Some(&life("m")), 1, at(90));
             scene.poll(100);
@@ -208,7 +242,12 @@ mod tests {
 
         fn beat(&mut self, sent: i64, received: i64) {
             let replica = self.replica.clone();
-            self.watch.arrived(&Beat { sent: at(sent), received: at(received), master: life("m"), replica });
+            self.watch.arrived(&Beat {
+                sent: at(sent),
+                received: at(received),
+                master: life("m"),
+                replica,
+            });
         }
 
         fn proves(&self) -> Option<Timestamp> {
@@ -221,10 +260,17 @@ mod tests {
         let mut scene = Scene::new();
         scene.beat(300, 340);
         scene.beat(280, 350);
-        assert_eq!((scene.proves(), scene.watch.facts().arrived), (Some(at(300)), 3));
+        assert_eq!(
+            (scene.proves(), scene.watch.facts().arrived),
+            (Some(at(300)), 3)
+        );
         scene.applied = 150;
         scene.poll(400);
-        assert_eq!(scene.proves(), Some(at(300)), "going on is no reason to doubt");
+        assert_eq!(
+            scene.proves(),
+            Some(at(300)),
+            "going on is no reason to doubt"
+        );
     }
 
     type Change = fn(&mut Scene);
@@ -239,14 +285,28 @@ mod tests {
             ("the link comes back", |s| {
                 s.link_up = false;
                 s.poll(260);
-                assert_eq!(s.proves(), Some(at(200)), "while it is down, nothing sets it back");
+                assert_eq!(
+                    s.proves(),
+                    Some(at(200)),
+                    "while it is down, nothing sets it back"
+                );
                 s.link_up = true;
             }),
-            ("the master restarted", |s| s.watch.master_answered(Some(&life("m2")), 1, at(260))),
-            ("the master says no run_id", |s| s.watch.master_answered(None, 1, at(260))),
-            ("the master's history is another one", |s| s.watch.master_answered(Some(&life("m")), 2, at(260))),
-            ("the direct master gave a full sync", |s| s.watch.full_syncs(Some(2), at(260))),
-            ("its position refutes it", |s| s.watch.placed(at(255), Some(at(199)), at(260))),
+            ("the master restarted", |s| {
+                s.watch.master_answered(Some(&life("m2")), 1, at(260))
+            }),
+            ("the master says no run_id", |s| {
+                s.watch.master_answered(None, 1, at(260))
+            }),
+            ("the master's history is another one", |s| {
+                s.watch.master_answered(Some(&life("m")), 2, at(260))
+            }),
+            ("the direct master gave a full sync", |s| {
+                s.watch.full_syncs(Some(2), at(260))
+            }),
+            ("its position refutes it", |s| {
+                s.watch.placed(at(255), Some(at(199)), at(260))
+            }),
         ];
         for (what, change) in cases {
             let mut scene = Scene::new();
@@ -254,7 +314,11 @@ mod tests {
             scene.poll(300);
             assert_eq!(scene.proves(), None, "{what}");
             scene.beat(240, 310);
-            assert_eq!(scene.proves(), None, "{what}: sent before it was seen, it may have been applied before");
+            assert_eq!(
+                scene.proves(),
+                None,
+                "{what}: sent before it was seen, it may have been applied before"
+            );
         }
     }
 
@@ -275,7 +339,11 @@ mod tests {
         assert_eq!(scene.proves(), None);
         scene.poll(400);
         scene.beat(500, 540);
-        assert_eq!(scene.proves(), Some(at(500)), "the polls know that process, too");
+        assert_eq!(
+            scene.proves(),
+            Some(at(500)),
+            "the polls know that process, too"
+        );
     }
 
     #[test]
@@ -301,20 +369,40 @@ mod tests {
 
     /// What is true of `pair` at `now`, in ms, when a heartbeat of `proof` came out of its replica.
     fn assessed(pair: &Pair, proof: i64, now: i64) -> Assessment {
-        let facts = PairFacts { beats: BeatFacts::proving(at(proof)), ..pair.tracker.facts().clone() };
-        assess(Evidence { master: &pair.master, replica: &pair.replica, pair: &facts }, at(now))
+        let facts = PairFacts {
+            beats: BeatFacts::proving(at(proof)),
+            ..pair.tracker.facts().clone()
+        };
+        assess(
+            Evidence {
+                master: &pair.master,
+                replica: &pair.replica,
+                pair: &facts,
+            },
+            at(now),
+        )
     }
 
     #[test]
     fn a_proof_narrows_the_upper_bound_and_the_estimate_yields() {
         let mut behind = Pair::new();
-        behind.round(0, 100, 100).round(1000, 200, 100).round(2000, 300, 100);
+        behind
+            .round(0, 100, 100)
+            .round(1000, 200, 100)
+            .round(2000, 300, 100);
         let before = behind.assess(3000).lag;
         assert!(before.estimate > Some(millis(2000)), "{before:?}");
         let lag = assessed(&behind, 2900, 3000).lag;
-        assert_eq!((lag.estimate, lag.upper), (Some(millis(100)), Some(millis(100))));
+        assert_eq!(
+            (lag.estimate, lag.upper),
+            (Some(millis(100)), Some(millis(100)))
+        );
         assert!(lag.lower <= lag.estimate, "{lag:?}");
-        assert_eq!(assessed(&behind, 10, 3000).lag, before, "a heartbeat that proves less than the polls");
+        assert_eq!(
+            assessed(&behind, 10, 3000).lag,
+            before,
+            "a heartbeat that proves less than the polls"
+        );
     }
 
     #[test]
@@ -328,13 +416,28 @@ mod tests {
     #[test]
     fn a_proof_makes_no_number_where_there_is_none() {
         let mut silent = Pair::new();
-        silent.round(0, 100, 100).master_fails(1000).master_fails(2000);
-        assert_eq!(assessed(&silent, 2900, 3000).lag.upper, None, "a silent master");
+        silent
+            .round(0, 100, 100)
+            .master_fails(1000)
+            .master_fails(2000);
+        assert_eq!(
+            assessed(&silent, 2900, 3000).lag.upper,
+            None,
+            "a silent master"
+        );
         let mut ended = Pair::new();
         ended.round(0, 100, 100).master(1000, 'b', 14);
         let polls = ended.assess(1100).lag;
-        assert_eq!(assessed(&ended, 1050, 1100).lag, polls, "a history that is over");
-        assert_eq!(assessed(&Pair::new(), 0, 100).lag.upper, None, "never polled");
+        assert_eq!(
+            assessed(&ended, 1050, 1100).lag,
+            polls,
+            "a history that is over"
+        );
+        assert_eq!(
+            assessed(&Pair::new(), 0, 100).lag.upper,
+            None,
+            "never polled"
+        );
     }
 
     proptest! {

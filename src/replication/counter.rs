@@ -2,7 +2,8 @@
 
 use crate::model::{RunId, Span, Timestamp};
 
-/// A true counter over a server's own counter, which begins anew at a restart or a `CONFIG RESETSTAT`.
+/// A true counter over a server's own counter, which begins anew at a restart or a `CONFIG
+/// RESETSTAT`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestartProofCounter {
     total: Option<u64>,
@@ -13,7 +14,8 @@ pub struct RestartProofCounter {
 impl RestartProofCounter {
     /// Takes in the server's `value` in the life `run_id`. The first value counts whole.
     pub fn observe(&mut self, value: u64, run_id: Option<&RunId>) {
-        let anew = value < self.last || (run_id.is_some() && self.life.is_some() && self.life.as_ref() != run_id);
+        let anew = value < self.last
+            || (run_id.is_some() && self.life.is_some() && self.life.as_ref() != run_id);
         let grown = if anew { value } else { value - self.last };
         self.total = Some(self.total.unwrap_or(0).saturating_add(grown));
         self.last = value;
@@ -25,8 +27,8 @@ impl RestartProofCounter {
         self.total
     }
 
-    /// Everything that has to be kept to count on after a restart of this program: the total, the server's last value
-    /// and the life that it belongs to.
+    /// Everything that has to be kept to count on after a restart of this program: the total, the
+    /// server's last value and the life that it belongs to.
     pub fn parts(&self) -> (Option<u64>, u64, Option<&RunId>) {
         (self.total, self.last, self.life.as_ref())
     }
@@ -46,7 +48,9 @@ pub struct MinuteMax {
 
 impl Default for MinuteMax {
     fn default() -> Self {
-        Self { seconds: Box::new([(i64::MIN, Span::ZERO); 60]) }
+        Self {
+            seconds: Box::new([(i64::MIN, Span::ZERO); 60]),
+        }
     }
 }
 
@@ -55,13 +59,21 @@ impl MinuteMax {
     pub fn observe(&mut self, value: Span, now: Timestamp) {
         let second = now.as_nanos().div_euclid(1_000_000_000);
         let slot = &mut self.seconds[usize::try_from(second.rem_euclid(60)).unwrap_or(0)];
-        *slot = if slot.0 == second { (second, slot.1.max(value)) } else { (second, value) };
+        *slot = if slot.0 == second {
+            (second, slot.1.max(value))
+        } else {
+            (second, value)
+        };
     }
 
     /// The highest value of the 60 s before `now`; `None` when there was none.
     pub fn get(&self, now: Timestamp) -> Option<Span> {
         let second = now.as_nanos().div_euclid(1_000_000_000);
-        self.seconds.iter().filter(|(s, _)| (second - 59..=second).contains(s)).map(|(_, value)| *value).max()
+        self.seconds
+            .iter()
+            .filter(|(s, _)| (second - 59..=second).contains(s))
+            .map(|(_, value)| *value)
+            .max()
     }
 }
 

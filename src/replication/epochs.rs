@@ -1,8 +1,8 @@
 //! One master's stream over time: histories that begin, continue after a promotion, and end.
 //!
-//! Offsets compare only inside one replication history. Redis names a history by `master_replid`; after a promotion the
-//! new master names the old one in `master_replid2` and the first offset that is no longer shared in
-//! `second_repl_offset`.
+//! Offsets compare only inside one replication history. Redis names a history by `master_replid`;
+//! after a promotion the new master names the old one in `master_replid2` and the first offset that
+//! is no longer shared in `second_repl_offset`.
 
 use std::collections::VecDeque;
 
@@ -33,13 +33,14 @@ pub struct MasterSample {
     pub sent: Timestamp,
     /// When it was answered.
     pub received: Timestamp,
-    /// From where on this history can have been written, where the server was seen with another one before.
+    /// From where on this history can have been written, where the server was seen with another one
+    /// before.
     pub beginning: Option<Beginning>,
 }
 
 impl MasterSample {
-    /// The sample in `info`, an answer of a server of which `facts` are known, this answer included; `None` unless the server
-    /// says that it is a master and names history and offset.
+    /// The sample in `info`, an answer of a server of which `facts` are known, this answer
+    /// included; `None` unless the server says that it is a master and names history and offset.
     pub fn from_info(
         info: &ReplicationInfo,
         facts: &ServerFacts,
@@ -63,9 +64,14 @@ impl MasterSample {
 
 /// The history that a server continued at its promotion and the last offset of it that it shares:
 /// `second_repl_offset - 1`.
-pub(super) fn continued_history(info: &ReplicationInfo) -> Option<(ReplicationId, ReplicationOffset)> {
+pub(super) fn continued_history(
+    info: &ReplicationInfo,
+) -> Option<(ReplicationId, ReplicationOffset)> {
     let first_unshared = info.second_offset.value()?.get();
-    Some((info.replid2.get()?.clone(), ReplicationOffset::new(first_unshared.checked_sub(1)?)))
+    Some((
+        info.replid2.get()?.clone(),
+        ReplicationOffset::new(first_unshared.checked_sub(1)?),
+    ))
 }
 
 /// What a master's sample meant for its history.
@@ -75,7 +81,8 @@ pub enum MasterNews {
     Continued,
     /// The reply came out of order and changed nothing.
     Reordered,
-    /// Another history goes on where the last one was cut: a promotion, or a restart that kept its data.
+    /// Another history goes on where the last one was cut: a promotion, or a restart that kept its
+    /// data.
     Promoted,
     /// Another history began from nothing: a restart, a restore, or an expired backlog.
     Reset,
@@ -99,14 +106,16 @@ pub struct MasterHistory {
     closed: VecDeque<Epoch>,
     last_received: Option<Timestamp>,
     generation: u64,
-    /// The identity that the master gave last, and the one it continued: it has them without a backlog, too.
+    /// The identity that the master gave last, and the one it continued: it has them without a
+    /// backlog, too.
     named: Option<(ReplicationId, Option<ReplicationId>)>,
 }
 
 /// How a replica's position relates to the master's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// A position in the current history, or in the part of the last one that the current one continued.
+    /// A position in the current history, or in the part of the last one that the current one
+    /// continued.
     Current,
     /// A position in a history that is over, by its age (0 is the one that ended last).
     Closed(usize),
@@ -124,7 +133,14 @@ pub enum Comparison {
 impl MasterHistory {
     /// Nothing known yet.
     pub fn new(limits: HistoryLimits) -> Self {
-        Self { limits, current: None, closed: VecDeque::new(), last_received: None, generation: 0, named: None }
+        Self {
+            limits,
+            current: None,
+            closed: VecDeque::new(),
+            last_received: None,
+            generation: 0,
+            named: None,
+        }
     }
 
     /// Takes in what the master showed.
@@ -133,7 +149,10 @@ impl MasterHistory {
             return MasterNews::Reordered;
         }
         self.last_received = Some(sample.received);
-        self.named = Some((sample.replid.clone(), sample.continues.as_ref().map(|(id, _)| id.clone())));
+        self.named = Some((
+            sample.replid.clone(),
+            sample.continues.as_ref().map(|(id, _)| id.clone()),
+        ));
         if !sample.backlog_active {
             self.close();
             return MasterNews::NoBacklog;
@@ -141,13 +160,23 @@ impl MasterHistory {
         match &mut self.current {
             Some(epoch) if epoch.replid == sample.replid => {
                 epoch.continues.clone_from(&sample.continues);
-                match epoch.history.insert(sample.sent, sample.received, sample.offset) {
+                match epoch
+                    .history
+                    .insert(sample.sent, sample.received, sample.offset)
+                {
                     Inserted::Pushed | Inserted::Merged => MasterNews::Continued,
                     Inserted::Reordered => MasterNews::Reordered,
                     Inserted::Regress => self.restart(sample, MasterNews::Reset),
                 }
             }
-            Some(epoch) if sample.continues.as_ref().is_some_and(|(id, _)| *id == epoch.replid) => self.promote(sample),
+            Some(epoch)
+                if sample
+                    .continues
+                    .as_ref()
+                    .is_some_and(|(id, _)| *id == epoch.replid) =>
+            {
+                self.promote(sample)
+            }
             _ => self.restart(sample, MasterNews::Reset),
         }
     }
@@ -155,42 +184,59 @@ impl MasterHistory {
     /// How a position of `replid` at `offset` relates to the stream.
     pub fn compare(&self, replid: &ReplicationId, offset: ReplicationOffset) -> Comparison {
         let Some(current) = &self.current else {
-            return self.in_closed(replid).unwrap_or_else(|| self.without_history(replid));
+            return self
+                .in_closed(replid)
+                .unwrap_or_else(|| self.without_history(replid));
         };
         if current.replid == *replid {
             return Comparison::Current;
         }
         match &current.continues {
-            Some((id, last_shared)) if id == replid && offset <= *last_shared => Comparison::Current,
-            Some((id, last_shared)) if id == replid => Comparison::Diverged { bytes: offset.since(*last_shared) },
+            Some((id, last_shared)) if id == replid && offset <= *last_shared => {
+                Comparison::Current
+            }
+            Some((id, last_shared)) if id == replid => Comparison::Diverged {
+                bytes: offset.since(*last_shared),
+            },
             _ => self.in_closed(replid).unwrap_or(Comparison::Foreign),
         }
     }
 
-    /// The interval that holds the instant at which the master went beyond `offset`; everything is open where the
-    /// comparison allows no answer.
+    /// The interval that holds the instant at which the master went beyond `offset`; everything is
+    /// open where the comparison allows no answer.
     pub fn bracket(&self, comparison: Comparison, offset: ReplicationOffset) -> Bracket {
-        self.table(comparison).map(|h| h.bracket(offset)).unwrap_or_default()
+        self.table(comparison)
+            .map(|h| h.bracket(offset))
+            .unwrap_or_default()
     }
 
     /// The likeliest instant inside `bracket`, and how sure it is.
-    pub fn point(&self, comparison: Comparison, offset: ReplicationOffset, bracket: Bracket) -> Option<Point> {
+    pub fn point(
+        &self,
+        comparison: Comparison,
+        offset: ReplicationOffset,
+        bracket: Bracket,
+    ) -> Option<Point> {
         self.table(comparison)?.point(offset, bracket)
     }
 
     /// The newest offset of the current history.
     pub fn newest(&self) -> Option<ReplicationOffset> {
-        self.current.as_ref()?.history.newest().map(|(offset, _)| offset)
+        self.current
+            .as_ref()?
+            .history
+            .newest()
+            .map(|(offset, _)| offset)
     }
 
-    /// Changes whenever the current history begins, ends or is continued by another one. A replid does not tell: a
-    /// master may begin anew under the old one.
+    /// Changes whenever the current history begins, ends or is continued by another one. A replid
+    /// does not tell: a master may begin anew under the old one.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// An offset of the current history that the master had certainly not passed at `instant`; `None` when it was not
-    /// asked since.
+    /// An offset of the current history that the master had certainly not passed at `instant`;
+    /// `None` when it was not asked since.
     pub fn reached(&self, instant: Timestamp) -> Option<ReplicationOffset> {
         self.current.as_ref()?.history.reached(instant)
     }
@@ -202,7 +248,10 @@ impl MasterHistory {
 
     /// Whether `sample` is that of a server that was promoted out of the current history.
     pub fn was_taken_over_in(&self, sample: &MasterSample) -> bool {
-        sample.continues.as_ref().is_some_and(|(id, _)| self.replid() == Some(id))
+        sample
+            .continues
+            .as_ref()
+            .is_some_and(|(id, _)| self.replid() == Some(id))
     }
 
     /// The history that the current one continued, and the last offset that both share.
@@ -224,16 +273,22 @@ impl MasterHistory {
         .map(|epoch| &epoch.history)
     }
 
-    /// Without a backlog there is nothing to place a position in; but whose position it is can be told.
+    /// Without a backlog there is nothing to place a position in; but whose position it is can be
+    /// told.
     fn without_history(&self, replid: &ReplicationId) -> Comparison {
         match &self.named {
-            Some((own, continued)) if own != replid && continued.as_ref() != Some(replid) => Comparison::Foreign,
+            Some((own, continued)) if own != replid && continued.as_ref() != Some(replid) => {
+                Comparison::Foreign
+            }
             _ => Comparison::MasterUnknown,
         }
     }
 
     fn in_closed(&self, replid: &ReplicationId) -> Option<Comparison> {
-        self.closed.iter().position(|epoch| epoch.replid == *replid).map(Comparison::Closed)
+        self.closed
+            .iter()
+            .position(|epoch| epoch.replid == *replid)
+            .map(Comparison::Closed)
     }
 
     fn close(&mut self) {
@@ -244,24 +299,37 @@ impl MasterHistory {
         }
     }
 
-    /// Nothing of a new history was written while the server showed another one: that bounds all that its first replicas lack.
+    /// Nothing of a new history was written while the server showed another one: that bounds all
+    /// that its first replicas lack.
     fn restart(&mut self, sample: &MasterSample, news: MasterNews) -> MasterNews {
         self.close();
         let mut history = OffsetHistory::new(self.limits);
-        if let Some(Beginning { after, offset, likely_after }) = sample.beginning {
+        if let Some(Beginning {
+            after,
+            offset,
+            likely_after,
+        }) = sample.beginning
+        {
             history.begin(after, offset, likely_after);
         }
         self.open(sample, history);
         news
     }
 
-    /// The new history shares everything up to the cut: what is known of it stays known. That the old master stood at the cut
-    /// says nothing of what the new one wrote beyond it, but for as long as the new one was none.
+    /// The new history shares everything up to the cut: what is known of it stays known. That the
+    /// old master stood at the cut says nothing of what the new one wrote beyond it, but for as
+    /// long as the new one was none.
     fn promote(&mut self, sample: &MasterSample) -> MasterNews {
-        let mut shared = self.current.as_ref().map_or_else(|| OffsetHistory::new(self.limits), |e| e.history.clone());
+        let mut shared = self
+            .current
+            .as_ref()
+            .map_or_else(|| OffsetHistory::new(self.limits), |e| e.history.clone());
         self.close();
         if let Some((_, last_shared)) = &sample.continues {
-            shared.truncate(*last_shared, sample.beginning.map(|beginning| beginning.after));
+            shared.truncate(
+                *last_shared,
+                sample.beginning.map(|beginning| beginning.after),
+            );
         }
         self.open(sample, shared);
         MasterNews::Promoted
@@ -275,7 +343,11 @@ impl MasterHistory {
         }
         let (replid, continues) = (sample.replid.clone(), sample.continues.clone());
         self.generation += 1;
-        self.current = Some(Epoch { replid, continues, history });
+        self.current = Some(Epoch {
+            replid,
+            continues,
+            history,
+        });
     }
 }
 
@@ -308,7 +380,10 @@ mod tests {
     }
 
     fn promoted(c: char, from: char, last_shared: u64, bytes: u64, secs: i64) -> MasterSample {
-        MasterSample { continues: Some((id(from), offset(last_shared))), ..sample(c, bytes, secs) }
+        MasterSample {
+            continues: Some((id(from), offset(last_shared))),
+            ..sample(c, bytes, secs)
+        }
     }
 
     fn history(samples: &[MasterSample]) -> (MasterHistory, MasterNews) {
@@ -319,13 +394,28 @@ mod tests {
 
     #[test]
     fn a_promotion_keeps_what_both_histories_share() {
-        let (h, news) =
-            history(&[sample('a', 100, 0), sample('a', 200, 1), sample('a', 300, 2), promoted('b', 'a', 250, 260, 3)]);
+        let (h, news) = history(&[
+            sample('a', 100, 0),
+            sample('a', 200, 1),
+            sample('a', 300, 2),
+            promoted('b', 'a', 250, 260, 3),
+        ]);
         assert_eq!(news, MasterNews::Promoted);
         assert_eq!(h.compare(&id('a'), offset(250)), Comparison::Current);
-        assert_eq!(h.compare(&id('a'), offset(290)), Comparison::Diverged { bytes: Bytes::new(40) });
+        assert_eq!(
+            h.compare(&id('a'), offset(290)),
+            Comparison::Diverged {
+                bytes: Bytes::new(40)
+            }
+        );
         assert_eq!(h.compare(&id('b'), offset(260)), Comparison::Current);
-        assert_eq!(h.bracket(Comparison::Current, offset(100)), Bracket { lo: Some(at(0)), hi: Some(at(1)) });
+        assert_eq!(
+            h.bracket(Comparison::Current, offset(100)),
+            Bracket {
+                lo: Some(at(0)),
+                hi: Some(at(1))
+            }
+        );
     }
 
     #[test]
@@ -333,25 +423,72 @@ mod tests {
         let (h, news) = history(&[sample('a', 100, 0), sample('a', 200, 1), sample('b', 14, 2)]);
         assert_eq!(news, MasterNews::Reset);
         assert_eq!(h.compare(&id('a'), offset(150)), Comparison::Closed(0));
-        assert_eq!(h.bracket(Comparison::Closed(0), offset(100)), Bracket { lo: Some(at(0)), hi: Some(at(1)) });
-        assert_eq!(h.bracket(Comparison::Closed(0), offset(200)).hi, None, "the end of a closed history is not 0 lag");
+        assert_eq!(
+            h.bracket(Comparison::Closed(0), offset(100)),
+            Bracket {
+                lo: Some(at(0)),
+                hi: Some(at(1))
+            }
+        );
+        assert_eq!(
+            h.bracket(Comparison::Closed(0), offset(200)).hi,
+            None,
+            "the end of a closed history is not 0 lag"
+        );
     }
 
-    /// After an expired backlog, a replica that lacked anything at the first poll of the new history had no upper bound.
+    /// After an expired backlog, a replica that lacked anything at the first poll of the new
+    /// history had no upper bound.
     #[test]
     fn what_a_new_history_lacks_is_no_older_than_it() {
-        let beginning =
-            |secs, bytes| Some(Beginning { after: at(secs), offset: offset(bytes), likely_after: at(secs) });
+        let beginning = |secs, bytes| {
+            Some(Beginning {
+                after: at(secs),
+                offset: offset(bytes),
+                likely_after: at(secs),
+            })
+        };
         let bracket = |begins, first| {
-            let (h, news) =
-                history(&[sample('a', 900, 0), MasterSample { beginning: begins, ..sample('b', first, 9) }]);
+            let (h, news) = history(&[
+                sample('a', 900, 0),
+                MasterSample {
+                    beginning: begins,
+                    ..sample('b', first, 9)
+                },
+            ]);
             assert_eq!((news, h.newest()), (MasterNews::Reset, Some(offset(first))));
             h.bracket(Comparison::Current, offset(950))
         };
-        assert_eq!(bracket(None, 990), Bracket { lo: None, hi: Some(at(9)) });
-        assert_eq!(bracket(beginning(8, 900), 990), Bracket { lo: Some(at(8)), hi: Some(at(9)) });
-        assert_eq!(bracket(beginning(8, 950), 950), Bracket { lo: Some(at(9)), hi: None }, "nothing was written");
-        assert_eq!(bracket(beginning(8, 999), 990), Bracket { lo: None, hi: Some(at(9)) }, "it contradicts itself");
+        assert_eq!(
+            bracket(None, 990),
+            Bracket {
+                lo: None,
+                hi: Some(at(9))
+            }
+        );
+        assert_eq!(
+            bracket(beginning(8, 900), 990),
+            Bracket {
+                lo: Some(at(8)),
+                hi: Some(at(9))
+            }
+        );
+        assert_eq!(
+            bracket(beginning(8, 950), 950),
+            Bracket {
+                lo: Some(at(9)),
+                hi: None
+            },
+            "nothing was written"
+        );
+        assert_eq!(
+            bracket(beginning(8, 999), 990),
+            Bracket {
+                lo: None,
+                hi: Some(at(9))
+            },
+            "it contradicts itself"
+        );
     }
 
     #[test]
@@ -363,7 +500,10 @@ mod tests {
 
     #[test]
     fn without_a_backlog_the_offset_is_no_evidence() {
-        let frozen = MasterSample { backlog_active: false, ..sample('a', 104, 1) };
+        let frozen = MasterSample {
+            backlog_active: false,
+            ..sample('a', 104, 1)
+        };
         let (h, news) = history(&[sample('a', 104, 0), frozen]);
         assert_eq!(news, MasterNews::NoBacklog);
         assert_eq!(h.compare(&id('a'), offset(104)), Comparison::Closed(0));
@@ -382,7 +522,10 @@ mod tests {
 
     #[test]
     fn a_master_without_a_backlog_still_knows_who_follows_somebody_else() {
-        let (h, _) = history(&[MasterSample { backlog_active: false, ..promoted('b', 'a', 50, 50, 0) }]);
+        let (h, _) = history(&[MasterSample {
+            backlog_active: false,
+            ..promoted('b', 'a', 50, 50, 0)
+        }]);
         assert_eq!(h.compare(&id('c'), offset(1)), Comparison::Foreign);
         assert_eq!(h.compare(&id('b'), offset(1)), Comparison::MasterUnknown);
         assert_eq!(h.compare(&id('a'), offset(1)), Comparison::MasterUnknown);
@@ -390,7 +533,12 @@ mod tests {
 
     #[test]
     fn only_two_closed_histories_are_kept() {
-        let (h, _) = history(&[sample('a', 1, 0), sample('b', 1, 1), sample('c', 1, 2), sample('d', 1, 3)]);
+        let (h, _) = history(&[
+            sample('a', 1, 0),
+            sample('b', 1, 1),
+            sample('c', 1, 2),
+            sample('d', 1, 3),
+        ]);
         assert_eq!(h.compare(&id('c'), offset(1)), Comparison::Closed(0));
         assert_eq!(h.compare(&id('b'), offset(1)), Comparison::Closed(1));
         assert_eq!(h.compare(&id('a'), offset(1)), Comparison::Foreign);

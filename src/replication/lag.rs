@@ -2,7 +2,8 @@
 
 use crate::model::{Bytes, Span};
 
-/// Seconds of lag: the age of the oldest write that the replica lacks, and the interval that certainly holds it.
+/// Seconds of lag: the age of the oldest write that the replica lacks, and the interval that
+/// certainly holds it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LagInterval {
     /// It is at least this.
@@ -26,22 +27,37 @@ pub struct LagBytes {
 
 impl LagInterval {
     /// Nothing is known.
-    pub const UNKNOWN: Self = Self { lower: None, estimate: None, upper: None };
+    pub const UNKNOWN: Self = Self {
+        lower: None,
+        estimate: None,
+        upper: None,
+    };
 
-    /// The interval with `0 <= lower <= estimate <= upper` made true: the bounds are certain, so the estimate yields.
+    /// The interval with `0 <= lower <= estimate <= upper` made true: the bounds are certain, so
+    /// the estimate yields.
     #[must_use]
     pub fn ordered(self) -> Self {
         let upper = self.upper.map(Span::or_zero);
         let cap = |span: Span| upper.map_or(span.or_zero(), |u| span.or_zero().min(u));
         let lower = self.lower.map(cap);
-        let estimate = self.estimate.map(|e| cap(e).max(lower.unwrap_or(Span::ZERO)));
-        Self { lower, estimate, upper }
+        let estimate = self
+            .estimate
+            .map(|e| cap(e).max(lower.unwrap_or(Span::ZERO)));
+        Self {
+            lower,
+            estimate,
+            upper,
+        }
     }
 }
 
 impl LagBytes {
     /// Nothing is known.
-    pub const UNKNOWN: Self = Self { lower: None, estimate: None, upper: None };
+    pub const UNKNOWN: Self = Self {
+        lower: None,
+        estimate: None,
+        upper: None,
+    };
 }
 
 #[cfg(test)]

@@ -22,12 +22,16 @@ pub use ack::{Ack, ReplicaIdentity, ack_of};
 pub use assess::{Assessment, Diverged, Evidence, assess};
 pub use beat::{Beat, BeatFacts};
 pub use counter::{MinuteMax, RestartProofCounter};
-pub use epochs::{Comparison, EpochRecord, HistoryRecord, MasterHistory, MasterNews, MasterSample, TailRecord};
-pub use history::{Bracket, Contradiction, Footprint, HistoryLimits, Inserted, OffsetHistory, Plateau, Point};
+pub use epochs::{
+    Comparison, EpochRecord, HistoryRecord, MasterHistory, MasterNews, MasterSample, TailRecord,
+};
+pub use history::{
+    Bracket, Contradiction, Footprint, HistoryLimits, Inserted, OffsetHistory, Plateau, Point,
+};
 pub use lag::{LagBytes, LagInterval};
 pub use pair::{
-    AckEvidence, Acked, Heard, LastKnown, LinkFacts, Located, LocatedRecord, LostRecord, PairFacts, PairRecord,
-    PairTracker, Relation, Split,
+    AckEvidence, Acked, Heard, LastKnown, LinkFacts, Located, LocatedRecord, LostRecord, PairFacts,
+    PairRecord, PairTracker, Relation, Split,
 };
 pub use rtt::MinRtt;
 pub use saved::{SavedState, ServerRecord, ToSave};

@@ -1,8 +1,10 @@
-//! The smallest round trip of the last minutes: what the network and an idle server take at the least.
+//! The smallest round trip of the last minutes: what the network and an idle server take at the
+//! least.
 
 use crate::model::{Span, Timestamp};
 
-/// Sliding minimum of round trips, in two buckets: covers between one and two bucket lengths, in constant memory.
+/// Sliding minimum of round trips, in two buckets: covers between one and two bucket lengths, in
+/// constant memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MinRtt {
     current: Option<Span>,
@@ -46,7 +48,11 @@ mod tests {
         min.observe(Span::from_millis(80), at(100));
         assert_eq!(min.get(), Some(Span::from_millis(5)));
         min.observe(Span::from_millis(80), at(200));
-        assert_eq!(min.get(), Some(Span::from_millis(5)), "still in the last bucket");
+        assert_eq!(
+            min.get(),
+            Some(Span::from_millis(5)),
+            "still in the last bucket"
+        );
         min.observe(Span::from_millis(80), at(400));
         assert_eq!(min.get(), Some(Span::from_millis(80)));
     }

@@ -1,4 +1,5 @@
-//! What a restart of this program must not forget: plain state, which somebody else writes to a disk.
+//! What a restart of this program must not forget: plain state, which somebody else writes to a
+//! disk.
 
 use std::collections::HashMap;
 
@@ -20,7 +21,8 @@ pub struct ServerRecord {
     pub partial_syncs_denied: RestartProofCounter,
 }
 
-/// Everything that is worth keeping, as it is now. Histories are borrowed: most of each was written before.
+/// Everything that is worth keeping, as it is now. Histories are borrowed: most of each was written
+/// before.
 #[derive(Debug, Default)]
 pub struct ToSave<'a> {
     /// Each master's history.
@@ -50,6 +52,9 @@ impl SavedState {
 
     /// Whether it was a replica of the entry of that name.
     pub fn was_replica(&self, name: &PairName, server: &ServerAddr) -> bool {
-        self.pairs.contains_key(&PairKey { name: name.clone(), replica: server.clone() })
+        self.pairs.contains_key(&PairKey {
+            name: name.clone(),
+            replica: server.clone(),
+        })
     }
 }

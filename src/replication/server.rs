@@ -7,18 +7,20 @@ use super::rtt::MinRtt;
 use crate::info::{Engine, Observation, Role, ServerMode};
 use crate::model::{PollError, ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
 
-/// Polls in a row without an answer after which a server counts as silent. One may be lost on any network.
+/// Polls in a row without an answer after which a server counts as silent. One may be lost on any
+/// network.
 const SILENT_AFTER: u32 = 2;
 
 /// From where on a server's current replication history can have been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beginning {
-    /// It began after this: a poll that was sent then showed another history of this same server, or none.
+    /// It began after this: a poll that was sent then showed another history of this same server,
+    /// or none.
     pub after: Timestamp,
     /// Every byte beyond this offset was written since.
     pub offset: ReplicationOffset,
-    /// It likely began after this: later connections were refused, so there was nobody to write it. No proof, because
-    /// somebody between may have refused them.
+    /// It likely began after this: later connections were refused, so there was nobody to write it.
+    /// No proof, because somebody between may have refused them.
     pub likely_after: Timestamp,
 }
 
@@ -59,7 +61,8 @@ pub struct ServerFacts {
     pub partial_syncs_denied: RestartProofCounter,
     /// The smallest round trip.
     pub min_rtt: MinRtt,
-    /// From where on its current history can have been written; `None` as long as it never showed another one.
+    /// From where on its current history can have been written; `None` as long as it never showed
+    /// another one.
     pub beginning: Option<Beginning>,
     /// What its last answer showed of it.
     shown: Option<Shown>,
@@ -97,28 +100,56 @@ impl ServerFacts {
         }
     }
 
-    /// Notes whether the server shows another history than before. Redis begins one when its process starts, at a promotion,
-    /// and when a master that had freed its backlog (`repl-backlog-ttl`) gets a replica again; the offset goes on in the
-    /// last case (`createReplicationBacklog`).
+    /// Notes whether the server shows another history than before. Redis begins one when its
+    /// process starts, at a promotion, and when a master that had freed its backlog
+    /// (`repl-backlog-ttl`) gets a replica again; the offset goes on in the last case
+    /// (`createReplicationBacklog`).
     fn note_history(&mut self, seen: &Observation, sent: Timestamp) {
         let info = &seen.replication;
-        let shown = info.replid.get().zip(info.master_offset.value()).zip(info.backlog.active.value());
+        let shown = info
+            .replid
+            .get()
+            .zip(info.master_offset.value())
+            .zip(info.backlog.active.value());
         let Some(((replid, offset), has_backlog)) = shown else {
             self.shown = None;
             return;
         };
         let run_id = seen.server.run_id.get().cloned();
-        let now = Shown { replid: replid.clone(), has_backlog, offset, run_id, sent };
-        let Some(before) = self.shown.replace(now.clone()) else { return };
-        if before.replid != now.replid || before.has_backlog != now.has_backlog || now.offset < before.offset {
-            let goes_on = !before.has_backlog && before.run_id.is_some() && before.run_id == now.run_id;
-            let offset = if goes_on { before.offset.min(now.offset) } else { ReplicationOffset::default() };
-            let likely_after = self.refused_at.map_or(before.sent, |refused| refused.max(before.sent));
-            self.beginning = Some(Beginning { after: before.sent, offset, likely_after });
+        let now = Shown {
+            replid: replid.clone(),
+            has_backlog,
+            offset,
+            run_id,
+            sent,
+        };
+        let Some(before) = self.shown.replace(now.clone()) else {
+            return;
+        };
+        if before.replid != now.replid
+            || before.has_backlog != now.has_backlog
+            || now.offset < before.offset
+        {
+            let goes_on =
+                !before.has_backlog && before.run_id.is_some() && before.run_id == now.run_id;
+            let offset = if goes_on {
+                before.offset.min(now.offset)
+            } else {
+                ReplicationOffset::default()
+            };
+            let likely_after = self
+                .refused_at
+                .map_or(before.sent, |refused| refused.max(before.sent));
+            self.beginning = Some(Beginning {
+                after: before.sent,
+                offset,
+                likely_after,
+            });
         }
     }
 
-    /// Whether a poll that was sent later than `sent` has been answered already: then its answer says nothing new.
+    /// Whether a poll that was sent later than `sent` has been answered already: then its answer
+    /// says nothing new.
     pub fn is_overtaken(&self, sent: Timestamp) -> bool {
         self.last_answer.is_some_and(|(last, _)| sent < last)
     }
@@ -138,7 +169,10 @@ impl ServerFacts {
 
     /// Takes in that the request sent at `sent` takes longer than this server's answers ever do.
     pub fn overdue(&mut self, sent: Timestamp) {
-        if self.last_answer.is_none_or(|(_, received)| sent >= received) {
+        if self
+            .last_answer
+            .is_none_or(|(_, received)| sent >= received)
+        {
             self.unanswered_since.get_or_insert(sent);
         }
     }
@@ -153,14 +187,20 @@ impl ServerFacts {
         self.last_answer.is_some() || self.failures > 0
     }
 
-    /// Whether it has not answered for two polls of the period `interval`, by failures or by silence.
+    /// Whether it has not answered for two polls of the period `interval`, by failures or by
+    /// silence.
     pub fn is_silent(&self, now: Timestamp, interval: Span) -> bool {
-        let waits_long = self.unanswered_since.is_some_and(|since| now - since > interval + interval);
-        let unheard = self.last_answer.is_some_and(|(_, received)| now - received > interval.mul_f64(3.0));
+        let waits_long = self
+            .unanswered_since
+            .is_some_and(|since| now - since > interval + interval);
+        let unheard = self
+            .last_answer
+            .is_some_and(|(_, received)| now - received > interval.mul_f64(3.0));
         self.failures >= SILENT_AFTER || waits_long || unheard
     }
 
-    /// How long it has not answered; zero when its last poll was answered, `None` before the first poll.
+    /// How long it has not answered; zero when its last poll was answered, `None` before the first
+    /// poll.
     pub fn unreachable_for(&self, now: Timestamp) -> Option<Span> {
         match self.unanswered_since {
             Some(since) => Some((now - since).or_zero()),
@@ -170,7 +210,8 @@ impl ServerFacts {
 
     /// Whether its offsets are no bytes of a replication stream; `false` as long as nobody knows.
     pub fn is_unsupported(&self) -> bool {
-        self.engine.is_some_and(|engine| !engine.counts_bytes()) || self.mode == Some(ServerMode::Sentinel)
+        self.engine.is_some_and(|engine| !engine.counts_bytes())
+            || self.mode == Some(ServerMode::Sentinel)
     }
 }
 
@@ -207,7 +248,10 @@ mod tests {
         facts.overdue(at(900));
         assert_eq!(facts.unreachable_for(at(2000)), Some(Span::ZERO));
         facts.overdue(at(2000));
-        assert_eq!(facts.unreachable_for(at(2500)), Some(Span::from_millis(500)));
+        assert_eq!(
+            facts.unreachable_for(at(2500)),
+            Some(Span::from_millis(500))
+        );
     }
 
     #[test]
@@ -221,37 +265,75 @@ mod tests {
         facts.answered(&says(Role::Master), at(1000), at(1100));
         facts.answered(&says(Role::Replica), at(500), at(1550));
         facts.failed(PollError::Timeout, at(400));
-        assert_eq!((facts.role, facts.last_answer), (Some(Role::Master), Some((at(1000), at(1100)))));
+        assert_eq!(
+            (facts.role, facts.last_answer),
+            (Some(Role::Master), Some((at(1000), at(1100))))
+        );
         assert!(facts.is_up() && facts.unreachable_for(at(1600)) == Some(Span::ZERO));
         assert_eq!(facts.min_rtt.get(), Some(Span::from_millis(100)));
     }
 
-    /// What a server's answers, a second apart, said of its history: its letter, whether there is a backlog, the offset, the
-    /// process.
+    /// What a server's answers, a second apart, said of its history: its letter, whether there is a
+    /// backlog, the offset, the process.
     fn beginning(answers: &[(char, bool, u64, &str)]) -> Option<(i64, u64)> {
         let mut facts = ServerFacts::default();
         for (second, (letter, backlog, offset, life)) in (0_i64..).zip(answers) {
             let mut seen = Observation::default();
             let replication = &mut seen.replication;
-            replication.replid =
-                ReplicationId::parse(&letter.to_string().repeat(40)).map_or(Field::Missing, Field::Value);
+            replication.replid = ReplicationId::parse(&letter.to_string().repeat(40))
+                .map_or(Field::Missing, Field::Value);
             replication.master_offset = Field::Value(ReplicationOffset::new(*offset));
             replication.backlog.active = Field::Value(*backlog);
-            seen.server.run_id = RunId::parse(&life.repeat(40)).map_or(Field::Missing, Field::Value);
+            seen.server.run_id =
+                RunId::parse(&life.repeat(40)).map_or(Field::Missing, Field::Value);
             facts.answered(&seen, at(second * 1000), at(second * 1000 + 5));
         }
-        facts.beginning.map(|b| (b.after.as_nanos() / 1_000_000_000, b.offset.get()))
+        facts
+            .beginning
+            .map(|b| (b.after.as_nanos() / 1_000_000_000, b.offset.get()))
     }
 
     #[test]
     fn a_history_began_after_the_server_last_showed_another_one() {
-        assert_eq!(beginning(&[('a', true, 100, "1"), ('a', true, 200, "1")]), None, "who knows since when");
-        assert_eq!(beginning(&[('a', true, 100, "1"), ('a', true, 200, "1"), ('b', true, 9, "2")]), Some((1, 0)));
-        let ttl = [('a', true, 100, "1"), ('c', false, 200, "1"), ('c', false, 200, "1"), ('b', true, 900, "1")];
-        assert_eq!(beginning(&ttl), Some((2, 200)), "its backlog was gone: the offset stood still");
-        assert_eq!(beginning(&[('a', false, 100, "1"), ('b', true, 900, "2")]), Some((0, 0)), "another process");
-        assert_eq!(beginning(&[('a', true, 100, "1"), ('a', true, 50, "1")]), Some((0, 0)), "a step back");
-        let unknown = [('a', true, 100, "1"), ('?', true, 100, "1"), ('b', true, 100, "1")];
+        assert_eq!(
+            beginning(&[('a', true, 100, "1"), ('a', true, 200, "1")]),
+            None,
+            "who knows since when"
+        );
+        assert_eq!(
+            beginning(&[
+                ('a', true, 100, "1"),
+                ('a', true, 200, "1"),
+                ('b', true, 9, "2")
+            ]),
+            Some((1, 0))
+        );
+        let ttl = [
+            ('a', true, 100, "1"),
+            ('c', false, 200, "1"),
+            ('c', false, 200, "1"),
+            ('b', true, 900, "1"),
+        ];
+        assert_eq!(
+            beginning(&ttl),
+            Some((2, 200)),
+            "its backlog was gone: the offset stood still"
+        );
+        assert_eq!(
+            beginning(&[('a', false, 100, "1"), ('b', true, 900, "2")]),
+            Some((0, 0)),
+            "another process"
+        );
+        assert_eq!(
+            beginning(&[('a', true, 100, "1"), ('a', true, 50, "1")]),
+            Some((0, 0)),
+            "a step back"
+        );
+        let unknown = [
+            ('a', true, 100, "1"),
+            ('?', true, 100, "1"),
+            ('b', true, 100, "1"),
+        ];
         assert_eq!(beginning(&unknown), None, "in between it said nothing");
     }
 
@@ -260,7 +342,8 @@ mod tests {
         let shows = |facts: &mut ServerFacts, letter: &str, millis| {
             let mut seen = Observation::default();
             let replication = &mut seen.replication;
-            replication.replid = ReplicationId::parse(&letter.repeat(40)).map_or(Field::Missing, Field::Value);
+            replication.replid =
+                ReplicationId::parse(&letter.repeat(40)).map_or(Field::Missing, Field::Value);
             replication.master_offset = Field::Value(ReplicationOffset::new(1));
             replication.backlog.active = Field::Value(true);
             facts.answered(&seen, at(millis), at(millis + 5));
@@ -270,9 +353,16 @@ mod tests {
         facts.failed(PollError::Refused, at(4000));
         facts.failed(PollError::Timeout, at(5000));
         shows(&mut facts, "b", 6000);
-        assert_eq!(facts.beginning.map(|b| (b.after, b.likely_after)), Some((at(0), at(4000))), "a timeout is no sign");
+        assert_eq!(
+            facts.beginning.map(|b| (b.after, b.likely_after)),
+            Some((at(0), at(4000))),
+            "a timeout is no sign"
+        );
         shows(&mut facts, "c", 7000);
-        assert_eq!(facts.beginning.map(|b| (b.after, b.likely_after)), Some((at(6000), at(6000))));
+        assert_eq!(
+            facts.beginning.map(|b| (b.after, b.likely_after)),
+            Some((at(6000), at(6000)))
+        );
     }
 
     #[test]

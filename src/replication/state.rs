@@ -97,7 +97,8 @@ pub enum StateReason {
     },
     /// All is well.
     Streaming,
-    /// The link is up, but there is nothing to compare: the master keeps no backlog, or its history is not known yet.
+    /// The link is up, but there is nothing to compare: the master keeps no backlog, or its history
+    /// is not known yet.
     MasterHistoryUnknown,
     /// The link is up, and the replica still has a history that its master has ended.
     EndedHistory,
@@ -223,23 +224,41 @@ mod tests {
     #[test]
     fn reasons_read_as_sentences() {
         let cases = [
-            (StateReason::LinkDown { for_: Some(Span::from_secs(90)) }, "the replica lost its master 90.0 s ago"),
             (
-                StateReason::NoAnswer { who: Role::Master, error: Some(PollError::Refused), for_: None },
+                StateReason::LinkDown {
+                    for_: Some(Span::from_secs(90)),
+                },
+                "the replica lost its master 90.0 s ago",
+            ),
+            (
+                StateReason::NoAnswer {
+                    who: Role::Master,
+                    error: Some(PollError::Refused),
+                    for_: None,
+                },
                 "the master refused the connection: nothing listens there, or a firewall rejects it",
             ),
             (
                 StateReason::TwoMasters {
-                    split: Some(Split { master: Bytes::new(2048), replica: Bytes::new(7), master_was_promoted: true }),
+                    split: Some(Split {
+                        master: Bytes::new(2048),
+                        replica: Bytes::new(7),
+                        master_was_promoted: true,
+                    }),
                 },
                 "both servers are masters: 2.0 KiB are only on the pair's master, 7 B only on its replica",
             ),
             (
-                StateReason::ParentCutOff { for_: Span::from_secs(12) },
+                StateReason::ParentCutOff {
+                    for_: Span::from_secs(12),
+                },
                 "the link is up, but the replica above it lost its own master 12.0 s ago",
             ),
             (
-                StateReason::FullSync { read: Some(Bytes::new(2048)), total: None },
+                StateReason::FullSync {
+                    read: Some(Bytes::new(2048)),
+                    total: None,
+                },
                 "a full sync is under way: 2.0 KiB read",
             ),
         ];

@@ -1,11 +1,14 @@
-//! A pair and its two servers for unit tests: polls that take 10 ms each, in milliseconds of test time.
+//! A pair and its two servers for unit tests: polls that take 10 ms each, in milliseconds of test
+//! time.
 
 use super::assess;
 use super::{
-    Ack, Assessment, Evidence, HistoryLimits, MasterHistory, MasterNews, MasterSample, PairTracker, ServerFacts,
+    Ack, Assessment, Evidence, HistoryLimits, MasterHistory, MasterNews, MasterSample, PairTracker,
+    ServerFacts,
 };
 use crate::info::{
-    Engine, Field, LinkStatus, Observation, PersistenceInfo, ReplicaConnState, ReplicationInfo, Role, UpstreamInfo,
+    Engine, Field, LinkStatus, Observation, PersistenceInfo, ReplicaConnState, ReplicationInfo,
+    Role, UpstreamInfo,
 };
 use crate::model::{Bytes, PollError, ReplicationId, ReplicationOffset, Span, Timestamp};
 
@@ -73,12 +76,19 @@ impl Scene {
         }
     }
 
-    /// What the master says of the replica at `sent`: an offset that it says again is an ACK that did not come again.
+    /// What the master says of the replica at `sent`: an offset that it says again is an ACK that
+    /// did not come again.
     fn ack_at(&mut self, sent: i64) -> Option<Ack> {
         let ack = self.ack?;
-        let (_, came) =
-            *self.acked.insert(self.acked.filter(|(known, _)| *known == ack.offset).unwrap_or((ack.offset, sent)));
-        Some(Ack { age: Some(Span::from_secs((sent - came) / 1000)), ..ack })
+        let (_, came) = *self.acked.insert(
+            self.acked
+                .filter(|(known, _)| *known == ack.offset)
+                .unwrap_or((ack.offset, sent)),
+        );
+        Some(Ack {
+            age: Some(Span::from_secs((sent - came) / 1000)),
+            ..ack
+        })
     }
 
     /// The master answers that its history `letter` is at `bytes`.
@@ -93,13 +103,16 @@ impl Scene {
         info.backlog.active = Field::Value(true);
         info.backlog.size = Field::Value(Bytes::new(1000));
         if let Some((old, second)) = self.continues {
-            (info.replid2, info.second_offset) = (Field::Value(id(old)), Field::Value(offset(second)));
+            (info.replid2, info.second_offset) =
+                (Field::Value(id(old)), Field::Value(offset(second)));
         }
         let (sent, received) = (at(sent), at(sent + TAKES));
         let seen = observation(info);
         self.master.answered(&seen, sent, received);
-        self.tracker.direct_master_answered(ack, &seen, sent, received);
-        let sample = MasterSample::from_info(&seen.replication, &self.master, sent, received).expect("a master");
+        self.tracker
+            .direct_master_answered(ack, &seen, sent, received);
+        let sample = MasterSample::from_info(&seen.replication, &self.master, sent, received)
+            .expect("a master");
         if self.history.observe(&sample) != MasterNews::Reordered {
             self.tracker.master_answered(&sample, &self.history);
         }
@@ -107,15 +120,30 @@ impl Scene {
     }
 
     /// The replica answers with these words about its link, in the history `letter`.
-    pub(super) fn says(&mut self, sent: i64, letter: char, upstream: UpstreamInfo, loading: bool) -> &mut Self {
+    pub(super) fn says(
+        &mut self,
+        sent: i64,
+        letter: char,
+        upstream: UpstreamInfo,
+        loading: bool,
+    ) -> &mut Self {
         let info = ReplicationInfo {
             role: Field::Value(Role::Replica),
             replid: Field::Value(id(letter)),
             upstream: Some(upstream),
             ..ReplicationInfo::default()
         };
-        let persistence = PersistenceInfo { loading: Field::Value(loading), ..PersistenceInfo::default() };
-        self.replica_answers(sent, &Observation { persistence, ..observation(info) })
+        let persistence = PersistenceInfo {
+            loading: Field::Value(loading),
+            ..PersistenceInfo::default()
+        };
+        self.replica_answers(
+            sent,
+            &Observation {
+                persistence,
+                ..observation(info)
+            },
+        )
     }
 
     /// The replica answers that its link is up and that it applied and received `bytes`.
@@ -126,17 +154,25 @@ impl Scene {
     pub(super) fn replica_answers(&mut self, sent: i64, seen: &Observation) -> &mut Self {
         let (sent, received) = (at(sent), at(sent + TAKES));
         self.replica.answered(seen, sent, received);
-        self.tracker.replica_answered(seen, sent, received, millis(TAKES), &self.history);
+        self.tracker
+            .replica_answered(seen, sent, received, millis(TAKES), &self.history);
         self
     }
 
     /// Master, replica, master, as a round of polling asks them.
     pub(super) fn round(&mut self, sent: i64, master: u64, replica: u64) -> &mut Self {
-        self.master(sent, 'a', master).replica(sent + 20, 'a', replica).master(sent + 40, 'a', master)
+        self.master(sent, 'a', master)
+            .replica(sent + 20, 'a', replica)
+            .master(sent + 40, 'a', master)
     }
 
     /// The replica answers only after `takes` milliseconds.
-    pub(super) fn answers_late(&mut self, sent: i64, takes: i64, upstream: UpstreamInfo) -> &mut Self {
+    pub(super) fn answers_late(
+        &mut self,
+        sent: i64,
+        takes: i64,
+        upstream: UpstreamInfo,
+    ) -> &mut Self {
         let (sent, received) = (at(sent), at(sent + takes));
         let info = ReplicationInfo {
             role: Field::Value(Role::Replica),
@@ -146,7 +182,8 @@ impl Scene {
         };
         let seen = observation(info);
         self.replica.answered(&seen, sent, received);
-        self.tracker.replica_answered(&seen, sent, received, millis(TAKES), &self.history);
+        self.tracker
+            .replica_answered(&seen, sent, received, millis(TAKES), &self.history);
         self
     }
 
@@ -162,18 +199,29 @@ impl Scene {
 
     /// The master's line for the replica: it ACKed `bytes`; none is "nothing yet".
     pub(super) fn acks(&mut self, state: ReplicaConnState, bytes: Option<u64>) -> &mut Self {
-        self.ack = Some(Ack { offset: bytes.map(offset), age: Some(Span::ZERO), state });
+        self.ack = Some(Ack {
+            offset: bytes.map(offset),
+            age: Some(Span::ZERO),
+            state,
+        });
         self
     }
 
     pub(super) fn assess(&self, now: i64) -> Assessment {
-        let evidence = Evidence { master: &self.master, replica: &self.replica, pair: self.tracker.facts() };
+        let evidence = Evidence {
+            master: &self.master,
+            replica: &self.replica,
+            pair: self.tracker.facts(),
+        };
         assess(evidence, at(now))
     }
 }
 
 pub(super) fn observation(replication: ReplicationInfo) -> Observation {
-    let mut seen = Observation { replication, ..Observation::default() };
+    let mut seen = Observation {
+        replication,
+        ..Observation::default()
+    };
     seen.server.engine = Engine::Redis;
     seen
 }

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::servers::ExporterReport;
 use super::words;
-use crate::alert::{AlertKey, AlertSnapshot, AlertState, Change, Hold, Labels, ListedAlert, Quantity, Transition};
+use crate::alert::{
+    AlertKey, AlertSnapshot, AlertState, Change, Hold, Labels, ListedAlert, Quantity, Transition,
+};
 use crate::config::Severity;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
@@ -123,27 +125,41 @@ pub enum Unit {
 impl AlertsReport {
     /// The alerts at `now`.
     pub fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
-        let mut alerts: Vec<_> = fleet.alerts.iter().map(|listed| AlertReport::of(fleet, listed)).collect();
+        let mut alerts: Vec<_> = fleet
+            .alerts
+            .iter()
+            .map(|listed| AlertReport::of(fleet, listed))
+            .collect();
         alerts.sort_by(|a, b| {
             (a.state, b.severity)
                 .cmp(&(b.state, a.severity))
                 .then_with(|| a.started_timestamp.total_cmp(&b.started_timestamp))
                 .then_with(|| a.fingerprint.cmp(&b.fingerprint))
         });
-        Self { alerts, exporter: ExporterReport::of(fleet, now) }
+        Self {
+            alerts,
+            exporter: ExporterReport::of(fleet, now),
+        }
     }
 }
 
 impl AlertReport {
     fn of(fleet: &FleetSnapshot, listed: &ListedAlert) -> Self {
         let caused_by = listed.caused_by.as_ref().map(CauseReport::of);
-        Self { caused_by, ..Self::of_snapshot(fleet, &listed.alert, listed.state) }
+        Self {
+            caused_by,
+            ..Self::of_snapshot(fleet, &listed.alert, listed.state)
+        }
     }
 
     /// The alert as it was right after a change.
     pub(super) fn of_transition(fleet: &FleetSnapshot, transition: &Transition) -> Self {
         let over = matches!(transition.change, Change::Resolved { .. });
-        let state = if over { AlertState::Resolved } else { AlertState::Firing };
+        let state = if over {
+            AlertState::Resolved
+        } else {
+            AlertState::Firing
+        };
         Self::of_snapshot(fleet, &transition.alert, state)
     }
 
@@ -225,11 +241,18 @@ impl ListedState {
 /// The configured labels, and over them the identity's: those are what the alert is.
 fn all_labels(alert: &AlertSnapshot) -> Labels {
     let mut labels = (*alert.context.extra_labels).clone();
-    labels.extend(alert.identity.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
+    labels.extend(
+        alert
+            .identity
+            .labels
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
     labels
 }
 
-/// The listed state, and whether the alert is recovering. A recovering alert still fires: nobody was told otherwise.
+/// The listed state, and whether the alert is recovering. A recovering alert still fires: nobody
+/// was told otherwise.
 pub(super) const fn listed_state(state: AlertState) -> (ListedState, bool) {
     match state {
         AlertState::Pending => (ListedState::Pending, false),
@@ -246,10 +269,23 @@ mod tests {
 
     #[test]
     fn a_recovering_alert_still_fires() {
-        let words = [AlertState::Pending, AlertState::Firing, AlertState::Recovering, AlertState::Resolved]
-            .map(listed_state)
-            .map(|(state, recovering)| (state.label(), recovering));
-        assert_eq!(words, [("pending", false), ("firing", false), ("firing", true), ("resolved", false)]);
+        let words = [
+            AlertState::Pending,
+            AlertState::Firing,
+            AlertState::Recovering,
+            AlertState::Resolved,
+        ]
+        .map(listed_state)
+        .map(|(state, recovering)| (state.label(), recovering));
+        assert_eq!(
+            words,
+            [
+                ("pending", false),
+                ("firing", false),
+                ("firing", true),
+                ("resolved", false)
+            ]
+        );
     }
 
     #[test]
@@ -257,12 +293,21 @@ mod tests {
         let (fleet, now) = fleet(Scene::MasterLost);
         let report = AlertsReport::of(&fleet, now);
         let alert = &report.alerts[0];
-        assert_eq!((alert.alertname.as_str(), alert.state), ("RedisCrossDcServerUnreachable", ListedState::Firing));
+        assert_eq!(
+            (alert.alertname.as_str(), alert.state),
+            ("RedisCrossDcServerUnreachable", ListedState::Firing)
+        );
         assert_eq!((alert.unit, alert.threshold), (Unit::Seconds, 15.0));
         assert!(alert.value.unwrap() >= 15.0 && alert.peak.unwrap() >= 15.0);
         assert_eq!(alert.labels["server"], "m.example.com:6379");
         assert!(alert.started_timestamp > 1.7e9 && alert.resolved_timestamp.is_none());
-        assert!(alert.reason.as_deref().unwrap().contains("gave no answer in time"));
+        assert!(
+            alert
+                .reason
+                .as_deref()
+                .unwrap()
+                .contains("gave no answer in time")
+        );
         let states: Vec<_> = report.alerts.iter().map(|a| a.state).collect();
         assert!(states.is_sorted(), "firing first: {states:?}");
         let text = serde_json::to_string(&report).unwrap();

@@ -7,7 +7,9 @@ use super::words;
 use crate::alert::Labels;
 use crate::config::Severity;
 use crate::model::Timestamp;
-use crate::monitor::{DeliverySubject, FleetSnapshot, PastDelivery, ReceiverSnapshot, WaitingDelivery};
+use crate::monitor::{
+    DeliverySubject, FleetSnapshot, PastDelivery, ReceiverSnapshot, WaitingDelivery,
+};
 
 /// Everything about deliveries: the answer of `/api/v1/deliveries`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,7 +83,8 @@ pub struct DeliveryReport {
     pub subject: SubjectReport,
     /// When it came to its end.
     pub ended_timestamp: f64,
-    /// Why it was given up, in the words of the metric's `reason`; `null` when the receiver took it.
+    /// Why it was given up, in the words of the metric's `reason`; `null` when the receiver took
+    /// it.
     pub failure: Option<String>,
 }
 
@@ -125,9 +128,21 @@ impl DeliveriesReport {
         let deliveries = &fleet.deliveries;
         let dead = deliveries.dead_letters.iter();
         Self {
-            receivers: fleet.receivers.iter().map(|receiver| ReceiverReport::of(receiver, &wall)).collect(),
-            waiting: deliveries.waiting.iter().map(|waiting| WaitingReport::of(waiting, &wall)).collect(),
-            recent: deliveries.recent.iter().map(|past| DeliveryReport::of(past, &wall)).collect(),
+            receivers: fleet
+                .receivers
+                .iter()
+                .map(|receiver| ReceiverReport::of(receiver, &wall))
+                .collect(),
+            waiting: deliveries
+                .waiting
+                .iter()
+                .map(|waiting| WaitingReport::of(waiting, &wall))
+                .collect(),
+            recent: deliveries
+                .recent
+                .iter()
+                .map(|past| DeliveryReport::of(past, &wall))
+                .collect(),
             dead_letters: dead
                 .map(|letter| DeadLetterReport {
                     delivery: DeliveryReport::of(&letter.delivery, &wall),
@@ -154,7 +169,16 @@ impl ReceiverReport {
 
 impl SubjectReport {
     fn of(subject: &DeliverySubject, wall: &impl Fn(Timestamp) -> f64) -> Self {
-        let DeliverySubject { id, receiver, group, status, severity, reason, decided_at, attempts } = subject;
+        let DeliverySubject {
+            id,
+            receiver,
+            group,
+            status,
+            severity,
+            reason,
+            decided_at,
+            attempts,
+        } = subject;
         Self {
             id: id.clone(),
             receiver: receiver.to_string(),
@@ -171,7 +195,10 @@ impl SubjectReport {
 impl WaitingReport {
     fn of(waiting: &WaitingDelivery, wall: &impl Fn(Timestamp) -> f64) -> Self {
         let subject = SubjectReport::of(&waiting.subject, wall);
-        Self { subject, next_attempt_timestamp: waiting.next_attempt.map(wall) }
+        Self {
+            subject,
+            next_attempt_timestamp: waiting.next_attempt.map(wall),
+        }
     }
 }
 
@@ -179,7 +206,11 @@ impl DeliveryReport {
     fn of(past: &PastDelivery, wall: &impl Fn(Timestamp) -> f64) -> Self {
         let subject = SubjectReport::of(&past.subject, wall);
         let failure = past.failure.map(|failure| failure.label().to_owned());
-        Self { subject, ended_timestamp: wall(past.at), failure }
+        Self {
+            subject,
+            ended_timestamp: wall(past.at),
+            failure,
+        }
     }
 }
 
@@ -197,30 +228,46 @@ mod tests {
         let subject = DeliverySubject {
             id: "msg_1".to_owned(),
             receiver: "oncall".into(),
-            group: GroupKey(Arc::new(Labels::from([("alertname".to_owned(), "X".to_owned())]))),
+            group: GroupKey(Arc::new(Labels::from([(
+                "alertname".to_owned(),
+                "X".to_owned(),
+            )]))),
             status: AlertStatus::Firing,
             severity: Severity::Critical,
             reason: NotifyReason::First,
             decided_at: at - Span::from_secs(3),
             attempts: 2,
         };
-        PastDelivery { subject, at, failure }
+        PastDelivery {
+            subject,
+            at,
+            failure,
+        }
     }
 
     #[test]
     fn what_waits_what_was_taken_and_what_was_refused_is_told_with_times() {
         let (mut fleet, now) = fleet(Scene::Streaming);
         let next_attempt = Some(now + Span::from_secs(5));
-        let waiting = WaitingDelivery { subject: past(now, None).subject, next_attempt };
+        let waiting = WaitingDelivery {
+            subject: past(now, None).subject,
+            next_attempt,
+        };
         let refused = past(now, Some(DeliveryFailure::Auth));
         fleet.deliveries = Arc::new(Deliveries {
             waiting: vec![waiting],
             recent: vec![Arc::new(refused.clone()), Arc::new(past(now, None))],
-            dead_letters: vec![DeadDelivery { delivery: refused, over: true }],
+            dead_letters: vec![DeadDelivery {
+                delivery: refused,
+                over: true,
+            }],
         });
         let report = DeliveriesReport::of(&fleet, now);
         let json = serde_json::to_value(&report).unwrap();
-        assert_eq!(json["waiting"][0]["next_attempt_timestamp"], fleet.anchor.wall(now).as_secs_f64() + 5.0);
+        assert_eq!(
+            json["waiting"][0]["next_attempt_timestamp"],
+            fleet.anchor.wall(now).as_secs_f64() + 5.0
+        );
         assert_eq!(json["recent"][0]["failure"], "authError");
         assert_eq!(json["recent"][1]["failure"], serde_json::Value::Null);
         let letter = &json["dead_letters"][0];
@@ -228,6 +275,9 @@ mod tests {
             (&letter["id"], &letter["over"], &letter["status"]),
             (&"msg_1".into(), &true.into(), &"firing".into())
         );
-        assert_eq!(serde_json::from_value::<DeliveriesReport>(json).unwrap(), report);
+        assert_eq!(
+            serde_json::from_value::<DeliveriesReport>(json).unwrap(),
+            report
+        );
     }
 }

@@ -30,11 +30,13 @@ pub struct FailoverReport {
     pub to_dc: String,
     /// When it was noticed.
     pub timestamp: f64,
-    /// Bytes of the old master's stream that the new one does not have; `null` until the old master has answered.
+    /// Bytes of the old master's stream that the new one does not have; `null` until the old master
+    /// has answered.
     pub lost_bytes: Option<u64>,
     /// It is certainly at least this; `null` where nobody can say.
     pub lost_at_least_bytes: Option<u64>,
-    /// All that is lost was written within so many seconds, where that is all that will ever be known; `null` otherwise.
+    /// All that is lost was written within so many seconds, where that is all that will ever be
+    /// known; `null` otherwise.
     pub lost_within_seconds: Option<f64>,
     /// The last certified statement about the new master while it was a replica.
     pub last_known: Option<LastKnownReport>,
@@ -48,7 +50,10 @@ impl FailoversReport {
         let of_entry = |entry: &EntryFailovers| Self {
             pair: entry.pair.to_string(),
             total: entry.total,
-            last: entry.last.as_ref().map(|last| FailoverReport::of(fleet, last)),
+            last: entry
+                .last
+                .as_ref()
+                .map(|last| FailoverReport::of(fleet, last)),
         };
         fleet.failovers.iter().map(of_entry).collect()
     }
@@ -65,7 +70,9 @@ impl FailoverReport {
             lost_bytes: failover.loss.exactly().map(Bytes::get),
             lost_at_least_bytes: failover.loss.at_least().map(Bytes::get),
             lost_within_seconds: failover.loss.within().map(Span::as_secs_f64),
-            last_known: failover.last_known.map(|known| LastKnownReport::of(fleet, known)),
+            last_known: failover
+                .last_known
+                .map(|known| LastKnownReport::of(fleet, known)),
             reason: failover.to_string(),
         }
     }

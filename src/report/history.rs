@@ -21,7 +21,8 @@ pub struct HistoryReport {
     pub since_timestamp: f64,
     /// The points, oldest first, without a gap in time. The last one is not over yet.
     pub points: Vec<PointReport>,
-    /// The states that it came into since then, oldest first; of one that changes often, the last fifty.
+    /// The states that it came into since then, oldest first; of one that changes often, the last
+    /// fifty.
     pub changes: Vec<ChangeReport>,
     /// Who says so, and when.
     pub exporter: ExporterReport,
@@ -61,19 +62,32 @@ pub struct ChangeReport {
 
 impl HistoryReport {
     /// The past of `pair` from `since` on, as known at `now`.
-    pub fn of(fleet: &FleetSnapshot, pair: &PairSnapshot, since: Timestamp, now: Timestamp) -> Self {
+    pub fn of(
+        fleet: &FleetSnapshot,
+        pair: &PairSnapshot,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Self {
         let tier = pair.chart.tier(since, now);
         let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
         let recent = |begin: Timestamp| begin + tier.step() > since;
         let points = tier.points().filter(|(begin, _)| recent(*begin));
-        let changes = pair.chart.changes().iter().filter(|change| change.at >= since);
+        let changes = pair
+            .chart
+            .changes()
+            .iter()
+            .filter(|change| change.at >= since);
         Self {
             pair: pair.meta.key.name.to_string(),
             replica: pair.meta.key.replica.to_string(),
             step_seconds: tier.step().as_secs_f64(),
             since_timestamp: wall(since),
-            points: points.map(|(begin, point)| PointReport::of(wall(begin), point)).collect(),
-            changes: changes.map(|change| ChangeReport::of(wall(change.at), change)).collect(),
+            points: points
+                .map(|(begin, point)| PointReport::of(wall(begin), point))
+                .collect(),
+            changes: changes
+                .map(|change| ChangeReport::of(wall(change.at), change))
+                .collect(),
             exporter: ExporterReport::of(fleet, now),
         }
     }
@@ -96,7 +110,11 @@ impl PointReport {
 
 impl ChangeReport {
     fn of(timestamp: f64, change: &PastState) -> Self {
-        Self { timestamp, state: change.state, reason: change.reason.to_string() }
+        Self {
+            timestamp,
+            state: change.state,
+            reason: change.reason.to_string(),
+        }
     }
 }
 
@@ -113,13 +131,34 @@ mod tests {
     #[test]
     fn a_lost_master_is_seen_in_the_points_and_told_by_the_changes() {
         let history = history(Scene::MasterLost, Span::from_secs(60));
-        assert_eq!((history.pair.as_str(), history.step_seconds), ("orders", 5.0));
-        let steps = history.points.windows(2).all(|pair| (pair[1].timestamp - pair[0].timestamp - 5.0).abs() < 1e-6);
+        assert_eq!(
+            (history.pair.as_str(), history.step_seconds),
+            ("orders", 5.0)
+        );
+        let steps = history
+            .points
+            .windows(2)
+            .all(|pair| (pair[1].timestamp - pair[0].timestamp - 5.0).abs() < 1e-6);
         assert!(steps && history.points.len() >= 4, "{history:?}");
-        assert_eq!(history.points.last().unwrap().state, Some(PairState::MasterUnreachable));
+        assert_eq!(
+            history.points.last().unwrap().state,
+            Some(PairState::MasterUnreachable)
+        );
         let states: Vec<_> = history.changes.iter().map(|change| change.state).collect();
-        assert_eq!(states, [PairState::Unknown, PairState::Streaming, PairState::MasterUnreachable]);
-        assert!(history.points.iter().all(|p| p.lag_min_seconds <= p.lag_seconds));
+        assert_eq!(
+            states,
+            [
+                PairState::Unknown,
+                PairState::Streaming,
+                PairState::MasterUnreachable
+            ]
+        );
+        assert!(
+            history
+                .points
+                .iter()
+                .all(|p| p.lag_min_seconds <= p.lag_seconds)
+        );
     }
 
     #[test]
@@ -132,9 +171,16 @@ mod tests {
     #[test]
     fn what_was_not_known_is_null() {
         let json = serde_json::to_value(history(Scene::NothingYet, Span::from_secs(60))).unwrap();
-        assert_eq!(json["points"], serde_json::json!([]), "nobody has looked yet");
+        assert_eq!(
+            json["points"],
+            serde_json::json!([]),
+            "nobody has looked yet"
+        );
         let json = serde_json::to_value(history(Scene::MasterLost, Span::from_secs(60))).unwrap();
         let last = json["points"].as_array().unwrap().last().unwrap().clone();
-        assert_eq!((&last["lag_seconds"], &last["state"]), (&serde_json::Value::Null, &"master_unreachable".into()));
+        assert_eq!(
+            (&last["lag_seconds"], &last["state"]),
+            (&serde_json::Value::Null, &"master_unreachable".into())
+        );
     }
 }

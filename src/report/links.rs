@@ -73,7 +73,9 @@ impl PairsReport {
     /// How many pairs are how bad.
     pub fn summary(&self) -> Summary {
         let mut summary = Summary::default();
-        self.pairs.iter().for_each(|pair| summary.count(pair.level()));
+        self.pairs
+            .iter()
+            .for_each(|pair| summary.count(pair.level()));
         summary
     }
 
@@ -81,7 +83,9 @@ impl PairsReport {
     pub fn links(&self) -> Vec<LinkReport> {
         let mut links: BTreeMap<(&str, &str), LinkReport> = BTreeMap::new();
         for pair in &self.pairs {
-            let link = links.entry((&pair.source_dc, &pair.target_dc)).or_insert_with(|| LinkReport::of(pair));
+            let link = links
+                .entry((&pair.source_dc, &pair.target_dc))
+                .or_insert_with(|| LinkReport::of(pair));
             link.take_in(pair);
         }
         links.into_values().collect()
@@ -106,15 +110,23 @@ impl LinkReport {
     fn take_in(&mut self, pair: &PairReport) {
         let lag = pair.lag_seconds.or(pair.lag_lower_seconds);
         let level = pair.level();
-        // As in the table: what is worse comes first, and of what is equally bad the state that precedes.
+        // As in the table: what is worse comes first, and of what is equally bad the state that
+        // precedes.
         if (self.level, std::cmp::Reverse(self.state)) < (level, std::cmp::Reverse(pair.state)) {
             (self.level, self.state) = (level, pair.state);
         }
         self.pairs += 1;
         self.streaming += usize::from(pair.state == PairState::Streaming);
         self.lag_unknown += usize::from(lag.is_none());
-        self.worst_lag_seconds = lag.into_iter().chain(self.worst_lag_seconds).reduce(f64::max);
-        self.bytes_behind = pair.lag_bytes.into_iter().chain(self.bytes_behind).reduce(u64::saturating_add);
+        self.worst_lag_seconds = lag
+            .into_iter()
+            .chain(self.worst_lag_seconds)
+            .reduce(f64::max);
+        self.bytes_behind = pair
+            .lag_bytes
+            .into_iter()
+            .chain(self.bytes_behind)
+            .reduce(u64::saturating_add);
     }
 }
 
@@ -126,26 +138,57 @@ mod tests {
     #[test]
     fn a_link_is_as_bad_as_its_worst_pair() {
         let mut report = report(["calm", "slow", "cut", "inside"].map(pair));
-        let [_, slow, cut, inside] = report.pairs.as_mut_slice() else { panic!("four pairs") };
+        let [_, slow, cut, inside] = report.pairs.as_mut_slice() else {
+            panic!("four pairs")
+        };
         (slow.lag_seconds, slow.lag_bytes) = (Some(2.0), Some(10));
-        (cut.state, cut.lag_seconds, cut.lag_lower_seconds, cut.lag_bytes) = (PairState::LinkDown, None, None, None);
+        (
+            cut.state,
+            cut.lag_seconds,
+            cut.lag_lower_seconds,
+            cut.lag_bytes,
+        ) = (PairState::LinkDown, None, None, None);
         "dc1".clone_into(&mut inside.target_dc);
         let links = report.links();
-        let names: Vec<_> = links.iter().map(|link| (link.source_dc.as_str(), link.target_dc.as_str())).collect();
+        let names: Vec<_> = links
+            .iter()
+            .map(|link| (link.source_dc.as_str(), link.target_dc.as_str()))
+            .collect();
         assert_eq!(names, [("dc1", "dc1"), ("dc1", "dc2")]);
         let link = &links[1];
-        assert_eq!((link.level, link.state), (Level::Warning, PairState::LinkDown));
+        assert_eq!(
+            (link.level, link.state),
+            (Level::Warning, PairState::LinkDown)
+        );
         assert_eq!((link.pairs, link.streaming, link.lag_unknown), (3, 2, 1));
-        assert_eq!((link.worst_lag_seconds, link.bytes_behind), (Some(2.0), Some(10)));
-        assert_eq!(report.summary(), Summary { warning: 1, ok: 3, ..Summary::default() });
+        assert_eq!(
+            (link.worst_lag_seconds, link.bytes_behind),
+            (Some(2.0), Some(10))
+        );
+        assert_eq!(
+            report.summary(),
+            Summary {
+                warning: 1,
+                ok: 3,
+                ..Summary::default()
+            }
+        );
     }
 
     #[test]
     fn what_nobody_knows_of_any_pair_is_not_known_of_the_link() {
         let mut report = report([pair("dark")]);
         let dark = &mut report.pairs[0];
-        (dark.state, dark.lag_seconds, dark.lag_lower_seconds, dark.lag_bytes) = (PairState::Unknown, None, None, None);
+        (
+            dark.state,
+            dark.lag_seconds,
+            dark.lag_lower_seconds,
+            dark.lag_bytes,
+        ) = (PairState::Unknown, None, None, None);
         let link = &report.links()[0];
-        assert_eq!((link.level, link.worst_lag_seconds, link.bytes_behind), (Level::Unknown, None, None));
+        assert_eq!(
+            (link.level, link.worst_lag_seconds, link.bytes_behind),
+            (Level::Unknown, None, None)
+        );
     }
 }

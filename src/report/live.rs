@@ -88,13 +88,23 @@ pub enum HappeningReport {
 impl LiveReport {
     /// The fleet in short, of the whole report.
     pub fn of(fleet: &FleetSnapshot, report: &PairsReport) -> Self {
-        let alerts = fleet.alerts.iter().filter(|listed| listed.alert.status == crate::alert::AlertStatus::Firing);
-        let firing = alerts.filter(|listed| listed.state != crate::alert::AlertState::Pending).count();
+        let alerts = fleet
+            .alerts
+            .iter()
+            .filter(|listed| listed.alert.status == crate::alert::AlertStatus::Firing);
+        let firing = alerts
+            .filter(|listed| listed.state != crate::alert::AlertState::Pending)
+            .count();
         Self {
             exporter: report.exporter.clone(),
             summary: report.summary(),
             links: report.links(),
-            pairs: report.worst_first().into_iter().take(MAX_LIVE_PAIRS).map(LivePair::of).collect(),
+            pairs: report
+                .worst_first()
+                .into_iter()
+                .take(MAX_LIVE_PAIRS)
+                .map(LivePair::of)
+                .collect(),
             firing,
             last_number: fleet.journal.last(),
         }
@@ -154,15 +164,28 @@ mod tests {
     #[test]
     fn a_lost_master_is_told_as_state_and_alert() {
         let (fleet, now) = fleet(Scene::MasterLost);
-        let told: Vec<_> = fleet.journal.after(0).map(|happening| HappeningReport::of(&fleet, happening)).collect();
+        let told: Vec<_> = fleet
+            .journal
+            .after(0)
+            .map(|happening| HappeningReport::of(&fleet, happening))
+            .collect();
         let json = serde_json::to_value(&told).unwrap();
         let events: Vec<_> = told.iter().map(HappeningReport::event).collect();
         assert_eq!(events, ["state", "state", "alert"], "{json}");
-        assert_eq!((&json[1]["from"], &json[1]["state"]), (&"streaming".into(), &"master_unreachable".into()));
-        assert_eq!((&json[2]["change"], &json[2]["alert"]["state"]), (&"fired".into(), &"firing".into()));
+        assert_eq!(
+            (&json[1]["from"], &json[1]["state"]),
+            (&"streaming".into(), &"master_unreachable".into())
+        );
+        assert_eq!(
+            (&json[2]["change"], &json[2]["alert"]["state"]),
+            (&"fired".into(), &"firing".into())
+        );
         let live = LiveReport::of(&fleet, &PairsReport::of(&fleet, now));
         let last = fleet.journal.after(0).last().unwrap().number;
-        assert_eq!((live.firing, live.last_number, live.summary.critical), (1, last, 1));
+        assert_eq!(
+            (live.firing, live.last_number, live.summary.critical),
+            (1, last, 1)
+        );
         assert_eq!(live.links[0].level, Level::Critical);
     }
 
@@ -170,7 +193,10 @@ mod tests {
     fn a_large_fleet_is_told_in_short() {
         let (fleet, now) = large_fleet(500);
         let live = LiveReport::of(&fleet, &PairsReport::of(&fleet, now));
-        assert_eq!((live.pairs.len(), live.summary.unknown), (MAX_LIVE_PAIRS, 500));
+        assert_eq!(
+            (live.pairs.len(), live.summary.unknown),
+            (MAX_LIVE_PAIRS, 500)
+        );
         assert!(serde_json::to_string(&live).unwrap().len() < 20_000);
     }
 }

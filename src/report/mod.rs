@@ -1,8 +1,9 @@
-//! The fleet as a report: what JSON, the page and `check` say, in one form that can be written and read back.
+//! The fleet as a report: what JSON, the page and `check` say, in one form that can be written and
+//! read back.
 //!
-//! Pure: a function of a [`FleetSnapshot`](crate::monitor::FleetSnapshot) and `now`. A value that is not known is
-//! `None`, which is `null` in JSON; there is no number that means "unknown". Seconds are numbers with a fraction,
-//! `*_timestamp` are Unix seconds, `*_bytes` are whole bytes.
+//! Pure: a function of a [`FleetSnapshot`](crate::monitor::FleetSnapshot) and `now`. A value that
+//! is not known is `None`, which is `null` in JSON; there is no number that means "unknown".
+//! Seconds are numbers with a fraction, `*_timestamp` are Unix seconds, `*_bytes` are whole bytes.
 
 mod alerts;
 mod deliveries;
@@ -24,8 +25,8 @@ pub(crate) mod testing;
 
 pub use alerts::{AlertReport, AlertsReport, CauseReport, DecisionReport, ListedState, Unit};
 pub use deliveries::{
-    DeadLetterReport, DeliveriesReport, DeliveryReport, ReceiverReport, ReplayRefusal, ReplayReport, SubjectReport,
-    WaitingReport,
+    DeadLetterReport, DeliveriesReport, DeliveryReport, ReceiverReport, ReplayRefusal,
+    ReplayReport, SubjectReport, WaitingReport,
 };
 pub use failovers::{FailoverReport, FailoversReport};
 pub use history::{ChangeReport, HistoryReport, PointReport};
@@ -36,5 +37,9 @@ pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Th
 pub use reload::{ReloadError, ReloadReport};
 pub use sentinels::{SentinelReport, SentinelsReport};
 pub use servers::{ExporterReport, ServerReport, stuck_for};
-pub use silences::{SilenceCommand, SilenceMade, SilenceRefusal, SilenceReport, SilenceRequest, SilencesReport};
-pub use text::{amount_text, bytes_text, lag_text, seconds_text, utc_text, visible_line, visible_text};
+pub use silences::{
+    SilenceCommand, SilenceMade, SilenceRefusal, SilenceReport, SilenceRequest, SilencesReport,
+};
+pub use text::{
+    amount_text, bytes_text, lag_text, seconds_text, utc_text, visible_line, visible_text,
+};

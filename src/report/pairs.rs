@@ -52,7 +52,8 @@ pub struct PairReport {
     pub state: PairState,
     /// Why it is in that state, as a sentence.
     pub reason: String,
-    /// Whether the lag rests on the assumption that a silent replica applies nothing but what it ACKs.
+    /// Whether the lag rests on the assumption that a silent replica applies nothing but what it
+    /// ACKs.
     pub stale: bool,
     /// Age of the oldest write that the replica lacks; 0 when it lacks none. The best estimate.
     pub lag_seconds: Option<f64>,
@@ -76,17 +77,21 @@ pub struct PairReport {
     pub link_up: bool,
     /// For how long the link has been down or stalled; `null` in every other state.
     pub link_down_seconds: Option<f64>,
-    /// `master_last_io_seconds_ago` of the replica. `null`, like all that only the replica tells, while it is silent.
+    /// `master_last_io_seconds_ago` of the replica. `null`, like all that only the replica tells,
+    /// while it is silent.
     pub last_io_seconds: Option<f64>,
-    /// Age of the last ACK, as the master tells. `null`, like all that only the master tells, while it is silent.
+    /// Age of the last ACK, as the master tells. `null`, like all that only the master tells, while
+    /// it is silent.
     pub ack_age_seconds: Option<f64>,
     /// Bytes that the master has written and the replica has not ACKed.
     pub ack_lag_bytes: Option<u64>,
     /// Bytes that the replica has received and not yet applied.
     pub unapplied_bytes: Option<u64>,
-    /// Unshared history, while diverged: the end of the older history, which a server that was promoted does not have.
+    /// Unshared history, while diverged: the end of the older history, which a server that was
+    /// promoted does not have.
     pub diverged_bytes: Option<u64>,
-    /// What only the pair's master has, while both are masters. Absent from reports of older exporters.
+    /// What only the pair's master has, while both are masters. Absent from reports of older
+    /// exporters.
     #[serde(default)]
     pub diverged_master_bytes: Option<u64>,
     /// What only the replica has, while diverged. Absent from reports of older exporters.
@@ -160,8 +165,16 @@ impl PairsReport {
     pub fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
         let alerts = LiveAlerts::of(&fleet.alerts);
         Self {
-            pairs: fleet.pairs.iter().map(|pair| PairReport::of(fleet, pair, &alerts, now)).collect(),
-            servers: fleet.servers.iter().map(|server| ServerReport::of(fleet, server, now)).collect(),
+            pairs: fleet
+                .pairs
+                .iter()
+                .map(|pair| PairReport::of(fleet, pair, &alerts, now))
+                .collect(),
+            servers: fleet
+                .servers
+                .iter()
+                .map(|server| ServerReport::of(fleet, server, now))
+                .collect(),
             sentinels: SentinelsReport::of(fleet),
             failovers: FailoversReport::of(fleet),
             exporter: ExporterReport::of(fleet, now),
@@ -176,12 +189,18 @@ impl PairReport {
         Some(Self::of(fleet, pair, &LiveAlerts::of(&fleet.alerts), now))
     }
 
-    fn of(fleet: &FleetSnapshot, pair: &PairSnapshot, alerts: &LiveAlerts<'_>, now: Timestamp) -> Self {
+    fn of(
+        fleet: &FleetSnapshot,
+        pair: &PairSnapshot,
+        alerts: &LiveAlerts<'_>,
+        now: Timestamp,
+    ) -> Self {
         let (meta, facts) = (&pair.meta, &pair.facts);
         let seen = pair.assess(now);
         let replica_talks = !pair.replica.facts.is_silent(now, facts.interval);
         let link = replica_talks.then_some(&facts.link);
-        let master_talks = direct_master(fleet, &meta.master).is_some_and(|m| !m.is_silent(now, facts.interval));
+        let master_talks =
+            direct_master(fleet, &meta.master).is_some_and(|m| !m.is_silent(now, facts.interval));
         let ack = master_talks.then_some(&facts.ack);
         Self {
             pair: meta.key.name.to_string(),
@@ -200,8 +219,12 @@ impl PairReport {
             lag_bytes: bytes(seen.bytes.estimate),
             lag_lower_bytes: bytes(seen.bytes.lower),
             lag_upper_bytes: bytes(seen.bytes.upper),
-            sample_timestamp: seen.sampled_at.map(|at| fleet.anchor.wall(at).as_secs_f64()),
-            last_known: seen.last_known.map(|known| LastKnownReport::of(fleet, known)),
+            sample_timestamp: seen
+                .sampled_at
+                .map(|at| fleet.anchor.wall(at).as_secs_f64()),
+            last_known: seen
+                .last_known
+                .map(|known| LastKnownReport::of(fleet, known)),
             link_up: seen.state == PairState::Streaming,
             link_down_seconds: seconds(seen.link_down_for),
             last_io_seconds: seconds(link.and_then(|link| link.last_io)),
@@ -219,10 +242,13 @@ impl PairReport {
     }
 }
 
-/// The facts of the master that a pair is configured with, which ACKs come from: in a chain it is not the server that
-/// lag is measured against. Servers stand in the order of their addresses.
+/// The facts of the master that a pair is configured with, which ACKs come from: in a chain it is
+/// not the server that lag is measured against. Servers stand in the order of their addresses.
 fn direct_master<'a>(fleet: &'a FleetSnapshot, addr: &ServerAddr) -> Option<&'a ServerFacts> {
-    let index = fleet.servers.binary_search_by(|server| server.meta.addr.cmp(addr)).ok()?;
+    let index = fleet
+        .servers
+        .binary_search_by(|server| server.meta.addr.cmp(addr))
+        .ok()?;
     fleet.servers.get(index).map(|server| &server.facts)
 }
 
@@ -258,7 +284,11 @@ impl Thresholds {
                 _ => continue,
             };
             let is_critical = threshold.severity == Severity::Critical.label();
-            *(if is_critical { &mut levels.critical } else { &mut levels.warning }) = Some(threshold.value);
+            *(if is_critical {
+                &mut levels.critical
+            } else {
+                &mut levels.warning
+            }) = Some(threshold.value);
         }
         all
     }
@@ -273,9 +303,15 @@ struct LiveAlerts<'a> {
 
 impl<'a> LiveAlerts<'a> {
     fn of(listed: &'a [ListedAlert]) -> Self {
-        let mut live = Self { pairs: BTreeMap::new(), names: BTreeMap::new(), servers: BTreeMap::new() };
+        let mut live = Self {
+            pairs: BTreeMap::new(),
+            names: BTreeMap::new(),
+            servers: BTreeMap::new(),
+        };
         for alert in listed {
-            let Some(brief) = AlertBrief::of(alert) else { continue };
+            let Some(brief) = AlertBrief::of(alert) else {
+                continue;
+            };
             let label = |name| alert.alert.identity.labels.get(name).map(String::as_str);
             if let (Some(pair), Some(replica)) = (label("pair"), label("replica")) {
                 live.pairs.entry((pair, replica)).or_default().push(brief);
@@ -294,7 +330,13 @@ impl<'a> LiveAlerts<'a> {
         let own = self.pairs.get(&(key.name.as_str(), replica.as_str()));
         let of_servers = [&master, &replica].map(|addr| self.servers.get(addr.as_str()));
         let of_name = self.names.get(key.name.as_str());
-        [own, of_name].into_iter().chain(of_servers).flatten().flatten().cloned().collect()
+        [own, of_name]
+            .into_iter()
+            .chain(of_servers)
+            .flatten()
+            .flatten()
+            .cloned()
+            .collect()
     }
 }
 
@@ -326,11 +368,23 @@ mod tests {
     fn a_healthy_pair_has_its_lag_and_says_so() {
         let json = json(Scene::Streaming);
         let pair = &json["pairs"][0];
-        assert_eq!((&pair["state"], &pair["reason"]), (&"streaming".into(), &"the link is up".into()));
-        assert_eq!((&pair["lag_seconds"], &pair["lag_bytes"]), (&0.0.into(), &0.into()));
+        assert_eq!(
+            (&pair["state"], &pair["reason"]),
+            (&"streaming".into(), &"the link is up".into())
+        );
+        assert_eq!(
+            (&pair["lag_seconds"], &pair["lag_bytes"]),
+            (&0.0.into(), &0.into())
+        );
         assert!(pair["lag_upper_seconds"].as_f64().unwrap() > 0.0);
-        assert_eq!(pair["thresholds"]["lag_seconds"], serde_json::json!({"warning": 30.0, "critical": 120.0}));
-        assert_eq!(pair["thresholds"]["lag_bytes"], serde_json::json!({"warning": null, "critical": null}));
+        assert_eq!(
+            pair["thresholds"]["lag_seconds"],
+            serde_json::json!({"warning": 30.0, "critical": 120.0})
+        );
+        assert_eq!(
+            pair["thresholds"]["lag_bytes"],
+            serde_json::json!({"warning": null, "critical": null})
+        );
         assert_eq!(json["servers"][0]["up"], true);
     }
 
@@ -360,10 +414,18 @@ mod tests {
             "applied_bytes_total",
         ];
         for key in unknown {
-            assert_eq!(pair.get(key), Some(&Value::Null), "{key} stands there, and is null");
+            assert_eq!(
+                pair.get(key),
+                Some(&Value::Null),
+                "{key} stands there, and is null"
+            );
         }
         assert_eq!(pair["reason"], "the first polls are under way");
-        assert_eq!(json["servers"][0]["up"], Value::Null, "a server that was not asked is neither up nor down");
+        assert_eq!(
+            json["servers"][0]["up"],
+            Value::Null,
+            "a server that was not asked is neither up nor down"
+        );
     }
 
     #[test]
@@ -371,13 +433,34 @@ mod tests {
         let json = json(Scene::MasterLost);
         let pair = &json["pairs"][0];
         assert_eq!(pair["state"], "master_unreachable");
-        assert_eq!((&pair["lag_seconds"], &pair["lag_upper_seconds"]), (&Value::Null, &Value::Null));
-        assert!(pair["lag_lower_seconds"].is_f64() && pair["last_known"]["lag_upper_seconds"].is_f64());
-        assert_eq!(pair["ack_lag_bytes"], Value::Null, "what only the master tells is not known while it is silent");
+        assert_eq!(
+            (&pair["lag_seconds"], &pair["lag_upper_seconds"]),
+            (&Value::Null, &Value::Null)
+        );
+        assert!(
+            pair["lag_lower_seconds"].is_f64() && pair["last_known"]["lag_upper_seconds"].is_f64()
+        );
+        assert_eq!(
+            pair["ack_lag_bytes"],
+            Value::Null,
+            "what only the master tells is not known while it is silent"
+        );
         let alerts = pair["alerts"].as_array().unwrap();
-        assert!(alerts.iter().any(|a| a["alertname"] == "RedisCrossDcServerUnreachable" && a["state"] == "firing"));
-        let master = json["servers"].as_array().unwrap().iter().find(|s| s["up"] == false).unwrap();
-        assert_eq!((&master["server"], &master["last_error"]), (&"m.example.com:6379".into(), &"timeout".into()));
+        assert!(
+            alerts.iter().any(
+                |a| a["alertname"] == "RedisCrossDcServerUnreachable" && a["state"] == "firing"
+            )
+        );
+        let master = json["servers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|s| s["up"] == false)
+            .unwrap();
+        assert_eq!(
+            (&master["server"], &master["last_error"]),
+            (&"m.example.com:6379".into(), &"timeout".into())
+        );
     }
 
     #[test]

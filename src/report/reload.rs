@@ -49,7 +49,13 @@ impl ReloadReport {
 
 impl fmt::Display for ReloadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pairs_added, pairs_removed, pairs_kept, trees_restarted, receivers } = self;
+        let Self {
+            pairs_added,
+            pairs_removed,
+            pairs_kept,
+            trees_restarted,
+            receivers,
+        } = self;
         write!(
             f,
             "reloaded: pairs added {pairs_added}, removed {pairs_removed}, kept {pairs_kept}; replication trees whose \

@@ -17,7 +17,8 @@ pub struct SentinelsReport {
     pub sentinels: Vec<SentinelReport>,
     /// What is risky about where they stand, a sentence each.
     pub risks: Vec<String>,
-    /// Whether it is known where they stand: without that, no risks say nothing. Absent from reports of older exporters.
+    /// Whether it is known where they stand: without that, no risks say nothing. Absent from
+    /// reports of older exporters.
     #[serde(default)]
     pub placement_known: bool,
 }
@@ -63,7 +64,10 @@ impl SentinelReport {
             dc: sentinel.dc.to_string(),
             server: sentinel.addr.to_string(),
             up: sentinel.answer.map(|answer| answer.is_ok()),
-            reason: sentinel.answer.and_then(Result::err).map(|error| format!("the Sentinel {}", error.sentence())),
+            reason: sentinel
+                .answer
+                .and_then(Result::err)
+                .map(|error| format!("the Sentinel {}", error.sentence())),
             quorum_ok: sentinel.quorum.map(|quorum| quorum == QuorumCheck::Reached),
             agrees: sentinel.agrees,
             tilt: sentinel.tilted,
@@ -73,10 +77,17 @@ impl SentinelReport {
     /// What is wrong with it, in a few words; `None` where nothing is known to be.
     pub fn trouble(&self) -> Option<String> {
         let words = [
-            (self.up == Some(false)).then(|| self.reason.clone().unwrap_or_else(|| "it does not answer".to_owned())),
-            (self.quorum_ok == Some(false)).then(|| "it sees no quorum: nothing will be failed over".to_owned()),
-            (self.agrees == Some(false)).then(|| "it names another master than the others".to_owned()),
-            (self.tilt == Some(true)).then(|| "it is in TILT: it decides nothing for the moment".to_owned()),
+            (self.up == Some(false)).then(|| {
+                self.reason
+                    .clone()
+                    .unwrap_or_else(|| "it does not answer".to_owned())
+            }),
+            (self.quorum_ok == Some(false))
+                .then(|| "it sees no quorum: nothing will be failed over".to_owned()),
+            (self.agrees == Some(false))
+                .then(|| "it names another master than the others".to_owned()),
+            (self.tilt == Some(true))
+                .then(|| "it is in TILT: it decides nothing for the moment".to_owned()),
         ];
         let words: Vec<_> = words.into_iter().flatten().collect();
         (!words.is_empty()).then(|| words.join("; "))
@@ -106,16 +117,39 @@ mod tests {
     #[test]
     fn every_trouble_is_named() {
         check(&state(), None);
-        check(&SentinelState { answer: None, quorum: None, agrees: None, tilted: None, ..state() }, None);
         check(
-            &SentinelState { quorum: Some(QuorumCheck::NotReached), agrees: Some(false), ..state() },
-            Some("it sees no quorum: nothing will be failed over; it names another master than the others"),
+            &SentinelState {
+                answer: None,
+                quorum: None,
+                agrees: None,
+                tilted: None,
+                ..state()
+            },
+            None,
         );
         check(
-            &SentinelState { tilted: Some(true), ..state() },
+            &SentinelState {
+                quorum: Some(QuorumCheck::NotReached),
+                agrees: Some(false),
+                ..state()
+            },
+            Some(
+                "it sees no quorum: nothing will be failed over; it names another master than the others",
+            ),
+        );
+        check(
+            &SentinelState {
+                tilted: Some(true),
+                ..state()
+            },
             Some("it is in TILT: it decides nothing for the moment"),
         );
-        let silent = SentinelState { answer: Some(Err(PollError::Refused)), quorum: None, agrees: None, ..state() };
+        let silent = SentinelState {
+            answer: Some(Err(PollError::Refused)),
+            quorum: None,
+            agrees: None,
+            ..state()
+        };
         let trouble = SentinelReport::of(&silent).trouble().unwrap();
         assert!(trouble.starts_with("the Sentinel "), "{trouble}");
     }

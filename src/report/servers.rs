@@ -68,7 +68,9 @@ impl ServerReport {
             engine: facts.engine.map(|engine| engine.label().to_owned()),
             version: facts.version.as_deref().map(str::to_owned),
             last_error: facts.last_error.map(|error| error.label().to_owned()),
-            reason: facts.last_error.map(|error| format!("the server {}", error.sentence())),
+            reason: facts
+                .last_error
+                .map(|error| format!("the server {}", error.sentence())),
             unreachable_seconds: facts.unreachable_for(now).map(Span::as_secs_f64),
             last_answer_timestamp: facts.last_answer.map(|(_, received)| wall(received)),
             polls_total: server.polls,
@@ -90,8 +92,8 @@ impl ExporterReport {
     }
 }
 
-/// For how long the monitor has said nothing, where that is so long that it must be stuck. Where nothing is polled,
-/// it has nothing to say.
+/// For how long the monitor has said nothing, where that is so long that it must be stuck. Where
+/// nothing is polled, it has nothing to say.
 pub fn stuck_for(fleet: &FleetSnapshot, now: Timestamp) -> Option<Span> {
     let interval = fleet.pairs.iter().map(|pair| pair.facts.interval).max()?;
     let age = now - fleet.anchor.mono;
@@ -112,6 +114,10 @@ mod tests {
         fleet.pairs[0].facts.interval = Span::from_secs(60);
         assert_eq!(stuck_for(&fleet, after(180)), None, "polls are rare");
         assert_eq!(stuck_for(&fleet, after(181)), Some(Span::from_secs(181)));
-        assert_eq!(stuck_for(&large_fleet(0).0, after(1_000_000)), None, "nothing is polled");
+        assert_eq!(
+            stuck_for(&large_fleet(0).0, after(1_000_000)),
+            None,
+            "nothing is polled"
+        );
     }
 }

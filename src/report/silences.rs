@@ -95,7 +95,9 @@ pub enum SilenceRefusal {
 impl SilencesReport {
     /// The silences at `now`.
     pub fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
-        let silence = |(state, record): &(SilenceState, SilenceRecord)| SilenceReport::of(fleet, *state, record);
+        let silence = |(state, record): &(SilenceState, SilenceRecord)| {
+            SilenceReport::of(fleet, *state, record)
+        };
         Self {
             silences: fleet.silences.iter().map(silence).collect(),
             maintenance: fleet.maintenance.iter().map(ToString::to_string).collect(),
@@ -107,10 +109,15 @@ impl SilencesReport {
 impl SilenceReport {
     fn of(fleet: &FleetSnapshot, state: SilenceState, record: &SilenceRecord) -> Self {
         use crate::alert::{AlertStatus, Hold};
-        let held = fleet.alerts.iter().map(|listed| &listed.alert).filter(|alert| {
-            let by = alert.hold.as_ref();
-            alert.status == AlertStatus::Firing && by.is_some_and(|hold| *hold == Hold::Silence(record.id.clone()))
-        });
+        let held = fleet
+            .alerts
+            .iter()
+            .map(|listed| &listed.alert)
+            .filter(|alert| {
+                let by = alert.hold.as_ref();
+                alert.status == AlertStatus::Firing
+                    && by.is_some_and(|hold| *hold == Hold::Silence(record.id.clone()))
+            });
         Self {
             id: record.id.to_string(),
             state: state.label().to_owned(),
@@ -130,14 +137,31 @@ impl SilenceRequest {
     /// # Errors
     /// A sentence, where it says neither how long nor until when, or both.
     pub fn into_new(self, now: WallTime) -> Result<NewSilence, String> {
-        let Self { matchers, starts_timestamp, ends_timestamp, duration_seconds, author, comment } = self;
+        let Self {
+            matchers,
+            starts_timestamp,
+            ends_timestamp,
+            duration_seconds,
+            author,
+            comment,
+        } = self;
         let starts = starts_timestamp.map(wall);
         let ends = match (ends_timestamp, duration_seconds) {
             (Some(ends), None) => wall(ends),
             (None, Some(lasts)) => wall(starts.unwrap_or(now).as_secs_f64() + lasts),
-            _ => return Err("give either ends_timestamp (Unix seconds) or duration_seconds".to_owned()),
+            _ => {
+                return Err(
+                    "give either ends_timestamp (Unix seconds) or duration_seconds".to_owned(),
+                );
+            }
         };
-        Ok(NewSilence { matchers, starts, ends, author, comment })
+        Ok(NewSilence {
+            matchers,
+            starts,
+            ends,
+            author,
+            comment,
+        })
     }
 }
 
@@ -152,20 +176,35 @@ mod tests {
     use super::*;
 
     fn request(json: &str) -> Result<NewSilence, String> {
-        let request: SilenceRequest = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let request: SilenceRequest =
+            serde_json::from_str(json).map_err(|error| error.to_string())?;
         request.into_new(WallTime::from_nanos(1_000_000_000_000))
     }
 
     #[test]
     fn a_silence_lasts_from_now_or_from_its_beginning() {
         let rest = r#""matchers": {"pair": "a*"}, "author": "me", "comment": "c""#;
-        let ends = |more: &str| request(&format!("{{{rest}, {more}}}")).map(|new| new.ends.as_secs_f64());
+        let ends =
+            |more: &str| request(&format!("{{{rest}, {more}}}")).map(|new| new.ends.as_secs_f64());
         assert_eq!(ends(r#""duration_seconds": 60"#), Ok(1060.0));
-        assert_eq!(ends(r#""starts_timestamp": 2000, "duration_seconds": 60"#), Ok(2060.0));
+        assert_eq!(
+            ends(r#""starts_timestamp": 2000, "duration_seconds": 60"#),
+            Ok(2060.0)
+        );
         assert_eq!(ends(r#""ends_timestamp": 5000.5"#), Ok(5000.5));
         let both = ends(r#""ends_timestamp": 5000, "duration_seconds": 60"#);
-        assert_eq!(both, Err("give either ends_timestamp (Unix seconds) or duration_seconds".to_owned()));
-        assert!(ends(r#""ends": 5000"#).unwrap_err().contains("unknown field `ends`"));
-        assert_eq!(ends(r#""duration_seconds": 1e300"#).map(|ends| ends > 1e9), Ok(true));
+        assert_eq!(
+            both,
+            Err("give either ends_timestamp (Unix seconds) or duration_seconds".to_owned())
+        );
+        assert!(
+            ends(r#""ends": 5000"#)
+                .unwrap_err()
+                .contains("unknown field `ends`")
+        );
+        assert_eq!(
+            ends(r#""duration_seconds": 1e300"#).map(|ends| ends > 1e9),
+            Ok(true)
+        );
     }
 }

@@ -15,7 +15,8 @@ const MASTER: &str = "m.example.com:6379";
 const REPLICA: &str = "r.example.com:6379";
 
 const MASTER_REPLY: &str = include_str!("../../tests/fixtures/info/redis-7.4/master_info_all.txt");
-const REPLICA_REPLY: &str = include_str!("../../tests/fixtures/info/redis-7.4/replica_info_all.txt");
+const REPLICA_REPLY: &str =
+    include_str!("../../tests/fixtures/info/redis-7.4/replica_info_all.txt");
 
 /// What happened to a fleet of one pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,9 @@ pub(crate) fn fleet(scene: Scene) -> (FleetSnapshot, Timestamp) {
 pub(crate) fn fleet_named(name: &str, scene: Scene) -> (FleetSnapshot, Timestamp) {
     let mut settings = settings_of(&[(name, MASTER, &[REPLICA])]);
     settings.pairs[0].labels = BTreeMap::from([("note".to_owned(), name.to_owned())]);
-    settings.datacenters = [("dc1", "m.*"), ("dc2", "r.*")].map(|(dc, glob)| place(dc, glob)).into();
+    settings.datacenters = [("dc1", "m.*"), ("dc2", "r.*")]
+        .map(|(dc, glob)| place(dc, glob))
+        .into();
     let mut story = Story::begin(&settings);
     match scene {
         Scene::NothingYet => {}
@@ -56,7 +59,9 @@ pub(crate) fn fleet_named(name: &str, scene: Scene) -> (FleetSnapshot, Timestamp
 
 /// A fleet of as many pairs, none of which was polled yet.
 pub(crate) fn large_fleet(pairs: usize) -> (FleetSnapshot, Timestamp) {
-    let replicas: Vec<_> = (0..pairs).map(|n| format!("r{n}.example.com:6379")).collect();
+    let replicas: Vec<_> = (0..pairs)
+        .map(|n| format!("r{n}.example.com:6379"))
+        .collect();
     let replicas: Vec<_> = replicas.iter().map(String::as_str).collect();
     let story = Story::begin(&settings_of(&[("many", MASTER, &replicas)]));
     (story.monitor.snapshot(anchor(story.now)), story.now)
@@ -64,7 +69,11 @@ pub(crate) fn large_fleet(pairs: usize) -> (FleetSnapshot, Timestamp) {
 
 fn place(name: &str, glob: &str) -> DatacenterRule {
     let patterns = vec![HostPattern::Glob(wildmatch::WildMatch::new(glob))];
-    DatacenterRule { name: Datacenter::new(name), patterns, local: false }
+    DatacenterRule {
+        name: Datacenter::new(name),
+        patterns,
+        local: false,
+    }
 }
 
 fn anchor(now: Timestamp) -> ClockAnchor {
@@ -80,7 +89,10 @@ struct Story {
 impl Story {
     fn begin(settings: &Settings) -> Self {
         let now = Timestamp::from_nanos(0) + Span::from_secs(100);
-        Self { monitor: Monitor::new(settings, &Topology::from_settings(settings), anchor(now)), now }
+        Self {
+            monitor: Monitor::new(settings, &Topology::from_settings(settings), anchor(now)),
+            now,
+        }
     }
 
     fn pass(&mut self, span: Span) {
@@ -92,8 +104,16 @@ impl Story {
         let sent = self.now;
         self.pass(Span::from_millis(2));
         let observation = Box::new(parse(reply).expect("a captured reply"));
-        let kind = PollEventKind::Answered { sent, received: self.now, observation, late: Span::ZERO };
-        self.monitor.handle_poll(PollEvent { server: ServerAddr::parse(server).expect("an address"), kind });
+        let kind = PollEventKind::Answered {
+            sent,
+            received: self.now,
+            observation,
+            late: Span::ZERO,
+        };
+        self.monitor.handle_poll(PollEvent {
+            server: ServerAddr::parse(server).expect("an address"),
+            kind,
+        });
     }
 
     /// Three rounds as polling does them: master, replica, master.
@@ -110,8 +130,16 @@ impl Story {
         for _ in 0..seconds {
             let began = self.now;
             self.pass(Span::from_millis(900));
-            let kind = PollEventKind::Failed { began, at: self.now, error: PollError::Timeout, late: Span::ZERO };
-            self.monitor.handle_poll(PollEvent { server: ServerAddr::parse(MASTER).expect("an address"), kind });
+            let kind = PollEventKind::Failed {
+                began,
+                at: self.now,
+                error: PollError::Timeout,
+                late: Span::ZERO,
+            };
+            self.monitor.handle_poll(PollEvent {
+                server: ServerAddr::parse(MASTER).expect("an address"),
+                kind,
+            });
             self.answers(REPLICA, REPLICA_REPLY);
             self.pass(Span::from_millis(98));
         }
@@ -166,5 +194,11 @@ pub(crate) fn report<const N: usize>(pairs: [PairReport; N]) -> PairsReport {
         stuck_seconds: None,
     };
     let (servers, sentinels, failovers) = (Vec::new(), Vec::new(), Vec::new());
-    PairsReport { pairs: pairs.into(), servers, sentinels, failovers, exporter }
+    PairsReport {
+        pairs: pairs.into(),
+        servers,
+        sentinels,
+        failovers,
+        exporter,
+    }
 }

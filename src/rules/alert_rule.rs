@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use crate::config::Severity;
 use crate::model::Span;
 
-/// How long an alert outlives its last sample: a missed scrape of one a minute, and a restart of the exporter. Without it
-/// Prometheus calls a missing value a recovery.
+/// How long an alert outlives its last sample: a missed scrape of one a minute, and a restart of
+/// the exporter. Without it Prometheus calls a missing value a recovery.
 pub(super) const KEEP: Span = Span::from_secs(120);
 
 /// An alerting rule of Prometheus.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct AlertRule {
-    /// The alert's name: that of the built-in alert where there is one. Its runbook has the same name.
+    /// The alert's name: that of the built-in alert where there is one. Its runbook has the same
+    /// name.
     pub(super) name: &'static str,
     /// The condition, in `PromQL`.
     pub(super) expr: String,
@@ -39,7 +40,10 @@ impl AlertRule {
         };
         line(6, "- alert", self.name);
         line(8, "expr", &quoted(&self.expr));
-        for (key, span) in [("for", self.hold), ("keep_firing_for", self.keep_firing_for)] {
+        for (key, span) in [
+            ("for", self.hold),
+            ("keep_firing_for", self.keep_firing_for),
+        ] {
             if span > Span::ZERO {
                 line(8, key, &duration(span));
             }
@@ -50,7 +54,10 @@ impl AlertRule {
         let annotations = [
             ("summary", self.summary.to_owned()),
             ("description", self.description.clone()),
-            ("runbook_url", format!("{external_url}/runbooks/{}", self.name)),
+            (
+                "runbook_url",
+                format!("{external_url}/runbooks/{}", self.name),
+            ),
             ("dashboard_url", format!("{external_url}/")),
         ];
         for (key, value) in annotations {
@@ -68,9 +75,22 @@ fn quoted(text: &str) -> String {
 /// A span as Prometheus writes durations: whole milliseconds, in the largest unit that fits.
 pub(super) fn duration(span: Span) -> String {
     let millis = span.as_nanos() / 1_000_000;
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")];
-    let (size, unit) = units.into_iter().find(|(size, _)| millis % size == 0).unwrap_or((1, "ms"));
-    if millis == 0 { "0s".to_owned() } else { format!("{}{unit}", millis / size) }
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1000, "s"),
+        (1, "ms"),
+    ];
+    let (size, unit) = units
+        .into_iter()
+        .find(|(size, _)| millis % size == 0)
+        .unwrap_or((1, "ms"));
+    if millis == 0 {
+        "0s".to_owned()
+    } else {
+        format!("{}{unit}", millis / size)
+    }
 }
 
 #[cfg(test)]
@@ -79,7 +99,14 @@ mod tests {
 
     #[test]
     fn durations_are_what_prometheus_reads() {
-        let cases = [(0, "0s"), (250, "250ms"), (1500, "1500ms"), (90_000, "90s"), (300_000, "5m"), (86_400_000, "1d")];
+        let cases = [
+            (0, "0s"),
+            (250, "250ms"),
+            (1500, "1500ms"),
+            (90_000, "90s"),
+            (300_000, "5m"),
+            (86_400_000, "1d"),
+        ];
         for (millis, text) in cases {
             assert_eq!(duration(Span::from_millis(millis)), text);
         }

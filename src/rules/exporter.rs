@@ -4,30 +4,48 @@ use super::alert_rule::AlertRule;
 use crate::alert::Rule;
 use crate::config::Severity;
 use crate::metrics::catalogue::{
-    BUILD_INFO, DEAD_LETTERS, MONITOR_ISOLATED, NOTIFICATIONS_FAILED, OUTBOX_OLDEST, RELOAD_SUCCESSFUL,
+    BUILD_INFO, DEAD_LETTERS, MONITOR_ISOLATED, NOTIFICATIONS_FAILED, OUTBOX_OLDEST,
+    RELOAD_SUCCESSFUL,
 };
-use crate::metrics::catalogue::{POLL_EVENTS_DROPPED, POLL_ROUNDS_MISSED, STATE_STORE_UP, WEB_CONFIG_SUCCESSFUL};
+use crate::metrics::catalogue::{
+    POLL_EVENTS_DROPPED, POLL_ROUNDS_MISSED, STATE_STORE_UP, WEB_CONFIG_SUCCESSFUL,
+};
 use crate::model::Span;
 
 /// All rules about the exporter.
 pub(super) fn rules() -> Vec<AlertRule> {
-    let isolated = [isolated(Severity::Warning, 15), isolated(Severity::Critical, 60)];
-    let others = [down(), receiver_failing(), reload_failed(), overloaded(), state_not_kept(), watchdog()];
+    let isolated = [
+        isolated(Severity::Warning, 15),
+        isolated(Severity::Critical, 60),
+    ];
+    let others = [
+        down(),
+        receiver_failing(),
+        reload_failed(),
+        overloaded(),
+        state_not_kept(),
+        watchdog(),
+    ];
     isolated.into_iter().chain(others).collect()
 }
 
 fn down() -> AlertRule {
     AlertRule {
         name: "RedisCrossDcExporterDown",
-        // Whatever the scrape job is called: a target that showed this metric within six hours and cannot be scraped.
-        expr: format!("(up == 0 and on (job, instance) last_over_time({0}[6h])) or absent({0})", BUILD_INFO.name),
+        // Whatever the scrape job is called: a target that showed this metric within six hours and
+        // cannot be scraped.
+        expr: format!(
+            "(up == 0 and on (job, instance) last_over_time({0}[6h])) or absent({0})",
+            BUILD_INFO.name
+        ),
         hold: Span::from_secs(120),
         keep_firing_for: Span::ZERO,
         severity: Some(Severity::Critical),
         summary: "redis-cross-dc-exporter cannot be scraped",
-        description: "Nobody watches the replication between the datacenters{{ if $labels.instance }} \
+        description:
+            "Nobody watches the replication between the datacenters{{ if $labels.instance }} \
                       ({{ $labels.instance }}){{ end }}."
-            .to_owned(),
+                .to_owned(),
     }
 }
 
@@ -76,7 +94,8 @@ fn overloaded() -> AlertRule {
         keep_firing_for: Span::ZERO,
         severity: Some(Severity::Warning),
         summary: "{{ $labels.instance }} is too slow for its polls",
-        description: "Its numbers stay true, but their intervals are wider than they need to be.".to_owned(),
+        description: "Its numbers stay true, but their intervals are wider than they need to be."
+            .to_owned(),
     }
 }
 
@@ -119,6 +138,7 @@ fn watchdog() -> AlertRule {
         keep_firing_for: Span::ZERO,
         severity: None,
         summary: "Alerts are evaluated and delivered",
-        description: "Fires always. Route it to a dead man's switch: its absence is the alarm.".to_owned(),
+        description: "Fires always. Route it to a dead man's switch: its absence is the alarm."
+            .to_owned(),
     }
 }

@@ -1,7 +1,9 @@
-//! The rule file for Prometheus: the built-in alerts, as far as a rule can say them, with the thresholds of a configuration.
+//! The rule file for Prometheus: the built-in alerts, as far as a rule can say them, with the
+//! thresholds of a configuration.
 //!
-//! For those who alert by Prometheus and Alertmanager instead of the exporter itself; whoever uses both is told twice.
-//! `alerts/redis-cross-dc-exporter.rules.yml` is what this room prints for the default thresholds; a test holds them together.
+//! For those who alert by Prometheus and Alertmanager instead of the exporter itself; whoever uses
+//! both is told twice. `alerts/redis-cross-dc-exporter.rules.yml` is what this room prints for the
+//! default thresholds; a test holds them together.
 
 mod alert_rule;
 mod exporter;
@@ -15,8 +17,9 @@ use crate::config::Settings;
 /// How often Prometheus evaluates these rules: often enough for thresholds of seconds.
 const EVALUATION_INTERVAL: &str = "15s";
 
-/// The rule file for the thresholds of `settings`, as YAML that `promtool check rules` accepts. `external_url` is where
-/// people reach the exporter, without a slash at its end: the links of the annotations begin with it.
+/// The rule file for the thresholds of `settings`, as YAML that `promtool check rules` accepts.
+/// `external_url` is where people reach the exporter, without a slash at its end: the links of the
+/// annotations begin with it.
 pub fn rule_file(settings: &Settings, external_url: &str) -> String {
     let groups = [
         ("redis-cross-dc-pairs", pairs::rules(settings)),
@@ -26,7 +29,10 @@ pub fn rule_file(settings: &Settings, external_url: &str) -> String {
     let mut file = String::from(HEADER);
     for (name, rules) in groups {
         // A String takes all that is written to it.
-        let _ = writeln!(file, "  - name: {name}\n    interval: {EVALUATION_INTERVAL}\n    rules:");
+        let _ = writeln!(
+            file,
+            "  - name: {name}\n    interval: {EVALUATION_INTERVAL}\n    rules:"
+        );
         file.extend(rules.iter().map(|rule| rule.yaml(external_url)));
     }
     file

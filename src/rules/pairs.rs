@@ -6,7 +6,8 @@ use super::alert_rule::{AlertRule, KEEP, duration};
 use crate::alert::Rule;
 use crate::config::{AlertSettings, CountRule, LevelRule, Settings, Severity};
 use crate::metrics::catalogue::{
-    DIVERGED_BYTES, FAILOVER_LOST_BYTES, FAILOVERS, LAG_BYTES, LAG_LOWER_BYTES, LAG_LOWER_SECONDS, LAG_SECONDS,
+    DIVERGED_BYTES, FAILOVER_LOST_BYTES, FAILOVERS, LAG_BYTES, LAG_LOWER_BYTES, LAG_LOWER_SECONDS,
+    LAG_SECONDS,
 };
 use crate::metrics::catalogue::{LINK_DOWN_SECONDS, LINK_STATE, Metric, PAIR_INFO};
 use crate::model::{Bytes, Span};
@@ -21,25 +22,40 @@ const ON_PAIR: &str = "on (pair, source_dc, target_dc, replica)";
 const EVALUATED_EVERY: Span = Span::from_secs(1);
 
 /// Where it is, for every description: the same words as in the exporter's own messages.
-const WHERE: &str =
-    "{{ $labels.source_dc }} -> {{ $labels.target_dc }}, pair {{ $labels.pair }}, replica {{ $labels.replica }}";
+const WHERE: &str = "{{ $labels.source_dc }} -> {{ $labels.target_dc }}, pair {{ $labels.pair }}, replica {{ $labels.replica }}";
 
 /// All rules about pairs.
 pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
     let mut rules = Vec::new();
     for (selector, alerts) in selections(settings) {
-        rules.extend(levels(&alerts.lag_seconds, |severity, level| lag_seconds(&selector, severity, level)));
-        rules.extend(levels(&alerts.lag_bytes, |severity, level| lag_bytes(&selector, severity, level)));
-        rules.extend(levels(&alerts.link_down, |severity, level| link_down(&selector, severity, level)));
-        rules.extend(levels(&alerts.unknown, |severity, level| unknown(&selector, severity, level)));
-        rules.extend(levels(&alerts.diverged, |severity, level| diverged(&selector, severity, level)));
-        let CountRule { levels: counts, window } = alerts.failover;
-        rules.extend(levels(&counts, |severity, level| failover(&selector, severity, level, window)));
+        rules.extend(levels(&alerts.lag_seconds, |severity, level| {
+            lag_seconds(&selector, severity, level)
+        }));
+        rules.extend(levels(&alerts.lag_bytes, |severity, level| {
+            lag_bytes(&selector, severity, level)
+        }));
+        rules.extend(levels(&alerts.link_down, |severity, level| {
+            link_down(&selector, severity, level)
+        }));
+        rules.extend(levels(&alerts.unknown, |severity, level| {
+            unknown(&selector, severity, level)
+        }));
+        rules.extend(levels(&alerts.diverged, |severity, level| {
+            diverged(&selector, severity, level)
+        }));
+        let CountRule {
+            levels: counts,
+            window,
+        } = alerts.failover;
+        rules.extend(levels(&counts, |severity, level| {
+            failover(&selector, severity, level, window)
+        }));
     }
     rules
 }
 
-/// Which pairs have which thresholds: those of the global section first, then each set that some pairs override.
+/// Which pairs have which thresholds: those of the global section first, then each set that some
+/// pairs override.
 fn selections(settings: &Settings) -> Vec<(String, AlertSettings)> {
     let mut sets: Vec<(AlertSettings, Vec<String>)> = Vec::new();
     let overridden: BTreeMap<_, _> = settings
@@ -56,7 +72,10 @@ fn selections(settings: &Settings) -> Vec<(String, AlertSettings)> {
     }
     let others: Vec<String> = overridden.into_keys().collect();
     let mut selections = vec![(selector("!~", &others), settings.alerts.clone())];
-    selections.extend(sets.into_iter().map(|(alerts, names)| (selector("=~", &names), alerts)));
+    selections.extend(
+        sets.into_iter()
+            .map(|(alerts, names)| (selector("=~", &names), alerts)),
+    );
     selections
 }
 
@@ -89,8 +108,13 @@ fn literal(name: &str) -> String {
 
 /// A rule for each level that is on.
 fn levels<T: Copy>(rule: &LevelRule<T>, make: impl Fn(Severity, T) -> AlertRule) -> Vec<AlertRule> {
-    let levels = [(Severity::Warning, rule.warning), (Severity::Critical, rule.critical)];
-    let on = levels.into_iter().filter_map(|(severity, level)| level.map(|level| make(severity, level.at)));
+    let levels = [
+        (Severity::Warning, rule.warning),
+        (Severity::Critical, rule.critical),
+    ];
+    let on = levels
+        .into_iter()
+        .filter_map(|(severity, level)| level.map(|level| make(severity, level.at)));
     // What a rule waits for by its nature (`unknown`) may be longer than the configured `for`.
     on.map(|alert| AlertRule {
         hold: alert.hold.max(rule.hold),
@@ -102,7 +126,11 @@ fn levels<T: Copy>(rule: &LevelRule<T>, make: impl Fn(Severity, T) -> AlertRule)
 
 /// `max by (pair ...) (METRIC{...})`, so that two exporters make one alert.
 fn worst(metric: Metric, selector: &str) -> String {
-    let selector = if selector.is_empty() { String::new() } else { format!("{{{selector}}}") };
+    let selector = if selector.is_empty() {
+        String::new()
+    } else {
+        format!("{{{selector}}}")
+    };
     format!("max {BY_PAIR} ({}{selector})", metric.name)
 }
 
@@ -146,7 +174,11 @@ fn lag_bytes(selector: &str, severity: Severity, at: Bytes) -> AlertRule {
 fn link_down(selector: &str, severity: Severity, at: Span) -> AlertRule {
     AlertRule {
         name: Rule::LinkDown.alert_name(),
-        expr: format!("{} >= {}", worst(LINK_DOWN_SECONDS, selector), at.as_secs_f64()),
+        expr: format!(
+            "{} >= {}",
+            worst(LINK_DOWN_SECONDS, selector),
+            at.as_secs_f64()
+        ),
         hold: Span::ZERO,
         keep_firing_for: KEEP,
         severity: Some(severity),
@@ -158,10 +190,15 @@ fn link_down(selector: &str, severity: Severity, at: Span) -> AlertRule {
     }
 }
 
-/// The lag has been absent for as long as the level says. A full sync that makes progress is known to be under way.
+/// The lag has been absent for as long as the level says. A full sync that makes progress is known
+/// to be under way.
 fn unknown(selector: &str, severity: Severity, at: Span) -> AlertRule {
     let syncing = if selector.is_empty() { "" } else { "," };
-    let state = format!("{}{{{selector}{syncing}state=\"{}\"}}", LINK_STATE.name, PairState::FullSync.label());
+    let state = format!(
+        "{}{{{selector}{syncing}state=\"{}\"}}",
+        LINK_STATE.name,
+        PairState::FullSync.label()
+    );
     AlertRule {
         name: Rule::Unknown.alert_name(),
         expr: format!(
@@ -181,7 +218,11 @@ fn unknown(selector: &str, severity: Severity, at: Span) -> AlertRule {
 
 fn diverged(selector: &str, severity: Severity, at: Span) -> AlertRule {
     let comma = if selector.is_empty() { "" } else { "," };
-    let state = format!("{}{{{selector}{comma}state=\"{}\"}}", LINK_STATE.name, PairState::Diverged.label());
+    let state = format!(
+        "{}{{{selector}{comma}state=\"{}\"}}",
+        LINK_STATE.name,
+        PairState::Diverged.label()
+    );
     AlertRule {
         name: Rule::Diverged.alert_name(),
         expr: format!("max {BY_PAIR} ({state}) == 1"),
@@ -200,11 +241,20 @@ fn diverged(selector: &str, severity: Severity, at: Span) -> AlertRule {
 
 /// `increase` extrapolates to the window's ends, so one failover may read as 0.9 or 1.1.
 fn failover(selector: &str, severity: Severity, at: u64, window: Span) -> AlertRule {
-    let (braces, window) =
-        (if selector.is_empty() { String::new() } else { format!("{{{selector}}}") }, duration(window));
+    let (braces, window) = (
+        if selector.is_empty() {
+            String::new()
+        } else {
+            format!("{{{selector}}}")
+        },
+        duration(window),
+    );
     AlertRule {
         name: Rule::Failover.alert_name(),
-        expr: format!("round(max by (pair) (increase({}{braces}[{window}]))) >= {at}", FAILOVERS.name),
+        expr: format!(
+            "round(max by (pair) (increase({}{braces}[{window}]))) >= {at}",
+            FAILOVERS.name
+        ),
         hold: Span::ZERO,
         keep_firing_for: KEEP,
         severity: Some(severity),
@@ -223,7 +273,10 @@ mod tests {
 
     #[test]
     fn a_name_fits_only_itself() {
-        assert_eq!(selector("=~", &["a.b".to_owned(), "x|y\"".to_owned()]), r#"pair=~"a\\.b|x\\|y\"""#);
+        assert_eq!(
+            selector("=~", &["a.b".to_owned(), "x|y\"".to_owned()]),
+            r#"pair=~"a\\.b|x\\|y\"""#
+        );
         assert_eq!(selector("!~", &[]), "");
     }
 }

@@ -15,18 +15,31 @@ const NOT_POLLED: Span = Span::from_secs(300);
 /// All rules about servers.
 pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
     let levels = &settings.alerts.unreachable;
-    let unreachable = [(Severity::Warning, levels.warning), (Severity::Critical, levels.critical)]
-        .into_iter()
-        .filter_map(|(severity, level)| Some(unreachable(severity, level?.at.max(levels.hold))));
+    let unreachable = [
+        (Severity::Warning, levels.warning),
+        (Severity::Critical, levels.critical),
+    ]
+    .into_iter()
+    .filter_map(|(severity, level)| Some(unreachable(severity, level?.at.max(levels.hold))));
     let CountRule { levels, window } = settings.alerts.full_sync;
-    let full_syncs = [(Severity::Warning, levels.warning), (Severity::Critical, levels.critical)]
-        .into_iter()
-        .filter_map(|(severity, level)| Some(full_sync(severity, level?.at, window, levels.hold)));
+    let full_syncs = [
+        (Severity::Warning, levels.warning),
+        (Severity::Critical, levels.critical),
+    ]
+    .into_iter()
+    .filter_map(|(severity, level)| Some(full_sync(severity, level?.at, window, levels.hold)));
     let levels = &settings.alerts.sentinel_quorum;
-    let quorums = [(Severity::Warning, levels.warning), (Severity::Critical, levels.critical)]
-        .into_iter()
-        .filter_map(|(severity, level)| Some(quorum_lost(severity, level?.at.max(levels.hold))));
-    unreachable.chain(full_syncs).chain(quorums).chain([polls_stopped()]).collect()
+    let quorums = [
+        (Severity::Warning, levels.warning),
+        (Severity::Critical, levels.critical),
+    ]
+    .into_iter()
+    .filter_map(|(severity, level)| Some(quorum_lost(severity, level?.at.max(levels.hold))));
+    unreachable
+        .chain(full_syncs)
+        .chain(quorums)
+        .chain([polls_stopped()])
+        .collect()
 }
 
 fn unreachable(severity: Severity, hold: Span) -> AlertRule {

@@ -1,7 +1,8 @@
-//! The bytes of a row: small numbers in few bytes, instants in microseconds, a version before and a checksum behind.
+//! The bytes of a row: small numbers in few bytes, instants in microseconds, a version before and a
+//! checksum behind.
 //!
-//! Reading is total: whatever the bytes are, the result is a value or a reason, and memory is asked for only as far as
-//! there are bytes that need it.
+//! Reading is total: whatever the bytes are, the result is a value or a reason, and memory is asked
+//! for only as far as there are bytes that need it.
 
 use super::frame::{ClockRefusal, Frame, Frames};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, ServerAddr, Span, Timestamp};
@@ -136,13 +137,17 @@ impl Writer {
         self.signed(ceil_micros(at));
     }
 
-    /// Forty lower-case digits, as every server writes them, take half of that; others are spelled out.
+    /// Forty lower-case digits, as every server writes them, take half of that; others are spelled
+    /// out.
     pub(super) fn replid(&mut self, replid: &ReplicationId) {
         let digits = replid.as_str().as_bytes();
-        let packed: Option<Vec<u8>> =
-            digits.chunks(2).map(|two| Some(hex_value(two[0])? << 4 | hex_value(*two.get(1)?)?)).collect();
+        let packed: Option<Vec<u8>> = digits
+            .chunks(2)
+            .map(|two| Some(hex_value(two[0])? << 4 | hex_value(*two.get(1)?)?))
+            .collect();
         self.number(u64::from(packed.is_some()));
-        self.bytes.extend_from_slice(packed.as_deref().unwrap_or(digits));
+        self.bytes
+            .extend_from_slice(packed.as_deref().unwrap_or(digits));
     }
 }
 
@@ -183,7 +188,10 @@ impl<'a> Reader<'a> {
         if *version != VERSION {
             return Err(RowError::Version(*version));
         }
-        Ok(Self { rest: body, frame: Frame::default() })
+        Ok(Self {
+            rest: body,
+            frame: Frame::default(),
+        })
     }
 
     /// Whether all was read.
@@ -193,7 +201,11 @@ impl<'a> Reader<'a> {
 
     /// Makes sure that all was read.
     pub(super) fn end(&self) -> Result<(), RowError> {
-        if self.is_empty() { Ok(()) } else { Err(RowError::Malformed("end")) }
+        if self.is_empty() {
+            Ok(())
+        } else {
+            Err(RowError::Malformed("end"))
+        }
     }
 
     pub(super) fn number(&mut self) -> Result<u64, RowError> {
@@ -212,7 +224,11 @@ impl<'a> Reader<'a> {
     /// How many elements follow. Each takes a byte at least, so more than there are bytes is a lie.
     pub(super) fn count(&mut self) -> Result<usize, RowError> {
         let count = self.small::<usize>("count")?;
-        if count <= self.rest.len() { Ok(count) } else { Err(RowError::Short) }
+        if count <= self.rest.len() {
+            Ok(count)
+        } else {
+            Err(RowError::Short)
+        }
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], RowError> {
@@ -265,7 +281,9 @@ impl<'a> Reader<'a> {
 
     /// The instant on the present clock, at the earliest.
     pub(super) fn not_before_micros(&self, micros: i64) -> Result<Timestamp, RowError> {
-        self.frame.not_before(from_micros(micros)).ok_or(RowError::Future)
+        self.frame
+            .not_before(from_micros(micros))
+            .ok_or(RowError::Future)
     }
 
     /// The instant on the present clock, at the latest.
@@ -273,13 +291,22 @@ impl<'a> Reader<'a> {
         // Rounding up may have passed the present by less than a microsecond.
         let at = from_micros(micros);
         let one = Span::from_nanos(NANOS_PER_MICRO);
-        self.frame.not_after(at).or_else(|| self.frame.not_after(at - one)).ok_or(RowError::Future)
+        self.frame
+            .not_after(at)
+            .or_else(|| self.frame.not_after(at - one))
+            .ok_or(RowError::Future)
     }
 
     pub(super) fn replid(&mut self) -> Result<ReplicationId, RowError> {
         let text = match self.number()? {
-            0 => String::from_utf8(self.take(40)?.to_vec()).map_err(|_| RowError::Malformed("replid"))?,
-            1 => self.take(20)?.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect(),
+            0 => String::from_utf8(self.take(40)?.to_vec())
+                .map_err(|_| RowError::Malformed("replid"))?,
+            1 => self
+                .take(20)?
+                .iter()
+                .flat_map(|byte| [byte >> 4, byte & 15])
+                .map(hex_digit)
+                .collect(),
             _ => return Err(RowError::Malformed("replid")),
         };
         ReplicationId::parse(&text).ok_or(RowError::Malformed("replid"))
@@ -322,13 +349,19 @@ fn take_number(rest: &mut &[u8]) -> Result<u64, RowError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::redundant_closure_for_method_calls, reason = "the method alone has one lifetime, not any")]
+    #![allow(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method alone has one lifetime, not any"
+    )]
 
     use super::*;
     use crate::store::testing::frames;
     use proptest::prelude::*;
 
-    fn read<T>(writer: &Writer, read: impl FnOnce(&mut Reader<'_>) -> Result<T, RowError>) -> Result<T, RowError> {
+    fn read<T>(
+        writer: &Writer,
+        read: impl FnOnce(&mut Reader<'_>) -> Result<T, RowError>,
+    ) -> Result<T, RowError> {
         let row = seal(b"k", writer);
         let frames = frames();
         let mut reader = Reader::open(b"k", &row, &frames)?;
@@ -391,14 +424,23 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         let mut long = Writer::new(0);
         long.bytes.extend([0xff; 12]);
-        assert_eq!(read(&long, |r| r.number()), Err(RowError::Malformed("number")));
+        assert_eq!(
+            read(&long, |r| r.number()),
+            Err(RowError::Malformed("number"))
+        );
         let mut huge = Writer::new(0);
         huge.number(u64::MAX);
         assert_eq!(read(&huge, |r| r.count()), Err(RowError::Short));
         let mut soon = Writer::new(0);
         soon.signed(1_000_000);
         assert_eq!(read(&soon, |r| r.not_before()), Err(RowError::Future));
-        assert_eq!(read(&Writer::new(7), |_| Ok(())), Err(RowError::Clock(ClockRefusal::Unknown)));
-        assert_eq!(Reader::open(b"", &[], &frames()).err(), Some(RowError::Short));
+        assert_eq!(
+            read(&Writer::new(7), |_| Ok(())),
+            Err(RowError::Clock(ClockRefusal::Unknown))
+        );
+        assert_eq!(
+            Reader::open(b"", &[], &frames()).err(),
+            Some(RowError::Short)
+        );
     }
 }

@@ -56,7 +56,8 @@ pub struct Loaded {
 pub struct Refusals {
     /// How much it was.
     pub count: u64,
-    /// The first of it, each with its reason: a file may have ten thousand such rows, and a log needs not.
+    /// The first of it, each with its reason: a file may have ten thousand such rows, and a log
+    /// needs not.
     pub first: Vec<String>,
 }
 
@@ -108,7 +109,9 @@ impl Database {
     /// There is no memory left.
     pub fn in_memory(present: Clock) -> Result<(Self, Loaded), StoreError> {
         let backend = redb::backends::InMemoryBackend::new();
-        Self::open_with(Path::new("memory"), present, |builder| builder.create_with_backend(backend))
+        Self::open_with(Path::new("memory"), present, |builder| {
+            builder.create_with_backend(backend)
+        })
     }
 
     fn open_with(
@@ -117,9 +120,11 @@ impl Database {
         create: impl FnOnce(&redb::Builder) -> Result<redb::Database, redb::DatabaseError>,
     ) -> Result<(Self, Loaded), StoreError> {
         let mut builder = redb::Database::builder();
-        // Every page is checked when the file is opened: it takes as long as reading it, which is done anyway, and what
-        // was damaged is found before it is trusted.
-        builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+        // Every page is checked when the file is opened: it takes as long as reading it, which is
+        // done anyway, and what was damaged is found before it is trusted.
+        builder
+            .set_cache_size(CACHE_BYTES)
+            .set_check_integrity_on_open(true);
         let file = create(&builder).map_err(|error| opening(path, error))?;
         schema::settle(&file, path)?;
         let mut database = Self {
@@ -138,14 +143,24 @@ impl Database {
     /// Reads everything anew, as it is at `present`.
     ///
     /// # Errors
-    /// The file cannot be read. A single row that makes no sense is no error: it is left out, with a sentence.
+    /// The file cannot be read. A single row that makes no sense is no error: it is left out, with
+    /// a sentence.
     pub fn load(&mut self, present: Clock) -> Result<Loaded, StoreError> {
         self.present = present;
-        let (clocks, last_commit, loaded) = read::all(&self.file, &present).map_err(|why| self.failed(why))?;
+        let (clocks, last_commit, loaded) =
+            read::all(&self.file, &present).map_err(|why| self.failed(why))?;
         self.clock = clocks
             .iter()
             .find(|(_, clock)| clock.is_same_boot(&present))
-            .map_or_else(|| clocks.keys().last().map_or(0, |newest| newest.saturating_add(1)), |(number, _)| *number);
+            .map_or_else(
+                || {
+                    clocks
+                        .keys()
+                        .last()
+                        .map_or(0, |newest| newest.saturating_add(1))
+                },
+                |(number, _)| *number,
+            );
         (self.clocks, self.last_commit) = (clocks, last_commit);
         self.servers.clear();
         Ok(loaded)
@@ -161,11 +176,20 @@ impl Database {
     /// # Errors
     /// The disk refuses. Nothing of the save was written then, and the file has to be opened anew.
     pub fn commit(&mut self, save: &Save) -> Result<Written, StoreError> {
-        let clock = Clock { anchor: save.anchor, ..self.present };
+        let clock = Clock {
+            anchor: save.anchor,
+            ..self.present
+        };
         let servers = save.lag.as_ref().map(|batch| {
-            rows::pack(self.clock, batch.servers.iter().map(|(s, r)| rows::encode_server(s, r)), chunk_key)
+            rows::pack(
+                self.clock,
+                batch.servers.iter().map(|(s, r)| rows::encode_server(s, r)),
+                chunk_key,
+            )
         });
-        let bytes = self.write(save, clock, servers.as_deref()).map_err(|why| self.failed(why))?;
+        let bytes = self
+            .write(save, clock, servers.as_deref())
+            .map_err(|why| self.failed(why))?;
         self.clocks.insert(self.clock, clock);
         if let Some((batch, servers)) = save.lag.as_ref().zip(servers) {
             self.last_commit = batch.commit;
@@ -174,13 +198,24 @@ impl Database {
         Ok(Written { bytes })
     }
 
-    fn write(&self, save: &Save, clock: Clock, servers: Option<&[Vec<u8>]>) -> Result<u64, redb::Error> {
+    fn write(
+        &self,
+        save: &Save,
+        clock: Clock,
+        servers: Option<&[Vec<u8>]>,
+    ) -> Result<u64, redb::Error> {
         let transaction = self.file.begin_write()?;
         let mut bytes = self.write_clocks(&transaction, clock)?;
         if let Some((batch, servers)) = save.lag.as_ref().zip(servers) {
             bytes += self.write_lag(&transaction, batch, servers)?;
         }
-        bytes += documents::write(&transaction, self.clock, &save.documents, save.anew, save.anchor.wall)?;
+        bytes += documents::write(
+            &transaction,
+            self.clock,
+            &save.documents,
+            save.anew,
+            save.anchor.wall,
+        )?;
         transaction.commit()?;
         Ok(bytes)
     }
@@ -193,36 +228,57 @@ impl Database {
     ) -> Result<u64, redb::Error> {
         let mut bytes = self.write_bases(transaction, batch)?;
         bytes += self.write_tails(transaction, batch)?;
-        let pairs = rows::pack(self.clock, batch.pairs.iter().map(|(key, r)| rows::encode_pair(key, r)), chunk_key);
+        let pairs = rows::pack(
+            self.clock,
+            batch.pairs.iter().map(|(key, r)| rows::encode_pair(key, r)),
+            chunk_key,
+        );
         bytes += write_chunks(transaction, PAIRS, &pairs)?;
         if *servers != *self.servers || self.last_commit == 0 {
             bytes += write_chunks(transaction, SERVERS, servers)?;
         }
-        transaction.open_table(META)?.insert(LAST_COMMIT, batch.commit)?;
+        transaction
+            .open_table(META)?
+            .insert(LAST_COMMIT, batch.commit)?;
         Ok(bytes)
     }
 
     /// The present clock; those that no row can name any more go.
-    fn write_clocks(&self, transaction: &WriteTransaction, clock: Clock) -> Result<u64, redb::Error> {
+    fn write_clocks(
+        &self,
+        transaction: &WriteTransaction,
+        clock: Clock,
+    ) -> Result<u64, redb::Error> {
         let mut table = transaction.open_table(CLOCKS)?;
         let row = rows::encode_clock(self.clock, &clock);
         table.insert(self.clock, &*row)?;
         let expired = |old: &Clock| matches!(old.frame(&clock), Err(ClockRefusal::Expired(_)));
-        let gone = self.clocks.iter().filter(|(n, old)| **n != self.clock && expired(old));
+        let gone = self
+            .clocks
+            .iter()
+            .filter(|(n, old)| **n != self.clock && expired(old));
         for (number, _) in gone {
             table.remove(number)?;
         }
         Ok(row.len() as u64)
     }
 
-    fn write_bases(&self, transaction: &WriteTransaction, batch: &Batch) -> Result<u64, redb::Error> {
+    fn write_bases(
+        &self,
+        transaction: &WriteTransaction,
+        batch: &Batch,
+    ) -> Result<u64, redb::Error> {
         let mut table = transaction.open_table(BASES)?;
         for key in &batch.forgotten {
             table.remove(&**key)?;
         }
         let mut bytes = 0;
         for (server, record) in &batch.bases {
-            let base = rows::Base { commit: batch.commit, saved_at: batch.anchor.mono, record: record.clone() };
+            let base = rows::Base {
+                commit: batch.commit,
+                saved_at: batch.anchor.mono,
+                record: record.clone(),
+            };
             let row = rows::encode_base(self.clock, server, &base);
             bytes += row.len() as u64;
             table.insert(&*server.to_string(), &*row)?;
@@ -230,9 +286,16 @@ impl Database {
         Ok(bytes)
     }
 
-    fn write_tails(&self, transaction: &WriteTransaction, batch: &Batch) -> Result<u64, redb::Error> {
+    fn write_tails(
+        &self,
+        transaction: &WriteTransaction,
+        batch: &Batch,
+    ) -> Result<u64, redb::Error> {
         let mut table = transaction.open_table(TAILS)?;
-        let entries = batch.tails.iter().map(|(server, tail)| rows::encode_tail(server, tail));
+        let entries = batch
+            .tails
+            .iter()
+            .map(|(server, tail)| rows::encode_tail(server, tail));
         let packed = rows::pack(self.clock, entries, |row| tail_key(batch.commit, row));
         let mut bytes = 0;
         for (number, row) in (0_u32..).zip(&packed) {
@@ -283,9 +346,11 @@ fn opening(path: &Path, error: redb::DatabaseError) -> StoreError {
         redb::DatabaseError::DatabaseAlreadyOpen | redb::DatabaseError::LockProtocolMismatch => {
             StoreError::Locked { path }
         }
-        redb::DatabaseError::UpgradeRequired(found) => {
-            StoreError::Newer { path, found: u64::from(found), known: SCHEMA }
-        }
+        redb::DatabaseError::UpgradeRequired(found) => StoreError::Newer {
+            path,
+            found: u64::from(found),
+            known: SCHEMA,
+        },
         redb::DatabaseError::Storage(redb::StorageError::Io(why)) if !is_damage(&why) => {
             StoreError::Place { path, why }
         }
@@ -297,15 +362,27 @@ fn opening(path: &Path, error: redb::DatabaseError) -> StoreError {
 fn using(path: &Path, error: redb::Error) -> StoreError {
     let path = path.to_owned();
     match error {
-        redb::Error::Io(why) if !is_damage(&why) => StoreError::Io { path, why: why.to_string() },
-        redb::Error::PreviousIo => StoreError::Io { path, why: "an earlier write failed".to_owned() },
-        other => StoreError::Corrupt { path, why: other.to_string() },
+        redb::Error::Io(why) if !is_damage(&why) => StoreError::Io {
+            path,
+            why: why.to_string(),
+        },
+        redb::Error::PreviousIo => StoreError::Io {
+            path,
+            why: "an earlier write failed".to_owned(),
+        },
+        other => StoreError::Corrupt {
+            path,
+            why: other.to_string(),
+        },
     }
 }
 
 /// How the database says that the file's content is none of its own.
 fn is_damage(why: &std::io::Error) -> bool {
-    matches!(why.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)
+    matches!(
+        why.kind(),
+        std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+    )
 }
 
 #[cfg(test)]

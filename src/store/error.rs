@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-/// What was being done when something went wrong: a closed set, which is also the metric's `operation`.
+/// What was being done when something went wrong: a closed set, which is also the metric's
+/// `operation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StoreOperation {
     /// Making the folder, opening, locking or migrating the file.

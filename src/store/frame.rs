@@ -1,14 +1,16 @@
-//! Instants of an earlier life on this life's clock: exact in the same boot, widened by an error otherwise.
+//! Instants of an earlier life on this life's clock: exact in the same boot, widened by an error
+//! otherwise.
 
 use std::collections::BTreeMap;
 
 use crate::model::{BootId, ClockAnchor, ClockShift, Span, Timestamp};
 
-/// How far two wall clocks may be apart, at least: that of the machine that wrote the state then and that of the one that
-/// reads it now, each kept right by NTP to half a second.
+/// How far two wall clocks may be apart, at least: that of the machine that wrote the state then
+/// and that of the one that reads it now, each kept right by NTP to half a second.
 pub const WALL_ERROR: Span = Span::from_secs(1);
 
-/// What is added to the error for each second between: an undisciplined quartz drifts by less (50 ppm).
+/// What is added to the error for each second between: an undisciplined quartz drifts by less (50
+/// ppm).
 const DRIFT: f64 = 5e-5;
 
 /// What is older says nothing any more: the horizon of the tables themselves.
@@ -27,7 +29,9 @@ pub struct Clock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClockRefusal {
     /// The wall clock stands before the last commit.
-    #[error("the wall clock stands {0} before the last time that it was written: nobody can say how old it is")]
+    #[error(
+        "the wall clock stands {0} before the last time that it was written: nobody can say how old it is"
+    )]
     Backwards(Span),
     /// Nothing of it is within the horizon.
     #[error("it was last written {0} ago, and nothing is kept for longer than 48 hours")]
@@ -59,8 +63,17 @@ impl Clock {
     /// They cannot be placed, or are too old to matter.
     pub fn frame(&self, now: &Self) -> Result<Frame, ClockRefusal> {
         let same = self.is_same_boot(now);
-        let wall = Span::from_nanos(now.anchor.wall.as_nanos().saturating_sub(self.anchor.wall.as_nanos()));
-        let between = if same { now.anchor.mono - self.anchor.mono } else { wall };
+        let wall = Span::from_nanos(
+            now.anchor
+                .wall
+                .as_nanos()
+                .saturating_sub(self.anchor.wall.as_nanos()),
+        );
+        let between = if same {
+            now.anchor.mono - self.anchor.mono
+        } else {
+            wall
+        };
         // Two clocks that differ by less than their error may well stand in the wrong order.
         if between < Span::ZERO - WALL_ERROR {
             return Err(ClockRefusal::Backwards(Span::ZERO - between));
@@ -69,24 +82,46 @@ impl Clock {
             return Err(ClockRefusal::Expired(between));
         }
         let by = (now.anchor.mono - self.anchor.mono) - between;
-        let error = if same { Span::ZERO } else { WALL_ERROR + between.or_zero().mul_f64(DRIFT) };
-        Ok(Frame { by, error, now: now.anchor.mono })
+        let error = if same {
+            Span::ZERO
+        } else {
+            WALL_ERROR + between.or_zero().mul_f64(DRIFT)
+        };
+        Ok(Frame {
+            by,
+            error,
+            now: now.anchor.mono,
+        })
     }
 }
 
 impl Clock {
-    /// How instants of this clock that prove nothing are read on the clock of `now`: as well as can be. A wall clock that
-    /// went backwards counts as no time between.
+    /// How instants of this clock that prove nothing are read on the clock of `now`: as well as can
+    /// be. A wall clock that went backwards counts as no time between.
     pub(super) fn shift(&self, now: &Self) -> ClockShift {
-        let wall = Span::from_nanos(now.anchor.wall.as_nanos().saturating_sub(self.anchor.wall.as_nanos()));
+        let wall = Span::from_nanos(
+            now.anchor
+                .wall
+                .as_nanos()
+                .saturating_sub(self.anchor.wall.as_nanos()),
+        );
         let passed = now.anchor.mono - self.anchor.mono;
-        let ago = if self.is_same_boot(now) { passed } else { wall.or_zero() };
-        ClockShift { by: passed - ago, ago, now: now.anchor }
+        let ago = if self.is_same_boot(now) {
+            passed
+        } else {
+            wall.or_zero()
+        };
+        ClockShift {
+            by: passed - ago,
+            ago,
+            now: now.anchor,
+        }
     }
 }
 
 impl Frame {
-    /// The earliest instant that `at` may be now. `None` when it lies in the future, which cannot be.
+    /// The earliest instant that `at` may be now. `None` when it lies in the future, which cannot
+    /// be.
     pub(super) fn not_before(&self, at: Timestamp) -> Option<Timestamp> {
         let moved = at + self.by - self.error;
         (moved <= self.now).then_some(moved)
@@ -106,12 +141,20 @@ pub(super) struct Frames(BTreeMap<u32, Result<Frame, ClockRefusal>>);
 impl Frames {
     /// Every clock as it is read at `now`.
     pub(super) fn new(clocks: &BTreeMap<u32, Clock>, now: &Clock) -> Self {
-        Self(clocks.iter().map(|(number, clock)| (*number, clock.frame(now))).collect())
+        Self(
+            clocks
+                .iter()
+                .map(|(number, clock)| (*number, clock.frame(now)))
+                .collect(),
+        )
     }
 
     /// The frame of the clock with this number.
     pub(super) fn of(&self, number: u32) -> Result<Frame, ClockRefusal> {
-        self.0.get(&number).copied().unwrap_or(Err(ClockRefusal::Unknown))
+        self.0
+            .get(&number)
+            .copied()
+            .unwrap_or(Err(ClockRefusal::Unknown))
     }
 }
 
@@ -122,8 +165,14 @@ mod tests {
 
     fn clock(boot: u128, mono: i64, wall: i64) -> Clock {
         let secs = 1_000_000_000;
-        let anchor = ClockAnchor { mono: Timestamp::from_nanos(mono * secs), wall: WallTime::from_nanos(wall * secs) };
-        Clock { boot: Some(BootId::from_bits(boot)), anchor }
+        let anchor = ClockAnchor {
+            mono: Timestamp::from_nanos(mono * secs),
+            wall: WallTime::from_nanos(wall * secs),
+        };
+        Clock {
+            boot: Some(BootId::from_bits(boot)),
+            anchor,
+        }
     }
 
     fn at(secs: i64) -> Timestamp {
@@ -134,8 +183,15 @@ mod tests {
     fn in_the_same_boot_instants_stay_as_they_are_whatever_the_wall_clock_does() {
         for wall in [0, 5_000, 9_999_999] {
             let frame = clock(1, 100, 5_000).frame(&clock(1, 150, wall)).unwrap();
-            assert_eq!((frame.not_before(at(90)), frame.not_after(at(90))), (Some(at(90)), Some(at(90))));
-            assert_eq!((frame.not_before(at(151)), frame.not_after(at(151))), (None, None), "in the future");
+            assert_eq!(
+                (frame.not_before(at(90)), frame.not_after(at(90))),
+                (Some(at(90)), Some(at(90)))
+            );
+            assert_eq!(
+                (frame.not_before(at(151)), frame.not_after(at(151))),
+                (None, None),
+                "in the future"
+            );
         }
     }
 
@@ -146,23 +202,50 @@ mod tests {
         assert_eq!(frame.not_before(at(90)), Some(at(7 - 40 - 10) - error));
         assert_eq!(frame.not_after(at(90)), Some(at(7 - 40 - 10) + error));
         let at_once = clock(1, 100, 5_000).frame(&clock(2, 7, 5_000)).unwrap();
-        assert_eq!(at_once.not_after(at(100)), Some(at(7)), "no poll was answered later than now");
+        assert_eq!(
+            at_once.not_after(at(100)),
+            Some(at(7)),
+            "no poll was answered later than now"
+        );
     }
 
     #[test]
     fn a_boot_that_nobody_names_is_another_one() {
-        let unnamed = |mono| Clock { boot: None, ..clock(0, mono, 5_000) };
-        assert!(unnamed(100).frame(&unnamed(150)).is_ok_and(|frame| frame.error >= WALL_ERROR));
-        assert!(clock(1, 100, 5_000).frame(&clock(1, 99, 5_001)).is_ok_and(|frame| frame.error >= WALL_ERROR));
+        let unnamed = |mono| Clock {
+            boot: None,
+            ..clock(0, mono, 5_000)
+        };
+        assert!(
+            unnamed(100)
+                .frame(&unnamed(150))
+                .is_ok_and(|frame| frame.error >= WALL_ERROR)
+        );
+        assert!(
+            clock(1, 100, 5_000)
+                .frame(&clock(1, 99, 5_001))
+                .is_ok_and(|frame| frame.error >= WALL_ERROR)
+        );
     }
 
     #[test]
     fn a_wall_clock_that_went_backwards_and_what_is_too_old_are_refused() {
         let old = clock(1, 100, 5_000);
-        assert_eq!(old.frame(&clock(2, 100, 4_990)), Err(ClockRefusal::Backwards(Span::from_secs(10))));
-        assert!(old.frame(&clock(2, 100, 4_999)).is_ok_and(|frame| frame.not_after(at(100)) == Some(at(100))));
+        assert_eq!(
+            old.frame(&clock(2, 100, 4_990)),
+            Err(ClockRefusal::Backwards(Span::from_secs(10)))
+        );
+        assert!(
+            old.frame(&clock(2, 100, 4_999))
+                .is_ok_and(|frame| frame.not_after(at(100)) == Some(at(100)))
+        );
         let days = 3 * 86_400;
-        assert_eq!(old.frame(&clock(2, 100, 5_000 + days)), Err(ClockRefusal::Expired(Span::from_secs(days))));
-        assert_eq!(old.frame(&clock(1, 100 + days, 5_000)), Err(ClockRefusal::Expired(Span::from_secs(days))));
+        assert_eq!(
+            old.frame(&clock(2, 100, 5_000 + days)),
+            Err(ClockRefusal::Expired(Span::from_secs(days)))
+        );
+        assert_eq!(
+            old.frame(&clock(1, 100 + days, 5_000)),
+            Err(ClockRefusal::Expired(Span::from_secs(days)))
+        );
     }
 }

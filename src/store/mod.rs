@@ -1,8 +1,10 @@
-//! What must outlive the process, in an embedded database: the lag history, and documents of the alerts and their outbox.
+//! What must outlive the process, in an embedded database: the lag history, and documents of the
+//! alerts and their outbox.
 //!
-//! Pure: what is written when (`ledger`), how it looks in bytes (`rows`, `codec`), what old instants mean now (`frame`).
-//! IO: the file (`database`, `place`) and the thread that alone touches it (`worker`). **Invariant:** monitoring never
-//! waits for the disk, and goes on from memory when there is none; nothing that was read is trusted without its checksum.
+//! Pure: what is written when (`ledger`), how it looks in bytes (`rows`, `codec`), what old
+//! instants mean now (`frame`). IO: the file (`database`, `place`) and the thread that alone
+//! touches it (`worker`). **Invariant:** monitoring never waits for the disk, and goes on from
+//! memory when there is none; nothing that was read is trusted without its checksum.
 
 mod codec;
 mod database;
@@ -29,24 +31,28 @@ use crate::replication::{SavedState, ToSave};
 use worker::{Event, Worker};
 
 pub use codec::RowError;
-pub use database::{Database, HISTORY_KEPT, HISTORY_READ, Loaded, MAX_HISTORY, Refusals, SCHEMA, Written};
+pub use database::{
+    Database, HISTORY_KEPT, HISTORY_READ, Loaded, MAX_HISTORY, Refusals, SCHEMA, Written,
+};
 pub use error::{StoreError, StoreOperation};
 pub use frame::{Clock, ClockRefusal, HORIZON, WALL_ERROR};
 pub use ledger::{BASE_EVERY, Batch, Ledger, Receipt, Save};
 pub use status::StoreStatus;
 
-/// How often the lag history is written. What came after the last time is lost when the process is killed; it costs
-/// precision of the bounds, not their truth.
+/// How often the lag history is written. What came after the last time is lost when the process is
+/// killed; it costs precision of the bounds, not their truth.
 pub const SAVE_EVERY: Span = Span::from_secs(10);
 
-/// Documents that nobody waits for are written this long after the ones before: a fleet whose alerts flap must not keep
-/// the disk busy.
+/// Documents that nobody waits for are written this long after the ones before: a fleet whose
+/// alerts flap must not keep the disk busy.
 pub const DOCUMENTS_EVERY: Span = Span::from_secs(1);
 
-/// A save that takes longer than this holds up nobody any more: what waits for it is done from memory.
+/// A save that takes longer than this holds up nobody any more: what waits for it is done from
+/// memory.
 pub const STUCK_AFTER: Span = Span::from_secs(3);
 
-/// Events that the thread has told and the core has not heard yet. There is at most one batch under way.
+/// Events that the thread has told and the core has not heard yet. There is at most one batch under
+/// way.
 const EVENTS: usize = 4;
 
 /// Documents that are to be written.
@@ -86,7 +92,8 @@ struct UnderWay {
     since: Timestamp,
 }
 
-/// The state's keeper, as the core sees it: hands a batch to the thread when the one before is done, and never waits.
+/// The state's keeper, as the core sees it: hands a batch to the thread when the one before is
+/// done, and never waits.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
@@ -98,7 +105,8 @@ pub struct Store {
     under_way: Option<UnderWay>,
     next: Timestamp,
     next_documents: Timestamp,
-    /// The last change of documents that is on the disk; `None` as long as the file has none of this life.
+    /// The last change of documents that is on the disk; `None` as long as the file has none of
+    /// this life.
     durable: Option<u64>,
     /// Whether the file's documents are of an earlier time than the memory's.
     anew: bool,
@@ -126,8 +134,11 @@ impl Store {
             retry_at: Instant::now(),
             complaint: None,
         };
-        // A thread of its own and not one of the runtime's: those are waited for when the program ends, and a disk may hang.
-        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || worker.run());
+        // A thread of its own and not one of the runtime's: those are waited for when the program
+        // ends, and a disk may hang.
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || worker.run());
         if let Err(error) = thread {
             error!(%error, "no thread can be had that keeps the state: it is lost when the program ends");
         }
@@ -152,14 +163,22 @@ impl Store {
     pub async fn restored(&mut self, within: Duration) -> (SavedState, SavedDocuments) {
         match tokio::time::timeout(within, self.events.recv()).await {
             Ok(Some(Event::Opened(loaded, _))) => {
-                let Loaded { state, ledger, documents, .. } = *loaded;
+                let Loaded {
+                    state,
+                    ledger,
+                    documents,
+                    ..
+                } = *loaded;
                 (self.ledger, self.was_read) = (Some(ledger), true);
                 (state, documents)
             }
             Ok(_) => Default::default(),
             Err(_) => {
                 let waited = Span::from(within).to_string();
-                warn!(waited, "the state was not read in time: monitoring begins without what was kept");
+                warn!(
+                    waited,
+                    "the state was not read in time: monitoring begins without what was kept"
+                );
                 Default::default()
             }
         }
@@ -189,13 +208,17 @@ impl Store {
         }
     }
 
-    /// Up to which change of the documents everything may be acted upon: it is on the disk, or there is no disk to wait
-    /// for.
+    /// Up to which change of the documents everything may be acted upon: it is on the disk, or
+    /// there is no disk to wait for.
     pub fn durable(&self, now: Timestamp) -> u64 {
-        let stuck = self.under_way.as_ref().is_some_and(|save| now - save.since >= STUCK_AFTER);
+        let stuck = self
+            .under_way
+            .as_ref()
+            .is_some_and(|save| now - save.since >= STUCK_AFTER);
         match (self.ledger.is_some() && !stuck, self.durable) {
             (true, Some(revision)) => revision,
-            // The first save of this life may take its time; after that, all there is has been written.
+            // The first save of this life may take its time; after that, all there is has been
+            // written.
             (true, None) if self.was_read => 0,
             _ => u64::MAX,
         }
@@ -209,8 +232,8 @@ impl Store {
         (self.ledger.is_some() && urgency != Urgency::Nothing).then_some(self.next_documents)
     }
 
-    /// What is to be handed over now: nothing when it is not time to, when the thread has something to do, and when there
-    /// is no file.
+    /// What is to be handed over now: nothing when it is not time to, when the thread has something
+    /// to do, and when there is no file.
     pub fn due(&mut self, now: Timestamp, urgency: Urgency) -> Option<Due> {
         while let Ok(event) = self.events.try_recv() {
             self.hear(event);
@@ -225,7 +248,10 @@ impl Store {
             Urgency::Soon => now >= self.next_documents,
             Urgency::Nothing => self.anew,
         };
-        (lag || documents).then_some(Due { lag, all: self.anew })
+        (lag || documents).then_some(Due {
+            lag,
+            all: self.anew,
+        })
     }
 
     /// Hands over what is due: the lag history if it is, and all documents or those that changed.
@@ -233,8 +259,15 @@ impl Store {
         self.hand_over(anchor, lag, changes);
     }
 
-    /// Writes all that there is to write a last time and closes the file, unless that takes longer than `within`.
-    pub async fn finish(mut self, anchor: ClockAnchor, state: ToSave<'_>, documents: Changes, within: Duration) {
+    /// Writes all that there is to write a last time and closes the file, unless that takes longer
+    /// than `within`.
+    pub async fn finish(
+        mut self,
+        anchor: ClockAnchor,
+        state: ToSave<'_>,
+        documents: Changes,
+        within: Duration,
+    ) {
         let finished = tokio::time::timeout(within, async {
             self.settle().await;
             self.hand_over(anchor, Some(state), documents);
@@ -243,7 +276,9 @@ impl Store {
             while self.events.recv().await.is_some() {}
         });
         if finished.await.is_err() {
-            warn!("the state could not be written in time at the end: what came in the last seconds is lost");
+            warn!(
+                "the state could not be written in time at the end: what came in the last seconds is lost"
+            );
         }
     }
 
@@ -268,7 +303,10 @@ impl Store {
     }
 
     fn notice_stuck(&mut self, now: Timestamp, urgency: Urgency) {
-        let stuck = self.under_way.as_ref().is_some_and(|save| now - save.since >= STUCK_AFTER);
+        let stuck = self
+            .under_way
+            .as_ref()
+            .is_some_and(|save| now - save.since >= STUCK_AFTER);
         if stuck && urgency == Urgency::Now && !self.told_stuck {
             self.told_stuck = true;
             warn!(
@@ -279,16 +317,33 @@ impl Store {
 
     /// Whoever writes anyway writes everything that there is to write.
     fn hand_over(&mut self, anchor: ClockAnchor, state: Option<ToSave<'_>>, changes: Changes) {
-        let Some((ledger, batches)) = self.ledger.as_ref().zip(self.batches.as_ref()) else { return };
+        let Some((ledger, batches)) = self.ledger.as_ref().zip(self.batches.as_ref()) else {
+            return;
+        };
         let (lag, receipt) = state.map(|state| ledger.plan(state, anchor)).unzip();
         if lag.is_some() {
             self.next = anchor.mono + SAVE_EVERY;
         }
         self.next_documents = anchor.mono + DOCUMENTS_EVERY;
         let anew = std::mem::take(&mut self.anew);
-        let Changes { documents, revision } = changes;
-        if batches.try_send(Save { anchor, lag, documents, anew }).is_ok() {
-            self.under_way = Some(UnderWay { receipt, revision, since: anchor.mono });
+        let Changes {
+            documents,
+            revision,
+        } = changes;
+        if batches
+            .try_send(Save {
+                anchor,
+                lag,
+                documents,
+                anew,
+            })
+            .is_ok()
+        {
+            self.under_way = Some(UnderWay {
+                receipt,
+                revision,
+                since: anchor.mono,
+            });
         } else {
             // The thread has nothing under way, so the only reason is that it is gone.
             error!(error = %StoreError::Ended, "the state is kept no longer");
@@ -303,20 +358,26 @@ impl Store {
                 if std::mem::take(&mut self.told_stuck) {
                     info!("the disk has caught up");
                 }
-                let Some(UnderWay { receipt, revision, .. }) = done else { return };
+                let Some(UnderWay {
+                    receipt, revision, ..
+                }) = done
+                else {
+                    return;
+                };
                 self.durable = Some(revision);
                 if let Some((ledger, receipt)) = self.ledger.as_mut().zip(receipt) {
                     ledger.settle(receipt);
                 }
             }
             Event::Failed => (self.ledger, self.durable, self.anew) = (None, None, true),
-            // It came too late for the monitor, which by now knows better: everything is written anew. Only what the last
-            // life left undone is not known better.
+            // It came too late for the monitor, which by now knows better: everything is written
+            // anew. Only what the last life left undone is not known better.
             Event::Opened(loaded, last_commit) => {
                 if !std::mem::replace(&mut self.was_read, true) {
                     self.late = Some(loaded.documents);
                 }
-                (self.ledger, self.durable, self.anew) = (Some(Ledger::empty(last_commit)), None, true);
+                (self.ledger, self.durable, self.anew) =
+                    (Some(Ledger::empty(last_commit)), None, true);
             }
         }
     }

@@ -13,7 +13,8 @@ use super::frame::Clock;
 /// The database's name in the folder.
 const FILE: &str = "state.redb";
 
-/// Damaged files that are kept. A disk that damages more of them will not get better by being filled.
+/// Damaged files that are kept. A disk that damages more of them will not get better by being
+/// filled.
 const DAMAGED_KEPT: usize = 3;
 
 /// A file that is open, and how it came to be.
@@ -25,10 +26,14 @@ pub(super) struct Opened {
     pub(super) set_aside: Option<(PathBuf, String)>,
 }
 
-/// Opens the database in `folder`, or makes both. A damaged file is moved out of the way and a new one begun.
+/// Opens the database in `folder`, or makes both. A damaged file is moved out of the way and a new
+/// one begun.
 pub(super) fn open(folder: &Path, present: Clock) -> Result<Opened, StoreError> {
     let path = folder.join(FILE);
-    make(folder, &path).map_err(|why| StoreError::Place { path: path.clone(), why })?;
+    make(folder, &path).map_err(|why| StoreError::Place {
+        path: path.clone(),
+        why,
+    })?;
     match guarded(&path, || Database::open(&path, present)) {
         Err(StoreError::Corrupt { why, .. }) => {
             let aside = set_aside(&path, present).map_err(|error| StoreError::Stuck {
@@ -37,26 +42,56 @@ pub(super) fn open(folder: &Path, present: Clock) -> Result<Opened, StoreError> 
                 why: error.to_string(),
             })?;
             let (database, loaded) = guarded(&path, || Database::open(&path, present))?;
-            Ok(Opened { database, loaded, set_aside: Some((aside, why)) })
+            Ok(Opened {
+                database,
+                loaded,
+                set_aside: Some((aside, why)),
+            })
         }
-        other => other.map(|(database, loaded)| Opened { database, loaded, set_aside: None }),
+        other => other.map(|(database, loaded)| Opened {
+            database,
+            loaded,
+            set_aside: None,
+        }),
     }
 }
 
-/// Runs `work` on the database at `path`. It should not panic whatever is in the file; if it does, the file is damaged,
-/// and not the program.
-pub(super) fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+/// Runs `work` on the database at `path`. It should not panic whatever is in the file; if it does,
+/// the file is damaged, and not the program.
+pub(super) fn guarded<T>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        let why = format!("the database gave up on it: {}", said.unwrap_or("no reason given"));
-        Err(StoreError::Corrupt { path: path.to_owned(), why })
+        let said = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or(panic.downcast_ref::<&str>().copied());
+        let why = format!(
+            "the database gave up on it: {}",
+            said.unwrap_or("no reason given")
+        );
+        Err(StoreError::Corrupt {
+            path: path.to_owned(),
+            why,
+        })
     })
 }
 
 /// Nobody but this program's user has any business in there.
 fn make(folder: &Path, path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
 }
 
 /// Renames a damaged file: its data is the operator's, not ours to delete.
@@ -68,14 +103,22 @@ fn set_aside(path: &Path, present: Clock) -> io::Result<PathBuf> {
         kept += usize::from(entry?.file_name().to_string_lossy().starts_with(&name));
     }
     if kept >= DAMAGED_KEPT {
-        return Err(io::Error::other(format!("{kept} damaged files are in the folder already")));
+        return Err(io::Error::other(format!(
+            "{kept} damaged files are in the folder already"
+        )));
     }
     let seconds = present.anchor.wall.as_nanos() / 1_000_000_000;
     let free = |n: &u32| {
-        let suffix = if *n == 0 { String::new() } else { format!("-{n}") };
+        let suffix = if *n == 0 {
+            String::new()
+        } else {
+            format!("-{n}")
+        };
         Some(folder.join(format!("{name}{seconds}{suffix}"))).filter(|aside| !aside.exists())
     };
-    let aside = (0..=100).find_map(|n| free(&n)).ok_or_else(|| io::Error::other("no name is free for it"))?;
+    let aside = (0..=100)
+        .find_map(|n| free(&n))
+        .ok_or_else(|| io::Error::other("no name is free for it"))?;
     std::fs::rename(path, &aside)?;
     Ok(aside)
 }
@@ -115,7 +158,10 @@ mod tests {
         let (_folder, file) = filled();
         let first = open_in(file.parent().unwrap()).unwrap();
         let error = open_in(file.parent().unwrap()).unwrap_err();
-        let said = format!("{} is in use by another exporter: give each its own state.path", file.display());
+        let said = format!(
+            "{} is in use by another exporter: give each its own state.path",
+            file.display()
+        );
         assert_eq!(error.to_string(), said);
         drop(first);
         assert!(open_in(file.parent().unwrap()).is_ok());
@@ -126,7 +172,11 @@ mod tests {
         match how {
             0 => bytes.reverse(),
             1 => bytes.truncate(whole.len() / 3),
-            _ => bytes.iter_mut().skip(4096).step_by(2).for_each(|byte| *byte ^= 0xff),
+            _ => bytes
+                .iter_mut()
+                .skip(4096)
+                .step_by(2)
+                .for_each(|byte| *byte ^= 0xff),
         }
         bytes
     }
@@ -139,13 +189,18 @@ mod tests {
             let bytes = damaged(&whole, n);
             std::fs::write(&file, &bytes).unwrap();
             let opened = open_in(file.parent().unwrap()).unwrap();
-            let (aside, why) = opened.set_aside.unwrap_or_else(|| panic!("case {n} was taken"));
+            let (aside, why) = opened
+                .set_aside
+                .unwrap_or_else(|| panic!("case {n} was taken"));
             assert_eq!(std::fs::read(aside).unwrap(), bytes, "case {n}: {why}");
             assert!(opened.loaded.state.pairs.is_empty());
         }
         std::fs::write(&file, b"not a database at all").unwrap();
         let error = open_in(file.parent().unwrap()).unwrap_err().to_string();
-        assert!(error.contains("3 damaged files are in the folder already; move it away"), "{error}");
+        assert!(
+            error.contains("3 damaged files are in the folder already; move it away"),
+            "{error}"
+        );
         assert_eq!(std::fs::read(&file).unwrap(), b"not a database at all");
     }
 
@@ -155,7 +210,13 @@ mod tests {
         let taken = folder.path().join("file");
         std::fs::write(&taken, "").unwrap();
         let error = open_in(&taken.join("data")).unwrap_err().to_string();
-        assert!(error.contains("file/data/state.redb cannot be made or opened for writing: "), "{error}");
-        assert!(error.ends_with("writable to the user of this program, or give another one"), "{error}");
+        assert!(
+            error.contains("file/data/state.redb cannot be made or opened for writing: "),
+            "{error}"
+        );
+        assert!(
+            error.ends_with("writable to the user of this program, or give another one"),
+            "{error}"
+        );
     }
 }

@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use super::frame::{Clock, Frames};
 use super::ledger::Batch;
 use crate::model::{
-    BootId, Bytes, ClockAnchor, PairKey, PairName, ReplicationId, ReplicationOffset, ServerAddr, Span, Timestamp,
-    WallTime,
+    BootId, Bytes, ClockAnchor, PairKey, PairName, ReplicationId, ReplicationOffset, ServerAddr,
+    Span, Timestamp, WallTime,
 };
 use crate::replication::{
-    Bracket, EpochRecord, HistoryRecord, LagBytes, LagInterval, LastKnown, LocatedRecord, LostRecord, PairRecord,
-    Plateau,
+    Bracket, EpochRecord, HistoryRecord, LagBytes, LagInterval, LastKnown, LocatedRecord,
+    LostRecord, PairRecord, Plateau,
 };
 
 pub(super) fn at(secs: i64) -> Timestamp {
@@ -35,7 +35,13 @@ pub(super) fn clock(secs: i64) -> Clock {
 /// The clock of a boot whose two clocks stand there.
 pub(super) fn clock_of(boot: u128, mono: i64, wall: i64) -> Clock {
     let wall = WallTime::from_nanos((1_700_000_000 + wall) * 1_000_000_000);
-    Clock { boot: Some(BootId::from_bits(boot)), anchor: ClockAnchor { mono: at(mono), wall } }
+    Clock {
+        boot: Some(BootId::from_bits(boot)),
+        anchor: ClockAnchor {
+            mono: at(mono),
+            wall,
+        },
+    }
 }
 
 /// Clock 0 is the present one, at the tests' zero.
@@ -44,7 +50,10 @@ pub(super) fn frames() -> Frames {
 }
 
 pub(super) fn pair_key() -> PairKey {
-    PairKey { name: PairName::new("orders"), replica: ServerAddr::new("replica.example.com", 6379) }
+    PairKey {
+        name: PairName::new("orders"),
+        replica: ServerAddr::new("replica.example.com", 6379),
+    }
 }
 
 pub(super) fn pair_record() -> PairRecord {
@@ -55,20 +64,39 @@ pub(super) fn pair_record() -> PairRecord {
         at_most: Some(offset(120)),
         read: offset(110),
         shown: at(-30),
-        lost: Some(LostRecord { after: at(-30), before: at(-28), lag: Span::from_millis(40) }),
+        lost: Some(LostRecord {
+            after: at(-30),
+            before: at(-28),
+            lag: Span::from_millis(40),
+        }),
         sent: at(-20),
         received: at(-19),
         half_rtt: Span::from_nanos(40_000_123),
         generation: 3,
-        bracket: Bracket { lo: Some(at(-50)), hi: Some(at(-45)) },
-        at_sample: LagInterval { lower: Some(Span::ZERO), estimate: None, upper: Some(Span::from_secs(30)) },
-        bytes: LagBytes { lower: None, estimate: Some(Bytes::new(7)), upper: Some(Bytes::new(9)) },
+        bracket: Bracket {
+            lo: Some(at(-50)),
+            hi: Some(at(-45)),
+        },
+        at_sample: LagInterval {
+            lower: Some(Span::ZERO),
+            estimate: None,
+            upper: Some(Span::from_secs(30)),
+        },
+        bytes: LagBytes {
+            lower: None,
+            estimate: Some(Bytes::new(7)),
+            upper: Some(Bytes::new(9)),
+        },
         same_applied: 4,
         same_received: 1,
     };
     PairRecord {
         located: Some(located),
-        last_known: Some(LastKnown { upper: Span::from_secs(30), upper_bytes: Some(Bytes::new(9)), at: at(-19) }),
+        last_known: Some(LastKnown {
+            upper: Span::from_secs(30),
+            upper_bytes: Some(Bytes::new(9)),
+            at: at(-19),
+        }),
         applied_total: Some(1 << 40),
         counted_to: Some((id('a'), offset(100))),
         resynced: true,
@@ -95,18 +123,28 @@ pub(super) fn saved_pair() -> Batch {
 }
 
 fn epoch(letter: char, plateaus: Vec<Plateau>) -> EpochRecord {
-    EpochRecord { replid: id(letter), continues: Some((id('f'), ReplicationOffset::new(70))), plateaus }
+    EpochRecord {
+        replid: id(letter),
+        continues: Some((id('f'), ReplicationOffset::new(70))),
+        plateaus,
+    }
 }
 
 /// A busy master, polled twice a second for ten minutes.
 pub(super) fn history_record() -> HistoryRecord {
     let plateau = |n: i64| Plateau {
-        offset: ReplicationOffset::new(5_000_000_000 + u64::try_from(n).expect("not negative") * 812_345),
+        offset: ReplicationOffset::new(
+            5_000_000_000 + u64::try_from(n).expect("not negative") * 812_345,
+        ),
         first_seen: Timestamp::from_nanos((n - 1_200) * 500_000_000 + 80_000 - 80_000 * (n % 2)),
         last_sent: Timestamp::from_nanos((n - 1_200) * 500_000_000 - 1_200_000),
     };
     let current = Some(epoch('a', (0..1_200).map(plateau).collect()));
-    HistoryRecord { generation: 5, current, closed: Vec::new() }
+    HistoryRecord {
+        generation: 5,
+        current,
+        closed: Vec::new(),
+    }
 }
 
 prop_compose! {

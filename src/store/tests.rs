@@ -13,7 +13,10 @@ fn start(folder: &Path) -> Store {
 }
 
 fn one_pair<'a>() -> ToSave<'a> {
-    ToSave { pairs: vec![(pair_key(), pair_record())], ..ToSave::default() }
+    ToSave {
+        pairs: vec![(pair_key(), pair_record())],
+        ..ToSave::default()
+    }
 }
 
 /// The present, as the thread reads it: what is saved must not be of the future.
@@ -35,8 +38,14 @@ async fn saved(store: &mut Store) -> StoreStatus {
     store.next = Timestamp::default();
     tick(store, now());
     assert!(store.under_way.is_some());
-    tokio::time::timeout(LIMIT, status.wait_for(|status| *status != before)).await.unwrap().unwrap();
-    let event = tokio::time::timeout(LIMIT, store.events.recv()).await.unwrap().unwrap();
+    tokio::time::timeout(LIMIT, status.wait_for(|status| *status != before))
+        .await
+        .unwrap()
+        .unwrap();
+    let event = tokio::time::timeout(LIMIT, store.events.recv())
+        .await
+        .unwrap()
+        .unwrap();
     store.hear(event);
     *status.borrow()
 }
@@ -56,8 +65,13 @@ async fn what_is_saved_is_there_after_a_restart() {
     let mut restored = second.restored(LIMIT).await.0;
     let record = restored.pairs.remove(&pair_key()).unwrap();
     assert_eq!(record.applied_total, pair_record().applied_total);
-    second.finish(now(), ToSave::default(), Changes::default(), LIMIT).await;
-    assert!(start(&data).restored(LIMIT).await.0.pairs.is_empty(), "the end was written");
+    second
+        .finish(now(), ToSave::default(), Changes::default(), LIMIT)
+        .await;
+    assert!(
+        start(&data).restored(LIMIT).await.0.pairs.is_empty(),
+        "the end was written"
+    );
 }
 
 #[tokio::test]
@@ -66,20 +80,35 @@ async fn a_batch_is_handed_over_every_ten_seconds_and_one_at_a_time() {
     let mut store = start(folder.path());
     store.restored(LIMIT).await;
     let begin = now();
-    let later = |span: Span| ClockAnchor { mono: begin.mono + span, ..begin };
+    let later = |span: Span| ClockAnchor {
+        mono: begin.mono + span,
+        ..begin
+    };
     tick(&mut store, begin);
     assert!(store.under_way.is_some());
     store.under_way = Some(store.under_way.take().unwrap());
-    // Even when it is time: the one before is still under way, because nobody has heard that it is done.
+    // Even when it is time: the one before is still under way, because nobody has heard that it is
+    // done.
     while store.events.is_empty() {
         tokio::task::yield_now().await;
     }
     let receipt = store.under_way.take();
-    assert_eq!(store.due(later(SAVE_EVERY - Span::from_millis(1)).mono, Urgency::Nothing), None, "it is not time yet");
+    assert_eq!(
+        store.due(
+            later(SAVE_EVERY - Span::from_millis(1)).mono,
+            Urgency::Nothing
+        ),
+        None,
+        "it is not time yet"
+    );
     store.under_way = receipt;
     tick(&mut store, later(SAVE_EVERY));
     assert!(store.under_way.is_some());
-    assert_eq!(store.due(later(SAVE_EVERY + SAVE_EVERY).mono, Urgency::Now), None, "one is under way");
+    assert_eq!(
+        store.due(later(SAVE_EVERY + SAVE_EVERY).mono, Urgency::Now),
+        None,
+        "one is under way"
+    );
 }
 
 #[tokio::test]
@@ -89,9 +118,21 @@ async fn a_folder_that_cannot_be_written_stops_nobody() {
     std::fs::write(&taken, "").unwrap();
     let mut store = start(&taken.join("data"));
     assert!(store.restored(LIMIT).await.0.pairs.is_empty());
-    assert_eq!((store.status().borrow().up, store.status().borrow().errors(StoreOperation::Open)), (false, 1));
-    assert_eq!(store.due(now().mono, Urgency::Now), None, "there is nobody to hand it to");
-    store.finish(now(), ToSave::default(), Changes::default(), LIMIT).await;
+    assert_eq!(
+        (
+            store.status().borrow().up,
+            store.status().borrow().errors(StoreOperation::Open)
+        ),
+        (false, 1)
+    );
+    assert_eq!(
+        store.due(now().mono, Urgency::Now),
+        None,
+        "there is nobody to hand it to"
+    );
+    store
+        .finish(now(), ToSave::default(), Changes::default(), LIMIT)
+        .await;
 }
 
 #[tokio::test]
@@ -102,9 +143,15 @@ async fn a_damaged_file_is_counted_and_what_follows_is_kept() {
     store.restored(LIMIT).await;
     let status = saved(&mut store).await;
     assert_eq!((status.up, status.errors(StoreOperation::Open)), (true, 1));
-    let names =
-        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(names.filter(|name| name.starts_with("state.redb.corrupt-")).count(), 1);
+    let names = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(
+        names
+            .filter(|name| name.starts_with("state.redb.corrupt-"))
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -116,8 +163,15 @@ async fn the_thread_that_is_gone_is_noticed() {
     store.batches = Some(nobody);
     tick(&mut store, now());
     assert!(store.ledger.is_none() && store.under_way.is_none());
-    let far = ClockAnchor { mono: now().mono + (at(1_000) - at(0)), ..clock(0).anchor };
-    assert_eq!(store.due(far.mono, Urgency::Now), None, "there is nobody to hand it to");
+    let far = ClockAnchor {
+        mono: now().mono + (at(1_000) - at(0)),
+        ..clock(0).anchor
+    };
+    assert_eq!(
+        store.due(far.mono, Urgency::Now),
+        None,
+        "there is nobody to hand it to"
+    );
 }
 
 /// The events of a thread that never says anything; a batch waits for ever.
@@ -129,18 +183,31 @@ async fn a_disk_that_hangs_holds_up_neither_the_start_nor_the_end() {
     let (batches, asked) = std::sync::mpsc::sync_channel(1);
     (store.events, store.batches) = (events, Some(batches));
     assert!(store.restored(LIMIT).await.0.pairs.is_empty());
-    assert_eq!(store.due(now().mono, Urgency::Now), None, "the file is not open");
+    assert_eq!(
+        store.due(now().mono, Urgency::Now),
+        None,
+        "the file is not open"
+    );
     told.send(Event::Opened(Box::default(), 41)).await.unwrap();
     tick(&mut store, now());
     let batch = asked.try_recv().unwrap().lag.unwrap();
-    assert_eq!((batch.commit, batch.pairs.len()), (42, 1), "it came late: what is known by now is written");
-    store.finish(now(), one_pair(), Changes::default(), LIMIT).await;
+    assert_eq!(
+        (batch.commit, batch.pairs.len()),
+        (42, 1),
+        "it came late: what is known by now is written"
+    );
+    store
+        .finish(now(), one_pair(), Changes::default(), LIMIT)
+        .await;
     assert!(asked.try_recv().is_err(), "one was under way all the time");
 }
 
 fn one_document(revision: u64) -> Changes {
     let document = Document::put(crate::model::Table::Alerts, "a", revision.to_string());
-    Changes { documents: vec![document], revision }
+    Changes {
+        documents: vec![document],
+        revision,
+    }
 }
 
 /// Goes on until a save of these documents was written or refused.
@@ -165,7 +232,13 @@ async fn what_somebody_waits_for_is_written_at_once_and_then_may_be_acted_upon()
     let folder = tempfile::tempdir().unwrap();
     let mut store = start(folder.path());
     store.restored(LIMIT).await;
-    assert_eq!((store.durable(now().mono), store.due(now().mono, Urgency::Now).unwrap().all), (0, true));
+    assert_eq!(
+        (
+            store.durable(now().mono),
+            store.due(now().mono, Urgency::Now).unwrap().all
+        ),
+        (0, true)
+    );
     documents_saved(&mut store, one_document(7)).await;
     assert_eq!((store.durable(now().mono), store.wants_all()), (7, false));
     let soon = store.next_wakeup(Urgency::Soon).unwrap();
@@ -181,13 +254,27 @@ async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
     let (batches, asked) = std::sync::mpsc::sync_channel(1);
     (store.events, store.batches) = (events, Some(batches));
     assert!(store.restored(Duration::ZERO).await.1.is_empty());
-    assert_eq!((store.durable(now().mono), store.take_late()), (u64::MAX, None));
+    assert_eq!(
+        (store.durable(now().mono), store.take_late()),
+        (u64::MAX, None)
+    );
     let documents = SavedDocuments::from([(crate::model::Table::Alerts, Vec::new())]);
-    let loaded = || Box::new(Loaded { documents: documents.clone(), ..Loaded::default() });
+    let loaded = || {
+        Box::new(Loaded {
+            documents: documents.clone(),
+            ..Loaded::default()
+        })
+    };
     told.send(Event::Opened(loaded(), 41)).await.unwrap();
     store.news().await;
-    assert_eq!((store.take_late(), store.durable(now().mono)), (Some(documents.clone()), 0));
-    assert!(store.due(now().mono, Urgency::Nothing).unwrap().all, "it is of an earlier time");
+    assert_eq!(
+        (store.take_late(), store.durable(now().mono)),
+        (Some(documents.clone()), 0)
+    );
+    assert!(
+        store.due(now().mono, Urgency::Nothing).unwrap().all,
+        "it is of an earlier time"
+    );
     store.save(now(), None, one_document(9));
     assert!(asked.try_recv().unwrap().anew);
     told.send(Event::Saved).await.unwrap();
@@ -196,10 +283,18 @@ async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
     store.save(now(), None, one_document(10));
     told.send(Event::Failed).await.unwrap();
     store.news().await;
-    assert_eq!((store.durable(now().mono), store.is_open()), (u64::MAX, false), "from memory");
+    assert_eq!(
+        (store.durable(now().mono), store.is_open()),
+        (u64::MAX, false),
+        "from memory"
+    );
     told.send(Event::Opened(loaded(), 41)).await.unwrap();
     store.news().await;
-    assert_eq!((store.take_late(), store.wants_all()), (None, true), "the memory knows better");
+    assert_eq!(
+        (store.take_late(), store.wants_all()),
+        (None, true),
+        "the memory knows better"
+    );
 }
 
 #[tokio::test]

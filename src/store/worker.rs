@@ -58,8 +58,13 @@ impl Worker {
         if self.database.is_none() && Instant::now() >= self.retry_at {
             self.open()?;
         }
-        // With the file open there is nothing to wake up for; but an endless wait has no deadline to be written down.
-        let wait = if self.database.is_some() { RETRY } else { self.retry_at - Instant::now() };
+        // With the file open there is nothing to wake up for; but an endless wait has no deadline
+        // to be written down.
+        let wait = if self.database.is_some() {
+            RETRY
+        } else {
+            self.retry_at - Instant::now()
+        };
         match self.batches.recv_timeout(wait) {
             Ok(save) => {
                 let saved = self.save(&save);
@@ -76,7 +81,10 @@ impl Worker {
     }
 
     fn open(&mut self) -> Option<()> {
-        let present = Clock { boot: self.boot, anchor: (self.clock)() };
+        let present = Clock {
+            boot: self.boot,
+            anchor: (self.clock)(),
+        };
         match place::open(&self.folder, present) {
             Ok(opened) => {
                 let event = self.opened(opened);
@@ -90,19 +98,29 @@ impl Worker {
     }
 
     fn opened(&mut self, opened: Opened) -> Event {
-        let Opened { database, loaded, set_aside } = opened;
+        let Opened {
+            database,
+            loaded,
+            set_aside,
+        } = opened;
         if let Some((aside, why)) = set_aside {
-            self.status.send_modify(|status| status.count(StoreOperation::Open, 1));
+            self.status
+                .send_modify(|status| status.count(StoreOperation::Open, 1));
             let aside = aside.display();
             warn!(%aside, error = why, "the state was damaged: it is kept under another name, and a new one is begun");
         }
-        // After a failure it is up again when something was written: a full disk opens files without complaint.
+        // After a failure it is up again when something was written: a full disk opens files
+        // without complaint.
         let well = self.complaint.is_none();
         self.status.send_modify(|status| {
             status.up |= well;
             status.count(StoreOperation::Read, loaded.refused.count);
         });
-        loaded.refused.first.iter().for_each(|refusal| warn!(error = refusal, "a part of the state is not taken"));
+        loaded
+            .refused
+            .first
+            .iter()
+            .for_each(|refusal| warn!(error = refusal, "a part of the state is not taken"));
         let (histories, pairs) = (loaded.state.histories.len(), loaded.state.pairs.len());
         let (folder, refused) = (self.folder.display(), loaded.refused.count);
         if well {
@@ -114,7 +132,9 @@ impl Worker {
     }
 
     fn save(&mut self, save: &Save) -> Event {
-        let Some(database) = &mut self.database else { return Event::Failed };
+        let Some(database) = &mut self.database else {
+            return Event::Failed;
+        };
         let path = self.folder.clone();
         match place::guarded(&path, || database.commit(save)) {
             Ok(written) => {
@@ -130,7 +150,8 @@ impl Worker {
                 Event::Saved
             }
             Err(error) => {
-                // After a failed write the database trusts its file no more, and neither do we: it is opened anew.
+                // After a failed write the database trusts its file no more, and neither do we: it
+                // is opened anew.
                 self.database = None;
                 self.fail(StoreOperation::Write, &error);
                 Event::Failed
@@ -146,7 +167,10 @@ impl Worker {
         });
         let complaint = error.to_string();
         if self.complaint.as_ref() != Some(&complaint) {
-            warn!(error = complaint, "the state cannot be kept: monitoring goes on from memory, and it is tried again");
+            warn!(
+                error = complaint,
+                "the state cannot be kept: monitoring goes on from memory, and it is tried again"
+            );
             self.complaint = Some(complaint);
         }
     }

@@ -26,14 +26,23 @@ impl TopologyDiff {
         let before: BTreeMap<_, _> = old.trees.iter().map(|t| (&t.id, t)).collect();
         let after: BTreeMap<_, _> = new.trees.iter().map(|t| (&t.id, t)).collect();
         let same = |id: &TreeId| match (before.get(id), after.get(id)) {
-            (Some(a), Some(b)) => a == b && a.servers().all(|s| old.servers.get(s) == new.servers.get(s)),
+            (Some(a), Some(b)) => {
+                a == b
+                    && a.servers()
+                        .all(|s| old.servers.get(s) == new.servers.get(s))
+            }
             _ => false,
         };
         let known: BTreeSet<_> = old.pairs.iter().map(|p| &p.key).collect();
         let kept = new.pairs.iter().filter(|p| known.contains(&p.key)).count();
         Self {
             started: new.trees.iter().filter(|t| !same(&t.id)).cloned().collect(),
-            stopped: old.trees.iter().filter(|t| !same(&t.id)).map(|t| t.id.clone()).collect(),
+            stopped: old
+                .trees
+                .iter()
+                .filter(|t| !same(&t.id))
+                .map(|t| t.id.clone())
+                .collect(),
             pairs_added: new.pairs.len() - kept,
             pairs_removed: old.pairs.len().saturating_sub(kept),
             pairs_kept: kept,
@@ -57,7 +66,10 @@ mod tests {
         let diff = TopologyDiff::between(&old, &new);
         assert_eq!(diff.started.len(), 1);
         assert_eq!(diff.stopped.len(), 1);
-        assert_eq!((diff.pairs_added, diff.pairs_removed, diff.pairs_kept), (1, 0, 2));
+        assert_eq!(
+            (diff.pairs_added, diff.pairs_removed, diff.pairs_kept),
+            (1, 0, 2)
+        );
         assert_eq!(TopologyDiff::between(&new, &new).started, []);
     }
 
@@ -67,10 +79,16 @@ mod tests {
         let mut settings = settings_of(&[("x", "a:1", &["b:1"])]);
         settings.pairs[0].replicas[0].credentials.username = Some("monitor".into());
         let diff = TopologyDiff::between(&old, &Topology::from_settings(&settings));
-        assert_eq!((diff.started.len(), diff.stopped.len(), diff.pairs_kept), (1, 1, 1));
+        assert_eq!(
+            (diff.started.len(), diff.stopped.len(), diff.pairs_kept),
+            (1, 1, 1)
+        );
         let before = Topology::from_settings(&settings);
         settings.pairs[0].master.tls = Some(crate::config::TlsSettings::default());
         let diff = TopologyDiff::between(&before, &Topology::from_settings(&settings));
-        assert_eq!((diff.started.len(), diff.stopped.len(), diff.pairs_kept), (1, 1, 1));
+        assert_eq!(
+            (diff.started.len(), diff.stopped.len(), diff.pairs_kept),
+            (1, 1, 1)
+        );
     }
 }

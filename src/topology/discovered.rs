@@ -1,7 +1,8 @@
 //! What Sentinels have told so far: their answers become entries like those of the configuration.
 //!
-//! Sentinels come and go, so nothing is forgotten because one of them is silent: what is known stays until those that
-//! answer have told otherwise for a while ([`GRACE`](super::known_master::GRACE)).
+//! Sentinels come and go, so nothing is forgotten because one of them is silent: what is known
+//! stays until those that answer have told otherwise for a while
+//! ([`GRACE`](super::known_master::GRACE)).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -128,14 +129,20 @@ impl Discovered {
     pub fn reconfigure(&mut self, settings: &Settings) {
         self.rules.clone_from(&settings.datacenters);
         let mut old = std::mem::take(&mut self.entries);
-        let entry =
-            |settings: &SentinelSettings| (settings.name.clone(), Entry::new(settings, old.remove(&settings.name)));
+        let entry = |settings: &SentinelSettings| {
+            (
+                settings.name.clone(),
+                Entry::new(settings, old.remove(&settings.name)),
+            )
+        };
         self.entries = settings.sentinels.iter().map(entry).collect();
     }
 
     /// Takes in what a Sentinel answered. One that is no longer asked says nothing.
     pub fn handle(&mut self, event: SentinelEvent, now: Timestamp) -> Heard {
-        let Some(entry) = self.entries.get_mut(&event.entry) else { return Heard::default() };
+        let Some(entry) = self.entries.get_mut(&event.entry) else {
+            return Heard::default();
+        };
         entry.handle(&event.sentinel, event.result, now)
     }
 
@@ -146,24 +153,47 @@ impl Discovered {
 
     /// The Sentinels, and what they say of each master.
     pub fn groups(&self) -> Vec<SentinelGroup> {
-        self.entries.values().flat_map(|entry| entry.groups(&self.rules)).collect()
+        self.entries
+            .values()
+            .flat_map(|entry| entry.groups(&self.rules))
+            .collect()
     }
 }
 
 impl Entry {
     fn new(settings: &SentinelSettings, known: Option<Self>) -> Self {
-        let (mut old_voices, mut masters) = known.map(|known| (known.voices, known.masters)).unwrap_or_default();
-        let asked: BTreeSet<_> = settings.sentinels.iter().map(|sentinel| sentinel.addr.clone()).collect();
+        let (mut old_voices, mut masters) = known
+            .map(|known| (known.voices, known.masters))
+            .unwrap_or_default();
+        let asked: BTreeSet<_> = settings
+            .sentinels
+            .iter()
+            .map(|sentinel| sentinel.addr.clone())
+            .collect();
         masters.retain(|name, _| settings.masters.fits(name));
         for master in masters.values_mut() {
             master.retain_witnesses(&asked);
         }
-        let voices = asked.into_iter().map(|addr| (addr.clone(), old_voices.remove(&addr).flatten())).collect();
-        Self { settings: Arc::new(settings.clone()), voices, masters }
+        let voices = asked
+            .into_iter()
+            .map(|addr| (addr.clone(), old_voices.remove(&addr).flatten()))
+            .collect();
+        Self {
+            settings: Arc::new(settings.clone()),
+            voices,
+            masters,
+        }
     }
 
-    fn handle(&mut self, sentinel: &ServerAddr, result: Result<SentinelView, PollError>, now: Timestamp) -> Heard {
-        let Some(voice) = self.voices.get_mut(sentinel) else { return Heard::default() };
+    fn handle(
+        &mut self,
+        sentinel: &ServerAddr,
+        result: Result<SentinelView, PollError>,
+        now: Timestamp,
+    ) -> Heard {
+        let Some(voice) = self.voices.get_mut(sentinel) else {
+            return Heard::default();
+        };
         let is_news = voice.as_ref() != Some(&result);
         *voice = Some(result);
         // Most answers repeat the one before, and a fleet may have a thousand masters.
@@ -173,24 +203,32 @@ impl Entry {
         let before = self.masters.clone();
         self.learn(now);
         let changes = self.changes_since(&before);
-        Heard { is_news: is_news || !changes.is_empty(), changes }
+        Heard {
+            is_news: is_news || !changes.is_empty(),
+            changes,
+        }
     }
 
     fn learn(&mut self, now: Timestamp) {
-        let views: BTreeMap<&ServerAddr, &SentinelView> =
-            self.voices.iter().filter_map(|(who, said)| Some((who, said.as_ref()?.as_ref().ok()?))).collect();
+        let views: BTreeMap<&ServerAddr, &SentinelView> = self
+            .voices
+            .iter()
+            .filter_map(|(who, said)| Some((who, said.as_ref()?.as_ref().ok()?)))
+            .collect();
         let mut agreed = agreements(&views);
         agreed.retain(|name, _| self.settings.masters.fits(name));
         if views.is_empty() {
             self.masters.values_mut().for_each(KnownMaster::keep);
             return;
         }
-        self.masters.retain(|name, master| agreed.contains_key(name) || !master.is_forgotten(now));
+        self.masters
+            .retain(|name, master| agreed.contains_key(name) || !master.is_forgotten(now));
         for (name, agreement) in &agreed {
             if let Some(master) = self.masters.get_mut(name) {
                 master.learn(agreement, now);
             } else if self.masters.len() < MAX_MASTERS {
-                self.masters.insert(name.clone(), KnownMaster::new(agreement));
+                self.masters
+                    .insert(name.clone(), KnownMaster::new(agreement));
             }
         }
     }
@@ -200,11 +238,16 @@ impl Entry {
         let change = |name: &String| {
             let pair = self.settings.pair_name(name)?;
             match (before.get(name), self.masters.get(name)) {
-                (None, Some(new)) => Some(DiscoveryChange::Found { pair, master: new.addr.clone() }),
+                (None, Some(new)) => Some(DiscoveryChange::Found {
+                    pair,
+                    master: new.addr.clone(),
+                }),
                 (Some(_), None) => Some(DiscoveryChange::Gone { pair }),
-                (Some(old), Some(new)) if old.addr != new.addr => {
-                    Some(DiscoveryChange::Switched { pair, from: old.addr.clone(), to: new.addr.clone() })
-                }
+                (Some(old), Some(new)) if old.addr != new.addr => Some(DiscoveryChange::Switched {
+                    pair,
+                    from: old.addr.clone(),
+                    to: new.addr.clone(),
+                }),
                 (Some(old), Some(new)) if !old.replicas().eq(new.replicas()) => {
                     Some(DiscoveryChange::Replicas { pair })
                 }
@@ -215,7 +258,9 @@ impl Entry {
     }
 
     fn pairs(&self) -> impl Iterator<Item = PairSettings> {
-        self.masters.iter().filter_map(|(name, master)| self.pair(name, master))
+        self.masters
+            .iter()
+            .filter_map(|(name, master)| self.pair(name, master))
     }
 
     fn pair(&self, name: &str, master: &KnownMaster) -> Option<PairSettings> {
@@ -242,23 +287,47 @@ impl Entry {
     fn groups(&self, rules: &[DatacenterRule]) -> Vec<SentinelGroup> {
         let of_master = |(name, master): (&String, &KnownMaster)| {
             let pair = self.settings.pair_name(name)?;
-            let sentinels =
-                self.voices.keys().map(|sentinel| self.state(sentinel, Some((name, master)), rules)).collect();
+            let sentinels = self
+                .voices
+                .keys()
+                .map(|sentinel| self.state(sentinel, Some((name, master)), rules))
+                .collect();
             let risks = self.risks(name, master, rules);
             let placement_known = risks.is_some();
             let (master, risks) = (Some(master.addr.clone()), risks.unwrap_or_default());
-            Some(SentinelGroup { pair, master, sentinels, risks, placement_known })
+            Some(SentinelGroup {
+                pair,
+                master,
+                sentinels,
+                risks,
+                placement_known,
+            })
         };
         let groups: Vec<_> = self.masters.iter().filter_map(of_master).collect();
         if !groups.is_empty() {
             return groups;
         }
-        let sentinels = self.voices.keys().map(|sentinel| self.state(sentinel, None, rules)).collect();
+        let sentinels = self
+            .voices
+            .keys()
+            .map(|sentinel| self.state(sentinel, None, rules))
+            .collect();
         let (pair, risks) = (self.settings.name.clone(), Vec::new());
-        vec![SentinelGroup { pair, master: None, sentinels, risks, placement_known: false }]
+        vec![SentinelGroup {
+            pair,
+            master: None,
+            sentinels,
+            risks,
+            placement_known: false,
+        }]
     }
 
-    fn state(&self, addr: &ServerAddr, of: Option<(&String, &KnownMaster)>, rules: &[DatacenterRule]) -> SentinelState {
+    fn state(
+        &self,
+        addr: &ServerAddr,
+        of: Option<(&String, &KnownMaster)>,
+        rules: &[DatacenterRule],
+    ) -> SentinelState {
         let voice = self.voices.get(addr).and_then(Option::as_ref);
         let view = voice.and_then(|said| said.as_ref().ok());
         let story = of.and_then(|(name, known)| Some((view?.masters.get(name)?, known)));
@@ -272,8 +341,14 @@ impl Entry {
         }
     }
 
-    /// What is risky about where the Sentinels stand; `None` where nobody tells who they are, or what the quorum is.
-    fn risks(&self, name: &str, known: &KnownMaster, rules: &[DatacenterRule]) -> Option<Vec<PlacementRisk>> {
+    /// What is risky about where the Sentinels stand; `None` where nobody tells who they are, or
+    /// what the quorum is.
+    fn risks(
+        &self,
+        name: &str,
+        known: &KnownMaster,
+        rules: &[DatacenterRule],
+    ) -> Option<Vec<PlacementRisk>> {
         let stories = self.voices.iter().filter_map(|(who, said)| {
             let story = said.as_ref()?.as_ref().ok()?.masters.get(name)?;
             let others = story.sentinels.as_ref()?;
@@ -282,14 +357,26 @@ impl Entry {
         // Who knows the most of the others knows best where they stand.
         let (who, others, quorum) = stories.max_by_key(|(_, others, _)| others.len())?;
         let quorum = usize::try_from(quorum?).ok()?;
-        let replica_dcs = known.replicas().map(|replica| datacenter_of(replica, rules)).collect();
+        let replica_dcs = known
+            .replicas()
+            .map(|replica| datacenter_of(replica, rules))
+            .collect();
         let standing = standing(who, others, rules);
-        Some(placement_risks(quorum, &standing, &datacenter_of(&known.addr, rules), &replica_dcs))
+        Some(placement_risks(
+            quorum,
+            &standing,
+            &datacenter_of(&known.addr, rules),
+            &replica_dcs,
+        ))
     }
 }
 
 /// Where the Sentinels of one story stand, its teller among them.
-fn standing(teller: &ServerAddr, others: &[KnownSentinel], rules: &[DatacenterRule]) -> Vec<Datacenter> {
+fn standing(
+    teller: &ServerAddr,
+    others: &[KnownSentinel],
+    rules: &[DatacenterRule],
+) -> Vec<Datacenter> {
     let all = others.iter().map(|other| &other.addr).chain([teller]);
     all.map(|sentinel| datacenter_of(sentinel, rules)).collect()
 }
@@ -311,17 +398,27 @@ mod tests {
         ServerAddr::new(host, 1)
     }
 
-    /// Settings with an entry `e` of Sentinels `s1.a`, `s2.b`, `s3.b`, and datacenters `a` and `b` by the end of names.
+    /// Settings with an entry `e` of Sentinels `s1.a`, `s2.b`, `s3.b`, and datacenters `a` and `b`
+    /// by the end of names.
     fn settings() -> Settings {
         let mut settings = settings_of(&[]);
-        settings.sentinels = vec![sentinels_of("e", &["s1.a:1", "s2.b:1", "s3.b:1"].map(str::to_owned))];
+        settings.sentinels = vec![sentinels_of(
+            "e",
+            &["s1.a:1", "s2.b:1", "s3.b:1"].map(str::to_owned),
+        )];
         settings.datacenters = ["a", "b"].map(place).into();
         settings
     }
 
     fn place(dc: &str) -> DatacenterRule {
-        let patterns = vec![HostPattern::Glob(wildmatch::WildMatch::new(&format!("*.{dc}")))];
-        DatacenterRule { name: Datacenter::new(dc), patterns, local: false }
+        let patterns = vec![HostPattern::Glob(wildmatch::WildMatch::new(&format!(
+            "*.{dc}"
+        )))];
+        DatacenterRule {
+            name: Datacenter::new(dc),
+            patterns,
+            local: false,
+        }
     }
 
     /// A Sentinel's view: masters, each as `name@epoch:master<replica,replica`.
@@ -339,16 +436,38 @@ mod tests {
                 other_sentinels: Some(2),
                 config_epoch: epoch.parse().ok(),
             };
-            let replica = |host: &str| KnownReplica { addr: addr(host), health, announced: true };
-            let replicas = replicas.split(',').filter(|host| !host.is_empty()).map(replica).collect();
-            let sentinels = ["s2.b", "s3.b"].map(|host| KnownSentinel { addr: addr(host), health }).into();
+            let replica = |host: &str| KnownReplica {
+                addr: addr(host),
+                health,
+                announced: true,
+            };
+            let replicas = replicas
+                .split(',')
+                .filter(|host| !host.is_empty())
+                .map(replica)
+                .collect();
+            let sentinels = ["s2.b", "s3.b"]
+                .map(|host| KnownSentinel {
+                    addr: addr(host),
+                    health,
+                })
+                .into();
             (
                 name.to_owned(),
-                MasterView { master, replicas, sentinels: Some(sentinels), quorum: Some(QuorumCheck::Reached) },
+                MasterView {
+                    master,
+                    replicas,
+                    sentinels: Some(sentinels),
+                    quorum: Some(QuorumCheck::Reached),
+                },
             )
         };
         SentinelView {
-            masters: masters.split(' ').filter(|m| !m.is_empty()).map(master).collect(),
+            masters: masters
+                .split(' ')
+                .filter(|m| !m.is_empty())
+                .map(master)
+                .collect(),
             tilted: Some(false),
         }
     }
@@ -362,8 +481,16 @@ mod tests {
 
         /// What this Sentinel's answer changes; `-` is no answer.
         fn says(&mut self, secs: i64, sentinel: &str, masters: &str) -> String {
-            let result = if masters == "-" { Err(PollError::Timeout) } else { Ok(view(masters)) };
-            let event = SentinelEvent { entry: PairName::new("e"), sentinel: addr(sentinel), result };
+            let result = if masters == "-" {
+                Err(PollError::Timeout)
+            } else {
+                Ok(view(masters))
+            };
+            let event = SentinelEvent {
+                entry: PairName::new("e"),
+                sentinel: addr(sentinel),
+                result,
+            };
             let shown = |change: DiscoveryChange| match change {
                 DiscoveryChange::Found { pair, .. } => format!("+{pair}"),
                 DiscoveryChange::Gone { pair } => format!("-{pair}"),
@@ -372,15 +499,35 @@ mod tests {
                     format!("{pair}:{}>{}", from.host().unwrap(), to.host().unwrap())
                 }
             };
-            self.0.handle(event, at(secs)).changes.into_iter().map(shown).collect::<Vec<_>>().join(" ")
+            self.0
+                .handle(event, at(secs))
+                .changes
+                .into_iter()
+                .map(shown)
+                .collect::<Vec<_>>()
+                .join(" ")
         }
 
         fn entries(&self) -> String {
             let entry = |entry: PairSettings| {
-                let replicas: Vec<_> = entry.replicas.iter().filter_map(|r| r.addr.host().map(str::to_owned)).collect();
-                format!("{}:{}<{}", entry.name, entry.master.addr.host().unwrap(), replicas.join(","))
+                let replicas: Vec<_> = entry
+                    .replicas
+                    .iter()
+                    .filter_map(|r| r.addr.host().map(str::to_owned))
+                    .collect();
+                format!(
+                    "{}:{}<{}",
+                    entry.name,
+                    entry.master.addr.host().unwrap(),
+                    replicas.join(",")
+                )
             };
-            self.0.entries().into_iter().map(entry).collect::<Vec<_>>().join(" ")
+            self.0
+                .entries()
+                .into_iter()
+                .map(entry)
+                .collect::<Vec<_>>()
+                .join(" ")
         }
     }
 
@@ -389,8 +536,15 @@ mod tests {
         let mut story = Story::begin();
         assert_eq!(story.entries(), "");
         assert_eq!(story.says(0, "s1.a", "m@0:x.a<y.b n@0:z.a<"), "+e/m +e/n");
-        assert_eq!(story.entries(), "e/m:x.a<y.b", "a master without replicas is no pair");
-        assert_eq!(story.says(1, "s1.a", "m@0:x.a<y.b,w.b n@0:z.a<v.b"), "~e/m ~e/n");
+        assert_eq!(
+            story.entries(),
+            "e/m:x.a<y.b",
+            "a master without replicas is no pair"
+        );
+        assert_eq!(
+            story.says(1, "s1.a", "m@0:x.a<y.b,w.b n@0:z.a<v.b"),
+            "~e/m ~e/n"
+        );
         assert_eq!(story.entries(), "e/m:x.a<w.b,y.b e/n:z.a<v.b");
         assert_eq!(story.says(2, "s2.b", "m@0:x.a<y.b,w.b n@0:z.a<v.b"), "");
     }
@@ -403,10 +557,19 @@ mod tests {
         }
         assert_eq!(story.says(1, "s2.b", "m@1:y.b<x.a"), "e/m:x.a>y.b");
         assert_eq!(story.entries(), "e/m:y.b<x.a");
-        let agrees = |story: &Story| story.0.groups()[0].sentinels.iter().map(|s| s.agrees).collect::<Vec<_>>();
+        let agrees = |story: &Story| {
+            story.0.groups()[0]
+                .sentinels
+                .iter()
+                .map(|s| s.agrees)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(agrees(&story), [Some(false), Some(true), Some(false)]);
         assert_eq!(
-            (story.says(2, "s1.a", "m@1:y.b<x.a"), story.says(2, "s3.b", "m@1:y.b<x.a")),
+            (
+                story.says(2, "s1.a", "m@1:y.b<x.a"),
+                story.says(2, "s3.b", "m@1:y.b<x.a")
+            ),
             (String::new(), String::new())
         );
         assert_eq!(agrees(&story), [Some(true); 3]);
@@ -437,18 +600,33 @@ mod tests {
         let mut story = Story::begin();
         story.says(0, "s1.a", "m@0:x.a<y.b");
         story.says(0, "s2.b", "m@0:x.a<y.b");
-        assert_eq!(story.says(10, "s1.a", ""), "", "the other one still knows it");
-        assert_eq!((story.says(99, "s2.b", ""), story.says(128, "s1.a", "")), (String::new(), String::new()));
+        assert_eq!(
+            story.says(10, "s1.a", ""),
+            "",
+            "the other one still knows it"
+        );
+        assert_eq!(
+            (story.says(99, "s2.b", ""), story.says(128, "s1.a", "")),
+            (String::new(), String::new())
+        );
         assert_eq!(story.says(129, "s1.a", ""), "-e/m");
         assert_eq!(story.entries(), "");
-        assert_eq!(story.0.groups()[0].pair.as_str(), "e", "the entry's own name again");
+        assert_eq!(
+            story.0.groups()[0].pair.as_str(),
+            "e",
+            "the entry's own name again"
+        );
     }
 
     #[test]
     fn names_that_are_invented_for_ever_do_not_pile_up() {
         let mut story = Story::begin();
-        let masters =
-            |from: usize| (from..from + 3000).map(|n| format!("m{n}@0:x.a<y.b")).collect::<Vec<_>>().join(" ");
+        let masters = |from: usize| {
+            (from..from + 3000)
+                .map(|n| format!("m{n}@0:x.a<y.b"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
         story.says(0, "s1.a", &masters(0));
         story.says(0, "s2.b", &masters(3000));
         assert_eq!(story.0.entries().len(), MAX_MASTERS);
@@ -464,26 +642,59 @@ mod tests {
         story.0.reconfigure(&narrower);
         assert_eq!(story.entries(), "e:x.a<y.b");
         assert_eq!(story.says(1, "s1.a", ""), "", "nobody asked it");
-        assert_eq!(story.says(1, "s2.b", "m@0:y.b<x.a n@0:z.a<v.b"), "e:x.a>y.b", "a story of its own");
+        assert_eq!(
+            story.says(1, "s2.b", "m@0:y.b<x.a n@0:z.a<v.b"),
+            "e:x.a>y.b",
+            "a story of its own"
+        );
         story.0.reconfigure(&settings_of(&[]));
-        assert_eq!((story.entries(), story.0.groups().len()), (String::new(), 0));
+        assert_eq!(
+            (story.entries(), story.0.groups().len()),
+            (String::new(), 0)
+        );
     }
 
     #[test]
     fn a_group_says_how_its_sentinels_are_and_what_is_risky() {
         let mut story = Story::begin();
         let fresh = &story.0.groups()[0];
-        assert_eq!((fresh.pair.as_str(), fresh.master.clone(), fresh.sentinels.len()), ("e", None, 3));
-        assert!(fresh.sentinels.iter().all(|sentinel| sentinel.answer.is_none()));
+        assert_eq!(
+            (
+                fresh.pair.as_str(),
+                fresh.master.clone(),
+                fresh.sentinels.len()
+            ),
+            ("e", None, 3)
+        );
+        assert!(
+            fresh
+                .sentinels
+                .iter()
+                .all(|sentinel| sentinel.answer.is_none())
+        );
         let fresh_placement = fresh.placement_known;
         story.says(0, "s1.a", "m@0:x.a<y.b");
         story.says(0, "s2.b", "-");
         let group = &story.0.groups()[0];
-        let answers: Vec<_> = group.sentinels.iter().map(|sentinel| sentinel.answer).collect();
+        let answers: Vec<_> = group
+            .sentinels
+            .iter()
+            .map(|sentinel| sentinel.answer)
+            .collect();
         assert_eq!(answers, [Some(Ok(())), Some(Err(PollError::Timeout)), None]);
-        assert_eq!((group.pair.as_str(), group.sentinels[0].dc.as_str()), ("e/m", "a"));
+        assert_eq!(
+            (group.pair.as_str(), group.sentinels[0].dc.as_str()),
+            ("e/m", "a")
+        );
         assert!(group.placement_known && !fresh_placement);
-        assert_eq!(group.risks.iter().map(|risk| (risk.dc.as_str(), risk.sentinels)).collect::<Vec<_>>(), [("b", 2)]);
+        assert_eq!(
+            group
+                .risks
+                .iter()
+                .map(|risk| (risk.dc.as_str(), risk.sentinels))
+                .collect::<Vec<_>>(),
+            [("b", 2)]
+        );
     }
 
     #[test]
@@ -493,12 +704,26 @@ mod tests {
         let mut settings = settings_of(&[("own", "x.a:1", &["w.b:1"])]);
         settings.datacenters = ["a", "b"].map(place).into();
         settings.pairs[0].master.credentials.username = Some("named".to_owned());
-        let entries: Vec<_> = settings.pairs.iter().cloned().chain(story.0.entries()).collect();
+        let entries: Vec<_> = settings
+            .pairs
+            .iter()
+            .cloned()
+            .chain(story.0.entries())
+            .collect();
         let topology = Topology::observed(&entries, &settings.datacenters, &Masters::default());
-        let pairs: Vec<_> =
-            topology.pairs.iter().map(|p| format!("{} {}>{}", p.key, p.source_dc, p.target_dc)).collect();
+        let pairs: Vec<_> = topology
+            .pairs
+            .iter()
+            .map(|p| format!("{} {}>{}", p.key, p.source_dc, p.target_dc))
+            .collect();
         assert_eq!(pairs, ["own/w.b:1 a>b", "e/m/y.b:1 a>b"]);
-        assert_eq!(topology.servers[&addr("x.a")].credentials.username.as_deref(), Some("named"));
+        assert_eq!(
+            topology.servers[&addr("x.a")]
+                .credentials
+                .username
+                .as_deref(),
+            Some("named")
+        );
         assert_eq!(topology.trees.len(), 1, "they share a master");
     }
 }

@@ -1,4 +1,5 @@
-//! Who is observed to be the master of an entry instead of the one that is told of: by the configuration, or by Sentinels.
+//! Who is observed to be the master of an entry instead of the one that is told of: by the
+//! configuration, or by Sentinels.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,8 @@ use crate::model::{PairName, ServerAddr};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Masters(BTreeMap<PairName, Observed>);
 
-/// What was observed holds against one word only: a new word is believed until the servers say otherwise.
+/// What was observed holds against one word only: a new word is believed until the servers say
+/// otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Observed {
     /// Who was told to be the master.
@@ -19,41 +21,68 @@ struct Observed {
 }
 
 impl Masters {
-    /// Notes that `master` is the master of the entry of that name among `entries`, whatever they tell.
+    /// Notes that `master` is the master of the entry of that name among `entries`, whatever they
+    /// tell.
     pub fn follow(&mut self, entries: &[PairSettings], name: &PairName, master: &ServerAddr) {
-        let Some(entry) = entries.iter().find(|entry| entry.name == *name) else { return };
-        let observed = Observed { told: entry.master.addr.clone(), master: master.clone() };
+        let Some(entry) = entries.iter().find(|entry| entry.name == *name) else {
+            return;
+        };
+        let observed = Observed {
+            told: entry.master.addr.clone(),
+            master: master.clone(),
+        };
         self.0.insert(name.clone(), observed);
         self.retain_told(entries);
     }
 
-    /// Forgets what does not differ from what `entries` tell, or was observed against another word than theirs.
+    /// Forgets what does not differ from what `entries` tell, or was observed against another word
+    /// than theirs.
     pub fn retain_told(&mut self, entries: &[PairSettings]) {
         let told: BTreeMap<_, _> = entries.iter().map(|entry| (&entry.name, entry)).collect();
-        self.0.retain(|name, observed| told.get(name).is_some_and(|entry| observed.differs_from(entry)));
+        self.0.retain(|name, observed| {
+            told.get(name)
+                .is_some_and(|entry| observed.differs_from(entry))
+        });
     }
 
-    /// What was kept of an earlier life of this program: the masters that histories were kept of, and the replicas of each
-    /// entry then. An entry whose told master was a replica then, and one of whose replicas was the master, was turned.
+    /// What was kept of an earlier life of this program: the masters that histories were kept of,
+    /// and the replicas of each entry then. An entry whose told master was a replica then, and one
+    /// of whose replicas was the master, was turned.
     pub fn remembered(
         entries: &[PairSettings],
         was_master: impl Fn(&ServerAddr) -> bool,
         was_replica: impl Fn(&PairName, &ServerAddr) -> bool,
     ) -> Self {
         let mut masters = Self::default();
-        for entry in entries.iter().filter(|entry| was_replica(&entry.name, &entry.master.addr)) {
-            if let Some(master) = entry.replicas.iter().find(|replica| was_master(&replica.addr)) {
+        for entry in entries
+            .iter()
+            .filter(|entry| was_replica(&entry.name, &entry.master.addr))
+        {
+            if let Some(master) = entry
+                .replicas
+                .iter()
+                .find(|replica| was_master(&replica.addr))
+            {
                 masters.follow(entries, &entry.name, &master.addr);
             }
         }
         masters
     }
 
-    /// `entry` with its observed master as the master, and the one that it tells of in that one's place among the replicas.
+    /// `entry` with its observed master as the master, and the one that it tells of in that one's
+    /// place among the replicas.
     pub(super) fn turned(&self, entry: &PairSettings) -> PairSettings {
         let mut turned = entry.clone();
-        let observed = self.0.get(&entry.name).filter(|observed| observed.differs_from(entry));
-        let promoted = observed.and_then(|observed| turned.replicas.iter_mut().find(|r| r.addr == observed.master));
+        let observed = self
+            .0
+            .get(&entry.name)
+            .filter(|observed| observed.differs_from(entry));
+        let promoted = observed.and_then(|observed| {
+            turned
+                .replicas
+                .iter_mut()
+                .find(|r| r.addr == observed.master)
+        });
         if let Some(promoted) = promoted {
             std::mem::swap(promoted, &mut turned.master);
         }
@@ -63,7 +92,11 @@ impl Masters {
 
 impl Observed {
     fn differs_from(&self, entry: &PairSettings) -> bool {
-        entry.master.addr == self.told && entry.replicas.iter().any(|replica| replica.addr == self.master)
+        entry.master.addr == self.told
+            && entry
+                .replicas
+                .iter()
+                .any(|replica| replica.addr == self.master)
     }
 }
 
@@ -77,7 +110,11 @@ mod tests {
     }
 
     fn shown(entry: &PairSettings) -> String {
-        let replicas: Vec<_> = entry.replicas.iter().map(|replica| replica.addr.to_string()).collect();
+        let replicas: Vec<_> = entry
+            .replicas
+            .iter()
+            .map(|replica| replica.addr.to_string())
+            .collect();
         format!("{}<{}", entry.master.addr, replicas.join(","))
     }
 
@@ -114,7 +151,11 @@ mod tests {
         assert_eq!(shown(&masters.turned(&after[0])), "b:1<a:1");
         masters.retain_told(&after);
         assert_eq!(masters, Masters::default());
-        assert_eq!(shown(&masters.turned(&before[0])), "a:1<b:1", "it is forgotten, and not only set aside");
+        assert_eq!(
+            shown(&masters.turned(&before[0])),
+            "a:1<b:1",
+            "it is forgotten, and not only set aside"
+        );
     }
 
     #[test]
@@ -125,7 +166,10 @@ mod tests {
             |master| [addr("b:1"), addr("c:1")].contains(master),
             |_, replica| [addr("a:1"), addr("d:1")].contains(replica),
         );
-        let turned: Vec<_> = entries.iter().map(|entry| shown(&masters.turned(entry))).collect();
+        let turned: Vec<_> = entries
+            .iter()
+            .map(|entry| shown(&masters.turned(entry)))
+            .collect();
         assert_eq!(turned, ["b:1<a:1", "c:1<d:1"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Which servers, replication trees and pairs exist, and where they stand.
 //!
-//! Pure: a function of the [`Settings`] (later also of what Sentinels and Cluster nodes answer). Roles are not decided
-//! here; they are observed.
+//! Pure: a function of the [`Settings`] (later also of what Sentinels and Cluster nodes answer).
+//! Roles are not decided here; they are observed.
 
 mod diff;
 mod discovered;
@@ -15,13 +15,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use diff::TopologyDiff;
-pub use discovered::{Discovered, DiscoveryChange, Heard, SentinelEvent, SentinelGroup, SentinelState};
+pub use discovered::{
+    Discovered, DiscoveryChange, Heard, SentinelEvent, SentinelGroup, SentinelState,
+};
 pub use masters::Masters;
 pub use placement::{PlacementHarm, PlacementRisk, placement_risks};
 pub use sentinels::{Agreement, MasterView, SentinelView, agreements};
 pub use trees::{Tree, TreeId};
 
-use crate::config::{AlertSettings, Credentials, DatacenterRule, PairSettings, ServerSettings, Settings, TlsSettings};
+use crate::config::{
+    AlertSettings, Credentials, DatacenterRule, PairSettings, ServerSettings, Settings, TlsSettings,
+};
 use crate::model::{Datacenter, PairKey, ServerAddr, Span};
 
 /// Everything that is to be watched.
@@ -57,8 +61,8 @@ pub struct Pair {
     pub key: PairKey,
     /// The configured master.
     pub master: ServerAddr,
-    /// The server at the top of the chain that the configuration describes: whose stream the lag is measured against.
-    /// The master itself, unless another pair names it as its replica.
+    /// The server at the top of the chain that the configuration describes: whose stream the lag is
+    /// measured against. The master itself, unless another pair names it as its replica.
     pub top: ServerAddr,
     /// The tree that both belong to.
     pub tree: TreeId,
@@ -75,13 +79,15 @@ pub struct Pair {
 }
 
 impl Topology {
-    /// What `settings` ask to watch, with the roles that the configuration gives. What Sentinels know is not in it.
+    /// What `settings` ask to watch, with the roles that the configuration gives. What Sentinels
+    /// know is not in it.
     pub fn from_settings(settings: &Settings) -> Self {
         Self::of(&settings.pairs, &settings.datacenters)
     }
 
-    /// What `entries` ask to watch: those of the settings, then those that Sentinels have found, in the directions that
-    /// `masters` tells of. Where several name a server, the first says how to connect to it.
+    /// What `entries` ask to watch: those of the settings, then those that Sentinels have found, in
+    /// the directions that `masters` tells of. Where several name a server, the first says how to
+    /// connect to it.
     pub fn observed(entries: &[PairSettings], rules: &[DatacenterRule], masters: &Masters) -> Self {
         let turned: Vec<PairSettings> = entries.iter().map(|entry| masters.turned(entry)).collect();
         Self::of(&turned, rules)
@@ -97,17 +103,32 @@ impl Topology {
         let trees = trees::build(entries);
         let tree_of = trees::membership(&trees);
         let upstream = trees::upstreams(entries);
-        let place = Placement { servers: &servers, tree_of: &tree_of, upstream: &upstream };
-        let pairs = entries.iter().flat_map(|entry| place.pairs_of(entry)).collect();
-        Self { servers, trees, pairs }
+        let place = Placement {
+            servers: &servers,
+            tree_of: &tree_of,
+            upstream: &upstream,
+        };
+        let pairs = entries
+            .iter()
+            .flat_map(|entry| place.pairs_of(entry))
+            .collect();
+        Self {
+            servers,
+            trees,
+            pairs,
+        }
     }
 }
 
-fn collect_servers(entries: &[PairSettings], rules: &[DatacenterRule]) -> BTreeMap<ServerAddr, Arc<Server>> {
+fn collect_servers(
+    entries: &[PairSettings],
+    rules: &[DatacenterRule],
+) -> BTreeMap<ServerAddr, Arc<Server>> {
     let mut servers: BTreeMap<ServerAddr, Arc<Server>> = BTreeMap::new();
     for entry in entries {
         for server in std::iter::once(&entry.master).chain(&entry.replicas) {
-            // An address may stand in several entries, and only one of them need name the datacenter.
+            // An address may stand in several entries, and only one of them need name the
+            // datacenter.
             let known = servers.get(&server.addr);
             if known.is_none() || server.dc.is_some() {
                 servers.insert(server.addr.clone(), Arc::new(place(server, rules)));
@@ -120,15 +141,35 @@ fn collect_servers(entries: &[PairSettings], rules: &[DatacenterRule]) -> BTreeM
 /// The datacenter that the rules give the server at `addr`.
 fn datacenter_of(addr: &ServerAddr, rules: &[DatacenterRule]) -> Datacenter {
     // A Unix socket has no host that a pattern could fit.
-    let fits = |host: &str| rules.iter().find(|rule| rule.patterns.iter().any(|p| p.fits(host)));
-    addr.host().and_then(fits).map_or_else(Datacenter::unknown, |rule| rule.name.clone())
+    let fits = |host: &str| {
+        rules
+            .iter()
+            .find(|rule| rule.patterns.iter().any(|p| p.fits(host)))
+    };
+    addr.host()
+        .and_then(fits)
+        .map_or_else(Datacenter::unknown, |rule| rule.name.clone())
 }
 
 fn place(server: &ServerSettings, rules: &[DatacenterRule]) -> Server {
-    let dc = server.dc.clone().unwrap_or_else(|| datacenter_of(&server.addr, rules));
+    let dc = server
+        .dc
+        .clone()
+        .unwrap_or_else(|| datacenter_of(&server.addr, rules));
     let local = rules.iter().any(|rule| rule.local && rule.name == dc);
-    let ServerSettings { addr, credentials, tls, .. } = server.clone();
-    Server { addr, dc, local, credentials, tls }
+    let ServerSettings {
+        addr,
+        credentials,
+        tls,
+        ..
+    } = server.clone();
+    Server {
+        addr,
+        dc,
+        local,
+        credentials,
+        tls,
+    }
 }
 
 /// What is known of every server when pairs are made.
@@ -145,7 +186,10 @@ impl Placement<'_> {
         let master = &entry.master.addr;
         let pair = |replica: &ServerAddr| {
             Some(Arc::new(Pair {
-                key: PairKey { name: entry.name.clone(), replica: replica.clone() },
+                key: PairKey {
+                    name: entry.name.clone(),
+                    replica: replica.clone(),
+                },
                 master: master.clone(),
                 top: trees::top(self.upstream, master).clone(),
                 tree: self.tree_of.get(master)?.clone(),
@@ -156,7 +200,11 @@ impl Placement<'_> {
                 heartbeat: entry.heartbeat.enabled.then_some(entry.heartbeat.interval),
             }))
         };
-        entry.replicas.iter().filter_map(|replica| pair(&replica.addr)).collect()
+        entry
+            .replicas
+            .iter()
+            .filter_map(|replica| pair(&replica.addr))
+            .collect()
     }
 }
 
@@ -167,11 +215,18 @@ pub(crate) mod tests {
 
     #[test]
     fn every_server_stands_once_and_every_replica_is_a_pair() {
-        let topology = Topology::from_settings(&settings_of(&[("a", "m:1", &["r:1", "r:2"]), ("b", "m:1", &["r:3"])]));
+        let topology = Topology::from_settings(&settings_of(&[
+            ("a", "m:1", &["r:1", "r:2"]),
+            ("b", "m:1", &["r:3"]),
+        ]));
         assert_eq!(topology.servers.len(), 4);
         let keys: Vec<_> = topology.pairs.iter().map(|p| p.key.to_string()).collect();
         assert_eq!(keys, ["a/r:1", "a/r:2", "b/r:3"]);
-        assert_eq!(topology.trees.len(), 1, "two entries share a master: one tree");
+        assert_eq!(
+            topology.trees.len(),
+            1,
+            "two entries share a master: one tree"
+        );
     }
 
     #[test]
@@ -183,7 +238,11 @@ pub(crate) mod tests {
         let ring = [("a", "x:1", &["y:1"][..]), ("b", "y:1", &["x:1"][..])];
         let topology = Topology::from_settings(&settings_of(&ring));
         let tops: Vec<_> = topology.pairs.iter().map(|p| p.top.to_string()).collect();
-        assert_eq!(tops, ["x:1", "y:1"], "a ring has no top: each master is measured against itself");
+        assert_eq!(
+            tops,
+            ["x:1", "y:1"],
+            "a ring has no top: each master is measured against itself"
+        );
     }
 
     #[test]
@@ -192,11 +251,23 @@ pub(crate) mod tests {
         settings.datacenters = vec![rule("dc1", "z", true), rule("dc2", "a", false)];
         let before = Topology::from_settings(&settings);
         let mut masters = Masters::default();
-        masters.follow(&settings.pairs, &settings.pairs[0].name, &ServerAddr::parse("a:1").unwrap());
+        masters.follow(
+            &settings.pairs,
+            &settings.pairs[0].name,
+            &ServerAddr::parse("a:1").unwrap(),
+        );
         let after = Topology::observed(&settings.pairs, &settings.datacenters, &masters);
         assert_eq!(before.trees[0].id, after.trees[0].id);
-        let shown = |t: &Topology| format!("{} {}>{}", t.pairs[0].key, t.pairs[0].source_dc, t.pairs[0].target_dc);
-        assert_eq!((shown(&before), shown(&after)), ("orders/a:1 dc1>dc2".into(), "orders/z:1 dc2>dc1".into()));
+        let shown = |t: &Topology| {
+            format!(
+                "{} {}>{}",
+                t.pairs[0].key, t.pairs[0].source_dc, t.pairs[0].target_dc
+            )
+        };
+        assert_eq!(
+            (shown(&before), shown(&after)),
+            ("orders/a:1 dc1>dc2".into(), "orders/z:1 dc2>dc1".into())
+        );
         assert_eq!(after.pairs[0].top.to_string(), "a:1");
     }
 
@@ -208,14 +279,23 @@ pub(crate) mod tests {
             rule("dc1", "*.dc1", true),
             DatacenterRule {
                 name: Datacenter::new("dc2"),
-                patterns: vec![crate::config::HostPattern::Network("10.2.0.0/16".parse().unwrap())],
+                patterns: vec![crate::config::HostPattern::Network(
+                    "10.2.0.0/16".parse().unwrap(),
+                )],
                 local: false,
             },
         ];
         let topology = Topology::from_settings(&settings);
-        let pairs: Vec<_> = topology.pairs.iter().map(|p| format!("{}>{}", p.source_dc, p.target_dc)).collect();
+        let pairs: Vec<_> = topology
+            .pairs
+            .iter()
+            .map(|p| format!("{}>{}", p.source_dc, p.target_dc))
+            .collect();
         assert_eq!(pairs, ["named>dc2", "named>unknown"]);
-        assert!(topology.servers.values().all(|s| !s.local), "no server stands in dc1");
+        assert!(
+            topology.servers.values().all(|s| !s.local),
+            "no server stands in dc1"
+        );
     }
 
     #[test]
@@ -224,13 +304,18 @@ pub(crate) mod tests {
         settings.datacenters = vec![rule("dc1", "*", false)];
         settings.pairs[0].replicas[0].dc = Some(Datacenter::new("dc2"));
         let pair = Topology::from_settings(&settings).pairs.remove(0);
-        assert_eq!((pair.source_dc.as_str(), pair.target_dc.as_str()), ("unknown", "dc2"));
+        assert_eq!(
+            (pair.source_dc.as_str(), pair.target_dc.as_str()),
+            ("unknown", "dc2")
+        );
     }
 
     fn rule(name: &str, glob: &str, local: bool) -> DatacenterRule {
         DatacenterRule {
             name: Datacenter::new(name),
-            patterns: vec![crate::config::HostPattern::Glob(wildmatch::WildMatch::new(glob))],
+            patterns: vec![crate::config::HostPattern::Glob(wildmatch::WildMatch::new(
+                glob,
+            ))],
             local,
         }
     }

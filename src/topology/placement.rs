@@ -1,7 +1,7 @@
 //! Whether Sentinels stand where a cut between datacenters lets them do harm.
 //!
-//! A master is declared down by `quorum` Sentinels, and a replica is promoted by one that a majority of all Sentinels, and
-//! at least `quorum` of them, has voted for
+//! A master is declared down by `quorum` Sentinels, and a replica is promoted by one that a
+//! majority of all Sentinels, and at least `quorum` of them, has voted for
 //! (<https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/>, "Quorum").
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,14 +29,16 @@ pub struct PlacementRisk {
 /// What Sentinels of one datacenter can do without the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PlacementHarm {
-    /// Declare the master down and promote a replica: a cut between the datacenters leaves two masters.
+    /// Declare the master down and promote a replica: a cut between the datacenters leaves two
+    /// masters.
     Promote,
     /// Declare the master down; others have to vote, and vote for whoever asks first.
     DeclareDown,
 }
 
-/// What is risky about Sentinels that stand in `sentinels`, one item each, around a master in `master_dc` with replicas
-/// in `replica_dcs`. Servers whose datacenter nobody knows are no evidence.
+/// What is risky about Sentinels that stand in `sentinels`, one item each, around a master in
+/// `master_dc` with replicas in `replica_dcs`. Servers whose datacenter nobody knows are no
+/// evidence.
 pub fn placement_risks(
     quorum: usize,
     sentinels: &[Datacenter],
@@ -57,17 +59,35 @@ pub fn placement_risks(
             _ => return None,
         };
         let (dc, master_dc) = (dc.clone(), master_dc.clone());
-        Some(PlacementRisk { dc, master_dc, sentinels: count, of: sentinels.len(), quorum, harm })
+        Some(PlacementRisk {
+            dc,
+            master_dc,
+            sentinels: count,
+            of: sentinels.len(),
+            quorum,
+            harm,
+        })
     };
     if master_dc.is_unknown() {
         return Vec::new();
     }
-    standing.into_iter().filter(|(dc, _)| remote(dc)).filter_map(risk).collect()
+    standing
+        .into_iter()
+        .filter(|(dc, _)| remote(dc))
+        .filter_map(risk)
+        .collect()
 }
 
 impl fmt::Display for PlacementRisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { dc, master_dc, sentinels, of, quorum, harm } = self;
+        let Self {
+            dc,
+            master_dc,
+            sentinels,
+            of,
+            quorum,
+            harm,
+        } = self;
         match harm {
             PlacementHarm::Promote => write!(
                 f,
@@ -94,7 +114,10 @@ mod tests {
         let sentinels: Vec<_> = sentinels.split(' ').map(Datacenter::new).collect();
         let replicas = BTreeSet::from([Datacenter::new("b")]);
         let found = placement_risks(quorum, &sentinels, &Datacenter::new("a"), &replicas);
-        let found: Vec<_> = found.iter().map(|risk| (risk.dc.as_str(), risk.harm)).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|risk| (risk.dc.as_str(), risk.harm))
+            .collect();
         assert_eq!(found, expected, "quorum {quorum}, {sentinels:?}");
     }
 
@@ -121,14 +144,19 @@ mod tests {
         check(2, "a unknown unknown", &[]);
         let sentinels = [Datacenter::new("b"), Datacenter::new("b")];
         let replicas = BTreeSet::from([Datacenter::new("b")]);
-        assert_eq!(placement_risks(1, &sentinels, &Datacenter::unknown(), &replicas), []);
+        assert_eq!(
+            placement_risks(1, &sentinels, &Datacenter::unknown(), &replicas),
+            []
+        );
     }
 
     #[test]
     fn the_sentence_names_the_datacenters_and_the_numbers() {
         let sentinels = ["a", "b", "b"].map(Datacenter::new);
         let replicas = BTreeSet::from([Datacenter::new("b")]);
-        let risk = placement_risks(2, &sentinels, &Datacenter::new("a"), &replicas).remove(0).to_string();
+        let risk = placement_risks(2, &sentinels, &Datacenter::new("a"), &replicas)
+            .remove(0)
+            .to_string();
         assert!(risk.starts_with(
             "the Sentinels in b can promote a replica there on their own (2 of 3 stand in b, the quorum is 2)"
         ));

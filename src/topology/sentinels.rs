@@ -1,16 +1,17 @@
 //! What Sentinels agree on: which masters there are, and which replicas belong to them.
 //!
-//! Sentinels gossip, so two of them may tell different stories for a while, or for as long as a partition lasts. The
-//! story with the highest configuration epoch is the newest (a failover is given an epoch by the majority that authorized
-//! it: redis.io/docs, "Sentinel: configuration epochs"). What they say of roles is never believed: the servers are asked.
+//! Sentinels gossip, so two of them may tell different stories for a while, or for as long as a
+//! partition lasts. The story with the highest configuration epoch is the newest (a failover is
+//! given an epoch by the majority that authorized it: redis.io/docs, "Sentinel: configuration
+//! epochs"). What they say of roles is never believed: the servers are asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::info::{KnownReplica, KnownSentinel, QuorumCheck, WatchedMaster};
 use crate::model::ServerAddr;
 
-/// Replicas of one master that are watched. Sentinel forgets none until it is told to (SENTINEL RESET), so addresses
-/// that change at each restart would pile up for ever.
+/// Replicas of one master that are watched. Sentinel forgets none until it is told to (SENTINEL
+/// RESET), so addresses that change at each restart would pile up for ever.
 pub(super) const MAX_REPLICAS: usize = 256;
 
 /// What one Sentinel says of one master.
@@ -22,7 +23,8 @@ pub struct MasterView {
     pub replicas: Vec<KnownReplica>,
     /// The other Sentinels that watch it; `None` where this Sentinel does not say, or not in full.
     pub sentinels: Option<Vec<KnownSentinel>>,
-    /// Whether enough Sentinels are reachable for a failover; `None` where this Sentinel does not say.
+    /// Whether enough Sentinels are reachable for a failover; `None` where this Sentinel does not
+    /// say.
     pub quorum: Option<QuorumCheck>,
 }
 
@@ -50,13 +52,21 @@ pub struct Agreement {
 
 /// What the Sentinels in `views` agree on, by the masters' names.
 pub fn agreements(views: &BTreeMap<&ServerAddr, &SentinelView>) -> BTreeMap<String, Agreement> {
-    let names: BTreeSet<&String> = views.values().flat_map(|view| view.masters.keys()).collect();
-    names.into_iter().filter_map(|name| Some((name.clone(), agreement(name, views)?))).collect()
+    let names: BTreeSet<&String> = views
+        .values()
+        .flat_map(|view| view.masters.keys())
+        .collect();
+    names
+        .into_iter()
+        .filter_map(|name| Some((name.clone(), agreement(name, views)?)))
+        .collect()
 }
 
 fn agreement(name: &str, views: &BTreeMap<&ServerAddr, &SentinelView>) -> Option<Agreement> {
-    let stories: Vec<(&ServerAddr, &MasterView)> =
-        views.iter().filter_map(|(sentinel, view)| Some((*sentinel, view.masters.get(name)?))).collect();
+    let stories: Vec<(&ServerAddr, &MasterView)> = views
+        .iter()
+        .filter_map(|(sentinel, view)| Some((*sentinel, view.masters.get(name)?)))
+        .collect();
     let epoch = stories.iter().map(|(_, story)| epoch_of(story)).max()?;
     let newest = || stories.iter().filter(|(_, story)| epoch_of(story) == epoch);
     let mut votes: BTreeMap<&ServerAddr, usize> = BTreeMap::new();
@@ -65,12 +75,29 @@ fn agreement(name: &str, views: &BTreeMap<&ServerAddr, &SentinelView>) -> Option
     }
     // Of equal votes the first address, so that every exporter chooses alike.
     let most = votes.values().max()?;
-    let master = votes.iter().find(|(_, count)| *count == most).map(|(addr, _)| (*addr).clone())?;
+    let master = votes
+        .iter()
+        .find(|(_, count)| *count == most)
+        .map(|(addr, _)| (*addr).clone())?;
     let same = newest().filter(|(_, story)| story.master.addr == master);
-    let replicas = same.flat_map(|(_, story)| &story.replicas).map(|replica| replica.addr.clone());
-    let replicas = replicas.filter(|addr| *addr != master).collect::<BTreeSet<_>>().into_iter().take(MAX_REPLICAS);
-    let told_by = stories.iter().map(|(sentinel, story)| ((*sentinel).clone(), story.master.addr == master)).collect();
-    Some(Agreement { replicas: replicas.collect(), master, epoch, told_by })
+    let replicas = same
+        .flat_map(|(_, story)| &story.replicas)
+        .map(|replica| replica.addr.clone());
+    let replicas = replicas
+        .filter(|addr| *addr != master)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .take(MAX_REPLICAS);
+    let told_by = stories
+        .iter()
+        .map(|(sentinel, story)| ((*sentinel).clone(), story.master.addr == master))
+        .collect();
+    Some(Agreement {
+        replicas: replicas.collect(),
+        master,
+        epoch,
+        told_by,
+    })
 }
 
 fn epoch_of(story: &MasterView) -> u64 {
@@ -89,7 +116,11 @@ mod tests {
     /// One Sentinel's story: its name, the epoch, the master and the replicas.
     fn story((epoch, master, replicas): (u64, &str, &[&str])) -> SentinelView {
         let health = SeenHealth::default();
-        let replica = |name: &&str| KnownReplica { addr: addr(name), health, announced: true };
+        let replica = |name: &&str| KnownReplica {
+            addr: addr(name),
+            health,
+            announced: true,
+        };
         let master = WatchedMaster {
             name: "m".to_owned(),
             addr: addr(master),
@@ -99,19 +130,49 @@ mod tests {
             config_epoch: Some(epoch),
         };
         let replicas = replicas.iter().map(replica).collect();
-        let view = MasterView { master, replicas, sentinels: None, quorum: None };
-        SentinelView { masters: [("m".to_owned(), view)].into(), tilted: Some(false) }
+        let view = MasterView {
+            master,
+            replicas,
+            sentinels: None,
+            quorum: None,
+        };
+        SentinelView {
+            masters: [("m".to_owned(), view)].into(),
+            tilted: Some(false),
+        }
     }
 
     /// What is agreed on: `master<replicas`, and who disagrees.
     fn check(stories: &[(u64, &str, &[&str])], expected: &str) {
-        let views: Vec<_> = stories.iter().enumerate().map(|(i, s)| (addr(&format!("s{i}")), story(*s))).collect();
-        let all = agreements(&views.iter().map(|(sentinel, view)| (sentinel, view)).collect());
+        let views: Vec<_> = stories
+            .iter()
+            .enumerate()
+            .map(|(i, s)| (addr(&format!("s{i}")), story(*s)))
+            .collect();
+        let all = agreements(
+            &views
+                .iter()
+                .map(|(sentinel, view)| (sentinel, view))
+                .collect(),
+        );
         let agreed = &all["m"];
         let host = |addr: &ServerAddr| addr.host().unwrap().to_owned();
         let replicas: Vec<_> = agreed.replicas.iter().map(host).collect();
-        let against: Vec<_> = agreed.told_by.iter().filter(|(_, same)| !**same).map(|(s, _)| host(s)).collect();
-        assert_eq!(format!("{}<{} !{}", host(&agreed.master), replicas.join(","), against.join(",")), expected);
+        let against: Vec<_> = agreed
+            .told_by
+            .iter()
+            .filter(|(_, same)| !**same)
+            .map(|(s, _)| host(s))
+            .collect();
+        assert_eq!(
+            format!(
+                "{}<{} !{}",
+                host(&agreed.master),
+                replicas.join(","),
+                against.join(",")
+            ),
+            expected
+        );
     }
 
     #[test]
@@ -121,17 +182,26 @@ mod tests {
 
     #[test]
     fn the_newest_epoch_wins_whatever_the_others_say() {
-        check(&[(0, "a", &["b"]), (0, "a", &["b"]), (1, "b", &["a"])], "b<a !s0,s1");
+        check(
+            &[(0, "a", &["b"]), (0, "a", &["b"]), (1, "b", &["a"])],
+            "b<a !s0,s1",
+        );
     }
 
     #[test]
     fn of_one_epoch_the_majority_wins() {
-        check(&[(3, "b", &["a"]), (3, "a", &["b"]), (3, "a", &["b", "c"])], "a<b,c !s0");
+        check(
+            &[(3, "b", &["a"]), (3, "a", &["b"]), (3, "a", &["b", "c"])],
+            "a<b,c !s0",
+        );
     }
 
     #[test]
     fn replicas_that_only_one_knows_are_watched() {
-        check(&[(1, "a", &["b"]), (1, "a", &["c"]), (0, "a", &["old"])], "a<b,c !");
+        check(
+            &[(1, "a", &["b"]), (1, "a", &["c"]), (0, "a", &["old"])],
+            "a<b,c !",
+        );
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! The open connections and what each of them is doing: where there is no room, the least useful one gives way.
+//! The open connections and what each of them is doing: where there is no room, the least useful
+//! one gives way.
 //!
-//! A server that only counts connections is closed to everybody by whoever opens that many and says nothing. So a new
-//! connection takes the place of the one that has been idle for longest, and where memory is short, those that do not
-//! take their answers lose them. A connection whose request is being answered never gives way, nor does one that has
-//! only just come: a thousand that come within some milliseconds once closed a scrape whose request was already here,
-//! but not read yet.
+//! A server that only counts connections is closed to everybody by whoever opens that many and says
+//! nothing. So a new connection takes the place of the one that has been idle for longest, and
+//! where memory is short, those that do not take their answers lose them. A connection whose
+//! request is being answered never gives way, nor does one that has only just come: a thousand that
+//! come within some milliseconds once closed a scrape whose request was already here, but not read
+//! yet.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -72,8 +74,8 @@ pub(super) enum Full {
 }
 
 impl Crowd {
-    /// A place in `house`. Where there is none, the connection that has been idle for longest gives way, or one that has
-    /// not taken its answer for too long.
+    /// A place in `house`. Where there is none, the connection that has been idle for longest gives
+    /// way, or one that has not taken its answer for too long.
     ///
     /// # Errors
     /// [`Full`] when nobody has to give way.
@@ -86,13 +88,19 @@ impl Crowd {
         let (number, activity) = (members.next, Arc::new(Activity::default()));
         members.next += 1;
         members.seated.insert(number, Arc::clone(&activity));
-        Ok(Seat { number, crowd: self.clone(), activity })
+        Ok(Seat {
+            number,
+            crowd: self.clone(),
+            activity,
+        })
     }
 
     /// Cuts every connection that has not taken what was written for `patience`, and says how many.
     pub(super) fn cut_blocked(&self, patience: Duration) -> usize {
         let mut members = self.members();
-        let blocked = |(number, activity): (&u64, &Arc<Activity>)| activity.is_blocked_for(patience).then_some(*number);
+        let blocked = |(number, activity): (&u64, &Arc<Activity>)| {
+            activity.is_blocked_for(patience).then_some(*number)
+        };
         let numbers: Vec<u64> = members.seated.iter().filter_map(blocked).collect();
         for number in &numbers {
             members.cut(*number);
@@ -113,10 +121,16 @@ impl Crowd {
 
 impl Members {
     fn least_useful(&self, house: House) -> Result<u64, Full> {
-        let activities = || self.seated.iter().map(|(number, activity)| (*number, activity.doing()));
+        let activities = || {
+            self.seated
+                .iter()
+                .map(|(number, activity)| (*number, activity.doing()))
+        };
         let rank = |(number, doing)| match doing {
             Doing::Idle { since } if since.elapsed() >= house.welcome => Some((0, since, number)),
-            Doing::Blocked { since } if since.elapsed() >= house.patience => Some((1, since, number)),
+            Doing::Blocked { since } if since.elapsed() >= house.patience => {
+                Some((1, since, number))
+            }
             Doing::Arrived | Doing::Idle { .. } | Doing::Blocked { .. } | Doing::Answering => None,
         };
         let left = |(_, doing)| match doing {
@@ -124,8 +138,16 @@ impl Members {
             Doing::Idle { since } => Some(house.welcome.saturating_sub(since.elapsed())),
             Doing::Blocked { .. } | Doing::Answering => None,
         };
-        let least = activities().filter_map(rank).min().map(|(_, _, number)| number);
-        least.ok_or_else(|| activities().filter_map(left).min().map_or(Full::Busy, Full::For))
+        let least = activities()
+            .filter_map(rank)
+            .min()
+            .map(|(_, _, number)| number);
+        least.ok_or_else(|| {
+            activities()
+                .filter_map(left)
+                .min()
+                .map_or(Full::Busy, Full::For)
+        })
     }
 
     /// Its place is free at once; its connection ends as soon as its task runs.
@@ -160,13 +182,18 @@ impl Drop for Seat {
 
 impl Default for Activity {
     fn default() -> Self {
-        Self { doing: Mutex::new(Doing::Arrived), cut: Notify::new() }
+        Self {
+            doing: Mutex::new(Doing::Arrived),
+            cut: Notify::new(),
+        }
     }
 }
 
 impl Doing {
     fn idle() -> Self {
-        Self::Idle { since: Instant::now() }
+        Self::Idle {
+            since: Instant::now(),
+        }
     }
 }
 
@@ -179,7 +206,9 @@ impl Activity {
 
     /// The client does not take what is written.
     pub(super) fn blocked(&self) {
-        self.set(Doing::Blocked { since: Instant::now() });
+        self.set(Doing::Blocked {
+            since: Instant::now(),
+        });
     }
 
     /// The client has taken everything.
@@ -195,7 +224,8 @@ impl Activity {
         *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = doing;
     }
 
-    /// Begins to be idle, if it is still doing what ended: a client may send its next request before it reads.
+    /// Begins to be idle, if it is still doing what ended: a client may send its next request
+    /// before it reads.
     fn end(&self, ended: impl FnOnce(Doing) -> bool) {
         let mut doing = self.doing.lock().unwrap_or_else(PoisonError::into_inner);
         if ended(*doing) {
@@ -230,7 +260,11 @@ mod tests {
     const WELCOME: Duration = Duration::from_millis(100);
 
     const fn house(most: usize) -> House {
-        House { most, welcome: WELCOME, patience: PATIENCE }
+        House {
+            most,
+            welcome: WELCOME,
+            patience: PATIENCE,
+        }
     }
 
     /// A connection that stays until it is cut.
@@ -250,13 +284,18 @@ mod tests {
         /// Enters, and has its first turn.
         async fn rush_in(crowd: &Crowd, most: usize) -> Result<Self, Full> {
             let seat = crowd.enter(house(most))?;
-            let guest = Self { activity: seat.activity(), task: tokio::spawn(seat.hold(pending())) };
+            let guest = Self {
+                activity: seat.activity(),
+                task: tokio::spawn(seat.hold(pending())),
+            };
             tokio::task::yield_now().await;
             Ok(guest)
         }
 
         async fn is_cut(&mut self) -> bool {
-            timeout(Duration::from_millis(1), &mut self.task).await.is_ok()
+            timeout(Duration::from_millis(1), &mut self.task)
+                .await
+                .is_ok()
         }
     }
 
@@ -267,7 +306,9 @@ mod tests {
         let mut second = Guest::enter(&crowd, 2).await.unwrap();
         advance(Duration::from_millis(1)).await;
         drop(first.activity.answering());
-        let mut third = Guest::enter(&crowd, 2).await.expect("the second one's place");
+        let mut third = Guest::enter(&crowd, 2)
+            .await
+            .expect("the second one's place");
         assert!(second.is_cut().await && !first.is_cut().await && !third.is_cut().await);
         assert_eq!(crowd.len(), 2);
     }
@@ -281,7 +322,9 @@ mod tests {
         reading.activity.blocked();
         assert_eq!(Guest::enter(&crowd, 2).await.err(), Some(Full::Busy));
         advance(PATIENCE).await;
-        Guest::enter(&crowd, 2).await.expect("the place of the one that does not read");
+        Guest::enter(&crowd, 2)
+            .await
+            .expect("the place of the one that does not read");
         assert!(reading.is_cut().await && !answered.is_cut().await);
         drop(answering);
     }
@@ -294,11 +337,19 @@ mod tests {
         advance(WELCOME / 2).await;
         assert_eq!(crowd.enter(house(2)).err(), Some(Full::For(WELCOME / 2)));
         advance(WELCOME / 2).await;
-        Guest::rush_in(&crowd, 2).await.expect("the first one's place");
+        Guest::rush_in(&crowd, 2)
+            .await
+            .expect("the first one's place");
         assert!(first.is_cut().await);
         advance(WELCOME * 10).await;
-        Guest::rush_in(&crowd, 2).await.expect("the place of the second");
-        assert_eq!(waiting.activity.doing(), Doing::Arrived, "who had no turn to read does not give way");
+        Guest::rush_in(&crowd, 2)
+            .await
+            .expect("the place of the second");
+        assert_eq!(
+            waiting.activity.doing(),
+            Doing::Arrived,
+            "who had no turn to read does not give way"
+        );
         assert_eq!(crowd.len(), 2);
     }
 

@@ -10,9 +10,13 @@ use flate2::write::GzEncoder;
 /// Below this a compressed response is hardly smaller than one packet, so nothing is won.
 pub(super) const WORTH_COMPRESSING: usize = 1024;
 
-/// Whether `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3): named, or covered by `*`, and not with weight 0.
+/// Whether `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3): named, or covered by `*`, and
+/// not with weight 0.
 pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let lines = headers
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let mut any = false;
     for (name, wanted) in lines.flat_map(|line| line.split(',')).map(coding) {
         if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
@@ -26,13 +30,19 @@ pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
 /// A coding's name and whether its weight is above zero. A weight that cannot be read is no weight.
 fn coding(item: &str) -> (&str, bool) {
     let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
-    let weight = parameters.trim().strip_prefix(['q', 'Q']).map(str::trim_start).and_then(|q| q.strip_prefix('='));
-    let wanted = weight.and_then(|q| q.trim().parse::<f32>().ok()).is_none_or(|q| q > 0.0);
+    let weight = parameters
+        .trim()
+        .strip_prefix(['q', 'Q'])
+        .map(str::trim_start)
+        .and_then(|q| q.strip_prefix('='));
+    let wanted = weight
+        .and_then(|q| q.trim().parse::<f32>().ok())
+        .is_none_or(|q| q > 0.0);
     (name.trim(), wanted)
 }
 
-/// The text compressed at the fastest level: metrics are so repetitive that the best one saves little more, and the
-/// processor has polls to make.
+/// The text compressed at the fastest level: metrics are so repetitive that the best one saves
+/// little more, and the processor has polls to make.
 pub(super) fn gzip(text: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
     encoder.write_all(text)?;

@@ -1,7 +1,8 @@
 //! The live stream: server-sent events for who watches, made once for all of them.
 //!
-//! One task looks at the last snapshot every second while anybody listens, and hands everybody the same bytes. Nobody is
-//! waited for: who does not take what is sent loses the stream, and knows by that, where a queue would tell old news.
+//! One task looks at the last snapshot every second while anybody listens, and hands everybody the
+//! same bytes. Nobody is waited for: who does not take what is sent loses the stream, and knows by
+//! that, where a queue would tell old news.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,13 +25,15 @@ use super::state::WebState;
 use crate::monitor::FleetSnapshot;
 use crate::report::{HappeningReport, LiveReport, PairsReport};
 
-/// How often there is something to say: a snapshot where there is a new one, else a comment that the stream lives.
+/// How often there is something to say: a snapshot where there is a new one, else a comment that
+/// the stream lives.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Frames that wait for one client, each one second's. Beyond them it is too slow, and dropped.
 const MAX_WAITING: usize = 8;
 
-/// Happenings in one frame. When a datacenter is cut, thousands of pairs change at once, and the snapshot says so.
+/// Happenings in one frame. When a datacenter is cut, thousands of pairs change at once, and the
+/// snapshot says so.
 const MAX_TOLD: usize = 50;
 
 /// How soon a browser connects again, in milliseconds.
@@ -65,31 +68,50 @@ struct Listener {
 impl Listeners {
     /// Nobody yet, and at most so many.
     pub(super) fn new(state: WebState, most: usize) -> Self {
-        Self { state, most, all: Arc::default() }
+        Self {
+            state,
+            most,
+            all: Arc::default(),
+        }
     }
 
     /// The stream, for the client of this connection.
     pub(super) fn join(&self, headers: &HeaderMap, attendance: Attendance) -> Response {
         let (fleet, _) = self.state.look();
         let Some(frames) = self.enter(seen(headers).unwrap_or_else(|| fleet.journal.last())) else {
-            let sentence = "too many clients listen already: ask /api/v1/pairs instead, or try again later";
+            let sentence =
+                "too many clients listen already: ask /api/v1/pairs instead, or try again later";
             return refuse("/api/v1/events", StatusCode::SERVICE_UNAVAILABLE, sentence);
         };
-        let mut response = Response::new(Body::new(Feed { frames, attendance, began: false }));
-        response.headers_mut().insert(axum::http::header::CONTENT_TYPE, EVENTS);
+        let mut response = Response::new(Body::new(Feed {
+            frames,
+            attendance,
+            began: false,
+        }));
+        response
+            .headers_mut()
+            .insert(axum::http::header::CONTENT_TYPE, EVENTS);
         // A proxy that collects what it passes on would hold back news.
-        response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+        response.headers_mut().insert(
+            HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        );
         response
     }
 
     fn enter(&self, seen: u64) -> Option<mpsc::Receiver<Bytes>> {
         let mut all = self.all();
-        all.listening.retain(|listener| !listener.frames.is_closed());
+        all.listening
+            .retain(|listener| !listener.frames.is_closed());
         if all.listening.len() >= self.most {
             return None;
         }
         let (frames, feed) = mpsc::channel(MAX_WAITING);
-        all.listening.push(Listener { frames, seen, new: true });
+        all.listening.push(Listener {
+            frames,
+            seen,
+            new: true,
+        });
         if !std::mem::replace(&mut all.told, true) {
             drop(tokio::spawn(self.clone().tell()));
         }
@@ -103,7 +125,9 @@ impl Listeners {
         let mut last = None;
         loop {
             ticks.tick().await;
-            let Some((seen, anybody_new)) = self.wanted() else { return };
+            let Some((seen, anybody_new)) = self.wanted() else {
+                return;
+            };
             let (fleet, now) = self.state.look();
             let news = anybody_new || last != Some(fleet.anchor.mono);
             last = Some(fleet.anchor.mono);
@@ -111,7 +135,9 @@ impl Listeners {
             let frames = tokio::task::spawn_blocking(move || {
                 let snapshot = snapshot_frame(&fleet, now, news)?;
                 let told = |seen| Ok((seen, frame(&fleet, seen, &snapshot)?));
-                seen.into_iter().map(told).collect::<Result<BTreeMap<u64, Told>, serde_json::Error>>()
+                seen.into_iter()
+                    .map(told)
+                    .collect::<Result<BTreeMap<u64, Told>, serde_json::Error>>()
             });
             match frames.await {
                 Ok(Ok(frames)) => self.send(&frames),
@@ -121,24 +147,29 @@ impl Listeners {
         }
     }
 
-    /// From where on somebody wants to be told, and whether anybody is new; `None` when nobody listens any more: the
-    /// next one begins anew.
+    /// From where on somebody wants to be told, and whether anybody is new; `None` when nobody
+    /// listens any more: the next one begins anew.
     fn wanted(&self) -> Option<(Vec<u64>, bool)> {
         let mut all = self.all();
-        all.listening.retain(|listener| !listener.frames.is_closed());
+        all.listening
+            .retain(|listener| !listener.frames.is_closed());
         all.told = !all.listening.is_empty();
         let mut seen: Vec<_> = all.listening.iter().map(|listener| listener.seen).collect();
         seen.sort_unstable();
         seen.dedup();
         let anybody_new = all.listening.iter().any(|listener| listener.new);
-        all.listening.iter_mut().for_each(|listener| listener.new = false);
+        all.listening
+            .iter_mut()
+            .for_each(|listener| listener.new = false);
         all.told.then_some((seen, anybody_new))
     }
 
     fn send(&self, frames: &BTreeMap<u64, Told>) {
         self.all().listening.retain_mut(|listener| {
             // Who came meanwhile is told the next time.
-            let Some(told) = frames.get(&listener.seen) else { return true };
+            let Some(told) = frames.get(&listener.seen) else {
+                return true;
+            };
             listener.seen = told.until;
             let sent = listener.frames.try_send(told.bytes.clone()).is_ok();
             if !sent {
@@ -177,7 +208,10 @@ fn snapshot_frame(
         return Ok(": nothing new\n\n".to_owned());
     }
     let report = LiveReport::of(fleet, &PairsReport::of(fleet, now));
-    Ok(format!("event: snapshot\ndata: {}\n\n", serde_json::to_string(&report)?))
+    Ok(format!(
+        "event: snapshot\ndata: {}\n\n",
+        serde_json::to_string(&report)?
+    ))
 }
 
 /// What happened after `seen`, as far as it is kept and not too much, and then how things are.
@@ -187,13 +221,22 @@ fn frame(fleet: &FleetSnapshot, seen: u64, snapshot: &str) -> Result<Told, serde
     let mut text = String::new();
     for happening in happened.skip(too_many) {
         let report = HappeningReport::of(fleet, happening);
-        let (number, event, data) = (happening.number, report.event(), serde_json::to_string(&report)?);
-        // JSON has no line ends of its own, so nothing in it can begin another field. Writing to a String never fails.
+        let (number, event, data) = (
+            happening.number,
+            report.event(),
+            serde_json::to_string(&report)?,
+        );
+        // JSON has no line ends of its own, so nothing in it can begin another field. Writing to a
+        // String never fails.
         let _ = write!(text, "id: {number}\nevent: {event}\ndata: {data}\n\n");
     }
     text.push_str(snapshot);
-    // Where a clock was set back, a number of an earlier run is above all: then all is told from now on.
-    Ok(Told { bytes: text.into(), until: fleet.journal.last() })
+    // Where a clock was set back, a number of an earlier run is above all: then all is told from
+    // now on.
+    Ok(Told {
+        bytes: text.into(),
+        until: fleet.journal.last(),
+    })
 }
 
 /// The body of a stream: frames until the client is dropped, or its connection is to end.
@@ -218,7 +261,9 @@ impl hyper::body::Body for Feed {
         if !std::mem::replace(&mut self.began, true) {
             return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(RETRY.as_bytes())))));
         }
-        self.frames.poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        self.frames
+            .poll_recv(cx)
+            .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 

@@ -15,11 +15,16 @@ use super::limits::Limits;
 const TLS_HANDSHAKE: u8 = 22;
 
 /// What plain HTTP is told.
-pub(super) const WRONG_PROTOCOL: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
+pub(super) const WRONG_PROTOCOL: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
     content-length: 38\r\nconnection: close\r\n\r\nthis port speaks HTTPS: use https://.\n";
 
 /// Makes TLS of a connection within the limits; `None` when there is nothing to go on with.
-pub(super) async fn handshake(stream: TcpStream, tls: &Tls, limits: Limits) -> Option<TlsStream<TcpStream>> {
+pub(super) async fn handshake(
+    stream: TcpStream,
+    tls: &Tls,
+    limits: Limits,
+) -> Option<TlsStream<TcpStream>> {
     match timeout(limits.handshake, begin(stream, tls, limits.refusal)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -33,7 +38,11 @@ pub(super) async fn handshake(stream: TcpStream, tls: &Tls, limits: Limits) -> O
     }
 }
 
-async fn begin(stream: TcpStream, tls: &Tls, refusal: Duration) -> io::Result<Option<TlsStream<TcpStream>>> {
+async fn begin(
+    stream: TcpStream,
+    tls: &Tls,
+    refusal: Duration,
+) -> io::Result<Option<TlsStream<TcpStream>>> {
     let mut first = [0];
     if stream.peek(&mut first).await? > 0 && first[0] != TLS_HANDSHAKE {
         tell(stream, WRONG_PROTOCOL, refusal).await;

@@ -12,7 +12,8 @@ use super::crowd::Crowd;
 /// How finely memory is counted: a semaphore counts no further than 2^32.
 const UNIT: usize = 1024;
 
-/// How often clients that do not take their answers are looked for while another answer waits for memory.
+/// How often clients that do not take their answers are looked for while another answer waits for
+/// memory.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The memory that answers share. Cheap to clone.
@@ -37,17 +38,29 @@ impl AsRef<[u8]> for Held {
 }
 
 impl Memory {
-    /// Memory for `most` bytes. Where it is short, those of `crowd` that have not taken theirs for `patience` lose it.
+    /// Memory for `most` bytes. Where it is short, those of `crowd` that have not taken theirs for
+    /// `patience` lose it.
     pub(super) fn new(most: usize, crowd: Crowd, patience: Duration) -> Self {
-        let units = u32::try_from(most.div_ceil(UNIT)).unwrap_or(u32::MAX).max(1);
-        let left = Arc::new(Semaphore::new(usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS)));
-        Self { left, units, crowd, patience }
+        let units = u32::try_from(most.div_ceil(UNIT))
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let left = Arc::new(Semaphore::new(
+            usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS),
+        ));
+        Self {
+            left,
+            units,
+            crowd,
+            patience,
+        }
     }
 
-    /// Gives `bytes` their share until the last client has taken them or gone. An answer larger than all of the memory
-    /// is held alone.
+    /// Gives `bytes` their share until the last client has taken them or gone. An answer larger
+    /// than all of the memory is held alone.
     pub(super) async fn hold(&self, bytes: Vec<u8>) -> Bytes {
-        let share = u32::try_from(bytes.capacity().div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.units);
+        let share = u32::try_from(bytes.capacity().div_ceil(UNIT))
+            .unwrap_or(u32::MAX)
+            .min(self.units);
         let share = Arc::clone(&self.left).acquire_many_owned(share);
         tokio::select! {
             biased;
@@ -65,7 +78,10 @@ impl Memory {
             looks.tick().await;
             let cut = self.crowd.cut_blocked(self.patience);
             if cut > 0 {
-                tracing::warn!(cut, "closing HTTP connections: their clients do not take answers that fill the memory");
+                tracing::warn!(
+                    cut,
+                    "closing HTTP connections: their clients do not take answers that fill the memory"
+                );
             }
         }
     }
@@ -92,7 +108,10 @@ mod tests {
         let reader = first.slice(1..);
         drop(first);
         let second = memory.hold(vec![b'y'; 5 * UNIT]);
-        assert!(timeout(PATIENCE * 100, second).await.is_err(), "eleven are too many");
+        assert!(
+            timeout(PATIENCE * 100, second).await.is_err(),
+            "eleven are too many"
+        );
         drop(reader);
         assert_eq!(memory.hold(vec![b'y'; 5 * UNIT]).await.len(), 5 * UNIT);
     }
@@ -109,8 +128,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_does_not_read_loses_its_answer_when_another_needs_the_memory() {
         let (memory, crowd) = memory(10 * UNIT);
-        let house = House { most: 9, welcome: PATIENCE, patience: PATIENCE };
-        let (seat, stuck) = (crowd.enter(house).unwrap(), memory.hold(vec![b'x'; 8 * UNIT]).await);
+        let house = House {
+            most: 9,
+            welcome: PATIENCE,
+            patience: PATIENCE,
+        };
+        let (seat, stuck) = (
+            crowd.enter(house).unwrap(),
+            memory.hold(vec![b'x'; 8 * UNIT]).await,
+        );
         seat.activity().blocked();
         tokio::spawn(seat.hold(async move {
             std::future::pending::<()>().await;
@@ -118,6 +144,10 @@ mod tests {
         }));
         let began = Instant::now();
         memory.hold(vec![b'y'; 8 * UNIT]).await;
-        assert!(began.elapsed() >= PATIENCE && began.elapsed() < PATIENCE + LOOK_EVERY * 2, "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() >= PATIENCE && began.elapsed() < PATIENCE + LOOK_EVERY * 2,
+            "{:?}",
+            began.elapsed()
+        );
     }
 }

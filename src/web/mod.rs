@@ -1,7 +1,7 @@
 //! HTTP: metrics, health, JSON and one page. The only room that speaks it as a server.
 //!
-//! Answers come from the last snapshot: no request can make the core wait. The only request that changes something asks
-//! for a reload, and `access` says who may.
+//! Answers come from the last snapshot: no request can make the core wait. The only request that
+//! changes something asks for a reload, and `access` says who may.
 
 mod access;
 mod connection;
@@ -28,7 +28,8 @@ pub use error::WebError;
 pub use limits::Limits;
 pub use server::{BoundServer, Drained, Server};
 pub use state::{
-    MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, Replayer, Replaying, Silencer, Silencing, WebState,
+    MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, Replayer, Replaying, Silencer,
+    Silencing, WebState,
 };
 pub use streams::StreamServer;
 

@@ -1,4 +1,5 @@
-//! For this room's tests: a certificate authority, its certificates in a folder, and clients that speak TLS.
+//! For this room's tests: a certificate authority, its certificates in a folder, and clients that
+//! speak TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,13 +33,18 @@ pub(super) struct Leaf {
 }
 
 impl Pki {
-    /// A new authority, with a certificate for `exporter.example.com` and `127.0.0.1` in its folder.
+    /// A new authority, with a certificate for `exporter.example.com` and `127.0.0.1` in its
+    /// folder.
     pub(super) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_pem = params.self_signed(&key).unwrap().pem();
-        let pki = Self { folder: tempfile::tempdir().unwrap(), issuer: Issuer::new(params, key), ca_pem };
+        let pki = Self {
+            folder: tempfile::tempdir().unwrap(),
+            issuer: Issuer::new(params, key),
+            ca_pem,
+        };
         pki.write("ca.pem", &pki.ca_pem);
         pki.renew();
         pki
@@ -47,8 +53,13 @@ impl Pki {
     /// Signs a certificate for these names or addresses.
     pub(super) fn leaf(&self, names: &[&str]) -> Leaf {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-        Leaf { cert: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
+        let params =
+            CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())
+                .unwrap();
+        Leaf {
+            cert: params.signed_by(&key, &self.issuer).unwrap().pem(),
+            key: key.serialize_pem(),
+        }
     }
 
     /// Writes a new certificate and key for the server.
@@ -70,7 +81,9 @@ impl Pki {
 
     /// Writes `web.yml` with the server's certificate, further keys of TLS, and what follows.
     pub(super) fn write_config(&self, keys: &str, rest: &str) {
-        let tls = format!("tls_server_config: {{cert_file: server.crt, key_file: server.key, {keys}}}\n{rest}");
+        let tls = format!(
+            "tls_server_config: {{cert_file: server.crt, key_file: server.key, {keys}}}\n{rest}"
+        );
         self.write("web.yml", &tls);
     }
 
@@ -104,29 +117,46 @@ impl TlsClient {
 
     pub(super) async fn connect(&self, addr: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.ca_pem.as_bytes()).unwrap()).unwrap();
-        let versions = if self.old { vec![&TLS12] } else { vec![&TLS12, &TLS13] };
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_protocol_versions(&versions)
-            .unwrap()
-            .with_root_certificates(roots);
+        roots
+            .add(CertificateDer::from_pem_slice(self.ca_pem.as_bytes()).unwrap())
+            .unwrap();
+        let versions = if self.old {
+            vec![&TLS12]
+        } else {
+            vec![&TLS12, &TLS13]
+        };
+        let builder =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_protocol_versions(&versions)
+                .unwrap()
+                .with_root_certificates(roots);
         let config = match &self.leaf {
             None => builder.with_no_client_auth(),
             Some((cert, key)) => {
                 let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()];
-                builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap()).unwrap()
+                builder
+                    .with_client_auth_cert(
+                        chain,
+                        PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+                    )
+                    .unwrap()
             }
         };
         let stream = TcpStream::connect(addr).await?;
         TlsConnector::from(Arc::new(config))
-            .connect(ServerName::try_from("exporter.example.com").unwrap(), stream)
+            .connect(
+                ServerName::try_from("exporter.example.com").unwrap(),
+                stream,
+            )
             .await
     }
 
-    /// Sends a request and reads the answer; `None` when the server ended the connection without one.
+    /// Sends a request and reads the answer; `None` when the server ended the connection without
+    /// one.
     pub(super) async fn send(&self, addr: SocketAddr, text: &str) -> Option<Reply> {
         let mut stream = self.connect(addr).await.ok()?;
-        // With TLS 1.3 the server refuses a client's certificate only after the client has begun to speak.
+        // With TLS 1.3 the server refuses a client's certificate only after the client has begun to
+        // speak.
         let _ = stream.write_all(text.as_bytes()).await;
         let answer = read_all(&mut stream).await;
         (!answer.is_empty()).then(|| Reply::parse(&answer))
@@ -134,8 +164,13 @@ impl TlsClient {
 
     /// A GET of `path`.
     pub(super) async fn get(&self, addr: SocketAddr, path: &str) -> Option<Reply> {
-        self.send(addr, &format!("GET {path} HTTP/1.1\r\nhost: exporter.example.com\r\nconnection: close\r\n\r\n"))
-            .await
+        self.send(
+            addr,
+            &format!(
+                "GET {path} HTTP/1.1\r\nhost: exporter.example.com\r\nconnection: close\r\n\r\n"
+            ),
+        )
+        .await
     }
 }
 

@@ -1,4 +1,5 @@
-//! Documents: rendered away from the threads that poll, compressed there, once for everybody who waits.
+//! Documents: rendered away from the threads that poll, compressed there, once for everybody who
+//! waits.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -50,8 +51,9 @@ pub(super) enum Document {
 
 /// Renders documents, a few at once.
 ///
-/// Whoever asks for a document while it waits for its turn shares it: five hundred scrapes at once cost two renderings,
-/// and each is about an instant after its request. Nobody gets one that was begun before it asked.
+/// Whoever asks for a document while it waits for its turn shares it: five hundred scrapes at once
+/// cost two renderings, and each is about an instant after its request. Nobody gets one that was
+/// begun before it asked.
 #[derive(Clone)]
 pub(super) struct Renderer {
     turns: Arc<Semaphore>,
@@ -76,20 +78,33 @@ type Rendering = Result<Vec<u8>, Box<dyn Error + Send + Sync>>;
 impl Renderer {
     /// A renderer of at most `at_once` documents at once, which live in `memory`.
     pub(super) fn new(at_once: usize, memory: Memory) -> Self {
-        Self { turns: Arc::new(Semaphore::new(at_once)), memory, waiting: Arc::default() }
+        Self {
+            turns: Arc::new(Semaphore::new(at_once)),
+            memory,
+            waiting: Arc::default(),
+        }
     }
 
-    /// The response with the document that `render` makes, on a thread of its own: a large fleet takes milliseconds to
-    /// write, and polls may not wait for that. A panic ends as a 500. What goes wrong is logged, and not told to the
-    /// client.
-    pub(super) async fn respond<F, E>(&self, document: Document, headers: &HeaderMap, render: F) -> Response
+    /// The response with the document that `render` makes, on a thread of its own: a large fleet
+    /// takes milliseconds to write, and polls may not wait for that. A panic ends as a 500. What
+    /// goes wrong is logged, and not told to the client.
+    pub(super) async fn respond<F, E>(
+        &self,
+        document: Document,
+        headers: &HeaderMap,
+        render: F,
+    ) -> Response
     where
         F: FnOnce() -> Result<Vec<u8>, E> + Send + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let key = (document.clone(), accepts_gzip(headers));
         let mut round = self.join(key, || render().map_err(Into::into));
-        let outcome = round.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+        let outcome = round
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|outcome| outcome.clone());
         match outcome {
             Some(Outcome::Rendered { bytes, gzipped }) => response(&document, bytes, gzipped),
             // Without an outcome the runtime is ending.
@@ -109,7 +124,8 @@ impl Renderer {
         round
     }
 
-    /// Waits for a turn and renders. The turn stays with the work, also when nobody waits for it any more.
+    /// Waits for a turn and renders. The turn stays with the work, also when nobody waits for it
+    /// any more.
     async fn render(
         self,
         key: Key,
@@ -172,7 +188,12 @@ impl Document {
             Self::Script => JAVASCRIPT,
             Self::Icon => SVG,
             Self::Metrics => METRICS,
-            Self::Pairs | Self::Alerts | Self::Deliveries | Self::Silences | Self::History(..) | Self::OpenApi => JSON,
+            Self::Pairs
+            | Self::Alerts
+            | Self::Deliveries
+            | Self::Silences
+            | Self::History(..)
+            | Self::OpenApi => JSON,
         }
     }
 }

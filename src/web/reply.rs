@@ -6,11 +6,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 /// Prometheus' text format, version 0.0.4.
-pub(super) const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+pub(super) const METRICS: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-pub(super) const JAVASCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
+pub(super) const JAVASCRIPT: HeaderValue =
+    HeaderValue::from_static("text/javascript; charset=utf-8");
 pub(super) const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
 pub(super) const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(super) const CSS: HeaderValue = HeaderValue::from_static("text/css; charset=utf-8");
@@ -23,7 +25,12 @@ pub(super) fn log_failure(error: &dyn std::error::Error) {
 /// What a client is told of an answer that could not be made.
 pub(super) fn failed() -> Response {
     let sentence = "this answer could not be made; the exporter's log says why\n";
-    (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, TEXT)], sentence).into_response()
+    (
+        StatusCode::INTERNAL_SERVER_ERROR,
+        [(CONTENT_TYPE, TEXT)],
+        sentence,
+    )
+        .into_response()
 }
 
 /// A sentence as plain text.

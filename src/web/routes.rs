@@ -4,8 +4,8 @@ use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -31,18 +31,20 @@ use super::state::WebState;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::report::{
-    AlertsReport, DeliveriesReport, HistoryReport, PairsReport, ReloadError, ReplayRefusal, stuck_for,
+    AlertsReport, DeliveriesReport, HistoryReport, PairsReport, ReloadError, ReplayRefusal,
+    stuck_for,
 };
 
 /// How many servers a sentence names.
 const NAMED_SERVERS: usize = 5;
 
-/// Nothing but the pages' own stylesheet, script and icon may be loaded, nothing written into a page may run or style it,
-/// the script may ask this exporter only, and nobody may frame it.
+/// Nothing but the pages' own stylesheet, script and icon may be loaded, nothing written into a
+/// page may run or style it, the script may ask this exporter only, and nobody may frame it.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// On every response: nothing is guessed, framed, told to other sites, or kept (a page is true for seconds).
+/// On every response: nothing is guessed, framed, told to other sites, or kept (a page is true for
+/// seconds).
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
@@ -60,7 +62,13 @@ pub(super) struct Shared {
 }
 
 /// Every path of the server, behind its limits and its gate.
-pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate, policy: WritePolicy) -> Router {
+pub(super) fn router(
+    state: WebState,
+    crowd: &Crowd,
+    limits: Limits,
+    gate: Gate,
+    policy: WritePolicy,
+) -> Router {
     let memory = Memory::new(limits.answer_bytes, crowd.clone(), limits.patience);
     let renderer = Renderer::new(limits.renderers, memory);
     let listeners = Listeners::new(state.clone(), limits.listeners);
@@ -79,11 +87,20 @@ pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate,
         .route("/api/v1/pairs/{pair}/history", get(history))
         .route("/api/v1/alerts", get(alerts))
         .route("/api/v1/deliveries", get(deliveries))
-        .route("/api/v1/deliveries/{id}/replay", post(replay).layer(writers()))
+        .route(
+            "/api/v1/deliveries/{id}/replay",
+            post(replay).layer(writers()),
+        )
         .route("/api/v1/events", get(events))
         .route("/api/v1/openapi.json", get(openapi))
-        .route("/api/v1/silences", get(silences::list).merge(post(silences::add).layer(writers())))
-        .route("/api/v1/silences/{id}", delete(silences::expire).layer(writers()))
+        .route(
+            "/api/v1/silences",
+            get(silences::list).merge(post(silences::add).layer(writers())),
+        )
+        .route(
+            "/api/v1/silences/{id}",
+            delete(silences::expire).layer(writers()),
+        )
         .route("/runbooks/", get(runbook_index))
         .route("/runbooks/{name}", get(runbook))
         .fallback(not_found)
@@ -91,7 +108,11 @@ pub(super) fn router(state: WebState, crowd: &Crowd, limits: Limits, gate: Gate,
         .layer(from_fn_with_state(gate, guarded))
         .layer(from_fn_with_state(limits, limited))
         .layer(from_fn(secured))
-        .with_state(Shared { state, renderer, listeners })
+        .with_state(Shared {
+            state,
+            renderer,
+            listeners,
+        })
 }
 
 async fn landing_page(State(shared): State<Shared>, uri: Uri, headers: HeaderMap) -> Response {
@@ -113,12 +134,24 @@ struct PairQuery {
     since: String,
 }
 
-async fn pair_page(State(shared): State<Shared>, Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+async fn pair_page(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let query = query::<PairQuery>(&uri).unwrap_or_default();
-    let view = PairView { name, replica: query.replica, range: Range::parse(&query.range) };
+    let view = PairView {
+        name,
+        replica: query.replica,
+        range: Range::parse(&query.range),
+    };
     let state = shared.state;
     if page::find(&state.look().0, &view).is_none() {
-        return text(StatusCode::NOT_FOUND, "there is no such pair (any more); / lists them all");
+        return text(
+            StatusCode::NOT_FOUND,
+            "there is no such pair (any more); / lists them all",
+        );
     }
     let document = Document::Pair(view.clone());
     let render = move || {
@@ -138,10 +171,18 @@ async fn history(
         let sentence = "the path is no UTF-8 text, or the query says something twice";
         return refuse(uri.path(), StatusCode::BAD_REQUEST, sentence);
     };
-    let view = PairView { name, replica: query.replica, range: Range::default() };
+    let view = PairView {
+        name,
+        replica: query.replica,
+        range: Range::default(),
+    };
     let (fleet, now) = shared.state.look();
     let Some((place, _)) = page::find(&fleet, &view) else {
-        return refuse(uri.path(), StatusCode::NOT_FOUND, "there is no such pair: /api/v1/pairs lists them all");
+        return refuse(
+            uri.path(),
+            StatusCode::NOT_FOUND,
+            "there is no such pair: /api/v1/pairs lists them all",
+        );
     };
     let Some(since) = since(&query.since, &fleet, now) else {
         let sentence = "since is a Unix time in seconds or how long ago, such as 1750000000 or 15m";
@@ -151,7 +192,10 @@ async fn history(
         Some(pair) => serde_json::to_vec(&HistoryReport::of(&fleet, pair, since, now)),
         None => Ok(Vec::new()),
     };
-    shared.renderer.respond(Document::History(view, since), &headers, render).await
+    shared
+        .renderer
+        .respond(Document::History(view, since), &headers, render)
+        .await
 }
 
 async fn events(
@@ -163,19 +207,31 @@ async fn events(
 }
 
 async fn openapi(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    shared.renderer.respond(Document::OpenApi, &headers, fixed(page::OPEN_API)).await
+    shared
+        .renderer
+        .respond(Document::OpenApi, &headers, fixed(page::OPEN_API))
+        .await
 }
 
 async fn stylesheet(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    shared.renderer.respond(Document::Style, &headers, fixed(page::STYLE)).await
+    shared
+        .renderer
+        .respond(Document::Style, &headers, fixed(page::STYLE))
+        .await
 }
 
 async fn script(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    shared.renderer.respond(Document::Script, &headers, fixed(page::SCRIPT)).await
+    shared
+        .renderer
+        .respond(Document::Script, &headers, fixed(page::SCRIPT))
+        .await
 }
 
 async fn icon(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    shared.renderer.respond(Document::Icon, &headers, fixed(page::ICON)).await
+    shared
+        .renderer
+        .respond(Document::Icon, &headers, fixed(page::ICON))
+        .await
 }
 
 /// What is asked for behind the `?`; `None` where that cannot be read.
@@ -192,12 +248,24 @@ async fn runbook_index(State(shared): State<Shared>, headers: HeaderMap) -> Resp
     runbook(Path(runbooks::INDEX.to_owned()), State(shared), headers).await
 }
 
-async fn runbook(Path(name): Path<String>, State(shared): State<Shared>, headers: HeaderMap) -> Response {
+async fn runbook(
+    Path(name): Path<String>,
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+) -> Response {
     match runbooks::find(&name) {
         Some(found) => {
-            shared.renderer.respond(Document::Runbook(found.0), &headers, move || runbooks::render(found)).await
+            shared
+                .renderer
+                .respond(Document::Runbook(found.0), &headers, move || {
+                    runbooks::render(found)
+                })
+                .await
         }
-        None => text(StatusCode::NOT_FOUND, "there is no such runbook; /runbooks/ lists them all"),
+        None => text(
+            StatusCode::NOT_FOUND,
+            "there is no such runbook; /runbooks/ lists them all",
+        ),
     }
 }
 
@@ -208,7 +276,10 @@ async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
         let (fleet, now) = state.look();
         (state.encode_metrics)(&fleet, now)
     };
-    shared.renderer.respond(Document::Metrics, &headers, render).await
+    shared
+        .renderer
+        .respond(Document::Metrics, &headers, render)
+        .await
 }
 
 async fn pairs(State(shared): State<Shared>, headers: HeaderMap) -> Response {
@@ -218,7 +289,10 @@ async fn pairs(State(shared): State<Shared>, headers: HeaderMap) -> Response {
         let (fleet, now) = state.look();
         serde_json::to_vec(&PairsReport::of(&fleet, now))
     };
-    shared.renderer.respond(Document::Pairs, &headers, render).await
+    shared
+        .renderer
+        .respond(Document::Pairs, &headers, render)
+        .await
 }
 
 async fn alerts(State(shared): State<Shared>, headers: HeaderMap) -> Response {
@@ -227,7 +301,10 @@ async fn alerts(State(shared): State<Shared>, headers: HeaderMap) -> Response {
         let (fleet, now) = state.look();
         serde_json::to_vec(&AlertsReport::of(&fleet, now))
     };
-    shared.renderer.respond(Document::Alerts, &headers, render).await
+    shared
+        .renderer
+        .respond(Document::Alerts, &headers, render)
+        .await
 }
 
 async fn deliveries(State(shared): State<Shared>, headers: HeaderMap) -> Response {
@@ -236,13 +313,24 @@ async fn deliveries(State(shared): State<Shared>, headers: HeaderMap) -> Respons
         let (fleet, now) = state.look();
         serde_json::to_vec(&DeliveriesReport::of(&fleet, now))
     };
-    shared.renderer.respond(Document::Deliveries, &headers, render).await
+    shared
+        .renderer
+        .respond(Document::Deliveries, &headers, render)
+        .await
 }
 
 /// Sends a dead letter again and says to whom.
-async fn replay(id: Result<Path<String>, PathRejection>, State(shared): State<Shared>, uri: Uri) -> Response {
+async fn replay(
+    id: Result<Path<String>, PathRejection>,
+    State(shared): State<Shared>,
+    uri: Uri,
+) -> Response {
     let Ok(Path(id)) = id else {
-        return refuse(uri.path(), StatusCode::NOT_FOUND, "a path that is no UTF-8 text names no delivery");
+        return refuse(
+            uri.path(),
+            StatusCode::NOT_FOUND,
+            "a path that is no UTF-8 text names no delivery",
+        );
     };
     match (shared.state.replay)(id).await {
         Ok(report) => json(StatusCode::ACCEPTED, &report),
@@ -272,24 +360,37 @@ async fn ready(State(shared): State<Shared>) -> Response {
 /// What is missing, as a sentence; `None` when nothing is.
 fn why_not_ready(fleet: &FleetSnapshot, now: Timestamp) -> Option<String> {
     if let Some(age) = stuck_for(fleet, now) {
-        return Some(format!("not ready: the monitor has said nothing for {age}; restart the exporter"));
+        return Some(format!(
+            "not ready: the monitor has said nothing for {age}; restart the exporter"
+        ));
     }
     if fleet.ready {
         return None;
     }
-    let waiting = fleet.servers.iter().filter(|server| !server.facts.was_polled());
+    let waiting = fleet
+        .servers
+        .iter()
+        .filter(|server| !server.facts.was_polled());
     let (count, total) = (waiting.clone().count(), fleet.servers.len());
-    let names: Vec<_> = waiting.take(NAMED_SERVERS).map(|server| server.meta.addr.to_string()).collect();
+    let names: Vec<_> = waiting
+        .take(NAMED_SERVERS)
+        .map(|server| server.meta.addr.to_string())
+        .collect();
     let more = if count > names.len() { ", ..." } else { "" };
-    Some(format!("not ready: {count} of {total} servers have not been polled yet: {}{more}", names.join(", ")))
+    Some(format!(
+        "not ready: {count} of {total} servers have not been polled yet: {}{more}",
+        names.join(", ")
+    ))
 }
 
-/// Loads the configuration anew and says what that came to. A refused one is 500, as in Prometheus: the request was
-/// right, what stands on this machine is not.
+/// Loads the configuration anew and says what that came to. A refused one is 500, as in Prometheus:
+/// the request was right, what stands on this machine is not.
 async fn reload(State(shared): State<Shared>) -> Response {
     match (shared.state.reload)().await {
         Ok(report) => text(StatusCode::OK, &report.to_string()),
-        Err(error @ ReloadError::Refused(_)) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(error @ ReloadError::Refused(_)) => {
+            text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+        }
         Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }
@@ -303,7 +404,13 @@ async fn only_who_may_write(
     next: Next,
 ) -> Response {
     let (uri, in_force) = (request.uri(), gate.in_force());
-    match refuse_write(policy, &in_force, (peer, authenticated), uri, request.headers()) {
+    match refuse_write(
+        policy,
+        &in_force,
+        (peer, authenticated),
+        uri,
+        request.headers(),
+    ) {
         None => next.run(request).await,
         Some((status, sentence)) => refuse(uri.path(), status, sentence),
     }
@@ -328,9 +435,16 @@ async fn wrong_method(method: Method, uri: Uri) -> Response {
 /// Keeps a request within the limits of size and time.
 async fn limited(State(limits): State<Limits>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    let length = request.uri().path_and_query().map_or(0, |full| full.as_str().len());
+    let length = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |full| full.as_str().len());
     if length > limits.uri_bytes {
-        return closing(refuse(&path, StatusCode::URI_TOO_LONG, "the path and query are too long"));
+        return closing(refuse(
+            &path,
+            StatusCode::URI_TOO_LONG,
+            "the path and query are too long",
+        ));
     }
     if request.body().size_hint().lower() > limits.body_bytes {
         return closing(refuse(
@@ -339,19 +453,25 @@ async fn limited(State(limits): State<Limits>, request: Request, next: Next) -> 
             "the body is too large: no path here reads so much",
         ));
     }
-    tokio::time::timeout(limits.request, next.run(request)).await.unwrap_or_else(|_| too_late(&path))
+    tokio::time::timeout(limits.request, next.run(request))
+        .await
+        .unwrap_or_else(|_| too_late(&path))
 }
 
 fn too_late(path: &str) -> Response {
     let sentence = "the answer took too long to make: try again";
     let mut response = refuse(path, StatusCode::SERVICE_UNAVAILABLE, sentence);
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 
 /// Ends the connection with the response: what else the client sends is not wanted.
 fn closing(mut response: Response) -> Response {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -18,15 +18,17 @@ use super::limits::Limits;
 use super::routes;
 use super::state::WebState;
 
-/// The pause after a failed accept: the process is out of file descriptors, which only time gives back.
+/// The pause after a failed accept: the process is out of file descriptors, which only time gives
+/// back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often a full house is looked at for a place: most who have just come are served and gone long before they would
-/// have to give way.
+/// How often a full house is looked at for a place: most who have just come are served and gone
+/// long before they would have to give way.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Connections that the kernel keeps until they are accepted: as many as it allows by default (`net.core.somaxconn`).
-/// While nobody has to give way yet they wait there; where that is full, too, a client tries again only after a second.
+/// Connections that the kernel keeps until they are accepted: as many as it allows by default
+/// (`net.core.somaxconn`). While nobody has to give way yet they wait there; where that is full,
+/// too, a client tries again only after a second.
 const BACKLOG: u32 = 4096;
 
 /// The HTTP server, before it listens.
@@ -55,7 +57,13 @@ pub struct Drained {
 impl Server {
     /// A server with these limits.
     pub const fn new(limits: Limits) -> Self {
-        Self { limits, config: None, writes: WritePolicy { local_clients: false } }
+        Self {
+            limits,
+            config: None,
+            writes: WritePolicy {
+                local_clients: false,
+            },
+        }
     }
 
     /// Serves as `config` says: HTTPS, passwords, headers.
@@ -65,17 +73,32 @@ impl Server {
         self
     }
 
-    /// Whether clients on this machine may ask for changes without having proved who they are. Others may never.
+    /// Whether clients on this machine may ask for changes without having proved who they are.
+    /// Others may never.
     #[must_use]
     pub const fn with_admin_api(mut self, enabled: bool) -> Self {
-        self.writes = WritePolicy { local_clients: enabled };
+        self.writes = WritePolicy {
+            local_clients: enabled,
+        };
         self
     }
 
-    /// What answers requests, by which limits, and the web configuration in force with the one that is to be followed.
-    pub(super) fn host(self, state: WebState, crowd: &Crowd) -> (Host, Published, Option<WebConfig>) {
-        let Self { limits, config, writes } = self;
-        let published = config.as_ref().map_or_else(|| watch::Sender::default().subscribe(), WebConfig::published);
+    /// What answers requests, by which limits, and the web configuration in force with the one that
+    /// is to be followed.
+    pub(super) fn host(
+        self,
+        state: WebState,
+        crowd: &Crowd,
+    ) -> (Host, Published, Option<WebConfig>) {
+        let Self {
+            limits,
+            config,
+            writes,
+        } = self;
+        let published = config.as_ref().map_or_else(
+            || watch::Sender::default().subscribe(),
+            WebConfig::published,
+        );
         let app = routes::router(state, crowd, limits, Gate::new(published.clone()), writes);
         (Host { app, limits }, published, config)
     }
@@ -85,10 +108,14 @@ impl Server {
     /// # Errors
     /// [`WebError::Bind`] when the address cannot be listened on.
     pub fn bind(self, addr: SocketAddr) -> Result<BoundServer, WebError> {
-        let listening =
-            listen(addr, self.limits.send_buffer).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let listening = listen(addr, self.limits.send_buffer)
+            .and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (local_addr, listener) = listening.map_err(|source| WebError::Bind { addr, source })?;
-        Ok(BoundServer { listener, local_addr, server: self })
+        Ok(BoundServer {
+            listener,
+            local_addr,
+            server: self,
+        })
     }
 }
 
@@ -98,8 +125,8 @@ impl BoundServer {
         self.local_addr
     }
 
-    /// Answers requests until `shutdown` is ready, then takes no more, lets those that run end, and cuts what is left
-    /// after the grace period.
+    /// Answers requests until `shutdown` is ready, then takes no more, lets those that run end, and
+    /// cuts what is left after the grace period.
     pub async fn serve(self, state: WebState, shutdown: impl Future<Output = ()>) -> Drained {
         let crowd = Crowd::default();
         let (host, published, config) = self.server.host(state, &crowd);
@@ -115,9 +142,14 @@ impl BoundServer {
     }
 }
 
-/// Listens as `TcpListener::bind` does, with a bound on what the kernel keeps for each client that does not read.
+/// Listens as `TcpListener::bind` does, with a bound on what the kernel keeps for each client that
+/// does not read.
 fn listen(addr: SocketAddr, send_buffer: u32) -> io::Result<TcpListener> {
-    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let socket = if addr.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
     socket.set_reuseaddr(true)?;
     socket.set_send_buffer_size(send_buffer)?;
     socket.bind(addr)?;
@@ -138,7 +170,8 @@ async fn accept_all(listener: &TcpListener, connections: &mut Connections) {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 connections.take(stream, peer.ip()).await;
-                // A connection must have its turn to read before so many others come that it has to give way.
+                // A connection must have its turn to read before so many others come that it has to
+                // give way.
                 yield_now().await;
             }
             // The client left before it was its turn.
@@ -159,37 +192,59 @@ struct Connections {
     served: JoinSet<()>,
     refused: JoinSet<()>,
     draining: watch::Sender<bool>,
-    /// Whether there was no room for the last connection: that is logged once, not for each of an attack's.
+    /// Whether there was no room for the last connection: that is logged once, not for each of an
+    /// attack's.
     full: bool,
 }
 
 impl Connections {
     fn new(host: Host, crowd: Crowd, published: Published) -> Self {
         let draining = watch::Sender::new(false);
-        Self { host, crowd, published, served: JoinSet::new(), refused: JoinSet::new(), draining, full: false }
+        Self {
+            host,
+            crowd,
+            published,
+            served: JoinSet::new(),
+            refused: JoinSet::new(),
+            draining,
+            full: false,
+        }
     }
 
-    /// Serves a connection. Over the limit, the least useful one gives way to it; where there is none, it is told to
-    /// come back; and over that limit, too, it is closed.
+    /// Serves a connection. Over the limit, the least useful one gives way to it; where there is
+    /// none, it is told to come back; and over that limit, too, it is closed.
     async fn take(&mut self, stream: TcpStream, ip: IpAddr) {
         reap(&mut self.served);
         reap(&mut self.refused);
         let limits = self.host.limits;
         self.note_crowd(self.crowd.len(), limits.connections);
         if let Some(seat) = self.seat().await {
-            let ends = connection::Ends { draining: self.draining.subscribe(), published: self.published.clone() };
+            let ends = connection::Ends {
+                draining: self.draining.subscribe(),
+                published: self.published.clone(),
+            };
             let served = connection::accept((stream, ip), seat.activity(), self.host.clone(), ends);
             self.served.spawn(seat.hold(served));
         } else if self.refused.len() < limits.refusals {
-            self.refused.spawn(connection::refuse(stream, limits.refusal));
+            self.refused
+                .spawn(connection::refuse(stream, limits.refusal));
         }
     }
 
     /// A place, as soon as somebody has to give way; `None` where nobody has.
     async fn seat(&self) -> Option<Seat> {
-        let Limits { connections: most, welcome, patience, .. } = self.host.limits;
+        let Limits {
+            connections: most,
+            welcome,
+            patience,
+            ..
+        } = self.host.limits;
         loop {
-            match self.crowd.enter(House { most, welcome, patience }) {
+            match self.crowd.enter(House {
+                most,
+                welcome,
+                patience,
+            }) {
                 Ok(seat) => return Some(seat),
                 Err(Full::Busy) => return None,
                 Err(Full::For(left)) => sleep(left.min(LOOK_AGAIN)).await,

@@ -23,18 +23,31 @@ pub(super) async fn list(State(shared): State<Shared>, headers: HeaderMap) -> Re
         let (fleet, now) = state.look();
         serde_json::to_vec(&SilencesReport::of(&fleet, now))
     };
-    shared.renderer.respond(Document::Silences, &headers, render).await
+    shared
+        .renderer
+        .respond(Document::Silences, &headers, render)
+        .await
 }
 
 /// Makes a silence.
 pub(super) async fn add(State(shared): State<Shared>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let Ok(body) = to_bytes(request.into_body(), MAX_BODY).await else {
-        return refuse(&path, StatusCode::PAYLOAD_TOO_LARGE, "the body is too large for a silence, or broke off");
+        return refuse(
+            &path,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body is too large for a silence, or broke off",
+        );
     };
     let asked: SilenceRequest = match serde_json::from_slice(&body) {
         Ok(asked) => asked,
-        Err(error) => return refuse(&path, StatusCode::BAD_REQUEST, &format!("the body is no silence: {error}")),
+        Err(error) => {
+            return refuse(
+                &path,
+                StatusCode::BAD_REQUEST,
+                &format!("the body is no silence: {error}"),
+            );
+        }
     };
     let (fleet, now) = shared.state.look();
     match asked.into_new(fleet.anchor.wall(now)) {
@@ -52,7 +65,11 @@ pub(super) async fn expire(
     // A path that is no UTF-8 text names no silence either.
     match id.ok().and_then(|Path(id)| SilenceId::parse(&id)) {
         Some(id) => command(&shared, uri.path(), SilenceCommand::Expire(id)).await,
-        None => refuse(uri.path(), StatusCode::NOT_FOUND, "a silence is named by 16 hexadecimal digits"),
+        None => refuse(
+            uri.path(),
+            StatusCode::NOT_FOUND,
+            "a silence is named by 16 hexadecimal digits",
+        ),
     }
 }
 
@@ -72,7 +89,9 @@ async fn command(shared: &Shared, path: &str, command: SilenceCommand) -> Respon
 const fn status_of(refusal: &SilenceRefusal) -> StatusCode {
     match refusal {
         SilenceRefusal::Refused(SilenceError::Unknown(_)) => StatusCode::NOT_FOUND,
-        SilenceRefusal::Refused(SilenceError::Expired(_) | SilenceError::TooMany) => StatusCode::CONFLICT,
+        SilenceRefusal::Refused(SilenceError::Expired(_) | SilenceError::TooMany) => {
+            StatusCode::CONFLICT
+        }
         SilenceRefusal::Refused(_) => StatusCode::BAD_REQUEST,
         SilenceRefusal::Busy | SilenceRefusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
     }

@@ -9,7 +9,8 @@ const USUAL: Span = Span::from_secs(900);
 /// The furthest that anything is kept. Who asks for more gets that.
 const LONGEST: Span = Span::from_secs(86_400);
 
-/// Reads a Unix time in seconds (`1750000000.5`) or how long ago (`90s`, `15m`, `2h`, `1d`); `None` when it is neither.
+/// Reads a Unix time in seconds (`1750000000.5`) or how long ago (`90s`, `15m`, `2h`, `1d`); `None`
+/// when it is neither.
 pub(super) fn since(text: &str, fleet: &FleetSnapshot, now: Timestamp) -> Option<Timestamp> {
     let ago = match text.strip_suffix(['s', 'm', 'h', 'd']) {
         _ if text.is_empty() => USUAL,
@@ -26,7 +27,9 @@ fn span(number: &str, unit: &str) -> Option<Span> {
         "h" => 3600.0,
         _ => 86_400.0,
     };
-    Some(Span::from_secs_f64(finite(number).filter(|number| *number >= 0.0)? * seconds))
+    Some(Span::from_secs_f64(
+        finite(number).filter(|number| *number >= 0.0)? * seconds,
+    ))
 }
 
 fn finite(text: &str) -> Option<f64> {
@@ -52,9 +55,14 @@ mod tests {
     fn a_time_or_a_length_of_time_is_read() {
         let (fleet, now) = fleet(Scene::Streaming);
         let wall = fleet.anchor.wall(now).as_secs_f64();
-        for (text, ago) in
-            [("", 900.0), ("90s", 90.0), ("15m", 900.0), ("2h", 7200.0), ("0.5d", 43_200.0), ("9d", 86_400.0)]
-        {
+        for (text, ago) in [
+            ("", 900.0),
+            ("90s", 90.0),
+            ("15m", 900.0),
+            ("2h", 7200.0),
+            ("0.5d", 43_200.0),
+            ("9d", 86_400.0),
+        ] {
             check(text, Some(ago));
         }
         check(&format!("{}", wall - 60.0), Some(60.0));

@@ -10,11 +10,16 @@ use tokio::sync::watch;
 use crate::alert::SilenceId;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
-use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport, SilenceCommand, SilenceRefusal};
+use crate::report::{
+    ReloadError, ReloadReport, ReplayRefusal, ReplayReport, SilenceCommand, SilenceRefusal,
+};
 
 /// Writes a fleet's metrics as of an instant, in Prometheus' text format 0.0.4.
-pub type MetricsEncoder =
-    Arc<dyn Fn(&FleetSnapshot, Timestamp) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> + Send + Sync>;
+pub type MetricsEncoder = Arc<
+    dyn Fn(&FleetSnapshot, Timestamp) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>>
+        + Send
+        + Sync,
+>;
 
 /// The answer to a reload, once it is carried out.
 pub type Reloading = Pin<Box<dyn Future<Output = Result<ReloadReport, ReloadError>> + Send>>;
@@ -31,7 +36,8 @@ pub type Replayer = Arc<dyn Fn(String) -> Replaying + Send + Sync>;
 /// What a scrape waits for before it is answered.
 pub type Refreshing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Gives whoever polls the chance to poll before a scrape is answered. It must set its own, short limit.
+/// Gives whoever polls the chance to poll before a scrape is answered. It must set its own, short
+/// limit.
 pub type Refresh = Arc<dyn Fn() -> Refreshing + Send + Sync>;
 
 /// What comes of making or ending a silence: its name.
@@ -45,7 +51,8 @@ pub type Silencer = Arc<dyn Fn(SilenceCommand) -> Silencing + Send + Sync>;
 pub struct WebState {
     /// The last snapshot. Whoever runs the monitor sends a new one soon after every change.
     pub snapshots: watch::Receiver<Arc<FleetSnapshot>>,
-    /// The monotonic clock that the snapshots were taken by: every answer is about the instant of its request.
+    /// The monotonic clock that the snapshots were taken by: every answer is about the instant of
+    /// its request.
     pub clock: fn() -> Timestamp,
     /// How metrics are written.
     pub encode_metrics: MetricsEncoder,

@@ -1,4 +1,5 @@
-//! The server on streams that somebody else has made: what it says can be tested and fuzzed without a socket.
+//! The server on streams that somebody else has made: what it says can be tested and fuzzed without
+//! a socket.
 
 use std::future::pending;
 use std::net::IpAddr;
@@ -12,8 +13,9 @@ use super::crowd::Crowd;
 use super::server::Server;
 use super::state::WebState;
 
-/// The HTTP server without a listener. Paths, limits and passwords are those of the listening one, but for the number of
-/// connections, which is its caller's affair, and for HTTPS, which it does not speak.
+/// The HTTP server without a listener. Paths, limits and passwords are those of the listening one,
+/// but for the number of connections, which is its caller's affair, and for HTTPS, which it does
+/// not speak.
 #[derive(Clone)]
 pub struct StreamServer(Host);
 
@@ -26,13 +28,21 @@ impl Server {
 }
 
 impl StreamServer {
-    /// Speaks HTTP on `stream`, as with a client at `ip`, until the client leaves or a limit ends the connection.
+    /// Speaks HTTP on `stream`, as with a client at `ip`, until the client leaves or a limit ends
+    /// the connection.
     pub async fn serve<S>(&self, stream: S, ip: IpAddr)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let peer = Peer { ip, https: false, certified: false };
-        let client = Client { peer, activity: Arc::default() };
+        let peer = Peer {
+            ip,
+            https: false,
+            certified: false,
+        };
+        let client = Client {
+            peer,
+            activity: Arc::default(),
+        };
         connection::serve(stream, client, self.0.clone(), pending()).await;
     }
 }

@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::{
-    Drained, Limits, MetricsEncoder, Refresh, Refreshing, Reloader, Replayer, Server, Silencer, Silencing, WebState,
+    Drained, Limits, MetricsEncoder, Refresh, Refreshing, Reloader, Replayer, Server, Silencer,
+    Silencing, WebState,
 };
 use crate::alert::{SilenceError, SilenceId};
 use crate::model::Timestamp;
@@ -26,11 +27,18 @@ use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport, Sile
 /// Long enough for a busy machine; reaching it fails a test.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) const METRICS_TEXT: &str = "# HELP redis_cross_dc_link_up whether\nredis_cross_dc_link_up{pair=\"a\"} 1\n";
+pub(super) const METRICS_TEXT: &str =
+    "# HELP redis_cross_dc_link_up whether\nredis_cross_dc_link_up{pair=\"a\"} 1\n";
 
 /// Limits that no test waits long for.
 pub(super) fn small_limits() -> Limits {
-    Limits { request: PATIENCE, response: PATIENCE, head: PATIENCE, grace: PATIENCE, ..Limits::default() }
+    Limits {
+        request: PATIENCE,
+        response: PATIENCE,
+        head: PATIENCE,
+        grace: PATIENCE,
+        ..Limits::default()
+    }
 }
 
 /// A server that runs.
@@ -51,7 +59,10 @@ fn replayer() -> Replayer {
     Arc::new(|id| {
         Box::pin(async move {
             match id.as_str() {
-                "msg_1" => Ok(ReplayReport { id, receiver: "oncall".to_owned() }),
+                "msg_1" => Ok(ReplayReport {
+                    id,
+                    receiver: "oncall".to_owned(),
+                }),
                 "msg_over" => Err(ReplayRefusal::Untrue("it is over".to_owned())),
                 _ => Err(ReplayRefusal::Unknown("there is none".to_owned())),
             }
@@ -62,7 +73,11 @@ fn replayer() -> Replayer {
 impl Running {
     /// A server of a healthy fleet, whose metrics are [`METRICS_TEXT`] a hundred times.
     pub(super) async fn start(limits: Limits) -> Self {
-        Self::with(limits, Arc::new(|_, _| Ok(METRICS_TEXT.repeat(100).into_bytes()))).await
+        Self::with(
+            limits,
+            Arc::new(|_, _| Ok(METRICS_TEXT.repeat(100).into_bytes())),
+        )
+        .await
     }
 
     /// One whose metrics come from `encode_metrics`.
@@ -70,25 +85,56 @@ impl Running {
         Self::with_clock(limits, encode_metrics, Timestamp::default).await
     }
 
-    /// One that takes the time from `clock`; a clock that stands at 0 means the snapshot's own time.
-    pub(super) async fn with_clock(limits: Limits, encode_metrics: MetricsEncoder, clock: fn() -> Timestamp) -> Self {
+    /// One that takes the time from `clock`; a clock that stands at 0 means the snapshot's own
+    /// time.
+    pub(super) async fn with_clock(
+        limits: Limits,
+        encode_metrics: MetricsEncoder,
+        clock: fn() -> Timestamp,
+    ) -> Self {
         Self::serving(Server::new(limits), encode_metrics, clock).await
     }
 
     /// One that is set up already.
-    #[allow(clippy::unused_async, reason = "it needs a runtime, as the other ways to start one do")]
-    pub(super) async fn serving(server: Server, encode_metrics: MetricsEncoder, clock: fn() -> Timestamp) -> Self {
-        let (snapshots, reloads) = (watch::Sender::new(Arc::new(fleet(Scene::Streaming).0)), Reloads::default());
+    #[allow(
+        clippy::unused_async,
+        reason = "it needs a runtime, as the other ways to start one do"
+    )]
+    pub(super) async fn serving(
+        server: Server,
+        encode_metrics: MetricsEncoder,
+        clock: fn() -> Timestamp,
+    ) -> Self {
+        let (snapshots, reloads) = (
+            watch::Sender::new(Arc::new(fleet(Scene::Streaming).0)),
+            Reloads::default(),
+        );
         let reload = reloads.reloader();
         let (refreshes, refresh) = counted_refresh();
         let (silences, silence) = silences();
         let (replay, snapshots_seen) = (replayer(), snapshots.subscribe());
-        let state = WebState { snapshots: snapshots_seen, clock, encode_metrics, reload, replay, refresh, silence };
+        let state = WebState {
+            snapshots: snapshots_seen,
+            clock,
+            encode_metrics,
+            reload,
+            replay,
+            refresh,
+            silence,
+        };
         let bound = server.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let addr = bound.local_addr();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(bound.serve(state, async { drop(stopped.await) }));
-        Self { addr, snapshots, reloads, silences, refreshes, stop, task }
+        Self {
+            addr,
+            snapshots,
+            reloads,
+            silences,
+            refreshes,
+            stop,
+            task,
+        }
     }
 
     pub(super) fn show(&self, scene: Scene) {
@@ -107,7 +153,10 @@ impl Running {
 
     /// Sends a request on a connection of its own; `headers` are whole lines.
     pub(super) async fn ask(&self, method: &str, path: &str, headers: &str) -> Reply {
-        self.send(&format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n")).await
+        self.send(&format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n"
+        ))
+        .await
     }
 
     /// Sends `text` as it stands and reads all that comes back.
@@ -124,10 +173,16 @@ impl Running {
     /// A connection that was served once and stays open.
     pub(super) async fn idle_connection(&self) -> TcpStream {
         let mut stream = self.connect().await;
-        stream.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\nhealthy\n") {
-            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "it stays open");
+            assert!(
+                stream.read_buf(&mut answer).await.unwrap() > 0,
+                "it stays open"
+            );
         }
         stream
     }
@@ -145,14 +200,17 @@ impl Running {
     }
 }
 
-/// Silences that are only written down. One that is ended is known only by the name that the first is given.
+/// Silences that are only written down. One that is ended is known only by the name that the first
+/// is given.
 fn silences() -> (Arc<Mutex<Vec<SilenceCommand>>>, Silencer) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&asked);
     let silencer = move |command: SilenceCommand| -> Silencing {
         let made = SilenceId::parse("0123456789abcdef").unwrap();
         let result = match &command {
-            SilenceCommand::Expire(id) if *id != made => Err(SilenceError::Unknown(id.clone()).into()),
+            SilenceCommand::Expire(id) if *id != made => {
+                Err(SilenceError::Unknown(id.clone()).into())
+            }
             _ => Ok(made),
         };
         notes.lock().unwrap().push(command);
@@ -181,8 +239,17 @@ pub(super) struct Reloads {
 
 impl Default for Reloads {
     fn default() -> Self {
-        let report = ReloadReport { pairs_added: 1, pairs_removed: 2, pairs_kept: 3, trees_restarted: 4, receivers: 5 };
-        Self { result: Arc::new(Mutex::new(Ok(report))), count: Arc::default() }
+        let report = ReloadReport {
+            pairs_added: 1,
+            pairs_removed: 2,
+            pairs_kept: 3,
+            trees_restarted: 4,
+            receivers: 5,
+        };
+        Self {
+            result: Arc::new(Mutex::new(Ok(report))),
+            count: Arc::default(),
+        }
     }
 }
 
@@ -205,7 +272,9 @@ impl Reloads {
 pub(super) async fn read_all(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut answer = Vec::new();
     let read = async { while stream.read_buf(&mut answer).await.is_ok_and(|n| n > 0) {} };
-    timeout(PATIENCE, read).await.expect("the server closes the connection");
+    timeout(PATIENCE, read)
+        .await
+        .expect("the server closes the connection");
     answer
 }
 
@@ -223,9 +292,22 @@ impl Reply {
         let end = end.unwrap_or_else(|| panic!("no head in {:?}", String::from_utf8_lossy(bytes)));
         let head = std::str::from_utf8(&bytes[..end]).unwrap();
         let mut lines = head.lines();
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-        let headers = lines.map(|line| line.split_once(": ").unwrap()).map(|(n, v)| (n.to_owned(), v.to_owned()));
-        Self { status, headers: headers.collect(), body: bytes[end + 4..].to_vec() }
+        let status = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
+        let headers = lines
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(n, v)| (n.to_owned(), v.to_owned()));
+        Self {
+            status,
+            headers: headers.collect(),
+            body: bytes[end + 4..].to_vec(),
+        }
     }
 
     pub(super) fn header(&self, name: &str) -> &str {
@@ -242,7 +324,9 @@ impl Reply {
 
     pub(super) fn gunzip(&self) -> String {
         let mut text = String::new();
-        flate2::read::GzDecoder::new(self.body.as_slice()).read_to_string(&mut text).unwrap();
+        flate2::read::GzDecoder::new(self.body.as_slice())
+            .read_to_string(&mut text)
+            .unwrap();
         text
     }
 }
@@ -268,9 +352,15 @@ impl Gate {
         let mut state = state.lock().unwrap();
         state.entered += 1;
         changed.notify_all();
-        let (state, waited) = changed.wait_timeout_while(state, PATIENCE, |state| !state.open).unwrap();
+        let (state, waited) = changed
+            .wait_timeout_while(state, PATIENCE, |state| !state.open)
+            .unwrap();
         drop(state);
-        if waited.timed_out() { Err("the gate was never opened".into()) } else { Ok(METRICS_TEXT.into()) }
+        if waited.timed_out() {
+            Err("the gate was never opened".into())
+        } else {
+            Ok(METRICS_TEXT.into())
+        }
     }
 
     pub(super) fn open(&self) {
@@ -284,8 +374,9 @@ impl Gate {
         let gate = self.clone();
         let wait = move || {
             let (state, changed) = &*gate.0;
-            let (_state, waited) =
-                changed.wait_timeout_while(state.lock().unwrap(), PATIENCE, |state| state.entered == 0).unwrap();
+            let (_state, waited) = changed
+                .wait_timeout_while(state.lock().unwrap(), PATIENCE, |state| state.entered == 0)
+                .unwrap();
             assert!(!waited.timed_out(), "no request came");
         };
         tokio::task::spawn_blocking(wait).await.unwrap();

@@ -21,28 +21,73 @@ const SHORT: Duration = Duration::from_millis(100);
 async fn every_path_answers_in_its_form() {
     let server = Running::start(small_limits()).await;
     let cases = [
-        ("/", "text/html; charset=utf-8", "Pairs, worst first</caption>"),
-        ("/?q=%FF&q=2&page=x", "text/html; charset=utf-8", "Pairs, worst first</caption>"),
-        ("/pairs/orders", "text/html; charset=utf-8", "The last 15 minutes</h2>"),
-        ("/pairs/orders?replica=r.example.com:6379&range=2h", "text/html; charset=utf-8", "The last 2 hours</h2>"),
+        (
+            "/",
+            "text/html; charset=utf-8",
+            "Pairs, worst first</caption>",
+        ),
+        (
+            "/?q=%FF&q=2&page=x",
+            "text/html; charset=utf-8",
+            "Pairs, worst first</caption>",
+        ),
+        (
+            "/pairs/orders",
+            "text/html; charset=utf-8",
+            "The last 15 minutes</h2>",
+        ),
+        (
+            "/pairs/orders?replica=r.example.com:6379&range=2h",
+            "text/html; charset=utf-8",
+            "The last 2 hours</h2>",
+        ),
         ("/style.css", "text/css; charset=utf-8", "color-scheme"),
-        ("/script.js", "text/javascript; charset=utf-8", "EventSource"),
+        (
+            "/script.js",
+            "text/javascript; charset=utf-8",
+            "EventSource",
+        ),
         ("/icon.svg", "image/svg+xml", "<svg "),
-        ("/api/v1/pairs/orders/history", "application/json", "\"step_seconds\":5.0"),
-        ("/api/v1/openapi.json", "application/json", "\"openapi\": \"3.1.0\""),
-        ("/metrics", "text/plain; version=0.0.4; charset=utf-8", METRICS_TEXT),
+        (
+            "/api/v1/pairs/orders/history",
+            "application/json",
+            "\"step_seconds\":5.0",
+        ),
+        (
+            "/api/v1/openapi.json",
+            "application/json",
+            "\"openapi\": \"3.1.0\"",
+        ),
+        (
+            "/metrics",
+            "text/plain; version=0.0.4; charset=utf-8",
+            METRICS_TEXT,
+        ),
         ("/-/healthy", "text/plain; charset=utf-8", "healthy\n"),
         ("/-/ready", "text/plain; charset=utf-8", "ready\n"),
-        ("/api/v1/pairs", "application/json", "\"state\":\"streaming\""),
+        (
+            "/api/v1/pairs",
+            "application/json",
+            "\"state\":\"streaming\"",
+        ),
         ("/api/v1/alerts", "application/json", "\"alerts\":[]"),
     ];
     for (path, kind, part) in cases {
         let reply = server.get(path).await;
-        assert_eq!((reply.status, reply.header("content-type")), (200, kind), "{path}");
+        assert_eq!(
+            (reply.status, reply.header("content-type")),
+            (200, kind),
+            "{path}"
+        );
         assert!(reply.text().contains(part), "{path}: {}", reply.text());
         assert_eq!(reply.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(reply.header("cache-control"), "no-store", "{path}");
-        assert!(reply.header("content-security-policy").starts_with("default-src 'none'; style-src 'self'"), "{path}");
+        assert!(
+            reply
+                .header("content-security-policy")
+                .starts_with("default-src 'none'; style-src 'self'"),
+            "{path}"
+        );
     }
 }
 
@@ -55,7 +100,11 @@ async fn head_answers_like_get_without_the_body() {
         for name in ["content-type", "content-length", "cache-control"] {
             assert_eq!(head.header(name), get.header(name), "{path}: {name}");
         }
-        assert_eq!(get.header("content-length"), get.body.len().to_string(), "{path}");
+        assert_eq!(
+            get.header("content-length"),
+            get.body.len().to_string(),
+            "{path}"
+        );
     }
 }
 
@@ -63,12 +112,22 @@ async fn head_answers_like_get_without_the_body() {
 async fn metrics_are_compressed_for_who_takes_it() {
     let server = Running::start(small_limits()).await;
     let plain = server.get("/metrics").await;
-    assert_eq!((plain.header("content-encoding"), plain.header("vary")), ("", "accept-encoding"));
-    let packed = server.ask("GET", "/metrics", "accept-encoding: gzip\r\n").await;
-    assert_eq!((packed.header("content-encoding"), packed.header("vary")), ("gzip", "accept-encoding"));
+    assert_eq!(
+        (plain.header("content-encoding"), plain.header("vary")),
+        ("", "accept-encoding")
+    );
+    let packed = server
+        .ask("GET", "/metrics", "accept-encoding: gzip\r\n")
+        .await;
+    assert_eq!(
+        (packed.header("content-encoding"), packed.header("vary")),
+        ("gzip", "accept-encoding")
+    );
     assert!(packed.body.len() < plain.body.len() / 10);
     assert_eq!(packed.gunzip(), plain.text());
-    let small = server.ask("GET", "/-/healthy", "accept-encoding: gzip\r\n").await;
+    let small = server
+        .ask("GET", "/-/healthy", "accept-encoding: gzip\r\n")
+        .await;
     assert_eq!(small.text(), "healthy\n", "not worth compressing");
 }
 
@@ -79,12 +138,42 @@ async fn unknown_paths_and_methods_get_a_sentence_in_their_readers_form() {
         ("GET", "/nowhere", 404, "", "no such path"),
         ("GET", "/api/v1/nowhere", 404, "", "no such path"),
         ("GET", "/metrics/", 404, "", "no such path"),
-        ("POST", "/metrics", 405, "GET,HEAD", "this path can only be read"),
-        ("DELETE", "/api/v1/pairs", 405, "GET,HEAD", "this path can only be read"),
+        (
+            "POST",
+            "/metrics",
+            405,
+            "GET,HEAD",
+            "this path can only be read",
+        ),
+        (
+            "DELETE",
+            "/api/v1/pairs",
+            405,
+            "GET,HEAD",
+            "this path can only be read",
+        ),
         ("GET", "/pairs/nobody", 404, "", "there is no such pair"),
-        ("GET", "/pairs/orders?replica=nobody:1", 404, "", "there is no such pair"),
-        ("GET", "/api/v1/pairs/nobody/history", 404, "", "there is no such pair"),
-        ("GET", "/api/v1/pairs/orders/history?since=x", 400, "", "since is a Unix time"),
+        (
+            "GET",
+            "/pairs/orders?replica=nobody:1",
+            404,
+            "",
+            "there is no such pair",
+        ),
+        (
+            "GET",
+            "/api/v1/pairs/nobody/history",
+            404,
+            "",
+            "there is no such pair",
+        ),
+        (
+            "GET",
+            "/api/v1/pairs/orders/history?since=x",
+            400,
+            "",
+            "since is a Unix time",
+        ),
         (
             "GET",
             "/api/v1/pairs/orders/history?since=1m&since=2m",
@@ -94,19 +183,70 @@ async fn unknown_paths_and_methods_get_a_sentence_in_their_readers_form() {
         ),
         ("GET", "/-/reload", 405, "POST", "this path takes POST only"),
         ("POST", "/-/reload", 403, "", "not enabled: configure "),
-        ("GET", "/api/v1/deliveries/msg_1/replay", 405, "POST", "this path takes POST only"),
-        ("POST", "/api/v1/deliveries/msg_1/replay", 403, "", "not enabled: configure "),
-        ("POST", "/api/v1/silences", 403, "", "not enabled: configure "),
-        ("DELETE", "/api/v1/silences/0123456789abcdef", 403, "", "not enabled: configure "),
-        ("DELETE", "/api/v1/silences", 405, "GET,HEAD,POST", "this path takes GET, HEAD and POST only"),
-        ("GET", "/api/v1/silences/0123456789abcdef", 405, "DELETE", "this path takes DELETE only"),
+        (
+            "GET",
+            "/api/v1/deliveries/msg_1/replay",
+            405,
+            "POST",
+            "this path takes POST only",
+        ),
+        (
+            "POST",
+            "/api/v1/deliveries/msg_1/replay",
+            403,
+            "",
+            "not enabled: configure ",
+        ),
+        (
+            "POST",
+            "/api/v1/silences",
+            403,
+            "",
+            "not enabled: configure ",
+        ),
+        (
+            "DELETE",
+            "/api/v1/silences/0123456789abcdef",
+            403,
+            "",
+            "not enabled: configure ",
+        ),
+        (
+            "DELETE",
+            "/api/v1/silences",
+            405,
+            "GET,HEAD,POST",
+            "this path takes GET, HEAD and POST only",
+        ),
+        (
+            "GET",
+            "/api/v1/silences/0123456789abcdef",
+            405,
+            "DELETE",
+            "this path takes DELETE only",
+        ),
     ];
     for (method, path, status, allow, sentence) in cases {
         let reply = server.ask(method, path, "content-length: 0\r\n").await;
-        assert_eq!((reply.status, reply.header("allow")), (status, allow), "{method} {path}");
-        let said = if path.starts_with("/api/") { reply.json()["error"].clone() } else { reply.text().into() };
-        assert!(said.as_str().unwrap().starts_with(sentence), "{method} {path}: {said}");
-        assert_eq!(reply.header("x-content-type-options"), "nosniff", "{method} {path}");
+        assert_eq!(
+            (reply.status, reply.header("allow")),
+            (status, allow),
+            "{method} {path}"
+        );
+        let said = if path.starts_with("/api/") {
+            reply.json()["error"].clone()
+        } else {
+            reply.text().into()
+        };
+        assert!(
+            said.as_str().unwrap().starts_with(sentence),
+            "{method} {path}: {said}"
+        );
+        assert_eq!(
+            reply.header("x-content-type-options"),
+            "nosniff",
+            "{method} {path}"
+        );
     }
 }
 
@@ -118,20 +258,41 @@ async fn ready_says_what_is_missing() {
     let sentence = "not ready: 2 of 2 servers have not been polled yet: m.example.com:6379, r.example.com:6379\n";
     assert_eq!((reply.status, reply.text()), (503, sentence));
     server.show(Scene::MasterLost);
-    assert_eq!(server.get("/-/ready").await.status, 200, "a server that was asked and is silent is no reason");
+    assert_eq!(
+        server.get("/-/ready").await.status,
+        200,
+        "a server that was asked and is silent is no reason"
+    );
 }
 
 #[tokio::test]
 async fn a_stuck_monitor_is_not_ready_and_the_page_says_so() {
-    let server =
-        Running::with_clock(small_limits(), Gate::default().encoder(), || Timestamp::from_nanos(1_000_000_000_000));
+    let server = Running::with_clock(small_limits(), Gate::default().encoder(), || {
+        Timestamp::from_nanos(1_000_000_000_000)
+    });
     let server = server.await;
     let reply = server.get("/-/ready").await;
     assert_eq!(reply.status, 503);
-    assert!(reply.text().starts_with("not ready: the monitor has said nothing for 14m"), "{}", reply.text());
-    assert!(server.get("/").await.text().contains("The monitor has said nothing for 14m"));
-    let pairs: PairsReport = serde_json::from_slice(&server.get("/api/v1/pairs").await.body).unwrap();
-    assert!(!pairs.pairs[0].link_up, "no pair streams on the word of an old snapshot");
+    assert!(
+        reply
+            .text()
+            .starts_with("not ready: the monitor has said nothing for 14m"),
+        "{}",
+        reply.text()
+    );
+    assert!(
+        server
+            .get("/")
+            .await
+            .text()
+            .contains("The monitor has said nothing for 14m")
+    );
+    let pairs: PairsReport =
+        serde_json::from_slice(&server.get("/api/v1/pairs").await.body).unwrap();
+    assert!(
+        !pairs.pairs[0].link_up,
+        "no pair streams on the word of an old snapshot"
+    );
 }
 
 #[tokio::test]
@@ -140,23 +301,40 @@ async fn json_reads_back_as_reports_also_with_hostile_names() {
     let name = "\"},{\u{0}</script>\u{202e}\\ä";
     let (fleet, now) = fleet_named(name, Scene::MasterLost);
     server.snapshots.send_replace(Arc::new(fleet.clone()));
-    let pairs: PairsReport = serde_json::from_slice(&server.get("/api/v1/pairs").await.body).unwrap();
+    let pairs: PairsReport =
+        serde_json::from_slice(&server.get("/api/v1/pairs").await.body).unwrap();
     assert_eq!(pairs, PairsReport::of(&fleet, now));
-    assert_eq!((pairs.pairs[0].pair.as_str(), pairs.pairs[0].labels["note"].as_str()), (name, name));
-    let alerts: AlertsReport = serde_json::from_slice(&server.get("/api/v1/alerts").await.body).unwrap();
+    assert_eq!(
+        (
+            pairs.pairs[0].pair.as_str(),
+            pairs.pairs[0].labels["note"].as_str()
+        ),
+        (name, name)
+    );
+    let alerts: AlertsReport =
+        serde_json::from_slice(&server.get("/api/v1/alerts").await.body).unwrap();
     assert_eq!(alerts, AlertsReport::of(&fleet, now));
-    let deliveries: DeliveriesReport = serde_json::from_slice(&server.get("/api/v1/deliveries").await.body).unwrap();
+    let deliveries: DeliveriesReport =
+        serde_json::from_slice(&server.get("/api/v1/deliveries").await.body).unwrap();
     assert_eq!(deliveries, DeliveriesReport::of(&fleet, now));
 }
 
 #[tokio::test]
 async fn an_encoder_that_fails_or_panics_costs_one_answer_and_tells_no_secret() {
-    let failing = Running::with(small_limits(), Arc::new(|_, _| Err("password hunter2".into()))).await;
-    let panicking = Running::with(small_limits(), Arc::new(|_, _| panic!("password hunter2"))).await;
+    let failing = Running::with(
+        small_limits(),
+        Arc::new(|_, _| Err("password hunter2".into())),
+    )
+    .await;
+    let panicking =
+        Running::with(small_limits(), Arc::new(|_, _| panic!("password hunter2"))).await;
     for server in [failing, panicking] {
         let reply = server.get("/metrics").await;
         assert_eq!(reply.status, 500);
-        assert_eq!(reply.text(), "this answer could not be made; the exporter's log says why\n");
+        assert_eq!(
+            reply.text(),
+            "this answer could not be made; the exporter's log says why\n"
+        );
         assert_eq!(server.get("/").await.status, 200, "the server goes on");
     }
 }
@@ -164,14 +342,27 @@ async fn an_encoder_that_fails_or_panics_costs_one_answer_and_tells_no_secret() 
 #[tokio::test]
 async fn what_is_too_large_is_refused() {
     let server = Running::start(small_limits()).await;
-    let head = server.ask("GET", "/", &format!("x: {}\r\n", "y".repeat(40_000))).await;
+    let head = server
+        .ask("GET", "/", &format!("x: {}\r\n", "y".repeat(40_000)))
+        .await;
     assert_eq!(head.status, 431);
     let uri = server.get(&format!("/api/{}", "u".repeat(9_000))).await;
-    assert_eq!((uri.status, uri.json()["error"].as_str()), (414, Some("the path and query are too long")));
+    assert_eq!(
+        (uri.status, uri.json()["error"].as_str()),
+        (414, Some("the path and query are too long"))
+    );
     for path in ["/-/reload", "/metrics"] {
         let body = server.ask("POST", path, "content-length: 65537\r\n").await;
-        assert_eq!((body.status, body.header("connection")), (413, "close"), "{path}");
-        assert!(body.text().starts_with("the body is too large"), "{}", body.text());
+        assert_eq!(
+            (body.status, body.header("connection")),
+            (413, "close"),
+            "{path}"
+        );
+        assert!(
+            body.text().starts_with("the body is too large"),
+            "{}",
+            body.text()
+        );
     }
 }
 
@@ -179,33 +370,52 @@ async fn what_is_too_large_is_refused() {
 async fn a_body_without_end_is_not_read() {
     let server = Running::start(small_limits()).await;
     let mut stream = server.connect().await;
-    stream.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        .await
+        .unwrap();
     let chunk = [b"1000\r\n".as_slice(), &[b'x'; 4096], b"\r\n"].concat();
     let endless = async { while stream.write_all(&chunk).await.is_ok() {} };
-    timeout(PATIENCE, endless).await.expect("the server closes the connection");
+    timeout(PATIENCE, endless)
+        .await
+        .expect("the server closes the connection");
     assert_eq!(server.get("/-/healthy").await.status, 200);
 }
 
 #[tokio::test]
 async fn a_head_that_does_not_end_and_an_idle_connection_are_closed_in_time() {
-    let server = Running::start(Limits { head: SHORT, ..small_limits() }).await;
+    let server = Running::start(Limits {
+        head: SHORT,
+        ..small_limits()
+    })
+    .await;
     let mut slow = server.connect().await;
     slow.write_all(b"GET / HTTP/1.1\r\nx-slow").await.unwrap();
     let mut silent = server.connect().await;
     let mut idle = server.idle_connection().await;
     for stream in [&mut slow, &mut silent, &mut idle] {
         let rest = read_all(stream).await;
-        assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "{:?}", String::from_utf8_lossy(&rest));
+        assert!(
+            rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"),
+            "{:?}",
+            String::from_utf8_lossy(&rest)
+        );
     }
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_read_loses_its_connection_and_blocks_nobody() {
     const BODY: usize = 64 << 20; // more than both sockets' buffers can ever hold
-    let limits = Limits { connections: 1, response: SHORT, ..small_limits() };
+    let limits = Limits {
+        connections: 1,
+        response: SHORT,
+        ..small_limits()
+    };
     let server = Running::with(limits, Arc::new(|_, _| Ok(vec![b'x'; BODY]))).await;
     let mut slow = server.connect().await;
-    slow.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
     slow.readable().await.unwrap();
     server.wait_for("/-/healthy", 200).await;
     assert!(read_all(&mut slow).await.len() < BODY, "it was cut");
@@ -215,13 +425,23 @@ async fn a_client_that_does_not_read_loses_its_connection_and_blocks_nobody() {
 async fn the_kernel_keeps_little_for_a_client_that_does_not_read() {
     const BODY: usize = 64 << 20;
     const SMALL: u32 = 16 * 1024; // by default it is some megabytes
-    let limits = Limits { response: SHORT, send_buffer: SMALL, ..small_limits() };
+    let limits = Limits {
+        response: SHORT,
+        send_buffer: SMALL,
+        ..small_limits()
+    };
     let server = Running::with(limits, Arc::new(|_, _| Ok(vec![b'x'; BODY]))).await;
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(SMALL).unwrap();
     let mut slow = socket.connect(server.addr).await.unwrap();
-    slow.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    assert_eq!(server.stop().await.unwrap(), Drained { cut: 0 }, "its connection ended by itself");
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(
+        server.stop().await.unwrap(),
+        Drained { cut: 0 },
+        "its connection ended by itself"
+    );
     let kept = read_all(&mut slow).await.len();
     assert!(kept < 400_000, "{kept} bytes");
 }
@@ -232,7 +452,10 @@ async fn stuck_clients_do_not_keep_others_from_their_metrics() {
     let mut stuck = Vec::new();
     for _ in 0..20 {
         let mut stream = server.connect().await;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nx-").await.unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nx-")
+            .await
+            .unwrap();
         stuck.push(stream);
     }
     assert_eq!(server.get("/metrics").await.text(), METRICS_TEXT);
@@ -241,14 +464,27 @@ async fn stuck_clients_do_not_keep_others_from_their_metrics() {
 #[tokio::test]
 async fn over_the_cap_a_client_is_told_if_all_others_are_being_answered() {
     let gate = Gate::default();
-    let server = Running::with(Limits { connections: 2, ..small_limits() }, gate.encoder()).await;
+    let server = Running::with(
+        Limits {
+            connections: 2,
+            ..small_limits()
+        },
+        gate.encoder(),
+    )
+    .await;
     let mut answered = [server.connect().await, server.connect().await];
     for stream in &mut answered {
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .await
+            .unwrap();
     }
     let refused = server.wait_for("/-/healthy", 503).await;
     assert_eq!(refused.header("retry-after"), "1");
-    assert_eq!(refused.text(), "too many connections are open; try again later");
+    assert_eq!(
+        refused.text(),
+        "too many connections are open; try again later"
+    );
     gate.open();
     for stream in &mut answered {
         assert_eq!(Reply::parse(&read_all(stream).await).text(), METRICS_TEXT);
@@ -259,10 +495,18 @@ async fn over_the_cap_a_client_is_told_if_all_others_are_being_answered() {
 #[tokio::test]
 async fn beyond_the_refusals_a_connection_is_closed_without_a_word() {
     let gate = Gate::default();
-    let limits = Limits { connections: 1, refusals: 1, refusal: PATIENCE, ..small_limits() };
+    let limits = Limits {
+        connections: 1,
+        refusals: 1,
+        refusal: PATIENCE,
+        ..small_limits()
+    };
     let server = Running::with(limits, gate.encoder()).await;
     let mut answered = server.connect().await;
-    answered.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    answered
+        .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
     gate.entered().await;
     let (mut refused, mut closed) = (server.connect().await, server.connect().await);
     assert!(read_all(&mut closed).await.is_empty());
@@ -273,7 +517,11 @@ async fn beyond_the_refusals_a_connection_is_closed_without_a_word() {
 
 #[tokio::test]
 async fn over_the_cap_the_connection_that_is_idle_for_longest_gives_way() {
-    let server = Running::start(Limits { connections: 2, ..small_limits() }).await;
+    let server = Running::start(Limits {
+        connections: 2,
+        ..small_limits()
+    })
+    .await;
     let mut oldest = server.idle_connection().await;
     let mut slow = server.connect().await;
     slow.write_all(b"GET / HTTP/1.1\r\nx-slow").await.unwrap();
@@ -292,17 +540,31 @@ async fn who_asks_while_others_wait_shares_their_rendering_and_never_one_that_be
         counted.fetch_add(1, Ordering::SeqCst);
         encode(fleet, now)
     });
-    let server = Running::with(Limits { renderers: 1, ..small_limits() }, encode).await;
+    let server = Running::with(
+        Limits {
+            renderers: 1,
+            ..small_limits()
+        },
+        encode,
+    )
+    .await;
     let mut first = server.connect().await;
-    first.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    first
+        .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
     gate.entered().await;
     let mut others = Vec::new();
     for _ in 0..100 {
         let mut stream = server.connect().await;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .await
+            .unwrap();
         others.push(stream);
     }
-    // An answer to a later connection shows that those before it were accepted, and read in their turn.
+    // An answer to a later connection shows that those before it were accepted, and read in their
+    // turn.
     assert_eq!(server.get("/-/healthy").await.status, 200);
     gate.open();
     for stream in std::iter::once(&mut first).chain(&mut others) {
@@ -315,13 +577,23 @@ async fn who_asks_while_others_wait_shares_their_rendering_and_never_one_that_be
 #[tokio::test]
 async fn clients_that_do_not_read_share_a_bounded_memory_and_lose_it_to_one_that_does() {
     const BODY: usize = 16 << 20; // more than both sockets' buffers can ever hold
-    let limits = Limits { answer_bytes: 3 * BODY, patience: SHORT, ..small_limits() };
+    let limits = Limits {
+        answer_bytes: 3 * BODY,
+        patience: SHORT,
+        ..small_limits()
+    };
     let server = Running::with(limits, Arc::new(|_, _| Ok(vec![b'x'; BODY]))).await;
     let mut stuck = Vec::new();
     for _ in 0..12 {
         let mut stream = server.connect().await;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-        timeout(PATIENCE, stream.readable()).await.expect("an answer begins").unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        timeout(PATIENCE, stream.readable())
+            .await
+            .expect("an answer begins")
+            .unwrap();
         stuck.push(stream);
     }
     assert_eq!(server.get("/metrics").await.body.len(), BODY);
@@ -335,9 +607,19 @@ async fn clients_that_do_not_read_share_a_bounded_memory_and_lose_it_to_one_that
 #[tokio::test]
 async fn an_answer_that_takes_too_long_is_given_up() {
     let gate = Gate::default();
-    let server = Running::with(Limits { request: SHORT, ..small_limits() }, gate.encoder()).await;
+    let server = Running::with(
+        Limits {
+            request: SHORT,
+            ..small_limits()
+        },
+        gate.encoder(),
+    )
+    .await;
     let reply = server.get("/metrics").await;
-    assert_eq!((reply.status, reply.text()), (503, "the answer took too long to make: try again\n"));
+    assert_eq!(
+        (reply.status, reply.text()),
+        (503, "the answer took too long to make: try again\n")
+    );
     assert_eq!(server.get("/-/healthy").await.status, 200);
     gate.open();
 }
@@ -350,11 +632,20 @@ async fn a_drain_waits_for_running_requests_and_not_for_idle_connections() {
     let mut idle = server.idle_connection().await;
     let mut fresh = server.connect().await;
     let mut running = server.connect().await;
-    running.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    running
+        .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
     gate.entered().await;
     let stopped = server.stop();
-    assert!(read_all(&mut idle).await.is_empty() && read_all(&mut fresh).await.is_empty(), "both are closed");
-    assert!(TcpStream::connect(addr).await.is_err(), "nobody new is let in");
+    assert!(
+        read_all(&mut idle).await.is_empty() && read_all(&mut fresh).await.is_empty(),
+        "both are closed"
+    );
+    assert!(
+        TcpStream::connect(addr).await.is_err(),
+        "nobody new is let in"
+    );
     assert!(!stopped.is_finished(), "a request runs");
     gate.open();
     let reply = Reply::parse(&read_all(&mut running).await);
@@ -365,11 +656,24 @@ async fn a_drain_waits_for_running_requests_and_not_for_idle_connections() {
 #[tokio::test]
 async fn a_drain_ends_with_its_grace() {
     let gate = Gate::default();
-    let server = Running::with(Limits { grace: SHORT, ..small_limits() }, gate.encoder()).await;
+    let server = Running::with(
+        Limits {
+            grace: SHORT,
+            ..small_limits()
+        },
+        gate.encoder(),
+    )
+    .await;
     let mut running = server.connect().await;
-    running.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    running
+        .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
     gate.entered().await;
-    let drained = timeout(PATIENCE, server.stop()).await.expect("it ends").unwrap();
+    let drained = timeout(PATIENCE, server.stop())
+        .await
+        .expect("it ends")
+        .unwrap();
     assert_eq!(drained, Drained { cut: 1 });
     assert!(read_all(&mut running).await.is_empty());
     gate.open();
@@ -381,18 +685,33 @@ async fn a_port_in_use_is_a_sentence_with_the_address_and_what_to_do() {
     let addr = server.addr;
     let error = Server::default().bind(addr).unwrap_err();
     let cause = "the port is in use by another process (another exporter?); stop it or set --web.listen-address";
-    assert_eq!(error.to_string(), format!("cannot listen on {addr}: {cause}"));
+    assert_eq!(
+        error.to_string(),
+        format!("cannot listen on {addr}: {cause}")
+    );
     // TEST-NET-1 (RFC 5737): no machine has this address.
     let nowhere = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 0));
     let error = Server::default().bind(nowhere).unwrap_err();
-    assert!(error.to_string().contains("no network interface of this machine has that address"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("no network interface of this machine has that address"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn scrapes_have_somebody_poll_first_and_other_requests_do_not() {
     let server = Running::start(Limits::default()).await;
     let count = || server.refreshes.load(std::sync::atomic::Ordering::SeqCst);
-    for path in ["/", "/style.css", "/-/healthy", "/-/ready", "/api/v1/alerts", "/nowhere"] {
+    for path in [
+        "/",
+        "/style.css",
+        "/-/healthy",
+        "/-/ready",
+        "/api/v1/alerts",
+        "/nowhere",
+    ] {
         server.get(path).await;
     }
     assert_eq!(count(), 0);

@@ -1,13 +1,22 @@
-//! The list of limits, docs/limits.md: its numbers are the source's, its tests are there, and no limit is missing.
+//! The list of limits, docs/limits.md: its numbers are the source's, its tests are there, and no
+//! limit is missing.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Constants that are called like limits and are none on what comes from outside: a range of a type, a pause, the words
-/// of a log line, the beginning of an error reply, a bound on the work for a suggestion, and two that follow from the
-/// rules of a protocol (`notify/retry`) and of reloading (`notify/queue/group`).
-const NO_LIMITS: [&str; 7] =
-    ["MAX_SECONDS", "MAX_SLEEP", "MAX_NAMED", "MAX_CLIENTS", "MAX_TYPED", "MAX_UNCONFIRMED", "MAX_OPENINGS"];
+/// Constants that are called like limits and are none on what comes from outside: a range of a
+/// type, a pause, the words of a log line, the beginning of an error reply, a bound on the work for
+/// a suggestion, and two that follow from the rules of a protocol (`notify/retry`) and of reloading
+/// (`notify/queue/group`).
+const NO_LIMITS: [&str; 7] = [
+    "MAX_SECONDS",
+    "MAX_SLEEP",
+    "MAX_NAMED",
+    "MAX_CLIENTS",
+    "MAX_TYPED",
+    "MAX_UNCONFIRMED",
+    "MAX_OPENINGS",
+];
 
 /// A row: what is limited to which number by which constant, and what shows it.
 struct Row {
@@ -27,17 +36,28 @@ fn read(path: &Path) -> String {
 
 fn rows() -> Vec<Row> {
     let text = read(&root().join("docs/limits.md"));
-    let lines = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| limit |"));
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| limit |"));
     lines.map(row).collect()
 }
 
 fn row(line: &str) -> Row {
     let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-    let [_, number, _, source, test] = cells[..] else { panic!("five cells: {line}") };
+    let [_, number, _, source, test] = cells[..] else {
+        panic!("five cells: {line}")
+    };
     let code: Vec<&str> = source.split('`').collect();
-    let [_, file, _, name, _] = code[..] else { panic!("a file and a constant: {line}") };
+    let [_, file, _, name, _] = code[..] else {
+        panic!("a file and a constant: {line}")
+    };
     let [number, file, name] = [number, file, name].map(str::to_owned);
-    Row { number, file, name, test: test.trim_matches('`').to_owned() }
+    Row {
+        number,
+        file,
+        name,
+        test: test.trim_matches('`').to_owned(),
+    }
 }
 
 /// A number as the list writes it: `64 KiB`, `10 s, or 5 timeouts`, `4096 B`, `1024`.
@@ -64,7 +84,13 @@ fn in_source(text: &str) -> Option<u64> {
         return in_source(milliseconds);
     }
     let product = inside("::new(").unwrap_or(text);
-    let factor = |word: &str| word.trim().replace('_', "").trim_end_matches(".0").parse::<u64>().ok();
+    let factor = |word: &str| {
+        word.trim()
+            .replace('_', "")
+            .trim_end_matches(".0")
+            .parse::<u64>()
+            .ok()
+    };
     product.split('*').map(factor).product()
 }
 
@@ -74,7 +100,10 @@ fn value_of(name: &str, text: &str) -> Option<u64> {
     let field = format!(" {name}: ");
     let value = |line: &str| match line.split_once(&constant) {
         Some((_, rest)) => in_source(rest.split_once('=')?.1),
-        None => line.starts_with("   ").then(|| in_source(line.split_once(&field)?.1)).flatten(),
+        None => line
+            .starts_with("   ")
+            .then(|| in_source(line.split_once(&field)?.1))
+            .flatten(),
     };
     text.lines().find_map(value)
 }
@@ -95,39 +124,74 @@ fn every_number_is_the_sources_and_every_test_is_there() {
     let (mut files, mut tests) = (Vec::new(), BTreeSet::new());
     sources(&root().join("src"), &mut files);
     for text in files.iter().map(|path| read(path)) {
-        let names = text.split("fn ").skip(1).filter_map(|rest| rest.split_once('(')).map(|(name, _)| name.to_owned());
+        let names = text
+            .split("fn ")
+            .skip(1)
+            .filter_map(|rest| rest.split_once('('))
+            .map(|(name, _)| name.to_owned());
         tests.extend(names);
     }
-    for Row { number, file, name, test } in rows() {
+    for Row {
+        number,
+        file,
+        name,
+        test,
+    } in rows()
+    {
         let expected = value_of(&name, &read(&root().join("src").join(&file)));
         assert!(expected.is_some(), "{file} has no limit {name}");
         assert_eq!(documented(&number), expected, "{file}: {name}");
-        assert!(tests.contains(&test), "{file}: {name}: there is no test {test}");
+        assert!(
+            tests.contains(&test),
+            "{file}: {name}: there is no test {test}"
+        );
     }
 }
 
 /// The names behind `const MAX_` in a file.
 fn limits_in(text: &str) -> Vec<String> {
-    let names = text.split("const MAX_").skip(1).filter_map(|rest| rest.split_once(':'));
+    let names = text
+        .split("const MAX_")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(':'));
     names.map(|(name, _)| format!("MAX_{name}")).collect()
 }
 
 #[test]
 fn no_limit_is_missing() {
-    let listed: BTreeSet<(String, String)> = rows().into_iter().map(|row| (row.file, row.name)).collect();
+    let listed: BTreeSet<(String, String)> =
+        rows().into_iter().map(|row| (row.file, row.name)).collect();
     let mut files = Vec::new();
     sources(&root().join("src"), &mut files);
     let mut missing = Vec::new();
-    for path in files.iter().filter(|path| !path.components().any(|part| part.as_os_str() == "lab")) {
-        let file = path.strip_prefix(root().join("src")).unwrap().to_string_lossy().into_owned();
-        let names = limits_in(&read(path)).into_iter().filter(|name| !NO_LIMITS.contains(&name.as_str()));
-        missing.extend(names.map(|name| (file.clone(), name)).filter(|limit| !listed.contains(limit)));
+    for path in files
+        .iter()
+        .filter(|path| !path.components().any(|part| part.as_os_str() == "lab"))
+    {
+        let file = path
+            .strip_prefix(root().join("src"))
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        let names = limits_in(&read(path))
+            .into_iter()
+            .filter(|name| !NO_LIMITS.contains(&name.as_str()));
+        missing.extend(
+            names
+                .map(|name| (file.clone(), name))
+                .filter(|limit| !listed.contains(limit)),
+        );
     }
     let limits = read(&root().join("src/web/limits.rs"));
-    let fields = limits.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": "));
+    let fields = limits
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": "));
     let fields = fields.map(|(name, _)| ("web/limits.rs".to_owned(), name.to_owned()));
     missing.extend(fields.filter(|limit| !listed.contains(limit)));
-    assert!(missing.is_empty(), "docs/limits.md does not have {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "docs/limits.md does not have {missing:?}"
+    );
 }
 
 #[test]
@@ -140,7 +204,11 @@ fn numbers_are_read_as_they_are_written() {
         ("6", "6.0;", 6),
     ];
     for (text, source, number) in cases {
-        assert_eq!((documented(text), in_source(source)), (Some(number), Some(number)), "{text}");
+        assert_eq!(
+            (documented(text), in_source(source)),
+            (Some(number), Some(number)),
+            "{text}"
+        );
     }
     assert_eq!((documented("many"), in_source("OTHER;")), (None, None));
 }

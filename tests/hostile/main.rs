@@ -1,7 +1,11 @@
-//! Hostile bytes and names, from everywhere that the program reads: the fuzz targets' own functions, fed from the
-//! captured replies, the documents and proptest; and names and servers' words through all that the program says.
+//! Hostile bytes and names, from everywhere that the program reads: the fuzz targets' own
+//! functions, fed from the captured replies, the documents and proptest; and names and servers'
+//! words through all that the program says.
 
-#![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be unwrapped has to fail the test"
+)]
 
 #[allow(unreachable_pub, reason = "it is the library of another crate, too")]
 #[path = "../../fuzz/src/lib.rs"]

@@ -1,4 +1,5 @@
-//! A short run of what `make fuzz` runs for long. A failure of either is replayed by giving its bytes to `run`.
+//! A short run of what `make fuzz` runs for long. A failure of either is replayed by giving its
+//! bytes to `run`.
 
 use std::path::{Path, PathBuf};
 
@@ -67,21 +68,35 @@ fn root() -> &'static Path {
 
 /// The captured replies by path, in order.
 fn replies() -> Vec<(PathBuf, Vec<u8>)> {
-    let folders = std::fs::read_dir(root().join("tests/fixtures/info")).unwrap().map(|entry| entry.unwrap().path());
-    let files = folders.filter(|path| path.is_dir()).flat_map(|folder| std::fs::read_dir(folder).unwrap());
-    let mut replies: Vec<_> =
-        files.map(|file| file.unwrap().path()).map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect();
+    let folders = std::fs::read_dir(root().join("tests/fixtures/info"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let files = folders
+        .filter(|path| path.is_dir())
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let mut replies: Vec<_> = files
+        .map(|file| file.unwrap().path())
+        .map(|path| (path.clone(), std::fs::read(&path).unwrap()))
+        .collect();
     replies.sort();
-    assert!(replies.len() > 40, "the captured replies are where they were");
+    assert!(
+        replies.len() > 40,
+        "the captured replies are where they were"
+    );
     replies
 }
 
 /// A master, another reply and the master again, for every reply.
 fn stories() -> Vec<Vec<u8>> {
     let all = replies();
-    let masters: Vec<_> = all.iter().filter(|(path, _)| path.ends_with("master.txt")).collect();
+    let masters: Vec<_> = all
+        .iter()
+        .filter(|(path, _)| path.ends_with("master.txt"))
+        .collect();
     let story = |(path, reply): &(PathBuf, Vec<u8>)| {
-        let (_, master) = masters.iter().find(|(other, _)| other.parent() == path.parent())?;
+        let (_, master) = masters
+            .iter()
+            .find(|(other, _)| other.parent() == path.parent())?;
         let parts = [(3, master), (4, reply), (6, master), (7, reply)];
         let told = parts.map(|(who, reply)| [&[who], reply.as_slice()].concat());
         Some(told.join(&info_to_metrics::SEPARATOR))
@@ -93,7 +108,11 @@ fn configurations() -> Vec<Vec<u8>> {
     let yaml = std::fs::read(root().join("config.example.yml")).unwrap();
     let toml = b"\x01[[pairs]]\nname = \"p\"\nmaster = {address = \"a:1\"}\nreplicas = [{address = \"b:1\"}]\n";
     let json = b"\x02{\"pairs\": [{\"name\": \"p\", \"master\": {\"address\": \"a:1\"}, \"replicas\": []}]}";
-    vec![[&[0], yaml.as_slice()].concat(), toml.to_vec(), json.to_vec()]
+    vec![
+        [&[0], yaml.as_slice()].concat(),
+        toml.to_vec(),
+        json.to_vec(),
+    ]
 }
 
 fn web_configurations() -> Vec<Vec<u8>> {
@@ -119,9 +138,18 @@ fn streams() -> Vec<Vec<u8>> {
         "HTTP/1.1 400 Bad Request\r\n\r\n",
         "\u{15}\u{3}\u{3}\0\u{2}",
     ];
-    let all: Vec<_> =
-        (0..8).flat_map(|guard| texts.map(|text| [&[guard, 64, 1, 6], text.as_bytes()].concat())).collect();
-    all.into_iter().chain([[&[2, 128, 50, 63], b"$2000\r\n".as_slice(), &[b'x'; 2000], b"\r\n"].concat()]).collect()
+    let all: Vec<_> = (0..8)
+        .flat_map(|guard| texts.map(|text| [&[guard, 64, 1, 6], text.as_bytes()].concat()))
+        .collect();
+    all.into_iter()
+        .chain([[
+            &[2, 128, 50, 63],
+            b"$2000\r\n".as_slice(),
+            &[b'x'; 2000],
+            b"\r\n",
+        ]
+        .concat()])
+        .collect()
 }
 
 fn requests() -> Vec<Vec<u8>> {

@@ -1,6 +1,10 @@
-//! What packages and the people who make them rely on: the protocol with systemd, the list of dependencies, their licences.
+//! What packages and the people who make them rely on: the protocol with systemd, the list of
+//! dependencies, their licences.
 
-#![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be unwrapped has to fail the test"
+)]
 
 mod dependencies;
 mod licences;

@@ -1,4 +1,5 @@
-//! The real program as a service of Type=notify: what it tells the socket that systemd would listen on.
+//! The real program as a service of Type=notify: what it tells the socket that systemd would listen
+//! on.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +14,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// As short as a test wants it: the program gives two signs of life in this time.
 const WATCHDOG: Duration = Duration::from_millis(400);
 
-/// Nothing listens on its port, and nothing has to: systemd is told of this program, not of its servers.
+/// Nothing listens on its port, and nothing has to: systemd is told of this program, not of its
+/// servers.
 const CONFIG: &str = "redis: {username: monitor, password: planted-secret-redis-password}\npairs: [{name: a, master: {address: '127.0.0.1:1', dc: dc1}, replicas: [{address: '127.0.0.2:1', dc: dc2}]}]";
 
 struct Service {
@@ -31,7 +33,12 @@ impl Service {
         socket.set_read_timeout(Some(LIMIT)).unwrap();
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
         let child = Command::new(env!("CARGO_BIN_EXE_redis-cross-dc-exporter"))
-            .args(["--config.file", "config.yml", "--web.listen-address", &listen])
+            .args([
+                "--config.file",
+                "config.yml",
+                "--web.listen-address",
+                &listen,
+            ])
             .current_dir(folder.path())
             .env("NOTIFY_SOCKET", &path)
             .envs(environment.iter().map(|(name, value)| (name, value)))
@@ -40,15 +47,25 @@ impl Service {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { child, socket, folder }
+        Self {
+            child,
+            socket,
+            folder,
+        }
     }
 
     /// The next message, whatever it is.
     fn next(&self) -> String {
         let mut buffer = [0; 4096];
-        let length = self.socket.recv(&mut buffer).expect("systemd would wait for this message in vain");
+        let length = self
+            .socket
+            .recv(&mut buffer)
+            .expect("systemd would wait for this message in vain");
         let message = String::from_utf8(buffer[..length].to_vec()).unwrap();
-        assert!(!message.contains("planted-secret-"), "systemd shows what it is told to everybody");
+        assert!(
+            !message.contains("planted-secret-"),
+            "systemd shows what it is told to everybody"
+        );
         message
     }
 
@@ -71,7 +88,10 @@ impl Service {
             let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap();
             stat.rsplit_once(") ").unwrap().1.starts_with('T')
         };
-        while !std::fs::read_dir(&threads).unwrap().all(|thread| is_stopped(thread.unwrap())) {
+        while !std::fs::read_dir(&threads)
+            .unwrap()
+            .all(|thread| is_stopped(thread.unwrap()))
+        {
             assert!(Instant::now() < deadline, "it goes on after SIGSTOP");
             std::thread::yield_now();
         }
@@ -80,7 +100,9 @@ impl Service {
     fn expect_reload(&self) {
         self.signal(Signal::HUP);
         let message = self.next();
-        let micros = message.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect(&message);
+        let micros = message
+            .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
+            .expect(&message);
         assert!(micros.parse::<u64>().unwrap() > 0);
         assert_eq!(self.next(), "READY=1");
     }
@@ -119,7 +141,11 @@ fn it_gives_signs_of_life_and_a_stopped_one_gives_none() {
         assert_eq!(service.next(), "WATCHDOG=1");
     }
     // The first is due at once, so there are five waits between six.
-    assert!(began.elapsed() >= WATCHDOG.mul_f64(5.0 / 2.0), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= WATCHDOG.mul_f64(5.0 / 2.0),
+        "{:?}",
+        began.elapsed()
+    );
     service.signal(Signal::STOP);
     service.wait_until_stopped();
     service.socket.set_nonblocking(true).unwrap();

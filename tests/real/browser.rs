@@ -1,5 +1,6 @@
-//! The pages in a real browser: a headless Chromium that `tests/browser/drive.mjs` drives, on a fleet that this file sets up
-//! and troubles when it is asked to. Screenshots stay in `target/browser/screenshots`.
+//! The pages in a real browser: a headless Chromium that `tests/browser/drive.mjs` drives, on a
+//! fleet that this file sets up and troubles when it is asked to. Screenshots stay in
+//! `target/browser/screenshots`.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -36,16 +37,28 @@ impl Fleet {
     async fn set(name: &str) -> Self {
         let orders = RedisServer::builder().start().await.unwrap();
         let sessions = RedisServer::builder().start().await.unwrap();
-        let wan = WanProxy::start(None, orders.addr(), WanConditions::default()).await.unwrap();
-        let behind = |master| async move { RedisServer::builder().replicaof(master).start().await.unwrap() };
+        let wan = WanProxy::start(None, orders.addr(), WanConditions::default())
+            .await
+            .unwrap();
+        let behind = |master| async move {
+            RedisServer::builder()
+                .replicaof(master)
+                .start()
+                .await
+                .unwrap()
+        };
         let far = behind(wan.addr()).await;
         let third = behind(orders.addr()).await;
         let back = behind(sessions.addr()).await;
         for replica in [&far, &third, &back] {
             replica.wait_until_in_sync(LIMIT).await.unwrap();
         }
-        let load = WriteLoad { per_second: 50, value_bytes: 100 };
-        let writers = [&orders, &sessions].map(|master| SteadyWriter::start(master.addr(), None, load));
+        let load = WriteLoad {
+            per_second: 50,
+            value_bytes: 100,
+        };
+        let writers =
+            [&orders, &sessions].map(|master| SteadyWriter::start(master.addr(), None, load));
         let receiver = Receiver::start([]).await.unwrap();
         // Refused for good: given up at once.
         receiver.always(Answer::Respond(Response::new(400)));
@@ -95,12 +108,22 @@ fn folder() -> PathBuf {
 
 fn start(script: &str, url: &str, more: &[&str]) -> Child {
     let installed = folder().join("installed.json").exists();
-    assert!(installed, "what drives the browser is not installed: run .ci/install-browser");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser").join(script);
+    assert!(
+        installed,
+        "what drives the browser is not installed: run .ci/install-browser"
+    );
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/browser")
+        .join(script);
     let mut command = Command::new("node");
     command.arg(script).arg(url).arg(folder()).args(more);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-    command.spawn().unwrap_or_else(|error| panic!("node cannot be run ({error}): apt-get install nodejs"))
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    command
+        .spawn()
+        .unwrap_or_else(|error| panic!("node cannot be run ({error}): apt-get install nodejs"))
 }
 
 #[tokio::test]
@@ -115,8 +138,17 @@ async fn a_person_sees_what_happens_and_finds_what_is_wrong() {
 #[ignore = "writes docs/images, and takes two minutes: make screenshots"]
 async fn screenshots() {
     let mut fleet = Fleet::set("catalog").await;
-    let target = fleet.exporter.url().trim_start_matches("http://").to_owned();
-    let prometheus = Prometheus::start(Job { target: &target, rules: "groups: []", alertmanager: None }).await;
+    let target = fleet
+        .exporter
+        .url()
+        .trim_start_matches("http://")
+        .to_owned();
+    let prometheus = Prometheus::start(Job {
+        target: &target,
+        rules: "groups: []",
+        alertmanager: None,
+    })
+    .await;
     let more = [prometheus.url(), "dashboards/overview.json", "docs/images"];
     let driver = start("shoot.mjs", fleet.exporter.url(), &more);
     follow(driver, &mut fleet).await;
@@ -139,5 +171,10 @@ async fn follow(mut driver: Child, fleet: &mut Fleet) {
     };
     let status = tokio::time::timeout(DRIVE, play).await;
     let ended = status.is_ok_and(|status| status.success());
-    assert!(ended, "the browser's driver (screenshots in {}):\n{}", folder().display(), said.join("\n"));
+    assert!(
+        ended,
+        "the browser's driver (screenshots in {}):\n{}",
+        folder().display(),
+        said.join("\n")
+    );
 }

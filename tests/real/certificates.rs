@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use redis_cross_dc_exporter::config::ClientCertificate;
 use redis_cross_dc_exporter::lab::ServerTls;
@@ -26,7 +26,10 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name = named("the lab's authority");
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let authority = Self { issuer, folder: tempfile::tempdir().unwrap() };
+        let authority = Self {
+            issuer,
+            folder: tempfile::tempdir().unwrap(),
+        };
         std::fs::write(authority.ca_file(), authority.issuer.pem()).unwrap();
         authority
     }
@@ -50,11 +53,18 @@ impl Authority {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         // A server that replicates over TLS is its master's client.
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         params.not_after = date_time_ymd(year, 1, 1);
         let (cert_file, key_file) = (self.path("server.crt"), self.path("server.key"));
         self.sign(&params, &cert_file, &key_file);
-        ServerTls { ca_file: self.ca_file(), cert_file, key_file }
+        ServerTls {
+            ca_file: self.ca_file(),
+            cert_file,
+            key_file,
+        }
     }
 
     /// A client's certificate in files that bear `name`, in the place of those that were there.

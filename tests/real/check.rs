@@ -12,17 +12,39 @@ use crate::stage::{LIMIT, Stage, entry};
 
 /// Runs `check` on config.yml in `folder`, asking the exporter at `url` first.
 async fn check(folder: &Path, url: &str, more: &[&str]) -> Outcome {
-    run(folder, &[&["check", "--config.file", "config.yml", "--exporter.url", url], more].concat()).await
+    run(
+        folder,
+        &[
+            &[
+                "check",
+                "--config.file",
+                "config.yml",
+                "--exporter.url",
+                url,
+            ],
+            more,
+        ]
+        .concat(),
+    )
+    .await
 }
 
 /// The names of the pairs in the rows of a table, from above.
 fn rows(table: &str) -> Vec<&str> {
-    let body = table.lines().skip_while(|line| !line.starts_with("LEVEL")).skip(1);
-    body.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().nth(1)).collect()
+    let body = table
+        .lines()
+        .skip_while(|line| !line.starts_with("LEVEL"))
+        .skip(1);
+    body.take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect()
 }
 
 fn row<'a>(table: &'a str, pair: &str) -> &'a str {
-    table.lines().find(|line| line.split_whitespace().nth(1) == Some(pair)).expect("a row of the pair")
+    table
+        .lines()
+        .find(|line| line.split_whitespace().nth(1) == Some(pair))
+        .expect("a row of the pair")
 }
 
 #[tokio::test]
@@ -30,24 +52,55 @@ async fn check_says_ok_with_and_without_an_exporter() {
     let stage = Stage::set().await;
     let yaml = configuration(&[stage.entry("orders")]);
     let (exporter, folder) = (Exporter::start(&yaml).await, folder_with(&yaml));
-    exporter.wait_for("orders", "a lag is shown", LIMIT, |pair| pair.lag_seconds.is_some()).await;
-    for (url, source) in [(exporter.url().to_owned(), "asked the exporter"), (no_exporter(), "polled the servers")] {
-        let table = check(folder.path(), &url, &["--pair", "orders"]).await.ended_with(0);
-        assert!(table.stdout.starts_with("1 pair: 1 ok; ") && table.stdout.contains(source), "{table:?}");
-        assert!(row(&table.stdout, "orders").contains("streaming"), "{table:?}");
-        let json = check(folder.path(), &url, &["--output", "json"]).await.ended_with(0);
+    exporter
+        .wait_for("orders", "a lag is shown", LIMIT, |pair| {
+            pair.lag_seconds.is_some()
+        })
+        .await;
+    for (url, source) in [
+        (exporter.url().to_owned(), "asked the exporter"),
+        (no_exporter(), "polled the servers"),
+    ] {
+        let table = check(folder.path(), &url, &["--pair", "orders"])
+            .await
+            .ended_with(0);
+        assert!(
+            table.stdout.starts_with("1 pair: 1 ok; ") && table.stdout.contains(source),
+            "{table:?}"
+        );
+        assert!(
+            row(&table.stdout, "orders").contains("streaming"),
+            "{table:?}"
+        );
+        let json = check(folder.path(), &url, &["--output", "json"])
+            .await
+            .ended_with(0);
         let report: PairsReport = serde_json::from_str(&json.stdout).unwrap();
-        assert!(report.pairs.len() == 1 && report.pairs[0].lag_seconds.is_some(), "{report:?}");
-        let unknown = check(folder.path(), &url, &["--pair", "sessions"]).await.ended_with(3);
-        assert!(unknown.stderr.contains("no pair called \"sessions\""), "{unknown:?}");
+        assert!(
+            report.pairs.len() == 1 && report.pairs[0].lag_seconds.is_some(),
+            "{report:?}"
+        );
+        let unknown = check(folder.path(), &url, &["--pair", "sessions"])
+            .await
+            .ended_with(3);
+        assert!(
+            unknown.stderr.contains("no pair called \"sessions\""),
+            "{unknown:?}"
+        );
     }
 }
 
 /// A pair whose replica follows its master over a line that can be cut.
 async fn stage_with_line() -> (Stage, WanProxy) {
     let master = RedisServer::builder().start().await.unwrap();
-    let line = WanProxy::start(None, master.addr(), WanConditions::default()).await.unwrap();
-    let replica = RedisServer::builder().replicaof(line.addr()).start().await.unwrap();
+    let line = WanProxy::start(None, master.addr(), WanConditions::default())
+        .await
+        .unwrap();
+    let replica = RedisServer::builder()
+        .replicaof(line.addr())
+        .start()
+        .await
+        .unwrap();
     replica.wait_until_in_sync(LIMIT).await.unwrap();
     (Stage { master, replica }, line)
 }
@@ -55,45 +108,92 @@ async fn stage_with_line() -> (Stage, WanProxy) {
 #[tokio::test]
 async fn check_puts_the_worst_first_and_invents_nothing() {
     let healthy = Stage::set().await;
-    let ((cut, cut_line), (mut dead, dead_line)) = (stage_with_line().await, stage_with_line().await);
+    let ((cut, cut_line), (mut dead, dead_line)) =
+        (stage_with_line().await, stage_with_line().await);
     let (master, replica) = (nobody(), nobody());
     let lost = entry("lost", ("dc1", &master), ("dc2", &replica));
-    let yaml = configuration(&[healthy.entry("healthy"), cut.entry("cut"), dead.entry("dead"), lost]);
+    let yaml = configuration(&[
+        healthy.entry("healthy"),
+        cut.entry("cut"),
+        dead.entry("dead"),
+        lost,
+    ]);
     let (exporter, folder) = (Exporter::start(&yaml).await, folder_with(&yaml));
     for (pair, line) in [("cut", cut_line), ("dead", dead_line)] {
-        exporter.wait_for(pair, "a first lag", LIMIT, |pair| pair.lag_seconds.is_some()).await;
+        exporter
+            .wait_for(pair, "a first lag", LIMIT, |pair| {
+                pair.lag_seconds.is_some()
+            })
+            .await;
         line.cut().await;
-        exporter.wait_for(pair, "a cut", LIMIT, |pair| pair.state == PairState::LinkDown).await;
+        exporter
+            .wait_for(pair, "a cut", LIMIT, |pair| {
+                pair.state == PairState::LinkDown
+            })
+            .await;
     }
-    // What is written in the second of the cut may have gone through, so writing has to go on for longer than that.
-    let _writer = SteadyWriter::start(dead.master.addr(), None, WriteLoad { per_second: 20, value_bytes: 10 });
+    // What is written in the second of the cut may have gone through, so writing has to go on for
+    // longer than that.
+    let _writer = SteadyWriter::start(
+        dead.master.addr(),
+        None,
+        WriteLoad {
+            per_second: 20,
+            value_bytes: 10,
+        },
+    );
     let is_behind = |pair: &PairReport| pair.lag_lower_seconds.is_some_and(|lower| lower > 0.0);
-    exporter.wait_for("dead", "a certain lag", LIMIT, is_behind).await;
+    exporter
+        .wait_for("dead", "a certain lag", LIMIT, is_behind)
+        .await;
     dead.master.kill();
     let is_lost = |pair: &PairReport| pair.state == PairState::MasterUnreachable;
-    exporter.wait_for("dead", "the loss of its master", LIMIT, is_lost).await;
+    exporter
+        .wait_for("dead", "the loss of its master", LIMIT, is_lost)
+        .await;
 
     let url = exporter.url();
     let table = check(folder.path(), url, &[]).await.ended_with(2).stdout;
     assert_eq!(rows(&table), ["dead", "lost", "cut", "healthy"], "{table}");
-    assert!(table.starts_with("4 pairs: 2 critical, 1 warning, 1 ok; "), "{table}");
+    assert!(
+        table.starts_with("4 pairs: 2 critical, 1 warning, 1 ok; "),
+        "{table}"
+    );
     assert!(row(&table, "dead").contains("at least "), "{table}");
-    let unknown = row(&table, "lost").split_whitespace().filter(|word| *word == "-").count();
+    let unknown = row(&table, "lost")
+        .split_whitespace()
+        .filter(|word| *word == "-")
+        .count();
     assert_eq!(unknown, 2, "neither seconds nor bytes are known: {table}");
     assert!(table.contains(&format!("{master} in dc1: ")), "{table}");
 
-    check(folder.path(), url, &["--pair", "cut"]).await.ended_with(1);
-    check(folder.path(), url, &["--pair", "healthy"]).await.ended_with(0);
-    check(folder.path(), url, &["--pair", "lost"]).await.ended_with(2);
-    let alone = check(folder.path(), &no_exporter(), &[]).await.ended_with(2).stdout;
+    check(folder.path(), url, &["--pair", "cut"])
+        .await
+        .ended_with(1);
+    check(folder.path(), url, &["--pair", "healthy"])
+        .await
+        .ended_with(0);
+    check(folder.path(), url, &["--pair", "lost"])
+        .await
+        .ended_with(2);
+    let alone = check(folder.path(), &no_exporter(), &[])
+        .await
+        .ended_with(2)
+        .stdout;
     assert_eq!(rows(&alone), ["dead", "lost", "cut", "healthy"], "{alone}");
 }
 
 #[tokio::test]
 async fn check_ends_with_unknown_when_it_cannot_know() {
     let folder = folder_with("pairs: [{name: x, colour: red}]");
-    let refused = check(folder.path(), &no_exporter(), &[]).await.ended_with(3);
+    let refused = check(folder.path(), &no_exporter(), &[])
+        .await
+        .ended_with(3);
     assert!(refused.stderr.contains("pairs[0].colour"), "{refused:?}");
-    check(folder.path(), &no_exporter(), &["--bogus"]).await.ended_with(3);
-    check(folder.path(), &no_exporter(), &["--output", "xml"]).await.ended_with(3);
+    check(folder.path(), &no_exporter(), &["--bogus"])
+        .await
+        .ended_with(3);
+    check(folder.path(), &no_exporter(), &["--output", "xml"])
+        .await
+        .ended_with(3);
 }

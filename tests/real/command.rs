@@ -10,7 +10,8 @@ use crate::exporter::program;
 use crate::planted;
 
 /// Rounds that a test need not wait for.
-const POLL: &str = "poll: {interval: 200ms, min_interval: 100ms, timeout: {local: 500ms, remote: 500ms}}";
+const POLL: &str =
+    "poll: {interval: 200ms, min_interval: 100ms, timeout: {local: 500ms, remote: 500ms}}";
 
 /// A configuration with these entries of `pairs`.
 pub(crate) fn configuration(pairs: &[String]) -> String {
@@ -20,7 +21,11 @@ pub(crate) fn configuration(pairs: &[String]) -> String {
 /// A folder with `yaml` as its config.yml.
 pub(crate) fn folder_with(yaml: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.yml"), planted::in_configuration(yaml)).unwrap();
+    std::fs::write(
+        folder.path().join("config.yml"),
+        planted::in_configuration(yaml),
+    )
+    .unwrap();
     folder
 }
 
@@ -45,11 +50,25 @@ pub(crate) struct Outcome {
 /// Runs the program in `folder` with `args` to its end, its output in pipes.
 pub(crate) async fn run(folder: &Path, args: &[&str]) -> Outcome {
     let mut command = Command::new(program());
-    command.envs(planted::ENVIRONMENT).args(args).current_dir(folder).stdin(Stdio::null());
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    command
+        .envs(planted::ENVIRONMENT)
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output())
+        .await
+        .unwrap()
+        .unwrap();
     let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
-    let outcome = Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
-    planted::said(args.first().unwrap_or(&"command"), &format!("{}{}", outcome.stdout, outcome.stderr));
+    let outcome = Outcome {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    };
+    planted::said(
+        args.first().unwrap_or(&"command"),
+        &format!("{}{}", outcome.stdout, outcome.stderr),
+    );
     outcome
 }
 
@@ -57,7 +76,10 @@ impl Outcome {
     /// Checks the exit code, and that no colour codes went into the pipes.
     pub(crate) fn ended_with(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
-        assert!(!self.stdout.contains('\x1b') && !self.stderr.contains('\x1b'), "{self:#?}");
+        assert!(
+            !self.stdout.contains('\x1b') && !self.stderr.contains('\x1b'),
+            "{self:#?}"
+        );
         self
     }
 }

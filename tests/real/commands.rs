@@ -1,4 +1,5 @@
-//! The commands beside `run` and `check`: what they print, and the exit codes that scripts hold on to.
+//! The commands beside `run` and `check`: what they print, and the exit codes that scripts hold on
+//! to.
 
 use redis_cross_dc_exporter::lab::{HostileServer, Misbehaviour, eventually};
 use redis_cross_dc_exporter::model::ServerAddr;
@@ -11,16 +12,37 @@ use crate::stage::{LIMIT, Stage, entry};
 #[tokio::test]
 async fn check_config_asks_nobody_and_shows_no_secret() {
     let server = HostileServer::start(Misbehaviour::Hang).await.unwrap();
-    let pair = entry("orders", ("dc1", server.addr()), ("dc2", &ServerAddr::new("nobody.invalid", 6379)));
-    let yaml = format!("redis: {{username: monitor, password: {}}}\n{}", planted::REDIS, configuration(&[pair]));
+    let pair = entry(
+        "orders",
+        ("dc1", server.addr()),
+        ("dc2", &ServerAddr::new("nobody.invalid", 6379)),
+    );
+    let yaml = format!(
+        "redis: {{username: monitor, password: {}}}\n{}",
+        planted::REDIS,
+        configuration(&[pair])
+    );
     let folder = folder_with(&yaml);
-    let shown = run(folder.path(), &["check-config", "--config.file", "config.yml"]).await.ended_with(0);
-    assert!(shown.stdout.contains("password: \"***\"") || shown.stdout.contains("password: '***'"), "{shown:?}");
+    let shown = run(
+        folder.path(),
+        &["check-config", "--config.file", "config.yml"],
+    )
+    .await
+    .ended_with(0);
+    assert!(
+        shown.stdout.contains("password: \"***\"") || shown.stdout.contains("password: '***'"),
+        "{shown:?}"
+    );
     assert!(shown.stdout.contains("repeat_interval: 4h"), "{shown:?}");
     assert_eq!(server.connections(), 0);
     let bad = folder_with(&yaml.replace("200ms", "soon"));
-    let refused = run(bad.path(), &["check-config", "--config.file", "config.yml"]).await.ended_with(64);
-    assert!(refused.stdout.is_empty() && refused.stderr.contains("poll.interval"), "{refused:?}");
+    let refused = run(bad.path(), &["check-config", "--config.file", "config.yml"])
+        .await
+        .ended_with(64);
+    assert!(
+        refused.stdout.is_empty() && refused.stderr.contains("poll.interval"),
+        "{refused:?}"
+    );
     assert!(refused.stderr.contains("soon"), "{refused:?}");
 }
 
@@ -33,7 +55,10 @@ async fn healthcheck_tells_ready_from_not_ready_and_from_nobody() {
         let folder = folder.path();
         async move { run(folder, &["healthcheck", "--exporter.url", &url]).await }
     };
-    assert_eq!(ask(exporter.url().to_owned()).await.ended_with(0).stdout, "ready\n");
+    assert_eq!(
+        ask(exporter.url().to_owned()).await.ended_with(0).stdout,
+        "ready\n"
+    );
     let none = no_exporter();
     assert!(ask(none.clone()).await.ended_with(1).stderr.contains(&none));
 
@@ -46,22 +71,55 @@ async fn healthcheck_tells_ready_from_not_ready_and_from_nobody() {
     let waiting = || async {
         let outcome = ask(patient.url().to_owned()).await;
         let named = outcome.code == Some(1) && outcome.stderr.contains(&hung.addr().to_string());
-        if named { Ok(()) } else { Err(format!("{outcome:?}")) }
+        if named {
+            Ok(())
+        } else {
+            Err(format!("{outcome:?}"))
+        }
     };
-    eventually("the name of the server that was not polled yet", LIMIT, waiting).await.unwrap();
+    eventually(
+        "the name of the server that was not polled yet",
+        LIMIT,
+        waiting,
+    )
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
 async fn help_and_version_are_no_errors_and_nonsense_is_one() {
     let folder = tempfile::tempdir().unwrap();
     let help = run(folder.path(), &["--help"]).await.ended_with(0);
-    for command in ["run", "check", "check-config", "healthcheck", "demo", "--config.file", "--web.listen-address"] {
+    for command in [
+        "run",
+        "check",
+        "check-config",
+        "healthcheck",
+        "demo",
+        "--config.file",
+        "--web.listen-address",
+    ] {
         assert!(help.stdout.contains(command), "{command}: {}", help.stdout);
     }
     let version = run(folder.path(), &["--version"]).await.ended_with(0);
-    assert_eq!(version.stdout.trim(), concat!("redis-cross-dc-exporter ", env!("CARGO_PKG_VERSION")));
-    for wrong in [&["--bogus"][..], &["dance"], &["--web.listen-address", "everywhere"], &["--log.level", "loud"]] {
-        assert!(!run(folder.path(), wrong).await.ended_with(64).stderr.is_empty(), "{wrong:?}");
+    assert_eq!(
+        version.stdout.trim(),
+        concat!("redis-cross-dc-exporter ", env!("CARGO_PKG_VERSION"))
+    );
+    for wrong in [
+        &["--bogus"][..],
+        &["dance"],
+        &["--web.listen-address", "everywhere"],
+        &["--log.level", "loud"],
+    ] {
+        assert!(
+            !run(folder.path(), wrong)
+                .await
+                .ended_with(64)
+                .stderr
+                .is_empty(),
+            "{wrong:?}"
+        );
     }
 }
 
@@ -74,17 +132,36 @@ async fn a_bad_configuration_ends_it_before_anything_is_bound_or_asked() {
     // The address is taken: were it bound first, the exit code would be 1.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap().to_string();
-    for (file, named) in [("config.yml", "pairs[0].name"), ("none.yml", "none.yml"), (".", "."), ("config.ini", ".yml")]
-    {
-        let args = ["run", "--config.file", file, "--web.listen-address", &listen];
+    for (file, named) in [
+        ("config.yml", "pairs[0].name"),
+        ("none.yml", "none.yml"),
+        (".", "."),
+        ("config.ini", ".yml"),
+    ] {
+        let args = [
+            "run",
+            "--config.file",
+            file,
+            "--web.listen-address",
+            &listen,
+        ];
         let refused = run(folder.path(), &args).await.ended_with(64);
         assert!(refused.stderr.contains(named), "{refused:?}");
     }
     assert_eq!(server.connections(), 0);
 
     std::fs::write(folder.path().join("config.yml"), good).unwrap();
-    let args = ["--config.file", "config.yml", "--web.listen-address", &listen];
+    let args = [
+        "--config.file",
+        "config.yml",
+        "--web.listen-address",
+        &listen,
+    ];
     let refused = run(folder.path(), &args).await.ended_with(1);
     assert!(refused.stderr.contains(&listen), "{refused:?}");
-    assert_eq!(server.connections(), 0, "a taken address is an error before any server hears of it");
+    assert_eq!(
+        server.connections(),
+        0,
+        "a taken address is an error before any server hears of it"
+    );
 }

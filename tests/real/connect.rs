@@ -7,10 +7,16 @@ use redis_cross_dc_exporter::model::{Datacenter, PollError, ServerAddr, Span};
 use redis_cross_dc_exporter::topology::Server;
 
 /// Long enough for a busy machine: no test waits for it.
-const LIMITS: Limits = Limits { connect: Span::from_secs(20), reply: Limits::REPLY };
+const LIMITS: Limits = Limits {
+    connect: Span::from_secs(20),
+    reply: Limits::REPLY,
+};
 
 /// Connects as the exporter does.
-pub(crate) async fn connect(addr: &ServerAddr, tls: Option<TlsSettings>) -> Result<Connection, PollError> {
+pub(crate) async fn connect(
+    addr: &ServerAddr,
+    tls: Option<TlsSettings>,
+) -> Result<Connection, PollError> {
     connect_within(addr, tls, LIMITS.connect).await
 }
 
@@ -21,12 +27,28 @@ pub(crate) async fn connect_within(
     within: Span,
 ) -> Result<Connection, PollError> {
     let addr = addr.clone();
-    let server = Server { addr, dc: Datacenter::unknown(), local: true, credentials: Credentials::default(), tls };
-    Connection::connect(&server, Limits { connect: within, ..LIMITS }).await
+    let server = Server {
+        addr,
+        dc: Datacenter::unknown(),
+        local: true,
+        credentials: Credentials::default(),
+        tls,
+    };
+    Connection::connect(
+        &server,
+        Limits {
+            connect: within,
+            ..LIMITS
+        },
+    )
+    .await
 }
 
 /// Connects and asks once.
-pub(crate) async fn ask(addr: &ServerAddr, tls: Option<TlsSettings>) -> Result<InfoReply, PollError> {
+pub(crate) async fn ask(
+    addr: &ServerAddr,
+    tls: Option<TlsSettings>,
+) -> Result<InfoReply, PollError> {
     connect(addr, tls).await?.fetch_info().await
 }
 
@@ -36,7 +58,11 @@ async fn an_ipv6_address_is_reached() {
         eprintln!("this machine has no IPv6: nothing to test");
         return;
     }
-    let server = RedisServer::builder().config("bind 127.0.0.1 ::1").start().await.unwrap();
+    let server = RedisServer::builder()
+        .config("bind 127.0.0.1 ::1")
+        .start()
+        .await
+        .unwrap();
     let addr = ServerAddr::parse(&format!("[::1]:{}", server.addr().port().unwrap())).unwrap();
     assert!(ask(&addr, None).await.unwrap().text.contains("role:master"));
 }

@@ -44,27 +44,42 @@ struct Scene {
 impl Scene {
     async fn set() -> Self {
         let master = RedisServer::builder().start().await.unwrap();
-        let link = WanProxy::start(None, master.addr(), WanConditions::default()).await.unwrap();
+        let link = WanProxy::start(None, master.addr(), WanConditions::default())
+            .await
+            .unwrap();
         let mut replicas = Vec::new();
         for _ in 0..2 {
-            let replica = RedisServer::builder().replicaof(link.addr()).start().await.unwrap();
+            let replica = RedisServer::builder()
+                .replicaof(link.addr())
+                .start()
+                .await
+                .unwrap();
             replica.wait_until_in_sync(LIMIT).await.unwrap();
             replicas.push(replica);
         }
-        Self { link, replicas, master }
+        Self {
+            link,
+            replicas,
+            master,
+        }
     }
 
     fn pairs(&self) -> String {
         let pair = |n: usize| {
             let replica = &self.replicas[n % self.replicas.len()];
-            entry(&format!("p{n}"), ("dc1", self.master.addr()), ("dc2", replica.addr()))
+            entry(
+                &format!("p{n}"),
+                ("dc1", self.master.addr()),
+                ("dc2", replica.addr()),
+            )
         };
         (0..PAIRS).map(pair).collect::<Vec<_>>().join(", ")
     }
 }
 
 async fn exporter(scene: &Scene, receivers: &str) -> Exporter {
-    let notify = format!("notify: {{group_wait: 1s, group_interval: 2s, receivers: [{receivers}]}}");
+    let notify =
+        format!("notify: {{group_wait: 1s, group_interval: 2s, receivers: [{receivers}]}}");
     let exporter = Exporter::start(&format!("{RULES}pairs: [{}]\n{notify}\n", scene.pairs())).await;
     let healthy = || async {
         let pairs = exporter.pairs().await.pairs;
@@ -74,7 +89,9 @@ async fn exporter(scene: &Scene, receivers: &str) -> Exporter {
             Err(pairs.len().to_string())
         }
     };
-    eventually("every pair to be healthy", LIMIT, healthy).await.unwrap();
+    eventually("every pair to be healthy", LIMIT, healthy)
+        .await
+        .unwrap();
     exporter
 }
 
@@ -82,21 +99,34 @@ async fn exporter(scene: &Scene, receivers: &str) -> Exporter {
 async fn requests(receiver: &Receiver, count: usize) -> Vec<Received> {
     let enough = || async {
         let all = receiver.requests();
-        if all.len() >= count { Ok(all) } else { Err(format!("{} requests", all.len())) }
+        if all.len() >= count {
+            Ok(all)
+        } else {
+            Err(format!("{} requests", all.len()))
+        }
     };
     eventually("enough requests", LIMIT, enough).await.unwrap()
 }
 
 fn slack_text(received: &Received) -> String {
-    received.json().unwrap()["text"].as_str().unwrap().to_owned()
+    received.json().unwrap()["text"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test]
 async fn a_link_that_is_cut_under_500_pairs_is_one_message_and_one_incident() {
     let scene = Scene::set().await;
-    let load = WriteLoad { per_second: 50, value_bytes: 100 };
+    let load = WriteLoad {
+        per_second: 50,
+        value_bytes: 100,
+    };
     let _writer = SteadyWriter::start(scene.master.addr(), None, load);
-    let (slack, pager) = (Receiver::start([]).await.unwrap(), Receiver::start([]).await.unwrap());
+    let (slack, pager) = (
+        Receiver::start([]).await.unwrap(),
+        Receiver::start([]).await.unwrap(),
+    );
     let receivers = format!(
         "{{name: chat, slack: {{webhook_url: '{}'}}}}, \
          {{name: oncall, min_severity: critical, pagerduty: {{routing_key: {}, url: '{}'}}}}",
@@ -110,38 +140,86 @@ async fn a_link_that_is_cut_under_500_pairs_is_one_message_and_one_incident() {
     for receiver in [&slack, &pager] {
         let took = (requests(receiver, 1).await[0].at - cut).to_duration();
         let allowed = THRESHOLD + FOR + GROUP_WAIT + 2 * POLL;
-        assert!(took <= allowed, "told {took:?} after the cut, later than {allowed:?}");
+        assert!(
+            took <= allowed,
+            "told {took:?} after the cut, later than {allowed:?}"
+        );
         println!("told {took:?} after the cut; allowed: {allowed:?}");
     }
     let text = slack_text(&slack.requests()[0]);
-    assert!(text.contains("RedisCrossDcLinkDown") && text.contains("500 of 500 pairs"), "{text}");
+    assert!(
+        text.contains("RedisCrossDcLinkDown") && text.contains("500 of 500 pairs"),
+        "{text}"
+    );
     // Long enough for every other rule to fire, and for a group to speak again.
     let lags = || async {
         let alerts = exporter.alerts().await.alerts;
         let is_held = |alert: &&AlertReport| {
-            alert.caused_by.is_some() && alert.state.label() == "firing" && alert.severity == Severity::Critical
+            alert.caused_by.is_some()
+                && alert.state.label() == "firing"
+                && alert.severity == Severity::Critical
         };
         let held = alerts.iter().filter(is_held).count();
-        if held >= PAIRS { Ok(alerts) } else { Err(format!("{held} alerts are explained by another")) }
+        if held >= PAIRS {
+            Ok(alerts)
+        } else {
+            Err(format!("{held} alerts are explained by another"))
+        }
     };
-    let alerts = eventually("every lag to be critical, and explained by the link", LIMIT, lags).await.unwrap();
-    let effect = alerts.iter().find(|alert| alert.alertname == "RedisCrossDcLagHigh").unwrap();
-    assert_eq!(effect.caused_by.as_ref().unwrap().alertname, "RedisCrossDcLinkDown");
-    assert_eq!((slack.requests().len(), pager.requests().len()), (1, 1), "nothing but the first");
+    let alerts = eventually(
+        "every lag to be critical, and explained by the link",
+        LIMIT,
+        lags,
+    )
+    .await
+    .unwrap();
+    let effect = alerts
+        .iter()
+        .find(|alert| alert.alertname == "RedisCrossDcLagHigh")
+        .unwrap();
+    assert_eq!(
+        effect.caused_by.as_ref().unwrap().alertname,
+        "RedisCrossDcLinkDown"
+    );
+    assert_eq!(
+        (slack.requests().len(), pager.requests().len()),
+        (1, 1),
+        "nothing but the first"
+    );
 
     scene.link.heal().await.unwrap();
     let (chat, oncall) = (requests(&slack, 2).await, requests(&pager, 2).await);
-    assert!(slack_text(&chat[1]).contains("RESOLVED"), "{}", slack_text(&chat[1]));
+    assert!(
+        slack_text(&chat[1]).contains("RESOLVED"),
+        "{}",
+        slack_text(&chat[1])
+    );
     let events: Vec<_> = oncall.iter().map(|event| event.json().unwrap()).collect();
-    assert_eq!((&events[0]["event_action"], &events[1]["event_action"]), (&"trigger".into(), &"resolve".into()));
+    assert_eq!(
+        (&events[0]["event_action"], &events[1]["event_action"]),
+        (&"trigger".into(), &"resolve".into())
+    );
     assert_eq!(events[0]["dedup_key"], events[1]["dedup_key"]);
     let over = || async {
         let alerts = exporter.alerts().await.alerts;
-        let open = alerts.iter().filter(|alert| alert.state.label() != "resolved").count();
-        if open == 0 { Ok(()) } else { Err(format!("{open} alerts are open")) }
+        let open = alerts
+            .iter()
+            .filter(|alert| alert.state.label() != "resolved")
+            .count();
+        if open == 0 {
+            Ok(())
+        } else {
+            Err(format!("{open} alerts are open"))
+        }
     };
-    eventually("every alert to be over", LIMIT, over).await.unwrap();
-    assert_eq!((slack.requests().len(), pager.requests().len()), (2, 2), "one resolve each");
+    eventually("every alert to be over", LIMIT, over)
+        .await
+        .unwrap();
+    assert_eq!(
+        (slack.requests().len(), pager.requests().len()),
+        (2, 2),
+        "one resolve each"
+    );
 }
 
 #[tokio::test]
@@ -159,34 +237,98 @@ async fn a_silence_is_made_shown_and_ended_from_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let run = async |args: &[&str], code: i32| {
         let url = ["--exporter.url", exporter.url()];
-        let outcome = command::run(folder.path(), &[&["silence"], args, &url].concat()).await.ended_with(code);
+        let outcome = command::run(folder.path(), &[&["silence"], args, &url].concat())
+            .await
+            .ended_with(code);
         format!("{}{}", outcome.stdout, outcome.stderr)
     };
     let matcher = format!("server={}", stage.replica.addr());
-    let made = run(&["add", &matcher, "--for", "1h", "--comment", "moving it", "--author", "me"], 0).await;
+    let made = run(
+        &[
+            "add",
+            &matcher,
+            "--for",
+            "1h",
+            "--comment",
+            "moving it",
+            "--author",
+            "me",
+        ],
+        0,
+    )
+    .await;
     let id = made.lines().next().unwrap().to_owned();
     let listed = run(&["list"], 0).await;
-    assert!(listed.contains(&id) && listed.contains("moving it") && listed.contains(&matcher), "{listed}");
+    assert!(
+        listed.contains(&id) && listed.contains("moving it") && listed.contains(&matcher),
+        "{listed}"
+    );
     stage.replica.kill();
     let silenced = || async {
         let alerts = exporter.alerts().await.alerts;
-        let by = alerts.iter().find(|alert| alert.state.label() == "firing").map(|alert| alert.silenced_by.clone());
-        if by == Some(Some(id.clone())) { Ok(()) } else { Err(format!("{by:?}")) }
+        let by = alerts
+            .iter()
+            .find(|alert| alert.state.label() == "firing")
+            .map(|alert| alert.silenced_by.clone());
+        if by == Some(Some(id.clone())) {
+            Ok(())
+        } else {
+            Err(format!("{by:?}"))
+        }
     };
-    eventually("the alert to be silenced", LIMIT, silenced).await.unwrap();
+    eventually("the alert to be silenced", LIMIT, silenced)
+        .await
+        .unwrap();
     let labels = [("receiver", "hook"), ("reason", "silenced")];
-    let suppressed = Scrape::of(&exporter).await.value("redis_cross_dc_notifications_suppressed_total", &labels);
+    let suppressed = Scrape::of(&exporter)
+        .await
+        .value("redis_cross_dc_notifications_suppressed_total", &labels);
     assert_eq!(suppressed, Some(1.0));
     assert_eq!(hook.requests().len(), 0, "nobody is told");
 
     assert!(run(&["expire", &id], 0).await.contains("is over"));
     let told = requests(&hook, 1).await[0].json().unwrap();
-    assert_eq!((&told["status"], &told["reason"]), (&"firing".into(), &"first".into()));
-    assert!(run(&["expire", &id], 1).await.contains("has expired already"));
-    assert!(
-        run(&["add", "pair=*", "--for", "1h", "--comment", "c", "--author", "me"], 1)
-            .await
-            .contains("silence everything")
+    assert_eq!(
+        (&told["status"], &told["reason"]),
+        (&"firing".into(), &"first".into())
     );
-    assert!(run(&["add", "pair", "--for", "1h", "--comment", "c", "--author", "me"], 64).await.contains("label=glob"));
+    assert!(
+        run(&["expire", &id], 1)
+            .await
+            .contains("has expired already")
+    );
+    assert!(
+        run(
+            &[
+                "add",
+                "pair=*",
+                "--for",
+                "1h",
+                "--comment",
+                "c",
+                "--author",
+                "me"
+            ],
+            1
+        )
+        .await
+        .contains("silence everything")
+    );
+    assert!(
+        run(
+            &[
+                "add",
+                "pair",
+                "--for",
+                "1h",
+                "--comment",
+                "c",
+                "--author",
+                "me"
+            ],
+            64
+        )
+        .await
+        .contains("label=glob")
+    );
 }

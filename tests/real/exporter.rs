@@ -19,14 +19,18 @@ use crate::planted::{self, Transcript};
 /// The file of everything that the exporter logs and prints.
 const LOG: &str = "log";
 
-/// A file whose presence in the exporter's folder has it started with `--web.enable-admin-api`, the next time, too.
+/// A file whose presence in the exporter's folder has it started with `--web.enable-admin-api`, the
+/// next time, too.
 const ADMIN: &str = "admin-api";
 
 /// How long the exporter may take to be ready on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long an answer may take: what Prometheus gives a scrape by default.
-const TIMEOUTS: HttpTimeouts = HttpTimeouts { connect: Duration::from_secs(2), total: Duration::from_secs(10) };
+const TIMEOUTS: HttpTimeouts = HttpTimeouts {
+    connect: Duration::from_secs(2),
+    total: Duration::from_secs(10),
+};
 
 /// A running exporter. When it is dropped it is killed, and all that it said is looked through.
 pub(crate) struct Exporter {
@@ -35,7 +39,8 @@ pub(crate) struct Exporter {
     client: HttpClient,
     access: ExporterAccess,
     folder: Arc<tempfile::TempDir>,
-    /// The files that the test had written when the exporter was started: no others may appear with a secret in them.
+    /// The files that the test had written when the exporter was started: no others may appear with
+    /// a secret in them.
     given: Vec<String>,
     transcript: Transcript,
 }
@@ -58,9 +63,16 @@ impl Exporter {
         Self::spawn_with_log(yaml, level).ready().await
     }
 
-    /// Starts an exporter that speaks HTTPS as `files` say, of which one is `web.yml`, and waits until it is ready.
-    pub(crate) async fn start_secured(yaml: &str, files: &[(&str, String)], access: ExporterAccess) -> Self {
-        Self::spawn_with(yaml, "debug", Some((files, access))).ready().await
+    /// Starts an exporter that speaks HTTPS as `files` say, of which one is `web.yml`, and waits
+    /// until it is ready.
+    pub(crate) async fn start_secured(
+        yaml: &str,
+        files: &[(&str, String)],
+        access: ExporterAccess,
+    ) -> Self {
+        Self::spawn_with(yaml, "debug", Some((files, access)))
+            .ready()
+            .await
     }
 
     /// As [`Self::start`], in a folder that an exporter before it has left, with its state in it.
@@ -77,7 +89,10 @@ impl Exporter {
     pub(crate) async fn until_ready(&self) {
         let ready = format!("{}/-/ready", self.url);
         eventually("the exporter to be ready", READY_LIMIT, || async {
-            self.client.get(&ready).await.is_ok_and(|answer| answer.status == 200)
+            self.client
+                .get(&ready)
+                .await
+                .is_ok_and(|answer| answer.status == 200)
         })
         .await
         .unwrap_or_else(|error| panic!("{error}\n{}", self.log_end()));
@@ -93,7 +108,11 @@ impl Exporter {
     }
 
     /// `secured` is what it speaks HTTPS by, and how it is reached then.
-    fn spawn_with(yaml: &str, level: &str, secured: Option<(&[(&str, String)], ExporterAccess)>) -> Self {
+    fn spawn_with(
+        yaml: &str,
+        level: &str,
+        secured: Option<(&[(&str, String)], ExporterAccess)>,
+    ) -> Self {
         Self::spawn_in(Arc::new(tempfile::tempdir().unwrap()), yaml, level, secured)
     }
 
@@ -108,18 +127,35 @@ impl Exporter {
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        std::fs::write(folder.path().join("config.yml"), planted::in_configuration(yaml)).unwrap();
+        std::fs::write(
+            folder.path().join("config.yml"),
+            planted::in_configuration(yaml),
+        )
+        .unwrap();
         let transcript = Transcript::new("exporter");
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
         let child = launch(folder.path(), &listen, level, &transcript);
         let client = HttpClient::for_exporter_with(TIMEOUTS, &access).unwrap();
         let given = planted::files_in(folder.path()).into_keys().collect();
-        Self { child, url: format!("{scheme}://{listen}"), client, access, folder, given, transcript }
+        Self {
+            child,
+            url: format!("{scheme}://{listen}"),
+            client,
+            access,
+            folder,
+            given,
+            transcript,
+        }
     }
 
     /// Starts it again, in the same folder and on the same port, after it has ended; does not wait.
     pub(crate) fn relaunch(&mut self) {
-        self.child = launch(self.folder.path(), self.url.trim_start_matches("http://"), "debug", &self.transcript);
+        self.child = launch(
+            self.folder.path(),
+            self.url.trim_start_matches("http://"),
+            "debug",
+            &self.transcript,
+        );
     }
 
     /// Where it answers: `http://127.0.0.1:PORT`.
@@ -161,15 +197,20 @@ impl Exporter {
         body
     }
 
-    /// The same on a new connection, as somebody who has not been here before. It is not kept: who asks so asks hundreds
-    /// of times for megabytes that are all alike.
+    /// The same on a new connection, as somebody who has not been here before. It is not kept: who
+    /// asks so asks hundreds of times for megabytes that are all alike.
     pub(crate) async fn get_anew(&self, path: &str) -> String {
-        self.get_by(&HttpClient::for_exporter_with(TIMEOUTS, &self.access).unwrap(), path).await
+        self.get_by(
+            &HttpClient::for_exporter_with(TIMEOUTS, &self.access).unwrap(),
+            path,
+        )
+        .await
     }
 
     async fn get_by(&self, client: &HttpClient, path: &str) -> String {
         let answer = client.get(&format!("{}{path}", self.url)).await;
-        let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log_end()));
+        let answer =
+            answer.unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log_end()));
         assert_eq!(answer.status, 200, "GET {path}: {}", answer.body);
         answer.body
     }
@@ -202,9 +243,15 @@ impl Exporter {
     ) -> PairReport {
         let probe = || async {
             let pair = self.pair(name).await;
-            if reached(&pair) { Ok(pair) } else { Err(format!("{pair:?}")) }
+            if reached(&pair) {
+                Ok(pair)
+            } else {
+                Err(format!("{pair:?}"))
+            }
         };
-        eventually(what, limit, probe).await.unwrap_or_else(|error| panic!("{error}\n{}", self.log_end()))
+        eventually(what, limit, probe)
+            .await
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.log_end()))
     }
 
     /// Sends a signal by its name, such as `HUP`.
@@ -216,7 +263,10 @@ impl Exporter {
             ("STOP", Signal::STOP),
             ("CONT", Signal::CONT),
         ];
-        let (_, signal) = signals.into_iter().find(|(known, _)| *known == name).expect("a signal's name");
+        let (_, signal) = signals
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .expect("a signal's name");
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
@@ -231,19 +281,40 @@ impl Exporter {
     pub(crate) async fn ended(&mut self, limit: Duration) -> ExitStatus {
         let child = std::sync::Mutex::new(&mut self.child);
         let probe = || async { child.lock().unwrap().try_wait().unwrap() };
-        eventually("the exporter to end", limit, probe).await.unwrap()
+        eventually("the exporter to end", limit, probe)
+            .await
+            .unwrap()
     }
 }
 
 fn launch(folder: &Path, listen: &str, level: &str, transcript: &Transcript) -> Child {
-    let log = File::options().create(true).append(true).open(transcript.path(LOG)).unwrap();
-    let secured: &[&str] = if folder.join("web.yml").exists() { &["--web.config.file", "web.yml"] } else { &[] };
-    let admin: &[&str] = if folder.join(ADMIN).exists() { &["--web.enable-admin-api"] } else { &[] };
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(transcript.path(LOG))
+        .unwrap();
+    let secured: &[&str] = if folder.join("web.yml").exists() {
+        &["--web.config.file", "web.yml"]
+    } else {
+        &[]
+    };
+    let admin: &[&str] = if folder.join(ADMIN).exists() {
+        &["--web.enable-admin-api"]
+    } else {
+        &[]
+    };
     Command::new(program())
         .envs(planted::ENVIRONMENT)
         .args(secured)
         .args(admin)
-        .args(["--config.file", "config.yml", "--web.listen-address", listen, "--log.level", level])
+        .args([
+            "--config.file",
+            "config.yml",
+            "--web.listen-address",
+            listen,
+            "--log.level",
+            level,
+        ])
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
@@ -260,8 +331,13 @@ impl Drop for Exporter {
         // What it wrote beside the log, such as its state, is kept with what it said.
         for (name, text) in planted::files_in(self.folder.path()) {
             if !self.given.contains(&name) {
-                // The state alone has the keys that incidents were opened with, and nobody else may read it.
-                let text = if name.ends_with("state.redb") { text.replace(planted::ROUTING_KEY, "") } else { text };
+                // The state alone has the keys that incidents were opened with, and nobody else may
+                // read it.
+                let text = if name.ends_with("state.redb") {
+                    text.replace(planted::ROUTING_KEY, "")
+                } else {
+                    text
+                };
                 self.transcript.add("files", &text);
             }
         }
@@ -272,7 +348,10 @@ impl Drop for Exporter {
             // The last line may be cut off by the kill.
             let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
             let broken = whole.lines().find(|line| logline::parse(line).is_none());
-            assert_eq!(broken, None, "a line of the log that its readers do not take");
+            assert_eq!(
+                broken, None,
+                "a line of the log that its readers do not take"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A server that comes and goes: the log tells the first of it, sums up the rest, and tells how it ended.
+//! A server that comes and goes: the log tells the first of it, sums up the rest, and tells how it
+//! ended.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -13,7 +14,8 @@ use crate::logline;
 use crate::stage::{LIMIT, Stage};
 
 /// Quick rounds, so that a stopped server is noticed at once; no faster ones in trouble.
-const POLL: &str = "poll: {interval: 100ms, min_interval: 100ms, timeout: {local: 100ms, remote: 100ms}}";
+const POLL: &str =
+    "poll: {interval: 100ms, min_interval: 100ms, timeout: {local: 100ms, remote: 100ms}}";
 
 /// How often the exporter looks at a pair's state.
 const LOOK: Duration = Duration::from_millis(100);
@@ -21,7 +23,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How often the server goes and comes back.
 const FLAPS: usize = 10;
 
-/// How long a subject has to be quiet until what was held back is told, and some time for a busy machine.
+/// How long a subject has to be quiet until what was held back is told, and some time for a busy
+/// machine.
 const TOLD_AFTER: Duration = Duration::from_secs(30);
 
 type Line = BTreeMap<String, String>;
@@ -30,34 +33,63 @@ type Line = BTreeMap<String, String>;
 fn lines_with(exporter: &Exporter, name: &str) -> Vec<Line> {
     let log = exporter.log();
     let lines = log.lines().filter_map(logline::parse);
-    lines.filter(|line| line.contains_key(name) && !line.contains_key("alertname")).collect()
+    lines
+        .filter(|line| line.contains_key(name) && !line.contains_key("alertname"))
+        .collect()
 }
 
 /// How many lines of the log a line stands for.
 fn weight(line: &Line) -> usize {
-    line.get("held_back").map_or(1, |lines| lines.parse().unwrap())
+    line.get("held_back")
+        .map_or(1, |lines| lines.parse().unwrap())
 }
 
-/// Waits until what was held back is told: the lines stand for `least`, and the last one ends the story.
-async fn told(exporter: &Exporter, name: &str, least: usize, is_end: impl Fn(&Line) -> bool) -> Vec<Line> {
+/// Waits until what was held back is told: the lines stand for `least`, and the last one ends the
+/// story.
+async fn told(
+    exporter: &Exporter,
+    name: &str,
+    least: usize,
+    is_end: impl Fn(&Line) -> bool,
+) -> Vec<Line> {
     let told = || async {
         let lines = lines_with(exporter, name);
-        let all = lines.iter().map(weight).sum::<usize>() >= least && lines.last().is_some_and(&is_end);
-        if all { Ok(lines) } else { Err(format!("{lines:#?}")) }
+        let all =
+            lines.iter().map(weight).sum::<usize>() >= least && lines.last().is_some_and(&is_end);
+        if all {
+            Ok(lines)
+        } else {
+            Err(format!("{lines:#?}"))
+        }
     };
-    eventually("the end of it in the log", TOLD_AFTER, told).await.unwrap_or_else(|error| panic!("{error}"))
+    eventually("the end of it in the log", TOLD_AFTER, told)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Checks that the first lines are told as they happen, and that the last sums the others up; `minutes` may have ended
-/// with a line of their own.
+/// Checks that the first lines are told as they happen, and that the last sums the others up;
+/// `minutes` may have ended with a line of their own.
 fn check(lines: &[Line], minutes: usize) {
-    assert!(lines.len() <= 7 + 2 * minutes, "{} lines: {lines:#?}", lines.len());
-    assert!(lines[..2].iter().all(|line| !line.contains_key("held_back")), "{lines:#?}");
+    assert!(
+        lines.len() <= 7 + 2 * minutes,
+        "{} lines: {lines:#?}",
+        lines.len()
+    );
+    assert!(
+        lines[..2]
+            .iter()
+            .all(|line| !line.contains_key("held_back")),
+        "{lines:#?}"
+    );
     let sum = lines.last().unwrap();
-    assert!(weight(sum) > 1 && sum["msg"].contains(" more like this in the last "), "{sum:?}");
+    assert!(
+        weight(sum) > 1 && sum["msg"].contains(" more like this in the last "),
+        "{sum:?}"
+    );
 }
 
-/// Whether `holds` has held for longer than the exporter takes between two looks at a pair: then it has logged it.
+/// Whether `holds` has held for longer than the exporter takes between two looks at a pair: then it
+/// has logged it.
 fn lasting(holds: impl Fn(&PairReport) -> bool) -> impl Fn(&PairReport) -> bool {
     let since = Cell::new(None);
     move |pair| {
@@ -72,13 +104,29 @@ async fn a_flapping_server_does_not_flood_the_log() {
     let yaml = format!("{POLL}\npairs: [{}]\n", stage.entry("orders"));
     let exporter = Exporter::start_with_log(&yaml, "info").await;
     let streams = |pair: &PairReport| pair.state == PairState::Streaming;
-    exporter.wait_for("orders", "the pair to stream", LIMIT, streams).await;
+    exporter
+        .wait_for("orders", "the pair to stream", LIMIT, streams)
+        .await;
     let began = Instant::now();
     for _ in 0..FLAPS {
         stage.replica.stop().unwrap();
-        exporter.wait_for("orders", "the loss to be noticed", LIMIT, lasting(|pair| !streams(pair))).await;
+        exporter
+            .wait_for(
+                "orders",
+                "the loss to be noticed",
+                LIMIT,
+                lasting(|pair| !streams(pair)),
+            )
+            .await;
         stage.replica.cont().unwrap();
-        exporter.wait_for("orders", "the return to be noticed", LIMIT, lasting(streams)).await;
+        exporter
+            .wait_for(
+                "orders",
+                "the return to be noticed",
+                LIMIT,
+                lasting(streams),
+            )
+            .await;
     }
     let minutes = usize::try_from(began.elapsed().as_secs()).unwrap() / 60;
 
@@ -86,12 +134,30 @@ async fn a_flapping_server_does_not_flood_the_log() {
     let of_server = told(&exporter, "server", 2 * FLAPS, answers).await;
     check(&of_server, minutes);
     let first = &of_server[0];
-    assert_eq!((first["level"].as_str(), first["reason"].as_str(), first["dc"].as_str()), ("warn", "timeout", "dc2"));
-    assert!(first["msg"].starts_with("the server gave no answer in time"), "{first:?}");
+    assert_eq!(
+        (
+            first["level"].as_str(),
+            first["reason"].as_str(),
+            first["dc"].as_str()
+        ),
+        ("warn", "timeout", "dc2")
+    );
+    assert!(
+        first["msg"].starts_with("the server gave no answer in time"),
+        "{first:?}"
+    );
 
     let of_pair = told(&exporter, "to", 2 * FLAPS, |line| line["to"] == "streaming").await;
     check(&of_pair, minutes);
     let replica = stage.replica.addr().to_string();
-    assert!(of_server.iter().all(|line| line["server"] == replica), "{of_server:#?}");
-    assert!(of_pair.iter().all(|line| line["pair"] == "orders" && line["replica"] == replica), "{of_pair:#?}");
+    assert!(
+        of_server.iter().all(|line| line["server"] == replica),
+        "{of_server:#?}"
+    );
+    assert!(
+        of_pair
+            .iter()
+            .all(|line| line["pair"] == "orders" && line["replica"] == replica),
+        "{of_pair:#?}"
+    );
 }

@@ -2,20 +2,31 @@
 
 use std::collections::BTreeMap;
 
-/// The fields of a line of logfmt; `None` when it is none, when a name stands twice, or when one that every line has is
-/// missing. A value in quotes is a text of JSON.
+/// The fields of a line of logfmt; `None` when it is none, when a name stands twice, or when one
+/// that every line has is missing. A value in quotes is a text of JSON.
 pub(crate) fn parse(line: &str) -> Option<BTreeMap<String, String>> {
     let (mut fields, mut rest) = (BTreeMap::new(), line);
     while !rest.is_empty() {
         let (name, value) = rest.split_once('=')?;
         let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        let (value, after) = if value.starts_with('"') { in_quotes(value)? } else { bare(value)? };
-        rest = if after.is_empty() { after } else { after.strip_prefix(' ')? };
+        let (value, after) = if value.starts_with('"') {
+            in_quotes(value)?
+        } else {
+            bare(value)?
+        };
+        rest = if after.is_empty() {
+            after
+        } else {
+            after.strip_prefix(' ')?
+        };
         if !is_name || fields.insert(name.to_owned(), value).is_some() {
             return None;
         }
     }
-    ["ts", "level", "msg"].iter().all(|name| fields.contains_key(*name)).then_some(fields)
+    ["ts", "level", "msg"]
+        .iter()
+        .all(|name| fields.contains_key(*name))
+        .then_some(fields)
 }
 
 fn in_quotes(value: &str) -> Option<(String, &str)> {
@@ -33,7 +44,10 @@ fn bare(value: &str) -> Option<(String, &str)> {
 fn a_line_that_readers_do_not_take_is_noticed() {
     let good = r#"ts=2025-01-01T00:00:00.000Z level=warn msg="a \"b\" = \u001b" pair="" up=true"#;
     let fields = parse(good).expect("a good line");
-    assert_eq!((fields["msg"].as_str(), fields["pair"].as_str()), ("a \"b\" = \u{1b}", ""));
+    assert_eq!(
+        (fields["msg"].as_str(), fields["pair"].as_str()),
+        ("a \"b\" = \u{1b}", "")
+    );
     for bad in [
         "level=warn msg=x",
         "ts=1 level=warn msg=x msg=y",

@@ -1,9 +1,13 @@
-//! Tests of the real program on real servers: the binary as a user starts it, `redis-server` as Debian ships it.
+//! Tests of the real program on real servers: the binary as a user starts it, `redis-server` as
+//! Debian ships it.
 //!
-//! Each test starts what it needs on loopback and ends it; none depends on another's leftovers. A program that is missing
-//! makes the test fail with the command that installs it.
+//! Each test starts what it needs on loopback and ends it; none depends on another's leftovers. A
+//! program that is missing makes the test fail with the command that installs it.
 
-#![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be unwrapped has to fail the test"
+)]
 
 mod acl;
 mod browser;

@@ -1,8 +1,8 @@
 //! Secrets that every test plants, and the search for them in everything that the program says.
 //!
-//! What the program writes, logs, answers and sends is kept in a folder of this run: each helper that starts the program
-//! looks through its own part when it is dropped, and `.ci/check-secrets` through all of it when all tests are over
-//! (docs/testing.md, "Secrets").
+//! What the program writes, logs, answers and sends is kept in a folder of this run: each helper
+//! that starts the program looks through its own part when it is dropped, and `.ci/check-secrets`
+//! through all of it when all tests are over (docs/testing.md, "Secrets").
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -36,10 +36,14 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 3] = [
     ("PLANTED_KEY", "planted-secret-environment-key"),
     ("PLANTED_UNUSED", "planted-secret-environment-unused"),
     // Receivers of tests have http URLs: no test goes through it but the one that means to.
-    ("HTTPS_PROXY", "http://operator:planted-secret-proxy@127.0.0.1:1"),
+    (
+        "HTTPS_PROXY",
+        "http://operator:planted-secret-proxy@127.0.0.1:1",
+    ),
 ];
 
-/// Where this run keeps what was said. `make real` gives a folder; without it, it lies beside what is built.
+/// Where this run keeps what was said. `make real` gives a folder; without it, it lies beside what
+/// is built.
 static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
     let given = std::env::var_os("TEST_OUTPUTS").map(PathBuf::from);
     let all = given.unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("outputs"));
@@ -53,7 +57,8 @@ static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
 /// Secrets that are made while tests run, such as keys.
 static REMEMBERED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Removes what runs of processes that have ended left behind, unless they are looked through later.
+/// Removes what runs of processes that have ended left behind, unless they are looked through
+/// later.
 fn forget_ended(all: &Path) {
     if std::env::var_os("TEST_OUTPUTS").is_some() {
         return;
@@ -65,18 +70,30 @@ fn forget_ended(all: &Path) {
     }
 }
 
-/// `yaml` with receivers of every kind that nobody sends to, their secrets written or in the environment. What is no
-/// configuration stays as it is.
+/// `yaml` with receivers of every kind that nobody sends to, their secrets written or in the
+/// environment. What is no configuration stays as it is.
 pub(crate) fn in_configuration(yaml: &str) -> String {
     // The signing secret has nothing of the others in it that a search could find.
     static SIGNED: std::sync::Once = std::sync::Once::new();
-    let Some(Yaml::Hash(mut root)) = YamlLoader::load_from_str(yaml).ok().and_then(|all| all.into_iter().next()) else {
+    let Some(Yaml::Hash(mut root)) = YamlLoader::load_from_str(yaml)
+        .ok()
+        .and_then(|all| all.into_iter().next())
+    else {
         return yaml.to_owned();
     };
-    let (notify, receivers) = (Yaml::String("notify".into()), Yaml::String("receivers".into()));
-    let entry = root.entry(notify).or_insert(Yaml::Hash(yaml_rust2::yaml::Hash::new()));
-    let Yaml::Hash(section) = entry else { return yaml.to_owned() };
-    let Yaml::Array(list) = section.entry(receivers).or_insert(Yaml::Array(Vec::new())) else { return yaml.to_owned() };
+    let (notify, receivers) = (
+        Yaml::String("notify".into()),
+        Yaml::String("receivers".into()),
+    );
+    let entry = root
+        .entry(notify)
+        .or_insert(Yaml::Hash(yaml_rust2::yaml::Hash::new()));
+    let Yaml::Hash(section) = entry else {
+        return yaml.to_owned();
+    };
+    let Yaml::Array(list) = section.entry(receivers).or_insert(Yaml::Array(Vec::new())) else {
+        return yaml.to_owned();
+    };
     let nobody = format!(
         "- {{name: planted slack, match: {{pair: nobodys}}, slack: {{webhook_url: 'https://127.0.0.1:9/{SLACK}'}}}}\n\
          - {{name: planted pager, match: {{pair: nobodys}}, pagerduty: {{routing_key: '${{PLANTED_KEY}}'}}}}\n\
@@ -86,7 +103,11 @@ pub(crate) fn in_configuration(yaml: &str) -> String {
            http: {{proxy_url: 'http://u:{PROXY}@127.0.0.1:9'}}}}\n"
     );
     SIGNED.call_once(|| remember(SIGNING));
-    let Some(Yaml::Array(planted)) = YamlLoader::load_from_str(&nobody).unwrap().into_iter().next() else {
+    let Some(Yaml::Array(planted)) = YamlLoader::load_from_str(&nobody)
+        .unwrap()
+        .into_iter()
+        .next()
+    else {
         return nobody;
     };
     list.extend(planted);
@@ -95,11 +116,16 @@ pub(crate) fn in_configuration(yaml: &str) -> String {
     text
 }
 
-/// Lets a secret that was made a moment ago be searched for: as it is, line by line, and as base64 has it.
+/// Lets a secret that was made a moment ago be searched for: as it is, line by line, and as base64
+/// has it.
 pub(crate) fn remember(secret: &str) {
     // A short line or the frame of a PEM file is no secret.
-    let lines = secret.lines().filter(|line| line.len() >= 16 && !line.starts_with("-----"));
-    let new: Vec<String> = lines.flat_map(|line| [line.to_owned(), BASE64_STANDARD.encode(line)]).collect();
+    let lines = secret
+        .lines()
+        .filter(|line| line.len() >= 16 && !line.starts_with("-----"));
+    let new: Vec<String> = lines
+        .flat_map(|line| [line.to_owned(), BASE64_STANDARD.encode(line)])
+        .collect();
     if new.is_empty() {
         return; // an empty line in the list would be found everywhere
     }
@@ -111,14 +137,24 @@ pub(crate) fn remember(secret: &str) {
 pub(crate) fn found_in(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     let remembered = REMEMBERED.lock().unwrap();
-    let words = [MARK, "PRIVATE KEY"].into_iter().chain(remembered.iter().map(String::as_str));
-    words.filter(|word| lower.contains(&word.to_ascii_lowercase())).map(ToOwned::to_owned).next()
+    let words = [MARK, "PRIVATE KEY"]
+        .into_iter()
+        .chain(remembered.iter().map(String::as_str));
+    words
+        .filter(|word| lower.contains(&word.to_ascii_lowercase()))
+        .map(ToOwned::to_owned)
+        .next()
 }
 
 /// Panics when `text` shows a secret.
 pub(crate) fn assert_absent(place: &str, text: &str) {
     // Without the rest of the text: a test's output is searched, too.
-    assert_eq!(found_in(text).map(|word| word.len()), None, "{place} shows a secret; see {}", RUN.display());
+    assert_eq!(
+        found_in(text).map(|word| word.len()),
+        None,
+        "{place} shows a secret; see {}",
+        RUN.display()
+    );
 }
 
 /// Everything that one program, client or receiver said, in files of its own.
@@ -130,7 +166,10 @@ impl Transcript {
     /// A new one; `what` names it for people.
     pub(crate) fn new(what: &str) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let folder = RUN.join("said").join(format!("{:04}-{what}", NEXT.fetch_add(1, Ordering::Relaxed)));
+        let folder = RUN.join("said").join(format!(
+            "{:04}-{what}",
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        ));
         fs::create_dir_all(&folder).unwrap();
         Self { folder }
     }
@@ -168,13 +207,20 @@ pub(crate) fn files_in(folder: &Path) -> BTreeMap<String, String> {
         if path.is_dir() {
             files.extend(files_in(&path));
         } else if let Ok(bytes) = fs::read(&path) {
-            files.insert(path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned());
+            files.insert(
+                path.display().to_string(),
+                String::from_utf8_lossy(&bytes).into_owned(),
+            );
         }
     }
     files
 }
 
 fn append(path: &Path, text: &str) {
-    let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }

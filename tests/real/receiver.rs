@@ -1,4 +1,5 @@
-//! The lab's receiver of notifications, whose requests are searched for secrets that are not its own.
+//! The lab's receiver of notifications, whose requests are searched for secrets that are not its
+//! own.
 
 use std::ops::Deref;
 
@@ -39,11 +40,20 @@ impl Drop for Receiver {
     }
 }
 
-/// What stands in a request beside the secrets that belong there: the URL, the headers with a credential and PagerDuty's
-/// routing key.
+/// What stands in a request beside the secrets that belong there: the URL, the headers with a
+/// credential and PagerDuty's routing key.
 fn without_its_own(request: &Received) -> String {
-    let headers = request.headers.iter().filter(|(name, _)| !SECRET_HEADERS.contains(&name.as_str()));
-    let headers: Vec<_> = headers.map(|(name, value)| format!("{name}: {value}")).collect();
+    let headers = request
+        .headers
+        .iter()
+        .filter(|(name, _)| !SECRET_HEADERS.contains(&name.as_str()));
+    let headers: Vec<_> = headers
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
     let key = format!("\"routing_key\":\"{}\"", planted::ROUTING_KEY);
-    format!("{}\n{}", headers.join("\n"), request.text().replace(&key, "\"routing_key\":\"its own\""))
+    format!(
+        "{}\n{}",
+        headers.join("\n"),
+        request.text().replace(&key, "\"routing_key\":\"its own\"")
+    )
 }

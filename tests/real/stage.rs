@@ -18,19 +18,35 @@ impl Stage {
     /// Starts both servers.
     pub(crate) async fn set() -> Self {
         let master = RedisServer::builder().start().await.unwrap();
-        let replica = RedisServer::builder().replicaof(master.addr()).start().await.unwrap();
+        let replica = RedisServer::builder()
+            .replicaof(master.addr())
+            .start()
+            .await
+            .unwrap();
         replica.wait_until_in_sync(LIMIT).await.unwrap();
         Self { master, replica }
     }
 
     /// The pair as an entry of `pairs`, from dc1 to dc2.
     pub(crate) fn entry(&self, name: &str) -> String {
-        entry(name, ("dc1", self.master.addr()), ("dc2", self.replica.addr()))
+        entry(
+            name,
+            ("dc1", self.master.addr()),
+            ("dc2", self.replica.addr()),
+        )
     }
 }
 
 /// An entry of `pairs` with one replica.
-pub(crate) fn entry(name: &str, master: (&str, &ServerAddr), replica: (&str, &ServerAddr)) -> String {
+pub(crate) fn entry(
+    name: &str,
+    master: (&str, &ServerAddr),
+    replica: (&str, &ServerAddr),
+) -> String {
     let server = |(dc, addr): (&str, &ServerAddr)| format!("{{address: '{addr}', dc: {dc}}}");
-    format!("{{name: {name}, master: {}, replicas: [{}]}}", server(master), server(replica))
+    format!(
+        "{{name: {name}, master: {}, replicas: [{}]}}",
+        server(master),
+        server(replica)
+    )
 }

@@ -44,7 +44,12 @@ impl Secured {
         let log = fs::File::create(transcript.path("log")).unwrap();
         let child = Command::new(program())
             .envs(planted::ENVIRONMENT)
-            .args(["--config.file", "config.yml", "--web.config.file", "web.yml"])
+            .args([
+                "--config.file",
+                "config.yml",
+                "--web.config.file",
+                "web.yml",
+            ])
             .args(["--web.listen-address", &format!("127.0.0.1:{port}")])
             .current_dir(folder.path())
             .stdin(Stdio::null())
@@ -52,17 +57,41 @@ impl Secured {
             .stderr(log)
             .spawn()
             .unwrap();
-        Self { child, folder, port, transcript }
+        Self {
+            child,
+            folder,
+            port,
+            transcript,
+        }
     }
 
     /// The status and body of what curl gets; status 0 and curl's reason where it gets no answer.
     fn curl(&self, scheme: &str, path: &str, args: &[&str]) -> (u16, String) {
         let url = format!("{scheme}://127.0.0.1:{}{path}", self.port);
-        let all = [&["-sS", "--noproxy", "*", "-m", "10", "-w", "\n%{http_code}", "--cacert", "ca.pem"], args, &[&url]];
-        let output = run(Command::new("curl").args(all.concat()).current_dir(self.folder.path()));
+        let all = [
+            &[
+                "-sS",
+                "--noproxy",
+                "*",
+                "-m",
+                "10",
+                "-w",
+                "\n%{http_code}",
+                "--cacert",
+                "ca.pem",
+            ],
+            args,
+            &[&url],
+        ];
+        let output = run(Command::new("curl")
+            .args(all.concat())
+            .current_dir(self.folder.path()));
         let text = String::from_utf8(output.stdout).unwrap();
         let (body, status) = text.rsplit_once('\n').unwrap();
-        (status.parse().unwrap(), format!("{body}{}", String::from_utf8_lossy(&output.stderr)))
+        (
+            status.parse().unwrap(),
+            format!("{body}{}", String::from_utf8_lossy(&output.stderr)),
+        )
     }
 
     fn get(&self, path: &str) -> (u16, String) {
@@ -70,7 +99,14 @@ impl Secured {
     }
 
     fn reload(&self) -> (u16, String) {
-        let args = ["-u", LOGIN, "-X", "POST", "-H", "content-type: application/json"];
+        let args = [
+            "-u",
+            LOGIN,
+            "-X",
+            "POST",
+            "-H",
+            "content-type: application/json",
+        ];
         self.curl("https", "/-/reload", &args)
     }
 
@@ -78,17 +114,29 @@ impl Secured {
     fn ask(&self, command: &str, args: &[&str]) -> (i32, String) {
         let url = format!("https://127.0.0.1:{}", self.port);
         let mut program = Command::new(program());
-        let output = run(program.args([command, "--exporter.url", &url]).args(args).current_dir(self.folder.path()));
+        let output = run(program
+            .args([command, "--exporter.url", &url])
+            .args(args)
+            .current_dir(self.folder.path()));
         let said = [output.stdout, output.stderr].concat();
-        (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(said).unwrap(),
+        )
     }
 
     async fn wait_until_ready(&self) {
         let probe = || async {
             let (status, body) = self.get("/-/ready");
-            if status == 200 { Ok(()) } else { Err(format!("{status} {body}")) }
+            if status == 200 {
+                Ok(())
+            } else {
+                Err(format!("{status} {body}"))
+            }
         };
-        eventually("the exporter to be ready", LIMIT, probe).await.unwrap_or_else(|e| panic!("{e}\n{}", self.log()));
+        eventually("the exporter to be ready", LIMIT, probe)
+            .await
+            .unwrap_or_else(|e| panic!("{e}\n{}", self.log()));
     }
 
     fn log(&self) -> String {
@@ -104,10 +152,20 @@ impl Secured {
 
 /// Runs the program or curl, and looks through what it said.
 fn run(command: &mut Command) -> Output {
-    let run = command.envs(planted::ENVIRONMENT).stdin(Stdio::null()).output();
-    let output =
-        run.unwrap_or_else(|error| panic!("{}: {error}; apt-get install curl", command.get_program().display()));
-    planted::said("webconfig", &String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()));
+    let run = command
+        .envs(planted::ENVIRONMENT)
+        .stdin(Stdio::null())
+        .output();
+    let output = run.unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}; apt-get install curl",
+            command.get_program().display()
+        )
+    });
+    planted::said(
+        "webconfig",
+        &String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()),
+    );
     output
 }
 
@@ -116,7 +174,8 @@ fn write_files(folder: &Path) {
     let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     // OpenSSL takes a certificate whose issuer has its own name for one that signed itself.
-    ca.distinguished_name.push(DnType::CommonName, "an authority of the tests");
+    ca.distinguished_name
+        .push(DnType::CommonName, "an authority of the tests");
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let hash = bcrypt::hash(planted::BASIC_AUTH, 5).unwrap();
     for secret in [&key.serialize_pem(), &ca_key.serialize_pem(), LOGIN, &hash] {
@@ -146,7 +205,11 @@ fn configuration(names: &[&str]) -> String {
     let pair = |name: &&str| {
         let (master, replica) = (ports::free().unwrap(), ports::free().unwrap());
         let addr = |port| format!("{{address: '127.0.0.1:{port}', dc: dc1}}");
-        format!("  - {{name: {name}, master: {}, replicas: [{}]}}\n", addr(master), addr(replica))
+        format!(
+            "  - {{name: {name}, master: {}, replicas: [{}]}}\n",
+            addr(master),
+            addr(replica)
+        )
     };
     let password = planted::REDIS;
     format!(
@@ -162,65 +225,150 @@ async fn https_with_a_password_from_the_first_scrape_to_a_reload() {
     let config = exporter.folder.path().join("config.yml");
 
     assert_eq!(exporter.curl("https", "/metrics", &[]).0, 401);
-    assert_eq!(exporter.curl("https", "/metrics", &["-u", "alice:wrong"]).0, 401);
-    assert_eq!(exporter.curl("http", "/metrics", &[]), (400, "this port speaks HTTPS: use https://.\n".to_owned()));
-    assert!(exporter.get("/metrics").1.contains("redis_cross_dc_pair_info{pair=\"orders\""));
+    assert_eq!(
+        exporter.curl("https", "/metrics", &["-u", "alice:wrong"]).0,
+        401
+    );
+    assert_eq!(
+        exporter.curl("http", "/metrics", &[]),
+        (400, "this port speaks HTTPS: use https://.\n".to_owned())
+    );
+    assert!(
+        exporter
+            .get("/metrics")
+            .1
+            .contains("redis_cross_dc_pair_info{pair=\"orders\"")
+    );
 
-    assert_eq!(exporter.curl("https", "/-/reload", &["-u", LOGIN]).0, 405, "a GET changes nothing");
-    assert_eq!(exporter.curl("https", "/-/reload", &["-u", LOGIN, "-X", "POST"]).0, 415);
+    assert_eq!(
+        exporter.curl("https", "/-/reload", &["-u", LOGIN]).0,
+        405,
+        "a GET changes nothing"
+    );
+    assert_eq!(
+        exporter
+            .curl("https", "/-/reload", &["-u", LOGIN, "-X", "POST"])
+            .0,
+        415
+    );
     let before = fs::read_to_string(&config).unwrap();
-    fs::write(&config, before.clone() + configuration(&["sessions"]).split_once("pairs:\n").unwrap().1).unwrap();
+    fs::write(
+        &config,
+        before.clone()
+            + configuration(&["sessions"])
+                .split_once("pairs:\n")
+                .unwrap()
+                .1,
+    )
+    .unwrap();
     let (status, said) = exporter.reload();
     assert_eq!(status, 200, "{said}");
-    assert!(said.starts_with("reloaded: pairs added 1, removed 0, kept 1; "), "{said}");
+    assert!(
+        said.starts_with("reloaded: pairs added 1, removed 0, kept 1; "),
+        "{said}"
+    );
     fs::write(&config, before.replace("name: orders", "nmae: orders")).unwrap();
     let (status, said) = exporter.reload();
     assert_eq!(status, 500, "{said}");
-    assert!(said.contains("pairs[0].nmae: is not a known key (did you mean name?)"), "{said}");
-    let goes_on = || async { exporter.get("/metrics").1.contains("redis_cross_dc_pair_info{pair=\"sessions\"") };
-    eventually("what the last sound configuration has is shown", LIMIT, goes_on).await.unwrap();
+    assert!(
+        said.contains("pairs[0].nmae: is not a known key (did you mean name?)"),
+        "{said}"
+    );
+    let goes_on = || async {
+        exporter
+            .get("/metrics")
+            .1
+            .contains("redis_cross_dc_pair_info{pair=\"sessions\"")
+    };
+    eventually(
+        "what the last sound configuration has is shown",
+        LIMIT,
+        goes_on,
+    )
+    .await
+    .unwrap();
 
     exporter.wait_for_metric(1).await;
     let web = exporter.folder.path().join("web.yml");
     let sound = fs::read_to_string(&web).unwrap();
-    fs::write(&web, format!("basic_auth_users: {{alice: {}}}", planted::BASIC_AUTH)).unwrap();
+    fs::write(
+        &web,
+        format!("basic_auth_users: {{alice: {}}}", planted::BASIC_AUTH),
+    )
+    .unwrap();
     exporter.wait_for_metric(0).await;
     fs::write(&web, sound).unwrap();
     exporter.wait_for_metric(1).await;
     let log = exporter.log();
-    assert_eq!(log.matches("the new web configuration is refused").count(), 1, "{log}");
+    assert_eq!(
+        log.matches("the new web configuration is refused").count(),
+        1,
+        "{log}"
+    );
 }
 
 #[tokio::test]
 async fn healthcheck_and_check_get_in_with_what_they_are_given() {
     let exporter = Secured::start();
     exporter.wait_until_ready().await;
-    let login = ["--exporter.username", "alice", "--exporter.password-file", "password"];
+    let login = [
+        "--exporter.username",
+        "alice",
+        "--exporter.password-file",
+        "password",
+    ];
     let trust = ["--exporter.ca-file", "ca.pem"];
     let cases: [(&[&[&str]], i32, &str); 4] = [
         (&[&login, &trust], 0, "ready"),
         (&[&login, &["--exporter.insecure-skip-verify"]], 0, "ready"),
         (&[&trust], 1, "unauthorized: give a user and a password"),
-        (&[&login], 1, "no TLS connection: the server's certificate is not"),
+        (
+            &[&login],
+            1,
+            "no TLS connection: the server's certificate is not",
+        ),
     ];
     for (flags, code, sentence) in cases {
         let (exit, said) = exporter.ask("healthcheck", &flags.concat());
-        assert!(exit == code && said.contains(sentence), "{flags:?}: {exit} {said}");
+        assert!(
+            exit == code && said.contains(sentence),
+            "{flags:?}: {exit} {said}"
+        );
     }
     let (_, said) = exporter.ask("check", &[login.as_slice(), &trust].concat());
-    assert!(said.contains("asked the exporter at https://127.0.0.1:") && said.contains("orders"), "{said}");
+    assert!(
+        said.contains("asked the exporter at https://127.0.0.1:") && said.contains("orders"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_broken_web_configuration_ends_the_program_and_says_where() {
     let folder = tempfile::tempdir().unwrap();
     write_files(folder.path());
-    fs::write(folder.path().join("web.yml"), "tls_server_config: {cert_file: server.crt, key_flie: x}").unwrap();
+    fs::write(
+        folder.path().join("web.yml"),
+        "tls_server_config: {cert_file: server.crt, key_flie: x}",
+    )
+    .unwrap();
     for command in ["run", "check-config"] {
-        let args = [command, "--config.file", "config.yml", "--web.config.file", "web.yml"];
-        let output = run(Command::new(program()).args(args).current_dir(folder.path()));
+        let args = [
+            command,
+            "--config.file",
+            "config.yml",
+            "--web.config.file",
+            "web.yml",
+        ];
+        let output = run(Command::new(program())
+            .args(args)
+            .current_dir(folder.path()));
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(64), "{said}");
-        assert!(said.contains("tls_server_config.key_flie: is not a known key (did you mean key_file?)"), "{said}");
+        assert!(
+            said.contains(
+                "tls_server_config.key_flie: is not a known key (did you mean key_file?)"
+            ),
+            "{said}"
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! The rules for Prometheus: promtool's own checks and tests, and that nothing is left untested.
 
-#![allow(clippy::unwrap_used, reason = "what cannot be unwrapped has to fail the test")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be unwrapped has to fail the test"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,21 +19,37 @@ fn root() -> &'static Path {
 
 /// Runs a program at the project's root; one that is missing fails with what installs it.
 fn run(program: &str, package: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).current_dir(root()).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; install it: apt-get install {package}"));
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .output();
+    let output = output.unwrap_or_else(|error| {
+        panic!("{program}: {error}; install it: apt-get install {package}")
+    });
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{program} {}:\n{text}", arguments.join(" "));
+    assert!(
+        output.status.success(),
+        "{program} {}:\n{text}",
+        arguments.join(" ")
+    );
     text
 }
 
 fn test_files() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(root().join("tests/rules")).unwrap().map(|entry| entry.unwrap().path());
-    entries.filter(|path| path.to_string_lossy().ends_with(".test.yml")).collect()
+    let entries = std::fs::read_dir(root().join("tests/rules"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .filter(|path| path.to_string_lossy().ends_with(".test.yml"))
+        .collect()
 }
 
 fn names_in(text: &str, prefix: &str) -> BTreeSet<String> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    text.split(|c| !word(c)).filter(|name| name.starts_with(prefix)).map(str::to_owned).collect()
+    text.split(|c| !word(c))
+        .filter(|name| name.starts_with(prefix))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -40,20 +59,38 @@ fn promtool_accepts_the_rules() {
 
 #[test]
 fn the_rules_do_what_their_tests_say() {
-    let files: Vec<String> = test_files().iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    let files: Vec<String> = test_files()
+        .iter()
+        .map(|path| path.to_string_lossy().into_owned())
+        .collect();
     assert!(!files.is_empty());
-    let arguments: Vec<&str> = ["test", "rules"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let arguments: Vec<&str> = ["test", "rules"]
+        .into_iter()
+        .chain(files.iter().map(String::as_str))
+        .collect();
     run("promtool", "prometheus", &arguments);
 }
 
 #[test]
 fn every_rule_is_tested() {
     let rules = std::fs::read_to_string(root().join(RULES)).unwrap();
-    let alerts: BTreeSet<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
-    let tests: String = test_files().iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let alerts: BTreeSet<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    let tests: String = test_files()
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
     let tested = names_in(&tests, "RedisCrossDc");
     assert!(alerts.len() > 10, "{alerts:?}");
-    assert_eq!(alerts.iter().filter(|name| !tested.contains(**name)).collect::<Vec<_>>(), Vec::<&&str>::new());
+    assert_eq!(
+        alerts
+            .iter()
+            .filter(|name| !tested.contains(**name))
+            .collect::<Vec<_>>(),
+        Vec::<&&str>::new()
+    );
 }
 
 #[test]
@@ -62,12 +99,21 @@ fn every_metric_in_a_rule_is_exported() {
     let known: BTreeSet<&str> = catalogue::ALL.iter().map(|metric| metric.name).collect();
     let used = names_in(&rules, "redis_cross_dc_");
     assert!(used.len() > 10, "{used:?}");
-    assert_eq!(used.iter().filter(|name| !known.contains(name.as_str())).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(
+        used.iter()
+            .filter(|name| !known.contains(name.as_str()))
+            .collect::<Vec<_>>(),
+        Vec::<&String>::new()
+    );
 }
 
 #[test]
 fn amtool_accepts_the_example() {
-    run("amtool", "prometheus-alertmanager", &["check-config", "alerts/alertmanager.example.yml"]);
+    run(
+        "amtool",
+        "prometheus-alertmanager",
+        &["check-config", "alerts/alertmanager.example.yml"],
+    );
 }
 
 #[test]
@@ -75,17 +121,33 @@ fn the_program_prints_the_rules_of_a_configuration() {
     let program = env!("CARGO_BIN_EXE_redis-cross-dc-exporter");
     let config = root().join("config.example.yml");
     let output = Command::new(program)
-        .args(["rules", "--external-url", "https://dr.example.com/", "--config.file"])
+        .args([
+            "rules",
+            "--external-url",
+            "https://dr.example.com/",
+            "--config.file",
+        ])
         .arg(config)
         .env("SESSIONS_REDIS_PASSWORD", "x")
         .env("PAYMENTS_WEBHOOK_URL", "http://127.0.0.1:1/")
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("runbook_url: 'https://dr.example.com/runbooks/RedisCrossDcLagHigh'"), "{text}");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        text.contains("runbook_url: 'https://dr.example.com/runbooks/RedisCrossDcLagHigh'"),
+        "{text}"
+    );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rules.yml");
     std::fs::write(&path, &text).unwrap();
-    run("promtool", "prometheus", &["check", "rules", path.to_str().unwrap()]);
+    run(
+        "promtool",
+        "prometheus",
+        &["check", "rules", path.to_str().unwrap()],
+    );
 }

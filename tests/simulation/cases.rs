@@ -1,8 +1,9 @@
-//! The cases that fool everybody, one line each: what the servers say, and what may be said about them.
+//! The cases that fool everybody, one line each: what the servers say, and what may be said about
+//! them.
 //!
-//! Every poll takes 10 ms. An answer reads `state [lower estimate upper] bytes`, in milliseconds and bytes; `-` is
-//! unknown, and so is everything where only the state stands; `stale` rests on what a silent replica ACKs. The numbers
-//! are those of docs/lag.md, "When there is no number".
+//! Every poll takes 10 ms. An answer reads `state [lower estimate upper] bytes`, in milliseconds
+//! and bytes; `-` is unknown, and so is everything where only the state stands; `stale` rests on
+//! what a silent replica ACKs. The numbers are those of docs/lag.md, "When there is no number".
 
 use std::fmt::Write as _;
 
@@ -31,11 +32,20 @@ fn m(at: Nanos, id: char, offset: u64) -> Step {
 
 /// The same, with more fields.
 fn mx(at: Nanos, id: char, offset: u64, fields: &str) -> Step {
-    let text = format!("role:master\r\nmaster_replid:{}\r\nmaster_repl_offset:{offset}\r\n", replid(id));
-    Step { server: MASTER, at, takes: 10, answer: Some(text + &lines(fields)) }
+    let text = format!(
+        "role:master\r\nmaster_replid:{}\r\nmaster_repl_offset:{offset}\r\n",
+        replid(id)
+    );
+    Step {
+        server: MASTER,
+        at,
+        takes: 10,
+        answer: Some(text + &lines(fields)),
+    }
 }
 
-/// The replica says that its link is up and that it applied (and received) `offset` of the history `id`.
+/// The replica says that its link is up and that it applied (and received) `offset` of the history
+/// `id`.
 fn r(at: Nanos, id: char, offset: u64) -> Step {
     rx(at, id, offset, "master_link_status:up")
 }
@@ -46,7 +56,12 @@ fn rx(at: Nanos, id: char, offset: u64, fields: &str) -> Step {
         "role:slave\r\nmaster_replid:{}\r\nslave_repl_offset:{offset}\r\nslave_read_repl_offset:{offset}\r\n",
         replid(id)
     );
-    Step { server: REPLICA, at, takes: 10, answer: Some(text + &lines(fields)) }
+    Step {
+        server: REPLICA,
+        at,
+        takes: 10,
+        answer: Some(text + &lines(fields)),
+    }
 }
 
 /// The replica says that it received more than it applied.
@@ -56,23 +71,40 @@ fn rx2(at: Nanos, applied: u64, received: u64) -> Step {
          slave_read_repl_offset:{received}\r\n",
         replid('a')
     );
-    Step { server: REPLICA, at, takes: 10, answer: Some(text + &lines("loading:0")) }
+    Step {
+        server: REPLICA,
+        at,
+        takes: 10,
+        answer: Some(text + &lines("loading:0")),
+    }
 }
 
 /// The master says that its history `id` continues `old` from the offset before `second` on.
 fn cont(at: Nanos, id: char, offset: u64, old: char, second: u64) -> Step {
-    mx(at, id, offset, &format!("repl_backlog_active:1 {}", continues(old, second)))
+    mx(
+        at,
+        id,
+        offset,
+        &format!("repl_backlog_active:1 {}", continues(old, second)),
+    )
 }
 
-/// The configured replica says that it is a master, continuing `old` up to the offset before `second`.
+/// The configured replica says that it is a master, continuing `old` up to the offset before
+/// `second`.
 fn promoted(at: Nanos, old: char, second: u64) -> Step {
     let fields = format!("repl_backlog_active:1 {}", continues(old, second));
-    Step { server: REPLICA, ..mx(at, 'c', second + 50, &fields) }
+    Step {
+        server: REPLICA,
+        ..mx(at, 'c', second + 50, &fields)
+    }
 }
 
 /// The configured master says that it is a replica.
 fn demoted(at: Nanos) -> Step {
-    Step { server: MASTER, ..r(at, 'c', 500) }
+    Step {
+        server: MASTER,
+        ..r(at, 'c', 500)
+    }
 }
 
 fn continues(old: char, second: u64) -> String {
@@ -80,27 +112,56 @@ fn continues(old: char, second: u64) -> String {
 }
 
 fn fails(server: &'static str, at: Nanos) -> Step {
-    Step { server, at, takes: 10, answer: None }
+    Step {
+        server,
+        at,
+        takes: 10,
+        answer: None,
+    }
 }
 
 fn lines(fields: &str) -> String {
-    fields.split(' ').fold("redis_version:7.2.4\r\ntcp_port:6379\r\n".to_owned(), |all, field| all + field + "\r\n")
+    fields.split(' ').fold(
+        "redis_version:7.2.4\r\ntcp_port:6379\r\n".to_owned(),
+        |all, field| all + field + "\r\n",
+    )
 }
 
 /// A monitor that has heard all that.
 fn fed(steps: Vec<Step>) -> Monitor {
-    let settings = settings_of(&[("orders".to_owned(), MASTER.to_owned(), vec![REPLICA.to_owned()])]);
-    let mut monitor = Monitor::new(&settings, &Topology::from_settings(&settings), anchor(at(0)));
+    let settings = settings_of(&[(
+        "orders".to_owned(),
+        MASTER.to_owned(),
+        vec![REPLICA.to_owned()],
+    )]);
+    let mut monitor = Monitor::new(
+        &settings,
+        &Topology::from_settings(&settings),
+        anchor(at(0)),
+    );
     for step in steps {
         let (sent, received) = (at(step.at), at(step.at + step.takes));
         let kind = match step.answer {
             Some(text) => {
                 let observation = Box::new(info::parse(&text).expect("an INFO text"));
-                PollEventKind::Answered { sent, received, observation, late: Span::ZERO }
+                PollEventKind::Answered {
+                    sent,
+                    received,
+                    observation,
+                    late: Span::ZERO,
+                }
             }
-            None => PollEventKind::Failed { began: sent, at: received, error: PollError::Timeout, late: Span::ZERO },
+            None => PollEventKind::Failed {
+                began: sent,
+                at: received,
+                error: PollError::Timeout,
+                late: Span::ZERO,
+            },
         };
-        monitor.handle_poll(PollEvent { server: ServerAddr::parse(step.server).expect("an address"), kind });
+        monitor.handle_poll(PollEvent {
+            server: ServerAddr::parse(step.server).expect("an address"),
+            kind,
+        });
     }
     monitor
 }
@@ -116,7 +177,12 @@ fn run(steps: Vec<Step>, now: Nanos) -> String {
     let bytes = |b: Option<Bytes>| b.map_or("-".to_owned(), |b| b.get().to_string());
     let lag = [seen.lag.lower, seen.lag.estimate, seen.lag.upper];
     if lag.iter().any(Option::is_some) {
-        let _ = write!(out, " [{}] {}", lag.map(span).join(" "), bytes(seen.bytes.estimate));
+        let _ = write!(
+            out,
+            " [{}] {}",
+            lag.map(span).join(" "),
+            bytes(seen.bytes.estimate)
+        );
     }
     if seen.stale {
         out += " stale";
@@ -132,19 +198,27 @@ fn check(what: &str, steps: Vec<Step>, now: Nanos, expected: &str) {
 }
 
 const DOWN: &str = "master_link_status:down master_link_down_since_seconds:5";
-const TRANSFER: &str = "master_link_status:down master_link_down_since_seconds:5 master_sync_in_progress:1";
+const TRANSFER: &str =
+    "master_link_status:down master_link_down_since_seconds:5 master_sync_in_progress:1";
 const LOADING: &str = "master_link_status:down master_link_down_since_seconds:5 loading:1";
 const LOADING_ON: &str = "master_link_status:down master_link_down_since_seconds:13 loading:1";
 const NO_BACKLOG: &str = "repl_backlog_active:0";
-const ACKED_AGO: &str = "repl_backlog_active:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=600,lag=1";
-const ACKED_LONG_AGO: &str = "repl_backlog_active:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=600,lag=2";
-const ACKED_MORE: &str = "repl_backlog_active:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=700,lag=0";
-const ACKED_MORE_YET: &str = "repl_backlog_active:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=800,lag=0";
-const MAPPED_ACK: &str = "repl_backlog_active:1 slave0:ip=172.17.0.1,port=40123,state=online,offset=600,lag=0";
+const ACKED_AGO: &str =
+    "repl_backlog_active:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=600,lag=1";
+const ACKED_LONG_AGO: &str =
+    "repl_backlog_active:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=600,lag=2";
+const ACKED_MORE: &str =
+    "repl_backlog_active:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=700,lag=0";
+const ACKED_MORE_YET: &str =
+    "repl_backlog_active:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=800,lag=0";
+const MAPPED_ACK: &str =
+    "repl_backlog_active:1 slave0:ip=172.17.0.1,port=40123,state=online,offset=600,lag=0";
 const TWIN_ACKS: &str = "repl_backlog_active:1 slave0:ip=10.9.0.1,port=6379,state=online,offset=600,lag=0 \
                          slave1:ip=10.9.0.1,port=6379,state=online,offset=600,lag=0";
-const ACKED: &str = "repl_backlog_active:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=600,lag=0";
-const ZERO_ACK: &str = "repl_backlog_active:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=0,lag=0";
+const ACKED: &str =
+    "repl_backlog_active:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=600,lag=0";
+const ZERO_ACK: &str =
+    "repl_backlog_active:1 slave0:ip=10.2.0.1,port=6379,state=online,offset=0,lag=0";
 const OTHERS_ACK: &str = "repl_backlog_active:1 slave0:ip=10.9.0.1,port=6380,state=online,offset=600,lag=0 \
                           slave1:ip=10.9.0.2,port=6380,state=online,offset=600,lag=0";
 
@@ -205,11 +279,15 @@ fn what_the_replica_says() {
 #[test]
 fn a_replica_that_its_master_has_online_again_is_polled_at_once() {
     let synced = |state: &str, full: u64| {
-        format!("repl_backlog_active:1 sync_full:{full} slave0:ip=10.2.0.1,port=6379,state={state},offset=0,lag=0")
+        format!(
+            "repl_backlog_active:1 sync_full:{full} slave0:ip=10.2.0.1,port=6379,state={state},offset=0,lag=0"
+        )
     };
-    for (line, expected) in
-        [(synced("wait_bgsave", 1), false), (synced("online", 0), false), (synced("online", 1), true)]
-    {
+    for (line, expected) in [
+        (synced("wait_bgsave", 1), false),
+        (synced("online", 0), false),
+        (synced("online", 1), true),
+    ] {
         let known = &synced("online", 0);
         let steps = vec![
             mx(0, 'a', 500, known),
@@ -221,10 +299,16 @@ fn a_replica_that_its_master_has_online_again_is_polled_at_once() {
         ];
         let actions = fed(steps).tick(at(2050));
         let hurried = actions.iter().filter_map(|action| match action {
-            Action::Hurry { server, is_back, .. } => Some((server.to_string(), *is_back)),
+            Action::Hurry {
+                server, is_back, ..
+            } => Some((server.to_string(), *is_back)),
             _ => None,
         });
-        assert_eq!(hurried.collect::<Vec<_>>(), [(REPLICA.to_owned(), expected)], "{line}");
+        assert_eq!(
+            hurried.collect::<Vec<_>>(),
+            [(REPLICA.to_owned(), expected)],
+            "{line}"
+        );
     }
 }
 

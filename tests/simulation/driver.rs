@@ -1,7 +1,7 @@
 //! Polls the model world by the real schedule, and runs the monitor on it in virtual time.
 //!
-//! One request a server is under way; what takes too long is reported as overdue, then as failed, and may still be
-//! answered.
+//! One request a server is under way; what takes too long is reported as overdue, then as failed,
+//! and may still be answered.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -10,7 +10,9 @@ use fastrand::Rng;
 use redis_cross_dc_exporter::alert::Notification;
 use redis_cross_dc_exporter::config::Settings;
 use redis_cross_dc_exporter::info::{self, Observation};
-use redis_cross_dc_exporter::model::{ClockAnchor, PollError, RunId, ServerAddr, Span, Timestamp, WallTime};
+use redis_cross_dc_exporter::model::{
+    ClockAnchor, PollError, RunId, ServerAddr, Span, Timestamp, WallTime,
+};
 use redis_cross_dc_exporter::monitor::{
     Action, FleetSnapshot, HeartbeatEvent, Monitor, PairSnapshot, PollEvent, PollEventKind,
 };
@@ -37,7 +39,8 @@ pub(crate) struct Conditions {
     pub(crate) loss: f64,
     /// The part of answers that take up to 3 s longer.
     pub(crate) slow: f64,
-    /// Whether a request that timed out is followed by another before it is answered, so that answers overtake.
+    /// Whether a request that timed out is followed by another before it is answered, so that
+    /// answers overtake.
     pub(crate) reconnects: bool,
     /// Mean time between two looks at the truth.
     pub(crate) look_every: Nanos,
@@ -65,7 +68,10 @@ impl Conditions {
         tick: 100 * MS,
         origin: 0,
         beats: None,
-        intervals: Intervals { base: Span::from_secs(1), urgent: Span::from_millis(250) },
+        intervals: Intervals {
+            base: Span::from_secs(1),
+            urgent: Span::from_millis(250),
+        },
         leads: true,
     };
 }
@@ -146,11 +152,22 @@ impl Driver {
     }
 
     /// A run with other rules than the default ones.
-    pub(crate) fn with_settings(world: World, conditions: Conditions, seed: u64, settings: Settings) -> Self {
+    pub(crate) fn with_settings(
+        world: World,
+        conditions: Conditions,
+        seed: u64,
+        settings: Settings,
+    ) -> Self {
         let monitor = new_monitor(&settings, conditions.origin);
         let mut rng = Rng::with_seed(seed ^ 0x5eed);
         let timeouts = TIMEOUT.map(Span::from_nanos);
-        let schedule = TreeSchedule::new(1, &timeouts, conditions.intervals, rng.u64(..), Timestamp::default());
+        let schedule = TreeSchedule::new(
+            1,
+            &timeouts,
+            conditions.intervals,
+            rng.u64(..),
+            Timestamp::default(),
+        );
         let first_look = rng.i64(0..SEC);
         let mut driver = Self {
             monitor,
@@ -197,13 +214,14 @@ impl Driver {
         self.now
     }
 
-    /// From now on the monitor runs on a machine whose clock is ahead of the world's by `origin`. To be followed by a
-    /// restart: instants of before mean nothing.
+    /// From now on the monitor runs on a machine whose clock is ahead of the world's by `origin`.
+    /// To be followed by a restart: instants of before mean nothing.
     pub(crate) fn move_to(&mut self, origin: Nanos) {
         self.conditions.origin = origin;
     }
 
-    /// For so long no monitor runs: nothing is asked, and answers that are on their way reach nobody.
+    /// For so long no monitor runs: nothing is asked, and answers that are on their way reach
+    /// nobody.
     pub(crate) fn sleep(&mut self, span: Nanos) {
         self.now += span;
         self.queue.clear();
@@ -227,7 +245,9 @@ impl Driver {
             if *at > until {
                 break;
             }
-            let Some(Reverse((at, _, event))) = self.queue.pop() else { break };
+            let Some(Reverse((at, _, event))) = self.queue.pop() else {
+                break;
+            };
             self.now = at;
             match event {
                 Event::Schedule => self.go_on(),
@@ -279,9 +299,12 @@ impl Driver {
                 Action::Hurry { server, until, .. } => {
                     let index = usize::from(server != addr(0));
                     let until = Timestamp::from_nanos(until.as_nanos() - self.conditions.origin);
-                    self.schedule.set_urgent(index, until, Timestamp::from_nanos(self.now));
+                    self.schedule
+                        .set_urgent(index, until, Timestamp::from_nanos(self.now));
                 }
-                Action::LinkDelay { delay, .. } => self.schedule.set_delay(1, self.conditions.leads.then_some(delay)),
+                Action::LinkDelay { delay, .. } => self
+                    .schedule
+                    .set_delay(1, self.conditions.leads.then_some(delay)),
                 // For the log, which a simulation does not keep.
                 Action::StateChanged(_) | Action::AlertChanged(_) => {}
             }
@@ -312,7 +335,9 @@ impl Driver {
     }
 
     fn ask(&mut self, ask: Ask) {
-        let Ask { server, patience, .. } = ask;
+        let Ask {
+            server, patience, ..
+        } = ask;
         if self.outstanding[server].is_some() {
             return self.tell(server, PollEventKind::Skipped);
         }
@@ -320,7 +345,12 @@ impl Driver {
         let (answered_at, received) = self.travel(server);
         let id = self.requests.len();
         let answer = answered_at.map(|at| self.answer(server, at));
-        self.requests.push(Request { server, sent: self.now, answer, failed: false });
+        self.requests.push(Request {
+            server,
+            sent: self.now,
+            answer,
+            failed: false,
+        });
         self.outstanding[server] = Some(id);
         if let Some(at) = answered_at {
             if server == 1 {
@@ -337,33 +367,62 @@ impl Driver {
 
     /// When a request that is sent now is served, and when its answer arrives.
     fn travel(&mut self, server: usize) -> (Option<Nanos>, Nanos) {
-        let Conditions { rtt, jitter, loss, slow, .. } = self.conditions;
+        let Conditions {
+            rtt,
+            jitter,
+            loss,
+            slow,
+            ..
+        } = self.conditions;
         if self.rng.f64() < loss {
             return (None, Nanos::MAX);
         }
         let half = rtt[server] / 2;
         let mut leg = || half + self.rng.i64(0..=jitter);
         let (out, back) = (leg(), leg());
-        let late = if self.rng.f64() < slow { self.rng.i64(0..3 * SEC) } else { 0 };
-        let who = if server == 0 { Server::Master } else { Server::Replica };
+        let late = if self.rng.f64() < slow {
+            self.rng.i64(0..3 * SEC)
+        } else {
+            0
+        };
+        let who = if server == 0 {
+            Server::Master
+        } else {
+            Server::Replica
+        };
         let mut read_at = self.heal(who, self.now + out);
         if server == 1 {
-            read_at = self.world.stopped_until(read_at).map_or(read_at, |resumed| resumed + MS);
+            read_at = self
+                .world
+                .stopped_until(read_at)
+                .map_or(read_at, |resumed| resumed + MS);
         }
-        let received = self.heal(who, read_at + back + late).max(read_at + back + late);
+        let received = self
+            .heal(who, read_at + back + late)
+            .max(read_at + back + late);
         (Some(read_at), received)
     }
 
     /// What cannot get through now is sent again until it can.
     fn heal(&self, who: Server, at: Nanos) -> Nanos {
-        let cut = self.world.cut_off.iter().find(|(server, from, to)| *server == who && (*from..*to).contains(&at));
+        let cut = self
+            .world
+            .cut_off
+            .iter()
+            .find(|(server, from, to)| *server == who && (*from..*to).contains(&at));
         cut.map_or(at, |(_, _, to)| to + 50 * MS)
     }
 
     fn answer(&mut self, server: usize, at: Nanos) -> Result<Box<Observation>, PollError> {
-        let text = if server == 0 { replies::master(&self.world, at) } else { replies::replica(&self.world, at) };
+        let text = if server == 0 {
+            replies::master(&self.world, at)
+        } else {
+            replies::replica(&self.world, at)
+        };
         let text = text.ok_or(PollError::Refused)?;
-        let last = self.last_text[server].take().filter(|(known, _)| *known == text);
+        let last = self.last_text[server]
+            .take()
+            .filter(|(known, _)| *known == text);
         let seen = last.unwrap_or_else(|| {
             let seen = info::parse(&text).expect("the model writes INFO");
             (text, seen)
@@ -375,18 +434,30 @@ impl Driver {
 
     /// Sends a heartbeat, and follows it to the replica and back.
     fn send_beat(&mut self) {
-        let Conditions { rtt, jitter, beats, slow, .. } = self.conditions;
+        let Conditions {
+            rtt,
+            jitter,
+            beats,
+            slow,
+            ..
+        } = self.conditions;
         let reached = self.now + rtt[0] / 2 + self.rng.i64(0..=jitter);
         let executed = self.heal(Server::Master, reached);
         if let Some((applied, master)) = beats::applied(&self.world, executed) {
-            let late = if self.rng.f64() < slow { self.rng.i64(0..3 * SEC) } else { 0 };
+            let late = if self.rng.f64() < slow {
+                self.rng.i64(0..3 * SEC)
+            } else {
+                0
+            };
             let back = applied + rtt[1] / 2 + self.rng.i64(0..=jitter) + late;
             let arrives = self.heal(Server::Replica, back).max(self.last_beat);
             self.last_beat = arrives;
             self.beats.push((self.now, master));
             self.at(arrives, Event::BeatArrives(self.beats.len() - 1));
         }
-        let wait = beats.map_or(SEC, |interval| interval * (970 + self.rng.i64(0..60)) / 1000);
+        let wait = beats.map_or(SEC, |interval| {
+            interval * (970 + self.rng.i64(0..60)) / 1000
+        });
         self.at(self.now + wait, Event::SendBeat);
     }
 
@@ -394,13 +465,24 @@ impl Driver {
         let (sent, master) = &self.beats[beat];
         let life = |name: &str| RunId::parse(name).expect("a name");
         let (sent, received) = (self.stamp(*sent), self.stamp(self.now));
-        let beat = Beat { sent, received, master: life(master), replica: life(replies::REPLICA_LIFE) };
+        let beat = Beat {
+            sent,
+            received,
+            master: life(master),
+            replica: life(replies::REPLICA_LIFE),
+        };
         let top = ServerAddr::parse(MASTER).expect("an address");
-        self.tell(1, PollEventKind::Heartbeat(HeartbeatEvent::Arrived { top, beat }));
+        self.tell(
+            1,
+            PollEventKind::Heartbeat(HeartbeatEvent::Arrived { top, beat }),
+        );
     }
 
     fn tell(&mut self, server: usize, kind: PollEventKind) {
-        self.monitor.handle_poll(PollEvent { server: addr(server), kind });
+        self.monitor.handle_poll(PollEvent {
+            server: addr(server),
+            kind,
+        });
     }
 
     fn deliver(&mut self, id: usize) {
@@ -411,9 +493,18 @@ impl Driver {
         match self.requests[id].answer.take() {
             Some(Ok(observation)) => {
                 self.answers += 1;
-                let (world_sent, now) = (Timestamp::from_nanos(sent), Timestamp::from_nanos(self.now));
+                let (world_sent, now) =
+                    (Timestamp::from_nanos(sent), Timestamp::from_nanos(self.now));
                 let (sent, received) = (self.stamp(sent), self.stamp(self.now));
-                self.tell(server, PollEventKind::Answered { sent, received, observation, late: Span::ZERO });
+                self.tell(
+                    server,
+                    PollEventKind::Answered {
+                        sent,
+                        received,
+                        observation,
+                        late: Span::ZERO,
+                    },
+                );
                 self.schedule.on_answer(server, world_sent, now, now);
             }
             Some(Err(error)) => {
@@ -426,7 +517,8 @@ impl Driver {
     }
 
     fn give_up(&mut self, server: usize) {
-        self.schedule.on_give_up(server, Timestamp::from_nanos(self.now));
+        self.schedule
+            .on_give_up(server, Timestamp::from_nanos(self.now));
         self.plan();
     }
 
@@ -434,8 +526,20 @@ impl Driver {
         if std::mem::replace(&mut self.requests[id].failed, true) {
             return;
         }
-        let (server, began, at) = (self.requests[id].server, self.stamp(self.requests[id].sent), self.stamp(self.now));
-        self.tell(server, PollEventKind::Failed { began, at, error, late: Span::ZERO });
+        let (server, began, at) = (
+            self.requests[id].server,
+            self.stamp(self.requests[id].sent),
+            self.stamp(self.now),
+        );
+        self.tell(
+            server,
+            PollEventKind::Failed {
+                began,
+                at,
+                error,
+                late: Span::ZERO,
+            },
+        );
     }
 
     fn is_pending(&self, id: usize) -> bool {
@@ -470,16 +574,27 @@ fn addr(server: usize) -> ServerAddr {
 
 /// The settings of the pair that is watched.
 pub(crate) fn settings() -> Settings {
-    let mut settings = settings_of(&[("orders".to_owned(), MASTER.to_owned(), vec![REPLICA.to_owned()])]);
+    let mut settings = settings_of(&[(
+        "orders".to_owned(),
+        MASTER.to_owned(),
+        vec![REPLICA.to_owned()],
+    )]);
     settings.pairs[0].heartbeat.enabled = true;
     settings
 }
 
 fn new_monitor(settings: &Settings, now: Nanos) -> Monitor {
-    Monitor::new(settings, &Topology::from_settings(settings), anchor(Timestamp::from_nanos(now)))
+    Monitor::new(
+        settings,
+        &Topology::from_settings(settings),
+        anchor(Timestamp::from_nanos(now)),
+    )
 }
 
 /// The wall clock is the monitor's own clock here: nothing may depend on it.
 pub(crate) fn anchor(at: Timestamp) -> ClockAnchor {
-    ClockAnchor { mono: at, wall: WallTime::from_nanos(at.as_nanos()) }
+    ClockAnchor {
+        mono: at,
+        wall: WallTime::from_nanos(at.as_nanos()),
+    }
 }

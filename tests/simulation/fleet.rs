@@ -1,4 +1,5 @@
-//! A thousand pairs for some minutes: nothing grows with time, and nothing is done for pairs that nothing happened to.
+//! A thousand pairs for some minutes: nothing grows with time, and nothing is done for pairs that
+//! nothing happened to.
 
 use redis_cross_dc_exporter::info::{self, Observation};
 use redis_cross_dc_exporter::model::{Histogram, ServerAddr, Span, Timestamp};
@@ -30,29 +31,52 @@ fn reply(role: &str, offset: u64) -> Observation {
 fn poll(monitor: &mut Monitor, addr: &ServerAddr, seen: &Observation, at: Nanos) {
     let observation = Box::new(seen.clone());
     let (sent, received) = (Timestamp::from_nanos(at), Timestamp::from_nanos(at + MS));
-    let kind = PollEventKind::Answered { sent, received, observation, late: Span::ZERO };
-    monitor.handle_poll(PollEvent { server: addr.clone(), kind });
+    let kind = PollEventKind::Answered {
+        sent,
+        received,
+        observation,
+        late: Span::ZERO,
+    };
+    monitor.handle_poll(PollEvent {
+        server: addr.clone(),
+        kind,
+    });
 }
 
-/// One pair in a hundred is stuck; only it asks for a closer look, once a tick, and only it has alerts.
+/// One pair in a hundred is stuck; only it asks for a closer look, once a tick, and only it has
+/// alerts.
 #[test]
 fn a_thousand_pairs_cost_what_happens_to_them() {
-    let pairs: Vec<_> = (0..PAIRS).map(|i| (format!("pair{i}"), address(1, i), vec![address(2, i)])).collect();
+    let pairs: Vec<_> = (0..PAIRS)
+        .map(|i| (format!("pair{i}"), address(1, i), vec![address(2, i)]))
+        .collect();
     let settings = settings_of(&pairs);
     let topology = Topology::from_settings(&settings);
     let mut monitor = Monitor::new(&settings, &topology, anchor(Timestamp::from_nanos(0)));
     let parse = |text: &String| ServerAddr::parse(text).expect("an address");
-    let addresses: Vec<_> = pairs.iter().map(|(_, master, replicas)| (parse(master), parse(&replicas[0]))).collect();
+    let addresses: Vec<_> = pairs
+        .iter()
+        .map(|(_, master, replicas)| (parse(master), parse(&replicas[0])))
+        .collect();
     let mut ticks: u64 = 0;
     let mut hurried: u64 = 0;
     let mut notified = 0;
     for second in 0..SECONDS {
         let at = second * SEC;
         let offset = 1_000 + u64::try_from(second).expect("not negative") * 100;
-        let (master, healthy, stuck) = (reply("master", offset), reply("slave", offset), reply("slave", 1_000));
+        let (master, healthy, stuck) = (
+            reply("master", offset),
+            reply("slave", offset),
+            reply("slave", 1_000),
+        );
         for (i, (top, replica)) in addresses.iter().enumerate() {
             poll(&mut monitor, top, &master, at);
-            poll(&mut monitor, replica, if i % 100 == 0 { &stuck } else { &healthy }, at + 2 * MS);
+            poll(
+                &mut monitor,
+                replica,
+                if i % 100 == 0 { &stuck } else { &healthy },
+                at + 2 * MS,
+            );
             poll(&mut monitor, top, &master, at + 4 * MS);
         }
         ticks += 1;
@@ -67,15 +91,47 @@ fn a_thousand_pairs_cost_what_happens_to_them() {
     }
     let end = Timestamp::from_nanos((SECONDS - 1) * SEC + 6 * MS);
     let fleet = monitor.snapshot(anchor(end));
-    let stuck: Vec<_> = fleet.pairs.iter().filter(|p| p.assess(end).state == PairState::Stalled).collect();
+    let stuck: Vec<_> = fleet
+        .pairs
+        .iter()
+        .filter(|p| p.assess(end).state == PairState::Stalled)
+        .collect();
     assert_eq!(stuck.len(), PAIRS / 100);
-    assert!(fleet.pairs.iter().filter(|p| p.assess(end).state == PairState::Streaming).count() == PAIRS - stuck.len());
-    assert!(hurried <= ticks * (PAIRS as u64) / 100, "{hurried} hurries: healthy pairs hurry nobody");
+    assert!(
+        fleet
+            .pairs
+            .iter()
+            .filter(|p| p.assess(end).state == PairState::Streaming)
+            .count()
+            == PAIRS - stuck.len()
+    );
+    assert!(
+        hurried <= ticks * (PAIRS as u64) / 100,
+        "{hurried} hurries: healthy pairs hurry nobody"
+    );
     assert!(hurried >= ticks, "the stuck ones do");
-    assert_eq!(fleet.alerts.len(), 2 * stuck.len(), "lag and link of each stuck pair");
-    assert!(notified <= 12, "{notified} notifications: ten pairs are one group a rule");
+    assert_eq!(
+        fleet.alerts.len(),
+        2 * stuck.len(),
+        "lag and link of each stuck pair"
+    );
+    assert!(
+        notified <= 12,
+        "{notified} notifications: ten pairs are one group a rule"
+    );
     assert_eq!(fleet.servers.len(), 2 * PAIRS);
     let polls: u64 = fleet.servers.iter().map(|s| s.polls).sum();
-    assert_eq!(polls, ticks * 3 * PAIRS as u64, "each poll was taken in once");
-    assert!(fleet.lag_distribution.values().map(Histogram::count).sum::<u64>() <= ticks * PAIRS as u64);
+    assert_eq!(
+        polls,
+        ticks * 3 * PAIRS as u64,
+        "each poll was taken in once"
+    );
+    assert!(
+        fleet
+            .lag_distribution
+            .values()
+            .map(Histogram::count)
+            .sum::<u64>()
+            <= ticks * PAIRS as u64
+    );
 }

@@ -18,7 +18,11 @@ use crate::world::{MS, Nanos, Outage, OutageKind, SEC, Truth, World};
 
 /// A long link: 150 ms one way, the servers 2 ms and 100 ms away from the monitor.
 const LONG_LINK: Nanos = 150 * MS;
-const CONDITIONS: Conditions = Conditions { rtt: [2 * MS, 100 * MS], look_every: 50 * MS, ..Conditions::CALM };
+const CONDITIONS: Conditions = Conditions {
+    rtt: [2 * MS, 100 * MS],
+    look_every: 50 * MS,
+    ..Conditions::CALM
+};
 
 /// Until then the monitor learns what the link takes.
 const WARM: Nanos = 20 * SEC;
@@ -65,10 +69,16 @@ fn measure(world: World, conditions: Conditions, seed: u64, from: Nanos, end: Na
 }
 
 fn note(look: &Look<'_>, figures: &mut Figures, last: &mut Option<Nanos>) {
-    if let (Truth::Comparable { lag, .. }, Some(estimate)) = (look.world.truth(look.now), look.seen.lag.estimate) {
-        figures.errors.push((estimate.as_secs_f64() - seconds(lag)).abs());
+    if let (Truth::Comparable { lag, .. }, Some(estimate)) =
+        (look.world.truth(look.now), look.seen.lag.estimate)
+    {
+        figures
+            .errors
+            .push((estimate.as_secs_f64() - seconds(lag)).abs());
     }
-    let Some(located) = &look.pair.facts.located else { return };
+    let Some(located) = &look.pair.facts.located else {
+        return;
+    };
     let at = look.world_time(located.received());
     if last.replace(at) != Some(at)
         && let (Some(lower), Some(upper)) = (located.at_sample.lower, located.at_sample.upper)
@@ -83,8 +93,24 @@ fn the_lead_narrows_the_interval_of_a_long_link() {
     for_seeds("the_lead_narrows_the_interval_of_a_long_link", 4, |seed| {
         for load in [Load::Steady, Load::Transactions] {
             let run = |leads| {
-                let world = World::new(&mut Rng::with_seed(seed), load, 120 * SEC, 0, World::shape(LONG_LINK), vec![]);
-                measure(world, Conditions { leads, ..CONDITIONS }, seed, WARM, 120 * SEC)
+                let world = World::new(
+                    &mut Rng::with_seed(seed),
+                    load,
+                    120 * SEC,
+                    0,
+                    World::shape(LONG_LINK),
+                    vec![],
+                );
+                measure(
+                    world,
+                    Conditions {
+                        leads,
+                        ..CONDITIONS
+                    },
+                    seed,
+                    WARM,
+                    120 * SEC,
+                )
             };
             let (with, without) = (run(true), run(false));
             for (name, figures) in [("without", &without), ("with", &with)] {
@@ -97,19 +123,30 @@ fn the_lead_narrows_the_interval_of_a_long_link() {
             }
             assert!(without.median_width() > 0.45, "{}", without.median_width());
             assert!(with.median_width() < 0.3, "{}", with.median_width());
-            assert!(load != Load::Steady || with.polls < 1.01 * without.polls, "for no more polls");
+            assert!(
+                load != Load::Steady || with.polls < 1.01 * without.polls,
+                "for no more polls"
+            );
         }
     });
 }
 
-/// Five polls a second of a healthy pair (three of the master, two of the replica); twelve while something is wrong.
+/// Five polls a second of a healthy pair (three of the master, two of the replica); twelve while
+/// something is wrong.
 #[test]
 fn what_polling_costs() {
     for_seeds("what_polling_costs", 4, |seed| {
         for load in [Load::Idle, Load::Steady] {
             let (hit, end) = (60 * SEC, 120 * SEC);
             let stall = Outage::new(hit, end, OutageKind::Stall);
-            let world = World::new(&mut Rng::with_seed(seed), load, end, 0, World::shape(40 * MS), vec![stall]);
+            let world = World::new(
+                &mut Rng::with_seed(seed),
+                load,
+                end,
+                0,
+                World::shape(40 * MS),
+                vec![stall],
+            );
             let calm = measure(world.clone(), CONDITIONS, seed, WARM, hit).polls;
             let urgent = measure(world, CONDITIONS, seed, hit + 15 * SEC, end).polls;
             println!("seed {seed} {load:?}: {calm:.2} polls/s calm, {urgent:.2} urgent");
@@ -124,30 +161,56 @@ fn warning(at: Span, clear_below: Span) -> Settings {
     let mut settings = settings();
     settings.poll.interval = Span::from_secs(4);
     let level = LevelThreshold { at, clear_below };
-    let rule =
-        LevelRule { warning: Some(level), critical: None, hold: Span::ZERO, keep_firing_for: Span::from_secs(3) };
+    let rule = LevelRule {
+        warning: Some(level),
+        critical: None,
+        hold: Span::ZERO,
+        keep_firing_for: Span::from_secs(3),
+    };
     settings.alerts.lag_seconds = rule;
     settings.pairs[0].alerts.lag_seconds = rule;
     settings
 }
 
-/// A pair that is polled each 4 s has an upper bound that is seconds old: no base poll could prove for long that its lag
-/// is below 1.5 s. While the alert is open it is polled faster, and calmly again after it.
+/// A pair that is polled each 4 s has an upper bound that is seconds old: no base poll could prove
+/// for long that its lag is below 1.5 s. While the alert is open it is polled faster, and calmly
+/// again after it.
 #[test]
 fn a_low_threshold_resolves_on_an_idle_pair() {
     for_seeds("a_low_threshold_resolves_on_an_idle_pair", 8, |seed| {
         let (hit, heal, end) = (30 * SEC, 60 * SEC, 120 * SEC);
         let run = |urgent: Span| {
             let stall = Outage::new(hit, heal, OutageKind::Stall);
-            let world = World::new(&mut Rng::with_seed(seed), Load::Idle, end, 0, World::shape(40 * MS), vec![stall]);
-            let intervals = Intervals { base: Span::from_secs(4), urgent };
-            let conditions = Conditions { intervals, ..CONDITIONS };
-            let mut driver =
-                Driver::with_settings(world, conditions, seed, warning(Span::from_secs(5), Span::from_millis(1500)));
+            let world = World::new(
+                &mut Rng::with_seed(seed),
+                Load::Idle,
+                end,
+                0,
+                World::shape(40 * MS),
+                vec![stall],
+            );
+            let intervals = Intervals {
+                base: Span::from_secs(4),
+                urgent,
+            };
+            let conditions = Conditions {
+                intervals,
+                ..CONDITIONS
+            };
+            let mut driver = Driver::with_settings(
+                world,
+                conditions,
+                seed,
+                warning(Span::from_secs(5), Span::from_millis(1500)),
+            );
             let (mut fired, mut resolved) = (None, None);
             driver.run(end - 20 * SEC, |look| {
                 oracle::check(look);
-                let lag = look.fleet.alerts.iter().find(|listed| listed.alert.identity.rule == Rule::LagSeconds);
+                let lag = look
+                    .fleet
+                    .alerts
+                    .iter()
+                    .find(|listed| listed.alert.identity.rule == Rule::LagSeconds);
                 match lag.map(|listed| listed.state) {
                     Some(AlertState::Firing) => _ = fired.get_or_insert(look.now),
                     Some(AlertState::Resolved) => _ = resolved.get_or_insert(look.now),
@@ -160,11 +223,21 @@ fn a_low_threshold_resolves_on_an_idle_pair() {
             (fired, resolved, polls)
         };
         let (fired, resolved, polls) = run(Span::from_millis(250));
-        // The first write that does not arrive is a PING, within 10 s; the next poll is up to 4 s away.
-        assert!(fired.is_some_and(|at| (hit + 5 * SEC..hit + 20 * SEC).contains(&at)), "{fired:?}");
-        assert!(resolved.is_some_and(|at| (heal + 3 * SEC..heal + 6 * SEC).contains(&at)), "{resolved:?}");
+        // The first write that does not arrive is a PING, within 10 s; the next poll is up to 4 s
+        // away.
+        assert!(
+            fired.is_some_and(|at| (hit + 5 * SEC..hit + 20 * SEC).contains(&at)),
+            "{fired:?}"
+        );
+        assert!(
+            resolved.is_some_and(|at| (heal + 3 * SEC..heal + 6 * SEC).contains(&at)),
+            "{resolved:?}"
+        );
         assert!(polls < 1.5, "{polls} polls a second when it was over");
         let (fired, resolved, _) = run(Span::from_secs(4));
-        assert!(fired.is_some() && resolved.is_none(), "without faster polls it stays: {resolved:?}");
+        assert!(
+            fired.is_some() && resolved.is_none(),
+            "without faster polls it stays: {resolved:?}"
+        );
     });
 }

@@ -11,7 +11,8 @@ pub(crate) struct Write {
     pub(crate) at: Nanos,
     /// The master's offset right after it.
     pub(crate) offset: u64,
-    /// Whether a replica applies it as it arrives; inside a transaction only the end is applied, all at once.
+    /// Whether a replica applies it as it arrives; inside a transaction only the end is applied,
+    /// all at once.
     pub(crate) applies: bool,
 }
 
@@ -31,7 +32,13 @@ pub(crate) enum Load {
 }
 
 impl Load {
-    pub(crate) const ALL: [Self; 5] = [Self::Idle, Self::Steady, Self::Bursts, Self::OnOff, Self::Transactions];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Idle,
+        Self::Steady,
+        Self::Bursts,
+        Self::OnOff,
+        Self::Transactions,
+    ];
 
     /// The writes in `[from, until)`, beginning at the offset `base`.
     pub(crate) fn writes(self, rng: &mut Rng, from: Nanos, until: Nanos, base: u64) -> Vec<Write> {
@@ -64,7 +71,11 @@ impl Load {
             .into_iter()
             .map(|(at, size, applies)| {
                 offset += size;
-                Write { at, offset, applies }
+                Write {
+                    at,
+                    offset,
+                    applies,
+                }
             })
             .collect()
     }
@@ -100,6 +111,13 @@ fn transactions(rng: &mut Rng, from: Nanos, until: Nanos, sizes: &mut Vec<(Nanos
 impl Load {
     /// The writes behind an offset's steps, for a history that goes on.
     pub(crate) fn writes_of(steps: &crate::world::Steps) -> Vec<Write> {
-        steps.changes().map(|(at, offset)| Write { at, offset, applies: true }).collect()
+        steps
+            .changes()
+            .map(|(at, offset)| Write {
+                at,
+                offset,
+                applies: true,
+            })
+            .collect()
     }
 }

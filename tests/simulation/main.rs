@@ -1,8 +1,10 @@
-//! The pure core in virtual time: a model of masters, links and replicas whose truth is known, polled like the real
-//! thing, and an oracle that compares every answer of the monitor with that truth.
+//! The pure core in virtual time: a model of masters, links and replicas whose truth is known,
+//! polled like the real thing, and an oracle that compares every answer of the monitor with that
+//! truth.
 //!
 //! No socket, no clock. Every random choice comes from a seed; a failing test prints it:
-//! `SIM_SEED=7 cargo test --test simulation <test>` replays it, `SIM_RUNS=500` tries that many seeds a test.
+//! `SIM_SEED=7 cargo test --test simulation <test>` replays it, `SIM_RUNS=500` tries that many
+//! seeds a test.
 
 mod accuracy;
 mod alerts;

@@ -19,9 +19,13 @@ fn outages(rng: &mut Rng) -> Vec<Outage> {
         let kind = match rng.u8(0..6) {
             0 => OutageKind::Stall,
             1 => OutageKind::Cut,
-            2 => OutageKind::FullSync { hides_offset: rng.bool() },
+            2 => OutageKind::FullSync {
+                hides_offset: rng.bool(),
+            },
             3 => OutageKind::ReplicaStopped,
-            _ => OutageKind::Throttle { rate: rng.u64(1_000..40_000) },
+            _ => OutageKind::Throttle {
+                rate: rng.u64(1_000..40_000),
+            },
         };
         all.push(Outage::new(from, to, kind));
         from = to + rng.i64(SEC..20 * SEC);
@@ -49,8 +53,14 @@ pub(crate) fn world(rng: &mut Rng) -> World {
     let mut world = World::new(rng, load, DURATION, base, shape, outages);
     if rng.u8(0..3) == 0 {
         let from = rng.i64(10 * SEC..80 * SEC);
-        let who = if rng.bool() { Server::Master } else { Server::Replica };
-        world.cut_off.push((who, from, from + rng.i64(SEC..15 * SEC)));
+        let who = if rng.bool() {
+            Server::Master
+        } else {
+            Server::Replica
+        };
+        world
+            .cut_off
+            .push((who, from, from + rng.i64(SEC..15 * SEC)));
     }
     world
 }

@@ -1,8 +1,9 @@
-//! Restarts of the monitor at any moment, with what was kept of it: what is certified holds, and what was known stays
-//! known.
+//! Restarts of the monitor at any moment, with what was kept of it: what is certified holds, and
+//! what was known stays known.
 //!
-//! The state goes through the real rows of a database in memory. A restart is a kill (what came since the last commit is
-//! lost) or an orderly end; the machine stays the same, or is another one whose wall clock is off.
+//! The state goes through the real rows of a database in memory. A restart is a kill (what came
+//! since the last commit is lost) or an orderly end; the machine stays the same, or is another one
+//! whose wall clock is off.
 
 use fastrand::Rng;
 use redis_cross_dc_exporter::model::{BootId, ClockAnchor, Span, Timestamp, WallTime};
@@ -28,7 +29,12 @@ struct Machine {
 impl Machine {
     fn new(driver: &Driver) -> Self {
         let (database, loaded) = Database::in_memory(present(driver, 1, 0)).expect("memory");
-        Self { boot: 1, wall_error: 0, database, ledger: loaded.ledger }
+        Self {
+            boot: 1,
+            wall_error: 0,
+            database,
+            ledger: loaded.ledger,
+        }
     }
 
     fn present(&self, driver: &Driver) -> Clock {
@@ -36,8 +42,12 @@ impl Machine {
     }
 
     fn save(&mut self, driver: &Driver) {
-        let (batch, receipt) = self.ledger.plan(driver.monitor.to_save(), self.present(driver).anchor);
-        self.database.commit(&batch.into()).expect("memory takes everything");
+        let (batch, receipt) = self
+            .ledger
+            .plan(driver.monitor.to_save(), self.present(driver).anchor);
+        self.database
+            .commit(&batch.into())
+            .expect("memory takes everything");
         self.ledger.settle(receipt);
     }
 
@@ -57,7 +67,13 @@ impl Machine {
 
 fn present(driver: &Driver, boot: u128, wall_error: Nanos) -> Clock {
     let wall = WallTime::from_nanos(1_700_000_000 * SEC + driver.now() + wall_error);
-    Clock { boot: Some(BootId::from_bits(boot)), anchor: ClockAnchor { mono: driver.stamp(driver.now()), wall } }
+    Clock {
+        boot: Some(BootId::from_bits(boot)),
+        anchor: ClockAnchor {
+            mono: driver.stamp(driver.now()),
+            wall,
+        },
+    }
 }
 
 /// Runs until `until`, saving every ten seconds.
@@ -88,10 +104,13 @@ fn certified_bounds_hold_over_restarts() {
             }
             // Between the two nothing is seen, and what is on its way is lost.
             driver.sleep(rng.i64(0..15 * SEC));
-            let elsewhere = rng.bool().then(|| (rng.i64(0..1_000_000 * SEC), rng.i64(-SEC / 2..SEC / 2)));
+            let elsewhere = rng
+                .bool()
+                .then(|| (rng.i64(0..1_000_000 * SEC), rng.i64(-SEC / 2..SEC / 2)));
             machine.restart(&mut driver, elsewhere);
         }
-        // Restarts and outages may leave little of a run; that it sees much is checked where it runs all the time.
+        // Restarts and outages may leave little of a run; that it sees much is checked where it
+        // runs all the time.
         assert!(driver.answers > 10, "the monitor saw hardly anything");
     });
 }
@@ -100,7 +119,14 @@ fn certified_bounds_hold_over_restarts() {
 fn cut() -> (Driver, Machine) {
     let mut rng = Rng::with_seed(7);
     let outages = vec![Outage::new(20 * SEC, 90 * SEC, OutageKind::Cut)];
-    let world = World::new(&mut rng, Load::ALL[0], 100 * SEC, 1_000, World::shape(SEC / 100), outages);
+    let world = World::new(
+        &mut rng,
+        Load::ALL[0],
+        100 * SEC,
+        1_000,
+        World::shape(SEC / 100),
+        outages,
+    );
     let mut driver = Driver::new(world, Conditions::CALM, 7);
     let mut machine = Machine::new(&driver);
     run(&mut driver, &mut machine, 60 * SEC);
@@ -112,7 +138,14 @@ fn lag_after(driver: &mut Driver, seconds: i64) -> (PairState, [Option<Span>; 3]
     driver.run(until, oracle::check);
     let mut seen = None;
     driver.look(&mut |look: &crate::driver::Look<'_>| {
-        seen = Some((look.seen.state, [look.seen.lag.lower, look.seen.lag.estimate, look.seen.lag.upper]));
+        seen = Some((
+            look.seen.state,
+            [
+                look.seen.lag.lower,
+                look.seen.lag.estimate,
+                look.seen.lag.upper,
+            ],
+        ));
     });
     seen.expect("looked")
 }
@@ -122,19 +155,32 @@ fn a_restart_in_the_middle_of_a_cut_keeps_its_bounds() {
     let (mut never_restarted, _) = cut();
     let (_, expected) = lag_after(&mut never_restarted, 3);
     assert!(expected[0] > Some(Span::from_secs(38)), "{expected:?}");
-    let near =
-        |a: Option<Span>, b: Option<Span>, slack| a.zip(b).is_some_and(|(a, b)| a - b <= slack && b - a <= slack);
-    for (elsewhere, slack) in [(None, Span::from_millis(300)), (Some((5 * SEC, SEC / 3)), Span::from_millis(2_300))] {
+    let near = |a: Option<Span>, b: Option<Span>, slack| {
+        a.zip(b)
+            .is_some_and(|(a, b)| a - b <= slack && b - a <= slack)
+    };
+    for (elsewhere, slack) in [
+        (None, Span::from_millis(300)),
+        (Some((5 * SEC, SEC / 3)), Span::from_millis(2_300)),
+    ] {
         let (mut driver, mut machine) = cut();
         machine.restart(&mut driver, elsewhere);
         let (state, lag) = lag_after(&mut driver, 3);
         assert_eq!(state, PairState::LinkDown);
-        assert!(lag.iter().zip(expected).all(|(lag, expected)| near(*lag, expected, slack)), "{lag:?} {expected:?}");
+        assert!(
+            lag.iter()
+                .zip(expected)
+                .all(|(lag, expected)| near(*lag, expected, slack)),
+            "{lag:?} {expected:?}"
+        );
     }
     let (mut driver, _) = cut();
     driver.restart_monitor();
     let (_, [lower, estimate, upper]) = lag_after(&mut driver, 3);
-    assert!(lower < Some(Span::from_secs(4)) && (estimate, upper) == (None, None), "without the state: {lower:?}");
+    assert!(
+        lower < Some(Span::from_secs(4)) && (estimate, upper) == (None, None),
+        "without the state: {lower:?}"
+    );
 }
 
 #[test]
@@ -142,8 +188,21 @@ fn nothing_that_was_kept_is_shown_before_anybody_has_answered() {
     let (mut driver, mut machine) = cut();
     machine.restart(&mut driver, None);
     driver.look(&mut |look: &crate::driver::Look<'_>| {
-        assert_eq!((look.seen.lag.lower, look.seen.lag.estimate, look.seen.lag.upper), (None, None, None));
-        assert_eq!((look.seen.state, look.seen.sampled_at), (PairState::Unknown, None::<Timestamp>));
-        assert!(look.seen.last_known.is_some(), "the last certified statement says itself how old it is");
+        assert_eq!(
+            (
+                look.seen.lag.lower,
+                look.seen.lag.estimate,
+                look.seen.lag.upper
+            ),
+            (None, None, None)
+        );
+        assert_eq!(
+            (look.seen.state, look.seen.sampled_at),
+            (PairState::Unknown, None::<Timestamp>)
+        );
+        assert!(
+            look.seen.last_known.is_some(),
+            "the last certified statement says itself how old it is"
+        );
     });
 }

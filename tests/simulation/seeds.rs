@@ -1,8 +1,13 @@
 //! Which seeds a test runs with, and how a failing one is told.
 
-/// Runs `test` with some seeds: `SIM_SEED` alone when it is set, else as many as `SIM_RUNS` says, else `runs`.
+/// Runs `test` with some seeds: `SIM_SEED` alone when it is set, else as many as `SIM_RUNS` says,
+/// else `runs`.
 pub(crate) fn for_seeds(test: &'static str, runs: u64, mut run: impl FnMut(u64)) {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
     let seeds = match (number("SIM_SEED"), number("SIM_RUNS")) {
         (Some(seed), _) => seed..seed + 1,
         (None, Some(runs)) => 0..runs,
@@ -22,7 +27,10 @@ struct ToldOnPanic {
 impl Drop for ToldOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("replay: SIM_SEED={} cargo test --test simulation {}", self.seed, self.test);
+            eprintln!(
+                "replay: SIM_SEED={} cargo test --test simulation {}",
+                self.seed, self.test
+            );
         }
     }
 }

@@ -6,13 +6,26 @@ use redis_cross_dc_exporter::config::{Environment, Format, Settings, parse};
 
 /// Every pair: name, master, replicas. One receiver takes every alert.
 pub(crate) fn settings_of(pairs: &[(String, String, Vec<String>)]) -> Settings {
-    let pairs: Vec<String> = pairs.iter().map(|(name, master, replicas)| pair(name, master, replicas)).collect();
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(name, master, replicas)| pair(name, master, replicas))
+        .collect();
     let receiver = "{name: hook, webhook: {url: 'http://hook.example.com/'}}";
-    let yaml = format!("pairs: [{}]\nnotify: {{receivers: [{receiver}]}}\n", pairs.join(", "));
-    parse(&yaml, Format::Yaml, Path::new("."), &Environment::default()).expect("a test's configuration")
+    let yaml = format!(
+        "pairs: [{}]\nnotify: {{receivers: [{receiver}]}}\n",
+        pairs.join(", ")
+    );
+    parse(&yaml, Format::Yaml, Path::new("."), &Environment::default())
+        .expect("a test's configuration")
 }
 
 fn pair(name: &str, master: &str, replicas: &[String]) -> String {
-    let replicas: Vec<String> = replicas.iter().map(|addr| format!("{{address: '{addr}'}}")).collect();
-    format!("{{name: {name}, master: {{address: '{master}'}}, replicas: [{}]}}", replicas.join(", "))
+    let replicas: Vec<String> = replicas
+        .iter()
+        .map(|addr| format!("{{address: '{addr}'}}"))
+        .collect();
+    format!(
+        "{{name: {name}, master: {{address: '{master}'}}, replicas: [{}]}}",
+        replicas.join(", ")
+    )
 }

@@ -1,5 +1,6 @@
-//! The model world: one master (over its restarts), one replica, and the link between them. Everything that happens is
-//! laid out before a run begins, so that the truth at any instant is a look-up.
+//! The model world: one master (over its restarts), one replica, and the link between them.
+//! Everything that happens is laid out before a run begins, so that the truth at any instant is a
+//! look-up.
 
 use fastrand::Rng;
 
@@ -22,11 +23,17 @@ pub(crate) struct Steps {
 
 impl Steps {
     pub(crate) fn new(base: u64) -> Self {
-        Self { base, steps: Vec::new() }
+        Self {
+            base,
+            steps: Vec::new(),
+        }
     }
 
     pub(crate) fn of(base: u64, writes: &[Write]) -> Self {
-        Self { base, steps: writes.iter().map(|w| (w.at, w.offset)).collect() }
+        Self {
+            base,
+            steps: writes.iter().map(|w| (w.at, w.offset)).collect(),
+        }
     }
 
     fn push(&mut self, at: Nanos, value: u64) {
@@ -44,7 +51,9 @@ impl Steps {
 
     /// When it first was at least `value`, if that took a change.
     pub(crate) fn reaches(&self, value: u64) -> Option<Nanos> {
-        self.steps.get(self.steps.partition_point(|(_, v)| *v < value)).map(|(at, _)| *at)
+        self.steps
+            .get(self.steps.partition_point(|(_, v)| *v < value))
+            .map(|(at, _)| *at)
     }
 
     /// When the last change before `t` was.
@@ -59,7 +68,10 @@ impl Steps {
             return Some(Nanos::MIN);
         }
         let next = self.steps.partition_point(|(_, v)| *v <= value);
-        self.steps.get(next).map(|(at, _)| *at).filter(|at| *at <= t)
+        self.steps
+            .get(next)
+            .map(|(at, _)| *at)
+            .filter(|at| *at <= t)
     }
 }
 
@@ -178,7 +190,8 @@ pub(crate) struct World {
 pub(crate) enum Truth {
     /// Both belong to one history that the master still writes.
     Comparable { lag: Nanos, bytes: u64 },
-    /// The replica has a history that is over; the age of its oldest lack in it, if it lacks any of it.
+    /// The replica has a history that is over; the age of its oldest lack in it, if it lacks any of
+    /// it.
     Closed { lag: Option<Nanos> },
     /// Nothing to compare.
     None,
@@ -197,12 +210,24 @@ const FULL_RATE: u64 = 50_000_000;
 
 impl World {
     /// One master that lives for ever, one replica that follows it, and outages of their link.
-    pub(crate) fn new(rng: &mut Rng, load: Load, until: Nanos, base: u64, shape: Shape, outages: Vec<Outage>) -> Self {
+    pub(crate) fn new(
+        rng: &mut Rng,
+        load: Load,
+        until: Nanos,
+        base: u64,
+        shape: Shape,
+        outages: Vec<Outage>,
+    ) -> Self {
         let writes = load.writes(rng, -5 * SEC, until, base);
         Self::of_writes(&writes, base, shape, outages)
     }
 
-    pub(crate) fn of_writes(writes: &[Write], base: u64, shape: Shape, outages: Vec<Outage>) -> Self {
+    pub(crate) fn of_writes(
+        writes: &[Write],
+        base: u64,
+        shape: Shape,
+        outages: Vec<Outage>,
+    ) -> Self {
         let offset = Steps::of(base, writes);
         let (stream, synced) = deliver('a', base, writes, &offset, shape, &outages);
         Self {
@@ -227,7 +252,10 @@ impl World {
 
     /// The link of a shape that nobody throttles.
     pub(crate) fn shape(delay: Nanos) -> Shape {
-        Shape { delay, rate: FULL_RATE }
+        Shape {
+            delay,
+            rate: FULL_RATE,
+        }
     }
 
     pub(crate) fn outage(&self, t: Nanos) -> Option<&Outage> {
@@ -235,7 +263,9 @@ impl World {
     }
 
     pub(crate) fn life(&self, t: Nanos) -> Option<&Life> {
-        self.lives.iter().find(|life| (life.from..life.until).contains(&t))
+        self.lives
+            .iter()
+            .find(|life| (life.from..life.until).contains(&t))
     }
 
     pub(crate) fn stream(&self, t: Nanos) -> Option<&Stream> {
@@ -248,34 +278,62 @@ impl World {
 
     /// Until when the replica's process answers nothing, if it is stopped at `t`.
     pub(crate) fn stopped_until(&self, t: Nanos) -> Option<Nanos> {
-        self.outage(t).filter(|o| o.kind == OutageKind::ReplicaStopped).map(|o| o.to)
+        self.outage(t)
+            .filter(|o| o.kind == OutageKind::ReplicaStopped)
+            .map(|o| o.to)
     }
 
     pub(crate) fn truth(&self, t: Nanos) -> Truth {
         if self.never_synced || self.is_promoted(t) {
             return Truth::None;
         }
-        let Some(stream) = self.stream(t) else { return Truth::None };
-        let Some(life) = self.lives.iter().rev().find(|life| life.from <= t) else { return Truth::None };
+        let Some(stream) = self.stream(t) else {
+            return Truth::None;
+        };
+        let Some(life) = self.lives.iter().rev().find(|life| life.from <= t) else {
+            return Truth::None;
+        };
         let applied = stream.applied.at(t);
         let shared = |(id, cut): (char, u64)| id == stream.replid && applied <= cut;
-        if life.is_master && life.backlog && (life.replid == stream.replid || life.continues.is_some_and(shared)) {
+        if life.is_master
+            && life.backlog
+            && (life.replid == stream.replid || life.continues.is_some_and(shared))
+        {
             let end = t.min(life.until.saturating_sub(1));
-            let lag = life.offset.beyond(applied, end).map_or(0, |since| t.saturating_sub(since));
-            return Truth::Comparable { lag, bytes: life.offset.at(end).saturating_sub(applied) };
+            let lag = life
+                .offset
+                .beyond(applied, end)
+                .map_or(0, |since| t.saturating_sub(since));
+            return Truth::Comparable {
+                lag,
+                bytes: life.offset.at(end).saturating_sub(applied),
+            };
         }
-        let old =
-            self.lives.iter().rev().find(|l| l.from <= t && l.is_master && l.backlog && l.replid == stream.replid);
+        let old = self
+            .lives
+            .iter()
+            .rev()
+            .find(|l| l.from <= t && l.is_master && l.backlog && l.replid == stream.replid);
         old.map_or(Truth::None, |old| {
             let end = t.min(old.until.saturating_sub(1));
-            Truth::Closed { lag: old.offset.beyond(applied, end).map(|since| t.saturating_sub(since)) }
+            Truth::Closed {
+                lag: old
+                    .offset
+                    .beyond(applied, end)
+                    .map(|since| t.saturating_sub(since)),
+            }
         })
     }
 
     /// Bytes that the replica got through the stream in `(from, to]`.
     pub(crate) fn streamed(&self, from: Nanos, to: Nanos) -> u64 {
         let applied = |t| self.stream(t).map_or(0, |s| s.applied.at(t));
-        let synced: u64 = self.synced.iter().filter(|(at, _)| (from + 1..=to).contains(at)).map(|(_, b)| b).sum();
+        let synced: u64 = self
+            .synced
+            .iter()
+            .filter(|(at, _)| (from + 1..=to).contains(at))
+            .map(|(_, b)| b)
+            .sum();
         applied(to) - applied(from) - synced
     }
 }
@@ -318,7 +376,8 @@ pub(crate) fn deliver(
         let rate = throttle.unwrap_or(shape.rate);
         let size = write.offset - before;
         before = write.offset;
-        clock += i64::try_from(u128::from(size) * 1_000_000_000 / u128::from(rate)).expect("a short transfer");
+        clock += i64::try_from(u128::from(size) * 1_000_000_000 / u128::from(rate))
+            .expect("a short transfer");
         clock = wait_out(clock, outages, shape.delay);
         received.push(clock, write.offset);
         if write.applies {
@@ -326,7 +385,15 @@ pub(crate) fn deliver(
             done = write.offset;
         }
     }
-    (Stream { from: Nanos::MIN, replid, received, applied }, synced)
+    (
+        Stream {
+            from: Nanos::MIN,
+            replid,
+            received,
+            applied,
+        },
+        synced,
+    )
 }
 
 fn wait_out(mut clock: Nanos, outages: &[Outage], delay: Nanos) -> Nanos {

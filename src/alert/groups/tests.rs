@@ -2,21 +2,52 @@
 
 use super::*;
 use crate::alert::testing::{Simulation, at, firing, receiver, settings};
-use crate::alert::{AlertContext, Labels, Measured, NotifyReason, Quantity, Reading, ResolveReason, Rule};
+use crate::alert::{
+    AlertContext, Labels, Measured, NotifyReason, Quantity, Reading, ResolveReason, Rule,
+};
 use crate::model::Span;
 
-/// `5 chat first critical: a! b? | c`: when, to whom, why, severity: critical (!) and warning (?) alerts that fire,
-/// and those that resolved.
+/// `5 chat first critical: a! b? | c`: when, to whom, why, severity: critical (!) and warning (?)
+/// alerts that fire, and those that resolved.
 fn spell(notification: &Notification) -> String {
-    let Notification { receiver, reason, severity, alerts, decided_at, .. } = notification;
-    let (fires, over): (Vec<_>, Vec<_>) = alerts.iter().partition(|alert| alert.status == AlertStatus::Firing);
-    let mark = |alert: &&Arc<AlertSnapshot>| if alert.severity == Severity::Critical { "!" } else { "?" };
+    let Notification {
+        receiver,
+        reason,
+        severity,
+        alerts,
+        decided_at,
+        ..
+    } = notification;
+    let (fires, over): (Vec<_>, Vec<_>) = alerts
+        .iter()
+        .partition(|alert| alert.status == AlertStatus::Firing);
+    let mark = |alert: &&Arc<AlertSnapshot>| {
+        if alert.severity == Severity::Critical {
+            "!"
+        } else {
+            "?"
+        }
+    };
     let pair = |alert: &&Arc<AlertSnapshot>| alert.identity.labels["pair"].clone();
-    let fires = fires.iter().map(|alert| [" ", &pair(alert), mark(alert)].concat()).collect::<String>();
-    let over = over.iter().map(|alert| [" ", &pair(alert)].concat()).collect::<String>();
-    let over = if over.is_empty() { over } else { format!(" |{over}") };
+    let fires = fires
+        .iter()
+        .map(|alert| [" ", &pair(alert), mark(alert)].concat())
+        .collect::<String>();
+    let over = over
+        .iter()
+        .map(|alert| [" ", &pair(alert)].concat())
+        .collect::<String>();
+    let over = if over.is_empty() {
+        over
+    } else {
+        format!(" |{over}")
+    };
     let second = decided_at.as_nanos() / 1_000_000_000;
-    format!("{second} {receiver} {} {}:{fires}{over}", reason.label(), severity.label())
+    format!(
+        "{second} {receiver} {} {}:{fires}{over}",
+        reason.label(),
+        severity.label()
+    )
 }
 
 fn severity(mark: &str) -> Option<Severity> {
@@ -27,8 +58,8 @@ fn severity(mark: &str) -> Option<Severity> {
     }
 }
 
-/// Plays events such as `0 a? b!` (at second 0 a fires as a warning, b as critical) and `9 a.` (a resolves), then lets
-/// `until` come, and compares what was said.
+/// Plays events such as `0 a? b!` (at second 0 a fires as a warning, b as critical) and `9 a.` (a
+/// resolves), then lets `until` come, and compares what was said.
 fn check(receivers: &[&str], events: &[&str], until: i64, said: &[&str]) {
     let mut simulation = Simulation::new(&settings(receivers));
     for event in events {
@@ -47,15 +78,38 @@ fn check(receivers: &[&str], events: &[&str], until: i64, said: &[&str]) {
 #[test]
 fn a_new_group_waits_for_more_members() {
     check(&["chat"], &["0 b?", "2 a?"], 4, &[]);
-    check(&["chat"], &["0 b?", "2 a?"], 60, &["5 chat first warning: a? b?"]);
-    check(&["chat"], &["0 a?", "2 a!"], 60, &["5 chat first critical: a!"]);
-    check(&["a", "b"], &["0 x!"], 60, &["5 a first critical: x!", "5 b first critical: x!"]);
+    check(
+        &["chat"],
+        &["0 b?", "2 a?"],
+        60,
+        &["5 chat first warning: a? b?"],
+    );
+    check(
+        &["chat"],
+        &["0 a?", "2 a!"],
+        60,
+        &["5 chat first critical: a!"],
+    );
+    check(
+        &["a", "b"],
+        &["0 x!"],
+        60,
+        &["5 a first critical: x!", "5 b first critical: x!"],
+    );
 }
 
 #[test]
 fn an_escalation_is_told_at_once() {
-    check(&["chat"], &["0 a?", "7 a!"], 60, &["5 chat first warning: a?", "7 chat escalated critical: a!"]);
-    let joined_as_critical = ["5 chat first warning: a?", "7 chat escalated critical: b! a?"];
+    check(
+        &["chat"],
+        &["0 a?", "7 a!"],
+        60,
+        &["5 chat first warning: a?", "7 chat escalated critical: a!"],
+    );
+    let joined_as_critical = [
+        "5 chat first warning: a?",
+        "7 chat escalated critical: b! a?",
+    ];
     check(&["chat"], &["0 a?", "7 b!"], 60, &joined_as_critical);
 }
 
@@ -63,29 +117,69 @@ fn an_escalation_is_told_at_once() {
 fn alerts_that_escalate_one_after_the_other_are_told_together() {
     let events = ["0 a? b? c? d?", "10 a!", "11 b!", "12 c!", "40 d!"];
     let first = "5 chat first warning: a? b? c? d?";
-    let then = ["10 chat escalated critical: a! b? c? d?", "15 chat escalated critical: a! b! c! d?"];
-    check(&["chat"], &events, 60, &[first, then[0], then[1], "40 chat escalated critical: a! b! c! d!"]);
+    let then = [
+        "10 chat escalated critical: a! b? c? d?",
+        "15 chat escalated critical: a! b! c! d?",
+    ];
+    check(
+        &["chat"],
+        &events,
+        60,
+        &[
+            first,
+            then[0],
+            then[1],
+            "40 chat escalated critical: a! b! c! d!",
+        ],
+    );
 }
 
 #[test]
 fn what_joins_is_told_after_group_interval() {
-    check(&["chat"], &["0 a?", "7 b?", "9 c?"], 64, &["5 chat first warning: a?"]);
-    let together = ["5 chat first warning: a?", "65 chat new_in_group warning: a? b? c?"];
+    check(
+        &["chat"],
+        &["0 a?", "7 b?", "9 c?"],
+        64,
+        &["5 chat first warning: a?"],
+    );
+    let together = [
+        "5 chat first warning: a?",
+        "65 chat new_in_group warning: a? b? c?",
+    ];
     check(&["chat"], &["0 a?", "7 b?", "9 c?"], 200, &together);
-    let late = ["5 chat first warning: a?", "105 chat new_in_group warning: a? b? c?"];
+    let late = [
+        "5 chat first warning: a?",
+        "105 chat new_in_group warning: a? b? c?",
+    ];
     check(&["chat"], &["0 a?", "100 b?", "103 c?"], 200, &late);
 }
 
 #[test]
 fn what_calms_down_is_told_after_group_interval() {
-    check(&["chat"], &["0 a! b?", "7 a?"], 70, &["5 chat first critical: a! b?", "65 chat deescalated warning: a? b?"]);
+    check(
+        &["chat"],
+        &["0 a! b?", "7 a?"],
+        70,
+        &[
+            "5 chat first critical: a! b?",
+            "65 chat deescalated warning: a? b?",
+        ],
+    );
     check(
         &["chat"],
         &["0 a? b?", "7 a."],
         70,
-        &["5 chat first warning: a? b?", "65 chat partly_resolved warning: b? | a"],
+        &[
+            "5 chat first warning: a? b?",
+            "65 chat partly_resolved warning: b? | a",
+        ],
     );
-    check(&["chat"], &["0 a! b!", "7 a?"], 300, &["5 chat first critical: a! b!"]);
+    check(
+        &["chat"],
+        &["0 a! b!", "7 a?"],
+        300,
+        &["5 chat first critical: a! b!"],
+    );
 }
 
 #[test]
@@ -94,7 +188,12 @@ fn a_change_that_is_undone_before_it_is_told_is_not_told() {
     check(&["chat"], &["0 a? b?", "7 a.", "9 a?"], 300, &first);
     check(&["chat"], &["0 a? b?", "7 c?", "9 c."], 300, &first);
     check(&["chat"], &["0 a? b?", "7 c?", "9 c.", "70 c?"], 72, &first);
-    check(&["chat"], &["0 a? b!", "7 b?", "9 b!"], 300, &["5 chat first critical: b! a?"]);
+    check(
+        &["chat"],
+        &["0 a? b!", "7 b?", "9 b!"],
+        300,
+        &["5 chat first critical: b! a?"],
+    );
 }
 
 #[test]
@@ -104,18 +203,38 @@ fn a_group_that_resolved_is_told_at_once_and_only_if_it_was_told_to_fire() {
         &["chat"],
         &["0 a? b!", "7 a. b."],
         300,
-        &["5 chat first critical: b! a?", "7 chat resolved critical: | b a"],
+        &[
+            "5 chat first critical: b! a?",
+            "7 chat resolved critical: | b a",
+        ],
     );
-    let one_by_one =
-        ["5 chat first warning: a? b?", "65 chat partly_resolved warning: b? | a", "80 chat resolved warning: | b"];
+    let one_by_one = [
+        "5 chat first warning: a? b?",
+        "65 chat partly_resolved warning: b? | a",
+        "80 chat resolved warning: | b",
+    ];
     check(&["chat"], &["0 a? b?", "7 a.", "80 b."], 300, &one_by_one);
-    check(&["chat"], &["0 a?", "7 b?", "8 a. b."], 300, &["5 chat first warning: a?", "8 chat resolved warning: | a"]);
+    check(
+        &["chat"],
+        &["0 a?", "7 b?", "8 a. b."],
+        300,
+        &["5 chat first warning: a?", "8 chat resolved warning: | a"],
+    );
 }
 
 #[test]
 fn a_group_that_fires_again_begins_anew() {
-    check(&["chat"], &["0 a?", "3 a.", "4 a?"], 60, &["9 chat first warning: a?"]);
-    let again = ["5 chat first warning: a?", "7 chat resolved warning: | a", "13 chat first warning: a?"];
+    check(
+        &["chat"],
+        &["0 a?", "3 a.", "4 a?"],
+        60,
+        &["9 chat first warning: a?"],
+    );
+    let again = [
+        "5 chat first warning: a?",
+        "7 chat resolved warning: | a",
+        "13 chat first warning: a?",
+    ];
     check(&["chat"], &["0 a?", "7 a.", "8 a?"], 60, &again);
 }
 
@@ -123,8 +242,21 @@ fn a_group_that_fires_again_begins_anew() {
 fn what_goes_on_firing_is_repeated() {
     let first = "5 chat first warning: a?";
     check(&["chat"], &["0 a?"], 3604, &[first]);
-    check(&["chat"], &["0 a?"], 7300, &[first, "3605 chat repeat warning: a?", "7205 chat repeat warning: a?"]);
-    let put_off = [first, "1000 chat escalated critical: a!", "4600 chat repeat critical: a!"];
+    check(
+        &["chat"],
+        &["0 a?"],
+        7300,
+        &[
+            first,
+            "3605 chat repeat warning: a?",
+            "7205 chat repeat warning: a?",
+        ],
+    );
+    let put_off = [
+        first,
+        "1000 chat escalated critical: a!",
+        "4600 chat repeat critical: a!",
+    ];
     check(&["chat"], &["0 a?", "1000 a!"], 4600, &put_off);
 }
 
@@ -134,7 +266,10 @@ fn the_weightiest_reason_is_given() {
     let events = |changes: &'static str| ["0 a? b! c!", changes];
     let check_reason = |changes, then: &str| check(&["chat"], &events(changes), 70, &[first, then]);
     check_reason("7 a! d? c.", "10 chat escalated critical: a! b! d? | c");
-    check_reason("7 b? c? d? a.", "65 chat new_in_group warning: b? c? d? | a");
+    check_reason(
+        "7 b? c? d? a.",
+        "65 chat new_in_group warning: b? c? d? | a",
+    );
     check_reason("7 b? c. a.", "65 chat deescalated warning: b? | c a");
 }
 
@@ -143,15 +278,26 @@ fn a_receiver_of_critical_alerts_sees_nothing_else() {
     let oncall = &["oncall:critical"];
     check(oncall, &["0 a?"], 60, &[]);
     check(oncall, &["0 a? b!"], 60, &["5 oncall first critical: b!"]);
-    check(oncall, &["0 a?", "30 a!"], 60, &["35 oncall first critical: a!"]);
+    check(
+        oncall,
+        &["0 a?", "30 a!"],
+        60,
+        &["35 oncall first critical: a!"],
+    );
     check(
         oncall,
         &["0 a!", "30 a?", "90 a."],
         300,
-        &["5 oncall first critical: a!", "30 oncall resolved critical: | a"],
+        &[
+            "5 oncall first critical: a!",
+            "30 oncall resolved critical: | a",
+        ],
     );
     check(oncall, &["0 a!", "3 a?"], 60, &[]);
-    let partly = ["5 oncall first critical: a! b!", "65 oncall partly_resolved critical: b! | a"];
+    let partly = [
+        "5 oncall first critical: a! b!",
+        "65 oncall partly_resolved critical: b! | a",
+    ];
     check(oncall, &["0 a! b!", "30 a?", "50 a."], 300, &partly);
 }
 
@@ -164,15 +310,27 @@ fn an_alert_that_falls_below_a_receiver_ends_as_what_it_was() {
     simulation.advance(at(10));
     let ended = &simulation.said[1].alerts[0];
     assert_eq!(ended.resolved, Some((at(10), ResolveReason::Cleared)));
-    assert_eq!((ended.threshold.as_f64(), ended.value.best().unwrap().as_f64()), (120.0, 30.0));
+    assert_eq!(
+        (
+            ended.threshold.as_f64(),
+            ended.value.best().unwrap().as_f64()
+        ),
+        (120.0, 30.0)
+    );
 }
 
 #[test]
 fn the_worst_comes_first() {
     let alert = |pair: &str, severity, value: Option<i64>, threshold| {
-        let reading = value.map_or(Reading::NO_DATA, |value| Reading::exact(Span::from_secs(value)));
+        let reading = value.map_or(Reading::NO_DATA, |value| {
+            Reading::exact(Span::from_secs(value))
+        });
         let threshold = Quantity::Seconds(Span::from_secs(threshold));
-        Arc::new(AlertSnapshot { value: Measured::from(reading), threshold, ..firing(pair, severity) })
+        Arc::new(AlertSnapshot {
+            value: Measured::from(reading),
+            threshold,
+            ..firing(pair, severity)
+        })
     };
     let (warning, critical) = (Severity::Warning, Severity::Critical);
     let expected = [
@@ -197,7 +355,10 @@ fn a_message_shows_the_values_of_its_moment() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     simulation.set("a", Some(Severity::Warning));
     let newer = Measured::from(Reading::exact(Span::from_secs(77)));
-    let newer = Arc::new(AlertSnapshot { value: newer, ..firing("a", Severity::Warning) });
+    let newer = Arc::new(AlertSnapshot {
+        value: newer,
+        ..firing("a", Severity::Warning)
+    });
     simulation.alerts.insert("a".to_owned(), Arc::clone(&newer));
     simulation.advance(at(5));
     assert_eq!(simulation.said[0].alerts, [newer]);
@@ -206,13 +367,22 @@ fn a_message_shows_the_values_of_its_moment() {
 #[test]
 fn alerts_are_grouped_by_name_and_direction() {
     let group = |rule, labels: &[(&str, &str)]| {
-        let labels: Labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let labels: Labels = labels
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         let identity = AlertKey::new(rule, Arc::new(labels)).identity().clone();
-        let alert = AlertSnapshot { identity, ..firing("a", Severity::Warning) };
+        let alert = AlertSnapshot {
+            identity,
+            ..firing("a", Severity::Warning)
+        };
         GroupKey::of(&alert, &settings(&[]).group_by).text()
     };
     let lag = r#"alertname="RedisCrossDcLagHigh",source_dc="dc1",target_dc="dc2""#;
-    assert_eq!(GroupKey::of(&firing("a", Severity::Warning), &settings(&[]).group_by).text(), lag);
+    assert_eq!(
+        GroupKey::of(&firing("a", Severity::Warning), &settings(&[]).group_by).text(),
+        lag
+    );
     let server = group(Rule::Unreachable, &[("dc", "dc1"), ("server", "a:6379")]);
     assert_eq!(server, r#"alertname="RedisCrossDcServerUnreachable""#);
 }
@@ -220,12 +390,27 @@ fn alerts_are_grouped_by_name_and_direction() {
 #[test]
 fn matchers_look_at_every_label_that_is_sent() {
     let extra = Labels::from([("team".to_owned(), "payments".to_owned())]);
-    let context = Arc::new(AlertContext { extra_labels: Arc::new(extra), ..AlertContext::default() });
-    let alert = AlertSnapshot { context, ..firing("orders-1", Severity::Critical) };
+    let context = Arc::new(AlertContext {
+        extra_labels: Arc::new(extra),
+        ..AlertContext::default()
+    });
+    let alert = AlertSnapshot {
+        context,
+        ..firing("orders-1", Severity::Critical)
+    };
     let check = |matchers: &[(&str, &str)], wanted| {
-        let matchers = matchers.iter().map(|(label, glob)| ((*label).to_owned(), WildMatch::new(glob))).collect();
-        let receiver =
-            Receiver::new(&ReceiverSettings { matchers, ..receiver("chat") }, &settings(&[]), BTreeMap::new());
+        let matchers = matchers
+            .iter()
+            .map(|(label, glob)| ((*label).to_owned(), WildMatch::new(glob)))
+            .collect();
+        let receiver = Receiver::new(
+            &ReceiverSettings {
+                matchers,
+                ..receiver("chat")
+            },
+            &settings(&[]),
+            BTreeMap::new(),
+        );
         assert_eq!(receiver.wants(&alert), wanted, "{:?}", receiver.matchers);
     };
     check(&[], true);
@@ -233,7 +418,10 @@ fn matchers_look_at_every_label_that_is_sent() {
     check(&[("pair", "orders")], false);
     check(&[("pair", "orders-?"), ("team", "pay*")], true);
     check(&[("pair", "orders-?"), ("team", "search")], false);
-    check(&[("alertname", "RedisCrossDcLag*"), ("severity", "critical")], true);
+    check(
+        &[("alertname", "RedisCrossDcLag*"), ("severity", "critical")],
+        true,
+    );
     check(&[("severity", "warning")], false);
     check(&[("absent", "*")], true);
     check(&[("absent", "?*")], false);
@@ -251,16 +439,28 @@ fn check_reload(receivers: &[&str], then: &[&str]) {
     simulation.set("a", None);
     simulation.set("b", None);
     simulation.advance(at(300));
-    assert_eq!(simulation.said.iter().map(spell).collect::<Vec<_>>(), then, "{receivers:?}");
+    assert_eq!(
+        simulation.said.iter().map(spell).collect::<Vec<_>>(),
+        then,
+        "{receivers:?}"
+    );
 }
 
 #[test]
 fn a_reload_pages_nobody_again() {
-    let (chat, oncall) = ("200 chat resolved critical: | b a", "200 oncall resolved critical: | b");
+    let (chat, oncall) = (
+        "200 chat resolved critical: | b a",
+        "200 oncall resolved critical: | b",
+    );
     check_reload(&["chat", "oncall:critical"], &[chat, oncall]);
     check_reload(&["oncall:critical", "chat"], &[oncall, chat]);
     check_reload(&["chat"], &[chat, oncall]);
-    let new = ["105 new first critical: b! a?", "200 new resolved critical: | b a", chat, oncall];
+    let new = [
+        "105 new first critical: b! a?",
+        "200 new resolved critical: | b a",
+        chat,
+        oncall,
+    ];
     check_reload(&["new"], &new);
 }
 
@@ -269,12 +469,20 @@ fn a_reload_that_changes_what_a_receiver_wants_tells_the_difference() {
     let removed = "200 oncall resolved critical: | b";
     check_reload(
         &["chat:critical"],
-        &["105 chat partly_resolved critical: b! | a", "200 chat resolved critical: | b", removed],
+        &[
+            "105 chat partly_resolved critical: b! | a",
+            "200 chat resolved critical: | b",
+            removed,
+        ],
     );
     let removed = "200 chat resolved critical: | b a";
     check_reload(
         &["oncall"],
-        &["105 oncall new_in_group critical: b! a?", "200 oncall resolved critical: | b a", removed],
+        &[
+            "105 oncall new_in_group critical: b! a?",
+            "200 oncall resolved critical: | b a",
+            removed,
+        ],
     );
 }
 
@@ -283,9 +491,15 @@ fn a_reload_that_changes_the_waits_counts_for_open_groups_too() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     simulation.set("a", Some(Severity::Warning));
     simulation.advance(at(10));
-    simulation.reconfigure(&NotifySettings { repeat_interval: Span::from_secs(100), ..settings(&["chat"]) });
+    simulation.reconfigure(&NotifySettings {
+        repeat_interval: Span::from_secs(100),
+        ..settings(&["chat"])
+    });
     simulation.advance(at(110));
-    assert_eq!(simulation.said.last().map(spell).as_deref(), Some("105 chat repeat warning: a?"));
+    assert_eq!(
+        simulation.said.last().map(spell).as_deref(),
+        Some("105 chat repeat warning: a?")
+    );
 }
 
 #[test]
@@ -298,7 +512,10 @@ fn nothing_wakes_when_there_is_nothing_to_say() {
     simulation.set("a", None);
     simulation.advance(at(10));
     assert_eq!(
-        (simulation.groups.next_wakeup(), simulation.said.last().unwrap().reason),
+        (
+            simulation.groups.next_wakeup(),
+            simulation.said.last().unwrap().reason
+        ),
         (None, NotifyReason::Resolved)
     );
 }

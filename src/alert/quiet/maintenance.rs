@@ -1,4 +1,5 @@
-//! Maintenance windows: quiet at the same local time each week, whatever the clocks of that zone do.
+//! Maintenance windows: quiet at the same local time each week, whatever the clocks of that zone
+//! do.
 
 use std::sync::Arc;
 
@@ -18,24 +19,50 @@ pub struct Maintenance {
 impl Maintenance {
     /// These windows.
     pub fn new(windows: &[MaintenanceWindow]) -> Self {
-        Self { windows: windows.to_vec() }
+        Self {
+            windows: windows.to_vec(),
+        }
     }
 
     /// Which windows are open at `now`, by index.
     pub(super) fn open(&self, now: WallTime) -> Vec<usize> {
-        let Ok(now) = Instant::from_nanosecond(now.as_nanos().into()) else { return Vec::new() };
-        self.windows.iter().enumerate().filter(|(_, window)| is_open(window, now)).map(|(index, _)| index).collect()
+        let Ok(now) = Instant::from_nanosecond(now.as_nanos().into()) else {
+            return Vec::new();
+        };
+        self.windows
+            .iter()
+            .enumerate()
+            .filter(|(_, window)| is_open(window, now))
+            .map(|(index, _)| index)
+            .collect()
     }
 
     /// The name of the first among `those` windows that what has these labels fits.
-    pub(super) fn find<'a>(&self, those: &[usize], label: impl Fn(&str) -> &'a str) -> Option<Arc<str>> {
-        let fits = |window: &&MaintenanceWindow| window.matchers.iter().all(|(name, glob)| glob.matches(label(name)));
-        those.iter().filter_map(|index| self.windows.get(*index)).find(fits).map(|window| window.name.as_str().into())
+    pub(super) fn find<'a>(
+        &self,
+        those: &[usize],
+        label: impl Fn(&str) -> &'a str,
+    ) -> Option<Arc<str>> {
+        let fits = |window: &&MaintenanceWindow| {
+            window
+                .matchers
+                .iter()
+                .all(|(name, glob)| glob.matches(label(name)))
+        };
+        those
+            .iter()
+            .filter_map(|index| self.windows.get(*index))
+            .find(fits)
+            .map(|window| window.name.as_str().into())
     }
 
     /// The names of `those` windows.
     pub(super) fn names(&self, those: &[usize]) -> Vec<Arc<str>> {
-        those.iter().filter_map(|index| self.windows.get(*index)).map(|window| window.name.as_str().into()).collect()
+        those
+            .iter()
+            .filter_map(|index| self.windows.get(*index))
+            .map(|window| window.name.as_str().into())
+            .collect()
     }
 }
 
@@ -46,12 +73,18 @@ fn is_open(window: &MaintenanceWindow, now: Instant) -> bool {
     // One day more, as a day may have 25 hours.
     let days_back = duration / Span::from_secs(DAY).as_nanos() + 2;
     (0..=days_back).any(|back| {
-        let Ok(date) = today.checked_sub(Days::new().days(back)) else { return false };
-        // A time that the clocks skip is taken as much later, one that comes twice is the first (RFC 5545, 3.3.5).
-        let begins = date.to_datetime(window.start).to_zoned(window.timezone.clone());
+        let Ok(date) = today.checked_sub(Days::new().days(back)) else {
+            return false;
+        };
+        // A time that the clocks skip is taken as much later, one that comes twice is the first
+        // (RFC 5545, 3.3.5).
+        let begins = date
+            .to_datetime(window.start)
+            .to_zoned(window.timezone.clone());
         let since = |begins: Instant| now.as_nanosecond() - begins.as_nanosecond();
         window.every.contains(&date.weekday())
-            && begins.is_ok_and(|begins| (0..i128::from(duration)).contains(&since(begins.timestamp())))
+            && begins
+                .is_ok_and(|begins| (0..i128::from(duration)).contains(&since(begins.timestamp())))
     })
 }
 
@@ -81,27 +114,73 @@ mod tests {
         for (text, open) in instants {
             let nanos = text.parse::<Instant>().unwrap().as_nanosecond();
             let at = WallTime::from_nanos(i64::try_from(nanos).unwrap());
-            assert_eq!(maintenance.open(at), if *open { vec![0] } else { vec![] }, "{text}");
+            assert_eq!(
+                maintenance.open(at),
+                if *open { vec![0] } else { vec![] },
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn it_follows_the_local_time_of_its_zone() {
         let sunday = window(&[Weekday::Sunday], "02:00", 2, "Europe/Berlin");
-        check(&sunday, &[("2026-01-04T00:59:59Z", false), ("2026-01-04T01:00:00Z", true)]);
-        check(&sunday, &[("2026-01-04T02:59:59Z", true), ("2026-01-04T03:00:00Z", false)]);
-        check(&sunday, &[("2026-07-05T00:00:00Z", true), ("2026-07-05T02:00:00Z", false)]);
-        check(&sunday, &[("2026-01-05T01:30:00Z", false), ("2026-01-03T01:30:00Z", false)]);
+        check(
+            &sunday,
+            &[
+                ("2026-01-04T00:59:59Z", false),
+                ("2026-01-04T01:00:00Z", true),
+            ],
+        );
+        check(
+            &sunday,
+            &[
+                ("2026-01-04T02:59:59Z", true),
+                ("2026-01-04T03:00:00Z", false),
+            ],
+        );
+        check(
+            &sunday,
+            &[
+                ("2026-07-05T00:00:00Z", true),
+                ("2026-07-05T02:00:00Z", false),
+            ],
+        );
+        check(
+            &sunday,
+            &[
+                ("2026-01-05T01:30:00Z", false),
+                ("2026-01-03T01:30:00Z", false),
+            ],
+        );
     }
 
     /// On 29 March 2026 the clocks of Berlin go from 02:00 to 03:00 at 01:00 UTC.
     #[test]
     fn when_the_clocks_go_forward_it_begins_later_and_lasts_as_long() {
         let skipped = window(&[Weekday::Sunday], "02:30", 2, "Europe/Berlin");
-        check(&skipped, &[("2026-03-29T01:29:59Z", false), ("2026-03-29T01:30:00Z", true)]);
-        check(&skipped, &[("2026-03-29T03:29:59Z", true), ("2026-03-29T03:30:00Z", false)]);
+        check(
+            &skipped,
+            &[
+                ("2026-03-29T01:29:59Z", false),
+                ("2026-03-29T01:30:00Z", true),
+            ],
+        );
+        check(
+            &skipped,
+            &[
+                ("2026-03-29T03:29:59Z", true),
+                ("2026-03-29T03:30:00Z", false),
+            ],
+        );
         let across = window(&[Weekday::Sunday], "01:00", 3, "Europe/Berlin");
-        check(&across, &[("2026-03-29T00:00:00Z", true), ("2026-03-29T02:59:59Z", true)]);
+        check(
+            &across,
+            &[
+                ("2026-03-29T00:00:00Z", true),
+                ("2026-03-29T02:59:59Z", true),
+            ],
+        );
         check(&across, &[("2026-03-29T03:00:00Z", false)]);
     }
 
@@ -109,20 +188,60 @@ mod tests {
     #[test]
     fn when_the_clocks_go_back_it_begins_once_and_lasts_as_long() {
         let twice = window(&[Weekday::Sunday], "02:30", 2, "Europe/Berlin");
-        check(&twice, &[("2026-10-25T00:29:59Z", false), ("2026-10-25T00:30:00Z", true)]);
-        check(&twice, &[("2026-10-25T02:29:59Z", true), ("2026-10-25T02:30:00Z", false)]);
-        let short = MaintenanceWindow { duration: Span::from_secs(1800), ..twice };
-        check(&short, &[("2026-10-25T00:45:00Z", true), ("2026-10-25T01:00:00Z", false)]);
+        check(
+            &twice,
+            &[
+                ("2026-10-25T00:29:59Z", false),
+                ("2026-10-25T00:30:00Z", true),
+            ],
+        );
+        check(
+            &twice,
+            &[
+                ("2026-10-25T02:29:59Z", true),
+                ("2026-10-25T02:30:00Z", false),
+            ],
+        );
+        let short = MaintenanceWindow {
+            duration: Span::from_secs(1800),
+            ..twice
+        };
+        check(
+            &short,
+            &[
+                ("2026-10-25T00:45:00Z", true),
+                ("2026-10-25T01:00:00Z", false),
+            ],
+        );
         check(&short, &[("2026-10-25T01:35:00Z", false)]);
     }
 
     #[test]
     fn it_goes_on_over_midnight_and_over_days() {
         let night = window(&[Weekday::Friday], "23:00", 4, "America/New_York");
-        check(&night, &[("2026-01-10T03:59:59Z", false), ("2026-01-10T04:00:00Z", true)]);
-        check(&night, &[("2026-01-10T07:59:59Z", true), ("2026-01-10T08:00:00Z", false)]);
+        check(
+            &night,
+            &[
+                ("2026-01-10T03:59:59Z", false),
+                ("2026-01-10T04:00:00Z", true),
+            ],
+        );
+        check(
+            &night,
+            &[
+                ("2026-01-10T07:59:59Z", true),
+                ("2026-01-10T08:00:00Z", false),
+            ],
+        );
         let week = window(&[Weekday::Monday], "00:00", 7 * 24, "UTC");
-        check(&week, &[("2026-01-05T00:00:00Z", true), ("2026-01-11T23:59:59Z", true), ("2026-01-12T00:00:00Z", true)]);
+        check(
+            &week,
+            &[
+                ("2026-01-05T00:00:00Z", true),
+                ("2026-01-11T23:59:59Z", true),
+                ("2026-01-12T00:00:00Z", true),
+            ],
+        );
     }
 
     #[test]
@@ -130,6 +249,9 @@ mod tests {
         let maintenance = Maintenance::new(&[window(&[Weekday::Monday], "00:00", 1, "UTC")]);
         let find = |pair: &'static str, open: &[usize]| maintenance.find(open, |_| pair);
         assert_eq!(find("orders-1", &[0]).as_deref(), Some("patching"));
-        assert_eq!((find("sessions", &[0]), find("orders-1", &[])), (None, None));
+        assert_eq!(
+            (find("sessions", &[0]), find("orders-1", &[])),
+            (None, None)
+        );
     }
 }

@@ -1,12 +1,15 @@
 //! What asks for quiet: silences that somebody made and maintenance windows of the configuration.
 //!
-//! They hold back that an alert fires and that it still does, never that what was told before is over.
+//! They hold back that an alert fires and that it still does, never that what was told before is
+//! over.
 
 mod maintenance;
 mod silences;
 
 pub use maintenance::Maintenance;
-pub use silences::{MAX_SILENCES, NewSilence, Silence, SilenceError, SilenceRecord, SilenceState, Silences};
+pub use silences::{
+    MAX_SILENCES, NewSilence, Silence, SilenceError, SilenceRecord, SilenceState, Silences,
+};
 
 use super::{AlertSnapshot, Hold};
 use crate::config::MaintenanceWindow;
@@ -32,7 +35,10 @@ struct InForce {
 impl Quiet {
     /// No silences yet, and these windows.
     pub fn new(windows: &[MaintenanceWindow]) -> Self {
-        Self { maintenance: Maintenance::new(windows), ..Self::default() }
+        Self {
+            maintenance: Maintenance::new(windows),
+            ..Self::default()
+        }
     }
 
     /// Changes the windows.
@@ -43,7 +49,10 @@ impl Quiet {
 
     /// Looks at the clock. Returns whether something else is in force than before.
     pub fn turn(&mut self, now: WallTime) -> bool {
-        let in_force = InForce { silences: self.silences.active(now), windows: self.maintenance.open(now) };
+        let in_force = InForce {
+            silences: self.silences.active(now),
+            windows: self.maintenance.open(now),
+        };
         let changed = std::mem::take(&mut self.changed) || in_force != self.in_force;
         self.in_force = in_force;
         changed
@@ -52,8 +61,16 @@ impl Quiet {
     /// What in force keeps the alert from being told: a silence before a window.
     pub fn hold_of(&self, alert: &AlertSnapshot) -> Option<Hold> {
         let label = |name: &str| alert.label(name);
-        let silence = self.silences.find(&self.in_force.silences, label).cloned().map(Hold::Silence);
-        silence.or_else(|| self.maintenance.find(&self.in_force.windows, label).map(Hold::Maintenance))
+        let silence = self
+            .silences
+            .find(&self.in_force.silences, label)
+            .cloned()
+            .map(Hold::Silence);
+        silence.or_else(|| {
+            self.maintenance
+                .find(&self.in_force.windows, label)
+                .map(Hold::Maintenance)
+        })
     }
 
     /// The names of the windows in force.

@@ -10,8 +10,8 @@ use wildmatch::WildMatch;
 use crate::alert::SilenceId;
 use crate::model::{Span, WallTime, stable_hash};
 
-/// How many silences there are at most, the expired ones included, which give way first. Each alert is compared with all
-/// of them when they change.
+/// How many silences there are at most, the expired ones included, which give way first. Each alert
+/// is compared with all of them when they change.
 pub const MAX_SILENCES: usize = 500;
 
 /// How many labels one silence looks at.
@@ -118,21 +118,39 @@ impl Silences {
     /// Makes a silence and returns its name.
     ///
     /// # Errors
-    /// It would silence everything, has already ended, lasts too long, holds texts that are missing or too long, or there
-    /// are too many silences.
+    /// It would silence everything, has already ended, lasts too long, holds texts that are missing
+    /// or too long, or there are too many silences.
     pub fn add(&mut self, new: NewSilence, now: WallTime) -> Result<SilenceId, SilenceError> {
         let starts = new.starts.unwrap_or(now).max(now);
         check(&new, starts)?;
         self.forget(now);
         if self.all.len() >= MAX_SILENCES {
-            let oldest = self.all.values().filter(|silence| silence.state(now) == SilenceState::Expired);
-            let oldest = oldest.min_by_key(|silence| silence.record.ends).ok_or(SilenceError::TooMany)?;
+            let oldest = self
+                .all
+                .values()
+                .filter(|silence| silence.state(now) == SilenceState::Expired);
+            let oldest = oldest
+                .min_by_key(|silence| silence.record.ends)
+                .ok_or(SilenceError::TooMany)?;
             let oldest = oldest.record.id.clone();
             self.all.remove(&oldest);
         }
         let id = self.new_id(&new, now);
-        let NewSilence { matchers, ends, author, comment, .. } = new;
-        let record = SilenceRecord { id: id.clone(), matchers, starts, ends, author, comment };
+        let NewSilence {
+            matchers,
+            ends,
+            author,
+            comment,
+            ..
+        } = new;
+        let record = SilenceRecord {
+            id: id.clone(),
+            matchers,
+            starts,
+            ends,
+            author,
+            comment,
+        };
         self.all.insert(id.clone(), Silence::from(record));
         Ok(id)
     }
@@ -142,7 +160,10 @@ impl Silences {
     /// # Errors
     /// There is no such silence, or it is over.
     pub fn expire(&mut self, id: &SilenceId, now: WallTime) -> Result<(), SilenceError> {
-        let silence = self.all.get_mut(id).ok_or_else(|| SilenceError::Unknown(id.clone()))?;
+        let silence = self
+            .all
+            .get_mut(id)
+            .ok_or_else(|| SilenceError::Unknown(id.clone()))?;
         if silence.state(now) == SilenceState::Expired {
             return Err(SilenceError::Expired(id.clone()));
         }
@@ -151,9 +172,14 @@ impl Silences {
         Ok(())
     }
 
-    /// Every silence at `now`: those in force first, then those to come, then those that are over; by their end.
+    /// Every silence at `now`: those in force first, then those to come, then those that are over;
+    /// by their end.
     pub fn list(&self, now: WallTime) -> Vec<(SilenceState, SilenceRecord)> {
-        let mut list: Vec<_> = self.all.values().map(|s| (s.state(now), s.record.clone())).collect();
+        let mut list: Vec<_> = self
+            .all
+            .values()
+            .map(|s| (s.state(now), s.record.clone()))
+            .collect();
         list.sort_by(|(a, x), (b, y)| (a, x.ends, &x.id).cmp(&(b, y.ends, &y.id)));
         list
     }
@@ -167,29 +193,41 @@ impl Silences {
     pub fn restored(records: impl IntoIterator<Item = SilenceRecord>) -> Self {
         let is_sound = |record: &SilenceRecord| check_matchers(&record.matchers).is_ok();
         let sound = records.into_iter().filter(is_sound).take(MAX_SILENCES);
-        Self { all: sound.map(|record| (record.id.clone(), Silence::from(record))).collect() }
+        Self {
+            all: sound
+                .map(|record| (record.id.clone(), Silence::from(record)))
+                .collect(),
+        }
     }
 
     /// The names of those in force, in order.
     pub fn active(&self, now: WallTime) -> Vec<SilenceId> {
-        let active = self.all.values().filter(|silence| silence.state(now) == SilenceState::Active);
+        let active = self
+            .all
+            .values()
+            .filter(|silence| silence.state(now) == SilenceState::Active);
         active.map(|silence| silence.record.id.clone()).collect()
     }
 
-    /// Among `those`, the silence of what has these labels; where there are several, the one that ends last.
+    /// Among `those`, the silence of what has these labels; where there are several, the one that
+    /// ends last.
     pub(super) fn find<'a, 'l>(
         &self,
         those: &'a [SilenceId],
         label: impl Fn(&str) -> &'l str,
     ) -> Option<&'a SilenceId> {
         let fits = |id: &&SilenceId| self.all.get(id).is_some_and(|silence| silence.fits(&label));
-        those.iter().filter(fits).max_by_key(|id| self.all.get(id).map(|silence| silence.record.ends))
+        those
+            .iter()
+            .filter(fits)
+            .max_by_key(|id| self.all.get(id).map(|silence| silence.record.ends))
     }
 
     /// Forgets those that expired long ago.
     fn forget(&mut self, now: WallTime) {
         let oldest = now.as_nanos().saturating_sub(KEPT_FOR.as_nanos());
-        self.all.retain(|_, silence| silence.record.ends.as_nanos() > oldest);
+        self.all
+            .retain(|_, silence| silence.record.ends.as_nanos() > oldest);
     }
 
     /// A name that no silence has: a hash of what it is and when it was made.
@@ -197,8 +235,15 @@ impl Silences {
         let made = now.as_nanos().to_string();
         let id = |attempt: usize| {
             let attempt = attempt.to_string();
-            let matchers = new.matchers.iter().flat_map(|(label, glob)| [label.as_str(), glob.as_str()]);
-            let hash = stable_hash([made.as_str(), attempt.as_str(), &new.author].into_iter().chain(matchers));
+            let matchers = new
+                .matchers
+                .iter()
+                .flat_map(|(label, glob)| [label.as_str(), glob.as_str()]);
+            let hash = stable_hash(
+                [made.as_str(), attempt.as_str(), &new.author]
+                    .into_iter()
+                    .chain(matchers),
+            );
             SilenceId(format!("{hash:016x}").into())
         };
         let mut attempts = 0..;
@@ -223,21 +268,32 @@ impl Silence {
     }
 
     fn fits<'a>(&self, label: impl Fn(&str) -> &'a str) -> bool {
-        self.globs.iter().all(|(name, glob)| glob.matches(label(name)))
+        self.globs
+            .iter()
+            .all(|(name, glob)| glob.matches(label(name)))
     }
 }
 
 impl From<SilenceRecord> for Silence {
     fn from(record: SilenceRecord) -> Self {
-        let globs = record.matchers.iter().map(|(label, glob)| (label.clone(), WildMatch::new(glob)));
-        Self { globs: globs.collect(), record }
+        let globs = record
+            .matchers
+            .iter()
+            .map(|(label, glob)| (label.clone(), WildMatch::new(glob)));
+        Self {
+            globs: globs.collect(),
+            record,
+        }
     }
 }
 
 impl SilenceId {
     /// The name that `text` is; `None` when it can be none.
     pub fn parse(text: &str) -> Option<Self> {
-        let well_formed = text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let well_formed = text.len() == 16
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         well_formed.then(|| Self(Arc::from(text)))
     }
 }
@@ -286,8 +342,14 @@ fn check_matchers(matchers: &BTreeMap<String, String>) -> Result<(), SilenceErro
         return Err(SilenceError::BadText("matcher"));
     }
     // A glob that fits the empty text fits whatever lacks the label.
-    let says_something = matchers.values().any(|glob| !WildMatch::new(glob).matches(""));
-    if says_something { Ok(()) } else { Err(SilenceError::FitsAll) }
+    let says_something = matchers
+        .values()
+        .any(|glob| !WildMatch::new(glob).matches(""));
+    if says_something {
+        Ok(())
+    } else {
+        Err(SilenceError::FitsAll)
+    }
 }
 
 fn is_label(name: &str) -> bool {
@@ -309,7 +371,10 @@ mod tests {
 
     fn new(matchers: &[(&str, &str)], starts: Option<i64>, ends: i64) -> NewSilence {
         NewSilence {
-            matchers: matchers.iter().map(|(label, glob)| ((*label).to_owned(), (*glob).to_owned())).collect(),
+            matchers: matchers
+                .iter()
+                .map(|(label, glob)| ((*label).to_owned(), (*glob).to_owned()))
+                .collect(),
             starts: starts.map(at),
             ends: at(ends),
             author: "me".to_owned(),
@@ -326,14 +391,35 @@ mod tests {
         let first = silences.add(new(ORDERS, None, 100), at(0)).unwrap();
         let second = silences.add(new(ORDERS, Some(50), 200), at(0)).unwrap();
         let label = |_: &str| "orders-1";
-        for (now, holds) in
-            [(0, Some(&first)), (49, Some(&first)), (50, Some(&second)), (199, Some(&second)), (200, None)]
-        {
-            assert_eq!(silences.find(&silences.active(at(now)), label), holds, "{now}");
+        for (now, holds) in [
+            (0, Some(&first)),
+            (49, Some(&first)),
+            (50, Some(&second)),
+            (199, Some(&second)),
+            (200, None),
+        ] {
+            assert_eq!(
+                silences.find(&silences.active(at(now)), label),
+                holds,
+                "{now}"
+            );
         }
-        assert_eq!(silences.find(&silences.active(at(0)), |_: &str| "sessions"), None);
-        let states: Vec<_> = silences.list(at(20)).into_iter().map(|(state, silence)| (state, silence.id)).collect();
-        assert_eq!(states, [(SilenceState::Active, first), (SilenceState::Pending, second)]);
+        assert_eq!(
+            silences.find(&silences.active(at(0)), |_: &str| "sessions"),
+            None
+        );
+        let states: Vec<_> = silences
+            .list(at(20))
+            .into_iter()
+            .map(|(state, silence)| (state, silence.id))
+            .collect();
+        assert_eq!(
+            states,
+            [
+                (SilenceState::Active, first),
+                (SilenceState::Pending, second)
+            ]
+        );
     }
 
     #[test]
@@ -341,17 +427,33 @@ mod tests {
         let mut silences = Silences::default();
         let id = silences.add(new(ORDERS, None, 100), at(0)).unwrap();
         assert_eq!(silences.expire(&id, at(10)), Ok(()));
-        assert_eq!((silences.active(at(10)), silences.list(at(10))[0].0), (vec![], SilenceState::Expired));
-        assert_eq!(silences.expire(&id, at(11)), Err(SilenceError::Expired(id.clone())));
+        assert_eq!(
+            (silences.active(at(10)), silences.list(at(10))[0].0),
+            (vec![], SilenceState::Expired)
+        );
+        assert_eq!(
+            silences.expire(&id, at(11)),
+            Err(SilenceError::Expired(id.clone()))
+        );
         let later = 10 + 86_400;
-        silences.add(new(ORDERS, None, later + 10), at(later - 1)).unwrap();
+        silences
+            .add(new(ORDERS, None, later + 10), at(later - 1))
+            .unwrap();
         assert_eq!(silences.list(at(later)).len(), 2);
-        silences.add(new(ORDERS, None, later + 10), at(later)).unwrap();
-        assert_eq!(silences.expire(&id, at(later)), Err(SilenceError::Unknown(id)));
+        silences
+            .add(new(ORDERS, None, later + 10), at(later))
+            .unwrap();
+        assert_eq!(
+            silences.expire(&id, at(later)),
+            Err(SilenceError::Unknown(id))
+        );
     }
 
     fn refused(silence: NewSilence) -> String {
-        Silences::default().add(silence, at(1000)).unwrap_err().to_string()
+        Silences::default()
+            .add(silence, at(1000))
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -361,16 +463,37 @@ mod tests {
         let many: Vec<_> = many.iter().map(|label| (label.as_str(), "x")).collect();
         let cases = [
             (new(&[], None, 2000), "it would silence everything"),
-            (new(&[("pair", "*")], None, 2000), "it would silence everything"),
-            (new(&[("1pair", "a")], None, 2000), "\"1pair\" is not a label's name"),
+            (
+                new(&[("pair", "*")], None, 2000),
+                "it would silence everything",
+            ),
+            (
+                new(&[("1pair", "a")], None, 2000),
+                "\"1pair\" is not a label's name",
+            ),
             (new(&[("", "a")], None, 2000), "\"\" is not a label's name"),
-            (new(&[("pair", &long)], None, 2000), "its matcher is missing, longer than 1024"),
+            (
+                new(&[("pair", &long)], None, 2000),
+                "its matcher is missing, longer than 1024",
+            ),
             (new(&many, None, 2000), "more than 16 matchers"),
             (new(ORDERS, None, 1000), "has ended already"),
             (new(ORDERS, Some(3000), 2000), "it ends before it begins"),
             (new(ORDERS, None, 1001 + 30 * 86_400), "longer than 30 days"),
-            (NewSilence { author: " ".to_owned(), ..new(ORDERS, None, 2000) }, "its author is missing"),
-            (NewSilence { comment: "a\nb".to_owned(), ..new(ORDERS, None, 2000) }, "its comment is missing"),
+            (
+                NewSilence {
+                    author: " ".to_owned(),
+                    ..new(ORDERS, None, 2000)
+                },
+                "its author is missing",
+            ),
+            (
+                NewSilence {
+                    comment: "a\nb".to_owned(),
+                    ..new(ORDERS, None, 2000)
+                },
+                "its comment is missing",
+            ),
         ];
         for (silence, part) in cases {
             let sentence = refused(silence.clone());
@@ -381,9 +504,18 @@ mod tests {
     #[test]
     fn there_are_so_many_and_the_expired_give_way() {
         let mut silences = Silences::default();
-        let ids: Vec<_> = (0..MAX_SILENCES).map(|_| silences.add(new(ORDERS, None, 100), at(0)).unwrap()).collect();
-        assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), MAX_SILENCES, "each has its name");
-        assert_eq!(silences.add(new(ORDERS, None, 100), at(0)), Err(SilenceError::TooMany));
+        let ids: Vec<_> = (0..MAX_SILENCES)
+            .map(|_| silences.add(new(ORDERS, None, 100), at(0)).unwrap())
+            .collect();
+        assert_eq!(
+            ids.iter().collect::<std::collections::BTreeSet<_>>().len(),
+            MAX_SILENCES,
+            "each has its name"
+        );
+        assert_eq!(
+            silences.add(new(ORDERS, None, 100), at(0)),
+            Err(SilenceError::TooMany)
+        );
         silences.expire(&ids[7], at(1)).unwrap();
         assert!(silences.add(new(ORDERS, None, 100), at(2)).is_ok());
         assert_eq!(silences.list(at(2)).len(), MAX_SILENCES);
@@ -393,18 +525,29 @@ mod tests {
     fn what_is_kept_comes_back() {
         let mut silences = Silences::default();
         silences.add(new(ORDERS, Some(50), 200), at(0)).unwrap();
-        silences.add(new(&[("alertname", "*Lag*"), ("team", "a")], None, 200), at(0)).unwrap();
+        silences
+            .add(
+                new(&[("alertname", "*Lag*"), ("team", "a")], None, 200),
+                at(0),
+            )
+            .unwrap();
         let again = Silences::restored(silences.records().cloned());
         assert_eq!(again.list(at(10)), silences.list(at(10)));
-        let foreign = silences.records().cloned().map(|record| SilenceRecord { matchers: BTreeMap::new(), ..record });
+        let foreign = silences.records().cloned().map(|record| SilenceRecord {
+            matchers: BTreeMap::new(),
+            ..record
+        });
         assert_eq!(Silences::restored(foreign).list(at(10)), []);
     }
 
     #[test]
     fn a_name_is_sixteen_hexadecimal_digits() {
-        for (text, good) in
-            [("0123456789abcdef", true), ("0123456789ABCDEF", false), ("0123", false), ("../../../../etc/", false)]
-        {
+        for (text, good) in [
+            ("0123456789abcdef", true),
+            ("0123456789ABCDEF", false),
+            ("0123", false),
+            ("../../../../etc/", false),
+        ] {
             assert_eq!(SilenceId::parse(text).is_some(), good, "{text}");
         }
     }

@@ -1,4 +1,5 @@
-//! `demo`: real servers on this machine, a simulated WAN between them, and what the exporter says when it breaks.
+//! `demo`: real servers on this machine, a simulated WAN between them, and what the exporter says
+//! when it breaks.
 
 mod narrator;
 mod stage;
@@ -41,7 +42,9 @@ async fn play(port: u16, once: bool) -> Result<(), String> {
 }
 
 async fn tell(narrator: &Narrator, port: u16, once: bool) -> Result<(), String> {
-    let stage = Stage::set(narrator, port).await.map_err(|error| error.to_string())?;
+    let stage = Stage::set(narrator, port)
+        .await
+        .map_err(|error| error.to_string())?;
     let told = tokio::time::timeout(STORY_LIMIT, story::tell(narrator, &stage)).await;
     told.map_err(|_| format!("the story took longer than {} s", STORY_LIMIT.as_secs()))??;
     if !once {
@@ -49,7 +52,10 @@ async fn tell(narrator: &Narrator, port: u16, once: bool) -> Result<(), String> 
             "\nThe servers, the writers and the exporter go on. Look at {0}/ and {0}/metrics, or ask\n  \
              {1} check --exporter.url {0}\nCtrl-C ends everything.",
             stage.url(),
-            std::env::args().next().as_deref().unwrap_or("redis-cross-dc-exporter")
+            std::env::args()
+                .next()
+                .as_deref()
+                .unwrap_or("redis-cross-dc-exporter")
         ));
         std::future::pending::<()>().await;
     }

@@ -18,7 +18,9 @@ const PLAIN: Style = Style::new();
 
 impl Narrator {
     pub(super) fn new() -> Self {
-        Self { began: Instant::now() }
+        Self {
+            began: Instant::now(),
+        }
     }
 
     /// What happens on stage.
@@ -61,12 +63,21 @@ fn print(text: &str) {
 /// One line that says what a receiver was told.
 fn describe(received: &Received) -> String {
     let body = received.json().unwrap_or(Value::Null);
-    let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_owned();
+    let text = |pointer: &str| {
+        body.pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or("")
+            .to_owned()
+    };
     if received.path.starts_with("/slack") {
         return format!("Slack     {}", text("/text").lines().next().unwrap_or(""));
     }
     if received.path.starts_with("/v2/enqueue") {
-        let about = if text("/payload/summary").is_empty() { text("/dedup_key") } else { text("/payload/summary") };
+        let about = if text("/payload/summary").is_empty() {
+            text("/dedup_key")
+        } else {
+            text("/payload/summary")
+        };
         return format!("PagerDuty {} {about}", text("/event_action"));
     }
     format!("webhook   {} {}", text("/status"), text("/groupKey"))

@@ -11,14 +11,19 @@ use super::narrator::Narrator;
 use crate::app::{App, Control, LoadSettings, WebOptions};
 use crate::config::{Environment, Format, Settings};
 use crate::http_client::{HttpClient, HttpTimeouts};
-use crate::lab::{LabError, Receiver, RedisServer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
+use crate::lab::{
+    LabError, Receiver, RedisServer, SteadyWriter, WanConditions, WanProxy, WriteLoad,
+};
 use crate::report::{PairReport, PairsReport};
 
 /// The way between two datacenters: as from Frankfurt to New York.
 const ONE_WAY_DELAY: Duration = Duration::from_millis(40);
 
 /// Enough writes to see bytes move, few enough to leave the machine alone.
-const LOAD: WriteLoad = WriteLoad { per_second: 100, value_bytes: 200 };
+const LOAD: WriteLoad = WriteLoad {
+    per_second: 100,
+    value_bytes: 200,
+};
 
 /// How long servers may take to start and to copy an empty data set over the WAN.
 const SYNC_LIMIT: Duration = Duration::from_secs(30);
@@ -47,7 +52,10 @@ struct Cast {
 
 impl Stage {
     /// Starts everything and waits until all replicas are in sync.
-    pub(super) async fn set(narrator: &Narrator, port: u16) -> Result<Self, Box<dyn std::error::Error>> {
+    pub(super) async fn set(
+        narrator: &Narrator,
+        port: u16,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         narrator.act("starting five redis-servers in three datacenters, 40 ms apart each way");
         let orders = RedisServer::builder().start().await?;
         let sessions = RedisServer::builder().start().await?;
@@ -61,20 +69,42 @@ impl Stage {
         for replica in &replicas {
             replica.wait_until_in_sync(SYNC_LIMIT).await?;
         }
-        let writers =
-            vec![SteadyWriter::start(orders.addr(), None, LOAD), SteadyWriter::start(sessions.addr(), None, LOAD)];
+        let writers = vec![
+            SteadyWriter::start(orders.addr(), None, LOAD),
+            SteadyWriter::start(sessions.addr(), None, LOAD),
+        ];
         let receiver = Receiver::start(Vec::new()).await?;
-        let yaml = configuration(&[&orders, &replicas[0], &replicas[1]], &[&sessions, &replicas[2]], &receiver);
+        let yaml = configuration(
+            &[&orders, &replicas[0], &replicas[1]],
+            &[&sessions, &replicas[2]],
+            &receiver,
+        );
         let folder = tempfile::tempdir()?;
         let settings = parse(&yaml, folder.path())?;
-        let web = WebOptions { listen: listen_address(port).await, config: None, admin_api: false };
-        let app = App::bind(settings, web, reload_nothing(yaml, folder.path().to_owned()))?;
+        let web = WebOptions {
+            listen: listen_address(port).await,
+            config: None,
+            admin_api: false,
+        };
+        let app = App::bind(
+            settings,
+            web,
+            reload_nothing(yaml, folder.path().to_owned()),
+        )?;
         let url = format!("http://{}", app.local_addr());
-        narrator.act(&format!("starting the exporter: {url}/  {url}/metrics  {url}/api/v1/pairs"));
+        narrator.act(&format!(
+            "starting the exporter: {url}/  {url}/metrics  {url}/api/v1/pairs"
+        ));
         let (control, exporter) = start(app).await?;
         let printer = print_webhooks(*narrator, &receiver);
-        let timeouts = HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(5) };
-        let servers = [vec![orders, sessions], replicas].into_iter().flatten().collect();
+        let timeouts = HttpTimeouts {
+            connect: Duration::from_secs(1),
+            total: Duration::from_secs(5),
+        };
+        let servers = [vec![orders, sessions], replicas]
+            .into_iter()
+            .flatten()
+            .collect();
         Ok(Self {
             orders_to_dc2,
             sessions_to_dc1,
@@ -84,7 +114,12 @@ impl Stage {
             printer,
             client: HttpClient::for_exporter(timeouts)?,
             url,
-            _cast: Cast { _servers: servers, _orders_to_dc3: orders_to_dc3, _writers: writers, _folder: folder },
+            _cast: Cast {
+                _servers: servers,
+                _orders_to_dc3: orders_to_dc3,
+                _writers: writers,
+                _folder: folder,
+            },
         })
     }
 
@@ -96,14 +131,21 @@ impl Stage {
     /// What the exporter says of every pair.
     pub(super) async fn pairs(&self) -> Result<PairsReport, String> {
         let url = format!("{}/api/v1/pairs", self.url);
-        self.client.get_json(&url).await.map_err(|error| format!("{url}: {error}"))
+        self.client
+            .get_json(&url)
+            .await
+            .map_err(|error| format!("{url}: {error}"))
     }
 
     /// What the exporter says of one pair.
     pub(super) async fn pair(&self, name: &str, target_dc: &str) -> Result<PairReport, String> {
         let mut report = self.pairs().await?;
-        let found = report.pairs.iter().position(|pair| pair.pair == name && pair.target_dc == target_dc);
-        let index = found.ok_or_else(|| format!("the exporter shows no pair {name} to {target_dc}"))?;
+        let found = report
+            .pairs
+            .iter()
+            .position(|pair| pair.pair == name && pair.target_dc == target_dc);
+        let index =
+            found.ok_or_else(|| format!("the exporter shows no pair {name} to {target_dc}"))?;
         Ok(report.pairs.swap_remove(index))
     }
 
@@ -117,14 +159,22 @@ impl Stage {
 }
 
 async fn wan(master: &RedisServer) -> Result<WanProxy, LabError> {
-    let conditions = WanConditions { delay: ONE_WAY_DELAY, ..WanConditions::default() };
+    let conditions = WanConditions {
+        delay: ONE_WAY_DELAY,
+        ..WanConditions::default()
+    };
     WanProxy::start(None, master.addr(), conditions).await
 }
 
-/// A replica that notices a silent line within 10 s instead of a minute, so that the story need not wait.
+/// A replica that notices a silent line within 10 s instead of a minute, so that the story need not
+/// wait.
 async fn replica_of(master: &WanProxy) -> Result<RedisServer, LabError> {
     let builder = RedisServer::builder().replicaof(master.addr());
-    builder.config("repl-timeout 20").config("repl-diskless-sync-delay 0").start().await
+    builder
+        .config("repl-timeout 20")
+        .config("repl-diskless-sync-delay 0")
+        .start()
+        .await
 }
 
 /// The wished port, or any free one when it is taken.
@@ -165,7 +215,11 @@ fn reload_nothing(yaml: String, folder: PathBuf) -> LoadSettings {
 }
 
 /// The demo's configuration: short thresholds, so that nobody has to wait for two minutes.
-fn configuration(orders: &[&RedisServer; 3], sessions: &[&RedisServer; 2], receiver: &Receiver) -> String {
+fn configuration(
+    orders: &[&RedisServer; 3],
+    sessions: &[&RedisServer; 2],
+    receiver: &Receiver,
+) -> String {
     format!(
         r#"
 datacenters:

@@ -1,4 +1,5 @@
-//! The story: healthy, stalled, healed, cut, healed. Each act is checked against what the exporter says.
+//! The story: healthy, stalled, healed, cut, healed. Each act is checked against what the exporter
+//! says.
 
 use std::time::Duration;
 
@@ -28,7 +29,15 @@ pub(super) async fn tell(narrator: &Narrator, stage: &Stage) -> Result<(), Strin
 async fn healthy(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     narrator.act("act 1: all links are up and 100 writes a second go through");
     for (name, dc) in [("orders", "dc2"), ("orders", "dc3"), ("sessions", "dc1")] {
-        until(narrator, stage, (name, dc), 20, "streaming with next to no lag", is_healthy).await?;
+        until(
+            narrator,
+            stage,
+            (name, dc),
+            20,
+            "streaming with next to no lag",
+            is_healthy,
+        )
+        .await?;
     }
     Ok(())
 }
@@ -39,16 +48,49 @@ async fn stalled(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     let pair = ("orders", "dc2");
     let told = stage.receiver.requests().len();
     stage.orders_to_dc2.stall(Direction::Both);
-    until(narrator, stage, pair, 10, "stalled", |p| p.state == PairState::Stalled).await?;
-    until(narrator, stage, pair, 20, "more than 11 s behind", |p| p.lag_seconds.is_some_and(|lag| lag > 11.0)).await?;
-    wait_for_webhook(narrator, stage, told, "/slack", "[WARNING] RedisCrossDcLagHigh", "the alert reached Slack")
-        .await?;
-    wait_for_webhook(narrator, stage, told, "/v2/enqueue", "trigger", "critical paged PagerDuty").await?;
+    until(narrator, stage, pair, 10, "stalled", |p| {
+        p.state == PairState::Stalled
+    })
+    .await?;
+    until(narrator, stage, pair, 20, "more than 11 s behind", |p| {
+        p.lag_seconds.is_some_and(|lag| lag > 11.0)
+    })
+    .await?;
+    wait_for_webhook(
+        narrator,
+        stage,
+        told,
+        "/slack",
+        "[WARNING] RedisCrossDcLagHigh",
+        "the alert reached Slack",
+    )
+    .await?;
+    wait_for_webhook(
+        narrator,
+        stage,
+        told,
+        "/v2/enqueue",
+        "trigger",
+        "critical paged PagerDuty",
+    )
+    .await?;
     narrator.act("the line from dc1 to dc2 heals");
     let told = stage.receiver.requests().len();
-    stage.orders_to_dc2.heal().await.map_err(|error| error.to_string())?;
+    stage
+        .orders_to_dc2
+        .heal()
+        .await
+        .map_err(|error| error.to_string())?;
     until(narrator, stage, pair, 60, "caught up", is_healthy).await?;
-    wait_for_webhook(narrator, stage, told, "/v2/enqueue", "resolve", "PagerDuty was told that it is over").await
+    wait_for_webhook(
+        narrator,
+        stage,
+        told,
+        "/v2/enqueue",
+        "resolve",
+        "PagerDuty was told that it is over",
+    )
+    .await
 }
 
 async fn cut(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
@@ -56,26 +98,57 @@ async fn cut(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     let pair = ("sessions", "dc1");
     let told = stage.receiver.requests().len();
     stage.sessions_to_dc1.cut().await;
-    until(narrator, stage, pair, 10, "link_down", |p| p.state == PairState::LinkDown).await?;
-    wait_for_webhook(narrator, stage, told, "/slack", "[WARNING] RedisCrossDcLinkDown", "the alert reached Slack")
-        .await?;
+    until(narrator, stage, pair, 10, "link_down", |p| {
+        p.state == PairState::LinkDown
+    })
+    .await?;
+    wait_for_webhook(
+        narrator,
+        stage,
+        told,
+        "/slack",
+        "[WARNING] RedisCrossDcLinkDown",
+        "the alert reached Slack",
+    )
+    .await?;
     let told = stage.receiver.requests().len();
     narrator.act("the line from dc2 to dc1 is repaired");
-    stage.sessions_to_dc1.heal().await.map_err(|error| error.to_string())?;
+    stage
+        .sessions_to_dc1
+        .heal()
+        .await
+        .map_err(|error| error.to_string())?;
     until(narrator, stage, pair, 60, "caught up", is_healthy).await?;
     let resolved = "\"status\":\"resolved\"";
-    wait_for_webhook(narrator, stage, told, "/webhook", resolved, "the webhook was told that it is over").await
+    wait_for_webhook(
+        narrator,
+        stage,
+        told,
+        "/webhook",
+        resolved,
+        "the webhook was told that it is over",
+    )
+    .await
 }
 
 async fn summary(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     let report = stage.pairs().await?;
-    let count = |path: &str| stage.receiver.requests().iter().filter(|r| r.path.starts_with(path)).count();
+    let count = |path: &str| {
+        stage
+            .receiver
+            .requests()
+            .iter()
+            .filter(|r| r.path.starts_with(path))
+            .count()
+    };
     let (slack, pagerduty, webhook) = (count("/slack"), count("/v2/enqueue"), count("/webhook"));
     narrator.act("the end: what the exporter says of every pair now");
     for pair in report.worst_first() {
         narrator.see(&line(pair));
     }
-    narrator.holds(&format!("told Slack {slack}, PagerDuty {pagerduty} and the webhook {webhook} times"));
+    narrator.holds(&format!(
+        "told Slack {slack}, PagerDuty {pagerduty} and the webhook {webhook} times"
+    ));
     Ok(())
 }
 
@@ -100,7 +173,10 @@ async fn until(
             return Ok(());
         }
         if tokio::time::Instant::now() >= deadline {
-            return Err(format!("{name} to {dc} was not {what} within {limit_secs} s: {}", line(&pair)));
+            return Err(format!(
+                "{name} to {dc} was not {what} within {limit_secs} s: {}",
+                line(&pair)
+            ));
         }
         if look % PRINT_EVERY == PRINT_EVERY - 1 {
             narrator.see(&line(&pair));
@@ -123,7 +199,9 @@ async fn wait_for_webhook(
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     while !stage.receiver.requests().iter().skip(told).any(fits) {
         if tokio::time::Instant::now() >= deadline {
-            return Err(format!("no request to {path} with {text} arrived within 30 s"));
+            return Err(format!(
+                "no request to {path} with {text} arrived within 30 s"
+            ));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -133,7 +211,17 @@ async fn wait_for_webhook(
 
 /// A pair in one line.
 fn line(pair: &PairReport) -> String {
-    let lag = lag_text(pair.lag_lower_seconds, pair.lag_seconds, pair.lag_upper_seconds);
+    let lag = lag_text(
+        pair.lag_lower_seconds,
+        pair.lag_seconds,
+        pair.lag_upper_seconds,
+    );
     let bytes = bytes_text(pair.lag_bytes);
-    format!("{} {} -> {}: {}, lag {lag}, {bytes}", pair.pair, pair.source_dc, pair.target_dc, pair.state.label())
+    format!(
+        "{} {} -> {}: {}, lag {lag}, {bytes}",
+        pair.pair,
+        pair.source_dc,
+        pair.target_dc,
+        pair.state.label()
+    )
 }

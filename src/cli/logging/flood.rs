@@ -1,8 +1,9 @@
 //! Which lines are held back when something flaps: pure, for any kind of line.
 //!
-//! A subject (a pair, a server, a receiver) may say [`BURST`] lines a minute, so its first failure is always seen at
-//! once. What it says beyond that is counted, and only the last of it is kept. That one is told with the count as soon as
-//! the subject has been quiet for [`QUIET`], so how it ended is always seen, too; and once a [`WINDOW`] while it goes on.
+//! A subject (a pair, a server, a receiver) may say [`BURST`] lines a minute, so its first failure
+//! is always seen at once. What it says beyond that is counted, and only the last of it is kept.
+//! That one is told with the count as soon as the subject has been quiet for [`QUIET`], so how it
+//! ended is always seen, too; and once a [`WINDOW`] while it goes on.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -18,7 +19,8 @@ const WINDOW: Span = Span::from_secs(60);
 /// After how long without a line what was held back is told: what was said last is how it is.
 const QUIET: Span = Span::from_secs(10);
 
-/// The most subjects that are remembered: more than ten thousand pairs have when a datacenter is cut.
+/// The most subjects that are remembered: more than ten thousand pairs have when a datacenter is
+/// cut.
 const MAX_SUBJECTS: usize = 32_768;
 
 /// Whether a line is written.
@@ -71,7 +73,10 @@ struct Held<L> {
 
 impl<K, L> Default for Flood<K, L> {
     fn default() -> Self {
-        Self { subjects: HashMap::new(), max_subjects: MAX_SUBJECTS }
+        Self {
+            subjects: HashMap::new(),
+            max_subjects: MAX_SUBJECTS,
+        }
     }
 }
 
@@ -84,11 +89,19 @@ impl<K: Eq + Hash, L> Flood<K, L> {
         if self.subjects.len() >= self.max_subjects {
             return Verdict::NoRoom(line);
         }
-        self.subjects.insert(subject, Subject { since: now, written: 1, held: None });
+        self.subjects.insert(
+            subject,
+            Subject {
+                since: now,
+                written: 1,
+                held: None,
+            },
+        );
         Verdict::Write(line)
     }
 
-    /// What is to be told at `now`, the longest held first. Subjects that have calmed down are forgotten.
+    /// What is to be told at `now`, the longest held first. Subjects that have calmed down are
+    /// forgotten.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Summary<L>> {
         let mut due = Vec::new();
         self.subjects.retain(|_, subject| {
@@ -100,7 +113,12 @@ impl<K: Eq + Hash, L> Flood<K, L> {
 
     /// Everything that is still held back: the program ends.
     pub(super) fn drain(&mut self, now: Timestamp) -> Vec<Summary<L>> {
-        sorted(self.subjects.drain().filter_map(|(_, subject)| Some(subject.held?.summary(now))).collect())
+        sorted(
+            self.subjects
+                .drain()
+                .filter_map(|(_, subject)| Some(subject.held?.summary(now)))
+                .collect(),
+        )
     }
 }
 
@@ -123,13 +141,21 @@ impl<L> Subject<L> {
             self.written += 1;
             return Verdict::Write(line);
         }
-        self.held = Some(Held { first: now, latest: now, lines: 1, last: line });
+        self.held = Some(Held {
+            first: now,
+            latest: now,
+            lines: 1,
+            last: line,
+        });
         Verdict::Held
     }
 
-    /// What is to be told now. The next window begins without a burst: who goes on flapping goes on being held back.
+    /// What is to be told now. The next window begins without a burst: who goes on flapping goes on
+    /// being held back.
     fn due(&mut self, now: Timestamp) -> Option<Summary<L>> {
-        let held = self.held.take_if(|held| now - held.latest >= QUIET || now - held.first >= WINDOW)?;
+        let held = self
+            .held
+            .take_if(|held| now - held.latest >= QUIET || now - held.first >= WINDOW)?;
         (self.since, self.written) = (now, BURST);
         Some(held.summary(now))
     }
@@ -141,7 +167,12 @@ impl<L> Subject<L> {
 
 impl<L> Held<L> {
     fn summary(self, now: Timestamp) -> Summary<L> {
-        Summary { last: self.last, lines: self.lines, at: self.latest, over: (now - self.first).or_zero() }
+        Summary {
+            last: self.last,
+            lines: self.lines,
+            at: self.latest,
+            over: (now - self.first).or_zero(),
+        }
     }
 }
 
@@ -154,10 +185,11 @@ mod tests {
         Timestamp::default() + Span::from_secs_f64(seconds)
     }
 
-    /// What is seen of the lines that one subject says at these seconds, with a look each second: `(second, line,
-    /// lines that it stands for)`. A line is the second at which it was said.
+    /// What is seen of the lines that one subject says at these seconds, with a look each second:
+    /// `(second, line, lines that it stands for)`. A line is the second at which it was said.
     fn seen(said: &[f64], until: u32) -> Vec<(f64, f64, u64)> {
-        let (mut flood, mut seen, mut said) = (Flood::default(), Vec::new(), said.iter().peekable());
+        let (mut flood, mut seen, mut said) =
+            (Flood::default(), Vec::new(), said.iter().peekable());
         for second in 0..=until {
             let look = f64::from(second);
             while let Some(when) = said.next_if(|when| **when < look) {
@@ -165,7 +197,12 @@ mod tests {
                     seen.push((*when, line, 1));
                 }
             }
-            seen.extend(flood.due(at(look)).into_iter().map(|summary| (look, summary.last, summary.lines)));
+            seen.extend(
+                flood
+                    .due(at(look))
+                    .into_iter()
+                    .map(|summary| (look, summary.last, summary.lines)),
+            );
         }
         assert!(flood.subjects.is_empty(), "calm subjects are forgotten");
         seen
@@ -183,8 +220,16 @@ mod tests {
         let said: Vec<f64> = (0..10).map(|n| f64::from(n) * 0.1).collect();
         let seen = seen(&said, 120);
         let lines: Vec<_> = seen.iter().map(|(_, line, _)| *line).collect();
-        assert_eq!(&lines[..6], &said[..6], "the first failures are seen at once");
-        assert_eq!(seen[6..], [(11.0, said[9], 4)], "the last line, for itself and the three before");
+        assert_eq!(
+            &lines[..6],
+            &said[..6],
+            "the first failures are seen at once"
+        );
+        assert_eq!(
+            seen[6..],
+            [(11.0, said[9], 4)],
+            "the last line, for itself and the three before"
+        );
     }
 
     #[test]
@@ -193,9 +238,16 @@ mod tests {
         let said: Vec<f64> = (0..360).map(|n| f64::from(n) * 0.5 + 0.25).collect();
         let seen = seen(&said, 300);
         assert_eq!(seen.len(), 6 + 3, "{seen:?}");
-        assert_eq!(seen.iter().map(|(_, _, lines)| lines).sum::<u64>(), 360, "no line is lost");
+        assert_eq!(
+            seen.iter().map(|(_, _, lines)| lines).sum::<u64>(),
+            360,
+            "no line is lost"
+        );
         let (told, last, _) = seen[8];
-        assert!((last - 179.75).abs() < 1e-9 && told <= 190.0, "the end is told ten seconds after it: {seen:?}");
+        assert!(
+            (last - 179.75).abs() < 1e-9 && told <= 190.0,
+            "the end is told ten seconds after it: {seen:?}"
+        );
     }
 
     #[test]
@@ -207,7 +259,10 @@ mod tests {
 
     #[test]
     fn subjects_do_not_share_and_their_number_is_bounded() {
-        let mut flood = Flood { max_subjects: 2, ..Flood::default() };
+        let mut flood = Flood {
+            max_subjects: 2,
+            ..Flood::default()
+        };
         for line in 0..100 {
             flood.admit("noisy", line, at(0.0));
         }
@@ -216,7 +271,11 @@ mod tests {
         assert_eq!(flood.admit("noisy", 1, at(0.0)), Verdict::Held);
         flood.due(at(11.0));
         assert!(flood.due(at(72.0)).is_empty());
-        assert_eq!(flood.admit("third", 1, at(72.0)), Verdict::Write(1), "what is calm makes room");
+        assert_eq!(
+            flood.admit("third", 1, at(72.0)),
+            Verdict::Write(1),
+            "what is calm makes room"
+        );
     }
 
     #[test]
@@ -225,12 +284,21 @@ mod tests {
         for line in 0..10 {
             flood.admit("pair", line, at(0.0));
         }
-        assert_eq!(flood.drain(at(3.0)), [Summary { last: 9, lines: 4, at: at(0.0), over: Span::from_secs(3) }]);
+        assert_eq!(
+            flood.drain(at(3.0)),
+            [Summary {
+                last: 9,
+                lines: 4,
+                at: at(0.0),
+                over: Span::from_secs(3)
+            }]
+        );
         assert!(flood.drain(at(3.0)).is_empty());
     }
 
     proptest! {
-        /// However it flaps: nothing is lost, the first and the last line are seen in time, and there are few lines.
+        /// However it flaps: nothing is lost, the first and the last line are seen in time, and
+        /// there are few lines.
         #[test]
         fn nothing_is_lost_and_little_is_written(pauses in prop::collection::vec(0.01..30.0_f64, 1..400)) {
             let mut said = Vec::new();

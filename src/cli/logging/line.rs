@@ -1,5 +1,5 @@
-//! One line of the log: an event's text and fields, as logfmt or JSON. Whatever stands in a value, it stays one line, in
-//! its own field, and nothing of it is obeyed by a terminal.
+//! One line of the log: an event's text and fields, as logfmt or JSON. Whatever stands in a value,
+//! it stays one line, in its own field, and nothing of it is obeyed by a terminal.
 
 use std::fmt::{self, Write as _};
 
@@ -22,10 +22,25 @@ const CUT: char = '…';
 const OWN: &str = env!("CARGO_CRATE_NAME");
 
 /// The fields that say what a line is about, which is what must not flood the log.
-const SUBJECT: [&str; 8] = ["pair", "replica", "server", "receiver", "group", "fingerprint", "path", "file"];
+const SUBJECT: [&str; 8] = [
+    "pair",
+    "replica",
+    "server",
+    "receiver",
+    "group",
+    "fingerprint",
+    "path",
+    "file",
+];
 
-/// The names of what every line has, and what a field of that name is called instead: no name stands twice in a line.
-const RESERVED: [(&str, &str); 4] = [("ts", "ts_"), ("level", "level_"), ("msg", "msg_"), ("target", "target_")];
+/// The names of what every line has, and what a field of that name is called instead: no name
+/// stands twice in a line.
+const RESERVED: [(&str, &str); 4] = [
+    ("ts", "ts_"),
+    ("level", "level_"),
+    ("msg", "msg_"),
+    ("target", "target_"),
+];
 
 /// An event, with its values already bounded.
 #[derive(Debug)]
@@ -54,41 +69,61 @@ pub(super) struct Subject {
 impl Subject {
     /// What all subjects of the same kind share that there is no room for.
     pub(super) fn of_many(&self) -> Self {
-        Self { source: self.source, name: String::new() }
+        Self {
+            source: self.source,
+            name: String::new(),
+        }
     }
 }
 
 impl Line {
     /// The line of `event`.
     pub(super) fn of(event: &Event<'_>) -> Self {
-        let mut line = Self { metadata: event.metadata(), message: String::new(), fields: Vec::new() };
+        let mut line = Self {
+            metadata: event.metadata(),
+            message: String::new(),
+            fields: Vec::new(),
+        };
         event.record(&mut line);
         line
     }
 
-    /// What it is about; `None` for details, which only who asked for them is shown, and then all of them.
+    /// What it is about; `None` for details, which only who asked for them is shown, and then all
+    /// of them.
     pub(super) fn subject(&self) -> Option<Subject> {
         if *self.metadata.level() > Level::INFO {
             return None;
         }
         let mut name = String::new();
-        for (field, value) in self.fields.iter().filter(|(field, _)| SUBJECT.contains(field)) {
+        for (field, value) in self
+            .fields
+            .iter()
+            .filter(|(field, _)| SUBJECT.contains(field))
+        {
             let (Value::Text(value) | Value::Bare(value)) = value;
             let _ = writeln!(name, "{field}={value}"); // a `String` takes everything
         }
         if name.is_empty() {
             name.clone_from(&self.message);
         }
-        Some(Subject { source: self.metadata.target(), name })
+        Some(Subject {
+            source: self.metadata.target(),
+            name,
+        })
     }
 
-    /// Says that the line stands for `lines` of its kind that were held back over `over`, itself the last, said at `at`.
+    /// Says that the line stands for `lines` of its kind that were held back over `over`, itself
+    /// the last, said at `at`.
     pub(super) fn sum_up(&mut self, lines: u64, over: Span, at: WallTime) {
         let seconds = over.as_secs_f64();
         if lines > 1 {
-            let _ = write!(self.message, " (the last of {lines} more like this in the last {seconds:.0} s)");
+            let _ = write!(
+                self.message,
+                " (the last of {lines} more like this in the last {seconds:.0} s)"
+            );
         }
-        self.fields.push(("held_back", Value::Bare(lines.to_string())));
+        self.fields
+            .push(("held_back", Value::Bare(lines.to_string())));
         self.fields.push(("said_at", Value::Text(time_text(at))));
     }
 
@@ -114,7 +149,8 @@ impl Line {
             ("message", Value::Text(text) | Value::Bare(text)) => self.message = text,
             (name, value) => {
                 let instead = RESERVED.iter().find(|(reserved, _)| *reserved == name);
-                self.fields.push((instead.map_or(name, |(_, instead)| instead), value));
+                self.fields
+                    .push((instead.map_or(name, |(_, instead)| instead), value));
             }
         }
     }
@@ -124,7 +160,14 @@ impl Visit for Line {
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no other numbers.
         let text = format!("{value}");
-        self.put(field, if value.is_finite() { Value::Bare(text) } else { Value::Text(text) });
+        self.put(
+            field,
+            if value.is_finite() {
+                Value::Bare(text)
+            } else {
+                Value::Text(text)
+            },
+        );
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -162,7 +205,10 @@ impl fmt::Write for Bounded {
             self.0.push_str(text);
             return Ok(());
         }
-        let end = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        let end = (0..=room)
+            .rev()
+            .find(|end| text.is_char_boundary(*end))
+            .unwrap_or(0);
         self.0.push_str(&text[..end]);
         self.0.push(CUT);
         Err(fmt::Error)
@@ -178,15 +224,27 @@ struct Sheet {
 
 impl Sheet {
     fn new(format: LogFormat) -> Self {
-        Self { format, text: String::new(), is_full: false }
+        Self {
+            format,
+            text: String::new(),
+            is_full: false,
+        }
     }
 
     /// Adds a field, unless the line would be too long.
     fn put(&mut self, name: &str, value: &Value) {
         let is_first = self.text.is_empty();
         let field = match self.format {
-            LogFormat::Logfmt => format!("{}{name}={}", if is_first { "" } else { " " }, value.logfmt()),
-            LogFormat::Json => format!("{}\"{name}\":{}", if is_first { "{" } else { "," }, value.json()),
+            LogFormat::Logfmt => format!(
+                "{}{name}={}",
+                if is_first { "" } else { " " },
+                value.logfmt()
+            ),
+            LogFormat::Json => format!(
+                "{}\"{name}\":{}",
+                if is_first { "{" } else { "," },
+                value.json()
+            ),
         };
         self.is_full |= self.text.len() + field.len() > MAX_LINE;
         if !self.is_full {
@@ -224,10 +282,14 @@ impl Value {
 
 /// Whether a value of logfmt needs no quotes.
 fn is_plain(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| !matches!(c, ' ' | '=' | '"' | '\\') && is_visible(c))
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| !matches!(c, ' ' | '=' | '"' | '\\') && is_visible(c))
 }
 
-/// Whether a character has a glyph of its own: no control character, nothing that turns the order of letters around.
+/// Whether a character has a glyph of its own: no control character, nothing that turns the order
+/// of letters around.
 fn is_visible(c: char) -> bool {
     matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
 }
@@ -263,7 +325,8 @@ fn escape(c: char, to: &mut String) {
     }
 }
 
-/// A time as RFC 3339 writes it, in UTC to the millisecond; without a date where the calendar has none.
+/// A time as RFC 3339 writes it, in UTC to the millisecond; without a date where the calendar has
+/// none.
 fn time_text(at: WallTime) -> String {
     jiff::Timestamp::from_nanosecond(at.as_nanos().into())
         .map_or_else(|_| "unknown".to_owned(), |at| format!("{at:.3}"))

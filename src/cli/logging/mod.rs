@@ -1,4 +1,5 @@
-//! Logs: one line an event, readable by itself, on standard error. What flaps does not flood it ([`flood`]).
+//! Logs: one line an event, readable by itself, on standard error. What flaps does not flood it
+//! ([`flood`]).
 
 mod flood;
 mod line;
@@ -38,7 +39,9 @@ struct Shared {
 /// Starts logging as the command line asks.
 pub(super) fn start(global: &Global) -> Log {
     let log = Log::new(global.log_format, Box::new(io::stderr()));
-    tracing_subscriber::registry().with(layer(&log, global.log_level)).init();
+    tracing_subscriber::registry()
+        .with(layer(&log, global.log_level))
+        .init();
     log
 }
 
@@ -51,13 +54,21 @@ fn layer(log: &Log, level: LogLevel) -> impl Layer<Registry> {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let filter = Targets::new().with_default(LevelFilter::WARN).with_target("redis_cross_dc_exporter", level);
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("redis_cross_dc_exporter", level);
     log.clone().with_filter(filter)
 }
 
 impl Log {
     fn new(format: LogFormat, sink: Box<dyn Write + Send>) -> Self {
-        Self { format, shared: Arc::new(Mutex::new(Shared { flood: Flood::default(), sink })) }
+        Self {
+            format,
+            shared: Arc::new(Mutex::new(Shared {
+                flood: Flood::default(),
+                sink,
+            })),
+        }
     }
 
     /// Tells what was held back when it is due, for ever.
@@ -75,10 +86,19 @@ impl Log {
         self.tell(Flood::drain);
     }
 
-    fn tell(&self, what: impl FnOnce(&mut Flood<Subject, Line>, crate::model::Timestamp) -> Vec<Summary<Line>>) {
+    fn tell(
+        &self,
+        what: impl FnOnce(&mut Flood<Subject, Line>, crate::model::Timestamp) -> Vec<Summary<Line>>,
+    ) {
         let anchor = clock::anchor();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        for Summary { mut last, lines, at, over } in what(&mut shared.flood, anchor.mono) {
+        for Summary {
+            mut last,
+            lines,
+            at,
+            over,
+        } in what(&mut shared.flood, anchor.mono)
+        {
             last.sum_up(lines, over, anchor.wall(at));
             shared.write(&last.render(self.format, anchor.wall));
         }
@@ -117,7 +137,9 @@ impl<S: Subscriber> Layer<S> for Log {
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Log").field("format", &self.format).finish_non_exhaustive()
+        f.debug_struct("Log")
+            .field("format", &self.format)
+            .finish_non_exhaustive()
     }
 }
 

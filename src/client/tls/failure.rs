@@ -13,7 +13,10 @@ use crate::model::{PollError, ServerAddr};
 pub(super) enum TlsFailure {
     /// A file cannot be read.
     #[error("the TLS file {} {cause}", path.display())]
-    File { path: PathBuf, cause: SmallFileError },
+    File {
+        path: PathBuf,
+        cause: SmallFileError,
+    },
     /// A file holds something else than is meant.
     #[error("the TLS file {} holds {what}", path.display())]
     Unusable { path: PathBuf, what: &'static str },
@@ -26,7 +29,9 @@ pub(super) enum TlsFailure {
     )]
     KeyMismatch(ClientCertificate),
     /// The system has no certificate authorities.
-    #[error("this system has no certificate authorities: install its ca-certificates, or set tls.ca_file")]
+    #[error(
+        "this system has no certificate authorities: install its ca-certificates, or set tls.ca_file"
+    )]
     NoSystemAuthorities,
     /// What the certificate should be verified against is no name.
     #[error("{0:?} is no name that a certificate can have: set tls.server_name")]
@@ -53,7 +58,10 @@ pub(super) enum TlsFailure {
 
 impl TlsFailure {
     pub(super) fn unusable(path: &Path, what: &'static str) -> Self {
-        Self::Unusable { path: path.to_owned(), what }
+        Self::Unusable {
+            path: path.to_owned(),
+            what,
+        }
     }
 
     /// Why the handshake failed.
@@ -83,7 +91,8 @@ impl TlsFailure {
     }
 }
 
-/// What `error` means here. What is not known better is told in rustls' own words, which hold no key.
+/// What `error` means here. What is not known better is told in rustls' own words, which hold no
+/// key.
 pub(super) fn sentence_of(error: &Error) -> String {
     match error {
         Error::InvalidMessage(_) => {
@@ -164,17 +173,50 @@ mod tests {
 
     #[test]
     fn every_failure_says_what_to_do() {
-        check(Error::InvalidMessage(InvalidMessage::InvalidContentType), "give the port where it does (tls-port)");
-        check(Error::InvalidCertificate(CertificateError::UnknownIssuer), "set tls.ca_file");
-        check(Error::InvalidCertificate(CertificateError::Expired), "has expired: renew it");
-        check(Error::InvalidCertificate(CertificateError::NotValidYet), "clock right?");
-        check(Error::InvalidCertificate(CertificateError::NotValidForName), "set tls.server_name");
-        check(Error::InvalidCertificate(CertificateError::InvalidPurpose), "serverAuth");
-        check(Error::InvalidCertificate(CertificateError::BadSignature), "is not acceptable");
-        check(Error::AlertReceived(AlertDescription::CertificateRequired), "set tls.cert_file and tls.key_file");
-        check(Error::AlertReceived(AlertDescription::UnknownCA), "an authority that it trusts?");
-        check(Error::AlertReceived(AlertDescription::CertificateExpired), "renew tls.cert_file");
-        check(Error::AlertReceived(AlertDescription::InternalError), "InternalError");
+        check(
+            Error::InvalidMessage(InvalidMessage::InvalidContentType),
+            "give the port where it does (tls-port)",
+        );
+        check(
+            Error::InvalidCertificate(CertificateError::UnknownIssuer),
+            "set tls.ca_file",
+        );
+        check(
+            Error::InvalidCertificate(CertificateError::Expired),
+            "has expired: renew it",
+        );
+        check(
+            Error::InvalidCertificate(CertificateError::NotValidYet),
+            "clock right?",
+        );
+        check(
+            Error::InvalidCertificate(CertificateError::NotValidForName),
+            "set tls.server_name",
+        );
+        check(
+            Error::InvalidCertificate(CertificateError::InvalidPurpose),
+            "serverAuth",
+        );
+        check(
+            Error::InvalidCertificate(CertificateError::BadSignature),
+            "is not acceptable",
+        );
+        check(
+            Error::AlertReceived(AlertDescription::CertificateRequired),
+            "set tls.cert_file and tls.key_file",
+        );
+        check(
+            Error::AlertReceived(AlertDescription::UnknownCA),
+            "an authority that it trusts?",
+        );
+        check(
+            Error::AlertReceived(AlertDescription::CertificateExpired),
+            "renew tls.cert_file",
+        );
+        check(
+            Error::AlertReceived(AlertDescription::InternalError),
+            "InternalError",
+        );
     }
 
     #[test]

@@ -16,7 +16,9 @@ const MAX_PEM_BYTES: u64 = 1024 * 1024;
 pub(super) fn authorities(file: &Path) -> Result<RootCertStore, TlsFailure> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file)? {
-        roots.add(certificate).map_err(|_| TlsFailure::unusable(file, "a certificate that cannot be an authority"))?;
+        roots
+            .add(certificate)
+            .map_err(|_| TlsFailure::unusable(file, "a certificate that cannot be an authority"))?;
     }
     Ok(roots)
 }
@@ -29,7 +31,10 @@ pub(super) fn client_certificate(
     let pem = read(&files.key_file)?;
     // The parser's message is not kept: it may show a line of the key.
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
-        TlsFailure::unusable(&files.key_file, "no private key in PEM (an encrypted one is of no use here)")
+        TlsFailure::unusable(
+            &files.key_file,
+            "no private key in PEM (an encrypted one is of no use here)",
+        )
     })?;
     Ok((chain, key))
 }
@@ -40,10 +45,16 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFailure>
     match found {
         Ok(found) if found.is_empty() => Err(TlsFailure::unusable(file, "no certificate in PEM")),
         Ok(found) => Ok(found),
-        Err(_) => Err(TlsFailure::unusable(file, "PEM that is cut off or malformed")),
+        Err(_) => Err(TlsFailure::unusable(
+            file,
+            "PEM that is cut off or malformed",
+        )),
     }
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, TlsFailure> {
-    read_small_file(file, MAX_PEM_BYTES).map_err(|cause| TlsFailure::File { path: file.to_owned(), cause })
+    read_small_file(file, MAX_PEM_BYTES).map_err(|cause| TlsFailure::File {
+        path: file.to_owned(),
+        cause,
+    })
 }

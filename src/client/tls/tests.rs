@@ -1,4 +1,5 @@
-//! Files that are no good, and servers that do not do TLS as they should. What real servers do is in `tests/real`.
+//! Files that are no good, and servers that do not do TLS as they should. What real servers do is
+//! in `tests/real`.
 
 use std::time::Duration;
 
@@ -18,13 +19,20 @@ use crate::topology::Server;
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-    let certificate = CertificateParams::new(["redis.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let certificate = CertificateParams::new(["redis.example".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
     for (name, text) in [
         ("ca.crt", certificate.pem()),
         ("client.crt", certificate.pem()),
         ("client.key", key.serialize_pem()),
         ("other.key", other.serialize_pem()),
-        ("encrypted.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n".into()),
+        (
+            "encrypted.key",
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"
+                .into(),
+        ),
         ("empty", String::new()),
         ("cut.crt", certificate.pem()[..100].to_owned()),
         ("large", "x".repeat(1024 * 1024 + 1)),
@@ -36,11 +44,20 @@ fn folder() -> TempDir {
 
 fn built(folder: &TempDir, ca: Option<&str>, pair: Option<(&str, &str)>) -> Result<(), String> {
     let path = |name: &str| folder.path().join(name);
-    let client_certificate = pair.map(|(cert, key)| ClientCertificate { cert_file: path(cert), key_file: path(key) });
-    let settings = TlsSettings { ca_file: ca.map(path), client_certificate, ..TlsSettings::default() };
+    let client_certificate = pair.map(|(cert, key)| ClientCertificate {
+        cert_file: path(cert),
+        key_file: path(key),
+    });
+    let settings = TlsSettings {
+        ca_file: ca.map(path),
+        client_certificate,
+        ..TlsSettings::default()
+    };
     build(&settings).map(|_| ()).map_err(|failure| {
         assert_eq!(failure.reason(), PollError::Tls);
-        failure.to_string().replace(&*folder.path().to_string_lossy(), "DIR")
+        failure
+            .to_string()
+            .replace(&*folder.path().to_string_lossy(), "DIR")
     })
 }
 
@@ -50,16 +67,46 @@ fn a_file_that_is_no_good_is_named_and_nothing_of_it_shown() {
     let client = |cert, key| built(&folder, Some("ca.crt"), Some((cert, key)));
     assert_eq!(client("client.crt", "client.key"), Ok(()));
     let cases = [
-        (built(&folder, Some("absent"), None), "the TLS file DIR/absent cannot be read: No such file"),
-        (built(&folder, Some(""), None), "the TLS file DIR/ is not a regular file"),
-        (built(&folder, Some("empty"), None), "the TLS file DIR/empty holds no certificate in PEM"),
-        (built(&folder, Some("client.key"), None), "the TLS file DIR/client.key holds no certificate in PEM"),
-        (built(&folder, Some("cut.crt"), None), "the TLS file DIR/cut.crt holds PEM that is cut off or malformed"),
-        (built(&folder, Some("large"), None), "the TLS file DIR/large is larger than any that is meant here"),
-        (client("empty", "client.key"), "the TLS file DIR/empty holds no certificate in PEM"),
-        (client("client.crt", "client.crt"), "the TLS file DIR/client.crt holds no private key in PEM"),
-        (client("client.crt", "encrypted.key"), "the TLS file DIR/encrypted.key holds no private key in PEM"),
-        (client("client.crt", "other.key"), "the client certificate DIR/client.crt cannot be used with the key"),
+        (
+            built(&folder, Some("absent"), None),
+            "the TLS file DIR/absent cannot be read: No such file",
+        ),
+        (
+            built(&folder, Some(""), None),
+            "the TLS file DIR/ is not a regular file",
+        ),
+        (
+            built(&folder, Some("empty"), None),
+            "the TLS file DIR/empty holds no certificate in PEM",
+        ),
+        (
+            built(&folder, Some("client.key"), None),
+            "the TLS file DIR/client.key holds no certificate in PEM",
+        ),
+        (
+            built(&folder, Some("cut.crt"), None),
+            "the TLS file DIR/cut.crt holds PEM that is cut off or malformed",
+        ),
+        (
+            built(&folder, Some("large"), None),
+            "the TLS file DIR/large is larger than any that is meant here",
+        ),
+        (
+            client("empty", "client.key"),
+            "the TLS file DIR/empty holds no certificate in PEM",
+        ),
+        (
+            client("client.crt", "client.crt"),
+            "the TLS file DIR/client.crt holds no private key in PEM",
+        ),
+        (
+            client("client.crt", "encrypted.key"),
+            "the TLS file DIR/encrypted.key holds no private key in PEM",
+        ),
+        (
+            client("client.crt", "other.key"),
+            "the client certificate DIR/client.crt cannot be used with the key",
+        ),
     ];
     for (result, expected) in cases {
         let error = result.unwrap_err();
@@ -70,15 +117,28 @@ fn a_file_that_is_no_good_is_named_and_nothing_of_it_shown() {
 #[test]
 fn the_name_to_verify_is_the_one_that_is_set_or_the_host() {
     let name = |addr: &str, set: Option<&str>| {
-        let settings = TlsSettings { server_name: set.map(ToOwned::to_owned), ..TlsSettings::default() };
-        server_name(&ServerAddr::parse(addr).unwrap(), &settings).map(|name| name.to_str().into_owned())
+        let settings = TlsSettings {
+            server_name: set.map(ToOwned::to_owned),
+            ..TlsSettings::default()
+        };
+        server_name(&ServerAddr::parse(addr).unwrap(), &settings)
+            .map(|name| name.to_str().into_owned())
     };
-    assert_eq!(name("redis.example.com:1", None).unwrap(), "redis.example.com");
+    assert_eq!(
+        name("redis.example.com:1", None).unwrap(),
+        "redis.example.com"
+    );
     assert_eq!(name("[2001:db8::1]:1", None).unwrap(), "2001:db8::1");
-    assert_eq!(name("10.0.0.1:1", Some("redis.example.com")).unwrap(), "redis.example.com");
+    assert_eq!(
+        name("10.0.0.1:1", Some("redis.example.com")).unwrap(),
+        "redis.example.com"
+    );
     assert_eq!(name("redis_1:1", None).unwrap(), "redis_1");
     let error = name("a..b:1", None).unwrap_err().to_string();
-    assert_eq!(error, "\"a..b\" is no name that a certificate can have: set tls.server_name");
+    assert_eq!(
+        error,
+        "\"a..b\" is no name that a certificate can have: set tls.server_name"
+    );
 }
 
 /// Connects with TLS, and no verification, to a server that treats its one client as `serve` says.
@@ -88,13 +148,28 @@ where
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = ServerAddr::new("127.0.0.1", listener.local_addr().unwrap().port());
-    let tls = Some(TlsSettings { insecure_skip_verify: true, ..TlsSettings::default() });
-    let server = Server { addr, dc: Datacenter::unknown(), local: true, credentials: Credentials::default(), tls };
-    let limits = Limits { connect: within, reply: Limits::REPLY };
+    let tls = Some(TlsSettings {
+        insecure_skip_verify: true,
+        ..TlsSettings::default()
+    });
+    let server = Server {
+        addr,
+        dc: Datacenter::unknown(),
+        local: true,
+        credentials: Credentials::default(),
+        tls,
+    };
+    let limits = Limits {
+        connect: within,
+        reply: Limits::REPLY,
+    };
     let client = tokio::spawn(async move { Connection::connect(&server, limits).await.err() });
     let (stream, _) = listener.accept().await.unwrap();
     let serving = tokio::spawn(serve(stream));
-    let error = timeout(Duration::from_secs(30), client).await.expect("nothing outlives the deadline").unwrap();
+    let error = timeout(Duration::from_secs(30), client)
+        .await
+        .expect("nothing outlives the deadline")
+        .unwrap();
     serving.abort();
     error
 }
@@ -112,10 +187,23 @@ async fn garbage_plain_text_and_closed_connections_have_their_reason() {
             std::future::pending::<()>().await;
         }
     };
-    assert_eq!(against(says(b"-ERR unknown command\r\n"), LONG).await, Some(PollError::Tls));
-    assert_eq!(against(says(b"HTTP/1.1 400 Bad Request\r\n\r\n"), LONG).await, Some(PollError::Tls));
-    assert_eq!(against(says(&[0xff; 16_000]), LONG).await, Some(PollError::Tls));
-    assert_eq!(against(says(&[22, 3, 3, 0, 4, 2, 0, 0, 0]), LONG).await, Some(PollError::Tls), "an empty hello");
+    assert_eq!(
+        against(says(b"-ERR unknown command\r\n"), LONG).await,
+        Some(PollError::Tls)
+    );
+    assert_eq!(
+        against(says(b"HTTP/1.1 400 Bad Request\r\n\r\n"), LONG).await,
+        Some(PollError::Tls)
+    );
+    assert_eq!(
+        against(says(&[0xff; 16_000]), LONG).await,
+        Some(PollError::Tls)
+    );
+    assert_eq!(
+        against(says(&[22, 3, 3, 0, 4, 2, 0, 0, 0]), LONG).await,
+        Some(PollError::Tls),
+        "an empty hello"
+    );
     let hangs_up = |mut stream: TcpStream| async move {
         // All of it: unread bytes would turn the close into a reset, which is no different.
         let _ = stream.read(&mut [0; 16 * 1024]).await;
@@ -131,7 +219,8 @@ async fn a_handshake_that_never_ends_ends_with_the_deadline() {
     };
     assert_eq!(against(silent, SHORT).await, Some(PollError::Timeout));
     let drips = |mut stream: TcpStream| async move {
-        // A record of 16 KiB, announced in full and delivered byte by byte, in more time than there is.
+        // A record of 16 KiB, announced in full and delivered byte by byte, in more time than there
+        // is.
         let _ = stream.write_all(&[22, 3, 3, 0x40, 0]).await;
         while stream.write_all(&[2]).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -144,10 +233,23 @@ async fn a_handshake_that_never_ends_ends_with_the_deadline() {
 async fn plain_text_to_a_tls_port_is_told_by_the_alert() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = ServerAddr::new("127.0.0.1", listener.local_addr().unwrap().port());
-    let server =
-        Server { addr, dc: Datacenter::unknown(), local: true, credentials: Credentials::default(), tls: None };
+    let server = Server {
+        addr,
+        dc: Datacenter::unknown(),
+        local: true,
+        credentials: Credentials::default(),
+        tls: None,
+    };
     let client = tokio::spawn(async move {
-        Connection::connect(&server, Limits { connect: LONG, reply: Limits::REPLY }).await.err()
+        Connection::connect(
+            &server,
+            Limits {
+                connect: LONG,
+                reply: Limits::REPLY,
+            },
+        )
+        .await
+        .err()
     });
     let (mut stream, _) = listener.accept().await.unwrap();
     stream.read_exact(&mut [0; 16]).await.unwrap();

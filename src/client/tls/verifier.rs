@@ -13,8 +13,9 @@ use super::failure::TlsFailure;
 use super::material;
 use crate::config::TlsSettings;
 
-/// The system's authorities, once they were found. They are read once in a process, as HTTPS to receivers does it:
-/// there are some hundred of them, and thousands of connections may be made at once.
+/// The system's authorities, once they were found. They are read once in a process, as HTTPS to
+/// receivers does it: there are some hundred of them, and thousands of connections may be made at
+/// once.
 static SYSTEM: OnceLock<Arc<Verifier>> = OnceLock::new();
 
 /// The verifier that `settings` ask for.
@@ -25,7 +26,9 @@ pub(super) fn of(
     if settings.insecure_skip_verify {
         return Ok(Arc::new(AnyCertificate(Arc::clone(provider))));
     }
-    let Some(file) = &settings.ca_file else { return Ok(system(provider)?) };
+    let Some(file) = &settings.ca_file else {
+        return Ok(system(provider)?);
+    };
     let roots = Arc::new(material::authorities(file)?);
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
     Ok(verifier.map_err(|_| TlsFailure::unusable(file, "no authority"))?)
@@ -61,7 +64,12 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -70,7 +78,12 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -85,13 +85,16 @@ impl Level for u64 {
     }
 }
 
-/// How long something lasts that is worth a word from its first moment on: `0s` is the smallest level.
+/// How long something lasts that is worth a word from its first moment on: `0s` is the smallest
+/// level.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct FromNow(Span);
 
 impl Level for FromNow {
     fn read(cursor: &Cursor<'_>) -> Option<Self> {
-        cursor.span(&(Span::ZERO..=*SPAN_LEVELS.end())).map(|span| Self(span.max(*SPAN_LEVELS.start())))
+        cursor
+            .span(&(Span::ZERO..=*SPAN_LEVELS.end()))
+            .map(|span| Self(span.max(*SPAN_LEVELS.start())))
     }
 
     fn eight_tenths(self) -> Self {
@@ -157,23 +160,44 @@ impl Global {
     pub(super) fn read(root: &Section<'_>) -> Self {
         let section = root.section("alerts", &ALERTS);
         let at = |secs| LevelKey::At(Span::from_secs(secs));
-        let lag = RuleKeys { hold: Some(Span::from_secs(10)), ..RuleKeys::levels(at(30), at(120)) };
+        let lag = RuleKeys {
+            hold: Some(Span::from_secs(10)),
+            ..RuleKeys::levels(at(30), at(120))
+        };
         let plain = |warning, critical| RuleKeys::levels(at(warning), at(critical));
         let off = RuleKeys::levels(LevelKey::Off, LevelKey::Off);
         let from_now = |span| LevelKey::At(FromNow(span));
-        let at_once = RuleKeys::levels(from_now(*SPAN_LEVELS.start()), from_now(Span::from_secs(30)));
+        let at_once = RuleKeys::levels(
+            from_now(*SPAN_LEVELS.start()),
+            from_now(Span::from_secs(30)),
+        );
         let once = RuleKeys::levels(LevelKey::At(1), LevelKey::Off);
         let several = RuleKeys::levels(LevelKey::At(1), LevelKey::At(3));
         Self {
             lag_seconds: GlobalRule::read(&section, "lag_seconds", lag, DefaultClear::EightTenths),
             lag_bytes: GlobalRule::read(&section, "lag_bytes", off, DefaultClear::EightTenths),
-            link_down: GlobalRule::read(&section, "link_down", plain(10, 60), DefaultClear::AtLevel),
-            unreachable: GlobalRule::read(&section, "unreachable", plain(15, 60), DefaultClear::AtLevel),
+            link_down: GlobalRule::read(
+                &section,
+                "link_down",
+                plain(10, 60),
+                DefaultClear::AtLevel,
+            ),
+            unreachable: GlobalRule::read(
+                &section,
+                "unreachable",
+                plain(15, 60),
+                DefaultClear::AtLevel,
+            ),
             unknown: GlobalRule::read(&section, "unknown", plain(90, 300), DefaultClear::AtLevel),
             full_sync: GlobalRule::read(&section, "full_sync", several, DefaultClear::AtLevel),
             full_sync_window: window(&section, "full_sync").unwrap_or(WINDOW),
             diverged: GlobalRule::read(&section, "diverged", at_once, DefaultClear::AtLevel),
-            sentinel_quorum: GlobalRule::read(&section, "sentinel_quorum", plain(10, 60), DefaultClear::AtLevel),
+            sentinel_quorum: GlobalRule::read(
+                &section,
+                "sentinel_quorum",
+                plain(10, 60),
+                DefaultClear::AtLevel,
+            ),
             failover: GlobalRule::read(&section, "failover", once, DefaultClear::AtLevel),
             failover_window: window(&section, "failover").unwrap_or(WINDOW),
         }
@@ -190,12 +214,18 @@ impl Global {
             full_sync: self.full_sync(),
             diverged: self.diverged.rule.map(|level| level.0),
             sentinel_quorum: self.sentinel_quorum.rule,
-            failover: CountRule { levels: self.failover.rule, window: self.failover_window },
+            failover: CountRule {
+                levels: self.failover.rule,
+                window: self.failover_window,
+            },
         }
     }
 
     const fn full_sync(&self) -> CountRule {
-        CountRule { levels: self.full_sync.rule, window: self.full_sync_window }
+        CountRule {
+            levels: self.full_sync.rule,
+            window: self.full_sync_window,
+        }
     }
 
     /// The rules of the pair at `pair`, its own `alerts` merged over the global ones.
@@ -214,7 +244,10 @@ impl Global {
             unreachable: self.unreachable.rule,
             unknown: self.unknown.overridden(&section, "unknown"),
             full_sync: self.full_sync(),
-            diverged: self.diverged.overridden(&section, "diverged").map(|level| level.0),
+            diverged: self
+                .diverged
+                .overridden(&section, "diverged")
+                .map(|level| level.0),
             sentinel_quorum: self.sentinel_quorum.rule,
             failover: CountRule {
                 levels: self.failover.overridden(&section, "failover"),
@@ -225,17 +258,36 @@ impl Global {
 }
 
 impl<T: Level> GlobalRule<T> {
-    fn read(alerts: &Section<'_>, name: &str, defaults: RuleKeys<T>, default_clear: DefaultClear) -> Self {
-        let given = alerts.get(name).and_then(|cursor| rule_section(&cursor, T::KEYS));
-        let keys = given.as_ref().map_or(defaults, |section| RuleKeys::read(section).over(defaults));
+    fn read(
+        alerts: &Section<'_>,
+        name: &str,
+        defaults: RuleKeys<T>,
+        default_clear: DefaultClear,
+    ) -> Self {
+        let given = alerts
+            .get(name)
+            .and_then(|cursor| rule_section(&cursor, T::KEYS));
+        let keys = given
+            .as_ref()
+            .map_or(defaults, |section| RuleKeys::read(section).over(defaults));
         let rule = keys.resolve(given.as_ref(), default_clear);
-        Self { keys, default_clear, rule }
+        Self {
+            keys,
+            default_clear,
+            rule,
+        }
     }
 
     fn overridden(&self, alerts: &Section<'_>, name: &str) -> LevelRule<T> {
-        let given = alerts.get(name).and_then(|cursor| rule_section(&cursor, T::KEYS));
-        let Some(section) = given else { return self.rule };
-        RuleKeys::read(&section).over(self.keys).resolve(Some(&section), self.default_clear)
+        let given = alerts
+            .get(name)
+            .and_then(|cursor| rule_section(&cursor, T::KEYS));
+        let Some(section) = given else {
+            return self.rule;
+        };
+        RuleKeys::read(&section)
+            .over(self.keys)
+            .resolve(Some(&section), self.default_clear)
     }
 }
 
@@ -259,7 +311,14 @@ fn rule_section<'a>(cursor: &Cursor<'a>, keys: &Keys) -> Option<Section<'a>> {
 impl<T: Level> RuleKeys<T> {
     /// A rule with these levels that says nothing else.
     const fn levels(warning: LevelKey<T>, critical: LevelKey<T>) -> Self {
-        Self { warning, critical, hold: None, keep_firing_for: None, clear_warning: None, clear_critical: None }
+        Self {
+            warning,
+            critical,
+            hold: None,
+            keep_firing_for: None,
+            clear_warning: None,
+            clear_critical: None,
+        }
     }
 
     fn read(section: &Section<'_>) -> Self {
@@ -287,18 +346,23 @@ impl<T: Level> RuleKeys<T> {
         }
     }
 
-    /// The rule that comes of the keys; problems are noted at `section`, the last one that had a say.
+    /// The rule that comes of the keys; problems are noted at `section`, the last one that had a
+    /// say.
     fn resolve(self, section: Option<&Section<'_>>, default_clear: DefaultClear) -> LevelRule<T> {
         let (warning, critical) = (self.warning.level(), self.critical.level());
         if let (Some(warning), Some(critical), Some(section)) = (warning, critical, section)
             && critical < warning
         {
             let (critical, warning) = (critical.text(), warning.text());
-            section.refuse(format!("the critical level {critical} is below the warning level {warning}"));
+            section.refuse(format!(
+                "the critical level {critical} is below the warning level {warning}"
+            ));
         }
         LevelRule {
-            warning: warning.map(|at| threshold(at, self.clear_warning, default_clear, "warning", section)),
-            critical: critical.map(|at| threshold(at, self.clear_critical, default_clear, "critical", section)),
+            warning: warning
+                .map(|at| threshold(at, self.clear_warning, default_clear, "warning", section)),
+            critical: critical
+                .map(|at| threshold(at, self.clear_critical, default_clear, "critical", section)),
             hold: self.hold.unwrap_or(Span::ZERO),
             keep_firing_for: self.keep_firing_for.unwrap_or(Span::ZERO),
         }
@@ -316,21 +380,33 @@ impl<T: Level> LevelKey<T> {
     }
 
     const fn or(self, base: Self) -> Self {
-        if matches!(self, Self::Unsaid) { base } else { self }
+        if matches!(self, Self::Unsaid) {
+            base
+        } else {
+            self
+        }
     }
 
     const fn level(self) -> Option<T> {
-        if let Self::At(level) = self { Some(level) } else { None }
+        if let Self::At(level) = self {
+            Some(level)
+        } else {
+            None
+        }
     }
 }
 
 /// Reads `clear`: one value for both levels, or a mapping with a value per level.
 fn clear<T: Level>(section: &Section<'_>) -> [Option<T>; 2] {
-    let Some(cursor) = section.get("clear") else { return [None, None] };
+    let Some(cursor) = section.get("clear") else {
+        return [None, None];
+    };
     if !cursor.is_mapping() {
         return [T::read(&cursor); 2];
     }
-    let Some(per_level) = cursor.section(&CLEAR) else { return [None, None] };
+    let Some(per_level) = cursor.section(&CLEAR) else {
+        return [None, None];
+    };
     ["warning", "critical"].map(|key| per_level.get(key).and_then(|cursor| T::read(&cursor)))
 }
 

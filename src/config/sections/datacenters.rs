@@ -14,22 +14,38 @@ pub(super) fn read(root: &Section<'_>) -> Vec<DatacenterRule> {
     let mut names = Unique::default();
     let mut local = None;
     let items = root.items("datacenters");
-    items.iter().filter_map(|item| rule(&item.section(&DATACENTER)?, &mut names, &mut local)).collect()
+    items
+        .iter()
+        .filter_map(|item| rule(&item.section(&DATACENTER)?, &mut names, &mut local))
+        .collect()
 }
 
-fn rule(section: &Section<'_>, names: &mut Unique, local: &mut Option<String>) -> Option<DatacenterRule> {
+fn rule(
+    section: &Section<'_>,
+    names: &mut Unique,
+    local: &mut Option<String>,
+) -> Option<DatacenterRule> {
     let patterns = section.items("match").iter().filter_map(pattern).collect();
-    let is_local = section.get("local").and_then(|flag| only_one(&flag, local)).unwrap_or(false);
+    let is_local = section
+        .get("local")
+        .and_then(|flag| only_one(&flag, local))
+        .unwrap_or(false);
     let name = section.required("name", "the datacenter's name")?;
     names.check(name.text()?, &name);
-    Some(DatacenterRule { name: datacenter(&name)?, patterns, local: is_local })
+    Some(DatacenterRule {
+        name: datacenter(&name)?,
+        patterns,
+        local: is_local,
+    })
 }
 
 /// Reads `local`, which is true for one datacenter at most.
 fn only_one(flag: &Cursor<'_>, local: &mut Option<String>) -> Option<bool> {
     let value = flag.flag()?;
     if value && let Some(first) = local.replace(flag.path().to_owned()) {
-        flag.note(format!("only one datacenter can be the local one, and {first} is true already"));
+        flag.note(format!(
+            "only one datacenter can be the local one, and {first} is true already"
+        ));
     }
     Some(value)
 }
@@ -52,12 +68,16 @@ fn pattern(cursor: &Cursor<'_>) -> Option<HostPattern> {
     }
     if text.contains('/') {
         let wrong = "is not an address range; write it like 10.1.0.0/16 or 2001:db8::/32";
-        return cursor.checked(text.parse::<IpNet>().map_err(|_| wrong)).map(HostPattern::Network);
+        return cursor
+            .checked(text.parse::<IpNet>().map_err(|_| wrong))
+            .map(HostPattern::Network);
     }
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._:*?".contains(&b);
     if text.is_empty() || text.len() > 253 || !text.bytes().all(legal) {
         cursor.refuse("is not a pattern for hosts; write it like *.dc1.example.com or 10.1.0.0/16");
         return None;
     }
-    Some(HostPattern::Glob(WildMatch::new(&text.to_ascii_lowercase())))
+    Some(HostPattern::Glob(WildMatch::new(
+        &text.to_ascii_lowercase(),
+    )))
 }

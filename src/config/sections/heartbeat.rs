@@ -14,7 +14,10 @@ const INTERVAL: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs(
 pub(super) fn read(section: &Section<'_>, outer: HeartbeatSettings) -> HeartbeatSettings {
     let heartbeat = section.section("heartbeat", &HEARTBEAT);
     HeartbeatSettings {
-        enabled: heartbeat.get("enabled").and_then(|cursor| cursor.flag()).unwrap_or(outer.enabled),
+        enabled: heartbeat
+            .get("enabled")
+            .and_then(|cursor| cursor.flag())
+            .unwrap_or(outer.enabled),
         interval: heartbeat.span("interval", outer.interval, &INTERVAL),
     }
 }

@@ -32,24 +32,50 @@ const DAYS: [(&str, Weekday); 7] = [
 pub(super) fn read(notify: &Section<'_>) -> Vec<MaintenanceWindow> {
     let items = notify.items("maintenance");
     if items.len() > MAX_WINDOWS {
-        notify.refuse_at("notify.maintenance", format!("has {} windows; allowed: at most {MAX_WINDOWS}", items.len()));
+        notify.refuse_at(
+            "notify.maintenance",
+            format!(
+                "has {} windows; allowed: at most {MAX_WINDOWS}",
+                items.len()
+            ),
+        );
     }
     let mut names = Unique::default();
-    items.iter().filter_map(|item| window(&item.section(&MAINTENANCE)?, &mut names)).collect()
+    items
+        .iter()
+        .filter_map(|item| window(&item.section(&MAINTENANCE)?, &mut names))
+        .collect()
 }
 
 fn window(section: &Section<'_>, names: &mut Unique) -> Option<MaintenanceWindow> {
-    let matchers = section.get("match").map(|cursor| matchers(&cursor)).unwrap_or_default();
-    let every = section.required("every", "the days of the week, such as [sunday]").map(|cursor| days(&cursor));
-    let start = section.required("start", "a time of the day, such as \"02:00\"").and_then(|cursor| start(&cursor));
-    let duration = section.required("duration", "how long it lasts").and_then(|cursor| cursor.span(&DURATIONS));
-    let zone =
-        section.required("timezone", "an IANA time zone, such as Europe/Berlin").and_then(|cursor| zone(&cursor));
+    let matchers = section
+        .get("match")
+        .map(|cursor| matchers(&cursor))
+        .unwrap_or_default();
+    let every = section
+        .required("every", "the days of the week, such as [sunday]")
+        .map(|cursor| days(&cursor));
+    let start = section
+        .required("start", "a time of the day, such as \"02:00\"")
+        .and_then(|cursor| start(&cursor));
+    let duration = section
+        .required("duration", "how long it lasts")
+        .and_then(|cursor| cursor.span(&DURATIONS));
+    let zone = section
+        .required("timezone", "an IANA time zone, such as Europe/Berlin")
+        .and_then(|cursor| zone(&cursor));
     let cursor = section.required("name", "the window's name")?;
     let name = cursor.name()?;
     names.check(name, &cursor);
     let name = name.to_owned();
-    Some(MaintenanceWindow { name, matchers, every: every?, start: start?, duration: duration?, timezone: zone? })
+    Some(MaintenanceWindow {
+        name,
+        matchers,
+        every: every?,
+        start: start?,
+        duration: duration?,
+        timezone: zone?,
+    })
 }
 
 fn days(cursor: &Cursor<'_>) -> Vec<Weekday> {
@@ -65,19 +91,29 @@ fn days(cursor: &Cursor<'_>) -> Vec<Weekday> {
 
 fn day(cursor: &Cursor<'_>) -> Option<Weekday> {
     let text = cursor.text()?;
-    let known = DAYS.iter().find(|(name, _)| *name == text).map(|(_, day)| *day);
-    cursor.checked(known.ok_or("is not a day; allowed: monday, tuesday, wednesday, thursday, friday, saturday, sunday"))
+    let known = DAYS
+        .iter()
+        .find(|(name, _)| *name == text)
+        .map(|(_, day)| *day);
+    cursor.checked(known.ok_or(
+        "is not a day; allowed: monday, tuesday, wednesday, thursday, friday, saturday, sunday",
+    ))
 }
 
 /// The word for a day of the week.
 pub(in crate::config) fn day_name(day: Weekday) -> &'static str {
-    DAYS.iter().find(|(_, known)| *known == day).map_or("", |(name, _)| name)
+    DAYS.iter()
+        .find(|(_, known)| *known == day)
+        .map_or("", |(name, _)| name)
 }
 
 /// Reads `02:00`.
 fn start(cursor: &Cursor<'_>) -> Option<Time> {
     let text = cursor.text()?;
-    cursor.checked(time_of_day(text).ok_or("is not a time of the day; write it like \"02:00\" or \"14:30\", in quotes"))
+    cursor.checked(
+        time_of_day(text)
+            .ok_or("is not a time of the day; write it like \"02:00\" or \"14:30\", in quotes"),
+    )
 }
 
 fn time_of_day(text: &str) -> Option<Time> {
@@ -91,6 +127,10 @@ fn time_of_day(text: &str) -> Option<Time> {
 
 fn zone(cursor: &Cursor<'_>) -> Option<TimeZone> {
     let text = cursor.text()?;
-    let known = TimeZone::get(text).ok().filter(|zone| zone.iana_name().is_some());
-    cursor.checked(known.ok_or("is not a known IANA time zone; write it like Europe/Berlin, America/New_York or UTC"))
+    let known = TimeZone::get(text)
+        .ok()
+        .filter(|zone| zone.iana_name().is_some());
+    cursor.checked(known.ok_or(
+        "is not a known IANA time zone; write it like Europe/Berlin, America/New_York or UTC",
+    ))
 }

@@ -20,7 +20,8 @@ use super::schema::{ROOT, STATE};
 use super::{Settings, StateSettings};
 pub(super) use maintenance::day_name;
 
-/// Reads the whole tree. Where a problem is noted, a default stands in: the result counts only if none is.
+/// Reads the whole tree. Where a problem is noted, a default stands in: the result counts only if
+/// none is.
 pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
     let root = Section::root(root, context, &ROOT);
     let alerts = alerts::Global::read(&root);
@@ -29,7 +30,11 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
     let mut names = Unique::default();
     let pairs = pairs::read(&root, &outer, &mut names);
     let sentinels = sentinels::read(&root, &outer, &mut names);
-    sentinels::check_prefixes(&root, &sentinels, &pairs.iter().map(|pair| &pair.name).collect::<Vec<_>>());
+    sentinels::check_prefixes(
+        &root,
+        &sentinels,
+        &pairs.iter().map(|pair| &pair.name).collect::<Vec<_>>(),
+    );
     Settings {
         datacenters: datacenters::read(&root),
         poll,
@@ -42,8 +47,13 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
 }
 
 fn state(root: &Section<'_>, context: Context<'_>) -> StateSettings {
-    let given: Option<PathBuf> = root.section("state", &STATE).get("path").and_then(|path| path.file_path());
-    StateSettings { path: given.unwrap_or_else(|| context.in_folder("./data")) }
+    let given: Option<PathBuf> = root
+        .section("state", &STATE)
+        .get("path")
+        .and_then(|path| path.file_path());
+    StateSettings {
+        path: given.unwrap_or_else(|| context.in_folder("./data")),
+    }
 }
 
 /// Notes names that stand twice.

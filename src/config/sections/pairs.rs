@@ -12,7 +12,15 @@ use crate::config::{HeartbeatSettings, PairSettings};
 use crate::model::PairName;
 
 /// Label names that the exporter itself puts on a pair's series and alerts.
-const RESERVED_LABELS: [&str; 7] = ["pair", "source_dc", "target_dc", "replica", "master", "alertname", "severity"];
+const RESERVED_LABELS: [&str; 7] = [
+    "pair",
+    "source_dc",
+    "target_dc",
+    "replica",
+    "master",
+    "alertname",
+    "severity",
+];
 
 /// The most labels of one pair: each is on every alert and in every message.
 const MAX_LABELS: usize = 32;
@@ -25,42 +33,80 @@ pub(super) struct Outer<'a> {
 }
 
 impl<'a> Outer<'a> {
-    pub(super) fn read(root: &Section<'_>, alerts: &'a Global, heartbeat: HeartbeatSettings) -> Self {
-        let connection = ConnectionKeys::read(&root.section("redis", &REDIS), &ConnectionKeys::default());
-        Self { connection, alerts, heartbeat }
+    pub(super) fn read(
+        root: &Section<'_>,
+        alerts: &'a Global,
+        heartbeat: HeartbeatSettings,
+    ) -> Self {
+        let connection =
+            ConnectionKeys::read(&root.section("redis", &REDIS), &ConnectionKeys::default());
+        Self {
+            connection,
+            alerts,
+            heartbeat,
+        }
     }
 }
 
 pub(super) fn read(root: &Section<'_>, outer: &Outer<'_>, names: &mut Unique) -> Vec<PairSettings> {
     // Sentinels find pairs; without them the file has to name some.
-    let finds_pairs = root.get("sentinels").is_some_and(|cursor| cursor.is_list() && !cursor.items().is_empty());
+    let finds_pairs = root
+        .get("sentinels")
+        .is_some_and(|cursor| cursor.is_list() && !cursor.items().is_empty());
     let entries = if finds_pairs {
         root.items("pairs")
     } else {
-        non_empty(root, "pairs", "at least one pair of a master and its replicas")
+        non_empty(
+            root,
+            "pairs",
+            "at least one pair of a master and its replicas",
+        )
     };
     let mut fleet = Fleet::default();
-    let mut pairs: Vec<_> =
-        entries.iter().filter_map(|entry| pair(&entry.section(&PAIR)?, outer, names, &mut fleet)).collect();
+    let mut pairs: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| pair(&entry.section(&PAIR)?, outer, names, &mut fleet))
+        .collect();
     for pair in &mut pairs {
         fleet.complete(pair);
     }
     pairs
 }
 
-fn pair(section: &Section<'_>, outer: &Outer<'_>, names: &mut Unique, fleet: &mut Fleet) -> Option<PairSettings> {
+fn pair(
+    section: &Section<'_>,
+    outer: &Outer<'_>,
+    names: &mut Unique,
+    fleet: &mut Fleet,
+) -> Option<PairSettings> {
     let connection = ConnectionKeys::read(section, &outer.connection);
     let name = name(section, names, "the pair's name");
-    let labels = section.get("labels").map(|cursor| labels(&cursor)).unwrap_or_default();
+    let labels = section
+        .get("labels")
+        .map(|cursor| labels(&cursor))
+        .unwrap_or_default();
     let alerts = outer.alerts.for_pair(section);
     let heartbeat = heartbeat::read(section, outer.heartbeat);
-    let master = section.required("master", "the master, such as {address: \"host:port\", dc: dc1}");
+    let master = section.required(
+        "master",
+        "the master, such as {address: \"host:port\", dc: dc1}",
+    );
     let master = master.and_then(|cursor| admitted(&cursor, &connection, fleet));
     let replicas = replicas(section, &connection, fleet);
     let (name, master) = (name?, master?);
     check_distinct(section, &master, &replicas);
-    let replicas = replicas.into_iter().map(|replica| replica.settings).collect();
-    Some(PairSettings { name, master: master.settings, replicas, labels, alerts, heartbeat })
+    let replicas = replicas
+        .into_iter()
+        .map(|replica| replica.settings)
+        .collect();
+    Some(PairSettings {
+        name,
+        master: master.settings,
+        replicas,
+        labels,
+        alerts,
+        heartbeat,
+    })
 }
 
 pub(super) fn name(section: &Section<'_>, names: &mut Unique, meaning: &str) -> Option<PairName> {
@@ -71,13 +117,22 @@ pub(super) fn name(section: &Section<'_>, names: &mut Unique, meaning: &str) -> 
 }
 
 fn replicas(section: &Section<'_>, outer: &ConnectionKeys, fleet: &mut Fleet) -> Vec<PlacedServer> {
-    let items = non_empty(section, "replicas", "at least one replica, such as [{address: \"host:port\"}]");
-    items.iter().filter_map(|item| admitted(item, outer, fleet)).collect()
+    let items = non_empty(
+        section,
+        "replicas",
+        "at least one replica, such as [{address: \"host:port\"}]",
+    );
+    items
+        .iter()
+        .filter_map(|item| admitted(item, outer, fleet))
+        .collect()
 }
 
 /// The items of the list at `key`, which must have some.
 pub(super) fn non_empty<'a>(section: &Section<'a>, key: &str, meaning: &str) -> Vec<Cursor<'a>> {
-    let Some(cursor) = section.required(key, meaning) else { return Vec::new() };
+    let Some(cursor) = section.required(key, meaning) else {
+        return Vec::new();
+    };
     let items = cursor.items();
     if cursor.is_list() && items.is_empty() {
         cursor.note(format!("is empty: give {meaning}"));
@@ -86,7 +141,11 @@ pub(super) fn non_empty<'a>(section: &Section<'a>, key: &str, meaning: &str) -> 
 }
 
 /// Reads a server and compares it with its other mentions.
-fn admitted(cursor: &Cursor<'_>, outer: &ConnectionKeys, fleet: &mut Fleet) -> Option<PlacedServer> {
+fn admitted(
+    cursor: &Cursor<'_>,
+    outer: &ConnectionKeys,
+    fleet: &mut Fleet,
+) -> Option<PlacedServer> {
     let server = server(cursor, outer)?;
     if let Err(sentence) = fleet.admit(&server) {
         cursor.note(sentence);
@@ -99,9 +158,15 @@ fn check_distinct(section: &Section<'_>, master: &PlacedServer, replicas: &[Plac
     for replica in replicas {
         let addr = &replica.settings.addr;
         if *addr == master.settings.addr {
-            section.refuse_at(&replica.path, format!("{addr} is the pair's master as well"));
+            section.refuse_at(
+                &replica.path,
+                format!("{addr} is the pair's master as well"),
+            );
         } else if !seen.insert(addr) {
-            section.refuse_at(&replica.path, format!("{addr} stands twice among the pair's replicas"));
+            section.refuse_at(
+                &replica.path,
+                format!("{addr} stands twice among the pair's replicas"),
+            );
         }
     }
 }

@@ -25,11 +25,20 @@ pub(super) fn read(root: &Section<'_>) -> PollSettings {
     let polls = section.get("max_polls_per_second");
     PollSettings {
         interval,
-        min_interval: section.span("min_interval", Span::from_millis(250).min(interval), &(SHORTEST..=interval)),
-        max_polls_per_second: polls.and_then(|cursor| cursor.whole_number(&POLLS_PER_SECOND)).unwrap_or(30_000),
+        min_interval: section.span(
+            "min_interval",
+            Span::from_millis(250).min(interval),
+            &(SHORTEST..=interval),
+        ),
+        max_polls_per_second: polls
+            .and_then(|cursor| cursor.whole_number(&POLLS_PER_SECOND))
+            .unwrap_or(30_000),
         timeout_local: timeout.span("local", Span::from_millis(500), &TIMEOUTS),
         timeout_remote: timeout.span("remote", Span::from_secs(2), &TIMEOUTS),
         heartbeat: heartbeat::read(&section, HeartbeatSettings::default()),
-        refresh_on_scrape: section.get("refresh_on_scrape").and_then(|cursor| cursor.flag()).unwrap_or(false),
+        refresh_on_scrape: section
+            .get("refresh_on_scrape")
+            .and_then(|cursor| cursor.flag())
+            .unwrap_or(false),
     }
 }

@@ -19,18 +19,32 @@ const MAX_MASTER_NAME: usize = 256;
 /// The most Sentinels of an entry. Redis advises three to five; each costs two connections.
 const MAX_SENTINELS: usize = 64;
 
-pub(super) fn read(root: &Section<'_>, outer: &Outer<'_>, names: &mut Unique) -> Vec<SentinelSettings> {
+pub(super) fn read(
+    root: &Section<'_>,
+    outer: &Outer<'_>,
+    names: &mut Unique,
+) -> Vec<SentinelSettings> {
     let items = root.items("sentinels");
     let entry = |item: &Cursor<'_>| sentinel(&item.section(&SENTINEL)?, outer, names);
     items.iter().filter_map(entry).collect()
 }
 
-/// Notes the names that an entry's masters could take from another entry: `name/MASTER` is a name that may stand in the
-/// file, too.
-pub(super) fn check_prefixes(root: &Section<'_>, entries: &[SentinelSettings], pairs: &[&PairName]) {
-    for entry in entries.iter().filter(|entry| !matches!(entry.masters, MasterSelector::Exact(_))) {
+/// Notes the names that an entry's masters could take from another entry: `name/MASTER` is a name
+/// that may stand in the file, too.
+pub(super) fn check_prefixes(
+    root: &Section<'_>,
+    entries: &[SentinelSettings],
+    pairs: &[&PairName],
+) {
+    for entry in entries
+        .iter()
+        .filter(|entry| !matches!(entry.masters, MasterSelector::Exact(_)))
+    {
         let prefix = format!("{}/", entry.name);
-        let others = entries.iter().map(|other| &other.name).chain(pairs.iter().copied());
+        let others = entries
+            .iter()
+            .map(|other| &other.name)
+            .chain(pairs.iter().copied());
         for taken in others.filter(|name| name.as_str().starts_with(&prefix)) {
             let sentence = format!(
                 "the pairs of {} are called {prefix} and the master's name, and {taken} is a name of this file as well: \
@@ -42,20 +56,46 @@ pub(super) fn check_prefixes(root: &Section<'_>, entries: &[SentinelSettings], p
     }
 }
 
-fn sentinel(section: &Section<'_>, outer: &Outer<'_>, names: &mut Unique) -> Option<SentinelSettings> {
+fn sentinel(
+    section: &Section<'_>,
+    outer: &Outer<'_>,
+    names: &mut Unique,
+) -> Option<SentinelSettings> {
     let connection = ConnectionKeys::read(section, &outer.connection);
     let servers = connection.clone().for_discovered(section);
-    let (name, masters) = (name(section, names, "the name of its pairs"), master_selector(section));
-    let labels = section.get("labels").map(|cursor| labels(&cursor)).unwrap_or_default();
-    let (alerts, heartbeat) = (outer.alerts.for_pair(section), heartbeat::read(section, outer.heartbeat));
+    let (name, masters) = (
+        name(section, names, "the name of its pairs"),
+        master_selector(section),
+    );
+    let labels = section
+        .get("labels")
+        .map(|cursor| labels(&cursor))
+        .unwrap_or_default();
+    let (alerts, heartbeat) = (
+        outer.alerts.for_pair(section),
+        heartbeat::read(section, outer.heartbeat),
+    );
     let sentinels = addresses(section, &connection);
-    Some(SentinelSettings { name: name?, masters: masters?, sentinels, servers, labels, alerts, heartbeat })
+    Some(SentinelSettings {
+        name: name?,
+        masters: masters?,
+        sentinels,
+        servers,
+        labels,
+        alerts,
+        heartbeat,
+    })
 }
 
 fn master_selector(section: &Section<'_>) -> Option<MasterSelector> {
-    let Some(cursor) = section.get("master_name") else { return Some(MasterSelector::All) };
+    let Some(cursor) = section.get("master_name") else {
+        return Some(MasterSelector::All);
+    };
     let text = cursor.text()?;
-    if text.is_empty() || text.len() > MAX_MASTER_NAME || text.chars().any(|c| c.is_control() || c == ' ') {
+    if text.is_empty()
+        || text.len() > MAX_MASTER_NAME
+        || text.chars().any(|c| c.is_control() || c == ' ')
+    {
         cursor.refuse(format_args!(
             "is not a master's name; allowed: 1 to {MAX_MASTER_NAME} bytes without spaces and control characters, with * \
              and ? as a glob; leave it out for every master"
@@ -63,25 +103,45 @@ fn master_selector(section: &Section<'_>) -> Option<MasterSelector> {
         return None;
     }
     let glob = text.contains(['*', '?']);
-    Some(if glob { MasterSelector::Glob(WildMatch::new(text)) } else { MasterSelector::Exact(text.to_owned()) })
+    Some(if glob {
+        MasterSelector::Glob(WildMatch::new(text))
+    } else {
+        MasterSelector::Exact(text.to_owned())
+    })
 }
 
-/// The Sentinels. They have a login of their own: the servers' passwords are none of their business. What the entry says
-/// of TLS goes for them as well, key by key, because `tls-replication` makes Redis use it for both.
+/// The Sentinels. They have a login of their own: the servers' passwords are none of their
+/// business. What the entry says of TLS goes for them as well, key by key, because
+/// `tls-replication` makes Redis use it for both.
 fn addresses(section: &Section<'_>, entry: &ConnectionKeys) -> Vec<ServerSettings> {
     let auth = section.section("sentinel_auth", &SENTINEL_AUTH);
     let keys = ConnectionKeys::read(&auth, &entry.without_login());
-    let items =
-        non_empty(section, "addresses", "the Sentinels, such as [\"dc1-sentinel:26379\", \"dc2-sentinel:26379\"]");
+    let items = non_empty(
+        section,
+        "addresses",
+        "the Sentinels, such as [\"dc1-sentinel:26379\", \"dc2-sentinel:26379\"]",
+    );
     if items.len() > MAX_SENTINELS {
-        section.refuse(format!("it has {} addresses; at most {MAX_SENTINELS} Sentinels can be asked", items.len()));
+        section.refuse(format!(
+            "it has {} addresses; at most {MAX_SENTINELS} Sentinels can be asked",
+            items.len()
+        ));
         return Vec::new();
     }
     let mut seen = HashSet::new();
-    keys.servers_at(&auth, items.iter().filter_map(|item| distinct(item, &mut seen)).collect())
+    keys.servers_at(
+        &auth,
+        items
+            .iter()
+            .filter_map(|item| distinct(item, &mut seen))
+            .collect(),
+    )
 }
 
-fn distinct(item: &Cursor<'_>, seen: &mut HashSet<ServerAddr>) -> Option<(AddressScheme, ServerAddr)> {
+fn distinct(
+    item: &Cursor<'_>,
+    seen: &mut HashSet<ServerAddr>,
+) -> Option<(AddressScheme, ServerAddr)> {
     let (scheme, addr) = address(item)?;
     if !seen.insert(addr.clone()) {
         item.refuse("stands twice among the Sentinels of the entry");

@@ -7,7 +7,9 @@ use super::tls::{AddressScheme, TlsKeys};
 use crate::config::cursor::{Cursor, Section};
 use crate::config::error::quoted;
 use crate::config::schema::SERVER;
-use crate::config::{ConnectionSettings, Credentials, PairSettings, SecretSource, ServerSettings, TlsSettings};
+use crate::config::{
+    ConnectionSettings, Credentials, PairSettings, SecretSource, ServerSettings, TlsSettings,
+};
 use crate::model::{Datacenter, ServerAddr};
 
 /// A server of a pair and the key path of its address.
@@ -26,22 +28,32 @@ pub(super) struct ConnectionKeys {
 impl ConnectionKeys {
     /// Reads the keys of `section`; what is missing comes from `outer`.
     pub(super) fn read(section: &Section<'_>, outer: &Self) -> Self {
-        Self { credentials: CredentialKeys::read(section, &outer.credentials), tls: TlsKeys::read(section, &outer.tls) }
+        Self {
+            credentials: CredentialKeys::read(section, &outer.credentials),
+            tls: TlsKeys::read(section, &outer.tls),
+        }
     }
 
     /// The same without a login.
     pub(super) fn without_login(&self) -> Self {
-        Self { credentials: CredentialKeys::default(), tls: self.tls.clone() }
+        Self {
+            credentials: CredentialKeys::default(),
+            tls: self.tls.clone(),
+        }
     }
 
     /// What is in force for servers that are found later; `section` is where these keys were read.
     pub(super) fn for_discovered(self, section: &Section<'_>) -> ConnectionSettings {
         self.credentials.check(section);
         let tls = self.tls.resolve(section, AddressScheme::None);
-        ConnectionSettings { credentials: self.credentials.into(), tls }
+        ConnectionSettings {
+            credentials: self.credentials.into(),
+            tls,
+        }
     }
 
-    /// The servers at these addresses, which have no keys of their own; `section` is where these keys were read.
+    /// The servers at these addresses, which have no keys of their own; `section` is where these
+    /// keys were read.
     pub(super) fn servers_at(
         self,
         section: &Section<'_>,
@@ -53,7 +65,12 @@ impl ConnectionKeys {
         let tls = self.tls.resolve_each(section, &schemes);
         let servers = addresses.into_iter().zip(tls);
         servers
-            .map(|((_, addr), tls)| ServerSettings { addr, dc: None, credentials: credentials.clone(), tls })
+            .map(|((_, addr), tls)| ServerSettings {
+                addr,
+                dc: None,
+                credentials: credentials.clone(),
+                tls,
+            })
             .collect()
     }
 }
@@ -70,27 +87,42 @@ struct CredentialKeys {
 impl CredentialKeys {
     /// Reads `username`, `password` and `password_file`; what is missing comes from `outer`.
     fn read(section: &Section<'_>, outer: &Self) -> Self {
-        let username = section.get("username").and_then(|cursor| cursor.name().map(ToOwned::to_owned));
+        let username = section
+            .get("username")
+            .and_then(|cursor| cursor.name().map(ToOwned::to_owned));
         let password = section.secret("password", |_| Ok(()));
         Self {
             username: username.or_else(|| outer.username.clone()),
             password: password.or_else(|| outer.password.clone()),
-            has_password: outer.has_password || section.has("password") || section.has("password_file"),
+            has_password: outer.has_password
+                || section.has("password")
+                || section.has("password_file"),
         }
     }
 
-    /// Notes a username that no password goes with: without a password no AUTH is sent, and the name has no effect.
+    /// Notes a username that no password goes with: without a password no AUTH is sent, and the
+    /// name has no effect.
     fn check(&self, section: &Section<'_>) {
-        if let Self { username: Some(username), has_password: false, .. } = self {
+        if let Self {
+            username: Some(username),
+            has_password: false,
+            ..
+        } = self
+        {
             let username = quoted(username);
-            section.refuse(format!("the username {username} has no password: give password or password_file with it"));
+            section.refuse(format!(
+                "the username {username} has no password: give password or password_file with it"
+            ));
         }
     }
 }
 
 impl From<CredentialKeys> for Credentials {
     fn from(keys: CredentialKeys) -> Self {
-        Self { username: keys.username, password: keys.password }
+        Self {
+            username: keys.username,
+            password: keys.password,
+        }
     }
 }
 
@@ -104,7 +136,12 @@ pub(super) fn server(cursor: &Cursor<'_>, outer: &ConnectionKeys) -> Option<Plac
     let tls = tls.resolve(&section, scheme);
     Some(PlacedServer {
         path: section.path().to_owned(),
-        settings: ServerSettings { addr, dc, credentials: credentials.into(), tls },
+        settings: ServerSettings {
+            addr,
+            dc,
+            credentials: credentials.into(),
+            tls,
+        },
     })
 }
 
@@ -120,12 +157,13 @@ pub(super) fn address(cursor: &Cursor<'_>) -> Option<(AddressScheme, ServerAddr)
         return None;
     }
     let (scheme, rest) = AddressScheme::split(text);
-    let addr = ServerAddr::parse(rest).map_err(|error| format!("is not a server's address: {error}"));
+    let addr =
+        ServerAddr::parse(rest).map_err(|error| format!("is not a server's address: {error}"));
     Some((scheme, cursor.checked(addr)?))
 }
 
-/// Checks that every mention of a server gives it the same credentials, TLS and datacenter; a datacenter that only some
-/// mentions give goes for all.
+/// Checks that every mention of a server gives it the same credentials, TLS and datacenter; a
+/// datacenter that only some mentions give goes for all.
 #[derive(Default)]
 pub(super) struct Fleet(HashMap<ServerAddr, Known>);
 
@@ -140,11 +178,25 @@ struct Known {
 impl Fleet {
     /// Compares `server` with its earlier mentions; an error is a sentence.
     pub(super) fn admit(&mut self, server: &PlacedServer) -> Result<(), String> {
-        let PlacedServer { path, settings: ServerSettings { addr, dc, credentials, tls } } = server;
+        let PlacedServer {
+            path,
+            settings:
+                ServerSettings {
+                    addr,
+                    dc,
+                    credentials,
+                    tls,
+                },
+        } = server;
         let placed = dc.clone().map(|dc| (path.clone(), dc));
         let Some(known) = self.0.get_mut(addr) else {
             let (credentials, tls) = (credentials.clone(), tls.clone());
-            let known = Known { first: path.clone(), credentials, tls, dc: placed };
+            let known = Known {
+                first: path.clone(),
+                credentials,
+                tls,
+                dc: placed,
+            };
             self.0.insert(addr.clone(), known);
             return Ok(());
         };
@@ -163,9 +215,9 @@ impl Fleet {
             ));
         }
         match (&known.dc, placed) {
-            (Some((first, known)), Some((_, dc))) if *known != dc => {
-                Err(format!("{addr} stands in {dc} here and in {known} at {first}; a server has one datacenter"))
-            }
+            (Some((first, known)), Some((_, dc))) if *known != dc => Err(format!(
+                "{addr} stands in {dc} here and in {known} at {first}; a server has one datacenter"
+            )),
             (None, Some(placed)) => {
                 known.dc = Some(placed);
                 Ok(())

@@ -47,15 +47,18 @@ impl AddressScheme {
 }
 
 impl TlsKeys {
-    /// Reads the `tls` of `section`; what is missing comes from `outer`. A `tls` that is there turns TLS on, unless it
-    /// says `enabled: false`.
+    /// Reads the `tls` of `section`; what is missing comes from `outer`. A `tls` that is there
+    /// turns TLS on, unless it says `enabled: false`.
     pub(super) fn read(section: &Section<'_>, outer: &Self) -> Self {
         if !section.has("tls") {
             return outer.clone();
         }
         let tls = section.section("tls", &TLS);
         // What is refused counts as given, so that it is one problem only.
-        let path = |key: &str| tls.get(key).map(|cursor| cursor.file_path().unwrap_or_default());
+        let path = |key: &str| {
+            tls.get(key)
+                .map(|cursor| cursor.file_path().unwrap_or_default())
+        };
         let flag = |key: &str| tls.get(key).and_then(|cursor| cursor.flag());
         Self {
             enabled: flag("enabled").unwrap_or(true),
@@ -63,12 +66,17 @@ impl TlsKeys {
             cert_file: path("cert_file").or_else(|| outer.cert_file.clone()),
             key_file: path("key_file").or_else(|| outer.key_file.clone()),
             server_name: server_name(&tls).or_else(|| outer.server_name.clone()),
-            insecure_skip_verify: flag("insecure_skip_verify").unwrap_or(outer.insecure_skip_verify),
+            insecure_skip_verify: flag("insecure_skip_verify")
+                .unwrap_or(outer.insecure_skip_verify),
         }
     }
 
     /// What is in force for a server whose own section is `server`, `self` being read from it.
-    pub(super) fn resolve(self, server: &Section<'_>, scheme: AddressScheme) -> Option<TlsSettings> {
+    pub(super) fn resolve(
+        self,
+        server: &Section<'_>,
+        scheme: AddressScheme,
+    ) -> Option<TlsSettings> {
         let own = server.has("tls");
         match (scheme, self.enabled, own) {
             (AddressScheme::Redis, true, _) => {
@@ -92,8 +100,13 @@ impl TlsKeys {
         on.then(|| self.settings(server))
     }
 
-    /// What is in force for servers that are only addresses of a list, `self` being read from `level` around them.
-    pub(super) fn resolve_each(self, level: &Section<'_>, schemes: &[AddressScheme]) -> Vec<Option<TlsSettings>> {
+    /// What is in force for servers that are only addresses of a list, `self` being read from
+    /// `level` around them.
+    pub(super) fn resolve_each(
+        self,
+        level: &Section<'_>,
+        schemes: &[AddressScheme],
+    ) -> Vec<Option<TlsSettings>> {
         if self.enabled && schemes.contains(&AddressScheme::Redis) {
             level.refuse(
                 "an address says redis://, which is plain text, but tls is on: write host:port or rediss://host:port",
@@ -106,17 +119,27 @@ impl TlsKeys {
         };
         let on: Vec<bool> = schemes.iter().map(on).collect();
         let settings = on.contains(&true).then(|| self.settings(level));
-        on.into_iter().map(|on| settings.clone().filter(|_| on)).collect()
+        on.into_iter()
+            .map(|on| settings.clone().filter(|_| on))
+            .collect()
     }
 
     fn settings(self, server: &Section<'_>) -> TlsSettings {
         let client_certificate = match (self.cert_file, self.key_file) {
-            (Some(cert_file), Some(key_file)) => Some(ClientCertificate { cert_file, key_file }),
+            (Some(cert_file), Some(key_file)) => Some(ClientCertificate {
+                cert_file,
+                key_file,
+            }),
             (None, None) => None,
             (cert, _) => {
-                let (given, missing) =
-                    if cert.is_some() { ("cert_file", "key_file") } else { ("key_file", "cert_file") };
-                server.refuse_as_incomplete(format!("tls has a {given} but no {missing}: they go together"));
+                let (given, missing) = if cert.is_some() {
+                    ("cert_file", "key_file")
+                } else {
+                    ("key_file", "cert_file")
+                };
+                server.refuse_as_incomplete(format!(
+                    "tls has a {given} but no {missing}: they go together"
+                ));
                 None
             }
         };
@@ -133,9 +156,15 @@ fn server_name(tls: &Section<'_>) -> Option<String> {
     let cursor: Cursor<'_> = tls.get("server_name")?;
     let text = cursor.text()?;
     // A name is what a host of an address may be; the port is only there to ask.
-    let address = if text.contains(':') { format!("[{text}]:1") } else { format!("{text}:1") };
+    let address = if text.contains(':') {
+        format!("[{text}]:1")
+    } else {
+        format!("{text}:1")
+    };
     if ServerAddr::parse(&address).is_err() {
-        cursor.refuse("is not a host name or an IP address; write it like redis.example.com, without a port");
+        cursor.refuse(
+            "is not a host name or an IP address; write it like redis.example.com, without a port",
+        );
         return None;
     }
     Some(text.to_owned())

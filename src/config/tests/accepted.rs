@@ -23,7 +23,10 @@ fn the_defaults_are_those_of_the_contract() {
             max_polls_per_second: 30_000,
             timeout_local: Span::from_millis(500),
             timeout_remote: secs(2),
-            heartbeat: HeartbeatSettings { enabled: false, interval: secs(1) },
+            heartbeat: HeartbeatSettings {
+                enabled: false,
+                interval: secs(1)
+            },
             refresh_on_scrape: false,
         }
     );
@@ -35,27 +38,64 @@ fn the_defaults_are_those_of_the_contract() {
         keep_firing_for: Span::ZERO,
     };
     assert_eq!(alerts.lag_seconds, lag);
-    assert_eq!((alerts.lag_bytes.warning, alerts.lag_bytes.critical), (None, None));
+    assert_eq!(
+        (alerts.lag_bytes.warning, alerts.lag_bytes.critical),
+        (None, None)
+    );
     assert_eq!(alerts.link_down, plain(10, 60));
     assert_eq!(alerts.unreachable, plain(15, 60));
     assert_eq!(alerts.unknown, plain(90, 300));
     assert_eq!(alerts.sentinel_quorum, plain(10, 60));
     let at_once = level(Span::from_millis(1), Span::from_millis(1));
-    assert_eq!(alerts.diverged, LevelRule { warning: at_once, ..plain(1, 30) });
-    let once = Some(LevelThreshold { at: 1, clear_below: 1 });
-    let levels = LevelRule { warning: once, critical: None, hold: Span::ZERO, keep_firing_for: Span::ZERO };
-    assert_eq!(alerts.failover, CountRule { levels, window: secs(600) });
+    assert_eq!(
+        alerts.diverged,
+        LevelRule {
+            warning: at_once,
+            ..plain(1, 30)
+        }
+    );
+    let once = Some(LevelThreshold {
+        at: 1,
+        clear_below: 1,
+    });
+    let levels = LevelRule {
+        warning: once,
+        critical: None,
+        hold: Span::ZERO,
+        keep_firing_for: Span::ZERO,
+    };
+    assert_eq!(
+        alerts.failover,
+        CountRule {
+            levels,
+            window: secs(600)
+        }
+    );
     assert_eq!(settings.pairs[0].alerts, alerts);
     let notify = settings.notify;
-    assert_eq!((notify.group_wait, notify.group_interval, notify.repeat_interval), (secs(5), secs(60), secs(14_400)));
-    assert!(notify.identity.is_empty() && notify.receivers.is_empty() && settings.datacenters.is_empty());
+    assert_eq!(
+        (
+            notify.group_wait,
+            notify.group_interval,
+            notify.repeat_interval
+        ),
+        (secs(5), secs(60), secs(14_400))
+    );
+    assert!(
+        notify.identity.is_empty()
+            && notify.receivers.is_empty()
+            && settings.datacenters.is_empty()
+    );
     assert_eq!(settings.state.path, PathBuf::from("/etc/exporter/data"));
     assert_eq!(settings.pairs[0].master.credentials, Credentials::default());
 }
 
 #[test]
 fn a_shorter_interval_takes_the_default_of_the_shortest_along() {
-    assert_eq!(good("poll: {interval: 100ms}").poll.min_interval, Span::from_millis(100));
+    assert_eq!(
+        good("poll: {interval: 100ms}").poll.min_interval,
+        Span::from_millis(100)
+    );
 }
 
 #[test]
@@ -81,11 +121,15 @@ pairs:
     labels: {TeamName: Payments}
     alerts: {lag_bytes: {warning: 1024}}
 ";
-    let parse = |text, format| parse(text, format, Path::new("/x"), &Environment::default()).unwrap();
+    let parse =
+        |text, format| parse(text, format, Path::new("/x"), &Environment::default()).unwrap();
     let settings = parse(yaml, Format::Yaml);
     assert_eq!(settings, parse(toml, Format::Toml));
     assert_eq!(settings, parse(json, Format::Json));
-    assert_eq!(settings.pairs[0].labels, BTreeMap::from([("TeamName".to_owned(), "Payments".to_owned())]));
+    assert_eq!(
+        settings.pairs[0].labels,
+        BTreeMap::from([("TeamName".to_owned(), "Payments".to_owned())])
+    );
 }
 
 #[test]
@@ -105,9 +149,18 @@ pairs:
     assert_eq!(own.lag_seconds.warning, level(secs(10), secs(8)));
     assert_eq!(own.lag_seconds.critical, level(secs(60), secs(40)));
     assert_eq!(own.lag_seconds.hold, secs(7));
-    assert_eq!(own.lag_bytes.warning, level(Bytes::new(67_108_864), Bytes::new(53_687_091)));
-    assert_eq!((own.link_down.warning, own.link_down.critical), (level(secs(10), secs(10)), None));
-    assert_eq!(settings.alerts.lag_seconds.warning, level(secs(30), secs(24)));
+    assert_eq!(
+        own.lag_bytes.warning,
+        level(Bytes::new(67_108_864), Bytes::new(53_687_091))
+    );
+    assert_eq!(
+        (own.link_down.warning, own.link_down.critical),
+        (level(secs(10), secs(10)), None)
+    );
+    assert_eq!(
+        settings.alerts.lag_seconds.warning,
+        level(secs(30), secs(24))
+    );
 }
 
 #[test]
@@ -124,7 +177,10 @@ pairs:
     )
     .unwrap();
     let inline = |text: &str| Some(SecretSource::Inline(Secret::new(text)));
-    let named = |name: &str, password| Credentials { username: Some(name.to_owned()), password };
+    let named = |name: &str, password| Credentials {
+        username: Some(name.to_owned()),
+        password,
+    };
     let pair = &settings.pairs[0];
     assert_eq!(pair.master.credentials, named("m", inline("two")));
     assert_eq!(pair.replicas[0].credentials, named("u", inline("two")));
@@ -147,28 +203,59 @@ pairs:
     .unwrap();
     let shared = TlsSettings {
         ca_file: Some("/etc/exporter/ca.crt".into()),
-        client_certificate: Some(ClientCertificate { cert_file: "/c.crt".into(), key_file: "/new.key".into() }),
+        client_certificate: Some(ClientCertificate {
+            cert_file: "/c.crt".into(),
+            key_file: "/new.key".into(),
+        }),
         server_name: Some("redis.example.com".to_owned()),
         insecure_skip_verify: false,
     };
     let pair = &settings.pairs[0];
-    assert_eq!(pair.master.tls, Some(TlsSettings { insecure_skip_verify: true, ..shared.clone() }));
-    let replicas: Vec<_> = pair.replicas.iter().map(|replica| replica.tls.clone()).collect();
+    assert_eq!(
+        pair.master.tls,
+        Some(TlsSettings {
+            insecure_skip_verify: true,
+            ..shared.clone()
+        })
+    );
+    let replicas: Vec<_> = pair
+        .replicas
+        .iter()
+        .map(|replica| replica.tls.clone())
+        .collect();
     assert_eq!(replicas, [None, None, Some(shared)]);
-    assert_eq!(pair.replicas[1].addr.unix_path(), Some(Path::new("/r@1.sock")));
+    assert_eq!(
+        pair.replicas[1].addr.unix_path(),
+        Some(Path::new("/r@1.sock"))
+    );
 }
 
 #[test]
 fn a_rediss_address_turns_tls_on() {
     let yaml = |redis: &str| {
         let pair = "{name: p, master: {address: 'rediss://[::1]:6380'}, replicas: [{address: 'redis://b:1'}]}";
-        read(&format!("redis: {{{redis}}}\npairs: [{pair}]")).unwrap().pairs.remove(0)
+        read(&format!("redis: {{{redis}}}\npairs: [{pair}]"))
+            .unwrap()
+            .pairs
+            .remove(0)
     };
     let pair = yaml("");
-    assert_eq!((pair.master.addr.to_string().as_str(), pair.master.tls), ("[::1]:6380", Some(TlsSettings::default())));
-    assert_eq!((pair.replicas[0].addr.to_string().as_str(), &pair.replicas[0].tls), ("b:1", &None));
+    assert_eq!(
+        (pair.master.addr.to_string().as_str(), pair.master.tls),
+        ("[::1]:6380", Some(TlsSettings::default()))
+    );
+    assert_eq!(
+        (
+            pair.replicas[0].addr.to_string().as_str(),
+            &pair.replicas[0].tls
+        ),
+        ("b:1", &None)
+    );
     let pair = yaml("tls: {enabled: false, ca_file: /ca.crt}");
-    assert_eq!(pair.master.tls.unwrap().ca_file, Some(PathBuf::from("/ca.crt")));
+    assert_eq!(
+        pair.master.tls.unwrap().ca_file,
+        Some(PathBuf::from("/ca.crt"))
+    );
     assert_eq!(pair.replicas[0].tls, None);
 }
 
@@ -188,12 +275,28 @@ pairs:
 
 #[test]
 fn hosts_fit_patterns() {
-    let settings = good("datacenters: [{name: d, match: [10.1.0.0/16, '2001:db8::1', '*.DC1.example.com']}]");
-    let fits = |host| settings.datacenters[0].patterns.iter().any(|pattern| pattern.fits(host));
-    for host in ["10.1.2.3", "2001:db8::1", "a.dc1.example.com", "A.DC1.EXAMPLE.COM"] {
+    let settings =
+        good("datacenters: [{name: d, match: [10.1.0.0/16, '2001:db8::1', '*.DC1.example.com']}]");
+    let fits = |host| {
+        settings.datacenters[0]
+            .patterns
+            .iter()
+            .any(|pattern| pattern.fits(host))
+    };
+    for host in [
+        "10.1.2.3",
+        "2001:db8::1",
+        "a.dc1.example.com",
+        "A.DC1.EXAMPLE.COM",
+    ] {
         assert!(fits(host), "{host}");
     }
-    for host in ["10.2.0.1", "2001:db8::2", "dc1.example.com", "a.dc1.example.com.evil"] {
+    for host in [
+        "10.2.0.1",
+        "2001:db8::2",
+        "dc1.example.com",
+        "a.dc1.example.com.evil",
+    ] {
         assert!(!fits(host), "{host}");
     }
 }
@@ -209,17 +312,35 @@ notify:
     - {name: c, match: {pair: 'ord*'}, webhook: {url: 'http://h/', headers: {X-Token: t, Authorization_file: f}}}
 ",
     );
-    let [a, b, c] = settings.notify.receivers.as_slice() else { panic!("three receivers") };
-    assert!(matches!(&a.kind, ReceiverKind::SlackWebhook { url: SecretSource::Inline(_) }));
-    assert_eq!((a.min_severity, b.min_severity), (Severity::Warning, Severity::Critical));
+    let [a, b, c] = settings.notify.receivers.as_slice() else {
+        panic!("three receivers")
+    };
+    assert!(matches!(
+        &a.kind,
+        ReceiverKind::SlackWebhook {
+            url: SecretSource::Inline(_)
+        }
+    ));
+    assert_eq!(
+        (a.min_severity, b.min_severity),
+        (Severity::Warning, Severity::Critical)
+    );
     assert_eq!((&a.fallback, b.fallback.as_deref()), (&None, Some("a")));
     let routing_key = SecretSource::File(PathBuf::from("/etc/exporter/key"));
     let url = "https://events.pagerduty.com/v2/enqueue".to_owned();
     assert_eq!(b.kind, ReceiverKind::PagerDuty { routing_key, url });
     assert!(c.matchers["pair"].matches("orders") && !c.matchers["pair"].matches("sessions"));
-    let ReceiverKind::Webhook { headers, .. } = &c.kind else { panic!("a webhook") };
-    assert_eq!(headers.keys().collect::<Vec<_>>(), ["Authorization", "X-Token"]);
-    assert_eq!(headers["Authorization"], SecretSource::File(PathBuf::from("/etc/exporter/f")));
+    let ReceiverKind::Webhook { headers, .. } = &c.kind else {
+        panic!("a webhook")
+    };
+    assert_eq!(
+        headers.keys().collect::<Vec<_>>(),
+        ["Authorization", "X-Token"]
+    );
+    assert_eq!(
+        headers["Authorization"],
+        SecretSource::File(PathBuf::from("/etc/exporter/f"))
+    );
 }
 
 #[test]
@@ -234,13 +355,33 @@ notify:
     - {name: b, slack: {webhook_url_file: f}}
 ",
     );
-    let NotifySettings { group_by, flapping, receivers, .. } = &settings.notify;
+    let NotifySettings {
+        group_by,
+        flapping,
+        receivers,
+        ..
+    } = &settings.notify;
     assert_eq!((group_by.as_slice(), flapping), ([].as_slice(), &None));
-    assert_eq!(receivers[0].group_by, Some(vec!["pair".to_owned(), "team".to_owned()]));
-    assert_eq!(receivers[0].repage_on, RepageOn { escalated: true, new_in_group: true });
-    assert_eq!((&receivers[1].group_by, receivers[1].repage_on), (&None, RepageOn::default()));
+    assert_eq!(
+        receivers[0].group_by,
+        Some(vec!["pair".to_owned(), "team".to_owned()])
+    );
+    assert_eq!(
+        receivers[0].repage_on,
+        RepageOn {
+            escalated: true,
+            new_in_group: true
+        }
+    );
+    assert_eq!(
+        (&receivers[1].group_by, receivers[1].repage_on),
+        (&None, RepageOn::default())
+    );
     let defaults = good("").notify.flapping.unwrap();
-    assert_eq!((defaults.changes, defaults.window, defaults.stable_for), (6, secs(600), secs(300)));
+    assert_eq!(
+        (defaults.changes, defaults.window, defaults.stable_for),
+        (6, secs(600), secs(300))
+    );
 }
 
 #[test]
@@ -248,33 +389,62 @@ fn a_maintenance_window_reads() {
     let window = "{name: w, match: {pair: 'a*'}, every: [sunday, monday, sunday], start: '02:05', duration: 90m, \
                   timezone: Europe/Berlin}";
     let settings = good(&format!("notify: {{maintenance: [{window}]}}"));
-    let [window] = settings.notify.maintenance.as_slice() else { panic!("one window") };
-    assert_eq!(window.every, [jiff::civil::Weekday::Monday, jiff::civil::Weekday::Sunday]);
-    assert_eq!((window.start.hour(), window.start.minute(), window.duration), (2, 5, secs(5400)));
+    let [window] = settings.notify.maintenance.as_slice() else {
+        panic!("one window")
+    };
+    assert_eq!(
+        window.every,
+        [jiff::civil::Weekday::Monday, jiff::civil::Weekday::Sunday]
+    );
+    assert_eq!(
+        (window.start.hour(), window.start.minute(), window.duration),
+        (2, 5, secs(5400))
+    );
     assert_eq!(window.timezone.iana_name(), Some("Europe/Berlin"));
     assert!(window.matchers["pair"].matches("ab"));
 }
 
 #[test]
 fn full_syncs_are_counted_over_a_window() {
-    let rule = |text: &str| good(&format!("alerts: {{full_sync: {text}}}")).alerts.full_sync;
+    let rule = |text: &str| {
+        good(&format!("alerts: {{full_sync: {text}}}"))
+            .alerts
+            .full_sync
+    };
     let CountRule { levels, window } = rule("{}");
-    assert_eq!((levels.warning, levels.critical, window), (level(1, 1), level(3, 3), secs(600)));
+    assert_eq!(
+        (levels.warning, levels.critical, window),
+        (level(1, 1), level(3, 3), secs(600))
+    );
     let CountRule { levels, window } = rule("{warning: null, critical: 5, window: 1m, for: 2s}");
-    assert_eq!((levels.warning, levels.critical, levels.hold, window), (None, level(5, 5), secs(2), secs(60)));
+    assert_eq!(
+        (levels.warning, levels.critical, levels.hold, window),
+        (None, level(5, 5), secs(2), secs(60))
+    );
 }
 
 #[test]
 fn a_scrape_polls_first_where_that_is_on() {
-    for (value, on) in [("", false), ("refresh_on_scrape: false", false), ("refresh_on_scrape: true", true)] {
-        assert_eq!(good(&format!("poll: {{{value}}}")).poll.refresh_on_scrape, on, "{value}");
+    for (value, on) in [
+        ("", false),
+        ("refresh_on_scrape: false", false),
+        ("refresh_on_scrape: true", true),
+    ] {
+        assert_eq!(
+            good(&format!("poll: {{{value}}}")).poll.refresh_on_scrape,
+            on,
+            "{value}"
+        );
     }
 }
 
 #[test]
 fn off_positions_of_later_features_may_be_written_out() {
     good("poll: {heartbeat: {enabled: false, interval: 1s}}");
-    assert_eq!(good("notify: {group_by: [alertname, source_dc, target_dc]}"), good(""));
+    assert_eq!(
+        good("notify: {group_by: [alertname, source_dc, target_dc]}"),
+        good("")
+    );
     good("poll:\nnotify:\nredis:\nalerts:\nstate:\ndatacenters:");
 }
 
@@ -283,13 +453,22 @@ fn a_pairs_heartbeat_stands_over_the_global_one_key_by_key() {
     let heartbeat = |global: &str, own: &str| {
         let pair = PAIR.replace("{name: p,", &format!("{{name: p, heartbeat: {own},"));
         let HeartbeatSettings { enabled, interval } =
-            read(&format!("{pair}\npoll: {{heartbeat: {global}}}")).unwrap().pairs[0].heartbeat;
+            read(&format!("{pair}\npoll: {{heartbeat: {global}}}"))
+                .unwrap()
+                .pairs[0]
+                .heartbeat;
         (enabled, interval)
     };
     assert_eq!(heartbeat("{}", "{}"), (false, secs(1)));
     assert_eq!(heartbeat("{enabled: true}", "{}"), (true, secs(1)));
-    assert_eq!(heartbeat("{enabled: true, interval: 5s}", "{enabled: false}"), (false, secs(5)));
-    assert_eq!(heartbeat("{interval: 5s}", "{enabled: true, interval: 100ms}"), (true, Span::from_millis(100)));
+    assert_eq!(
+        heartbeat("{enabled: true, interval: 5s}", "{enabled: false}"),
+        (false, secs(5))
+    );
+    assert_eq!(
+        heartbeat("{interval: 5s}", "{enabled: true, interval: 100ms}"),
+        (true, Span::from_millis(100))
+    );
     let settings = good("poll: {heartbeat: {enabled: true}}");
     assert_eq!(settings.pairs[0].heartbeat, settings.poll.heartbeat);
 }
@@ -312,44 +491,96 @@ fn the_environment_overrides_single_values() {
         ("REDIS_CROSS_DC_OTHER", "no override"),
     ];
     let settings = read_with(&yaml, &vars).unwrap();
-    assert_eq!((settings.poll.interval, settings.poll.max_polls_per_second), (secs(5), 77));
+    assert_eq!(
+        (settings.poll.interval, settings.poll.max_polls_per_second),
+        (secs(5), 77)
+    );
     assert_eq!(settings.poll.timeout_remote, secs(9));
     assert!(settings.pairs[0].heartbeat.enabled);
     assert_eq!(settings.alerts.lag_seconds.warning, None);
-    assert_eq!(settings.alerts.lag_bytes.warning, level(Bytes::new(1000), Bytes::new(800)));
+    assert_eq!(
+        settings.alerts.lag_bytes.warning,
+        level(Bytes::new(1000), Bytes::new(800))
+    );
     assert_eq!(settings.notify.identity, "a${b");
     assert_eq!(settings.state.path, PathBuf::from("/var/lib/x"));
-    let password = settings.pairs[0].master.credentials.password.as_ref().unwrap();
+    let password = settings.pairs[0]
+        .master
+        .credentials
+        .password
+        .as_ref()
+        .unwrap();
     assert_eq!(password.read().unwrap().reveal(), "new");
     let tls = settings.pairs[0].master.tls.as_ref().unwrap();
-    assert_eq!((tls.ca_file.as_deref(), tls.insecure_skip_verify), (Some(Path::new("/ca.crt")), true));
+    assert_eq!(
+        (tls.ca_file.as_deref(), tls.insecure_skip_verify),
+        (Some(Path::new("/ca.crt")), true)
+    );
 }
 
 #[test]
 fn variables_expand_in_every_text_and_may_be_numbers() {
-    let yaml = format!("{PAIR}\nnotify: {{identity: '${{A}}-$$'}}\npoll: {{max_polls_per_second: '${{N}}'}}");
+    let yaml = format!(
+        "{PAIR}\nnotify: {{identity: '${{A}}-$$'}}\npoll: {{max_polls_per_second: '${{N}}'}}"
+    );
     let settings = read_with(&yaml, &[("A", "x"), ("N", "12")]).unwrap();
-    assert_eq!((settings.notify.identity.as_str(), settings.poll.max_polls_per_second), ("x-$", 12));
-    let yaml = r#"pairs: [{name: p, master: {address: "${HOST}:1"}, replicas: [{address: "b:1"}]}]"#;
-    assert_eq!(read_with(yaml, &[("HOST", "h")]).unwrap().pairs[0].master.addr.host(), Some("h"));
-    bad_whole(yaml, "pairs[0].master.address: the environment variable HOST is not set");
-    let errors = read_with(yaml, &[("HOST", "hunter2 x")]).unwrap_err().to_string();
-    assert!(errors.starts_with("pairs[0].master.address: \"${HOST}:1\" is not a server's address"), "{errors}");
+    assert_eq!(
+        (
+            settings.notify.identity.as_str(),
+            settings.poll.max_polls_per_second
+        ),
+        ("x-$", 12)
+    );
+    let yaml =
+        r#"pairs: [{name: p, master: {address: "${HOST}:1"}, replicas: [{address: "b:1"}]}]"#;
+    assert_eq!(
+        read_with(yaml, &[("HOST", "h")]).unwrap().pairs[0]
+            .master
+            .addr
+            .host(),
+        Some("h")
+    );
+    bad_whole(
+        yaml,
+        "pairs[0].master.address: the environment variable HOST is not set",
+    );
+    let errors = read_with(yaml, &[("HOST", "hunter2 x")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        errors.starts_with("pairs[0].master.address: \"${HOST}:1\" is not a server's address"),
+        "{errors}"
+    );
 }
 
 #[test]
 fn the_example_file_reads() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.yml");
-    let vars = [("SESSIONS_REDIS_PASSWORD", "s"), ("PAYMENTS_WEBHOOK_URL", "https://hooks.example/payments")];
+    let vars = [
+        ("SESSIONS_REDIS_PASSWORD", "s"),
+        ("PAYMENTS_WEBHOOK_URL", "https://hooks.example/payments"),
+    ];
     let settings = load(&path, &environment(&vars)).unwrap_or_else(|errors| panic!("{errors}"));
     let defaults = good("");
     assert_eq!(settings.alerts, defaults.alerts);
     assert_eq!(settings.poll, defaults.poll);
-    assert_eq!((settings.pairs.len(), settings.sentinels.len(), settings.notify.receivers.len()), (2, 1, 6));
-    let errors = load(&path, &Environment::default()).unwrap_err().to_string();
+    assert_eq!(
+        (
+            settings.pairs.len(),
+            settings.sentinels.len(),
+            settings.notify.receivers.len()
+        ),
+        (2, 1, 6)
+    );
+    let errors = load(&path, &Environment::default())
+        .unwrap_err()
+        .to_string();
     let unset = "pairs[1].password: the environment variable SESSIONS_REDIS_PASSWORD is not set\n\
                  notify.receivers[5].webhook.url: the environment variable PAYMENTS_WEBHOOK_URL is not set";
-    assert_eq!(errors.lines().rev().collect::<Vec<_>>(), unset.lines().collect::<Vec<_>>());
+    assert_eq!(
+        errors.lines().rev().collect::<Vec<_>>(),
+        unset.lines().collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -359,7 +590,12 @@ fn relative_paths_start_from_the_files_folder() {
     let path = folder.path().join("exporter.YAML");
     std::fs::write(&path, format!("{PAIR}\nredis: {{password_file: secret}}")).unwrap();
     let settings = load(&path, &Environment::default()).unwrap();
-    let password = settings.pairs[0].master.credentials.password.as_ref().unwrap();
+    let password = settings.pairs[0]
+        .master
+        .credentials
+        .password
+        .as_ref()
+        .unwrap();
     assert_eq!(password.read().unwrap().reveal(), "hunter2");
 }
 
@@ -372,13 +608,19 @@ pairs: [{name: p, password: x, master: {address: 'a:1'}, replicas: [{address: 'b
 ",
     )
     .unwrap();
-    assert_eq!(settings.pairs[0].master.credentials.username.as_deref(), Some("u"));
+    assert_eq!(
+        settings.pairs[0].master.credentials.username.as_deref(),
+        Some("u")
+    );
 }
 
 #[test]
 fn ten_thousand_pairs_read() {
-    let pair =
-        |n: usize| format!("- {{name: p{n}, master: {{address: 'a{n}:1'}}, replicas: [{{address: 'b{n}:1'}}]}}\n");
+    let pair = |n: usize| {
+        format!(
+            "- {{name: p{n}, master: {{address: 'a{n}:1'}}, replicas: [{{address: 'b{n}:1'}}]}}\n"
+        )
+    };
     let yaml = format!("pairs:\n{}", (0..10_000).map(pair).collect::<String>());
     assert_eq!(read(&yaml).unwrap().pairs.len(), 10_000);
 }

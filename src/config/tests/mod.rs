@@ -1,4 +1,5 @@
-//! The configuration as a whole: what reads, what is refused and with which sentence, and that no secret leaks.
+//! The configuration as a whole: what reads, what is refused and with which sentence, and that no
+//! secret leaks.
 
 mod accepted;
 mod printed;
@@ -15,11 +16,18 @@ use crate::model::Span;
 const PAIR: &str = r#"pairs: [{name: p, master: {address: "a:1"}, replicas: [{address: "b:1"}]}]"#;
 
 fn environment(vars: &[(&str, &str)]) -> Environment {
-    vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    vars.iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn read_with(yaml: &str, vars: &[(&str, &str)]) -> Result<Settings, ConfigErrors> {
-    parse(yaml, Format::Yaml, Path::new("/etc/exporter"), &environment(vars))
+    parse(
+        yaml,
+        Format::Yaml,
+        Path::new("/etc/exporter"),
+        &environment(vars),
+    )
 }
 
 fn read(yaml: &str) -> Result<Settings, ConfigErrors> {
@@ -86,5 +94,9 @@ state: {path: "/var/lib/$$x"}
 
 /// Checks that `yaml` gives exactly the problem `sentence`.
 fn bad_whole(yaml: &str, sentence: &str) {
-    assert_eq!(read(yaml).map_err(|errors| errors.to_string()), Err(sentence.to_owned()), "{yaml}");
+    assert_eq!(
+        read(yaml).map_err(|errors| errors.to_string()),
+        Err(sentence.to_owned()),
+        "{yaml}"
+    );
 }

@@ -9,8 +9,12 @@ fn the_printed_configuration_reads_back() {
     let again = read(&printed).unwrap_or_else(|errors| panic!("{printed}\n{errors}"));
     assert_eq!(settings, again, "{printed}");
     assert_eq!(printed, again.to_yaml_redacted());
-    for line in ["password_file: /etc/exporter/pass word", "warning: null", "username: \"null\"", "path: /var/lib/$$x"]
-    {
+    for line in [
+        "password_file: /etc/exporter/pass word",
+        "warning: null",
+        "username: \"null\"",
+        "path: /var/lib/$$x",
+    ] {
         assert!(printed.contains(line), "{line}\n{printed}");
     }
 }
@@ -29,7 +33,10 @@ notify:
 ";
     let settings = read(yaml).unwrap();
     let printed = settings.to_yaml_redacted();
-    assert!(!printed.contains("hunter2") && !format!("{settings:?}").contains("hunter2"), "{printed}");
+    assert!(
+        !printed.contains("hunter2") && !format!("{settings:?}").contains("hunter2"),
+        "{printed}"
+    );
     assert_eq!(printed.matches("***").count(), 8, "{printed}");
     let restored = printed.replace("***", "https://restored.example/");
     let again = read(&restored).unwrap_or_else(|errors| panic!("{restored}\n{errors}"));

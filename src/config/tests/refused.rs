@@ -9,12 +9,17 @@ fn bad(sections: &str, sentence: &str) {
 
 /// Like [`bad_whole`], for a pair with the given further keys.
 fn bad_pair(keys: &str, sentence: &str) {
-    let yaml = format!(r#"pairs: [{{name: p, master: {{address: "a:1"}}, replicas: [{{address: "b:1"}}], {keys}}}]"#);
+    let yaml = format!(
+        r#"pairs: [{{name: p, master: {{address: "a:1"}}, replicas: [{{address: "b:1"}}], {keys}}}]"#
+    );
     bad_whole(&yaml, sentence);
 }
 
 fn bad_receiver(keys: &str, sentence: &str) {
-    bad(&format!("notify: {{receivers: [{{name: r, {keys}}}]}}"), sentence);
+    bad(
+        &format!("notify: {{receivers: [{{name: r, {keys}}}]}}"),
+        sentence,
+    );
 }
 
 #[test]
@@ -37,8 +42,16 @@ fn a_bad_override_names_the_variable_or_the_key() {
             "many",
             "poll.max_polls_per_second: \"many\" is not a whole number (without quotes)",
         ),
-        ("REDIS_CROSS_DC__POLL__INTERVAL", "5", "poll.interval: \"5\" has no unit; write 5s or 5ms"),
-        ("REDIS_CROSS_DC__REDIS__PASSWORD", "", "redis.password: the value is empty; remove the key if there is none"),
+        (
+            "REDIS_CROSS_DC__POLL__INTERVAL",
+            "5",
+            "poll.interval: \"5\" has no unit; write 5s or 5ms",
+        ),
+        (
+            "REDIS_CROSS_DC__REDIS__PASSWORD",
+            "",
+            "redis.password: the value is empty; remove the key if there is none",
+        ),
     ];
     for (variable, value, sentence) in cases {
         let errors = read_with(PAIR, &[(variable, value)]).unwrap_err();
@@ -56,7 +69,11 @@ pairs:
   - {name: p, master: {address: 'a:1'}, replicas: [{address: 'b:1', dc: ''}]}
 ";
     let errors = read(yaml).unwrap_err();
-    let places: Vec<_> = errors.problems().iter().map(|problem| problem.place.as_str()).collect();
+    let places: Vec<_> = errors
+        .problems()
+        .iter()
+        .map(|problem| problem.place.as_str())
+        .collect();
     let expected = [
         "nofity",
         "poll.interval",
@@ -77,14 +94,23 @@ fn unknown_keys_are_refused_with_a_hint() {
         "redis.pasword: is not a known key (did you mean password?); allowed here: username, password, password_file, \
          tls",
     );
-    bad("state: {dir: x}", "state.dir: is not a known key; allowed here: path");
+    bad(
+        "state: {dir: x}",
+        "state.dir: is not a known key; allowed here: path",
+    );
     let no_word = "has an unknown key that is no word or has no value (is there a space behind every colon?); \
                    allowed here: path";
     bad("state: {\"a b\\n\": x}", &format!("state: {no_word}"));
     bad("state: {path:hunter2}", &format!("state: {no_word}"));
     bad("state: {hunter2}", &format!("state: {no_word}"));
-    bad("state: {paht}", "state.paht: is not a known key (did you mean path?); allowed here: path");
-    bad("state: {path: x, <<: {a: b}}", "state[\"<<\"]: is not a known key; allowed here: path");
+    bad(
+        "state: {paht}",
+        "state.paht: is not a known key (did you mean path?); allowed here: path",
+    );
+    bad(
+        "state: {path: x, <<: {a: b}}",
+        "state[\"<<\"]: is not a known key; allowed here: path",
+    );
     bad_whole(
         r#"pairs: [{name: p, mastre: {address: "a:1"}, replicas: [{address: "b:1"}]}]"#,
         "pairs[0].mastre: is not a known key (did you mean master?); allowed here: name, username, password, \
@@ -100,33 +126,50 @@ fn later_versions_keys_are_refused_by_name() {
         ("alerts: {clock_skew: {}}", "alerts.clock_skew"),
     ];
     for (sections, path) in cases {
-        bad(sections, &format!("{path}: is not in this version: remove it"));
+        bad(
+            sections,
+            &format!("{path}: is not in this version: remove it"),
+        );
     }
 }
 
 #[test]
 fn groups_and_pages_are_told_by_known_words() {
     let severity = "alerts cannot be grouped by severity: a group would end whenever it escalates";
-    bad("notify: {group_by: [severity]}", &format!("notify.group_by[0]: {severity}"));
+    bad(
+        "notify: {group_by: [severity]}",
+        &format!("notify.group_by[0]: {severity}"),
+    );
     let twice = "notify.group_by[1]: \"pair\" is given twice: notify.group_by[0] has it already";
     bad("notify: {group_by: [pair, pair]}", twice);
     let name = "notify.group_by[0]: \"a-b\" is not a label's name; allowed: letters, digits and _, not beginning with a digit \
                 or __";
     bad("notify: {group_by: [a-b]}", name);
-    let many = (0..33).map(|n| format!("l{n}")).collect::<Vec<_>>().join(", ");
-    bad(&format!("notify: {{group_by: [{many}]}}"), "notify.group_by: has 33 labels; allowed: at most 32");
-    let receiver = |keys: &str| format!("notify: {{receivers: [{{name: r, {keys}, slack: {{webhook_url_file: f}}}}]}}");
-    let page =
-        "notify.receivers[0].repage_on[0]: \"always\" is no reason to page again; allowed: escalated, new_in_group";
+    let many = (0..33)
+        .map(|n| format!("l{n}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    bad(
+        &format!("notify: {{group_by: [{many}]}}"),
+        "notify.group_by: has 33 labels; allowed: at most 32",
+    );
+    let receiver = |keys: &str| {
+        format!("notify: {{receivers: [{{name: r, {keys}, slack: {{webhook_url_file: f}}}}]}}")
+    };
+    let page = "notify.receivers[0].repage_on[0]: \"always\" is no reason to page again; allowed: escalated, new_in_group";
     bad(&receiver("repage_on: [always]"), page);
-    bad(&receiver("group_by: [severity]"), &format!("notify.receivers[0].group_by[0]: {severity}"));
+    bad(
+        &receiver("group_by: [severity]"),
+        &format!("notify.receivers[0].group_by[0]: {severity}"),
+    );
     let changes = "notify.flapping.changes: 1 is out of range; allowed: 2 to 100";
     bad("notify: {flapping: {changes: 1}}", changes);
 }
 
 #[test]
 fn a_maintenance_window_that_would_never_be_is_refused() {
-    let many = |n| format!("{{name: w{n}, every: [sunday], start: '02:00', duration: 2h, timezone: UTC}}");
+    let many =
+        |n| format!("{{name: w{n}, every: [sunday], start: '02:00', duration: 2h, timezone: UTC}}");
     let many = (0..65).map(many).collect::<Vec<_>>().join(", ");
     let sentence = "notify.maintenance: has 65 windows; allowed: at most 64";
     bad(&format!("notify: {{maintenance: [{many}]}}"), sentence);
@@ -169,7 +212,10 @@ fn a_maintenance_window_that_would_never_be_is_refused() {
 #[test]
 fn addresses_that_cannot_be_reached_are_refused() {
     let unix = "is the path of a Unix socket; write it like unix:///run/redis.sock";
-    let (unix, redis_unix) = (format!("\"/r.sock\" {unix}"), format!("\"redis+unix:///r.sock\" {unix}"));
+    let (unix, redis_unix) = (
+        format!("\"/r.sock\" {unix}"),
+        format!("\"redis+unix:///r.sock\" {unix}"),
+    );
     let cases = [
         ("/r.sock", unix.as_str()),
         ("redis+unix:///r.sock", redis_unix.as_str()),
@@ -194,10 +240,15 @@ fn addresses_that_cannot_be_reached_are_refused() {
             "redis://u:hunter2@a:1",
             "the value has credentials in it; use username and password_file instead, and write only host:port",
         ),
-        ("a:x", "\"a:x\" is not a server's address: its port is not a number from 1 to 65535"),
+        (
+            "a:x",
+            "\"a:x\" is not a server's address: its port is not a number from 1 to 65535",
+        ),
     ];
     for (address, sentence) in cases {
-        let yaml = format!(r#"pairs: [{{name: p, master: {{address: "{address}"}}, replicas: [{{address: "b:1"}}]}}]"#);
+        let yaml = format!(
+            r#"pairs: [{{name: p, master: {{address: "{address}"}}, replicas: [{{address: "b:1"}}]}}]"#
+        );
         bad_whole(&yaml, &format!("pairs[0].master.address: {sentence}"));
     }
 }
@@ -225,13 +276,34 @@ fn tls_is_told_in_one_way() {
         "address: 'unix:///r.sock', tls: {ca_file: f}",
         ": it is a Unix socket, on which Redis speaks no TLS: remove its tls",
     );
-    pair("", "address: 'a:1', tls: {cert_file: f}", ": tls has a cert_file but no key_file: they go together");
-    pair("", "address: 'a:1', tls: {key_file: f}", ": tls has a key_file but no cert_file: they go together");
+    pair(
+        "",
+        "address: 'a:1', tls: {cert_file: f}",
+        ": tls has a cert_file but no key_file: they go together",
+    );
+    pair(
+        "",
+        "address: 'a:1', tls: {key_file: f}",
+        ": tls has a key_file but no cert_file: they go together",
+    );
     let path = "is not a path; allowed: 1 to 4096 characters, no control characters";
-    pair("", "address: 'a:1', tls: {cert_file: '', key_file: f}", &format!(".tls.cert_file: \"\" {path}"));
-    pair("", "address: 'a:1', tls: {enabled: 1}", ".tls.enabled: 1 is not true or false");
-    let name = "is not a host name or an IP address; write it like redis.example.com, without a port";
-    pair("", "address: 'a:1', tls: {server_name: 'b:1'}", &format!(".tls.server_name: \"b:1\" {name}"));
+    pair(
+        "",
+        "address: 'a:1', tls: {cert_file: '', key_file: f}",
+        &format!(".tls.cert_file: \"\" {path}"),
+    );
+    pair(
+        "",
+        "address: 'a:1', tls: {enabled: 1}",
+        ".tls.enabled: 1 is not true or false",
+    );
+    let name =
+        "is not a host name or an IP address; write it like redis.example.com, without a port";
+    pair(
+        "",
+        "address: 'a:1', tls: {server_name: 'b:1'}",
+        &format!(".tls.server_name: \"b:1\" {name}"),
+    );
     pair(
         "",
         "address: 'a:1', tls: {ca: f}",
@@ -250,42 +322,109 @@ fn tls_is_told_in_one_way() {
 fn values_of_the_wrong_kind_are_refused() {
     bad("poll: 5", "poll: a number is not a mapping");
     bad("poll: []", "poll: a list is not a mapping");
-    bad("redis: redis://u:hunter2@a:1", "redis: a text is not a mapping");
-    bad_receiver("slack: 'https://hooks.example/hunter2'", "notify.receivers[0].slack: a text is not a mapping");
+    bad(
+        "redis: redis://u:hunter2@a:1",
+        "redis: a text is not a mapping",
+    );
+    bad_receiver(
+        "slack: 'https://hooks.example/hunter2'",
+        "notify.receivers[0].slack: a text is not a mapping",
+    );
     bad_receiver(
         "webhook: {url: 'https://x.example/', headers: 'Authorization: hunter2'}",
         "notify.receivers[0].webhook.headers: a text is not a mapping",
     );
-    bad("notify: {receivers: hunter2}", "notify.receivers: a text is not a list");
-    bad("datacenters: {name: x}", "datacenters: a mapping is not a list");
-    bad("poll: {interval: 1}", "poll.interval: 1 has no unit; write 1s or 1ms");
-    bad("poll: {interval: 1.5}", "poll.interval: 1.5 is not a duration; write it like 250ms, 30s, 1m30s or 4h");
-    bad("poll: {interval: null}", "poll.interval: null is not a duration; write it like 250ms, 30s, 1m30s or 4h");
-    bad("poll: {interval: 0}", "poll.interval: 0 is out of range; allowed: 100ms to 1h");
+    bad(
+        "notify: {receivers: hunter2}",
+        "notify.receivers: a text is not a list",
+    );
+    bad(
+        "datacenters: {name: x}",
+        "datacenters: a mapping is not a list",
+    );
+    bad(
+        "poll: {interval: 1}",
+        "poll.interval: 1 has no unit; write 1s or 1ms",
+    );
+    bad(
+        "poll: {interval: 1.5}",
+        "poll.interval: 1.5 is not a duration; write it like 250ms, 30s, 1m30s or 4h",
+    );
+    bad(
+        "poll: {interval: null}",
+        "poll.interval: null is not a duration; write it like 250ms, 30s, 1m30s or 4h",
+    );
+    bad(
+        "poll: {interval: 0}",
+        "poll.interval: 0 is out of range; allowed: 100ms to 1h",
+    );
     bad(
         "poll: {heartbeat: {interval: 99ms}}",
         "poll.heartbeat.interval: \"99ms\" is out of range; allowed: 100ms to 1h",
     );
-    bad("poll: {heartbeat: {enabled: 1}}", "poll.heartbeat.enabled: 1 is not true or false");
-    bad("poll: {interval: 2h}", "poll.interval: \"2h\" is out of range; allowed: 100ms to 1h");
-    bad("poll: {min_interval: 2s}", "poll.min_interval: \"2s\" is out of range; allowed: 50ms to 1s");
+    bad(
+        "poll: {heartbeat: {enabled: 1}}",
+        "poll.heartbeat.enabled: 1 is not true or false",
+    );
+    bad(
+        "poll: {interval: 2h}",
+        "poll.interval: \"2h\" is out of range; allowed: 100ms to 1h",
+    );
+    bad(
+        "poll: {min_interval: 2s}",
+        "poll.min_interval: \"2s\" is out of range; allowed: 50ms to 1s",
+    );
     let number = "is not a whole number (without quotes)";
-    bad("poll: {max_polls_per_second: '5'}", &format!("poll.max_polls_per_second: \"5\" {number}"));
-    bad("poll: {max_polls_per_second: 5.0}", &format!("poll.max_polls_per_second: 5 {number}"));
-    bad("poll: {max_polls_per_second: 0}", "poll.max_polls_per_second: 0 is out of range; allowed: 1 to 1000000");
-    bad("datacenters: [{name: d, local: yes}]", "datacenters[0].local: \"yes\" is not true or false");
-    bad("datacenters: [{name: d, local: 'true'}]", "datacenters[0].local: \"true\" is not true or false");
-    bad("datacenters: [{name: 5}]", "datacenters[0].name: 5 is not text; put it in quotes");
-    bad("datacenters: [5]", "datacenters[0]: a number is not a mapping");
-    bad("redis: {password: 12345}", "redis.password: the value is not text; put it in quotes");
-    let size = "is not a size; write it like 64MiB, 1GB, or as a bare number of bytes without quotes";
-    bad("alerts: {lag_bytes: {warning: '1000'}}", &format!("alerts.lag_bytes.warning: \"1000\" {size}"));
+    bad(
+        "poll: {max_polls_per_second: '5'}",
+        &format!("poll.max_polls_per_second: \"5\" {number}"),
+    );
+    bad(
+        "poll: {max_polls_per_second: 5.0}",
+        &format!("poll.max_polls_per_second: 5 {number}"),
+    );
+    bad(
+        "poll: {max_polls_per_second: 0}",
+        "poll.max_polls_per_second: 0 is out of range; allowed: 1 to 1000000",
+    );
+    bad(
+        "datacenters: [{name: d, local: yes}]",
+        "datacenters[0].local: \"yes\" is not true or false",
+    );
+    bad(
+        "datacenters: [{name: d, local: 'true'}]",
+        "datacenters[0].local: \"true\" is not true or false",
+    );
+    bad(
+        "datacenters: [{name: 5}]",
+        "datacenters[0].name: 5 is not text; put it in quotes",
+    );
+    bad(
+        "datacenters: [5]",
+        "datacenters[0]: a number is not a mapping",
+    );
+    bad(
+        "redis: {password: 12345}",
+        "redis.password: the value is not text; put it in quotes",
+    );
+    let size =
+        "is not a size; write it like 64MiB, 1GB, or as a bare number of bytes without quotes";
+    bad(
+        "alerts: {lag_bytes: {warning: '1000'}}",
+        &format!("alerts.lag_bytes.warning: \"1000\" {size}"),
+    );
     bad(
         "alerts: {lag_bytes: {warning: 9223372036854775807}}",
         "alerts.lag_bytes.warning: 9223372036854775807 is out of range; allowed: 1B to 9007199254740992B",
     );
-    bad("alerts: {lag_bytes: {warning: -1}}", "alerts.lag_bytes.warning: -1 is less than nothing");
-    bad_pair("labels: {tier: 1}", "pairs[0].labels.tier: 1 is not text; put it in quotes");
+    bad(
+        "alerts: {lag_bytes: {warning: -1}}",
+        "alerts.lag_bytes.warning: -1 is less than nothing",
+    );
+    bad_pair(
+        "labels: {tier: 1}",
+        "pairs[0].labels.tier: 1 is not text; put it in quotes",
+    );
     bad_pair("labels: [a]", "pairs[0].labels: a list is not a mapping");
 }
 
@@ -299,7 +438,10 @@ fn levels_have_an_order() {
         "alerts: {lag_seconds: {clear: 31s}}",
         "alerts.lag_seconds: the warning level 30s is below its clear threshold 31s; give a clear of at most 30s here",
     );
-    bad("alerts: {link_down: {clear: 0s}}", "alerts.link_down.clear: \"0s\" is out of range; allowed: 1ms to 30d");
+    bad(
+        "alerts: {link_down: {clear: 0s}}",
+        "alerts.link_down.clear: \"0s\" is out of range; allowed: 1ms to 30d",
+    );
     bad(
         "alerts: {link_down: null}",
         "alerts.link_down: null is not a rule; to switch it off, write {warning: null, critical: null}",
@@ -313,14 +455,25 @@ fn levels_have_an_order() {
         "alerts: {unknown: {critical: 80s}}",
         "pairs[0].alerts.unknown: the critical level 1m20s is below the warning level 1m30s",
     );
-    let rule = good("alerts: {lag_seconds: {warning: null, clear: 100s}}").alerts.lag_seconds;
-    assert_eq!((rule.warning, rule.critical), (None, level(secs(120), secs(100))));
+    let rule = good("alerts: {lag_seconds: {warning: null, clear: 100s}}")
+        .alerts
+        .lag_seconds;
+    assert_eq!(
+        (rule.warning, rule.critical),
+        (None, level(secs(120), secs(100)))
+    );
 }
 
 #[test]
 fn pairs_make_sense() {
-    bad_whole("", "pairs: is missing: give at least one pair of a master and its replicas");
-    bad_whole("pairs: []", "pairs: is empty: give at least one pair of a master and its replicas");
+    bad_whole(
+        "",
+        "pairs: is missing: give at least one pair of a master and its replicas",
+    );
+    bad_whole(
+        "pairs: []",
+        "pairs: is empty: give at least one pair of a master and its replicas",
+    );
     bad_whole("pairs:", "pairs: null is not a list");
     bad_whole(
         "pairs: [{name: p, master: {address: 'a:1'}, replicas: []}]",
@@ -344,7 +497,9 @@ fn pairs_make_sense() {
         "pairs[1].name: \"p\" is given twice: pairs[0].name has it already",
     );
     bad_whole(
-        &two("{name: q, master: {address: 'a:1', password: hunter2}, replicas: [{address: 'd:1'}]}"),
+        &two(
+            "{name: q, master: {address: 'a:1', password: hunter2}, replicas: [{address: 'd:1'}]}",
+        ),
         "pairs[1].master: a:1 is pairs[0].master as well, with other credentials; a server is polled once, so give it \
          the same credentials everywhere",
     );
@@ -361,34 +516,76 @@ fn what_is_too_long_is_refused() {
         let yaml = format!(
             "pairs: [{{name: p, master: {{address: 'a:1'}}, replicas: [{{address: 'b:1'}}]{pair}}}]\n{sections}"
         );
-        let refused = parse(&yaml, Format::Yaml, Path::new(""), &Environment::default()).unwrap_err().to_string();
+        let refused = parse(&yaml, Format::Yaml, Path::new(""), &Environment::default())
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains(part), "{refused}");
     };
     let long = |length| "x".repeat(length);
     let labels: Vec<_> = (0..33).map(|number| format!("a{number}: x")).collect();
-    check("", &format!("notify: {{identity: {}}}", long(129)), "allowed: 1 to 128 characters");
-    check(&format!(", labels: {{{}}}", labels.join(", ")), "", "pairs[0].labels: a mapping has more than 32 labels");
-    check(&format!(", labels: {{a: {}}}", long(1025)), "", "allowed: up to 1024 characters");
-    let receiver = format!("notify: {{receivers: [{{name: r, webhook: {{url: 'http://x/{}'}}}}]}}", long(4096));
+    check(
+        "",
+        &format!("notify: {{identity: {}}}", long(129)),
+        "allowed: 1 to 128 characters",
+    );
+    check(
+        &format!(", labels: {{{}}}", labels.join(", ")),
+        "",
+        "pairs[0].labels: a mapping has more than 32 labels",
+    );
+    check(
+        &format!(", labels: {{a: {}}}", long(1025)),
+        "",
+        "allowed: up to 1024 characters",
+    );
+    let receiver = format!(
+        "notify: {{receivers: [{{name: r, webhook: {{url: 'http://x/{}'}}}}]}}",
+        long(4096)
+    );
     check("", &receiver, "notify.receivers[0].webhook.url: ");
 }
 
 #[test]
 fn names_labels_and_patterns_are_checked() {
-    for name in ["pair", "source_dc", "target_dc", "replica", "master", "alertname", "severity"] {
-        let sentence = format!("pairs[0].labels.{name}: the exporter has a label of this name itself; choose another");
+    for name in [
+        "pair",
+        "source_dc",
+        "target_dc",
+        "replica",
+        "master",
+        "alertname",
+        "severity",
+    ] {
+        let sentence = format!(
+            "pairs[0].labels.{name}: the exporter has a label of this name itself; choose another"
+        );
         bad_pair(&format!("labels: {{{name}: x}}"), &sentence);
     }
-    for (name, path) in [("__x", "labels.__x"), ("a-b", "labels.a-b"), ("1a", "labels.1a"), ("ä", "labels[\"ä\"]")] {
+    for (name, path) in [
+        ("__x", "labels.__x"),
+        ("a-b", "labels.a-b"),
+        ("1a", "labels.1a"),
+        ("ä", "labels[\"ä\"]"),
+    ] {
         let sentence = format!(
             "pairs[0].{path}: is not a label's name; allowed: letters, digits and _, not beginning with a digit or __"
         );
         bad_pair(&format!("labels: {{{name}: x}}"), &sentence);
     }
-    let name = "is not a name; allowed: 1 to 128 characters, no control characters, no space around it";
-    bad("datacenters: [{name: ''}]", &format!("datacenters[0].name: \"\" {name}"));
-    bad("datacenters: [{name: \"a\\tb\"}]", &format!("datacenters[0].name: \"a\\tb\" {name}"));
-    bad("notify: {identity: ' x'}", &format!("notify.identity: \" x\" {name}"));
+    let name =
+        "is not a name; allowed: 1 to 128 characters, no control characters, no space around it";
+    bad(
+        "datacenters: [{name: ''}]",
+        &format!("datacenters[0].name: \"\" {name}"),
+    );
+    bad(
+        "datacenters: [{name: \"a\\tb\"}]",
+        &format!("datacenters[0].name: \"a\\tb\" {name}"),
+    );
+    bad(
+        "notify: {identity: ' x'}",
+        &format!("notify.identity: \" x\" {name}"),
+    );
     bad(
         "datacenters: [{name: unknown}]",
         "datacenters[0].name: \"unknown\" is kept for servers that no rule places; choose another name",
@@ -443,16 +640,25 @@ fn receivers_are_checked() {
     );
     bad_receiver(
         "slack: {webhook_url_file: f}, webhook: {url_file: f}",
-        &format!("{path}: the receiver has slack, webhook: give one of them, and a receiver for each"),
+        &format!(
+            "{path}: the receiver has slack, webhook: give one of them, and a receiver for each"
+        ),
     );
-    bad_receiver("slack: {}", &format!("{path}.slack.webhook_url: is missing: give it or webhook_url_file"));
+    bad_receiver(
+        "slack: {}",
+        &format!("{path}.slack.webhook_url: is missing: give it or webhook_url_file"),
+    );
     bad_receiver(
         "slack: {webhook_url: hunter2}",
-        &format!("{path}.slack.webhook_url: the value is not a URL that begins with http:// or https:// and a host"),
+        &format!(
+            "{path}.slack.webhook_url: the value is not a URL that begins with http:// or https:// and a host"
+        ),
     );
     bad_receiver(
         "pagerduty: {routing_key: k, url: 'https://u:hunter2@h/'}",
-        &format!("{path}.pagerduty.url: the value has a user or password before its host, which is not supported"),
+        &format!(
+            "{path}.pagerduty.url: the value has a user or password before its host, which is not supported"
+        ),
     );
     bad_receiver(
         "min_severity: high, slack: {webhook_url_file: f}",
@@ -463,9 +669,16 @@ fn receivers_are_checked() {
         &header("content-TYPE: x"),
         &format!("{path}.webhook.headers.content-TYPE: the exporter sets this header itself"),
     );
-    let no_header = "has an entry that is no header with a value (is there a space behind every colon?)";
-    bad_receiver(&header("'a b': x"), &format!("{path}.webhook.headers: {no_header}"));
-    bad_receiver(&header("hunter2"), &format!("{path}.webhook.headers: {no_header}"));
+    let no_header =
+        "has an entry that is no header with a value (is there a space behind every colon?)";
+    bad_receiver(
+        &header("'a b': x"),
+        &format!("{path}.webhook.headers: {no_header}"),
+    );
+    bad_receiver(
+        &header("hunter2"),
+        &format!("{path}.webhook.headers: {no_header}"),
+    );
     bad_receiver(
         &header("a: x, A_file: f"),
         &format!(
@@ -474,7 +687,9 @@ fn receivers_are_checked() {
     );
     bad_receiver(
         &header("a: \"hunter2\\r\\nb: c\""),
-        &format!("{path}.webhook.headers.a: the value has control characters, such as a line break, in it"),
+        &format!(
+            "{path}.webhook.headers.a: the value has control characters, such as a line break, in it"
+        ),
     );
     bad(
         "notify: {receivers: [{name: r, slack: {webhook_url_file: f}}, {name: r, slack: {webhook_url_file: f}}]}",
@@ -531,7 +746,9 @@ fn the_new_kinds_of_receivers_are_checked() {
     }
     bad_receiver(
         "heartbeat: {url_file: f}, template: {title: x}",
-        &format!("{path}: a template is for messages, and this receiver gets none: remove template"),
+        &format!(
+            "{path}: a template is for messages, and this receiver gets none: remove template"
+        ),
     );
     bad_receiver(
         "slack: {webhook_url_file: f}, template: {title: '{% if x'}",
@@ -541,17 +758,31 @@ fn the_new_kinds_of_receivers_are_checked() {
         ),
     );
     for wrong in ["hunter2", "whsec_hunter2"] {
-        let errors = read(&format!("{PAIR}\nnotify: {{receivers: [{{name: r, {}}}]}}", secret(wrong))).unwrap_err();
+        let errors = read(&format!(
+            "{PAIR}\nnotify: {{receivers: [{{name: r, {}}}]}}",
+            secret(wrong)
+        ))
+        .unwrap_err();
         let text = errors.to_string();
-        let begin = format!("{path}.webhook.secret: the value is no signing secret of Standard Webhooks;");
-        assert!(text.starts_with(&begin) && !text.contains("hunter2"), "{text}");
+        let begin =
+            format!("{path}.webhook.secret: the value is no signing secret of Standard Webhooks;");
+        assert!(
+            text.starts_with(&begin) && !text.contains("hunter2"),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn a_refused_password_is_one_problem_only() {
-    bad("redis: {username: u, password: 5}", "redis.password: the value is not text; put it in quotes");
-    bad("redis: {username: u, password: '${NO}'}", "redis.password: the environment variable NO is not set");
+    bad(
+        "redis: {username: u, password: 5}",
+        "redis.password: the value is not text; put it in quotes",
+    );
+    bad(
+        "redis: {username: u, password: '${NO}'}",
+        "redis.password: the environment variable NO is not set",
+    );
 }
 
 #[test]
@@ -569,11 +800,19 @@ pairs: [{name: p, master: {address: 'a:1'}, replicas: [{address: 'b:1'}, {addres
 fn a_fallback_is_another_receiver_that_is_told_of_groups() {
     let chat = "{name: chat, slack: {webhook_url_file: f}}";
     let with = |fallback: &str, other: &str| {
-        format!("notify: {{receivers: [{{name: r, fallback: {fallback}, slack: {{webhook_url_file: f}}}}, {other}]}}")
+        format!(
+            "notify: {{receivers: [{{name: r, fallback: {fallback}, slack: {{webhook_url_file: f}}}}, {other}]}}"
+        )
     };
     let path = "notify.receivers[0].fallback";
-    bad(&with("r", chat), &format!("{path}: is the receiver itself: give another one"));
-    bad(&with("nobody", chat), &format!("{path}: is not the name of a receiver of this file"));
+    bad(
+        &with("r", chat),
+        &format!("{path}: is the receiver itself: give another one"),
+    );
+    bad(
+        &with("nobody", chat),
+        &format!("{path}: is not the name of a receiver of this file"),
+    );
     let beats = "{name: beats, heartbeat: {url_file: f}}";
     bad(
         &with("beats", beats),

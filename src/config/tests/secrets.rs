@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// What every secret below begins with. It has no character that a message could escape or a language could split.
+/// What every secret below begins with. It has no character that a message could escape or a
+/// language could split.
 const MARK: &str = "plantedsecret";
 
 const YAML: &str = "\
@@ -53,7 +54,10 @@ const JSON: &str = r#"{"redis": {"username": "monitor", "password": "plantedsecr
 fn shown(text: &str, format: Format) -> (String, bool) {
     let variables = environment(&[("TOKEN", "plantedsecret8")]);
     match parse(text, format, Path::new(""), &variables) {
-        Ok(settings) => (format!("{}{settings:?}", settings.to_yaml_redacted()), false),
+        Ok(settings) => (
+            format!("{}{settings:?}", settings.to_yaml_redacted()),
+            false,
+        ),
         Err(errors) => (errors.to_string(), true),
     }
 }
@@ -67,12 +71,20 @@ fn is_refused(text: &str, format: Format) -> bool {
 
 /// Every way to mistype `text` by one character, or to break off.
 fn mistyped(text: &str) -> impl Iterator<Item = String> + '_ {
-    const TYPED: [&str; 14] = [" ", "\n", ":", ",", "'", "\"", "{", "}", "[", "]", "#", "$", "=", "\t"];
+    const TYPED: [&str; 14] = [
+        " ", "\n", ":", ",", "'", "\"", "{", "}", "[", "]", "#", "$", "=", "\t",
+    ];
     (0..text.len()).flat_map(move |at| {
         let (before, after) = text.split_at(at);
-        let inserted = TYPED.into_iter().map(move |typed| format!("{before}{typed}{after}"));
-        let replaced = TYPED.into_iter().map(move |typed| format!("{before}{typed}{}", &after[1..]));
-        inserted.chain(replaced).chain([before.to_owned(), format!("{before}{}", &after[1..])])
+        let inserted = TYPED
+            .into_iter()
+            .map(move |typed| format!("{before}{typed}{after}"));
+        let replaced = TYPED
+            .into_iter()
+            .map(move |typed| format!("{before}{typed}{}", &after[1..]));
+        inserted
+            .chain(replaced)
+            .chain([before.to_owned(), format!("{before}{}", &after[1..])])
     })
 }
 
@@ -83,10 +95,18 @@ fn check(text: &str, format: Format) {
     for mistyped in mistyped(text) {
         let (shown, is_refused) = shown(&mistyped, format);
         refused += usize::from(is_refused);
-        leaks.extend(shown.lines().filter(|line| line.contains(MARK)).map(ToOwned::to_owned));
+        leaks.extend(
+            shown
+                .lines()
+                .filter(|line| line.contains(MARK))
+                .map(ToOwned::to_owned),
+        );
     }
     assert!(leaks.is_empty(), "{leaks:#?}");
-    assert!(refused > 5 * text.len(), "only {refused} mistypings are refused");
+    assert!(
+        refused > 5 * text.len(),
+        "only {refused} mistypings are refused"
+    );
 }
 
 #[test]
@@ -111,7 +131,13 @@ fn no_mistyped_web_configuration_shows_a_password() {
     let mut leaks = BTreeSet::new();
     for mistyped in mistyped(text) {
         if let Err(errors) = parse_web(&mistyped, Path::new("")) {
-            leaks.extend(errors.to_string().lines().filter(|line| line.contains(MARK)).map(ToOwned::to_owned));
+            leaks.extend(
+                errors
+                    .to_string()
+                    .lines()
+                    .filter(|line| line.contains(MARK))
+                    .map(ToOwned::to_owned),
+            );
         }
     }
     assert!(leaks.is_empty(), "{leaks:#?}");
@@ -143,9 +169,16 @@ fn a_secret_in_the_wrong_place_is_not_shown() {
         "notify: {receivers: [{name: r, webhook: {url: 'https://x.example/', headers: {'X: plantedsecret': y}}}]}",
     ];
     for section in sections {
-        assert!(is_refused(&format!("{PAIR}\n{section}"), Format::Yaml), "{section}");
+        assert!(
+            is_refused(&format!("{PAIR}\n{section}"), Format::Yaml),
+            "{section}"
+        );
     }
-    for address in ["redis://u:plantedsecret@a:1", "rediss://:plantedsecret@a:1", "u:plantedsecret@a:1"] {
+    for address in [
+        "redis://u:plantedsecret@a:1",
+        "rediss://:plantedsecret@a:1",
+        "u:plantedsecret@a:1",
+    ] {
         let pair = PAIR.replace("a:1", address);
         assert!(is_refused(&pair, Format::Yaml), "{address}");
     }

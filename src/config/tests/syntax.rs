@@ -6,31 +6,84 @@ use super::*;
 
 #[test]
 fn syntax_errors_say_where_and_repeat_no_secret() {
-    let read =
-        |text: &str, format| parse(text, format, Path::new(""), &Environment::default()).unwrap_err().to_string();
+    let read = |text: &str, format| {
+        parse(text, format, Path::new(""), &Environment::default())
+            .unwrap_err()
+            .to_string()
+    };
     let cases = [
         (Format::Yaml, "redis: {password: hunter2", "line 2 column 1"),
-        (Format::Yaml, "redis:\n  password: hunter2\n password: x", "line 3"),
-        (Format::Yaml, "a: {b: 1, b: hunter2}", "the key \"b\" stands twice in one mapping, at byte"),
-        (Format::Yaml, "a: {[hunter2]: 1, [hunter2]: 1}", "a key stands twice in one mapping, at byte"),
-        (Format::Yaml, "a: !!int hunter2", "a YAML tag, such as !!int, has no meaning here: remove it at line 1"),
+        (
+            Format::Yaml,
+            "redis:\n  password: hunter2\n password: x",
+            "line 3",
+        ),
+        (
+            Format::Yaml,
+            "a: {b: 1, b: hunter2}",
+            "the key \"b\" stands twice in one mapping, at byte",
+        ),
+        (
+            Format::Yaml,
+            "a: {[hunter2]: 1, [hunter2]: 1}",
+            "a key stands twice in one mapping, at byte",
+        ),
+        (
+            Format::Yaml,
+            "a: !!int hunter2",
+            "a YAML tag, such as !!int, has no meaning here: remove it at line 1",
+        ),
         (Format::Yaml, "a: *b", "unknown anchor"),
-        (Format::Yaml, "a: &a [*a]", "an alias stands inside the value that it repeats"),
+        (
+            Format::Yaml,
+            "a: &a [*a]",
+            "an alias stands inside the value that it repeats",
+        ),
         (Format::Yaml, "hunter2", "it must be a mapping of sections"),
         (Format::Yaml, "a: 1\n---\nb: 1", "2 YAML documents"),
-        (Format::Toml, "[redis]\npassword = \"hunter2", "at line 2, column"),
-        (Format::Toml, "[redis]\npassword = hunter2", "at line 2, column"),
-        (Format::Toml, "password = \"hunter2\"\npassword = \"hunter2\"", "duplicate key at line 2, column 1"),
-        (Format::Json, "{\"password\": \"hunter2\"", "line 1 column 22"),
-        (Format::Json, "{\"a\": 1, \"a\": \"hunter2\"}", "the key \"a\" stands twice in one object at line 1"),
-        (Format::Json, "\"hunter2\"", "it must be a mapping of sections"),
+        (
+            Format::Toml,
+            "[redis]\npassword = \"hunter2",
+            "at line 2, column",
+        ),
+        (
+            Format::Toml,
+            "[redis]\npassword = hunter2",
+            "at line 2, column",
+        ),
+        (
+            Format::Toml,
+            "password = \"hunter2\"\npassword = \"hunter2\"",
+            "duplicate key at line 2, column 1",
+        ),
+        (
+            Format::Json,
+            "{\"password\": \"hunter2\"",
+            "line 1 column 22",
+        ),
+        (
+            Format::Json,
+            "{\"a\": 1, \"a\": \"hunter2\"}",
+            "the key \"a\" stands twice in one object at line 1",
+        ),
+        (
+            Format::Json,
+            "\"hunter2\"",
+            "it must be a mapping of sections",
+        ),
         (Format::Json, "{\"a\": 1e999}", "number out of range"),
     ];
     for (format, text, part) in cases {
         let error = read(text, format);
-        assert!(error.contains(part) && !error.contains("hunter2"), "{text}\n{error}");
         assert!(
-            error.starts_with(&format!("configuration: is not a valid {} configuration: ", format.name())),
+            error.contains(part) && !error.contains("hunter2"),
+            "{text}\n{error}"
+        );
+        assert!(
+            error.starts_with(&format!(
+                "configuration: is not a valid {} configuration: ",
+                format.name()
+            )),
             "{error}"
         );
         assert!(!error.contains('\n'), "{error}");
@@ -39,15 +92,23 @@ fn syntax_errors_say_where_and_repeat_no_secret() {
 
 #[test]
 fn hostile_files_are_refused_quickly() {
-    let read =
-        |text: &str, format| parse(text, format, Path::new(""), &Environment::default()).unwrap_err().to_string();
+    let read = |text: &str, format| {
+        parse(text, format, Path::new(""), &Environment::default())
+            .unwrap_err()
+            .to_string()
+    };
     let deep = "[".repeat(100_000);
     assert!(read(&format!("a: {deep}"), Format::Yaml).contains("recursion limit"));
     assert!(read(&"[".repeat(40), Format::Yaml).contains("nested more than 32 deep"));
     assert!(read(&"- ".repeat(100_000), Format::Yaml).contains("nested more than 32 deep"));
     assert!(read(&format!("{{\"a\": {deep}"), Format::Json).contains("recursion limit"));
     assert!(read(&format!("a = {deep}"), Format::Toml).contains("max recursion depth"));
-    let level = |n: u32| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(", "));
+    let level = |n: u32| {
+        format!(
+            "a{n}: &a{n} [{}]\n",
+            vec![format!("*a{}", n - 1); 10].join(", ")
+        )
+    };
     let aliases = format!("a0: &a0 [x]\n{}", (1..20).map(level).collect::<String>());
     assert!(read(&aliases, Format::Yaml).contains("more than 4 million values"));
     assert!(read(&" ".repeat(17 * 1024 * 1024), Format::Yaml).contains("longer than 16 MiB"));
@@ -55,7 +116,11 @@ fn hostile_files_are_refused_quickly() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let error = |path: &str| load(Path::new(path), &Environment::default()).unwrap_err().to_string();
+    let error = |path: &str| {
+        load(Path::new(path), &Environment::default())
+            .unwrap_err()
+            .to_string()
+    };
     assert!(error("/nowhere/x.yml").starts_with("/nowhere/x.yml: cannot be read: No such file"));
     let ending = "/nowhere/x.ini: the file's name must end in .yml, .yaml, .toml or .json, which tells its language";
     assert_eq!(error("/nowhere/x.ini"), ending);
@@ -110,7 +175,8 @@ fn nearly_yaml() -> impl Strategy<Value = String> {
         "{name: p}",
         "\"\\0\"",
     ]);
-    let line = (0_usize..4, key, value).prop_map(|(depth, key, value)| format!("{}{key}: {value}", "  ".repeat(depth)));
+    let line = (0_usize..4, key, value)
+        .prop_map(|(depth, key, value)| format!("{}{key}: {value}", "  ".repeat(depth)));
     prop::collection::vec(line, 0..12).prop_map(|lines| lines.join("\n"))
 }
 

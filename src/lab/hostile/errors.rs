@@ -27,7 +27,9 @@ impl ErrorReply {
             Self::NoAuth => "-NOAUTH Authentication required.\r\n",
             Self::NoPerm => "-NOPERM this user has no permissions to run this command\r\n",
             Self::MaxClients => "-ERR max number of clients reached\r\n",
-            Self::Busy => "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n",
+            Self::Busy => {
+                "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"
+            }
             Self::Moved => "-MOVED 3999 127.0.0.1:1\r\n",
             Self::Ask => "-ASK 3999 127.0.0.1:1\r\n",
         }
@@ -37,7 +39,9 @@ impl ErrorReply {
     pub(super) fn answer(self, command: &str) -> &'static str {
         match (self, command.eq_ignore_ascii_case("AUTH")) {
             (Self::NoPerm, true) => "+OK\r\n",
-            (Self::NoAuth, true) => "-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+            (Self::NoAuth, true) => {
+                "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+            }
             _ => self.line(),
         }
     }

@@ -16,7 +16,8 @@ use super::resp::read_reply;
 use crate::model::ServerAddr;
 pub use errors::ErrorReply;
 
-/// What the bulk reply of [`Misbehaviour::HugeBulk`] announces: 1 GiB, twice Redis' own limit for a string.
+/// What the bulk reply of [`Misbehaviour::HugeBulk`] announces: 1 GiB, twice Redis' own limit for a
+/// string.
 const HUGE_BULK: usize = 1024 * 1024 * 1024;
 /// What endless replies are made of.
 const FILLER: [u8; 16 * 1024] = [b'x'; 16 * 1024];
@@ -88,8 +89,12 @@ async fn misbehave(mut stream: TcpStream, misbehaviour: Misbehaviour) -> io::Res
     match misbehaviour {
         Misbehaviour::Reset => return stream.set_zero_linger(),
         Misbehaviour::CloseOnAccept => return stream.shutdown().await,
-        Misbehaviour::ManyReplicas => return replies::answer_info(stream, &replies::many_replicas()).await,
-        Misbehaviour::ManyLines => return replies::answer_info(stream, &replies::many_lines()).await,
+        Misbehaviour::ManyReplicas => {
+            return replies::answer_info(stream, &replies::many_replicas()).await;
+        }
+        Misbehaviour::ManyLines => {
+            return replies::answer_info(stream, &replies::many_lines()).await;
+        }
         Misbehaviour::ResetMidReply => return replies::reset_in_the_middle(stream).await,
         Misbehaviour::Error(ErrorReply::MaxClients) => {
             return close_after(&mut stream, ErrorReply::MaxClients.line().as_bytes()).await;
@@ -102,10 +107,15 @@ async fn misbehave(mut stream: TcpStream, misbehaviour: Misbehaviour) -> io::Res
         return Ok(());
     }
     match misbehaviour {
-        Misbehaviour::Garbage => close_after(&mut stream, b"\x16\x03\x01\x00\xff not RESP \x00\r\n").await,
+        Misbehaviour::Garbage => {
+            close_after(&mut stream, b"\x16\x03\x01\x00\xff not RESP \x00\r\n").await
+        }
         Misbehaviour::Http => {
-            close_after(&mut stream, b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-                .await
+            close_after(
+                &mut stream,
+                b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            )
+            .await
         }
         Misbehaviour::EndlessLine => flood(&mut stream, "+", usize::MAX).await,
         Misbehaviour::HugeBulk => flood(&mut stream, &format!("${HUGE_BULK}\r\n"), HUGE_BULK).await,
@@ -122,13 +132,15 @@ async fn misbehave(mut stream: TcpStream, misbehaviour: Misbehaviour) -> io::Res
 async fn answer_each(stream: TcpStream, error: ErrorReply) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(command) = read_reply(&mut stream).await? {
-        stream.write_all(error.answer(&replies::name_of(&command)).as_bytes()).await?;
+        stream
+            .write_all(error.answer(&replies::name_of(&command)).as_bytes())
+            .await?;
     }
     Ok(())
 }
 
-/// Sends `last_words`, closes the sending side, and reads on until the client closes too: a close with unread bytes
-/// would become a reset, which may overtake the last words.
+/// Sends `last_words`, closes the sending side, and reads on until the client closes too: a close
+/// with unread bytes would become a reset, which may overtake the last words.
 async fn close_after(stream: &mut TcpStream, last_words: &[u8]) -> io::Result<()> {
     stream.write_all(last_words).await?;
     stream.shutdown().await?;
@@ -161,7 +173,9 @@ async fn drip(stream: &mut TcpStream, interval: Duration) -> io::Result<()> {
 
 /// Reads until the client closes.
 async fn swallow<R: AsyncRead + Unpin>(reader: &mut R) -> io::Result<()> {
-    tokio::io::copy(reader, &mut tokio::io::sink()).await.map(|_| ())
+    tokio::io::copy(reader, &mut tokio::io::sink())
+        .await
+        .map(|_| ())
 }
 
 #[cfg(test)]
@@ -180,7 +194,10 @@ mod tests {
     /// What a client sees as the answer to INFO within `limit`.
     async fn check(misbehaviour: Misbehaviour, limit: Duration, seen: &str) {
         let server = start(misbehaviour).await;
-        let mut connection = Connection::open(server.addr(), None).await.unwrap().within(limit);
+        let mut connection = Connection::open(server.addr(), None)
+            .await
+            .unwrap()
+            .within(limit);
         let error = connection.command(&["INFO"]).await.unwrap_err().to_string();
         assert!(error.contains(seen), "{misbehaviour:?}: {error}");
         assert_eq!(server.connections(), 1);
@@ -189,7 +206,12 @@ mod tests {
     #[tokio::test]
     async fn each_misbehaves_in_its_own_way() {
         check(Misbehaviour::Hang, IMPATIENT, "no answer within").await;
-        check(Misbehaviour::Drip(Duration::from_millis(20)), IMPATIENT, "no answer within").await;
+        check(
+            Misbehaviour::Drip(Duration::from_millis(20)),
+            IMPATIENT,
+            "no answer within",
+        )
+        .await;
         check(Misbehaviour::Garbage, PATIENT, "not RESP2").await;
         check(Misbehaviour::Http, PATIENT, "not RESP2").await;
         check(Misbehaviour::EndlessLine, PATIENT, "a line is longer than").await;
@@ -201,7 +223,12 @@ mod tests {
         check(Misbehaviour::Error(ErrorReply::Loading), PATIENT, "LOADING").await;
         check(Misbehaviour::Error(ErrorReply::NoAuth), PATIENT, "NOAUTH").await;
         check(Misbehaviour::Error(ErrorReply::NoPerm), PATIENT, "NOPERM").await;
-        check(Misbehaviour::Error(ErrorReply::MaxClients), PATIENT, "max number of clients reached").await;
+        check(
+            Misbehaviour::Error(ErrorReply::MaxClients),
+            PATIENT,
+            "max number of clients reached",
+        )
+        .await;
         check(Misbehaviour::Error(ErrorReply::Busy), PATIENT, "BUSY").await;
         check(Misbehaviour::Error(ErrorReply::Moved), PATIENT, "MOVED").await;
         check(Misbehaviour::Error(ErrorReply::Ask), PATIENT, "ASK").await;
@@ -209,14 +236,26 @@ mod tests {
 
     #[tokio::test]
     async fn long_answers_to_info_are_whole_ones() {
-        for (misbehaviour, part) in
-            [(Misbehaviour::ManyReplicas, "\nslave1099:ip="), (Misbehaviour::ManyLines, "\nmeaningless:")]
-        {
+        for (misbehaviour, part) in [
+            (Misbehaviour::ManyReplicas, "\nslave1099:ip="),
+            (Misbehaviour::ManyLines, "\nmeaningless:"),
+        ] {
             let server = start(misbehaviour).await;
             let mut connection = Connection::open(server.addr(), None).await.unwrap();
-            connection.command(&["CLIENT", "SETNAME", "x"]).await.unwrap();
+            connection
+                .command(&["CLIENT", "SETNAME", "x"])
+                .await
+                .unwrap();
             for _ in 0..2 {
-                assert!(connection.command(&["INFO"]).await.unwrap().text().unwrap().contains(part));
+                assert!(
+                    connection
+                        .command(&["INFO"])
+                        .await
+                        .unwrap()
+                        .text()
+                        .unwrap()
+                        .contains(part)
+                );
             }
         }
     }
@@ -247,21 +286,33 @@ mod tests {
     async fn passwords_are_refused_or_accepted_as_the_error_says() {
         let password = Secret::new("pw");
         let refuses = start(Misbehaviour::Error(ErrorReply::NoAuth)).await;
-        let denied = Connection::open(refuses.addr(), Some(&password)).await.unwrap_err().to_string();
+        let denied = Connection::open(refuses.addr(), Some(&password))
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(denied.contains("WRONGPASS"), "{denied}");
         let accepts = start(Misbehaviour::Error(ErrorReply::NoPerm)).await;
-        Connection::open(accepts.addr(), Some(&password)).await.unwrap();
+        Connection::open(accepts.addr(), Some(&password))
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
     async fn a_huge_bulk_really_flows_and_a_drip_really_drips() {
-        for misbehaviour in [Misbehaviour::HugeBulk, Misbehaviour::Drip(Duration::from_millis(1))] {
+        for misbehaviour in [
+            Misbehaviour::HugeBulk,
+            Misbehaviour::Drip(Duration::from_millis(1)),
+        ] {
             let server = start(misbehaviour).await;
             let mut stream = TcpStream::connect(server.addr().to_string()).await.unwrap();
             stream.write_all(b"*1\r\n$4\r\nINFO\r\n").await.unwrap();
             let mut start = [0; 64];
             stream.read_exact(&mut start).await.unwrap();
-            assert!(start.starts_with(b"$10") && start.ends_with(b"xxxx"), "{}", start.escape_ascii());
+            assert!(
+                start.starts_with(b"$10") && start.ends_with(b"xxxx"),
+                "{}",
+                start.escape_ascii()
+            );
         }
     }
 }

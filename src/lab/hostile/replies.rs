@@ -1,4 +1,5 @@
-//! Replies that are too long, too many or broken off, from servers that behave until they are asked for INFO.
+//! Replies that are too long, too many or broken off, from servers that behave until they are asked
+//! for INFO.
 
 use std::fmt::Write as _;
 use std::io;
@@ -8,8 +9,8 @@ use tokio::net::TcpStream;
 
 use crate::lab::resp::{Reply, read_reply};
 
-/// Replicas that [`many_replicas`] names, more than are read, and lines of [`many_lines`]: some 100 KB, which every
-/// limit on replies lets through.
+/// Replicas that [`many_replicas`] names, more than are read, and lines of [`many_lines`]: some 100
+/// KB, which every limit on replies lets through.
 const MANY: usize = 1100;
 
 /// A small reply, again and again.
@@ -38,7 +39,9 @@ async fn until_info(stream: &mut BufReader<TcpStream>) -> io::Result<bool> {
 pub(super) async fn answer_info(stream: TcpStream, text: &str) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     while until_info(&mut stream).await? {
-        stream.write_all(format!("${}\r\n{text}\r\n", text.len()).as_bytes()).await?;
+        stream
+            .write_all(format!("${}\r\n{text}\r\n", text.len()).as_bytes())
+            .await?;
     }
     Ok(())
 }
@@ -47,7 +50,9 @@ pub(super) async fn answer_info(stream: TcpStream, text: &str) -> io::Result<()>
 pub(super) async fn reset_in_the_middle(stream: TcpStream) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     if until_info(&mut stream).await? {
-        stream.write_all(b"$60\r\n# Replication\r\nrole:master\r\n").await?;
+        stream
+            .write_all(b"$60\r\n# Replication\r\nrole:master\r\n")
+            .await?;
         stream.get_ref().set_zero_linger()?;
     }
     Ok(())
@@ -66,9 +71,16 @@ pub(super) fn many_replicas() -> String {
     let mut text = format!("redis_version:7.0.15\r\nrole:master\r\nconnected_slaves:{MANY}\r\n");
     for number in 0..MANY {
         let host = format!("10.0.{}.{}", number / 250, number % 250);
-        let _ = write!(text, "slave{number}:ip={host},port=6379,state=online,offset={number},lag=0\r\n");
+        let _ = write!(
+            text,
+            "slave{number}:ip={host},port=6379,state=online,offset={number},lag=0\r\n"
+        );
     }
-    let _ = write!(text, "master_replid:{}\r\nmaster_repl_offset:{MANY}\r\n", "ab".repeat(20));
+    let _ = write!(
+        text,
+        "master_replid:{}\r\nmaster_repl_offset:{MANY}\r\n",
+        "ab".repeat(20)
+    );
     text
 }
 

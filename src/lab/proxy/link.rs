@@ -14,11 +14,13 @@ use super::relay::{Flow, Lane, relay};
 use super::{Direction, WanConditions};
 use crate::model::ServerAddr;
 
-/// Connections carried at once; more wait in the kernel's backlog. With 4 MiB each way this bounds the memory.
+/// Connections carried at once; more wait in the kernel's backlog. With 4 MiB each way this bounds
+/// the memory.
 const MAX_CONNECTIONS: usize = 128;
 /// How long the master may take to accept: it is on the same machine.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// The pause after a failed accept: the usual cause, no free file descriptor, does not go away at once.
+/// The pause after a failed accept: the usual cause, no free file descriptor, does not go away at
+/// once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What all connections of a proxy share.
@@ -54,16 +56,23 @@ impl Link {
         // An error means that the proxy is gone; the cut then ends this connection.
         let _ = conditions.wait_for(|now| now.stalled.is_none()).await;
         let connecting = TcpStream::connect(self.target.to_string());
-        timeout(CONNECT_LIMIT, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        timeout(CONNECT_LIMIT, connecting)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 /// Accepts until the cut; returns when the listener is closed and every connection has been reset.
-pub(super) async fn accept_all(listener: TcpListener, link: Arc<Link>, mut cut: watch::Receiver<()>) {
+pub(super) async fn accept_all(
+    listener: TcpListener,
+    link: Arc<Link>,
+    mut cut: watch::Receiver<()>,
+) {
     let mut carried = JoinSet::new();
     loop {
         tokio::select! {
-            // `changed` never yields a value: it returns when the sender is dropped, which is the cut.
+            // `changed` never yields a value: it returns when the sender is dropped, which is the
+            // cut.
             _ = cut.changed() => break,
             connection = listener.accept(), if carried.len() < MAX_CONNECTIONS => match connection {
                 Ok((replica, _)) => {
@@ -79,14 +88,17 @@ pub(super) async fn accept_all(listener: TcpListener, link: Arc<Link>, mut cut: 
     while carried.join_next().await.is_some() {}
 }
 
-/// Carries one connection until both sides have closed. A cut, or a reset by one side, resets the other.
+/// Carries one connection until both sides have closed. A cut, or a reset by one side, resets the
+/// other.
 async fn carry(mut replica: TcpStream, link: Arc<Link>, mut cut: watch::Receiver<()>) {
     let _open = Open::count(&link.open);
     let connected = tokio::select! {
         connected = link.connect() => connected,
         _ = cut.changed() => Err(io::ErrorKind::ConnectionAborted.into()),
     };
-    let Ok(mut master) = connected else { return reset(&replica) };
+    let Ok(mut master) = connected else {
+        return reset(&replica);
+    };
     let relayed = tokio::select! {
         relayed = relay_both(&mut replica, &mut master, &link) => relayed,
         _ = cut.changed() => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -97,7 +109,11 @@ async fn carry(mut replica: TcpStream, link: Arc<Link>, mut cut: watch::Receiver
     }
 }
 
-async fn relay_both(replica: &mut TcpStream, master: &mut TcpStream, link: &Link) -> io::Result<()> {
+async fn relay_both(
+    replica: &mut TcpStream,
+    master: &mut TcpStream,
+    link: &Link,
+) -> io::Result<()> {
     // Otherwise Nagle's algorithm would add a delay of its own.
     replica.set_nodelay(true)?;
     master.set_nodelay(true)?;
@@ -108,8 +124,8 @@ async fn relay_both(replica: &mut TcpStream, master: &mut TcpStream, link: &Link
     tokio::try_join!(up, down).map(|_| ())
 }
 
-/// Makes the close that follows a reset (RST) instead of an orderly end. A socket that refuses the option has already
-/// lost its connection.
+/// Makes the close that follows a reset (RST) instead of an orderly end. A socket that refuses the
+/// option has already lost its connection.
 fn reset(stream: &TcpStream) {
     let _ = stream.set_zero_linger();
 }

@@ -1,8 +1,10 @@
-//! A TCP proxy that stands for the WAN between two datacenters: delay, limited rate, stalls and cuts on demand.
+//! A TCP proxy that stands for the WAN between two datacenters: delay, limited rate, stalls and
+//! cuts on demand.
 //!
-//! It works on byte streams, not packets: nothing is lost or reordered, as on a WAN seen through TCP. The replica's
-//! side connects to the proxy, the proxy connects to the master. A new connection is accepted at once (the kernel does
-//! that), but its bytes take the delay and a stall holds them.
+//! It works on byte streams, not packets: nothing is lost or reordered, as on a WAN seen through
+//! TCP. The replica's side connects to the proxy, the proxy connects to the master. A new
+//! connection is accepted at once (the kernel does that), but its bytes take the delay and a stall
+//! holds them.
 
 mod link;
 mod relay;
@@ -46,10 +48,11 @@ impl Direction {
 /// What the WAN is like at the moment. The default is a perfect line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WanConditions {
-    /// One-way delay, applied in each direction: a round trip takes twice as long. It does not limit the throughput
-    /// until 4 MiB are under way.
+    /// One-way delay, applied in each direction: a round trip takes twice as long. It does not
+    /// limit the throughput until 4 MiB are under way.
     pub delay: Duration,
-    /// The line's rate in bytes per second, each way, shared by all connections; `None` is unlimited, 0 counts as 1.
+    /// The line's rate in bytes per second, each way, shared by all connections; `None` is
+    /// unlimited, 0 counts as 1.
     pub rate: Option<u64>,
     /// Where bytes do not flow at the moment, while the connections stay open.
     pub stalled: Option<Direction>,
@@ -93,16 +96,27 @@ struct Line {
 }
 
 impl WanProxy {
-    /// Listens on 127.0.0.1, on `port` or a free one, and carries each connection to `target` (the master).
+    /// Listens on 127.0.0.1, on `port` or a free one, and carries each connection to `target` (the
+    /// master).
     ///
     /// # Errors
     /// When the port cannot be bound.
-    pub async fn start(port: Option<u16>, target: &ServerAddr, conditions: WanConditions) -> Result<Self, LabError> {
-        // Not a port of the system's choice: it could be lost to an outgoing connection while the line is cut.
+    pub async fn start(
+        port: Option<u16>,
+        target: &ServerAddr,
+        conditions: WanConditions,
+    ) -> Result<Self, LabError> {
+        // Not a port of the system's choice: it could be lost to an outgoing connection while the
+        // line is cut.
         let port = port.map_or_else(ports::free, Ok)?;
         let (conditions, current) = watch::channel(conditions);
         let link = Arc::new(Link::new(target.clone(), current));
-        let proxy = Self { addr: ServerAddr::new("127.0.0.1", port), link, conditions, line: Mutex::new(None) };
+        let proxy = Self {
+            addr: ServerAddr::new("127.0.0.1", port),
+            link,
+            conditions,
+            line: Mutex::new(None),
+        };
         proxy.listen().await?;
         Ok(proxy)
     }
@@ -119,18 +133,21 @@ impl WanProxy {
 
     /// Sets the one-way delay. It applies to the bytes under way too.
     pub fn set_delay(&self, delay: Duration) {
-        self.conditions.send_modify(|conditions| conditions.delay = delay);
+        self.conditions
+            .send_modify(|conditions| conditions.delay = delay);
     }
 
     /// Sets the rate in bytes per second, each way; `None` is unlimited, 0 counts as 1.
     pub fn set_rate(&self, rate: Option<u64>) {
-        self.conditions.send_modify(|conditions| conditions.rate = rate);
+        self.conditions
+            .send_modify(|conditions| conditions.rate = rate);
     }
 
-    /// Stops the flow of bytes. Connections stay open and the proxy stops reading, so that senders feel TCP's
-    /// back-pressure. A later stall replaces an earlier one.
+    /// Stops the flow of bytes. Connections stay open and the proxy stops reading, so that senders
+    /// feel TCP's back-pressure. A later stall replaces an earlier one.
     pub fn stall(&self, direction: Direction) {
-        self.conditions.send_modify(|conditions| conditions.stalled = Some(direction));
+        self.conditions
+            .send_modify(|conditions| conditions.stalled = Some(direction));
     }
 
     /// Resets every connection and refuses new ones. When it returns, all are gone.
@@ -147,7 +164,8 @@ impl WanProxy {
     /// # Errors
     /// When the line was cut and another process has taken the port since.
     pub async fn heal(&self) -> Result<(), LabError> {
-        self.conditions.send_modify(|conditions| conditions.stalled = None);
+        self.conditions
+            .send_modify(|conditions| conditions.stalled = None);
         self.listen().await
     }
 
@@ -155,7 +173,10 @@ impl WanProxy {
     async fn listen(&self) -> Result<(), LabError> {
         let mut line = self.line.lock().await;
         if line.is_none() {
-            let listener = self.bind().await.map_err(LabError::io(format!("listen on {}", self.addr)))?;
+            let listener = self
+                .bind()
+                .await
+                .map_err(LabError::io(format!("listen on {}", self.addr)))?;
             let (cut, uncut) = watch::channel(());
             let acceptor = tokio::spawn(link::accept_all(listener, Arc::clone(&self.link), uncut));
             *line = Some(Line { cut, acceptor });
@@ -163,13 +184,16 @@ impl WanProxy {
         Ok(())
     }
 
-    /// Binds its port. A child that another thread started while the line was being cut may have the old listener until
-    /// it runs its own program, so a port that is taken is tried again for [`PORT_LIMIT`].
+    /// Binds its port. A child that another thread started while the line was being cut may have
+    /// the old listener until it runs its own program, so a port that is taken is tried again for
+    /// [`PORT_LIMIT`].
     async fn bind(&self) -> std::io::Result<TcpListener> {
         let start = Instant::now();
         loop {
             match TcpListener::bind(self.addr.to_string()).await {
-                Err(error) if error.kind() == ErrorKind::AddrInUse && start.elapsed() < PORT_LIMIT => {
+                Err(error)
+                    if error.kind() == ErrorKind::AddrInUse && start.elapsed() < PORT_LIMIT =>
+                {
                     sleep(PORT_PAUSE).await;
                 }
                 result => return result,

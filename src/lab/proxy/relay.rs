@@ -1,4 +1,5 @@
-//! One direction of one connection: a delay line of bounded size, and the shared rate of its direction.
+//! One direction of one connection: a delay line of bounded size, and the shared rate of its
+//! direction.
 
 use std::future::pending;
 use std::io;
@@ -14,13 +15,15 @@ use tokio::time::{Instant, sleep_until};
 use super::{Direction, WanConditions};
 use crate::model::Bytes;
 
-/// Bytes under way at most, per direction and connection: what a long fat network holds (335 Mbit/s at 100 ms).
+/// Bytes under way at most, per direction and connection: what a long fat network holds (335 Mbit/s
+/// at 100 ms).
 const IN_FLIGHT: usize = 4 * 1024 * 1024;
 /// The most that one read takes.
 const CHUNK: u32 = 16 * 1024;
 /// Chunks under way at most: small ones fill the queue before their bytes reach [`IN_FLIGHT`].
 const IN_FLIGHT_CHUNKS: usize = 8192;
-/// A limited rate is applied to pieces that take this part of a second, so that the flow is smooth ...
+/// A limited rate is applied to pieces that take this part of a second, so that the flow is smooth
+/// ...
 const PIECES_PER_SECOND: u64 = 50;
 /// ... but to no smaller ones, to spare the timer.
 const MIN_PIECE: u64 = 64;
@@ -44,8 +47,15 @@ struct Promised {
 
 impl Flow {
     pub(super) fn new(direction: Direction) -> Self {
-        let promised = Mutex::new(Promised { until: Instant::now(), rate: 0 });
-        Self { direction, delivered: AtomicU64::new(0), promised }
+        let promised = Mutex::new(Promised {
+            until: Instant::now(),
+            rate: 0,
+        });
+        Self {
+            direction,
+            delivered: AtomicU64::new(0),
+            promised,
+        }
     }
 
     /// Bytes delivered so far.
@@ -53,13 +63,20 @@ impl Flow {
         Bytes::new(self.delivered.load(Ordering::Relaxed))
     }
 
-    /// Promises the line to `length` bytes and returns when it will have sent them. A new rate voids what was promised
-    /// at the old one.
+    /// Promises the line to `length` bytes and returns when it will have sent them. A new rate
+    /// voids what was promised at the old one.
     fn reserve(&self, length: usize, rate: u64) -> Instant {
         let mut promised = self.promised.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let free_at = if promised.rate == rate { promised.until.max(now) } else { now };
-        *promised = Promised { until: free_at + Duration::from_secs_f64(length as f64 / rate as f64), rate };
+        let free_at = if promised.rate == rate {
+            promised.until.max(now)
+        } else {
+            now
+        };
+        *promised = Promised {
+            until: free_at + Duration::from_secs_f64(length as f64 / rate as f64),
+            rate,
+        };
         promised.until
     }
 }
@@ -79,25 +96,41 @@ struct Chunk {
     _room: OwnedSemaphorePermit,
 }
 
-/// Carries bytes from `reader` to `writer` in order, until the end of the stream has been passed on.
+/// Carries bytes from `reader` to `writer` in order, until the end of the stream has been passed
+/// on.
 pub(super) async fn relay<R, W>(lane: Lane, reader: R, writer: W) -> io::Result<()>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
     let (into, from) = mpsc::channel(IN_FLIGHT_CHUNKS);
-    tokio::try_join!(take_in(lane.clone(), reader, into), hand_out(lane, writer, from)).map(|_| ())
+    tokio::try_join!(
+        take_in(lane.clone(), reader, into),
+        hand_out(lane, writer, from)
+    )
+    .map(|_| ())
 }
 
-async fn take_in<R: AsyncRead + Unpin>(mut lane: Lane, mut reader: R, queue: mpsc::Sender<Chunk>) -> io::Result<()> {
+async fn take_in<R: AsyncRead + Unpin>(
+    mut lane: Lane,
+    mut reader: R,
+    queue: mpsc::Sender<Chunk>,
+) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut buffer = vec![0; CHUNK as usize];
     loop {
-        let mut free = Arc::clone(&room).acquire_many_owned(CHUNK).await.map_err(io::Error::other)?;
+        let mut free = Arc::clone(&room)
+            .acquire_many_owned(CHUNK)
+            .await
+            .map_err(io::Error::other)?;
         let length = lane.read(&mut reader, &mut buffer).await?;
         // The part of the room that this read does not use goes back at once.
         let used = free.split(length).ok_or(io::ErrorKind::InvalidData)?;
-        let chunk = Chunk { data: Buffer::copy_from_slice(&buffer[..length]), read_at: Instant::now(), _room: used };
+        let chunk = Chunk {
+            data: Buffer::copy_from_slice(&buffer[..length]),
+            read_at: Instant::now(),
+            _room: used,
+        };
         if queue.send(chunk).await.is_err() || length == 0 {
             return Ok(());
         }
@@ -118,7 +151,9 @@ async fn hand_out<W: AsyncWrite + Unpin>(
         while !rest.is_empty() {
             let piece = lane.clear(chunk.read_at, rest.len()).await;
             writer.write_all(&rest[..piece]).await?;
-            lane.flow.delivered.fetch_add(piece as u64, Ordering::Relaxed);
+            lane.flow
+                .delivered
+                .fetch_add(piece as u64, Ordering::Relaxed);
             rest = &rest[piece..];
         }
     }
@@ -131,9 +166,16 @@ impl Lane {
     }
 
     /// Reads while the direction is not stalled.
-    async fn read<R: AsyncRead + Unpin>(&mut self, reader: &mut R, buffer: &mut [u8]) -> io::Result<usize> {
+    async fn read<R: AsyncRead + Unpin>(
+        &mut self,
+        reader: &mut R,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
         loop {
-            let stalled = self.conditions.borrow_and_update().is_stalled(self.flow.direction);
+            let stalled = self
+                .conditions
+                .borrow_and_update()
+                .is_stalled(self.flow.direction);
             tokio::select! {
                 biased;
                 () = self.changed() => {}
@@ -142,14 +184,17 @@ impl Lane {
         }
     }
 
-    /// Waits until the conditions let bytes through that were read at `read_at`, and returns how many of `length`.
+    /// Waits until the conditions let bytes through that were read at `read_at`, and returns how
+    /// many of `length`.
     async fn clear(&mut self, read_at: Instant, length: usize) -> usize {
         loop {
             let now = *self.conditions.borrow_and_update();
             if now.is_stalled(self.flow.direction) {
                 self.changed().await;
             } else if self.sleep_until(read_at + now.delay).await {
-                let Some(rate) = now.rate.map(|rate| rate.max(1)) else { return length };
+                let Some(rate) = now.rate.map(|rate| rate.max(1)) else {
+                    return length;
+                };
                 let piece = length.min(piece_at(rate));
                 if self.sleep_until(self.flow.reserve(piece, rate)).await {
                     return piece;
@@ -169,7 +214,8 @@ impl Lane {
         }
     }
 
-    /// Waits for a change of conditions. When the proxy is gone there will be none: its cut ends the connection.
+    /// Waits for a change of conditions. When the proxy is gone there will be none: its cut ends
+    /// the connection.
     async fn changed(&mut self) {
         if self.conditions.changed().await.is_err() {
             pending::<()>().await;

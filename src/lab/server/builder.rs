@@ -18,7 +18,8 @@ const LOCALHOST: &str = "127.0.0.1";
 const SENTINEL: &str = "--sentinel";
 /// How often another port is tried when one that was free a moment ago is taken.
 const PORT_ATTEMPTS: usize = 5;
-/// How long a server may take to answer: it does in some 20 ms, but a busy machine may give it no processor time.
+/// How long a server may take to answer: it does in some 20 ms, but a busy machine may give it no
+/// processor time.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Describes a server to start. The plain one is an empty master without persistence or password.
@@ -45,36 +46,45 @@ pub struct ServerTls {
     pub key_file: PathBuf,
 }
 
-/// The environment variable that names the program of every server whose builder names none: with it, all that uses
-/// the lab runs on another generation of Redis or on Valkey.
+/// The environment variable that names the program of every server whose builder names none: with
+/// it, all that uses the lab runs on another generation of Redis or on Valkey.
 const PROGRAM_VARIABLE: &str = "REDIS_SERVER";
 
 impl Default for RedisServerBuilder {
     fn default() -> Self {
-        let program = std::env::var_os(PROGRAM_VARIABLE).map_or_else(|| "redis-server".into(), PathBuf::from);
-        Self { program, host: LOCALHOST, port: None, password: None, lines: Vec::new(), args: Vec::new(), tls: None }
+        let program =
+            std::env::var_os(PROGRAM_VARIABLE).map_or_else(|| "redis-server".into(), PathBuf::from);
+        Self {
+            program,
+            host: LOCALHOST,
+            port: None,
+            password: None,
+            lines: Vec::new(),
+            args: Vec::new(),
+            tls: None,
+        }
     }
 }
 
 impl RedisServerBuilder {
-    /// The program to run instead of the one that the environment variable `REDIS_SERVER` names, or of the
-    /// `redis-server` in PATH where there is no such variable.
+    /// The program to run instead of the one that the environment variable `REDIS_SERVER` names, or
+    /// of the `redis-server` in PATH where there is no such variable.
     #[must_use]
     pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
         self.program = path.into();
         self
     }
 
-    /// Another address of the loopback network than 127.0.0.1: Linux answers on all of 127.0.0.0/8, so that servers
-    /// can stand in different networks of one machine.
+    /// Another address of the loopback network than 127.0.0.1: Linux answers on all of 127.0.0.0/8,
+    /// so that servers can stand in different networks of one machine.
     #[must_use]
     pub fn host(mut self, address: &'static str) -> Self {
         self.host = address;
         self
     }
 
-    /// Starts a Sentinel. Its configuration, in the server's own directory, is its memory: it survives a
-    /// [`restart`](RedisServer::restart).
+    /// Starts a Sentinel. Its configuration, in the server's own directory, is its memory: it
+    /// survives a [`restart`](RedisServer::restart).
     #[must_use]
     pub fn sentinel(self) -> Self {
         self.arg(SENTINEL)
@@ -96,7 +106,8 @@ impl RedisServerBuilder {
         self
     }
 
-    /// The default user's password (`requirepass`), which the server also shows its own master (`masterauth`).
+    /// The default user's password (`requirepass`), which the server also shows its own master
+    /// (`masterauth`).
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(Secret::new(password));
@@ -123,19 +134,24 @@ impl RedisServerBuilder {
     #[must_use]
     pub fn allow_debug(self) -> Self {
         // Redis 6 allows it anyway, and does not start with a line that it does not know.
-        if is_redis_6(&self.program) { self } else { self.config("enable-debug-command local") }
+        if is_redis_6(&self.program) {
+            self
+        } else {
+            self.config("enable-debug-command local")
+        }
     }
 
-    /// A second port that speaks TLS ([`RedisServer::tls_addr`]), on the same address. Clients need no certificate of
-    /// their own unless a line `tls-auth-clients yes` follows. Needs a redis-server that was built with TLS, as
-    /// Debian's is.
+    /// A second port that speaks TLS ([`RedisServer::tls_addr`]), on the same address. Clients need
+    /// no certificate of their own unless a line `tls-auth-clients yes` follows. Needs a
+    /// redis-server that was built with TLS, as Debian's is.
     #[must_use]
     pub fn tls(mut self, files: ServerTls) -> Self {
         self.tls = Some(files);
         self
     }
 
-    /// One line of redis.conf: `client-output-buffer-limit replica 1mb 1mb 0`. The last of two equal settings wins.
+    /// One line of redis.conf: `client-output-buffer-limit replica 1mb 1mb 0`. The last of two
+    /// equal settings wins.
     #[must_use]
     pub fn config(mut self, line: &str) -> Self {
         self.lines.push(Secret::new(line));
@@ -149,13 +165,17 @@ impl RedisServerBuilder {
         self
     }
 
-    /// Starts the server and waits until it answers. Without a given port, a port that another process takes first is
-    /// replaced.
+    /// Starts the server and waits until it answers. Without a given port, a port that another
+    /// process takes first is replaced.
     ///
     /// # Errors
     /// [`LabError::MissingProgram`]; [`LabError::ServerStart`], with the end of the server's log.
     pub async fn start(self) -> Result<RedisServer, LabError> {
-        let attempts = if self.port.is_some() { 1 } else { PORT_ATTEMPTS };
+        let attempts = if self.port.is_some() {
+            1
+        } else {
+            PORT_ATTEMPTS
+        };
         for _ in 1..attempts {
             match self.clone().start_once().await {
                 Err(StartError::PortTaken(_)) => {}
@@ -175,17 +195,38 @@ impl RedisServerBuilder {
         std::fs::write(&conf, text).map_err(LabError::io(format!("write {}", conf.display())))?;
         let addr = ServerAddr::new(self.host, port);
         let tls_addr = tls_port.map(|port| ServerAddr::new(self.host, port));
-        let Self { program, args, password, .. } = self;
-        let spec = Spec { program, args, port, addr, tls_addr, password, directory };
+        let Self {
+            program,
+            args,
+            password,
+            ..
+        } = self;
+        let spec = Spec {
+            program,
+            args,
+            port,
+            addr,
+            tls_addr,
+            password,
+            directory,
+        };
         let process = spec.run().await?;
-        Ok(RedisServer { process: Some(process), spec })
+        Ok(RedisServer {
+            process: Some(process),
+            spec,
+        })
     }
 
     /// The configuration file. The caller's lines come last and win.
     fn configuration(&self, port: u16, tls_port: Option<u16>, directory: &Path) -> String {
-        let mut text = format!("bind {}\nport {port}\ndir {}\n", self.host, quoted(&directory.to_string_lossy()));
+        let mut text = format!(
+            "bind {}\nport {port}\ndir {}\n",
+            self.host,
+            quoted(&directory.to_string_lossy())
+        );
         if self.host != LOCALHOST {
-            // Connections that it makes come from 127.0.0.1 anyway, so others have to be told where it is.
+            // Connections that it makes come from 127.0.0.1 anyway, so others have to be told where
+            // it is.
             let key = if self.args.iter().any(|arg| arg == SENTINEL) {
                 "sentinel announce-ip"
             } else {
@@ -202,8 +243,12 @@ impl RedisServerBuilder {
             let _ = writeln!(text, "requirepass {password}\nmasterauth {password}");
         }
         if let (Some(port), Some(tls)) = (tls_port, &self.tls) {
-            let [ca, cert, key] = [&tls.ca_file, &tls.cert_file, &tls.key_file].map(|f| quoted(&f.to_string_lossy()));
-            let _ = writeln!(text, "tls-port {port}\ntls-ca-cert-file {ca}\ntls-cert-file {cert}\ntls-key-file {key}");
+            let [ca, cert, key] =
+                [&tls.ca_file, &tls.cert_file, &tls.key_file].map(|f| quoted(&f.to_string_lossy()));
+            let _ = writeln!(
+                text,
+                "tls-port {port}\ntls-ca-cert-file {ca}\ntls-cert-file {cert}\ntls-key-file {key}"
+            );
             text.push_str("tls-auth-clients no\n");
         }
         for line in self.lines.iter().map(Secret::reveal) {
@@ -213,7 +258,8 @@ impl RedisServerBuilder {
     }
 }
 
-/// Whether `program` says that it is Redis 6. One that cannot be run says nothing; its start tells why.
+/// Whether `program` says that it is Redis 6. One that cannot be run says nothing; its start tells
+/// why.
 fn is_redis_6(program: &Path) -> bool {
     let run = Command::new(program).arg("--version").output();
     run.is_ok_and(|run| String::from_utf8_lossy(&run.stdout).starts_with("Redis server v=6."))
@@ -249,7 +295,9 @@ mod tests {
 
     #[test]
     fn the_callers_lines_come_last_so_that_they_win() {
-        let builder = RedisServer::builder().password(r#"a"b\c"#).config("repl-diskless-sync-delay 7");
+        let builder = RedisServer::builder()
+            .password(r#"a"b\c"#)
+            .config("repl-diskless-sync-delay 7");
         let text = builder.configuration(10_001, None, Path::new("/tmp/x y"));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.last(), Some(&"repl-diskless-sync-delay 7"));
@@ -259,7 +307,12 @@ mod tests {
 
     #[test]
     fn debug_shows_no_password() {
-        let shown = format!("{:?}", RedisServer::builder().password("hunter2").user("monitor on >hunter2"));
+        let shown = format!(
+            "{:?}",
+            RedisServer::builder()
+                .password("hunter2")
+                .user("monitor on >hunter2")
+        );
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

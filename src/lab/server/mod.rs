@@ -1,4 +1,5 @@
-//! A real `redis-server` (or Valkey, or Sentinel) on the loopback network, in a directory of its own.
+//! A real `redis-server` (or Valkey, or Sentinel) on the loopback network, in a directory of its
+//! own.
 
 mod builder;
 mod process;
@@ -12,8 +13,8 @@ use crate::model::{Secret, ServerAddr};
 pub use builder::{RedisServerBuilder, ServerTls};
 use process::Process;
 
-/// How long [`RedisServer::shutdown`] waits: Redis itself waits up to 10 s for replicas that are behind
-/// (`shutdown-timeout`, Redis 7.0).
+/// How long [`RedisServer::shutdown`] waits: Redis itself waits up to 10 s for replicas that are
+/// behind (`shutdown-timeout`, Redis 7.0).
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 
 /// A server of the lab. On drop it is killed, reaped, and its directory removed.
@@ -52,7 +53,9 @@ impl RedisServer {
 
     /// Whether the process runs. A stopped process ([`stop`](Self::stop)) runs.
     pub fn is_running(&mut self) -> bool {
-        self.process.as_mut().is_some_and(|process| process.ended().is_none())
+        self.process
+            .as_mut()
+            .is_some_and(|process| process.ended().is_none())
     }
 
     /// Opens a connection as the default user.
@@ -71,14 +74,25 @@ impl RedisServer {
         self.connect().await?.command(words).await
     }
 
-    /// One field of a section of INFO, as the server spells it; `None` when the section has no such field.
+    /// One field of a section of INFO, as the server spells it; `None` when the section has no such
+    /// field.
     ///
     /// # Errors
     /// When the server cannot be reached, or answers with an error.
     pub async fn info_field(&self, section: &str, field: &str) -> Result<Option<String>, LabError> {
-        let text = self.command(&["INFO", section]).await?.text().unwrap_or_default();
-        let value =
-            |line: &str| line.trim_end().split_once(':').filter(|(name, _)| *name == field)?.1.to_owned().into();
+        let text = self
+            .command(&["INFO", section])
+            .await?
+            .text()
+            .unwrap_or_default();
+        let value = |line: &str| {
+            line.trim_end()
+                .split_once(':')
+                .filter(|(name, _)| *name == field)?
+                .1
+                .to_owned()
+                .into()
+        };
         Ok(text.lines().find_map(value))
     }
 
@@ -119,11 +133,12 @@ impl RedisServer {
         self.running()?.signal(Signal::CONT)
     }
 
-    /// Ends the process in order (SIGTERM) and waits for it; a stopped process is continued first. When it has not
-    /// ended within 15 s it is killed.
+    /// Ends the process in order (SIGTERM) and waits for it; a stopped process is continued first.
+    /// When it has not ended within 15 s it is killed.
     ///
     /// # Errors
-    /// [`LabError::NotRunning`] when there is no process, [`LabError::NotReached`] when it had to be killed.
+    /// [`LabError::NotRunning`] when there is no process, [`LabError::NotReached`] when it had to
+    /// be killed.
     pub async fn shutdown(&mut self) -> Result<(), LabError> {
         let process = self.running()?;
         process.signal(Signal::CONT)?;
@@ -133,8 +148,9 @@ impl RedisServer {
         result
     }
 
-    /// Starts the server again on the same port with the same configuration; one that runs is killed first. It comes
-    /// back empty, as a master with a new replication id unless it was built as a replica.
+    /// Starts the server again on the same port with the same configuration; one that runs is
+    /// killed first. It comes back empty, as a master with a new replication id unless it was built
+    /// as a replica.
     ///
     /// # Errors
     /// As [`RedisServerBuilder::start`].

@@ -15,13 +15,15 @@ use crate::lab::guard::GuardedChild;
 use crate::lab::{Connection, Reply, eventually};
 
 /// What to do about a missing program.
-const INSTALL: &str = "install it with `apt-get install redis-server`, or give the path of another redis-server";
+const INSTALL: &str =
+    "install it with `apt-get install redis-server`, or give the path of another redis-server";
 const LOG: &str = "server.log";
 /// How much of the log an error shows: the lines that say why a start failed are its last.
 const LOG_TAIL_BYTES: u64 = 2048;
 /// The pause between two looks at a server that starts.
 const PAUSE: Duration = Duration::from_millis(10);
-/// How long one look may take: a server that has bound its port but not entered its event loop does not answer.
+/// How long one look may take: a server that has bound its port but not entered its event loop does
+/// not answer.
 const PROBE_LIMIT: Duration = Duration::from_millis(500);
 /// What Redis logs when another process holds the port.
 const PORT_TAKEN: &str = "Address already in use";
@@ -63,7 +65,10 @@ impl Process {
                 return Ok(process);
             }
             if Instant::now() >= deadline {
-                return Err(failure(spec, &format!("it did not answer within {:.0} s", limit.as_secs_f64())));
+                return Err(failure(
+                    spec,
+                    &format!("it did not answer within {:.0} s", limit.as_secs_f64()),
+                ));
             }
             sleep(PAUSE).await;
         }
@@ -72,19 +77,24 @@ impl Process {
     fn spawn(spec: &Spec) -> Result<Self, LabError> {
         let directory = spec.directory.path();
         require_program(&spec.program)?;
-        let log = File::create(directory.join(LOG)).map_err(LabError::io("make the server's log file"))?;
-        let errors = log.try_clone().map_err(LabError::io("share the server's log file"))?;
+        let log = File::create(directory.join(LOG))
+            .map_err(LabError::io("make the server's log file"))?;
+        let errors = log
+            .try_clone()
+            .map_err(LabError::io("share the server's log file"))?;
         let mut command = Command::new(&spec.program);
         command.arg(directory.join("redis.conf")).args(&spec.args);
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
         Ok(Self(GuardedChild::spawn(&mut command, directory)?))
     }
 
-    /// Whether this very process answers on the port, and has loaded its data. Another process may hold the port
-    /// while this one is about to fail, so the process id in INFO decides. A server that denies INFO (an ACL without
-    /// it) is ready.
+    /// Whether this very process answers on the port, and has loaded its data. Another process may
+    /// hold the port while this one is about to fail, so the process id in INFO decides. A server
+    /// that denies INFO (an ACL without it) is ready.
     async fn answers(&self, spec: &Spec) -> bool {
-        let Ok(connection) = Connection::open(&spec.addr, spec.password.as_ref()).await else { return false };
+        let Ok(connection) = Connection::open(&spec.addr, spec.password.as_ref()).await else {
+            return false;
+        };
         let mut connection = connection.within(PROBE_LIMIT);
         match connection.command(&["INFO", "server"]).await {
             Ok(Reply::Bulk(info)) => names_process(&String::from_utf8_lossy(&info), self.pid()),
@@ -107,13 +117,18 @@ impl Process {
 
     pub(super) async fn wait_for_end(&mut self, limit: Duration) -> Result<(), LabError> {
         let what = format!("the end of process {}", self.pid());
-        eventually(&what, limit, || std::future::ready(self.ended())).await.map(|_| ())
+        eventually(&what, limit, || std::future::ready(self.ended()))
+            .await
+            .map(|_| ())
     }
 }
 
 /// Says how to install a program that is not there, before anything is made for it.
 fn require_program(program: &Path) -> Result<(), LabError> {
-    let missing = || LabError::MissingProgram { program: program.display().to_string(), advice: INSTALL };
+    let missing = || LabError::MissingProgram {
+        program: program.display().to_string(),
+        advice: INSTALL,
+    };
     let found = if program.components().count() > 1 {
         program.is_file()
     } else {
@@ -132,8 +147,17 @@ fn failure(spec: &Spec, problem: &str) -> StartError {
     let log = log_tail(spec.directory.path());
     let taken = log.contains(PORT_TAKEN);
     let program = spec.program.display().to_string();
-    let error = LabError::ServerStart { program, port: spec.port, problem: problem.to_owned(), log };
-    if taken { StartError::PortTaken(error) } else { StartError::Other(error) }
+    let error = LabError::ServerStart {
+        program,
+        port: spec.port,
+        problem: problem.to_owned(),
+        log,
+    };
+    if taken {
+        StartError::PortTaken(error)
+    } else {
+        StartError::Other(error)
+    }
 }
 
 /// The end of the log in `directory`; empty when it cannot be read.

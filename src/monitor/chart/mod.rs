@@ -15,9 +15,14 @@ use crate::replication::{Assessment, PairState, StateReason};
 /// The steps of the tiers and how many of each are kept: 15 minutes, 2 hours, 24 hours.
 ///
 /// Together 588 points of 12 bytes: 7 KB a pair, 70 MB for 10000 pairs that are watched for a day.
-const TIERS: [(Span, usize); 3] = [(Span::from_secs(5), 180), (Span::from_secs(60), 120), (Span::from_secs(300), 288)];
+const TIERS: [(Span, usize); 3] = [
+    (Span::from_secs(5), 180),
+    (Span::from_secs(60), 120),
+    (Span::from_secs(300), 288),
+];
 
-/// Changes of its state that are kept of a pair: one a minute for an hour, nearly; what flaps faster shows in the charts.
+/// Changes of its state that are kept of a pair: one a minute for an hour, nearly; what flaps
+/// faster shows in the charts.
 const MAX_CHANGES: usize = 50;
 
 /// What the charts of one pair show. A copy is cheap: it shares what is past.
@@ -39,10 +44,13 @@ pub struct PastState {
 }
 
 impl PairChart {
-    /// An empty chart. Steps begin `phase` before multiples of their length: what all pairs close at once costs the
-    /// core a moment.
+    /// An empty chart. Steps begin `phase` before multiples of their length: what all pairs close
+    /// at once costs the core a moment.
     pub fn new(phase: Span) -> Self {
-        Self { tiers: TIERS.map(|(step, most)| ChartTier::new(step, most, phase)), changes: Arc::from([]) }
+        Self {
+            tiers: TIERS.map(|(step, most)| ChartTier::new(step, most, phase)),
+            changes: Arc::from([]),
+        }
     }
 
     /// How long a step of the finest tier is: phases differ within it.
@@ -58,7 +66,11 @@ impl PairChart {
     /// Takes in that the pair came into a state.
     pub fn note_change(&mut self, change: PastState) {
         let kept = self.changes.len().saturating_sub(MAX_CHANGES - 1);
-        self.changes = self.changes[kept..].iter().copied().chain([change]).collect();
+        self.changes = self.changes[kept..]
+            .iter()
+            .copied()
+            .chain([change])
+            .collect();
     }
 
     fn take_in(&mut self, point: ChartPoint, now: Timestamp) {
@@ -76,7 +88,10 @@ impl PairChart {
         let middle = middle.with_open(fine);
         let coarse = coarse.with_open(&middle);
         let reaches = |tier: &ChartTier| now - since <= tier.reach();
-        [fine.clone(), middle].into_iter().find(reaches).unwrap_or(coarse)
+        [fine.clone(), middle]
+            .into_iter()
+            .find(reaches)
+            .unwrap_or(coarse)
     }
 
     /// The last changes of the state, oldest first.
@@ -98,7 +113,10 @@ mod tests {
     fn told(seconds: i64, lag: impl Fn(i64) -> u64) -> PairChart {
         let mut chart = PairChart::new(Span::ZERO);
         for tick in 0..seconds * 10 {
-            chart.take_in(point(Some(lag(tick / 10)), PairState::Streaming), at(tick * 100));
+            chart.take_in(
+                point(Some(lag(tick / 10)), PairState::Streaming),
+                at(tick * 100),
+            );
         }
         chart
     }
@@ -106,21 +124,45 @@ mod tests {
     #[test]
     fn the_finest_tier_that_reaches_back_answers() {
         let (chart, now) = (told(60, |_| 1), at(60_000));
-        for (ago, step) in [(0, 5), (900, 5), (901, 60), (7200, 60), (7201, 300), (1_000_000, 300)] {
-            assert_eq!(chart.tier(now - Span::from_secs(ago), now).step(), Span::from_secs(step), "{ago}");
+        for (ago, step) in [
+            (0, 5),
+            (900, 5),
+            (901, 60),
+            (7200, 60),
+            (7201, 300),
+            (1_000_000, 300),
+        ] {
+            assert_eq!(
+                chart.tier(now - Span::from_secs(ago), now).step(),
+                Span::from_secs(step),
+                "{ago}"
+            );
         }
     }
 
     #[test]
     fn a_peak_of_one_second_is_seen_in_every_tier() {
-        let (chart, now) = (told(1000, |second| if second == 431 { 9000 } else { 2 }), at(1_000_000));
+        let (chart, now) = (
+            told(1000, |second| if second == 431 { 9000 } else { 2 }),
+            at(1_000_000),
+        );
         for ago in [900, 7200, 86400] {
             let tier = chart.tier(now - Span::from_secs(ago), now);
-            let peak = tier.points().filter_map(|(_, point)| point.lag_max()).max().unwrap();
+            let peak = tier
+                .points()
+                .filter_map(|(_, point)| point.lag_max())
+                .max()
+                .unwrap();
             assert!((9.0..9.01).contains(&peak.as_secs_f64()), "{ago}: {peak}");
             let (from, until) = (at(431_000) - tier.step(), at(432_000));
-            let peaks = tier.points().filter(|(_, point)| point.lag_max() == Some(peak)).collect::<Vec<_>>();
-            assert!(peaks.len() == 1 && peaks[0].0 > from && peaks[0].0 < until, "{peaks:?}");
+            let peaks = tier
+                .points()
+                .filter(|(_, point)| point.lag_max() == Some(peak))
+                .collect::<Vec<_>>();
+            assert!(
+                peaks.len() == 1 && peaks[0].0 > from && peaks[0].0 < until,
+                "{peaks:?}"
+            );
         }
     }
 
@@ -134,19 +176,28 @@ mod tests {
             assert_eq!(points.len(), most + 1, "and the open one");
             let newest = points.last().unwrap().1.lag_max().unwrap().as_secs_f64();
             assert!((newest * 1000.0 - day as f64).abs() < 200.0, "{newest}");
-            let steps = points.windows(2).all(|pair| pair[1].0 - pair[0].0 == tier.step());
+            let steps = points
+                .windows(2)
+                .all(|pair| pair[1].0 - pair[0].0 == tier.step());
             assert!(steps && points[0].0 <= now - Span::from_secs(ago));
         }
     }
 
     #[test]
     fn what_a_pair_costs_is_bounded() {
-        let bytes: usize = TIERS.iter().map(|(_, most)| most * size_of::<ChartPoint>()).sum();
+        let bytes: usize = TIERS
+            .iter()
+            .map(|(_, most)| most * size_of::<ChartPoint>())
+            .sum();
         assert_eq!(bytes, 7056);
         let mut chart = PairChart::new(Span::ZERO);
         for n in 0..1000 {
             let (state, reason) = (PairState::Streaming, StateReason::Streaming);
-            chart.note_change(PastState { at: at(n), state, reason });
+            chart.note_change(PastState {
+                at: at(n),
+                state,
+                reason,
+            });
         }
         assert_eq!(chart.changes().len(), MAX_CHANGES);
         assert_eq!(chart.changes().last().unwrap().at, at(999));
@@ -158,6 +209,9 @@ mod tests {
         let copy = chart.clone();
         let before: Vec<_> = copy.tier(at(0), at(100_000)).points().collect();
         chart.take_in(point(Some(5000), PairState::Stalled), at(200_000));
-        assert_eq!(copy.tier(at(0), at(100_000)).points().collect::<Vec<_>>(), before);
+        assert_eq!(
+            copy.tier(at(0), at(100_000)).points().collect::<Vec<_>>(),
+            before
+        );
     }
 }

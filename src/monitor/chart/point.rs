@@ -54,7 +54,11 @@ impl ChartPoint {
             lower: both(self.lower, other.lower, Ord::min),
             upper: both(self.upper, other.upper, Ord::max),
             bytes: highest(self.bytes, other.bytes),
-            state: self.state.into_iter().chain(other.state).min_by_key(|state| attention(*state)),
+            state: self
+                .state
+                .into_iter()
+                .chain(other.state)
+                .min_by_key(|state| attention(*state)),
         }
     }
 
@@ -68,12 +72,14 @@ impl ChartPoint {
         span(self.most)
     }
 
-    /// The lag was certainly at least this, all the time; `None` when nothing bounded it at some instant.
+    /// The lag was certainly at least this, all the time; `None` when nothing bounded it at some
+    /// instant.
     pub fn lag_lower(&self) -> Option<Span> {
         span(self.lower)
     }
 
-    /// The lag was certainly at most this, all the time; `None` when nothing bounded it at some instant.
+    /// The lag was certainly at most this, all the time; `None` when nothing bounded it at some
+    /// instant.
     pub fn lag_upper(&self) -> Option<Span> {
         span(self.upper)
     }
@@ -89,17 +95,26 @@ impl ChartPoint {
     }
 }
 
-/// Every state hides those after it. "Unknown" stands last among states, and must not hide behind "streaming".
+/// Every state hides those after it. "Unknown" stands last among states, and must not hide behind
+/// "streaming".
 fn attention(state: PairState) -> (bool, PairState) {
     (state == PairState::Streaming, state)
 }
 
 fn highest(a: Rough, b: Rough) -> Rough {
-    if a == Rough::NONE || b == Rough::NONE { a.min(b) } else { a.max(b) }
+    if a == Rough::NONE || b == Rough::NONE {
+        a.min(b)
+    } else {
+        a.max(b)
+    }
 }
 
 fn both(a: Rough, b: Rough, of: fn(Rough, Rough) -> Rough) -> Rough {
-    if a == Rough::NONE || b == Rough::NONE { Rough::NONE } else { of(a, b) }
+    if a == Rough::NONE || b == Rough::NONE {
+        Rough::NONE
+    } else {
+        of(a, b)
+    }
 }
 
 /// In microseconds: a lag is not known any better.
@@ -108,7 +123,13 @@ fn micros(span: Option<Span>) -> Option<u64> {
 }
 
 fn span(rough: Rough) -> Option<Span> {
-    rough.get().map(|micros| Span::from_nanos(i64::try_from(micros).unwrap_or(i64::MAX).saturating_mul(1000)))
+    rough.get().map(|micros| {
+        Span::from_nanos(
+            i64::try_from(micros)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(1000),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -130,17 +151,32 @@ pub(super) mod tests {
 
     #[test]
     fn two_instants_keep_the_extremes_and_what_was_certain_at_both() {
-        let (low, high) = (point(Some(1), PairState::Streaming), point(Some(1000), PairState::Stalled));
+        let (low, high) = (
+            point(Some(1), PairState::Streaming),
+            point(Some(1000), PairState::Stalled),
+        );
         let all = low.and(high);
-        assert_eq!((all.lag_min(), all.lag_max()), (Some(Span::from_millis(1)), high.lag_max()));
-        assert_eq!((all.lag_lower(), all.lag_upper()), (low.lag_lower(), high.lag_upper()));
-        assert_eq!((all.bytes_max(), all.state()), (Some(Bytes::new(1000)), Some(PairState::Stalled)));
+        assert_eq!(
+            (all.lag_min(), all.lag_max()),
+            (Some(Span::from_millis(1)), high.lag_max())
+        );
+        assert_eq!(
+            (all.lag_lower(), all.lag_upper()),
+            (low.lag_lower(), high.lag_upper())
+        );
+        assert_eq!(
+            (all.bytes_max(), all.state()),
+            (Some(Bytes::new(1000)), Some(PairState::Stalled))
+        );
         assert_eq!(all, high.and(low));
     }
 
     #[test]
     fn what_was_unknown_at_one_instant_is_not_certain_of_both_and_hides_no_estimate() {
-        let (known, unknown) = (point(Some(5), PairState::Streaming), point(None, PairState::Unknown));
+        let (known, unknown) = (
+            point(Some(5), PairState::Streaming),
+            point(None, PairState::Unknown),
+        );
         let both = known.and(unknown);
         assert_eq!((both.lag_lower(), both.lag_upper()), (None, None));
         assert_eq!(
@@ -148,7 +184,13 @@ pub(super) mod tests {
             (known.lag_max(), known.lag_min(), known.bytes_max())
         );
         assert_eq!(both.state(), Some(PairState::Unknown));
-        assert_eq!((ChartPoint::NOTHING.and(known), known.and(ChartPoint::NOTHING)), (known, known));
+        assert_eq!(
+            (
+                ChartPoint::NOTHING.and(known),
+                known.and(ChartPoint::NOTHING)
+            ),
+            (known, known)
+        );
     }
 
     #[test]

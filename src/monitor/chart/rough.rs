@@ -1,9 +1,11 @@
 //! A number in two bytes: what a chart needs of it.
 
-/// A number that is not negative, or none, in two bytes: exact below 1024, above with a relative error below 1/1024.
+/// A number that is not negative, or none, in two bytes: exact below 1024, above with a relative
+/// error below 1/1024.
 ///
-/// A floating-point number without a sign: six bits of exponent, ten of mantissa. Codes are ordered as the numbers are,
-/// so the larger of two is found without decoding them. "None" is above them all.
+/// A floating-point number without a sign: six bits of exponent, ten of mantissa. Codes are ordered
+/// as the numbers are, so the larger of two is found without decoding them. "None" is above them
+/// all.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rough(u16);
 
@@ -21,7 +23,9 @@ impl Rough {
 
     /// The smallest code's number at or above `value`: an upper bound stays one.
     pub(super) fn up(value: Option<u64>) -> Self {
-        let Some((code, exact)) = value.map(Self::encode) else { return Self::NONE };
+        let Some((code, exact)) = value.map(Self::encode) else {
+            return Self::NONE;
+        };
         // The next code is the next number, also across a power of two.
         if exact { code } else { Self(code.0 + 1) }
     }
@@ -31,17 +35,26 @@ impl Rough {
         if self == Self::NONE {
             return None;
         }
-        let (exponent, mantissa) = (u32::from(self.0 >> MANTISSA), u64::from(self.0 & ((1 << MANTISSA) - 1)));
+        let (exponent, mantissa) = (
+            u32::from(self.0 >> MANTISSA),
+            u64::from(self.0 & ((1 << MANTISSA) - 1)),
+        );
         match exponent.checked_sub(1) {
             None => Some(mantissa),
-            Some(shift) => Some((mantissa | (1 << MANTISSA)).checked_shl(shift).unwrap_or(u64::MAX)),
+            Some(shift) => Some(
+                (mantissa | (1 << MANTISSA))
+                    .checked_shl(shift)
+                    .unwrap_or(u64::MAX),
+            ),
         }
     }
 
     /// The code at or below `value`, and whether it is exactly that.
     fn encode(value: u64) -> (Self, bool) {
         let bits = u64::BITS - value.leading_zeros();
-        let Some(shift) = bits.checked_sub(MANTISSA + 1) else { return (Self(low(value)), true) };
+        let Some(shift) = bits.checked_sub(MANTISSA + 1) else {
+            return (Self(low(value)), true);
+        };
         let exponent = u64::from(shift + 1) << MANTISSA;
         let code = low(exponent | ((value >> shift) & ((1 << MANTISSA) - 1)));
         (Self(code), value.trailing_zeros() >= shift)
@@ -69,9 +82,15 @@ mod tests {
     #[test]
     fn small_numbers_and_powers_of_two_are_exact() {
         for value in (0..2048).chain((11..64).map(|bit| 1 << bit)) {
-            assert_eq!((Rough::down(Some(value)).get(), Rough::up(Some(value)).get()), (Some(value), Some(value)));
+            assert_eq!(
+                (Rough::down(Some(value)).get(), Rough::up(Some(value)).get()),
+                (Some(value), Some(value))
+            );
         }
-        assert_eq!((Rough::down(None).get(), Rough::up(None).get()), (None, None));
+        assert_eq!(
+            (Rough::down(None).get(), Rough::up(None).get()),
+            (None, None)
+        );
     }
 
     proptest! {

@@ -21,7 +21,14 @@ pub struct ChartTier {
 impl ChartTier {
     /// Nothing yet.
     pub(super) fn new(step: Span, most: usize, phase: Span) -> Self {
-        Self { step, most, phase, number: None, open: ChartPoint::NOTHING, closed: Arc::from([]) }
+        Self {
+            step,
+            most,
+            phase,
+            number: None,
+            open: ChartPoint::NOTHING,
+            closed: Arc::from([]),
+        }
     }
 
     /// How long a point is.
@@ -36,13 +43,23 @@ impl ChartTier {
 
     /// When each point began, oldest first, and what was true during it.
     pub fn points(&self) -> impl Iterator<Item = (Timestamp, ChartPoint)> {
-        let all = self.closed.iter().copied().chain(self.number.map(|_| self.open));
+        let all = self
+            .closed
+            .iter()
+            .copied()
+            .chain(self.number.map(|_| self.open));
         let first = self.number.unwrap_or(0) - i64::try_from(self.closed.len()).unwrap_or(i64::MAX);
-        all.zip(first..).map(|(point, number)| (self.begin(number), point))
+        all.zip(first..)
+            .map(|(point, number)| (self.begin(number), point))
     }
 
-    /// Takes in what was true at or from `at` on. When that closes the open point, it is returned with its begin.
-    pub(super) fn take_in(&mut self, point: ChartPoint, at: Timestamp) -> Option<(ChartPoint, Timestamp)> {
+    /// Takes in what was true at or from `at` on. When that closes the open point, it is returned
+    /// with its begin.
+    pub(super) fn take_in(
+        &mut self,
+        point: ChartPoint,
+        at: Timestamp,
+    ) -> Option<(ChartPoint, Timestamp)> {
         let number = self.number_at(at);
         match self.number {
             Some(open) if number > open => {
@@ -59,12 +76,14 @@ impl ChartTier {
         }
     }
 
-    /// Closes the open point, which is followed by as many that nobody looked during as make `steps` with it.
+    /// Closes the open point, which is followed by as many that nobody looked during as make
+    /// `steps` with it.
     fn close(&mut self, steps: usize) {
         let added = steps.min(self.most);
         // Of a long silence the last steps remain, and the open point is older than those.
         let new = std::iter::repeat_n(self.open, usize::from(steps <= self.most));
-        let silence = std::iter::repeat_n(ChartPoint::NOTHING, added - usize::from(steps <= self.most));
+        let silence =
+            std::iter::repeat_n(ChartPoint::NOTHING, added - usize::from(steps <= self.most));
         let kept = self.closed.len().min(self.most - added);
         let old = &self.closed[self.closed.len() - kept..];
         self.closed = old.iter().copied().chain(new).chain(silence).collect();
@@ -80,7 +99,9 @@ impl ChartTier {
     }
 
     fn number_at(&self, at: Timestamp) -> i64 {
-        (at + self.phase).as_nanos().div_euclid(self.step.as_nanos())
+        (at + self.phase)
+            .as_nanos()
+            .div_euclid(self.step.as_nanos())
     }
 
     fn begin(&self, number: i64) -> Timestamp {
@@ -107,7 +128,9 @@ mod tests {
     fn shown(tier: &ChartTier) -> Vec<(i64, Option<i64>)> {
         let secs = |at: Timestamp| at.as_nanos().div_euclid(1_000_000_000);
         let millis = |point: ChartPoint| point.lag_min().map(|lag| lag.as_nanos() / 1_000_000);
-        tier.points().map(|(begin, point)| (secs(begin), millis(point))).collect()
+        tier.points()
+            .map(|(begin, point)| (secs(begin), millis(point)))
+            .collect()
     }
 
     #[test]
@@ -117,7 +140,10 @@ mod tests {
         assert_eq!(tier.take_in(streaming(1), at(12)), None);
         assert_eq!(tier.take_in(streaming(2), at(14)), None);
         let closed = tier.take_in(streaming(3), at(15)).unwrap();
-        assert_eq!((closed.0, closed.1), (streaming(1).and(streaming(2)), at(10)));
+        assert_eq!(
+            (closed.0, closed.1),
+            (streaming(1).and(streaming(2)), at(10))
+        );
         assert_eq!(shown(&tier), [(10, Some(1)), (15, Some(3))]);
     }
 
@@ -126,9 +152,15 @@ mod tests {
         let mut tier = ChartTier::new(STEP, 3, Span::ZERO);
         tier.take_in(streaming(1), at(10));
         tier.take_in(streaming(2), at(25));
-        assert_eq!(shown(&tier), [(10, Some(1)), (15, None), (20, None), (25, Some(2))]);
+        assert_eq!(
+            shown(&tier),
+            [(10, Some(1)), (15, None), (20, None), (25, Some(2))]
+        );
         tier.take_in(streaming(3), at(1000));
-        assert_eq!(shown(&tier), [(985, None), (990, None), (995, None), (1000, Some(3))]);
+        assert_eq!(
+            shown(&tier),
+            [(985, None), (990, None), (995, None), (1000, Some(3))]
+        );
     }
 
     #[test]

@@ -20,14 +20,27 @@ impl Fleet {
         let pairs = self.pairs.iter().map(|pair| {
             let replica = self.servers.get(&pair.meta.key.replica);
             let record = pair.tracker.record();
-            let silent_since = record.silent_since.or_else(|| replica?.facts.unanswered_since);
-            (pair.meta.key.clone(), PairRecord { silent_since, ..record })
+            let silent_since = record
+                .silent_since
+                .or_else(|| replica?.facts.unanswered_since);
+            (
+                pair.meta.key.clone(),
+                PairRecord {
+                    silent_since,
+                    ..record
+                },
+            )
         });
-        ToSave { histories: self.histories.iter().collect(), pairs: pairs.collect(), servers: servers.collect() }
+        ToSave {
+            histories: self.histories.iter().collect(),
+            pairs: pairs.collect(),
+            servers: servers.collect(),
+        }
     }
 
-    /// Takes in what was kept of the servers and pairs that are watched, before anything is known of them. What nobody
-    /// watches yet waits: a Sentinel that does not answer at the start may name its pairs later.
+    /// Takes in what was kept of the servers and pairs that are watched, before anything is known
+    /// of them. What nobody watches yet waits: a Sentinel that does not answer at the start may
+    /// name its pairs later.
     pub(in crate::monitor) fn restore(&mut self, state: SavedState) {
         self.unclaimed = state;
         self.claim();
@@ -35,21 +48,31 @@ impl Fleet {
 
     /// The server has been silent since then, before a restart, until it answers.
     pub(in crate::monitor) fn carry_on_silence(&mut self, server: &str, since: Timestamp) {
-        let known = self.servers.iter_mut().find(|(addr, _)| addr.to_string() == server);
+        let known = self
+            .servers
+            .iter_mut()
+            .find(|(addr, _)| addr.to_string() == server);
         if let Some((_, entry)) = known.filter(|(_, entry)| entry.facts.last_answer.is_none()) {
-            let began = entry.facts.unanswered_since.map_or(since, |at| at.min(since));
+            let began = entry
+                .facts
+                .unanswered_since
+                .map_or(since, |at| at.min(since));
             entry.facts.unanswered_since = Some(began);
         }
     }
 
-    /// Nothing has been known of the pair with these labels since then, before a restart, until something is.
+    /// Nothing has been known of the pair with these labels since then, before a restart, until
+    /// something is.
     pub(in crate::monitor) fn carry_on_unknown(&mut self, labels: &Labels, since: Timestamp) {
-        self.pairs_with(labels).for_each(|pair| pair.watched_since = pair.watched_since.min(since));
+        self.pairs_with(labels)
+            .for_each(|pair| pair.watched_since = pair.watched_since.min(since));
     }
 
-    /// The pair with these labels has been diverged since then, before a restart, until it is seen to be anything else.
+    /// The pair with these labels has been diverged since then, before a restart, until it is seen
+    /// to be anything else.
     pub(in crate::monitor) fn carry_on_diverged(&mut self, labels: &Labels, since: Timestamp) {
-        self.pairs_with(labels).for_each(|pair| pair.diverged_since = Some(since));
+        self.pairs_with(labels)
+            .for_each(|pair| pair.diverged_since = Some(since));
     }
 
     fn pairs_with<'a>(&'a mut self, labels: &Labels) -> impl Iterator<Item = &'a mut PairEntry> {
@@ -62,7 +85,8 @@ impl Fleet {
         self.pairs.iter_mut().filter(named)
     }
 
-    /// Gives what waits to those who are watched now. They are new: who was watched before has claimed it already.
+    /// Gives what waits to those who are watched now. They are new: who was watched before has
+    /// claimed it already.
     pub(super) fn claim(&mut self) {
         let kept = &mut self.unclaimed;
         for (addr, server) in &mut self.servers {
@@ -80,7 +104,8 @@ impl Fleet {
         }
         for pair in &mut self.pairs {
             if let Some(record) = kept.pairs.remove(&pair.meta.key) {
-                pair.tracker.restore(record, self.histories.get(&pair.meta.top));
+                pair.tracker
+                    .restore(record, self.histories.get(&pair.meta.top));
             }
         }
     }
@@ -96,10 +121,19 @@ mod tests {
 
     #[test]
     fn what_was_kept_waits_for_a_pair_that_is_named_later() {
-        let key = PairKey { name: PairName::new("orders"), replica: ServerAddr::new("r", 1) };
+        let key = PairKey {
+            name: PairName::new("orders"),
+            replica: ServerAddr::new("r", 1),
+        };
         let top = ServerAddr::new("m", 1);
-        let record = PairRecord { applied_total: Some(7), ..PairRecord::default() };
-        let server = ServerRecord { own_port: Some(9), ..ServerRecord::default() };
+        let record = PairRecord {
+            applied_total: Some(7),
+            ..PairRecord::default()
+        };
+        let server = ServerRecord {
+            own_port: Some(9),
+            ..ServerRecord::default()
+        };
         let state = || SavedState {
             histories: [(top.clone(), MasterHistory::new(HistoryLimits::default()))].into(),
             pairs: [(key.clone(), record.clone())].into(),
@@ -114,11 +148,18 @@ mod tests {
             fleet.reconfigure(&named, interval, now);
             let saved = fleet.to_save();
             assert_eq!(saved.histories.len(), 1);
-            assert_eq!((&saved.pairs[0].0, saved.pairs[0].1.applied_total), (&key, Some(7)));
+            assert_eq!(
+                (&saved.pairs[0].0, saved.pairs[0].1.applied_total),
+                (&key, Some(7))
+            );
             assert!(saved.servers.contains(&(top.clone(), server.clone())));
             fleet.reconfigure(&other, interval, now);
             fleet.reconfigure(&named, interval, now);
-            assert_eq!(fleet.to_save().pairs[0].1.applied_total, None, "what was claimed once is gone with its pair");
+            assert_eq!(
+                fleet.to_save().pairs[0].1.applied_total,
+                None,
+                "what was claimed once is gone with its pair"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What happened lately: changes of states and alerts, numbered, for who watches live and for who comes in the morning.
+//! What happened lately: changes of states and alerts, numbered, for who watches live and for who
+//! comes in the morning.
 
 mod saved;
 
@@ -10,12 +11,14 @@ use crate::alert::Transition;
 use crate::model::{PairKey, Timestamp, WallTime};
 use crate::replication::PairState;
 
-/// Happenings that are kept: what a person reads, and what a reader that was away for a moment has missed. When a
-/// datacenter is cut, thousands of pairs change at once; the table of pairs has them all.
+/// Happenings that are kept: what a person reads, and what a reader that was away for a moment has
+/// missed. When a datacenter is cut, thousands of pairs change at once; the table of pairs has them
+/// all.
 const MAX_HAPPENINGS: usize = 500;
 
-/// Something that happened, with its number. Numbers rise by one. They begin where the wall clock stands at the start of
-/// the program, in milliseconds: above all that an earlier run has given, as long as no clock was set back.
+/// Something that happened, with its number. Numbers rise by one. They begin where the wall clock
+/// stands at the start of the program, in milliseconds: above all that an earlier run has given, as
+/// long as no clock was set back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Happening {
     /// Its number.
@@ -51,8 +54,18 @@ pub struct NotedChange {
 impl NotedChange {
     /// The first state of a pair is no news: `None`.
     pub fn of(change: &StateChange) -> Option<Self> {
-        let StateChange { pair, from, to, reason } = change;
-        Some(Self { pair: pair.clone(), from: (*from)?, to: *to, reason: reason.to_string().into() })
+        let StateChange {
+            pair,
+            from,
+            to,
+            reason,
+        } = change;
+        Some(Self {
+            pair: pair.clone(),
+            from: (*from)?,
+            to: *to,
+            reason: reason.to_string().into(),
+        })
     }
 }
 
@@ -69,7 +82,11 @@ impl Journal {
     /// A journal that begins now.
     pub fn begin(now: WallTime) -> Self {
         let last = u64::try_from(now.as_nanos() / 1_000_000).unwrap_or(0);
-        Self { last, written: last, ..Self::default() }
+        Self {
+            last,
+            written: last,
+            ..Self::default()
+        }
     }
 
     /// Takes in what happened at `at`.
@@ -79,7 +96,11 @@ impl Journal {
         if kept.len() >= MAX_HAPPENINGS {
             kept.pop_front();
         }
-        kept.push_back(Arc::new(Happening { number: self.last, at, what }));
+        kept.push_back(Arc::new(Happening {
+            number: self.last,
+            at,
+            what,
+        }));
     }
 
     /// The number of the last happening; before the first, a lower one than it will have.
@@ -87,10 +108,15 @@ impl Journal {
         self.last
     }
 
-    /// Those after the one with this number that are still kept, oldest first. A number that was not given yet has none
-    /// after it.
-    pub fn after(&self, number: u64) -> impl DoubleEndedIterator<Item = &Arc<Happening>> + ExactSizeIterator {
-        let begin = self.kept.partition_point(|happening| happening.number <= number);
+    /// Those after the one with this number that are still kept, oldest first. A number that was
+    /// not given yet has none after it.
+    pub fn after(
+        &self,
+        number: u64,
+    ) -> impl DoubleEndedIterator<Item = &Arc<Happening>> + ExactSizeIterator {
+        let begin = self
+            .kept
+            .partition_point(|happening| happening.number <= number);
         self.kept.range(begin..)
     }
 }
@@ -102,18 +128,41 @@ mod tests {
     use crate::replication::StateReason;
 
     fn change() -> What {
-        let pair = PairKey { name: PairName::new("orders"), replica: ServerAddr::new("r", 1) };
+        let pair = PairKey {
+            name: PairName::new("orders"),
+            replica: ServerAddr::new("r", 1),
+        };
         let (from, to) = (PairState::Stalled, PairState::Streaming);
-        What::State(NotedChange { pair, from, to, reason: "it streams".into() })
+        What::State(NotedChange {
+            pair,
+            from,
+            to,
+            reason: "it streams".into(),
+        })
     }
 
     #[test]
     fn the_first_state_of_a_pair_is_no_news() {
-        let pair = PairKey { name: PairName::new("orders"), replica: ServerAddr::new("r", 1) };
-        let first = StateChange { pair, from: None, to: PairState::Streaming, reason: StateReason::Streaming };
+        let pair = PairKey {
+            name: PairName::new("orders"),
+            replica: ServerAddr::new("r", 1),
+        };
+        let first = StateChange {
+            pair,
+            from: None,
+            to: PairState::Streaming,
+            reason: StateReason::Streaming,
+        };
         assert_eq!(NotedChange::of(&first), None);
-        let then = NotedChange::of(&StateChange { from: Some(PairState::Stalled), ..first }).unwrap();
-        assert_eq!((then.from, then.to), (PairState::Stalled, PairState::Streaming));
+        let then = NotedChange::of(&StateChange {
+            from: Some(PairState::Stalled),
+            ..first
+        })
+        .unwrap();
+        assert_eq!(
+            (then.from, then.to),
+            (PairState::Stalled, PairState::Streaming)
+        );
     }
 
     #[test]
@@ -124,7 +173,12 @@ mod tests {
         for _ in 0..total {
             journal.note(change(), Timestamp::default());
         }
-        let numbers = |after| journal.after(after).map(|happening| happening.number).collect::<Vec<_>>();
+        let numbers = |after| {
+            journal
+                .after(after)
+                .map(|happening| happening.number)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(numbers(0), (8..=total).collect::<Vec<_>>());
         assert_eq!(numbers(total - 2), [total - 1, total]);
         assert_eq!((numbers(total), numbers(u64::MAX)), (vec![], vec![]));

@@ -1,5 +1,5 @@
-//! The journal on the disk: who looks in the morning sees what happened in the night, also when the program was started
-//! anew meanwhile.
+//! The journal on the disk: who looks in the morning sees what happened in the night, also when the
+//! program was started anew meanwhile.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Happening, Journal, MAX_HAPPENINGS, NotedChange, What};
 use crate::alert::{AlertSnapshot, Transition};
 use crate::model::{
-    ClockAnchor, ClockShift, Document, PairKey, PairName, SavedDocument, ServerAddr, Table, Timestamp, history_key,
+    ClockAnchor, ClockShift, Document, PairKey, PairName, SavedDocument, ServerAddr, Table,
+    Timestamp, history_key,
 };
 use crate::replication::PairState;
 
@@ -23,7 +24,13 @@ struct Record {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum WhatRecord {
-    State { pair: String, replica: String, from: String, to: String, reason: Arc<str> },
+    State {
+        pair: String,
+        replica: String,
+        from: String,
+        to: String,
+        reason: Arc<str>,
+    },
     Alert(Transition),
 }
 
@@ -33,16 +40,20 @@ impl Journal {
         self.after(self.written).len() > 0
     }
 
-    /// What the disk has to be told: what happened since this was last asked. Nothing is told twice, also when everything
-    /// else is written anew: wall clocks are corrected, so an entry would get a second key.
+    /// What the disk has to be told: what happened since this was last asked. Nothing is told
+    /// twice, also when everything else is written anew: wall clocks are corrected, so an entry
+    /// would get a second key.
     pub(in crate::monitor) fn take_unsaved(&mut self, anchor: ClockAnchor) -> Vec<Document> {
-        let documents = self.after(self.written).map(|happening| document(happening, anchor)).collect();
+        let documents = self
+            .after(self.written)
+            .map(|happening| document(happening, anchor))
+            .collect();
         self.written = self.last;
         documents
     }
 
-    /// Takes in what happened in earlier lives, before what is known already. Returns sentences about what makes no
-    /// sense.
+    /// Takes in what happened in earlier lives, before what is known already. Returns sentences
+    /// about what makes no sense.
     pub(in crate::monitor) fn restore(&mut self, documents: &[SavedDocument]) -> Vec<String> {
         let (mut past, mut refused) = (Vec::new(), Vec::new());
         let room = MAX_HAPPENINGS - self.kept.len();
@@ -57,7 +68,10 @@ impl Journal {
         for happening in past.into_iter().rev() {
             // Where a clock was set back, numbers of earlier lives are not below those of this one.
             next = happening.number.min(next.saturating_sub(1));
-            kept.push_front(Arc::new(Happening { number: next, ..happening }));
+            kept.push_front(Arc::new(Happening {
+                number: next,
+                ..happening
+            }));
         }
         refused
     }
@@ -65,7 +79,12 @@ impl Journal {
 
 fn document(happening: &Happening, anchor: ClockAnchor) -> Document {
     let what = match &happening.what {
-        What::State(NotedChange { pair, from, to, reason }) => WhatRecord::State {
+        What::State(NotedChange {
+            pair,
+            from,
+            to,
+            reason,
+        }) => WhatRecord::State {
             pair: pair.name.to_string(),
             replica: pair.replica.to_string(),
             from: from.label().to_owned(),
@@ -75,14 +94,27 @@ fn document(happening: &Happening, anchor: ClockAnchor) -> Document {
         What::Alert(transition) => WhatRecord::Alert(transition.clone()),
     };
     let Happening { number, at, .. } = *happening;
-    Document::record(Table::Journal, history_key(anchor.wall(at), number), &Record { number, at, what })
+    Document::record(
+        Table::Journal,
+        history_key(anchor.wall(at), number),
+        &Record { number, at, what },
+    )
 }
 
 /// `None` for a state that this version does not know.
 fn happening(record: Record, shift: &ClockShift) -> Option<Happening> {
     let what = match record.what {
-        WhatRecord::State { pair, replica, from, to, reason } => What::State(NotedChange {
-            pair: PairKey { name: PairName::new(&pair), replica: ServerAddr::parse(&replica).ok()? },
+        WhatRecord::State {
+            pair,
+            replica,
+            from,
+            to,
+            reason,
+        } => What::State(NotedChange {
+            pair: PairKey {
+                name: PairName::new(&pair),
+                replica: ServerAddr::parse(&replica).ok()?,
+            },
             from: state(&from)?,
             to: state(&to)?,
             reason,
@@ -90,14 +122,23 @@ fn happening(record: Record, shift: &ClockShift) -> Option<Happening> {
         WhatRecord::Alert(Transition { change, alert }) => {
             let mut alert = AlertSnapshot::clone(&alert);
             alert.shift(shift);
-            What::Alert(Transition { change, alert: Arc::new(alert) })
+            What::Alert(Transition {
+                change,
+                alert: Arc::new(alert),
+            })
         }
     };
-    Some(Happening { number: record.number, at: shift.past(record.at), what })
+    Some(Happening {
+        number: record.number,
+        at: shift.past(record.at),
+        what,
+    })
 }
 
 fn state(label: &str) -> Option<PairState> {
-    PairState::ALL.into_iter().find(|state| state.label() == label)
+    PairState::ALL
+        .into_iter()
+        .find(|state| state.label() == label)
 }
 
 #[cfg(test)]
@@ -107,12 +148,23 @@ mod tests {
 
     const fn anchor(secs: i64) -> ClockAnchor {
         let wall = WallTime::from_nanos((1_700_000_000 + secs) * 1_000_000_000);
-        ClockAnchor { mono: Timestamp::from_nanos(secs * 1_000_000_000), wall }
+        ClockAnchor {
+            mono: Timestamp::from_nanos(secs * 1_000_000_000),
+            wall,
+        }
     }
 
     fn change(reason: &str) -> What {
-        let pair = PairKey { name: PairName::new("orders"), replica: ServerAddr::new("r", 1) };
-        What::State(NotedChange { pair, from: PairState::Streaming, to: PairState::Stalled, reason: reason.into() })
+        let pair = PairKey {
+            name: PairName::new("orders"),
+            replica: ServerAddr::new("r", 1),
+        };
+        What::State(NotedChange {
+            pair,
+            from: PairState::Streaming,
+            to: PairState::Stalled,
+            reason: reason.into(),
+        })
     }
 
     fn reasons(journal: &Journal) -> Vec<(u64, String, Timestamp)> {
@@ -124,8 +176,16 @@ mod tests {
     }
 
     fn saved(documents: Vec<Document>, now: i64, by: i64) -> Vec<SavedDocument> {
-        let shift = ClockShift { by: Span::from_secs(by), ago: Span::ZERO, now: anchor(now) };
-        let saved = |Document { key, body, .. }: Document| SavedDocument { key, body: body.unwrap(), shift };
+        let shift = ClockShift {
+            by: Span::from_secs(by),
+            ago: Span::ZERO,
+            now: anchor(now),
+        };
+        let saved = |Document { key, body, .. }: Document| SavedDocument {
+            key,
+            body: body.unwrap(),
+            shift,
+        };
         documents.into_iter().map(saved).collect()
     }
 
@@ -138,7 +198,10 @@ mod tests {
         assert_eq!(journal.take_unsaved(anchor(1)).len(), 1);
         journal.note(change("b"), anchor(2).mono);
         assert_eq!(journal.take_unsaved(anchor(2)).len(), 1);
-        assert_eq!((journal.take_unsaved(anchor(2)).len(), journal.has_unsaved()), (0, false));
+        assert_eq!(
+            (journal.take_unsaved(anchor(2)).len(), journal.has_unsaved()),
+            (0, false)
+        );
     }
 
     #[test]
@@ -148,17 +211,37 @@ mod tests {
             first.note(change(reason), anchor(second).mono);
         }
         let documents = saved(first.take_unsaved(anchor(2)), 60, -1);
-        let numbers: Vec<_> = reasons(&first).into_iter().map(|(number, ..)| number).collect();
+        let numbers: Vec<_> = reasons(&first)
+            .into_iter()
+            .map(|(number, ..)| number)
+            .collect();
         let mut second = Journal::begin(anchor(60).wall);
         second.note(change("c"), anchor(61).mono);
         assert_eq!(second.restore(&documents), [""; 0]);
         let told = reasons(&second);
-        let words: Vec<_> = told.iter().map(|(_, reason, at)| (reason.as_str(), *at)).collect();
-        assert_eq!(words, [("a", anchor(0).mono), ("b", anchor(1).mono), ("c", anchor(61).mono)]);
+        let words: Vec<_> = told
+            .iter()
+            .map(|(_, reason, at)| (reason.as_str(), *at))
+            .collect();
+        assert_eq!(
+            words,
+            [
+                ("a", anchor(0).mono),
+                ("b", anchor(1).mono),
+                ("c", anchor(61).mono)
+            ]
+        );
         // Who has seen the first life's last is told of what is new, and of nothing else.
-        let missed: Vec<_> = second.after(numbers[1]).map(|happening| happening.number).collect();
+        let missed: Vec<_> = second
+            .after(numbers[1])
+            .map(|happening| happening.number)
+            .collect();
         assert_eq!(missed, [told[2].0]);
-        assert_eq!(second.take_unsaved(anchor(61)).len(), 1, "the past is written already");
+        assert_eq!(
+            second.take_unsaved(anchor(61)).len(),
+            1,
+            "the past is written already"
+        );
     }
 
     #[test]
@@ -171,7 +254,10 @@ mod tests {
         let mut second = Journal::begin(anchor(0).wall);
         assert_eq!(second.restore(&documents), [""; 0]);
         second.note(change("d"), anchor(1).mono);
-        let numbers: Vec<_> = reasons(&second).into_iter().map(|(number, ..)| number).collect();
+        let numbers: Vec<_> = reasons(&second)
+            .into_iter()
+            .map(|(number, ..)| number)
+            .collect();
         assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
         assert_eq!(numbers.last(), Some(&second.last()));
     }

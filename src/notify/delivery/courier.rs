@@ -10,8 +10,8 @@ use tracing::warn;
 use crate::alert::AlertStatus;
 use crate::clock;
 use crate::config::{
-    HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, SecretSource, TemplateSettings, read_small_file,
-    signing_key,
+    HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, SecretSource, TemplateSettings,
+    read_small_file, signing_key,
 };
 use crate::http_client::{HttpClient, Way};
 use crate::model::Secret;
@@ -63,7 +63,8 @@ struct Request {
 }
 
 impl ReceiverConfig {
-    /// One receiver's; what `settings` say of where messages come from goes before what `context` says.
+    /// One receiver's; what `settings` say of where messages come from goes before what `context`
+    /// says.
     pub(in crate::notify) fn of(
         settings: &NotifySettings,
         receiver: &ReceiverSettings,
@@ -76,7 +77,11 @@ impl ReceiverConfig {
         context.external_url = settings.external_url.clone().or(context.external_url);
         context.template.clone_from(&receiver.template);
         context.dashboard_url = settings.dashboard_url.clone().or(context.dashboard_url);
-        Self { settings: receiver.clone(), identity: settings.identity.clone(), context }
+        Self {
+            settings: receiver.clone(),
+            identity: settings.identity.clone(),
+            context,
+        }
     }
 
     /// The rules for this receiver's answers.
@@ -85,9 +90,9 @@ impl ReceiverConfig {
             ReceiverKind::SlackWebhook { .. } => Protocol::Slack,
             ReceiverKind::SlackBot { .. } => Protocol::SlackBot,
             ReceiverKind::PagerDuty { .. } => Protocol::PagerDuty,
-            ReceiverKind::Webhook { .. } | ReceiverKind::Alertmanager { .. } | ReceiverKind::Heartbeat { .. } => {
-                Protocol::Webhook
-            }
+            ReceiverKind::Webhook { .. }
+            | ReceiverKind::Alertmanager { .. }
+            | ReceiverKind::Heartbeat { .. } => Protocol::Webhook,
         }
     }
 }
@@ -100,27 +105,48 @@ pub(in crate::notify) async fn send(
     gate: Gate,
 ) -> Sent {
     let protocol = config.protocol();
-    let (result, opening, reached) = if matches!(config.settings.kind, ReceiverKind::SlackBot { .. }) {
-        bot::send(&client, &config, &attempt, gate).await
-    } else {
-        carry_out(&client, &config, &attempt, gate).await
-    };
-    Sent { protocol, result, opening, reached }
+    let (result, opening, reached) =
+        if matches!(config.settings.kind, ReceiverKind::SlackBot { .. }) {
+            bot::send(&client, &config, &attempt, gate).await
+        } else {
+            carry_out(&client, &config, &attempt, gate).await
+        };
+    Sent {
+        protocol,
+        result,
+        opening,
+        reached,
+    }
 }
 
 /// How it ended, what was opened, and whether that is certain.
 type Outcome = (AttemptResult, Option<Opening>, bool);
 
-async fn carry_out(client: &HttpClient, config: &Arc<ReceiverConfig>, attempt: &Attempt, gate: Gate) -> Outcome {
+async fn carry_out(
+    client: &HttpClient,
+    config: &Arc<ReceiverConfig>,
+    attempt: &Attempt,
+    gate: Gate,
+) -> Outcome {
     let (client, of, subject) = (client.clone(), Arc::clone(config), attempt.clone());
     let prepared = blocking(config, move || {
         let (request, opening) = prepare(&of, &subject)?;
         let then = ends_of_older(&of, &subject, &opening);
-        Ok(Errand { client: on_its_way(&client, &of.settings.http)?, request, opening, then })
+        Ok(Errand {
+            client: on_its_way(&client, &of.settings.http)?,
+            request,
+            opening,
+            then,
+        })
     });
     match prepared.await {
         Err(result) => (result, None, false),
-        Ok(Errand { client, request, opening, then }) => {
+        Ok(Errand {
+            client,
+            request,
+            opening,
+            then,
+        }) => {
             gate.pass(&opening).await;
             let first = post(&client, request).await;
             if then.is_empty() || !is_accepted(&first) {
@@ -142,14 +168,20 @@ fn is_accepted(result: &AttemptResult) -> bool {
     matches!(result, AttemptResult::Answered(response) if (200..300).contains(&response.status))
 }
 
-/// Runs `work` on a thread that may block: a secret's file may lie on a network. What goes wrong is logged.
+/// Runs `work` on a thread that may block: a secret's file may lie on a network. What goes wrong is
+/// logged.
 pub(in crate::notify) async fn blocking<T: Send + 'static>(
     config: &ReceiverConfig,
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, AttemptResult> {
-    let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err("the program is stopping".to_owned()));
+    let done = tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err("the program is stopping".to_owned()));
     done.map_err(|problem| {
-        warn!(receiver = config.settings.name, problem, "a secret of this receiver cannot be read");
+        warn!(
+            receiver = config.settings.name,
+            problem, "a secret of this receiver cannot be read"
+        );
         AttemptResult::SecretUnreadable
     })
 }
@@ -161,12 +193,23 @@ async fn post(client: &HttpClient, request: Request) -> AttemptResult {
 }
 
 /// The client for a receiver's own way. Files are read anew, so that rotation needs no restart.
-pub(in crate::notify) fn on_its_way(client: &HttpClient, http: &HttpSettings) -> Result<HttpClient, String> {
-    let named = |path: &std::path::Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+pub(in crate::notify) fn on_its_way(
+    client: &HttpClient,
+    http: &HttpSettings,
+) -> Result<HttpClient, String> {
+    let named = |path: &std::path::Path, error: &dyn std::fmt::Display| {
+        format!("{}: {error}", path.display())
+    };
     let authorities = http.ca_file.as_deref();
-    let authorities = authorities.map(|path| read_small_file(path, MAX_CA_BYTES).map_err(|error| named(path, &error)));
+    let authorities = authorities
+        .map(|path| read_small_file(path, MAX_CA_BYTES).map_err(|error| named(path, &error)));
     let proxy = http.proxy.as_ref().map(read).transpose()?;
-    client.by(&Way { authorities: authorities.transpose()?, proxy }).map_err(|error| error.to_string())
+    client
+        .by(&Way {
+            authorities: authorities.transpose()?,
+            proxy,
+        })
+        .map_err(|error| error.to_string())
 }
 
 /// The secret of `source`, as it is now.
@@ -178,7 +221,10 @@ pub(in crate::notify) fn read(source: &SecretSource) -> Result<Secret, String> {
 pub(in crate::notify) fn read_headers<'a>(
     headers: impl IntoIterator<Item = (&'a String, &'a SecretSource)>,
 ) -> Result<Vec<(String, String)>, String> {
-    headers.into_iter().map(|(name, value)| Ok((name.clone(), read(value)?.reveal().to_owned()))).collect()
+    headers
+        .into_iter()
+        .map(|(name, value)| Ok((name.clone(), read(value)?.reveal().to_owned())))
+        .collect()
 }
 
 fn prepare(config: &ReceiverConfig, attempt: &Attempt) -> Result<(Request, Opening), String> {
@@ -192,46 +238,77 @@ fn prepare(config: &ReceiverConfig, attempt: &Attempt) -> Result<(Request, Openi
         }
         message
     };
-    let plain = |url, body: Value| (Request { url, headers: Vec::new(), body: bytes(&body) }, Opening::Plain);
+    let plain = |url, body: Value| {
+        (
+            Request {
+                url,
+                headers: Vec::new(),
+                body: bytes(&body),
+            },
+            Opening::Plain,
+        )
+    };
     match &config.settings.kind {
         ReceiverKind::SlackWebhook { url } => {
-            let body = if attempt.plain { slack::plain(&message()) } else { slack::rich(&message()) };
+            let body = if attempt.plain {
+                slack::plain(&message())
+            } else {
+                slack::rich(&message())
+            };
             Ok(plain(read(url)?, body))
         }
         ReceiverKind::PagerDuty { routing_key, url } => {
             let incident = incident(config, attempt, routing_key)?;
             let body = match attempt.notification.status {
-                AlertStatus::Firing => {
-                    pagerduty::trigger(&attempt.notification, &message(), &attempt.anchor, &config.context, &incident)
-                }
+                AlertStatus::Firing => pagerduty::trigger(
+                    &attempt.notification,
+                    &message(),
+                    &attempt.anchor,
+                    &config.context,
+                    &incident,
+                ),
                 AlertStatus::Resolved => pagerduty::resolve(&incident),
             };
             let (request, _) = plain(Secret::new(url.clone()), body);
             Ok((request, Opening::Incident(incident)))
         }
-        ReceiverKind::Webhook { url, headers, secret } => {
-            let mut body = webhook::body(&attempt.notification, &config.identity, &attempt.anchor, &config.context);
+        ReceiverKind::Webhook {
+            url,
+            headers,
+            secret,
+        } => {
+            let mut body = webhook::body(
+                &attempt.notification,
+                &config.identity,
+                &attempt.anchor,
+                &config.context,
+            );
             if config.context.template != TemplateSettings::default() {
                 let message = message();
-                (body["title"], body["summary"]) = (Value::String(message.title), Value::String(message.summary));
+                (body["title"], body["summary"]) =
+                    (Value::String(message.title), Value::String(message.summary));
             }
             let (mut request, opening) = plain(read(url)?, body);
             request.headers = webhook_headers(attempt, secret.as_ref(), &request.body)?;
             request.headers.extend(read_headers(headers)?);
             Ok((request, opening))
         }
-        ReceiverKind::SlackBot { .. } | ReceiverKind::Alertmanager { .. } | ReceiverKind::Heartbeat { .. } => {
-            Err("this kind of receiver is not told of groups in this way; please report it".to_owned())
-        }
+        ReceiverKind::SlackBot { .. }
+        | ReceiverKind::Alertmanager { .. }
+        | ReceiverKind::Heartbeat { .. } => Err(
+            "this kind of receiver is not told of groups in this way; please report it".to_owned(),
+        ),
     }
 }
 
-/// What is wrong with secrets and files of receivers as they are now: the receiver and a sentence, for the log. A secret may appear
-/// later, so nothing here is final; and no receiver is asked anything, as the only honest question would be noise.
+/// What is wrong with secrets and files of receivers as they are now: the receiver and a sentence,
+/// for the log. A secret may appear later, so nothing here is final; and no receiver is asked
+/// anything, as the only honest question would be noise.
 ///
 /// Blocks for the length of some small files' reads.
 pub fn check(settings: &NotifySettings) -> Vec<(String, String)> {
-    let problem = |receiver: &ReceiverSettings| Some((receiver.name.clone(), unusable(receiver).err()?));
+    let problem =
+        |receiver: &ReceiverSettings| Some((receiver.name.clone(), unusable(receiver).err()?));
     settings.receivers.iter().filter_map(problem).collect()
 }
 
@@ -239,11 +316,17 @@ fn unusable(receiver: &ReceiverSettings) -> Result<(), String> {
     for source in sources(receiver) {
         read(source)?;
     }
-    if let ReceiverKind::Webhook { secret: Some(secret), .. } = &receiver.kind {
-        signing_key(read(secret)?.reveal()).map_err(|error| format!("webhook.secret: the value {error}"))?;
+    if let ReceiverKind::Webhook {
+        secret: Some(secret),
+        ..
+    } = &receiver.kind
+    {
+        signing_key(read(secret)?.reveal())
+            .map_err(|error| format!("webhook.secret: the value {error}"))?;
     }
     if let Some(path) = &receiver.http.ca_file {
-        read_small_file(path, MAX_CA_BYTES).map_err(|error| format!("{}: {error}", path.display()))?;
+        read_small_file(path, MAX_CA_BYTES)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
 }
@@ -254,42 +337,62 @@ fn sources(receiver: &ReceiverSettings) -> Vec<&SecretSource> {
         ReceiverKind::SlackWebhook { url } => vec![url],
         ReceiverKind::SlackBot { token, .. } => vec![token],
         ReceiverKind::PagerDuty { routing_key, .. } => vec![routing_key],
-        ReceiverKind::Webhook { url, headers, secret } => {
-            headers.values().chain([url]).chain(secret.as_ref()).collect()
-        }
+        ReceiverKind::Webhook {
+            url,
+            headers,
+            secret,
+        } => headers
+            .values()
+            .chain([url])
+            .chain(secret.as_ref())
+            .collect(),
         ReceiverKind::Alertmanager { headers, .. } => headers.values().collect(),
         ReceiverKind::Heartbeat { url, headers, .. } => headers.values().chain([url]).collect(),
     };
-    of_kind.into_iter().chain(receiver.http.proxy.as_ref()).collect()
+    of_kind
+        .into_iter()
+        .chain(receiver.http.proxy.as_ref())
+        .collect()
 }
 
 /// The secrets of a receiver, as far as they can be read: what must not be shown.
 pub(in crate::notify) fn secrets_of(receiver: &ReceiverSettings) -> Vec<Secret> {
-    sources(receiver).into_iter().filter_map(|source| source.read().ok()).collect()
+    sources(receiver)
+        .into_iter()
+        .filter_map(|source| source.read().ok())
+        .collect()
 }
 
 fn bytes(body: &Value) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// The headers by which a receiver knows an attempt that it has seen, and, where there is a secret, its sender.
+/// The headers by which a receiver knows an attempt that it has seen, and, where there is a secret,
+/// its sender.
 fn webhook_headers(
     attempt: &Attempt,
     secret: Option<&SecretSource>,
     body: &[u8],
 ) -> Result<Vec<(String, String)>, String> {
     let id = attempt.id.to_string();
-    let mut headers = vec![("webhook-id".to_owned(), id.clone()), ("idempotency-key".to_owned(), id.clone())];
+    let mut headers = vec![
+        ("webhook-id".to_owned(), id.clone()),
+        ("idempotency-key".to_owned(), id.clone()),
+    ];
     if let Some(secret) = secret {
-        let key = signing_key(read(secret)?.reveal()).map_err(|error| format!("webhook.secret: the value {error}"))?;
+        let key = signing_key(read(secret)?.reveal())
+            .map_err(|error| format!("webhook.secret: the value {error}"))?;
         headers.extend(signature::headers(&key, &id, clock::wall_now(), body));
     }
     Ok(headers)
 }
 
-/// The ends of the incidents that the one in `opening` follows. The new page goes first, so that there is always one.
+/// The ends of the incidents that the one in `opening` follows. The new page goes first, so that
+/// there is always one.
 fn ends_of_older(config: &ReceiverConfig, attempt: &Attempt, opening: &Opening) -> Vec<Request> {
-    let (ReceiverKind::PagerDuty { url, .. }, Opening::Incident(new)) = (&config.settings.kind, opening) else {
+    let (ReceiverKind::PagerDuty { url, .. }, Opening::Incident(new)) =
+        (&config.settings.kind, opening)
+    else {
         return Vec::new();
     };
     let older = attempt.opened.iter().filter_map(|opening| match opening {
@@ -297,16 +400,34 @@ fn ends_of_older(config: &ReceiverConfig, attempt: &Attempt, opening: &Opening) 
         _ => None,
     });
     let end = |old| bytes(&pagerduty::resolve(old));
-    older.map(|old| Request { url: Secret::new(url.clone()), headers: Vec::new(), body: end(old) }).collect()
+    older
+        .map(|old| Request {
+            url: Secret::new(url.clone()),
+            headers: Vec::new(),
+            body: end(old),
+        })
+        .collect()
 }
 
-/// The incident that `attempt` is about: for a resolve the one that was opened, whatever the key is today.
-fn incident(config: &ReceiverConfig, attempt: &Attempt, routing_key: &SecretSource) -> Result<Incident, String> {
-    if let (AlertStatus::Resolved, Some(Opening::Incident(incident))) = (attempt.notification.status, &attempt.opening)
+/// The incident that `attempt` is about: for a resolve the one that was opened, whatever the key is
+/// today.
+fn incident(
+    config: &ReceiverConfig,
+    attempt: &Attempt,
+    routing_key: &SecretSource,
+) -> Result<Incident, String> {
+    if let (AlertStatus::Resolved, Some(Opening::Incident(incident))) =
+        (attempt.notification.status, &attempt.opening)
     {
         return Ok(incident.clone());
     }
-    let dedup_key =
-        pagerduty::dedup_key(&config.identity, &attempt.notification.group, attempt.notification.generation);
-    Ok(Incident { routing_key: read(routing_key)?, dedup_key })
+    let dedup_key = pagerduty::dedup_key(
+        &config.identity,
+        &attempt.notification.group,
+        attempt.notification.generation,
+    );
+    Ok(Incident {
+        routing_key: read(routing_key)?,
+        dedup_key,
+    })
 }

@@ -13,7 +13,8 @@ use crate::notify::queue::{Attempt, Opening};
 
 use super::courier::{self, ReceiverConfig, Sent};
 
-/// Requests at the gate that the dispatcher has not seen yet; there is one a receiver at most, and each waits.
+/// Requests at the gate that the dispatcher has not seen yet; there is one a receiver at most, and
+/// each waits.
 const GATE_QUEUE: usize = 64;
 
 /// All attempts under way.
@@ -53,7 +54,8 @@ pub(super) struct Passage {
     open: oneshot::Sender<()>,
 }
 
-/// Where a request waits until what it may open is on the disk: what nobody remembers stays open for ever.
+/// Where a request waits until what it may open is on the disk: what nobody remembers stays open
+/// for ever.
 #[derive(Debug)]
 pub(in crate::notify) struct Gate {
     receiver: Arc<str>,
@@ -66,15 +68,31 @@ pub(in crate::notify) struct Gate {
 impl Gate {
     /// A gate that stands open, for what no queue knows of: a test of a receiver.
     pub(in crate::notify) fn open(attempt: &Attempt) -> Self {
-        let (receiver, group) = (Arc::clone(&attempt.notification.receiver), attempt.notification.group.clone());
-        Self { receiver, group, status: attempt.notification.status, passages: None }
+        let (receiver, group) = (
+            Arc::clone(&attempt.notification.receiver),
+            attempt.notification.group.clone(),
+        );
+        Self {
+            receiver,
+            group,
+            status: attempt.notification.status,
+            passages: None,
+        }
     }
 
-    /// Waits until the request may leave that opens `opening`. One that ends something opens nothing, and need not wait.
+    /// Waits until the request may leave that opens `opening`. One that ends something opens
+    /// nothing, and need not wait.
     pub(in crate::notify) async fn pass(self, opening: &Opening) {
-        let Some(passages) = self.passages.filter(|_| self.status == AlertStatus::Firing) else { return };
+        let Some(passages) = self.passages.filter(|_| self.status == AlertStatus::Firing) else {
+            return;
+        };
         let (open, opened) = oneshot::channel();
-        let passage = Passage { receiver: self.receiver, group: self.group, opening: opening.clone(), open };
+        let passage = Passage {
+            receiver: self.receiver,
+            group: self.group,
+            opening: opening.clone(),
+            open,
+        };
         // Errors mean that the dispatcher is gone, and this task with it.
         if passages.send(passage).await.is_ok() {
             let _ = opened.await;
@@ -92,7 +110,14 @@ impl Passage {
 impl Flights {
     pub(super) fn new(client: HttpClient) -> Self {
         let (gate, at_gate) = mpsc::channel(GATE_QUEUE);
-        Self { client, tasks: JoinSet::new(), attempts: HashMap::new(), refused: Vec::new(), gate, at_gate }
+        Self {
+            client,
+            tasks: JoinSet::new(),
+            attempts: HashMap::new(),
+            refused: Vec::new(),
+            gate,
+            at_gate,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -106,7 +131,12 @@ impl Flights {
             status: attempt.notification.status,
             passages: Some(self.gate.clone()),
         };
-        let task = self.tasks.spawn(courier::send(self.client.clone(), config, attempt.clone(), gate));
+        let task = self.tasks.spawn(courier::send(
+            self.client.clone(),
+            config,
+            attempt.clone(),
+            gate,
+        ));
         self.attempts.insert(task.id(), attempt);
     }
 
@@ -118,7 +148,10 @@ impl Flights {
     /// The next thing that comes back; never, while nothing is under way.
     pub(super) async fn news(&mut self) -> News {
         if let Some(attempt) = self.refused.pop() {
-            return News::Landed(Box::new(Landed { attempt, sent: None }));
+            return News::Landed(Box::new(Landed {
+                attempt,
+                sent: None,
+            }));
         }
         loop {
             tokio::select! {

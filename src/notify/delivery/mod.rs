@@ -1,8 +1,8 @@
-//! The only part of this room with IO: what is due goes out by a task of its own, so that no receiver ever holds up
-//! another.
+//! The only part of this room with IO: what is due goes out by a task of its own, so that no
+//! receiver ever holds up another.
 //!
-//! A request leaves when its notification, and what it may open, is on the disk. Whoever owns the [`Dispatcher`] says
-//! what is, and carries what is new to the disk.
+//! A request leaves when its notification, and what it may open, is on the disk. Whoever owns the
+//! [`Dispatcher`] says what is, and carries what is new to the disk.
 
 mod courier;
 mod flights;
@@ -16,7 +16,9 @@ use tracing::{info, warn};
 
 use crate::alert::{GroupKey, Notification};
 use crate::clock;
-use crate::config::{HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity};
+use crate::config::{
+    HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity,
+};
 use crate::http_client::{HttpClient, HttpError, HttpTimeouts};
 use crate::model::{Document, SavedDocuments, Secret, Timestamp};
 use crate::monitor::{Deliveries, DeliveryEvent, DeliveryEventKind};
@@ -26,7 +28,9 @@ use super::outbox::Outbox;
 use super::queue::ReplayError;
 use super::retry::{AttemptResult, Circumstances, Protocol, Timing, judge};
 pub use courier::check;
-pub(super) use courier::{ReceiverConfig, Sent, blocking, on_its_way, read, read_headers, secrets_of, send};
+pub(super) use courier::{
+    ReceiverConfig, Sent, blocking, on_its_way, read, read_headers, secrets_of, send,
+};
 pub(super) use flights::Gate;
 use flights::{Flights, Landed, News, Passage};
 pub(super) use reporter::Reporter;
@@ -40,7 +44,8 @@ pub struct Dispatcher {
     outbox: Outbox,
     configs: BTreeMap<Arc<str>, Arc<ReceiverConfig>>,
     flights: Flights,
-    /// Requests that wait until what they may open is on the disk, with the revision that they wait for.
+    /// Requests that wait until what they may open is on the disk, with the revision that they wait
+    /// for.
     at_gate: Vec<(u64, Passage)>,
     settings: NotifySettings,
     context: MessageContext,
@@ -50,13 +55,20 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// A dispatcher to the receivers of `settings`. `context` says where messages come from; the settings' identity,
-    /// where there is one, is said in place of its exporter.
+    /// A dispatcher to the receivers of `settings`. `context` says where messages come from; the
+    /// settings' identity, where there is one, is said in place of its exporter.
     ///
     /// # Errors
     /// When the TLS library cannot be set up.
-    pub fn new(settings: &NotifySettings, context: MessageContext, timing: Timing) -> Result<Self, HttpError> {
-        let timeouts = HttpTimeouts { connect: timing.connect.to_duration(), total: timing.attempt.to_duration() };
+    pub fn new(
+        settings: &NotifySettings,
+        context: MessageContext,
+        timing: Timing,
+    ) -> Result<Self, HttpError> {
+        let timeouts = HttpTimeouts {
+            connect: timing.connect.to_duration(),
+            total: timing.attempt.to_duration(),
+        };
         let client = HttpClient::for_receivers(timeouts)?;
         let run = clock::wall_now().as_nanos().unsigned_abs();
         let mut dispatcher = Self {
@@ -105,15 +117,21 @@ impl Dispatcher {
         self.outbox.push(notification, clock::anchor());
     }
 
-    /// Follows new settings: a receiver that keeps its name keeps its queue and what it was told; one that is new
-    /// begins; one that is gone is told of the end of what is open there.
+    /// Follows new settings: a receiver that keeps its name keeps its queue and what it was told;
+    /// one that is new begins; one that is gone is told of the end of what is open there.
     pub fn reload(&mut self, settings: &NotifySettings) {
         self.changed = true;
         self.settings = settings.clone();
         self.outbox.configure(&settings.receivers);
-        for receiver in settings.receivers.iter().filter(|receiver| receiver.kind.takes_groups()) {
+        for receiver in settings
+            .receivers
+            .iter()
+            .filter(|receiver| receiver.kind.takes_groups())
+        {
             let config = Arc::new(self.config(settings, receiver));
-            let old = self.configs.insert(receiver.name.as_str().into(), Arc::clone(&config));
+            let old = self
+                .configs
+                .insert(receiver.name.as_str().into(), Arc::clone(&config));
             if old.is_some_and(|old| old != config) {
                 self.outbox.retry_now(&receiver.name, clock::now());
             }
@@ -123,10 +141,19 @@ impl Dispatcher {
 
     /// How receivers that are no longer configured are reached: as they were, or as the disk says.
     fn configure_retired(&mut self) {
-        let retired: BTreeMap<_, _> =
-            self.outbox.retired().map(|(name, url)| (Arc::clone(name), url.cloned())).collect();
-        let configured: BTreeSet<&str> = self.settings.receivers.iter().map(|receiver| &*receiver.name).collect();
-        self.configs.retain(|name, _| configured.contains(&**name) || retired.contains_key(name));
+        let retired: BTreeMap<_, _> = self
+            .outbox
+            .retired()
+            .map(|(name, url)| (Arc::clone(name), url.cloned()))
+            .collect();
+        let configured: BTreeSet<&str> = self
+            .settings
+            .receivers
+            .iter()
+            .map(|receiver| &*receiver.name)
+            .collect();
+        self.configs
+            .retain(|name, _| configured.contains(&**name) || retired.contains_key(name));
         for (name, url) in retired {
             if let (Some(url), false) = (url, self.configs.contains_key(&name)) {
                 let config = self.config(&self.settings, &ending_incidents(&name, &url));
@@ -164,21 +191,26 @@ impl Dispatcher {
 
     fn open_gates(&mut self, durable: u64) {
         let waiting = std::mem::take(&mut self.at_gate);
-        let (open, closed): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(revision, _)| *revision <= durable);
+        let (open, closed): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|(revision, _)| *revision <= durable);
         self.at_gate = closed;
         for (_, passage) in open {
             passage.open();
         }
     }
 
-    /// Waits until something comes back from receivers, and takes it in. Never returns while nothing is under way.
+    /// Waits until something comes back from receivers, and takes it in. Never returns while
+    /// nothing is under way.
     pub async fn news(&mut self) {
         let news = self.flights.news().await;
         self.changed = true;
         match news {
             News::AtGate(passage) => {
                 let (receiver, group) = (&passage.receiver, &passage.group);
-                let revision = self.outbox.is_opening(receiver, group, passage.opening.clone());
+                let revision = self
+                    .outbox
+                    .is_opening(receiver, group, passage.opening.clone());
                 self.at_gate.push((revision, passage));
             }
             News::Landed(landed) => self.landed(*landed),
@@ -186,7 +218,12 @@ impl Dispatcher {
     }
 
     fn landed(&mut self, Landed { attempt, sent }: Landed) {
-        let Sent { protocol, result, opening, reached } = sent.unwrap_or_else(lost);
+        let Sent {
+            protocol,
+            result,
+            opening,
+            reached,
+        } = sent.unwrap_or_else(lost);
         let circumstances = Circumstances {
             protocol,
             attempt: attempt.number,
@@ -197,8 +234,15 @@ impl Dispatcher {
         let mut verdict = judge(&self.timing, &circumstances, &result);
         verdict.maybe_received |= reached;
         let receiver = &attempt.notification.receiver;
-        outcome::log(receiver, &attempt, &result, &verdict.disposition, circumstances.now.mono);
-        self.outbox.on_result(&attempt, opening, &verdict, circumstances.now);
+        outcome::log(
+            receiver,
+            &attempt,
+            &result,
+            &verdict.disposition,
+            circumstances.now.mono,
+        );
+        self.outbox
+            .on_result(&attempt, opening, &verdict, circumstances.now);
     }
 
     /// What happened since this was last asked; what was suppressed is logged.
@@ -206,7 +250,11 @@ impl Dispatcher {
         let events = self.outbox.take_events();
         for event in &events {
             if let DeliveryEventKind::Suppressed { reason } = event.kind {
-                info!(receiver = &*event.receiver, reason = reason.label(), "a notification is not sent");
+                info!(
+                    receiver = &*event.receiver,
+                    reason = reason.label(),
+                    "a notification is not sent"
+                );
             }
         }
         events
@@ -246,14 +294,22 @@ impl Dispatcher {
 
     /// Whether nothing is under way and nothing is due before `deadline`.
     pub fn is_idle_until(&self, deadline: Timestamp) -> bool {
-        self.flights.is_empty() && self.outbox.next_wakeup(u64::MAX).is_none_or(|at| at > deadline)
+        self.flights.is_empty()
+            && self
+                .outbox
+                .next_wakeup(u64::MAX)
+                .is_none_or(|at| at > deadline)
     }
 
     /// Logs what is left at the end.
     pub fn log_left(&self, kept: bool) {
         let mut left: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (receiver, notification) in self.outbox.undelivered() {
-            let group = format!("{} ({})", notification.group.text(), notification.status.label());
+            let group = format!(
+                "{} ({})",
+                notification.group.text(),
+                notification.status.label()
+            );
             left.entry(receiver).or_default().push(group);
         }
         for (receiver, groups) in left {
@@ -267,7 +323,12 @@ impl Dispatcher {
                     "stopped with notifications undelivered: the next start sends them"
                 );
             } else {
-                warn!(receiver, left, groups = named, "stopped with notifications undelivered");
+                warn!(
+                    receiver,
+                    left,
+                    groups = named,
+                    "stopped with notifications undelivered"
+                );
             }
         }
     }
@@ -276,10 +337,16 @@ impl Dispatcher {
 /// What came of an attempt whose task broke: nobody knows, so it is tried again.
 fn lost() -> Sent {
     let result = AttemptResult::Failed(HttpError::Broken);
-    Sent { protocol: Protocol::Webhook, result, opening: None, reached: false }
+    Sent {
+        protocol: Protocol::Webhook,
+        result,
+        opening: None,
+        reached: false,
+    }
 }
 
-/// A receiver that is no longer configured: only ends of incidents go there, each with the key that opened it.
+/// A receiver that is no longer configured: only ends of incidents go there, each with the key that
+/// opened it.
 fn ending_incidents(name: &str, url: &str) -> ReceiverSettings {
     ReceiverSettings {
         name: name.to_owned(),
@@ -290,7 +357,10 @@ fn ending_incidents(name: &str, url: &str) -> ReceiverSettings {
         repage_on: RepageOn::default(),
         http: HttpSettings::default(),
         template: crate::config::TemplateSettings::default(),
-        kind: ReceiverKind::PagerDuty { routing_key: SecretSource::Inline(Secret::new("")), url: url.to_owned() },
+        kind: ReceiverKind::PagerDuty {
+            routing_key: SecretSource::Inline(Secret::new("")),
+            url: url.to_owned(),
+        },
     }
 }
 

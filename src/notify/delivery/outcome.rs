@@ -5,7 +5,8 @@ use crate::monitor::DeliveryFailure;
 use crate::notify::queue::Attempt;
 use crate::notify::retry::{AttemptResult, Disposition};
 
-/// Logs how `attempt` to `receiver` ended at `now`. Never the URL, a header or the answer's body, which may echo both.
+/// Logs how `attempt` to `receiver` ended at `now`. Never the URL, a header or the answer's body,
+/// which may echo both.
 pub(super) fn log(
     receiver: &str,
     attempt: &Attempt,
@@ -20,28 +21,64 @@ pub(super) fn log(
     // The fields are the same on every line; what does not apply is left out of it.
     macro_rules! line {
         ($level:ident, $text:literal, $latency:expr, $failure:expr, $retry_in:expr, $advice:expr) => {{
-            let (latency, failure, retry_in, advice): (Option<f64>, Option<&str>, Option<f64>, Option<&str>) =
-                ($latency, $failure, $retry_in, $advice);
+            let (latency, failure, retry_in, advice): (
+                Option<f64>,
+                Option<&str>,
+                Option<f64>,
+                Option<&str>,
+            ) = ($latency, $failure, $retry_in, $advice);
             tracing::$level!(
-                receiver, group, status, reason, attempt, answer, latency, failure, retry_in, advice, id, $text
+                receiver, group, status, reason, attempt, answer, latency, failure, retry_in,
+                advice, id, $text
             );
         }};
     }
     match *disposition {
         Disposition::Delivered => {
             let latency = (now - notification.decided_at).as_secs_f64();
-            line!(info, "notification delivered", Some(latency), None, None, None);
+            line!(
+                info,
+                "notification delivered",
+                Some(latency),
+                None,
+                None,
+                None
+            );
         }
-        Disposition::Retry { at, reason: failure } => {
+        Disposition::Retry {
+            at,
+            reason: failure,
+        } => {
             let wait = (at - now).as_secs_f64();
-            line!(warn, "notification failed, it is tried again", None, Some(failure.label()), Some(wait), None);
+            line!(
+                warn,
+                "notification failed, it is tried again",
+                None,
+                Some(failure.label()),
+                Some(wait),
+                None
+            );
         }
         Disposition::RetryPlain { reason: failure } => {
-            line!(warn, "notification refused, it is tried as plain text", None, Some(failure.label()), None, None);
+            line!(
+                warn,
+                "notification refused, it is tried as plain text",
+                None,
+                Some(failure.label()),
+                None,
+                None
+            );
         }
         Disposition::Dead { reason: failure } => {
             let advice = advice(failure);
-            line!(error, "notification refused for good", None, Some(failure.label()), None, Some(advice));
+            line!(
+                error,
+                "notification refused for good",
+                None,
+                Some(failure.label()),
+                None,
+                Some(advice)
+            );
         }
     }
 }
@@ -50,7 +87,11 @@ pub(super) fn log(
 fn advice(failure: DeliveryFailure) -> &'static str {
     match failure {
         DeliveryFailure::Auth => "the receiver does not accept the credential: renew its secret",
-        DeliveryFailure::Redirect => "the URL leads elsewhere, which is never followed: configure the final URL",
-        _ => "the receiver does not accept the request: check its URL, its key and that its channel or service exists",
+        DeliveryFailure::Redirect => {
+            "the URL leads elsewhere, which is never followed: configure the final URL"
+        }
+        _ => {
+            "the receiver does not accept the request: check its URL, its key and that its channel or service exists"
+        }
     }
 }

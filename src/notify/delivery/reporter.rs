@@ -8,8 +8,8 @@ use tracing::warn;
 
 use crate::monitor::{DeliveryEvent, DeliveryEventKind, QueueState};
 
-/// How many events wait for a monitor that does not take them. A page must not wait for the monitor; beyond this the
-/// oldest are dropped, and only counts of the past are wrong then.
+/// How many events wait for a monitor that does not take them. A page must not wait for the
+/// monitor; beyond this the oldest are dropped, and only counts of the past are wrong then.
 const MAX_BACKLOG: usize = 1_024;
 
 /// Hands events to the monitor, in order, and never waits for it.
@@ -22,16 +22,27 @@ pub(in crate::notify) struct Reporter {
 
 impl Reporter {
     pub(in crate::notify) fn new(receiver: Arc<str>, events: mpsc::Sender<DeliveryEvent>) -> Self {
-        Self { receiver, events, backlog: VecDeque::new() }
+        Self {
+            receiver,
+            events,
+            backlog: VecDeque::new(),
+        }
     }
 
     /// Reports `kind`, now or when the monitor has room.
     pub(in crate::notify) fn report(&mut self, kind: DeliveryEventKind, queue: QueueState) {
         if self.backlog.len() == MAX_BACKLOG {
-            warn!(receiver = &*self.receiver, "the monitor takes no delivery events: the oldest one is dropped");
+            warn!(
+                receiver = &*self.receiver,
+                "the monitor takes no delivery events: the oldest one is dropped"
+            );
             self.backlog.pop_front();
         }
-        self.backlog.push_back(DeliveryEvent { receiver: Arc::clone(&self.receiver), kind, queue });
+        self.backlog.push_back(DeliveryEvent {
+            receiver: Arc::clone(&self.receiver),
+            kind,
+            queue,
+        });
         self.push();
     }
 
@@ -55,8 +66,16 @@ mod tests {
         let (sender, mut events) = mpsc::channel(1);
         let mut reporter = Reporter::new("chat".into(), sender);
         for depth in 0..MAX_BACKLOG + 3 {
-            let kind = DeliveryEventKind::Suppressed { reason: SuppressReason::Superseded };
-            reporter.report(kind, QueueState { depth, ..QueueState::default() });
+            let kind = DeliveryEventKind::Suppressed {
+                reason: SuppressReason::Superseded,
+            };
+            reporter.report(
+                kind,
+                QueueState {
+                    depth,
+                    ..QueueState::default()
+                },
+            );
         }
         let mut depths = Vec::new();
         while let Ok(event) = events.try_recv() {
@@ -65,7 +84,10 @@ mod tests {
         }
         // The first took the channel's only place, the two after it were the oldest of too many.
         assert_eq!(depths[..2], [0, 3]);
-        assert_eq!((depths.len(), depths.last()), (MAX_BACKLOG + 1, Some(&(MAX_BACKLOG + 2))));
+        assert_eq!(
+            (depths.len(), depths.last()),
+            (MAX_BACKLOG + 1, Some(&(MAX_BACKLOG + 2)))
+        );
         assert!(reporter.backlog.is_empty());
     }
 }

@@ -8,20 +8,39 @@ use crate::notify::retry::Disposition;
 use crate::notify::testing::{anchor, labels, notification, now, pair_alert, resolved};
 
 const ALL: u64 = u64::MAX;
-const DELIVERED: Verdict =
-    Verdict { disposition: Disposition::Delivered, hold_until: None, circuit_until: None, maybe_received: false };
-const DEAD: Verdict = Verdict { disposition: Disposition::Dead { reason: DeliveryFailure::Auth }, ..DELIVERED };
+const DELIVERED: Verdict = Verdict {
+    disposition: Disposition::Delivered,
+    hold_until: None,
+    circuit_until: None,
+    maybe_received: false,
+};
+const DEAD: Verdict = Verdict {
+    disposition: Disposition::Dead {
+        reason: DeliveryFailure::Auth,
+    },
+    ..DELIVERED
+};
 
 fn gone() -> Verdict {
     let at = now() + Span::from_secs(900);
-    let disposition = Disposition::Retry { at, reason: DeliveryFailure::Client };
-    Verdict { disposition, hold_until: Some(at), circuit_until: Some(at), ..DELIVERED }
+    let disposition = Disposition::Retry {
+        at,
+        reason: DeliveryFailure::Client,
+    };
+    Verdict {
+        disposition,
+        hold_until: Some(at),
+        circuit_until: Some(at),
+        ..DELIVERED
+    }
 }
 
 /// `oncall>chat` is a receiver with a fallback.
 fn receivers(names: &[&str]) -> Vec<ReceiverSettings> {
     let receiver = |name: &&str| {
-        let (name, fallback) = name.split_once('>').map_or((*name, None), |(name, to)| (name, Some(to.to_owned())));
+        let (name, fallback) = name
+            .split_once('>')
+            .map_or((*name, None), |(name, to)| (name, Some(to.to_owned())));
         let routing_key = SecretSource::Inline(Secret::new("key"));
         ReceiverSettings {
             name: name.to_owned(),
@@ -32,7 +51,10 @@ fn receivers(names: &[&str]) -> Vec<ReceiverSettings> {
             repage_on: RepageOn::default(),
             http: HttpSettings::default(),
             template: crate::config::TemplateSettings::default(),
-            kind: ReceiverKind::PagerDuty { routing_key, url: "http://pd.example.com/".to_owned() },
+            kind: ReceiverKind::PagerDuty {
+                routing_key,
+                url: "http://pd.example.com/".to_owned(),
+            },
         }
     };
     names.iter().map(receiver).collect()
@@ -50,8 +72,16 @@ fn group(name: &str) -> GroupKey {
 
 fn told(receiver: &str, name: &str, reason: NotifyReason) -> Notification {
     let alert = pair_alert("orders", 0);
-    let alert = if reason == NotifyReason::Resolved { resolved(alert) } else { alert };
-    Notification { receiver: receiver.into(), group: group(name), ..notification(reason, vec![alert]) }
+    let alert = if reason == NotifyReason::Resolved {
+        resolved(alert)
+    } else {
+        alert
+    };
+    Notification {
+        receiver: receiver.into(),
+        group: group(name),
+        ..notification(reason, vec![alert])
+    }
 }
 
 fn firing(receiver: &str, name: &str) -> Notification {
@@ -62,13 +92,27 @@ fn over(receiver: &str, name: &str) -> Notification {
     told(receiver, name, NotifyReason::Resolved)
 }
 
-/// Everything that is due gets this answer. `chat firing a`, or `chat firing a !oncall` for what did not reach it.
+/// Everything that is due gets this answer. `chat firing a`, or `chat firing a !oncall` for what
+/// did not reach it.
 fn send(outbox: &mut Outbox, verdict: &Verdict) -> Vec<String> {
     let mut sent = Vec::new();
     for attempt in outbox.start(now(), ALL) {
-        let Notification { receiver, group, status, .. } = &*attempt.notification;
-        let undelivered = group.0.get(UNDELIVERED_TO).map(|whose| format!(" !{whose}")).unwrap_or_default();
-        sent.push(format!("{receiver} {} {}{undelivered}", status.label(), group.0["alertname"]));
+        let Notification {
+            receiver,
+            group,
+            status,
+            ..
+        } = &*attempt.notification;
+        let undelivered = group
+            .0
+            .get(UNDELIVERED_TO)
+            .map(|whose| format!(" !{whose}"))
+            .unwrap_or_default();
+        sent.push(format!(
+            "{receiver} {} {}{undelivered}",
+            status.label(),
+            group.0["alertname"]
+        ));
         let opening = attempt.opening.clone().unwrap_or_else(|| incident("key"));
         outbox.is_opening(receiver, group, opening.clone());
         outbox.on_result(&attempt, Some(opening), verdict, anchor());
@@ -77,15 +121,25 @@ fn send(outbox: &mut Outbox, verdict: &Verdict) -> Vec<String> {
 }
 
 fn incident(key: &str) -> Opening {
-    Opening::Incident(Incident { routing_key: Secret::new(key), dedup_key: "a".to_owned() })
+    Opening::Incident(Incident {
+        routing_key: Secret::new(key),
+        dedup_key: "a".to_owned(),
+    })
 }
 
 /// The outbox after a kill at this moment, with these receivers.
 fn restarted(outbox: &mut Outbox, names: &[&str]) -> Outbox {
-    let shift = ClockShift { now: anchor(), ..ClockShift::default() };
+    let shift = ClockShift {
+        now: anchor(),
+        ..ClockShift::default()
+    };
     let mut kept = SavedDocuments::new();
     for Document { table, key, body } in outbox.take_unsaved(true) {
-        kept.entry(table).or_default().push(SavedDocument { key, body: body.expect("all of it"), shift });
+        kept.entry(table).or_default().push(SavedDocument {
+            key,
+            body: body.expect("all of it"),
+            shift,
+        });
     }
     let mut restarted = Outbox::new(8, Span::from_secs(24 * 3600));
     assert_eq!(restarted.restore(&kept, &receivers(names)), [""; 0]);
@@ -102,7 +156,11 @@ fn what_is_refused_for_good_goes_to_the_fallback_and_so_does_its_end() {
     assert_eq!(send(&mut outbox, &DELIVERED), ["chat resolved a !oncall"]);
     outbox.push(firing("oncall", "b"), anchor());
     outbox.push(over("oncall", "b"), anchor());
-    assert_eq!(send(&mut outbox, &DELIVERED), [""; 0], "the fallback was not told of it");
+    assert_eq!(
+        send(&mut outbox, &DELIVERED),
+        [""; 0],
+        "the fallback was not told of it"
+    );
 }
 
 #[test]
@@ -119,7 +177,10 @@ fn a_receiver_that_is_gone_is_stood_in_for_until_it_is_back() {
     outbox.push(firing("oncall", "c"), anchor());
     assert_eq!(send(&mut outbox, &DELIVERED), ["oncall firing c"]);
     outbox.push(over("oncall", "b"), anchor());
-    assert_eq!(send(&mut outbox, &DELIVERED), ["chat resolved b !oncall", "oncall resolved b"]);
+    assert_eq!(
+        send(&mut outbox, &DELIVERED),
+        ["chat resolved b !oncall", "oncall resolved b"]
+    );
 }
 
 #[test]
@@ -139,10 +200,17 @@ fn a_dead_letter_is_sent_again_under_its_id_as_long_as_it_is_true() {
     outbox.push(firing("chat", "a"), anchor());
     let attempt = outbox.start(now(), ALL).remove(0);
     outbox.on_result(&attempt, None, &DEAD, anchor());
-    let id = outbox.deliveries().dead_letters[0].delivery.subject.id.clone();
+    let id = outbox.deliveries().dead_letters[0]
+        .delivery
+        .subject
+        .id
+        .clone();
     assert_eq!(id, attempt.id.to_string());
     let mut outbox = restarted(&mut outbox, &["chat"]);
-    assert_eq!(outbox.replay("msg_nothing", anchor()), Err(ReplayError::Unknown));
+    assert_eq!(
+        outbox.replay("msg_nothing", anchor()),
+        Err(ReplayError::Unknown)
+    );
     assert_eq!(outbox.replay("\n", anchor()), Err(ReplayError::Unknown));
     let mut another = restarted(&mut outbox, &["chat"]);
     assert_eq!(outbox.replay(&id, anchor()), Ok("chat".into()));
@@ -162,14 +230,24 @@ fn a_dead_resolve_is_sent_again_with_what_it_was_to_end_unless_something_began_s
     send(&mut outbox, &DELIVERED);
     outbox.push(over("chat", "a"), anchor());
     send(&mut outbox, &DEAD);
-    let id = outbox.deliveries().dead_letters[0].delivery.subject.id.clone();
+    let id = outbox.deliveries().dead_letters[0]
+        .delivery
+        .subject
+        .id
+        .clone();
     let mut began_again = restarted(&mut outbox, &["chat"]);
     began_again.push(firing("chat", "a"), anchor());
-    assert_eq!(began_again.replay(&id, anchor()), Err(ReplayError::Superseded));
+    assert_eq!(
+        began_again.replay(&id, anchor()),
+        Err(ReplayError::Superseded)
+    );
     let mut outbox = restarted(&mut outbox, &["chat"]);
     outbox.replay(&id, anchor()).unwrap();
     let again = outbox.start(now(), ALL).remove(0);
-    assert_eq!((again.id.to_string(), again.opening), (id, Some(incident("key"))));
+    assert_eq!(
+        (again.id.to_string(), again.opening),
+        (id, Some(incident("key")))
+    );
 }
 
 #[test]
@@ -179,12 +257,29 @@ fn a_restart_forgets_neither_what_waits_nor_what_was_told_nor_who_is_gone() {
     send(&mut outbox, &DELIVERED);
     outbox.push(firing("chat", "b"), anchor());
     outbox.push(firing("oncall", "c"), anchor());
-    outbox.on_result(&outbox.slots["oncall"].queue.clone().start(now(), ALL).unwrap(), None, &gone(), anchor());
+    outbox.on_result(
+        &outbox.slots["oncall"]
+            .queue
+            .clone()
+            .start(now(), ALL)
+            .unwrap(),
+        None,
+        &gone(),
+        anchor(),
+    );
     let mut outbox = restarted(&mut outbox, &["chat", "oncall"]);
-    assert_eq!(send(&mut outbox, &DELIVERED), ["chat firing b"], "the other one is left alone");
+    assert_eq!(
+        send(&mut outbox, &DELIVERED),
+        ["chat firing b"],
+        "the other one is left alone"
+    );
     outbox.push(over("chat", "a"), anchor());
     assert_eq!(send(&mut outbox, &DELIVERED), ["chat resolved a"]);
-    assert_eq!(outbox.deliveries().recent.len(), 3, "what was delivered before is in the history");
+    assert_eq!(
+        outbox.deliveries().recent.len(),
+        3,
+        "what was delivered before is in the history"
+    );
 }
 
 #[test]
@@ -195,14 +290,21 @@ fn an_attempt_that_may_have_opened_something_before_a_kill_is_ended() {
         let attempt = outbox.start(now(), ALL).remove(0);
         let revision = outbox.revision();
         if announced {
-            let wait_for = outbox.is_opening("oncall", &attempt.notification.group, incident("key"));
-            assert_eq!((wait_for, outbox.revision()), (revision + 1, revision + 1), "the disk comes first");
+            let wait_for =
+                outbox.is_opening("oncall", &attempt.notification.group, incident("key"));
+            assert_eq!(
+                (wait_for, outbox.revision()),
+                (revision + 1, revision + 1),
+                "the disk comes first"
+            );
         }
         let mut outbox = restarted(&mut outbox, &["oncall"]);
         outbox.push(over("oncall", "a"), anchor());
         let ends = outbox.start(now(), ALL);
         assert_eq!(
-            ends.iter().map(|end| end.opening.clone()).collect::<Vec<_>>(),
+            ends.iter()
+                .map(|end| end.opening.clone())
+                .collect::<Vec<_>>(),
             vec![Some(incident("key")); usize::from(announced)]
         );
     }
@@ -215,8 +317,14 @@ fn what_is_known_to_be_open_need_not_be_written_again() {
     send(&mut outbox, &DELIVERED);
     outbox.push(told("oncall", "a", NotifyReason::Repeat), anchor());
     let attempt = outbox.start(now(), ALL).remove(0);
-    assert_eq!(outbox.is_opening("oncall", &attempt.notification.group, incident("key")), 0);
-    assert_ne!(outbox.is_opening("oncall", &attempt.notification.group, incident("another")), 0);
+    assert_eq!(
+        outbox.is_opening("oncall", &attempt.notification.group, incident("key")),
+        0
+    );
+    assert_ne!(
+        outbox.is_opening("oncall", &attempt.notification.group, incident("another")),
+        0
+    );
 }
 
 #[test]
@@ -228,12 +336,19 @@ fn a_receiver_that_is_taken_out_while_the_program_is_down_is_told_of_the_end() {
     let mut outbox = restarted(&mut outbox, &[]);
     assert_eq!(send(&mut outbox, &DELIVERED), [""; 0]);
     let url: Arc<str> = "http://pd.example.com/".into();
-    assert_eq!(outbox.retired().collect::<Vec<_>>(), [(&"oncall".into(), Some(&url))]);
+    assert_eq!(
+        outbox.retired().collect::<Vec<_>>(),
+        [(&"oncall".into(), Some(&url))]
+    );
     outbox.push(over("oncall", "a"), anchor());
     assert_eq!(send(&mut outbox, &DELIVERED), ["oncall resolved a"]);
     assert_eq!(outbox.retired().count(), 0);
     let gone = outbox.take_unsaved(false);
-    assert!(gone.iter().any(|document| document.table == Table::Receivers && document.body.is_none()), "{gone:?}");
+    assert!(
+        gone.iter()
+            .any(|document| document.table == Table::Receivers && document.body.is_none()),
+        "{gone:?}"
+    );
 }
 
 #[test]
@@ -247,9 +362,18 @@ fn what_nobody_knows_any_more_is_ended() {
     send(&mut outbox, &DEAD);
     send(&mut outbox, &DELIVERED);
     let mut outbox = restarted(&mut outbox, &["chat", "oncall>chat"]);
-    assert_eq!(outbox.end_orphans(|receiver, known| receiver == "oncall" || *known == group("a"), anchor()), 1);
+    assert_eq!(
+        outbox.end_orphans(
+            |receiver, known| receiver == "oncall" || *known == group("a"),
+            anchor()
+        ),
+        1
+    );
     let end = outbox.start(now(), ALL).remove(0).notification;
-    assert_eq!((end.status, end.group.clone()), (AlertStatus::Resolved, group("b")));
+    assert_eq!(
+        (end.status, end.group.clone()),
+        (AlertStatus::Resolved, group("b"))
+    );
     assert!(end.alerts.iter().all(|alert| alert.resolved.is_some()));
 }
 
@@ -258,10 +382,28 @@ fn no_document_is_shown_and_a_damaged_one_is_left_out() {
     let mut outbox = outbox(&["oncall"]);
     outbox.push(firing("oncall", "a"), anchor());
     send(&mut outbox, &DELIVERED);
-    let shift = ClockShift { now: anchor(), ..ClockShift::default() };
-    let nonsense =
-        |table| (table, vec![SavedDocument { key: "x".to_owned(), body: "{\"routing_key\":1}".to_owned(), shift }]);
-    let documents = [Table::Outbox, Table::DeadLetters, Table::Receivers, Table::Deliveries].map(nonsense).into();
+    let shift = ClockShift {
+        now: anchor(),
+        ..ClockShift::default()
+    };
+    let nonsense = |table| {
+        (
+            table,
+            vec![SavedDocument {
+                key: "x".to_owned(),
+                body: "{\"routing_key\":1}".to_owned(),
+                shift,
+            }],
+        )
+    };
+    let documents = [
+        Table::Outbox,
+        Table::DeadLetters,
+        Table::Receivers,
+        Table::Deliveries,
+    ]
+    .map(nonsense)
+    .into();
     let refused = Outbox::new(8, Span::ZERO).restore(&documents, &[]);
     assert_eq!(refused.len(), 4, "{refused:?}");
     assert!(!format!("{:?}", outbox.deliveries()).contains("key\""));
@@ -271,14 +413,28 @@ fn no_document_is_shown_and_a_damaged_one_is_left_out() {
 fn what_changed_is_written_and_nothing_else() {
     let mut outbox = outbox(&["chat"]);
     outbox.push(firing("chat", "a"), anchor());
-    let tables = |documents: Vec<Document>| documents.iter().map(|d| (d.table, d.body.is_some())).collect::<Vec<_>>();
-    assert_eq!(tables(outbox.take_unsaved(false)), [(Table::Outbox, true), (Table::Receivers, true)]);
+    let tables = |documents: Vec<Document>| {
+        documents
+            .iter()
+            .map(|d| (d.table, d.body.is_some()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        tables(outbox.take_unsaved(false)),
+        [(Table::Outbox, true), (Table::Receivers, true)]
+    );
     assert!(!outbox.has_unsaved() && outbox.take_unsaved(false).is_empty());
     send(&mut outbox, &DELIVERED);
-    assert_eq!(tables(outbox.take_unsaved(false)), [(Table::Deliveries, true), (Table::Outbox, true)]);
+    assert_eq!(
+        tables(outbox.take_unsaved(false)),
+        [(Table::Deliveries, true), (Table::Outbox, true)]
+    );
     outbox.push(over("chat", "a"), anchor());
     send(&mut outbox, &DELIVERED);
-    assert_eq!(tables(outbox.take_unsaved(false)), [(Table::Deliveries, true), (Table::Outbox, false)]);
+    assert_eq!(
+        tables(outbox.take_unsaved(false)),
+        [(Table::Deliveries, true), (Table::Outbox, false)]
+    );
 }
 
 #[test]
@@ -289,6 +445,9 @@ fn what_is_shown_and_what_waits_to_be_written_is_bounded() {
         send(&mut outbox, &DELIVERED);
     }
     assert_eq!(outbox.deliveries().recent.len(), MAX_RECENT);
-    let ends = outbox.take_unsaved(false).into_iter().filter(|document| document.table == Table::Deliveries);
+    let ends = outbox
+        .take_unsaved(false)
+        .into_iter()
+        .filter(|document| document.table == Table::Deliveries);
     assert_eq!(ends.count(), MAX_UNWRITTEN);
 }

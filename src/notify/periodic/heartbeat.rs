@@ -1,4 +1,5 @@
-//! A dead man's switch: it is asked for regularly while the exporter is healthy, and raises the alarm when that stops.
+//! A dead man's switch: it is asked for regularly while the exporter is healthy, and raises the
+//! alarm when that stops.
 
 use std::sync::Arc;
 
@@ -26,13 +27,20 @@ pub(super) struct Heartbeat {
 
 impl Heartbeat {
     pub(super) fn new(teller: Teller, snapshots: watch::Receiver<Arc<FleetSnapshot>>) -> Self {
-        Self { teller, snapshots, pulse: Pulse::new(clock::now()), silent: false }
+        Self {
+            teller,
+            snapshots,
+            pulse: Pulse::new(clock::now()),
+            silent: false,
+        }
     }
 
     pub(super) async fn run(mut self) {
         loop {
             let config = self.teller.config();
-            let ReceiverKind::Heartbeat { interval, .. } = config.settings.kind else { return };
+            let ReceiverKind::Heartbeat { interval, .. } = config.settings.kind else {
+                return;
+            };
             if !self.teller.goes_on(interval.min(Span::from(LOOK))).await {
                 return;
             }
@@ -50,7 +58,10 @@ impl Heartbeat {
         let was_silent = std::mem::replace(&mut self.silent, ailment.is_some());
         let receiver = config.settings.name.as_str();
         match (&ailment, was_silent) {
-            (Some(why), false) => warn!(receiver, why, "the heartbeat stops until the exporter is well"),
+            (Some(why), false) => warn!(
+                receiver,
+                why, "the heartbeat stops until the exporter is well"
+            ),
             (None, true) => info!(receiver, "the heartbeat goes on"),
             _ => {}
         }
@@ -59,7 +70,10 @@ impl Heartbeat {
 }
 
 /// Asks for the switch's URL.
-pub(in crate::notify) async fn beat(client: &HttpClient, config: &Arc<ReceiverConfig>) -> AttemptResult {
+pub(in crate::notify) async fn beat(
+    client: &HttpClient,
+    config: &Arc<ReceiverConfig>,
+) -> AttemptResult {
     let (client, of) = (client.clone(), Arc::clone(config));
     let ready = blocking(config, move || ready(&client, &of)).await;
     match ready {
@@ -77,5 +91,9 @@ fn ready(client: &HttpClient, config: &ReceiverConfig) -> Result<Ready, String> 
     let ReceiverKind::Heartbeat { url, headers, .. } = &config.settings.kind else {
         return Err("the receiver is no heartbeat any more".to_owned());
     };
-    Ok((on_its_way(client, &config.settings.http)?, read(url)?, read_headers(headers)?))
+    Ok((
+        on_its_way(client, &config.settings.http)?,
+        read(url)?,
+        read_headers(headers)?,
+    ))
 }

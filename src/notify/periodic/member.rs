@@ -27,8 +27,17 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(teller: Teller, url: String, snapshots: watch::Receiver<Arc<FleetSnapshot>>) -> Self {
-        Self { teller, url, snapshots, told: Told::default() }
+    pub(super) fn new(
+        teller: Teller,
+        url: String,
+        snapshots: watch::Receiver<Arc<FleetSnapshot>>,
+    ) -> Self {
+        Self {
+            teller,
+            url,
+            snapshots,
+            told: Told::default(),
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -40,7 +49,14 @@ impl Member {
             let now = clock::now();
             let due = now >= self.teller.due && !self.told.is_empty();
             if due || (!goes_on && self.teller.has_news()) {
-                let result = tell(&self.teller.client, &config, &self.url, &self.told, interval).await;
+                let result = tell(
+                    &self.teller.client,
+                    &config,
+                    &self.url,
+                    &self.told,
+                    interval,
+                )
+                .await;
                 self.teller.settle(&result, now, interval);
             }
             if !goes_on {
@@ -71,27 +87,52 @@ fn interval_of(settings: &ReceiverSettings) -> Span {
 }
 
 /// What of `listed` fires for a receiver with these settings, and what is over.
-fn seen_by(settings: &ReceiverSettings, listed: &[ListedAlert]) -> (Vec<Firing>, Vec<Arc<AlertSnapshot>>) {
+fn seen_by(
+    settings: &ReceiverSettings,
+    listed: &[ListedAlert],
+) -> (Vec<Firing>, Vec<Arc<AlertSnapshot>>) {
     let is_over = |listed: &&ListedAlert| listed.state == AlertState::Resolved;
     let fires = |listed: &&ListedAlert| {
-        matches!(listed.state, AlertState::Firing | AlertState::Recovering) && wants(settings, &listed.alert)
+        matches!(listed.state, AlertState::Firing | AlertState::Recovering)
+            && wants(settings, &listed.alert)
     };
     let firing = || listed.iter().filter(fires).map(|listed| &listed.alert);
     let causes = firing().filter(|alert| alert.identity.rule.is_cause());
-    let causes: BTreeMap<AlertKey, Severity> = causes.map(|alert| (alert.key(), alert.severity)).collect();
+    let causes: BTreeMap<AlertKey, Severity> =
+        causes.map(|alert| (alert.key(), alert.severity)).collect();
     let quiet = |alert: &AlertSnapshot| alert.hold.is_some() || is_explained(alert, &causes);
-    let firing = firing().map(|alert| Firing { alert: Arc::clone(alert), quiet: quiet(alert) });
-    (firing.collect(), listed.iter().filter(is_over).map(|listed| Arc::clone(&listed.alert)).collect())
+    let firing = firing().map(|alert| Firing {
+        alert: Arc::clone(alert),
+        quiet: quiet(alert),
+    });
+    (
+        firing.collect(),
+        listed
+            .iter()
+            .filter(is_over)
+            .map(|listed| Arc::clone(&listed.alert))
+            .collect(),
+    )
 }
 
-/// Whether one of `causes`, which the receiver is told of, explains the alert. The same as for groups of alerts.
+/// Whether one of `causes`, which the receiver is told of, explains the alert. The same as for
+/// groups of alerts.
 fn is_explained(alert: &AlertSnapshot, causes: &BTreeMap<AlertKey, Severity>) -> bool {
-    let mut own = alert.context.causes.iter().filter(|cause| alert.severity <= cause.up_to);
-    own.any(|cause| causes.get(&cause.key).is_some_and(|severity| *severity >= alert.severity))
+    let mut own = alert
+        .context
+        .causes
+        .iter()
+        .filter(|cause| alert.severity <= cause.up_to);
+    own.any(|cause| {
+        causes
+            .get(&cause.key)
+            .is_some_and(|severity| *severity >= alert.severity)
+    })
 }
 
-/// Tells the member at `url` everything, in as many requests as it takes. The first that fails ends it: the next round
-/// begins anew. A refused alert does not keep a member from taking the others of its request, so a 400 goes on.
+/// Tells the member at `url` everything, in as many requests as it takes. The first that fails ends
+/// it: the next round begins anew. A refused alert does not keep a member from taking the others of
+/// its request, so a 400 goes on.
 pub(in crate::notify) async fn tell(
     client: &HttpClient,
     config: &Arc<ReceiverConfig>,
@@ -104,7 +145,10 @@ pub(in crate::notify) async fn tell(
         let ReceiverKind::Alertmanager { headers, .. } = &of.settings.kind else {
             return Err("the receiver is no Alertmanager any more".to_owned());
         };
-        Ok((on_its_way(&client, &of.settings.http)?, read_headers(headers)?))
+        Ok((
+            on_its_way(&client, &of.settings.http)?,
+            read_headers(headers)?,
+        ))
     });
     let (client, headers) = match ready.await {
         Ok(ready) => ready,
@@ -114,19 +158,34 @@ pub(in crate::notify) async fn tell(
     post_all(&client, &format!("{url}/api/v2/alerts"), &headers, bodies).await
 }
 
-async fn post_all(client: &HttpClient, url: &str, headers: &[(String, String)], bodies: Vec<Value>) -> AttemptResult {
+async fn post_all(
+    client: &HttpClient,
+    url: &str,
+    headers: &[(String, String)],
+    bodies: Vec<Value>,
+) -> AttemptResult {
     let mut worst = None;
     let mut last = None;
     for body in bodies {
-        let answer = client.post_json(url, headers, body.to_string().into_bytes()).await;
+        let answer = client
+            .post_json(url, headers, body.to_string().into_bytes())
+            .await;
         match answer {
-            Ok(response) if (200..300).contains(&response.status) => last = Some(AttemptResult::Answered(response)),
-            Ok(response) if response.status == 400 => worst = Some(AttemptResult::Answered(response)),
+            Ok(response) if (200..300).contains(&response.status) => {
+                last = Some(AttemptResult::Answered(response))
+            }
+            Ok(response) if response.status == 400 => {
+                worst = Some(AttemptResult::Answered(response))
+            }
             other => return other.map_or_else(AttemptResult::Failed, AttemptResult::Answered),
         }
     }
     // No bodies: there was nothing to tell, which is told.
     worst.or(last).unwrap_or_else(|| {
-        AttemptResult::Answered(crate::http_client::HttpResponse { status: 200, complete: true, ..Default::default() })
+        AttemptResult::Answered(crate::http_client::HttpResponse {
+            status: 200,
+            complete: true,
+            ..Default::default()
+        })
     })
 }

@@ -1,8 +1,8 @@
-//! Receivers that are told again and again how things are, and need no queue: Alertmanager and dead man's switches. What
-//! is lost on the way is told again by itself.
+//! Receivers that are told again and again how things are, and need no queue: Alertmanager and dead
+//! man's switches. What is lost on the way is told again by itself.
 //!
-//! Each has a task that looks at the newest snapshot once a second; of an Alertmanager cluster each member has one, so that
-//! a member that is gone holds up none of the others.
+//! Each has a task that looks at the newest snapshot once a second; of an Alertmanager cluster each
+//! member has one, so that a member that is gone holds up none of the others.
 
 mod heartbeat;
 mod member;
@@ -32,8 +32,8 @@ pub(super) use member::tell;
 use owed::Owed;
 use teller::Teller;
 
-/// How often a task looks whether there is something new: rarer than snapshots come, as building what is told costs
-/// something in a large fleet, and often enough that nobody notices.
+/// How often a task looks whether there is something new: rarer than snapshots come, as building
+/// what is told costs something in a large fleet, and often enough that nobody notices.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Which task: the receiver, and of a cluster the member's URL.
@@ -59,8 +59,8 @@ struct Handle {
 }
 
 impl Heralds {
-    /// Starts the tasks of the periodic receivers of `settings`, on the current runtime. What becomes of requests is
-    /// reported on `events`, and nothing ever waits for its far end.
+    /// Starts the tasks of the periodic receivers of `settings`, on the current runtime. What
+    /// becomes of requests is reported on `events`, and nothing ever waits for its far end.
     ///
     /// # Errors
     /// When the TLS library cannot be set up.
@@ -71,10 +71,21 @@ impl Heralds {
         snapshots: watch::Receiver<Arc<FleetSnapshot>>,
         events: mpsc::Sender<DeliveryEvent>,
     ) -> Result<Self, HttpError> {
-        let timeouts = HttpTimeouts { connect: timing.connect.to_duration(), total: timing.attempt.to_duration() };
+        let timeouts = HttpTimeouts {
+            connect: timing.connect.to_duration(),
+            total: timing.attempt.to_duration(),
+        };
         let client = HttpClient::for_receivers(timeouts)?;
         let (places, tasks) = (BTreeMap::new(), JoinSet::new());
-        let mut heralds = Self { places, tasks, client, context, timing, snapshots, events };
+        let mut heralds = Self {
+            places,
+            tasks,
+            client,
+            context,
+            timing,
+            snapshots,
+            events,
+        };
         heralds.reload(settings);
         Ok(heralds)
     }
@@ -119,7 +130,9 @@ impl Heralds {
         );
         let snapshots = self.snapshots.clone();
         match member {
-            Some(url) => self.tasks.spawn(Member::new(teller, url.clone(), snapshots).run()),
+            Some(url) => self
+                .tasks
+                .spawn(Member::new(teller, url.clone(), snapshots).run()),
             None => self.tasks.spawn(Heartbeat::new(teller, snapshots).run()),
         };
         Handle { config, owed }
@@ -127,14 +140,20 @@ impl Heralds {
 }
 
 /// Every task that `settings` ask for.
-fn places(settings: &NotifySettings, context: &MessageContext) -> Vec<(Place, Arc<ReceiverConfig>)> {
+fn places(
+    settings: &NotifySettings,
+    context: &MessageContext,
+) -> Vec<(Place, Arc<ReceiverConfig>)> {
     let mut places = Vec::new();
     for receiver in &settings.receivers {
         let name: Arc<str> = receiver.name.as_str().into();
         let config = || Arc::new(ReceiverConfig::of(settings, receiver, context));
         match &receiver.kind {
             ReceiverKind::Alertmanager { urls, .. } => {
-                places.extend(urls.iter().map(|url| ((Arc::clone(&name), Some(url.clone())), config())));
+                places.extend(
+                    urls.iter()
+                        .map(|url| ((Arc::clone(&name), Some(url.clone())), config())),
+                );
             }
             ReceiverKind::Heartbeat { .. } => places.push(((name, None), config())),
             _ => {}

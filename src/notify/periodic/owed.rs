@@ -28,7 +28,10 @@ impl Owed {
     pub(super) fn place(&self) -> OwedHere {
         let mut debts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         debts.places += 1;
-        OwedHere { all: self.clone(), place: debts.places }
+        OwedHere {
+            all: self.clone(),
+            place: debts.places,
+        }
     }
 }
 
@@ -45,7 +48,11 @@ impl OwedHere {
     /// What the receiver's tasks owe together, as its queue.
     pub(super) fn state(&self) -> QueueState {
         let debts = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
-        QueueState { depth: debts.since.len(), oldest: debts.since.values().min().copied(), ..QueueState::default() }
+        QueueState {
+            depth: debts.since.len(),
+            oldest: debts.since.values().min().copied(),
+            ..QueueState::default()
+        }
     }
 }
 

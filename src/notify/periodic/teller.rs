@@ -1,4 +1,5 @@
-//! What all periodic tasks have in common: settings that may change, requests that may fail, and reports of both.
+//! What all periodic tasks have in common: settings that may change, requests that may fail, and
+//! reports of both.
 
 use std::sync::Arc;
 
@@ -40,7 +41,18 @@ impl Teller {
     ) -> Self {
         let reporter = Reporter::new(Arc::clone(&receiver), events);
         let due = clock::now();
-        Self { receiver, client, timing, config, owed, reporter, news: None, failures: 0, last_failure: None, due }
+        Self {
+            receiver,
+            client,
+            timing,
+            config,
+            owed,
+            reporter,
+            news: None,
+            failures: 0,
+            last_failure: None,
+            due,
+        }
     }
 
     /// The settings as they are now.
@@ -48,7 +60,8 @@ impl Teller {
         Arc::clone(&self.config.borrow())
     }
 
-    /// Waits for the next look. Returns whether there is one: not when the receiver is gone or the program ends.
+    /// Waits for the next look. Returns whether there is one: not when the receiver is gone or the
+    /// program ends.
     pub(super) async fn goes_on(&mut self, look: Span) -> bool {
         self.reporter.push();
         tokio::select! {
@@ -61,7 +74,8 @@ impl Teller {
         }
     }
 
-    /// There is something new: it is told at once, unless the receiver is being spared after a failure.
+    /// There is something new: it is told at once, unless the receiver is being spared after a
+    /// failure.
     pub(super) fn note_news(&mut self, now: Timestamp) {
         self.news.get_or_insert(now);
         self.owed.set(self.news);
@@ -81,8 +95,8 @@ impl Teller {
         self.news.is_some()
     }
 
-    /// Takes in how a request that began at `began` ended, and plans the next: after `interval`, or earlier where this one
-    /// failed.
+    /// Takes in how a request that began at `began` ended, and plans the next: after `interval`, or
+    /// earlier where this one failed.
     pub(super) fn settle(&mut self, result: &AttemptResult, began: Timestamp, interval: Span) {
         self.failures = self.failures.saturating_add(1);
         let now = clock::anchor();
@@ -96,8 +110,11 @@ impl Teller {
         let verdict = judge(&self.timing, &circumstances, result);
         match verdict.disposition {
             Disposition::Delivered => self.succeeded(began, now.mono, interval),
-            Disposition::Retry { at, reason } => self.failed(reason, result, at.max(verdict.hold_until.unwrap_or(at))),
-            // Nothing is final here: the next interval tries it again, as what refuses it may be a proxy.
+            Disposition::Retry { at, reason } => {
+                self.failed(reason, result, at.max(verdict.hold_until.unwrap_or(at)))
+            }
+            // Nothing is final here: the next interval tries it again, as what refuses it may be a
+            // proxy.
             Disposition::RetryPlain { reason } | Disposition::Dead { reason } => {
                 self.failed(reason, result, now.mono + interval);
             }
@@ -106,13 +123,17 @@ impl Teller {
 
     fn succeeded(&mut self, began: Timestamp, now: Timestamp, interval: Span) {
         if self.last_failure.take().is_some() {
-            info!(receiver = &*self.receiver, "the receiver takes requests again");
+            info!(
+                receiver = &*self.receiver,
+                "the receiver takes requests again"
+            );
         }
         let latency = now - self.news.take().unwrap_or(began);
         self.failures = 0;
         self.due = began + interval;
         self.owed.set(None);
-        self.reporter.report(DeliveryEventKind::Delivered { latency }, self.owed.state());
+        self.reporter
+            .report(DeliveryEventKind::Delivered { latency }, self.owed.state());
     }
 
     fn failed(&mut self, reason: DeliveryFailure, result: &AttemptResult, at: Timestamp) {
@@ -125,6 +146,12 @@ impl Teller {
             );
         }
         self.due = at;
-        self.reporter.report(DeliveryEventKind::Failed { reason, dead: false }, self.owed.state());
+        self.reporter.report(
+            DeliveryEventKind::Failed {
+                reason,
+                dead: false,
+            },
+            self.owed.state(),
+        );
     }
 }

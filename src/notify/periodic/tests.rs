@@ -10,7 +10,11 @@ use crate::report::testing::{Scene, fleet};
 
 /// The product's rules in milliseconds instead of seconds.
 fn quick() -> Timing {
-    Timing { first_backoff: Span::from_millis(2), max_backoff: Span::from_millis(10), ..Timing::default() }
+    Timing {
+        first_backoff: Span::from_millis(2),
+        max_backoff: Span::from_millis(10),
+        ..Timing::default()
+    }
 }
 
 struct Rig {
@@ -23,8 +27,19 @@ impl Rig {
     fn new(receivers: Vec<ReceiverSettings>) -> Self {
         let (snapshots, newest) = watch::channel(Arc::new(snapshot(Vec::new())));
         let (sender, events) = mpsc::channel(1_000);
-        let heralds = Heralds::start(&settings(receivers), MessageContext::default(), quick(), newest, sender).unwrap();
-        Self { heralds, snapshots, events }
+        let heralds = Heralds::start(
+            &settings(receivers),
+            MessageContext::default(),
+            quick(),
+            newest,
+            sender,
+        )
+        .unwrap();
+        Self {
+            heralds,
+            snapshots,
+            events,
+        }
     }
 
     fn shows(&self, alerts: Vec<ListedAlert>) {
@@ -32,7 +47,10 @@ impl Rig {
     }
 
     async fn event(&mut self) -> DeliveryEvent {
-        tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("an event").unwrap()
+        tokio::time::timeout(PATIENCE, self.events.recv())
+            .await
+            .expect("an event")
+            .unwrap()
     }
 }
 
@@ -45,7 +63,10 @@ fn snapshot(alerts: Vec<ListedAlert>) -> FleetSnapshot {
 }
 
 fn settings(receivers: Vec<ReceiverSettings>) -> NotifySettings {
-    NotifySettings { receivers, ..crate::config::tests_support::settings_of(&[]).notify }
+    NotifySettings {
+        receivers,
+        ..crate::config::tests_support::settings_of(&[]).notify
+    }
 }
 
 fn receiver(name: &str, kind: ReceiverKind) -> ReceiverSettings {
@@ -63,35 +84,71 @@ fn receiver(name: &str, kind: ReceiverKind) -> ReceiverSettings {
 }
 
 fn cluster(servers: &[&TestServer]) -> ReceiverSettings {
-    let urls = servers.iter().map(|server| server.url.trim_end_matches('/').to_owned()).collect();
+    let urls = servers
+        .iter()
+        .map(|server| server.url.trim_end_matches('/').to_owned())
+        .collect();
     let headers = BTreeMap::from([("x-team".to_owned(), SecretSource::Inline(Secret::new("a")))]);
-    receiver("am", ReceiverKind::Alertmanager { urls, interval: Span::from_millis(100), headers })
+    receiver(
+        "am",
+        ReceiverKind::Alertmanager {
+            urls,
+            interval: Span::from_millis(100),
+            headers,
+        },
+    )
 }
 
 fn switch(server: &TestServer) -> ReceiverSettings {
     let url = SecretSource::Inline(Secret::new(server.url.clone()));
     let interval = Span::from_millis(100);
-    receiver("deadman", ReceiverKind::Heartbeat { url, interval, headers: BTreeMap::new() })
+    receiver(
+        "deadman",
+        ReceiverKind::Heartbeat {
+            url,
+            interval,
+            headers: BTreeMap::new(),
+        },
+    )
 }
 
 fn listed(state: AlertState, alert: &Arc<AlertSnapshot>) -> ListedAlert {
-    ListedAlert { state, alert: Arc::clone(alert), caused_by: None }
+    ListedAlert {
+        state,
+        alert: Arc::clone(alert),
+        caused_by: None,
+    }
 }
 
 #[tokio::test]
 async fn every_member_is_told_again_and_again_and_then_of_the_end() {
-    let servers =
-        [TestServer::replying(vec![Reply::status(200)]).await, TestServer::replying(vec![Reply::status(200)]).await];
+    let servers = [
+        TestServer::replying(vec![Reply::status(200)]).await,
+        TestServer::replying(vec![Reply::status(200)]).await,
+    ];
     let rig = Rig::new(vec![cluster(&[&servers[0], &servers[1]])]);
     let alert = pair_alert("orders", 0);
-    rig.shows(vec![listed(AlertState::Firing, &alert), listed(AlertState::Pending, &pair_alert("pending", 0))]);
+    rig.shows(vec![
+        listed(AlertState::Firing, &alert),
+        listed(AlertState::Pending, &pair_alert("pending", 0)),
+    ]);
     for server in &servers {
         server.wait_for(3).await;
         let request = server.requests().pop().unwrap();
-        assert!(request.line.starts_with("POST /services/hunter2/api/v2/alerts "), "{}", request.line);
+        assert!(
+            request
+                .line
+                .starts_with("POST /services/hunter2/api/v2/alerts "),
+            "{}",
+            request.line
+        );
         assert_eq!(request.headers["x-team"], "a");
         let body = request.json();
-        assert_eq!(body.as_array().unwrap().len(), 1, "what is pending is nobody's business");
+        assert_eq!(
+            body.as_array().unwrap().len(),
+            1,
+            "what is pending is nobody's business"
+        );
         assert_eq!(body[0]["labels"]["alertname"], "RedisCrossDcLagHigh");
     }
     let mut over = Arc::unwrap_or_clone(resolved(alert));
@@ -120,7 +177,10 @@ async fn a_member_that_fails_holds_up_no_other_and_shows_as_owed() {
         let event = rig.event().await;
         match event.kind {
             DeliveryEventKind::Failed { reason, dead } => {
-                assert_eq!((reason, dead, event.queue.depth > 0), (DeliveryFailure::Server, false, true));
+                assert_eq!(
+                    (reason, dead, event.queue.depth > 0),
+                    (DeliveryFailure::Server, false, true)
+                );
                 failed += 1;
             }
             DeliveryEventKind::Delivered { .. } => delivered += 1,
@@ -135,8 +195,17 @@ async fn what_a_member_refuses_is_tried_again_in_the_next_round() {
     let mut rig = Rig::new(vec![cluster(&[&server])]);
     rig.shows(vec![listed(AlertState::Firing, &pair_alert("orders", 0))]);
     let first = rig.event().await;
-    assert_eq!(first.kind, DeliveryEventKind::Failed { reason: DeliveryFailure::Client, dead: false });
-    assert!(matches!(rig.event().await.kind, DeliveryEventKind::Delivered { .. }));
+    assert_eq!(
+        first.kind,
+        DeliveryEventKind::Failed {
+            reason: DeliveryFailure::Client,
+            dead: false
+        }
+    );
+    assert!(matches!(
+        rig.event().await.kind,
+        DeliveryEventKind::Delivered { .. }
+    ));
 }
 
 #[tokio::test]
@@ -160,8 +229,15 @@ async fn a_heart_beats_while_polls_end_and_only_then() {
     let server = TestServer::replying(vec![Reply::status(200)]).await;
     let mut rig = Rig::new(vec![switch(&server)]);
     server.wait_for(3).await;
-    assert!(server.requests()[0].line.starts_with("GET /services/hunter2 "));
-    assert!(matches!(rig.event().await.kind, DeliveryEventKind::Delivered { .. }));
+    assert!(
+        server.requests()[0]
+            .line
+            .starts_with("GET /services/hunter2 ")
+    );
+    assert!(matches!(
+        rig.event().await.kind,
+        DeliveryEventKind::Delivered { .. }
+    ));
     // A receiver that changes goes on with its new settings; one that is gone is left alone.
     rig.heralds.reload(&settings(Vec::new()));
     rig.heralds.drain(PATIENCE).await;
@@ -170,7 +246,8 @@ async fn a_heart_beats_while_polls_end_and_only_then() {
     assert_eq!(server.requests().len(), count);
 }
 
-/// What is wrong with the exporter `seconds` after the first look; the monitor speaks and polls end where it says so.
+/// What is wrong with the exporter `seconds` after the first look; the monitor speaks and polls end
+/// where it says so.
 fn ailment(seconds: i64, speaks: bool, polls: bool) -> Option<String> {
     let (mut fleet, now) = fleet(Scene::Streaming);
     let mut pulse = pulse::Pulse::new(now);
@@ -189,13 +266,26 @@ fn ailment(seconds: i64, speaks: bool, polls: bool) -> Option<String> {
 #[test]
 fn a_wedged_monitor_and_a_poller_that_stands_still_are_both_ailments() {
     assert_eq!(ailment(30, true, false), None);
-    assert_eq!(ailment(31, true, false).as_deref(), Some("no poll has ended for 31.0 s"));
+    assert_eq!(
+        ailment(31, true, false).as_deref(),
+        Some("no poll has ended for 31.0 s")
+    );
     assert_eq!(ailment(31, true, true), None);
-    assert_eq!(ailment(31, false, false).as_deref(), Some("the monitor has said nothing for 31.0 s"));
+    assert_eq!(
+        ailment(31, false, false).as_deref(),
+        Some("the monitor has said nothing for 31.0 s")
+    );
     let (mut fleet, now) = fleet(Scene::Streaming);
-    fleet.servers.iter_mut().for_each(|server| Arc::make_mut(server).polls = 0);
+    fleet
+        .servers
+        .iter_mut()
+        .for_each(|server| Arc::make_mut(server).polls = 0);
     let why = pulse::Pulse::new(now).ailment(&fleet, now);
     assert_eq!(why.as_deref(), Some("no server has been polled yet"));
     fleet.servers.clear();
-    assert_eq!(pulse::Pulse::new(now).ailment(&fleet, now), None, "nothing is to be polled");
+    assert_eq!(
+        pulse::Pulse::new(now).ailment(&fleet, now),
+        None,
+        "nothing is to be polled"
+    );
 }

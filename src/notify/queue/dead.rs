@@ -1,4 +1,5 @@
-//! Dead letters: what a receiver refused for good. Kept, shown, and sent again when somebody asks for it.
+//! Dead letters: what a receiver refused for good. Kept, shown, and sent again when somebody asks
+//! for it.
 
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use crate::monitor::DeliveryFailure;
 use super::group::Entry;
 use super::{Attempt, DeliveryId, Opening, ReceiverQueue};
 
-/// Dead letters that are kept of one receiver, the newest: a receiver whose key is wrong makes one for every group.
+/// Dead letters that are kept of one receiver, the newest: a receiver whose key is wrong makes one
+/// for every group.
 pub const MAX_DEAD_LETTERS: usize = 100;
 
 /// A notification that was given up.
@@ -37,7 +39,9 @@ pub struct DeadLetter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
     /// There is none with this id.
-    #[error("there is no dead letter with this id: it may have been sent again, or given way to newer ones")]
+    #[error(
+        "there is no dead letter with this id: it may have been sent again, or given way to newer ones"
+    )]
     Unknown,
     /// The group has resolved since.
     #[error("it says that something fires that is over: nobody would ever end it")]
@@ -52,7 +56,9 @@ pub enum ReplayError {
 
 impl ReceiverQueue {
     /// The dead letters, oldest first.
-    pub fn dead_letters(&self) -> impl DoubleEndedIterator<Item = &Arc<DeadLetter>> + ExactSizeIterator {
+    pub fn dead_letters(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = &Arc<DeadLetter>> + ExactSizeIterator {
         self.letters.iter()
     }
 
@@ -61,7 +67,11 @@ impl ReceiverQueue {
     /// # Errors
     /// There is none, or it would say what is no longer true.
     pub fn replay(&mut self, id: &DeliveryId, now: ClockAnchor) -> Result<(), ReplayError> {
-        let index = self.letters.iter().position(|letter| letter.id == *id).ok_or(ReplayError::Unknown)?;
+        let index = self
+            .letters
+            .iter()
+            .position(|letter| letter.id == *id)
+            .ok_or(ReplayError::Unknown)?;
         let letter = Arc::clone(&self.letters[index]);
         let key = letter.notification.group.clone();
         let resolves = letter.notification.status == AlertStatus::Resolved;
@@ -69,19 +79,29 @@ impl ReceiverQueue {
             return Err(ReplayError::Over);
         }
         let known = self.groups.get(&key);
-        // A resolve that comes late would end what began since; a firing that comes late would undo what was told since.
+        // A resolve that comes late would end what began since; a firing that comes late would undo
+        // what was told since.
         if known.is_some_and(|group| !group.is_idle()) {
             return Err(ReplayError::Superseded);
         }
         self.letters.remove(index);
         self.kept.touch_letter(id.clone());
         self.sequence += 1;
-        let entry = Entry::new(id.clone(), self.sequence, Arc::clone(&letter.notification), now).after(self.revision);
+        let entry = Entry::new(
+            id.clone(),
+            self.sequence,
+            Arc::clone(&letter.notification),
+            now,
+        )
+        .after(self.revision);
         let group = self.groups.entry(key.clone()).or_default();
         if resolves {
             group.remember(letter.opening.clone().unwrap_or(Opening::Plain));
         }
-        group.waiting.push_back(Entry { anchor: letter.anchor, ..entry });
+        group.waiting.push_back(Entry {
+            anchor: letter.anchor,
+            ..entry
+        });
         self.kept.touch(key);
         Ok(())
     }
@@ -115,7 +135,11 @@ impl ReceiverQueue {
 
     /// The group has resolved: what says that it fires is not to be sent again.
     pub(super) fn mark_letters_over(&mut self, key: &GroupKey) {
-        for letter in self.letters.iter_mut().filter(|letter| letter.notification.group == *key && !letter.over) {
+        for letter in self
+            .letters
+            .iter_mut()
+            .filter(|letter| letter.notification.group == *key && !letter.over)
+        {
             Arc::make_mut(letter).over = true;
             self.kept.touch_letter(letter.id.clone());
         }

@@ -11,8 +11,8 @@ use crate::monitor::{DeliverySubject, SuppressReason, WaitingDelivery};
 
 use super::{Attempt, DeliveryId, Opening};
 
-/// How many incidents of one group are remembered: there is more than one only when the routing key or the identity
-/// changed while the group fired.
+/// How many incidents of one group are remembered: there is more than one only when the routing key
+/// or the identity changed while the group fired.
 const MAX_OPENINGS: usize = 4;
 
 /// A notification that is to be delivered.
@@ -32,23 +32,39 @@ pub(super) struct Entry {
 
 /// What waits for one group, and what the receiver believes of it.
 ///
-/// At most two wait, in turn and newest last: a resolve and the firing that came after it, or one of them.
+/// At most two wait, in turn and newest last: a resolve and the firing that came after it, or one
+/// of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GroupQueue {
-    /// Under what the receiver was told, or may have been told, that the group fires. Empty: it believes nothing.
+    /// Under what the receiver was told, or may have been told, that the group fires. Empty: it
+    /// believes nothing.
     pub(super) opened: Vec<Opening>,
     pub(super) in_flight: Option<Entry>,
     /// What the attempt under way may open.
     pub(super) opening: Option<Opening>,
     pub(super) waiting: VecDeque<Entry>,
-    /// The last firing that the receiver took, with the worst of its alerts: what is said when nobody else knows any more
-    /// what is over.
+    /// The last firing that the receiver took, with the worst of its alerts: what is said when
+    /// nobody else knows any more what is over.
     pub(super) told: Option<Arc<Notification>>,
 }
 
 impl Entry {
-    pub(super) fn new(id: DeliveryId, sequence: u64, notification: Arc<Notification>, now: ClockAnchor) -> Self {
-        Self { id, sequence, notification, anchor: now, attempts: 0, not_before: now.mono, plain: false, revision: 0 }
+    pub(super) fn new(
+        id: DeliveryId,
+        sequence: u64,
+        notification: Arc<Notification>,
+        now: ClockAnchor,
+    ) -> Self {
+        Self {
+            id,
+            sequence,
+            notification,
+            anchor: now,
+            attempts: 0,
+            not_before: now.mono,
+            plain: false,
+            revision: 0,
+        }
     }
 
     /// The same, which may go once this change is on the disk.
@@ -67,12 +83,22 @@ impl Entry {
 
     /// As the API shows it.
     pub(super) fn shown(&self, under_way: bool) -> WaitingDelivery {
-        let Self { id, notification, attempts, not_before, .. } = self;
+        let Self {
+            id,
+            notification,
+            attempts,
+            not_before,
+            ..
+        } = self;
         let subject = DeliverySubject::of(id.to_string(), notification, *attempts);
-        WaitingDelivery { subject, next_attempt: (!under_way).then_some(*not_before) }
+        WaitingDelivery {
+            subject,
+            next_attempt: (!under_way).then_some(*not_before),
+        }
     }
 
-    /// Takes the place of `older`, which was not delivered: waits as long, and says what only `older` would have said.
+    /// Takes the place of `older`, which was not delivered: waits as long, and says what only
+    /// `older` would have said.
     fn replace(mut self, older: &Self) -> Self {
         self.attempts = older.attempts;
         self.not_before = self.not_before.max(older.not_before);
@@ -82,7 +108,8 @@ impl Entry {
 }
 
 impl GroupQueue {
-    /// Takes `entry` in. Returns a reason for each notification that is not going to be sent because of it.
+    /// Takes `entry` in. Returns a reason for each notification that is not going to be sent
+    /// because of it.
     pub(super) fn push(&mut self, entry: Entry) -> Vec<SuppressReason> {
         let Some(last) = self.waiting.pop_back() else {
             return self.push_first(entry);
@@ -111,8 +138,8 @@ impl GroupQueue {
         Vec::new()
     }
 
-    /// Whether the receiver will believe that the group fires when everything is delivered that is ahead: what is under
-    /// way counts as delivered, its result decides later.
+    /// Whether the receiver will believe that the group fires when everything is delivered that is
+    /// ahead: what is under way counts as delivered, its result decides later.
     pub(super) fn fires_for_receiver(&self) -> bool {
         match self.waiting.back().or(self.in_flight.as_ref()) {
             Some(ahead) => ahead.status() == AlertStatus::Firing,
@@ -142,8 +169,8 @@ impl GroupQueue {
         Some(attempt)
     }
 
-    /// The attempt under way is about to open this. Whether it does is known when it has ended; should that never be
-    /// known, it may have. Returns whether that is news.
+    /// The attempt under way is about to open this. Whether it does is known when it has ended;
+    /// should that never be known, it may have. Returns whether that is news.
     pub(super) fn is_opening(&mut self, opening: Opening) -> bool {
         let news = !self.opened.contains(&opening) && self.opening.as_ref() != Some(&opening);
         self.opening = Some(opening);
@@ -157,16 +184,19 @@ impl GroupQueue {
         }
     }
 
-    /// The attempt succeeded. Returns whether the notification is delivered: not yet, when a resolve has more than one
-    /// incident to end.
+    /// The attempt succeeded. Returns whether the notification is delivered: not yet, when a
+    /// resolve has more than one incident to end.
     pub(super) fn delivered(&mut self, opening: Option<Opening>) -> bool {
         self.opening = None;
-        let Some(entry) = self.in_flight.take() else { return true };
+        let Some(entry) = self.in_flight.take() else {
+            return true;
+        };
         match entry.status() {
             AlertStatus::Firing => {
                 self.told = Some(brief(&entry.notification));
                 let opening = opening.unwrap_or(Opening::Plain);
-                self.opened.retain(|known| !opening.takes_the_place_of(known));
+                self.opened
+                    .retain(|known| !opening.takes_the_place_of(known));
                 self.remember(opening);
                 true
             }
@@ -179,7 +209,10 @@ impl GroupQueue {
         self.opened.pop();
         let done = self.opened.is_empty();
         if !done {
-            self.waiting.push_front(Entry { attempts: 0, ..entry });
+            self.waiting.push_front(Entry {
+                attempts: 0,
+                ..entry
+            });
         }
         done
     }
@@ -187,7 +220,9 @@ impl GroupQueue {
     /// The attempt failed and is repeated at `at`, unless something newer makes it pointless.
     pub(super) fn give_back(&mut self, at: Timestamp, plain: bool) -> Vec<SuppressReason> {
         self.opening = None;
-        let Some(mut entry) = self.in_flight.take() else { return Vec::new() };
+        let Some(mut entry) = self.in_flight.take() else {
+            return Vec::new();
+        };
         entry.not_before = at;
         entry.plain |= plain;
         if entry.status() == AlertStatus::Resolved || self.waiting.is_empty() {
@@ -206,7 +241,8 @@ impl GroupQueue {
         suppressed
     }
 
-    /// The attempt failed for good. A resolve that is refused ends the matter: the receiver will not hear of it.
+    /// The attempt failed for good. A resolve that is refused ends the matter: the receiver will
+    /// not hear of it.
     pub(super) fn give_up(&mut self) -> Vec<SuppressReason> {
         self.opening = None;
         match self.in_flight.take() {
@@ -220,7 +256,10 @@ impl GroupQueue {
 
     /// Drops the resolve that goes next when the receiver was never told what it would end.
     fn drop_pointless_resolve(&mut self) -> Vec<SuppressReason> {
-        let next_resolves = self.waiting.front().is_some_and(|next| next.status() == AlertStatus::Resolved);
+        let next_resolves = self
+            .waiting
+            .front()
+            .is_some_and(|next| next.status() == AlertStatus::Resolved);
         if !next_resolves || !self.opened.is_empty() {
             return Vec::new();
         }
@@ -230,9 +269,9 @@ impl GroupQueue {
 
     /// Drops the resolve that goes next when it was decided before `oldest`.
     pub(super) fn expire(&mut self, oldest: Timestamp) -> bool {
-        let expired = self
-            .next()
-            .is_some_and(|next| next.status() == AlertStatus::Resolved && next.notification.decided_at < oldest);
+        let expired = self.next().is_some_and(|next| {
+            next.status() == AlertStatus::Resolved && next.notification.decided_at < oldest
+        });
         if expired {
             self.waiting.pop_front();
             self.opened.clear();
@@ -247,12 +286,17 @@ impl GroupQueue {
         }
     }
 
-    /// The receiver is no longer configured: what waits to tell it of trouble goes, and so does everything, unless an
-    /// incident is open. Returns a reason for each.
+    /// The receiver is no longer configured: what waits to tell it of trouble goes, and so does
+    /// everything, unless an incident is open. Returns a reason for each.
     pub(super) fn retire(&mut self) -> Vec<SuppressReason> {
         let before = self.waiting.len();
-        let open = self.opened.iter().chain(&self.opening).any(|opening| matches!(opening, Opening::Incident(_)));
-        self.waiting.retain(|entry| open && entry.status() == AlertStatus::Resolved);
+        let open = self
+            .opened
+            .iter()
+            .chain(&self.opening)
+            .any(|opening| matches!(opening, Opening::Incident(_)));
+        self.waiting
+            .retain(|entry| open && entry.status() == AlertStatus::Resolved);
         if !open {
             self.opened.clear();
         }
@@ -266,7 +310,10 @@ impl GroupQueue {
 
     /// What waits or is under way.
     pub(super) fn undelivered(&self) -> impl Iterator<Item = &Notification> + Clone {
-        self.in_flight.iter().chain(&self.waiting).map(|entry| &*entry.notification)
+        self.in_flight
+            .iter()
+            .chain(&self.waiting)
+            .map(|entry| &*entry.notification)
     }
 
     pub(super) fn remember(&mut self, opening: Opening) {
@@ -291,11 +338,19 @@ fn brief(notification: &Arc<Notification>) -> Arc<Notification> {
     Arc::new(brief)
 }
 
-/// `newer`, with what only the undelivered `older` would have said: alerts that resolved (they are told once), that the
-/// group is new, that it escalated.
+/// `newer`, with what only the undelivered `older` would have said: alerts that resolved (they are
+/// told once), that the group is new, that it escalated.
 fn coalesce(newer: Arc<Notification>, older: &Notification) -> Arc<Notification> {
-    let told = |fingerprint| newer.alerts.iter().any(|alert| alert.fingerprint == fingerprint);
-    let over = older.alerts.iter().filter(|alert| alert.status == AlertStatus::Resolved && !told(alert.fingerprint));
+    let told = |fingerprint| {
+        newer
+            .alerts
+            .iter()
+            .any(|alert| alert.fingerprint == fingerprint)
+    };
+    let over = older
+        .alerts
+        .iter()
+        .filter(|alert| alert.status == AlertStatus::Resolved && !told(alert.fingerprint));
     let over: Vec<_> = over.cloned().collect();
     let reason = stronger(&newer, older);
     if over.is_empty() && reason == newer.reason {
@@ -311,7 +366,9 @@ fn stronger(newer: &Notification, older: &Notification) -> NotifyReason {
     let fires = newer.status == AlertStatus::Firing && older.status == AlertStatus::Firing;
     match older.reason {
         NotifyReason::First if fires => NotifyReason::First,
-        NotifyReason::Escalated if fires && newer.severity == Severity::Critical => NotifyReason::Escalated,
+        NotifyReason::Escalated if fires && newer.severity == Severity::Critical => {
+            NotifyReason::Escalated
+        }
         _ => newer.reason,
     }
 }

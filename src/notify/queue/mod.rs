@@ -1,8 +1,8 @@
-//! What waits for one receiver, and in which order it goes. Pure: a state that survives a change of settings, and that
-//! an outbox on disk could hold as it is.
+//! What waits for one receiver, and in which order it goes. Pure: a state that survives a change of
+//! settings, and that an outbox on disk could hold as it is.
 //!
-//! For each group of alerts the receiver is told the newest state only, a trigger before its resolve, and a resolve
-//! exactly when it was told, or may have been told, that the group fires.
+//! For each group of alerts the receiver is told the newest state only, a trigger before its
+//! resolve, and a resolve exactly when it was told, or may have been told, that the group fires.
 
 mod dead;
 mod group;
@@ -25,8 +25,9 @@ use saved::Kept;
 pub use dead::{DeadLetter, MAX_DEAD_LETTERS, ReplayError};
 pub use saved::{QueueRecordError, restore};
 
-/// How many groups a queue knows at once: those that fire and those that wait. Groups are made of a rule and two
-/// datacenters, so that a fleet over twenty datacenters stays below it. A group holds three notifications at most.
+/// How many groups a queue knows at once: those that fire and those that wait. Groups are made of a
+/// rule and two datacenters, so that a fleet over twenty datacenters stays below it. A group holds
+/// three notifications at most.
 pub const MAX_GROUPS: usize = 4_096;
 
 /// Characters of an id: those that are made here have up to 60.
@@ -41,7 +42,8 @@ pub struct DeliveryId(Arc<str>);
 pub enum Opening {
     /// Nothing has to match.
     Plain,
-    /// A `PagerDuty` incident: the resolve must carry the routing key and the dedup key of the trigger.
+    /// A `PagerDuty` incident: the resolve must carry the routing key and the dedup key of the
+    /// trigger.
     Incident(Incident),
     /// A message of a Slack bot, which is changed in place.
     Message(Posted),
@@ -68,8 +70,8 @@ pub struct Attempt {
 
 /// The queue of one receiver. At most one attempt is under way at a time.
 ///
-/// Every change has a number, its *revision*, which whoever owns the queues gives out. What a change made due is tried
-/// once that revision is on the disk.
+/// Every change has a number, its *revision*, which whoever owns the queues gives out. What a
+/// change made due is tried once that revision is on the disk.
 #[derive(Clone, Debug)]
 pub struct ReceiverQueue {
     receiver: Arc<str>,
@@ -90,8 +92,8 @@ pub struct ReceiverQueue {
 }
 
 impl Opening {
-    /// Whether there is only this one, no longer `other`: a message that is known is the one that was perhaps posted, and a
-    /// group has one message in a channel.
+    /// Whether there is only this one, no longer `other`: a message that is known is the one that
+    /// was perhaps posted, and a group has one message in a channel.
     fn takes_the_place_of(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Message(_), Self::Plain) => true,
@@ -104,8 +106,9 @@ impl Opening {
 }
 
 impl ReceiverQueue {
-    /// An empty queue. `run` tells this life of the program from others (the wall clock's nanoseconds at its start will
-    /// do), so that ids never come again. A resolve is dropped when it is older than `resolve_lifetime`.
+    /// An empty queue. `run` tells this life of the program from others (the wall clock's
+    /// nanoseconds at its start will do), so that ids never come again. A resolve is dropped when
+    /// it is older than `resolve_lifetime`.
     pub fn new(receiver: Arc<str>, run: u64, resolve_lifetime: Span) -> Self {
         Self {
             receiver,
@@ -142,9 +145,13 @@ impl ReceiverQueue {
         self.revision = revision;
     }
 
-    /// Takes `notification` in; `now` is the moment on both clocks. Returns a reason for each notification, this one or
-    /// one that waited, that is not going to be sent because of it.
-    pub fn push(&mut self, notification: Arc<Notification>, now: ClockAnchor) -> Vec<SuppressReason> {
+    /// Takes `notification` in; `now` is the moment on both clocks. Returns a reason for each
+    /// notification, this one or one that waited, that is not going to be sent because of it.
+    pub fn push(
+        &mut self,
+        notification: Arc<Notification>,
+        now: ClockAnchor,
+    ) -> Vec<SuppressReason> {
         let key = notification.group.clone();
         if notification.status == AlertStatus::Resolved {
             self.mark_letters_over(&key);
@@ -158,7 +165,8 @@ impl ReceiverQueue {
             }
         }
         self.sequence += 1;
-        let entry = Entry::new(self.id(&key), self.sequence, notification, now).after(self.revision);
+        let entry =
+            Entry::new(self.id(&key), self.sequence, notification, now).after(self.revision);
         let suppressed = self.groups.entry(key.clone()).or_default().push(entry);
         self.forget_if_idle(&key);
         self.kept.touch(key);
@@ -181,37 +189,51 @@ impl ReceiverQueue {
         vec![SuppressReason::Expired; expired]
     }
 
-    /// Starts the attempt that is due: critical before warning, then first come, first served. `None` while another is
-    /// under way. What came by a change after `durable` has to wait.
+    /// Starts the attempt that is due: critical before warning, then first come, first served.
+    /// `None` while another is under way. What came by a change after `durable` has to wait.
     pub fn start(&mut self, now: Timestamp, durable: u64) -> Option<Attempt> {
         if self.busy || self.rests_until().is_some_and(|until| now < until) {
             return None;
         }
         let is_due = |next: &Entry| next.not_before <= now && next.revision <= durable;
-        let due = self.groups.values_mut().filter(|group| group.next().is_some_and(is_due));
-        let attempt = due.min_by_key(|group| group.next().map(Entry::rank))?.start()?;
+        let due = self
+            .groups
+            .values_mut()
+            .filter(|group| group.next().is_some_and(is_due));
+        let attempt = due
+            .min_by_key(|group| group.next().map(Entry::rank))?
+            .start()?;
         self.busy = true;
         self.kept.touch(attempt.notification.group.clone());
         Some(attempt)
     }
 
-    /// Takes in what the attempt under way for `group` is about to open. Returns whether the disk has to know it first:
-    /// with this life's end it would be forgotten, and perhaps stay open for ever.
+    /// Takes in what the attempt under way for `group` is about to open. Returns whether the disk
+    /// has to know it first: with this life's end it would be forgotten, and perhaps stay open for
+    /// ever.
     pub fn is_opening(&mut self, group: &GroupKey, opening: Opening) -> bool {
-        let news = self.groups.get_mut(group).is_some_and(|group| group.is_opening(opening));
+        let news = self
+            .groups
+            .get_mut(group)
+            .is_some_and(|group| group.is_opening(opening));
         if news {
             self.kept.touch(group.clone());
         }
         news
     }
 
-    /// When [`Self::start`] next has something, if nothing else happens: possibly in the past; `None` while an attempt
-    /// is under way, or when nothing waits but for a change after `durable`.
+    /// When [`Self::start`] next has something, if nothing else happens: possibly in the past;
+    /// `None` while an attempt is under way, or when nothing waits but for a change after
+    /// `durable`.
     pub fn next_wakeup(&self, durable: u64) -> Option<Timestamp> {
         if self.busy {
             return None;
         }
-        let waiting = self.groups.values().filter_map(GroupQueue::next).filter(|next| next.revision <= durable);
+        let waiting = self
+            .groups
+            .values()
+            .filter_map(GroupQueue::next)
+            .filter(|next| next.revision <= durable);
         let next = waiting.map(|next| next.not_before).min()?;
         Some(self.rests_until().map_or(next, |until| next.max(until)))
     }
@@ -221,11 +243,14 @@ impl ReceiverQueue {
         let waits = |next: &Entry| next.not_before <= now && next.revision > durable;
         !self.busy
             && self.rests_until().is_none_or(|until| until <= now)
-            && self.groups.values().any(|group| group.next().is_some_and(waits))
+            && self
+                .groups
+                .values()
+                .any(|group| group.next().is_some_and(waits))
     }
 
-    /// Takes the result of `attempt`: for a trigger, `opening` is what its resolve will have to match. Returns what
-    /// happened, at least one event.
+    /// Takes the result of `attempt`: for a trigger, `opening` is what its resolve will have to
+    /// match. Returns what happened, at least one event.
     pub fn on_result(
         &mut self,
         attempt: &Attempt,
@@ -238,7 +263,9 @@ impl ReceiverQueue {
         self.set_circuit(verdict.circuit_until);
         let key = &attempt.notification.group;
         self.kept.touch(key.clone());
-        let Some(group) = self.groups.get_mut(key) else { return vec![DeliveryEventKind::Queued] };
+        let Some(group) = self.groups.get_mut(key) else {
+            return vec![DeliveryEventKind::Queued];
+        };
         let opening = opening.or_else(|| attempt.opening.clone());
         if verdict.maybe_received {
             group.may_have_opened(attempt.notification.status, opening.as_ref());
@@ -247,14 +274,29 @@ impl ReceiverQueue {
             Disposition::Delivered => {
                 let latency = now.mono - attempt.notification.decided_at;
                 let done = group.delivered(opening);
-                (if done { DeliveryEventKind::Delivered { latency } } else { DeliveryEventKind::Queued }, Vec::new())
+                (
+                    if done {
+                        DeliveryEventKind::Delivered { latency }
+                    } else {
+                        DeliveryEventKind::Queued
+                    },
+                    Vec::new(),
+                )
             }
-            Disposition::Retry { at, reason } => {
-                (DeliveryEventKind::Failed { reason, dead: false }, group.give_back(at, false))
-            }
-            Disposition::RetryPlain { reason } => {
-                (DeliveryEventKind::Failed { reason, dead: false }, group.give_back(now.mono, true))
-            }
+            Disposition::Retry { at, reason } => (
+                DeliveryEventKind::Failed {
+                    reason,
+                    dead: false,
+                },
+                group.give_back(at, false),
+            ),
+            Disposition::RetryPlain { reason } => (
+                DeliveryEventKind::Failed {
+                    reason,
+                    dead: false,
+                },
+                group.give_back(now.mono, true),
+            ),
             Disposition::Dead { reason } => {
                 let suppressed = group.give_up();
                 self.bury(attempt, reason, now);
@@ -262,23 +304,33 @@ impl ReceiverQueue {
             }
         };
         self.forget_if_idle(key);
-        let suppressed = suppressed.into_iter().map(|reason| DeliveryEventKind::Suppressed { reason });
+        let suppressed = suppressed
+            .into_iter()
+            .map(|reason| DeliveryEventKind::Suppressed { reason });
         std::iter::once(event).chain(suppressed).collect()
     }
 
-    /// Lets everything that waits be tried at once: for when the receiver's settings changed, and what it was waiting
-    /// for may be over.
+    /// Lets everything that waits be tried at once: for when the receiver's settings changed, and
+    /// what it was waiting for may be over.
     pub fn retry_now(&mut self, now: Timestamp) {
         self.hold_until = None;
         self.set_circuit(None);
-        self.groups.values_mut().for_each(|group| group.retry_now(now));
+        self.groups
+            .values_mut()
+            .for_each(|group| group.retry_now(now));
     }
 
-    /// The receiver is no longer configured: only the ends of incidents are still sent. Returns a reason for each
-    /// notification that is not.
+    /// The receiver is no longer configured: only the ends of incidents are still sent. Returns a
+    /// reason for each notification that is not.
     pub fn retire(&mut self) -> Vec<SuppressReason> {
-        let suppressed = self.groups.values_mut().flat_map(GroupQueue::retire).collect();
-        self.groups.keys().for_each(|key| self.kept.touch(key.clone()));
+        let suppressed = self
+            .groups
+            .values_mut()
+            .flat_map(GroupQueue::retire)
+            .collect();
+        self.groups
+            .keys()
+            .for_each(|key| self.kept.touch(key.clone()));
         self.groups.retain(|_, group| !group.is_idle());
         suppressed
     }
@@ -295,7 +347,10 @@ impl ReceiverQueue {
 
     /// The groups that the receiver believes to fire, or will.
     pub fn believed(&self) -> impl Iterator<Item = &GroupKey> {
-        self.groups.iter().filter(|(_, group)| group.fires_for_receiver()).map(|(key, _)| key)
+        self.groups
+            .iter()
+            .filter(|(_, group)| group.fires_for_receiver())
+            .map(|(key, _)| key)
     }
 
     /// The end of a group that nobody else knows any more, in the words of when it was last told.
@@ -303,7 +358,8 @@ impl ReceiverQueue {
         let group = self.groups.get(key)?;
         let waiting = group.waiting.back().map(|entry| &entry.notification);
         let mut end = Notification::clone(group.told.as_ref().or(waiting)?);
-        (end.status, end.reason, end.decided_at) = (AlertStatus::Resolved, NotifyReason::Resolved, now);
+        (end.status, end.reason, end.decided_at) =
+            (AlertStatus::Resolved, NotifyReason::Resolved, now);
         for alert in &mut end.alerts {
             let alert = Arc::make_mut(alert);
             alert.status = AlertStatus::Resolved;
@@ -314,7 +370,11 @@ impl ReceiverQueue {
 
     /// How much waits or is under way.
     pub fn state(&self) -> QueueState {
-        let decided = self.groups.values().flat_map(GroupQueue::undelivered).map(|n| n.decided_at);
+        let decided = self
+            .groups
+            .values()
+            .flat_map(GroupQueue::undelivered)
+            .map(|n| n.decided_at);
         QueueState {
             depth: decided.clone().count(),
             oldest: decided.min(),
@@ -366,7 +426,9 @@ impl DeliveryId {
     pub fn parse(text: &str) -> Option<Self> {
         let fits = text.starts_with("msg_")
             && text.len() <= MAX_ID
-            && text.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
+            && text
+                .bytes()
+                .all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
         fits.then(|| Self(text.into()))
     }
 

@@ -1,6 +1,7 @@
 //! A queue as documents: one for each group, one for each dead letter, one for the receiver itself.
 //!
-//! Routing keys stand in them as they are, because a resolve needs them: whoever has a document has a secret.
+//! Routing keys stand in them as they are, because a resolve needs them: whoever has a document has
+//! a secret.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{GroupKey, Notification};
-use crate::model::{ClockAnchor, ClockShift, Document, SavedDocument, Secret, Span, Table, Timestamp};
+use crate::model::{
+    ClockAnchor, ClockShift, Document, SavedDocument, Secret, Span, Table, Timestamp,
+};
 use crate::monitor::DeliveryFailure;
 use crate::notify::pagerduty::Incident;
 use crate::notify::slack_bot::Posted;
@@ -16,8 +19,8 @@ use crate::notify::slack_bot::Posted;
 use super::group::{Entry, GroupQueue};
 use super::{DeadLetter, DeliveryId, MAX_GROUPS, Opening, ReceiverQueue};
 
-/// The longest that anything is put off over a restart: what a receiver that is gone is left alone for. A clock that was
-/// off must not put it off for days.
+/// The longest that anything is put off over a restart: what a receiver that is gone is left alone
+/// for. A clock that was off must not put it off for days.
 const MAX_WAIT: Span = Span::from_secs(900);
 
 /// What the disk knows otherwise.
@@ -84,7 +87,10 @@ struct ReceiverRecord {
 #[serde(rename_all = "snake_case")]
 enum OpeningRecord {
     Plain,
-    Incident { routing_key: String, dedup_key: String },
+    Incident {
+        routing_key: String,
+        dedup_key: String,
+    },
     Message(Posted),
 }
 
@@ -117,7 +123,11 @@ impl ReceiverQueue {
         let mut changed = std::mem::take(&mut self.kept);
         if all {
             changed.groups = self.groups.keys().cloned().collect();
-            changed.letters = self.letters.iter().map(|letter| letter.id.clone()).collect();
+            changed.letters = self
+                .letters
+                .iter()
+                .map(|letter| letter.id.clone())
+                .collect();
         }
         let groups = changed.groups.iter().map(|key| self.group_document(key));
         let letters = changed.letters.iter().map(|id| self.letter_document(id));
@@ -142,38 +152,67 @@ impl ReceiverQueue {
     fn group_document(&self, key: &GroupKey) -> Document {
         let name = format!("{:?}/{}", self.receiver, key.text());
         match self.groups.get(key) {
-            Some(group) => Document::record(Table::Outbox, name, &GroupRecord::of(&self.receiver, key, group)),
+            Some(group) => Document::record(
+                Table::Outbox,
+                name,
+                &GroupRecord::of(&self.receiver, key, group),
+            ),
             None => Document::delete(Table::Outbox, name),
         }
     }
 
     fn letter_document(&self, id: &DeliveryId) -> Document {
         match self.letters.iter().find(|letter| letter.id == *id) {
-            Some(letter) => {
-                Document::record(Table::DeadLetters, id.to_string(), &LetterRecord::of(&self.receiver, letter))
-            }
+            Some(letter) => Document::record(
+                Table::DeadLetters,
+                id.to_string(),
+                &LetterRecord::of(&self.receiver, letter),
+            ),
             None => Document::delete(Table::DeadLetters, id.to_string()),
         }
     }
 
     fn receiver_document(&self) -> Document {
         let (receiver, endpoint) = (Arc::clone(&self.receiver), self.endpoint.clone());
-        let record = ReceiverRecord { receiver, circuit: self.circuit, endpoint };
+        let record = ReceiverRecord {
+            receiver,
+            circuit: self.circuit,
+            endpoint,
+        };
         Document::record(Table::Receivers, &*self.receiver, &record)
     }
 
-    /// Takes in a group that was kept, unless the group is known already: then only what is open of it is news. What was
-    /// under way is tried again under its id, and what it may have opened counts as opened.
-    fn restore_group(&mut self, record: GroupRecord, shift: &ClockShift) -> Result<(), QueueRecordError> {
-        let GroupRecord { receiver: _, group, opened, in_flight, opening, waiting, told } = record;
+    /// Takes in a group that was kept, unless the group is known already: then only what is open of
+    /// it is news. What was under way is tried again under its id, and what it may have opened
+    /// counts as opened.
+    fn restore_group(
+        &mut self,
+        record: GroupRecord,
+        shift: &ClockShift,
+    ) -> Result<(), QueueRecordError> {
+        let GroupRecord {
+            receiver: _,
+            group,
+            opened,
+            in_flight,
+            opening,
+            waiting,
+            told,
+        } = record;
         if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(&group) {
             return Ok(()); // as many as the queue that wrote them had
         }
-        let entries: VecDeque<_> =
-            in_flight.into_iter().chain(waiting).map(|entry| self.entry(entry, shift)).collect::<Result<_, _>>()?;
+        let entries: VecDeque<_> = in_flight
+            .into_iter()
+            .chain(waiting)
+            .map(|entry| self.entry(entry, shift))
+            .collect::<Result<_, _>>()?;
         let known = self.groups.contains_key(&group);
         let queue = self.groups.entry(group.clone()).or_default();
-        opened.into_iter().chain(opening).for_each(|opening| queue.remember(opening.into()));
+        opened
+            .into_iter()
+            .chain(opening)
+            .for_each(|opening| queue.remember(opening.into()));
         if !known {
             queue.waiting = entries;
             queue.told = told.map(|told| Arc::new(shifted(told, shift)));
@@ -183,10 +222,19 @@ impl ReceiverQueue {
         Ok(())
     }
 
-    fn entry(&mut self, record: EntryRecord, shift: &ClockShift) -> Result<Entry, QueueRecordError> {
+    fn entry(
+        &mut self,
+        record: EntryRecord,
+        shift: &ClockShift,
+    ) -> Result<Entry, QueueRecordError> {
         let id = DeliveryId::parse(&record.id).ok_or(QueueRecordError::Id)?;
         self.sequence += 1;
-        let entry = Entry::new(id, self.sequence, Arc::new(shifted(record.notification, shift)), shift.now);
+        let entry = Entry::new(
+            id,
+            self.sequence,
+            Arc::new(shifted(record.notification, shift)),
+            shift.now,
+        );
         Ok(Entry {
             anchor: anchor(record.anchor, shift),
             attempts: record.attempts,
@@ -196,7 +244,11 @@ impl ReceiverQueue {
         })
     }
 
-    fn restore_letter(&mut self, record: LetterRecord, shift: &ClockShift) -> Result<(), QueueRecordError> {
+    fn restore_letter(
+        &mut self,
+        record: LetterRecord,
+        shift: &ClockShift,
+    ) -> Result<(), QueueRecordError> {
         let letter = DeadLetter {
             id: DeliveryId::parse(&record.id).ok_or(QueueRecordError::Id)?,
             notification: Arc::new(shifted(record.notification, shift)),
@@ -208,13 +260,15 @@ impl ReceiverQueue {
             over: record.over,
         };
         self.keep_letter(letter);
-        self.letters.make_contiguous().sort_by_key(|letter| letter.at);
+        self.letters
+            .make_contiguous()
+            .sort_by_key(|letter| letter.at);
         Ok(())
     }
 }
 
-/// Takes in one document of an outbox: of a group, a dead letter or a receiver, as its table says. `queue` gives the
-/// queue of a receiver, also of one that is no longer configured.
+/// Takes in one document of an outbox: of a group, a dead letter or a receiver, as its table says.
+/// `queue` gives the queue of a receiver, also of one that is no longer configured.
 ///
 /// # Errors
 /// It makes no sense.
@@ -237,7 +291,10 @@ pub fn restore<'a>(
             let record: ReceiverRecord = serde_json::from_str(&document.body)?;
             let queue = queue(&record.receiver);
             queue.endpoint = queue.endpoint.take().or(record.endpoint);
-            queue.circuit = record.circuit.map(|until| shift.due(until, MAX_WAIT)).or(queue.circuit);
+            queue.circuit = record
+                .circuit
+                .map(|until| shift.due(until, MAX_WAIT))
+                .or(queue.circuit);
             Ok(())
         }
     }
@@ -245,7 +302,13 @@ pub fn restore<'a>(
 
 impl GroupRecord {
     fn of(receiver: &Arc<str>, key: &GroupKey, group: &GroupQueue) -> Self {
-        let GroupQueue { opened, in_flight, opening, waiting, told } = group;
+        let GroupQueue {
+            opened,
+            in_flight,
+            opening,
+            waiting,
+            told,
+        } = group;
         Self {
             receiver: Arc::clone(receiver),
             group: key.clone(),
@@ -260,7 +323,16 @@ impl GroupRecord {
 
 impl EntryRecord {
     fn of(entry: &Entry) -> Self {
-        let Entry { id, sequence: _, notification, anchor, attempts, not_before, plain, revision: _ } = entry;
+        let Entry {
+            id,
+            sequence: _,
+            notification,
+            anchor,
+            attempts,
+            not_before,
+            plain,
+            revision: _,
+        } = entry;
         Self {
             id: id.to_string(),
             notification: Notification::clone(notification),
@@ -274,7 +346,16 @@ impl EntryRecord {
 
 impl LetterRecord {
     fn of(receiver: &Arc<str>, letter: &DeadLetter) -> Self {
-        let DeadLetter { id, notification, anchor, reason, at, attempts, opening, over } = letter;
+        let DeadLetter {
+            id,
+            notification,
+            anchor,
+            reason,
+            at,
+            attempts,
+            opening,
+            over,
+        } = letter;
         Self {
             receiver: Arc::clone(receiver),
             id: id.to_string(),
@@ -294,9 +375,13 @@ impl From<&Opening> for OpeningRecord {
         match opening {
             Opening::Plain => Self::Plain,
             Opening::Message(posted) => Self::Message(posted.clone()),
-            Opening::Incident(Incident { routing_key, dedup_key }) => {
-                Self::Incident { routing_key: routing_key.reveal().to_owned(), dedup_key: dedup_key.clone() }
-            }
+            Opening::Incident(Incident {
+                routing_key,
+                dedup_key,
+            }) => Self::Incident {
+                routing_key: routing_key.reveal().to_owned(),
+                dedup_key: dedup_key.clone(),
+            },
         }
     }
 }
@@ -306,9 +391,13 @@ impl From<OpeningRecord> for Opening {
         match record {
             OpeningRecord::Plain => Self::Plain,
             OpeningRecord::Message(posted) => Self::Message(posted),
-            OpeningRecord::Incident { routing_key, dedup_key } => {
-                Self::Incident(Incident { routing_key: Secret::new(routing_key), dedup_key })
-            }
+            OpeningRecord::Incident {
+                routing_key,
+                dedup_key,
+            } => Self::Incident(Incident {
+                routing_key: Secret::new(routing_key),
+                dedup_key,
+            }),
         }
     }
 }
@@ -316,11 +405,17 @@ impl From<OpeningRecord> for Opening {
 /// The notification with its instants on the present clock.
 fn shifted(mut notification: Notification, shift: &ClockShift) -> Notification {
     notification.decided_at = shift.past(notification.decided_at);
-    notification.alerts.iter_mut().for_each(|alert| Arc::make_mut(alert).shift(shift));
+    notification
+        .alerts
+        .iter_mut()
+        .for_each(|alert| Arc::make_mut(alert).shift(shift));
     notification
 }
 
 /// The moment on both clocks: its wall time is what was said then.
 fn anchor(anchor: ClockAnchor, shift: &ClockShift) -> ClockAnchor {
-    ClockAnchor { mono: anchor.mono + shift.by, ..anchor }
+    ClockAnchor {
+        mono: anchor.mono + shift.by,
+        ..anchor
+    }
 }

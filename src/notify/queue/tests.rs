@@ -10,8 +10,12 @@ use crate::monitor::DeliveryFailure;
 use crate::notify::testing::{anchor, labels, notification, now, pair_alert, resolved};
 
 const DAY: Span = Span::from_secs(24 * 3600);
-const DELIVERED: Verdict =
-    Verdict { disposition: Disposition::Delivered, hold_until: None, circuit_until: None, maybe_received: false };
+const DELIVERED: Verdict = Verdict {
+    disposition: Disposition::Delivered,
+    hold_until: None,
+    circuit_until: None,
+    maybe_received: false,
+};
 /// Everything is on the disk.
 const ALL: u64 = u64::MAX;
 
@@ -24,21 +28,38 @@ fn group(n: usize) -> GroupKey {
 }
 
 fn firing(n: usize) -> Arc<Notification> {
-    Arc::new(Notification { group: group(n), ..notification(NotifyReason::First, vec![pair_alert("orders", 0)]) })
+    Arc::new(Notification {
+        group: group(n),
+        ..notification(NotifyReason::First, vec![pair_alert("orders", 0)])
+    })
 }
 
 fn over(n: usize) -> Arc<Notification> {
     let alerts = vec![resolved(pair_alert("orders", 0))];
-    Arc::new(Notification { group: group(n), ..notification(NotifyReason::Resolved, alerts) })
+    Arc::new(Notification {
+        group: group(n),
+        ..notification(NotifyReason::Resolved, alerts)
+    })
 }
 
 fn retry(secs: i64) -> Verdict {
-    let disposition = Disposition::Retry { at: now() + Span::from_secs(secs), reason: DeliveryFailure::Server };
-    Verdict { disposition, ..DELIVERED }
+    let disposition = Disposition::Retry {
+        at: now() + Span::from_secs(secs),
+        reason: DeliveryFailure::Server,
+    };
+    Verdict {
+        disposition,
+        ..DELIVERED
+    }
 }
 
 fn dead() -> Verdict {
-    Verdict { disposition: Disposition::Dead { reason: DeliveryFailure::Client }, ..DELIVERED }
+    Verdict {
+        disposition: Disposition::Dead {
+            reason: DeliveryFailure::Client,
+        },
+        ..DELIVERED
+    }
 }
 
 fn start(queue: &mut ReceiverQueue) -> Attempt {
@@ -62,7 +83,13 @@ fn end(queue: &mut ReceiverQueue, attempt: &Attempt, verdict: &Verdict) -> Vec<S
 }
 
 fn check_empty(queue: &ReceiverQueue) {
-    assert_eq!(queue.state(), QueueState { dead: queue.state().dead, ..QueueState::default() });
+    assert_eq!(
+        queue.state(),
+        QueueState {
+            dead: queue.state().dead,
+            ..QueueState::default()
+        }
+    );
     assert!(queue.groups.is_empty() && queue.next_wakeup(ALL).is_none());
 }
 
@@ -70,11 +97,21 @@ fn check_empty(queue: &ReceiverQueue) {
 fn a_group_is_opened_and_closed() {
     let mut queue = queue();
     assert_eq!(queue.push(firing(0), anchor()), []);
-    assert_eq!(queue.state(), QueueState { depth: 1, oldest: Some(now()), ..QueueState::default() });
+    assert_eq!(
+        queue.state(),
+        QueueState {
+            depth: 1,
+            oldest: Some(now()),
+            ..QueueState::default()
+        }
+    );
     let (opened, _) = attempt(&mut queue, &DELIVERED);
     assert_eq!(queue.push(over(0), anchor()), []);
     let (closed, _) = attempt(&mut queue, &DELIVERED);
-    assert_eq!((opened.notification, closed.notification), (firing(0), over(0)));
+    assert_eq!(
+        (opened.notification, closed.notification),
+        (firing(0), over(0))
+    );
     assert_ne!(opened.id, closed.id);
     assert_eq!(closed.opening, Some(Opening::Plain));
     check_empty(&queue);
@@ -96,8 +133,15 @@ fn an_undelivered_firing_gives_way_to_its_newer_state() {
     let mut queue = queue();
     queue.push(firing(0), anchor());
     let (first, _) = attempt(&mut queue, &retry(8));
-    assert_eq!(queue.push(firing(0), anchor()), [SuppressReason::Superseded]);
-    assert_eq!(queue.next_wakeup(ALL), Some(now() + Span::from_secs(8)), "the receiver still gets its rest");
+    assert_eq!(
+        queue.push(firing(0), anchor()),
+        [SuppressReason::Superseded]
+    );
+    assert_eq!(
+        queue.next_wakeup(ALL),
+        Some(now() + Span::from_secs(8)),
+        "the receiver still gets its rest"
+    );
     let second = queue.start(now() + Span::from_secs(8), ALL).unwrap();
     assert_ne!(second.id, first.id);
     assert_eq!(second.number, 2);
@@ -110,17 +154,26 @@ fn a_firing_under_way_gives_way_when_it_fails() {
     let first = start(&mut queue);
     assert_eq!(queue.push(firing(0), anchor()), []);
     assert_eq!(queue.start(now(), ALL), None, "one at a time");
-    assert_eq!(end(&mut queue, &first, &retry(0)), [SuppressReason::Superseded]);
+    assert_eq!(
+        end(&mut queue, &first, &retry(0)),
+        [SuppressReason::Superseded]
+    );
     assert_ne!(start(&mut queue).id, first.id);
 }
 
 #[test]
 fn what_nobody_was_told_is_not_resolved() {
     let mut queue = queue();
-    assert_eq!(queue.push(over(0), anchor()), [SuppressReason::NeverDelivered]);
+    assert_eq!(
+        queue.push(over(0), anchor()),
+        [SuppressReason::NeverDelivered]
+    );
     queue.push(firing(0), anchor());
     attempt(&mut queue, &retry(8));
-    assert_eq!(queue.push(over(0), anchor()), [SuppressReason::NeverDelivered; 2]);
+    assert_eq!(
+        queue.push(over(0), anchor()),
+        [SuppressReason::NeverDelivered; 2]
+    );
     check_empty(&queue);
 }
 
@@ -141,7 +194,13 @@ fn a_resolve_waits_for_the_firing_under_way() {
 fn a_firing_that_may_have_arrived_is_resolved() {
     let mut queue = queue();
     queue.push(firing(0), anchor());
-    attempt(&mut queue, &Verdict { maybe_received: true, ..retry(0) });
+    attempt(
+        &mut queue,
+        &Verdict {
+            maybe_received: true,
+            ..retry(0)
+        },
+    );
     assert_eq!(queue.push(over(0), anchor()), [SuppressReason::Superseded]);
     assert_eq!(attempt(&mut queue, &DELIVERED).0.notification, over(0));
     check_empty(&queue);
@@ -155,7 +214,9 @@ fn a_group_that_fires_again_is_resolved_first() {
     queue.push(over(0), anchor());
     attempt(&mut queue, &retry(0));
     assert_eq!(queue.push(firing(0), anchor()), []);
-    let order: Vec<_> = (0..2).map(|_| attempt(&mut queue, &DELIVERED).0.notification.status).collect();
+    let order: Vec<_> = (0..2)
+        .map(|_| attempt(&mut queue, &DELIVERED).0.notification.status)
+        .collect();
     assert_eq!(order, [AlertStatus::Resolved, AlertStatus::Firing]);
 }
 
@@ -166,8 +227,14 @@ fn a_second_incident_that_nobody_saw_leaves_the_first_resolve() {
     attempt(&mut queue, &DELIVERED);
     queue.push(over(0), anchor());
     queue.push(firing(0), anchor());
-    assert_eq!(queue.push(over(0), anchor()), [SuppressReason::NeverDelivered; 2]);
-    assert_eq!(attempt(&mut queue, &DELIVERED).0.notification.status, AlertStatus::Resolved);
+    assert_eq!(
+        queue.push(over(0), anchor()),
+        [SuppressReason::NeverDelivered; 2]
+    );
+    assert_eq!(
+        attempt(&mut queue, &DELIVERED).0.notification.status,
+        AlertStatus::Resolved
+    );
     check_empty(&queue);
 }
 
@@ -178,10 +245,17 @@ fn a_resolve_is_not_sent_after_a_day() {
     attempt(&mut queue, &DELIVERED);
     queue.push(over(0), anchor());
     assert_eq!(queue.expire(now() + DAY), []);
-    assert_eq!(queue.expire(now() + DAY + Span::from_secs(1)), [SuppressReason::Expired]);
+    assert_eq!(
+        queue.expire(now() + DAY + Span::from_secs(1)),
+        [SuppressReason::Expired]
+    );
     check_empty(&queue);
     queue.push(firing(0), anchor());
-    assert_eq!(queue.expire(now() + DAY + DAY), [], "a firing lives as long as it fires");
+    assert_eq!(
+        queue.expire(now() + DAY + DAY),
+        [],
+        "a firing lives as long as it fires"
+    );
 }
 
 #[test]
@@ -199,12 +273,26 @@ fn a_resolve_behind_an_attempt_under_way_does_not_expire() {
 #[test]
 fn critical_goes_before_warning_and_then_in_turn() {
     let mut queue = queue();
-    for (n, severity) in
-        [Severity::Warning, Severity::Critical, Severity::Warning, Severity::Critical].iter().enumerate()
+    for (n, severity) in [
+        Severity::Warning,
+        Severity::Critical,
+        Severity::Warning,
+        Severity::Critical,
+    ]
+    .iter()
+    .enumerate()
     {
-        queue.push(Arc::new(Notification { severity: *severity, ..(*firing(n)).clone() }), anchor());
+        queue.push(
+            Arc::new(Notification {
+                severity: *severity,
+                ..(*firing(n)).clone()
+            }),
+            anchor(),
+        );
     }
-    let order: Vec<_> = (0..4).map(|_| attempt(&mut queue, &DELIVERED).0.notification.group.clone()).collect();
+    let order: Vec<_> = (0..4)
+        .map(|_| attempt(&mut queue, &DELIVERED).0.notification.group.clone())
+        .collect();
     assert_eq!(order, [group(1), group(3), group(0), group(2)]);
 }
 
@@ -214,7 +302,13 @@ fn a_hold_stops_the_whole_receiver() {
     queue.push(firing(0), anchor());
     queue.push(firing(1), anchor());
     let until = now() + Span::from_secs(30);
-    attempt(&mut queue, &Verdict { hold_until: Some(until), ..retry(3) });
+    attempt(
+        &mut queue,
+        &Verdict {
+            hold_until: Some(until),
+            ..retry(3)
+        },
+    );
     assert_eq!(queue.start(now() + Span::from_secs(29), ALL), None);
     assert_eq!(queue.next_wakeup(ALL), Some(until));
     assert!(queue.start(until, ALL).is_some());
@@ -224,7 +318,13 @@ fn a_hold_stops_the_whole_receiver() {
 fn new_settings_end_every_wait() {
     let mut queue = queue();
     queue.push(firing(0), anchor());
-    attempt(&mut queue, &Verdict { hold_until: Some(now() + DAY), ..retry(900) });
+    attempt(
+        &mut queue,
+        &Verdict {
+            hold_until: Some(now() + DAY),
+            ..retry(900)
+        },
+    );
     queue.retry_now(now());
     assert!(queue.start(now(), ALL).is_some());
 }
@@ -235,17 +335,29 @@ fn a_full_queue_refuses_new_groups_but_no_resolve() {
     for n in 0..MAX_GROUPS {
         assert_eq!(queue.push(firing(n), anchor()), []);
     }
-    assert_eq!(queue.push(firing(MAX_GROUPS), anchor()), [SuppressReason::QueueFull]);
+    assert_eq!(
+        queue.push(firing(MAX_GROUPS), anchor()),
+        [SuppressReason::QueueFull]
+    );
     let (told, _) = attempt(&mut queue, &DELIVERED);
     assert_eq!(
-        queue.push(Arc::new(Notification { group: told.notification.group.clone(), ..(*over(0)).clone() }), anchor()),
+        queue.push(
+            Arc::new(Notification {
+                group: told.notification.group.clone(),
+                ..(*over(0)).clone()
+            }),
+            anchor()
+        ),
         []
     );
     assert_eq!(queue.state().depth, MAX_GROUPS);
 }
 
 fn incident(routing_key: &str) -> Opening {
-    Opening::Incident(Incident { routing_key: Secret::new(routing_key), dedup_key: "orders".to_owned() })
+    Opening::Incident(Incident {
+        routing_key: Secret::new(routing_key),
+        dedup_key: "orders".to_owned(),
+    })
 }
 
 #[test]
@@ -272,24 +384,62 @@ fn a_resolve_goes_to_every_key_that_opened_the_group() {
 fn plain_text_is_tried_at_once_with_the_same_id() {
     let mut queue = queue();
     queue.push(firing(0), anchor());
-    let verdict = Verdict { disposition: Disposition::RetryPlain { reason: DeliveryFailure::Client }, ..DELIVERED };
+    let verdict = Verdict {
+        disposition: Disposition::RetryPlain {
+            reason: DeliveryFailure::Client,
+        },
+        ..DELIVERED
+    };
     let (first, _) = attempt(&mut queue, &verdict);
     let second = start(&mut queue);
-    assert_eq!((second.id, first.plain, second.plain), (first.id, false, true));
+    assert_eq!(
+        (second.id, first.plain, second.plain),
+        (first.id, false, true)
+    );
 }
 
 #[test]
 fn what_resolved_in_a_superseded_message_is_still_told() {
     let mut queue = queue();
     let with = |reason, alerts: Vec<Arc<AlertSnapshot>>| {
-        Arc::new(Notification { group: group(0), ..notification(reason, alerts) })
+        Arc::new(Notification {
+            group: group(0),
+            ..notification(reason, alerts)
+        })
     };
-    queue.push(with(NotifyReason::First, vec![pair_alert("a", 0), resolved(pair_alert("b", 0))]), anchor());
-    queue.push(with(NotifyReason::NewInGroup, vec![pair_alert("a", 0), pair_alert("c", 0)]), anchor());
+    queue.push(
+        with(
+            NotifyReason::First,
+            vec![pair_alert("a", 0), resolved(pair_alert("b", 0))],
+        ),
+        anchor(),
+    );
+    queue.push(
+        with(
+            NotifyReason::NewInGroup,
+            vec![pair_alert("a", 0), pair_alert("c", 0)],
+        ),
+        anchor(),
+    );
     let told = start(&mut queue).notification;
-    let pairs: Vec<_> = told.alerts.iter().map(|alert| (&*alert.identity.labels["pair"], alert.status)).collect();
-    assert_eq!(pairs, [("a", AlertStatus::Firing), ("c", AlertStatus::Firing), ("b", AlertStatus::Resolved)]);
-    assert_eq!(told.reason, NotifyReason::First, "for the receiver it is news");
+    let pairs: Vec<_> = told
+        .alerts
+        .iter()
+        .map(|alert| (&*alert.identity.labels["pair"], alert.status))
+        .collect();
+    assert_eq!(
+        pairs,
+        [
+            ("a", AlertStatus::Firing),
+            ("c", AlertStatus::Firing),
+            ("b", AlertStatus::Resolved)
+        ]
+    );
+    assert_eq!(
+        told.reason,
+        NotifyReason::First,
+        "for the receiver it is news"
+    );
 }
 
 #[test]
@@ -299,7 +449,11 @@ fn ids_are_fit_for_a_header_and_differ_between_runs() {
         queue.push(firing(0), anchor());
         start(&mut queue).id.to_string()
     };
-    assert!(id(1).bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
+    assert!(
+        id(1)
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    );
     assert_ne!(id(1), id(2));
 }
 
@@ -373,13 +527,21 @@ impl World {
         if let Some((_, renewed)) = self.last.get_mut(&group(n)) {
             *renewed = true;
         }
-        self.ended += queue.push(if resolve { over(n) } else { firing(n) }, anchor()).len();
+        self.ended += queue
+            .push(if resolve { over(n) } else { firing(n) }, anchor())
+            .len();
     }
 
     fn start(&mut self, queue: &mut ReceiverQueue) {
-        let Some(attempt) = queue.start(now(), ALL) else { return };
+        let Some(attempt) = queue.start(now(), ALL) else {
+            return;
+        };
         let status = attempt.notification.status;
-        assert_eq!(*self.ids.entry(attempt.id.clone()).or_insert(status), status, "an id means one thing");
+        assert_eq!(
+            *self.ids.entry(attempt.id.clone()).or_insert(status),
+            status,
+            "an id means one thing"
+        );
         let key = attempt.notification.group.clone();
         if attempt.number > 1 {
             let (id, renewed) = &self.last[&key];
@@ -393,7 +555,10 @@ impl World {
         let verdict = match outcome {
             Outcome::Delivered => DELIVERED,
             Outcome::Refused => retry(0),
-            Outcome::Unclear { .. } => Verdict { maybe_received: true, ..retry(0) },
+            Outcome::Unclear { .. } => Verdict {
+                maybe_received: true,
+                ..retry(0)
+            },
             Outcome::Dead => dead(),
         };
         match outcome {
@@ -405,7 +570,10 @@ impl World {
         }
         let events = queue.on_result(attempt, Some(Opening::Plain), &verdict, anchor());
         let ends = events.iter().filter(|event| {
-            !matches!(event, DeliveryEventKind::Failed { dead: false, .. } | DeliveryEventKind::Queued)
+            !matches!(
+                event,
+                DeliveryEventKind::Failed { dead: false, .. } | DeliveryEventKind::Queued
+            )
         });
         self.ended += ends.count();
     }
@@ -420,7 +588,10 @@ impl World {
             self.open.insert(key);
         } else {
             let known = self.open.remove(&key);
-            assert!(known || self.unclear.contains(&key), "a resolve for what was never opened");
+            assert!(
+                known || self.unclear.contains(&key),
+                "a resolve for what was never opened"
+            );
         }
     }
 
@@ -429,7 +600,11 @@ impl World {
         for _ in 0..1_000 {
             self.step(queue, Step::Act(Outcome::Delivered));
         }
-        assert_eq!((queue.state().depth, self.ended), (0, self.pushed), "each notification ends exactly once");
+        assert_eq!(
+            (queue.state().depth, self.ended),
+            (0, self.pushed),
+            "each notification ends exactly once"
+        );
     }
 }
 
@@ -451,7 +626,8 @@ proptest! {
     fn nothing_is_lost_where_some_die(steps in steps(true)) {
         let (mut queue, mut world) = (queue(), World::default());
         for step in steps {
-            // A dead resolve leaves the receiver's belief behind, which the next resolve may not end.
+            // A dead resolve leaves the receiver's belief behind, which the next resolve may not
+            // end.
             world.unclear = (0..3).map(group).collect();
             world.step(&mut queue, step);
         }
@@ -466,12 +642,24 @@ fn dead_letters_are_bounded_and_the_oldest_give_way() {
         queue.push(firing(n), anchor());
         attempt(&mut queue, &dead());
     }
-    let kept: Vec<_> = queue.dead_letters().map(|letter| letter.notification.group.clone()).collect();
-    assert_eq!((kept.len(), kept.first()), (MAX_DEAD_LETTERS, Some(&group(2))));
+    let kept: Vec<_> = queue
+        .dead_letters()
+        .map(|letter| letter.notification.group.clone())
+        .collect();
+    assert_eq!(
+        (kept.len(), kept.first()),
+        (MAX_DEAD_LETTERS, Some(&group(2)))
+    );
     assert_eq!(queue.state().dead, MAX_DEAD_LETTERS as u64 + 2);
     let documents = queue.take_unsaved(false);
-    let gone = documents.iter().filter(|d| d.table == crate::model::Table::DeadLetters && d.body.is_none());
-    assert_eq!(gone.count(), 2, "the disk is told of those that never were there, too");
+    let gone = documents
+        .iter()
+        .filter(|d| d.table == crate::model::Table::DeadLetters && d.body.is_none());
+    assert_eq!(
+        gone.count(),
+        2,
+        "the disk is told of those that never were there, too"
+    );
 }
 
 #[test]
@@ -479,8 +667,20 @@ fn a_receiver_that_is_gone_is_asked_again_and_any_other_answer_closes_its_circui
     let mut queue = queue();
     queue.push(firing(0), anchor());
     let until = now() + Span::from_secs(900);
-    attempt(&mut queue, &Verdict { circuit_until: Some(until), ..retry(900) });
-    assert_eq!((queue.state().circuit_until, queue.start(until - Span::from_secs(1), ALL)), (Some(until), None));
+    attempt(
+        &mut queue,
+        &Verdict {
+            circuit_until: Some(until),
+            ..retry(900)
+        },
+    );
+    assert_eq!(
+        (
+            queue.state().circuit_until,
+            queue.start(until - Span::from_secs(1), ALL)
+        ),
+        (Some(until), None)
+    );
     let again = queue.start(until, ALL).expect("one attempt decides");
     end(&mut queue, &again, &retry(901));
     assert_eq!(queue.state().circuit_until, None);
@@ -491,7 +691,14 @@ fn what_is_not_on_the_disk_waits_and_wakes_nobody() {
     let mut queue = queue();
     queue.set_revision(7);
     queue.push(firing(0), anchor());
-    assert_eq!((queue.start(now(), 6), queue.next_wakeup(6), queue.waits_for_disk(now(), 6)), (None, None, true));
+    assert_eq!(
+        (
+            queue.start(now(), 6),
+            queue.next_wakeup(6),
+            queue.waits_for_disk(now(), 6)
+        ),
+        (None, None, true)
+    );
     assert!(queue.start(now(), 7).is_some());
     assert!(!queue.waits_for_disk(now(), 6), "it is under way");
 }
@@ -501,11 +708,25 @@ fn a_clock_that_was_off_puts_nothing_off_for_days() {
     let mut old = queue();
     old.push(firing(0), anchor());
     let far = now() + Span::from_secs(10 * 86_400);
-    attempt(&mut old, &Verdict { circuit_until: Some(far), hold_until: Some(far), ..retry(10 * 86_400) });
-    let shift = crate::model::ClockShift { now: anchor(), ..Default::default() };
+    attempt(
+        &mut old,
+        &Verdict {
+            circuit_until: Some(far),
+            hold_until: Some(far),
+            ..retry(10 * 86_400)
+        },
+    );
+    let shift = crate::model::ClockShift {
+        now: anchor(),
+        ..Default::default()
+    };
     let mut new = queue();
     for crate::model::Document { table, key, body } in old.take_unsaved(true) {
-        let document = crate::model::SavedDocument { key, body: body.unwrap(), shift };
+        let document = crate::model::SavedDocument {
+            key,
+            body: body.unwrap(),
+            shift,
+        };
         restore(table, &document, |_| &mut new).unwrap();
     }
     assert_eq!(new.next_wakeup(ALL), Some(now() + Span::from_secs(900)));

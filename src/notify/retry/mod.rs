@@ -1,4 +1,5 @@
-//! What becomes of an attempt: delivered, tried again, or dead. Pure: the clock and the jitter are arguments.
+//! What becomes of an attempt: delivered, tried again, or dead. Pure: the clock and the jitter are
+//! arguments.
 
 use std::fmt;
 
@@ -25,7 +26,8 @@ pub struct Timing {
     pub max_backoff_pagerduty_limited: Span,
     /// A longer `Retry-After` counts as this much: it must not silence a receiver for a day.
     pub max_retry_after: Span,
-    /// How long a receiver that says 410 Gone is left alone. Not for ever: it may be a proxy that says so.
+    /// How long a receiver that says 410 Gone is left alone. Not for ever: it may be a proxy that
+    /// says so.
     pub gone: Span,
     /// The least time between two messages to a Slack channel, which takes about one a second.
     pub slack_pace: Span,
@@ -49,8 +51,9 @@ impl Default for Timing {
     }
 }
 
-/// How many attempts are made while a Slack webhook answers 2xx without `ok`. The answer may be a login page in
-/// between, which passes; or a receiver with words of its own, which must not get the same message for ever.
+/// How many attempts are made while a Slack webhook answers 2xx without `ok`. The answer may be a
+/// login page in between, which passes; or a receiver with words of its own, which must not get the
+/// same message for ever.
 const MAX_UNCONFIRMED: u32 = 3;
 
 /// The rules that differ by receiver.
@@ -123,15 +126,22 @@ pub struct Verdict {
     pub disposition: Disposition,
     /// Nothing at all is sent to the receiver before this.
     pub hold_until: Option<Timestamp>,
-    /// The receiver says that it is gone: its circuit is open until then. Every other answer closes it.
+    /// The receiver says that it is gone: its circuit is open until then. Every other answer closes
+    /// it.
     pub circuit_until: Option<Timestamp>,
-    /// Whether the receiver may have acted on it although the attempt failed: its resolve must be sent then.
+    /// Whether the receiver may have acted on it although the attempt failed: its resolve must be
+    /// sent then.
     pub maybe_received: bool,
 }
 
 impl Verdict {
     fn of(disposition: Disposition) -> Self {
-        Self { disposition, hold_until: None, circuit_until: None, maybe_received: false }
+        Self {
+            disposition,
+            hold_until: None,
+            circuit_until: None,
+            maybe_received: false,
+        }
     }
 
     fn dead(reason: DeliveryFailure) -> Self {
@@ -155,23 +165,43 @@ pub fn judge(timing: &Timing, circumstances: &Circumstances, result: &AttemptRes
     match result {
         AttemptResult::Answered(response) => judge_answer(timing, circumstances, response),
         AttemptResult::Failed(error) => {
-            let verdict = back_off(timing, circumstances, network_reason(*error), timing.max_backoff);
-            Verdict { maybe_received: matches!(error, HttpError::Timeout | HttpError::Broken), ..verdict }
+            let verdict = back_off(
+                timing,
+                circumstances,
+                network_reason(*error),
+                timing.max_backoff,
+            );
+            Verdict {
+                maybe_received: matches!(error, HttpError::Timeout | HttpError::Broken),
+                ..verdict
+            }
         }
-        AttemptResult::SecretUnreadable => back_off(timing, circumstances, DeliveryFailure::Secret, timing.max_backoff),
+        AttemptResult::SecretUnreadable => back_off(
+            timing,
+            circumstances,
+            DeliveryFailure::Secret,
+            timing.max_backoff,
+        ),
     }
 }
 
-/// The reason's place in the closed set. A URL or header that is none comes from the secret's source.
+/// The reason's place in the closed set. A URL or header that is none comes from the secret's
+/// source.
 fn network_reason(error: HttpError) -> DeliveryFailure {
     match error {
         HttpError::Timeout => DeliveryFailure::Timeout,
-        HttpError::Connect(_) | HttpError::Tls(_) | HttpError::Broken | HttpError::Setup => DeliveryFailure::Connect,
+        HttpError::Connect(_) | HttpError::Tls(_) | HttpError::Broken | HttpError::Setup => {
+            DeliveryFailure::Connect
+        }
         HttpError::Invalid => DeliveryFailure::Secret,
     }
 }
 
-fn judge_answer(timing: &Timing, circumstances: &Circumstances, response: &HttpResponse) -> Verdict {
+fn judge_answer(
+    timing: &Timing,
+    circumstances: &Circumstances,
+    response: &HttpResponse,
+) -> Verdict {
     use DeliveryFailure as F;
     let status = response.status;
     let retry = |reason, max| {
@@ -180,9 +210,12 @@ fn judge_answer(timing: &Timing, circumstances: &Circumstances, response: &HttpR
     };
     let slack = circumstances.protocol == Protocol::Slack;
     match status {
-        200..300 if circumstances.protocol == Protocol::SlackBot => {
-            judge_bot(timing, circumstances, response, slack_bot::said(&response.body))
-        }
+        200..300 if circumstances.protocol == Protocol::SlackBot => judge_bot(
+            timing,
+            circumstances,
+            response,
+            slack_bot::said(&response.body),
+        ),
         200..300 if slack && response.body.trim() != "ok" => unconfirmed(timing, circumstances),
         200..300 => pace(timing, circumstances, Verdict::of(Disposition::Delivered)),
         300..400 => Verdict::dead(F::Redirect),
@@ -199,13 +232,21 @@ fn judge_answer(timing: &Timing, circumstances: &Circumstances, response: &HttpR
         401 | 403 => Verdict::dead(F::Auth),
         400..500 => Verdict::dead(F::Client),
         // A gateway's timeout: what stands behind it may have acted.
-        504 => Verdict { maybe_received: true, ..retry(F::Server, timing.max_backoff) },
+        504 => Verdict {
+            maybe_received: true,
+            ..retry(F::Server, timing.max_backoff)
+        },
         _ => retry(F::Server, timing.max_backoff),
     }
 }
 
 /// The Web API answers 200 also when it refuses.
-fn judge_bot(timing: &Timing, circumstances: &Circumstances, response: &HttpResponse, said: Said) -> Verdict {
+fn judge_bot(
+    timing: &Timing,
+    circumstances: &Circumstances,
+    response: &HttpResponse,
+    said: Said,
+) -> Verdict {
     use DeliveryFailure as F;
     let retry = |reason| {
         let verdict = back_off(timing, circumstances, reason, timing.max_backoff);
@@ -213,7 +254,9 @@ fn judge_bot(timing: &Timing, circumstances: &Circumstances, response: &HttpResp
     };
     match said {
         Said::Done => pace(timing, circumstances, Verdict::of(Disposition::Delivered)),
-        Said::Layout if !circumstances.plain => Verdict::of(Disposition::RetryPlain { reason: F::Client }),
+        Said::Layout if !circumstances.plain => {
+            Verdict::of(Disposition::RetryPlain { reason: F::Client })
+        }
         Said::Layout | Said::Fixed | Said::Refused => Verdict::dead(F::Client),
         Said::Limited => hold(retry(F::RateLimited)),
         Said::Trouble => retry(F::Server),
@@ -224,7 +267,14 @@ fn judge_bot(timing: &Timing, circumstances: &Circumstances, response: &HttpResp
 
 /// Slack's words for a body that it cannot use.
 fn refuses_layout(body: &str) -> bool {
-    ["invalid_payload", "invalid_blocks", "invalid_attachments", "no_text"].iter().any(|word| body.contains(word))
+    [
+        "invalid_payload",
+        "invalid_blocks",
+        "invalid_attachments",
+        "no_text",
+    ]
+    .iter()
+    .any(|word| body.contains(word))
 }
 
 /// A 2xx that did not say `ok`.
@@ -235,34 +285,57 @@ fn unconfirmed(timing: &Timing, circumstances: &Circumstances) -> Verdict {
     } else {
         Verdict::dead(reason)
     };
-    Verdict { maybe_received: true, ..verdict }
+    Verdict {
+        maybe_received: true,
+        ..verdict
+    }
 }
 
 fn pace(timing: &Timing, circumstances: &Circumstances, verdict: Verdict) -> Verdict {
     let next = circumstances.now.mono + timing.slack_pace;
     let paced = matches!(circumstances.protocol, Protocol::Slack | Protocol::SlackBot);
-    Verdict { hold_until: paced.then_some(next), ..verdict }
+    Verdict {
+        hold_until: paced.then_some(next),
+        ..verdict
+    }
 }
 
 /// The whole receiver rests for `span`.
 fn gone(circumstances: &Circumstances, span: Span) -> Verdict {
     let at = circumstances.now.mono + span;
-    let verdict = hold(Verdict::of(Disposition::Retry { at, reason: DeliveryFailure::Client }));
-    Verdict { circuit_until: Some(at), ..verdict }
+    let verdict = hold(Verdict::of(Disposition::Retry {
+        at,
+        reason: DeliveryFailure::Client,
+    }));
+    Verdict {
+        circuit_until: Some(at),
+        ..verdict
+    }
 }
 
 /// The whole receiver rests as long as this notification does.
 fn hold(verdict: Verdict) -> Verdict {
     match verdict.disposition {
-        Disposition::Retry { at, .. } => Verdict { hold_until: Some(at), ..verdict },
+        Disposition::Retry { at, .. } => Verdict {
+            hold_until: Some(at),
+            ..verdict
+        },
         _ => verdict,
     }
 }
 
 /// Exponential backoff with full jitter: uniform in `[0, min(max, first * 2^(attempt - 1)))`.
-fn back_off(timing: &Timing, circumstances: &Circumstances, reason: DeliveryFailure, max: Span) -> Verdict {
+fn back_off(
+    timing: &Timing,
+    circumstances: &Circumstances,
+    reason: DeliveryFailure,
+    max: Span,
+) -> Verdict {
     let doublings = circumstances.attempt.saturating_sub(1).min(30);
-    let ceiling = timing.first_backoff.mul_f64(f64::from(1_u32 << doublings)).min(max);
+    let ceiling = timing
+        .first_backoff
+        .mul_f64(f64::from(1_u32 << doublings))
+        .min(max);
     let at = circumstances.now.mono + ceiling.mul_f64(circumstances.jitter);
     Verdict::of(Disposition::Retry { at, reason })
 }
@@ -274,22 +347,30 @@ fn respect_retry_after(
     response: &HttpResponse,
     verdict: Verdict,
 ) -> Verdict {
-    let wanted = retry_after(response, &circumstances.now).map(|span| span.min(timing.max_retry_after));
+    let wanted =
+        retry_after(response, &circumstances.now).map(|span| span.min(timing.max_retry_after));
     match (verdict.disposition, wanted) {
         (Disposition::Retry { at, reason }, Some(span)) => {
             let at = at.max(circumstances.now.mono + span);
-            hold(Verdict { disposition: Disposition::Retry { at, reason }, ..verdict })
+            hold(Verdict {
+                disposition: Disposition::Retry { at, reason },
+                ..verdict
+            })
         }
         _ => verdict,
     }
 }
 
-/// How long the receiver wants to be left alone (RFC 9110, section 10.2.3): seconds, or a date, which is compared with
-/// the answer's own `Date` where there is one, as the two clocks need not agree.
+/// How long the receiver wants to be left alone (RFC 9110, section 10.2.3): seconds, or a date,
+/// which is compared with the answer's own `Date` where there is one, as the two clocks need not
+/// agree.
 fn retry_after(response: &HttpResponse, now: &ClockAnchor) -> Option<Span> {
     let text = response.retry_after.as_deref()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(text.parse().map_or(Span::from_nanos(i64::MAX), Span::from_secs));
+        return Some(
+            text.parse()
+                .map_or(Span::from_nanos(i64::MAX), Span::from_secs),
+        );
     }
     let until = http_date(text)?;
     let from = response.date.as_deref().and_then(http_date);
@@ -298,9 +379,15 @@ fn retry_after(response: &HttpResponse, now: &ClockAnchor) -> Option<Span> {
     Some(Span::from_nanos(nanos).or_zero())
 }
 
-/// Nanoseconds since the epoch of an HTTP date in its preferred form (`Sun, 06 Nov 1994 08:49:37 GMT`).
+/// Nanoseconds since the epoch of an HTTP date in its preferred form (`Sun, 06 Nov 1994 08:49:37
+/// GMT`).
 fn http_date(text: &str) -> Option<i128> {
-    Some(DateTimeParser::new().parse_timestamp(text.trim()).ok()?.as_nanosecond())
+    Some(
+        DateTimeParser::new()
+            .parse_timestamp(text.trim())
+            .ok()?
+            .as_nanosecond(),
+    )
 }
 
 #[cfg(test)]

@@ -7,7 +7,10 @@ use crate::model::WallTime;
 /// The attempt ends at second 1,000 of the machine, at 1994-11-06T08:49:37Z.
 fn now() -> ClockAnchor {
     let wall = WallTime::from_nanos(784_111_777 * 1_000_000_000);
-    ClockAnchor { mono: Timestamp::from_nanos(1_000_000_000_000), wall }
+    ClockAnchor {
+        mono: Timestamp::from_nanos(1_000_000_000_000),
+        wall,
+    }
 }
 
 fn at(secs: f64) -> Timestamp {
@@ -15,11 +18,22 @@ fn at(secs: f64) -> Timestamp {
 }
 
 fn first(protocol: Protocol) -> Circumstances {
-    Circumstances { protocol, attempt: 1, plain: false, jitter: 0.5, now: now() }
+    Circumstances {
+        protocol,
+        attempt: 1,
+        plain: false,
+        jitter: 0.5,
+        now: now(),
+    }
 }
 
 fn answer(status: u16, body: &str) -> AttemptResult {
-    AttemptResult::Answered(HttpResponse { status, body: body.to_owned(), complete: true, ..HttpResponse::default() })
+    AttemptResult::Answered(HttpResponse {
+        status,
+        body: body.to_owned(),
+        complete: true,
+        ..HttpResponse::default()
+    })
 }
 
 fn judged(circumstances: &Circumstances, result: &AttemptResult) -> Verdict {
@@ -30,15 +44,28 @@ fn judged(circumstances: &Circumstances, result: &AttemptResult) -> Verdict {
 fn outcome(disposition: Disposition) -> (&'static str, f64, Option<DeliveryFailure>) {
     match disposition {
         Disposition::Delivered => ("delivered", 0.0, None),
-        Disposition::Retry { at, reason } => ("retry", (at - now().mono).as_secs_f64(), Some(reason)),
+        Disposition::Retry { at, reason } => {
+            ("retry", (at - now().mono).as_secs_f64(), Some(reason))
+        }
         Disposition::RetryPlain { reason } => ("plain", 0.0, Some(reason)),
         Disposition::Dead { reason } => ("dead", 0.0, Some(reason)),
     }
 }
 
-fn check(protocol: Protocol, status: u16, body: &str, word: &str, wait: f64, reason: Option<DeliveryFailure>) {
+fn check(
+    protocol: Protocol,
+    status: u16,
+    body: &str,
+    word: &str,
+    wait: f64,
+    reason: Option<DeliveryFailure>,
+) {
     let verdict = judged(&first(protocol), &answer(status, body));
-    assert_eq!(outcome(verdict.disposition), (word, wait, reason), "{protocol:?} {status} {body}");
+    assert_eq!(
+        outcome(verdict.disposition),
+        (word, wait, reason),
+        "{protocol:?} {status} {body}"
+    );
 }
 
 #[test]
@@ -71,8 +98,18 @@ fn every_status_has_its_outcome() {
 fn slack_must_say_ok() {
     check(Slack, 200, "ok", "delivered", 0.0, None);
     check(Slack, 200, "ok\n", "delivered", 0.0, None);
-    check(Slack, 200, "<html>please log in", "retry", 0.5, Some(F::Server));
-    let third = Circumstances { attempt: 3, ..first(Slack) };
+    check(
+        Slack,
+        200,
+        "<html>please log in",
+        "retry",
+        0.5,
+        Some(F::Server),
+    );
+    let third = Circumstances {
+        attempt: 3,
+        ..first(Slack)
+    };
     let verdict = judged(&third, &answer(200, "{\"success\":true}"));
     assert_eq!(verdict.disposition, Disposition::Dead { reason: F::Server });
     assert!(verdict.maybe_received);
@@ -82,12 +119,32 @@ fn slack_must_say_ok() {
 fn a_layout_that_slack_refuses_is_sent_plain_once() {
     for word in ["invalid_payload", "no_text", "invalid_blocks"] {
         check(Slack, 400, word, "plain", 0.0, Some(F::Client));
-        let plain = Circumstances { plain: true, ..first(Slack) };
-        assert_eq!(outcome(judged(&plain, &answer(400, word)).disposition), ("dead", 0.0, Some(F::Client)));
+        let plain = Circumstances {
+            plain: true,
+            ..first(Slack)
+        };
+        assert_eq!(
+            outcome(judged(&plain, &answer(400, word)).disposition),
+            ("dead", 0.0, Some(F::Client))
+        );
     }
     check(Slack, 400, "user_not_found", "dead", 0.0, Some(F::Client));
-    check(Webhook, 400, "invalid_payload", "dead", 0.0, Some(F::Client));
-    check(Slack, 410, "channel_is_archived", "dead", 0.0, Some(F::Client));
+    check(
+        Webhook,
+        400,
+        "invalid_payload",
+        "dead",
+        0.0,
+        Some(F::Client),
+    );
+    check(
+        Slack,
+        410,
+        "channel_is_archived",
+        "dead",
+        0.0,
+        Some(F::Client),
+    );
 }
 
 #[test]
@@ -101,26 +158,69 @@ fn failures_of_the_network_retry() {
     ];
     for (error, reason, maybe_received) in cases {
         let verdict = judged(&first(Webhook), &AttemptResult::Failed(error));
-        assert_eq!(verdict.disposition, Disposition::Retry { at: at(0.5), reason });
-        assert_eq!((verdict.maybe_received, verdict.hold_until), (maybe_received, None), "{error}");
+        assert_eq!(
+            verdict.disposition,
+            Disposition::Retry {
+                at: at(0.5),
+                reason
+            }
+        );
+        assert_eq!(
+            (verdict.maybe_received, verdict.hold_until),
+            (maybe_received, None),
+            "{error}"
+        );
     }
     let verdict = judged(&first(Webhook), &AttemptResult::SecretUnreadable);
-    assert_eq!(verdict.disposition, Disposition::Retry { at: at(0.5), reason: F::Secret });
+    assert_eq!(
+        verdict.disposition,
+        Disposition::Retry {
+            at: at(0.5),
+            reason: F::Secret
+        }
+    );
 }
 
 #[test]
 fn the_backoff_doubles_up_to_its_cap() {
-    let waits = [(1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (7, 60.0), (8, 60.0), (u32::MAX, 60.0)];
+    let waits = [
+        (1, 1.0),
+        (2, 2.0),
+        (3, 4.0),
+        (6, 32.0),
+        (7, 60.0),
+        (8, 60.0),
+        (u32::MAX, 60.0),
+    ];
     for (attempt, ceiling) in waits {
         for jitter in [0.0, 0.25, 0.75] {
-            let circumstances = Circumstances { attempt, jitter, ..first(Webhook) };
+            let circumstances = Circumstances {
+                attempt,
+                jitter,
+                ..first(Webhook)
+            };
             let verdict = judged(&circumstances, &answer(500, ""));
-            assert_eq!(verdict.disposition, Disposition::Retry { at: at(ceiling * jitter), reason: F::Server });
+            assert_eq!(
+                verdict.disposition,
+                Disposition::Retry {
+                    at: at(ceiling * jitter),
+                    reason: F::Server
+                }
+            );
         }
     }
-    let late = Circumstances { attempt: 20, ..first(PagerDuty) };
-    assert_eq!(outcome(judged(&late, &answer(429, "")).disposition), ("retry", 150.0, Some(F::RateLimited)));
-    assert_eq!(outcome(judged(&late, &answer(500, "")).disposition), ("retry", 30.0, Some(F::Server)));
+    let late = Circumstances {
+        attempt: 20,
+        ..first(PagerDuty)
+    };
+    assert_eq!(
+        outcome(judged(&late, &answer(429, "")).disposition),
+        ("retry", 150.0, Some(F::RateLimited))
+    );
+    assert_eq!(
+        outcome(judged(&late, &answer(500, "")).disposition),
+        ("retry", 30.0, Some(F::Server))
+    );
 }
 
 fn check_retry_after(status: u16, retry_after: &str, date: Option<&str>, wait: f64) {
@@ -131,7 +231,9 @@ fn check_retry_after(status: u16, retry_after: &str, date: Option<&str>, wait: f
         ..HttpResponse::default()
     };
     let verdict = judged(&first(Slack), &AttemptResult::Answered(response));
-    let Disposition::Retry { at, .. } = verdict.disposition else { panic!("{verdict:?}") };
+    let Disposition::Retry { at, .. } = verdict.disposition else {
+        panic!("{verdict:?}")
+    };
     assert_eq!(at, self::at(wait), "{retry_after} {date:?}");
     let held = wait > 0.5 || status == 429;
     assert_eq!(verdict.hold_until.is_some(), held || retry_after == "0");
@@ -157,20 +259,31 @@ fn retry_after_is_a_floor_with_a_cap_and_holds_the_receiver() {
 
 #[test]
 fn a_date_in_the_past_is_no_wait() {
-    let response =
-        HttpResponse { retry_after: Some("Sun, 06 Nov 1994 08:00:00 GMT".to_owned()), ..HttpResponse::default() };
+    let response = HttpResponse {
+        retry_after: Some("Sun, 06 Nov 1994 08:00:00 GMT".to_owned()),
+        ..HttpResponse::default()
+    };
     assert_eq!(retry_after(&response, &now()), Some(Span::ZERO));
 }
 
 #[test]
 fn gone_and_rate_limited_hold_the_whole_receiver() {
-    assert_eq!(judged(&first(Webhook), &answer(410, "")).hold_until, Some(at(900.0)));
-    assert_eq!(judged(&first(PagerDuty), &answer(429, "")).hold_until, Some(at(0.5)));
+    assert_eq!(
+        judged(&first(Webhook), &answer(410, "")).hold_until,
+        Some(at(900.0))
+    );
+    assert_eq!(
+        judged(&first(PagerDuty), &answer(429, "")).hold_until,
+        Some(at(0.5))
+    );
     assert_eq!(judged(&first(Webhook), &answer(500, "")).hold_until, None);
 }
 
 #[test]
 fn slack_is_paced_after_a_delivery() {
-    assert_eq!(judged(&first(Slack), &answer(200, "ok")).hold_until, Some(at(1.0)));
+    assert_eq!(
+        judged(&first(Slack), &answer(200, "ok")).hold_until,
+        Some(at(1.0))
+    );
     assert_eq!(judged(&first(Webhook), &answer(200, "ok")).hold_until, None);
 }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use crate::model::{RunId, Timestamp};
 
-/// Records that are kept: a quarter of an hour at one heartbeat a second. Beyond it, older ones become sparser.
+/// Records that are kept: a quarter of an hour at one heartbeat a second. Beyond it, older ones
+/// become sparser.
 const KEPT: usize = 1024;
 
 /// Heartbeats of one master.
@@ -30,7 +31,8 @@ pub(super) enum Arrival {
 }
 
 impl Beats {
-    /// The process `life` takes the heartbeats from now on. What was sent to another one tells nothing of this one.
+    /// The process `life` takes the heartbeats from now on. What was sent to another one tells
+    /// nothing of this one.
     pub(super) fn begin(&mut self, life: RunId) {
         if self.life.as_ref() != Some(&life) {
             self.sent.clear();
@@ -48,8 +50,8 @@ impl Beats {
         self.last
     }
 
-    /// Forgets every other record of the older half. A number that is forgotten counts as the one before it: that is
-    /// older, so what follows from it is weaker and still true.
+    /// Forgets every other record of the older half. A number that is forgotten counts as the one
+    /// before it: that is older, so what follows from it is weaker and still true.
     fn thin(&mut self) {
         let mut index = 0;
         self.sent.retain(|_| {
@@ -64,8 +66,14 @@ impl Beats {
             return Arrival::Invented;
         }
         let upto = self.sent.partition_point(|(sent, _)| *sent <= number);
-        match (upto.checked_sub(1).and_then(|index| self.sent.get(index)), &self.life) {
-            (Some((_, sent)), Some(life)) => Arrival::Known { sent: *sent, master: life.clone() },
+        match (
+            upto.checked_sub(1).and_then(|index| self.sent.get(index)),
+            &self.life,
+        ) {
+            (Some((_, sent)), Some(life)) => Arrival::Known {
+                sent: *sent,
+                master: life.clone(),
+            },
             _ => Arrival::Forgotten,
         }
     }
@@ -97,8 +105,17 @@ mod tests {
     #[test]
     fn a_number_tells_when_it_was_sent() {
         let beats = sent(3);
-        assert_eq!(beats.arrived(2), Arrival::Known { sent: at(2), master: life("m") });
-        assert_eq!((beats.arrived(0), beats.arrived(4)), (Arrival::Invented, Arrival::Invented));
+        assert_eq!(
+            beats.arrived(2),
+            Arrival::Known {
+                sent: at(2),
+                master: life("m")
+            }
+        );
+        assert_eq!(
+            (beats.arrived(0), beats.arrived(4)),
+            (Arrival::Invented, Arrival::Invented)
+        );
     }
 
     #[test]
@@ -109,7 +126,13 @@ mod tests {
         beats.begin(life("n"));
         assert_eq!(beats.arrived(3), Arrival::Forgotten);
         assert_eq!(beats.send(at(9)), 4, "no number is used twice");
-        assert_eq!(beats.arrived(4), Arrival::Known { sent: at(9), master: life("n") });
+        assert_eq!(
+            beats.arrived(4),
+            Arrival::Known {
+                sent: at(9),
+                master: life("n")
+            }
+        );
         assert_eq!(beats.arrived(3), Arrival::Forgotten);
     }
 

@@ -14,8 +14,9 @@ use crate::monitor::HeartbeatEvent;
 use crate::replication::Beat;
 use crate::topology::Server;
 
-/// A subscription that hears nothing for this long is made anew, or for ten intervals if that is longer: nobody can
-/// tell a link without messages from a connection whose other end is gone. One connection a minute is no burden.
+/// A subscription that hears nothing for this long is made anew, or for ten intervals if that is
+/// longer: nobody can tell a link without messages from a connection whose other end is gone. One
+/// connection a minute is no burden.
 const SILENCE: Span = Span::from_secs(60);
 
 /// Hears what comes out of one replica.
@@ -43,8 +44,12 @@ impl Listener {
 
     /// Subscribes and reports what is heard, until nothing is for long.
     async fn listen(&mut self) -> Result<Silent, HeartbeatError> {
-        let limits = Limits { connect: self.timeout, reply: Limits::REPLY };
-        let (mut subscription, info) = Subscription::open(&self.server, &[&self.channel], limits).await?;
+        let limits = Limits {
+            connect: self.timeout,
+            reply: Limits::REPLY,
+        };
+        let (mut subscription, info) =
+            Subscription::open(&self.server, &[&self.channel], limits).await?;
         let replica = settled(&observe(&info.text)?)?;
         let subscribed = timeout(self.timeout.to_duration(), subscription.subscribe()).await;
         subscribed.map_err(|_| PollError::Timeout)??;
@@ -57,22 +62,42 @@ impl Listener {
     }
 
     /// Reports one message, which came after the number `last`; returns its number.
-    pub(super) fn hear(&mut self, message: &Message, replica: &RunId, last: u64) -> Result<u64, HeartbeatError> {
-        // The channel is this run's own: whatever is no number that was sent comes from somebody who plays games.
+    pub(super) fn hear(
+        &mut self,
+        message: &Message,
+        replica: &RunId,
+        last: u64,
+    ) -> Result<u64, HeartbeatError> {
+        // The channel is this run's own: whatever is no number that was sent comes from somebody
+        // who plays games.
         let number: u64 = message.payload.parse().map_err(|_| PollError::Protocol)?;
-        let arrival = self.beats.lock().unwrap_or_else(PoisonError::into_inner).arrived(number);
+        let arrival = self
+            .beats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .arrived(number);
         let top = self.top.clone();
         match arrival {
             Arrival::Invented => return Err(PollError::Protocol.into()),
             _ if number <= last => {
                 self.outcome.say(HeartbeatError::Repeated);
-                self.outcome.report(HeartbeatEvent::Repeated { top, replica: replica.clone() });
+                self.outcome.report(HeartbeatEvent::Repeated {
+                    top,
+                    replica: replica.clone(),
+                });
                 return Ok(last);
             }
             Arrival::Forgotten => {}
-            Arrival::Known { master, .. } if master == *replica => return Err(HeartbeatError::SameServer),
+            Arrival::Known { master, .. } if master == *replica => {
+                return Err(HeartbeatError::SameServer);
+            }
             Arrival::Known { sent, master } => {
-                let beat = Beat { sent, received: message.received, master, replica: replica.clone() };
+                let beat = Beat {
+                    sent,
+                    received: message.received,
+                    master,
+                    replica: replica.clone(),
+                };
                 self.outcome.report(HeartbeatEvent::Arrived { top, beat });
             }
         }

@@ -1,8 +1,9 @@
-//! Heartbeats: numbered messages that a master passes on through its replication stream, heard where they come out.
+//! Heartbeats: numbered messages that a master passes on through its replication stream, heard
+//! where they come out.
 //!
-//! Off unless the configuration asks for them. One task sends to a master, one listens on each of its replicas, all on
-//! connections of their own: no poll waits for them. What is heard goes to the monitor on the channel of poll events.
-//! docs/lag.md, "Heartbeats", says what it proves.
+//! Off unless the configuration asks for them. One task sends to a master, one listens on each of
+//! its replicas, all on connections of their own: no poll waits for them. What is heard goes to the
+//! monitor on the channel of poll events. docs/lag.md, "Heartbeats", says what it proves.
 
 mod beats;
 mod listener;
@@ -32,8 +33,8 @@ use crate::topology::Topology;
 /// What every channel begins with: the pattern that an ACL has to allow.
 const CHANNEL: &str = "__redis_cross_dc_exporter:";
 
-/// How long a PUBLISH may stay unanswered before the connection is given up: as long as `CLIENT PAUSE` and a busy
-/// master usually take, because the message is sent when they are over.
+/// How long a PUBLISH may stay unanswered before the connection is given up: as long as `CLIENT
+/// PAUSE` and a busy master usually take, because the message is sent when they are over.
 const MIN_PATIENCE: Span = Span::from_secs(10);
 
 /// The same, in timeouts, for servers that are given much time.
@@ -47,9 +48,15 @@ pub(super) struct Heartbeats {
 
 impl Heartbeats {
     /// Goes over to what `topology` asks for. What does not change goes on.
-    pub(super) fn reload(&mut self, topology: &Topology, settings: &PollSettings, reporter: &Reporter) {
+    pub(super) fn reload(
+        &mut self,
+        topology: &Topology,
+        settings: &PollSettings,
+        reporter: &Reporter,
+    ) {
         let plans = plans(topology, settings);
-        self.running.retain(|top, (plan, _)| plans.get(top) == Some(plan));
+        self.running
+            .retain(|top, (plan, _)| plans.get(top) == Some(plan));
         for (top, plan) in plans {
             self.running.entry(top).or_insert_with(|| {
                 let tasks = start(&plan, reporter);
@@ -67,17 +74,44 @@ impl Heartbeats {
 }
 
 fn start(plan: &Plan, reporter: &Reporter) -> JoinSet<()> {
-    let Plan { top, timeout, interval, replicas } = plan.clone();
+    let Plan {
+        top,
+        timeout,
+        interval,
+        replicas,
+    } = plan.clone();
     let channel = channel_of(&top.addr);
     let beats = Arc::<Mutex<Beats>>::default();
     let mut tasks = JoinSet::new();
     for (server, timeout) in replicas.into_values() {
         let outcome = Outcome::new(server.addr.clone(), reporter.clone());
         let (top, channel, beats) = (top.addr.clone(), Arc::clone(&channel), Arc::clone(&beats));
-        tasks.spawn(Listener { server, top, timeout, interval, channel, beats, outcome }.run());
+        tasks.spawn(
+            Listener {
+                server,
+                top,
+                timeout,
+                interval,
+                channel,
+                beats,
+                outcome,
+            }
+            .run(),
+        );
     }
     let outcome = Outcome::new(top.addr.clone(), reporter.clone());
-    tasks.spawn(Publisher { server: top, timeout, interval, channel, beats, outcome, carried: false }.run());
+    tasks.spawn(
+        Publisher {
+            server: top,
+            timeout,
+            interval,
+            channel,
+            beats,
+            outcome,
+            carried: false,
+        }
+        .run(),
+    );
     tasks
 }
 
@@ -88,7 +122,9 @@ fn channel_of(top: &ServerAddr) -> Arc<str> {
 }
 
 fn patience(timeout: Span) -> Duration {
-    MIN_PATIENCE.max(timeout.mul_f64(PATIENCE_FACTOR)).to_duration()
+    MIN_PATIENCE
+        .max(timeout.mul_f64(PATIENCE_FACTOR))
+        .to_duration()
 }
 
 /// The process behind a connection, which has to be one of which heartbeats prove something.

@@ -1,4 +1,5 @@
-//! What came of a task's attempts: reported each time, said in the log once, tried again in good time.
+//! What came of a task's attempts: reported each time, said in the log once, tried again in good
+//! time.
 
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use super::super::report::Reporter;
 use crate::model::{HeartbeatError, ServerAddr, Span};
 use crate::monitor::{HeartbeatEvent, PollEventKind};
 
-/// How long to wait where only somebody's intervention helps: not so short that the server's logs fill up.
+/// How long to wait where only somebody's intervention helps: not so short that the server's logs
+/// fill up.
 const SETTLED: Span = Span::from_secs(30);
 
 /// One server's part in heartbeats.
@@ -21,12 +23,18 @@ pub(super) struct Outcome {
 
 impl Outcome {
     pub(super) fn new(server: ServerAddr, reporter: Reporter) -> Self {
-        Self { server, reporter, backoff: Backoff::default(), said: None }
+        Self {
+            server,
+            reporter,
+            backoff: Backoff::default(),
+            said: None,
+        }
     }
 
     /// Reports what happened to heartbeats at the server.
     pub(super) fn report(&self, event: HeartbeatEvent) {
-        self.reporter.report(&self.server, PollEventKind::Heartbeat(event));
+        self.reporter
+            .report(&self.server, PollEventKind::Heartbeat(event));
     }
 
     /// It works.
@@ -41,7 +49,11 @@ impl Outcome {
     pub(super) fn failed(&mut self, error: HeartbeatError) -> Duration {
         self.report(HeartbeatEvent::Failed { error });
         self.say(error);
-        let wait = if error.is_settled() { SETTLED } else { self.backoff.after_failure(fastrand::f64()) };
+        let wait = if error.is_settled() {
+            SETTLED
+        } else {
+            self.backoff.after_failure(fastrand::f64())
+        };
         wait.to_duration()
     }
 

@@ -8,7 +8,8 @@ use crate::config::PollSettings;
 use crate::model::{ServerAddr, Span};
 use crate::topology::{Server, Topology};
 
-/// The heartbeats of one master: they reach all of its replicas through one stream, so they are sent once.
+/// The heartbeats of one master: they reach all of its replicas through one stream, so they are
+/// sent once.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plan {
     /// The master at the top.
@@ -25,8 +26,13 @@ pub(super) struct Plan {
 pub(super) fn plans(topology: &Topology, settings: &PollSettings) -> BTreeMap<ServerAddr, Plan> {
     let mut plans: BTreeMap<ServerAddr, Plan> = BTreeMap::new();
     for pair in &topology.pairs {
-        let servers = (topology.servers.get(&pair.top), topology.servers.get(&pair.key.replica));
-        let (Some(interval), (Some(top), Some(replica))) = (pair.heartbeat, servers) else { continue };
+        let servers = (
+            topology.servers.get(&pair.top),
+            topology.servers.get(&pair.key.replica),
+        );
+        let (Some(interval), (Some(top), Some(replica))) = (pair.heartbeat, servers) else {
+            continue;
+        };
         let plan = plans.entry(pair.top.clone()).or_insert_with(|| Plan {
             top: Arc::clone(top),
             timeout: timeout_of(top, settings),
@@ -34,7 +40,10 @@ pub(super) fn plans(topology: &Topology, settings: &PollSettings) -> BTreeMap<Se
             replicas: BTreeMap::new(),
         });
         plan.interval = plan.interval.min(interval);
-        plan.replicas.insert(replica.addr.clone(), (Arc::clone(replica), timeout_of(replica, settings)));
+        plan.replicas.insert(
+            replica.addr.clone(),
+            (Arc::clone(replica), timeout_of(replica, settings)),
+        );
     }
     plans
 }
@@ -49,28 +58,52 @@ mod tests {
     fn planned(pairs: &[(&str, &str, i64)]) -> Vec<String> {
         let names: Vec<String> = (0..pairs.len()).map(|i| format!("p{i}")).collect();
         let replicas: Vec<[&str; 1]> = pairs.iter().map(|(_, replica, _)| [*replica]).collect();
-        let listed: Vec<_> =
-            pairs.iter().zip(&names).zip(&replicas).map(|(((m, _, _), name), r)| (name.as_str(), *m, &r[..])).collect();
+        let listed: Vec<_> = pairs
+            .iter()
+            .zip(&names)
+            .zip(&replicas)
+            .map(|(((m, _, _), name), r)| (name.as_str(), *m, &r[..]))
+            .collect();
         let mut settings = settings_of(&listed);
         for (pair, (_, _, millis)) in settings.pairs.iter_mut().zip(pairs) {
-            pair.heartbeat = HeartbeatSettings { enabled: *millis > 0, interval: Span::from_millis(*millis) };
+            pair.heartbeat = HeartbeatSettings {
+                enabled: *millis > 0,
+                interval: Span::from_millis(*millis),
+            };
         }
         let shown = |plan: &Plan| {
             let replicas: Vec<_> = plan.replicas.keys().map(ToString::to_string).collect();
-            format!("{} {} {}", plan.top.addr, plan.interval.as_nanos() / 1_000_000, replicas.join(" "))
+            format!(
+                "{} {} {}",
+                plan.top.addr,
+                plan.interval.as_nanos() / 1_000_000,
+                replicas.join(" ")
+            )
         };
-        plans(&Topology::from_settings(&settings), &settings.poll).values().map(shown).collect()
+        plans(&Topology::from_settings(&settings), &settings.poll)
+            .values()
+            .map(shown)
+            .collect()
     }
 
     #[test]
     fn a_master_beats_once_for_all_of_its_replicas_at_the_shortest_interval() {
         assert_eq!(planned(&[("m:1", "r:1", 0)]), [] as [&str; 0]);
-        assert_eq!(planned(&[("m:1", "r:1", 500), ("m:1", "r:2", 200), ("m:1", "r:3", 0)]), ["m:1 200 r:1 r:2"]);
-        assert_eq!(planned(&[("a:1", "r:1", 500), ("b:1", "r:2", 200)]), ["a:1 500 r:1", "b:1 200 r:2"]);
+        assert_eq!(
+            planned(&[("m:1", "r:1", 500), ("m:1", "r:2", 200), ("m:1", "r:3", 0)]),
+            ["m:1 200 r:1 r:2"]
+        );
+        assert_eq!(
+            planned(&[("a:1", "r:1", 500), ("b:1", "r:2", 200)]),
+            ["a:1 500 r:1", "b:1 200 r:2"]
+        );
     }
 
     #[test]
     fn the_leaf_of_a_chain_hears_the_top() {
-        assert_eq!(planned(&[("m:1", "r:1", 0), ("r:1", "leaf:1", 500)]), ["m:1 500 leaf:1"]);
+        assert_eq!(
+            planned(&[("m:1", "r:1", 0), ("r:1", "leaf:1", 500)]),
+            ["m:1 500 leaf:1"]
+        );
     }
 }

@@ -34,8 +34,11 @@ impl Publisher {
         let mut next = clock::now() + self.interval.mul_f64(fastrand::f64());
         loop {
             let Err(error) = self.send_all(&mut next).await;
-            // It may have been closed long ago (a restart, an idle timeout): that says nothing about the server now.
-            if std::mem::take(&mut self.carried) && error == HeartbeatError::Failed(PollError::Reset) {
+            // It may have been closed long ago (a restart, an idle timeout): that says nothing
+            // about the server now.
+            if std::mem::take(&mut self.carried)
+                && error == HeartbeatError::Failed(PollError::Reset)
+            {
                 continue;
             }
             tokio::time::sleep(self.outcome.failed(error)).await;
@@ -45,7 +48,10 @@ impl Publisher {
     /// Connects and sends one number after the other, the first at `next`.
     async fn send_all(&mut self, next: &mut Timestamp) -> Result<Infallible, HeartbeatError> {
         timer::until(Some(*next)).await;
-        let limits = Limits { connect: self.timeout, reply: Limits::REPLY };
+        let limits = Limits {
+            connect: self.timeout,
+            reply: Limits::REPLY,
+        };
         let mut connection = Connection::connect(&self.server, limits).await?;
         let reply = timeout(self.timeout.to_duration(), connection.fetch_info()).await;
         let seen = observe(&reply.map_err(|_| PollError::Timeout)??.text)?;
@@ -54,10 +60,13 @@ impl Publisher {
             let began = clock::now();
             let number = self.lock_beats().send(began).to_string();
             let answer = connection.publish(&self.channel, &number);
-            timeout(patience(self.timeout), answer).await.map_err(|_| PollError::Timeout)??;
+            timeout(patience(self.timeout), answer)
+                .await
+                .map_err(|_| PollError::Timeout)??;
             self.outcome.well();
             self.carried = true;
-            // What a slow answer made late is not made up for: two numbers at once say no more than one.
+            // What a slow answer made late is not made up for: two numbers at once say no more than
+            // one.
             *next = clock::now().max(*next + self.interval);
             timer::until(Some(*next)).await;
         }
@@ -69,7 +78,8 @@ impl Publisher {
     }
 }
 
-/// The process behind the connection, which has to be one whose stream carries heartbeats to its replicas.
+/// The process behind the connection, which has to be one whose stream carries heartbeats to its
+/// replicas.
 fn master_of(seen: &Observation) -> Result<RunId, HeartbeatError> {
     let life = settled(seen)?;
     if seen.replication.role.value() != Some(Role::Master) {

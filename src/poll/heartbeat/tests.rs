@@ -14,7 +14,8 @@ use crate::model::Timestamp;
 use crate::monitor::{HeartbeatEvent, PollEvent, PollEventKind};
 use crate::topology::Server;
 
-/// How long a test waits for what must happen. Far above what it takes, so that a slow machine fails no test.
+/// How long a test waits for what must happen. Far above what it takes, so that a slow machine
+/// fails no test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A pair's heartbeats on fake servers.
@@ -28,7 +29,10 @@ fn topology(master: &FakeServer, replica: &FakeServer, interval: Option<Span>) -
     let [master, replica] = [master, replica].map(|server| server.addr().to_string());
     let mut settings = settings_of(&[("p", &master, &[&replica])]);
     let enabled = interval.is_some();
-    settings.pairs[0].heartbeat = HeartbeatSettings { enabled, interval: interval.unwrap_or(Span::from_secs(1)) };
+    settings.pairs[0].heartbeat = HeartbeatSettings {
+        enabled,
+        interval: interval.unwrap_or(Span::from_secs(1)),
+    };
     Topology::from_settings(&settings)
 }
 
@@ -36,13 +40,18 @@ impl Rig {
     fn start(master: &FakeServer, replica: &FakeServer) -> Self {
         let (events, seen) = mpsc::channel(64);
         let reporter = Reporter::new(events, Arc::default());
-        let mut rig = Self { heartbeats: Heartbeats::default(), events: seen, reporter };
+        let mut rig = Self {
+            heartbeats: Heartbeats::default(),
+            events: seen,
+            reporter,
+        };
         rig.reload(&topology(master, replica, Some(Span::from_millis(20))));
         rig
     }
 
     fn reload(&mut self, topology: &Topology) {
-        self.heartbeats.reload(topology, &settings_of(&[]).poll, &self.reporter);
+        self.heartbeats
+            .reload(topology, &settings_of(&[]).poll, &self.reporter);
     }
 
     /// The first event about `server`.
@@ -50,13 +59,17 @@ impl Rig {
         let found = async {
             loop {
                 let event = self.events.recv().await.expect("running tasks");
-                let PollEventKind::Heartbeat(kind) = event.kind else { panic!("no poll was ordered") };
+                let PollEventKind::Heartbeat(kind) = event.kind else {
+                    panic!("no poll was ordered")
+                };
                 if event.server == server.addr() {
                     return kind;
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, found).await.expect("an event in time")
+        tokio::time::timeout(PATIENCE, found)
+            .await
+            .expect("an event in time")
     }
 
     /// The label of the first failure at `server`.
@@ -68,40 +81,56 @@ impl Rig {
     }
 }
 
-/// A master, or with `run_id` a replica that confirms a subscription and lets the first numbers out at once.
+/// A master, or with `run_id` a replica that confirms a subscription and lets the first numbers out
+/// at once.
 fn server(run_id: &'static str, lets_out: &'static str) -> Script {
     let plain = Script::version("7.0.15");
-    Script::new(move |request| match request.split(' ').collect::<Vec<_>>()[..] {
-        ["SUBSCRIBE", channel] => {
-            let head = |kind: &str| format!("*3\r\n{}{}", bulk(kind), bulk(channel));
-            let numbers = lets_out.split(' ').filter(|number| !number.is_empty());
-            let messages: String = numbers.map(|number| head("message") + &bulk(number)).collect();
-            head("subscribe") + ":1\r\n" + &messages
-        }
-        ["PUBLISH", ..] => ":0\r\n".into(),
-        ["INFO", ..] => edited(&plain.ask(request), &"ab".repeat(20), run_id),
-        _ => plain.ask(request),
-    })
+    Script::new(
+        move |request| match request.split(' ').collect::<Vec<_>>()[..] {
+            ["SUBSCRIBE", channel] => {
+                let head = |kind: &str| format!("*3\r\n{}{}", bulk(kind), bulk(channel));
+                let numbers = lets_out.split(' ').filter(|number| !number.is_empty());
+                let messages: String = numbers
+                    .map(|number| head("message") + &bulk(number))
+                    .collect();
+                head("subscribe") + ":1\r\n" + &messages
+            }
+            ["PUBLISH", ..] => ":0\r\n".into(),
+            ["INFO", ..] => edited(&plain.ask(request), &"ab".repeat(20), run_id),
+            _ => plain.ask(request),
+        },
+    )
 }
 
 /// A bulk string with `field` in it spelt otherwise; any other answer as it is.
 fn edited(answer: &str, field: &str, instead: &str) -> String {
-    let body = answer.strip_prefix('$').and_then(|rest| rest.split_once("\r\n")?.1.strip_suffix("\r\n"));
-    body.map_or_else(|| answer.to_owned(), |body| bulk(&body.replace(field, instead)))
+    let body = answer
+        .strip_prefix('$')
+        .and_then(|rest| rest.split_once("\r\n")?.1.strip_suffix("\r\n"));
+    body.map_or_else(
+        || answer.to_owned(),
+        |body| bulk(&body.replace(field, instead)),
+    )
 }
 
 /// Waits until the fake was asked something that begins so, `count` times.
 async fn asked(server: &FakeServer, start: &str, count: usize) -> Vec<String> {
     let enough = async {
         loop {
-            let found: Vec<_> = server.requests().into_iter().filter(|request| request.starts_with(start)).collect();
+            let found: Vec<_> = server
+                .requests()
+                .into_iter()
+                .filter(|request| request.starts_with(start))
+                .collect();
             if found.len() >= count {
                 return found;
             }
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, enough).await.expect("requests in time")
+    tokio::time::timeout(PATIENCE, enough)
+        .await
+        .expect("requests in time")
 }
 
 #[tokio::test]
@@ -112,18 +141,41 @@ async fn a_master_is_sent_numbers_on_the_channel_that_the_replica_is_heard_on() 
     let sent = asked(&master, "PUBLISH", 3).await;
     let heard = asked(&replica, "SUBSCRIBE", 1).await;
     let channel = heard[0].strip_prefix("SUBSCRIBE ").unwrap();
-    assert!(channel.len() == CHANNEL.len() + 32 && channel.starts_with(CHANNEL), "{channel}");
-    assert_eq!(sent[..3], [1, 2, 3].map(|number| format!("PUBLISH {channel} {number}")));
-    assert!(replica.requests().iter().all(|request| !request.starts_with("PUBLISH")));
+    assert!(
+        channel.len() == CHANNEL.len() + 32 && channel.starts_with(CHANNEL),
+        "{channel}"
+    );
+    assert_eq!(
+        sent[..3],
+        [1, 2, 3].map(|number| format!("PUBLISH {channel} {number}"))
+    );
+    assert!(
+        replica
+            .requests()
+            .iter()
+            .all(|request| !request.starts_with("PUBLISH"))
+    );
     assert_eq!((master.connections(), replica.connections()), (1, 1));
 }
 
 #[tokio::test]
 async fn a_server_of_which_nothing_can_be_proven_is_sent_nothing_and_says_why() {
     let cases: [(&'static str, &'static str, &str); 5] = [
-        ("redis_mode:standalone", "redis_mode:cluster", "cluster_mode"),
-        ("redis_mode:standalone", "redis_mode:sentinel", "unsupported"),
-        ("redis_version:7.0.15", "redis_version:7.0.15\r\ndragonfly_version:df-v1", "unsupported"),
+        (
+            "redis_mode:standalone",
+            "redis_mode:cluster",
+            "cluster_mode",
+        ),
+        (
+            "redis_mode:standalone",
+            "redis_mode:sentinel",
+            "unsupported",
+        ),
+        (
+            "redis_version:7.0.15",
+            "redis_version:7.0.15\r\ndragonfly_version:df-v1",
+            "unsupported",
+        ),
         ("run_id:m", "x:y", "no_run_id"),
         ("role:master", "role:slave", "not_master"),
     ];
@@ -134,7 +186,13 @@ async fn a_server_of_which_nothing_can_be_proven_is_sent_nothing_and_says_why() 
         let replica = FakeServer::listen(server("r", "")).await;
         let mut rig = Rig::start(&master, &replica);
         assert_eq!(rig.failure(&master).await, reason);
-        assert!(master.requests().iter().all(|request| !request.starts_with("PUBLISH")), "{reason}");
+        assert!(
+            master
+                .requests()
+                .iter()
+                .all(|request| !request.starts_with("PUBLISH")),
+            "{reason}"
+        );
     }
 }
 
@@ -181,10 +239,16 @@ async fn a_reload_keeps_what_stays_and_ends_what_is_switched_off() {
     rig.reload(&topology(&master, &replica, Some(Span::from_millis(10))));
     asked(&replica, "SUBSCRIBE", 2).await;
     rig.reload(&topology(&master, &replica, None));
-    let Rig { mut events, reporter, heartbeats } = rig;
+    let Rig {
+        mut events,
+        reporter,
+        heartbeats,
+    } = rig;
     drop((reporter, heartbeats));
     let ended = async { while events.recv().await.is_some() {} };
-    tokio::time::timeout(PATIENCE, ended).await.expect("every task lets the channel go");
+    tokio::time::timeout(PATIENCE, ended)
+        .await
+        .expect("every task lets the channel go");
 }
 
 /// A listener on the replica `r` of the master `m`, which was sent three numbers, at 1, 2 and 3 s.
@@ -204,8 +268,20 @@ fn listener() -> (Listener, mpsc::Receiver<PollEvent>) {
         tls: None,
     };
     let outcome = Outcome::new(addr, Reporter::new(events, Arc::default()));
-    let (timeout, interval, beats) = (Span::from_secs(1), Span::from_secs(1), Arc::new(Mutex::new(beats)));
-    let listener = Listener { server: Arc::new(server), top, timeout, interval, channel: "c".into(), beats, outcome };
+    let (timeout, interval, beats) = (
+        Span::from_secs(1),
+        Span::from_secs(1),
+        Arc::new(Mutex::new(beats)),
+    );
+    let listener = Listener {
+        server: Arc::new(server),
+        top,
+        timeout,
+        interval,
+        channel: "c".into(),
+        beats,
+        outcome,
+    };
     (listener, seen)
 }
 
@@ -218,14 +294,24 @@ fn check(replica: &str, payloads: &[&str], expected: &str) {
     let (mut listener, mut events) = listener();
     let (mut said, mut last) = (Vec::new(), 0);
     for payload in payloads {
-        let message = Message { channel: "ch".to_owned(), payload: (*payload).to_owned(), received: clock::now() };
+        let message = Message {
+            channel: "ch".to_owned(),
+            payload: (*payload).to_owned(),
+            received: clock::now(),
+        };
         match listener.hear(&message, &life(replica), last) {
             Ok(number) => last = number,
             Err(error) => said.push(format!("ended: {error}")),
         }
-        while let Ok(PollEvent { kind: PollEventKind::Heartbeat(event), .. }) = events.try_recv() {
+        while let Ok(PollEvent {
+            kind: PollEventKind::Heartbeat(event),
+            ..
+        }) = events.try_recv()
+        {
             said.push(match event {
-                HeartbeatEvent::Arrived { beat, .. } => format!("{} s", beat.sent.as_nanos() / 1_000_000_000),
+                HeartbeatEvent::Arrived { beat, .. } => {
+                    format!("{} s", beat.sent.as_nanos() / 1_000_000_000)
+                }
                 HeartbeatEvent::Repeated { .. } => "repeated".to_owned(),
                 HeartbeatEvent::Failed { error } => format!("failed: {error}"),
             });

@@ -7,7 +7,10 @@ use proptest::prelude::*;
 use super::super::pace::DITHER;
 use super::*;
 
-const INTERVALS: Intervals = Intervals { base: Span::from_secs(1), urgent: Span::from_millis(250) };
+const INTERVALS: Intervals = Intervals {
+    base: Span::from_secs(1),
+    urgent: Span::from_millis(250),
+};
 const TIMEOUT: Span = Span::from_secs(2);
 
 /// What a server does with a poll.
@@ -83,7 +86,9 @@ impl Tree {
     fn arrive(&mut self, at: Timestamp, poll: usize) {
         self.now = at;
         self.under_way.remove(&(at, poll));
-        let Sent { server, at: sent, .. } = self.polls[poll];
+        let Sent {
+            server, at: sent, ..
+        } = self.polls[poll];
         self.outstanding[server] = false;
         match self.tempers[server] {
             Temper::Answers(_) => {
@@ -103,7 +108,11 @@ impl Tree {
         let round = if self.glances { 0 } else { self.rounds };
         for ask in self.schedule.on_time(now) {
             let again = !self.asked.insert((round, ask.server));
-            let waited = self.schedule.waiting.iter().any(|(server, _)| *server == ask.server);
+            let waited = self
+                .schedule
+                .waiting
+                .iter()
+                .any(|(server, _)| *server == ask.server);
             if std::mem::replace(&mut self.outstanding[ask.server], true) {
                 assert!(!waited, "an outstanding request is not waited for");
                 self.skipped += 1;
@@ -117,19 +126,36 @@ impl Tree {
                 Stage::Opening
             };
             let (at, server, patience) = (now, ask.server, ask.patience);
-            self.polls.push(Sent { at, server, stage, round, waited, patience, answered: None });
+            self.polls.push(Sent {
+                at,
+                server,
+                stage,
+                round,
+                waited,
+                patience,
+                answered: None,
+            });
             if let Temper::Answers(millis) | Temper::Fails(millis) = self.tempers[server] {
-                self.under_way.insert((now + Span::from_millis(millis), self.polls.len() - 1));
+                self.under_way
+                    .insert((now + Span::from_millis(millis), self.polls.len() - 1));
             }
         }
     }
 
     fn polls_of(&self, server: usize) -> Vec<Sent> {
-        self.polls.iter().filter(|p| p.server == server).copied().collect()
+        self.polls
+            .iter()
+            .filter(|p| p.server == server)
+            .copied()
+            .collect()
     }
 
     fn round(&self, round: usize) -> Vec<Sent> {
-        self.polls.iter().filter(|p| p.round == round).copied().collect()
+        self.polls
+            .iter()
+            .filter(|p| p.round == round)
+            .copied()
+            .collect()
     }
 
     /// From a round's first poll to its last one, for each round from the second on.
@@ -149,23 +175,59 @@ fn millis(count: i64) -> Span {
 
 #[test]
 fn a_round_is_master_replicas_master() {
-    let tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(30), Temper::Answers(50)]).run(millis(1500));
-    let round: Vec<_> = tree.round(1).iter().map(|p| (p.server, p.at - tree.polls[0].at)).collect();
-    assert_eq!(round, [(0, Span::ZERO), (1, millis(10)), (2, millis(10)), (0, millis(60))]);
+    let tree = Tree::new(
+        1,
+        &[
+            Temper::Answers(10),
+            Temper::Answers(30),
+            Temper::Answers(50),
+        ],
+    )
+    .run(millis(1500));
+    let round: Vec<_> = tree
+        .round(1)
+        .iter()
+        .map(|p| (p.server, p.at - tree.polls[0].at))
+        .collect();
+    assert_eq!(
+        round,
+        [
+            (0, Span::ZERO),
+            (1, millis(10)),
+            (2, millis(10)),
+            (0, millis(60))
+        ]
+    );
 }
 
 #[test]
 fn a_lone_server_is_asked_once_a_round() {
     let tree = Tree::new(1, &[Temper::Answers(10)]).run(Span::from_secs(100));
-    assert!((97..=103).contains(&tree.polls.len()), "{}", tree.polls.len());
+    assert!(
+        (97..=103).contains(&tree.polls.len()),
+        "{}",
+        tree.polls.len()
+    );
     assert_eq!(tree.schedule.polls_in(Round::Base, tree.now), 1);
 }
 
 #[test]
 fn a_ring_of_roots_is_asked_twice_a_round() {
     let tree = Tree::new(2, &[Temper::Answers(10), Temper::Answers(20)]).run(millis(1500));
-    let round: Vec<_> = tree.round(1).iter().map(|p| (p.server, p.at - tree.polls[0].at)).collect();
-    assert_eq!(round, [(0, Span::ZERO), (1, Span::ZERO), (0, millis(20)), (1, millis(20))]);
+    let round: Vec<_> = tree
+        .round(1)
+        .iter()
+        .map(|p| (p.server, p.at - tree.polls[0].at))
+        .collect();
+    assert_eq!(
+        round,
+        [
+            (0, Span::ZERO),
+            (1, Span::ZERO),
+            (0, millis(20)),
+            (1, millis(20))
+        ]
+    );
     assert_eq!(tree.schedule.polls_in(Round::Base, tree.now), 4);
 }
 
@@ -175,17 +237,36 @@ fn a_hundred_replicas_are_one_round() {
     tempers.extend((0..100).map(Temper::Answers));
     let tree = Tree::new(1, &tempers).run(Span::from_secs(10));
     assert!(tree.rounds >= 9);
-    assert!(tree.durations().iter().all(|d| *d == millis(5 + 99)), "{:?}", tree.durations());
-    assert_eq!(tree.round(3).len(), tree.schedule.polls_in(Round::Base, tree.now));
+    assert!(
+        tree.durations().iter().all(|d| *d == millis(5 + 99)),
+        "{:?}",
+        tree.durations()
+    );
+    assert_eq!(
+        tree.round(3).len(),
+        tree.schedule.polls_in(Round::Base, tree.now)
+    );
 }
 
 #[test]
 fn a_hung_replica_delays_the_first_round_by_its_patience_and_no_other() {
-    let tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(20), Temper::Hangs]).run(Span::from_secs(20));
+    let tree = Tree::new(
+        1,
+        &[Temper::Answers(10), Temper::Answers(20), Temper::Hangs],
+    )
+    .run(Span::from_secs(20));
     let first = tree.round(1);
     assert_eq!(first.last().unwrap().at - first[0].at, millis(10 + 100));
-    assert!(tree.durations().iter().all(|d| *d == millis(10 + 20)), "{:?}", tree.durations());
-    assert_eq!(tree.polls_of(2).len(), 1, "one request, outstanding for ever");
+    assert!(
+        tree.durations().iter().all(|d| *d == millis(10 + 20)),
+        "{:?}",
+        tree.durations()
+    );
+    assert_eq!(
+        tree.polls_of(2).len(),
+        1,
+        "one request, outstanding for ever"
+    );
     assert_eq!(tree.skipped, tree.rounds - 1);
 }
 
@@ -194,33 +275,55 @@ fn a_hung_master_delays_its_replicas_once() {
     let tree = Tree::new(1, &[Temper::Hangs, Temper::Answers(20)]).run(Span::from_secs(20));
     let first = tree.round(1);
     assert_eq!(first[1].at - first[0].at, millis(100));
-    assert_eq!(tree.polls_of(1).len(), tree.rounds, "the replica is polled in every round");
+    assert_eq!(
+        tree.polls_of(1).len(),
+        tree.rounds,
+        "the replica is polled in every round"
+    );
 }
 
 #[test]
 fn a_failing_master_is_asked_once_a_round_and_holds_nobody_up() {
     let tree = Tree::new(1, &[Temper::Fails(50), Temper::Answers(20)]).run(Span::from_secs(20));
     assert_eq!(tree.polls_of(0).len(), tree.rounds);
-    assert!(tree.durations().iter().all(|d| *d == Span::ZERO), "{:?}", tree.durations());
+    assert!(
+        tree.durations().iter().all(|d| *d == Span::ZERO),
+        "{:?}",
+        tree.durations()
+    );
 }
 
 #[test]
 fn a_slow_replica_is_waited_for_as_soon_as_its_round_trip_is_known() {
     let tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(300)]).run(Span::from_secs(20));
     let first = tree.round(1);
-    assert_eq!(first.last().unwrap().at - first[0].at, millis(10 + 100), "nothing is known of it");
-    assert!(tree.durations().iter().all(|d| *d == millis(10 + 300)), "{:?}", tree.durations());
+    assert_eq!(
+        first.last().unwrap().at - first[0].at,
+        millis(10 + 100),
+        "nothing is known of it"
+    );
+    assert!(
+        tree.durations().iter().all(|d| *d == millis(10 + 300)),
+        "{:?}",
+        tree.durations()
+    );
 }
 
 #[test]
 fn a_tree_whose_rounds_take_longer_than_the_period_is_polled_round_after_round() {
     let mut tree = Tree::new(1, &[Temper::Answers(500), Temper::Answers(500)]);
-    tree.schedule.set_urgent(1, tree.now + Span::from_secs(1000), tree.now);
+    tree.schedule
+        .set_urgent(1, tree.now + Span::from_secs(1000), tree.now);
     let tree = tree.run(Span::from_secs(100));
-    // 1.5 s a round, but for the first few: nothing piles up, the periods that do not fit are counted.
+    // 1.5 s a round, but for the first few: nothing piles up, the periods that do not fit are
+    // counted.
     assert!((62..=72).contains(&tree.rounds), "{}", tree.rounds);
     assert!(tree.schedule.missed_rounds() > 20);
-    assert!(tree.polls.iter().all(|p| p.answered.is_some() || p.round >= tree.rounds - 1));
+    assert!(
+        tree.polls
+            .iter()
+            .all(|p| p.answered.is_some() || p.round >= tree.rounds - 1)
+    );
 }
 
 #[test]
@@ -230,7 +333,10 @@ fn a_round_never_runs_into_the_next_in_one_call() {
     assert_eq!(tree.schedule.on_time(due).len(), 1);
     let later = due + Span::from_secs(50);
     assert_eq!(tree.schedule.on_time(later), []);
-    assert!(tree.schedule.due_round(later).is_some(), "the next round is the caller's decision");
+    assert!(
+        tree.schedule.due_round(later).is_some(),
+        "the next round is the caller's decision"
+    );
     tree.now = later;
     assert_eq!(tree.schedule.on_time(later).len(), 1);
     assert_eq!(tree.schedule.missed_rounds(), 48);
@@ -248,8 +354,16 @@ fn a_refresh_is_a_round_of_everybody_at_once_and_one_under_way_is_shared() {
     tree.schedule.refresh(now);
     assert!(tree.schedule.is_polling() && !tree.schedule.wants_refresh());
     let tree = tree.run(millis(100));
-    let round: Vec<_> = tree.round(tree.rounds).iter().map(|p| (p.server, p.at - now)).collect();
-    assert_eq!(round, [(0, Span::ZERO), (1, millis(10)), (0, millis(20))], "without the lead");
+    let round: Vec<_> = tree
+        .round(tree.rounds)
+        .iter()
+        .map(|p| (p.server, p.at - now))
+        .collect();
+    assert_eq!(
+        round,
+        [(0, Span::ZERO), (1, millis(10)), (0, millis(20))],
+        "without the lead"
+    );
 }
 
 #[test]
@@ -263,30 +377,61 @@ fn a_refresh_without_budget_does_not_run() {
 
 #[test]
 fn a_refresh_during_a_round_of_the_urgent_ones_runs_after_it() {
-    let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(10), Temper::Answers(10)]).run(millis(1500));
-    tree.schedule.set_urgent(1, tree.now + millis(9000), tree.now);
+    let mut tree = Tree::new(
+        1,
+        &[
+            Temper::Answers(10),
+            Temper::Answers(10),
+            Temper::Answers(10),
+        ],
+    )
+    .run(millis(1500));
+    tree.schedule
+        .set_urgent(1, tree.now + millis(9000), tree.now);
     let now = tree.schedule.poll_at();
     tree.tick(now);
     assert_eq!(tree.schedule.round, Round::Urgent);
     tree.schedule.refresh(now);
     assert!(tree.schedule.wants_refresh());
     let tree = tree.run(millis(60));
-    assert_eq!(tree.polls_of(2).last().unwrap().at - now, millis(40), "right after the 30 ms of the other");
+    assert_eq!(
+        tree.polls_of(2).last().unwrap().at - now,
+        millis(40),
+        "right after the 30 ms of the other"
+    );
 }
 
 #[test]
 fn between_two_rounds_who_answers_is_glanced_at_and_then_the_roots() {
-    let tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(20), Temper::Fails(1)]).run(Span::from_secs(20));
+    let tree = Tree::new(
+        1,
+        &[Temper::Answers(10), Temper::Answers(20), Temper::Fails(1)],
+    )
+    .run(Span::from_secs(20));
     let glances: Vec<_> = tree.polls.iter().filter(|poll| poll.round == 0).collect();
     assert!((38..=40).contains(&glances.len()), "{glances:?}");
-    let before =
-        |glance: &Sent| tree.polls.iter().rfind(|p| p.stage == Stage::Opening && p.round > 0 && p.at < glance.at);
+    let before = |glance: &Sent| {
+        tree.polls
+            .iter()
+            .rfind(|p| p.stage == Stage::Opening && p.round > 0 && p.at < glance.at)
+    };
     for glance in glances.chunks_exact(2) {
-        assert_eq!((glance[0].server, glance[1].server), (1, 0), "who fails is not worth a glance");
+        assert_eq!(
+            (glance[0].server, glance[1].server),
+            (1, 0),
+            "who fails is not worth a glance"
+        );
         assert_eq!(glance[0].at - before(glance[0]).unwrap().at, millis(500));
-        assert_eq!(Some(glance[1].at), glance[0].answered, "after the answer: only that tells where it stands");
+        assert_eq!(
+            Some(glance[1].at),
+            glance[0].answered,
+            "after the answer: only that tells where it stands"
+        );
     }
-    for roots in [&[Temper::Fails(10), Temper::Answers(20)], &[Temper::Hangs, Temper::Answers(20)]] {
+    for roots in [
+        &[Temper::Fails(10), Temper::Answers(20)],
+        &[Temper::Hangs, Temper::Answers(20)],
+    ] {
         let tree = Tree::new(1, roots).run(Span::from_secs(20));
         assert!(tree.polls.iter().all(|poll| poll.round > 0), "{roots:?}");
     }
@@ -298,7 +443,12 @@ fn a_glance_at_the_end_of_a_long_link_is_one_at_its_roots() {
         let mut tree = Tree::new(1, &[Temper::Answers(2), Temper::Answers(2)]);
         tree.schedule.set_delay(1, Some(millis(delay)));
         let tree = tree.run(Span::from_secs(10));
-        let mut servers: Vec<_> = tree.polls.iter().filter(|poll| poll.round == 0).map(|poll| poll.server).collect();
+        let mut servers: Vec<_> = tree
+            .polls
+            .iter()
+            .filter(|poll| poll.round == 0)
+            .map(|poll| poll.server)
+            .collect();
         // Before the first answers nobody knows how late it has to be asked.
         servers.drain(..2);
         servers.sort_unstable();
@@ -307,53 +457,115 @@ fn a_glance_at_the_end_of_a_long_link_is_one_at_its_roots() {
     }
 }
 
-/// A replica that comes back answers beside its roots and not between them, and is placed only by the next round.
+/// A replica that comes back answers beside its roots and not between them, and is placed only by
+/// the next round.
 #[test]
 fn who_was_not_waited_for_and_answers_while_it_is_urgent_is_asked_again_at_once() {
     for (urgent, within) in [(true, 15), (false, 250)] {
         let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Fails(1)]);
         if urgent {
-            tree.schedule.set_urgent(1, tree.now + Span::from_secs(100), tree.now);
+            tree.schedule
+                .set_urgent(1, tree.now + Span::from_secs(100), tree.now);
         }
         let mut tree = tree.run(millis(5000));
         tree.tempers[1] = Temper::Answers(10);
         let tree = tree.run(millis(1500));
-        let back = tree.polls_of(1).into_iter().find(|poll| poll.answered.is_some()).expect("it is back");
+        let back = tree
+            .polls_of(1)
+            .into_iter()
+            .find(|poll| poll.answered.is_some())
+            .expect("it is back");
         let roots = tree.polls_of(0);
-        let next = roots.iter().find(|root| Some(root.at) >= back.answered).expect("another poll of the root");
+        let next = roots
+            .iter()
+            .find(|root| Some(root.at) >= back.answered)
+            .expect("another poll of the root");
         let waited = next.at - back.answered.expect("answered");
         assert_eq!(waited <= millis(within), urgent, "{waited}");
-        let last: Vec<_> = tree.polls_of(1).iter().rev().take(3).map(|poll| poll.at).collect();
+        let last: Vec<_> = tree
+            .polls_of(1)
+            .iter()
+            .rev()
+            .take(3)
+            .map(|poll| poll.at)
+            .collect();
         let period = if urgent { 150 } else { 400 };
-        assert!(last.windows(2).all(|two| two[0] - two[1] > millis(period)), "once: {last:?}");
+        assert!(
+            last.windows(2).all(|two| two[0] - two[1] > millis(period)),
+            "once: {last:?}"
+        );
     }
 }
 
 #[test]
 fn urgent_rounds_poll_the_roots_and_who_is_urgent() {
-    let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(20), Temper::Answers(30)]);
-    tree.schedule.set_urgent(2, tree.now + Span::from_secs(1000), tree.now);
+    let mut tree = Tree::new(
+        1,
+        &[
+            Temper::Answers(10),
+            Temper::Answers(20),
+            Temper::Answers(30),
+        ],
+    );
+    tree.schedule
+        .set_urgent(2, tree.now + Span::from_secs(1000), tree.now);
     assert_eq!(tree.schedule.polls_in(Round::Urgent, tree.now), 3);
-    assert!((tree.schedule.urgent_demand(tree.now) - 3.0 * 3.0).abs() < 1e-9, "three more rounds a second");
+    assert!(
+        (tree.schedule.urgent_demand(tree.now) - 3.0 * 3.0).abs() < 1e-9,
+        "three more rounds a second"
+    );
     let tree = tree.run(Span::from_secs(100));
     let polls = [0, 1, 2].map(|server| tree.polls_of(server).len());
-    assert!(polls[0].abs_diff(800) < 12 && polls[1].abs_diff(100) < 4 && polls[2].abs_diff(400) < 8, "{polls:?}");
-    assert!((tree.schedule.urgent_demand(tree.now + Span::from_secs(1000))).abs() < 1e-9, "over");
+    assert!(
+        polls[0].abs_diff(800) < 12 && polls[1].abs_diff(100) < 4 && polls[2].abs_diff(400) < 8,
+        "{polls:?}"
+    );
+    assert!(
+        (tree
+            .schedule
+            .urgent_demand(tree.now + Span::from_secs(1000)))
+        .abs()
+            < 1e-9,
+        "over"
+    );
 }
 
 #[test]
 fn a_replica_behind_a_long_link_is_asked_later_and_no_other_is() {
-    let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(20), Temper::Answers(100)]);
+    let mut tree = Tree::new(
+        1,
+        &[
+            Temper::Answers(10),
+            Temper::Answers(20),
+            Temper::Answers(100),
+        ],
+    );
     tree.schedule.set_delay(2, Some(millis(150)));
     let tree = tree.run(millis(2500));
     let offsets = |round: usize| -> Vec<_> {
         let polls = tree.round(round);
-        polls.iter().map(|p| (p.server, p.at - polls[0].at)).collect()
+        polls
+            .iter()
+            .map(|p| (p.server, p.at - polls[0].at))
+            .collect()
     };
-    assert_eq!(offsets(1)[2], (2, millis(10)), "its round trip is not known yet");
-    // 150 + 15 + 5 ms after the master read its offset (5 ms before it answered), less 50 ms on the way.
+    assert_eq!(
+        offsets(1)[2],
+        (2, millis(10)),
+        "its round trip is not known yet"
+    );
+    // 150 + 15 + 5 ms after the master read its offset (5 ms before it answered), less 50 ms on the
+    // way.
     let asked = millis(10 + 150 + 15 + 5 - 5 - 50);
-    assert_eq!(offsets(2), [(0, Span::ZERO), (1, millis(10)), (2, asked), (0, asked + millis(100))]);
+    assert_eq!(
+        offsets(2),
+        [
+            (0, Span::ZERO),
+            (1, millis(10)),
+            (2, asked),
+            (0, asked + millis(100))
+        ]
+    );
 }
 
 #[test]
@@ -362,10 +574,14 @@ fn a_replica_that_is_asked_later_is_not_asked_late() {
     tree.schedule.set_delay(1, Some(millis(150)));
     let due = tree.schedule.poll_at();
     tree.schedule.on_time(due);
-    tree.schedule.on_answer(0, due, due + millis(10), due + millis(10));
+    tree.schedule
+        .on_answer(0, due, due + millis(10), due + millis(10));
     assert_eq!(tree.schedule.on_time(due + millis(10)), []);
     let asks = tree.schedule.on_time(due + millis(130));
-    assert_eq!(asks.iter().map(|ask| ask.planned - due).collect::<Vec<_>>(), [millis(10 + 115)]);
+    assert_eq!(
+        asks.iter().map(|ask| ask.planned - due).collect::<Vec<_>>(),
+        [millis(10 + 115)]
+    );
 }
 
 fn tempers() -> impl Strategy<Value = Vec<Temper>> {
@@ -398,13 +614,15 @@ proptest! {
                 prop_assert!(count <= if server < roots { 2 } else { 1 }, "asked twice in one stage");
             }
             for (i, poll) in polls.iter().enumerate() {
-                // Whoever was asked in an earlier stage and waited for has answered or was given its patience.
+                // Whoever was asked in an earlier stage and waited for has answered or was given
+                // its patience.
                 for earlier in polls[..i].iter().filter(|p| p.stage != poll.stage && p.waited) {
                     let over = earlier.answered.is_some_and(|at| at <= poll.at) || poll.at - earlier.at >= earlier.patience
                         || matches!(tempers[earlier.server], Temper::Fails(_));
                     prop_assert!(over, "{earlier:?} was not waited for before {poll:?}");
                 }
-                // And nobody waits longer than the longest patience of the stage before, and its lead.
+                // And nobody waits longer than the longest patience of the stage before, and its
+                // lead.
                 if let Some(before) = polls[..i].iter().rfind(|p| p.stage != poll.stage) {
                     let stage = polls[..i].iter().filter(|p| p.stage == before.stage);
                     let patience = stage.filter(|p| p.waited).map(|p| p.patience).max().unwrap_or(Span::ZERO);
@@ -446,7 +664,11 @@ fn patience_follows_the_round_trip_between_its_bounds() {
     let (millis, timeout) = (|m: i64| Span::from_millis(m), Span::from_millis(500));
     assert_eq!(patience(None, timeout), millis(100), "nothing is known");
     for (rtt, expected) in [(400, 500), (80, 320), (1, 100)] {
-        assert_eq!(patience(Some(millis(rtt)), timeout), millis(expected), "{rtt} ms");
+        assert_eq!(
+            patience(Some(millis(rtt)), timeout),
+            millis(expected),
+            "{rtt} ms"
+        );
     }
     assert_eq!(patience(None, millis(20)), millis(20));
 }

@@ -10,7 +10,8 @@ use crate::config::Credentials;
 use crate::model::{Datacenter, ReplicationOffset, ServerAddr};
 use crate::monitor::PollEvent;
 
-/// How long a test waits for what must happen. Far above what it takes, so that a slow machine fails no test.
+/// How long a test waits for what must happen. Far above what it takes, so that a slow machine
+/// fails no test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A timeout that no test outlives.
@@ -28,15 +29,24 @@ impl Rig {
     }
 
     fn with_silence(addr: ServerAddr, min_silence: Span) -> Self {
-        let server =
-            Server { addr, dc: Datacenter::unknown(), local: true, credentials: Credentials::default(), tls: None };
+        let server = Server {
+            addr,
+            dc: Datacenter::unknown(),
+            local: true,
+            credentials: Credentials::default(),
+            tls: None,
+        };
         let (orders, received) = mpsc::channel(1);
         let (events, seen) = mpsc::channel(64);
         let reporter = Reporter::new(events, Arc::default());
         let mut task = ServerTask::new(Arc::new(server), received, reporter);
         task.min_silence = min_silence;
         tokio::spawn(task.run());
-        Self { orders, feedback: mpsc::channel(64), events: seen }
+        Self {
+            orders,
+            feedback: mpsc::channel(64),
+            events: seen,
+        }
     }
 
     /// A poll with all the time in the world.
@@ -55,8 +65,16 @@ impl Rig {
 
     async fn send(&self, patience: i64, timeout: i64, is_back: bool) {
         let [patience, timeout] = [patience, timeout].map(Span::from_millis);
-        let order = Order { planned: clock::now(), patience, timeout, is_back };
-        let reply = Reply { to: self.feedback.0.clone(), server: 3 };
+        let order = Order {
+            planned: clock::now(),
+            patience,
+            timeout,
+            is_back,
+        };
+        let reply = Reply {
+            to: self.feedback.0.clone(),
+            server: 3,
+        };
         self.orders.send(Assignment { order, reply }).await.unwrap();
     }
 
@@ -69,7 +87,10 @@ impl Rig {
     }
 
     async fn told(&mut self) -> Feedback {
-        tokio::time::timeout(PATIENCE, self.feedback.1.recv()).await.expect("feedback in time").expect("a running task")
+        tokio::time::timeout(PATIENCE, self.feedback.1.recv())
+            .await
+            .expect("feedback in time")
+            .expect("a running task")
     }
 
     /// The names of the next events, failures with their reason.
@@ -84,7 +105,10 @@ impl Rig {
         let began = std::time::Instant::now();
         let mut failures = 0;
         loop {
-            assert!(began.elapsed() < PATIENCE, "no connection after {failures} failures");
+            assert!(
+                began.elapsed() < PATIENCE,
+                "no connection after {failures} failures"
+            );
             self.order().await;
             let event = name_of(&self.event().await);
             if event == "connected" {
@@ -132,10 +156,33 @@ async fn a_poll_connects_once_and_is_answered() {
     let began = clock::now();
     rig.order().await;
     rig.expect(&["connected"]).await;
-    let PollEventKind::Answered { sent, received, late, observation } = rig.event().await else { panic!("no answer") };
-    assert!(began <= sent && sent <= received && received <= clock::now() && late < clock::now() - began);
-    assert_eq!(observation.replication.master_offset.value(), Some(ReplicationOffset::new(42)));
-    assert_eq!(rig.told().await, Feedback::Answered { server: 3, sent, received });
+    let PollEventKind::Answered {
+        sent,
+        received,
+        late,
+        observation,
+    } = rig.event().await
+    else {
+        panic!("no answer")
+    };
+    assert!(
+        began <= sent
+            && sent <= received
+            && received <= clock::now()
+            && late < clock::now() - began
+    );
+    assert_eq!(
+        observation.replication.master_offset.value(),
+        Some(ReplicationOffset::new(42))
+    );
+    assert_eq!(
+        rig.told().await,
+        Feedback::Answered {
+            server: 3,
+            sent,
+            received
+        }
+    );
     rig.order().await;
     rig.expect(&["answered"]).await;
     assert_eq!(server.connections(), 1);
@@ -156,8 +203,13 @@ async fn an_answer_after_the_timeout_is_reported_and_the_connection_kept() {
     rig.expect(&["failed: timeout", "failed: timeout"]).await;
     let before = clock::now();
     server.thaw();
-    let PollEventKind::Answered { sent, received, .. } = rig.event().await else { panic!("no late answer") };
-    assert!(sent < before && received >= before, "the evidence spans the whole wait");
+    let PollEventKind::Answered { sent, received, .. } = rig.event().await else {
+        panic!("no late answer")
+    };
+    assert!(
+        sent < before && received >= before,
+        "the evidence spans the whole wait"
+    );
     rig.order().await;
     rig.expect(&["answered"]).await;
     assert_eq!(server.connections(), 1);
@@ -177,7 +229,14 @@ async fn a_poll_while_one_is_outstanding_is_skipped() {
     rig.expect(&["skipped"]).await;
     server.thaw();
     rig.expect(&["answered"]).await;
-    assert_eq!(server.requests().iter().filter(|r| *r == "INFO server replication stats persistence").count(), 1);
+    assert_eq!(
+        server
+            .requests()
+            .iter()
+            .filter(|r| *r == "INFO server replication stats persistence")
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -203,7 +262,10 @@ async fn a_connection_that_drips_for_ever_is_given_up_although_bytes_come() {
     let addr = ServerAddr::new("127.0.0.1", listener.local_addr().unwrap().port());
     let dripping = tokio::spawn(async move {
         let mut stream = listener.accept().await.unwrap().0;
-        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0, "the connection's name");
+        assert!(
+            stream.read(&mut [0; 1024]).await.unwrap() > 0,
+            "the connection's name"
+        );
         stream.write_all(b"+OK\r\n").await.unwrap();
         assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0, "INFO");
         stream.write_all(b"$1000000\r\n").await.unwrap();
@@ -215,10 +277,17 @@ async fn a_connection_that_drips_for_ever_is_given_up_although_bytes_come() {
     let mut rig = Rig::with_silence(addr, silence);
     rig.order_within(10, 20).await;
     let began = std::time::Instant::now();
-    rig.expect(&["connected", "overdue", "failed: timeout"]).await;
+    rig.expect(&["connected", "overdue", "failed: timeout"])
+        .await;
     assert_eq!(rig.told().await, Feedback::GaveUp { server: 3 });
-    assert!(began.elapsed() >= silence.mul_f64(SILENCE_FACTOR).to_duration(), "not while it could be an answer");
-    tokio::time::timeout(PATIENCE, dripping).await.expect("its connection is closed").unwrap();
+    assert!(
+        began.elapsed() >= silence.mul_f64(SILENCE_FACTOR).to_duration(),
+        "not while it could be an answer"
+    );
+    tokio::time::timeout(PATIENCE, dripping)
+        .await
+        .expect("its connection is closed")
+        .unwrap();
 }
 
 #[tokio::test]
@@ -248,7 +317,8 @@ async fn a_server_that_is_back_is_found_again() {
     rig.expect(&["answered"]).await;
 }
 
-/// Its master has it online again, so the wait for the next attempt, which may be seconds, is over; once.
+/// Its master has it online again, so the wait for the next attempt, which may be seconds, is over;
+/// once.
 #[tokio::test]
 async fn a_server_that_its_master_says_is_back_is_not_waited_for() {
     let server = fake().await;
@@ -290,15 +360,29 @@ async fn a_server_that_always_hangs_up_is_tried_twice_a_poll() {
 
 #[tokio::test]
 async fn what_is_not_redis_is_told_apart() {
-    check("HTTP/1.1 400 Bad Request\r\n\r\n", &["connected", "failed: protocol"]).await;
-    check("$99999999999\r\nendless", &["connected", "failed: too_large"]).await;
-    check("-NOAUTH Authentication required.\r\n", &["connected", "failed: auth"]).await;
+    check(
+        "HTTP/1.1 400 Bad Request\r\n\r\n",
+        &["connected", "failed: protocol"],
+    )
+    .await;
+    check(
+        "$99999999999\r\nendless",
+        &["connected", "failed: too_large"],
+    )
+    .await;
+    check(
+        "-NOAUTH Authentication required.\r\n",
+        &["connected", "failed: auth"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_server_that_wants_a_login_after_all_is_logged_in_to_anew() {
-    let server =
-        FakeServer::listen(Script::version("7.0.15").answer("INFO", "-NOAUTH Authentication required.\r\n")).await;
+    let server = FakeServer::listen(
+        Script::version("7.0.15").answer("INFO", "-NOAUTH Authentication required.\r\n"),
+    )
+    .await;
     let mut rig = Rig::new(server.addr());
     rig.order().await;
     rig.expect(&["connected", "failed: auth"]).await;
@@ -311,7 +395,11 @@ async fn a_server_that_wants_a_login_after_all_is_logged_in_to_anew() {
 #[tokio::test]
 async fn an_endless_reply_is_cut_off() {
     let server = FakeServer::listen(Script::new(|request| {
-        if request.starts_with("INFO") { format!("+{}", "a".repeat(100_000)) } else { "+OK\r\n".into() }
+        if request.starts_with("INFO") {
+            format!("+{}", "a".repeat(100_000))
+        } else {
+            "+OK\r\n".into()
+        }
     }))
     .await;
     let mut rig = Rig::new(server.addr());
@@ -322,9 +410,15 @@ async fn an_endless_reply_is_cut_off() {
 #[tokio::test]
 async fn an_error_reply_keeps_the_connection() {
     for (answer, expected) in [
-        ("-LOADING Redis is loading the dataset in memory\r\n", "failed: loading"),
+        (
+            "-LOADING Redis is loading the dataset in memory\r\n",
+            "failed: loading",
+        ),
         ("-BUSY Redis is busy running a script.\r\n", "failed: busy"),
-        ("-NOPERM no permissions to run the 'info' command\r\n", "failed: denied"),
+        (
+            "-NOPERM no permissions to run the 'info' command\r\n",
+            "failed: denied",
+        ),
     ] {
         let server = FakeServer::listen(Script::version("7.0.15").answer("INFO", answer)).await;
         let mut rig = Rig::new(server.addr());
@@ -339,7 +433,11 @@ async fn an_error_reply_keeps_the_connection() {
 #[tokio::test]
 async fn a_text_without_replication_is_a_parse_failure() {
     let server = FakeServer::listen(Script::new(|request| {
-        if request.starts_with("INFO") { bulk("redis_version:7.0.15\r\n") } else { "+OK\r\n".into() }
+        if request.starts_with("INFO") {
+            bulk("redis_version:7.0.15\r\n")
+        } else {
+            "+OK\r\n".into()
+        }
     }))
     .await;
     let mut rig = Rig::new(server.addr());
@@ -354,6 +452,8 @@ async fn the_task_ends_with_its_orders_although_an_answer_is_due() {
     server.freeze();
     rig.order().await;
     drop(rig.orders);
-    let end = tokio::time::timeout(PATIENCE, rig.events.recv()).await.expect("the task ends");
+    let end = tokio::time::timeout(PATIENCE, rig.events.recv())
+        .await
+        .expect("the task ends");
     assert!(end.is_none(), "nobody holds the channel any more");
 }

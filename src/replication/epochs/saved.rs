@@ -46,9 +46,17 @@ impl Epoch {
         }
     }
 
-    fn restore(limits: HistoryLimits, record: EpochRecord, now: Timestamp) -> Result<Self, Contradiction> {
+    fn restore(
+        limits: HistoryLimits,
+        record: EpochRecord,
+        now: Timestamp,
+    ) -> Result<Self, Contradiction> {
         let history = OffsetHistory::restore(limits, record.plateaus, now)?;
-        Ok(Self { replid: record.replid, continues: record.continues, history })
+        Ok(Self {
+            replid: record.replid,
+            continues: record.continues,
+            history,
+        })
     }
 }
 
@@ -65,7 +73,11 @@ impl MasterHistory {
 
     /// The records of all tables together.
     pub fn size(&self) -> usize {
-        self.current.iter().chain(&self.closed).map(|epoch| epoch.history.len()).sum()
+        self.current
+            .iter()
+            .chain(&self.closed)
+            .map(|epoch| epoch.history.len())
+            .sum()
     }
 
     /// The oldest and the newest record of the current table.
@@ -77,28 +89,58 @@ impl MasterHistory {
     /// What the current table holds from the offset `from` on.
     pub fn tail(&self, from: ReplicationOffset) -> Option<TailRecord> {
         let current = self.current.as_ref()?.record(from);
-        Some(TailRecord { generation: self.generation, current })
+        Some(TailRecord {
+            generation: self.generation,
+            current,
+        })
     }
 
-    /// The stream of which `record` was kept. The next poll of the master decides whether it still is the same.
+    /// The stream of which `record` was kept. The next poll of the master decides whether it still
+    /// is the same.
     ///
     /// # Errors
     /// The record contradicts itself.
-    pub fn restore(limits: HistoryLimits, record: HistoryRecord, now: Timestamp) -> Result<Self, Contradiction> {
+    pub fn restore(
+        limits: HistoryLimits,
+        record: HistoryRecord,
+        now: Timestamp,
+    ) -> Result<Self, Contradiction> {
         let epoch = |record| Epoch::restore(limits, record, now);
         let current = record.current.map(epoch).transpose()?;
-        let closed = record.closed.into_iter().take(CLOSED_KEPT).map(epoch).collect::<Result<_, _>>()?;
-        let named = current.as_ref().map(|e| (e.replid.clone(), e.continues.as_ref().map(|(id, _)| id.clone())));
-        Ok(Self { limits, current, closed, last_received: None, generation: record.generation, named })
+        let closed = record
+            .closed
+            .into_iter()
+            .take(CLOSED_KEPT)
+            .map(epoch)
+            .collect::<Result<_, _>>()?;
+        let named = current.as_ref().map(|e| {
+            (
+                e.replid.clone(),
+                e.continues.as_ref().map(|(id, _)| id.clone()),
+            )
+        });
+        Ok(Self {
+            limits,
+            current,
+            closed,
+            last_received: None,
+            generation: record.generation,
+            named,
+        })
     }
 
-    /// Takes in what was kept after the record that this was restored from. Says whether it belongs to it.
+    /// Takes in what was kept after the record that this was restored from. Says whether it belongs
+    /// to it.
     ///
     /// # Errors
     /// It contradicts the record. What it was restored from must not be used either.
     pub fn extend(&mut self, tail: TailRecord, now: Timestamp) -> Result<bool, Contradiction> {
-        let same = |epoch: &&mut Epoch| epoch.replid == tail.current.replid && tail.generation == self.generation;
-        let Some(epoch) = self.current.as_mut().filter(same) else { return Ok(false) };
+        let same = |epoch: &&mut Epoch| {
+            epoch.replid == tail.current.replid && tail.generation == self.generation
+        };
+        let Some(epoch) = self.current.as_mut().filter(same) else {
+            return Ok(false);
+        };
         epoch.continues = tail.current.continues;
         epoch.history.append(tail.current.plateaus, now)?;
         Ok(true)
@@ -125,19 +167,39 @@ mod tests {
 
     #[test]
     fn what_is_restored_goes_on_where_it_was() {
-        let mut back = restored(&history(&[sample('a', 9, 0), sample('b', 100, 1), sample('b', 200, 2)]));
+        let mut back = restored(&history(&[
+            sample('a', 9, 0),
+            sample('b', 100, 1),
+            sample('b', 200, 2),
+        ]));
         assert_eq!(back.observe(&sample('b', 300, 50)), MasterNews::Continued);
-        assert_eq!(back.bracket(Comparison::Current, ReplicationOffset::new(200)).hi, Some(at(50)));
-        assert_eq!(back.compare(&id('a'), ReplicationOffset::new(9)), Comparison::Closed(0));
+        assert_eq!(
+            back.bracket(Comparison::Current, ReplicationOffset::new(200))
+                .hi,
+            Some(at(50))
+        );
+        assert_eq!(
+            back.compare(&id('a'), ReplicationOffset::new(9)),
+            Comparison::Closed(0)
+        );
     }
 
     #[test]
     fn the_next_poll_decides_whether_it_still_is_the_same_history() {
         let before = history(&[sample('a', 100, 0), sample('a', 200, 1)]);
-        assert_eq!(restored(&before).observe(&sample('a', 50, 50)), MasterNews::Reset);
-        assert_eq!(restored(&before).observe(&sample('c', 50, 50)), MasterNews::Reset);
+        assert_eq!(
+            restored(&before).observe(&sample('a', 50, 50)),
+            MasterNews::Reset
+        );
+        assert_eq!(
+            restored(&before).observe(&sample('c', 50, 50)),
+            MasterNews::Reset
+        );
         let continued = Some((id('a'), ReplicationOffset::new(150)));
-        let promoted = MasterSample { continues: continued, ..sample('c', 160, 50) };
+        let promoted = MasterSample {
+            continues: continued,
+            ..sample('c', 160, 50)
+        };
         assert_eq!(restored(&before).observe(&promoted), MasterNews::Promoted);
     }
 
@@ -148,13 +210,23 @@ mod tests {
         live.observe(&sample('a', 300, 2));
         let tail = live.tail(ReplicationOffset::new(200)).unwrap();
         assert_eq!(tail.current.plateaus.len(), 2);
-        let restore = || MasterHistory::restore(HistoryLimits::default(), base.clone(), at(100)).unwrap();
+        let restore =
+            || MasterHistory::restore(HistoryLimits::default(), base.clone(), at(100)).unwrap();
         let mut back = restore();
         assert_eq!(back.extend(tail.clone(), at(100)), Ok(true));
         assert_eq!(back.newest(), Some(ReplicationOffset::new(300)));
-        let of_another = TailRecord { generation: tail.generation + 1, ..tail.clone() };
+        let of_another = TailRecord {
+            generation: tail.generation + 1,
+            ..tail.clone()
+        };
         assert_eq!(restore().extend(of_another, at(100)), Ok(false));
-        let foreign = TailRecord { current: EpochRecord { replid: id('f'), ..tail.current.clone() }, ..tail };
+        let foreign = TailRecord {
+            current: EpochRecord {
+                replid: id('f'),
+                ..tail.current.clone()
+            },
+            ..tail
+        };
         assert_eq!(restore().extend(foreign, at(100)), Ok(false));
     }
 }

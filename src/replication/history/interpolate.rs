@@ -1,8 +1,10 @@
-//! Where in a bracket the instant likely lies at which the master went beyond an offset, and how sure that is.
+//! Where in a bracket the instant likely lies at which the master went beyond an offset, and how
+//! sure that is.
 //!
-//! Between two polls only the number of written bytes is known. How regularly the master writes around them tells how
-//! the bytes were likely spread: a regular stream is linear in time to within a few commands; a lone command may have been
-//! written at any time; and where far more was written than usual, the excess came at once and the rest as usual.
+//! Between two polls only the number of written bytes is known. How regularly the master writes
+//! around them tells how the bytes were likely spread: a regular stream is linear in time to within
+//! a few commands; a lone command may have been written at any time; and where far more was written
+//! than usual, the excess came at once and the rest as usual.
 
 use super::Plateau;
 use crate::model::{ReplicationOffset, Span, Timestamp};
@@ -16,7 +18,8 @@ const SMALL_COMMAND: f64 = 100.0;
 /// More bytes than usual by so many standard deviations came at once: a burst or a transaction.
 const EXCESS: f64 = 4.0;
 
-/// The middle of a gap with the standard deviation of an instant that is anywhere in it: `1 / sqrt(12)`.
+/// The middle of a gap with the standard deviation of an instant that is anywhere in it: `1 /
+/// sqrt(12)`.
 const ANY_TIME: (f64, f64) = (0.5, 0.288_675);
 
 /// How much of a gap a burst in it takes, on average: from next to nothing to most of it.
@@ -34,8 +37,9 @@ pub struct Point {
     pub spread: Span,
 }
 
-/// How a master writes: bytes a second, and the bytes that come at a time. The latter is the ratio of variance to mean
-/// (the index of dispersion): for commands that come independently of each other it is their size.
+/// How a master writes: bytes a second, and the bytes that come at a time. The latter is the ratio
+/// of variance to mean (the index of dispersion): for commands that come independently of each
+/// other it is their size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Rhythm {
     rate: f64,
@@ -48,12 +52,26 @@ impl Rhythm {
         let from = next.saturating_sub(NEIGHBOURS + 1);
         let to = plateaus.len().min(next + NEIGHBOURS + 1);
         let near = &plateaus[from..to];
-        let growth = near.windows(2).enumerate().filter(|(i, _)| from + i + 1 != next).map(|(_, pair)| {
-            let bytes = pair[1].offset.since(pair[0].offset).get() as f64;
-            (bytes, (pair[1].first_seen - pair[0].last_sent).or_zero().as_secs_f64())
-        });
-        let rest = near.iter().map(|p| (0.0, (p.last_sent - p.first_seen).or_zero().as_secs_f64()));
-        let sums = growth.chain(rest).filter(|(_, secs)| *secs > 0.0).fold(Sums::default(), Sums::add);
+        let growth = near
+            .windows(2)
+            .enumerate()
+            .filter(|(i, _)| from + i + 1 != next)
+            .map(|(_, pair)| {
+                let bytes = pair[1].offset.since(pair[0].offset).get() as f64;
+                (
+                    bytes,
+                    (pair[1].first_seen - pair[0].last_sent)
+                        .or_zero()
+                        .as_secs_f64(),
+                )
+            });
+        let rest = near
+            .iter()
+            .map(|p| (0.0, (p.last_sent - p.first_seen).or_zero().as_secs_f64()));
+        let sums = growth
+            .chain(rest)
+            .filter(|(_, secs)| *secs > 0.0)
+            .fold(Sums::default(), Sums::add);
         sums.rhythm()
     }
 }
@@ -81,16 +99,23 @@ impl Sums {
 
     fn rhythm(self) -> Rhythm {
         if self.bytes <= 0.0 {
-            return Rhythm { rate: 0.0, chunk: SMALL_COMMAND };
+            return Rhythm {
+                rate: 0.0,
+                chunk: SMALL_COMMAND,
+            };
         }
         let rate = self.bytes / self.secs;
-        let squares = self.bytes_bytes - 2.0 * rate * self.bytes_secs + rate * rate * self.secs_secs;
-        Rhythm { rate, chunk: (squares / self.bytes).max(SMALL_COMMAND) }
+        let squares =
+            self.bytes_bytes - 2.0 * rate * self.bytes_secs + rate * rate * self.secs_secs;
+        Rhythm {
+            rate,
+            chunk: (squares / self.bytes).max(SMALL_COMMAND),
+        }
     }
 }
 
-/// The likeliest instant in `[lo, hi]` at which the master went beyond `offset`, which lies in the gap before
-/// `plateaus[next]`.
+/// The likeliest instant in `[lo, hi]` at which the master went beyond `offset`, which lies in the
+/// gap before `plateaus[next]`.
 pub(super) fn point(
     plateaus: &[Plateau],
     next: usize,
@@ -103,11 +128,14 @@ pub(super) fn point(
     let done = offset.since(below).get() as f64;
     let width = (hi - lo).or_zero().as_secs_f64();
     let (part, spread) = place(Rhythm::around(plateaus, next), step, done, width);
-    Some(Point { at: lo + Span::from_secs_f64(part * width), spread: Span::from_secs_f64(spread * width) })
+    Some(Point {
+        at: lo + Span::from_secs_f64(part * width),
+        spread: Span::from_secs_f64(spread * width),
+    })
 }
 
-/// Which part of a gap of `width` seconds had passed when the first command beyond `done` of its `step` bytes was
-/// written, and the standard deviation of that, as a part of the gap too.
+/// Which part of a gap of `width` seconds had passed when the first command beyond `done` of its
+/// `step` bytes was written, and the standard deviation of that, as a part of the gap too.
 fn place(rhythm: Rhythm, step: f64, done: f64, width: f64) -> (f64, f64) {
     let usual = rhythm.rate * width;
     if usual < rhythm.chunk {
@@ -129,8 +157,8 @@ fn place(rhythm: Rhythm, step: f64, done: f64, width: f64) -> (f64, f64) {
     }
 }
 
-/// `done` of `step` bytes, in commands that came one after the other: the next one was `(k + 1)`-th of `n`, whose mean is
-/// `(k + 1) / (n + 1)` of the gap.
+/// `done` of `step` bytes, in commands that came one after the other: the next one was `(k + 1)`-th
+/// of `n`, whose mean is `(k + 1) / (n + 1)` of the gap.
 fn among_commands(chunk: f64, step: f64, done: f64) -> (f64, f64) {
     let command = SMALL_COMMAND.min(step);
     let part = (done + command) / (step + command);

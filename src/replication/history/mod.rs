@@ -1,8 +1,9 @@
 //! When did the master write what: a table from offsets to time, small for ever.
 //!
-//! A poll that was sent at `a`, answered at `b` and showed the offset `m` proves only this: at some instant in `[a, b]`
-//! the master's offset was `m`. From many such polls follows, for every offset `r`, an interval that certainly holds the
-//! instant `T(r)` at which the master went beyond `r`. docs/lag.md has the derivation.
+//! A poll that was sent at `a`, answered at `b` and showed the offset `m` proves only this: at some
+//! instant in `[a, b]` the master's offset was `m`. From many such polls follows, for every offset
+//! `r`, an interval that certainly holds the instant `T(r)` at which the master went beyond `r`.
+//! docs/lag.md has the derivation.
 
 mod interpolate;
 mod saved;
@@ -12,8 +13,8 @@ use crate::model::{ReplicationOffset, Span, Timestamp};
 pub use interpolate::Point;
 pub use saved::Contradiction;
 
-/// One plateau: the master showed `offset` in every poll from `first_seen` to `last_sent`. An idle master is one record,
-/// however long it idles.
+/// One plateau: the master showed `offset` in every poll from `first_seen` to `last_sent`. An idle
+/// master is one record, however long it idles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plateau {
     /// What the master showed.
@@ -59,8 +60,8 @@ pub struct Footprint {
     pub records: usize,
     /// Memory of the records, spare room included.
     pub bytes: usize,
-    /// The part of its age to which an old bracket is kept. It grows when a master writes so irregularly that the
-    /// capacity does not suffice; never beyond that is a bracket wrong.
+    /// The part of its age to which an old bracket is kept. It grows when a master writes so
+    /// irregularly that the capacity does not suffice; never beyond that is a bracket wrong.
     pub epsilon: f64,
 }
 
@@ -71,9 +72,11 @@ pub enum Inserted {
     Pushed,
     /// The newest plateau is longer now.
     Merged,
-    /// The poll was sent before the newest sample was answered: it proves nothing new and changes nothing.
+    /// The poll was sent before the newest sample was answered: it proves nothing new and changes
+    /// nothing.
     Reordered,
-    /// The offset is smaller than before, in a later poll: not the same history any more. Nothing was changed.
+    /// The offset is smaller than before, in a later poll: not the same history any more. Nothing
+    /// was changed.
     Regress,
 }
 
@@ -90,11 +93,15 @@ impl Bracket {
     /// What both brackets say together.
     #[must_use]
     pub fn intersect(self, other: Self) -> Self {
-        let tighter = |a: Option<Timestamp>, b, pick: fn(Timestamp, Timestamp) -> Timestamp| match (a, b) {
-            (Some(a), Some(b)) => Some(pick(a, b)),
-            (a, b) => a.or(b),
-        };
-        Self { lo: tighter(self.lo, other.lo, Ord::max), hi: tighter(self.hi, other.hi, Ord::min) }
+        let tighter =
+            |a: Option<Timestamp>, b, pick: fn(Timestamp, Timestamp) -> Timestamp| match (a, b) {
+                (Some(a), Some(b)) => Some(pick(a, b)),
+                (a, b) => a.or(b),
+            };
+        Self {
+            lo: tighter(self.lo, other.lo, Ord::max),
+            hi: tighter(self.hi, other.hi, Ord::min),
+        }
     }
 }
 
@@ -106,7 +113,8 @@ pub struct OffsetHistory {
     since_thinning: usize,
     last_received: Option<Timestamp>,
     epsilon_used: f64,
-    /// When what comes after the first record was likely begun to be written, where that is later than the record says.
+    /// When what comes after the first record was likely begun to be written, where that is later
+    /// than the record says.
     likely_begun: Option<Timestamp>,
 }
 
@@ -114,17 +122,30 @@ impl OffsetHistory {
     /// An empty table.
     pub fn new(limits: HistoryLimits) -> Self {
         let (plateaus, last_received, likely_begun) = (Vec::new(), None, None);
-        Self { limits, plateaus, since_thinning: 0, last_received, epsilon_used: limits.epsilon, likely_begun }
+        Self {
+            limits,
+            plateaus,
+            since_thinning: 0,
+            last_received,
+            epsilon_used: limits.epsilon,
+            likely_begun,
+        }
     }
 
-    /// The empty table of a history that began after the instant `after`, and beyond `offset`; likely not before another one.
+    /// The empty table of a history that began after the instant `after`, and beyond `offset`;
+    /// likely not before another one.
     pub fn begin(&mut self, after: Timestamp, offset: ReplicationOffset, likely_after: Timestamp) {
         self.insert(after, after, offset);
         self.likely_begun = Some(likely_after);
     }
 
     /// Takes in a poll that was sent at `sent`, answered at `received` and showed `offset`.
-    pub fn insert(&mut self, sent: Timestamp, received: Timestamp, offset: ReplicationOffset) -> Inserted {
+    pub fn insert(
+        &mut self,
+        sent: Timestamp,
+        received: Timestamp,
+        offset: ReplicationOffset,
+    ) -> Inserted {
         if self.last_received.is_some_and(|last| sent < last) {
             return Inserted::Reordered;
         }
@@ -139,7 +160,11 @@ impl OffsetHistory {
             }
         }
         self.last_received = Some(received);
-        self.plateaus.push(Plateau { offset, first_seen: received, last_sent: sent });
+        self.plateaus.push(Plateau {
+            offset,
+            first_seen: received,
+            last_sent: sent,
+        });
         self.since_thinning += 1;
         if self.since_thinning >= self.limits.batch || self.plateaus.len() >= self.limits.capacity {
             self.thin(received);
@@ -151,20 +176,26 @@ impl OffsetHistory {
     pub fn bracket(&self, offset: ReplicationOffset) -> Bracket {
         let next = self.plateaus.partition_point(|p| p.offset <= offset);
         let lo = next.checked_sub(1).map(|i| self.plateaus[i].last_sent);
-        Bracket { lo, hi: self.plateaus.get(next).map(|p| p.first_seen) }
+        Bracket {
+            lo,
+            hi: self.plateaus.get(next).map(|p| p.first_seen),
+        }
     }
 
-    /// The likeliest instant inside `bracket` (which may be tighter than the table's own), and how sure it is. `None`
-    /// where either end is open.
+    /// The likeliest instant inside `bracket` (which may be tighter than the table's own), and how
+    /// sure it is. `None` where either end is open.
     pub fn point(&self, offset: ReplicationOffset, bracket: Bracket) -> Option<Point> {
         let next = self.plateaus.partition_point(|p| p.offset <= offset);
         let (lo, hi) = (bracket.lo?, bracket.hi?);
-        let likely = self.likely_begun.filter(|_| next == 1).map_or(lo, |begun| begun.clamp(lo, hi.max(lo)));
+        let likely = self
+            .likely_begun
+            .filter(|_| next == 1)
+            .map_or(lo, |begun| begun.clamp(lo, hi.max(lo)));
         interpolate::point(&self.plateaus, next, offset, likely, hi)
     }
 
-    /// An offset that the master had certainly not passed at `instant`: what it showed in a later poll. `None` when there
-    /// was no such poll.
+    /// An offset that the master had certainly not passed at `instant`: what it showed in a later
+    /// poll. `None` when there was no such poll.
     pub fn reached(&self, instant: Timestamp) -> Option<ReplicationOffset> {
         let later = self.plateaus.partition_point(|p| p.last_sent < instant);
         self.plateaus.get(later).map(|p| p.offset)
@@ -175,9 +206,10 @@ impl OffsetHistory {
         self.plateaus.last().map(|p| (p.offset, p.last_sent))
     }
 
-    /// Forgets everything beyond `cut`, after which another history went on. What is known below stays as tight as it
-    /// was: that the old master had gone beyond the cut at some instant still bounds every offset below it. The other history
-    /// went on at the cut after the instant `after`, or at the earliest when the old one came to the cut.
+    /// Forgets everything beyond `cut`, after which another history went on. What is known below
+    /// stays as tight as it was: that the old master had gone beyond the cut at some instant still
+    /// bounds every offset below it. The other history went on at the cut after the instant
+    /// `after`, or at the earliest when the old one came to the cut.
     pub fn truncate(&mut self, cut: ReplicationOffset, after: Option<Timestamp>) {
         let keep = self.plateaus.partition_point(|p| p.offset <= cut);
         let beyond = self.plateaus.get(keep).copied();
@@ -185,14 +217,21 @@ impl OffsetHistory {
         if let Some(at_cut) = self.plateaus.pop_if(|p| p.offset == cut) {
             let on_its_way = self.plateaus.last().map(|p| p.last_sent);
             if let Some(stood_there) = after.max(on_its_way) {
-                self.plateaus.push(Plateau { last_sent: at_cut.last_sent.min(stood_there), ..at_cut });
+                self.plateaus.push(Plateau {
+                    last_sent: at_cut.last_sent.min(stood_there),
+                    ..at_cut
+                });
             }
             return;
         }
         if let (Some(beyond), Some(last)) = (beyond, self.plateaus.last().copied())
             && last.offset < cut
         {
-            self.plateaus.push(Plateau { offset: cut, first_seen: beyond.first_seen, last_sent: last.last_sent });
+            self.plateaus.push(Plateau {
+                offset: cut,
+                first_seen: beyond.first_seen,
+                last_sent: last.last_sent,
+            });
         }
     }
 
@@ -209,10 +248,15 @@ impl OffsetHistory {
     /// What the table takes, and how fine it is.
     pub fn footprint(&self) -> Footprint {
         let bytes = self.plateaus.capacity() * size_of::<Plateau>();
-        Footprint { records: self.plateaus.len(), bytes, epsilon: self.epsilon_used }
+        Footprint {
+            records: self.plateaus.len(),
+            bytes,
+            epsilon: self.epsilon_used,
+        }
     }
 
-    /// The part of its age to which an old bracket is kept: `limits.epsilon`, or more once memory forced it.
+    /// The part of its age to which an old bracket is kept: `limits.epsilon`, or more once memory
+    /// forced it.
     pub fn epsilon_used(&self) -> f64 {
         self.epsilon_used
     }
@@ -220,8 +264,14 @@ impl OffsetHistory {
     fn thin(&mut self, now: Timestamp) {
         self.since_thinning = 0;
         let horizon = now - self.limits.horizon;
-        let old = self.plateaus.iter().skip(1).take_while(|p| p.first_seen < horizon).count();
-        self.plateaus.drain(..old.min(self.plateaus.len().saturating_sub(3)));
+        let old = self
+            .plateaus
+            .iter()
+            .skip(1)
+            .take_while(|p| p.first_seen < horizon)
+            .count();
+        self.plateaus
+            .drain(..old.min(self.plateaus.len().saturating_sub(3)));
         self.merge_close(now, self.limits.epsilon);
         let mut epsilon = self.limits.epsilon;
         while self.plateaus.len() > self.limits.capacity - self.limits.batch {
@@ -229,7 +279,8 @@ impl OffsetHistory {
             self.merge_close(now, epsilon);
         }
         self.epsilon_used = self.epsilon_used.max(epsilon);
-        self.plateaus.shrink_to(self.plateaus.len() + self.limits.batch);
+        self.plateaus
+            .shrink_to(self.plateaus.len() + self.limits.batch);
     }
 
     /// Drops every record whose absence widens no bracket beyond `max(grain, epsilon x age)`.
@@ -275,7 +326,14 @@ mod tests {
     }
 
     fn check(history: &OffsetHistory, r: u64, lo: Option<i64>, hi: Option<i64>) {
-        assert_eq!(history.bracket(offset(r)), Bracket { lo: lo.map(at), hi: hi.map(at) }, "r = {r}");
+        assert_eq!(
+            history.bracket(offset(r)),
+            Bracket {
+                lo: lo.map(at),
+                hi: hi.map(at)
+            },
+            "r = {r}"
+        );
     }
 
     #[test]
@@ -291,7 +349,12 @@ mod tests {
     #[test]
     fn what_was_reached_at_an_instant_is_what_a_later_poll_showed() {
         let h = history(&[(0, 10, 100), (1000, 1010, 100), (2000, 2010, 150)]);
-        for (millis, reached) in [(-5, Some(100)), (1000, Some(100)), (1001, Some(150)), (2001, None)] {
+        for (millis, reached) in [
+            (-5, Some(100)),
+            (1000, Some(100)),
+            (1001, Some(150)),
+            (2001, None),
+        ] {
             assert_eq!(h.reached(at(millis)), reached.map(offset), "{millis} ms");
         }
     }
@@ -300,7 +363,10 @@ mod tests {
     fn an_idle_master_is_one_record() {
         let mut h = history(&[(0, 10, 100)]);
         for i in 1..10_000 {
-            assert_eq!(h.insert(at(i * 1000), at(i * 1000 + 10), offset(100)), Inserted::Merged);
+            assert_eq!(
+                h.insert(at(i * 1000), at(i * 1000 + 10), offset(100)),
+                Inserted::Merged
+            );
         }
         assert_eq!(h.len(), 1);
     }
@@ -308,21 +374,29 @@ mod tests {
     #[test]
     fn overlapping_polls_change_nothing_and_a_step_back_is_reported() {
         let mut h = history(&[(0, 10, 100), (1000, 1010, 200)]);
-        assert_eq!(h.insert(at(1005), at(1020), offset(50)), Inserted::Reordered);
+        assert_eq!(
+            h.insert(at(1005), at(1020), offset(50)),
+            Inserted::Reordered
+        );
         assert_eq!(h.insert(at(1020), at(1030), offset(50)), Inserted::Regress);
         assert_eq!(h.newest(), Some((offset(200), at(1000))));
     }
 
     /// A kilobyte a second, in commands of 100 bytes, and what was written in the last second.
     fn regular_until_then(last: u64) -> OffsetHistory {
-        let mut samples: Vec<_> = (0..10).map(|i| (i * 1000, i * 1000, u64::try_from(i).unwrap() * 1000)).collect();
+        let mut samples: Vec<_> = (0..10)
+            .map(|i| (i * 1000, i * 1000, u64::try_from(i).unwrap() * 1000))
+            .collect();
         samples.push((10_000, 10_000, 9000 + last));
         history(&samples)
     }
 
     fn point(h: &OffsetHistory, r: u64) -> (i64, i64) {
         let point = h.point(offset(r), h.bracket(offset(r))).expect("passed");
-        (point.at.as_nanos() / 1_000_000 - 9000, point.spread.as_nanos() / 1_000_000)
+        (
+            point.at.as_nanos() / 1_000_000 - 9000,
+            point.spread.as_nanos() / 1_000_000,
+        )
     }
 
     #[test]
@@ -330,19 +404,36 @@ mod tests {
         let h = regular_until_then(1000);
         for (bytes, expected) in [(0, 0..150), (500, 500..600), (900, 900..1000)] {
             let (at, spread) = point(&h, 9000 + bytes);
-            assert!(expected.contains(&at) && spread < 160, "{bytes}: {at} +- {spread}");
+            assert!(
+                expected.contains(&at) && spread < 160,
+                "{bytes}: {at} +- {spread}"
+            );
         }
-        assert_eq!(h.point(offset(10_000), h.bracket(offset(10_000))), None, "not passed yet");
+        assert_eq!(
+            h.point(offset(10_000), h.bracket(offset(10_000))),
+            None,
+            "not passed yet"
+        );
     }
 
     #[test]
     fn what_is_written_beyond_the_usual_came_at_once() {
         let h = regular_until_then(2_001_000);
         let (before, _) = point(&h, 9300);
-        assert!((250..400).contains(&before), "the usual 300 bytes, and then a transaction: {before}");
-        assert_eq!(point(&h, 1_009_900), (500, 200), "in the middle of it nobody knows");
+        assert!(
+            (250..400).contains(&before),
+            "the usual 300 bytes, and then a transaction: {before}"
+        );
+        assert_eq!(
+            point(&h, 1_009_900),
+            (500, 200),
+            "in the middle of it nobody knows"
+        );
         let (after, _) = point(&h, 9000 + 2_000_700);
-        assert!((600..750).contains(&after), "300 bytes before the end: {after}");
+        assert!(
+            (600..750).contains(&after),
+            "300 bytes before the end: {after}"
+        );
     }
 
     /// The middle of an outage of the master is no time at which it wrote.
@@ -374,12 +465,16 @@ mod tests {
         check(&h, 250, Some(1000), Some(3010));
     }
 
-    /// The old master, idle, still stood at the cut when its replica had long been promoted and written to.
+    /// The old master, idle, still stood at the cut when its replica had long been promoted and
+    /// written to.
     #[test]
     fn that_the_old_master_stood_at_the_cut_bounds_nothing_after_the_promotion() {
-        for (after, lo) in
-            [(Some(2000), Some(2000)), (Some(9000), Some(5000)), (Some(500), Some(1000)), (None, Some(1000))]
-        {
+        for (after, lo) in [
+            (Some(2000), Some(2000)),
+            (Some(9000), Some(5000)),
+            (Some(500), Some(1000)),
+            (None, Some(1000)),
+        ] {
             let mut h = history(&[(1000, 1010, 200), (1500, 1510, 250), (5000, 5010, 250)]);
             h.truncate(offset(250), after.map(at));
             h.insert(at(6000), at(6010), offset(300));

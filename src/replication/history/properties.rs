@@ -1,6 +1,7 @@
 //! What holds of the table for any master and any polls: the invariants of docs/lag.md, by number.
 //!
-//! A failing case is printed whole, and written to `proptest-regressions/`, from where the next run replays it first.
+//! A failing case is printed whole, and written to `proptest-regressions/`, from where the next run
+//! replays it first.
 
 use proptest::prelude::*;
 
@@ -27,11 +28,19 @@ const SMALL: HistoryLimits = HistoryLimits {
 };
 
 /// A table that forgets nothing.
-const WHOLE: HistoryLimits = HistoryLimits { capacity: 100_000, batch: 100_000, ..SMALL };
+const WHOLE: HistoryLimits = HistoryLimits {
+    capacity: 100_000,
+    batch: 100_000,
+    ..SMALL
+};
 
 /// A random writer, polled one poll after the other with random delays.
 fn polls() -> impl Strategy<Value = Vec<Poll>> {
-    let step = (1_i64..3000, 0_i64..400, prop_oneof![Just(0_u64), 1_u64..200, 1_u64..100_000]);
+    let step = (
+        1_i64..3000,
+        0_i64..400,
+        prop_oneof![Just(0_u64), 1_u64..200, 1_u64..100_000],
+    );
     proptest::collection::vec(step, 1..400).prop_map(|steps| {
         let (mut clock, mut m) = (0, 0);
         let mut polls = Vec::new();
@@ -53,14 +62,19 @@ fn table(limits: HistoryLimits, polls: &[Poll]) -> OffsetHistory {
     table
 }
 
-/// The offsets around which anything can go wrong: those that polls showed, and the bytes before and after them.
+/// The offsets around which anything can go wrong: those that polls showed, and the bytes before
+/// and after them.
 fn interesting(polls: &[Poll]) -> impl Iterator<Item = ReplicationOffset> {
-    polls.iter().flat_map(|(_, _, m)| [m.get().saturating_sub(1), m.get(), m.get() + 1].map(offset))
+    polls
+        .iter()
+        .flat_map(|(_, _, m)| [m.get().saturating_sub(1), m.get(), m.get() + 1].map(offset))
 }
 
 fn contains(wide: Bracket, tight: Bracket) -> bool {
     let lo = wide.lo <= tight.lo; // none is the widest
-    lo && wide.hi.is_none_or(|hi| tight.hi.is_some_and(|tight| hi >= tight))
+    lo && wide
+        .hi
+        .is_none_or(|hi| tight.hi.is_some_and(|tight| hi >= tight))
 }
 
 fn is_in_order(table: &OffsetHistory) -> bool {
@@ -119,7 +133,8 @@ proptest! {
         prop_assert_eq!(table.len(), before);
     }
 
-    /// Replies that come late, twice or in another order are left out; what is left says what it would say without them.
+    /// Replies that come late, twice or in another order are left out; what is left says what it
+    /// would say without them.
     #[test]
     fn i6_overlapping_replies_never_corrupt_the_table(polls in polls(), back in proptest::collection::vec(1_usize..30, 1..400)) {
         let mut disturbed = OffsetHistory::new(SMALL);
@@ -163,7 +178,8 @@ proptest! {
         }
     }
 
-    /// Asking changes nothing, and what is asked later is never tighter than the same polls said earlier.
+    /// Asking changes nothing, and what is asked later is never tighter than the same polls said
+    /// earlier.
     #[test]
     fn i11_an_answer_does_not_depend_on_who_asked_before(polls in polls(), asked in 0_usize..400) {
         let (mut asked_often, quiet) = (OffsetHistory::new(SMALL), table(SMALL, &polls));

@@ -28,15 +28,19 @@ impl OffsetHistory {
         Ok(history)
     }
 
-    /// Takes in plateaus that were written later than what the table holds, by rising offset. From the first of their
-    /// offsets on they take the place of what is there.
+    /// Takes in plateaus that were written later than what the table holds, by rising offset. From
+    /// the first of their offsets on they take the place of what is there.
     ///
-    /// Each plateau is a fact by itself, so any two that are of one history may stand side by side. Where their times
-    /// were widened and overlap, the tighter end holds for both.
+    /// Each plateau is a fact by itself, so any two that are of one history may stand side by side.
+    /// Where their times were widened and overlap, the tighter end holds for both.
     ///
     /// # Errors
     /// They contradict each other or the table. It must not be used any more then.
-    pub fn append(&mut self, plateaus: impl IntoIterator<Item = Plateau>, now: Timestamp) -> Result<(), Contradiction> {
+    pub fn append(
+        &mut self,
+        plateaus: impl IntoIterator<Item = Plateau>,
+        now: Timestamp,
+    ) -> Result<(), Contradiction> {
         let mut plateaus = plateaus.into_iter().peekable();
         if let Some(first) = plateaus.peek() {
             self.forget_from(first.offset);
@@ -63,7 +67,12 @@ impl OffsetHistory {
             }
         }
         // What was seen beyond a later offset then was beyond the earlier ones, too.
-        for earlier in self.plateaus.iter_mut().rev().take_while(|p| p.first_seen > plateau.first_seen) {
+        for earlier in self
+            .plateaus
+            .iter_mut()
+            .rev()
+            .take_while(|p| p.first_seen > plateau.first_seen)
+        {
             earlier.first_seen = plateau.first_seen;
         }
         self.plateaus.push(plateau);
@@ -86,11 +95,19 @@ mod tests {
     }
 
     fn plateau(offset: u64, first_seen: i64, last_sent: i64) -> Plateau {
-        Plateau { offset: ReplicationOffset::new(offset), first_seen: at(first_seen), last_sent: at(last_sent) }
+        Plateau {
+            offset: ReplicationOffset::new(offset),
+            first_seen: at(first_seen),
+            last_sent: at(last_sent),
+        }
     }
 
     fn restored(plateaus: &[Plateau]) -> Result<OffsetHistory, Contradiction> {
-        OffsetHistory::restore(HistoryLimits::default(), plateaus.iter().copied(), at(1_000_000))
+        OffsetHistory::restore(
+            HistoryLimits::default(),
+            plateaus.iter().copied(),
+            at(1_000_000),
+        )
     }
 
     #[test]
@@ -109,22 +126,39 @@ mod tests {
 
     #[test]
     fn ends_that_overlap_are_as_tight_as_the_tighter_one() {
-        let history = restored(&[plateau(1, 900, -400), plateau(2, 1300, -500), plateau(3, 800, 700)]).unwrap();
+        let history = restored(&[
+            plateau(1, 900, -400),
+            plateau(2, 1300, -500),
+            plateau(3, 800, 700),
+        ])
+        .unwrap();
         let bracket = history.bracket(ReplicationOffset::new(1));
         assert_eq!((bracket.lo, bracket.hi), (Some(at(-400)), Some(at(800))));
-        assert_eq!(history.bracket(ReplicationOffset::new(2)).lo, Some(at(-400)));
+        assert_eq!(
+            history.bracket(ReplicationOffset::new(2)).lo,
+            Some(at(-400))
+        );
     }
 
     #[test]
     fn what_is_appended_takes_the_place_of_what_it_overlaps() {
         let mut history = restored(&[plateau(1, 10, 0), plateau(5, 1010, 1000)]).unwrap();
-        history.append([plateau(5, 1010, 5000), plateau(9, 6010, 6000)], at(7000)).unwrap();
-        assert_eq!(history.bracket(ReplicationOffset::new(5)).lo, Some(at(5000)));
-        assert_eq!(history.newest(), Some((ReplicationOffset::new(9), at(6000))));
+        history
+            .append([plateau(5, 1010, 5000), plateau(9, 6010, 6000)], at(7000))
+            .unwrap();
+        assert_eq!(
+            history.bracket(ReplicationOffset::new(5)).lo,
+            Some(at(5000))
+        );
+        assert_eq!(
+            history.newest(),
+            Some((ReplicationOffset::new(9), at(6000)))
+        );
     }
 
     proptest! {
-        /// A table that went out and came in again in pieces says the same as one that stayed, or something wider.
+        /// A table that went out and came in again in pieces says the same as one that stayed, or
+        /// something wider.
         #[test]
         fn a_restored_table_says_nothing_else(
             steps in proptest::collection::vec((1_i64..3000, 0_i64..200, 0_u64..1000), 2..300),

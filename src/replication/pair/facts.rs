@@ -9,15 +9,18 @@ use super::located::Located;
 use crate::info::ReplicaConnState;
 use crate::model::{Bytes, ReplicationOffset, Span, Timestamp};
 
-/// A replica ACKs once a second (`replicationCron` sends `REPLCONF ACK`); a bit more, since its clock is not ours.
+/// A replica ACKs once a second (`replicationCron` sends `REPLCONF ACK`); a bit more, since its
+/// clock is not ours.
 pub(in super::super) const ACK_PERIOD: Span = Span::from_millis(1_200);
 
-/// What the master says of a replica, placed in the history; evidence while the replica itself is silent.
+/// What the master says of a replica, placed in the history; evidence while the replica itself is
+/// silent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AckEvidence {
     /// What the master's last answer said; `None` when no line can be meant.
     pub last: Option<Ack>,
-    /// Whether some answer had a line that can be meant: only then does its absence mean that the replica is gone.
+    /// Whether some answer had a line that can be meant: only then does its absence mean that the
+    /// replica is gone.
     pub seen: bool,
     /// When the newest ACK came.
     pub heard: Option<Heard>,
@@ -25,7 +28,8 @@ pub struct AckEvidence {
     pub located: Option<Acked>,
     /// Bytes that the master has written and the replica has not ACKed, both from one reply.
     pub lag: Option<Bytes>,
-    /// Whether the master synced some replica since this one last answered: it may have begun anew, with other data.
+    /// Whether the master synced some replica since this one last answered: it may have begun anew,
+    /// with other data.
     pub synced_since: bool,
 }
 
@@ -61,8 +65,8 @@ pub enum Relation {
     Unseen,
     /// Its position is in the master's history.
     Comparable,
-    /// Its position from before a restart of this program is in the history that the master shows now; it has not
-    /// answered since.
+    /// Its position from before a restart of this program is in the history that the master shows
+    /// now; it has not answered since.
     Restored,
     /// Its position is in no history of the master.
     NotComparable(Comparison),
@@ -75,7 +79,8 @@ pub enum Relation {
         /// The unshared history of both.
         split: Option<Split>,
     },
-    /// The configured master says that it is a replica, so it has no stream of its own to compare with.
+    /// The configured master says that it is a replica, so it has no stream of its own to compare
+    /// with.
     MasterIsReplica,
     /// The configured master's answer lacks the fields that say where its stream stands.
     MasterIncomplete,
@@ -97,11 +102,16 @@ pub struct Split {
 impl Split {
     /// The end of the older history: what the server that was promoted does not have.
     pub const fn older(&self) -> Bytes {
-        if self.master_was_promoted { self.replica } else { self.master }
+        if self.master_was_promoted {
+            self.replica
+        } else {
+            self.master
+        }
     }
 }
 
-/// The last certified statement about a pair; it stays when the master is lost: this much may be gone.
+/// The last certified statement about a pair; it stays when the master is lost: this much may be
+/// gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastKnown {
     /// Upper bound of the lag in seconds.
@@ -146,28 +156,46 @@ pub struct PairFacts {
 }
 
 impl PairFacts {
-    /// Whether one more poll of the replica, at once, would tell something that its next turn would tell too late.
+    /// Whether one more poll of the replica, at once, would tell something that its next turn would
+    /// tell too late.
     ///
-    /// * Its last answer was the first that is not what the link usually shows: the second tells whether it moves.
+    /// * Its last answer was the first that is not what the link usually shows: the second tells
+    ///   whether it moves.
     /// * Its master synced it since: it is back, perhaps as another process.
-    /// * What it ACKs is older than ACKs of a healthy replica are (they come once a second), and its own last answer
-    ///   does not say so: the master's answer is enough to see that.
+    /// * What it ACKs is older than ACKs of a healthy replica are (they come once a second), and
+    ///   its own last answer does not say so: the master's answer is enough to see that.
     pub fn deserves_replica_poll(&self) -> bool {
         if self.is_back() && self.located.is_some() {
             return true;
         }
-        let Some(located) = self.located.as_ref().filter(|_| self.relation == Relation::Comparable) else {
+        let Some(located) = self
+            .located
+            .as_ref()
+            .filter(|_| self.relation == Relation::Comparable)
+        else {
             return false;
         };
         let first_doubt = located.is_doubtful && located.same_applied == 1;
         let usual_age = ACK_PERIOD + self.usual_lag + self.usual_lag;
-        let passed = self.ack.located.and_then(|acked| acked.bracket.hi).filter(|_| located.is_usual);
-        first_doubt || passed.zip(self.master_at).is_some_and(|(passed, asked)| asked - passed > usual_age)
+        let passed = self
+            .ack
+            .located
+            .and_then(|acked| acked.bracket.hi)
+            .filter(|_| located.is_usual);
+        first_doubt
+            || passed
+                .zip(self.master_at)
+                .is_some_and(|(passed, asked)| asked - passed > usual_age)
     }
 
-    /// Whether its master synced it since it last answered and has it online now: it is there, whoever cannot reach it.
+    /// Whether its master synced it since it last answered and has it online now: it is there,
+    /// whoever cannot reach it.
     pub fn is_back(&self) -> bool {
-        self.ack.synced_since && self.ack.last.is_some_and(|ack| ack.state == ReplicaConnState::Online)
+        self.ack.synced_since
+            && self
+                .ack
+                .last
+                .is_some_and(|ack| ack.state == ReplicaConnState::Online)
     }
 
     /// When the replica's position was last learned, as long as it still can be compared.
@@ -177,6 +205,8 @@ impl PairFacts {
 
     /// The replica's last position, as long as it still can be compared.
     pub(in crate::replication) fn placed(&self) -> Option<&Located> {
-        self.located.as_ref().filter(|_| matches!(self.relation, Relation::Comparable | Relation::Restored))
+        self.located
+            .as_ref()
+            .filter(|_| matches!(self.relation, Relation::Comparable | Relation::Restored))
     }
 }

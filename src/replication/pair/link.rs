@@ -8,7 +8,8 @@ use crate::model::{Bytes, Span, Timestamp};
 pub struct LinkFacts {
     /// `master_link_status`.
     pub status: Option<LinkStatus>,
-    /// Since when it is not up: by the replica's own clock where it tells, else since it was first seen so.
+    /// Since when it is not up: by the replica's own clock where it tells, else since it was first
+    /// seen so.
     pub down_since: Option<Timestamp>,
     /// A full sync is being transferred or prepared, or its data set is being loaded.
     pub syncing: bool,
@@ -37,22 +38,37 @@ pub(super) struct Hints {
 
 impl LinkFacts {
     /// Takes in what the replica tells in an answer to a poll.
-    pub(super) fn observe(&mut self, upstream: &UpstreamInfo, hints: Hints, sent: Timestamp, received: Timestamp) {
+    pub(super) fn observe(
+        &mut self,
+        upstream: &UpstreamInfo,
+        hints: Hints,
+        sent: Timestamp,
+        received: Timestamp,
+    ) {
         let was_up = self.status == Some(LinkStatus::Up);
         self.status = upstream.link.value();
         self.observe_outage(upstream, hints.stalled_since.filter(|_| was_up), sent);
         self.observe_sync(upstream, hints, received);
         let up = self.status == Some(LinkStatus::Up);
         self.last_io = upstream.last_io.value();
-        self.unapplied = match (upstream.read_offset.value(), upstream.applied_offset.value()) {
+        self.unapplied = match (
+            upstream.read_offset.value(),
+            upstream.applied_offset.value(),
+        ) {
             (Some(read), Some(applied)) if up => Some(read.since(applied)),
             _ => None,
         };
     }
 
-    /// Since when the link is down. The replica counts in whole seconds and may say one too many, so what the polls saw
-    /// themselves bounds it; and a stalled link is given up after repl-timeout: the outage began with the stall.
-    fn observe_outage(&mut self, upstream: &UpstreamInfo, stalled_since: Option<Timestamp>, sent: Timestamp) {
+    /// Since when the link is down. The replica counts in whole seconds and may say one too many,
+    /// so what the polls saw themselves bounds it; and a stalled link is given up after
+    /// repl-timeout: the outage began with the stall.
+    fn observe_outage(
+        &mut self,
+        upstream: &UpstreamInfo,
+        stalled_since: Option<Timestamp>,
+        sent: Timestamp,
+    ) {
         if self.status != Some(LinkStatus::Down) {
             self.down_since = None;
             self.up_at = Some(sent).filter(|_| self.status.is_some()).or(self.up_at);
@@ -60,12 +76,19 @@ impl LinkFacts {
         }
         let told = upstream.link_down_since.value().map(|ago| sent - ago);
         let told = told.map(|since| self.up_at.map_or(since, |up| since.max(up)));
-        self.down_since = self.down_since.into_iter().chain(told).chain(stalled_since).min().or(Some(sent));
+        self.down_since = self
+            .down_since
+            .into_iter()
+            .chain(told)
+            .chain(stalled_since)
+            .min()
+            .or(Some(sent));
     }
 
     fn observe_sync(&mut self, upstream: &UpstreamInfo, hints: Hints, received: Timestamp) {
         let transfer = upstream.sync_in_progress.value() == Some(true);
-        self.syncing = self.status != Some(LinkStatus::Up) && (transfer || hints.loading || hints.being_sent);
+        self.syncing =
+            self.status != Some(LinkStatus::Up) && (transfer || hints.loading || hints.being_sent);
         let read = upstream.sync_read.value().filter(|_| transfer);
         if self.syncing && (hints.loading || read != self.sync_read.map(|(read, _)| read)) {
             self.sync_progress_at = Some(received);
@@ -83,16 +106,29 @@ mod tests {
         Timestamp::from_nanos(millis * 1_000_000)
     }
 
-    /// What the replica tells: each poll's time, whether the link is up, and for how many seconds it says it is not.
+    /// What the replica tells: each poll's time, whether the link is up, and for how many seconds
+    /// it says it is not.
     fn down_since(polls: &[(i64, bool, i64)]) -> Option<Timestamp> {
         let mut link = LinkFacts::default();
         for (millis, up, ago) in polls {
             let upstream = UpstreamInfo {
-                link: Field::Value(if *up { LinkStatus::Up } else { LinkStatus::Down }),
-                link_down_since: if *up { Field::Missing } else { Field::Value(Span::from_secs(*ago)) },
+                link: Field::Value(if *up {
+                    LinkStatus::Up
+                } else {
+                    LinkStatus::Down
+                }),
+                link_down_since: if *up {
+                    Field::Missing
+                } else {
+                    Field::Value(Span::from_secs(*ago))
+                },
                 ..UpstreamInfo::default()
             };
-            let hints = Hints { stalled_since: None, loading: false, being_sent: false };
+            let hints = Hints {
+                stalled_since: None,
+                loading: false,
+                being_sent: false,
+            };
             link.observe(&upstream, hints, at(*millis), at(millis + 1));
         }
         link.down_since
@@ -100,9 +136,20 @@ mod tests {
 
     #[test]
     fn the_replicas_whole_seconds_are_bounded_by_what_the_polls_saw() {
-        assert_eq!(down_since(&[(10_000, false, 4)]), Some(at(6_000)), "nothing else is known");
-        assert_eq!(down_since(&[(9_000, true, 0), (9_250, false, 1)]), Some(at(9_000)), "it was up at 9 s");
-        assert_eq!(down_since(&[(5_000, true, 0), (9_000, false, 2), (9_900, false, 2)]), Some(at(7_000)));
+        assert_eq!(
+            down_since(&[(10_000, false, 4)]),
+            Some(at(6_000)),
+            "nothing else is known"
+        );
+        assert_eq!(
+            down_since(&[(9_000, true, 0), (9_250, false, 1)]),
+            Some(at(9_000)),
+            "it was up at 9 s"
+        );
+        assert_eq!(
+            down_since(&[(5_000, true, 0), (9_000, false, 2), (9_900, false, 2)]),
+            Some(at(7_000))
+        );
         assert_eq!(down_since(&[(5_000, false, 2), (6_000, true, 0)]), None);
     }
 }

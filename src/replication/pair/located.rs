@@ -5,14 +5,16 @@ use super::super::history::{Bracket, Point};
 use super::super::lag::{LagBytes, LagInterval};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 
-/// A lower bound of this much proves that the replica really lacks data, rather than that data is on its way: the links
-/// between datacenters take less.
+/// A lower bound of this much proves that the replica really lacks data, rather than that data is
+/// on its way: the links between datacenters take less.
 pub(super) const PROVEN_LACK: Span = Span::from_millis(100);
 
-/// The standard deviation of an instant that is anywhere in a gap, as a part of the gap: `1 / sqrt(12)`.
+/// The standard deviation of an instant that is anywhere in a gap, as a part of the gap: `1 /
+/// sqrt(12)`.
 pub(super) const ANYWHERE: f64 = 0.288_675;
 
-/// A link that claims to be up is stalled when nothing arrived for this long, or for three polls if that is longer.
+/// A link that claims to be up is stalled when nothing arrived for this long, or for three polls if
+/// that is longer.
 const STALLED_AFTER: Span = Span::from_secs(3);
 
 /// A replica's position and when it was asked for.
@@ -20,14 +22,17 @@ const STALLED_AFTER: Span = Span::from_secs(3);
 pub(super) struct Position {
     pub(super) replid: ReplicationId,
     pub(super) applied: ReplicationOffset,
-    /// It certainly has not applied more than this; `None` until the master's next answer says. Differs from `applied`
-    /// only while the replica hides its offset: between its last answer and the loss of its link it went on applying.
+    /// It certainly has not applied more than this; `None` until the master's next answer says.
+    /// Differs from `applied` only while the replica hides its offset: between its last answer and
+    /// the loss of its link it went on applying.
     pub(super) at_most: Option<ReplicationOffset>,
-    /// When the poll was sent whose answer showed `applied`; `sent`, unless the replica hides its offset.
+    /// When the poll was sent whose answer showed `applied`; `sent`, unless the replica hides its
+    /// offset.
     pub(super) shown: Timestamp,
     /// When its link was lost, while it hides its offset and may have applied more before that.
     pub(super) lost: Option<Lost>,
-    /// Whether a full sync was seen since the position before: what it brought did not come through the stream.
+    /// Whether a full sync was seen since the position before: what it brought did not come through
+    /// the stream.
     pub(super) resynced: bool,
     /// Bytes received; equal to `applied` where the server does not tell (before 6.2).
     pub(super) read: ReplicationOffset,
@@ -35,7 +40,8 @@ pub(super) struct Position {
     pub(super) received: Timestamp,
     /// The newest master offset that was known for certain before the replica was asked.
     pub(super) master_before: Option<(ReplicationOffset, Timestamp)>,
-    /// Half the smallest round trip: how long before `received` the server read its offset, at the least.
+    /// Half the smallest round trip: how long before `received` the server read its offset, at the
+    /// least.
     pub(super) half_rtt: Span,
 }
 
@@ -50,15 +56,22 @@ pub(super) struct Lost {
 impl Lost {
     /// What two polls say of one loss together.
     pub(super) fn intersect(self, other: Self) -> Self {
-        Self { after: self.after.max(other.after), before: self.before.min(other.before), ..self }
+        Self {
+            after: self.after.max(other.after),
+            before: self.before.min(other.before),
+            ..self
+        }
     }
 
-    /// When the master likely went beyond what the replica applied until then; not before it went beyond what it had
-    /// applied for certain.
+    /// When the master likely went beyond what the replica applied until then; not before it went
+    /// beyond what it had applied for certain.
     pub(super) fn point(&self, bracket: Bracket) -> Option<Point> {
         let between = (self.before - self.after).or_zero();
         bracket.hi?;
-        Some(Point { at: (self.after + between.half() - self.lag).max(bracket.lo?), spread: between.mul_f64(ANYWHERE) })
+        Some(Point {
+            at: (self.after + between.half() - self.lag).max(bracket.lo?),
+            spread: between.mul_f64(ANYWHERE),
+        })
     }
 }
 
@@ -68,8 +81,8 @@ impl Position {
         self.received - self.half_rtt
     }
 
-    /// Whether the answer took longer than a poll: the server stood still, or the network held the answer back, so it
-    /// may be as old as the question.
+    /// Whether the answer took longer than a poll: the server stood still, or the network held the
+    /// answer back, so it may be as old as the question.
     pub(super) fn is_late(&self, interval: Span) -> bool {
         self.received - self.sent > interval + self.half_rtt + self.half_rtt
     }
@@ -80,7 +93,8 @@ impl Position {
 pub struct Located {
     pub(super) position: Position,
     pub(super) comparison: Comparison,
-    /// Which history of the master was current then: brackets of two histories say nothing about each other.
+    /// Which history of the master was current then: brackets of two histories say nothing about
+    /// each other.
     pub(super) generation: u64,
     /// Holds the instant at which the master went beyond the position.
     pub bracket: Bracket,
@@ -92,8 +106,8 @@ pub struct Located {
     pub bytes: LagBytes,
     /// How many polls in a row, this one included, showed the same applied offset.
     pub same_applied: u32,
-    /// How many of them showed the same received offset, too, over a link that was up: a long transaction or script
-    /// freezes only the applied one.
+    /// How many of them showed the same received offset, too, over a link that was up: a long
+    /// transaction or script freezes only the applied one.
     pub same_received: u32,
     /// The estimate of the poll before this one, and when it was answered.
     pub previous: Option<(Timestamp, Span)>,
@@ -119,20 +133,28 @@ impl Located {
         self.position.applied
     }
 
-    /// Whether the answer took longer than a poll, so that it says little about the moment at which it came.
+    /// Whether the answer took longer than a poll, so that it says little about the moment at which
+    /// it came.
     pub fn is_late(&self, interval: Span) -> bool {
         self.position.is_late(interval)
     }
 
     /// Whether the answer took noticeably longer than the shortest ones do.
     pub fn took_long(&self) -> bool {
-        let Position { sent, received, half_rtt, .. } = self.position;
+        let Position {
+            sent,
+            received,
+            half_rtt,
+            ..
+        } = self.position;
         received - sent - half_rtt - half_rtt > PROVEN_LACK
     }
 
     /// Whether the master had certainly gone beyond the position well before the replica was asked.
     pub fn lacks_for_certain(&self) -> bool {
-        self.bracket.hi.is_some_and(|hi| self.position.sent - hi >= PROVEN_LACK)
+        self.bracket
+            .hi
+            .is_some_and(|hi| self.position.sent - hi >= PROVEN_LACK)
     }
 
     /// Whether it stands still below its master for certain.
@@ -140,11 +162,14 @@ impl Located {
         self.same_applied >= 2 && self.lacks_for_certain()
     }
 
-    /// Since when nothing has arrived although the master wrote; `None` when something arrives, or not for long yet.
+    /// Since when nothing has arrived although the master wrote; `None` when something arrives, or
+    /// not for long yet.
     pub fn stalled_since(&self, now: Timestamp, interval: Span) -> Option<Timestamp> {
         let enough = STALLED_AFTER.max(interval.mul_f64(3.0));
         let still = self.is_frozen() && self.same_received >= 2;
-        self.point.map(|point| point.at).filter(|since| still && now - *since > enough)
+        self.point
+            .map(|point| point.at)
+            .filter(|since| still && now - *since > enough)
     }
 
     /// Whether it has all that the master showed after it was asked.
@@ -152,14 +177,15 @@ impl Located {
         self.bracket.hi.is_none() && self.is_current()
     }
 
-    /// Whether the position is in the history that the master writes now, and not in one that is over.
+    /// Whether the position is in the history that the master writes now, and not in one that is
+    /// over.
     pub fn is_current(&self) -> bool {
         self.comparison == Comparison::Current
     }
 }
 
-/// The lag when the replica answered: docs/lag.md, "The certified interval". `passed` is when the master had certainly
-/// gone beyond all that the replica can have applied.
+/// The lag when the replica answered: docs/lag.md, "The certified interval". `passed` is when the
+/// master had certainly gone beyond all that the replica can have applied.
 pub(super) fn lag_at_sample(
     position: &Position,
     comparison: Comparison,
@@ -174,29 +200,55 @@ pub(super) fn lag_at_sample(
         (Some(_), Some(point)) => Some(position.read_at() - point),
         _ => None,
     };
-    LagInterval { lower: Some(lower), estimate, upper }.ordered()
+    LagInterval {
+        lower: Some(lower),
+        estimate,
+        upper,
+    }
+    .ordered()
 }
 
-/// The bytes that the replica lacked when it answered: between what the master certainly had before and after. The
-/// estimate takes it that the master wrote evenly between these two polls.
-pub(super) fn bytes_at_sample(position: &Position, after: Option<(ReplicationOffset, Timestamp)>) -> LagBytes {
-    let Some((newest, asked)) = after else { return LagBytes::UNKNOWN };
+/// The bytes that the replica lacked when it answered: between what the master certainly had before
+/// and after. The estimate takes it that the master wrote evenly between these two polls.
+pub(super) fn bytes_at_sample(
+    position: &Position,
+    after: Option<(ReplicationOffset, Timestamp)>,
+) -> LagBytes {
+    let Some((newest, asked)) = after else {
+        return LagBytes::UNKNOWN;
+    };
     let upper = newest.since(position.applied);
     let before = position.master_before.zip(position.at_most);
     let Some(((before, known), most)) = before else {
-        return LagBytes { lower: None, estimate: Some(upper), upper: Some(upper) };
+        return LagBytes {
+            lower: None,
+            estimate: Some(upper),
+            upper: Some(upper),
+        };
     };
     let lower = before.since(most);
     if most != position.applied {
         // It hides where it is between these two.
         let middle = Bytes::new(lower.get().midpoint(upper.get()));
-        return LagBytes { lower: Some(lower), estimate: Some(middle), upper: Some(upper) };
+        return LagBytes {
+            lower: Some(lower),
+            estimate: Some(middle),
+            upper: Some(upper),
+        };
     }
     let between = (asked - known).as_secs_f64();
-    let part = if between > 0.0 { ((position.read_at() - known).as_secs_f64() / between).clamp(0.0, 1.0) } else { 0.5 };
+    let part = if between > 0.0 {
+        ((position.read_at() - known).as_secs_f64() / between).clamp(0.0, 1.0)
+    } else {
+        0.5
+    };
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a part of what was written
     let written = (newest.since(before).get() as f64 * part) as u64;
     let then = ReplicationOffset::new(before.get() + written);
     let estimate = then.since(position.applied).clamp(lower.min(upper), upper);
-    LagBytes { lower: Some(lower), estimate: Some(estimate), upper: Some(upper) }
+    LagBytes {
+        lower: Some(lower),
+        estimate: Some(estimate),
+        upper: Some(upper),
+    }
 }

@@ -1,7 +1,7 @@
 //! What is known of a pair that outlives its process.
 //!
-//! Nothing of it is shown as fresh: the relation of what is restored is [`Relation::Unseen`] until the master has
-//! answered, and then it is as old as it says.
+//! Nothing of it is shown as fresh: the relation of what is restored is [`Relation::Unseen`] until
+//! the master has answered, and then it is as old as it says.
 
 use super::located::{Lost, Position};
 use super::usual::UsualLag;
@@ -47,7 +47,8 @@ pub struct LocatedRecord {
     pub same_received: u32,
 }
 
-/// When a link was lost, and the lag then: what the likeliest instant of a replica that hides its offset rests on.
+/// When a link was lost, and the lag then: what the likeliest instant of a replica that hides its
+/// offset rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LostRecord {
     /// Not before this.
@@ -93,25 +94,32 @@ impl PairTracker {
             counted_to: self.counted_to.clone(),
             resynced: self.resynced || self.pending.iter().any(|position| position.resynced),
             usual: Some(self.usual.parts()),
-            silent_since: self.facts.silent_before.filter(|_| self.facts.relation == Relation::Restored),
+            silent_since: self
+                .facts
+                .silent_before
+                .filter(|_| self.facts.relation == Relation::Restored),
             ack_seen: self.facts.ack.seen,
             synced_since: self.facts.ack.synced_since,
             syncs: self.syncs,
         }
     }
 
-    /// Takes in what was kept. The position counts only as far as the restored `history` of the master still knows it:
-    /// in the generation in which it was located.
+    /// Takes in what was kept. The position counts only as far as the restored `history` of the
+    /// master still knows it: in the generation in which it was located.
     pub fn restore(&mut self, record: PairRecord, history: Option<&MasterHistory>) {
         self.facts.last_known = record.last_known;
         self.facts.applied_total = record.applied_total;
         (self.counted_to, self.resynced) = (record.counted_to, record.resynced);
-        self.facts.located = record.located.zip(history).and_then(|(located, history)| located.restore(history));
+        self.facts.located = record
+            .located
+            .zip(history)
+            .and_then(|(located, history)| located.restore(history));
         self.generation = history.map_or(0, MasterHistory::generation);
         self.usual = record.usual.map(UsualLag::from_parts).unwrap_or_default();
         self.facts.usual_lag = self.usual.lag();
         self.facts.silent_before = record.silent_since;
-        // A master that counts other syncs now than then may have given this replica other data: the next answer tells.
+        // A master that counts other syncs now than then may have given this replica other data:
+        // the next answer tells.
         (self.facts.ack.seen, self.facts.ack.synced_since) = (record.ack_seen, record.synced_since);
         self.syncs = record.syncs;
     }
@@ -126,7 +134,11 @@ impl Located {
             at_most: position.at_most,
             read: position.read,
             shown: position.shown,
-            lost: position.lost.map(|Lost { after, before, lag }| LostRecord { after, before, lag }),
+            lost: position.lost.map(|Lost { after, before, lag }| LostRecord {
+                after,
+                before,
+                lag,
+            }),
             sent: position.sent,
             received: position.received,
             half_rtt: position.half_rtt,
@@ -147,7 +159,9 @@ impl LocatedRecord {
         if !placed || self.generation != history.generation() {
             return None;
         }
-        let bracket = history.bracket(comparison, self.applied).intersect(self.bracket);
+        let bracket = history
+            .bracket(comparison, self.applied)
+            .intersect(self.bracket);
         if bracket.lo.zip(bracket.hi).is_some_and(|(lo, hi)| lo > hi) {
             return None;
         }
@@ -157,7 +171,9 @@ impl LocatedRecord {
             at_most: self.at_most,
             shown: self.shown,
             resynced: false,
-            lost: self.lost.map(|LostRecord { after, before, lag }| Lost { after, before, lag }),
+            lost: self
+                .lost
+                .map(|LostRecord { after, before, lag }| Lost { after, before, lag }),
             read: self.read,
             sent: self.sent,
             received: self.received,
@@ -205,7 +221,8 @@ mod tests {
         change(&mut record);
         let mut scene = Scene::new();
         let now = crate::replication::testing::at(60_000);
-        scene.history = MasterHistory::restore(HistoryLimits::default(), before.history.record(), now).unwrap();
+        scene.history =
+            MasterHistory::restore(HistoryLimits::default(), before.history.record(), now).unwrap();
         scene.tracker.restore(record, Some(&scene.history));
         scene
     }
@@ -214,8 +231,14 @@ mod tests {
     fn nothing_is_shown_before_the_master_has_answered() {
         let scene = restarted(&frozen(), |_| ());
         let seen = scene.assess(60_000);
-        assert_eq!((seen.lag, seen.bytes, seen.sampled_at), (LagInterval::UNKNOWN, LagBytes::UNKNOWN, None));
-        assert_eq!((seen.state, seen.reason), (PairState::Unknown, StateReason::Starting));
+        assert_eq!(
+            (seen.lag, seen.bytes, seen.sampled_at),
+            (LagInterval::UNKNOWN, LagBytes::UNKNOWN, None)
+        );
+        assert_eq!(
+            (seen.state, seen.reason),
+            (PairState::Unknown, StateReason::Starting)
+        );
         assert!(seen.last_known.is_some());
     }
 
@@ -225,8 +248,16 @@ mod tests {
         scene.master(60_000, 'a', 900);
         let seen = scene.assess(60_020);
         assert_eq!(scene.tracker.facts().relation, Relation::Restored);
-        assert_eq!((seen.stale, seen.reason, seen.lag.lower), (true, StateReason::Starting, Some(Span::ZERO)));
-        assert!(seen.lag.upper.is_some_and(|upper| (millis(59_000)..=millis(60_020)).contains(&upper)), "{seen:?}");
+        assert_eq!(
+            (seen.stale, seen.reason, seen.lag.lower),
+            (true, StateReason::Starting, Some(Span::ZERO))
+        );
+        assert!(
+            seen.lag
+                .upper
+                .is_some_and(|upper| (millis(59_000)..=millis(60_020)).contains(&upper)),
+            "{seen:?}"
+        );
     }
 
     #[test]
@@ -235,13 +266,20 @@ mod tests {
         scene.round(60_000, 900, 100);
         let seen = scene.assess(60_060);
         assert!(!seen.stale && scene.tracker.facts().relation == Relation::Comparable);
-        assert!(seen.lag.lower >= Some(millis(59_000)) && seen.lag.upper <= Some(millis(60_060)), "{seen:?}");
+        assert!(
+            seen.lag.lower >= Some(millis(59_000)) && seen.lag.upper <= Some(millis(60_060)),
+            "{seen:?}"
+        );
     }
 
     #[test]
     fn a_master_with_another_history_leaves_the_kept_position_without_meaning() {
         let mut scene = restarted(&frozen(), |_| ());
-        scene.master(60_000, 'b', 900).master(61_000, 'c', 10).master(62_000, 'd', 10).master(63_000, 'e', 10);
+        scene
+            .master(60_000, 'b', 900)
+            .master(61_000, 'c', 10)
+            .master(62_000, 'd', 10)
+            .master(63_000, 'e', 10);
         assert_eq!(scene.tracker.facts().relation, Relation::Unseen);
         assert_eq!(scene.assess(63_020).lag, LagInterval::UNKNOWN);
     }
@@ -255,18 +293,31 @@ mod tests {
             let bracket = &mut record.located.as_mut().unwrap().bracket;
             (bracket.lo, bracket.hi) = (bracket.hi, bracket.lo);
         };
-        assert_eq!(restarted(&frozen(), impossible).tracker.facts().located, None);
+        assert_eq!(
+            restarted(&frozen(), impossible).tracker.facts().located,
+            None
+        );
         let mut without_history = PairTracker::new(millis(1000));
         without_history.restore(frozen().tracker.record(), None);
-        assert!(without_history.facts().located.is_none() && without_history.facts().last_known.is_some());
+        assert!(
+            without_history.facts().located.is_none()
+                && without_history.facts().last_known.is_some()
+        );
     }
 
     #[test]
     fn a_replica_that_was_silent_before_stays_silent_since_then() {
         let mut before = frozen();
-        before.acks(ReplicaConnState::Online, Some(100)).master(5100, 'a', 155);
-        let mut scene = restarted(&before, |record| record.silent_since = Some(crate::replication::testing::at(5_500)));
-        scene.replica_fails(60_000).master(60_010, 'a', 900).replica_fails(61_000);
+        before
+            .acks(ReplicaConnState::Online, Some(100))
+            .master(5100, 'a', 155);
+        let mut scene = restarted(&before, |record| {
+            record.silent_since = Some(crate::replication::testing::at(5_500))
+        });
+        scene
+            .replica_fails(60_000)
+            .master(60_010, 'a', 900)
+            .replica_fails(61_000);
         let lag = scene.assess(61_020).lag;
         assert!(
             lag.estimate >= Some(millis(57_000)),
@@ -277,17 +328,28 @@ mod tests {
     #[test]
     fn a_master_that_counted_syncs_meanwhile_leaves_no_bound_to_a_silent_replica() {
         let mut before = frozen();
-        before.acks(ReplicaConnState::Online, Some(100)).master(5100, 'a', 155);
+        before
+            .acks(ReplicaConnState::Online, Some(100))
+            .master(5100, 'a', 155);
         let mut scene = restarted(&before, |record| record.syncs = [Some(1), Some(1)]);
-        scene.replica_fails(60_000).master(60_010, 'a', 900).replica_fails(61_000);
+        scene
+            .replica_fails(60_000)
+            .master(60_010, 'a', 900)
+            .replica_fails(61_000);
         let lag = scene.assess(61_020).lag;
         assert_eq!((lag.lower, lag.upper), (Some(Span::ZERO), None));
-        assert!(lag.estimate > Some(millis(59_000)), "what it had then is the newest that is known of: {lag:?}");
+        assert!(
+            lag.estimate > Some(millis(59_000)),
+            "what it had then is the newest that is known of: {lag:?}"
+        );
     }
 
     #[test]
     fn what_is_usual_stays_usual() {
-        let record = PairRecord { usual: Some((millis(300), millis(4))), ..PairRecord::default() };
+        let record = PairRecord {
+            usual: Some((millis(300), millis(4))),
+            ..PairRecord::default()
+        };
         let mut tracker = PairTracker::new(millis(1000));
         tracker.restore(record.clone(), None);
         assert_eq!(tracker.facts().usual_lag, millis(300));
@@ -297,7 +359,10 @@ mod tests {
     #[test]
     fn what_a_full_sync_brought_is_not_counted_after_a_restart_either() {
         let mut scene = Scene::new();
-        scene.round(0, 100, 100).round(1000, 150, 150).says(2000, 'a', down(1, 1), true);
+        scene
+            .round(0, 100, 100)
+            .round(1000, 150, 150)
+            .says(2000, 'a', down(1, 1), true);
         let mut scene = restarted(&scene, |_| ());
         scene.round(60_000, 900, 800).round(61_000, 900, 850);
         assert_eq!(scene.tracker.facts().applied_total, Some(100));

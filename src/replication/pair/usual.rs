@@ -1,32 +1,36 @@
 //! The lag that a healthy link usually shows: how long data is on its way.
 //!
-//! Between two polls of the master only bytes are known, so a place in time that is computed from them is uncertain. While
-//! it agrees with what the link usually shows, the usual lag is the better estimate: a link breaks far more rarely than a
-//! computed instant is off. Where it disagrees by more than its own uncertainty explains, something has changed.
+//! Between two polls of the master only bytes are known, so a place in time that is computed from
+//! them is uncertain. While it agrees with what the link usually shows, the usual lag is the better
+//! estimate: a link breaks far more rarely than a computed instant is off. Where it disagrees by
+//! more than its own uncertainty explains, something has changed.
 
 use crate::model::Span;
 
-/// What is assumed of a link before it was measured: half of what it takes between datacenters at the most.
+/// What is assumed of a link before it was measured: half of what it takes between datacenters at
+/// the most.
 const UNMEASURED: f64 = 0.05;
 
 /// A disagreement of so many standard deviations is no accident.
 const ACCIDENT: f64 = 3.0;
 
-/// A disagreement of so many standard deviations deserves a closer look, and one of less than this never does, in
-/// seconds.
+/// A disagreement of so many standard deviations deserves a closer look, and one of less than this
+/// never does, in seconds.
 const DOUBT: f64 = 1.5;
 const NEGLIGIBLE: f64 = 0.05;
 
-/// Instants that are less certain than this, in seconds, or than this part of their bracket, teach nothing: a lone
-/// command that was found on its way was on its way for a short time, but may have been written at any time since the
-/// poll before. Counting only those that were found would count the slow ones.
+/// Instants that are less certain than this, in seconds, or than this part of their bracket, teach
+/// nothing: a lone command that was found on its way was on its way for a short time, but may have
+/// been written at any time since the poll before. Counting only those that were found would count
+/// the slow ones.
 const TEACHES: f64 = 0.1;
 const TEACHES_PART: f64 = 0.15;
 
 /// Standard deviation by which the usual lag may change from one poll to the next, in seconds.
 const DRIFT: f64 = 0.002;
 
-/// The usual lag is never taken to be more certain than this: the smallest change of a route that matters.
+/// The usual lag is never taken to be more certain than this: the smallest change of a route that
+/// matters.
 const GRAIN: f64 = 0.002;
 
 /// A running estimate of the usual lag with its variance (a scalar Kalman filter), in seconds.
@@ -38,7 +42,10 @@ pub(super) struct UsualLag {
 
 impl Default for UsualLag {
     fn default() -> Self {
-        Self { mean: UNMEASURED, variance: UNMEASURED * UNMEASURED }
+        Self {
+            mean: UNMEASURED,
+            variance: UNMEASURED * UNMEASURED,
+        }
     }
 }
 
@@ -64,7 +71,10 @@ impl UsualLag {
         if mean < Span::ZERO || deviation <= Span::ZERO {
             return Self::default();
         }
-        Self { mean: mean.as_secs_f64(), variance: deviation.as_secs_f64().powi(2) }
+        Self {
+            mean: mean.as_secs_f64(),
+            variance: deviation.as_secs_f64().powi(2),
+        }
     }
 
     /// The usual lag.
@@ -79,10 +89,18 @@ impl UsualLag {
         let deviation = (self.variance + noise).sqrt();
         let is_doubtful = off > (DOUBT * deviation).max(NEGLIGIBLE);
         if off.abs() > ACCIDENT * deviation {
-            return Judged { estimate: computed, is_usual: false, is_doubtful };
+            return Judged {
+                estimate: computed,
+                is_usual: false,
+                is_doubtful,
+            };
         }
         let weight = self.variance / (self.variance + noise);
-        Judged { estimate: Span::from_secs_f64(self.mean + weight * off), is_usual: true, is_doubtful }
+        Judged {
+            estimate: Span::from_secs_f64(self.mean + weight * off),
+            is_usual: true,
+            is_doubtful,
+        }
     }
 
     /// Learns from a computed lag of a replica whose position moved, in a bracket of this width.
@@ -95,7 +113,8 @@ impl UsualLag {
         let off = computed.as_secs_f64() - self.mean;
         self.variance += DRIFT * DRIFT;
         if off.abs() > ACCIDENT * (self.variance + noise).sqrt() {
-            // A change, or an accident: less is sure than it was, and if it stays so it will be usual.
+            // A change, or an accident: less is sure than it was, and if it stays so it will be
+            // usual.
             self.variance += off * off / 8.0;
             return;
         }
@@ -125,7 +144,10 @@ mod tests {
     fn what_a_link_shows_again_and_again_becomes_usual() {
         for lag in [0, 40, 300] {
             let usual = taught(&[lag; 40]);
-            assert!((usual.mean - ms(lag).as_secs_f64()).abs() < 0.003, "{lag}: {usual:?}");
+            assert!(
+                (usual.mean - ms(lag).as_secs_f64()).abs() < 0.003,
+                "{lag}: {usual:?}"
+            );
             assert!(usual.judge(ms(lag + 15), ms(10)).is_usual);
             assert!(!usual.judge(ms(lag + 200), ms(10)).is_usual);
         }
@@ -146,7 +168,14 @@ mod tests {
     fn a_link_that_nobody_measured_yet_may_take_what_links_take() {
         let usual = UsualLag::default();
         assert!(usual.judge(ms(500), ms(290)).estimate < ms(100));
-        assert_eq!(usual.judge(ms(500), ms(20)), Judged { estimate: ms(500), is_usual: false, is_doubtful: true });
+        assert_eq!(
+            usual.judge(ms(500), ms(20)),
+            Judged {
+                estimate: ms(500),
+                is_usual: false,
+                is_doubtful: true
+            }
+        );
     }
 
     #[test]

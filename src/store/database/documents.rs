@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use redb::{
-    ReadTransaction, ReadableTable, ReadableTableMetadata, Table as Opened, TableDefinition, TableError,
-    WriteTransaction,
+    ReadTransaction, ReadableTable, ReadableTableMetadata, Table as Opened, TableDefinition,
+    TableError, WriteTransaction,
 };
 
 use super::Refusals;
-use crate::model::{ClockShift, Document, SavedDocument, SavedDocuments, Span, Table, WallTime, history_key};
+use crate::model::{
+    ClockShift, Document, SavedDocument, SavedDocuments, Span, Table, WallTime, history_key,
+};
 use crate::store::frame::Clock;
 use crate::store::rows;
 
-/// Entries that each history keeps on the disk. At half a kibibyte each that is 5 MiB, and a night of trouble.
+/// Entries that each history keeps on the disk. At half a kibibyte each that is 5 MiB, and a night
+/// of trouble.
 pub const MAX_HISTORY: u64 = 10_000;
 
 /// How long a history's entries are kept.
@@ -33,14 +36,16 @@ pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> 
     Ok(())
 }
 
-/// The step from schema 2: failovers are kept, and the journal takes the place of a history of alerts alone.
+/// The step from schema 2: failovers are kept, and the journal takes the place of a history of
+/// alerts alone.
 pub(super) fn renew(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     let transitions: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("transitions");
     transaction.delete_table(transitions)?;
     create(transaction)
 }
 
-/// Writes `documents`; `anew` when they are all there is, and what else stands there is of an earlier time.
+/// Writes `documents`; `anew` when they are all there is, and what else stands there is of an
+/// earlier time.
 pub(super) fn write(
     transaction: &WriteTransaction,
     clock: u32,
@@ -50,7 +55,10 @@ pub(super) fn write(
 ) -> Result<u64, redb::Error> {
     let mut bytes = 0;
     for kind in Table::ALL {
-        let mut of_kind = documents.iter().filter(|document| document.table == kind).peekable();
+        let mut of_kind = documents
+            .iter()
+            .filter(|document| document.table == kind)
+            .peekable();
         let cleared = anew && !kind.is_history();
         if of_kind.peek().is_none() && !cleared {
             continue;
@@ -85,7 +93,10 @@ fn write_one(
 }
 
 /// Drops what is too old, and the oldest of what is too much.
-fn trim(table: &mut Opened<'_, &'static str, &'static [u8]>, now: WallTime) -> Result<(), redb::Error> {
+fn trim(
+    table: &mut Opened<'_, &'static str, &'static [u8]>,
+    now: WallTime,
+) -> Result<(), redb::Error> {
     let oldest = WallTime::from_nanos(now.as_nanos().saturating_sub(HISTORY_KEPT.as_nanos()));
     table.retain_in(..&*history_key(oldest, 0), |_, _| false)?;
     while table.len()? > MAX_HISTORY {
@@ -94,7 +105,8 @@ fn trim(table: &mut Opened<'_, &'static str, &'static [u8]>, now: WallTime) -> R
     Ok(())
 }
 
-/// Reads every document; of a history the newest. A row that makes no sense is left out, with a sentence.
+/// Reads every document; of a history the newest. A row that makes no sense is left out, with a
+/// sentence.
 pub(super) fn read(
     transaction: &ReadTransaction,
     clocks: &BTreeMap<u32, Clock>,
@@ -109,16 +121,29 @@ pub(super) fn read(
             Err(error) => return Err(error.into()),
         };
         let mut read = Vec::new();
-        let limit = if kind.is_history() { HISTORY_READ } else { usize::MAX };
+        let limit = if kind.is_history() {
+            HISTORY_READ
+        } else {
+            usize::MAX
+        };
         for entry in table.iter()?.rev().take(limit) {
             let (key, row) = entry?;
             match rows::decode_document(key.value(), row.value()) {
                 Ok((clock, body)) => {
-                    let shift = clocks.get(&clock).map_or_else(|| unknown(present), |clock| clock.shift(present));
-                    read.push(SavedDocument { key: key.value().to_owned(), body, shift });
+                    let shift = clocks
+                        .get(&clock)
+                        .map_or_else(|| unknown(present), |clock| clock.shift(present));
+                    read.push(SavedDocument {
+                        key: key.value().to_owned(),
+                        body,
+                        shift,
+                    });
                 }
                 // The key may name what nobody is to see in a log of this length.
-                Err(why) => refused.note(format_args!("a document of the table {}", kind.label()), why),
+                Err(why) => refused.note(
+                    format_args!("a document of the table {}", kind.label()),
+                    why,
+                ),
             }
         }
         read.reverse();
@@ -129,7 +154,11 @@ pub(super) fn read(
 
 /// A clock that nobody knows: its instants are taken as of now.
 fn unknown(present: &Clock) -> ClockShift {
-    ClockShift { by: Span::from_nanos(i64::MAX), ago: Span::ZERO, now: present.anchor }
+    ClockShift {
+        by: Span::from_nanos(i64::MAX),
+        ago: Span::ZERO,
+        now: present.anchor,
+    }
 }
 
 #[cfg(test)]
@@ -144,12 +173,23 @@ mod tests {
     }
 
     fn save(documents: Vec<Document>) -> Save {
-        Save { anchor: clock(0).anchor, lag: None, documents, anew: false }
+        Save {
+            anchor: clock(0).anchor,
+            lag: None,
+            documents,
+            anew: false,
+        }
     }
 
     fn keys(database: &mut Database, table: Table) -> Vec<String> {
         let mut loaded = database.load(clock(0)).unwrap();
-        loaded.documents.remove(&table).unwrap_or_default().into_iter().map(|document| document.key).collect()
+        loaded
+            .documents
+            .remove(&table)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|document| document.key)
+            .collect()
     }
 
     #[test]
@@ -157,13 +197,22 @@ mod tests {
         let (mut database, loaded) = Database::in_memory(clock(0)).unwrap();
         assert!(loaded.documents.values().all(Vec::is_empty));
         database
-            .commit(&save(vec![put(Table::Alerts, "a"), put(Table::Alerts, "b"), put(Table::Outbox, "a")]))
+            .commit(&save(vec![
+                put(Table::Alerts, "a"),
+                put(Table::Alerts, "b"),
+                put(Table::Outbox, "a"),
+            ]))
             .unwrap();
         let changed = Document::put(Table::Alerts, "b", "2".to_owned());
-        database.commit(&save(vec![changed, Document::delete(Table::Alerts, "a")])).unwrap();
+        database
+            .commit(&save(vec![changed, Document::delete(Table::Alerts, "a")]))
+            .unwrap();
         let loaded = database.load(clock(0)).unwrap();
         let alerts = &loaded.documents[&Table::Alerts];
-        assert_eq!((alerts.len(), &*alerts[0].key, &*alerts[0].body), (1, "b", "2"));
+        assert_eq!(
+            (alerts.len(), &*alerts[0].key, &*alerts[0].body),
+            (1, "b", "2")
+        );
         assert_eq!(keys(&mut database, Table::Outbox), ["a"]);
     }
 
@@ -172,32 +221,61 @@ mod tests {
         let (mut database, _) = Database::in_memory(clock(0)).unwrap();
         let old = history_key(clock(0).anchor.wall, 1);
         database
-            .commit(&save(vec![put(Table::Alerts, "a"), put(Table::Outbox, "b"), put(Table::Deliveries, &old)]))
+            .commit(&save(vec![
+                put(Table::Alerts, "a"),
+                put(Table::Outbox, "b"),
+                put(Table::Deliveries, &old),
+            ]))
             .unwrap();
-        let anew = Save { anew: true, ..save(vec![put(Table::Alerts, "c")]) };
+        let anew = Save {
+            anew: true,
+            ..save(vec![put(Table::Alerts, "c")])
+        };
         database.commit(&anew).unwrap();
-        let tables = [Table::Alerts, Table::Outbox, Table::Deliveries].map(|table| keys(&mut database, table));
+        let tables = [Table::Alerts, Table::Outbox, Table::Deliveries]
+            .map(|table| keys(&mut database, table));
         assert_eq!(tables, [vec!["c".to_owned()], vec![], vec![old]]);
     }
 
     #[test]
     fn a_history_is_bounded_in_number_and_age() {
         let (mut database, _) = Database::in_memory(clock(0)).unwrap();
-        let wall = |secs: i64| WallTime::from_nanos(clock(0).anchor.wall.as_nanos() + secs * 1_000_000_000);
+        let wall = |secs: i64| {
+            WallTime::from_nanos(clock(0).anchor.wall.as_nanos() + secs * 1_000_000_000)
+        };
         let entry = |n: u64| put(Table::Deliveries, &history_key(wall(0), n));
-        database.commit(&save(vec![put(Table::Deliveries, &history_key(wall(-31 * 86_400), 0))])).unwrap();
+        database
+            .commit(&save(vec![put(
+                Table::Deliveries,
+                &history_key(wall(-31 * 86_400), 0),
+            )]))
+            .unwrap();
         assert_eq!(keys(&mut database, Table::Deliveries), [""; 0], "too old");
-        database.commit(&save((0..MAX_HISTORY + 5).map(entry).collect())).unwrap();
+        database
+            .commit(&save((0..MAX_HISTORY + 5).map(entry).collect()))
+            .unwrap();
         let kept = keys(&mut database, Table::Deliveries);
-        assert_eq!((kept.len(), kept.last()), (HISTORY_READ, Some(&history_key(wall(0), MAX_HISTORY + 4))));
+        assert_eq!(
+            (kept.len(), kept.last()),
+            (HISTORY_READ, Some(&history_key(wall(0), MAX_HISTORY + 4)))
+        );
         let transaction = redb::ReadableDatabase::begin_read(&database.file).unwrap();
-        assert_eq!(transaction.open_table(definition(Table::Deliveries)).unwrap().len().unwrap(), MAX_HISTORY);
+        assert_eq!(
+            transaction
+                .open_table(definition(Table::Deliveries))
+                .unwrap()
+                .len()
+                .unwrap(),
+            MAX_HISTORY
+        );
     }
 
     #[test]
     fn instants_are_exact_in_the_same_boot_and_placed_by_the_wall_clock_elsewhere() {
         let (mut database, _) = Database::in_memory(clock(0)).unwrap();
-        database.commit(&save(vec![put(Table::Alerts, "a")])).unwrap();
+        database
+            .commit(&save(vec![put(Table::Alerts, "a")]))
+            .unwrap();
         let at = |secs: i64| Timestamp::from_nanos(secs * 1_000_000_000);
         for (present, read) in [
             (clock_of(1, 50, 9_000_000), -10), // the same boot, and a wall clock that jumped

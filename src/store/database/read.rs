@@ -1,4 +1,5 @@
-//! Reading everything back: each row by itself, so that one that is damaged takes nothing else along.
+//! Reading everything back: each row by itself, so that one that is damaged takes nothing else
+//! along.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
@@ -6,7 +7,8 @@ use std::fmt::Display;
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 
 use super::{
-    BASES, CLOCKS, LAST_COMMIT, Loaded, META, PAIRS, Refusals, SERVERS, TAILS, chunk_key, documents, tail_key,
+    BASES, CLOCKS, LAST_COMMIT, Loaded, META, PAIRS, Refusals, SERVERS, TAILS, chunk_key,
+    documents, tail_key,
 };
 use crate::model::{ServerAddr, Timestamp};
 use crate::replication::{Contradiction, HistoryLimits, MasterHistory};
@@ -23,7 +25,10 @@ struct Draft {
 }
 
 /// The clocks, the number of the last commit, and everything else.
-pub(super) fn all(file: &redb::Database, present: &Clock) -> Result<(BTreeMap<u32, Clock>, u64, Loaded), redb::Error> {
+pub(super) fn all(
+    file: &redb::Database,
+    present: &Clock,
+) -> Result<(BTreeMap<u32, Clock>, u64, Loaded), redb::Error> {
     let transaction = file.begin_read()?;
     let mut loaded = Loaded::default();
     let clocks = read_clocks(&transaction, present, &mut loaded)?;
@@ -37,21 +42,35 @@ pub(super) fn all(file: &redb::Database, present: &Clock) -> Result<(BTreeMap<u3
     let mut drafts = read_bases(&transaction, &frames, present, &mut loaded)?;
     read_tails(&transaction, &frames, present, &mut drafts, &mut loaded)?;
     for (server, draft) in drafts {
-        loaded.ledger.note(server.clone(), &draft.history, draft.base, draft.saved_at);
+        loaded
+            .ledger
+            .note(server.clone(), &draft.history, draft.base, draft.saved_at);
         loaded.state.histories.insert(server, draft.history);
     }
     for (key, row) in chunks(&transaction, PAIRS)? {
         let pairs = rows::decode_pairs(&chunk_key(key), &row, &frames);
-        loaded.state.pairs.extend(taken(pairs, format_args!("row {key} of the pairs"), &mut loaded.refused));
+        loaded.state.pairs.extend(taken(
+            pairs,
+            format_args!("row {key} of the pairs"),
+            &mut loaded.refused,
+        ));
     }
     for (key, row) in chunks(&transaction, SERVERS)? {
         let servers = rows::decode_servers(&chunk_key(key), &row, &frames);
-        loaded.state.servers.extend(taken(servers, format_args!("row {key} of the servers"), &mut loaded.refused));
+        loaded.state.servers.extend(taken(
+            servers,
+            format_args!("row {key} of the servers"),
+            &mut loaded.refused,
+        ));
     }
     Ok((clocks, last_commit, loaded))
 }
 
-fn taken<T>(entries: Result<Vec<T>, RowError>, what: std::fmt::Arguments<'_>, refused: &mut Refusals) -> Vec<T> {
+fn taken<T>(
+    entries: Result<Vec<T>, RowError>,
+    what: std::fmt::Arguments<'_>,
+    refused: &mut Refusals,
+) -> Vec<T> {
     entries.unwrap_or_else(|why| {
         refuse(refused, what, &why);
         Vec::new()
@@ -60,7 +79,10 @@ fn taken<T>(entries: Result<Vec<T>, RowError>, what: std::fmt::Arguments<'_>, re
 
 /// What is too old is no news, and a clock that went backwards was told of once.
 fn refuse(refused: &mut Refusals, what: impl Display, why: &RowError) {
-    if !matches!(why, RowError::Clock(ClockRefusal::Expired(_) | ClockRefusal::Backwards(_))) {
+    if !matches!(
+        why,
+        RowError::Clock(ClockRefusal::Expired(_) | ClockRefusal::Backwards(_))
+    ) {
         refused.note(what, why);
     }
 }
@@ -75,7 +97,9 @@ fn read_clocks(
         match rows::decode_clock(number, &row) {
             Ok(clock) => {
                 if let Err(why @ ClockRefusal::Backwards(_)) = clock.frame(present) {
-                    loaded.refused.note("the state of another boot or machine", why);
+                    loaded
+                        .refused
+                        .note("the state of another boot or machine", why);
                 }
                 clocks.insert(number, clock);
             }
@@ -98,7 +122,11 @@ fn read_bases(
         match read_base(key.value(), row.value(), frames, now) {
             Ok((server, draft)) => drop(drafts.insert(server, draft)),
             Err(why) => {
-                refuse(&mut loaded.refused, format_args!("the history of {}", key.value()), &why);
+                refuse(
+                    &mut loaded.refused,
+                    format_args!("the history of {}", key.value()),
+                    &why,
+                );
                 loaded.ledger.note_worthless(key.value().to_owned());
             }
         }
@@ -106,7 +134,12 @@ fn read_bases(
     Ok(drafts)
 }
 
-fn read_base(key: &str, row: &[u8], frames: &Frames, now: Timestamp) -> Result<(ServerAddr, Draft), RowError> {
+fn read_base(
+    key: &str,
+    row: &[u8],
+    frames: &Frames,
+    now: Timestamp,
+) -> Result<(ServerAddr, Draft), RowError> {
     let server = ServerAddr::parse(key).map_err(|_| RowError::Malformed("key"))?;
     let base = rows::decode_base(&server, row, frames)?;
     let age = now - base.saved_at;
@@ -115,7 +148,14 @@ fn read_base(key: &str, row: &[u8], frames: &Frames, now: Timestamp) -> Result<(
     }
     let history = MasterHistory::restore(HistoryLimits::default(), base.record, now)
         .map_err(|Contradiction| RowError::Malformed("table"))?;
-    Ok((server, Draft { history, base: base.commit, saved_at: base.saved_at }))
+    Ok((
+        server,
+        Draft {
+            history,
+            base: base.commit,
+            saved_at: base.saved_at,
+        },
+    ))
 }
 
 fn read_tails(
@@ -132,13 +172,21 @@ fn read_tails(
         let what = format_args!("row {number} of commit {commit}").to_string();
         let tails = rows::decode_tails(&tail_key(commit, number), row.value(), frames);
         for (server, tail) in taken(tails, format_args!("{what}"), &mut loaded.refused) {
-            let Some(draft) = drafts.get_mut(&server).filter(|draft| draft.base < commit) else { continue };
-            let saved_at = tail.current.plateaus.last().map_or(draft.saved_at, |p| p.last_sent);
+            let Some(draft) = drafts.get_mut(&server).filter(|draft| draft.base < commit) else {
+                continue;
+            };
+            let saved_at = tail
+                .current
+                .plateaus
+                .last()
+                .map_or(draft.saved_at, |p| p.last_sent);
             match draft.history.extend(tail, now) {
                 Ok(true) => draft.saved_at = draft.saved_at.max(saved_at),
                 Ok(false) => {} // it belongs to another history, whose base came to nothing
                 Err(why) => {
-                    loaded.refused.note(format_args!("the history of {server}"), why);
+                    loaded
+                        .refused
+                        .note(format_args!("the history of {server}"), why);
                     drafts.remove(&server);
                 }
             }

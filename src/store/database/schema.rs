@@ -17,21 +17,39 @@ pub(super) type Step = fn(&WriteTransaction) -> Result<(), redb::Error>;
 /// The steps from schema 1 to 2, 2 to 3, ...
 const STEPS: &[Step] = &[documents::create, documents::renew];
 
-/// Makes sure that the file has this program's schema: a new file gets it, an older one is migrated in one commit.
+/// Makes sure that the file has this program's schema: a new file gets it, an older one is migrated
+/// in one commit.
 pub(super) fn settle(file: &redb::Database, path: &Path) -> Result<(), StoreError> {
     settle_with(file, path, STEPS)
 }
 
 /// The same with these steps, which lead to schema `1 + steps.len()`.
-pub(super) fn settle_with(file: &redb::Database, path: &Path, steps: &[Step]) -> Result<(), StoreError> {
+pub(super) fn settle_with(
+    file: &redb::Database,
+    path: &Path,
+    steps: &[Step],
+) -> Result<(), StoreError> {
     let known = 1 + steps.len() as u64;
     let found = read(file).map_err(|why| using(path, why))?;
     match found {
         Some(found) if found == known => Ok(()),
-        Some(found) if found > known => Err(StoreError::Newer { path: path.to_owned(), found, known }),
-        Some(0) => Err(StoreError::Corrupt { path: path.to_owned(), why: "it has schema 0".to_owned() }),
-        Some(found) => migrate(file, steps.iter().skip(usize::try_from(found - 1).unwrap_or(usize::MAX)), known)
-            .map_err(|why| using(path, why)),
+        Some(found) if found > known => Err(StoreError::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        }),
+        Some(0) => Err(StoreError::Corrupt {
+            path: path.to_owned(),
+            why: "it has schema 0".to_owned(),
+        }),
+        Some(found) => migrate(
+            file,
+            steps
+                .iter()
+                .skip(usize::try_from(found - 1).unwrap_or(usize::MAX)),
+            known,
+        )
+        .map_err(|why| using(path, why)),
         None => migrate(file, steps.iter(), known).map_err(|why| using(path, why)),
     }
 }
@@ -44,7 +62,11 @@ fn read(file: &redb::Database) -> Result<Option<u64>, redb::Error> {
     }
 }
 
-fn migrate<'a>(file: &redb::Database, steps: impl Iterator<Item = &'a Step>, to: u64) -> Result<(), redb::Error> {
+fn migrate<'a>(
+    file: &redb::Database,
+    steps: impl Iterator<Item = &'a Step>,
+    to: u64,
+) -> Result<(), redb::Error> {
     let transaction = file.begin_write()?;
     for step in steps {
         step(&transaction)?;
@@ -60,17 +82,28 @@ mod tests {
     use redb::ReadableTable;
 
     fn file() -> redb::Database {
-        redb::Database::builder().create_with_backend(redb::backends::InMemoryBackend::new()).unwrap()
+        redb::Database::builder()
+            .create_with_backend(redb::backends::InMemoryBackend::new())
+            .unwrap()
     }
 
     fn mark(transaction: &WriteTransaction) -> Result<(), redb::Error> {
-        let count = transaction.open_table(META)?.get("steps")?.map_or(0, |n| n.value());
+        let count = transaction
+            .open_table(META)?
+            .get("steps")?
+            .map_or(0, |n| n.value());
         transaction.open_table(META)?.insert("steps", count + 1)?;
         Ok(())
     }
 
     fn steps_taken(file: &redb::Database) -> Option<u64> {
-        file.begin_read().unwrap().open_table(META).unwrap().get("steps").unwrap().map(|n| n.value())
+        file.begin_read()
+            .unwrap()
+            .open_table(META)
+            .unwrap()
+            .get("steps")
+            .unwrap()
+            .map(|n| n.value())
     }
 
     #[test]
@@ -79,10 +112,16 @@ mod tests {
         settle_with(&file, path, &[]).unwrap();
         assert_eq!(read(&file).unwrap(), Some(1));
         settle_with(&file, path, &[mark]).unwrap();
-        assert_eq!((read(&file).unwrap(), steps_taken(&file)), (Some(2), Some(1)));
+        assert_eq!(
+            (read(&file).unwrap(), steps_taken(&file)),
+            (Some(2), Some(1))
+        );
         settle_with(&file, path, &[mark, mark, mark]).unwrap();
         settle_with(&file, path, &[mark, mark, mark]).unwrap();
-        assert_eq!((read(&file).unwrap(), steps_taken(&file)), (Some(4), Some(3)));
+        assert_eq!(
+            (read(&file).unwrap(), steps_taken(&file)),
+            (Some(4), Some(3))
+        );
     }
 
     #[test]
@@ -103,12 +142,26 @@ mod tests {
         let (file, path) = (file(), Path::new("x"));
         settle_with(&file, path, &[]).unwrap();
         let transaction = file.begin_write().unwrap();
-        transaction.open_table(META).unwrap().insert("commit", 41).unwrap();
+        transaction
+            .open_table(META)
+            .unwrap()
+            .insert("commit", 41)
+            .unwrap();
         transaction.commit().unwrap();
         settle(&file, path).unwrap();
         let tables = file.begin_read().unwrap().list_tables().unwrap().count();
-        let commit = file.begin_read().unwrap().open_table(META).unwrap().get("commit").unwrap().map(|n| n.value());
-        assert_eq!((tables, commit), (1 + crate::model::Table::ALL.len(), Some(41)));
+        let commit = file
+            .begin_read()
+            .unwrap()
+            .open_table(META)
+            .unwrap()
+            .get("commit")
+            .unwrap()
+            .map(|n| n.value());
+        assert_eq!(
+            (tables, commit),
+            (1 + crate::model::Table::ALL.len(), Some(41))
+        );
     }
 
     #[test]
@@ -116,8 +169,13 @@ mod tests {
         let (file, path) = (file(), Path::new("x"));
         settle_with(&file, path, &STEPS[..1]).unwrap();
         let transaction = file.begin_write().unwrap();
-        let transitions: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("transitions");
-        transaction.open_table(transitions).unwrap().insert("x", &[][..]).unwrap();
+        let transitions: redb::TableDefinition<'_, &str, &[u8]> =
+            redb::TableDefinition::new("transitions");
+        transaction
+            .open_table(transitions)
+            .unwrap()
+            .insert("x", &[][..])
+            .unwrap();
         transaction.commit().unwrap();
         settle(&file, path).unwrap();
         let tables = file.begin_read().unwrap().list_tables().unwrap().count();

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::model::{ClockAnchor, ReplicationOffset, ServerAddr, Span};
-use crate::replication::{Comparison, HistoryLimits, MasterHistory, MasterSample, ServerRecord, ToSave};
+use crate::replication::{
+    Comparison, HistoryLimits, MasterHistory, MasterSample, ServerRecord, ToSave,
+};
 use crate::store::testing::{addr, at, clock, clock_of, id, pair_key, pair_record, saved_pair};
 use redb::{ReadableDatabase, ReadableTable};
 
@@ -24,8 +26,16 @@ struct Platter {
 
 impl Disk {
     fn new() -> Self {
-        let (bytes, written, full_after) = (Mutex::default(), AtomicU64::new(0), AtomicU64::new(u64::MAX));
-        Self(Arc::new(Platter { bytes, written, full_after }))
+        let (bytes, written, full_after) = (
+            Mutex::default(),
+            AtomicU64::new(0),
+            AtomicU64::new(u64::MAX),
+        );
+        Self(Arc::new(Platter {
+            bytes,
+            written,
+            full_after,
+        }))
     }
 
     fn written(&self) -> u64 {
@@ -37,7 +47,9 @@ impl Disk {
     }
 
     fn open(&self, present: Clock) -> Result<(Database, Loaded), StoreError> {
-        Database::open_with(Path::new("disk"), present, |builder| builder.create_with_backend(self.clone()))
+        Database::open_with(Path::new("disk"), present, |builder| {
+            builder.create_with_backend(self.clone())
+        })
     }
 }
 
@@ -49,12 +61,20 @@ impl redb::StorageBackend for Disk {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let from = usize::try_from(offset).unwrap();
         let bytes = self.0.bytes.lock().unwrap();
-        out.copy_from_slice(bytes.get(from..from + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?);
+        out.copy_from_slice(
+            bytes
+                .get(from..from + out.len())
+                .ok_or(io::ErrorKind::UnexpectedEof)?,
+        );
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.bytes.lock().unwrap().resize(usize::try_from(len).unwrap(), 0);
+        self.0
+            .bytes
+            .lock()
+            .unwrap()
+            .resize(usize::try_from(len).unwrap(), 0);
         Ok(())
     }
 
@@ -63,7 +83,9 @@ impl redb::StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        if self.0.written.fetch_add(data.len() as u64, Relaxed) + data.len() as u64 > self.0.full_after.load(Relaxed) {
+        if self.0.written.fetch_add(data.len() as u64, Relaxed) + data.len() as u64
+            > self.0.full_after.load(Relaxed)
+        {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let from = usize::try_from(offset).unwrap();
@@ -98,13 +120,27 @@ fn anchor(secs: i64) -> ClockAnchor {
 
 fn to_save(histories: &[(ServerAddr, MasterHistory)]) -> ToSave<'_> {
     ToSave {
-        histories: histories.iter().map(|(server, history)| (server, history)).collect(),
+        histories: histories
+            .iter()
+            .map(|(server, history)| (server, history))
+            .collect(),
         pairs: vec![(pair_key(), pair_record())],
-        servers: vec![(addr(), ServerRecord { own_port: Some(7), ..ServerRecord::default() })],
+        servers: vec![(
+            addr(),
+            ServerRecord {
+                own_port: Some(7),
+                ..ServerRecord::default()
+            },
+        )],
     }
 }
 
-fn save(database: &mut Database, ledger: &mut Ledger, histories: &[(ServerAddr, MasterHistory)], secs: i64) {
+fn save(
+    database: &mut Database,
+    ledger: &mut Ledger,
+    histories: &[(ServerAddr, MasterHistory)],
+    secs: i64,
+) {
     let (batch, receipt) = ledger.plan(to_save(histories), anchor(secs));
     database.commit(&batch.into()).unwrap();
     ledger.settle(receipt);
@@ -118,7 +154,10 @@ const END: i64 = COMMITS * 10;
 fn an_hour() -> (Disk, MasterHistory) {
     let disk = Disk::new();
     let (mut database, loaded) = disk.open(clock(0)).unwrap();
-    let (mut ledger, mut histories) = (loaded.ledger, [(addr(), MasterHistory::new(HistoryLimits::default()))]);
+    let (mut ledger, mut histories) = (
+        loaded.ledger,
+        [(addr(), MasterHistory::new(HistoryLimits::default()))],
+    );
     for n in 0..COMMITS {
         polled(&mut histories[0].1, n * 10..n * 10 + 10);
         save(&mut database, &mut ledger, &histories, n * 10 + 10);
@@ -130,7 +169,11 @@ fn an_hour() -> (Disk, MasterHistory) {
 
 fn widths(history: &MasterHistory) -> Vec<Option<Span>> {
     let bracket = |r| history.bracket(Comparison::Current, offset(r));
-    (0..u64::try_from(END).unwrap()).map(|second| second * 100 + 7).map(bracket).map(|b| Some(b.hi? - b.lo?)).collect()
+    (0..u64::try_from(END).unwrap())
+        .map(|second| second * 100 + 7)
+        .map(bracket)
+        .map(|b| Some(b.hi? - b.lo?))
+        .collect()
 }
 
 #[test]
@@ -139,13 +182,23 @@ fn an_hour_of_commits_comes_back_as_it_was() {
     let (_, loaded) = disk.open(clock(END)).unwrap();
     assert_eq!(loaded.refused.count, 0, "{:?}", loaded.refused);
     let back = &loaded.state.histories[&addr()];
-    assert_eq!((back.newest(), back.generation()), (live.newest(), live.generation()));
-    // It was thinned at other moments, so the same bracket may be wider or narrower; but never wider than the rule allows.
+    assert_eq!(
+        (back.newest(), back.generation()),
+        (live.newest(), live.generation())
+    );
+    // It was thinned at other moments, so the same bracket may be wider or narrower; but never
+    // wider than the rule allows.
     for (second, width) in (0..END).zip(widths(back)) {
         let allowed = Span::from_millis(550).max(Span::from_secs(END - second).mul_f64(0.0101));
-        assert!(width.is_some_and(|width| width <= allowed), "second {second}: {width:?} {allowed:?}");
+        assert!(
+            width.is_some_and(|width| width <= allowed),
+            "second {second}: {width:?} {allowed:?}"
+        );
     }
-    assert_eq!(loaded.state.pairs[&pair_key()].applied_total, pair_record().applied_total);
+    assert_eq!(
+        loaded.state.pairs[&pair_key()].applied_total,
+        pair_record().applied_total
+    );
     assert_eq!(loaded.state.servers[&addr()].own_port, Some(7));
 }
 
@@ -157,11 +210,17 @@ fn after_a_restart_only_what_came_is_written() {
     let mut histories = [(addr(), history)];
     polled(&mut histories[0].1, END..END + 10);
     let (batch, _) = loaded.ledger.plan(to_save(&histories), anchor(END + 10));
-    assert_eq!((batch.commit, batch.bases.len(), batch.tails.len()), (u64::try_from(COMMITS).unwrap() + 1, 0, 1));
+    assert_eq!(
+        (batch.commit, batch.bases.len(), batch.tails.len()),
+        (u64::try_from(COMMITS).unwrap() + 1, 0, 1)
+    );
     database.commit(&batch.into()).unwrap();
     drop(database);
     let (_, loaded) = disk.open(clock(END + 20)).unwrap();
-    assert_eq!(loaded.state.histories[&addr()].newest(), Some(offset((u64::try_from(END).unwrap() * 2 + 19) * 50)));
+    assert_eq!(
+        loaded.state.histories[&addr()].newest(),
+        Some(offset((u64::try_from(END).unwrap() * 2 + 19) * 50))
+    );
 }
 
 #[test]
@@ -174,10 +233,22 @@ fn on_another_machine_everything_is_as_wide_as_the_clocks_may_be_wrong() {
     let moved = |t: crate::model::Timestamp| t - at(END) + Span::from_secs(60);
     let back = &loaded.state.histories[&addr()];
     for r in [7, 100_007, 349_000] {
-        let (was, is) = (live.bracket(Comparison::Current, offset(r)), back.bracket(Comparison::Current, offset(r)));
-        let (lo, hi) = (at(0) + moved(was.lo.unwrap()), at(0) + moved(was.hi.unwrap()));
-        assert!(is.lo.unwrap() <= lo && lo - is.lo.unwrap() < Span::from_secs(40), "{r}: {is:?} {lo:?}");
-        assert!(is.hi.unwrap() >= hi && is.hi.unwrap() - hi < Span::from_secs(40), "{r}: {is:?} {hi:?}");
+        let (was, is) = (
+            live.bracket(Comparison::Current, offset(r)),
+            back.bracket(Comparison::Current, offset(r)),
+        );
+        let (lo, hi) = (
+            at(0) + moved(was.lo.unwrap()),
+            at(0) + moved(was.hi.unwrap()),
+        );
+        assert!(
+            is.lo.unwrap() <= lo && lo - is.lo.unwrap() < Span::from_secs(40),
+            "{r}: {is:?} {lo:?}"
+        );
+        assert!(
+            is.hi.unwrap() >= hi && is.hi.unwrap() - hi < Span::from_secs(40),
+            "{r}: {is:?} {hi:?}"
+        );
     }
     // What comes now is on this machine's clock and goes on the old base.
     let mut histories = [(addr(), loaded.state.histories.into_values().next().unwrap())];
@@ -196,7 +267,12 @@ fn on_another_machine_everything_is_as_wide_as_the_clocks_may_be_wrong() {
     database.commit(&batch.into()).unwrap();
     drop(database);
     let (_, loaded) = disk.open(clock_of(2, 120, END + 60)).unwrap();
-    assert_eq!(loaded.state.histories[&addr()].bracket(Comparison::Current, offset(400_000)).lo, Some(at(101)));
+    assert_eq!(
+        loaded.state.histories[&addr()]
+            .bracket(Comparison::Current, offset(400_000))
+            .lo,
+        Some(at(101))
+    );
 }
 
 #[test]
@@ -205,10 +281,16 @@ fn a_wall_clock_that_went_backwards_is_said_once_and_nothing_is_used() {
     let (_, loaded) = disk.open(clock_of(2, 100, END - 100)).unwrap();
     let said = "the state of another boot or machine is left out: the wall clock stands 100.0 s before the last time \
                 that it was written: nobody can say how old it is";
-    assert_eq!((loaded.refused.count, loaded.refused.first), (1, vec![said.to_owned()]));
+    assert_eq!(
+        (loaded.refused.count, loaded.refused.first),
+        (1, vec![said.to_owned()])
+    );
     assert!(loaded.state.histories.is_empty() && loaded.state.pairs.is_empty());
     let (_, later) = disk.open(clock_of(2, 100, END + 100)).unwrap();
-    assert!(!later.state.histories.is_empty(), "it was not destroyed: the clock may have been wrong for a moment");
+    assert!(
+        !later.state.histories.is_empty(),
+        "it was not destroyed: the clock may have been wrong for a moment"
+    );
 }
 
 #[test]
@@ -242,10 +324,13 @@ fn a_damaged_row_takes_nothing_else_along() {
     damage(SERVERS);
     drop(database);
     let (_, loaded) = disk.open(clock(END)).unwrap();
-    let said =
-        ["row 0 of the pairs", "row 0 of the servers"].map(|row| format!("{row} is left out: its checksum is wrong"));
+    let said = ["row 0 of the pairs", "row 0 of the servers"]
+        .map(|row| format!("{row} is left out: its checksum is wrong"));
     assert_eq!(loaded.refused.first, said);
-    assert_eq!((loaded.state.histories.len(), loaded.state.pairs.len()), (1, 0));
+    assert_eq!(
+        (loaded.state.histories.len(), loaded.state.pairs.len()),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -254,12 +339,19 @@ fn a_file_of_rows_that_nobody_can_read_says_so_ten_times() {
     let (database, _) = disk.open(clock(END)).unwrap();
     let write = database.file.begin_write().unwrap();
     for n in 0..25 {
-        write.open_table(BASES).unwrap().insert(&*format!("redis-{n}:6379"), &b"nonsense"[..]).unwrap();
+        write
+            .open_table(BASES)
+            .unwrap()
+            .insert(&*format!("redis-{n}:6379"), &b"nonsense"[..])
+            .unwrap();
     }
     write.commit().unwrap();
     drop(database);
     let (_, loaded) = disk.open(clock(END)).unwrap();
-    assert_eq!((loaded.refused.count, loaded.refused.first.len()), (25, REASONS_KEPT));
+    assert_eq!(
+        (loaded.refused.count, loaded.refused.first.len()),
+        (25, REASONS_KEPT)
+    );
     assert_eq!(loaded.state.histories.len(), 1);
     let (batch, _) = loaded.ledger.plan(to_save(&[]), anchor(END));
     assert_eq!(batch.forgotten.len(), 25, "they go with the next commit");
@@ -271,17 +363,25 @@ fn a_full_disk_loses_the_commit_and_nothing_before_it() {
     let (mut database, _) = disk.open(clock(0)).unwrap();
     database.commit(&saved_pair().into()).unwrap();
     disk.0.full_after.store(disk.written() + 100, Relaxed);
-    let next = Batch { commit: 2, pairs: Vec::new(), ..saved_pair() };
+    let next = Batch {
+        commit: 2,
+        pairs: Vec::new(),
+        ..saved_pair()
+    };
     let error = database.commit(&next.clone().into()).unwrap_err();
     assert!(matches!(error, StoreError::Io { .. }), "{error}");
-    assert!(database.commit(&next.clone().into()).is_err(), "it has to be opened anew");
+    assert!(
+        database.commit(&next.clone().into()).is_err(),
+        "it has to be opened anew"
+    );
     drop(database);
     disk.0.full_after.store(u64::MAX, Relaxed);
     let (database, loaded) = disk.open(clock(10)).unwrap();
     assert_eq!((database.last_commit(), loaded.state.pairs.len()), (1, 1));
 }
 
-/// Bytes a second and master in rows and to the disk, and bytes kept a master, each table as full as hours make it.
+/// Bytes a second and master in rows and to the disk, and bytes kept a master, each table as full
+/// as hours make it.
 #[allow(clippy::cast_precision_loss, reason = "a few thousand")]
 fn cost(masters: usize) -> (f64, f64, usize) {
     const SECONDS: i64 = 600;
@@ -295,7 +395,10 @@ fn cost(masters: usize) -> (f64, f64, usize) {
     let mut ledger = loaded.ledger;
     save(&mut database, &mut ledger, &histories, BEGIN);
     let (mut rows, before) = (0, disk.written());
-    for now in (BEGIN..BEGIN + SECONDS).step_by(10).map(|second| second + 10) {
+    for now in (BEGIN..BEGIN + SECONDS)
+        .step_by(10)
+        .map(|second| second + 10)
+    {
         for (_, history) in &mut histories {
             polled(history, now - 10..now);
         }
@@ -304,18 +407,28 @@ fn cost(masters: usize) -> (f64, f64, usize) {
         ledger.settle(receipt);
     }
     let per = |bytes: u64| bytes as f64 / (masters as f64 * SECONDS as f64);
-    (per(rows), per(disk.written() - before), disk.size() / masters)
+    (
+        per(rows),
+        per(disk.written() - before),
+        disk.size() / masters,
+    )
 }
 
 /// docs/lag.md states these numbers ("After a restart").
 #[test]
 fn what_a_master_costs_on_the_disk() {
-    for (masters, largest) in [(1, (60.0, 10_000.0, 2_000_000)), (200, (40.0, 120.0, 60_000))] {
+    for (masters, largest) in [
+        (1, (60.0, 10_000.0, 2_000_000)),
+        (200, (40.0, 120.0, 60_000)),
+    ] {
         let cost = cost(masters);
         println!(
             "{masters}: bytes a second and master {:.1} in rows, {:.1} to the disk; {} kept",
             cost.0, cost.1, cost.2
         );
-        assert!(cost.0 < largest.0 && cost.1 < largest.1 && cost.2 < largest.2, "{masters}: {cost:?}");
+        assert!(
+            cost.0 < largest.0 && cost.1 < largest.1 && cost.2 < largest.2,
+            "{masters}: {cost:?}"
+        );
     }
 }

@@ -1,7 +1,10 @@
-//! Histories: a master's base row, the tails that came since, and the clock that their instants are on.
+//! Histories: a master's base row, the tails that came since, and the clock that their instants are
+//! on.
 
 use super::entries;
-use crate::model::{BootId, ClockAnchor, ReplicationId, ReplicationOffset, ServerAddr, Timestamp, WallTime};
+use crate::model::{
+    BootId, ClockAnchor, ReplicationId, ReplicationOffset, ServerAddr, Timestamp, WallTime,
+};
 use crate::replication::{EpochRecord, HistoryRecord, Plateau, TailRecord};
 use crate::store::codec::{Reader, RowError, Writer, ceil_micros, floor_micros, seal};
 use crate::store::frame::{Clock, Frames};
@@ -21,7 +24,10 @@ pub(in crate::store) fn encode_clock(number: u32, clock: &Clock) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.option(clock.boot, |w, boot| {
         let halves = [boot.bits() >> 64, boot.bits() & u128::from(u64::MAX)];
-        halves.map(|half| u64::try_from(half).unwrap_or_default()).into_iter().for_each(|half| w.number(half));
+        halves
+            .map(|half| u64::try_from(half).unwrap_or_default())
+            .into_iter()
+            .for_each(|half| w.number(half));
     });
     writer.signed(clock.anchor.mono.as_nanos());
     writer.signed(clock.anchor.wall.as_nanos());
@@ -34,7 +40,10 @@ pub(in crate::store) fn decode_clock(number: u32, row: &[u8]) -> Result<Clock, R
     let mono = Timestamp::from_nanos(reader.signed()?);
     let wall = WallTime::from_nanos(reader.signed()?);
     reader.end()?;
-    Ok(Clock { boot: boot.map(BootId::from_bits), anchor: ClockAnchor { mono, wall } })
+    Ok(Clock {
+        boot: boot.map(BootId::from_bits),
+        anchor: ClockAnchor { mono, wall },
+    })
 }
 
 pub(in crate::store) fn encode_base(clock: u32, server: &ServerAddr, base: &Base) -> Vec<u8> {
@@ -44,20 +53,37 @@ pub(in crate::store) fn encode_base(clock: u32, server: &ServerAddr, base: &Base
     writer.number(base.record.generation);
     writer.option(base.record.current.as_ref(), epoch);
     writer.number(base.record.closed.len() as u64);
-    base.record.closed.iter().for_each(|closed| epoch(&mut writer, closed));
+    base.record
+        .closed
+        .iter()
+        .for_each(|closed| epoch(&mut writer, closed));
     seal(server.to_string().as_bytes(), &writer)
 }
 
-pub(in crate::store) fn decode_base(server: &ServerAddr, row: &[u8], frames: &Frames) -> Result<Base, RowError> {
+pub(in crate::store) fn decode_base(
+    server: &ServerAddr,
+    row: &[u8],
+    frames: &Frames,
+) -> Result<Base, RowError> {
     let mut reader = Reader::open(server.to_string().as_bytes(), row, frames)?;
     let commit = reader.number()?;
     let saved_at = reader.not_before()?;
     let generation = reader.number()?;
     let current = reader.option(read_epoch)?;
     let count = reader.count()?;
-    let closed = (0..count).map(|_| read_epoch(&mut reader)).collect::<Result<_, _>>()?;
+    let closed = (0..count)
+        .map(|_| read_epoch(&mut reader))
+        .collect::<Result<_, _>>()?;
     reader.end()?;
-    Ok(Base { commit, saved_at, record: HistoryRecord { generation, current, closed } })
+    Ok(Base {
+        commit,
+        saved_at,
+        record: HistoryRecord {
+            generation,
+            current,
+            closed,
+        },
+    })
 }
 
 /// One entry of a row of tails.
@@ -77,7 +103,13 @@ pub(in crate::store) fn decode_tails(
     entries(Reader::open(key, row, frames)?, |reader| {
         let server = reader.server()?;
         let generation = reader.number()?;
-        Ok((server, TailRecord { generation, current: read_epoch(reader)? }))
+        Ok((
+            server,
+            TailRecord {
+                generation,
+                current: read_epoch(reader)?,
+            },
+        ))
     })
 }
 
@@ -111,7 +143,11 @@ fn read_epoch(reader: &mut Reader<'_>) -> Result<EpochRecord, RowError> {
             last_sent: reader.not_before_micros(sent)?,
         });
     }
-    Ok(EpochRecord { replid, continues, plateaus })
+    Ok(EpochRecord {
+        replid,
+        continues,
+        plateaus,
+    })
 }
 
 fn shared(writer: &mut Writer, (replid, last): &(ReplicationId, ReplicationOffset)) {
@@ -131,7 +167,10 @@ mod tests {
 
     #[test]
     fn a_clock_comes_back_under_its_own_number_only() {
-        let anchor = ClockAnchor { mono: Timestamp::from_nanos(-5), wall: WallTime::from_nanos(i64::MAX) };
+        let anchor = ClockAnchor {
+            mono: Timestamp::from_nanos(-5),
+            wall: WallTime::from_nanos(i64::MAX),
+        };
         for boot in [None, Some(BootId::from_bits(u128::MAX - 7))] {
             let clock = Clock { boot, anchor };
             let row = encode_clock(3, &clock);
@@ -156,7 +195,8 @@ mod tests {
             }
         }
 
-        /// Bytes that nobody wrote, under a checksum that is right: a reason, no panic, no gigabytes.
+        /// Bytes that nobody wrote, under a checksum that is right: a reason, no panic, no
+        /// gigabytes.
         #[test]
         fn no_bytes_break_it(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut writer = Writer::new(0);
@@ -182,7 +222,19 @@ mod tests {
     fn a_record_of_a_busy_master_takes_ten_bytes() {
         let record = history_record();
         let plateaus = record.current.as_ref().unwrap().plateaus.len();
-        let row = encode_base(0, &addr(), &Base { commit: 1, saved_at: Timestamp::from_nanos(0), record });
-        assert!(row.len() <= plateaus * 10, "{} bytes for {plateaus} records", row.len());
+        let row = encode_base(
+            0,
+            &addr(),
+            &Base {
+                commit: 1,
+                saved_at: Timestamp::from_nanos(0),
+                record,
+            },
+        );
+        assert!(
+            row.len() <= plateaus * 10,
+            "{} bytes for {plateaus} records",
+            row.len()
+        );
     }
 }

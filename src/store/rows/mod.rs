@@ -6,13 +6,16 @@ mod pairs;
 mod servers;
 
 pub(super) use documents::{decode_document, encode_document};
-pub(super) use history::{Base, decode_base, decode_clock, decode_tails, encode_base, encode_clock, encode_tail};
+pub(super) use history::{
+    Base, decode_base, decode_clock, decode_tails, encode_base, encode_clock, encode_tail,
+};
 pub(super) use pairs::{decode_pairs, encode_pair};
 pub(super) use servers::{decode_servers, encode_server};
 
 use super::codec::{RowError, Writer, seal};
 
-/// Rows of many small entries are at most this long: with its header such a row fills sixteen pages of the database.
+/// Rows of many small entries are at most this long: with its header such a row fills sixteen pages
+/// of the database.
 pub(super) const CHUNK: usize = 60_000;
 
 /// Entries packed into as few rows as they fit into, sealed under their keys.
@@ -26,7 +29,10 @@ pub(super) fn pack<'a>(
     let empty = row.len();
     for entry in entries {
         if row.len() > empty && row.len() + entry.len() > CHUNK {
-            rows.push(seal(&key(number(rows.len())), &std::mem::replace(&mut row, Writer::new(clock))));
+            rows.push(seal(
+                &key(number(rows.len())),
+                &std::mem::replace(&mut row, Writer::new(clock)),
+            ));
         }
         row.append(&entry);
     }

@@ -2,7 +2,9 @@
 
 use super::entries;
 use crate::model::{PairKey, PairName};
-use crate::replication::{Bracket, LagBytes, LagInterval, LastKnown, LocatedRecord, LostRecord, PairRecord};
+use crate::replication::{
+    Bracket, LagBytes, LagInterval, LastKnown, LocatedRecord, LostRecord, PairRecord,
+};
 use crate::store::codec::{Reader, RowError, Writer};
 use crate::store::frame::Frames;
 
@@ -43,11 +45,18 @@ pub(in crate::store) fn decode_pairs(
 ) -> Result<Vec<(PairKey, PairRecord)>, RowError> {
     entries(Reader::open(key, row, frames)?, |reader| {
         let name = PairName::new(reader.text()?);
-        let key = PairKey { name, replica: reader.server()? };
+        let key = PairKey {
+            name,
+            replica: reader.server()?,
+        };
         let record = PairRecord {
             located: reader.option(read_located)?,
             last_known: reader.option(|r| {
-                Ok(LastKnown { upper: r.span()?, upper_bytes: r.option(Reader::bytes)?, at: r.not_before()? })
+                Ok(LastKnown {
+                    upper: r.span()?,
+                    upper_bytes: r.option(Reader::bytes)?,
+                    at: r.not_before()?,
+                })
             })?,
             applied_total: reader.option(Reader::number)?,
             counted_to: reader.option(|r| Ok((r.replid()?, r.offset()?)))?,
@@ -56,13 +65,17 @@ pub(in crate::store) fn decode_pairs(
             silent_since: reader.option(Reader::not_before)?,
             ack_seen: reader.flag()?,
             synced_since: reader.flag()?,
-            syncs: [reader.option(Reader::number)?, reader.option(Reader::number)?],
+            syncs: [
+                reader.option(Reader::number)?,
+                reader.option(Reader::number)?,
+            ],
         };
         Ok((key, record))
     })
 }
 
-/// What a bound rests on is rounded so that the bound only widens; the other instants are shown to people.
+/// What a bound rests on is rounded so that the bound only widens; the other instants are shown to
+/// people.
 fn located(writer: &mut Writer, at: &LocatedRecord) {
     writer.replid(&at.replid);
     writer.offset(at.applied);
@@ -80,7 +93,11 @@ fn located(writer: &mut Writer, at: &LocatedRecord) {
     writer.number(at.generation);
     writer.option(at.bracket.lo, Writer::not_before);
     writer.option(at.bracket.hi, Writer::not_after);
-    for span in [at.at_sample.lower, at.at_sample.estimate, at.at_sample.upper] {
+    for span in [
+        at.at_sample.lower,
+        at.at_sample.estimate,
+        at.at_sample.upper,
+    ] {
         writer.option(span, Writer::span);
     }
     for bytes in [at.bytes.lower, at.bytes.estimate, at.bytes.upper] {
@@ -97,12 +114,21 @@ fn read_located(reader: &mut Reader<'_>) -> Result<LocatedRecord, RowError> {
         at_most: reader.option(Reader::offset)?,
         read: reader.offset()?,
         shown: reader.not_before()?,
-        lost: reader.option(|r| Ok(LostRecord { after: r.not_before()?, before: r.not_after()?, lag: r.span()? }))?,
+        lost: reader.option(|r| {
+            Ok(LostRecord {
+                after: r.not_before()?,
+                before: r.not_after()?,
+                lag: r.span()?,
+            })
+        })?,
         sent: reader.not_before()?,
         received: reader.not_before()?,
         half_rtt: reader.span()?,
         generation: reader.number()?,
-        bracket: Bracket { lo: reader.option(Reader::not_before)?, hi: reader.option(Reader::not_after)? },
+        bracket: Bracket {
+            lo: reader.option(Reader::not_before)?,
+            hi: reader.option(Reader::not_after)?,
+        },
         at_sample: LagInterval {
             lower: reader.option(Reader::span)?,
             estimate: reader.option(Reader::span)?,
@@ -135,9 +161,15 @@ mod tests {
 
     #[test]
     fn pairs_come_back() {
-        let known = PairRecord { located: None, ..pair_record() };
+        let known = PairRecord {
+            located: None,
+            ..pair_record()
+        };
         let records = [pair_record(), known, PairRecord::default()];
-        let expected: Vec<_> = records.iter().map(|record| (pair_key(), record.clone())).collect();
+        let expected: Vec<_> = records
+            .iter()
+            .map(|record| (pair_key(), record.clone()))
+            .collect();
         assert_eq!(decode_pairs(b"0", &row(&records), &frames()), Ok(expected));
     }
 

@@ -11,7 +11,11 @@ pub(in crate::store) fn encode_server(server: &ServerAddr, record: &ServerRecord
     let mut writer = Writer::default();
     writer.text(&server.to_string());
     writer.option(record.own_port, |w, port| w.number(u64::from(port)));
-    for counter in [&record.full_syncs, &record.partial_syncs_ok, &record.partial_syncs_denied] {
+    for counter in [
+        &record.full_syncs,
+        &record.partial_syncs_ok,
+        &record.partial_syncs_denied,
+    ] {
         let (total, last, life) = counter.parts();
         writer.option(total, Writer::number);
         writer.number(last);
@@ -40,7 +44,11 @@ pub(in crate::store) fn decode_servers(
 fn read_counter(reader: &mut Reader<'_>) -> Result<RestartProofCounter, RowError> {
     let total = reader.option(Reader::number)?;
     let last = reader.number()?;
-    Ok(RestartProofCounter::from_parts(total, last, reader.option(Reader::run_id)?))
+    Ok(RestartProofCounter::from_parts(
+        total,
+        last,
+        reader.option(Reader::run_id)?,
+    ))
 }
 
 #[cfg(test)]

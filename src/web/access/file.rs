@@ -1,4 +1,5 @@
-//! The web configuration's file: read at the start, and again whenever it or a file that it names has changed.
+//! The web configuration's file: read at the start, and again whenever it or a file that it names
+//! has changed.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -35,8 +36,9 @@ pub struct WebConfig {
 #[derive(Clone, Debug)]
 pub struct WebConfigStatus(Arc<AtomicBool>);
 
-/// Everything that was read. Contents are compared, not times of change: those are coarse, and stay behind when a link
-/// is turned to another file, which is how certificates are replaced in containers.
+/// Everything that was read. Contents are compared, not times of change: those are coarse, and stay
+/// behind when a link is turned to another file, which is how certificates are replaced in
+/// containers.
 #[derive(PartialEq, Eq)]
 struct Source {
     settings: WebSettings,
@@ -44,7 +46,8 @@ struct Source {
 }
 
 impl WebConfigStatus {
-    /// Whether the file, as it was last read, is in force; otherwise what was in force before it goes on.
+    /// Whether the file, as it was last read, is in force; otherwise what was in force before it
+    /// goes on.
     pub fn successful(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -52,7 +55,9 @@ impl WebConfigStatus {
 
 impl std::fmt::Debug for WebConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WebConfig").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("WebConfig")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,16 +101,19 @@ impl WebConfig {
     /// Reads the files once more.
     pub(in crate::web) async fn look(&mut self) {
         let path = self.path.clone();
-        // Away from the threads that poll: a file may lie on a network. A panic is as good as no answer.
+        // Away from the threads that poll: a file may lie on a network. A panic is as good as no
+        // answer.
         if let Ok(read) = tokio::task::spawn_blocking(move || Source::read(&path)).await {
             self.take(read);
         }
     }
 
-    /// Puts what was read in force, if it is new, settled and sound. What is broken is logged once, and the old goes on.
+    /// Puts what was read in force, if it is new, settled and sound. What is broken is logged once,
+    /// and the old goes on.
     ///
-    /// Settled is what was read twice. An editor that is just writing leaves a file that is empty or ends in the middle
-    /// for a moment, and the first half of a sound file may be a sound file without passwords.
+    /// Settled is what was read twice. An editor that is just writing leaves a file that is empty
+    /// or ends in the middle for a moment, and the first half of a sound file may be a sound file
+    /// without passwords.
     fn take(&mut self, read: Result<Source, ConfigErrors>) {
         if read == self.seen {
             self.unsettled = None;
@@ -135,7 +143,8 @@ impl WebConfig {
 impl Source {
     fn read(path: &Path) -> Result<Self, ConfigErrors> {
         let place = || path.display().to_string();
-        let unreadable = |error: io::Error| ConfigErrors::one(place(), format!("cannot be read: {error}"));
+        let unreadable =
+            |error: io::Error| ConfigErrors::one(place(), format!("cannot be read: {error}"));
         let text = String::from_utf8(read_file(path).map_err(unreadable)?)
             .map_err(|_| ConfigErrors::one(place(), "is not UTF-8 text"))?;
         let settings = parse_web(&text, path.parent().unwrap_or_else(|| Path::new("")))?;
@@ -165,7 +174,9 @@ impl TlsFiles {
             key: read("key_file", &settings.key_file)?,
             client_ca: match &settings.client_auth {
                 ClientAuth::None => None,
-                ClientAuth::IfGiven(path) | ClientAuth::Required(path) => Some(read("client_ca_file", path)?),
+                ClientAuth::IfGiven(path) | ClientAuth::Required(path) => {
+                    Some(read("client_ca_file", path)?)
+                }
             },
         })
     }
@@ -174,12 +185,20 @@ impl TlsFiles {
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     // Asked before it is opened: to open a pipe would wait for its writer.
     if !path.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    File::open(path)?
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 MiB"));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is longer than 1 MiB",
+        ));
     }
     Ok(bytes)
 }

@@ -1,4 +1,5 @@
-//! The gate that every request passes: configured headers onto the answer, and a password where users are configured.
+//! The gate that every request passes: configured headers onto the answer, and a password where
+//! users are configured.
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use super::{Authenticated, InForce, Peer, Published};
 use crate::web::reply::refuse;
 
 /// What an unknown client is asked for (RFC 7617, section 2).
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"redis-cross-dc-exporter\", charset=\"UTF-8\"");
+const CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Basic realm=\"redis-cross-dc-exporter\", charset=\"UTF-8\"");
 
 /// What is in force, and who was let in before. Cheap to clone.
 #[derive(Clone)]
@@ -25,7 +27,10 @@ pub(in crate::web) struct Gate {
 impl Gate {
     /// A gate by what is `published`.
     pub(in crate::web) fn new(published: Published) -> Self {
-        Self { published, passwords: Arc::new(Passwords::new()) }
+        Self {
+            published,
+            passwords: Arc::new(Passwords::new()),
+        }
     }
 
     /// What is in force now.
@@ -34,12 +39,19 @@ impl Gate {
     }
 }
 
-/// Lets a request through if its sender may read, and notes whether it has proved who it is. Puts the configured
-/// headers on every answer, over the exporter's own.
-pub(in crate::web) async fn guarded(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+/// Lets a request through if its sender may read, and notes whether it has proved who it is. Puts
+/// the configured headers on every answer, over the exporter's own.
+pub(in crate::web) async fn guarded(
+    State(gate): State<Gate>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let in_force = gate.in_force();
     let login = Login::of(request.headers());
-    let certified = request.extensions().get::<Peer>().is_some_and(|peer| peer.certified);
+    let certified = request
+        .extensions()
+        .get::<Peer>()
+        .is_some_and(|peer| peer.certified);
     let mut response = if in_force.users.is_empty() {
         request.extensions_mut().insert(Authenticated(certified));
         next.run(request).await
@@ -63,7 +75,11 @@ async fn logged_in(passwords: &Passwords, in_force: &InForce, login: Option<Logi
 }
 
 fn unauthorized(path: &str) -> Response {
-    let mut response = refuse(path, StatusCode::UNAUTHORIZED, "unauthorized: give a user and a password");
+    let mut response = refuse(
+        path,
+        StatusCode::UNAUTHORIZED,
+        "unauthorized: give a user and a password",
+    );
     response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
     response
 }

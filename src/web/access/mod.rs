@@ -40,7 +40,8 @@ pub(super) struct Peer {
     pub(super) certified: bool,
 }
 
-/// Whether a request's sender has proved who it is: by a password, or by its connection's certificate.
+/// Whether a request's sender has proved who it is: by a password, or by its connection's
+/// certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Authenticated(pub(super) bool);
 
@@ -54,9 +55,17 @@ impl InForce {
                 ConfigErrors::one(place, "is not a header's value")
             })?;
             // The catalogue of names is closed, and each of them is a legal one.
-            headers.extend(HeaderName::try_from(header.name()).ok().map(|name| (name, value)));
+            headers.extend(
+                HeaderName::try_from(header.name())
+                    .ok()
+                    .map(|name| (name, value)),
+            );
         }
-        Ok(Self { tls: tls.map(Arc::new), users: settings.users, headers })
+        Ok(Self {
+            tls: tls.map(Arc::new),
+            users: settings.users,
+            headers,
+        })
     }
 
     /// Who has a password.
@@ -67,10 +76,13 @@ impl InForce {
 
     /// Whether clients' certificates are looked at.
     fn asks_for_certificates(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.asks_for_certificates())
+        self.tls
+            .as_ref()
+            .is_some_and(|tls| tls.asks_for_certificates())
     }
 
-    /// Whether a connection that began under `tls` may go on: not once certificates or who must show one changed.
+    /// Whether a connection that began under `tls` may go on: not once certificates or who must
+    /// show one changed.
     pub(super) fn still_speaks(&self, tls: Option<&Arc<Tls>>) -> bool {
         match (&self.tls, tls) {
             (None, None) => true,

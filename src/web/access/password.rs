@@ -1,4 +1,5 @@
-//! Passwords: bcrypt away from the threads that poll, a few at once, and not again for who was let in before.
+//! Passwords: bcrypt away from the threads that poll, a few at once, and not again for who was let
+//! in before.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,15 +37,24 @@ pub(super) struct Passwords {
 }
 
 impl Login {
-    /// The login of a request (RFC 7617); `None` where there is none, several, or one that cannot be read.
+    /// The login of a request (RFC 7617); `None` where there is none, several, or one that cannot
+    /// be read.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut lines = headers.get_all(AUTHORIZATION).iter();
-        let (line, None) = (lines.next()?, lines.next()) else { return None };
+        let (line, None) = (lines.next()?, lines.next()) else {
+            return None;
+        };
         let (scheme, encoded) = line.to_str().ok()?.split_once(' ')?;
-        let decoded = STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+        let decoded = STANDARD
+            .decode(encoded.trim())
+            .ok()
+            .filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
         let text = String::from_utf8(decoded).ok()?;
         let (user, password) = text.split_once(':')?;
-        Some(Self { user: user.to_owned(), password: Secret::new(password) })
+        Some(Self {
+            user: user.to_owned(),
+            password: Secret::new(password),
+        })
     }
 }
 
@@ -58,11 +68,18 @@ impl Passwords {
         }
     }
 
-    /// Whether `login` is one of `users`. A user that does not exist costs as much as one that does: the password is
-    /// compared with a hash that nothing is known to match.
-    pub(super) async fn accept(&self, users: &BTreeMap<String, PasswordHash>, login: Login) -> bool {
+    /// Whether `login` is one of `users`. A user that does not exist costs as much as one that
+    /// does: the password is compared with a hash that nothing is known to match.
+    pub(super) async fn accept(
+        &self,
+        users: &BTreeMap<String, PasswordHash>,
+        login: Login,
+    ) -> bool {
         let known = users.get(&login.user);
-        let hash = known.map_or_else(|| self.dummy(users, &login.user), |hash| Secret::new(hash.reveal()));
+        let hash = known.map_or_else(
+            || self.dummy(users, &login.user),
+            |hash| Secret::new(hash.reveal()),
+        );
         let tag = self.tag(&login, &hash);
         if known.is_some() && tag.is_some_and(|tag| self.remembers(&tag)) {
             return true;
@@ -81,7 +98,8 @@ impl Passwords {
     }
 
     async fn check(&self, password: Secret, hash: Secret) -> bool {
-        // The semaphore is never closed. The permit stays with the work, also when nobody waits for it any more.
+        // The semaphore is never closed. The permit stays with the work, also when nobody waits for
+        // it any more.
         let permit = Arc::clone(&self.turns).acquire_owned().await.ok();
         self.checks.fetch_add(1, Ordering::Relaxed);
         let work = move || {
@@ -91,17 +109,23 @@ impl Passwords {
         tokio::task::spawn_blocking(work).await.unwrap_or(false)
     }
 
-    /// A hash for a user that does not exist, as dear as that of some user that does: always the same one for a name,
-    /// so that trying twice shows nothing.
+    /// A hash for a user that does not exist, as dear as that of some user that does: always the
+    /// same one for a name, so that trying twice shows nothing.
     fn dummy(&self, users: &BTreeMap<String, PasswordHash>, name: &str) -> Secret {
         let costs: Vec<_> = users.values().map(PasswordHash::cost).collect();
-        let number = self.key.as_ref().map_or(0, |key| usize::from(hmac::sign(key, name.as_bytes()).as_ref()[0]));
-        let cost = costs.get(number % costs.len().max(1)).copied().unwrap_or(10);
+        let number = self.key.as_ref().map_or(0, |key| {
+            usize::from(hmac::sign(key, name.as_bytes()).as_ref()[0])
+        });
+        let cost = costs
+            .get(number % costs.len().max(1))
+            .copied()
+            .unwrap_or(10);
         // Twenty-two characters of salt and thirty-one of a hash; `.` is bcrypt's zero.
         Secret::new(format!("$2b${cost:02}${}", ".".repeat(22 + 31)))
     }
 
-    /// What stands for a login that was verified against a hash; nobody without the key can tell what it was.
+    /// What stands for a login that was verified against a hash; nobody without the key can tell
+    /// what it was.
     fn tag(&self, login: &Login, hash: &Secret) -> Option<[u8; 32]> {
         let mut context = hmac::Context::with_key(self.key.as_ref()?);
         for part in [login.user.as_str(), hash.reveal(), login.password.reveal()] {
@@ -112,7 +136,10 @@ impl Passwords {
     }
 
     fn remembers(&self, tag: &[u8; 32]) -> bool {
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(tag)
+        self.verified
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(tag)
     }
 
     fn remember(&self, tag: [u8; 32]) {
@@ -130,11 +157,17 @@ mod tests {
 
     fn users(names: &[(&str, u32)]) -> BTreeMap<String, PasswordHash> {
         let hash = |cost| PasswordHash::parse(&bcrypt::hash("secret", cost).unwrap()).unwrap();
-        names.iter().map(|(name, cost)| ((*name).to_owned(), hash(*cost))).collect()
+        names
+            .iter()
+            .map(|(name, cost)| ((*name).to_owned(), hash(*cost)))
+            .collect()
     }
 
     fn login(user: &str, password: &str) -> Login {
-        Login { user: user.to_owned(), password: Secret::new(password) }
+        Login {
+            user: user.to_owned(),
+            password: Secret::new(password),
+        }
     }
 
     #[tokio::test]
@@ -151,7 +184,11 @@ mod tests {
             ("alice", "secret", true, 6),
         ];
         for (user, password, accepted, checks) in cases {
-            assert_eq!(passwords.accept(&users, login(user, password)).await, accepted, "{user} {password}");
+            assert_eq!(
+                passwords.accept(&users, login(user, password)).await,
+                accepted,
+                "{user} {password}"
+            );
             assert_eq!(passwords.checks(), checks, "{user} {password}");
         }
     }
@@ -159,20 +196,35 @@ mod tests {
     #[tokio::test]
     async fn a_new_hash_ends_what_was_remembered() {
         let passwords = Passwords::new();
-        assert!(passwords.accept(&users(&[("alice", 4)]), login("alice", "secret")).await);
+        assert!(
+            passwords
+                .accept(&users(&[("alice", 4)]), login("alice", "secret"))
+                .await
+        );
         let other = PasswordHash::parse(&bcrypt::hash("other", 4).unwrap()).unwrap();
         let changed = BTreeMap::from([("alice".to_owned(), other)]);
         assert!(!passwords.accept(&changed, login("alice", "secret")).await);
-        assert!(!passwords.accept(&users(&[("bob", 4)]), login("alice", "secret")).await);
+        assert!(
+            !passwords
+                .accept(&users(&[("bob", 4)]), login("alice", "secret"))
+                .await
+        );
     }
 
     #[test]
     fn an_unknown_user_costs_what_some_user_costs_and_always_the_same() {
         let (passwords, users) = (Passwords::new(), users(&[("a", 4), ("b", 5)]));
-        let cost = |name: &str| PasswordHash::parse(passwords.dummy(&users, name).reveal()).unwrap().cost();
+        let cost = |name: &str| {
+            PasswordHash::parse(passwords.dummy(&users, name).reveal())
+                .unwrap()
+                .cost()
+        };
         let costs: Vec<_> = (0..64).map(|n| cost(&n.to_string())).collect();
         assert!(costs.contains(&4) && costs.contains(&5), "{costs:?}");
-        assert_eq!(costs, (0..64).map(|n| cost(&n.to_string())).collect::<Vec<_>>());
+        assert_eq!(
+            costs,
+            (0..64).map(|n| cost(&n.to_string())).collect::<Vec<_>>()
+        );
     }
 
     #[test]
@@ -181,7 +233,11 @@ mod tests {
         let tag = |n: usize| [u8::try_from(n).unwrap(); 32];
         (0..=REMEMBERED).for_each(|n| passwords.remember(tag(n)));
         assert_eq!(passwords.verified.lock().unwrap().len(), REMEMBERED);
-        assert!(!passwords.remembers(&tag(0)) && passwords.remembers(&tag(1)) && passwords.remembers(&tag(REMEMBERED)));
+        assert!(
+            !passwords.remembers(&tag(0))
+                && passwords.remembers(&tag(1))
+                && passwords.remembers(&tag(REMEMBERED))
+        );
     }
 
     #[test]
@@ -195,11 +251,19 @@ mod tests {
         };
         let some = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
         // RFC 7617, section 2: Aladdin, open sesame.
-        assert_eq!(read(&["Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="]), some("Aladdin", "open sesame"));
+        assert_eq!(
+            read(&["Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="]),
+            some("Aladdin", "open sesame")
+        );
         assert_eq!(read(&["bAsIc  OmE6Yg=="]), some("", "a:b"));
-        for lines in
-            [&[][..], &["Bearer x"], &["Basic"], &["Basic ???"], &["Basic QQ=="], &["Basic OmE=", "Basic OmE="]]
-        {
+        for lines in [
+            &[][..],
+            &["Bearer x"],
+            &["Basic"],
+            &["Basic ???"],
+            &["Basic QQ=="],
+            &["Basic OmE=", "Basic OmE="],
+        ] {
             assert_eq!(read(lines), None, "{lines:?}");
         }
     }

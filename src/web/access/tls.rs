@@ -37,7 +37,8 @@ impl Tls {
         self.asks_for_certificates
     }
 
-    /// Whether the served certificate is for the DNS name `name` (RFC 6125, over the subject's alternative names).
+    /// Whether the served certificate is for the DNS name `name` (RFC 6125, over the subject's
+    /// alternative names).
     pub(super) fn is_for(&self, name: &str) -> bool {
         let certificate = ParsedCertificate::try_from(&self.certificate);
         let name = ServerName::try_from(name);
@@ -47,11 +48,24 @@ impl Tls {
 
 /// Builds HTTPS. Nothing of the library's text about the key is repeated.
 pub(super) fn build(settings: &WebTlsSettings, files: &TlsFiles) -> Result<Tls, ConfigErrors> {
-    let wrong = |key: &str, sentence: String| ConfigErrors::one(format!("tls_server_config.{key}"), sentence);
-    let chain = certificates(&files.cert)
-        .ok_or_else(|| wrong("cert_file", format!("{} holds no certificate (PEM)", settings.cert_file.display())))?;
-    let key = PrivateKeyDer::from_pem_slice(&files.key)
-        .map_err(|_| wrong("key_file", format!("{} holds no private key (PEM)", settings.key_file.display())))?;
+    let wrong = |key: &str, sentence: String| {
+        ConfigErrors::one(format!("tls_server_config.{key}"), sentence)
+    };
+    let chain = certificates(&files.cert).ok_or_else(|| {
+        wrong(
+            "cert_file",
+            format!(
+                "{} holds no certificate (PEM)",
+                settings.cert_file.display()
+            ),
+        )
+    })?;
+    let key = PrivateKeyDer::from_pem_slice(&files.key).map_err(|_| {
+        wrong(
+            "key_file",
+            format!("{} holds no private key (PEM)", settings.key_file.display()),
+        )
+    })?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(settings))
@@ -61,7 +75,9 @@ pub(super) fn build(settings: &WebTlsSettings, files: &TlsFiles) -> Result<Tls, 
         (asked, ca) => {
             let optional = matches!(asked, ClientAuth::IfGiven(_));
             let verifier = verifier(ca.as_deref().unwrap_or_default(), optional, provider);
-            builder.with_client_cert_verifier(verifier.map_err(|sentence| wrong("client_ca_file", sentence))?)
+            builder.with_client_cert_verifier(
+                verifier.map_err(|sentence| wrong("client_ca_file", sentence))?,
+            )
         }
     };
     let certificate = chain[0].clone();
@@ -83,17 +99,25 @@ pub(super) fn build(settings: &WebTlsSettings, files: &TlsFiles) -> Result<Tls, 
 
 /// The certificates of a PEM file; `None` when there is none, or one that cannot be read.
 fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
-    let all: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
+    let all: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .ok()?;
     (!all.is_empty()).then_some(all)
 }
 
 fn versions(settings: &WebTlsSettings) -> Vec<&'static SupportedProtocolVersion> {
-    let all = [(TlsVersion::Tls12, &version::TLS12), (TlsVersion::Tls13, &version::TLS13)];
-    let spoken = all.into_iter().filter(|(v, _)| (settings.min_version..=settings.max_version).contains(v));
+    let all = [
+        (TlsVersion::Tls12, &version::TLS12),
+        (TlsVersion::Tls13, &version::TLS13),
+    ];
+    let spoken = all
+        .into_iter()
+        .filter(|(v, _)| (settings.min_version..=settings.max_version).contains(v));
     spoken.map(|(_, version)| version).collect()
 }
 
-/// Verifies clients' certificates against the authorities of `pem`; every one of them must be usable.
+/// Verifies clients' certificates against the authorities of `pem`; every one of them must be
+/// usable.
 fn verifier(
     pem: &[u8],
     optional: bool,
@@ -101,9 +125,17 @@ fn verifier(
 ) -> Result<Arc<dyn ClientCertVerifier>, String> {
     let mut roots = RootCertStore::empty();
     for authority in certificates(pem).ok_or("holds no certificate (PEM)")? {
-        roots.add(authority).map_err(|_| "holds a certificate that cannot be an authority's")?;
+        roots
+            .add(authority)
+            .map_err(|_| "holds a certificate that cannot be an authority's")?;
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-    let builder = if optional { builder.allow_unauthenticated() } else { builder };
-    builder.build().map_err(|error| format!("cannot be used: {error}"))
+    let builder = if optional {
+        builder.allow_unauthenticated()
+    } else {
+        builder
+    };
+    builder
+        .build()
+        .map_err(|error| format!("cannot be used: {error}"))
 }

@@ -1,5 +1,6 @@
-//! Who may change something over HTTP. A page in a browser of somebody who may, must not be able to: not from another
-//! site (CSRF), and not by a name of that site's which resolves to this exporter (DNS rebinding).
+//! Who may change something over HTTP. A page in a browser of somebody who may, must not be able
+//! to: not from another site (CSRF), and not by a name of that site's which resolves to this
+//! exporter (DNS rebinding).
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -9,7 +10,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
 use super::{Authenticated, InForce, Peer};
 
-/// Whether clients on this machine may change something without a password (`--web.enable-admin-api`).
+/// Whether clients on this machine may change something without a password
+/// (`--web.enable-admin-api`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::web) struct WritePolicy {
     pub(in crate::web) local_clients: bool,
@@ -31,7 +33,8 @@ const NOT_LOCAL: &str = "not from here: --web.enable-admin-api lets only clients
 const NO_PROOF: &str = "not without a certificate: show one that client_ca_file has signed";
 const OTHER_HOST: &str = "not under this name: the header Host must be an IP address, localhost or a name of the served \
     certificate";
-const OTHER_ORIGIN: &str = "not from a page of another site: the header Origin must fit the header Host";
+const OTHER_ORIGIN: &str =
+    "not from a page of another site: the header Origin must fit the header Host";
 const NOT_JSON: &str = "the header Content-Type must be application/json";
 
 /// Why a request may not change anything; `None` when it may.
@@ -45,14 +48,18 @@ pub(in crate::web) fn refuse_write(
     if let Some(sentence) = not_permitted(policy, in_force, peer, authenticated, headers) {
         return Some((StatusCode::FORBIDDEN, sentence));
     }
-    let Some(host) = the_only(headers, &HOST).filter(|host| is_ours(host, uri, in_force, peer)) else {
+    let Some(host) = the_only(headers, &HOST).filter(|host| is_ours(host, uri, in_force, peer))
+    else {
         return Some((StatusCode::MISDIRECTED_REQUEST, OTHER_HOST));
     };
     if headers.contains_key(ORIGIN) && !is_same_origin(the_only(headers, &ORIGIN), host, peer) {
         return Some((StatusCode::FORBIDDEN, OTHER_ORIGIN));
     }
-    // A form of another site cannot send this type without being asked for leave first (CORS), which is never given.
-    let kind = the_only(headers, &CONTENT_TYPE).and_then(|kind| kind.split(';').next()).map(str::trim);
+    // A form of another site cannot send this type without being asked for leave first (CORS),
+    // which is never given.
+    let kind = the_only(headers, &CONTENT_TYPE)
+        .and_then(|kind| kind.split(';').next())
+        .map(str::trim);
     let is_json = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
     (!is_json).then_some((StatusCode::UNSUPPORTED_MEDIA_TYPE, NOT_JSON))
 }
@@ -77,27 +84,34 @@ fn not_permitted(
 /// The text of a header that stands exactly once.
 fn the_only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
-    let (value, None) = (values.next()?, values.next()) else { return None };
+    let (value, None) = (values.next()?, values.next()) else {
+        return None;
+    };
     HeaderValue::to_str(value).ok()
 }
 
-/// Whether `host` is a name that nobody else can have made resolve to this exporter: an address, this machine's own
-/// name for itself, or one that the certificate of this connection proves.
+/// Whether `host` is a name that nobody else can have made resolve to this exporter: an address,
+/// this machine's own name for itself, or one that the certificate of this connection proves.
 fn is_ours(host: &str, uri: &Uri, in_force: &InForce, peer: Peer) -> bool {
-    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let Ok(authority) = host.parse::<Authority>() else {
+        return false;
+    };
     // An absolute URL in the request line would count instead of Host (RFC 9112, section 3.2.2).
     if host.contains('@') || uri.authority().is_some_and(|named| *named != authority) {
         return false;
     }
     let name = authority.host();
-    let bracketed = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let is_address = name.parse::<IpAddr>().is_ok() || bracketed.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
+    let bracketed = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let is_address = name.parse::<IpAddr>().is_ok()
+        || bracketed.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
     let certified = peer.https && in_force.tls.as_ref().is_some_and(|tls| tls.is_for(name));
     is_address || name.eq_ignore_ascii_case("localhost") || certified
 }
 
-/// Whether a page of the origin may have been served by this exporter under the name `host` (RFC 6454, section 7).
-/// Browsers leave a scheme's usual port out of both headers.
+/// Whether a page of the origin may have been served by this exporter under the name `host` (RFC
+/// 6454, section 7). Browsers leave a scheme's usual port out of both headers.
 fn is_same_origin(origin: Option<&str>, host: &str, peer: Peer) -> bool {
     let scheme = if peer.https { "https" } else { "http" };
     origin.is_some_and(|origin| origin.eq_ignore_ascii_case(&format!("{scheme}://{host}")))
@@ -108,13 +122,25 @@ mod tests {
     use super::*;
 
     fn status(policy: bool, ip: &str, authenticated: bool) -> Option<u16> {
-        let policy = WritePolicy { local_clients: policy };
-        let peer = Peer { ip: ip.parse().unwrap(), https: false, certified: false };
+        let policy = WritePolicy {
+            local_clients: policy,
+        };
+        let peer = Peer {
+            ip: ip.parse().unwrap(),
+            https: false,
+            certified: false,
+        };
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("127.0.0.1:1"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let sender = (peer, Authenticated(authenticated));
-        let refused = refuse_write(policy, &InForce::default(), sender, &Uri::from_static("/-/reload"), &headers);
+        let refused = refuse_write(
+            policy,
+            &InForce::default(),
+            sender,
+            &Uri::from_static("/-/reload"),
+            &headers,
+        );
         refused.map(|(status, _)| status.as_u16())
     }
 
@@ -124,7 +150,14 @@ mod tests {
             assert_eq!(status(true, ip, false), None, "{ip}");
             assert_eq!(status(false, ip, false), Some(403), "{ip}");
         }
-        for ip in ["192.0.2.1", "10.0.0.1", "2001:db8::1", "::ffff:10.0.0.1", "0.0.0.0", "fe80::1"] {
+        for ip in [
+            "192.0.2.1",
+            "10.0.0.1",
+            "2001:db8::1",
+            "::ffff:10.0.0.1",
+            "0.0.0.0",
+            "fe80::1",
+        ] {
             assert_eq!(status(true, ip, false), Some(403), "{ip}");
             assert_eq!(status(false, ip, true), None, "{ip}");
         }

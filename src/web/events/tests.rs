@@ -21,7 +21,10 @@ impl Stream {
         let mut socket = server.connect().await;
         let request = format!("GET /api/v1/events HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
         socket.write_all(request.as_bytes()).await.unwrap();
-        Self { socket, read: String::new() }
+        Self {
+            socket,
+            read: String::new(),
+        }
     }
 
     /// Reads until `text` has come; whether it came before the end.
@@ -36,7 +39,9 @@ impl Stream {
             }
             true
         };
-        timeout(PATIENCE, read).await.unwrap_or_else(|_| panic!("{text} did not come: {}", self.read))
+        timeout(PATIENCE, read)
+            .await
+            .unwrap_or_else(|_| panic!("{text} did not come: {}", self.read))
     }
 
     async fn is_refused(&mut self) -> bool {
@@ -46,8 +51,18 @@ impl Stream {
 
     /// The data of the first event of that name.
     fn data(&self, event: &str) -> serde_json::Value {
-        let after = self.read.split(&format!("event: {event}\n")).nth(1).expect("the event");
-        let line = after.split("data: ").nth(1).unwrap().lines().next().unwrap();
+        let after = self
+            .read
+            .split(&format!("event: {event}\n"))
+            .nth(1)
+            .expect("the event");
+        let line = after
+            .split("data: ")
+            .nth(1)
+            .unwrap()
+            .lines()
+            .next()
+            .unwrap();
         serde_json::from_str(line).unwrap()
     }
 }
@@ -57,13 +72,26 @@ async fn who_listens_is_told_how_things_are_and_what_happens() {
     let server = Running::start(small_limits()).await;
     let mut stream = Stream::open(&server, "").await;
     assert!(stream.reads("\"streaming\":1").await);
-    assert!(stream.read.contains("content-type: text/event-stream") && stream.read.contains("retry: 3000"));
-    assert!(!stream.read.contains("event: state"), "what was before is no news");
+    assert!(
+        stream.read.contains("content-type: text/event-stream")
+            && stream.read.contains("retry: 3000")
+    );
+    assert!(
+        !stream.read.contains("event: state"),
+        "what was before is no news"
+    );
     server.show(Scene::MasterLost);
     assert!(stream.reads("event: alert").await);
-    assert!(stream.reads("\"state\":\"master_unreachable\",\"pairs\":1").await);
+    assert!(
+        stream
+            .reads("\"state\":\"master_unreachable\",\"pairs\":1")
+            .await
+    );
     assert_eq!(stream.data("state")["state"], "master_unreachable");
-    assert_eq!(stream.data("alert")["alert"]["alertname"], "RedisCrossDcServerUnreachable");
+    assert_eq!(
+        stream.data("alert")["alert"]["alertname"],
+        "RedisCrossDcServerUnreachable"
+    );
 }
 
 #[tokio::test]
@@ -78,8 +106,16 @@ async fn a_stream_without_news_shows_that_it_lives() {
 async fn who_comes_back_is_told_what_it_missed() {
     let server = Running::start(small_limits()).await;
     server.show(Scene::MasterLost);
-    let numbers = server.snapshots.borrow().journal.after(0).map(|happening| happening.number).collect::<Vec<_>>();
-    let [first, second, third] = numbers[..] else { panic!("{numbers:?}") };
+    let numbers = server
+        .snapshots
+        .borrow()
+        .journal
+        .after(0)
+        .map(|happening| happening.number)
+        .collect::<Vec<_>>();
+    let [first, second, third] = numbers[..] else {
+        panic!("{numbers:?}")
+    };
     let mut stream = Stream::open(&server, &format!("last-event-id: {first}\r\n")).await;
     assert!(stream.reads(&format!("id: {third}\n")).await);
     let has = |number| stream.read.contains(&format!("id: {number}\n"));
@@ -88,12 +124,21 @@ async fn who_comes_back_is_told_what_it_missed() {
 
 #[tokio::test]
 async fn there_is_room_for_so_many_and_a_place_is_free_when_somebody_leaves() {
-    let server = Running::start(Limits { listeners: 1, ..small_limits() }).await;
+    let server = Running::start(Limits {
+        listeners: 1,
+        ..small_limits()
+    })
+    .await;
     let mut first = Stream::open(&server, "").await;
     assert!(first.reads("event: snapshot").await);
     let refused = server.get("/api/v1/events").await;
     assert_eq!(refused.status, 503);
-    assert!(refused.json()["error"].as_str().unwrap().starts_with("too many clients listen"));
+    assert!(
+        refused.json()["error"]
+            .as_str()
+            .unwrap()
+            .starts_with("too many clients listen")
+    );
     drop(first);
     let mut second = Stream::open(&server, "").await;
     while second.is_refused().await {
@@ -104,7 +149,11 @@ async fn there_is_room_for_so_many_and_a_place_is_free_when_somebody_leaves() {
 
 #[tokio::test]
 async fn a_listener_never_gives_way_and_a_drain_ends_it_in_order() {
-    let server = Running::start(Limits { connections: 2, ..small_limits() }).await;
+    let server = Running::start(Limits {
+        connections: 2,
+        ..small_limits()
+    })
+    .await;
     let mut stream = Stream::open(&server, "").await;
     assert!(stream.reads("event: snapshot").await);
     for _ in 0..5 {
@@ -114,18 +163,30 @@ async fn a_listener_never_gives_way_and_a_drain_ends_it_in_order() {
     assert!(stream.reads("event: alert").await, "{}", stream.read);
     let ended = server.stop();
     assert!(!stream.reads("never").await);
-    assert!(stream.read.ends_with("0\r\n\r\n"), "the last chunk: {}", stream.read);
+    assert!(
+        stream.read.ends_with("0\r\n\r\n"),
+        "the last chunk: {}",
+        stream.read
+    );
     assert_eq!(timeout(PATIENCE, ended).await.unwrap().unwrap().cut, 0);
 }
 
 #[tokio::test]
 async fn who_does_not_read_is_dropped() {
-    let limits = Limits { listeners: 1, send_buffer: 4096, response: Duration::from_hours(1), ..small_limits() };
+    let limits = Limits {
+        listeners: 1,
+        send_buffer: 4096,
+        response: Duration::from_hours(1),
+        ..small_limits()
+    };
     let server = Running::start(limits).await;
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stuck = socket.connect(server.addr).await.unwrap();
-    stuck.write_all(b"GET /api/v1/events HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    stuck
+        .write_all(b"GET /api/v1/events HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
     let (large, now) = large_fleet(500);
     let deadline = std::time::Instant::now() + PATIENCE * 3;
     let mut beat = 0;
@@ -149,8 +210,15 @@ fn a_flood_of_happenings_is_told_in_short() {
     }
     let told = frame(&fleet, 0, ": nothing new\n\n").unwrap();
     let text = std::str::from_utf8(&told.bytes).unwrap();
-    assert_eq!((text.matches("event: ").count(), told.until), (MAX_TOLD, nth(303)));
+    assert_eq!(
+        (text.matches("event: ").count(), told.until),
+        (MAX_TOLD, nth(303))
+    );
     let has = |number| text.contains(&format!("id: {number}\n"));
     assert!(has(nth(303)) && !has(nth(253)), "the last ones");
-    assert_eq!(frame(&fleet, u64::MAX, "").unwrap().until, nth(303), "a number of a run whose clock was ahead");
+    assert_eq!(
+        frame(&fleet, u64::MAX, "").unwrap().until,
+        nth(303),
+        "a number of a run whose clock was ahead"
+    );
 }

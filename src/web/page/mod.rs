@@ -1,7 +1,9 @@
-//! The pages: one look at the fleet, the worst first, and one at a pair, for a person without Grafana.
+//! The pages: one look at the fleet, the worst first, and one at a pair, for a person without
+//! Grafana.
 //!
-//! They are whole without their script, which only keeps them fresh. The template engine escapes everything that is put
-//! into them: names come from the configuration, and reasons may repeat what servers say.
+//! They are whole without their script, which only keeps them fresh. The template engine escapes
+//! everything that is put into them: names come from the configuration, and reasons may repeat what
+//! servers say.
 
 mod map;
 mod pair;
@@ -18,14 +20,14 @@ use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::replication::PairState;
 use crate::report::{
-    AlertsReport, DeliveriesReport, ExporterReport, HistoryReport, Level, LinkReport, ListedState, PairsReport,
-    Summary, seconds_text,
+    AlertsReport, DeliveriesReport, ExporterReport, HistoryReport, Level, LinkReport, ListedState,
+    PairsReport, Summary, seconds_text,
 };
 use map::Map;
 use plot::Spark;
 use rows::{
-    AlertRow, DeliveryRow, FailoverRow, HappeningRow, LinkRow, Moment, PairRow, ReceiverRow, SentinelRow, ServerRow,
-    SilenceRow,
+    AlertRow, DeliveryRow, FailoverRow, HappeningRow, LinkRow, Moment, PairRow, ReceiverRow,
+    SentinelRow, ServerRow, SilenceRow,
 };
 
 /// The pages' stylesheet.
@@ -122,9 +124,15 @@ struct Pager {
 }
 
 /// The page as HTML.
-pub(super) fn render(fleet: &FleetSnapshot, now: Timestamp, filter: &Filter) -> askama::Result<Vec<u8>> {
+pub(super) fn render(
+    fleet: &FleetSnapshot,
+    now: Timestamp,
+    filter: &Filter,
+) -> askama::Result<Vec<u8>> {
     let (pairs, alerts) = (PairsReport::of(fleet, now), AlertsReport::of(fleet, now));
-    Page::of(fleet, (&pairs, &alerts), now, filter).render().map(String::into_bytes)
+    Page::of(fleet, (&pairs, &alerts), now, filter)
+        .render()
+        .map(String::into_bytes)
 }
 
 impl Page {
@@ -134,30 +142,53 @@ impl Page {
         now: Timestamp,
         filter: &Filter,
     ) -> Self {
-        let live = alerts.alerts.iter().filter(|alert| alert.state != ListedState::Resolved);
-        let over = alerts.alerts.iter().filter(|alert| alert.state == ListedState::Resolved);
-        let silent = report.servers.iter().filter(|server| server.up == Some(false));
+        let live = alerts
+            .alerts
+            .iter()
+            .filter(|alert| alert.state != ListedState::Resolved);
+        let over = alerts
+            .alerts
+            .iter()
+            .filter(|alert| alert.state == ListedState::Resolved);
+        let silent = report
+            .servers
+            .iter()
+            .filter(|server| server.up == Some(false));
         let links = report.links();
         let deliveries = DeliveriesReport::of(fleet, now);
         let found = report.places_worst_first();
-        let found: Vec<usize> = found.into_iter().filter(|place| filter.takes(&report.pairs[*place])).collect();
+        let found: Vec<usize> = found
+            .into_iter()
+            .filter(|place| filter.takes(&report.pairs[*place]))
+            .collect();
         let pager = Pager::of(filter, found.len(), report.pairs.len());
         let row = |place: &usize| {
-            let spark = fleet
-                .pairs
-                .get(*place)
-                .and_then(|pair| Spark::of(&HistoryReport::of(fleet, pair, now - Range::Minutes.span(), now)));
+            let spark = fleet.pairs.get(*place).and_then(|pair| {
+                Spark::of(&HistoryReport::of(
+                    fleet,
+                    pair,
+                    now - Range::Minutes.span(),
+                    now,
+                ))
+            });
             PairRow::of(&report.pairs[*place], spark)
         };
         Self {
-            head: Head::of(summary_text(report.summary()), report.summary(), &report.exporter),
+            head: Head::of(
+                summary_text(report.summary()),
+                report.summary(),
+                &report.exporter,
+            ),
             alerts: Rows::of(live, AlertRow::of),
             over: Rows::of(over, AlertRow::of),
             map: Map::of(&links, &report.servers),
             silent: Rows::of(silent, ServerRow::of),
             sentinels: Rows::of(report.sentinels.iter(), SentinelRow::of),
             failovers: Rows::of(
-                report.failovers.iter().filter_map(|entry| entry.last.as_ref().map(|last| (entry, last))),
+                report
+                    .failovers
+                    .iter()
+                    .filter_map(|entry| entry.last.as_ref().map(|last| (entry, last))),
                 FailoverRow::of,
             ),
             receivers: Rows::of(deliveries.receivers.iter(), ReceiverRow::of),
@@ -166,9 +197,20 @@ impl Page {
             silences: Rows::of(fleet.silences.iter(), SilenceRow::of),
             maintenance: fleet.maintenance.iter().map(ToString::to_string).collect(),
             filter: Choices::of(filter, &links),
-            pairs: found.iter().skip(pager.first.saturating_sub(1)).take(ROWS_PER_PAGE).map(row).collect(),
+            pairs: found
+                .iter()
+                .skip(pager.first.saturating_sub(1))
+                .take(ROWS_PER_PAGE)
+                .map(row)
+                .collect(),
             pager,
-            happenings: fleet.journal.after(0).rev().take(HAPPENINGS).map(|h| HappeningRow::of(fleet, h)).collect(),
+            happenings: fleet
+                .journal
+                .after(0)
+                .rev()
+                .take(HAPPENINGS)
+                .map(|h| HappeningRow::of(fleet, h))
+                .collect(),
             links: worst_links(&links),
         }
     }
@@ -184,8 +226,14 @@ fn worst_links(links: &[LinkReport]) -> Rows<LinkRow> {
 /// How many pairs are how bad: `1 critical, 2 ok`.
 fn summary_text(summary: Summary) -> String {
     let counts = summary.counts().into_iter().filter(|(_, count)| *count > 0);
-    let parts: Vec<_> = counts.map(|(level, count)| format!("{count} {}", level.label())).collect();
-    if parts.is_empty() { "no pairs".to_owned() } else { parts.join(", ") }
+    let parts: Vec<_> = counts
+        .map(|(level, count)| format!("{count} {}", level.label()))
+        .collect();
+    if parts.is_empty() {
+        "no pairs".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 impl Head {
@@ -193,7 +241,12 @@ impl Head {
         let counts = summary.counts().into_iter();
         Self {
             title,
-            counts: counts.map(|(level, count)| Count { level: level.label(), count }).collect(),
+            counts: counts
+                .map(|(level, count)| Count {
+                    level: level.label(),
+                    count,
+                })
+                .collect(),
             now: Moment::of(exporter.now_timestamp),
             now_timestamp: exporter.now_timestamp,
             stuck_for: exporter.stuck_seconds.map(seconds_text),
@@ -206,7 +259,10 @@ impl Head {
 impl<T> Rows<T> {
     fn of<I>(mut items: impl Iterator<Item = I>, row: impl Fn(I) -> T) -> Self {
         let shown = items.by_ref().take(MOST_ROWS).map(row).collect();
-        Self { shown, more: items.count() }
+        Self {
+            shown,
+            more: items.count(),
+        }
     }
 }
 
@@ -215,8 +271,14 @@ impl Choices {
         let levels = [Level::Critical, Level::Unknown, Level::Warning, Level::Ok].map(Level::label);
         let levels = ["trouble"].into_iter().chain(levels);
         // The state "unknown" has the level of that name to itself, nearly.
-        let states = PairState::ALL.into_iter().filter(|state| *state != PairState::Unknown).map(PairState::label);
-        let choice = |value: &str, chosen: &str| Choice { value: value.to_owned(), chosen: value == chosen };
+        let states = PairState::ALL
+            .into_iter()
+            .filter(|state| *state != PairState::Unknown)
+            .map(PairState::label);
+        let choice = |value: &str, chosen: &str| Choice {
+            value: value.to_owned(),
+            chosen: value == chosen,
+        };
         let dcs = |of: fn(&LinkReport) -> &str, chosen: &str| {
             let mut names: Vec<_> = links.iter().map(of).collect();
             names.sort_unstable();

@@ -11,8 +11,8 @@ use super::{HAPPENINGS, Head, Range, Rows, Summary};
 use crate::model::Timestamp;
 use crate::monitor::{FleetSnapshot, PairSnapshot};
 use crate::report::{
-    AlertReport, AlertsReport, ChangeReport, HistoryReport, Level, ListedState, PairReport, PointReport, ServerReport,
-    bytes_text, lag_text, seconds_text,
+    AlertReport, AlertsReport, ChangeReport, HistoryReport, Level, ListedState, PairReport,
+    PointReport, ServerReport, bytes_text, lag_text, seconds_text,
 };
 
 /// Which pair is looked at, and how far back.
@@ -88,11 +88,23 @@ struct ValueRow {
     state: &'static str,
 }
 
-/// The pair of that name and replica, and its place in the fleet; without a replica, the first of that name.
-pub(in crate::web) fn find<'a>(fleet: &'a FleetSnapshot, view: &PairView) -> Option<(usize, &'a PairSnapshot)> {
+/// The pair of that name and replica, and its place in the fleet; without a replica, the first of
+/// that name.
+pub(in crate::web) fn find<'a>(
+    fleet: &'a FleetSnapshot,
+    view: &PairView,
+) -> Option<(usize, &'a PairSnapshot)> {
     let named = |pair: &PairSnapshot| pair.meta.key.name.as_str() == view.name;
-    let meant = |pair: &PairSnapshot| view.replica.as_ref().is_none_or(|r| pair.meta.key.replica.to_string() == *r);
-    fleet.pairs.iter().enumerate().find(|(_, pair)| named(pair) && meant(pair))
+    let meant = |pair: &PairSnapshot| {
+        view.replica
+            .as_ref()
+            .is_none_or(|r| pair.meta.key.replica.to_string() == *r)
+    };
+    fleet
+        .pairs
+        .iter()
+        .enumerate()
+        .find(|(_, pair)| named(pair) && meant(pair))
 }
 
 /// A pair was there when it was asked for, and a reload has taken it away meanwhile.
@@ -115,10 +127,18 @@ pub(in crate::web) fn render(
         .iter()
         .filter(|alert| concerns(alert, report))
         .filter(|alert| alert.state != ListedState::Resolved);
-    let happenings = fleet.journal.after(0).rev().filter(|happening| HappeningRow::concerns(happening, report));
+    let happenings = fleet
+        .journal
+        .after(0)
+        .rev()
+        .filter(|happening| HappeningRow::concerns(happening, report));
     let level = report.level().label();
     let page = PairPage {
-        head: Head::of(format!("{}: {level}", report.pair), Summary::default(), &alerts.exporter),
+        head: Head::of(
+            format!("{}: {level}", report.pair),
+            Summary::default(),
+            &alerts.exporter,
+        ),
         name: report.pair.clone(),
         replica: report.replica.clone(),
         master: report.master.clone(),
@@ -126,7 +146,11 @@ pub(in crate::web) fn render(
         target_dc: report.target_dc.clone(),
         level,
         state: report.state.label(),
-        lag: lag_text(report.lag_lower_seconds, report.lag_seconds, report.lag_upper_seconds),
+        lag: lag_text(
+            report.lag_lower_seconds,
+            report.lag_seconds,
+            report.lag_upper_seconds,
+        ),
         reason: reason(report),
         siblings: siblings(fleet, report),
         facts: facts(report),
@@ -137,12 +161,18 @@ pub(in crate::web) fn render(
         step: seconds_words(history.step_seconds),
         lag_plot: Plot::of_lag(
             &history,
-            [("warning", report.thresholds.lag_seconds.warning), ("critical", report.thresholds.lag_seconds.critical)],
+            [
+                ("warning", report.thresholds.lag_seconds.warning),
+                ("critical", report.thresholds.lag_seconds.critical),
+            ],
         ),
         bytes_plot: Plot::of_bytes(&history),
         runs: timeline(&history),
         changes: history.changes.iter().rev().map(ChangeRow::of).collect(),
-        happenings: happenings.take(HAPPENINGS).map(|happening| HappeningRow::of(fleet, happening)).collect(),
+        happenings: happenings
+            .take(HAPPENINGS)
+            .map(|happening| HappeningRow::of(fleet, happening))
+            .collect(),
         values: history.points.iter().rev().map(ValueRow::of).collect(),
         json: history_address(report, &history),
     };
@@ -151,26 +181,46 @@ pub(in crate::web) fn render(
 
 fn concerns(alert: &AlertReport, pair: &PairReport) -> bool {
     let label = |name| alert.labels.get(name).map(String::as_str);
-    let own = label("pair") == Some(&pair.pair) && label("replica").is_none_or(|replica| replica == pair.replica);
+    let own = label("pair") == Some(&pair.pair)
+        && label("replica").is_none_or(|replica| replica == pair.replica);
     own || label("server").is_some_and(|server| server == pair.master || server == pair.replica)
 }
 
 /// The other replicas of the same name, with their pages.
 fn siblings(fleet: &FleetSnapshot, pair: &PairReport) -> Vec<(String, String)> {
-    let named = fleet.pairs.iter().filter(|other| other.meta.key.name.as_str() == pair.pair);
-    let others = named.map(|other| other.meta.key.replica.to_string()).filter(|replica| *replica != pair.replica);
-    others.map(|replica| (replica.clone(), pair_address(&pair.pair, &replica))).collect()
+    let named = fleet
+        .pairs
+        .iter()
+        .filter(|other| other.meta.key.name.as_str() == pair.pair);
+    let others = named
+        .map(|other| other.meta.key.replica.to_string())
+        .filter(|replica| *replica != pair.replica);
+    others
+        .map(|replica| (replica.clone(), pair_address(&pair.pair, &replica)))
+        .collect()
 }
 
 fn ranges(pair: &PairReport, chosen: Range) -> Vec<RangeLink> {
-    let address = |range: Range| format!("{}&range={}", pair_address(&pair.pair, &pair.replica), range.name());
-    let link = |range: Range| RangeLink { address: address(range), words: range.words(), chosen: range == chosen };
+    let address = |range: Range| {
+        format!(
+            "{}&range={}",
+            pair_address(&pair.pair, &pair.replica),
+            range.name()
+        )
+    };
+    let link = |range: Range| RangeLink {
+        address: address(range),
+        words: range.words(),
+        chosen: range == chosen,
+    };
     Range::ALL.map(link).into()
 }
 
 fn history_address(pair: &PairReport, history: &HistoryReport) -> String {
     let page = pair_address(&pair.pair, &pair.replica);
-    let history_of = page.replacen("/pairs/", "/api/v1/pairs/", 1).replacen('?', "/history?", 1);
+    let history_of = page
+        .replacen("/pairs/", "/api/v1/pairs/", 1)
+        .replacen('?', "/history?", 1);
     format!("{history_of}&since={:.0}", history.since_timestamp.floor())
 }
 
@@ -186,38 +236,83 @@ fn seconds_words(seconds: f64) -> String {
 /// Everything else that is known of the pair.
 fn facts(pair: &PairReport) -> Vec<(&'static str, String)> {
     let seconds = |value: Option<f64>| value.map_or_else(|| NOT_KNOWN.to_owned(), seconds_text);
-    let labels: Vec<_> = pair.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let labels: Vec<_> = pair
+        .labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     let all = [
-        ("Highest lag of the last minute", seconds(pair.lag_max_seconds)),
+        (
+            "Highest lag of the last minute",
+            seconds(pair.lag_max_seconds),
+        ),
         ("Bytes behind", lag_bytes(pair)),
-        ("Bytes behind, certainly at most", bytes_text(pair.lag_upper_bytes)),
-        ("Position last learned", pair.sample_timestamp.map_or_else(|| NOT_KNOWN.to_owned(), crate::report::utc_text)),
+        (
+            "Bytes behind, certainly at most",
+            bytes_text(pair.lag_upper_bytes),
+        ),
+        (
+            "Position last learned",
+            pair.sample_timestamp
+                .map_or_else(|| NOT_KNOWN.to_owned(), crate::report::utc_text),
+        ),
         ("Link down or stalled for", seconds(pair.link_down_seconds)),
         ("Backlog headroom", bytes_text(pair.backlog_headroom_bytes)),
-        ("Last byte arrived (master_last_io)", seconds(pair.last_io_seconds)),
+        (
+            "Last byte arrived (master_last_io)",
+            seconds(pair.last_io_seconds),
+        ),
         ("Age of the last ACK", seconds(pair.ack_age_seconds)),
         ("Bytes not acknowledged", bytes_text(pair.ack_lag_bytes)),
-        ("Bytes received and not applied", bytes_text(pair.unapplied_bytes)),
+        (
+            "Bytes received and not applied",
+            bytes_text(pair.unapplied_bytes),
+        ),
         ("Unshared history", bytes_text(pair.diverged_bytes)),
-        ("Labels", if labels.is_empty() { NOT_KNOWN.to_owned() } else { labels.join(", ") }),
+        (
+            "Labels",
+            if labels.is_empty() {
+                NOT_KNOWN.to_owned()
+            } else {
+                labels.join(", ")
+            },
+        ),
     ];
     all.into()
 }
 
 fn servers((fleet, now): (&FleetSnapshot, Timestamp), of: &PairSnapshot) -> Vec<ServerCard> {
-    let is = |addr: &crate::model::ServerAddr| fleet.servers.iter().find(|server| server.meta.addr == *addr);
-    let all = [("Master", &of.meta.master), ("Replica", &of.meta.key.replica)];
-    let cards = all.into_iter().filter_map(|(role, addr)| Some((role, ServerReport::of(fleet, is(addr)?, now))));
-    cards.map(|(role, server)| ServerCard::of(role, &server)).collect()
+    let is = |addr: &crate::model::ServerAddr| {
+        fleet
+            .servers
+            .iter()
+            .find(|server| server.meta.addr == *addr)
+    };
+    let all = [
+        ("Master", &of.meta.master),
+        ("Replica", &of.meta.key.replica),
+    ];
+    let cards = all
+        .into_iter()
+        .filter_map(|(role, addr)| Some((role, ServerReport::of(fleet, is(addr)?, now))));
+    cards
+        .map(|(role, server)| ServerCard::of(role, &server))
+        .collect()
 }
 
 impl ServerCard {
     fn of(role: &'static str, server: &ServerReport) -> Self {
-        let engine = server.engine.clone().unwrap_or_else(|| NOT_KNOWN.to_owned());
+        let engine = server
+            .engine
+            .clone()
+            .unwrap_or_else(|| NOT_KNOWN.to_owned());
         let says = match (server.up, &server.role) {
             (Some(true), Some(role)) => format!("answers, says that it is a {role}"),
             (Some(true), None) => "answers".to_owned(),
-            (Some(false), _) => server.reason.clone().unwrap_or_else(|| "does not answer".to_owned()),
+            (Some(false), _) => server
+                .reason
+                .clone()
+                .unwrap_or_else(|| "does not answer".to_owned()),
             (None, _) => "was not asked yet".to_owned(),
         };
         Self {
@@ -230,7 +325,9 @@ impl ServerCard {
                 None => Level::Unknown.label(),
             },
             says,
-            version: format!("{engine} {}", server.version.as_deref().unwrap_or("")).trim_end().to_owned(),
+            version: format!("{engine} {}", server.version.as_deref().unwrap_or(""))
+                .trim_end()
+                .to_owned(),
             last_answer: server.last_answer_timestamp.map(Moment::of),
         }
     }
@@ -252,7 +349,11 @@ impl ValueRow {
         Self {
             timestamp: point.timestamp,
             at: Moment::of(point.timestamp),
-            lag: lag_text(point.lag_lower_seconds, point.lag_seconds, point.lag_upper_seconds),
+            lag: lag_text(
+                point.lag_lower_seconds,
+                point.lag_seconds,
+                point.lag_upper_seconds,
+            ),
             bytes: bytes_text(point.lag_bytes),
             state: point.state.map_or(NOT_KNOWN, |state| state.label()),
         }

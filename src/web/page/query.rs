@@ -5,7 +5,8 @@ use serde::Deserialize;
 use crate::model::Span;
 use crate::report::{Level, PairReport};
 
-/// Which pairs are wanted. Everything is optional, and what makes no sense is as if it were not there.
+/// Which pairs are wanted. Everything is optional, and what makes no sense is as if it were not
+/// there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(default)]
 pub(in crate::web) struct Filter {
@@ -38,7 +39,10 @@ impl Range {
 
     /// The range of that name; the shortest, where there is none.
     pub(in crate::web) fn parse(name: &str) -> Self {
-        Self::ALL.into_iter().find(|range| range.name() == name).unwrap_or_default()
+        Self::ALL
+            .into_iter()
+            .find(|range| range.name() == name)
+            .unwrap_or_default()
     }
 
     pub(super) const fn name(self) -> &'static str {
@@ -69,18 +73,25 @@ impl Range {
 impl Filter {
     /// Which screenful is wanted, from 0 on.
     pub(super) fn page(&self) -> usize {
-        self.page.parse::<usize>().map_or(0, |page| page.saturating_sub(1))
+        self.page
+            .parse::<usize>()
+            .map_or(0, |page| page.saturating_sub(1))
     }
 
     /// Whether some pairs are not wanted.
     pub(super) fn is_narrow(&self) -> bool {
-        [&self.q, &self.state, &self.from, &self.to].into_iter().any(|text| !text.is_empty())
+        [&self.q, &self.state, &self.from, &self.to]
+            .into_iter()
+            .any(|text| !text.is_empty())
     }
 
     /// Whether the pair is wanted.
     pub(super) fn takes(&self, pair: &PairReport) -> bool {
         let is = |wanted: &str, dc: &str| wanted.is_empty() || wanted == dc;
-        is(&self.from, &pair.source_dc) && is(&self.to, &pair.target_dc) && self.takes_state(pair) && self.finds(pair)
+        is(&self.from, &pair.source_dc)
+            && is(&self.to, &pair.target_dc)
+            && self.takes_state(pair)
+            && self.finds(pair)
     }
 
     fn takes_state(&self, pair: &PairReport) -> bool {
@@ -93,15 +104,31 @@ impl Filter {
 
     fn finds(&self, pair: &PairReport) -> bool {
         let wanted = self.q.trim().to_lowercase();
-        let texts = [&pair.pair, &pair.master, &pair.replica, &pair.source_dc, &pair.target_dc];
+        let texts = [
+            &pair.pair,
+            &pair.master,
+            &pair.replica,
+            &pair.source_dc,
+            &pair.target_dc,
+        ];
         let mut texts = texts.into_iter().chain(pair.labels.values());
         wanted.is_empty() || texts.any(|text| text.to_lowercase().contains(&wanted))
     }
 
     /// The page's address with these pairs, on that screenful (from 0 on).
     pub(super) fn address(&self, page: usize) -> String {
-        let page = if page > 0 { (page + 1).to_string() } else { String::new() };
-        let all = [("q", &self.q), ("state", &self.state), ("from", &self.from), ("to", &self.to), ("page", &page)];
+        let page = if page > 0 {
+            (page + 1).to_string()
+        } else {
+            String::new()
+        };
+        let all = [
+            ("q", &self.q),
+            ("state", &self.state),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("page", &page),
+        ];
         address("/", &all)
     }
 }
@@ -113,19 +140,37 @@ pub(super) fn link_address(from: &str, to: &str) -> String {
 
 /// The address of a pair's page.
 pub(super) fn pair_address(name: &str, replica: &str) -> String {
-    address(&format!("/pairs/{}", encoded(name)), &[("replica", &replica.to_owned())])
+    address(
+        &format!("/pairs/{}", encoded(name)),
+        &[("replica", &replica.to_owned())],
+    )
 }
 
 fn address(path: &str, query: &[(&str, &String)]) -> String {
     let given = query.iter().filter(|(_, value)| !value.is_empty());
-    let parts: Vec<_> = given.map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-    if parts.is_empty() { path.to_owned() } else { format!("{path}?{}", parts.join("&")) }
+    let parts: Vec<_> = given
+        .map(|(name, value)| format!("{name}={}", encoded(value)))
+        .collect();
+    if parts.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", parts.join("&"))
+    }
 }
 
-/// A text as a part of a path or query: only what RFC 3986 (section 2.3) calls unreserved stays as it is.
+/// A text as a part of a path or query: only what RFC 3986 (section 2.3) calls unreserved stays as
+/// it is.
 fn encoded(text: &str) -> String {
     let stays = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if stays(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| {
+            if stays(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -136,33 +181,64 @@ mod tests {
 
     fn check(filter: &Filter, expected: bool) {
         let mut report = pair("Orders-eu");
-        report.labels.insert("team".to_owned(), "Payments".to_owned());
+        report
+            .labels
+            .insert("team".to_owned(), "Payments".to_owned());
         report.state = PairState::Stalled;
         assert_eq!(filter.takes(&report), expected, "{filter:?}");
     }
 
     fn text(q: &str) -> Filter {
-        Filter { q: q.to_owned(), ..Filter::default() }
+        Filter {
+            q: q.to_owned(),
+            ..Filter::default()
+        }
     }
 
     fn state(state: &str) -> Filter {
-        Filter { state: state.to_owned(), ..Filter::default() }
+        Filter {
+            state: state.to_owned(),
+            ..Filter::default()
+        }
     }
 
     #[test]
     fn a_pair_is_found_by_any_of_its_texts_and_by_state_or_level() {
-        for q in ["", " ", "orders", "RDERS-E", "m.example", "r.example.com:6379", "dc2", "payments"] {
+        for q in [
+            "",
+            " ",
+            "orders",
+            "RDERS-E",
+            "m.example",
+            "r.example.com:6379",
+            "dc2",
+            "payments",
+        ] {
             check(&text(q), true);
         }
         for q in ["customers", "orders eu", "team"] {
             check(&text(q), false);
         }
-        for (word, expected) in [("stalled", true), ("warning", true), ("trouble", true), ("ok", false), ("?", false)] {
+        for (word, expected) in [
+            ("stalled", true),
+            ("warning", true),
+            ("trouble", true),
+            ("ok", false),
+            ("?", false),
+        ] {
             check(&state(word), expected);
         }
-        let link = |from: &str, to: &str| Filter { from: from.to_owned(), to: to.to_owned(), ..Filter::default() };
-        for (from, to, expected) in [("dc1", "dc2", true), ("dc1", "", true), ("dc2", "dc1", false), ("dc", "", false)]
-        {
+        let link = |from: &str, to: &str| Filter {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            ..Filter::default()
+        };
+        for (from, to, expected) in [
+            ("dc1", "dc2", true),
+            ("dc1", "", true),
+            ("dc2", "dc1", false),
+            ("dc", "", false),
+        ] {
             check(&link(from, to), expected);
         }
     }
@@ -170,17 +246,40 @@ mod tests {
     #[test]
     fn addresses_say_nothing_needless_and_break_nothing() {
         assert_eq!(Filter::default().address(0), "/");
-        assert_eq!(text("a&b=ü/\"").address(2), "/?q=a%26b%3D%C3%BC%2F%22&page=3");
-        assert_eq!(pair_address("catalog/slot-0", "r:1"), "/pairs/catalog%2Fslot-0?replica=r%3A1");
+        assert_eq!(
+            text("a&b=ü/\"").address(2),
+            "/?q=a%26b%3D%C3%BC%2F%22&page=3"
+        );
+        assert_eq!(
+            pair_address("catalog/slot-0", "r:1"),
+            "/pairs/catalog%2Fslot-0?replica=r%3A1"
+        );
         assert_eq!(link_address("a b", "c"), "/?from=a%20b&to=c");
     }
 
     #[test]
     fn a_page_or_range_that_makes_no_sense_is_the_first() {
         for (page, expected) in [("", 0), ("1", 0), ("0", 0), ("-3", 0), ("x", 0), ("7", 6)] {
-            assert_eq!(Filter { page: page.to_owned(), ..Filter::default() }.page(), expected, "{page}");
+            assert_eq!(
+                Filter {
+                    page: page.to_owned(),
+                    ..Filter::default()
+                }
+                .page(),
+                expected,
+                "{page}"
+            );
         }
         let names = ["15m", "2h", "24h", "", "25h"].map(Range::parse);
-        assert_eq!(names, [Range::Minutes, Range::Hours, Range::Day, Range::Minutes, Range::Minutes]);
+        assert_eq!(
+            names,
+            [
+                Range::Minutes,
+                Range::Hours,
+                Range::Day,
+                Range::Minutes,
+                Range::Minutes
+            ]
+        );
     }
 }

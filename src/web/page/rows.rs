@@ -5,9 +5,10 @@ use super::query::{link_address, pair_address};
 use crate::alert::{Labels, SilenceRecord, SilenceState};
 use crate::monitor::{FleetSnapshot, Happening, What};
 use crate::report::{
-    AlertReport, DeadLetterReport, DeliveryReport, FailoverReport, FailoversReport, HappeningReport, LastKnownReport,
-    Level, LinkReport, ListedState, PairReport, ReceiverReport, SentinelReport, SentinelsReport, ServerReport,
-    amount_text, bytes_text, lag_text, seconds_text, utc_text,
+    AlertReport, DeadLetterReport, DeliveryReport, FailoverReport, FailoversReport,
+    HappeningReport, LastKnownReport, Level, LinkReport, ListedState, PairReport, ReceiverReport,
+    SentinelReport, SentinelsReport, ServerReport, amount_text, bytes_text, lag_text, seconds_text,
+    utc_text,
 };
 
 /// What stands where a value is not known.
@@ -23,8 +24,13 @@ pub(super) struct Moment {
 impl Moment {
     pub(super) fn of(timestamp: f64) -> Self {
         let text = utc_text(timestamp);
-        let machine = text.strip_suffix(" UTC").map(|date| format!("{}Z", date.replace(' ', "T")));
-        Self { machine: machine.unwrap_or_default(), text }
+        let machine = text
+            .strip_suffix(" UTC")
+            .map(|date| format!("{}Z", date.replace(' ', "T")));
+        Self {
+            machine: machine.unwrap_or_default(),
+            text,
+        }
     }
 }
 
@@ -156,8 +162,16 @@ impl AlertRow {
         let replica = label("pair").zip(label("replica"));
         Self {
             name: alert.alertname.clone(),
-            level: if alert.state == ListedState::Firing { alert.severity.label() } else { alert.state.label() },
-            state: if alert.recovering { "recovering" } else { alert.state.label() },
+            level: if alert.state == ListedState::Firing {
+                alert.severity.label()
+            } else {
+                alert.state.label()
+            },
+            state: if alert.recovering {
+                "recovering"
+            } else {
+                alert.state.label()
+            },
             about: about(&alert.labels),
             address: replica.map(|(pair, replica)| pair_address(pair, replica)),
             value: alert_value(alert),
@@ -173,22 +187,39 @@ impl AlertRow {
 
 fn held(alert: &AlertReport) -> Option<String> {
     let silenced = alert.silenced_by.as_ref().map(|_| "silenced".to_owned());
-    let maintenance = alert.maintenance.as_ref().map(|window| format!("maintenance: {window}"));
-    let caused = alert.caused_by.as_ref().map(|cause| format!("explained by {}", cause.alertname));
-    silenced.or(maintenance).or(caused).or(alert.flapping.then(|| "flapping".to_owned()))
+    let maintenance = alert
+        .maintenance
+        .as_ref()
+        .map(|window| format!("maintenance: {window}"));
+    let caused = alert
+        .caused_by
+        .as_ref()
+        .map(|cause| format!("explained by {}", cause.alertname));
+    silenced
+        .or(maintenance)
+        .or(caused)
+        .or(alert.flapping.then(|| "flapping".to_owned()))
 }
 
-/// What tells the alert from others: its name and what it is about, without the labels that a configuration adds.
+/// What tells the alert from others: its name and what it is about, without the labels that a
+/// configuration adds.
 fn matchers(alert: &AlertReport) -> String {
     let own = ["pair", "replica", "server", "name", "receiver"];
     let of_label = |name: &&str| Some(format!("{name}={}", alert.labels.get(*name)?));
     let name = format!("alertname={}", alert.alertname);
-    std::iter::once(name).chain(own.iter().filter_map(of_label)).collect::<Vec<_>>().join("\n")
+    std::iter::once(name)
+        .chain(own.iter().filter_map(of_label))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 impl SilenceRow {
     pub(super) fn of((state, record): &(SilenceState, SilenceRecord)) -> Self {
-        let matchers: Vec<_> = record.matchers.iter().map(|(name, glob)| format!("{name}={glob}")).collect();
+        let matchers: Vec<_> = record
+            .matchers
+            .iter()
+            .map(|(name, glob)| format!("{name}={glob}"))
+            .collect();
         let level = match state {
             SilenceState::Active => "unknown",
             SilenceState::Pending => "pending",
@@ -211,13 +242,39 @@ impl SilenceRow {
 /// What an alert is about: first what it is called, then where, then the other labels.
 fn about(labels: &Labels) -> String {
     let label = |name| labels.get(name).cloned();
-    let way = label("source_dc").zip(label("target_dc")).map(|(from, to)| format!("{from} → {to}"));
-    let named = [label("pair"), label("name"), label("server"), label("receiver"), way, label("dc")];
+    let way = label("source_dc")
+        .zip(label("target_dc"))
+        .map(|(from, to)| format!("{from} → {to}"));
+    let named = [
+        label("pair"),
+        label("name"),
+        label("server"),
+        label("receiver"),
+        way,
+        label("dc"),
+    ];
     let replica = label("replica").map(|replica| format!("replica {replica}"));
-    let told = ["pair", "name", "server", "receiver", "source_dc", "target_dc", "dc", "replica"];
-    let others = labels.iter().filter(|(name, _)| !told.contains(&name.as_str()));
+    let told = [
+        "pair",
+        "name",
+        "server",
+        "receiver",
+        "source_dc",
+        "target_dc",
+        "dc",
+        "replica",
+    ];
+    let others = labels
+        .iter()
+        .filter(|(name, _)| !told.contains(&name.as_str()));
     let others = others.map(|(name, value)| format!("{name}={value}"));
-    named.into_iter().flatten().chain(replica).chain(others).collect::<Vec<_>>().join(", ")
+    named
+        .into_iter()
+        .flatten()
+        .chain(replica)
+        .chain(others)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn alert_value(alert: &AlertReport) -> String {
@@ -233,16 +290,23 @@ impl ServerRow {
         Self {
             server: server.server.clone(),
             dc: server.dc.clone(),
-            silent_for: server.unreachable_seconds.map_or_else(|| NOT_KNOWN.to_owned(), seconds_text),
+            silent_for: server
+                .unreachable_seconds
+                .map_or_else(|| NOT_KNOWN.to_owned(), seconds_text),
             last_answer: server.last_answer_timestamp.map(Moment::of),
-            reason: server.reason.clone().unwrap_or_else(|| NOT_KNOWN.to_owned()),
+            reason: server
+                .reason
+                .clone()
+                .unwrap_or_else(|| NOT_KNOWN.to_owned()),
         }
     }
 }
 
 impl ReceiverRow {
     pub(super) fn of(receiver: &ReceiverReport) -> Self {
-        let since = receiver.oldest_timestamp.map(|at| format!("{}, since {}", receiver.waiting, utc_text(at)));
+        let since = receiver
+            .oldest_timestamp
+            .map(|at| format!("{}, since {}", receiver.waiting, utc_text(at)));
         let level = match (receiver.circuit_open_until_timestamp, receiver.given_up) {
             (Some(_), _) => Level::Critical,
             (None, 0) => Level::Ok,
@@ -262,26 +326,54 @@ impl ReceiverRow {
 impl DeliveryRow {
     pub(super) fn of(delivery: &DeliveryReport) -> Self {
         let subject = &delivery.subject;
-        let name = subject.group.get("alertname").cloned().unwrap_or_else(|| NOT_KNOWN.to_owned());
+        let name = subject
+            .group
+            .get("alertname")
+            .cloned()
+            .unwrap_or_else(|| NOT_KNOWN.to_owned());
         let mut others = subject.group.clone();
         others.remove("alertname");
         Self {
             id: subject.id.clone(),
             receiver: subject.receiver.clone(),
-            level: if delivery.failure.is_some() { Level::Critical.label() } else { Level::Ok.label() },
-            about: [name, about(&others)].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", "),
-            status: format!("{} ({}), {}", subject.status, subject.severity.label(), subject.reason),
+            level: if delivery.failure.is_some() {
+                Level::Critical.label()
+            } else {
+                Level::Ok.label()
+            },
+            about: [name, about(&others)]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join(", "),
+            status: format!(
+                "{} ({}), {}",
+                subject.status,
+                subject.severity.label(),
+                subject.reason
+            ),
             at: Moment::of(delivery.ended_timestamp),
             attempts: subject.attempts,
-            outcome: delivery.failure.as_ref().map_or_else(|| "taken".to_owned(), |why| format!("given up: {why}")),
+            outcome: delivery
+                .failure
+                .as_ref()
+                .map_or_else(|| "taken".to_owned(), |why| format!("given up: {why}")),
             again: false,
         }
     }
 
     pub(super) fn of_dead(letter: &DeadLetterReport) -> Self {
         let row = Self::of(&letter.delivery);
-        let over = if letter.over { "; what it says is over" } else { "" };
-        Self { outcome: row.outcome.clone() + over, again: !letter.over, ..row }
+        let over = if letter.over {
+            "; what it says is over"
+        } else {
+            ""
+        };
+        Self {
+            outcome: row.outcome.clone() + over,
+            again: !letter.over,
+            ..row
+        }
     }
 }
 
@@ -307,19 +399,37 @@ impl SentinelRow {
     pub(super) fn of(group: &SentinelsReport) -> Self {
         let all = group.sentinels.len();
         let count = |is: fn(&SentinelReport) -> Option<bool>| {
-            let said = group.sentinels.iter().filter(|sentinel| is(sentinel) == Some(true)).count();
+            let said = group
+                .sentinels
+                .iter()
+                .filter(|sentinel| is(sentinel) == Some(true))
+                .count();
             format!("{said} of {all}")
         };
-        let of_sentinel = |sentinel: &SentinelReport| Some(format!("{}: {}", sentinel.server, sentinel.trouble()?));
-        let trouble = group.sentinels.iter().filter_map(of_sentinel).chain(group.risks.iter().cloned());
+        let of_sentinel = |sentinel: &SentinelReport| {
+            Some(format!("{}: {}", sentinel.server, sentinel.trouble()?))
+        };
+        let trouble = group
+            .sentinels
+            .iter()
+            .filter_map(of_sentinel)
+            .chain(group.risks.iter().cloned());
         let trouble = trouble.collect::<Vec<_>>().join("; ");
         Self {
             pair: group.pair.clone(),
             master: group.master.clone().unwrap_or_else(|| NOT_KNOWN.to_owned()),
             answering: count(|sentinel| sentinel.up),
             seeing_quorum: count(|sentinel| sentinel.quorum_ok),
-            level: if trouble.is_empty() { Level::Ok.label() } else { Level::Warning.label() },
-            trouble: if trouble.is_empty() { NOT_KNOWN.to_owned() } else { trouble },
+            level: if trouble.is_empty() {
+                Level::Ok.label()
+            } else {
+                Level::Warning.label()
+            },
+            trouble: if trouble.is_empty() {
+                NOT_KNOWN.to_owned()
+            } else {
+                trouble
+            },
         }
     }
 }
@@ -350,7 +460,11 @@ fn worst_lag(link: &LinkReport) -> String {
 
 impl PairRow {
     pub(super) fn of(pair: &PairReport, spark: Option<Spark>) -> Self {
-        let lag = lag_text(pair.lag_lower_seconds, pair.lag_seconds, pair.lag_upper_seconds);
+        let lag = lag_text(
+            pair.lag_lower_seconds,
+            pair.lag_seconds,
+            pair.lag_upper_seconds,
+        );
         let (lag, certain) = match lag.split_once(" (") {
             Some((lag, certain)) => (lag.to_owned(), certain.trim_end_matches(')').to_owned()),
             None => (lag, String::new()),
@@ -381,36 +495,66 @@ pub(super) fn lag_bytes(pair: &PairReport) -> String {
     }
 }
 
-/// The reason, with what else a person must know: that the lag is an assumption, or the last that was certain.
+/// The reason, with what else a person must know: that the lag is an assumption, or the last that
+/// was certain.
 pub(super) fn reason(pair: &PairReport) -> String {
     let stale = "the lag assumes that the silent replica applies nothing but what it acknowledges";
-    let last_certain = pair.last_known.filter(|_| pair.lag_seconds.is_none()).map(last_certain);
-    let parts = [Some(pair.reason.clone()), pair.stale.then(|| stale.to_owned()), last_certain];
+    let last_certain = pair
+        .last_known
+        .filter(|_| pair.lag_seconds.is_none())
+        .map(last_certain);
+    let parts = [
+        Some(pair.reason.clone()),
+        pair.stale.then(|| stale.to_owned()),
+        last_certain,
+    ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn last_certain(known: LastKnownReport) -> String {
     let upper = seconds_text(known.lag_upper_seconds);
     let when = utc_text(known.timestamp);
-    format!("last certain: at most {upper} ({}) at {when}", bytes_text(known.lag_upper_bytes))
+    format!(
+        "last certain: at most {upper} ({}) at {when}",
+        bytes_text(known.lag_upper_bytes)
+    )
 }
 
 impl HappeningRow {
     pub(super) fn of(fleet: &FleetSnapshot, happening: &Happening) -> Self {
         match HappeningReport::of(fleet, happening) {
-            HappeningReport::State { timestamp, pair, replica, from, state, reason } => Self {
+            HappeningReport::State {
+                timestamp,
+                pair,
+                replica,
+                from,
+                state,
+                reason,
+            } => Self {
                 at: Moment::of(timestamp),
                 level: Level::of_state(state).label(),
-                what: format!("{} → {}", from.map_or(NOT_KNOWN, |from| from.label()), state.label()),
+                what: format!(
+                    "{} → {}",
+                    from.map_or(NOT_KNOWN, |from| from.label()),
+                    state.label()
+                ),
                 address: Some(pair_address(&pair, &replica)),
                 about: format!("{pair}, replica {replica}"),
                 reason,
             },
-            HappeningReport::Alert { timestamp, change, alert } => {
+            HappeningReport::Alert {
+                timestamp,
+                change,
+                alert,
+            } => {
                 let row = AlertRow::of(&alert);
                 Self {
                     at: Moment::of(timestamp),
-                    level: if change == "resolved" { Level::Ok.label() } else { alert.severity.label() },
+                    level: if change == "resolved" {
+                        Level::Ok.label()
+                    } else {
+                        alert.severity.label()
+                    },
                     what: format!("{} {change}", row.name),
                     about: row.about,
                     address: row.address,
@@ -424,12 +568,22 @@ impl HappeningRow {
     pub(super) fn concerns(happening: &Happening, pair: &PairReport) -> bool {
         match &happening.what {
             What::State(change) => {
-                change.pair.name.as_str() == pair.pair && change.pair.replica.to_string() == pair.replica
+                change.pair.name.as_str() == pair.pair
+                    && change.pair.replica.to_string() == pair.replica
             }
             What::Alert(transition) => {
-                let label = |name| transition.alert.identity.labels.get(name).map(String::as_str);
-                let own = label("pair") == Some(&pair.pair) && label("replica").is_none_or(|r| r == pair.replica);
-                own || label("server").is_some_and(|server| server == pair.master || server == pair.replica)
+                let label = |name| {
+                    transition
+                        .alert
+                        .identity
+                        .labels
+                        .get(name)
+                        .map(String::as_str)
+                };
+                let own = label("pair") == Some(&pair.pair)
+                    && label("replica").is_none_or(|r| r == pair.replica);
+                own || label("server")
+                    .is_some_and(|server| server == pair.master || server == pair.replica)
             }
         }
     }

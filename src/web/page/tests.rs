@@ -10,7 +10,11 @@ fn filtered((fleet, now): (FleetSnapshot, Timestamp), filter: &Filter) -> String
 }
 
 fn pair_html((fleet, now): (FleetSnapshot, Timestamp), name: &str) -> String {
-    let view = PairView { name: name.to_owned(), replica: None, range: Range::Minutes };
+    let view = PairView {
+        name: name.to_owned(),
+        replica: None,
+        range: Range::Minutes,
+    };
     String::from_utf8(render_pair(&fleet, now, &view).unwrap()).unwrap()
 }
 
@@ -71,9 +75,15 @@ fn what_is_not_known_is_a_dash_with_its_reason() {
 #[test]
 fn hostile_names_are_text_and_nothing_else() {
     let name = "<script>alert('x')</script>\"&";
-    for html in [html(fleet_named(name, Scene::MasterLost)), pair_html(fleet_named(name, Scene::MasterLost), name)] {
+    for html in [
+        html(fleet_named(name, Scene::MasterLost)),
+        pair_html(fleet_named(name, Scene::MasterLost), name),
+    ] {
         assert_eq!(html.matches("<script").count(), 1, "the page's own: {html}");
-        check(&html, &["&#60;script&#62;alert(&#39;x&#39;)&#60;/script&#62;&#34;&#38;"]);
+        check(
+            &html,
+            &["&#60;script&#62;alert(&#39;x&#39;)&#60;/script&#62;&#34;&#38;"],
+        );
     }
 }
 
@@ -83,20 +93,49 @@ fn a_large_fleet_comes_in_screenfuls() {
         let filter = serde_json::from_value(serde_json::json!({"page": page})).unwrap();
         filtered(large_fleet(ROWS_PER_PAGE + 7), &filter)
     };
-    let rows = |html: &str| html.matches("<th scope=\"row\" data-label=\"Pair\"><a href=\"/pairs/").count();
+    let rows = |html: &str| {
+        html.matches("<th scope=\"row\" data-label=\"Pair\"><a href=\"/pairs/")
+            .count()
+    };
     let (first, second) = (page("1"), page("2"));
     assert_eq!((rows(&first), rows(&second)), (ROWS_PER_PAGE, 7));
-    check(&first, &["1 to 100 of 107, worst first", "<a rel=\"next\" href=\"/?page=2#pairs\">"]);
-    check(&second, &["101 to 107 of 107, worst first", "<a rel=\"prev\" href=\"/#pairs\">"]);
+    check(
+        &first,
+        &[
+            "1 to 100 of 107, worst first",
+            "<a rel=\"next\" href=\"/?page=2#pairs\">",
+        ],
+    );
+    check(
+        &second,
+        &[
+            "101 to 107 of 107, worst first",
+            "<a rel=\"prev\" href=\"/#pairs\">",
+        ],
+    );
     assert_eq!(rows(&page("999")), 7, "the last one");
 }
 
 #[test]
 fn a_filter_shows_what_it_takes_and_says_so() {
-    let filter = |q: &str| Filter { q: q.to_owned(), state: "unknown".to_owned(), ..Filter::default() };
+    let filter = |q: &str| Filter {
+        q: q.to_owned(),
+        state: "unknown".to_owned(),
+        ..Filter::default()
+    };
     let html = filtered(large_fleet(20), &filter("r7.example"));
-    check(&html, &["1 to 1 of 1 that fit (20 in all)", "value=\"r7.example\"", "<option selected>unknown</option>"]);
-    check(&filtered(large_fleet(20), &filter("nothing")), &["None of 20 pairs fits the filter.", "Show all</a>"]);
+    check(
+        &html,
+        &[
+            "1 to 1 of 1 that fit (20 in all)",
+            "value=\"r7.example\"",
+            "<option selected>unknown</option>",
+        ],
+    );
+    check(
+        &filtered(large_fleet(20), &filter("nothing")),
+        &["None of 20 pairs fits the filter.", "Show all</a>"],
+    );
 }
 
 #[test]
@@ -121,12 +160,24 @@ fn the_page_of_a_pair_says_how_it_is_and_how_it_was() {
 
 #[test]
 fn the_pages_need_nothing_but_their_own_files() {
-    for html in [html(fleet(Scene::MasterLost)), pair_html(fleet(Scene::MasterLost), "orders")] {
-        assert!(!html.contains(" style=") && !html.contains("http://") && !html.contains("https://"), "{html}");
-        assert!(!html.contains(" onclick=") && !html.contains("<style"), "{html}");
+    for html in [
+        html(fleet(Scene::MasterLost)),
+        pair_html(fleet(Scene::MasterLost), "orders"),
+    ] {
+        assert!(
+            !html.contains(" style=") && !html.contains("http://") && !html.contains("https://"),
+            "{html}"
+        );
+        assert!(
+            !html.contains(" onclick=") && !html.contains("<style"),
+            "{html}"
+        );
     }
     for file in [STYLE, SCRIPT] {
-        assert!(!file.contains("url(") && !file.contains("@import") && !file.contains("http"), "{file}");
+        assert!(
+            !file.contains("url(") && !file.contains("@import") && !file.contains("http"),
+            "{file}"
+        );
     }
 }
 

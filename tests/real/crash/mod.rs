@@ -1,5 +1,5 @@
-//! The program is killed at random moments while servers come and go and receivers misbehave: nothing is lost, nothing
-//! stays open, and what is said twice is said under one name.
+//! The program is killed at random moments while servers come and go and receivers misbehave:
+//! nothing is lost, nothing stays open, and what is said twice is said under one name.
 
 mod receivers;
 mod verdict;
@@ -14,8 +14,8 @@ use crate::exporter::Exporter;
 use crate::stage::{LIMIT, entry};
 use receivers::Receivers;
 
-/// How long a receiver may take to hear of what began or ended, however often the program is killed in between: failed
-/// attempts wait for up to a minute.
+/// How long a receiver may take to hear of what began or ended, however often the program is killed
+/// in between: failed attempts wait for up to a minute.
 const HEARD: Duration = Duration::from_mins(4);
 
 /// The longest that the program lives.
@@ -36,24 +36,39 @@ impl Scene {
         let master = RedisServer::builder().start().await.unwrap();
         let (mut servers, mut lines, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
         for n in 0..REPLICAS {
-            let replica = RedisServer::builder().replicaof(master.addr()).start().await.unwrap();
+            let replica = RedisServer::builder()
+                .replicaof(master.addr())
+                .start()
+                .await
+                .unwrap();
             replica.wait_until_in_sync(LIMIT).await.unwrap();
-            let line = WanProxy::start(None, replica.addr(), WanConditions::default()).await.unwrap();
+            let line = WanProxy::start(None, replica.addr(), WanConditions::default())
+                .await
+                .unwrap();
             let dc = format!("dc{}", n + 2);
-            pairs.push(entry(&format!("pair{n}"), ("dc1", master.addr()), (&dc, line.addr())));
+            pairs.push(entry(
+                &format!("pair{n}"),
+                ("dc1", master.addr()),
+                (&dc, line.addr()),
+            ));
             servers.push(replica);
             lines.push(line);
         }
         servers.push(master);
-        Self { _servers: servers, lines, pairs }
+        Self {
+            _servers: servers,
+            lines,
+            pairs,
+        }
     }
 
     fn config(&self, receivers: &Receivers) -> String {
         let quick = "poll: {interval: 100ms, min_interval: 100ms, timeout: {local: 300ms, remote: 300ms}}\n\
                      alerts: {unreachable: {warning: 500ms, critical: 3s}, unknown: {warning: 700ms, critical: null}}\n";
-        // Some episodes within ten minutes would make the alerts flap: they would not be told to fire again, nor to be
-        // over until they were quiet for longer than an episode waits.
-        let notify = "flapping: null, group_wait: 100ms, group_interval: 300ms, repeat_interval: 5s";
+        // Some episodes within ten minutes would make the alerts flap: they would not be told to
+        // fire again, nor to be over until they were quiet for longer than an episode waits.
+        let notify =
+            "flapping: null, group_wait: 100ms, group_interval: 300ms, repeat_interval: 5s";
         format!(
             "{quick}pairs: [{}]\nnotify: {{{notify}, receivers: [{}]}}\n",
             self.pairs.join(", "),
@@ -61,7 +76,8 @@ impl Scene {
         )
     }
 
-    /// Cuts some lines, waits until everybody has heard, heals them, and waits until everybody knows that.
+    /// Cuts some lines, waits until everybody has heard, heals them, and waits until everybody
+    /// knows that.
     async fn episode(&self, rng: &mut Rng, receivers: &Receivers) {
         let mut cut: Vec<_> = self.lines.iter().filter(|_| rng.bool()).collect();
         if cut.is_empty() {
@@ -73,11 +89,15 @@ impl Scene {
             receivers.rotate_key(rng);
         }
         let servers: Vec<_> = cut.iter().map(|line| line.addr().to_string()).collect();
-        receivers.have_heard(&servers, "firing", &since, HEARD).await;
+        receivers
+            .have_heard(&servers, "firing", &since, HEARD)
+            .await;
         for line in &cut {
             line.heal().await.unwrap();
         }
-        receivers.have_heard(&servers, "resolved", &since, HEARD).await;
+        receivers
+            .have_heard(&servers, "resolved", &since, HEARD)
+            .await;
     }
 }
 
@@ -124,5 +144,9 @@ async fn twenty_kills_lose_nothing_and_leave_nothing_open() {
 async fn many_kills_lose_nothing_and_leave_nothing_open() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let seed = number("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
-    crash(number("CRASH_KILLS").map_or(500, |kills| usize::try_from(kills).unwrap()), seed).await;
+    crash(
+        number("CRASH_KILLS").map_or(500, |kills| usize::try_from(kills).unwrap()),
+        seed,
+    )
+    .await;
 }

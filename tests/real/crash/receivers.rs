@@ -47,11 +47,22 @@ impl Receivers {
             ("bad pager", Kind::Pager, false),
             ("bad chat", Kind::Chat, false),
         ] {
-            let answers: Vec<_> = (0..DRAWN).map(|_| if is_good { Answer::Accept } else { draw(rng) }).collect();
+            let answers: Vec<_> = (0..DRAWN)
+                .map(|_| if is_good { Answer::Accept } else { draw(rng) })
+                .collect();
             let receiver = Receiver::start(answers.clone()).await.unwrap();
-            all.push(Told { name, kind, receiver, answers, good_from: OnceLock::new() });
+            all.push(Told {
+                name,
+                kind,
+                receiver,
+                answers,
+                good_from: OnceLock::new(),
+            });
         }
-        let receivers = Self { all, folder: tempfile::tempdir().unwrap() };
+        let receivers = Self {
+            all,
+            folder: tempfile::tempdir().unwrap(),
+        };
         receivers.rotate_key(rng);
         receivers
     }
@@ -60,7 +71,8 @@ impl Receivers {
         self.folder.path().join("routing-key")
     }
 
-    /// From now on incidents are opened under another key, which the exporter reads at each attempt.
+    /// From now on incidents are opened under another key, which the exporter reads at each
+    /// attempt.
     pub(crate) fn rotate_key(&self, rng: &mut Rng) {
         let next = self.folder.path().join("next");
         std::fs::write(&next, format!("key-{}", rng.u32(..4))).unwrap();
@@ -77,7 +89,10 @@ impl Receivers {
                     self.key().display(),
                     told.receiver.url("/v2/enqueue")
                 ),
-                Kind::Chat => format!("slack: {{webhook_url: '{}'}}", told.receiver.url("/services/x")),
+                Kind::Chat => format!(
+                    "slack: {{webhook_url: '{}'}}",
+                    told.receiver.url("/services/x")
+                ),
             };
             format!("{{name: {}, {kind}}}", told.name)
         };
@@ -86,27 +101,42 @@ impl Receivers {
 
     /// How many requests each has had.
     pub(crate) fn count(&self) -> Vec<usize> {
-        self.all.iter().map(|told| told.receiver.requests().len()).collect()
+        self.all
+            .iter()
+            .map(|told| told.receiver.requests().len())
+            .collect()
     }
 
     /// From now on everybody takes everything.
     pub(crate) fn become_good(&self) {
         for told in &self.all {
-            told.good_from.get_or_init(|| told.receiver.requests().len());
+            told.good_from
+                .get_or_init(|| told.receiver.requests().len());
             told.receiver.always(Answer::Accept);
         }
     }
 
-    /// Waits until everybody has taken, after the first `since` requests, that the alert of each of these servers is of
-    /// this status.
-    pub(crate) async fn have_heard(&self, servers: &[String], status: &str, since: &[usize], limit: Duration) {
+    /// Waits until everybody has taken, after the first `since` requests, that the alert of each of
+    /// these servers is of this status.
+    pub(crate) async fn have_heard(
+        &self,
+        servers: &[String],
+        status: &str,
+        since: &[usize],
+        limit: Duration,
+    ) {
         let missing = || {
             let told = self.all.iter().zip(since);
-            told.filter(|(told, since)| !told.has_heard(servers, status, **since)).map(|(told, _)| told.name)
+            told.filter(|(told, since)| !told.has_heard(servers, status, **since))
+                .map(|(told, _)| told.name)
         };
         let heard = || async {
             let missing: Vec<_> = missing().collect();
-            if missing.is_empty() { Ok(()) } else { Err(missing.join(", ")) }
+            if missing.is_empty() {
+                Ok(())
+            } else {
+                Err(missing.join(", "))
+            }
         };
         let what = format!("everybody to hear that {servers:?} are {status}");
         eventually(&what, limit, heard).await.unwrap();
@@ -117,7 +147,11 @@ impl Receivers {
         let deadline = std::time::Instant::now() + limit;
         let mut seen = (self.count(), std::time::Instant::now());
         while seen.1.elapsed() < Duration::from_secs(8) {
-            assert!(std::time::Instant::now() < deadline, "something is still sent: {:?}", self.count());
+            assert!(
+                std::time::Instant::now() < deadline,
+                "something is still sent: {:?}",
+                self.count()
+            );
             tokio::time::sleep(Duration::from_millis(200)).await;
             if self.count() != seen.0 {
                 seen = (self.count(), std::time::Instant::now());
@@ -131,28 +165,48 @@ impl Told {
     pub(crate) fn requests(&self) -> Vec<(Received, Answer)> {
         let drawn = *self.good_from.get().unwrap_or(&DRAWN);
         let answer = |n: usize| self.answers[..drawn].get(n).cloned().unwrap_or_default();
-        self.receiver.requests().into_iter().enumerate().map(|(n, request)| (request, answer(n))).collect()
+        self.receiver
+            .requests()
+            .into_iter()
+            .enumerate()
+            .map(|(n, request)| (request, answer(n)))
+            .collect()
     }
 
     /// What it took, in order.
     pub(crate) fn taken(&self) -> impl Iterator<Item = Received> {
-        self.requests().into_iter().filter(|(_, answer)| *answer == Answer::Accept).map(|(request, _)| request)
+        self.requests()
+            .into_iter()
+            .filter(|(_, answer)| *answer == Answer::Accept)
+            .map(|(request, _)| request)
     }
 
     fn has_heard(&self, servers: &[String], status: &str, since: usize) -> bool {
         let requests: Vec<_> = self.requests().split_off(since);
-        let taken: Vec<_> = requests.iter().filter(|(_, answer)| *answer == Answer::Accept).map(|(r, _)| r).collect();
+        let taken: Vec<_> = requests
+            .iter()
+            .filter(|(_, answer)| *answer == Answer::Accept)
+            .map(|(r, _)| r)
+            .collect();
         match self.kind {
-            Kind::Hook => servers.iter().all(|server| taken.iter().any(|request| says(request, server, status))),
+            Kind::Hook => servers
+                .iter()
+                .all(|server| taken.iter().any(|request| says(request, server, status))),
             Kind::Pager => {
-                let action = if status == "firing" { "trigger" } else { "resolve" };
-                taken
-                    .iter()
-                    .any(|request| is_about_servers(request) && request.json().unwrap()["event_action"] == action)
+                let action = if status == "firing" {
+                    "trigger"
+                } else {
+                    "resolve"
+                };
+                taken.iter().any(|request| {
+                    is_about_servers(request) && request.json().unwrap()["event_action"] == action
+                })
             }
             Kind::Chat => {
                 let over = |request: &&Received| request.text().contains("[RESOLVED]");
-                taken.iter().any(|request| over(request) == (status == "resolved"))
+                taken
+                    .iter()
+                    .any(|request| over(request) == (status == "resolved"))
             }
         }
     }
@@ -162,11 +216,15 @@ impl Told {
 fn says(request: &Received, server: &str, status: &str) -> bool {
     let body = request.json().unwrap();
     let alerts = body["alerts"].as_array().cloned().unwrap_or_default();
-    alerts.iter().any(|alert: &Value| alert["labels"]["server"] == server && alert["status"] == status)
+    alerts
+        .iter()
+        .any(|alert: &Value| alert["labels"]["server"] == server && alert["status"] == status)
 }
 
 fn is_about_servers(request: &Received) -> bool {
-    request.json().unwrap()["dedup_key"].as_str().is_some_and(|key| key.contains("ServerUnreachable"))
+    request.json().unwrap()["dedup_key"]
+        .as_str()
+        .is_some_and(|key| key.contains("ServerUnreachable"))
 }
 
 fn draw(rng: &mut Rng) -> Answer {

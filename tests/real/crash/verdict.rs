@@ -29,55 +29,80 @@ pub(crate) fn check(receivers: &Receivers, kills: &[Timestamp], episodes: usize)
             Kind::Chat => {}
         }
     }
-    eprintln!("{} kills, {episodes} episodes: {count:?}; 0 lost, 0 left open", kills.len());
+    eprintln!(
+        "{} kills, {episodes} episodes: {count:?}; 0 lost, 0 left open",
+        kills.len()
+    );
 }
 
-/// Every attempt under one id is the same message. One that was taken twice was taken before and after a kill.
+/// Every attempt under one id is the same message. One that was taken twice was taken before and
+/// after a kill.
 fn one_name_says_one_thing(told: &Told, kills: &[Timestamp], count: &mut Count) {
     let mut by_id: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for (request, answer) in told.requests() {
-        by_id.entry(request.header("webhook-id").expect("an id").to_owned()).or_default().push((request, answer));
+        by_id
+            .entry(request.header("webhook-id").expect("an id").to_owned())
+            .or_default()
+            .push((request, answer));
     }
     count.notifications += by_id.len();
     for (id, attempts) in by_id {
         count.retries += attempts.len() - 1;
         assert!(
-            attempts.iter().all(|(request, _)| request.body == attempts[0].0.body),
+            attempts
+                .iter()
+                .all(|(request, _)| request.body == attempts[0].0.body),
             "{}: {id}: {attempts:?}",
             told.name
         );
-        let taken: Vec<_> =
-            attempts.iter().filter(|(_, answer)| *answer == Answer::Accept).map(|(r, _)| r.at).collect();
+        let taken: Vec<_> = attempts
+            .iter()
+            .filter(|(_, answer)| *answer == Answer::Accept)
+            .map(|(r, _)| r.at)
+            .collect();
         count.doubles += taken.len().saturating_sub(1);
         for twice in taken.windows(2) {
             let killed_between = kills.iter().any(|kill| (twice[0]..twice[1]).contains(kill));
-            assert!(killed_between, "{}: {id} was taken twice in one life", told.name);
+            assert!(
+                killed_between,
+                "{}: {id} was taken twice in one life",
+                told.name
+            );
         }
     }
 }
 
-/// Between two ends of a group it is announced as new under one name only, and it never ends without having begun.
+/// Between two ends of a group it is announced as new under one name only, and it never ends
+/// without having begun.
 fn nobody_is_paged_twice(told: &Told) {
     let mut open: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut ended: BTreeSet<String> = BTreeSet::new();
     for request in told.taken() {
         let body = request.json().unwrap();
         let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
-        let (group, id) = (text("groupKey"), request.header("webhook-id").expect("an id").to_owned());
+        let (group, id) = (
+            text("groupKey"),
+            request.header("webhook-id").expect("an id").to_owned(),
+        );
         if text("status") == "resolved" {
             open.remove(&group);
             ended.insert(id);
         } else if text("reason") == "first" {
             let names = open.entry(group.clone()).or_default();
             names.insert(id);
-            assert!(names.len() == 1, "{}: {group} was announced again: {names:?}", told.name);
+            assert!(
+                names.len() == 1,
+                "{}: {group} was announced again: {names:?}",
+                told.name
+            );
         }
     }
     assert!(open.is_empty(), "{}: {open:?} were never over", told.name);
     assert!(!ended.is_empty());
 }
 
-/// Whatever may have opened an incident is followed by a resolve that was taken, with the key that opened it.
+/// Whatever may have opened an incident is followed by a resolve that was taken, with the key that
+/// opened it.
 fn nothing_stays_open(told: &Told) {
     let mut open: BTreeSet<(String, String)> = BTreeSet::new();
     let mut opened = 0;
@@ -85,7 +110,8 @@ fn nothing_stays_open(told: &Told) {
         let event = request.json().unwrap();
         let text = |key: &str| event[key].as_str().expect("a text").to_owned();
         let incident = (text("routing_key"), text("dedup_key"));
-        // An answer that says that it failed means that nothing was done; no answer may mean anything.
+        // An answer that says that it failed means that nothing was done; no answer may mean
+        // anything.
         let refused = matches!(answer, Answer::Respond(_));
         match text("event_action").as_str() {
             "trigger" if !refused => {
@@ -97,5 +123,9 @@ fn nothing_stays_open(told: &Told) {
             _ => {}
         }
     }
-    assert!(opened > 0 && open.is_empty(), "{}: of {opened} incidents these stay open: {open:?}", told.name);
+    assert!(
+        opened > 0 && open.is_empty(),
+        "{}: of {opened} incidents these stay open: {open:?}",
+        told.name
+    );
 }

@@ -29,39 +29,112 @@ const IDLE: usize = 2000;
 
 /// A request; `headers` are whole lines.
 fn request(method: &str, path: &str, headers: &str) -> Vec<u8> {
-    format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n").into_bytes()
+    format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n")
+        .into_bytes()
 }
 
 fn kinds() -> Vec<Kind> {
     let get = |path: &str, headers: &str| Act::Send(request("GET", path, headers));
-    let kind = |name, clients, act, expected| Kind { name, clients, act, expected };
+    let kind = |name, clients, act, expected| Kind {
+        name,
+        clients,
+        act,
+        expected,
+    };
     let chunked = "transfer-encoding: chunked\r\n";
     let chunk = [b"1000\r\n".as_slice(), &[b'x'; 4096], b"\r\n"].concat();
-    let pipelined = [b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n".as_slice(), &[0, 255, 13, 10, 32], &[b'x'; 100]];
+    let pipelined = [
+        b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n".as_slice(),
+        &[0, 255, 13, 10, 32],
+        &[b'x'; 100],
+    ];
     let unread = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(20);
-    let many = (0..200).map(|number| format!("x-{number}: y\r\n")).collect::<Vec<_>>().concat();
+    let many = (0..200)
+        .map(|number| format!("x-{number}: y\r\n"))
+        .collect::<Vec<_>>()
+        .concat();
     vec![
         kind("says nothing", IDLE, Act::Send(Vec::new()), &["closed"]),
-        kind("sends its head byte by byte", 100, Act::Drip(get_bytes("/metrics")), &["closed", "408"]),
-        kind("never reads its answer", 100, Act::NeverRead(unread), &["stuck", "closed"]),
+        kind(
+            "sends its head byte by byte",
+            100,
+            Act::Drip(get_bytes("/metrics")),
+            &["closed", "408"],
+        ),
+        kind(
+            "never reads its answer",
+            100,
+            Act::NeverRead(unread),
+            &["stuck", "closed"],
+        ),
         kind(
             "body without end",
             2,
             Act::Endless(request("GET", "/-/healthy", chunked), chunk.clone()),
             &["200", "closed"],
         ),
-        kind("posts without end", 2, Act::Endless(request("POST", "/-/reload", chunked), chunk), &["403", "closed"]),
-        kind("announces a terabyte", 2, get("/metrics", "content-length: 1000000000000\r\n"), &["413"]),
-        kind("line of 100 KB", 2, get(&format!("/{}", "x".repeat(100_000)), ""), &["431", "414", "closed"]),
-        kind("path of 10 KB", 2, get(&format!("/{}", "x".repeat(10_000)), ""), &["414"]),
-        kind("header of 40 KB", 2, get("/", &format!("x: {}\r\n", "y".repeat(40_000))), &["431"]),
+        kind(
+            "posts without end",
+            2,
+            Act::Endless(request("POST", "/-/reload", chunked), chunk),
+            &["403", "closed"],
+        ),
+        kind(
+            "announces a terabyte",
+            2,
+            get("/metrics", "content-length: 1000000000000\r\n"),
+            &["413"],
+        ),
+        kind(
+            "line of 100 KB",
+            2,
+            get(&format!("/{}", "x".repeat(100_000)), ""),
+            &["431", "414", "closed"],
+        ),
+        kind(
+            "path of 10 KB",
+            2,
+            get(&format!("/{}", "x".repeat(10_000)), ""),
+            &["414"],
+        ),
+        kind(
+            "header of 40 KB",
+            2,
+            get("/", &format!("x: {}\r\n", "y".repeat(40_000))),
+            &["431"],
+        ),
         kind("200 headers", 2, get("/", &many), &["431"]),
-        kind("garbage after a request", 2, Act::Send(pipelined.concat()), &["200"]),
+        kind(
+            "garbage after a request",
+            2,
+            Act::Send(pipelined.concat()),
+            &["200"],
+        ),
         kind("garbage", 2, Act::Send(vec![0; 200]), &["400"]),
-        kind("preface of HTTP/2", 2, Act::Send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()), &["closed"]),
-        kind("ClientHello", 2, Act::Send([&[22, 3, 1, 2, 0, 1, 0, 1, 252], [0; 500].as_slice()].concat()), &["400"]),
-        kind("path out of the tree", 2, get("/../../etc/passwd", ""), &["404"]),
-        kind("the same, encoded", 2, get("/%2e%2e/%2e%2e/etc/passwd%00", ""), &["404"]),
+        kind(
+            "preface of HTTP/2",
+            2,
+            Act::Send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
+            &["closed"],
+        ),
+        kind(
+            "ClientHello",
+            2,
+            Act::Send([&[22, 3, 1, 2, 0, 1, 0, 1, 252], [0; 500].as_slice()].concat()),
+            &["400"],
+        ),
+        kind(
+            "path out of the tree",
+            2,
+            get("/../../etc/passwd", ""),
+            &["404"],
+        ),
+        kind(
+            "the same, encoded",
+            2,
+            get("/%2e%2e/%2e%2e/etc/passwd%00", ""),
+            &["404"],
+        ),
         kind(
             "POST /-/reload without rights",
             4,
@@ -69,7 +142,12 @@ fn kinds() -> Vec<Kind> {
             &["403"],
         ),
         kind("GET /-/reload", 2, get("/-/reload", ""), &["405"]),
-        kind("scrapes as fast as it can", 4, get("/metrics", "accept-encoding: gzip\r\n"), &["200"]),
+        kind(
+            "scrapes as fast as it can",
+            4,
+            get("/metrics", "accept-encoding: gzip\r\n"),
+            &["200"],
+        ),
     ]
 }
 
@@ -82,10 +160,18 @@ fn many_pairs(stage: &Stage) -> String {
     let note = |number: usize| format!("note{number}: '{}'", "n".repeat(1000));
     let labels = (0..5).map(note).collect::<Vec<_>>().join(", ");
     let another = |number: usize| {
-        let entry = entry(&format!("p{number}"), (DCS[0], stage.master.addr()), (DCS[1], stage.replica.addr()));
+        let entry = entry(
+            &format!("p{number}"),
+            (DCS[0], stage.master.addr()),
+            (DCS[1], stage.replica.addr()),
+        );
         entry.replacen('{', &format!("{{labels: {{{labels}}}, "), 1)
     };
-    configuration(&std::iter::once(healthy(stage)).chain((0..PAIRS).map(another)).collect::<Vec<_>>())
+    configuration(
+        &std::iter::once(healthy(stage))
+            .chain((0..PAIRS).map(another))
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// Makes many scrapes at once and gives every different text that came back, with how often it did.
@@ -95,13 +181,18 @@ async fn burst(addr: SocketAddr) -> BTreeMap<Vec<u8>, usize> {
         scrapes.spawn(async move {
             let mut stream = connect(addr).await.map_err(|error| error.to_string())?;
             let scrape = request("GET", "/metrics", "accept-encoding: gzip\r\n");
-            stream.write_all(&scrape).await.map_err(|error| error.to_string())?;
+            stream
+                .write_all(&scrape)
+                .await
+                .map_err(|error| error.to_string())?;
             whole(&read_all(&mut stream).await)
         });
     }
     let mut bodies = BTreeMap::new();
     while let Some(answer) = scrapes.join_next().await {
-        let answer = answer.unwrap().unwrap_or_else(|problem| panic!("one of {SCRAPES} scrapes: {problem}"));
+        let answer = answer
+            .unwrap()
+            .unwrap_or_else(|problem| panic!("one of {SCRAPES} scrapes: {problem}"));
         assert_eq!((answer.status, answer.gzipped), (200, true));
         *bodies.entry(answer.body).or_default() += 1;
     }
@@ -113,20 +204,47 @@ async fn all_scrapes_are_whole(addr: SocketAddr, when: &str) {
     let began = std::time::Instant::now();
     let bodies = burst(addr).await;
     let took = began.elapsed();
-    let texts: Vec<_> = bodies.into_keys().map(|body| Answer { status: 200, gzipped: true, body }.text()).collect();
+    let texts: Vec<_> = bodies
+        .into_keys()
+        .map(|body| {
+            Answer {
+                status: 200,
+                gzipped: true,
+                body,
+            }
+            .text()
+        })
+        .collect();
     let (count, size) = (texts.len(), texts[0].len() as f64 / 1e6);
-    eprintln!("{SCRAPES} scrapes of {size:.1} MB at once {when}: all whole, {count} renderings, {took:.2?}");
+    eprintln!(
+        "{SCRAPES} scrapes of {size:.1} MB at once {when}: all whole, {count} renderings, {took:.2?}"
+    );
     for scrape in texts.into_iter().map(Scrape::from_text) {
-        let pairs = scrape.label_values("redis_cross_dc_link_up", &[], "pair").len();
-        assert!(scrape.text().ends_with('\n') && pairs == PAIRS + 1, "{pairs} pairs");
-        assert!(scrape.families().contains("process_open_fds"), "the last families are there");
+        let pairs = scrape
+            .label_values("redis_cross_dc_link_up", &[], "pair")
+            .len();
+        assert!(
+            scrape.text().ends_with('\n') && pairs == PAIRS + 1,
+            "{pairs} pairs"
+        );
+        assert!(
+            scrape.families().contains("process_open_fds"),
+            "the last families are there"
+        );
     }
 }
 
 /// Each connection takes a file descriptor of this process.
 pub(super) fn allow_many_connections() {
     let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    )
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,8 +254,12 @@ async fn hostile_clients_get_their_answers_and_cost_nobody_a_thing() {
     let stage = Stage::set().await;
     let exporter = Exporter::start(&many_pairs(&stage)).await;
     let streams = |pair: &PairReport| pair.link_up && pair.lag_seconds.is_some();
-    exporter.wait_for(HEALTHY, "it streams", LIMIT, streams).await;
-    let (addr, scrape) = (addr_of(&exporter), async || Scrape::from_text(exporter.get_anew("/metrics").await));
+    exporter
+        .wait_for(HEALTHY, "it streams", LIMIT, streams)
+        .await;
+    let (addr, scrape) = (addr_of(&exporter), async || {
+        Scrape::from_text(exporter.get_anew("/metrics").await)
+    });
     all_scrapes_are_whole(addr, "without hostile clients").await;
     let quiet = Window::observe("without hostile clients", scrape).await;
 
@@ -145,7 +267,9 @@ async fn hostile_clients_get_their_answers_and_cost_nobody_a_thing() {
     let noisy = quiet.is_matched("with hostile clients", scrape).await;
     all_scrapes_are_whole(addr, "with hostile clients").await;
     let finished = || async { strangers.unfinished().map_or(Ok(()), Err) };
-    eventually("what each hostile client comes to", LIMIT, finished).await.unwrap();
+    eventually("what each hostile client comes to", LIMIT, finished)
+        .await
+        .unwrap();
     strangers.check();
 
     drop(strangers);

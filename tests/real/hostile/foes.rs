@@ -1,4 +1,5 @@
-//! Servers that never give a usable answer, each with the reason that its polls must be counted under.
+//! Servers that never give a usable answer, each with the reason that its polls must be counted
+//! under.
 
 use std::time::Duration;
 
@@ -63,12 +64,22 @@ pub(super) struct Foe {
 impl Foe {
     /// A server that somebody else has started.
     pub(super) fn known(name: &str, addr: &ServerAddr, reason: &'static str) -> Self {
-        Self { name: name.to_owned(), addr: addr.clone(), reason: Some(reason), tls: false, _server: None }
+        Self {
+            name: name.to_owned(),
+            addr: addr.clone(),
+            reason: Some(reason),
+            tls: false,
+            _server: None,
+        }
     }
 
     /// It as a server of a pair, in a datacenter of its own kind.
     pub(super) fn entry(&self) -> String {
-        let tls = if self.tls { ", tls: {insecure_skip_verify: true}" } else { "" };
+        let tls = if self.tls {
+            ", tls: {insecure_skip_verify: true}"
+        } else {
+            ""
+        };
         format!("{{address: '{}', dc: hostile{tls}}}", self.addr)
     }
 }
@@ -80,22 +91,38 @@ pub(super) async fn one_of_each() -> Vec<Foe> {
         let server = HostileServer::start(misbehaviour).await.unwrap();
         let tls = speak == Speak::Tls;
         let name = format!("{}{misbehaviour:?}", if tls { "TLS, " } else { "" });
-        foes.push(Foe { name, addr: server.addr().clone(), reason, tls, _server: Some(server) });
+        foes.push(Foe {
+            name,
+            addr: server.addr().clone(),
+            reason,
+            tls,
+            _server: Some(server),
+        });
     }
-    foes.push(Foe::known("refused port", &ServerAddr::new("127.0.0.1", ports::free().unwrap()), "refused"));
+    foes.push(Foe::known(
+        "refused port",
+        &ServerAddr::new("127.0.0.1", ports::free().unwrap()),
+        "refused",
+    ));
     // RFC 6761, section 6.4: this top-level domain never resolves.
-    foes.push(Foe::known("no such name", &ServerAddr::new("nobody.invalid", ports::free().unwrap()), "dns"));
+    foes.push(Foe::known(
+        "no such name",
+        &ServerAddr::new("nobody.invalid", ports::free().unwrap()),
+        "dns",
+    ));
     foes
 }
 
 /// How many polls of `addr` failed for `reason`.
 fn failed(scrape: &Scrape, addr: &ServerAddr, reason: &str) -> f64 {
     let labels = [("server", &*addr.to_string()), ("reason", reason)];
-    scrape.value("redis_cross_dc_poll_errors_total", &labels).unwrap_or(0.0)
+    scrape
+        .value("redis_cross_dc_poll_errors_total", &labels)
+        .unwrap_or(0.0)
 }
 
-/// The reasons for which polls of `foe` failed; without timeouts that are less than one in ten: on a busy machine a
-/// server may get no processor in time.
+/// The reasons for which polls of `foe` failed; without timeouts that are less than one in ten: on
+/// a busy machine a server may get no processor in time.
 fn reasons(scrape: &Scrape, foe: &Foe) -> Vec<String> {
     let labels = [("server", &*foe.addr.to_string())];
     let mut reasons = scrape.label_values("redis_cross_dc_poll_errors_total", &labels, "reason");
@@ -106,10 +133,16 @@ fn reasons(scrape: &Scrape, foe: &Foe) -> Vec<String> {
 }
 
 fn polls(scrape: &Scrape, addr: &ServerAddr) -> f64 {
-    scrape.value("redis_cross_dc_polls_total", &[("server", &addr.to_string())]).unwrap_or(0.0)
+    scrape
+        .value(
+            "redis_cross_dc_polls_total",
+            &[("server", &addr.to_string())],
+        )
+        .unwrap_or(0.0)
 }
 
-/// Waits until polls of each foe have failed, or succeeded where they do, and checks that it was for no other reason.
+/// Waits until polls of each foe have failed, or succeeded where they do, and checks that it was
+/// for no other reason.
 pub(super) async fn each_is_named(exporter: &Exporter, foes: &[&Foe]) {
     let is_told = |scrape: &Scrape, foe: &Foe| match foe.reason {
         Some(reason) => reasons(scrape, foe).iter().any(|named| named == reason),
@@ -118,12 +151,21 @@ pub(super) async fn each_is_named(exporter: &Exporter, foes: &[&Foe]) {
     let all_are_told = || async {
         let scrape = Scrape::of(exporter).await;
         let silent = foes.iter().find(|foe| !is_told(&scrape, foe));
-        silent.map_or(Ok(()), |foe| Err(format!("nothing is told of {:?}", foe.name)))
+        silent.map_or(Ok(()), |foe| {
+            Err(format!("nothing is told of {:?}", foe.name))
+        })
     };
-    eventually("a poll of each foe", LIMIT, all_are_told).await.unwrap();
+    eventually("a poll of each foe", LIMIT, all_are_told)
+        .await
+        .unwrap();
     let scrape = Scrape::of(exporter).await;
     for foe in foes {
-        assert_eq!(reasons(&scrape, foe), Vec::from_iter(foe.reason), "{}", foe.name);
+        assert_eq!(
+            reasons(&scrape, foe),
+            Vec::from_iter(foe.reason),
+            "{}",
+            foe.name
+        );
     }
 }
 
@@ -132,9 +174,14 @@ pub(super) async fn print(exporter: &Exporter, role: &str, foes: &[Foe]) {
     let scrape = Scrape::of(exporter).await;
     for foe in foes {
         let server = foe.addr.to_string();
-        let failed = scrape.value("redis_cross_dc_poll_errors_total", &[("server", &server)]).unwrap_or(0.0);
+        let failed = scrape
+            .value("redis_cross_dc_poll_errors_total", &[("server", &server)])
+            .unwrap_or(0.0);
         let reason = foe.reason.unwrap_or("answered");
         let polls = polls(&scrape, &foe.addr);
-        eprintln!("  {role:<8} {:<26} {polls:3} polls, {failed:3} failed: {reason}", foe.name);
+        eprintln!(
+            "  {role:<8} {:<26} {polls:3} polls, {failed:3} failed: {reason}",
+            foe.name
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! The hostile matrix: servers and clients that hang, babble, flood and refuse. Each is named for what it does, and none
-//! costs a healthy pair a poll, a state or an alert: compared with a control phase of the same run.
+//! The hostile matrix: servers and clients that hang, babble, flood and refuse. Each is named for
+//! what it does, and none costs a healthy pair a poll, a state or an alert: compared with a control
+//! phase of the same run.
 
 mod clients;
 mod foes;
@@ -11,8 +12,10 @@ mod troubles;
 mod web;
 mod window;
 
-/// Fast rounds, so that ten seconds are fifty of them; no faster ones in trouble, so that rates compare.
-const POLL: &str = "poll: {interval: 200ms, min_interval: 200ms, timeout: {local: 500ms, remote: 500ms}}";
+/// Fast rounds, so that ten seconds are fifty of them; no faster ones in trouble, so that rates
+/// compare.
+const POLL: &str =
+    "poll: {interval: 200ms, min_interval: 200ms, timeout: {local: 500ms, remote: 500ms}}";
 
 /// The interval above, in seconds.
 const INTERVAL: f64 = 0.2;

@@ -14,11 +14,19 @@ use crate::stage::{LIMIT, Stage, entry};
 async fn replicas_that_hang_cost_the_others_of_their_master_nothing() {
     let _alone = super::ONE_AT_A_TIME.lock().await;
     let stage = Stage::set().await;
-    let mut frozen = RedisServer::builder().replicaof(stage.master.addr()).start().await.unwrap();
+    let mut frozen = RedisServer::builder()
+        .replicaof(stage.master.addr())
+        .start()
+        .await
+        .unwrap();
     frozen.wait_until_in_sync(LIMIT).await.unwrap();
     let exporter = Exporter::start(&configuration(&[healthy(&stage)])).await;
     let scrape = async || Scrape::of(&exporter).await;
-    exporter.wait_for(HEALTHY, "it streams", LIMIT, |pair| pair.link_up && pair.lag_seconds.is_some()).await;
+    exporter
+        .wait_for(HEALTHY, "it streams", LIMIT, |pair| {
+            pair.link_up && pair.lag_seconds.is_some()
+        })
+        .await;
     let quiet = Window::observe("alone in the tree", scrape).await;
 
     // One never answers; the other hangs with a request outstanding on a connection that worked.
@@ -27,14 +35,33 @@ async fn replicas_that_hang_cost_the_others_of_their_master_nothing() {
     let mute = entry("hung-mute", master, ("hostile", server.addr()));
     let stopped = entry("hung-stopped", master, ("hostile", frozen.addr()));
     reconfigure(&exporter, &[healthy(&stage), mute, stopped]);
-    let known = || async { scrape().await.value("redis_cross_dc_link_up", &[("pair", "hung-stopped")]) == Some(1.0) };
-    eventually("the streaming replica that is about to freeze", LIMIT, known).await.unwrap();
+    let known = || async {
+        scrape()
+            .await
+            .value("redis_cross_dc_link_up", &[("pair", "hung-stopped")])
+            == Some(1.0)
+    };
+    eventually(
+        "the streaming replica that is about to freeze",
+        LIMIT,
+        known,
+    )
+    .await
+    .unwrap();
     frozen.stop().unwrap();
-    let foes = [Foe::known("mute", server.addr(), "timeout"), Foe::known("stopped", frozen.addr(), "timeout")];
+    let foes = [
+        Foe::known("mute", server.addr(), "timeout"),
+        Foe::known("stopped", frozen.addr(), "timeout"),
+    ];
     each_is_named(&exporter, &[&foes[0], &foes[1]]).await;
     quiet.is_matched("with two hung replicas", scrape).await;
 
-    let hung = exporter.pairs().await.pairs.into_iter().filter(|pair| pair.pair.starts_with("hung-"));
+    let hung = exporter
+        .pairs()
+        .await
+        .pairs
+        .into_iter()
+        .filter(|pair| pair.pair.starts_with("hung-"));
     let states: Vec<_> = hung.map(|pair| pair.state.label()).collect();
     assert_eq!(states, ["replica_unreachable"; 2]);
 }

@@ -23,11 +23,26 @@ const HASH: &str = "$2y$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhSFPIvxV7t8.
 const HANDSHAKES: usize = 1500;
 
 fn kinds() -> Vec<Kind> {
-    let kind = |name, clients, bytes: &[u8], expected| Kind { name, clients, act: Act::Send(bytes.to_vec()), expected };
+    let kind = |name, clients, bytes: &[u8], expected| Kind {
+        name,
+        clients,
+        act: Act::Send(bytes.to_vec()),
+        expected,
+    };
     vec![
         // The head of a record that promises 512 bytes of a handshake.
-        kind("handshake that does not end", HANDSHAKES, &[22, 3, 1, 2, 0, 1], &["closed"]),
-        kind("plain HTTP", 4, b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n", &["400"]),
+        kind(
+            "handshake that does not end",
+            HANDSHAKES,
+            &[22, 3, 1, 2, 0, 1],
+            &["closed"],
+        ),
+        kind(
+            "plain HTTP",
+            4,
+            b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n",
+            &["400"],
+        ),
         kind("garbage", 4, &[0; 200], &["400"]),
         kind(
             "garbage in a record of TLS",
@@ -51,20 +66,42 @@ async fn secured(stage: &Stage, authority: &Authority) -> Exporter {
     let web = format!(
         "tls_server_config: {{cert_file: server.crt, key_file: server.key}}\nbasic_auth_users: {{alice: {HASH}}}\n"
     );
-    let files = [("web.yml", web), ("server.crt", read(&files.cert_file)), ("server.key", read(&files.key_file))];
-    Exporter::start_secured(&configuration(&[healthy(stage)]), &files, access(authority, "hunter2")).await
+    let files = [
+        ("web.yml", web),
+        ("server.crt", read(&files.cert_file)),
+        ("server.key", read(&files.key_file)),
+    ];
+    Exporter::start_secured(
+        &configuration(&[healthy(stage)]),
+        &files,
+        access(authority, "hunter2"),
+    )
+    .await
 }
 
 fn access(authority: &Authority, password: &str) -> ExporterAccess {
     let trust = ServerTrust::Authorities(std::fs::read(authority.ca_file()).unwrap());
-    ExporterAccess { login: Some(("alice".to_owned(), Secret::new(password))), trust, identity: None }
+    ExporterAccess {
+        login: Some(("alice".to_owned(), Secret::new(password))),
+        trust,
+        identity: None,
+    }
 }
 
 /// Somebody who tries one password after the other, and counts the refusals.
-async fn guess(url: String, authority_access: ExporterAccess, refusals: tokio::sync::watch::Sender<u64>) {
+async fn guess(
+    url: String,
+    authority_access: ExporterAccess,
+    refusals: tokio::sync::watch::Sender<u64>,
+) {
     let second = std::time::Duration::from_secs(1);
-    let client =
-        HttpClient::for_exporter_with(HttpTimeouts { connect: second * 5, total: second * 20 }, &authority_access);
+    let client = HttpClient::for_exporter_with(
+        HttpTimeouts {
+            connect: second * 5,
+            total: second * 20,
+        },
+        &authority_access,
+    );
     let client = client.unwrap();
     loop {
         // A connection that gave way to another one is no answer.
@@ -82,7 +119,9 @@ async fn hostile_clients_of_https_cost_nobody_a_thing() {
     let (stage, authority) = (Stage::set().await, Authority::new());
     let exporter = secured(&stage, &authority).await;
     let streams = |pair: &PairReport| pair.link_up && pair.lag_seconds.is_some();
-    exporter.wait_for(HEALTHY, "it streams", LIMIT, streams).await;
+    exporter
+        .wait_for(HEALTHY, "it streams", LIMIT, streams)
+        .await;
     let scrape = async || Scrape::from_text(exporter.get_anew("/metrics").await);
     let quiet = Window::observe("HTTPS without hostile clients", scrape).await;
 
@@ -96,12 +135,25 @@ async fn hostile_clients_of_https_cost_nobody_a_thing() {
     let noisy = quiet.is_matched("HTTPS with hostile clients", scrape).await;
     let finished = || async {
         let guessed = *refused.borrow() > 10;
-        strangers.unfinished().or((!guessed).then_some("passwords")).map_or(Ok(()), Err)
+        strangers
+            .unfinished()
+            .or((!guessed).then_some("passwords"))
+            .map_or(Ok(()), Err)
     };
-    eventually("what each hostile client comes to", LIMIT, finished).await.unwrap();
+    eventually("what each hostile client comes to", LIMIT, finished)
+        .await
+        .unwrap();
     strangers.check();
-    eprintln!("  {:4} x {:<40} {} refused", guessers.len(), "guesses passwords", *refused.borrow());
-    assert!(guessers.try_join_next().is_none(), "every guess was refused");
+    eprintln!(
+        "  {:4} x {:<40} {} refused",
+        guessers.len(),
+        "guesses passwords",
+        *refused.borrow()
+    );
+    assert!(
+        guessers.try_join_next().is_none(),
+        "every guess was refused"
+    );
     drop((strangers, guessers));
     memory_stays_small(&quiet, &noisy, &scrape().await);
     assert!(!exporter.log().contains("panicked"), "{}", exporter.log());

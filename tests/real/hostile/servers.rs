@@ -17,7 +17,11 @@ const SCRAPE: f64 = 15.0;
 
 /// The healthy pair's entry.
 pub(super) fn healthy(stage: &Stage) -> String {
-    entry(HEALTHY, (DCS[0], stage.master.addr()), (DCS[1], stage.replica.addr()))
+    entry(
+        HEALTHY,
+        (DCS[0], stage.master.addr()),
+        (DCS[1], stage.replica.addr()),
+    )
 }
 
 /// Gives `exporter` these pairs instead.
@@ -31,7 +35,10 @@ fn as_masters(foes: &[Foe]) -> Vec<String> {
     let nobody = || ServerAddr::new("127.0.0.1", ports::free().unwrap());
     let pair = |(index, foe): (usize, &Foe)| {
         let replica = format!("{{address: '{}', dc: hostile}}", nobody());
-        format!("{{name: master-{index}, master: {}, replicas: [{replica}]}}", foe.entry())
+        format!(
+            "{{name: master-{index}, master: {}, replicas: [{replica}]}}",
+            foe.entry()
+        )
     };
     foes.iter().enumerate().map(pair).collect()
 }
@@ -40,18 +47,30 @@ fn as_masters(foes: &[Foe]) -> Vec<String> {
 fn as_replicas(foes: &[Foe], master: &RedisServer) -> Vec<String> {
     let pair = |(index, foe): (usize, &Foe)| {
         let master = format!("{{address: '{}', dc: hostile}}", master.addr());
-        format!("{{name: replica-{index}, master: {master}, replicas: [{}]}}", foe.entry())
+        format!(
+            "{{name: replica-{index}, master: {master}, replicas: [{}]}}",
+            foe.entry()
+        )
     };
     foes.iter().enumerate().map(pair).collect()
 }
 
-/// Checks what is said of the pairs called `prefix-N`: that foe N cannot be reached, unless it answers.
+/// Checks what is said of the pairs called `prefix-N`: that foe N cannot be reached, unless it
+/// answers.
 async fn states_are(exporter: &Exporter, prefix: &str, foes: &[Foe], state: &str) {
     let pairs = exporter.pairs().await.pairs;
     for (index, foe) in foes.iter().enumerate() {
-        let pair = pairs.iter().find(|pair| pair.pair == format!("{prefix}-{index}")).expect("it is configured");
+        let pair = pairs
+            .iter()
+            .find(|pair| pair.pair == format!("{prefix}-{index}"))
+            .expect("it is configured");
         assert_eq!(pair.lag_seconds, None, "{}: {pair:?}", foe.name);
-        assert_eq!(pair.state.label() == state, foe.reason.is_some(), "{}: {pair:?}", foe.name);
+        assert_eq!(
+            pair.state.label() == state,
+            foe.reason.is_some(),
+            "{}: {pair:?}",
+            foe.name
+        );
     }
 }
 
@@ -66,29 +85,56 @@ async fn troubled_pairs() -> Vec<Troubled> {
 #[tokio::test]
 async fn hostile_servers_are_named_and_cost_nobody_a_thing() {
     let _alone = super::ONE_AT_A_TIME.lock().await;
-    let (stage, lonely) = (Stage::set().await, RedisServer::builder().start().await.unwrap());
+    let (stage, lonely) = (
+        Stage::set().await,
+        RedisServer::builder().start().await.unwrap(),
+    );
     let exporter = Exporter::start(&configuration(&[healthy(&stage)])).await;
     let scrape = async || Scrape::of(&exporter).await;
     let streams = |pair: &PairReport| pair.link_up && pair.lag_seconds.is_some();
-    exporter.wait_for(HEALTHY, "it streams", LIMIT, streams).await;
+    exporter
+        .wait_for(HEALTHY, "it streams", LIMIT, streams)
+        .await;
     let quiet = Window::observe("without hostile servers", scrape).await;
 
-    let (masters, replicas, mut troubled) = (one_of_each().await, one_of_each().await, troubled_pairs().await);
-    let pairs = [vec![healthy(&stage)], as_masters(&masters), as_replicas(&replicas, &lonely)];
+    let (masters, replicas, mut troubled) = (
+        one_of_each().await,
+        one_of_each().await,
+        troubled_pairs().await,
+    );
+    let pairs = [
+        vec![healthy(&stage)],
+        as_masters(&masters),
+        as_replicas(&replicas, &lonely),
+    ];
     let real = troubled.iter().map(Troubled::entry);
-    reconfigure(&exporter, &pairs.into_iter().flatten().chain(real).collect::<Vec<_>>());
+    reconfigure(
+        &exporter,
+        &pairs.into_iter().flatten().chain(real).collect::<Vec<_>>(),
+    );
     for pair in &mut troubled {
         let known = || async {
-            Scrape::of(&exporter).await.value("redis_cross_dc_link_up", &[("pair", &pair.trouble.pair())]) == Some(1.0)
+            Scrape::of(&exporter)
+                .await
+                .value("redis_cross_dc_link_up", &[("pair", &pair.trouble.pair())])
+                == Some(1.0)
         };
-        eventually("a real pair before its trouble", LIMIT, known).await.unwrap();
+        eventually("a real pair before its trouble", LIMIT, known)
+            .await
+            .unwrap();
         pair.begin().await;
     }
     let real: Vec<Foe> = troubled.iter().map(Troubled::foe).collect();
     let all: Vec<&Foe> = masters.iter().chain(&replicas).chain(&real).collect();
     each_is_named(&exporter, &all).await;
-    let noisy = quiet.is_matched(&format!("with {} hostile servers", all.len()), scrape).await;
-    for (role, foes) in [("master", &masters), ("replica", &replicas), ("master", &real)] {
+    let noisy = quiet
+        .is_matched(&format!("with {} hostile servers", all.len()), scrape)
+        .await;
+    for (role, foes) in [
+        ("master", &masters),
+        ("replica", &replicas),
+        ("master", &real),
+    ] {
         print(&exporter, role, foes).await;
     }
 
@@ -97,13 +143,22 @@ async fn hostile_servers_are_named_and_cost_nobody_a_thing() {
     states_are(&exporter, "replica", &replicas, "replica_unreachable").await;
     assert!(noisy.memory < MEMORY, "{} bytes resident", noisy.memory);
     let ratio = noisy.scrape_median().as_secs_f64() / quiet.scrape_median().as_secs_f64();
-    eprintln!("scrapes take {ratio:.1} times as long, with {} pairs more to tell of", masters.len() * 2 + real.len());
+    eprintln!(
+        "scrapes take {ratio:.1} times as long, with {} pairs more to tell of",
+        masters.len() * 2 + real.len()
+    );
     assert!(ratio < SCRAPE, "scrapes take {ratio:.1} times as long");
     for pair in &mut troubled {
         let name = pair.trouble.pair();
-        assert_eq!(exporter.pair(&name).await.state.label(), "master_unreachable", "{name}");
+        assert_eq!(
+            exporter.pair(&name).await.state.label(),
+            "master_unreachable",
+            "{name}"
+        );
         if pair.end().await {
-            exporter.wait_for(&name, "it streams after its trouble", LIMIT, streams).await;
+            exporter
+                .wait_for(&name, "it streams after its trouble", LIMIT, streams)
+                .await;
         }
     }
 }

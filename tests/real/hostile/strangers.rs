@@ -1,4 +1,5 @@
-//! Clients of the exporter that mean no good: what each of them does again and again, and what it must come to.
+//! Clients of the exporter that mean no good: what each of them does again and again, and what it
+//! must come to.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,8 +13,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::web::{connect, connect_narrow, outcome, read_all};
 
-/// How often one client begins anew at the most. The floods take what they are given, not all of this machine, on which
-/// the servers and this test run, too.
+/// How often one client begins anew at the most. The floods take what they are given, not all of
+/// this machine, on which the servers and this test run, too.
 const PACE: Duration = Duration::from_millis(50);
 
 /// How many clients of one kind begin anew in a second at the most.
@@ -61,27 +62,51 @@ impl Strangers {
             let (tally, seen) = watch::channel(Tally::new());
             tallies.push(seen);
             for _ in 0..kind.clients {
-                work.spawn(again_and_again(addr, kind.act.clone(), kind.pace(), tally.clone()));
+                work.spawn(again_and_again(
+                    addr,
+                    kind.act.clone(),
+                    kind.pace(),
+                    tally.clone(),
+                ));
             }
         }
-        Self { kinds, tallies, _work: work }
+        Self {
+            kinds,
+            tallies,
+            _work: work,
+        }
     }
 
     /// The first kind that has not come to anything yet.
     pub(super) fn unfinished(&self) -> Option<&'static str> {
         let mut all = self.kinds.iter().zip(&self.tallies);
-        all.find(|(_, tally)| tally.borrow().is_empty()).map(|(kind, _)| kind.name)
+        all.find(|(_, tally)| tally.borrow().is_empty())
+            .map(|(kind, _)| kind.name)
     }
 
     /// Prints what all came to, and checks that it is nothing else than what it may come to.
     pub(super) fn check(&self) {
         for (kind, tally) in self.kinds.iter().zip(&self.tallies) {
-            eprintln!("  {:4} x {:<40} {:?}", kind.clients, kind.name, *tally.borrow());
+            eprintln!(
+                "  {:4} x {:<40} {:?}",
+                kind.clients,
+                kind.name,
+                *tally.borrow()
+            );
         }
         for (kind, tally) in self.kinds.iter().zip(&self.tallies) {
-            let strange: Vec<_> =
-                tally.borrow().keys().filter(|seen| !kind.expected.contains(&seen.as_str())).cloned().collect();
-            assert!(strange.is_empty(), "{}: {strange:?} instead of {:?}", kind.name, kind.expected);
+            let strange: Vec<_> = tally
+                .borrow()
+                .keys()
+                .filter(|seen| !kind.expected.contains(&seen.as_str()))
+                .cloned()
+                .collect();
+            assert!(
+                strange.is_empty(),
+                "{}: {strange:?} instead of {:?}",
+                kind.name,
+                kind.expected
+            );
         }
     }
 }
@@ -98,14 +123,20 @@ async fn again_and_again(addr: SocketAddr, act: Act, pace: Duration, tally: watc
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let seen = once(addr, &act, &tally).await.unwrap_or_else(|_| "closed".to_owned());
+        let seen = once(addr, &act, &tally)
+            .await
+            .unwrap_or_else(|_| "closed".to_owned());
         tally.send_modify(|tally| *tally.entry(seen).or_default() += 1);
     }
 }
 
-/// Does it once and says what it came to. Errors of writing mean that the server has closed the connection; what it said
-/// before that is read all the same.
-async fn once(addr: SocketAddr, act: &Act, tally: &watch::Sender<Tally>) -> std::io::Result<String> {
+/// Does it once and says what it came to. Errors of writing mean that the server has closed the
+/// connection; what it said before that is read all the same.
+async fn once(
+    addr: SocketAddr,
+    act: &Act,
+    tally: &watch::Sender<Tally>,
+) -> std::io::Result<String> {
     let mut stream = match act {
         Act::NeverRead(_) => connect_narrow(addr).await?,
         _ => connect(addr).await?,

@@ -1,4 +1,5 @@
-//! Real servers in trouble: busy with a script, paused, full, closed to this user; and out of it again.
+//! Real servers in trouble: busy with a script, paused, full, closed to this user; and out of it
+//! again.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ pub(super) enum Trouble {
     Denied,
 }
 
-/// Longer than any test: nothing can end a pause before its time, not even `CLIENT UNPAUSE`, which has to wait as well.
+/// Longer than any test: nothing can end a pause before its time, not even `CLIENT UNPAUSE`, which
+/// has to wait as well.
 const HOUR_MS: &str = "3600000";
 
 /// A master in trouble, with its replica.
@@ -54,22 +56,45 @@ impl Trouble {
 impl Troubled {
     /// A master that is well still, and its replica.
     pub(super) async fn well(trouble: Trouble) -> Self {
-        let master = RedisServer::builder().config("lua-time-limit 50").start().await.unwrap();
-        let replica = RedisServer::builder().replicaof(master.addr()).start().await.unwrap();
+        let master = RedisServer::builder()
+            .config("lua-time-limit 50")
+            .start()
+            .await
+            .unwrap();
+        let replica = RedisServer::builder()
+            .replicaof(master.addr())
+            .start()
+            .await
+            .unwrap();
         replica.wait_until_in_sync(LIMIT).await.unwrap();
         let admin = master.connect().await.unwrap();
-        Self { trouble, stage: Stage { master, replica }, admin, script: None }
+        Self {
+            trouble,
+            stage: Stage { master, replica },
+            admin,
+            script: None,
+        }
     }
 
     pub(super) fn entry(&self) -> String {
         let Stage { master, replica } = &self.stage;
-        let server = |server: &RedisServer| format!("{{address: '{}', dc: troubled}}", server.addr());
-        format!("{{name: {}, master: {}, replicas: [{}]}}", self.trouble.pair(), server(master), server(replica))
+        let server =
+            |server: &RedisServer| format!("{{address: '{}', dc: troubled}}", server.addr());
+        format!(
+            "{{name: {}, master: {}, replicas: [{}]}}",
+            self.trouble.pair(),
+            server(master),
+            server(replica)
+        )
     }
 
     /// The master as a foe.
     pub(super) fn foe(&self) -> Foe {
-        Foe::known(&format!("real server, {:?}", self.trouble), self.stage.master.addr(), self.trouble.reason())
+        Foe::known(
+            &format!("real server, {:?}", self.trouble),
+            self.stage.master.addr(),
+            self.trouble.reason(),
+        )
     }
 
     /// The trouble begins.
@@ -100,15 +125,25 @@ impl Troubled {
         self.admin.command(words).await.unwrap();
     }
 
-    /// The script takes all of a processor that it can get. The lowest priority leaves the exporter as much of this
-    /// machine as it would have where the server is another one.
+    /// The script takes all of a processor that it can get. The lowest priority leaves the exporter
+    /// as much of this machine as it would have where the server is another one.
     async fn run_a_script_without_end(&mut self) {
         let pid = i32::try_from(self.stage.master.pid().unwrap()).unwrap();
         setpriority_process(Pid::from_raw(pid), 19).unwrap();
-        let mut connection = self.stage.master.connect().await.unwrap().within(Duration::from_hours(1));
+        let mut connection = self
+            .stage
+            .master
+            .connect()
+            .await
+            .unwrap()
+            .within(Duration::from_hours(1));
         self.script = Some(tokio::spawn(async move {
             // It ends by SCRIPT KILL or with the server.
-            drop(connection.command(&["EVAL", "while true do end", "0"]).await);
+            drop(
+                connection
+                    .command(&["EVAL", "while true do end", "0"])
+                    .await,
+            );
         }));
     }
 }

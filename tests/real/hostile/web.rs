@@ -34,7 +34,11 @@ pub(super) async fn connect_narrow(addr: SocketAddr) -> std::io::Result<TcpStrea
 /// Everything until the other side closes; a reset ends it like a close.
 pub(super) async fn read_all(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while stream.read_buf(&mut bytes).await.is_ok_and(|count| count > 0) {}
+    while stream
+        .read_buf(&mut bytes)
+        .await
+        .is_ok_and(|count| count > 0)
+    {}
     bytes
 }
 
@@ -44,21 +48,33 @@ pub(super) fn outcome(bytes: &[u8]) -> String {
     match bytes {
         [] => "closed".to_owned(),
         [21, ..] => "alert".to_owned(),
-        _ => bytes.strip_prefix(b"HTTP/1.1 ").map_or_else(|| "nonsense".to_owned(), status),
+        _ => bytes
+            .strip_prefix(b"HTTP/1.1 ")
+            .map_or_else(|| "nonsense".to_owned(), status),
     }
 }
 
 /// An answer with exactly the body that its head announces; otherwise why it is none.
 pub(super) fn whole(bytes: &[u8]) -> Result<Answer, String> {
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").ok_or(format!("{} bytes", bytes.len()))?;
+    let end = bytes
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .ok_or(format!("{} bytes", bytes.len()))?;
     let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-    let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+    let header = |name: &str| {
+        head.lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}: ")))
+    };
     let body = bytes[end + 4..].to_vec();
     if header("content-length").and_then(|length| length.parse().ok()) != Some(body.len()) {
         return Err(format!("{} bytes of body after {head}", body.len()));
     }
     let status = outcome(bytes).parse().map_err(|_| head.clone())?;
-    Ok(Answer { status, gzipped: header("content-encoding") == Some("gzip"), body })
+    Ok(Answer {
+        status,
+        gzipped: header("content-encoding") == Some("gzip"),
+        body,
+    })
 }
 
 impl Answer {
@@ -66,7 +82,9 @@ impl Answer {
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         if self.gzipped {
-            flate2::read::GzDecoder::new(self.body.as_slice()).read_to_string(&mut text).unwrap();
+            flate2::read::GzDecoder::new(self.body.as_slice())
+                .read_to_string(&mut text)
+                .unwrap();
         } else {
             text.push_str(std::str::from_utf8(&self.body).unwrap());
         }

@@ -11,22 +11,25 @@ use crate::scrape::{Distribution, Scrape};
 const SCRAPES: u32 = 50;
 const SCRAPE_EVERY: Duration = Duration::from_millis(200);
 
-/// A bucket of the lateness histogram: no attack may make a poll of a healthy server later than this.
+/// A bucket of the lateness histogram: no attack may make a poll of a healthy server later than
+/// this.
 const LATE: f64 = 0.25;
 
-/// Nor may polls be later by this much on average, a tenth of the interval: a tree that waits for a hung server each
-/// round, for its patience of 100 ms at the least, is later by more than that.
+/// Nor may polls be later by this much on average, a tenth of the interval: a tree that waits for a
+/// hung server each round, for its patience of 100 ms at the least, is later by more than that.
 const LATER: f64 = INTERVAL / 10.0;
 
-/// How many more polls or fewer there may be, as a share, and how many more scrapes that find the pair in trouble: a
-/// server that gets no processor for 100 ms, because a compiler runs on this machine, is told as one that is silent.
+/// How many more polls or fewer there may be, as a share, and how many more scrapes that find the
+/// pair in trouble: a server that gets no processor for 100 ms, because a compiler runs on this
+/// machine, is told as one that is silent.
 const SHARE: f64 = 0.1;
 
-/// Windows that are tried. What an attack does to polls, it does in each of them; what another program on this machine
-/// does, it hardly does in all.
+/// Windows that are tried. What an attack does to polls, it does in each of them; what another
+/// program on this machine does, it hardly does in all.
 const WINDOWS: usize = 3;
 
-/// The healthy pair: its name, and the datacenters of its master and its replica, which have no other servers.
+/// The healthy pair: its name, and the datacenters of its master and its replica, which have no
+/// other servers.
 pub(super) const HEALTHY: &str = "healthy";
 pub(super) const DCS: [&str; 2] = ["calm1", "calm2"];
 
@@ -63,12 +66,24 @@ impl Window {
         let (seconds, after) = (began.elapsed().as_secs_f64(), scrape().await);
         scrapes.sort_unstable();
         let processor = |scrape: &Scrape| scrape.value("process_cpu_seconds_total", &[]).unwrap();
-        let polls = |scrape: &Scrape, dc| scrape.value("redis_cross_dc_polls_total", &[("dc", dc)]).unwrap();
-        let lateness = |scrape: &Scrape, dc| scrape.distribution("redis_cross_dc_poll_lateness_seconds", &[("dc", dc)]);
+        let polls = |scrape: &Scrape, dc| {
+            scrape
+                .value("redis_cross_dc_polls_total", &[("dc", dc)])
+                .unwrap()
+        };
+        let lateness = |scrape: &Scrape, dc| {
+            scrape.distribution("redis_cross_dc_poll_lateness_seconds", &[("dc", dc)])
+        };
         let window = Self {
             what: what.to_owned(),
-            polls_per_second: DCS.iter().map(|dc| (polls(&after, dc) - polls(&before, dc)) / seconds).collect(),
-            lateness: DCS.iter().map(|dc| &lateness(&after, dc) - &lateness(&before, dc)).collect(),
+            polls_per_second: DCS
+                .iter()
+                .map(|dc| (polls(&after, dc) - polls(&before, dc)) / seconds)
+                .collect(),
+            lateness: DCS
+                .iter()
+                .map(|dc| &lateness(&after, dc) - &lateness(&before, dc))
+                .collect(),
             scrapes,
             unwell: f64::from(unwell) / f64::from(SCRAPES),
             processor: (processor(&after) - processor(&before)) / seconds,
@@ -88,7 +103,10 @@ impl Window {
                 Some(difference) => differences.push(difference),
             }
         }
-        panic!("in {WINDOWS} windows of {WINDOWS}: {}", differences.join("; "));
+        panic!(
+            "in {WINDOWS} windows of {WINDOWS}: {}",
+            differences.join("; ")
+        );
     }
 
     /// The median time of a scrape.
@@ -122,19 +140,29 @@ impl Window {
     fn differs_from(&self, quiet: &Self) -> Option<String> {
         let rates = self.polls_per_second.iter().zip(&quiet.polls_per_second);
         let rates = rates.filter(|(now, before)| (*now / *before - 1.0).abs() > SHARE);
-        let mut differences: Vec<_> =
-            rates.map(|(now, before)| format!("{now:.1} polls/s instead of {before:.1}")).collect();
+        let mut differences: Vec<_> = rates
+            .map(|(now, before)| format!("{now:.1} polls/s instead of {before:.1}"))
+            .collect();
         for (now, before) in self.lateness.iter().zip(&quiet.lateness) {
             let (late, late_before) = (now.above(LATE), before.above(LATE));
             if late > late_before {
-                differences.push(format!("{late} polls were later than {LATE} s, and {late_before} without"));
+                differences.push(format!(
+                    "{late} polls were later than {LATE} s, and {late_before} without"
+                ));
             }
             if now.mean() > before.mean() + LATER {
-                differences.push(format!("late by {:.4} s, and {:.4} s without", now.mean(), before.mean()));
+                differences.push(format!(
+                    "late by {:.4} s, and {:.4} s without",
+                    now.mean(),
+                    before.mean()
+                ));
             }
         }
         if self.unwell > quiet.unwell + SHARE {
-            differences.push(format!("in trouble in {} of all scrapes, and in {} without", self.unwell, quiet.unwell));
+            differences.push(format!(
+                "in trouble in {} of all scrapes, and in {} without",
+                self.unwell, quiet.unwell
+            ));
         }
         (!differences.is_empty()).then(|| format!("{}: {}", self.what, differences.join(", ")))
     }
@@ -143,7 +171,11 @@ impl Window {
 /// Whether the healthy pair streams and has a lag. Alerts it never has.
 fn is_well(scrape: &Scrape, what: &str) -> bool {
     let of = |name: &str| scrape.value(name, &[("pair", HEALTHY)]);
-    assert_eq!(of("redis_cross_dc_alerts"), None, "{what}: an alert is pending or fires");
+    assert_eq!(
+        of("redis_cross_dc_alerts"),
+        None,
+        "{what}: an alert is pending or fires"
+    );
     of("redis_cross_dc_link_up") == Some(1.0)
         && of("redis_cross_dc_replication_lag_seconds").is_some_and(|lag| lag < 1.0)
 }
@@ -153,7 +185,10 @@ pub(super) fn memory_stays_small(quiet: &Window, noisy: &Window, after: &Scrape)
     let after = memory_of(after);
     let [before, most, left] = [quiet.memory, noisy.memory, after].map(|bytes| bytes / 1e6);
     eprintln!("memory: {before:.0} MB before, {most:.0} MB at most, {left:.0} MB after");
-    assert!(noisy.memory.max(after) < MEMORY, "{most:.0} MB resident, {left:.0} MB after");
+    assert!(
+        noisy.memory.max(after) < MEMORY,
+        "{most:.0} MB resident, {left:.0} MB after"
+    );
 }
 
 /// The resident memory in bytes.

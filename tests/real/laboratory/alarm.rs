@@ -10,9 +10,11 @@ use super::truth::{Record, instants, seconds};
 pub(super) const THRESHOLD: f64 = 5.0;
 /// The grain of crossings.
 const STEP: Span = Span::from_millis(5);
-/// An excursion above the threshold that is shorter need not be noticed: no poll may have fallen into it.
+/// An excursion above the threshold that is shorter need not be noticed: no poll may have fallen
+/// into it.
 const SHORTEST: f64 = 0.5;
-/// A signal may be ahead of the truth by one poll: when the oldest missing write was made is not known any better.
+/// A signal may be ahead of the truth by one poll: when the oldest missing write was made is not
+/// known any better.
 const EARLY: Span = Span::from_secs(1);
 /// A signal may lag behind the end of an excursion by one poll.
 const LATE: Span = Span::from_secs(1);
@@ -50,23 +52,36 @@ pub(super) fn excursions(record: &Record, from: Timestamp, to: Timestamp) -> Vec
     let mut below = from;
     let mut above = None;
     for at in instants(from, to, STEP) {
-        let Some(lag) = record.lag(at, at) else { continue };
+        let Some(lag) = record.lag(at, at) else {
+            continue;
+        };
         if lag.low >= THRESHOLD && above.is_none() {
             above = Some(at);
         }
         if lag.high < THRESHOLD {
-            found.extend(above.take().map(|above| Excursion { crossed: (below, above), ended: at }));
+            found.extend(above.take().map(|above| Excursion {
+                crossed: (below, above),
+                ended: at,
+            }));
             below = at;
         }
     }
-    found.extend(above.map(|above| Excursion { crossed: (below, above), ended: to }));
+    found.extend(above.map(|above| Excursion {
+        crossed: (below, above),
+        ended: to,
+    }));
     found.retain(Excursion::is_long);
     found
 }
 
-/// Whether the truth may have been above the threshold near `at`: not a whole poll before it, and not long after it.
+/// Whether the truth may have been above the threshold near `at`: not a whole poll before it, and
+/// not long after it.
 fn was_near(record: &Record, at: Timestamp) -> bool {
-    let possibly = |at: Timestamp| record.lag(at, at).is_none_or(|truth| truth.high >= THRESHOLD);
+    let possibly = |at: Timestamp| {
+        record
+            .lag(at, at)
+            .is_none_or(|truth| truth.high >= THRESHOLD)
+    };
     instants(at - LATE, at + EARLY, STEP).any(possibly)
 }
 
@@ -84,10 +99,15 @@ pub(super) struct Detection {
 }
 
 impl Detection {
-    /// Compares `alarms`, the instants at which a signal said "above", with the truth and its excursions.
+    /// Compares `alarms`, the instants at which a signal said "above", with the truth and its
+    /// excursions.
     pub(super) fn of(record: &Record, excursions: &[Excursion], alarms: &[Timestamp]) -> Self {
-        let first =
-            |excursion: &Excursion| alarms.iter().find(|at| excursion.covers(**at)).map(|at| excursion.delay(*at));
+        let first = |excursion: &Excursion| {
+            alarms
+                .iter()
+                .find(|at| excursion.covers(**at))
+                .map(|at| excursion.delay(*at))
+        };
         let delays: Vec<f64> = excursions.iter().filter_map(first).collect();
         Self {
             crossings: excursions.len(),
@@ -116,9 +136,15 @@ pub(super) fn hooks(requests: &[Received], subject: &Subject) -> Vec<Timestamp> 
     };
     let says_so = |request: &&Received| {
         let body = request.json().expect("a webhook is JSON");
-        body["alerts"].as_array().is_some_and(|alerts| alerts.iter().any(is_about))
+        body["alerts"]
+            .as_array()
+            .is_some_and(|alerts| alerts.iter().any(is_about))
     };
-    requests.iter().filter(says_so).map(|request| request.at).collect()
+    requests
+        .iter()
+        .filter(says_so)
+        .map(|request| request.at)
+        .collect()
 }
 
 #[cfg(test)]
@@ -129,7 +155,8 @@ mod tests {
         Timestamp::from_nanos(millis * 1_000_000)
     }
 
-    /// Batches each 20 ms; the replica stands still from 1000 ms to `healed`, and is read each 25 ms.
+    /// Batches each 20 ms; the replica stands still from 1000 ms to `healed`, and is read each 25
+    /// ms.
     fn stalled_until(healed: i64) -> Record {
         let mut record = Record::default();
         for sent in (0..20_000).step_by(20) {
@@ -137,8 +164,16 @@ mod tests {
             record.confirmed(number, at(sent + 1));
         }
         for asked in (0..20_000_i64).step_by(25) {
-            let has = if asked < 1000 || asked >= healed { asked / 20 } else { 1000 / 20 };
-            record.read(at(asked), at(asked + 1), Some(usize::try_from(has).unwrap()));
+            let has = if asked < 1000 || asked >= healed {
+                asked / 20
+            } else {
+                1000 / 20
+            };
+            record.read(
+                at(asked),
+                at(asked + 1),
+                Some(usize::try_from(has).unwrap()),
+            );
         }
         record
     }
@@ -154,22 +189,44 @@ mod tests {
         let excursion = the_only(&stalled_until(12_000));
         // Batch 51 is sent at 1000 ms and is five seconds old at 6000 ms.
         assert!(
-            seconds(at(5994), excursion.crossed.0) >= 0.0 && seconds(excursion.crossed.1, at(6007)) >= 0.0,
+            seconds(at(5994), excursion.crossed.0) >= 0.0
+                && seconds(excursion.crossed.1, at(6007)) >= 0.0,
             "{excursion:?}"
         );
-        assert!(excursion.ended >= at(12_000) && excursion.ended <= at(12_030), "{excursion:?}");
+        assert!(
+            excursion.ended >= at(12_000) && excursion.ended <= at(12_030),
+            "{excursion:?}"
+        );
         assert!(excursions(&stalled_until(5900), at(100), at(19_000)).is_empty());
-        assert!(excursions(&stalled_until(6300), at(100), at(19_000)).is_empty(), "too short to count");
+        assert!(
+            excursions(&stalled_until(6300), at(100), at(19_000)).is_empty(),
+            "too short to count"
+        );
     }
 
     fn check(alarms: &[i64], missed: usize, false_alarms: usize, delay: Option<f64>) {
         let record = stalled_until(12_000);
         let alarms: Vec<Timestamp> = alarms.iter().map(|millis| at(*millis)).collect();
         let found = Detection::of(&record, &[the_only(&record)], &alarms);
-        assert_eq!((found.missed, found.false_alarms), (missed, false_alarms), "{alarms:?}");
+        assert_eq!(
+            (found.missed, found.false_alarms),
+            (missed, false_alarms),
+            "{alarms:?}"
+        );
         let near = |a: &f64, b: f64| (*a - b).abs() <= 0.011;
-        assert!(found.delays.first().zip(delay).is_none_or(|(a, b)| near(a, b)), "{alarms:?}: {found:?}");
-        assert_eq!(found.delays.is_empty(), delay.is_none(), "{alarms:?}: {found:?}");
+        assert!(
+            found
+                .delays
+                .first()
+                .zip(delay)
+                .is_none_or(|(a, b)| near(a, b)),
+            "{alarms:?}: {found:?}"
+        );
+        assert_eq!(
+            found.delays.is_empty(),
+            delay.is_none(),
+            "{alarms:?}: {found:?}"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The instrument itself, without any exporter: it must tell what was done to a link and to a replica.
+//! The instrument itself, without any exporter: it must tell what was done to a link and to a
+//! replica.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,13 +30,27 @@ struct Bench {
 impl Bench {
     async fn start() -> Self {
         let master = RedisServer::builder().start().await.unwrap();
-        let link = WanProxy::start(None, master.addr(), WanConditions::default()).await.unwrap();
-        let replica = RedisServer::builder().replicaof(link.addr()).start().await.unwrap();
+        let link = WanProxy::start(None, master.addr(), WanConditions::default())
+            .await
+            .unwrap();
+        let replica = RedisServer::builder()
+            .replicaof(link.addr())
+            .start()
+            .await
+            .unwrap();
         replica.wait_until_in_sync(LIMIT).await.unwrap();
         let record = Shared::default();
-        let writer = NumberedWriter::start(master.addr(), Some(Load::default()), Arc::clone(&record));
+        let writer =
+            NumberedWriter::start(master.addr(), Some(Load::default()), Arc::clone(&record));
         let probe = Probe::start(replica.addr(), Arc::clone(&record));
-        let bench = Self { record, writer, _probe: probe, link, replica, _master: master };
+        let bench = Self {
+            record,
+            writer,
+            _probe: probe,
+            link,
+            replica,
+            _master: master,
+        };
         bench.read_after(clock::now()).await;
         bench
     }
@@ -50,7 +65,9 @@ impl Bench {
     async fn read_after(&self, at: Timestamp) {
         let written = self.record.lock().unwrap().newest_batch();
         let has = || async { self.record.lock().unwrap().newest_reading() > written };
-        eventually(&format!("a batch after {at:?}"), LIMIT, has).await.unwrap();
+        eventually(&format!("a batch after {at:?}"), LIMIT, has)
+            .await
+            .unwrap();
     }
 }
 
@@ -60,9 +77,16 @@ fn is_age(lag: Between, lost: Timestamp, at: Timestamp) {
     println!("{age:.4} s after the loss: {lag:?}");
     assert!(lag.low <= age, "{lag:?} is more than {age} s");
     let first_write = WRITE_PERIOD.as_secs_f64() + SLACK;
-    assert!(lag.high >= age - first_write, "{lag:?} is less than {age} s");
-    // Where the processor is shared with other tests, a write may be confirmed late: the truth is vaguer, and no less true.
-    assert!(lag.width() <= first_write + BUSY, "{lag:?} is not near {age} s");
+    assert!(
+        lag.high >= age - first_write,
+        "{lag:?} is less than {age} s"
+    );
+    // Where the processor is shared with other tests, a write may be confirmed late: the truth is
+    // vaguer, and no less true.
+    assert!(
+        lag.width() <= first_write + BUSY,
+        "{lag:?} is not near {age} s"
+    );
 }
 
 #[tokio::test]
@@ -96,5 +120,11 @@ async fn an_idle_pair_lacks_nothing() {
     bench.writer.pause().await;
     let paused = clock::now();
     let at = paused + Span::from_secs(2);
-    assert_eq!(bench.lag_at(at).await, Between { low: 0.0, high: 0.0 });
+    assert_eq!(
+        bench.lag_at(at).await,
+        Between {
+            low: 0.0,
+            high: 0.0
+        }
+    );
 }

@@ -1,8 +1,10 @@
-//! The lag laboratory: how near the exporter's lag is to the truth, in every situation that replication gets into.
+//! The lag laboratory: how near the exporter's lag is to the truth, in every situation that
+//! replication gets into.
 //!
-//! `make lab` runs it all and prints the table of docs/lag.md with a verdict on each number; a short set runs with the
-//! other tests on real servers. The exporter is the real program and is scraped ten times a second; the truth
-//! comes from numbered writes that are read on the replica ([`truth`], [`witness`]).
+//! `make lab` runs it all and prints the table of docs/lag.md with a verdict on each number; a
+//! short set runs with the other tests on real servers. The exporter is the real program and is
+//! scraped ten times a second; the truth comes from numbered writes that are read on the replica
+//! ([`truth`], [`witness`]).
 
 #![allow(clippy::print_stdout)] // the figures are for people who measure
 
@@ -39,12 +41,33 @@ async fn everything() {
 
 /// What holds of every take, however busy the machine is.
 async fn check(name: &str, phase: f64) {
-    let scenario = scenarios::ALL.iter().find(|scenario| scenario.name == name).expect("there is such a scenario");
-    let take = run::take(scenario, Method { phase, length: 0.0, refresh: false, peer: None }).await;
-    let Score { samples, overlapping, hooks, complaints, .. } = Score::of(&take);
+    let scenario = scenarios::ALL
+        .iter()
+        .find(|scenario| scenario.name == name)
+        .expect("there is such a scenario");
+    let take = run::take(
+        scenario,
+        Method {
+            phase,
+            length: 0.0,
+            refresh: false,
+            peer: None,
+        },
+    )
+    .await;
+    let Score {
+        samples,
+        overlapping,
+        hooks,
+        complaints,
+        ..
+    } = Score::of(&take);
     println!("{name}: {samples} samples, {hooks:?}");
     assert!(samples > 50, "only {samples} samples");
-    assert_eq!(overlapping, samples, "the truth was outside the interval: {complaints:#?}");
+    assert_eq!(
+        overlapping, samples,
+        "the truth was outside the interval: {complaints:#?}"
+    );
     assert_eq!((hooks.missed, hooks.false_alarms), (0, 0), "{hooks:?}");
     assert_eq!(hooks.crossings > 0, scenario.crosses, "{hooks:?}");
 }

@@ -1,4 +1,5 @@
-//! Another exporter (`redis_exporter`, as Debian ships it) beside ours: what its signals say of the same pair.
+//! Another exporter (`redis_exporter`, as Debian ships it) beside ours: what its signals say of the
+//! same pair.
 
 use std::collections::VecDeque;
 use std::process::{Child, Command, Stdio};
@@ -24,10 +25,14 @@ const LIMIT: Duration = Duration::from_secs(10);
 const RATE_WINDOW: f64 = 60.0;
 
 /// Its signals that people take for a lag in seconds.
-pub(super) const SIGNALS: [&str; 3] =
-    ["connected_slave_lag_seconds", "master_last_io_seconds_ago", "bytes / write rate"];
+pub(super) const SIGNALS: [&str; 3] = [
+    "connected_slave_lag_seconds",
+    "master_last_io_seconds_ago",
+    "bytes / write rate",
+];
 
-/// What it said at one instant, which lies between `asked` and `answered`; a signal for each of [`SIGNALS`].
+/// What it said at one instant, which lies between `asked` and `answered`; a signal for each of
+/// [`SIGNALS`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerReading {
     pub(super) asked: Timestamp,
@@ -48,24 +53,51 @@ impl Peer {
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
         let mut command = Command::new(PROGRAM);
         command.args(["--redis.addr=", &format!("--web.listen-address={listen}")]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
-        let client = HttpClient::for_exporter(HttpTimeouts { connect: LIMIT, total: LIMIT }).unwrap();
-        let peer = Self { child, url: format!("http://{listen}"), client };
-        let answers = || async { peer.client.get(&format!("{}/health", peer.url)).await.is_ok() };
-        eventually(&format!("the start of {PROGRAM}"), LIMIT, answers).await.unwrap_or_else(|error| panic!("{error}"));
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let client = HttpClient::for_exporter(HttpTimeouts {
+            connect: LIMIT,
+            total: LIMIT,
+        })
+        .unwrap();
+        let peer = Self {
+            child,
+            url: format!("http://{listen}"),
+            client,
+        };
+        let answers = || async {
+            peer.client
+                .get(&format!("{}/health", peer.url))
+                .await
+                .is_ok()
+        };
+        eventually(&format!("the start of {PROGRAM}"), LIMIT, answers)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         Some(peer)
     }
 
     /// Watches a pair until the watch is dropped.
     pub(super) fn watch(self: &Arc<Self>, master: &ServerAddr, replica: &ServerAddr) -> PeerWatch {
         let readings = Arc::default();
-        let task = tokio::spawn(watch(Arc::clone(self), [master.clone(), replica.clone()], Arc::clone(&readings)));
+        let task = tokio::spawn(watch(
+            Arc::clone(self),
+            [master.clone(), replica.clone()],
+            Arc::clone(&readings),
+        ));
         PeerWatch { readings, task }
     }
 
     /// Its metrics about `server`; empty when it does not answer.
     async fn scrape(&self, server: &ServerAddr) -> String {
-        let answer = self.client.get(&format!("{}/scrape?target=redis://{server}", self.url)).await;
+        let answer = self
+            .client
+            .get(&format!("{}/scrape?target=redis://{server}", self.url))
+            .await;
         answer.map(|answer| answer.body).unwrap_or_default()
     }
 }
@@ -97,7 +129,11 @@ impl Drop for PeerWatch {
     }
 }
 
-async fn watch(peer: Arc<Peer>, [master, replica]: [ServerAddr; 2], readings: Arc<Mutex<Vec<PeerReading>>>) {
+async fn watch(
+    peer: Arc<Peer>,
+    [master, replica]: [ServerAddr; 2],
+    readings: Arc<Mutex<Vec<PeerReading>>>,
+) {
     let mut rate = Rate::default();
     let mut tick = interval(PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,20 +145,32 @@ async fn watch(peer: Arc<Peer>, [master, replica]: [ServerAddr; 2], readings: Ar
         let written = value(&of_master, "redis_master_repl_offset");
         let applied = value(&of_replica, "redis_slave_repl_offset");
         let per_second = written.and_then(|written| rate.add(answered, written));
-        let behind = written.zip(applied).map(|(written, applied)| written - applied);
+        let behind = written
+            .zip(applied)
+            .map(|(written, applied)| written - applied);
         let signals = [
             value(&of_master, "redis_connected_slave_lag_seconds"),
             // -1 stands for "no link".
             value(&of_replica, "redis_master_last_io_seconds_ago").filter(|age| *age >= 0.0),
-            behind.zip(per_second).map(|(bytes, rate)| bytes / rate).filter(|lag| lag.is_finite()),
+            behind
+                .zip(per_second)
+                .map(|(bytes, rate)| bytes / rate)
+                .filter(|lag| lag.is_finite()),
         ];
-        readings.lock().unwrap().push(PeerReading { asked, answered, signals });
+        readings.lock().unwrap().push(PeerReading {
+            asked,
+            answered,
+            signals,
+        });
     }
 }
 
 /// The value of the first series called `name`.
 fn value(text: &str, name: &str) -> Option<f64> {
-    let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+    let is_it = |line: &&str| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(['{', ' ']))
+    };
     value_of(text.lines().find(is_it)?)
 }
 
@@ -136,7 +184,11 @@ impl Rate {
             self.0.clear();
         }
         self.0.push_back((at, counter));
-        while self.0.front().is_some_and(|(oldest, _)| seconds(*oldest, at) > RATE_WINDOW) {
+        while self
+            .0
+            .front()
+            .is_some_and(|(oldest, _)| seconds(*oldest, at) > RATE_WINDOW)
+        {
             self.0.pop_front();
         }
         let (since, before) = *self.0.front()?;
@@ -148,8 +200,22 @@ impl Rate {
 #[test]
 fn the_other_exporters_series_are_found_by_their_whole_name() {
     let text = "# TYPE redis_x gauge\nredis_x_more 1\nredis_x{a=\"b c\"} 2\nredis_y 3\n";
-    assert_eq!([value(text, "redis_x"), value(text, "redis_y"), value(text, "redis_z")], [Some(2.0), Some(3.0), None]);
+    assert_eq!(
+        [
+            value(text, "redis_x"),
+            value(text, "redis_y"),
+            value(text, "redis_z")
+        ],
+        [Some(2.0), Some(3.0), None]
+    );
     let at = |secs: i64| Timestamp::from_nanos(secs * 1_000_000_000);
     let mut rate = Rate::default();
-    assert_eq!([rate.add(at(0), 5.0), rate.add(at(10), 25.0), rate.add(at(20), 3.0)], [None, Some(2.0), None]);
+    assert_eq!(
+        [
+            rate.add(at(0), 5.0),
+            rate.add(at(10), 25.0),
+            rate.add(at(20), 3.0)
+        ],
+        [None, Some(2.0), None]
+    );
 }

@@ -37,12 +37,20 @@ struct Verdict {
 
 impl Verdict {
     fn new(what: impl Into<String>, got: impl Into<String>, met: bool) -> Self {
-        Self { what: what.into(), got: got.into(), met }
+        Self {
+            what: what.into(),
+            got: got.into(),
+            met,
+        }
     }
 
     /// A number that may be at most `limit` seconds.
     fn at_most(what: &str, got: f64, limit: f64) -> Self {
-        Self::new(format!("{what}: at most {limit} s"), format!("{got:.4} s"), got <= limit)
+        Self::new(
+            format!("{what}: at most {limit} s"),
+            format!("{got:.4} s"),
+            got <= limit,
+        )
     }
 
     /// A number that may be at most so many seconds in each scenario: `(name, got, limit)`.
@@ -52,16 +60,40 @@ impl Verdict {
             .filter(|(_, got, limit)| got > limit)
             .map(|(name, got, limit)| format!("{name} {got:.3} s (limit {limit})"))
             .collect();
-        let worst = each.iter().map(|(name, got, _)| (*got, *name)).max_by(|a, b| a.0.total_cmp(&b.0));
-        let best = worst.map_or_else(String::new, |(got, name)| format!("worst: {name} {got:.4} s"));
-        Self::new(what, if over.is_empty() { best } else { over.join("; ") }, over.is_empty())
+        let worst = each
+            .iter()
+            .map(|(name, got, _)| (*got, *name))
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        let best = worst.map_or_else(String::new, |(got, name)| {
+            format!("worst: {name} {got:.4} s")
+        });
+        Self::new(
+            what,
+            if over.is_empty() {
+                best
+            } else {
+                over.join("; ")
+            },
+            over.is_empty(),
+        )
     }
 
     /// Something that must not happen: `(name, how often)`.
     fn never(what: &str, each: &[(&str, usize)]) -> Self {
-        let found: Vec<String> =
-            each.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{name} {count}")).collect();
-        Self::new(what, if found.is_empty() { "none".to_owned() } else { found.join("; ") }, found.is_empty())
+        let found: Vec<String> = each
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        Self::new(
+            what,
+            if found.is_empty() {
+                "none".to_owned()
+            } else {
+                found.join("; ")
+            },
+            found.is_empty(),
+        )
     }
 }
 
@@ -72,37 +104,71 @@ pub(super) fn publish(outcomes: &[Outcome], phases: u32, idle: Option<f64>, has_
     text += &if has_peer {
         peers(outcomes)
     } else {
-        "prometheus-redis-exporter is not installed: apt-get install prometheus-redis-exporter\n".to_owned()
+        "prometheus-redis-exporter is not installed: apt-get install prometheus-redis-exporter\n"
+            .to_owned()
     };
     let verdicts = verdicts(outcomes);
     text += "\n| number to reach | reached | |\n|---|---|---|\n";
     for Verdict { what, got, met } in &verdicts {
-        let _ = writeln!(text, "| {what} | {got} | {} |", if *met { "yes" } else { "**no**" });
+        let _ = writeln!(
+            text,
+            "| {what} | {got} | {} |",
+            if *met { "yes" } else { "**no**" }
+        );
     }
     println!("\n{text}");
     if std::env::var_os(UPDATE).is_some() {
         update(&text);
     }
-    let broken: Vec<&String> = outcomes.iter().flat_map(|outcome| &outcome.broken).collect();
+    let broken: Vec<&String> = outcomes
+        .iter()
+        .flat_map(|outcome| &outcome.broken)
+        .collect();
     assert!(broken.is_empty(), "takes that came to nothing: {broken:#?}");
-    let missed: Vec<&str> = verdicts.iter().filter(|v| !v.met).map(|v| v.what.as_str()).collect();
-    assert!(missed.is_empty(), "{} of {} numbers were missed: {missed:#?}", missed.len(), verdicts.len());
+    let missed: Vec<&str> = verdicts
+        .iter()
+        .filter(|v| !v.met)
+        .map(|v| v.what.as_str())
+        .collect();
+    assert!(
+        missed.is_empty(),
+        "{} of {} numbers were missed: {missed:#?}",
+        missed.len(),
+        verdicts.len()
+    );
 }
 
 /// When, on what and how it was measured.
 fn circumstances(phases: u32, idle: Option<f64>) -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(": "));
+    let model = cpu
+        .lines()
+        .find(|line| line.starts_with("model name"))
+        .and_then(|line| line.split_once(": "));
     let model = model.map_or("processor unknown", |(_, model)| model);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let today = jiff::Timestamp::from_second(clock::wall_now().as_nanos() / 1_000_000_000).expect("a date");
-    let idle = idle.map_or_else(String::new, |share| format!(" that were {:.0} % idle meanwhile", share * 100.0));
-    let phases = if phases == 1 { "one poll phase".to_owned() } else { format!("{phases} poll phases") };
-    format!("`make lab`, {}, {cores} cores ({model}){idle}, {phases} of each scenario:\n", today.strftime("%F"))
+    let today =
+        jiff::Timestamp::from_second(clock::wall_now().as_nanos() / 1_000_000_000).expect("a date");
+    let idle = idle.map_or_else(String::new, |share| {
+        format!(" that were {:.0} % idle meanwhile", share * 100.0)
+    });
+    let phases = if phases == 1 {
+        "one poll phase".to_owned()
+    } else {
+        format!("{phases} poll phases")
+    };
+    format!(
+        "`make lab`, {}, {cores} cores ({model}){idle}, {phases} of each scenario:\n",
+        today.strftime("%F")
+    )
 }
 
 fn name(outcome: &Outcome) -> String {
-    let refresh = if outcome.refresh { ", refresh on scrape" } else { "" };
+    let refresh = if outcome.refresh {
+        ", refresh on scrape"
+    } else {
+        ""
+    };
     format!("{}{refresh}", outcome.scenario.name)
 }
 
@@ -115,13 +181,24 @@ fn table(outcomes: &[Outcome]) -> String {
     }
     for refresh in [false, true] {
         if outcomes.iter().any(|outcome| outcome.refresh == refresh) {
-            let title = if refresh { "**all with refresh on scrape**" } else { "**all**" };
-            let worst = outcomes.iter().filter(|o| o.refresh == refresh).map(|o| o.worst_phase).fold(0.0, f64::max);
+            let title = if refresh {
+                "**all with refresh on scrape**"
+            } else {
+                "**all**"
+            };
+            let worst = outcomes
+                .iter()
+                .filter(|o| o.refresh == refresh)
+                .map(|o| o.worst_phase)
+                .fold(0.0, f64::max);
             text += &row(title, worst, &pooled(outcomes, refresh));
         }
     }
     let vague: usize = outcomes.iter().map(|outcome| outcome.score.vague).sum();
-    let grains: Vec<f64> = outcomes.iter().flat_map(|outcome| outcome.score.grains.iter().copied()).collect();
+    let grains: Vec<f64> = outcomes
+        .iter()
+        .flat_map(|outcome| outcome.score.grains.iter().copied())
+        .collect();
     let _ = writeln!(
         text,
         "\nSeconds. The truth is known to {:.3} s on average (median {:.3} s); {vague} samples whose truth is vaguer than 0.25 s count for \
@@ -133,9 +210,22 @@ fn table(outcomes: &[Outcome]) -> String {
 }
 
 fn row(name: &str, worst_phase: f64, score: &Score) -> String {
-    let Score { samples, overlapping, errors, hooks, absent, wrong_bytes, half_widths, .. } = score;
+    let Score {
+        samples,
+        overlapping,
+        errors,
+        hooks,
+        absent,
+        wrong_bytes,
+        half_widths,
+        ..
+    } = score;
     let raw = &errors.raw;
-    let bytes = if *wrong_bytes == 0 { "right".to_owned() } else { format!("{wrong_bytes} wrong") };
+    let bytes = if *wrong_bytes == 0 {
+        "right".to_owned()
+    } else {
+        format!("{wrong_bytes} wrong")
+    };
     format!(
         "| {name} | {samples} | {:.2} % | {:.3} ({worst_phase:.3}) | {:.2} | {:.2} | {:.4} | {:.3} | {} | {} | {} | {} | {absent} | {bytes} |\n",
         100.0 * *overlapping as f64 / (*samples).max(1) as f64,
@@ -153,18 +243,29 @@ fn row(name: &str, worst_phase: f64, score: &Score) -> String {
 
 fn delays(detection: &Detection) -> String {
     let all = late(detection);
-    if all.is_empty() { String::new() } else { format!("{:.2} / {:.2}", mean(&all), max(&all)) }
+    if all.is_empty() {
+        String::new()
+    } else {
+        format!("{:.2} / {:.2}", mean(&all), max(&all))
+    }
 }
 
 /// The delays; what came early had none, and makes up for no other.
 fn late(detection: &Detection) -> Vec<f64> {
-    detection.delays.iter().map(|delay| delay.max(0.0)).collect()
+    detection
+        .delays
+        .iter()
+        .map(|delay| delay.max(0.0))
+        .collect()
 }
 
 /// Everything together, with refresh on scrape or without.
 fn pooled(outcomes: &[Outcome], refresh: bool) -> Score {
     let mut all = Score::default();
-    outcomes.iter().filter(|outcome| outcome.refresh == refresh).for_each(|outcome| all.add(outcome.score.clone()));
+    outcomes
+        .iter()
+        .filter(|outcome| outcome.refresh == refresh)
+        .for_each(|outcome| all.add(outcome.score.clone()));
     all
 }
 
@@ -175,12 +276,23 @@ fn peers(outcomes: &[Outcome]) -> String {
         .to_owned();
     let all = pooled(outcomes, false);
     let ours = (&all.errors, &all.shown);
-    let theirs = all.peer.iter().map(|(errors, detection)| (errors, detection));
-    let named = SIGNALS.iter().map(|signal| format!("redis_exporter: {signal}"));
-    let rows =
-        std::iter::once("**lag_seconds, each 0.1 s**".to_owned()).chain(named).zip(std::iter::once(ours).chain(theirs));
+    let theirs = all
+        .peer
+        .iter()
+        .map(|(errors, detection)| (errors, detection));
+    let named = SIGNALS
+        .iter()
+        .map(|signal| format!("redis_exporter: {signal}"));
+    let rows = std::iter::once("**lag_seconds, each 0.1 s**".to_owned())
+        .chain(named)
+        .zip(std::iter::once(ours).chain(theirs));
     for (name, (Errors { raw, .. }, detection)) in rows {
-        let Detection { crossings, missed, false_alarms, .. } = detection;
+        let Detection {
+            crossings,
+            missed,
+            false_alarms,
+            ..
+        } = detection;
         let _ = writeln!(
             text,
             "| {name} | {} | {:.3} | {:.2} | {:.2} | {crossings} | {missed} | {false_alarms} | {} |",
@@ -199,39 +311,81 @@ fn verdicts(outcomes: &[Outcome]) -> Vec<Verdict> {
     let plain: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.refresh).collect();
     let all = pooled(outcomes, false);
     let each = |of: fn(&Score) -> f64, limit: fn(&str) -> f64| -> Vec<(&str, f64, f64)> {
-        plain.iter().map(|o| (o.scenario.name, of(&o.score), limit(o.scenario.name))).collect()
+        plain
+            .iter()
+            .map(|o| (o.scenario.name, of(&o.score), limit(o.scenario.name)))
+            .collect()
     };
     let count = |of: fn(&Score) -> usize| -> Vec<(&str, usize)> {
-        plain.iter().map(|o| (o.scenario.name, of(&o.score))).collect()
+        plain
+            .iter()
+            .map(|o| (o.scenario.name, of(&o.score)))
+            .collect()
     };
-    let raw_limit = |name: &str| if name == "replica stopped" { limits::RAW_STOPPED } else { limits::RAW_EACH };
+    let raw_limit = |name: &str| {
+        if name == "replica stopped" {
+            limits::RAW_STOPPED
+        } else {
+            limits::RAW_EACH
+        }
+    };
     let mut found = vec![
         Verdict::never(
             "the truth is in [lower, upper] in every sample; outside",
             &count(|s| s.samples - s.overlapping),
         ),
-        Verdict::at_most("settled mean, pooled", mean(&all.errors.settled), limits::SETTLED_POOLED),
+        Verdict::at_most(
+            "settled mean, pooled",
+            mean(&all.errors.settled),
+            limits::SETTLED_POOLED,
+        ),
         Verdict::in_each(
             "settled mean in each scenario: at most 0.05 s",
             &each(|s| mean(&s.errors.settled), |_| limits::SETTLED_EACH),
         ),
-        Verdict::at_most("raw mean, pooled", mean(&all.errors.raw), limits::RAW_POOLED),
+        Verdict::at_most(
+            "raw mean, pooled",
+            mean(&all.errors.raw),
+            limits::RAW_POOLED,
+        ),
         Verdict::in_each(
             "raw mean in each scenario: at most 0.1 s, 0.18 s with the replica stopped",
             &each(|s| mean(&s.errors.raw), raw_limit),
         ),
-        Verdict::never("5 s threshold: missed by the webhook", &count(|s| s.hooks.missed)),
-        Verdict::never("5 s threshold: missed in scrapes", &count(|s| s.shown.missed)),
-        Verdict::never("5 s threshold: false webhooks", &count(|s| s.hooks.false_alarms)),
-        Verdict::never("5 s threshold: false samples", &count(|s| s.shown.false_alarms)),
+        Verdict::never(
+            "5 s threshold: missed by the webhook",
+            &count(|s| s.hooks.missed),
+        ),
+        Verdict::never(
+            "5 s threshold: missed in scrapes",
+            &count(|s| s.shown.missed),
+        ),
+        Verdict::never(
+            "5 s threshold: false webhooks",
+            &count(|s| s.hooks.false_alarms),
+        ),
+        Verdict::never(
+            "5 s threshold: false samples",
+            &count(|s| s.shown.false_alarms),
+        ),
         Verdict::never("samples absent that could be known", &count(|s| s.absent)),
-        Verdict::at_most("delay of the webhook at 5 s, mean", mean(&late(&all.hooks)), limits::DETECTED_MEAN),
+        Verdict::at_most(
+            "delay of the webhook at 5 s, mean",
+            mean(&late(&all.hooks)),
+            limits::DETECTED_MEAN,
+        ),
         Verdict::in_each(
             "delay of the webhook at 5 s: at most 0.5 s",
             &each(|s| max(&s.hooks.delays), |_| limits::DETECTED_WORST),
         ),
-        Verdict::never("bytes outside their interval, negative or a spike", &count(|s| s.wrong_bytes)),
-        Verdict::never("scenarios that cross 5 s and did not here", &uncrossed(&plain)),
+        Verdict::never(
+            "bytes outside their interval, negative or a spike",
+            &count(|s| s.wrong_bytes),
+        ),
+        Verdict::never(
+            "scenarios that cross 5 s and did not here",
+            &uncrossed(&plain),
+        ),
     ];
     if plain.iter().any(|outcome| outcome.scenario.refreshed) {
         found.push(refreshed(outcomes));
@@ -242,13 +396,21 @@ fn verdicts(outcomes: &[Outcome]) -> Vec<Verdict> {
 /// A scenario that does not do what it is for would prove nothing.
 fn uncrossed<'a>(plain: &[&'a Outcome]) -> Vec<(&'a str, usize)> {
     let idle = |outcome: &&&Outcome| outcome.scenario.crosses && outcome.score.hooks.crossings == 0;
-    plain.iter().filter(idle).map(|outcome| (outcome.scenario.name, 1)).collect()
+    plain
+        .iter()
+        .filter(idle)
+        .map(|outcome| (outcome.scenario.name, 1))
+        .collect()
 }
 
 fn refreshed(outcomes: &[Outcome]) -> Verdict {
     let what = "raw mean with refresh on scrape at 1 Hz, pooled";
     if outcomes.iter().any(|outcome| outcome.refresh) {
-        return Verdict::at_most(what, mean(&pooled(outcomes, true).errors.raw), limits::REFRESHED_POOLED);
+        return Verdict::at_most(
+            what,
+            mean(&pooled(outcomes, true).errors.raw),
+            limits::REFRESHED_POOLED,
+        );
     }
     Verdict::new(what, "this build refuses poll.refresh_on_scrape", false)
 }
@@ -263,7 +425,9 @@ fn update(text: &str) {
 
 fn with_text(document: &str, text: &str) -> String {
     let [begin, end] = MARKS;
-    let (before, rest) = document.split_once(begin).expect("the mark where the table begins");
+    let (before, rest) = document
+        .split_once(begin)
+        .expect("the mark where the table begins");
     let (_, after) = rest.split_once(end).expect("the mark where the table ends");
     format!("{before}{begin}{text}{end}{after}")
 }
@@ -277,9 +441,17 @@ fn only_what_stands_between_the_marks_is_replaced() {
 #[test]
 fn verdicts_say_where_a_number_was_missed() {
     let missed = Verdict::in_each("x", &[("a", 0.2, 0.1), ("b", 0.05, 0.1)]);
-    assert!(!missed.met && missed.got.contains("a 0.2") && !missed.got.contains('b'), "{}", missed.got);
+    assert!(
+        !missed.met && missed.got.contains("a 0.2") && !missed.got.contains('b'),
+        "{}",
+        missed.got
+    );
     let reached = Verdict::in_each("x", &[("a", 0.02, 0.1), ("b", 0.05, 0.1)]);
-    assert!(reached.met && reached.got.contains("worst: b"), "{}", reached.got);
+    assert!(
+        reached.met && reached.got.contains("worst: b"),
+        "{}",
+        reached.got
+    );
     assert!(Verdict::never("x", &[("a", 0)]).met && !Verdict::never("x", &[("a", 1)]).met);
     assert!(Verdict::at_most("x", 0.1, 0.1).met && !Verdict::at_most("x", 0.11, 0.1).met);
 }

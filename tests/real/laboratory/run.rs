@@ -18,7 +18,8 @@ use super::truth::seconds;
 /// The parts of the machine that scenarios share.
 pub(super) const MACHINE: u32 = 28;
 
-/// How long a take lasts at least, in seconds. An outage of twelve is a fifth of it, and the rest is healthy.
+/// How long a take lasts at least, in seconds. An outage of twelve is a fifth of it, and the rest
+/// is healthy.
 const LENGTH: f64 = 60.0;
 
 /// What to run.
@@ -34,15 +35,28 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    /// What `LAB_SCENARIOS` (names or parts of names, by commas), `LAB_PHASES`, `LAB_JOBS` and `LAB_DUMP` say.
+    /// What `LAB_SCENARIOS` (names or parts of names, by commas), `LAB_PHASES`, `LAB_JOBS` and
+    /// `LAB_DUMP` say.
     pub(super) fn from_environment() -> Self {
-        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let text = |name: &str| {
+            std::env::var(name)
+                .ok()
+                .filter(|value| !value.trim().is_empty())
+        };
         let number = |name: &str, default: u32| {
-            text(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+            text(name).map_or(default, |value| {
+                value
+                    .parse()
+                    .unwrap_or_else(|_| panic!("{name} is no number: {value}"))
+            })
         };
         let names = text("LAB_SCENARIOS").unwrap_or_default();
         Self {
-            scenarios: names.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
+            scenarios: names
+                .split(',')
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty())
+                .collect(),
             phases: number("LAB_PHASES", 5).max(1),
             machine: number("LAB_JOBS", MACHINE).max(1),
             dump: text("LAB_DUMP").map(PathBuf::from),
@@ -51,8 +65,9 @@ impl Orders {
 
     fn includes(&self, scenario: &Scenario) -> bool {
         let is_whole = |name: &str| ALL.iter().any(|scenario| scenario.name == name);
-        let means_it =
-            |name: &String| scenario.name == name || !is_whole(name) && scenario.name.contains(name.as_str());
+        let means_it = |name: &String| {
+            scenario.name == name || !is_whole(name) && scenario.name.contains(name.as_str())
+        };
         self.scenarios.is_empty() || self.scenarios.iter().any(means_it)
     }
 }
@@ -80,17 +95,39 @@ pub(super) struct Outcome {
 
 /// Makes all takes and returns the outcomes in the order of [`ALL`], those with refresh last.
 pub(super) async fn run(orders: &Orders, peer: Option<Arc<Peer>>) -> Vec<Outcome> {
-    let chosen: Vec<&'static Scenario> = ALL.iter().filter(|scenario| orders.includes(scenario)).collect();
-    assert!(!chosen.is_empty(), "LAB_SCENARIOS names no scenario; there are: {}", names());
-    let refreshed = chosen.iter().copied().filter(|scenario| scenario.refreshed && can_refresh());
-    let kinds: Vec<(&'static Scenario, bool)> =
-        chosen.iter().map(|s| (*s, false)).chain(refreshed.map(|s| (s, true))).collect();
-    let jobs = (0..orders.phases)
-        .flat_map(|phase| kinds.iter().map(move |(scenario, refresh)| Job { scenario, phase, refresh: *refresh }));
+    let chosen: Vec<&'static Scenario> = ALL
+        .iter()
+        .filter(|scenario| orders.includes(scenario))
+        .collect();
+    assert!(
+        !chosen.is_empty(),
+        "LAB_SCENARIOS names no scenario; there are: {}",
+        names()
+    );
+    let refreshed = chosen
+        .iter()
+        .copied()
+        .filter(|scenario| scenario.refreshed && can_refresh());
+    let kinds: Vec<(&'static Scenario, bool)> = chosen
+        .iter()
+        .map(|s| (*s, false))
+        .chain(refreshed.map(|s| (s, true)))
+        .collect();
+    let jobs = (0..orders.phases).flat_map(|phase| {
+        kinds.iter().map(move |(scenario, refresh)| Job {
+            scenario,
+            phase,
+            refresh: *refresh,
+        })
+    });
     let jobs: Vec<Job> = jobs.collect();
     let mut takes = make_all(orders, jobs, peer).await;
     let of = |(scenario, refresh): (&'static Scenario, bool)| {
-        gather(scenario, refresh, takes.remove(&(scenario.name, refresh)).unwrap_or_default())
+        gather(
+            scenario,
+            refresh,
+            takes.remove(&(scenario.name, refresh)).unwrap_or_default(),
+        )
     };
     kinds.into_iter().map(of).collect()
 }
@@ -102,7 +139,10 @@ fn can_refresh() -> bool {
 }
 
 fn names() -> String {
-    ALL.iter().map(|scenario| scenario.name).collect::<Vec<_>>().join(", ")
+    ALL.iter()
+        .map(|scenario| scenario.name)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 type Scored = Result<Score, String>;
@@ -113,18 +153,29 @@ async fn make_all(
     jobs: Vec<Job>,
     peer: Option<Arc<Peer>>,
 ) -> BTreeMap<(&'static str, bool), Vec<Scored>> {
-    let (room, total) = (Arc::new(Semaphore::new(orders.machine as usize)), jobs.len());
+    let (room, total) = (
+        Arc::new(Semaphore::new(orders.machine as usize)),
+        jobs.len(),
+    );
     let mut running = tokio::task::JoinSet::new();
     let mut places = BTreeMap::new();
     for job in jobs {
         // One phase of the other exporter is enough, and spares the machine.
         let peer = peer.clone().filter(|_| job.phase == 0 && !job.refresh);
         let phase = f64::from(job.phase) / f64::from(orders.phases);
-        let method = Method { phase, length: LENGTH, refresh: job.refresh, peer };
+        let method = Method {
+            phase,
+            length: LENGTH,
+            refresh: job.refresh,
+            peer,
+        };
         let (room, dump) = (Arc::clone(&room), orders.dump.clone());
         let weight = job.scenario.weight.min(orders.machine);
         let handle = running.spawn(async move {
-            let _part = room.acquire_many_owned(weight).await.expect("the semaphore is never closed");
+            let _part = room
+                .acquire_many_owned(weight)
+                .await
+                .expect("the semaphore is never closed");
             make(job, method, dump.as_deref()).await
         });
         places.insert(handle.id(), job);
@@ -138,7 +189,10 @@ async fn make_all(
         };
         let job = places[&id];
         println!("[{done}/{total}] {}", progress(job, &scored));
-        found.entry((job.scenario.name, job.refresh)).or_insert_with(Vec::new).push(scored);
+        found
+            .entry((job.scenario.name, job.refresh))
+            .or_insert_with(Vec::new)
+            .push(scored);
     }
     found
 }
@@ -169,7 +223,14 @@ fn progress(job: Job, scored: &Scored) -> String {
     match scored {
         Err(error) => format!("{title}: came to nothing: {error}"),
         Ok(score) => {
-            let Score { samples, overlapping, absent, complaints, errors, .. } = score;
+            let Score {
+                samples,
+                overlapping,
+                absent,
+                complaints,
+                errors,
+                ..
+            } = score;
             let mut line = format!(
                 "{title}: {samples} samples, {} outside, {absent} absent, raw {:.3} s, settled {:.4} s",
                 samples - overlapping,
@@ -185,7 +246,13 @@ fn progress(job: Job, scored: &Scored) -> String {
 }
 
 fn gather(scenario: &'static Scenario, refresh: bool, takes: Vec<Scored>) -> Outcome {
-    let mut outcome = Outcome { scenario, refresh, score: Score::default(), worst_phase: 0.0, broken: Vec::new() };
+    let mut outcome = Outcome {
+        scenario,
+        refresh,
+        score: Score::default(),
+        worst_phase: 0.0,
+        broken: Vec::new(),
+    };
     for take in takes {
         match take {
             Ok(score) => {
@@ -225,7 +292,10 @@ fn write_dump(folder: &Path, title: &str, take: &Take) {
         let cells: Vec<String> = cells.into_iter().map(cell).collect();
         let _ = writeln!(text, "{},{}", cells.join(","), sample.state);
     }
-    let hooks = take.hooks.iter().map(|at| format!("# webhook at {:.4}\n", seconds(take.began, *at)));
+    let hooks = take
+        .hooks
+        .iter()
+        .map(|at| format!("# webhook at {:.4}\n", seconds(take.began, *at)));
     text.extend(hooks);
     let file = title.replace(", ", "-").replace([' ', '/'], "_");
     std::fs::create_dir_all(folder).unwrap();
@@ -239,11 +309,20 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// The processors' times up to now, in ticks (`/proc/stat`, proc(5)); `None` where there is no such file.
+    /// The processors' times up to now, in ticks (`/proc/stat`, proc(5)); `None` where there is no
+    /// such file.
     pub(super) fn now() -> Option<Self> {
         let text = std::fs::read_to_string("/proc/stat").ok()?;
-        let ticks: Vec<u64> = text.lines().next()?.split(' ').filter_map(|field| field.parse().ok()).collect();
-        Some(Self { idle: ticks.get(3)? + ticks.get(4)?, all: ticks.iter().sum() })
+        let ticks: Vec<u64> = text
+            .lines()
+            .next()?
+            .split(' ')
+            .filter_map(|field| field.parse().ok())
+            .collect();
+        Some(Self {
+            idle: ticks.get(3)? + ticks.get(4)?,
+            all: ticks.iter().sum(),
+        })
     }
 
     /// The share of the time since then in which the processors were idle.

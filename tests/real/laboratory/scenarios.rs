@@ -28,24 +28,43 @@ pub(super) struct Scenario {
 /// How long a link is broken, in seconds.
 const OUTAGE: f64 = 12.0;
 /// A load of 200 KB/s.
-const STEADY_STREAM: Load = Load { fillers: 1, bytes: 3950 };
+const STEADY_STREAM: Load = Load {
+    fillers: 1,
+    bytes: 3950,
+};
 /// A load of 20 MB/s.
-const HEAVY_STREAM: Load = Load { fillers: 40, bytes: 10_000 };
+const HEAVY_STREAM: Load = Load {
+    fillers: 40,
+    bytes: 10_000,
+};
 
 impl Scenario {
     /// One that does not cross the threshold and takes little of the machine.
     const fn calm(name: &'static str, plan: fn() -> Plan, story: Story) -> Self {
-        Self { name, crosses: false, weight: 1, refreshed: false, plan, story }
+        Self {
+            name,
+            crosses: false,
+            weight: 1,
+            refreshed: false,
+            plan,
+            story,
+        }
     }
 
     /// One that crosses the threshold.
     const fn outage(name: &'static str, plan: fn() -> Plan, story: Story) -> Self {
-        Self { crosses: true, ..Self::calm(name, plan, story) }
+        Self {
+            crosses: true,
+            ..Self::calm(name, plan, story)
+        }
     }
 
     /// The same, measured with `poll.refresh_on_scrape` as well.
     const fn refreshed(self) -> Self {
-        Self { refreshed: true, ..self }
+        Self {
+            refreshed: true,
+            ..self
+        }
     }
 
     /// The same, which keeps the processors busy.
@@ -59,75 +78,136 @@ pub(super) const ALL: [Scenario; 24] = [
     Scenario::calm("steady", Plan::default, |s| Box::pin(s.pass(15.0))).refreshed(),
     Scenario::calm("delay 300 ms", delayed, |s| Box::pin(s.pass(15.0))).refreshed(),
     Scenario::outage("throttle with drain", streaming, |s| Box::pin(throttle(s))).refreshed(),
-    Scenario::outage("stall both ways", Plan::default, |s| Box::pin(stall(s, Direction::Both))).refreshed(),
-    Scenario::outage("one-way stall", Plan::default, |s| Box::pin(stall(s, Direction::ToReplica))).refreshed(),
-    Scenario::calm("only ACKs stalled", Plan::default, |s| Box::pin(stall(s, Direction::ToMaster))),
+    Scenario::outage("stall both ways", Plan::default, |s| {
+        Box::pin(stall(s, Direction::Both))
+    })
+    .refreshed(),
+    Scenario::outage("one-way stall", Plan::default, |s| {
+        Box::pin(stall(s, Direction::ToReplica))
+    })
+    .refreshed(),
+    Scenario::calm("only ACKs stalled", Plan::default, |s| {
+        Box::pin(stall(s, Direction::ToMaster))
+    }),
     Scenario::outage("cut", Plan::default, |s| Box::pin(cut(s))).refreshed(),
     Scenario::calm("idle", Plan::default, |s| Box::pin(idle(s))).refreshed(),
     Scenario::outage("replica stopped", Plan::default, |s| Box::pin(stopped(s))).refreshed(),
-    Scenario::outage("full resync", small_backlog, |s| Box::pin(full_resync(s))).refreshed().heavy(),
+    Scenario::outage("full resync", small_backlog, |s| Box::pin(full_resync(s)))
+        .refreshed()
+        .heavy(),
     Scenario::outage("bursts", Plan::default, |s| Box::pin(bursts(s))).refreshed(),
     Scenario::calm("failover under load", fork, |s| Box::pin(failover(s))),
-    Scenario::outage("replica restart", Plan::default, |s| Box::pin(replica_restart(s))),
-    Scenario::calm("master killed and back", Plan::default, |s| Box::pin(master_restart(s))),
-    Scenario::outage("replica blocked by a script", Plan::default, |s| Box::pin(script(s))),
-    Scenario::outage("replica blocked, DEBUG SLEEP", with_debug, |s| Box::pin(debug_sleep(s))),
+    Scenario::outage("replica restart", Plan::default, |s| {
+        Box::pin(replica_restart(s))
+    }),
+    Scenario::calm("master killed and back", Plan::default, |s| {
+        Box::pin(master_restart(s))
+    }),
+    Scenario::outage("replica blocked by a script", Plan::default, |s| {
+        Box::pin(script(s))
+    }),
+    Scenario::outage("replica blocked, DEBUG SLEEP", with_debug, |s| {
+        Box::pin(debug_sleep(s))
+    }),
     Scenario::outage("big MULTI", for_transactions, |s| Box::pin(big_multi(s))),
     Scenario::outage("chained, the middle cut", chain, |s| Box::pin(cut(s))),
     Scenario::outage("backlog TTL of 3 s", short_ttl, |s| Box::pin(cut(s))),
     Scenario::calm("empty pair", empty, |s| Box::pin(first_write(s))),
-    Scenario::outage("monitor restart mid-outage", Plan::default, |s| Box::pin(monitor_restart(s))),
-    Scenario::calm("monitor cut off from the replica", mapped, |s| Box::pin(monitor_cut_off(s))),
-    Scenario::outage("replica behind a port mapping", mapped, |s| Box::pin(cut(s))),
+    Scenario::outage("monitor restart mid-outage", Plan::default, |s| {
+        Box::pin(monitor_restart(s))
+    }),
+    Scenario::calm("monitor cut off from the replica", mapped, |s| {
+        Box::pin(monitor_cut_off(s))
+    }),
+    Scenario::outage("replica behind a port mapping", mapped, |s| {
+        Box::pin(cut(s))
+    }),
     Scenario::calm("20 MB/s", large_backlog, |s| Box::pin(heavy_stream(s))).heavy(),
 ];
 
 fn delayed() -> Plan {
-    Plan { delay: Duration::from_millis(300), ..Plan::default() }
+    Plan {
+        delay: Duration::from_millis(300),
+        ..Plan::default()
+    }
 }
 
 fn streaming() -> Plan {
-    Plan { load: Some(STEADY_STREAM), ..Plan::default() }
+    Plan {
+        load: Some(STEADY_STREAM),
+        ..Plan::default()
+    }
 }
 
 fn small_backlog() -> Plan {
     let server = || RedisServer::builder().config("rdbcompression no");
     let master = server().allow_debug().config("repl-backlog-size 16kb");
-    Plan { load: Some(STEADY_STREAM), master, replica: server(), ..Plan::default() }
+    Plan {
+        load: Some(STEADY_STREAM),
+        master,
+        replica: server(),
+        ..Plan::default()
+    }
 }
 
 fn fork() -> Plan {
-    Plan { shape: Shape::Fork, load: Some(STEADY_STREAM), ..Plan::default() }
+    Plan {
+        shape: Shape::Fork,
+        load: Some(STEADY_STREAM),
+        ..Plan::default()
+    }
 }
 
 fn chain() -> Plan {
-    Plan { shape: Shape::Chain, ..Plan::default() }
+    Plan {
+        shape: Shape::Chain,
+        ..Plan::default()
+    }
 }
 
 fn mapped() -> Plan {
-    Plan { shape: Shape::Mapped, ..Plan::default() }
+    Plan {
+        shape: Shape::Mapped,
+        ..Plan::default()
+    }
 }
 
 fn with_debug() -> Plan {
-    Plan { replica: RedisServer::builder().allow_debug(), ..Plan::default() }
+    Plan {
+        replica: RedisServer::builder().allow_debug(),
+        ..Plan::default()
+    }
 }
 
 fn for_transactions() -> Plan {
     // What waits for the slow link must not be taken for a replica that does not read.
-    Plan { master: RedisServer::builder().config("client-output-buffer-limit replica 0 0 0"), ..Plan::default() }
+    Plan {
+        master: RedisServer::builder().config("client-output-buffer-limit replica 0 0 0"),
+        ..Plan::default()
+    }
 }
 
 fn short_ttl() -> Plan {
-    Plan { master: RedisServer::builder().config("repl-backlog-ttl 3"), ..Plan::default() }
+    Plan {
+        master: RedisServer::builder().config("repl-backlog-ttl 3"),
+        ..Plan::default()
+    }
 }
 
 fn empty() -> Plan {
-    Plan { load: None, ..Plan::default() }
+    Plan {
+        load: None,
+        ..Plan::default()
+    }
 }
 
 fn large_backlog() -> Plan {
     let master = RedisServer::builder().config("repl-backlog-size 128mb");
-    Plan { load: Some(HEAVY_STREAM), master, ..Plan::default() }
+    Plan {
+        load: Some(HEAVY_STREAM),
+        master,
+        ..Plan::default()
+    }
 }
 
 /// 200 KB/s over a link for 50 KB/s, and then over one that drains it.
@@ -165,7 +245,11 @@ async fn stopped(stage: &mut Stage) {
 
 /// 60 MB over a link for 10 MB/s.
 async fn full_resync(stage: &mut Stage) {
-    stage.master.command(&["DEBUG", "POPULATE", "6000", "big", "10000"]).await.unwrap();
+    stage
+        .master
+        .command(&["DEBUG", "POPULATE", "6000", "big", "10000"])
+        .await
+        .unwrap();
     stage.link.cut().await;
     stage.link.set_rate(Some(10_000_000));
     stage.pass(4.0).await;
@@ -175,7 +259,10 @@ async fn full_resync(stage: &mut Stage) {
 
 /// 8 MB and 3 MB at once, over a link for 1 MB/s.
 async fn bursts(stage: &mut Stage) {
-    let burst = Load { fillers: 40, bytes: 10_000 };
+    let burst = Load {
+        fillers: 40,
+        bytes: 10_000,
+    };
     stage.link.set_rate(Some(1_000_000));
     for (seconds, rest) in [(0.4, 10.0), (0.15, 5.0)] {
         stage.writer.write(burst).await;
@@ -208,7 +295,8 @@ async fn replica_restart(stage: &mut Stage) {
     stage.caught_up().await;
 }
 
-/// While there is no master, nobody can know what it would have written, nor what it had written last.
+/// While there is no master, nobody can know what it would have written, nor what it had written
+/// last.
 async fn master_restart(stage: &mut Stage) {
     let killed = clock::now();
     stage.master.kill();
@@ -220,15 +308,23 @@ async fn master_restart(stage: &mut Stage) {
     stage.excuse(killed);
 }
 
-/// A script that writes nothing and takes some seven seconds. After five of them the replica answers BUSY.
+/// A script that writes nothing and takes some seven seconds. After five of them the replica
+/// answers BUSY.
 async fn script(stage: &mut Stage) {
-    const LOOP: &str = "local n = tonumber(ARGV[1]) local x = 0 for i = 1, n do x = x + i % 7 end return x";
+    const LOOP: &str =
+        "local n = tonumber(ARGV[1]) local x = 0 for i = 1, n do x = x + i % 7 end return x";
     let trial = clock::now();
     let rounds = 2_000_000_u32;
-    stage.replica.command(&["EVAL", LOOP, "0", &rounds.to_string()]).await.unwrap();
+    stage
+        .replica
+        .command(&["EVAL", LOOP, "0", &rounds.to_string()])
+        .await
+        .unwrap();
     let took = (clock::now() - trial).as_secs_f64();
     let rounds = (f64::from(rounds) * 7.5 / took).round();
-    stage.block_replica(&["EVAL", LOOP, "0", &rounds.to_string()]).await;
+    stage
+        .block_replica(&["EVAL", LOOP, "0", &rounds.to_string()])
+        .await;
 }
 
 async fn debug_sleep(stage: &mut Stage) {
@@ -238,7 +334,13 @@ async fn debug_sleep(stage: &mut Stage) {
 /// 16 MB at once over a link for 2 MB/s.
 async fn big_multi(stage: &mut Stage) {
     stage.link.set_rate(Some(2_000_000));
-    stage.writer.transaction(Load { fillers: 160, bytes: 100_000 }).await;
+    stage
+        .writer
+        .transaction(Load {
+            fillers: 160,
+            bytes: 100_000,
+        })
+        .await;
     stage.caught_up().await;
 }
 
@@ -250,8 +352,9 @@ async fn first_write(stage: &mut Stage) {
     stage.pass(5.0).await;
 }
 
-/// The exporter ends in good order and comes back two seconds later. Before anybody has answered it says that it is not ready
-/// and shows no number: what was kept counts once the master has said that it still means something.
+/// The exporter ends in good order and comes back two seconds later. Before anybody has answered it
+/// says that it is not ready and shows no number: what was kept counts once the master has said
+/// that it still means something.
 async fn monitor_restart(stage: &mut Stage) {
     stage.link.cut().await;
     stage.pass(7.0).await;
@@ -268,7 +371,10 @@ async fn monitor_restart(stage: &mut Stage) {
 }
 
 async fn monitor_cut_off(stage: &mut Stage) {
-    let mapped = stage.mapped.as_ref().expect("the shape has a proxy before the replica");
+    let mapped = stage
+        .mapped
+        .as_ref()
+        .expect("the shape has a proxy before the replica");
     mapped.stall(Direction::Both);
     stage.pass(OUTAGE).await;
     mapped.heal().await.unwrap();
@@ -281,7 +387,11 @@ async fn heavy_stream(stage: &mut Stage) {
     stage.pass(1.0).await;
     stage.link.heal().await.unwrap();
     stage.pass(6.0).await;
-    stage.master.command(&["CONFIG", "SET", "repl-backlog-size", "16kb"]).await.unwrap();
+    stage
+        .master
+        .command(&["CONFIG", "SET", "repl-backlog-size", "16kb"])
+        .await
+        .unwrap();
     stage.link.cut().await;
     stage.pass(1.0).await;
     stage.link.heal().await.unwrap();

@@ -8,13 +8,15 @@ use super::scraper::Sample;
 use super::take::Take;
 use super::truth::{Between, Record, instants, seconds};
 
-/// A truth that is wider than this, in seconds, is too vague to score an estimate by. Its overlap still counts.
+/// A truth that is wider than this, in seconds, is too vague to score an estimate by. Its overlap
+/// still counts.
 const VAGUE: f64 = 0.25;
 /// An estimate is settled when it is right for some instant of this last while.
 const SETTLING: Span = Span::from_millis(300);
 /// The grain of that while.
 const STEP: Span = Span::from_millis(10);
-/// What is promised of the instant at which the replica was asked held at some instant of this while before its answer.
+/// What is promised of the instant at which the replica was asked held at some instant of this
+/// while before its answer.
 const ASKED_BEFORE: Span = Span::from_millis(250);
 /// Bytes that are no writes: a PING or a SELECT in the stream.
 const OTHER_BYTES: f64 = 1000.0;
@@ -50,7 +52,8 @@ pub(super) struct Score {
     /// Upper bounds that are absent although one could be known.
     pub(super) unbounded: usize,
     pub(super) errors: Errors,
-    /// Half the width of the interval that was shown: what no estimate can be certain to be better than.
+    /// Half the width of the interval that was shown: what no estimate can be certain to be better
+    /// than.
     pub(super) half_widths: Vec<f64>,
     /// The width of the truth: its grain.
     pub(super) grains: Vec<f64>,
@@ -58,8 +61,8 @@ pub(super) struct Score {
     pub(super) hooks: Detection,
     /// As scrapes show it.
     pub(super) shown: Detection,
-    /// Samples with bytes that are negative, outside their own interval, or more than can have lacked, or whose
-    /// interval misses the truth.
+    /// Samples with bytes that are negative, outside their own interval, or more than can have
+    /// lacked, or whose interval misses the truth.
     pub(super) wrong_bytes: usize,
     /// For each signal of the other exporter.
     pub(super) peer: [(Errors, Detection); SIGNALS.len()],
@@ -74,11 +77,19 @@ impl Score {
     /// Scores `take`.
     pub(super) fn of(take: &Take) -> Self {
         let over = excursions(&take.record, take.began, take.ended);
-        let mut score = Self { hooks: Detection::of(&take.record, &over, &take.hooks), ..Self::default() };
+        let mut score = Self {
+            hooks: Detection::of(&take.record, &over, &take.hooks),
+            ..Self::default()
+        };
         for sample in &take.samples {
             score.judge(take, sample);
         }
-        let alarms: Vec<Timestamp> = take.samples.iter().filter(|s| is_alarm(s.lag)).map(|s| s.asked).collect();
+        let alarms: Vec<Timestamp> = take
+            .samples
+            .iter()
+            .filter(|s| is_alarm(s.lag))
+            .map(|s| s.asked)
+            .collect();
         score.shown = Detection::of(&take.record, &over, &alarms);
         for (index, scored) in score.peer.iter_mut().enumerate() {
             *scored = judge_peer(take, index, &over);
@@ -108,7 +119,9 @@ impl Score {
     }
 
     fn judge(&mut self, take: &Take, sample: &Sample) {
-        let Some(truth) = take.record.lag(sample.asked, sample.answered) else { return };
+        let Some(truth) = take.record.lag(sample.asked, sample.answered) else {
+            return;
+        };
         self.samples += 1;
         self.grains.push(truth.width());
         let within = overlap(&take.record, sample, truth);
@@ -126,20 +139,35 @@ impl Score {
             }
         }
         if let Some(upper) = sample.upper {
-            self.half_widths.push((upper - sample.lower.unwrap_or(0.0)) / 2.0);
+            self.half_widths
+                .push((upper - sample.lower.unwrap_or(0.0)) / 2.0);
         }
         if let Some(why) = wrong_bytes(&take.record, sample) {
             self.wrong_bytes += 1;
             self.complain(take, sample, truth, why);
         }
         self.vague += usize::from(truth.width() > VAGUE);
-        self.errors.add(errors(&take.record, sample.asked, sample.answered, sample.lag));
+        self.errors.add(errors(
+            &take.record,
+            sample.asked,
+            sample.answered,
+            sample.lag,
+        ));
     }
 
     fn complain(&mut self, take: &Take, sample: &Sample, truth: Between, why: &str) {
         if self.complaints.len() < COMPLAINTS {
             let at = seconds(take.began, sample.asked);
-            let Sample { lower, lag, upper, bytes, lower_bytes, upper_bytes, state, .. } = sample;
+            let Sample {
+                lower,
+                lag,
+                upper,
+                bytes,
+                lower_bytes,
+                upper_bytes,
+                state,
+                ..
+            } = sample;
             self.complaints.push(format!(
                 "{at:.2} s: {why}: truth [{:.3}, {:.3}] s, shown {lower:?} {lag:?} {upper:?} s, {lower_bytes:?} {bytes:?} {upper_bytes:?} B, {state}",
                 truth.low, truth.high
@@ -152,73 +180,128 @@ fn is_alarm(lag: Option<f64>) -> bool {
     lag.is_some_and(|lag| lag >= THRESHOLD)
 }
 
-/// Whether the interval that was shown and the truth overlap: the upper bound at the instant of the scrape, and the lower
-/// bound as it is promised, which is at the replica's last answer. An absent bound promises nothing.
+/// Whether the interval that was shown and the truth overlap: the upper bound at the instant of the
+/// scrape, and the lower bound as it is promised, which is at the replica's last answer. An absent
+/// bound promises nothing.
 fn overlap(record: &Record, sample: &Sample, truth: Between) -> bool {
     let upper_holds = sample.upper.is_none_or(|upper| upper >= truth.low);
-    let when_asked = sample.learned.and_then(|learned| extremes(learned, |at| record.lag(at, at)));
+    let when_asked = sample
+        .learned
+        .and_then(|learned| extremes(learned, |at| record.lag(at, at)));
     let then = when_asked.map_or(truth.high, |then| then.high.max(truth.high));
     upper_holds && sample.lower.is_none_or(|lower| lower <= then)
 }
 
-/// Between the lowest and the highest that a value can have been when the replica was asked, which answered at `learned`.
+/// Between the lowest and the highest that a value can have been when the replica was asked, which
+/// answered at `learned`.
 fn extremes(learned: Timestamp, value: impl Fn(Timestamp) -> Option<Between>) -> Option<Between> {
-    let either = |a: Between, b: Between| Between { low: a.low.min(b.low), high: a.high.max(b.high) };
-    instants(learned - ASKED_BEFORE, learned, STEP).filter_map(value).reduce(either)
+    let either = |a: Between, b: Between| Between {
+        low: a.low.min(b.low),
+        high: a.high.max(b.high),
+    };
+    instants(learned - ASKED_BEFORE, learned, STEP)
+        .filter_map(value)
+        .reduce(either)
 }
 
 /// What is wrong with the bytes of `sample`.
 fn wrong_bytes(record: &Record, sample: &Sample) -> Option<&'static str> {
     let bytes = sample.bytes?;
-    let (lower, upper) = (sample.lower_bytes.unwrap_or(0.0), sample.upper_bytes.unwrap_or(f64::MAX));
+    let (lower, upper) = (
+        sample.lower_bytes.unwrap_or(0.0),
+        sample.upper_bytes.unwrap_or(f64::MAX),
+    );
     let learned = sample.learned?;
     let when_asked = extremes(learned, |at| record.bytes(at, at));
-    // Nobody can know what it has applied since, so the most is what was written since then and what it lacked then.
+    // Nobody can know what it has applied since, so the most is what was written since then and
+    // what it lacked then.
     let most = record.bytes(learned - ASKED_BEFORE, sample.answered);
-    let outside = |truth: Between| upper + OTHER_BYTES < truth.low || lower - OTHER_BYTES > truth.high;
+    let outside =
+        |truth: Between| upper + OTHER_BYTES < truth.low || lower - OTHER_BYTES > truth.high;
     let wrong = [
         (bytes < 0.0, "the bytes are negative"),
-        (!(lower..=upper).contains(&bytes), "the bytes are outside their interval"),
-        (most.is_some_and(|truth| bytes > truth.high + OTHER_BYTES), "more bytes than it can have lacked"),
-        (when_asked.is_some_and(outside), "the true bytes are outside the interval"),
+        (
+            !(lower..=upper).contains(&bytes),
+            "the bytes are outside their interval",
+        ),
+        (
+            most.is_some_and(|truth| bytes > truth.high + OTHER_BYTES),
+            "more bytes than it can have lacked",
+        ),
+        (
+            when_asked.is_some_and(outside),
+            "the true bytes are outside the interval",
+        ),
     ];
-    wrong.into_iter().find(|(is_wrong, _)| *is_wrong).map(|(_, why)| why)
+    wrong
+        .into_iter()
+        .find(|(is_wrong, _)| *is_wrong)
+        .map(|(_, why)| why)
 }
 
 /// The errors of one value; none where it or the truth is not known, or the truth is vague.
 fn errors(record: &Record, asked: Timestamp, answered: Timestamp, value: Option<f64>) -> Errors {
-    let sharp = |from: Timestamp, to: Timestamp| record.lag(from, to).filter(|truth| truth.width() <= VAGUE);
-    let Some((truth, value)) = sharp(asked, answered).zip(value) else { return Errors::default() };
+    let sharp = |from: Timestamp, to: Timestamp| {
+        record.lag(from, to).filter(|truth| truth.width() <= VAGUE)
+    };
+    let Some((truth, value)) = sharp(asked, answered).zip(value) else {
+        return Errors::default();
+    };
     let raw = truth.distance(value);
     let before = instants(asked - SETTLING, asked, STEP).filter_map(|at| sharp(at, at));
-    let settled = before.map(|truth| truth.distance(value)).fold(raw, f64::min);
-    Errors { raw: vec![raw], settled: vec![settled] }
+    let settled = before
+        .map(|truth| truth.distance(value))
+        .fold(raw, f64::min);
+    Errors {
+        raw: vec![raw],
+        settled: vec![settled],
+    }
 }
 
 fn judge_peer(take: &Take, index: usize, over: &[Excursion]) -> (Errors, Detection) {
     let mut found = Errors::default();
     for reading in &take.peer {
-        found.add(errors(&take.record, reading.asked, reading.answered, reading.signals[index]));
+        found.add(errors(
+            &take.record,
+            reading.asked,
+            reading.answered,
+            reading.signals[index],
+        ));
     }
-    let alarms: Vec<Timestamp> =
-        take.peer.iter().filter(|reading| is_alarm(reading.signals[index])).map(|reading| reading.answered).collect();
-    let detection =
-        if take.peer.is_empty() { Detection::default() } else { Detection::of(&take.record, over, &alarms) };
+    let alarms: Vec<Timestamp> = take
+        .peer
+        .iter()
+        .filter(|reading| is_alarm(reading.signals[index]))
+        .map(|reading| reading.answered)
+        .collect();
+    let detection = if take.peer.is_empty() {
+        Detection::default()
+    } else {
+        Detection::of(&take.record, over, &alarms)
+    };
     (found, detection)
 }
 
 /// The mean; 0 of nothing.
 pub(super) fn mean(all: &[f64]) -> f64 {
-    if all.is_empty() { 0.0 } else { all.iter().sum::<f64>() / all.len() as f64 }
+    if all.is_empty() {
+        0.0
+    } else {
+        all.iter().sum::<f64>() / all.len() as f64
+    }
 }
 
 /// The value below which `share` of all are; 0 of nothing.
 pub(super) fn quantile(all: &[f64], share: f64) -> f64 {
     let mut sorted = all.to_vec();
     sorted.sort_by(f64::total_cmp);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a length is an index
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    // a share of a length is an index
     let index = (share * sorted.len() as f64) as usize;
-    sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
+    sorted
+        .get(index.min(sorted.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or(0.0)
 }
 
 /// The greatest; 0 of nothing.
@@ -234,7 +317,8 @@ mod tests {
         Timestamp::from_nanos(millis * 1_000_000)
     }
 
-    /// A replica that stands still from 1 s on, and has caught up at 11 s at once. Batches of 10 bytes each 20 ms.
+    /// A replica that stands still from 1 s on, and has caught up at 11 s at once. Batches of 10
+    /// bytes each 20 ms.
     fn stall() -> Record {
         let mut record = Record::default();
         for sent in (0..20_000).step_by(20) {
@@ -242,8 +326,16 @@ mod tests {
             record.confirmed(number, at(sent + 1));
         }
         for asked in (0..19_975_i64).step_by(25) {
-            let has = if (1000..11_000).contains(&asked) { 51 } else { asked / 20 + 1 };
-            record.read(at(asked), at(asked + 1), Some(usize::try_from(has).unwrap()));
+            let has = if (1000..11_000).contains(&asked) {
+                51
+            } else {
+                asked / 20 + 1
+            };
+            record.read(
+                at(asked),
+                at(asked + 1),
+                Some(usize::try_from(has).unwrap()),
+            );
         }
         record
     }
@@ -265,15 +357,31 @@ mod tests {
 
     fn take(samples: Vec<Sample>) -> Take {
         let (hooks, peer, excused) = (Vec::new(), Vec::new(), Vec::new());
-        Take { record: stall(), samples, hooks, peer, excused, began: at(100), ended: at(19_000) }
+        Take {
+            record: stall(),
+            samples,
+            hooks,
+            peer,
+            excused,
+            began: at(100),
+            ended: at(19_000),
+        }
     }
 
     fn check(sample: Sample, overlapping: bool, raw: f64, settled: f64) {
         let shown = format!("{sample:?}");
         let score = Score::of(&take(vec![sample]));
-        assert_eq!((score.samples, score.overlapping), (1, usize::from(overlapping)), "{shown}");
+        assert_eq!(
+            (score.samples, score.overlapping),
+            (1, usize::from(overlapping)),
+            "{shown}"
+        );
         let near = |errors: &[f64], expected: f64| (errors[0] - expected).abs() < 0.012;
-        assert!(near(&score.errors.raw, raw) && near(&score.errors.settled, settled), "{shown}: {:?}", score.errors);
+        assert!(
+            near(&score.errors.raw, raw) && near(&score.errors.settled, settled),
+            "{shown}: {:?}",
+            score.errors
+        );
     }
 
     #[test]
@@ -303,17 +411,38 @@ mod tests {
             sample(13_000, 0.0, 6.0, 7.0),
             sample(6500, 5.0, 5.4, 6.0),
         ]));
-        assert_eq!((score.shown.false_alarms, score.shown.missed, score.shown.crossings), (2, 0, 1));
-        assert_eq!((score.hooks.missed, score.hooks.crossings), (1, 1), "no webhook came");
+        assert_eq!(
+            (
+                score.shown.false_alarms,
+                score.shown.missed,
+                score.shown.crossings
+            ),
+            (2, 0, 1)
+        );
+        assert_eq!(
+            (score.hooks.missed, score.hooks.crossings),
+            (1, 1),
+            "no webhook came"
+        );
     }
 
     #[test]
     fn what_is_absent_is_counted_unless_nobody_could_know() {
-        let absent = Sample { lag: None, upper: None, ..sample(6000, 0.0, 0.0, 0.0) };
+        let absent = Sample {
+            lag: None,
+            upper: None,
+            ..sample(6000, 0.0, 0.0, 0.0)
+        };
         let score = Score::of(&take(vec![absent.clone()]));
-        assert_eq!((score.absent, score.unbounded, score.errors.raw.len()), (1, 1, 0));
+        assert_eq!(
+            (score.absent, score.unbounded, score.errors.raw.len()),
+            (1, 1, 0)
+        );
         let excused = vec![(at(5000), at(7000))];
-        let score = Score::of(&Take { excused, ..take(vec![absent]) });
+        let score = Score::of(&Take {
+            excused,
+            ..take(vec![absent])
+        });
         assert_eq!((score.absent, score.unbounded, score.samples), (0, 0, 1));
     }
 
@@ -329,8 +458,16 @@ mod tests {
         assert_eq!(count(bytes(2400.0, 2500.0, 2600.0)), 0);
         assert_eq!(count(bytes(0.0, -1.0, 1.0)), 1);
         assert_eq!(count(bytes(2600.0, 2500.0, 2700.0)), 1);
-        assert_eq!(count(bytes(0.0, 4000.0, 4000.0)), 1, "250 batches are 2500 bytes");
-        assert_eq!(count(bytes(0.0, 1000.0, 1000.0)), 1, "at least 240 batches of 10 bytes lacked when it was asked");
+        assert_eq!(
+            count(bytes(0.0, 4000.0, 4000.0)),
+            1,
+            "250 batches are 2500 bytes"
+        );
+        assert_eq!(
+            count(bytes(0.0, 1000.0, 1000.0)),
+            1,
+            "at least 240 batches of 10 bytes lacked when it was asked"
+        );
     }
 
     #[test]

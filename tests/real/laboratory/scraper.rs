@@ -1,4 +1,5 @@
-//! Scrapes the exporter's metrics, as Prometheus does but more often, and keeps what they say of one pair.
+//! Scrapes the exporter's metrics, as Prometheus does but more often, and keeps what they say of
+//! one pair.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -46,7 +47,12 @@ impl Scraper {
     /// Scrapes the exporter at `url` each `period`. A scrape that fails leaves no sample.
     pub(super) fn start(url: &str, subject: Subject, period: Duration) -> Self {
         let samples = Arc::default();
-        let task = tokio::spawn(scrape(format!("{url}/metrics"), subject, period, Arc::clone(&samples)));
+        let task = tokio::spawn(scrape(
+            format!("{url}/metrics"),
+            subject,
+            period,
+            Arc::clone(&samples),
+        ));
         Self { samples, task }
     }
 
@@ -56,14 +62,29 @@ impl Scraper {
     }
 
     /// Waits for a sample, taken from now on, that is as `reached` says.
-    pub(super) async fn wait_for(&self, what: &str, limit: Duration, reached: impl Fn(&Sample) -> bool) -> Sample {
+    pub(super) async fn wait_for(
+        &self,
+        what: &str,
+        limit: Duration,
+        reached: impl Fn(&Sample) -> bool,
+    ) -> Sample {
         let from = clock::now();
         let probe = || async {
             let samples = self.samples.lock().unwrap();
-            let fresh = || samples.iter().rev().take_while(|sample| sample.asked >= from);
-            fresh().find(|sample| reached(sample)).cloned().ok_or_else(|| format!("{:?}", samples.last()))
+            let fresh = || {
+                samples
+                    .iter()
+                    .rev()
+                    .take_while(|sample| sample.asked >= from)
+            };
+            fresh()
+                .find(|sample| reached(sample))
+                .cloned()
+                .ok_or_else(|| format!("{:?}", samples.last()))
         };
-        eventually(what, limit, probe).await.unwrap_or_else(|error| panic!("{error}"))
+        eventually(what, limit, probe)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
@@ -74,7 +95,10 @@ impl Drop for Scraper {
 }
 
 async fn scrape(url: String, subject: Subject, period: Duration, samples: Arc<Mutex<Vec<Sample>>>) {
-    let timeouts = HttpTimeouts { connect: ANSWER_LIMIT, total: ANSWER_LIMIT };
+    let timeouts = HttpTimeouts {
+        connect: ANSWER_LIMIT,
+        total: ANSWER_LIMIT,
+    };
     let client = HttpClient::for_exporter(timeouts).unwrap();
     let anchor = clock::anchor();
     let mut tick = interval(period);
@@ -85,7 +109,10 @@ async fn scrape(url: String, subject: Subject, period: Duration, samples: Arc<Mu
         let answer = client.get(&url).await;
         let answered = clock::now();
         if let Ok(answer) = answer.map(|answer| answer.body) {
-            samples.lock().unwrap().extend(read(&answer, &subject, (asked, answered), anchor));
+            samples
+                .lock()
+                .unwrap()
+                .extend(read(&answer, &subject, (asked, answered), anchor));
         }
     }
 }
@@ -101,11 +128,28 @@ fn read(
         line.contains(&format!("pair=\"{}\"", subject.pair))
             && line.contains(&format!("replica=\"{}\"", subject.replica))
     };
-    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).filter(names_it).collect();
-    let value = |name: &str| lines.iter().find_map(|line| value_of(line.strip_prefix(name)?));
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter(names_it)
+        .collect();
+    let value = |name: &str| {
+        lines
+            .iter()
+            .find_map(|line| value_of(line.strip_prefix(name)?))
+    };
     let lag = |of: &str| value(&format!("redis_cross_dc_replication_lag_{of}{{"));
-    let is_state = |line: &&&str| line.starts_with("redis_cross_dc_link_state{") && value_of(line) == Some(1.0);
-    let state = lines.iter().find(is_state)?.split_once("state=\"")?.1.split('"').next()?.to_owned();
+    let is_state = |line: &&&str| {
+        line.starts_with("redis_cross_dc_link_state{") && value_of(line) == Some(1.0)
+    };
+    let state = lines
+        .iter()
+        .find(is_state)?
+        .split_once("state=\"")?
+        .1
+        .split('"')
+        .next()?
+        .to_owned();
     let on_our_clock = |at: f64| anchor.mono + Span::from_secs_f64(at - anchor.wall.as_secs_f64());
     Some(Sample {
         asked,
@@ -128,7 +172,8 @@ pub(super) fn value_of(line: &str) -> Option<f64> {
 
 #[test]
 fn a_scrape_is_read() {
-    let labels = |replica: &str| format!("pair=\"p\",source_dc=\"a\",target_dc=\"b\",replica=\"{replica}\"");
+    let labels =
+        |replica: &str| format!("pair=\"p\",source_dc=\"a\",target_dc=\"b\",replica=\"{replica}\"");
     let text = format!(
         "# HELP x y\nredis_cross_dc_replication_lag_seconds{{{other}}} 9\nredis_cross_dc_replication_lag_seconds{{{it}}} 0.25\n\
          redis_cross_dc_replication_lag_upper_seconds{{{it}}} 0.5\nredis_cross_dc_replication_lag_bytes{{{it}}} 7\n\
@@ -138,12 +183,23 @@ fn a_scrape_is_read() {
         it = labels("h:1"),
     );
     let at = Timestamp::from_nanos;
-    let anchor =
-        ClockAnchor { mono: at(0), wall: redis_cross_dc_exporter::model::WallTime::from_nanos(1_000_000_000_000) };
-    let subject = |replica: &str| Subject { pair: "p".to_owned(), replica: replica.to_owned() };
+    let anchor = ClockAnchor {
+        mono: at(0),
+        wall: redis_cross_dc_exporter::model::WallTime::from_nanos(1_000_000_000_000),
+    };
+    let subject = |replica: &str| Subject {
+        pair: "p".to_owned(),
+        replica: replica.to_owned(),
+    };
     let sample = read(&text, &subject("h:1"), (at(1), at(2)), anchor).unwrap();
-    assert_eq!((sample.lag, sample.lower, sample.upper), (Some(0.25), None, Some(0.5)));
-    assert_eq!((sample.bytes, sample.state.as_str()), (Some(7.0), "streaming"));
+    assert_eq!(
+        (sample.lag, sample.lower, sample.upper),
+        (Some(0.25), None, Some(0.5))
+    );
+    assert_eq!(
+        (sample.bytes, sample.state.as_str()),
+        (Some(7.0), "streaming")
+    );
     assert_eq!(sample.learned, Some(at(2_500_000_000)));
     assert_eq!(read(&text, &subject("h:3"), (at(1), at(2)), anchor), None);
 }

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redis_cross_dc_exporter::clock;
-use redis_cross_dc_exporter::lab::{RedisServer, RedisServerBuilder, Reply, WanConditions, WanProxy, eventually};
+use redis_cross_dc_exporter::lab::{
+    RedisServer, RedisServerBuilder, Reply, WanConditions, WanProxy, eventually,
+};
 use redis_cross_dc_exporter::model::{ServerAddr, Span, Timestamp};
 use tokio::time::sleep;
 
@@ -23,7 +25,8 @@ const PAIR: &str = "scored";
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The period of polls, as the configuration says.
 const POLL_INTERVAL: Span = Span::from_secs(1);
-/// How often Prometheus would scrape in the laboratory: often enough to see what happens between two polls.
+/// How often Prometheus would scrape in the laboratory: often enough to see what happens between
+/// two polls.
 const SCRAPE_PERIOD: Duration = Duration::from_millis(100);
 /// How often it scrapes where each scrape asks the servers first.
 const REFRESHED_SCRAPE_PERIOD: Duration = Duration::from_secs(1);
@@ -34,12 +37,14 @@ const HEALTHY_AFTER: f64 = 3.0;
 /// The fastest that a process can be seen to have stopped.
 const STOP_PAUSE: Duration = Duration::from_millis(1);
 
-/// How servers and links are laid out. The link that is broken is always the one that the scored data comes over.
+/// How servers and links are laid out. The link that is broken is always the one that the scored
+/// data comes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// master <- link <- replica
     Pair,
-    /// The same, and the exporter reaches the replica through a proxy, so under another port than the replica's own.
+    /// The same, and the exporter reaches the replica through a proxy, so under another port than
+    /// the replica's own.
     Mapped,
     /// master <- link <- other <- replica
     Chain,
@@ -78,7 +83,8 @@ pub(super) struct Method {
     pub(super) phase: f64,
     /// How long the take lasts at least, in seconds: after the story all is well.
     pub(super) length: f64,
-    /// Whether each scrape asks the servers first (`poll.refresh_on_scrape`), at one scrape a second.
+    /// Whether each scrape asks the servers first (`poll.refresh_on_scrape`), at one scrape a
+    /// second.
     pub(super) refresh: bool,
     /// The other exporter, if it is installed and to be scored.
     pub(super) peer: Option<Arc<Peer>>,
@@ -109,19 +115,37 @@ pub(super) struct Stage {
 impl Stage {
     /// Sets up what is planned and waits until the exporter knows the lag.
     pub(super) async fn start(plan: Plan, method: Method) -> Self {
-        let Plan { shape, delay, load, master, replica } = plan;
+        let Plan {
+            shape,
+            delay,
+            load,
+            master,
+            replica,
+        } = plan;
         let master = master.start().await.unwrap();
-        let conditions = WanConditions { delay, ..WanConditions::default() };
-        let link = WanProxy::start(None, master.addr(), conditions).await.unwrap();
+        let conditions = WanConditions {
+            delay,
+            ..WanConditions::default()
+        };
+        let link = WanProxy::start(None, master.addr(), conditions)
+            .await
+            .unwrap();
         let other = match shape {
             Shape::Pair | Shape::Mapped => None,
             Shape::Chain => Some(in_sync(RedisServer::builder().replicaof(link.addr())).await),
             Shape::Fork => Some(in_sync(RedisServer::builder().replicaof(master.addr())).await),
         };
-        let source = other.as_ref().filter(|_| shape == Shape::Chain).map_or(link.addr(), RedisServer::addr);
+        let source = other
+            .as_ref()
+            .filter(|_| shape == Shape::Chain)
+            .map_or(link.addr(), RedisServer::addr);
         let replica = in_sync(replica.replicaof(source)).await;
         let mapped = match shape {
-            Shape::Mapped => Some(WanProxy::start(None, replica.addr(), WanConditions::default()).await.unwrap()),
+            Shape::Mapped => Some(
+                WanProxy::start(None, replica.addr(), WanConditions::default())
+                    .await
+                    .unwrap(),
+            ),
             _ => None,
         };
         let record = Shared::default();
@@ -129,12 +153,27 @@ impl Stage {
         let probe = Probe::start(replica.addr(), Arc::clone(&record));
         let receiver = Receiver::start([]).await.unwrap();
         let watched = mapped.as_ref().map_or(replica.addr(), WanProxy::addr);
-        let pairs = pairs(shape, master.addr(), other.as_ref().map(RedisServer::addr), watched);
+        let pairs = pairs(
+            shape,
+            master.addr(),
+            other.as_ref().map(RedisServer::addr),
+            watched,
+        );
         let exporter = Exporter::start(&configuration(&pairs, &receiver, method.refresh)).await;
-        let subject = Subject { pair: PAIR.to_owned(), replica: watched.to_string() };
-        let period = if method.refresh { REFRESHED_SCRAPE_PERIOD } else { SCRAPE_PERIOD };
+        let subject = Subject {
+            pair: PAIR.to_owned(),
+            replica: watched.to_string(),
+        };
+        let period = if method.refresh {
+            REFRESHED_SCRAPE_PERIOD
+        } else {
+            SCRAPE_PERIOD
+        };
         let scraper = Scraper::start(exporter.url(), subject.clone(), period);
-        let peer = method.peer.as_ref().map(|peer| peer.watch(master.addr(), watched));
+        let peer = method
+            .peer
+            .as_ref()
+            .map(|peer| peer.watch(master.addr(), watched));
         let excused = Vec::new();
         let began = clock::now();
         let mut stage = Self {
@@ -172,10 +211,18 @@ impl Stage {
         self.scraper.wait_for(what, PATIENCE, is_known).await;
     }
 
-    /// Waits for the phase of the poll period in which the story is to begin, as far as the sample's time tells it.
+    /// Waits for the phase of the poll period in which the story is to begin, as far as the
+    /// sample's time tells it.
     async fn in_phase(&self) -> Timestamp {
-        let before = self.scraper.samples().last().and_then(|sample| sample.learned);
-        let polled = self.scraper.wait_for("another poll", PATIENCE, |s| s.learned > before).await;
+        let before = self
+            .scraper
+            .samples()
+            .last()
+            .and_then(|sample| sample.learned);
+        let polled = self
+            .scraper
+            .wait_for("another poll", PATIENCE, |s| s.learned > before)
+            .await;
         let due = polled.learned.unwrap_or(polled.asked) + POLL_INTERVAL.mul_f64(self.method.phase);
         sleep((due - clock::now()).or_zero().to_duration()).await;
         clock::now()
@@ -186,9 +233,15 @@ impl Stage {
         let written = self.record.lock().unwrap().newest_batch();
         let probe = || async {
             let has = self.record.lock().unwrap().newest_reading();
-            if has >= written { Ok(()) } else { Err(format!("batch {has} of {written}")) }
+            if has >= written {
+                Ok(())
+            } else {
+                Err(format!("batch {has} of {written}"))
+            }
         };
-        eventually("the replica to catch up", PATIENCE, probe).await.unwrap_or_else(|error| panic!("{error}"));
+        eventually("the replica to catch up", PATIENCE, probe)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Stops the replica (SIGSTOP) for `seconds`.
@@ -209,11 +262,15 @@ impl Stage {
     /// Blocks the replica with a command, which takes some seconds.
     pub(super) async fn block_replica(&self, command: &[&str]) {
         let mut connection = self.replica.connect().await.unwrap().within(PATIENCE);
-        connection.command(&["CONFIG", "SET", "slowlog-log-slower-than", "1000000"]).await.unwrap();
+        connection
+            .command(&["CONFIG", "SET", "slowlog-log-slower-than", "1000000"])
+            .await
+            .unwrap();
         let sent = clock::now();
         connection.command(command).await.unwrap();
         let answered = clock::now();
-        // Redis itself measures for how long it did nothing else: `[[id, time, microseconds, ...]]`.
+        // Redis itself measures for how long it did nothing else: `[[id, time, microseconds,
+        // ...]]`.
         let log = connection.command(&["SLOWLOG", "GET", "1"]).await.unwrap();
         let took = longest(&log).expect("the command is in the slow log");
         self.froze(answered - took, sent + took);
@@ -235,13 +292,25 @@ impl Stage {
         let ended = clock::now();
         // The truth is known up to the last reading that was asked for.
         self.pass(0.2).await;
-        let peer = self.peer.take().map(PeerWatch::readings).unwrap_or_default();
+        let peer = self
+            .peer
+            .take()
+            .map(PeerWatch::readings)
+            .unwrap_or_default();
         let record = std::mem::replace(&mut self.record, Arc::new(Mutex::new(Record::default())));
         let record = record.lock().unwrap().clone();
         let mut samples = self.scraper.samples();
         samples.retain(|sample| sample.asked >= self.began && sample.answered <= ended);
         let hooks = alarm::hooks(&self.receiver.requests(), &self.subject);
-        Take { record, samples, hooks, peer, excused: self.excused.clone(), began: self.began, ended }
+        Take {
+            record,
+            samples,
+            hooks,
+            peer,
+            excused: self.excused.clone(),
+            began: self.began,
+            ended,
+        }
     }
 }
 
@@ -268,7 +337,9 @@ pub(super) async fn stop(server: &mut RedisServer, length: Duration) -> (Timesta
 
 /// The longest command of a reply of SLOWLOG GET.
 fn longest(log: &Reply) -> Option<Span> {
-    let Reply::Array(entries) = log else { return None };
+    let Reply::Array(entries) = log else {
+        return None;
+    };
     let micros = entries.iter().filter_map(|entry| match entry {
         Reply::Array(fields) => match fields.get(2) {
             Some(Reply::Integer(micros)) => Some(*micros),
@@ -280,11 +351,21 @@ fn longest(log: &Reply) -> Option<Span> {
 }
 
 /// The section `pairs` of the configuration.
-fn pairs(shape: Shape, master: &ServerAddr, other: Option<&ServerAddr>, replica: &ServerAddr) -> String {
+fn pairs(
+    shape: Shape,
+    master: &ServerAddr,
+    other: Option<&ServerAddr>,
+    replica: &ServerAddr,
+) -> String {
     let entry = |name: &str, master: &ServerAddr, dc: &str, replicas: &[&ServerAddr]| {
-        let replicas: Vec<String> = replicas.iter().map(|addr| format!("{{address: '{addr}', dc: dc2}}")).collect();
+        let replicas: Vec<String> = replicas
+            .iter()
+            .map(|addr| format!("{{address: '{addr}', dc: dc2}}"))
+            .collect();
         let replicas = replicas.join(", ");
-        format!("  - {{name: {name}, master: {{address: '{master}', dc: {dc}}}, replicas: [{replicas}]}}\n")
+        format!(
+            "  - {{name: {name}, master: {{address: '{master}', dc: {dc}}}, replicas: [{replicas}]}}\n"
+        )
     };
     match (shape, other) {
         (Shape::Chain, Some(middle)) => {
@@ -297,7 +378,11 @@ fn pairs(shape: Shape, master: &ServerAddr, other: Option<&ServerAddr>, replica:
 
 /// One rule, at five seconds, that speaks at once.
 fn configuration(pairs: &str, receiver: &Receiver, refresh: bool) -> String {
-    let refresh = if refresh { ", refresh_on_scrape: true" } else { "" };
+    let refresh = if refresh {
+        ", refresh_on_scrape: true"
+    } else {
+        ""
+    };
     let off = ["lag_bytes", "link_down", "unreachable", "unknown"]
         .map(|rule| format!(", {rule}: {{warning: null, critical: null}}"));
     format!(

@@ -24,6 +24,8 @@ pub(super) struct Take {
 impl Take {
     /// Whether no number can be known at `at`.
     pub(super) fn is_excused(&self, at: Timestamp) -> bool {
-        self.excused.iter().any(|(from, to)| (*from..=*to).contains(&at))
+        self.excused
+            .iter()
+            .any(|(from, to)| (*from..=*to).contains(&at))
     }
 }

@@ -1,9 +1,11 @@
-//! The true lag as an interval, from numbered writes and from what the replica showed of them. Pure.
+//! The true lag as an interval, from numbered writes and from what the replica showed of them.
+//! Pure.
 //!
-//! Every write of a take is made by one writer and belongs to a numbered batch; the number is written last. So a replica
-//! that shows the number `n` has all of batch `n` and not all of batch `n + 1`, and the oldest write that it lacks was
-//! made between the instant at which batch `n + 1` was sent and the instant at which it was confirmed. What the replica
-//! has only grows, so between two readings it is bounded by both. No clock but the laboratory's own is used.
+//! Every write of a take is made by one writer and belongs to a numbered batch; the number is
+//! written last. So a replica that shows the number `n` has all of batch `n` and not all of batch
+//! `n + 1`, and the oldest write that it lacks was made between the instant at which batch `n + 1`
+//! was sent and the instant at which it was confirmed. What the replica has only grows, so between
+//! two readings it is bounded by both. No clock but the laboratory's own is used.
 
 use redis_cross_dc_exporter::model::{Span, Timestamp};
 
@@ -29,13 +31,15 @@ impl Between {
 #[derive(Clone, Copy, Debug)]
 struct Batch {
     sent: Timestamp,
-    /// `None` when the answer never came: then it may have been executed at any time since, or never.
+    /// `None` when the answer never came: then it may have been executed at any time since, or
+    /// never.
     confirmed: Option<Timestamp>,
     /// Bytes of the stream up to and with this batch.
     bytes_to_here: u64,
 }
 
-/// At some instant from `asked` to `answered`, the replica had batch `number` and not all of the next.
+/// At some instant from `asked` to `answered`, the replica had batch `number` and not all of the
+/// next.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     asked: Timestamp,
@@ -63,7 +67,11 @@ impl Record {
     /// A batch of `bytes` is about to be sent. Returns its number.
     pub(super) fn sending(&mut self, at: Timestamp, bytes: u64) -> usize {
         let before = self.batches.last().map_or(0, |batch| batch.bytes_to_here);
-        self.batches.push(Batch { sent: at, confirmed: None, bytes_to_here: before + bytes });
+        self.batches.push(Batch {
+            sent: at,
+            confirmed: None,
+            bytes_to_here: before + bytes,
+        });
         self.batches.len()
     }
 
@@ -72,15 +80,22 @@ impl Record {
         self.batches[number - 1].confirmed = Some(at);
     }
 
-    /// The replica has shown `number`. `None` is a replica that shows no data set at all, because it came back empty or
-    /// loads another one: it has nothing newer than before.
+    /// The replica has shown `number`. `None` is a replica that shows no data set at all, because
+    /// it came back empty or loads another one: it has nothing newer than before.
     ///
     /// Panics when the replica has less than before: then these numbers say nothing about its lag.
     pub(super) fn read(&mut self, asked: Timestamp, answered: Timestamp, number: Option<usize>) {
         let before = self.newest_reading();
         let number = number.unwrap_or(before);
-        assert!(number >= before, "the replica stepped back from batch {before} to {number}");
-        self.readings.push(Reading { asked, answered, number });
+        assert!(
+            number >= before,
+            "the replica stepped back from batch {before} to {number}"
+        );
+        self.readings.push(Reading {
+            asked,
+            answered,
+            number,
+        });
     }
 
     /// The replica certainly applied nothing from `from` to `to`.
@@ -98,36 +113,57 @@ impl Record {
         self.batches.len()
     }
 
-    /// What the lag in seconds can have been at some instant from `from` to `to`: the age of the oldest write that the
-    /// replica lacked. `None` where nothing was read before or after.
+    /// What the lag in seconds can have been at some instant from `from` to `to`: the age of the
+    /// oldest write that the replica lacked. `None` where nothing was read before or after.
     pub(super) fn lag(&self, from: Timestamp, to: Timestamp) -> Option<Between> {
         let (least, most) = self.had(from, to)?;
-        let certain = self.batches[most.min(self.batches.len())..].iter().find_map(|batch| batch.confirmed);
+        let certain = self.batches[most.min(self.batches.len())..]
+            .iter()
+            .find_map(|batch| batch.confirmed);
         let possible = self.batches.get(least).map(|batch| batch.sent);
-        let age = |now: Timestamp, since: Option<Timestamp>| since.map_or(0.0, |since| seconds(since, now).max(0.0));
-        Some(Between { low: age(from, certain), high: age(to, possible) })
+        let age = |now: Timestamp, since: Option<Timestamp>| {
+            since.map_or(0.0, |since| seconds(since, now).max(0.0))
+        };
+        Some(Between {
+            low: age(from, certain),
+            high: age(to, possible),
+        })
     }
 
-    /// What the lag in bytes can have been at some instant from `from` to `to`. `None` also where a batch is in doubt.
+    /// What the lag in bytes can have been at some instant from `from` to `to`. `None` also where a
+    /// batch is in doubt.
     pub(super) fn bytes(&self, from: Timestamp, to: Timestamp) -> Option<Between> {
         let (least, most) = self.had(from, to)?;
-        let confirmed = self.batches.partition_point(|batch| batch.confirmed.is_some_and(|at| at <= from));
+        let confirmed = self
+            .batches
+            .partition_point(|batch| batch.confirmed.is_some_and(|at| at <= from));
         let sent = self.sent_by(to);
-        let doubtful = self.batches[..confirmed.max(least)].iter().any(|batch| batch.confirmed.is_none());
+        let doubtful = self.batches[..confirmed.max(least)]
+            .iter()
+            .any(|batch| batch.confirmed.is_none());
         // Of the batch after the last complete one it may have a part.
         let part = (most + 1).min(sent);
         let low = self.bytes_to(confirmed).saturating_sub(self.bytes_to(part));
         let high = self.bytes_to(sent).saturating_sub(self.bytes_to(least));
-        (!doubtful).then_some(Between { low: low as f64, high: high as f64 })
+        (!doubtful).then_some(Between {
+            low: low as f64,
+            high: high as f64,
+        })
     }
 
-    /// The least and the most batches that the replica can have had at some instant from `from` to `to`.
+    /// The least and the most batches that the replica can have had at some instant from `from` to
+    /// `to`.
     fn had(&self, from: Timestamp, to: Timestamp) -> Option<(usize, usize)> {
-        let answered = self.readings.partition_point(|reading| reading.answered <= from);
+        let answered = self
+            .readings
+            .partition_point(|reading| reading.answered <= from);
         let before = self.readings[..answered].last()?;
         let not_asked = self.readings.partition_point(|reading| reading.asked < to);
         let after = self.readings.get(not_asked).map(|reading| reading.number);
-        let frozen = self.freezes.iter().find(|freeze| freeze.from <= from && to <= freeze.to);
+        let frozen = self
+            .freezes
+            .iter()
+            .find(|freeze| freeze.from <= from && to <= freeze.to);
         // What was not yet sent when it froze, it cannot have got since.
         let frozen = frozen.map(|freeze| self.sent_by(freeze.from));
         let most = [after, frozen].into_iter().flatten().min()?;
@@ -140,7 +176,9 @@ impl Record {
     }
 
     fn bytes_to(&self, number: usize) -> u64 {
-        number.checked_sub(1).map_or(0, |index| self.batches[index].bytes_to_here)
+        number
+            .checked_sub(1)
+            .map_or(0, |index| self.batches[index].bytes_to_here)
     }
 }
 
@@ -150,7 +188,11 @@ pub(super) fn seconds(from: Timestamp, to: Timestamp) -> f64 {
 }
 
 /// The instants from `from` to `to`, `step` apart.
-pub(super) fn instants(from: Timestamp, to: Timestamp, step: Span) -> impl Iterator<Item = Timestamp> {
+pub(super) fn instants(
+    from: Timestamp,
+    to: Timestamp,
+    step: Span,
+) -> impl Iterator<Item = Timestamp> {
     std::iter::successors(Some(from), move |at| Some(*at + step)).take_while(move |at| *at <= to)
 }
 
@@ -176,7 +218,10 @@ mod tests {
     fn check(record: &Record, millis: i64, low: f64, high: f64) {
         let lag = record.lag(at(millis), at(millis)).unwrap();
         let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
-        assert!(near(lag.low, low) && near(lag.high, high), "at {millis} ms: {lag:?} instead of [{low}, {high}]");
+        assert!(
+            near(lag.low, low) && near(lag.high, high),
+            "at {millis} ms: {lag:?} instead of [{low}, {high}]"
+        );
     }
 
     #[test]
@@ -196,8 +241,16 @@ mod tests {
         record.read(at(5000), at(5001), Some(100));
         record.read(at(5030), at(5031), Some(200));
         check(&record, 5010, 1.009, 3.01);
-        assert_eq!(record.lag(at(5000), at(5000)), None, "nothing was answered before");
-        assert_eq!(record.lag(at(5040), at(5040)), None, "nothing was asked after");
+        assert_eq!(
+            record.lag(at(5000), at(5000)),
+            None,
+            "nothing was answered before"
+        );
+        assert_eq!(
+            record.lag(at(5040), at(5040)),
+            None,
+            "nothing was asked after"
+        );
     }
 
     #[test]
@@ -227,7 +280,8 @@ mod tests {
         record.read(at(9010), at(9011), Some(451));
         check(&record, 8000, 0.0, 8.0 - 1.980);
         record.froze(at(2010), at(8999));
-        // It lacks batch 100 (sent at 1980 ms) or, as 101 was sent before 2010 ms, batch 102 (confirmed at 2021 ms).
+        // It lacks batch 100 (sent at 1980 ms) or, as 101 was sent before 2010 ms, batch 102
+        // (confirmed at 2021 ms).
         check(&record, 8000, 8.0 - 2.021, 8.0 - 1.980);
         check(&record, 8999, 8.999 - 2.021, 8.999 - 1.980);
     }
@@ -249,9 +303,16 @@ mod tests {
         let mut record = written(500);
         record.read(at(5000), at(5001), Some(100));
         record.read(at(5030), at(5031), Some(102));
-        // Batch 251 is sent at 5000 ms: at 5010 ms there are 251 batches, and 100 to 102 and a part are on the replica.
+        // Batch 251 is sent at 5000 ms: at 5010 ms there are 251 batches, and 100 to 102 and a part
+        // are on the replica.
         let bytes = record.bytes(at(5010), at(5010)).unwrap();
-        assert_eq!(bytes, Between { low: 14_800.0, high: 15_100.0 });
+        assert_eq!(
+            bytes,
+            Between {
+                low: 14_800.0,
+                high: 15_100.0
+            }
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The writer of numbered batches and the probe that reads the numbers on the replica: where the truth comes from.
+//! The writer of numbered batches and the probe that reads the numbers on the replica: where the
+//! truth comes from.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +23,8 @@ const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 /// The key of the numbers.
 const KEY: &str = "number";
-/// Keys of what fills a batch; they are used again and again, so that a long take does not fill the memory.
+/// Keys of what fills a batch; they are used again and again, so that a long take does not fill the
+/// memory.
 const FILLER_KEYS: usize = 100;
 
 pub(super) type Shared = Arc<Mutex<Record>>;
@@ -52,8 +54,16 @@ impl NumberedWriter {
     /// Writes a batch with `load` to `master` each [`WRITE_PERIOD`]; `None` waits for orders.
     pub(super) fn start(master: &ServerAddr, load: Option<Load>, record: Shared) -> Self {
         let (orders, received) = mpsc::channel(1);
-        let writer = Writer { master: master.clone(), load, record, connection: None };
-        Self { orders, task: tokio::spawn(writer.run(received)) }
+        let writer = Writer {
+            master: master.clone(),
+            load,
+            record,
+            connection: None,
+        };
+        Self {
+            orders,
+            task: tokio::spawn(writer.run(received)),
+        }
     }
 
     /// From now on, batches hold `load`.
@@ -78,7 +88,10 @@ impl NumberedWriter {
 
     async fn order(&self, order: Order) {
         let (done, waiting) = oneshot::channel();
-        self.orders.send((order, done)).await.expect("the writer runs");
+        self.orders
+            .send((order, done))
+            .await
+            .expect("the writer runs");
         waiting.await.expect("the writer carries out the order");
     }
 }
@@ -123,9 +136,12 @@ impl Writer {
         }
     }
 
-    /// Writes one batch. When the master is not there, none is made; when the answer is lost, the batch is in doubt.
+    /// Writes one batch. When the master is not there, none is made; when the answer is lost, the
+    /// batch is in doubt.
     async fn batch(&mut self, load: Load, as_transaction: bool) {
-        let Some(mut connection) = self.connected().await else { return sleep(RECONNECT_PAUSE).await };
+        let Some(mut connection) = self.connected().await else {
+            return sleep(RECONNECT_PAUSE).await;
+        };
         let number = self.record.lock().unwrap().newest_batch() + 1;
         let mut commands = fillers(load, number);
         commands.push(vec!["SET".to_owned(), KEY.to_owned(), number.to_string()]);
@@ -138,7 +154,11 @@ impl Writer {
             }
             commands = vec![vec!["EXEC".to_owned()]];
         }
-        let begun = self.record.lock().unwrap().sending(clock::now(), bytes as u64);
+        let begun = self
+            .record
+            .lock()
+            .unwrap()
+            .sending(clock::now(), bytes as u64);
         assert_eq!(begun, number, "one writer numbers all batches");
         if send(&mut connection, &commands).await.is_ok() {
             self.record.lock().unwrap().confirmed(number, clock::now());
@@ -149,7 +169,12 @@ impl Writer {
     async fn connected(&mut self) -> Option<Connection> {
         match self.connection.take() {
             Some(connection) => Some(connection),
-            None => Some(Connection::open(&self.master, None).await.ok()?.within(ANSWER_LIMIT)),
+            None => Some(
+                Connection::open(&self.master, None)
+                    .await
+                    .ok()?
+                    .within(ANSWER_LIMIT),
+            ),
         }
     }
 }
@@ -157,7 +182,9 @@ impl Writer {
 fn fillers(load: Load, number: usize) -> Vec<Vec<String>> {
     let value = "x".repeat(load.bytes);
     let key = |index| format!("filler:{}", (number + index) % FILLER_KEYS);
-    (0..load.fillers).map(|index| vec!["SET".to_owned(), key(index), value.clone()]).collect()
+    (0..load.fillers)
+        .map(|index| vec!["SET".to_owned(), key(index), value.clone()])
+        .collect()
 }
 
 /// What a command takes in the replication stream: RESP, as it was sent.
@@ -173,7 +200,9 @@ async fn send(connection: &mut Connection, commands: &[Vec<String>]) -> Result<(
         Reply::Error(reply) => Some(reply),
         _ => None,
     });
-    refused.map_or(Ok(()), |reply| panic!("the master refused a write: {reply}"))
+    refused.map_or(Ok(()), |reply| {
+        panic!("the master refused a write: {reply}")
+    })
 }
 
 /// A running probe. On drop it stops.
@@ -211,7 +240,9 @@ async fn read_on(mut connection: Connection, record: &Shared) -> Result<(), LabE
         tick.tick().await;
         let asked = clock::now();
         let shown = match connection.command(&["GET", KEY]).await {
-            Ok(reply) => reply.text().map(|text| text.parse().expect("the key holds a number")),
+            Ok(reply) => reply
+                .text()
+                .map(|text| text.parse().expect("the key holds a number")),
             Err(LabError::CommandRefused { reply, .. }) if reply.starts_with("LOADING") => None,
             // Busy with a script: that says nothing.
             Err(LabError::CommandRefused { .. }) => continue,
@@ -224,5 +255,8 @@ async fn read_on(mut connection: Connection, record: &Shared) -> Result<(), LabE
 #[test]
 fn the_bytes_of_a_command_are_those_of_resp() {
     let words = ["SET", "number", "12"].map(str::to_owned);
-    assert_eq!(stream_bytes(&words), "*3\r\n$3\r\nSET\r\n$6\r\nnumber\r\n$2\r\n12\r\n".len());
+    assert_eq!(
+        stream_bytes(&words),
+        "*3\r\n$3\r\nSET\r\n$6\r\nnumber\r\n$2\r\n12\r\n".len()
+    );
 }

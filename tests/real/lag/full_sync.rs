@@ -20,31 +20,64 @@ const RATE: u64 = 10_000_000;
 async fn full_syncs(exporter: &Exporter, master: &RedisServer) -> f64 {
     let text = exporter.get("/metrics").await;
     let is_it = |series: &str| {
-        series.starts_with("redis_cross_dc_full_syncs_total{") && series.contains(&format!("\"{}\"", master.addr()))
+        series.starts_with("redis_cross_dc_full_syncs_total{")
+            && series.contains(&format!("\"{}\"", master.addr()))
     };
-    let found = text.lines().filter_map(invariants::sample).find(|(series, _)| is_it(series));
-    found.unwrap_or_else(|| panic!("no full syncs of the master: {text}")).1
+    let found = text
+        .lines()
+        .filter_map(invariants::sample)
+        .find(|(series, _)| is_it(series));
+    found
+        .unwrap_or_else(|| panic!("no full syncs of the master: {text}"))
+        .1
 }
 
 #[tokio::test]
 async fn a_full_sync_is_lag_until_it_is_over() {
-    let master = RedisServer::builder().allow_debug().config("repl-backlog-size 16kb").config("rdbcompression no");
+    let master = RedisServer::builder()
+        .allow_debug()
+        .config("repl-backlog-size 16kb")
+        .config("rdbcompression no");
     let replica = RedisServer::builder().config("rdbcompression no");
     let alerts = format!("{LAG_RULE}, link_down: {{warning: null, critical: null}}");
-    let stage = Stage::start(Plan { alerts, master, replica, ..Plan::default() }).await;
-    stage.master.command(&["DEBUG", "POPULATE", KEYS, "big", VALUE_BYTES]).await.unwrap();
+    let stage = Stage::start(Plan {
+        alerts,
+        master,
+        replica,
+        ..Plan::default()
+    })
+    .await;
+    stage
+        .master
+        .command(&["DEBUG", "POPULATE", KEYS, "big", VALUE_BYTES])
+        .await
+        .unwrap();
     let before = full_syncs(&stage.exporter, &stage.master).await;
 
     let broken = clock::now();
     stage.wan.cut().await;
-    stage.master.command(&["SET", "beyond-the-backlog", &"x".repeat(200_000)]).await.unwrap();
+    stage
+        .master
+        .command(&["SET", "beyond-the-backlog", &"x".repeat(200_000)])
+        .await
+        .unwrap();
     stage.wan.set_rate(Some(RATE));
     stage
         .sampler
-        .wait_for(PAIR, "the link to be seen down", super::stage::PATIENCE, |s| s.pair.state == PairState::LinkDown)
+        .wait_for(
+            PAIR,
+            "the link to be seen down",
+            super::stage::PATIENCE,
+            |s| s.pair.state == PairState::LinkDown,
+        )
         .await;
     stage.wan.heal().await.unwrap();
-    stage.sampler.wait_for(PAIR, "a full sync", super::stage::PATIENCE, |s| s.pair.state == PairState::FullSync).await;
+    stage
+        .sampler
+        .wait_for(PAIR, "a full sync", super::stage::PATIENCE, |s| {
+            s.pair.state == PairState::FullSync
+        })
+        .await;
     stage.healthy("the end of the full sync").await;
     stage.no_alert(super::hooks::LAG_HIGH).await;
     let after = full_syncs(&stage.exporter, &stage.master).await;
@@ -52,8 +85,11 @@ async fn a_full_sync_is_lag_until_it_is_over() {
     let series = sampler.finish().await.series(PAIR);
     series.print("full sync", broken);
 
-    let over =
-        series.after(broken).0.into_iter().find(|s| s.since(broken) > 1.5 && s.pair.state == PairState::Streaming);
+    let over = series
+        .after(broken)
+        .0
+        .into_iter()
+        .find(|s| s.since(broken) > 1.5 && s.pair.state == PairState::Streaming);
     let over = over.unwrap().asked;
     let during = series.after(broken).before(over);
     println!(
@@ -62,11 +98,28 @@ async fn a_full_sync_is_lag_until_it_is_over() {
         during.max_lag()
     );
     assert!(during.states().contains(&PairState::FullSync));
-    assert!(!series.states().contains(&PairState::Stalled), "a link that came up is not stalled");
-    assert!((over - broken).to_duration() > Duration::from_secs(5), "the sync was too short to show anything");
+    assert!(
+        !series.states().contains(&PairState::Stalled),
+        "a link that came up is not stalled"
+    );
+    assert!(
+        (over - broken).to_duration() > Duration::from_secs(5),
+        "the sync was too short to show anything"
+    );
     assert!(after >= before + 1.0, "the full sync was not counted");
     let off = |s: &Sample| s.pair.lag_seconds.map(|lag| lag - s.since(broken));
-    let shown = super::sampler::Series(during.0.iter().filter(|s| s.since(broken) > 1.5).cloned().collect());
-    shown.all("the lag grows, or is unknown", |s| off(s).is_none_or(|off| off.abs() <= 1.5));
-    shown.all("bytes are sane", |s| s.pair.lag_bytes.is_none_or(|bytes| bytes < 10_000_000));
+    let shown = super::sampler::Series(
+        during
+            .0
+            .iter()
+            .filter(|s| s.since(broken) > 1.5)
+            .cloned()
+            .collect(),
+    );
+    shown.all("the lag grows, or is unknown", |s| {
+        off(s).is_none_or(|off| off.abs() <= 1.5)
+    });
+    shown.all("bytes are sane", |s| {
+        s.pair.lag_bytes.is_none_or(|bytes| bytes < 10_000_000)
+    });
 }

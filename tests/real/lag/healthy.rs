@@ -12,7 +12,12 @@ use super::stage::{LIGHT, PAIR, Plan, Stage};
 /// Behind 40 ms each way, for 15 s: at most 0.1 s of lag, and never an alert.
 async fn check(what: &str, load: Option<WriteLoad>, ping_period: u32) {
     let master = RedisServer::builder().config(&format!("repl-ping-replica-period {ping_period}"));
-    let plan = Plan { delay: Duration::from_millis(40), load, master, ..Plan::default() };
+    let plan = Plan {
+        delay: Duration::from_millis(40),
+        load,
+        master,
+        ..Plan::default()
+    };
     let stage = Stage::start(plan).await;
     let start = clock::now();
     stage.sampler.recorded(start, Duration::from_secs(18)).await;
@@ -20,10 +25,21 @@ async fn check(what: &str, load: Option<WriteLoad>, ping_period: u32) {
     let Stage { sampler, .. } = stage;
     let series = sampler.finish().await.series(PAIR).after(start);
     let settled = series.after(start + Duration::from_secs(3).into());
-    let mean = settled.0.iter().filter_map(|s| s.pair.lag_seconds).sum::<f64>() / settled.0.len() as f64;
-    println!("{what}: {} samples, lag max {:.4} s, mean {mean:.4} s", settled.0.len(), settled.max_lag().unwrap());
+    let mean = settled
+        .0
+        .iter()
+        .filter_map(|s| s.pair.lag_seconds)
+        .sum::<f64>()
+        / settled.0.len() as f64;
+    println!(
+        "{what}: {} samples, lag max {:.4} s, mean {mean:.4} s",
+        settled.0.len(),
+        settled.max_lag().unwrap()
+    );
     settled.all("streaming", |s| s.pair.state == PairState::Streaming);
-    settled.all("a lag of at most 0.1 s", |s| s.pair.lag_seconds.is_some_and(|lag| lag <= 0.1));
+    settled.all("a lag of at most 0.1 s", |s| {
+        s.pair.lag_seconds.is_some_and(|lag| lag <= 0.1)
+    });
     series.all("no alert", |s| !s.has_alert(LAG_HIGH));
     assert!(requests.is_empty(), "{requests:?}");
 }
@@ -40,7 +56,15 @@ async fn healthy_with_a_ping_each_second() {
 
 #[tokio::test]
 async fn healthy_with_rare_writes() {
-    check("healthy, 2 writes/s", Some(WriteLoad { per_second: 2, value_bytes: 100 }), 10).await;
+    check(
+        "healthy, 2 writes/s",
+        Some(WriteLoad {
+            per_second: 2,
+            value_bytes: 100,
+        }),
+        10,
+    )
+    .await;
 }
 
 #[tokio::test]

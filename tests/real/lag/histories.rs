@@ -1,4 +1,5 @@
-//! Replicas that follow nobody, or somebody else, or themselves: no number stands for what does not compare.
+//! Replicas that follow nobody, or somebody else, or themselves: no number stands for what does not
+//! compare.
 
 use std::time::Duration;
 
@@ -13,44 +14,71 @@ use crate::exporter::Exporter;
 
 fn has_no_number(s: &Sample) -> bool {
     let p = &s.pair;
-    let seconds = [p.lag_seconds, p.lag_lower_seconds, p.lag_upper_seconds, p.lag_max_seconds];
+    let seconds = [
+        p.lag_seconds,
+        p.lag_lower_seconds,
+        p.lag_upper_seconds,
+        p.lag_max_seconds,
+    ];
     let bytes = [p.lag_bytes, p.lag_lower_bytes, p.lag_upper_bytes];
-    seconds.iter().all(Option::is_none) && bytes.iter().all(Option::is_none) && p.last_known.is_none()
+    seconds.iter().all(Option::is_none)
+        && bytes.iter().all(Option::is_none)
+        && p.last_known.is_none()
 }
 
 /// The pair comes to `state` and stays in it for some seconds without any number.
 async fn check(what: &str, master: &RedisServer, replica: &RedisServer, state: PairState) {
-    let exporter = Exporter::start(&config(&[(PAIR, master.addr(), replica.addr())], "", None)).await;
+    let exporter =
+        Exporter::start(&config(&[(PAIR, master.addr(), replica.addr())], "", None)).await;
     let sampler = Sampler::start(exporter.url());
     let start = clock::now();
-    sampler.wait_for(PAIR, what, PATIENCE, |s| s.pair.state == state).await;
+    sampler
+        .wait_for(PAIR, what, PATIENCE, |s| s.pair.state == state)
+        .await;
     let reached = clock::now();
     sampler.recorded(reached, Duration::from_secs(4)).await;
     let series = sampler.finish().await.series(PAIR);
     series.print(what, start);
     series.all("no number at all", has_no_number);
-    series.after(reached).all("the state stays", |s| s.pair.state == state);
+    series
+        .after(reached)
+        .all("the state stays", |s| s.pair.state == state);
 }
 
 #[tokio::test]
 async fn a_replica_of_nobody_never_synced() {
     let master = RedisServer::builder().start().await.unwrap();
     let closed = ServerAddr::new("127.0.0.1", ports::free().unwrap());
-    let replica = RedisServer::builder().replicaof(&closed).start().await.unwrap();
+    let replica = RedisServer::builder()
+        .replicaof(&closed)
+        .start()
+        .await
+        .unwrap();
     let _writer = SteadyWriter::start(master.addr(), None, LIGHT);
     check("never synced", &master, &replica, PairState::NeverSynced).await;
 }
 
-/// `with_own_replica`: whether the configured master has a replica of its own; without one it keeps no backlog.
+/// `with_own_replica`: whether the configured master has a replica of its own; without one it keeps
+/// no backlog.
 async fn wrong_master(with_own_replica: bool) {
     let master = RedisServer::builder().start().await.unwrap();
     let other = RedisServer::builder().start().await.unwrap();
     let own = if with_own_replica {
-        Some(RedisServer::builder().replicaof(master.addr()).start().await.unwrap())
+        Some(
+            RedisServer::builder()
+                .replicaof(master.addr())
+                .start()
+                .await
+                .unwrap(),
+        )
     } else {
         None
     };
-    let replica = RedisServer::builder().replicaof(other.addr()).start().await.unwrap();
+    let replica = RedisServer::builder()
+        .replicaof(other.addr())
+        .start()
+        .await
+        .unwrap();
     for replica in own.iter().chain([&replica]) {
         replica.wait_until_in_sync(PATIENCE).await.unwrap();
     }
@@ -71,17 +99,28 @@ async fn a_replica_of_another_master_is_told_although_its_own_has_none() {
 #[tokio::test]
 async fn two_masters_diverge_by_what_they_do_not_share() {
     let master = RedisServer::builder().start().await.unwrap();
-    let replica = RedisServer::builder().replicaof(master.addr()).start().await.unwrap();
+    let replica = RedisServer::builder()
+        .replicaof(master.addr())
+        .start()
+        .await
+        .unwrap();
     replica.wait_until_in_sync(PATIENCE).await.unwrap();
     let writer = SteadyWriter::start(master.addr(), None, LIGHT);
-    let exporter = Exporter::start(&config(&[(PAIR, master.addr(), replica.addr())], "", None)).await;
+    let exporter =
+        Exporter::start(&config(&[(PAIR, master.addr(), replica.addr())], "", None)).await;
     let sampler = Sampler::start(exporter.url());
-    sampler.wait_for(PAIR, "the pair to be healthy", PATIENCE, Sample::is_healthy).await;
+    sampler
+        .wait_for(PAIR, "the pair to be healthy", PATIENCE, Sample::is_healthy)
+        .await;
 
     let promoted = clock::now();
     replica.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
     let other_writer = SteadyWriter::start(replica.addr(), None, LIGHT);
-    sampler.wait_for(PAIR, "two masters", PATIENCE, |s| s.pair.state == PairState::Diverged).await;
+    sampler
+        .wait_for(PAIR, "two masters", PATIENCE, |s| {
+            s.pair.state == PairState::Diverged
+        })
+        .await;
     let seen = clock::now();
     sampler.recorded(seen, Duration::from_secs(3)).await;
     assert!(writer.stop().await > 0 && other_writer.stop().await > 0);
@@ -90,17 +129,29 @@ async fn two_masters_diverge_by_what_they_do_not_share() {
     let unshared = here - shared;
     println!("two masters: {here} - {shared} = {unshared} bytes are not shared");
     assert!(unshared > 1000);
-    sampler.wait_for(PAIR, "the exact difference", PATIENCE, |s| s.pair.diverged_bytes == Some(unshared)).await;
+    sampler
+        .wait_for(PAIR, "the exact difference", PATIENCE, |s| {
+            s.pair.diverged_bytes == Some(unshared)
+        })
+        .await;
     let exact = clock::now();
     sampler.recorded(exact, Duration::from_secs(3)).await;
     let series = sampler.finish().await.series(PAIR);
     series.print("two masters", promoted);
     println!(
         "two masters: seen after {:.2} s",
-        series.first(promoted, |s| s.pair.state == PairState::Diverged).unwrap()
+        series
+            .first(promoted, |s| s.pair.state == PairState::Diverged)
+            .unwrap()
     );
-    series.after(seen).all("the state stays, without a lag", |s| {
-        s.pair.state == PairState::Diverged && s.pair.lag_seconds.is_none() && s.pair.lag_bytes.is_none()
+    series
+        .after(seen)
+        .all("the state stays, without a lag", |s| {
+            s.pair.state == PairState::Diverged
+                && s.pair.lag_seconds.is_none()
+                && s.pair.lag_bytes.is_none()
+        });
+    series.after(exact).all("the exact difference stays", |s| {
+        s.pair.diverged_bytes == Some(unshared)
     });
-    series.after(exact).all("the exact difference stays", |s| s.pair.diverged_bytes == Some(unshared));
 }

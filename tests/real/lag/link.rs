@@ -15,7 +15,8 @@ use super::stage::{LAG_RULE, PAIR, Plan, Stage};
 const DETECTED: f64 = 4.0;
 /// The longest from the break to the webhook of the rule at 5 s, in seconds.
 const TOLD: f64 = 6.5;
-/// How far the lag shown may be from the time since the break, in seconds, once the break was detected.
+/// How far the lag shown may be from the time since the break, in seconds, once the break was
+/// detected.
 const NEAR: f64 = 0.5;
 
 /// When the link broke and healed.
@@ -25,42 +26,81 @@ struct Outage {
 }
 
 /// What must hold of every broken link.
-fn judge(what: &str, series: &Series, expected: PairState, outage: &Outage, hooks: (&[Timestamp], &[Timestamp])) {
+fn judge(
+    what: &str,
+    series: &Series,
+    expected: PairState,
+    outage: &Outage,
+    hooks: (&[Timestamp], &[Timestamp]),
+) {
     let Outage { broken, healed } = *outage;
     let (fired, resolved) = hooks;
     let during = series.after(broken).before(healed);
-    let detected = during.first(broken, |s| s.pair.state == expected).expect("the state was never shown");
+    let detected = during
+        .first(broken, |s| s.pair.state == expected)
+        .expect("the state was never shown");
     let delay = seconds_from(broken, fired[0]);
     let from = broken + Span::from_secs_f64(DETECTED);
     let grown = during.after(from);
-    let recovered = series.after(healed).first(healed, super::sampler::Sample::is_healthy).unwrap();
+    let recovered = series
+        .after(healed)
+        .first(healed, super::sampler::Sample::is_healthy)
+        .unwrap();
     let ended = seconds_from(healed, resolved[0]);
     let off = |s: &super::sampler::Sample| s.pair.lag_seconds.map(|lag| lag - s.since(broken));
-    let worst = grown.0.iter().filter_map(off).map(f64::abs).fold(0.0, f64::max);
+    let worst = grown
+        .0
+        .iter()
+        .filter_map(off)
+        .map(f64::abs)
+        .fold(0.0, f64::max);
     println!(
         "{what}: detected {detected:.2} s, webhook {delay:.2} s, slope {:.3}, off by at most {worst:.3} s, peak {:.2} s, \
          recovered {recovered:.2} s and resolved {ended:.2} s after the heal",
         grown.slope(),
         during.max_lag().unwrap()
     );
-    assert!(detected <= DETECTED, "{expected} was shown after {detected} s");
+    assert!(
+        detected <= DETECTED,
+        "{expected} was shown after {detected} s"
+    );
     assert!(delay <= TOLD, "the webhook came after {delay} s");
-    // The warning looks at the estimate, which may be ahead of the truth by as much as it may be off.
-    assert!(delay >= 5.0 - NEAR, "the webhook came after {delay} s, before there were 5 s of lag");
-    assert!((0.95..=1.05).contains(&grown.slope()), "the lag grew with the slope {}", grown.slope());
+    // The warning looks at the estimate, which may be ahead of the truth by as much as it may be
+    // off.
+    assert!(
+        delay >= 5.0 - NEAR,
+        "the webhook came after {delay} s, before there were 5 s of lag"
+    );
+    assert!(
+        (0.95..=1.05).contains(&grown.slope()),
+        "the lag grew with the slope {}",
+        grown.slope()
+    );
     during.all("a lag is shown", |s| s.pair.lag_seconds.is_some());
     grown.all("the state stays", |s| s.pair.state == expected);
-    grown.all("the lag is the time since the break", |s| off(s).is_some_and(|off| off.abs() <= NEAR));
+    grown.all("the lag is the time since the break", |s| {
+        off(s).is_some_and(|off| off.abs() <= NEAR)
+    });
     assert_eq!(fired.len(), 1, "one outage is one alert");
-    assert!(resolved.iter().all(|at| *at > healed), "resolved before the heal");
+    assert!(
+        resolved.iter().all(|at| *at > healed),
+        "resolved before the heal"
+    );
 }
 
 async fn stalled(what: &str, direction: Direction) {
-    let stage = Stage::start(Plan { delay: Duration::from_millis(40), ..Plan::default() }).await;
+    let stage = Stage::start(Plan {
+        delay: Duration::from_millis(40),
+        ..Plan::default()
+    })
+    .await;
     let broken = clock::now();
     stage.wan.stall(direction);
     told(&stage.receiver, LAG_HIGH, "firing").await;
-    stage.sampler.recorded(broken, Duration::from_secs(12)).await;
+    stage
+        .sampler
+        .recorded(broken, Duration::from_secs(12))
+        .await;
     let healed = clock::now();
     stage.wan.heal().await.unwrap();
     finish(what, stage, PairState::Stalled, Outage { broken, healed }).await;
@@ -69,10 +109,15 @@ async fn stalled(what: &str, direction: Direction) {
 async fn finish(what: &str, stage: Stage, expected: PairState, outage: Outage) {
     stage.healthy("the lag to be gone").await;
     told(&stage.receiver, LAG_HIGH, "resolved").await;
-    let Stage { sampler, receiver, .. } = stage;
+    let Stage {
+        sampler, receiver, ..
+    } = stage;
     let series = sampler.finish().await.series(PAIR);
     series.print(what, outage.broken);
-    let (fired, resolved) = (times(&receiver, LAG_HIGH, "firing"), times(&receiver, LAG_HIGH, "resolved"));
+    let (fired, resolved) = (
+        times(&receiver, LAG_HIGH, "firing"),
+        times(&receiver, LAG_HIGH, "resolved"),
+    );
     judge(what, &series, expected, &outage, (&fired, &resolved));
 }
 
@@ -89,13 +134,23 @@ async fn stalled_towards_the_replica() {
 /// The stream flows on: only its acknowledgements are lost, and nothing is lacking.
 #[tokio::test]
 async fn stalled_towards_the_master_is_no_lag() {
-    let stage = Stage::start(Plan { delay: Duration::from_millis(40), ..Plan::default() }).await;
+    let stage = Stage::start(Plan {
+        delay: Duration::from_millis(40),
+        ..Plan::default()
+    })
+    .await;
     let broken = clock::now();
     stage.wan.stall(Direction::ToMaster);
-    stage.sampler.recorded(broken, Duration::from_secs(10)).await;
+    stage
+        .sampler
+        .recorded(broken, Duration::from_secs(10))
+        .await;
     let Stage { sampler, .. } = stage;
     let series = sampler.finish().await.series(PAIR).after(broken);
-    println!("stalled towards the master: lag max {:?} s", series.max_lag());
+    println!(
+        "stalled towards the master: lag max {:?} s",
+        series.max_lag()
+    );
     series.all("a lag of at most 0.1 s", super::sampler::Sample::is_healthy);
 }
 
@@ -103,18 +158,32 @@ async fn stalled_towards_the_master_is_no_lag() {
 async fn cut() {
     // The lag is told first: the other way round, the link would explain it.
     let alerts = format!("{LAG_RULE}, link_down: {{warning: 8s, critical: null, for: 0s}}");
-    let stage = Stage::start(Plan { delay: Duration::from_millis(40), alerts, ..Plan::default() }).await;
+    let stage = Stage::start(Plan {
+        delay: Duration::from_millis(40),
+        alerts,
+        ..Plan::default()
+    })
+    .await;
     let broken = clock::now();
     stage.wan.cut().await;
     told(&stage.receiver, LAG_HIGH, "firing").await;
     let down = told(&stage.receiver, LINK_DOWN, "firing").await;
-    stage.sampler.recorded(broken, Duration::from_secs(12)).await;
+    stage
+        .sampler
+        .recorded(broken, Duration::from_secs(12))
+        .await;
     let healed = clock::now();
     stage.wan.heal().await.unwrap();
     let up = told(&stage.receiver, LINK_DOWN, "resolved").await;
     let down_after = seconds_from(broken, down);
-    println!("cut: link_down webhook {down_after:.2} s, resolved {:.2} s after the heal", seconds_from(healed, up));
-    assert!((7.0..=TOLD + 4.0).contains(&down_after), "the webhook of the link came after {down_after} s");
+    println!(
+        "cut: link_down webhook {down_after:.2} s, resolved {:.2} s after the heal",
+        seconds_from(healed, up)
+    );
+    assert!(
+        (7.0..=TOLD + 4.0).contains(&down_after),
+        "the webhook of the link came after {down_after} s"
+    );
     assert!(up > healed, "the link was up again before it was");
     finish("cut", stage, PairState::LinkDown, Outage { broken, healed }).await;
 }

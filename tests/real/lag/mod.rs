@@ -1,8 +1,8 @@
 //! Lag, states and the alert path of the real program, while real links and servers break and heal.
 //!
-//! Each test records what the exporter says ten times a second and judges the whole record ([`sampler`]); what must hold
-//! in every one of them, whatever happens, is in [`invariants`]. Figures are printed: `cargo test --test real lag::
-//! -- --nocapture`.
+//! Each test records what the exporter says ten times a second and judges the whole record
+//! ([`sampler`]); what must hold in every one of them, whatever happens, is in [`invariants`].
+//! Figures are printed: `cargo test --test real lag:: -- --nocapture`.
 
 #![allow(clippy::print_stdout)] // the figures are for people who measure, and test output is where they look
 

@@ -30,7 +30,8 @@ pub(crate) struct Sample {
     pub(crate) asked: Timestamp,
     /// When its answer had come.
     pub(crate) answered: Timestamp,
-    /// The age in seconds of the replica's last located answer then; the lower bound was certain at that time.
+    /// The age in seconds of the replica's last located answer then; the lower bound was certain at
+    /// that time.
     pub(crate) age: Option<f64>,
     /// The pair.
     pub(crate) pair: PairReport,
@@ -54,7 +55,8 @@ impl Sample {
 
     /// Whether the pair is streaming and its lag is at most 0.1 s.
     pub(crate) fn is_healthy(&self) -> bool {
-        self.pair.state == PairState::Streaming && self.pair.lag_seconds.is_some_and(|lag| lag <= 0.1)
+        self.pair.state == PairState::Streaming
+            && self.pair.lag_seconds.is_some_and(|lag| lag <= 0.1)
     }
 }
 
@@ -101,16 +103,25 @@ impl Sampler {
         let probe = || async {
             let fresh = self.series(name).after(from);
             let last = fresh.0.last().map(|sample| format!("{:?}", sample.pair));
-            fresh.0.into_iter().find(|sample| reached(sample)).ok_or(last.unwrap_or_default())
+            fresh
+                .0
+                .into_iter()
+                .find(|sample| reached(sample))
+                .ok_or(last.unwrap_or_default())
         };
-        eventually(what, limit, probe).await.unwrap_or_else(|error| panic!("{error}"))
+        eventually(what, limit, probe)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Waits until the record reaches `length` beyond `from`.
     pub(crate) async fn recorded(&self, from: Timestamp, length: Duration) {
         let reached = || async {
             let record = self.record.lock().unwrap();
-            record.reports.last().is_some_and(|(asked, ..)| (*asked - from).to_duration() >= length)
+            record
+                .reports
+                .last()
+                .is_some_and(|(asked, ..)| (*asked - from).to_duration() >= length)
         };
         let limit = length + Duration::from_secs(30);
         eventually("the recording", limit, reached).await.unwrap();
@@ -122,8 +133,15 @@ impl Sampler {
         let of_pair = record.reports.iter().flat_map(|(asked, answered, report)| {
             let pairs = report.pairs.iter().filter(|pair| pair.pair == name);
             pairs.map(|pair| {
-                let age = pair.sample_timestamp.map(|at| report.exporter.now_timestamp - at);
-                Sample { asked: *asked, answered: *answered, age, pair: pair.clone() }
+                let age = pair
+                    .sample_timestamp
+                    .map(|at| report.exporter.now_timestamp - at);
+                Sample {
+                    asked: *asked,
+                    answered: *answered,
+                    age,
+                    pair: pair.clone(),
+                }
             })
         });
         Series(of_pair.collect())
@@ -134,7 +152,10 @@ impl Sampler {
         self.stop.send_replace(true);
         (&mut self.task).await.unwrap();
         let violations = std::mem::take(&mut self.record.lock().unwrap().violations);
-        assert!(violations.is_empty(), "what must always hold did not: {violations:#?}");
+        assert!(
+            violations.is_empty(),
+            "what must always hold did not: {violations:#?}"
+        );
         Recording(self)
     }
 }
@@ -158,36 +179,65 @@ impl Drop for Sampler {
 impl Series {
     /// The samples asked for at `from` or later.
     pub(crate) fn after(&self, from: Timestamp) -> Self {
-        Self(self.0.iter().filter(|sample| sample.asked >= from).cloned().collect())
+        Self(
+            self.0
+                .iter()
+                .filter(|sample| sample.asked >= from)
+                .cloned()
+                .collect(),
+        )
     }
 
     /// The samples answered before `to`.
     pub(crate) fn before(&self, to: Timestamp) -> Self {
-        Self(self.0.iter().filter(|sample| sample.answered < to).cloned().collect())
+        Self(
+            self.0
+                .iter()
+                .filter(|sample| sample.answered < to)
+                .cloned()
+                .collect(),
+        )
     }
 
     /// When the first sample that fits was taken, in seconds from `origin`; `None` when none fits.
     pub(crate) fn first(&self, origin: Timestamp, fits: impl Fn(&Sample) -> bool) -> Option<f64> {
-        self.0.iter().find(|sample| fits(sample)).map(|sample| sample.since(origin))
+        self.0
+            .iter()
+            .find(|sample| fits(sample))
+            .map(|sample| sample.since(origin))
     }
 
     /// Panics unless every sample fits; there must be at least one.
     pub(crate) fn all(&self, what: &str, fits: impl Fn(&Sample) -> bool) {
         assert!(!self.0.is_empty(), "no sample to check: {what}");
-        let Some(index) = self.0.iter().position(|sample| !fits(sample)) else { return };
+        let Some(index) = self.0.iter().position(|sample| !fits(sample)) else {
+            return;
+        };
         let (sample, began) = (&self.0[index], self.0[0].at());
-        panic!("not so in sample {index} of {}, {:.2} s in: {what}\n{sample:#?}", self.0.len(), sample.since(began));
+        panic!(
+            "not so in sample {index} of {}, {:.2} s in: {what}\n{sample:#?}",
+            self.0.len(),
+            sample.since(began)
+        );
     }
 
     /// The highest estimate.
     pub(crate) fn max_lag(&self) -> Option<f64> {
-        self.0.iter().filter_map(|sample| sample.pair.lag_seconds).max_by(f64::total_cmp)
+        self.0
+            .iter()
+            .filter_map(|sample| sample.pair.lag_seconds)
+            .max_by(f64::total_cmp)
     }
 
     /// The slope of the estimate in seconds a second, by least squares, over at least four seconds.
     pub(crate) fn slope(&self) -> f64 {
         let began = self.0[0].at();
-        let lag = |sample: &Sample| sample.pair.lag_seconds.map(|lag| (sample.since(began), lag));
+        let lag = |sample: &Sample| {
+            sample
+                .pair
+                .lag_seconds
+                .map(|lag| (sample.since(began), lag))
+        };
         let points: Vec<(f64, f64)> = self.0.iter().filter_map(lag).collect();
         let length = points.last().map_or(0.0, |(x, _)| *x);
         assert!(length >= 3.9, "a slope over {length} s says little");
@@ -229,7 +279,10 @@ impl Series {
 }
 
 async fn run(url: String, record: Arc<Mutex<Record>>, stopped: watch::Receiver<bool>) {
-    let timeouts = HttpTimeouts { connect: ANSWER_LIMIT, total: ANSWER_LIMIT };
+    let timeouts = HttpTimeouts {
+        connect: ANSWER_LIMIT,
+        total: ANSWER_LIMIT,
+    };
     let client = HttpClient::for_exporter(timeouts).unwrap();
     let mut metrics = MetricsWatch::default();
     let transcript = Transcript::new("sampler");
@@ -243,10 +296,13 @@ async fn run(url: String, record: Arc<Mutex<Record>>, stopped: watch::Receiver<b
         let asked = clock::now();
         let answer = client.get(&format!("{url}/api/v1/pairs")).await;
         let answered = clock::now();
-        let report = answer.map_err(|error| error.to_string()).and_then(|answer| {
-            transcript.add("pairs", &answer.body);
-            serde_json::from_str::<PairsReport>(&answer.body).map_err(|error| format!("{error}: {}", answer.body))
-        });
+        let report = answer
+            .map_err(|error| error.to_string())
+            .and_then(|answer| {
+                transcript.add("pairs", &answer.body);
+                serde_json::from_str::<PairsReport>(&answer.body)
+                    .map_err(|error| format!("{error}: {}", answer.body))
+            });
         let mut violations = match &report {
             Ok(report) => report.pairs.iter().flat_map(invariants::of_pair).collect(),
             Err(error) => vec![format!("no report: {error}")],
@@ -261,7 +317,9 @@ async fn run(url: String, record: Arc<Mutex<Record>>, stopped: watch::Receiver<b
             }
         }
         let mut record = record.lock().unwrap();
-        record.reports.extend(report.ok().map(|report| (asked, answered, report)));
+        record
+            .reports
+            .extend(report.ok().map(|report| (asked, answered, report)));
         record.violations.extend(violations);
     }
 }

@@ -1,4 +1,5 @@
-//! The true lag, measured beside the exporter: numbered writes on the master, read directly on the replica.
+//! The true lag, measured beside the exporter: numbered writes on the master, read directly on the
+//! replica.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,27 +36,57 @@ impl Truth {
         Self::with_key(master, replica, KEY).await
     }
 
-    /// Numbers its writes in a key of its own; ends by itself when the master takes no writes any more.
-    pub(super) async fn with_key(master: &RedisServer, replica: &RedisServer, key: &'static str) -> Self {
+    /// Numbers its writes in a key of its own; ends by itself when the master takes no writes any
+    /// more.
+    pub(super) async fn with_key(
+        master: &RedisServer,
+        replica: &RedisServer,
+        key: &'static str,
+    ) -> Self {
         let log = Arc::new(Mutex::new(Log::default()));
-        let writing = tokio::spawn(write(master.connect().await.unwrap(), key, Arc::clone(&log)));
-        let reading = tokio::spawn(read(replica.connect().await.unwrap(), key, Arc::clone(&log)));
-        Self { log, tasks: [writing, reading] }
+        let writing = tokio::spawn(write(
+            master.connect().await.unwrap(),
+            key,
+            Arc::clone(&log),
+        ));
+        let reading = tokio::spawn(read(
+            replica.connect().await.unwrap(),
+            key,
+            Arc::clone(&log),
+        ));
+        Self {
+            log,
+            tasks: [writing, reading],
+        }
     }
 
-    /// The lowest and the highest lag in seconds that the pair can have had at some instant in `[from, to]`: the age of
-    /// the oldest write that the replica lacked. `None` when nothing was read before and after.
+    /// The lowest and the highest lag in seconds that the pair can have had at some instant in
+    /// `[from, to]`: the age of the oldest write that the replica lacked. `None` when nothing was
+    /// read before and after.
     ///
-    /// What the replica had only grows, so it had at least what it showed before `from`, and at most what it showed
-    /// after `to`.
+    /// What the replica had only grows, so it had at least what it showed before `from`, and at
+    /// most what it showed after `to`.
     pub(super) fn lag(&self, from: Timestamp, to: Timestamp) -> Option<(f64, f64)> {
         let log = self.log.lock().unwrap();
-        let before = log.reads.iter().rev().find(|(_, answered, _)| *answered <= from)?.2;
+        let before = log
+            .reads
+            .iter()
+            .rev()
+            .find(|(_, answered, _)| *answered <= from)?
+            .2;
         let after = log.reads.iter().find(|(asked, ..)| *asked >= to)?.2;
-        // It had write `after`, so at the latest it lacked what came with the next one, confirmed at some time.
-        let lower = log.writes.get(after + 1).and_then(|(_, confirmed)| *confirmed).map(|at| from - at);
+        // It had write `after`, so at the latest it lacked what came with the next one, confirmed
+        // at some time.
+        let lower = log
+            .writes
+            .get(after + 1)
+            .and_then(|(_, confirmed)| *confirmed)
+            .map(|at| from - at);
         let (sent, _) = log.writes[before];
-        Some((lower.map_or(0.0, |span| span.as_secs_f64().max(0.0)), (to - sent).as_secs_f64().max(0.0)))
+        Some((
+            lower.map_or(0.0, |span| span.as_secs_f64().max(0.0)),
+            (to - sent).as_secs_f64().max(0.0),
+        ))
     }
 }
 
@@ -71,7 +102,9 @@ async fn write(mut master: Connection, key: &str, log: Arc<Mutex<Log>>) {
     for number in 0_usize.. {
         tick.tick().await;
         log.lock().unwrap().writes.push((clock::now(), None));
-        let Ok(_) = master.command(&["SET", key, &number.to_string()]).await else { return };
+        let Ok(_) = master.command(&["SET", key, &number.to_string()]).await else {
+            return;
+        };
         log.lock().unwrap().writes[number].1 = Some(clock::now());
     }
 }
@@ -83,9 +116,14 @@ async fn read(mut replica: Connection, key: &str, log: Arc<Mutex<Log>>) {
         tick.tick().await;
         let asked = clock::now();
         // One that loads its data set answers with an error.
-        let Ok(reply) = replica.command(&["GET", key]).await else { continue };
+        let Ok(reply) = replica.command(&["GET", key]).await else {
+            continue;
+        };
         if let Some(number) = reply.text().and_then(|text| text.parse().ok()) {
-            log.lock().unwrap().reads.push((asked, clock::now(), number));
+            log.lock()
+                .unwrap()
+                .reads
+                .push((asked, clock::now(), number));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The way of those who use Prometheus: it scrapes the exporter, dashboards ask it, rules alert, Alertmanager tells.
+//! The way of those who use Prometheus: it scrapes the exporter, dashboards ask it, rules alert,
+//! Alertmanager tells.
 
 mod alertmanager;
 mod dashboards;
@@ -26,23 +27,50 @@ struct Line {
 impl Line {
     async fn draw() -> Self {
         let master = RedisServer::builder().start().await.unwrap();
-        let proxy = WanProxy::start(None, master.addr(), WanConditions::default()).await.unwrap();
-        let replica = RedisServer::builder().replicaof(proxy.addr()).start().await.unwrap();
+        let proxy = WanProxy::start(None, master.addr(), WanConditions::default())
+            .await
+            .unwrap();
+        let replica = RedisServer::builder()
+            .replicaof(proxy.addr())
+            .start()
+            .await
+            .unwrap();
         replica.wait_until_in_sync(LIMIT).await.unwrap();
-        let writer = SteadyWriter::start(master.addr(), None, WriteLoad { per_second: 50, value_bytes: 100 });
-        Self { master, replica, proxy, _writer: writer }
+        let writer = SteadyWriter::start(
+            master.addr(),
+            None,
+            WriteLoad {
+                per_second: 50,
+                value_bytes: 100,
+            },
+        );
+        Self {
+            master,
+            replica,
+            proxy,
+            _writer: writer,
+        }
     }
 
     fn entry(&self, name: &str) -> String {
-        entry(name, ("dc1", self.master.addr()), ("dc2", self.replica.addr()))
+        entry(
+            name,
+            ("dc1", self.master.addr()),
+            ("dc2", self.replica.addr()),
+        )
     }
 }
 
 /// The rules that the program prints for this exporter's configuration, evaluated each second.
 async fn rules(exporter: &Exporter) -> String {
     let folder = exporter.config().parent().unwrap().to_owned();
-    let printed = command::run(&folder, &["rules", "--config.file", "config.yml"]).await.ended_with(0).stdout;
-    let quick = printed.replace("interval: 15s", "interval: 1s").replace("keep_firing_for: 2m", "keep_firing_for: 2s");
+    let printed = command::run(&folder, &["rules", "--config.file", "config.yml"])
+        .await
+        .ended_with(0)
+        .stdout;
+    let quick = printed
+        .replace("interval: 15s", "interval: 1s")
+        .replace("keep_firing_for: 2m", "keep_firing_for: 2s");
     assert_ne!(quick, printed);
     quick
 }
@@ -51,8 +79,9 @@ fn address(exporter: &Exporter) -> &str {
     exporter.url().trim_start_matches("http://")
 }
 
-/// A fleet in which everything that a panel shows is there: a healthy pair, one whose link is cut, one with two masters, a
-/// server that refuses, a Sentinel, a planned switch, and a receiver that fails.
+/// A fleet in which everything that a panel shows is there: a healthy pair, one whose link is cut,
+/// one with two masters, a server that refuses, a Sentinel, a planned switch, and a receiver that
+/// fails.
 #[tokio::test]
 async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     let healthy = Stage::set().await;
@@ -61,8 +90,12 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     let gone = Stage::set().await;
     let turned = Stage::set().await;
     let watched = Stage::set().await;
-    let sentinel =
-        RedisServer::builder().sentinel().watches("watched", watched.master.addr(), 1).start().await.unwrap();
+    let sentinel = RedisServer::builder()
+        .sentinel()
+        .watches("watched", watched.master.addr(), 1)
+        .start()
+        .await
+        .unwrap();
     // It asks for replicas every ten seconds.
     wait_until_it_knows(&sentinel, "watched", 1, 0).await;
     let loading = HostileServer::start(Misbehaviour::Hang).await.unwrap();
@@ -74,7 +107,11 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
         split.entry("split"),
         gone.entry("gone"),
         turned.entry("turned"),
-        entry("hung", ("dc1", healthy.master.addr()), ("dc2", loading.addr())),
+        entry(
+            "hung",
+            ("dc1", healthy.master.addr()),
+            ("dc2", loading.addr()),
+        ),
     ];
     let yaml = format!(
         "poll: {{interval: 200ms, min_interval: 100ms, heartbeat: {{enabled: true}}}}\nalerts: {{link_down: {{warning: 1s}}}}\npairs: [{}]\n\
@@ -86,10 +123,17 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     );
     let exporter = Exporter::start(&yaml).await;
     for name in ["healthy", "cut", "split", "gone", "turned", "watched"] {
-        exporter.wait_for(name, "the pair to be up", LIMIT, |pair| pair.link_up).await;
+        exporter
+            .wait_for(name, "the pair to be up", LIMIT, |pair| pair.link_up)
+            .await;
     }
     let text = rules(&exporter).await;
-    let prometheus = Prometheus::start(Job { target: address(&exporter), rules: &text, alertmanager: None }).await;
+    let prometheus = Prometheus::start(Job {
+        target: address(&exporter),
+        rules: &text,
+        alertmanager: None,
+    })
+    .await;
     cut.proxy.cut().await;
     replicaof(&split.replica, None).await;
     // A full sync while it is watched: the replica forgets where it stood.
@@ -99,8 +143,11 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     replicaof(&turned.replica, None).await;
     replicaof(&turned.master, Some(turned.replica.addr())).await;
     for query in dashboards::queries() {
-        // Each becomes true sooner or later in this fleet; "Full syncs" needs one between two scrapes.
-        prometheus.wait_for(&query.expr, &format!("data of {}", query.place), LIMIT * 2).await;
+        // Each becomes true sooner or later in this fleet; "Full syncs" needs one between two
+        // scrapes.
+        prometheus
+            .wait_for(&query.expr, &format!("data of {}", query.place), LIMIT * 2)
+            .await;
     }
 }
 
@@ -114,12 +161,23 @@ async fn a_stalled_link_reaches_alertmanagers_receiver_and_its_end_too() {
         line.entry("orders")
     );
     let exporter = Exporter::start(&yaml).await;
-    exporter.wait_for("orders", "the pair to be up", LIMIT, |pair| pair.link_up).await;
+    exporter
+        .wait_for("orders", "the pair to be up", LIMIT, |pair| pair.link_up)
+        .await;
     let alertmanager = Alertmanager::start(&receiver.url("/page")).await;
     let text = rules(&exporter).await;
-    let job = Job { target: address(&exporter), rules: &text, alertmanager: Some(&alertmanager.address) };
+    let job = Job {
+        target: address(&exporter),
+        rules: &text,
+        alertmanager: Some(&alertmanager.address),
+    };
     let prometheus = Prometheus::start(job).await;
-    assert!(prometheus.query("ALERTS{alertname=\"RedisCrossDcLagHigh\"}").await.is_empty());
+    assert!(
+        prometheus
+            .query("ALERTS{alertname=\"RedisCrossDcLagHigh\"}")
+            .await
+            .is_empty()
+    );
 
     line.proxy.stall(Direction::Both);
     let about = |status: &'static str| {
@@ -128,12 +186,32 @@ async fn a_stalled_link_reaches_alertmanagers_receiver_and_its_end_too() {
             body["commonLabels"]["alertname"] == "RedisCrossDcLagHigh" && body["status"] == status
         }
     };
-    let told = receiver.wait_for("the lag alert", LIMIT, about("firing")).await.unwrap().json().unwrap();
+    let told = receiver
+        .wait_for("the lag alert", LIMIT, about("firing"))
+        .await
+        .unwrap()
+        .json()
+        .unwrap();
     assert_eq!(told["commonLabels"]["pair"], "orders");
-    assert_eq!(told["commonLabels"]["replica"], line.replica.addr().to_string());
-    let runbook = told["alerts"][0]["annotations"]["runbook_url"].as_str().unwrap().to_owned();
+    assert_eq!(
+        told["commonLabels"]["replica"],
+        line.replica.addr().to_string()
+    );
+    let runbook = told["alerts"][0]["annotations"]["runbook_url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let path = runbook.trim_start_matches("http://localhost:10121");
-    assert!(exporter.get(path).await.contains("<h1>RedisCrossDcLagHigh</h1>"), "{runbook}");
+    assert!(
+        exporter
+            .get(path)
+            .await
+            .contains("<h1>RedisCrossDcLagHigh</h1>"),
+        "{runbook}"
+    );
     line.proxy.heal().await.unwrap();
-    receiver.wait_for("the end of the lag alert", LIMIT * 2, about("resolved")).await.unwrap();
+    receiver
+        .wait_for("the end of the lag alert", LIMIT * 2, about("resolved"))
+        .await
+        .unwrap();
 }

@@ -19,7 +19,12 @@ struct Process {
 
 impl Process {
     /// Starts `program` in `folder`; one that is missing fails with what installs it.
-    fn start(program: &str, package: &str, folder: tempfile::TempDir, arguments: &[String]) -> Self {
+    fn start(
+        program: &str,
+        package: &str,
+        folder: tempfile::TempDir,
+        arguments: &[String],
+    ) -> Self {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let child = Command::new(program)
             .args(arguments)
@@ -28,7 +33,9 @@ impl Process {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}; install it: apt-get install {package}"));
+            .unwrap_or_else(|error| {
+                panic!("{program}: {error}; install it: apt-get install {package}")
+            });
         Self { child, folder }
     }
 
@@ -84,7 +91,11 @@ impl Prometheus {
             format!("--web.listen-address={listen}"),
         ];
         let process = Process::start("prometheus", "prometheus", folder, &arguments);
-        let started = Self { process, url: format!("http://{listen}"), client: client() };
+        let started = Self {
+            process,
+            url: format!("http://{listen}"),
+            client: client(),
+        };
         started.wait_for("up == 1", "the first scrape", LIMIT).await;
         started
     }
@@ -94,10 +105,17 @@ impl Prometheus {
         &self.url
     }
 
-    /// The result of an instant query: one value for each series. What Prometheus refuses fails with its sentence.
+    /// The result of an instant query: one value for each series. What Prometheus refuses fails
+    /// with its sentence.
     pub(crate) async fn query(&self, expr: &str) -> Vec<Value> {
-        let answer = self.answer(expr).await.unwrap_or_else(|error| panic!("{expr}: {error}\n{}", self.process.log()));
-        answer["data"]["result"].as_array().cloned().unwrap_or_default()
+        let answer = self
+            .answer(expr)
+            .await
+            .unwrap_or_else(|error| panic!("{expr}: {error}\n{}", self.process.log()));
+        answer["data"]["result"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Waits until the query has a result.
@@ -105,16 +123,31 @@ impl Prometheus {
         let probe = || async {
             let answer = self.answer(expr).await?;
             let series = answer["data"]["result"].as_array().map_or(0, Vec::len);
-            if series > 0 { Ok(()) } else { Err(format!("no result of {expr}")) }
+            if series > 0 {
+                Ok(())
+            } else {
+                Err(format!("no result of {expr}"))
+            }
         };
-        eventually(what, limit, probe).await.unwrap_or_else(|error| panic!("{error}\n{}", self.process.log()));
+        eventually(what, limit, probe)
+            .await
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.process.log()));
     }
 
     async fn answer(&self, expr: &str) -> Result<Value, String> {
         let url = format!("{}/api/v1/query?query={}", self.url, encoded(expr));
-        let answer = self.client.get(&url).await.map_err(|error| error.to_string())?;
-        let body: Value = serde_json::from_str(&answer.body).map_err(|error| format!("{error}: {}", answer.body))?;
-        if body["status"] == "success" { Ok(body) } else { Err(body["error"].to_string()) }
+        let answer = self
+            .client
+            .get(&url)
+            .await
+            .map_err(|error| error.to_string())?;
+        let body: Value = serde_json::from_str(&answer.body)
+            .map_err(|error| format!("{error}: {}", answer.body))?;
+        if body["status"] == "success" {
+            Ok(body)
+        } else {
+            Err(body["error"].to_string())
+        }
     }
 }
 
@@ -142,18 +175,34 @@ impl Alertmanager {
             "--cluster.listen-address=".to_owned(),
             format!("--web.listen-address={address}"),
         ];
-        let process = Process::start("prometheus-alertmanager", "prometheus-alertmanager", folder, &arguments);
+        let process = Process::start(
+            "prometheus-alertmanager",
+            "prometheus-alertmanager",
+            folder,
+            &arguments,
+        );
         let (client, ready) = (client(), format!("http://{address}/-/ready"));
-        let probe = || async { client.get(&ready).await.is_ok_and(|answer| answer.status == 200) };
+        let probe = || async {
+            client
+                .get(&ready)
+                .await
+                .is_ok_and(|answer| answer.status == 200)
+        };
         eventually("Alertmanager to be ready", LIMIT, probe)
             .await
             .unwrap_or_else(|error| panic!("{error}\n{}", process.log()));
-        Self { _process: process, address }
+        Self {
+            _process: process,
+            address,
+        }
     }
 }
 
 fn client() -> HttpClient {
-    let timeouts = HttpTimeouts { connect: Duration::from_secs(2), total: Duration::from_secs(10) };
+    let timeouts = HttpTimeouts {
+        connect: Duration::from_secs(2),
+        total: Duration::from_secs(10),
+    };
     HttpClient::for_exporter(timeouts).unwrap()
 }
 

@@ -2,7 +2,10 @@
 
 use redis_cross_dc_exporter::lab::{Reply, eventually};
 
-use super::{AGREES, DC1, DC2, LIMIT, QUORUM, UP, configuration, entry, server, wait_for_series, wait_until_it_knows};
+use super::{
+    AGREES, DC1, DC2, LIMIT, QUORUM, UP, configuration, entry, server, wait_for_series,
+    wait_until_it_knows,
+};
 use crate::certificates::Authority;
 use crate::exporter::Exporter;
 
@@ -10,28 +13,57 @@ use crate::exporter::Exporter;
 async fn sentinels_with_a_password_and_tls_are_asked_beside_servers_with_another_password() {
     let authority = Authority::new();
     let master = server(DC1).password("of-servers").start().await.unwrap();
-    let replica = server(DC2).password("of-servers").replicaof(master.addr()).start().await.unwrap();
+    let replica = server(DC2)
+        .password("of-servers")
+        .replicaof(master.addr())
+        .start()
+        .await
+        .unwrap();
     replica.wait_until_in_sync(LIMIT).await.unwrap();
-    let sentinel = server(DC1).sentinel().password("of-sentinels").tls(authority.server(&[DC1]));
-    let sentinel =
-        sentinel.watches("m", master.addr(), 1).config("sentinel auth-pass m of-servers").start().await.unwrap();
+    let sentinel = server(DC1)
+        .sentinel()
+        .password("of-sentinels")
+        .tls(authority.server(&[DC1]));
+    let sentinel = sentinel
+        .watches("m", master.addr(), 1)
+        .config("sentinel auth-pass m of-servers")
+        .start()
+        .await
+        .unwrap();
     wait_until_it_knows(&sentinel, "m", 1, 0).await;
-    let auth = format!("{{password: of-sentinels, tls: {{ca_file: '{}'}}}}", authority.ca_file().display());
+    let auth = format!(
+        "{{password: of-sentinels, tls: {{ca_file: '{}'}}}}",
+        authority.ca_file().display()
+    );
     let keys = format!("master_name: m, password: of-servers, sentinel_auth: {auth}");
     let secured = entry("secured", [sentinel.tls_addr().unwrap()].into_iter(), &keys);
-    let wrong = entry("wrong", [sentinel.addr()].into_iter(), "sentinel_auth: {password: guessed}");
+    let wrong = entry(
+        "wrong",
+        [sentinel.addr()].into_iter(),
+        "sentinel_auth: {password: guessed}",
+    );
     let exporter = Exporter::start(&configuration(&format!("{secured}, {wrong}"))).await;
-    exporter.wait_for("secured", "a lag", LIMIT, |pair| pair.lag_seconds.is_some()).await;
+    exporter
+        .wait_for("secured", "a lag", LIMIT, |pair| pair.lag_seconds.is_some())
+        .await;
     wait_for_series(&exporter, UP, sentinel.tls_addr().unwrap(), Some(1.0)).await;
     wait_for_series(&exporter, UP, sentinel.addr(), Some(0.0)).await;
     let report = exporter.pairs().await;
-    let refused = report.sentinels.iter().find(|group| group.pair == "wrong").unwrap();
+    let refused = report
+        .sentinels
+        .iter()
+        .find(|group| group.pair == "wrong")
+        .unwrap();
     let reason = refused.sentinels[0].reason.clone().unwrap();
-    assert!(reason.contains("password") || reason.contains("credentials"), "{reason}");
+    assert!(
+        reason.contains("password") || reason.contains("credentials"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
-async fn the_user_of_the_documentation_is_enough_and_a_lesser_one_misses_only_what_it_may_not_ask() {
+async fn the_user_of_the_documentation_is_enough_and_a_lesser_one_misses_only_what_it_may_not_ask()
+{
     let master = server(DC1).start().await.unwrap();
     let replica = server(DC2).replicaof(master.addr()).start().await.unwrap();
     replica.wait_until_in_sync(LIMIT).await.unwrap();
@@ -49,22 +81,34 @@ async fn the_user_of_the_documentation_is_enough_and_a_lesser_one_misses_only_wh
         entry(user, [sentinel.addr()].into_iter(), &keys)
     };
     let exporter = Exporter::start(&configuration(&of("monitor"))).await;
-    exporter.wait_for("monitor", "a lag", LIMIT, |pair| pair.lag_seconds.is_some()).await;
+    exporter
+        .wait_for("monitor", "a lag", LIMIT, |pair| pair.lag_seconds.is_some())
+        .await;
     wait_for_series(&exporter, QUORUM, sentinel.addr(), Some(1.0)).await;
     let log = sentinel.command(&["ACL", "LOG"]).await.unwrap();
     assert_eq!(log, Reply::Array(Vec::new()), "nothing was denied");
 
     let exporter = Exporter::start(&configuration(&of("lesser"))).await;
-    exporter.wait_for("lesser", "a lag", LIMIT, |pair| pair.lag_seconds.is_some()).await;
+    exporter
+        .wait_for("lesser", "a lag", LIMIT, |pair| pair.lag_seconds.is_some())
+        .await;
     wait_for_series(&exporter, AGREES, sentinel.addr(), Some(1.0)).await;
     wait_for_series(&exporter, QUORUM, sentinel.addr(), None).await;
-    let told = || async { exporter.log().contains("failovers are seen by polling only") };
+    let told = || async {
+        exporter
+            .log()
+            .contains("failovers are seen by polling only")
+    };
     eventually("the warning", LIMIT, told).await.unwrap();
 }
 
 /// What docs/topologies.md gives the user at a Sentinel.
 fn documented_rights() -> String {
     let text = include_str!("../../../docs/topologies.md");
-    let (_, rest) = text.split_once("ACL SETUSER monitor on >PASSWORD ").expect("the document names the rights");
-    rest.split_once('`').map(|(rights, _)| rights.to_owned()).expect("in code")
+    let (_, rest) = text
+        .split_once("ACL SETUSER monitor on >PASSWORD ")
+        .expect("the document names the rights");
+    rest.split_once('`')
+        .map(|(rights, _)| rights.to_owned())
+        .expect("in code")
 }

@@ -21,15 +21,26 @@ fn bench(conditions: WanConditions) -> Bench {
     let (conditions, current) = watch::channel(conditions);
     let lane = Lane::new(Arc::new(Flow::new(Direction::ToReplica)), current);
     let relay = tokio::spawn(relay(lane, reader, writer));
-    Bench { near, far, conditions, relay }
+    Bench {
+        near,
+        far,
+        conditions,
+        relay,
+    }
 }
 
 fn delay(millis: u64) -> WanConditions {
-    WanConditions { delay: Duration::from_millis(millis), ..WanConditions::default() }
+    WanConditions {
+        delay: Duration::from_millis(millis),
+        ..WanConditions::default()
+    }
 }
 
 fn rate(per_second: u64) -> WanConditions {
-    WanConditions { rate: Some(per_second), ..WanConditions::default() }
+    WanConditions {
+        rate: Some(per_second),
+        ..WanConditions::default()
+    }
 }
 
 impl Bench {
@@ -56,7 +67,10 @@ impl Bench {
 }
 
 fn assert_near(measured: u128, expected: u128) {
-    assert!(measured >= expected && measured <= expected + 5, "{measured} ms instead of {expected} ms");
+    assert!(
+        measured >= expected && measured <= expected + 5,
+        "{measured} ms instead of {expected} ms"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,7 +105,10 @@ async fn order_is_kept_when_the_delay_shrinks() {
     let start = Instant::now();
     bench.far.read_exact(&mut received).await.unwrap();
     assert_eq!(&received, b"first second");
-    assert!(start.elapsed() < Duration::from_secs(1), "the shorter delay applies to the bytes under way");
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "the shorter delay applies to the bytes under way"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,8 +117,15 @@ async fn no_more_than_the_limit_is_under_way() {
     let (sent, window) = (IN_FLIGHT + IN_FLIGHT / 2, Duration::from_millis(60_500));
     bench.send(sent).await;
     let arrived = bench.arrive_within(window).await;
-    assert!(arrived <= IN_FLIGHT && arrived > IN_FLIGHT - CHUNK as usize, "{arrived} bytes in one delay");
-    assert_eq!(arrived + bench.arrive_within(window).await, sent, "the rest is taken in as the first leaves");
+    assert!(
+        arrived <= IN_FLIGHT && arrived > IN_FLIGHT - CHUNK as usize,
+        "{arrived} bytes in one delay"
+    );
+    assert_eq!(
+        arrived + bench.arrive_within(window).await,
+        sent,
+        "the rest is taken in as the first leaves"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,13 +145,22 @@ async fn the_rate_is_kept_and_a_new_one_applies_at_once() {
     let mut bench = bench(rate(10_000));
     bench.send(1_000_000).await;
     let slow = bench.arrive_within(Duration::from_secs(10)).await;
-    assert!((99_000..=101_000).contains(&slow), "{slow} bytes in 10 s at 10 kB/s");
+    assert!(
+        (99_000..=101_000).contains(&slow),
+        "{slow} bytes in 10 s at 10 kB/s"
+    );
     bench.conditions.send_replace(rate(100_000));
     let fast = bench.arrive_within(Duration::from_secs(5)).await;
-    assert!((490_000..=510_000).contains(&fast), "{fast} bytes in 5 s at 100 kB/s");
+    assert!(
+        (490_000..=510_000).contains(&fast),
+        "{fast} bytes in 5 s at 100 kB/s"
+    );
     bench.conditions.send_replace(rate(0));
     let trickle = bench.arrive_within(Duration::from_secs(200)).await;
-    assert!(trickle <= 3 * 64, "{trickle} bytes in 200 s at 1 B/s, in pieces of 64");
+    assert!(
+        trickle <= 3 * 64,
+        "{trickle} bytes in 200 s at 1 B/s, in pieces of 64"
+    );
     bench.conditions.send_replace(WanConditions::default());
     assert_near(bench.millis_for(1_000_000 - slow - fast - trickle).await, 0);
 }
@@ -139,33 +172,62 @@ async fn connections_share_the_rate() {
     assert_eq!(flow.reserve(500, 1000), start + Duration::from_millis(500));
     assert_eq!(flow.reserve(500, 1000), start + Duration::from_secs(1));
     tokio::time::advance(Duration::from_secs(3)).await;
-    assert_eq!(flow.reserve(500, 1000), start + Duration::from_millis(3500), "an idle line saves nothing up");
-    assert_eq!(flow.reserve(500, 500), start + Duration::from_secs(4), "a new rate voids old promises");
+    assert_eq!(
+        flow.reserve(500, 1000),
+        start + Duration::from_millis(3500),
+        "an idle line saves nothing up"
+    );
+    assert_eq!(
+        flow.reserve(500, 500),
+        start + Duration::from_secs(4),
+        "a new rate voids old promises"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stall_stops_the_flow_and_stops_reading() {
-    let stalled = |direction| WanConditions { stalled: Some(direction), ..WanConditions::default() };
+    let stalled = |direction| WanConditions {
+        stalled: Some(direction),
+        ..WanConditions::default()
+    };
     let mut bench = bench(stalled(Direction::Both));
     bench.send(1000).await;
     assert_eq!(bench.arrive_within(Duration::from_mins(1)).await, 0);
     bench.conditions.send_replace(stalled(Direction::ToMaster));
-    assert_eq!(bench.millis_for(1000).await, 0, "a stall of the other direction is none of this one's");
+    assert_eq!(
+        bench.millis_for(1000).await,
+        0,
+        "a stall of the other direction is none of this one's"
+    );
     bench.conditions.send_replace(stalled(Direction::ToReplica));
     let too_much = vec![0; PIPE + 1];
     let sent = tokio::time::timeout(Duration::from_mins(1), bench.near.write_all(&too_much)).await;
-    assert!(sent.is_err(), "the sender feels the back-pressure: nothing is read during a stall");
+    assert!(
+        sent.is_err(),
+        "the sender feels the back-pressure: nothing is read during a stall"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_writer_that_is_gone_ends_the_relay() {
-    let Bench { mut near, far, relay, .. } = bench(WanConditions::default());
+    let Bench {
+        mut near,
+        far,
+        relay,
+        ..
+    } = bench(WanConditions::default());
     drop(far);
     near.write_all(b"lost").await.unwrap();
-    assert_eq!(relay.await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    assert_eq!(
+        relay.await.unwrap().unwrap_err().kind(),
+        io::ErrorKind::BrokenPipe
+    );
 }
 
 #[test]
 fn pieces_grow_with_the_rate() {
-    assert_eq!([1, 3_200, 3_250, 1_000_000].map(piece_at), [64, 64, 65, 20_000]);
+    assert_eq!(
+        [1, 3_200, 3_250, 1_000_000].map(piece_at),
+        [64, 64, 65, 20_000]
+    );
 }

@@ -1,8 +1,8 @@
 //! Who is the master of each entry by what the servers say, and what every change of masters cost.
 //!
-//! A server takes over when it says that it is a master, and the one before it gives way: it says that it is a replica,
-//! or it does not answer and the other one was promoted out of its history. Two that say they are masters are no failover
-//! but two masters, until one of them gives way.
+//! A server takes over when it says that it is a master, and the one before it gives way: it says
+//! that it is a replica, or it does not answer and the other one was promoted out of its history.
+//! Two that say they are masters are no failover but two masters, until one of them gives way.
 
 mod saved;
 
@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::Fleet;
 use crate::info::{Observation, Role};
-use crate::model::{Bytes, PairKey, PairName, ReplicationId, ReplicationOffset, RunId, ServerAddr, Span, Timestamp};
+use crate::model::{
+    Bytes, PairKey, PairName, ReplicationId, ReplicationOffset, RunId, ServerAddr, Span, Timestamp,
+};
 use crate::monitor::failover::{EntryFailovers, Failover, Loss, Succession};
 use crate::replication::{Comparison, MasterHistory, MasterSample};
 use crate::topology::Topology;
@@ -65,17 +67,28 @@ impl Turns {
     /// What turns from the entries that are known to those of `topology`.
     pub(super) fn between(fleet: &Fleet, topology: &Topology) -> Self {
         let members = members(fleet);
-        let mut turns = Self { moves: BTreeMap::new(), turned: BTreeMap::new() };
+        let mut turns = Self {
+            moves: BTreeMap::new(),
+            turned: BTreeMap::new(),
+        };
         for pair in &topology.pairs {
             let name = &pair.key.name;
-            let Some(old) = fleet.entries.get(name) else { continue };
-            let same_tree = |addr: &ServerAddr| members.get(&old.top).is_some_and(|all| all.contains(addr));
+            let Some(old) = fleet.entries.get(name) else {
+                continue;
+            };
+            let same_tree =
+                |addr: &ServerAddr| members.get(&old.top).is_some_and(|all| all.contains(addr));
             if old.top != pair.top && same_tree(&pair.top) {
-                turns.moves.entry(old.top.clone()).or_insert_with(|| pair.top.clone());
+                turns
+                    .moves
+                    .entry(old.top.clone())
+                    .or_insert_with(|| pair.top.clone());
             }
             if old.master != pair.master && same_tree(&pair.master) {
                 let (pair, from, to) = (name.clone(), old.master.clone(), pair.master.clone());
-                turns.turned.insert(pair.clone(), Succession { pair, from, to });
+                turns
+                    .turned
+                    .insert(pair.clone(), Succession { pair, from, to });
             }
         }
         turns
@@ -92,34 +105,55 @@ fn members(fleet: &Fleet) -> HashMap<&ServerAddr, BTreeSet<&ServerAddr>> {
     let mut members: HashMap<_, BTreeSet<_>> = HashMap::new();
     for pair in &fleet.pairs {
         let meta = &pair.meta;
-        members.entry(&meta.top).or_default().extend([&meta.top, &meta.master, &meta.key.replica]);
+        members
+            .entry(&meta.top)
+            .or_default()
+            .extend([&meta.top, &meta.master, &meta.key.replica]);
     }
     members
 }
 
 impl Fleet {
-    /// The entries whose master is another server by what the servers say. What is watched is to follow.
+    /// The entries whose master is another server by what the servers say. What is watched is to
+    /// follow.
     pub(in crate::monitor) fn successions(&mut self, now: Timestamp) -> Vec<Succession> {
         let doubted = std::mem::take(&mut self.doubted);
         let found = doubted.iter().filter_map(|name| {
             let entry = self.entries.get(name)?;
             let to = self.successor(entry, now)?;
-            Some(Succession { pair: name.clone(), from: entry.master.clone(), to })
+            Some(Succession {
+                pair: name.clone(),
+                from: entry.master.clone(),
+                to,
+            })
         });
         let found = found.collect();
-        self.doubted = doubted.into_iter().filter(|name| self.is_doubtful(name)).collect();
+        self.doubted = doubted
+            .into_iter()
+            .filter(|name| self.is_doubtful(name))
+            .collect();
         found
     }
 
     /// Whether a replica of the entry says that it is a master.
     fn is_doubtful(&self, name: &PairName) -> bool {
-        self.entries.get(name).is_some_and(|entry| entry.replicas.iter().any(|addr| self.claim_of(addr).is_some()))
+        self.entries.get(name).is_some_and(|entry| {
+            entry
+                .replicas
+                .iter()
+                .any(|addr| self.claim_of(addr).is_some())
+        })
     }
 
     /// Notes that a replica says that it is a master.
     pub(super) fn doubt_entries_of(&mut self, replica: &ServerAddr) {
-        let Some(server) = self.servers.get(replica) else { return };
-        let names = server.as_replica.iter().map(|index| &self.pairs[*index].meta.key.name);
+        let Some(server) = self.servers.get(replica) else {
+            return;
+        };
+        let names = server
+            .as_replica
+            .iter()
+            .map(|index| &self.pairs[*index].meta.key.name);
         self.doubted.extend(names.cloned());
     }
 
@@ -138,8 +172,10 @@ impl Fleet {
             return None;
         }
         let history = self.histories.get(&entry.top);
-        let took_over = |claim: &Claim| history.is_some_and(|history| history.was_taken_over_in(&claim.sample));
-        let followed = |claim: &Claim| gave_way && master.replid.as_ref() == Some(&claim.sample.replid);
+        let took_over =
+            |claim: &Claim| history.is_some_and(|history| history.was_taken_over_in(&claim.sample));
+        let followed =
+            |claim: &Claim| gave_way && master.replid.as_ref() == Some(&claim.sample.replid);
         let claims = entry.replicas.iter().filter_map(|addr| {
             let claim = self.claim_of(addr)?;
             let answers = !self.servers.get(addr)?.facts.is_silent(now, self.interval);
@@ -148,17 +184,24 @@ impl Fleet {
         let claims: Vec<_> = claims.collect();
         let mut candidates: Vec<_> = claims.iter().filter(|(_, claim)| followed(claim)).collect();
         if candidates.is_empty() {
-            candidates = claims.iter().filter(|(_, claim)| took_over(claim)).collect();
+            candidates = claims
+                .iter()
+                .filter(|(_, claim)| took_over(claim))
+                .collect();
         }
         // Of two nobody knows who is right.
-        let [(addr, _)] = candidates[..] else { return None };
+        let [(addr, _)] = candidates[..] else {
+            return None;
+        };
         Some((*addr).clone())
     }
 
     /// Notes the failovers among the turns, before anything is forgotten.
     pub(super) fn note_failovers(&mut self, turns: &Turns, now: Timestamp) {
         for succession in turns.turned.values() {
-            let Some(failover) = self.failover(succession, now) else { continue };
+            let Some(failover) = self.failover(succession, now) else {
+                continue;
+            };
             if let Some(entry) = self.entries.get_mut(&succession.pair) {
                 entry.total += 1;
                 entry.recent.truncate(MAX_RECENT_FAILOVERS - 1);
@@ -169,17 +212,23 @@ impl Fleet {
         }
     }
 
-    /// What is known of a failover at first. `None` where the old master was never seen as one: then it is not known when it
-    /// was, and this program only learns who the master is.
+    /// What is known of a failover at first. `None` where the old master was never seen as one:
+    /// then it is not known when it was, and this program only learns who the master is.
     fn failover(&self, succession: &Succession, now: Timestamp) -> Option<(Failover, LossWatch)> {
         let Succession { pair, from, to } = succession;
         let entry = self.entries.get(pair)?;
         let (old, new) = (self.servers.get(from)?, self.servers.get(to)?);
-        let history = self.histories.get(&entry.top).filter(|history| history.replid().is_some());
+        let history = self
+            .histories
+            .get(&entry.top)
+            .filter(|history| history.replid().is_some());
         if history.is_none() && old.facts.role == Some(Role::Replica) {
             return None;
         }
-        let key = PairKey { name: pair.clone(), replica: to.clone() };
+        let key = PairKey {
+            name: pair.clone(),
+            replica: to.clone(),
+        };
         let known = self.pairs.iter().find(|pair| pair.meta.key == key);
         let mut failover = Failover {
             succession: succession.clone(),
@@ -210,13 +259,25 @@ impl Fleet {
         let mut old = std::mem::take(&mut self.entries);
         for pair in &topology.pairs {
             let (known, kept) = (&mut old, &mut self.failovers_kept);
-            let entry = self.entries.entry(pair.key.name.clone()).or_insert_with(|| {
-                let known = known.remove(&pair.key.name).map(|known| (known.total, known.recent, known.last));
-                let known = known.or_else(|| kept.claim(&pair.key.name));
-                let (total, recent, last) = known.unwrap_or((0, VecDeque::new(), None));
-                let (master, top) = (pair.master.clone(), pair.top.clone());
-                Entry { master, top, replicas: Vec::new(), total, recent, last }
-            });
+            let entry = self
+                .entries
+                .entry(pair.key.name.clone())
+                .or_insert_with(|| {
+                    let known = known
+                        .remove(&pair.key.name)
+                        .map(|known| (known.total, known.recent, known.last));
+                    let known = known.or_else(|| kept.claim(&pair.key.name));
+                    let (total, recent, last) = known.unwrap_or((0, VecDeque::new(), None));
+                    let (master, top) = (pair.master.clone(), pair.top.clone());
+                    Entry {
+                        master,
+                        top,
+                        replicas: Vec::new(),
+                        total,
+                        recent,
+                        last,
+                    }
+                });
             entry.replicas.push(pair.key.replica.clone());
         }
         let entries = &self.entries;
@@ -227,19 +288,30 @@ impl Fleet {
 
     /// Notes the failovers whose cost may still come to light.
     fn note_open_losses(&mut self) {
-        let open =
-            self.entries.iter().filter(|(_, entry)| entry.last.as_ref().is_some_and(|(_, watch)| !watch.settled));
+        let open = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.last.as_ref().is_some_and(|(_, watch)| !watch.settled));
         self.losses_open.extend(open.map(|(name, _)| name.clone()));
     }
 
     /// What the answer of `addr` says of failovers whose cost is not known yet.
-    pub(super) fn measure_losses(&mut self, addr: &ServerAddr, seen: &Observation, received: Timestamp) {
+    pub(super) fn measure_losses(
+        &mut self,
+        addr: &ServerAddr,
+        seen: &Observation,
+        received: Timestamp,
+    ) {
         if self.losses_open.is_empty() {
             return;
         }
         let sample = self.claim_of(addr).map(|claim| claim.sample.clone());
         for name in &self.losses_open {
-            let Some((failover, watch)) = self.entries.get_mut(name).and_then(|entry| entry.last.as_mut()) else {
+            let Some((failover, watch)) = self
+                .entries
+                .get_mut(name)
+                .and_then(|entry| entry.last.as_mut())
+            else {
                 continue;
             };
             let before = (failover.loss, watch.last_shared, watch.settled);
@@ -251,11 +323,15 @@ impl Fleet {
             if failover.loss.exactly().is_none() && !watch.settled {
                 failover.loss = watch.at_least();
             }
-            self.failovers_kept.touched |= before != (failover.loss, watch.last_shared, watch.settled);
+            self.failovers_kept.touched |=
+                before != (failover.loss, watch.last_shared, watch.settled);
         }
         let entries = &self.entries;
         self.losses_open.retain(|name| {
-            entries.get(name).and_then(|entry| entry.last.as_ref()).is_some_and(|(_, watch)| !watch.settled)
+            entries
+                .get(name)
+                .and_then(|entry| entry.last.as_ref())
+                .is_some_and(|(_, watch)| !watch.settled)
         });
     }
 
@@ -276,9 +352,18 @@ impl Fleet {
         window: Span,
         now: Timestamp,
     ) -> (u64, Option<&Failover>) {
-        let Some(entry) = self.entries.get(name) else { return (0, None) };
-        let count = entry.recent.iter().take_while(|at| now - **at < window).count();
-        (count as u64, entry.last.as_ref().map(|(failover, _)| failover))
+        let Some(entry) = self.entries.get(name) else {
+            return (0, None);
+        };
+        let count = entry
+            .recent
+            .iter()
+            .take_while(|at| now - **at < window)
+            .count();
+        (
+            count as u64,
+            entry.last.as_ref().map(|(failover, _)| failover),
+        )
     }
 }
 
@@ -292,15 +377,23 @@ impl LossWatch {
         self.last_shared = self.last_shared.or(shared);
     }
 
-    /// As long as the old master shows the history that it wrote, what it has of it beyond the last shared offset is the
-    /// loss. Once it follows another one: a replica that was given a partial resync names the history that it came from
-    /// (`slaveTryPartialResynchronization` in replication.c), and only one that has nothing beyond is given one.
+    /// As long as the old master shows the history that it wrote, what it has of it beyond the last
+    /// shared offset is the loss. Once it follows another one: a replica that was given a partial
+    /// resync names the history that it came from (`slaveTryPartialResynchronization` in
+    /// replication.c), and only one that has nothing beyond is given one.
     fn old_master_answered(&mut self, seen: &Observation, received: Timestamp, loss: &mut Loss) {
         let info = &seen.replication;
         let is_master = info.role.value() == Some(Role::Master);
-        let applied = info.upstream.as_ref().and_then(|upstream| upstream.applied_offset.value());
+        let applied = info
+            .upstream
+            .as_ref()
+            .and_then(|upstream| upstream.applied_offset.value());
         let own = info.replid.get().is_some() && info.replid.get() == self.replid.as_ref();
-        let offset = if is_master { info.master_offset.value() } else { applied };
+        let offset = if is_master {
+            info.master_offset.value()
+        } else {
+            applied
+        };
         match (own, offset, self.last_shared) {
             // Redis shows 1 for "none".
             (true, Some(offset), Some(last_shared)) if offset > ReplicationOffset::new(1) => {
@@ -314,8 +407,12 @@ impl LossWatch {
                 let partly = self.replid.is_some() && info.replid2.get() == self.replid.as_ref();
                 if loss.exactly().is_none() && !is_master && partly {
                     *loss = Loss::Exactly(Bytes::ZERO);
-                } else if let (None, Some(at_least)) = (loss.exactly(), self.at_least().at_least()) {
-                    *loss = Loss::Unseen { at_least, within: self.shared_at.map(|since| received - since) };
+                } else if let (None, Some(at_least)) = (loss.exactly(), self.at_least().at_least())
+                {
+                    *loss = Loss::Unseen {
+                        at_least,
+                        within: self.shared_at.map(|since| received - since),
+                    };
                 }
                 self.settled = true;
             }
@@ -342,27 +439,46 @@ mod tests {
     #[test]
     fn failovers_that_never_end_do_not_pile_up() {
         let directions = [("a:1", "b:1"), ("b:1", "a:1")];
-        let topologies = directions
-            .map(|(master, replica)| Topology::from_settings(&settings_of(&[("orders", master, &[replica])])));
+        let topologies = directions.map(|(master, replica)| {
+            Topology::from_settings(&settings_of(&[("orders", master, &[replica])]))
+        });
         let mut fleet = Fleet::new(&topologies[0], Span::from_secs(1), at(0));
         for second in 1..=3000 {
-            fleet.turn(&topologies[usize::from(second % 2 == 1)], Span::from_secs(1), at(second));
+            fleet.turn(
+                &topologies[usize::from(second % 2 == 1)],
+                Span::from_secs(1),
+                at(second),
+            );
         }
         let name = PairName::new("orders");
         assert_eq!(fleet.entries[&name].recent.len(), MAX_RECENT_FAILOVERS);
         assert_eq!(fleet.failovers()[0].total, 3000);
-        assert_eq!(fleet.recent_failovers(&name, Span::from_secs(600), at(3000)).0, 600);
-        assert_eq!(fleet.recent_failovers(&name, Span::from_secs(600), at(9000)).0, 0);
+        assert_eq!(
+            fleet
+                .recent_failovers(&name, Span::from_secs(600), at(3000))
+                .0,
+            600
+        );
+        assert_eq!(
+            fleet
+                .recent_failovers(&name, Span::from_secs(600), at(9000))
+                .0,
+            0
+        );
         assert!(fleet.resting.len() <= 1 && fleet.histories.is_empty());
     }
 
     /// A change of the file is no failover, whatever it changes.
     #[test]
     fn a_reload_that_swaps_master_and_replica_counts_nothing() {
-        let [before, after] = [("a:1", "b:1"), ("b:1", "a:1")]
-            .map(|(master, replica)| Topology::from_settings(&settings_of(&[("orders", master, &[replica])])));
+        let [before, after] = [("a:1", "b:1"), ("b:1", "a:1")].map(|(master, replica)| {
+            Topology::from_settings(&settings_of(&[("orders", master, &[replica])]))
+        });
         let mut fleet = Fleet::new(&before, Span::from_secs(1), at(0));
         fleet.reconfigure(&after, Span::from_secs(1), at(1));
-        assert_eq!((fleet.failovers()[0].total, &fleet.failovers()[0].last), (0, &None));
+        assert_eq!(
+            (fleet.failovers()[0].total, &fleet.failovers()[0].last),
+            (0, &None)
+        );
     }
 }

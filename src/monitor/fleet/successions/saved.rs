@@ -1,5 +1,5 @@
-//! Failovers on the disk: who took over and what it cost is asked in the morning, and an old master may come back, and
-//! tell what was lost, only after a restart of this program.
+//! Failovers on the disk: who took over and what it cost is asked in the morning, and an old master
+//! may come back, and tell what was lost, only after a restart of this program.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Entry, LossWatch, MAX_RECENT_FAILOVERS};
 use crate::model::{
-    Bytes, ClockShift, Datacenter, Document, PairName, ReplicationId, ReplicationOffset, SavedDocument, ServerAddr,
-    Span, Table, Timestamp,
+    Bytes, ClockShift, Datacenter, Document, PairName, ReplicationId, ReplicationOffset,
+    SavedDocument, ServerAddr, Span, Table, Timestamp,
 };
 use crate::monitor::failover::{Failover, Loss, Succession};
 use crate::monitor::fleet::Fleet;
@@ -53,7 +53,10 @@ struct LastRecord {
 enum LossRecord {
     Exactly(Bytes),
     AtLeast(Bytes),
-    Unseen { at_least: Bytes, within: Option<Span> },
+    Unseen {
+        at_least: Bytes,
+        within: Option<Span>,
+    },
     Unknown,
 }
 
@@ -95,24 +98,35 @@ impl Fleet {
         let mut documents = Vec::new();
         for (name, entry) in self.entries.iter().filter(|(_, entry)| entry.total > 0) {
             gone.remove(name.as_str());
-            documents.push(Document::record(Table::Failovers, name.as_str(), &Record::of(name, entry)));
+            documents.push(Document::record(
+                Table::Failovers,
+                name.as_str(),
+                &Record::of(name, entry),
+            ));
             self.failovers_kept.keys.insert(name.as_str().to_owned());
         }
         for name in self.failovers_kept.unclaimed.keys() {
             gone.remove(name.as_str());
             self.failovers_kept.keys.insert(name.as_str().to_owned());
         }
-        documents.extend(gone.into_iter().map(|name| Document::delete(Table::Failovers, name)));
+        documents.extend(
+            gone.into_iter()
+                .map(|name| Document::delete(Table::Failovers, name)),
+        );
         documents
     }
 
-    /// Takes in the failovers of an earlier life, except where there was one since. Returns sentences about what makes no
-    /// sense.
-    pub(in crate::monitor) fn restore_failovers(&mut self, documents: &[SavedDocument]) -> Vec<String> {
+    /// Takes in the failovers of an earlier life, except where there was one since. Returns
+    /// sentences about what makes no sense.
+    pub(in crate::monitor) fn restore_failovers(
+        &mut self,
+        documents: &[SavedDocument],
+    ) -> Vec<String> {
         let mut refused = Vec::new();
         for document in documents {
             self.failovers_kept.keys.insert(document.key.clone());
-            let record = serde_json::from_str::<Record>(&document.body).map_err(|why| why.to_string());
+            let record =
+                serde_json::from_str::<Record>(&document.body).map_err(|why| why.to_string());
             match record.and_then(|record| record.past(&document.shift)) {
                 Ok((name, past)) => self.restore_one(name, past),
                 Err(why) => refused.push(format!("the failovers of an entry: {why}")),
@@ -140,14 +154,27 @@ impl Fleet {
 
 impl Record {
     fn of(name: &PairName, entry: &Entry) -> Self {
-        let last = entry.last.as_ref().map(|(failover, watch)| LastRecord::of(failover, watch));
+        let last = entry
+            .last
+            .as_ref()
+            .map(|(failover, watch)| LastRecord::of(failover, watch));
         let recent = entry.recent.iter().copied().collect();
-        Self { pair: name.as_str().to_owned(), total: entry.total, recent, last }
+        Self {
+            pair: name.as_str().to_owned(),
+            total: entry.total,
+            recent,
+            last,
+        }
     }
 
     fn past(self, shift: &ClockShift) -> Result<(PairName, Past), String> {
         let name = PairName::new(&self.pair);
-        let recent = self.recent.into_iter().take(MAX_RECENT_FAILOVERS).map(|at| shift.past(at)).collect();
+        let recent = self
+            .recent
+            .into_iter()
+            .take(MAX_RECENT_FAILOVERS)
+            .map(|at| shift.past(at))
+            .collect();
         let last = self.last.map(|last| last.past(&name, shift)).transpose()?;
         Ok((name, (self.total, recent, last)))
     }
@@ -155,7 +182,14 @@ impl Record {
 
 impl LastRecord {
     fn of(failover: &Failover, watch: &LossWatch) -> Self {
-        let Failover { succession: Succession { pair: _, from, to }, from_dc, to_dc, at, loss, last_known } = failover;
+        let Failover {
+            succession: Succession { pair: _, from, to },
+            from_dc,
+            to_dc,
+            at,
+            loss,
+            last_known,
+        } = failover;
         Self {
             from: from.to_string(),
             to: to.to_string(),
@@ -163,18 +197,42 @@ impl LastRecord {
             to_dc: to_dc.to_string(),
             at: *at,
             loss: LossRecord::of(*loss),
-            last_known: last_known.map(|LastKnown { upper, upper_bytes, at }| KnownRecord { upper, upper_bytes, at }),
+            last_known: last_known.map(
+                |LastKnown {
+                     upper,
+                     upper_bytes,
+                     at,
+                 }| KnownRecord {
+                    upper,
+                    upper_bytes,
+                    at,
+                },
+            ),
             watch: WatchRecord::of(watch),
         }
     }
 
     fn past(self, pair: &PairName, shift: &ClockShift) -> Result<(Failover, LossWatch), String> {
         let addr = |text: &str| ServerAddr::parse(text).map_err(|why| why.to_string());
-        let succession = Succession { pair: pair.clone(), from: addr(&self.from)?, to: addr(&self.to)? };
-        let known = self.last_known.map(|KnownRecord { upper, upper_bytes, at }| {
-            let at = shift.past(at);
-            LastKnown { upper, upper_bytes, at }
-        });
+        let succession = Succession {
+            pair: pair.clone(),
+            from: addr(&self.from)?,
+            to: addr(&self.to)?,
+        };
+        let known = self.last_known.map(
+            |KnownRecord {
+                 upper,
+                 upper_bytes,
+                 at,
+             }| {
+                let at = shift.past(at);
+                LastKnown {
+                    upper,
+                    upper_bytes,
+                    at,
+                }
+            },
+        );
         let failover = Failover {
             succession,
             from_dc: Datacenter::new(&self.from_dc),
@@ -209,7 +267,13 @@ impl LossRecord {
 
 impl WatchRecord {
     fn of(watch: &LossWatch) -> Self {
-        let LossWatch { replid, shown, last_shared, shared_at, settled } = watch;
+        let LossWatch {
+            replid,
+            shown,
+            last_shared,
+            shared_at,
+            settled,
+        } = watch;
         Self {
             replid: replid.as_ref().map(ToString::to_string),
             shown: shown.map(ReplicationOffset::get),
@@ -242,7 +306,11 @@ mod tests {
     }
 
     fn fleet(name: &str, master: &str, replica: &str) -> Fleet {
-        Fleet::new(&Topology::from_settings(&settings_of(&[(name, master, &[replica])])), Span::from_secs(1), at(0))
+        Fleet::new(
+            &Topology::from_settings(&settings_of(&[(name, master, &[replica])])),
+            Span::from_secs(1),
+            at(0),
+        )
     }
 
     /// A fleet in which `b` took over from `a`, with this cost.
@@ -250,12 +318,20 @@ mod tests {
         let mut fleet = fleet("orders", "a:1", "b:1");
         let [from, to] = ["a", "b"].map(|host| ServerAddr::new(host, 1));
         let failover = Failover {
-            succession: Succession { pair: PairName::new("orders"), from, to },
+            succession: Succession {
+                pair: PairName::new("orders"),
+                from,
+                to,
+            },
             from_dc: Datacenter::new("dc1"),
             to_dc: Datacenter::new("dc2"),
             at: at(90),
             loss,
-            last_known: Some(LastKnown { upper: Span::from_secs(2), upper_bytes: Some(Bytes::new(7)), at: at(89) }),
+            last_known: Some(LastKnown {
+                upper: Span::from_secs(2),
+                upper_bytes: Some(Bytes::new(7)),
+                at: at(89),
+            }),
         };
         let watch = LossWatch {
             replid: ReplicationId::parse(&"a1".repeat(20)),
@@ -265,16 +341,28 @@ mod tests {
             settled: false,
         };
         let entry = fleet.entries.get_mut(&PairName::new("orders")).unwrap();
-        (entry.total, entry.recent, entry.last) = (3, [at(90), at(50)].into(), Some((failover, watch)));
+        (entry.total, entry.recent, entry.last) =
+            (3, [at(90), at(50)].into(), Some((failover, watch)));
         fleet.failovers_kept.touched = true;
         fleet
     }
 
     /// What another life reads, 100 s after the clock began anew.
     fn read(documents: Vec<Document>) -> Vec<SavedDocument> {
-        let now = ClockAnchor { mono: at(100), wall: WallTime::from_nanos(0) };
-        let shift = ClockShift { by: Span::from_secs(5), ago: Span::ZERO, now };
-        let saved = |Document { key, body, .. }: Document| SavedDocument { key, body: body.unwrap(), shift };
+        let now = ClockAnchor {
+            mono: at(100),
+            wall: WallTime::from_nanos(0),
+        };
+        let shift = ClockShift {
+            by: Span::from_secs(5),
+            ago: Span::ZERO,
+            now,
+        };
+        let saved = |Document { key, body, .. }: Document| SavedDocument {
+            key,
+            body: body.unwrap(),
+            shift,
+        };
         documents.into_iter().map(saved).collect()
     }
 
@@ -283,7 +371,10 @@ mod tests {
         let losses = [
             Loss::Exactly(Bytes::new(1)),
             Loss::AtLeast(Bytes::new(10)),
-            Loss::Unseen { at_least: Bytes::ZERO, within: Some(Span::from_secs(1)) },
+            Loss::Unseen {
+                at_least: Bytes::ZERO,
+                within: Some(Span::from_secs(1)),
+            },
             Loss::Unknown,
         ];
         for loss in losses {
@@ -298,8 +389,14 @@ mod tests {
             (last.at, last.last_known.as_mut().unwrap().at) = (at(95), at(94));
             assert_eq!(told, expected);
             let name = PairName::new("orders");
-            assert_eq!(new.recent_failovers(&name, Span::from_secs(10), at(100)).0, 1);
-            assert!(new.losses_open.contains(&name), "the old master may still tell");
+            assert_eq!(
+                new.recent_failovers(&name, Span::from_secs(10), at(100)).0,
+                1
+            );
+            assert!(
+                new.losses_open.contains(&name),
+                "the old master may still tell"
+            );
             let (_, watch) = new.entries[&name].last.as_ref().unwrap();
             assert_eq!((watch.shared_at, watch.settled), (Some(at(93)), false));
         }
@@ -310,7 +407,10 @@ mod tests {
         let documents = read(turned(Loss::Unknown).take_unsaved_failovers(true));
         let mut fleet = fleet("carts", "c:1", "d:1");
         fleet.restore_failovers(&documents);
-        assert!(fleet.take_unsaved_failovers(true).is_empty(), "it stays on the disk");
+        assert!(
+            fleet.take_unsaved_failovers(true).is_empty(),
+            "it stays on the disk"
+        );
         let named = Topology::from_settings(&settings_of(&[("orders", "a:1", &["b:1"])]));
         fleet.reconfigure(&named, Span::from_secs(1), at(101));
         assert_eq!(fleet.failovers()[0].total, 3);
@@ -337,7 +437,11 @@ mod tests {
     fn what_happened_since_counts_and_nonsense_is_said() {
         let mut documents = read(turned(Loss::Unknown).take_unsaved_failovers(true));
         let mut fleet = turned(Loss::Unknown);
-        fleet.entries.get_mut(&PairName::new("orders")).unwrap().total = 1;
+        fleet
+            .entries
+            .get_mut(&PairName::new("orders"))
+            .unwrap()
+            .total = 1;
         fleet.restore_failovers(&documents);
         assert_eq!(fleet.failovers()[0].total, 1);
         "{}".clone_into(&mut documents[0].body);

@@ -3,7 +3,11 @@
 use super::*;
 
 fn bot(url: &str, channel: &str) -> ReceiverSettings {
-    let kind = ReceiverKind::SlackBot { token: inline("xoxb-1"), channel: channel.to_owned(), api_url: url.to_owned() };
+    let kind = ReceiverKind::SlackBot {
+        token: inline("xoxb-1"),
+        channel: channel.to_owned(),
+        api_url: url.to_owned(),
+    };
     receiver("chat", kind)
 }
 
@@ -18,7 +22,15 @@ fn refused(error: &str) -> Reply {
 
 /// `postMessage #redis`, `update C1 1.1`, `reply C1 1.1`: what the bot asked of Slack.
 fn asked(request: &Request) -> String {
-    let method = request.line.split(' ').nth(1).unwrap().rsplit_once("/chat.").unwrap().1.to_owned();
+    let method = request
+        .line
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .rsplit_once("/chat.")
+        .unwrap()
+        .1
+        .to_owned();
     let body = request.json();
     assert_eq!(request.headers["authorization"], "Bearer xoxb-1");
     let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
@@ -29,7 +41,8 @@ fn asked(request: &Request) -> String {
     }
 }
 
-/// Sends what each of `told` says to a bot whose Slack answers with `replies`, and checks what the bot asked.
+/// Sends what each of `told` says to a bot whose Slack answers with `replies`, and checks what the
+/// bot asked.
 async fn check_bot(replies: Vec<Reply>, told: &[NotifyReason], expected: &[&str]) {
     let server = TestServer::replying(replies).await;
     let mut rig = Rig::new(vec![bot(&server.url, "#redis")], quick());
@@ -51,7 +64,14 @@ async fn a_bots_message_changes_in_place_and_its_end_is_said_in_its_thread() {
     check_bot(
         vec![posted("1.1")],
         &[N::First, N::Escalated, N::PartlyResolved, N::Resolved],
-        &["postMessage #redis", "update C1 1.1", "reply C1 1.1", "update C1 1.1", "update C1 1.1", "reply C1 1.1"],
+        &[
+            "postMessage #redis",
+            "update C1 1.1",
+            "reply C1 1.1",
+            "update C1 1.1",
+            "update C1 1.1",
+            "reply C1 1.1",
+        ],
     )
     .await;
 }
@@ -60,15 +80,32 @@ async fn a_bots_message_changes_in_place_and_its_end_is_said_in_its_thread() {
 async fn a_group_that_fires_anew_gets_a_new_message() {
     use NotifyReason as N;
     let replies = vec![posted("1.1"), posted("1.1"), posted("1.2"), posted("2.2")];
-    let expected = ["postMessage #redis", "update C1 1.1", "reply C1 1.1", "postMessage #redis", "update C1 2.2"];
-    check_bot(replies, &[N::First, N::Resolved, N::First, N::Deescalated], &expected).await;
+    let expected = [
+        "postMessage #redis",
+        "update C1 1.1",
+        "reply C1 1.1",
+        "postMessage #redis",
+        "update C1 2.2",
+    ];
+    check_bot(
+        replies,
+        &[N::First, N::Resolved, N::First, N::Deescalated],
+        &expected,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_message_that_somebody_deleted_is_posted_anew() {
     use NotifyReason as N;
     let replies = vec![posted("1.1"), refused("message_not_found"), posted("2.2")];
-    let expected = ["postMessage #redis", "update C1 1.1", "postMessage #redis", "update C1 2.2", "reply C1 2.2"];
+    let expected = [
+        "postMessage #redis",
+        "update C1 1.1",
+        "postMessage #redis",
+        "update C1 2.2",
+        "reply C1 2.2",
+    ];
     check_bot(replies, &[N::First, N::Escalated, N::Resolved], &expected).await;
 }
 
@@ -76,9 +113,24 @@ async fn a_message_that_somebody_deleted_is_posted_anew() {
 async fn slacks_refusals_are_retried_simplified_or_final() {
     use NotifyReason as N;
     let twice = ["postMessage #redis"; 2];
-    check_bot(vec![refused("ratelimited"), posted("1.1")], &[N::First], &twice).await;
-    check_bot(vec![refused("internal_error"), posted("1.1")], &[N::First], &twice).await;
-    check_bot(vec![refused("invalid_blocks"), posted("1.1")], &[N::First], &twice).await;
+    check_bot(
+        vec![refused("ratelimited"), posted("1.1")],
+        &[N::First],
+        &twice,
+    )
+    .await;
+    check_bot(
+        vec![refused("internal_error"), posted("1.1")],
+        &[N::First],
+        &twice,
+    )
+    .await;
+    check_bot(
+        vec![refused("invalid_blocks"), posted("1.1")],
+        &[N::First],
+        &twice,
+    )
+    .await;
     check_bot(vec![refused("channel_not_found")], &[N::First], &twice[..1]).await;
     check_bot(vec![refused("invalid_auth")], &[N::First], &twice[..1]).await;
 }
@@ -93,7 +145,15 @@ async fn a_message_that_may_have_been_posted_is_ended() {
     rig.dispatcher.send(over("a"));
     rig.kinds(1).await;
     let requests: Vec<_> = server.requests().iter().map(asked).collect();
-    assert_eq!(requests, ["postMessage #redis", "postMessage #redis", "update C1 2.2", "reply C1 2.2"]);
+    assert_eq!(
+        requests,
+        [
+            "postMessage #redis",
+            "postMessage #redis",
+            "update C1 2.2",
+            "reply C1 2.2"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -102,12 +162,21 @@ async fn a_channel_that_is_configured_anew_gets_its_own_message_and_both_end() {
     let mut rig = Rig::new(vec![bot(&server.url, "#redis")], quick());
     rig.dispatcher.send(firing("a"));
     rig.kinds(1).await;
-    rig.dispatcher.reload(&settings(vec![bot(&server.url, "#other")]));
+    rig.dispatcher
+        .reload(&settings(vec![bot(&server.url, "#other")]));
     rig.dispatcher.send(told("a", NotifyReason::Escalated));
     rig.kinds(1).await;
     rig.dispatcher.send(over("a"));
     rig.kinds(1).await;
     let requests: Vec<_> = server.requests().iter().map(asked).collect();
-    let ends = ["update C1 2.2", "reply C1 2.2", "update C1 1.1", "reply C1 1.1"];
-    assert_eq!(requests, [&["postMessage #redis", "postMessage #other"], &ends[..]].concat());
+    let ends = [
+        "update C1 2.2",
+        "reply C1 2.2",
+        "update C1 1.1",
+        "reply C1 1.1",
+    ];
+    assert_eq!(
+        requests,
+        [&["postMessage #redis", "postMessage #other"], &ends[..]].concat()
+    );
 }

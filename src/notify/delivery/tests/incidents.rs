@@ -6,14 +6,23 @@ use super::*;
 fn events(server: &TestServer) -> Vec<String> {
     let event = |request: &Request| {
         let body = request.json();
-        let key = body["dedup_key"].as_str().unwrap().rsplit_once('"').unwrap().1.to_owned();
+        let key = body["dedup_key"]
+            .as_str()
+            .unwrap()
+            .rsplit_once('"')
+            .unwrap()
+            .1
+            .to_owned();
         format!("{}{key}", body["event_action"].as_str().unwrap())
     };
     server.requests().iter().map(event).collect()
 }
 
 fn again(generation: u32) -> Notification {
-    Notification { generation, ..told("a", NotifyReason::Escalated) }
+    Notification {
+        generation,
+        ..told("a", NotifyReason::Escalated)
+    }
 }
 
 #[tokio::test]
@@ -29,9 +38,20 @@ async fn a_new_page_ends_the_one_before_it_once_it_was_taken() {
     rig.failures_before_delivery(0).await;
     rig.dispatcher.send(again(1));
     rig.failures_before_delivery(2).await;
-    rig.dispatcher.send(Notification { generation: 1, ..over("a") });
+    rig.dispatcher.send(Notification {
+        generation: 1,
+        ..over("a")
+    });
     rig.failures_before_delivery(0).await;
-    let expected = ["trigger", "trigger~1", "trigger~1", "resolve", "trigger~1", "resolve", "resolve~1"];
+    let expected = [
+        "trigger",
+        "trigger~1",
+        "trigger~1",
+        "resolve",
+        "trigger~1",
+        "resolve",
+        "resolve~1",
+    ];
     assert_eq!(events(&server), expected);
 }
 
@@ -42,15 +62,25 @@ async fn an_end_that_comes_before_the_predecessors_leaves_no_incident_open() {
     std::fs::write(&key, "k").unwrap();
     let replies = [202, 202, 500, 202].map(Reply::status);
     let server = TestServer::replying(replies.into()).await;
-    let slow = Timing { first_backoff: Span::from_secs(3600), max_backoff: Span::from_secs(3600), ..quick() };
+    let slow = Timing {
+        first_backoff: Span::from_secs(3600),
+        max_backoff: Span::from_secs(3600),
+        ..quick()
+    };
     let mut rig = Rig::new(vec![pagerduty(&server.url, &key)], slow);
     rig.dispatcher.send(firing("a"));
     rig.failures_before_delivery(0).await;
     rig.dispatcher.send(again(1));
     rig.kinds(1).await;
-    rig.dispatcher.send(Notification { generation: 1, ..over("a") });
+    rig.dispatcher.send(Notification {
+        generation: 1,
+        ..over("a")
+    });
     // New settings end the wait.
-    rig.dispatcher.reload(&NotifySettings { identity: "x".to_owned(), ..settings(vec![pagerduty(&server.url, &key)]) });
+    rig.dispatcher.reload(&NotifySettings {
+        identity: "x".to_owned(),
+        ..settings(vec![pagerduty(&server.url, &key)])
+    });
     rig.during(server.wait_for(5)).await;
     let ended: std::collections::BTreeSet<_> = events(&server)[3..].iter().cloned().collect();
     assert_eq!(ended, ["resolve".to_owned(), "resolve~1".to_owned()].into());

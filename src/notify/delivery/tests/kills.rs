@@ -5,10 +5,17 @@ use crate::model::{Document, SavedDocument, SavedDocuments};
 
 /// What is on the disk, as a program that starts at this moment reads it.
 fn kept(documents: Vec<Document>) -> SavedDocuments {
-    let shift = crate::model::ClockShift { now: clock::anchor(), ..Default::default() };
+    let shift = crate::model::ClockShift {
+        now: clock::anchor(),
+        ..Default::default()
+    };
     let mut kept = SavedDocuments::new();
     for Document { table, key, body } in documents {
-        kept.entry(table).or_default().push(SavedDocument { key, body: body.expect("all of it"), shift });
+        kept.entry(table).or_default().push(SavedDocument {
+            key,
+            body: body.expect("all of it"),
+            shift,
+        });
     }
     kept
 }
@@ -41,14 +48,19 @@ async fn nothing_leaves_before_it_is_on_the_disk_nor_before_what_it_opens_is() {
 
 #[tokio::test]
 async fn an_attempt_that_a_kill_cut_short_is_repeated_under_its_id() {
-    let (stuck, server) =
-        (TestServer::replying(vec![Reply::Never]).await, TestServer::replying(vec![Reply::status(200)]).await);
+    let (stuck, server) = (
+        TestServer::replying(vec![Reply::Never]).await,
+        TestServer::replying(vec![Reply::status(200)]).await,
+    );
     let mut rig = Rig::new(vec![hook(&stuck.url)], quick());
     rig.dispatcher.send(firing("a"));
     let first = rig.during(stuck.wait_for(1)).await;
     let mut rig = restarted(&mut rig, vec![hook(&server.url)]);
     let again = rig.during(server.wait_for(1)).await;
-    assert_eq!(first[0].headers["webhook-id"], again[0].headers["webhook-id"]);
+    assert_eq!(
+        first[0].headers["webhook-id"],
+        again[0].headers["webhook-id"]
+    );
 }
 
 #[tokio::test]
@@ -56,8 +68,10 @@ async fn what_may_have_been_opened_before_a_kill_is_ended_with_the_key_that_open
     let dir = tempfile::tempdir().unwrap();
     let key = dir.path().join("key");
     std::fs::write(&key, "first").unwrap();
-    let (stuck, server) =
-        (TestServer::replying(vec![Reply::Never]).await, TestServer::replying(vec![Reply::status(202)]).await);
+    let (stuck, server) = (
+        TestServer::replying(vec![Reply::Never]).await,
+        TestServer::replying(vec![Reply::status(202)]).await,
+    );
     for receivers in [vec![pagerduty(&server.url, &key)], Vec::new()] {
         let configured = !receivers.is_empty();
         let url = if configured { &stuck.url } else { &server.url };
@@ -74,7 +88,11 @@ async fn what_may_have_been_opened_before_a_kill_is_ended_with_the_key_that_open
         rig.dispatcher.send(over("a"));
         rig.during(server.wait_for(before + 1)).await;
         let last = server.requests().pop().unwrap().json();
-        assert_eq!((&last["event_action"], &last["routing_key"]), (&"resolve".into(), &"first".into()), "{configured}");
+        assert_eq!(
+            (&last["event_action"], &last["routing_key"]),
+            (&"resolve".into(), &"first".into()),
+            "{configured}"
+        );
         std::fs::write(&key, "first").unwrap();
     }
 }
