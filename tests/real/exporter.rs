@@ -356,7 +356,9 @@ impl Drop for Exporter {
     }
 }
 
-/// The program under test.
-pub(crate) fn program() -> &'static str {
-    env!("CARGO_BIN_EXE_redis-cross-dc-exporter")
+/// The program under test. `TEST_PROGRAM` names another binary: a test of a finding is run against
+/// the version that still has the defect, to show that it fails there.
+pub(crate) fn program() -> PathBuf {
+    let given = std::env::var_os("TEST_PROGRAM").map(PathBuf::from);
+    given.unwrap_or_else(|| env!("CARGO_BIN_EXE_redis-cross-dc-exporter").into())
 }

@@ -22,6 +22,7 @@ mod demo;
 mod durable;
 mod exporter;
 mod failover;
+mod findings;
 mod flapping;
 mod haste;
 mod heartbeat;
