@@ -6,6 +6,11 @@
 //! [`metrics`], [`poll`], [`notify`], [`discovery`] - [`web`], [`rules`] - [`app`] - [`lab`] -
 //! [`cli`].
 
+#![cfg_attr(
+    test,
+    allow(clippy::too_many_lines, reason = "tables of cases are long")
+)]
+
 pub mod alert;
 pub mod app;
 pub mod cli;

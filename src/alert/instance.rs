@@ -317,7 +317,7 @@ impl Instance {
         match (&mut self.unstable_at, level) {
             (Some(at), Verdict::Clear) => *at = now,
             (Some(at), Verdict::Past | Verdict::Below) if now - *at >= rule.stable_for => {
-                self.settle()
+                self.settle();
             }
             _ => {}
         }

@@ -67,16 +67,16 @@ pub(super) fn reloaded(report: &ReloadReport, settings: &Settings) {
 pub(super) fn discovered(change: &DiscoveryChange) {
     match change {
         DiscoveryChange::Found { pair, master } => {
-            info!(%pair, %master, "the Sentinels know a master")
+            info!(%pair, %master, "the Sentinels know a master");
         }
         DiscoveryChange::Switched { pair, from, to } => {
             warn!(%pair, %from, %to, "the Sentinels name another master: a failover");
         }
         DiscoveryChange::Replicas { pair } => {
-            info!(%pair, "the Sentinels know other replicas than before")
+            info!(%pair, "the Sentinels know other replicas than before");
         }
         DiscoveryChange::Gone { pair } => {
-            info!(%pair, "no Sentinel that answers knows the master any more")
+            info!(%pair, "no Sentinel that answers knows the master any more");
         }
     }
 }

@@ -301,7 +301,7 @@ impl Fleet {
             }
             HeartbeatEvent::Repeated { top, replica } => {
                 self.heartbeat_pairs(addr, &top, |pair| {
-                    pair.tracker.beat_repeated(replica.clone())
+                    pair.tracker.beat_repeated(replica.clone());
                 });
                 self.count_heartbeat_error(addr, HeartbeatError::Repeated);
             }

@@ -315,7 +315,7 @@ impl Monitor {
                     }
                 }
                 Action::AlertChanged(transition) => {
-                    self.journal.note(What::Alert(transition.clone()), now)
+                    self.journal.note(What::Alert(transition.clone()), now);
                 }
                 _ => {}
             }

@@ -107,10 +107,10 @@ impl Receivers {
                 told.last_success = Some(now);
             }
             DeliveryEventKind::Failed { reason, .. } => {
-                *told.failed.entry(reason).or_default() += 1
+                *told.failed.entry(reason).or_default() += 1;
             }
             DeliveryEventKind::Suppressed { reason } => {
-                *told.suppressed.entry(reason).or_default() += 1
+                *told.suppressed.entry(reason).or_default() += 1;
             }
             DeliveryEventKind::Queued => {}
         }

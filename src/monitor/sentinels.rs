@@ -127,7 +127,7 @@ impl Watch {
         match seen {
             Seen::Reached => self.carried = None,
             Seen::NotReached | Seen::Silent => {
-                self.fine_at = self.carried.take().unwrap_or(self.fine_at)
+                self.fine_at = self.carried.take().unwrap_or(self.fine_at);
             }
             Seen::Unknown => {}
         }

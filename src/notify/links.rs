@@ -150,7 +150,7 @@ fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut url, byte| {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'~' => {
-                url.push(char::from(byte))
+                url.push(char::from(byte));
             }
             other => _ = write!(url, "%{other:02X}"),
         }

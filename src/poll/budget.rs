@@ -180,7 +180,7 @@ mod tests {
         let mut budget = PollBudget::new(100, at(0));
         budget.set_rate(100, 40.0);
         let check = |budget: &PollBudget, expected: f64| {
-            assert!((budget.stretch() - expected).abs() < 1e-9)
+            assert!((budget.stretch() - expected).abs() < 1e-9);
         };
         budget.change_demand(0.0, 60.0);
         check(&budget, 1.0);

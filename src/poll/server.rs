@@ -252,10 +252,10 @@ impl ServerTask {
                 result: Err(error), ..
             } => self.fail_and_disconnect(&poll, error).await,
             Progress::Asked((connection, Ok(reply))) => {
-                self.on_reply(connection, &poll, &reply).await
+                self.on_reply(connection, &poll, &reply).await;
             }
             Progress::Asked((connection, Err(error))) => {
-                self.on_refusal(connection, poll, error).await
+                self.on_refusal(connection, poll, error).await;
             }
         }
     }

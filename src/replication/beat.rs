@@ -293,19 +293,19 @@ mod tests {
                 s.link_up = true;
             }),
             ("the master restarted", |s| {
-                s.watch.master_answered(Some(&life("m2")), 1, at(260))
+                s.watch.master_answered(Some(&life("m2")), 1, at(260));
             }),
             ("the master says no run_id", |s| {
-                s.watch.master_answered(None, 1, at(260))
+                s.watch.master_answered(None, 1, at(260));
             }),
             ("the master's history is another one", |s| {
-                s.watch.master_answered(Some(&life("m")), 2, at(260))
+                s.watch.master_answered(Some(&life("m")), 2, at(260));
             }),
             ("the direct master gave a full sync", |s| {
-                s.watch.full_syncs(Some(2), at(260))
+                s.watch.full_syncs(Some(2), at(260));
             }),
             ("its position refutes it", |s| {
-                s.watch.placed(at(255), Some(at(199)), at(260))
+                s.watch.placed(at(255), Some(at(199)), at(260));
             }),
         ];
         for (what, change) in cases {

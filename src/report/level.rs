@@ -174,29 +174,29 @@ mod tests {
         check(Level::Ok, |p| p.lag_seconds = Some(29.9));
         check(Level::Warning, |p| p.lag_seconds = Some(30.0));
         check(Level::Warning, |p| {
-            (p.lag_lower_seconds, p.lag_seconds) = (Some(119.0), Some(500.0))
+            (p.lag_lower_seconds, p.lag_seconds) = (Some(119.0), Some(500.0));
         });
         check(Level::Critical, |p| {
-            (p.lag_lower_seconds, p.lag_seconds) = (Some(120.0), Some(500.0))
+            (p.lag_lower_seconds, p.lag_seconds) = (Some(120.0), Some(500.0));
         });
         check(Level::Warning, |p| {
-            (p.lag_lower_seconds, p.lag_seconds) = (Some(31.0), None)
+            (p.lag_lower_seconds, p.lag_seconds) = (Some(31.0), None);
         });
         check(Level::Ok, |p| {
-            (p.thresholds.lag_seconds, p.lag_seconds) = (Levels::default(), Some(1e6))
+            (p.thresholds.lag_seconds, p.lag_seconds) = (Levels::default(), Some(1e6));
         });
         check(Level::Ok, |p| {
-            (p.lag_bytes, p.lag_lower_bytes) = (Some(u64::MAX), Some(u64::MAX))
+            (p.lag_bytes, p.lag_lower_bytes) = (Some(u64::MAX), Some(u64::MAX));
         });
     }
 
     #[test]
     fn states_and_alerts_raise_the_level_and_never_lower_it() {
         check(Level::Warning, |p| {
-            (p.state, p.link_down_seconds) = (PairState::LinkDown, Some(1.0))
+            (p.state, p.link_down_seconds) = (PairState::LinkDown, Some(1.0));
         });
         check(Level::Critical, |p| {
-            (p.state, p.link_down_seconds) = (PairState::LinkDown, Some(60.0))
+            (p.state, p.link_down_seconds) = (PairState::LinkDown, Some(60.0));
         });
         check(Level::Unknown, |p| p.state = PairState::Unknown);
         check(Level::Critical, |p| p.state = PairState::MasterUnreachable);
@@ -207,13 +207,13 @@ mod tests {
             recovering: false,
         };
         check(Level::Critical, |p| {
-            p.alerts = vec![alert(Severity::Critical, ListedState::Firing)]
+            p.alerts = vec![alert(Severity::Critical, ListedState::Firing)];
         });
         check(Level::Warning, |p| {
-            p.alerts = vec![alert(Severity::Warning, ListedState::Firing)]
+            p.alerts = vec![alert(Severity::Warning, ListedState::Firing)];
         });
         check(Level::Ok, |p| {
-            p.alerts = vec![alert(Severity::Critical, ListedState::Pending)]
+            p.alerts = vec![alert(Severity::Critical, ListedState::Pending)];
         });
     }
 

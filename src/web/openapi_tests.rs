@@ -116,7 +116,7 @@ impl Description {
                 {
                     Some(schema) => self.misfits(schema, value, &format!("{place}.{name}"), found),
                     None if schema["additionalProperties"] == false => {
-                        found.push(format!("{place} has {name}"))
+                        found.push(format!("{place} has {name}"));
                     }
                     None => {}
                 }
@@ -328,7 +328,7 @@ fn request(path: &str, operation: &Value, runner: &mut TestRunner) -> (String, S
                 path = path.replace(
                     &format!("{{{name}}}"),
                     if value.is_empty() { "x" } else { &value },
-                )
+                );
             }
             "header" => headers.extend([name, ": ", &value, "\r\n"]),
             "query" if value.len() % 4 != 0 => query.push(format!("{name}={value}")),

@@ -8,6 +8,10 @@
     clippy::unwrap_used,
     reason = "what cannot be unwrapped has to fail the test"
 )]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a test tells one story from its beginning to its end"
+)]
 
 mod acl;
 mod browser;

@@ -17,7 +17,7 @@ pub(crate) fn check(look: &Look<'_>) {
     in_order(look);
     match look.world.truth(look.now) {
         Truth::Comparable { lag, .. } | Truth::Closed { lag: Some(lag) } => {
-            at_most_upper(look, lag)
+            at_most_upper(look, lag);
         }
         Truth::Closed { lag: None } | Truth::None => {}
     }

@@ -174,7 +174,7 @@ fn a_long_value_is_cut_and_so_is_a_long_line() {
             );
 
             let line = logged(format, || {
-                tracing::warn!(a = name, b = name, c = name, d = name, e = "e", "m")
+                tracing::warn!(a = name, b = name, c = name, d = name, e = "e", "m");
             });
             let fields = if format == LogFormat::Json {
                 parsed_json(&line)

@@ -172,10 +172,10 @@ async fn post_all(
             .await;
         match answer {
             Ok(response) if (200..300).contains(&response.status) => {
-                last = Some(AttemptResult::Answered(response))
+                last = Some(AttemptResult::Answered(response));
             }
             Ok(response) if response.status == 400 => {
-                worst = Some(AttemptResult::Answered(response))
+                worst = Some(AttemptResult::Answered(response));
             }
             other => return other.map_or_else(AttemptResult::Failed, AttemptResult::Answered),
         }

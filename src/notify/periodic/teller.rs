@@ -111,7 +111,7 @@ impl Teller {
         match verdict.disposition {
             Disposition::Delivered => self.succeeded(began, now.mono, interval),
             Disposition::Retry { at, reason } => {
-                self.failed(reason, result, at.max(verdict.hold_until.unwrap_or(at)))
+                self.failed(reason, result, at.max(verdict.hold_until.unwrap_or(at)));
             }
             // Nothing is final here: the next interval tries it again, as what refuses it may be a
             // proxy.

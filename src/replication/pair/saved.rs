@@ -312,7 +312,7 @@ mod tests {
             .acks(ReplicaConnState::Online, Some(100))
             .master(5100, 'a', 155);
         let mut scene = restarted(&before, |record| {
-            record.silent_since = Some(crate::replication::testing::at(5_500))
+            record.silent_since = Some(crate::replication::testing::at(5_500));
         });
         scene
             .replica_fails(60_000)
