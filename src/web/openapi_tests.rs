@@ -203,9 +203,9 @@ fn is(kind: &str, value: &Value) -> bool {
 #[test]
 fn every_route_of_the_api_is_described_and_nothing_else() {
     let routes = include_str!("routes.rs")
-        .split(".route(\"")
+        .split(".route(")
         .skip(1)
-        .map(|rest| rest.split('"').next().unwrap());
+        .filter_map(|rest| rest.split('"').nth(1));
     let routes: BTreeSet<&str> = routes.filter(|path| path.starts_with("/api/")).collect();
     let description = Description::read();
     let described: BTreeSet<&str> = description
