@@ -327,7 +327,7 @@ fn no_file_is_too_large_to_see() {
     // Of 100 columns: 600 lines of 120 columns take as many.
     for source in sources() {
         assert!(
-            source.code.len() <= 750,
+            source.code.len() <= 800,
             "{} has {} lines: draw a wall",
             source.path,
             source.code.len()
