@@ -45,6 +45,11 @@ pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
     {
         heartbeat.enabled = false; // a look only asks
     }
+    let of_sentinels = settings.sentinels.iter_mut().map(|entry| &mut entry.alerts);
+    let of_pairs = settings.pairs.iter_mut().map(|pair| &mut pair.alerts);
+    for rules in of_pairs.chain(of_sentinels).chain([&mut settings.alerts]) {
+        rules.wait_for_nothing(); // nobody waits for as long as `for` says
+    }
     settings.poll.interval = settings.poll.interval.min(LOOK_INTERVAL);
     settings.poll.min_interval = settings.poll.min_interval.min(settings.poll.interval);
     let discovered = discover(&settings).await;
@@ -84,6 +89,7 @@ pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
             (waiting, deadline) = (owed(&topology), clock::now() + longest(settings.poll));
         }
     }
+    monitor.tick(clock::now()); // alerts on what was seen; nothing of it is sent
     let snapshot = monitor.snapshot(clock::anchor());
     poller.stop().await;
     Ok(snapshot)

@@ -222,9 +222,9 @@ fn cells(pair: &PairReport) -> [String; HEAD.len()] {
     ]
 }
 
-/// Why the pair is in its state, and what was last known where nothing is known now.
+/// Why the pair is as bad as it is, and what was last known where nothing is known now.
 fn why(pair: &PairReport) -> String {
-    let reason = visible_text(&pair.reason);
+    let reason = visible_text(&pair.why());
     match pair.last_known.filter(|_| pair.lag_seconds.is_none()) {
         Some(known) => format!(
             "{reason}; last known: at most {} behind",

@@ -226,6 +226,26 @@ pub struct AlertSettings {
     pub failover: CountRule,
 }
 
+impl AlertSettings {
+    /// Lets every level fire at once (`for: 0s`), for a look that lasts no longer.
+    pub fn wait_for_nothing(&mut self) {
+        let of_time = [
+            &mut self.lag_seconds.hold,
+            &mut self.lag_bytes.hold,
+            &mut self.link_down.hold,
+            &mut self.unreachable.hold,
+            &mut self.unknown.hold,
+            &mut self.full_sync.levels.hold,
+            &mut self.diverged.hold,
+            &mut self.sentinel_quorum.hold,
+            &mut self.failover.levels.hold,
+        ];
+        for hold in of_time {
+            *hold = Span::ZERO;
+        }
+    }
+}
+
 /// A rule over how many times something happened within a window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CountRule {

@@ -2,8 +2,13 @@
 
 use std::cmp::Reverse;
 
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
+
 use super::alerts::ListedState;
-use super::pairs::{Levels, PairReport, PairsReport};
+use super::pairs::{AlertBrief, PairReport, PairsReport};
+use super::words;
+use crate::alert::Rule;
 use crate::config::Severity;
 use crate::replication::PairState;
 
@@ -31,8 +36,8 @@ impl Level {
         }
     }
 
-    /// What a state alone says: data that may be lost is critical, a link that may heal by itself
-    /// is a warning.
+    /// What a state alone says, where no rule judges it: data that may be lost is critical, a link
+    /// that may heal by itself is a warning.
     pub const fn of_state(state: PairState) -> Self {
         match state {
             PairState::Streaming => Self::Ok,
@@ -58,42 +63,121 @@ impl From<Severity> for Level {
     }
 }
 
+/// What sets a pair's level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LevelReason<'a> {
+    /// Nothing: no alert fires, and the lag is known.
+    Fine,
+    /// This alert fires, and none that is more severe.
+    Alert(&'a AlertBrief),
+    /// The state alone: no rule judges it, or the rule that does is off.
+    State(PairState),
+    /// The lag is not known, and no alert fires yet that says so.
+    LagUnknown,
+}
+
+impl<'a> LevelReason<'a> {
+    /// How bad that is.
+    pub fn level(self) -> Level {
+        match self {
+            Self::Fine => Level::Ok,
+            Self::Alert(alert) => alert.severity.into(),
+            Self::State(state) => Level::of_state(state),
+            Self::LagUnknown => Level::Unknown,
+        }
+    }
+
+    /// The reason's word in JSON: the alert's name, `state` or `lag_unknown`; `None` where all is
+    /// well.
+    pub fn word(self) -> Option<&'a str> {
+        match self {
+            Self::Fine => None,
+            Self::Alert(alert) => Some(&alert.alertname),
+            Self::State(_) => Some("state"),
+            Self::LagUnknown => Some("lag_unknown"),
+        }
+    }
+}
+
+/// The rule that judges a state; `None` where there is none, and the state speaks for itself.
+const fn rule_of(state: PairState) -> Option<Rule> {
+    match state {
+        PairState::LinkDown | PairState::Stalled => Some(Rule::LinkDown),
+        PairState::MasterUnreachable | PairState::ReplicaUnreachable => Some(Rule::Unreachable),
+        PairState::FullSync => Some(Rule::FullSync),
+        PairState::Diverged => Some(Rule::Diverged),
+        PairState::NeverSynced | PairState::Unknown => Some(Rule::Unknown),
+        PairState::Streaming | PairState::WrongMaster | PairState::Unsupported => None,
+    }
+}
+
 impl PairReport {
-    /// The worst of what the pair's state, its values against the configured thresholds and its
-    /// firing alerts say.
-    ///
-    /// As the rules do: warning looks at the estimate (at the lower bound where there is none),
-    /// critical at what is certain. `for` is not waited for.
+    /// How bad the pair is: as bad as its worst firing alert, so that the page, `check`, the API and
+    /// whoever is notified say the same.
     pub fn level(&self) -> Level {
-        let limits = &self.thresholds;
-        let by_value = [
-            past(
-                &limits.lag_seconds,
-                self.lag_seconds,
-                self.lag_lower_seconds,
-            ),
-            past(
-                &limits.lag_bytes,
-                self.lag_bytes.map(as_f64),
-                self.lag_lower_bytes.map(as_f64),
-            ),
-            past(
-                &limits.link_down,
-                self.link_down_seconds,
-                self.link_down_seconds,
-            ),
-        ];
-        let firing = self
-            .alerts
-            .iter()
-            .filter(|alert| alert.state == ListedState::Firing);
-        let by_alert = firing.map(|alert| Level::from(alert.severity));
-        let of_state = [Level::of_state(self.state)];
-        by_alert
-            .chain(by_value)
-            .chain(of_state)
-            .max()
-            .unwrap_or(Level::Unknown)
+        self.level_reason().level()
+    }
+
+    /// What sets the level.
+    ///
+    /// Where a rule judges what is wrong, nothing is wrong before its alert fires: one that is
+    /// pending is named ([`PairReport::why`]) and raises nothing. A state decides only where no rule
+    /// judges it. A lag that is not known is never ok.
+    pub fn level_reason(&self) -> LevelReason<'_> {
+        let by_state = self.state_reason();
+        let Some(worst) = self.worst(ListedState::Firing) else {
+            return by_state;
+        };
+        let by_alert = LevelReason::Alert(worst);
+        if by_alert.level() >= by_state.level() {
+            by_alert
+        } else {
+            by_state
+        }
+    }
+
+    /// What the state and the lag say beside the alerts.
+    fn state_reason(&self) -> LevelReason<'_> {
+        let rule = rule_of(self.state);
+        let is_judged = rule.is_some_and(|rule| self.thresholds.has(rule));
+        if !is_judged && Level::of_state(self.state) != Level::Ok {
+            return LevelReason::State(self.state);
+        }
+        let says_why = |alert: &AlertBrief| alert.is_of(Rule::Unknown) || alert.is_of_any(rule);
+        if self.lag_seconds.is_none() && !self.alerts_that(ListedState::Firing).any(says_why) {
+            return LevelReason::LagUnknown;
+        }
+        LevelReason::Fine
+    }
+
+    /// The most severe alert in a state; of several the first by name.
+    fn worst(&self, state: ListedState) -> Option<&AlertBrief> {
+        self.alerts_that(state)
+            .min_by_key(|alert| (Reverse(alert.severity), &alert.alertname))
+    }
+
+    fn alerts_that(&self, state: ListedState) -> impl Iterator<Item = &AlertBrief> {
+        self.alerts.iter().filter(move |alert| alert.state == state)
+    }
+
+    /// Why the pair is as bad as it is, as a sentence: the alert that sets the level, or the one
+    /// that is pending, and the reason of its state.
+    pub fn why(&self) -> String {
+        let reason = &self.reason;
+        if let LevelReason::Alert(alert) = self.level_reason() {
+            let name = &alert.alertname;
+            if alert.is_of_any(rule_of(self.state)) {
+                return format!("{name}: {reason}");
+            }
+            return match &alert.reason {
+                Some(own) => format!("{name}: {own}; {reason}"),
+                None => format!("{name}; {reason}"),
+            };
+        }
+        match self.worst(ListedState::Pending) {
+            Some(pending) => format!("{reason}; pending: {}", pending.alertname),
+            None => reason.clone(),
+        }
     }
 
     /// Lag as far as it is certain to be worth a place in an order: the estimate, or the lower
@@ -130,91 +214,192 @@ impl PairsReport {
     }
 }
 
-fn past(levels: &Levels, estimate: Option<f64>, lower: Option<f64>) -> Level {
-    let reached = |value: Option<f64>, level: Option<f64>| {
-        level.is_some_and(|at| value.is_some_and(|v| v >= at))
-    };
-    if reached(lower, levels.critical) {
-        Level::Critical
-    } else if reached(estimate.or(lower), levels.warning) {
-        Level::Warning
-    } else {
-        Level::Ok
-    }
+/// A pair as it is written: with the level that it has.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    pair: &'a PairReport,
+    #[serde(with = "words::level")]
+    level: Level,
+    level_reason: Option<&'a str>,
 }
 
-#[allow(clippy::cast_precision_loss)] // exact below 2^53 bytes, and only compared with a threshold
-fn as_f64(bytes: u64) -> f64 {
-    bytes as f64
+/// Writes pairs with their levels. What reads them asks [`PairReport::level`].
+pub(super) fn write_pairs<S: Serializer>(pairs: &[PairReport], to: S) -> Result<S::Ok, S::Error> {
+    let mut list = to.serialize_seq(Some(pairs.len()))?;
+    for pair in pairs {
+        let reason = pair.level_reason();
+        list.serialize_element(&Written {
+            pair,
+            level: reason.level(),
+            level_reason: reason.word(),
+        })?;
+    }
+    list.end()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::pair;
     use super::*;
-    use crate::report::AlertBrief;
+    use crate::report::Levels;
 
-    fn check(expected: Level, change: impl FnOnce(&mut PairReport)) {
-        let mut report = pair("orders");
-        report.thresholds.lag_seconds = Levels {
-            warning: Some(30.0),
-            critical: Some(120.0),
-        };
-        report.thresholds.link_down = Levels {
+    /// A pair whose rules are all on.
+    fn guarded() -> PairReport {
+        let on = Levels {
             warning: Some(10.0),
             critical: Some(60.0),
         };
-        change(&mut report);
-        assert_eq!(report.level(), expected, "{report:?}");
+        let mut report = pair("orders");
+        let limits = &mut report.thresholds;
+        for levels in [
+            &mut limits.lag_seconds,
+            &mut limits.link_down,
+            &mut limits.unknown,
+            &mut limits.diverged,
+            &mut limits.failover,
+            &mut limits.unreachable,
+            &mut limits.full_sync,
+        ] {
+            *levels = on;
+        }
+        report
     }
 
-    #[test]
-    fn warning_looks_at_the_estimate_and_critical_at_what_is_certain() {
-        check(Level::Ok, |_| {});
-        check(Level::Ok, |p| p.lag_seconds = Some(29.9));
-        check(Level::Warning, |p| p.lag_seconds = Some(30.0));
-        check(Level::Warning, |p| {
-            (p.lag_lower_seconds, p.lag_seconds) = (Some(119.0), Some(500.0));
-        });
-        check(Level::Critical, |p| {
-            (p.lag_lower_seconds, p.lag_seconds) = (Some(120.0), Some(500.0));
-        });
-        check(Level::Warning, |p| {
-            (p.lag_lower_seconds, p.lag_seconds) = (Some(31.0), None);
-        });
-        check(Level::Ok, |p| {
-            (p.thresholds.lag_seconds, p.lag_seconds) = (Levels::default(), Some(1e6));
-        });
-        check(Level::Ok, |p| {
-            (p.lag_bytes, p.lag_lower_bytes) = (Some(u64::MAX), Some(u64::MAX));
-        });
-    }
-
-    #[test]
-    fn states_and_alerts_raise_the_level_and_never_lower_it() {
-        check(Level::Warning, |p| {
-            (p.state, p.link_down_seconds) = (PairState::LinkDown, Some(1.0));
-        });
-        check(Level::Critical, |p| {
-            (p.state, p.link_down_seconds) = (PairState::LinkDown, Some(60.0));
-        });
-        check(Level::Unknown, |p| p.state = PairState::Unknown);
-        check(Level::Critical, |p| p.state = PairState::MasterUnreachable);
-        let alert = |severity, state| AlertBrief {
-            alertname: "A".into(),
+    fn alert(rule: Rule, severity: Severity, state: ListedState) -> AlertBrief {
+        AlertBrief {
+            alertname: rule.alert_name().to_owned(),
             severity,
             state,
             recovering: false,
-        };
-        check(Level::Critical, |p| {
-            p.alerts = vec![alert(Severity::Critical, ListedState::Firing)];
+            reason: None,
+        }
+    }
+
+    fn check(expected: (Level, Option<&str>), change: impl FnOnce(&mut PairReport)) {
+        let mut report = guarded();
+        change(&mut report);
+        let reason = report.level_reason();
+        assert_eq!((reason.level(), reason.word()), expected, "{report:?}");
+    }
+
+    const FIRING: ListedState = ListedState::Firing;
+    const PENDING: ListedState = ListedState::Pending;
+    const FINE: (Level, Option<&str>) = (Level::Ok, None);
+    const LAG_UNKNOWN: (Level, Option<&str>) = (Level::Unknown, Some("lag_unknown"));
+
+    #[test]
+    fn the_level_is_that_of_the_worst_firing_alert() {
+        check(FINE, |_| {});
+        let high = Some("RedisCrossDcLagHigh");
+        check((Level::Warning, high), |p| {
+            p.alerts = vec![
+                alert(Rule::LagSeconds, Severity::Warning, FIRING),
+                alert(Rule::LagBytes, Severity::Critical, PENDING),
+            ];
         });
-        check(Level::Warning, |p| {
-            p.alerts = vec![alert(Severity::Warning, ListedState::Firing)];
+        check((Level::Critical, high), |p| {
+            p.alerts = vec![
+                alert(Rule::Failover, Severity::Warning, FIRING),
+                alert(Rule::LagSeconds, Severity::Critical, FIRING),
+            ];
         });
-        check(Level::Ok, |p| {
-            p.alerts = vec![alert(Severity::Critical, ListedState::Pending)];
+        // A threshold that is passed says nothing before the rule's alert fires.
+        check(FINE, |p| p.lag_seconds = Some(1e6));
+    }
+
+    #[test]
+    fn a_state_that_a_rule_judges_waits_for_its_alert() {
+        check(FINE, |p| p.state = PairState::LinkDown);
+        check(FINE, |p| p.state = PairState::Diverged);
+        check(FINE, |p| p.state = PairState::ReplicaUnreachable);
+        let unreachable = Some("RedisCrossDcServerUnreachable");
+        check((Level::Warning, unreachable), |p| {
+            p.state = PairState::MasterUnreachable;
+            p.lag_seconds = None;
+            p.alerts = vec![alert(Rule::Unreachable, Severity::Warning, FIRING)];
         });
+    }
+
+    #[test]
+    fn a_state_without_a_rule_speaks_for_itself() {
+        let state = Some("state");
+        check((Level::Critical, state), |p| {
+            p.state = PairState::WrongMaster
+        });
+        check((Level::Unknown, state), |p| {
+            p.state = PairState::Unsupported
+        });
+        check((Level::Warning, state), |p| {
+            p.state = PairState::Stalled;
+            p.thresholds.link_down = Levels::default();
+        });
+        check((Level::Critical, state), |p| {
+            p.state = PairState::MasterUnreachable;
+            p.thresholds.unreachable = Levels::default();
+        });
+    }
+
+    #[test]
+    fn a_lag_that_is_not_known_is_never_ok() {
+        for state in PairState::ALL {
+            let mut report = guarded();
+            report.state = state;
+            report.lag_seconds = None;
+            assert!(report.level() >= Level::Unknown, "{state:?}");
+        }
+        check(LAG_UNKNOWN, |p| {
+            p.state = PairState::MasterUnreachable;
+            p.lag_seconds = None;
+            p.alerts = vec![alert(Rule::Unreachable, Severity::Warning, PENDING)];
+        });
+        // A warning about something else does not say why the lag is not known.
+        check(LAG_UNKNOWN, |p| {
+            p.state = PairState::MasterUnreachable;
+            p.lag_seconds = None;
+            p.alerts = vec![alert(Rule::FullSync, Severity::Warning, FIRING)];
+        });
+        check((Level::Warning, Some("RedisCrossDcLagUnknown")), |p| {
+            p.state = PairState::Unknown;
+            p.lag_seconds = None;
+            p.alerts = vec![alert(Rule::Unknown, Severity::Warning, FIRING)];
+        });
+    }
+
+    #[test]
+    fn the_sentence_names_the_alert_that_sets_the_level() {
+        let mut report = guarded();
+        assert_eq!(report.why(), "the link is up");
+        report.alerts = vec![alert(Rule::LagSeconds, Severity::Warning, PENDING)];
+        assert_eq!(report.why(), "the link is up; pending: RedisCrossDcLagHigh");
+        report.alerts = vec![alert(Rule::LagSeconds, Severity::Warning, FIRING)];
+        assert_eq!(report.why(), "RedisCrossDcLagHigh; the link is up");
+        report.alerts = vec![AlertBrief {
+            reason: Some("r:1 took over".to_owned()),
+            ..alert(Rule::Failover, Severity::Warning, FIRING)
+        }];
+        assert_eq!(
+            report.why(),
+            "RedisCrossDcFailover: r:1 took over; the link is up"
+        );
+        report.state = PairState::LinkDown;
+        report.reason = "the link is down".to_owned();
+        report.alerts = vec![alert(Rule::LinkDown, Severity::Critical, FIRING)];
+        assert_eq!(report.why(), "RedisCrossDcLinkDown: the link is down");
+    }
+
+    #[test]
+    fn pairs_are_written_with_their_levels() {
+        let mut slow = guarded();
+        slow.alerts = vec![alert(Rule::LagSeconds, Severity::Warning, FIRING)];
+        let report = super::super::testing::report([pair("calm"), slow]);
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["pairs"][0]["level"], "ok");
+        assert_eq!(json["pairs"][0]["level_reason"], serde_json::Value::Null);
+        assert_eq!(json["pairs"][1]["level"], "warning");
+        assert_eq!(json["pairs"][1]["level_reason"], "RedisCrossDcLagHigh");
+        let read: PairsReport = serde_json::from_value(json).unwrap();
+        assert_eq!(read, report);
     }
 
     #[test]

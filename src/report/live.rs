@@ -183,10 +183,11 @@ mod tests {
         let live = LiveReport::of(&fleet, &PairsReport::of(&fleet, now));
         let last = fleet.journal.after(0).last().unwrap().number;
         assert_eq!(
-            (live.firing, live.last_number, live.summary.critical),
+            (live.firing, live.last_number, live.summary.warning),
             (1, last, 1)
         );
-        assert_eq!(live.links[0].level, Level::Critical);
+        // As severe as its alert, which is a warning after 20 s.
+        assert_eq!(live.links[0].level, Level::Warning);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use deliveries::{
 };
 pub use failovers::{FailoverReport, FailoversReport};
 pub use history::{ChangeReport, HistoryReport, PointReport};
-pub use level::Level;
+pub use level::{Level, LevelReason};
 pub use links::{LinkReport, Summary};
 pub use live::{HappeningReport, LivePair, LiveReport};
 pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};

@@ -1,16 +1,17 @@
 //! Pairs in a report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::alerts::{ListedState, listed_state};
 use super::failovers::FailoversReport;
+use super::level::write_pairs;
 use super::sentinels::SentinelsReport;
 use super::servers::{ExporterReport, ServerReport};
 use super::words;
-use crate::alert::{ListedAlert, Rule};
-use crate::config::Severity;
+use crate::alert::{ListedAlert, Rule, TargetKind};
+use crate::config::{LevelRule, LevelThreshold, Severity};
 use crate::model::{Bytes, ServerAddr, Span, Timestamp};
 use crate::monitor::{FleetSnapshot, PairSnapshot};
 use crate::replication::{Diverged, LastKnown, PairState, ServerFacts};
@@ -18,7 +19,8 @@ use crate::replication::{Diverged, LastKnown, PairState, ServerFacts};
 /// Every pair and every server: the answer of `/api/v1/pairs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairsReport {
-    /// Every pair, in the configuration's order.
+    /// Every pair, in the configuration's order; written with its level.
+    #[serde(serialize_with = "write_pairs")]
     pub pairs: Vec<PairReport>,
     /// Every server, by address.
     pub servers: Vec<ServerReport>,
@@ -135,6 +137,12 @@ pub struct Thresholds {
     /// `failover`: how often in the rule's window.
     #[serde(default)]
     pub failover: Levels,
+    /// `unreachable`, in seconds: of the pair's servers.
+    #[serde(default)]
+    pub unreachable: Levels,
+    /// `full_sync`: how many within the rule's window, of the pair's servers.
+    #[serde(default)]
+    pub full_sync: Levels,
 }
 
 /// A rule's two levels; `null` is off.
@@ -158,6 +166,9 @@ pub struct AlertBrief {
     pub state: ListedState,
     /// Whether it fires although its value is clear: not yet for long enough.
     pub recovering: bool,
+    /// Why, of an alert about a server or a failover: the pair's own reason need not say it.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 impl PairsReport {
@@ -271,8 +282,29 @@ impl LastKnownReport {
 }
 
 impl Thresholds {
+    /// Whether a level of the rule is on.
+    pub(super) fn has(&self, rule: Rule) -> bool {
+        let levels = match rule {
+            Rule::LagSeconds => self.lag_seconds,
+            Rule::LagBytes => self.lag_bytes,
+            Rule::LinkDown => self.link_down,
+            Rule::Unknown => self.unknown,
+            Rule::Diverged => self.diverged,
+            Rule::Failover => self.failover,
+            Rule::Unreachable => self.unreachable,
+            Rule::FullSync => self.full_sync,
+            _ => Levels::default(),
+        };
+        levels.warning.or(levels.critical).is_some()
+    }
+
     fn of(pair: &PairSnapshot) -> Self {
-        let mut all = Self::default();
+        let rules = &pair.meta.alerts;
+        let mut all = Self {
+            unreachable: Levels::of(&rules.unreachable, Span::as_secs_f64),
+            full_sync: Levels::of(&rules.full_sync.levels, |count| count as f64),
+            ..Self::default()
+        };
         for threshold in pair.thresholds() {
             let levels = match threshold.rule {
                 Rule::LagSeconds => &mut all.lag_seconds,
@@ -291,6 +323,16 @@ impl Thresholds {
             }) = Some(threshold.value);
         }
         all
+    }
+}
+
+impl Levels {
+    fn of<T: Copy>(rule: &LevelRule<T>, number: impl Fn(T) -> f64) -> Self {
+        let at = |level: Option<LevelThreshold<T>>| level.map(|level| number(level.at));
+        Self {
+            warning: at(rule.warning),
+            critical: at(rule.critical),
+        }
     }
 }
 
@@ -326,9 +368,13 @@ impl<'a> LiveAlerts<'a> {
 
     fn about(&self, pair: &PairSnapshot) -> Vec<AlertBrief> {
         let key = &pair.meta.key;
-        let (master, replica) = (pair.meta.master.to_string(), key.replica.to_string());
+        let replica = key.replica.to_string();
         let own = self.pairs.get(&(key.name.as_str(), replica.as_str()));
-        let of_servers = [&master, &replica].map(|addr| self.servers.get(addr.as_str()));
+        // In a chain the lag is measured against the server at its top.
+        let addresses = BTreeSet::from([&pair.meta.top, &pair.meta.master, &key.replica]);
+        let of_servers = addresses
+            .into_iter()
+            .map(|addr| self.servers.get(addr.to_string().as_str()));
         let of_name = self.names.get(key.name.as_str());
         [own, of_name]
             .into_iter()
@@ -343,12 +389,28 @@ impl<'a> LiveAlerts<'a> {
 impl AlertBrief {
     fn of(listed: &ListedAlert) -> Option<Self> {
         let (state, recovering) = listed_state(listed.state);
+        let alert = &listed.alert;
+        let rule = alert.identity.rule;
         (state != ListedState::Resolved).then(|| Self {
-            alertname: listed.alert.identity.rule.alert_name().to_owned(),
-            severity: listed.alert.severity,
+            alertname: rule.alert_name().to_owned(),
+            severity: alert.severity,
             state,
             recovering,
+            reason: match rule.target() {
+                TargetKind::Pair => None,
+                _ => alert.context.reason.clone(),
+            },
         })
+    }
+
+    /// Whether it is an alert of this rule.
+    pub(super) fn is_of(&self, rule: Rule) -> bool {
+        self.alertname == rule.alert_name()
+    }
+
+    /// Whether it is an alert of this rule, if there is one.
+    pub(super) fn is_of_any(&self, rule: Option<Rule>) -> bool {
+        rule.is_some_and(|rule| self.is_of(rule))
     }
 }
 

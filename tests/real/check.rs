@@ -4,7 +4,7 @@ use std::path::Path;
 
 use redis_cross_dc_exporter::lab::{RedisServer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
 use redis_cross_dc_exporter::replication::PairState;
-use redis_cross_dc_exporter::report::{PairReport, PairsReport};
+use redis_cross_dc_exporter::report::{Level, PairReport, PairsReport};
 
 use crate::command::{Outcome, configuration, folder_with, no_exporter, nobody, run};
 use crate::exporter::Exporter;
@@ -112,12 +112,15 @@ async fn check_puts_the_worst_first_and_invents_nothing() {
         (stage_with_line().await, stage_with_line().await);
     let (master, replica) = (nobody(), nobody());
     let lost = entry("lost", ("dc1", &master), ("dc2", &replica));
-    let yaml = configuration(&[
-        healthy.entry("healthy"),
-        cut.entry("cut"),
-        dead.entry("dead"),
-        lost,
-    ]);
+    let rules = "alerts: {link_down: {warning: 100ms, critical: 1h}, \
+                 unreachable: {warning: null, critical: 100ms}}\n";
+    let yaml = rules.to_owned()
+        + &configuration(&[
+            healthy.entry("healthy"),
+            cut.entry("cut"),
+            dead.entry("dead"),
+            lost,
+        ]);
     let (exporter, folder) = (Exporter::start(&yaml).await, folder_with(&yaml));
     for (pair, line) in [("cut", cut_line), ("dead", dead_line)] {
         exporter
@@ -147,9 +150,15 @@ async fn check_puts_the_worst_first_and_invents_nothing() {
         .wait_for("dead", "a certain lag", LIMIT, is_behind)
         .await;
     dead.master.kill();
-    let is_lost = |pair: &PairReport| pair.state == PairState::MasterUnreachable;
+    let is_lost = |pair: &PairReport| {
+        pair.state == PairState::MasterUnreachable && pair.level() == Level::Critical
+    };
     exporter
         .wait_for("dead", "the loss of its master", LIMIT, is_lost)
+        .await;
+    let is_warning = |pair: &PairReport| pair.level() == Level::Warning;
+    exporter
+        .wait_for("cut", "the alert about its link", LIMIT, is_warning)
         .await;
 
     let url = exporter.url();

@@ -504,7 +504,7 @@ pub(super) fn reason(pair: &PairReport) -> String {
         .filter(|_| pair.lag_seconds.is_none())
         .map(last_certain);
     let parts = [
-        Some(pair.reason.clone()),
+        Some(pair.why()),
         pair.stale.then(|| stale.to_owned()),
         last_certain,
     ];

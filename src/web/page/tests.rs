@@ -47,13 +47,13 @@ fn a_lost_master_shows_what_was_certain_last_and_who_is_silent() {
     check(
         &html(fleet(Scene::MasterLost)),
         &[
-            "<span class=\"badge critical\">critical</span> master_unreachable",
+            "<span class=\"badge warning\">warning</span> master_unreachable",
             "; last certain: at most 0.",
             "Servers that do not answer</h2>",
             "href=\"/runbooks/RedisCrossDcServerUnreachable\"",
             "the server gave no answer in time",
             "<time datetime=\"2025-06-15T",
-            "aria-label=\"dc1 to dc2: critical, 1 pair, master unreachable\"",
+            "aria-label=\"dc1 to dc2: warning, 1 pair, master unreachable\"",
             "streaming → master_unreachable",
             "1 of 1 silent",
         ],
@@ -144,7 +144,7 @@ fn the_page_of_a_pair_says_how_it_is_and_how_it_was() {
     check(
         &html,
         &[
-            "<title>orders: critical - redis-cross-dc-exporter</title>",
+            "<title>orders: warning - redis-cross-dc-exporter</title>",
             "<strong>master_unreachable</strong>",
             "RedisCrossDcServerUnreachable",
             "<g class=\"run critical\"><title>master_unreachable from ",
