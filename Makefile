@@ -11,7 +11,7 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release lint unit real dashboards docs tools docs-update packaging package-test deny fuzz bench generations crash lab lab-update screenshots clean
+.PHONY: demo test release lint unit real dashboards docs tools docs-update packaging package-test deny fuzz bench generations crash incidents lab lab-update screenshots clean
 
 demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -43,6 +43,10 @@ real: ## tests on real servers, and the search of all that was said in them for 
 	@echo "==> hostile servers and clients: these compare two spans of time, so nothing runs beside them"
 	@set -o pipefail; TEST_OUTPUTS=$(OUTPUTS) $(CARGO) test --locked --test real -- --test-threads=4 hostile:: 2>&1 | tee -a $(OUTPUTS)/cargo/said/tests
 	@.ci/check-secrets $(OUTPUTS)
+
+incidents: ## eight incidents on real servers: all that is said, beside the truth; INCIDENTS=1,3 INCIDENT_JOBS=3; part of no other target
+	@.ci/install-tools redis-server=redis-server
+	@$(CARGO) test --locked --quiet --test real -- incidents::replay --exact --ignored --nocapture
 
 crash: ## 500 kills at random moments; CRASH_KILLS=500 CRASH_SEED=7 for another number or the same moments; part of no other target
 	@.ci/install-tools redis-server=redis-server

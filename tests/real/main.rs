@@ -31,6 +31,7 @@ mod flapping;
 mod haste;
 mod heartbeat;
 mod hostile;
+mod incidents;
 mod laboratory;
 mod lag;
 mod logline;

@@ -18,8 +18,8 @@ mod score;
 mod scraper;
 mod stage;
 mod take;
-mod truth;
-mod witness;
+pub(crate) mod truth;
+pub(crate) mod witness;
 
 use std::sync::Arc;
 

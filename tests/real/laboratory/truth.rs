@@ -11,18 +11,18 @@ use redis_cross_dc_exporter::model::{Span, Timestamp};
 
 /// The lowest and the highest that a value can have been.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Between {
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub(crate) struct Between {
+    pub(crate) low: f64,
+    pub(crate) high: f64,
 }
 
 impl Between {
-    pub(super) fn width(self) -> f64 {
+    pub(crate) fn width(self) -> f64 {
         self.high - self.low
     }
 
     /// How far `value` is from the nearest possible one.
-    pub(super) fn distance(self, value: f64) -> f64 {
+    pub(crate) fn distance(self, value: f64) -> f64 {
         (self.low - value).max(value - self.high).max(0.0)
     }
 }
@@ -56,7 +56,7 @@ struct Freeze {
 
 /// What was written and what was read, in order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// Batch `n` is at `n - 1`; number 0 is a replica that has nothing.
     batches: Vec<Batch>,
     readings: Vec<Reading>,
@@ -65,7 +65,7 @@ pub(super) struct Record {
 
 impl Record {
     /// A batch of `bytes` is about to be sent. Returns its number.
-    pub(super) fn sending(&mut self, at: Timestamp, bytes: u64) -> usize {
+    pub(crate) fn sending(&mut self, at: Timestamp, bytes: u64) -> usize {
         let before = self.batches.last().map_or(0, |batch| batch.bytes_to_here);
         self.batches.push(Batch {
             sent: at,
@@ -76,7 +76,7 @@ impl Record {
     }
 
     /// The master has confirmed the batch `number`.
-    pub(super) fn confirmed(&mut self, number: usize, at: Timestamp) {
+    pub(crate) fn confirmed(&mut self, number: usize, at: Timestamp) {
         self.batches[number - 1].confirmed = Some(at);
     }
 
@@ -84,7 +84,7 @@ impl Record {
     /// it came back empty or loads another one: it has nothing newer than before.
     ///
     /// Panics when the replica has less than before: then these numbers say nothing about its lag.
-    pub(super) fn read(&mut self, asked: Timestamp, answered: Timestamp, number: Option<usize>) {
+    pub(crate) fn read(&mut self, asked: Timestamp, answered: Timestamp, number: Option<usize>) {
         let before = self.newest_reading();
         let number = number.unwrap_or(before);
         assert!(
@@ -99,23 +99,23 @@ impl Record {
     }
 
     /// The replica certainly applied nothing from `from` to `to`.
-    pub(super) fn froze(&mut self, from: Timestamp, to: Timestamp) {
+    pub(crate) fn froze(&mut self, from: Timestamp, to: Timestamp) {
         self.freezes.push(Freeze { from, to });
     }
 
     /// The newest batch that the replica has shown.
-    pub(super) fn newest_reading(&self) -> usize {
+    pub(crate) fn newest_reading(&self) -> usize {
         self.readings.last().map_or(0, |reading| reading.number)
     }
 
     /// The newest batch that was sent.
-    pub(super) fn newest_batch(&self) -> usize {
+    pub(crate) fn newest_batch(&self) -> usize {
         self.batches.len()
     }
 
     /// What the lag in seconds can have been at some instant from `from` to `to`: the age of the
     /// oldest write that the replica lacked. `None` where nothing was read before or after.
-    pub(super) fn lag(&self, from: Timestamp, to: Timestamp) -> Option<Between> {
+    pub(crate) fn lag(&self, from: Timestamp, to: Timestamp) -> Option<Between> {
         let (least, most) = self.had(from, to)?;
         let certain = self.batches[most.min(self.batches.len())..]
             .iter()
@@ -132,7 +132,7 @@ impl Record {
 
     /// What the lag in bytes can have been at some instant from `from` to `to`. `None` also where a
     /// batch is in doubt.
-    pub(super) fn bytes(&self, from: Timestamp, to: Timestamp) -> Option<Between> {
+    pub(crate) fn bytes(&self, from: Timestamp, to: Timestamp) -> Option<Between> {
         let (least, most) = self.had(from, to)?;
         let confirmed = self
             .batches
@@ -183,12 +183,12 @@ impl Record {
 }
 
 /// Seconds from `from` to `to`; negative when `to` is earlier.
-pub(super) fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+pub(crate) fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     (to - from).as_secs_f64()
 }
 
 /// The instants from `from` to `to`, `step` apart.
-pub(super) fn instants(
+pub(crate) fn instants(
     from: Timestamp,
     to: Timestamp,
     step: Span,

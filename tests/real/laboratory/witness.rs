@@ -14,9 +14,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::truth::Record;
 
 /// The period of batches, and with it the grain of the truth in time.
-pub(super) const WRITE_PERIOD: Duration = Duration::from_millis(20);
+pub(crate) const WRITE_PERIOD: Duration = Duration::from_millis(20);
 /// The period of readings on the replica: the other part of the grain.
-pub(super) const READ_PERIOD: Duration = Duration::from_millis(25);
+pub(crate) const READ_PERIOD: Duration = Duration::from_millis(25);
 /// How long a server may be frozen before the connection to it is given up.
 const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 /// The pause before a broken connection is opened again.
@@ -27,15 +27,15 @@ const KEY: &str = "number";
 /// memory.
 const FILLER_KEYS: usize = 100;
 
-pub(super) type Shared = Arc<Mutex<Record>>;
+pub(crate) type Shared = Arc<Mutex<Record>>;
 
 /// What each batch holds beside its number.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Load {
+pub(crate) struct Load {
     /// SET commands.
-    pub(super) fillers: usize,
+    pub(crate) fillers: usize,
     /// The length of the value of each.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 enum Order {
@@ -45,14 +45,14 @@ enum Order {
 }
 
 /// A running writer. On drop it stops.
-pub(super) struct NumberedWriter {
+pub(crate) struct NumberedWriter {
     orders: mpsc::Sender<(Order, oneshot::Sender<()>)>,
     task: JoinHandle<()>,
 }
 
 impl NumberedWriter {
     /// Writes a batch with `load` to `master` each [`WRITE_PERIOD`]; `None` waits for orders.
-    pub(super) fn start(master: &ServerAddr, load: Option<Load>, record: Shared) -> Self {
+    pub(crate) fn start(master: &ServerAddr, load: Option<Load>, record: Shared) -> Self {
         let (orders, received) = mpsc::channel(1);
         let writer = Writer {
             master: master.clone(),
@@ -67,22 +67,22 @@ impl NumberedWriter {
     }
 
     /// From now on, batches hold `load`.
-    pub(super) async fn write(&self, load: Load) {
+    pub(crate) async fn write(&self, load: Load) {
         self.order(Order::Write(Some(load))).await;
     }
 
     /// From now on, nothing is written. Every batch has been answered when this returns.
-    pub(super) async fn pause(&self) {
+    pub(crate) async fn pause(&self) {
         self.order(Order::Write(None)).await;
     }
 
     /// From now on, batches go to `master`.
-    pub(super) async fn go_to(&self, master: &ServerAddr) {
+    pub(crate) async fn go_to(&self, master: &ServerAddr) {
         self.order(Order::GoTo(master.clone())).await;
     }
 
     /// Writes one batch as a transaction; returns when it was executed on the master.
-    pub(super) async fn transaction(&self, load: Load) {
+    pub(crate) async fn transaction(&self, load: Load) {
         self.order(Order::Transaction(load)).await;
     }
 
@@ -206,11 +206,11 @@ async fn send(connection: &mut Connection, commands: &[Vec<String>]) -> Result<(
 }
 
 /// A running probe. On drop it stops.
-pub(super) struct Probe(JoinHandle<()>);
+pub(crate) struct Probe(JoinHandle<()>);
 
 impl Probe {
     /// Reads the number on `replica` each [`READ_PERIOD`], for as long as it takes.
-    pub(super) fn start(replica: &ServerAddr, record: Shared) -> Self {
+    pub(crate) fn start(replica: &ServerAddr, record: Shared) -> Self {
         Self(tokio::spawn(probe(replica.clone(), record)))
     }
 }
