@@ -44,7 +44,7 @@ real: ## tests on real servers, and the search of all that was said in them for 
 	@set -o pipefail; TEST_OUTPUTS=$(OUTPUTS) $(CARGO) test --locked --test real -- --test-threads=4 hostile:: 2>&1 | tee -a $(OUTPUTS)/cargo/said/tests
 	@.ci/check-secrets $(OUTPUTS)
 
-incidents: ## eight incidents on real servers: all that is said, beside the truth; INCIDENTS=1,3 INCIDENT_JOBS=3; part of no other target
+incidents: ## eight incidents on real servers: all that is said, beside the truth; INCIDENTS=1,3 INCIDENT_JOBS=4; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- incidents::replay --exact --ignored --nocapture
 

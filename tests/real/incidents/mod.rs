@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use stories::{ALL, Incident};
 
 /// How many incidents are played at once on two cores: they mostly wait.
-const JOBS: usize = 3;
+const JOBS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "minutes long: `make incidents`"]

@@ -111,8 +111,9 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// Starts an exporter with the default thresholds that watches `pairs` and `sentinels` (both as
-    /// the configuration has them), and lets all be healthy for a while.
+    /// Starts an exporter that watches `pairs` and `sentinels` (both as the configuration has
+    /// them), and lets all be healthy for a while. All thresholds are the default ones; what counts
+    /// events forgets them after two minutes, so that the resolve is seen, too.
     pub(super) async fn start(pairs: &str, sentinels: &str) -> Self {
         let receiver = Receiver::start([]).await.unwrap();
         let exporter = Exporter::start_admin(&configuration(pairs, sentinels, &receiver)).await;
@@ -219,6 +220,7 @@ fn configuration(pairs: &str, sentinels: &str, receiver: &Receiver) -> String {
          - {{name: dc2, match: [127.2.0.0/16]}}\n\
          pairs: [{pairs}]\n\
          sentinels: [{sentinels}]\n\
+         alerts: {{full_sync: {{window: 2m}}, failover: {{window: 2m}}}}\n\
          notify:\n\
          \x20 external_url: 'http://exporter.example.com:10121'\n\
          \x20 receivers:\n\
