@@ -14,8 +14,9 @@ use crate::logline;
 use crate::stage::{LIMIT, Stage};
 
 /// Quick rounds, so that a stopped server is noticed at once; no faster ones in trouble.
+/// The timeout is long enough for a busy machine: nobody else is to be late.
 const POLL: &str =
-    "poll: {interval: 100ms, min_interval: 100ms, timeout: {local: 100ms, remote: 100ms}}";
+    "poll: {interval: 200ms, min_interval: 200ms, timeout: {local: 700ms, remote: 700ms}}";
 
 /// How often the exporter looks at a pair's state.
 const LOOK: Duration = Duration::from_millis(100);
