@@ -294,7 +294,12 @@ impl Live {
         if was_over {
             self.decision = None;
         }
-        self.context = context();
+        let context = context();
+        self.context = if was_over {
+            context
+        } else {
+            Arc::new(Arc::unwrap_or_clone(context).continuing(&self.context))
+        };
         if !reading.is_no_data() {
             self.observe(Measured::from(reading), was_over);
         }

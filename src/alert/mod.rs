@@ -4,6 +4,7 @@
 //! [`Reading`] and a rule make an [`Instance`] step; [`AlertEngine`] owns the instances;
 //! [`AlertGroups`] decides who is told what, and when. All of it is pure: `now` is an argument.
 
+mod context;
 mod engine;
 mod group;
 mod groups;
@@ -22,6 +23,7 @@ mod saved_tests;
 mod testing;
 mod types;
 
+pub use context::*;
 pub use engine::{AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RuleInput};
 pub use groups::{AlertGroups, Due, Outlook, Target, wants};
 pub use instance::{Instance, Standing};

@@ -140,7 +140,7 @@ impl AlertEngine {
             instance.forget_pending();
         }
         instance.standing()?;
-        context.last_sample = context.last_sample.map(|at| shift.past(at));
+        context.shift(shift);
         let decision = decision.map(|decision| Decision {
             at: shift.past(decision.at),
             ..decision
@@ -373,9 +373,7 @@ impl AlertSnapshot {
             at: shift.past(decision.at),
             ..decision
         });
-        if let Some(at) = self.context.last_sample {
-            Arc::make_mut(&mut self.context).last_sample = Some(shift.past(at));
-        }
+        Arc::make_mut(&mut self.context).shift(shift);
     }
 }
 
@@ -408,6 +406,34 @@ pub(super) mod state_label {
                 .map(|state| state.label())
                 .find(|known| *known == label)
         }))
+    }
+}
+
+/// Why a poll failed, as the word of its metric. A word of another version is unknown.
+pub(super) mod poll_error {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::model::PollError;
+
+    #[allow(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        clippy::ref_option_ref,
+        reason = "the signature that serde asks for"
+    )]
+    pub(in crate::alert) fn serialize<S: Serializer>(
+        error: &Option<PollError>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        error.map(PollError::label).serialize(serializer)
+    }
+
+    pub(in crate::alert) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<PollError>, D::Error> {
+        let label = Option::<String>::deserialize(deserializer)?;
+        let known = |label: &String| PollError::ALL.into_iter().find(|e| e.label() == label);
+        Ok(label.as_ref().and_then(known))
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::saved;
+use super::AlertContext;
+
 use crate::config::Severity;
 use crate::model::{Bytes, Span, Timestamp, stable_hash};
 
@@ -229,24 +230,6 @@ pub struct Cause {
 
 /// A word of a closed set.
 pub type Word = &'static str;
-
-/// What the person who is told needs to know besides labels and values.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct AlertContext {
-    /// The pair's configured labels; sent, but no part of the identity.
-    pub extra_labels: Arc<Labels>,
-    /// The pair's master, as `host:port`.
-    pub master: Option<String>,
-    /// The state (a pair's link state), in the contract's spelling.
-    #[serde(with = "saved::state_label")]
-    pub state: Option<Word>,
-    /// One sentence: why the state is what it is.
-    pub reason: Option<String>,
-    /// When the last good sample was taken.
-    pub last_sample: Option<Timestamp>,
-    /// The alerts that explain this one, as long as they fire: nobody is told of both.
-    pub causes: Arc<[Cause]>,
-}
 
 /// Where an alert stands, as it is listed. Only what fires or is resolved is ever notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,19 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::causes::{self, PairCauses};
-use super::failover::Failover;
+use super::context::{self, PairFault};
+use super::fleet::RecentFailovers;
 use super::full_syncs::FullSyncs;
 use super::isolation::Isolation;
+use super::outage::{LinkWatch, Outage};
 use super::receivers::{FAILING_RULE, Trouble};
 use super::sentinels::Quorum;
 use crate::alert::{
-    AlertContext, AlertEngine, AlertGroups, AlertKey, AlertSnapshot, Cause, Due, Evaluation,
-    GroupKey, Labels, ListedAlert, Outlook, Quiet, Reading, ResolveReason, Rule, RuleInput, Target,
-    TargetKind, Transition,
+    AlertContext, AlertEngine, AlertGroups, AlertKey, AlertSnapshot, Cause, Details, Due,
+    Evaluation, GroupKey, Labels, ListedAlert, Outlook, Quiet, Reading, ResolveReason, Rule,
+    RuleInput, Service, Target, TargetKind, Transition,
 };
 use crate::config::{AlertSettings, CountRule, LevelRule, NotifySettings, Settings};
 use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
-use crate::replication::{Assessment, PairState, ServerFacts};
+use crate::replication::{Assessment, MasterHistory, PairState, ServerFacts};
 use crate::topology::{Pair, Server, Topology};
 
 /// The rules, the alerts and the groups of one configuration.
@@ -53,6 +55,23 @@ struct PairKeys {
     unknown: AlertKey,
     diverged: AlertKey,
     causes: PairCauses,
+    /// Whether another replica of the entry runs in the same datacenter.
+    names_replica: bool,
+}
+
+/// What the rules of a pair look at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PairLook<'a> {
+    /// The pair.
+    pub(super) pair: &'a Pair,
+    /// What is true of it.
+    pub(super) seen: &'a Assessment,
+    /// Since when.
+    pub(super) since: Since,
+    /// What is noted of its link.
+    pub(super) link: &'a LinkWatch,
+    /// The history of its master's stream.
+    pub(super) history: Option<&'a MasterHistory>,
 }
 
 /// Since when a pair is as the rules of time look at it.
@@ -148,81 +167,20 @@ impl Alerting {
     }
 
     /// Looks at every rule of the pair with this index.
-    pub(super) fn evaluate_pair(
-        &mut self,
-        index: usize,
-        pair: &Pair,
-        seen: &Assessment,
-        since: Since,
-        now: Timestamp,
-    ) {
+    pub(super) fn evaluate_pair(&mut self, index: usize, look: PairLook<'_>, now: Timestamp) {
         let Some(keys) = self.pairs.get(index) else {
             return;
         };
-        let rules: &AlertSettings = &pair.alerts;
-        let lag = Reading {
-            estimate: seen.lag.estimate,
-            lower: seen.lag.lower,
-            upper: seen.lag.upper,
-        };
-        let bytes = Reading {
-            estimate: seen.bytes.estimate,
-            lower: seen.bytes.lower,
-            upper: seen.bytes.upper,
-        };
-        let none: Arc<[Cause]> = Arc::default();
-        let inputs = [
-            (
-                &keys.lag_seconds,
-                RuleInput::Seconds {
-                    rule: &rules.lag_seconds,
-                    reading: lag,
-                },
-                &keys.causes.lag,
-            ),
-            (
-                &keys.lag_bytes,
-                RuleInput::Bytes {
-                    rule: &rules.lag_bytes,
-                    reading: bytes,
-                },
-                &keys.causes.lag,
-            ),
-            (
-                &keys.link_down,
-                RuleInput::Seconds {
-                    rule: &rules.link_down,
-                    reading: link_reading(seen),
-                },
-                &keys.causes.link,
-            ),
-            (
-                &keys.unknown,
-                RuleInput::Seconds {
-                    rule: &rules.unknown,
-                    reading: Reading::exact((now - since.known).or_zero()),
-                },
-                &keys.causes.unknown,
-            ),
-            (
-                &keys.diverged,
-                RuleInput::Seconds {
-                    rule: &rules.diverged,
-                    reading: diverged_reading(seen, since, now),
-                },
-                &none,
-            ),
-        ];
-        let transitions = inputs.map(|(key, input, causes)| {
-            let context = || pair_context(pair, seen, causes);
-            self.engine.evaluate(
-                now,
-                Evaluation {
-                    key,
-                    input,
-                    context: &context,
-                },
-            )
+        let is_down = self.engine.fires_at(&keys.link_down).is_some();
+        let inputs = pair_inputs(keys, &look, is_down, now);
+        let transitions = inputs.map(|(key, input, fault, causes)| {
+            let context = || context::of_pair(&look, fault, keys.names_replica, causes, now);
+            let evaluation = Evaluation {
+                key,
+                input,
+                context: &context,
+            };
+            self.engine.evaluate(now, evaluation)
         });
         for transition in transitions.into_iter().flatten() {
             self.tell(transition, now);
@@ -240,7 +198,13 @@ impl Alerting {
     }
 
     /// Looks at the rule of one server.
-    pub(super) fn evaluate_server(&mut self, server: &Server, facts: &ServerFacts, now: Timestamp) {
+    pub(super) fn evaluate_server(
+        &mut self,
+        server: &Server,
+        facts: &ServerFacts,
+        services: &dyn Fn() -> Vec<Service>,
+        now: Timestamp,
+    ) {
         let Some(key) = self.servers.get(&server.addr) else {
             return;
         };
@@ -252,7 +216,7 @@ impl Alerting {
             reading,
         };
         let remote = (!server.local).then_some(&self.causes_of_remote);
-        let context = || server_context(facts, remote);
+        let context = || context::of_server(facts, services(), remote);
         if let Some(transition) = self.engine.evaluate(
             now,
             Evaluation {
@@ -263,10 +227,16 @@ impl Alerting {
         ) {
             self.tell(transition, now);
         }
-        self.evaluate_full_syncs(server, facts, now);
+        self.evaluate_full_syncs(server, facts, services, now);
     }
 
-    fn evaluate_full_syncs(&mut self, server: &Server, facts: &ServerFacts, now: Timestamp) {
+    fn evaluate_full_syncs(
+        &mut self,
+        server: &Server,
+        facts: &ServerFacts,
+        services: &dyn Fn() -> Vec<Service>,
+        now: Timestamp,
+    ) {
         let Some(key) = self.full_syncs.get(&server.addr) else {
             return;
         };
@@ -277,15 +247,21 @@ impl Alerting {
             Reading::exact(count.saturating_add(before))
         });
         let context = || {
-            let reason = reading
-                .estimate
-                .map(|count| format!("the server gave {count} full syncs within {window}"));
-            let last_sample = facts.last_answer.map(|(_, received)| received);
-            Arc::new(AlertContext {
-                reason,
-                last_sample,
-                ..AlertContext::default()
-            })
+            let reason = reading.estimate.map(|count| {
+                let syncs = if count == 1 {
+                    "full sync"
+                } else {
+                    "full syncs"
+                };
+                format!("the server gave {count} {syncs} within {window}")
+            });
+            let mut context = context::of_server(facts, services(), None);
+            let own = Arc::make_mut(&mut context);
+            own.reason = reason;
+            own.fault_since = None;
+            own.fault_until = None;
+            own.error = None;
+            context
         };
         let input = RuleInput::Count {
             rule: levels,
@@ -325,8 +301,12 @@ impl Alerting {
             )
         };
         let context = || {
+            let lasts = isolation.lasts().filter(|lasts| *lasts > Span::ZERO);
             Arc::new(AlertContext {
                 reason: Some(reason()),
+                fault_since: lasts.map(|lasts| now - lasts),
+                fault_until: lasts.is_none().then_some(now),
+                details: Some(Details::Isolated { servers: remote }),
                 ..AlertContext::default()
             })
         };
@@ -350,8 +330,11 @@ impl Alerting {
             reading: Reading::exact(trouble.lasts),
         };
         let context = || {
+            let fails = trouble.lasts > Span::ZERO;
             Arc::new(AlertContext {
                 reason: trouble.reason(),
+                fault_since: fails.then(|| now - trouble.lasts),
+                fault_until: (!fails).then_some(now),
                 ..AlertContext::default()
             })
         };
@@ -383,10 +366,10 @@ impl Alerting {
     pub(super) fn evaluate_failovers(
         &mut self,
         name: &PairName,
-        count: u64,
-        last: Option<&Failover>,
+        recent: RecentFailovers<'_>,
         now: Timestamp,
     ) {
+        let RecentFailovers { count, first, last } = recent;
         let Some((key, rule)) = self.entries.get(name) else {
             return;
         };
@@ -395,7 +378,7 @@ impl Alerting {
             rule: &rule.levels,
             reading: Reading::exact(count),
         };
-        let context = || failover_context(last);
+        let context = || context::of_failovers(last, first, rule.window);
         if let Some(transition) = self.engine.evaluate(
             now,
             Evaluation {
@@ -415,8 +398,12 @@ impl Alerting {
             reading: quorum.reading,
         };
         let context = || {
+            let lost = quorum.reading.estimate.filter(|lasts| *lasts > Span::ZERO);
+            let is_back = quorum.reading.estimate == Some(Span::ZERO);
             Arc::new(AlertContext {
                 reason: quorum.reason(),
+                fault_since: lost.map(|lasts| now - lasts),
+                fault_until: is_back.then_some(now),
                 ..AlertContext::default()
             })
         };
@@ -606,6 +593,7 @@ impl PairKeys {
             causes: PairCauses::of(pair, &link_down, servers, topology),
             diverged: key(Rule::Diverged),
             link_down,
+            names_replica: shares_datacenter(pair, topology),
         }
     }
 
@@ -620,6 +608,55 @@ impl PairKeys {
         } = self;
         [lag_seconds, lag_bytes, link_down, unknown, diverged]
     }
+}
+
+/// Whether another replica of the pair's entry runs in the same datacenter.
+fn shares_datacenter(pair: &Pair, topology: &Topology) -> bool {
+    topology.pairs.iter().any(|other| {
+        let same_name = other.key.name == pair.key.name;
+        same_name && other.target_dc == pair.target_dc && other.key != pair.key
+    })
+}
+
+type PairInput<'a> = (&'a AlertKey, RuleInput<'a>, PairFault, &'a Arc<[Cause]>);
+
+/// What each rule of a pair reads. `is_down` says whether the alert about its link fires.
+fn pair_inputs<'a>(
+    keys: &'a PairKeys,
+    look: &PairLook<'a>,
+    is_down: bool,
+    now: Timestamp,
+) -> [PairInput<'a>; 5] {
+    let seen = look.seen;
+    let rules: &AlertSettings = &look.pair.alerts;
+    let seconds = |rule, reading| RuleInput::Seconds { rule, reading };
+    let lag = Reading {
+        estimate: seen.lag.estimate,
+        lower: seen.lag.lower,
+        upper: seen.lag.upper,
+    };
+    let bytes = RuleInput::Bytes {
+        rule: &rules.lag_bytes,
+        reading: Reading {
+            estimate: seen.bytes.estimate,
+            lower: seen.bytes.lower,
+            upper: seen.bytes.upper,
+        },
+    };
+    let lag = seconds(&rules.lag_seconds, lag);
+    let link = seconds(&rules.link_down, link_reading(look, is_down, now));
+    let unknown_for = Reading::exact((now - look.since.known).or_zero());
+    let unknown = seconds(&rules.unknown, unknown_for);
+    let diverged = diverged_reading(seen, look.since, now);
+    let diverged = seconds(&rules.diverged, diverged);
+    let causes = &keys.causes;
+    [
+        (&keys.lag_seconds, lag, PairFault::Lag, &causes.lag),
+        (&keys.lag_bytes, bytes, PairFault::Lag, &causes.lag),
+        (&keys.link_down, link, PairFault::Link, &causes.link),
+        (&keys.unknown, unknown, PairFault::Unknown, &causes.unknown),
+        (&keys.diverged, diverged, PairFault::Diverged, &causes.none),
+    ]
 }
 
 pub(super) fn pair_labels(pair: &Pair) -> Labels {
@@ -677,46 +714,27 @@ fn diverged_reading(seen: &Assessment, since: Since, now: Timestamp) -> Reading<
     }
 }
 
-/// How long the link has been down or stalled. Streaming is zero; every other state has its own
-/// rule or none, and leaves an alert as it is.
-fn link_reading(seen: &Assessment) -> Reading<Span> {
-    match (seen.state, seen.link_down_for) {
-        (PairState::LinkDown | PairState::Stalled, Some(down)) => Reading::exact(down),
-        (PairState::Streaming, _) => Reading::exact(Span::ZERO),
+/// How long the link has been down or stalled. Streaming is zero, once the replica was placed in its
+/// master's history again: before that its lag is the one of the outage. A full sync that makes up
+/// for an outage which fires is a part of it. Every other state has its own rule or none, and leaves
+/// an alert as it is.
+fn link_reading(look: &PairLook<'_>, is_down: bool, now: Timestamp) -> Reading<Span> {
+    let seen = look.seen;
+    let lasts = look
+        .link
+        .outage()
+        .and_then(Outage::lasts_since)
+        .map(|since| now - since);
+    let is_back = look
+        .link
+        .outage()
+        .is_none_or(|outage| outage.is_placed(seen));
+    match (seen.state, seen.link_down_for, lasts) {
+        (PairState::LinkDown | PairState::Stalled, Some(down), lasts) => {
+            Reading::exact(lasts.map_or(down, |lasts| lasts.max(down)))
+        }
+        (PairState::FullSync, _, Some(lasts)) if is_down => Reading::exact(lasts),
+        (PairState::Streaming, ..) if is_back => Reading::exact(Span::ZERO),
         _ => Reading::NO_DATA,
     }
-}
-
-fn pair_context(pair: &Pair, seen: &Assessment, causes: &Arc<[Cause]>) -> Arc<AlertContext> {
-    Arc::new(AlertContext {
-        extra_labels: Arc::clone(&pair.labels),
-        master: Some(pair.master.to_string()),
-        state: Some(seen.state.label()),
-        reason: Some(seen.reason.to_string()),
-        last_sample: seen.sampled_at.or(seen.last_known.map(|known| known.at)),
-        causes: Arc::clone(causes),
-    })
-}
-
-fn failover_context(last: Option<&Failover>) -> Arc<AlertContext> {
-    Arc::new(AlertContext {
-        master: last.map(|failover| failover.succession.to.to_string()),
-        reason: last.map(ToString::to_string),
-        last_sample: last
-            .and_then(|failover| failover.last_known)
-            .map(|known| known.at),
-        ..AlertContext::default()
-    })
-}
-
-fn server_context(facts: &ServerFacts, causes: Option<&Arc<[Cause]>>) -> Arc<AlertContext> {
-    let reason = facts
-        .last_error
-        .map(|error| format!("the server {}", error.sentence()));
-    Arc::new(AlertContext {
-        reason,
-        last_sample: facts.last_answer.map(|(_, received)| received),
-        causes: causes.cloned().unwrap_or_default(),
-        ..AlertContext::default()
-    })
 }

@@ -21,6 +21,8 @@ pub(super) struct PairCauses {
     pub(super) link: Arc<[Cause]>,
     /// Of a lag that nobody knows.
     pub(super) unknown: Arc<[Cause]>,
+    /// Of what nothing explains.
+    pub(super) none: Arc<[Cause]>,
 }
 
 impl PairCauses {
@@ -60,6 +62,7 @@ impl PairCauses {
             lag: all(replica(Severity::Warning), Some(down())),
             link: all(replica(Severity::Critical), None),
             unknown: all(replica(Severity::Critical), Some(down())),
+            none: Arc::default(),
         }
     }
 }

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use super::StateChange;
 use super::alerting::Since;
 use super::chart::{PairChart, PastState};
+use super::context::at_risk;
 use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
 use super::haste::{Situation, ToldDelay};
+use super::outage::{LinkLook, LinkWatch};
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
+use crate::alert::{Service, ServiceRole};
 use crate::info::{Observation, Role};
 use crate::model::{
     Datacenter, HeartbeatError, Histogram, PairKey, PairName, PollError, ReplicationId, RunId,
@@ -23,6 +26,7 @@ use crate::replication::{
     ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
+pub(super) use successions::RecentFailovers;
 use successions::{Claim, Entry, FailoversKept, Turns};
 
 /// Upper bounds of the lag histogram's buckets, in seconds: 1 ms to 10 min.
@@ -96,6 +100,8 @@ pub(super) struct PairEntry {
     noted: Option<PairState>,
     /// Since when it has been diverged, also while nobody can say.
     diverged_since: Option<Timestamp>,
+    /// What is noted of its link.
+    link: LinkWatch,
     /// Since when it is watched: the age of "unknown" where there never was a sample.
     pub(super) watched_since: Timestamp,
 }
@@ -547,6 +553,21 @@ impl Fleet {
             | PairState::Unknown => {}
             _ => entry.diverged_since = None,
         }
+        let servers = &self.servers;
+        let master = servers.get(&entry.meta.master).map(|master| &master.facts);
+        let replica = servers
+            .get(&entry.meta.key.replica)
+            .map(|replica| &replica.facts);
+        if let (Some(master), Some(replica)) = (master, replica) {
+            let look = LinkLook {
+                seen,
+                link: &entry.tracker.facts().link,
+                master,
+                replica,
+                history: self.histories.get(&entry.meta.top),
+            };
+            entry.link.note(look, now);
+        }
         let from = entry.noted.replace(seen.state);
         let change = || StateChange {
             pair: entry.meta.key.clone(),
@@ -566,6 +587,47 @@ impl Fleet {
                 .or_insert_with(|| Histogram::new(LAG_BOUNDS))
                 .observe(lag);
         }
+    }
+
+    /// The history of the master's stream that the pair is measured against.
+    pub(super) fn history_of(&self, pair: &Pair) -> Option<&MasterHistory> {
+        self.histories.get(&pair.top)
+    }
+
+    /// Whose master or replica the server is: as master first, then by name.
+    pub(super) fn services_of(&self, addr: &ServerAddr, now: Timestamp) -> Vec<Service> {
+        let Some(server) = self.servers.get(addr) else {
+            return Vec::new();
+        };
+        let master = server
+            .as_master
+            .iter()
+            .map(|index| (ServiceRole::Master, *index));
+        let replica = server
+            .as_replica
+            .iter()
+            .map(|index| (ServiceRole::Replica, *index));
+        let mut services: Vec<_> = master
+            .chain(replica)
+            .filter_map(|(role, index)| self.service(role, index, now))
+            .collect();
+        services.sort_by(|a, b| (a.role, &a.pair, &a.peer).cmp(&(b.role, &b.pair, &b.peer)));
+        services
+    }
+
+    fn service(&self, role: ServiceRole, index: usize, now: Timestamp) -> Option<Service> {
+        let pair = &self.pairs.get(index)?.meta;
+        let (peer_dc, peer) = match role {
+            ServiceRole::Master => (&pair.target_dc, &pair.key.replica),
+            ServiceRole::Replica => (&pair.source_dc, &pair.master),
+        };
+        Some(Service {
+            role,
+            pair: pair.key.name.to_string(),
+            peer_dc: peer_dc.to_string(),
+            peer: peer.to_string(),
+            at_risk: self.assess(index, now).and_then(|seen| at_risk(&seen)),
+        })
     }
 
     /// Every server with what is known of it.
@@ -673,6 +735,7 @@ impl PairEntry {
             only_replica,
             noted: None,
             diverged_since: None,
+            link: LinkWatch::default(),
             watched_since: now,
         });
         entry.meta = Arc::clone(meta);
@@ -681,6 +744,11 @@ impl PairEntry {
         // The tree's polling may have begun anew.
         entry.told_delay.tell_again();
         entry
+    }
+
+    /// What is noted of its link.
+    pub(super) fn link(&self) -> &LinkWatch {
+        &self.link
     }
 
     /// Since when the pair is as the rules of time look at it.

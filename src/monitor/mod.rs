@@ -8,6 +8,7 @@ mod alert_tests;
 mod alerting;
 mod causes;
 mod chart;
+mod context;
 mod event;
 mod failover;
 mod fleet;
@@ -15,6 +16,7 @@ mod full_syncs;
 mod haste;
 mod isolation;
 mod journal;
+mod outage;
 mod receivers;
 #[cfg(test)]
 mod restart_tests;
@@ -37,7 +39,7 @@ use crate::config::Settings;
 use crate::model::{ClockAnchor, PairKey, ServerAddr, Span, Timestamp};
 use crate::replication::{Assessment, PairState, SavedState, StateReason, ToSave};
 use crate::topology::{SentinelGroup, Topology, TreeId};
-use alerting::Alerting;
+use alerting::{Alerting, PairLook};
 use fleet::Fleet;
 use receivers::Receivers;
 use sentinels::Sentinels;
@@ -271,7 +273,8 @@ impl Monitor {
         }
         self.alerting.look_at_quiet(now, self.anchor.wall(now));
         for (server, facts) in self.fleet.servers() {
-            self.alerting.evaluate_server(server, facts, now);
+            let services = || self.fleet.services_of(&server.addr, now);
+            self.alerting.evaluate_server(server, facts, &services, now);
         }
         let servers = self
             .fleet
@@ -283,10 +286,9 @@ impl Monitor {
             self.alerting.evaluate_receiver(&trouble, now);
         }
         for name in self.alerting.entries() {
-            let (count, last) =
-                self.fleet
-                    .recent_failovers(&name, self.alerting.failover_window(&name), now);
-            self.alerting.evaluate_failovers(&name, count, last, now);
+            let window = self.alerting.failover_window(&name);
+            let recent = self.fleet.recent_failovers(&name, window, now);
+            self.alerting.evaluate_failovers(&name, recent, now);
         }
         for quorum in self.sentinels.quorums(now) {
             self.alerting.evaluate_quorum(&quorum, now);
@@ -346,8 +348,14 @@ impl Monitor {
         let Some(entry) = self.fleet.pairs.get(index) else {
             return;
         };
-        self.alerting
-            .evaluate_pair(index, &entry.meta, &seen, entry.since(), now);
+        let look = PairLook {
+            pair: &entry.meta,
+            seen: &seen,
+            since: entry.since(),
+            link: entry.link(),
+            history: self.fleet.history_of(&entry.meta),
+        };
+        self.alerting.evaluate_pair(index, look, now);
         self.look_at_haste(index, &seen, now, actions);
     }
 

@@ -63,7 +63,7 @@ pub(super) fn pair_alert(pair: &str, n: usize) -> Arc<AlertSnapshot> {
             state: Some("stalled"),
             reason: Some("no byte arrived for 130 s".to_owned()),
             last_sample: Some(now() - Span::from_millis(500)),
-            causes: Arc::default(),
+            ..AlertContext::default()
         },
     )
 }

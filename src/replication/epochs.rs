@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::history::{Bracket, Footprint, HistoryLimits, Inserted, OffsetHistory, Point};
 use super::server::{Beginning, ServerFacts};
 use crate::info::{ReplicationInfo, Role};
-use crate::model::{Bytes, ReplicationId, ReplicationOffset, Timestamp};
+use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 
 mod saved;
 
@@ -239,6 +239,12 @@ impl MasterHistory {
     /// `None` when it was not asked since.
     pub fn reached(&self, instant: Timestamp) -> Option<ReplicationOffset> {
         self.current.as_ref()?.history.reached(instant)
+    }
+
+    /// Bytes that the current history grew by in the last `window`, and over how long they were
+    /// counted.
+    pub fn written_within(&self, window: Span) -> Option<(Bytes, Span)> {
+        self.current.as_ref()?.history.written_within(window)
     }
 
     /// What the current history takes; `None` while there is none.

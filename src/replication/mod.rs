@@ -16,7 +16,7 @@ mod server;
 mod silent;
 mod state;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use ack::{Ack, ReplicaIdentity, ack_of};
 pub use assess::{Assessment, Diverged, Evidence, assess};

@@ -68,6 +68,8 @@ pub struct ServerFacts {
     shown: Option<Shown>,
     /// When the last connection was refused, since the last answer.
     refused_at: Option<Timestamp>,
+    /// The process that answered last, and since when it does.
+    life: Option<(RunId, Timestamp)>,
 }
 
 impl ServerFacts {
@@ -83,6 +85,7 @@ impl ServerFacts {
         self.last_error = None;
         self.unanswered_since = None;
         self.refused_at = None;
+        self.note_life(seen, received);
         self.engine = Some(seen.server.engine);
         self.version = seen.server.version.get().map(|v| v.as_str().into());
         self.mode = seen.server.mode.value();
@@ -146,6 +149,23 @@ impl ServerFacts {
                 likely_after,
             });
         }
+    }
+
+    fn note_life(&mut self, seen: &Observation, received: Timestamp) {
+        let Some(run_id) = seen.server.run_id.get() else {
+            self.life = None;
+            return;
+        };
+        let is_known = self.life.as_ref().is_some_and(|(known, _)| known == run_id);
+        if !is_known {
+            self.life = Some((run_id.clone(), received));
+        }
+    }
+
+    /// Since when the process that answered last is known to run; `None` where the server does not
+    /// name it.
+    pub fn lives_since(&self) -> Option<Timestamp> {
+        self.life.as_ref().map(|(_, since)| *since)
     }
 
     /// Whether a poll that was sent later than `sent` has been answered already: then its answer

@@ -12,24 +12,24 @@ use crate::info::{
 };
 use crate::model::{Bytes, PollError, ReplicationId, ReplicationOffset, Span, Timestamp};
 
-pub(super) fn at(millis: i64) -> Timestamp {
+pub(crate) fn at(millis: i64) -> Timestamp {
     Timestamp::from_nanos(millis * 1_000_000)
 }
 
-pub(super) fn millis(count: i64) -> Span {
+pub(crate) fn millis(count: i64) -> Span {
     Span::from_millis(count)
 }
 
-pub(super) fn offset(bytes: u64) -> ReplicationOffset {
+pub(crate) fn offset(bytes: u64) -> ReplicationOffset {
     ReplicationOffset::new(bytes)
 }
 
-pub(super) fn id(letter: char) -> ReplicationId {
+pub(crate) fn id(letter: char) -> ReplicationId {
     ReplicationId::parse(&letter.to_string().repeat(40)).expect("a hexadecimal letter")
 }
 
 /// A replica's words: link up, no sync, unless changed.
-pub(super) fn upstream(applied: u64) -> UpstreamInfo {
+pub(crate) fn upstream(applied: u64) -> UpstreamInfo {
     UpstreamInfo {
         link: Field::Value(LinkStatus::Up),
         applied_offset: Field::Value(offset(applied)),
@@ -39,7 +39,7 @@ pub(super) fn upstream(applied: u64) -> UpstreamInfo {
 }
 
 /// The same with the link down for so many seconds.
-pub(super) fn down(applied: u64, secs: i64) -> UpstreamInfo {
+pub(crate) fn down(applied: u64, secs: i64) -> UpstreamInfo {
     UpstreamInfo {
         link: Field::Value(LinkStatus::Down),
         link_down_since: Field::Value(Span::from_secs(secs)),
@@ -48,23 +48,23 @@ pub(super) fn down(applied: u64, secs: i64) -> UpstreamInfo {
 }
 
 /// A pair whose servers are polled by hand.
-pub(super) struct Scene {
-    pub(super) master: ServerFacts,
-    pub(super) replica: ServerFacts,
-    pub(super) history: MasterHistory,
-    pub(super) tracker: PairTracker,
+pub(crate) struct Scene {
+    pub(crate) master: ServerFacts,
+    pub(crate) replica: ServerFacts,
+    pub(crate) history: MasterHistory,
+    pub(crate) tracker: PairTracker,
     /// What the master says of the replica.
-    pub(super) ack: Option<Ack>,
+    pub(crate) ack: Option<Ack>,
     /// When the last ACK came: when the offset of `ack` was first shown.
     acked: Option<(Option<ReplicationOffset>, i64)>,
     /// The history that the master continued, and the first offset that it does not share.
-    pub(super) continues: Option<(char, u64)>,
+    pub(crate) continues: Option<(char, u64)>,
 }
 
 const TAKES: i64 = 10;
 
 impl Scene {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             master: ServerFacts::default(),
             replica: ServerFacts::default(),
@@ -92,7 +92,7 @@ impl Scene {
     }
 
     /// The master answers that its history `letter` is at `bytes`.
-    pub(super) fn master(&mut self, sent: i64, letter: char, bytes: u64) -> &mut Self {
+    pub(crate) fn master(&mut self, sent: i64, letter: char, bytes: u64) -> &mut Self {
         let ack = self.ack_at(sent);
         let mut info = ReplicationInfo {
             role: Field::Value(Role::Master),
@@ -120,7 +120,7 @@ impl Scene {
     }
 
     /// The replica answers with these words about its link, in the history `letter`.
-    pub(super) fn says(
+    pub(crate) fn says(
         &mut self,
         sent: i64,
         letter: char,
@@ -147,11 +147,11 @@ impl Scene {
     }
 
     /// The replica answers that its link is up and that it applied and received `bytes`.
-    pub(super) fn replica(&mut self, sent: i64, letter: char, bytes: u64) -> &mut Self {
+    pub(crate) fn replica(&mut self, sent: i64, letter: char, bytes: u64) -> &mut Self {
         self.says(sent, letter, upstream(bytes), false)
     }
 
-    pub(super) fn replica_answers(&mut self, sent: i64, seen: &Observation) -> &mut Self {
+    pub(crate) fn replica_answers(&mut self, sent: i64, seen: &Observation) -> &mut Self {
         let (sent, received) = (at(sent), at(sent + TAKES));
         self.replica.answered(seen, sent, received);
         self.tracker
@@ -160,14 +160,14 @@ impl Scene {
     }
 
     /// Master, replica, master, as a round of polling asks them.
-    pub(super) fn round(&mut self, sent: i64, master: u64, replica: u64) -> &mut Self {
+    pub(crate) fn round(&mut self, sent: i64, master: u64, replica: u64) -> &mut Self {
         self.master(sent, 'a', master)
             .replica(sent + 20, 'a', replica)
             .master(sent + 40, 'a', master)
     }
 
     /// The replica answers only after `takes` milliseconds.
-    pub(super) fn answers_late(
+    pub(crate) fn answers_late(
         &mut self,
         sent: i64,
         takes: i64,
@@ -187,18 +187,18 @@ impl Scene {
         self
     }
 
-    pub(super) fn master_fails(&mut self, began: i64) -> &mut Self {
+    pub(crate) fn master_fails(&mut self, began: i64) -> &mut Self {
         self.master.failed(PollError::Timeout, at(began));
         self
     }
 
-    pub(super) fn replica_fails(&mut self, began: i64) -> &mut Self {
+    pub(crate) fn replica_fails(&mut self, began: i64) -> &mut Self {
         self.replica.failed(PollError::Timeout, at(began));
         self
     }
 
     /// The master's line for the replica: it ACKed `bytes`; none is "nothing yet".
-    pub(super) fn acks(&mut self, state: ReplicaConnState, bytes: Option<u64>) -> &mut Self {
+    pub(crate) fn acks(&mut self, state: ReplicaConnState, bytes: Option<u64>) -> &mut Self {
         self.ack = Some(Ack {
             offset: bytes.map(offset),
             age: Some(Span::ZERO),
@@ -207,7 +207,7 @@ impl Scene {
         self
     }
 
-    pub(super) fn assess(&self, now: i64) -> Assessment {
+    pub(crate) fn assess(&self, now: i64) -> Assessment {
         let evidence = Evidence {
             master: &self.master,
             replica: &self.replica,
@@ -217,7 +217,7 @@ impl Scene {
     }
 }
 
-pub(super) fn observation(replication: ReplicationInfo) -> Observation {
+pub(crate) fn observation(replication: ReplicationInfo) -> Observation {
     let mut seen = Observation {
         replication,
         ..Observation::default()

@@ -8,7 +8,7 @@
 mod interpolate;
 mod saved;
 
-use crate::model::{ReplicationOffset, Span, Timestamp};
+use crate::model::{Bytes, ReplicationOffset, Span, Timestamp};
 
 pub use interpolate::Point;
 pub use saved::Contradiction;
@@ -201,6 +201,18 @@ impl OffsetHistory {
         self.plateaus.get(later).map(|p| p.offset)
     }
 
+    /// Bytes that the master wrote in the last `window`, and over how long they were counted. A
+    /// younger table counts from its beginning.
+    pub fn written_within(&self, window: Span) -> Option<(Bytes, Span)> {
+        let newest = self.plateaus.last()?;
+        let from = newest.last_sent - window;
+        let later = self.plateaus.partition_point(|p| p.first_seen <= from);
+        let first = self.plateaus.get(later.saturating_sub(1))?;
+        let since = first.last_sent.min(from).max(first.first_seen);
+        let counted = newest.last_sent - since;
+        (counted > Span::ZERO).then(|| (newest.offset.since(first.offset), counted))
+    }
+
     /// The newest offset and when it was last asked for.
     pub fn newest(&self) -> Option<(ReplicationOffset, Timestamp)> {
         self.plateaus.last().map(|p| (p.offset, p.last_sent))
@@ -323,6 +335,32 @@ mod tests {
             history.insert(at(*sent), at(*received), offset(*m));
         }
         history
+    }
+
+    #[test]
+    fn what_was_written_lately_is_counted_from_what_is_known() {
+        let history = history(&[
+            (0, 10, 100),
+            (1_000, 1_010, 200),
+            (2_000, 2_010, 300),
+            (9_000, 9_010, 300),
+            (10_000, 10_010, 400),
+        ]);
+        let written = |millis| {
+            let (bytes, counted) = history.written_within(Span::from_millis(millis))?;
+            Some((bytes.get(), counted.as_nanos() / 1_000_000))
+        };
+        assert_eq!(written(5_000), Some((100, 5_000)), "from within a plateau");
+        assert_eq!(
+            written(8_500),
+            Some((200, 8_990)),
+            "from between two: the earlier"
+        );
+        assert_eq!(written(60_000), Some((300, 9_990)), "from the beginning");
+        assert_eq!(
+            OffsetHistory::new(HistoryLimits::default()).written_within(Span::ZERO),
+            None
+        );
     }
 
     fn check(history: &OffsetHistory, r: u64, lo: Option<i64>, hi: Option<i64>) {

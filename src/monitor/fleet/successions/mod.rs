@@ -40,6 +40,17 @@ pub(super) struct Entry {
     last: Option<(Failover, LossWatch)>,
 }
 
+/// The failovers of an entry within a window.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::monitor) struct RecentFailovers<'a> {
+    /// How many.
+    pub(in crate::monitor) count: u64,
+    /// When the first of them was.
+    pub(in crate::monitor) first: Option<Timestamp>,
+    /// The last one ever.
+    pub(in crate::monitor) last: Option<&'a Failover>,
+}
+
 /// What is needed to measure what a failover cost.
 #[derive(Clone, Debug)]
 struct LossWatch {
@@ -345,25 +356,23 @@ impl Fleet {
         self.entries.iter().map(of_entry).collect()
     }
 
-    /// How often the entry's master changed in the `window` before `now`, and the last time.
+    /// The failovers of the entry in the `window` before `now`.
     pub(in crate::monitor) fn recent_failovers(
         &self,
         name: &PairName,
         window: Span,
         now: Timestamp,
-    ) -> (u64, Option<&Failover>) {
+    ) -> RecentFailovers<'_> {
         let Some(entry) = self.entries.get(name) else {
-            return (0, None);
+            return RecentFailovers::default();
         };
-        let count = entry
-            .recent
-            .iter()
-            .take_while(|at| now - **at < window)
-            .count();
-        (
-            count as u64,
-            entry.last.as_ref().map(|(failover, _)| failover),
-        )
+        let within = entry.recent.iter().take_while(|at| now - **at < window);
+        let count = within.clone().count();
+        RecentFailovers {
+            count: count as u64,
+            first: within.last().copied(),
+            last: entry.last.as_ref().map(|(failover, _)| failover),
+        }
     }
 }
 
@@ -456,13 +465,13 @@ mod tests {
         assert_eq!(
             fleet
                 .recent_failovers(&name, Span::from_secs(600), at(3000))
-                .0,
+                .count,
             600
         );
         assert_eq!(
             fleet
                 .recent_failovers(&name, Span::from_secs(600), at(9000))
-                .0,
+                .count,
             0
         );
         assert!(fleet.resting.len() <= 1 && fleet.histories.is_empty());

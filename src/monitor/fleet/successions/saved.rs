@@ -390,7 +390,8 @@ mod tests {
             assert_eq!(told, expected);
             let name = PairName::new("orders");
             assert_eq!(
-                new.recent_failovers(&name, Span::from_secs(10), at(100)).0,
+                new.recent_failovers(&name, Span::from_secs(10), at(100))
+                    .count,
                 1
             );
             assert!(

@@ -1,0 +1,311 @@
+//! What alerts say besides their values: the facts of a pair, a server or an entry.
+
+use std::sync::Arc;
+
+use super::alerting::PairLook;
+use super::failover::{Failover, Loss};
+use crate::alert::{
+    AlertContext, AtRisk, Backlog, Bounds, Cause, Details, DivergedFacts, FailoverFacts, Lost,
+    MAX_SERVICES, Service, Worst,
+};
+use crate::model::{Bytes, Span, Timestamp};
+use crate::replication::{
+    Assessment, Diverged, LagBytes, LagInterval, MasterHistory, PairState, ServerFacts, StateReason,
+};
+
+/// The writes of so much time say how fast the backlog fills.
+const RECENT_WRITES: Span = Span::from_secs(300);
+
+/// A rate over less than this is none.
+const SHORTEST_RATE: Span = Span::from_secs(10);
+
+/// Which of a pair's faults an alert is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PairFault {
+    /// The replica lacks writes.
+    Lag,
+    /// The link is down or stalled.
+    Link,
+    /// The lag is unknown.
+    Unknown,
+    /// Two histories.
+    Diverged,
+}
+
+/// What would be lost if the pair's master failed: as of now, or the last certain statement.
+pub(super) fn at_risk(seen: &Assessment) -> Option<AtRisk> {
+    let lag = seconds(seen.lag);
+    let now = AtRisk {
+        lag,
+        bytes: bytes(seen.bytes),
+        as_of: None,
+    };
+    if lag.estimate.is_some() || lag.upper.is_some() {
+        return Some(now);
+    }
+    let Some(known) = seen.last_known else {
+        return (!lag.is_unknown()).then_some(now);
+    };
+    Some(AtRisk {
+        lag: Bounds {
+            upper: Some(known.upper),
+            ..Bounds::default()
+        },
+        bytes: Bounds {
+            upper: known.upper_bytes,
+            ..Bounds::default()
+        },
+        as_of: Some(known.at),
+    })
+}
+
+fn seconds(lag: LagInterval) -> Bounds<Span> {
+    Bounds {
+        lower: lag.lower,
+        estimate: lag.estimate,
+        upper: lag.upper,
+    }
+}
+
+fn bytes(lag: LagBytes) -> Bounds<Bytes> {
+    Bounds {
+        lower: lag.lower,
+        estimate: lag.estimate,
+        upper: lag.upper,
+    }
+}
+
+/// How much longer the backlog of the pair's master covers an outage.
+pub(super) fn backlog(seen: &Assessment, history: Option<&MasterHistory>) -> Option<Backlog> {
+    let headroom = seen.backlog_headroom?;
+    Some(Backlog {
+        headroom,
+        lasts: history.and_then(|history| lasts(headroom, history)),
+    })
+}
+
+fn lasts(headroom: Bytes, history: &MasterHistory) -> Option<Span> {
+    let (written, counted) = history.written_within(RECENT_WRITES)?;
+    if counted < SHORTEST_RATE || written == Bytes::ZERO {
+        return None;
+    }
+    let rate = written.as_f64() / counted.as_secs_f64();
+    Some(Span::from_secs_f64(headroom.as_f64() / rate))
+}
+
+/// The replica has every write up to this instant.
+pub(super) fn last_data(seen: &Assessment, now: Timestamp) -> Option<Timestamp> {
+    let certain = seen.last_known.map(|known| known.at - known.upper);
+    seen.lag.estimate.map(|lag| now - lag).or(certain)
+}
+
+/// What an alert about a pair says.
+pub(super) fn of_pair(
+    look: &PairLook<'_>,
+    fault: PairFault,
+    names_replica: bool,
+    causes: &Arc<[Cause]>,
+    now: Timestamp,
+) -> Arc<AlertContext> {
+    let (pair, seen) = (look.pair, look.seen);
+    let at_risk = at_risk(seen);
+    let mut context = AlertContext {
+        extra_labels: Arc::clone(&pair.labels),
+        master: Some(pair.master.to_string()),
+        state: Some(seen.state.label()),
+        reason: Some(seen.reason.to_string()),
+        last_sample: seen.sampled_at.or(seen.last_known.map(|known| known.at)),
+        causes: Arc::clone(causes),
+        last_data: last_data(seen, now),
+        worst: at_risk.map_or(Worst::default(), |risk| risk.worst()),
+        backlog: backlog(seen, look.history),
+        at_risk,
+        names_replica,
+        same_since: look.link.same_history_since(),
+        details: diverged(look).map(Details::Diverged),
+        ..AlertContext::default()
+    };
+    note_fault(&mut context, look, fault, now);
+    Arc::new(context)
+}
+
+/// Since when the fault lasts, or that it is over.
+fn note_fault(context: &mut AlertContext, look: &PairLook<'_>, fault: PairFault, now: Timestamp) {
+    match fault {
+        PairFault::Lag => context.fault_since = look.seen.lag.estimate.map(|lag| now - lag),
+        PairFault::Unknown => context.fault_since = Some(look.since.known),
+        PairFault::Diverged => {
+            context.fault_since = look.since.diverged;
+            context.fault_until = look.since.diverged.is_none().then_some(now);
+        }
+        PairFault::Link => {
+            let Some(outage) = look.link.outage() else {
+                return;
+            };
+            context.fault_since = Some(outage.since());
+            context.fault_until = outage.until();
+            context.worst = outage.worst();
+            context.fault_state = Some(outage.state().label());
+            context.recovery = outage.recovery();
+        }
+    }
+}
+
+fn diverged(look: &PairLook<'_>) -> Option<DivergedFacts> {
+    if look.seen.state != PairState::Diverged {
+        return None;
+    }
+    let diverged = look.seen.diverged;
+    Some(DivergedFacts {
+        master: look.pair.master.to_string(),
+        replica: look.pair.key.replica.to_string(),
+        two_masters: matches!(look.seen.reason, StateReason::TwoMasters { .. }),
+        only_master: diverged.and_then(Diverged::master),
+        only_replica: diverged.map(Diverged::replica),
+    })
+}
+
+/// What an alert about a server that does not answer says.
+pub(super) fn of_server(
+    facts: &ServerFacts,
+    mut services: Vec<Service>,
+    causes: Option<&Arc<[Cause]>>,
+) -> Arc<AlertContext> {
+    let reason = facts
+        .last_error
+        .map(|error| format!("the server {}", error.sentence()));
+    let answered = facts.last_answer.map(|(_, received)| received);
+    let more_services = services.len().saturating_sub(MAX_SERVICES);
+    services.truncate(MAX_SERVICES);
+    Arc::new(AlertContext {
+        reason,
+        last_sample: answered,
+        causes: causes.cloned().unwrap_or_default(),
+        fault_since: facts.unanswered_since,
+        fault_until: answered.filter(|_| facts.unanswered_since.is_none()),
+        services,
+        more_services,
+        same_since: facts.lives_since(),
+        error: facts.last_error,
+        ..AlertContext::default()
+    })
+}
+
+/// What an alert about the failovers of an entry says.
+pub(super) fn of_failovers(
+    last: Option<&Failover>,
+    first: Option<Timestamp>,
+    window: Span,
+) -> Arc<AlertContext> {
+    Arc::new(AlertContext {
+        master: last.map(|failover| failover.succession.to.to_string()),
+        reason: last.map(ToString::to_string),
+        last_sample: last
+            .and_then(|failover| failover.last_known)
+            .map(|known| known.at),
+        fault_since: first,
+        details: last.map(|failover| Details::Failover(failover_facts(failover, window))),
+        ..AlertContext::default()
+    })
+}
+
+fn failover_facts(failover: &Failover, window: Span) -> FailoverFacts {
+    FailoverFacts {
+        from: failover.succession.from.to_string(),
+        from_dc: failover.from_dc.to_string(),
+        to: failover.succession.to.to_string(),
+        to_dc: failover.to_dc.to_string(),
+        at: failover.at,
+        lost: lost(failover),
+        window,
+    }
+}
+
+/// The tightest statement about what the failover cost. What was certain before it stays the best
+/// one where the old master never showed more: its return bounds the loss by its whole absence.
+fn lost(failover: &Failover) -> Lost {
+    let (at_least, within) = match failover.loss {
+        Loss::Exactly(bytes) => return Lost::Exactly(bytes),
+        Loss::AtLeast(bytes) => (Some(bytes), None),
+        Loss::Unseen { at_least, within } => (Some(at_least), within),
+        Loss::Unknown => (None, None),
+    };
+    let at_least = at_least.filter(|bytes| *bytes > Bytes::ZERO);
+    match (failover.last_known, within) {
+        (Some(known), within) if within.is_none_or(|within| known.upper <= within) => {
+            Lost::AtMost {
+                lag: known.upper,
+                bytes: known.upper_bytes,
+                as_of: known.at,
+                at_least,
+            }
+        }
+        (_, Some(lag)) => Lost::Within { lag, at_least },
+        (_, None) => at_least.map_or(Lost::Unknown, Lost::AtLeast),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Datacenter, PairName, ServerAddr};
+    use crate::monitor::Succession;
+    use crate::replication::LastKnown;
+
+    fn failover(loss: Loss, known: Option<(i64, u64)>) -> Failover {
+        let succession = Succession {
+            pair: PairName::new("orders"),
+            from: ServerAddr::new("a", 1),
+            to: ServerAddr::new("b", 1),
+        };
+        let last_known = known.map(|(millis, bytes)| LastKnown {
+            upper: Span::from_millis(millis),
+            upper_bytes: Some(Bytes::new(bytes)),
+            at: Timestamp::from_nanos(5),
+        });
+        Failover {
+            succession,
+            from_dc: Datacenter::new("dc1"),
+            to_dc: Datacenter::new("dc2"),
+            at: Timestamp::from_nanos(9),
+            loss,
+            last_known,
+        }
+    }
+
+    #[test]
+    fn f11_a_better_earlier_bound_is_never_replaced_by_a_worse_one() {
+        let absence = |secs| Loss::Unseen {
+            at_least: Bytes::ZERO,
+            within: Some(Span::from_secs(secs)),
+        };
+        let known = Some((24, 335));
+        let early = Lost::AtMost {
+            lag: Span::from_millis(24),
+            bytes: Some(Bytes::new(335)),
+            as_of: Timestamp::from_nanos(5),
+            at_least: None,
+        };
+        let within = Lost::Within {
+            lag: Span::from_secs(60),
+            at_least: None,
+        };
+        let five = Bytes::new(5);
+        let cases = [
+            (Loss::AtLeast(Bytes::ZERO), known, early),
+            (absence(60), known, early),
+            (absence(60), None, within),
+            (absence(60), Some((90_000, 1)), within),
+            (
+                Loss::Exactly(Bytes::ZERO),
+                known,
+                Lost::Exactly(Bytes::ZERO),
+            ),
+            (Loss::AtLeast(five), None, Lost::AtLeast(five)),
+            (Loss::Unknown, None, Lost::Unknown),
+        ];
+        for (loss, known, expected) in cases {
+            assert_eq!(lost(&failover(loss, known)), expected, "{loss:?}");
+        }
+    }
+}
