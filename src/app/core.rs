@@ -12,6 +12,7 @@ use super::watched::{Heard, Watched};
 use super::{LoadSettings, log};
 use crate::alert::SilenceId;
 use crate::clock;
+use crate::config::ListenAddress;
 use crate::discovery::Discovery;
 use crate::model::{SavedDocuments, Span, Timestamp};
 use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent, PollLosses};
@@ -85,6 +86,8 @@ pub(super) struct Core {
     pub(super) store: Store,
     pub(super) publish: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) load: LoadSettings,
+    /// The address that was bound, as it was given.
+    pub(super) listen: ListenAddress,
     pub(super) notifier: Notifier,
     pub(super) watchdog: Watchdog,
 }
@@ -308,6 +311,7 @@ impl Core {
         log::reloaded(&report, settings);
         log::check_receivers(&settings.notify);
         log::state_folder(self.store.folder(), settings);
+        log::listen_address(&self.listen, settings);
         self.poller.reload(topology, settings.poll);
         self.discovery.reload(settings);
         self.monitor

@@ -6,7 +6,7 @@ use std::path::Path;
 use tracing::{info, warn};
 
 use crate::alert::{Change, Notification, Transition};
-use crate::config::{NotifySettings, Settings};
+use crate::config::{ListenAddress, NotifySettings, Settings};
 use crate::model::PairName;
 use crate::monitor::{StateChange, Succession};
 use crate::notify;
@@ -95,6 +95,14 @@ pub(super) fn state_folder(in_use: &Path, settings: &Settings) {
     if in_use != settings.state.path {
         let (in_use, wanted) = (in_use.display(), settings.state.path.display());
         warn!(%in_use, %wanted, "state.path was changed: that takes effect at the next start");
+    }
+}
+
+/// The address is bound once: a reload does not move it.
+pub(super) fn listen_address(in_use: &ListenAddress, settings: &Settings) {
+    let wanted = &settings.listen_address;
+    if in_use != wanted {
+        warn!(%in_use, %wanted, "web.listen_address was changed: that takes effect at the next start");
     }
 }
 

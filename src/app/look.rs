@@ -1,14 +1,16 @@
-//! A look without a running exporter: polls everything for two rounds and says what it saw.
+//! A look without a running exporter: polls everything for two rounds, and a bit longer where they
+//! leave open how a pair is, and says what it saw.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::config::{PollSettings, Settings};
-use crate::model::{ServerAddr, Span};
+use crate::config::{PairSettings, PollSettings, Settings};
+use crate::model::{ServerAddr, Span, Timestamp};
 use crate::monitor::{FleetSnapshot, Monitor, PollEvent, PollEventKind, Succession};
 use crate::poll::{EVENT_QUEUE, Poller};
+use crate::replication::StateReason;
 use crate::topology::{Discovered, Masters, Topology, Tree};
 use crate::{clock, discovery};
 
@@ -17,6 +19,10 @@ const ROUNDS: u64 = 2;
 
 /// The longest period between the rounds: a person waits for the answer.
 const LOOK_INTERVAL: Span = Span::from_secs(1);
+
+/// How much longer a look takes where two rounds leave open whether a pair is well: for as long as
+/// it takes to tell a stalled link from a slow one by polls alone, and one more round.
+const EXTENSION: Span = Span::from_secs(4);
 
 /// How often a look begins anew because the servers' roles are not as told. Once is what a failover
 /// before it takes.
@@ -30,20 +36,29 @@ pub enum LookError {
     Ended,
 }
 
-/// Polls every server of `settings` for two rounds, or until each has timed out as often.
+/// Polls every server of `settings` for two rounds, or until each has timed out as often. Goes on
+/// for at most [`EXTENSION`] where a pair may be well and nothing bounds its lag yet.
 pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
+    let mut look = Look::begin(for_a_look(settings)).await;
+    let rounds = look.poll_all().await;
+    let seen = match rounds {
+        Ok(()) => look.settle().await,
+        Err(error) => Err(error),
+    };
+    look.monitor.tick(clock::now()); // alerts on what was seen; nothing of it is sent
+    let snapshot = look.monitor.snapshot(clock::anchor());
+    look.poller.stop().await;
+    seen.map(|()| snapshot)
+}
+
+/// The settings of a look: it only asks, and a person waits for the answer.
+fn for_a_look(settings: &Settings) -> Settings {
     let mut settings = settings.clone();
-    let of_sentinels = settings
-        .sentinels
-        .iter_mut()
-        .map(|entry| &mut entry.heartbeat);
-    for heartbeat in settings
-        .pairs
-        .iter_mut()
-        .map(|pair| &mut pair.heartbeat)
-        .chain(of_sentinels)
-    {
-        heartbeat.enabled = false; // a look only asks
+    for pair in &mut settings.pairs {
+        pair.heartbeat.enabled = false;
+    }
+    for entry in &mut settings.sentinels {
+        entry.heartbeat.enabled = false;
     }
     let of_sentinels = settings.sentinels.iter_mut().map(|entry| &mut entry.alerts);
     let of_pairs = settings.pairs.iter_mut().map(|pair| &mut pair.alerts);
@@ -52,47 +67,116 @@ pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
     }
     settings.poll.interval = settings.poll.interval.min(LOOK_INTERVAL);
     settings.poll.min_interval = settings.poll.min_interval.min(settings.poll.interval);
-    let discovered = discover(&settings).await;
-    let entries: Vec<_> = settings
-        .pairs
-        .iter()
-        .cloned()
-        .chain(discovered.entries())
-        .collect();
-    let mut masters = Masters::default();
-    let mut topology = Topology::observed(&entries, &settings.datacenters, &masters);
-    let mut monitor = Monitor::new(&settings, &topology, clock::anchor());
-    monitor.note_sentinels(discovered.groups(), clock::now());
-    let (events, mut polls) = mpsc::channel(EVENT_QUEUE);
-    let mut poller = Poller::start(&topology, settings.poll, events);
-    let mut deadline = clock::now() + longest(settings.poll);
-    let mut waiting = owed(&topology);
-    let mut turns = 0;
-    while !waiting.is_empty() && clock::now() < deadline {
-        let left = (deadline - clock::now()).to_duration();
-        let event = match tokio::time::timeout(left, polls.recv()).await {
-            Ok(Some(event)) => event,
-            Ok(None) => return Err(LookError::Ended),
-            Err(_) => break,
-        };
-        note(&mut waiting, &event);
-        monitor.handle_poll(event);
-        for Succession { pair, to, .. } in monitor.successions(clock::now()) {
-            masters.follow(&entries, &pair, &to);
-        }
-        let turned = Topology::observed(&entries, &settings.datacenters, &masters);
-        if turned != topology && turns < TURNS {
-            topology = turned;
-            turns += 1;
-            poller.reload(&topology, settings.poll);
-            monitor.retarget(&settings, &topology, clock::now());
-            (waiting, deadline) = (owed(&topology), clock::now() + longest(settings.poll));
+    settings
+}
+
+/// A look that is under way.
+struct Look {
+    settings: Settings,
+    entries: Vec<PairSettings>,
+    masters: Masters,
+    topology: Topology,
+    monitor: Monitor,
+    poller: Poller,
+    polls: mpsc::Receiver<PollEvent>,
+    /// How often the topology followed what the servers said.
+    turns: u32,
+}
+
+impl Look {
+    async fn begin(settings: Settings) -> Self {
+        let discovered = discover(&settings).await;
+        let configured = settings.pairs.iter().cloned();
+        let entries: Vec<_> = configured.chain(discovered.entries()).collect();
+        let masters = Masters::default();
+        let topology = Topology::observed(&entries, &settings.datacenters, &masters);
+        let mut monitor = Monitor::new(&settings, &topology, clock::anchor());
+        monitor.note_sentinels(discovered.groups(), clock::now());
+        let (events, polls) = mpsc::channel(EVENT_QUEUE);
+        let poller = Poller::start(&topology, settings.poll, events);
+        Self {
+            settings,
+            entries,
+            masters,
+            topology,
+            monitor,
+            poller,
+            polls,
+            turns: 0,
         }
     }
-    monitor.tick(clock::now()); // alerts on what was seen; nothing of it is sent
-    let snapshot = monitor.snapshot(clock::anchor());
-    poller.stop().await;
-    Ok(snapshot)
+
+    /// Takes in every poll of the rounds, and begins anew where the roles are not as told.
+    async fn poll_all(&mut self) -> Result<(), LookError> {
+        let mut deadline = clock::now() + longest(self.settings.poll);
+        let mut waiting = owed(&self.topology);
+        while !waiting.is_empty() {
+            let Some(event) = self.next_poll(deadline).await? else {
+                return Ok(());
+            };
+            note(&mut waiting, &event);
+            self.monitor.handle_poll(event);
+            if self.turn() {
+                deadline = clock::now() + longest(self.settings.poll);
+                waiting = owed(&self.topology);
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on while a pair may be well and that is not certain yet.
+    async fn settle(&mut self) -> Result<(), LookError> {
+        let deadline = clock::now() + EXTENSION;
+        while self.is_open() {
+            let Some(event) = self.next_poll(deadline).await? else {
+                return Ok(());
+            };
+            self.monitor.handle_poll(event);
+            // A look at a large fleet takes longer than a poll of one server.
+            while let Ok(event) = self.polls.try_recv() {
+                self.monitor.handle_poll(event);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next poll that ended; `None` at the deadline.
+    async fn next_poll(&mut self, deadline: Timestamp) -> Result<Option<PollEvent>, LookError> {
+        let left = (deadline - clock::now()).or_zero().to_duration();
+        match tokio::time::timeout(left, self.polls.recv()).await {
+            Ok(Some(event)) => Ok(Some(event)),
+            Ok(None) => Err(LookError::Ended),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Whether some pair may be well, and nothing bounds its lag yet.
+    fn is_open(&self) -> bool {
+        let now = clock::now();
+        let snapshot = self.monitor.snapshot(clock::anchor());
+        snapshot.pairs.iter().any(|pair| {
+            let reason = pair.assess(now).reason;
+            matches!(reason, StateReason::NotYetReached { .. })
+        })
+    }
+
+    /// Follows who took over from whom; whether that changed anything.
+    fn turn(&mut self) -> bool {
+        for Succession { pair, to, .. } in self.monitor.successions(clock::now()) {
+            self.masters.follow(&self.entries, &pair, &to);
+        }
+        let datacenters = &self.settings.datacenters;
+        let turned = Topology::observed(&self.entries, datacenters, &self.masters);
+        if turned == self.topology || self.turns >= TURNS {
+            return false;
+        }
+        self.topology = turned;
+        self.turns += 1;
+        self.poller.reload(&self.topology, self.settings.poll);
+        let now = clock::now();
+        self.monitor.retarget(&self.settings, &self.topology, now);
+        true
+    }
 }
 
 /// What the Sentinels know, each asked once.

@@ -10,7 +10,7 @@ mod refresh;
 mod systemd;
 mod watched;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use crate::clock;
-use crate::config::{ConfigErrors, Settings};
+use crate::config::{ConfigErrors, ListenAddress, Settings};
 use crate::discovery::{self, Discovery, SENTINEL_QUEUE};
 use crate::http_client::HttpError;
 use crate::monitor::Monitor;
@@ -60,6 +60,14 @@ pub enum StartError {
     /// The address cannot be bound.
     #[error(transparent)]
     Web(#[from] WebError),
+    /// The address is a name that means nothing here.
+    #[error("cannot listen on {listen}: its host name cannot be resolved: {why}")]
+    Unresolved {
+        /// The address as it was given.
+        listen: ListenAddress,
+        /// Why, as the system says.
+        why: String,
+    },
     /// HTTP to receivers cannot be set up.
     #[error("HTTPS to the receivers cannot be set up: {0}")]
     Http(#[from] HttpError),
@@ -69,7 +77,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct WebOptions {
     /// The address that is bound.
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
     /// HTTPS, passwords and headers; absent means plain HTTP, which everybody may read.
     pub config: Option<WebConfig>,
     /// Whether clients on this machine may ask for changes without having proved who they are.
@@ -79,6 +87,7 @@ pub struct WebOptions {
 /// The program with its address bound and nothing running yet.
 pub struct App {
     settings: Settings,
+    listen: ListenAddress,
     server: BoundServer,
     web_config: Option<WebConfigStatus>,
     load: LoadSettings,
@@ -113,9 +122,10 @@ impl App {
         let server = server
             .with_config(config)
             .with_admin_api(admin_api)
-            .bind(listen)?;
+            .bind(resolved(&listen)?)?;
         Ok(Self {
             settings,
+            listen,
             server,
             web_config,
             load,
@@ -131,6 +141,7 @@ impl App {
     pub async fn run(self, started: impl FnOnce(Control)) -> Result<(), StartError> {
         let Self {
             settings,
+            listen,
             server,
             web_config,
             load,
@@ -144,7 +155,8 @@ impl App {
         // anything else.
         let ((restored, documents), found) =
             tokio::join!(store.restored(RESTORE), discovery::ask_once(&settings));
-        let context = message_context(server.local_addr(), web_config.is_some());
+        let bound = ListenAddress::from(server.local_addr());
+        let context = message_context(&bound, web_config.is_some());
         let encode_metrics = process::encoder(web_config, store.status());
         let anchor = clock::anchor();
         let mut watched = Watched::discover(settings, &restored, found, anchor.mono);
@@ -179,6 +191,7 @@ impl App {
             store,
             publish,
             load,
+            listen,
             notifier: notifier.clone(),
             watchdog,
         };
@@ -316,18 +329,33 @@ async fn ask_for_replay(
 /// exporter, they are led to that name, as Prometheus does; not where a web configuration may ask
 /// for HTTPS under a name that only its certificate knows, nor where nobody but this machine gets
 /// an answer.
-pub(crate) fn message_context(listens: SocketAddr, has_web_config: bool) -> MessageContext {
+pub(crate) fn message_context(listens: &ListenAddress, has_web_config: bool) -> MessageContext {
     let host = rustix::system::uname()
         .nodename()
         .to_string_lossy()
         .into_owned();
-    let reachable = !listens.ip().is_loopback() && !has_web_config && !host.is_empty();
+    let reachable = !listens.is_loopback() && !has_web_config && !host.is_empty();
     let external_url = reachable.then(|| format!("http://{host}:{}", listens.port()));
     MessageContext {
         exporter: host,
         external_url,
         ..MessageContext::default()
     }
+}
+
+/// What a host name means here: an IPv4 address where it has one, as Prometheus programs take it.
+fn resolved(listen: &ListenAddress) -> Result<SocketAddr, StartError> {
+    let unresolved = |why: String| StartError::Unresolved {
+        listen: listen.clone(),
+        why,
+    };
+    let found = listen.to_string().to_socket_addrs();
+    let mut addresses: Vec<_> = found
+        .map_err(|error| unresolved(error.to_string()))?
+        .collect();
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let first = addresses.first().copied();
+    first.ok_or_else(|| unresolved("it has no address".to_owned()))
 }
 
 async fn wait_for_stop(mut stopped: watch::Receiver<bool>, notifier: Notifier) {
@@ -343,7 +371,7 @@ mod tests {
     #[test]
     fn people_are_led_to_the_machine_only_where_it_answers_them() {
         let url =
-            |listens: &str, config| message_context(listens.parse().unwrap(), config).external_url;
+            |listens: &str, config| message_context(&listens.parse().unwrap(), config).external_url;
         let everywhere = url("0.0.0.0:10121", false).unwrap();
         assert!(
             everywhere.starts_with("http://") && everywhere.ends_with(":10121"),

@@ -1,9 +1,10 @@
 //! The command line, as typed.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::ListenAddress;
 
 /// The truth about Redis replication across datacenters: a Prometheus exporter and alerter.
 #[derive(Debug, Parser)]
@@ -26,14 +27,10 @@ pub(super) struct Global {
         default_value = "./redis-cross-dc-exporter.yml"
     )]
     pub(super) config_file: PathBuf,
-    /// Where the exporter listens
-    #[arg(
-        long = "web.listen-address",
-        global = true,
-        value_name = "ADDR",
-        default_value = "0.0.0.0:10121"
-    )]
-    pub(super) listen_address: SocketAddr,
+    /// Where the exporter listens, such as 0.0.0.0:10121, :10121 or localhost:10121; the default is
+    /// web.listen_address of the configuration file, or else 0.0.0.0:10121
+    #[arg(long = "web.listen-address", global = true, value_name = "ADDR")]
+    pub(super) listen_address: Option<ListenAddress>,
     /// HTTPS, passwords and headers, in the format of Prometheus' exporter-toolkit (see
     /// docs/web.md)
     #[arg(long = "web.config.file", global = true, value_name = "FILE")]
@@ -111,7 +108,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct ExporterArgs {
     /// The running exporter's address, such as `http://127.0.0.1:10121`; the default follows
-    /// --web.listen-address
+    /// --web.listen-address, or else web.listen_address of the configuration file
     #[arg(long = "exporter.url", value_name = "URL")]
     pub(super) url: Option<String>,
     /// The user, where the exporter asks for one

@@ -1,11 +1,10 @@
 //! The running exporter that `check` and `healthcheck` ask: where it is, and how one proves who one
 //! is.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::args::{ExporterArgs, Global};
-use crate::config::SecretSource;
+use crate::config::{Environment, ListenAddress, SecretSource};
 use crate::http_client::{ExporterAccess, HttpClient, HttpTimeouts, ServerTrust};
 use crate::model::Secret;
 
@@ -70,7 +69,7 @@ fn read(path: &Path) -> Result<Secret, String> {
 /// Where the exporter that is meant answers, without a slash at the end.
 fn exporter_url(global: &Global, args: &ExporterArgs) -> Result<String, String> {
     let Some(url) = &args.url else {
-        return Ok(format!("http://{}", reachable(global.listen_address)));
+        return Ok(format!("http://{}", listen_address(global).reachable()));
     };
     let authority = url.split_once("://").map_or("", |(_, rest)| {
         rest.split(['/', '?', '#']).next().unwrap_or_default()
@@ -85,14 +84,13 @@ fn exporter_url(global: &Global, args: &ExporterArgs) -> Result<String, String> 
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-/// An address that listens on all interfaces is reached by the loopback one.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
+/// Where an exporter with this command line listens: the flag goes before the file. Without a file
+/// that can be read, there is the default.
+fn listen_address(global: &Global) -> ListenAddress {
+    let flag = global.listen_address.clone();
+    let environment = Environment::from_os(std::env::vars_os());
+    let of_file = || crate::config::listen_address(&global.config_file, &environment);
+    flag.or_else(of_file).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -119,18 +117,6 @@ mod tests {
     }
 
     #[test]
-    fn an_address_for_all_interfaces_is_asked_on_loopback() {
-        let cases = [
-            ("0.0.0.0:1", "127.0.0.1:1"),
-            ("[::]:1", "[::1]:1"),
-            ("10.0.0.1:1", "10.0.0.1:1"),
-        ];
-        for (listen, asked) in cases {
-            assert_eq!(reachable(listen.parse().unwrap()), asked.parse().unwrap());
-        }
-    }
-
-    #[test]
     fn the_url_follows_the_listen_address_or_the_flag() {
         assert_eq!(
             exporter(&["--web.listen-address", "0.0.0.0:7"])
@@ -142,6 +128,27 @@ mod tests {
             exporter(&["--exporter.url", "https://x:1/"]).unwrap().url,
             "https://x:1"
         );
+    }
+
+    #[test]
+    fn the_url_follows_the_file_where_no_flag_says_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.yml");
+        let asked = |text: &str, more: &[&str]| {
+            std::fs::write(&path, text).unwrap();
+            let file = ["--config.file", path.to_str().unwrap()];
+            exporter(&[&file, more].concat()).unwrap().url
+        };
+        let given = "web: {listen_address: ':7'}\nnonsense: 1\npairs: [{name: '${NOT_SET}'}]";
+        assert_eq!(
+            asked(given, &[]),
+            "http://127.0.0.1:7",
+            "whatever else is wrong"
+        );
+        let flag = ["--web.listen-address", "localhost:8"];
+        assert_eq!(asked(given, &flag), "http://localhost:8");
+        assert_eq!(asked("pairs: []", &[]), "http://127.0.0.1:10121");
+        assert_eq!(asked("pairs: [", &[]), "http://127.0.0.1:10121");
     }
 
     #[test]

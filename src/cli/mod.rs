@@ -67,16 +67,22 @@ fn usage(error: &clap::Error) -> Exit {
     }
 }
 
-/// The settings of the configuration file, or what is wrong with it, already printed.
+/// The settings of the configuration file and of the flags that go before it, or what is wrong with
+/// the file, already printed.
 fn load_settings(global: &Global) -> Result<Settings, Exit> {
     let environment = Environment::from_os(std::env::vars_os());
-    crate::config::load(&global.config_file, &environment).map_err(|errors| {
+    let loaded = crate::config::load(&global.config_file, &environment);
+    let mut settings = loaded.map_err(|errors| {
         complain(&format!(
             "The configuration {} is not usable:\n{errors}",
             global.config_file.display()
         ));
         Exit::Usage
-    })
+    })?;
+    if let Some(flag) = &global.listen_address {
+        settings.listen_address = flag.clone();
+    }
+    Ok(settings)
 }
 
 /// The web configuration where one is given, or what is wrong with it, already printed.

@@ -18,7 +18,7 @@ pub(super) fn run(global: &Global) -> Exit {
     };
     let log = logging::start(global);
     let web = WebOptions {
-        listen: global.listen_address,
+        listen: settings.listen_address.clone(),
         config,
         admin_api: global.enable_admin_api,
     };
@@ -41,8 +41,14 @@ async fn serve(
     log: Log,
 ) -> Result<(), StartError> {
     let path = global.config_file.clone();
-    let load: LoadSettings =
-        Box::new(move || crate::config::load(&path, &Environment::from_os(std::env::vars_os())));
+    let flag = global.listen_address.clone();
+    let load: LoadSettings = Box::new(move || {
+        let environment = Environment::from_os(std::env::vars_os());
+        let mut settings = crate::config::load(&path, &environment)?;
+        let of_file = settings.listen_address;
+        settings.listen_address = flag.clone().unwrap_or(of_file);
+        Ok(settings)
+    });
     let app = App::bind(settings, web, load)?;
     // On the heap: it holds everything that the exporter is.
     Box::pin(app.run(|control| {

@@ -9,10 +9,11 @@ use crate::notify::{MessageContext, Step, Timing, rehearse};
 use crate::report::visible_text;
 
 pub(super) fn test_notify(global: &Global, args: &TestNotifyArgs) -> Exit {
-    let settings = match load_settings(global) {
-        Ok(settings) => settings.notify,
+    let loaded = match load_settings(global) {
+        Ok(settings) => settings,
         Err(exit) => return exit,
     };
+    let settings = loaded.notify;
     let chosen = match chosen(&settings, args.receiver.as_deref()) {
         Ok(chosen) => chosen,
         Err(sentence) => {
@@ -20,7 +21,7 @@ pub(super) fn test_notify(global: &Global, args: &TestNotifyArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    let context = app::message_context(global.listen_address, global.web_config_file.is_some());
+    let context = app::message_context(&loaded.listen_address, global.web_config_file.is_some());
     block_on(test_all(&settings, &chosen, &context)).unwrap_or_else(|exit| exit)
 }
 

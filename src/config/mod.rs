@@ -11,6 +11,7 @@ mod cursor;
 mod environment;
 mod error;
 mod format;
+mod listen;
 mod node;
 mod redact;
 mod schema;
@@ -35,6 +36,7 @@ use std::path::Path;
 pub use environment::Environment;
 pub use error::{ConfigErrors, ConfigProblem};
 pub use format::Format;
+pub use listen::ListenAddress;
 pub use secret::SecretError;
 pub use settings::*;
 pub use signing::signing_key;
@@ -74,6 +76,22 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Settings, ConfigEr
         path.parent().unwrap_or_else(|| Path::new("")),
         environment,
     )
+}
+
+/// Where an exporter with the configuration file at `path` listens, as far as the file says so:
+/// whoever looks for a running exporter is not stopped by a mistake in another key.
+pub fn listen_address(path: &Path, environment: &Environment) -> Option<ListenAddress> {
+    let text = read_text(path).ok()?;
+    let mut root = format::read(&text, Format::of(path)?).ok()?;
+    let problems = error::Problems::default();
+    environment.expand(&mut root, &problems);
+    environment.override_scalars(&mut root, &problems);
+    let folder = Path::new("");
+    let context = cursor::Context {
+        problems: &problems,
+        folder,
+    };
+    sections::listen_address(&root, context)
 }
 
 /// Checks the configuration `text`; relative paths in it start from `folder`. Reads nothing else.

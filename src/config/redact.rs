@@ -43,6 +43,8 @@ impl Settings {
         root.put("alerts", alerts(&self.alerts, None));
         root.put("notify", notify(&self.notify));
         root.put("state", Mapping::of([("path", path(&self.state.path))]));
+        let listens = string(&self.listen_address.to_string());
+        root.put("web", Mapping::of([("listen_address", listens)]));
         let mut text = String::new();
         // A `String` takes everything, and the emitter fails only where its writer does.
         let _ = YamlEmitter::new(&mut text).dump(&root.into());

@@ -21,6 +21,7 @@ pub(super) const ROOT: Keys = Keys {
         "alerts",
         "notify",
         "state",
+        "web",
     ],
     later: &["clusters", "active_active"],
 };
@@ -227,6 +228,11 @@ pub(super) const STATE: Keys = Keys {
     composites: &[],
     later: &[],
 };
+pub(super) const WEB: Keys = Keys {
+    scalars: &["listen_address"],
+    composites: &[],
+    later: &[],
+};
 
 /// Every mapping outside lists, by its path.
 fn fixed_sections() -> Vec<(String, &'static Keys)> {
@@ -239,6 +245,7 @@ fn fixed_sections() -> Vec<(String, &'static Keys)> {
         ("notify", &NOTIFY),
         ("notify.flapping", &FLAPPING),
         ("state", &STATE),
+        ("web", &WEB),
     ];
     let rules = ALERTS.composites.iter().flat_map(|rule| {
         let path = format!("alerts.{rule}");
@@ -355,6 +362,7 @@ mod tests {
             ("notify.receivers[].http.", &HTTP),
             ("notify.receivers[].template.", &TEMPLATE),
             ("state.", &STATE),
+            ("web.", &WEB),
         ];
         // A pair's and a server's `tls` have the keys of `redis.tls`, a pair's `heartbeat` those of
         // `poll.heartbeat`, which the documentation lists once.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::ListenAddress;
 use crate::model::{Bytes, Datacenter, PairName, Secret, ServerAddr, Span};
 use crate::template::Template;
 
@@ -27,6 +28,8 @@ pub struct Settings {
     pub notify: NotifySettings,
     /// Where state is kept.
     pub state: StateSettings,
+    /// Where the exporter listens.
+    pub listen_address: ListenAddress,
 }
 
 /// One datacenter and the servers that stand in it.

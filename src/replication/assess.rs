@@ -124,7 +124,9 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
         last_known: pair.last_known,
         link_down_for: match why {
             StateReason::LinkDown { for_ } => for_,
-            StateReason::Stalled { for_ } | StateReason::ParentCutOff { for_ } => Some(for_),
+            StateReason::Stalled { for_ }
+            | StateReason::Quiet { for_, .. }
+            | StateReason::ParentCutOff { for_ } => Some(for_),
             _ => None,
         },
         diverged: match why {
@@ -411,23 +413,7 @@ fn link_state(pair: &PairFacts, now: Timestamp) -> (PairState, StateReason) {
         Relation::Comparable if link.status == Some(LinkStatus::Up) && has_ended_history(pair) => {
             (PairState::Unknown, StateReason::EndedHistory)
         }
-        Relation::Comparable => match pair
-            .located
-            .as_ref()
-            .and_then(|l| l.stalled_since(now, pair.interval))
-        {
-            Some(since) => (
-                PairState::Stalled,
-                StateReason::Stalled { for_: now - since },
-            ),
-            None if link.status == Some(LinkStatus::Up) => {
-                (PairState::Streaming, StateReason::Streaming)
-            }
-            None => (
-                PairState::Unknown,
-                StateReason::IncompleteAnswer { who: Role::Replica },
-            ),
-        },
+        Relation::Comparable => flow_state(pair, now),
         Relation::NotComparable(_) => (PairState::Unknown, StateReason::MasterHistoryUnknown),
         Relation::Ahead => (PairState::Unknown, StateReason::Ahead),
         Relation::Incomplete => (
@@ -443,6 +429,37 @@ fn link_state(pair: &PairFacts, now: Timestamp) -> (PairState, StateReason) {
         | Relation::Restored
         | Relation::IsMaster { .. }
         | Relation::NeverSynced => (PairState::Unknown, StateReason::Starting),
+    }
+}
+
+/// Whether the stream flows, where the link does not say that it is down and the histories agree.
+fn flow_state(pair: &PairFacts, now: Timestamp) -> (PairState, StateReason) {
+    if let Some(stall) = pair.stall(now) {
+        let for_ = now - stall.since;
+        let reason = match stall.quiet_since {
+            Some(since) => StateReason::Quiet {
+                quiet_for: now - since,
+                for_,
+            },
+            None => StateReason::Stalled { for_ },
+        };
+        return (PairState::Stalled, reason);
+    }
+    if pair.link.status != Some(LinkStatus::Up) {
+        return (
+            PairState::Unknown,
+            StateReason::IncompleteAnswer { who: Role::Replica },
+        );
+    }
+    let bracket = pair.located.as_ref().map(|located| located.bracket);
+    match bracket.and_then(|bracket| bracket.hi) {
+        Some(passed) if pair.is_unbounded() => (
+            PairState::Unknown,
+            StateReason::NotYetReached {
+                for_: (now - passed).or_zero(),
+            },
+        ),
+        _ => (PairState::Streaming, StateReason::Streaming),
     }
 }
 

@@ -14,6 +14,7 @@ mod rtt;
 mod saved;
 mod server;
 mod silent;
+mod stall;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -31,9 +32,10 @@ pub use history::{
 pub use lag::{LagBytes, LagInterval};
 pub use pair::{
     AckEvidence, Acked, Heard, LastKnown, LinkFacts, Located, LocatedRecord, LostRecord, PairFacts,
-    PairRecord, PairTracker, Relation, Split,
+    PairRecord, PairTracker, Quiet, Relation, Split,
 };
 pub use rtt::MinRtt;
 pub use saved::{SavedState, ServerRecord, ToSave};
 pub use server::{Beginning, ServerFacts};
+pub use stall::Stall;
 pub use state::{PairState, StateReason};

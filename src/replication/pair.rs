@@ -7,6 +7,7 @@
 mod facts;
 mod link;
 mod located;
+mod quiet;
 mod saved;
 mod usual;
 
@@ -24,6 +25,7 @@ pub(super) use facts::ACK_PERIOD;
 pub use facts::{AckEvidence, Acked, Heard, LastKnown, PairFacts, Relation, Split};
 pub use link::LinkFacts;
 pub use located::Located;
+pub use quiet::Quiet;
 pub use saved::{LocatedRecord, LostRecord, PairRecord};
 
 use link::Hints;
@@ -60,10 +62,8 @@ pub struct PairTracker {
     /// Whether a full sync was seen since the last answer that showed a position.
     resynced: bool,
     usual: UsualLag,
-    /// The syncs that the direct master counted at its last answer, full and partial, and when it
-    /// was asked.
+    /// The syncs that the direct master counted at its last answer, full and partial.
     syncs: [Option<u64>; 2],
-    asked_direct_master: Option<Timestamp>,
     beats: BeatWatch,
 }
 
@@ -162,12 +162,12 @@ impl PairTracker {
         self.facts.ack = AckEvidence {
             last: ack,
             seen: known.seen || ack.is_some(),
-            heard: heard(ack, known, self.asked_direct_master, sent, received).or(known.heard),
+            heard: heard(ack, known, known.asked_at, sent, received).or(known.heard),
             lag,
             synced_since: known.synced_since || synced,
+            asked_at: Some(sent),
             ..*known
         };
-        self.asked_direct_master = Some(sent);
         self.facts.backlog_size = master.backlog.size.value();
     }
 
@@ -335,14 +335,9 @@ impl PairTracker {
         sent: Timestamp,
         received: Timestamp,
     ) {
-        let interval = self.facts.interval;
         let comparable = self.facts.relation == Relation::Comparable;
-        let stalled_since = self
-            .facts
-            .located
-            .as_ref()
-            .filter(|_| comparable)
-            .and_then(|l| l.stalled_since(sent, interval));
+        let stall = self.facts.stall(sent).filter(|_| comparable);
+        let stalled_since = stall.map(|stall| stall.since);
         let being_sent = self.facts.ack.last.is_some_and(|ack| ack.is_full_sync());
         self.facts.link.observe(
             upstream,

@@ -90,6 +90,14 @@ pub enum StateReason {
         /// For how long.
         for_: Span,
     },
+    /// Nothing arrives although the master writes, which began before the first poll: the servers
+    /// have counted for how long.
+    Quiet {
+        /// Nothing has arrived for at least this long.
+        quiet_for: Span,
+        /// The link has been stalled for at least this long.
+        for_: Span,
+    },
     /// The link is up, but the server that it replicates from has lost its own master.
     ParentCutOff {
         /// For how long.
@@ -102,6 +110,12 @@ pub enum StateReason {
     MasterHistoryUnknown,
     /// The link is up, and the replica still has a history that its master has ended.
     EndedHistory,
+    /// The link is up, and the replica has not yet shown what the master had when it was first
+    /// asked, so nothing bounds its lag.
+    NotYetReached {
+        /// How long ago that was.
+        for_: Span,
+    },
     /// The replica shows an offset beyond its master's.
     Ahead,
     /// The server's answer lacks fields without which nothing can be said.
@@ -193,6 +207,10 @@ impl fmt::Display for StateReason {
             Self::Stalled { for_ } => {
                 write!(f, "the link claims to be up, but nothing has arrived for {for_} although the master writes")
             }
+            Self::Quiet { quiet_for, .. } => write!(
+                f,
+                "the link claims to be up, but nothing has arrived for at least {quiet_for} although the master writes"
+            ),
             Self::ParentCutOff { for_ } => {
                 write!(f, "the link is up, but the replica above it lost its own master {for_} ago")
             }
@@ -202,6 +220,10 @@ impl fmt::Display for StateReason {
             }
             Self::EndedHistory => f.write_str(
                 "the replica still follows a history that its master has ended: a restart, or another master",
+            ),
+            Self::NotYetReached { for_ } => write!(
+                f,
+                "the replica still lacks what the master had {for_} ago, when it was first asked: nobody has seen since when"
             ),
             Self::Ahead => f.write_str("the replica shows an offset beyond its master's: their histories differ"),
             Self::IncompleteAnswer { who } => {

@@ -207,6 +207,12 @@ impl Scene {
         self
     }
 
+    /// The master's line for the replica: it ACKed `bytes`, and the last ACK came at `came`.
+    pub(crate) fn acked_at(&mut self, bytes: u64, came: i64) -> &mut Self {
+        self.acked = Some((Some(offset(bytes)), came));
+        self.acks(ReplicaConnState::Online, Some(bytes))
+    }
+
     pub(crate) fn assess(&self, now: i64) -> Assessment {
         let evidence = Evidence {
             master: &self.master,

@@ -17,7 +17,7 @@ use stage::Stage;
 const STORY_LIMIT: Duration = Duration::from_mins(4);
 
 pub(super) fn demo(global: &Global, args: &DemoArgs) -> Exit {
-    let listen = global.listen_address;
+    let listen = global.listen_address.clone().unwrap_or_default();
     match block_on(play(listen.port(), args.once)) {
         Ok(Ok(())) => Exit::Ok,
         Ok(Err(why)) => {

@@ -82,7 +82,7 @@ impl Stage {
         let folder = tempfile::tempdir()?;
         let settings = parse(&yaml, folder.path())?;
         let web = WebOptions {
-            listen: listen_address(port).await,
+            listen: listen_address(port).await.into(),
             config: None,
             admin_api: false,
         };

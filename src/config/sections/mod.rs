@@ -16,8 +16,8 @@ use std::path::PathBuf;
 
 use super::cursor::{Context, Cursor, Section};
 use super::node::Table;
-use super::schema::{ROOT, STATE};
-use super::{Settings, StateSettings};
+use super::schema::{ROOT, STATE, WEB};
+use super::{ListenAddress, Settings, StateSettings};
 pub(super) use maintenance::day_name;
 
 /// Reads the whole tree. Where a problem is noted, a default stands in: the result counts only if
@@ -43,7 +43,18 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
         alerts: alerts.settings(),
         notify: notify::read(&root),
         state: state(&root, context),
+        listen_address: web(&root).unwrap_or_default(),
     }
+}
+
+/// Where the exporter listens, whatever is wrong elsewhere in the tree.
+pub(super) fn listen_address(root: &Table, context: Context<'_>) -> Option<ListenAddress> {
+    web(&Section::root(root, context, &ROOT))
+}
+
+fn web(root: &Section<'_>) -> Option<ListenAddress> {
+    let address = root.section("web", &WEB).get("listen_address")?;
+    address.checked(address.text()?.parse())
 }
 
 fn state(root: &Section<'_>, context: Context<'_>) -> StateSettings {

@@ -31,6 +31,8 @@ pub struct AckEvidence {
     /// Whether the master synced some replica since this one last answered: it may have begun anew,
     /// with other data.
     pub synced_since: bool,
+    /// When the direct master was last asked, of the polls that it answered.
+    pub asked_at: Option<Timestamp>,
 }
 
 /// When an ACK came: not before, and not after.

@@ -1,5 +1,6 @@
 //! The replica's link to its master, as the replica tells.
 
+use super::Quiet;
 use crate::info::{LinkStatus, UpstreamInfo};
 use crate::model::{Bytes, Span, Timestamp};
 
@@ -19,6 +20,8 @@ pub struct LinkFacts {
     pub sync_progress_at: Option<Timestamp>,
     /// `master_last_io_seconds_ago`.
     pub last_io: Option<Span>,
+    /// For how long nothing has arrived, while the link is up.
+    pub quiet: Option<Quiet>,
     /// Received and not yet applied.
     pub unapplied: Option<Bytes>,
     /// When the last poll was sent that showed the link up.
@@ -51,6 +54,10 @@ impl LinkFacts {
         self.observe_sync(upstream, hints, received);
         let up = self.status == Some(LinkStatus::Up);
         self.last_io = upstream.last_io.value();
+        self.quiet = match self.status {
+            Some(LinkStatus::Up) => Quiet::observe(self.quiet, upstream, received),
+            _ => None,
+        };
         self.unapplied = match (
             upstream.read_offset.value(),
             upstream.applied_offset.value(),

@@ -165,11 +165,18 @@ impl Located {
     /// Since when nothing has arrived although the master wrote; `None` when something arrives, or
     /// not for long yet.
     pub fn stalled_since(&self, now: Timestamp, interval: Span) -> Option<Timestamp> {
-        let enough = STALLED_AFTER.max(interval.mul_f64(3.0));
-        let still = self.is_frozen() && self.same_received >= 2;
-        self.point
-            .map(|point| point.at)
-            .filter(|since| still && now - *since > enough)
+        let since = self.point.filter(|_| self.stands_still())?.at;
+        self.is_long_enough(now - since, interval).then_some(since)
+    }
+
+    /// Whether it neither receives nor applies anything, although it certainly lacks something.
+    pub fn stands_still(&self) -> bool {
+        self.is_frozen() && self.same_received >= 2
+    }
+
+    /// Whether a link that brings nothing for so long is stalled, by what the polls saw alone.
+    pub fn is_long_enough(&self, lasts: Span, interval: Span) -> bool {
+        lasts > STALLED_AFTER.max(interval.mul_f64(3.0))
     }
 
     /// Whether it has all that the master showed after it was asked.

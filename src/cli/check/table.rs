@@ -1,116 +1,15 @@
-//! `check`: what an engineer runs in an incident. One screen, worst first; Nagios exit codes.
+//! The screen of `check`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use super::args::{CheckArgs, Global, OutputFormat};
-use super::columns::{pad, widths};
-use super::exit::Exit;
-use super::exporter::Exporter;
-use super::{block_on, complain, load_settings, style};
-use crate::app;
-use crate::clock;
-use crate::http_client::{GetError, HttpTimeouts};
+use super::source::Source;
+use crate::cli::columns::{pad, widths};
+use crate::cli::style;
 use crate::report::{
     Level, PairReport, PairsReport, SentinelsReport, ServerReport, bytes_text, lag_text,
     seconds_text, visible_text,
 };
-
-/// An exporter that runs answers at once, also for a large fleet; one that does not is not waited
-/// for.
-const TIMEOUTS: HttpTimeouts = HttpTimeouts {
-    connect: Duration::from_secs(1),
-    total: Duration::from_secs(5),
-};
-
-pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
-    let exporter = match Exporter::of(global, &args.exporter, TIMEOUTS) {
-        Ok(exporter) => exporter,
-        Err(sentence) => {
-            complain(&sentence);
-            return Exit::Unknown;
-        }
-    };
-    let url = &exporter.url;
-    let found = match block_on(ask_exporter(&exporter)) {
-        Ok(Ok(report)) => Ok((report, format!("asked the exporter at {url}"))),
-        Ok(Err(why)) => look(global, url, &why),
-        Err(exit) => Err(exit),
-    };
-    // A usage error is 3 here: 64 would be no Nagios code, and 2 would be critical.
-    let Ok((mut report, source)) = found else {
-        return Exit::Unknown;
-    };
-    if let Some(name) = &args.pair {
-        report.pairs.retain(|pair| pair.pair == *name);
-        report.sentinels.retain(|group| group.pair == *name);
-        report.failovers.retain(|entry| entry.pair == *name);
-        if report.pairs.is_empty() {
-            complain(&format!(
-                "There is no pair called {name:?}. Run check without --pair to see all of them."
-            ));
-            return Exit::Unknown;
-        }
-    }
-    print(&report, &source, args.output);
-    exit_of(&report)
-}
-
-async fn ask_exporter(exporter: &Exporter) -> Result<PairsReport, String> {
-    let answer = exporter
-        .client
-        .get_json(&format!("{}/api/v1/pairs", exporter.url))
-        .await;
-    answer.map_err(|error| match error {
-        GetError::Status(401) => {
-            "it asks for a user and a password: give --exporter.username and --exporter.password-file".to_owned()
-        }
-        error => error.to_string(),
-    })
-}
-
-/// Polls by itself, because no exporter answers.
-fn look(global: &Global, url: &str, why: &str) -> Result<(PairsReport, String), Exit> {
-    let settings = load_settings(global).inspect_err(|_| {
-        complain(&format!(
-            "No exporter answers at {url} either ({why}): give --config.file or --exporter.url."
-        ));
-    })?;
-    let snapshot = block_on(app::look(&settings))?.map_err(|error| {
-        complain(&format!(
-            "No exporter answers at {url} ({why}), and polling failed: {error}"
-        ));
-        Exit::Unknown
-    })?;
-    let source =
-        format!("polled the servers directly, because no exporter answers at {url} ({why})");
-    Ok((PairsReport::of(&snapshot, clock::now()), source))
-}
-
-/// The code of the worst pair.
-fn exit_of(report: &PairsReport) -> Exit {
-    match report.pairs.iter().map(PairReport::level).max() {
-        Some(Level::Ok) => Exit::Ok,
-        Some(Level::Warning) => Exit::Failed,
-        Some(Level::Critical) => Exit::Critical,
-        Some(Level::Unknown) | None => Exit::Unknown,
-    }
-}
-
-fn print(report: &PairsReport, source: &str, output: OutputFormat) {
-    use std::io::Write;
-    let text = match output {
-        OutputFormat::Table => table(report, source),
-        OutputFormat::Json => serde_json::to_string_pretty(report).map_or_else(
-            |error| format!("the report cannot be written as JSON: {error}; please report it\n"),
-            |t| t + "\n",
-        ),
-    };
-    // The stream drops colour codes unless a terminal reads them; a reader that went away is no
-    // error.
-    let _ = anstream::stdout().write_all(text.as_bytes());
-}
 
 /// A failover is told for so long: who is called in the morning asks what happened in the night.
 const FAILOVER_SHOWN_SECONDS: f64 = 12.0 * 3600.0;
@@ -128,11 +27,12 @@ const HEAD: [&str; 7] = [
 
 /// The whole screen. Names and sentences come from whatever answered at the exporter's address, so
 /// nothing of them is shown that a terminal would obey.
-fn table(report: &PairsReport, source: &str) -> String {
+pub(super) fn table(report: &PairsReport, source: &Source) -> String {
     let pairs = report.worst_first();
-    let rows: Vec<[String; HEAD.len()]> = pairs.iter().map(|pair| cells(pair)).collect();
+    let row = |pair: &&PairReport| cells(pair, source.level(pair));
+    let rows: Vec<[String; HEAD.len()]> = pairs.iter().map(row).collect();
     let widths = widths(&HEAD, &rows);
-    let mut text = format!("{}; {}\n\n", summary(report), visible_text(source));
+    let mut text = headline(report, source);
     let head = HEAD
         .iter()
         .zip(&widths)
@@ -146,7 +46,7 @@ fn table(report: &PairsReport, source: &str) -> String {
             .zip(&widths)
             .map(|(cell, width)| pad(cell, *width))
             .collect();
-        let colour = style::of_level(pair.level());
+        let colour = style::of_level(source.level(pair));
         let _ = writeln!(
             text,
             "{colour}{}{colour:#}  {}  {}",
@@ -183,11 +83,31 @@ fn recent_failovers(report: &PairsReport) -> String {
     }
 }
 
+/// How many pairs there are of each level, and who says so. What a look cannot know is said first:
+/// who reads it believes that the exporter watches.
+fn headline(report: &PairsReport, source: &Source) -> String {
+    let counts = summary(report, source);
+    match source {
+        Source::Exporter { url } => {
+            format!("{counts}; asked the exporter at {}\n\n", visible_text(url))
+        }
+        Source::Servers { url, why } => {
+            let loud = style::of_level(Level::Critical);
+            let url = visible_text(url);
+            let why = visible_text(why);
+            format!(
+                "{loud}NO EXPORTER ANSWERS at {url} ({why}).{loud:#}\n\
+                 Polled the servers directly: {counts}; alerts, silences and history are not known.\n\n"
+            )
+        }
+    }
+}
+
 /// How many pairs there are of each level, worst first.
-fn summary(report: &PairsReport) -> String {
+fn summary(report: &PairsReport, source: &Source) -> String {
     let mut counts: BTreeMap<Level, usize> = BTreeMap::new();
     for pair in &report.pairs {
-        *counts.entry(pair.level()).or_default() += 1;
+        *counts.entry(source.level(pair)).or_default() += 1;
     }
     let parts: Vec<_> = counts
         .iter()
@@ -202,9 +122,9 @@ fn summary(report: &PairsReport) -> String {
     format!("{} {noun}: {}", report.pairs.len(), parts.join(", "))
 }
 
-fn cells(pair: &PairReport) -> [String; HEAD.len()] {
+fn cells(pair: &PairReport, level: Level) -> [String; HEAD.len()] {
     [
-        pair.level().label().to_owned(),
+        level.label().to_owned(),
         visible_text(&pair.pair),
         format!(
             "{} -> {}",
@@ -281,6 +201,12 @@ mod tests {
     use crate::report::testing::{pair, report};
     use crate::report::{FailoverReport, FailoversReport};
 
+    fn exporter(url: &str) -> Source {
+        Source::Exporter {
+            url: url.to_owned(),
+        }
+    }
+
     fn failovers(pair: &str, reason: &str, hours_ago: f64) -> FailoversReport {
         let last = FailoverReport {
             from: "m:1".to_owned(),
@@ -313,7 +239,7 @@ mod tests {
             total: 0,
             last: None,
         });
-        let told: Vec<_> = table(&report, "")
+        let told: Vec<_> = table(&report, &exporter(""))
             .lines()
             .filter(|line| line.starts_with("Failover"))
             .map(str::to_owned)
@@ -372,7 +298,7 @@ mod tests {
             placement_known: true,
         });
         report.failovers.push(failovers(&hostile, &hostile, 0.0));
-        let screen = table(&report, &hostile);
+        let screen = table(&report, &exporter(&hostile));
         let plain = anstream::adapter::strip_str(&screen).to_string();
         assert!(
             colours > 0 && plain.len() < screen.len(),
@@ -397,5 +323,25 @@ mod tests {
             commands, 4,
             "two levels, each with its colour and the end of it"
         );
+    }
+
+    #[test]
+    fn a_look_says_first_that_no_exporter_answers() {
+        let source = Source::Servers {
+            url: "http://127.0.0.1:10121".to_owned(),
+            why: "the server refused it".to_owned(),
+        };
+        let screen = table(&report([pair("orders")]), &source);
+        let plain = anstream::adapter::strip_str(&screen).to_string();
+        let lines: Vec<_> = plain.lines().take(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "NO EXPORTER ANSWERS at http://127.0.0.1:10121 (the server refused it).",
+                "Polled the servers directly: 1 pair: 1 ok; alerts, silences and history are not known.",
+            ]
+        );
+        let red = style::of_level(Level::Critical).to_string();
+        assert!(screen.starts_with(&red));
     }
 }

@@ -1,0 +1,147 @@
+//! `check`: what an engineer runs in an incident. One screen, worst first; Nagios exit codes.
+
+mod source;
+mod table;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::args::{CheckArgs, Global, OutputFormat};
+use super::exit::Exit;
+use super::exporter::Exporter;
+use super::{block_on, complain, load_settings};
+use crate::app;
+use crate::clock;
+use crate::http_client::{GetError, HttpTimeouts};
+use crate::report::{Level, PairsReport};
+use source::Source;
+
+/// An exporter that runs answers at once, also for a large fleet; one that does not is not waited
+/// for.
+const TIMEOUTS: HttpTimeouts = HttpTimeouts {
+    connect: Duration::from_secs(1),
+    total: Duration::from_secs(5),
+};
+
+pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
+    let exporter = match Exporter::of(global, &args.exporter, TIMEOUTS) {
+        Ok(exporter) => exporter,
+        Err(sentence) => {
+            complain(&sentence);
+            return Exit::Unknown;
+        }
+    };
+    let found = match block_on(ask_exporter(&exporter)) {
+        Ok(Ok(report)) => Ok((report, Source::Exporter { url: exporter.url })),
+        Ok(Err(why)) => look(global, exporter.url, why),
+        Err(exit) => Err(exit),
+    };
+    // A usage error is 3 here: 64 would be no Nagios code, and 2 would be critical.
+    let Ok((mut report, source)) = found else {
+        return Exit::Unknown;
+    };
+    if let Some(name) = &args.pair {
+        report.pairs.retain(|pair| pair.pair == *name);
+        report.sentinels.retain(|group| group.pair == *name);
+        report.failovers.retain(|entry| entry.pair == *name);
+        if report.pairs.is_empty() {
+            complain(&format!(
+                "There is no pair called {name:?}. Run check without --pair to see all of them."
+            ));
+            return Exit::Unknown;
+        }
+    }
+    print(&report, &source, args.output);
+    exit_of(&report, &source)
+}
+
+async fn ask_exporter(exporter: &Exporter) -> Result<PairsReport, String> {
+    let answer = exporter
+        .client
+        .get_json(&format!("{}/api/v1/pairs", exporter.url))
+        .await;
+    answer.map_err(|error| match error {
+        GetError::Status(401) => {
+            "it asks for a user and a password: give --exporter.username and --exporter.password-file".to_owned()
+        }
+        error => error.to_string(),
+    })
+}
+
+/// Polls by itself, because no exporter answers.
+fn look(global: &Global, url: String, why: String) -> Result<(PairsReport, Source), Exit> {
+    let settings = load_settings(global).inspect_err(|_| {
+        complain(&format!(
+            "No exporter answers at {url} either ({why}): give --config.file or --exporter.url."
+        ));
+    })?;
+    let snapshot = block_on(app::look(&settings))?.map_err(|error| {
+        complain(&format!(
+            "No exporter answers at {url} ({why}), and polling failed: {error}"
+        ));
+        Exit::Unknown
+    })?;
+    let report = PairsReport::of(&snapshot, clock::now());
+    Ok((report, Source::Servers { url, why }))
+}
+
+/// The code of the worst pair.
+fn exit_of(report: &PairsReport, source: &Source) -> Exit {
+    let levels = report.pairs.iter().map(|pair| source.level(pair));
+    match levels.max() {
+        Some(Level::Ok) => Exit::Ok,
+        Some(Level::Warning) => Exit::Failed,
+        Some(Level::Critical) => Exit::Critical,
+        Some(Level::Unknown) | None => Exit::Unknown,
+    }
+}
+
+fn print(report: &PairsReport, source: &Source, output: OutputFormat) {
+    use std::io::Write;
+    let text = match output {
+        OutputFormat::Table => table::table(report, source),
+        OutputFormat::Json => json(report, source).map_or_else(
+            |error| format!("the report cannot be written as JSON: {error}; please report it\n"),
+            |t| t + "\n",
+        ),
+    };
+    // The stream drops colour codes unless a terminal reads them; a reader that went away is no
+    // error.
+    let _ = anstream::stdout().write_all(text.as_bytes());
+}
+
+/// The exporter's own report, with who was asked in `source` and with the level of each pair that
+/// follows from that.
+fn json(report: &PairsReport, source: &Source) -> Result<String, serde_json::Error> {
+    let mut whole = serde_json::to_value(report)?;
+    whole["source"] = serde_json::to_value(source)?;
+    let pairs = whole["pairs"].as_array_mut().into_iter().flatten();
+    for (written, pair) in pairs.zip(&report.pairs) {
+        let level = source.level(pair);
+        if level != pair.level() {
+            written["level"] = Value::from(level.label());
+            written["level_reason"] = Value::from("lag_unknown");
+        }
+    }
+    serde_json::to_string_pretty(&whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::{pair, report};
+
+    #[test]
+    fn programs_read_the_level_of_each_pair_and_who_was_asked() {
+        let source = Source::Exporter {
+            url: "http://127.0.0.1:1".to_owned(),
+        };
+        let text = json(&report([pair("orders")]), &source).unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["pairs"][0]["level"], "ok");
+        assert_eq!(value["source"]["asked"], "exporter");
+        let read: PairsReport = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, report([pair("orders")]));
+    }
+}

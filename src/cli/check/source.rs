@@ -1,0 +1,65 @@
+//! Who said what `check` shows: the running exporter, or the servers themselves.
+
+use serde::Serialize;
+
+use crate::report::{Level, PairReport};
+
+/// Who was asked, and what that means for the words and levels that are shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "asked", rename_all = "snake_case")]
+pub(super) enum Source {
+    /// The running exporter.
+    Exporter {
+        /// Where it answers.
+        url: String,
+    },
+    /// The servers themselves, because no exporter answers.
+    Servers {
+        /// Where an exporter was looked for.
+        url: String,
+        /// Why none was found there, as the end of a sentence.
+        why: String,
+    },
+}
+
+impl Source {
+    /// The level of `pair`. A look at the servers has no memory: where nothing bounds the lag from
+    /// above, nobody knows how bad it is.
+    pub(super) fn level(&self, pair: &PairReport) -> Level {
+        let is_look = matches!(self, Self::Servers { .. });
+        if is_look && pair.lag_upper_seconds.is_none() {
+            return pair.level().max(Level::Unknown);
+        }
+        pair.level()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::pair;
+
+    fn servers() -> Source {
+        Source::Servers {
+            url: "http://127.0.0.1:1".to_owned(),
+            why: "nobody listens".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_look_is_never_sure_of_a_lag_that_nothing_bounds() {
+        let mut unbounded = pair("orders");
+        unbounded.lag_upper_seconds = None;
+        assert_eq!(servers().level(&unbounded), Level::Unknown);
+        assert_eq!(servers().level(&pair("orders")), Level::Ok);
+        unbounded.state = crate::replication::PairState::MasterUnreachable;
+        assert_eq!(servers().level(&unbounded), Level::Critical);
+    }
+
+    #[test]
+    fn programs_read_who_was_asked() {
+        let json = serde_json::to_value(servers()).unwrap();
+        assert_eq!(json["asked"], "servers");
+        assert_eq!(json["why"], "nobody listens");
+    }
+}
