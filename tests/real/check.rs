@@ -29,20 +29,25 @@ async fn check(folder: &Path, url: &str, more: &[&str]) -> Outcome {
     .await
 }
 
-/// The names of the pairs in the rows of a table, from above.
-fn rows(table: &str) -> Vec<&str> {
+/// The lines of a table's pairs; what stands below a row is indented.
+fn lines(table: &str) -> impl Iterator<Item = &str> {
     let body = table
         .lines()
         .skip_while(|line| !line.starts_with("LEVEL"))
         .skip(1);
     body.take_while(|line| !line.is_empty())
+        .filter(|line| !line.starts_with(' '))
+}
+
+/// The names of the pairs in the rows of a table, from above.
+fn rows(table: &str) -> Vec<&str> {
+    lines(table)
         .filter_map(|line| line.split_whitespace().nth(1))
         .collect()
 }
 
 fn row<'a>(table: &'a str, pair: &str) -> &'a str {
-    table
-        .lines()
+    lines(table)
         .find(|line| line.split_whitespace().nth(1) == Some(pair))
         .expect("a row of the pair")
 }
@@ -57,15 +62,20 @@ async fn check_says_ok_with_and_without_an_exporter() {
             pair.lag_seconds.is_some()
         })
         .await;
-    for (url, source) in [
-        (exporter.url().to_owned(), "asked the exporter"),
-        (no_exporter(), "polled the servers"),
+    let url = exporter.url().to_owned();
+    for (url, first, counts) in [
+        (url, "1 pair: 1 ok; asked the exporter at", "1 pair: 1 ok;"),
+        (
+            no_exporter(),
+            "NO EXPORTER ANSWERS at http://127.0.0.1:",
+            "Polled the servers directly: 1 pair: 1 ok;",
+        ),
     ] {
         let table = check(folder.path(), &url, &["--pair", "orders"])
             .await
             .ended_with(0);
         assert!(
-            table.stdout.starts_with("1 pair: 1 ok; ") && table.stdout.contains(source),
+            table.stdout.starts_with(first) && table.stdout.contains(counts),
             "{table:?}"
         );
         assert!(
