@@ -176,6 +176,11 @@ pub enum Details {
     Failover(FailoverFacts),
     /// Two masters, or a replica with writes of its own.
     Diverged(DivergedFacts),
+    /// How many full syncs a server gave.
+    FullSyncs {
+        /// Over how long they are counted.
+        window: Span,
+    },
     /// How many servers outside the exporter's datacenter are silent.
     Isolated {
         /// All of them.

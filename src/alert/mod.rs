@@ -9,6 +9,7 @@ mod engine;
 mod group;
 mod groups;
 mod instance;
+pub mod news;
 mod notification;
 #[cfg(test)]
 mod properties;

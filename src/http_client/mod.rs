@@ -104,7 +104,8 @@ impl HttpClient {
         Self::for_exporter_with(timeouts, &ExporterAccess::default()).map_err(|_| HttpError::Setup)
     }
 
-    /// Posts a JSON `body`, with `headers` (name, value) beside the usual ones.
+    /// Posts a JSON `body`, with `headers` (name, value) beside the usual ones. A `content-type` among
+    /// them takes the place of `application/json`.
     ///
     /// # Errors
     /// When no status line came back; every status is an answer, not an error.
@@ -116,7 +117,7 @@ impl HttpClient {
     ) -> Result<HttpResponse, HttpError> {
         let mut map = header_map(headers)?;
         let json = reqwest::header::HeaderValue::from_static("application/json");
-        map.insert(reqwest::header::CONTENT_TYPE, json);
+        map.entry(reqwest::header::CONTENT_TYPE).or_insert(json);
         let request = self.inner.post(url).headers(map).body(body);
         read_answer(self.logged_in(request), MAX_RECEIVER_BODY).await
     }

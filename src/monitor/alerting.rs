@@ -55,8 +55,6 @@ struct PairKeys {
     unknown: AlertKey,
     diverged: AlertKey,
     causes: PairCauses,
-    /// Whether another replica of the entry runs in the same datacenter.
-    names_replica: bool,
 }
 
 /// What the rules of a pair look at.
@@ -174,7 +172,7 @@ impl Alerting {
         let is_down = self.engine.fires_at(&keys.link_down).is_some();
         let inputs = pair_inputs(keys, &look, is_down, now);
         let transitions = inputs.map(|(key, input, fault, causes)| {
-            let context = || context::of_pair(&look, fault, keys.names_replica, causes, now);
+            let context = || context::of_pair(&look, fault, causes, now);
             let evaluation = Evaluation {
                 key,
                 input,
@@ -261,6 +259,7 @@ impl Alerting {
             own.fault_since = None;
             own.fault_until = None;
             own.error = None;
+            own.details = Some(Details::FullSyncs { window: *window });
             context
         };
         let input = RuleInput::Count {
@@ -593,7 +592,6 @@ impl PairKeys {
             causes: PairCauses::of(pair, &link_down, servers, topology),
             diverged: key(Rule::Diverged),
             link_down,
-            names_replica: shares_datacenter(pair, topology),
         }
     }
 
@@ -608,14 +606,6 @@ impl PairKeys {
         } = self;
         [lag_seconds, lag_bytes, link_down, unknown, diverged]
     }
-}
-
-/// Whether another replica of the pair's entry runs in the same datacenter.
-fn shares_datacenter(pair: &Pair, topology: &Topology) -> bool {
-    topology.pairs.iter().any(|other| {
-        let same_name = other.key.name == pair.key.name;
-        same_name && other.target_dc == pair.target_dc && other.key != pair.key
-    })
 }
 
 type PairInput<'a> = (&'a AlertKey, RuleInput<'a>, PairFault, &'a Arc<[Cause]>);

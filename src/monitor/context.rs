@@ -75,17 +75,22 @@ fn bytes(lag: LagBytes) -> Bounds<Bytes> {
     }
 }
 
-/// How much longer the backlog of the pair's master covers an outage.
-pub(super) fn backlog(seen: &Assessment, history: Option<&MasterHistory>) -> Option<Backlog> {
+/// Bytes that a master wrote in the last minutes, and over how long they were counted.
+pub(super) fn recent_writes(history: &MasterHistory) -> Option<(Bytes, Span)> {
+    history.written_within(RECENT_WRITES)
+}
+
+/// How much longer the backlog of the pair's master covers an outage, by its recent `writes`.
+pub(super) fn backlog(seen: &Assessment, writes: Option<(Bytes, Span)>) -> Option<Backlog> {
     let headroom = seen.backlog_headroom?;
     Some(Backlog {
         headroom,
-        lasts: history.and_then(|history| lasts(headroom, history)),
+        lasts: writes.and_then(|writes| lasts(headroom, writes)),
     })
 }
 
-fn lasts(headroom: Bytes, history: &MasterHistory) -> Option<Span> {
-    let (written, counted) = history.written_within(RECENT_WRITES)?;
+fn lasts(headroom: Bytes, writes: (Bytes, Span)) -> Option<Span> {
+    let (written, counted) = writes;
     if counted < SHORTEST_RATE || written == Bytes::ZERO {
         return None;
     }
@@ -103,7 +108,6 @@ pub(super) fn last_data(seen: &Assessment, now: Timestamp) -> Option<Timestamp> 
 pub(super) fn of_pair(
     look: &PairLook<'_>,
     fault: PairFault,
-    names_replica: bool,
     causes: &Arc<[Cause]>,
     now: Timestamp,
 ) -> Arc<AlertContext> {
@@ -118,9 +122,9 @@ pub(super) fn of_pair(
         causes: Arc::clone(causes),
         last_data: last_data(seen, now),
         worst: at_risk.map_or(Worst::default(), |risk| risk.worst()),
-        backlog: backlog(seen, look.history),
+        backlog: backlog(seen, look.history.and_then(recent_writes)),
         at_risk,
-        names_replica,
+        names_replica: pair.shares_dc,
         same_since: look.link.same_history_since(),
         details: diverged(look).map(Details::Diverged),
         ..AlertContext::default()
@@ -232,14 +236,12 @@ fn lost(failover: &Failover) -> Lost {
     };
     let at_least = at_least.filter(|bytes| *bytes > Bytes::ZERO);
     match (failover.last_known, within) {
-        (Some(known), within) if within.is_none_or(|within| known.upper <= within) => {
-            Lost::AtMost {
-                lag: known.upper,
-                bytes: known.upper_bytes,
-                as_of: known.at,
-                at_least,
-            }
-        }
+        (Some(known), within) if failover.is_bound_better(within) => Lost::AtMost {
+            lag: known.upper,
+            bytes: known.upper_bytes,
+            as_of: known.at,
+            at_least,
+        },
         (_, Some(lag)) => Lost::Within { lag, at_least },
         (_, None) => at_least.map_or(Lost::Unknown, Lost::AtLeast),
     }
@@ -271,6 +273,21 @@ mod tests {
             loss,
             last_known,
         }
+    }
+
+    #[test]
+    fn a_server_of_many_pairs_names_some_and_counts_the_rest() {
+        let service = |n: usize| Service {
+            role: crate::alert::ServiceRole::Master,
+            pair: format!("p{n}"),
+            peer_dc: "dc2".to_owned(),
+            peer: format!("r{n}:1"),
+            at_risk: None,
+        };
+        let services = (0..20).map(service).collect();
+        let context = of_server(&ServerFacts::default(), services, None);
+        assert_eq!(context.services.len(), MAX_SERVICES);
+        assert_eq!(context.more_services, 20 - MAX_SERVICES);
     }
 
     #[test]

@@ -117,16 +117,17 @@ impl fmt::Display for Failover {
                 "at least {bytes} of the old master's stream are not in the new one's: what it wrote after it was last \
                  asked is not known"
             ),
+            Loss::Unseen { within, .. } if self.is_bound_better(*within) => {
+                self.fmt_known(f)?;
+                f.write_str("; what the old master wrote after that is not known")
+            }
             Loss::Unseen { within, at_least } => {
                 f.write_str("what the old master wrote ")?;
                 within.map_or(Ok(()), |within| write!(f, "in the last {within} "))?;
-                write!(
-                    f,
-                    "before it followed is lost where the new one did not have it: "
-                )?;
+                write!(f, "before it gave way and the new one lacked is lost: ")?;
                 match *at_least {
-                    Bytes::ZERO => f.write_str("nobody saw how much"),
-                    at_least => write!(f, "at least {at_least}, and nobody saw the rest"),
+                    Bytes::ZERO => f.write_str("how much is not known"),
+                    at_least => write!(f, "at least {at_least}, the rest is not known"),
                 }
             }
             Loss::AtLeast(_) | Loss::Unknown => self.fmt_bound(f),
@@ -135,10 +136,27 @@ impl fmt::Display for Failover {
 }
 
 impl Failover {
+    /// Whether what was certain before the failover is a tighter statement than that all of the loss
+    /// was written `within` some time.
+    pub(super) fn is_bound_better(&self, within: Option<Span>) -> bool {
+        let known = self.last_known;
+        known.is_some_and(|known| within.is_none_or(|within| known.upper <= within))
+    }
+
     /// What is known while the old master has not answered with its own history.
     fn fmt_bound(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("what was lost is not known until the old master answers")?;
+        if self.last_known.is_none() {
+            return Ok(());
+        }
+        f.write_str(": ")?;
+        self.fmt_known(f)
+    }
+
+    /// The last certain statement about the new master while it was a replica.
+    fn fmt_known(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(known) = self.last_known else {
-            return f.write_str("what was lost is not known until the old master answers");
+            return Ok(());
         };
         let before = self.at - known.at;
         let lacked = known
@@ -146,8 +164,7 @@ impl Failover {
             .map_or_else(String::new, |bytes| format!("{bytes}, "));
         write!(
             f,
-            "what was lost is not known until the old master answers: {before} before, the new master lacked at most \
-             {lacked}the writes of {}",
+            "{before} before, the new master lacked at most {lacked}the writes of {}",
             known.upper
         )
     }
@@ -206,12 +223,21 @@ mod tests {
             "what was lost is not known until the old master answers: 10.0 s before, the new master lacked at most 70 B, \
              the writes of 1.500 s",
         );
-        let (at_least, within) = (Bytes::new(9), Some(Span::from_millis(1_200)));
+        let unseen = |millis| Loss::Unseen {
+            at_least: Bytes::new(9),
+            within: Some(Span::from_millis(millis)),
+        };
         check(
-            Loss::Unseen { at_least, within },
+            unseen(1_200),
             Some(known),
-            "what the old master wrote in the last 1.200 s before it followed is lost where the new one did not have it: at \
-             least 9 B, and nobody saw the rest",
+            "what the old master wrote in the last 1.200 s before it gave way and the new one lacked is lost: at least 9 B, \
+             the rest is not known",
+        );
+        check(
+            unseen(60_000),
+            Some(known),
+            "10.0 s before, the new master lacked at most 70 B, the writes of 1.500 s; what the old master wrote after that \
+             is not known",
         );
         check(
             Loss::Unseen {
@@ -219,7 +245,7 @@ mod tests {
                 within: None,
             },
             None,
-            "what the old master wrote before it followed is lost where the new one did not have it: nobody saw how much",
+            "what the old master wrote before it gave way and the new one lacked is lost: how much is not known",
         );
         check(
             Loss::Unknown,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::StateChange;
 use super::alerting::Since;
 use super::chart::{PairChart, PastState};
-use super::context::at_risk;
+use super::context::{at_risk, recent_writes};
 use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
 use super::haste::{Situation, ToldDelay};
 use super::outage::{LinkLook, LinkWatch};
@@ -662,6 +662,7 @@ impl Fleet {
                 master: Arc::clone(servers.get(&self.top_of(&entry.meta)?.meta.addr)?),
                 replica: Arc::clone(servers.get(&entry.meta.key.replica)?),
                 lag_max: entry.lag_max.get(now),
+                recent_writes: self.history_of(&entry.meta).and_then(recent_writes),
                 chart: entry.chart.clone(),
             })
         };

@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::chart::PairChart;
+use super::context;
 use super::event::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use super::failover::EntryFailovers;
 use super::isolation::Isolation;
 use super::journal::Journal;
+use crate::alert::news::{Clock, Line, PairNews, pair_line};
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::model::{
-    ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime,
+    Bytes, ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime,
 };
-use crate::replication::{Assessment, Evidence, Footprint, PairFacts, ServerFacts, assess};
+use crate::replication::{
+    Assessment, Evidence, Footprint, PairFacts, PairState, ServerFacts, assess,
+};
 use crate::topology::{Pair, SentinelGroup, Server};
 
 /// Everything that readers may know, frozen at one moment.
@@ -67,6 +71,8 @@ pub struct PairSnapshot {
     pub replica: Arc<ServerSnapshot>,
     /// The highest lag estimate of the last minute.
     pub lag_max: Option<Span>,
+    /// Bytes that its master wrote in the last minutes, and over how long they were counted.
+    pub recent_writes: Option<(Bytes, Span)>,
     /// What its charts show.
     pub chart: PairChart,
 }
@@ -160,6 +166,36 @@ impl FleetSnapshot {
 }
 
 impl PairSnapshot {
+    /// One line about the pair as of `now`: its state and since when, and what would be lost. The
+    /// alerts about it say the same.
+    pub fn line(&self, seen: &Assessment, now: Timestamp, anchor: &ClockAnchor) -> Line {
+        let meta = &self.meta;
+        let [pair, source_dc, target_dc, replica] = [
+            meta.key.name.to_string(),
+            meta.source_dc.to_string(),
+            meta.target_dc.to_string(),
+            meta.key.replica.to_string(),
+        ];
+        let reason = seen.reason.to_string();
+        let is_syncing = seen.state == PairState::FullSync;
+        let down_since = self.facts.link.down_since.filter(|_| is_syncing);
+        let at_risk = context::at_risk(seen);
+        let backlog = context::backlog(seen, self.recent_writes);
+        let news = PairNews {
+            pair: &pair,
+            source_dc: &source_dc,
+            target_dc: &target_dc,
+            replica: &replica,
+            names_replica: meta.shares_dc,
+            state: seen.state.label(),
+            reason: Some(&reason),
+            since: seen.link_down_for.map(|lasts| now - lasts).or(down_since),
+            at_risk: at_risk.as_ref(),
+            backlog: backlog.as_ref(),
+        };
+        pair_line(&news, Clock { now, anchor })
+    }
+
     /// What is true of the pair at `now`.
     pub fn assess(&self, now: Timestamp) -> Assessment {
         assess(

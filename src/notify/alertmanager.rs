@@ -170,7 +170,7 @@ impl Standing {
             .collect();
         json!({
             "labels": labels,
-            "annotations": annotations(&self.alert, now, context),
+            "annotations": annotations(&self.alert, now.mono, now, context),
             "startsAt": rfc3339(now.wall(self.alert.started_at)),
             "endsAt": rfc3339(now.wall(self.ended.unwrap_or(until))),
             "generatorURL": context.external_url.as_deref().unwrap_or_default(),

@@ -1,25 +1,25 @@
 //! What is known about one alert, in words.
 
+use crate::alert::news::{self, Clock, Line};
 use crate::alert::{
-    AlertIdentity, AlertSnapshot, Labels, Measured, Quantity, ResolveReason, TargetKind,
+    AlertIdentity, AlertSnapshot, Labels, Measured, Quantity, ResolveReason, Rule, TargetKind,
 };
 use crate::model::{ClockAnchor, Timestamp};
-
-use super::text::{length, one_line, rfc3339};
 
 /// One thing that is known, with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
-    /// What it is: `Peak`.
+    /// What it is: `Worst`.
     pub name: &'static str,
     /// The same in lower case with underscores, for machines.
     pub key: &'static str,
     /// What is known, in one line.
-    pub text: String,
+    pub text: Line,
 }
 
 /// The keys of all facts.
-pub const FACTS: [&str; 11] = [
+pub const FACTS: [&str; 13] = [
+    "summary",
     "value",
     "threshold",
     "peak",
@@ -29,6 +29,7 @@ pub const FACTS: [&str; 11] = [
     "master",
     "replica",
     "server",
+    "last_data",
     "last_sample",
     "labels",
 ];
@@ -89,84 +90,106 @@ pub fn measured(value: &Measured) -> String {
 
 /// A quantity with its unit.
 pub fn quantity(value: Quantity) -> String {
-    value.to_string()
+    news::quantity(value)
 }
 
-/// Why an alert is over, as the end of a sentence.
-pub fn resolve_reason(reason: ResolveReason) -> &'static str {
-    match reason {
-        ResolveReason::Cleared => "the value is below the clear threshold",
-        ResolveReason::Removed => "its target or rule is no longer configured",
-        ResolveReason::Failover => "another server is the master now",
+/// Why an alert resolved, as the end of a sentence.
+pub fn resolve_reason(rule: Rule, reason: ResolveReason) -> &'static str {
+    match (reason, rule) {
+        (ResolveReason::Removed, _) => "it is no longer configured",
+        (ResolveReason::Failover, _) => "another server is the master now",
+        (ResolveReason::Cleared, Rule::LagSeconds | Rule::LagBytes) => "the replica caught up",
+        (ResolveReason::Cleared, Rule::LinkDown) => "the link is up again",
+        (ResolveReason::Cleared, Rule::Unreachable) => "the server answers again",
+        (ResolveReason::Cleared, Rule::Unknown) => "the lag is known again",
+        (ResolveReason::Cleared, Rule::SentinelQuorum) => "the quorum is back",
+        (ResolveReason::Cleared, Rule::FullSync) => "no further full sync within the window",
+        (ResolveReason::Cleared, Rule::ReceiverFailing) => "the receiver takes notifications again",
+        (ResolveReason::Cleared, Rule::MonitorIsolated) => "the servers can be reached again",
+        (ResolveReason::Cleared, Rule::Diverged) => "the histories are one again",
+        (ResolveReason::Cleared, Rule::Failover) => "no further failover within the window",
     }
 }
 
 /// Everything known about `alert` as of `now`, in the order in which it helps.
 pub fn facts(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Vec<Fact> {
     let context = &alert.context;
-    let time = |at: Timestamp| rfc3339(anchor.wall(at));
+    let rule = alert.identity.rule;
+    let clock = Clock { now, anchor };
+    let words = |text: String| Some(Line::words(text));
     let label = |name: &str| alert.identity.labels.get(name).cloned();
     let state = context.state.map(|state| match &context.reason {
         Some(reason) => format!("{state}: {reason}"),
         None => state.to_owned(),
     });
-    let sample = context
-        .last_sample
-        .map(|at| format!("{} ({} before)", time(at), length(now - at)));
-    let about_pair = alert.identity.rule.target() == TargetKind::Pair;
+    let level = alert.severity.label();
+    let threshold = format!("{} ({level})", quantity(alert.threshold));
+    let reason = alert
+        .resolved
+        .map(|(_, reason)| resolve_reason(rule, reason));
+    let last_answer = context.last_sample.map(|at| ago(at, clock));
+    let about_pair = rule.target() == TargetKind::Pair;
+    let no_answer = about_pair.then(|| Line::words("none known"));
+    let extra = (!context.extra_labels.is_empty()).then(|| list(&context.extra_labels));
     let known = [
-        ("Value", "value", Some(measured(&alert.value))),
         (
-            "Threshold",
-            "threshold",
-            Some(format!(
-                "{} ({})",
-                quantity(alert.threshold),
-                alert.severity.label()
-            )),
+            "Summary",
+            "summary",
+            Some(news::headline(alert, now, anchor)),
         ),
-        ("Peak", "peak", alert.peak.map(quantity)),
-        ("Since", "since", Some(since(alert, now, time))),
+        ("Measured", "value", words(measured(&alert.value))),
+        ("Threshold", "threshold", words(threshold)),
+        ("Worst", "peak", alert.peak.map(quantity).map(Line::words)),
+        ("Since", "since", Some(since(alert, clock))),
         (
-            "Over because",
+            "Resolved because",
             "resolve_reason",
-            alert
-                .resolved
-                .map(|(_, reason)| resolve_reason(reason).to_owned()),
-        ),
-        ("State", "state", state.or_else(|| context.reason.clone())),
-        ("Master", "master", context.master.clone()),
-        ("Replica", "replica", label("replica")),
-        ("Server", "server", label("server")),
-        (
-            "Last good sample",
-            "last_sample",
-            sample.or_else(|| about_pair.then(|| "none known".to_owned())),
+            reason.map(Line::words),
         ),
         (
-            "Labels",
-            "labels",
-            (!context.extra_labels.is_empty()).then(|| list(&context.extra_labels)),
+            "State",
+            "state",
+            state.or_else(|| context.reason.clone()).map(Line::words),
         ),
+        ("Master", "master", context.master.clone().map(Line::words)),
+        ("Replica", "replica", label("replica").map(Line::words)),
+        ("Server", "server", label("server").map(Line::words)),
+        (
+            "Has every write up to",
+            "last_data",
+            context.last_data.map(|at| ago(at, clock)),
+        ),
+        ("Last answer", "last_sample", last_answer.or(no_answer)),
+        ("Labels", "labels", extra.map(Line::words)),
     ];
-    known
-        .into_iter()
-        .filter_map(|(name, key, text)| {
-            Some(Fact {
-                name,
-                key,
-                text: one_line(&text?),
-            })
-        })
-        .collect()
+    let fact = |(name, key, text): (&'static str, &'static str, Option<Line>)| {
+        let text = text?.in_one_line();
+        Some(Fact { name, key, text })
+    };
+    known.into_iter().filter_map(fact).collect()
 }
 
-fn since(alert: &AlertSnapshot, now: Timestamp, time: impl Fn(Timestamp) -> String) -> String {
-    let began = alert.started_at;
+/// When the fault began and ended, and how long it has lasted.
+fn since(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let began = alert.context.fault_since.unwrap_or(alert.started_at);
     match alert.resolved {
-        Some((at, _)) => format!("{} to {} ({})", time(began), time(at), length(at - began)),
-        None => format!("{} ({})", time(began), length(now - began)),
+        Some((at, _)) => {
+            let ended = alert.context.fault_until.unwrap_or(at).max(began);
+            let lasted = news::length(ended - began);
+            Line::default()
+                .from_to(began, ended, clock)
+                .and(format!(" ({lasted})"))
+        }
+        None => {
+            let lasts = news::length(clock.now - began);
+            Line::default().at(began, clock).and(format!(" ({lasts})"))
+        }
     }
+}
+
+fn ago(at: Timestamp, clock: Clock<'_>) -> Line {
+    let ago = news::length(clock.now - at);
+    Line::default().at(at, clock).and(format!(" ({ago} ago)"))
 }
 
 fn list(labels: &Labels) -> String {
@@ -196,29 +219,19 @@ mod tests {
 
     #[test]
     fn a_value_says_what_is_certain_about_it() {
-        check(Some(20), Some(20), Some(20), "20.0 s");
+        check(Some(20), Some(20), Some(20), "20 s");
         check(
             Some(20),
             Some(18),
             Some(21),
-            "20.0 s (certainly 18.0 s to 21.0 s)",
+            "20 s (certainly 18 s to 21 s)",
         );
-        check(
-            Some(20),
-            Some(18),
-            None,
-            "20.0 s (certainly at least 18.0 s)",
-        );
-        check(
-            Some(20),
-            None,
-            Some(21),
-            "20.0 s (certainly at most 21.0 s)",
-        );
-        check(Some(20), None, None, "20.0 s");
-        check(None, Some(18), Some(21), "between 18.0 s and 21.0 s");
-        check(None, Some(18), None, "at least 18.0 s");
-        check(None, None, Some(21), "at most 21.0 s");
+        check(Some(20), Some(18), None, "20 s (certainly at least 18 s)");
+        check(Some(20), None, Some(21), "20 s (certainly at most 21 s)");
+        check(Some(20), None, None, "20 s");
+        check(None, Some(18), Some(21), "between 18 s and 21 s");
+        check(None, Some(18), None, "at least 18 s");
+        check(None, None, Some(21), "at most 21 s");
         check(None, None, None, "unknown");
     }
 
@@ -247,14 +260,17 @@ mod tests {
     #[test]
     fn a_pairs_facts_are_complete() {
         let expected = [
-            "Value: 2m 10s (certainly 2m 08s to 2m 11s)",
-            "Threshold: 2m 00s (critical)",
-            "Peak: 2m 20s",
-            "Since: 2023-11-14T22:09:10.000Z (4m 10s)",
+            "Summary: orders dc1 → dc2 2 min 10 s behind (stalled). If dc1 died now: the last 2 min \
+             10 s of writes, 4.2 MiB, would be lost. Backlog has 11.0 MiB left, then a full resync.",
+            "Measured: 2 min 10 s (certainly 2 min 8 s to 2 min 11 s)",
+            "Threshold: 2 min (critical)",
+            "Worst: 2 min 20 s",
+            "Since: 22:09:10 UTC (4 min 10 s)",
             "State: stalled: no byte arrived for 130 s",
             "Master: redis1:6379",
             "Replica: redis2:6379",
-            "Last good sample: 2023-11-14T22:13:19.500Z (0.500 s before)",
+            "Has every write up to: 22:11:10 UTC (2 min 10 s ago)",
+            "Last answer: 22:13:19 UTC (0.5 s ago)",
             "Labels: team=payments",
         ];
         assert_eq!(shown(&pair_alert("orders", 0)), expected);
@@ -271,22 +287,28 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            ["Value", "Threshold", "Since", "Replica", "Last good sample"]
+            [
+                "Summary",
+                "Measured",
+                "Threshold",
+                "Since",
+                "Replica",
+                "Last answer"
+            ]
         );
-        assert!(shown(&alert).contains(&"Last good sample: none known".to_owned()));
+        assert!(shown(&alert).contains(&"Last answer: none known".to_owned()));
         assert!(
             !shown(&server_alert())
                 .iter()
-                .any(|line| line.starts_with("Last good"))
+                .any(|line| line.starts_with("Last answer"))
         );
     }
 
     #[test]
     fn a_resolved_alert_has_an_end_and_a_reason() {
         let lines = shown(&resolved(pair_alert("orders", 0)));
-        assert!(lines.contains(
-            &"Since: 2023-11-14T22:09:10.000Z to 2023-11-14T22:13:20.000Z (4m 10s)".to_owned()
-        ));
-        assert!(lines.contains(&"Over because: the value is below the clear threshold".to_owned()));
+        let since = "Since: 22:09:10 to 22:13:20 UTC (4 min 10 s)";
+        assert!(lines.contains(&since.to_owned()), "{lines:?}");
+        assert!(lines.contains(&"Resolved because: the replica caught up".to_owned()));
     }
 }

@@ -1,5 +1,5 @@
-//! Where a person goes from a message: the runbook, the dashboard of that time, and the command
-//! that silences it.
+//! Where a person goes from a message: the runbook, the dashboard of that time or the pair's page, and
+//! what silences it: commands and a filled-in form.
 
 use std::fmt::Write as _;
 
@@ -16,6 +16,9 @@ const AFTER: Span = Span::from_secs(300);
 
 /// The longest command: one of several lines of a terminal is copied wrongly, or not at all.
 const MAX_COMMAND: usize = 1_000;
+
+/// Alerts of one message with a command each; of more, one fits all of them or there is none.
+const MAX_SILENCES: usize = 3;
 
 /// The labels that our dashboards have as variables.
 const VARIABLES: [&str; 4] = ["pair", "source_dc", "target_dc", "replica"];
@@ -53,7 +56,11 @@ pub fn links(
         "Status page"
     };
     let dashboard = dashboard(&notification.alerts, context, anchor).map(|url| Link { name, url });
-    runbooks.chain(dashboard).collect()
+    let form = silence_form(notification, context).map(|url| Link {
+        name: "Silence",
+        url,
+    });
+    runbooks.chain(dashboard).chain(form).collect()
 }
 
 /// The runbook of `rule`, which the exporter serves itself.
@@ -68,13 +75,17 @@ pub fn dashboard<A>(alerts: &[A], context: &MessageContext, anchor: &ClockAnchor
 where
     A: AsRef<AlertSnapshot>,
 {
-    let Some(base) = &context.dashboard_url else {
-        return Some(format!(
-            "{}/",
-            context.external_url.as_deref()?.trim_end_matches('/')
-        ));
-    };
     let alerts = || alerts.iter().map(AsRef::as_ref);
+    let Some(base) = &context.dashboard_url else {
+        let base = context.external_url.as_deref()?.trim_end_matches('/');
+        let page = pair_in_common(alerts()).map_or_else(String::new, |(pair, replica)| {
+            let replica = replica.map_or_else(String::new, |replica| {
+                format!("?replica={}", encoded(replica))
+            });
+            format!("pairs/{}{replica}", encoded(pair))
+        });
+        return Some(format!("{base}/{page}"));
+    };
     let begin = alerts().map(|alert| alert.started_at).min()?;
     let fires = alerts().any(|alert| alert.status == AlertStatus::Firing);
     let end = alerts()
@@ -110,29 +121,102 @@ fn in_common<'a>(
         .then_some(first)
 }
 
-/// The command that silences what is told for two hours; absent when a person could not type it.
-pub fn silence_command(notification: &Notification) -> Option<String> {
-    if notification.status == AlertStatus::Resolved {
-        return None;
-    }
-    let mut labels = (*notification.group.0).clone();
-    if let [only] = notification.alerts.as_slice() {
-        labels.extend(Labels::clone(&only.identity.labels));
-        labels.insert(
-            "alertname".to_owned(),
-            only.identity.rule.alert_name().to_owned(),
-        );
-    }
-    let matches = labels
+/// The pair that all of `alerts` are about, and the replica, where it is one. An alert about a
+/// server is about its only pair.
+fn pair_in_common<'a>(
+    alerts: impl Iterator<Item = &'a AlertSnapshot> + Clone,
+) -> Option<(&'a str, Option<&'a str>)> {
+    let mut pairs = alerts.clone().map(pair_of);
+    let first = pairs.next()??;
+    let is_one = pairs.all(|pair| pair == Some(first));
+    is_one.then(|| (first, in_common(alerts, "replica")))
+}
+
+fn pair_of(alert: &AlertSnapshot) -> Option<&str> {
+    let own = alert.identity.labels.get("pair").map(String::as_str);
+    let mut served = alert
+        .context
+        .services
         .iter()
-        .map(|(name, value)| format!(" {}", shell_word(&format!("{name}={value}"))));
-    let matches: String = matches.collect();
-    let command = format!(
-        "redis-cross-dc-exporter silence add{matches} --for 2h --comment 'looking into it'"
+        .map(|service| service.pair.as_str());
+    let first = served.next();
+    let only = first.filter(|first| served.all(|pair| pair == *first));
+    own.or(only)
+}
+
+/// The matchers of silences that fit what fires and nothing else: one a alert where these are few,
+/// else the labels of the group, if they name more than the alert. None where nothing fires.
+fn silences(notification: &Notification) -> Vec<Labels> {
+    let firing = notification
+        .alerts
+        .iter()
+        .filter(|alert| alert.status == AlertStatus::Firing);
+    let each: Vec<Labels> = firing.map(|alert| matchers(alert)).collect();
+    if each.len() <= MAX_SILENCES {
+        return each;
+    }
+    let Some(mut shared) = each.into_iter().reduce(|mut shared, matchers| {
+        shared.retain(|name, value| matchers.get(name) == Some(value));
+        shared
+    }) else {
+        return Vec::new();
+    };
+    shared.retain(|_, value| !value.is_empty());
+    let names_place = shared.keys().any(|name| name != "alertname");
+    if names_place {
+        vec![shared]
+    } else {
+        Vec::new()
+    }
+}
+
+/// The labels that only this alert has.
+fn matchers(alert: &AlertSnapshot) -> Labels {
+    let mut labels = Labels::clone(&alert.identity.labels);
+    labels.insert(
+        "alertname".to_owned(),
+        alert.identity.rule.alert_name().to_owned(),
     );
-    let typeable =
-        !command.contains(char::is_control) && command.len() <= MAX_COMMAND && !labels.is_empty();
-    typeable.then_some(command)
+    labels
+}
+
+/// The commands that silence what fires for two hours, to be pasted where this exporter can be
+/// reached. One that a person could not type is left out.
+pub fn silence_commands(notification: &Notification, context: &MessageContext) -> Vec<String> {
+    let exporter = context
+        .external_url
+        .as_ref()
+        .map_or_else(String::new, |url| {
+            format!(" --exporter.url {}", shell_word(url.trim_end_matches('/')))
+        });
+    let command = |matchers: &Labels| {
+        let words: String = matchers
+            .iter()
+            .map(|(name, value)| format!(" {}", shell_word(&format!("{name}={value}"))))
+            .collect();
+        format!(
+            "redis-cross-dc-exporter silence add{words} --for 2h --comment 'looking into it'{exporter}"
+        )
+    };
+    let commands = silences(notification);
+    let commands = commands.iter().map(command);
+    commands
+        .filter(|command| !command.contains(char::is_control) && command.len() <= MAX_COMMAND)
+        .collect()
+}
+
+/// The page's form, filled in for what fires; of several silences it could fill in only one.
+fn silence_form(notification: &Notification, context: &MessageContext) -> Option<String> {
+    let base = context.external_url.as_deref()?.trim_end_matches('/');
+    let silences = silences(notification);
+    let [matchers] = silences.as_slice() else {
+        return None;
+    };
+    let queries: String = matchers
+        .iter()
+        .map(|(name, value)| format!("silence={}&", encoded(&format!("{name}={value}"))))
+        .collect();
+    Some(format!("{base}/?{queries}for=2h#silences"))
 }
 
 /// `text` as one word of a POSIX shell.
@@ -190,11 +274,16 @@ mod tests {
     fn a_message_leads_to_the_runbook_and_to_the_dashboard_of_that_time() {
         let alerts = vec![pair_alert("or ders", 0), pair_alert("or ders", 1)];
         let grafana = with_dashboard("https://grafana.example.com/d/x?orgId=1");
+        let urls_of = |alerts, context: &MessageContext| {
+            let mut urls = urls(alerts, context);
+            urls.retain(|url| !url.starts_with("Silence"));
+            urls
+        };
         let runbook = "Runbook https://redis-lag.example.com/runbooks/RedisCrossDcLagHigh";
         let dashboard = "Dashboard https://grafana.example.com/d/x?orgId=1&from=1699998850000&to=now\
                          &var-pair=or%20ders&var-source_dc=dc1&var-target_dc=dc2";
-        assert_eq!(urls(alerts, &grafana), [runbook, dashboard]);
-        let over = urls(
+        assert_eq!(urls_of(alerts, &grafana), [runbook, dashboard]);
+        let over = urls_of(
             vec![resolved(server_alert())],
             &with_dashboard("http://g/d/x"),
         );
@@ -205,31 +294,85 @@ mod tests {
     }
 
     #[test]
-    fn without_a_dashboard_the_exporters_page_is_one_and_without_a_url_there_is_none() {
-        let alerts = || vec![pair_alert("orders", 0)];
+    fn without_a_dashboard_it_leads_to_the_pairs_page_and_without_a_url_nowhere() {
+        let page = |alerts| urls(alerts, &context())[1].clone();
         assert_eq!(
-            urls(alerts(), &context())[1],
+            page(vec![pair_alert("or ders/1", 0)]),
+            "Status page https://redis-lag.example.com/pairs/or%20ders%2F1?replica=redis2%3A6379"
+        );
+        assert_eq!(
+            page(vec![pair_alert("a", 0), pair_alert("a", 1)]),
+            "Status page https://redis-lag.example.com/pairs/a"
+        );
+        assert_eq!(
+            page(vec![pair_alert("a", 0), pair_alert("b", 0)]),
             "Status page https://redis-lag.example.com/"
         );
-        assert_eq!(urls(alerts(), &MessageContext::default()), [] as [&str; 0]);
-    }
-
-    fn command(alerts: Vec<Arc<AlertSnapshot>>) -> Option<String> {
-        silence_command(&notification(NotifyReason::First, alerts))
+        assert_eq!(
+            page(vec![server_alert()]),
+            "Status page https://redis-lag.example.com/pairs/orders"
+        );
+        let alerts = vec![pair_alert("orders", 0)];
+        assert_eq!(urls(alerts, &MessageContext::default()), [] as [&str; 0]);
     }
 
     #[test]
-    fn the_command_silences_one_alert_or_the_group() {
-        let one = "redis-cross-dc-exporter silence add alertname=RedisCrossDcLagHigh pair=orders replica=redis2:6379 \
-                   source_dc=dc1 target_dc=dc2 --for 2h --comment 'looking into it'";
-        assert_eq!(command(vec![pair_alert("orders", 0)]).as_deref(), Some(one));
-        let group = "redis-cross-dc-exporter silence add alertname=RedisCrossDcLagHigh source_dc=dc1 target_dc=dc2 \
-                     --for 2h --comment 'looking into it'";
+    fn a_link_opens_the_form_filled_in() {
         assert_eq!(
-            command(vec![pair_alert("a", 0), pair_alert("b", 0)]).as_deref(),
-            Some(group)
+            urls(vec![pair_alert("or ders", 0)], &context())[2],
+            "Silence https://redis-lag.example.com/?silence=alertname%3DRedisCrossDcLagHigh&silence=\
+             pair%3Dor%20ders&silence=replica%3Dredis2%3A6379&silence=source_dc%3Ddc1&silence=\
+             target_dc%3Ddc2&for=2h#silences"
         );
-        assert_eq!(command(vec![resolved(pair_alert("a", 0))]), None);
+        let two = urls(vec![pair_alert("a", 0), pair_alert("b", 0)], &context());
+        assert_eq!(two.len(), 2, "one form cannot silence two: {two:?}");
+    }
+
+    fn commands(alerts: Vec<Arc<AlertSnapshot>>) -> Vec<String> {
+        silence_commands(&notification(NotifyReason::First, alerts), &context())
+    }
+
+    #[test]
+    fn a_command_silences_what_fires_and_nothing_else() {
+        let command = |rest: &str| {
+            format!(
+                "redis-cross-dc-exporter silence add alertname=RedisCrossDcLagHigh {rest}source_dc=dc1 \
+                 target_dc=dc2 --for 2h --comment 'looking into it' --exporter.url \
+                 https://redis-lag.example.com"
+            )
+        };
+        let one = |pair: &str| command(&format!("pair={pair} replica=redis2:6379 "));
+        assert_eq!(commands(vec![pair_alert("orders", 0)]), [one("orders")]);
+        let two = vec![
+            pair_alert("a", 0),
+            resolved(pair_alert("c", 0)),
+            pair_alert("b", 0),
+        ];
+        assert_eq!(commands(two), [one("a"), one("b")]);
+        let many = ["a", "b", "c", "d"].map(|pair| pair_alert(pair, 0));
+        assert_eq!(commands(many.into()), [command("replica=redis2:6379 ")]);
+        assert_eq!(
+            commands(vec![resolved(pair_alert("a", 0))]),
+            [] as [&str; 0]
+        );
+        let local = MessageContext::default();
+        let told = notification(NotifyReason::First, vec![pair_alert("a", 0)]);
+        assert!(!silence_commands(&told, &local)[0].contains("--exporter.url"));
+    }
+
+    /// Full syncs of the whole company have only the alert's name in common.
+    #[test]
+    fn nothing_silences_a_rule_everywhere() {
+        let servers = (0..4).map(|n| {
+            let mut alert = (*server_alert()).clone();
+            let labels = [
+                ("dc".to_owned(), format!("dc{n}")),
+                ("server".to_owned(), format!("s{n}:1")),
+            ];
+            alert.identity.labels = Arc::new(labels.into());
+            Arc::new(alert)
+        });
+        assert_eq!(commands(servers.collect()), [] as [&str; 0]);
     }
 
     /// What `sh` makes of the words of `command`, which runs nothing.
@@ -253,7 +396,8 @@ mod tests {
             .into_iter()
             .chain(["$(reboot); `id` 'x' \\ & | * ~".to_owned()])
         {
-            let Some(command) = command(vec![pair_alert(&name, 0)]) else {
+            let commands = commands(vec![pair_alert(&name, 0)]);
+            let Some(command) = commands.first() else {
                 assert!(
                     name.contains(char::is_control) || name.len() > 1_000,
                     "{name}"
@@ -261,7 +405,7 @@ mod tests {
                 continue;
             };
             assert!(
-                words(&command).contains(&format!("pair={name}")),
+                words(command).contains(&format!("pair={name}")),
                 "{command}"
             );
         }

@@ -128,12 +128,21 @@ fn event(
             "source": source,
             "severity": message.severity.label(),
             "timestamp": rfc3339(anchor.wall(worst.map_or(notification.decided_at, |alert| alert.started_at))),
-            "component": label("pair").or_else(|| label("server")),
-            "group": direction(notification).or_else(|| label("dc")).map(|text| cut(&text, MAX_NAME)),
-            "class": worst.map(|alert| alert.identity.rule.alert_name()),
             "custom_details": details(message, described),
         },
     });
+    let place = direction(notification).or_else(|| label("dc"));
+    let rule = worst.map(|alert| alert.identity.rule.alert_name().to_owned());
+    let known = [
+        ("component", label("pair").or_else(|| label("server"))),
+        ("group", place.map(|text| cut(&text, MAX_NAME))),
+        ("class", rule),
+    ];
+    for (key, text) in known {
+        if let Some(text) = text {
+            event["payload"][key] = json!(text);
+        }
+    }
     if let Some(url) = &context.external_url {
         event["client_url"] = json!(cut(url, MAX_URL));
     }
@@ -151,6 +160,9 @@ fn event(
 }
 
 fn summary(message: &Message) -> String {
+    if message.news.is_some() {
+        return one_line(&message.in_short());
+    }
     format!("[{}] {}", message.level(), one_line(&message.summary))
 }
 
@@ -171,13 +183,11 @@ fn details(message: &Message, described: usize) -> Value {
         "as_of": message.as_of,
         "exporter": cut(&message.exporter, MAX_NAME),
     });
-    for (key, text) in [
-        ("silence", &message.silence),
-        ("failed_template", &message.failed_template),
-    ] {
-        if let Some(text) = text {
-            details[key] = json!(text);
-        }
+    if !message.silence.is_empty() {
+        details["silence"] = json!(message.silence.join("\n"));
+    }
+    if let Some(why) = &message.failed_template {
+        details["failed_template"] = json!(why);
     }
     details
 }
@@ -186,7 +196,7 @@ fn describe(alert: &DescribedAlert) -> Value {
     let facts = alert
         .facts
         .iter()
-        .map(|fact| (fact.key.to_owned(), json!(fact.text)));
+        .map(|fact| (fact.key.to_owned(), json!(fact.text.to_string())));
     let head = [
         ("subject".to_owned(), json!(alert.subject)),
         ("level".to_owned(), json!(alert.level())),
@@ -292,7 +302,7 @@ mod tests {
                     .as_array()
                     .unwrap()
                     .len(),
-                10
+                20
             );
         }
     }

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use crate::alert::AlertStatus;
 use crate::config::Severity;
 
-use super::message::{DescribedAlert, Message};
-use super::text::slack_escape;
+use super::facts::Fact;
+use super::message::{DescribedAlert, Message, reason_words};
+use super::text::{slack_escape, slack_line};
 
 const MAX_HEADER: usize = 150;
 pub(super) const MAX_SECTION: usize = 3_000;
@@ -32,12 +33,8 @@ const MAX_COMMAND: usize = 1_200;
 /// The body with blocks and a colour.
 pub fn rich(message: &Message) -> Value {
     let header = plain_text(&slack_escape(&message.title, MAX_HEADER));
-    let (title, summary) = (
-        slack_escape(&message.title, MAX_SECTION),
-        slack_escape(&message.summary, MAX_SECTION),
-    );
     json!({
-        "text": format!("{title}\n{summary}"),
+        "text": slack_escape(&message.in_short(), MAX_SECTION),
         "blocks": [{"type": "header", "text": header}],
         "attachments": [{"color": colour(message), "blocks": details(message)}],
     })
@@ -45,15 +42,11 @@ pub fn rich(message: &Message) -> Value {
 
 /// The body without any layout, for when Slack refused the one with: the same words.
 pub fn plain(message: &Message) -> Value {
-    let mut parts = vec![message.title.clone(), message.summary.clone()];
-    parts.extend(message.alerts.iter().map(|alert| {
-        let facts = alert
-            .facts
-            .iter()
-            .map(|fact| format!("  {}: {}", fact.name, fact.text));
-        let lines: Vec<_> = std::iter::once(heading(alert)).chain(facts).collect();
-        lines.join("\n")
-    }));
+    let mut parts = vec![message.in_short()];
+    match message.alerts.as_slice() {
+        [only] => parts.extend(shown_facts(only).map(fact_text)),
+        several => parts.extend(several.iter().map(row)),
+    }
     parts.extend(more(message));
     parts.extend(message.advice.iter().map(|&advice| advice.to_owned()));
     parts.extend(
@@ -62,22 +55,16 @@ pub fn plain(message: &Message) -> Value {
             .iter()
             .map(|link| format!("{}: {}", link.name, link.url)),
     );
-    parts.extend(message.silence.as_ref().map(|command| silence(command)));
+    parts.extend(message.silence.iter().map(|command| silence(command)));
     parts.extend(failed_template(message));
     parts.push(footer(message));
     json!({"text": slack_escape(&parts.join("\n"), MAX_TEXT)})
 }
 
 fn details(message: &Message) -> Vec<Value> {
-    let share = (MAX_ALERTS / message.alerts.len().max(1)).min(MAX_SECTION);
-    let mut blocks = vec![section(&slack_escape(&message.summary, MAX_SUMMARY))];
-    blocks.extend(
-        message
-            .alerts
-            .iter()
-            .map(|alert| section(&describe(alert, share))),
-    );
-    blocks.extend(more(message).map(|text| section(&text)));
+    let mut blocks = Vec::new();
+    blocks.extend(summary(message).map(|text| section(&text)));
+    blocks.extend(alerts(message).iter().map(|text| section(text)));
     if !message.advice.is_empty() {
         blocks.push(section(&slack_escape(
             &message.advice.join("\n"),
@@ -87,27 +74,78 @@ fn details(message: &Message) -> Vec<Value> {
     blocks.extend(
         failed_template(message).map(|text| section(&slack_escape(&text, MAX_TEMPLATE_ERROR))),
     );
-    let command = message
-        .silence
-        .as_ref()
-        .map(|command| slack_escape(&silence(command), usize::MAX));
-    blocks.extend(
-        command
-            .filter(|text| text.len() <= MAX_COMMAND)
-            .map(|text| section(&text)),
-    );
+    blocks.extend(commands(message).map(|text| section(&text)));
     blocks.extend(links(message).map(|text| section(&text)));
     blocks.push(json!({"type": "context", "elements": [markdown(&slack_escape(&footer(message), MAX_FOOTER))]}));
     blocks
 }
 
-/// The alert's heading and facts in at most `max` characters: facts that do not fit are left out
-/// from the end, as they stand in the order in which they help.
+/// What the header has no room for: the sentences after its own, or all of them where it is cut.
+fn summary(message: &Message) -> Option<String> {
+    let Some(news) = &message.news else {
+        return Some(slack_escape(&message.summary, MAX_SUMMARY)).filter(|text| !text.is_empty());
+    };
+    let fits = message.title.encode_utf16().count() <= MAX_HEADER;
+    let line = if fits { &message.more_news } else { news };
+    (!line.is_empty()).then(|| slack_line(line, MAX_SUMMARY))
+}
+
+/// One alert's facts, or a line for each of several, in sections.
+fn alerts(message: &Message) -> Vec<String> {
+    if let [only] = message.alerts.as_slice() {
+        return vec![describe(only, MAX_SECTION)]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect();
+    }
+    let share = MAX_ALERTS / message.alerts.len().max(1);
+    let mut sections = vec![String::new()];
+    let rows = message
+        .alerts
+        .iter()
+        .map(|alert| slack_escape(&row(alert), share));
+    for row in rows.chain(more(message)) {
+        let length = |text: &str| text.encode_utf16().count();
+        match sections.last_mut() {
+            Some(last) if length(last) + length(&row) < MAX_SECTION => {
+                if !last.is_empty() {
+                    last.push('\n');
+                }
+                last.push_str(&row);
+            }
+            _ => sections.push(row),
+        }
+    }
+    sections.retain(|text| !text.is_empty());
+    sections
+}
+
+/// One alert of several in one line.
+fn row(alert: &DescribedAlert) -> String {
+    format!("• {} {}", alert.level(), alert.headline)
+}
+
+/// What the headline does not say.
+fn shown_facts(alert: &DescribedAlert) -> impl Iterator<Item = &Fact> {
+    const SAID: [&str; 4] = ["summary", "value", "peak", "resolve_reason"];
+    alert.facts.iter().filter(|fact| !SAID.contains(&fact.key))
+}
+
+fn fact_text(fact: &Fact) -> String {
+    format!("{}: {}", fact.name, fact.text)
+}
+
+/// The alert's facts in at most `max` characters: facts that do not fit are left out from the end,
+/// as they stand in the order in which they help.
 fn describe(alert: &DescribedAlert, max: usize) -> String {
-    // The two stars are what makes the heading bold.
-    let mut text = format!("*{}*", slack_escape(&heading(alert), max / 3));
-    for fact in &alert.facts {
-        let line = format!("\n{}: {}", fact.name, slack_escape(&fact.text, max / 3));
+    let mut text = String::new();
+    for fact in shown_facts(alert) {
+        let between = if text.is_empty() { "" } else { "\n" };
+        let line = format!(
+            "{between}{}: {}",
+            fact.name,
+            slack_line(&fact.text, max / 4)
+        );
         if text.encode_utf16().count() + line.encode_utf16().count() > max {
             break;
         }
@@ -116,8 +154,20 @@ fn describe(alert: &DescribedAlert, max: usize) -> String {
     text
 }
 
-fn heading(alert: &DescribedAlert) -> String {
-    format!("{} {}", alert.level(), alert.subject)
+/// The commands that silence it, as far as there is room for whole ones.
+fn commands(message: &Message) -> Option<String> {
+    let mut text = String::new();
+    for command in &message.silence {
+        let line = slack_escape(&silence(command), usize::MAX);
+        if text.len() + line.len() > MAX_COMMAND {
+            break;
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&line);
+    }
+    (!text.is_empty()).then_some(text)
 }
 
 fn more(message: &Message) -> Option<String> {
@@ -132,7 +182,7 @@ fn failed_template(message: &Message) -> Option<String> {
 }
 
 fn silence(command: &str) -> String {
-    format!("To silence it for two hours: `{command}`")
+    format!("Silence for two hours: `{command}`")
 }
 
 /// The links, as far as there is room. Their URLs are percent-encoded: nothing gets out of them.
@@ -154,8 +204,8 @@ fn links(message: &Message) -> Option<String> {
 
 fn footer(message: &Message) -> String {
     format!(
-        "reason: {} · as of {} · sent by {}",
-        message.reason.label(),
+        "{} · as of {} · sent by {}",
+        reason_words(message.reason),
         message.as_of,
         message.exporter
     )
@@ -185,7 +235,7 @@ fn plain_text(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{
-        anchor, context, golden, hostile_names, notification, pair_alert, resolved,
+        anchor, context, golden, hostile_names, notification, pair_alert, resolved, without_times,
     };
     use super::*;
     use crate::alert::{AlertSnapshot, NotifyReason};
@@ -239,7 +289,8 @@ mod tests {
                     assert!((1..=limit).contains(&length(text)), "{kind}: {text}");
                     let is_links =
                         text.starts_with("<https://redis-lag.example.com/") && !text.contains("<!");
-                    assert!(is_links || !text.contains(['<', '>']), "{text}");
+                    let without_times = without_times(text);
+                    assert!(is_links || !without_times.contains(['<', '>']), "{text}");
                 }
                 assert!(texts.iter().map(|(_, text)| length(text)).sum::<usize>() <= 13_000);
                 assert!(length(body["text"].as_str().unwrap()) <= MAX_TEXT);
@@ -259,16 +310,19 @@ mod tests {
     }
 
     #[test]
-    fn ten_ordinary_alerts_lose_nothing() {
-        let alerts = (0..11).map(|n| pair_alert("orders", n)).collect();
+    fn twenty_alerts_are_twenty_lines_and_the_rest_is_counted() {
+        let alerts = (0..21).map(|n| pair_alert("orders", n)).collect();
         let texts = texts(&rich(&message(NotifyReason::First, alerts)));
-        assert_eq!(
-            texts
-                .iter()
-                .filter(|(_, text)| text.contains("Labels: team=payments"))
-                .count(),
-            10
+        let lines: Vec<_> = texts.iter().flat_map(|(_, text)| text.lines()).collect();
+        let rows = lines
+            .iter()
+            .filter(|line| line.starts_with("• CRITICAL orders dc1"));
+        assert_eq!(rows.clone().count(), 20);
+        assert!(
+            rows.clone()
+                .all(|line| line.ends_with("then a full resync.")),
+            "{lines:?}"
         );
-        assert!(texts.iter().any(|(_, text)| text == "and 1 more"));
+        assert!(lines.contains(&"and 1 more"));
     }
 }

@@ -86,7 +86,7 @@ pub fn reply(message: &Message, posted: &Posted) -> Option<Value> {
         NotifyReason::Resolved => ("", false),
         _ => return None,
     };
-    let text = format!("{begin}{}\n{}", message.title, message.summary);
+    let text = format!("{begin}{}", message.in_short());
     Some(json!({
         "channel": posted.channel,
         "thread_ts": posted.ts,

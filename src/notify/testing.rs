@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::alert::{
-    AlertContext, AlertIdentity, AlertSnapshot, AlertStatus, GroupKey, Labels, Measured,
-    Notification, NotifyReason, Quantity, ResolveReason, Rule,
+    AlertContext, AlertIdentity, AlertSnapshot, AlertStatus, AtRisk, Backlog, Bounds, GroupKey,
+    Labels, Measured, Notification, NotifyReason, Quantity, ResolveReason, Rule, Service,
+    ServiceRole, Worst,
 };
 use crate::config::Severity;
-use crate::model::{ClockAnchor, Span, Timestamp, WallTime};
+use crate::model::{Bytes, ClockAnchor, Span, Timestamp, WallTime};
 
 use super::message::MessageContext;
 
@@ -63,17 +64,57 @@ pub(super) fn pair_alert(pair: &str, n: usize) -> Arc<AlertSnapshot> {
             state: Some("stalled"),
             reason: Some("no byte arrived for 130 s".to_owned()),
             last_sample: Some(now() - Span::from_millis(500)),
+            last_data: Some(now() - Span::from_secs(130)),
+            fault_since: Some(now() - Span::from_secs(250)),
+            at_risk: Some(at_risk()),
+            worst: Worst {
+                lag: Some(Span::from_secs(140)),
+                bytes: Some(Bytes::new(4_718_592)),
+            },
+            backlog: Some(Backlog {
+                headroom: Bytes::new(11_534_336),
+                lasts: None,
+            }),
             ..AlertContext::default()
         },
     )
 }
 
-/// A server that does not answer.
+/// What is lost if dc1 fails: 130 s, 4.2 MiB.
+fn at_risk() -> AtRisk {
+    let bytes = Some(Bytes::new(4_404_019));
+    AtRisk {
+        lag: Bounds {
+            lower: Some(Span::from_secs(128)),
+            estimate: Some(Span::from_secs(130)),
+            upper: Some(Span::from_secs(131)),
+        },
+        bytes: Bounds {
+            lower: bytes,
+            estimate: bytes,
+            upper: bytes,
+        },
+        as_of: None,
+    }
+}
+
+/// A server that does not answer: the master of orders.
 pub(super) fn server_alert() -> Arc<AlertSnapshot> {
+    let service = Service {
+        role: ServiceRole::Master,
+        pair: "orders".to_owned(),
+        peer_dc: "dc2".to_owned(),
+        peer: "redis2:6379".to_owned(),
+        at_risk: Some(at_risk()),
+    };
     alert(
         Rule::Unreachable,
         labels([("dc", "dc1"), ("server", "redis1:6379")]),
-        AlertContext::default(),
+        AlertContext {
+            fault_since: Some(now() - Span::from_secs(65)),
+            services: vec![service],
+            ..AlertContext::default()
+        },
     )
 }
 
@@ -142,6 +183,17 @@ pub(super) fn notification(reason: NotifyReason, alerts: Vec<Arc<AlertSnapshot>>
     }
 }
 
+/// `text` without the tokens that show a time in the reader's zone.
+pub(super) fn without_times(text: &str) -> String {
+    let mut left = String::new();
+    let mut rest = text;
+    while let Some((before, token)) = rest.split_once("<!date^") {
+        left.push_str(before);
+        rest = token.split_once('>').map_or("", |(_, after)| after);
+    }
+    left + rest
+}
+
 /// Names as no configuration should have them.
 pub(super) fn hostile_names() -> Vec<String> {
     vec![
@@ -155,12 +207,16 @@ pub(super) fn hostile_names() -> Vec<String> {
     ]
 }
 
-/// Compares `body` with the agreed one in `testdata`. Where the change is meant, the failure's text
-/// is the new file.
+/// Compares `body` with the agreed one in `testdata`. Where the change is meant, `UPDATE_GOLDEN=1`
+/// writes the new file.
 pub(super) fn golden(file: &str, body: &serde_json::Value) {
     let path = format!("{}/src/notify/testdata/{file}", env!("CARGO_MANIFEST_DIR"));
     let agreed = std::fs::read_to_string(&path).unwrap_or_default();
     let actual = serde_json::to_string_pretty(body).expect("JSON") + "\n";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &actual).expect("testdata is writable");
+        return;
+    }
     assert!(
         agreed == actual,
         "{file} should be, if this change is meant:\n{actual}"

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp as Instant;
 
-use crate::model::{Span, WallTime};
+use crate::alert::news::{Line, Piece as LinePiece};
+use crate::model::WallTime;
 
 /// `text` with at most `max` units, the last of which is `…` when something was cut off.
 ///
@@ -15,13 +16,36 @@ pub(super) fn cut(text: &str, max: usize) -> String {
 /// `text` with `&`, `<` and `>` escaped as Slack wants it, in at most `max` units. Never cuts
 /// through an escape.
 pub(super) fn slack_escape(text: &str, max: usize) -> String {
-    let pieces = text.chars().map(|c| match c {
+    cut_pieces(text.chars().map(slack_piece), max)
+}
+
+/// `line` escaped as Slack wants it, in at most `max` units. Beside each time stands the same in the
+/// reader's own time zone, which only Slack knows
+/// (<https://docs.slack.dev/messaging/formatting-message-text#date-formatting>).
+pub(super) fn slack_line(line: &Line, max: usize) -> String {
+    let pieces = line.pieces().iter().flat_map(|piece| {
+        let local = match piece {
+            LinePiece::Words(_) => None,
+            LinePiece::Time(at, text) => Some(Piece::Token(local_time(*at, text))),
+        };
+        piece.text().chars().map(slack_piece).chain(local)
+    });
+    cut_pieces(pieces, max)
+}
+
+/// ` (<!date^1700000000^{time_secs}|22:13:20>)`: what Slack cannot show is the text after the bar.
+fn local_time(at: WallTime, text: &str) -> String {
+    let seconds = at.as_nanos().div_euclid(1_000_000_000);
+    format!(" (<!date^{seconds}^{{time_secs}}|{text}>)")
+}
+
+fn slack_piece(c: char) -> Piece {
+    match c {
         '&' => Piece::Escape("&amp;"),
         '<' => Piece::Escape("&lt;"),
         '>' => Piece::Escape("&gt;"),
         other => Piece::Char(other),
-    });
-    cut_pieces(pieces, max)
+    }
 }
 
 /// `text` in one line: every control character becomes a space.
@@ -38,23 +62,19 @@ pub(super) fn rfc3339(wall: WallTime) -> String {
     format!("{instant:.3}")
 }
 
-/// A length of time for people, without the digits that nobody needs (`0.250 s`, `12.3 s`, `4m
-/// 10s`).
-pub(super) fn length(span: Span) -> String {
-    span.or_zero().to_string()
-}
-
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Piece {
     Char(char),
     Escape(&'static str),
+    Token(String),
 }
 
 impl Piece {
-    fn units(self) -> usize {
+    fn units(&self) -> usize {
         match self {
             Self::Char(c) => c.len_utf16(),
             Self::Escape(text) => text.len(),
+            Self::Token(text) => text.encode_utf16().count(),
         }
     }
 
@@ -62,13 +82,14 @@ impl Piece {
         match self {
             Self::Char(c) => text.push(c),
             Self::Escape(escape) => text.push_str(escape),
+            Self::Token(token) => text.push_str(&token),
         }
     }
 }
 
 fn cut_pieces(pieces: impl Iterator<Item = Piece> + Clone, max: usize) -> String {
     let mut text = String::new();
-    let whole = pieces.clone().map(Piece::units).sum::<usize>() <= max;
+    let whole = pieces.clone().map(|piece| piece.units()).sum::<usize>() <= max;
     let mut left = if whole { max } else { max.saturating_sub(1) };
     for piece in pieces {
         let Some(rest) = left.checked_sub(piece.units()) else {
@@ -111,6 +132,24 @@ mod tests {
         assert_eq!(slack_escape("a&b", 7), "a&amp;b");
         assert_eq!(slack_escape("a&b", 6), "a…");
         assert_eq!(slack_escape("&&", 9), "&amp;…");
+    }
+
+    #[test]
+    fn a_time_has_the_readers_own_beside_it_which_is_never_cut_through() {
+        let anchor = crate::notify::testing::anchor();
+        let clock = crate::alert::news::Clock {
+            now: anchor.mono,
+            anchor: &anchor,
+        };
+        let line = Line::words("<down> since ").at(anchor.mono, clock).and("!");
+        let whole =
+            "&lt;down&gt; since 22:13:20 UTC (<!date^1700000000^{time_secs}|22:13:20 UTC>)!";
+        assert_eq!(slack_line(&line, 200), whole);
+        for max in 0..=whole.len() {
+            let text = slack_line(&line, max);
+            assert!(text.encode_utf16().count() <= max, "{text}");
+            assert_eq!(text.contains("<!date"), text.contains(">)"), "{text}");
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::alert::{AlertSnapshot, Labels, Notification};
-use crate::model::ClockAnchor;
+use crate::alert::{AlertSnapshot, AlertStatus, Labels, Notification};
+use crate::model::{ClockAnchor, Timestamp};
 
 use super::facts;
 use super::links;
@@ -53,7 +53,7 @@ fn body_with(
     let alerts: Vec<_> = all
         .clone()
         .take(count)
-        .map(|alert| describe(alert, anchor, context))
+        .map(|alert| describe(alert, notification.decided_at, anchor, context))
         .collect();
     json!({
         "version": "4",
@@ -64,7 +64,9 @@ fn body_with(
         "receiver": &*notification.receiver,
         "groupLabels": &*notification.group.0,
         "commonLabels": common(all.clone().map(|alert| labels(alert))),
-        "commonAnnotations": common(all.map(|alert| annotations(alert, anchor, context))),
+        "commonAnnotations": common(all.map(|alert| {
+            annotations(alert, notification.decided_at, anchor, context)
+        })),
         "externalURL": context.external_url.as_deref().unwrap_or_default(),
         "alerts": alerts,
     })
@@ -84,14 +86,19 @@ fn group_key(notification: &Notification, identity: &str) -> String {
     format!("{{}}/{{identity=\"{escaped}\"}}:{{{group}}}")
 }
 
-fn describe(alert: &Arc<AlertSnapshot>, anchor: &ClockAnchor, context: &MessageContext) -> Value {
+fn describe(
+    alert: &Arc<AlertSnapshot>,
+    now: Timestamp,
+    anchor: &ClockAnchor,
+    context: &MessageContext,
+) -> Value {
     let end = alert
         .resolved
         .map_or_else(|| NO_END.to_owned(), |(at, _)| rfc3339(anchor.wall(at)));
     json!({
         "status": alert.status.label(),
         "labels": labels(alert),
-        "annotations": annotations(alert, anchor, context),
+        "annotations": annotations(alert, now, anchor, context),
         "startsAt": rfc3339(anchor.wall(alert.started_at)),
         "endsAt": end,
         "generatorURL": context.external_url.as_deref().unwrap_or_default(),
@@ -117,35 +124,52 @@ pub(super) fn labels(alert: &AlertSnapshot) -> Labels {
     labels
 }
 
-/// The facts under their keys, a summary and what to do. Times are those of the alert, so that an
-/// alert's annotations change only when something changes about it.
+/// The facts under their keys, the sentence as of `now` and, while it fires, what to do.
 pub(super) fn annotations(
     alert: &Arc<AlertSnapshot>,
+    now: Timestamp,
     anchor: &ClockAnchor,
     context: &MessageContext,
 ) -> Labels {
     let rule = alert.identity.rule;
-    let summary = format!("{} {}", rule.alert_name(), facts::subject(&alert.identity));
-    let as_of = alert.resolved.map_or(alert.started_at, |(at, _)| at);
-    let skipped = ["since", "replica", "server", "labels", "last_sample"];
-    let facts = facts::facts(alert, as_of, anchor)
+    let skipped = [
+        "since",
+        "replica",
+        "server",
+        "labels",
+        "last_sample",
+        "last_data",
+    ];
+    let facts = facts::facts(alert, now, anchor)
         .into_iter()
         .filter(|fact| !skipped.contains(&fact.key));
-    let mut annotations: Labels = facts.map(|fact| (fact.key.to_owned(), fact.text)).collect();
-    annotations.insert("summary".to_owned(), summary);
-    annotations.insert("what_to_do".to_owned(), advice_for(rule).to_owned());
-    let links = [
+    let mut annotations: Labels = facts
+        .map(|fact| (fact.key.to_owned(), fact.text.to_string()))
+        .collect();
+    if alert.status == AlertStatus::Firing {
+        annotations.insert("what_to_do".to_owned(), advice_for(rule).to_owned());
+    }
+    let instant = |at: Option<Timestamp>| at.map(|at| rfc3339(anchor.wall(at)));
+    let known = &alert.context;
+    let ended = alert
+        .resolved
+        .map(|(at, _)| known.fault_until.unwrap_or(at));
+    let others = [
         ("runbook_url", links::runbook(rule, context)),
         ("dashboard_url", links::dashboard(&[alert], context, anchor)),
+        ("last_sample", instant(known.last_sample)),
+        ("last_data", instant(known.last_data)),
+        ("fault_since", instant(known.fault_since)),
+        (
+            "fault_until",
+            instant(ended.filter(|_| known.fault_since.is_some())),
+        ),
     ];
     annotations.extend(
-        links
+        others
             .into_iter()
-            .filter_map(|(key, url)| Some((key.to_owned(), url?))),
+            .filter_map(|(key, text)| Some((key.to_owned(), text?))),
     );
-    if let Some(at) = alert.context.last_sample {
-        annotations.insert("last_sample".to_owned(), rfc3339(anchor.wall(at)));
-    }
     annotations
 }
 
@@ -207,11 +231,13 @@ mod tests {
 
     #[test]
     fn too_many_alerts_are_counted() {
+        let short = |n| {
+            let mut alert = (*pair_alert("orders", n)).clone();
+            alert.context = Arc::default();
+            Arc::new(alert)
+        };
         for (count, sent) in [(1_000, 1_000), (5_000, 1_000)] {
-            let body = body_of(
-                NotifyReason::First,
-                (0..count).map(|n| pair_alert("orders", n)).collect(),
-            );
+            let body = body_of(NotifyReason::First, (0..count).map(short).collect());
             assert_eq!(body["alerts"].as_array().unwrap().len(), sent);
             assert_eq!(body["truncatedAlerts"], count - sent);
         }

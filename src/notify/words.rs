@@ -29,9 +29,11 @@ pub(super) fn apply(
     };
     if let Some(title) = words("title", &templates.title) {
         message.title = one_line(&title);
+        message.news = None;
     }
     if let Some(summary) = words("summary", &templates.summary) {
         message.summary = lines(&summary);
+        message.news = None;
     }
     if !errors.is_empty() {
         message.failed_template = Some(one_line(&errors.join("; ")));
@@ -84,7 +86,7 @@ fn values(notification: &Notification, message: &Message) -> Value {
         "advice": message.advice,
         "runbook_url": link("Runbook").unwrap_or_default(),
         "dashboard_url": link("Dashboard").or_else(|| link("Status page")).unwrap_or_default(),
-        "silence": message.silence.clone().unwrap_or_default(),
+        "silence": message.silence.join("\n"),
         "as_of": message.as_of,
         "exporter": message.exporter,
     })
@@ -99,7 +101,7 @@ fn described(labels: &crate::alert::Labels, alert: &DescribedAlert) -> Value {
         alert
             .facts
             .iter()
-            .map(|fact| (fact.key.to_owned(), json!(fact.text))),
+            .map(|fact| (fact.key.to_owned(), json!(fact.text.to_string()))),
     );
     json!({
         "status": alert.status.label(),
@@ -149,7 +151,7 @@ mod tests {
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert_eq!(
             lines[1],
-            "b: dc1 → dc2, replica redis2-1:6379: 2m 10s (certainly 2m 08s to 2m 11s)"
+            "b: dc1 → dc2, replica redis2-1:6379: 2 min 10 s (certainly 2 min 8 s to 2 min 11 s)"
         );
         assert_eq!(message.failed_template, None);
     }

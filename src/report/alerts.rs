@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::servers::ExporterReport;
 use super::words;
+use crate::alert::news::headline;
 use crate::alert::{
     AlertKey, AlertSnapshot, AlertState, Change, Hold, Labels, ListedAlert, Quantity, Transition,
 };
@@ -28,6 +29,10 @@ pub struct AlertReport {
     /// Its severity now, or the last one it had.
     #[serde(with = "words::severity")]
     pub severity: Severity,
+    /// One line: what happened, to whom and since when, and what would be lost now. Empty in
+    /// reports of older exporters.
+    #[serde(default)]
+    pub summary: String,
     /// Where it stands.
     pub state: ListedState,
     /// Whether it fires although its value is clear: not yet for long enough.
@@ -128,7 +133,7 @@ impl AlertsReport {
         let mut alerts: Vec<_> = fleet
             .alerts
             .iter()
-            .map(|listed| AlertReport::of(fleet, listed))
+            .map(|listed| AlertReport::of(fleet, listed, now))
             .collect();
         alerts.sort_by(|a, b| {
             (a.state, b.severity)
@@ -144,32 +149,42 @@ impl AlertsReport {
 }
 
 impl AlertReport {
-    fn of(fleet: &FleetSnapshot, listed: &ListedAlert) -> Self {
+    fn of(fleet: &FleetSnapshot, listed: &ListedAlert, now: Timestamp) -> Self {
         let caused_by = listed.caused_by.as_ref().map(CauseReport::of);
         Self {
             caused_by,
-            ..Self::of_snapshot(fleet, &listed.alert, listed.state)
+            ..Self::of_snapshot(fleet, &listed.alert, listed.state, now)
         }
     }
 
     /// The alert as it was right after a change.
-    pub(super) fn of_transition(fleet: &FleetSnapshot, transition: &Transition) -> Self {
+    pub(super) fn of_transition(
+        fleet: &FleetSnapshot,
+        transition: &Transition,
+        at: Timestamp,
+    ) -> Self {
         let over = matches!(transition.change, Change::Resolved { .. });
         let state = if over {
             AlertState::Resolved
         } else {
             AlertState::Firing
         };
-        Self::of_snapshot(fleet, &transition.alert, state)
+        Self::of_snapshot(fleet, &transition.alert, state, at)
     }
 
-    fn of_snapshot(fleet: &FleetSnapshot, alert: &AlertSnapshot, state: AlertState) -> Self {
+    fn of_snapshot(
+        fleet: &FleetSnapshot,
+        alert: &AlertSnapshot,
+        state: AlertState,
+        now: Timestamp,
+    ) -> Self {
         let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
         let (state, recovering) = listed_state(state);
         let number = |quantity: Option<Quantity>| quantity.map(Quantity::as_f64);
         Self {
             alertname: alert.identity.rule.alert_name().to_owned(),
             severity: alert.severity,
+            summary: headline(alert, now, &fleet.anchor).to_string(),
             state,
             recovering,
             labels: all_labels(alert),

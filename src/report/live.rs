@@ -142,7 +142,7 @@ impl HappeningReport {
             What::Alert(transition) => Self::Alert {
                 timestamp,
                 change: transition.change.label(),
-                alert: Box::new(AlertReport::of_transition(fleet, transition)),
+                alert: Box::new(AlertReport::of_transition(fleet, transition, happening.at)),
             },
         }
     }

@@ -54,6 +54,10 @@ pub struct PairReport {
     pub state: PairState,
     /// Why it is in that state, as a sentence.
     pub reason: String,
+    /// One line: the state and since when, and what would be lost if the master's datacenter failed
+    /// now. Empty in reports of older exporters.
+    #[serde(default)]
+    pub summary: String,
     /// Whether the lag rests on the assumption that a silent replica applies nothing but what it
     /// ACKs.
     pub stale: bool,
@@ -222,6 +226,7 @@ impl PairReport {
             labels: (*meta.labels).clone(),
             state: seen.state,
             reason: seen.reason.to_string(),
+            summary: pair.line(&seen, now, &fleet.anchor).to_string(),
             stale: seen.stale,
             lag_seconds: seconds(seen.lag.estimate),
             lag_lower_seconds: seconds(seen.lag.lower),

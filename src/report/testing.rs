@@ -158,6 +158,7 @@ pub(crate) fn pair(name: &str) -> PairReport {
         labels: BTreeMap::new(),
         state: PairState::Streaming,
         reason: "the link is up".to_owned(),
+        summary: String::new(),
         stale: false,
         lag_seconds: Some(0.0),
         lag_lower_seconds: Some(0.0),

@@ -70,6 +70,8 @@ pub struct Pair {
     pub source_dc: Datacenter,
     /// The replica's datacenter.
     pub target_dc: Datacenter,
+    /// Whether another replica of the entry runs in the same datacenter.
+    pub shares_dc: bool,
     /// Labels from the configuration.
     pub labels: Arc<BTreeMap<String, String>>,
     /// The rules that apply.
@@ -184,8 +186,14 @@ impl Placement<'_> {
         let labels = Arc::new(entry.labels.clone());
         let alerts = Arc::new(entry.alerts.clone());
         let master = &entry.master.addr;
+        let dc_of = |addr: &ServerAddr| self.servers.get(addr).map(|server| &server.dc);
         let pair = |replica: &ServerAddr| {
+            let others = entry.replicas.iter().map(|other| &other.addr);
+            let shares_dc = others
+                .filter(|other| *other != replica)
+                .any(|other| dc_of(other) == dc_of(replica));
             Some(Arc::new(Pair {
+                shares_dc,
                 key: PairKey {
                     name: entry.name.clone(),
                     replica: replica.clone(),

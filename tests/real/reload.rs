@@ -41,7 +41,7 @@ fn send(exporter: &Exporter, yaml: &str) {
 }
 
 /// As [`send`], and waits until it is in force.
-async fn reload(exporter: &Exporter, yaml: &str) {
+pub(crate) async fn reload(exporter: &Exporter, yaml: &str) {
     let before = Scrape::of(exporter).await.value(LOADED_AT, &[]).unwrap();
     send(exporter, yaml);
     let loaded = || async {

@@ -61,7 +61,7 @@ async fn stalled(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
         stage,
         told,
         "/slack",
-        "[WARNING] RedisCrossDcLagHigh",
+        "[WARNING] orders dc1",
         "the alert reached Slack",
     )
     .await?;
@@ -107,7 +107,7 @@ async fn cut(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
         stage,
         told,
         "/slack",
-        "[WARNING] RedisCrossDcLinkDown",
+        "[WARNING] sessions dc2",
         "the alert reached Slack",
     )
     .await?;

@@ -118,10 +118,17 @@ impl Bot {
 
     async fn call(&self, method: &str, body: &Value) -> AttemptResult {
         let url = Secret::new(format!("{}/{method}", self.api_url));
-        let headers = vec![(
-            "authorization".to_owned(),
-            format!("Bearer {}", self.token.reveal()),
-        )];
+        // Without the character set Slack answers with the warning missing_charset.
+        let headers = vec![
+            (
+                "authorization".to_owned(),
+                format!("Bearer {}", self.token.reveal()),
+            ),
+            (
+                "content-type".to_owned(),
+                "application/json; charset=utf-8".to_owned(),
+            ),
+        ];
         post(
             &self.client,
             Request {

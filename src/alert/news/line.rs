@@ -1,0 +1,131 @@
+//! A sentence with instants in it, which each receiver writes in its own way.
+
+use std::fmt;
+
+use super::words::Clock;
+use crate::model::{Timestamp, WallTime};
+
+/// One line of text, in which it is known what is an instant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Line(Vec<Piece>);
+
+/// A piece of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Words.
+    Words(String),
+    /// An instant, and how it is written in UTC.
+    Time(WallTime, String),
+}
+
+impl Line {
+    /// A line of words.
+    pub fn words(text: impl Into<String>) -> Self {
+        Self(vec![Piece::Words(text.into())])
+    }
+
+    /// Its pieces.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.0
+    }
+
+    /// The line with `text` at its end.
+    #[must_use]
+    pub fn and(mut self, text: impl Into<String>) -> Self {
+        self.push(Piece::Words(text.into()));
+        self
+    }
+
+    /// Words after words are one piece.
+    fn push(&mut self, piece: Piece) {
+        match (self.0.last_mut(), piece) {
+            (Some(Piece::Words(before)), Piece::Words(text)) => before.push_str(&text),
+            (_, piece) => self.0.push(piece),
+        }
+    }
+
+    /// The line with another one at its end.
+    #[must_use]
+    pub fn and_line(mut self, line: Self) -> Self {
+        line.0.into_iter().for_each(|piece| self.push(piece));
+        self
+    }
+
+    /// The line with the time of day at its end: `12:04:31 UTC`.
+    #[must_use]
+    pub fn at(mut self, at: Timestamp, clock: Clock<'_>) -> Self {
+        let text = format!("{} UTC", clock.time(at));
+        self.0.push(Piece::Time(clock.wall(at), text));
+        self
+    }
+
+    /// The line with a stretch of time at its end: `12:04:31 to 12:05:31 UTC`.
+    #[must_use]
+    pub fn from_to(mut self, from: Timestamp, to: Timestamp, clock: Clock<'_>) -> Self {
+        self.0.push(Piece::Time(clock.wall(from), clock.time(from)));
+        self.and(" to ").at(to, clock)
+    }
+
+    /// Its first sentence, and the rest.
+    pub fn first_sentence(&self) -> (String, Self) {
+        let mut first = String::new();
+        for (index, piece) in self.0.iter().enumerate() {
+            let end = match piece {
+                Piece::Words(text) => text.find(". ").map(|end| text.split_at(end)),
+                Piece::Time(..) => None,
+            };
+            if let Some((head, tail)) = end {
+                first.push_str(head);
+                let rest = Piece::Words(tail.trim_start_matches(['.', ' ']).to_owned());
+                let later = self.0.iter().skip(index + 1).cloned();
+                return (first, Self(std::iter::once(rest).chain(later).collect()));
+            }
+            first.push_str(piece.text());
+        }
+        let whole = first.trim_end_matches('.').to_owned();
+        (whole, Self::default())
+    }
+
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|piece| piece.text().is_empty())
+    }
+
+    /// The line without the word that a message's level says already.
+    #[must_use]
+    pub fn without_resolved(mut self) -> Self {
+        if let Some(Piece::Words(text)) = self.0.first_mut() {
+            *text = text.replacen(": resolved. ", ": ", 1);
+        }
+        self
+    }
+
+    /// The line with its control characters as spaces: no name breaks it.
+    #[must_use]
+    pub fn in_one_line(self) -> Self {
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        let clean = |piece| match piece {
+            Piece::Words(text) => Piece::Words(text.chars().map(plain).collect()),
+            time @ Piece::Time(..) => time,
+        };
+        Self(self.0.into_iter().map(clean).collect())
+    }
+}
+
+impl Piece {
+    /// As text, with times in UTC.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Words(text) | Self::Time(_, text) => text,
+        }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in &self.0 {
+            f.write_str(piece.text())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! What would be lost.
+
+use super::line::Line;
+use super::words::{Clock, Rounding, bytes, span};
+use crate::alert::{AtRisk, Bounds, Lost};
+use crate::model::{Bytes, Span};
+
+/// An estimate is said without its bound where that is so close.
+const CLOSE: Span = Span::from_millis(300);
+
+/// The same, as a part of the estimate.
+const CLOSE_PART: f64 = 0.05;
+
+/// What rounds to nothing.
+const NOTHING: Span = Span::from_millis(1);
+
+/// ` If dc1 died now: the last 60 s of writes, 1.0 MiB, would be lost.`, after another sentence.
+pub(super) fn if_died(who: &str, risk: Option<&AtRisk>, clock: Clock<'_>) -> Line {
+    let Some((risk, amount)) = risk.and_then(|risk| Some((risk, amount(risk)?))) else {
+        return Line::default();
+    };
+    let comma = closing_comma(&amount);
+    let line = Line::words(format!(" If {who} died now: {amount}{comma} would be lost"));
+    as_of(line, risk, clock).and(".")
+}
+
+/// ` Failing over to dc2 now loses at most the last 0.03 s of writes, 335 B (certain as of 06:51:11
+/// UTC).`
+pub(super) fn by_failover(to: &str, risk: Option<&AtRisk>, clock: Clock<'_>) -> Line {
+    let Some((risk, amount)) = risk.and_then(|risk| Some((risk, amount(risk)?))) else {
+        return Line::words(format!(
+            " What failing over to {to} now would lose is not known."
+        ));
+    };
+    let line = Line::words(format!(" Failing over to {to} now loses {amount}"));
+    as_of(line, risk, clock).and(".")
+}
+
+fn as_of(line: Line, risk: &AtRisk, clock: Clock<'_>) -> Line {
+    match risk.as_of {
+        Some(at) => line.and(" (certain as of ").at(at, clock).and(")"),
+        None => line,
+    }
+}
+
+/// `the last 60 s of writes, 1.0 MiB`; `None` where nothing is known.
+fn amount(risk: &AtRisk) -> Option<String> {
+    let Bounds {
+        lower,
+        estimate,
+        upper,
+    } = risk.lag;
+    match (estimate, upper) {
+        (Some(estimate), Some(upper)) if estimate < NOTHING => Some(at_most(upper, None)),
+        (Some(estimate), Some(upper)) => Some(about(estimate, upper, risk.bytes.estimate)),
+        (Some(estimate), None) => {
+            let known = lower.filter(|lower| *lower >= NOTHING);
+            let certain = known.map_or_else(String::new, |lower| {
+                format!(" (at least {})", span(lower, Rounding::Down))
+            });
+            let most = span(estimate, Rounding::Nearest);
+            let size = size(risk.bytes.estimate, Rounding::Nearest);
+            Some(format!("about the last {most} of writes{size}{certain}"))
+        }
+        (None, Some(upper)) => {
+            let size = risk.bytes.upper.filter(|_| risk.as_of.is_some());
+            Some(at_most(upper, size))
+        }
+        (None, None) => {
+            let least = lower.filter(|lower| *lower >= NOTHING)?;
+            let size = size(risk.bytes.lower, Rounding::Down);
+            let least = span(least, Rounding::Down);
+            Some(format!("at least the last {least} of writes{size}"))
+        }
+    }
+}
+
+fn at_most(upper: Span, size_at_most: Option<Bytes>) -> String {
+    let most = span(upper, Rounding::Up);
+    let size = size(size_at_most, Rounding::Up);
+    format!("at most the last {most} of writes{size}")
+}
+
+fn about(estimate: Span, upper: Span, size_about: Option<Bytes>) -> String {
+    let shown = span(estimate, Rounding::Nearest);
+    let size = size(size_about, Rounding::Nearest);
+    let is_close = upper - estimate <= CLOSE.max(estimate.mul_f64(CLOSE_PART));
+    if is_close {
+        return format!("the last {shown} of writes{size}");
+    }
+    let most = span(upper, Rounding::Up);
+    format!("about the last {shown} of writes{size} (at most {most})")
+}
+
+/// What was put in after a comma ends with one.
+fn closing_comma(amount: &str) -> &'static str {
+    if amount.contains(", ") { "," } else { "" }
+}
+
+/// `, 335 B`, where it is known and not nothing.
+fn size(size: Option<Bytes>, rounding: Rounding) -> String {
+    size.filter(|size| *size > Bytes::ZERO)
+        .map_or_else(String::new, |size| format!(", {}", bytes(size, rounding)))
+}
+
+/// `12 s, 1.0 MiB behind`: how far behind a replica is now, by the estimate.
+pub(super) fn behind(risk: Option<&AtRisk>) -> Option<String> {
+    let risk = risk.filter(|risk| risk.as_of.is_none())?;
+    let lag = span(risk.lag.estimate?, Rounding::Nearest);
+    let size = size(risk.bytes.estimate, Rounding::Nearest);
+    Some(format!("{lag}{size} behind"))
+}
+
+/// What a failover cost: `at most the last 0.03 s of writes, 335 B, lost (certain as of ...)`.
+pub(super) fn by(lost: Lost, from: &str, clock: Clock<'_>) -> Line {
+    let least = |size: Option<Bytes>| {
+        size.map_or_else(String::new, |size| {
+            format!(", at least {}", bytes(size, Rounding::Down))
+        })
+    };
+    match lost {
+        Lost::Exactly(Bytes::ZERO) => Line::words("nothing lost"),
+        Lost::Exactly(size) => Line::words(format!(
+            "{} that {from} had written are not on the new master",
+            bytes(size, Rounding::Nearest)
+        )),
+        Lost::AtLeast(size) => Line::words(format!(
+            "at least {} lost; the rest is not known until {from} answers",
+            bytes(size, Rounding::Down)
+        )),
+        Lost::AtMost {
+            lag,
+            bytes,
+            as_of,
+            at_least,
+        } => {
+            let amount = at_most(lag, bytes);
+            let least = least(at_least);
+            let amount = format!("{amount}{least}");
+            let comma = closing_comma(&amount);
+            let line = Line::words(format!("{amount}{comma} lost (certain as of "));
+            line.at(as_of, clock).and(")")
+        }
+        Lost::Within { lag, at_least } => {
+            let least = least(at_least);
+            let most = span(lag, Rounding::Up);
+            Line::words(format!(
+                "lost is what {from} wrote in its last {most}{least} and the new master lacked"
+            ))
+        }
+        Lost::Unknown => Line::words(format!("what was lost is not known until {from} answers")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    const fn millis(millis: i64) -> Option<Span> {
+        Some(Span::from_millis(millis))
+    }
+
+    fn risk(lag: [Option<Span>; 3], bytes: Option<u64>, as_of: Option<i64>) -> AtRisk {
+        let [lower, estimate, upper] = lag;
+        let bytes = bytes.map(Bytes::new);
+        AtRisk {
+            lag: Bounds {
+                lower,
+                estimate,
+                upper,
+            },
+            bytes: Bounds {
+                lower: bytes,
+                estimate: bytes,
+                upper: bytes,
+            },
+            as_of: as_of.map(Timestamp::from_nanos),
+        }
+    }
+
+    #[test]
+    fn what_is_certain_is_said_as_certain_and_no_more() {
+        let (none, size) = (None, Some(1_048_576));
+        let cases = [
+            (
+                risk([millis(59_400), millis(60_100), millis(61_000)], size, None),
+                "the last 60 s of writes, 1.0 MiB",
+            ),
+            (
+                risk([millis(0), millis(5_000), millis(61_000)], size, None),
+                "about the last 5 s of writes, 1.0 MiB (at most 61 s)",
+            ),
+            (
+                risk([millis(0), millis(0), millis(870)], size, None),
+                "at most the last 0.87 s of writes",
+            ),
+            (
+                risk([millis(5_000), millis(7_000), none], size, None),
+                "about the last 7 s of writes, 1.0 MiB (at least 5 s)",
+            ),
+            (
+                risk([millis(0), millis(7_000), none], None, None),
+                "about the last 7 s of writes",
+            ),
+            (
+                risk([none, none, millis(24)], Some(335), Some(5)),
+                "at most the last 0.03 s of writes, 335 B",
+            ),
+            (
+                risk([millis(5_990), none, none], Some(2_047), None),
+                "at least the last 5.9 s of writes, 1.9 KiB",
+            ),
+        ];
+        for (risk, text) in cases {
+            assert_eq!(amount(&risk).as_deref(), Some(text));
+        }
+        let nothing = risk([millis(0), none, none], None, None);
+        assert_eq!(
+            amount(&nothing),
+            None,
+            "a lower bound of nothing says nothing"
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! What happened, in one sentence for the person who is paged: what, to which pair, since when, and
+//! what would be lost now. Notifications, the page, `check` and the API say the same.
+//!
+//! One file per family of rules. A sentence begins with the pair or server and the fact: a lock
+//! screen shows its first hundred characters.
+
+mod exporter;
+mod line;
+mod loss;
+mod pair;
+mod server;
+mod tree;
+mod words;
+
+pub use line::{Line, Piece};
+pub use pair::{PairNews, pair_line};
+pub use words::{Clock, length, quantity};
+
+use super::{AlertSnapshot, ResolveReason, Rule};
+use crate::model::{ClockAnchor, Timestamp};
+use words::Rounding;
+
+/// The sentence about one alert as of `now`.
+pub fn headline(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Line {
+    let clock = Clock { now, anchor };
+    let line = match alert.resolved {
+        Some((at, reason)) => resolved(alert, Ended { at, reason }, clock),
+        None => firing(alert, clock),
+    };
+    let is_flapping = alert.flapping && alert.resolved.is_none();
+    let line = if is_flapping {
+        line.and(" Flapping: further changes are not notified until it is stable.")
+    } else {
+        line
+    };
+    line.in_one_line()
+}
+
+/// What is the matter with the targets of a rule, after how many they are: `3 of 5 pairs dc1 → dc2
+/// stalled or down`.
+pub const fn plight(rule: Rule) -> &'static str {
+    match rule {
+        Rule::LagSeconds | Rule::LagBytes => "behind",
+        Rule::LinkDown => "stalled or down",
+        Rule::Unreachable => "not answering",
+        Rule::Unknown => "of unknown lag",
+        Rule::SentinelQuorum => "without quorum",
+        Rule::FullSync => "giving full syncs",
+        Rule::ReceiverFailing => "failing",
+        Rule::MonitorIsolated => "cut off",
+        Rule::Diverged => "diverged",
+        Rule::Failover => "failed over",
+    }
+}
+
+/// When and why an alert resolved.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    at: Timestamp,
+    reason: ResolveReason,
+}
+
+fn firing(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    match alert.identity.rule {
+        Rule::LagSeconds | Rule::LagBytes => pair::behind(alert, clock),
+        Rule::LinkDown => pair::link_down(alert, clock),
+        Rule::Unknown => pair::unknown(alert, clock),
+        Rule::Diverged => pair::diverged(alert, clock),
+        Rule::Unreachable => server::silent(alert, clock),
+        Rule::FullSync => server::full_syncs(alert, clock),
+        Rule::Failover => tree::failover(alert, clock),
+        Rule::SentinelQuorum => tree::no_quorum(alert, clock),
+        Rule::ReceiverFailing => exporter::receiver_fails(alert, clock),
+        Rule::MonitorIsolated => exporter::isolated(alert, clock),
+    }
+}
+
+fn resolved(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+    if ended.reason == ResolveReason::Removed {
+        let line = Line::words(format!("{}: closed, no longer configured", subject(alert)));
+        return lasted(line, alert, clock).and(".");
+    }
+    match alert.identity.rule {
+        Rule::Diverged => pair::no_longer_diverged(alert, ended, clock),
+        rule if ended.reason == ResolveReason::Failover && rule != Rule::Failover => {
+            pair::turned(alert, clock)
+        }
+        Rule::LagSeconds | Rule::LagBytes => pair::caught_up(alert, ended, clock),
+        Rule::LinkDown => pair::link_is_back(alert, ended, clock),
+        Rule::Unknown => pair::known_again(alert, ended, clock),
+        Rule::Unreachable => server::answers_again(alert, ended, clock),
+        Rule::FullSync => server::no_more_full_syncs(alert, clock),
+        Rule::Failover => tree::no_more_failovers(alert, clock),
+        Rule::SentinelQuorum => tree::quorum_is_back(alert, ended, clock),
+        Rule::ReceiverFailing => exporter::receiver_works(alert, ended, clock),
+        Rule::MonitorIsolated => exporter::connected(alert, ended, clock),
+    }
+}
+
+/// What the alert is about, for the beginning of a sentence.
+fn subject(alert: &AlertSnapshot) -> String {
+    match alert.identity.rule {
+        Rule::LagSeconds | Rule::LagBytes | Rule::LinkDown | Rule::Unknown | Rule::Diverged => {
+            pair::subject(&pair::news(alert))
+        }
+        Rule::Unreachable | Rule::FullSync => server::subject(alert),
+        Rule::Failover | Rule::SentinelQuorum => alert.label("pair").to_owned(),
+        Rule::ReceiverFailing => format!("receiver {}", alert.label("receiver")),
+        Rule::MonitorIsolated => "this exporter".to_owned(),
+    }
+}
+
+/// ` for 60 s (since 06:43:28 UTC)`: how long the fault has lasted.
+fn lasting(line: Line, since: Option<Timestamp>, clock: Clock<'_>) -> Line {
+    let Some(since) = since else {
+        return line;
+    };
+    let lasts = words::span(clock.now - since, Rounding::Nearest);
+    let line = line.and(format!(" for {lasts} (since "));
+    line.at(since, clock).and(")")
+}
+
+/// `06:43:28 to 06:44:28 UTC (60 s)`: when the fault was. Without a known beginning, of the alert.
+fn stretch(line: Line, alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+    let context = &alert.context;
+    let since = context.fault_since.unwrap_or(alert.started_at);
+    let until = context.fault_until.unwrap_or(ended.at).max(since);
+    let lasted = words::span(until - since, Rounding::Nearest);
+    let line = line.from_to(since, until, clock);
+    line.and(format!(" ({lasted})"))
+}
+
+/// `; it had lasted for 60 s (since 06:43:28 UTC)`, where that is known.
+fn lasted(line: Line, alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    match alert.context.fault_since {
+        Some(since) => lasting(line.and("; it had lasted"), Some(since), clock),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests;

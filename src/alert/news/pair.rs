@@ -1,0 +1,404 @@
+//! Pairs: lag, link, unknown lag, two histories.
+
+use super::line::Line;
+use super::words::{Clock, Rounding, bytes, span};
+use super::{Ended, lasted, lasting, loss, stretch};
+use crate::alert::{
+    AlertSnapshot, AtRisk, Backlog, Details, DivergedFacts, Recovery, ResolveReason, Resync, Rule,
+    Worst,
+};
+use crate::model::{Bytes, Span, Timestamp};
+use crate::replication::PairState;
+
+/// What is said about a pair, whoever says it.
+#[derive(Clone, Copy, Debug)]
+pub struct PairNews<'a> {
+    /// The pair.
+    pub pair: &'a str,
+    /// The master's datacenter.
+    pub source_dc: &'a str,
+    /// The replica's datacenter.
+    pub target_dc: &'a str,
+    /// The replica, `host:port`.
+    pub replica: &'a str,
+    /// Whether name and datacenters do not say which replica is meant.
+    pub names_replica: bool,
+    /// The link's state, in the contract's spelling.
+    pub state: &'a str,
+    /// Why, as a sentence.
+    pub reason: Option<&'a str>,
+    /// Since when data does not flow, where that is so.
+    pub since: Option<Timestamp>,
+    /// What would be lost if the master's datacenter failed.
+    pub at_risk: Option<&'a AtRisk>,
+    /// What is left of the backlog.
+    pub backlog: Option<&'a Backlog>,
+}
+
+/// How long a stretch of catching up is not worth its number.
+const AT_ONCE: Span = Span::from_millis(50);
+
+/// One line about a pair as of now: its state and since when, and what would be lost.
+pub fn pair_line(news: &PairNews<'_>, clock: Clock<'_>) -> Line {
+    let line = state_line(news, clock).and(".");
+    line.and_line(loss_line(news, clock))
+        .and_line(backlog_line(news))
+        .in_one_line()
+}
+
+pub(super) fn news(alert: &AlertSnapshot) -> PairNews<'_> {
+    let context = &*alert.context;
+    PairNews {
+        pair: alert.label("pair"),
+        source_dc: alert.label("source_dc"),
+        target_dc: alert.label("target_dc"),
+        replica: alert.label("replica"),
+        names_replica: context.names_replica,
+        state: context.state.unwrap_or("unknown"),
+        reason: context.reason.as_deref(),
+        since: context.fault_since,
+        at_risk: context.at_risk.as_ref(),
+        backlog: context.backlog.as_ref(),
+    }
+}
+
+/// `orders dc1 → dc2`.
+pub(super) fn subject(news: &PairNews<'_>) -> String {
+    let PairNews {
+        pair,
+        source_dc,
+        target_dc,
+        replica,
+        ..
+    } = news;
+    let direction = format!("{pair} {source_dc} → {target_dc}");
+    if news.names_replica {
+        format!("{direction} ({replica})")
+    } else {
+        direction
+    }
+}
+
+/// The state and since when: `orders dc1 → dc2 stalled for 60 s (since 06:43:28 UTC)`.
+fn state_line(news: &PairNews<'_>, clock: Clock<'_>) -> Line {
+    let subject = subject(news);
+    let is = |state: PairState| news.state == state.label();
+    let reason = news.reason.unwrap_or("nothing is known");
+    if is(PairState::Streaming) {
+        return Line::words(format!("{subject} streaming"));
+    }
+    if is(PairState::Stalled) {
+        return lasting(Line::words(format!("{subject} stalled")), news.since, clock);
+    }
+    if is(PairState::LinkDown) {
+        return lasting(
+            Line::words(format!("{subject} link down")),
+            news.since,
+            clock,
+        );
+    }
+    if is(PairState::FullSync) {
+        let line = lasting(
+            Line::words(format!("{subject} out of sync")),
+            news.since,
+            clock,
+        );
+        return line.and(format!(": {reason}"));
+    }
+    Line::words(format!("{subject}: {reason}"))
+}
+
+fn loss_line(news: &PairNews<'_>, clock: Clock<'_>) -> Line {
+    let is = |state: PairState| news.state == state.label();
+    if is(PairState::Diverged) || is(PairState::Unsupported) || is(PairState::NeverSynced) {
+        return Line::default();
+    }
+    if is(PairState::MasterUnreachable) {
+        let to = failover_target(news);
+        return loss::by_failover(&to, news.at_risk, clock);
+    }
+    loss::if_died(&failing(news), news.at_risk, clock)
+}
+
+/// What could fail: the datacenter, where the replica runs in another one.
+fn failing(news: &PairNews<'_>) -> String {
+    if news.source_dc == news.target_dc || news.source_dc == "unknown" {
+        "the master".to_owned()
+    } else {
+        news.source_dc.to_owned()
+    }
+}
+
+fn failover_target(news: &PairNews<'_>) -> String {
+    if news.source_dc == news.target_dc || news.target_dc == "unknown" || news.names_replica {
+        news.replica.to_owned()
+    } else {
+        news.target_dc.to_owned()
+    }
+}
+
+/// How long the backlog lasts, while the replica is cut off.
+fn backlog_line(news: &PairNews<'_>) -> Line {
+    let is_stalled = news.state == PairState::Stalled.label();
+    let is_down = news.state == PairState::LinkDown.label();
+    let Some(backlog) = news.backlog.filter(|_| is_stalled || is_down) else {
+        return Line::default();
+    };
+    let text = match (backlog.headroom, backlog.lasts) {
+        (Bytes::ZERO, _) if is_down => {
+            " The backlog has overflowed: a full resync is certain.".to_owned()
+        }
+        (Bytes::ZERO, _) => {
+            " The backlog has overflowed: a full resync follows if the connection breaks."
+                .to_owned()
+        }
+        (_, Some(lasts)) => {
+            let lasts = span(lasts, Rounding::Down);
+            format!(" Backlog lasts ~{lasts} more, then a full resync.")
+        }
+        (headroom, None) => {
+            let left = bytes(headroom, Rounding::Down);
+            format!(" Backlog has {left} left, then a full resync.")
+        }
+    };
+    Line::words(text)
+}
+
+/// The link is down or stalled; or it is fine again and the alert waits.
+pub(super) fn link_down(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let news = news(alert);
+    let context = &alert.context;
+    let is_streaming = news.state == PairState::Streaming.label();
+    let fault = context.fault_since.zip(context.fault_until);
+    let Some((since, until)) = fault.filter(|_| is_streaming) else {
+        return pair_line(&news, clock);
+    };
+    let line = Line::words(format!("{} streaming again since ", subject(&news)));
+    let line = line.at(until, clock).and(format!("; {} ", was(alert)));
+    let lasted = span(until - since, Rounding::Nearest);
+    let line = line
+        .from_to(since, until, clock)
+        .and(format!(" ({lasted})."));
+    line.and_line(loss_line(&news, clock))
+}
+
+/// What the link was.
+fn was(alert: &AlertSnapshot) -> &'static str {
+    if alert.context.fault_state == Some(PairState::Stalled.label()) {
+        "stalled"
+    } else {
+        "down"
+    }
+}
+
+/// The replica is behind.
+pub(super) fn behind(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let news = news(alert);
+    let subject = subject(&news);
+    let value = super::super::Measured::best(&alert.value);
+    let amount = match value {
+        Some(super::super::Quantity::Seconds(lag)) => span(lag, Rounding::Nearest),
+        Some(super::super::Quantity::Bytes(size)) => bytes(size, Rounding::Nearest),
+        _ => return pair_line(&news, clock),
+    };
+    let streams = news.state == PairState::Streaming.label();
+    let state = if streams {
+        String::new()
+    } else {
+        format!(" ({})", news.state.replace('_', " "))
+    };
+    let line = Line::words(format!("{subject} {amount} behind{state}."));
+    line.and_line(loss_line(&news, clock))
+        .and_line(backlog_line(&news))
+}
+
+/// Nobody can say how far behind the replica is.
+pub(super) fn unknown(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let news = news(alert);
+    let line = Line::words(format!("{}: lag unknown", subject(&news)));
+    let line = lasting(line, news.since, clock);
+    let reason = news.reason.unwrap_or("nothing is known");
+    let line = line.and(format!(": {reason}."));
+    line.and_line(loss_line(&news, clock))
+}
+
+/// Two histories.
+pub(super) fn diverged(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let news = news(alert);
+    let pair = news.pair;
+    let Some(Details::Diverged(facts)) = &alert.context.details else {
+        let line = Line::words(format!("{} diverged", subject(&news)));
+        return lasting(line, news.since, clock).and(".");
+    };
+    if facts.two_masters {
+        let line = Line::words(format!("{pair}: two masters"));
+        let line = lasting(line, news.since, clock);
+        let alone = alone(facts, &news);
+        return line.and(format!(
+            ": {alone}. Whichever becomes the other's replica loses what only it has."
+        ));
+    }
+    let replica = &facts.replica;
+    let line = Line::words(format!(
+        "{pair}: replica {replica} ({}) diverged",
+        news.target_dc
+    ));
+    let line = lasting(line, news.since, clock);
+    let size = facts.only_replica.map_or_else(
+        || "writes that only it has".to_owned(),
+        |size| format!("{} that only it has", bytes(size, Rounding::Nearest)),
+    );
+    line.and(format!(": {size} are lost when it resyncs."))
+}
+
+fn alone(facts: &DivergedFacts, news: &PairNews<'_>) -> String {
+    let DivergedFacts {
+        master, replica, ..
+    } = facts;
+    let [here, there] = [news.source_dc, news.target_dc];
+    let both = facts.only_master.zip(facts.only_replica);
+    let Some((only_master, only_replica)) = both else {
+        return format!(
+            "{master} ({here}) and {replica} ({there}); what each has alone is not known"
+        );
+    };
+    let [only_master, only_replica] =
+        [only_master, only_replica].map(|size| bytes(size, Rounding::Nearest));
+    format!("{master} ({here}) has {only_master} alone, {replica} ({there}) has {only_replica}")
+}
+
+/// The link is fine again.
+pub(super) fn link_is_back(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+    let subject = subject(&news(alert));
+    let was = if was(alert) == "stalled" {
+        "Stalled"
+    } else {
+        "Down"
+    };
+    let line = Line::words(format!("{subject}: resolved. {was} "));
+    let line = stretch(line, alert, ended, clock);
+    let worst = at_worst(alert.context.worst, " behind");
+    let how = recovery(alert);
+    line.and(format!("{worst}{how}{}.", nothing_lost(alert)))
+}
+
+/// The replica is no longer behind.
+pub(super) fn caught_up(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+    let line = Line::words(format!("{}: resolved. Behind ", subject(&news(alert))));
+    let line = stretch(line, alert, ended, clock);
+    let worst = at_worst(alert.context.worst, "");
+    let lag = alert.context.at_risk.and_then(|risk| risk.lag.estimate);
+    let now = loss::behind(alert.context.at_risk.as_ref());
+    let (how, lost) = match (lag, now) {
+        (Some(lag), _) if lag < Span::from_secs(1) => {
+            ("; caught up".to_owned(), nothing_lost(alert))
+        }
+        (_, Some(behind)) => (format!("; now {behind}"), ""),
+        (_, None) => (String::new(), ""),
+    };
+    line.and(format!("{worst}{how}{lost}."))
+}
+
+/// `, at worst 60 s / 1.0 MiB behind`.
+fn at_worst(worst: Worst, end: &str) -> String {
+    let lag = worst.lag.map(|lag| span(lag, Rounding::Nearest));
+    let size = worst.bytes.filter(|size| *size > Bytes::ZERO);
+    let size = size.map(|size| bytes(size, Rounding::Nearest));
+    let parts: Vec<String> = lag.into_iter().chain(size).collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!(", at worst {}{end}", parts.join(" / "))
+}
+
+/// `; caught up by partial resync in 0.1 s`.
+fn recovery(alert: &AlertSnapshot) -> String {
+    let Some(Recovery { resync, took }) = alert.context.recovery else {
+        return String::new();
+    };
+    let how = match resync {
+        Some(Resync::Partial) => " by partial resync",
+        Some(Resync::Full) => " by full resync",
+        Some(Resync::None) => " over the same connection",
+        None => "",
+    };
+    match took {
+        Some(took) if took < AT_ONCE => format!("; caught up{how} at once"),
+        Some(took) => format!("; caught up{how} in {}", span(took, Rounding::Nearest)),
+        None => {
+            let behind = loss::behind(alert.context.at_risk.as_ref());
+            let still = behind.map_or_else(String::new, |behind| format!(", still {behind}"));
+            format!("; catching up{how}{still}")
+        }
+    }
+}
+
+/// `; nothing lost`, where that is certain: the replica has everything of the history in which the
+/// fault began.
+fn nothing_lost(alert: &AlertSnapshot) -> &'static str {
+    let has_everything = alert.context.recovery.is_none_or(|how| how.took.is_some());
+    if has_everything && alert.context.is_the_same() {
+        "; nothing lost"
+    } else {
+        ""
+    }
+}
+
+/// The lag is known again.
+pub(super) fn known_again(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+    let behind = loss::behind(alert.context.at_risk.as_ref());
+    let now = behind.map_or_else(String::new, |behind| format!(", {behind}"));
+    let subject = subject(&news(alert));
+    let line = Line::words(format!(
+        "{subject}: resolved. The lag is known again{now}; unknown "
+    ));
+    stretch(line, alert, ended, clock).and(".")
+}
+
+/// Another server became the master: the direction that the alert is about is gone.
+pub(super) fn turned(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let news = news(alert);
+    let what = match alert.identity.rule {
+        Rule::LinkDown => "link down",
+        Rule::Unknown => "lag unknown",
+        _ => "behind",
+    };
+    let subject = subject(&news);
+    let text = format!("{subject} {what}: closed by a failover, another server is the master now");
+    lasted(Line::words(text), alert, clock).and(".")
+}
+
+/// One history again.
+pub(super) fn no_longer_diverged(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+    let news = news(alert);
+    let Some(Details::Diverged(facts)) = &alert.context.details else {
+        let line = Line::words(format!("{}: resolved. Diverged ", subject(&news)));
+        return stretch(line, alert, ended, clock).and(".");
+    };
+    let DivergedFacts {
+        master, replica, ..
+    } = facts;
+    let [here, there] = [news.source_dc, news.target_dc];
+    let what = if facts.two_masters {
+        format!("{master} ({here}) and {replica} ({there}) were both masters ")
+    } else {
+        format!("{replica} ({there}) had writes of its own ")
+    };
+    let line = Line::words(format!("{}: resolved. {what}", news.pair));
+    let line = stretch(line, alert, ended, clock);
+    let is_turned = ended.reason == ResolveReason::Failover;
+    let (winner, loser, size) = if is_turned {
+        (replica, master, facts.only_master)
+    } else {
+        (master, replica, facts.only_replica)
+    };
+    let lost = match size {
+        Some(Bytes::ZERO) => format!("{loser} had nothing that {winner} lacks: nothing lost"),
+        Some(size) => {
+            let size = bytes(size, Rounding::Nearest);
+            format!("{size} that only {loser} had are lost unless they were copied")
+        }
+        None => format!("what only {loser} had is lost unless it was copied"),
+    };
+    line.and(format!("; {winner} is the master: {lost}."))
+}

@@ -1,0 +1,171 @@
+//! Servers: silence and full syncs.
+
+use super::line::Line;
+use super::words::{Clock, Rounding, count, names, span};
+use super::{Ended, lasting, loss, stretch};
+use crate::alert::{AlertSnapshot, AtRisk, Details, Quantity, Service, ServiceRole};
+use crate::model::PollError;
+
+/// Names of pairs in one sentence.
+const MAX_NAMES: usize = 3;
+
+/// What a server is to its pairs: `orders: master 127.1.0.10:6379 (dc1)`.
+pub(super) fn subject(alert: &AlertSnapshot) -> String {
+    let server = format!("{} ({})", alert.label("server"), alert.label("dc"));
+    let services = &alert.context.services;
+    let Some(first) = services.first() else {
+        return server;
+    };
+    let of_role = |role| pair_names(services, role);
+    let more = alert.context.more_services;
+    let own = of_role(first.role);
+    let beyond = own.len().saturating_sub(MAX_NAMES);
+    let shown: Vec<&str> = own.iter().take(MAX_NAMES).copied().collect();
+    let pairs = names(&shown, beyond + more);
+    let role = match first.role {
+        ServiceRole::Master => "master",
+        ServiceRole::Replica => "replica",
+    };
+    let also = of_role(ServiceRole::Replica);
+    let is_both = first.role == ServiceRole::Master && !also.is_empty();
+    let also = if is_both {
+        let shown: Vec<&str> = also.iter().take(MAX_NAMES).copied().collect();
+        let beyond = also.len().saturating_sub(MAX_NAMES);
+        format!(" (also replica of {})", names(&shown, beyond))
+    } else {
+        String::new()
+    };
+    format!("{pairs}: {role} {server}{also}")
+}
+
+/// The names of the pairs that the server is this to, each once.
+fn pair_names(services: &[Service], role: ServiceRole) -> Vec<&str> {
+    let own = services.iter().filter(|service| service.role == role);
+    let mut names: Vec<&str> = own.map(|service| service.pair.as_str()).collect();
+    names.dedup();
+    names
+}
+
+/// The server does not answer.
+pub(super) fn silent(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let context = &alert.context;
+    let subject = subject(alert);
+    if let Some(until) = context.fault_until {
+        return Line::words(format!("{subject} answers again since "))
+            .at(until, clock)
+            .and(".");
+    }
+    let line = Line::words(format!("{subject} {}", fails(context.error)));
+    let line = lasting(line, context.fault_since, clock).and(".");
+    line.and_line(cost(alert, clock))
+}
+
+/// What has gone wrong, for so long.
+const fn fails(error: Option<PollError>) -> &'static str {
+    match error {
+        None | Some(PollError::Timeout) => "has not answered",
+        Some(PollError::Refused) => "has refused connections",
+        Some(PollError::Reset) => "has closed every connection",
+        Some(PollError::Dns) => "has not been found by its name",
+        Some(PollError::Tls) => "has failed the TLS handshake",
+        Some(PollError::Auth) => "has refused the exporter's login",
+        Some(PollError::Denied) => "has not let the exporter call INFO",
+        Some(PollError::Loading) => "has been loading its data set",
+        Some(PollError::Busy) => "has been busy with a script",
+        Some(PollError::MaxClients) => "has had no room for another client",
+        Some(PollError::TooLarge | PollError::Protocol | PollError::Parse) => {
+            "has not answered as a Redis server"
+        }
+    }
+}
+
+/// What failing over would lose, or what is at risk without the replica: of one pair, where it is
+/// one, else of the worst.
+fn cost(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let services = &alert.context.services;
+    let Some(first) = services.first() else {
+        return Line::default();
+    };
+    let own = services.iter().filter(|service| service.role == first.role);
+    if first.role == ServiceRole::Replica {
+        let Some(worst) = own.max_by_key(|service| at_worst(service.at_risk.as_ref())) else {
+            return Line::default();
+        };
+        let dc = &worst.peer_dc;
+        let is_here = dc == alert.label("dc") || dc == "unknown";
+        let who = if is_here { "the master" } else { dc.as_str() };
+        return loss::if_died(who, worst.at_risk.as_ref(), clock);
+    }
+    // To each pair belongs its best replica; of all pairs the worst is said.
+    let best = own
+        .filter(|service| service.pair == first.pair)
+        .min_by_key(|service| at_worst(service.at_risk.as_ref()));
+    let Some(best) = best else {
+        return Line::default();
+    };
+    let is_elsewhere = best.peer_dc != alert.label("dc") && best.peer_dc != "unknown";
+    let others = pair_names(services, ServiceRole::Master).len() > 1;
+    let to = if is_elsewhere {
+        &best.peer_dc
+    } else {
+        &best.peer
+    };
+    let to = if others {
+        format!("{to} ({})", best.pair)
+    } else {
+        to.clone()
+    };
+    loss::by_failover(&to, best.at_risk.as_ref(), clock)
+}
+
+/// For comparing: the upper bound in nanoseconds; unknown is the worst.
+fn at_worst(risk: Option<&AtRisk>) -> i64 {
+    let lag = risk.and_then(|risk| risk.lag.upper.or(risk.lag.estimate));
+    lag.map_or(i64::MAX, crate::model::Span::as_nanos)
+}
+
+/// The server answers again.
+pub(super) fn answers_again(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+    let line = Line::words(format!("{}: resolved. No answer ", subject(alert)));
+    let line = stretch(line, alert, ended, clock);
+    let is_known = alert.context.same_since.is_some() && alert.context.fault_since.is_some();
+    let text = match (alert.context.is_the_same(), is_known) {
+        (true, _) => "; it is the same process: nothing of its data is lost.",
+        (false, true) => "; it is another process: it was restarted.",
+        (false, false) => ".",
+    };
+    line.and(text)
+}
+
+/// The server gave full syncs.
+pub(super) fn full_syncs(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let _ = clock;
+    Line::words(format!("{} gave {}.", subject(alert), syncs(alert)))
+}
+
+fn syncs(alert: &AlertSnapshot) -> String {
+    let number = match alert.value.best() {
+        Some(Quantity::Count(number)) => number,
+        _ => 0,
+    };
+    let text = count(number, "full sync", "full syncs");
+    match &alert.context.details {
+        Some(Details::FullSyncs { window }) => {
+            format!("{text} in the last {}", span(*window, Rounding::Nearest))
+        }
+        _ => text,
+    }
+}
+
+/// No more full syncs.
+pub(super) fn no_more_full_syncs(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let _ = clock;
+    let subject = subject(alert);
+    let text = match &alert.context.details {
+        Some(Details::FullSyncs { window }) => {
+            format!(" in the last {}", span(*window, Rounding::Nearest))
+        }
+        _ => String::new(),
+    };
+    Line::words(format!("{subject}: resolved. No further full sync{text}."))
+}

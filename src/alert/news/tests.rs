@@ -1,0 +1,601 @@
+//! Every kind of sentence, read.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::alert::{
+    AlertContext, AlertIdentity, AlertStatus, AtRisk, Backlog, Bounds, Details, DivergedFacts,
+    FailoverFacts, Labels, Lost, Measured, Quantity, Reading, Recovery, Resync, Service,
+    ServiceRole, Worst,
+};
+use crate::config::Severity;
+use crate::model::{Bytes, PollError, Span, WallTime};
+
+const SECOND: i64 = 1_000_000_000;
+
+/// 06:44:28 UTC.
+const NOW: i64 = 10_000;
+
+const fn at(secs: i64) -> Timestamp {
+    Timestamp::from_nanos(secs * SECOND)
+}
+
+fn anchor() -> ClockAnchor {
+    ClockAnchor {
+        mono: at(NOW),
+        wall: WallTime::from_nanos(1_700_030_668 * SECOND),
+    }
+}
+
+fn alert(rule: Rule, labels: &[(&str, &str)], context: AlertContext) -> AlertSnapshot {
+    let labels: Labels = labels
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let identity = AlertIdentity {
+        rule,
+        labels: Arc::new(labels),
+    };
+    AlertSnapshot {
+        fingerprint: identity.fingerprint(),
+        identity,
+        severity: Severity::Critical,
+        status: AlertStatus::Firing,
+        started_at: at(NOW - 50),
+        resolved: None,
+        value: Measured::from(Reading::exact(Span::from_secs(60))),
+        threshold: Quantity::Seconds(Span::from_secs(60)),
+        peak: None,
+        context: Arc::new(context),
+        hold: None,
+        flapping: false,
+        decision: None,
+    }
+}
+
+const PAIR: [(&str, &str); 4] = [
+    ("pair", "orders"),
+    ("source_dc", "dc1"),
+    ("target_dc", "dc2"),
+    ("replica", "127.2.0.10:17101"),
+];
+
+const SERVER: [(&str, &str); 2] = [("dc", "dc1"), ("server", "127.1.0.10:17100")];
+
+fn said(alert: &AlertSnapshot) -> String {
+    headline(alert, at(NOW), &anchor()).to_string()
+}
+
+fn over(mut alert: AlertSnapshot, reason: ResolveReason) -> AlertSnapshot {
+    alert.status = AlertStatus::Resolved;
+    alert.resolved = Some((at(NOW), reason));
+    alert
+}
+
+fn risk(lag: i64, bytes: u64) -> AtRisk {
+    let span = |millis| Some(Span::from_millis(millis));
+    let bytes = Some(Bytes::new(bytes));
+    AtRisk {
+        lag: Bounds {
+            lower: span(lag * 1000 - 400),
+            estimate: span(lag * 1000),
+            upper: span(lag * 1000 + 500),
+        },
+        bytes: Bounds {
+            lower: bytes,
+            estimate: bytes,
+            upper: bytes,
+        },
+        as_of: None,
+    }
+}
+
+fn last_known() -> AtRisk {
+    AtRisk {
+        lag: Bounds {
+            upper: Some(Span::from_millis(18)),
+            ..Bounds::default()
+        },
+        bytes: Bounds {
+            upper: Some(Bytes::new(335)),
+            ..Bounds::default()
+        },
+        as_of: Some(at(NOW - 66)),
+    }
+}
+
+fn stalled() -> AlertContext {
+    AlertContext {
+        state: Some("stalled"),
+        fault_since: Some(at(NOW - 60)),
+        fault_state: Some("stalled"),
+        at_risk: Some(risk(60, 1_048_576)),
+        backlog: Some(Backlog {
+            headroom: Bytes::new(15_000_000),
+            lasts: Some(Span::from_secs(850)),
+        }),
+        worst: Worst {
+            lag: Some(Span::from_secs(60)),
+            bytes: Some(Bytes::new(1_048_576)),
+        },
+        ..AlertContext::default()
+    }
+}
+
+#[test]
+fn a_stall_says_since_when_what_would_be_lost_and_how_long_the_backlog_lasts() {
+    let firing = alert(Rule::LinkDown, &PAIR, stalled());
+    assert_eq!(
+        said(&firing),
+        "orders dc1 → dc2 stalled for 60 s (since 06:43:28 UTC). If dc1 died now: the last 60 s of \
+         writes, 1.0 MiB, would be lost. Backlog lasts ~14 min more, then a full resync."
+    );
+    assert!(
+        said(&firing)
+            .chars()
+            .take(100)
+            .collect::<String>()
+            .contains("If dc1 died now")
+    );
+}
+
+#[test]
+fn a_link_that_is_down_says_when_only_a_full_resync_helps() {
+    let overflowed = Some(Backlog {
+        headroom: Bytes::ZERO,
+        lasts: None,
+    });
+    let context = AlertContext {
+        state: Some("link_down"),
+        names_replica: true,
+        backlog: overflowed,
+        ..stalled()
+    };
+    assert_eq!(
+        said(&alert(Rule::LinkDown, &PAIR, context)),
+        "orders dc1 → dc2 (127.2.0.10:17101) link down for 60 s (since 06:43:28 UTC). If dc1 died \
+         now: the last 60 s of writes, 1.0 MiB, would be lost. The backlog has overflowed: a full \
+         resync is certain."
+    );
+    let syncing = AlertContext {
+        state: Some("full_sync"),
+        reason: Some("a full sync is under way: 70.1 MiB read".to_owned()),
+        backlog: None,
+        ..stalled()
+    };
+    assert_eq!(
+        said(&alert(Rule::LinkDown, &PAIR, syncing)),
+        "orders dc1 → dc2 out of sync for 60 s (since 06:43:28 UTC): a full sync is under way: 70.1 \
+         MiB read. If dc1 died now: the last 60 s of writes, 1.0 MiB, would be lost."
+    );
+}
+
+fn recovered(took: Option<i64>, lag: AtRisk) -> AlertContext {
+    AlertContext {
+        state: Some("streaming"),
+        fault_until: Some(at(NOW)),
+        same_since: Some(at(NOW - 5_000)),
+        recovery: Some(Recovery {
+            resync: Some(Resync::Partial),
+            took: took.map(Span::from_millis),
+        }),
+        at_risk: Some(lag),
+        ..stalled()
+    }
+}
+
+#[test]
+fn a_resolve_says_from_when_to_when_how_bad_how_it_ended_and_what_was_lost() {
+    let context = recovered(Some(100), risk(0, 0));
+    let ended = over(
+        alert(Rule::LinkDown, &PAIR, context),
+        ResolveReason::Cleared,
+    );
+    assert_eq!(
+        said(&ended),
+        "orders dc1 → dc2: resolved. Stalled 06:43:28 to 06:44:28 UTC (60 s), at worst 60 s / 1.0 \
+         MiB behind; caught up by partial resync in 0.1 s; nothing lost."
+    );
+    let context = AlertContext {
+        same_since: Some(at(NOW - 5)),
+        ..recovered(None, risk(12, 2048))
+    };
+    let ended = over(
+        alert(Rule::LinkDown, &PAIR, context),
+        ResolveReason::Cleared,
+    );
+    assert_eq!(
+        said(&ended),
+        "orders dc1 → dc2: resolved. Stalled 06:43:28 to 06:44:28 UTC (60 s), at worst 60 s / 1.0 \
+         MiB behind; catching up by partial resync, still 12 s, 2.0 KiB behind."
+    );
+}
+
+#[test]
+fn an_alert_that_waits_for_its_end_or_flaps_is_not_told_as_down() {
+    let mut waiting = alert(Rule::LinkDown, &PAIR, recovered(Some(100), risk(0, 0)));
+    waiting.flapping = true;
+    assert_eq!(
+        said(&waiting),
+        "orders dc1 → dc2 streaming again since 06:44:28 UTC; stalled 06:43:28 to 06:44:28 UTC (60 \
+         s). If dc1 died now: at most the last 0.5 s of writes would be lost. Flapping: further \
+         changes are not notified until it is stable."
+    );
+}
+
+#[test]
+fn a_lag_is_said_in_seconds_or_bytes_and_resolves_with_its_own_length() {
+    let context = AlertContext {
+        state: Some("streaming"),
+        backlog: None,
+        ..stalled()
+    };
+    let mut lag = alert(Rule::LagSeconds, &PAIR, context);
+    assert_eq!(
+        said(&lag),
+        "orders dc1 → dc2 60 s behind. If dc1 died now: the last 60 s of writes, 1.0 MiB, would be \
+         lost."
+    );
+    lag.identity.rule = Rule::LagBytes;
+    lag.value = Measured::from(Reading::exact(Bytes::new(70 << 20)));
+    assert!(
+        said(&lag).starts_with("orders dc1 → dc2 70.0 MiB behind. If dc1"),
+        "{}",
+        said(&lag)
+    );
+    let context = AlertContext {
+        recovery: None,
+        ..recovered(None, risk(0, 0))
+    };
+    let ended = over(
+        alert(Rule::LagSeconds, &PAIR, context),
+        ResolveReason::Cleared,
+    );
+    assert_eq!(
+        said(&ended),
+        "orders dc1 → dc2: resolved. Behind 06:43:28 to 06:44:28 UTC (60 s), at worst 60 s / 1.0 \
+         MiB; caught up; nothing lost."
+    );
+}
+
+#[test]
+fn a_lag_that_nobody_knows_has_the_last_certain_statement() {
+    let context = AlertContext {
+        state: Some("replica_unreachable"),
+        reason: Some("the replica does not answer".to_owned()),
+        fault_since: Some(at(NOW - 95)),
+        at_risk: Some(last_known()),
+        ..AlertContext::default()
+    };
+    let firing = alert(Rule::Unknown, &PAIR, context);
+    assert_eq!(
+        said(&firing),
+        "orders dc1 → dc2: lag unknown for 95 s (since 06:42:53 UTC): the replica does not answer. \
+         If dc1 died now: at most the last 0.02 s of writes, 335 B, would be lost (certain as of \
+         06:43:22 UTC)."
+    );
+    let ended = over(firing, ResolveReason::Cleared);
+    assert_eq!(
+        said(&ended),
+        "orders dc1 → dc2: resolved. The lag is known again; unknown 06:42:53 to 06:44:28 UTC (95 s)."
+    );
+}
+
+fn two_masters() -> AlertContext {
+    AlertContext {
+        state: Some("diverged"),
+        fault_since: Some(at(NOW - 38)),
+        details: Some(Details::Diverged(DivergedFacts {
+            master: "127.1.0.10:17100".to_owned(),
+            replica: "127.2.0.10:17101".to_owned(),
+            two_masters: true,
+            only_master: Some(Bytes::new(2048)),
+            only_replica: Some(Bytes::new(7)),
+        })),
+        ..AlertContext::default()
+    }
+}
+
+#[test]
+fn two_masters_are_named_and_so_is_the_one_that_loses() {
+    let firing = alert(Rule::Diverged, &PAIR, two_masters());
+    assert_eq!(
+        said(&firing),
+        "orders: two masters for 38 s (since 06:43:50 UTC): 127.1.0.10:17100 (dc1) has 2.0 KiB \
+         alone, 127.2.0.10:17101 (dc2) has 7 B. Whichever becomes the other's replica loses what \
+         only it has."
+    );
+    let ended = over(firing.clone(), ResolveReason::Cleared);
+    assert_eq!(
+        said(&ended),
+        "orders: resolved. 127.1.0.10:17100 (dc1) and 127.2.0.10:17101 (dc2) were both masters \
+         06:43:50 to 06:44:28 UTC (38 s); 127.1.0.10:17100 is the master: 7 B that only \
+         127.2.0.10:17101 had are lost unless they were copied."
+    );
+    let turned = over(firing, ResolveReason::Failover);
+    assert!(
+        said(&turned).ends_with(
+            "127.2.0.10:17101 is the master: 2.0 KiB that only 127.1.0.10:17100 had are lost unless \
+             they were copied."
+        ),
+        "{}",
+        said(&turned)
+    );
+}
+
+fn service(role: ServiceRole, pair: &str, at_risk: AtRisk) -> Service {
+    Service {
+        role,
+        pair: pair.to_owned(),
+        peer_dc: "dc2".to_owned(),
+        peer: "127.2.0.10:17101".to_owned(),
+        at_risk: Some(at_risk),
+    }
+}
+
+fn silent(services: Vec<Service>, error: Option<PollError>) -> AlertContext {
+    AlertContext {
+        fault_since: Some(at(NOW - 65)),
+        services,
+        error,
+        ..AlertContext::default()
+    }
+}
+
+#[test]
+fn a_dead_master_says_whose_it_is_and_what_a_failover_would_lose() {
+    let own = vec![service(ServiceRole::Master, "orders", last_known())];
+    let firing = alert(
+        Rule::Unreachable,
+        &SERVER,
+        silent(own, Some(PollError::Refused)),
+    );
+    assert_eq!(
+        said(&firing),
+        "orders: master 127.1.0.10:17100 (dc1) has refused connections for 65 s (since 06:43:23 \
+         UTC). Failing over to dc2 now loses at most the last 0.02 s of writes, 335 B (certain as \
+         of 06:43:22 UTC)."
+    );
+    let names = ["a", "b", "c", "d", "e"];
+    let many = names.map(|name| service(ServiceRole::Master, name, last_known()));
+    let firing = alert(Rule::Unreachable, &SERVER, silent(many.into(), None));
+    assert!(
+        said(&firing).starts_with("a, b, c and 2 more: master 127.1.0.10:17100 (dc1) has not answ"),
+        "{}",
+        said(&firing)
+    );
+    let stranger = alert(Rule::Unreachable, &SERVER, silent(Vec::new(), None));
+    assert_eq!(
+        said(&stranger),
+        "127.1.0.10:17100 (dc1) has not answered for 65 s (since 06:43:23 UTC)."
+    );
+}
+
+#[test]
+fn a_dead_replica_says_what_its_pair_would_lose_and_a_server_that_is_back_whether_it_restarted() {
+    let own = vec![service(ServiceRole::Replica, "orders", risk(60, 1_048_576))];
+    let context = silent(own, None);
+    let firing = alert(Rule::Unreachable, &SERVER, context.clone());
+    assert_eq!(
+        said(&firing),
+        "orders: replica 127.1.0.10:17100 (dc1) has not answered for 65 s (since 06:43:23 UTC). If \
+         dc2 died now: the last 60 s of writes, 1.0 MiB, would be lost."
+    );
+    let back = |same_since| {
+        let context = AlertContext {
+            fault_until: Some(at(NOW)),
+            same_since: Some(at(same_since)),
+            ..context.clone()
+        };
+        said(&over(
+            alert(Rule::Unreachable, &SERVER, context),
+            ResolveReason::Cleared,
+        ))
+    };
+    assert_eq!(
+        back(5),
+        "orders: replica 127.1.0.10:17100 (dc1): resolved. No answer 06:43:23 to 06:44:28 UTC (65 \
+         s); it is the same process: nothing of its data is lost."
+    );
+    assert!(back(NOW).ends_with("it is another process: it was restarted."));
+}
+
+fn failover(lost: Lost) -> AlertContext {
+    AlertContext {
+        details: Some(Details::Failover(FailoverFacts {
+            from: "127.1.0.10:17100".to_owned(),
+            from_dc: "dc1".to_owned(),
+            to: "127.2.0.10:17101".to_owned(),
+            to_dc: "dc2".to_owned(),
+            at: at(NOW - 60),
+            lost,
+            window: Span::from_secs(600),
+        })),
+        ..AlertContext::default()
+    }
+}
+
+fn of_failover(lost: Lost, count: u64) -> AlertSnapshot {
+    let mut alert = alert(Rule::Failover, &[("pair", "orders")], failover(lost));
+    alert.value = Measured::from(Reading::exact(count));
+    alert
+}
+
+#[test]
+fn f11_a_failover_is_one_sentence_with_the_best_statement_about_the_loss() {
+    let begin = "orders: failover, 127.2.0.10:17101 (dc2) took over from 127.1.0.10:17100 (dc1) at \
+                 06:43:28 UTC; ";
+    let known = Lost::AtMost {
+        lag: Span::from_millis(24),
+        bytes: Some(Bytes::new(335)),
+        as_of: at(NOW - 66),
+        at_least: None,
+    };
+    let within = Lost::Within {
+        lag: Span::from_secs(3),
+        at_least: Some(Bytes::new(9)),
+    };
+    let cases = [
+        (Lost::Exactly(Bytes::ZERO), "nothing lost."),
+        (
+            Lost::Exactly(Bytes::new(9)),
+            "9 B that 127.1.0.10:17100 had written are not on the new master.",
+        ),
+        (
+            Lost::AtLeast(Bytes::new(9)),
+            "at least 9 B lost; the rest is not known until 127.1.0.10:17100 answers.",
+        ),
+        (
+            known,
+            "at most the last 0.03 s of writes, 335 B, lost (certain as of 06:43:22 UTC).",
+        ),
+        (
+            within,
+            "lost is what 127.1.0.10:17100 wrote in its last 3 s, at least 9 B and the new master \
+             lacked.",
+        ),
+        (
+            Lost::Unknown,
+            "what was lost is not known until 127.1.0.10:17100 answers.",
+        ),
+    ];
+    for (lost, end) in cases {
+        assert_eq!(said(&of_failover(lost, 1)), format!("{begin}{end}"));
+    }
+    let three = said(&of_failover(known, 3));
+    assert!(
+        three.starts_with("orders: 3 failovers in the last 10 min, the last: 127.2.0.10:17101"),
+        "{three}"
+    );
+    let ended = over(
+        of_failover(Lost::Exactly(Bytes::ZERO), 0),
+        ResolveReason::Cleared,
+    );
+    assert_eq!(
+        said(&ended),
+        "orders: resolved. No further failover in the last 10 min; the last: 127.2.0.10:17101 (dc2) \
+         took over from 127.1.0.10:17100 (dc1) at 06:43:28 UTC; nothing lost."
+    );
+}
+
+#[test]
+fn one_full_sync_is_one() {
+    let window = Span::from_secs(600);
+    let context = AlertContext {
+        services: vec![service(ServiceRole::Master, "orders", last_known())],
+        details: Some(Details::FullSyncs { window }),
+        ..AlertContext::default()
+    };
+    let mut firing = alert(Rule::FullSync, &SERVER, context);
+    firing.value = Measured::from(Reading::exact(1_u64));
+    let begin = "orders: master 127.1.0.10:17100 (dc1)";
+    let expected = format!("{begin} gave 1 full sync in the last 10 min.");
+    assert_eq!(said(&firing), expected);
+    firing.value = Measured::from(Reading::exact(2_u64));
+    assert!(said(&firing).ends_with("gave 2 full syncs in the last 10 min."));
+    let expected = format!("{begin}: resolved. No further full sync in the last 10 min.");
+    assert_eq!(said(&over(firing, ResolveReason::Cleared)), expected);
+}
+
+#[test]
+fn sentinels_receivers_and_the_exporter_speak_plainly() {
+    let since = Some(at(NOW - 35));
+    let context = |reason: &str| AlertContext {
+        fault_since: since,
+        reason: Some(reason.to_owned()),
+        ..AlertContext::default()
+    };
+    let labels = [("pair", "orders"), ("dc", "dc1")];
+    let quorum = alert(Rule::SentinelQuorum, &labels, context("they say NOQUORUM"));
+    assert_eq!(
+        said(&quorum),
+        "orders: no Sentinel quorum in dc1 for 35 s (since 06:43:53 UTC): they say NOQUORUM. No \
+         automatic failover until it is back."
+    );
+    assert_eq!(
+        said(&over(quorum, ResolveReason::Cleared)),
+        "orders: resolved. No Sentinel quorum in dc1 06:43:53 to 06:44:28 UTC (35 s); an automatic \
+         failover is possible again."
+    );
+    let labels = [("receiver", "hook")];
+    let receiver = alert(
+        Rule::ReceiverFailing,
+        &labels,
+        context("it answers HTTP 404"),
+    );
+    assert_eq!(
+        said(&receiver),
+        "Receiver hook failing for 35 s (since 06:43:53 UTC): it answers HTTP 404."
+    );
+    assert_eq!(
+        said(&over(receiver, ResolveReason::Cleared)),
+        "Receiver hook: resolved. Failing 06:43:53 to 06:44:28 UTC (35 s)."
+    );
+    let context = AlertContext {
+        fault_since: since,
+        details: Some(Details::Isolated { servers: 4 }),
+        ..AlertContext::default()
+    };
+    let isolated = alert(Rule::MonitorIsolated, &[], context);
+    assert_eq!(
+        said(&isolated),
+        "This exporter reaches none of the 4 servers outside its datacenter for 35 s (since 06:43:53 \
+         UTC). Probably its own network has failed, not the servers: nothing is known of them until \
+         it is back."
+    );
+    assert_eq!(
+        said(&over(isolated, ResolveReason::Removed)),
+        "this exporter: closed, no longer configured; it had lasted for 35 s (since 06:43:53 UTC)."
+    );
+}
+
+#[test]
+fn what_is_unknown_of_an_old_alert_is_left_out() {
+    let names = [("dc", "dc1"), ("server", "m:1"), ("receiver", "hook")];
+    let labels = [&PAIR[..], &names[..]].concat();
+    for rule in Rule::ALL {
+        let bare = alert(rule, &labels, AlertContext::default());
+        let text = said(&bare);
+        assert!(!text.is_empty() && !text.contains("  "), "{rule:?}: {text}");
+        for reason in [
+            ResolveReason::Cleared,
+            ResolveReason::Removed,
+            ResolveReason::Failover,
+        ] {
+            let text = said(&over(bare.clone(), reason));
+            assert!(
+                text.ends_with('.') && !text.contains(".."),
+                "{rule:?}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_name_breaks_the_line() {
+    let labels = [
+        ("pair", "or\nders\u{1b}[31m"),
+        ("source_dc", "a"),
+        ("target_dc", "b"),
+    ];
+    let text = said(&alert(Rule::LinkDown, &labels, stalled()));
+    assert!(!text.contains(char::is_control), "{text:?}");
+}
+
+#[test]
+fn the_first_sentence_is_what_a_header_has_room_for() {
+    let line = headline(&alert(Rule::LinkDown, &PAIR, stalled()), at(NOW), &anchor());
+    let (first, rest) = line.first_sentence();
+    assert_eq!(
+        first,
+        "orders dc1 → dc2 stalled for 60 s (since 06:43:28 UTC)"
+    );
+    assert!(
+        rest.to_string().starts_with("If dc1 died now: the last"),
+        "{rest}"
+    );
+    let line = Line::words("127.1.0.10:17100 is one sentence.");
+    let (first, rest) = line.first_sentence();
+    assert_eq!(first, "127.1.0.10:17100 is one sentence");
+    assert!(rest.is_empty());
+}

@@ -1,0 +1,80 @@
+//! Entries: failovers and Sentinels.
+
+use super::line::Line;
+use super::words::{Clock, Rounding, span};
+use super::{Ended, lasting, loss, stretch};
+use crate::alert::{AlertSnapshot, Details, FailoverFacts, Quantity};
+
+/// Another server became the master.
+pub(super) fn failover(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let pair = alert.label("pair");
+    let Some(Details::Failover(facts)) = &alert.context.details else {
+        return Line::words(format!(
+            "{pair}: failover, another server became the master."
+        ));
+    };
+    let number = match alert.value.best() {
+        Some(Quantity::Count(number)) => number,
+        _ => 1,
+    };
+    let window = span(facts.window, Rounding::Nearest);
+    let begin = if number > 1 {
+        format!("{pair}: {number} failovers in the last {window}, the last: ")
+    } else {
+        format!("{pair}: failover, ")
+    };
+    took_over(Line::words(begin), facts, clock).and(".")
+}
+
+/// Who took over from whom, when, and what was lost.
+fn took_over(line: Line, facts: &FailoverFacts, clock: Clock<'_>) -> Line {
+    let FailoverFacts {
+        from,
+        from_dc,
+        to,
+        to_dc,
+        at,
+        lost,
+        ..
+    } = facts;
+    let line = line.and(format!(
+        "{to} ({to_dc}) took over from {from} ({from_dc}) at "
+    ));
+    let line = line.at(*at, clock).and("; ");
+    line.and_line(loss::by(*lost, from, clock))
+}
+
+/// No further failover within the window.
+pub(super) fn no_more_failovers(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let pair = alert.label("pair");
+    let Some(Details::Failover(facts)) = &alert.context.details else {
+        return Line::words(format!("{pair}: resolved. No further failover."));
+    };
+    let window = span(facts.window, Rounding::Nearest);
+    let line = format!("{pair}: resolved. No further failover in the last {window}; the last: ");
+    took_over(Line::words(line), facts, clock).and(".")
+}
+
+/// The Sentinels of a datacenter have no quorum.
+pub(super) fn no_quorum(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let text = format!(
+        "{}: no Sentinel quorum in {}",
+        alert.label("pair"),
+        alert.label("dc")
+    );
+    let line = lasting(Line::words(text), alert.context.fault_since, clock);
+    let reason = alert.context.reason.as_ref();
+    let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+    line.and(format!("{reason}. No automatic failover until it is back."))
+}
+
+/// The quorum is back.
+pub(super) fn quorum_is_back(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+    let text = format!(
+        "{}: resolved. No Sentinel quorum in {} ",
+        alert.label("pair"),
+        alert.label("dc")
+    );
+    let line = stretch(Line::words(text), alert, ended, clock);
+    line.and("; an automatic failover is possible again.")
+}
