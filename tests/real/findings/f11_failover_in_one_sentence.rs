@@ -17,7 +17,7 @@ async fn f11_the_better_statement_about_the_loss_stays() {
     scene.chat_says(&["master", "Failing over"]).await;
     replicaof(&scene.replica, None).await;
     let told = scene.chat_says(&["orders: failover, "]).await;
-    let [old, new] = [scene.master.addr(), scene.replica.addr()];
+    let [old, new] = [scene.master.addr(), scene.replica.addr()].map(ToString::to_string);
     let begin = format!("[WARNING] orders: failover, {new} (dc2) took over from {old} (dc1) at ");
     assert!(told.starts_with(&begin), "{told}");
     let loss = told.split("; ").nth(1).unwrap_or_default().to_owned();
@@ -30,10 +30,9 @@ async fn f11_the_better_statement_about_the_loss_stays() {
     scene.master.restart().await.unwrap();
     let answers = || async {
         let servers = scene.exporter.pairs().await.servers;
-        let address = old.to_string();
         let is_up = servers
             .iter()
-            .any(|server| server.server == address && server.up == Some(true));
+            .any(|server| server.server == old && server.up == Some(true));
         is_up.then_some(()).ok_or(format!("{servers:?}"))
     };
     eventually("the old master to answer", LIMIT, answers)
