@@ -71,7 +71,7 @@ docs:
 docs-update: ## rewrites what is made from the code: docs/metrics.md and the rules in alerts/
 	@UPDATE_DOCS=1 $(CARGO) test --locked --lib -- metrics::catalogue rules::tests
 
-dashboards: ## the dashboards against Grafana's types
+dashboards: ## the dashboards against Grafana's types and its code for frames
 	@echo "==> dashboards"
 	@.ci/check-dashboards
 

@@ -235,10 +235,31 @@ pub(super) struct TestNotifyArgs {
 /// The arguments of `rules`.
 #[derive(Debug, Args)]
 pub(super) struct RulesArgs {
-    /// Where people reach the exporter: what the links to runbooks and to the status page begin
-    /// with
+    /// Where people reach the exporter, for links to runbooks and to the page; the default is the
+    /// configuration's notify.external_url
     #[arg(long = "external-url", value_name = "URL")]
     pub(super) external_url: Option<String>,
+    /// Only the rules of this group
+    #[arg(long, value_name = "GROUP")]
+    pub(super) group: Option<RulesGroup>,
+    /// A rule file, or a resource of the Prometheus Operator
+    #[arg(long, value_name = "FORMAT", default_value = "rules")]
+    pub(super) format: RulesFormat,
+}
+
+/// A group of rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RulesGroup {
+    Pairs,
+    Servers,
+    Exporter,
+}
+
+/// What rules are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RulesFormat {
+    Rules,
+    Prometheusrule,
 }
 
 /// The arguments of `completions`.

@@ -1,19 +1,39 @@
 //! `rules`: the rule file for Prometheus, with this configuration's thresholds.
 
-use super::args::{Global, RulesArgs};
+use super::args::{Global, RulesArgs, RulesFormat, RulesGroup};
 use super::exit::Exit;
 use super::{load_settings, say};
+use crate::rules::{Format, Group, Links};
 
 pub(super) fn rules(global: &Global, args: &RulesArgs) -> Exit {
-    match load_settings(global) {
-        Ok(settings) => {
-            let url = args
-                .external_url
-                .as_deref()
-                .unwrap_or("http://localhost:10121");
-            say(crate::rules::rule_file(&settings, url.trim_end_matches('/')).trim_end());
-            Exit::Ok
+    let settings = match load_settings(global) {
+        Ok(settings) => settings,
+        Err(exit) => return exit,
+    };
+    let links = Links::new(&settings, args.external_url.as_deref());
+    let groups = args
+        .group
+        .map_or_else(|| Group::ALL.to_vec(), |group| vec![group.into()]);
+    let text = crate::rules::rule_file(&settings, &links, &groups, args.format.into());
+    say(text.trim_end());
+    Exit::Ok
+}
+
+impl From<RulesGroup> for Group {
+    fn from(group: RulesGroup) -> Self {
+        match group {
+            RulesGroup::Pairs => Self::Pairs,
+            RulesGroup::Servers => Self::Servers,
+            RulesGroup::Exporter => Self::Exporter,
         }
-        Err(exit) => exit,
+    }
+}
+
+impl From<RulesFormat> for Format {
+    fn from(format: RulesFormat) -> Self {
+        match format {
+            RulesFormat::Rules => Self::Rules,
+            RulesFormat::Prometheusrule => Self::PrometheusRule,
+        }
     }
 }

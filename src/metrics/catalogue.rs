@@ -80,6 +80,8 @@ catalogue! {
         "The pair's state: exactly one of the states is 1.";
     LINK_DOWN_SECONDS = Gauge "redis_cross_dc_link_down_seconds" PAIR,
         "Seconds for which the link has been down or stalled; absent otherwise.";
+    SYNC_PROGRESS_AGE = Gauge "redis_cross_dc_sync_progress_age_seconds" PAIR,
+        "Seconds since a full sync of the replica last made progress, while one is under way, its first one included; absent otherwise, and before any progress.";
     LAST_IO_SECONDS = Gauge "redis_cross_dc_last_io_seconds" PAIR,
         "Raw: seconds since the replica last heard from its master (`master_last_io_seconds_ago`). Not a lag.";
     ACK_AGE_SECONDS = Gauge "redis_cross_dc_ack_age_seconds" PAIR,

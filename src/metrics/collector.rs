@@ -53,6 +53,7 @@ fn of_pair(sheet: &mut Sheet, pair: &PairSnapshot, anchor: ClockAnchor, now: Tim
     sheet.value(&c::PAIR_INFO, &info, Some(1.0));
     lag_of_pair(sheet, &labels, pair, &seen, anchor);
     link_of_pair(sheet, &labels, &seen);
+    sync_of_pair(sheet, &labels, pair, now);
     raw_signals_of_pair(sheet, &labels, pair);
     heartbeats_of_pair(sheet, &labels, pair, now);
     for threshold in pair.thresholds() {
@@ -132,6 +133,14 @@ fn link_of_pair(sheet: &mut Sheet, labels: &Labels, seen: &Assessment) {
             bytes.map(Bytes::as_f64),
         );
     }
+}
+
+/// How long a full sync that is under way has made no progress.
+fn sync_of_pair(sheet: &mut Sheet, labels: &Labels, pair: &PairSnapshot, now: Timestamp) {
+    let link = &pair.facts.link;
+    let progress = link.sync_progress_at.filter(|_| link.syncing);
+    let age = progress.map(|at| (now - at).or_zero().as_secs_f64());
+    sheet.value(&c::SYNC_PROGRESS_AGE, labels, age);
 }
 
 /// The raw signals, as the servers told them last; a server that is silent tells nothing.

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::config::Severity;
+use super::links::Links;
+use crate::config::{LevelRule, Severity};
 use crate::model::Span;
 
 /// How long an alert outlives its last sample: a missed scrape of one a minute, and a restart of
@@ -21,17 +22,19 @@ pub(super) struct AlertRule {
     pub(super) hold: Span,
     /// How long the alert goes on firing after the condition was last seen to hold.
     pub(super) keep_firing_for: Span,
-    /// The label `severity`; `None` is "none", for what is no alarm.
+    /// The label `severity`; `None` is "none", for what nobody is notified of.
     pub(super) severity: Option<Severity>,
-    /// One line for the list of alerts; a template of Prometheus.
-    pub(super) summary: &'static str,
-    /// What it means and what to do first; a template of Prometheus.
+    /// Labels beside the severity and those that the expression leaves.
+    pub(super) labels: Vec<(&'static str, &'static str)>,
+    /// One line for the list of alerts: what happened to what; a template of Prometheus.
+    pub(super) summary: String,
+    /// What would be lost, and who is affected; a template of Prometheus.
     pub(super) description: String,
 }
 
 impl AlertRule {
     /// The rule as an entry of a group's list.
-    pub(super) fn yaml(&self, external_url: &str) -> String {
+    pub(super) fn yaml(&self, links: &Links) -> String {
         let mut text = String::new();
         let severity = self.severity.map_or("none", Severity::label);
         let mut line = |indent: usize, key: &str, value: &str| {
@@ -50,21 +53,38 @@ impl AlertRule {
         }
         text += "        labels:\n";
         let _ = writeln!(text, "          severity: {severity}");
+        for (name, value) in &self.labels {
+            let _ = writeln!(text, "          {name}: {value}");
+        }
         text += "        annotations:\n";
         let annotations = [
-            ("summary", self.summary.to_owned()),
+            ("summary", self.summary.clone()),
             ("description", self.description.clone()),
-            (
-                "runbook_url",
-                format!("{external_url}/runbooks/{}", self.name),
-            ),
-            ("dashboard_url", format!("{external_url}/")),
+            ("runbook_url", links.runbook(self.name)),
+            ("dashboard_url", links.dashboard(self.is_about_a_pair())),
         ];
         for (key, value) in annotations {
             let _ = writeln!(text, "          {key}: {}", quoted(&value));
         }
         text
     }
+
+    /// Whether the alert has a label `pair`.
+    fn is_about_a_pair(&self) -> bool {
+        self.expr.contains("by (pair")
+    }
+}
+
+/// The levels of a rule that are on, with their severity.
+pub(super) fn levels_of<T: Copy>(rule: &LevelRule<T>) -> Vec<(Severity, T)> {
+    let levels = [
+        (Severity::Warning, rule.warning),
+        (Severity::Critical, rule.critical),
+    ];
+    let on = levels
+        .into_iter()
+        .filter_map(|(severity, level)| Some((severity, level?.at)));
+    on.collect()
 }
 
 /// A scalar in single quotes, in which YAML changes nothing but a doubled quote.

@@ -1,8 +1,9 @@
 //! The rules about the exporter itself, and the alert that is always there.
 
 use super::alert_rule::AlertRule;
+use super::servers::after;
 use crate::alert::Rule;
-use crate::config::Severity;
+use crate::config::{LevelRule, Severity};
 use crate::metrics::catalogue::{
     BUILD_INFO, DEAD_LETTERS, MONITOR_ISOLATED, NOTIFICATIONS_FAILED, OUTBOX_OLDEST,
     RELOAD_SUCCESSFUL,
@@ -12,13 +13,13 @@ use crate::metrics::catalogue::{
 };
 use crate::model::Span;
 
-/// All rules about the exporter.
-pub(super) fn rules() -> Vec<AlertRule> {
-    let isolated = [
-        isolated(Severity::Warning, 15),
-        isolated(Severity::Critical, 60),
-    ];
-    let others = [
+/// The name of the alert that the exporter is down, which its expression names.
+const DOWN: &str = "RedisCrossDcExporterDown";
+
+/// All rules about the exporter. It is isolated when no remote server answers: that is worth an
+/// alert as soon as one server is.
+pub(super) fn rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
+    let others = vec![
         down(),
         receiver_failing(),
         reload_failed(),
@@ -26,26 +27,30 @@ pub(super) fn rules() -> Vec<AlertRule> {
         state_not_kept(),
         watchdog(),
     ];
-    isolated.into_iter().chain(others).collect()
+    [after(unreachable, isolated), others].concat()
 }
 
+/// Whatever the scrape job is called: a target that showed the exporter's own metric within six
+/// hours, or has this alert already, and cannot be scraped. Where no such target is known any more,
+/// not one exporter: `or on ()` adds the second only when the first is empty.
 fn down() -> AlertRule {
+    let info = BUILD_INFO.name;
+    let known =
+        format!("last_over_time({info}[6h]) or last_over_time(ALERTS{{alertname=\"{DOWN}\"}}[6h])");
     AlertRule {
-        name: "RedisCrossDcExporterDown",
-        // Whatever the scrape job is called: a target that showed this metric within six hours and
-        // cannot be scraped.
-        expr: format!(
-            "(up == 0 and on (job, instance) last_over_time({0}[6h])) or absent({0})",
-            BUILD_INFO.name
-        ),
+        name: DOWN,
+        expr: format!("(up == 0 and on (job, instance) ({known})) or on () absent({info})"),
         hold: Span::from_secs(120),
         keep_firing_for: Span::ZERO,
         severity: Some(Severity::Critical),
-        summary: "redis-cross-dc-exporter cannot be scraped",
-        description:
-            "Nobody watches the replication between the datacenters{{ if $labels.instance }} \
-                      ({{ $labels.instance }}){{ end }}."
-                .to_owned(),
+        labels: Vec::new(),
+        summary: "redis-cross-dc-exporter{{ if $labels.instance }} {{ $labels.instance }}{{ end }} cannot be scraped"
+            .to_owned(),
+        description: format!(
+            "{{{{ with query \"count({info})\" }}}}{{{{ . | first | value }}}} other exporter(s) still run, as far as Prometheus \
+             knows.{{{{ else }}}}The replication between the datacenters is not monitored: a loss of data now would not be \
+             noticed.{{{{ end }}}} Alerts that the exporter sends itself may not be sent either."
+        ),
     }
 }
 
@@ -60,9 +65,11 @@ fn receiver_failing() -> AlertRule {
         hold: Span::ZERO,
         keep_firing_for: Span::ZERO,
         severity: Some(Severity::Critical),
-        summary: "{{ $labels.receiver }} does not take the exporter's alerts",
+        labels: Vec::new(),
+        summary: "Receiver {{ $labels.receiver }} refuses the exporter's notifications".to_owned(),
         description:
-            "Alerts wait for longer than a minute or were given up. Somebody who should know has not been told."
+            "Notifications have waited for longer than a minute or were given up: people may not know of an alert that \
+             fires."
                 .to_owned(),
     }
 }
@@ -70,14 +77,18 @@ fn receiver_failing() -> AlertRule {
 fn reload_failed() -> AlertRule {
     AlertRule {
         name: "RedisCrossDcConfigReloadFailed",
-        expr: format!("{} == 0 or {} == 0", RELOAD_SUCCESSFUL.name, WEB_CONFIG_SUCCESSFUL.name),
+        expr: format!(
+            "{} == 0 or {} == 0",
+            RELOAD_SUCCESSFUL.name, WEB_CONFIG_SUCCESSFUL.name
+        ),
         hold: Span::from_secs(60),
         keep_firing_for: Span::ZERO,
         severity: Some(Severity::Warning),
-        summary: "{{ $labels.instance }} runs with its old configuration",
+        labels: Vec::new(),
+        summary: "{{ $labels.instance }} runs with its old configuration: the new one has an error"
+            .to_owned(),
         description:
-            "The new configuration has an error. check-config names it; at its next restart the exporter would \
-                      not start."
+            "check-config names the error. At its next restart the exporter would not start."
                 .to_owned(),
     }
 }
@@ -93,9 +104,12 @@ fn overloaded() -> AlertRule {
         hold: Span::from_secs(300),
         keep_firing_for: Span::ZERO,
         severity: Some(Severity::Warning),
-        summary: "{{ $labels.instance }} is too slow for its polls",
-        description: "Its numbers stay true, but their intervals are wider than they need to be."
-            .to_owned(),
+        labels: Vec::new(),
+        summary: "{{ $labels.instance }} cannot keep its polling intervals".to_owned(),
+        description:
+            "Its numbers stay true, but their bounds are wider than they need to be: give its machine more CPU, or poll \
+             less often."
+                .to_owned(),
     }
 }
 
@@ -107,25 +121,28 @@ fn state_not_kept() -> AlertRule {
         hold: Span::from_secs(600),
         keep_firing_for: Span::ZERO,
         severity: Some(Severity::Warning),
-        summary: "{{ $labels.instance }} cannot write its state",
+        labels: Vec::new(),
+        summary: "{{ $labels.instance }} cannot write its state".to_owned(),
         description:
-            "Monitoring goes on from memory. A restart in the middle of an outage would forget since when it lasts."
+            "Monitoring continues from memory. A restart would forget when an outage began, which alerts are open and \
+             what was not delivered yet."
                 .to_owned(),
     }
 }
 
-/// As the built-in alert with its default levels.
-fn isolated(severity: Severity, hold: i64) -> AlertRule {
+/// As the built-in alert.
+fn isolated(severity: Severity, hold: Span) -> AlertRule {
     AlertRule {
         name: Rule::MonitorIsolated.alert_name(),
         expr: format!("{} == 1", MONITOR_ISOLATED.name),
-        hold: Span::from_secs(hold),
+        hold,
         keep_firing_for: Span::ZERO,
         severity: Some(severity),
-        summary: "{{ $labels.instance }} reaches no server outside its own datacenter",
+        labels: Vec::new(),
+        summary: "{{ $labels.instance }} reaches no server outside its own datacenter".to_owned(),
         description:
-            "Its own network is more likely to be at fault than all of them. What it says of other datacenters is \
-                      what it last knew."
+            "Its own network is the likely cause. Until it is back, the replication to other datacenters is not watched \
+             from there: their lag is unknown or as last known."
                 .to_owned(),
     }
 }
@@ -137,7 +154,8 @@ fn watchdog() -> AlertRule {
         hold: Span::ZERO,
         keep_firing_for: Span::ZERO,
         severity: None,
-        summary: "Alerts are evaluated and delivered",
+        labels: Vec::new(),
+        summary: "Alerts are evaluated and delivered".to_owned(),
         description: "Fires always. Route it to a dead man's switch: its absence is the alarm."
             .to_owned(),
     }

@@ -1,122 +1,74 @@
 //! The rules about pairs. Pairs whose configuration overrides a rule get rules of their own.
 
-use std::collections::BTreeMap;
-
-use super::alert_rule::{AlertRule, KEEP, duration};
+use super::alert_rule::{AlertRule, KEEP, duration, levels_of};
+use super::lookup::{self, Unit};
+use super::selection::{self, ON_PAIR, Selection};
 use crate::alert::Rule;
-use crate::config::{AlertSettings, CountRule, LevelRule, Settings, Severity};
+use crate::config::{CountRule, LevelRule, Settings, Severity};
 use crate::metrics::catalogue::{
     DIVERGED_BYTES, FAILOVER_LOST_BYTES, FAILOVERS, LAG_BYTES, LAG_LOWER_BYTES, LAG_LOWER_SECONDS,
-    LAG_SECONDS,
+    LAG_SECONDS, LAG_UPPER_BYTES, LAG_UPPER_SECONDS,
 };
-use crate::metrics::catalogue::{LINK_DOWN_SECONDS, LINK_STATE, Metric, PAIR_INFO};
+use crate::metrics::catalogue::{LINK_DOWN_SECONDS, LINK_STATE, PAIR_INFO, SYNC_PROGRESS_AGE};
 use crate::model::{Bytes, Span};
 use crate::replication::PairState;
-
-/// A pair's identity: what is left on an alert.
-const BY_PAIR: &str = "by (pair, source_dc, target_dc, replica)";
-/// The same, where two series are matched.
-const ON_PAIR: &str = "on (pair, source_dc, target_dc, replica)";
 
 /// What is shorter than the time between two evaluations is "at once".
 const EVALUATED_EVERY: Span = Span::from_secs(1);
 
-/// Where it is, for every description: the same words as in the exporter's own messages.
-const WHERE: &str = "{{ $labels.source_dc }} -> {{ $labels.target_dc }}, pair {{ $labels.pair }}, replica {{ $labels.replica }}";
+/// A full sync that made progress this recently goes on. Short, because the level's time begins
+/// after it; no shorter than the time between two scrapes of the usual interval.
+const SYNC_GOES_ON: Span = Span::from_secs(30);
+
+/// Which pair it is, for every summary: the same words as in the exporter's own messages.
+const PAIR: &str = "{{ $labels.pair }} {{ $labels.source_dc }} → {{ $labels.target_dc }}";
 
 /// All rules about pairs.
 pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
     let mut rules = Vec::new();
-    for (selector, alerts) in selections(settings) {
-        rules.extend(levels(&alerts.lag_seconds, |severity, level| {
-            lag_seconds(&selector, severity, level)
-        }));
-        rules.extend(levels(&alerts.lag_bytes, |severity, level| {
-            lag_bytes(&selector, severity, level)
-        }));
-        rules.extend(levels(&alerts.link_down, |severity, level| {
-            link_down(&selector, severity, level)
-        }));
-        rules.extend(levels(&alerts.unknown, |severity, level| {
-            unknown(&selector, severity, level)
-        }));
-        rules.extend(levels(&alerts.diverged, |severity, level| {
-            diverged(&selector, severity, level)
-        }));
-        let CountRule {
-            levels: counts,
-            window,
-        } = alerts.failover;
-        rules.extend(levels(&counts, |severity, level| {
-            failover(&selector, severity, level, window)
-        }));
+    for selection in selection::selections(settings) {
+        rules.extend(of_selection(&selection));
     }
     rules
 }
 
-/// Which pairs have which thresholds: those of the global section first, then each set that some
-/// pairs override.
-fn selections(settings: &Settings) -> Vec<(String, AlertSettings)> {
-    let mut sets: Vec<(AlertSettings, Vec<String>)> = Vec::new();
-    let overridden: BTreeMap<_, _> = settings
-        .pairs
-        .iter()
-        .filter(|pair| pair.alerts != settings.alerts)
-        .map(|pair| (pair.name.to_string(), pair.alerts.clone()))
-        .collect();
-    for (name, alerts) in &overridden {
-        match sets.iter_mut().find(|(set, _)| set == alerts) {
-            Some((_, names)) => names.push(name.clone()),
-            None => sets.push((alerts.clone(), vec![name.clone()])),
-        }
-    }
-    let others: Vec<String> = overridden.into_keys().collect();
-    let mut selections = vec![(selector("!~", &others), settings.alerts.clone())];
-    selections.extend(
-        sets.into_iter()
-            .map(|(alerts, names)| (selector("=~", &names), alerts)),
-    );
-    selections
-}
-
-/// A selector of pairs by name; nothing where there is no name to select by.
-fn selector(operator: &str, names: &[String]) -> String {
-    if names.is_empty() {
-        return String::new();
-    }
-    let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
-    format!("pair{operator}\"{}\"", names.join("|"))
-}
-
-/// A name as a regular expression that fits only it, inside a `PromQL` string.
-fn literal(name: &str) -> String {
-    let mut text = String::new();
-    for letter in name.chars() {
-        match letter {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\\\\\"),
-            '\n' => text.push_str("\\n"),
-            '.' | '+' | '*' | '?' | '(' | ')' | '|' | '[' | ']' | '{' | '}' | '^' | '$' => {
-                text.push_str("\\\\");
-                text.push(letter);
-            }
-            plain => text.push(plain),
-        }
-    }
-    text
+/// The rules of the pairs that share thresholds.
+fn of_selection(selection: &Selection) -> Vec<AlertRule> {
+    let alerts = &selection.alerts;
+    let CountRule {
+        levels: failovers,
+        window,
+    } = alerts.failover;
+    [
+        levels(&alerts.lag_seconds, |severity, level| {
+            lag_seconds(selection, severity, level)
+        }),
+        levels(&alerts.lag_bytes, |severity, level| {
+            lag_bytes(selection, severity, level)
+        }),
+        levels(&alerts.link_down, |severity, level| {
+            link_down(selection, severity, level)
+        }),
+        levels(&alerts.unknown, |severity, level| {
+            unknown(selection, severity, level)
+        }),
+        levels(&alerts.diverged, |severity, level| {
+            diverged(selection, severity, level)
+        }),
+        levels(&failovers, |severity, level| {
+            failover(selection, severity, level, window)
+        }),
+    ]
+    .concat()
 }
 
 /// A rule for each level that is on.
 fn levels<T: Copy>(rule: &LevelRule<T>, make: impl Fn(Severity, T) -> AlertRule) -> Vec<AlertRule> {
-    let levels = [
-        (Severity::Warning, rule.warning),
-        (Severity::Critical, rule.critical),
-    ];
-    let on = levels
+    let made = levels_of(rule)
         .into_iter()
-        .filter_map(|(severity, level)| level.map(|level| make(severity, level.at)));
+        .map(|(severity, level)| make(severity, level));
     // What a rule waits for by its nature (`unknown`) may be longer than the configured `for`.
-    on.map(|alert| AlertRule {
+    made.map(|alert| AlertRule {
         hold: alert.hold.max(rule.hold),
         keep_firing_for: alert.keep_firing_for.max(rule.keep_firing_for),
         ..alert
@@ -124,159 +76,171 @@ fn levels<T: Copy>(rule: &LevelRule<T>, make: impl Fn(Severity, T) -> AlertRule)
     .collect()
 }
 
-/// `max by (pair ...) (METRIC{...})`, so that two exporters make one alert.
-fn worst(metric: Metric, selector: &str) -> String {
-    let selector = if selector.is_empty() {
-        String::new()
-    } else {
-        format!("{{{selector}}}")
+/// Of several exporters, the estimate that is the largest counts for a warning, unless another one
+/// has certified that the lag is smaller; for critical the largest certified lower bound.
+fn lag_seconds(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
+    let level = at.as_secs_f64();
+    let expr = match severity {
+        Severity::Warning => format!(
+            "{} >= {level} unless {ON_PAIR} {} < {level}",
+            selection.max(LAG_SECONDS),
+            selection.min(LAG_UPPER_SECONDS)
+        ),
+        Severity::Critical => format!("{} >= {level}", selection.max(LAG_LOWER_SECONDS)),
     };
-    format!("max {BY_PAIR} ({}{selector})", metric.name)
-}
-
-fn lag_seconds(selector: &str, severity: Severity, at: Span) -> AlertRule {
-    let (metric, certainty) = match severity {
-        Severity::Warning => (LAG_SECONDS, "about"),
-        Severity::Critical => (LAG_LOWER_SECONDS, "certainly at least"),
-    };
+    let certainty = certainty(severity);
+    let bytes = lookup::of_pair(LAG_BYTES, Unit::Bytes, ", about {},", "");
     AlertRule {
         name: Rule::LagSeconds.alert_name(),
-        expr: format!("{} >= {}", worst(metric, selector), at.as_secs_f64()),
+        expr,
         hold: Span::ZERO,
         keep_firing_for: KEEP,
         severity: Some(severity),
-        summary: "{{ $labels.pair }}: {{ $labels.replica }} is {{ $value | humanizeDuration }} behind",
+        labels: Vec::new(),
+        summary: format!(
+            "{PAIR}: replica {{{{ $labels.replica }}}} is {certainty} {{{{ $value | humanizeDuration }}}} behind"
+        ),
         description: format!(
-            "{WHERE}: the replica lacks writes that are {certainty} {{{{ $value | humanizeDuration }}}} old. If the master \
-             were lost now, they would be lost."
+            "If the master in {{{{ $labels.source_dc }}}} were lost now, {certainty} the last \
+             {{{{ $value | humanizeDuration }}}} of writes{bytes} would be lost."
         ),
     }
 }
 
-fn lag_bytes(selector: &str, severity: Severity, at: Bytes) -> AlertRule {
-    let (metric, certainty) = match severity {
-        Severity::Warning => (LAG_BYTES, "about"),
-        Severity::Critical => (LAG_LOWER_BYTES, "certainly at least"),
+/// As [`lag_seconds`].
+fn lag_bytes(selection: &Selection, severity: Severity, at: Bytes) -> AlertRule {
+    let level = at.get();
+    let expr = match severity {
+        Severity::Warning => format!(
+            "{} >= {level} unless {ON_PAIR} {} < {level}",
+            selection.max(LAG_BYTES),
+            selection.min(LAG_UPPER_BYTES)
+        ),
+        Severity::Critical => format!("{} >= {level}", selection.max(LAG_LOWER_BYTES)),
     };
+    let certainty = certainty(severity);
+    let seconds = lookup::of_pair(LAG_SECONDS, Unit::Seconds, ", about the last {},", "");
     AlertRule {
         name: Rule::LagBytes.alert_name(),
-        expr: format!("{} >= {}", worst(metric, selector), at.get()),
+        expr,
         hold: Span::ZERO,
         keep_firing_for: KEEP,
         severity: Some(severity),
-        summary: "{{ $labels.pair }}: {{ $labels.replica }} lacks {{ $value | humanize1024 }}B",
+        labels: Vec::new(),
+        summary: format!(
+            "{PAIR}: replica {{{{ $labels.replica }}}} lacks {certainty} {{{{ $value | humanize1024 }}}}B"
+        ),
         description: format!(
-            "{WHERE}: the replica lacks {certainty} {{{{ $value | humanize1024 }}}}B of its master's writes."
+            "If the master in {{{{ $labels.source_dc }}}} were lost now, {certainty} \
+             {{{{ $value | humanize1024 }}}}B of writes{seconds} would be lost."
         ),
     }
 }
 
-fn link_down(selector: &str, severity: Severity, at: Span) -> AlertRule {
+/// How sure the value of a lag's alert is.
+const fn certainty(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Warning => "about",
+        Severity::Critical => "at least",
+    }
+}
+
+fn link_down(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
     AlertRule {
         name: Rule::LinkDown.alert_name(),
         expr: format!(
             "{} >= {}",
-            worst(LINK_DOWN_SECONDS, selector),
+            selection.max(LINK_DOWN_SECONDS),
             at.as_secs_f64()
         ),
         hold: Span::ZERO,
         keep_firing_for: KEEP,
         severity: Some(severity),
-        summary: "{{ $labels.pair }}: no replication to {{ $labels.replica }} for {{ $value | humanizeDuration }}",
-        description: format!(
-            "{WHERE}: the link is down or stalled. Nothing is replicated; when the master's backlog overflows, a full \
-             resync will be needed."
+        labels: Vec::new(),
+        summary: format!(
+            "{PAIR}: replication to {{{{ $labels.replica }}}} has been down or stalled for \
+             {{{{ $value | humanizeDuration }}}}"
         ),
+        description: format!("{}{}", lookup::loss(), lookup::backlog()),
     }
 }
 
-/// The lag has been absent for as long as the level says. A full sync that makes progress is known
-/// to be under way.
-fn unknown(selector: &str, severity: Severity, at: Span) -> AlertRule {
-    let syncing = if selector.is_empty() { "" } else { "," };
-    let state = format!(
-        "{}{{{selector}{syncing}state=\"{}\"}}",
-        LINK_STATE.name,
-        PairState::FullSync.label()
-    );
+/// The lag has been absent for as long as the level says. A full sync that makes progress, the
+/// first one of a replica included, is known to be under way; one that is stuck is not.
+fn unknown(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
     AlertRule {
         name: Rule::Unknown.alert_name(),
         expr: format!(
-            "{} unless {ON_PAIR} {} unless {ON_PAIR} ({state} == 1)",
-            worst(PAIR_INFO, selector),
-            worst(LAG_SECONDS, selector),
+            "{} unless {ON_PAIR} {} unless {ON_PAIR} {} < {}",
+            selection.max(PAIR_INFO),
+            selection.max(LAG_SECONDS),
+            selection.min(SYNC_PROGRESS_AGE),
+            SYNC_GOES_ON.as_secs_f64(),
         ),
         hold: at,
         keep_firing_for: KEEP,
         severity: Some(severity),
-        summary: "{{ $labels.pair }}: nobody can say how far {{ $labels.replica }} is behind",
+        labels: Vec::new(),
+        summary: format!("{PAIR}: the lag of replica {{{{ $labels.replica }}}} is unknown"),
         description: format!(
-            "{WHERE}: there is nothing to compare; the pair's state says why. Not fit for a failover."
+            "{} A failover to the replica now could lose any amount of writes: the exporter's page says why its lag \
+             is unknown.",
+            lookup::loss()
         ),
     }
 }
 
-fn diverged(selector: &str, severity: Severity, at: Span) -> AlertRule {
-    let comma = if selector.is_empty() { "" } else { "," };
-    let state = format!(
-        "{}{{{selector}{comma}state=\"{}\"}}",
-        LINK_STATE.name,
-        PairState::Diverged.label()
+fn diverged(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
+    let lost = lookup::of_pair(
+        DIVERGED_BYTES,
+        Unit::Bytes,
+        "{} of the older of the two histories will be lost when one side is resynchronized.",
+        "how much will be lost when one side is resynchronized is unknown.",
     );
     AlertRule {
         name: Rule::Diverged.alert_name(),
-        expr: format!("max {BY_PAIR} ({state}) == 1"),
+        expr: format!(
+            "{} == 1",
+            selection.max_where(
+                LINK_STATE,
+                &format!("state=\"{}\"", PairState::Diverged.label())
+            )
+        ),
         // The smallest level is "at once".
         hold: if at < EVALUATED_EVERY { Span::ZERO } else { at },
         keep_firing_for: KEEP,
         severity: Some(severity),
-        summary: "{{ $labels.pair }}: two histories, {{ $labels.replica }} and its master differ",
+        labels: Vec::new(),
+        summary: format!(
+            "{PAIR}: replica {{{{ $labels.replica }}}} and its master have different histories"
+        ),
         description: format!(
-            "{WHERE}: two servers accept writes, or the replica has writes that its master lacks. {} says how much \
-             would be lost, where that is known.",
-            DIVERGED_BYTES.name
+            "Both accept writes, or the replica has writes that its master lacks: {lost}"
         ),
     }
 }
 
 /// `increase` extrapolates to the window's ends, so one failover may read as 0.9 or 1.1.
-fn failover(selector: &str, severity: Severity, at: u64, window: Span) -> AlertRule {
-    let (braces, window) = (
-        if selector.is_empty() {
-            String::new()
-        } else {
-            format!("{{{selector}}}")
-        },
-        duration(window),
-    );
+fn failover(selection: &Selection, severity: Severity, at: u64, window: Span) -> AlertRule {
+    let window = duration(window);
+    let lost = FAILOVER_LOST_BYTES.name;
     AlertRule {
         name: Rule::Failover.alert_name(),
         expr: format!(
-            "round(max by (pair) (increase({}{braces}[{window}]))) >= {at}",
-            FAILOVERS.name
+            "round(max by (pair) (increase({}[{window}]))) >= {at}",
+            selection.series(FAILOVERS)
         ),
         hold: Span::ZERO,
         keep_firing_for: KEEP,
         severity: Some(severity),
-        summary: "{{ $labels.pair }}: another server became the master",
-        description: format!(
-            "{{{{ $value }}}} failovers of {{{{ $labels.pair }}}} in {window}. {} says what the last one lost, once that is \
-             known.",
-            FAILOVER_LOST_BYTES.name
+        labels: Vec::new(),
+        summary: format!(
+            "{{{{ $labels.pair }}}}: another server became the master ({{{{ $value }}}} in {window})"
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_fits_only_itself() {
-        assert_eq!(
-            selector("=~", &["a.b".to_owned(), "x|y\"".to_owned()]),
-            r#"pair=~"a\\.b|x\\|y\"""#
-        );
-        assert_eq!(selector("!~", &[]), "");
+        description: format!(
+            "{{{{ with printf \"max by (pair) ({lost}{{pair=%q}})\" $labels.pair | query }}}}The last failover lost \
+             {{{{ . | first | value | humanize1024 }}}}B of the old master's writes.{{{{ else }}}}What the last failover lost \
+             is unknown until the old master answers.{{{{ end }}}}"
+        ),
     }
 }

@@ -1,45 +1,61 @@
 //! The rules about servers.
 
-use super::alert_rule::{AlertRule, KEEP, duration};
+use super::alert_rule::{AlertRule, KEEP, duration, levels_of};
 use crate::alert::Rule;
-use crate::config::{CountRule, Settings, Severity};
-use crate::metrics::catalogue::{FULL_SYNCS, POLLS, SENTINEL_QUORUM_OK, SERVER_UP};
+use crate::config::{CountRule, LevelRule, Settings, Severity};
+use crate::metrics::catalogue::{
+    FULL_SYNCS, LAST_KNOWN_SECONDS, PAIR_INFO, POLLS, SENTINEL_QUORUM_OK, SERVER_UP,
+};
 use crate::model::Span;
 
 /// A server's identity: what is left on an alert.
 const BY_SERVER: &str = "by (dc, server)";
 
-/// A server that was not asked even in vain for this long is not polled any more.
+/// A server that was sent no poll for this long is not polled any more.
 const NOT_POLLED: Span = Span::from_secs(300);
 
 /// All rules about servers.
 pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
-    let levels = &settings.alerts.unreachable;
-    let unreachable = [
-        (Severity::Warning, levels.warning),
-        (Severity::Critical, levels.critical),
+    let alerts = &settings.alerts;
+    let CountRule { levels, window } = alerts.full_sync;
+    let full_syncs = levels_of(&levels)
+        .into_iter()
+        .map(|(severity, at)| full_sync(severity, at, window, levels.hold))
+        .collect();
+    [
+        after(&alerts.unreachable, unreachable),
+        full_syncs,
+        after(&alerts.sentinel_quorum, quorum_lost),
+        vec![polls_stopped()],
     ]
-    .into_iter()
-    .filter_map(|(severity, level)| Some(unreachable(severity, level?.at.max(levels.hold))));
-    let CountRule { levels, window } = settings.alerts.full_sync;
-    let full_syncs = [
-        (Severity::Warning, levels.warning),
-        (Severity::Critical, levels.critical),
-    ]
-    .into_iter()
-    .filter_map(|(severity, level)| Some(full_sync(severity, level?.at, window, levels.hold)));
-    let levels = &settings.alerts.sentinel_quorum;
-    let quorums = [
-        (Severity::Warning, levels.warning),
-        (Severity::Critical, levels.critical),
-    ]
-    .into_iter()
-    .filter_map(|(severity, level)| Some(quorum_lost(severity, level?.at.max(levels.hold))));
-    unreachable
-        .chain(full_syncs)
-        .chain(quorums)
-        .chain([polls_stopped()])
-        .collect()
+    .concat()
+}
+
+/// A rule for each level of seconds that is on, which waits for as long.
+pub(super) fn after(
+    rule: &LevelRule<Span>,
+    make: impl Fn(Severity, Span) -> AlertRule,
+) -> Vec<AlertRule> {
+    let made = levels_of(rule)
+        .into_iter()
+        .map(|(severity, at)| make(severity, at.max(rule.hold)));
+    made.collect()
+}
+
+/// The sentences of which pairs need the server, and of what a failover from it would lose.
+fn part_in_pairs() -> String {
+    let pairs = "on (pair, source_dc, target_dc, replica)";
+    let as_master = format!(
+        "max by (pair, replica) ({} and {pairs} {}{{master=%q}})",
+        LAST_KNOWN_SECONDS.name, PAIR_INFO.name
+    );
+    let as_replica = format!("max by (pair) ({}{{replica=%q}})", PAIR_INFO.name);
+    format!(
+        "{{{{ range printf \"{as_master}\" $labels.server | query }}}} It is the master of {{{{ .Labels.pair }}}}: a failover \
+         to {{{{ .Labels.replica }}}} now would lose at most the last {{{{ .Value | humanizeDuration }}}} of writes, as last \
+         known.{{{{ end }}}}{{{{ range printf \"{as_replica}\" $labels.server | query }}}} It is a replica of \
+         {{{{ .Labels.pair }}}}: while it is away, {{{{ .Labels.pair }}}} has no copy there that follows.{{{{ end }}}}"
+    )
 }
 
 fn unreachable(severity: Severity, hold: Span) -> AlertRule {
@@ -50,9 +66,15 @@ fn unreachable(severity: Severity, hold: Span) -> AlertRule {
         hold,
         keep_firing_for: KEEP,
         severity: Some(severity),
-        summary: "{{ $labels.server }} in {{ $labels.dc }} does not answer",
-        description: "No exporter gets an answer from the server. redis_cross_dc_poll_errors_total has the reason."
-            .to_owned(),
+        labels: Vec::new(),
+        summary: format!(
+            "{{{{ $labels.server }}}} in {{{{ $labels.dc }}}} has not answered any exporter for {}",
+            duration(hold)
+        ),
+        description: format!(
+            "No exporter gets an answer from it; redis_cross_dc_poll_errors_total has the reason.{}",
+            part_in_pairs()
+        ),
     }
 }
 
@@ -65,10 +87,13 @@ fn full_sync(severity: Severity, at: u64, window: Span, hold: Span) -> AlertRule
         hold,
         keep_firing_for: KEEP,
         severity: Some(severity),
-        summary: "{{ $labels.server }} gave {{ $value }} full syncs within a short time",
+        labels: Vec::new(),
+        summary: format!(
+            "{{{{ $labels.server }}}} in {{{{ $labels.dc }}}} served full syncs to replicas ({{{{ $value }}}} in {window})"
+        ),
         description:
-            "The master in {{ $labels.dc }} had to send its whole data set. Several in a row are a loop: each is \
-                      cut before it ends."
+            "The master sends its whole data set. Until the replica has loaded it, it is of no use for a failover. Several in \
+             a row are a loop: each breaks off before it ends."
                 .to_owned(),
     }
 }
@@ -81,10 +106,11 @@ fn quorum_lost(severity: Severity, hold: Span) -> AlertRule {
         hold,
         keep_firing_for: KEEP,
         severity: Some(severity),
-        summary: "The Sentinels of {{ $labels.pair }} in {{ $labels.dc }} see no quorum",
+        labels: Vec::new(),
+        summary: "The Sentinels of {{ $labels.pair }} in {{ $labels.dc }} see no quorum".to_owned(),
         description:
-            "Too few Sentinels reach each other to agree on a failure and to promote a replica: if the master \
-                      fails now, nothing is failed over."
+            "If the master of {{ $labels.pair }} fails now, no replica is promoted: too few Sentinels reach each other \
+             to agree on a failure."
                 .to_owned(),
     }
 }
@@ -96,9 +122,11 @@ fn polls_stopped() -> AlertRule {
         hold: Span::from_secs(60),
         keep_firing_for: KEEP,
         severity: Some(Severity::Warning),
-        summary: "{{ $labels.server }} is not polled any more",
+        labels: Vec::new(),
+        summary: "{{ $labels.server }} in {{ $labels.dc }} is not polled any more".to_owned(),
         description:
-            "The exporter answers Prometheus and has not asked this server for five minutes, not even in vain."
+            "The exporter answers Prometheus and has sent this server no poll for five minutes: what it says of the \
+             server is old."
                 .to_owned(),
     }
 }

@@ -29,6 +29,7 @@ runbooks![
     "RedisCrossDcExporterOverloaded",
     "RedisCrossDcFailover",
     "RedisCrossDcFullSync",
+    "RedisCrossDcInhibitor",
     "RedisCrossDcLagBytesHigh",
     "RedisCrossDcLagHigh",
     "RedisCrossDcLagUnknown",

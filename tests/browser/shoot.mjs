@@ -14,7 +14,7 @@ const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator](
 mkdirSync(images, { recursive: true });
 
 const CALM = 100000; // ms: enough of a past for the charts
-const PANELS = ['Worst lag with its certified band', 'Lag', 'Bytes that replicas lack', 'Backlog headroom'];
+const PANELS = ['Largest lag of any pair, with its certified bounds', 'Lag of the ten worst pairs', 'Bytes that replicas lack', 'Backlog left before a cut means a full resync'];
 
 async function stage(word) {
   console.log(`stage: ${word}`);

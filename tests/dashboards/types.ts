@@ -26,6 +26,9 @@ interface Query {
   format?: 'table' | 'heatmap' | 'time_series';
 }
 
+/** Grafana anchors a pattern that has no slashes around it, so that one for a part of a name matches nothing. */
+type Matcher = { id: 'byName'; options: string } | { id: 'byRegexp'; options: `/${string}/` };
+
 type Common = Required<Pick<Panel, 'id' | 'title' | 'description' | 'gridPos' | 'datasource'>> & {
   targets: Query[];
   transformations?: DataTransformerConfig[];
@@ -37,12 +40,16 @@ type Of<Kind extends string, Options, Custom> = Common & {
   options: Options;
   fieldConfig: {
     defaults: Omit<FieldConfig, 'custom' | 'mappings'> & { unit: string; custom?: Partial<Custom>; mappings?: ValueMapping[] };
-    overrides: Array<{ matcher: { id: 'byName' | 'byRegexp'; options: string }; properties: Array<{ id: string; value?: unknown }> }>;
+    overrides: Array<{ matcher: Matcher; properties: Array<{ id: string; value?: unknown }> }>;
   };
 };
 
-type KnownPanel =
-  | RowPanel
+/** A row; one that is collapsed holds its panels. */
+type Row = Omit<RowPanel, 'panels'> & { panels: DataPanel[] };
+
+type KnownPanel = Row | DataPanel;
+
+type DataPanel =
   | Of<'heatmap', Omit<HeatmapOptions, 'calculation' | 'rowsFrame'> & { rowsFrame: { layout: 'auto' } }, HeatmapField>
   | Of<'stat', StatOptions, never>
   | Of<'state-timeline', Omit<TimelineOptions, 'timezone'>, TimelineField>

@@ -116,28 +116,30 @@ fn amtool_accepts_the_example() {
     );
 }
 
-#[test]
-fn the_program_prints_the_rules_of_a_configuration() {
+/// What `rules` prints for a configuration, with further arguments.
+fn printed(config: &Path, arguments: &[&str]) -> String {
     let program = env!("CARGO_BIN_EXE_redis-cross-dc-exporter");
-    let config = root().join("config.example.yml");
     let output = Command::new(program)
-        .args([
-            "rules",
-            "--external-url",
-            "https://dr.example.com/",
-            "--config.file",
-        ])
+        .arg("rules")
+        .args(arguments)
+        .arg("--config.file")
         .arg(config)
         .env("SESSIONS_REDIS_PASSWORD", "x")
         .env("PAYMENTS_WEBHOOK_URL", "http://127.0.0.1:1/")
         .output()
         .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_program_prints_the_rules_of_a_configuration() {
+    let url = "https://dr.example.com/";
+    let text = printed(&root().join("config.example.yml"), &["--external-url", url]);
     assert!(
         text.contains("runbook_url: 'https://dr.example.com/runbooks/RedisCrossDcLagHigh'"),
         "{text}"
@@ -150,4 +152,35 @@ fn the_program_prints_the_rules_of_a_configuration() {
         "prometheus",
         &["check", "rules", path.to_str().unwrap()],
     );
+}
+
+/// Thresholds of the file, of a pair and of Sentinels' pairs, and the links of the file, by what
+/// promtool makes of the printed rules. `RedisCrossDcLagBytesHigh` is off by default.
+#[test]
+fn r5_the_printed_rules_follow_overrides_and_urls() {
+    let source = root().join("tests/rules/overrides");
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    std::fs::write(place("rules.yml"), printed(&source.join("config.yml"), &[])).unwrap();
+    std::fs::copy(source.join("test.yml"), place("test.yml")).unwrap();
+    run(
+        "promtool",
+        "prometheus",
+        &["test", "rules", place("test.yml").to_str().unwrap()],
+    );
+}
+
+#[test]
+fn a_group_and_the_operators_format_can_be_asked_for() {
+    let config = root().join("tests/rules/overrides/config.yml");
+    let text = printed(
+        &config,
+        &["--group", "servers", "--format", "prometheusrule"],
+    );
+    assert!(text.contains("kind: PrometheusRule"), "{text}");
+    assert!(
+        text.contains("    - name: redis-cross-dc-servers"),
+        "{text}"
+    );
+    assert!(!text.contains("redis-cross-dc-pairs"), "{text}");
 }

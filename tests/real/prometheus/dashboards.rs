@@ -3,16 +3,55 @@
 use std::collections::BTreeSet;
 
 use redis_cross_dc_exporter::metrics::catalogue;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::servers::dashboards;
+use super::servers::{Prometheus, dashboards};
 
 /// A query, and where it stands.
+#[derive(Clone, Debug)]
 pub(super) struct Query {
-    /// The dashboard and the panel.
+    /// The dashboard and the panel, for a person.
     pub(super) place: String,
+    /// The dashboard's file, without its ending.
+    dashboard: String,
+    /// The panel's number; 0 for an annotation.
+    panel: i64,
+    /// The query's name in its panel.
+    ref_id: String,
+    /// Whether it asks for one instant.
+    instant: bool,
     /// The expression, with every variable replaced by what stands for "all".
     pub(super) expr: String,
+}
+
+impl Query {
+    /// Whether it is one of several of its panel that are never true together, or shows what this
+    /// fleet does not have: a web configuration.
+    pub(super) fn may_be_empty(&self) -> bool {
+        ["and on ()", "unless on ()", "web_config"]
+            .iter()
+            .any(|part| self.expr.contains(part))
+    }
+}
+
+/// Where the test in tests/dashboards finds what Prometheus answered.
+pub(super) const ANSWERS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/dashboard-answers.json");
+
+/// What Prometheus answers to every query now: for the test that gives the answers to Grafana's own
+/// code.
+pub(super) async fn answers(prometheus: &Prometheus) -> Value {
+    let mut answers = Vec::new();
+    for query in queries() {
+        let result = if query.instant {
+            prometheus.query(&query.expr).await
+        } else {
+            prometheus.last_minutes(&query.expr).await
+        };
+        answers.push(json!({
+            "dashboard": query.dashboard, "panel": query.panel, "refId": query.ref_id, "result": result,
+        }));
+    }
+    Value::Array(answers)
 }
 
 /// Every query of every panel and annotation.
@@ -22,31 +61,56 @@ pub(super) fn queries() -> Vec<Query> {
         .map(|entry| entry.unwrap().path());
     files
         .flat_map(|path| {
-            of_dashboard(&serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let text = std::fs::read_to_string(path).unwrap();
+            of_dashboard(&name, &serde_json::from_str(&text).unwrap())
         })
         .collect()
 }
 
-fn of_dashboard(dashboard: &Value) -> Vec<Query> {
+fn of_dashboard(name: &str, dashboard: &Value) -> Vec<Query> {
     let title = dashboard["title"].as_str().unwrap();
-    let panels = dashboard["panels"].as_array().unwrap();
-    let targets = panels.iter().flat_map(|panel| {
-        let queries = panel["targets"].as_array().cloned().unwrap_or_default();
-        queries
-            .into_iter()
-            .map(|query| (panel["title"].as_str().unwrap().to_owned(), query))
-    });
-    let notes = dashboard["annotations"]["list"].as_array().unwrap().iter();
-    let notes = notes.map(|note| (note["name"].as_str().unwrap().to_owned(), note.clone()));
-    let with_expr = targets
-        .chain(notes)
-        .filter_map(|(name, query)| Some((name, query["expr"].as_str()?.to_owned())));
-    with_expr
-        .map(|(name, expr)| Query {
-            place: format!("{title}: {name}"),
-            expr: filled_in(&expr),
+    let query = |place: &str, panel: i64, target: &Value| {
+        Some(Query {
+            place: format!("{title}: {place}"),
+            dashboard: name.to_owned(),
+            panel,
+            ref_id: target["refId"].as_str().unwrap_or_default().to_owned(),
+            instant: target["instant"] == true,
+            expr: filled_in(target["expr"].as_str()?),
+        })
+    };
+    let mut queries = Vec::new();
+    for panel in panels(&dashboard["panels"]) {
+        let targets = panel["targets"].as_array().cloned().unwrap_or_default();
+        let place = panel["title"].as_str().unwrap();
+        let number = panel["id"].as_i64().unwrap();
+        queries.extend(
+            targets
+                .iter()
+                .filter_map(|target| query(place, number, target)),
+        );
+    }
+    for note in dashboard["annotations"]["list"].as_array().unwrap() {
+        queries.extend(query(note["name"].as_str().unwrap(), 0, note));
+    }
+    queries
+}
+
+/// The panels, those of collapsed rows included.
+fn panels(list: &Value) -> Vec<Value> {
+    let panels = list.as_array().cloned().unwrap_or_default();
+    panels
+        .into_iter()
+        .flat_map(|panel| {
+            let inner = panels_of_row(&panel);
+            std::iter::once(panel).chain(inner)
         })
         .collect()
+}
+
+fn panels_of_row(panel: &Value) -> Vec<Value> {
+    panel["panels"].as_array().cloned().unwrap_or_default()
 }
 
 fn filled_in(expr: &str) -> String {
@@ -64,7 +128,8 @@ fn the_queries_name_only_metrics_that_are_exported() {
     assert!(all.len() > 60, "{}", all.len());
     for query in all {
         assert!(
-            !query.expr.contains('$'),
+            // "$1" is what label_replace found.
+            !query.expr.replace("\"$1\"", "").contains('$'),
             "{}: a variable is not known: {}",
             query.place,
             query.expr

@@ -6,7 +6,9 @@ mod dashboards;
 pub(crate) mod servers;
 
 use redis_cross_dc_exporter::lab::{Answer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
-use redis_cross_dc_exporter::lab::{Direction, HostileServer, Misbehaviour, RedisServer, Response};
+use redis_cross_dc_exporter::lab::{
+    Direction, HostileServer, Misbehaviour, RedisServer, Response, eventually,
+};
 
 use crate::command;
 use crate::exporter::Exporter;
@@ -89,6 +91,8 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     let split = Stage::set().await;
     let gone = Stage::set().await;
     let turned = Stage::set().await;
+    let mut lost = Stage::set().await;
+    let first = FirstSync::begin().await;
     let watched = Stage::set().await;
     let sentinel = RedisServer::builder()
         .sentinel()
@@ -107,6 +111,8 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
         split.entry("split"),
         gone.entry("gone"),
         turned.entry("turned"),
+        lost.entry("lost"),
+        first.entry("first"),
         entry(
             "hung",
             ("dc1", healthy.master.addr()),
@@ -122,7 +128,9 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
         receiver.url("/hook")
     );
     let exporter = Exporter::start(&yaml).await;
-    for name in ["healthy", "cut", "split", "gone", "turned", "watched"] {
+    for name in [
+        "healthy", "cut", "split", "gone", "turned", "lost", "watched",
+    ] {
         exporter
             .wait_for(name, "the pair to be up", LIMIT, |pair| pair.link_up)
             .await;
@@ -142,13 +150,103 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     // A planned switch.
     replicaof(&turned.replica, None).await;
     replicaof(&turned.master, Some(turned.replica.addr())).await;
-    for query in dashboards::queries() {
+    lost.master.kill();
+    let queries = dashboards::queries();
+    for query in queries.iter().filter(|query| !query.may_be_empty()) {
         // Each becomes true sooner or later in this fleet; "Full syncs" needs one between two
         // scrapes.
         prometheus
             .wait_for(&query.expr, &format!("data of {}", query.place), LIMIT * 2)
             .await;
     }
+    let fleet = dashboards::answers(&prometheus).await;
+    drop(exporter);
+    let gone = "absent(redis_cross_dc_exporter_build_info)";
+    prometheus
+        .wait_for(gone, "the exporter to be gone", LIMIT)
+        .await;
+    let nothing = dashboards::answers(&prometheus).await;
+    let answers = serde_json::json!({"fleet": fleet, "no exporter": nothing});
+    std::fs::write(dashboards::ANSWERS, answers.to_string()).unwrap();
+}
+
+/// A replica whose first full sync takes minutes.
+struct FirstSync {
+    master: RedisServer,
+    replica: RedisServer,
+    proxy: WanProxy,
+}
+
+impl FirstSync {
+    async fn begin() -> Self {
+        let master = RedisServer::builder()
+            .allow_debug()
+            .config("rdbcompression no")
+            .start()
+            .await
+            .unwrap();
+        master
+            .command(&["DEBUG", "POPULATE", "3000", "key", "10000"])
+            .await
+            .unwrap();
+        let slow = WanConditions {
+            rate: Some(100_000),
+            ..WanConditions::default()
+        };
+        let proxy = WanProxy::start(None, master.addr(), slow).await.unwrap();
+        let replica = RedisServer::builder()
+            .replicaof(proxy.addr())
+            .start()
+            .await
+            .unwrap();
+        Self {
+            master,
+            replica,
+            proxy,
+        }
+    }
+
+    fn entry(&self, name: &str) -> String {
+        entry(
+            name,
+            ("dc1", self.master.addr()),
+            ("dc2", self.replica.addr()),
+        )
+    }
+}
+
+/// What lets `RedisCrossDcLagUnknown` tell a first full sync that goes on from one that is stuck.
+#[tokio::test]
+async fn r5_the_progress_of_a_first_sync_is_exported_and_grows_old_when_it_is_stuck() {
+    let first = FirstSync::begin().await;
+    let yaml = format!(
+        "poll: {{interval: 200ms, min_interval: 100ms}}\npairs: [{}]\n",
+        first.entry("first")
+    );
+    let exporter = Exporter::start(&yaml).await;
+    let age = || async {
+        let text = exporter.get("/metrics").await;
+        let mut lines = text.lines();
+        assert!(text.contains("state=\"never_synced\"} 1"), "{text}");
+        let line = lines.find(|line| line.starts_with("redis_cross_dc_sync_progress_age_seconds{"));
+        line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .ok_or_else(|| "no progress is exported".to_owned())
+    };
+    let goes_on = || async {
+        let age = age().await?;
+        (age < 2.0).then_some(()).ok_or(format!("{age} s"))
+    };
+    eventually("the first sync makes progress", LIMIT, goes_on)
+        .await
+        .unwrap();
+    first.proxy.stall(Direction::Both);
+    let is_stuck = || async {
+        let age = age().await?;
+        (age > 4.0).then_some(()).ok_or(format!("{age} s"))
+    };
+    eventually("the stuck sync grows old", LIMIT, is_stuck)
+        .await
+        .unwrap();
 }
 
 /// From the stall of a link to the page of a person, and back.

@@ -118,6 +118,24 @@ impl Prometheus {
             .unwrap_or_default()
     }
 
+    /// The result of the query over the last two minutes, every two seconds.
+    pub(crate) async fn last_minutes(&self, expr: &str) -> Vec<Value> {
+        let now = jiff::Timestamp::now().as_second();
+        let path = format!(
+            "query_range?query={}&start={}&end={now}&step=2",
+            encoded(expr),
+            now - 120
+        );
+        let answer = self
+            .ask(&path)
+            .await
+            .unwrap_or_else(|error| panic!("{expr}: {error}\n{}", self.process.log()));
+        answer["data"]["result"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    }
+
     /// Waits until the query has a result.
     pub(crate) async fn wait_for(&self, expr: &str, what: &str, limit: Duration) {
         let probe = || async {
@@ -135,7 +153,11 @@ impl Prometheus {
     }
 
     async fn answer(&self, expr: &str) -> Result<Value, String> {
-        let url = format!("{}/api/v1/query?query={}", self.url, encoded(expr));
+        self.ask(&format!("query?query={}", encoded(expr))).await
+    }
+
+    async fn ask(&self, path: &str) -> Result<Value, String> {
+        let url = format!("{}/api/v1/{path}", self.url);
         let answer = self
             .client
             .get(&url)
@@ -151,7 +173,7 @@ impl Prometheus {
     }
 }
 
-/// An Alertmanager that tells one webhook at once.
+/// A running Alertmanager.
 pub(crate) struct Alertmanager {
     _process: Process,
     /// Where it listens: `host:port`.
@@ -161,11 +183,16 @@ pub(crate) struct Alertmanager {
 impl Alertmanager {
     /// Starts it and waits until it is ready.
     pub(crate) async fn start(webhook: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "route: {{receiver: hook, group_by: [alertname, pair], group_wait: 0s, group_interval: 1s}}\n\
              receivers: [{{name: hook, webhook_configs: [{{url: '{webhook}', send_resolved: true}}]}}]\n"
         );
+        Self::with_config(&config).await
+    }
+
+    /// Starts it with this configuration and waits until it is ready.
+    pub(crate) async fn with_config(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("alertmanager.yml"), config).unwrap();
         let address = format!("127.0.0.1:{}", ports::free().unwrap());
         let arguments = [

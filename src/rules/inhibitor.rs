@@ -1,0 +1,82 @@
+//! What lets Alertmanager mute an effect because of its cause: `RedisCrossDcInhibitor`.
+//!
+//! An inhibition rule compares labels of equal names. An alert of a server has `dc` and `server`,
+//! one of a pair has four others, and neither says which exporter is cut off, so that no rule can
+//! join them. This alert does: it has the labels of what is explained, `cause` with what explains
+//! it, and `explains` with the highest severity that it explains. Nobody is notified of it.
+//!
+//! The causes are those of the built-in alerter (`monitor/causes.rs`).
+
+use super::alert_rule::{AlertRule, KEEP, levels_of};
+use super::selection::BY_PAIR;
+use crate::config::{LevelRule, Severity};
+use crate::metrics::catalogue::{MONITOR_ISOLATED, PAIR_INFO, SERVER_UP};
+use crate::model::Span;
+
+/// The name of the alert.
+const NAME: &str = "RedisCrossDcInhibitor";
+
+/// A server of a pair does not answer: its alert explains those of the pair.
+pub(super) fn of_pairs(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
+    let mut rules = Vec::new();
+    for (severity, hold) in holds(unreachable) {
+        for (cause, label) in [
+            ("master_unreachable", "master"),
+            ("replica_unreachable", "replica"),
+        ] {
+            let servers = format!(
+                "label_replace(max by (server) ({}) == 0, \"{label}\", \"$1\", \"server\", \"(.*)\")",
+                SERVER_UP.name
+            );
+            rules.push(AlertRule {
+                expr: format!("max {BY_PAIR} ({} and on ({label}) {servers})", PAIR_INFO.name),
+                summary: format!(
+                    "{{{{ $labels.pair }}}} {{{{ $labels.source_dc }}}} → {{{{ $labels.target_dc }}}}: its {label} does not answer"
+                ),
+                ..inhibitor(cause, severity, hold)
+            });
+        }
+    }
+    rules
+}
+
+/// Every exporter that gets no answer from a server is isolated, and gets none from its whole
+/// datacenter: the alert of the isolation explains that of the server.
+pub(super) fn of_servers(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
+    let up = SERVER_UP.name;
+    let isolated = format!("on (job, instance) ({} == 1)", MONITOR_ISOLATED.name);
+    // A datacenter of which an isolated exporter sees a server is its own.
+    let remote = format!("{up} == 0 and {isolated} unless on (job, instance, dc) ({up} == 1)");
+    let of_others = format!("{up} unless {isolated}");
+    holds(unreachable)
+        .map(|(severity, hold)| AlertRule {
+            expr: format!("max by (dc, server) ({remote}) unless on (dc, server) ({of_others})"),
+            summary:
+                "{{ $labels.server }} in {{ $labels.dc }} answers no exporter, and each is isolated"
+                    .to_owned(),
+            ..inhibitor("isolated", severity, hold)
+        })
+        .collect()
+}
+
+fn holds(unreachable: &LevelRule<Span>) -> impl Iterator<Item = (Severity, Span)> {
+    let hold = unreachable.hold;
+    levels_of(unreachable)
+        .into_iter()
+        .map(move |(severity, at)| (severity, at.max(hold)))
+}
+
+fn inhibitor(cause: &'static str, severity: Severity, hold: Span) -> AlertRule {
+    AlertRule {
+        name: NAME,
+        expr: String::new(),
+        hold,
+        // As long as the alert of the cause, and that of the effect.
+        keep_firing_for: KEEP,
+        severity: None,
+        labels: vec![("cause", cause), ("explains", severity.label())],
+        summary: String::new(),
+        description: "Mutes the alerts that this explains, in Alertmanager's inhibit_rules. Notify nobody of it."
+            .to_owned(),
+    }
+}

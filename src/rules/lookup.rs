@@ -1,0 +1,67 @@
+//! Values that an annotation looks up when its alert is sent: a rule's own value says how far
+//! something has gone, and not what would be lost.
+
+use crate::metrics::catalogue::{
+    BACKLOG_HEADROOM_BYTES, LAG_BYTES, LAG_SECONDS, LAST_KNOWN_BYTES, LAST_KNOWN_SECONDS, Metric,
+};
+
+/// How Prometheus is asked for the pair of an alert.
+const PAIR: &str = "pair=%q,source_dc=%q,target_dc=%q,replica=%q";
+
+/// What stands for the places of [`PAIR`].
+const LABELS: &str = "$labels.pair $labels.source_dc $labels.target_dc $labels.replica";
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unit {
+    /// As a duration.
+    Seconds,
+    /// With binary steps.
+    Bytes,
+}
+
+/// A template that is `known` with the metric's value of the alert's pair, and `unknown` where
+/// Prometheus has none. `known` has `{}` where the value stands.
+pub(super) fn of_pair(metric: Metric, unit: Unit, known: &str, unknown: &str) -> String {
+    let query = format!("max by (pair) ({}{{{PAIR}}})", metric.name);
+    let value = match unit {
+        Unit::Seconds => "{{ . | first | value | humanizeDuration }}",
+        Unit::Bytes => "{{ . | first | value | humanize1024 }}B",
+    };
+    let otherwise = if unknown.is_empty() {
+        String::new()
+    } else {
+        format!("{{{{ else }}}}{unknown}")
+    };
+    format!(
+        "{{{{ with printf \"{query}\" {LABELS} | query }}}}{}{otherwise}{{{{ end }}}}",
+        known.replace("{}", value)
+    )
+}
+
+/// The sentence of what would be lost with the master now: the best estimate, the last known bound
+/// where there is none, or that it is unknown.
+pub(super) fn loss() -> String {
+    let estimate = of_pair(LAG_BYTES, Unit::Bytes, ", {},", "");
+    let now = format!("about the last {{}} of writes{estimate} would be lost.");
+    let bound = of_pair(LAST_KNOWN_BYTES, Unit::Bytes, ", {},", "");
+    let known = format!("at most the last {{}} of writes{bound} would be lost, as last known.");
+    let last_known = of_pair(
+        LAST_KNOWN_SECONDS,
+        Unit::Seconds,
+        &known,
+        "what would be lost is unknown.",
+    );
+    let sentence = of_pair(LAG_SECONDS, Unit::Seconds, &now, &last_known);
+    format!("If the master in {{{{ $labels.source_dc }}}} were lost now, {sentence}")
+}
+
+/// The sentence of how much may be written until a full resync is needed, where that is known.
+pub(super) fn backlog() -> String {
+    of_pair(
+        BACKLOG_HEADROOM_BYTES,
+        Unit::Bytes,
+        " After {} more of writes a full resync is needed.",
+        "",
+    )
+}
