@@ -19,7 +19,8 @@ impl Links {
     /// configuration's `notify.external_url`, and this machine where that is not set either.
     pub fn new(settings: &Settings, exporter: Option<&str>) -> Self {
         let configured = settings.notify.external_url.as_deref();
-        let exporter = exporter.or(configured).unwrap_or("http://localhost:10121");
+        let here = format!("http://localhost:{}", settings.listen_address.port());
+        let exporter = exporter.or(configured).unwrap_or(&here);
         Self {
             exporter: exporter.trim_end_matches('/').to_owned(),
             dashboard: settings.notify.dashboard_url.clone(),

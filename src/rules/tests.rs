@@ -118,6 +118,11 @@ fn r5_links_follow_the_configuration_and_the_flag_wins() {
         link(&settings, None, "runbook_url"),
         format!("runbook_url: 'http://localhost:10121{runbook}")
     );
+    settings.listen_address = "127.0.0.1:7777".parse().unwrap();
+    assert_eq!(
+        link(&settings, None, "runbook_url"),
+        format!("runbook_url: 'http://localhost:7777{runbook}")
+    );
     settings.notify.external_url = Some("https://dr.example.com/".to_owned());
     settings.notify.dashboard_url =
         Some("https://grafana/d/redis-cross-dc-pair?orgId=1".to_owned());
