@@ -159,6 +159,9 @@ impl Failover {
             return Ok(());
         };
         let before = self.at - known.at;
+        if known.upper < Span::from_millis(1) {
+            return write!(f, "{before} before, the new master lacked nothing");
+        }
         let lacked = known
             .upper_bytes
             .map_or_else(String::new, |bytes| format!("{bytes}, "));

@@ -1,9 +1,9 @@
 //! What is said, before it is known to whom: the same words for every receiver.
 
-use crate::alert::news::{Line, headline, plight};
+use crate::alert::news::{Clock, Line, headline, plight};
 use crate::alert::{AlertSnapshot, AlertStatus, Notification, NotifyReason, Rule};
 use crate::config::{Severity, TemplateSettings};
-use crate::model::ClockAnchor;
+use crate::model::{ClockAnchor, Timestamp};
 
 use super::facts::{self, Fact};
 use super::links::{self, Link};
@@ -12,6 +12,10 @@ use super::words;
 
 /// How many alerts of a group are described; the others are counted.
 pub const MAX_DESCRIBED: usize = 20;
+
+/// A title's sentence that is longer, in units of UTF-16, is cut at its first clause: Slack's headers
+/// hold 150.
+const MAX_TITLE: usize = 135;
 
 /// What to do about a test.
 const TEST_ADVICE: &str = "Nothing is wrong: somebody ran test-notify to see whether messages arrive. The firing and its end \
@@ -49,6 +53,8 @@ pub struct Message {
     pub news: Option<Line>,
     /// What follows the title's sentence in `news`.
     pub more_news: Line,
+    /// The level and all of `news`.
+    in_short: String,
     /// The worst alerts, at most [`MAX_DESCRIBED`].
     pub alerts: Vec<DescribedAlert>,
     /// How many alerts are not described.
@@ -63,6 +69,8 @@ pub struct Message {
     pub failed_template: Option<String>,
     /// When it was decided, in UTC: everything is told as of this moment.
     pub as_of: String,
+    /// The same for people: `22:13:20 UTC`.
+    pub as_of_time: String,
     /// Who sends it.
     pub exporter: String,
 }
@@ -74,6 +82,8 @@ pub struct DescribedAlert {
     pub status: AlertStatus,
     /// Its severity.
     pub severity: Severity,
+    /// Its rule.
+    pub rule: Rule,
     /// What it is about: `orders: dc1 → dc2, replica redis2:6379`.
     pub subject: String,
     /// What happened and what would be lost.
@@ -92,6 +102,7 @@ impl Message {
         let describe = |alert: &AlertSnapshot| DescribedAlert {
             status: alert.status,
             severity: alert.severity,
+            rule: alert.identity.rule,
             subject: one_line(&facts::subject(&alert.identity)),
             headline: headline(alert, notification.decided_at, anchor).to_string(),
             facts: facts::facts(alert, notification.decided_at, anchor),
@@ -105,7 +116,8 @@ impl Message {
         let news = group_news(notification, anchor);
         let level = level(notification.status, notification.severity);
         let told = news.clone().without_resolved();
-        let (first, more_news) = told.first_sentence();
+        let in_short = one_line(&format!("[{level}] {told}"));
+        let (first, more_news) = told.first_sentence(MAX_TITLE);
         let silence = if context.test {
             Vec::new()
         } else {
@@ -119,6 +131,7 @@ impl Message {
             summary: one_line(&news.to_string()),
             news: Some(news),
             more_news,
+            in_short,
             more: notification.alerts.len() - alerts.len(),
             alerts,
             advice: if context.test {
@@ -129,12 +142,14 @@ impl Message {
             links: links::links(notification, context, anchor),
             silence,
             as_of: rfc3339(anchor.wall(notification.decided_at)),
+            as_of_time: time_of(notification.decided_at, anchor),
             exporter: one_line(&context.exporter),
             failed_template: None,
         };
         words::apply(&context.template, notification, &mut message);
         message.title = marked(context, &message.title);
         message.summary = marked(context, &message.summary);
+        message.in_short = marked(context, &message.in_short);
         message
     }
 
@@ -145,14 +160,10 @@ impl Message {
 
     /// All of it in one line, with its level: what a lock screen shows.
     pub fn in_short(&self) -> String {
-        if self.news.is_none() {
-            return format!("{}\n{}", self.title, self.summary);
+        if self.news.is_some() {
+            return self.in_short.clone();
         }
-        let more = self.more_news.to_string();
-        if more.is_empty() {
-            return format!("{}.", self.title);
-        }
-        format!("{}. {more}", self.title)
+        format!("{}\n{}", self.title, self.summary)
     }
 }
 
@@ -219,6 +230,11 @@ fn count(notification: &Notification) -> (usize, usize) {
         .filter(|alert| alert.status == AlertStatus::Firing)
         .count();
     (firing, notification.alerts.len() - firing)
+}
+
+fn time_of(at: Timestamp, anchor: &ClockAnchor) -> String {
+    let clock = Clock { now: at, anchor };
+    Line::default().at(at, clock).to_string()
 }
 
 /// What the message says: about one alert all of it, about several how many, and the one that

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use crate::alert::AlertStatus;
+use crate::alert::{AlertStatus, Rule};
 use crate::config::Severity;
 
 use super::facts::Fact;
@@ -127,8 +127,10 @@ fn row(alert: &DescribedAlert) -> String {
 
 /// What the headline does not say.
 fn shown_facts(alert: &DescribedAlert) -> impl Iterator<Item = &Fact> {
-    const SAID: [&str; 4] = ["summary", "value", "peak", "resolve_reason"];
-    alert.facts.iter().filter(|fact| !SAID.contains(&fact.key))
+    const SAID: [&str; 5] = ["summary", "value", "threshold", "peak", "resolve_reason"];
+    let is_all_said = matches!(alert.rule, Rule::Failover | Rule::FullSync);
+    let facts = alert.facts.iter().filter(|fact| !SAID.contains(&fact.key));
+    facts.filter(move |fact| !is_all_said || fact.key != "state")
 }
 
 fn fact_text(fact: &Fact) -> String {
@@ -206,7 +208,7 @@ fn footer(message: &Message) -> String {
     format!(
         "{} · as of {} · sent by {}",
         reason_words(message.reason),
-        message.as_of,
+        message.as_of_time,
         message.exporter
     )
 }

@@ -55,6 +55,16 @@ pub struct AlertReport {
     pub started_timestamp: f64,
     /// When it resolved.
     pub resolved_timestamp: Option<f64>,
+    /// Since when the fault lasts, which is older than the alert. Absent from reports of older
+    /// exporters.
+    #[serde(default)]
+    pub fault_since_timestamp: Option<f64>,
+    /// When the fault ended.
+    #[serde(default)]
+    pub fault_until_timestamp: Option<f64>,
+    /// The replica has every write up to this moment.
+    #[serde(default)]
+    pub last_data_timestamp: Option<f64>,
     /// Why it resolved: `cleared` or `removed`.
     pub resolve_reason: Option<String>,
     /// When the last good sample behind it was taken.
@@ -180,6 +190,9 @@ impl AlertReport {
     ) -> Self {
         let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
         let (state, recovering) = listed_state(state);
+        let context = &alert.context;
+        let over = alert.resolved.map(|(at, _)| at);
+        let ended = context.fault_since.and(context.fault_until.or(over));
         let number = |quantity: Option<Quantity>| quantity.map(Quantity::as_f64);
         Self {
             alertname: alert.identity.rule.alert_name().to_owned(),
@@ -196,6 +209,9 @@ impl AlertReport {
             peak: number(alert.peak),
             started_timestamp: wall(alert.started_at),
             resolved_timestamp: alert.resolved.map(|(at, _)| wall(at)),
+            fault_since_timestamp: alert.context.fault_since.map(wall),
+            fault_until_timestamp: ended.map(wall),
+            last_data_timestamp: alert.context.last_data.map(wall),
             resolve_reason: alert.resolved.map(|(_, reason)| reason.label().to_owned()),
             last_sample_timestamp: alert.context.last_sample.map(wall),
             fingerprint: alert.fingerprint.to_string(),

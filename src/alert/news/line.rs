@@ -66,19 +66,33 @@ impl Line {
         self.and(" to ").at(to, clock)
     }
 
-    /// Its first sentence, and the rest.
-    pub fn first_sentence(&self) -> (String, Self) {
+    /// Its first sentence, and the rest; of a sentence that is longer than `max` units of UTF-16 its
+    /// first clause.
+    pub fn first_sentence(&self, max: usize) -> (String, Self) {
+        let sentence = self.split_at(". ");
+        let (first, _) = &sentence;
+        let is_long = first.encode_utf16().count() > max;
+        let clause = is_long.then(|| self.split_at("; "));
+        clause.unwrap_or(sentence)
+    }
+
+    /// What comes before the first `mark`, and what after it.
+    fn split_at(&self, mark: &str) -> (String, Self) {
         let mut first = String::new();
         for (index, piece) in self.0.iter().enumerate() {
-            let end = match piece {
-                Piece::Words(text) => text.find(". ").map(|end| text.split_at(end)),
+            let halves = match piece {
+                Piece::Words(text) => text.split_once(mark),
                 Piece::Time(..) => None,
             };
-            if let Some((head, tail)) = end {
+            if let Some((head, tail)) = halves {
                 first.push_str(head);
-                let rest = Piece::Words(tail.trim_start_matches(['.', ' ']).to_owned());
                 let later = self.0.iter().skip(index + 1).cloned();
-                return (first, Self(std::iter::once(rest).chain(later).collect()));
+                let rest = Self(
+                    std::iter::once(Piece::Words(tail.to_owned()))
+                        .chain(later)
+                        .collect(),
+                );
+                return (first, rest);
             }
             first.push_str(piece.text());
         }

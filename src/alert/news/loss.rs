@@ -51,6 +51,7 @@ fn amount(risk: &AtRisk) -> Option<String> {
         upper,
     } = risk.lag;
     match (estimate, upper) {
+        (_, Some(upper)) if upper < NOTHING => Some("nothing".to_owned()),
         (Some(estimate), Some(upper)) if estimate < NOTHING => Some(at_most(upper, None)),
         (Some(estimate), Some(upper)) => Some(about(estimate, upper, risk.bytes.estimate)),
         (Some(estimate), None) => {
@@ -128,6 +129,15 @@ pub(super) fn by(lost: Lost, from: &str, clock: Clock<'_>) -> Line {
             "at least {} lost; the rest is not known until {from} answers",
             bytes(size, Rounding::Down)
         )),
+        Lost::AtMost {
+            lag,
+            as_of,
+            at_least: None,
+            ..
+        } if lag < NOTHING => {
+            let line = Line::words("nothing lost that was written by ").at(as_of, clock);
+            line.and(format!("; what {from} wrote after that is not known"))
+        }
         Lost::AtMost {
             lag,
             bytes,
@@ -215,6 +225,8 @@ mod tests {
         for (risk, text) in cases {
             assert_eq!(amount(&risk).as_deref(), Some(text));
         }
+        let all = risk([none, none, millis(0)], Some(0), Some(5));
+        assert_eq!(amount(&all).as_deref(), Some("nothing"));
         let nothing = risk([millis(0), none, none], None, None);
         assert_eq!(
             amount(&nothing),

@@ -455,6 +455,16 @@ fn f11_a_failover_is_one_sentence_with_the_best_statement_about_the_loss() {
              lacked.",
         ),
         (
+            Lost::AtMost {
+                lag: Span::ZERO,
+                bytes: Some(Bytes::ZERO),
+                as_of: at(NOW - 66),
+                at_least: None,
+            },
+            "nothing lost that was written by 06:43:22 UTC; what 127.1.0.10:17100 wrote after that \
+             is not known.",
+        ),
+        (
             Lost::Unknown,
             "what was lost is not known until 127.1.0.10:17100 answers.",
         ),
@@ -585,7 +595,7 @@ fn no_name_breaks_the_line() {
 #[test]
 fn the_first_sentence_is_what_a_header_has_room_for() {
     let line = headline(&alert(Rule::LinkDown, &PAIR, stalled()), at(NOW), &anchor());
-    let (first, rest) = line.first_sentence();
+    let (first, rest) = line.first_sentence(150);
     assert_eq!(
         first,
         "orders dc1 → dc2 stalled for 60 s (since 06:43:28 UTC)"
@@ -594,8 +604,14 @@ fn the_first_sentence_is_what_a_header_has_room_for() {
         rest.to_string().starts_with("If dc1 died now: the last"),
         "{rest}"
     );
+    let long = Line::words("Down from 1 to 2; nothing lost. Good.");
+    let (first, rest) = long.first_sentence(20);
+    assert_eq!(
+        (first.as_str(), rest.to_string().as_str()),
+        ("Down from 1 to 2", "nothing lost. Good.")
+    );
     let line = Line::words("127.1.0.10:17100 is one sentence.");
-    let (first, rest) = line.first_sentence();
+    let (first, rest) = line.first_sentence(150);
     assert_eq!(first, "127.1.0.10:17100 is one sentence");
     assert!(rest.is_empty());
 }
