@@ -235,6 +235,27 @@ mod tests {
         golden("pagerduty_resolve.json", &resolve(&incident()));
     }
 
+    /// Both are optional in PagerDuty's schema, and null is not.
+    #[test]
+    fn what_an_event_does_not_have_is_left_out() {
+        let alert = std::sync::Arc::new(crate::alert::AlertSnapshot {
+            identity: crate::alert::AlertIdentity {
+                rule: crate::alert::Rule::ReceiverFailing,
+                labels: labels([("receiver", "hook")]),
+            },
+            ..(*pair_alert("orders", 0)).clone()
+        });
+        let notification = notification(NotifyReason::First, vec![alert]);
+        let message = Message::new(&notification, &anchor(), &context());
+        let event = trigger(&notification, &message, &anchor(), &context(), &incident());
+        let payload = event["payload"].as_object().unwrap();
+        assert!(
+            !payload.contains_key("component") && !payload.contains_key("group"),
+            "{event}"
+        );
+        assert_eq!(payload["class"], "RedisCrossDcReceiverFailing");
+    }
+
     fn key(identity: &str, pair: &str) -> String {
         dedup_key(identity, &GroupKey(labels([("pair", pair)])), 0)
     }

@@ -21,10 +21,9 @@ async fn f11_the_better_statement_about_the_loss_stays() {
     let begin = format!("[WARNING] orders: failover, {new} (dc2) took over from {old} (dc1) at ");
     assert!(told.starts_with(&begin), "{told}");
     let loss = told.split("; ").nth(1).unwrap_or_default().to_owned();
-    assert!(
-        loss.starts_with("at most the last ") && loss.contains("certain as of"),
-        "{told}"
-    );
+    // Whatever the last poll before the kill saw: nothing on its way, or some milliseconds of writes.
+    let bounds = ["at most the last ", "nothing lost that was written by "];
+    assert!(bounds.iter().any(|bound| loss.starts_with(bound)), "{told}");
     pass(5).await;
     // It has no files: it comes back empty and follows nobody.
     scene.master.restart().await.unwrap();
@@ -45,7 +44,7 @@ async fn f11_the_better_statement_about_the_loss_stays() {
         .find(|alert| alert.alertname == "RedisCrossDcFailover");
     let summary = &failover.expect("the alert").summary;
     assert!(
-        summary.contains(loss.trim()),
+        summary.contains(loss.trim_end_matches(['.', ' '])),
         "first {loss:?}, then {summary:?}"
     );
     let reason = failover

@@ -33,6 +33,10 @@ fn asked(request: &Request) -> String {
         .to_owned();
     let body = request.json();
     assert_eq!(request.headers["authorization"], "Bearer xoxb-1");
+    assert_eq!(
+        request.headers["content-type"],
+        "application/json; charset=utf-8"
+    );
     let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
     match (method.as_str(), body.get("thread_ts")) {
         ("update", _) => format!("update {} {}", text("channel"), text("ts")),
