@@ -46,7 +46,12 @@ pub(super) struct Pair {
 impl Pair {
     /// A pair from dc1 to dc2 that is in sync.
     pub(super) async fn start(name: &'static str, master: RedisServerBuilder) -> Self {
-        let master = master.host(DC1).start().await.unwrap();
+        let master = master
+            .host(DC1)
+            .config("repl-backlog-size 16mb")
+            .start()
+            .await
+            .unwrap();
         let link = WanProxy::start(None, master.addr(), WanConditions::default())
             .await
             .unwrap();
