@@ -13,6 +13,7 @@ use redis_cross_dc_exporter::model::Timestamp;
 use redis_cross_dc_exporter::report::{AlertsReport, PairReport, PairsReport};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::guard::Guard;
 use crate::logline;
 use crate::planted::{self, Transcript};
 
@@ -34,6 +35,8 @@ const TIMEOUTS: HttpTimeouts = HttpTimeouts {
 
 /// A running exporter. When it is dropped it is killed, and all that it said is looked through.
 pub(crate) struct Exporter {
+    /// Ends the child when this process dies; `None` while there is no child.
+    guard: Option<Guard>,
     child: Child,
     url: String,
     client: HttpClient,
@@ -138,6 +141,7 @@ impl Exporter {
         let client = HttpClient::for_exporter_with(TIMEOUTS, &access).unwrap();
         let given = planted::files_in(folder.path()).into_keys().collect();
         Self {
+            guard: Some(Guard::of_child(&child)),
             child,
             url: format!("{scheme}://{listen}"),
             client,
@@ -150,12 +154,14 @@ impl Exporter {
 
     /// Starts it again, in the same folder and on the same port, after it has ended; does not wait.
     pub(crate) fn relaunch(&mut self) {
+        self.guard = None;
         self.child = launch(
             self.folder.path(),
             self.url.trim_start_matches("http://"),
             "debug",
             &self.transcript,
         );
+        self.guard = Some(Guard::of_child(&self.child));
     }
 
     /// Where it answers: `http://127.0.0.1:PORT`.
@@ -272,6 +278,7 @@ impl Exporter {
 
     /// Kills it where it stands, and says when.
     pub(crate) fn kill(&mut self) -> Timestamp {
+        self.guard = None;
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         clock::now()
@@ -279,6 +286,7 @@ impl Exporter {
 
     /// Waits until it has ended by itself.
     pub(crate) async fn ended(&mut self, limit: Duration) -> ExitStatus {
+        self.guard = None;
         let child = std::sync::Mutex::new(&mut self.child);
         let probe = || async { child.lock().unwrap().try_wait().unwrap() };
         eventually("the exporter to end", limit, probe)
@@ -326,6 +334,7 @@ fn launch(folder: &Path, listen: &str, level: &str, transcript: &Transcript) -> 
 impl Drop for Exporter {
     fn drop(&mut self) {
         // It may have ended by itself already.
+        self.guard = None;
         let _ = self.child.kill();
         let _ = self.child.wait();
         // What it wrote beside the log, such as its state, is kept with what it said.

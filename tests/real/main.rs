@@ -28,6 +28,7 @@ mod exporter;
 mod failover;
 mod findings;
 mod flapping;
+mod guard;
 mod haste;
 mod heartbeat;
 mod hostile;
