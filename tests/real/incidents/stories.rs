@@ -149,7 +149,7 @@ async fn dead_replica() -> Transcript {
 }
 
 async fn full_sync() -> Transcript {
-    let master = server().config("repl-timeout 600");
+    let master = server().allow_debug().config("repl-timeout 600");
     let pair = Pair::start("orders", master).await;
     let fill = ["DEBUG", "POPULATE", "240", "fill", "1000000"];
     pair.master.command(&fill).await.unwrap();
