@@ -18,9 +18,9 @@ pub(super) fn details(pair: &PairReport, seen: &Seen, layout: Layout) -> Vec<Str
         return Vec::new();
     }
     let alerts = seen.alerts_about(pair);
-    let mut lines = vec![why(pair)];
+    let mut lines: Vec<_> = news(pair, seen.now()).into_iter().collect();
+    lines.push(why(pair));
     lines.extend(unseen(pair, layout));
-    lines.extend(since(pair, seen.now()));
     lines.extend(alerts.iter().map(|alert| of_alert(alert, seen)));
     lines
 }
@@ -58,8 +58,12 @@ fn unseen(pair: &PairReport, layout: Layout) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// Since when the link is down or stalled.
-fn since(pair: &PairReport, now: f64) -> Option<String> {
+/// What happened since when, and what would be lost now. An older exporter says only since when the
+/// link is down or stalled.
+fn news(pair: &PairReport, now: f64) -> Option<String> {
+    if !pair.summary.is_empty() {
+        return Some(visible_text(&pair.summary));
+    }
     let seconds = pair.link_down_seconds?;
     let word = pair.state.label().replace('_', " ");
     let began = clock_text(now - seconds, now);
@@ -188,7 +192,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "alertname": LINK_DOWN, "severity": "critical", "state": state, "recovering": false,
             "labels": {"pair": "orders", "replica": replica, "source_dc": "dc1", "target_dc": "dc2"},
-            "value": null, "lower": null, "upper": null, "unit": Unit::Seconds, "threshold": 60.0,
+            "summary": "", "value": null, "lower": null, "upper": null, "unit": Unit::Seconds, "threshold": 60.0,
             "peak": null, "started_timestamp": BEGAN, "resolved_timestamp": null,
             "resolve_reason": null, "last_sample_timestamp": null, "fingerprint": "0", "reason": null,
             "master": null, "silenced_by": null, "maintenance": null, "caused_by": null,
@@ -296,10 +300,7 @@ mod tests {
     #[test]
     fn another_day_has_its_date() {
         assert_eq!(clock_text(BEGAN, NOW), "06:51:00 UTC");
-        assert_eq!(
-            clock_text(BEGAN, NOW + 86_400.0),
-            "2025-11-29 06:51:00 UTC"
-        );
+        assert_eq!(clock_text(BEGAN, NOW + 86_400.0), "2025-11-29 06:51:00 UTC");
     }
 
     #[test]

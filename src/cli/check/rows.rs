@@ -162,8 +162,8 @@ mod tests {
             "{lines:#?}"
         );
         let below = [
-            "    the link claims to be up, but nothing has arrived for 41.7 s although the master writes",
             "    stalled since 15:05:40 UTC (60.0 s)",
+            "    the link claims to be up, but nothing has arrived for 41.7 s although the master writes",
         ];
         assert_eq!(lines[2..4], below);
         assert!(
