@@ -63,6 +63,9 @@ impl From<Severity> for Level {
     }
 }
 
+/// A lag below this gives a pair no place before others.
+const RANKED_FROM_SECONDS: f64 = 1.0;
+
 /// What sets a pair's level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LevelReason<'a> {
@@ -180,16 +183,19 @@ impl PairReport {
         }
     }
 
-    /// Lag as far as it is certain to be worth a place in an order: the estimate, or the lower
-    /// bound.
+    /// Lag as far as it is worth a place in an order: the estimate, or the lower bound. What healthy
+    /// pairs have changes at each look, and pairs that change places cannot be read.
     fn rank_seconds(&self) -> f64 {
-        self.lag_seconds.or(self.lag_lower_seconds).unwrap_or(0.0)
+        let seconds = self.lag_seconds.or(self.lag_lower_seconds);
+        seconds
+            .filter(|seconds| *seconds >= RANKED_FROM_SECONDS)
+            .unwrap_or(0.0)
     }
 }
 
 impl PairsReport {
     /// The pairs, worst first: by [`PairReport::level`], then by the precedence of states, then by
-    /// lag; equals stay in the configuration's order.
+    /// lag; equals by their names.
     pub fn worst_first(&self) -> Vec<&PairReport> {
         self.places_worst_first()
             .into_iter()
@@ -209,6 +215,7 @@ impl PairsReport {
             (Reverse(level), pair.state)
                 .cmp(&(Reverse(other_level), other.state))
                 .then_with(|| other.rank_seconds().total_cmp(&pair.rank_seconds()))
+                .then_with(|| (&pair.pair, &pair.replica).cmp(&(&other.pair, &other.replica)))
         });
         pairs.into_iter().map(|(place, _)| place).collect()
     }
@@ -403,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_stands_first_and_equals_keep_their_order() {
+    fn the_worst_stands_first_and_equals_by_their_names() {
         let mut report = super::super::testing::report(
             ["calm", "calm too", "slow", "cut", "lost", "odd"].map(pair),
         );

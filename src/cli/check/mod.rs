@@ -1,5 +1,8 @@
 //! `check`: what an engineer runs in an incident. One screen, worst first; Nagios exit codes.
 
+mod details;
+mod rows;
+mod seen;
 mod source;
 mod table;
 
@@ -15,7 +18,11 @@ use crate::app;
 use crate::clock;
 use crate::http_client::{GetError, HttpTimeouts};
 use crate::report::{Level, PairsReport};
+use seen::Seen;
 use source::Source;
+
+/// How wide the screen is, where names and addresses are not too long for that.
+const WIDTH: usize = 100;
 
 /// An exporter that runs answers at once, also for a large fleet; one that does not is not waited
 /// for.
@@ -33,15 +40,16 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
         }
     };
     let found = match block_on(ask_exporter(&exporter)) {
-        Ok(Ok(report)) => Ok((report, Source::Exporter { url: exporter.url })),
+        Ok(Ok(seen)) => Ok(seen),
         Ok(Err(why)) => look(global, exporter.url, why),
         Err(exit) => Err(exit),
     };
     // A usage error is 3 here: 64 would be no Nagios code, and 2 would be critical.
-    let Ok((mut report, source)) = found else {
+    let Ok(mut seen) = found else {
         return Exit::Unknown;
     };
     if let Some(name) = &args.pair {
+        let report = &mut seen.report;
         report.pairs.retain(|pair| pair.pair == *name);
         report.sentinels.retain(|group| group.pair == *name);
         report.failovers.retain(|entry| entry.pair == *name);
@@ -52,25 +60,33 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
             return Exit::Unknown;
         }
     }
-    print(&report, &source, args.output);
-    exit_of(&report, &source)
+    print(&seen, args.output);
+    exit_of(&seen)
 }
 
-async fn ask_exporter(exporter: &Exporter) -> Result<PairsReport, String> {
-    let answer = exporter
-        .client
-        .get_json(&format!("{}/api/v1/pairs", exporter.url))
-        .await;
-    answer.map_err(|error| match error {
+/// What the running exporter says. Its alerts and deliveries may be kept from this client; the
+/// pairs are what counts.
+async fn ask_exporter(exporter: &Exporter) -> Result<Seen, String> {
+    let Exporter { url, client } = exporter;
+    let answer = client.get_json(&format!("{url}/api/v1/pairs")).await;
+    let report = answer.map_err(|error| match error {
         GetError::Status(401) => {
             "it asks for a user and a password: give --exporter.username and --exporter.password-file".to_owned()
         }
         error => error.to_string(),
+    })?;
+    let alerts = client.get_json(&format!("{url}/api/v1/alerts")).await;
+    let deliveries = client.get_json(&format!("{url}/api/v1/deliveries")).await;
+    Ok(Seen {
+        report,
+        source: Source::Exporter { url: url.clone() },
+        alerts: alerts.ok(),
+        deliveries: deliveries.ok(),
     })
 }
 
 /// Polls by itself, because no exporter answers.
-fn look(global: &Global, url: String, why: String) -> Result<(PairsReport, Source), Exit> {
+fn look(global: &Global, url: String, why: String) -> Result<Seen, Exit> {
     let settings = load_settings(global).inspect_err(|_| {
         complain(&format!(
             "No exporter answers at {url} either ({why}): give --config.file or --exporter.url."
@@ -82,13 +98,18 @@ fn look(global: &Global, url: String, why: String) -> Result<(PairsReport, Sourc
         ));
         Exit::Unknown
     })?;
-    let report = PairsReport::of(&snapshot, clock::now());
-    Ok((report, Source::Servers { url, why }))
+    Ok(Seen {
+        report: PairsReport::of(&snapshot, clock::now()),
+        source: Source::Servers { url, why },
+        alerts: None,
+        deliveries: None,
+    })
 }
 
 /// The code of the worst pair.
-fn exit_of(report: &PairsReport, source: &Source) -> Exit {
-    let levels = report.pairs.iter().map(|pair| source.level(pair));
+fn exit_of(seen: &Seen) -> Exit {
+    let pairs = seen.report.pairs.iter();
+    let levels = pairs.map(|pair| seen.source.level(pair));
     match levels.max() {
         Some(Level::Ok) => Exit::Ok,
         Some(Level::Warning) => Exit::Failed,
@@ -97,11 +118,11 @@ fn exit_of(report: &PairsReport, source: &Source) -> Exit {
     }
 }
 
-fn print(report: &PairsReport, source: &Source, output: OutputFormat) {
+fn print(seen: &Seen, output: OutputFormat) {
     use std::io::Write;
     let text = match output {
-        OutputFormat::Table => table::table(report, source),
-        OutputFormat::Json => json(report, source).map_or_else(
+        OutputFormat::Table => table::table(seen),
+        OutputFormat::Json => json(&seen.report, &seen.source).map_or_else(
             |error| format!("the report cannot be written as JSON: {error}; please report it\n"),
             |t| t + "\n",
         ),

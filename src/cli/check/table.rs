@@ -3,61 +3,45 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::rows::rows;
+use super::seen::Seen;
 use super::source::Source;
-use crate::cli::columns::{pad, widths};
 use crate::cli::style;
 use crate::report::{
-    Level, PairReport, PairsReport, SentinelsReport, ServerReport, bytes_text, lag_text,
-    seconds_text, visible_text,
+    ExporterReport, Level, PairsReport, SentinelsReport, ServerReport, seconds_text, visible_text,
 };
 
 /// A failover is told for so long: who is called in the morning asks what happened in the night.
 const FAILOVER_SHOWN_SECONDS: f64 = 12.0 * 3600.0;
 
-/// The columns of the table, before the sentence that says why.
-const HEAD: [&str; 7] = [
-    "LEVEL",
-    "PAIR",
-    "FROM -> TO",
-    "REPLICA",
-    "STATE",
-    "LAG",
-    "BYTES",
-];
-
 /// The whole screen. Names and sentences come from whatever answered at the exporter's address, so
 /// nothing of them is shown that a terminal would obey.
-pub(super) fn table(report: &PairsReport, source: &Source) -> String {
-    let pairs = report.worst_first();
-    let row = |pair: &&PairReport| cells(pair, source.level(pair));
-    let rows: Vec<[String; HEAD.len()]> = pairs.iter().map(row).collect();
-    let widths = widths(&HEAD, &rows);
-    let mut text = headline(report, source);
-    let head = HEAD
-        .iter()
-        .zip(&widths)
-        .map(|(cell, width)| pad(cell, *width))
-        .collect::<Vec<_>>()
-        .join("  ");
-    let _ = writeln!(text, "{head}  WHY");
-    for (pair, row) in pairs.iter().zip(&rows) {
-        let padded: Vec<_> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| pad(cell, *width))
-            .collect();
-        let colour = style::of_level(source.level(pair));
-        let _ = writeln!(
-            text,
-            "{colour}{}{colour:#}  {}  {}",
-            padded[0],
-            padded[1..].join("  "),
-            why(pair)
-        );
-    }
-    text + &recent_failovers(report)
+pub(super) fn table(seen: &Seen) -> String {
+    let report = &seen.report;
+    headline(report, &seen.source)
+        + &troubles_of_the_exporter(&report.exporter)
+        + "\n"
+        + &rows(seen)
+        + &recent_failovers(report)
         + &silent_servers(&report.servers)
         + &sentinels_in_trouble(&report.sentinels)
+}
+
+/// What makes the answer of a running exporter less than the truth of this moment.
+fn troubles_of_the_exporter(exporter: &ExporterReport) -> String {
+    let loud = style::of_level(Level::Critical);
+    let mut text = String::new();
+    if let Some(seconds) = exporter.stuck_seconds {
+        let age = seconds_text(seconds);
+        let _ = writeln!(
+            text,
+            "{loud}The exporter is stuck: what it says is {age} old.{loud:#}"
+        );
+    }
+    if !exporter.ready {
+        text += "The exporter has just started: not every server was polled yet.\n";
+    }
+    text
 }
 
 /// Who took over lately, and what was lost by it.
@@ -89,7 +73,7 @@ fn headline(report: &PairsReport, source: &Source) -> String {
     let counts = summary(report, source);
     match source {
         Source::Exporter { url } => {
-            format!("{counts}; asked the exporter at {}\n\n", visible_text(url))
+            format!("{counts}; asked the exporter at {}\n", visible_text(url))
         }
         Source::Servers { url, why } => {
             let loud = style::of_level(Level::Critical);
@@ -97,7 +81,7 @@ fn headline(report: &PairsReport, source: &Source) -> String {
             let why = visible_text(why);
             format!(
                 "{loud}NO EXPORTER ANSWERS at {url} ({why}).{loud:#}\n\
-                 Polled the servers directly: {counts}; alerts, silences and history are not known.\n\n"
+                 Polled the servers directly: {counts}; alerts, silences and history are not known.\n"
             )
         }
     }
@@ -120,38 +104,6 @@ fn summary(report: &PairsReport, source: &Source) -> String {
         "pairs"
     };
     format!("{} {noun}: {}", report.pairs.len(), parts.join(", "))
-}
-
-fn cells(pair: &PairReport, level: Level) -> [String; HEAD.len()] {
-    [
-        level.label().to_owned(),
-        visible_text(&pair.pair),
-        format!(
-            "{} -> {}",
-            visible_text(&pair.source_dc),
-            visible_text(&pair.target_dc)
-        ),
-        visible_text(&pair.replica),
-        pair.state.label().to_owned(),
-        lag_text(
-            pair.lag_lower_seconds,
-            pair.lag_seconds,
-            pair.lag_upper_seconds,
-        ),
-        bytes_text(pair.lag_bytes),
-    ]
-}
-
-/// Why the pair is as bad as it is, and what was last known where nothing is known now.
-fn why(pair: &PairReport) -> String {
-    let reason = visible_text(&pair.why());
-    match pair.last_known.filter(|_| pair.lag_seconds.is_none()) {
-        Some(known) => format!(
-            "{reason}; last known: at most {} behind",
-            seconds_text(known.lag_upper_seconds)
-        ),
-        None => reason,
-    }
 }
 
 fn silent_servers(servers: &[ServerReport]) -> String {
@@ -201,10 +153,15 @@ mod tests {
     use crate::report::testing::{pair, report};
     use crate::report::{FailoverReport, FailoversReport};
 
-    fn exporter(url: &str) -> Source {
-        Source::Exporter {
-            url: url.to_owned(),
-        }
+    fn screen(report: PairsReport, url: &str) -> String {
+        table(&Seen {
+            report,
+            source: Source::Exporter {
+                url: url.to_owned(),
+            },
+            alerts: None,
+            deliveries: None,
+        })
     }
 
     fn failovers(pair: &str, reason: &str, hours_ago: f64) -> FailoversReport {
@@ -239,7 +196,7 @@ mod tests {
             total: 0,
             last: None,
         });
-        let told: Vec<_> = table(&report, &exporter(""))
+        let told: Vec<_> = screen(report, "")
             .lines()
             .filter(|line| line.starts_with("Failover"))
             .map(str::to_owned)
@@ -260,6 +217,7 @@ mod tests {
         ] {
             text.clone_from(&hostile);
         }
+        bad.state = crate::replication::PairState::Stalled;
         let mut report = report([bad, pair("orders")]);
         let colours: usize = report
             .pairs
@@ -298,7 +256,7 @@ mod tests {
             placement_known: true,
         });
         report.failovers.push(failovers(&hostile, &hostile, 0.0));
-        let screen = table(&report, &exporter(&hostile));
+        let screen = screen(report, &hostile);
         let plain = anstream::adapter::strip_str(&screen).to_string();
         assert!(
             colours > 0 && plain.len() < screen.len(),
@@ -308,11 +266,12 @@ mod tests {
             !plain.contains(|c: char| c.is_control() && c != '\n'),
             "{plain:?}"
         );
-        let expected = 2 + 1 + 2 + (1 + 1) + (1 + 1) + (1 + 2);
+        let below = 1 + 3; // why; the replica and the lag, which are too long for a line
+        let expected = 2 + 1 + 2 + below + (1 + 1) + (1 + 1) + (1 + 2);
         assert_eq!(
             plain.lines().count(),
             expected,
-            "summary, head, pairs, failover, silent server, Sentinels: {plain}"
+            "summary, head, pairs, what is wrong, failover, silent server, Sentinels: {plain}"
         );
         assert!(
             plain.contains("\\u{1b}]0;owned\\u{7}") && plain.len() < 20_000,
@@ -331,7 +290,12 @@ mod tests {
             url: "http://127.0.0.1:10121".to_owned(),
             why: "the server refused it".to_owned(),
         };
-        let screen = table(&report([pair("orders")]), &source);
+        let screen = table(&Seen {
+            report: report([pair("orders")]),
+            source,
+            alerts: None,
+            deliveries: None,
+        });
         let plain = anstream::adapter::strip_str(&screen).to_string();
         let lines: Vec<_> = plain.lines().take(2).collect();
         assert_eq!(

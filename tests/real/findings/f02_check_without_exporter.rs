@@ -136,7 +136,8 @@ async fn says_stalled(direction: Direction) {
     assert!(screen.contains("Polled the servers directly"), "{screen}");
     assert!(!screen.contains("streaming"), "{screen}");
     assert!(screen.contains("stalled"), "{screen}");
-    let quiet = number_after(&screen, "nothing has arrived for at least");
+    let in_one_line = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    let quiet = number_after(&in_one_line, "nothing has arrived for at least");
     let least = STALL_SECONDS as f64 - 1.0;
     assert!(quiet >= least && quiet < 60.0, "{screen}");
 

@@ -32,11 +32,17 @@ async fn check(folder: &Path, exporter: &Exporter) -> Outcome {
     run(folder, &args).await
 }
 
-/// The row of the pair in `check`'s table.
+/// The row of the pair in `check`'s table, and what stands below it.
 fn row(table: &Outcome) -> String {
-    let mut lines = table.stdout.lines();
-    let row = lines.find(|line| line.split_whitespace().nth(1) == Some("orders"));
-    row.expect("a row of the pair").to_owned()
+    let is_row = |line: &&str| line.split_whitespace().nth(1) == Some("orders");
+    let mut lines = table.stdout.lines().skip_while(|line| !is_row(line));
+    let row = lines.next().expect("a row of the pair");
+    let below = lines.take_while(|line| line.starts_with(' '));
+    [row]
+        .into_iter()
+        .chain(below)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The pair as JSON, as the API says it.
