@@ -1,6 +1,8 @@
 //! One test or more for each false statement that users' trials have found, named after its number
 //! in docs/incidents.md. Each of them failed before its fix.
 
+mod f01_pause;
+mod f01_restart;
 mod f02_check_without_exporter;
 mod f02_listen_address;
 mod f05_times_are_the_faults;
