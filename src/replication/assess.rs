@@ -350,7 +350,8 @@ fn state_at(evidence: Evidence<'_>, now: Timestamp) -> (PairState, StateReason) 
         pair,
     } = evidence;
     for (who, server) in [(Role::Master, master), (Role::Replica, replica)] {
-        if server.is_unsupported() {
+        let is_judged = server.gap(now, pair.interval).is_none();
+        if is_judged && server.is_unsupported() {
             let engine = server.engine.unwrap_or(Engine::Unknown);
             return (
                 PairState::Unsupported,

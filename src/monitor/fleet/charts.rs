@@ -124,6 +124,8 @@ fn key_of(pair: &PairKey) -> String {
 mod tests {
     use super::*;
     use crate::config::tests_support::settings_of;
+    use crate::monitor::chart::PastState;
+    use crate::replication::PairState;
     use crate::topology::Topology;
 
     const fn at(secs: i64) -> Timestamp {
@@ -155,6 +157,40 @@ mod tests {
         assert!(fleet.take_charts(at(69), false).is_empty());
         assert_eq!(keys(&fleet.take_charts(at(70), false)), both);
         assert_eq!(keys(&fleet.take_charts(at(71), true)), both);
+    }
+
+    #[test]
+    fn a_save_holds_no_more_charts_than_its_budget() {
+        let names: Vec<String> = (0..2_000).map(|n| format!("pair-{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut fleet = fleet(&names);
+        for pair in &mut fleet.pairs {
+            for n in 0..100 {
+                let which = [PairState::Streaming, PairState::ReplicaUnreachable];
+                pair.chart.note_state(PastState {
+                    at: at(n),
+                    state: which[usize::try_from(n % 2).unwrap()],
+                    reason: "x".repeat(1000).as_str().into(),
+                });
+            }
+        }
+        let mut written = BTreeSet::new();
+        for save in 0..100 {
+            let documents = fleet.take_charts(at(save * 10), false);
+            let bytes: usize = documents.iter().map(Document::size).sum();
+            assert!(bytes <= CHARTS_A_SAVE, "{bytes}");
+            written.extend(documents.into_iter().map(|document| document.key));
+        }
+        assert_eq!(written.len(), 2_000, "each has its turn");
+        let last: usize = fleet
+            .take_charts(at(10_000), true)
+            .iter()
+            .map(Document::size)
+            .sum();
+        assert!(
+            last <= CHARTS_AT_THE_END && last > CHARTS_AT_THE_END / 2,
+            "{last}"
+        );
     }
 
     #[test]
