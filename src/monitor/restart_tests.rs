@@ -544,7 +544,9 @@ mod properties {
                     }
                 }
                 match end {
-                    0 => drop(stage.restart(gap, YAML)),
+                    0 => {
+                        stage.restart(gap, YAML);
+                    }
                     1 => stage.second += gap,
                     _ => {}
                 }

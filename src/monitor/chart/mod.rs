@@ -210,7 +210,11 @@ mod tests {
         assert_eq!(bytes, 7056);
         let mut chart = PairChart::new(Span::ZERO);
         for n in 0..1000 {
-            let state = [PairState::Streaming, PairState::Stalled][n as usize % 2];
+            let state = if n % 2 == 0 {
+                PairState::Streaming
+            } else {
+                PairState::Stalled
+            };
             chart.note_state(PastState {
                 at: at(n),
                 state,

@@ -49,22 +49,37 @@ async fn streams(exporter: &Exporter) {
         .await;
 }
 
-/// A replica without its data takes a full sync.
-async fn give_a_full_sync(stage: &mut Stage, exporter: &Exporter) {
-    stage.replica.restart().await.unwrap();
+/// A replica that forgets where it stood takes a full sync.
+async fn full_sync(stage: &Stage) {
+    let (host, port) = (
+        stage.master.addr().host().unwrap(),
+        stage.master.addr().port(),
+    );
+    let port = port.unwrap().to_string();
+    let as_replica = ["REPLICAOF", host, &port];
+    stage
+        .replica
+        .command(&["REPLICAOF", "NO", "ONE"])
+        .await
+        .unwrap();
+    stage.replica.command(&as_replica).await.unwrap();
     stage.replica.wait_until_in_sync(LIMIT).await.unwrap();
+}
+
+async fn give_a_full_sync(stage: &Stage, exporter: &Exporter) {
+    full_sync(stage).await;
     streams(exporter).await;
 }
 
 #[tokio::test]
 async fn f10_full_syncs_keep_their_times_over_a_restart() {
-    let mut stage = Stage::set().await;
+    let stage = Stage::set().await;
     let hook = Receiver::start([]).await.unwrap();
     let mut exporter = Exporter::start(&configuration(&stage, &hook)).await;
     streams(&exporter).await;
-    give_a_full_sync(&mut stage, &exporter).await;
+    give_a_full_sync(&stage, &exporter).await;
     until_counted(&exporter, 1.0).await;
-    give_a_full_sync(&mut stage, &exporter).await;
+    give_a_full_sync(&stage, &exporter).await;
     until_counted(&exporter, 2.0).await;
     exporter.signal("TERM");
     exporter.ended(LIMIT).await;
@@ -74,7 +89,7 @@ async fn f10_full_syncs_keep_their_times_over_a_restart() {
     until_counted(&exporter, 2.0).await;
     let alert = full_sync_alert(&exporter).await.unwrap();
     assert_eq!(alert.state, ListedState::Firing);
-    give_a_full_sync(&mut stage, &exporter).await;
+    give_a_full_sync(&stage, &exporter).await;
     until_counted(&exporter, 3.0).await;
     let is_over = |request: &&Received| {
         request.text().contains("FullSync") && request.text().contains("\"resolved\"")
@@ -86,16 +101,15 @@ async fn f10_full_syncs_keep_their_times_over_a_restart() {
 /// alert last changed.
 #[tokio::test]
 async fn f10_a_full_sync_while_nothing_ran_is_counted_with_those_before() {
-    let mut stage = Stage::set().await;
+    let stage = Stage::set().await;
     let hook = Receiver::start([]).await.unwrap();
     let mut exporter = Exporter::start(&configuration(&stage, &hook)).await;
     streams(&exporter).await;
-    give_a_full_sync(&mut stage, &exporter).await;
+    give_a_full_sync(&stage, &exporter).await;
     until_counted(&exporter, 1.0).await;
     exporter.signal("TERM");
     exporter.ended(LIMIT).await;
-    stage.replica.restart().await.unwrap();
-    stage.replica.wait_until_in_sync(LIMIT).await.unwrap();
+    full_sync(&stage).await;
     exporter.relaunch();
     exporter.until_ready().await;
     until_counted(&exporter, 2.0).await;
@@ -109,11 +123,11 @@ async fn last_taken(exporter: &Exporter) -> Option<f64> {
 
 #[tokio::test]
 async fn f08_when_a_receiver_last_took_something_is_known_after_a_restart() {
-    let mut stage = Stage::set().await;
+    let stage = Stage::set().await;
     let hook = Receiver::start([]).await.unwrap();
     let mut exporter = Exporter::start(&configuration(&stage, &hook)).await;
     streams(&exporter).await;
-    give_a_full_sync(&mut stage, &exporter).await;
+    give_a_full_sync(&stage, &exporter).await;
     let taken = || async { last_taken(&exporter).await };
     let before = eventually("it to take something", LIMIT, taken)
         .await
