@@ -15,6 +15,7 @@ use super::{
 };
 use crate::config::{FlappingRule, LevelRule, Severity};
 use crate::model::{Bytes, Span, Timestamp};
+use crate::replication::Pause;
 
 /// How long a resolved alert is listed: Alertmanager's own time to remember a resolve.
 pub const RESOLVED_KEPT_FOR: Span = Span::from_secs(15 * 60);
@@ -78,6 +79,10 @@ pub(super) struct Live {
     pub(super) context: Arc<AlertContext>,
     pub(super) hold: Option<Hold>,
     pub(super) decision: Option<Decision>,
+    /// When its value was last read.
+    pub(super) read_at: Timestamp,
+    /// Whether its target was looked at in this process.
+    pub(super) is_confirmed: bool,
 }
 
 impl AlertEngine {
@@ -169,6 +174,22 @@ impl AlertEngine {
             .then_some(standing.severity)
     }
 
+    /// Whether an alert fires that was restored, and whose target nobody has looked at since.
+    pub fn awaits_confirmation(&self) -> bool {
+        let unconfirmed = self.live.values().filter(|live| !live.is_confirmed);
+        unconfirmed
+            .filter_map(|live| live.instance.standing())
+            .any(|standing| matches!(standing.state, AlertState::Firing | AlertState::Recovering))
+    }
+
+    /// Takes in that the exporter was paused: no alert begins or ends for what was not seen.
+    pub fn note_pause(&mut self, pause: Pause) {
+        for (key, live) in &mut self.live {
+            live.instance.pass_over(pause);
+            self.unsaved.insert(key.clone());
+        }
+    }
+
     /// Whether the alert is pending or firing.
     pub fn is_open(&self, key: &AlertKey) -> bool {
         let standing = self.live.get(key).and_then(|live| live.instance.standing());
@@ -231,7 +252,7 @@ impl AlertEngine {
         }
         let mut instance = Instance::default();
         let change = instance.step(now, rule, self.flapping.as_ref(), &reading);
-        let mut live = Live::begin(instance, rule, reading, context)?;
+        let mut live = Live::begin(now, instance, rule, reading, context)?;
         live.decide(now, change);
         let transition = live.transition(key, change);
         self.live.insert(key.clone(), live);
@@ -260,6 +281,7 @@ impl Live {
     /// The alert of an instance that has just become pending or firing; `None` when it stayed
     /// inactive.
     fn begin<T: Copy + Into<Quantity>>(
+        now: Timestamp,
         instance: Instance,
         rule: &LevelRule<T>,
         reading: Reading<T>,
@@ -275,6 +297,8 @@ impl Live {
             context: context(),
             hold: None,
             decision: None,
+            read_at: now,
+            is_confirmed: true,
         })
     }
 
@@ -286,6 +310,7 @@ impl Live {
         reading: Reading<T>,
         context: &dyn Fn() -> Arc<AlertContext>,
     ) -> Option<Change> {
+        self.is_confirmed = true;
         let was_over = !self.is_open();
         let change = self.instance.step(now, rule, flapping, &reading);
         if was_over && !self.is_open() {
@@ -302,6 +327,7 @@ impl Live {
         };
         if !reading.is_no_data() {
             self.observe(Measured::from(reading), was_over);
+            self.read_at = now;
         }
         let standing = self.instance.standing();
         if let Some(level) = standing.and_then(|standing| level(rule, standing.severity)) {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{AlertState, Change, Reading, ResolveReason, Verdict};
 use crate::config::{FlappingRule, LevelRule, LevelThreshold, Severity};
 use crate::model::{ClockShift, Span, Timestamp};
+use crate::replication::Pause;
 
 /// One alert's state: clocks and a phase, no values, so that it is the same for every unit.
 ///
@@ -192,6 +193,20 @@ impl Instance {
             Phase::Resolved { started_at, at, .. } => {
                 (*started_at, *at) = (shift.past(*started_at), shift.past(*at));
             }
+        }
+    }
+
+    /// Takes in that the exporter was paused: nobody saw whether a condition held meanwhile, so the
+    /// clocks that wait for one to have held pass over that time.
+    pub(super) fn pass_over(&mut self, pause: Pause) {
+        let pass = |clock: &mut Option<Timestamp>| {
+            *clock = clock.map(|since| since + pause.after(since));
+        };
+        pass(&mut self.warning_since);
+        pass(&mut self.critical_since);
+        if let Phase::Firing(firing) = &mut self.phase {
+            pass(&mut firing.level_clear_since);
+            pass(&mut firing.all_clear_since);
         }
     }
 

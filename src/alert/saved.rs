@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::engine::Live;
 use super::group::{Group, Member, Told};
 use super::{
-    AlertContext, AlertEngine, AlertGroups, AlertIdentity, AlertKey, AlertSnapshot, AlertStatus,
-    Decision, Fingerprint, GroupKey, Instance, Measured, Quantity,
+    AlertContext, AlertEngine, AlertGroups, AlertIdentity, AlertKey, AlertSnapshot, AlertState,
+    AlertStatus, Decision, Fingerprint, GroupKey, Instance, Measured, Quantity,
 };
 use crate::config::Severity;
 use crate::model::{ClockShift, Document, SavedDocument, Span, Table, Timestamp};
@@ -32,7 +32,7 @@ struct AlertRecord {
     peak: Option<Quantity>,
     context: AlertContext,
     decision: Option<Decision>,
-    /// When the value was looked at.
+    /// When the value was read.
     as_of: Timestamp,
 }
 
@@ -69,9 +69,11 @@ pub(super) struct GroupsKept {
 pub struct Restored {
     /// The alert.
     pub key: AlertKey,
-    /// Its value when it was kept; `None` when it had none.
+    /// Where it stood. Nothing of an alert that is over says anything about the present.
+    pub state: AlertState,
+    /// Its last value; `None` when it had none.
     pub value: Option<Quantity>,
-    /// When that was.
+    /// When that was read.
     pub as_of: Timestamp,
 }
 
@@ -91,7 +93,7 @@ impl AlertEngine {
     }
 
     /// What the disk has to be told: what changed since this was last asked, or everything.
-    pub fn take_unsaved(&mut self, all: bool, now: Timestamp) -> Vec<Document> {
+    pub fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
         let changed = std::mem::take(&mut self.unsaved);
         let gone = changed
             .iter()
@@ -101,7 +103,7 @@ impl AlertEngine {
             .live
             .iter()
             .filter(|(key, _)| all || changed.contains(key));
-        kept.map(|(key, live)| live.document(key, now))
+        kept.map(|(key, live)| live.document(key))
             .chain(gone)
             .collect()
     }
@@ -139,7 +141,7 @@ impl AlertEngine {
         if shift.ago > PENDING_GAP {
             instance.forget_pending();
         }
-        instance.standing()?;
+        let state = instance.standing()?.state;
         context.shift(shift);
         let decision = decision.map(|decision| Decision {
             at: shift.past(decision.at),
@@ -154,11 +156,14 @@ impl AlertEngine {
             context: Arc::new(context),
             hold: None,
             decision,
+            read_at: shift.past(as_of),
+            is_confirmed: false,
         };
         self.live.insert(key.clone(), live);
         self.unsaved.insert(key.clone());
         Some(Restored {
             key,
+            state,
             value: value.best(),
             as_of: shift.past(as_of),
         })
@@ -166,7 +171,7 @@ impl AlertEngine {
 }
 
 impl Live {
-    fn document(&self, key: &AlertKey, now: Timestamp) -> Document {
+    fn document(&self, key: &AlertKey) -> Document {
         let Self {
             instance,
             value,
@@ -175,6 +180,8 @@ impl Live {
             context,
             hold: _,
             decision,
+            read_at,
+            is_confirmed: _,
         } = self;
         let record = AlertRecord {
             identity: key.identity().clone(),
@@ -184,7 +191,7 @@ impl Live {
             peak: *peak,
             context: AlertContext::clone(context),
             decision: *decision,
-            as_of: now,
+            as_of: *read_at,
         };
         Document::record(Table::Alerts, document_key(key), &record)
     }

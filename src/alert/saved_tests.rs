@@ -143,7 +143,7 @@ fn clocks_go_on_over_a_restart_in_the_same_boot_and_on_another_machine() {
     for moved in [0, -1_000, 5_000] {
         let (mut before, mut disk) = (AlertEngine::default(), Disk::default());
         assert_eq!(evaluate(&mut before, 0, &[50; 8]), []);
-        disk.write(before.take_unsaved(false, at(7)));
+        disk.write(before.take_unsaved(false));
         let mut after = AlertEngine::default();
         let restored = after.restore(&disk.read(at(moved + 9), Span::from_secs(moved)));
         assert_eq!((restored.alerts.len(), restored.refused.len()), (1, 0));
@@ -162,7 +162,7 @@ fn a_pending_clock_does_not_go_on_over_a_long_gap_and_what_fires_fires_on() {
     for (values, alerts) in [(8, 0), (12, 1)] {
         let (mut before, mut disk) = (AlertEngine::default(), Disk::default());
         evaluate(&mut before, 0, &vec![50; values]);
-        disk.write(before.take_unsaved(true, at(11)));
+        disk.write(before.take_unsaved(true));
         let mut documents = disk.read(at(7_200), Span::ZERO);
         documents[0].shift.ago = Span::from_secs(7_189);
         assert_eq!(
@@ -177,7 +177,7 @@ fn a_pending_clock_does_not_go_on_over_a_long_gap_and_what_fires_fires_on() {
 fn only_what_changed_is_written_and_what_is_gone_is_deleted() {
     let mut engine = AlertEngine::default();
     evaluate(&mut engine, 0, &[50, 51, 52]);
-    let first = engine.take_unsaved(false, at(2));
+    let first = engine.take_unsaved(false);
     assert!(first.len() == 1 && first[0].body.is_some());
     evaluate(&mut engine, 3, &[53, 54]);
     assert!(
@@ -185,7 +185,7 @@ fn only_what_changed_is_written_and_what_is_gone_is_deleted() {
         "a value that moves is no change of state"
     );
     evaluate(&mut engine, 5, &[0]);
-    let gone = engine.take_unsaved(false, at(5));
+    let gone = engine.take_unsaved(false);
     assert_eq!(
         (gone.len(), &gone[0].body, &gone[0].key),
         (1, &None, &first[0].key)
@@ -196,7 +196,7 @@ fn only_what_changed_is_written_and_what_is_gone_is_deleted() {
 fn an_alert_that_is_known_already_is_newer_than_the_disk() {
     let (mut engine, mut disk) = (AlertEngine::default(), Disk::default());
     evaluate(&mut engine, 0, &[50; 12]);
-    disk.write(engine.take_unsaved(true, at(12)));
+    disk.write(engine.take_unsaved(true));
     evaluate(&mut engine, 12, &[200; 12]);
     assert!(
         engine

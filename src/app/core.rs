@@ -15,7 +15,9 @@ use crate::clock;
 use crate::config::ListenAddress;
 use crate::discovery::Discovery;
 use crate::model::{SavedDocuments, Span, Timestamp};
-use crate::monitor::{Action, DeliveryEvent, FleetSnapshot, Monitor, PollEvent, PollLosses};
+use crate::monitor::{
+    Action, DeliveryEvent, FleetSnapshot, Monitor, PUBLISHED_EVERY, PollEvent, PollLosses,
+};
 use crate::notify::{Dispatcher, Heralds, ReplayError};
 use crate::poll::Poller;
 use crate::report::{ReloadError, ReloadReport, SilenceCommand, SilenceRefusal};
@@ -95,6 +97,8 @@ pub(super) struct Core {
 /// When snapshots are published.
 struct Pace {
     next: Timestamp,
+    /// When a snapshot is published although nothing changed.
+    at_the_latest: Timestamp,
     dirty: bool,
 }
 
@@ -103,6 +107,7 @@ impl Core {
     pub(super) async fn run(mut self, mut inputs: Inputs) {
         let mut pace = Pace {
             next: clock::now(),
+            at_the_latest: clock::now(),
             dirty: true,
         };
         let mut polls = Vec::with_capacity(BATCH);
@@ -116,10 +121,12 @@ impl Core {
                 }
                 Some(event) = inputs.sentinels.recv() => {
                     pace.dirty = true;
+                    self.monitor.note_awake(clock::now());
                     self.hear(event);
                 }
                 Some(event) = inputs.deliveries.recv() => {
                     pace.dirty = true;
+                    self.monitor.note_awake(clock::now());
                     self.monitor.handle_delivery(&event, clock::now());
                 }
                 () = self.dispatcher.news() => {}
@@ -171,6 +178,11 @@ impl Core {
     /// Evaluates the rules if it is time to, carries out what they ask for, and publishes what
     /// changed.
     fn act(&mut self, pace: &mut Pace, polls: &mut mpsc::Receiver<PollEvent>) {
+        self.monitor.note_awake(clock::now());
+        if clock::now() >= self.monitor.next_wakeup() {
+            // What an overloaded core has not heard yet must not count as silence.
+            self.take_in_what_waits(polls);
+        }
         for succession in self.monitor.successions(clock::now()) {
             if self.watched.follow(&succession) {
                 self.retarget();
@@ -199,9 +211,11 @@ impl Core {
                 } => self.poller.set_link_delay(&tree, &replica, delay),
                 Action::StateChanged(change) => log::state_changed(&change),
                 Action::AlertChanged(transition) => log::alert_changed(&transition),
+                Action::Paused(pause) => log::paused(&pause),
             }
         }
         pace.dirty |= self.keep_and_send();
+        pace.dirty |= clock::now() >= pace.at_the_latest;
         if pace.dirty && clock::now() >= pace.next {
             pace.dirty = false;
             let began = clock::now();
@@ -214,6 +228,7 @@ impl Core {
                 .send_replace(Arc::new(self.monitor.snapshot(clock::anchor())));
             let now = clock::now();
             pace.next = now + PUBLISH_EVERY.max((now - began).mul_f64(1.0 / PUBLISH_SHARE));
+            pace.at_the_latest = now + PUBLISHED_EVERY;
         }
     }
 
@@ -226,7 +241,11 @@ impl Core {
         }
         let anchor = clock::anchor();
         if let Some(Due { lag, all }) = self.store.due(anchor.mono, self.urgency()) {
-            let changes = self.changes(all);
+            let mut changes = self.changes(all);
+            if lag {
+                let charts = self.monitor.take_charts(anchor.mono, false);
+                changes.documents.extend(charts);
+            }
             self.store
                 .save(anchor, lag.then(|| self.monitor.to_save()), changes);
         }
@@ -379,7 +398,9 @@ impl Core {
             }
             self.keep_and_send();
         }
-        let changes = self.changes(self.store.wants_all());
+        let mut changes = self.changes(self.store.wants_all());
+        let charts = self.monitor.take_charts(clock::now(), true);
+        changes.documents.extend(charts);
         let kept = self.store.is_open();
         self.dispatcher.log_left(kept);
         let left = (deadline - clock::now()).to_duration();

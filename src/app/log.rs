@@ -10,7 +10,7 @@ use crate::config::{ListenAddress, NotifySettings, Settings};
 use crate::model::PairName;
 use crate::monitor::{StateChange, Succession};
 use crate::notify;
-use crate::replication::PairState;
+use crate::replication::{PairState, Pause};
 use crate::report::ReloadReport;
 use crate::topology::{DiscoveryChange, Topology};
 
@@ -79,6 +79,15 @@ pub(super) fn discovered(change: &DiscoveryChange) {
             info!(%pair, "no Sentinel that answers knows the master any more");
         }
     }
+}
+
+/// A process that was stopped, or a machine that was suspended.
+pub(super) fn paused(pause: &Pause) {
+    let paused = pause.length().to_string();
+    warn!(
+        paused,
+        "the exporter was paused: nothing was measured meanwhile, and nothing of it counts as anybody's silence"
+    );
 }
 
 pub(super) fn took_over(succession: &Succession) {

@@ -203,9 +203,7 @@ fn of_server(sheet: &mut Sheet, server: &ServerSnapshot, anchor: ClockAnchor) {
     sheet.value(
         &c::SERVER_UP,
         &labels,
-        facts
-            .was_polled()
-            .then(|| f64::from(u8::from(facts.is_up()))),
+        facts.up().map(|up| f64::from(u8::from(up))),
     );
     if let Some(claimed) = facts.role {
         let roles = [Role::Master, Role::Replica].map(|role| (role.label(), role == claimed));

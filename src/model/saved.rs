@@ -25,6 +25,12 @@ pub enum Table {
     Silences,
     /// The failovers of each entry.
     Failovers,
+    /// When each server gave full syncs.
+    FullSyncs,
+    /// How delivery to each receiver went.
+    ReceiverFacts,
+    /// What the charts of each pair show.
+    Charts,
     /// What happened to pairs and alerts, oldest first.
     Journal,
     /// What became of notifications, oldest first.
@@ -78,7 +84,7 @@ pub fn history_key(at: WallTime, sequence: u64) -> String {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Alerts,
         Self::Groups,
         Self::Outbox,
@@ -86,6 +92,9 @@ impl Table {
         Self::DeadLetters,
         Self::Silences,
         Self::Failovers,
+        Self::FullSyncs,
+        Self::ReceiverFacts,
+        Self::Charts,
         Self::Journal,
         Self::Deliveries,
     ];
@@ -100,9 +109,17 @@ impl Table {
             Self::DeadLetters => "dead_letters",
             Self::Silences => "silences",
             Self::Failovers => "failovers",
+            Self::FullSyncs => "full_syncs",
+            Self::ReceiverFacts => "receiver_facts",
+            Self::Charts => "charts",
             Self::Journal => "journal",
             Self::Deliveries => "deliveries",
         }
+    }
+
+    /// Whether each save holds a part of it, so that what a save leaves out stays on the disk.
+    pub const fn is_written_in_parts(self) -> bool {
+        self.is_history() || matches!(self, Self::Charts)
     }
 
     /// Whether it is a history: nothing in it is changed, and it grows.

@@ -18,8 +18,12 @@ use crate::alert::{
 };
 use crate::config::{AlertSettings, CountRule, LevelRule, NotifySettings, Settings};
 use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
-use crate::replication::{Assessment, MasterHistory, PairState, ServerFacts};
+use crate::replication::{Assessment, MasterHistory, PairState, Pause, ServerFacts};
 use crate::topology::{Pair, Server, Topology};
+
+/// How long restored alerts may wait for the first polls of their targets: longer than any poll
+/// takes, and no reason to keep silent about what fires for ever.
+const CONFIRM_WITHIN: Span = Span::from_secs(10);
 
 /// The rules, the alerts and the groups of one configuration.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub(super) struct Alerting {
     changes: Vec<Transition>,
     /// What alerts had counted before a restart, and when.
     carried: BTreeMap<AlertKey, (Timestamp, u64)>,
+    /// Until when nobody is notified, unless all restored alerts are confirmed before.
+    confirm_by: Option<Timestamp>,
 }
 
 /// The keys of one pair's alerts.
@@ -104,6 +110,7 @@ impl Alerting {
             targets: causes::targets(topology, &settings.notify),
             changes: Vec::new(),
             carried: BTreeMap::new(),
+            confirm_by: None,
         }
     }
 
@@ -206,6 +213,9 @@ impl Alerting {
         let Some(key) = self.servers.get(&server.addr) else {
             return;
         };
+        if !facts.is_judged() {
+            return; // an alert stays as it is until the next poll has ended
+        }
         let reading = facts
             .unreachable_for(now)
             .map_or(Reading::NO_DATA, Reading::exact);
@@ -449,8 +459,12 @@ impl Alerting {
         self.changes.push(transition);
     }
 
-    /// The alert had counted this much before a restart.
+    /// The alert had counted this much before a restart, by a state that does not say when.
     pub(super) fn carry_on(&mut self, key: &AlertKey, at: Timestamp, count: u64) {
+        let mut of_server = self.full_syncs.iter().filter(|(_, known)| *known == key);
+        if of_server.any(|(addr, _)| self.counts.knows(addr)) {
+            return;
+        }
         self.carried.insert(key.clone(), (at, count));
     }
 
@@ -462,6 +476,18 @@ impl Alerting {
             .map_or(0, |(_, count)| *count)
     }
 
+    /// When servers gave full syncs.
+    pub(super) fn full_syncs(&mut self) -> &mut FullSyncs {
+        &mut self.counts
+    }
+
+    /// Forgets what an earlier life counted of servers that nobody watches.
+    pub(super) fn forget_unwatched(&mut self) {
+        let watched = &self.full_syncs;
+        self.counts
+            .forget_unwatched(|addr| watched.contains_key(addr));
+    }
+
     /// What of it outlives the process.
     pub(super) fn parts(&mut self) -> (&mut AlertEngine, &mut AlertGroups) {
         (&mut self.engine, &mut self.groups)
@@ -469,7 +495,7 @@ impl Alerting {
 
     /// Whether the disk may know less than this.
     pub(super) fn has_unsaved(&self) -> bool {
-        self.engine.has_unsaved() || self.groups.has_unsaved()
+        self.engine.has_unsaved() || self.groups.has_unsaved() || self.counts.has_unsaved()
     }
 
     /// Whether a receiver is told of this group, also when it is no longer configured.
@@ -517,9 +543,32 @@ impl Alerting {
         std::mem::take(&mut self.changes)
     }
 
+    /// Takes in that alerts were restored at `now`: nobody is notified of them before their targets
+    /// were polled again.
+    pub(super) fn await_confirmation(&mut self, now: Timestamp) {
+        self.confirm_by = Some(now + CONFIRM_WITHIN);
+    }
+
+    /// Whether restored alerts still wait for the first polls of their targets.
+    fn awaits_confirmation(&mut self, now: Timestamp) -> bool {
+        let waits = self.confirm_by.is_some_and(|by| now < by) && self.engine.awaits_confirmation();
+        if !waits {
+            self.confirm_by = None;
+        }
+        waits
+    }
+
+    /// Takes in that the exporter was paused.
+    pub(super) fn note_pause(&mut self, pause: Pause) {
+        self.engine.note_pause(pause);
+    }
+
     /// The notifications that are due, and what was held back.
     pub(super) fn due(&mut self, now: Timestamp) -> Due {
         self.engine.expire(now);
+        if self.awaits_confirmation(now) {
+            return Due::default();
+        }
         for alert in self.engine.take_quieted() {
             self.groups.note_flapping(&alert);
         }

@@ -54,10 +54,10 @@ pub enum PollEventKind {
         error: PollError,
     },
     /// A request is unanswered for longer than this server's answers ever take (100 ms or four
-    /// times its smallest round trip, whichever is more). Sent once a request, long before its
-    /// timeout.
+    /// times its smallest round trip, whichever is more), or a connection is not made within four
+    /// times that. Sent once a poll, before its timeout.
     Overdue {
-        /// When the request was handed to the connection.
+        /// When the request was handed to the connection, or the connection was begun.
         sent: Timestamp,
     },
     /// The schedule wanted a poll while the one before it was still unanswered. Counted, never
@@ -65,6 +65,17 @@ pub enum PollEventKind {
     Skipped,
     /// A heartbeat came out of the server, or did not.
     Heartbeat(HeartbeatEvent),
+}
+
+impl PollEvent {
+    /// When it was made, where it says so.
+    pub const fn at(&self) -> Option<Timestamp> {
+        match self.kind {
+            PollEventKind::Answered { received, .. } => Some(received),
+            PollEventKind::Failed { at, .. } => Some(at),
+            _ => None,
+        }
+    }
 }
 
 /// What happened to heartbeats at one server.

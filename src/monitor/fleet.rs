@@ -1,5 +1,6 @@
 //! What is known of every server and pair: polls in, evidence out.
 
+mod charts;
 mod saved;
 mod successions;
 
@@ -21,11 +22,12 @@ use crate::model::{
     ServerAddr, Span, Timestamp, stable_hash,
 };
 use crate::replication::{
-    Assessment, Evidence, Footprint, HistoryLimits, Located, MasterHistory, MasterNews,
-    MasterSample, MinuteMax, PairState, PairTracker, ReplicaIdentity, SavedState, ServerFacts,
-    ack_of, assess,
+    Assessment, Evidence, Footprint, Gap, HistoryLimits, Located, MasterHistory, MasterNews,
+    MasterSample, MinuteMax, PairState, PairTracker, Pause, ReplicaIdentity, SavedState,
+    ServerFacts, ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
+use charts::ChartsKept;
 pub(super) use successions::RecentFailovers;
 use successions::{Claim, Entry, FailoversKept, Turns};
 
@@ -55,6 +57,7 @@ pub(super) struct Fleet {
     /// The entries whose last failover may still turn out to have cost more, or less.
     losses_open: BTreeSet<PairName>,
     failovers_kept: FailoversKept,
+    charts_kept: ChartsKept,
     /// What replicas had applied that are masters now: they may be replicas again.
     resting: HashMap<PairKey, Option<u64>>,
     /// What was kept before a restart of those whom nobody watches yet.
@@ -93,6 +96,8 @@ pub(super) struct PairEntry {
     tracker: PairTracker,
     lag_max: MinuteMax,
     chart: PairChart,
+    /// When its charts were last handed over to be written.
+    chart_saved_at: Option<Timestamp>,
     told_delay: ToldDelay,
     /// Whether its master has no other configured replica.
     only_replica: bool,
@@ -118,6 +123,7 @@ impl Fleet {
             doubted: BTreeSet::new(),
             losses_open: BTreeSet::new(),
             failovers_kept: FailoversKept::default(),
+            charts_kept: ChartsKept::default(),
             resting: HashMap::new(),
             unclaimed: SavedState::default(),
             lag_distribution: BTreeMap::new(),
@@ -183,6 +189,8 @@ impl Fleet {
         self.take_entries(topology);
         self.move_histories(turns);
         self.claim();
+        // What makes no sense was said when it was read.
+        drop(self.claim_charts());
         self.forget_vanished_labels();
     }
 
@@ -260,6 +268,11 @@ impl Fleet {
                 .any(|pair| pair.meta.source_dc == *source && pair.meta.target_dc == *target)
         };
         self.lag_distribution.retain(|key, _| linked(key));
+    }
+
+    /// The period of polling.
+    pub(super) const fn interval(&self) -> Span {
+        self.interval
     }
 
     /// Takes in what polling has to say. Servers that are no longer watched are ignored.
@@ -536,11 +549,14 @@ impl Fleet {
     ) -> Option<StateChange> {
         let entry = self.pairs.get_mut(index)?;
         entry.chart.note(seen, now);
-        if entry.noted != Some(seen.state) {
-            entry.chart.note_change(PastState {
+        if seen.gap.is_some_and(Gap::awaits_polls) {
+            return None; // what it has come to shows with the next polls
+        }
+        if entry.chart.last_state() != Some(seen.state) {
+            entry.chart.note_state(PastState {
                 at: now,
                 state: seen.state,
-                reason: seen.reason,
+                reason: seen.reason.to_string().into(),
             });
         }
         match seen.state {
@@ -628,6 +644,21 @@ impl Fleet {
             peer: peer.to_string(),
             at_risk: self.assess(index, now).and_then(|seen| at_risk(&seen)),
         })
+    }
+
+    /// Takes in that the exporter was paused: nothing is known until the next polls, and no time of
+    /// the pause counts for anything.
+    pub(super) fn note_pause(&mut self, pause: Pause) {
+        for server in self.servers.values_mut() {
+            server.facts.note_pause(pause);
+        }
+        for pair in &mut self.pairs {
+            // What was unknown for so long before is unknown for as long after it.
+            let known = pair.since().known;
+            let reason = format!("the exporter was paused for {}", pause.length());
+            pair.chart.note_absence(pause.from, &reason);
+            pair.watched_since = pair.watched_since.max(known + pause.after(known));
+        }
     }
 
     /// Every server with what is known of it.
@@ -732,6 +763,7 @@ impl PairEntry {
             tracker: PairTracker::new(interval),
             lag_max: MinuteMax::default(),
             chart: PairChart::new(phase(meta)),
+            chart_saved_at: None,
             told_delay: ToldDelay::default(),
             only_replica,
             noted: None,

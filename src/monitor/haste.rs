@@ -154,6 +154,7 @@ mod tests {
             upper: Some(millis(estimate + 2000)),
         };
         Assessment {
+            gap: None,
             state: PairState::Streaming,
             lag,
             ..unknown

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod alert_tests;
 mod alerting;
+mod awake;
 mod causes;
 mod chart;
 mod context;
@@ -17,6 +18,8 @@ mod haste;
 mod isolation;
 mod journal;
 mod outage;
+#[cfg(test)]
+mod pause_tests;
 mod receivers;
 #[cfg(test)]
 mod restart_tests;
@@ -37,9 +40,10 @@ use std::sync::Arc;
 use crate::alert::{Due, NewSilence, Notification, SilenceError, SilenceId, Silences, Transition};
 use crate::config::Settings;
 use crate::model::{ClockAnchor, PairKey, ServerAddr, Span, Timestamp};
-use crate::replication::{Assessment, PairState, SavedState, StateReason, ToSave};
+use crate::replication::{Assessment, Gap, PairState, Pause, SavedState, StateReason, ToSave};
 use crate::topology::{SentinelGroup, Topology, TreeId};
 use alerting::{Alerting, PairLook};
+use awake::Awake;
 use fleet::Fleet;
 use receivers::Receivers;
 use sentinels::Sentinels;
@@ -60,6 +64,8 @@ pub enum Action {
     StateChanged(StateChange),
     /// Log that an alert began, changed its severity or ended.
     AlertChanged(Transition),
+    /// Log that this program did not run for a time.
+    Paused(Pause),
     /// Poll a server, and the roots of its tree, at `poll.min_interval` until then.
     Hurry {
         /// The tree.
@@ -112,6 +118,7 @@ pub struct Monitor {
     anchor: ClockAnchor,
     next_evaluation: Timestamp,
     next_distribution: Timestamp,
+    awake: Awake,
 }
 
 impl Monitor {
@@ -136,6 +143,7 @@ impl Monitor {
             anchor,
             next_evaluation: now,
             next_distribution: now,
+            awake: Awake::default(),
         }
     }
 
@@ -189,7 +197,21 @@ impl Monitor {
     /// Takes in what both clocks say: silences and maintenance windows follow the wall clock, and
     /// nothing else does.
     pub fn note_clocks(&mut self, anchor: ClockAnchor) {
+        self.note_awake(anchor.mono);
         self.anchor = anchor;
+    }
+
+    /// Takes in that this program runs at `now`. To be called before anything that came meanwhile
+    /// is taken in: where it did not run for a time, nothing of that time says anything about
+    /// servers or receivers.
+    pub fn note_awake(&mut self, now: Timestamp) {
+        let Some(pause) = self.awake.note(now, self.fleet.interval()) else {
+            return;
+        };
+        self.fleet.note_pause(pause);
+        self.sentinels.note_pause(pause);
+        self.receivers.note_pause(pause);
+        self.alerting.note_pause(pause);
     }
 
     /// Makes a silence.
@@ -232,6 +254,9 @@ impl Monitor {
 
     /// Takes in what polling has to say.
     pub fn handle_poll(&mut self, event: PollEvent) {
+        if let Some(at) = event.at() {
+            self.note_awake(at);
+        }
         self.fleet.handle(event);
     }
 
@@ -257,9 +282,11 @@ impl Monitor {
 
     /// Evaluates every rule, if it is time to, and says what is to be done.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Action> {
+        self.note_awake(now);
         if now < self.next_evaluation {
             return Vec::new();
         }
+        self.awake.tick();
         self.next_evaluation = now + EVALUATION_TICK;
         let count_lag = now >= self.next_distribution;
         if count_lag {
@@ -267,7 +294,7 @@ impl Monitor {
             self.next_distribution =
                 (self.next_distribution + DISTRIBUTION_TICK).max(now + EVALUATION_TICK);
         }
-        let mut actions = Vec::new();
+        let mut actions: Vec<_> = self.awake.take().map(Action::Paused).into_iter().collect();
         for index in 0..self.fleet.pairs.len() {
             self.look_at_pair(index, count_lag, now, &mut actions);
         }
@@ -348,14 +375,16 @@ impl Monitor {
         let Some(entry) = self.fleet.pairs.get(index) else {
             return;
         };
-        let look = PairLook {
-            pair: &entry.meta,
-            seen: &seen,
-            since: entry.since(),
-            link: entry.link(),
-            history: self.fleet.history_of(&entry.meta),
-        };
-        self.alerting.evaluate_pair(index, look, now);
+        if !seen.gap.is_some_and(Gap::awaits_polls) {
+            let look = PairLook {
+                pair: &entry.meta,
+                seen: &seen,
+                since: entry.since(),
+                link: entry.link(),
+                history: self.fleet.history_of(&entry.meta),
+            };
+            self.alerting.evaluate_pair(index, look, now);
+        }
         self.look_at_haste(index, &seen, now, actions);
     }
 

@@ -1,5 +1,7 @@
 //! What delivery came to, receiver by receiver.
 
+mod saved;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use super::snapshot::ReceiverSnapshot;
 use crate::alert::HeldBack;
 use crate::config::{LevelRule, LevelThreshold, NotifySettings};
 use crate::model::{Histogram, Span, Timestamp};
+use crate::replication::Pause;
 
 /// From when on a receiver that does not take its notifications is an alert, for the other
 /// receivers: a restart on its side passes sooner.
@@ -72,6 +75,12 @@ struct Receiver {
     /// When a notification was last given up.
     gave_up_at: Option<Timestamp>,
     last_failure: Option<DeliveryFailure>,
+    /// When what was kept of it was taken in, after a restart.
+    restored_at: Option<Timestamp>,
+    /// Whether delivery had anything to say in this process.
+    was_heard: bool,
+    /// Whether the disk knows less than this.
+    unsaved: bool,
 }
 
 impl Receivers {
@@ -98,6 +107,8 @@ impl Receivers {
             return;
         };
         receiver.judge(event, now);
+        receiver.was_heard = true;
+        receiver.unsaved = true;
         let told = &mut receiver.told;
         told.queue = event.queue;
         match event.kind {
@@ -116,11 +127,20 @@ impl Receivers {
         }
     }
 
-    /// The receiver failed before a restart: that is believed for as long as after a notification
-    /// that was given up.
+    /// The receiver failed before a restart, by a state that does not say more: that is believed
+    /// for as long as after a notification that was given up.
     pub(super) fn carry_on(&mut self, receiver: &str, now: Timestamp) {
-        if let Some(receiver) = self.0.iter_mut().find(|r| &*r.told.name == receiver) {
+        let mut unknown = self.0.iter_mut().filter(|r| r.restored_at.is_none());
+        if let Some(receiver) = unknown.find(|r| &*r.told.name == receiver) {
             receiver.gave_up_at = Some(now);
+        }
+    }
+
+    /// Takes in that the exporter was paused: a receiver did not fail meanwhile.
+    pub(super) fn note_pause(&mut self, pause: Pause) {
+        for receiver in &mut self.0 {
+            let since = receiver.failing_since;
+            receiver.failing_since = since.map(|since| since + pause.after(since));
         }
     }
 
@@ -131,9 +151,13 @@ impl Receivers {
         }
     }
 
-    /// How delivery to each receiver goes.
+    /// How delivery to each receiver goes, where anybody can say.
     pub(super) fn troubles(&self, now: Timestamp) -> impl Iterator<Item = Trouble> {
-        self.0.iter().map(move |receiver| receiver.trouble(now))
+        let judged = self
+            .0
+            .iter()
+            .filter(move |receiver| receiver.is_judged(now));
+        judged.map(move |receiver| receiver.trouble(now))
     }
 
     /// All receivers.
@@ -152,6 +176,9 @@ impl Receiver {
             failing_since: None,
             gave_up_at: None,
             last_failure: None,
+            restored_at: None,
+            was_heard: false,
+            unsaved: false,
         }
     }
 
@@ -173,8 +200,16 @@ impl Receiver {
         }
     }
 
+    /// Whether it is known how delivery goes: one that failed before a restart may take the next
+    /// attempt, which is made soon where anything waits.
+    fn is_judged(&self, now: Timestamp) -> bool {
+        let waited = self.restored_at.is_none_or(|at| now - at >= FAILING_AFTER);
+        self.was_heard || self.failing_since.is_none() || waited
+    }
+
     fn trouble(&self, now: Timestamp) -> Trouble {
-        let failing = self.failing_since.map_or(Span::ZERO, |since| now - since);
+        let since = self.failing_since.filter(|_| self.was_heard);
+        let failing = since.map_or(Span::ZERO, |since| now - since);
         let gave_up = self.gave_up_at.is_some_and(|at| now - at < GIVEN_UP_FOR);
         let lasts = if gave_up {
             failing.max(FAILING_AFTER)
@@ -209,18 +244,18 @@ fn fresh(name: &str) -> ReceiverSnapshot {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::tests_support::settings_of;
     use crate::config::{
         HttpSettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity,
     };
 
-    const fn at(secs: i64) -> Timestamp {
+    pub(super) const fn at(secs: i64) -> Timestamp {
         Timestamp::from_nanos(secs * 1_000_000_000)
     }
 
-    fn receivers() -> Receivers {
+    pub(super) fn receivers() -> Receivers {
         let kind = ReceiverKind::SlackWebhook {
             url: SecretSource::File("f".into()),
         };
@@ -244,7 +279,7 @@ mod tests {
         all
     }
 
-    fn hear(all: &mut Receivers, second: i64, kind: DeliveryEventKind, depth: usize) {
+    pub(super) fn hear(all: &mut Receivers, second: i64, kind: DeliveryEventKind, depth: usize) {
         let queue = QueueState {
             depth,
             ..QueueState::default()
@@ -259,19 +294,19 @@ mod tests {
         );
     }
 
-    fn lasts(all: &Receivers, second: i64) -> Span {
+    pub(super) fn lasts(all: &Receivers, second: i64) -> Span {
         all.troubles(at(second)).next().unwrap().lasts
     }
 
-    const FAILED: DeliveryEventKind = DeliveryEventKind::Failed {
+    pub(super) const FAILED: DeliveryEventKind = DeliveryEventKind::Failed {
         reason: DeliveryFailure::Server,
         dead: false,
     };
-    const GIVEN_UP: DeliveryEventKind = DeliveryEventKind::Failed {
+    pub(super) const GIVEN_UP: DeliveryEventKind = DeliveryEventKind::Failed {
         reason: DeliveryFailure::Client,
         dead: true,
     };
-    const DELIVERED: DeliveryEventKind = DeliveryEventKind::Delivered {
+    pub(super) const DELIVERED: DeliveryEventKind = DeliveryEventKind::Delivered {
         latency: Span::ZERO,
     };
 

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
-use crate::alert::{AlertState, Rule};
+use crate::alert::{AlertState, Quantity, Rule};
 use crate::config::{Environment, Format, parse};
 use crate::info::{Field, Observation, Role};
 use crate::model::{ClockShift, PollError, SavedDocument, SavedDocuments, Table, WallTime};
 
-const YAML: &str = "
+pub(super) const YAML: &str = "
 pairs:
   - {name: p, master: {address: 'm:1', dc: dc1}, replicas: [{address: 'r:1', dc: dc2}]}
   - {name: q, master: {address: 'n:1', dc: dc1}, replicas: [{address: 's:1', dc: dc2}]}
@@ -21,19 +21,23 @@ notify: {group_wait: 0s, receivers: [{name: hook, webhook: {url_file: f}}]}
 ";
 
 /// A monitor in virtual time, and what is on its disk.
-struct Stage {
+pub(super) struct Stage {
     yaml: String,
-    monitor: Monitor,
-    silent: Vec<&'static str>,
+    pub(super) monitor: Monitor,
+    pub(super) silent: Vec<&'static str>,
     /// Whether servers are asked at all.
-    polls: bool,
-    second: i64,
+    pub(super) polls: bool,
+    pub(super) second: i64,
     full_syncs: u64,
     disk: BTreeMap<(Table, String), String>,
     said: Vec<String>,
+    /// What was logged: states and alerts that changed.
+    pub(super) logged: Vec<String>,
+    /// When each server last answered.
+    answered: BTreeMap<String, i64>,
 }
 
-fn anchor(second: i64) -> ClockAnchor {
+pub(super) fn anchor(second: i64) -> ClockAnchor {
     let nanos = |secs: i64| secs * 1_000_000_000;
     let wall = WallTime::from_nanos(nanos(1_700_000_000 + second));
     ClockAnchor {
@@ -52,7 +56,7 @@ fn monitor(yaml: &str, second: i64) -> Monitor {
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             yaml: YAML.to_owned(),
             monitor: monitor(YAML, 0),
@@ -62,11 +66,13 @@ impl Stage {
             full_syncs: 7,
             disk: BTreeMap::new(),
             said: Vec::new(),
+            logged: Vec::new(),
+            answered: BTreeMap::new(),
         }
     }
 
     /// Lets time pass; what changed is written each second.
-    fn until(&mut self, second: i64) -> &mut Self {
+    pub(super) fn until(&mut self, second: i64) -> &mut Self {
         while self.second < second {
             self.second += 1;
             let now = anchor(self.second);
@@ -77,6 +83,7 @@ impl Stage {
             }
             self.monitor.note_clocks(now);
             for action in self.monitor.tick(now.mono) {
+                self.log(&action);
                 let Action::Notify(said) = action else {
                     continue;
                 };
@@ -94,6 +101,47 @@ impl Stage {
         self
     }
 
+    fn is_judged(&self, server: &str) -> bool {
+        let fleet = self.monitor.snapshot(anchor(self.second));
+        let mut servers = fleet.servers.iter();
+        let known = servers.find(|known| known.meta.addr.to_string() == server);
+        known.is_some_and(|known| known.facts.is_judged())
+    }
+
+    fn log(&mut self, action: &Action) {
+        let second = self.second;
+        match action {
+            Action::StateChanged(change) => {
+                self.logged
+                    .push(format!("{second} {} {}", change.pair.name, change.to));
+            }
+            Action::AlertChanged(transition) => {
+                let identity = &transition.alert.identity;
+                let change = transition.change.label();
+                let name = identity.rule.alert_name();
+                self.logged.push(format!("{second} {name} {change}"));
+            }
+            Action::Paused(pause) => self.logged.push(format!("{second} {}", pause.length())),
+            _ => {}
+        }
+    }
+
+    /// The servers that are said not to answer, and for how many seconds.
+    pub(super) fn blamed(&self) -> Vec<(String, i64)> {
+        let listed = self.monitor.snapshot(anchor(self.second)).alerts;
+        let open = listed.iter().filter(|listed| {
+            let is_server = listed.alert.identity.rule == Rule::Unreachable;
+            is_server && listed.state != AlertState::Resolved
+        });
+        open.map(|listed| {
+            let server = listed.alert.identity.labels["server"].clone();
+            let value = listed.alert.value.best().map_or(0.0, Quantity::as_f64);
+            #[allow(clippy::cast_possible_truncation)] // seconds of a test
+            (server, value as i64)
+        })
+        .collect()
+    }
+
     fn poll(&mut self, server: &str, now: Timestamp) {
         let (late, began) = (Span::ZERO, now - Span::from_millis(10));
         let kind = if self.silent.iter().any(|silent| server.starts_with(silent)) {
@@ -104,6 +152,7 @@ impl Stage {
                 error: PollError::Timeout,
             }
         } else {
+            self.answered.insert(server.to_owned(), self.second);
             let mut observation = Box::new(Observation::default());
             observation.replication.role = Field::Value(Role::Master);
             observation.stats.sync_full = Field::Value(self.full_syncs);
@@ -131,7 +180,7 @@ impl Stage {
     }
 
     /// The program is killed, and starts anew after `gap` seconds with this configuration.
-    fn restart(&mut self, gap: i64, yaml: &str) -> &mut Self {
+    pub(super) fn restart(&mut self, gap: i64, yaml: &str) -> &mut Self {
         self.second += gap;
         self.yaml = yaml.to_owned();
         self.monitor = monitor(yaml, self.second);
@@ -155,7 +204,7 @@ impl Stage {
         self
     }
 
-    fn states(&self, rule: Rule) -> Vec<AlertState> {
+    pub(super) fn states(&self, rule: Rule) -> Vec<AlertState> {
         let listed = self.monitor.snapshot(anchor(self.second)).alerts;
         listed
             .iter()
@@ -383,4 +432,125 @@ fn what_happened_before_a_restart_is_told_after_it() {
             .count(),
         journal(&stage).after(0).len()
     );
+}
+
+/// F1: what recovered before a restart "had not answered" since its recovery.
+#[test]
+fn what_was_over_before_a_restart_is_not_begun_by_it() {
+    let mut stage = Stage::new();
+    stage.until(5).silent = vec!["m", "r", "n", "s"];
+    stage.until(80).silent.clear();
+    stage.until(90);
+    for rule in [Rule::Unreachable, Rule::MonitorIsolated] {
+        assert!(
+            stage.states(rule).contains(&AlertState::Resolved),
+            "{rule:?}"
+        );
+    }
+    stage.restart(200, YAML).logged.clear();
+    stage.polls = false;
+    stage.until(300);
+    assert_eq!((&stage.logged, stage.blamed()), (&vec![], vec![]));
+    let seen = stage.monitor.snapshot(anchor(300));
+    for pair in &seen.pairs {
+        let assessment = pair.assess(anchor(300).mono);
+        assert_eq!(assessment.reason, StateReason::Starting);
+    }
+    stage.polls = true;
+    stage.until(400);
+    assert_eq!(stage.blamed(), []);
+    let of_servers =
+        |line: &&String| line.contains("Unreachable") || line.contains("MonitorIsolated");
+    assert_eq!(stage.logged.iter().find(of_servers), None);
+}
+
+/// While nothing has answered and nothing has failed, whatever fires fires as it did.
+#[test]
+fn before_the_first_polls_have_ended_no_alert_changes() {
+    let mut stage = Stage::new();
+    stage.until(5).silent = vec!["m", "r"];
+    stage.until(40);
+    let open = |stage: &Stage| {
+        let listed = stage.monitor.snapshot(anchor(stage.second)).alerts;
+        let open = listed
+            .into_iter()
+            .filter(|l| l.state != AlertState::Resolved);
+        open.map(|listed| (listed.alert.fingerprint, listed.state, listed.alert.value))
+            .collect::<Vec<_>>()
+    };
+    let before = open(&stage);
+    stage.restart(400, YAML).logged.clear();
+    stage.polls = false;
+    stage.until(500).said.clear();
+    let identities = |alerts: &[(_, AlertState, _)]| {
+        alerts
+            .iter()
+            .map(|(id, state, _)| (*id, *state))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(identities(&open(&stage)), identities(&before));
+    assert_eq!(stage.logged, [""; 0]);
+}
+
+/// Nobody is notified of an alert that was not seen in this process.
+#[test]
+fn what_fired_unsaid_before_a_restart_is_said_once_it_is_seen_again() {
+    let yaml = YAML.replace("group_wait: 0s", "group_wait: 5s");
+    let mut stage = Stage::new();
+    stage.restart(0, &yaml).until(5).silent = vec!["r"];
+    stage.until(22);
+    assert_eq!(stage.states(Rule::Unreachable), [AlertState::Firing]);
+    assert_eq!(stage.said_of("Unreachable"), [""; 0], "group_wait");
+    stage.silent.clear();
+    stage.polls = false;
+    stage.restart(60, &yaml).until(85);
+    assert_eq!(stage.said_of("Unreachable"), [""; 0]);
+    stage.polls = true;
+    stage.until(120);
+    assert_eq!(stage.said_of("Unreachable"), [""; 0], "it had recovered");
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SERVERS: [&str; 4] = ["m", "r", "n", "s"];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever happens to servers and to the exporter, nobody is said to be silent for longer
+        /// than it was, nor one that has answered.
+        #[test]
+        fn no_server_is_blamed_for_more_than_its_silence(
+            steps in proptest::collection::vec((1_i64..40, 0_usize..16, 0_u8..4, 1_i64..90), 1..8)
+        ) {
+            let mut stage = Stage::new();
+            for (seconds, silent, end, gap) in steps {
+                let is_silent = |(n, _): &(usize, &&str)| silent & (1 << n) != 0;
+                let silent = SERVERS.iter().enumerate().filter(is_silent);
+                stage.silent = silent.map(|(_, server)| *server).collect();
+                for _ in 0..seconds {
+                    stage.until(stage.second + 1);
+                    for (server, seconds) in stage.blamed() {
+                        if !stage.is_judged(&server) {
+                            continue; // it stays as it was
+                        }
+                        let since = stage.answered.get(&server).copied().unwrap_or(0);
+                        prop_assert!(seconds <= stage.second - since + 1, "{server} {seconds} {since}");
+                        let silent = stage.silent.iter().any(|silent| server.starts_with(silent));
+                        prop_assert!(silent, "{server} answers");
+                    }
+                }
+                match end {
+                    0 => {
+                        stage.restart(gap, YAML);
+                    }
+                    1 => stage.second += gap,
+                    _ => {}
+                }
+            }
+        }
+    }
 }

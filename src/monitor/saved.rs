@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Monitor;
 use crate::alert::{
-    AlertIdentity, AlertKey, GroupKey, Quantity, Restored, Rule, SilenceRecord, Silences,
-    TargetKind,
+    AlertIdentity, AlertKey, AlertState, GroupKey, Quantity, Restored, Rule, SilenceRecord,
+    Silences, TargetKind,
 };
-use crate::model::{ClockAnchor, Document, SavedDocument, SavedDocuments, Table, Timestamp};
+use crate::model::{ClockAnchor, Document, SavedDocument, SavedDocuments, Span, Table, Timestamp};
 
 /// Alerts of an earlier life that nobody has claimed, and what the disk knows of silences.
 #[derive(Debug, Default)]
@@ -26,8 +26,8 @@ impl Monitor {
     /// else happened then, except where something is known already. Nobody is told of it again.
     /// Returns sentences about what makes no sense.
     ///
-    /// What counts seconds goes on counting from when it began, until there is news of its target:
-    /// a target of which nothing is known yet is not well.
+    /// What counts seconds goes on counting from when it began, once the first poll of this process
+    /// shows that it goes on.
     pub fn restore_alerts(&mut self, documents: &SavedDocuments, now: Timestamp) -> Vec<String> {
         let of = |table| documents.get(&table).map_or(&[][..], Vec::as_slice);
         let (engine, groups) = self.alerting.parts();
@@ -42,7 +42,12 @@ impl Monitor {
         refused.extend(self.restore_silences(of(Table::Silences)));
         refused.extend(self.fleet.restore_failovers(of(Table::Failovers)));
         refused.extend(self.journal.restore(of(Table::Journal)));
+        let full_syncs = self.alerting.full_syncs();
+        refused.extend(full_syncs.restore(of(Table::FullSyncs)));
+        refused.extend(self.receivers.restore(of(Table::ReceiverFacts)));
+        refused.extend(self.fleet.restore_charts(of(Table::Charts)));
         self.claim_alerts();
+        self.alerting.await_confirmation(now);
         refused
     }
 
@@ -59,9 +64,18 @@ impl Monitor {
         }
     }
 
-    /// Lets what the alert counts go on.
+    /// Lets what the alert counts go on, if it is pending or fires: of a target that was well when
+    /// it was last looked at, nothing is known but that.
     fn carry_on(&mut self, restored: &Restored) {
-        let Restored { key, value, as_of } = restored;
+        let Restored {
+            key,
+            state,
+            value,
+            as_of,
+        } = restored;
+        if !matches!(state, AlertState::Pending | AlertState::Firing) {
+            return;
+        }
         let AlertIdentity { rule, labels } = key.identity();
         if *rule == Rule::Failover {
             return; // the failovers themselves are kept
@@ -72,7 +86,10 @@ impl Monitor {
                 self.receivers.carry_on(receiver, *as_of);
             }
             (_, Some(Quantity::Count(count))) => self.alerting.carry_on(key, *as_of, count),
-            (_, Some(Quantity::Seconds(lasted))) => self.carry_on_since(key, *as_of - lasted),
+            (_, Some(Quantity::Seconds(lasted))) if lasted > Span::ZERO => {
+                self.carry_on_since(key, *as_of - lasted);
+            }
+            (_, Some(Quantity::Seconds(_))) => {}
             (_, Some(Quantity::Bytes(_)) | None) => {}
         }
     }
@@ -99,6 +116,8 @@ impl Monitor {
             return;
         }
         self.fleet.forget_unclaimed_failovers();
+        self.fleet.forget_unclaimed_charts();
+        self.alerting.forget_unwatched();
         if self.past.unclaimed.is_empty() {
             return;
         }
@@ -154,18 +173,28 @@ impl Monitor {
             || self.past.silences_changed
             || self.journal.has_unsaved()
             || self.fleet.has_unsaved_failovers()
+            || self.receivers.has_unsaved()
     }
 
     /// What the disk has to be told of alerts: what changed since this was last asked, or
     /// everything.
     pub fn take_unsaved_alerts(&mut self, all: bool, anchor: ClockAnchor) -> Vec<Document> {
         let (engine, groups) = self.alerting.parts();
-        let mut documents = engine.take_unsaved(all, anchor.mono);
+        let mut documents = engine.take_unsaved(all);
         documents.extend(groups.take_unsaved(all));
         documents.extend(self.fleet.take_unsaved_failovers(all));
         documents.extend(self.journal.take_unsaved(anchor));
+        documents.extend(self.alerting.full_syncs().take_unsaved(all));
+        documents.extend(self.receivers.take_unsaved(all));
         documents.extend(self.take_unsaved_silences(all));
         documents
+    }
+
+    /// What the charts show, for the disk: of as many pairs as fit, those first whose turn is
+    /// longest ago. To be asked with each save of the lag history; `last` when it is the last one
+    /// of this process.
+    pub fn take_charts(&mut self, now: Timestamp, last: bool) -> Vec<Document> {
+        self.fleet.take_charts(now, last)
     }
 
     /// Whether a receiver is told of this group, also when it is no longer configured.

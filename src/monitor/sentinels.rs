@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::alert::{AlertKey, Labels, Reading, Rule};
 use crate::info::QuorumCheck;
 use crate::model::{Datacenter, PairName, Span, Timestamp};
+use crate::replication::Pause;
 use crate::topology::{SentinelGroup, SentinelState};
 
 /// The Sentinels of every pair.
@@ -85,6 +86,13 @@ impl Sentinels {
             if seen != Seen::Unknown {
                 watch.note(seen, since);
             }
+        }
+    }
+
+    /// Takes in that the exporter was paused: that time counts for no loss.
+    pub(super) fn note_pause(&mut self, pause: Pause) {
+        for watch in self.watches.values_mut() {
+            watch.fine_at += pause.after(watch.fine_at);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::awake::pause_limit;
 use super::chart::PairChart;
 use super::context;
 use super::event::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
@@ -15,9 +16,16 @@ use crate::model::{
     Bytes, ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime,
 };
 use crate::replication::{
-    Assessment, Evidence, Footprint, PairFacts, PairState, ServerFacts, assess,
+    Assessment, Evidence, Footprint, PairFacts, PairState, Pause, ServerFacts, assess,
 };
 use crate::topology::{Pair, SentinelGroup, Server};
+
+/// A snapshot is published at least this often, so that readers see that the monitor runs.
+pub const PUBLISHED_EVERY: Span = Span::from_secs(1);
+
+/// How many times the limit of a pause (`pause_limit`) a snapshot may be late: on a large fleet
+/// snapshots take their time.
+const PAUSES_UNSEEN: f64 = 2.0;
 
 /// Everything that readers may know, frozen at one moment.
 #[derive(Clone, Debug)]
@@ -154,6 +162,34 @@ pub struct Threshold {
 }
 
 impl FleetSnapshot {
+    /// The fleet as it is seen at `now`. A snapshot is published each [`PUBLISHED_EVERY`]: where the
+    /// last one is much older the monitor has not run since, and nothing that it says of servers is
+    /// about `now`.
+    pub fn seen_at(known: &Arc<Self>, now: Timestamp) -> Arc<Self> {
+        let interval = known.pairs.first().map(|pair| pair.facts.interval);
+        let usual = pause_limit(interval.unwrap_or_default()).mul_f64(PAUSES_UNSEEN);
+        let pause = Pause {
+            from: known.anchor.mono,
+            until: now,
+        };
+        if pause.length() <= PUBLISHED_EVERY + usual {
+            return Arc::clone(known);
+        }
+        let mut fleet = Self::clone(known);
+        fleet.note_pause(pause);
+        Arc::new(fleet)
+    }
+
+    fn note_pause(&mut self, pause: Pause) {
+        for server in &mut self.servers {
+            Arc::make_mut(server).facts.note_pause(pause);
+        }
+        for pair in &mut self.pairs {
+            Arc::make_mut(&mut pair.master).facts.note_pause(pause);
+            Arc::make_mut(&mut pair.replica).facts.note_pause(pause);
+        }
+    }
+
     /// Whether it is this exporter that is cut off.
     pub fn isolation(&self) -> Isolation {
         Isolation::of(

@@ -47,6 +47,10 @@ pub(super) struct Order {
     pub(super) is_back: bool,
 }
 
+/// A connection may take so many times as long as an answer before it is overdue: TCP, TLS and the
+/// login are as many round trips.
+const CONNECT_PATIENCE: f64 = 4.0;
+
 /// An order, and where to tell what came of it.
 #[derive(Debug)]
 pub(super) struct Assignment {
@@ -209,15 +213,9 @@ impl ServerTask {
             (Link::Connecting { .. } | Link::Asking { .. }, Some(outstanding))
                 if outstanding.timed_out =>
             {
-                // The server had its time and the schedule asked again: that poll has failed as
-                // well.
-                self.report_failure(
-                    &Poll {
-                        order,
-                        ..*outstanding
-                    },
-                    PollError::Timeout,
-                );
+                // The server had its time and the schedule asked again: that poll, which begins
+                // now, has failed as well.
+                self.report_failure(&poll, PollError::Timeout);
             }
             (Link::Connecting { .. } | Link::Asking { .. }, _) => {
                 self.reporter
@@ -348,14 +346,23 @@ impl ServerTask {
         self.poll = Some(poll);
     }
 
-    /// When the outstanding request was sent and when it is overdue; `None` when it was reported
-    /// already.
+    /// Since when the server lets this poll wait and when that is overdue; `None` when it was
+    /// reported already.
     fn overdue_at(&self, poll: &Poll) -> Option<(Timestamp, Timestamp)> {
-        let Link::Asking { asked, watch, .. } = &self.link else {
+        if poll.overdue {
             return None;
-        };
-        let sent = watch.sent().unwrap_or(*asked);
-        (!poll.overdue).then(|| (sent, sent + poll.order.patience))
+        }
+        let patience = poll.order.patience;
+        match &self.link {
+            Link::Asking { asked, watch, .. } => {
+                let sent = watch.sent().unwrap_or(*asked);
+                Some((sent, sent + patience))
+            }
+            Link::Connecting { began, .. } => {
+                Some((*began, *began + patience.mul_f64(CONNECT_PATIENCE)))
+            }
+            Link::Down { .. } | Link::Idle(_) => None,
+        }
     }
 
     fn abandon_at(&self, poll: &Poll) -> Option<Timestamp> {

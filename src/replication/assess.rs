@@ -4,6 +4,7 @@
 //! tell one story.
 
 use super::epochs::Comparison;
+use super::gap::Gap;
 use super::lag::{LagBytes, LagInterval};
 use super::pair::{LastKnown, Located, PairFacts, Relation, Split};
 use super::server::ServerFacts;
@@ -33,6 +34,9 @@ pub struct Assessment {
     pub state: PairState,
     /// Why.
     pub reason: StateReason,
+    /// Why nothing can be said of one of the servers, where that is the exporter's own doing: then
+    /// nobody may judge the pair.
+    pub gap: Option<Gap>,
     /// Seconds of lag now.
     pub lag: LagInterval,
     /// Whether the lag rests on the assumption that a silent replica applies nothing but what it
@@ -111,6 +115,7 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
     Assessment {
         state: verdict,
         reason: why,
+        gap: gap_of(evidence, now).map(|(_, gap)| gap),
         lag,
         stale,
         deserves_replica_poll: !master_silent
@@ -156,6 +161,10 @@ fn was_lost_lately(pair: &PairFacts, now: Timestamp) -> bool {
 /// assumption.
 fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagInterval, bool) {
     let pair = evidence.pair;
+    if evidence.master.gap(now, pair.interval).is_some() {
+        // It may have written anything, and the replica may have applied it.
+        return (LagInterval::UNKNOWN, false);
+    }
     let Some(located) = pair.placed() else {
         return (handed_over(evidence, now), false);
     };
@@ -169,15 +178,10 @@ fn lag_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> (LagIn
         );
     }
     if let Some(unanswered) = silent_since(evidence, located, now) {
-        return (
-            narrowed(
-                silent_lag(pair, located, unanswered, now),
-                pair,
-                located,
-                now,
-            ),
-            true,
-        );
+        let silent = silent_lag(pair, located, unanswered, now);
+        let estimate = silent.estimate.filter(|_| was_seen_silent(evidence, now));
+        let bounds = LagInterval { estimate, ..silent };
+        return (narrowed(bounds, pair, located, now), true);
     }
     let upper = located.bracket.lo.map(|lo| now - lo);
     let estimate = carried(pair, located, now);
@@ -258,9 +262,18 @@ fn silent_since(evidence: Evidence<'_>, located: &Located, now: Timestamp) -> Op
         None if restored => located.received() + interval,
         None if located.is_late(interval) => located.sent(),
         None if was_silent || replica.is_silent(now, interval) => located.received() + interval,
+        None if replica.gap(now, interval).is_some() => located.received() + interval,
         None => return None,
     };
     Some(since)
+}
+
+/// Whether the silence of the replica is its own: not one that only this exporter's own absence, by
+/// a restart or a pause, makes it seem. An estimate rests on that; bounds do not.
+fn was_seen_silent(evidence: Evidence<'_>, now: Timestamp) -> bool {
+    let Evidence { replica, pair, .. } = evidence;
+    let is_confirmed = pair.relation != Relation::Restored || replica.failures > 0;
+    is_confirmed && replica.gap(now, pair.interval).is_none()
 }
 
 /// The estimate at `now` while the replica answers.
@@ -304,6 +317,9 @@ fn bytes_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> LagB
     let Some(located) = pair.placed().filter(|located| located.is_current()) else {
         return LagBytes::UNKNOWN;
     };
+    if evidence.master.gap(now, pair.interval).is_some() {
+        return LagBytes::UNKNOWN;
+    }
     if master_silent {
         return LagBytes {
             lower: located.bytes.lower,
@@ -311,7 +327,9 @@ fn bytes_at(evidence: Evidence<'_>, now: Timestamp, master_silent: bool) -> LagB
         };
     }
     if silent_since(evidence, located, now).is_some() {
-        return silent_bytes(pair, located);
+        let silent = silent_bytes(pair, located);
+        let estimate = silent.estimate.filter(|_| was_seen_silent(evidence, now));
+        return LagBytes { estimate, ..silent };
     }
     let newest = pair
         .master_offset
@@ -332,7 +350,8 @@ fn state_at(evidence: Evidence<'_>, now: Timestamp) -> (PairState, StateReason) 
         pair,
     } = evidence;
     for (who, server) in [(Role::Master, master), (Role::Replica, replica)] {
-        if server.is_unsupported() {
+        let is_judged = server.gap(now, pair.interval).is_none();
+        if is_judged && server.is_unsupported() {
             let engine = server.engine.unwrap_or(Engine::Unknown);
             return (
                 PairState::Unsupported,
@@ -346,7 +365,7 @@ fn state_at(evidence: Evidence<'_>, now: Timestamp) -> (PairState, StateReason) 
     ];
     for (who, server, state) in silent {
         if server.is_silent(now, pair.interval) {
-            let for_ = server.unanswered_since.map(|since| now - since);
+            let for_ = server.silence(now);
             return (
                 state,
                 StateReason::NoAnswer {
@@ -357,7 +376,21 @@ fn state_at(evidence: Evidence<'_>, now: Timestamp) -> (PairState, StateReason) 
             );
         }
     }
+    if let Some((who, gap)) = gap_of(evidence, now) {
+        return (PairState::Unknown, gap.reason(who));
+    }
     related_state(master.role, pair).unwrap_or_else(|| link_state(pair, now))
+}
+
+/// Why nothing can be said of one of the two servers, where that is the exporter's own doing.
+fn gap_of(evidence: Evidence<'_>, now: Timestamp) -> Option<(Role, Gap)> {
+    let servers = [
+        (Role::Master, evidence.master),
+        (Role::Replica, evidence.replica),
+    ];
+    servers
+        .into_iter()
+        .find_map(|(who, server)| Some((who, server.gap(now, evidence.pair.interval)?)))
 }
 
 /// The states that follow from how the two servers' histories relate; `None` where the link

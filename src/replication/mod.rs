@@ -7,6 +7,7 @@ mod assess;
 mod beat;
 mod counter;
 mod epochs;
+mod gap;
 mod history;
 mod lag;
 mod pair;
@@ -26,6 +27,7 @@ pub use counter::{MinuteMax, RestartProofCounter};
 pub use epochs::{
     Comparison, EpochRecord, HistoryRecord, MasterHistory, MasterNews, MasterSample, TailRecord,
 };
+pub use gap::{Gap, Pause};
 pub use history::{
     Bracket, Contradiction, Footprint, HistoryLimits, Inserted, OffsetHistory, Plateau, Point,
 };

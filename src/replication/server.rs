@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::counter::RestartProofCounter;
+use super::gap::{Gap, Pause};
 use super::rtt::MinRtt;
 use crate::info::{Engine, Observation, Role, ServerMode};
 use crate::model::{PollError, ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
@@ -10,6 +11,10 @@ use crate::model::{PollError, ReplicationId, ReplicationOffset, RunId, Span, Tim
 /// Polls in a row without an answer after which a server counts as silent. One may be lost on any
 /// network.
 const SILENT_AFTER: u32 = 2;
+
+/// Intervals since the last answer after which a server that nobody waits for was not polled: one
+/// round may be late on a busy machine.
+const UNPOLLED_AFTER: f64 = 3.0;
 
 /// From where on a server's current replication history can have been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +75,15 @@ pub struct ServerFacts {
     refused_at: Option<Timestamp>,
     /// The process that answered last, and since when it does.
     life: Option<(RunId, Timestamp)>,
+    /// Since when it had not answered before a restart of the exporter: it counts once a poll of
+    /// this process has failed.
+    silent_before: Option<Timestamp>,
+    /// The last pause of the exporter.
+    pause: Option<Pause>,
+    /// Whether a poll that began after that pause has ended.
+    heard_since_pause: bool,
+    /// How much of the time since `unanswered_since` the exporter was paused.
+    paused_for: Span,
 }
 
 impl ServerFacts {
@@ -86,6 +100,9 @@ impl ServerFacts {
         self.unanswered_since = None;
         self.refused_at = None;
         self.note_life(seen, received);
+        self.silent_before = None;
+        self.paused_for = Span::ZERO;
+        self.heard_since_pause |= self.began_after_pause(sent);
         self.engine = Some(seen.server.engine);
         self.version = seen.server.version.get().map(|v| v.as_str().into());
         self.mode = seen.server.mode.value();
@@ -174,58 +191,131 @@ impl ServerFacts {
         self.last_answer.is_some_and(|(last, _)| sent < last)
     }
 
-    /// Takes in a failed poll that began at `began`.
+    /// Takes in a failed poll that began at `began`. One that the exporter slept through says
+    /// nothing: its answer may have been on time.
     pub fn failed(&mut self, error: PollError, began: Timestamp) {
-        if self.is_overtaken(began) {
+        if self.is_overtaken(began) || !self.began_after_pause(began) {
             return;
         }
+        self.heard_since_pause = true;
         self.failures = self.failures.saturating_add(1);
         self.last_error = Some(error);
         if error == PollError::Refused {
             self.refused_at = Some(began);
         }
-        self.unanswered_since.get_or_insert(began);
+        let begin = self.silent_before.take().map_or(began, |at| at.min(began));
+        let known = self.unanswered_since.unwrap_or(begin);
+        self.unanswered_since = Some(known.min(begin));
     }
 
     /// Takes in that the request sent at `sent` takes longer than this server's answers ever do.
     pub fn overdue(&mut self, sent: Timestamp) {
-        if self
+        let is_newer = self
             .last_answer
-            .is_none_or(|(_, received)| sent >= received)
-        {
+            .is_none_or(|(_, received)| sent >= received);
+        if is_newer && self.began_after_pause(sent) {
             self.unanswered_since.get_or_insert(sent);
         }
     }
 
-    /// Whether the last poll was answered.
-    pub fn is_up(&self) -> bool {
-        self.last_answer.is_some() && self.failures == 0
+    /// Takes in that it had not answered since then, before a restart of the exporter. Nothing
+    /// comes of it before a poll of this process has failed.
+    pub fn carry_on_silence(&mut self, since: Timestamp) {
+        if !self.was_polled() {
+            let known = self.silent_before.unwrap_or(since);
+            self.silent_before = Some(known.min(since));
+        }
     }
 
-    /// Whether it has been asked at all, with whatever result.
+    /// Takes in that the exporter was paused: until a poll that begins afterwards has ended, nobody
+    /// knows how the server is, and no time of the pause counts as its silence.
+    pub fn note_pause(&mut self, pause: Pause) {
+        if let Some(since) = self.unanswered_since {
+            self.paused_for = self.paused_for + pause.after(since);
+        }
+        self.pause = Some(pause);
+        self.heard_since_pause = false;
+    }
+
+    fn began_after_pause(&self, began: Timestamp) -> bool {
+        self.pause.is_none_or(|pause| began >= pause.until)
+    }
+
+    /// Whether the last poll was answered, and nothing came in between that leaves it open how the
+    /// server is now.
+    pub fn is_up(&self) -> bool {
+        self.up() == Some(true)
+    }
+
+    /// Whether the last poll was answered; `None` before the first has ended in this process, and
+    /// after a pause of the exporter until the next has.
+    pub fn up(&self) -> Option<bool> {
+        self.is_judged().then_some(self.failures == 0)
+    }
+
+    /// Whether it has been asked at all in this process, with whatever result.
     pub fn was_polled(&self) -> bool {
         self.last_answer.is_some() || self.failures > 0
     }
 
-    /// Whether it has not answered for two polls of the period `interval`, by failures or by
-    /// silence.
-    pub fn is_silent(&self, now: Timestamp, interval: Span) -> bool {
-        let waits_long = self
-            .unanswered_since
-            .is_some_and(|since| now - since > interval + interval);
-        let unheard = self
-            .last_answer
-            .is_some_and(|(_, received)| now - received > interval.mul_f64(3.0));
-        self.failures >= SILENT_AFTER || waits_long || unheard
+    /// Whether a poll has ended in this process, and since the exporter's last pause.
+    pub fn is_judged(&self) -> bool {
+        self.was_polled() && !self.is_paused()
     }
 
-    /// How long it has not answered; zero when its last poll was answered, `None` before the first
-    /// poll.
-    pub fn unreachable_for(&self, now: Timestamp) -> Option<Span> {
-        match self.unanswered_since {
-            Some(since) => Some((now - since).or_zero()),
-            None => self.last_answer.map(|_| Span::ZERO),
+    fn is_paused(&self) -> bool {
+        self.pause.is_some() && !self.heard_since_pause
+    }
+
+    /// Why nobody can say how the server is, where that is the exporter's own doing. `interval` is
+    /// the period of polling.
+    pub fn gap(&self, now: Timestamp, interval: Span) -> Option<Gap> {
+        if !self.was_polled() {
+            return Some(Gap::FirstPolls);
         }
+        if let Some(pause) = self.pause.filter(|_| self.is_paused()) {
+            let for_ = pause.length();
+            return Some(Gap::Paused { for_ });
+        }
+        // A server that does not answer leaves a failure, or a request that is overdue.
+        let is_waited_for = self.unanswered_since.is_some();
+        let (_, received) = self.last_answer.filter(|_| !is_waited_for)?;
+        let for_ = now - received;
+        let is_unpolled = for_ > interval.mul_f64(UNPOLLED_AFTER);
+        is_unpolled.then_some(Gap::NotPolled { for_ })
+    }
+
+    /// Whether it has not answered for two polls of the period `interval`, by failures or by
+    /// silence. What nobody asks is not silent.
+    pub fn is_silent(&self, now: Timestamp, interval: Span) -> bool {
+        if self.gap(now, interval).is_some() {
+            return false;
+        }
+        let waits_long = self
+            .silence(now)
+            .is_some_and(|silence| silence > interval + interval);
+        self.failures >= SILENT_AFTER || waits_long
+    }
+
+    /// Whether it is known to answer: neither silent nor out of sight.
+    pub fn answers(&self, now: Timestamp, interval: Span) -> bool {
+        self.gap(now, interval).is_none() && !self.is_silent(now, interval)
+    }
+
+    /// For how long it has left polls unanswered, without the time during which the exporter was
+    /// paused; `None` while none is unanswered.
+    pub fn silence(&self, now: Timestamp) -> Option<Span> {
+        let since = self.unanswered_since?;
+        Some((now - since - self.paused_for).or_zero())
+    }
+
+    /// How long it has not answered; zero when its last poll was answered, `None` while nobody can
+    /// say: before the first poll of this process has ended, and after a pause of the exporter.
+    pub fn unreachable_for(&self, now: Timestamp) -> Option<Span> {
+        if !self.is_judged() {
+            return None;
+        }
+        Some(self.silence(now).unwrap_or(Span::ZERO))
     }
 
     /// Whether its offsets are no bytes of a replication stream; `false` as long as nobody knows.
@@ -385,11 +475,86 @@ mod tests {
         );
     }
 
+    /// It says how busy the exporter is, and nothing about the server.
     #[test]
-    fn a_server_that_nobody_polls_any_more_becomes_silent() {
+    fn a_server_that_nobody_polls_is_not_silent_but_unknown() {
         let mut facts = ServerFacts::default();
         facts.answered(&Observation::default(), at(0), at(5));
-        assert!(!facts.is_silent(at(2000), INTERVAL));
-        assert!(facts.is_silent(at(3500), INTERVAL));
+        assert_eq!(facts.gap(at(2000), INTERVAL), None);
+        let for_ = Span::from_millis(3495);
+        assert_eq!(facts.gap(at(3500), INTERVAL), Some(Gap::NotPolled { for_ }));
+        assert!(!facts.is_silent(at(3500), INTERVAL) && !facts.answers(at(3500), INTERVAL));
+        facts.overdue(at(3600));
+        assert!(facts.is_silent(at(5700), INTERVAL));
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_server_before_its_first_poll_has_ended() {
+        let mut facts = ServerFacts::default();
+        facts.carry_on_silence(at(-60_000));
+        facts.overdue(at(0));
+        assert_eq!(facts.gap(at(9000), INTERVAL), Some(Gap::FirstPolls));
+        assert!(!facts.is_silent(at(9000), INTERVAL));
+        assert_eq!((facts.up(), facts.unreachable_for(at(9000))), (None, None));
+        let mut answers = facts.clone();
+        answers.answered(&Observation::default(), at(8000), at(9000));
+        assert_eq!(answers.unreachable_for(at(9000)), Some(Span::ZERO));
+        answers.failed(PollError::Timeout, at(9500));
+        assert_eq!(
+            answers.unreachable_for(at(9600)),
+            Some(Span::from_millis(100)),
+            "the silence of before is over"
+        );
+        facts.failed(PollError::Timeout, at(8000));
+        assert_eq!(
+            facts.unreachable_for(at(9000)),
+            Some(Span::from_secs(69)),
+            "it goes on since before the restart"
+        );
+        assert!(facts.is_silent(at(9000), INTERVAL));
+    }
+
+    fn slept(from: i64, until: i64) -> Pause {
+        Pause {
+            from: at(from),
+            until: at(until),
+        }
+    }
+
+    #[test]
+    fn a_pause_of_the_exporter_is_no_silence_of_a_server() {
+        let mut facts = ServerFacts::default();
+        facts.answered(&Observation::default(), at(0), at(5));
+        facts.note_pause(slept(100, 42_100));
+        // The poll that was under way timed out, as its time had passed.
+        facts.overdue(at(90));
+        facts.failed(PollError::Timeout, at(90));
+        let for_ = Span::from_secs(42);
+        assert_eq!(facts.gap(at(42_150), INTERVAL), Some(Gap::Paused { for_ }));
+        assert!(!facts.is_silent(at(42_150), INTERVAL) && !facts.is_up());
+        assert_eq!(
+            (facts.up(), facts.unreachable_for(at(42_150))),
+            (None, None)
+        );
+        facts.answered(&Observation::default(), at(42_200), at(42_205));
+        assert!(facts.answers(at(42_250), INTERVAL));
+        assert_eq!(facts.unreachable_for(at(42_250)), Some(Span::ZERO));
+    }
+
+    #[test]
+    fn silence_goes_on_after_a_pause_where_it_was() {
+        let mut facts = ServerFacts::default();
+        for second in 0..10 {
+            facts.failed(PollError::Timeout, at(second * 1000));
+        }
+        facts.note_pause(slept(10_000, 70_000));
+        assert_eq!(facts.unreachable_for(at(70_100)), None);
+        facts.note_pause(slept(71_000, 81_000));
+        facts.failed(PollError::Timeout, at(82_000));
+        assert_eq!(
+            facts.unreachable_for(at(83_000)),
+            Some(Span::from_secs(83 - 70))
+        );
+        assert!(facts.is_silent(at(83_000), INTERVAL));
     }
 }

@@ -125,6 +125,18 @@ pub enum StateReason {
     },
     /// The first polls are under way.
     Starting,
+    /// The exporter itself did not run, and the next polls are under way.
+    ExporterPaused {
+        /// For how long.
+        for_: Span,
+    },
+    /// The exporter gets no time to poll the server.
+    NotPolled {
+        /// Which server.
+        who: Role,
+        /// For how long.
+        for_: Span,
+    },
 }
 
 impl PairState {
@@ -230,6 +242,10 @@ impl fmt::Display for StateReason {
                 write!(f, "the {}'s INFO reply lacks fields without which nothing can be said", who.label())
             }
             Self::Starting => f.write_str("the first polls are under way"),
+            Self::ExporterPaused { for_ } => write!(f, "the exporter was paused for {for_}"),
+            Self::NotPolled { who, for_ } => {
+                write!(f, "the exporter has not polled the {} for {for_}", who.label())
+            }
         }
     }
 }
@@ -282,6 +298,19 @@ mod tests {
                     total: None,
                 },
                 "a full sync is under way: 2.0 KiB read",
+            ),
+            (
+                StateReason::ExporterPaused {
+                    for_: Span::from_secs(42),
+                },
+                "the exporter was paused for 42.0 s",
+            ),
+            (
+                StateReason::NotPolled {
+                    who: Role::Master,
+                    for_: Span::from_secs(5),
+                },
+                "the exporter has not polled the master for 5.000 s",
             ),
         ];
         for (reason, sentence) in cases {

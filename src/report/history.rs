@@ -147,11 +147,8 @@ mod tests {
         let states: Vec<_> = history.changes.iter().map(|change| change.state).collect();
         assert_eq!(
             states,
-            [
-                PairState::Unknown,
-                PairState::Streaming,
-                PairState::MasterUnreachable
-            ]
+            [PairState::Streaming, PairState::MasterUnreachable],
+            "that the first polls were under way is no state that it came into"
         );
         assert!(
             history

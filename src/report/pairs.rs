@@ -212,10 +212,10 @@ impl PairReport {
     ) -> Self {
         let (meta, facts) = (&pair.meta, &pair.facts);
         let seen = pair.assess(now);
-        let replica_talks = !pair.replica.facts.is_silent(now, facts.interval);
+        let replica_talks = pair.replica.facts.answers(now, facts.interval);
         let link = replica_talks.then_some(&facts.link);
         let master_talks =
-            direct_master(fleet, &meta.master).is_some_and(|m| !m.is_silent(now, facts.interval));
+            direct_master(fleet, &meta.master).is_some_and(|m| m.answers(now, facts.interval));
         let ack = master_talks.then_some(&facts.ack);
         Self {
             pair: meta.key.name.to_string(),

@@ -63,7 +63,7 @@ impl ServerReport {
         Self {
             dc: server.meta.dc.to_string(),
             server: server.meta.addr.to_string(),
-            up: facts.was_polled().then(|| facts.is_up()),
+            up: facts.up(),
             role: facts.role.map(|role| role.label().to_owned()),
             engine: facts.engine.map(|engine| engine.label().to_owned()),
             version: facts.version.as_deref().map(str::to_owned),

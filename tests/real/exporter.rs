@@ -213,6 +213,14 @@ impl Exporter {
         .await
     }
 
+    /// The body of a GET, or why there is none: it may not be up yet.
+    pub(crate) async fn try_get(&self, path: &str) -> Result<String, String> {
+        let answer = self.client.get(&format!("{}{path}", self.url)).await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        self.transcript.add("bodies", &answer.body);
+        Ok(answer.body)
+    }
+
     async fn get_by(&self, client: &HttpClient, path: &str) -> String {
         let answer = client.get(&format!("{}{path}", self.url)).await;
         let answer =

@@ -306,7 +306,7 @@ impl Driver {
                     .schedule
                     .set_delay(1, self.conditions.leads.then_some(delay)),
                 // For the log, which a simulation does not keep.
-                Action::StateChanged(_) | Action::AlertChanged(_) => {}
+                Action::StateChanged(_) | Action::AlertChanged(_) | Action::Paused(_) => {}
             }
         }
         self.plan();

@@ -85,7 +85,10 @@ fn a_thousand_pairs_cost_what_happens_to_them() {
                 Action::Hurry { .. } => hurried += 1,
                 Action::Notify(_) => notified += 1,
                 // For the log, which a simulation does not keep.
-                Action::StateChanged(_) | Action::AlertChanged(_) | Action::LinkDelay { .. } => {}
+                Action::StateChanged(_)
+                | Action::AlertChanged(_)
+                | Action::Paused(_)
+                | Action::LinkDelay { .. } => {}
             }
         }
     }

@@ -2,15 +2,17 @@
 
 mod point;
 mod rough;
+mod saved;
 mod tier;
 
 use std::sync::Arc;
 
 pub use point::ChartPoint;
+pub(super) use saved::MAX_DOCUMENT;
 pub use tier::ChartTier;
 
 use crate::model::{Span, Timestamp};
-use crate::replication::{Assessment, PairState, StateReason};
+use crate::replication::{Assessment, PairState};
 
 /// The steps of the tiers and how many of each are kept: 15 minutes, 2 hours, 24 hours.
 ///
@@ -33,14 +35,14 @@ pub struct PairChart {
 }
 
 /// A state that a pair came into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastState {
     /// When.
     pub at: Timestamp,
     /// Which.
     pub state: PairState,
-    /// Why.
-    pub reason: StateReason,
+    /// Why, as a sentence.
+    pub reason: Arc<str>,
 }
 
 impl PairChart {
@@ -63,14 +65,30 @@ impl PairChart {
         self.take_in(ChartPoint::of(seen), now);
     }
 
-    /// Takes in that the pair came into a state.
-    pub fn note_change(&mut self, change: PastState) {
+    /// Takes in that the pair is in a state, which is a change unless it was in it before.
+    pub fn note_state(&mut self, now: PastState) {
+        if self.last_state() == Some(now.state) {
+            return;
+        }
         let kept = self.changes.len().saturating_sub(MAX_CHANGES - 1);
-        self.changes = self.changes[kept..]
-            .iter()
-            .copied()
-            .chain([change])
-            .collect();
+        let past = self.changes.iter().skip(kept).cloned();
+        self.changes = past.chain([now]).collect();
+    }
+
+    /// Takes in that nobody looked from `at` on.
+    pub fn note_absence(&mut self, at: Timestamp, reason: &str) {
+        if self.last_state().is_some() {
+            self.note_state(PastState {
+                at,
+                state: PairState::Unknown,
+                reason: reason.into(),
+            });
+        }
+    }
+
+    /// The state that it came into last.
+    pub fn last_state(&self) -> Option<PairState> {
+        self.changes.last().map(|change| change.state)
     }
 
     fn take_in(&mut self, point: ChartPoint, now: Timestamp) {
@@ -192,11 +210,15 @@ mod tests {
         assert_eq!(bytes, 7056);
         let mut chart = PairChart::new(Span::ZERO);
         for n in 0..1000 {
-            let (state, reason) = (PairState::Streaming, StateReason::Streaming);
-            chart.note_change(PastState {
+            let state = if n % 2 == 0 {
+                PairState::Streaming
+            } else {
+                PairState::Stalled
+            };
+            chart.note_state(PastState {
                 at: at(n),
                 state,
-                reason,
+                reason: "why".into(),
             });
         }
         assert_eq!(chart.changes().len(), MAX_CHANGES);

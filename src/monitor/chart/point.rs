@@ -26,6 +26,25 @@ impl ChartPoint {
         state: None,
     };
 
+    /// Its numbers as they are stored, and its state.
+    pub(super) fn parts(self) -> ([u16; 5], Option<PairState>) {
+        let numbers = [self.least, self.most, self.lower, self.upper, self.bytes];
+        (numbers.map(Rough::code), self.state)
+    }
+
+    /// The point of which these were the parts.
+    pub(super) fn from_parts(numbers: [u16; 5], state: Option<PairState>) -> Self {
+        let [least, most, lower, upper, bytes] = numbers.map(Rough::from_code);
+        Self {
+            least,
+            most,
+            lower,
+            upper,
+            bytes,
+            state,
+        }
+    }
+
     /// What is true at one instant.
     pub(super) fn of(seen: &Assessment) -> Self {
         let estimate = micros(seen.lag.estimate);

@@ -30,6 +30,16 @@ impl Rough {
         if exact { code } else { Self(code.0 + 1) }
     }
 
+    /// The two bytes.
+    pub(super) const fn code(self) -> u16 {
+        self.0
+    }
+
+    /// What the two bytes stand for.
+    pub(super) const fn from_code(code: u16) -> Self {
+        Self(code)
+    }
+
     /// The number that the code stands for.
     pub(super) fn get(self) -> Option<u64> {
         if self == Self::NONE {

@@ -31,6 +31,22 @@ impl ChartTier {
         }
     }
 
+    /// The same with these points, oldest first, of which the first begins where the step nearest
+    /// to `begin` does. What is more than it keeps is left out, the oldest first.
+    pub(super) fn with(&self, begin: Timestamp, points: &[ChartPoint]) -> Self {
+        let mut tier = Self::new(self.step, self.most, self.phase);
+        let Some((open, closed)) = points.split_last() else {
+            return tier;
+        };
+        let first = self.number_at(begin + self.step.half());
+        let number = first.saturating_add(i64::try_from(closed.len()).unwrap_or(i64::MAX));
+        let left_out = closed.len().saturating_sub(self.most);
+        tier.closed = closed.iter().skip(left_out).copied().collect();
+        tier.number = Some(number);
+        tier.open = *open;
+        tier
+    }
+
     /// How long a point is.
     pub const fn step(&self) -> Span {
         self.step

@@ -52,12 +52,8 @@ impl Fleet {
             .servers
             .iter_mut()
             .find(|(addr, _)| addr.to_string() == server);
-        if let Some((_, entry)) = known.filter(|(_, entry)| entry.facts.last_answer.is_none()) {
-            let began = entry
-                .facts
-                .unanswered_since
-                .map_or(since, |at| at.min(since));
-            entry.facts.unanswered_since = Some(began);
+        if let Some((_, entry)) = known {
+            entry.facts.carry_on_silence(since);
         }
     }
 

@@ -28,7 +28,7 @@ const fn definition(table: Table) -> TableDefinition<'static, &'static str, &'st
     TableDefinition::new(table.label())
 }
 
-/// Makes the tables: the step from schema 1.
+/// Makes the tables that are not there yet: the steps from schema 1 and 3.
 pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     for table in Table::ALL {
         transaction.open_table(definition(table))?;
@@ -59,7 +59,7 @@ pub(super) fn write(
             .iter()
             .filter(|document| document.table == kind)
             .peekable();
-        let cleared = anew && !kind.is_history();
+        let cleared = anew && !kind.is_written_in_parts();
         if of_kind.peek().is_none() && !cleared {
             continue;
         }

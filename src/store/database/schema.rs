@@ -7,7 +7,7 @@ use redb::{ReadableDatabase, WriteTransaction};
 use super::{META, StoreError, documents, using};
 
 /// The schema that this program writes.
-pub const SCHEMA: u64 = 3;
+pub const SCHEMA: u64 = 4;
 
 const KEY: &str = "schema";
 
@@ -15,7 +15,7 @@ const KEY: &str = "schema";
 pub(super) type Step = fn(&WriteTransaction) -> Result<(), redb::Error>;
 
 /// The steps from schema 1 to 2, 2 to 3, ...
-const STEPS: &[Step] = &[documents::create, documents::renew];
+const STEPS: &[Step] = &[documents::create, documents::renew, documents::create];
 
 /// Makes sure that the file has this program's schema: a new file gets it, an older one is migrated
 /// in one commit.
@@ -127,14 +127,14 @@ mod tests {
     #[test]
     fn a_newer_file_is_refused_with_a_sentence() {
         let (file, path) = (file(), Path::new("x"));
-        settle_with(&file, path, &[mark, mark, mark]).unwrap();
+        settle_with(&file, path, &[mark, mark, mark, mark]).unwrap();
         let error = settle(&file, path).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "x was written by a newer version of this program (schema 4; this one knows 3) and is left as it is; run \
+            "x was written by a newer version of this program (schema 5; this one knows 4) and is left as it is; run \
              that version, or give another state.path"
         );
-        assert_eq!(read(&file).unwrap(), Some(4));
+        assert_eq!(read(&file).unwrap(), Some(5));
     }
 
     #[test]

@@ -2,9 +2,12 @@
 //! in docs/incidents.md. Each of them failed before its fix.
 
 mod check_screen;
+mod f01_pause;
+mod f01_restart;
 mod f02_check_without_exporter;
 mod f02_listen_address;
 mod f05_times_are_the_faults;
+mod f10_full_syncs_restart;
 mod f11_failover_in_one_sentence;
 mod f12_alertmanager_example;
 mod loss_first_sentence;

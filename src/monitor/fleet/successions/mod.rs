@@ -189,8 +189,8 @@ impl Fleet {
             |claim: &Claim| gave_way && master.replid.as_ref() == Some(&claim.sample.replid);
         let claims = entry.replicas.iter().filter_map(|addr| {
             let claim = self.claim_of(addr)?;
-            let answers = !self.servers.get(addr)?.facts.is_silent(now, self.interval);
-            answers.then_some((addr, claim))
+            let facts = &self.servers.get(addr)?.facts;
+            facts.answers(now, self.interval).then_some((addr, claim))
         });
         let claims: Vec<_> = claims.collect();
         let mut candidates: Vec<_> = claims.iter().filter(|(_, claim)| followed(claim)).collect();

@@ -1,6 +1,8 @@
 //! How many full syncs each server gave within a window.
 
-use std::collections::{BTreeMap, VecDeque};
+mod saved;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::alert::Reading;
 use crate::model::{ServerAddr, Span, Timestamp};
@@ -14,21 +16,36 @@ const MAX_MOMENTS: usize = 256;
 
 /// The full syncs of every server.
 #[derive(Debug, Default)]
-pub(super) struct FullSyncs(BTreeMap<ServerAddr, Counted>);
+pub(super) struct FullSyncs {
+    counted: BTreeMap<ServerAddr, Counted>,
+    /// Servers of which the disk knows otherwise.
+    unsaved: BTreeSet<ServerAddr>,
+    /// What an earlier life counted of servers that nobody has looked at since.
+    unclaimed: BTreeMap<ServerAddr, Counted>,
+}
 
 /// What one server counted.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Counted {
     /// The last total; those before the first look are nobody's business.
     total: Option<u64>,
     /// When it grew, and by how much.
     grown: VecDeque<(Timestamp, u64)>,
+    /// After a restart, before the first look: when the life before it last looked.
+    looked_before: Option<Timestamp>,
 }
 
 impl FullSyncs {
     /// Forgets the servers that are watched no more.
     pub(super) fn reconfigure(&mut self, topology: &Topology) {
-        self.0.retain(|addr, _| topology.servers.contains_key(addr));
+        let is_watched = |addr: &ServerAddr| topology.servers.contains_key(addr);
+        self.unsaved.extend(
+            self.counted
+                .keys()
+                .filter(|addr| !is_watched(addr))
+                .cloned(),
+        );
+        self.counted.retain(|addr, _| is_watched(addr));
     }
 
     /// How many full syncs the server gave within `window` before `now`. There is no telling while
@@ -43,16 +60,23 @@ impl FullSyncs {
         let Some(total) = facts.full_syncs.total().filter(|_| facts.is_up()) else {
             return Reading::NO_DATA;
         };
-        if let Some(counted) = self.0.get_mut(addr) {
-            return Reading::exact(counted.count(total, window, now));
+        if let Some(kept) = self.unclaimed.remove(addr) {
+            self.counted.entry(addr.clone()).or_insert(kept);
         }
-        self.0.insert(
-            addr.clone(),
-            Counted {
-                total: Some(total),
-                grown: VecDeque::new(),
-            },
-        );
+        if let Some(counted) = self.counted.get_mut(addr) {
+            let before = counted.total;
+            let count = counted.count(total, window, now);
+            if counted.total != before {
+                self.unsaved.insert(addr.clone());
+            }
+            return Reading::exact(count);
+        }
+        let begin = Counted {
+            total: Some(total),
+            ..Counted::default()
+        };
+        self.counted.insert(addr.clone(), begin);
+        self.unsaved.insert(addr.clone());
         Reading::exact(0)
     }
 }
@@ -61,18 +85,21 @@ impl Counted {
     fn count(&mut self, total: u64, window: Span, now: Timestamp) -> u64 {
         let new = total.saturating_sub(self.total.unwrap_or(total));
         self.total = Some(total);
+        // What came while nothing ran came at some time since the last look: it certainly was within
+        // the window as long as all of that time is.
+        let at = self.looked_before.take().unwrap_or(now);
+        let is_full = self.grown.len() == MAX_MOMENTS;
+        match self.grown.back_mut().filter(|_| is_full) {
+            _ if new == 0 => {}
+            Some((_, count)) => *count = count.saturating_add(new),
+            None => self.grown.push_back((at, new)),
+        }
         while self
             .grown
             .front()
             .is_some_and(|(at, _)| now - *at >= window)
         {
             self.grown.pop_front();
-        }
-        let is_full = self.grown.len() == MAX_MOMENTS;
-        match self.grown.back_mut().filter(|_| is_full) {
-            _ if new == 0 => {}
-            Some((_, count)) => *count = count.saturating_add(new),
-            None => self.grown.push_back((now, new)),
         }
         self.grown
             .iter()
@@ -92,7 +119,7 @@ mod tests {
     fn what_was_before_does_not_count_and_what_is_long_ago_no_more() {
         let mut counted = Counted {
             total: Some(7),
-            grown: VecDeque::new(),
+            ..Counted::default()
         };
         let steps = [
             (0, 7, 0),
@@ -116,7 +143,7 @@ mod tests {
     fn a_server_that_counts_nonsense_takes_no_memory() {
         let mut counted = Counted {
             total: Some(0),
-            grown: VecDeque::new(),
+            ..Counted::default()
         };
         for n in 1..10_000 {
             assert_eq!(counted.count(n, Span::from_secs(1_000_000), at(0)), n);

@@ -1,0 +1,147 @@
+//! How delivery went, over a restart of the exporter: what is shown of a receiver stays true.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DeliveryFailure, Receiver, Receivers};
+use crate::model::{ClockShift, Document, SavedDocument, Table, Timestamp};
+
+/// What is kept of one receiver.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Record {
+    #[serde(default)]
+    last_success: Option<Timestamp>,
+    #[serde(default)]
+    failing_since: Option<Timestamp>,
+    #[serde(default)]
+    gave_up_at: Option<Timestamp>,
+    #[serde(default)]
+    last_failure: Option<DeliveryFailure>,
+}
+
+impl Receivers {
+    /// Whether the disk knows less than this.
+    pub(in crate::monitor) fn has_unsaved(&self) -> bool {
+        self.0.iter().any(|receiver| receiver.unsaved)
+    }
+
+    /// What the disk has to be told: what changed since this was last asked, or everything.
+    pub(in crate::monitor) fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
+        let mut documents = Vec::new();
+        for receiver in &mut self.0 {
+            if std::mem::take(&mut receiver.unsaved) || all {
+                documents.push(receiver.document());
+            }
+        }
+        documents
+    }
+
+    /// Takes in what was kept of the receivers that are configured. Returns sentences about what
+    /// makes no sense.
+    pub(in crate::monitor) fn restore(&mut self, documents: &[SavedDocument]) -> Vec<String> {
+        let mut refused = Vec::new();
+        for document in documents {
+            let receiver = self
+                .0
+                .iter_mut()
+                .find(|receiver| *receiver.told.name == *document.key);
+            match serde_json::from_str::<Record>(&document.body) {
+                Ok(record) => {
+                    if let Some(receiver) = receiver {
+                        receiver.restore(&record, &document.shift);
+                    }
+                }
+                Err(why) => refused.push(format!("how delivery to a receiver went: {why}")),
+            }
+        }
+        refused
+    }
+}
+
+impl Receiver {
+    fn document(&self) -> Document {
+        let record = Record {
+            last_success: self.told.last_success,
+            failing_since: self.failing_since,
+            gave_up_at: self.gave_up_at,
+            last_failure: self.last_failure,
+        };
+        Document::record(Table::ReceiverFacts, &*self.told.name, &record)
+    }
+
+    /// What is known already is newer.
+    fn restore(&mut self, record: &Record, shift: &ClockShift) {
+        let past = |at: Option<Timestamp>| at.map(|at| shift.past(at));
+        self.told.last_success = self.told.last_success.or(past(record.last_success));
+        self.gave_up_at = self.gave_up_at.or(past(record.gave_up_at));
+        self.last_failure = self.last_failure.or(record.last_failure);
+        if !self.was_heard {
+            self.failing_since = past(record.failing_since);
+        }
+        self.restored_at = Some(shift.now.mono);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::FAILING_AFTER;
+    use super::super::tests::{DELIVERED, FAILED, GIVEN_UP, at, hear, lasts, receivers};
+    use super::*;
+    use crate::model::{ClockAnchor, Span};
+
+    /// The receivers after a restart at `second`.
+    fn restarted(all: &mut Receivers, second: i64) -> Receivers {
+        let shift = ClockShift {
+            now: ClockAnchor {
+                mono: at(second),
+                ..ClockAnchor::default()
+            },
+            ..ClockShift::default()
+        };
+        let documents: Vec<_> = all
+            .take_unsaved(true)
+            .into_iter()
+            .map(|document| SavedDocument {
+                key: document.key,
+                body: document.body.unwrap(),
+                shift,
+            })
+            .collect();
+        let mut after = receivers();
+        assert_eq!(after.restore(&documents), [""; 0]);
+        after
+    }
+
+    #[test]
+    fn when_it_last_took_one_is_known_after_a_restart() {
+        let mut all = receivers();
+        hear(&mut all, 10, DELIVERED, 0);
+        assert!(all.has_unsaved());
+        let after = restarted(&mut all, 100);
+        assert_eq!(after.snapshot()[0].last_success, Some(at(10)));
+        assert!(!all.has_unsaved());
+    }
+
+    #[test]
+    fn a_failing_receiver_is_not_judged_before_the_next_attempt() {
+        let mut all = receivers();
+        hear(&mut all, 10, FAILED, 1);
+        let mut after = restarted(&mut all, 100);
+        assert_eq!(after.troubles(at(101)).count(), 0);
+        hear(&mut after, 102, FAILED, 1);
+        assert_eq!(lasts(&after, 110), Span::from_secs(100));
+        let mut taken = restarted(&mut all, 100);
+        hear(&mut taken, 102, DELIVERED, 0);
+        assert_eq!(lasts(&taken, 110), Span::ZERO);
+        let nothing_waits = restarted(&mut all, 100);
+        assert_eq!(lasts(&nothing_waits, 161), Span::ZERO);
+    }
+
+    #[test]
+    fn what_was_given_up_before_a_restart_stays_given_up() {
+        let mut all = receivers();
+        hear(&mut all, 10, GIVEN_UP, 0);
+        let after = restarted(&mut all, 100);
+        assert_eq!(lasts(&after, 101), FAILING_AFTER);
+        assert_eq!(lasts(&after, 10 + 900), Span::ZERO);
+    }
+}
