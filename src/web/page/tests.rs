@@ -34,7 +34,7 @@ fn a_healthy_fleet_shows_lag_with_its_interval_and_a_calm_page() {
             "<span class=\"badge ok\">ok</span> streaming</td>",
             "<strong>0.000 s</strong> <small>0.000 s to 0.",
             "<a href=\"/pairs/orders?replica=r.example.com%3A6379\">orders</a>",
-            "dc1 &rarr; dc2",
+            "dc1 → dc2",
             "No alert is firing or pending.",
             "<path class=\"wire\" d=\"M",
         ],
@@ -50,10 +50,10 @@ fn a_lost_master_shows_what_was_certain_last_and_who_is_silent() {
             "<span class=\"badge warning\">warning</span> master_unreachable",
             "; last certain: at most 0.",
             "Servers that do not answer</h2>",
-            "href=\"/runbooks/RedisCrossDcServerUnreachable\"",
+            "href=\"/runbooks/RedisCrossDcServerUnreachable?server=m.example.com%3A6379\"",
             "the server gave no answer in time",
             "<time datetime=\"2025-06-15T",
-            "aria-label=\"dc1 to dc2: warning, 1 pair, master unreachable\"",
+            "aria-label=\"dc1 to dc2: warning, 1 pair master unreachable\"",
             "streaming → master_unreachable",
             "1 of 1 silent",
         ],
@@ -90,7 +90,10 @@ fn hostile_names_are_text_and_nothing_else() {
 #[test]
 fn a_large_fleet_comes_in_screenfuls() {
     let page = |page: &str| {
-        let filter = serde_json::from_value(serde_json::json!({"page": page})).unwrap();
+        let filter = Filter {
+            page: page.to_owned(),
+            ..Filter::default()
+        };
         filtered(large_fleet(ROWS_PER_PAGE + 7), &filter)
     };
     let rows = |html: &str| {

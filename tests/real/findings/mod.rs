@@ -4,8 +4,11 @@
 mod f02_check_without_exporter;
 mod f02_listen_address;
 mod f05_times_are_the_faults;
+mod f06_axis;
+mod f07_map;
 mod f11_failover_in_one_sentence;
 mod f12_alertmanager_example;
+mod f14_dead_page;
 mod loss_first_sentence;
 mod one_severity;
 mod silence_command_runs;
