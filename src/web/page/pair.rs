@@ -38,6 +38,8 @@ struct PairPage {
     way: String,
     level: &'static str,
     state: &'static str,
+    /// The state and since when, and what would be lost if the master's datacenter failed now.
+    summary: String,
     lag: String,
     reason: String,
     siblings: Vec<(String, String)>,
@@ -150,6 +152,7 @@ pub(in crate::web) fn render(
         way: way(&report.source_dc, &report.target_dc),
         level,
         state: report.state.label(),
+        summary: report.summary.clone(),
         lag: lag_text(
             report.lag_lower_seconds,
             report.lag_seconds,

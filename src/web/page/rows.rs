@@ -40,6 +40,8 @@ impl Moment {
 
 pub(super) struct AlertRow {
     pub(super) name: String,
+    /// What happened, to whom and since when, and what would be lost now.
+    pub(super) summary: String,
     pub(super) level: &'static str,
     pub(super) state: &'static str,
     pub(super) about: String,
@@ -158,6 +160,7 @@ impl AlertRow {
         let replica = label("pair").zip(label("replica"));
         Self {
             name: alert.alertname.clone(),
+            summary: alert.summary.clone(),
             level: if alert.state == ListedState::Firing {
                 alert.severity.label()
             } else {
