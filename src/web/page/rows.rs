@@ -47,7 +47,7 @@ pub(super) struct AlertRow {
     pub(super) about: String,
     pub(super) address: Option<String>,
     pub(super) value: String,
-    /// What the value is compared with; of what is resolved, how long it lasted.
+    /// What the value is compared with; empty of what is resolved.
     pub(super) limit: String,
     pub(super) since: Moment,
     pub(super) until: Option<Moment>,
@@ -291,16 +291,13 @@ fn alert_value(alert: &AlertReport) -> String {
     }
 }
 
-/// `warning from 10.0 s`; of what is resolved `lasted 60.0 s`.
+/// `warning from 10.0 s`; nothing of what is resolved: its sentence says how long it lasted.
 fn limit(alert: &AlertReport) -> String {
-    match alert.resolved_timestamp {
-        Some(at) => format!("lasted {}", seconds_text(at - alert.started_timestamp)),
-        None => format!(
-            "{} from {}",
-            alert.severity.label(),
-            amount_text(alert.threshold, alert.unit)
-        ),
+    if alert.state == ListedState::Resolved {
+        return String::new();
     }
+    let threshold = amount_text(alert.threshold, alert.unit);
+    format!("{} from {threshold}", alert.severity.label())
 }
 
 impl ServerRow {
