@@ -56,6 +56,9 @@ fn a_lost_master_shows_what_was_certain_last_and_who_is_silent() {
             "aria-label=\"dc1 to dc2: warning, 1 pair master unreachable\"",
             "streaming → master_unreachable",
             "1 of 1 silent",
+            "<th scope=\"row\" data-label=\"Alert\"><span class=\"summary\">",
+            "last known: at most 0.",
+            "1 of 1 unknown",
         ],
     );
 }
@@ -68,6 +71,41 @@ fn what_is_not_known_is_a_dash_with_its_reason() {
             "<td data-label=\"Lag\" class=\"number lag\"><strong>-</strong></td>",
             "the first polls are under way",
             "Starting: not every server has been polled yet.",
+        ],
+    );
+}
+
+#[test]
+fn a_monitor_that_has_stopped_makes_a_stale_page() {
+    let (fleet, now) = fleet(Scene::Streaming);
+    let stopped = now + crate::model::Span::from_secs(45);
+    let html = html((fleet, stopped));
+    check(
+        &html,
+        &[
+            "<title>stale · ",
+            "<body class=\"stale\">",
+            "<p class=\"banner critical\"><strong>This page is stale: ",
+        ],
+    );
+}
+
+#[test]
+fn a_page_says_as_of_when_it_is_and_fills_in_a_silence() {
+    let filter = Filter {
+        silence: vec!["pair=orders".to_owned()],
+        silence_for: "2h".to_owned(),
+        ..Filter::default()
+    };
+    check(
+        &filtered(fleet(Scene::MasterLost), &filter),
+        &[
+            "data-live>As of <time datetime=\"2025-06-15T",
+            "<details id=\"silence\" open hidden>",
+            ">pair=orders</textarea>",
+            "<option value=\"7200\" selected>2 hours</option>",
+            "Fits no alert now, and later ones of 1 pair.",
+            "silence add &#39;pair=orders&#39; --for 2h",
         ],
     );
 }
@@ -154,6 +192,7 @@ fn the_page_of_a_pair_says_how_it_is_and_how_it_was() {
             "<path class=\"trace\" d=\"M",
             "href=\"/api/v1/pairs/orders/history?replica=r.example.com%3A6379&#38;since=",
             "aria-current=\"true\">15 minutes</a>",
+            "<p class=\"summary\">",
             "<dt>Labels</dt><dd>note=orders</dd>",
             "gave no answer in time",
             "says that it is a replica",
