@@ -30,7 +30,7 @@ pub use groups::{AlertGroups, Due, Outlook, Target, wants};
 pub use instance::{Instance, Standing};
 pub use notification::*;
 pub use quiet::{
-    MAX_SILENCES, Maintenance, NewSilence, Quiet, Silence, SilenceError, SilenceRecord,
+    MAX_SILENCES, Maintenance, Matchers, NewSilence, Quiet, Silence, SilenceError, SilenceRecord,
     SilenceState, Silences,
 };
 pub use reading::{Reading, Verdict};

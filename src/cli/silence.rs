@@ -14,7 +14,8 @@ use super::{block_on, complain, say};
 use crate::config::parse_duration;
 use crate::http_client::{GetError, HttpResponse, HttpTimeouts};
 use crate::report::{
-    SilenceMade, SilenceReport, SilenceRequest, SilencesReport, utc_text, visible_text,
+    SilenceMade, SilenceReport, SilenceRequest, SilencesReport, utc_text, visible_line,
+    visible_text,
 };
 
 /// An exporter that runs answers at once.
@@ -137,6 +138,9 @@ fn made(answer: &HttpResponse) -> Result<String, String> {
     if answer.status == 200 {
         let made: SilenceMade =
             serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
+        if let Some(warning) = made.warning {
+            complain(&format!("Warning: {}", visible_line(&warning)));
+        }
         return Ok(visible_text(&made.id));
     }
     let error: Option<BTreeMap<String, String>> = serde_json::from_str(&answer.body).ok();

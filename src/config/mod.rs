@@ -37,6 +37,7 @@ pub use environment::Environment;
 pub use error::{ConfigErrors, ConfigProblem};
 pub use format::Format;
 pub use listen::ListenAddress;
+pub use schema::suggestion;
 pub use secret::SecretError;
 pub use settings::*;
 pub use signing::signing_key;

@@ -272,10 +272,7 @@ pub(super) fn overridable_keys() -> Vec<String> {
 }
 
 /// The candidate that `word` was probably meant to be.
-pub(super) fn suggestion<'a>(
-    word: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn suggestion<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     const MAX_TYPED: usize = 128; // the distance takes time in the product of the lengths
     if word.len() > MAX_TYPED {
         return None;

@@ -1,5 +1,6 @@
 //! The links between datacenters: how the pairs between two of them are, taken together.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -22,16 +23,32 @@ pub struct LinkReport {
     /// The state of the worst pair.
     #[serde(with = "words::state")]
     pub state: PairState,
+    /// What sets the level of the worst pair: an alert's name, `state` or `lag_unknown`; `None`
+    /// where all is well.
+    pub level_reason: Option<String>,
     /// How many pairs there are.
     pub pairs: usize,
+    /// How many of them are in `state`; where that is `streaming`, at `level`, too.
+    pub in_state: usize,
     /// How many of them stream.
     pub streaming: usize,
     /// Of how many of them neither the lag nor a bound of it is known.
     pub lag_unknown: usize,
     /// The largest lag: the best estimate, or the lower bound where there is none.
     pub worst_lag_seconds: Option<f64>,
+    /// Whether the worst lag may be larger: some pair's lag is unknown, or known from below only.
+    pub worst_lag_is_at_least: bool,
     /// What may be gone with the source: the bytes behind of all pairs of which they are known.
     pub bytes_behind: Option<u64>,
+    /// Whether there may be more: some pair's bytes are unknown, or known from below only.
+    pub bytes_behind_is_at_least: bool,
+    /// Of how many pairs whose lag is unknown now an upper bound was known once: those of a lost
+    /// master.
+    pub last_known: usize,
+    /// The largest of those bounds.
+    pub last_known_lag_upper_seconds: Option<f64>,
+    /// The sum of those bounds in bytes.
+    pub last_known_lag_upper_bytes: Option<u64>,
 }
 
 /// How many pairs are how bad.
@@ -88,6 +105,11 @@ impl PairsReport {
                 .or_insert_with(|| LinkReport::of(pair));
             link.take_in(pair);
         }
+        for pair in &self.pairs {
+            if let Some(link) = links.get_mut(&(&*pair.source_dc, &*pair.target_dc)) {
+                link.count_if_worst(pair);
+            }
+        }
         links.into_values().collect()
     }
 }
@@ -99,34 +121,86 @@ impl LinkReport {
             target_dc: pair.target_dc.clone(),
             level: pair.level(),
             state: pair.state,
+            level_reason: pair.level_reason().word().map(str::to_owned),
             pairs: 0,
+            in_state: 0,
             streaming: 0,
             lag_unknown: 0,
             worst_lag_seconds: None,
+            worst_lag_is_at_least: false,
             bytes_behind: None,
+            bytes_behind_is_at_least: false,
+            last_known: 0,
+            last_known_lag_upper_seconds: None,
+            last_known_lag_upper_bytes: None,
         }
     }
 
     fn take_in(&mut self, pair: &PairReport) {
-        let lag = pair.lag_seconds.or(pair.lag_lower_seconds);
-        let level = pair.level();
-        // As in the table: what is worse comes first, and of what is equally bad the state that
-        // precedes.
-        if (self.level, std::cmp::Reverse(self.state)) < (level, std::cmp::Reverse(pair.state)) {
-            (self.level, self.state) = (level, pair.state);
-        }
         self.pairs += 1;
         self.streaming += usize::from(pair.state == PairState::Streaming);
+        self.take_in_state(pair);
+        self.take_in_lag(pair);
+        self.take_in_bytes(pair);
+        self.take_in_last_known(pair);
+    }
+
+    /// As in the table: what is worse comes first, and of what is equally bad the state that
+    /// precedes.
+    fn take_in_state(&mut self, pair: &PairReport) {
+        let level = pair.level();
+        if (self.level, Reverse(self.state)) < (level, Reverse(pair.state)) {
+            self.level = level;
+            self.state = pair.state;
+            self.level_reason = pair.level_reason().word().map(str::to_owned);
+        }
+    }
+
+    /// Counts the pair if it is as the link's worst.
+    fn count_if_worst(&mut self, pair: &PairReport) {
+        let same_level = pair.state != PairState::Streaming || pair.level() == self.level;
+        self.in_state += usize::from(pair.state == self.state && same_level);
+    }
+
+    fn take_in_lag(&mut self, pair: &PairReport) {
+        let lag = pair.known_lag_seconds();
         self.lag_unknown += usize::from(lag.is_none());
-        self.worst_lag_seconds = lag
+        self.worst_lag_is_at_least |= pair.lag_seconds.is_none();
+        let all = lag.into_iter().chain(self.worst_lag_seconds);
+        self.worst_lag_seconds = all.reduce(f64::max);
+    }
+
+    fn take_in_bytes(&mut self, pair: &PairReport) {
+        let lower = pair.lag_lower_bytes.filter(|lower| *lower > 0);
+        let bytes = pair.lag_bytes.or(lower);
+        self.bytes_behind_is_at_least |= pair.lag_bytes.is_none();
+        let all = bytes.into_iter().chain(self.bytes_behind);
+        self.bytes_behind = all.reduce(u64::saturating_add);
+    }
+
+    fn take_in_last_known(&mut self, pair: &PairReport) {
+        let unknown_now = pair.known_lag_seconds().is_none();
+        let Some(known) = pair.last_known.filter(|_| unknown_now) else {
+            return;
+        };
+        self.last_known += 1;
+        let seconds = [known.lag_upper_seconds]
             .into_iter()
-            .chain(self.worst_lag_seconds)
-            .reduce(f64::max);
-        self.bytes_behind = pair
-            .lag_bytes
+            .chain(self.last_known_lag_upper_seconds);
+        self.last_known_lag_upper_seconds = seconds.reduce(f64::max);
+        let bytes = known
+            .lag_upper_bytes
             .into_iter()
-            .chain(self.bytes_behind)
-            .reduce(u64::saturating_add);
+            .chain(self.last_known_lag_upper_bytes);
+        self.last_known_lag_upper_bytes = bytes.reduce(u64::saturating_add);
+    }
+}
+
+impl PairReport {
+    /// The lag as far as it is known now: the estimate, or a lower bound that says something.
+    fn known_lag_seconds(&self) -> Option<f64> {
+        let lower = self.lag_lower_seconds.filter(|lower| *lower > 0.0);
+        self.lag_seconds.or(lower)
     }
 }
 
@@ -134,6 +208,8 @@ impl LinkReport {
 mod tests {
     use super::super::testing::{pair, report};
     use super::*;
+    use crate::config::Severity;
+    use crate::report::{AlertBrief, LastKnownReport, ListedState};
 
     #[test]
     fn a_link_is_as_bad_as_its_worst_pair() {
@@ -157,9 +233,10 @@ mod tests {
         assert_eq!(names, [("dc1", "dc1"), ("dc1", "dc2")]);
         let link = &links[1];
         assert_eq!(
-            (link.level, link.state),
-            (Level::Warning, PairState::LinkDown)
+            (link.level, link.state, link.in_state),
+            (Level::Warning, PairState::LinkDown, 1)
         );
+        assert!(link.worst_lag_is_at_least && link.bytes_behind_is_at_least);
         assert_eq!((link.pairs, link.streaming, link.lag_unknown), (3, 2, 1));
         assert_eq!(
             (link.worst_lag_seconds, link.bytes_behind),
@@ -190,5 +267,60 @@ mod tests {
             (link.level, link.worst_lag_seconds, link.bytes_behind),
             (Level::Unknown, None, None)
         );
+    }
+
+    #[test]
+    fn pairs_in_the_worst_state_are_counted_and_no_others() {
+        let mut report = report(["calm", "cut", "lost", "cut too"].map(pair));
+        for place in [1, 3] {
+            report.pairs[place].state = PairState::Stalled;
+        }
+        report.pairs[1].link_down_seconds = Some(1.0);
+        let link = &report.links()[0];
+        assert_eq!((link.state, link.in_state), (PairState::Stalled, 2));
+        report.pairs[2].state = PairState::MasterUnreachable;
+        let link = &report.links()[0];
+        assert_eq!(
+            (link.state, link.in_state),
+            (PairState::MasterUnreachable, 1)
+        );
+    }
+
+    #[test]
+    fn of_pairs_that_stream_those_at_the_worst_level_are_counted() {
+        let mut report = report(["calm", "slow"].map(pair));
+        report.pairs[1].alerts = vec![AlertBrief {
+            alertname: "RedisCrossDcLagHigh".to_owned(),
+            severity: Severity::Warning,
+            state: ListedState::Firing,
+            recovering: false,
+            reason: None,
+        }];
+        let link = &report.links()[0];
+        let worst = (link.level, link.state, link.in_state);
+        assert_eq!(worst, (Level::Warning, PairState::Streaming, 1));
+        assert_eq!(link.level_reason.as_deref(), Some("RedisCrossDcLagHigh"));
+    }
+
+    #[test]
+    fn a_lost_master_counts_with_what_was_known_of_it_last() {
+        let mut report = report(["calm", "lost"].map(pair));
+        report.pairs[0].lag_bytes = Some(12);
+        let lost = &mut report.pairs[1];
+        lost.state = PairState::MasterUnreachable;
+        lost.lag_seconds = None;
+        lost.lag_lower_seconds = Some(0.0);
+        lost.lag_bytes = None;
+        lost.last_known = Some(LastKnownReport {
+            lag_upper_seconds: 0.018,
+            lag_upper_bytes: Some(305),
+            timestamp: 0.0,
+        });
+        let link = &report.links()[0];
+        assert_eq!((link.lag_unknown, link.last_known), (1, 1));
+        assert!(link.worst_lag_is_at_least && link.bytes_behind_is_at_least);
+        assert_eq!(link.bytes_behind, Some(12));
+        assert_eq!(link.last_known_lag_upper_seconds, Some(0.018));
+        assert_eq!(link.last_known_lag_upper_bytes, Some(305));
     }
 }

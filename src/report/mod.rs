@@ -19,6 +19,7 @@ mod servers;
 mod silences;
 mod text;
 mod words;
+mod would_silence;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -43,3 +44,4 @@ pub use silences::{
 pub use text::{
     amount_text, bytes_text, lag_text, seconds_text, utc_text, visible_line, visible_text,
 };
+pub use would_silence::WouldSilence;

@@ -67,6 +67,9 @@ pub struct SilenceRequest {
 pub struct SilenceMade {
     /// Its name.
     pub id: String,
+    /// What is odd about it: that nothing fits it, as far as is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// What is wanted of silences.

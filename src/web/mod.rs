@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod handshake;
 mod limits;
+mod lost;
 mod memory;
 mod page;
 mod renderer;

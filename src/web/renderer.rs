@@ -16,6 +16,7 @@ use super::encoding::{WORTH_COMPRESSING, accepts_gzip, gzip};
 use super::memory::Memory;
 use super::page::{Filter, PairView};
 use super::reply::{CSS, HTML, JAVASCRIPT, JSON, METRICS, SVG, failed, log_failure};
+use super::runbooks::Subject;
 use crate::model::Timestamp;
 
 /// What is rendered.
@@ -35,8 +36,8 @@ pub(super) enum Document {
     Icon,
     /// The description of the API.
     OpenApi,
-    /// The runbook of this name.
-    Runbook(&'static str),
+    /// The runbook of this name, filled in for this pair or server.
+    Runbook(&'static str, Subject),
     /// The metrics.
     Metrics,
     /// Every pair, as JSON.
@@ -183,7 +184,7 @@ fn response(document: &Document, bytes: Bytes, gzipped: bool) -> Response {
 impl Document {
     const fn media_type(&self) -> HeaderValue {
         match self {
-            Self::Page(_) | Self::Pair(_) | Self::Runbook(_) => HTML,
+            Self::Page(_) | Self::Pair(_) | Self::Runbook(..) => HTML,
             Self::Style => CSS,
             Self::Script => JAVASCRIPT,
             Self::Icon => SVG,

@@ -20,11 +20,12 @@ use super::connection::Connected;
 use super::crowd::Crowd;
 use super::events::Listeners;
 use super::limits::Limits;
+use super::lost::lost;
 use super::memory::Memory;
 use super::page::{self, Filter, PairView, Range};
 use super::renderer::{Document, Renderer};
 use super::reply::{json, refuse, text};
-use super::runbooks;
+use super::runbooks::{self, About, Subject};
 use super::silences;
 use super::since::since;
 use super::state::WebState;
@@ -116,7 +117,8 @@ pub(super) fn router(
 }
 
 async fn landing_page(State(shared): State<Shared>, uri: Uri, headers: HeaderMap) -> Response {
-    let (state, filter) = (shared.state, query::<Filter>(&uri).unwrap_or_default());
+    let state = shared.state;
+    let filter = Filter::parse(query(&uri).unwrap_or_default());
     let document = Document::Page(filter.clone());
     let render = move || {
         let (fleet, now) = state.look();
@@ -148,10 +150,8 @@ async fn pair_page(
     };
     let state = shared.state;
     if page::find(&state.look().0, &view).is_none() {
-        return text(
-            StatusCode::NOT_FOUND,
-            "there is no such pair (any more); / lists them all",
-        );
+        let sentence = "there is no such pair (any more); / lists them all";
+        return lost(uri.path(), &headers, sentence);
     }
     let document = Document::Pair(view.clone());
     let render = move || {
@@ -244,29 +244,28 @@ fn fixed(text: &'static str) -> impl FnOnce() -> Result<Vec<u8>, std::convert::I
     move || Ok(text.as_bytes().to_vec())
 }
 
-async fn runbook_index(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    runbook(Path(runbooks::INDEX.to_owned()), State(shared), headers).await
+async fn runbook_index(state: State<Shared>, uri: Uri, headers: HeaderMap) -> Response {
+    runbook(Path(runbooks::INDEX.to_owned()), state, uri, headers).await
 }
 
 async fn runbook(
     Path(name): Path<String>,
     State(shared): State<Shared>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    match runbooks::find(&name) {
-        Some(found) => {
-            shared
-                .renderer
-                .respond(Document::Runbook(found.0), &headers, move || {
-                    runbooks::render(found)
-                })
-                .await
-        }
-        None => text(
-            StatusCode::NOT_FOUND,
-            "there is no such runbook; /runbooks/ lists them all",
-        ),
-    }
+    let Some(found) = runbooks::find(&name) else {
+        let sentence = "there is no such runbook; /runbooks/ lists them all";
+        return lost(uri.path(), &headers, sentence);
+    };
+    let subject = query::<Subject>(&uri).unwrap_or_default();
+    let state = shared.state;
+    let document = Document::Runbook(found.0, subject.clone());
+    let render = move || {
+        let (fleet, now) = state.look();
+        runbooks::render(found, About::find(&fleet, now, &subject).as_ref())
+    };
+    shared.renderer.respond(document, &headers, render).await
 }
 
 async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
@@ -416,10 +415,10 @@ async fn only_who_may_write(
     }
 }
 
-async fn not_found(uri: Uri) -> Response {
+async fn not_found(uri: Uri, headers: HeaderMap) -> Response {
     let sentence = "no such path: see / for the page, /metrics, /-/healthy, /-/ready, /api/v1/pairs, /api/v1/alerts, \
                     /api/v1/deliveries, /api/v1/silences";
-    refuse(uri.path(), StatusCode::NOT_FOUND, sentence)
+    lost(uri.path(), &headers, sentence)
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Response {

@@ -1,14 +1,20 @@
 //! The runbooks, served by the exporter itself: the link in an alert works when nothing but the
 //! exporter does.
 
+mod about;
+
 use askama::Template;
-use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, html};
+use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html};
+
+pub(super) use about::{About, Subject};
 
 /// `templates/runbook.html`.
 #[derive(Template)]
 #[template(path = "runbook.html")]
-struct Page {
+struct Page<'a> {
     title: &'static str,
+    /// What the alert is about that led here.
+    about: Option<&'a About>,
     /// Made from our own files, which contain no HTML of others.
     body: String,
 }
@@ -50,18 +56,40 @@ pub(super) fn find(name: &str) -> Option<(&'static str, &'static str)> {
     RUNBOOKS.iter().find(|(known, _)| *known == name).copied()
 }
 
-/// A runbook as a page.
-pub(super) fn render((name, text): (&'static str, &'static str)) -> askama::Result<Vec<u8>> {
+/// A runbook as a page, its commands filled in for what the alert is about.
+pub(super) fn render(
+    (name, text): (&'static str, &'static str),
+    about: Option<&About>,
+) -> askama::Result<Vec<u8>> {
     let title = if name == INDEX { "Runbooks" } else { name };
     let mut body = String::new();
-    html::push_html(
-        &mut body,
-        Parser::new_ext(text, Options::ENABLE_TABLES).map(linked),
-    );
+    let mut in_command = false;
+    let filled = Parser::new_ext(text, Options::ENABLE_TABLES).map(|event| {
+        match &event {
+            Event::Start(Tag::CodeBlock(_)) => in_command = true,
+            Event::End(TagEnd::CodeBlock) => in_command = false,
+            _ => {}
+        }
+        fill_in(linked(event), in_command, about)
+    });
+    html::push_html(&mut body, filled);
     // Commands may be wider than the screen, and who has only a keyboard must be able to move them,
     // too.
     let body = body.replace("<pre>", "<pre tabindex=\"0\">");
-    Page { title, body }.render().map(String::into_bytes)
+    let page = Page { title, about, body };
+    page.render().map(String::into_bytes)
+}
+
+/// A command with the addresses of what the alert is about.
+fn fill_in<'a>(event: Event<'a>, in_command: bool, about: Option<&About>) -> Event<'a> {
+    let Some(about) = about else {
+        return event;
+    };
+    match event {
+        Event::Code(text) => Event::Code(about.fill_in(&text).into()),
+        Event::Text(text) if in_command => Event::Text(about.fill_in(&text).into()),
+        other => other,
+    }
 }
 
 /// Links between the files become links between the pages.
@@ -111,7 +139,7 @@ mod tests {
     #[test]
     fn links_lead_to_pages_that_are_there() {
         for (name, _) in RUNBOOKS {
-            let page = String::from_utf8(render(find(name).unwrap()).unwrap()).unwrap();
+            let page = String::from_utf8(render(find(name).unwrap(), None).unwrap()).unwrap();
             for link in page
                 .split("href=\"/runbooks/")
                 .skip(1)
@@ -129,11 +157,59 @@ mod tests {
     #[test]
     fn tables_and_commands_are_kept() {
         let page =
-            String::from_utf8(render(find("RedisCrossDcLagHigh").unwrap()).unwrap()).unwrap();
+            String::from_utf8(render(find("RedisCrossDcLagHigh").unwrap(), None).unwrap()).unwrap();
         assert!(
             page.contains("<table>") && page.contains("<pre tabindex=\"0\"><code>"),
             "{page}"
         );
         assert!(find("../Cargo").is_none());
+    }
+
+    #[test]
+    fn commands_are_filled_in_for_the_pair_that_led_here() {
+        use crate::report::testing::{Scene, fleet};
+        let (fleet, now) = fleet(Scene::MasterLost);
+        let subject = Subject {
+            pair: "orders".to_owned(),
+            ..Subject::default()
+        };
+        let about = About::find(&fleet, now, &subject).unwrap();
+        let runbook = find("RedisCrossDcLinkDown").unwrap();
+        let page = String::from_utf8(render(runbook, Some(&about)).unwrap()).unwrap();
+        for part in [
+            "redis-cli -h r.example.com -p 6379 INFO replication",
+            "nc -vz -w 3 m.example.com 6379",
+            "mtr -rwc 20 m.example.com",
+            "href=\"/pairs/orders?replica=r.example.com%3A6379\"",
+            "master_unreachable",
+        ] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        assert!(
+            !page.contains("SOURCE") && !page.contains("TARGET"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn commands_are_filled_in_for_the_server_that_led_here() {
+        use crate::report::testing::{Scene, fleet};
+        let (fleet, now) = fleet(Scene::MasterLost);
+        let subject = Subject {
+            server: "m.example.com:6379".to_owned(),
+            ..Subject::default()
+        };
+        let about = About::find(&fleet, now, &subject).unwrap();
+        let runbook = find("RedisCrossDcServerUnreachable").unwrap();
+        let page = String::from_utf8(render(runbook, Some(&about)).unwrap()).unwrap();
+        assert!(
+            page.contains("redis-cli -h m.example.com -p 6379"),
+            "{page}"
+        );
+        let nobody = Subject {
+            server: "nobody:1".to_owned(),
+            ..Subject::default()
+        };
+        assert!(About::find(&fleet, now, &nobody).is_none());
     }
 }

@@ -2,27 +2,40 @@
 'use strict';
 (() => {
   const REFRESH_AT_MOST_EVERY = 2000; // ms; a page is rendered for everybody who waits, but not for nothing
-  const SILENT_AFTER = 10000; // ms without a word from the stream: it says something at least every two seconds
-  const RETRY_EVERY = 5000; // ms; while the stream is broken
+  const SILENT_AFTER = 5000; // ms without a word from the stream: then the page asks by itself
+  const RETRY_EVERY = 2000; // ms; while the stream is broken
+  const ANSWER_WITHIN = 4000; // ms; an exporter that is stopped takes connections and never answers
+  const STALE_AFTER = 4000; // ms without a fresh page, although it was asked for: more is no hiccup
 
   const byId = (id) => document.getElementById(id);
   const stream = byId('stream');
   if (!stream) return;
 
-  // ---- Local time beside UTC ----
+  // ---- How long ago beside UTC, and the reader's own time on demand ----
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'local time';
   const isUtc = new Date().getTimezoneOffset() === 0;
-  const local = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-  const localDay = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
-  function addLocalTimes(root) {
-    for (const time of root.querySelectorAll('time[datetime]')) {
+  const local = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' });
+  const DAY = 86400;
+  function distance(seconds) {
+    const size = Math.abs(seconds);
+    const words =
+      size < 90 ? `${Math.round(size)} s` : size < 5400 ? `${Math.round(size / 60)} min` : size < 2 * DAY ? `${Math.round(size / 3600)} h` : `${Math.round(size / DAY)} days`;
+    return seconds < 0 ? `in ${words}` : `${words} ago`;
+  }
+  function addDistances(root) {
+    const now = Number(root.querySelector('#notices').dataset.now);
+    const today = new Date(now * 1000).toISOString().slice(0, 10);
+    for (const time of root.querySelectorAll('main time[datetime]')) {
       const date = new Date(time.dateTime);
-      if (isNaN(date)) continue;
-      time.title = `${localDay.format(date)} (${zone})`;
-      if (!isUtc) time.append(Object.assign(document.createElement('span'), { className: 'local', textContent: ` (${local.format(date)} local)` }));
+      if (isNaN(date) || time.closest('.asof')) continue;
+      time.title = isUtc ? time.textContent : `${local.format(date)} ${zone}, ${time.textContent}`;
+      const utc = date.toISOString();
+      time.textContent = utc.startsWith(today) ? `${utc.slice(11, 19)} UTC` : `${utc.slice(0, 10)} ${utc.slice(11, 19)} UTC`;
+      if (time.closest('#values')) continue;
+      time.append(Object.assign(document.createElement('span'), { className: 'ago', textContent: ` ${distance(now - date / 1000)}` }));
     }
   }
-  byId('zone').textContent = isUtc ? '' : `, with ${zone} beside`;
+  byId('zone').textContent = isUtc ? '' : `; ${zone} is shown under the pointer`;
 
   // ---- The page anew, in place: what did not change stays, with its focus, its scroll and its open details ----
   function sameKind(a, b) {
@@ -45,36 +58,30 @@
     });
     while (from.childNodes.length > wanted.length) from.lastChild.remove();
   }
-  let under_way = false;
+  let underWay = false;
   let again = false;
   let newest = Number(byId('notices').dataset.now);
+  let refusal = '';
   async function refresh() {
     if (document.hidden) return;
-    if (under_way) {
+    if (underWay) {
       again = true;
       return;
     }
-    under_way = true;
+    underWay = true;
     const began = Date.now();
     try {
-      const answer = await fetch(location.pathname + location.search, { headers: { accept: 'text/html' } });
-      if (!answer.ok) throw new Error(`the exporter answered ${answer.status}`);
-      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      addLocalTimes(page);
-      offerSilences(page);
-      for (const part of document.querySelectorAll('[data-live]')) {
-        const fresh = page.getElementById(part.id);
-        if (fresh) morph(part, fresh);
-      }
-      document.title = page.title;
-      newest = Number(page.getElementById('notices').dataset.now);
-      updated();
-      placeCursors();
+      const limits = { headers: { accept: 'text/html' }, signal: AbortSignal.timeout(ANSWER_WITHIN) };
+      const answer = await fetch(location.pathname + location.search, limits);
+      const text = await answer.text();
+      refusal = answer.ok ? '' : ` (it answers with status ${answer.status})`;
+      if (answer.ok) renew(new DOMParser().parseFromString(text, 'text/html'));
     } catch (error) {
-      if (mode === 'live') show('stale');
+      refusal = '';
     } finally {
+      showAge();
       setTimeout(() => {
-        under_way = false;
+        underWay = false;
         if (again) {
           again = false;
           refresh();
@@ -82,12 +89,28 @@
       }, Math.max(0, began + REFRESH_AT_MOST_EVERY - Date.now()));
     }
   }
+  function renew(page) {
+    addDistances(page);
+    offerSilences(page);
+    for (const part of document.querySelectorAll('[data-live]')) {
+      const fresh = page.getElementById(part.id);
+      if (fresh) morph(part, fresh);
+    }
+    stopped = page.body.classList.contains('stale');
+    title = page.title;
+    newest = Number(page.getElementById('notices').dataset.now);
+    lastUpdate = Date.now();
+    placeCursors();
+  }
 
   // ---- The stream, and how old the page is ----
   const words = { connecting: 'Connecting:', live: 'Live:', stale: 'The stream is broken:', polling: 'No stream, asking again and again:' };
   let mode = 'connecting';
+  let title = document.title;
+  let stopped = document.body.classList.contains('stale'); // the exporter answers, but its monitor has stopped
   let lastUpdate = Date.now();
   let lastWord = Date.now();
+  let seenSince = Date.now(); // a page in the background does not ask
   function show(next) {
     mode = next;
     stream.dataset.mode = next;
@@ -95,21 +118,31 @@
     if (text.textContent !== words[next]) text.textContent = words[next];
     showAge();
   }
+  /** What stands on the page is old when it was not renewed for long, although somebody looks at it. */
   function showAge() {
     const age = Math.max(0, Math.round((Date.now() - lastUpdate) / 1000));
     byId('stream-age').textContent = `last update ${age} s ago`;
-    document.body.classList.toggle('old', age >= 15);
-  }
-  function updated() {
-    lastUpdate = Date.now();
-    showAge();
+    const silent = Date.now() - Math.max(lastUpdate, seenSince) > STALE_AFTER && mode !== 'connecting';
+    const banner = byId('stale');
+    banner.hidden = !silent;
+    if (silent) {
+      // A stream that is open and says nothing is no sign of life.
+      if (mode === 'live') show('stale');
+      const since = new Date(newest * 1000).toISOString().slice(11, 19);
+      banner.textContent = `This page is stale: the exporter has not answered since ${since} UTC (${distance(age).replace(' ago', '')})${refusal}. Everything below is as it was then.`;
+    }
+    document.body.classList.toggle('stale', silent || stopped);
+    document.title = silent && !title.startsWith('stale') ? `stale · ${title}` : title;
   }
   let source = null;
   function listen() {
     source = new EventSource('/api/v1/events');
     const word = () => {
       lastWord = Date.now();
-      if (mode !== 'live') show('live');
+      if (mode !== 'live') {
+        show('live');
+        refresh();
+      }
     };
     source.addEventListener('snapshot', (event) => {
       word();
@@ -121,11 +154,14 @@
     source.onerror = () => {
       // A browser connects again by itself, unless it was refused.
       show(source.readyState === EventSource.CLOSED ? 'polling' : 'stale');
+      refresh();
     };
   }
   setInterval(() => {
     showAge();
-    if (mode === 'live' && Date.now() - lastWord > SILENT_AFTER) show('stale');
+    // Where polls are rare, a stream that lives may have nothing to say.
+    if (mode === 'live' && Date.now() - lastWord > SILENT_AFTER) refresh();
+    if (mode === 'live' && Date.now() - lastUpdate > SILENT_AFTER + ANSWER_WITHIN) show('stale');
   }, 1000);
   setInterval(() => {
     if (mode === 'live') return;
@@ -135,7 +171,19 @@
     }
     refresh();
   }, RETRY_EVERY);
-  document.addEventListener('visibilitychange', () => document.hidden || refresh());
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) return;
+    seenSince = Date.now();
+    refresh();
+  });
+
+  /** Shows the page that another address asks for, and keeps that address. */
+  function ask(query) {
+    const text = query.toString();
+    history.replaceState(null, '', text ? `/?${text}` : '/');
+    again = underWay;
+    refresh();
+  }
 
   // ---- The filter, while it is typed ----
   const filter = document.querySelector('form.filter');
@@ -143,10 +191,8 @@
     let typing = null;
     const apply = () => {
       const given = [...new FormData(filter)].filter(([, value]) => value !== '');
-      const query = new URLSearchParams(given).toString();
-      history.replaceState(null, '', query ? `/?${query}` : '/');
-      again = under_way;
-      refresh();
+      const silence = [...new URLSearchParams(location.search)].filter(([name]) => name === 'silence' || name === 'for');
+      ask(new URLSearchParams([...given, ...silence]));
     };
     filter.addEventListener('input', () => {
       clearTimeout(typing);
@@ -170,7 +216,7 @@
       const answer = await fetch(path, { method, headers: { 'content-type': 'application/json' }, body });
       const told = await answer.json().catch(() => ({}));
       said.className = answer.ok ? 'said' : 'said refused';
-      said.textContent = answer.ok ? done : told.error || `the exporter answered ${answer.status}`;
+      said.textContent = answer.ok ? [done, told.warning].filter((text) => text).join(' ') : told.error || `the exporter answered ${answer.status}`;
       if (answer.ok) refreshSoon();
       return answer.ok;
     } catch (error) {
@@ -180,13 +226,24 @@
     }
   }
   function refreshSoon() {
-    again = under_way;
+    again = underWay;
     refresh();
   }
   if (silenceForm) {
     byId('silence').hidden = false;
     const field = (name) => silenceForm.elements[name];
     field('author').value = localStorage.getItem('author') || '';
+    // What the matchers fit is rendered by the exporter, as everything: the address has them.
+    const preview = () => {
+      const lines = field('matchers').value.split('\n').filter((line) => line.trim());
+      const others = [...new URLSearchParams(location.search)].filter(([name]) => name !== 'silence');
+      ask(new URLSearchParams([...others, ...lines.map((line) => ['silence', line])]));
+    };
+    let writing = null;
+    field('matchers').addEventListener('input', () => {
+      clearTimeout(writing);
+      writing = setTimeout(preview, 250);
+    });
     silenceForm.addEventListener('submit', async (event) => {
       event.preventDefault();
       const lines = field('matchers').value.split('\n').map((line) => line.trim()).filter((line) => line);
@@ -207,6 +264,7 @@
       if (await change('POST', '/api/v1/silences', JSON.stringify(wanted), 'It is silenced.')) {
         field('matchers').value = field('comment').value = '';
         byId('silence').open = false;
+        preview();
       }
     });
     document.addEventListener('click', (event) => {
@@ -214,6 +272,7 @@
       if (matchers) {
         byId('silence').open = true;
         field('matchers').value = matchers;
+        preview();
         field(field('author').value ? 'comment' : 'author').focus();
       } else if (replay) {
         change('POST', `/api/v1/deliveries/${encodeURIComponent(replay)}/replay`, undefined, 'It is sent again.', byId('replay-said'));
@@ -263,7 +322,7 @@
     });
   }
 
-  addLocalTimes(document);
+  addDistances(document);
   offerSilences(document);
   show('connecting');
   listen();

@@ -11,7 +11,9 @@ use super::renderer::Document;
 use super::reply::{JSON, failed, log_failure, refuse};
 use super::routes::Shared;
 use crate::alert::{SilenceError, SilenceId};
-use crate::report::{SilenceCommand, SilenceMade, SilenceRefusal, SilenceRequest, SilencesReport};
+use crate::report::{
+    SilenceCommand, SilenceMade, SilenceRefusal, SilenceRequest, SilencesReport, WouldSilence,
+};
 
 /// The largest silence: all of its matchers at their longest.
 const MAX_BODY: usize = 64 * 1024;
@@ -51,7 +53,14 @@ pub(super) async fn add(State(shared): State<Shared>, request: Request) -> Respo
     };
     let (fleet, now) = shared.state.look();
     match asked.into_new(fleet.anchor.wall(now)) {
-        Ok(new) => command(&shared, &path, SilenceCommand::Add(new)).await,
+        Ok(new) => {
+            let would = WouldSilence::new(&fleet, &new.matchers);
+            if let Some(sentence) = would.unknown_labels.first() {
+                return refuse(&path, StatusCode::BAD_REQUEST, sentence);
+            }
+            let warning = would.is_nothing().then(|| would.words());
+            command(&shared, &path, SilenceCommand::Add(new), warning).await
+        }
         Err(sentence) => refuse(&path, StatusCode::BAD_REQUEST, &sentence),
     }
 }
@@ -64,7 +73,7 @@ pub(super) async fn expire(
 ) -> Response {
     // A path that is no UTF-8 text names no silence either.
     match id.ok().and_then(|Path(id)| SilenceId::parse(&id)) {
-        Some(id) => command(&shared, uri.path(), SilenceCommand::Expire(id)).await,
+        Some(id) => command(&shared, uri.path(), SilenceCommand::Expire(id), None).await,
         None => refuse(
             uri.path(),
             StatusCode::NOT_FOUND,
@@ -73,9 +82,18 @@ pub(super) async fn expire(
     }
 }
 
-async fn command(shared: &Shared, path: &str, command: SilenceCommand) -> Response {
+async fn command(
+    shared: &Shared,
+    path: &str,
+    command: SilenceCommand,
+    warning: Option<String>,
+) -> Response {
+    let made = |id: SilenceId| SilenceMade {
+        id: id.to_string(),
+        warning,
+    };
     match (shared.state.silence)(command).await {
-        Ok(id) => match serde_json::to_vec(&SilenceMade { id: id.to_string() }) {
+        Ok(id) => match serde_json::to_vec(&made(id)) {
             Ok(body) => (StatusCode::OK, [(CONTENT_TYPE, JSON)], body).into_response(),
             Err(error) => {
                 log_failure(&error);

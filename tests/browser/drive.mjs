@@ -66,8 +66,49 @@ async function accessible(page, name) {
 const looks = [
   ['light', { colorScheme: 'light' }, { width: 1280, height: 900 }],
   ['dark', { colorScheme: 'dark' }, { width: 1280, height: 900 }],
+  ['tablet', { colorScheme: 'light' }, { width: 768, height: 1024 }],
   ['phone', { colorScheme: 'light' }, { width: 375, height: 812 }],
 ];
+
+/** Texts in pictures that stick out of them, and texts that are cut off: a number cut on the left is another number. */
+function clipped() {
+  const found = [];
+  for (const text of document.querySelectorAll('svg text')) {
+    if (!text.checkVisibility()) continue;
+    const { x, y, width, height } = text.getBBox();
+    const { width: right, height: bottom } = text.ownerSVGElement.viewBox.baseVal;
+    if (x < 0 || y < -1 || x + width > right || y + height > bottom + 1) found.push(`${text.textContent}: ${x} to ${x + width} of ${right}`);
+  }
+  for (const name of document.querySelectorAll('.site')) {
+    const box = name.querySelector('rect').getBBox();
+    for (const text of name.querySelectorAll('.name, .note')) {
+      if (text.checkVisibility() && text.getBBox().width > box.width) found.push(`${text.textContent} is wider than its box`);
+    }
+  }
+  for (const element of document.querySelectorAll('h1, h2, p, th, td, dd, dt, li, summary, .badge, .banner')) {
+    if (!element.checkVisibility() || element.closest('.wide, .quiet') || element.classList.contains('quiet')) continue;
+    if (element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).display !== 'inline') found.push(`${element.nodeName} ${element.textContent.trim().slice(0, 60)}: ${element.scrollWidth} in ${element.clientWidth}`);
+  }
+  return found;
+}
+
+/** Addresses that are broken inside: 127.1.0.10:1710/0 reads as another port. */
+function broken() {
+  const found = [];
+  const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    if (!node.parentElement.checkVisibility() || node.parentElement.closest('svg, option, textarea')) continue;
+    for (const match of node.data.matchAll(/\d+\.\d+\.\d+\.\d+:\d+/g)) {
+      const range = document.createRange();
+      range.setStart(node, match.index);
+      range.setEnd(node, match.index + match[0].length);
+      const lines = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
+      if (lines.size > 1) found.push(match[0]);
+    }
+  }
+  return found;
+}
 
 /** Looks at a page in every way that people do. */
 async function lookAt(page, name) {
@@ -78,6 +119,10 @@ async function lookAt(page, name) {
     await accessible(page, `${name}, ${look}`);
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     check(overflow <= 0, `${name}, ${look}: nothing is wider than the screen`);
+    const cut = await page.evaluate(clipped);
+    check(cut.length === 0, `${name}, ${look}: nothing is clipped: ${cut.join('; ')}`);
+    const split = await page.evaluate(broken);
+    check(split.length === 0, `${name}, ${look}: no address is broken inside: ${split.join('; ')}`);
   }
   const [, media, size] = looks[0];
   await page.emulateMedia(media);
@@ -94,8 +139,9 @@ async function main() {
   await page.evaluate(() => (window.neverReloaded = true));
   check((await row(page, HOSTILE).count()) === 1, 'a hostile name is shown as it is');
   check((await page.locator('img').count()) === 0, 'and nothing of it is obeyed');
-  const local = await page.locator('#happenings time .local, #rows time .local, .happenings time .local').first().textContent().catch(() => '');
-  console.log(`local time: ${local}`);
+  const time = page.locator('#happenings time').first();
+  check(/^\d\d:\d\d:\d\d UTC .* ago$/.test(await time.textContent()), 'a time says how long ago it was');
+  check(/\d\d:\d\d:\d\d Europe\/Berlin, .* UTC/.test(await time.getAttribute('title')), "and the reader's own time on demand");
   await lookAt(page, 'calm');
 
   console.log('--- a link stalls and turns red by itself');
@@ -134,17 +180,30 @@ async function main() {
   await page.waitForFunction(() => document.querySelector('#silences tbody')?.textContent.includes('<b>the line is being mended</b>'));
   check((await page.textContent('#silence-said')) === 'It is silenced.', 'it is said');
   await page.waitForFunction(() => document.querySelector('#alerts').textContent.includes('not told: silenced'));
-  await page.fill('textarea[name=matchers]', '=').catch(async () => {
-    await page.click('#silence summary');
-    await page.fill('textarea[name=matchers]', '=');
-  });
+  await page.click('#silence summary');
+  await page.fill('textarea[name=matchers]', '=');
   await page.fill('input[name=comment]', 'nothing');
   outage = true; // the browser tells its console of a refusal, too
   await page.click('#silence-form button[type=submit]');
-  await page.waitForFunction(() => document.querySelector('#silence-said.refused')?.textContent.includes("is not a label's name"));
+  await page.waitForFunction(() => document.querySelector('#silence-said.refused')?.textContent.includes("is not a label of any alert"));
   await page.locator('#silences button.expire').click();
   await page.waitForFunction(() => document.querySelector('#silences tbody').textContent.includes('expired'));
   outage = false;
+
+  console.log('--- a link of a message fills in a silence, and it is tried before it is made');
+  const linked = await visit({});
+  await linked.goto(`${url}/?silence=pair%3Dorders&silence=dc%3Dnowhere&for=2h#silences`);
+  await mode(linked, 'live');
+  check((await linked.inputValue('textarea[name=matchers]')) === 'pair=orders\ndc=nowhere', 'whom');
+  check((await linked.inputValue('select[name=duration]')) === '7200', 'for how long');
+  await linked.waitForFunction(() => document.querySelector('#silence-preview').textContent.includes('Nothing fits'));
+  await linked.fill('textarea[name=matchers]', 'piar=orders');
+  await linked.waitForFunction(() => document.querySelector('#silence-preview').textContent.includes('did you mean pair?'));
+  await linked.fill('textarea[name=matchers]', 'pair=orders');
+  await linked.waitForFunction(() => /Fits \d+ alerts? now, and later ones of 2 pairs/.test(document.querySelector('#silence-preview').textContent));
+  check(new URL(linked.url()).search === '?for=2h&silence=pair%3Dorders', 'the address can be sent to somebody');
+  await linked.screenshot({ path: path.join(shots, 'prefilled.png'), fullPage: true });
+  await linked.close();
 
   console.log('--- by keyboard to the page of the pair');
   await row(page, 'orders').first().getByRole('link').focus();
@@ -156,7 +215,7 @@ async function main() {
   check((await chart.locator('.trace').getAttribute('d')).startsWith('M'), 'the chart has a line');
   await chart.focus();
   await page.keyboard.press('ArrowLeft');
-  check(/From .* UTC.* local\): lag .* behind, \w+/.test(await page.textContent('#reading')), 'the arrow keys read values');
+  check(/From .* UTC: lag .* behind, \w+/.test(await page.textContent('#reading')), 'the arrow keys read values');
   await lookAt(page, 'pair');
 
   console.log('--- it heals');
@@ -171,12 +230,14 @@ async function main() {
   outage = true;
   await stage('stop');
   await page.waitForFunction(() => ['stale', 'polling'].includes(document.querySelector('#stream').dataset.mode));
+  await page.waitForFunction(() => !document.querySelector('#stale').hidden && document.title.startsWith('stale'));
   await page.waitForFunction(() => /last update ([5-9]|\d\d+) s ago/.test(document.querySelector('#stream').textContent));
   await page.screenshot({ path: path.join(shots, 'lost.png') });
   await stage('start');
   await mode(page, 'live');
   await page.waitForFunction(() => /last update [0-3] s ago/.test(document.querySelector('#stream').textContent));
   check(await page.evaluate(() => window.neverReloaded), 'it goes on where it was');
+  await page.waitForFunction(() => document.querySelector('#stale').hidden && !document.title.startsWith('stale'));
   outage = false;
 
   console.log('--- runbooks');

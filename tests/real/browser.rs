@@ -86,8 +86,9 @@ impl Fleet {
             _servers: vec![orders, sessions, far, third, back],
         }
     }
+}
 
-    /// Does what the browser's driver asks for.
+impl Play for Fleet {
     async fn play(&mut self, word: &str) {
         match word {
             "stall" => self.wan.stall(Direction::Both),
@@ -106,7 +107,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/browser")
 }
 
-fn start(script: &str, url: &str, more: &[&str]) -> Child {
+/// Starts a script of tests/browser on the pages at `url`.
+pub(crate) fn start(script: &str, url: &str, more: &[&str]) -> Child {
     let installed = folder().join("installed.json").exists();
     assert!(
         installed,
@@ -154,8 +156,14 @@ async fn screenshots() {
     follow(driver, &mut fleet).await;
 }
 
+/// What a driver of the browser can ask for.
+pub(crate) trait Play {
+    /// Does what the word says.
+    async fn play(&mut self, word: &str);
+}
+
 /// Does what the driver asks for until it ends, which must be well.
-async fn follow(mut driver: Child, fleet: &mut Fleet) {
+pub(crate) async fn follow(mut driver: Child, fleet: &mut impl Play) {
     let mut answers = driver.stdin.take().unwrap();
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
     let mut said = Vec::new();

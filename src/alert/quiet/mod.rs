@@ -4,9 +4,11 @@
 //! over.
 
 mod maintenance;
+mod matchers;
 mod silences;
 
 pub use maintenance::Maintenance;
+pub use matchers::Matchers;
 pub use silences::{
     MAX_SILENCES, NewSilence, Silence, SilenceError, SilenceRecord, SilenceState, Silences,
 };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
+use super::Matchers;
 use crate::alert::SilenceId;
 use crate::model::{Span, WallTime, stable_hash};
 
@@ -62,7 +63,7 @@ pub struct SilenceRecord {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Silence {
     record: SilenceRecord,
-    globs: Vec<(String, WildMatch)>,
+    globs: Matchers,
 }
 
 /// Where a silence stands.
@@ -268,20 +269,14 @@ impl Silence {
     }
 
     fn fits<'a>(&self, label: impl Fn(&str) -> &'a str) -> bool {
-        self.globs
-            .iter()
-            .all(|(name, glob)| glob.matches(label(name)))
+        self.globs.fit(label)
     }
 }
 
 impl From<SilenceRecord> for Silence {
     fn from(record: SilenceRecord) -> Self {
-        let globs = record
-            .matchers
-            .iter()
-            .map(|(label, glob)| (label.clone(), WildMatch::new(glob)));
         Self {
-            globs: globs.collect(),
+            globs: Matchers::new(&record.matchers),
             record,
         }
     }

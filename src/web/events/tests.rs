@@ -84,7 +84,7 @@ async fn who_listens_is_told_how_things_are_and_what_happens() {
     assert!(stream.reads("event: alert").await);
     assert!(
         stream
-            .reads("\"state\":\"master_unreachable\",\"pairs\":1")
+            .reads("\"state\":\"master_unreachable\",\"level_reason\":")
             .await
     );
     assert_eq!(stream.data("state")["state"], "master_unreachable");

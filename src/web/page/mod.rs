@@ -5,29 +5,38 @@
 //! everything that is put into them: names come from the configuration, and reasons may repeat what
 //! servers say.
 
+mod groups;
+mod links;
 mod map;
+mod measure;
+mod notices;
 mod pair;
 mod plot;
+mod prefill;
 mod query;
 mod rows;
 
 use askama::Template;
 
 pub(super) use pair::{PairView, find, render as render_pair};
-pub(super) use query::{Filter, Range};
+pub(super) use query::{Filter, Range, pair_address};
 
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::replication::PairState;
 use crate::report::{
     AlertsReport, DeliveriesReport, ExporterReport, HistoryReport, Level, LinkReport, ListedState,
-    PairsReport, Summary, seconds_text,
+    PairsReport, Summary,
 };
+use groups::AlertGroup;
+use links::LinkRow;
 use map::Map;
+use notices::{Notice, notices};
 use plot::Spark;
+use prefill::SilenceForm;
 use rows::{
-    AlertRow, DeliveryRow, FailoverRow, HappeningRow, LinkRow, Moment, PairRow, ReceiverRow,
-    SentinelRow, ServerRow, SilenceRow,
+    AlertRow, DeliveryRow, FailoverRow, HappeningRow, Moment, PairRow, ReceiverRow, SentinelRow,
+    ServerRow, SilenceRow,
 };
 
 /// The pages' stylesheet.
@@ -48,15 +57,18 @@ const ROWS_PER_PAGE: usize = 100;
 /// Rows of every other table at the most: the API has all.
 const MOST_ROWS: usize = 200;
 
-/// Happenings that are shown.
+/// Happenings that are shown at the most,
 const HAPPENINGS: usize = 30;
+
+/// and those of them that are not folded away.
+const LATEST_HAPPENINGS: usize = 8;
 
 /// `templates/page.html`.
 #[derive(Template)]
 #[template(path = "page.html")]
 struct Page {
     head: Head,
-    alerts: Rows<AlertRow>,
+    alerts: Rows<AlertGroup>,
     over: Rows<AlertRow>,
     map: Option<Map>,
     links: Rows<LinkRow>,
@@ -64,6 +76,7 @@ struct Page {
     sentinels: Rows<SentinelRow>,
     failovers: Rows<FailoverRow>,
     silences: Rows<SilenceRow>,
+    silence_form: SilenceForm,
     receivers: Rows<ReceiverRow>,
     dead: Rows<DeliveryRow>,
     recent: Rows<DeliveryRow>,
@@ -72,6 +85,8 @@ struct Page {
     pairs: Vec<PairRow>,
     pager: Pager,
     happenings: Vec<HappeningRow>,
+    /// Those before, folded away.
+    older: Vec<HappeningRow>,
 }
 
 /// What stands at the top of every page.
@@ -81,8 +96,9 @@ struct Head {
     now: Moment,
     /// The same as Unix seconds: the script tells by it how old the page is.
     now_timestamp: f64,
-    stuck_for: Option<String>,
-    ready: bool,
+    /// Whether the monitor has stopped: then everything is old.
+    stale: bool,
+    notices: Vec<Notice>,
     version: String,
 }
 
@@ -142,10 +158,7 @@ impl Page {
         now: Timestamp,
         filter: &Filter,
     ) -> Self {
-        let live = alerts
-            .alerts
-            .iter()
-            .filter(|alert| alert.state != ListedState::Resolved);
+        let live = groups::live(alerts);
         let over = alerts
             .alerts
             .iter()
@@ -164,7 +177,7 @@ impl Page {
         let pager = Pager::of(filter, found.len(), report.pairs.len());
         let row = |place: &usize| {
             let spark = fleet.pairs.get(*place).and_then(|pair| {
-                Spark::of(&HistoryReport::of(
+                Spark::new(&HistoryReport::of(
                     fleet,
                     pair,
                     now - Range::Minutes.span(),
@@ -173,15 +186,23 @@ impl Page {
             });
             PairRow::of(&report.pairs[*place], spark)
         };
+        let mut happened = fleet.journal.after(0).rev();
+        let latest = happened.by_ref().take(LATEST_HAPPENINGS);
+        let happenings = latest.map(|one| HappeningRow::of(fleet, one)).collect();
+        let older = happened
+            .take(HAPPENINGS - LATEST_HAPPENINGS)
+            .map(|one| HappeningRow::of(fleet, one))
+            .collect();
         Self {
             head: Head::of(
                 summary_text(report.summary()),
                 report.summary(),
-                &report.exporter,
+                (fleet, &report.exporter),
+                now,
             ),
-            alerts: Rows::of(live, AlertRow::of),
+            alerts: Rows::of(live.into_iter(), |group| group),
             over: Rows::of(over, AlertRow::of),
-            map: Map::of(&links, &report.servers),
+            map: Map::new(&links, &report.servers),
             silent: Rows::of(silent, ServerRow::of),
             sentinels: Rows::of(report.sentinels.iter(), SentinelRow::of),
             failovers: Rows::of(
@@ -195,6 +216,7 @@ impl Page {
             dead: Rows::of(deliveries.dead_letters.iter(), DeliveryRow::of_dead),
             recent: Rows::of(deliveries.recent.iter(), DeliveryRow::of),
             silences: Rows::of(fleet.silences.iter(), SilenceRow::of),
+            silence_form: SilenceForm::new(fleet, filter),
             maintenance: fleet.maintenance.iter().map(ToString::to_string).collect(),
             filter: Choices::of(filter, &links),
             pairs: found
@@ -204,13 +226,8 @@ impl Page {
                 .map(row)
                 .collect(),
             pager,
-            happenings: fleet
-                .journal
-                .after(0)
-                .rev()
-                .take(HAPPENINGS)
-                .map(|h| HappeningRow::of(fleet, h))
-                .collect(),
+            happenings,
+            older,
             links: worst_links(&links),
         }
     }
@@ -220,7 +237,7 @@ impl Page {
 fn worst_links(links: &[LinkReport]) -> Rows<LinkRow> {
     let mut links: Vec<_> = links.iter().collect();
     links.sort_by_key(|link| (std::cmp::Reverse(link.level), link.state));
-    Rows::of(links.into_iter(), LinkRow::of)
+    Rows::of(links.into_iter(), LinkRow::new)
 }
 
 /// How many pairs are how bad: `1 critical, 2 ok`.
@@ -237,10 +254,20 @@ fn summary_text(summary: Summary) -> String {
 }
 
 impl Head {
-    fn of(title: String, summary: Summary, exporter: &ExporterReport) -> Self {
+    fn of(
+        title: String,
+        summary: Summary,
+        (fleet, exporter): (&FleetSnapshot, &ExporterReport),
+        now: Timestamp,
+    ) -> Self {
         let counts = summary.counts().into_iter();
+        let stale = exporter.stuck_seconds.is_some();
         Self {
-            title,
+            title: if stale {
+                format!("stale · {title}")
+            } else {
+                title
+            },
             counts: counts
                 .map(|(level, count)| Count {
                     level: level.label(),
@@ -249,8 +276,8 @@ impl Head {
                 .collect(),
             now: Moment::of(exporter.now_timestamp),
             now_timestamp: exporter.now_timestamp,
-            stuck_for: exporter.stuck_seconds.map(seconds_text),
-            ready: exporter.ready,
+            stale,
+            notices: notices(fleet, exporter, now),
             version: exporter.version.clone(),
         }
     }

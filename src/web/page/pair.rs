@@ -4,7 +4,8 @@ use std::error::Error;
 
 use askama::Template;
 
-use super::plot::{Plot, Run, timeline};
+use super::links::way;
+use super::plot::{Charts, Frame, Occurring, span_words};
 use super::query::pair_address;
 use super::rows::{AlertRow, HappeningRow, Moment, NOT_KNOWN, lag_bytes, reason};
 use super::{HAPPENINGS, Head, Range, Rows, Summary};
@@ -34,10 +35,11 @@ struct PairPage {
     name: String,
     replica: String,
     master: String,
-    source_dc: String,
-    target_dc: String,
+    way: String,
     level: &'static str,
     state: &'static str,
+    /// The state and since when, and what would be lost if the master's datacenter failed now.
+    summary: String,
     lag: String,
     reason: String,
     siblings: Vec<(String, String)>,
@@ -45,11 +47,13 @@ struct PairPage {
     servers: Vec<ServerCard>,
     alerts: Rows<AlertRow>,
     ranges: Vec<RangeLink>,
+    /// How much past is shown: `The last 15 minutes`.
+    span: String,
     range: &'static str,
     step: String,
-    lag_plot: Plot,
-    bytes_plot: Plot,
-    runs: Vec<Run>,
+    /// For desks, and for phones.
+    charts: [Charts; 2],
+    legend: Vec<Occurring>,
     changes: Vec<ChangeRow>,
     happenings: Vec<HappeningRow>,
     values: Vec<ValueRow>,
@@ -131,21 +135,24 @@ pub(in crate::web) fn render(
         .journal
         .after(0)
         .rev()
-        .filter(|happening| HappeningRow::concerns(happening, report));
+        .filter(|happening| HappeningRow::is_alert_about(happening, report));
     let level = report.level().label();
+    let sizes = [Frame::WIDE, Frame::NARROW];
+    let charts = sizes.map(|frame| Charts::new(&history, report.thresholds.lag_seconds, frame));
     let page = PairPage {
         head: Head::of(
             format!("{}: {level}", report.pair),
             Summary::default(),
-            &alerts.exporter,
+            (fleet, &alerts.exporter),
+            now,
         ),
         name: report.pair.clone(),
         replica: report.replica.clone(),
         master: report.master.clone(),
-        source_dc: report.source_dc.clone(),
-        target_dc: report.target_dc.clone(),
+        way: way(&report.source_dc, &report.target_dc),
         level,
         state: report.state.label(),
+        summary: report.summary.clone(),
         lag: lag_text(
             report.lag_lower_seconds,
             report.lag_seconds,
@@ -157,17 +164,11 @@ pub(in crate::web) fn render(
         servers: servers((fleet, now), pair),
         alerts: Rows::of(about, AlertRow::of),
         ranges: ranges(report, view.range),
+        span: span_words(&history, view.range.words()),
         range: view.range.words(),
         step: seconds_words(history.step_seconds),
-        lag_plot: Plot::of_lag(
-            &history,
-            [
-                ("warning", report.thresholds.lag_seconds.warning),
-                ("critical", report.thresholds.lag_seconds.critical),
-            ],
-        ),
-        bytes_plot: Plot::of_bytes(&history),
-        runs: timeline(&history),
+        legend: charts[0].states.legend(),
+        charts,
         changes: history.changes.iter().rev().map(ChangeRow::of).collect(),
         happenings: happenings
             .take(HAPPENINGS)

@@ -1,14 +1,11 @@
 //! What a reader asks the page for: which pairs, which screenful, how far back.
 
-use serde::Deserialize;
-
 use crate::model::Span;
-use crate::report::{Level, PairReport};
+use crate::report::{AlertReport, Level, PairReport};
 
-/// Which pairs are wanted. Everything is optional, and what makes no sense is as if it were not
-/// there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(default)]
+/// Which pairs are wanted, and which silence somebody is about to make. Everything is optional, and
+/// what makes no sense is as if it were not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::web) struct Filter {
     /// A part of the name, a server, a datacenter or a label's value.
     pub(super) q: String,
@@ -20,6 +17,10 @@ pub(in crate::web) struct Filter {
     pub(super) to: String,
     /// Which screenful, from 1 on.
     pub(super) page: String,
+    /// Matchers of a silence that is not made yet, `label=glob` each.
+    pub(super) silence: Vec<String>,
+    /// How long it is to last, such as `2h`.
+    pub(super) silence_for: String,
 }
 
 /// How far back a pair's page looks.
@@ -70,7 +71,29 @@ impl Range {
     }
 }
 
+/// Matchers that are read from an address: more than a silence may have are told of none.
+const MOST_MATCHERS: usize = 16;
+
 impl Filter {
+    /// What an address asks for behind its `?`. Of what is given twice the last counts, but each
+    /// `silence` is a matcher.
+    pub(in crate::web) fn parse(query: Vec<(String, String)>) -> Self {
+        let mut filter = Self::default();
+        for (name, value) in query {
+            match name.as_str() {
+                "q" => filter.q = value,
+                "state" => filter.state = value,
+                "from" => filter.from = value,
+                "to" => filter.to = value,
+                "page" => filter.page = value,
+                "for" => filter.silence_for = value,
+                "silence" if filter.silence.len() < MOST_MATCHERS => filter.silence.push(value),
+                _ => {}
+            }
+        }
+        filter
+    }
+
     /// Which screenful is wanted, from 0 on.
     pub(super) fn page(&self) -> usize {
         self.page
@@ -139,11 +162,23 @@ pub(super) fn link_address(from: &str, to: &str) -> String {
 }
 
 /// The address of a pair's page.
-pub(super) fn pair_address(name: &str, replica: &str) -> String {
+pub(in crate::web) fn pair_address(name: &str, replica: &str) -> String {
     address(
         &format!("/pairs/{}", encoded(name)),
         &[("replica", &replica.to_owned())],
     )
+}
+
+/// The address of an alert's runbook, filled in with the pair or the server that it is about.
+pub(super) fn runbook_address(alert: &AlertReport) -> String {
+    let none = String::new();
+    let label = |name: &str| alert.labels.get(name).unwrap_or(&none);
+    let all = [
+        ("pair", label("pair")),
+        ("replica", label("replica")),
+        ("server", label("server")),
+    ];
+    address(&format!("/runbooks/{}", alert.alertname), &all)
 }
 
 fn address(path: &str, query: &[(&str, &String)]) -> String {
@@ -255,6 +290,25 @@ mod tests {
             "/pairs/catalog%2Fslot-0?replica=r%3A1"
         );
         assert_eq!(link_address("a b", "c"), "/?from=a%20b&to=c");
+    }
+
+    #[test]
+    fn an_address_may_bring_a_silence_that_is_not_made_yet() {
+        let asked = [
+            ("silence", "pair=orders"),
+            ("q", "a"),
+            ("silence", "replica=r:1"),
+            ("for", "2h"),
+            ("q", "b"),
+            ("unknown", "x"),
+        ];
+        let query = asked.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let filter = Filter::parse(query.into());
+        assert_eq!(filter.silence, ["pair=orders", "replica=r:1"]);
+        assert_eq!(
+            (filter.q.as_str(), filter.silence_for.as_str()),
+            ("b", "2h")
+        );
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The rows of the page's tables: values of a report as people read them.
 
+use super::links::way;
 use super::plot::Spark;
-use super::query::{link_address, pair_address};
+use super::query::{pair_address, runbook_address};
 use crate::alert::{Labels, SilenceRecord, SilenceState};
 use crate::monitor::{FleetSnapshot, Happening, What};
 use crate::report::{
     AlertReport, DeadLetterReport, DeliveryReport, FailoverReport, FailoversReport,
-    HappeningReport, LastKnownReport, Level, LinkReport, ListedState, PairReport, ReceiverReport,
+    HappeningReport, LastKnownReport, Level, ListedState, PairReport, ReceiverReport,
     SentinelReport, SentinelsReport, ServerReport, amount_text, bytes_text, lag_text, seconds_text,
     utc_text,
 };
@@ -19,6 +20,8 @@ pub(super) struct Moment {
     /// RFC 3339.
     pub(super) machine: String,
     pub(super) text: String,
+    /// Its time of day.
+    pub(super) clock: String,
 }
 
 impl Moment {
@@ -29,6 +32,7 @@ impl Moment {
             .map(|date| format!("{}Z", date.replace(' ', "T")));
         Self {
             machine: machine.unwrap_or_default(),
+            clock: text.get(11..).unwrap_or(NOT_KNOWN).to_owned(),
             text,
         }
     }
@@ -36,15 +40,20 @@ impl Moment {
 
 pub(super) struct AlertRow {
     pub(super) name: String,
+    /// What happened, to whom and since when, and what would be lost now.
+    pub(super) summary: String,
     pub(super) level: &'static str,
     pub(super) state: &'static str,
     pub(super) about: String,
     pub(super) address: Option<String>,
     pub(super) value: String,
-    pub(super) threshold: String,
+    /// What the value is compared with; empty of what is resolved.
+    pub(super) limit: String,
     pub(super) since: Moment,
     pub(super) until: Option<Moment>,
     pub(super) reason: String,
+    /// The runbook, with the addresses of what the alert is about.
+    pub(super) runbook: String,
     /// Why nobody is told of it, where that is so.
     pub(super) held: Option<String>,
     /// What a silence of it looks for, a line each.
@@ -117,22 +126,11 @@ pub(super) struct SentinelRow {
     pub(super) trouble: String,
 }
 
-pub(super) struct LinkRow {
-    pub(super) from: String,
-    pub(super) to: String,
-    pub(super) address: String,
-    pub(super) level: &'static str,
-    pub(super) state: &'static str,
-    pub(super) streaming: String,
-    pub(super) lag: String,
-    pub(super) bytes: String,
-}
-
 pub(super) struct PairRow {
     pub(super) name: String,
     pub(super) address: String,
-    pub(super) source_dc: String,
-    pub(super) target_dc: String,
+    /// From where to where.
+    pub(super) way: String,
     pub(super) master: String,
     pub(super) replica: String,
     pub(super) level: &'static str,
@@ -162,6 +160,7 @@ impl AlertRow {
         let replica = label("pair").zip(label("replica"));
         Self {
             name: alert.alertname.clone(),
+            summary: alert.summary.clone(),
             level: if alert.state == ListedState::Firing {
                 alert.severity.label()
             } else {
@@ -175,10 +174,11 @@ impl AlertRow {
             about: about(&alert.labels),
             address: replica.map(|(pair, replica)| pair_address(pair, replica)),
             value: alert_value(alert),
-            threshold: amount_text(alert.threshold, alert.unit),
+            limit: limit(alert),
             since: Moment::of(alert.started_timestamp),
             until: alert.resolved_timestamp.map(Moment::of),
-            reason: alert.reason.clone().unwrap_or_else(|| NOT_KNOWN.to_owned()),
+            reason: alert.reason.clone().unwrap_or_default(),
+            runbook: runbook_address(alert),
             held: held(alert),
             matchers: matchers(alert),
         }
@@ -221,8 +221,8 @@ impl SilenceRow {
             .map(|(name, glob)| format!("{name}={glob}"))
             .collect();
         let level = match state {
-            SilenceState::Active => "unknown",
-            SilenceState::Pending => "pending",
+            SilenceState::Active => "silenced",
+            SilenceState::Pending => "scheduled",
             SilenceState::Expired => "resolved",
         };
         Self {
@@ -277,12 +277,27 @@ fn about(labels: &Labels) -> String {
         .join(", ")
 }
 
+/// The value now; of what is resolved, the worst that it was.
 fn alert_value(alert: &AlertReport) -> String {
+    let text = |amount| amount_text(amount, alert.unit);
+    if alert.state == ListedState::Resolved {
+        let peak = alert.peak.map(text);
+        return peak.map_or_else(|| NOT_KNOWN.to_owned(), |peak| format!("up to {peak}"));
+    }
     match (alert.value, alert.lower) {
-        (Some(value), _) => amount_text(value, alert.unit),
-        (None, Some(lower)) => format!("at least {}", amount_text(lower, alert.unit)),
+        (Some(value), _) => text(value),
+        (None, Some(lower)) => format!("at least {}", text(lower)),
         (None, None) => NOT_KNOWN.to_owned(),
     }
+}
+
+/// `warning from 10.0 s`; nothing of what is resolved: its sentence says how long it lasted.
+fn limit(alert: &AlertReport) -> String {
+    if alert.state == ListedState::Resolved {
+        return String::new();
+    }
+    let threshold = amount_text(alert.threshold, alert.unit);
+    format!("{} from {threshold}", alert.severity.label())
 }
 
 impl ServerRow {
@@ -434,30 +449,6 @@ impl SentinelRow {
     }
 }
 
-impl LinkRow {
-    pub(super) fn of(link: &LinkReport) -> Self {
-        Self {
-            from: link.source_dc.clone(),
-            to: link.target_dc.clone(),
-            address: link_address(&link.source_dc, &link.target_dc),
-            level: link.level.label(),
-            state: link.state.label(),
-            streaming: format!("{} of {}", link.streaming, link.pairs),
-            lag: worst_lag(link),
-            bytes: bytes_text(link.bytes_behind),
-        }
-    }
-}
-
-fn worst_lag(link: &LinkReport) -> String {
-    let lag = link.worst_lag_seconds.map(seconds_text);
-    match (lag, link.lag_unknown) {
-        (Some(lag), 0) => lag,
-        (Some(lag), unknown) => format!("{lag}; of {unknown} unknown"),
-        (None, _) => NOT_KNOWN.to_owned(),
-    }
-}
-
 impl PairRow {
     pub(super) fn of(pair: &PairReport, spark: Option<Spark>) -> Self {
         let lag = lag_text(
@@ -472,8 +463,7 @@ impl PairRow {
         Self {
             name: pair.pair.clone(),
             address: pair_address(&pair.pair, &pair.replica),
-            source_dc: pair.source_dc.clone(),
-            target_dc: pair.target_dc.clone(),
+            way: way(&pair.source_dc, &pair.target_dc),
             master: pair.master.clone(),
             replica: pair.replica.clone(),
             level: pair.level().label(),
@@ -564,27 +554,17 @@ impl HappeningRow {
         }
     }
 
-    /// Whether it is about a pair.
-    pub(super) fn concerns(happening: &Happening, pair: &PairReport) -> bool {
-        match &happening.what {
-            What::State(change) => {
-                change.pair.name.as_str() == pair.pair
-                    && change.pair.replica.to_string() == pair.replica
-            }
-            What::Alert(transition) => {
-                let label = |name| {
-                    transition
-                        .alert
-                        .identity
-                        .labels
-                        .get(name)
-                        .map(String::as_str)
-                };
-                let own = label("pair") == Some(&pair.pair)
-                    && label("replica").is_none_or(|r| r == pair.replica);
-                own || label("server")
-                    .is_some_and(|server| server == pair.master || server == pair.replica)
-            }
-        }
+    /// Whether it is an alert about a pair or one of its servers. The pair's states have a table of
+    /// their own.
+    pub(super) fn is_alert_about(happening: &Happening, pair: &PairReport) -> bool {
+        let What::Alert(transition) = &happening.what else {
+            return false;
+        };
+        let labels = &transition.alert.identity.labels;
+        let label = |name| labels.get(name).map(String::as_str);
+        let own = label("pair") == Some(&pair.pair)
+            && label("replica").is_none_or(|replica| replica == pair.replica);
+        let servers = [pair.master.as_str(), pair.replica.as_str()];
+        own || label("server").is_some_and(|server| servers.contains(&server))
     }
 }

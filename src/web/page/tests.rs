@@ -34,7 +34,7 @@ fn a_healthy_fleet_shows_lag_with_its_interval_and_a_calm_page() {
             "<span class=\"badge ok\">ok</span> streaming</td>",
             "<strong>0.000 s</strong> <small>0.000 s to 0.",
             "<a href=\"/pairs/orders?replica=r.example.com%3A6379\">orders</a>",
-            "dc1 &rarr; dc2",
+            "dc1 → dc2",
             "No alert is firing or pending.",
             "<path class=\"wire\" d=\"M",
         ],
@@ -50,12 +50,15 @@ fn a_lost_master_shows_what_was_certain_last_and_who_is_silent() {
             "<span class=\"badge warning\">warning</span> master_unreachable",
             "; last certain: at most 0.",
             "Servers that do not answer</h2>",
-            "href=\"/runbooks/RedisCrossDcServerUnreachable\"",
+            "href=\"/runbooks/RedisCrossDcServerUnreachable?server=m.example.com%3A6379\"",
             "the server gave no answer in time",
             "<time datetime=\"2025-06-15T",
-            "aria-label=\"dc1 to dc2: warning, 1 pair, master unreachable\"",
+            "aria-label=\"dc1 to dc2: warning, 1 pair master unreachable\"",
             "streaming → master_unreachable",
             "1 of 1 silent",
+            "<th scope=\"row\" data-label=\"Alert\"><span class=\"summary\">",
+            "last known: at most 0.",
+            "1 of 1 unknown",
         ],
     );
 }
@@ -68,6 +71,41 @@ fn what_is_not_known_is_a_dash_with_its_reason() {
             "<td data-label=\"Lag\" class=\"number lag\"><strong>-</strong></td>",
             "the first polls are under way",
             "Starting: not every server has been polled yet.",
+        ],
+    );
+}
+
+#[test]
+fn a_monitor_that_has_stopped_makes_a_stale_page() {
+    let (fleet, now) = fleet(Scene::Streaming);
+    let stopped = now + crate::model::Span::from_secs(45);
+    let html = html((fleet, stopped));
+    check(
+        &html,
+        &[
+            "<title>stale · ",
+            "<body class=\"stale\">",
+            "<p class=\"banner critical\"><strong>This page is stale: ",
+        ],
+    );
+}
+
+#[test]
+fn a_page_says_as_of_when_it_is_and_fills_in_a_silence() {
+    let filter = Filter {
+        silence: vec!["pair=orders".to_owned()],
+        silence_for: "2h".to_owned(),
+        ..Filter::default()
+    };
+    check(
+        &filtered(fleet(Scene::MasterLost), &filter),
+        &[
+            "data-live>As of <time datetime=\"2025-06-15T",
+            "<details id=\"silence\" open hidden>",
+            ">pair=orders</textarea>",
+            "<option value=\"7200\" selected>2 hours</option>",
+            "Fits no alert now, and later ones of 1 pair.",
+            "silence add &#39;pair=orders&#39; --for 2h",
         ],
     );
 }
@@ -90,7 +128,10 @@ fn hostile_names_are_text_and_nothing_else() {
 #[test]
 fn a_large_fleet_comes_in_screenfuls() {
     let page = |page: &str| {
-        let filter = serde_json::from_value(serde_json::json!({"page": page})).unwrap();
+        let filter = Filter {
+            page: page.to_owned(),
+            ..Filter::default()
+        };
         filtered(large_fleet(ROWS_PER_PAGE + 7), &filter)
     };
     let rows = |html: &str| {
@@ -151,6 +192,7 @@ fn the_page_of_a_pair_says_how_it_is_and_how_it_was() {
             "<path class=\"trace\" d=\"M",
             "href=\"/api/v1/pairs/orders/history?replica=r.example.com%3A6379&#38;since=",
             "aria-current=\"true\">15 minutes</a>",
+            "<p class=\"summary\">",
             "<dt>Labels</dt><dd>note=orders</dd>",
             "gave no answer in time",
             "says that it is a replica",

@@ -1,0 +1,126 @@
+//! What stands above everything: why what is shown may be old, incomplete or not what was asked for.
+
+use super::rows::Moment;
+use crate::alert::{AlertState, Rule};
+use crate::model::Timestamp;
+use crate::monitor::FleetSnapshot;
+use crate::report::{ExporterReport, Level, seconds_text};
+
+/// A banner over the page.
+pub(super) struct Notice {
+    pub(super) level: &'static str,
+    pub(super) text: String,
+}
+
+impl Notice {
+    fn new(level: Level, text: String) -> Self {
+        Self {
+            level: level.label(),
+            text,
+        }
+    }
+}
+
+/// The notices, the most important first.
+pub(super) fn notices(
+    fleet: &FleetSnapshot,
+    exporter: &ExporterReport,
+    now: Timestamp,
+) -> Vec<Notice> {
+    let all = [
+        stuck(exporter),
+        isolated(fleet, now),
+        starting(exporter),
+        refused(fleet),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// The part of the program that knows things says nothing any more, and only the web server does.
+fn stuck(exporter: &ExporterReport) -> Option<Notice> {
+    let age = seconds_text(exporter.stuck_seconds?);
+    let at = Moment::of(exporter.snapshot_timestamp).clock;
+    let text = format!(
+        "This page is stale: the monitor inside the exporter has stopped since {at} ({age}). \
+         Everything below is as it was then. Restart the exporter."
+    );
+    Some(Notice::new(Level::Critical, text))
+}
+
+/// Every server of every other datacenter is silent at once.
+fn isolated(fleet: &FleetSnapshot, now: Timestamp) -> Option<Notice> {
+    let fires = |listed: &&crate::alert::ListedAlert| {
+        let state = listed.state;
+        listed.alert.identity.rule == Rule::MonitorIsolated
+            && matches!(state, AlertState::Firing | AlertState::Recovering)
+    };
+    fleet.alerts.iter().find(fires)?;
+    let lasts = fleet.isolation().lasts()?;
+    let seconds = (lasts + (now - fleet.anchor.mono)).as_secs_f64();
+    let text = format!(
+        "This exporter is probably cut off: no server of another datacenter has answered it for {}. \
+         Unreachable and unknown below says nothing about those servers.",
+        seconds_text(seconds)
+    );
+    Some(Notice::new(Level::Critical, text))
+}
+
+fn starting(exporter: &ExporterReport) -> Option<Notice> {
+    let text = "Starting: not every server has been polled yet.";
+    (!exporter.ready).then(|| Notice::new(Level::Unknown, text.to_owned()))
+}
+
+/// The configuration on the disk is not the one at work.
+fn refused(fleet: &FleetSnapshot) -> Option<Notice> {
+    let reload = &fleet.reload;
+    if reload.successful {
+        return None;
+    }
+    let at = Moment::of(reload.last_success.as_secs_f64()).text;
+    let text = format!(
+        "The last reload was refused: the exporter runs with the configuration of {at}. \
+         Its log names each mistake, and so does redis-cross-dc-exporter check-config."
+    );
+    Some(Notice::new(Level::Warning, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Span;
+    use crate::report::testing::{Scene, fleet};
+
+    fn texts(fleet: &FleetSnapshot, now: Timestamp) -> Vec<String> {
+        let exporter = ExporterReport::of(fleet, now);
+        let notices = notices(fleet, &exporter, now);
+        notices.into_iter().map(|notice| notice.text).collect()
+    }
+
+    #[test]
+    fn a_healthy_page_has_no_banner() {
+        let (fleet, now) = fleet(Scene::Streaming);
+        assert_eq!(texts(&fleet, now), [""; 0]);
+    }
+
+    #[test]
+    fn a_monitor_that_is_stuck_makes_a_stale_page() {
+        let (fleet, now) = fleet(Scene::Streaming);
+        let texts = texts(&fleet, now + Span::from_secs(45));
+        assert!(
+            texts[0].starts_with("This page is stale: the monitor inside the exporter has stopped")
+                && texts[0].contains("(45.0 s)"),
+            "{texts:?}"
+        );
+    }
+
+    #[test]
+    fn a_refused_reload_is_a_banner() {
+        let (mut fleet, now) = fleet(Scene::Streaming);
+        fleet.reload.successful = false;
+        let texts = texts(&fleet, now);
+        assert!(
+            texts[0].starts_with("The last reload was refused"),
+            "{texts:?}"
+        );
+    }
+}
