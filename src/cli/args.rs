@@ -189,7 +189,7 @@ pub(super) struct SilenceAddArgs {
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub(super) comment: String,
-    /// Who wants it; the default is $USER
+    /// Who wants it; the default is $USER, or oncall@HOST where that is not set
     #[arg(long, value_name = "NAME")]
     pub(super) author: Option<String>,
 }

@@ -123,7 +123,9 @@ fn finish(
             Exit::Ok
         }
         Ok(Err(why)) => {
-            complain(&format!("The exporter at {url} did not do it: {why}"));
+            complain(&format!(
+                "The request to the exporter at {url} failed: {why}"
+            ));
             Exit::Failed
         }
         Err(exit) => exit,

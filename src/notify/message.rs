@@ -497,6 +497,40 @@ mod tests {
     }
 
     #[test]
+    fn why_a_message_is_sent_is_said_in_words() {
+        let reasons = [
+            NotifyReason::First,
+            NotifyReason::Escalated,
+            NotifyReason::Deescalated,
+            NotifyReason::NewInGroup,
+            NotifyReason::Flapping,
+            NotifyReason::PartlyResolved,
+            NotifyReason::Repeat,
+            NotifyReason::Resolved,
+        ];
+        let words: std::collections::BTreeSet<_> = reasons.map(reason_words).into();
+        assert_eq!(words.len(), reasons.len(), "{words:?}");
+        assert!(
+            words
+                .iter()
+                .all(|words| !words.contains('_') && *words != "first")
+        );
+        let escalated = message(&notification(
+            NotifyReason::Escalated,
+            vec![pair_alert("orders", 0)],
+        ));
+        let first = message(&notification(
+            NotifyReason::First,
+            vec![pair_alert("orders", 0)],
+        ));
+        assert_eq!(
+            escalated.title, first.title,
+            "the level and the footer say it"
+        );
+        assert_eq!(escalated.as_of_time, "22:13:20 UTC");
+    }
+
+    #[test]
     fn a_part_that_resolves_is_counted() {
         let alerts = vec![pair_alert("orders", 0), resolved(pair_alert("orders", 1))];
         let message = message(&notification(NotifyReason::PartlyResolved, alerts));
