@@ -3,7 +3,7 @@
 use super::line::Line;
 use super::words::{Clock, Rounding, bytes, span};
 use crate::alert::{AtRisk, Bounds, Lost};
-use crate::model::{Bytes, Span};
+use crate::model::{Bytes, Span, Timestamp};
 
 /// An estimate is said without its bound where that is so close.
 const CLOSE: Span = Span::from_millis(300);
@@ -19,8 +19,13 @@ pub(super) fn if_died(who: &str, risk: Option<&AtRisk>, clock: Clock<'_>) -> Lin
     let Some((risk, amount)) = risk.and_then(|risk| Some((risk, amount(risk)?))) else {
         return Line::default();
     };
+    let line = Line::words(format!(" If {who} died now: "));
+    if let Some(at) = had_everything_at(risk) {
+        let line = line.and("nothing that was written by ").at(at, clock);
+        return line.and(" would be lost.");
+    }
     let comma = closing_comma(&amount);
-    let line = Line::words(format!(" If {who} died now: {amount}{comma} would be lost"));
+    let line = line.and(format!("{amount}{comma} would be lost"));
     as_of(line, risk, clock).and(".")
 }
 
@@ -32,8 +37,21 @@ pub(super) fn by_failover(to: &str, risk: Option<&AtRisk>, clock: Clock<'_>) -> 
             " What failing over to {to} now would lose is not known."
         ));
     };
-    let line = Line::words(format!(" Failing over to {to} now loses {amount}"));
-    as_of(line, risk, clock).and(".")
+    let line = Line::words(format!(" Failing over to {to} now loses "));
+    if let Some(at) = had_everything_at(risk) {
+        return line
+            .and("nothing that was written by ")
+            .at(at, clock)
+            .and(".");
+    }
+    as_of(line.and(amount), risk, clock).and(".")
+}
+
+/// When the replica last had everything for certain, where that is the last thing that is known: it
+/// says nothing of what was written since.
+fn had_everything_at(risk: &AtRisk) -> Option<Timestamp> {
+    let had_everything = risk.lag.upper.is_some_and(|upper| upper < NOTHING);
+    risk.as_of.filter(|_| had_everything)
 }
 
 fn as_of(line: Line, risk: &AtRisk, clock: Clock<'_>) -> Line {
@@ -165,7 +183,6 @@ pub(super) fn by(lost: Lost, from: &str, clock: Clock<'_>) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
 
     const fn millis(millis: i64) -> Option<Span> {
         Some(Span::from_millis(millis))

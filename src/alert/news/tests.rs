@@ -356,6 +356,17 @@ fn a_dead_master_says_whose_it_is_and_what_a_failover_would_lose() {
          UTC). Failing over to dc2 now loses at most the last 0.02 s of writes, 335 B (certain as \
          of 06:43:22 UTC)."
     );
+    let caught_up = AtRisk {
+        lag: Bounds {
+            upper: Some(Span::ZERO),
+            ..Bounds::default()
+        },
+        ..last_known()
+    };
+    let own = vec![service(ServiceRole::Master, "orders", caught_up)];
+    let firing = alert(Rule::Unreachable, &SERVER, silent(own, None));
+    let end = "Failing over to dc2 now loses nothing that was written by 06:43:22 UTC.";
+    assert!(said(&firing).ends_with(end), "{}", said(&firing));
     let names = ["a", "b", "c", "d", "e"];
     let many = names.map(|name| service(ServiceRole::Master, name, last_known()));
     let firing = alert(Rule::Unreachable, &SERVER, silent(many.into(), None));

@@ -65,10 +65,13 @@ async fn loss_a_dead_master_says_whose_it_is_and_what_a_failover_would_lose() {
         scene.master.addr()
     );
     assert!(firing.starts_with(&begin), "{firing}");
-    assert!(
-        firing.contains("Failing over to dc2 now loses at most the last "),
-        "{firing}"
-    );
-    assert!(firing.contains("(certain as of "), "{firing}");
+    // Whatever the last poll before the kill saw: nothing on its way, or some milliseconds of writes.
+    let loss = firing
+        .split("Failing over to dc2 now loses ")
+        .nth(1)
+        .unwrap_or_default();
+    let bounded = loss.starts_with("at most the last ") && loss.contains("(certain as of ");
+    let had_all = loss.starts_with("nothing that was written by ");
+    assert!(bounded || had_all, "{firing}");
     writer.stop().await;
 }
