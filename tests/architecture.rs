@@ -32,7 +32,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["client", "web"]),
     ("rustls_platform_verifier", &["client"]),
     ("bcrypt", &["config", "web"]),
-    ("base64", &["config", "notify", "web"]),
+    ("base64", &["config", "monitor", "notify", "web"]),
     ("ring", &["notify", "web"]),
     ("minijinja", &["template"]),
     ("hyper", &["web"]),

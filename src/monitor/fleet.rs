@@ -1,6 +1,7 @@
 //! What is known of every server and pair: polls in, evidence out.
 
 mod charts;
+mod pauses;
 mod saved;
 mod successions;
 
@@ -23,8 +24,8 @@ use crate::model::{
 };
 use crate::replication::{
     Assessment, Evidence, Footprint, Gap, HistoryLimits, Located, MasterHistory, MasterNews,
-    MasterSample, MinuteMax, PairState, PairTracker, Pause, ReplicaIdentity, SavedState,
-    ServerFacts, ack_of, assess,
+    MasterSample, MinuteMax, PairState, PairTracker, ReplicaIdentity, SavedState, ServerFacts,
+    ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
 use charts::ChartsKept;
@@ -644,21 +645,6 @@ impl Fleet {
             peer: peer.to_string(),
             at_risk: self.assess(index, now).and_then(|seen| at_risk(&seen)),
         })
-    }
-
-    /// Takes in that the exporter was paused: nothing is known until the next polls, and no time of
-    /// the pause counts for anything.
-    pub(super) fn note_pause(&mut self, pause: Pause) {
-        for server in self.servers.values_mut() {
-            server.facts.note_pause(pause);
-        }
-        for pair in &mut self.pairs {
-            // What was unknown for so long before is unknown for as long after it.
-            let known = pair.since().known;
-            let reason = format!("the exporter was paused for {}", pause.length());
-            pair.chart.note_absence(pause.from, &reason);
-            pair.watched_since = pair.watched_since.max(known + pause.after(known));
-        }
     }
 
     /// Every server with what is known of it.

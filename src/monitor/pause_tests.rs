@@ -70,7 +70,7 @@ fn after_a_pause_everything_is_unknown_until_the_next_answers() {
     assert_eq!(stage.reasons(), before);
     assert_eq!(
         stage.logged,
-        ["161 1m 00s"],
+        ["161 60.0 s"],
         "that it was paused, and no more"
     );
 }
