@@ -89,8 +89,7 @@ impl Monitor {
             (_, Some(Quantity::Seconds(lasted))) if lasted > Span::ZERO => {
                 self.carry_on_since(key, *as_of - lasted);
             }
-            (_, Some(Quantity::Seconds(_))) => {}
-            (_, Some(Quantity::Bytes(_)) | None) => {}
+            (_, Some(Quantity::Seconds(_) | Quantity::Bytes(_)) | None) => {}
         }
     }
 

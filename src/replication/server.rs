@@ -203,9 +203,9 @@ impl ServerFacts {
         if error == PollError::Refused {
             self.refused_at = Some(began);
         }
-        let begin = self.silent_before.take().map_or(began, |at| at.min(began));
-        let known = self.unanswered_since.unwrap_or(begin);
-        self.unanswered_since = Some(known.min(begin));
+        let earlier = self.silent_before.take().into_iter();
+        let known = earlier.chain(self.unanswered_since);
+        self.unanswered_since = known.chain([began]).min();
     }
 
     /// Takes in that the request sent at `sent` takes longer than this server's answers ever do.

@@ -136,9 +136,11 @@ fn points_of(tier: &TierRecord, states: &[String]) -> Result<Vec<ChartPoint>, St
         return Err("a part of a point is missing".to_owned());
     };
     let point = |bytes: &[u8; POINT]| {
-        let [a, b, c, d, e, f, g, h, i, j, state] = *bytes;
-        let numbers = [[a, b], [c, d], [e, f], [g, h], [i, j]].map(u16::from_be_bytes);
-        let word = states.get(usize::from(state));
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let mut numbers = pairs.iter().copied().map(u16::from_be_bytes);
+        let numbers = std::array::from_fn(|_| numbers.next().unwrap_or(u16::MAX));
+        let state = rest.first().copied().map_or(usize::MAX, usize::from);
+        let word = states.get(state);
         ChartPoint::from_parts(numbers, word.map(|word| known_state(word)))
     };
     Ok(points.iter().map(point).collect())
