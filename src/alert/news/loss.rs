@@ -11,6 +11,12 @@ const CLOSE: Span = Span::from_millis(300);
 /// The same, as a part of the estimate.
 const CLOSE_PART: f64 = 0.05;
 
+/// An estimate is proven where the lower bound is no further from it.
+const PROVEN: Span = Span::from_secs(1);
+
+/// The same, as a part of the estimate.
+const PROVEN_PART: f64 = 0.1;
+
 /// What rounds to nothing.
 const NOTHING: Span = Span::from_millis(1);
 
@@ -71,6 +77,9 @@ fn amount(risk: &AtRisk) -> Option<String> {
     match (estimate, upper) {
         (_, Some(upper)) if upper < NOTHING => Some("nothing".to_owned()),
         (Some(estimate), Some(upper)) if estimate < NOTHING => Some(at_most(upper, None)),
+        (Some(estimate), Some(upper)) if is_only_bounded(lower, estimate, upper) => {
+            Some(at_most(upper, risk.bytes.upper))
+        }
         (Some(estimate), Some(upper)) => Some(about(estimate, upper, risk.bytes.estimate)),
         (Some(estimate), None) => {
             let known = lower.filter(|lower| *lower >= NOTHING);
@@ -94,6 +103,17 @@ fn amount(risk: &AtRisk) -> Option<String> {
     }
 }
 
+/// Whether the estimate is no more than the upper bound, as of a replica that does not answer: it
+/// may have more than is known.
+fn is_only_bounded(lower: Option<Span>, estimate: Span, upper: Span) -> bool {
+    let proven = lower.unwrap_or(Span::ZERO);
+    estimate - proven > PROVEN.max(estimate.mul_f64(PROVEN_PART)) && is_close(estimate, upper)
+}
+
+fn is_close(estimate: Span, upper: Span) -> bool {
+    upper - estimate <= CLOSE.max(estimate.mul_f64(CLOSE_PART))
+}
+
 fn at_most(upper: Span, size_at_most: Option<Bytes>) -> String {
     let most = span(upper, Rounding::Up);
     let size = size(size_at_most, Rounding::Up);
@@ -103,8 +123,7 @@ fn at_most(upper: Span, size_at_most: Option<Bytes>) -> String {
 fn about(estimate: Span, upper: Span, size_about: Option<Bytes>) -> String {
     let shown = span(estimate, Rounding::Nearest);
     let size = size(size_about, Rounding::Nearest);
-    let is_close = upper - estimate <= CLOSE.max(estimate.mul_f64(CLOSE_PART));
-    if is_close {
+    if is_close(estimate, upper) {
         return format!("the last {shown} of writes{size}");
     }
     let most = span(upper, Rounding::Up);
@@ -242,6 +261,13 @@ mod tests {
         for (risk, text) in cases {
             assert_eq!(amount(&risk).as_deref(), Some(text));
         }
+        let silent = risk([millis(0), millis(60_000), millis(60_300)], size, None);
+        let text = "at most the last 61 s of writes, 1.0 MiB";
+        assert_eq!(
+            amount(&silent).as_deref(),
+            Some(text),
+            "a replica that is silent"
+        );
         let all = risk([none, none, millis(0)], Some(0), Some(5));
         assert_eq!(amount(&all).as_deref(), Some("nothing"));
         let nothing = risk([millis(0), none, none], None, None);
