@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cause, Labels, Word, saved};
 use crate::model::{Bytes, ClockShift, PollError, Span, Timestamp};
+use crate::replication::HistoryLoss;
 
 /// What the person who is notified needs to know besides labels and values.
 ///
@@ -181,6 +182,8 @@ pub enum Details {
         /// Over how long they are counted.
         window: Span,
     },
+    /// A master that came back without its history.
+    HistoryLost(Arc<HistoryLoss>),
     /// How many servers outside the exporter's datacenter are silent.
     Isolated {
         /// All of them.
@@ -342,11 +345,15 @@ impl AlertContext {
         let of_services = self.services.iter_mut().filter_map(|s| s.at_risk.as_mut());
         own.chain(of_services)
             .for_each(|risk| past(&mut risk.as_of));
-        if let Some(Details::Failover(failover)) = &mut self.details {
-            failover.at = shift.past(failover.at);
-            if let Lost::AtMost { as_of, .. } = &mut failover.lost {
-                *as_of = shift.past(*as_of);
+        match &mut self.details {
+            Some(Details::Failover(failover)) => {
+                failover.at = shift.past(failover.at);
+                if let Lost::AtMost { as_of, .. } = &mut failover.lost {
+                    *as_of = shift.past(*as_of);
+                }
             }
+            Some(Details::HistoryLost(loss)) => Arc::make_mut(loss).shift(shift),
+            Some(Details::Diverged(_) | Details::Isolated { .. }) | None => {}
         }
     }
 }

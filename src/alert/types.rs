@@ -40,6 +40,9 @@ pub enum Rule {
     Diverged,
     /// `RedisCrossDcFailover`: another server became a pair's master, so often in some time.
     Failover,
+    /// `RedisCrossDcHistoryLost`: a pair's master came back without its replication history. Always
+    /// critical.
+    HistoryLost,
 }
 
 /// What an alert of a rule is about.
@@ -302,7 +305,7 @@ pub struct Transition {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::LagSeconds,
         Self::LagBytes,
         Self::LinkDown,
@@ -314,6 +317,7 @@ impl Rule {
         Self::MonitorIsolated,
         Self::Diverged,
         Self::Failover,
+        Self::HistoryLost,
     ];
 
     /// The alert's name.
@@ -330,6 +334,7 @@ impl Rule {
             Self::MonitorIsolated => "RedisCrossDcMonitorIsolated",
             Self::Diverged => "RedisCrossDcDiverged",
             Self::Failover => "RedisCrossDcFailover",
+            Self::HistoryLost => "RedisCrossDcHistoryLost",
         }
     }
 
@@ -347,15 +352,19 @@ impl Rule {
             Self::MonitorIsolated => "monitor_isolated",
             Self::Diverged => "diverged",
             Self::Failover => "failover",
+            Self::HistoryLost => "history_lost",
         }
     }
 
     /// What the rule's alerts are about.
     pub const fn target(self) -> TargetKind {
         match self {
-            Self::LagSeconds | Self::LagBytes | Self::LinkDown | Self::Unknown | Self::Diverged => {
-                TargetKind::Pair
-            }
+            Self::LagSeconds
+            | Self::LagBytes
+            | Self::LinkDown
+            | Self::Unknown
+            | Self::Diverged
+            | Self::HistoryLost => TargetKind::Pair,
             Self::Unreachable | Self::FullSync => TargetKind::Server,
             Self::SentinelQuorum => TargetKind::Sentinels,
             Self::Failover => TargetKind::Tree,
@@ -368,7 +377,7 @@ impl Rule {
     pub const fn is_cause(self) -> bool {
         matches!(
             self,
-            Self::MonitorIsolated | Self::Unreachable | Self::LinkDown
+            Self::MonitorIsolated | Self::Unreachable | Self::LinkDown | Self::HistoryLost
         )
     }
 }

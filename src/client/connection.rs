@@ -22,8 +22,8 @@ use crate::topology::Server;
 /// What the server's `CLIENT LIST` calls this program.
 const CLIENT_NAME: &str = "redis-cross-dc-exporter";
 
-/// The sections that are read: who answers, replication, resync counters, loading.
-const SECTIONS: [&str; 4] = ["server", "replication", "stats", "persistence"];
+/// The sections that are read: who answers, replication, resync counters, loading, how many keys.
+const SECTIONS: [&str; 5] = ["server", "replication", "stats", "persistence", "keyspace"];
 
 /// The first version whose INFO takes several sections in one call; before it that is a syntax
 /// error.
@@ -399,7 +399,7 @@ mod tests {
         let each = SECTIONS.map(|section| format!("INFO {section}"));
         let mut expected = vec!["CLIENT SETNAME redis-cross-dc-exporter".to_owned()];
         expected.extend(each);
-        expected.push("INFO server replication stats persistence".to_owned());
+        expected.push("INFO server replication stats persistence keyspace".to_owned());
         assert_eq!(server.requests(), expected);
     }
 
@@ -432,7 +432,7 @@ mod tests {
                     .contains("# persistence")
             );
         }
-        assert_eq!(server.requests().len(), 1 + 4 + (1 + 4) + 4);
+        assert_eq!(server.requests().len(), 1 + 5 + (1 + 5) + 5);
     }
 
     #[tokio::test]

@@ -181,7 +181,7 @@ fn sections_one_by_one_say_the_same_as_the_whole_reply() {
     let whole = text("redis-6.2/master_info_all");
     let (sections, wanted) = (
         whole.split_inclusive("\r\n\r\n"),
-        ["Server", "Persistence", "Stats", "Replication"],
+        ["Server", "Persistence", "Stats", "Replication", "Keyspace"],
     );
     let some: String = sections
         .filter(|s| wanted.iter().any(|w| s.starts_with(&format!("# {w}\r\n"))))

@@ -98,7 +98,8 @@ fn every_field_is_read_from_its_own_key() {
          master_link_down_since_seconds:14\nslave_priority:41\nslave_read_only:0\nreplica_announced:1\n\
          connected_slaves:42\nmaster_replid:{replid}\nmaster_replid2:{replid2}\nmaster_repl_offset:23\n\
          second_repl_offset:24\nrepl_backlog_active:1\nrepl_backlog_size:34\nrepl_backlog_first_byte_offset:25\n\
-         repl_backlog_histlen:35\nsync_full:43\nsync_partial_ok:44\nsync_partial_err:45\nloading:0\nasync_loading:1\n"
+         repl_backlog_histlen:35\nsync_full:43\nsync_partial_ok:44\nsync_partial_err:45\nloading:0\nasync_loading:1\n\
+         db0:keys=46,expires=47,avg_ttl=48\n"
     );
     let position = |n| Field::Value(ReplicationOffset::new(n));
     let size = |n| Field::Value(Bytes::new(n));
@@ -151,6 +152,7 @@ fn every_field_is_read_from_its_own_key() {
             loading: Field::Value(false),
             async_loading: Field::Value(true),
         },
+        keys: Field::Value(46),
     };
     assert_eq!(observed(&text), expected);
 }

@@ -12,6 +12,7 @@ mod error;
 mod fixtures;
 #[cfg(test)]
 mod hostile;
+mod keyspace;
 mod parse;
 #[cfg(test)]
 mod properties;

@@ -1,5 +1,6 @@
 //! The whole reply: sections found by their keys, wherever they stand.
 
+use super::keyspace;
 use super::replica_line::{is_replica_key, replica_line};
 use super::table::{Table, lines};
 use super::{
@@ -17,8 +18,9 @@ use super::{engine, value};
 /// The text must be whole. RESP's length prefix guarantees that (a cut bulk string is a protocol
 /// error and never gets here). A text that was cut elsewhere, say by a proxy, shows it: a last line
 /// without its line end is malformed, and what would have followed is missing. So a prefix of a
-/// reply gives no value that the reply does not have; only the list of replicas may be shorter, and
-/// the engine less precise (Valkey without its `valkey_version` is Redis).
+/// reply gives no value that the reply does not have; only the list of replicas may be shorter, the
+/// number of keys smaller, and the engine less precise (Valkey without its `valkey_version` is
+/// Redis).
 ///
 /// # Errors
 ///
@@ -34,6 +36,7 @@ pub fn parse(text: &str) -> Result<Observation, InfoError> {
         replication: replication(&table, text),
         stats: stats(&table),
         persistence: persistence(&table),
+        keys: keyspace::keys(&table, text),
     })
 }
 

@@ -70,6 +70,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Every key with what stands behind it.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, Raw<'a>)> {
+        self.values.iter().map(|(key, raw)| (*key, *raw))
+    }
+
     /// Whether the reply has `key`, usable or not.
     pub(super) fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)

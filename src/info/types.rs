@@ -17,7 +17,7 @@ pub enum Field<T> {
     Value(T),
 }
 
-/// Everything that one INFO reply (sections server, replication, stats, persistence) says.
+/// Everything that one INFO reply (sections server, replication, stats, persistence, keyspace) says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observation {
     /// `# Server`.
@@ -28,6 +28,9 @@ pub struct Observation {
     pub stats: StatsInfo,
     /// `# Persistence`.
     pub persistence: PersistenceInfo,
+    /// `# Keyspace`: how many keys all databases hold together; missing where the section was not
+    /// sent. An empty server sends the section without a line.
+    pub keys: Field<u64>,
 }
 
 /// Which program a server is. Only Redis and Valkey count replication in bytes of one stream.

@@ -98,6 +98,8 @@ catalogue! {
         "Times that another server became the master of the configuration's entry while the exporter watched.";
     FAILOVER_LOST_BYTES = Gauge "redis_cross_dc_failover_lost_bytes" &["pair"],
         "Bytes of the old master's stream that the new one does not have, after the last failover; absent until the old master has answered with its own history.";
+    HISTORY_LOST = Gauge "redis_cross_dc_history_lost" PAIR,
+        "1 while the pair's master is without the replication history that it had before it came back, until the pair has streamed in the new one for ten minutes; absent otherwise.";
     BACKLOG_HEADROOM_BYTES = Gauge "redis_cross_dc_backlog_headroom_bytes" PAIR,
         "Bytes that the master may write during a cut before the replica needs a full resync.";
     SERVER_UP = Gauge "redis_cross_dc_server_up" SERVER,

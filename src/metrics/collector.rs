@@ -54,6 +54,9 @@ fn of_pair(sheet: &mut Sheet, pair: &PairSnapshot, anchor: ClockAnchor, now: Tim
     lag_of_pair(sheet, &labels, pair, &seen, anchor);
     link_of_pair(sheet, &labels, &seen);
     sync_of_pair(sheet, &labels, pair, now);
+    let loss = pair.facts.loss.as_ref();
+    let is_lost = loss.is_some_and(|loss| !loss.is_over(now));
+    sheet.value(&c::HISTORY_LOST, &labels, is_lost.then_some(1.0));
     raw_signals_of_pair(sheet, &labels, pair);
     heartbeats_of_pair(sheet, &labels, pair, now);
     for threshold in pair.thresholds() {

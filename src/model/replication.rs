@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Bytes;
 
 /// A position in a replication stream, in bytes since the history began (`master_repl_offset`,
@@ -38,8 +40,23 @@ impl fmt::Display for ReplicationOffset {
 
 /// A replication history's identity (`master_replid`): 40 hexadecimal characters, chosen at random
 /// by the server.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ReplicationId(Arc<str>);
+
+impl TryFrom<String> for ReplicationId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("{text:?} is no replication ID"))
+    }
+}
+
+impl From<ReplicationId> for String {
+    fn from(id: ReplicationId) -> Self {
+        id.as_str().to_owned()
+    }
+}
 
 impl ReplicationId {
     /// The identity spelled by `text`; `None` unless it is 40 hexadecimal characters, or when all

@@ -31,6 +31,8 @@ pub enum Table {
     ReceiverFacts,
     /// What the charts of each pair show.
     Charts,
+    /// The pairs whose master came back without its history.
+    Losses,
     /// What happened to pairs and alerts, oldest first.
     Journal,
     /// What became of notifications, oldest first.
@@ -84,7 +86,7 @@ pub fn history_key(at: WallTime, sequence: u64) -> String {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Alerts,
         Self::Groups,
         Self::Outbox,
@@ -95,6 +97,7 @@ impl Table {
         Self::FullSyncs,
         Self::ReceiverFacts,
         Self::Charts,
+        Self::Losses,
         Self::Journal,
         Self::Deliveries,
     ];
@@ -112,6 +115,7 @@ impl Table {
             Self::FullSyncs => "full_syncs",
             Self::ReceiverFacts => "receiver_facts",
             Self::Charts => "charts",
+            Self::Losses => "losses",
             Self::Journal => "journal",
             Self::Deliveries => "deliveries",
         }

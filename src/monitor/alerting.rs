@@ -16,14 +16,29 @@ use crate::alert::{
     Evaluation, GroupKey, Labels, ListedAlert, Outlook, Quiet, Reading, ResolveReason, Rule,
     RuleInput, Service, Target, TargetKind, Transition,
 };
-use crate::config::{AlertSettings, CountRule, LevelRule, NotifySettings, Settings};
+use crate::config::{
+    AlertSettings, CountRule, LevelRule, LevelThreshold, NotifySettings, Settings,
+};
 use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
-use crate::replication::{Assessment, MasterHistory, PairState, Pause, ServerFacts};
+use crate::replication::{
+    Assessment, HistoryLoss, MasterHistory, PairState, Pause, ServerFacts,
+};
 use crate::topology::{Pair, Server, Topology};
 
 /// How long restored alerts may wait for the first polls of their targets: longer than any poll
 /// takes, and no reason to keep silent about what fires for ever.
 const CONFIRM_WITHIN: Span = Span::from_secs(10);
+
+/// A history that is lost is critical at once, whatever else is configured.
+const HISTORY_LOST_RULE: LevelRule<u64> = LevelRule {
+    warning: None,
+    critical: Some(LevelThreshold {
+        at: 1,
+        clear_below: 1,
+    }),
+    hold: Span::ZERO,
+    keep_firing_for: Span::ZERO,
+};
 
 /// The rules, the alerts and the groups of one configuration.
 #[derive(Debug)]
@@ -35,6 +50,7 @@ pub(super) struct Alerting {
     receivers: BTreeMap<Arc<str>, AlertKey>,
     isolated: AlertKey,
     causes_of_remote: Arc<[Cause]>,
+    causes_of_full_syncs: BTreeMap<ServerAddr, Arc<[Cause]>>,
     quorums: BTreeSet<AlertKey>,
     unreachable: LevelRule<Span>,
     sentinel_quorum: LevelRule<Span>,
@@ -60,6 +76,7 @@ struct PairKeys {
     link_down: AlertKey,
     unknown: AlertKey,
     diverged: AlertKey,
+    history_lost: AlertKey,
     causes: PairCauses,
 }
 
@@ -91,8 +108,10 @@ pub(super) struct Since {
 impl Alerting {
     pub(super) fn new(settings: &Settings, topology: &Topology) -> Self {
         let servers = server_keys(topology, Rule::Unreachable);
+        let pairs = pair_keys(topology, &servers);
         Self {
-            pairs: pair_keys(topology, &servers),
+            causes_of_full_syncs: causes_of_full_syncs(topology, &pairs),
+            pairs,
             servers,
             full_syncs: server_keys(topology, Rule::FullSync),
             entries: entry_keys(topology),
@@ -126,6 +145,7 @@ impl Alerting {
         let before: BTreeSet<AlertKey> = self.keys().cloned().collect();
         self.servers = server_keys(topology, Rule::Unreachable);
         self.pairs = pair_keys(topology, &self.servers);
+        self.causes_of_full_syncs = causes_of_full_syncs(topology, &self.pairs);
         self.full_syncs = server_keys(topology, Rule::FullSync);
         self.entries = entry_keys(topology);
         self.receivers = receiver_keys(&settings.notify);
@@ -188,6 +208,34 @@ impl Alerting {
             self.engine.evaluate(now, evaluation)
         });
         for transition in transitions.into_iter().flatten() {
+            self.tell(transition, now);
+        }
+    }
+
+    /// Looks whether the master of the pair with this index lost its history.
+    pub(super) fn evaluate_history(
+        &mut self,
+        index: usize,
+        look: PairLook<'_>,
+        loss: Option<&Arc<HistoryLoss>>,
+        now: Timestamp,
+    ) {
+        let Some(keys) = self.pairs.get(index) else {
+            return;
+        };
+        let context = || {
+            let causes = &keys.causes.history_lost;
+            context::of_lost_history(&look, loss, keys.names_replica, causes, now)
+        };
+        let evaluation = Evaluation {
+            key: &keys.history_lost,
+            input: RuleInput::Count {
+                rule: &HISTORY_LOST_RULE,
+                reading: history_lost_reading(loss, now),
+            },
+            context: &context,
+        };
+        if let Some(transition) = self.engine.evaluate(now, evaluation) {
             self.tell(transition, now);
         }
     }
@@ -263,7 +311,8 @@ impl Alerting {
                 };
                 format!("the server gave {count} {syncs} within {window}")
             });
-            let mut context = context::of_server(facts, services(), None);
+            let causes = self.causes_of_full_syncs.get(&server.addr);
+            let mut context = context::of_server(facts, services(), causes);
             let own = Arc::make_mut(&mut context);
             own.reason = reason;
             own.fault_since = None;
@@ -615,6 +664,15 @@ fn pair_keys(topology: &Topology, servers: &BTreeMap<ServerAddr, AlertKey>) -> V
         .collect()
 }
 
+fn causes_of_full_syncs(
+    topology: &Topology,
+    keys: &[PairKeys],
+) -> BTreeMap<ServerAddr, Arc<[Cause]>> {
+    let masters = topology.pairs.iter().map(|pair| &pair.master);
+    let lost = keys.iter().map(|keys| &keys.history_lost);
+    causes::of_full_syncs(masters.zip(lost))
+}
+
 fn receiver_keys(settings: &NotifySettings) -> BTreeMap<Arc<str>, AlertKey> {
     let key = |name: &str| {
         AlertKey::new(
@@ -634,26 +692,36 @@ impl PairKeys {
         let labels = Arc::new(pair_labels(pair));
         let key = |rule| AlertKey::new(rule, Arc::clone(&labels));
         let link_down = key(Rule::LinkDown);
+        let history_lost = key(Rule::HistoryLost);
         Self {
             lag_seconds: key(Rule::LagSeconds),
             lag_bytes: key(Rule::LagBytes),
             unknown: key(Rule::Unknown),
-            causes: PairCauses::of(pair, &link_down, servers, topology),
+            causes: PairCauses::of(pair, &link_down, &history_lost, servers, topology),
             diverged: key(Rule::Diverged),
             link_down,
+            history_lost,
         }
     }
 
-    fn all(&self) -> [&AlertKey; 5] {
+    fn all(&self) -> [&AlertKey; 6] {
         let Self {
             lag_seconds,
             lag_bytes,
             link_down,
             unknown,
             diverged,
+            history_lost,
             ..
         } = self;
-        [lag_seconds, lag_bytes, link_down, unknown, diverged]
+        [
+            lag_seconds,
+            lag_bytes,
+            link_down,
+            unknown,
+            diverged,
+            history_lost,
+        ]
     }
 }
 
@@ -694,7 +762,12 @@ fn pair_inputs<'a>(
         (&keys.lag_bytes, bytes, PairFault::Lag, &causes.lag),
         (&keys.link_down, link, PairFault::Link, &causes.link),
         (&keys.unknown, unknown, PairFault::Unknown, &causes.unknown),
-        (&keys.diverged, diverged, PairFault::Diverged, &causes.none),
+        (
+            &keys.diverged,
+            diverged,
+            PairFault::Diverged,
+            &causes.diverged,
+        ),
     ]
 }
 
@@ -751,6 +824,12 @@ fn diverged_reading(seen: &Assessment, since: Since, now: Timestamp) -> Reading<
         (_, Some(_)) => Reading::NO_DATA,
         (_, None) => Reading::exact(Span::ZERO),
     }
+}
+
+/// Whether the master lost its history: once.
+fn history_lost_reading(loss: Option<&Arc<HistoryLoss>>, now: Timestamp) -> Reading<u64> {
+    let is_lost = loss.is_some_and(|loss| !loss.is_over(now));
+    Reading::exact(u64::from(is_lost))
 }
 
 /// How long the link has been down or stalled. Streaming is zero, once the replica was placed in its

@@ -1,7 +1,7 @@
 //! What explains what: one cause, one page.
 //!
-//! In order: this exporter is cut off, a server does not answer, a link is down or stalled, and
-//! then the lag of that pair and that nobody knows it. An unreachable replica is no reason for a
+//! In order: this exporter is cut off, a server does not answer, a master came back without its
+//! history, a link is down or stalled, and then the lag of that pair and that nobody knows it. An unreachable replica is no reason for a
 //! critical lag: its master's ACKs prove that one.
 
 use std::collections::BTreeMap;
@@ -21,15 +21,19 @@ pub(super) struct PairCauses {
     pub(super) link: Arc<[Cause]>,
     /// Of a lag that nobody knows.
     pub(super) unknown: Arc<[Cause]>,
-    /// Of what nothing explains.
-    pub(super) none: Arc<[Cause]>,
+    /// Of two histories.
+    pub(super) diverged: Arc<[Cause]>,
+    /// Of a history that the master lost.
+    pub(super) history_lost: Arc<[Cause]>,
 }
 
 impl PairCauses {
-    /// The causes of the alerts of `pair`, whose link has the alert `link_down`.
+    /// The causes of the alerts of `pair`, whose link has the alert `link_down` and whose master's
+    /// history the alert `history_lost`.
     pub(super) fn of(
         pair: &Pair,
         link_down: &AlertKey,
+        history_lost: &AlertKey,
         servers: &BTreeMap<ServerAddr, AlertKey>,
         topology: &Topology,
     ) -> Self {
@@ -48,10 +52,14 @@ impl PairCauses {
             .into_iter()
             .filter_map(|addr| servers.get(addr))
             .cloned();
+        let certainly = |key| cause(key, Severity::Critical);
+        let lost = certainly(history_lost.clone());
+        let cut_off = cut_off.map(certainly);
         let above: Vec<Cause> = cut_off
+            .clone()
             .into_iter()
-            .chain(masters)
-            .map(|key| cause(key, Severity::Critical))
+            .chain(masters.map(certainly))
+            .chain([lost.clone()])
             .collect();
         let replica = |up_to| servers.get(replica).cloned().map(|key| cause(key, up_to));
         let down = || cause(link_down.clone(), Severity::Critical);
@@ -62,7 +70,8 @@ impl PairCauses {
             lag: all(replica(Severity::Warning), Some(down())),
             link: all(replica(Severity::Critical), None),
             unknown: all(replica(Severity::Critical), Some(down())),
-            none: Arc::default(),
+            diverged: [lost].into(),
+            history_lost: cut_off.into_iter().collect(),
         }
     }
 }
@@ -70,6 +79,21 @@ impl PairCauses {
 /// The alert that this exporter is cut off.
 pub(super) fn isolated() -> AlertKey {
     AlertKey::new(Rule::MonitorIsolated, Arc::default())
+}
+
+/// The causes of the full syncs that each master gives: that it lost the history of its pairs.
+pub(super) fn of_full_syncs<'a>(
+    pairs: impl Iterator<Item = (&'a ServerAddr, &'a AlertKey)>,
+) -> BTreeMap<ServerAddr, Arc<[Cause]>> {
+    let mut causes: BTreeMap<ServerAddr, Vec<Cause>> = BTreeMap::new();
+    for (master, history_lost) in pairs {
+        let lost = cause(history_lost.clone(), Severity::Critical);
+        causes.entry(master.clone()).or_default().push(lost);
+    }
+    causes
+        .into_iter()
+        .map(|(master, causes)| (master, causes.into()))
+        .collect()
 }
 
 /// The causes of each remote server's alert; those of local ones have none.

@@ -10,7 +10,8 @@ use crate::alert::{
 };
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::{
-    Assessment, Diverged, LagBytes, LagInterval, MasterHistory, PairState, ServerFacts, StateReason,
+    Assessment, Diverged, HistoryLoss, LagBytes, LagInterval, MasterHistory, PairState,
+    ServerFacts, StateReason,
 };
 
 /// The writes of so much time say how fast the backlog fills.
@@ -30,6 +31,8 @@ pub(super) enum PairFault {
     Unknown,
     /// Two histories.
     Diverged,
+    /// The master lost its history; what is known of that says since when.
+    HistoryLost,
 }
 
 /// What would be lost if the pair's master failed: as of now, or the last certain statement.
@@ -142,6 +145,7 @@ fn note_fault(context: &mut AlertContext, look: &PairLook<'_>, fault: PairFault,
             context.fault_since = look.since.diverged;
             context.fault_until = look.since.diverged.is_none().then_some(now);
         }
+        PairFault::HistoryLost => {}
         PairFault::Link => {
             let Some(outage) = look.link.outage() else {
                 return;
@@ -153,6 +157,28 @@ fn note_fault(context: &mut AlertContext, look: &PairLook<'_>, fault: PairFault,
             context.recovery = outage.recovery();
         }
     }
+}
+
+/// What an alert about a history that the pair's master lost says.
+pub(super) fn of_lost_history(
+    look: &PairLook<'_>,
+    loss: Option<&Arc<HistoryLoss>>,
+    names_replica: bool,
+    causes: &Arc<[Cause]>,
+    now: Timestamp,
+) -> Arc<AlertContext> {
+    let mut context = of_pair(look, PairFault::HistoryLost, names_replica, causes, now);
+    let Some(loss) = loss else {
+        return context;
+    };
+    let own = Arc::make_mut(&mut context);
+    own.reason = Some(loss.to_string());
+    own.fault_since = Some(loss.seen_at);
+    if loss.is_over(now) {
+        own.fault_until = Some(loss.streams_since.unwrap_or(now));
+    }
+    own.details = Some(Details::HistoryLost(Arc::clone(loss)));
+    context
 }
 
 fn diverged(look: &PairLook<'_>) -> Option<DivergedFacts> {

@@ -1,6 +1,7 @@
 //! What is known of every server and pair: polls in, evidence out.
 
 mod charts;
+mod losses;
 mod pauses;
 mod saved;
 mod successions;
@@ -23,12 +24,13 @@ use crate::model::{
     ServerAddr, Span, Timestamp, stable_hash,
 };
 use crate::replication::{
-    Assessment, Evidence, Footprint, Gap, HistoryLimits, Located, MasterHistory, MasterNews,
-    MasterSample, MinuteMax, PairState, PairTracker, ReplicaIdentity, SavedState, ServerFacts,
-    ack_of, assess,
+    Assessment, Evidence, Footprint, Gap, HistoryLimits, HistoryLoss, Lineage, Located,
+    MasterHistory, MasterNews, MasterSample, MinuteMax, PairState, PairTracker, ReplicaIdentity,
+    SavedState, ServerFacts, ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
 use charts::ChartsKept;
+use losses::LossesKept;
 pub(super) use successions::RecentFailovers;
 use successions::{Claim, Entry, FailoversKept, Turns};
 
@@ -59,6 +61,9 @@ pub(super) struct Fleet {
     losses_open: BTreeSet<PairName>,
     failovers_kept: FailoversKept,
     charts_kept: ChartsKept,
+    /// What each server at the top of a tree showed of its history when it last answered.
+    lineages: HashMap<ServerAddr, Lineage>,
+    losses_kept: LossesKept,
     /// What replicas had applied that are masters now: they may be replicas again.
     resting: HashMap<PairKey, Option<u64>>,
     /// What was kept before a restart of those whom nobody watches yet.
@@ -125,6 +130,8 @@ impl Fleet {
             losses_open: BTreeSet::new(),
             failovers_kept: FailoversKept::default(),
             charts_kept: ChartsKept::default(),
+            lineages: HashMap::new(),
+            losses_kept: LossesKept::default(),
             resting: HashMap::new(),
             unclaimed: SavedState::default(),
             lag_distribution: BTreeMap::new(),
@@ -189,9 +196,11 @@ impl Fleet {
         self.rest(old_pairs, topology);
         self.take_entries(topology);
         self.move_histories(turns);
+        self.retain_lineages();
         self.claim();
         // What makes no sense was said when it was read.
         drop(self.claim_charts());
+        self.claim_losses();
         self.forget_vanished_labels();
     }
 
@@ -398,6 +407,11 @@ impl Fleet {
                 .tracker
                 .replica_answered(seen, sent, received, rtt, history);
         }
+        let as_replica = server.as_replica.clone();
+        self.change_losses(&as_replica, |_| {});
+        let Some(server) = self.servers.get(addr) else {
+            return;
+        };
         let link_above = server
             .as_replica
             .first()
@@ -424,10 +438,12 @@ impl Fleet {
                     .as_top
                     .iter()
                     .for_each(|index| self.pairs[*index].tracker.master_is_no_master(is_replica));
+                self.forget_lineage(addr, seen);
             }
             Some(sample) => {
                 let as_top = server.as_top.clone();
                 if !as_top.is_empty() {
+                    self.watch_lineage(addr, seen, &sample, &as_top);
                     self.take_in(addr, &sample, seen.server.run_id.get(), &as_top);
                 }
                 self.doubt_entries_of(addr);
@@ -768,6 +784,11 @@ impl PairEntry {
     /// What is noted of its link.
     pub(super) fn link(&self) -> &LinkWatch {
         &self.link
+    }
+
+    /// The history that its master lost.
+    pub(super) fn loss(&self) -> Option<&Arc<HistoryLoss>> {
+        self.tracker.facts().loss.as_ref()
     }
 
     /// Since when the pair is as the rules of time look at it.

@@ -372,6 +372,7 @@ impl Monitor {
                 .note_state(index, &seen, now)
                 .map(Action::StateChanged),
         );
+        self.fleet.note_streaming(index, &seen, now);
         let Some(entry) = self.fleet.pairs.get(index) else {
             return;
         };
@@ -383,8 +384,12 @@ impl Monitor {
                 link: entry.link(),
                 history: self.fleet.history_of(&entry.meta),
             };
+            let loss = entry.loss().cloned();
             self.alerting.evaluate_pair(index, look, now);
+            self.alerting
+                .evaluate_history(index, look, loss.as_ref(), now);
         }
+        self.fleet.end_loss(index, now);
         self.look_at_haste(index, &seen, now, actions);
     }
 

@@ -41,6 +41,7 @@ impl Monitor {
         self.past.unclaimed.extend(unclaimed);
         refused.extend(self.restore_silences(of(Table::Silences)));
         refused.extend(self.fleet.restore_failovers(of(Table::Failovers)));
+        refused.extend(self.fleet.restore_losses(of(Table::Losses)));
         refused.extend(self.journal.restore(of(Table::Journal)));
         let full_syncs = self.alerting.full_syncs();
         refused.extend(full_syncs.restore(of(Table::FullSyncs)));
@@ -77,8 +78,8 @@ impl Monitor {
             return;
         }
         let AlertIdentity { rule, labels } = key.identity();
-        if *rule == Rule::Failover {
-            return; // the failovers themselves are kept
+        if matches!(rule, Rule::Failover | Rule::HistoryLost) {
+            return; // the failovers and losses themselves are kept
         }
         match (rule.target(), *value) {
             (TargetKind::Receiver, _) => {
@@ -117,6 +118,7 @@ impl Monitor {
         self.fleet.forget_unclaimed_failovers();
         self.fleet.forget_unclaimed_charts();
         self.alerting.forget_unwatched();
+        self.fleet.forget_unclaimed_losses();
         if self.past.unclaimed.is_empty() {
             return;
         }
@@ -173,6 +175,7 @@ impl Monitor {
             || self.journal.has_unsaved()
             || self.fleet.has_unsaved_failovers()
             || self.receivers.has_unsaved()
+            || self.fleet.has_unsaved_losses()
     }
 
     /// What the disk has to be told of alerts: what changed since this was last asked, or
@@ -182,6 +185,7 @@ impl Monitor {
         let mut documents = engine.take_unsaved(all);
         documents.extend(groups.take_unsaved(all));
         documents.extend(self.fleet.take_unsaved_failovers(all));
+        documents.extend(self.fleet.take_unsaved_losses(all));
         documents.extend(self.journal.take_unsaved(anchor));
         documents.extend(self.alerting.full_syncs().take_unsaved(all));
         documents.extend(self.receivers.take_unsaved(all));

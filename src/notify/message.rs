@@ -368,6 +368,10 @@ pub fn advice_for(rule: Rule) -> &'static str {
             "Find out which of the two clients write to, and stop writes to the other. What only the one that gives way has \
              is lost when it follows the other: the state says how much that is. Copy it first if it is worth something."
         }
+        Rule::HistoryLost => {
+            "If the replica still has the data, keep it: run REPLICAOF NO ONE on the replica now, before its full sync is \
+             loaded. Then find out what the master loaded at its start, and which of the two has the data that you want."
+        }
         Rule::Failover => {
             "Check that clients write to the new master and that the old one has come back as its replica. What is not in \
              the new master's history is lost unless it is copied from the old one before that follows."

@@ -265,6 +265,25 @@ impl MasterHistory {
         self.current.as_ref()?.continues.as_ref()
     }
 
+    /// The history that the master showed last with a backlog, how far it had come, and when it was
+    /// last asked.
+    pub fn last_shown(&self) -> Option<(&ReplicationId, ReplicationOffset, Timestamp)> {
+        let epoch = self.current.as_ref().or_else(|| self.closed.front())?;
+        let (offset, at) = epoch.history.newest()?;
+        Some((&epoch.replid, offset, at))
+    }
+
+    /// An instant before which the master had not gone beyond `offset` of `replid`.
+    pub fn passed_after(
+        &self,
+        replid: &ReplicationId,
+        offset: ReplicationOffset,
+    ) -> Option<Timestamp> {
+        let mut epochs = self.current.iter().chain(&self.closed);
+        let epoch = epochs.find(|epoch| epoch.replid == *replid)?;
+        epoch.history.bracket(offset).lo
+    }
+
     /// The current history's identity.
     pub fn replid(&self) -> Option<&ReplicationId> {
         self.current.as_ref().map(|epoch| &epoch.replid)

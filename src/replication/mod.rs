@@ -10,6 +10,7 @@ mod epochs;
 mod gap;
 mod history;
 mod lag;
+mod loss;
 mod pair;
 mod rtt;
 mod saved;
@@ -32,6 +33,7 @@ pub use history::{
     Bracket, Contradiction, Footprint, HistoryLimits, Inserted, OffsetHistory, Plateau, Point,
 };
 pub use lag::{LagBytes, LagInterval};
+pub use loss::{Applied, HistoryLoss, Kept, LOSS_SHOWN_FOR, Lineage, MasterLook, ReplicaCopy};
 pub use pair::{
     AckEvidence, Acked, Heard, LastKnown, LinkFacts, Located, LocatedRecord, LostRecord, PairFacts,
     PairRecord, PairTracker, Quiet, Relation, Split,

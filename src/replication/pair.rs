@@ -7,6 +7,7 @@
 mod facts;
 mod link;
 mod located;
+mod loss;
 mod quiet;
 mod saved;
 mod usual;
@@ -65,6 +66,8 @@ pub struct PairTracker {
     /// The syncs that the direct master counted at its last answer, full and partial.
     syncs: [Option<u64>; 2],
     beats: BeatWatch,
+    /// Whether what is known of a lost history changed since somebody asked.
+    loss_changed: bool,
 }
 
 impl PairTracker {
@@ -106,6 +109,7 @@ impl PairTracker {
     ) {
         let info = &seen.replication;
         self.watch_for_steps_back(seen, received);
+        self.loss_replica_answered(seen);
         if info.role.value() == Some(Role::Master) {
             self.forget_pending();
             self.facts.link = LinkFacts::default();
@@ -310,6 +314,7 @@ impl PairTracker {
     /// says is a position, and what was known before says nothing of now; what was certain once
     /// stays said.
     pub fn unsupported(&mut self) {
+        let loss = self.facts.loss.take();
         let PairFacts {
             last_known,
             applied_total,
@@ -322,6 +327,7 @@ impl PairTracker {
             applied_total,
             interval,
             usual_lag,
+            loss,
             ..PairFacts::default()
         };
         self.forget_pending();
@@ -528,7 +534,9 @@ impl PairTracker {
         let moved = last.is_some() && same.is_none();
         let at_sample = lag_at_sample(&position, comparison, bracket, passed, point.map(|p| p.at));
         let bytes = bytes_at_sample(&position, newest.map(|newest| (newest, asked)));
-        if let Some(upper) = at_sample.upper {
+        // How long ago a history ended says nothing of what is lost with it.
+        let ended = self.facts.loss.is_some() && comparison != Comparison::Current;
+        if let Some(upper) = at_sample.upper.filter(|_| !ended) {
             self.facts.last_known = Some(LastKnown {
                 upper,
                 upper_bytes: bytes.upper,

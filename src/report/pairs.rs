@@ -14,7 +14,7 @@ use crate::alert::{ListedAlert, Rule, TargetKind};
 use crate::config::{LevelRule, LevelThreshold, Severity};
 use crate::model::{Bytes, ServerAddr, Span, Timestamp};
 use crate::monitor::{FleetSnapshot, PairSnapshot};
-use crate::replication::{Diverged, LastKnown, PairState, ServerFacts};
+use crate::replication::{Assessment, Diverged, LastKnown, PairState, ServerFacts};
 
 /// Every pair and every server: the answer of `/api/v1/pairs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -225,7 +225,7 @@ impl PairReport {
             replica: meta.key.replica.to_string(),
             labels: (*meta.labels).clone(),
             state: seen.state,
-            reason: seen.reason.to_string(),
+            reason: reason_of(pair, &seen, now),
             summary: pair.line(&seen, now, &fleet.anchor).to_string(),
             stale: seen.stale,
             lag_seconds: seconds(seen.lag.estimate),
@@ -255,6 +255,16 @@ impl PairReport {
             thresholds: Thresholds::of(pair),
             alerts: alerts.about(pair),
         }
+    }
+}
+
+/// Why the pair is in its state, after what is worse: a pair whose master lost its history may well
+/// stream.
+fn reason_of(pair: &PairSnapshot, seen: &Assessment, now: Timestamp) -> String {
+    let loss = pair.facts.loss.as_ref();
+    match loss.filter(|loss| !loss.is_over(now)) {
+        Some(loss) => format!("{loss}; {}", seen.reason),
+        None => seen.reason.to_string(),
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::alert_rule::{AlertRule, KEEP, duration, levels_of};
 use super::lookup::{self, Unit};
-use super::selection::{self, ON_PAIR, Selection};
+use super::selection::{self, BY_PAIR, ON_PAIR, Selection};
 use crate::alert::Rule;
 use crate::config::{CountRule, LevelRule, Settings, Severity};
 use crate::metrics::catalogue::{
-    DIVERGED_BYTES, FAILOVER_LOST_BYTES, FAILOVERS, LAG_BYTES, LAG_LOWER_BYTES, LAG_LOWER_SECONDS,
-    LAG_SECONDS, LAG_UPPER_BYTES, LAG_UPPER_SECONDS,
+    DIVERGED_BYTES, FAILOVER_LOST_BYTES, FAILOVERS, HISTORY_LOST, LAG_BYTES, LAG_LOWER_BYTES,
+    LAG_LOWER_SECONDS, LAG_SECONDS, LAG_UPPER_BYTES, LAG_UPPER_SECONDS,
 };
 use crate::metrics::catalogue::{LINK_DOWN_SECONDS, LINK_STATE, PAIR_INFO, SYNC_PROGRESS_AGE};
 use crate::model::{Bytes, Span};
@@ -29,6 +29,7 @@ pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
     for selection in selection::selections(settings) {
         rules.extend(of_selection(&selection));
     }
+    rules.push(history_lost());
     rules
 }
 
@@ -187,6 +188,22 @@ fn unknown(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
              is unknown.",
             lookup::loss()
         ),
+    }
+}
+
+/// It has no level that could be configured, so one rule is for all pairs.
+fn history_lost() -> AlertRule {
+    AlertRule {
+        name: Rule::HistoryLost.alert_name(),
+        expr: format!("max {BY_PAIR} ({}) == 1", HISTORY_LOST.name),
+        hold: Span::ZERO,
+        keep_firing_for: KEEP,
+        severity: Some(Severity::Critical),
+        labels: Vec::new(),
+        summary: format!("{PAIR}: the master came back without its data or its history"),
+        description: "The replica's next full sync replaces its data with what the master has now. If it still has the \
+                      data, run REPLICAOF NO ONE on {{ $labels.replica }} before the sync is loaded."
+            .to_owned(),
     }
 }
 

@@ -35,6 +35,7 @@ runbooks![
     "RedisCrossDcExporterOverloaded",
     "RedisCrossDcFailover",
     "RedisCrossDcFullSync",
+    "RedisCrossDcHistoryLost",
     "RedisCrossDcInhibitor",
     "RedisCrossDcLagBytesHigh",
     "RedisCrossDcLagHigh",

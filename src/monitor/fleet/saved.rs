@@ -85,8 +85,11 @@ impl Fleet {
     /// claimed it already.
     pub(super) fn claim(&mut self) {
         let kept = &mut self.unclaimed;
+        let mut claimed = Vec::new();
         for (addr, server) in &mut self.servers {
+            let mut run_id = None;
             if let Some(record) = kept.servers.remove(addr) {
+                run_id = record.full_syncs.parts().2.cloned();
                 server.own_port = record.own_port;
                 server.facts.full_syncs = record.full_syncs;
                 server.facts.partial_syncs_ok = record.partial_syncs_ok;
@@ -96,6 +99,7 @@ impl Fleet {
                 && let Some(history) = kept.histories.remove(addr)
             {
                 self.histories.entry(addr.clone()).or_insert(history);
+                claimed.push((addr.clone(), run_id));
             }
         }
         for pair in &mut self.pairs {
@@ -103,6 +107,9 @@ impl Fleet {
                 pair.tracker
                     .restore(record, self.histories.get(&pair.meta.top));
             }
+        }
+        for (top, run_id) in claimed {
+            self.restore_lineage(&top, run_id);
         }
     }
 }

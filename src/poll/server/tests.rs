@@ -233,7 +233,7 @@ async fn a_poll_while_one_is_outstanding_is_skipped() {
         server
             .requests()
             .iter()
-            .filter(|r| *r == "INFO server replication stats persistence")
+            .filter(|r| *r == "INFO server replication stats persistence keyspace")
             .count(),
         1
     );

@@ -1,9 +1,12 @@
 //! What is known of a pair: the evidence that an assessment rests on.
 
+use std::sync::Arc;
+
 use super::super::ack::Ack;
 use super::super::beat::BeatFacts;
 use super::super::epochs::Comparison;
 use super::super::history::{Bracket, Point};
+use super::super::loss::HistoryLoss;
 use super::link::LinkFacts;
 use super::located::Located;
 use crate::info::ReplicaConnState;
@@ -155,6 +158,8 @@ pub struct PairFacts {
     pub usual_lag: Span,
     /// Since when the replica had not answered when this program was restarted.
     pub silent_before: Option<Timestamp>,
+    /// The history that its master lost, until the pair has streamed in another one for long enough.
+    pub loss: Option<Arc<HistoryLoss>>,
 }
 
 impl PairFacts {
@@ -205,10 +210,12 @@ impl PairFacts {
         self.placed().map(Located::received)
     }
 
-    /// The replica's last position, as long as it still can be compared.
+    /// The replica's last position, as long as it still can be compared. In a history that the
+    /// master has lost there is no lag: what it lacks cannot be compared with what the master has.
     pub(in crate::replication) fn placed(&self) -> Option<&Located> {
+        let comparable = matches!(self.relation, Relation::Comparable | Relation::Restored);
         self.located
             .as_ref()
-            .filter(|_| matches!(self.relation, Relation::Comparable | Relation::Restored))
+            .filter(|located| comparable && (self.loss.is_none() || located.is_current()))
     }
 }

@@ -6,6 +6,7 @@ mod f01_pause;
 mod f01_restart;
 mod f02_check_without_exporter;
 mod f02_listen_address;
+mod f04_master_returns_empty;
 mod f05_times_are_the_faults;
 mod f06_axis;
 mod f07_map;

@@ -1,0 +1,327 @@
+//! A master that comes back without its history: what is gone, and who still has it.
+//!
+//! Redis draws a new `master_replid` at every start. A master that loads an RDB file of 7.0 or later
+//! names the history of the file in `master_replid2` (`loadDataFromDisk` in server.c) and goes on
+//! with its offset; one that loads an append-only file, an older generation, and one that comes back
+//! empty begin at offset 0. A replica that asks such a master to go on is given its whole data set
+//! instead, and drops its own.
+
+use serde::{Deserialize, Serialize};
+
+use super::epochs::MasterSample;
+use crate::info::{Field, Observation, Role};
+use crate::model::{Bytes, ClockShift, ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
+
+/// How long a replica has to stream in the new history until the loss is over.
+pub const LOSS_SHOWN_FOR: Span = Span::from_secs(600);
+
+/// `uptime_in_seconds` is in whole seconds and the poll takes some time.
+const UPTIME_GRAIN: Span = Span::from_secs(2);
+
+/// A master with less than this part of its keys has come back without its data set.
+const KEPT_PART: u64 = 10;
+
+/// A master's PING in the stream: what lacks no more than this lacks no write.
+const PING: Bytes = Bytes::new(14);
+
+/// What a server showed of its history when it last answered as a master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lineage {
+    /// The history.
+    pub replid: ReplicationId,
+    /// How far it had come.
+    pub offset: ReplicationOffset,
+    /// The process that wrote it; `None` where the server does not tell.
+    pub run_id: Option<RunId>,
+    /// How many keys it had; `None` where nobody knows.
+    pub keys: Option<u64>,
+    /// When the answer came.
+    pub at: Timestamp,
+}
+
+/// What a master shows in an answer, besides its stream.
+#[derive(Clone, Copy, Debug)]
+pub struct MasterLook<'a> {
+    /// Its stream.
+    pub sample: &'a MasterSample,
+    /// The process.
+    pub run_id: Option<&'a RunId>,
+    /// For how long it has run.
+    pub uptime: Option<Span>,
+    /// How many keys it has.
+    pub keys: Option<u64>,
+}
+
+/// What a master still has of the history that it wrote before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// All of it up to some offset: it came back with an older state.
+    Until {
+        /// Bytes of the stream beyond it.
+        lost: Bytes,
+        /// They were written after this, where that is known.
+        since: Option<Timestamp>,
+    },
+    /// No data set at all, or next to nothing of it.
+    Nothing,
+    /// A data set of its own in a new history: how old it is nobody can tell from outside.
+    SomeDataSet,
+    /// Nobody knows: the server does not say how many keys it has.
+    Unknown,
+}
+
+/// What a replica still has of the history that its master lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplicaCopy {
+    /// It has not answered since.
+    Unseen,
+    /// All that it had applied; its full sync has not begun.
+    Whole,
+    /// All that it had applied, until the full sync that is under way is loaded.
+    BeingReplaced,
+    /// Nothing: it has loaded what its master has.
+    Replaced,
+    /// All that it had applied: it is a master itself.
+    Promoted,
+    /// Nothing that its master does not have.
+    NoMore,
+}
+
+/// What a replica had applied when it last showed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Bytes of the lost history.
+    pub bytes: Bytes,
+    /// When it answered.
+    pub at: Timestamp,
+}
+
+/// A pair whose master came back without its history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryLoss {
+    /// The history that was lost.
+    pub from: ReplicationId,
+    /// The history that the master shows now.
+    pub to: ReplicationId,
+    /// When the first answer came that shows it.
+    pub seen_at: Timestamp,
+    /// When the master last answered before; what it wrote after that nobody saw.
+    pub last_answer: Timestamp,
+    /// Bytes of the lost history that it had shown.
+    pub written: Bytes,
+    /// What it has of it.
+    pub kept: Kept,
+    /// How many keys it had.
+    pub keys_before: Option<u64>,
+    /// How many it had when it came back.
+    pub keys_now: Option<u64>,
+    /// What the replica had applied of it; `None` where that was never seen.
+    pub applied: Option<Applied>,
+    /// What the replica has of it now.
+    pub copy: ReplicaCopy,
+    /// Since when the pair has streamed in the new history.
+    pub streams_since: Option<Timestamp>,
+}
+
+impl Lineage {
+    /// What `look` shows, after `before`: a number of keys that is not told anew stays known within
+    /// one life of the process.
+    pub fn of(look: MasterLook<'_>, before: Option<&Self>) -> Self {
+        let same_life = before.filter(|before| before.run_id.as_ref() == look.run_id);
+        Self {
+            replid: look.sample.replid.clone(),
+            offset: look.sample.offset,
+            run_id: look.run_id.cloned(),
+            keys: look.keys.or(same_life.and_then(|before| before.keys)),
+            at: look.sample.received,
+        }
+    }
+
+    /// What is left of this history, where `look` shows that the same server has lost some of it;
+    /// `None` where nothing is lost or nothing says so.
+    ///
+    /// * The history itself goes on, or a new one that shares all of it: nothing is lost.
+    /// * A new one shares less of it and the process is new: the rest is lost. Without a new process
+    ///   somebody else was promoted behind this address, which is a failover.
+    /// * A new one shares nothing, in the same process: a master that freed its backlog
+    ///   (`repl-backlog-ttl`) begins one and keeps its offset. With a smaller offset it took in the
+    ///   data of another server.
+    /// * A new one shares nothing, in a new process: the history began with it, unless it goes on
+    ///   with one that was never seen, and is further than this one was.
+    pub fn lost_to(&self, look: MasterLook<'_>) -> Option<Kept> {
+        let sample = look.sample;
+        let is_new = self.run_id.is_some() && look.run_id.is_some();
+        let is_new = is_new && self.run_id.as_ref() != look.run_id;
+        let is_behind = sample.offset < self.offset;
+        let until = |kept| Kept::Until {
+            lost: self.offset.since(kept),
+            since: None,
+        };
+        if sample.replid == self.replid {
+            return (is_new && is_behind).then(|| until(sample.offset));
+        }
+        let shared = sample.continues.as_ref();
+        let shared = shared.filter(|(replid, _)| *replid == self.replid);
+        if let Some((_, last_shared)) = shared {
+            let lacks = self.offset.since(*last_shared) > PING;
+            let restarted = is_new && self.has_restarted(look);
+            return (lacks && restarted).then(|| until(*last_shared));
+        }
+        let began = is_new && sample.continues.is_none();
+        let is_lost = is_behind || began && self.offset > ReplicationOffset::default();
+        is_lost.then(|| self.by_keys(look))
+    }
+
+    /// Whether the process began after the last answer, as far as its uptime tells.
+    fn has_restarted(&self, look: MasterLook<'_>) -> bool {
+        let away = look.sample.received - self.at;
+        look.uptime
+            .is_none_or(|uptime| uptime <= away + UPTIME_GRAIN)
+    }
+
+    fn by_keys(&self, look: MasterLook<'_>) -> Kept {
+        match (self.keys, look.keys) {
+            (_, None) => Kept::Unknown,
+            (_, Some(0)) => Kept::Nothing,
+            (Some(before), Some(now)) if now < before / KEPT_PART => Kept::Nothing,
+            _ => Kept::SomeDataSet,
+        }
+    }
+}
+
+impl HistoryLoss {
+    /// The loss of what `before` was, of which the master has `kept`, as `look` shows it; nothing is
+    /// known of the replica.
+    pub fn new(before: &Lineage, kept: Kept, look: MasterLook<'_>) -> Self {
+        Self {
+            from: before.replid.clone(),
+            to: look.sample.replid.clone(),
+            seen_at: look.sample.received,
+            last_answer: before.at,
+            written: before.offset.since(ReplicationOffset::default()),
+            kept,
+            keys_before: before.keys,
+            keys_now: look.keys,
+            applied: None,
+            copy: ReplicaCopy::Unseen,
+            streams_since: None,
+        }
+    }
+
+    /// Whether nothing is left to be said of it: the pair has streamed for long enough, or the
+    /// master has all of its history again.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        let has_streamed = self
+            .streams_since
+            .is_some_and(|since| now - since >= LOSS_SHOWN_FOR);
+        has_streamed || self.is_undone()
+    }
+
+    /// Whether the master has all of its history again: it was started with its data.
+    pub fn is_undone(&self) -> bool {
+        matches!(self.kept, Kept::Until { lost, .. } if lost == Bytes::ZERO)
+    }
+
+    /// Whether the replica has something that its master lost, as far as is known.
+    pub fn replica_has_it(&self) -> bool {
+        matches!(
+            self.copy,
+            ReplicaCopy::Unseen
+                | ReplicaCopy::Whole
+                | ReplicaCopy::BeingReplaced
+                | ReplicaCopy::Promoted
+        )
+    }
+
+    /// Reads its instants, which are of another clock.
+    pub fn shift(&mut self, shift: &ClockShift) {
+        self.seen_at = shift.past(self.seen_at);
+        self.last_answer = shift.past(self.last_answer);
+        self.streams_since = self.streams_since.map(|at| shift.past(at));
+        if let Some(applied) = &mut self.applied {
+            applied.at = shift.past(applied.at);
+        }
+        if let Kept::Until { since, .. } = &mut self.kept {
+            *since = since.map(|at| shift.past(at));
+        }
+    }
+
+    /// The same loss after the master came back once more: what was lost first is what counts.
+    #[must_use]
+    pub fn followed_by(&self, newer: Self) -> Self {
+        Self {
+            to: newer.to,
+            kept: newer.kept,
+            keys_now: newer.keys_now,
+            streams_since: None,
+            ..self.clone()
+        }
+    }
+
+    /// Takes in the master's answer: it may have been started again with its data.
+    pub fn master_answered(&mut self, sample: &MasterSample) {
+        let shared = sample.continues.as_ref();
+        let Some((_, last_shared)) = shared.filter(|(replid, _)| *replid == self.from) else {
+            return;
+        };
+        let written = ReplicationOffset::new(self.written.get());
+        let lost = written.since(*last_shared);
+        let since = match self.kept {
+            Kept::Until { since, .. } => since,
+            _ => None,
+        };
+        self.to.clone_from(&sample.replid);
+        self.kept = Kept::Until { lost, since };
+    }
+
+    /// Takes in the replica's answer; `being_sent` says that its master prepares or sends a full
+    /// sync.
+    pub fn replica_answered(&mut self, seen: &Observation, being_sent: bool) {
+        if self.copy == ReplicaCopy::Replaced {
+            return; // what is gone does not come back
+        }
+        let info = &seen.replication;
+        let has_it = |replid: &Field<ReplicationId>| replid.get() == Some(&self.from);
+        let Some(upstream) = &info.upstream else {
+            let is_master = info.role.value() == Some(Role::Master);
+            if is_master && (has_it(&info.replid) || has_it(&info.replid2)) {
+                self.copy = ReplicaCopy::Promoted;
+            }
+            return;
+        };
+        let transfer = upstream.sync_in_progress.value() == Some(true);
+        // Before it loads what it was sent, it drops what it has (`readSyncBulkPayload`).
+        let loads = transfer && seen.persistence.loading.value() == Some(true);
+        if loads {
+            self.copy = ReplicaCopy::Replaced;
+        } else if info.replid.get() == Some(&self.to) && upstream.is_up() {
+            self.copy = self.after_sync();
+        } else if has_it(&info.replid) {
+            self.copy = if transfer || being_sent {
+                ReplicaCopy::BeingReplaced
+            } else {
+                ReplicaCopy::Whole
+            };
+        }
+    }
+
+    /// What the replica has once it follows the new history: one that lacked all that was lost
+    /// was given the rest and dropped nothing.
+    fn after_sync(&self) -> ReplicaCopy {
+        let Kept::Until { lost, .. } = self.kept else {
+            return ReplicaCopy::Replaced;
+        };
+        let kept = self.written.get().saturating_sub(lost.get());
+        match self.applied {
+            Some(applied) if applied.bytes.get() <= kept => ReplicaCopy::NoMore,
+            _ => ReplicaCopy::Replaced,
+        }
+    }
+}
+
+mod words;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! The loss of a pair's history: what the replica had of it, and what becomes of that.
+
+use std::sync::Arc;
+
+use super::super::loss::{Applied, HistoryLoss, ReplicaCopy};
+use super::PairTracker;
+use crate::info::Observation;
+use crate::model::{Bytes, Timestamp};
+use crate::replication::MasterSample;
+
+impl PairTracker {
+    /// Takes in that the master came back without its history.
+    pub fn history_lost(&mut self, loss: HistoryLoss) {
+        let loss = match &self.facts.loss {
+            Some(known) => known.followed_by(loss),
+            None => self.with_the_replicas_part(loss),
+        };
+        self.set_loss(Some(loss));
+    }
+
+    /// The loss with what the replica had applied, as it last showed.
+    fn with_the_replicas_part(&self, mut loss: HistoryLoss) -> HistoryLoss {
+        let located = self.facts.located.as_ref();
+        let located = located.filter(|located| located.position.replid == loss.from);
+        loss.applied = located.map(|located| Applied {
+            bytes: Bytes::new(located.applied().get()),
+            at: located.received(),
+        });
+        loss
+    }
+
+    /// Takes in the loss that was known before a restart of this program.
+    pub fn restore_loss(&mut self, loss: HistoryLoss) {
+        self.facts.loss = Some(Arc::new(loss));
+    }
+
+    /// Takes in the answer of a master that may have its history again.
+    pub fn loss_master_answered(&mut self, sample: &MasterSample) {
+        self.change_loss(|loss| loss.master_answered(sample));
+    }
+
+    /// Takes in the replica's answer.
+    pub(super) fn loss_replica_answered(&mut self, seen: &Observation) {
+        let being_sent = self.facts.ack.last.is_some_and(|ack| ack.is_full_sync());
+        self.change_loss(|loss| loss.replica_answered(seen, being_sent));
+    }
+
+    /// Takes in whether the pair streams at `now`.
+    pub fn loss_streams(&mut self, streams: bool, now: Timestamp) {
+        self.change_loss(|loss| {
+            let follows = matches!(loss.copy, ReplicaCopy::Replaced | ReplicaCopy::NoMore);
+            if streams && follows {
+                loss.streams_since.get_or_insert(now);
+            } else {
+                loss.streams_since = None;
+            }
+        });
+    }
+
+    /// Forgets a loss of which nothing is left to be said.
+    pub fn forget_loss(&mut self) {
+        self.set_loss(None);
+    }
+
+    /// Whether the loss changed since this was last asked.
+    pub fn take_loss_changed(&mut self) -> bool {
+        std::mem::take(&mut self.loss_changed)
+    }
+
+    fn change_loss(&mut self, change: impl FnOnce(&mut HistoryLoss)) {
+        let Some(known) = &self.facts.loss else {
+            return;
+        };
+        let mut changed = HistoryLoss::clone(known);
+        change(&mut changed);
+        if changed != **known {
+            self.set_loss(Some(changed));
+        }
+    }
+
+    fn set_loss(&mut self, loss: Option<HistoryLoss>) {
+        self.facts.loss = loss.map(Arc::new);
+        self.loss_changed = true;
+    }
+}
