@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cause, Labels, Word, saved};
 use crate::model::{Bytes, ClockShift, PollError, Span, Timestamp};
-use crate::replication::HistoryLoss;
+use crate::replication::{HistoryLoss, SyncProgress};
 
 /// What the person who is notified needs to know besides labels and values.
 ///
@@ -157,6 +157,9 @@ pub struct Service {
     pub peer: String,
     /// What would be lost if the pair's master failed.
     pub at_risk: Option<AtRisk>,
+    /// How far the full sync between the two is, while one is under way.
+    #[serde(default)]
+    pub sync: Option<SyncProgress>,
 }
 
 /// Which end of a pair a server is.

@@ -51,6 +51,8 @@ pub(super) struct Member {
     pub(super) told: Option<Severity>,
     /// Whether the last notification said that it flaps.
     pub(super) told_flapping: bool,
+    /// Whether what it counts happened once more since the last notification.
+    pub(super) happened_again: bool,
     /// What keeps news of it from being told.
     quiet: Option<HeldBack>,
     /// Whether it was counted that it is kept quiet.
@@ -193,6 +195,14 @@ impl Group {
             self.touch(now);
         }
         counted
+    }
+
+    /// What the alert counts happened once more: that is news, although nothing of it changed.
+    pub(super) fn note_again(&mut self, now: Timestamp, key: &AlertKey) {
+        if let Some(member) = self.members.get_mut(key) {
+            member.happened_again = true;
+            self.touch(now);
+        }
     }
 
     /// Takes the alerts as they are now, without taking what changed for news.
@@ -368,6 +378,7 @@ impl Member {
             alert: Arc::clone(alert),
             told: None,
             told_flapping: false,
+            happened_again: false,
             quiet: None,
             counted: false,
         }
@@ -384,6 +395,7 @@ impl Member {
     fn note_told(&mut self) {
         self.told = Some(self.alert.severity);
         self.told_flapping = self.alert.flapping;
+        self.happened_again = false;
     }
 
     /// Takes in what keeps news of it from being told. Returns that, once, when there is news.
@@ -429,6 +441,7 @@ impl Tally {
                     member.alert.flapping && !member.told_flapping,
                     NotifyReason::Flapping,
                 ),
+                (member.happened_again, NotifyReason::HappenedAgain),
             ];
             self.news.extend(
                 news.into_iter()
@@ -450,6 +463,10 @@ impl Tally {
             ),
             (has(NotifyReason::Flapping), NotifyReason::Flapping),
             (has(NotifyReason::NewInGroup), NotifyReason::NewInGroup),
+            (
+                has(NotifyReason::HappenedAgain),
+                NotifyReason::HappenedAgain,
+            ),
             (severity < told.severity, NotifyReason::Deescalated),
             (
                 has(NotifyReason::PartlyResolved),

@@ -113,6 +113,17 @@ impl AlertGroups {
         }
     }
 
+    /// Takes in that what an alert counts happened once more while it fires.
+    pub fn note_again(&mut self, now: Timestamp, key: &AlertKey) {
+        self.kept.touched = true;
+        for receiver in &mut self.receivers {
+            let group = receiver.member_of.get(key);
+            if let Some(group) = group.and_then(|group| receiver.groups.get_mut(group)) {
+                group.note_again(now, key);
+            }
+        }
+    }
+
     /// Takes in that a change of an alert was kept quiet because it flaps.
     pub fn note_flapping(&mut self, alert: &AlertSnapshot) {
         for receiver in self

@@ -23,6 +23,8 @@ pub enum NotifyReason {
     /// An alert of the group begins and ends so often that nothing more is told of it until it is
     /// stable.
     Flapping,
+    /// What an alert of the group counts happened once more: another full sync.
+    HappenedAgain,
     /// Some of the group's alerts resolved; others still fire.
     PartlyResolved,
     /// Nothing changed for `repeat_interval`.
@@ -83,6 +85,7 @@ impl NotifyReason {
             Self::Escalated => "escalated",
             Self::Deescalated => "deescalated",
             Self::NewInGroup => "new_in_group",
+            Self::HappenedAgain => "happened_again",
             Self::Flapping => "flapping",
             Self::PartlyResolved => "partly_resolved",
             Self::Repeat => "repeat",

@@ -53,6 +53,8 @@ struct MemberRecord {
     fingerprint: Fingerprint,
     told: Option<Severity>,
     told_flapping: bool,
+    #[serde(default)]
+    happened_again: bool,
     over: Option<AlertSnapshot>,
 }
 
@@ -312,12 +314,14 @@ impl Group {
             let Member {
                 told,
                 told_flapping,
+                happened_again,
                 ..
             } = *member;
             MemberRecord {
                 fingerprint: key.fingerprint(),
                 told,
                 told_flapping,
+                happened_again,
                 over,
             }
         });
@@ -341,6 +345,7 @@ impl Group {
                           fingerprint,
                           told,
                           told_flapping,
+                          happened_again,
                           over,
                       }: MemberRecord| {
             let alert = match over {
@@ -352,6 +357,7 @@ impl Group {
             };
             let mut member = Member::new(&alert);
             (member.told, member.told_flapping) = (told, told_flapping);
+            member.happened_again = happened_again;
             Some((alert.key(), member))
         };
         let members: BTreeMap<_, _> = record.members.into_iter().filter_map(member).collect();

@@ -352,3 +352,31 @@ fn a_maintenance_window_holds_back_while_it_is_open() {
     );
     assert_eq!(stage.monitor.snapshot(anchor(110, 0)).maintenance.len(), 0);
 }
+
+/// A second full sync, while the alert about the first one fired, was notified to nobody.
+#[test]
+fn each_full_sync_is_notified() {
+    let mut stage = Stage::new(PAIRS);
+    stage.until(5);
+    stage.told();
+    stage.full_syncs += 1;
+    stage.until(10);
+    let first = stage.told();
+    assert!(!first.is_empty(), "nobody was notified of the first one");
+    assert!(
+        first.iter().all(|told| told.ends_with("FullSync first")),
+        "{first:?}"
+    );
+    stage.full_syncs += 1;
+    stage.until(100);
+    let again = stage.told();
+    assert_eq!(again.len(), first.len(), "{again:?}");
+    assert!(
+        again
+            .iter()
+            .all(|told| told.ends_with("FullSync happened_again")),
+        "{again:?}"
+    );
+    stage.until(400);
+    assert_eq!(stage.told(), [""; 0], "once each");
+}

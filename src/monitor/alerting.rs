@@ -14,7 +14,7 @@ use super::sentinels::Quorum;
 use crate::alert::{
     AlertContext, AlertEngine, AlertGroups, AlertKey, AlertSnapshot, Cause, Details, Due,
     Evaluation, GroupKey, Labels, ListedAlert, Outlook, Quiet, Reading, ResolveReason, Rule,
-    RuleInput, Service, Target, TargetKind, Transition,
+    RuleInput, Service, ServiceRole, Target, TargetKind, Transition,
 };
 use crate::config::{
     AlertSettings, CountRule, LevelRule, LevelThreshold, NotifySettings, Settings,
@@ -56,6 +56,8 @@ pub(super) struct Alerting {
     sentinel_quorum: LevelRule<Span>,
     full_sync: CountRule,
     counts: FullSyncs,
+    /// How many full syncs each server had given when it was last looked at.
+    full_syncs_seen: BTreeMap<ServerAddr, u64>,
     engine: AlertEngine,
     groups: AlertGroups,
     quiet: Quiet,
@@ -123,6 +125,7 @@ impl Alerting {
             sentinel_quorum: settings.alerts.sentinel_quorum,
             full_sync: settings.alerts.full_sync,
             counts: FullSyncs::default(),
+            full_syncs_seen: BTreeMap::new(),
             engine: AlertEngine::new(settings.notify.flapping),
             groups: AlertGroups::new(&settings.notify),
             quiet: Quiet::new(&settings.notify.maintenance),
@@ -153,6 +156,8 @@ impl Alerting {
         self.sentinel_quorum = settings.alerts.sentinel_quorum;
         self.full_sync = settings.alerts.full_sync;
         self.counts.reconfigure(topology);
+        self.full_syncs_seen
+            .retain(|server, _| topology.servers.contains_key(server));
         self.engine.reconfigure(settings.notify.flapping);
         self.quiet.reconfigure(&settings.notify.maintenance);
         self.targets = causes::targets(topology, &settings.notify);
@@ -311,8 +316,10 @@ impl Alerting {
                 };
                 format!("the server gave {count} {syncs} within {window}")
             });
+            let services = services();
+            let reason = reason.map(|reason| with_syncs(reason, &services));
             let causes = self.causes_of_full_syncs.get(&server.addr);
-            let mut context = context::of_server(facts, services(), causes);
+            let mut context = context::of_server(facts, services, causes);
             let own = Arc::make_mut(&mut context);
             own.reason = reason;
             own.fault_since = None;
@@ -325,15 +332,40 @@ impl Alerting {
             rule: levels,
             reading,
         };
-        if let Some(transition) = self.engine.evaluate(
+        let transition = self.engine.evaluate(
             now,
             Evaluation {
                 key,
                 input,
                 context: &context,
             },
-        ) {
-            self.tell(transition, now);
+        );
+        let is_another = self.counts_another(&server.addr, facts);
+        match transition {
+            Some(transition) => self.tell(transition, now),
+            None if is_another => self.note_again(&server.addr, now),
+            None => {}
+        }
+    }
+
+    /// Whether the server gave one more full sync since this was last asked.
+    fn counts_another(&mut self, server: &ServerAddr, facts: &ServerFacts) -> bool {
+        let Some(total) = facts.full_syncs.total().filter(|_| facts.is_up()) else {
+            return false;
+        };
+        let Some(seen) = self.full_syncs_seen.get_mut(server) else {
+            self.full_syncs_seen.insert(server.clone(), total);
+            return false;
+        };
+        let is_another = total > *seen;
+        *seen = total;
+        is_another
+    }
+
+    /// Lets everybody be notified of one more full sync, although the alert fires already.
+    fn note_again(&mut self, server: &ServerAddr, now: Timestamp) {
+        if let Some(key) = self.full_syncs.get(server) {
+            self.groups.note_again(now, key);
         }
     }
 
@@ -671,6 +703,21 @@ fn causes_of_full_syncs(
     let masters = topology.pairs.iter().map(|pair| &pair.master);
     let lost = keys.iter().map(|keys| &keys.history_lost);
     causes::of_full_syncs(masters.zip(lost))
+}
+
+/// The reason of an alert about full syncs, with those that are under way.
+fn with_syncs(reason: String, services: &[Service]) -> String {
+    let given = services
+        .iter()
+        .filter(|service| service.role == ServiceRole::Master);
+    let syncs = given.filter_map(|service| {
+        let sync = service.sync?;
+        Some(format!(
+            "; {}, replica {}: {sync}",
+            service.pair, service.peer
+        ))
+    });
+    syncs.fold(reason, |reason, sync| reason + &sync)
 }
 
 fn receiver_keys(settings: &NotifySettings) -> BTreeMap<Arc<str>, AlertKey> {

@@ -654,8 +654,10 @@ impl Fleet {
             ServiceRole::Master => (&pair.target_dc, &pair.key.replica),
             ServiceRole::Replica => (&pair.source_dc, &pair.master),
         };
+        let link = &self.pairs.get(index)?.tracker.facts().link;
         Some(Service {
             role,
+            sync: link.syncing.then(|| link.sync_progress(now)),
             pair: pair.key.name.to_string(),
             peer_dc: peer_dc.to_string(),
             peer: peer.to_string(),

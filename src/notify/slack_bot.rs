@@ -82,6 +82,7 @@ pub fn reply(message: &Message, posted: &Posted) -> Option<Value> {
     let (begin, shown_in_channel) = match message.reason {
         NotifyReason::First | NotifyReason::Escalated | NotifyReason::Flapping => ("", true),
         NotifyReason::NewInGroup => ("New in this group. ", true),
+        NotifyReason::HappenedAgain => ("Once more. ", true),
         NotifyReason::Repeat => ("Still so. ", true),
         NotifyReason::Resolved => ("", false),
         _ => return None,

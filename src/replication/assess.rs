@@ -423,10 +423,8 @@ fn related_state(master_role: Option<Role>, pair: &PairFacts) -> Option<(PairSta
 fn link_state(pair: &PairFacts, now: Timestamp) -> (PairState, StateReason) {
     let link = &pair.link;
     if link.syncing {
-        let (read, total) = link
-            .sync_read
-            .map_or((None, None), |(read, total)| (Some(read), total));
-        return (PairState::FullSync, StateReason::FullSync { read, total });
+        let reason = StateReason::FullSync(link.sync_progress(now));
+        return (PairState::FullSync, reason);
     }
     if link.status == Some(LinkStatus::Down) {
         return (

@@ -42,4 +42,4 @@ pub use rtt::MinRtt;
 pub use saved::{SavedState, ServerRecord, ToSave};
 pub use server::{Beginning, ServerFacts};
 pub use stall::Stall;
-pub use state::{PairState, StateReason};
+pub use state::{PairState, StateReason, SyncProgress};

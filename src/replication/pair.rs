@@ -8,6 +8,7 @@ mod facts;
 mod link;
 mod located;
 mod loss;
+mod pace;
 mod quiet;
 mod saved;
 mod usual;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::pair::Split;
 use crate::info::{Engine, Role};
 use crate::model::{Bytes, PollError, Span};
@@ -74,12 +76,7 @@ pub enum StateReason {
         read: Option<Bytes>,
     },
     /// A full sync is under way.
-    FullSync {
-        /// Bytes of the transfer that were read so far.
-        read: Option<Bytes>,
-        /// Of how many, where that is known.
-        total: Option<Bytes>,
-    },
+    FullSync(SyncProgress),
     /// The link is down.
     LinkDown {
         /// For how long.
@@ -209,11 +206,10 @@ impl fmt::Display for StateReason {
             Self::ForeignHistory => f.write_str("the replica follows another history than the configured master's"),
             Self::NeverSynced { read: None } => f.write_str("the replica has never been in sync"),
             Self::NeverSynced { read: Some(read) } => write!(f, "the first full sync is under way: {read} read"),
-            Self::FullSync { read: Some(read), total: Some(total) } => {
-                write!(f, "a full sync is under way: {read} of {total} read")
+            Self::FullSync(SyncProgress { read: None, .. }) => {
+                f.write_str("a full sync is being prepared or loaded")
             }
-            Self::FullSync { read: Some(read), total: None } => write!(f, "a full sync is under way: {read} read"),
-            Self::FullSync { read: None, .. } => f.write_str("a full sync is being prepared or loaded"),
+            Self::FullSync(progress) => write!(f, "a full sync is under way: {progress}"),
             Self::LinkDown { for_: Some(span) } => write!(f, "the replica lost its master {span} ago"),
             Self::LinkDown { for_: None } => f.write_str("the replica is not connected to its master"),
             Self::Stalled { for_ } => {
@@ -250,6 +246,57 @@ impl fmt::Display for StateReason {
     }
 }
 
+/// How far a full sync is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncProgress {
+    /// Bytes of the transfer that were read; `None` while it is prepared or loaded.
+    pub read: Option<Bytes>,
+    /// Of how many; `None` where Redis does not tell: in a diskless sync.
+    pub total: Option<Bytes>,
+    /// Bytes a second that are read now.
+    pub rate: Option<Bytes>,
+    /// For how long nothing has been read, where that is long.
+    pub still_for: Option<Span>,
+}
+
+impl fmt::Display for SyncProgress {
+    /// `70.1 MiB of 240.0 MiB read, 6.0 MiB/s, ~28 s left`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(read) = self.read else {
+            return f.write_str("being prepared or loaded");
+        };
+        match self.total {
+            Some(total) => write!(f, "{read} of {total} read")?,
+            None => write!(f, "{read} read, size unknown")?,
+        }
+        if let Some(still) = self.still_for {
+            return write!(f, ", no progress for {still}");
+        }
+        let Some(rate) = self.rate else {
+            return Ok(());
+        };
+        write!(f, ", {rate}/s")?;
+        let missing = self
+            .total
+            .and_then(|total| total.get().checked_sub(read.get()));
+        match missing.and_then(|missing| left(missing, rate)) {
+            Some(left) => write!(f, ", ~{left} left"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How long `bytes` take at `rate` bytes a second, for people: whole seconds, or minutes.
+fn left(bytes: u64, rate: Bytes) -> Option<String> {
+    let seconds = bytes.div_ceil(rate.get().max(1));
+    match (rate.get(), seconds) {
+        (0, _) => None,
+        (_, ..120) => Some(format!("{seconds} s")),
+        (_, ..7200) => Some(format!("{} min", seconds / 60)),
+        (_, _) => Some(format!("{} h", seconds / 3600)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,6 +304,16 @@ mod tests {
     #[test]
     fn the_order_of_states_is_their_precedence() {
         assert!(PairState::ALL.windows(2).all(|w| w[0] < w[1]));
+    }
+
+    /// A transfer of which 2 KiB were read.
+    fn sync(total: Option<u64>, rate: Option<u64>, still_for: Option<i64>) -> StateReason {
+        StateReason::FullSync(SyncProgress {
+            read: Some(Bytes::new(2048)),
+            total: total.map(Bytes::new),
+            rate: rate.map(Bytes::new),
+            still_for: still_for.map(Span::from_secs),
+        })
     }
 
     #[test]
@@ -293,11 +350,24 @@ mod tests {
                 "the link is up, but the replica above it lost its own master 12.0 s ago",
             ),
             (
-                StateReason::FullSync {
-                    read: Some(Bytes::new(2048)),
-                    total: None,
-                },
-                "a full sync is under way: 2.0 KiB read",
+                sync(None, None, None),
+                "a full sync is under way: 2.0 KiB read, size unknown",
+            ),
+            (
+                sync(Some(10_240), Some(1024), None),
+                "a full sync is under way: 2.0 KiB of 10.0 KiB read, 1.0 KiB/s, ~8 s left",
+            ),
+            (
+                sync(None, Some(1024), None),
+                "a full sync is under way: 2.0 KiB read, size unknown, 1.0 KiB/s",
+            ),
+            (
+                sync(Some(1_000_000), Some(1024), None),
+                "a full sync is under way: 2.0 KiB of 976.6 KiB read, 1.0 KiB/s, ~16 min left",
+            ),
+            (
+                sync(Some(10_240), Some(0), Some(12)),
+                "a full sync is under way: 2.0 KiB of 10.0 KiB read, no progress for 12.0 s",
             ),
             (
                 StateReason::ExporterPaused {

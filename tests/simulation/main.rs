@@ -15,6 +15,7 @@ mod fleet;
 mod haste;
 mod heartbeats;
 mod loads;
+mod losses;
 mod oracle;
 mod random;
 mod replies;

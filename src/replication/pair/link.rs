@@ -1,8 +1,13 @@
 //! The replica's link to its master, as the replica tells.
 
+use super::super::state::SyncProgress;
 use super::Quiet;
+use super::pace::Pace;
 use crate::info::{LinkStatus, UpstreamInfo};
 use crate::model::{Bytes, Span, Timestamp};
+
+/// A transfer that has not gone on for so long is told to stand still.
+const SYNC_STILL: Span = Span::from_secs(5);
 
 /// The replica's link to its master, as the replica tells.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,8 +21,12 @@ pub struct LinkFacts {
     pub syncing: bool,
     /// Bytes of the transfer that were read so far, and of how many where that is known.
     pub sync_read: Option<(Bytes, Option<Bytes>)>,
+    /// Since when a full sync is under way, as far as was seen.
+    pub sync_since: Option<Timestamp>,
     /// When a full sync last made progress.
     pub sync_progress_at: Option<Timestamp>,
+    /// How fast it is transferred.
+    pace: Pace,
     /// `master_last_io_seconds_ago`.
     pub last_io: Option<Span>,
     /// For how long nothing has arrived, while the link is up.
@@ -101,6 +110,27 @@ impl LinkFacts {
             self.sync_progress_at = Some(received);
         }
         self.sync_read = read.map(|read| (read, upstream.sync_total.value()));
+        self.pace.observe(read, received);
+        let since = self.sync_since.unwrap_or(received);
+        self.sync_since = self.syncing.then_some(since);
+    }
+
+    /// How far the full sync is that is under way.
+    pub fn sync_progress(&self, now: Timestamp) -> SyncProgress {
+        SyncProgress {
+            read: self.sync_read.map(|(read, _)| read),
+            total: self.sync_read.and_then(|(_, total)| total),
+            rate: self.pace.rate(),
+            still_for: self.sync_still_for(now),
+        }
+    }
+
+    /// For how long a full sync that is being transferred has made no progress; `None` while it
+    /// goes on, and where nobody can tell: the master prepares it, or the replica loads it.
+    fn sync_still_for(&self, now: Timestamp) -> Option<Span> {
+        self.sync_read?;
+        let still = now - self.sync_progress_at?;
+        (still >= SYNC_STILL).then_some(still)
     }
 }
 

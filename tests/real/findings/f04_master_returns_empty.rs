@@ -89,9 +89,10 @@ impl Scene {
     /// What the receiver is sent about the loss.
     async fn notified(&self) -> Received {
         let fits = |received: &Received| {
-            received
-                .json()
-                .is_ok_and(|body| body["status"] == "firing" && body["severity"] == "critical")
+            received.json().is_ok_and(|body| {
+                let severity = &body["alerts"][0]["labels"]["severity"];
+                body["status"] == "firing" && severity == "critical"
+            })
         };
         self.receiver
             .wait_for("the loss", LIMIT, fits)

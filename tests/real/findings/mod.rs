@@ -14,6 +14,7 @@ mod f10_full_syncs_restart;
 mod f11_failover_in_one_sentence;
 mod f12_alertmanager_example;
 mod f14_dead_page;
+mod f_full_sync_told_each_time;
 mod loss_first_sentence;
 mod one_severity;
 mod silence_command_runs;

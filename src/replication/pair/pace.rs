@@ -1,0 +1,98 @@
+//! How fast a full sync is transferred.
+
+use crate::model::{Bytes, Span, Timestamp};
+
+/// A rate is measured over at least this much, and at most twice as much.
+const WINDOW: Span = Span::from_secs(5);
+
+/// The shortest stretch that has a rate.
+const SHORTEST: Span = Span::from_millis(500);
+
+/// The transfer of a full sync over the last seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// What was read when, at the beginning of this window and of the one before.
+    marks: [Option<(Timestamp, Bytes)>; 2],
+    /// Bytes a second.
+    rate: Option<Bytes>,
+}
+
+impl Pace {
+    /// Takes in how much was read by `at`; `None` outside of a transfer.
+    pub(super) fn observe(&mut self, read: Option<Bytes>, at: Timestamp) {
+        let Some(read) = read else {
+            *self = Self::default();
+            return;
+        };
+        let began_anew = self.marks[0].is_some_and(|(_, before)| read < before);
+        if began_anew {
+            *self = Self::default();
+        }
+        let is_due = self.marks[0].is_none_or(|(since, _)| at - since >= WINDOW);
+        if is_due {
+            self.marks = [Some((at, read)), self.marks[0]];
+        }
+        let from = self.marks[1].or(self.marks[0]);
+        self.rate = from.and_then(|(since, before)| {
+            let took = at - since;
+            let bytes = read.get().saturating_sub(before.get());
+            (took >= SHORTEST).then(|| a_second(bytes, took))
+        });
+    }
+
+    /// Bytes a second.
+    pub(super) const fn rate(&self) -> Option<Bytes> {
+        self.rate
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a quotient of two positives
+fn a_second(bytes: u64, took: Span) -> Bytes {
+    Bytes::new((bytes as f64 / took.as_secs_f64()) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates(reads: &[(i64, Option<u64>)]) -> Vec<Option<u64>> {
+        let mut pace = Pace::default();
+        let rate = |(millis, read): &(i64, Option<u64>)| {
+            let at = Timestamp::from_nanos(millis * 1_000_000);
+            pace.observe(read.map(Bytes::new), at);
+            pace.rate().map(Bytes::get)
+        };
+        reads.iter().map(rate).collect()
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_seconds() {
+        let steady = rates(&[(0, Some(0)), (1_000, Some(600)), (2_000, Some(1_200))]);
+        assert_eq!(steady, [None, Some(600), Some(600)]);
+        let slower: Vec<_> = (0..=20)
+            .map(|second| {
+                let fast = second.min(5) * 1_000;
+                let slow = (second - 5).max(0) * 100;
+                (second * 1_000, u64::try_from(fast + slow).ok())
+            })
+            .collect();
+        assert_eq!(rates(&slower).last(), Some(&Some(100)));
+        let stuck: Vec<_> = (0..=15).map(|second| (second * 1_000, Some(7))).collect();
+        assert_eq!(rates(&stuck).last(), Some(&Some(0)));
+    }
+
+    #[test]
+    fn a_transfer_that_begins_anew_has_a_rate_of_its_own() {
+        let anew = rates(&[
+            (0, Some(0)),
+            (1_000, Some(9_000)),
+            (2_000, Some(10)),
+            (3_000, Some(110)),
+        ]);
+        assert_eq!(anew, [None, Some(9_000), None, Some(100)]);
+        assert_eq!(
+            rates(&[(0, Some(1)), (900, None), (1_000, Some(2))])[2],
+            None
+        );
+    }
+}
