@@ -356,7 +356,8 @@ impl AlertContext {
                 }
             }
             Some(Details::HistoryLost(loss)) => Arc::make_mut(loss).shift(shift),
-            Some(Details::Diverged(_) | Details::Isolated { .. }) | None => {}
+            Some(Details::Diverged(_) | Details::FullSyncs { .. } | Details::Isolated { .. })
+            | None => {}
         }
     }
 }

@@ -230,7 +230,7 @@ impl Alerting {
         };
         let context = || {
             let causes = &keys.causes.history_lost;
-            context::of_lost_history(&look, loss, keys.names_replica, causes, now)
+            context::of_lost_history(&look, loss, causes, now)
         };
         let evaluation = Evaluation {
             key: &keys.history_lost,

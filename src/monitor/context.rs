@@ -163,11 +163,10 @@ fn note_fault(context: &mut AlertContext, look: &PairLook<'_>, fault: PairFault,
 pub(super) fn of_lost_history(
     look: &PairLook<'_>,
     loss: Option<&Arc<HistoryLoss>>,
-    names_replica: bool,
     causes: &Arc<[Cause]>,
     now: Timestamp,
 ) -> Arc<AlertContext> {
-    let mut context = of_pair(look, PairFault::HistoryLost, names_replica, causes, now);
+    let mut context = of_pair(look, PairFault::HistoryLost, causes, now);
     let Some(loss) = loss else {
         return context;
     };
@@ -309,6 +308,7 @@ mod tests {
             peer_dc: "dc2".to_owned(),
             peer: format!("r{n}:1"),
             at_risk: None,
+            sync: None,
         };
         let services = (0..20).map(service).collect();
         let context = of_server(&ServerFacts::default(), services, None);

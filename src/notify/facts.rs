@@ -107,6 +107,9 @@ pub fn resolve_reason(rule: Rule, reason: ResolveReason) -> &'static str {
         (ResolveReason::Cleared, Rule::ReceiverFailing) => "the receiver takes notifications again",
         (ResolveReason::Cleared, Rule::MonitorIsolated) => "the servers can be reached again",
         (ResolveReason::Cleared, Rule::Diverged) => "the histories are one again",
+        (ResolveReason::Cleared, Rule::HistoryLost) => {
+            "the pair streams again, or the data is back"
+        }
         (ResolveReason::Cleared, Rule::Failover) => "no further failover within the window",
     }
 }

@@ -174,6 +174,7 @@ pub const fn reason_words(reason: NotifyReason) -> &'static str {
         NotifyReason::Escalated => "escalated to critical",
         NotifyReason::Deescalated => "no longer critical",
         NotifyReason::NewInGroup => "more alerts in this group",
+        NotifyReason::HappenedAgain => "happened again",
         NotifyReason::Flapping => "flapping",
         NotifyReason::PartlyResolved => "partly resolved",
         NotifyReason::Repeat => "still firing (reminder)",

@@ -106,6 +106,7 @@ pub(super) fn server_alert() -> Arc<AlertSnapshot> {
         peer_dc: "dc2".to_owned(),
         peer: "redis2:6379".to_owned(),
         at_risk: Some(at_risk()),
+        sync: None,
     };
     alert(
         Rule::Unreachable,

@@ -5,6 +5,7 @@
 //! screen shows its first hundred characters.
 
 mod exporter;
+mod history;
 mod line;
 mod loss;
 mod pair;
@@ -50,6 +51,7 @@ pub const fn plight(rule: Rule) -> &'static str {
         Rule::MonitorIsolated => "cut off",
         Rule::Diverged => "diverged",
         Rule::Failover => "failed over",
+        Rule::HistoryLost => "without their history",
     }
 }
 
@@ -69,6 +71,7 @@ fn firing(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
         Rule::Unreachable => server::silent(alert, clock),
         Rule::FullSync => server::full_syncs(alert, clock),
         Rule::Failover => tree::failover(alert, clock),
+        Rule::HistoryLost => history::lost(alert, clock),
         Rule::SentinelQuorum => tree::no_quorum(alert, clock),
         Rule::ReceiverFailing => exporter::receiver_fails(alert, clock),
         Rule::MonitorIsolated => exporter::isolated(alert, clock),
@@ -91,6 +94,7 @@ fn resolved(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
         Rule::Unreachable => server::answers_again(alert, ended, clock),
         Rule::FullSync => server::no_more_full_syncs(alert, clock),
         Rule::Failover => tree::no_more_failovers(alert, clock),
+        Rule::HistoryLost => history::over(alert, ended, clock),
         Rule::SentinelQuorum => tree::quorum_is_back(alert, ended, clock),
         Rule::ReceiverFailing => exporter::receiver_works(alert, ended, clock),
         Rule::MonitorIsolated => exporter::connected(alert, ended, clock),
@@ -100,9 +104,12 @@ fn resolved(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
 /// What the alert is about, for the beginning of a sentence.
 fn subject(alert: &AlertSnapshot) -> String {
     match alert.identity.rule {
-        Rule::LagSeconds | Rule::LagBytes | Rule::LinkDown | Rule::Unknown | Rule::Diverged => {
-            pair::subject(&pair::news(alert))
-        }
+        Rule::LagSeconds
+        | Rule::LagBytes
+        | Rule::LinkDown
+        | Rule::Unknown
+        | Rule::Diverged
+        | Rule::HistoryLost => pair::subject(&pair::news(alert)),
         Rule::Unreachable | Rule::FullSync => server::subject(alert),
         Rule::Failover | Rule::SentinelQuorum => alert.label("pair").to_owned(),
         Rule::ReceiverFailing => format!("receiver {}", alert.label("receiver")),

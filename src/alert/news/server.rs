@@ -137,10 +137,21 @@ pub(super) fn answers_again(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_
     line.and(text)
 }
 
-/// The server gave full syncs.
+/// The server gave full syncs: those under way first, with how far they are.
 pub(super) fn full_syncs(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
     let _ = clock;
-    Line::words(format!("{} gave {}.", subject(alert), syncs(alert)))
+    let services = &alert.context.services;
+    let given = services
+        .iter()
+        .filter(|service| service.role == ServiceRole::Master);
+    let under_way = given.filter_map(|service| {
+        let sync = service.sync?;
+        let Service { pair, peer, .. } = service;
+        Some(format!("{pair}: full sync to {peer}: {sync}. "))
+    });
+    let under_way: String = under_way.take(MAX_NAMES).collect();
+    let total = format!("{} gave {}.", subject(alert), syncs(alert));
+    Line::words(under_way + &total)
 }
 
 fn syncs(alert: &AlertSnapshot) -> String {

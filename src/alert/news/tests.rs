@@ -9,7 +9,8 @@ use crate::alert::{
     ServiceRole, Worst,
 };
 use crate::config::Severity;
-use crate::model::{Bytes, PollError, Span, WallTime};
+use crate::model::{Bytes, PollError, ReplicationId, Span, WallTime};
+use crate::replication::{Applied, HistoryLoss, Kept, ReplicaCopy, SyncProgress};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -330,6 +331,7 @@ fn service(role: ServiceRole, pair: &str, at_risk: AtRisk) -> Service {
         peer_dc: "dc2".to_owned(),
         peer: "127.2.0.10:17101".to_owned(),
         at_risk: Some(at_risk),
+        sync: None,
     }
 }
 
@@ -625,4 +627,141 @@ fn the_first_sentence_is_what_a_header_has_room_for() {
     let (first, rest) = line.first_sentence(150);
     assert_eq!(first, "127.1.0.10:17100 is one sentence");
     assert!(rest.is_empty());
+}
+
+/// A master that came back empty ten seconds ago, 40 s after it was last seen.
+fn loss() -> HistoryLoss {
+    let id = |letter: &str| ReplicationId::parse(&letter.repeat(40)).unwrap();
+    HistoryLoss {
+        from: id("a"),
+        to: id("b"),
+        seen_at: at(NOW - 10),
+        last_answer: at(NOW - 50),
+        written: Bytes::new(9_000),
+        kept: Kept::Nothing,
+        keys_before: Some(1000),
+        keys_now: Some(0),
+        applied: Some(Applied {
+            bytes: Bytes::new(9_000),
+            at: at(NOW - 50),
+        }),
+        copy: ReplicaCopy::Whole,
+        streams_since: None,
+    }
+}
+
+fn of_loss(loss: HistoryLoss) -> AlertSnapshot {
+    let context = AlertContext {
+        master: Some("127.1.0.10:17100".to_owned()),
+        details: Some(Details::HistoryLost(Arc::new(loss))),
+        ..AlertContext::default()
+    };
+    alert(Rule::HistoryLost, &PAIR, context)
+}
+
+#[test]
+fn f04_a_lost_history_says_what_is_lost_who_has_it_and_how_to_keep_it() {
+    let keep = "redis-cli -h 127.2.0.10 -p 17101 REPLICAOF NO ONE";
+    let begin = "orders dc1 → dc2: master 127.1.0.10:17100 came back ";
+    let says = |loss: HistoryLoss, expected: String| {
+        let text = said(&of_loss(loss)).to_string();
+        assert_eq!(text, format!("{begin}{expected}"));
+    };
+    says(
+        loss(),
+        format!(
+            "EMPTY at 06:44:18 UTC (0 of 1000 keys). Replica 127.2.0.10:17101 still has the data as \
+             of 06:43:38 UTC; to keep it, run {keep} before a full sync is loaded."
+        ),
+    );
+    let copy = ReplicaCopy::Replaced;
+    says(
+        HistoryLoss { copy, ..loss() },
+        "EMPTY at 06:44:18 UTC (0 of 1000 keys). Replica 127.2.0.10:17101 was overwritten. Lost: \
+         everything written before 06:43:38 UTC."
+            .to_owned(),
+    );
+    let kept = Kept::Until {
+        lost: Bytes::new(3 << 20),
+        since: Some(at(NOW - 3600)),
+    };
+    let copy = ReplicaCopy::BeingReplaced;
+    says(
+        HistoryLoss {
+            kept,
+            copy,
+            keys_now: Some(800),
+            ..loss()
+        },
+        format!(
+            "with an older state at 06:44:18 UTC (800 of 1000 keys): it lacks the last 3.0 MiB of its \
+             writes, all since 05:44:28 UTC. Replica 127.2.0.10:17101 still has the data as of \
+             06:43:38 UTC; to keep it, run {keep} before the full sync under way is loaded."
+        ),
+    );
+    let copy = ReplicaCopy::Promoted;
+    let kept = Kept::SomeDataSet;
+    says(
+        HistoryLoss {
+            kept,
+            copy,
+            keys_now: Some(998),
+            ..loss()
+        },
+        "with another replication history at 06:44:18 UTC (998 of 1000 keys): its last writes may be \
+         missing. Replica 127.2.0.10:17101 was made a master and has the data as of 06:43:38 UTC."
+            .to_owned(),
+    );
+}
+
+#[test]
+fn f04_its_end_says_what_was_lost() {
+    let over = |loss| {
+        let mut alert = of_loss(loss);
+        alert.resolved = Some((at(NOW), ResolveReason::Cleared));
+        said(&alert).to_string()
+    };
+    let streams_since = Some(at(NOW - 5));
+    let copy = ReplicaCopy::Replaced;
+    assert_eq!(
+        over(HistoryLoss {
+            streams_since,
+            copy,
+            ..loss()
+        }),
+        "orders dc1 → dc2: resolved. The master came back EMPTY at 06:44:18 UTC (0 of 1000 keys). \
+         Lost: everything written before 06:43:38 UTC. Streaming since 06:44:23 UTC."
+    );
+    let kept = Kept::Until {
+        lost: Bytes::ZERO,
+        since: None,
+    };
+    assert_eq!(
+        over(HistoryLoss { kept, ..loss() }),
+        "orders dc1 → dc2: resolved. The master has its whole replication history again since \
+         06:44:28 UTC: nothing is lost."
+    );
+}
+
+#[test]
+fn f_full_sync_says_how_far_it_is() {
+    let mut to_replica = service(ServiceRole::Master, "orders", AtRisk::default());
+    to_replica.sync = Some(SyncProgress {
+        read: Some(Bytes::new(70 << 20)),
+        total: Some(Bytes::new(240 << 20)),
+        rate: Some(Bytes::new(6 << 20)),
+        still_for: None,
+    });
+    let context = AlertContext {
+        services: vec![to_replica],
+        ..AlertContext::default()
+    };
+    let server = [("dc", "dc1"), ("server", "127.1.0.10:17100")];
+    let mut alert = alert(Rule::FullSync, &server, context);
+    alert.value = Measured::from(Reading::exact(2_u64));
+    assert_eq!(
+        said(&alert).to_string(),
+        "orders: full sync to 127.2.0.10:17101: 70.0 MiB of 240.0 MiB read, 6.0 MiB/s, ~29 s left. \
+         orders: master 127.1.0.10:17100 (dc1) gave 2 full syncs."
+    );
 }

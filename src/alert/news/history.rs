@@ -1,0 +1,142 @@
+//! A master that came back without its replication history.
+
+use super::line::Line;
+use super::words::{Clock, Rounding, bytes};
+use super::{Ended, pair};
+use crate::alert::{AlertSnapshot, Details};
+use crate::model::Bytes;
+use crate::replication::{HistoryLoss, Kept, ReplicaCopy};
+
+/// What the master lost, what the replica still has, and how to keep it.
+pub(super) fn lost(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let subject = pair::subject(&pair::news(alert));
+    let Some(loss) = details(alert) else {
+        let text = format!("{subject}: the master came back without its replication history.");
+        return Line::words(text);
+    };
+    let master = alert.context.master.as_deref().unwrap_or_default();
+    let line = Line::words(format!("{subject}: master {master} came back "));
+    what(line, loss, clock).and_line(copy(alert, loss, clock))
+}
+
+/// What was lost in the end.
+pub(super) fn over(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+    let subject = pair::subject(&pair::news(alert));
+    let line = Line::words(format!("{subject}: resolved. "));
+    let Some(loss) = details(alert) else {
+        return line.and("The pair streams again.");
+    };
+    if loss.is_undone() {
+        let line = line.and("The master has its whole replication history again since ");
+        return line.at(ended.at, clock).and(": nothing is lost.");
+    }
+    let line = what(line.and("The master came back "), loss, clock);
+    let line = line.and_line(gone(loss, clock));
+    match loss.streams_since {
+        Some(since) => line.and(" Streaming since ").at(since, clock).and("."),
+        None => line,
+    }
+}
+
+fn details(alert: &AlertSnapshot) -> Option<&HistoryLoss> {
+    match &alert.context.details {
+        Some(Details::HistoryLost(loss)) => Some(loss),
+        _ => None,
+    }
+}
+
+/// `EMPTY at 06:53:02 UTC (0 of 1000 keys).`
+fn what(line: Line, loss: &HistoryLoss, clock: Clock<'_>) -> Line {
+    let keys = keys(loss);
+    match loss.kept {
+        Kept::Nothing if loss.keys_now == Some(0) => {
+            let line = line.and("EMPTY at ").at(loss.seen_at, clock);
+            line.and(format!("{keys}."))
+        }
+        Kept::Nothing => {
+            let line = line.and("without its data at ").at(loss.seen_at, clock);
+            line.and(format!("{keys}."))
+        }
+        Kept::Until { lost, since } => {
+            let lost = bytes(lost, Rounding::Nearest);
+            let line = line.and("with an older state at ").at(loss.seen_at, clock);
+            let line = line.and(format!("{keys}: it lacks the last {lost} of its writes"));
+            match since {
+                Some(since) => line.and(", all since ").at(since, clock).and("."),
+                None => line.and("."),
+            }
+        }
+        Kept::SomeDataSet | Kept::Unknown => {
+            let line = line.and("with another replication history at ");
+            let line = line.at(loss.seen_at, clock);
+            line.and(format!("{keys}: its last writes may be missing."))
+        }
+    }
+}
+
+fn keys(loss: &HistoryLoss) -> String {
+    match (loss.keys_now, loss.keys_before) {
+        (Some(now), Some(before)) => format!(" ({now} of {before} keys)"),
+        (Some(now), None) => format!(" ({now} keys)"),
+        (None, _) => String::new(),
+    }
+}
+
+/// What the replica has, and the command that keeps it.
+fn copy(alert: &AlertSnapshot, loss: &HistoryLoss, clock: Clock<'_>) -> Line {
+    let replica = alert.label("replica");
+    let has = match loss.copy {
+        ReplicaCopy::Unseen => "had",
+        ReplicaCopy::Whole | ReplicaCopy::BeingReplaced => "still has",
+        ReplicaCopy::Promoted => "was made a master and has",
+        ReplicaCopy::Replaced => {
+            let line = Line::words(format!(" Replica {replica} was overwritten."));
+            return line.and_line(gone(loss, clock));
+        }
+        ReplicaCopy::NoMore => {
+            let line = Line::words(format!(" Replica {replica} lacked them, too."));
+            return line.and_line(gone(loss, clock));
+        }
+    };
+    let line = Line::words(format!(" Replica {replica} {has} the data"));
+    let line = match loss.applied {
+        Some(applied) => line.and(" as of ").at(applied.at, clock),
+        None => line,
+    };
+    if loss.copy == ReplicaCopy::Promoted {
+        return line.and(".");
+    }
+    let until = if loss.copy == ReplicaCopy::BeingReplaced {
+        "the full sync under way is loaded"
+    } else {
+        "a full sync is loaded"
+    };
+    line.and(format!(
+        "; to keep it, run {} before {until}.",
+        keep_command(replica)
+    ))
+}
+
+/// What stops a replica from replacing its data.
+fn keep_command(replica: &str) -> String {
+    let (host, port) = replica.rsplit_once(':').unwrap_or((replica, "6379"));
+    format!("redis-cli -h {host} -p {port} REPLICAOF NO ONE")
+}
+
+/// What nobody has any more.
+fn gone(loss: &HistoryLoss, clock: Clock<'_>) -> Line {
+    match loss.kept {
+        Kept::Nothing => {
+            let line = Line::words(" Lost: everything written before ");
+            line.at(loss.last_answer, clock).and(".")
+        }
+        Kept::Until { lost, .. } if lost > Bytes::ZERO => {
+            let lost = bytes(lost, Rounding::Nearest);
+            Line::words(format!(" Lost: the last {lost} of writes."))
+        }
+        Kept::Until { .. } => Line::words(" Nothing is lost."),
+        Kept::SomeDataSet | Kept::Unknown => {
+            Line::words(" Lost: what the master had written and not saved.")
+        }
+    }
+}
