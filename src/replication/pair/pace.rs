@@ -13,6 +13,8 @@ const SHORTEST: Span = Span::from_millis(500);
 pub(super) struct Pace {
     /// What was read when, at the beginning of this window and of the one before.
     marks: [Option<(Timestamp, Bytes)>; 2],
+    /// What was read last.
+    last: Option<Bytes>,
     /// Bytes a second.
     rate: Option<Bytes>,
 }
@@ -24,10 +26,11 @@ impl Pace {
             *self = Self::default();
             return;
         };
-        let began_anew = self.marks[0].is_some_and(|(_, before)| read < before);
+        let began_anew = self.last.is_some_and(|before| read < before);
         if began_anew {
             *self = Self::default();
         }
+        self.last = Some(read);
         let is_due = self.marks[0].is_none_or(|(since, _)| at - since >= WINDOW);
         if is_due {
             self.marks = [Some((at, read)), self.marks[0]];
