@@ -20,9 +20,7 @@ use crate::config::{
     AlertSettings, CountRule, LevelRule, LevelThreshold, NotifySettings, Settings,
 };
 use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
-use crate::replication::{
-    Assessment, HistoryLoss, MasterHistory, PairState, Pause, ServerFacts,
-};
+use crate::replication::{Assessment, HistoryLoss, MasterHistory, PairState, Pause, ServerFacts};
 use crate::topology::{Pair, Server, Topology};
 
 /// How long restored alerts may wait for the first polls of their targets: longer than any poll

@@ -388,8 +388,8 @@ impl Monitor {
             self.alerting.evaluate_pair(index, look, now);
             self.alerting
                 .evaluate_history(index, look, loss.as_ref(), now);
+            self.fleet.end_loss(index, now);
         }
-        self.fleet.end_loss(index, now);
         self.look_at_haste(index, &seen, now, actions);
     }
 
