@@ -1,9 +1,8 @@
-//! F10 and a part of F8: a restart forgot when full syncs were, when a receiver last took
-//! something, and what the charts had shown.
+//! F10: a restart forgot when full syncs were, and what the charts had shown.
 
 use redis_cross_dc_exporter::lab::{Received, eventually};
 use redis_cross_dc_exporter::replication::PairState;
-use redis_cross_dc_exporter::report::{AlertReport, DeliveriesReport, ListedState, PairReport};
+use redis_cross_dc_exporter::report::{AlertReport, ListedState, PairReport};
 use serde_json::Value;
 
 use crate::exporter::Exporter;
@@ -113,31 +112,6 @@ async fn f10_a_full_sync_while_nothing_ran_is_counted_with_those_before() {
     exporter.relaunch();
     exporter.until_ready().await;
     until_counted(&exporter, 2.0).await;
-}
-
-async fn last_taken(exporter: &Exporter) -> Option<f64> {
-    let body = exporter.get("/api/v1/deliveries").await;
-    let report: DeliveriesReport = serde_json::from_str(&body).unwrap();
-    report.receivers[0].last_success_timestamp
-}
-
-#[tokio::test]
-async fn f08_when_a_receiver_last_took_something_is_known_after_a_restart() {
-    let stage = Stage::set().await;
-    let hook = Receiver::start([]).await.unwrap();
-    let mut exporter = Exporter::start(&configuration(&stage, &hook)).await;
-    streams(&exporter).await;
-    give_a_full_sync(&stage, &exporter).await;
-    let taken = || async { last_taken(&exporter).await };
-    let before = eventually("it to take something", LIMIT, taken)
-        .await
-        .unwrap();
-    exporter.signal("TERM");
-    exporter.ended(LIMIT).await;
-    exporter.relaunch();
-    exporter.until_ready().await;
-    let after = last_taken(&exporter).await.unwrap();
-    assert!((after - before).abs() < 0.1, "{before} {after}");
 }
 
 #[tokio::test]
