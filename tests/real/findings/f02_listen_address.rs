@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command::{folder_with, run};
 use crate::exporter::{Exporter, program};
+use crate::planted::{self, Transcript};
 use crate::stage::{LIMIT, Stage};
 
 fn configuration(listen: &str, stage: &Stage) -> String {
@@ -61,19 +62,33 @@ async fn f02_the_commands_find_the_exporter_by_the_file() {
     );
 }
 
-/// A child that is killed when the test ends.
-struct Running(Child);
+/// A child that is killed when the test ends, and what it said.
+struct Running {
+    child: Child,
+    transcript: Transcript,
+}
+
+impl Running {
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.transcript.path("log")).unwrap()
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if !std::thread::panicking() {
+            self.transcript.assert_clean();
+        }
     }
 }
 
 fn start(folder: &Path) -> Running {
-    let log = File::create(folder.join("log")).unwrap();
+    let transcript = Transcript::new("exporter");
+    let log = File::create(transcript.path("log")).unwrap();
     let child = Command::new(program())
+        .envs(planted::ENVIRONMENT)
         .args(["--config.file", "config.yml"])
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -81,7 +96,7 @@ fn start(folder: &Path) -> Running {
         .stderr(log)
         .spawn()
         .unwrap();
-    Running(child)
+    Running { child, transcript }
 }
 
 #[tokio::test]
@@ -92,7 +107,7 @@ async fn f02_the_exporter_listens_where_the_file_says_and_a_reload_does_not_move
     let write = |yaml: &str| std::fs::write(folder.path().join("config.yml"), yaml).unwrap();
     write(&listen(ports::free().unwrap()));
     let exporter = start(folder.path());
-    let log = || std::fs::read_to_string(folder.path().join("log")).unwrap();
+    let log = || exporter.log();
     let is_ready = || async {
         let ready = run(
             folder.path(),
@@ -110,7 +125,7 @@ async fn f02_the_exporter_listens_where_the_file_says_and_a_reload_does_not_move
         .unwrap();
 
     write(&listen(ports::free().unwrap()));
-    kill_process(Pid::from_child(&exporter.0), Signal::HUP).unwrap();
+    kill_process(Pid::from_child(&exporter.child), Signal::HUP).unwrap();
     let warned = || async {
         let log = log();
         let has_warned =
