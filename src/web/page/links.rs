@@ -76,14 +76,16 @@ struct Known<T> {
 impl Risk {
     /// Never a small calm number where most is unknown: what was known last counts, and what is not
     /// known is said.
-    fn new<T: Copy + PartialOrd>(
+    fn new<T: Copy + Default + PartialOrd>(
         link: &LinkReport,
         known: Known<T>,
         text: impl Fn(T) -> String,
     ) -> Self {
-        let now = known.now.map(|value| match known.is_at_least {
-            true => format!("at least {}", text(value)),
-            false => text(value),
+        let now = known.now.and_then(|value| match known.is_at_least {
+            // "At least nothing" says nothing.
+            true if value <= T::default() => None,
+            true => Some(format!("at least {}", text(value))),
+            false => Some(text(value)),
         });
         let last = known
             .last
@@ -177,6 +179,12 @@ mod tests {
                 "at least 12 B; 1 of 2 unknown",
             ],
         );
+    }
+
+    #[test]
+    fn at_least_nothing_is_a_dash() {
+        let row = row(vec![behind(0.0, 0), lost(None)]);
+        check(&row, ["-", "1 of 2 unknown"], ["-", "1 of 2 unknown"]);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) struct AlertRow {
     pub(super) about: String,
     pub(super) address: Option<String>,
     pub(super) value: String,
-    /// What the value is compared with; empty of what is resolved.
+    /// What the value is compared with; of what is resolved, how long it lasted.
     pub(super) limit: String,
     pub(super) since: Moment,
     pub(super) until: Option<Moment>,
@@ -175,8 +175,8 @@ impl AlertRow {
             address: replica.map(|(pair, replica)| pair_address(pair, replica)),
             value: alert_value(alert),
             limit: limit(alert),
-            since: Moment::of(alert.started_timestamp),
-            until: alert.resolved_timestamp.map(Moment::of),
+            since: Moment::of(since(alert)),
+            until: until(alert).map(Moment::of),
             reason: alert.reason.clone().unwrap_or_default(),
             runbook: runbook_address(alert),
             held: held(alert),
@@ -291,10 +291,22 @@ fn alert_value(alert: &AlertReport) -> String {
     }
 }
 
-/// `warning from 10.0 s`; nothing of what is resolved: its sentence says how long it lasted.
+/// Since when the fault lasts; of an alert without one, since when its condition holds.
+fn since(alert: &AlertReport) -> f64 {
+    let fault = alert.fault_since_timestamp;
+    fault.unwrap_or(alert.started_timestamp)
+}
+
+/// When that ended, of what is resolved.
+fn until(alert: &AlertReport) -> Option<f64> {
+    let resolved = alert.resolved_timestamp?;
+    Some(alert.fault_until_timestamp.unwrap_or(resolved))
+}
+
+/// `warning from 10.0 s`; of what is resolved `lasted 60.0 s`.
 fn limit(alert: &AlertReport) -> String {
-    if alert.state == ListedState::Resolved {
-        return String::new();
+    if let Some(until) = until(alert) {
+        return format!("lasted {}", seconds_text(until - since(alert)));
     }
     let threshold = amount_text(alert.threshold, alert.unit);
     format!("{} from {threshold}", alert.severity.label())
