@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use super::instance::level;
 use super::{
-    AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus, Change, Decision,
-    Hold, Instance, ListedAlert, Measured, Quantity, Reading, ResolveReason, Standing, Transition,
+    AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus, Cause, Change,
+    Decision, Hold, Instance, ListedAlert, Measured, Quantity, Reading, ResolveReason, Standing,
+    Transition,
 };
-use crate::config::{FlappingRule, LevelRule, Severity};
+use crate::config::{FlappingRule, LevelRule, NotifySettings, Severity};
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::Pause;
 
@@ -65,8 +66,10 @@ pub struct AlertEngine {
     /// Alerts that the disk knows otherwise.
     pub(super) unsaved: BTreeSet<AlertKey>,
     flapping: Option<FlappingRule>,
-    /// Alerts of which a change was kept quiet since this was last asked for, because they flap.
-    quieted: Vec<Arc<AlertSnapshot>>,
+    /// How long an alert explains others after its end.
+    linger: Span,
+    /// Alerts whose value became clear, or no longer is, while they fire on.
+    turned: BTreeSet<AlertKey>,
 }
 
 /// One alert: its state, and what is said about it.
@@ -86,17 +89,17 @@ pub(super) struct Live {
 }
 
 impl AlertEngine {
-    /// No alerts yet. `flapping` says when an alert that comes and goes is not told any more.
-    pub fn new(flapping: Option<FlappingRule>) -> Self {
-        Self {
-            flapping,
-            ..Self::default()
-        }
+    /// No alerts yet.
+    pub fn new(settings: &NotifySettings) -> Self {
+        let mut engine = Self::default();
+        engine.reconfigure(settings);
+        engine
     }
 
-    /// Changes when an alert flaps.
-    pub fn reconfigure(&mut self, flapping: Option<FlappingRule>) {
-        self.flapping = flapping;
+    /// Changes when an alert flaps, and how long it explains others after its end.
+    pub fn reconfigure(&mut self, settings: &NotifySettings) {
+        self.flapping = settings.flapping;
+        self.linger = settings.group_wait;
     }
 
     /// Takes one evaluation into account. Evaluations of one instant may come in any order.
@@ -144,9 +147,50 @@ impl AlertEngine {
         }
     }
 
-    /// The alerts of which a change was kept quiet since this was last asked, because they flap.
-    pub fn take_quieted(&mut self) -> Vec<Arc<AlertSnapshot>> {
-        std::mem::take(&mut self.quieted)
+    /// The alerts whose value became clear, or no longer is, while they fire on, since this was last
+    /// asked. It is no change, and yet nobody is notified that something fires which is clear.
+    pub fn take_turned(&mut self) -> Vec<Arc<AlertSnapshot>> {
+        let turned = std::mem::take(&mut self.turned);
+        turned
+            .iter()
+            .filter_map(|key| self.snapshot(key))
+            .filter(|alert| alert.status == AlertStatus::Firing)
+            .collect()
+    }
+
+    /// Looks which alerts nothing else explains: once all that is evaluated at an instant was.
+    pub fn review_causes(&mut self, now: Timestamp) {
+        let own: Vec<_> = self
+            .live
+            .iter()
+            .filter(|(_, live)| live.instance.awaits_explanation())
+            .filter(|(key, live)| self.explained_by(key, live, now).is_none())
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in own {
+            if let Some(live) = self.live.get_mut(&key) {
+                live.instance.note_unexplained();
+            }
+            self.unsaved.insert(key);
+        }
+    }
+
+    /// The first alert in the order of causes that explains the one with this key.
+    pub fn cause_of(&self, key: &AlertKey, now: Timestamp) -> Option<AlertKey> {
+        self.explained_by(key, self.live.get(key)?, now)
+    }
+
+    fn explained_by(&self, key: &AlertKey, live: &Live, now: Timestamp) -> Option<AlertKey> {
+        let severity = live.instance.standing()?.severity;
+        let explains = |cause: &&Cause| {
+            let up_to = self
+                .live
+                .get(&cause.key)
+                .and_then(|cause| cause.explains_up_to(now, self.linger));
+            cause.key != *key && severity <= cause.up_to && up_to >= Some(severity)
+        };
+        let cause = live.context.causes.iter().find(explains)?;
+        Some(cause.key.clone())
     }
 
     /// Forgets the alerts that resolved [`RESOLVED_KEPT_FOR`] ago. Call it now and then.
@@ -156,7 +200,7 @@ impl AlertEngine {
             let old = live
                 .resolved_at()
                 .is_some_and(|at| now - at >= RESOLVED_KEPT_FOR.max(window));
-            old || live.instance.is_forgettable(now, window)
+            (old && !live.instance.flaps()) || live.instance.is_forgettable(now, window)
         });
         self.unsaved.extend(gone.map(|(key, _)| key));
     }
@@ -243,10 +287,10 @@ impl AlertEngine {
             if live.instance != before {
                 self.unsaved.insert(key.clone());
             }
-            let transition = live.transition(key, change);
-            if live.instance.take_held_back() {
-                self.quieted.extend(live.told(key));
+            if live.instance.is_recovering() != before.is_recovering() {
+                self.turned.insert(key.clone());
             }
+            let transition = live.transition(key, change);
             self.forget_if_inactive(now, key);
             return transition;
         }
@@ -314,7 +358,8 @@ impl Live {
         let was_over = !self.is_open();
         let change = self.instance.step(now, rule, flapping, &reading);
         if was_over && !self.is_open() {
-            return None; // what is over stays as it was when it ended
+            self.decide(now, change);
+            return change; // what is over stays as it was when it ended
         }
         if was_over {
             self.decision = None;
@@ -362,6 +407,14 @@ impl Live {
         self.value = value;
     }
 
+    /// Up to which severity it explains others: as long as it fires, and for `linger` after that. At
+    /// its end its effects go on for a moment.
+    fn explains_up_to(&self, now: Timestamp, linger: Span) -> Option<Severity> {
+        let standing = self.instance.ended_or_firing()?;
+        let end = standing.resolved.map(|(at, _)| at);
+        explains_up_to(standing.severity, end, self.decision, now, linger)
+    }
+
     fn resolved_at(&self) -> Option<Timestamp> {
         self.instance.standing()?.resolved.map(|(at, _)| at)
     }
@@ -385,7 +438,7 @@ impl Live {
             severity,
             started_at,
             resolved,
-            flapping,
+            series,
         } = self.instance.standing()?;
         let alert = AlertSnapshot {
             identity: key.identity().clone(),
@@ -403,7 +456,8 @@ impl Live {
             peak: self.peak,
             context: Arc::clone(&self.context),
             hold: self.hold.clone(),
-            flapping,
+            recovering: state == AlertState::Recovering,
+            series,
             decision: self.decision,
         };
         Some(ListedAlert {
@@ -412,6 +466,28 @@ impl Live {
             caused_by: None,
         })
     }
+}
+
+/// Up to which severity an alert explains others that is or was of this `severity`, resolved at
+/// `end` if it did, by its last change.
+pub(super) fn explains_up_to(
+    severity: Severity,
+    end: Option<Timestamp>,
+    decision: Option<Decision>,
+    now: Timestamp,
+    linger: Span,
+) -> Option<Severity> {
+    let is_recent = |at: Timestamp| now - at < linger;
+    if let Some(end) = end {
+        return is_recent(end).then_some(severity);
+    }
+    let was_critical =
+        decision.is_some_and(|last| last.change == Change::Deescalated && is_recent(last.at));
+    Some(if was_critical {
+        Severity::Critical
+    } else {
+        severity
+    })
 }
 
 #[cfg(test)]

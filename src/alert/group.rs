@@ -13,14 +13,22 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AlertKey, AlertSnapshot, AlertStatus, HeldBack, NotifyReason, Quantity, ResolveReason,
+    TargetKind,
 };
 use crate::config::{NotifySettings, RepageOn, Severity};
 use crate::model::{Span, Timestamp};
 
+/// A pair that becomes critical within so many `group_interval` after another one of its group
+/// belongs to the same page: a bottleneck takes pair after pair.
+const PAIRS_BELONG: f64 = 5.0;
+
+/// The same, at least.
+const PAIRS_BELONG_AT_LEAST: Span = Span::from_secs(60);
+
 /// How long groups wait.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
-    group_wait: Span,
+    pub(super) group_wait: Span,
     group_interval: Span,
     repeat_interval: Span,
 }
@@ -49,10 +57,12 @@ pub(super) struct Member {
     pub(super) alert: Arc<AlertSnapshot>,
     /// The severity that it had in the last notification.
     pub(super) told: Option<Severity>,
-    /// Whether the last notification said that it flaps.
+    /// Whether the last notification said that it flaps and is clear for now.
     pub(super) told_flapping: bool,
     /// Whether what it counts happened once more since the last notification.
     pub(super) happened_again: bool,
+    /// Whether a notification has said that it is critical.
+    pub(super) told_critical: bool,
     /// What keeps news of it from being told.
     quiet: Option<HeldBack>,
     /// Whether it was counted that it is kept quiet.
@@ -64,6 +74,9 @@ pub(super) struct Member {
 pub(super) struct Told {
     pub(super) at: Timestamp,
     pub(super) severity: Severity,
+    /// When the receiver was last told that one more alert is critical.
+    #[serde(default)]
+    pub(super) critical_at: Option<Timestamp>,
 }
 
 /// The next notification, if nothing changes before.
@@ -71,9 +84,11 @@ pub(super) struct Told {
 pub(super) struct Plan {
     pub(super) reason: NotifyReason,
     pub(super) due: Timestamp,
-    /// Whether it is a new page, by the receiver's wish.
+    /// Whether it is a new page.
     repage: bool,
     /// Whether nothing of the group may be repeated now.
+    hushed: bool,
+    /// What keeps it from being repeated, where that is counted.
     quiet: Option<HeldBack>,
 }
 
@@ -84,9 +99,14 @@ struct Tally {
     severity: Option<Severity>,
     /// What there is to say.
     news: BTreeSet<NotifyReason>,
-    /// Whether an alert fires that may be told and does not flap.
-    steady: bool,
-    /// Whether an alert fires that may be told.
+    /// Whether something is critical that is no part of what a person was paged for: the receiver
+    /// was told that it is clear for now.
+    back: bool,
+    /// Whether an alert about a pair is critical that never was before.
+    new_critical_pair: bool,
+    /// The same of a server, or of anything else but a pair.
+    new_critical_other: bool,
+    /// Whether there is an alert that may be told.
     awake: bool,
     /// What keeps one that was told from being repeated.
     quiet: Option<HeldBack>,
@@ -99,6 +119,8 @@ pub(super) struct Statement {
     pub(super) reason: NotifyReason,
     pub(super) severity: Severity,
     pub(super) alerts: Vec<Arc<AlertSnapshot>>,
+    /// How many of the alerts, from the first on, are news of the group's severity.
+    pub(super) news: usize,
     pub(super) held: usize,
     pub(super) generation: u32,
 }
@@ -171,28 +193,47 @@ impl Group {
         let Some(member) = self.members.get_mut(&key) else {
             return;
         };
+        if member.is_up_for_now() && alert.status == AlertStatus::Firing {
+            // It began again, but not so that the receiver wants to know. It is shown as it is.
+            member.alert = Arc::clone(alert);
+            member.quiet = Some(HeldBack::Flapping);
+            self.touch(now);
+            return;
+        }
         if member.told.is_none() {
             self.members.remove(&key);
-        } else if member.fires() {
+        } else if member.is_open() {
             member.alert = resolved_for_receiver(now, &member.alert, alert);
+            member.quiet = alert.hold.as_ref().map(HeldBack::from);
+            member.counted = false;
         }
         self.touch(now);
     }
 
     /// Asks anew what keeps each alert quiet. Returns what has not been counted yet.
+    ///
+    /// A cause that is over explains its effects for `group_wait`. What was explained until then has
+    /// waited since `caused_until`, when the cause ended.
     pub(super) fn review(
         &mut self,
         now: Timestamp,
+        caused_until: Option<Timestamp>,
         quiet_of: &dyn Fn(&AlertSnapshot) -> Option<HeldBack>,
     ) -> Vec<HeldBack> {
-        let (mut changed, mut counted) = (false, Vec::new());
+        let mut changed_at = None;
+        let mut counted = Vec::new();
         for member in self.members.values_mut().filter(|member| member.fires()) {
             let quiet = quiet_of(&member.alert);
-            changed |= quiet.is_some() != member.quiet.is_some();
+            if quiet.is_some() != member.quiet.is_some() {
+                let was_caused = member.quiet == Some(HeldBack::Caused);
+                let since = if was_caused { member.fired_at() } else { now };
+                let at = since.max(caused_until.unwrap_or(now)).min(now);
+                changed_at = Some(changed_at.map_or(at, |other: Timestamp| other.min(at)));
+            }
             counted.extend(member.keep_quiet(quiet));
         }
-        if changed {
-            self.touch(now);
+        if let Some(at) = changed_at {
+            self.touch(at);
         }
         counted
     }
@@ -252,26 +293,37 @@ impl Group {
         current: &dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>,
     ) -> Option<Statement> {
         self.refresh(current);
-        let fires = self
-            .visible()
-            .filter(|member| member.fires())
-            .map(|member| member.alert.severity)
-            .max();
-        let severity = fires.or(self.told.map(|told| told.severity))?;
-        let status = if fires.is_some() {
+        let open = self.visible().filter_map(Member::open_severity).max();
+        let severity = open.or(self.told.map(|told| told.severity))?;
+        let status = if open.is_some() {
             AlertStatus::Firing
         } else {
             AlertStatus::Resolved
         };
         self.generation += u32::from(plan.repage);
-        let (alerts, generation) = (self.worst_first(), self.generation);
+        let generation = self.generation;
+        let alerts = self.news_first(severity);
+        let news = self
+            .visible()
+            .filter(|member| member.leads(severity))
+            .count();
+        let has_new_critical = self.visible().any(Member::is_newly_critical);
         let held = self.members.len() - alerts.len();
-        self.members.retain(|_, member| member.fires());
+        self.members.retain(|_, member| member.is_open());
         self.members
             .values_mut()
             .filter(|member| member.is_visible())
             .for_each(Member::note_told);
-        self.told = fires.map(|severity| Told { at: now, severity });
+        let critical_at = if has_new_critical {
+            Some(now)
+        } else {
+            self.told.and_then(|told| told.critical_at)
+        };
+        self.told = open.map(|severity| Told {
+            at: now,
+            severity,
+            critical_at,
+        });
         if self.told.is_none() {
             self.generation = 0;
         }
@@ -281,19 +333,23 @@ impl Group {
             reason: plan.reason,
             severity,
             alerts,
+            news,
             held,
             generation,
         })
     }
 
-    /// Lets a repetition pass that is not to be told. Returns what kept it from being told.
-    pub(super) fn skip_repeat(&mut self, now: Timestamp, plan: Plan) -> Option<HeldBack> {
-        let quiet = plan.quiet.filter(|_| plan.reason == NotifyReason::Repeat)?;
+    /// Lets a repetition pass that is not to be told. Returns what kept it from being told, where
+    /// that is counted; `None` when it is to be told.
+    pub(super) fn skip_repeat(&mut self, now: Timestamp, plan: Plan) -> Option<Option<HeldBack>> {
+        if !plan.hushed || plan.reason != NotifyReason::Repeat {
+            return None;
+        }
         if let Some(told) = &mut self.told {
             told.at = now;
         }
         (self.planned, self.unsaved) = (false, true);
-        Some(quiet)
+        Some(plan.quiet)
     }
 
     fn touch(&mut self, now: Timestamp) {
@@ -304,47 +360,50 @@ impl Group {
     fn make_plan(&self, timing: Timing, repage_on: RepageOn) -> Option<Plan> {
         let tally = self.tally();
         let Some(told) = self.told else {
-            let reason = if tally.steady {
-                NotifyReason::First
-            } else {
-                NotifyReason::Flapping
-            };
             let due = self.changed_at.unwrap_or_default() + timing.group_wait;
             return tally.awake.then_some(Plan {
-                reason,
+                reason: NotifyReason::First,
                 due,
                 repage: false,
+                hushed: false,
                 quiet: None,
             });
         };
         let changed_at = self.changed_at.unwrap_or(told.at);
         let repeat_at = told.at + timing.repeat_interval;
         let Some(reason) = tally.reason(told) else {
-            let quiet = tally.quiet.filter(|_| !tally.awake);
             return Some(Plan {
                 reason: NotifyReason::Repeat,
                 due: repeat_at,
                 repage: false,
-                quiet,
+                hushed: !tally.awake,
+                quiet: tally.quiet.filter(|_| !tally.awake),
             });
         };
         let due = match reason {
-            NotifyReason::Resolved => changed_at,
+            // That something works again is never kept back.
+            NotifyReason::Resolved | NotifyReason::Flapping => changed_at,
             NotifyReason::Escalated if tally.severity > Some(told.severity) => changed_at,
             // The receiver knows that the group is critical: alerts that escalate one after the
             // other, as all do when a datacenter is cut, are told together.
             NotifyReason::Escalated => changed_at.max(told.at + timing.group_wait),
+            NotifyReason::NewInGroup if tally.new_critical_other => {
+                changed_at.max(told.at) + timing.group_wait
+            }
             // What joins or heals together does so over some seconds: the first of it does not go
             // out alone.
             _ => (changed_at + timing.group_wait).max(told.at + timing.group_interval),
         };
         let has = |reason| tally.news.contains(&reason);
-        let repage = (repage_on.escalated && has(NotifyReason::Escalated))
+        let repage = tally.back
+            || (repage_on.new_critical && tally.is_another_matter(told, due, timing))
+            || (repage_on.escalated && has(NotifyReason::Escalated))
             || (repage_on.new_in_group && has(NotifyReason::NewInGroup));
         Some(Plan {
             reason,
             due: due.min(repeat_at.max(changed_at)),
             repage,
+            hushed: false,
             quiet: None,
         })
     }
@@ -362,13 +421,17 @@ impl Group {
         self.members.values().filter(|member| member.is_visible())
     }
 
-    fn worst_first(&self) -> Vec<Arc<AlertSnapshot>> {
-        let mut alerts: Vec<_> = self
-            .visible()
+    /// The alerts: of the most severe ones those that are news first, then the worst.
+    fn news_first(&self, severity: Severity) -> Vec<Arc<AlertSnapshot>> {
+        let mut members: Vec<_> = self.visible().collect();
+        members.sort_by(|a, b| {
+            let by_news = b.leads(severity).cmp(&a.leads(severity));
+            by_news.then_with(|| worse_first(&a.alert, &b.alert))
+        });
+        members
+            .into_iter()
             .map(|member| Arc::clone(&member.alert))
-            .collect();
-        alerts.sort_by(|a, b| worse_first(a, b));
-        alerts
+            .collect()
     }
 }
 
@@ -379,6 +442,7 @@ impl Member {
             told: None,
             told_flapping: false,
             happened_again: false,
+            told_critical: false,
             quiet: None,
             counted: false,
         }
@@ -388,20 +452,62 @@ impl Member {
         self.alert.status == AlertStatus::Firing
     }
 
+    /// Whether the receiver was told that it fires, and it flaps and is clear for now.
+    fn is_up_for_now(&self) -> bool {
+        self.told.is_some() && self.alert.is_up_for_now()
+    }
+
+    /// Whether it is not over.
+    fn is_open(&self) -> bool {
+        self.fires() || self.is_up_for_now()
+    }
+
+    /// The severity of what is open. What is clear for now is no more than a warning.
+    fn open_severity(&self) -> Option<Severity> {
+        if self.is_up_for_now() {
+            return Some(Severity::Warning);
+        }
+        self.fires().then_some(self.alert.severity)
+    }
+
+    /// When it began to fire at its severity.
+    fn fired_at(&self) -> Timestamp {
+        let decision = self.alert.decision;
+        decision.map_or(self.alert.started_at, |decision| decision.at)
+    }
+
     fn is_visible(&self) -> bool {
-        self.told.is_some() || self.quiet.is_none()
+        self.told.is_some() || (self.quiet.is_none() && !self.alert.recovering)
+    }
+
+    /// Whether it fires and the receiver was not told so, or not that it is so severe.
+    fn is_news(&self) -> bool {
+        let is_worse = self.told < Some(self.alert.severity) || self.told_flapping;
+        self.fires() && self.quiet.is_none() && !self.alert.recovering && is_worse
+    }
+
+    /// Whether it is news that leads a message of this severity.
+    fn leads(&self, severity: Severity) -> bool {
+        self.is_news() && self.alert.severity == severity
+    }
+
+    /// Whether it is critical, and never was before for this receiver.
+    fn is_newly_critical(&self) -> bool {
+        self.is_news() && self.alert.severity == Severity::Critical && !self.told_critical
     }
 
     fn note_told(&mut self) {
-        self.told = Some(self.alert.severity);
-        self.told_flapping = self.alert.flapping;
+        self.told = self.open_severity();
+        self.told_critical |= self.told == Some(Severity::Critical);
+        self.told_flapping = self.is_up_for_now();
         self.happened_again = false;
     }
 
     /// Takes in what keeps news of it from being told. Returns that, once, when there is news.
     fn keep_quiet(&mut self, quiet: Option<HeldBack>) -> Option<HeldBack> {
         self.quiet = quiet;
-        let held = quiet.filter(|_| self.told < Some(self.alert.severity));
+        let is_news = self.told < Some(self.alert.severity);
+        let held = quiet.filter(|why| is_news || *why == HeldBack::Flapping);
         let is_new = held.is_some() && !self.counted;
         self.counted = held.is_some();
         held.filter(|_| is_new)
@@ -421,33 +527,55 @@ impl Member {
 
 impl Tally {
     fn add(&mut self, member: &Member) {
-        if !member.fires() {
+        let Some(severity) = member.open_severity() else {
             self.news.insert(NotifyReason::PartlyResolved);
-        } else if let Some(quiet) = member.quiet {
+            return;
+        };
+        if member.quiet.is_some() || member.alert.recovering {
             // Nothing of it is news. One that was told stays open as it was told.
             self.severity = self.severity.max(member.told);
-            self.quiet = self.quiet.or(member.told.map(|_| quiet));
-        } else {
-            self.awake = true;
-            self.steady |= !member.alert.flapping;
-            self.severity = self.severity.max(Some(member.alert.severity));
-            let news = [
-                (member.told.is_none(), NotifyReason::NewInGroup),
-                (
-                    member.told.is_some_and(|told| told < member.alert.severity),
-                    NotifyReason::Escalated,
-                ),
-                (
-                    member.alert.flapping && !member.told_flapping,
-                    NotifyReason::Flapping,
-                ),
-                (member.happened_again, NotifyReason::HappenedAgain),
-            ];
-            self.news.extend(
-                news.into_iter()
-                    .filter_map(|(applies, reason)| applies.then_some(reason)),
-            );
+            self.quiet = self
+                .quiet
+                .or(member.quiet.filter(|_| member.told.is_some()));
+            return;
         }
+        self.awake = true;
+        self.severity = self.severity.max(Some(severity));
+        if member.is_up_for_now() {
+            if !member.told_flapping {
+                self.news.insert(NotifyReason::Flapping);
+            }
+            return;
+        }
+        if member.is_newly_critical() {
+            let is_pair = member.alert.identity.rule.target() == TargetKind::Pair;
+            self.new_critical_pair |= is_pair;
+            self.new_critical_other |= !is_pair;
+        }
+        if member.told.is_some_and(|told| told < severity) {
+            self.news.insert(NotifyReason::Escalated);
+            self.back |= member.told_flapping;
+        } else if member.told.is_none() || member.told_flapping {
+            self.news.insert(NotifyReason::NewInGroup);
+        }
+        if member.happened_again {
+            self.news.insert(NotifyReason::HappenedAgain);
+        }
+    }
+
+    /// Whether what became critical is another matter than what the receiver was told of: then it is
+    /// a new page, which goes out at `due`. What one cause breaks becomes critical together, or, for
+    /// pairs, one after the other.
+    fn is_another_matter(&self, told: Told, due: Timestamp, timing: Timing) -> bool {
+        let Some(last) = told.critical_at else {
+            return false;
+        };
+        let pairs = timing
+            .group_interval
+            .mul_f64(PAIRS_BELONG)
+            .max(PAIRS_BELONG_AT_LEAST);
+        (self.new_critical_other && due - last >= timing.group_interval)
+            || (self.new_critical_pair && due - last >= pairs)
     }
 
     /// The weightiest thing there is to say; `None` when nothing is new.
@@ -490,7 +618,7 @@ fn resolved_for_receiver(
     if alert.status == AlertStatus::Resolved {
         return Arc::clone(alert);
     }
-    let fell = alert.severity < seen.severity;
+    let fell = alert.severity < seen.severity || seen.series.is_some();
     let reason = if fell {
         ResolveReason::Cleared
     } else {
@@ -501,6 +629,8 @@ fn resolved_for_receiver(
         threshold: seen.threshold,
         status: AlertStatus::Resolved,
         resolved: Some((now, reason)),
+        recovering: false,
+        series: None,
         ..AlertSnapshot::clone(alert)
     })
 }

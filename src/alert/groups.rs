@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use wildmatch::WildMatch;
 
+use super::engine::explains_up_to;
 use super::group::{Group, Statement, Timing};
 use super::saved::GroupsKept;
 use super::types::label_of;
 use super::{
-    Affected, AlertKey, AlertSnapshot, AlertStatus, GroupKey, HeldBack, Labels, Notification, Rule,
-    TargetKind,
+    Affected, AlertKey, AlertSnapshot, AlertState, AlertStatus, Cause, GroupKey, HeldBack, Labels,
+    ListedAlert, Notification, Rule, TargetKind,
 };
 use crate::config::{NotifySettings, ReceiverSettings, RepageOn, Severity};
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 
 /// The groups of every receiver.
 ///
@@ -29,10 +30,15 @@ use crate::model::Timestamp;
 ///   firing again makes a new one;
 /// * while nothing changes it is told again every `repeat_interval`.
 ///
-/// Alerts are kept quiet by a silence, by maintenance, or by an alert that explains them: one that
-/// fires, that the receiver is told of, and that is as severe. They open no group, join none, are
-/// no escalation, and are not repeated. What was told before is told to be over all the same. When
-/// the quiet ends they are as new.
+/// Alerts are kept quiet by a silence, by maintenance, by an alert that explains them (one that
+/// fires, or ended less than `group_wait` ago, that the receiver is told of, and that is as severe),
+/// or because they are short outages of an alert that flaps. They open no group, join none, are no
+/// escalation, and are not repeated. What was told before is told to be over all the same. When the
+/// quiet ends they are as new.
+///
+/// An alert that flaps stays open for whoever was told that it fires. When it is clear for now they
+/// are told so, once; they are told that it is over when it is stable. Where it comes back as
+/// critical meanwhile, that is a new page.
 ///
 /// An alert stays in its group until it is over, whatever becomes of its labels and of `group_by`.
 #[derive(Debug)]
@@ -83,14 +89,24 @@ pub(super) struct Receiver {
     pub(super) groups: BTreeMap<GroupKey, Group>,
     /// In which group each alert is.
     pub(super) member_of: BTreeMap<AlertKey, GroupKey>,
-    /// The alerts that explain others, as far as the receiver wants them, with their severity.
-    causes: BTreeMap<AlertKey, Severity>,
+    /// The alerts that explain others, as far as the receiver wants them.
+    causes: BTreeMap<AlertKey, KnownCause>,
     /// Whether what explains others changed since the groups were asked.
     causes_changed: bool,
     /// What was kept quiet and is not reported yet.
     held_back: Vec<HeldBack>,
     /// It is no longer configured: what it was told of goes on to its end, and nothing is added.
     pub(super) retired: bool,
+}
+
+/// An alert that explains others, as a receiver knows it.
+#[derive(Clone, Copy, Debug, Default)]
+struct KnownCause {
+    /// The severity that it fires at.
+    fires: Option<Severity>,
+    /// The severity that it had until it fell or ended, and when that was: it explains its effects
+    /// for `group_wait` after that.
+    was: Option<(Severity, Timestamp)>,
 }
 
 impl AlertGroups {
@@ -109,7 +125,7 @@ impl AlertGroups {
     pub fn record(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
         self.kept.touched = true;
         for receiver in &mut self.receivers {
-            receiver.record(now, alert);
+            receiver.record(now, self.timing, alert);
         }
     }
 
@@ -121,17 +137,6 @@ impl AlertGroups {
             if let Some(group) = group.and_then(|group| receiver.groups.get_mut(group)) {
                 group.note_again(now, key);
             }
-        }
-    }
-
-    /// Takes in that a change of an alert was kept quiet because it flaps.
-    pub fn note_flapping(&mut self, alert: &AlertSnapshot) {
-        for receiver in self
-            .receivers
-            .iter_mut()
-            .filter(|receiver| receiver.wants(alert))
-        {
-            receiver.held_back.push(HeldBack::Flapping);
         }
     }
 
@@ -147,7 +152,7 @@ impl AlertGroups {
                 .groups
                 .values_mut()
                 .for_each(|group| group.refresh(current));
-            receiver.review(now);
+            receiver.review(now, self.timing);
         }
     }
 
@@ -195,7 +200,7 @@ impl AlertGroups {
     pub fn due(&mut self, now: Timestamp, outlook: &Outlook<'_>) -> Due {
         let mut due = Due::default();
         for receiver in &mut self.receivers {
-            self.kept.touched |= receiver.has_due(now);
+            self.kept.touched |= receiver.has_due(now, self.timing);
             due.notifications
                 .extend(receiver.due(now, self.timing, outlook));
             let held_back = std::mem::take(&mut receiver.held_back).into_iter();
@@ -223,11 +228,8 @@ impl AlertGroups {
     /// When [`due`](Self::due) wants to be called next; a time that has passed means at once,
     /// `None` not before the next [`record`](Self::record).
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        self.receivers
-            .iter()
-            .flat_map(|receiver| receiver.groups.values())
-            .filter_map(Group::wakeup)
-            .min()
+        let of_receiver = |receiver: &Receiver| receiver.wakeup(self.timing);
+        self.receivers.iter().filter_map(of_receiver).min()
     }
 }
 
@@ -291,30 +293,64 @@ impl Receiver {
         (!self.groups.is_empty()).then_some(self)
     }
 
-    /// Whether there is a group to look at.
-    fn has_due(&self, now: Timestamp) -> bool {
-        self.causes_changed
-            || self
-                .groups
-                .values()
-                .any(|group| group.wakeup().is_some_and(|at| at <= now))
+    /// When to look at its groups next.
+    fn wakeup(&self, timing: Timing) -> Option<Timestamp> {
+        let of_groups = self.groups.values().filter_map(Group::wakeup);
+        of_groups.chain(self.next_lapse(timing)).min()
     }
 
-    fn record(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
+    /// When a cause that is over explains its effects no more.
+    fn next_lapse(&self, timing: Timing) -> Option<Timestamp> {
+        let ends = self.causes.values().filter_map(|cause| cause.was);
+        ends.map(|(_, end)| end + timing.group_wait).min()
+    }
+
+    /// Whether there is a group to look at.
+    fn has_due(&self, now: Timestamp, timing: Timing) -> bool {
+        self.causes_changed || self.wakeup(timing).is_some_and(|at| at <= now)
+    }
+
+    /// Takes in that an alert that explains others fires at this severity, or not any more.
+    fn note_cause(&mut self, now: Timestamp, key: &AlertKey, severity: Option<Severity>) {
+        if severity.is_none() && !self.causes.contains_key(key) {
+            return;
+        }
+        let cause = self.causes.entry(key.clone()).or_default();
+        if cause.fires == severity {
+            return;
+        }
+        if let Some(before) = cause.fires.filter(|before| severity < Some(*before)) {
+            cause.was = Some((before, now));
+        }
+        cause.fires = severity;
+        self.causes_changed = true;
+    }
+
+    /// Forgets the causes that explain nothing any more. Returns when the first of them had ended.
+    fn forget_lapsed(&mut self, now: Timestamp, timing: Timing) -> Option<Timestamp> {
+        let mut first: Option<Timestamp> = None;
+        for cause in self.causes.values_mut() {
+            let lapsed = cause.was.filter(|(_, end)| now - *end >= timing.group_wait);
+            if let Some((_, end)) = lapsed {
+                cause.was = None;
+                first = Some(first.map_or(end, |first| first.min(end)));
+            }
+        }
+        self.causes
+            .retain(|_, cause| cause.fires.is_some() || cause.was.is_some());
+        first
+    }
+
+    fn record(&mut self, now: Timestamp, timing: Timing, alert: &Arc<AlertSnapshot>) {
         let (key, wanted) = (alert.key(), self.wants(alert));
         if self.retired && !self.member_of.contains_key(&key) {
             return;
         }
         if alert.identity.rule.is_cause() {
-            let severity = wanted.then_some(alert.severity);
-            let before = match severity {
-                Some(severity) => self.causes.insert(key.clone(), severity),
-                None => self.causes.remove(&key),
-            };
-            self.causes_changed |= before != severity;
+            self.note_cause(now, &key, wanted.then_some(alert.severity));
         }
         if wanted {
-            let quiet = self.quiet_of(alert);
+            let quiet = self.quiet_of(now, timing, alert);
             let group = self
                 .member_of
                 .entry(key)
@@ -340,8 +376,8 @@ impl Receiver {
     }
 
     fn due(&mut self, now: Timestamp, timing: Timing, outlook: &Outlook<'_>) -> Vec<Notification> {
-        if self.causes_changed {
-            self.review(now);
+        if self.causes_changed || self.next_lapse(timing).is_some_and(|at| at <= now) {
+            self.review(now, timing);
         }
         let is_due = |group: &Group| group.wakeup().is_some_and(|at| at <= now);
         let keys: Vec<_> = self
@@ -377,48 +413,47 @@ impl Receiver {
             .plan(timing, self.repage_on)
             .filter(|plan| plan.due <= now)?;
         if let Some(quiet) = group.skip_repeat(now, plan) {
-            self.held_back.push(quiet);
+            self.held_back.extend(quiet);
             return None;
         }
         let statement = group.tell(now, plan, outlook.current)?;
-        for over in statement
-            .alerts
-            .iter()
-            .filter(|alert| alert.status == AlertStatus::Resolved)
-        {
-            self.member_of.remove(&over.key());
+        for alert in &statement.alerts {
+            let alert = alert.key();
+            if !group.holds(&alert) {
+                self.member_of.remove(&alert);
+            }
         }
         let affected = self.affected(key, &statement.alerts, outlook.targets);
         Some(statement.to(&self.name, key, affected, now))
     }
 
     /// Looks at what keeps alerts quiet.
-    fn review(&mut self, now: Timestamp) {
+    fn review(&mut self, now: Timestamp, timing: Timing) {
         self.causes_changed = false;
+        let caused_until = self.forget_lapsed(now, timing);
         let mut groups = std::mem::take(&mut self.groups);
         for group in groups.values_mut() {
-            let counted = group.review(now, &|alert| self.quiet_of(alert));
+            let quiet_of = |alert: &AlertSnapshot| self.quiet_of(now, timing, alert);
+            let counted = group.review(now, caused_until, &quiet_of);
             self.held_back.extend(counted);
         }
         self.groups = groups;
     }
 
     /// What keeps news of the alert from this receiver.
-    fn quiet_of(&self, alert: &AlertSnapshot) -> Option<HeldBack> {
-        let explains = |severity: &Severity| *severity >= alert.severity;
-        let caused = || {
-            let mut causes = alert
-                .context
-                .causes
-                .iter()
-                .filter(|cause| alert.severity <= cause.up_to);
-            causes.any(|cause| self.causes.get(&cause.key).is_some_and(explains))
+    fn quiet_of(&self, now: Timestamp, timing: Timing, alert: &AlertSnapshot) -> Option<HeldBack> {
+        let explains = |cause: &Cause| {
+            let known = self.causes.get(&cause.key);
+            let up_to = known.and_then(|known| known.explains_up_to(now, timing.group_wait));
+            alert.severity <= cause.up_to && up_to >= Some(alert.severity)
         };
-        alert
-            .hold
-            .as_ref()
-            .map(HeldBack::from)
-            .or_else(|| caused().then_some(HeldBack::Caused))
+        if let Some(hold) = &alert.hold {
+            Some(hold.into())
+        } else if alert.context.causes.iter().any(explains) {
+            Some(HeldBack::Caused)
+        } else {
+            alert.is_muted().then_some(HeldBack::Flapping)
+        }
     }
 
     /// Whether the receiver is to know of the alert as firing.
@@ -470,6 +505,14 @@ impl Receiver {
     }
 }
 
+impl KnownCause {
+    /// Up to which severity it explains others.
+    fn explains_up_to(&self, now: Timestamp, linger: Span) -> Option<Severity> {
+        let was = self.was.filter(|(_, end)| now - *end < linger);
+        self.fires.max(was.map(|(severity, _)| severity))
+    }
+}
+
 impl Statement {
     fn to(
         self,
@@ -483,6 +526,7 @@ impl Statement {
             reason,
             severity,
             alerts,
+            news,
             held,
             generation,
         } = self;
@@ -495,6 +539,7 @@ impl Statement {
             severity,
             alerts,
             affected,
+            news,
             held,
             generation,
             decided_at,
@@ -512,17 +557,67 @@ pub fn wants(receiver: &ReceiverSettings, alert: &AlertSnapshot) -> bool {
     )
 }
 
+/// The alerts that explain others to a receiver that looks at all of them by itself. The same as
+/// for groups of alerts.
+#[derive(Debug)]
+pub struct Causes(BTreeMap<AlertKey, Severity>);
+
+impl Causes {
+    /// Those of `listed` that a receiver with these settings is told of, or was less than `linger`
+    /// ago.
+    pub fn seen_by(
+        receiver: &ReceiverSettings,
+        listed: &[ListedAlert],
+        now: Timestamp,
+        linger: Span,
+    ) -> Self {
+        let mut causes = BTreeMap::new();
+        for ListedAlert { state, alert, .. } in listed {
+            if *state == AlertState::Pending || !alert.identity.rule.is_cause() {
+                continue;
+            }
+            let end = alert.resolved.map(|(at, _)| at);
+            let up_to = explains_up_to(alert.severity, end, alert.decision, now, linger);
+            let Some(severity) = up_to else { continue };
+            let min = receiver.min_severity;
+            if fits(&receiver.name, (min, severity), &receiver.matchers, alert) {
+                causes.insert(alert.key(), severity);
+            }
+        }
+        Self(causes)
+    }
+
+    /// Whether one of them explains the alert.
+    pub fn explain(&self, alert: &AlertSnapshot) -> bool {
+        let mut causes = alert.context.causes.iter();
+        causes.any(|cause| {
+            let up_to = self.0.get(&cause.key).copied();
+            alert.severity <= cause.up_to && up_to >= Some(alert.severity)
+        })
+    }
+}
+
 fn wanted(
     name: &str,
     min: Severity,
     matchers: &BTreeMap<String, WildMatch>,
     alert: &AlertSnapshot,
 ) -> bool {
+    let fires = alert.status == AlertStatus::Firing;
+    fires && fits(name, (min, alert.severity), matchers, alert)
+}
+
+/// Whether the alert is for a receiver that wants `min` at least, if it is of this severity.
+fn fits(
+    name: &str,
+    (min, severity): (Severity, Severity),
+    matchers: &BTreeMap<String, WildMatch>,
+    alert: &AlertSnapshot,
+) -> bool {
     // That a receiver fails is for the others to hear.
     let about_itself =
         alert.identity.rule == Rule::ReceiverFailing && alert.label("receiver") == name;
-    alert.status == AlertStatus::Firing
-        && alert.severity >= min
+    severity >= min
         && !about_itself
         && matchers
             .iter()

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::outages::{Outages, Series};
 use super::{AlertState, Change, Reading, ResolveReason, Verdict};
 use crate::config::{FlappingRule, LevelRule, LevelThreshold, Severity};
 use crate::model::{ClockShift, Span, Timestamp};
@@ -17,9 +18,9 @@ use crate::replication::Pause;
 ///   clear.
 /// * An evaluation without data changes nothing: clocks go on, but what they lead to waits for
 ///   data.
-/// * An alert that changed too often within a window flaps: from then on it goes on firing until it
-///   has been clear for as long as `stable_for`. It flaps no more after that, or once it has not
-///   been clear for as long.
+/// * An alert that had too many outages within a window flaps. It fires and resolves as any other,
+///   so that it is shown as it is; but its short outages are muted: nobody is notified of them. It
+///   settles when it has been clear, or has fired, for as long as `stable_for`.
 /// * A second evaluation at the same instant with the same reading changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
@@ -28,12 +29,8 @@ pub struct Instance {
     /// Since when the critical condition has held without interruption.
     critical_since: Option<Timestamp>,
     phase: Phase,
-    /// When it changed lately, oldest first: at most one more than a flapping rule allows.
-    changes: Vec<Timestamp>,
-    /// While it flaps: when it last was clear, or began to flap.
-    unstable_at: Option<Timestamp>,
-    /// Whether a change was not told lately because it flaps, and nobody took note of that yet.
-    held_back: bool,
+    #[serde(default)]
+    outages: Outages,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,8 +57,12 @@ struct Firing {
     level_clear_since: Option<Timestamp>,
     /// Since when the warning level has been clear as well.
     all_clear_since: Option<Timestamp>,
-    /// Whether it would be over, or less severe, if it did not flap.
-    held_back: bool,
+    /// Whether it is an outage of its own: some time nothing else explained it.
+    #[serde(default)]
+    counts: bool,
+    /// Whether nobody is notified of it, because the alert flaps.
+    #[serde(default)]
+    muted: bool,
 }
 
 /// Where an alert stands that is not inactive.
@@ -76,8 +77,8 @@ pub struct Standing {
     pub started_at: Timestamp,
     /// When and why it resolved.
     pub resolved: Option<(Timestamp, ResolveReason)>,
-    /// Whether it flaps.
-    pub flapping: bool,
+    /// The series of outages that this is one of, while the alert flaps.
+    pub series: Option<Series>,
 }
 
 /// What a reading says about both levels.
@@ -102,6 +103,10 @@ impl Instance {
         if rule.warning.is_none() && rule.critical.is_none() {
             return self.retire(now, ResolveReason::Removed);
         }
+        if flapping.is_none() && self.outages.forget() {
+            self.unmute();
+            return Some(Change::Settled);
+        }
         if reading.is_no_data() {
             return None;
         }
@@ -124,56 +129,103 @@ impl Instance {
         let due = self.due(now, rule.hold, verdicts);
         match self.phase {
             Phase::Quiet | Phase::Resolved { .. } => {
-                let fired = self.rise(due)?;
-                self.note_change(now, flapping);
-                Some(fired)
+                self.rise(now, due).or_else(|| self.settle_clear(now))
             }
             Phase::Firing(firing) if due > Some(firing.severity) => {
-                self.note_change(now, flapping);
-                Some(self.escalate(firing))
+                Some(self.escalate(now, firing))
             }
-            Phase::Firing(firing) => self.recover(now, rule, flapping, verdicts, firing),
+            Phase::Firing(firing) => self
+                .recover(now, rule, flapping, verdicts, firing)
+                .or_else(|| self.settle_firing(now)),
         }
     }
 
-    /// Whether a change was kept quiet since this was last asked, because the alert flaps.
-    pub fn take_held_back(&mut self) -> bool {
-        std::mem::take(&mut self.held_back)
+    /// Takes in that nothing else explains that it fires: it is an outage of its own. Returns
+    /// whether that is news.
+    pub(super) fn note_unexplained(&mut self) -> bool {
+        match &mut self.phase {
+            Phase::Firing(firing) => !std::mem::replace(&mut firing.counts, true),
+            _ => false,
+        }
     }
 
-    /// Whether nothing of it matters any more: it is inactive and has not changed since `window`
-    /// ago.
+    /// Whether it fires and nothing but other alerts' trouble has been seen of it.
+    pub(super) const fn awaits_explanation(&self) -> bool {
+        matches!(&self.phase, Phase::Firing(firing) if !firing.counts)
+    }
+
+    /// Where it stands or stood, whatever is pending meanwhile; `None` when it has not fired.
+    pub(super) fn ended_or_firing(&self) -> Option<Standing> {
+        match self.phase {
+            Phase::Quiet => None,
+            Phase::Firing(_) => self.standing(),
+            Phase::Resolved {
+                severity,
+                started_at,
+                at,
+                reason,
+            } => Some(Standing {
+                state: AlertState::Resolved,
+                severity,
+                started_at,
+                resolved: Some((at, reason)),
+                series: self.outages.series(false),
+            }),
+        }
+    }
+
+    /// Whether it fires although its value is clear.
+    pub(super) const fn is_recovering(&self) -> bool {
+        matches!(&self.phase, Phase::Firing(firing) if firing.is_recovering())
+    }
+
+    /// Whether it flaps.
+    pub(super) const fn flaps(&self) -> bool {
+        self.outages.flap()
+    }
+
+    /// Whether nothing of it matters any more: it is inactive and had no outage since `window` ago.
     pub fn is_forgettable(&self, now: Timestamp, window: Span) -> bool {
-        self.standing().is_none() && self.changes.last().is_none_or(|last| now - *last >= window)
+        self.standing().is_none() && self.outages.are_old(now, window)
     }
 
-    /// Remembers that it changed; it flaps when it did so too often.
-    fn note_change(&mut self, now: Timestamp, flapping: Option<&FlappingRule>) {
-        let Some(rule) = flapping else {
-            return self.changes.clear();
+    /// It flaps, and has been clear for long enough.
+    fn settle_clear(&mut self, now: Timestamp) -> Option<Change> {
+        let Phase::Resolved { at, .. } = self.phase else {
+            return None;
         };
-        self.changes.retain(|at| now - *at < rule.window);
-        self.changes.push(now);
-        if self.changes.len() > usize::try_from(rule.changes).unwrap_or(usize::MAX) {
-            self.changes.remove(0);
-            self.unstable_at = Some(now);
-        }
+        let settles = self.pending_since().is_none() && self.outages.settles(now, at);
+        settles.then_some(Change::Settled)
     }
 
-    /// It is stable again.
-    fn settle(&mut self) {
-        self.unstable_at = None;
-        self.changes.clear();
+    /// It flaps, and has fired for long enough.
+    fn settle_firing(&mut self, now: Timestamp) -> Option<Change> {
+        let Phase::Firing(firing) = self.phase else {
+            return None;
+        };
+        let settles = !firing.is_recovering() && self.outages.settles(now, firing.started_at);
+        settles.then(|| {
+            self.unmute();
+            Change::Settled
+        })
+    }
+
+    fn unmute(&mut self) {
+        if let Phase::Firing(firing) = &mut self.phase {
+            firing.muted = false;
+        }
     }
 
     /// Ends the alert for a reason other than its value.
     pub fn retire(&mut self, now: Timestamp, reason: ResolveReason) -> Option<Change> {
-        self.settle();
-        (self.warning_since, self.critical_since) = (None, None);
-        let Phase::Firing(firing) = self.phase else {
-            return None;
-        };
-        Some(self.resolve(now, firing, reason))
+        let flapped = self.outages.forget();
+        self.warning_since = None;
+        self.critical_since = None;
+        match self.phase {
+            Phase::Firing(firing) => Some(self.resolve(now, firing, reason)),
+            Phase::Resolved { .. } if flapped => Some(Change::Settled),
+            Phase::Quiet | Phase::Resolved { .. } => None,
+        }
     }
 
     /// Reads its clocks, which are of another life.
@@ -181,8 +233,7 @@ impl Instance {
         let past = |clock: &mut Option<Timestamp>| *clock = clock.map(|at| shift.past(at));
         past(&mut self.warning_since);
         past(&mut self.critical_since);
-        past(&mut self.unstable_at);
-        self.changes.iter_mut().for_each(|at| *at = shift.past(*at));
+        self.outages.shift(shift);
         match &mut self.phase {
             Phase::Quiet => {}
             Phase::Firing(firing) => {
@@ -222,22 +273,11 @@ impl Instance {
     pub fn standing(&self) -> Option<Standing> {
         match self.phase {
             Phase::Quiet => self.pending(),
-            Phase::Firing(firing) => Some(firing.standing(self.unstable_at.is_some())),
-            Phase::Resolved {
-                severity,
-                started_at,
-                at,
-                reason,
-            } => {
-                let (state, resolved) = (AlertState::Resolved, Some((at, reason)));
-                Some(Standing {
-                    state,
-                    severity,
-                    started_at,
-                    resolved,
-                    flapping: false,
-                })
+            Phase::Firing(firing) => {
+                let series = self.outages.series(firing.muted);
+                Some(firing.standing(series))
             }
+            Phase::Resolved { .. } => self.pending().or_else(|| self.ended_or_firing()),
         }
     }
 
@@ -253,7 +293,7 @@ impl Instance {
             severity,
             started_at,
             resolved: None,
-            flapping: false,
+            series: self.outages.series(false),
         })
     }
 
@@ -274,17 +314,25 @@ impl Instance {
     }
 
     /// From inactive, pending or resolved: a clock that runs makes it pending, a level that is due
-    /// makes it fire.
-    fn rise(&mut self, due: Option<Severity>) -> Option<Change> {
+    /// makes it fire. While it flaps, what resolved last is remembered over a pending moment.
+    fn rise(&mut self, now: Timestamp, due: Option<Severity>) -> Option<Change> {
         let started_at = self.pending_since()?;
-        self.phase = Phase::Quiet;
+        if !self.outages.flap() {
+            self.phase = Phase::Quiet;
+        }
         let severity = due?;
-        self.phase = Phase::Firing(Firing::new(severity, started_at));
+        let mut firing = Firing::new(severity, started_at);
+        firing.muted = self.outages.mutes(now, started_at, severity);
+        self.phase = Phase::Firing(firing);
         Some(Change::Fired { severity })
     }
 
-    fn escalate(&mut self, firing: Firing) -> Change {
-        self.phase = Phase::Firing(Firing::new(Severity::Critical, firing.started_at));
+    fn escalate(&mut self, now: Timestamp, firing: Firing) -> Change {
+        self.outages.note_critical(now);
+        self.phase = Phase::Firing(Firing {
+            counts: firing.counts,
+            ..Firing::new(Severity::Critical, firing.started_at)
+        });
         Change::Escalated
     }
 
@@ -299,119 +347,31 @@ impl Instance {
         let (level, all) = verdicts.of(firing.severity);
         run_while(&mut firing.level_clear_since, now, level, Verdict::Clear);
         run_while(&mut firing.all_clear_since, now, all, Verdict::Clear);
-        firing.held_back &= firing.level_clear_since.is_some();
         self.phase = Phase::Firing(firing);
-        let calms = |keep| firing.calms(now, level, all, keep);
-        let wish = calms(rule.keep_firing_for);
-        let quiet = self.quiet_for(now, flapping, level, wish);
-        let Some(stable_for) = quiet else {
-            return Some(self.calm(now, rule, flapping, firing, wish?));
-        };
-        if let Some(calm) = calms(rule.keep_firing_for.max(stable_for)) {
-            self.settle();
-            return Some(self.calm(now, rule, None, firing, calm));
-        }
-        self.hold_back(now, flapping, firing, wish)
-    }
-
-    /// How long a flapping alert has to be clear; `None` for one that does not flap, or not any
-    /// more.
-    fn quiet_for(
-        &mut self,
-        now: Timestamp,
-        flapping: Option<&FlappingRule>,
-        level: Verdict,
-        wish: Option<Calm>,
-    ) -> Option<Span> {
-        let Some(rule) = flapping else {
-            self.settle(); // the rule was switched off
-            return None;
-        };
-        let due_to_flap =
-            wish.is_some() && self.unstable_at.is_none() && self.changes_too_often(now, rule);
-        match (&mut self.unstable_at, level) {
-            (Some(at), Verdict::Clear) => *at = now,
-            (Some(at), Verdict::Past | Verdict::Below) if now - *at >= rule.stable_for => {
-                self.settle();
+        match firing.calms(now, level, all, rule.keep_firing_for)? {
+            Calm::Lower => Some(self.deescalate(firing)),
+            Calm::Over => {
+                if let Some(flapping) = flapping.filter(|_| firing.counts) {
+                    self.outages.count(firing.started_at, now, flapping);
+                }
+                Some(self.resolve(now, firing, reason_to_resolve(rule, firing.severity)))
             }
-            _ => {}
-        }
-        (self.unstable_at.is_some() || due_to_flap).then_some(rule.stable_for)
-    }
-
-    /// Whether one more change now would be one too many.
-    fn changes_too_often(&self, now: Timestamp, rule: &FlappingRule) -> bool {
-        let lately = self
-            .changes
-            .iter()
-            .filter(|at| now - **at < rule.window)
-            .count();
-        lately >= usize::try_from(rule.changes).unwrap_or(usize::MAX)
-    }
-
-    /// What it would change is kept quiet. The first time, that it flaps is the change.
-    fn hold_back(
-        &mut self,
-        now: Timestamp,
-        flapping: Option<&FlappingRule>,
-        firing: Firing,
-        wish: Option<Calm>,
-    ) -> Option<Change> {
-        wish?;
-        if self.unstable_at.is_none() {
-            self.note_change(now, flapping);
-            self.phase = Phase::Firing(Firing {
-                held_back: true,
-                ..firing
-            });
-            return Some(Change::Flapping);
-        }
-        if !firing.held_back {
-            self.phase = Phase::Firing(Firing {
-                held_back: true,
-                ..firing
-            });
-            self.held_back = true;
-        }
-        None
-    }
-
-    fn calm<T>(
-        &mut self,
-        now: Timestamp,
-        rule: &LevelRule<T>,
-        flapping: Option<&FlappingRule>,
-        firing: Firing,
-        calm: Calm,
-    ) -> Change {
-        if flapping.is_some() {
-            self.note_change(now, flapping);
-        }
-        match calm {
-            Calm::Over => self.resolve(now, firing, reason_to_resolve(rule, firing.severity)),
-            Calm::Lower => self.deescalate(firing),
         }
     }
 
     fn deescalate(&mut self, firing: Firing) -> Change {
-        let (severity, level_clear_since) = (Severity::Warning, firing.all_clear_since);
         self.phase = Phase::Firing(Firing {
-            severity,
-            level_clear_since,
+            severity: Severity::Warning,
+            level_clear_since: firing.all_clear_since,
             ..firing
         });
         Change::Deescalated
     }
 
     fn resolve(&mut self, at: Timestamp, firing: Firing, reason: ResolveReason) -> Change {
-        let Firing {
-            severity,
-            started_at,
-            ..
-        } = firing;
         self.phase = Phase::Resolved {
-            severity,
-            started_at,
+            severity: firing.severity,
+            started_at: firing.started_at,
             at,
             reason,
         };
@@ -435,7 +395,8 @@ impl Firing {
             started_at,
             level_clear_since: None,
             all_clear_since: None,
-            held_back: false,
+            counts: false,
+            muted: false,
         }
     }
 
@@ -448,9 +409,13 @@ impl Firing {
             .then_some(Calm::Lower)
     }
 
-    fn standing(self, flapping: bool) -> Standing {
-        let recovering = self.level_clear_since.or(self.all_clear_since).is_some();
-        let state = if recovering {
+    /// Whether its level is clear, but not yet for long enough.
+    const fn is_recovering(self) -> bool {
+        self.level_clear_since.is_some() || self.all_clear_since.is_some()
+    }
+
+    const fn standing(self, series: Option<Series>) -> Standing {
+        let state = if self.is_recovering() {
             AlertState::Recovering
         } else {
             AlertState::Firing
@@ -460,7 +425,7 @@ impl Firing {
             severity: self.severity,
             started_at: self.started_at,
             resolved: None,
-            flapping,
+            series,
         }
     }
 }
@@ -584,6 +549,7 @@ mod tests {
             Some(Change::Escalated) => "up",
             Some(Change::Deescalated) => "down",
             Some(Change::Flapping) => "flap",
+            Some(Change::Settled) => "settled",
             Some(Change::Resolved {
                 reason: ResolveReason::Cleared,
             }) => "ok",

@@ -6,11 +6,14 @@
 
 mod context;
 mod engine;
+#[cfg(test)]
+mod flapping_tests;
 mod group;
 mod groups;
 mod instance;
 pub mod news;
 mod notification;
+mod outages;
 #[cfg(test)]
 mod properties;
 mod quiet;
@@ -26,9 +29,10 @@ mod types;
 
 pub use context::*;
 pub use engine::{AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RuleInput};
-pub use groups::{AlertGroups, Due, Outlook, Target, wants};
+pub use groups::{AlertGroups, Causes, Due, Outlook, Target, wants};
 pub use instance::{Instance, Standing};
 pub use notification::*;
+pub use outages::Series;
 pub use quiet::{
     MAX_SILENCES, Maintenance, Matchers, NewSilence, Quiet, Silence, SilenceError, SilenceRecord,
     SilenceState, Silences,

@@ -20,8 +20,8 @@ pub enum NotifyReason {
     Deescalated,
     /// Another alert joined the group.
     NewInGroup,
-    /// An alert of the group begins and ends so often that nothing more is told of it until it is
-    /// stable.
+    /// An alert of the group is clear for now, and flaps: its short outages are not notified until it
+    /// is stable.
     Flapping,
     /// What an alert of the group counts happened once more: another full sync.
     HappenedAgain,
@@ -46,15 +46,20 @@ pub struct Notification {
     pub reason: NotifyReason,
     /// The highest severity among the firing alerts; of a resolved group, the last one it had.
     pub severity: Severity,
-    /// The firing alerts, worst first, then those that resolved since the last notification.
+    /// The alerts that are news and of the notification's severity, worst first; then the others that
+    /// fire, worst first; then those that resolved since the last notification, or are clear for now.
     pub alerts: Vec<Arc<AlertSnapshot>>,
+    /// How many of them, from the first on, are such news: they fire, and the receiver was not told
+    /// so, or not that they are so severe.
+    #[serde(default)]
+    pub news: usize,
     /// How many targets of the group fire, and of how many: "500 of 500 pairs". `None` where they
     /// are of several kinds.
     pub affected: Option<Affected>,
     /// How many alerts of the group fire and are not told, because of silences or maintenance.
     pub held: usize,
-    /// Which incident of the group this is, beginning with 0: the next one wherever `repage_on`
-    /// asks for a new page. A part of `PagerDuty`'s dedup key; the incident of an older generation
+    /// Which incident of the group this is, beginning with 0: the next one wherever there is a new
+    /// page (`repage_on`, or an alert that flaps is critical again). A part of `PagerDuty`'s dedup key; the incident of an older generation
     /// is over with the first delivery of a newer one.
     pub generation: u32,
     /// When it was decided.
@@ -95,8 +100,8 @@ impl NotifyReason {
 }
 
 impl GroupKey {
-    /// The group of an alert: those of the labels `group_by` that it has. By default an alert about
-    /// a server has only its name, so all servers share one group a rule.
+    /// The group of an alert: those of the labels `group_by` that it has. By default that is the
+    /// direction of a pair, and the datacenter of a server.
     pub fn of(alert: &AlertSnapshot, group_by: &[String]) -> Self {
         let own = group_by
             .iter()

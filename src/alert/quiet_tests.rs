@@ -1,4 +1,4 @@
-//! What is kept quiet, and for how long: silences, causes, flapping; and what is a new page.
+//! What is kept quiet, and for how long: silences and causes; and what is a new page.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,11 +9,10 @@ use proptest::sample::select;
 
 use super::testing::{GROUP_INTERVAL, GROUP_WAIT, Simulation, at, firing, key, receiver, settings};
 use super::{
-    Affected, AlertContext, AlertEngine, AlertKey, AlertSnapshot, AlertStatus, Cause, Change,
-    Evaluation, HeldBack, Hold, Instance, Labels, NotifyReason, Reading, Rule, RuleInput,
-    SilenceId, Target, TargetKind,
+    Affected, AlertContext, AlertKey, AlertSnapshot, AlertStatus, Cause, HeldBack, Hold, Labels,
+    NotifyReason, Rule, SilenceId, Target, TargetKind,
 };
-use crate::config::{FlappingRule, LevelRule, LevelThreshold, NotifySettings, RepageOn, Severity};
+use crate::config::{NotifySettings, RepageOn, Severity};
 use crate::model::Span;
 
 use Severity::{Critical, Warning};
@@ -365,148 +364,13 @@ fn a_new_page_is_a_new_generation() {
         generations(RepageOn {
             escalated,
             new_in_group,
+            new_critical: true,
         })
     };
     assert_eq!(of(false, false), told([0, 0, 0, 0, 0]));
     assert_eq!(of(true, false), told([0, 0, 1, 1, 0]));
     assert_eq!(of(false, true), told([0, 1, 1, 1, 0]));
     assert_eq!(of(true, true), told([0, 1, 2, 2, 0]));
-}
-
-const FLAPPING: FlappingRule = FlappingRule {
-    changes: 4,
-    window: Span::from_secs(100),
-    stable_for: Span::from_secs(10),
-};
-
-fn rule() -> LevelRule<Span> {
-    let level = |at| {
-        Some(LevelThreshold {
-            at: Span::from_secs(at),
-            clear_below: Span::from_secs(at),
-        })
-    };
-    LevelRule {
-        warning: level(30),
-        critical: level(60),
-        hold: Span::ZERO,
-        keep_firing_for: Span::ZERO,
-    }
-}
-
-/// One value a second (`x` past the level, `.` clear) and what each changes, as `second change`.
-fn changes(values: &str) -> Vec<String> {
-    let mut instance = Instance::default();
-    let step = |(second, value): (i64, char)| {
-        let reading = Reading::exact(Span::from_secs(if value == 'x' { 40 } else { 0 }));
-        instance
-            .step(at(second), &rule(), Some(&FLAPPING), &reading)
-            .map(|change| format!("{second} {}", change.label()))
-    };
-    (0..).zip(values.chars()).filter_map(step).collect()
-}
-
-#[test]
-fn an_alert_that_changed_too_often_is_told_to_flap_and_then_nothing_until_it_is_stable() {
-    assert_eq!(
-        changes("x.x."),
-        ["0 fired", "1 resolved", "2 fired", "3 resolved"]
-    );
-    let flaps = ["0 fired", "1 resolved", "2 fired", "3 resolved", "4 fired"];
-    assert_eq!(
-        changes("x.x.x.x.x.x.x"),
-        flaps,
-        "the fifth change is one too many"
-    );
-    assert_eq!(
-        changes("x.x.x............"),
-        [&flaps[..], &["15 resolved"]].concat()
-    );
-    assert_eq!(
-        changes("x.x.x.x.x..........."),
-        [&flaps[..], &["19 resolved"]].concat()
-    );
-}
-
-#[test]
-fn an_alert_that_ends_its_flapping_by_firing_on_ends_at_once_later() {
-    let flaps = ["0 fired", "1 resolved", "2 fired", "3 resolved", "4 fired"];
-    assert_eq!(
-        changes("x.x.x.xxxxxxxxxxxx."),
-        [&flaps[..], &["18 resolved"]].concat()
-    );
-}
-
-#[test]
-fn what_would_end_one_time_too_many_begins_to_flap() {
-    let mut rule = FLAPPING;
-    rule.changes = 3;
-    let mut instance = Instance::default();
-    let mut heard = Vec::new();
-    for (second, value) in (0..).zip("x.x.x.x".chars()) {
-        let reading = Reading::exact(Span::from_secs(if value == 'x' { 40 } else { 0 }));
-        heard.extend(
-            instance
-                .step(at(second), &self::rule(), Some(&rule), &reading)
-                .map(Change::label),
-        );
-        assert_eq!(
-            instance
-                .standing()
-                .is_some_and(|standing| standing.flapping),
-            second >= 3,
-            "{second}"
-        );
-    }
-    assert_eq!(heard, ["fired", "resolved", "fired", "flapping"]);
-}
-
-#[test]
-fn a_flapping_alert_gives_one_notice_and_its_changes_are_counted() {
-    let (mut engine, alert) = (AlertEngine::new(Some(FLAPPING)), key("a"));
-    let mut simulation = Simulation::new(&settings(&["chat"]));
-    let rule = rule();
-    for second in 0..400 {
-        let value = if second < 200 && second / 6 % 2 == 0 {
-            40
-        } else {
-            0
-        };
-        simulation.advance(at(second));
-        let input = RuleInput::Seconds {
-            rule: &rule,
-            reading: Reading::exact(Span::from_secs(value)),
-        };
-        let evaluation = Evaluation {
-            key: &alert,
-            input,
-            context: &Arc::default,
-        };
-        if let Some(transition) = engine.evaluate(at(second), evaluation) {
-            simulation.record(&transition.alert);
-        }
-        for quieted in engine.take_quieted() {
-            simulation.groups.note_flapping(&quieted);
-        }
-    }
-    simulation.advance(at(400));
-    let reasons: Vec<_> = simulation
-        .said
-        .iter()
-        .map(|said| said.reason.label())
-        .collect();
-    assert_eq!(
-        reasons,
-        [
-            "first", "resolved", "first", "resolved", "flapping", "resolved"
-        ]
-    );
-    assert!(
-        why_quiet(&simulation).len() > 5
-            && why_quiet(&simulation)
-                .iter()
-                .all(|why| *why == HeldBack::Flapping)
-    );
 }
 
 /// What may happen to one of three pairs, or to what explains them.

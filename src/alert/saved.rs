@@ -55,6 +55,8 @@ struct MemberRecord {
     told_flapping: bool,
     #[serde(default)]
     happened_again: bool,
+    #[serde(default)]
+    told_critical: bool,
     over: Option<AlertSnapshot>,
 }
 
@@ -311,17 +313,12 @@ impl Group {
         let members = members.iter().map(|(key, member)| {
             let over = (member.alert.status == AlertStatus::Resolved)
                 .then(|| AlertSnapshot::clone(&member.alert));
-            let Member {
-                told,
-                told_flapping,
-                happened_again,
-                ..
-            } = *member;
             MemberRecord {
                 fingerprint: key.fingerprint(),
-                told,
-                told_flapping,
-                happened_again,
+                told: member.told,
+                told_flapping: member.told_flapping,
+                told_critical: member.told_critical,
+                happened_again: member.happened_again,
                 over,
             }
         });
@@ -346,23 +343,32 @@ impl Group {
                           told,
                           told_flapping,
                           happened_again,
+                          told_critical,
                           over,
                       }: MemberRecord| {
             let alert = match over {
                 Some(mut over) => {
                     over.shift(shift);
+                    // It is over for good where nobody knows any more that it flaps.
+                    let known = alerts.get(&fingerprint);
+                    over.series = over
+                        .series
+                        .filter(|_| known.is_some_and(|known| known.series.is_some()));
                     Arc::new(over)
                 }
                 None => Arc::clone(alerts.get(&fingerprint)?),
             };
             let mut member = Member::new(&alert);
-            (member.told, member.told_flapping) = (told, told_flapping);
+            member.told = told;
+            member.told_flapping = told_flapping;
+            member.told_critical = told_critical || told == Some(Severity::Critical);
             member.happened_again = happened_again;
             Some((alert.key(), member))
         };
         let members: BTreeMap<_, _> = record.members.into_iter().filter_map(member).collect();
         let told = record.told.map(|told| Told {
             at: shift.past(told.at),
+            critical_at: told.critical_at.map(|at| shift.past(at)),
             ..told
         });
         (!members.is_empty()).then(|| Self {
@@ -382,6 +388,9 @@ impl AlertSnapshot {
     pub fn shift(&mut self, shift: &ClockShift) {
         self.started_at = shift.past(self.started_at);
         self.resolved = self.resolved.map(|(at, reason)| (shift.past(at), reason));
+        if let Some(series) = &mut self.series {
+            series.since = shift.past(series.since);
+        }
         self.decision = self.decision.map(|decision| Decision {
             at: shift.past(decision.at),
             ..decision

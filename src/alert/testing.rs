@@ -53,7 +53,7 @@ pub(super) fn receiver(text: &str) -> ReceiverSettings {
 pub(super) fn settings(receivers: &[&str]) -> NotifySettings {
     NotifySettings {
         identity: String::new(),
-        group_by: ["alertname", "source_dc", "target_dc"]
+        group_by: ["alertname", "source_dc", "target_dc", "dc"]
             .map(str::to_owned)
             .to_vec(),
         group_wait: Span::from_secs(GROUP_WAIT),
@@ -101,7 +101,8 @@ pub(super) fn firing(pair: &str, severity: Severity) -> AlertSnapshot {
         peak: None,
         context: Arc::default(),
         hold: None,
-        flapping: false,
+        recovering: false,
+        series: None,
         decision: None,
     }
 }
@@ -185,6 +186,13 @@ impl Simulation {
         if severity.is_some() {
             self.alerts.insert(pair.to_owned(), alert);
         }
+    }
+
+    /// Records an alert as it is at an instant that `advance` has not come to.
+    pub(super) fn record_at(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
+        self.groups.record(now, alert);
+        let name = alert.label("pair").to_owned();
+        self.alerts.insert(name, Arc::clone(alert));
     }
 
     /// Records an alert as it is.

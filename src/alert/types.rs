@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::AlertContext;
-
+use super::{AlertContext, Series};
 use crate::config::Severity;
 use crate::model::{Bytes, Span, Timestamp, stable_hash};
 
@@ -164,9 +163,13 @@ pub struct AlertSnapshot {
     pub context: Arc<AlertContext>,
     /// What keeps it from being told now, if anything does.
     pub hold: Option<Hold>,
-    /// Whether it begins and ends so often that it is told to flap, and then not told again until
-    /// it is stable.
-    pub flapping: bool,
+    /// Whether it fires although its value is clear: not yet for long enough. Nobody is notified of
+    /// it then who was not before.
+    #[serde(default)]
+    pub recovering: bool,
+    /// The series of outages that it is one of, while the alert flaps.
+    #[serde(default)]
+    pub series: Option<Series>,
     /// What made it what it is.
     pub decision: Option<Decision>,
 }
@@ -284,9 +287,10 @@ pub enum Change {
     Escalated,
     /// It was critical and is a warning now.
     Deescalated,
-    /// It would be over, for a moment, as it was many times before: it goes on firing until it is
-    /// stable.
+    /// Of older versions, which let a flapping alert fire on.
     Flapping,
+    /// It flapped, and is stable again: it has been clear, or has fired, for long enough.
+    Settled,
     /// It is over.
     Resolved {
         /// Why.
@@ -447,6 +451,16 @@ impl AlertSnapshot {
         }
     }
 
+    /// Whether nobody is notified of it, because it is a short outage of an alert that flaps.
+    pub fn is_muted(&self) -> bool {
+        self.series.is_some_and(|series| series.muted)
+    }
+
+    /// Whether it flaps and is clear now.
+    pub fn is_up_for_now(&self) -> bool {
+        self.status == AlertStatus::Resolved && self.series.is_some()
+    }
+
     /// The alert's key.
     pub fn key(&self) -> AlertKey {
         AlertKey {
@@ -520,6 +534,7 @@ impl Change {
             Self::Escalated => "escalated",
             Self::Deescalated => "deescalated",
             Self::Flapping => "flapping",
+            Self::Settled => "settled",
             Self::Resolved { .. } => "resolved",
         }
     }

@@ -165,7 +165,7 @@ pub(super) fn alert_changed(transition: &Transition) {
     }
     match transition.change {
         Change::Fired { .. } | Change::Escalated | Change::Flapping => line!(warn),
-        Change::Deescalated | Change::Resolved { .. } => line!(info),
+        Change::Deescalated | Change::Settled | Change::Resolved { .. } => line!(info),
     }
 }
 

@@ -13,8 +13,8 @@ use super::version;
 use super::{
     AlertSettings, ClientCertificate, CountRule, Credentials, DatacenterRule, FlappingRule,
     HeartbeatSettings, HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector,
-    NotifySettings, PairSettings, PollSettings, ReceiverKind, ReceiverSettings, SecretSource,
-    SentinelSettings, ServerSettings, Settings, TlsSettings,
+    NotifySettings, PairSettings, PollSettings, ReceiverKind, ReceiverSettings, RepageOn,
+    SecretSource, SentinelSettings, ServerSettings, Settings, TlsSettings,
 };
 use crate::model::{Bytes, Span};
 
@@ -444,8 +444,9 @@ fn receiver(receiver: &ReceiverSettings) -> Yaml {
     let repage = [
         (receiver.repage_on.escalated, "escalated"),
         (receiver.repage_on.new_in_group, "new_in_group"),
+        (receiver.repage_on.new_critical, "new_critical"),
     ];
-    if repage.iter().any(|(on, _)| *on) {
+    if receiver.repage_on != RepageOn::default() {
         let words = repage
             .iter()
             .filter(|(on, _)| *on)

@@ -308,11 +308,11 @@ pub struct NotifySettings {
 /// When an alert flaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlappingRule {
-    /// It does once it changed more often than this within the window.
+    /// It does with as many outages within the window.
     pub changes: u32,
     /// What is longer ago does not count any more.
     pub window: Span,
-    /// It is stable again after this long without a change.
+    /// It is stable again once it has been clear, or has fired, for this long.
     pub stable_for: Span,
 }
 
@@ -378,12 +378,32 @@ pub struct HttpSettings {
 }
 
 /// What makes a new incident of a group that is known already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RepageOn {
     /// An alert of the group became critical.
     pub escalated: bool,
     /// Another alert joined the group.
     pub new_in_group: bool,
+    /// Another alert is critical, so long after the last one that it is another matter.
+    pub new_critical: bool,
+}
+
+impl Default for RepageOn {
+    fn default() -> Self {
+        Self {
+            new_critical: true,
+            ..Self::NEVER
+        }
+    }
+}
+
+impl RepageOn {
+    /// Nothing does.
+    pub const NEVER: Self = Self {
+        escalated: false,
+        new_in_group: false,
+        new_critical: false,
+    };
 }
 
 /// How severe an alert is. Ordered: warning is less than critical.

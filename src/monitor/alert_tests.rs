@@ -222,12 +222,13 @@ fn full_syncs_are_an_alert_until_the_window_is_over() {
     stage.until(20);
     assert_eq!(
         about_servers(stage.told()),
-        ["chat FullSync first", "hook FullSync first"]
+        [["chat FullSync first"; 3], ["hook FullSync first"; 3]].concat(),
+        "once for each datacenter"
     );
     stage.until(80);
     assert_eq!(
         about_servers(stage.told()),
-        ["chat FullSync resolved", "hook FullSync resolved"]
+        [["chat FullSync resolved"; 3], ["hook FullSync resolved"; 3]].concat()
     );
 }
 

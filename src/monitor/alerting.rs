@@ -12,9 +12,9 @@ use super::outage::{LinkWatch, Outage};
 use super::receivers::{FAILING_RULE, Trouble};
 use super::sentinels::Quorum;
 use crate::alert::{
-    AlertContext, AlertEngine, AlertGroups, AlertKey, AlertSnapshot, Cause, Details, Due,
-    Evaluation, GroupKey, Labels, ListedAlert, Outlook, Quiet, Reading, ResolveReason, Rule,
-    RuleInput, Service, ServiceRole, Target, TargetKind, Transition,
+    AlertContext, AlertEngine, AlertGroups, AlertKey, Cause, Details, Due, Evaluation, GroupKey,
+    Labels, ListedAlert, Outlook, Quiet, Reading, ResolveReason, Rule, RuleInput, Service,
+    ServiceRole, Target, TargetKind, Transition,
 };
 use crate::config::{
     AlertSettings, CountRule, LevelRule, LevelThreshold, NotifySettings, Settings,
@@ -124,7 +124,7 @@ impl Alerting {
             full_sync: settings.alerts.full_sync,
             counts: FullSyncs::default(),
             full_syncs_seen: BTreeMap::new(),
-            engine: AlertEngine::new(settings.notify.flapping),
+            engine: AlertEngine::new(&settings.notify),
             groups: AlertGroups::new(&settings.notify),
             quiet: Quiet::new(&settings.notify.maintenance),
             targets: causes::targets(topology, &settings.notify),
@@ -156,7 +156,7 @@ impl Alerting {
         self.counts.reconfigure(topology);
         self.full_syncs_seen
             .retain(|server, _| topology.servers.contains_key(server));
-        self.engine.reconfigure(settings.notify.flapping);
+        self.engine.reconfigure(&settings.notify);
         self.quiet.reconfigure(&settings.notify.maintenance);
         self.targets = causes::targets(topology, &settings.notify);
         self.note_quorum_targets();
@@ -648,8 +648,9 @@ impl Alerting {
         if self.awaits_confirmation(now) {
             return Due::default();
         }
-        for alert in self.engine.take_quieted() {
-            self.groups.note_flapping(&alert);
+        self.engine.review_causes(now);
+        for alert in self.engine.take_turned() {
+            self.groups.record(now, &alert);
         }
         let engine = &self.engine;
         self.groups.due(
@@ -662,27 +663,12 @@ impl Alerting {
     }
 
     /// Every alert that is pending, firing or recently resolved.
-    pub(super) fn listed(&self) -> Vec<ListedAlert> {
+    pub(super) fn listed(&self, now: Timestamp) -> Vec<ListedAlert> {
         let mut listed = self.engine.listed();
         for entry in &mut listed {
-            entry.caused_by = self.explained_by(&entry.alert);
+            entry.caused_by = self.engine.cause_of(&entry.alert.key(), now);
         }
         listed
-    }
-
-    /// The first alert in the order of causes that explains `alert` now.
-    fn explained_by(&self, alert: &AlertSnapshot) -> Option<AlertKey> {
-        let mut causes = alert
-            .context
-            .causes
-            .iter()
-            .filter(|cause| alert.severity <= cause.up_to);
-        let explains = |cause: &&Cause| {
-            self.engine
-                .fires_at(&cause.key)
-                .is_some_and(|at| at >= alert.severity)
-        };
-        causes.find(explains).map(|cause| cause.key.clone())
     }
 }
 

@@ -446,7 +446,7 @@ impl Monitor {
             lag_distribution: self.fleet.lag_distribution.clone(),
             latency: self.fleet.latency.clone(),
             lateness: self.fleet.lateness.clone(),
-            alerts: self.alerting.listed(),
+            alerts: self.alerting.listed(anchor.mono),
             silences: self.silences().list(anchor.wall),
             maintenance: self.alerting.quiet().open_windows(),
             receivers: self.receivers.snapshot(),

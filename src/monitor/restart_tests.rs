@@ -295,12 +295,16 @@ fn an_alert_whose_target_is_gone_after_the_restart_is_told_to_be_over() {
 fn what_was_counted_before_counts_until_its_window_is_over() {
     let mut stage = Stage::new();
     stage.until(10).full_syncs += 1;
-    assert_eq!(stage.until(20).said_of("FullSync"), ["11 FullSync first"]);
+    // Once for each of the two datacenters.
+    assert_eq!(
+        stage.until(20).said_of("FullSync"),
+        ["11 FullSync first"; 2]
+    );
     stage.restart(5, YAML).until(60);
     assert_eq!(stage.said_of("FullSync"), [""; 0]);
     assert_eq!(
         stage.until(90).said_of("FullSync").len(),
-        1,
+        2,
         "over, at most a window after the restart"
     );
 }

@@ -43,6 +43,8 @@ pub struct Message {
     pub status: AlertStatus,
     /// The group's severity.
     pub severity: Severity,
+    /// Whether nothing of it fires now, and it flaps.
+    pub up_for_now: bool,
     /// Why it is sent.
     pub reason: NotifyReason,
     /// The level and the first sentence.
@@ -84,6 +86,8 @@ pub struct DescribedAlert {
     pub severity: Severity,
     /// Its rule.
     pub rule: Rule,
+    /// Whether it flaps and is clear for now.
+    pub up_for_now: bool,
     /// What it is about: `orders: dc1 → dc2, replica redis2:6379`.
     pub subject: String,
     /// What happened and what would be lost.
@@ -103,6 +107,7 @@ impl Message {
             status: alert.status,
             severity: alert.severity,
             rule: alert.identity.rule,
+            up_for_now: alert.is_up_for_now(),
             subject: one_line(&facts::subject(&alert.identity)),
             headline: headline(alert, notification.decided_at, anchor).to_string(),
             facts: facts::facts(alert, notification.decided_at, anchor),
@@ -114,7 +119,7 @@ impl Message {
             .map(|alert| describe(alert))
             .collect();
         let news = group_news(notification, anchor);
-        let level = level(notification.status, notification.severity);
+        let level = level_of(notification);
         let told = news.clone().without_resolved();
         let in_short = one_line(&format!("[{level}] {told}"));
         let (first, more_news) = told.first_sentence(MAX_TITLE);
@@ -126,6 +131,7 @@ impl Message {
         let mut message = Self {
             status: notification.status,
             severity: notification.severity,
+            up_for_now: is_up_for_now(notification),
             reason: notification.reason,
             title: one_line(&format!("[{level}] {first}")),
             summary: one_line(&news.to_string()),
@@ -153,9 +159,13 @@ impl Message {
         message
     }
 
-    /// The level in capitals: `CRITICAL`, `WARNING` or `RESOLVED`.
+    /// The level in capitals: `CRITICAL`, `WARNING`, `RESOLVED` or `FLAPPING`.
     pub fn level(&self) -> &'static str {
-        level(self.status, self.severity)
+        if self.up_for_now {
+            FLAPPING
+        } else {
+            level(self.status, self.severity)
+        }
     }
 
     /// All of it in one line, with its level: what a lock screen shows.
@@ -192,9 +202,29 @@ fn marked(context: &MessageContext, text: &str) -> String {
 }
 
 impl DescribedAlert {
-    /// The level in capitals: `CRITICAL`, `WARNING` or `RESOLVED`.
+    /// The level in capitals: `CRITICAL`, `WARNING`, `RESOLVED` or `FLAPPING`.
     pub fn level(&self) -> &'static str {
-        level(self.status, self.severity)
+        if self.up_for_now {
+            FLAPPING
+        } else {
+            level(self.status, self.severity)
+        }
+    }
+}
+
+/// The level of what flaps and is clear for now.
+const FLAPPING: &str = "FLAPPING";
+
+/// Whether nothing of the group fires now, and what was notified is not over: it flaps.
+fn is_up_for_now(notification: &Notification) -> bool {
+    notification.status == AlertStatus::Firing && count(notification).0 == 0
+}
+
+fn level_of(notification: &Notification) -> &'static str {
+    if is_up_for_now(notification) {
+        FLAPPING
+    } else {
+        level(notification.status, notification.severity)
     }
 }
 
@@ -246,6 +276,10 @@ fn group_news(notification: &Notification, anchor: &ClockAnchor) -> Line {
     let line = match notification.alerts.as_slice() {
         [] => Line::words("Nothing fires."),
         [only] => said(only),
+        [first, ..] if is_up_for_now(notification) => Line::words(format!(
+            "None of {resolved} alerts of this group fires now. "
+        ))
+        .and_line(said(first)),
         [worst, ..] if firing == 0 => Line::words(format!(
             "All {resolved} alerts of this group resolved. The worst: "
         ))
@@ -287,9 +321,15 @@ fn newest(notification: &Notification) -> Option<&AlertSnapshot> {
         notification.reason,
         NotifyReason::NewInGroup | NotifyReason::Escalated | NotifyReason::Flapping
     );
+    let known = if notification.news == 0 {
+        notification.alerts.len()
+    } else {
+        notification.news
+    };
     let firing = notification
         .alerts
         .iter()
+        .take(known)
         .filter(|alert| is_news && alert.status == AlertStatus::Firing);
     let decided = firing.filter_map(|alert| Some((alert.decision?.at, alert)));
     decided.max_by_key(|(at, _)| *at).map(|(_, alert)| &**alert)
@@ -382,11 +422,14 @@ pub fn advice_for(rule: Rule) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::testing::{
-        anchor, context, notification, pair_alert, resolved, server_alert,
+        anchor, context, notification, now, pair_alert, resolved, server_alert,
     };
     use super::*;
-    use crate::alert::{Affected, TargetKind};
+    use crate::alert::{Affected, Series, TargetKind};
+    use crate::model::Span;
 
     fn message(notification: &Notification) -> Message {
         Message::new(notification, &anchor(), &context())
@@ -488,17 +531,34 @@ mod tests {
 
     #[test]
     fn what_is_kept_quiet_and_what_flaps_is_said() {
-        let mut flaps = (*pair_alert("orders", 0)).clone();
-        flaps.flapping = true;
+        let series = Some(Series {
+            since: now() - Span::from_secs(570),
+            outages: 3,
+            stable_for: Span::from_secs(300),
+            muted: false,
+        });
+        let mut fires = (*pair_alert("orders", 0)).clone();
+        fires.series = series;
         let told = Notification {
             held: 7,
-            alerts: vec![std::sync::Arc::new(flaps)],
+            alerts: vec![Arc::new(fires)],
             ..cut_link(1, 0, 9)
         };
-        let end = " Flapping: further changes are not notified until it is stable. 7 more firing, \
+        let end = " Flapping: short outages are not notified until it is stable. 7 more firing, \
                    suppressed by silences or maintenance.";
         let summary = message(&told).summary;
         assert!(summary.ends_with(end), "{summary}");
+
+        let mut clear = (*resolved(pair_alert("orders", 0))).clone();
+        clear.series = series;
+        let told = message(&Notification {
+            status: AlertStatus::Firing,
+            severity: Severity::Warning,
+            ..notification(NotifyReason::Flapping, vec![Arc::new(clear)])
+        });
+        let begin = "[FLAPPING] orders dc1 → dc2 flapping: fired 3 times in 9 min 30 s, clear now";
+        assert!(told.title.starts_with(begin), "{}", told.title);
+        assert_eq!((told.level(), told.alerts[0].level()), (FLAPPING, FLAPPING));
     }
 
     #[test]

@@ -254,6 +254,7 @@ fn notification(receiver: &str, anchor: &ClockAnchor, reason: NotifyReason) -> N
         severity: alert.severity,
         alerts: vec![Arc::new(alert)],
         affected: None,
+        news: 0,
         held: 0,
         generation: 0,
         decided_at: anchor.mono,
@@ -302,7 +303,8 @@ fn alert(anchor: &ClockAnchor, over: bool) -> AlertSnapshot {
             ..AlertContext::default()
         }),
         hold: None,
-        flapping: false,
+        recovering: false,
+        series: None,
         decision: None,
     }
 }

@@ -138,7 +138,8 @@ fn alert(rule: Rule, labels: Arc<Labels>, context: AlertContext) -> Arc<AlertSna
         peak: seconds(140),
         context: Arc::new(context),
         hold: None,
-        flapping: false,
+        recovering: false,
+        series: None,
         decision: None,
     })
 }
@@ -178,6 +179,7 @@ pub(super) fn notification(reason: NotifyReason, alerts: Vec<Arc<AlertSnapshot>>
         severity: Severity::Critical,
         alerts,
         affected: None,
+        news: 0,
         held: 0,
         generation: 0,
         decided_at: now(),

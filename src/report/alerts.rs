@@ -6,7 +6,8 @@ use super::servers::ExporterReport;
 use super::words;
 use crate::alert::news::headline;
 use crate::alert::{
-    AlertKey, AlertSnapshot, AlertState, Change, Hold, Labels, ListedAlert, Quantity, Transition,
+    AlertKey, AlertSnapshot, AlertState, AlertStatus, Hold, Labels, ListedAlert, Quantity,
+    Transition,
 };
 use crate::config::Severity;
 use crate::model::Timestamp;
@@ -81,8 +82,11 @@ pub struct AlertReport {
     pub maintenance: Option<String>,
     /// The alert that explains it: receivers that are told of that one are not told of this one.
     pub caused_by: Option<CauseReport>,
-    /// Whether it comes and goes so often that it is not told again until it is stable.
+    /// Whether it had so many outages lately that its short ones are not notified until it is stable.
     pub flapping: bool,
+    /// While it flaps: how many outages of the series are over.
+    #[serde(default)]
+    pub outages: Option<u32>,
     /// What made it what it is; `null` while it is pending.
     pub decision: Option<DecisionReport>,
 }
@@ -101,7 +105,7 @@ pub struct CauseReport {
 /// The last change of an alert, and the value that it rests on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DecisionReport {
-    /// `fired`, `escalated`, `deescalated`, `flapping` or `resolved`.
+    /// `fired`, `escalated`, `deescalated`, `settled` or `resolved`; of an older version `flapping`.
     pub change: String,
     /// When.
     pub timestamp: f64,
@@ -173,8 +177,7 @@ impl AlertReport {
         transition: &Transition,
         at: Timestamp,
     ) -> Self {
-        let over = matches!(transition.change, Change::Resolved { .. });
-        let state = if over {
+        let state = if transition.alert.status == AlertStatus::Resolved {
             AlertState::Resolved
         } else {
             AlertState::Firing
@@ -226,7 +229,8 @@ impl AlertReport {
                 _ => None,
             },
             caused_by: None,
-            flapping: alert.flapping,
+            flapping: alert.series.is_some(),
+            outages: alert.series.map(|series| series.outages),
             decision: alert.decision.map(|decision| DecisionReport {
                 change: decision.change.label().to_owned(),
                 timestamp: wall(decision.at),

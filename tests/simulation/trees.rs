@@ -175,6 +175,7 @@ impl Fleet {
                 Change::Escalated => format!("{key} escalated"),
                 Change::Deescalated => format!("{key} deescalated"),
                 Change::Flapping => format!("{key} flapping"),
+                Change::Settled => format!("{key} settled"),
             }
         };
         self.changes.iter().map(shown).collect()

@@ -17,24 +17,33 @@ pub use line::{Line, Piece};
 pub use pair::{PairNews, pair_line};
 pub use words::{Clock, length, quantity};
 
-use super::{AlertSnapshot, ResolveReason, Rule};
+use super::{AlertSnapshot, ResolveReason, Rule, Series};
 use crate::model::{ClockAnchor, Timestamp};
 use words::Rounding;
 
 /// The sentence about one alert as of `now`.
 pub fn headline(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Line {
     let clock = Clock { now, anchor };
-    let line = match alert.resolved {
-        Some((at, reason)) => resolved(alert, Ended { at, reason }, clock),
-        None => firing(alert, clock),
-    };
-    let is_flapping = alert.flapping && alert.resolved.is_none();
-    let line = if is_flapping {
-        line.and(" Flapping: further changes are not notified until it is stable.")
-    } else {
-        line
+    let line = match (alert.resolved, alert.series) {
+        (Some((at, _)), Some(series)) => clear_for_now(alert, series, at),
+        (Some((at, reason)), None) => resolved(alert, Ended { at, reason }, clock),
+        (None, None) => firing(alert, clock),
+        (None, Some(_)) => firing(alert, clock)
+            .and(" Flapping: short outages are not notified until it is stable."),
     };
     line.in_one_line()
+}
+
+/// `orders dc1 → dc2 flapping: fired 3 times in 9 min 30 s, clear now.`
+fn clear_for_now(alert: &AlertSnapshot, series: Series, at: Timestamp) -> Line {
+    let subject = subject(alert);
+    let times = series.outages;
+    let within = words::span(at - series.since, Rounding::Nearest);
+    let stable = words::span(series.stable_for, Rounding::Nearest);
+    Line::words(format!(
+        "{subject} flapping: fired {times} times in {within}, clear now. Short outages are not \
+         notified until it has been stable for {stable}."
+    ))
 }
 
 /// What is the matter with the targets of a rule, after how many they are: `3 of 5 pairs dc1 → dc2

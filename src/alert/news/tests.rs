@@ -49,7 +49,8 @@ fn alert(rule: Rule, labels: &[(&str, &str)], context: AlertContext) -> AlertSna
         peak: None,
         context: Arc::new(context),
         hold: None,
-        flapping: false,
+        recovering: false,
+        series: None,
         decision: None,
     }
 }
@@ -215,12 +216,17 @@ fn a_resolve_says_from_when_to_when_how_bad_how_it_ended_and_what_was_lost() {
 #[test]
 fn an_alert_that_waits_for_its_end_or_flaps_is_not_told_as_down() {
     let mut waiting = alert(Rule::LinkDown, &PAIR, recovered(Some(100), risk(0, 0)));
-    waiting.flapping = true;
+    waiting.series = Some(Series {
+        since: waiting.started_at,
+        outages: 3,
+        stable_for: Span::from_secs(300),
+        muted: false,
+    });
     assert_eq!(
         said(&waiting),
         "orders dc1 → dc2 streaming again since 06:44:28 UTC; stalled 06:43:28 to 06:44:28 UTC (60 \
-         s). If dc1 died now: at most the last 0.5 s of writes would be lost. Flapping: further \
-         changes are not notified until it is stable."
+         s). If dc1 died now: at most the last 0.5 s of writes would be lost. Flapping: short \
+         outages are not notified until it is stable."
     );
 }
 

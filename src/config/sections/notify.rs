@@ -20,15 +20,18 @@ use crate::config::{
 use crate::model::Span;
 use crate::template::Template;
 
-/// What breaks together when a link between two datacenters does.
-const GROUP_BY: [&str; 3] = ["alertname", "source_dc", "target_dc"];
+/// What breaks together when a link between two datacenters does, or one datacenter.
+const GROUP_BY: [&str; 4] = ["alertname", "source_dc", "target_dc", "dc"];
 
 /// More labels than an alert has cannot tell more groups apart.
 const MAX_GROUP_BY: usize = 32;
 
-/// `notify.flapping.changes`: one change is no flapping, and what changes more often is caught by a
-/// smaller window.
+/// `notify.flapping.changes`: one outage is no flapping, and what has more is caught by a smaller
+/// window.
 const CHANGES: RangeInclusive<u32> = 2..=100;
+
+/// So many outages within ten minutes are no news any more: who was notified of two has looked.
+const DEFAULT_CHANGES: u32 = 3;
 
 /// `notify.flapping.window` and `stable_for`: from what tests need to a day.
 const FLAPPING_SPANS: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs(86_400);
@@ -148,19 +151,22 @@ fn flapping(notify: &Section<'_>) -> Option<FlappingRule> {
         changes: section
             .get("changes")
             .and_then(|cursor| cursor.whole_number(&CHANGES))
-            .unwrap_or(6),
+            .unwrap_or(DEFAULT_CHANGES),
         window: section.span("window", Span::from_secs(600), &FLAPPING_SPANS),
         stable_for: section.span("stable_for", Span::from_secs(300), &FLAPPING_SPANS),
     })
 }
 
 fn repage_on(cursor: &Cursor<'_>) -> RepageOn {
-    let mut repage = RepageOn::default();
+    let mut repage = RepageOn::NEVER;
     for item in cursor.items() {
         match item.text() {
             Some("escalated") => repage.escalated = true,
             Some("new_in_group") => repage.new_in_group = true,
-            Some(_) => item.refuse("is no reason to page again; allowed: escalated, new_in_group"),
+            Some("new_critical") => repage.new_critical = true,
+            Some(_) => item.refuse(
+                "is no reason to page again; allowed: escalated, new_in_group, new_critical",
+            ),
             None => {}
         }
     }

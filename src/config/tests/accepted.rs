@@ -370,7 +370,8 @@ notify:
         receivers[0].repage_on,
         RepageOn {
             escalated: true,
-            new_in_group: true
+            new_in_group: true,
+            new_critical: false
         }
     );
     assert_eq!(
@@ -380,7 +381,7 @@ notify:
     let defaults = good("").notify.flapping.unwrap();
     assert_eq!(
         (defaults.changes, defaults.window, defaults.stable_for),
-        (6, secs(600), secs(300))
+        (3, secs(600), secs(300))
     );
 }
 
@@ -442,7 +443,7 @@ fn a_scrape_polls_first_where_that_is_on() {
 fn off_positions_of_later_features_may_be_written_out() {
     good("poll: {heartbeat: {enabled: false, interval: 1s}}");
     assert_eq!(
-        good("notify: {group_by: [alertname, source_dc, target_dc]}"),
+        good("notify: {group_by: [alertname, source_dc, target_dc, dc]}"),
         good("")
     );
     good("poll:\nnotify:\nredis:\nalerts:\nstate:\ndatacenters:");

@@ -156,7 +156,7 @@ fn groups_and_pages_are_told_by_known_words() {
     let receiver = |keys: &str| {
         format!("notify: {{receivers: [{{name: r, {keys}, slack: {{webhook_url_file: f}}}}]}}")
     };
-    let page = "notify.receivers[0].repage_on[0]: \"always\" is no reason to page again; allowed: escalated, new_in_group";
+    let page = "notify.receivers[0].repage_on[0]: \"always\" is no reason to page again; allowed: escalated, new_in_group, new_critical";
     bad(&receiver("repage_on: [always]"), page);
     bad(
         &receiver("group_by: [severity]"),

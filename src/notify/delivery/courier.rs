@@ -14,7 +14,7 @@ use crate::config::{
     read_small_file, signing_key,
 };
 use crate::http_client::{HttpClient, Way};
-use crate::model::Secret;
+use crate::model::{Secret, Span};
 use crate::notify::message::{Message, MessageContext};
 use crate::notify::pagerduty::Incident;
 use crate::notify::queue::{Attempt, Opening};
@@ -33,6 +33,8 @@ pub(in crate::notify) struct ReceiverConfig {
     /// The exporter's identity: part of every dedup key.
     pub(in crate::notify) identity: String,
     pub(in crate::notify) context: MessageContext,
+    /// How long groups wait, and how long an alert explains others after its end.
+    pub(in crate::notify) group_wait: Span,
 }
 
 /// How an attempt ended, and what a resolve will have to match if it was a trigger.
@@ -81,6 +83,7 @@ impl ReceiverConfig {
             settings: receiver.clone(),
             identity: settings.identity.clone(),
             context,
+            group_wait: settings.group_wait,
         }
     }
 

@@ -1,6 +1,5 @@
 //! One member of an Alertmanager cluster.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -8,11 +7,11 @@ use tokio::sync::watch;
 
 use super::LOOK;
 use super::teller::Teller;
-use crate::alert::{AlertKey, AlertSnapshot, AlertState, ListedAlert, wants};
+use crate::alert::{AlertSnapshot, AlertState, Causes, ListedAlert, wants};
 use crate::clock;
-use crate::config::{ReceiverKind, ReceiverSettings, Severity};
+use crate::config::{ReceiverKind, ReceiverSettings};
 use crate::http_client::HttpClient;
-use crate::model::Span;
+use crate::model::{Span, Timestamp};
 use crate::monitor::FleetSnapshot;
 use crate::notify::alertmanager::{Firing, Told};
 use crate::notify::delivery::{ReceiverConfig, blocking, on_its_way, read_headers};
@@ -69,7 +68,7 @@ impl Member {
     fn look(&mut self, config: &ReceiverConfig) {
         let fleet = Arc::clone(&self.snapshots.borrow());
         let now = clock::now();
-        let (firing, over) = seen_by(&config.settings, &fleet.alerts);
+        let (firing, over) = seen_by(config, &fleet.alerts, now);
         if self.told.look(now, &firing, &over) {
             self.teller.note_news(now);
         } else if self.told.is_empty() {
@@ -88,46 +87,27 @@ fn interval_of(settings: &ReceiverSettings) -> Span {
 
 /// What of `listed` fires for a receiver with these settings, and what is over.
 fn seen_by(
-    settings: &ReceiverSettings,
+    config: &ReceiverConfig,
     listed: &[ListedAlert],
+    now: Timestamp,
 ) -> (Vec<Firing>, Vec<Arc<AlertSnapshot>>) {
-    let is_over = |listed: &&ListedAlert| listed.state == AlertState::Resolved;
-    let fires = |listed: &&ListedAlert| {
-        matches!(listed.state, AlertState::Firing | AlertState::Recovering)
-            && wants(settings, &listed.alert)
-    };
-    let firing = || listed.iter().filter(fires).map(|listed| &listed.alert);
-    let causes = firing().filter(|alert| alert.identity.rule.is_cause());
-    let causes: BTreeMap<AlertKey, Severity> =
-        causes.map(|alert| (alert.key(), alert.severity)).collect();
-    let quiet = |alert: &AlertSnapshot| alert.hold.is_some() || is_explained(alert, &causes);
-    let firing = firing().map(|alert| Firing {
-        alert: Arc::clone(alert),
-        quiet: quiet(alert),
-    });
-    (
-        firing.collect(),
-        listed
-            .iter()
-            .filter(is_over)
-            .map(|listed| Arc::clone(&listed.alert))
-            .collect(),
-    )
-}
-
-/// Whether one of `causes`, which the receiver is told of, explains the alert. The same as for
-/// groups of alerts.
-fn is_explained(alert: &AlertSnapshot, causes: &BTreeMap<AlertKey, Severity>) -> bool {
-    let mut own = alert
-        .context
-        .causes
-        .iter()
-        .filter(|cause| alert.severity <= cause.up_to);
-    own.any(|cause| {
-        causes
-            .get(&cause.key)
-            .is_some_and(|severity| *severity >= alert.severity)
-    })
+    let causes = Causes::seen_by(&config.settings, listed, now, config.group_wait);
+    let mut firing = Vec::new();
+    let mut over = Vec::new();
+    for ListedAlert { state, alert, .. } in listed {
+        let alert = Arc::clone(alert);
+        match state {
+            AlertState::Pending => {}
+            AlertState::Resolved => over.push(alert),
+            AlertState::Firing | AlertState::Recovering => {
+                if wants(&config.settings, &alert) {
+                    let quiet = alert.hold.is_some() || alert.recovering || causes.explain(&alert);
+                    firing.push(Firing { alert, quiet });
+                }
+            }
+        }
+    }
+    (firing, over)
 }
 
 /// Tells the member at `url` everything, in as many requests as it takes. The first that fails ends

@@ -552,7 +552,7 @@ impl HappeningRow {
                 let row = AlertRow::of(&alert);
                 Self {
                     at: Moment::of(timestamp),
-                    level: if change == "resolved" {
+                    level: if alert.state == ListedState::Resolved {
                         Level::Ok.label()
                     } else {
                         alert.severity.label()
