@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use super::instance::level;
 use super::{
-    AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus, Change, Decision,
-    Hold, Instance, ListedAlert, Measured, Quantity, Reading, ResolveReason, Standing, Transition,
+    AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus, Cause, Change,
+    Decision, Hold, Instance, ListedAlert, Measured, Quantity, Reading, ResolveReason, Standing,
+    Transition,
 };
 use crate::config::{FlappingRule, LevelRule, Severity};
 use crate::model::{Bytes, Span, Timestamp};
@@ -83,6 +84,10 @@ pub(super) struct Live {
     pub(super) read_at: Timestamp,
     /// Whether its target was looked at in this process.
     pub(super) is_confirmed: bool,
+    /// The last alert that explained this one while it fired, until somebody was notified.
+    pub(super) cause: Option<AlertKey>,
+    /// Whether anybody was notified of it since it began.
+    pub(super) notified: bool,
 }
 
 impl AlertEngine {
@@ -137,11 +142,52 @@ impl AlertEngine {
         }
     }
 
-    /// Asks anew what keeps each alert from being told.
+    /// Asks anew what keeps each alert from being told. What is over keeps the answer that it ended
+    /// with: a later silence is not why nobody was notified.
     pub fn review_holds(&mut self, hold_of: impl Fn(&AlertSnapshot) -> Option<Hold>) {
-        for (key, live) in &mut self.live {
+        for (key, live) in self.live.iter_mut().filter(|(_, live)| live.is_open()) {
             live.hold = live.listed(key).and_then(|listed| hold_of(&listed.alert));
         }
+    }
+
+    /// Takes in that somebody was notified of the alert.
+    pub fn note_notified(&mut self, key: &AlertKey) {
+        let Some(live) = self.live.get_mut(key).filter(|live| !live.notified) else {
+            return;
+        };
+        live.notified = true;
+        live.cause = None;
+        self.unsaved.insert(key.clone());
+    }
+
+    /// Remembers which alert explains each one that fires and that nobody was notified of.
+    pub fn note_causes(&mut self) {
+        let untold = self.live.iter().filter(|(_, live)| !live.notified);
+        let explained = untold.filter_map(|(key, live)| {
+            let cause = self.explained_by(live)?;
+            (live.cause.as_ref() != Some(&cause)).then(|| (key.clone(), cause))
+        });
+        let explained: Vec<_> = explained.collect();
+        for (key, cause) in explained {
+            if let Some(live) = self.live.get_mut(&key) {
+                live.cause = Some(cause);
+                self.unsaved.insert(key);
+            }
+        }
+    }
+
+    /// The first alert in the order of causes that explains `live`, which fires, now.
+    fn explained_by(&self, live: &Live) -> Option<AlertKey> {
+        let standing = live.instance.standing()?;
+        if standing.resolved.is_some() {
+            return None;
+        }
+        let explains = |cause: &&Cause| {
+            let fires_at = self.fires_at(&cause.key);
+            standing.severity <= cause.up_to && fires_at >= Some(standing.severity)
+        };
+        let cause = live.context.causes.iter().find(explains)?;
+        Some(cause.key.clone())
     }
 
     /// The alerts of which a change was kept quiet since this was last asked, because they flap.
@@ -206,10 +252,18 @@ impl AlertEngine {
 
     /// Every alert, pending ones included, ordered by key.
     pub fn listed(&self) -> Vec<ListedAlert> {
-        self.live
-            .iter()
-            .filter_map(|(key, live)| live.listed(key))
-            .collect()
+        let mut listed = Vec::with_capacity(self.live.len());
+        for (key, live) in &self.live {
+            let Some(mut alert) = live.listed(key) else {
+                continue;
+            };
+            alert.caused_by = match alert.state {
+                AlertState::Resolved => live.cause.clone(),
+                _ => self.explained_by(live),
+            };
+            listed.push(alert);
+        }
+        listed
     }
 
     /// How many alerts there are in each state.
@@ -299,6 +353,8 @@ impl Live {
             decision: None,
             read_at: now,
             is_confirmed: true,
+            cause: None,
+            notified: false,
         })
     }
 
@@ -318,6 +374,8 @@ impl Live {
         }
         if was_over {
             self.decision = None;
+            self.cause = None;
+            self.notified = false;
         }
         let context = context();
         self.context = if was_over {
@@ -402,7 +460,11 @@ impl Live {
             threshold: self.threshold,
             peak: self.peak,
             context: Arc::clone(&self.context),
-            hold: self.hold.clone(),
+            // A resolve of what was told is told: nothing keeps it back.
+            hold: self
+                .hold
+                .clone()
+                .filter(|_| resolved.is_none() || !self.notified),
             flapping,
             decision: self.decision,
         };

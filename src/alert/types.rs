@@ -40,6 +40,11 @@ pub enum Rule {
     Diverged,
     /// `RedisCrossDcFailover`: another server became a pair's master, so often in some time.
     Failover,
+    /// `RedisCrossDcExporterFault`: this exporter has had no access to a server for some seconds,
+    /// by a fault of its own or because the server refuses it.
+    ExporterFault,
+    /// `RedisCrossDcConfigReloadFailed`: the new configuration was refused; the old one goes on.
+    ConfigReloadFailed,
 }
 
 /// What an alert of a rule is about.
@@ -302,7 +307,7 @@ pub struct Transition {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::LagSeconds,
         Self::LagBytes,
         Self::LinkDown,
@@ -314,6 +319,8 @@ impl Rule {
         Self::MonitorIsolated,
         Self::Diverged,
         Self::Failover,
+        Self::ExporterFault,
+        Self::ConfigReloadFailed,
     ];
 
     /// The alert's name.
@@ -330,6 +337,8 @@ impl Rule {
             Self::MonitorIsolated => "RedisCrossDcMonitorIsolated",
             Self::Diverged => "RedisCrossDcDiverged",
             Self::Failover => "RedisCrossDcFailover",
+            Self::ExporterFault => "RedisCrossDcExporterFault",
+            Self::ConfigReloadFailed => "RedisCrossDcConfigReloadFailed",
         }
     }
 
@@ -347,6 +356,8 @@ impl Rule {
             Self::MonitorIsolated => "monitor_isolated",
             Self::Diverged => "diverged",
             Self::Failover => "failover",
+            Self::ExporterFault => "exporter_fault",
+            Self::ConfigReloadFailed => "config_reload_failed",
         }
     }
 
@@ -356,11 +367,11 @@ impl Rule {
             Self::LagSeconds | Self::LagBytes | Self::LinkDown | Self::Unknown | Self::Diverged => {
                 TargetKind::Pair
             }
-            Self::Unreachable | Self::FullSync => TargetKind::Server,
+            Self::Unreachable | Self::FullSync | Self::ExporterFault => TargetKind::Server,
             Self::SentinelQuorum => TargetKind::Sentinels,
             Self::Failover => TargetKind::Tree,
             Self::ReceiverFailing => TargetKind::Receiver,
-            Self::MonitorIsolated => TargetKind::Monitor,
+            Self::MonitorIsolated | Self::ConfigReloadFailed => TargetKind::Monitor,
         }
     }
 
@@ -368,7 +379,7 @@ impl Rule {
     pub const fn is_cause(self) -> bool {
         matches!(
             self,
-            Self::MonitorIsolated | Self::Unreachable | Self::LinkDown
+            Self::MonitorIsolated | Self::Unreachable | Self::ExporterFault | Self::LinkDown
         )
     }
 }

@@ -108,6 +108,8 @@ pub fn resolve_reason(rule: Rule, reason: ResolveReason) -> &'static str {
         (ResolveReason::Cleared, Rule::MonitorIsolated) => "the servers can be reached again",
         (ResolveReason::Cleared, Rule::Diverged) => "the histories are one again",
         (ResolveReason::Cleared, Rule::Failover) => "no further failover within the window",
+        (ResolveReason::Cleared, Rule::ExporterFault) => "the exporter has access again",
+        (ResolveReason::Cleared, Rule::ConfigReloadFailed) => "the new configuration is in force",
     }
 }
 

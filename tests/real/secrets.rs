@@ -255,7 +255,7 @@ async fn a_server_that_repeats_the_password_does_not_get_it_into_what_is_shown()
         "--exporter.url",
         &no_exporter(),
     ];
-    run(&folder, &args).await.ended_with(2);
+    run(&folder, &args).await.ended_with(3);
 }
 
 #[tokio::test]

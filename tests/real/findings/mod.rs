@@ -9,6 +9,8 @@ mod f02_listen_address;
 mod f05_times_are_the_faults;
 mod f06_axis;
 mod f07_map;
+mod f08_receivers;
+mod f09_own_faults;
 mod f10_full_syncs_restart;
 mod f11_failover_in_one_sentence;
 mod f12_alertmanager_example;
