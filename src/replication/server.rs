@@ -347,7 +347,7 @@ impl ServerFacts {
         if !self.is_judged() {
             return None;
         }
-        let silence = |since| (now - since - self.paused_for).or_zero();
+        let silence = |since: Timestamp| (now - since - self.paused_for).or_zero();
         match self.fault() {
             Some(fault) if fault.proves_life() => Some(Span::ZERO),
             Some(_) => None,
