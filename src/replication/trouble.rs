@@ -37,7 +37,9 @@ impl Trouble {
     }
 
     fn silent(&mut self, began: Timestamp) {
-        self.silent_since.get_or_insert(began);
+        // What was carried over a restart is earlier than a request that was overdue before.
+        let known = self.silent_since.unwrap_or(began);
+        self.silent_since = Some(known.min(began));
         self.silent_in_a_row = self.silent_in_a_row.saturating_add(1);
         if self.silent_in_a_row >= SILENCE_ENDS_A_FAULT {
             self.fault_since = None;
