@@ -118,7 +118,7 @@ impl Story {
                 began: sent,
                 at: self.now,
                 late,
-                error: PollError::Parse,
+                error: PollError::Parse.into(),
             },
         };
         let server = ServerAddr::parse(server).expect("an address");

@@ -86,6 +86,10 @@ pub(super) struct Live {
     pub(super) read_at: Timestamp,
     /// Whether its target was looked at in this process.
     pub(super) is_confirmed: bool,
+    /// The last alert that explained this one while it fired, until somebody was notified.
+    pub(super) cause: Option<AlertKey>,
+    /// Whether anybody was notified of it since it began.
+    pub(super) notified: bool,
 }
 
 impl AlertEngine {
@@ -140,9 +144,10 @@ impl AlertEngine {
         }
     }
 
-    /// Asks anew what keeps each alert from being told.
+    /// Asks anew what keeps each alert from being told. What is over keeps the answer that it ended
+    /// with: a later silence is not why nobody was notified.
     pub fn review_holds(&mut self, hold_of: impl Fn(&AlertSnapshot) -> Option<Hold>) {
-        for (key, live) in &mut self.live {
+        for (key, live) in self.live.iter_mut().filter(|(_, live)| live.is_open()) {
             live.hold = live.listed(key).and_then(|listed| hold_of(&listed.alert));
         }
     }
@@ -158,26 +163,44 @@ impl AlertEngine {
             .collect()
     }
 
-    /// Looks which alerts nothing else explains: once all that is evaluated at an instant was.
+    /// Takes in that somebody was notified of the alert.
+    pub fn note_notified(&mut self, key: &AlertKey) {
+        let Some(live) = self.live.get_mut(key).filter(|live| !live.notified) else {
+            return;
+        };
+        live.notified = true;
+        live.cause = None;
+        self.unsaved.insert(key.clone());
+    }
+
+    /// Looks which alerts nothing else explains, and remembers what explains each of the others that
+    /// nobody was notified of: once all that is evaluated at an instant was.
     pub fn review_causes(&mut self, now: Timestamp) {
-        let own: Vec<_> = self
+        let open: Vec<_> = self
             .live
             .iter()
-            .filter(|(_, live)| live.instance.awaits_explanation())
-            .filter(|(key, live)| self.explained_by(key, live, now).is_none())
-            .map(|(key, _)| key.clone())
+            .filter(|(_, live)| live.is_open())
+            .map(|(key, live)| (key.clone(), self.explained_by(key, live, now)))
             .collect();
-        for key in own {
-            if let Some(live) = self.live.get_mut(&key) {
-                live.instance.note_unexplained();
+        for (key, cause) in open {
+            let Some(live) = self.live.get_mut(&key) else {
+                continue;
+            };
+            if live.take_explanation(cause) {
+                self.unsaved.insert(key);
             }
-            self.unsaved.insert(key);
         }
     }
 
-    /// The first alert in the order of causes that explains the one with this key.
+    /// The first alert in the order of causes that explains the one with this key, or explained it
+    /// when it ended.
     pub fn cause_of(&self, key: &AlertKey, now: Timestamp) -> Option<AlertKey> {
-        self.explained_by(key, self.live.get(key)?, now)
+        let live = self.live.get(key)?;
+        if live.is_open() {
+            self.explained_by(key, live, now)
+        } else {
+            live.cause.clone()
+        }
     }
 
     fn explained_by(&self, key: &AlertKey, live: &Live, now: Timestamp) -> Option<AlertKey> {
@@ -248,7 +271,8 @@ impl AlertEngine {
             .collect()
     }
 
-    /// Every alert, pending ones included, ordered by key.
+    /// Every alert, pending ones included, ordered by key. What explains them says
+    /// [`Self::cause_of`].
     pub fn listed(&self) -> Vec<ListedAlert> {
         self.live
             .iter()
@@ -343,6 +367,8 @@ impl Live {
             decision: None,
             read_at: now,
             is_confirmed: true,
+            cause: None,
+            notified: false,
         })
     }
 
@@ -363,6 +389,8 @@ impl Live {
         }
         if was_over {
             self.decision = None;
+            self.cause = None;
+            self.notified = false;
         }
         let context = context();
         self.context = if was_over {
@@ -398,6 +426,18 @@ impl Live {
         self.instance
             .standing()
             .is_some_and(|standing| standing.resolved.is_none())
+    }
+
+    /// Takes in what explains it now. Returns whether that is news for the disk.
+    fn take_explanation(&mut self, cause: Option<AlertKey>) -> bool {
+        let Some(cause) = cause else {
+            return self.instance.note_unexplained();
+        };
+        if self.notified || self.cause.as_ref() == Some(&cause) {
+            return false;
+        }
+        self.cause = Some(cause);
+        true
     }
 
     fn observe(&mut self, value: Measured, anew: bool) {
@@ -455,7 +495,11 @@ impl Live {
             threshold: self.threshold,
             peak: self.peak,
             context: Arc::clone(&self.context),
-            hold: self.hold.clone(),
+            // A resolve of what was notified is notified, too: nothing suppresses it.
+            hold: self
+                .hold
+                .clone()
+                .filter(|_| resolved.is_none() || !self.notified),
             recovering: state == AlertState::Recovering,
             series,
             decision: self.decision,

@@ -149,11 +149,6 @@ impl Instance {
         }
     }
 
-    /// Whether it fires and nothing but other alerts' trouble has been seen of it.
-    pub(super) const fn awaits_explanation(&self) -> bool {
-        matches!(&self.phase, Phase::Firing(firing) if !firing.counts)
-    }
-
     /// Where it stands or stood, whatever is pending meanwhile; `None` when it has not fired.
     pub(super) fn ended_or_firing(&self) -> Option<Standing> {
         match self.phase {

@@ -14,7 +14,7 @@ use super::engine::Live;
 use super::group::{Group, Member, Told};
 use super::{
     AlertContext, AlertEngine, AlertGroups, AlertIdentity, AlertKey, AlertSnapshot, AlertState,
-    AlertStatus, Decision, Fingerprint, GroupKey, Instance, Measured, Quantity,
+    AlertStatus, Decision, Fingerprint, GroupKey, Hold, Instance, Measured, Quantity,
 };
 use crate::config::Severity;
 use crate::model::{ClockShift, Document, SavedDocument, Span, Table, Timestamp};
@@ -32,6 +32,15 @@ struct AlertRecord {
     peak: Option<Quantity>,
     context: AlertContext,
     decision: Option<Decision>,
+    /// What kept an alert that is over from being told.
+    #[serde(default)]
+    hold: Option<Hold>,
+    /// What explained it, as long as nobody was notified.
+    #[serde(default)]
+    cause: Option<AlertKey>,
+    /// Whether anybody was notified of it.
+    #[serde(default)]
+    notified: bool,
     /// When the value was read.
     as_of: Timestamp,
 }
@@ -135,6 +144,9 @@ impl AlertEngine {
             peak,
             mut context,
             decision,
+            hold,
+            cause,
+            notified,
             as_of,
         } = record;
         let key = AlertKey::new(identity.rule, identity.labels);
@@ -146,22 +158,26 @@ impl AlertEngine {
             instance.forget_pending();
         }
         let state = instance.standing()?.state;
+        let is_over = state == AlertState::Resolved;
         context.shift(shift);
         let decision = decision.map(|decision| Decision {
             at: shift.past(decision.at),
             ..decision
         });
-        // What keeps it quiet is asked anew.
+        // What keeps an open one quiet is asked anew.
+        let hold = hold.filter(|_| is_over);
         let live = Live {
             instance,
             value,
             threshold,
             peak,
             context: Arc::new(context),
-            hold: None,
+            hold,
             decision,
             read_at: shift.past(as_of),
             is_confirmed: false,
+            cause,
+            notified,
         };
         self.live.insert(key.clone(), live);
         self.unsaved.insert(key.clone());
@@ -182,10 +198,12 @@ impl Live {
             threshold,
             peak,
             context,
-            hold: _,
+            hold,
             decision,
             read_at,
             is_confirmed: _,
+            cause,
+            notified,
         } = self;
         let record = AlertRecord {
             identity: key.identity().clone(),
@@ -195,6 +213,9 @@ impl Live {
             peak: *peak,
             context: AlertContext::clone(context),
             decision: *decision,
+            hold: hold.clone(),
+            cause: cause.clone(),
+            notified: *notified,
             as_of: *read_at,
         };
         Document::record(Table::Alerts, document_key(key), &record)

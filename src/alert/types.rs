@@ -42,6 +42,11 @@ pub enum Rule {
     /// `RedisCrossDcHistoryLost`: a pair's master came back without its replication history. Always
     /// critical.
     HistoryLost,
+    /// `RedisCrossDcExporterFault`: this exporter has had no access to a server for some seconds,
+    /// by a fault of its own or because the server refuses it.
+    ExporterFault,
+    /// `RedisCrossDcConfigReloadFailed`: the new configuration was refused; the old one goes on.
+    ConfigReloadFailed,
 }
 
 /// What an alert of a rule is about.
@@ -309,7 +314,7 @@ pub struct Transition {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::LagSeconds,
         Self::LagBytes,
         Self::LinkDown,
@@ -322,6 +327,8 @@ impl Rule {
         Self::Diverged,
         Self::Failover,
         Self::HistoryLost,
+        Self::ExporterFault,
+        Self::ConfigReloadFailed,
     ];
 
     /// The alert's name.
@@ -339,6 +346,8 @@ impl Rule {
             Self::Diverged => "RedisCrossDcDiverged",
             Self::Failover => "RedisCrossDcFailover",
             Self::HistoryLost => "RedisCrossDcHistoryLost",
+            Self::ExporterFault => "RedisCrossDcExporterFault",
+            Self::ConfigReloadFailed => "RedisCrossDcConfigReloadFailed",
         }
     }
 
@@ -357,6 +366,8 @@ impl Rule {
             Self::Diverged => "diverged",
             Self::Failover => "failover",
             Self::HistoryLost => "history_lost",
+            Self::ExporterFault => "exporter_fault",
+            Self::ConfigReloadFailed => "config_reload_failed",
         }
     }
 
@@ -369,11 +380,11 @@ impl Rule {
             | Self::Unknown
             | Self::Diverged
             | Self::HistoryLost => TargetKind::Pair,
-            Self::Unreachable | Self::FullSync => TargetKind::Server,
+            Self::Unreachable | Self::FullSync | Self::ExporterFault => TargetKind::Server,
             Self::SentinelQuorum => TargetKind::Sentinels,
             Self::Failover => TargetKind::Tree,
             Self::ReceiverFailing => TargetKind::Receiver,
-            Self::MonitorIsolated => TargetKind::Monitor,
+            Self::MonitorIsolated | Self::ConfigReloadFailed => TargetKind::Monitor,
         }
     }
 
@@ -381,7 +392,11 @@ impl Rule {
     pub const fn is_cause(self) -> bool {
         matches!(
             self,
-            Self::MonitorIsolated | Self::Unreachable | Self::LinkDown | Self::HistoryLost
+            Self::MonitorIsolated
+                | Self::Unreachable
+                | Self::ExporterFault
+                | Self::LinkDown
+                | Self::HistoryLost
         )
     }
 }

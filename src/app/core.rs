@@ -319,7 +319,8 @@ impl Core {
         let _reloading = self.notifier.reloading();
         let settings = (self.load)().map_err(|errors| {
             error!(%errors, "the new configuration is refused; the old one goes on");
-            self.monitor.reload_failed();
+            self.monitor
+                .reload_failed(&errors.to_string(), clock::now());
             ReloadError::Refused(errors)
         })?;
         let diff = self.watched.reconfigure(settings);

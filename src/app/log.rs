@@ -10,7 +10,7 @@ use crate::config::{ListenAddress, NotifySettings, Settings};
 use crate::model::PairName;
 use crate::monitor::{StateChange, Succession};
 use crate::notify;
-use crate::replication::{PairState, Pause};
+use crate::replication::{PairState, Pause, StateReason};
 use crate::report::ReloadReport;
 use crate::topology::{DiscoveryChange, Topology};
 
@@ -119,13 +119,14 @@ pub(super) fn state_changed(change: &StateChange) {
     let (pair, replica, reason) = (
         change.pair.name.as_str(),
         change.pair.replica.to_string(),
-        change.reason,
+        &change.reason,
     );
     let (from, to) = (
         change.from.map_or("none", PairState::label),
         change.to.label(),
     );
-    if matches!(change.to, PairState::Streaming | PairState::Unknown) {
+    let no_access = matches!(reason, StateReason::NoAccess { .. });
+    if matches!(change.to, PairState::Streaming | PairState::Unknown) && !no_access {
         info!(pair, replica, from, to, %reason, "the pair's state changed");
     } else {
         warn!(pair, replica, from, to, %reason, "the pair's state changed");

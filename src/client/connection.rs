@@ -11,12 +11,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::error;
+use super::error::{self, Refusal};
 use super::framing::ReplyFrames;
 use super::login::Login;
 use super::transport;
 use super::wire::{GuardedStream, Wire};
-use crate::model::{Bytes, PollError, Span, Timestamp};
+use crate::model::{Bytes, PollError, PollFailure, Span, Timestamp};
 use crate::topology::Server;
 
 /// What the server's `CLIENT LIST` calls this program.
@@ -63,7 +63,19 @@ pub struct Connection {
     wire: Arc<Wire>,
     info: InfoForm,
     open: bool,
+    access: Access,
     driver: Driver,
+}
+
+/// Who this connection logged in as, and what the server had against it.
+#[derive(Debug, Default)]
+struct Access {
+    /// Whether a login was sent.
+    logged_in: bool,
+    /// The ACL user; absent means the default user.
+    username: Option<String>,
+    /// The last refusal.
+    refusal: Option<Refusal>,
 }
 
 /// What can be seen of a connection from outside while a request is under way.
@@ -87,7 +99,7 @@ impl Connection {
     /// # Errors
     /// Why there is no connection; [`PollError::Timeout`] when it is not ready within
     /// `limits.connect`.
-    pub async fn connect(server: &Server, limits: Limits) -> Result<Self, PollError> {
+    pub async fn connect(server: &Server, limits: Limits) -> Result<Self, PollFailure> {
         let deadline = Instant::now() + limits.connect.to_duration();
         let ready = async {
             let login = Login::read(&server.addr, &server.credentials).await?;
@@ -96,7 +108,7 @@ impl Connection {
         };
         timeout_at(deadline, ready)
             .await
-            .unwrap_or(Err(PollError::Timeout))
+            .unwrap_or_else(|_| Err(PollError::Timeout.into()))
     }
 
     /// Logs in over `stream`. Waits for ever for a server that does not answer.
@@ -104,7 +116,7 @@ impl Connection {
         stream: S,
         login: Option<Login>,
         reply: Bytes,
-    ) -> Result<Self, PollError>
+    ) -> Result<Self, PollFailure>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -116,7 +128,7 @@ impl Connection {
         stream: S,
         login: Option<Login>,
         reply: Bytes,
-    ) -> Result<Self, PollError>
+    ) -> Result<Self, PollFailure>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -127,7 +139,7 @@ impl Connection {
         frames: ReplyFrames,
         stream: S,
         login: Option<Login>,
-    ) -> Result<Self, PollError>
+    ) -> Result<Self, PollFailure>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -151,10 +163,17 @@ impl Connection {
             wire,
             info: InfoForm::Unknown,
             open: true,
+            access: Access {
+                logged_in: login.is_some(),
+                username: login.as_ref().and_then(|login| login.username.clone()),
+                refusal: None,
+            },
             driver,
         };
-        connection.introduce(login).await?;
-        Ok(connection)
+        match connection.introduce(login).await {
+            Ok(()) => Ok(connection),
+            Err(reason) => Err(connection.explain(reason)),
+        }
     }
 
     /// AUTH, and a name for the server's `CLIENT LIST`. The second also makes sure that the server
@@ -182,6 +201,30 @@ impl Connection {
             // A name is a courtesy: a user who may not set it may still read INFO.
             _ => Ok(()),
         }
+    }
+
+    /// The failure behind `reason`, with what this connection knows of it.
+    pub fn explain(&self, reason: PollError) -> PollFailure {
+        match reason {
+            PollError::Auth | PollError::Denied => self.refusal_of(reason),
+            PollError::Tls => {
+                let sentence = self.wire.tls_sentence();
+                let plain = "the port speaks TLS, and tls is not set for it";
+                PollFailure::access(reason, sentence.as_deref().unwrap_or(plain))
+            }
+            _ => reason.into(),
+        }
+    }
+
+    fn refusal_of(&self, reason: PollError) -> PollFailure {
+        let Some(refusal) = self.access.refusal else {
+            return reason.into();
+        };
+        let user = match &self.access.username {
+            Some(name) => format!("user {name}"),
+            None => "the default user".to_owned(),
+        };
+        PollFailure::access(reason, &refusal.detail(&user, self.access.logged_in))
     }
 
     /// Asks for INFO, without a limit in time.
@@ -295,6 +338,7 @@ impl Connection {
     ) -> PollError {
         // The error's text is never logged: a server that does not know AUTH repeats its arguments.
         self.open &= !matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse);
+        self.access.refusal = Refusal::of(error);
         self.wire.broken().unwrap_or_else(|| of_reply(error))
     }
 }
@@ -369,7 +413,8 @@ mod tests {
     ) -> (Result<Connection, PollError>, FakeServer) {
         let (near, far) = duplex(4096);
         let server = FakeServer::over(far, script);
-        (Connection::over(near, login, REPLY).await, server)
+        let connection = Connection::over(near, login, REPLY).await;
+        (connection.map_err(PollError::from), server)
     }
 
     async fn fetch(script: Script) -> (Result<String, PollError>, bool, Vec<String>) {

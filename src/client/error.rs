@@ -9,6 +9,60 @@ use crate::model::PollError;
 /// networking.c). Redis Cluster nodes write `max number of clients + cluster connections reached`.
 const MAX_CLIENTS: &str = "max number of clients";
 
+/// With which code a server refuses a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// `WRONGPASS`: the password is wrong, or there is no such user.
+    WrongPassword,
+    /// `NOAUTH`: it wants a login.
+    NoLogin,
+    /// `NOPERM`: the user may not call the command.
+    NoPermission,
+    /// `DENIED`: protected mode.
+    ProtectedMode,
+    /// `ERR`, as an answer to AUTH: older servers, and those without a password.
+    Other,
+}
+
+impl Refusal {
+    /// What `error` refuses; `None` when it came from no server.
+    pub(super) fn of(error: &RedisError) -> Option<Self> {
+        match error.code()? {
+            "WRONGPASS" => Some(Self::WrongPassword),
+            "NOAUTH" => Some(Self::NoLogin),
+            "NOPERM" => Some(Self::NoPermission),
+            "DENIED" => Some(Self::ProtectedMode),
+            _ => Some(Self::Other),
+        }
+    }
+
+    /// What the server did to `user` (`user monitor`, `the default user`), continuing its name.
+    pub(super) fn detail(self, user: &str, logged_in: bool) -> String {
+        match self {
+            Self::WrongPassword => format!(
+                "refused the login of {user} (WRONGPASS): check redis.username and redis.password"
+            ),
+            Self::NoLogin if !logged_in => {
+                "wants a login (NOAUTH): set redis.username and redis.password".to_owned()
+            }
+            Self::NoLogin => format!(
+                "does not accept the login of {user} any more (NOAUTH): check redis.password"
+            ),
+            Self::NoPermission => {
+                format!("does not let {user} call INFO (NOPERM): give it the ACL rule +info")
+            }
+            Self::ProtectedMode => {
+                "is in protected mode (DENIED): it takes only clients of its own machine until it \
+                 has a password or protected-mode is off"
+                    .to_owned()
+            }
+            Self::Other => {
+                format!("refused the login of {user}: check redis.username and redis.password")
+            }
+        }
+    }
+}
+
 /// Why a request failed whose connection still stands, or that the protocol's parser refused.
 pub(super) fn reason_of(error: &RedisError) -> PollError {
     match error.kind() {
@@ -133,6 +187,37 @@ mod tests {
         for (reply, expected) in cases {
             assert_eq!(reason_of_login(&error(reply)), expected, "{reply}");
         }
+    }
+
+    #[test]
+    fn a_refusal_names_the_user_and_the_code() {
+        let detail = |reply, user, logged_in| {
+            Refusal::of(&error(reply)).map(|refusal| refusal.detail(user, logged_in))
+        };
+        assert_eq!(
+            detail(
+                "WRONGPASS invalid username-password pair",
+                "user monitor",
+                true
+            )
+            .as_deref(),
+            Some(
+                "refused the login of user monitor (WRONGPASS): check redis.username and \
+                 redis.password"
+            )
+        );
+        assert_eq!(
+            detail("NOAUTH Authentication required.", "the default user", false).as_deref(),
+            Some("wants a login (NOAUTH): set redis.username and redis.password")
+        );
+        assert_eq!(
+            detail("NOPERM this user has no permissions", "user monitor", true).as_deref(),
+            Some("does not let user monitor call INFO (NOPERM): give it the ACL rule +info")
+        );
+        assert_eq!(
+            detail("ERR invalid password", "the default user", true).as_deref(),
+            Some("refused the login of the default user: check redis.username and redis.password")
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The credentials of one login, read anew for each connection so that a rotated password needs no
 //! restart.
 
-use crate::config::Credentials;
-use crate::model::{PollError, Secret, ServerAddr};
+use crate::config::{Credentials, SecretError};
+use crate::model::{PollError, PollFailure, Secret, ServerAddr};
 
 /// What AUTH is sent with.
 #[derive(Clone, Debug)]
@@ -17,12 +17,12 @@ impl Login {
     /// The login that `credentials` describe; `None` when they have no password.
     ///
     /// # Errors
-    /// [`PollError::Auth`], with a log line that names the file, when the password's file cannot be
-    /// read.
+    /// A failure of this exporter's own that names the file, also in the log, when the password's
+    /// file cannot be read.
     pub(super) async fn read(
         server: &ServerAddr,
         credentials: &Credentials,
-    ) -> Result<Option<Self>, PollError> {
+    ) -> Result<Option<Self>, PollFailure> {
         let Some(source) = credentials.password.clone() else {
             return Ok(None);
         };
@@ -33,9 +33,9 @@ impl Login {
             Ok(Ok(password)) => password,
             Ok(Err(error)) => {
                 tracing::error!(%server, %error, "cannot log in");
-                return Err(PollError::Auth);
+                return Err(PollFailure::own(PollError::Auth, &detail_of(&error)));
             }
-            Err(_) => return Err(PollError::Auth), // the program is stopping
+            Err(_) => return Err(PollFailure::own(PollError::Auth, "the program is stopping")),
         };
         Ok(Some(Self {
             username: credentials.username.clone(),
@@ -44,14 +44,29 @@ impl Login {
     }
 }
 
+/// What is wrong with the password's file, in the words of the operating system but without its
+/// number.
+fn detail_of(error: &SecretError) -> String {
+    let SecretError::Unreadable { path, cause } = error else {
+        return error.to_string();
+    };
+    let cause = cause.to_string();
+    let words = cause.split(" (os error").next().unwrap_or_default();
+    format!(
+        "the password file {} cannot be read: {words}",
+        path.display()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
     use crate::config::SecretSource;
+    use crate::model::Blame;
 
-    async fn read(path: &Path) -> Result<String, PollError> {
+    async fn read(path: &Path) -> Result<String, PollFailure> {
         let credentials = Credentials {
             username: Some("monitor".into()),
             password: Some(SecretSource::File(path.to_owned())),
@@ -76,12 +91,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_cannot_be_read_is_an_auth_failure() {
+    async fn a_file_that_cannot_be_read_is_this_exporters_own_failure() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(read(file.path()).await, Err(PollError::Auth), "empty");
+        let failure = read(file.path()).await.unwrap_err();
+        assert!(failure.sentence("the master").ends_with(" is empty"));
         std::fs::write(file.path(), "a".repeat(64 * 1024 + 1)).unwrap();
-        assert_eq!(read(file.path()).await, Err(PollError::Auth), "too long");
-        assert_eq!(read(Path::new("/nonexistent")).await, Err(PollError::Auth));
+        let failure = read(file.path()).await.unwrap_err();
+        assert_eq!(
+            (failure.reason, failure.blame),
+            (PollError::Auth, Blame::Exporter)
+        );
+        assert_eq!(
+            read(Path::new("/nonexistent"))
+                .await
+                .unwrap_err()
+                .sentence("the master"),
+            "this exporter cannot log in to the master: the password file /nonexistent cannot be \
+             read: No such file or directory"
+        );
     }
 
     #[tokio::test]

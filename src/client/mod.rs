@@ -15,6 +15,7 @@ mod error;
 mod framing;
 mod lent;
 mod login;
+mod plain_probe;
 mod push;
 #[cfg(test)]
 mod real_tests;

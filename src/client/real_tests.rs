@@ -95,7 +95,9 @@ impl RealServer {
             credentials,
             tls: None,
         };
-        Connection::connect(&server, LIMITS).await
+        Connection::connect(&server, LIMITS)
+            .await
+            .map_err(PollError::from)
     }
 }
 

@@ -13,7 +13,7 @@ use super::login::Login;
 use super::transport;
 use crate::config::MasterSelector;
 use crate::info::{QuorumCheck, SentinelRecord, WatchedMaster, is_tilted, quorum_check};
-use crate::model::{Bytes, PollError, Span};
+use crate::model::{Bytes, PollError, PollFailure, Span};
 use crate::topology::{MasterView, SentinelView, Server};
 
 /// What is asked of each master: where it is for clients, its replicas, the other Sentinels, the
@@ -36,7 +36,7 @@ impl SentinelConnection {
     ///
     /// # Errors
     /// As [`Connection::connect`]; [`PollError::Timeout`] when it is not ready `within` this time.
-    pub async fn connect(server: &Server, within: Span) -> Result<Self, PollError> {
+    pub async fn connect(server: &Server, within: Span) -> Result<Self, PollFailure> {
         let deadline = Instant::now() + within.to_duration();
         let ready = async {
             let login = Login::read(&server.addr, &server.credentials).await?;
@@ -47,7 +47,12 @@ impl SentinelConnection {
         };
         timeout_at(deadline, ready)
             .await
-            .unwrap_or(Err(PollError::Timeout))
+            .unwrap_or_else(|_| Err(PollError::Timeout.into()))
+    }
+
+    /// The failure behind `reason`, with what this connection knows of it.
+    pub fn explain(&self, reason: PollError) -> PollFailure {
+        self.0.explain(reason)
     }
 
     /// Asks for all that it knows of the masters that `wanted` fits, without a limit in time.

@@ -10,7 +10,7 @@ use super::login::Login;
 use super::push::{MAX_PUSH, Push, parse};
 use super::transport::{self, Transport};
 use crate::clock;
-use crate::model::{Bytes, PollError, Timestamp};
+use crate::model::{Bytes, PollError, PollFailure, Timestamp};
 use crate::topology::Server;
 
 /// A message that came out of a channel.
@@ -45,7 +45,7 @@ impl Subscription {
         server: &Server,
         channels: &[&str],
         limits: Limits,
-    ) -> Result<(Self, InfoReply), PollError> {
+    ) -> Result<(Self, InfoReply), PollFailure> {
         let deadline = Instant::now() + limits.connect.to_duration();
         let ready = async {
             let login = Login::read(&server.addr, &server.credentials).await?;
@@ -54,7 +54,7 @@ impl Subscription {
         };
         timeout_at(deadline, ready)
             .await
-            .unwrap_or(Err(PollError::Timeout))
+            .unwrap_or_else(|_| Err(PollError::Timeout.into()))
     }
 
     async fn over(
@@ -62,7 +62,7 @@ impl Subscription {
         login: Option<Login>,
         channels: &[&str],
         reply: Bytes,
-    ) -> Result<(Self, InfoReply), PollError> {
+    ) -> Result<(Self, InfoReply), PollFailure> {
         let (lent, kept) = Lent::new(stream);
         let mut connection = Connection::over(lent, login, reply).await?;
         let info = connection.fetch_info().await?;

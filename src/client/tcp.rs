@@ -8,7 +8,7 @@ use rustix::net::sockopt;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::model::PollError;
+use crate::model::{PollError, PollFailure};
 
 /// How long a connection is silent before the kernel probes it. Below the idle timeout of every
 /// common NAT and load balancer (350 s at the shortest), for exporters that poll more rarely than
@@ -24,13 +24,28 @@ pub(super) async fn connect(
     host: &str,
     port: u16,
     deadline: Instant,
-) -> Result<TcpStream, PollError> {
-    let found = timeout_at(deadline, lookup_host((host, port))).await;
-    let addresses: Vec<_> = found
-        .map_err(|_| PollError::Dns)?
-        .map_err(|_| PollError::Dns)?
-        .collect();
-    connect_to_any(&addresses, deadline).await
+) -> Result<TcpStream, PollFailure> {
+    let addresses = match timeout_at(deadline, lookup_host((host, port))).await {
+        Ok(Ok(found)) => found.collect::<Vec<_>>(),
+        Ok(Err(error)) => return Err(unresolved(host, &words_of(&error))),
+        Err(_) => return Err(unresolved(host, "the resolver gave no answer in time")),
+    };
+    Ok(connect_to_any(&addresses, deadline).await?)
+}
+
+/// The failure of this machine's resolver to find `host`.
+fn unresolved(host: &str, why: &str) -> PollFailure {
+    PollFailure::own(
+        PollError::Dns,
+        &format!("the host name {host} cannot be resolved: {why}"),
+    )
+}
+
+/// What the resolver says, without the words that the caller says already.
+fn words_of(error: &io::Error) -> String {
+    let text = error.to_string();
+    let words = text.strip_prefix("failed to lookup address information: ");
+    words.unwrap_or(&text).to_owned()
 }
 
 /// Connects to the first of `addresses` that takes the connection, in the resolver's order (RFC
@@ -87,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    async fn attempt(host: &str, port: u16) -> Result<TcpStream, PollError> {
+    async fn attempt(host: &str, port: u16) -> Result<TcpStream, PollFailure> {
         connect(host, port, Instant::now() + Duration::from_secs(10)).await
     }
 
@@ -107,13 +122,15 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         assert_eq!(
-            attempt("127.0.0.1", port).await.unwrap_err(),
+            attempt("127.0.0.1", port).await.unwrap_err().reason,
             PollError::Refused
         );
-        assert_eq!(
-            attempt("no-such-host.invalid", 1).await.unwrap_err(),
-            PollError::Dns
-        );
+        let failure = attempt("no-such-host.invalid", 1).await.unwrap_err();
+        assert_eq!(failure.reason, PollError::Dns);
+        let sentence = failure.sentence("the master");
+        let expected = "this exporter cannot find the master: the host name no-such-host.invalid \
+                        cannot be resolved: ";
+        assert!(sentence.starts_with(expected), "{sentence}");
     }
     /// Listens without room for a connection: the kernel drops whatever knocks, as a dead host
     /// does.

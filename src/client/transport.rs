@@ -2,10 +2,12 @@
 //! without TLS.
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
 
-use super::{tcp, tls, unix};
-use crate::model::PollError;
+use super::{plain_probe, tcp, tls, unix};
+use crate::config::TlsSettings;
+use crate::model::{PollError, PollFailure};
 use crate::topology::Server;
 
 /// A stream of any kind.
@@ -20,16 +22,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for S {}
 pub(super) async fn open(
     server: &Server,
     deadline: Instant,
-) -> Result<Box<dyn Transport>, PollError> {
+) -> Result<Box<dyn Transport>, PollFailure> {
     if let Some(path) = server.addr.unix_path() {
         return Ok(Box::new(unix::connect(path).await?));
     }
     let (host, port) = server.addr.tcp().ok_or(PollError::Dns)?;
     let stream = tcp::connect(host, port, deadline).await?;
     match &server.tls {
-        Some(settings) => Ok(Box::new(
-            tls::connect(stream, &server.addr, settings, deadline).await?,
-        )),
+        Some(settings) => secured(stream, server, settings, deadline).await,
         None => Ok(Box::new(stream)),
+    }
+}
+
+/// Secures `stream`. A plain Redis port waits in silence for the end of what it takes for a line, as
+/// a frozen server does: half-way to the deadline the port is asked which of the two it is.
+async fn secured(
+    stream: TcpStream,
+    server: &Server,
+    settings: &TlsSettings,
+    deadline: Instant,
+) -> Result<Box<dyn Transport>, PollFailure> {
+    let boxed = |stream| Box::new(stream) as Box<dyn Transport>;
+    let peer = stream.peer_addr();
+    let left = deadline.saturating_duration_since(Instant::now());
+    let handshake = tls::connect(stream, &server.addr, settings, deadline);
+    tokio::pin!(handshake);
+    if let Ok(connected) = timeout(left / 2, &mut handshake).await {
+        return connected.map(boxed);
+    }
+    let Ok(peer) = peer else {
+        return handshake.await.map(boxed);
+    };
+    tokio::select! {
+        connected = &mut handshake => connected.map(boxed),
+        () = plain_probe::answers(peer) => Err(tls::plain_port(&server.addr)),
     }
 }

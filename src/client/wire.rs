@@ -37,6 +37,8 @@ struct State {
     last_byte: Option<Timestamp>,
     /// Why nothing can be read any more.
     broken: Option<PollError>,
+    /// What TLS itself had against going on, as a sentence.
+    tls: Option<Arc<str>>,
     /// Who waits for a request to be written before it may read.
     reader: Option<Waker>,
 }
@@ -57,6 +59,7 @@ impl Wire {
             answered: None,
             last_byte: None,
             broken: None,
+            tls: None,
             reader: None,
         })))
     }
@@ -91,6 +94,11 @@ impl Wire {
         self.state().broken
     }
 
+    /// What TLS itself had against going on; `None` where the stream is not secured.
+    pub(super) fn tls_sentence(&self) -> Option<Arc<str>> {
+        self.state().tls.clone()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change to the state is complete before anything could panic, so a poisoned state is
         // a whole one.
@@ -99,6 +107,15 @@ impl Wire {
 }
 
 impl State {
+    /// Takes in that the stream below ended with `error`.
+    fn end(&mut self, error: &io::Error) -> PollError {
+        let reason = reason_of(error);
+        if reason == PollError::Tls {
+            self.tls = error.get_ref().map(|cause| cause.to_string().into());
+        }
+        reason
+    }
+
     fn take(&mut self, bytes: &[u8]) -> Result<(), PollError> {
         if bytes.is_empty() {
             return Err(PollError::Reset);
@@ -153,7 +170,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
         let taken = match Pin::new(&mut this.stream).poll_read(cx, buf) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) => state.take(&buf.filled()[before..]),
-            Poll::Ready(Err(error)) => Err(reason_of(&error)),
+            Poll::Ready(Err(error)) => Err(state.end(&error)),
         };
         Poll::Ready(taken.map_err(|error| {
             state.broken = Some(error);
@@ -180,7 +197,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
                     reader.wake();
                 }
             }
-            Poll::Ready(Err(error)) => state.broken = Some(reason_of(error)),
+            Poll::Ready(Err(error)) => state.broken = Some(state.end(error)),
         }
         written
     }

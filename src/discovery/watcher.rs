@@ -11,7 +11,7 @@ use super::Plan;
 use super::pace::{Pace, SHORTEST};
 use crate::client::{Limits, SentinelConnection, Subscription};
 use crate::info::{SENTINEL_CHANNELS, SentinelNews, news};
-use crate::model::PollError;
+use crate::model::{PollError, PollFailure};
 use crate::topology::{SentinelEvent, SentinelView};
 
 /// A subscription that hears nothing for this long is made anew: nobody can tell a quiet Sentinel
@@ -92,35 +92,43 @@ async fn ask(
 async fn view(
     plan: &Plan,
     connection: &mut Option<SentinelConnection>,
-) -> Result<SentinelView, PollError> {
+) -> Result<SentinelView, PollFailure> {
     if let Some(mut standing) = connection.take() {
         let result = look(plan, &mut standing).await;
-        if standing.is_open() && result != Err(PollError::Timeout) {
+        if standing.is_open() && reason_of(&result) != Some(PollError::Timeout) {
             *connection = Some(standing);
         }
-        if result != Err(PollError::Reset) {
+        if reason_of(&result) != Some(PollError::Reset) {
             return result;
         }
     }
     let mut fresh = connect(plan).await?;
     let result = look(plan, &mut fresh).await;
     // After a timeout the answer may still come, and would be taken for that of the next question.
-    if fresh.is_open() && result != Err(PollError::Timeout) {
+    if fresh.is_open() && reason_of(&result) != Some(PollError::Timeout) {
         *connection = Some(fresh);
     }
     result
 }
 
-async fn connect(plan: &Plan) -> Result<SentinelConnection, PollError> {
+fn reason_of(result: &Result<SentinelView, PollFailure>) -> Option<PollError> {
+    result.as_ref().err().map(|failure| failure.reason)
+}
+
+async fn connect(plan: &Plan) -> Result<SentinelConnection, PollFailure> {
     SentinelConnection::connect(&plan.sentinel, plan.timeout).await
 }
 
-async fn look(plan: &Plan, connection: &mut SentinelConnection) -> Result<SentinelView, PollError> {
+async fn look(
+    plan: &Plan,
+    connection: &mut SentinelConnection,
+) -> Result<SentinelView, PollFailure> {
     let answer = timeout(plan.timeout.to_duration(), connection.look(&plan.masters)).await;
-    answer.unwrap_or(Err(PollError::Timeout))
+    let answer = answer.unwrap_or(Err(PollError::Timeout));
+    answer.map_err(|reason| connection.explain(reason))
 }
 
-fn event(plan: &Plan, result: Result<SentinelView, PollError>) -> SentinelEvent {
+fn event(plan: &Plan, result: Result<SentinelView, PollFailure>) -> SentinelEvent {
     SentinelEvent {
         entry: plan.entry.clone(),
         sentinel: plan.sentinel.addr.clone(),

@@ -114,6 +114,8 @@ catalogue! {
         "Partial resyncs that replicas asked the server for, by result, over its restarts.";
     POLL_ERRORS = Counter "redis_cross_dc_poll_errors_total" &["dc", "server", "reason"],
         "Failed polls, by reason; a reason is absent until it first occurs.";
+    EXPORTER_FAULT = Gauge "redis_cross_dc_exporter_fault" &["dc", "server", "reason"],
+        "1 while the exporter has no access to the server, by a fault of its own (a secret or certificate file, TLS settings, its DNS) or because the server refuses its login; absent otherwise. Says nothing about the server.";
     POLLS = Counter "redis_cross_dc_polls_total" SERVER,
         "Polls of the server, answered or not.";
     POLLS_SKIPPED = Counter "redis_cross_dc_polls_skipped_total" SERVER,

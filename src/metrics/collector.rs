@@ -240,6 +240,13 @@ fn of_server(sheet: &mut Sheet, server: &ServerSnapshot, anchor: ClockAnchor) {
             Some(*count as f64),
         );
     }
+    if let Some(fault) = facts.fault() {
+        sheet.value(
+            &c::EXPORTER_FAULT,
+            &with(&labels, "reason", fault.reason.label()),
+            Some(1.0),
+        );
+    }
     for (reason, count) in &server.heartbeat_errors {
         sheet.value(
             &c::HEARTBEAT_ERRORS,
@@ -383,7 +390,7 @@ fn of_exporter(sheet: &mut Sheet, snapshot: &FleetSnapshot) {
     sheet.value(
         &c::RELOAD_SUCCESSFUL,
         &none,
-        Some(f64::from(u8::from(snapshot.reload.successful))),
+        Some(f64::from(u8::from(snapshot.reload.failure.is_none()))),
     );
     sheet.value(
         &c::RELOAD_TIMESTAMP,
@@ -560,7 +567,7 @@ mod tests {
             let kind = PollEventKind::Failed {
                 began,
                 at,
-                error: PollError::Refused,
+                error: PollError::Refused.into(),
                 late: Span::ZERO,
             };
             monitor.handle_poll(PollEvent {

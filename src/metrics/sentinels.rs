@@ -19,10 +19,7 @@ fn of_sentinel(sheet: &mut Sheet, group: &SentinelGroup, sentinel: &SentinelStat
         label("server", &sentinel.addr.to_string()),
     ];
     let values = [
-        (
-            &c::SENTINEL_UP,
-            sentinel.answer.map(|answer| answer.is_ok()),
-        ),
+        (&c::SENTINEL_UP, sentinel.answer.as_ref().map(Result::is_ok)),
         (
             &c::SENTINEL_QUORUM_OK,
             sentinel.quorum.map(|quorum| quorum == QuorumCheck::Reached),
@@ -79,7 +76,7 @@ mod tests {
         check(fresh.clone(), &[]);
         check(
             SentinelState {
-                answer: Some(Err(PollError::Timeout)),
+                answer: Some(Err(PollError::Timeout.into())),
                 ..fresh.clone()
             },
             &["up 0"],

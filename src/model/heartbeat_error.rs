@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::PollError;
+use super::{PollError, PollFailure};
 
 /// Why a server takes no part in heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,6 +75,12 @@ impl HeartbeatError {
 impl fmt::Display for HeartbeatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.label())
+    }
+}
+
+impl From<PollFailure> for HeartbeatError {
+    fn from(failure: PollFailure) -> Self {
+        Self::Failed(failure.reason)
     }
 }
 

@@ -75,7 +75,7 @@ impl Stage {
                 began,
                 at: now,
                 late,
-                error: PollError::Timeout,
+                error: PollError::Timeout.into(),
             };
         }
         let mut observation = Box::new(Observation::default());
@@ -122,6 +122,7 @@ impl Stage {
             receiver: receiver.into(),
             kind,
             queue,
+            answer: None,
         };
         self.monitor
             .handle_delivery(&event, anchor(self.second, 0).mono);

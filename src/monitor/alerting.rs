@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::causes::{self, PairCauses};
+use super::causes::{self, PairCauses, ServerCauses};
 use super::context::{self, PairFault};
+use super::faults::{RELOAD_RULE, ReloadFailure, fault_context};
 use super::fleet::RecentFailovers;
 use super::full_syncs::FullSyncs;
 use super::isolation::Isolation;
 use super::outage::{LinkWatch, Outage};
-use super::receivers::{FAILING_RULE, Trouble};
+use super::receivers::Trouble;
 use super::sentinels::Quorum;
 use crate::alert::{
     AlertContext, AlertEngine, AlertGroups, AlertKey, Cause, Details, Due, Evaluation, GroupKey,
@@ -44,9 +45,11 @@ pub(super) struct Alerting {
     pairs: Vec<PairKeys>,
     servers: BTreeMap<ServerAddr, AlertKey>,
     full_syncs: BTreeMap<ServerAddr, AlertKey>,
+    faults: BTreeMap<ServerAddr, AlertKey>,
     entries: BTreeMap<PairName, (AlertKey, CountRule)>,
     receivers: BTreeMap<Arc<str>, AlertKey>,
     isolated: AlertKey,
+    reload_failed: AlertKey,
     causes_of_remote: Arc<[Cause]>,
     causes_of_full_syncs: BTreeMap<ServerAddr, Arc<[Cause]>>,
     quorums: BTreeSet<AlertKey>,
@@ -108,15 +111,18 @@ pub(super) struct Since {
 impl Alerting {
     pub(super) fn new(settings: &Settings, topology: &Topology) -> Self {
         let servers = server_keys(topology, Rule::Unreachable);
-        let pairs = pair_keys(topology, &servers);
+        let faults = server_keys(topology, Rule::ExporterFault);
+        let pairs = pair_keys(topology, &servers, &faults);
         Self {
             causes_of_full_syncs: causes_of_full_syncs(topology, &pairs),
             pairs,
             servers,
+            faults,
             full_syncs: server_keys(topology, Rule::FullSync),
             entries: entry_keys(topology),
             receivers: receiver_keys(&settings.notify),
             isolated: causes::isolated(),
+            reload_failed: AlertKey::new(Rule::ConfigReloadFailed, Arc::default()),
             causes_of_remote: causes::of_remote_servers(),
             quorums: BTreeSet::new(),
             unreachable: settings.alerts.unreachable,
@@ -145,7 +151,8 @@ impl Alerting {
     ) {
         let before: BTreeSet<AlertKey> = self.keys().cloned().collect();
         self.servers = server_keys(topology, Rule::Unreachable);
-        self.pairs = pair_keys(topology, &self.servers);
+        self.faults = server_keys(topology, Rule::ExporterFault);
+        self.pairs = pair_keys(topology, &self.servers, &self.faults);
         self.causes_of_full_syncs = causes_of_full_syncs(topology, &self.pairs);
         self.full_syncs = server_keys(topology, Rule::FullSync);
         self.entries = entry_keys(topology);
@@ -190,6 +197,7 @@ impl Alerting {
     fn keys(&self) -> impl Iterator<Item = &AlertKey> {
         let of_entries = self.entries.values().map(|(key, _)| key);
         let of_servers = self.servers.values().chain(self.full_syncs.values());
+        let of_servers = of_servers.chain(self.faults.values());
         let others = of_servers.chain(self.receivers.values()).chain(of_entries);
         self.pairs.iter().flat_map(PairKeys::all).chain(others)
     }
@@ -286,7 +294,54 @@ impl Alerting {
         ) {
             self.tell(transition, now);
         }
+        self.evaluate_fault(server, facts, services, now);
         self.evaluate_full_syncs(server, facts, services, now);
+    }
+
+    /// Looks at the rule that this exporter has access to the server.
+    fn evaluate_fault(
+        &mut self,
+        server: &Server,
+        facts: &ServerFacts,
+        services: &dyn Fn() -> Vec<Service>,
+        now: Timestamp,
+    ) {
+        let Some(key) = self.faults.get(&server.addr) else {
+            return;
+        };
+        let lasts = facts.fault_for(now);
+        let input = RuleInput::Seconds {
+            rule: &self.unreachable,
+            reading: lasts.map_or(Reading::NO_DATA, Reading::exact),
+        };
+        let remote = (!server.local).then_some(&self.causes_of_remote);
+        let context = || fault_context(facts, services(), remote);
+        let evaluation = Evaluation {
+            key,
+            input,
+            context: &context,
+        };
+        if let Some(transition) = self.engine.evaluate(now, evaluation) {
+            self.tell(transition, now);
+        }
+    }
+
+    /// Looks at the rule that the configuration was loaded.
+    pub(super) fn evaluate_reload(&mut self, failure: Option<&ReloadFailure>, now: Timestamp) {
+        let lasts = failure.map_or(Span::ZERO, |failure| failure.lasts(now));
+        let input = RuleInput::Seconds {
+            rule: &RELOAD_RULE,
+            reading: Reading::exact(lasts),
+        };
+        let context = || failure.map_or_else(Arc::default, ReloadFailure::context);
+        let evaluation = Evaluation {
+            key: &self.reload_failed,
+            input,
+            context: &context,
+        };
+        if let Some(transition) = self.engine.evaluate(now, evaluation) {
+            self.tell(transition, now);
+        }
     }
 
     fn evaluate_full_syncs(
@@ -414,15 +469,15 @@ impl Alerting {
             return;
         };
         let input = RuleInput::Seconds {
-            rule: &FAILING_RULE,
-            reading: Reading::exact(trouble.lasts),
+            rule: trouble.rule(),
+            reading: Reading::exact(trouble.lasts(now)),
         };
         let context = || {
-            let fails = trouble.lasts > Span::ZERO;
+            let since = trouble.since();
             Arc::new(AlertContext {
                 reason: trouble.reason(),
-                fault_since: fails.then(|| now - trouble.lasts),
-                fault_until: (!fails).then_some(now),
+                fault_since: since,
+                fault_until: since.is_none().then_some(now),
                 ..AlertContext::default()
             })
         };
@@ -529,8 +584,10 @@ impl Alerting {
     }
 
     fn tell(&mut self, mut transition: Transition, now: Timestamp) {
+        // What ends keeps the reason that it had: a silence made since is none.
+        let is_open = transition.alert.resolved.is_none();
         let hold = self.quiet.hold_of(&transition.alert);
-        if hold != transition.alert.hold {
+        if is_open && hold != transition.alert.hold {
             self.engine.note_hold(&transition.alert.key(), hold.clone());
             Arc::make_mut(&mut transition.alert).hold = hold;
         }
@@ -586,7 +643,7 @@ impl Alerting {
     pub(super) fn watches(&self, key: &AlertKey) -> bool {
         self.keys()
             .chain(&self.quorums)
-            .chain([&self.isolated])
+            .chain([&self.isolated, &self.reload_failed])
             .any(|watched| watched == key)
     }
 
@@ -653,13 +710,19 @@ impl Alerting {
             self.groups.record(now, &alert);
         }
         let engine = &self.engine;
-        self.groups.due(
+        let due = self.groups.due(
             now,
             &Outlook {
                 current: &|key| engine.snapshot(key),
                 targets: &self.targets,
             },
-        )
+        );
+        for notification in &due.notifications {
+            for alert in &notification.alerts {
+                self.engine.note_notified(&alert.key());
+            }
+        }
+        due
     }
 
     /// Every alert that is pending, firing or recently resolved.
@@ -672,11 +735,19 @@ impl Alerting {
     }
 }
 
-fn pair_keys(topology: &Topology, servers: &BTreeMap<ServerAddr, AlertKey>) -> Vec<PairKeys> {
+fn pair_keys(
+    topology: &Topology,
+    unreachable: &BTreeMap<ServerAddr, AlertKey>,
+    faults: &BTreeMap<ServerAddr, AlertKey>,
+) -> Vec<PairKeys> {
+    let servers = ServerCauses {
+        unreachable,
+        faults,
+    };
     topology
         .pairs
         .iter()
-        .map(|pair| PairKeys::of(pair, servers, topology))
+        .map(|pair| PairKeys::of(pair, &servers, topology))
         .collect()
 }
 
@@ -719,7 +790,7 @@ fn receiver_keys(settings: &NotifySettings) -> BTreeMap<Arc<str>, AlertKey> {
 }
 
 impl PairKeys {
-    fn of(pair: &Pair, servers: &BTreeMap<ServerAddr, AlertKey>, topology: &Topology) -> Self {
+    fn of(pair: &Pair, servers: &ServerCauses<'_>, topology: &Topology) -> Self {
         let labels = Arc::new(pair_labels(pair));
         let key = |rule| AlertKey::new(rule, Arc::clone(&labels));
         let link_down = key(Rule::LinkDown);

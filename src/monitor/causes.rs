@@ -1,7 +1,8 @@
 //! What explains what: one cause, one page.
 //!
-//! In order: this exporter is cut off, a server does not answer, a master came back without its
-//! history, a link is down or stalled, and then the lag of that pair and that nobody knows it. An unreachable replica is no reason for a
+//! In order: this exporter is cut off, a server does not answer or gives this exporter no access, a
+//! master came back without its history, a link is down or stalled, and then the lag of that pair
+//! and that nobody knows it. An unreachable replica is no reason for a
 //! critical lag: its master's ACKs prove that one.
 
 use std::collections::BTreeMap;
@@ -27,6 +28,23 @@ pub(super) struct PairCauses {
     pub(super) history_lost: Arc<[Cause]>,
 }
 
+/// The alerts about servers that explain those about pairs.
+#[derive(Debug)]
+pub(super) struct ServerCauses<'a> {
+    /// That a server does not answer.
+    pub(super) unreachable: &'a BTreeMap<ServerAddr, AlertKey>,
+    /// That this exporter has no access to it.
+    pub(super) faults: &'a BTreeMap<ServerAddr, AlertKey>,
+}
+
+impl ServerCauses<'_> {
+    /// The alerts about the server at `addr`.
+    fn keys(&self, addr: &ServerAddr) -> impl Iterator<Item = AlertKey> + use<> {
+        let both = [self.unreachable.get(addr), self.faults.get(addr)];
+        both.map(Option::<&AlertKey>::cloned).into_iter().flatten()
+    }
+}
+
 impl PairCauses {
     /// The causes of the alerts of `pair`, whose link has the alert `link_down` and whose master's
     /// history the alert `history_lost`.
@@ -34,7 +52,7 @@ impl PairCauses {
         pair: &Pair,
         link_down: &AlertKey,
         history_lost: &AlertKey,
-        servers: &BTreeMap<ServerAddr, AlertKey>,
+        servers: &ServerCauses<'_>,
         topology: &Topology,
     ) -> Self {
         let replica = &pair.key.replica;
@@ -50,8 +68,7 @@ impl PairCauses {
             .then(isolated);
         let masters = [&pair.top, &pair.master]
             .into_iter()
-            .filter_map(|addr| servers.get(addr))
-            .cloned();
+            .flat_map(|addr| servers.keys(addr));
         let certainly = |key| cause(key, Severity::Critical);
         let lost = certainly(history_lost.clone());
         let cut_off = cut_off.map(certainly);
@@ -61,9 +78,12 @@ impl PairCauses {
             .chain(masters.map(certainly))
             .chain([lost.clone()])
             .collect();
-        let replica = |up_to| servers.get(replica).cloned().map(|key| cause(key, up_to));
+        let replica = |up_to| {
+            let keys = servers.keys(replica);
+            keys.map(move |key| cause(key, up_to)).collect::<Vec<_>>()
+        };
         let down = || cause(link_down.clone(), Severity::Critical);
-        let all = |replica: Option<Cause>, link: Option<Cause>| {
+        let all = |replica: Vec<Cause>, link: Option<Cause>| {
             above.iter().cloned().chain(replica).chain(link).collect()
         };
         Self {

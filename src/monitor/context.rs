@@ -200,9 +200,8 @@ pub(super) fn of_server(
     mut services: Vec<Service>,
     causes: Option<&Arc<[Cause]>>,
 ) -> Arc<AlertContext> {
-    let reason = facts
-        .last_error
-        .map(|error| format!("the server {}", error.sentence()));
+    let error = facts.last_error.as_ref();
+    let reason = error.map(|error| error.sentence("the server"));
     let answered = facts.last_answer.map(|(_, received)| received);
     let more_services = services.len().saturating_sub(MAX_SERVICES);
     services.truncate(MAX_SERVICES);
@@ -210,12 +209,12 @@ pub(super) fn of_server(
         reason,
         last_sample: answered,
         causes: causes.cloned().unwrap_or_default(),
-        fault_since: facts.unanswered_since,
+        fault_since: facts.silent_since(),
         fault_until: answered.filter(|_| facts.unanswered_since.is_none()),
         services,
         more_services,
         same_since: facts.lives_since(),
-        error: facts.last_error,
+        error: error.map(|error| error.reason),
         ..AlertContext::default()
     })
 }

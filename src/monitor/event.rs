@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{AlertStatus, GroupKey, HeldBack, Notification, NotifyReason};
 use crate::config::Severity;
 use crate::info::Observation;
-use crate::model::{HeartbeatError, PollError, RunId, ServerAddr, Span, Timestamp};
+use crate::model::{HeartbeatError, PollFailure, RunId, ServerAddr, Span, Timestamp};
 use crate::replication::Beat;
 
 /// What polling has to say about one server.
@@ -41,7 +41,7 @@ pub enum PollEventKind {
         observation: Box<Observation>,
     },
     /// A poll failed: no connection, an error reply, or no answer within the timeout. After
-    /// [`PollError::Timeout`] the answer may still come.
+    /// [`Timeout`](crate::model::PollError::Timeout) the answer may still come.
     Failed {
         /// When the poll began.
         began: Timestamp,
@@ -51,7 +51,7 @@ pub enum PollEventKind {
         /// server's. Never negative.
         late: Span,
         /// Why.
-        error: PollError,
+        error: PollFailure,
     },
     /// A request is unanswered for longer than this server's answers ever take (100 ms or four
     /// times its smallest round trip, whichever is more), or a connection is not made within four
@@ -111,6 +111,8 @@ pub struct DeliveryEvent {
     pub kind: DeliveryEventKind,
     /// The receiver's queue after it happened.
     pub queue: QueueState,
+    /// What became of a failed attempt, in bounded words without secrets: `HTTP 404 Not Found`.
+    pub answer: Option<Arc<str>>,
 }
 
 /// What happened to a notification.
@@ -206,6 +208,9 @@ pub struct PastDelivery {
     pub at: Timestamp,
     /// Why it was given up; `None` when the receiver took it.
     pub failure: Option<DeliveryFailure>,
+    /// What the receiver answered then, as [`DeliveryEvent::answer`].
+    #[serde(default)]
+    pub answer: Option<Arc<str>>,
 }
 
 /// A notification that was given up, as it is shown.

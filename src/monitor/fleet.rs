@@ -300,7 +300,7 @@ impl Fleet {
                 began, error, late, ..
             } => {
                 server.polls += 1;
-                *server.errors.entry(error).or_default() += 1;
+                *server.errors.entry(error.reason).or_default() += 1;
                 server.facts.failed(error, began);
                 self.observe_lateness(dc, late);
             }
@@ -606,7 +606,7 @@ impl Fleet {
             pair: entry.meta.key.clone(),
             from,
             to: seen.state,
-            reason: seen.reason,
+            reason: seen.reason.clone(),
         };
         (from != Some(seen.state)).then(change)
     }

@@ -9,7 +9,7 @@ use crate::topology::Server;
 pub struct Isolation {
     /// Servers outside the exporter's own datacenter.
     pub remote: usize,
-    /// Those that were never asked.
+    /// Those that were never asked, or not for want of a secret of this exporter's.
     never_asked: usize,
     /// The shortest silence of the others; zero when one of them answers.
     shortest: Option<Span>,
@@ -23,7 +23,7 @@ impl Isolation {
     ) -> Self {
         let mut seen = Self::default();
         for (_, facts) in servers.filter(|(server, _)| !server.local) {
-            let silent = facts.unreachable_for(now);
+            let silent = facts.cut_off_for(now);
             seen.remote += 1;
             seen.never_asked += usize::from(silent.is_none());
             seen.shortest = seen.shortest.into_iter().chain(silent).min();

@@ -12,6 +12,7 @@ mod chart;
 mod context;
 mod event;
 mod failover;
+mod faults;
 mod fleet;
 mod full_syncs;
 mod haste;
@@ -30,6 +31,7 @@ mod snapshot;
 pub use chart::{ChartPoint, ChartTier, PairChart, PastState};
 pub use event::*;
 pub use failover::{EntryFailovers, Failover, Loss, Succession};
+pub use faults::ReloadFailure;
 pub use isolation::Isolation;
 pub use journal::{Happening, Journal, NotedChange, What};
 pub use snapshot::*;
@@ -133,7 +135,7 @@ impl Monitor {
             sentinels: Sentinels::default(),
             receivers,
             reload: ReloadStatus {
-                successful: true,
+                failure: None,
                 last_success: anchor.wall,
             },
             losses: PollLosses::default(),
@@ -168,7 +170,7 @@ impl Monitor {
             .reconfigure(settings, topology, &BTreeSet::new(), anchor.mono);
         self.receivers.reconfigure(&settings.notify);
         self.reload = ReloadStatus {
-            successful: true,
+            failure: None,
             last_success: anchor.wall,
         };
     }
@@ -247,9 +249,11 @@ impl Monitor {
         &self.alerting.quiet().silences
     }
 
-    /// Takes in that a reload was refused; the old configuration goes on.
-    pub fn reload_failed(&mut self) {
-        self.reload.successful = false;
+    /// Takes in that a reload was refused, and why; the old configuration goes on.
+    pub fn reload_failed(&mut self, why: &str, now: Timestamp) {
+        let before = self.reload.failure.as_ref();
+        let since = before.map_or(now, |failure| failure.since);
+        self.reload.failure = Some(ReloadFailure::new(since, why));
     }
 
     /// Takes in what polling has to say.
@@ -309,6 +313,8 @@ impl Monitor {
             .map(|(server, facts)| (&**server, facts));
         self.alerting
             .evaluate_isolation(Isolation::of(servers, now), now);
+        self.alerting
+            .evaluate_reload(self.reload.failure.as_ref(), now);
         for trouble in self.receivers.troubles(now) {
             self.alerting.evaluate_receiver(&trouble, now);
         }
@@ -449,11 +455,11 @@ impl Monitor {
             alerts: self.alerting.listed(anchor.mono),
             silences: self.silences().list(anchor.wall),
             maintenance: self.alerting.quiet().open_windows(),
-            receivers: self.receivers.snapshot(),
+            receivers: self.receivers.snapshot(anchor.mono),
             deliveries: Arc::clone(&self.deliveries),
             losses: self.losses,
             journal: self.journal.clone(),
-            reload: self.reload,
+            reload: self.reload.clone(),
             ready: self.fleet.all_polled() && self.sentinels.all_heard(),
         }
     }

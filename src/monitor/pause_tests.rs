@@ -28,7 +28,7 @@ impl Stage {
                 began: at - Span::from_secs(seconds),
                 at,
                 late: Span::ZERO,
-                error: PollError::Timeout,
+                error: PollError::Timeout.into(),
             },
         });
     }

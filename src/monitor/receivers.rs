@@ -16,8 +16,9 @@ use crate::replication::Pause;
 /// receivers: a restart on its side passes sooner.
 pub(super) const FAILING_AFTER: Span = Span::from_secs(60);
 
-/// How long it is an alert that a notification was given up, although the receiver may take others.
-const GIVEN_UP_FOR: Span = Span::from_secs(15 * 60);
+/// How long it is an alert that a notification was refused for good, although the receiver may take
+/// others.
+const REFUSED_FOR: Span = Span::from_secs(15 * 60);
 
 /// That somebody who should be told is not is always critical.
 pub(super) const FAILING_RULE: LevelRule<Span> = LevelRule {
@@ -30,30 +31,81 @@ pub(super) const FAILING_RULE: LevelRule<Span> = LevelRule {
     keep_firing_for: Span::ZERO,
 };
 
+/// A notification that was refused for good is lost unless somebody acts: critical at once, however
+/// short a time it took.
+pub(super) const REFUSED_RULE: LevelRule<Span> = LevelRule {
+    warning: None,
+    critical: Some(LevelThreshold {
+        at: Span::ZERO,
+        clear_below: Span::ZERO,
+    }),
+    hold: Span::ZERO,
+    keep_firing_for: Span::ZERO,
+};
+
 /// How badly delivery to one receiver goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
     /// The receiver.
     pub(super) receiver: Arc<str>,
-    /// For how long its notifications have failed, or at least [`FAILING_AFTER`] while one was
-    /// given up lately; zero when nothing is wrong.
-    pub(super) lasts: Span,
-    why: Option<DeliveryFailure>,
-    gave_up: bool,
+    /// What is wrong.
+    kind: TroubleKind,
+    /// Since when: from the first attempt that failed; `None` when nothing is wrong.
+    since: Option<Timestamp>,
+    /// What became of the last failed attempt.
+    answer: Option<Arc<str>>,
+}
+
+/// What is wrong with a receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TroubleKind {
+    /// Nothing.
+    None,
+    /// Every attempt fails; notifications wait.
+    Failing,
+    /// A notification was refused for good lately.
+    Refused,
+    /// The same before a restart.
+    Carried,
 }
 
 impl Trouble {
-    /// Why, as a sentence.
+    /// The rule that fits what is wrong.
+    pub(super) const fn rule(&self) -> &'static LevelRule<Span> {
+        match self.kind {
+            TroubleKind::None | TroubleKind::Failing => &FAILING_RULE,
+            TroubleKind::Refused | TroubleKind::Carried => &REFUSED_RULE,
+        }
+    }
+
+    /// Since when; `None` when nothing is wrong.
+    pub(super) const fn since(&self) -> Option<Timestamp> {
+        self.since
+    }
+
+    /// For how long; zero when nothing is wrong.
+    pub(super) fn lasts(&self, now: Timestamp) -> Span {
+        self.since
+            .map_or(Span::ZERO, |since| (now - since).or_zero())
+    }
+
+    /// What is wrong, as a sentence.
     pub(super) fn reason(&self) -> Option<String> {
-        let why = self.why?.label();
-        let what = if self.gave_up {
-            "a notification was given up"
-        } else {
-            "notifications wait"
-        };
-        Some(format!(
-            "{what}: the last attempt failed with the reason {why}"
-        ))
+        let receiver = &self.receiver;
+        let answer = self.answer.as_deref().unwrap_or("no answer is known");
+        match self.kind {
+            TroubleKind::None => None,
+            TroubleKind::Failing => Some(format!(
+                "{receiver} takes no notifications, they wait and are tried again: {answer}"
+            )),
+            TroubleKind::Refused => Some(format!(
+                "{receiver} refused a notification: {answer} (dead letter; replay with POST \
+                 /api/v1/deliveries/ID/replay once the receiver is mended)"
+            )),
+            TroubleKind::Carried => Some(format!(
+                "{receiver} did not take its notifications before the exporter's restart"
+            )),
+        }
     }
 }
 
@@ -74,7 +126,11 @@ struct Receiver {
     failing_since: Option<Timestamp>,
     /// When a notification was last given up.
     gave_up_at: Option<Timestamp>,
+    /// Since when attempts had failed then.
+    gave_up_since: Option<Timestamp>,
     last_failure: Option<DeliveryFailure>,
+    /// What became of the last failed attempt.
+    answer: Option<Arc<str>>,
     /// When what was kept of it was taken in, after a restart.
     restored_at: Option<Timestamp>,
     /// Whether delivery had anything to say in this process.
@@ -161,10 +217,17 @@ impl Receivers {
     }
 
     /// All receivers.
-    pub(super) fn snapshot(&self) -> Vec<ReceiverSnapshot> {
+    pub(super) fn snapshot(&self, now: Timestamp) -> Vec<ReceiverSnapshot> {
         self.0
             .iter()
-            .map(|receiver| receiver.told.clone())
+            .map(|receiver| {
+                let trouble = receiver.trouble(now);
+                ReceiverSnapshot {
+                    failing_since: trouble.since,
+                    trouble: trouble.reason().map(Into::into),
+                    ..receiver.told.clone()
+                }
+            })
             .collect()
     }
 }
@@ -175,7 +238,9 @@ impl Receiver {
             told: fresh(name),
             failing_since: None,
             gave_up_at: None,
+            gave_up_since: None,
             last_failure: None,
+            answer: None,
             restored_at: None,
             was_heard: false,
             unsaved: false,
@@ -186,10 +251,13 @@ impl Receiver {
     fn judge(&mut self, event: &DeliveryEvent, now: Timestamp) {
         match event.kind {
             DeliveryEventKind::Failed { reason, dead } => {
+                let answer = event.answer.clone();
+                self.answer = answer.or_else(|| Some(reason.label().into()));
                 self.last_failure = Some(reason);
-                self.failing_since.get_or_insert(now);
+                let since = *self.failing_since.get_or_insert(now);
                 if dead {
                     self.gave_up_at = Some(now);
+                    self.gave_up_since = Some(since);
                 }
             }
             DeliveryEventKind::Delivered { .. } => self.failing_since = None,
@@ -209,18 +277,18 @@ impl Receiver {
 
     fn trouble(&self, now: Timestamp) -> Trouble {
         let since = self.failing_since.filter(|_| self.was_heard);
-        let failing = since.map_or(Span::ZERO, |since| now - since);
-        let gave_up = self.gave_up_at.is_some_and(|at| now - at < GIVEN_UP_FOR);
-        let lasts = if gave_up {
-            failing.max(FAILING_AFTER)
-        } else {
-            failing
+        let refused = self.gave_up_at.filter(|at| now - *at < REFUSED_FOR);
+        let kind = match (refused, since) {
+            (Some(_), _) if self.last_failure.is_none() => TroubleKind::Carried,
+            (Some(_), _) => TroubleKind::Refused,
+            (None, Some(_)) => TroubleKind::Failing,
+            (None, None) => TroubleKind::None,
         };
         Trouble {
             receiver: Arc::clone(&self.told.name),
-            lasts,
-            why: self.last_failure,
-            gave_up,
+            kind,
+            since: refused.map(|at| self.gave_up_since.unwrap_or(at)).or(since),
+            answer: self.answer.clone(),
         }
     }
 }
@@ -239,6 +307,8 @@ fn fresh(name: &str) -> ReceiverSnapshot {
             .collect(),
         latency: Histogram::new(DELIVERY_BOUNDS),
         last_success: None,
+        failing_since: None,
+        trouble: None,
         queue: QueueState::default(),
     }
 }
@@ -289,13 +359,14 @@ pub(super) mod tests {
                 receiver: "chat".into(),
                 kind,
                 queue,
+                answer: Some("HTTP 404 Not Found".into()),
             },
             at(second),
         );
     }
 
     pub(super) fn lasts(all: &Receivers, second: i64) -> Span {
-        all.troubles(at(second)).next().unwrap().lasts
+        all.troubles(at(second)).next().unwrap().lasts(at(second))
     }
 
     pub(super) const FAILED: DeliveryEventKind = DeliveryEventKind::Failed {
@@ -317,10 +388,11 @@ pub(super) mod tests {
         hear(&mut all, 10, FAILED, 1);
         hear(&mut all, 50, FAILED, 2);
         assert_eq!(lasts(&all, 80), Span::from_secs(70));
-        let reason = all.troubles(at(80)).next().unwrap().reason().unwrap();
+        let trouble = all.troubles(at(80)).next().unwrap();
+        let reason = trouble.reason().unwrap();
         assert_eq!(
             reason,
-            "notifications wait: the last attempt failed with the reason serverError"
+            "chat takes no notifications, they wait and are tried again: HTTP 404 Not Found"
         );
         hear(&mut all, 90, DELIVERED, 1);
         assert_eq!(lasts(&all, 100), Span::ZERO);
@@ -346,11 +418,18 @@ pub(super) mod tests {
         let mut all = receivers();
         hear(&mut all, 10, GIVEN_UP, 0);
         hear(&mut all, 11, DELIVERED, 0);
+        let trouble = all.troubles(at(12)).next().unwrap();
+        assert_eq!(*trouble.rule(), REFUSED_RULE, "critical at once");
+        assert_eq!(trouble.lasts(at(12)), Span::from_secs(2), "no made-up time");
         assert_eq!(
-            (lasts(&all, 12), lasts(&all, 10 + 899)),
-            (FAILING_AFTER, FAILING_AFTER)
+            trouble.reason().unwrap(),
+            "chat refused a notification: HTTP 404 Not Found (dead letter; replay with POST \
+             /api/v1/deliveries/ID/replay once the receiver is mended)"
         );
+        assert_eq!(lasts(&all, 10 + 899), Span::from_secs(899));
         assert_eq!(lasts(&all, 10 + 900), Span::ZERO);
+        let trouble = all.troubles(at(10 + 900)).next().unwrap();
+        assert_eq!(*trouble.rule(), FAILING_RULE);
     }
 
     #[test]
@@ -358,7 +437,7 @@ pub(super) mod tests {
         let mut all = receivers();
         all.held_back("chat", HeldBack::Caused);
         all.held_back("nobody", HeldBack::Caused);
-        let counts = all.snapshot()[0].suppressed.clone();
+        let counts = all.snapshot(at(0))[0].suppressed.clone();
         assert_eq!(
             counts
                 .into_iter()

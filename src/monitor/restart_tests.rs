@@ -149,7 +149,7 @@ impl Stage {
                 began,
                 at: now,
                 late,
-                error: PollError::Timeout,
+                error: PollError::Timeout.into(),
             }
         } else {
             self.answered.insert(server.to_owned(), self.second);
@@ -332,6 +332,7 @@ fn a_failing_receiver_and_silences_are_remembered() {
             receiver: "hook".into(),
             kind,
             queue,
+            answer: None,
         },
         anchor(3).mono,
     );

@@ -220,7 +220,7 @@ mod tests {
                 "r" => (Some(Ok(())), Some(QuorumCheck::Reached)),
                 "n" => (Some(Ok(())), Some(QuorumCheck::NotReached)),
                 "m" => (Some(Ok(())), None),
-                "s" => (Some(Err(PollError::Timeout)), None),
+                "s" => (Some(Err(PollError::Timeout.into())), None),
                 _ => (None, None),
             };
             let (addr, dc) = (ServerAddr::new(text, 1), Datacenter::new(dc));

@@ -8,6 +8,7 @@ use super::chart::PairChart;
 use super::context;
 use super::event::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use super::failover::EntryFailovers;
+use super::faults::ReloadFailure;
 use super::isolation::Isolation;
 use super::journal::Journal;
 use crate::alert::news::{Clock, Line, PairNews, pair_line};
@@ -128,6 +129,11 @@ pub struct ReceiverSnapshot {
     pub latency: Histogram,
     /// When it last took one.
     pub last_success: Option<Timestamp>,
+    /// Since when its attempts fail, or since when it failed with one that was given up lately;
+    /// `None` while nothing is wrong.
+    pub failing_since: Option<Timestamp>,
+    /// What is wrong, as a sentence; `None` while nothing is.
+    pub trouble: Option<Arc<str>>,
     /// Its queue.
     pub queue: QueueState,
 }
@@ -142,10 +148,10 @@ pub struct PollLosses {
 }
 
 /// What became of the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReloadStatus {
-    /// Whether the last attempt to load it succeeded.
-    pub successful: bool,
+    /// Why the last attempt to load it failed; `None` when it succeeded.
+    pub failure: Option<ReloadFailure>,
     /// When one last did.
     pub last_success: WallTime,
 }

@@ -111,6 +111,8 @@ pub fn resolve_reason(rule: Rule, reason: ResolveReason) -> &'static str {
             "the pair streams again, or the data is back"
         }
         (ResolveReason::Cleared, Rule::Failover) => "no further failover within the window",
+        (ResolveReason::Cleared, Rule::ExporterFault) => "the exporter has access again",
+        (ResolveReason::Cleared, Rule::ConfigReloadFailed) => "the new configuration is in force",
     }
 }
 

@@ -417,6 +417,15 @@ pub fn advice_for(rule: Rule) -> &'static str {
             "Check that clients write to the new master and that the old one has come back as its replica. What is not in \
              the new master's history is lost unless it is copied from the old one before that follows."
         }
+        Rule::ExporterFault => {
+            "The exporter cannot see this server, and nothing says that the server itself is ill. Mend what the reason \
+             names: a secret or certificate file of the exporter, its TLS settings, its DNS, or the login that the server \
+             refuses. Files are read anew at each attempt, so no restart is needed."
+        }
+        Rule::ConfigReloadFailed => {
+            "Run check-config on the file that was refused and mend what it names, then reload. Do not restart before: \
+             the exporter would not start."
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! and the jitter are arguments.
 
 pub mod alertmanager;
+mod answer;
 #[cfg(test)]
 mod contract;
 pub mod delivery;

@@ -203,12 +203,14 @@ impl Outbox {
         self.revision
     }
 
-    /// Takes the result of `attempt`, which was to this receiver.
+    /// Takes the result of `attempt`, which was to this receiver. `answer` is what the receiver
+    /// answered, in words that may be shown.
     pub fn on_result(
         &mut self,
         attempt: &Attempt,
         opening: Option<Opening>,
         verdict: &Verdict,
+        answer: Option<&Arc<str>>,
         now: ClockAnchor,
     ) {
         self.revision += 1;
@@ -221,6 +223,7 @@ impl Outbox {
         slot.queue.set_revision(revision);
         let was_gone = slot.queue.state().circuit_until.is_some();
         let events = slot.queue.on_result(attempt, opening, verdict, now);
+        slot.queue.note_answer(&attempt.id, answer);
         let fallback = slot.fallback.clone();
         if slot.retired {
             let suppressed = slot.queue.retire();
@@ -229,14 +232,15 @@ impl Outbox {
         let mut undeliverable = verdict.circuit_until.is_some() && !was_gone;
         for event in events {
             match event {
-                DeliveryEventKind::Delivered { .. } => self.note_end(attempt, None, now),
+                DeliveryEventKind::Delivered { .. } => self.note_end(attempt, None, None, now),
                 DeliveryEventKind::Failed { reason, dead: true } => {
                     undeliverable = true;
-                    self.note_end(attempt, Some(reason), now);
+                    self.note_end(attempt, Some(reason), answer.cloned(), now);
                 }
                 _ => {}
             }
-            self.report(&name, event);
+            let failed = matches!(event, DeliveryEventKind::Failed { .. });
+            self.report_answer(&name, event, answer.cloned().filter(|_| failed));
         }
         let fires = attempt.notification.status == AlertStatus::Firing;
         let fallback = fallback.filter(|_| undeliverable && fires);
@@ -430,6 +434,15 @@ impl Outbox {
     }
 
     fn report(&mut self, receiver: &Arc<str>, kind: DeliveryEventKind) {
+        self.report_answer(receiver, kind, None);
+    }
+
+    fn report_answer(
+        &mut self,
+        receiver: &Arc<str>,
+        kind: DeliveryEventKind,
+        answer: Option<Arc<str>>,
+    ) {
         let Some(slot) = self.slots.get(receiver) else {
             return;
         };
@@ -437,17 +450,27 @@ impl Outbox {
             receiver: Arc::clone(receiver),
             kind,
             queue: slot.queue.state(),
+            answer,
         });
     }
 
-    fn note_end(&mut self, attempt: &Attempt, failure: Option<DeliveryFailure>, now: ClockAnchor) {
-        let past = past(
-            &attempt.id,
-            &attempt.notification,
-            attempt.number,
-            failure,
-            now.mono,
-        );
+    fn note_end(
+        &mut self,
+        attempt: &Attempt,
+        failure: Option<DeliveryFailure>,
+        answer: Option<Arc<str>>,
+        now: ClockAnchor,
+    ) {
+        let past = PastDelivery {
+            answer,
+            ..past(
+                &attempt.id,
+                &attempt.notification,
+                attempt.number,
+                failure,
+                now.mono,
+            )
+        };
         self.ended += 1;
         if self.unwritten.len() < MAX_UNWRITTEN {
             let key = history_key(now.wall, self.ended);
@@ -476,6 +499,7 @@ fn past(
         subject: DeliverySubject::of(id.to_string(), notification, attempts),
         at,
         failure,
+        answer: None,
     }
 }
 
@@ -487,10 +511,14 @@ fn shown(letter: &DeadLetter) -> DeadDelivery {
         at,
         attempts,
         over,
+        answer,
         ..
     } = letter;
     DeadDelivery {
-        delivery: past(id, notification, *attempts, Some(*reason), *at),
+        delivery: PastDelivery {
+            answer: answer.clone(),
+            ..past(id, notification, *attempts, Some(*reason), *at)
+        },
         over: *over,
     }
 }

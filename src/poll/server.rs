@@ -17,7 +17,7 @@ use super::timer;
 use crate::client::{Connection, InfoReply, Limits, WireWatch};
 use crate::clock;
 use crate::info::{self, InfoError, Observation};
-use crate::model::{PollError, Span, Timestamp};
+use crate::model::{PollError, PollFailure, Span, Timestamp};
 use crate::monitor::PollEventKind;
 use crate::topology::Server;
 
@@ -92,7 +92,7 @@ pub(super) struct ServerTask {
     poll: Option<Poll>,
     min_silence: Span,
     /// Why the last poll failed, if it did: told when it begins, changes and ends.
-    failing: Option<PollError>,
+    failing: Option<PollFailure>,
 }
 
 /// The connection's state.
@@ -100,12 +100,12 @@ enum Link {
     /// There is none, and none is tried before `retry_at`.
     Down {
         retry_at: Timestamp,
-        error: PollError,
+        error: PollFailure,
     },
     /// It is being made.
     Connecting {
         began: Timestamp,
-        done: Pin<Box<dyn Future<Output = Result<Connection, PollError>> + Send>>,
+        done: Pin<Box<dyn Future<Output = Result<Connection, PollFailure>> + Send>>,
     },
     /// It is ready.
     Idle(Box<Connection>),
@@ -117,7 +117,7 @@ enum Link {
     },
 }
 
-type Asked = (Box<Connection>, Result<InfoReply, PollError>);
+type Asked = (Box<Connection>, Result<InfoReply, PollFailure>);
 
 /// The poll under way.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +136,7 @@ struct Poll {
 enum Progress {
     Connected {
         began: Timestamp,
-        result: Result<Connection, PollError>,
+        result: Result<Connection, PollFailure>,
     },
     Asked(Asked),
 }
@@ -160,7 +160,7 @@ impl ServerTask {
     ) -> Self {
         let link = Link::Down {
             retry_at: Timestamp::default(),
-            error: PollError::Reset,
+            error: PollError::Reset.into(),
         };
         Self {
             server,
@@ -215,7 +215,7 @@ impl ServerTask {
             {
                 // The server had its time and the schedule asked again: that poll, which begins
                 // now, has failed as well.
-                self.report_failure(&poll, PollError::Timeout);
+                self.report_failure(&poll, PollError::Timeout.into());
             }
             (Link::Connecting { .. } | Link::Asking { .. }, _) => {
                 self.reporter
@@ -224,7 +224,7 @@ impl ServerTask {
             (Link::Down { retry_at, error }, _)
                 if now < *retry_at && !(order.is_back && self.backoff.cut_short()) =>
             {
-                let error = *error;
+                let error = error.clone();
                 self.report_failure(&poll, error);
                 self.give_up().await;
             }
@@ -281,20 +281,20 @@ impl ServerTask {
                 .await;
             }
             Err(error) => {
-                self.report_failure(poll, error);
+                self.report_failure(poll, error.into());
                 self.give_up().await;
             }
         }
     }
 
-    async fn on_refusal(&mut self, connection: Box<Connection>, poll: Poll, error: PollError) {
+    async fn on_refusal(&mut self, connection: Box<Connection>, poll: Poll, error: PollFailure) {
         // A server that asks for a login after all is given one by a new connection.
-        if connection.is_open() && error != PollError::Auth {
+        if connection.is_open() && error.reason != PollError::Auth {
             self.backoff.reset();
             self.link = Link::Idle(connection);
             self.report_failure(&poll, error);
             self.give_up().await;
-        } else if error == PollError::Reset && !poll.second_try && !poll.timed_out {
+        } else if error.reason == PollError::Reset && !poll.second_try && !poll.timed_out {
             // It may have been closed long ago (a restart, an idle timeout): that says nothing
             // about the server now.
             self.connect(Poll {
@@ -329,17 +329,19 @@ impl ServerTask {
         }
         let out_of_time = !poll.timed_out && poll.times_out_at() <= now;
         if out_of_time && matches!(self.link, Link::Connecting { .. }) {
-            return self.fail_and_disconnect(&poll, PollError::Timeout).await;
+            return self
+                .fail_and_disconnect(&poll, PollError::Timeout.into())
+                .await;
         }
         if out_of_time {
             poll.timed_out = true;
-            self.report_failure(&poll, PollError::Timeout);
+            self.report_failure(&poll, PollError::Timeout.into());
         }
         if self.abandon_at(&poll).is_some_and(|at| at <= now) {
             tracing::info!(server = %self.server.addr, "a request is not answered for long: connecting anew");
             self.link = Link::Down {
                 retry_at: now,
-                error: PollError::Timeout,
+                error: PollError::Timeout.into(),
             };
             return self.give_up().await;
         }
@@ -393,7 +395,7 @@ impl ServerTask {
             &mut self.link,
             Link::Down {
                 retry_at: poll.began,
-                error: PollError::Reset,
+                error: PollError::Reset.into(),
             },
         );
         let Link::Idle(mut connection) = idle else {
@@ -402,6 +404,7 @@ impl ServerTask {
         let watch = connection.watch();
         let done = Box::pin(async move {
             let result = connection.fetch_info().await;
+            let result = result.map_err(|reason| connection.explain(reason));
             (connection, result)
         });
         self.link = Link::Asking {
@@ -412,14 +415,14 @@ impl ServerTask {
         self.poll = Some(poll);
     }
 
-    async fn fail_and_disconnect(&mut self, poll: &Poll, error: PollError) {
-        let wait = match error {
+    async fn fail_and_disconnect(&mut self, poll: &Poll, error: PollFailure) {
+        let wait = match error.reason {
             PollError::Refused => self.backoff.after_refusal(fastrand::f64()),
             _ => self.backoff.after_failure(fastrand::f64()),
         };
         self.link = Link::Down {
             retry_at: clock::now() + wait,
-            error,
+            error: error.clone(),
         };
         // A poll that had timed out was reported as failed then.
         if !poll.timed_out {
@@ -428,8 +431,8 @@ impl ServerTask {
         self.give_up().await;
     }
 
-    fn report_failure(&mut self, poll: &Poll, error: PollError) {
-        self.log_failure(error);
+    fn report_failure(&mut self, poll: &Poll, error: PollFailure) {
+        self.log_failure(&error);
         let kind = PollEventKind::Failed {
             began: poll.began,
             at: clock::now(),
@@ -439,17 +442,20 @@ impl ServerTask {
         self.reporter.report(&self.server.addr, kind);
     }
 
-    fn log_failure(&mut self, reason: PollError) {
+    fn log_failure(&mut self, failure: &PollFailure) {
         let server = &self.server;
-        if self.failing.replace(reason) == Some(reason) {
+        let reason = failure.reason;
+        if self.failing.as_ref() == Some(failure) {
             tracing::debug!(server = %server.addr, dc = %server.dc, %reason, "a poll failed");
-        } else {
-            tracing::warn!(server = %server.addr, dc = %server.dc, %reason, "the server {}", reason.sentence());
+            return;
         }
+        self.failing = Some(failure.clone());
+        let sentence = failure.sentence("the server");
+        tracing::warn!(server = %server.addr, dc = %server.dc, %reason, "{sentence}");
     }
 
     fn log_answer(&mut self) {
-        if let Some(reason) = self.failing.take() {
+        if let Some(PollFailure { reason, .. }) = self.failing.take() {
             let server = &self.server;
             tracing::info!(server = %server.addr, dc = %server.dc, %reason, "the server answers again");
         }

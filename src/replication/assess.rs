@@ -28,7 +28,7 @@ const LOST_LATELY: Span = Span::from_secs(5);
 const TREND_FLOOR: Span = Span::from_millis(50);
 
 /// What is true of a pair at one instant. What is not known is `None`; `reason` says why.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Assessment {
     /// The state.
     pub state: PairState,
@@ -112,6 +112,18 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
     let (lag, stale) = lag_at(evidence, now, master_silent);
     let (verdict, why) = state_at(evidence, now);
     let bytes = bytes_at(evidence, now, master_silent);
+    let link_down_for = match why {
+        StateReason::LinkDown { for_ } => for_,
+        StateReason::Stalled { for_ }
+        | StateReason::Quiet { for_, .. }
+        | StateReason::ParentCutOff { for_ } => Some(for_),
+        _ => None,
+    };
+    let diverged = match why {
+        StateReason::TwoMasters { split } => split.map(Diverged::Both),
+        StateReason::UnsharedBytes { bytes } => Some(Diverged::Replica(bytes)),
+        _ => None,
+    };
     Assessment {
         state: verdict,
         reason: why,
@@ -127,18 +139,8 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
                 .map(Located::received)
         }),
         last_known: pair.last_known,
-        link_down_for: match why {
-            StateReason::LinkDown { for_ } => for_,
-            StateReason::Stalled { for_ }
-            | StateReason::Quiet { for_, .. }
-            | StateReason::ParentCutOff { for_ } => Some(for_),
-            _ => None,
-        },
-        diverged: match why {
-            StateReason::TwoMasters { split } => split.map(Diverged::Both),
-            StateReason::UnsharedBytes { bytes } => Some(Diverged::Replica(bytes)),
-            _ => None,
-        },
+        link_down_for,
+        diverged,
         backlog_headroom: headroom(pair, bytes),
     }
 }
@@ -365,12 +367,17 @@ fn state_at(evidence: Evidence<'_>, now: Timestamp) -> (PairState, StateReason) 
     ];
     for (who, server, state) in silent {
         if server.is_silent(now, pair.interval) {
-            let for_ = server.silence(now);
+            if let Some(fault) = server.fault().cloned() {
+                return (PairState::Unknown, StateReason::NoAccess { who, fault });
+            }
+            let for_ = server
+                .unreachable_for(now)
+                .filter(|silent| *silent > Span::ZERO);
             return (
                 state,
                 StateReason::NoAnswer {
                     who,
-                    error: server.last_error,
+                    error: server.last_error.clone(),
                     for_,
                 },
             );

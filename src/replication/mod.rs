@@ -20,6 +20,7 @@ mod stall;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trouble;
 
 pub use ack::{Ack, ReplicaIdentity, ack_of};
 pub use assess::{Assessment, Diverged, Evidence, assess};

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use super::counter::RestartProofCounter;
 use super::gap::{Gap, Pause};
 use super::rtt::MinRtt;
+use super::trouble::Trouble;
 use crate::info::{Engine, Observation, Role, ServerMode};
-use crate::model::{PollError, ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
+use crate::model::{
+    PollError, PollFailure, ReplicationId, ReplicationOffset, RunId, Span, Timestamp,
+};
 
 /// Polls in a row without an answer after which a server counts as silent. One may be lost on any
 /// network.
@@ -55,7 +58,7 @@ pub struct ServerFacts {
     /// Polls since then that failed.
     pub failures: u32,
     /// Why the last of them failed.
-    pub last_error: Option<PollError>,
+    pub last_error: Option<PollFailure>,
     /// When the first unanswered poll since the last answer began.
     pub unanswered_since: Option<Timestamp>,
     /// Full resyncs that it served, over its restarts.
@@ -69,6 +72,8 @@ pub struct ServerFacts {
     /// From where on its current history can have been written; `None` as long as it never showed
     /// another one.
     pub beginning: Option<Beginning>,
+    /// What the failed polls since its last answer have been.
+    trouble: Trouble,
     /// What its last answer showed of it.
     shown: Option<Shown>,
     /// When the last connection was refused, since the last answer.
@@ -98,6 +103,7 @@ impl ServerFacts {
         self.failures = 0;
         self.last_error = None;
         self.unanswered_since = None;
+        self.trouble = Trouble::default();
         self.refused_at = None;
         self.note_life(seen, received);
         self.silent_before = None;
@@ -193,19 +199,22 @@ impl ServerFacts {
 
     /// Takes in a failed poll that began at `began`. One that the exporter slept through says
     /// nothing: its answer may have been on time.
-    pub fn failed(&mut self, error: PollError, began: Timestamp) {
+    pub fn failed(&mut self, failure: impl Into<PollFailure>, began: Timestamp) {
         if self.is_overtaken(began) || !self.began_after_pause(began) {
             return;
         }
         self.heard_since_pause = true;
+        let failure = failure.into();
         self.failures = self.failures.saturating_add(1);
-        self.last_error = Some(error);
-        if error == PollError::Refused {
+        if failure.reason == PollError::Refused {
             self.refused_at = Some(began);
         }
         let earlier = self.silent_before.take().into_iter();
         let known = earlier.chain(self.unanswered_since);
-        self.unanswered_since = known.chain([began]).min();
+        let begin = known.chain([began]).min().unwrap_or(began);
+        self.unanswered_since = Some(begin);
+        self.trouble.failed(&failure, begin);
+        self.last_error = Some(failure);
     }
 
     /// Takes in that the request sent at `sent` takes longer than this server's answers ever do.
@@ -215,6 +224,7 @@ impl ServerFacts {
             .is_none_or(|(_, received)| sent >= received);
         if is_newer && self.began_after_pause(sent) {
             self.unanswered_since.get_or_insert(sent);
+            self.trouble.overdue(sent);
         }
     }
 
@@ -225,6 +235,28 @@ impl ServerFacts {
             let known = self.silent_before.unwrap_or(since);
             self.silent_before = Some(known.min(since));
         }
+    }
+
+    /// The fault of access by which its last poll failed; `None` where it answers or is silent.
+    pub fn fault(&self) -> Option<&PollFailure> {
+        self.last_error.as_ref().filter(|error| error.is_fault())
+    }
+
+    /// When the first poll began that its silence explains, since it last proved that it lives.
+    pub fn silent_since(&self) -> Option<Timestamp> {
+        self.trouble.silent_since
+    }
+
+    /// When the first poll began that failed by a fault of access, since its last answer.
+    pub fn fault_since(&self) -> Option<Timestamp> {
+        self.trouble.fault_since
+    }
+
+    /// How long this exporter has had no access to it, for a fault of its own or because the server
+    /// refuses it; zero where there is access, `None` where nobody knows.
+    pub fn fault_for(&self, now: Timestamp) -> Option<Span> {
+        let is_judged = self.is_judged();
+        self.trouble.fault_for(now).filter(|_| is_judged)
     }
 
     /// Takes in that the exporter was paused: until a poll that begins afterwards has ended, nobody
@@ -309,13 +341,31 @@ impl ServerFacts {
         Some((now - since - self.paused_for).or_zero())
     }
 
-    /// How long it has not answered; zero when its last poll was answered, `None` while nobody can
-    /// say: before the first poll of this process has ended, and after a pause of the exporter.
+    /// How long it has been silent; zero when its last poll was answered, also by a refusal. `None`
+    /// while nobody can say: before the first poll of this process has ended, after a pause of the
+    /// exporter, and while this exporter does not get as far as asking.
     pub fn unreachable_for(&self, now: Timestamp) -> Option<Span> {
         if !self.is_judged() {
             return None;
         }
-        Some(self.silence(now).unwrap_or(Span::ZERO))
+        let silence = |since: Timestamp| (now - since - self.paused_for).or_zero();
+        match self.fault() {
+            Some(fault) if fault.proves_life() => Some(Span::ZERO),
+            Some(_) => None,
+            None => Some(self.trouble.silent_since.map_or(Span::ZERO, silence)),
+        }
+    }
+
+    /// As [`Self::unreachable_for`], for the question whether this exporter is cut off: what cuts it
+    /// off may cut off its resolver as well.
+    pub fn cut_off_for(&self, now: Timestamp) -> Option<Span> {
+        let resolver = self
+            .fault()
+            .is_some_and(|fault| fault.reason == PollError::Dns);
+        if resolver {
+            return self.silence(now);
+        }
+        self.unreachable_for(now)
     }
 
     /// Whether its offsets are no bytes of a replication stream; `false` as long as nobody knows.
@@ -349,6 +399,29 @@ mod tests {
         facts.answered(&Observation::default(), at(3000), at(3001));
         assert!(facts.is_up() && !facts.is_silent(at(3500), INTERVAL));
         assert_eq!(facts.unreachable_for(at(3500)), Some(Span::ZERO));
+    }
+
+    #[test]
+    fn a_fault_of_access_is_no_silence() {
+        let mut facts = ServerFacts::default();
+        facts.failed(PollError::Auth, at(1000));
+        assert_eq!(facts.unreachable_for(at(9000)), Some(Span::ZERO));
+        assert_eq!(facts.fault_for(at(9000)), Some(Span::from_secs(8)));
+        let mut facts = ServerFacts::default();
+        let unreadable = PollFailure::own(PollError::Auth, "the password file cannot be read");
+        facts.failed(unreadable, at(1000));
+        assert_eq!(facts.unreachable_for(at(9000)), None, "it was not asked");
+        assert_eq!(facts.cut_off_for(at(9000)), None, "no sign of a cut");
+        facts.answered(&Observation::default(), at(9000), at(9001));
+        assert_eq!(facts.fault_for(at(9001)), Some(Span::ZERO));
+    }
+
+    #[test]
+    fn a_resolver_that_is_cut_off_is_a_sign_of_a_cut() {
+        let mut facts = ServerFacts::default();
+        facts.failed(PollError::Dns, at(1000));
+        assert_eq!(facts.unreachable_for(at(9000)), None);
+        assert_eq!(facts.cut_off_for(at(9000)), Some(Span::from_secs(8)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pair::Split;
 use crate::info::{Engine, Role};
-use crate::model::{Bytes, PollError, Span};
+use crate::model::{Bytes, PollFailure, Span};
 
 /// A pair's state. Exactly one holds at any time: the first that fits, in the order of declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +36,7 @@ pub enum PairState {
 }
 
 /// Why a pair is in its state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateReason {
     /// The server is of a kind whose offsets are no bytes.
     UnsupportedServer {
@@ -50,9 +50,17 @@ pub enum StateReason {
         /// Which server.
         who: Role,
         /// Why the last poll failed, if it failed and is not only late.
-        error: Option<PollError>,
+        error: Option<PollFailure>,
         /// For how long.
         for_: Option<Span>,
+    },
+    /// This exporter has no access to the server: a fault of its own, or the server refuses it.
+    /// Whether the server is well, nobody knows.
+    NoAccess {
+        /// Which server.
+        who: Role,
+        /// What is wrong.
+        fault: PollFailure,
     },
     /// Both servers say that they are masters.
     TwoMasters {
@@ -187,10 +195,14 @@ impl fmt::Display for StateReason {
                 write!(f, "the {} is {}, whose offsets are not bytes", who.label(), engine.label())
             }
             Self::NoAnswer { who, error, for_ } => {
-                let why = error.map_or("does not answer", PollError::sentence);
-                write!(f, "the {} {why}", who.label())?;
+                let whom = format!("the {}", who.label());
+                match error {
+                    Some(error) => f.write_str(&error.sentence(&whom))?,
+                    None => write!(f, "{whom} does not answer")?,
+                }
                 for_.map_or(Ok(()), |span| write!(f, " (for {span})"))
             }
+            Self::NoAccess { who, fault } => f.write_str(&fault.sentence(&format!("the {}", who.label()))),
             Self::TwoMasters { split: Some(Split { master, replica, .. }) } => {
                 write!(
                     f,
@@ -300,6 +312,7 @@ fn left(bytes: u64, rate: Bytes) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PollError;
 
     #[test]
     fn the_order_of_states_is_their_precedence() {
@@ -328,10 +341,20 @@ mod tests {
             (
                 StateReason::NoAnswer {
                     who: Role::Master,
-                    error: Some(PollError::Refused),
+                    error: Some(PollError::Refused.into()),
                     for_: None,
                 },
                 "the master refused the connection: nothing listens there, or a firewall rejects it",
+            ),
+            (
+                StateReason::NoAccess {
+                    who: Role::Master,
+                    fault: PollFailure::access(
+                        PollError::Auth,
+                        "refused the login of user monitor (WRONGPASS)",
+                    ),
+                },
+                "the master refused the login of user monitor (WRONGPASS)",
             ),
             (
                 StateReason::TwoMasters {

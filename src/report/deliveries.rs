@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::level::Level;
 use super::servers::ExporterReport;
 use super::words;
-use crate::alert::Labels;
+use crate::alert::{AlertState, Labels, ListedAlert, Rule};
 use crate::config::Severity;
 use crate::model::Timestamp;
 use crate::monitor::{
@@ -41,6 +42,15 @@ pub struct ReceiverReport {
     pub given_up: u64,
     /// Until when nothing is sent to it, because it said that it is gone; `null` while it is not.
     pub circuit_open_until_timestamp: Option<f64>,
+    /// How ill it is: the level of its alert, `warning` while it fails and has no alert yet.
+    #[serde(default)]
+    pub level: String,
+    /// Since when it fails; `null` while it does not.
+    #[serde(default)]
+    pub failing_since_timestamp: Option<f64>,
+    /// What is wrong, as a sentence, with what it answered last.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
 
 /// What a notification is about.
@@ -86,6 +96,9 @@ pub struct DeliveryReport {
     /// Why it was given up, in the words of the metric's `reason`; `null` when the receiver took
     /// it.
     pub failure: Option<String>,
+    /// What the receiver answered then: `HTTP 404 Not Found`.
+    #[serde(default)]
+    pub answer: Option<String>,
 }
 
 /// A notification that was given up.
@@ -131,7 +144,7 @@ impl DeliveriesReport {
             receivers: fleet
                 .receivers
                 .iter()
-                .map(|receiver| ReceiverReport::of(receiver, &wall))
+                .map(|receiver| ReceiverReport::of(receiver, &fleet.alerts, &wall))
                 .collect(),
             waiting: deliveries
                 .waiting
@@ -155,8 +168,15 @@ impl DeliveriesReport {
 }
 
 impl ReceiverReport {
-    fn of(receiver: &ReceiverSnapshot, wall: &impl Fn(Timestamp) -> f64) -> Self {
+    fn of(
+        receiver: &ReceiverSnapshot,
+        alerts: &[ListedAlert],
+        wall: &impl Fn(Timestamp) -> f64,
+    ) -> Self {
         Self {
+            level: level_of(receiver, alerts).label().to_owned(),
+            failing_since_timestamp: receiver.failing_since.map(wall),
+            trouble: receiver.trouble.as_deref().map(str::to_owned),
             receiver: receiver.name.to_string(),
             waiting: receiver.queue.depth,
             oldest_timestamp: receiver.queue.oldest.map(wall),
@@ -164,6 +184,24 @@ impl ReceiverReport {
             given_up: receiver.queue.dead,
             circuit_open_until_timestamp: receiver.queue.circuit_until.map(wall),
         }
+    }
+}
+
+/// The level of the receiver's alert; a warning while it fails and the alert does not fire yet.
+fn level_of(receiver: &ReceiverSnapshot, alerts: &[ListedAlert]) -> Level {
+    let is_its_own = |listed: &&ListedAlert| {
+        listed.alert.identity.rule == Rule::ReceiverFailing
+            && listed.alert.label("receiver") == &*receiver.name
+            && matches!(listed.state, AlertState::Firing | AlertState::Recovering)
+    };
+    if let Some(firing) = alerts.iter().find(is_its_own) {
+        return Level::from(firing.alert.severity);
+    }
+    let rests = receiver.queue.circuit_until.is_some();
+    if rests || receiver.failing_since.is_some() {
+        Level::Warning
+    } else {
+        Level::Ok
     }
 }
 
@@ -210,6 +248,7 @@ impl DeliveryReport {
             subject,
             ended_timestamp: wall(past.at),
             failure,
+            answer: past.answer.as_deref().map(str::to_owned),
         }
     }
 }
@@ -242,6 +281,7 @@ mod tests {
             subject,
             at,
             failure,
+            answer: failure.map(|_| "HTTP 403 Forbidden".into()),
         }
     }
 
@@ -269,6 +309,7 @@ mod tests {
             fleet.anchor.wall(now).as_secs_f64() + 5.0
         );
         assert_eq!(json["recent"][0]["failure"], "authError");
+        assert_eq!(json["recent"][0]["answer"], "HTTP 403 Forbidden");
         assert_eq!(json["recent"][1]["failure"], serde_json::Value::Null);
         let letter = &json["dead_letters"][0];
         assert_eq!(

@@ -63,11 +63,12 @@ impl SentinelReport {
         Self {
             dc: sentinel.dc.to_string(),
             server: sentinel.addr.to_string(),
-            up: sentinel.answer.map(|answer| answer.is_ok()),
+            up: sentinel.answer.as_ref().map(Result::is_ok),
             reason: sentinel
                 .answer
-                .and_then(Result::err)
-                .map(|error| format!("the Sentinel {}", error.sentence())),
+                .as_ref()
+                .and_then(|answer| answer.as_ref().err())
+                .map(|failure| failure.sentence("the Sentinel")),
             quorum_ok: sentinel.quorum.map(|quorum| quorum == QuorumCheck::Reached),
             agrees: sentinel.agrees,
             tilt: sentinel.tilted,
@@ -145,7 +146,7 @@ mod tests {
             Some("it is in TILT: it decides nothing for the moment"),
         );
         let silent = SentinelState {
-            answer: Some(Err(PollError::Refused)),
+            answer: Some(Err(PollError::Refused.into())),
             quorum: None,
             agrees: None,
             ..state()

@@ -30,7 +30,8 @@ pub struct ServerReport {
     pub last_error: Option<String>,
     /// The same as a sentence.
     pub reason: Option<String>,
-    /// For how long it has not answered; 0 while it answers.
+    /// For how long it has not answered; 0 while it answers, also by refusing this exporter's login.
+    /// `null` while nobody knows: this exporter does not get as far as asking.
     pub unreachable_seconds: Option<f64>,
     /// When its last answer came.
     pub last_answer_timestamp: Option<f64>,
@@ -53,12 +54,20 @@ pub struct ExporterReport {
     pub snapshot_timestamp: f64,
     /// For how long the monitor has said nothing, where that is too long: it is stuck.
     pub stuck_seconds: Option<f64>,
+    /// Why the new configuration was refused, while the old one goes on; `null` when the last load
+    /// succeeded.
+    #[serde(default)]
+    pub reload_failed: Option<String>,
+    /// When it was first refused.
+    #[serde(default)]
+    pub reload_failed_timestamp: Option<f64>,
 }
 
 impl ServerReport {
     /// The server at `now`.
     pub fn of(fleet: &FleetSnapshot, server: &ServerSnapshot, now: Timestamp) -> Self {
         let facts = &server.facts;
+        let error = facts.last_error.as_ref();
         let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
         Self {
             dc: server.meta.dc.to_string(),
@@ -67,10 +76,8 @@ impl ServerReport {
             role: facts.role.map(|role| role.label().to_owned()),
             engine: facts.engine.map(|engine| engine.label().to_owned()),
             version: facts.version.as_deref().map(str::to_owned),
-            last_error: facts.last_error.map(|error| error.label().to_owned()),
-            reason: facts
-                .last_error
-                .map(|error| format!("the server {}", error.sentence())),
+            last_error: error.map(|error| error.reason.label().to_owned()),
+            reason: error.map(|error| error.sentence("the server")),
             unreachable_seconds: facts.unreachable_for(now).map(Span::as_secs_f64),
             last_answer_timestamp: facts.last_answer.map(|(_, received)| wall(received)),
             polls_total: server.polls,
@@ -82,12 +89,16 @@ impl ServerReport {
 impl ExporterReport {
     /// The exporter at `now`.
     pub fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
+        let refusal = fleet.reload.failure.as_ref();
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: fleet.ready,
             now_timestamp: fleet.anchor.wall(now).as_secs_f64(),
             snapshot_timestamp: fleet.anchor.wall.as_secs_f64(),
             stuck_seconds: stuck_for(fleet, now).map(Span::as_secs_f64),
+            reload_failed: refusal.map(|failure| failure.sentence.to_string()),
+            reload_failed_timestamp: refusal
+                .map(|failure| fleet.anchor.wall(failure.since).as_secs_f64()),
         }
     }
 }

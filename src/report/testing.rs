@@ -133,7 +133,7 @@ impl Story {
             let kind = PollEventKind::Failed {
                 began,
                 at: self.now,
-                error: PollError::Timeout,
+                error: PollError::Timeout.into(),
                 late: Span::ZERO,
             };
             self.monitor.handle_poll(PollEvent {
@@ -193,6 +193,8 @@ pub(crate) fn report<const N: usize>(pairs: [PairReport; N]) -> PairsReport {
         now_timestamp: 1_750_000_000.0,
         snapshot_timestamp: 1_750_000_000.0,
         stuck_seconds: None,
+        reload_failed: None,
+        reload_failed_timestamp: None,
     };
     let (servers, sentinels, failovers) = (Vec::new(), Vec::new(), Vec::new());
     PairsReport {

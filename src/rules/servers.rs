@@ -4,7 +4,7 @@ use super::alert_rule::{AlertRule, KEEP, duration, levels_of};
 use crate::alert::Rule;
 use crate::config::{CountRule, LevelRule, Settings, Severity};
 use crate::metrics::catalogue::{
-    FULL_SYNCS, LAST_KNOWN_SECONDS, PAIR_INFO, POLLS, SENTINEL_QUORUM_OK, SERVER_UP,
+    EXPORTER_FAULT, FULL_SYNCS, LAST_KNOWN_SECONDS, PAIR_INFO, POLLS, SENTINEL_QUORUM_OK, SERVER_UP,
 };
 use crate::model::Span;
 
@@ -24,6 +24,7 @@ pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
         .collect();
     [
         after(&alerts.unreachable, unreachable),
+        after(&alerts.unreachable, exporter_fault),
         full_syncs,
         after(&alerts.sentinel_quorum, quorum_lost),
         vec![polls_stopped()],
@@ -61,8 +62,12 @@ fn part_in_pairs() -> String {
 fn unreachable(severity: Severity, hold: Span) -> AlertRule {
     AlertRule {
         name: Rule::Unreachable.alert_name(),
-        // The best of several exporters: a server that one of them reaches is up.
-        expr: format!("max {BY_SERVER} ({}) == 0", SERVER_UP.name),
+        // The best of several exporters: a server that one of them reaches is up. One that has no
+        // access to the server has nothing to say about it.
+        expr: format!(
+            "max {BY_SERVER} ({} unless on (job, instance, dc, server) {}) == 0",
+            SERVER_UP.name, EXPORTER_FAULT.name
+        ),
         hold,
         keep_firing_for: KEEP,
         severity: Some(severity),
@@ -75,6 +80,23 @@ fn unreachable(severity: Severity, hold: Span) -> AlertRule {
             "No exporter gets an answer from it; redis_cross_dc_poll_errors_total has the reason.{}",
             part_in_pairs()
         ),
+    }
+}
+
+fn exporter_fault(severity: Severity, hold: Span) -> AlertRule {
+    AlertRule {
+        name: Rule::ExporterFault.alert_name(),
+        expr: format!("max by (dc, server, reason) ({}) == 1", EXPORTER_FAULT.name),
+        hold,
+        keep_firing_for: KEEP,
+        severity: Some(severity),
+        labels: Vec::new(),
+        summary: "The exporter has no access to {{ $labels.server }} in {{ $labels.dc }} ({{ $labels.reason }})"
+            .to_owned(),
+        description:
+            "A secret or certificate file of the exporter cannot be used, its TLS settings or its DNS are wrong, or the \
+                      server refuses its login. Nothing is known of the server; check says which it is."
+                .to_owned(),
     }
 }
 

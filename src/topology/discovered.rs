@@ -13,7 +13,7 @@ use super::placement::{PlacementRisk, placement_risks};
 use super::sentinels::{SentinelView, agreements};
 use crate::config::{DatacenterRule, PairSettings, SentinelSettings, ServerSettings, Settings};
 use crate::info::{KnownSentinel, QuorumCheck};
-use crate::model::{Datacenter, PairName, PollError, ServerAddr, Timestamp};
+use crate::model::{Datacenter, PairName, PollFailure, ServerAddr, Timestamp};
 
 /// The most masters of one entry; a Sentinel that invents names must not fill the memory.
 const MAX_MASTERS: usize = 5000;
@@ -26,7 +26,7 @@ pub struct SentinelEvent {
     /// The Sentinel.
     pub sentinel: ServerAddr,
     /// What it knows of the entry's masters.
-    pub result: Result<SentinelView, PollError>,
+    pub result: Result<SentinelView, PollFailure>,
 }
 
 /// What an answer is worth.
@@ -92,7 +92,7 @@ pub struct SentinelState {
     /// Where it stands.
     pub dc: Datacenter,
     /// Whether it answered the last time; `None` before the first time.
-    pub answer: Option<Result<(), PollError>>,
+    pub answer: Option<Result<(), PollFailure>>,
     /// Whether enough Sentinels are reachable for a failover; `None` where it does not say.
     pub quorum: Option<QuorumCheck>,
     /// Whether it names the same master as the newest story; `None` where it names none.
@@ -113,7 +113,7 @@ pub struct Discovered {
 struct Entry {
     settings: Arc<SentinelSettings>,
     /// What each Sentinel last said; `None` before the first time.
-    voices: BTreeMap<ServerAddr, Option<Result<SentinelView, PollError>>>,
+    voices: BTreeMap<ServerAddr, Option<Result<SentinelView, PollFailure>>>,
     masters: BTreeMap<String, KnownMaster>,
 }
 
@@ -188,7 +188,7 @@ impl Entry {
     fn handle(
         &mut self,
         sentinel: &ServerAddr,
-        result: Result<SentinelView, PollError>,
+        result: Result<SentinelView, PollFailure>,
         now: Timestamp,
     ) -> Heard {
         let Some(voice) = self.voices.get_mut(sentinel) else {
@@ -334,7 +334,7 @@ impl Entry {
         SentinelState {
             addr: addr.clone(),
             dc: datacenter_of(addr, rules),
-            answer: voice.map(|said| said.as_ref().map(|_| ()).map_err(|error| *error)),
+            answer: voice.map(|said| said.as_ref().map(|_| ()).map_err(Clone::clone)),
             quorum: story.and_then(|(story, _)| story.quorum),
             agrees: story.map(|(story, known)| story.master.addr == known.addr),
             tilted: view.and_then(|view| view.tilted),
@@ -387,6 +387,7 @@ mod tests {
     use crate::config::HostPattern;
     use crate::config::tests_support::{sentinels_of, settings_of};
     use crate::info::{KnownReplica, SeenHealth, WatchedMaster};
+    use crate::model::PollError;
     use crate::topology::MasterView;
     use crate::topology::{Masters, Topology};
 
@@ -482,7 +483,7 @@ mod tests {
         /// What this Sentinel's answer changes; `-` is no answer.
         fn says(&mut self, secs: i64, sentinel: &str, masters: &str) -> String {
             let result = if masters == "-" {
-                Err(PollError::Timeout)
+                Err(PollError::Timeout.into())
             } else {
                 Ok(view(masters))
             };
@@ -679,9 +680,12 @@ mod tests {
         let answers: Vec<_> = group
             .sentinels
             .iter()
-            .map(|sentinel| sentinel.answer)
+            .map(|sentinel| sentinel.answer.clone())
             .collect();
-        assert_eq!(answers, [Some(Ok(())), Some(Err(PollError::Timeout)), None]);
+        assert_eq!(
+            answers,
+            [Some(Ok(())), Some(Err(PollError::Timeout.into())), None]
+        );
         assert_eq!(
             (group.pair.as_str(), group.sentinels[0].dc.as_str()),
             ("e/m", "a")

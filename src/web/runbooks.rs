@@ -32,6 +32,7 @@ runbooks![
     "RedisCrossDcStateNotKept",
     "RedisCrossDcDiverged",
     "RedisCrossDcExporterDown",
+    "RedisCrossDcExporterFault",
     "RedisCrossDcExporterOverloaded",
     "RedisCrossDcFailover",
     "RedisCrossDcFullSync",

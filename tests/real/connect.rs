@@ -42,6 +42,7 @@ pub(crate) async fn connect_within(
         },
     )
     .await
+    .map_err(PollError::from)
 }
 
 /// Connects and asks once.

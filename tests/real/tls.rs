@@ -156,11 +156,12 @@ async fn a_server_may_want_a_certificate_and_a_rotated_one_is_shown_at_the_next_
 async fn plain_text_and_tls_do_not_meet() {
     let authority = Authority::new();
     let server = start(authority.server(&LOCAL)).await;
-    // A plain port takes the handshake for the beginning of a line, and waits for its end.
+    // A plain port takes the handshake for the beginning of a line, and waits for its end; asked in
+    // plain text, it answers.
     let to_plain_port = connect_within(server.addr(), Some(trusting(authority.ca_file())), SHORT)
         .await
         .err();
-    assert_eq!(to_plain_port, Some(PollError::Timeout));
+    assert_eq!(to_plain_port, Some(PollError::Tls), "it was asked");
     let to_tls_port = ask(server.tls_addr().unwrap(), None).await.unwrap_err();
     assert!(
         matches!(to_tls_port, PollError::Tls | PollError::Reset),

@@ -154,7 +154,7 @@ fn fed(steps: Vec<Step>) -> Monitor {
             None => PollEventKind::Failed {
                 began: sent,
                 at: received,
-                error: PollError::Timeout,
+                error: PollError::Timeout.into(),
                 late: Span::ZERO,
             },
         };

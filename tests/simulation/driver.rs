@@ -536,7 +536,7 @@ impl Driver {
             PollEventKind::Failed {
                 began,
                 at,
-                error,
+                error: error.into(),
                 late: Span::ZERO,
             },
         );

@@ -118,7 +118,7 @@ impl Fleet {
         let kind = PollEventKind::Failed {
             began: at(when),
             at: at(when + 1),
-            error: PollError::Refused,
+            error: PollError::Refused.into(),
             late: Span::ZERO,
         };
         self.monitor.handle_poll(PollEvent {

@@ -2,16 +2,57 @@
 
 use super::line::Line;
 use super::words::{Clock, count};
-use super::{Ended, lasting, stretch};
+use super::{Ended, lasting, server, stretch};
 use crate::alert::{AlertSnapshot, Details};
 
 /// A receiver takes no notifications.
 pub(super) fn receiver_fails(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
-    let text = format!("Receiver {} failing", alert.label("receiver"));
+    let name = alert.label("receiver");
+    let line = Line::words(format!("Receiver {name} failing"));
+    let line = lasting(line, alert.context.fault_since, clock);
+    let reason = alert.context.reason.as_deref();
+    // The sentence begins with the name already.
+    let reason = reason.map(|reason| match reason.strip_prefix(name) {
+        Some(rest) => format!(": it{rest}"),
+        None => format!(": {reason}"),
+    });
+    line.and(format!("{}.", reason.unwrap_or_default()))
+}
+
+/// This exporter has no access to a server: a fault of its own, or the server refuses it.
+pub(super) fn no_access(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let text = format!("{}: no access", server::subject(alert));
     let line = lasting(Line::words(text), alert.context.fault_since, clock);
-    let reason = alert.context.reason.as_ref();
-    let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-    line.and(format!("{reason}."))
+    line.and(because(alert))
+        .and(" Nothing is known of the server meanwhile.")
+}
+
+/// It has access again.
+pub(super) fn access_is_back(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+    let text = format!(
+        "{}: resolved. The exporter had no access ",
+        server::subject(alert)
+    );
+    stretch(Line::words(text), alert, ended, clock).and(".")
+}
+
+/// The new configuration is refused.
+pub(super) fn reload_failed(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+    let line = Line::words("This exporter has run with its old configuration");
+    lasting(line, alert.context.fault_since, clock).and(because(alert))
+}
+
+/// A configuration is taken again.
+pub(super) fn reloaded(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+    let line = Line::words("This exporter: resolved. The new configuration was refused ");
+    stretch(line, alert, ended, clock).and(".")
+}
+
+/// The alert's reason as the end of a sentence.
+fn because(alert: &AlertSnapshot) -> String {
+    let reason = alert.context.reason.as_deref();
+    let reason = reason.map(|reason| format!(": {}", reason.trim_end_matches('.')));
+    format!("{}.", reason.unwrap_or_default())
 }
 
 /// A receiver takes notifications again.

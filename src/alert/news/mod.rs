@@ -61,6 +61,8 @@ pub const fn plight(rule: Rule) -> &'static str {
         Rule::Diverged => "diverged",
         Rule::Failover => "failed over",
         Rule::HistoryLost => "without their history",
+        Rule::ExporterFault => "out of the exporter's reach",
+        Rule::ConfigReloadFailed => "with an old configuration",
     }
 }
 
@@ -84,6 +86,8 @@ fn firing(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
         Rule::SentinelQuorum => tree::no_quorum(alert, clock),
         Rule::ReceiverFailing => exporter::receiver_fails(alert, clock),
         Rule::MonitorIsolated => exporter::isolated(alert, clock),
+        Rule::ExporterFault => exporter::no_access(alert, clock),
+        Rule::ConfigReloadFailed => exporter::reload_failed(alert, clock),
     }
 }
 
@@ -107,6 +111,8 @@ fn resolved(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
         Rule::SentinelQuorum => tree::quorum_is_back(alert, ended, clock),
         Rule::ReceiverFailing => exporter::receiver_works(alert, ended, clock),
         Rule::MonitorIsolated => exporter::connected(alert, ended, clock),
+        Rule::ExporterFault => exporter::access_is_back(alert, ended, clock),
+        Rule::ConfigReloadFailed => exporter::reloaded(alert, ended, clock),
     }
 }
 
@@ -119,10 +125,10 @@ fn subject(alert: &AlertSnapshot) -> String {
         | Rule::Unknown
         | Rule::Diverged
         | Rule::HistoryLost => pair::subject(&pair::news(alert)),
-        Rule::Unreachable | Rule::FullSync => server::subject(alert),
+        Rule::Unreachable | Rule::FullSync | Rule::ExporterFault => server::subject(alert),
         Rule::Failover | Rule::SentinelQuorum => alert.label("pair").to_owned(),
         Rule::ReceiverFailing => format!("receiver {}", alert.label("receiver")),
-        Rule::MonitorIsolated => "this exporter".to_owned(),
+        Rule::MonitorIsolated | Rule::ConfigReloadFailed => "this exporter".to_owned(),
     }
 }
 

@@ -579,6 +579,47 @@ fn sentinels_receivers_and_the_exporter_speak_plainly() {
 }
 
 #[test]
+fn the_exporters_own_faults_are_said_to_be_its_own() {
+    let reason = "this exporter cannot log in to the server: the password file /run/x cannot be \
+                  read: No such file or directory";
+    let context = AlertContext {
+        reason: Some(reason.to_owned()),
+        fault_since: Some(at(NOW - 35)),
+        ..AlertContext::default()
+    };
+    let labels = [("dc", "dc1"), ("server", "m:1")];
+    let fault = alert(Rule::ExporterFault, &labels, context.clone());
+    assert_eq!(
+        said(&fault),
+        "m:1 (dc1): no access for 35 s (since 06:43:53 UTC): this exporter cannot log in to the \
+         server: the password file /run/x cannot be read: No such file or directory. Nothing is \
+         known of the server meanwhile."
+    );
+    let context = AlertContext {
+        reason: Some("the new configuration is refused: pol: is not a known key".to_owned()),
+        ..context
+    };
+    assert_eq!(
+        said(&alert(Rule::ConfigReloadFailed, &[], context.clone())),
+        "This exporter has run with its old configuration for 35 s (since 06:43:53 UTC): the new \
+         configuration is refused: pol: is not a known key."
+    );
+    let context = AlertContext {
+        reason: Some("hook refused a notification: HTTP 404 Not Found".to_owned()),
+        ..context
+    };
+    assert_eq!(
+        said(&alert(
+            Rule::ReceiverFailing,
+            &[("receiver", "hook")],
+            context
+        )),
+        "Receiver hook failing for 35 s (since 06:43:53 UTC): it refused a notification: HTTP 404 \
+         Not Found."
+    );
+}
+
+#[test]
 fn what_is_unknown_of_an_old_alert_is_left_out() {
     let names = [("dc", "dc1"), ("server", "m:1"), ("receiver", "hook")];
     let labels = [&PAIR[..], &names[..]].concat();

@@ -215,6 +215,7 @@ mod tests {
             },
             ended_timestamp: BEGAN + after,
             failure: failure.map(str::to_owned),
+            answer: None,
         }
     }
 

@@ -41,6 +41,12 @@ fn troubles_of_the_exporter(exporter: &ExporterReport) -> String {
     if !exporter.ready {
         text += "The exporter has just started: not every server was polled yet.\n";
     }
+    if let Some(why) = exporter.reload_failed.as_deref().map(visible_text) {
+        let _ = writeln!(
+            text,
+            "The exporter runs with its old configuration, the new one is refused: {why}"
+        );
+    }
     text
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustls::{AlertDescription, CertificateError, Error};
 
 use crate::config::{ClientCertificate, SmallFileError};
-use crate::model::{PollError, ServerAddr};
+use crate::model::{PollError, PollFailure, ServerAddr};
 
 /// Why there is no secure connection. Holds nothing of a key.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,11 @@ pub(super) enum TlsFailure {
     /// The two sides could not agree, or one did not trust the other.
     #[error("{0}")]
     Protocol(String),
+    /// The port answers, but in plain Redis.
+    #[error(
+        "this port is not its TLS port (tls-port): it answers in plain Redis; give the other one, or remove tls"
+    )]
+    PlainPort,
     /// The connection ended during the handshake.
     #[error(
         "the server closed the connection during the TLS handshake: is this its TLS port (tls-port), and does it want \
@@ -75,11 +80,14 @@ impl TlsFailure {
         Some(Self::Protocol(sentence_of(cause)))
     }
 
-    pub(super) const fn reason(&self) -> PollError {
+    /// The failure that every surface shows, in the words of the log.
+    pub(super) fn told(&self) -> PollFailure {
+        let sentence = self.to_string();
         match self {
-            Self::Closed => PollError::Reset,
-            Self::Silent => PollError::Timeout,
-            _ => PollError::Tls,
+            Self::Closed => PollFailure::server(PollError::Reset, &sentence),
+            Self::Silent => PollFailure::server(PollError::Timeout, &sentence),
+            Self::Protocol(_) | Self::PlainPort => PollFailure::access(PollError::Tls, &sentence),
+            _ => PollFailure::own(PollError::Tls, &sentence),
         }
     }
 
@@ -168,7 +176,7 @@ mod tests {
         let error = io::Error::new(io::ErrorKind::InvalidData, error);
         let failure = TlsFailure::of_handshake(&error);
         assert!(failure.to_string().contains(expected), "{failure}");
-        assert_eq!(failure.reason(), PollError::Tls);
+        assert_eq!(failure.told().reason, PollError::Tls);
     }
 
     #[test]
@@ -222,7 +230,7 @@ mod tests {
     #[test]
     fn an_end_without_a_reason_is_a_reset() {
         let failure = TlsFailure::of_handshake(&io::ErrorKind::UnexpectedEof.into());
-        assert_eq!(failure.reason(), PollError::Reset);
+        assert_eq!(failure.told().reason, PollError::Reset);
         assert!(TlsFailure::of_stream(&io::ErrorKind::ConnectionReset.into()).is_none());
     }
 }

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::config::TlsSettings;
-use crate::model::{PollError, ServerAddr};
+use crate::model::{PollFailure, ServerAddr};
 use failure::TlsFailure;
 
 /// The part of the time left that a handshake may take: login and the first request need a round
@@ -36,16 +36,17 @@ const SHARE: f64 = 0.9;
 /// name, each time anew.
 ///
 /// # Errors
-/// [`PollError::Tls`] for what the files, the certificates or the two sides' ideas of TLS are to
-/// blame for; [`PollError::Reset`] when the server closed the connection without a reason;
-/// [`PollError::Timeout`] when it said nothing, which a frozen server does, and also a Redis port
-/// without TLS: it waits for the end of the line. Each has one log line that says what to do.
+/// [`PollError::Tls`](crate::model::PollError::Tls) for what the files, the certificates or the two
+/// sides' ideas of TLS are to blame for; `Reset` when the server closed the connection without a
+/// reason; `Timeout` when it said nothing, which a frozen server does, and also a Redis port without
+/// TLS: it waits for the end of the line. Each has one log line that says what to do, and the failure
+/// carries that sentence.
 pub(super) async fn connect<S>(
     stream: S,
     addr: &ServerAddr,
     settings: &TlsSettings,
     deadline: Instant,
-) -> Result<TlsStream<S>, PollError>
+) -> Result<TlsStream<S>, PollFailure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -70,9 +71,15 @@ where
         }),
         Err(failure) => {
             failure.log(addr);
-            Err(failure.reason())
+            Err(failure.told())
         }
     }
+}
+
+/// The failure of a handshake with a port that turned out to answer in plain Redis.
+pub(super) fn plain_port(addr: &ServerAddr) -> PollFailure {
+    TlsFailure::PlainPort.log(addr);
+    TlsFailure::PlainPort.told()
 }
 
 /// The name or address that the certificate must have.
@@ -124,7 +131,7 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 /// A secured stream. What goes wrong with TLS itself after the handshake is logged once, as a
-/// sentence, and is an error of the kind [`io::ErrorKind::InvalidData`].
+/// sentence, and is an error of the kind [`io::ErrorKind::InvalidData`] with that sentence.
 ///
 /// In TLS 1.3 a server judges the client's certificate after the client has finished its handshake,
 /// so a refusal comes here, in the place of the first reply.
@@ -139,7 +146,8 @@ impl<S> TlsStream<S> {
             && let Some(failure) = TlsFailure::of_stream(error)
         {
             failure.log(&self.addr);
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            let sentence = failure.to_string();
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, sentence)));
         }
         polled
     }

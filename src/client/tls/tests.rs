@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::client::{Connection, Limits};
 use crate::config::{ClientCertificate, Credentials};
-use crate::model::{Datacenter, Span};
+use crate::model::{Blame, Datacenter, PollError, Span};
 use crate::topology::Server;
 
 /// A folder with an authority, a certificate with its key, and another key.
@@ -54,7 +54,7 @@ fn built(folder: &TempDir, ca: Option<&str>, pair: Option<(&str, &str)>) -> Resu
         ..TlsSettings::default()
     };
     build(&settings).map(|_| ()).map_err(|failure| {
-        assert_eq!(failure.reason(), PollError::Tls);
+        assert_eq!(failure.told().reason, PollError::Tls);
         failure
             .to_string()
             .replace(&*folder.path().to_string_lossy(), "DIR")
@@ -171,7 +171,7 @@ where
         .expect("nothing outlives the deadline")
         .unwrap();
     serving.abort();
-    error
+    error.map(|failure| failure.reason)
 }
 
 const LONG: Span = Span::from_secs(25);
@@ -250,10 +250,53 @@ async fn plain_text_to_a_tls_port_is_told_by_the_alert() {
         )
         .await
         .err()
+        .map(|failure| failure.sentence("the master"))
     });
     let (mut stream, _) = listener.accept().await.unwrap();
     stream.read_exact(&mut [0; 16]).await.unwrap();
     // A fatal alert "unexpected message" in a TLS 1.2 record.
     stream.write_all(&[21, 3, 3, 0, 2, 2, 10]).await.unwrap();
-    assert_eq!(client.await.unwrap(), Some(PollError::Tls));
+    assert_eq!(
+        client.await.unwrap().as_deref(),
+        Some(
+            "this exporter cannot make a secure connection to the master: the port speaks TLS, and \
+             tls is not set for it"
+        )
+    );
+}
+
+/// A plain Redis port: what the handshake sends is no whole line, and a `PING` is answered.
+#[tokio::test]
+async fn a_plain_port_is_told_from_a_frozen_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = ServerAddr::new("127.0.0.1", listener.local_addr().unwrap().port());
+    let server = Server {
+        addr,
+        dc: Datacenter::unknown(),
+        local: true,
+        credentials: Credentials::default(),
+        tls: Some(TlsSettings::default()),
+    };
+    let limits = Limits {
+        connect: Span::from_secs(2),
+        reply: Limits::REPLY,
+    };
+    let client = tokio::spawn(async move { Connection::connect(&server, limits).await.err() });
+    let (_handshake, _) = listener.accept().await.unwrap();
+    let (mut probe, _) = listener.accept().await.unwrap();
+    probe.read_exact(&mut [0; 6]).await.unwrap();
+    probe
+        .write_all(b"-NOAUTH Authentication required.\r\n")
+        .await
+        .unwrap();
+    let failure = client.await.unwrap().unwrap();
+    assert_eq!(
+        (failure.reason, failure.blame),
+        (PollError::Tls, Blame::Access)
+    );
+    assert_eq!(
+        failure.sentence("the master"),
+        "this exporter cannot make a secure connection to the master: this port is not its TLS \
+         port (tls-port): it answers in plain Redis; give the other one, or remove tls"
+    );
 }

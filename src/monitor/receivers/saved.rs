@@ -1,5 +1,7 @@
 //! How delivery went, over a restart of the exporter: what is shown of a receiver stays true.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{DeliveryFailure, Receiver, Receivers};
@@ -15,7 +17,11 @@ struct Record {
     #[serde(default)]
     gave_up_at: Option<Timestamp>,
     #[serde(default)]
+    gave_up_since: Option<Timestamp>,
+    #[serde(default)]
     last_failure: Option<DeliveryFailure>,
+    #[serde(default)]
+    answer: Option<Arc<str>>,
 }
 
 impl Receivers {
@@ -63,7 +69,9 @@ impl Receiver {
             last_success: self.told.last_success,
             failing_since: self.failing_since,
             gave_up_at: self.gave_up_at,
+            gave_up_since: self.gave_up_since,
             last_failure: self.last_failure,
+            answer: self.answer.clone(),
         };
         Document::record(Table::ReceiverFacts, &*self.told.name, &record)
     }
@@ -73,7 +81,9 @@ impl Receiver {
         let past = |at: Option<Timestamp>| at.map(|at| shift.past(at));
         self.told.last_success = self.told.last_success.or(past(record.last_success));
         self.gave_up_at = self.gave_up_at.or(past(record.gave_up_at));
+        self.gave_up_since = self.gave_up_since.or(past(record.gave_up_since));
         self.last_failure = self.last_failure.or(record.last_failure);
+        self.answer = self.answer.take().or_else(|| record.answer.clone());
         if !self.was_heard {
             self.failing_since = past(record.failing_since);
         }
@@ -83,7 +93,6 @@ impl Receiver {
 
 #[cfg(test)]
 mod tests {
-    use super::super::FAILING_AFTER;
     use super::super::tests::{DELIVERED, FAILED, GIVEN_UP, at, hear, lasts, receivers};
     use super::*;
     use crate::model::{ClockAnchor, Span};
@@ -117,7 +126,7 @@ mod tests {
         hear(&mut all, 10, DELIVERED, 0);
         assert!(all.has_unsaved());
         let after = restarted(&mut all, 100);
-        assert_eq!(after.snapshot()[0].last_success, Some(at(10)));
+        assert_eq!(after.snapshot(at(100))[0].last_success, Some(at(10)));
         assert!(!all.has_unsaved());
     }
 
@@ -141,7 +150,7 @@ mod tests {
         let mut all = receivers();
         hear(&mut all, 10, GIVEN_UP, 0);
         let after = restarted(&mut all, 100);
-        assert_eq!(lasts(&after, 101), FAILING_AFTER);
+        assert_eq!(lasts(&after, 101), Span::from_secs(91), "the true time");
         assert_eq!(lasts(&after, 10 + 900), Span::ZERO);
     }
 }

@@ -241,8 +241,14 @@ impl Dispatcher {
             &verdict.disposition,
             circumstances.now.mono,
         );
-        self.outbox
-            .on_result(&attempt, opening, &verdict, circumstances.now);
+        let answer = result.words().into();
+        self.outbox.on_result(
+            &attempt,
+            opening,
+            &verdict,
+            Some(&answer),
+            circumstances.now,
+        );
     }
 
     /// What happened since this was last asked; what was suppressed is logged.

@@ -31,6 +31,16 @@ impl Reporter {
 
     /// Reports `kind`, now or when the monitor has room.
     pub(in crate::notify) fn report(&mut self, kind: DeliveryEventKind, queue: QueueState) {
+        self.report_answer(kind, queue, None);
+    }
+
+    /// As [`Self::report`], with what became of a failed attempt.
+    pub(in crate::notify) fn report_answer(
+        &mut self,
+        kind: DeliveryEventKind,
+        queue: QueueState,
+        answer: Option<Arc<str>>,
+    ) {
         if self.backlog.len() == MAX_BACKLOG {
             warn!(
                 receiver = &*self.receiver,
@@ -42,6 +52,7 @@ impl Reporter {
             receiver: Arc::clone(&self.receiver),
             kind,
             queue,
+            answer,
         });
         self.push();
     }

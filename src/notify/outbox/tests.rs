@@ -115,7 +115,7 @@ fn send(outbox: &mut Outbox, verdict: &Verdict) -> Vec<String> {
         ));
         let opening = attempt.opening.clone().unwrap_or_else(|| incident("key"));
         outbox.is_opening(receiver, group, opening.clone());
-        outbox.on_result(&attempt, Some(opening), verdict, anchor());
+        outbox.on_result(&attempt, Some(opening), verdict, None, anchor());
     }
     sent
 }
@@ -199,7 +199,7 @@ fn a_dead_letter_is_sent_again_under_its_id_as_long_as_it_is_true() {
     let mut outbox = outbox(&["chat"]);
     outbox.push(firing("chat", "a"), anchor());
     let attempt = outbox.start(now(), ALL).remove(0);
-    outbox.on_result(&attempt, None, &DEAD, anchor());
+    outbox.on_result(&attempt, None, &DEAD, None, anchor());
     let id = outbox.deliveries().dead_letters[0]
         .delivery
         .subject
@@ -265,6 +265,7 @@ fn a_restart_forgets_neither_what_waits_nor_what_was_told_nor_who_is_gone() {
             .unwrap(),
         None,
         &gone(),
+        None,
         anchor(),
     );
     let mut outbox = restarted(&mut outbox, &["chat", "oncall"]);

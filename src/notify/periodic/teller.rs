@@ -146,12 +146,11 @@ impl Teller {
             );
         }
         self.due = at;
-        self.reporter.report(
-            DeliveryEventKind::Failed {
-                reason,
-                dead: false,
-            },
-            self.owed.state(),
-        );
+        let kind = DeliveryEventKind::Failed {
+            reason,
+            dead: false,
+        };
+        self.reporter
+            .report_answer(kind, self.owed.state(), Some(result.words().into()));
     }
 }

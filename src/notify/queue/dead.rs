@@ -33,6 +33,8 @@ pub struct DeadLetter {
     pub opening: Option<Opening>,
     /// Whether the group has resolved since: a firing is news no longer.
     pub over: bool,
+    /// What the receiver answered, in words that may be shown.
+    pub answer: Option<Arc<str>>,
 }
 
 /// Why a dead letter is not sent again.
@@ -119,8 +121,16 @@ impl ReceiverQueue {
             attempts: attempt.number,
             opening: attempt.opening.clone(),
             over: false,
+            answer: None,
         };
         self.keep_letter(letter);
+    }
+
+    /// Notes what the receiver answered, where it was the end of this notification.
+    pub fn note_answer(&mut self, id: &DeliveryId, answer: Option<&Arc<str>>) {
+        if let Some(letter) = self.letters.back_mut().filter(|letter| letter.id == *id) {
+            Arc::make_mut(letter).answer = answer.cloned();
+        }
     }
 
     pub(super) fn keep_letter(&mut self, letter: DeadLetter) {

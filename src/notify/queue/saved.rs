@@ -74,6 +74,8 @@ struct LetterRecord {
     attempts: u32,
     opening: Option<OpeningRecord>,
     over: bool,
+    #[serde(default)]
+    answer: Option<Arc<str>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -258,6 +260,7 @@ impl ReceiverQueue {
             attempts: record.attempts,
             opening: record.opening.map(Into::into),
             over: record.over,
+            answer: record.answer,
         };
         self.keep_letter(letter);
         self.letters
@@ -355,6 +358,7 @@ impl LetterRecord {
             attempts,
             opening,
             over,
+            answer,
         } = letter;
         Self {
             receiver: Arc::clone(receiver),
@@ -366,6 +370,7 @@ impl LetterRecord {
             attempts: *attempts,
             opening: opening.as_ref().map(Into::into),
             over: *over,
+            answer: answer.clone(),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::http_client::{HttpError, HttpResponse};
 use crate::model::{ClockAnchor, Span, Timestamp};
 use crate::monitor::DeliveryFailure;
 
+use super::answer;
 use super::slack_bot::{self, Said};
 
 /// How long things last. The defaults are the product's; tests shrink them.
@@ -156,6 +157,17 @@ impl fmt::Display for AttemptResult {
             Self::Answered(response) => write!(f, "status {}", response.status),
             Self::Failed(error) => error.fmt(f),
             Self::SecretUnreadable => f.write_str("nothing sent: a secret cannot be read"),
+        }
+    }
+}
+
+impl AttemptResult {
+    /// The result for people, in bounded words without secrets: `HTTP 404 Not Found`.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Answered(response) => answer::words(response.status, &response.body),
+            Self::Failed(error) => error.to_string(),
+            Self::SecretUnreadable => "nothing was sent: a secret cannot be read".to_owned(),
         }
     }
 }

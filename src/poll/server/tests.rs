@@ -129,7 +129,7 @@ fn name_of(kind: &PollEventKind) -> String {
     match kind {
         PollEventKind::Connected { .. } => "connected".into(),
         PollEventKind::Answered { .. } => "answered".into(),
-        PollEventKind::Failed { error, .. } => format!("failed: {error}"),
+        PollEventKind::Failed { error, .. } => format!("failed: {}", error.reason),
         PollEventKind::Overdue { .. } => "overdue".into(),
         PollEventKind::Skipped => "skipped".into(),
         PollEventKind::Heartbeat(_) => "heartbeat".into(),

@@ -249,7 +249,7 @@ mod tests {
         let seen = scene.assess(60_020);
         assert_eq!(scene.tracker.facts().relation, Relation::Restored);
         assert_eq!(
-            (seen.stale, seen.reason, seen.lag.lower),
+            (seen.stale, seen.reason.clone(), seen.lag.lower),
             (true, StateReason::Starting, Some(Span::ZERO))
         );
         assert!(

@@ -195,7 +195,7 @@ impl Page {
             .collect();
         Self {
             head: Head::of(
-                summary_text(report.summary()),
+                title_text(report.summary(), &deliveries),
                 report.summary(),
                 (fleet, &report.exporter),
                 now,
@@ -250,6 +250,19 @@ fn summary_text(summary: Summary) -> String {
         "no pairs".to_owned()
     } else {
         parts.join(", ")
+    }
+}
+
+/// The summary of the pairs, after the receivers that take no notifications: who is not notified
+/// needs to see that first.
+fn title_text(summary: Summary, deliveries: &DeliveriesReport) -> String {
+    let receivers = deliveries.receivers.iter();
+    let failing = receivers.filter(|receiver| receiver.level == Level::Critical.label());
+    let pairs = summary_text(summary);
+    match failing.count() {
+        0 => pairs,
+        1 => format!("1 receiver failing, {pairs}"),
+        many => format!("{many} receivers failing, {pairs}"),
     }
 }
 

@@ -73,13 +73,11 @@ fn starting(exporter: &ExporterReport) -> Option<Notice> {
 /// The configuration on the disk is not the one at work.
 fn refused(fleet: &FleetSnapshot) -> Option<Notice> {
     let reload = &fleet.reload;
-    if reload.successful {
-        return None;
-    }
+    let why = &reload.failure.as_ref()?.sentence;
     let at = Moment::of(reload.last_success.as_secs_f64()).text;
     let text = format!(
         "The last reload was refused: the exporter runs with the configuration of {at}. \
-         Its log names each mistake, and so does redis-cross-dc-exporter check-config."
+         {why}"
     );
     Some(Notice::new(Level::Warning, text))
 }
@@ -116,10 +114,14 @@ mod tests {
     #[test]
     fn a_refused_reload_is_a_banner() {
         let (mut fleet, now) = fleet(Scene::Streaming);
-        fleet.reload.successful = false;
+        fleet.reload.failure = Some(crate::monitor::ReloadFailure {
+            since: now,
+            sentence: "pol: is not a known key".into(),
+        });
         let texts = texts(&fleet, now);
         assert!(
-            texts[0].starts_with("The last reload was refused"),
+            texts[0].starts_with("The last reload was refused")
+                && texts[0].ends_with("pol: is not a known key"),
             "{texts:?}"
         );
     }

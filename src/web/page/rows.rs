@@ -82,6 +82,10 @@ pub(super) struct ReceiverRow {
     pub(super) last: Option<Moment>,
     pub(super) given_up: u64,
     pub(super) closed_until: Option<Moment>,
+    /// Since when it fails, where it does.
+    pub(super) failing_since: Option<Moment>,
+    /// What is wrong; empty where nothing is.
+    pub(super) trouble: String,
 }
 
 /// Something that a receiver was told, or was to be told.
@@ -334,11 +338,11 @@ impl ReceiverRow {
         let since = receiver
             .oldest_timestamp
             .map(|at| format!("{}, since {}", receiver.waiting, utc_text(at)));
-        let level = match (receiver.circuit_open_until_timestamp, receiver.given_up) {
-            (Some(_), _) => Level::Critical,
-            (None, 0) => Level::Ok,
-            (None, _) => Level::Warning,
-        };
+        let levels = [Level::Ok, Level::Warning, Level::Critical];
+        let level = levels
+            .into_iter()
+            .find(|level| level.label() == receiver.level)
+            .unwrap_or(Level::Unknown);
         Self {
             name: receiver.receiver.clone(),
             level: level.label(),
@@ -346,6 +350,8 @@ impl ReceiverRow {
             last: receiver.last_success_timestamp.map(Moment::of),
             given_up: receiver.given_up,
             closed_until: receiver.circuit_open_until_timestamp.map(Moment::of),
+            failing_since: receiver.failing_since_timestamp.map(Moment::of),
+            trouble: receiver.trouble.clone().unwrap_or_default(),
         }
     }
 }
@@ -384,7 +390,7 @@ impl DeliveryRow {
             outcome: delivery
                 .failure
                 .as_ref()
-                .map_or_else(|| "taken".to_owned(), |why| format!("given up: {why}")),
+                .map_or_else(|| "taken".to_owned(), |why| given_up(why, delivery)),
             again: false,
         }
     }
@@ -402,6 +408,11 @@ impl DeliveryRow {
             ..row
         }
     }
+}
+
+/// Why a delivery was given up: by what the receiver answered, where that is known.
+fn given_up(why: &str, delivery: &DeliveryReport) -> String {
+    format!("given up: {}", delivery.answer.as_deref().unwrap_or(why))
 }
 
 impl FailoverRow {

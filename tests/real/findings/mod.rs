@@ -11,6 +11,8 @@ mod f04_master_returns_empty;
 mod f05_times_are_the_faults;
 mod f06_axis;
 mod f07_map;
+mod f08_receivers;
+mod f09_own_faults;
 mod f10_full_syncs_restart;
 mod f11_failover_in_one_sentence;
 mod f12_alertmanager_example;

@@ -57,7 +57,9 @@ async fn a_wrong_password_is_an_error_of_its_own() {
     let exporter = Exporter::start(&format!("redis: {{password: not-{OLD}}}\n{yaml}")).await;
     let sampler = Sampler::start(exporter.url());
     refused(&exporter).await;
-    let lost = |s: &Sample| s.pair.state == PairState::MasterUnreachable;
+    let lost = |s: &Sample| {
+        s.pair.state == PairState::Unknown && s.pair.reason.contains("refused the login")
+    };
     sampler
         .wait_for(PAIR, "both failures to be counted", PATIENCE, lost)
         .await;

@@ -32,6 +32,8 @@ fn history(lags: &[Option<f64>]) -> HistoryReport {
             now_timestamp: NOW,
             snapshot_timestamp: NOW,
             stuck_seconds: None,
+            reload_failed: None,
+            reload_failed_timestamp: None,
         },
     }
 }
