@@ -53,6 +53,10 @@ pub(super) struct Group {
 /// An alert of the group. Its snapshot is the receiver's view: resolved also when the receiver no
 /// longer wants it.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about what was said"
+)]
 pub(super) struct Member {
     pub(super) alert: Arc<AlertSnapshot>,
     /// The severity that it had in the last notification.
@@ -99,17 +103,32 @@ struct Tally {
     severity: Option<Severity>,
     /// What there is to say.
     news: BTreeSet<NotifyReason>,
-    /// Whether something is critical that is no part of what a person was paged for: the receiver
-    /// was told that it is clear for now.
-    back: bool,
-    /// Whether an alert about a pair is critical that never was before.
-    new_critical_pair: bool,
-    /// The same of a server, or of anything else but a pair.
-    new_critical_other: bool,
+    /// What is critical without being part of what a person was paged for.
+    critical: NewlyCritical,
     /// Whether there is an alert that may be told.
     awake: bool,
     /// What keeps one that was told from being repeated.
     quiet: Option<HeldBack>,
+}
+
+/// What is critical that no page was about.
+#[derive(Clone, Copy, Debug, Default)]
+struct NewlyCritical {
+    /// Something of which the receiver was notified that it is clear for now.
+    back: bool,
+    /// An alert about a pair that never was critical before.
+    pair: bool,
+    /// The same of a server, or of anything else but a pair.
+    other: bool,
+}
+
+/// What became of a reminder that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reminder {
+    /// It is to be sent.
+    Due,
+    /// It is not sent; this is why, where that is counted.
+    Skipped(Option<HeldBack>),
 }
 
 /// What is said of the group: the parts of a notification that the group knows.
@@ -339,17 +358,16 @@ impl Group {
         })
     }
 
-    /// Lets a repetition pass that is not to be told. Returns what kept it from being told, where
-    /// that is counted; `None` when it is to be told.
-    pub(super) fn skip_repeat(&mut self, now: Timestamp, plan: Plan) -> Option<Option<HeldBack>> {
+    /// Lets a reminder pass that is not to be sent.
+    pub(super) fn review_reminder(&mut self, now: Timestamp, plan: Plan) -> Reminder {
         if !plan.hushed || plan.reason != NotifyReason::Repeat {
-            return None;
+            return Reminder::Due;
         }
         if let Some(told) = &mut self.told {
             told.at = now;
         }
         (self.planned, self.unsaved) = (false, true);
-        Some(plan.quiet)
+        Reminder::Skipped(plan.quiet)
     }
 
     fn touch(&mut self, now: Timestamp) {
@@ -387,7 +405,7 @@ impl Group {
             // The receiver knows that the group is critical: alerts that escalate one after the
             // other, as all do when a datacenter is cut, are told together.
             NotifyReason::Escalated => changed_at.max(told.at + timing.group_wait),
-            NotifyReason::NewInGroup if tally.new_critical_other => {
+            NotifyReason::NewInGroup if tally.critical.other => {
                 changed_at.max(told.at) + timing.group_wait
             }
             // What joins or heals together does so over some seconds: the first of it does not go
@@ -395,7 +413,7 @@ impl Group {
             _ => (changed_at + timing.group_wait).max(told.at + timing.group_interval),
         };
         let has = |reason| tally.news.contains(&reason);
-        let repage = tally.back
+        let repage = tally.critical.back
             || (repage_on.new_critical && tally.is_another_matter(told, due, timing))
             || (repage_on.escalated && has(NotifyReason::Escalated))
             || (repage_on.new_in_group && has(NotifyReason::NewInGroup));
@@ -549,12 +567,12 @@ impl Tally {
         }
         if member.is_newly_critical() {
             let is_pair = member.alert.identity.rule.target() == TargetKind::Pair;
-            self.new_critical_pair |= is_pair;
-            self.new_critical_other |= !is_pair;
+            self.critical.pair |= is_pair;
+            self.critical.other |= !is_pair;
         }
         if member.told.is_some_and(|told| told < severity) {
             self.news.insert(NotifyReason::Escalated);
-            self.back |= member.told_flapping;
+            self.critical.back |= member.told_flapping;
         } else if member.told.is_none() || member.told_flapping {
             self.news.insert(NotifyReason::NewInGroup);
         }
@@ -574,8 +592,8 @@ impl Tally {
             .group_interval
             .mul_f64(PAIRS_BELONG)
             .max(PAIRS_BELONG_AT_LEAST);
-        (self.new_critical_other && due - last >= timing.group_interval)
-            || (self.new_critical_pair && due - last >= pairs)
+        (self.critical.other && due - last >= timing.group_interval)
+            || (self.critical.pair && due - last >= pairs)
     }
 
     /// The weightiest thing there is to say; `None` when nothing is new.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wildmatch::WildMatch;
 
 use super::engine::explains_up_to;
-use super::group::{Group, Statement, Timing};
+use super::group::{Group, Reminder, Statement, Timing};
 use super::saved::GroupsKept;
 use super::types::label_of;
 use super::{
@@ -412,8 +412,8 @@ impl Receiver {
         let plan = group
             .plan(timing, self.repage_on)
             .filter(|plan| plan.due <= now)?;
-        if let Some(quiet) = group.skip_repeat(now, plan) {
-            self.held_back.extend(quiet);
+        if let Reminder::Skipped(why) = group.review_reminder(now, plan) {
+            self.held_back.extend(why);
             return None;
         }
         let statement = group.tell(now, plan, outlook.current)?;
@@ -538,8 +538,8 @@ impl Statement {
             reason,
             severity,
             alerts,
-            affected,
             news,
+            affected,
             held,
             generation,
             decided_at,

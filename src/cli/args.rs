@@ -28,7 +28,7 @@ pub(super) struct Global {
     )]
     pub(super) config_file: PathBuf,
     /// Where the exporter listens, such as 0.0.0.0:10121, :10121 or localhost:10121; the default is
-    /// web.listen_address of the configuration file, or else 0.0.0.0:10121
+    /// `web.listen_address` of the configuration file, or else 0.0.0.0:10121
     #[arg(long = "web.listen-address", global = true, value_name = "ADDR")]
     pub(super) listen_address: Option<ListenAddress>,
     /// HTTPS, passwords and headers, in the format of Prometheus' exporter-toolkit (see
@@ -108,7 +108,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct ExporterArgs {
     /// The running exporter's address, such as `http://127.0.0.1:10121`; the default follows
-    /// --web.listen-address, or else web.listen_address of the configuration file
+    /// --web.listen-address, or else `web.listen_address` of the configuration file
     #[arg(long = "exporter.url", value_name = "URL")]
     pub(super) url: Option<String>,
     /// The user, where the exporter asks for one
@@ -236,7 +236,7 @@ pub(super) struct TestNotifyArgs {
 #[derive(Debug, Args)]
 pub(super) struct RulesArgs {
     /// Where people reach the exporter, for links to runbooks and to the page; the default is the
-    /// configuration's notify.external_url
+    /// configuration's `notify.external_url`
     #[arg(long = "external-url", value_name = "URL")]
     pub(super) external_url: Option<String>,
     /// Only the rules of this group

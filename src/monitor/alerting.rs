@@ -1,27 +1,29 @@
-//! From assessments to alerts: what each rule reads of a pair or a server.
+//! The owner of alerting: evaluates the rules of pairs, servers and this exporter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::causes::{self, PairCauses, ServerCauses};
-use super::context::{self, PairFault};
+use super::alert_keys::{
+    PairKeys, causes_of_full_syncs, entry_keys, pair_keys, receiver_keys, server_keys,
+};
+use super::causes;
+use super::context;
 use super::faults::{RELOAD_RULE, ReloadFailure, fault_context};
 use super::fleet::RecentFailovers;
 use super::full_syncs::FullSyncs;
 use super::isolation::Isolation;
-use super::outage::{LinkWatch, Outage};
+use super::outage::LinkWatch;
+use super::readings::{history_lost_reading, pair_inputs, with_syncs};
 use super::receivers::Trouble;
 use super::sentinels::Quorum;
 use crate::alert::{
     AlertContext, AlertEngine, AlertGroups, AlertKey, Cause, Details, Due, Evaluation, GroupKey,
-    Labels, ListedAlert, Outlook, Quiet, Reading, ResolveReason, Rule, RuleInput, Service,
-    ServiceRole, Target, TargetKind, Transition,
+    ListedAlert, Outlook, Quiet, Reading, ResolveReason, Rule, RuleInput, Service, Target,
+    TargetKind, Transition,
 };
-use crate::config::{
-    AlertSettings, CountRule, LevelRule, LevelThreshold, NotifySettings, Settings,
-};
+use crate::config::{CountRule, LevelRule, LevelThreshold, NotifySettings, Settings};
 use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
-use crate::replication::{Assessment, HistoryLoss, MasterHistory, PairState, Pause, ServerFacts};
+use crate::replication::{Assessment, HistoryLoss, MasterHistory, Pause, ServerFacts};
 use crate::topology::{Pair, Server, Topology};
 
 /// How long restored alerts may wait for the first polls of their targets: longer than any poll
@@ -69,18 +71,6 @@ pub(super) struct Alerting {
     carried: BTreeMap<AlertKey, (Timestamp, u64)>,
     /// Until when nobody is notified, unless all restored alerts are confirmed before.
     confirm_by: Option<Timestamp>,
-}
-
-/// The keys of one pair's alerts.
-#[derive(Debug)]
-struct PairKeys {
-    lag_seconds: AlertKey,
-    lag_bytes: AlertKey,
-    link_down: AlertKey,
-    unknown: AlertKey,
-    diverged: AlertKey,
-    history_lost: AlertKey,
-    causes: PairCauses,
 }
 
 /// What the rules of a pair look at.
@@ -398,6 +388,15 @@ impl Alerting {
             Some(transition) => self.tell(transition, now),
             None if is_another => self.note_again(&server.addr, now),
             None => {}
+        }
+    }
+
+    /// Takes in a server's first answer: full syncs after it count, also those before the rules are
+    /// next evaluated.
+    pub(super) fn begin_to_count(&mut self, server: &ServerAddr, facts: &ServerFacts) {
+        self.counts.begin(server, facts);
+        if !self.full_syncs_seen.contains_key(server) {
+            self.counts_another(server, facts);
         }
     }
 
@@ -732,229 +731,5 @@ impl Alerting {
             entry.caused_by = self.engine.cause_of(&entry.alert.key(), now);
         }
         listed
-    }
-}
-
-fn pair_keys(
-    topology: &Topology,
-    unreachable: &BTreeMap<ServerAddr, AlertKey>,
-    faults: &BTreeMap<ServerAddr, AlertKey>,
-) -> Vec<PairKeys> {
-    let servers = ServerCauses {
-        unreachable,
-        faults,
-    };
-    topology
-        .pairs
-        .iter()
-        .map(|pair| PairKeys::of(pair, &servers, topology))
-        .collect()
-}
-
-fn causes_of_full_syncs(
-    topology: &Topology,
-    keys: &[PairKeys],
-) -> BTreeMap<ServerAddr, Arc<[Cause]>> {
-    let masters = topology.pairs.iter().map(|pair| &pair.master);
-    let lost = keys.iter().map(|keys| &keys.history_lost);
-    causes::of_full_syncs(masters.zip(lost))
-}
-
-/// The reason of an alert about full syncs, with those that are under way.
-fn with_syncs(reason: String, services: &[Service]) -> String {
-    let given = services
-        .iter()
-        .filter(|service| service.role == ServiceRole::Master);
-    let syncs = given.filter_map(|service| {
-        let sync = service.sync?;
-        Some(format!(
-            "; {}, replica {}: {sync}",
-            service.pair, service.peer
-        ))
-    });
-    syncs.fold(reason, |reason, sync| reason + &sync)
-}
-
-fn receiver_keys(settings: &NotifySettings) -> BTreeMap<Arc<str>, AlertKey> {
-    let key = |name: &str| {
-        AlertKey::new(
-            Rule::ReceiverFailing,
-            Arc::new(labels([("receiver", name.to_owned())])),
-        )
-    };
-    settings
-        .receivers
-        .iter()
-        .map(|receiver| (receiver.name.as_str().into(), key(&receiver.name)))
-        .collect()
-}
-
-impl PairKeys {
-    fn of(pair: &Pair, servers: &ServerCauses<'_>, topology: &Topology) -> Self {
-        let labels = Arc::new(pair_labels(pair));
-        let key = |rule| AlertKey::new(rule, Arc::clone(&labels));
-        let link_down = key(Rule::LinkDown);
-        let history_lost = key(Rule::HistoryLost);
-        Self {
-            lag_seconds: key(Rule::LagSeconds),
-            lag_bytes: key(Rule::LagBytes),
-            unknown: key(Rule::Unknown),
-            causes: PairCauses::of(pair, &link_down, &history_lost, servers, topology),
-            diverged: key(Rule::Diverged),
-            link_down,
-            history_lost,
-        }
-    }
-
-    fn all(&self) -> [&AlertKey; 6] {
-        let Self {
-            lag_seconds,
-            lag_bytes,
-            link_down,
-            unknown,
-            diverged,
-            history_lost,
-            ..
-        } = self;
-        [
-            lag_seconds,
-            lag_bytes,
-            link_down,
-            unknown,
-            diverged,
-            history_lost,
-        ]
-    }
-}
-
-type PairInput<'a> = (&'a AlertKey, RuleInput<'a>, PairFault, &'a Arc<[Cause]>);
-
-/// What each rule of a pair reads. `is_down` says whether the alert about its link fires.
-fn pair_inputs<'a>(
-    keys: &'a PairKeys,
-    look: &PairLook<'a>,
-    is_down: bool,
-    now: Timestamp,
-) -> [PairInput<'a>; 5] {
-    let seen = look.seen;
-    let rules: &AlertSettings = &look.pair.alerts;
-    let seconds = |rule, reading| RuleInput::Seconds { rule, reading };
-    let lag = Reading {
-        estimate: seen.lag.estimate,
-        lower: seen.lag.lower,
-        upper: seen.lag.upper,
-    };
-    let bytes = RuleInput::Bytes {
-        rule: &rules.lag_bytes,
-        reading: Reading {
-            estimate: seen.bytes.estimate,
-            lower: seen.bytes.lower,
-            upper: seen.bytes.upper,
-        },
-    };
-    let lag = seconds(&rules.lag_seconds, lag);
-    let link = seconds(&rules.link_down, link_reading(look, is_down, now));
-    let unknown_for = Reading::exact((now - look.since.known).or_zero());
-    let unknown = seconds(&rules.unknown, unknown_for);
-    let diverged = diverged_reading(seen, look.since, now);
-    let diverged = seconds(&rules.diverged, diverged);
-    let causes = &keys.causes;
-    [
-        (&keys.lag_seconds, lag, PairFault::Lag, &causes.lag),
-        (&keys.lag_bytes, bytes, PairFault::Lag, &causes.lag),
-        (&keys.link_down, link, PairFault::Link, &causes.link),
-        (&keys.unknown, unknown, PairFault::Unknown, &causes.unknown),
-        (
-            &keys.diverged,
-            diverged,
-            PairFault::Diverged,
-            &causes.diverged,
-        ),
-    ]
-}
-
-pub(super) fn pair_labels(pair: &Pair) -> Labels {
-    labels([
-        ("pair", pair.key.name.to_string()),
-        ("source_dc", pair.source_dc.to_string()),
-        ("target_dc", pair.target_dc.to_string()),
-        ("replica", pair.key.replica.to_string()),
-    ])
-}
-
-fn labels<const N: usize>(pairs: [(&str, String); N]) -> Labels {
-    pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
-}
-
-pub(super) fn server_labels(server: &Server) -> Labels {
-    labels([
-        ("dc", server.dc.to_string()),
-        ("server", server.addr.to_string()),
-    ])
-}
-
-fn server_keys(topology: &Topology, rule: Rule) -> BTreeMap<ServerAddr, AlertKey> {
-    let key = |server: &Server| AlertKey::new(rule, Arc::new(server_labels(server)));
-    topology
-        .servers
-        .iter()
-        .map(|(addr, server)| (addr.clone(), key(server)))
-        .collect()
-}
-
-fn entry_keys(topology: &Topology) -> BTreeMap<PairName, (AlertKey, CountRule)> {
-    let entry = |pair: &Arc<Pair>| {
-        let key = AlertKey::new(
-            Rule::Failover,
-            Arc::new(labels([("pair", pair.key.name.to_string())])),
-        );
-        (pair.key.name.clone(), (key, pair.alerts.failover))
-    };
-    topology.pairs.iter().map(entry).collect()
-}
-
-/// How long the pair has been diverged: from its first moment on at least the smallest level. While
-/// a server is silent, nobody knows.
-fn diverged_reading(seen: &Assessment, since: Since, now: Timestamp) -> Reading<Span> {
-    match (seen.state, since.diverged) {
-        (PairState::Diverged, Some(since)) => {
-            Reading::exact((now - since).max(Span::from_millis(1)))
-        }
-        (_, Some(_)) => Reading::NO_DATA,
-        (_, None) => Reading::exact(Span::ZERO),
-    }
-}
-
-/// Whether the master lost its history: once.
-fn history_lost_reading(loss: Option<&Arc<HistoryLoss>>, now: Timestamp) -> Reading<u64> {
-    let is_lost = loss.is_some_and(|loss| !loss.is_over(now));
-    Reading::exact(u64::from(is_lost))
-}
-
-/// How long the link has been down or stalled. Streaming is zero, once the replica was placed in its
-/// master's history again: before that its lag is the one of the outage. A full sync that makes up
-/// for an outage which fires is a part of it. Every other state has its own rule or none, and leaves
-/// an alert as it is.
-fn link_reading(look: &PairLook<'_>, is_down: bool, now: Timestamp) -> Reading<Span> {
-    let seen = look.seen;
-    let lasts = look
-        .link
-        .outage()
-        .and_then(Outage::lasts_since)
-        .map(|since| now - since);
-    let is_back = look
-        .link
-        .outage()
-        .is_none_or(|outage| outage.is_placed(seen));
-    match (seen.state, seen.link_down_for, lasts) {
-        (PairState::LinkDown | PairState::Stalled, Some(down), lasts) => {
-            Reading::exact(lasts.map_or(down, |lasts| lasts.max(down)))
-        }
-        (PairState::FullSync, _, Some(lasts)) if is_down => Reading::exact(lasts),
-        (PairState::Streaming, ..) if is_back => Reading::exact(Span::ZERO),
-        _ => Reading::NO_DATA,
     }
 }

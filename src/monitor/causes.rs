@@ -135,14 +135,14 @@ pub(super) fn targets(topology: &Topology, notify: &NotifySettings) -> Vec<Targe
     let pairs = topology.pairs.iter().map(|pair| {
         of_alert(
             TargetKind::Pair,
-            super::alerting::pair_labels(pair),
+            super::alert_keys::pair_labels(pair),
             Arc::clone(&pair.labels),
         )
     });
     let servers = topology.servers.values().map(|server| {
         of_alert(
             TargetKind::Server,
-            super::alerting::server_labels(server),
+            super::alert_keys::server_labels(server),
             Arc::default(),
         )
     });

@@ -672,6 +672,11 @@ impl Fleet {
             .map(|server| (&server.meta, &server.facts))
     }
 
+    /// What is known of one server, if it is watched.
+    pub(super) fn facts_of(&self, addr: &ServerAddr) -> Option<&ServerFacts> {
+        self.servers.get(addr).map(|server| &server.facts)
+    }
+
     /// Whether every server was polled once, with whatever result.
     pub(super) fn all_polled(&self) -> bool {
         self.servers

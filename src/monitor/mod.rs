@@ -3,6 +3,7 @@
 //! Sans-IO: no clock, no socket, no task. Whoever runs it reads the clock, hands in events and
 //! carries out the actions; a test does the same in virtual time.
 
+mod alert_keys;
 #[cfg(test)]
 mod alert_tests;
 mod alerting;
@@ -21,6 +22,7 @@ mod journal;
 mod outage;
 #[cfg(test)]
 mod pause_tests;
+mod readings;
 mod receivers;
 #[cfg(test)]
 mod restart_tests;
@@ -261,7 +263,11 @@ impl Monitor {
         if let Some(at) = event.at() {
             self.note_awake(at);
         }
+        let server = event.server.clone();
         self.fleet.handle(event);
+        if let Some(facts) = self.fleet.facts_of(&server) {
+            self.alerting.begin_to_count(&server, facts);
+        }
     }
 
     /// Takes in what delivery has to say.

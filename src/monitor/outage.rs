@@ -197,10 +197,9 @@ impl Outage {
         let full = grew(self.before.full, self.now.full);
         let partial = grew(self.before.partial, self.now.partial);
         match (self.full_sync, full, partial) {
-            (true, ..) => Some(Resync::Full),
+            (true, ..) | (false, Some(true), Some(false)) => Some(Resync::Full),
             (false, Some(false), Some(true)) => Some(Resync::Partial),
             (false, Some(false), Some(false)) => Some(Resync::None),
-            (false, Some(true), Some(false)) => Some(Resync::Full),
             _ => None,
         }
     }

@@ -177,18 +177,15 @@ pub fn facts(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Vec
 /// When the fault began and ended, and how long it has lasted.
 fn since(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
     let began = alert.context.fault_since.unwrap_or(alert.started_at);
-    match alert.resolved {
-        Some((at, _)) => {
-            let ended = alert.context.fault_until.unwrap_or(at).max(began);
-            let lasted = news::length(ended - began);
-            Line::default()
-                .from_to(began, ended, clock)
-                .and(format!(" ({lasted})"))
-        }
-        None => {
-            let lasts = news::length(clock.now - began);
-            Line::default().at(began, clock).and(format!(" ({lasts})"))
-        }
+    if let Some((at, _)) = alert.resolved {
+        let ended = alert.context.fault_until.unwrap_or(at).max(began);
+        let lasted = news::length(ended - began);
+        Line::default()
+            .from_to(began, ended, clock)
+            .and(format!(" ({lasted})"))
+    } else {
+        let lasts = news::length(clock.now - began);
+        Line::default().at(began, clock).and(format!(" ({lasts})"))
     }
 }
 

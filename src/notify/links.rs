@@ -190,12 +190,13 @@ pub fn silence_commands(notification: &Notification, context: &MessageContext) -
             format!(" --exporter.url {}", shell_word(url.trim_end_matches('/')))
         });
     let command = |matchers: &Labels| {
-        let words: String = matchers
+        let words: Vec<_> = matchers
             .iter()
-            .map(|(name, value)| format!(" {}", shell_word(&format!("{name}={value}"))))
+            .map(|(name, value)| shell_word(&format!("{name}={value}")))
             .collect();
+        let words = words.join(" ");
         format!(
-            "redis-cross-dc-exporter silence add{words} --for 2h --comment 'looking into it'{exporter}"
+            "redis-cross-dc-exporter silence add {words} --for 2h --comment 'looking into it'{exporter}"
         )
     };
     let commands = silences(notification);
@@ -212,11 +213,12 @@ fn silence_form(notification: &Notification, context: &MessageContext) -> Option
     let [matchers] = silences.as_slice() else {
         return None;
     };
-    let queries: String = matchers
+    let queries: Vec<_> = matchers
         .iter()
-        .map(|(name, value)| format!("silence={}&", encoded(&format!("{name}={value}"))))
+        .map(|(name, value)| format!("silence={}", encoded(&format!("{name}={value}"))))
         .collect();
-    Some(format!("{base}/?{queries}for=2h#silences"))
+    let queries = queries.join("&");
+    Some(format!("{base}/?{queries}&for=2h#silences"))
 }
 
 /// `text` as one word of a POSIX shell.

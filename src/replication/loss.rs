@@ -260,8 +260,13 @@ impl HistoryLoss {
         }
     }
 
-    /// Takes in the master's answer: it may have been started again with its data.
+    /// Takes in the master's answer: it may have been started again with its data. A master without
+    /// a backlog draws another id when its first replica comes (`createReplicationBacklog` in
+    /// replication.c), so the new history is the one that it names now.
     pub fn master_answered(&mut self, sample: &MasterSample) {
+        if sample.replid != self.from {
+            self.to.clone_from(&sample.replid);
+        }
         let shared = sample.continues.as_ref();
         let Some((_, last_shared)) = shared.filter(|(replid, _)| *replid == self.from) else {
             return;
@@ -272,7 +277,6 @@ impl HistoryLoss {
             Kept::Until { since, .. } => since,
             _ => None,
         };
-        self.to.clone_from(&sample.replid);
         self.kept = Kept::Until { lost, since };
     }
 

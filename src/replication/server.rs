@@ -211,9 +211,9 @@ impl ServerFacts {
         }
         let earlier = self.silent_before.take().into_iter();
         let known = earlier.chain(self.unanswered_since);
-        let begin = known.chain([began]).min().unwrap_or(began);
-        self.unanswered_since = Some(begin);
-        self.trouble.failed(&failure, begin);
+        let since = known.chain([began]).min().unwrap_or(began);
+        self.unanswered_since = Some(since);
+        self.trouble.failed(&failure, since);
         self.last_error = Some(failure);
     }
 

@@ -332,10 +332,10 @@ mod tests {
     fn a_state_without_a_rule_speaks_for_itself() {
         let state = Some("state");
         check((Level::Critical, state), |p| {
-            p.state = PairState::WrongMaster
+            p.state = PairState::WrongMaster;
         });
         check((Level::Unknown, state), |p| {
-            p.state = PairState::Unsupported
+            p.state = PairState::Unsupported;
         });
         check((Level::Warning, state), |p| {
             p.state = PairState::Stalled;

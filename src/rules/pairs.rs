@@ -65,16 +65,17 @@ fn of_selection(selection: &Selection) -> Vec<AlertRule> {
 
 /// A rule for each level that is on.
 fn levels<T: Copy>(rule: &LevelRule<T>, make: impl Fn(Severity, T) -> AlertRule) -> Vec<AlertRule> {
-    let made = levels_of(rule)
+    let alerts = levels_of(rule)
         .into_iter()
         .map(|(severity, level)| make(severity, level));
     // What a rule waits for by its nature (`unknown`) may be longer than the configured `for`.
-    made.map(|alert| AlertRule {
-        hold: alert.hold.max(rule.hold),
-        keep_firing_for: alert.keep_firing_for.max(rule.keep_firing_for),
-        ..alert
-    })
-    .collect()
+    alerts
+        .map(|alert| AlertRule {
+            hold: alert.hold.max(rule.hold),
+            keep_firing_for: alert.keep_firing_for.max(rule.keep_firing_for),
+            ..alert
+        })
+        .collect()
 }
 
 /// Of several exporters, the estimate that is the largest counts for a warning, unless another one

@@ -37,10 +37,10 @@ pub(super) fn after(
     rule: &LevelRule<Span>,
     make: impl Fn(Severity, Span) -> AlertRule,
 ) -> Vec<AlertRule> {
-    let made = levels_of(rule)
+    let alerts = levels_of(rule)
         .into_iter()
         .map(|(severity, at)| make(severity, at.max(rule.hold)));
-    made.collect()
+    alerts.collect()
 }
 
 /// The sentences of which pairs need the server, and of what a failover from it would lose.

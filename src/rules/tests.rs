@@ -160,6 +160,6 @@ fn the_resource_of_the_operator_holds_the_same_groups() {
     let resource = print(Format::PrometheusRule);
     let (head, spec) = resource.split_once("spec:\n  groups:\n").unwrap();
     assert!(head.contains("kind: PrometheusRule"), "{head}");
-    let lines = spec.lines().map(|line| line.strip_prefix("  ").unwrap());
-    assert!(lines.eq(groups.lines()));
+    let outdented = spec.lines().map(|line| line.strip_prefix("  ").unwrap());
+    assert!(outdented.eq(groups.lines()));
 }

@@ -138,7 +138,7 @@ async fn a_link_that_is_cut_under_500_pairs_is_one_message_and_one_incident() {
     }
     let text = slack_text(&slack.requests()[0]);
     assert!(
-        text.contains("RedisCrossDcLinkDown") && text.contains("500 of 500 pairs"),
+        text.contains("500 of 500 pairs dc1 → dc2 stalled or down"),
         "{text}"
     );
     // Long enough for every other rule to fire, and for a group to speak again.

@@ -58,9 +58,9 @@ fn what(line: Line, loss: &HistoryLoss, clock: Clock<'_>) -> Line {
             line.and(format!("{keys}."))
         }
         Kept::Until { lost, since } => {
-            let lost = bytes(lost, Rounding::Nearest);
+            let lacks = bytes(lost, Rounding::Nearest);
             let line = line.and("with an older state at ").at(loss.seen_at, clock);
-            let line = line.and(format!("{keys}: it lacks the last {lost} of its writes"));
+            let line = line.and(format!("{keys}: it lacks the last {lacks} of its writes"));
             match since {
                 Some(since) => line.and(", all since ").at(since, clock).and("."),
                 None => line.and("."),
@@ -131,8 +131,8 @@ fn gone(loss: &HistoryLoss, clock: Clock<'_>) -> Line {
             line.at(loss.last_answer, clock).and(".")
         }
         Kept::Until { lost, .. } if lost > Bytes::ZERO => {
-            let lost = bytes(lost, Rounding::Nearest);
-            Line::words(format!(" Lost: the last {lost} of writes."))
+            let gone = bytes(lost, Rounding::Nearest);
+            Line::words(format!(" Lost: the last {gone} of writes."))
         }
         Kept::Until { .. } => Line::words(" Nothing is lost."),
         Kept::SomeDataSet | Kept::Unknown => {

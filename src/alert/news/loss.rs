@@ -203,6 +203,10 @@ pub(super) fn by(lost: Lost, from: &str, clock: Clock<'_>) -> Line {
 mod tests {
     use super::*;
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "what is known stands among what is not"
+    )]
     const fn millis(millis: i64) -> Option<Span> {
         Some(Span::from_millis(millis))
     }

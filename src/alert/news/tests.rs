@@ -711,7 +711,7 @@ fn f04_a_lost_history_says_what_is_lost_who_has_it_and_how_to_keep_it() {
     let keep = "redis-cli -h 127.2.0.10 -p 17101 REPLICAOF NO ONE";
     let begin = "orders dc1 → dc2: master 127.1.0.10:17100 came back ";
     let says = |loss: HistoryLoss, expected: String| {
-        let text = said(&of_loss(loss)).to_string();
+        let text = said(&of_loss(loss)).clone();
         assert_eq!(text, format!("{begin}{expected}"));
     };
     says(
@@ -766,14 +766,14 @@ fn f04_its_end_says_what_was_lost() {
     let over = |loss| {
         let mut alert = of_loss(loss);
         alert.resolved = Some((at(NOW), ResolveReason::Cleared));
-        said(&alert).to_string()
+        said(&alert).clone()
     };
     let streams_since = Some(at(NOW - 5));
     let copy = ReplicaCopy::Replaced;
     assert_eq!(
         over(HistoryLoss {
-            streams_since,
             copy,
+            streams_since,
             ..loss()
         }),
         "orders dc1 → dc2: resolved. The master came back EMPTY at 06:44:18 UTC (0 of 1000 keys). \
@@ -807,7 +807,7 @@ fn f_full_sync_says_how_far_it_is() {
     let mut alert = alert(Rule::FullSync, &server, context);
     alert.value = Measured::from(Reading::exact(2_u64));
     assert_eq!(
-        said(&alert).to_string(),
+        said(&alert).clone(),
         "orders: full sync to 127.2.0.10:17101: 70.0 MiB of 240.0 MiB read, 6.0 MiB/s, ~29 s left. \
          orders: master 127.1.0.10:17100 (dc1) gave 2 full syncs."
     );

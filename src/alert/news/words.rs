@@ -31,20 +31,20 @@ pub(super) fn span(span: Span, rounding: Rounding) -> String {
     let nanos = span.or_zero().as_nanos();
     let step = match nanos {
         ..10_000_000 => MILLI,
-        ..SECOND => 10 * MILLI,
-        ..10_000_000_000 => 100 * MILLI,
-        ..600_000_000_000 => SECOND,
-        ..172_800_000_000_000 => MINUTE,
+        10_000_000..SECOND => 10 * MILLI,
+        SECOND..10_000_000_000 => 100 * MILLI,
+        10_000_000_000..600_000_000_000 => SECOND,
+        600_000_000_000..172_800_000_000_000 => MINUTE,
         _ => HOUR,
     };
     let nanos = rounded(nanos, step, rounding);
     match nanos {
         0 => "0 s".to_owned(),
         ..10_000_000 => format!("{} ms", nanos / MILLI),
-        ..10_000_000_000 => format!("{} s", decimal(nanos)),
-        ..120_000_000_000 => format!("{} s", nanos / SECOND),
-        ..7_200_000_000_000 => parts(nanos, (MINUTE, "min"), (SECOND, "s")),
-        ..172_800_000_000_000 => parts(nanos, (HOUR, "h"), (MINUTE, "min")),
+        10_000_000..10_000_000_000 => format!("{} s", decimal(nanos)),
+        10_000_000_000..120_000_000_000 => format!("{} s", nanos / SECOND),
+        120_000_000_000..7_200_000_000_000 => parts(nanos, (MINUTE, "min"), (SECOND, "s")),
+        7_200_000_000_000..172_800_000_000_000 => parts(nanos, (HOUR, "h"), (MINUTE, "min")),
         _ => parts(nanos, (DAY, "days"), (HOUR, "h")),
     }
 }

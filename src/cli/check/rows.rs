@@ -64,7 +64,8 @@ pub(super) fn rows(seen: &Seen) -> String {
         let colour = style::of_level(seen.source.level(pair));
         let row = row(cells, &widths, layout);
         let (level, rest) = row.split_at(level_width);
-        text += &format!("{colour}{level}{colour:#}{rest}\n");
+        let line = format!("{colour}{level}{colour:#}{rest}\n");
+        text.push_str(&line);
         for line in details(pair, seen, layout) {
             text += &wrapped(&line);
         }

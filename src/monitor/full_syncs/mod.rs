@@ -48,6 +48,20 @@ impl FullSyncs {
         self.counted.retain(|addr, _| is_watched(addr));
     }
 
+    /// Takes in a server's first answer, which later ones are compared with.
+    pub(super) fn begin(&mut self, addr: &ServerAddr, facts: &ServerFacts) {
+        let is_known = self.counted.contains_key(addr) || self.unclaimed.contains_key(addr);
+        let Some(total) = facts.full_syncs.total().filter(|_| !is_known) else {
+            return;
+        };
+        let begin = Counted {
+            total: Some(total),
+            ..Counted::default()
+        };
+        self.counted.insert(addr.clone(), begin);
+        self.unsaved.insert(addr.clone());
+    }
+
     /// How many full syncs the server gave within `window` before `now`. There is no telling while
     /// it does not answer.
     pub(super) fn count(
@@ -71,12 +85,7 @@ impl FullSyncs {
             }
             return Reading::exact(count);
         }
-        let begin = Counted {
-            total: Some(total),
-            ..Counted::default()
-        };
-        self.counted.insert(addr.clone(), begin);
-        self.unsaved.insert(addr.clone());
+        self.begin(addr, facts);
         Reading::exact(0)
     }
 }
@@ -137,6 +146,19 @@ mod tests {
                 "at {second}"
             );
         }
+    }
+
+    #[test]
+    fn what_comes_between_the_first_answer_and_the_first_look_counts() {
+        let addr = ServerAddr::new("a", 1);
+        let mut facts = ServerFacts::default();
+        facts.last_answer = Some((at(0), at(0)));
+        let mut all = FullSyncs::default();
+        facts.full_syncs.observe(5, None);
+        all.begin(&addr, &facts);
+        facts.full_syncs.observe(6, None);
+        let counted = all.count(&addr, &facts, Span::from_secs(10), at(0));
+        assert_eq!(counted.estimate, Some(1));
     }
 
     #[test]

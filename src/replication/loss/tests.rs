@@ -61,6 +61,7 @@ fn look(sample: MasterSample, life: &'static str, uptime: i64, keys: Option<u64>
     .lost()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as what it is compared with")]
 fn until(lost: u64) -> Option<Kept> {
     Some(Kept::Until {
         lost: Bytes::new(lost),
@@ -223,6 +224,14 @@ fn the_replicas_copy_is_there_until_it_loads_another() {
 fn a_replica_that_was_quick_has_the_new_history_already() {
     let mut loss = loss();
     loss.replica_answered(&replica('b', upstream(14), false), false);
+    assert_eq!(loss.copy, ReplicaCopy::Replaced);
+}
+
+#[test]
+fn a_history_that_begins_with_the_first_replica_is_the_new_one() {
+    let mut loss = loss();
+    loss.master_answered(&sample('e', 0, None));
+    loss.replica_answered(&replica('e', upstream(14), false), false);
     assert_eq!(loss.copy, ReplicaCopy::Replaced);
 }
 

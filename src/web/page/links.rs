@@ -65,6 +65,7 @@ pub(super) fn way(source_dc: &str, target_dc: &str) -> String {
 }
 
 /// A quantity of a link.
+#[derive(Clone, Copy)]
 struct Known<T> {
     /// Of the pairs of which it is known now.
     now: Option<T>,

@@ -217,7 +217,7 @@ fn lines(
         .collect();
     between.sort_by_key(|link| (Reverse(link.level), link.state));
     let few = between.len() <= MOST_LABELS;
-    let mut lines = Vec::new();
+    let mut drawn = Vec::new();
     for link in &between {
         let ends = places
             .get(&*link.source_dc)
@@ -228,9 +228,9 @@ fn lines(
         let curve = Curve::between(*from, *to, frame, answered(link, &between));
         let labelled = few || link.level.label() != "ok";
         let label = labelled.then(|| labels.place(&curve, count_words(link), state_words(link)));
-        lines.push(Line::new(link, &curve, label.flatten()));
+        drawn.push(Line::new(link, &curve, label.flatten()));
     }
-    lines
+    drawn
 }
 
 /// Where `all` datacenters stand: two beside each other, more in a circle that is drawn out to the

@@ -2,7 +2,7 @@
 //! whatever font the reader's system has.
 
 /// The width of a text in the units of `size`, the font's. A bound from above: the advances of
-/// DejaVu Sans Bold, the widest of the usual system fonts, rounded up.
+/// `DejaVu` Sans Bold, the widest of the usual system fonts, rounded up.
 pub(super) fn width(text: &str, size: f64) -> f64 {
     text.chars().map(advance).sum::<f64>() * size
 }

@@ -14,7 +14,7 @@ use crate::receiver::Receiver;
 use crate::stage::LIMIT;
 
 /// How long an alert that is posted lives: longer than any test.
-const LIFETIME: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_mins(10);
 
 /// The example with an Alertmanager that runs it, and what receives its notifications.
 struct Example {
@@ -68,7 +68,7 @@ impl Example {
     /// Posts alerts as Prometheus does; `lives` is zero for those that are resolved.
     async fn post(&self, alerts: &[Labels<'_>], lives: Duration) {
         let now = jiff::Timestamp::now();
-        let start = (now - Duration::from_secs(60)).to_string();
+        let start = (now - Duration::from_mins(1)).to_string();
         let end = (now + lives).to_string();
         let alerts: Vec<Value> = alerts
             .iter()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis_cross_dc_exporter::clock;
 use redis_cross_dc_exporter::lab::{RedisServer, RedisServerBuilder, WanConditions, WanProxy};
-use redis_cross_dc_exporter::model::{Bytes, ClockAnchor, Timestamp};
+use redis_cross_dc_exporter::model::{ClockAnchor, Timestamp};
 use tokio::time::sleep;
 
 use super::message::Message;
@@ -100,7 +100,7 @@ impl Pair {
         let lag = record.lag(at, at)?;
         let bytes = record.bytes(at, at);
         let bytes = bytes.map_or_else(String::new, |bytes| {
-            format!(", {}", Bytes::new(bytes.high as u64))
+            format!(", {:.0} KiB", bytes.high / 1024.0)
         });
         let name = self.name;
         Some(format!("{name}: {:.1} s{bytes} behind", lag.low))

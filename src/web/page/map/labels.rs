@@ -103,11 +103,11 @@ impl Labels {
 
     /// A label below a box, or above it.
     pub(super) fn below(&mut self, site: Rect, first: String, second: String) -> Option<Label> {
-        let size = Label::size(&first, &second);
+        let extent = Label::size(&first, &second);
         let x = f64::midpoint(site.left, site.right);
-        let away = PADDING + size.1 / 2.0;
+        let away = PADDING + extent.1 / 2.0;
         let places = [site.bottom + away, site.top - away]
-            .map(|y| Rect::around(x, y, size).moved_into(self.frame));
+            .map(|y| Rect::around(x, y, extent).moved_into(self.frame));
         self.first_free(&places)
             .map(|place| Label::within(place, first, second))
     }

@@ -66,7 +66,8 @@ pub(super) fn line(dots: &[Dot], scale: &Scale) -> String {
                 dot.begin
             };
             let pen = if n == 0 { "M" } else { "L" };
-            path += &format!("{pen}{x} {}", scale.y(*value));
+            let step = format!("{pen}{x} {}", scale.y(*value));
+            path.push_str(&step);
         }
     }
     path
@@ -103,7 +104,8 @@ fn area(dots: &[Dot], sides: impl Fn(&Dot) -> Option<(f64, f64)>, scale: &Scale)
         let below = edge(run, &lows, |grows| !grows, scale);
         let mut above = edge(run, &highs, |grows| grows, scale);
         above.reverse();
-        path += &format!("M{}L{}Z", below.join("L"), above.join("L"));
+        let outline = format!("M{}L{}Z", below.join("L"), above.join("L"));
+        path.push_str(&outline);
     }
     path
 }
