@@ -37,7 +37,7 @@ pub enum LookError {
 }
 
 /// Polls every server of `settings` for two rounds, or until each has timed out as often. Goes on
-/// for at most [`EXTENSION`] where a pair may be well and nothing bounds its lag yet.
+/// for some seconds more where a pair may be well and nothing bounds its lag yet.
 pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
     let mut look = Look::begin(for_a_look(settings)).await;
     let rounds = look.poll_all().await;

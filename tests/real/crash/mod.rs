@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use redis_cross_dc_exporter::lab::{RedisServer, WanConditions, WanProxy};
+use redis_cross_dc_exporter::lab::{RedisServer, WanConditions, WanProxy, eventually};
+use redis_cross_dc_exporter::report::{AlertReport, DeliveriesReport, ListedState};
 
 use crate::exporter::Exporter;
 use crate::stage::{LIMIT, entry};
@@ -129,8 +130,33 @@ async fn crash(kills: usize, seed: u64) {
     };
     let ((), episodes) = tokio::join!(reaper, story);
     receivers.become_good();
+    exporter.until_ready().await;
+    everything_is_sent(&exporter).await;
     receivers.are_quiet(HEARD).await;
     verdict::check(&receivers, &moments, episodes);
+}
+
+/// Waits until nothing fires and nothing waits to be sent: each datacenter is a group of its own, and
+/// what failed in one of them is tried again after up to a minute.
+async fn everything_is_sent(exporter: &Exporter) {
+    let sent = || async {
+        let deliveries = exporter.get("/api/v1/deliveries").await;
+        let deliveries: DeliveriesReport = serde_json::from_str(&deliveries).unwrap();
+        let waiting = deliveries.waiting.len();
+        let alerts = exporter.alerts().await.alerts;
+        let is_open = |alert: &&AlertReport| alert.state != ListedState::Resolved;
+        let open = alerts.iter().filter(is_open).count();
+        if waiting + open == 0 {
+            Ok(())
+        } else {
+            Err(format!(
+                "{waiting} notifications wait, {open} alerts are open"
+            ))
+        }
+    };
+    eventually("everything to be sent", HEARD, sent)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[tokio::test]
