@@ -103,7 +103,13 @@ impl Pair {
             format!(", {:.0} KiB", bytes.high / 1024.0)
         });
         let name = self.name;
-        Some(format!("{name}: {:.1} s{bytes} behind", lag.low))
+        // While the replica is dead nobody can say when it stopped.
+        let seconds = if lag.high - lag.low < 0.5 {
+            format!("{:.1} s", lag.low)
+        } else {
+            format!("{:.1} to {:.1} s", lag.low, lag.high)
+        };
+        Some(format!("{name}: {seconds}{bytes} behind"))
     }
 }
 
