@@ -1,6 +1,7 @@
 //! What is known of every server and pair: polls in, evidence out.
 
 mod charts;
+mod entries;
 mod losses;
 mod pauses;
 mod saved;
@@ -10,7 +11,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::StateChange;
-use super::alerting::Since;
 use super::chart::{PairChart, PastState};
 use super::context::{at_risk, recent_writes};
 use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
@@ -21,12 +21,12 @@ use crate::alert::{Service, ServiceRole};
 use crate::info::{Observation, Role};
 use crate::model::{
     Datacenter, HeartbeatError, Histogram, PairKey, PairName, PollError, ReplicationId, RunId,
-    ServerAddr, Span, Timestamp, stable_hash,
+    ServerAddr, Span, Timestamp,
 };
 use crate::replication::{
-    Assessment, Evidence, Footprint, Gap, HistoryLimits, HistoryLoss, Lineage, Located,
-    MasterHistory, MasterNews, MasterSample, MinuteMax, PairState, PairTracker, ReplicaIdentity,
-    SavedState, ServerFacts, ack_of, assess,
+    Assessment, Evidence, Footprint, Gap, HistoryLimits, Lineage, MasterHistory, MasterNews,
+    MasterSample, MinuteMax, PairState, PairTracker, ReplicaIdentity, SavedState, ServerFacts,
+    ack_of, assess,
 };
 use crate::topology::{Pair, Server, Topology};
 use charts::ChartsKept;
@@ -708,111 +708,5 @@ impl Fleet {
         };
         let pairs = self.pairs.iter().filter_map(pair).collect();
         (servers.into_values().collect(), pairs)
-    }
-}
-
-impl ServerEntry {
-    fn anew(meta: &Arc<Server>, known: Option<Self>) -> Self {
-        let fresh = Self {
-            meta: Arc::clone(meta),
-            facts: ServerFacts::default(),
-            own_port: None,
-            replid: None,
-            claim: None,
-            polls: 0,
-            skipped: 0,
-            errors: BTreeMap::new(),
-            heartbeat_errors: BTreeMap::new(),
-            as_top: Vec::new(),
-            as_master: Vec::new(),
-            as_replica: Vec::new(),
-        };
-        match known {
-            Some(known) => Self {
-                meta: fresh.meta,
-                as_top: Vec::new(),
-                as_master: Vec::new(),
-                as_replica: Vec::new(),
-                ..known
-            },
-            None => fresh,
-        }
-    }
-
-    fn snapshot(&self, history: Option<Footprint>) -> ServerSnapshot {
-        ServerSnapshot {
-            meta: Arc::clone(&self.meta),
-            facts: self.facts.clone(),
-            polls: self.polls,
-            skipped: self.skipped,
-            errors: self.errors.clone(),
-            history,
-            heartbeat_errors: self.heartbeat_errors.clone(),
-        }
-    }
-}
-
-/// Where the steps of a pair's chart begin: everywhere within the shortest, over the fleet.
-fn phase(pair: &Pair) -> Span {
-    let step = PairChart::finest_step().as_nanos();
-    let hash = stable_hash([pair.key.name.as_str(), &pair.key.replica.to_string()]);
-    Span::from_nanos(i64::try_from(hash >> 1).unwrap_or(0) % step)
-}
-
-impl PairEntry {
-    fn anew(
-        meta: &Arc<Pair>,
-        known: Option<Self>,
-        only_replica: bool,
-        interval: Span,
-        now: Timestamp,
-    ) -> Self {
-        let mut entry = known.unwrap_or_else(|| Self {
-            meta: Arc::clone(meta),
-            tracker: PairTracker::new(interval),
-            lag_max: MinuteMax::default(),
-            chart: PairChart::new(phase(meta)),
-            chart_saved_at: None,
-            told_delay: ToldDelay::default(),
-            only_replica,
-            noted: None,
-            diverged_since: None,
-            link: LinkWatch::default(),
-            watched_since: now,
-        });
-        entry.meta = Arc::clone(meta);
-        entry.only_replica = only_replica;
-        entry.tracker.set_interval(interval);
-        // The tree's polling may have begun anew.
-        entry.told_delay.tell_again();
-        entry
-    }
-
-    /// What is noted of its link.
-    pub(super) fn link(&self) -> &LinkWatch {
-        &self.link
-    }
-
-    /// The history that its master lost.
-    pub(super) fn loss(&self) -> Option<&Arc<HistoryLoss>> {
-        self.tracker.facts().loss.as_ref()
-    }
-
-    /// Since when the pair is as the rules of time look at it.
-    pub(super) fn since(&self) -> Since {
-        let facts = self.tracker.facts();
-        let sampled = facts.located.as_ref().map(Located::received);
-        let known = [
-            Some(self.watched_since),
-            sampled,
-            facts.link.sync_progress_at,
-        ]
-        .into_iter()
-        .flatten()
-        .max();
-        Since {
-            known: known.unwrap_or_default(),
-            diverged: self.diverged_since,
-        }
     }
 }
