@@ -66,8 +66,8 @@ pub(super) const ALL: [Incident; 8] = [
     },
     Incident {
         number: 8,
-        title: "two unrelated servers fail, one after the other",
-        pages: Pages::Incidents(2),
+        title: "two unrelated servers fail, one after the other, and one comes back empty",
+        pages: Pages::Incidents(3),
         play: || Box::pin(two_servers()),
     },
 ];
@@ -149,7 +149,11 @@ async fn dead_replica() -> Transcript {
 }
 
 async fn full_sync() -> Transcript {
-    let master = server().allow_debug().config("repl-timeout 600");
+    // What DEBUG makes would be compressed to nothing.
+    let master = server()
+        .allow_debug()
+        .config("repl-timeout 600")
+        .config("rdbcompression no");
     let pair = Pair::start("orders", master).await;
     let fill = ["DEBUG", "POPULATE", "240", "fill", "1000000"];
     pair.master.command(&fill).await.unwrap();
