@@ -4,7 +4,7 @@
 mod core;
 mod descriptors;
 mod log;
-mod look;
+mod probe;
 mod process;
 mod refresh;
 mod systemd;
@@ -35,7 +35,7 @@ use core::{Command, Core, Inputs};
 use systemd::{Notifier, Watchdog};
 use watched::Watched;
 
-pub use look::{LookError, look};
+pub use probe::{ProbeError, probe_once};
 
 /// Reloads that wait for the core, and the request to end. More are told to try again.
 const COMMAND_QUEUE: usize = 4;

@@ -21,8 +21,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep, timeout};
 
-use super::access::{Peer, Published, Tls};
-use super::crowd::{Activity, Answering};
+use super::access::{Peer, ActiveConfigWatch, Tls};
+use super::connection_table::{ConnectionState, Answering};
 use super::handshake::handshake;
 use super::limits::Limits;
 
@@ -42,7 +42,7 @@ pub(super) struct Ends {
     pub(super) draining: watch::Receiver<bool>,
     /// The web configuration in force: a connection ends when what it was let in by no longer
     /// holds.
-    pub(super) published: Published,
+    pub(super) published: ActiveConfigWatch,
 }
 
 impl Ends {
@@ -53,7 +53,7 @@ impl Ends {
         let outdated = async {
             if self
                 .published
-                .wait_for(|in_force| !in_force.still_speaks(tls.as_ref()))
+                .wait_for(|active| !active.still_speaks(tls.as_ref()))
                 .await
                 .is_err()
             {
@@ -77,13 +77,13 @@ pub(super) struct Host {
 /// One connection's client, and what the server keeps of it.
 pub(super) struct Client {
     pub(super) peer: Peer,
-    pub(super) activity: Arc<Activity>,
+    pub(super) activity: Arc<ConnectionState>,
 }
 
 /// Serves one accepted connection, over TLS where that is in force.
 pub(super) async fn accept(
     (stream, ip): (TcpStream, IpAddr),
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionState>,
     host: Host,
     ends: Ends,
 ) {
@@ -173,13 +173,13 @@ struct Attended {
 /// request's extensions.
 #[derive(Clone)]
 pub(super) struct Connected {
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionState>,
     ending: watch::Receiver<bool>,
 }
 
 /// An answer that goes on: its connection is being answered as long as this lives.
 pub(super) struct Attendance {
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionState>,
     answering: Option<Answering>,
     end: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -266,11 +266,11 @@ struct Deadlined<S> {
     stream: S,
     limit: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionState>,
 }
 
 impl<S> Deadlined<S> {
-    fn new(stream: S, limit: Duration, activity: Arc<Activity>) -> Self {
+    fn new(stream: S, limit: Duration, activity: Arc<ConnectionState>) -> Self {
         Self {
             stream,
             limit,

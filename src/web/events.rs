@@ -77,7 +77,7 @@ impl Listeners {
 
     /// The stream, for the client of this connection.
     pub(super) fn join(&self, headers: &HeaderMap, attendance: Attendance) -> Response {
-        let (fleet, _) = self.state.look();
+        let (fleet, _) = self.state.current();
         let Some(frames) = self.enter(seen(headers).unwrap_or_else(|| fleet.journal.last())) else {
             let sentence =
                 "too many clients listen already: ask /api/v1/pairs instead, or try again later";
@@ -128,7 +128,7 @@ impl Listeners {
             let Some((seen, anybody_new)) = self.wanted() else {
                 return;
             };
-            let (fleet, now) = self.state.look();
+            let (fleet, now) = self.state.current();
             let news = anybody_new || last != Some(fleet.anchor.mono);
             last = Some(fleet.anchor.mono);
             // A large fleet takes milliseconds to look through, and polls may not wait for that.

@@ -59,7 +59,7 @@ pub struct Limits {
     ///
     /// A quarter of a second: a round trip around the world. Until then new connections wait in the
     /// kernel.
-    pub welcome: Duration,
+    pub min_age_before_eviction: Duration,
     /// Connections at once for which there is no room because all others are being answered: they
     /// are told so (503); more are closed without a word.
     pub refusals: usize,
@@ -90,7 +90,7 @@ impl Default for Limits {
             send_buffer: 256 * 1024,
             patience: Duration::from_secs(1),
             connections: 1024,
-            welcome: Duration::from_millis(250),
+            min_age_before_eviction: Duration::from_millis(250),
             refusals: 64,
             refusal: Duration::from_secs(1),
             renderers: 2,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::crowd::Crowd;
+use super::connection_table::ConnectionTable;
 
 /// How finely memory is counted: a semaphore counts no further than 2^32.
 const UNIT: usize = 1024;
@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Memory {
     left: Arc<Semaphore>,
     units: u32,
-    crowd: Crowd,
+    crowd: ConnectionTable,
     patience: Duration,
 }
 
@@ -40,7 +40,7 @@ impl AsRef<[u8]> for Held {
 impl Memory {
     /// Memory for `most` bytes. Where it is short, those of `crowd` that have not taken theirs for
     /// `patience` lose it.
-    pub(super) fn new(most: usize, crowd: Crowd, patience: Duration) -> Self {
+    pub(super) fn new(most: usize, crowd: ConnectionTable, patience: Duration) -> Self {
         let units = u32::try_from(most.div_ceil(UNIT))
             .unwrap_or(u32::MAX)
             .max(1);
@@ -91,13 +91,13 @@ impl Memory {
 mod tests {
     use tokio::time::{Instant, timeout};
 
-    use super::super::crowd::House;
+    use super::super::connection_table::TableLimits;
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(1);
 
-    fn memory(most: usize) -> (Memory, Crowd) {
-        let crowd = Crowd::default();
+    fn memory(most: usize) -> (Memory, ConnectionTable) {
+        let crowd = ConnectionTable::default();
         (Memory::new(most, crowd.clone(), PATIENCE), crowd)
     }
 
@@ -128,9 +128,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_does_not_read_loses_its_answer_when_another_needs_the_memory() {
         let (memory, crowd) = memory(10 * UNIT);
-        let house = House {
+        let house = TableLimits {
             most: 9,
-            welcome: PATIENCE,
+            min_age_before_eviction: PATIENCE,
             patience: PATIENCE,
         };
         let (seat, stuck) = (

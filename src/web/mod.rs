@@ -5,7 +5,7 @@
 
 mod access;
 mod connection;
-mod crowd;
+mod connection_table;
 mod encoding;
 mod error;
 mod events;

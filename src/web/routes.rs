@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::access::{Authenticated, Gate, Peer, WritePolicy, guarded, refuse_write};
 use super::connection::Connected;
-use super::crowd::Crowd;
+use super::connection_table::ConnectionTable;
 use super::events::Listeners;
 use super::limits::Limits;
 use super::lost::lost;
@@ -65,7 +65,7 @@ pub(super) struct Shared {
 /// Every path of the server, behind its limits and its gate.
 pub(super) fn router(
     state: WebState,
-    crowd: &Crowd,
+    crowd: &ConnectionTable,
     limits: Limits,
     gate: Gate,
     policy: WritePolicy,
@@ -73,7 +73,7 @@ pub(super) fn router(
     let memory = Memory::new(limits.answer_bytes, crowd.clone(), limits.patience);
     let renderer = Renderer::new(limits.renderers, memory);
     let listeners = Listeners::new(state.clone(), limits.listeners);
-    let writers = || from_fn_with_state((gate.clone(), policy), only_who_may_write);
+    let writers = || from_fn_with_state((gate.clone(), policy), require_write_access);
     Router::new()
         .route("/", get(landing_page))
         .route("/pairs/{name}", get(pair_page))
@@ -121,7 +121,7 @@ async fn landing_page(State(shared): State<Shared>, uri: Uri, headers: HeaderMap
     let filter = Filter::parse(query(&uri).unwrap_or_default());
     let document = Document::Page(filter.clone());
     let render = move || {
-        let (fleet, now) = state.look();
+        let (fleet, now) = state.current();
         page::render(&fleet, now, &filter)
     };
     shared.renderer.respond(document, &headers, render).await
@@ -149,13 +149,13 @@ async fn pair_page(
         range: Range::parse(&query.range),
     };
     let state = shared.state;
-    if page::find(&state.look().0, &view).is_none() {
+    if page::find(&state.current().0, &view).is_none() {
         let sentence = "there is no such pair (any more); / lists them all";
         return lost(uri.path(), &headers, sentence);
     }
     let document = Document::Pair(view.clone());
     let render = move || {
-        let (fleet, now) = state.look();
+        let (fleet, now) = state.current();
         page::render_pair(&fleet, now, &view)
     };
     shared.renderer.respond(document, &headers, render).await
@@ -176,7 +176,7 @@ async fn history(
         replica: query.replica,
         range: Range::default(),
     };
-    let (fleet, now) = shared.state.look();
+    let (fleet, now) = shared.state.current();
     let Some((place, _)) = page::find(&fleet, &view) else {
         return refuse(
             uri.path(),
@@ -262,7 +262,7 @@ async fn runbook(
     let state = shared.state;
     let document = Document::Runbook(found.0, subject.clone());
     let render = move || {
-        let (fleet, now) = state.look();
+        let (fleet, now) = state.current();
         runbooks::render(found, About::find(&fleet, now, &subject).as_ref())
     };
     shared.renderer.respond(document, &headers, render).await
@@ -272,7 +272,7 @@ async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let state = shared.state;
     (state.refresh)().await;
     let render = move || {
-        let (fleet, now) = state.look();
+        let (fleet, now) = state.current();
         (state.encode_metrics)(&fleet, now)
     };
     shared
@@ -285,7 +285,7 @@ async fn pairs(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let state = shared.state;
     (state.refresh)().await;
     let render = move || {
-        let (fleet, now) = state.look();
+        let (fleet, now) = state.current();
         serde_json::to_vec(&PairsReport::of(&fleet, now))
     };
     shared
@@ -297,7 +297,7 @@ async fn pairs(State(shared): State<Shared>, headers: HeaderMap) -> Response {
 async fn alerts(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let state = shared.state;
     let render = move || {
-        let (fleet, now) = state.look();
+        let (fleet, now) = state.current();
         serde_json::to_vec(&AlertsReport::of(&fleet, now))
     };
     shared
@@ -309,7 +309,7 @@ async fn alerts(State(shared): State<Shared>, headers: HeaderMap) -> Response {
 async fn deliveries(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let state = shared.state;
     let render = move || {
-        let (fleet, now) = state.look();
+        let (fleet, now) = state.current();
         serde_json::to_vec(&DeliveriesReport::of(&fleet, now))
     };
     shared
@@ -349,7 +349,7 @@ async fn healthy() -> Response {
 }
 
 async fn ready(State(shared): State<Shared>) -> Response {
-    let (fleet, now) = shared.state.look();
+    let (fleet, now) = shared.state.current();
     match why_not_ready(&fleet, now) {
         None => text(StatusCode::OK, "ready"),
         Some(sentence) => text(StatusCode::SERVICE_UNAVAILABLE, &sentence),
@@ -395,17 +395,17 @@ async fn reload(State(shared): State<Shared>) -> Response {
 }
 
 /// Stands before everything that changes something.
-async fn only_who_may_write(
+async fn require_write_access(
     State((gate, policy)): State<(Gate, WritePolicy)>,
     Extension(peer): Extension<Peer>,
     Extension(authenticated): Extension<Authenticated>,
     request: Request,
     next: Next,
 ) -> Response {
-    let (uri, in_force) = (request.uri(), gate.in_force());
+    let (uri, active) = (request.uri(), gate.active());
     match refuse_write(
         policy,
-        &in_force,
+        &active,
         (peer, authenticated),
         uri,
         request.headers(),

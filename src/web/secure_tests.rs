@@ -342,9 +342,9 @@ async fn what_stands_in_the_file_for_a_moment_does_not_count() {
     let users_now = || published.borrow().user_names();
     for half in ["{}", "# the first line of a file", "", "basic_auth_"] {
         pki.write("web.yml", half);
-        config.look().await;
+        config.reread().await;
         pki.write("web.yml", &text);
-        config.look().await;
+        config.reread().await;
         assert_eq!(
             (users_now(), config.status().successful()),
             (vec!["alice".to_owned()], true),
@@ -352,9 +352,9 @@ async fn what_stands_in_the_file_for_a_moment_does_not_count() {
         );
     }
     pki.write("web.yml", "{}");
-    config.look().await;
+    config.reread().await;
     assert_eq!(users_now(), ["alice"]);
-    config.look().await;
+    config.reread().await;
     assert!(users_now().is_empty());
 }
 

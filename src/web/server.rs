@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::access::{Gate, Published, WebConfig, WritePolicy};
+use super::access::{Gate, ActiveConfigWatch, WebConfig, WritePolicy};
 use super::connection::{self, Host};
-use super::crowd::{Crowd, Full, House, Seat};
+use super::connection_table::{ConnectionTable, NoSlot, TableLimits, Slot};
 use super::error::WebError;
 use super::limits::Limits;
 use super::routes;
@@ -88,8 +88,8 @@ impl Server {
     pub(super) fn host(
         self,
         state: WebState,
-        crowd: &Crowd,
-    ) -> (Host, Published, Option<WebConfig>) {
+        crowd: &ConnectionTable,
+    ) -> (Host, ActiveConfigWatch, Option<WebConfig>) {
         let Self {
             limits,
             config,
@@ -128,7 +128,7 @@ impl BoundServer {
     /// Answers requests until `shutdown` is ready, then takes no more, lets those that run end, and
     /// cuts what is left after the grace period.
     pub async fn serve(self, state: WebState, shutdown: impl Future<Output = ()>) -> Drained {
-        let crowd = Crowd::default();
+        let crowd = ConnectionTable::default();
         let (host, published, config) = self.server.host(state, &crowd);
         let limits = host.limits;
         let mut connections = Connections::new(host, crowd, published);
@@ -187,8 +187,8 @@ async fn accept_all(listener: &TcpListener, connections: &mut Connections) {
 /// The open connections.
 struct Connections {
     host: Host,
-    crowd: Crowd,
-    published: Published,
+    crowd: ConnectionTable,
+    published: ActiveConfigWatch,
     served: JoinSet<()>,
     refused: JoinSet<()>,
     draining: watch::Sender<bool>,
@@ -198,7 +198,7 @@ struct Connections {
 }
 
 impl Connections {
-    fn new(host: Host, crowd: Crowd, published: Published) -> Self {
+    fn new(host: Host, crowd: ConnectionTable, published: ActiveConfigWatch) -> Self {
         let draining = watch::Sender::new(false);
         Self {
             host,
@@ -232,22 +232,22 @@ impl Connections {
     }
 
     /// A place, as soon as somebody has to give way; `None` where nobody has.
-    async fn seat(&self) -> Option<Seat> {
+    async fn seat(&self) -> Option<Slot> {
         let Limits {
             connections: most,
-            welcome,
+            min_age_before_eviction,
             patience,
             ..
         } = self.host.limits;
         loop {
-            match self.crowd.enter(House {
+            match self.crowd.enter(TableLimits {
                 most,
-                welcome,
+                min_age_before_eviction,
                 patience,
             }) {
                 Ok(seat) => return Some(seat),
-                Err(Full::Busy) => return None,
-                Err(Full::For(left)) => sleep(left.min(LOOK_AGAIN)).await,
+                Err(NoSlot::AllBusy) => return None,
+                Err(NoSlot::RetryAfter(left)) => sleep(left.min(LOOK_AGAIN)).await,
             }
         }
     }

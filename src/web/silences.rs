@@ -22,7 +22,7 @@ const MAX_BODY: usize = 64 * 1024;
 pub(super) async fn list(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let state = shared.state;
     let render = move || {
-        let (fleet, now) = state.look();
+        let (fleet, now) = state.current();
         serde_json::to_vec(&SilencesReport::of(&fleet, now))
     };
     shared
@@ -51,7 +51,7 @@ pub(super) async fn add(State(shared): State<Shared>, request: Request) -> Respo
             );
         }
     };
-    let (fleet, now) = shared.state.look();
+    let (fleet, now) = shared.state.current();
     match asked.into_new(fleet.anchor.wall(now)) {
         Ok(new) => {
             let would = WouldSilence::new(&fleet, &new.matchers);

@@ -69,7 +69,7 @@ pub struct WebState {
 impl WebState {
     /// The last snapshot as it is seen now, and the present instant, which is never before the
     /// snapshot's.
-    pub(super) fn look(&self) -> (Arc<FleetSnapshot>, Timestamp) {
+    pub(super) fn current(&self) -> (Arc<FleetSnapshot>, Timestamp) {
         let fleet = Arc::clone(&self.snapshots.borrow());
         let now = (self.clock)().max(fleet.anchor.mono);
         (FleetSnapshot::seen_at(&fleet, now), now)

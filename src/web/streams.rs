@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::access::Peer;
 use super::connection::{self, Client, Host};
-use super::crowd::Crowd;
+use super::connection_table::ConnectionTable;
 use super::server::Server;
 use super::state::WebState;
 
@@ -22,7 +22,7 @@ pub struct StreamServer(Host);
 impl Server {
     /// The same server for streams that are handed to it one by one.
     pub fn over_streams(self, state: WebState) -> StreamServer {
-        let (host, ..) = self.host(state, &Crowd::default());
+        let (host, ..) = self.host(state, &ConnectionTable::default());
         StreamServer(host)
     }
 }

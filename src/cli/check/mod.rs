@@ -92,7 +92,7 @@ fn look(global: &Global, url: String, why: String) -> Result<Seen, Exit> {
             "No exporter answers at {url} either ({why}): give --config.file or --exporter.url."
         ));
     })?;
-    let snapshot = block_on(app::look(&settings))?.map_err(|error| {
+    let snapshot = block_on(app::probe_once(&settings))?.map_err(|error| {
         complain(&format!(
             "No exporter answers at {url} ({why}), and polling failed: {error}"
         ));

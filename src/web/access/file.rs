@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::InForce;
+use super::ActiveConfig;
 use super::tls::{self, TlsFiles};
 use crate::config::{ClientAuth, ConfigErrors, WebSettings, WebTlsSettings, parse_web};
 
@@ -19,7 +19,7 @@ use crate::config::{ClientAuth, ConfigErrors, WebSettings, WebTlsSettings, parse
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// What is in force, for whoever serves.
-pub(in crate::web) type Published = watch::Receiver<Arc<InForce>>;
+pub(in crate::web) type ActiveConfigWatch = watch::Receiver<Arc<ActiveConfig>>;
 
 /// The web configuration's file and what it said last.
 pub struct WebConfig {
@@ -28,7 +28,7 @@ pub struct WebConfig {
     seen: Result<Source, ConfigErrors>,
     /// What was read last, if it is something else: it counts when it is read again.
     unsettled: Option<Result<Source, ConfigErrors>>,
-    publish: watch::Sender<Arc<InForce>>,
+    publish: watch::Sender<Arc<ActiveConfig>>,
     status: WebConfigStatus,
 }
 
@@ -84,7 +84,7 @@ impl WebConfig {
     }
 
     /// What is in force, now and later.
-    pub(in crate::web) fn published(&self) -> Published {
+    pub(in crate::web) fn published(&self) -> ActiveConfigWatch {
         self.publish.subscribe()
     }
 
@@ -94,12 +94,12 @@ impl WebConfig {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.look().await;
+            self.reread().await;
         }
     }
 
     /// Reads the files once more.
-    pub(in crate::web) async fn look(&mut self) {
+    pub(in crate::web) async fn reread(&mut self) {
         let path = self.path.clone();
         // Away from the threads that poll: a file may lie on a network. A panic is as good as no
         // answer.
@@ -128,9 +128,9 @@ impl WebConfig {
         self.seen = read;
         self.status.0.store(built.is_ok(), Ordering::Relaxed);
         match built {
-            Ok(in_force) => {
+            Ok(active) => {
                 tracing::info!(file = %self.path.display(), "the web configuration was loaded anew");
-                self.publish.send_replace(Arc::new(in_force));
+                self.publish.send_replace(Arc::new(active));
             }
             Err(errors) => {
                 let file = self.path.display();
@@ -152,12 +152,12 @@ impl Source {
         Ok(Self { settings, tls })
     }
 
-    fn build(&self) -> Result<InForce, ConfigErrors> {
+    fn build(&self) -> Result<ActiveConfig, ConfigErrors> {
         let tls = match (&self.settings.tls, &self.tls) {
             (Some(settings), Some(files)) => Some(tls::build(settings, files)?),
             _ => None,
         };
-        InForce::new(self.settings.clone(), tls)
+        ActiveConfig::new(self.settings.clone(), tls)
     }
 }
 

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::password::{Login, Passwords};
-use super::{Authenticated, InForce, Peer, Published};
+use super::{Authenticated, ActiveConfig, Peer, ActiveConfigWatch};
 use crate::web::reply::refuse;
 
 /// What an unknown client is asked for (RFC 7617, section 2).
@@ -20,13 +20,13 @@ const CHALLENGE: HeaderValue =
 /// What is in force, and who was let in before. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::web) struct Gate {
-    published: Published,
+    published: ActiveConfigWatch,
     passwords: Arc<Passwords>,
 }
 
 impl Gate {
     /// A gate by what is `published`.
-    pub(in crate::web) fn new(published: Published) -> Self {
+    pub(in crate::web) fn new(published: ActiveConfigWatch) -> Self {
         Self {
             published,
             passwords: Arc::new(Passwords::new()),
@@ -34,7 +34,7 @@ impl Gate {
     }
 
     /// What is in force now.
-    pub(in crate::web) fn in_force(&self) -> Arc<InForce> {
+    pub(in crate::web) fn active(&self) -> Arc<ActiveConfig> {
         Arc::clone(&self.published.borrow())
     }
 }
@@ -46,30 +46,30 @@ pub(in crate::web) async fn guarded(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let in_force = gate.in_force();
-    let login = Login::of(request.headers());
+    let active = gate.active();
+    let login = Login::from_headers(request.headers());
     let certified = request
         .extensions()
         .get::<Peer>()
         .is_some_and(|peer| peer.certified);
-    let mut response = if in_force.users.is_empty() {
+    let mut response = if active.users.is_empty() {
         request.extensions_mut().insert(Authenticated(certified));
         next.run(request).await
-    } else if logged_in(&gate.passwords, &in_force, login).await {
+    } else if logged_in(&gate.passwords, &active, login).await {
         request.extensions_mut().insert(Authenticated(true));
         next.run(request).await
     } else {
         unauthorized(request.uri().path())
     };
-    for (name, value) in &in_force.headers {
+    for (name, value) in &active.headers {
         response.headers_mut().insert(name, value.clone());
     }
     response
 }
 
-async fn logged_in(passwords: &Passwords, in_force: &InForce, login: Option<Login>) -> bool {
+async fn logged_in(passwords: &Passwords, active: &ActiveConfig, login: Option<Login>) -> bool {
     match login {
-        Some(login) => passwords.accept(&in_force.users, login).await,
+        Some(login) => passwords.accept(&active.users, login).await,
         None => false,
     }
 }

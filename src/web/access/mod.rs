@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use crate::config::{ConfigErrors, PasswordHash, WebSettings};
 use std::collections::BTreeMap;
 
-pub(super) use file::Published;
+pub(super) use file::ActiveConfigWatch;
 pub use file::{WebConfig, WebConfigStatus};
 pub(super) use gate::{Gate, guarded};
 pub(super) use tls::Tls;
@@ -22,7 +22,7 @@ pub(super) use writes::{WritePolicy, refuse_write};
 
 /// The web configuration that is in force. Immutable; a new file makes a new one.
 #[derive(Default)]
-pub(super) struct InForce {
+pub(super) struct ActiveConfig {
     /// HTTPS; absent means plain HTTP.
     pub(super) tls: Option<Arc<Tls>>,
     users: BTreeMap<String, PasswordHash>,
@@ -45,7 +45,7 @@ pub(super) struct Peer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Authenticated(pub(super) bool);
 
-impl InForce {
+impl ActiveConfig {
     /// What `settings` mean, with `tls` already built from them.
     fn new(settings: WebSettings, tls: Option<Tls>) -> Result<Self, ConfigErrors> {
         let mut headers = HeaderMap::new();

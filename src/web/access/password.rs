@@ -39,7 +39,7 @@ pub(super) struct Passwords {
 impl Login {
     /// The login of a request (RFC 7617); `None` where there is none, several, or one that cannot
     /// be read.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut lines = headers.get_all(AUTHORIZATION).iter();
         let (line, None) = (lines.next()?, lines.next()) else {
             return None;
@@ -247,7 +247,7 @@ mod tests {
             for line in lines {
                 headers.append(AUTHORIZATION, line.parse().unwrap());
             }
-            Login::of(&headers).map(|login| (login.user, login.password.reveal().to_owned()))
+            Login::from_headers(&headers).map(|login| (login.user, login.password.reveal().to_owned()))
         };
         let some = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
         // RFC 7617, section 2: Aladdin, open sesame.

@@ -8,7 +8,7 @@ use axum::http::header::{CONTENT_TYPE, FORWARDED, HOST, HeaderName, ORIGIN, VIA}
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
-use super::{Authenticated, InForce, Peer};
+use super::{Authenticated, ActiveConfig, Peer};
 
 /// Whether clients on this machine may change something without a password
 /// (`--web.enable-admin-api`).
@@ -40,15 +40,15 @@ const NOT_JSON: &str = "the header Content-Type must be application/json";
 /// Why a request may not change anything; `None` when it may.
 pub(in crate::web) fn refuse_write(
     policy: WritePolicy,
-    in_force: &InForce,
+    active: &ActiveConfig,
     (peer, authenticated): (Peer, Authenticated),
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Option<(StatusCode, &'static str)> {
-    if let Some(sentence) = not_permitted(policy, in_force, peer, authenticated, headers) {
+    if let Some(sentence) = not_permitted(policy, active, peer, authenticated, headers) {
         return Some((StatusCode::FORBIDDEN, sentence));
     }
-    let Some(host) = the_only(headers, &HOST).filter(|host| is_ours(host, uri, in_force, peer))
+    let Some(host) = the_only(headers, &HOST).filter(|host| is_ours(host, uri, active, peer))
     else {
         return Some((StatusCode::MISDIRECTED_REQUEST, OTHER_HOST));
     };
@@ -66,7 +66,7 @@ pub(in crate::web) fn refuse_write(
 
 fn not_permitted(
     policy: WritePolicy,
-    in_force: &InForce,
+    active: &ActiveConfig,
     peer: Peer,
     authenticated: Authenticated,
     headers: &HeaderMap,
@@ -76,7 +76,7 @@ fn not_permitted(
         (true, _) => None,
         (false, true) if peer.ip.to_canonical().is_loopback() && !proxied => None,
         (false, true) => Some(NOT_LOCAL),
-        (false, false) if in_force.asks_for_certificates() => Some(NO_PROOF),
+        (false, false) if active.asks_for_certificates() => Some(NO_PROOF),
         (false, false) => Some(NOT_ENABLED),
     }
 }
@@ -92,7 +92,7 @@ fn the_only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 
 /// Whether `host` is a name that nobody else can have made resolve to this exporter: an address,
 /// this machine's own name for itself, or one that the certificate of this connection proves.
-fn is_ours(host: &str, uri: &Uri, in_force: &InForce, peer: Peer) -> bool {
+fn is_ours(host: &str, uri: &Uri, active: &ActiveConfig, peer: Peer) -> bool {
     let Ok(authority) = host.parse::<Authority>() else {
         return false;
     };
@@ -106,7 +106,7 @@ fn is_ours(host: &str, uri: &Uri, in_force: &InForce, peer: Peer) -> bool {
         .and_then(|rest| rest.strip_suffix(']'));
     let is_address = name.parse::<IpAddr>().is_ok()
         || bracketed.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
-    let certified = peer.https && in_force.tls.as_ref().is_some_and(|tls| tls.is_for(name));
+    let certified = peer.https && active.tls.as_ref().is_some_and(|tls| tls.is_for(name));
     is_address || name.eq_ignore_ascii_case("localhost") || certified
 }
 
@@ -136,7 +136,7 @@ mod tests {
         let sender = (peer, Authenticated(authenticated));
         let refused = refuse_write(
             policy,
-            &InForce::default(),
+            &ActiveConfig::default(),
             sender,
             &Uri::from_static("/-/reload"),
             &headers,

@@ -116,7 +116,7 @@ fn rows(kind: &Kind<'_>, members: &[&AlertReport]) -> Vec<AlertGroup> {
         return Vec::new();
     };
     if members.len() <= FEW {
-        let single = |alert: &&AlertReport| AlertGroup::single(AlertRow::of(alert));
+        let single = |alert: &&AlertReport| AlertGroup::single(AlertRow::new(alert));
         return members.iter().map(single).collect();
     }
     let named: Vec<Other> = others
@@ -125,7 +125,7 @@ fn rows(kind: &Kind<'_>, members: &[&AlertReport]) -> Vec<AlertGroup> {
         .map(|alert| other(alert))
         .collect();
     vec![AlertGroup {
-        head: AlertRow::of(head),
+        head: AlertRow::new(head),
         more: others.len() - named.len(),
         others: named,
         matchers: kind.matchers(),
@@ -133,7 +133,7 @@ fn rows(kind: &Kind<'_>, members: &[&AlertReport]) -> Vec<AlertGroup> {
 }
 
 fn other(alert: &AlertReport) -> Other {
-    let row = AlertRow::of(alert);
+    let row = AlertRow::new(alert);
     let label = |name| alert.labels.get(name).map(String::as_str);
     let replica = label("pair").zip(label("replica"));
     Other {

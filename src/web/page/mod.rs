@@ -146,13 +146,13 @@ pub(super) fn render(
     filter: &Filter,
 ) -> askama::Result<Vec<u8>> {
     let (pairs, alerts) = (PairsReport::of(fleet, now), AlertsReport::of(fleet, now));
-    Page::of(fleet, (&pairs, &alerts), now, filter)
+    Page::new(fleet, (&pairs, &alerts), now, filter)
         .render()
         .map(String::into_bytes)
 }
 
 impl Page {
-    fn of(
+    fn new(
         fleet: &FleetSnapshot,
         (report, alerts): (&PairsReport, &AlertsReport),
         now: Timestamp,
@@ -174,7 +174,7 @@ impl Page {
             .into_iter()
             .filter(|place| filter.takes(&report.pairs[*place]))
             .collect();
-        let pager = Pager::of(filter, found.len(), report.pairs.len());
+        let pager = Pager::new(filter, found.len(), report.pairs.len());
         let row = |place: &usize| {
             let spark = fleet.pairs.get(*place).and_then(|pair| {
                 Spark::new(&HistoryReport::of(
@@ -184,41 +184,41 @@ impl Page {
                     now,
                 ))
             });
-            PairRow::of(&report.pairs[*place], spark)
+            PairRow::new(&report.pairs[*place], spark)
         };
         let mut happened = fleet.journal.after(0).rev();
         let latest = happened.by_ref().take(LATEST_HAPPENINGS);
-        let happenings = latest.map(|one| HappeningRow::of(fleet, one)).collect();
+        let happenings = latest.map(|one| HappeningRow::new(fleet, one)).collect();
         let older = happened
             .take(HAPPENINGS - LATEST_HAPPENINGS)
-            .map(|one| HappeningRow::of(fleet, one))
+            .map(|one| HappeningRow::new(fleet, one))
             .collect();
         Self {
-            head: Head::of(
+            head: Head::new(
                 title_text(report.summary(), &deliveries),
                 report.summary(),
                 (fleet, &report.exporter),
                 now,
             ),
-            alerts: Rows::of(live.into_iter(), |group| group),
-            over: Rows::of(over, AlertRow::of),
+            alerts: Rows::new(live.into_iter(), |group| group),
+            over: Rows::new(over, AlertRow::new),
             map: Map::new(&links, &report.servers),
-            silent: Rows::of(silent, ServerRow::of),
-            sentinels: Rows::of(report.sentinels.iter(), SentinelRow::of),
-            failovers: Rows::of(
+            silent: Rows::new(silent, ServerRow::new),
+            sentinels: Rows::new(report.sentinels.iter(), SentinelRow::new),
+            failovers: Rows::new(
                 report
                     .failovers
                     .iter()
                     .filter_map(|entry| entry.last.as_ref().map(|last| (entry, last))),
-                FailoverRow::of,
+                FailoverRow::new,
             ),
-            receivers: Rows::of(deliveries.receivers.iter(), ReceiverRow::of),
-            dead: Rows::of(deliveries.dead_letters.iter(), DeliveryRow::of_dead),
-            recent: Rows::of(deliveries.recent.iter(), DeliveryRow::of),
-            silences: Rows::of(fleet.silences.iter(), SilenceRow::of),
+            receivers: Rows::new(deliveries.receivers.iter(), ReceiverRow::new),
+            dead: Rows::new(deliveries.dead_letters.iter(), DeliveryRow::from_dead_letter),
+            recent: Rows::new(deliveries.recent.iter(), DeliveryRow::new),
+            silences: Rows::new(fleet.silences.iter(), SilenceRow::new),
             silence_form: SilenceForm::new(fleet, filter),
             maintenance: fleet.maintenance.iter().map(ToString::to_string).collect(),
-            filter: Choices::of(filter, &links),
+            filter: Choices::new(filter, &links),
             pairs: found
                 .iter()
                 .skip(pager.first.saturating_sub(1))
@@ -237,7 +237,7 @@ impl Page {
 fn worst_links(links: &[LinkReport]) -> Rows<LinkRow> {
     let mut links: Vec<_> = links.iter().collect();
     links.sort_by_key(|link| (std::cmp::Reverse(link.level), link.state));
-    Rows::of(links.into_iter(), LinkRow::new)
+    Rows::new(links.into_iter(), LinkRow::new)
 }
 
 /// How many pairs are how bad: `1 critical, 2 ok`.
@@ -267,7 +267,7 @@ fn title_text(summary: Summary, deliveries: &DeliveriesReport) -> String {
 }
 
 impl Head {
-    fn of(
+    fn new(
         title: String,
         summary: Summary,
         (fleet, exporter): (&FleetSnapshot, &ExporterReport),
@@ -287,7 +287,7 @@ impl Head {
                     count,
                 })
                 .collect(),
-            now: Moment::of(exporter.now_timestamp),
+            now: Moment::from_unix(exporter.now_timestamp),
             now_timestamp: exporter.now_timestamp,
             stale,
             notices: notices(fleet, exporter, now),
@@ -297,7 +297,7 @@ impl Head {
 }
 
 impl<T> Rows<T> {
-    fn of<I>(mut items: impl Iterator<Item = I>, row: impl Fn(I) -> T) -> Self {
+    fn new<I>(mut items: impl Iterator<Item = I>, row: impl Fn(I) -> T) -> Self {
         let shown = items.by_ref().take(MOST_ROWS).map(row).collect();
         Self {
             shown,
@@ -307,7 +307,7 @@ impl<T> Rows<T> {
 }
 
 impl Choices {
-    fn of(filter: &Filter, links: &[LinkReport]) -> Self {
+    fn new(filter: &Filter, links: &[LinkReport]) -> Self {
         let levels = [Level::Critical, Level::Unknown, Level::Warning, Level::Ok].map(Level::label);
         let levels = ["trouble"].into_iter().chain(levels);
         // The state "unknown" has the level of that name to itself, nearly.
@@ -337,7 +337,7 @@ impl Choices {
 }
 
 impl Pager {
-    fn of(filter: &Filter, found: usize, total: usize) -> Self {
+    fn new(filter: &Filter, found: usize, total: usize) -> Self {
         let last_page = found.saturating_sub(1) / ROWS_PER_PAGE;
         let page = filter.page().min(last_page);
         let first = page * ROWS_PER_PAGE;

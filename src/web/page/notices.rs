@@ -39,7 +39,7 @@ pub(super) fn notices(
 /// The part of the program that knows things says nothing any more, and only the web server does.
 fn stuck(exporter: &ExporterReport) -> Option<Notice> {
     let age = seconds_text(exporter.stuck_seconds?);
-    let at = Moment::of(exporter.snapshot_timestamp).clock;
+    let at = Moment::from_unix(exporter.snapshot_timestamp).clock;
     let text = format!(
         "This page is stale: the monitor inside the exporter has stopped since {at} ({age}). \
          Everything below is as it was then. Restart the exporter."
@@ -74,7 +74,7 @@ fn starting(exporter: &ExporterReport) -> Option<Notice> {
 fn refused(fleet: &FleetSnapshot) -> Option<Notice> {
     let reload = &fleet.reload;
     let why = &reload.failure.as_ref()?.sentence;
-    let at = Moment::of(reload.last_success.as_secs_f64()).text;
+    let at = Moment::from_unix(reload.last_success.as_secs_f64()).text;
     let text = format!(
         "The last reload was refused: the exporter runs with the configuration of {at}. \
          {why}"

@@ -140,7 +140,7 @@ pub(in crate::web) fn render(
     let sizes = [Frame::WIDE, Frame::NARROW];
     let charts = sizes.map(|frame| Charts::new(&history, report.thresholds.lag_seconds, frame));
     let page = PairPage {
-        head: Head::of(
+        head: Head::new(
             format!("{}: {level}", report.pair),
             Summary::default(),
             (fleet, &alerts.exporter),
@@ -162,19 +162,19 @@ pub(in crate::web) fn render(
         siblings: siblings(fleet, report),
         facts: facts(report),
         servers: servers((fleet, now), pair),
-        alerts: Rows::of(about, AlertRow::of),
+        alerts: Rows::new(about, AlertRow::new),
         ranges: ranges(report, view.range),
         span: span_words(&history, view.range.words()),
         range: view.range.words(),
         step: seconds_words(history.step_seconds),
         legend: charts[0].states.legend(),
         charts,
-        changes: history.changes.iter().rev().map(ChangeRow::of).collect(),
+        changes: history.changes.iter().rev().map(ChangeRow::new).collect(),
         happenings: happenings
             .take(HAPPENINGS)
-            .map(|happening| HappeningRow::of(fleet, happening))
+            .map(|happening| HappeningRow::new(fleet, happening))
             .collect(),
-        values: history.points.iter().rev().map(ValueRow::of).collect(),
+        values: history.points.iter().rev().map(ValueRow::new).collect(),
         json: history_address(report, &history),
     };
     Ok(page.render()?.into_bytes())
@@ -297,12 +297,12 @@ fn servers((fleet, now): (&FleetSnapshot, Timestamp), of: &PairSnapshot) -> Vec<
         .into_iter()
         .filter_map(|(role, addr)| Some((role, ServerReport::of(fleet, is(addr)?, now))));
     cards
-        .map(|(role, server)| ServerCard::of(role, &server))
+        .map(|(role, server)| ServerCard::new(role, &server))
         .collect()
 }
 
 impl ServerCard {
-    fn of(role: &'static str, server: &ServerReport) -> Self {
+    fn new(role: &'static str, server: &ServerReport) -> Self {
         let engine = server
             .engine
             .clone()
@@ -329,15 +329,15 @@ impl ServerCard {
             version: format!("{engine} {}", server.version.as_deref().unwrap_or(""))
                 .trim_end()
                 .to_owned(),
-            last_answer: server.last_answer_timestamp.map(Moment::of),
+            last_answer: server.last_answer_timestamp.map(Moment::from_unix),
         }
     }
 }
 
 impl ChangeRow {
-    fn of(change: &ChangeReport) -> Self {
+    fn new(change: &ChangeReport) -> Self {
         Self {
-            at: Moment::of(change.timestamp),
+            at: Moment::from_unix(change.timestamp),
             level: Level::of_state(change.state).label(),
             state: change.state.label(),
             reason: change.reason.clone(),
@@ -346,10 +346,10 @@ impl ChangeRow {
 }
 
 impl ValueRow {
-    fn of(point: &PointReport) -> Self {
+    fn new(point: &PointReport) -> Self {
         Self {
             timestamp: point.timestamp,
-            at: Moment::of(point.timestamp),
+            at: Moment::from_unix(point.timestamp),
             lag: lag_text(
                 point.lag_lower_seconds,
                 point.lag_seconds,

@@ -25,7 +25,7 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    pub(super) fn of(timestamp: f64) -> Self {
+    pub(super) fn from_unix(timestamp: f64) -> Self {
         let text = utc_text(timestamp);
         let machine = text
             .strip_suffix(" UTC")
@@ -159,7 +159,7 @@ pub(super) struct HappeningRow {
 }
 
 impl AlertRow {
-    pub(super) fn of(alert: &AlertReport) -> Self {
+    pub(super) fn new(alert: &AlertReport) -> Self {
         let label = |name| alert.labels.get(name).map(String::as_str);
         let replica = label("pair").zip(label("replica"));
         Self {
@@ -179,8 +179,8 @@ impl AlertRow {
             address: replica.map(|(pair, replica)| pair_address(pair, replica)),
             value: alert_value(alert),
             limit: limit(alert),
-            since: Moment::of(since(alert)),
-            until: until(alert).map(Moment::of),
+            since: Moment::from_unix(since(alert)),
+            until: until(alert).map(Moment::from_unix),
             reason: alert.reason.clone().unwrap_or_default(),
             runbook: runbook_address(alert),
             held: held(alert),
@@ -218,7 +218,7 @@ fn matchers(alert: &AlertReport) -> String {
 }
 
 impl SilenceRow {
-    pub(super) fn of((state, record): &(SilenceState, SilenceRecord)) -> Self {
+    pub(super) fn new((state, record): &(SilenceState, SilenceRecord)) -> Self {
         let matchers: Vec<_> = record
             .matchers
             .iter()
@@ -234,8 +234,8 @@ impl SilenceRow {
             state: state.label(),
             level,
             matchers: matchers.join(", "),
-            from: Moment::of(record.starts.as_secs_f64()),
-            until: Moment::of(record.ends.as_secs_f64()),
+            from: Moment::from_unix(record.starts.as_secs_f64()),
+            until: Moment::from_unix(record.ends.as_secs_f64()),
             author: record.author.clone(),
             comment: record.comment.clone(),
             open: *state != SilenceState::Expired,
@@ -317,14 +317,14 @@ fn limit(alert: &AlertReport) -> String {
 }
 
 impl ServerRow {
-    pub(super) fn of(server: &ServerReport) -> Self {
+    pub(super) fn new(server: &ServerReport) -> Self {
         Self {
             server: server.server.clone(),
             dc: server.dc.clone(),
             silent_for: server
                 .unreachable_seconds
                 .map_or_else(|| NOT_KNOWN.to_owned(), seconds_text),
-            last_answer: server.last_answer_timestamp.map(Moment::of),
+            last_answer: server.last_answer_timestamp.map(Moment::from_unix),
             reason: server
                 .reason
                 .clone()
@@ -334,7 +334,7 @@ impl ServerRow {
 }
 
 impl ReceiverRow {
-    pub(super) fn of(receiver: &ReceiverReport) -> Self {
+    pub(super) fn new(receiver: &ReceiverReport) -> Self {
         let since = receiver
             .oldest_timestamp
             .map(|at| format!("{}, since {}", receiver.waiting, utc_text(at)));
@@ -347,17 +347,17 @@ impl ReceiverRow {
             name: receiver.receiver.clone(),
             level: level.label(),
             waiting: since.unwrap_or_else(|| receiver.waiting.to_string()),
-            last: receiver.last_success_timestamp.map(Moment::of),
+            last: receiver.last_success_timestamp.map(Moment::from_unix),
             given_up: receiver.given_up,
-            closed_until: receiver.circuit_open_until_timestamp.map(Moment::of),
-            failing_since: receiver.failing_since_timestamp.map(Moment::of),
+            closed_until: receiver.circuit_open_until_timestamp.map(Moment::from_unix),
+            failing_since: receiver.failing_since_timestamp.map(Moment::from_unix),
             trouble: receiver.trouble.clone().unwrap_or_default(),
         }
     }
 }
 
 impl DeliveryRow {
-    pub(super) fn of(delivery: &DeliveryReport) -> Self {
+    pub(super) fn new(delivery: &DeliveryReport) -> Self {
         let subject = &delivery.subject;
         let name = subject
             .group
@@ -385,7 +385,7 @@ impl DeliveryRow {
                 subject.severity.label(),
                 subject.reason
             ),
-            at: Moment::of(delivery.ended_timestamp),
+            at: Moment::from_unix(delivery.ended_timestamp),
             attempts: subject.attempts,
             outcome: delivery
                 .failure
@@ -395,8 +395,8 @@ impl DeliveryRow {
         }
     }
 
-    pub(super) fn of_dead(letter: &DeadLetterReport) -> Self {
-        let row = Self::of(&letter.delivery);
+    pub(super) fn from_dead_letter(letter: &DeadLetterReport) -> Self {
+        let row = Self::new(&letter.delivery);
         let over = if letter.over {
             "; what it says is over"
         } else {
@@ -416,14 +416,14 @@ fn given_up(why: &str, delivery: &DeliveryReport) -> String {
 }
 
 impl FailoverRow {
-    pub(super) fn of((entry, latest): (&FailoversReport, &FailoverReport)) -> Self {
+    pub(super) fn new((entry, latest): (&FailoversReport, &FailoverReport)) -> Self {
         let gone = match (latest.lost_bytes, latest.lost_at_least_bytes) {
             (None, Some(least)) if least > 0 => format!("at least {}", bytes_text(Some(least))),
             (known, _) => bytes_text(known),
         };
         Self {
             pair: entry.pair.clone(),
-            at: Moment::of(latest.timestamp),
+            at: Moment::from_unix(latest.timestamp),
             from: format!("{} ({})", latest.from, latest.from_dc),
             to: format!("{} ({})", latest.to, latest.to_dc),
             total: entry.total,
@@ -434,7 +434,7 @@ impl FailoverRow {
 }
 
 impl SentinelRow {
-    pub(super) fn of(group: &SentinelsReport) -> Self {
+    pub(super) fn new(group: &SentinelsReport) -> Self {
         let all = group.sentinels.len();
         let count = |is: fn(&SentinelReport) -> Option<bool>| {
             let said = group
@@ -473,7 +473,7 @@ impl SentinelRow {
 }
 
 impl PairRow {
-    pub(super) fn of(pair: &PairReport, spark: Option<Spark>) -> Self {
+    pub(super) fn new(pair: &PairReport, spark: Option<Spark>) -> Self {
         let lag = lag_text(
             pair.lag_lower_seconds,
             pair.lag_seconds,
@@ -534,7 +534,7 @@ fn last_certain(known: LastKnownReport) -> String {
 }
 
 impl HappeningRow {
-    pub(super) fn of(fleet: &FleetSnapshot, happening: &Happening) -> Self {
+    pub(super) fn new(fleet: &FleetSnapshot, happening: &Happening) -> Self {
         match HappeningReport::of(fleet, happening) {
             HappeningReport::State {
                 timestamp,
@@ -544,7 +544,7 @@ impl HappeningRow {
                 state,
                 reason,
             } => Self {
-                at: Moment::of(timestamp),
+                at: Moment::from_unix(timestamp),
                 level: Level::of_state(state).label(),
                 what: format!(
                     "{} → {}",
@@ -560,9 +560,9 @@ impl HappeningRow {
                 change,
                 alert,
             } => {
-                let row = AlertRow::of(&alert);
+                let row = AlertRow::new(&alert);
                 Self {
-                    at: Moment::of(timestamp),
+                    at: Moment::from_unix(timestamp),
                     level: if alert.state == ListedState::Resolved {
                         Level::Ok.label()
                     } else {

@@ -225,7 +225,7 @@ fn the_pages_need_nothing_but_their_own_files() {
 
 #[test]
 fn a_long_table_is_cut_and_says_so() {
-    let rows = Rows::of(0..MOST_ROWS + 7, |row| row);
+    let rows = Rows::new(0..MOST_ROWS + 7, |row| row);
     assert_eq!((rows.shown.len(), rows.more), (MOST_ROWS, 7));
 }
 

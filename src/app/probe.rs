@@ -18,7 +18,7 @@ use crate::{clock, discovery};
 const ROUNDS: u64 = 2;
 
 /// The longest period between the rounds: a person waits for the answer.
-const LOOK_INTERVAL: Span = Span::from_secs(1);
+const MAX_INTERVAL: Span = Span::from_secs(1);
 
 /// How much longer a look takes where two rounds leave open whether a pair is well: for as long as
 /// it takes to tell a stalled link from a slow one by polls alone, and one more round.
@@ -30,7 +30,7 @@ const TURNS: u32 = 3;
 
 /// Why a look came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LookError {
+pub enum ProbeError {
     /// The polls ended by themselves, which they never should.
     #[error("polling ended before every server was asked; this is a bug: please report it")]
     Ended,
@@ -38,21 +38,21 @@ pub enum LookError {
 
 /// Polls every server of `settings` for two rounds, or until each has timed out as often. Goes on
 /// for some seconds more where a pair may be well and nothing bounds its lag yet.
-pub async fn look(settings: &Settings) -> Result<FleetSnapshot, LookError> {
-    let mut look = Look::begin(for_a_look(settings)).await;
-    let rounds = look.poll_all().await;
+pub async fn probe_once(settings: &Settings) -> Result<FleetSnapshot, ProbeError> {
+    let mut probe = Probe::begin(probe_settings(settings)).await;
+    let rounds = probe.poll_all().await;
     let seen = match rounds {
-        Ok(()) => look.settle().await,
+        Ok(()) => probe.settle().await,
         Err(error) => Err(error),
     };
-    look.monitor.tick(clock::now()); // alerts on what was seen; nothing of it is sent
-    let snapshot = look.monitor.snapshot(clock::anchor());
-    look.poller.stop().await;
+    probe.monitor.tick(clock::now()); // alerts on what was seen; nothing of it is sent
+    let snapshot = probe.monitor.snapshot(clock::anchor());
+    probe.poller.stop().await;
     seen.map(|()| snapshot)
 }
 
 /// The settings of a look: it only asks, and a person waits for the answer.
-fn for_a_look(settings: &Settings) -> Settings {
+fn probe_settings(settings: &Settings) -> Settings {
     let mut settings = settings.clone();
     for pair in &mut settings.pairs {
         pair.heartbeat.enabled = false;
@@ -65,13 +65,13 @@ fn for_a_look(settings: &Settings) -> Settings {
     for rules in of_pairs.chain(of_sentinels).chain([&mut settings.alerts]) {
         rules.wait_for_nothing(); // nobody waits for as long as `for` says
     }
-    settings.poll.interval = settings.poll.interval.min(LOOK_INTERVAL);
+    settings.poll.interval = settings.poll.interval.min(MAX_INTERVAL);
     settings.poll.min_interval = settings.poll.min_interval.min(settings.poll.interval);
     settings
 }
 
 /// A look that is under way.
-struct Look {
+struct Probe {
     settings: Settings,
     entries: Vec<PairSettings>,
     masters: Masters,
@@ -83,7 +83,7 @@ struct Look {
     turns: u32,
 }
 
-impl Look {
+impl Probe {
     async fn begin(settings: Settings) -> Self {
         let discovered = discover(&settings).await;
         let configured = settings.pairs.iter().cloned();
@@ -107,7 +107,7 @@ impl Look {
     }
 
     /// Takes in every poll of the rounds, and begins anew where the roles are not as told.
-    async fn poll_all(&mut self) -> Result<(), LookError> {
+    async fn poll_all(&mut self) -> Result<(), ProbeError> {
         let mut deadline = clock::now() + longest(self.settings.poll);
         let mut waiting = owed(&self.topology);
         while !waiting.is_empty() {
@@ -125,7 +125,7 @@ impl Look {
     }
 
     /// Goes on while a pair may be well and that is not certain yet.
-    async fn settle(&mut self) -> Result<(), LookError> {
+    async fn settle(&mut self) -> Result<(), ProbeError> {
         let deadline = clock::now() + EXTENSION;
         while self.is_open() {
             let Some(event) = self.next_poll(deadline).await? else {
@@ -141,11 +141,11 @@ impl Look {
     }
 
     /// The next poll that ended; `None` at the deadline.
-    async fn next_poll(&mut self, deadline: Timestamp) -> Result<Option<PollEvent>, LookError> {
+    async fn next_poll(&mut self, deadline: Timestamp) -> Result<Option<PollEvent>, ProbeError> {
         let left = (deadline - clock::now()).or_zero().to_duration();
         match tokio::time::timeout(left, self.polls.recv()).await {
             Ok(Some(event)) => Ok(Some(event)),
-            Ok(None) => Err(LookError::Ended),
+            Ok(None) => Err(ProbeError::Ended),
             Err(_) => Ok(None),
         }
     }
