@@ -21,8 +21,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep, timeout};
 
-use super::access::{Peer, ActiveConfigWatch, Tls};
-use super::connection_table::{ConnectionState, Answering};
+use super::access::{ActiveConfigWatch, Peer, Tls};
+use super::connection_table::{Answering, ConnectionState};
 use super::handshake::handshake;
 use super::limits::Limits;
 

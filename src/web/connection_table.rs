@@ -70,7 +70,7 @@ pub(super) enum NoSlot {
     /// All are at work.
     AllBusy,
     /// Some have only just come: one of them may have to give way after so long.
-    For(Duration),
+    RetryAfter(Duration),
 }
 
 impl ConnectionTable {
@@ -127,7 +127,9 @@ impl Slots {
                 .map(|(number, activity)| (*number, activity.doing()))
         };
         let rank = |(number, doing)| match doing {
-            Phase::Idle { since } if since.elapsed() >= house.min_age_before_eviction => Some((0, since, number)),
+            Phase::Idle { since } if since.elapsed() >= house.min_age_before_eviction => {
+                Some((0, since, number))
+            }
             Phase::Blocked { since } if since.elapsed() >= house.patience => {
                 Some((1, since, number))
             }
@@ -135,7 +137,11 @@ impl Slots {
         };
         let left = |(_, doing)| match doing {
             Phase::Arrived => Some(house.min_age_before_eviction),
-            Phase::Idle { since } => Some(house.min_age_before_eviction.saturating_sub(since.elapsed())),
+            Phase::Idle { since } => Some(
+                house
+                    .min_age_before_eviction
+                    .saturating_sub(since.elapsed()),
+            ),
             Phase::Blocked { .. } | Phase::Answering => None,
         };
         let least = activities()
@@ -335,7 +341,10 @@ mod tests {
         let waiting = crowd.enter(house(2)).unwrap();
         let mut first = Guest::rush_in(&crowd, 2).await.unwrap();
         advance(MIN_AGE / 2).await;
-        assert_eq!(crowd.enter(house(2)).err(), Some(NoSlot::RetryAfter(MIN_AGE / 2)));
+        assert_eq!(
+            crowd.enter(house(2)).err(),
+            Some(NoSlot::RetryAfter(MIN_AGE / 2))
+        );
         advance(MIN_AGE / 2).await;
         Guest::rush_in(&crowd, 2)
             .await

@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::access::{Gate, ActiveConfigWatch, WebConfig, WritePolicy};
+use super::access::{ActiveConfigWatch, Gate, WebConfig, WritePolicy};
 use super::connection::{self, Host};
-use super::connection_table::{ConnectionTable, NoSlot, TableLimits, Slot};
+use super::connection_table::{ConnectionTable, NoSlot, Slot, TableLimits};
 use super::error::WebError;
 use super::limits::Limits;
 use super::routes;

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::password::{Login, Passwords};
-use super::{Authenticated, ActiveConfig, Peer, ActiveConfigWatch};
+use super::{ActiveConfig, ActiveConfigWatch, Authenticated, Peer};
 use crate::web::reply::refuse;
 
 /// What an unknown client is asked for (RFC 7617, section 2).

@@ -247,7 +247,8 @@ mod tests {
             for line in lines {
                 headers.append(AUTHORIZATION, line.parse().unwrap());
             }
-            Login::from_headers(&headers).map(|login| (login.user, login.password.reveal().to_owned()))
+            Login::from_headers(&headers)
+                .map(|login| (login.user, login.password.reveal().to_owned()))
         };
         let some = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
         // RFC 7617, section 2: Aladdin, open sesame.

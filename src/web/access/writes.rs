@@ -8,7 +8,7 @@ use axum::http::header::{CONTENT_TYPE, FORWARDED, HOST, HeaderName, ORIGIN, VIA}
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
-use super::{Authenticated, ActiveConfig, Peer};
+use super::{ActiveConfig, Authenticated, Peer};
 
 /// Whether clients on this machine may change something without a password
 /// (`--web.enable-admin-api`).

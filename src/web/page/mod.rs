@@ -213,7 +213,10 @@ impl Page {
                 FailoverRow::new,
             ),
             receivers: Rows::new(deliveries.receivers.iter(), ReceiverRow::new),
-            dead: Rows::new(deliveries.dead_letters.iter(), DeliveryRow::from_dead_letter),
+            dead: Rows::new(
+                deliveries.dead_letters.iter(),
+                DeliveryRow::from_dead_letter,
+            ),
             recent: Rows::new(deliveries.recent.iter(), DeliveryRow::new),
             silences: Rows::new(fleet.silences.iter(), SilenceRow::new),
             silence_form: SilenceForm::new(fleet, filter),
