@@ -561,7 +561,7 @@ mod tests {
     const RULE: LevelRule<Span> = LevelRule {
         warning: Some(level_at(30, 24)),
         critical: Some(level_at(120, 96)),
-        hold: Span::from_secs(2),
+        pending_for: Span::from_secs(2),
         keep_firing_for: Span::ZERO,
     };
 
@@ -769,7 +769,7 @@ mod tests {
         let rule = LevelRule {
             warning: Some(at_1k),
             critical: None,
-            hold: Span::ZERO,
+            pending_for: Span::ZERO,
             keep_firing_for: Span::ZERO,
         };
         let input = RuleInput::Bytes {

@@ -33,7 +33,7 @@ fn rule(keep_firing_for: i64) -> LevelRule<Span> {
     LevelRule {
         warning: level(30),
         critical: level(60),
-        hold: Span::ZERO,
+        pending_for: Span::ZERO,
         keep_firing_for: Span::from_secs(keep_firing_for),
     }
 }

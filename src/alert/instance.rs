@@ -126,7 +126,7 @@ impl Instance {
             verdicts.critical,
             Verdict::Past,
         );
-        let due = self.due(now, rule.hold, verdicts);
+        let due = self.due(now, rule.pending_for, verdicts);
         match self.phase {
             Phase::Quiet | Phase::Resolved { .. } => {
                 self.rise(now, due).or_else(|| self.settle_clear(now))
@@ -500,7 +500,7 @@ mod tests {
                 at: 120,
                 clear_below: 96,
             }),
-            hold: Span::from_secs(hold),
+            pending_for: Span::from_secs(hold),
             keep_firing_for: Span::from_secs(keep_firing_for),
         }
     }

@@ -43,7 +43,7 @@ fn rules() -> impl Strategy<Value = LevelRule<Span>> {
     (warning, critical, 0_i64..8, 0_i64..8).prop_map(|(warning, critical, hold, keep)| LevelRule {
         warning,
         critical,
-        hold: secs(hold),
+        pending_for: secs(hold),
         keep_firing_for: secs(keep),
     })
 }
@@ -123,7 +123,7 @@ fn held(
 
 /// The severity that must fire at the last evaluation.
 fn due(history: &History, rule: &LevelRule<Span>) -> Option<Severity> {
-    let holds = |severity: &Severity| held(history, rule, *severity, Verdict::Past, rule.hold);
+    let holds = |severity: &Severity| held(history, rule, *severity, Verdict::Past, rule.pending_for);
     [Severity::Critical, Severity::Warning]
         .into_iter()
         .find(holds)
@@ -193,7 +193,7 @@ proptest! {
     #[test]
     fn a_flap_shorter_than_hold_never_fires(flaps in vec((0_i64..5, 1_i64..5, 30_i64..99), 1..30)) {
         let level = LevelThreshold { at: secs(30), clear_below: secs(30) };
-        let rule = LevelRule { warning: Some(level), critical: Some(level), hold: secs(5), keep_firing_for: secs(0) };
+        let rule = LevelRule { warning: Some(level), critical: Some(level), pending_for: secs(5), keep_firing_for: secs(0) };
         let (mut instance, mut now) = (Instance::default(), at(0));
         for (on, off, value) in flaps {
             for reading in [Reading::exact(secs(value)), Reading::NO_DATA, Reading::exact(secs(value))] {

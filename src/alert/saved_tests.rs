@@ -107,7 +107,7 @@ const RULE: LevelRule<Span> = LevelRule {
         at: Span::from_secs(120),
         clear_below: Span::from_secs(96),
     }),
-    hold: Span::from_secs(10),
+    pending_for: Span::from_secs(10),
     keep_firing_for: Span::from_secs(10),
 };
 

@@ -63,7 +63,7 @@ fn probe_settings(settings: &Settings) -> Settings {
     let of_sentinels = settings.sentinels.iter_mut().map(|entry| &mut entry.alerts);
     let of_pairs = settings.pairs.iter_mut().map(|pair| &mut pair.alerts);
     for rules in of_pairs.chain(of_sentinels).chain([&mut settings.alerts]) {
-        rules.wait_for_nothing(); // nobody waits for as long as `for` says
+        rules.fire_at_once(); // nobody waits for as long as `for` says
     }
     settings.poll.interval = settings.poll.interval.min(MAX_INTERVAL);
     settings.poll.min_interval = settings.poll.min_interval.min(settings.poll.interval);

@@ -81,8 +81,9 @@ pub(super) enum Command {
     /// Shows every pair on one screen, worst first; exit code 0 ok, 1 warning, 2 critical, 3
     /// unknown
     Check(CheckArgs),
-    /// Checks the configuration and prints what is in effect, secrets hidden; asks no server
-    CheckConfig,
+    /// Checks the configuration and the files of secrets and certificates that it names, and prints
+    /// what is in effect, secrets hidden; asks no server
+    CheckConfig(CheckConfigArgs),
     /// Asks a running exporter whether it is ready; exit code 0 or 1
     Healthcheck(ExporterArgs),
     /// Sends a marked test and its end to the receivers and prints each answer; exit code 0 when
@@ -159,6 +160,14 @@ pub(super) struct CheckArgs {
     /// A table for people or JSON for programs
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) output: OutputFormat,
+}
+
+/// The arguments of `check-config`.
+#[derive(Debug, Args)]
+pub(super) struct CheckConfigArgs {
+    /// Reads none of the files of secrets and certificates: for pipelines that do not have them
+    #[arg(long)]
+    pub(super) syntax_only: bool,
 }
 
 /// What to do about silences.

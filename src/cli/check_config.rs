@@ -1,21 +1,48 @@
-//! `check-config`: parses, resolves and prints what is in effect. Asks no server.
+//! `check-config`: reads and checks the configuration and the files that it names, and prints what
+//! is in effect. Connects to nothing.
 
-use super::args::Global;
+use super::args::{CheckConfigArgs, Global};
 use super::exit::Exit;
-use super::{load_settings, load_web_config, say};
+use super::{check_web_syntax, complain, load_config, load_web_config, say};
+use crate::config::Loaded;
 
-pub(super) fn check_config(global: &Global) -> Exit {
-    // Both are read before either counts, so that one mistake does not hide the next.
-    match (load_settings(global), load_web_config(global)) {
-        (Ok(settings), Ok(_)) => {
-            // Comments, so that the output is still a configuration.
-            settings
-                .warnings()
-                .iter()
-                .for_each(|warning| say(&format!("# warning: {warning}")));
-            say(settings.to_yaml_redacted().trim_end());
+pub(super) fn check_config(global: &Global, args: &CheckConfigArgs) -> Exit {
+    // Everything is read before anything counts, so that one mistake does not hide the next.
+    let loaded = load_config(global);
+    let files = match &loaded {
+        Ok(loaded) if !args.syntax_only => check_files(global, loaded),
+        _ => Ok(()),
+    };
+    let web_config = if args.syntax_only {
+        check_web_syntax(global)
+    } else {
+        load_web_config(global).map(|_| ())
+    };
+    match (loaded, files, web_config) {
+        (Ok(loaded), Ok(()), Ok(())) => {
+            print(&loaded);
             Exit::Ok
         }
-        (Err(exit), _) | (_, Err(exit)) => exit,
+        (Err(exit), _, _) | (_, Err(exit), _) | (_, _, Err(exit)) => exit,
     }
+}
+
+/// Names the files that cannot be read as they are now.
+fn check_files(global: &Global, loaded: &Loaded) -> Result<(), Exit> {
+    loaded.files.check().map_err(|errors| {
+        let path = global.config_file.display();
+        complain(&format!(
+            "Files that the configuration {path} names cannot be used:\n{errors}\n\
+             (--syntax-only checks the configuration without them)"
+        ));
+        Exit::Usage
+    })
+}
+
+fn print(loaded: &Loaded) {
+    // Comments, so that the output is still a configuration.
+    for warning in loaded.settings.warnings() {
+        say(&format!("# warning: {warning}"));
+    }
+    say(loaded.settings.to_yaml_redacted().trim_end());
 }

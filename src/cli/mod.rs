@@ -18,12 +18,13 @@ mod test_notify;
 
 use std::future::Future;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::config::{Environment, Settings};
+use crate::config::{ConfigErrors, Environment, Loaded, Settings, load_web};
 use crate::report::visible_line;
 use crate::web::WebConfig;
 use args::{Cli, Command, Global};
@@ -42,7 +43,7 @@ fn dispatch(cli: Cli) -> Exit {
     match command.unwrap_or(Command::Run) {
         Command::Run => run::run(&global),
         Command::Check(args) => check::check(&global, &args),
-        Command::CheckConfig => check_config::check_config(&global),
+        Command::CheckConfig(args) => check_config::check_config(&global, &args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
         Command::Demo(args) => demo::demo(&global, &args),
         Command::TestNotify(args) => test_notify::test_notify(&global, &args),
@@ -70,9 +71,15 @@ fn usage(error: &clap::Error) -> Exit {
 /// The settings of the configuration file and of the flags that go before it, or what is wrong with
 /// the file, already printed.
 fn load_settings(global: &Global) -> Result<Settings, Exit> {
+    let loaded = load_config(global)?;
+    Ok(loaded.settings)
+}
+
+/// Like [`load_settings`], with the files that the configuration names.
+fn load_config(global: &Global) -> Result<Loaded, Exit> {
     let environment = Environment::from_os(std::env::vars_os());
     let loaded = crate::config::load(&global.config_file, &environment);
-    let mut settings = loaded.map_err(|errors| {
+    let mut loaded = loaded.map_err(|errors| {
         complain(&format!(
             "The configuration {} is not usable:\n{errors}",
             global.config_file.display()
@@ -80,9 +87,9 @@ fn load_settings(global: &Global) -> Result<Settings, Exit> {
         Exit::Usage
     })?;
     if let Some(flag) = &global.listen_address {
-        settings.listen_address = flag.clone();
+        loaded.settings.listen_address = flag.clone();
     }
-    Ok(settings)
+    Ok(loaded)
 }
 
 /// The web configuration where one is given, or what is wrong with it, already printed.
@@ -90,13 +97,29 @@ fn load_web_config(global: &Global) -> Result<Option<WebConfig>, Exit> {
     let Some(path) = &global.web_config_file else {
         return Ok(None);
     };
-    WebConfig::load(path.clone()).map(Some).map_err(|errors| {
-        complain(&format!(
-            "The web configuration {} is not usable:\n{errors}",
-            path.display()
-        ));
-        Exit::Usage
-    })
+    let loaded = WebConfig::load(path.clone());
+    loaded
+        .map(Some)
+        .map_err(|errors| refuse_web_config(path, &errors))
+}
+
+/// Checks the web configuration where one is given, without the files that it names.
+fn check_web_syntax(global: &Global) -> Result<(), Exit> {
+    let Some(path) = &global.web_config_file else {
+        return Ok(());
+    };
+    match load_web(path) {
+        Ok(_) => Ok(()),
+        Err(errors) => Err(refuse_web_config(path, &errors)),
+    }
+}
+
+fn refuse_web_config(path: &Path, errors: &ConfigErrors) -> Exit {
+    complain(&format!(
+        "The web configuration {} is not usable:\n{errors}",
+        path.display()
+    ));
+    Exit::Usage
 }
 
 /// Prints to standard error, and nothing that a terminal would obey; that nobody reads it is no

@@ -6,23 +6,23 @@ use tracing::{info, warn};
 use super::args::Global;
 use super::exit::Exit;
 use super::logging::{self, Log};
-use super::{block_on, complain, load_settings, load_web_config};
+use super::{block_on, complain, load_config, load_web_config};
 use crate::app::{App, Control, LoadSettings, StartError, WebOptions};
-use crate::config::{Environment, Settings};
+use crate::config::{Environment, Loaded, NamedFiles};
 use crate::report::ReloadError;
 
 pub(super) fn run(global: &Global) -> Exit {
-    let (settings, config) = match (load_settings(global), load_web_config(global)) {
-        (Ok(settings), Ok(config)) => (settings, config),
+    let (loaded, config) = match (load_config(global), load_web_config(global)) {
+        (Ok(loaded), Ok(config)) => (loaded, config),
         (Err(exit), _) | (_, Err(exit)) => return exit,
     };
     let log = logging::start(global);
     let web = WebOptions {
-        listen: settings.listen_address.clone(),
+        listen: loaded.settings.listen_address.clone(),
         config,
         admin_api: global.enable_admin_api,
     };
-    let ended = block_on(serve(settings, web, global, log.clone()));
+    let ended = block_on(serve(loaded, web, global, log.clone()));
     log.finish();
     match ended {
         Ok(Ok(())) => Exit::Ok,
@@ -35,7 +35,7 @@ pub(super) fn run(global: &Global) -> Exit {
 }
 
 async fn serve(
-    settings: Settings,
+    loaded: Loaded,
     web: WebOptions,
     global: &Global,
     log: Log,
@@ -44,12 +44,15 @@ async fn serve(
     let flag = global.listen_address.clone();
     let load: LoadSettings = Box::new(move || {
         let environment = Environment::from_os(std::env::vars_os());
-        let mut settings = crate::config::load(&path, &environment)?;
-        let of_file = settings.listen_address;
-        settings.listen_address = flag.clone().unwrap_or(of_file);
-        Ok(settings)
+        let mut loaded = crate::config::load(&path, &environment)?;
+        if let Some(flag) = &flag {
+            loaded.settings.listen_address = flag.clone();
+        }
+        warn_of_unusable_files(loaded.files);
+        Ok(loaded.settings)
     });
-    let app = App::bind(settings, web, load)?;
+    let app = App::bind(loaded.settings, web, load)?;
+    warn_of_unusable_files(loaded.files);
     // On the heap: it holds everything that the exporter is.
     Box::pin(app.run(|control| {
         tokio::spawn(log.follow());
@@ -68,6 +71,22 @@ async fn serve(
         tokio::spawn(follow_signals(control, [hangup, terminate, interrupt]));
     }))
     .await
+}
+
+/// Logs a warning for each file of a login or of TLS that cannot be used now; those of receivers
+/// have warnings of their own. The files may be on a network, so nothing waits for them.
+fn warn_of_unusable_files(files: NamedFiles) {
+    tokio::task::spawn_blocking(move || {
+        let unusable = files.unusable().into_iter();
+        for file in unusable.filter(|file| !file.is_for_receiver()) {
+            warn!(
+                key = file.key,
+                file = %file.path.display(),
+                problem = file.problem,
+                "a file that the configuration names cannot be used"
+            );
+        }
+    });
 }
 
 /// SIGHUP reloads; SIGTERM and Ctrl-C end the program.

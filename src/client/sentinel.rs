@@ -75,7 +75,7 @@ impl SentinelConnection {
             .collect::<Vec<_>>();
         let mut found: Vec<WatchedMaster> = found
             .into_iter()
-            .filter(|master| wanted.fits(&master.name))
+            .filter(|master| wanted.matches(&master.name))
             .collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         // A user who may not ask for INFO still discovers.

@@ -9,6 +9,7 @@ use crate::model::{Bytes, Secret, Span};
 
 use super::SecretSource;
 use super::error::Problems;
+use super::files::{FileCollector, FileKind};
 use super::node::{Node, Table, Text, index_path, is_plain_key, key_path};
 use super::schema::Keys;
 use super::value::{check_name, in_range, parse_bytes, parse_span, span_text, unit_examples};
@@ -24,6 +25,8 @@ const MERGE: &str = "<<";
 pub(super) struct Context<'a> {
     /// Where problems are noted.
     pub(super) problems: &'a Problems,
+    /// Where files that are named are collected.
+    pub(super) files: &'a FileCollector,
     /// The configuration file's folder, which relative paths start from.
     pub(super) folder: &'a Path,
 }
@@ -268,6 +271,20 @@ impl<'a> Cursor<'a> {
         Some(self.context.in_folder(text))
     }
 
+    /// The path of a file that is read when it is used; collected, so that whoever checks the
+    /// configuration can read it at once.
+    pub(super) fn named_file(&self, kind: FileKind) -> Option<PathBuf> {
+        let path = self.file_path()?;
+        self.context.files.add(&self.path, path.clone(), kind);
+        Some(path)
+    }
+
+    /// The secret in the file at this path.
+    pub(super) fn secret_file(&self) -> Option<SecretSource> {
+        let path = self.named_file(FileKind::Secret)?;
+        Some(SecretSource::File(path))
+    }
+
     /// A secret that is written in the configuration. No message shows it.
     pub(super) fn inline_secret(&self) -> Option<&'a str> {
         match self.node {
@@ -415,7 +432,7 @@ impl<'a> Section<'a> {
                 None
             }
             (Some(inline), None) => inline_source(&inline, check),
-            (None, Some(file)) => file.file_path().map(SecretSource::File),
+            (None, Some(file)) => file.secret_file(),
             (None, None) => None,
         }
     }

@@ -37,7 +37,7 @@ pub enum Format {
 
 impl Format {
     /// The language that the ending of `path` stands for.
-    pub fn of(path: &Path) -> Option<Self> {
+    pub fn from_path(path: &Path) -> Option<Self> {
         match path.extension()?.to_ascii_lowercase().to_str()? {
             "yml" | "yaml" => Some(Self::Yaml),
             "toml" => Some(Self::Toml),

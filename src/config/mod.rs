@@ -10,6 +10,7 @@
 mod cursor;
 mod environment;
 mod error;
+mod files;
 mod format;
 mod listen;
 mod node;
@@ -23,7 +24,7 @@ mod small_file;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(crate) mod tests_support;
+pub(crate) mod testing;
 mod value;
 mod version;
 mod warnings;
@@ -35,15 +36,16 @@ use std::path::Path;
 
 pub use environment::Environment;
 pub use error::{ConfigErrors, ConfigProblem};
+pub use files::{NamedFiles, UnusableFile};
 pub use format::Format;
 pub use listen::ListenAddress;
 pub use schema::suggestion;
 pub use secret::SecretError;
 pub use settings::*;
 pub use signing::signing_key;
-pub use small_file::{SmallFileError, read_small_file};
+pub use small_file::{MAX_PEM_BYTES, SmallFileError, read_small_file};
 pub use web::{
-    ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, parse_web,
+    ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, load_web, parse_web,
 };
 
 /// Reads a duration as the configuration has them: `250ms`, `30s`, `1m30s`, `4h`.
@@ -54,14 +56,23 @@ pub fn parse_duration(text: &str) -> Result<crate::model::Span, String> {
     value::parse_span(text)
 }
 
+/// A configuration that was read from a file.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub settings: Settings,
+    /// The files of secrets and certificates that it names; none of them has been read.
+    pub files: NamedFiles,
+}
+
 /// Reads and checks the configuration file at `path`, in the language of its ending (`.yml`,
 /// `.yaml`, `.toml`, `.json`).
 ///
 /// # Errors
 /// Everything that is wrong with it, as far as one mistake does not hide another.
-pub fn load(path: &Path, environment: &Environment) -> Result<Settings, ConfigErrors> {
+pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, ConfigErrors> {
     let place = || path.display().to_string();
-    let format = Format::of(path).ok_or_else(|| {
+    let format = Format::from_path(path).ok_or_else(|| {
         ConfigErrors::one(
             place(),
             "the file's name must end in .yml, .yaml, .toml or .json, which tells its language",
@@ -83,13 +94,15 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Settings, ConfigEr
 /// whoever looks for a running exporter is not stopped by a mistake in another key.
 pub fn listen_address(path: &Path, environment: &Environment) -> Option<ListenAddress> {
     let text = read_text(path).ok()?;
-    let mut root = format::read(&text, Format::of(path)?).ok()?;
+    let mut root = format::read(&text, Format::from_path(path)?).ok()?;
     let problems = error::Problems::default();
     environment.expand(&mut root, &problems);
     environment.override_scalars(&mut root, &problems);
     let folder = Path::new("");
+    let files = files::FileCollector::default();
     let context = cursor::Context {
         problems: &problems,
+        files: &files,
         folder,
     };
     sections::listen_address(&root, context)
@@ -108,25 +121,29 @@ pub fn parse(
     let root = format::read(text, format)
         .map_err(|sentence| ConfigErrors::one("configuration", sentence))?;
     version::check(&root, "the configuration")?;
-    resolve(root, folder, environment)
+    let loaded = resolve(root, folder, environment)?;
+    Ok(loaded.settings)
 }
 
 fn resolve(
     mut root: node::Table,
     folder: &Path,
     environment: &Environment,
-) -> Result<Settings, ConfigErrors> {
+) -> Result<Loaded, ConfigErrors> {
     let problems = error::Problems::default();
+    let files = files::FileCollector::default();
     environment.expand(&mut root, &problems);
     environment.override_scalars(&mut root, &problems);
-    let settings = sections::read(
-        &root,
-        cursor::Context {
-            problems: &problems,
-            folder,
-        },
-    );
-    problems.or(settings)
+    let context = cursor::Context {
+        problems: &problems,
+        files: &files,
+        folder,
+    };
+    let settings = sections::read(&root, context);
+    problems.or(Loaded {
+        settings,
+        files: files.finish(),
+    })
 }
 
 /// The file's text.

@@ -209,6 +209,7 @@ fn poll(poll: &PollSettings) -> Yaml {
         ),
     ]);
     map.put("timeout", timeout);
+    map.put("refresh_on_scrape", Yaml::Boolean(poll.refresh_on_scrape));
     map.put("heartbeat", heartbeat(poll.heartbeat));
     map.into()
 }
@@ -362,7 +363,7 @@ fn levels<T: Copy>(rule: &LevelRule<T>, write: impl Fn(T) -> Yaml) -> Mapping {
     let mut map = Mapping::of([
         ("warning", level(rule.warning)),
         ("critical", level(rule.critical)),
-        ("for", span(rule.hold)),
+        ("for", span(rule.pending_for)),
         ("keep_firing_for", span(rule.keep_firing_for)),
     ]);
     let mut clear = Mapping::default();

@@ -231,20 +231,20 @@ pub struct AlertSettings {
 
 impl AlertSettings {
     /// Lets every level fire at once (`for: 0s`), for a look that lasts no longer.
-    pub fn wait_for_nothing(&mut self) {
-        let of_time = [
-            &mut self.lag_seconds.hold,
-            &mut self.lag_bytes.hold,
-            &mut self.link_down.hold,
-            &mut self.unreachable.hold,
-            &mut self.unknown.hold,
-            &mut self.full_sync.levels.hold,
-            &mut self.diverged.hold,
-            &mut self.sentinel_quorum.hold,
-            &mut self.failover.levels.hold,
+    pub fn fire_at_once(&mut self) {
+        let all = [
+            &mut self.lag_seconds.pending_for,
+            &mut self.lag_bytes.pending_for,
+            &mut self.link_down.pending_for,
+            &mut self.unreachable.pending_for,
+            &mut self.unknown.pending_for,
+            &mut self.full_sync.levels.pending_for,
+            &mut self.diverged.pending_for,
+            &mut self.sentinel_quorum.pending_for,
+            &mut self.failover.levels.pending_for,
         ];
-        for hold in of_time {
-            *hold = Span::ZERO;
+        for span in all {
+            *span = Span::ZERO;
         }
     }
 }
@@ -266,7 +266,7 @@ pub struct LevelRule<T> {
     /// The critical level; `None` is off. Not below the warning level.
     pub critical: Option<LevelThreshold<T>>,
     /// How long a level's condition must hold before the alert fires (`for`).
-    pub hold: Span,
+    pub pending_for: Span,
     /// How long the value must stay clear before the alert resolves.
     pub keep_firing_for: Span,
 }
@@ -486,7 +486,7 @@ impl<T> LevelRule<T> {
         LevelRule {
             warning: self.warning.map(&level),
             critical: self.critical.map(&level),
-            hold: self.hold,
+            pending_for: self.pending_for,
             keep_firing_for: self.keep_firing_for,
         }
     }
@@ -514,7 +514,7 @@ impl SentinelSettings {
     /// What the pairs of the master that the Sentinels call `master` are named; `None` where it is
     /// not watched.
     pub fn pair_name(&self, master: &str) -> Option<PairName> {
-        self.masters.fits(master).then(|| match self.masters {
+        self.masters.matches(master).then(|| match self.masters {
             MasterSelector::Exact(_) => self.name.clone(),
             MasterSelector::Glob(_) | MasterSelector::All => {
                 PairName::new(&format!("{}/{master}", self.name))
@@ -525,7 +525,7 @@ impl SentinelSettings {
 
 impl MasterSelector {
     /// Whether the master that the Sentinels call `master` is watched.
-    pub fn fits(&self, master: &str) -> bool {
+    pub fn matches(&self, master: &str) -> bool {
         match self {
             Self::All => true,
             Self::Exact(name) => name == master,
@@ -536,7 +536,7 @@ impl MasterSelector {
 
 impl HostPattern {
     /// Whether `host` (a name or an address, without brackets) fits.
-    pub fn fits(&self, host: &str) -> bool {
+    pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::Network(network) => host
                 .parse()

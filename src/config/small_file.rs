@@ -4,6 +4,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+/// The largest file of certificates that is read: a bundle of every public authority has a quarter
+/// of that.
+pub const MAX_PEM_BYTES: u64 = 1024 * 1024;
+
 /// Why a small file cannot be read. Holds nothing of its content, nor its path.
 #[derive(Debug, thiserror::Error)]
 pub enum SmallFileError {

@@ -93,7 +93,7 @@ fn unverified_discovery(entry: &SentinelSettings) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use crate::config::TlsSettings;
-    use crate::config::tests_support::settings_of;
+    use crate::config::testing::settings_of;
     use crate::model::Span;
 
     #[test]

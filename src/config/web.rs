@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 
 use super::cursor::{Context, Cursor, Section};
 use super::error::{ConfigErrors, Problems};
+use super::files::FileCollector;
 use super::format::{self, Format};
 use super::node::{Node, Table, key_path};
 use super::schema::Keys;
+use super::small_file::{MAX_PEM_BYTES, read_small_file};
 use crate::model::Secret;
 
 /// The dearest hash that is accepted, as bcrypt's cost: twice the work for each step. At 16 one
@@ -226,6 +228,20 @@ impl WebHeader {
     }
 }
 
+/// Reads and checks the web configuration file at `path`. Reads nothing else: certificates and keys
+/// are only named.
+///
+/// # Errors
+/// The file cannot be read, or as [`parse_web`].
+pub fn load_web(path: &Path) -> Result<WebSettings, ConfigErrors> {
+    let problem = |sentence: String| ConfigErrors::one(path.display().to_string(), sentence);
+    let bytes =
+        read_small_file(path, MAX_PEM_BYTES).map_err(|error| problem(error.to_string()))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| problem("is not UTF-8 text".to_owned()))?;
+    parse_web(&text, path.parent().unwrap_or_else(|| Path::new("")))
+}
+
 /// Reads the web configuration `text`, which is YAML whatever its file is called; relative paths in
 /// it start from `folder`, which is the file's own. Reads nothing else.
 ///
@@ -246,14 +262,14 @@ pub fn parse_web(text: &str, folder: &Path) -> Result<WebSettings, ConfigErrors>
     };
     let problems = Problems::default();
     refuse_unsupported(&mut root, &problems);
-    let root = Section::root(
-        &root,
-        Context {
-            problems: &problems,
-            folder,
-        },
-        &ROOT,
-    );
+    // The server reads these files itself, before the configuration is in force.
+    let files = FileCollector::default();
+    let context = Context {
+        problems: &problems,
+        files: &files,
+        folder,
+    };
+    let root = Section::root(&root, context, &ROOT);
     let settings = WebSettings {
         tls: tls(&root),
         users: users(&root),

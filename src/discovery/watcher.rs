@@ -171,7 +171,7 @@ async fn hear(plan: &Plan, happened: &Notify, pace: &mut Pace) -> Result<(), Pol
         match news(&message.channel, &message.payload) {
             Some(SentinelNews::Switched { name, from, to }) => {
                 let (sentinel, entry) = (&plan.sentinel.addr, &plan.entry);
-                if plan.masters.fits(&name) {
+                if plan.masters.matches(&name) {
                     info!(%sentinel, %entry, master = name, %from, %to, "a Sentinel tells of a failover");
                     happened.notify_one();
                 }

@@ -456,7 +456,7 @@ fn pair_labels(pair: &PairSnapshot) -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests_support::settings_of;
+    use crate::config::testing::settings_of;
     use crate::metrics::catalogue::ALL;
     use crate::model::{PollError, ServerAddr};
     use crate::monitor::{Monitor, PollEvent, PollEventKind, PollLosses};

@@ -37,7 +37,7 @@ const HISTORY_LOST_RULE: LevelRule<u64> = LevelRule {
         at: 1,
         clear_below: 1,
     }),
-    hold: Span::ZERO,
+    pending_for: Span::ZERO,
     keep_firing_for: Span::ZERO,
 };
 

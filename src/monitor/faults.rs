@@ -18,7 +18,7 @@ pub(super) const RELOAD_RULE: LevelRule<Span> = LevelRule {
         clear_below: Span::from_millis(1),
     }),
     critical: None,
-    hold: Span::ZERO,
+    pending_for: Span::ZERO,
     keep_firing_for: Span::ZERO,
 };
 

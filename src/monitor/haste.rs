@@ -122,7 +122,7 @@ impl ToldDelay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests_support::default_alerts;
+    use crate::config::testing::default_alerts;
     use crate::model::Timestamp;
     use crate::replication::{Evidence, LagBytes, LagInterval, ServerFacts, assess};
 

@@ -27,7 +27,7 @@ pub(super) const FAILING_RULE: LevelRule<Span> = LevelRule {
         at: FAILING_AFTER,
         clear_below: FAILING_AFTER,
     }),
-    hold: Span::ZERO,
+    pending_for: Span::ZERO,
     keep_firing_for: Span::ZERO,
 };
 
@@ -39,7 +39,7 @@ pub(super) const REFUSED_RULE: LevelRule<Span> = LevelRule {
         at: Span::ZERO,
         clear_below: Span::ZERO,
     }),
-    hold: Span::ZERO,
+    pending_for: Span::ZERO,
     keep_firing_for: Span::ZERO,
 };
 
@@ -316,7 +316,7 @@ fn fresh(name: &str) -> ReceiverSnapshot {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::tests_support::settings_of;
+    use crate::config::testing::settings_of;
     use crate::config::{
         HttpSettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity,
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::client::tests_support::{FakeServer, Script};
-use crate::config::tests_support::settings_of;
+use crate::config::testing::settings_of;
 use crate::model::{ServerAddr, Span};
 use crate::monitor::PollEventKind;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{ExporterReport, PairReport, PairsReport, Thresholds};
-use crate::config::tests_support::settings_of;
+use crate::config::testing::settings_of;
 use crate::config::{DatacenterRule, HostPattern, Settings};
 use crate::info::parse;
 use crate::model::{ClockAnchor, Datacenter, PollError, ServerAddr, Span, Timestamp, WallTime};

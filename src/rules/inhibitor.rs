@@ -60,7 +60,7 @@ pub(super) fn of_servers(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
 }
 
 fn holds(unreachable: &LevelRule<Span>) -> impl Iterator<Item = (Severity, Span)> {
-    let hold = unreachable.hold;
+    let hold = unreachable.pending_for;
     levels_of(unreachable)
         .into_iter()
         .map(move |(severity, at)| (severity, at.max(hold)))

@@ -71,7 +71,7 @@ fn levels<T: Copy>(rule: &LevelRule<T>, make: impl Fn(Severity, T) -> AlertRule)
     // What a rule waits for by its nature (`unknown`) may be longer than the configured `for`.
     alerts
         .map(|alert| AlertRule {
-            hold: alert.hold.max(rule.hold),
+            hold: alert.hold.max(rule.pending_for),
             keep_firing_for: alert.keep_firing_for.max(rule.keep_firing_for),
             ..alert
         })

@@ -20,7 +20,7 @@ pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
     let CountRule { levels, window } = alerts.full_sync;
     let full_syncs = levels_of(&levels)
         .into_iter()
-        .map(|(severity, at)| full_sync(severity, at, window, levels.hold))
+        .map(|(severity, at)| full_sync(severity, at, window, levels.pending_for))
         .collect();
     [
         after(&alerts.unreachable, unreachable),
@@ -39,7 +39,7 @@ pub(super) fn after(
 ) -> Vec<AlertRule> {
     let alerts = levels_of(rule)
         .into_iter()
-        .map(|(severity, at)| make(severity, at.max(rule.hold)));
+        .map(|(severity, at)| make(severity, at.max(rule.pending_for)));
     alerts.collect()
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::LevelThreshold;
-use crate::config::tests_support::settings_of;
+use crate::config::testing::settings_of;
 use crate::model::Span;
 
 /// What the links of the file in alerts/ begin with.

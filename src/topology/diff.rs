@@ -53,7 +53,7 @@ impl TopologyDiff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests_support::settings_of;
+    use crate::config::testing::settings_of;
 
     fn topology(pairs: &[(&str, &str, &[&str])]) -> Topology {
         Topology::from_settings(&settings_of(pairs))

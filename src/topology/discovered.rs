@@ -170,7 +170,7 @@ impl Entry {
             .iter()
             .map(|sentinel| sentinel.addr.clone())
             .collect();
-        masters.retain(|name, _| settings.masters.fits(name));
+        masters.retain(|name, _| settings.masters.matches(name));
         for master in masters.values_mut() {
             master.retain_witnesses(&asked);
         }
@@ -216,7 +216,7 @@ impl Entry {
             .filter_map(|(who, said)| Some((who, said.as_ref()?.as_ref().ok()?)))
             .collect();
         let mut agreed = agreements(&views);
-        agreed.retain(|name, _| self.settings.masters.fits(name));
+        agreed.retain(|name, _| self.settings.masters.matches(name));
         if views.is_empty() {
             self.masters.values_mut().for_each(KnownMaster::keep);
             return;
@@ -385,7 +385,7 @@ fn standing(
 mod tests {
     use super::*;
     use crate::config::HostPattern;
-    use crate::config::tests_support::{sentinels_of, settings_of};
+    use crate::config::testing::{sentinels_of, settings_of};
     use crate::info::{KnownReplica, SeenHealth, WatchedMaster};
     use crate::model::PollError;
     use crate::topology::MasterView;

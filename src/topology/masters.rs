@@ -103,7 +103,7 @@ impl Observed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests_support::settings_of;
+    use crate::config::testing::settings_of;
 
     fn addr(text: &str) -> ServerAddr {
         ServerAddr::parse(text).unwrap()

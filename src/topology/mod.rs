@@ -146,7 +146,7 @@ fn datacenter_of(addr: &ServerAddr, rules: &[DatacenterRule]) -> Datacenter {
     let fits = |host: &str| {
         rules
             .iter()
-            .find(|rule| rule.patterns.iter().any(|p| p.fits(host)))
+            .find(|rule| rule.patterns.iter().any(|p| p.matches(host)))
     };
     addr.host()
         .and_then(fits)
@@ -219,7 +219,7 @@ impl Placement<'_> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::config::tests_support::settings_of;
+    use crate::config::testing::settings_of;
 
     #[test]
     fn every_server_stands_once_and_every_replica_is_a_pair() {

@@ -163,7 +163,7 @@ fn find(parent: &mut [usize], mut at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests_support::settings_of;
+    use crate::config::testing::settings_of;
 
     fn check(pairs: &[(&str, &str, &[&str])], expected: &[&str]) {
         let shown: Vec<_> = build(&settings_of(pairs).pairs)

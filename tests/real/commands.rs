@@ -47,6 +47,43 @@ async fn check_config_asks_nobody_and_shows_no_secret() {
 }
 
 #[tokio::test]
+async fn check_config_names_files_that_cannot_be_read_unless_asked_for_the_syntax_only() {
+    let pair = entry("orders", ("dc1", &nobody()), ("dc2", &nobody()));
+    let yaml = format!(
+        "redis: {{username: monitor, password_file: secret}}\n{}",
+        configuration(&[pair])
+    );
+    let folder = folder_with(&yaml);
+    let args = ["check-config", "--config.file", "config.yml"];
+    let refused = run(folder.path(), &args).await.ended_with(64);
+    let line = refused
+        .stderr
+        .lines()
+        .find(|line| line.starts_with("redis.password_file: cannot read the secret file"));
+    let line = line.unwrap_or_else(|| panic!("{refused:?}"));
+    assert!(line.contains("secret: No such file"), "{line}");
+    assert!(refused.stderr.contains("--syntax-only"), "{refused:?}");
+    assert!(refused.stdout.is_empty(), "{refused:?}");
+
+    let syntax_only = [args.as_slice(), &["--syntax-only"]].concat();
+    run(folder.path(), &syntax_only).await.ended_with(0);
+    std::fs::write(folder.path().join("secret"), planted::REDIS).unwrap();
+    run(folder.path(), &args).await.ended_with(0);
+
+    std::fs::remove_file(folder.path().join("secret")).unwrap();
+    let exporter = Exporter::start(&yaml).await;
+    let sentence = "a file that the configuration names cannot be used";
+    let warned = || async {
+        let log = exporter.log();
+        let line = log.lines().find(|line| line.contains(sentence));
+        line.filter(|line| line.contains("key=redis.password_file"))
+            .map(|_| ())
+            .ok_or(log.clone())
+    };
+    eventually("a warning", LIMIT, warned).await.unwrap();
+}
+
+#[tokio::test]
 async fn healthcheck_tells_ready_from_not_ready_and_from_nobody() {
     let stage = Stage::set().await;
     let exporter = Exporter::start(&configuration(&[stage.entry("orders")])).await;

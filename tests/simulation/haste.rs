@@ -164,7 +164,7 @@ fn warning(at: Span, clear_below: Span) -> Settings {
     let rule = LevelRule {
         warning: Some(level),
         critical: None,
-        hold: Span::ZERO,
+        pending_for: Span::ZERO,
         keep_firing_for: Span::from_secs(3),
     };
     settings.alerts.lag_seconds = rule;

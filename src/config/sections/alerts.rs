@@ -128,7 +128,7 @@ enum LevelKey<T> {
 struct RuleKeys<T> {
     warning: LevelKey<T>,
     critical: LevelKey<T>,
-    hold: Option<Span>,
+    pending_for: Option<Span>,
     keep_firing_for: Option<Span>,
     clear_warning: Option<T>,
     clear_critical: Option<T>,
@@ -161,7 +161,7 @@ impl Global {
         let section = root.section("alerts", &ALERTS);
         let at = |secs| LevelKey::At(Span::from_secs(secs));
         let lag = RuleKeys {
-            hold: Some(Span::from_secs(10)),
+            pending_for: Some(Span::from_secs(10)),
             ..RuleKeys::levels(at(30), at(120))
         };
         let plain = |warning, critical| RuleKeys::levels(at(warning), at(critical));
@@ -314,7 +314,7 @@ impl<T: Level> RuleKeys<T> {
         Self {
             warning,
             critical,
-            hold: None,
+            pending_for: None,
             keep_firing_for: None,
             clear_warning: None,
             clear_critical: None,
@@ -322,13 +322,13 @@ impl<T: Level> RuleKeys<T> {
     }
 
     fn read(section: &Section<'_>) -> Self {
-        let hold = |key| section.get(key).and_then(|cursor| cursor.span(&HOLDS));
+        let duration = |key| section.get(key).and_then(|cursor| cursor.span(&HOLDS));
         let [clear_warning, clear_critical] = clear(section);
         Self {
             warning: LevelKey::read(section, "warning"),
             critical: LevelKey::read(section, "critical"),
-            hold: hold("for"),
-            keep_firing_for: hold("keep_firing_for"),
+            pending_for: duration("for"),
+            keep_firing_for: duration("keep_firing_for"),
             clear_warning,
             clear_critical,
         }
@@ -339,7 +339,7 @@ impl<T: Level> RuleKeys<T> {
         Self {
             warning: self.warning.or(base.warning),
             critical: self.critical.or(base.critical),
-            hold: self.hold.or(base.hold),
+            pending_for: self.pending_for.or(base.pending_for),
             keep_firing_for: self.keep_firing_for.or(base.keep_firing_for),
             clear_warning: self.clear_warning.or(base.clear_warning),
             clear_critical: self.clear_critical.or(base.clear_critical),
@@ -363,7 +363,7 @@ impl<T: Level> RuleKeys<T> {
                 .map(|at| threshold(at, self.clear_warning, default_clear, "warning", section)),
             critical: critical
                 .map(|at| threshold(at, self.clear_critical, default_clear, "critical", section)),
-            hold: self.hold.unwrap_or(Span::ZERO),
+            pending_for: self.pending_for.unwrap_or(Span::ZERO),
             keep_firing_for: self.keep_firing_for.unwrap_or(Span::ZERO),
         }
     }

@@ -7,6 +7,7 @@ use wildmatch::WildMatch;
 
 use super::{Unique, maintenance};
 use crate::config::cursor::{Cursor, Section, inline_source};
+use crate::config::files::FileKind;
 use crate::config::schema::{
     ALERTMANAGER, FLAPPING, HEARTBEAT_RECEIVER, HTTP, NOTIFY, PAGERDUTY, RECEIVER, SLACK, TEMPLATE,
     WEBHOOK,
@@ -358,7 +359,9 @@ fn template(section: &Section<'_>) -> TemplateSettings {
 /// How requests find their way.
 fn http(section: &Section<'_>) -> HttpSettings {
     HttpSettings {
-        ca_file: section.get("ca_file").and_then(|cursor| cursor.file_path()),
+        ca_file: section
+            .get("ca_file")
+            .and_then(|cursor| cursor.named_file(FileKind::Pem)),
         proxy: section.secret("proxy_url", proxy_url),
     }
 }
@@ -485,7 +488,7 @@ fn headers(cursor: &Cursor<'_>) -> BTreeMap<String, SecretSource> {
             value.note("the header stands twice (upper and lower case are alike, and Name_file gives Name)");
         }
         let source = match file_name {
-            Some(_) => value.file_path().map(SecretSource::File),
+            Some(_) => value.secret_file(),
             None => inline_source(&value, |_| Ok(())),
         };
         headers.extend(source.map(|source| (name.to_owned(), source)));

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::super::cursor::{Cursor, Section};
-use super::super::schema::TLS;
+use crate::config::cursor::{Cursor, Section};
+use crate::config::files::FileKind;
+use crate::config::schema::TLS;
 use crate::config::{ClientCertificate, TlsSettings};
 use crate::model::ServerAddr;
 
@@ -57,7 +58,7 @@ impl TlsKeys {
         // What is refused counts as given, so that it is one problem only.
         let path = |key: &str| {
             tls.get(key)
-                .map(|cursor| cursor.file_path().unwrap_or_default())
+                .map(|cursor| cursor.named_file(FileKind::Pem).unwrap_or_default())
         };
         let flag = |key: &str| tls.get(key).and_then(|cursor| cursor.flag());
         Self {

@@ -12,7 +12,7 @@ fn the_defaults_are_those_of_the_contract() {
     let plain = |warning, critical| LevelRule {
         warning: level(secs(warning), secs(warning)),
         critical: level(secs(critical), secs(critical)),
-        hold: Span::ZERO,
+        pending_for: Span::ZERO,
         keep_firing_for: Span::ZERO,
     };
     assert_eq!(
@@ -34,7 +34,7 @@ fn the_defaults_are_those_of_the_contract() {
     let lag = LevelRule {
         warning: level(secs(30), secs(24)),
         critical: level(secs(120), secs(96)),
-        hold: secs(10),
+        pending_for: secs(10),
         keep_firing_for: Span::ZERO,
     };
     assert_eq!(alerts.lag_seconds, lag);
@@ -61,7 +61,7 @@ fn the_defaults_are_those_of_the_contract() {
     let levels = LevelRule {
         warning: once,
         critical: None,
-        hold: Span::ZERO,
+        pending_for: Span::ZERO,
         keep_firing_for: Span::ZERO,
     };
     assert_eq!(
@@ -148,7 +148,7 @@ pairs:
     let own = &settings.pairs[0].alerts;
     assert_eq!(own.lag_seconds.warning, level(secs(10), secs(8)));
     assert_eq!(own.lag_seconds.critical, level(secs(60), secs(40)));
-    assert_eq!(own.lag_seconds.hold, secs(7));
+    assert_eq!(own.lag_seconds.pending_for, secs(7));
     assert_eq!(
         own.lag_bytes.warning,
         level(Bytes::new(67_108_864), Bytes::new(53_687_091))
@@ -281,7 +281,7 @@ fn hosts_fit_patterns() {
         settings.datacenters[0]
             .patterns
             .iter()
-            .any(|pattern| pattern.fits(host))
+            .any(|pattern| pattern.matches(host))
     };
     for host in [
         "10.1.2.3",
@@ -419,7 +419,7 @@ fn full_syncs_are_counted_over_a_window() {
     );
     let CountRule { levels, window } = rule("{warning: null, critical: 5, window: 1m, for: 2s}");
     assert_eq!(
-        (levels.warning, levels.critical, levels.hold, window),
+        (levels.warning, levels.critical, levels.pending_for, window),
         (None, level(5, 5), secs(2), secs(60))
     );
 }

@@ -54,7 +54,7 @@ datacenters:
   - {name: "dc $$1", match: [10.1.0.0/16, "*.dc1.example.com", "2001:db8::1"], local: true}
   - {name: "yes"}
 redis: {username: "null", password_file: "pass word"}
-poll: {interval: 1500ms, min_interval: 70ms, max_polls_per_second: 9, timeout: {local: 11ms, remote: 59s}, heartbeat: {interval: 3s}}
+poll: {interval: 1500ms, min_interval: 70ms, max_polls_per_second: 9, refresh_on_scrape: true, timeout: {local: 11ms, remote: 59s}, heartbeat: {interval: 3s}}
 pairs:
   - name: "1"
     heartbeat: {enabled: true, interval: 1h}

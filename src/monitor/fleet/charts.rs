@@ -123,7 +123,7 @@ fn key_of(pair: &PairKey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests_support::settings_of;
+    use crate::config::testing::settings_of;
     use crate::monitor::chart::PastState;
     use crate::replication::PairState;
     use crate::topology::Topology;

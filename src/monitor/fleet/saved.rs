@@ -117,7 +117,7 @@ impl Fleet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests_support::settings_of;
+    use crate::config::testing::settings_of;
     use crate::model::{PairKey, PairName, ServerAddr, Span};
     use crate::replication::{HistoryLimits, MasterHistory};
     use crate::topology::Topology;

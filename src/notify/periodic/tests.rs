@@ -65,7 +65,7 @@ fn snapshot(alerts: Vec<ListedAlert>) -> FleetSnapshot {
 fn settings(receivers: Vec<ReceiverSettings>) -> NotifySettings {
     NotifySettings {
         receivers,
-        ..crate::config::tests_support::settings_of(&[]).notify
+        ..crate::config::testing::settings_of(&[]).notify
     }
 }
 

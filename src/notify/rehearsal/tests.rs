@@ -25,7 +25,7 @@ fn receiver(kind: ReceiverKind) -> ReceiverSettings {
 
 /// The steps of a test as `firing true: status 200: ok`.
 async fn test(kind: ReceiverKind) -> Vec<String> {
-    let settings = crate::config::tests_support::settings_of(&[]).notify;
+    let settings = crate::config::testing::settings_of(&[]).notify;
     let context = MessageContext::default();
     let steps = rehearse(&settings, &receiver(kind), &context, &Timing::default())
         .await

@@ -52,7 +52,7 @@ pub(super) fn plans(topology: &Topology, settings: &PollSettings) -> BTreeMap<Se
 mod tests {
     use super::*;
     use crate::config::HeartbeatSettings;
-    use crate::config::tests_support::settings_of;
+    use crate::config::testing::settings_of;
 
     /// The plans of pairs (master, replica, interval in ms; 0 is off), one line each.
     fn planned(pairs: &[(&str, &str, i64)]) -> Vec<String> {

@@ -9,7 +9,7 @@ use crate::client::Message;
 use crate::client::tests_support::{FakeServer, Script, bulk};
 use crate::clock;
 use crate::config::HeartbeatSettings;
-use crate::config::tests_support::settings_of;
+use crate::config::testing::settings_of;
 use crate::model::Timestamp;
 use crate::monitor::{HeartbeatEvent, PollEvent, PollEventKind};
 use crate::topology::Server;

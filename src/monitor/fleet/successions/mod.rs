@@ -439,7 +439,7 @@ impl LossWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests_support::settings_of;
+    use crate::config::testing::settings_of;
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_nanos(secs * 1_000_000_000)

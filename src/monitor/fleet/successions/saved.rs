@@ -297,7 +297,7 @@ impl WatchRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests_support::settings_of;
+    use crate::config::testing::settings_of;
     use crate::model::{ClockAnchor, WallTime};
     use crate::topology::Topology;
 

@@ -117,7 +117,7 @@ impl Rig {
 fn settings(receivers: Vec<ReceiverSettings>) -> NotifySettings {
     let zero = Span::ZERO;
     let (group_wait, group_interval, repeat_interval) = (zero, zero, zero);
-    let defaults = crate::config::tests_support::settings_of(&[]).notify;
+    let defaults = crate::config::testing::settings_of(&[]).notify;
     NotifySettings {
         group_wait,
         group_interval,
