@@ -123,7 +123,8 @@ fn held(
 
 /// The severity that must fire at the last evaluation.
 fn due(history: &History, rule: &LevelRule<Span>) -> Option<Severity> {
-    let holds = |severity: &Severity| held(history, rule, *severity, Verdict::Past, rule.pending_for);
+    let holds =
+        |severity: &Severity| held(history, rule, *severity, Verdict::Past, rule.pending_for);
     [Severity::Critical, Severity::Warning]
         .into_iter()
         .find(holds)

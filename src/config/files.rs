@@ -5,9 +5,9 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
+use super::SecretSource;
 use super::error::{ConfigErrors, Problems};
 use super::small_file::{MAX_PEM_BYTES, read_small_file};
-use super::SecretSource;
 
 /// What a named file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,16 +141,35 @@ state: {path: nowhere}
         let files = files_in(folder.path());
         let errors = files.check().unwrap_err().to_string();
         let expected = [
-            ("pairs[0].master.password_file", "cannot read the secret file", "absent: No such file"),
-            ("notify.receivers[0].webhook.headers.X-A_file", "the secret file", "is not a regular file"),
-            ("notify.receivers[0].webhook.url_file", "the secret file", "empty is empty"),
-            ("notify.receivers[0].http.ca_file", "no.pem cannot be read", "No such file"),
+            (
+                "pairs[0].master.password_file",
+                "cannot read the secret file",
+                "absent: No such file",
+            ),
+            (
+                "notify.receivers[0].webhook.headers.X-A_file",
+                "the secret file",
+                "is not a regular file",
+            ),
+            (
+                "notify.receivers[0].webhook.url_file",
+                "the secret file",
+                "empty is empty",
+            ),
+            (
+                "notify.receivers[0].http.ca_file",
+                "no.pem cannot be read",
+                "No such file",
+            ),
         ];
         for (key, start, end) in expected {
             let line = errors.lines().find(|line| line.starts_with(key));
             let line = line.unwrap_or_else(|| panic!("{key}:\n{errors}"));
             assert!(line.contains(start) && line.contains(end), "{line}");
-            assert!(line.contains("; create the file or correct its path"), "{line}");
+            assert!(
+                line.contains("; create the file or correct its path"),
+                "{line}"
+            );
         }
         assert_eq!(errors.lines().count(), expected.len(), "{errors}");
         assert!(!errors.contains("hunter2"), "{errors}");

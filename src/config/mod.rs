@@ -22,9 +22,9 @@ mod settings;
 mod signing;
 mod small_file;
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod value;
 mod version;
 mod warnings;
@@ -45,7 +45,8 @@ pub use settings::*;
 pub use signing::signing_key;
 pub use small_file::{MAX_PEM_BYTES, SmallFileError, read_small_file};
 pub use web::{
-    ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, load_web, parse_web,
+    ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, load_web,
+    parse_web,
 };
 
 /// Reads a duration as the configuration has them: `250ms`, `30s`, `1m30s`, `4h`.

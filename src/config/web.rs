@@ -235,10 +235,8 @@ impl WebHeader {
 /// The file cannot be read, or as [`parse_web`].
 pub fn load_web(path: &Path) -> Result<WebSettings, ConfigErrors> {
     let problem = |sentence: String| ConfigErrors::one(path.display().to_string(), sentence);
-    let bytes =
-        read_small_file(path, MAX_PEM_BYTES).map_err(|error| problem(error.to_string()))?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| problem("is not UTF-8 text".to_owned()))?;
+    let bytes = read_small_file(path, MAX_PEM_BYTES).map_err(|error| problem(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| problem("is not UTF-8 text".to_owned()))?;
     parse_web(&text, path.parent().unwrap_or_else(|| Path::new("")))
 }
 

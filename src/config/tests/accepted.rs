@@ -561,7 +561,8 @@ fn the_example_file_reads() {
         ("SESSIONS_REDIS_PASSWORD", "s"),
         ("PAYMENTS_WEBHOOK_URL", "https://hooks.example/payments"),
     ];
-    let settings = load(&path, &environment(&vars)).unwrap_or_else(|errors| panic!("{errors}"));
+    let loaded = load(&path, &environment(&vars)).unwrap_or_else(|errors| panic!("{errors}"));
+    let settings = loaded.settings;
     let defaults = good("");
     assert_eq!(settings.alerts, defaults.alerts);
     assert_eq!(settings.poll, defaults.poll);
@@ -590,7 +591,7 @@ fn relative_paths_start_from_the_files_folder() {
     std::fs::write(folder.path().join("secret"), "hunter2\n").unwrap();
     let path = folder.path().join("exporter.YAML");
     std::fs::write(&path, format!("{PAIR}\nredis: {{password_file: secret}}")).unwrap();
-    let settings = load(&path, &Environment::default()).unwrap();
+    let settings = load(&path, &Environment::default()).unwrap().settings;
     let password = settings.pairs[0]
         .master
         .credentials
