@@ -196,13 +196,13 @@ impl Core {
                     log::notification(&notification);
                     self.dispatcher.send(notification);
                 }
-                Action::Hurry {
+                Action::BoostPolling {
                     tree,
                     server,
                     until,
                     is_back,
                 } => {
-                    self.poller.set_urgent(&tree, &server, until, is_back);
+                    self.poller.boost(&tree, &server, until, is_back);
                 }
                 Action::LinkDelay {
                     tree,

@@ -14,7 +14,7 @@ use super::StateChange;
 use super::chart::{PairChart, PastState};
 use super::context::{at_risk, recent_writes};
 use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
-use super::haste::{Situation, ToldDelay};
+use super::poll_boost::{BoostContext, ReportedDelay};
 use super::outage::{LinkLook, LinkWatch};
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::alert::{Service, ServiceRole};
@@ -104,7 +104,7 @@ pub(super) struct PairEntry {
     chart: PairChart,
     /// When its charts were last handed over to be written.
     chart_saved_at: Option<Timestamp>,
-    told_delay: ToldDelay,
+    reported_delay: ReportedDelay,
     /// Whether its master has no other configured replica.
     only_replica: bool,
     /// The state that was last noted.
@@ -542,15 +542,15 @@ impl Fleet {
     }
 
     /// What a pair's link takes one way, when that is news.
-    pub(super) fn news_of_delay(&mut self, index: usize) -> Option<Span> {
+    pub(super) fn changed_link_delay(&mut self, index: usize) -> Option<Span> {
         let entry = self.pairs.get_mut(index)?;
-        entry.told_delay.news(entry.tracker.facts())
+        entry.reported_delay.changed(entry.tracker.facts())
     }
 
-    /// What decides about a pair's haste besides its assessment.
-    pub(super) fn situation(&self, index: usize, alert: bool) -> Option<Situation<'_>> {
+    /// What decides about boosting a pair's polls besides its assessment.
+    pub(super) fn boost_context(&self, index: usize, alert: bool) -> Option<BoostContext<'_>> {
         let entry = self.pairs.get(index)?;
-        Some(Situation {
+        Some(BoostContext {
             facts: entry.tracker.facts(),
             rules: &entry.meta.alerts,
             alert,

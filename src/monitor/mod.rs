@@ -16,7 +16,7 @@ mod failover;
 mod faults;
 mod fleet;
 mod full_syncs;
-mod haste;
+mod poll_boost;
 mod isolation;
 mod journal;
 mod outage;
@@ -71,7 +71,7 @@ pub enum Action {
     /// Log that this program did not run for a time.
     Paused(Pause),
     /// Poll a server, and the roots of its tree, at `poll.min_interval` until then.
-    Hurry {
+    BoostPolling {
         /// The tree.
         tree: TreeId,
         /// The server.
@@ -402,18 +402,18 @@ impl Monitor {
                 .evaluate_history(index, look, loss.as_ref(), now);
             self.fleet.end_loss(index, now);
         }
-        self.look_at_haste(index, &seen, now, actions);
+        self.update_poll_boost(index, &seen, now, actions);
     }
 
     /// Says whether the pair is to be polled faster, and what its link takes.
-    fn look_at_haste(
+    fn update_poll_boost(
         &mut self,
         index: usize,
         seen: &Assessment,
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        let delay = self.fleet.news_of_delay(index);
+        let delay = self.fleet.changed_link_delay(index);
         let Some(entry) = self.fleet.pairs.get(index) else {
             return;
         };
@@ -426,23 +426,23 @@ impl Monitor {
             });
         }
         let alert = self.alerting.has_open_lag_alert(index);
-        let situation = self.fleet.situation(index, alert);
-        if let Some(urgent_for) = situation.and_then(|situation| haste::urgent_for(seen, situation))
+        let context = self.fleet.boost_context(index, alert);
+        if let Some(boost_for) = context.and_then(|context| poll_boost::boost_for(seen, context))
         {
             // A chained replica's own master tells of its link.
             let chained = (pair.master != pair.top).then_some(&pair.master);
-            let replica_is_back = situation.is_some_and(|situation| situation.facts.is_back());
-            let hurry = |server: &ServerAddr| {
+            let replica_is_back = context.is_some_and(|context| context.facts.is_back());
+            let boost = |server: &ServerAddr| {
                 let is_back = replica_is_back && *server == pair.key.replica;
                 let (tree, server) = (pair.tree.clone(), server.clone());
-                Action::Hurry {
+                Action::BoostPolling {
                     tree,
                     server,
-                    until: now + urgent_for,
+                    until: now + boost_for,
                     is_back,
                 }
             };
-            actions.extend(std::iter::once(&pair.key.replica).chain(chained).map(hurry));
+            actions.extend(std::iter::once(&pair.key.replica).chain(chained).map(boost));
         }
     }
 

@@ -3,8 +3,8 @@
 //! Base rounds are planned so that they fit (see [`sustainable_interval`]) and always run. What is
 //! left pays for extra rounds: when a datacenter is cut, not everything may speed up at once.
 //!
-//! Urgent rounds share it fairly: each tree says how much it would like, and when all together
-//! would like more than is left, the urgent period of every tree becomes longer by the same factor,
+//! Boost rounds share it fairly: each tree says how much it would like, and when all together
+//! would like more than is left, the boosted period of every tree becomes longer by the same factor,
 //! so that a large tree does not starve beside small ones. The token bucket behind it holds the
 //! limit in any second, refreshes included.
 
@@ -16,7 +16,7 @@ pub(super) struct PollBudget {
     per_second: f64,
     /// What base rounds take of it.
     base: f64,
-    /// Polls a second that all urgent trees together would like.
+    /// Polls a second that all boosted trees together would like.
     demand: f64,
     tokens: f64,
     at: Timestamp,
@@ -48,13 +48,13 @@ impl PollBudget {
         (self.base / self.per_second.max(1.0)).clamp(0.0, 1.0)
     }
 
-    /// A tree that would have liked `before` polls a second for urgent rounds now would like
+    /// A tree that would have liked `before` polls a second for boost rounds now would like
     /// `after`.
     pub(super) fn change_demand(&mut self, before: f64, after: f64) {
         self.demand = (self.demand + after - before).max(0.0);
     }
 
-    /// The factor by which urgent periods have to be longer so that all urgent trees together stay
+    /// The factor by which boosted periods have to be longer so that all boosted trees together stay
     /// within what base rounds leave: 1 when they do anyway, infinite when nothing is left.
     pub(super) fn stretch(&self) -> f64 {
         let left = (self.per_second - self.base).max(0.0);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn urgent_trees_share_what_base_rounds_leave() {
+    fn boosted_trees_share_what_base_rounds_leave() {
         let mut budget = PollBudget::new(100, at(0));
         budget.set_rate(100, 40.0);
         let check = |budget: &PollBudget, expected: f64| {

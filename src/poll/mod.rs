@@ -41,7 +41,7 @@ use crate::topology::{Server, Topology, TopologyDiff, Tree, TreeId};
 
 pub use pace::{Intervals, Round};
 pub use refresh::Refresher;
-pub use schedule::{Ask, TreeSchedule};
+pub use schedule::{DuePoll, TreeSchedule};
 
 /// A good capacity for the channel of poll events: a few rounds of a fleet of thousands of servers,
 /// so that events are dropped only when the monitor has been stuck for seconds.
@@ -141,9 +141,9 @@ impl Poller {
     /// far as the budget goes. Never waits; what is not polled (any more) is none of its business.
     /// With `is_back`, its master says that it is there again: one connection to it is tried at
     /// once, however many failed.
-    pub fn set_urgent(&self, tree: &TreeId, server: &ServerAddr, until: Timestamp, is_back: bool) {
+    pub fn boost(&self, tree: &TreeId, server: &ServerAddr, until: Timestamp, is_back: bool) {
         self.wish(tree, server, |wish| {
-            wish.urgent_until = wish.urgent_until.max(until);
+            wish.boosted_until = wish.boosted_until.max(until);
             if is_back {
                 wish.back_until = wish.back_until.max(until);
             }

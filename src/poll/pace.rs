@@ -16,8 +16,8 @@ pub(super) const DITHER: f64 = 0.03;
 pub struct Intervals {
     /// The base period of a round.
     pub base: Span,
-    /// The period while somebody is urgent, as far as the budget goes.
-    pub urgent: Span,
+    /// The period while somebody is boosted, as far as the budget goes.
+    pub boosted: Span,
 }
 
 /// Why a round runs, which decides who is polled in it.
@@ -27,61 +27,61 @@ pub enum Round {
     Base,
     /// Somebody wants to know now. Everybody is polled at once.
     Refresh,
-    /// Somebody is urgent. Only the roots and who is urgent are polled.
-    Urgent,
-    /// Half-way between two base rounds while nobody is urgent. Only the roots are polled, once:
+    /// Somebody is boosted. Only the roots and who is boosted are polled.
+    Boost,
+    /// Half-way between two base rounds while nobody is boosted. Only the roots are polled, once:
     /// what they write in between is dated twice as finely, and their replicas' ACKs are seen.
-    Glance,
+    HalfInterval,
 }
 
 /// The beginnings of rounds.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
     intervals: Intervals,
-    /// Whether there are glances at all.
-    glances: bool,
-    /// Urgent rounds are this many times as far apart as their period says: the budget's doing.
+    /// Whether there are half_interval_rounds at all.
+    half_interval_rounds: bool,
+    /// Boost rounds are this many times as far apart as their period says: the budget's doing.
     stretch: f64,
     chance: Rng,
     /// When the next base round is due.
     base_due: Timestamp,
-    /// When the next urgent round would be due.
-    urgent_due: Timestamp,
-    /// Urgent rounds run until here.
-    urgent_until: Timestamp,
-    /// When one more urgent round is due.
+    /// When the next boost round would be due.
+    boost_due: Timestamp,
+    /// Boost rounds run until here.
+    boosted_until: Timestamp,
+    /// When one more boost round is due.
     extra_due: Option<Timestamp>,
     /// Since when a refresh is wanted.
     refresh_due: Option<Timestamp>,
-    /// When the glance after this base round is due; none once another round did its work.
-    glance_due: Option<Timestamp>,
+    /// When the half-interval round after this base round is due; none once another round did its work.
+    half_interval_due: Option<Timestamp>,
     missed: u64,
 }
 
 impl Pace {
     /// The first round begins within one base period after `now`, at a place that `seed` chooses.
-    pub(super) fn new(intervals: Intervals, glances: bool, seed: u64, now: Timestamp) -> Self {
+    pub(super) fn new(intervals: Intervals, half_interval_rounds: bool, seed: u64, now: Timestamp) -> Self {
         let period = intervals.base.as_nanos().max(1);
         let phase = i64::try_from(seed % period.unsigned_abs()).unwrap_or(0);
         let wait = Span::from_nanos((phase - now.as_nanos()).rem_euclid(period));
         Self {
             intervals,
-            glances,
+            half_interval_rounds,
             stretch: 1.0,
             chance: Rng::with_seed(seed),
             base_due: now + wait,
-            urgent_due: now,
-            urgent_until: Timestamp::default(),
+            boost_due: now,
+            boosted_until: Timestamp::default(),
             extra_due: None,
             refresh_due: None,
-            glance_due: None,
+            half_interval_due: None,
             missed: 0,
         }
     }
 
     /// When the next round is due.
     pub(super) fn next(&self) -> Timestamp {
-        let wanted = [self.refresh_due, self.next_urgent(), self.glance_due]
+        let wanted = [self.refresh_due, self.next_boost(), self.half_interval_due]
             .into_iter()
             .flatten()
             .min();
@@ -94,12 +94,12 @@ impl Pace {
             Some(Round::Base)
         } else if self.refresh_due.is_some_and(|at| at <= now) {
             Some(Round::Refresh)
-        } else if self.next_urgent().is_some_and(|at| at <= now) {
-            Some(Round::Urgent)
+        } else if self.next_boost().is_some_and(|at| at <= now) {
+            Some(Round::Boost)
         } else {
-            self.glance_due
+            self.half_interval_due
                 .filter(|at| *at <= now)
-                .map(|_| Round::Glance)
+                .map(|_| Round::HalfInterval)
         }
     }
 
@@ -119,53 +119,53 @@ impl Pace {
     pub(super) fn begin(&mut self, round: Round, now: Timestamp) -> Timestamp {
         let planned = match round {
             Round::Base => self.skip_missed(self.base_due, self.intervals.base, now),
-            Round::Urgent if self.extra_due.is_some() => {
+            Round::Boost if self.extra_due.is_some() => {
                 return self.extra_due.take().unwrap_or(now);
             }
-            Round::Urgent => self.skip_missed(self.urgent_due, self.urgent_period(), now),
+            Round::Boost => self.skip_missed(self.boost_due, self.boost_period(), now),
             Round::Refresh => self.refresh_due.unwrap_or(now),
-            Round::Glance => self.glance_due.unwrap_or(now),
+            Round::HalfInterval => self.half_interval_due.unwrap_or(now),
         };
-        (self.glance_due, self.extra_due) = (None, None);
+        (self.half_interval_due, self.extra_due) = (None, None);
         if round == Round::Base {
             self.base_due = planned + self.dithered(self.intervals.base);
-            self.glance_due = self.glances.then(|| planned + self.intervals.base.half());
+            self.half_interval_due = self.half_interval_rounds.then(|| planned + self.intervals.base.half());
         }
         if matches!(round, Round::Base | Round::Refresh) {
             self.refresh_due = None;
         }
-        if round != Round::Glance {
-            self.urgent_due = planned + self.dithered(self.urgent_period());
+        if round != Round::HalfInterval {
+            self.boost_due = planned + self.dithered(self.boost_period());
         }
         planned
     }
 
-    /// The `round` that is due does not run. An urgent one is tried again a period later.
+    /// The `round` that is due does not run. An boosted one is tried again a period later.
     pub(super) fn put_off(&mut self, round: Round, now: Timestamp) {
         match round {
             Round::Base => {}
             Round::Refresh => self.refresh_due = None,
-            Round::Urgent if self.extra_due.is_some() => self.extra_due = None,
-            Round::Urgent => self.urgent_due = now + self.dithered(self.urgent_period()),
-            Round::Glance => self.glance_due = None,
+            Round::Boost if self.extra_due.is_some() => self.extra_due = None,
+            Round::Boost => self.boost_due = now + self.dithered(self.boost_period()),
+            Round::HalfInterval => self.half_interval_due = None,
         }
     }
 
-    /// Urgent rounds follow until `until`.
-    pub(super) fn set_urgent(&mut self, until: Timestamp, now: Timestamp) {
-        self.urgent_until = self.urgent_until.max(until);
-        self.urgent_due = self.urgent_due.max(now);
+    /// Boost rounds follow until `until`.
+    pub(super) fn boost(&mut self, until: Timestamp, now: Timestamp) {
+        self.boosted_until = self.boosted_until.max(until);
+        self.boost_due = self.boost_due.max(now);
     }
 
-    /// While urgent rounds run, one more is to begin at once. The others stay where they are: what
+    /// While boost rounds run, one more is to begin at once. The others stay where they are: what
     /// it comes too early for, they see as soon as they would have.
     pub(super) fn hasten(&mut self, now: Timestamp) {
-        if self.next_urgent().is_some() {
+        if self.next_boost().is_some() {
             self.extra_due = Some(now);
         }
     }
 
-    /// Urgent rounds are to be `factor` times as far apart as their period says. At the base period
+    /// Boost rounds are to be `factor` times as far apart as their period says. At the base period
     /// there are none.
     pub(super) fn set_stretch(&mut self, factor: f64) {
         self.stretch = factor.max(1.0);
@@ -190,23 +190,23 @@ impl Pace {
     pub(super) fn set_intervals(&mut self, intervals: Intervals, now: Timestamp) {
         self.intervals = intervals;
         self.base_due = self.base_due.min(now + intervals.base);
-        self.glance_due = self.glance_due.filter(|at| *at < self.base_due);
-        self.urgent_due = self.urgent_due.min(now + intervals.urgent);
+        self.half_interval_due = self.half_interval_due.filter(|at| *at < self.base_due);
+        self.boost_due = self.boost_due.min(now + intervals.boosted);
     }
 
-    /// When the next urgent round is due, if there is one. One just before a base round would tell
+    /// When the next boost round is due, if there is one. One just before a base round would tell
     /// nothing new.
-    fn next_urgent(&self) -> Option<Timestamp> {
+    fn next_boost(&self) -> Option<Timestamp> {
         if self.extra_due.is_some() {
             return self.extra_due;
         }
-        let worth_it = self.urgent_due + self.urgent_period().half() < self.base_due;
-        (self.urgent_due < self.urgent_until && worth_it).then_some(self.urgent_due)
+        let worth_it = self.boost_due + self.boost_period().half() < self.base_due;
+        (self.boost_due < self.boosted_until && worth_it).then_some(self.boost_due)
     }
 
-    fn urgent_period(&self) -> Span {
+    fn boost_period(&self) -> Span {
         self.intervals
-            .urgent
+            .boosted
             .mul_f64(self.stretch)
             .min(self.intervals.base)
     }
@@ -234,7 +234,7 @@ mod tests {
     const QUARTER: Span = Span::from_millis(250);
     const INTERVALS: Intervals = Intervals {
         base: SECOND,
-        urgent: QUARTER,
+        boosted: QUARTER,
     };
 
     fn at(millis: i64) -> Timestamp {
@@ -287,9 +287,9 @@ mod tests {
         fn periods_are_dithered_within_bounds_and_right_on_average(seed: u64) {
             let mut pace = pace(seed);
             let rounds: Vec<_> = (0..2001).map(|_| step(&mut pace)).collect();
-            let glances: Vec<_> = rounds.chunks_exact(2).map(|pair| (pair[1].0, pair[1].1 - pair[0].1)).collect();
-            prop_assert!(glances.iter().all(|(round, _)| *round == Round::Glance));
-            assert_within(&glances.into_iter().map(|(_, after)| after).collect::<Vec<_>>(), SECOND.half());
+            let half_interval_rounds: Vec<_> = rounds.chunks_exact(2).map(|pair| (pair[1].0, pair[1].1 - pair[0].1)).collect();
+            prop_assert!(half_interval_rounds.iter().all(|(round, _)| *round == Round::HalfInterval));
+            assert_within(&half_interval_rounds.into_iter().map(|(_, after)| after).collect::<Vec<_>>(), SECOND.half());
             let periods = periods(&rounds, Round::Base);
             assert_within(&periods, SECOND);
             let mean = periods.iter().map(|p| p.as_secs_f64()).sum::<f64>() / 1000.0;
@@ -313,7 +313,7 @@ mod tests {
         #[test]
         fn base_rounds_keep_their_period(seed: u64, stretch in 1.0_f64..6.0, refreshes in proptest::collection::vec(0_i64..60_000, 0..50)) {
             let mut pace = pace(seed);
-            pace.set_urgent(at(60_000), at(0));
+            pace.boost(at(60_000), at(0));
             pace.set_stretch(stretch);
             let mut rounds = Vec::new();
             let mut refreshes = refreshes;
@@ -329,26 +329,26 @@ mod tests {
     }
 
     #[test]
-    fn urgency_adds_rounds_between_the_base_rounds_until_it_ends() {
+    fn a_boost_adds_rounds_between_the_base_rounds_until_it_ends() {
         let mut pace = pace(0);
-        pace.set_urgent(at(20_000), at(0));
+        pace.boost(at(20_000), at(0));
         let rounds = run_until(&mut pace, at(20_000));
         assert!(
-            (59..=61).contains(&count(&rounds, Round::Urgent)),
+            (59..=61).contains(&count(&rounds, Round::Boost)),
             "three between two base rounds: {rounds:?}"
         );
-        assert!(count(&rounds, Round::Glance) <= 2, "before it took hold");
+        assert!(count(&rounds, Round::HalfInterval) <= 2, "before it took hold");
         let gaps: Vec<_> = rounds.windows(2).map(|w| w[1].1 - w[0].1).collect();
         assert!(
             gaps.iter()
                 .all(|gap| (Span::from_millis(200)..=Span::from_millis(300)).contains(gap)),
             "{gaps:?}"
         );
-        assert_eq!(count(&run_until(&mut pace, at(40_000)), Round::Urgent), 0);
+        assert_eq!(count(&run_until(&mut pace, at(40_000)), Round::Boost), 0);
     }
 
     #[test]
-    fn a_short_budget_stretches_the_period_of_urgent_rounds_and_of_no_other() {
+    fn a_short_budget_stretches_the_period_of_boost_rounds_and_of_no_other() {
         for (stretch, expected) in [
             (1.0, 60),
             (2.0, 20),
@@ -358,10 +358,10 @@ mod tests {
         ] {
             let mut pace = pace(0);
             pace.set_stretch(stretch);
-            pace.set_urgent(at(20_000), at(0));
+            pace.boost(at(20_000), at(0));
             let rounds = run_until(&mut pace, at(20_000));
             assert!(
-                count(&rounds, Round::Urgent).abs_diff(expected) <= 1,
+                count(&rounds, Round::Boost).abs_diff(expected) <= 1,
                 "{stretch}: {rounds:?}"
             );
             assert!(count(&rounds, Round::Base).abs_diff(20) <= 1, "{stretch}");
@@ -369,42 +369,42 @@ mod tests {
     }
 
     #[test]
-    fn urgency_does_not_wait_for_the_first_base_round() {
+    fn a_boost_does_not_wait_for_the_first_base_round() {
         let half_an_hour = 1_800_000_000_000;
         let intervals = Intervals {
             base: Span::from_secs(3600),
-            urgent: QUARTER,
+            boosted: QUARTER,
         };
         let mut pace = Pace::new(intervals, true, half_an_hour, at(0));
         assert_eq!(pace.next(), at(1_800_000));
-        pace.set_urgent(at(9000), at(10));
+        pace.boost(at(9000), at(10));
         assert_eq!(
             (pace.next(), pace.due(at(10))),
-            (at(10), Some(Round::Urgent))
+            (at(10), Some(Round::Boost))
         );
     }
 
     #[test]
-    fn urgency_that_comes_late_in_a_period_starts_a_round_at_once_and_not_late() {
+    fn a_boost_that_comes_late_in_a_period_starts_a_round_at_once_and_not_late() {
         let mut pace = pace(0);
         step(&mut pace);
-        assert_eq!(step(&mut pace).0, Round::Glance);
-        pace.set_urgent(at(9000), at(700));
-        assert_eq!(step(&mut pace), (Round::Urgent, at(700)));
+        assert_eq!(step(&mut pace).0, Round::HalfInterval);
+        pace.boost(at(9000), at(700));
+        assert_eq!(step(&mut pace), (Round::Boost, at(700)));
         assert_eq!(pace.missed(), 0);
     }
 
     #[test]
-    fn an_urgent_round_without_budget_is_put_off_and_the_base_round_is_not() {
+    fn a_boost_round_without_budget_is_put_off_and_the_base_round_is_not() {
         let mut pace = pace(0);
         step(&mut pace);
-        pace.set_urgent(at(9000), at(0));
+        pace.boost(at(9000), at(0));
         let mut refused = Vec::new();
-        while let Some(round @ (Round::Urgent | Round::Glance)) = pace.due(pace.next()) {
+        while let Some(round @ (Round::Boost | Round::HalfInterval)) = pace.due(pace.next()) {
             pace.put_off(round, pace.next());
             refused.push(round);
         }
-        refused.retain(|round| *round == Round::Urgent);
+        refused.retain(|round| *round == Round::Boost);
         assert_eq!(refused.len(), 3, "after 250, 500 and 750 ms");
         assert!(pace.next() >= at(970) && pace.next() <= at(1030));
     }
@@ -444,20 +444,20 @@ mod tests {
     }
 
     #[test]
-    fn one_more_urgent_round_is_one_and_moves_no_other() {
+    fn one_more_boost_round_is_one_and_moves_no_other() {
         let mut pace = pace(0);
         step(&mut pace);
         pace.hasten(at(40));
-        assert_eq!(pace.due(at(40)), None, "nobody is urgent");
-        pace.set_urgent(at(9000), at(50));
+        assert_eq!(pace.due(at(40)), None, "nobody is boosted");
+        pace.boost(at(9000), at(50));
         let next = pace.next();
         pace.hasten(at(60));
         assert_eq!(
             (step(&mut pace), pace.next()),
-            ((Round::Urgent, at(60)), next)
+            ((Round::Boost, at(60)), next)
         );
         pace.hasten(at(70));
-        pace.put_off(Round::Urgent, at(70));
+        pace.put_off(Round::Boost, at(70));
         assert_eq!(pace.next(), next, "no budget for it");
         assert_eq!(pace.missed(), 0);
     }
@@ -485,7 +485,7 @@ mod tests {
         let mut pace = Pace::new(
             Intervals {
                 base: Span::from_secs(3600),
-                urgent: SECOND,
+                boosted: SECOND,
             },
             true,
             0,

@@ -4,8 +4,8 @@
 //! A round is a sandwich: the roots, then other servers, then the roots again. A replica's answer
 //! between two answers of its master is what makes byte lag exact and "caught up" provable: the
 //! second poll of the master is sent after the replica's answer came. In a base round a replica at
-//! the end of a long link is asked a little later than its master ([`super::lead`]); in an urgent
-//! round only who is urgent is asked. A glance is the end of a sandwich: who answered in the round
+//! the end of a long link is asked a little later than its master ([`super::lead`]); in a boosted
+//! round only who is boosted is asked. A half-interval round is the end of a sandwich: who answered in the round
 //! before, then the roots. Its beginning is the last poll of the roots, half a period earlier.
 //!
 //! **Invariants:** nobody is asked twice in one stage; nobody is waited for longer than its
@@ -47,7 +47,7 @@ pub struct TreeSchedule {
 
 /// Whom to poll, as [`TreeSchedule::on_time`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct DuePoll {
     /// The server's place in the tree, roots first.
     pub server: usize,
     /// When the poll was to be sent.
@@ -66,8 +66,8 @@ struct Member {
     answered: bool,
     /// It was asked and, because it was silent or failing before, not waited for.
     unawaited: bool,
-    /// It is polled in urgent rounds until then.
-    urgent_until: Timestamp,
+    /// It is polled in boost rounds until then.
+    boosted_until: Timestamp,
     /// What its link takes, one way.
     delay: Option<Span>,
 }
@@ -102,7 +102,7 @@ impl TreeSchedule {
                 .map(|timeout| Member::new(*timeout))
                 .collect(),
             intervals,
-            // A server without replicas needs no glance: nothing is dated by it.
+            // A server without replicas needs no half-interval round: nothing is dated by it.
             pace: Pace::new(intervals, timeouts.len() > 1, seed, now),
             round: Round::Base,
             stage: Stage::Rest,
@@ -146,20 +146,20 @@ impl TreeSchedule {
     pub(super) fn polls_in(&self, round: Round, now: Timestamp) -> usize {
         let others = match round {
             Round::Base | Round::Refresh => self.members.len() - self.roots,
-            Round::Urgent => self.urgent_others(now).count(),
-            Round::Glance => return self.answering_roots().count() + self.glanced_others().count(),
+            Round::Boost => self.boosted_others(now).count(),
+            Round::HalfInterval => return self.answering_roots().count() + self.half_interval_others().count(),
         };
         polls_per_round(self.roots, others)
     }
 
-    /// How many polls a second urgent rounds would take beyond the base rounds, without a limit.
-    pub(super) fn urgent_demand(&self, now: Timestamp) -> f64 {
-        if self.members.iter().all(|member| member.urgent_until <= now) {
+    /// How many polls a second boost rounds would take beyond the base rounds, without a limit.
+    pub(super) fn boost_demand(&self, now: Timestamp) -> f64 {
+        if self.members.iter().all(|member| member.boosted_until <= now) {
             return 0.0;
         }
-        let Intervals { base, urgent } = self.intervals;
-        let rounds = 1.0 / urgent.as_secs_f64() - 1.0 / base.as_secs_f64();
-        rounds.max(0.0) * self.polls_in(Round::Urgent, now) as f64
+        let Intervals { base, boosted } = self.intervals;
+        let rounds = 1.0 / boosted.as_secs_f64() - 1.0 / base.as_secs_f64();
+        rounds.max(0.0) * self.polls_in(Round::Boost, now) as f64
     }
 
     /// Rounds that were skipped because their time had passed.
@@ -169,7 +169,7 @@ impl TreeSchedule {
 
     /// Goes on as far as `now` allows, but not from one round into the next; returns whom to poll
     /// at once.
-    pub fn on_time(&mut self, now: Timestamp) -> Vec<Ask> {
+    pub fn on_time(&mut self, now: Timestamp) -> Vec<DuePoll> {
         let mut asks = Vec::new();
         self.ask_who_is_due(now, &mut asks);
         while self.is_stage_over(now) {
@@ -191,7 +191,7 @@ impl TreeSchedule {
     /// an earlier one.
     ///
     /// Where nobody waited for it, the roots were not asked after it, and only that tells where it
-    /// stands: while somebody is urgent, the next round begins at once.
+    /// stands: while somebody is boosted, the next round begins at once.
     pub fn on_answer(
         &mut self,
         server: usize,
@@ -218,29 +218,29 @@ impl TreeSchedule {
         self.no_longer_wait_for(server, now);
     }
 
-    /// `server` is polled in urgent rounds, too, until `until`.
-    pub fn set_urgent(&mut self, server: usize, until: Timestamp, now: Timestamp) {
+    /// `server` is polled in boost rounds, too, until `until`.
+    pub fn boost(&mut self, server: usize, until: Timestamp, now: Timestamp) {
         if let Some(member) = self.members.get_mut(server) {
-            member.urgent_until = member.urgent_until.max(until);
-            self.pace.set_urgent(until, now);
+            member.boosted_until = member.boosted_until.max(until);
+            self.pace.boost(until, now);
         }
     }
 
     /// The link to `server` takes `delay`, one way.
-    pub fn set_delay(&mut self, server: usize, delay: Option<Span>) {
+    pub fn set_link_delay(&mut self, server: usize, delay: Option<Span>) {
         if let Some(member) = self.members.get_mut(server) {
             member.delay = delay;
         }
     }
 
-    /// Urgent rounds are to be `factor` times as far apart as their period says.
+    /// Boost rounds are to be `factor` times as far apart as their period says.
     pub(super) fn set_stretch(&mut self, factor: f64) {
         self.pace.set_stretch(factor);
     }
 
     /// Everybody is to be polled at once; a round under way that polls everybody does.
     pub fn refresh(&mut self, now: Timestamp) {
-        if self.stage == Stage::Rest || matches!(self.round, Round::Urgent | Round::Glance) {
+        if self.stage == Stage::Rest || matches!(self.round, Round::Boost | Round::HalfInterval) {
             self.pace.refresh(now);
         }
     }
@@ -292,8 +292,8 @@ impl TreeSchedule {
                     Round::Refresh => (self.roots..self.members.len())
                         .map(|i| (i, Span::ZERO))
                         .collect(),
-                    Round::Urgent => self.urgent_others(now).map(|i| (i, Span::ZERO)).collect(),
-                    Round::Glance => Vec::new(), // it begins with the others
+                    Round::Boost => self.boosted_others(now).map(|i| (i, Span::ZERO)).collect(),
+                    Round::HalfInterval => Vec::new(), // it begins with the others
                 };
                 self.enter(Stage::Others, others);
             }
@@ -316,9 +316,9 @@ impl TreeSchedule {
         };
         self.round = round;
         self.settled_at = self.pace.begin(round, now);
-        if round == Round::Glance {
+        if round == Round::HalfInterval {
             let others = self
-                .glanced_others()
+                .half_interval_others()
                 .map(|server| (server, Span::ZERO))
                 .collect();
             return self.enter(Stage::Others, others);
@@ -332,15 +332,15 @@ impl TreeSchedule {
         );
     }
 
-    /// The roots that answered in this round, or in the one before a glance. Another poll of one
+    /// The roots that answered in this round, or in the one before a half-interval round. Another poll of one
     /// that did not could prove nothing.
     fn answering_roots(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.roots).filter(|root| self.members[*root].answered)
     }
 
-    /// The others that are worth a glance: they answered in the round before, and not from the end
+    /// The others that are worth a half-interval round: they answered in the round before, and not from the end
     /// of a long link, where an answer tells little without a poll of the root in time before it.
-    fn glanced_others(&self) -> impl Iterator<Item = usize> + '_ {
+    fn half_interval_others(&self) -> impl Iterator<Item = usize> + '_ {
         let useful =
             |server: &usize| self.members[*server].answered && self.lead_of(*server) <= SHORT_LEAD;
         let others = if self.answering_roots().next().is_some() {
@@ -361,7 +361,7 @@ impl TreeSchedule {
             .collect();
     }
 
-    fn ask_who_is_due(&mut self, now: Timestamp, asks: &mut Vec<Ask>) {
+    fn ask_who_is_due(&mut self, now: Timestamp, asks: &mut Vec<DuePoll>) {
         let (due, later) = self.to_ask.drain(..).partition(|(_, at)| *at <= now);
         self.to_ask = later;
         for (server, planned) in due {
@@ -371,7 +371,7 @@ impl TreeSchedule {
             if member.responsive {
                 self.waiting.push((server, now + patience));
             }
-            asks.push(Ask {
+            asks.push(DuePoll {
                 server,
                 planned,
                 patience,
@@ -379,9 +379,9 @@ impl TreeSchedule {
         }
     }
 
-    fn urgent_others(&self, now: Timestamp) -> impl Iterator<Item = usize> + '_ {
+    fn boosted_others(&self, now: Timestamp) -> impl Iterator<Item = usize> + '_ {
         (self.roots..self.members.len())
-            .filter(move |server| self.members[*server].urgent_until > now)
+            .filter(move |server| self.members[*server].boosted_until > now)
     }
 
     /// How long after the roots answered `server` is asked in a base round.
@@ -421,7 +421,7 @@ impl Member {
             responsive: true,
             answered: false,
             unawaited: false,
-            urgent_until: Timestamp::default(),
+            boosted_until: Timestamp::default(),
             delay: None,
         }
     }

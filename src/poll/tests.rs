@@ -124,21 +124,21 @@ async fn a_hung_server_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn urgency_polls_who_is_urgent_often() {
-    let [master, urgent, other] = fakes().await;
+async fn a_boost_polls_who_is_boosted_often() {
+    let [master, boosted, other] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
-    let fleet = topology(&[(&master, &[&urgent, &other])]);
+    let fleet = topology(&[(&master, &[&boosted, &other])]);
     let poller = Poller::start(&fleet, settings(HOUR, Span::from_millis(30)), events);
-    let tree = tree_of(&[&master, &urgent, &other]);
-    poller.set_urgent(&tree, &urgent.addr(), clock::now() + HOUR, false);
-    poller.set_urgent(&no_tree(), &urgent.addr(), clock::now() + HOUR, false);
-    poller.set_urgent(
+    let tree = tree_of(&[&master, &boosted, &other]);
+    poller.boost(&tree, &boosted.addr(), clock::now() + HOUR, false);
+    poller.boost(&no_tree(), &boosted.addr(), clock::now() + HOUR, false);
+    poller.boost(
         &tree,
         &ServerAddr::new("elsewhere", 1),
         clock::now() + HOUR,
         false,
     );
-    let counts = answers(&mut seen, &[(&master, 20), (&urgent, 10)]).await;
+    let counts = answers(&mut seen, &[(&master, 20), (&boosted, 10)]).await;
     assert_eq!(counts.get(&other.addr()), Some(&1), "at the start");
 }
 
@@ -154,7 +154,7 @@ async fn everybody_is_polled_at_the_start_and_a_full_budget_spreads_that() {
 }
 
 #[tokio::test]
-async fn urgency_stays_within_the_budget_and_is_fair() {
+async fn a_boost_stays_within_the_budget_and_is_fair() {
     let [m1, r1, m2, r2, r3] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let budget = PollSettings {
@@ -169,7 +169,7 @@ async fn urgency_stays_within_the_budget_and_is_fair() {
     let began = clock::now();
     let (first, second) = (tree_of(&[&m1, &r1]), tree_of(&[&m2, &r2, &r3]));
     for (tree, replica) in [(&first, &r1), (&second, &r2), (&second, &r3)] {
-        poller.set_urgent(tree, &replica.addr(), began + HOUR, false);
+        poller.boost(tree, &replica.addr(), began + HOUR, false);
     }
     let counts = answers(&mut seen, &[(&r1, 30), (&r2, 30), (&r3, 30)]).await;
     // 3 and 4 polls a round at 70 polls a second: ten rounds a second each, where 50 were wished

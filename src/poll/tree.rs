@@ -11,7 +11,7 @@ use super::budget::PollBudget;
 use super::connections;
 use super::pace::{Intervals, Round};
 use super::report::Reporter;
-use super::schedule::{Ask, TreeSchedule};
+use super::schedule::{DuePoll, TreeSchedule};
 use super::server::{Assignment, Feedback, Order, Reply};
 use super::timer;
 use crate::clock;
@@ -35,8 +35,8 @@ pub(super) struct Wishes {
 /// What is wished for one server.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct ServerWish {
-    /// It is polled in urgent rounds until then.
-    pub(super) urgent_until: Timestamp,
+    /// It is polled in boost rounds until then.
+    pub(super) boosted_until: Timestamp,
     /// What its link takes, one way.
     pub(super) delay: Option<Span>,
     /// Its master says that it is back; until then.
@@ -134,10 +134,10 @@ impl TreeTask {
             );
         }
         for (index, (wish, before)) in new.servers.iter().zip(&self.known.servers).enumerate() {
-            if wish.urgent_until > now && wish.urgent_until != before.urgent_until {
-                self.schedule.set_urgent(index, wish.urgent_until, now);
+            if wish.boosted_until > now && wish.boosted_until != before.boosted_until {
+                self.schedule.boost(index, wish.boosted_until, now);
             }
-            self.schedule.set_delay(index, wish.delay);
+            self.schedule.set_link_delay(index, wish.delay);
         }
         if new.refreshes != self.known.refreshes {
             self.schedule.refresh(now);
@@ -181,9 +181,9 @@ impl TreeTask {
         self.tell_served(was_polling, now);
     }
 
-    /// Tells the budget what this tree would like for urgent rounds, and the schedule what it gets.
+    /// Tells the budget what this tree would like for boost rounds, and the schedule what it gets.
     fn share_budget(&mut self, now: Timestamp) {
-        let demand = self.schedule.urgent_demand(now);
+        let demand = self.schedule.boost_demand(now);
         let before = std::mem::replace(&mut self.demand, demand);
         let mut budget = self.shared.budget();
         budget.change_demand(before, demand);
@@ -198,8 +198,8 @@ impl TreeTask {
                 budget.charge(polls, now);
                 true
             }
-            Round::Refresh | Round::Urgent => budget.try_take(polls, now),
-            Round::Glance => budget.try_take_spare(polls, now),
+            Round::Refresh | Round::Boost => budget.try_take(polls, now),
+            Round::HalfInterval => budget.try_take_spare(polls, now),
         }
     }
 
@@ -219,8 +219,8 @@ impl TreeTask {
         });
     }
 
-    fn order(&mut self, ask: Ask) {
-        let Ask {
+    fn order(&mut self, ask: DuePoll) {
+        let DuePoll {
             server,
             planned,
             patience,
@@ -279,7 +279,7 @@ impl Shared {
 fn intervals(settings: &PollSettings) -> Intervals {
     Intervals {
         base: settings.interval,
-        urgent: settings.min_interval,
+        boosted: settings.min_interval,
     }
 }
 

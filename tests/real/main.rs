@@ -29,7 +29,7 @@ mod failover;
 mod findings;
 mod flapping;
 mod guard;
-mod haste;
+mod poll_boost;
 mod heartbeat;
 mod hostile;
 mod incidents;

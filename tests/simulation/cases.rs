@@ -298,14 +298,14 @@ fn a_replica_that_its_master_has_online_again_is_polled_at_once() {
             mx(2020, 'a', 600, &line),
         ];
         let actions = fed(steps).tick(at(2050));
-        let hurried = actions.iter().filter_map(|action| match action {
-            Action::Hurry {
+        let boosts = actions.iter().filter_map(|action| match action {
+            Action::BoostPolling {
                 server, is_back, ..
             } => Some((server.to_string(), *is_back)),
             _ => None,
         });
         assert_eq!(
-            hurried.collect::<Vec<_>>(),
+            boosts.collect::<Vec<_>>(),
             [(REPLICA.to_owned(), expected)],
             "{line}"
         );

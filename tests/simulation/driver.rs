@@ -16,7 +16,7 @@ use redis_cross_dc_exporter::model::{
 use redis_cross_dc_exporter::monitor::{
     Action, FleetSnapshot, HeartbeatEvent, Monitor, PairSnapshot, PollEvent, PollEventKind,
 };
-use redis_cross_dc_exporter::poll::{Ask, Intervals, TreeSchedule};
+use redis_cross_dc_exporter::poll::{DuePoll, Intervals, TreeSchedule};
 use redis_cross_dc_exporter::replication::{Assessment, Beat};
 use redis_cross_dc_exporter::topology::Topology;
 
@@ -70,7 +70,7 @@ impl Conditions {
         beats: None,
         intervals: Intervals {
             base: Span::from_secs(1),
-            urgent: Span::from_millis(250),
+            boosted: Span::from_millis(250),
         },
         leads: true,
     };
@@ -296,15 +296,15 @@ impl Driver {
         for action in self.monitor.tick(self.stamp(self.now)) {
             match action {
                 Action::Notify(notification) => self.notifications.push(notification),
-                Action::Hurry { server, until, .. } => {
+                Action::BoostPolling { server, until, .. } => {
                     let index = usize::from(server != addr(0));
                     let until = Timestamp::from_nanos(until.as_nanos() - self.conditions.origin);
                     self.schedule
-                        .set_urgent(index, until, Timestamp::from_nanos(self.now));
+                        .boost(index, until, Timestamp::from_nanos(self.now));
                 }
                 Action::LinkDelay { delay, .. } => self
                     .schedule
-                    .set_delay(1, self.conditions.leads.then_some(delay)),
+                    .set_link_delay(1, self.conditions.leads.then_some(delay)),
                 // For the log, which a simulation does not keep.
                 Action::StateChanged(_) | Action::AlertChanged(_) | Action::Paused(_) => {}
             }
@@ -334,8 +334,8 @@ impl Driver {
         self.plan();
     }
 
-    fn ask(&mut self, ask: Ask) {
-        let Ask {
+    fn ask(&mut self, ask: DuePoll) {
+        let DuePoll {
             server, patience, ..
         } = ask;
         if self.outstanding[server].is_some() {

@@ -59,7 +59,7 @@ fn a_thousand_pairs_cost_what_happens_to_them() {
         .map(|(_, master, replicas)| (parse(master), parse(&replicas[0])))
         .collect();
     let mut ticks: u64 = 0;
-    let mut hurried: u64 = 0;
+    let mut boosts: u64 = 0;
     let mut notified = 0;
     for second in 0..SECONDS {
         let at = second * SEC;
@@ -82,7 +82,7 @@ fn a_thousand_pairs_cost_what_happens_to_them() {
         ticks += 1;
         for action in monitor.tick(Timestamp::from_nanos(at + 6 * MS)) {
             match action {
-                Action::Hurry { .. } => hurried += 1,
+                Action::BoostPolling { .. } => boosts += 1,
                 Action::Notify(_) => notified += 1,
                 // For the log, which a simulation does not keep.
                 Action::StateChanged(_)
@@ -109,10 +109,10 @@ fn a_thousand_pairs_cost_what_happens_to_them() {
             == PAIRS - stuck.len()
     );
     assert!(
-        hurried <= ticks * (PAIRS as u64) / 100,
-        "{hurried} hurries: healthy pairs hurry nobody"
+        boosts <= ticks * (PAIRS as u64) / 100,
+        "{boosts} boosts: healthy pairs need none"
     );
-    assert!(hurried >= ticks, "the stuck ones do");
+    assert!(boosts >= ticks, "the stuck ones do");
     assert_eq!(
         fleet.alerts.len(),
         2 * stuck.len(),

@@ -12,7 +12,7 @@ mod beats;
 mod cases;
 mod driver;
 mod fleet;
-mod haste;
+mod poll_boost;
 mod heartbeats;
 mod loads;
 mod losses;

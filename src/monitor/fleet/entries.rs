@@ -7,7 +7,7 @@ use super::{PairEntry, ServerEntry};
 use crate::model::{Span, Timestamp, stable_hash};
 use crate::monitor::alerting::Since;
 use crate::monitor::chart::PairChart;
-use crate::monitor::haste::ToldDelay;
+use crate::monitor::poll_boost::ReportedDelay;
 use crate::monitor::outage::LinkWatch;
 use crate::monitor::snapshot::ServerSnapshot;
 use crate::replication::{Footprint, HistoryLoss, Located, MinuteMax, PairTracker, ServerFacts};
@@ -75,7 +75,7 @@ impl PairEntry {
             lag_max: MinuteMax::default(),
             chart: PairChart::new(phase(meta)),
             chart_saved_at: None,
-            told_delay: ToldDelay::default(),
+            reported_delay: ReportedDelay::default(),
             only_replica,
             noted: None,
             diverged_since: None,
@@ -86,7 +86,7 @@ impl PairEntry {
         entry.only_replica = only_replica;
         entry.tracker.set_interval(interval);
         // The tree's polling may have begun anew.
-        entry.told_delay.tell_again();
+        entry.reported_delay.reset();
         entry
     }
 

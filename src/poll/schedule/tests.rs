@@ -9,7 +9,7 @@ use super::*;
 
 const INTERVALS: Intervals = Intervals {
     base: Span::from_secs(1),
-    urgent: Span::from_millis(250),
+    boosted: Span::from_millis(250),
 };
 const TIMEOUT: Span = Span::from_secs(2);
 
@@ -46,9 +46,9 @@ struct Tree {
     /// Answers under way, by when they arrive, then by poll.
     under_way: BTreeSet<(Timestamp, usize)>,
     outstanding: Vec<bool>,
-    /// Rounds but for glances, whose polls have the number 0.
+    /// Rounds but for half_interval_rounds, whose polls have the number 0.
     rounds: usize,
-    glances: bool,
+    half_interval_rounds: bool,
     skipped: usize,
 }
 
@@ -65,7 +65,7 @@ impl Tree {
             under_way: BTreeSet::new(),
             outstanding: vec![false; tempers.len()],
             rounds: 0,
-            glances: false,
+            half_interval_rounds: false,
             skipped: 0,
         }
     }
@@ -102,10 +102,10 @@ impl Tree {
     fn tick(&mut self, now: Timestamp) {
         self.now = now;
         if let Some(round) = self.schedule.due_round(now) {
-            self.glances = round == Round::Glance;
-            self.rounds += usize::from(!self.glances);
+            self.half_interval_rounds = round == Round::HalfInterval;
+            self.rounds += usize::from(!self.half_interval_rounds);
         }
-        let round = if self.glances { 0 } else { self.rounds };
+        let round = if self.half_interval_rounds { 0 } else { self.rounds };
         for ask in self.schedule.on_time(now) {
             let again = !self.asked.insert((round, ask.server));
             let waited = self
@@ -313,7 +313,7 @@ fn a_slow_replica_is_waited_for_as_soon_as_its_round_trip_is_known() {
 fn a_tree_whose_rounds_take_longer_than_the_period_is_polled_round_after_round() {
     let mut tree = Tree::new(1, &[Temper::Answers(500), Temper::Answers(500)]);
     tree.schedule
-        .set_urgent(1, tree.now + Span::from_secs(1000), tree.now);
+        .boost(1, tree.now + Span::from_secs(1000), tree.now);
     let tree = tree.run(Span::from_secs(100));
     // 1.5 s a round, but for the first few: nothing piles up, the periods that do not fit are
     // counted.
@@ -345,7 +345,7 @@ fn a_round_never_runs_into_the_next_in_one_call() {
 #[test]
 fn a_refresh_is_a_round_of_everybody_at_once_and_one_under_way_is_shared() {
     let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(10)]).run(millis(1500));
-    tree.schedule.set_delay(1, Some(millis(200)));
+    tree.schedule.set_link_delay(1, Some(millis(200)));
     let now = tree.now;
     assert!(tree.schedule.poll_at() > now);
     tree.schedule.refresh(now);
@@ -376,7 +376,7 @@ fn a_refresh_without_budget_does_not_run() {
 }
 
 #[test]
-fn a_refresh_during_a_round_of_the_urgent_ones_runs_after_it() {
+fn a_refresh_during_a_round_of_the_boosted_ones_runs_after_it() {
     let mut tree = Tree::new(
         1,
         &[
@@ -387,10 +387,10 @@ fn a_refresh_during_a_round_of_the_urgent_ones_runs_after_it() {
     )
     .run(millis(1500));
     tree.schedule
-        .set_urgent(1, tree.now + millis(9000), tree.now);
+        .boost(1, tree.now + millis(9000), tree.now);
     let now = tree.schedule.poll_at();
     tree.tick(now);
-    assert_eq!(tree.schedule.round, Round::Urgent);
+    assert_eq!(tree.schedule.round, Round::Boost);
     tree.schedule.refresh(now);
     assert!(tree.schedule.wants_refresh());
     let tree = tree.run(millis(60));
@@ -408,23 +408,23 @@ fn between_two_rounds_who_answers_is_glanced_at_and_then_the_roots() {
         &[Temper::Answers(10), Temper::Answers(20), Temper::Fails(1)],
     )
     .run(Span::from_secs(20));
-    let glances: Vec<_> = tree.polls.iter().filter(|poll| poll.round == 0).collect();
-    assert!((38..=40).contains(&glances.len()), "{glances:?}");
-    let before = |glance: &Sent| {
+    let half_interval_rounds: Vec<_> = tree.polls.iter().filter(|poll| poll.round == 0).collect();
+    assert!((38..=40).contains(&half_interval_rounds.len()), "{half_interval_rounds:?}");
+    let before = |round: &Sent| {
         tree.polls
             .iter()
-            .rfind(|p| p.stage == Stage::Opening && p.round > 0 && p.at < glance.at)
+            .rfind(|p| p.stage == Stage::Opening && p.round > 0 && p.at < round.at)
     };
-    for glance in glances.chunks_exact(2) {
+    for round in half_interval_rounds.chunks_exact(2) {
         assert_eq!(
-            (glance[0].server, glance[1].server),
+            (round[0].server, round[1].server),
             (1, 0),
-            "who fails is not worth a glance"
+            "who fails is not worth a half-interval round"
         );
-        assert_eq!(glance[0].at - before(glance[0]).unwrap().at, millis(500));
+        assert_eq!(round[0].at - before(round[0]).unwrap().at, millis(500));
         assert_eq!(
-            Some(glance[1].at),
-            glance[0].answered,
+            Some(round[1].at),
+            round[0].answered,
             "after the answer: only that tells where it stands"
         );
     }
@@ -441,7 +441,7 @@ fn between_two_rounds_who_answers_is_glanced_at_and_then_the_roots() {
 fn a_glance_at_the_end_of_a_long_link_is_one_at_its_roots() {
     for (delay, glanced) in [(40, vec![0, 1]), (200, vec![0])] {
         let mut tree = Tree::new(1, &[Temper::Answers(2), Temper::Answers(2)]);
-        tree.schedule.set_delay(1, Some(millis(delay)));
+        tree.schedule.set_link_delay(1, Some(millis(delay)));
         let tree = tree.run(Span::from_secs(10));
         let mut servers: Vec<_> = tree
             .polls
@@ -460,12 +460,12 @@ fn a_glance_at_the_end_of_a_long_link_is_one_at_its_roots() {
 /// A replica that comes back answers beside its roots and not between them, and is placed only by
 /// the next round.
 #[test]
-fn who_was_not_waited_for_and_answers_while_it_is_urgent_is_asked_again_at_once() {
-    for (urgent, within) in [(true, 15), (false, 250)] {
+fn who_was_not_waited_for_and_answers_while_it_is_boosted_is_asked_again_at_once() {
+    for (boosted, within) in [(true, 15), (false, 250)] {
         let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Fails(1)]);
-        if urgent {
+        if boosted {
             tree.schedule
-                .set_urgent(1, tree.now + Span::from_secs(100), tree.now);
+                .boost(1, tree.now + Span::from_secs(100), tree.now);
         }
         let mut tree = tree.run(millis(5000));
         tree.tempers[1] = Temper::Answers(10);
@@ -481,7 +481,7 @@ fn who_was_not_waited_for_and_answers_while_it_is_urgent_is_asked_again_at_once(
             .find(|root| Some(root.at) >= back.answered)
             .expect("another poll of the root");
         let waited = next.at - back.answered.expect("answered");
-        assert_eq!(waited <= millis(within), urgent, "{waited}");
+        assert_eq!(waited <= millis(within), boosted, "{waited}");
         let last: Vec<_> = tree
             .polls_of(1)
             .iter()
@@ -489,7 +489,7 @@ fn who_was_not_waited_for_and_answers_while_it_is_urgent_is_asked_again_at_once(
             .take(3)
             .map(|poll| poll.at)
             .collect();
-        let period = if urgent { 150 } else { 400 };
+        let period = if boosted { 150 } else { 400 };
         assert!(
             last.windows(2).all(|two| two[0] - two[1] > millis(period)),
             "once: {last:?}"
@@ -498,7 +498,7 @@ fn who_was_not_waited_for_and_answers_while_it_is_urgent_is_asked_again_at_once(
 }
 
 #[test]
-fn urgent_rounds_poll_the_roots_and_who_is_urgent() {
+fn boost_rounds_poll_the_roots_and_who_is_boosted() {
     let mut tree = Tree::new(
         1,
         &[
@@ -508,10 +508,10 @@ fn urgent_rounds_poll_the_roots_and_who_is_urgent() {
         ],
     );
     tree.schedule
-        .set_urgent(2, tree.now + Span::from_secs(1000), tree.now);
-    assert_eq!(tree.schedule.polls_in(Round::Urgent, tree.now), 3);
+        .boost(2, tree.now + Span::from_secs(1000), tree.now);
+    assert_eq!(tree.schedule.polls_in(Round::Boost, tree.now), 3);
     assert!(
-        (tree.schedule.urgent_demand(tree.now) - 3.0 * 3.0).abs() < 1e-9,
+        (tree.schedule.boost_demand(tree.now) - 3.0 * 3.0).abs() < 1e-9,
         "three more rounds a second"
     );
     let tree = tree.run(Span::from_secs(100));
@@ -523,7 +523,7 @@ fn urgent_rounds_poll_the_roots_and_who_is_urgent() {
     assert!(
         (tree
             .schedule
-            .urgent_demand(tree.now + Span::from_secs(1000)))
+            .boost_demand(tree.now + Span::from_secs(1000)))
         .abs()
             < 1e-9,
         "over"
@@ -540,7 +540,7 @@ fn a_replica_behind_a_long_link_is_asked_later_and_no_other_is() {
             Temper::Answers(100),
         ],
     );
-    tree.schedule.set_delay(2, Some(millis(150)));
+    tree.schedule.set_link_delay(2, Some(millis(150)));
     let tree = tree.run(millis(2500));
     let offsets = |round: usize| -> Vec<_> {
         let polls = tree.round(round);
@@ -571,7 +571,7 @@ fn a_replica_behind_a_long_link_is_asked_later_and_no_other_is() {
 #[test]
 fn a_replica_that_is_asked_later_is_not_asked_late() {
     let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(100)]).run(millis(1700));
-    tree.schedule.set_delay(1, Some(millis(150)));
+    tree.schedule.set_link_delay(1, Some(millis(150)));
     let due = tree.schedule.poll_at();
     tree.schedule.on_time(due);
     tree.schedule
@@ -598,14 +598,14 @@ proptest! {
 
     #[test]
     fn every_round_is_a_sandwich_that_waits_for_nobody_too_long(
-        tempers in tempers(), roots in 1_usize..3, delay in 0_i64..400, urgent in 0_usize..12,
+        tempers in tempers(), roots in 1_usize..3, delay in 0_i64..400, boosted in 0_usize..12,
     ) {
         let roots = roots.min(tempers.len());
         let mut tree = Tree::new(roots, &tempers);
         for server in 0..tempers.len() {
-            tree.schedule.set_delay(server, Some(millis(delay)));
+            tree.schedule.set_link_delay(server, Some(millis(delay)));
         }
-        tree.schedule.set_urgent(urgent, tree.now + Span::from_secs(15), tree.now);
+        tree.schedule.boost(boosted, tree.now + Span::from_secs(15), tree.now);
         let tree = tree.run(Span::from_secs(30));
         for round in 1..tree.rounds {
             let polls = tree.round(round);

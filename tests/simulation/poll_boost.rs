@@ -1,6 +1,6 @@
 //! What faster polling and the lead bring, and what they cost: measured against the truth.
 //!
-//! `cargo test --test simulation haste -- --nocapture` prints the figures.
+//! `cargo test --test simulation poll_boost -- --nocapture` prints the figures.
 
 #![allow(clippy::print_stdout)] // the figures are for people who measure, and test output is where they look
 
@@ -148,10 +148,10 @@ fn what_polling_costs() {
                 vec![stall],
             );
             let calm = measure(world.clone(), CONDITIONS, seed, WARM, hit).polls;
-            let urgent = measure(world, CONDITIONS, seed, hit + 15 * SEC, end).polls;
-            println!("seed {seed} {load:?}: {calm:.2} polls/s calm, {urgent:.2} urgent");
+            let boosted = measure(world, CONDITIONS, seed, hit + 15 * SEC, end).polls;
+            println!("seed {seed} {load:?}: {calm:.2} polls/s calm, {boosted:.2} boosted");
             assert!((4.8..=5.1).contains(&calm), "{calm}");
-            assert!((11.5..=12.5).contains(&urgent), "{urgent}");
+            assert!((11.5..=12.5).contains(&boosted), "{boosted}");
         }
     });
 }
@@ -179,7 +179,7 @@ fn warning(at: Span, clear_below: Span) -> Settings {
 fn a_low_threshold_resolves_on_an_idle_pair() {
     for_seeds("a_low_threshold_resolves_on_an_idle_pair", 8, |seed| {
         let (hit, heal, end) = (30 * SEC, 60 * SEC, 120 * SEC);
-        let run = |urgent: Span| {
+        let run = |boosted: Span| {
             let stall = Outage::new(hit, heal, OutageKind::Stall);
             let world = World::new(
                 &mut Rng::with_seed(seed),
@@ -191,7 +191,7 @@ fn a_low_threshold_resolves_on_an_idle_pair() {
             );
             let intervals = Intervals {
                 base: Span::from_secs(4),
-                urgent,
+                boosted,
             };
             let conditions = Conditions {
                 intervals,

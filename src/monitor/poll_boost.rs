@@ -7,13 +7,13 @@ use crate::replication::{Assessment, PairFacts, PairState};
 
 /// How long polling stays fast after the last reason for it: a drain is not over at the first good
 /// sample.
-const URGENT_FOR: Span = Span::from_secs(5);
+const BOOST_FOR: Span = Span::from_secs(5);
 
 /// Lag this much above what the link itself takes asks for faster polling.
-const URGENT_LAG: Span = Span::from_millis(100);
+const BOOST_LAG: Span = Span::from_millis(100);
 
 /// How long it stays fast where one more look tells: an answer comes sooner.
-const LOOK_FOR: Span = Span::from_millis(300);
+const ONE_MORE_POLL: Span = Span::from_millis(300);
 
 /// What takes longer one way is no link between datacenters, but lag.
 const LONGEST_LINK: Span = Span::from_millis(500);
@@ -25,7 +25,7 @@ const BOUND_PERIODS: f64 = 2.5;
 
 /// What besides the assessment decides about a pair's haste.
 #[derive(Clone, Copy)]
-pub(super) struct Situation<'a> {
+pub(super) struct BoostContext<'a> {
     /// What is known of the pair.
     pub(super) facts: &'a PairFacts,
     /// Its rules.
@@ -37,31 +37,31 @@ pub(super) struct Situation<'a> {
 /// For how long a closer look at the pair pays: while lag moves or nears a threshold, or the link
 /// is in trouble, and for one more poll of the replica where that would tell. A master that does
 /// not answer gains nothing from being asked more often.
-pub(super) fn urgent_for(seen: &Assessment, situation: Situation<'_>) -> Option<Span> {
-    let usual = situation.facts.usual_lag.min(LONGEST_LINK);
+pub(super) fn boost_for(seen: &Assessment, context: BoostContext<'_>) -> Option<Span> {
+    let usual = context.facts.usual_lag.min(LONGEST_LINK);
     let lags = seen
         .lag
         .estimate
-        .is_some_and(|lag| lag >= usual + URGENT_LAG);
+        .is_some_and(|lag| lag >= usual + BOOST_LAG);
     let trouble = matches!(
         seen.state,
         PairState::FullSync | PairState::LinkDown | PairState::Stalled
     );
-    if lags || trouble || seen.stale || nears_a_threshold(seen, situation) {
-        return Some(URGENT_FOR);
+    if lags || trouble || seen.stale || nears_a_threshold(seen, context) {
+        return Some(BOOST_FOR);
     }
-    seen.deserves_replica_poll.then_some(LOOK_FOR)
+    seen.deserves_replica_poll.then_some(ONE_MORE_POLL)
 }
 
 /// Whether the lag may pass a threshold before the next base poll; or an alert is open, and base
 /// polls would leave a bound that cannot prove it clear.
-fn nears_a_threshold(seen: &Assessment, situation: Situation<'_>) -> bool {
-    let Situation {
+fn nears_a_threshold(seen: &Assessment, context: BoostContext<'_>) -> bool {
+    let BoostContext {
         facts,
         rules,
         alert,
         ..
-    } = situation;
+    } = context;
     let interval = facts.interval;
     let seconds = seen.lag.estimate.is_some_and(|lag| {
         let rises = |level: &LevelThreshold<Span>| lag + interval >= level.at;
@@ -93,18 +93,18 @@ fn levels<T: Copy>(rule: &LevelRule<T>) -> impl Iterator<Item = LevelThreshold<T
 
 /// What polling was told that a link takes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ToldDelay(Option<Span>);
+pub(super) struct ReportedDelay(Option<Span>);
 
-impl ToldDelay {
+impl ReportedDelay {
     /// A change that is worth telling, at the least; also, as a part of what was told.
-    const NEWS: Span = Span::from_millis(3);
-    const NEWS_PART: f64 = 0.1;
+    const CHANGE: Span = Span::from_millis(3);
+    const CHANGE_PART: f64 = 0.1;
 
     /// What the link takes one way, where that is news: the lag that it usually shows.
-    pub(super) fn news(&mut self, facts: &PairFacts) -> Option<Span> {
+    pub(super) fn changed(&mut self, facts: &PairFacts) -> Option<Span> {
         let delay = facts.usual_lag;
         let near = |told: Span| {
-            (delay - told).max(told - delay) <= Self::NEWS.max(told.mul_f64(Self::NEWS_PART))
+            (delay - told).max(told - delay) <= Self::CHANGE.max(told.mul_f64(Self::CHANGE_PART))
         };
         if near(self.0.unwrap_or(Span::ZERO)) {
             return None;
@@ -114,7 +114,7 @@ impl ToldDelay {
     }
 
     /// Whoever was told has forgotten it.
-    pub(super) fn tell_again(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.0 = None;
     }
 }
@@ -216,14 +216,14 @@ mod tests {
                 rules,
                 alert,
             } = self;
-            let situation = Situation {
+            let context = BoostContext {
                 facts,
                 rules,
                 alert: *alert,
             };
             assert_eq!(
-                urgent_for(seen, situation),
-                expected.then_some(URGENT_FOR),
+                boost_for(seen, context),
+                expected.then_some(BOOST_FOR),
                 "{why}"
             );
         }
@@ -345,9 +345,9 @@ mod tests {
 
     #[test]
     fn what_a_link_takes_is_told_when_it_changes() {
-        let mut told = ToldDelay::default();
-        let news = |told: &mut ToldDelay, usual: i64| {
-            told.news(&PairFacts {
+        let mut told = ReportedDelay::default();
+        let news = |told: &mut ReportedDelay, usual: i64| {
+            told.changed(&PairFacts {
                 usual_lag: millis(usual),
                 ..PairFacts::default()
             })
@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(news(&mut told, 150), Some(millis(150)));
         assert_eq!(news(&mut told, 165), None, "not news");
         assert_eq!(news(&mut told, 166), Some(millis(166)));
-        told.tell_again();
+        told.reset();
         assert_eq!(news(&mut told, 166), Some(millis(166)));
     }
 }
