@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::ListenAddress;
-use crate::model::{Bytes, Datacenter, PairName, Secret, ServerAddr, Span};
+use crate::model::{Bytes, Datacenter, PairName, Secret, ServerAddr, ShardId, Span};
 use crate::template::Template;
 
 /// The whole configuration. Immutable; a reload makes a new one.
@@ -95,6 +95,8 @@ impl Default for HeartbeatSettings {
 pub struct PairSettings {
     /// The entry's name.
     pub name: PairName,
+    /// The master's shard, if a source that has shards discovered the entry; never configured.
+    pub shard: Option<ShardId>,
     /// The configured master. Roles are observed, so it may turn out to be something else.
     pub master: ServerSettings,
     /// The configured replicas; at least one, all distinct and none of them the master.

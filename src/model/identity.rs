@@ -189,16 +189,72 @@ impl fmt::Display for PairName {
     }
 }
 
-/// One master/replica pair: the name of its entry and the replica that it means.
+/// Identifies a master among those of one discovery source for as long as it exists, even if its
+/// name or its address changes: the shard ID of a Redis Cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(Arc<str>);
+
+impl ShardId {
+    /// The shard with this ID.
+    pub fn new(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// The ID.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One master/replica pair: the entry's name, the master's shard and the replica's address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PairKey {
-    /// The entry's name.
+    /// The entry's name: the value of the label `pair`.
     pub name: PairName,
+    /// The master's shard, if the source of the pair has shards. Configured pairs and pairs that
+    /// Sentinels report have none: their name identifies the master.
+    pub shard: Option<ShardId>,
     /// The replica's address.
     pub replica: ServerAddr,
 }
 
+/// Separates the name from the shard in saved keys. No name contains control characters.
+const SHARD_SEPARATOR: char = '\u{1f}';
+
+impl PairKey {
+    /// The key of a pair whose master is identified by the entry's name alone.
+    pub fn new(name: PairName, replica: ServerAddr) -> Self {
+        Self {
+            name,
+            shard: None,
+            replica,
+        }
+    }
+
+    /// Reads what [`PairKey::saved_name`] returned.
+    pub fn from_saved(saved_name: &str, replica: ServerAddr) -> Self {
+        let (name, shard) = match saved_name.split_once(SHARD_SEPARATOR) {
+            Some((name, shard)) => (name, Some(ShardId::new(shard))),
+            None => (saved_name, None),
+        };
+        Self {
+            name: PairName::new(name),
+            shard,
+            replica,
+        }
+    }
+
+    /// Name and shard as one text for the state file: the name alone if there is no shard.
+    pub fn saved_name(&self) -> String {
+        match &self.shard {
+            Some(shard) => format!("{}{SHARD_SEPARATOR}{}", self.name, shard.as_str()),
+            None => self.name.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for PairKey {
+    /// Name and replica; the name tells masters apart for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.name, self.replica)
     }
@@ -222,6 +278,25 @@ mod tests {
             ServerAddr::parse("redis://a:6379").unwrap().to_string(),
             "a:6379"
         );
+    }
+
+    #[test]
+    fn a_saved_key_is_the_name_alone_without_a_shard() {
+        let replica = ServerAddr::new("r", 1);
+        let plain = PairKey::new(PairName::new("orders/m"), replica.clone());
+        assert_eq!(plain.saved_name(), "orders/m");
+        let sharded = PairKey {
+            shard: Some(ShardId::new("07c37d")),
+            ..plain.clone()
+        };
+        assert_ne!(plain, sharded);
+        for key in [plain, sharded] {
+            assert_eq!(
+                PairKey::from_saved(&key.saved_name(), replica.clone()),
+                key
+            );
+            assert_eq!(key.to_string(), "orders/m/r:1");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub use bytes::Bytes;
 pub use hash::stable_hash;
 pub use heartbeat_error::HeartbeatError;
 pub use histogram::Histogram;
-pub use identity::{AddrError, Datacenter, PairKey, PairName, ServerAddr};
+pub use identity::{AddrError, Datacenter, PairKey, PairName, ServerAddr, ShardId};
 pub use poll_error::PollError;
 pub use poll_failure::{Blame, PollFailure};
 pub use replication::{ReplicationId, ReplicationOffset, RunId};

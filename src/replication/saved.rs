@@ -52,9 +52,7 @@ impl SavedState {
 
     /// Whether it was a replica of the entry of that name.
     pub fn was_replica(&self, name: &PairName, server: &ServerAddr) -> bool {
-        self.pairs.contains_key(&PairKey {
-            name: name.clone(),
-            replica: server.clone(),
-        })
+        let key = PairKey::new(name.clone(), server.clone());
+        self.pairs.contains_key(&key)
     }
 }

@@ -276,6 +276,7 @@ impl Entry {
         (!replicas.is_empty()).then_some(())?;
         Some(PairSettings {
             name: settings.pair_name(name)?,
+            shard: None,
             master: server(&master.addr),
             replicas,
             labels: settings.labels.clone(),

@@ -196,6 +196,7 @@ impl Placement<'_> {
                 shares_dc,
                 key: PairKey {
                     name: entry.name.clone(),
+                    shard: entry.shard.clone(),
                     replica: replica.clone(),
                 },
                 master: master.clone(),

@@ -101,6 +101,7 @@ fn pair(
         .collect();
     Some(PairSettings {
         name,
+        shard: None,
         master: master.settings,
         replicas,
         labels,

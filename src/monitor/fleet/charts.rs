@@ -117,7 +117,7 @@ impl Fleet {
 }
 
 fn key_of(pair: &PairKey) -> String {
-    format!("{} {}", pair.name, pair.replica)
+    format!("{} {}", pair.saved_name(), pair.replica)
 }
 
 #[cfg(test)]

@@ -124,10 +124,7 @@ mod tests {
 
     #[test]
     fn what_was_kept_waits_for_a_pair_that_is_named_later() {
-        let key = PairKey {
-            name: PairName::new("orders"),
-            replica: ServerAddr::new("r", 1),
-        };
+        let key = PairKey::new(PairName::new("orders"), ServerAddr::new("r", 1));
         let top = ServerAddr::new("m", 1);
         let record = PairRecord {
             applied_total: Some(7),

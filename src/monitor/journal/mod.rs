@@ -128,10 +128,7 @@ mod tests {
     use crate::replication::StateReason;
 
     fn change() -> What {
-        let pair = PairKey {
-            name: PairName::new("orders"),
-            replica: ServerAddr::new("r", 1),
-        };
+        let pair = PairKey::new(PairName::new("orders"), ServerAddr::new("r", 1));
         let (from, to) = (PairState::Stalled, PairState::Streaming);
         What::State(NotedChange {
             pair,
@@ -143,10 +140,7 @@ mod tests {
 
     #[test]
     fn the_first_state_of_a_pair_is_no_news() {
-        let pair = PairKey {
-            name: PairName::new("orders"),
-            replica: ServerAddr::new("r", 1),
-        };
+        let pair = PairKey::new(PairName::new("orders"), ServerAddr::new("r", 1));
         let first = StateChange {
             pair,
             from: None,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Happening, Journal, MAX_HAPPENINGS, NotedChange, What};
 use crate::alert::{AlertSnapshot, Transition};
 use crate::model::{
-    ClockAnchor, ClockShift, Document, PairKey, PairName, SavedDocument, ServerAddr, Table,
+    ClockAnchor, ClockShift, Document, PairKey, SavedDocument, ServerAddr, Table,
     Timestamp, history_key,
 };
 use crate::replication::PairState;
@@ -85,7 +85,7 @@ fn document(happening: &Happening, anchor: ClockAnchor) -> Document {
             to,
             reason,
         }) => WhatRecord::State {
-            pair: pair.name.to_string(),
+            pair: pair.saved_name(),
             replica: pair.replica.to_string(),
             from: from.label().to_owned(),
             to: to.label().to_owned(),
@@ -111,10 +111,7 @@ fn happening(record: Record, shift: &ClockShift) -> Option<Happening> {
             to,
             reason,
         } => What::State(NotedChange {
-            pair: PairKey {
-                name: PairName::new(&pair),
-                replica: ServerAddr::parse(&replica).ok()?,
-            },
+            pair: PairKey::from_saved(&pair, ServerAddr::parse(&replica).ok()?),
             from: state(&from)?,
             to: state(&to)?,
             reason,
@@ -144,7 +141,7 @@ fn state(label: &str) -> Option<PairState> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Span, WallTime};
+    use crate::model::{PairName, Span, WallTime};
 
     const fn anchor(secs: i64) -> ClockAnchor {
         let wall = WallTime::from_nanos((1_700_000_000 + secs) * 1_000_000_000);
@@ -155,10 +152,7 @@ mod tests {
     }
 
     fn change(reason: &str) -> What {
-        let pair = PairKey {
-            name: PairName::new("orders"),
-            replica: ServerAddr::new("r", 1),
-        };
+        let pair = PairKey::new(PairName::new("orders"), ServerAddr::new("r", 1));
         What::State(NotedChange {
             pair,
             from: PairState::Streaming,

@@ -1,7 +1,7 @@
 //! Pairs: where each replica stood, the last certified statement about it, and what was counted.
 
 use super::entries;
-use crate::model::{PairKey, PairName};
+use crate::model::PairKey;
 use crate::replication::{
     Bracket, LagBytes, LagInterval, LastKnown, LocatedRecord, LostRecord, PairRecord,
 };
@@ -11,7 +11,7 @@ use crate::store::frame::Frames;
 /// One entry of a row of pairs.
 pub(in crate::store) fn encode_pair(key: &PairKey, record: &PairRecord) -> Writer {
     let mut writer = Writer::default();
-    writer.text(key.name.as_str());
+    writer.text(&key.saved_name());
     writer.text(&key.replica.to_string());
     writer.option(record.located.as_ref(), located);
     writer.option(record.last_known, |w, known| {
@@ -44,11 +44,8 @@ pub(in crate::store) fn decode_pairs(
     frames: &Frames,
 ) -> Result<Vec<(PairKey, PairRecord)>, RowError> {
     entries(Reader::open(key, row, frames)?, |reader| {
-        let name = PairName::new(reader.text()?);
-        let key = PairKey {
-            name,
-            replica: reader.server()?,
-        };
+        let saved_name = reader.text()?.to_owned();
+        let key = PairKey::from_saved(&saved_name, reader.server()?);
         let record = PairRecord {
             located: reader.option(read_located)?,
             last_known: reader.option(|r| {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ClockShift, Document, PairKey, PairName, SavedDocument, ServerAddr, Table};
+use crate::model::{ClockShift, Document, PairKey, SavedDocument, ServerAddr, Table};
 use crate::monitor::fleet::Fleet;
 use crate::replication::HistoryLoss;
 
@@ -100,7 +100,7 @@ impl Fleet {
 impl Record {
     fn of(pair: &PairKey, loss: &HistoryLoss) -> Self {
         Self {
-            pair: pair.name.to_string(),
+            pair: pair.saved_name(),
             replica: pair.replica.to_string(),
             loss: loss.clone(),
         }
@@ -108,10 +108,7 @@ impl Record {
 
     fn read(self, shift: &ClockShift) -> Result<(PairKey, HistoryLoss), String> {
         let replica = ServerAddr::parse(&self.replica).map_err(|why| why.to_string())?;
-        let pair = PairKey {
-            name: PairName::new(&self.pair),
-            replica,
-        };
+        let pair = PairKey::from_saved(&self.pair, replica);
         let mut loss = self.loss;
         loss.shift(shift);
         Ok((pair, loss))
@@ -119,5 +116,5 @@ impl Record {
 }
 
 fn document_key(pair: &PairKey) -> String {
-    format!("{:?} {}", pair.name.as_str(), pair.replica)
+    format!("{:?} {}", pair.saved_name(), pair.replica)
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use super::Fleet;
 use crate::info::{Observation, Role};
 use crate::model::{
-    Bytes, PairKey, PairName, ReplicationId, ReplicationOffset, RunId, ServerAddr, Span, Timestamp,
+    Bytes, PairName, ReplicationId, ReplicationOffset, RunId, ServerAddr, Span, Timestamp,
 };
 use crate::monitor::failover::{EntryFailovers, Failover, Loss, Succession};
 use crate::replication::{Comparison, MasterHistory, MasterSample};
@@ -236,11 +236,10 @@ impl Fleet {
         if history.is_none() && old.facts.role == Some(Role::Replica) {
             return None;
         }
-        let key = PairKey {
-            name: pair.clone(),
-            replica: to.clone(),
-        };
-        let known = self.pairs.iter().find(|pair| pair.meta.key == key);
+        let known = self.pairs.iter().find(|known| {
+            let key = &known.meta.key;
+            key.name == *pair && key.replica == *to
+        });
         let mut failover = Failover {
             succession: succession.clone(),
             from_dc: old.meta.dc.clone(),
