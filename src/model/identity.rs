@@ -291,10 +291,7 @@ mod tests {
         };
         assert_ne!(plain, sharded);
         for key in [plain, sharded] {
-            assert_eq!(
-                PairKey::from_saved(&key.saved_name(), replica.clone()),
-                key
-            );
+            assert_eq!(PairKey::from_saved(&key.saved_name(), replica.clone()), key);
             assert_eq!(key.to_string(), "orders/m/r:1");
         }
     }

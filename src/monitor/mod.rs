@@ -16,12 +16,12 @@ mod failover;
 mod faults;
 mod fleet;
 mod full_syncs;
-mod poll_boost;
 mod isolation;
 mod journal;
 mod outage;
 #[cfg(test)]
 mod pause_tests;
+mod poll_boost;
 mod readings;
 mod receivers;
 #[cfg(test)]
@@ -427,8 +427,7 @@ impl Monitor {
         }
         let alert = self.alerting.has_open_lag_alert(index);
         let context = self.fleet.boost_context(index, alert);
-        if let Some(boost_for) = context.and_then(|context| poll_boost::boost_for(seen, context))
-        {
+        if let Some(boost_for) = context.and_then(|context| poll_boost::boost_for(seen, context)) {
             // A chained replica's own master tells of its link.
             let chained = (pair.master != pair.top).then_some(&pair.master);
             let replica_is_back = context.is_some_and(|context| context.facts.is_back());

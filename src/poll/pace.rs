@@ -60,7 +60,12 @@ pub(super) struct Pace {
 
 impl Pace {
     /// The first round begins within one base period after `now`, at a place that `seed` chooses.
-    pub(super) fn new(intervals: Intervals, half_interval_rounds: bool, seed: u64, now: Timestamp) -> Self {
+    pub(super) fn new(
+        intervals: Intervals,
+        half_interval_rounds: bool,
+        seed: u64,
+        now: Timestamp,
+    ) -> Self {
         let period = intervals.base.as_nanos().max(1);
         let phase = i64::try_from(seed % period.unsigned_abs()).unwrap_or(0);
         let wait = Span::from_nanos((phase - now.as_nanos()).rem_euclid(period));
@@ -129,7 +134,9 @@ impl Pace {
         (self.half_interval_due, self.extra_due) = (None, None);
         if round == Round::Base {
             self.base_due = planned + self.dithered(self.intervals.base);
-            self.half_interval_due = self.half_interval_rounds.then(|| planned + self.intervals.base.half());
+            self.half_interval_due = self
+                .half_interval_rounds
+                .then(|| planned + self.intervals.base.half());
         }
         if matches!(round, Round::Base | Round::Refresh) {
             self.refresh_due = None;
@@ -337,7 +344,10 @@ mod tests {
             (59..=61).contains(&count(&rounds, Round::Boost)),
             "three between two base rounds: {rounds:?}"
         );
-        assert!(count(&rounds, Round::HalfInterval) <= 2, "before it took hold");
+        assert!(
+            count(&rounds, Round::HalfInterval) <= 2,
+            "before it took hold"
+        );
         let gaps: Vec<_> = rounds.windows(2).map(|w| w[1].1 - w[0].1).collect();
         assert!(
             gaps.iter()

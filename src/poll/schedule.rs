@@ -147,14 +147,20 @@ impl TreeSchedule {
         let others = match round {
             Round::Base | Round::Refresh => self.members.len() - self.roots,
             Round::Boost => self.boosted_others(now).count(),
-            Round::HalfInterval => return self.answering_roots().count() + self.half_interval_others().count(),
+            Round::HalfInterval => {
+                return self.answering_roots().count() + self.half_interval_others().count();
+            }
         };
         polls_per_round(self.roots, others)
     }
 
     /// How many polls a second boost rounds would take beyond the base rounds, without a limit.
     pub(super) fn boost_demand(&self, now: Timestamp) -> f64 {
-        if self.members.iter().all(|member| member.boosted_until <= now) {
+        if self
+            .members
+            .iter()
+            .all(|member| member.boosted_until <= now)
+        {
             return 0.0;
         }
         let Intervals { base, boosted } = self.intervals;

@@ -50,7 +50,10 @@ pub(super) fn frames() -> Frames {
 }
 
 pub(super) fn pair_key() -> PairKey {
-    PairKey::new(PairName::new("orders"), ServerAddr::new("replica.example.com", 6379))
+    PairKey::new(
+        PairName::new("orders"),
+        ServerAddr::new("replica.example.com", 6379),
+    )
 }
 
 pub(super) fn pair_record() -> PairRecord {

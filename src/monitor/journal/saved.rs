@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Happening, Journal, MAX_HAPPENINGS, NotedChange, What};
 use crate::alert::{AlertSnapshot, Transition};
 use crate::model::{
-    ClockAnchor, ClockShift, Document, PairKey, SavedDocument, ServerAddr, Table,
-    Timestamp, history_key,
+    ClockAnchor, ClockShift, Document, PairKey, SavedDocument, ServerAddr, Table, Timestamp,
+    history_key,
 };
 use crate::replication::PairState;
 

@@ -105,7 +105,11 @@ impl Tree {
             self.half_interval_rounds = round == Round::HalfInterval;
             self.rounds += usize::from(!self.half_interval_rounds);
         }
-        let round = if self.half_interval_rounds { 0 } else { self.rounds };
+        let round = if self.half_interval_rounds {
+            0
+        } else {
+            self.rounds
+        };
         for ask in self.schedule.on_time(now) {
             let again = !self.asked.insert((round, ask.server));
             let waited = self
@@ -386,8 +390,7 @@ fn a_refresh_during_a_round_of_the_boosted_ones_runs_after_it() {
         ],
     )
     .run(millis(1500));
-    tree.schedule
-        .boost(1, tree.now + millis(9000), tree.now);
+    tree.schedule.boost(1, tree.now + millis(9000), tree.now);
     let now = tree.schedule.poll_at();
     tree.tick(now);
     assert_eq!(tree.schedule.round, Round::Boost);
@@ -409,7 +412,10 @@ fn between_two_rounds_who_answers_is_glanced_at_and_then_the_roots() {
     )
     .run(Span::from_secs(20));
     let half_interval_rounds: Vec<_> = tree.polls.iter().filter(|poll| poll.round == 0).collect();
-    assert!((38..=40).contains(&half_interval_rounds.len()), "{half_interval_rounds:?}");
+    assert!(
+        (38..=40).contains(&half_interval_rounds.len()),
+        "{half_interval_rounds:?}"
+    );
     let before = |round: &Sent| {
         tree.polls
             .iter()
@@ -521,11 +527,7 @@ fn boost_rounds_poll_the_roots_and_who_is_boosted() {
         "{polls:?}"
     );
     assert!(
-        (tree
-            .schedule
-            .boost_demand(tree.now + Span::from_secs(1000)))
-        .abs()
-            < 1e-9,
+        (tree.schedule.boost_demand(tree.now + Span::from_secs(1000))).abs() < 1e-9,
         "over"
     );
 }
