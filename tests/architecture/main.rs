@@ -1,0 +1,283 @@
+//! The invariants of ARCHITECTURE.md, checked over every import and path of the code: rooms import
+//! downwards only, no files need each other in a circle, outside crates stay in their rooms, and
+//! pure code does no IO.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read the sources has to fail"
+)]
+
+mod circles;
+mod paths;
+mod sources;
+mod tokens;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sources::sources;
+
+/// The floors, from the bottom. A room may use rooms of lower floors only.
+const FLOORS: &[&[&str]] = &[
+    &["model", "template"],
+    &["clock", "config", "info"],
+    &["topology", "replication", "http_client"],
+    &["alert", "client"],
+    &["monitor", "store"],
+    &["report"],
+    &["metrics", "poll", "notify", "discovery"],
+    &["web", "rules"],
+    &["app"],
+    &["lab"],
+    &["cli"],
+];
+
+/// Outside crates and the only rooms that may name them.
+const OWNED_CRATES: &[(&str, &[&str])] = &[
+    ("redis", &["client"]),
+    ("reqwest", &["http_client"]),
+    ("rustls", &["http_client", "client", "web"]),
+    ("tokio_rustls", &["client", "web"]),
+    ("rustls_platform_verifier", &["client"]),
+    ("bcrypt", &["config", "web"]),
+    ("base64", &["config", "monitor", "notify", "web"]),
+    ("ring", &["notify", "web"]),
+    ("minijinja", &["template"]),
+    ("hyper", &["web"]),
+    ("hyper_util", &["web"]),
+    ("axum", &["web"]),
+    ("askama", &["web"]),
+    ("flate2", &["web"]),
+    ("pulldown_cmark", &["web"]),
+    ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    ("prometheus", &["metrics", "app"]),
+    ("redb", &["store"]),
+    ("crc32fast", &["store"]),
+    ("rustix", &["clock", "client", "app", "lab"]),
+];
+
+/// Rooms without clock, randomness and IO, as a whole.
+const PURE_ROOMS: &[&str] = &[
+    "model",
+    "template",
+    "info",
+    "topology",
+    "replication",
+    "alert",
+    "monitor",
+    "report",
+    "metrics",
+    "rules",
+];
+
+/// Pure files in rooms that also do IO.
+const PURE_FILES: &[&str] = &[
+    "poll/schedule.rs",
+    "poll/pace.rs",
+    "poll/lead.rs",
+    "poll/backoff.rs",
+    "poll/budget.rs",
+    "discovery/pace.rs",
+    "poll/heartbeat/plan.rs",
+    "poll/heartbeat/beats.rs",
+    "notify/facts.rs",
+    "notify/alertmanager.rs",
+    "notify/links.rs",
+    "notify/message.rs",
+    "notify/signature.rs",
+    "notify/slack_bot.rs",
+    "notify/slack.rs",
+    "notify/pagerduty.rs",
+    "notify/webhook.rs",
+    "notify/words.rs",
+    "notify/retry/mod.rs",
+    "notify/queue/mod.rs",
+    "notify/outbox.rs",
+    "notify/queue/dead.rs",
+    "notify/queue/group.rs",
+    "notify/queue/saved.rs",
+    "config/web.rs",
+    "web/access/writes.rs",
+    "store/codec.rs",
+    "store/rows/documents.rs",
+    "store/rows/mod.rs",
+    "store/rows/history.rs",
+    "store/rows/pairs.rs",
+    "store/rows/servers.rs",
+    "store/frame.rs",
+    "store/ledger.rs",
+];
+
+/// What pure code must not name.
+const IMPURE: &[&str] = &[
+    "crate::clock",
+    "fastrand::Rng::new",
+    "fastrand::f64",
+    "fastrand::u64",
+    "Rng::new",
+    "Instant::now",
+    "SystemTime",
+    "std::env",
+    "std::fs",
+    "std::io",
+    "std::net::TcpListener",
+    "std::net::TcpStream",
+    "std::net::UdpSocket",
+    "std::os",
+    "std::process",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "tokio",
+];
+
+/// Rooms whose files still need each other in circles; to be emptied.
+const ROOMS_WITH_CIRCLES: &[&str] = &[
+    "alert",
+    "cli",
+    "config",
+    "lab",
+    "monitor",
+    "notify",
+    "replication",
+    "report",
+    "web",
+];
+
+fn floor_of() -> BTreeMap<&'static str, usize> {
+    let mut floors = BTreeMap::new();
+    for (floor, rooms) in FLOORS.iter().enumerate() {
+        floors.extend(rooms.iter().map(|room| (*room, floor)));
+    }
+    floors
+}
+
+#[test]
+fn every_import_points_down() {
+    let floors = floor_of();
+    let mut wrong = Vec::new();
+    for source in sources() {
+        if ["main", "lib"].contains(&source.room.as_str()) {
+            continue;
+        }
+        let own = *floors
+            .get(source.room.as_str())
+            .unwrap_or_else(|| panic!("{} has no floor", source.room));
+        for reference in &source.references {
+            if reference.path[0] != "crate" {
+                continue;
+            }
+            let Some(room) = reference.path.get(1).filter(|room| **room != source.room) else {
+                continue;
+            };
+            if floors.get(room.as_str()).is_some_and(|floor| *floor >= own) {
+                wrong.push(format!("{}:{} uses {room}", source.path, reference.line));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "imports that do not point down:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn no_files_need_each_other() {
+    let mut found = Vec::new();
+    for circle in circles::circles(sources()) {
+        let room = circle[0].split('/').next().unwrap();
+        if !ROOMS_WITH_CIRCLES.contains(&room) {
+            found.push(circle.join(", "));
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "files that need each other in a circle:\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn outside_crates_stay_in_their_rooms() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for (name, rooms) in OWNED_CRATES {
+            if rooms.contains(&source.room.as_str()) {
+                continue;
+            }
+            for reference in source.references.iter().filter(|r| r.path[0] == *name) {
+                wrong.push(format!(
+                    "{}:{} names {name}, which belongs to {rooms:?}",
+                    source.path, reference.line
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn one_tls_provider_is_built() {
+    let lock =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    let has = |name: &str| lock.contains(&format!("\nname = \"{name}\"\n"));
+    assert!(
+        has("ring") && !has("aws-lc-rs") && !has("openssl"),
+        "ring is the program's only cryptography"
+    );
+}
+
+#[test]
+fn pure_code_reads_no_clock_and_does_no_io() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let is_pure = PURE_ROOMS.contains(&source.room.as_str())
+            || PURE_FILES.contains(&source.path.as_str());
+        if !is_pure {
+            continue;
+        }
+        for reference in &source.references {
+            for name in IMPURE.iter().filter(|name| reference.begins_with(name)) {
+                wrong.push(format!("{}:{} names {name}", source.path, reference.line));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "pure code that is not:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn the_lists_above_name_what_exists() {
+    let sources = sources();
+    for room in FLOORS.iter().flat_map(|rooms| rooms.iter()) {
+        assert!(
+            sources.iter().any(|s| s.room == *room),
+            "no room is called {room}"
+        );
+    }
+    for file in PURE_FILES {
+        assert!(
+            sources.iter().any(|s| s.path == *file),
+            "no file is called {file}"
+        );
+    }
+}
+
+#[test]
+fn no_file_is_too_large_to_see() {
+    // Of 100 columns: 600 lines of 120 columns take as many.
+    for source in sources() {
+        assert!(
+            source.lines <= 800,
+            "{} has {} lines: split it",
+            source.path,
+            source.lines
+        );
+    }
+}
