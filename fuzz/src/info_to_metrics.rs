@@ -138,12 +138,14 @@ fn check(snapshot: &FleetSnapshot, now: Timestamp) {
         &metrics::encode(&metrics::collect(snapshot, now))
             .expect("what is declared can be written"),
     );
-    let pairs = PairsReport::of(snapshot, now);
+    let pairs = PairsReport::new(snapshot, now);
     pairs.pairs.iter().for_each(consistent);
     not_negative(&serde_json::to_value(&pairs).expect("a report is JSON"));
     let text = serde_json::to_string(&pairs).expect("a report is JSON");
     serde_json::from_str::<PairsReport>(&text).expect("check reads what the exporter writes");
-    not_negative(&serde_json::to_value(AlertsReport::of(snapshot, now)).expect("a report is JSON"));
+    not_negative(
+        &serde_json::to_value(AlertsReport::new(snapshot, now)).expect("a report is JSON"),
+    );
 }
 
 fn consistent(pair: &PairReport) {

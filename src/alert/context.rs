@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Labels, Word, saved};
+use super::{Inhibitor, Labels, Word, saved};
 use crate::model::{Bytes, ClockShift, PollError, Span, Timestamp};
 use crate::replication::{HistoryLoss, SyncProgress};
 
@@ -28,7 +28,8 @@ pub struct AlertContext {
     /// When the last answer came that could be compared.
     pub last_sample: Option<Timestamp>,
     /// The alerts that explain this one, as long as they fire: nobody is told of both.
-    pub causes: Arc<[Cause]>,
+    #[serde(rename = "causes")]
+    pub inhibitors: Arc<[Inhibitor]>,
     /// Since when the fault lasts: the link is down, no request is answered, the oldest missing
     /// write was written. `None` while nothing is wrong, or where it is unknown.
     #[serde(default)]
@@ -48,7 +49,7 @@ pub struct AlertContext {
     pub worst: Worst,
     /// How much longer the master's backlog covers the outage.
     #[serde(default)]
-    pub backlog: Option<Backlog>,
+    pub backlog: Option<BacklogHeadroom>,
     /// How the replica got over the outage.
     #[serde(default)]
     pub recovery: Option<Recovery>,
@@ -65,7 +66,7 @@ pub struct AlertContext {
     pub names_replica: bool,
     /// Whose master or replica the server is, masters first; at most [`MAX_SERVICES`].
     #[serde(default)]
-    pub services: Vec<Service>,
+    pub services: Vec<ServedPair>,
     /// How many more there are.
     #[serde(default)]
     pub more_services: usize,
@@ -113,7 +114,7 @@ pub struct Worst {
 
 /// What is left of the master's backlog for a replica that is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Backlog {
+pub struct BacklogHeadroom {
     /// Bytes that the master may still write before only a full resync helps; zero when that is so
     /// already.
     pub headroom: Bytes,
@@ -146,7 +147,7 @@ pub enum Resync {
 
 /// What a server does for one pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Service {
+pub struct ServedPair {
     /// Whether it is the pair's master or its replica.
     pub role: ServiceRole,
     /// The pair.
@@ -208,7 +209,7 @@ pub struct FailoverFacts {
     /// When it was seen.
     pub at: Timestamp,
     /// What the new master lacks of the old one's stream.
-    pub lost: Lost,
+    pub lost: WriteLoss,
     /// Over how long failovers are counted.
     pub window: Span,
 }
@@ -216,7 +217,7 @@ pub struct FailoverFacts {
 /// What a failover or a divergence cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Lost {
+pub enum WriteLoss {
     /// Exactly this; zero means nothing.
     Exactly(Bytes),
     /// Certainly at least this.
@@ -351,7 +352,7 @@ impl AlertContext {
         match &mut self.details {
             Some(Details::Failover(failover)) => {
                 failover.at = shift.past(failover.at);
-                if let Lost::AtMost { as_of, .. } = &mut failover.lost {
+                if let WriteLoss::AtMost { as_of, .. } = &mut failover.lost {
                     *as_of = shift.past(*as_of);
                 }
             }
@@ -462,7 +463,7 @@ mod tests {
             as_of: Some(at(3)),
             ..AtRisk::default()
         });
-        let lost = Lost::AtMost {
+        let lost = WriteLoss::AtMost {
             lag: Span::from_secs(1),
             bytes: None,
             as_of: at(4),
@@ -498,7 +499,7 @@ mod tests {
         let Some(Details::Failover(failover)) = &read.details else {
             panic!("{read:?}");
         };
-        let Lost::AtMost { as_of, .. } = failover.lost else {
+        let WriteLoss::AtMost { as_of, .. } = failover.lost else {
             panic!("{read:?}");
         };
         let as_of_risk = read.at_risk.and_then(|risk| risk.as_of);

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use super::instance::level;
 use super::{
-    AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus, Cause, Change,
-    Decision, Hold, Instance, ListedAlert, Measured, Quantity, Reading, ResolveReason, Standing,
-    Transition,
+    AlertChange, AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus,
+    Decision, Inhibitor, Instance, InstanceStatus, ListedAlert, Measured, MutedBy, Quantity,
+    Reading, ResolveReason, Transition,
 };
 use crate::config::{FlappingRule, LevelRule, NotifySettings, Severity};
 use crate::model::{Bytes, Span, Timestamp};
@@ -80,7 +80,7 @@ pub(super) struct Live {
     pub(super) threshold: Quantity,
     pub(super) peak: Option<Quantity>,
     pub(super) context: Arc<AlertContext>,
-    pub(super) hold: Option<Hold>,
+    pub(super) muted_by: Option<MutedBy>,
     pub(super) decision: Option<Decision>,
     /// When its value was last read.
     pub(super) read_at: Timestamp,
@@ -138,17 +138,17 @@ impl AlertEngine {
     }
 
     /// Notes what keeps an alert from being told.
-    pub fn note_hold(&mut self, key: &AlertKey, hold: Option<Hold>) {
+    pub fn set_muted_by(&mut self, key: &AlertKey, muted_by: Option<MutedBy>) {
         if let Some(live) = self.live.get_mut(key) {
-            live.hold = hold;
+            live.muted_by = muted_by;
         }
     }
 
     /// Asks anew what keeps each alert from being told. What is over keeps the answer that it ended
     /// with: a later silence is not why nobody was notified.
-    pub fn review_holds(&mut self, hold_of: impl Fn(&AlertSnapshot) -> Option<Hold>) {
+    pub fn update_mutes(&mut self, mute_for: impl Fn(&AlertSnapshot) -> Option<MutedBy>) {
         for (key, live) in self.live.iter_mut().filter(|(_, live)| live.is_open()) {
-            live.hold = live.listed(key).and_then(|listed| hold_of(&listed.alert));
+            live.muted_by = live.listed(key).and_then(|listed| mute_for(&listed.alert));
         }
     }
 
@@ -175,7 +175,7 @@ impl AlertEngine {
 
     /// Looks which alerts nothing else explains, and remembers what explains each of the others that
     /// nobody was notified of: once all that is evaluated at an instant was.
-    pub fn review_causes(&mut self, now: Timestamp) {
+    pub fn update_inhibition(&mut self, now: Timestamp) {
         let open: Vec<_> = self
             .live
             .iter()
@@ -194,7 +194,7 @@ impl AlertEngine {
 
     /// The first alert in the order of causes that explains the one with this key, or explained it
     /// when it ended.
-    pub fn cause_of(&self, key: &AlertKey, now: Timestamp) -> Option<AlertKey> {
+    pub fn inhibitor_of(&self, key: &AlertKey, now: Timestamp) -> Option<AlertKey> {
         let live = self.live.get(key)?;
         if live.is_open() {
             self.explained_by(key, live, now)
@@ -205,14 +205,14 @@ impl AlertEngine {
 
     fn explained_by(&self, key: &AlertKey, live: &Live, now: Timestamp) -> Option<AlertKey> {
         let severity = live.instance.standing()?.severity;
-        let explains = |cause: &&Cause| {
+        let explains = |cause: &&Inhibitor| {
             let up_to = self
                 .live
                 .get(&cause.key)
                 .and_then(|cause| cause.explains_up_to(now, self.linger));
             cause.key != *key && severity <= cause.up_to && up_to >= Some(severity)
         };
-        let cause = live.context.causes.iter().find(explains)?;
+        let cause = live.context.inhibitors.iter().find(explains)?;
         Some(cause.key.clone())
     }
 
@@ -363,7 +363,7 @@ impl Live {
             threshold,
             peak: value.best(),
             context: context(),
-            hold: None,
+            muted_by: None,
             decision: None,
             read_at: now,
             is_confirmed: true,
@@ -379,7 +379,7 @@ impl Live {
         flapping: Option<&FlappingRule>,
         reading: Reading<T>,
         context: &dyn Fn() -> Arc<AlertContext>,
-    ) -> Option<Change> {
+    ) -> Option<AlertChange> {
         self.is_confirmed = true;
         let was_over = !self.is_open();
         let change = self.instance.step(now, rule, flapping, &reading);
@@ -411,7 +411,7 @@ impl Live {
     }
 
     /// Remembers what changed and why.
-    fn decide(&mut self, at: Timestamp, change: Option<Change>) {
+    fn decide(&mut self, at: Timestamp, change: Option<AlertChange>) {
         if let Some(change) = change {
             self.decision = Some(Decision {
                 change,
@@ -459,7 +459,7 @@ impl Live {
         self.instance.standing()?.resolved.map(|(at, _)| at)
     }
 
-    fn transition(&self, key: &AlertKey, change: Option<Change>) -> Option<Transition> {
+    fn transition(&self, key: &AlertKey, change: Option<AlertChange>) -> Option<Transition> {
         Some(Transition {
             change: change?,
             alert: self.listed(key)?.alert,
@@ -473,7 +473,7 @@ impl Live {
     }
 
     fn listed(&self, key: &AlertKey) -> Option<ListedAlert> {
-        let Standing {
+        let InstanceStatus {
             state,
             severity,
             started_at,
@@ -496,8 +496,8 @@ impl Live {
             peak: self.peak,
             context: Arc::clone(&self.context),
             // A resolve of what was notified is notified, too: nothing suppresses it.
-            hold: self
-                .hold
+            muted_by: self
+                .muted_by
                 .clone()
                 .filter(|_| resolved.is_none() || !self.notified),
             recovering: state == AlertState::Recovering,
@@ -507,7 +507,7 @@ impl Live {
         Some(ListedAlert {
             state,
             alert: Arc::new(alert),
-            caused_by: None,
+            inhibited_by: None,
         })
     }
 }
@@ -526,7 +526,7 @@ pub(super) fn explains_up_to(
         return is_recent(end).then_some(severity);
     }
     let was_critical =
-        decision.is_some_and(|last| last.change == Change::Deescalated && is_recent(last.at));
+        decision.is_some_and(|last| last.change == AlertChange::Deescalated && is_recent(last.at));
     Some(if was_critical {
         Severity::Critical
     } else {
@@ -663,7 +663,7 @@ mod tests {
         let Transition { change, alert } = run(&mut engine, &key, &[40, 90, 50]).unwrap();
         assert_eq!(
             change,
-            Change::Fired {
+            AlertChange::Fired {
                 severity: Severity::Warning
             }
         );
@@ -704,7 +704,7 @@ mod tests {
         let ended = run(&mut engine, &key, &[130, 140, 130, 5]).unwrap();
         assert_eq!(
             ended.change,
-            Change::Resolved {
+            AlertChange::Resolved {
                 reason: ResolveReason::Cleared
             }
         );

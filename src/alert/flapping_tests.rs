@@ -10,8 +10,8 @@ use proptest::sample::select;
 
 use super::testing::{GROUP_INTERVAL, Simulation, at, key, settings};
 use super::{
-    AlertEngine, AlertState, AlertStatus, Evaluation, HeldBack, Instance, Notification,
-    NotifyReason, Reading, RuleInput,
+    AlertEngine, AlertState, AlertStatus, Evaluation, Instance, Notification, NotifyReason,
+    Reading, RuleInput, Suppression,
 };
 use crate::config::{FlappingRule, LevelRule, LevelThreshold, NotifySettings, Severity};
 use crate::model::Span;
@@ -159,7 +159,7 @@ impl World {
                 self.simulation.record_at(now, &transition.alert);
             }
         }
-        self.engine.review_causes(now);
+        self.engine.update_inhibition(now);
         for alert in self.engine.take_turned() {
             self.simulation.record_at(now, &alert);
         }
@@ -199,9 +199,13 @@ fn short_outages_of_a_flapping_alert_are_counted_and_not_notified() {
         "76 resolved 0",
     ];
     assert_eq!(world.told(&short, "chat"), told);
-    let held_back = &world.simulation.held_back;
-    assert_eq!(held_back.len(), 4, "the outages from the third on");
-    assert!(held_back.iter().all(|(_, why)| *why == HeldBack::Flapping));
+    let suppressed = &world.simulation.suppressed;
+    assert_eq!(suppressed.len(), 4, "the outages from the third on");
+    assert!(
+        suppressed
+            .iter()
+            .all(|(_, why)| *why == Suppression::Flapping)
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlertKey, AlertSnapshot, AlertStatus, HeldBack, NotifyReason, Quantity, ResolveReason,
+    AlertKey, AlertSnapshot, AlertStatus, NotifyReason, Quantity, ResolveReason, Suppression,
     TargetKind,
 };
 use crate::config::{NotifySettings, RepageOn, Severity};
@@ -68,7 +68,7 @@ pub(super) struct Member {
     /// Whether a notification has said that it is critical.
     pub(super) told_critical: bool,
     /// What keeps news of it from being told.
-    quiet: Option<HeldBack>,
+    quiet: Option<Suppression>,
     /// Whether it was counted that it is kept quiet.
     counted: bool,
 }
@@ -93,7 +93,7 @@ pub(super) struct Plan {
     /// Whether nothing of the group may be repeated now.
     hushed: bool,
     /// What keeps it from being repeated, where that is counted.
-    quiet: Option<HeldBack>,
+    quiet: Option<Suppression>,
 }
 
 /// How the members differ from what was told.
@@ -108,7 +108,7 @@ struct Tally {
     /// Whether there is an alert that may be told.
     awake: bool,
     /// What keeps one that was told from being repeated.
-    quiet: Option<HeldBack>,
+    quiet: Option<Suppression>,
 }
 
 /// What is critical that no page was about.
@@ -128,7 +128,7 @@ pub(super) enum Reminder {
     /// It is to be sent.
     Due,
     /// It is not sent; this is why, where that is counted.
-    Skipped(Option<HeldBack>),
+    Skipped(Option<Suppression>),
 }
 
 /// What is said of the group: the parts of a notification that the group knows.
@@ -145,7 +145,7 @@ pub(super) struct Statement {
 }
 
 impl Timing {
-    pub(super) const fn of(settings: &NotifySettings) -> Self {
+    pub(super) const fn new(settings: &NotifySettings) -> Self {
         let NotifySettings {
             group_wait,
             group_interval,
@@ -193,8 +193,8 @@ impl Group {
         &mut self,
         now: Timestamp,
         alert: &Arc<AlertSnapshot>,
-        quiet: Option<HeldBack>,
-    ) -> Option<HeldBack> {
+        quiet: Option<Suppression>,
+    ) -> Option<Suppression> {
         let member = self
             .members
             .entry(alert.key())
@@ -215,7 +215,7 @@ impl Group {
         if member.is_up_for_now() && alert.status == AlertStatus::Firing {
             // It began again, but not so that the receiver wants to know. It is shown as it is.
             member.alert = Arc::clone(alert);
-            member.quiet = Some(HeldBack::Flapping);
+            member.quiet = Some(Suppression::Flapping);
             self.touch(now);
             return;
         }
@@ -223,7 +223,7 @@ impl Group {
             self.members.remove(&key);
         } else if member.is_open() {
             member.alert = resolved_for_receiver(now, &member.alert, alert);
-            member.quiet = alert.hold.as_ref().map(HeldBack::from);
+            member.quiet = alert.muted_by.as_ref().map(Suppression::from);
             member.counted = false;
         }
         self.touch(now);
@@ -237,14 +237,14 @@ impl Group {
         &mut self,
         now: Timestamp,
         caused_until: Option<Timestamp>,
-        quiet_of: &dyn Fn(&AlertSnapshot) -> Option<HeldBack>,
-    ) -> Vec<HeldBack> {
+        quiet_of: &dyn Fn(&AlertSnapshot) -> Option<Suppression>,
+    ) -> Vec<Suppression> {
         let mut changed_at = None;
         let mut counted = Vec::new();
         for member in self.members.values_mut().filter(|member| member.fires()) {
             let quiet = quiet_of(&member.alert);
             if quiet.is_some() != member.quiet.is_some() {
-                let was_caused = member.quiet == Some(HeldBack::Caused);
+                let was_caused = member.quiet == Some(Suppression::Inhibited);
                 let since = if was_caused { member.fired_at() } else { now };
                 let at = since.max(caused_until.unwrap_or(now)).min(now);
                 changed_at = Some(changed_at.map_or(at, |other: Timestamp| other.min(at)));
@@ -522,10 +522,10 @@ impl Member {
     }
 
     /// Takes in what keeps news of it from being told. Returns that, once, when there is news.
-    fn keep_quiet(&mut self, quiet: Option<HeldBack>) -> Option<HeldBack> {
+    fn keep_quiet(&mut self, quiet: Option<Suppression>) -> Option<Suppression> {
         self.quiet = quiet;
         let is_news = self.told < Some(self.alert.severity);
-        let held = quiet.filter(|why| is_news || *why == HeldBack::Flapping);
+        let held = quiet.filter(|why| is_news || *why == Suppression::Flapping);
         let is_new = held.is_some() && !self.counted;
         self.counted = held.is_some();
         held.filter(|_| is_new)

@@ -10,8 +10,8 @@ use super::group::{Group, Reminder, Statement, Timing};
 use super::saved::GroupsKept;
 use super::types::label_of;
 use super::{
-    Affected, AlertKey, AlertSnapshot, AlertState, AlertStatus, Cause, GroupKey, HeldBack, Labels,
-    ListedAlert, Notification, Rule, TargetKind,
+    Affected, AlertKey, AlertSnapshot, AlertState, AlertStatus, GroupKey, Inhibitor, Labels,
+    ListedAlert, Notification, Rule, Suppression, TargetKind,
 };
 use crate::config::{NotifySettings, ReceiverSettings, RepageOn, Severity};
 use crate::model::{Span, Timestamp};
@@ -50,17 +50,17 @@ pub struct AlertGroups {
 }
 
 /// What groups ask about when they speak.
-pub struct Outlook<'a> {
+pub struct EvalContext<'a> {
     /// An alert as it is now (`AlertEngine::snapshot`), so that a message shows the values of the
     /// moment it is decided and not those of the last transition.
     pub current: &'a dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>,
     /// Everything that there could be an alert about.
-    pub targets: &'a [Target],
+    pub targets: &'a [AlertTarget],
 }
 
 /// Something that there could be an alert about.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct AlertTarget {
     /// What it is.
     pub kind: TargetKind,
     /// The identity labels that its alerts have.
@@ -71,11 +71,11 @@ pub struct Target {
 
 /// What there is to do about notifications.
 #[derive(Debug, Default, PartialEq)]
-pub struct Due {
+pub struct DueNotifications {
     /// Those to send, ordered by receiver (as configured) and group.
     pub notifications: Vec<Notification>,
     /// For each that was not made, or not repeated, on purpose: the receiver and why.
-    pub held_back: Vec<(Arc<str>, HeldBack)>,
+    pub suppressed: Vec<(Arc<str>, Suppression)>,
 }
 
 /// One receiver's groups and which alerts it wants.
@@ -90,11 +90,11 @@ pub(super) struct Receiver {
     /// In which group each alert is.
     pub(super) member_of: BTreeMap<AlertKey, GroupKey>,
     /// The alerts that explain others, as far as the receiver wants them.
-    causes: BTreeMap<AlertKey, KnownCause>,
+    inhibitors: BTreeMap<AlertKey, KnownCause>,
     /// Whether what explains others changed since the groups were asked.
     causes_changed: bool,
     /// What was kept quiet and is not reported yet.
-    held_back: Vec<HeldBack>,
+    suppressed: Vec<Suppression>,
     /// It is no longer configured: what it was told of goes on to its end, and nothing is added.
     pub(super) retired: bool,
 }
@@ -115,7 +115,7 @@ impl AlertGroups {
         let receivers = wanting_groups(settings)
             .map(|receiver| Receiver::new(receiver, settings, BTreeMap::new()));
         Self {
-            timing: Timing::of(settings),
+            timing: Timing::new(settings),
             receivers: receivers.collect(),
             kept: GroupsKept::default(),
         }
@@ -168,7 +168,7 @@ impl AlertGroups {
         settings: &NotifySettings,
         firing: &[Arc<AlertSnapshot>],
     ) {
-        self.timing = Timing::of(settings);
+        self.timing = Timing::new(settings);
         let old = self
             .receivers
             .drain(..)
@@ -197,15 +197,15 @@ impl AlertGroups {
     }
 
     /// Every notification that is due.
-    pub fn due(&mut self, now: Timestamp, outlook: &Outlook<'_>) -> Due {
-        let mut due = Due::default();
+    pub fn due(&mut self, now: Timestamp, outlook: &EvalContext<'_>) -> DueNotifications {
+        let mut due = DueNotifications::default();
         for receiver in &mut self.receivers {
             self.kept.touched |= receiver.has_due(now, self.timing);
             due.notifications
                 .extend(receiver.due(now, self.timing, outlook));
-            let held_back = std::mem::take(&mut receiver.held_back).into_iter();
-            due.held_back
-                .extend(held_back.map(|why| (Arc::clone(&receiver.name), why)));
+            let suppressed = std::mem::take(&mut receiver.suppressed).into_iter();
+            due.suppressed
+                .extend(suppressed.map(|why| (Arc::clone(&receiver.name), why)));
         }
         self.receivers
             .retain(|receiver| !receiver.retired || !receiver.groups.is_empty());
@@ -258,9 +258,9 @@ impl Receiver {
             repage_on: settings.repage_on,
             member_of: members.collect(),
             groups,
-            causes: BTreeMap::new(),
+            inhibitors: BTreeMap::new(),
             causes_changed: true,
-            held_back: Vec::new(),
+            suppressed: Vec::new(),
             retired: false,
         }
     }
@@ -275,9 +275,9 @@ impl Receiver {
             repage_on: RepageOn::default(),
             groups: BTreeMap::new(),
             member_of: BTreeMap::new(),
-            causes: BTreeMap::new(),
+            inhibitors: BTreeMap::new(),
             causes_changed: false,
-            held_back: Vec::new(),
+            suppressed: Vec::new(),
             retired: true,
         }
     }
@@ -301,7 +301,7 @@ impl Receiver {
 
     /// When a cause that is over explains its effects no more.
     fn next_lapse(&self, timing: Timing) -> Option<Timestamp> {
-        let ends = self.causes.values().filter_map(|cause| cause.was);
+        let ends = self.inhibitors.values().filter_map(|cause| cause.was);
         ends.map(|(_, end)| end + timing.group_wait).min()
     }
 
@@ -312,10 +312,10 @@ impl Receiver {
 
     /// Takes in that an alert that explains others fires at this severity, or not any more.
     fn note_cause(&mut self, now: Timestamp, key: &AlertKey, severity: Option<Severity>) {
-        if severity.is_none() && !self.causes.contains_key(key) {
+        if severity.is_none() && !self.inhibitors.contains_key(key) {
             return;
         }
-        let cause = self.causes.entry(key.clone()).or_default();
+        let cause = self.inhibitors.entry(key.clone()).or_default();
         if cause.fires == severity {
             return;
         }
@@ -329,14 +329,14 @@ impl Receiver {
     /// Forgets the causes that explain nothing any more. Returns when the first of them had ended.
     fn forget_lapsed(&mut self, now: Timestamp, timing: Timing) -> Option<Timestamp> {
         let mut first: Option<Timestamp> = None;
-        for cause in self.causes.values_mut() {
+        for cause in self.inhibitors.values_mut() {
             let lapsed = cause.was.filter(|(_, end)| now - *end >= timing.group_wait);
             if let Some((_, end)) = lapsed {
                 cause.was = None;
                 first = Some(first.map_or(end, |first| first.min(end)));
             }
         }
-        self.causes
+        self.inhibitors
             .retain(|_, cause| cause.fires.is_some() || cause.was.is_some());
         first
     }
@@ -346,7 +346,7 @@ impl Receiver {
         if self.retired && !self.member_of.contains_key(&key) {
             return;
         }
-        if alert.identity.rule.is_cause() {
+        if alert.identity.rule.can_inhibit() {
             self.note_cause(now, &key, wanted.then_some(alert.severity));
         }
         if wanted {
@@ -354,13 +354,13 @@ impl Receiver {
             let group = self
                 .member_of
                 .entry(key)
-                .or_insert_with(|| GroupKey::of(alert, &self.group_by));
+                .or_insert_with(|| GroupKey::new(alert, &self.group_by));
             let counted = self
                 .groups
                 .entry(group.clone())
                 .or_default()
                 .put(now, alert, quiet);
-            self.held_back.extend(counted);
+            self.suppressed.extend(counted);
         } else if let Some(group) = self
             .member_of
             .get(&key)
@@ -375,7 +375,12 @@ impl Receiver {
         }
     }
 
-    fn due(&mut self, now: Timestamp, timing: Timing, outlook: &Outlook<'_>) -> Vec<Notification> {
+    fn due(
+        &mut self,
+        now: Timestamp,
+        timing: Timing,
+        outlook: &EvalContext<'_>,
+    ) -> Vec<Notification> {
         if self.causes_changed || self.next_lapse(timing).is_some_and(|at| at <= now) {
             self.review(now, timing);
         }
@@ -405,7 +410,7 @@ impl Receiver {
         &mut self,
         now: Timestamp,
         timing: Timing,
-        outlook: &Outlook<'_>,
+        outlook: &EvalContext<'_>,
         key: &GroupKey,
         group: &mut Group,
     ) -> Option<Notification> {
@@ -413,7 +418,7 @@ impl Receiver {
             .plan(timing, self.repage_on)
             .filter(|plan| plan.due <= now)?;
         if let Reminder::Skipped(why) = group.review_reminder(now, plan) {
-            self.held_back.extend(why);
+            self.suppressed.extend(why);
             return None;
         }
         let statement = group.tell(now, plan, outlook.current)?;
@@ -435,24 +440,29 @@ impl Receiver {
         for group in groups.values_mut() {
             let quiet_of = |alert: &AlertSnapshot| self.quiet_of(now, timing, alert);
             let counted = group.review(now, caused_until, &quiet_of);
-            self.held_back.extend(counted);
+            self.suppressed.extend(counted);
         }
         self.groups = groups;
     }
 
     /// What keeps news of the alert from this receiver.
-    fn quiet_of(&self, now: Timestamp, timing: Timing, alert: &AlertSnapshot) -> Option<HeldBack> {
-        let explains = |cause: &Cause| {
-            let known = self.causes.get(&cause.key);
+    fn quiet_of(
+        &self,
+        now: Timestamp,
+        timing: Timing,
+        alert: &AlertSnapshot,
+    ) -> Option<Suppression> {
+        let explains = |cause: &Inhibitor| {
+            let known = self.inhibitors.get(&cause.key);
             let up_to = known.and_then(|known| known.explains_up_to(now, timing.group_wait));
             alert.severity <= cause.up_to && up_to >= Some(alert.severity)
         };
-        if let Some(hold) = &alert.hold {
-            Some(hold.into())
-        } else if alert.context.causes.iter().any(explains) {
-            Some(HeldBack::Caused)
+        if let Some(muted_by) = &alert.muted_by {
+            Some(muted_by.into())
+        } else if alert.context.inhibitors.iter().any(explains) {
+            Some(Suppression::Inhibited)
         } else {
-            alert.is_muted().then_some(HeldBack::Flapping)
+            alert.is_muted().then_some(Suppression::Flapping)
         }
     }
 
@@ -466,7 +476,7 @@ impl Receiver {
         &self,
         key: &GroupKey,
         alerts: &[Arc<AlertSnapshot>],
-        targets: &[Target],
+        targets: &[AlertTarget],
     ) -> Option<Affected> {
         let mut kinds = alerts.iter().map(|alert| alert.identity.rule.target());
         let kind = kinds
@@ -492,7 +502,7 @@ impl Receiver {
     }
 
     /// Whether an alert about the target would be one of the group.
-    fn could_hold(&self, key: &GroupKey, target: &Target) -> bool {
+    fn could_hold(&self, key: &GroupKey, target: &AlertTarget) -> bool {
         let label = |name: &str| label_of(&target.labels, &target.extra, name);
         let of_alert = |name: &str| name == "alertname" || name == "severity";
         key.0
@@ -560,9 +570,9 @@ pub fn wants(receiver: &ReceiverSettings, alert: &AlertSnapshot) -> bool {
 /// The alerts that explain others to a receiver that looks at all of them by itself. The same as
 /// for groups of alerts.
 #[derive(Debug)]
-pub struct Causes(BTreeMap<AlertKey, Severity>);
+pub struct Inhibitors(BTreeMap<AlertKey, Severity>);
 
-impl Causes {
+impl Inhibitors {
     /// Those of `listed` that a receiver with these settings is told of, or was less than `linger`
     /// ago.
     pub fn seen_by(
@@ -571,9 +581,9 @@ impl Causes {
         now: Timestamp,
         linger: Span,
     ) -> Self {
-        let mut causes = BTreeMap::new();
+        let mut inhibitors = BTreeMap::new();
         for ListedAlert { state, alert, .. } in listed {
-            if *state == AlertState::Pending || !alert.identity.rule.is_cause() {
+            if *state == AlertState::Pending || !alert.identity.rule.can_inhibit() {
                 continue;
             }
             let end = alert.resolved.map(|(at, _)| at);
@@ -581,16 +591,16 @@ impl Causes {
             let Some(severity) = up_to else { continue };
             let min = receiver.min_severity;
             if fits(&receiver.name, (min, severity), &receiver.matchers, alert) {
-                causes.insert(alert.key(), severity);
+                inhibitors.insert(alert.key(), severity);
             }
         }
-        Self(causes)
+        Self(inhibitors)
     }
 
     /// Whether one of them explains the alert.
     pub fn explain(&self, alert: &AlertSnapshot) -> bool {
-        let mut causes = alert.context.causes.iter();
-        causes.any(|cause| {
+        let mut inhibitors = alert.context.inhibitors.iter();
+        inhibitors.any(|cause| {
             let up_to = self.0.get(&cause.key).copied();
             alert.severity <= cause.up_to && up_to >= Some(alert.severity)
         })

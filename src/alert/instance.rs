@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::outages::{Outages, Series};
-use super::{AlertState, Change, Reading, ResolveReason, Verdict};
+use super::{AlertChange, AlertState, Reading, ResolveReason, Verdict};
 use crate::config::{FlappingRule, LevelRule, LevelThreshold, Severity};
 use crate::model::{ClockShift, Span, Timestamp};
 use crate::replication::Pause;
@@ -67,7 +67,7 @@ struct Firing {
 
 /// Where an alert stands that is not inactive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct InstanceStatus {
     /// Its state.
     pub state: AlertState,
     /// The severity that it fires at, or the last one that it had; while pending, the highest level
@@ -96,7 +96,7 @@ impl Instance {
         rule: &LevelRule<T>,
         flapping: Option<&FlappingRule>,
         reading: &Reading<T>,
-    ) -> Option<Change>
+    ) -> Option<AlertChange>
     where
         T: Copy + PartialOrd,
     {
@@ -105,7 +105,7 @@ impl Instance {
         }
         if flapping.is_none() && self.outages.forget() {
             self.unmute();
-            return Some(Change::Settled);
+            return Some(AlertChange::Settled);
         }
         if reading.is_no_data() {
             return None;
@@ -150,7 +150,7 @@ impl Instance {
     }
 
     /// Where it stands or stood, whatever is pending meanwhile; `None` when it has not fired.
-    pub(super) fn ended_or_firing(&self) -> Option<Standing> {
+    pub(super) fn ended_or_firing(&self) -> Option<InstanceStatus> {
         match self.phase {
             Phase::Quiet => None,
             Phase::Firing(_) => self.standing(),
@@ -159,7 +159,7 @@ impl Instance {
                 started_at,
                 at,
                 reason,
-            } => Some(Standing {
+            } => Some(InstanceStatus {
                 state: AlertState::Resolved,
                 severity,
                 started_at,
@@ -185,23 +185,23 @@ impl Instance {
     }
 
     /// It flaps, and has been clear for long enough.
-    fn settle_clear(&mut self, now: Timestamp) -> Option<Change> {
+    fn settle_clear(&mut self, now: Timestamp) -> Option<AlertChange> {
         let Phase::Resolved { at, .. } = self.phase else {
             return None;
         };
         let settles = self.pending_since().is_none() && self.outages.settles(now, at);
-        settles.then_some(Change::Settled)
+        settles.then_some(AlertChange::Settled)
     }
 
     /// It flaps, and has fired for long enough.
-    fn settle_firing(&mut self, now: Timestamp) -> Option<Change> {
+    fn settle_firing(&mut self, now: Timestamp) -> Option<AlertChange> {
         let Phase::Firing(firing) = self.phase else {
             return None;
         };
         let settles = !firing.is_recovering() && self.outages.settles(now, firing.started_at);
         settles.then(|| {
             self.unmute();
-            Change::Settled
+            AlertChange::Settled
         })
     }
 
@@ -212,13 +212,13 @@ impl Instance {
     }
 
     /// Ends the alert for a reason other than its value.
-    pub fn retire(&mut self, now: Timestamp, reason: ResolveReason) -> Option<Change> {
+    pub fn retire(&mut self, now: Timestamp, reason: ResolveReason) -> Option<AlertChange> {
         let flapped = self.outages.forget();
         self.warning_since = None;
         self.critical_since = None;
         match self.phase {
             Phase::Firing(firing) => Some(self.resolve(now, firing, reason)),
-            Phase::Resolved { .. } if flapped => Some(Change::Settled),
+            Phase::Resolved { .. } if flapped => Some(AlertChange::Settled),
             Phase::Quiet | Phase::Resolved { .. } => None,
         }
     }
@@ -265,7 +265,7 @@ impl Instance {
     }
 
     /// Where the alert stands; `None` while it is inactive.
-    pub fn standing(&self) -> Option<Standing> {
+    pub fn standing(&self) -> Option<InstanceStatus> {
         match self.phase {
             Phase::Quiet => self.pending(),
             Phase::Firing(firing) => {
@@ -276,14 +276,14 @@ impl Instance {
         }
     }
 
-    fn pending(&self) -> Option<Standing> {
+    fn pending(&self) -> Option<InstanceStatus> {
         let started_at = self.pending_since()?;
         let severity = if self.critical_since.is_some() {
             Severity::Critical
         } else {
             Severity::Warning
         };
-        Some(Standing {
+        Some(InstanceStatus {
             state: AlertState::Pending,
             severity,
             started_at,
@@ -300,7 +300,7 @@ impl Instance {
     }
 
     /// The highest level whose condition holds now and has held for `hold`.
-    fn due(&self, now: Timestamp, hold: Span, verdicts: Verdicts) -> Option<Severity> {
+    fn due(&self, now: Timestamp, pending_for: Span, verdicts: Verdicts) -> Option<Severity> {
         let critical = verdicts.critical == Verdict::Past && lasted(self.critical_since, now, hold);
         let warning = verdicts.warning == Verdict::Past && lasted(self.warning_since, now, hold);
         critical
@@ -310,7 +310,7 @@ impl Instance {
 
     /// From inactive, pending or resolved: a clock that runs makes it pending, a level that is due
     /// makes it fire. While it flaps, what resolved last is remembered over a pending moment.
-    fn rise(&mut self, now: Timestamp, due: Option<Severity>) -> Option<Change> {
+    fn rise(&mut self, now: Timestamp, due: Option<Severity>) -> Option<AlertChange> {
         let started_at = self.pending_since()?;
         if !self.outages.flap() {
             self.phase = Phase::Quiet;
@@ -319,16 +319,16 @@ impl Instance {
         let mut firing = Firing::new(severity, started_at);
         firing.muted = self.outages.mutes(now, started_at, severity);
         self.phase = Phase::Firing(firing);
-        Some(Change::Fired { severity })
+        Some(AlertChange::Fired { severity })
     }
 
-    fn escalate(&mut self, now: Timestamp, firing: Firing) -> Change {
+    fn escalate(&mut self, now: Timestamp, firing: Firing) -> AlertChange {
         self.outages.note_critical(now);
         self.phase = Phase::Firing(Firing {
             counts: firing.counts,
             ..Firing::new(Severity::Critical, firing.started_at)
         });
-        Change::Escalated
+        AlertChange::Escalated
     }
 
     fn recover<T>(
@@ -338,7 +338,7 @@ impl Instance {
         flapping: Option<&FlappingRule>,
         verdicts: Verdicts,
         mut firing: Firing,
-    ) -> Option<Change> {
+    ) -> Option<AlertChange> {
         let (level, all) = verdicts.of(firing.severity);
         run_while(&mut firing.level_clear_since, now, level, Verdict::Clear);
         run_while(&mut firing.all_clear_since, now, all, Verdict::Clear);
@@ -354,23 +354,23 @@ impl Instance {
         }
     }
 
-    fn deescalate(&mut self, firing: Firing) -> Change {
+    fn deescalate(&mut self, firing: Firing) -> AlertChange {
         self.phase = Phase::Firing(Firing {
             severity: Severity::Warning,
             level_clear_since: firing.all_clear_since,
             ..firing
         });
-        Change::Deescalated
+        AlertChange::Deescalated
     }
 
-    fn resolve(&mut self, at: Timestamp, firing: Firing, reason: ResolveReason) -> Change {
+    fn resolve(&mut self, at: Timestamp, firing: Firing, reason: ResolveReason) -> AlertChange {
         self.phase = Phase::Resolved {
             severity: firing.severity,
             started_at: firing.started_at,
             at,
             reason,
         };
-        Change::Resolved { reason }
+        AlertChange::Resolved { reason }
     }
 }
 
@@ -409,13 +409,13 @@ impl Firing {
         self.level_clear_since.is_some() || self.all_clear_since.is_some()
     }
 
-    const fn standing(self, series: Option<Series>) -> Standing {
+    const fn standing(self, series: Option<Series>) -> InstanceStatus {
         let state = if self.is_recovering() {
             AlertState::Recovering
         } else {
             AlertState::Firing
         };
-        Standing {
+        InstanceStatus {
             state,
             severity: self.severity,
             started_at: self.started_at,
@@ -536,19 +536,19 @@ mod tests {
         }
     }
 
-    fn spell(change: Option<Change>) -> &'static str {
+    fn spell(change: Option<AlertChange>) -> &'static str {
         match change {
             None => ".",
-            Some(Change::Fired { severity: Warning }) => "warn",
-            Some(Change::Fired { severity: Critical }) => "crit",
-            Some(Change::Escalated) => "up",
-            Some(Change::Deescalated) => "down",
-            Some(Change::Flapping) => "flap",
-            Some(Change::Settled) => "settled",
-            Some(Change::Resolved {
+            Some(AlertChange::Fired { severity: Warning }) => "warn",
+            Some(AlertChange::Fired { severity: Critical }) => "crit",
+            Some(AlertChange::Escalated) => "up",
+            Some(AlertChange::Deescalated) => "down",
+            Some(AlertChange::Flapping) => "flap",
+            Some(AlertChange::Settled) => "settled",
+            Some(AlertChange::Resolved {
                 reason: ResolveReason::Cleared,
             }) => "ok",
-            Some(Change::Resolved {
+            Some(AlertChange::Resolved {
                 reason: ResolveReason::Removed | ResolveReason::Failover,
             }) => "gone",
         }

@@ -11,14 +11,14 @@ mod flapping_tests;
 mod group;
 mod groups;
 mod instance;
+mod mute;
+#[cfg(test)]
+mod mute_tests;
 pub mod news;
 mod notification;
 mod outages;
 #[cfg(test)]
 mod properties;
-mod quiet;
-#[cfg(test)]
-mod quiet_tests;
 mod reading;
 mod saved;
 #[cfg(test)]
@@ -29,14 +29,14 @@ mod types;
 
 pub use context::*;
 pub use engine::{AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RuleInput};
-pub use groups::{AlertGroups, Causes, Due, Outlook, Target, wants};
-pub use instance::{Instance, Standing};
-pub use notification::*;
-pub use outages::Series;
-pub use quiet::{
-    MAX_SILENCES, Maintenance, Matchers, NewSilence, Quiet, Silence, SilenceError, SilenceRecord,
+pub use groups::{AlertGroups, AlertTarget, DueNotifications, EvalContext, Inhibitors, wants};
+pub use instance::{Instance, InstanceStatus};
+pub use mute::{
+    MAX_SILENCES, Maintenance, Matchers, Mutes, NewSilence, Silence, SilenceError, SilenceRecord,
     SilenceState, Silences,
 };
+pub use notification::*;
+pub use outages::Series;
 pub use reading::{Reading, Verdict};
-pub use saved::{Restored, RestoredAlerts};
+pub use saved::{RestoredAlert, RestoredAlerts};
 pub use types::*;

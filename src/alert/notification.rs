@@ -102,7 +102,7 @@ impl NotifyReason {
 impl GroupKey {
     /// The group of an alert: those of the labels `group_by` that it has. By default that is the
     /// direction of a pair, and the datacenter of a server.
-    pub fn of(alert: &AlertSnapshot, group_by: &[String]) -> Self {
+    pub fn new(alert: &AlertSnapshot, group_by: &[String]) -> Self {
         let own = group_by
             .iter()
             .map(|name| (name.clone(), alert.label(name).to_owned()));

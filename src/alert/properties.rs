@@ -11,7 +11,7 @@ use proptest::sample::select;
 use super::instance::level;
 use super::testing::{GROUP_INTERVAL, GROUP_WAIT, REPEAT_INTERVAL, Simulation, at, key, settings};
 use super::{
-    AlertEngine, AlertState, AlertStatus, Change, Evaluation, Instance, NotifyReason, Reading,
+    AlertChange, AlertEngine, AlertState, AlertStatus, Evaluation, Instance, NotifyReason, Reading,
     RuleInput, Verdict,
 };
 use crate::config::{LevelRule, LevelThreshold, Severity};
@@ -143,7 +143,7 @@ fn fires_at(instance: &Instance) -> Option<Severity> {
 fn run(
     rule: &LevelRule<Span>,
     evaluations: Vec<(i64, Reading<Span>)>,
-    mut inspect: impl FnMut(&History, Option<Severity>, Option<Change>),
+    mut inspect: impl FnMut(&History, Option<Severity>, Option<AlertChange>),
 ) {
     let (mut instance, mut now, mut history) = (Instance::default(), at(0), History::new());
     for (seconds, reading) in evaluations {
@@ -160,9 +160,9 @@ proptest! {
     fn it_fires_exactly_when_a_level_has_held(rule in rules(), evaluations in evaluations(readings())) {
         run(&rule, evaluations, |history, before, change| {
             let due = due(history, &rule);
-            let rose = matches!(change, Some(Change::Fired { .. } | Change::Escalated));
+            let rose = matches!(change, Some(AlertChange::Fired { .. } | AlertChange::Escalated));
             assert_eq!(rose, due > before, "{before:?} {change:?} {due:?}");
-            if let Some(Change::Fired { severity }) = change {
+            if let Some(AlertChange::Fired { severity }) = change {
                 assert_eq!((before, Some(severity)), (None, due));
             }
         });
@@ -171,7 +171,7 @@ proptest! {
     #[test]
     fn it_never_resolves_before_it_was_clear(rule in rules(), evaluations in evaluations(readings())) {
         run(&rule, evaluations, |history, before, change| {
-            if matches!(change, Some(Change::Resolved { .. })) {
+            if matches!(change, Some(AlertChange::Resolved { .. })) {
                 let clear = |severity| held(history, &rule, severity, Verdict::Clear, rule.keep_firing_for);
                 let off = rule.warning.is_none();
                 assert!(before.is_some_and(clear) && (off || clear(Severity::Warning)), "{history:?}");
@@ -187,7 +187,7 @@ proptest! {
         run(&rule, evaluations, |history, before, change| {
             let clear = |severity| held(history, &rule, severity, Verdict::Clear, rule.keep_firing_for);
             let both = before.is_some_and(clear) && (rule.warning.is_none() || clear(Severity::Warning));
-            assert_eq!(matches!(change, Some(Change::Resolved { .. })), both, "{history:?}");
+            assert_eq!(matches!(change, Some(AlertChange::Resolved { .. })), both, "{history:?}");
         });
     }
 

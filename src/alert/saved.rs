@@ -14,7 +14,7 @@ use super::engine::Live;
 use super::group::{Group, Member, Told};
 use super::{
     AlertContext, AlertEngine, AlertGroups, AlertIdentity, AlertKey, AlertSnapshot, AlertState,
-    AlertStatus, Decision, Fingerprint, GroupKey, Hold, Instance, Measured, Quantity,
+    AlertStatus, Decision, Fingerprint, GroupKey, Instance, Measured, MutedBy, Quantity,
 };
 use crate::config::Severity;
 use crate::model::{ClockShift, Document, SavedDocument, Span, Table, Timestamp};
@@ -33,8 +33,8 @@ struct AlertRecord {
     context: AlertContext,
     decision: Option<Decision>,
     /// What kept an alert that is over from being told.
-    #[serde(default)]
-    hold: Option<Hold>,
+    #[serde(default, rename = "hold")]
+    muted_by: Option<MutedBy>,
     /// What explained it, as long as nobody was notified.
     #[serde(default)]
     cause: Option<AlertKey>,
@@ -79,7 +79,7 @@ pub(super) struct GroupsKept {
 
 /// An alert that was restored, and what it looked at.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Restored {
+pub struct RestoredAlert {
     /// The alert.
     pub key: AlertKey,
     /// Where it stood. Nothing of an alert that is over says anything about the present.
@@ -94,7 +94,7 @@ pub struct Restored {
 #[derive(Debug, Default, PartialEq)]
 pub struct RestoredAlerts {
     /// The alerts, by key.
-    pub alerts: Vec<Restored>,
+    pub alerts: Vec<RestoredAlert>,
     /// Sentences about documents that make no sense.
     pub refused: Vec<String>,
 }
@@ -135,7 +135,7 @@ impl AlertEngine {
         restored
     }
 
-    fn restore_one(&mut self, record: AlertRecord, shift: &ClockShift) -> Option<Restored> {
+    fn restore_one(&mut self, record: AlertRecord, shift: &ClockShift) -> Option<RestoredAlert> {
         let AlertRecord {
             identity,
             mut instance,
@@ -144,7 +144,7 @@ impl AlertEngine {
             peak,
             mut context,
             decision,
-            hold,
+            muted_by,
             cause,
             notified,
             as_of,
@@ -165,14 +165,14 @@ impl AlertEngine {
             ..decision
         });
         // What keeps an open one quiet is asked anew.
-        let hold = hold.filter(|_| is_over);
+        let muted_by = muted_by.filter(|_| is_over);
         let live = Live {
             instance,
             value,
             threshold,
             peak,
             context: Arc::new(context),
-            hold,
+            muted_by,
             decision,
             read_at: shift.past(as_of),
             is_confirmed: false,
@@ -181,7 +181,7 @@ impl AlertEngine {
         };
         self.live.insert(key.clone(), live);
         self.unsaved.insert(key.clone());
-        Some(Restored {
+        Some(RestoredAlert {
             key,
             state,
             value: value.best(),
@@ -198,7 +198,7 @@ impl Live {
             threshold,
             peak,
             context,
-            hold,
+            muted_by,
             decision,
             read_at,
             is_confirmed: _,
@@ -213,7 +213,7 @@ impl Live {
             peak: *peak,
             context: AlertContext::clone(context),
             decision: *decision,
-            hold: hold.clone(),
+            muted_by: muted_by.clone(),
             cause: cause.clone(),
             notified: *notified,
             as_of: *read_at,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{
-    AlertGroups, AlertKey, AlertSnapshot, AlertStatus, Due, HeldBack, Labels, Measured,
-    Notification, Outlook, Quantity, Reading, ResolveReason, Rule, Target,
+    AlertGroups, AlertKey, AlertSnapshot, AlertStatus, AlertTarget, DueNotifications, EvalContext,
+    Labels, Measured, Notification, Quantity, Reading, ResolveReason, Rule, Suppression,
 };
 use crate::config::{
     HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, Severity,
@@ -100,7 +100,7 @@ pub(super) fn firing(pair: &str, severity: Severity) -> AlertSnapshot {
         threshold: Quantity::Seconds(threshold),
         peak: None,
         context: Arc::default(),
-        hold: None,
+        muted_by: None,
         recovering: false,
         series: None,
         decision: None,
@@ -122,8 +122,8 @@ pub(super) struct Simulation {
     pub(super) now: Timestamp,
     pub(super) alerts: BTreeMap<String, Arc<AlertSnapshot>>,
     pub(super) said: Vec<Notification>,
-    pub(super) held_back: Vec<(Arc<str>, HeldBack)>,
-    pub(super) targets: Vec<Target>,
+    pub(super) suppressed: Vec<(Arc<str>, Suppression)>,
+    pub(super) targets: Vec<AlertTarget>,
 }
 
 impl Simulation {
@@ -133,7 +133,7 @@ impl Simulation {
             now: at(0),
             alerts: BTreeMap::new(),
             said: Vec::new(),
-            held_back: Vec::new(),
+            suppressed: Vec::new(),
             targets: Vec::new(),
         }
     }
@@ -161,16 +161,16 @@ impl Simulation {
                 .and_then(|pair| alerts.get(pair))
                 .cloned()
         };
-        let outlook = Outlook {
+        let outlook = EvalContext {
             current: &current,
             targets: &self.targets,
         };
         let due = self.groups.due(self.now, &outlook);
         self.said.extend(due.notifications);
-        self.held_back.extend(due.held_back);
+        self.suppressed.extend(due.suppressed);
         assert_eq!(
             self.groups.due(self.now, &outlook),
-            Due::default(),
+            DueNotifications::default(),
             "nothing is said twice"
         );
     }

@@ -167,7 +167,8 @@ pub struct AlertSnapshot {
     /// Where to look, which may change while it fires.
     pub context: Arc<AlertContext>,
     /// What keeps it from being told now, if anything does.
-    pub hold: Option<Hold>,
+    #[serde(rename = "hold")]
+    pub muted_by: Option<MutedBy>,
     /// Whether it fires although its value is clear: not yet for long enough. Nobody is notified of
     /// it then who was not before.
     #[serde(default)]
@@ -183,7 +184,7 @@ pub struct AlertSnapshot {
 /// told to be over.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Hold {
+pub enum MutedBy {
     /// A silence.
     Silence(SilenceId),
     /// A maintenance window, by its name in the configuration.
@@ -193,22 +194,23 @@ pub enum Hold {
 /// Why nobody was told of an alert, or not again: a closed set, which is also counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum HeldBack {
+pub enum Suppression {
     /// A silence.
     Silenced,
     /// A maintenance window.
     Maintenance,
     /// Another alert explains it.
-    Caused,
+    #[serde(rename = "caused")]
+    Inhibited,
     /// It flaps.
     Flapping,
 }
 
-impl From<&Hold> for HeldBack {
-    fn from(hold: &Hold) -> Self {
-        match hold {
-            Hold::Silence(_) => Self::Silenced,
-            Hold::Maintenance(_) => Self::Maintenance,
+impl From<&MutedBy> for Suppression {
+    fn from(muted_by: &MutedBy) -> Self {
+        match muted_by {
+            MutedBy::Silence(_) => Self::Silenced,
+            MutedBy::Maintenance(_) => Self::Maintenance,
         }
     }
 }
@@ -222,7 +224,7 @@ pub struct SilenceId(pub Arc<str>);
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// What changed.
-    pub change: Change,
+    pub change: AlertChange,
     /// When.
     pub at: Timestamp,
     /// The value that the change rests on.
@@ -231,7 +233,7 @@ pub struct Decision {
 
 /// An alert that explains another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cause {
+pub struct Inhibitor {
     /// The alert.
     pub key: AlertKey,
     /// It explains alerts up to this severity: that a replica does not answer is no reason for a
@@ -265,7 +267,7 @@ pub struct ListedAlert {
     /// nobody is told of it yet.
     pub alert: Arc<AlertSnapshot>,
     /// The alert that explains it, for whoever is told of that one.
-    pub caused_by: Option<AlertKey>,
+    pub inhibited_by: Option<AlertKey>,
 }
 
 /// How many alerts there are in each state.
@@ -282,7 +284,7 @@ pub struct AlertCounts {
 /// What one evaluation changed that somebody may want to be told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Change {
+pub enum AlertChange {
     /// It began to fire at this severity.
     Fired {
         /// The highest level whose condition had held for long enough.
@@ -307,7 +309,7 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
     /// What changed.
-    pub change: Change,
+    pub change: AlertChange,
     /// The alert.
     pub alert: Arc<AlertSnapshot>,
 }
@@ -389,7 +391,7 @@ impl Rule {
     }
 
     /// Whether the rule's alerts explain others.
-    pub const fn is_cause(self) -> bool {
+    pub const fn can_inhibit(self) -> bool {
         matches!(
             self,
             Self::MonitorIsolated
@@ -541,7 +543,7 @@ impl AlertState {
     }
 }
 
-impl Change {
+impl AlertChange {
     /// The change's word in logs.
     pub const fn label(self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tracing::{info, warn};
 
-use crate::alert::{Change, Notification, Transition};
+use crate::alert::{AlertChange, Notification, Transition};
 use crate::config::{ListenAddress, NotifySettings, Settings};
 use crate::model::PairName;
 use crate::monitor::{StateChange, Succession};
@@ -165,8 +165,10 @@ pub(super) fn alert_changed(transition: &Transition) {
         };
     }
     match transition.change {
-        Change::Fired { .. } | Change::Escalated | Change::Flapping => line!(warn),
-        Change::Deescalated | Change::Settled | Change::Resolved { .. } => line!(info),
+        AlertChange::Fired { .. } | AlertChange::Escalated | AlertChange::Flapping => line!(warn),
+        AlertChange::Deescalated | AlertChange::Settled | AlertChange::Resolved { .. } => {
+            line!(info)
+        }
     }
 }
 

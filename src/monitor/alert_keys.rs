@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::causes::{self, PairCauses, ServerCauses};
-use crate::alert::{AlertKey, Cause, Labels, Rule};
+use super::inhibition::{self, PairInhibitors, ServerInhibitors};
+use crate::alert::{AlertKey, Inhibitor, Labels, Rule};
 use crate::config::{CountRule, NotifySettings};
 use crate::model::{PairName, ServerAddr};
 use crate::topology::{Pair, Server, Topology};
@@ -18,7 +18,7 @@ pub(super) struct PairKeys {
     pub(super) unknown: AlertKey,
     pub(super) diverged: AlertKey,
     pub(super) history_lost: AlertKey,
-    pub(super) causes: PairCauses,
+    pub(super) inhibitors: PairInhibitors,
 }
 
 pub(super) fn pair_keys(
@@ -26,7 +26,7 @@ pub(super) fn pair_keys(
     unreachable: &BTreeMap<ServerAddr, AlertKey>,
     faults: &BTreeMap<ServerAddr, AlertKey>,
 ) -> Vec<PairKeys> {
-    let servers = ServerCauses {
+    let servers = ServerInhibitors {
         unreachable,
         faults,
     };
@@ -37,13 +37,13 @@ pub(super) fn pair_keys(
         .collect()
 }
 
-pub(super) fn causes_of_full_syncs(
+pub(super) fn inhibitors_of_full_syncs(
     topology: &Topology,
     keys: &[PairKeys],
-) -> BTreeMap<ServerAddr, Arc<[Cause]>> {
+) -> BTreeMap<ServerAddr, Arc<[Inhibitor]>> {
     let masters = topology.pairs.iter().map(|pair| &pair.master);
     let lost = keys.iter().map(|keys| &keys.history_lost);
-    causes::of_full_syncs(masters.zip(lost))
+    inhibition::of_full_syncs(masters.zip(lost))
 }
 
 pub(super) fn receiver_keys(settings: &NotifySettings) -> BTreeMap<Arc<str>, AlertKey> {
@@ -61,7 +61,7 @@ pub(super) fn receiver_keys(settings: &NotifySettings) -> BTreeMap<Arc<str>, Ale
 }
 
 impl PairKeys {
-    fn of(pair: &Pair, servers: &ServerCauses<'_>, topology: &Topology) -> Self {
+    fn of(pair: &Pair, servers: &ServerInhibitors<'_>, topology: &Topology) -> Self {
         let labels = Arc::new(pair_labels(pair));
         let key = |rule| AlertKey::new(rule, Arc::clone(&labels));
         let link_down = key(Rule::LinkDown);
@@ -70,7 +70,7 @@ impl PairKeys {
             lag_seconds: key(Rule::LagSeconds),
             lag_bytes: key(Rule::LagBytes),
             unknown: key(Rule::Unknown),
-            causes: PairCauses::of(pair, &link_down, &history_lost, servers, topology),
+            inhibitors: PairInhibitors::of(pair, &link_down, &history_lost, servers, topology),
             diverged: key(Rule::Diverged),
             link_down,
             history_lost,

@@ -168,7 +168,7 @@ fn when_all_remote_servers_are_silent_it_is_probably_this_exporter() {
     let fleet = stage.monitor.snapshot(anchor(30, 0));
     let held = fleet.alerts.iter().filter(|listed| {
         listed
-            .caused_by
+            .inhibited_by
             .as_ref()
             .is_some_and(|cause| cause.identity().rule == Rule::MonitorIsolated)
     });
@@ -311,7 +311,10 @@ fn a_silence_ends_by_the_wall_clock_and_then_what_fires_is_told() {
         .iter()
         .find(|listed| listed.alert.identity.rule == Rule::Unreachable)
         .unwrap();
-    assert_eq!(alert.alert.hold, Some(crate::alert::Hold::Silence(id)));
+    assert_eq!(
+        alert.alert.muted_by,
+        Some(crate::alert::MutedBy::Silence(id))
+    );
     assert_eq!(
         (
             alert.alert.status,

@@ -4,22 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::alert_keys::{
-    PairKeys, causes_of_full_syncs, entry_keys, pair_keys, receiver_keys, server_keys,
+    PairKeys, entry_keys, inhibitors_of_full_syncs, pair_keys, receiver_keys, server_keys,
 };
-use super::causes;
 use super::context;
 use super::faults::{RELOAD_RULE, ReloadFailure, fault_context};
 use super::fleet::RecentFailovers;
 use super::full_syncs::FullSyncs;
+use super::inhibition;
 use super::isolation::Isolation;
 use super::outage::LinkWatch;
 use super::readings::{history_lost_reading, pair_inputs, with_syncs};
 use super::receivers::Trouble;
 use super::sentinels::Quorum;
 use crate::alert::{
-    AlertContext, AlertEngine, AlertGroups, AlertKey, Cause, Details, Due, Evaluation, GroupKey,
-    ListedAlert, Outlook, Quiet, Reading, ResolveReason, Rule, RuleInput, Service, Target,
-    TargetKind, Transition,
+    AlertContext, AlertEngine, AlertGroups, AlertKey, AlertTarget, Details, DueNotifications,
+    EvalContext, Evaluation, GroupKey, Inhibitor, ListedAlert, Mutes, Reading, ResolveReason, Rule,
+    RuleInput, ServedPair, TargetKind, Transition,
 };
 use crate::config::{CountRule, LevelRule, LevelThreshold, NotifySettings, Settings};
 use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
@@ -52,8 +52,8 @@ pub(super) struct Alerting {
     receivers: BTreeMap<Arc<str>, AlertKey>,
     isolated: AlertKey,
     reload_failed: AlertKey,
-    causes_of_remote: Arc<[Cause]>,
-    causes_of_full_syncs: BTreeMap<ServerAddr, Arc<[Cause]>>,
+    inhibitors_of_remote: Arc<[Inhibitor]>,
+    inhibitors_of_full_syncs: BTreeMap<ServerAddr, Arc<[Inhibitor]>>,
     quorums: BTreeSet<AlertKey>,
     unreachable: LevelRule<Span>,
     sentinel_quorum: LevelRule<Span>,
@@ -63,8 +63,8 @@ pub(super) struct Alerting {
     full_syncs_seen: BTreeMap<ServerAddr, u64>,
     engine: AlertEngine,
     groups: AlertGroups,
-    quiet: Quiet,
-    targets: Vec<Target>,
+    mutes: Mutes,
+    targets: Vec<AlertTarget>,
     /// What changed since it was last asked for.
     changes: Vec<Transition>,
     /// What alerts had counted before a restart, and when.
@@ -104,16 +104,16 @@ impl Alerting {
         let faults = server_keys(topology, Rule::ExporterFault);
         let pairs = pair_keys(topology, &servers, &faults);
         Self {
-            causes_of_full_syncs: causes_of_full_syncs(topology, &pairs),
+            inhibitors_of_full_syncs: inhibitors_of_full_syncs(topology, &pairs),
             pairs,
             servers,
             faults,
             full_syncs: server_keys(topology, Rule::FullSync),
             entries: entry_keys(topology),
             receivers: receiver_keys(&settings.notify),
-            isolated: causes::isolated(),
+            isolated: inhibition::isolated(),
             reload_failed: AlertKey::new(Rule::ConfigReloadFailed, Arc::default()),
-            causes_of_remote: causes::of_remote_servers(),
+            inhibitors_of_remote: inhibition::of_remote_servers(),
             quorums: BTreeSet::new(),
             unreachable: settings.alerts.unreachable,
             sentinel_quorum: settings.alerts.sentinel_quorum,
@@ -122,8 +122,8 @@ impl Alerting {
             full_syncs_seen: BTreeMap::new(),
             engine: AlertEngine::new(&settings.notify),
             groups: AlertGroups::new(&settings.notify),
-            quiet: Quiet::new(&settings.notify.maintenance),
-            targets: causes::targets(topology, &settings.notify),
+            mutes: Mutes::new(&settings.notify.maintenance),
+            targets: inhibition::targets(topology, &settings.notify),
             changes: Vec::new(),
             carried: BTreeMap::new(),
             confirm_by: None,
@@ -143,7 +143,7 @@ impl Alerting {
         self.servers = server_keys(topology, Rule::Unreachable);
         self.faults = server_keys(topology, Rule::ExporterFault);
         self.pairs = pair_keys(topology, &self.servers, &self.faults);
-        self.causes_of_full_syncs = causes_of_full_syncs(topology, &self.pairs);
+        self.inhibitors_of_full_syncs = inhibitors_of_full_syncs(topology, &self.pairs);
         self.full_syncs = server_keys(topology, Rule::FullSync);
         self.entries = entry_keys(topology);
         self.receivers = receiver_keys(&settings.notify);
@@ -154,8 +154,8 @@ impl Alerting {
         self.full_syncs_seen
             .retain(|server, _| topology.servers.contains_key(server));
         self.engine.reconfigure(&settings.notify);
-        self.quiet.reconfigure(&settings.notify.maintenance);
-        self.targets = causes::targets(topology, &settings.notify);
+        self.mutes.reconfigure(&settings.notify.maintenance);
+        self.targets = inhibition::targets(topology, &settings.notify);
         self.note_quorum_targets();
         let after: BTreeSet<AlertKey> = self.keys().cloned().collect();
         for gone in before.difference(&after) {
@@ -199,8 +199,8 @@ impl Alerting {
         };
         let is_down = self.engine.fires_at(&keys.link_down).is_some();
         let inputs = pair_inputs(keys, &look, is_down, now);
-        let transitions = inputs.map(|(key, input, fault, causes)| {
-            let context = || context::of_pair(&look, fault, causes, now);
+        let transitions = inputs.map(|(key, input, fault, inhibitors)| {
+            let context = || context::of_pair(&look, fault, inhibitors, now);
             let evaluation = Evaluation {
                 key,
                 input,
@@ -225,8 +225,8 @@ impl Alerting {
             return;
         };
         let context = || {
-            let causes = &keys.causes.history_lost;
-            context::of_lost_history(&look, loss, causes, now)
+            let inhibitors = &keys.inhibitors.history_lost;
+            context::of_lost_history(&look, loss, inhibitors, now)
         };
         let evaluation = Evaluation {
             key: &keys.history_lost,
@@ -256,7 +256,7 @@ impl Alerting {
         &mut self,
         server: &Server,
         facts: &ServerFacts,
-        services: &dyn Fn() -> Vec<Service>,
+        services: &dyn Fn() -> Vec<ServedPair>,
         now: Timestamp,
     ) {
         let Some(key) = self.servers.get(&server.addr) else {
@@ -272,7 +272,7 @@ impl Alerting {
             rule: &self.unreachable,
             reading,
         };
-        let remote = (!server.local).then_some(&self.causes_of_remote);
+        let remote = (!server.local).then_some(&self.inhibitors_of_remote);
         let context = || context::of_server(facts, services(), remote);
         if let Some(transition) = self.engine.evaluate(
             now,
@@ -293,7 +293,7 @@ impl Alerting {
         &mut self,
         server: &Server,
         facts: &ServerFacts,
-        services: &dyn Fn() -> Vec<Service>,
+        services: &dyn Fn() -> Vec<ServedPair>,
         now: Timestamp,
     ) {
         let Some(key) = self.faults.get(&server.addr) else {
@@ -304,7 +304,7 @@ impl Alerting {
             rule: &self.unreachable,
             reading: lasts.map_or(Reading::NO_DATA, Reading::exact),
         };
-        let remote = (!server.local).then_some(&self.causes_of_remote);
+        let remote = (!server.local).then_some(&self.inhibitors_of_remote);
         let context = || fault_context(facts, services(), remote);
         let evaluation = Evaluation {
             key,
@@ -338,7 +338,7 @@ impl Alerting {
         &mut self,
         server: &Server,
         facts: &ServerFacts,
-        services: &dyn Fn() -> Vec<Service>,
+        services: &dyn Fn() -> Vec<ServedPair>,
         now: Timestamp,
     ) {
         let Some(key) = self.full_syncs.get(&server.addr) else {
@@ -361,8 +361,8 @@ impl Alerting {
             });
             let services = services();
             let reason = reason.map(|reason| with_syncs(reason, &services));
-            let causes = self.causes_of_full_syncs.get(&server.addr);
-            let mut context = context::of_server(facts, services, causes);
+            let inhibitors = self.inhibitors_of_full_syncs.get(&server.addr);
+            let mut context = context::of_server(facts, services, inhibitors);
             let own = Arc::make_mut(&mut context);
             own.reason = reason;
             own.fault_since = None;
@@ -572,7 +572,7 @@ impl Alerting {
     }
 
     fn note_quorum_targets(&mut self) {
-        let of_quorum = |key: &AlertKey| Target {
+        let of_quorum = |key: &AlertKey| AlertTarget {
             kind: TargetKind::Sentinels,
             labels: Arc::clone(&key.identity().labels),
             extra: Arc::default(),
@@ -585,10 +585,11 @@ impl Alerting {
     fn tell(&mut self, mut transition: Transition, now: Timestamp) {
         // What ends keeps the reason that it had: a silence made since is none.
         let is_open = transition.alert.resolved.is_none();
-        let hold = self.quiet.hold_of(&transition.alert);
-        if is_open && hold != transition.alert.hold {
-            self.engine.note_hold(&transition.alert.key(), hold.clone());
-            Arc::make_mut(&mut transition.alert).hold = hold;
+        let muted_by = self.mutes.mute_for(&transition.alert);
+        if is_open && muted_by != transition.alert.muted_by {
+            self.engine
+                .set_muted_by(&transition.alert.key(), muted_by.clone());
+            Arc::make_mut(&mut transition.alert).muted_by = muted_by;
         }
         self.groups.record(now, &transition.alert);
         self.changes.push(transition);
@@ -654,23 +655,23 @@ impl Alerting {
     }
 
     /// Looks whether silences or maintenance windows began or ended.
-    pub(super) fn look_at_quiet(&mut self, now: Timestamp, wall: WallTime) {
-        if self.quiet.turn(wall) {
-            let (quiet, engine) = (&self.quiet, &mut self.engine);
-            engine.review_holds(|alert| quiet.hold_of(alert));
+    pub(super) fn update_mutes(&mut self, now: Timestamp, wall: WallTime) {
+        if self.mutes.turn(wall) {
+            let (mutes, engine) = (&self.mutes, &mut self.engine);
+            engine.update_mutes(|alert| mutes.mute_for(alert));
             let engine = &self.engine;
             self.groups.review(now, &|key| engine.snapshot(key));
         }
     }
 
     /// The silences and maintenance windows.
-    pub(super) fn quiet(&self) -> &Quiet {
-        &self.quiet
+    pub(super) fn mutes(&self) -> &Mutes {
+        &self.mutes
     }
 
     /// The silences and maintenance windows, to change them.
-    pub(super) fn quiet_mut(&mut self) -> &mut Quiet {
-        &mut self.quiet
+    pub(super) fn mutes_mut(&mut self) -> &mut Mutes {
+        &mut self.mutes
     }
 
     /// The alerts that began, changed or ended since this was last asked.
@@ -699,19 +700,19 @@ impl Alerting {
     }
 
     /// The notifications that are due, and what was held back.
-    pub(super) fn due(&mut self, now: Timestamp) -> Due {
+    pub(super) fn due(&mut self, now: Timestamp) -> DueNotifications {
         self.engine.expire(now);
         if self.awaits_confirmation(now) {
-            return Due::default();
+            return DueNotifications::default();
         }
-        self.engine.review_causes(now);
+        self.engine.update_inhibition(now);
         for alert in self.engine.take_turned() {
             self.groups.record(now, &alert);
         }
         let engine = &self.engine;
         let due = self.groups.due(
             now,
-            &Outlook {
+            &EvalContext {
                 current: &|key| engine.snapshot(key),
                 targets: &self.targets,
             },
@@ -728,7 +729,7 @@ impl Alerting {
     pub(super) fn listed(&self, now: Timestamp) -> Vec<ListedAlert> {
         let mut listed = self.engine.listed();
         for entry in &mut listed {
-            entry.caused_by = self.engine.cause_of(&entry.alert.key(), now);
+            entry.inhibited_by = self.engine.inhibitor_of(&entry.alert.key(), now);
         }
         listed
     }

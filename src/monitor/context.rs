@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::alerting::PairLook;
 use super::failover::{Failover, Loss};
 use crate::alert::{
-    AlertContext, AtRisk, Backlog, Bounds, Cause, Details, DivergedFacts, FailoverFacts, Lost,
-    MAX_SERVICES, Service, Worst,
+    AlertContext, AtRisk, BacklogHeadroom, Bounds, Details, DivergedFacts, FailoverFacts,
+    Inhibitor, MAX_SERVICES, ServedPair, Worst, WriteLoss,
 };
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::{
@@ -84,9 +84,9 @@ pub(super) fn recent_writes(history: &MasterHistory) -> Option<(Bytes, Span)> {
 }
 
 /// How much longer the backlog of the pair's master covers an outage, by its recent `writes`.
-pub(super) fn backlog(seen: &Assessment, writes: Option<(Bytes, Span)>) -> Option<Backlog> {
+pub(super) fn backlog(seen: &Assessment, writes: Option<(Bytes, Span)>) -> Option<BacklogHeadroom> {
     let headroom = seen.backlog_headroom?;
-    Some(Backlog {
+    Some(BacklogHeadroom {
         headroom,
         lasts: writes.and_then(|writes| lasts(headroom, writes)),
     })
@@ -111,7 +111,7 @@ pub(super) fn last_data(seen: &Assessment, now: Timestamp) -> Option<Timestamp> 
 pub(super) fn of_pair(
     look: &PairLook<'_>,
     fault: PairFault,
-    causes: &Arc<[Cause]>,
+    inhibitors: &Arc<[Inhibitor]>,
     now: Timestamp,
 ) -> Arc<AlertContext> {
     let (pair, seen) = (look.pair, look.seen);
@@ -122,7 +122,7 @@ pub(super) fn of_pair(
         state: Some(seen.state.label()),
         reason: Some(seen.reason.to_string()),
         last_sample: seen.sampled_at.or(seen.last_known.map(|known| known.at)),
-        causes: Arc::clone(causes),
+        inhibitors: Arc::clone(inhibitors),
         last_data: last_data(seen, now),
         worst: at_risk.map_or(Worst::default(), |risk| risk.worst()),
         backlog: backlog(seen, look.history.and_then(recent_writes)),
@@ -163,10 +163,10 @@ fn note_fault(context: &mut AlertContext, look: &PairLook<'_>, fault: PairFault,
 pub(super) fn of_lost_history(
     look: &PairLook<'_>,
     loss: Option<&Arc<HistoryLoss>>,
-    causes: &Arc<[Cause]>,
+    inhibitors: &Arc<[Inhibitor]>,
     now: Timestamp,
 ) -> Arc<AlertContext> {
-    let mut context = of_pair(look, PairFault::HistoryLost, causes, now);
+    let mut context = of_pair(look, PairFault::HistoryLost, inhibitors, now);
     let Some(loss) = loss else {
         return context;
     };
@@ -197,8 +197,8 @@ fn diverged(look: &PairLook<'_>) -> Option<DivergedFacts> {
 /// What an alert about a server that does not answer says.
 pub(super) fn of_server(
     facts: &ServerFacts,
-    mut services: Vec<Service>,
-    causes: Option<&Arc<[Cause]>>,
+    mut services: Vec<ServedPair>,
+    inhibitors: Option<&Arc<[Inhibitor]>>,
 ) -> Arc<AlertContext> {
     let error = facts.last_error.as_ref();
     let reason = error.map(|error| error.sentence("the server"));
@@ -208,7 +208,7 @@ pub(super) fn of_server(
     Arc::new(AlertContext {
         reason,
         last_sample: answered,
-        causes: causes.cloned().unwrap_or_default(),
+        inhibitors: inhibitors.cloned().unwrap_or_default(),
         fault_since: facts.silent_since(),
         fault_until: answered.filter(|_| facts.unanswered_since.is_none()),
         services,
@@ -251,23 +251,23 @@ fn failover_facts(failover: &Failover, window: Span) -> FailoverFacts {
 
 /// The tightest statement about what the failover cost. What was certain before it stays the best
 /// one where the old master never showed more: its return bounds the loss by its whole absence.
-fn lost(failover: &Failover) -> Lost {
+fn lost(failover: &Failover) -> WriteLoss {
     let (at_least, within) = match failover.loss {
-        Loss::Exactly(bytes) => return Lost::Exactly(bytes),
+        Loss::Exactly(bytes) => return WriteLoss::Exactly(bytes),
         Loss::AtLeast(bytes) => (Some(bytes), None),
         Loss::Unseen { at_least, within } => (Some(at_least), within),
         Loss::Unknown => (None, None),
     };
     let at_least = at_least.filter(|bytes| *bytes > Bytes::ZERO);
     match (failover.last_known, within) {
-        (Some(known), within) if failover.is_bound_better(within) => Lost::AtMost {
+        (Some(known), within) if failover.is_bound_better(within) => WriteLoss::AtMost {
             lag: known.upper,
             bytes: known.upper_bytes,
             as_of: known.at,
             at_least,
         },
-        (_, Some(lag)) => Lost::Within { lag, at_least },
-        (_, None) => at_least.map_or(Lost::Unknown, Lost::AtLeast),
+        (_, Some(lag)) => WriteLoss::Within { lag, at_least },
+        (_, None) => at_least.map_or(WriteLoss::Unknown, WriteLoss::AtLeast),
     }
 }
 
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_server_of_many_pairs_names_some_and_counts_the_rest() {
-        let service = |n: usize| Service {
+        let service = |n: usize| ServedPair {
             role: crate::alert::ServiceRole::Master,
             pair: format!("p{n}"),
             peer_dc: "dc2".to_owned(),
@@ -322,13 +322,13 @@ mod tests {
             within: Some(Span::from_secs(secs)),
         };
         let known = Some((24, 335));
-        let early = Lost::AtMost {
+        let early = WriteLoss::AtMost {
             lag: Span::from_millis(24),
             bytes: Some(Bytes::new(335)),
             as_of: Timestamp::from_nanos(5),
             at_least: None,
         };
-        let within = Lost::Within {
+        let within = WriteLoss::Within {
             lag: Span::from_secs(60),
             at_least: None,
         };
@@ -341,10 +341,10 @@ mod tests {
             (
                 Loss::Exactly(Bytes::ZERO),
                 known,
-                Lost::Exactly(Bytes::ZERO),
+                WriteLoss::Exactly(Bytes::ZERO),
             ),
-            (Loss::AtLeast(five), None, Lost::AtLeast(five)),
-            (Loss::Unknown, None, Lost::Unknown),
+            (Loss::AtLeast(five), None, WriteLoss::AtLeast(five)),
+            (Loss::Unknown, None, WriteLoss::Unknown),
         ];
         for (loss, known, expected) in cases {
             assert_eq!(lost(&failover(loss, known)), expected, "{loss:?}");

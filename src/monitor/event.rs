@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{AlertStatus, GroupKey, HeldBack, Notification, NotifyReason};
+use crate::alert::{AlertStatus, GroupKey, Notification, NotifyReason, Suppression};
 use crate::config::Severity;
 use crate::info::Observation;
 use crate::model::{HeartbeatError, PollFailure, RunId, ServerAddr, Span, Timestamp};
@@ -278,13 +278,13 @@ pub enum SuppressReason {
     Flapping,
 }
 
-impl From<HeldBack> for SuppressReason {
-    fn from(why: HeldBack) -> Self {
+impl From<Suppression> for SuppressReason {
+    fn from(why: Suppression) -> Self {
         match why {
-            HeldBack::Silenced => Self::Silenced,
-            HeldBack::Maintenance => Self::Maintenance,
-            HeldBack::Caused => Self::Caused,
-            HeldBack::Flapping => Self::Flapping,
+            Suppression::Silenced => Self::Silenced,
+            Suppression::Maintenance => Self::Maintenance,
+            Suppression::Inhibited => Self::Caused,
+            Suppression::Flapping => Self::Flapping,
         }
     }
 }

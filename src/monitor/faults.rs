@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::context;
-use crate::alert::{AlertContext, Cause, Service};
+use crate::alert::{AlertContext, Inhibitor, ServedPair};
 use crate::config::{LevelRule, LevelThreshold};
 use crate::model::{Span, Timestamp};
 use crate::replication::ServerFacts;
@@ -65,10 +65,10 @@ impl ReloadFailure {
 /// What an alert says about a server to which there is no access.
 pub(super) fn fault_context(
     facts: &ServerFacts,
-    services: Vec<Service>,
-    causes: Option<&Arc<[Cause]>>,
+    services: Vec<ServedPair>,
+    inhibitors: Option<&Arc<[Inhibitor]>>,
 ) -> Arc<AlertContext> {
-    let server = context::of_server(facts, services, causes);
+    let server = context::of_server(facts, services, inhibitors);
     Arc::new(AlertContext {
         fault_since: facts.fault_since(),
         ..Arc::unwrap_or_clone(server)

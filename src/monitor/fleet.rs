@@ -17,7 +17,7 @@ use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
 use super::outage::{LinkLook, LinkWatch};
 use super::poll_boost::{BoostContext, ReportedDelay};
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
-use crate::alert::{Service, ServiceRole};
+use crate::alert::{ServedPair, ServiceRole};
 use crate::info::{Observation, Role};
 use crate::model::{
     Datacenter, HeartbeatError, Histogram, PairKey, PairName, PollError, ReplicationId, RunId,
@@ -628,7 +628,7 @@ impl Fleet {
     }
 
     /// Whose master or replica the server is: as master first, then by name.
-    pub(super) fn services_of(&self, addr: &ServerAddr, now: Timestamp) -> Vec<Service> {
+    pub(super) fn services_of(&self, addr: &ServerAddr, now: Timestamp) -> Vec<ServedPair> {
         let Some(server) = self.servers.get(addr) else {
             return Vec::new();
         };
@@ -648,14 +648,14 @@ impl Fleet {
         services
     }
 
-    fn service(&self, role: ServiceRole, index: usize, now: Timestamp) -> Option<Service> {
+    fn service(&self, role: ServiceRole, index: usize, now: Timestamp) -> Option<ServedPair> {
         let pair = &self.pairs.get(index)?.meta;
         let (peer_dc, peer) = match role {
             ServiceRole::Master => (&pair.target_dc, &pair.key.replica),
             ServiceRole::Replica => (&pair.source_dc, &pair.master),
         };
         let link = &self.pairs.get(index)?.tracker.facts().link;
-        Some(Service {
+        Some(ServedPair {
             role,
             sync: link.syncing.then(|| link.sync_progress(now)),
             pair: pair.key.name.to_string(),

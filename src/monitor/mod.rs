@@ -8,7 +8,6 @@ mod alert_keys;
 mod alert_tests;
 mod alerting;
 mod awake;
-mod causes;
 mod chart;
 mod context;
 mod event;
@@ -16,6 +15,7 @@ mod failover;
 mod faults;
 mod fleet;
 mod full_syncs;
+mod inhibition;
 mod isolation;
 mod journal;
 mod outage;
@@ -41,7 +41,9 @@ pub use snapshot::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::alert::{Due, NewSilence, Notification, SilenceError, SilenceId, Silences, Transition};
+use crate::alert::{
+    DueNotifications, NewSilence, Notification, SilenceError, SilenceId, Silences, Transition,
+};
 use crate::config::Settings;
 use crate::model::{ClockAnchor, PairKey, ServerAddr, Span, Timestamp};
 use crate::replication::{Assessment, Gap, PairState, Pause, SavedState, StateReason, ToSave};
@@ -229,7 +231,7 @@ impl Monitor {
     ) -> Result<SilenceId, SilenceError> {
         self.anchor = anchor;
         self.note_silences_changed();
-        self.alerting.quiet_mut().silences.add(new, anchor.wall)
+        self.alerting.mutes_mut().silences.add(new, anchor.wall)
     }
 
     /// Ends a silence.
@@ -243,12 +245,12 @@ impl Monitor {
     ) -> Result<(), SilenceError> {
         self.anchor = anchor;
         self.note_silences_changed();
-        self.alerting.quiet_mut().silences.expire(id, anchor.wall)
+        self.alerting.mutes_mut().silences.expire(id, anchor.wall)
     }
 
     /// Every silence.
     pub fn silences(&self) -> &Silences {
-        &self.alerting.quiet().silences
+        &self.alerting.mutes().silences
     }
 
     /// Takes in that a reload was refused, and why; the old configuration goes on.
@@ -308,7 +310,7 @@ impl Monitor {
         for index in 0..self.fleet.pairs.len() {
             self.look_at_pair(index, count_lag, now, &mut actions);
         }
-        self.alerting.look_at_quiet(now, self.anchor.wall(now));
+        self.alerting.update_mutes(now, self.anchor.wall(now));
         for (server, facts) in self.fleet.servers() {
             let services = || self.fleet.services_of(&server.addr, now);
             self.alerting.evaluate_server(server, facts, &services, now);
@@ -336,12 +338,12 @@ impl Monitor {
         let changes = self.alerting.changes();
         actions.extend(changes.into_iter().map(Action::AlertChanged));
         self.note_in_journal(&actions, now);
-        let Due {
+        let DueNotifications {
             notifications,
-            held_back,
+            suppressed,
         } = self.alerting.due(now);
-        for (receiver, why) in held_back {
-            self.receivers.held_back(&receiver, why);
+        for (receiver, why) in suppressed {
+            self.receivers.suppressed(&receiver, why);
         }
         actions.extend(notifications.into_iter().map(Action::Notify));
         actions
@@ -459,7 +461,7 @@ impl Monitor {
             lateness: self.fleet.lateness.clone(),
             alerts: self.alerting.listed(anchor.mono),
             silences: self.silences().list(anchor.wall),
-            maintenance: self.alerting.quiet().open_windows(),
+            maintenance: self.alerting.mutes().open_windows(),
             receivers: self.receivers.snapshot(anchor.mono),
             deliveries: Arc::clone(&self.deliveries),
             losses: self.losses,

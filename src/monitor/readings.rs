@@ -6,12 +6,12 @@ use super::alert_keys::PairKeys;
 use super::alerting::{PairLook, Since};
 use super::context::PairFault;
 use super::outage::Outage;
-use crate::alert::{AlertKey, Cause, Reading, RuleInput, Service, ServiceRole};
+use crate::alert::{AlertKey, Inhibitor, Reading, RuleInput, ServedPair, ServiceRole};
 use crate::config::AlertSettings;
 use crate::model::{Span, Timestamp};
 use crate::replication::{Assessment, HistoryLoss, PairState};
 
-pub(super) type PairInput<'a> = (&'a AlertKey, RuleInput<'a>, PairFault, &'a Arc<[Cause]>);
+pub(super) type PairInput<'a> = (&'a AlertKey, RuleInput<'a>, PairFault, &'a Arc<[Inhibitor]>);
 
 /// What each rule of a pair reads. `is_down` says whether the alert about its link fires.
 pub(super) fn pair_inputs<'a>(
@@ -42,17 +42,22 @@ pub(super) fn pair_inputs<'a>(
     let unknown = seconds(&rules.unknown, unknown_for);
     let diverged = diverged_reading(seen, look.since, now);
     let diverged = seconds(&rules.diverged, diverged);
-    let causes = &keys.causes;
+    let inhibitors = &keys.inhibitors;
     [
-        (&keys.lag_seconds, lag, PairFault::Lag, &causes.lag),
-        (&keys.lag_bytes, bytes, PairFault::Lag, &causes.lag),
-        (&keys.link_down, link, PairFault::Link, &causes.link),
-        (&keys.unknown, unknown, PairFault::Unknown, &causes.unknown),
+        (&keys.lag_seconds, lag, PairFault::Lag, &inhibitors.lag),
+        (&keys.lag_bytes, bytes, PairFault::Lag, &inhibitors.lag),
+        (&keys.link_down, link, PairFault::Link, &inhibitors.link),
+        (
+            &keys.unknown,
+            unknown,
+            PairFault::Unknown,
+            &inhibitors.unknown,
+        ),
         (
             &keys.diverged,
             diverged,
             PairFault::Diverged,
-            &causes.diverged,
+            &inhibitors.diverged,
         ),
     ]
 }
@@ -104,7 +109,7 @@ fn link_reading(look: &PairLook<'_>, is_down: bool, now: Timestamp) -> Reading<S
 }
 
 /// The reason of an alert about full syncs, with those that are under way.
-pub(super) fn with_syncs(reason: String, services: &[Service]) -> String {
+pub(super) fn with_syncs(reason: String, services: &[ServedPair]) -> String {
     let given = services
         .iter()
         .filter(|service| service.role == ServiceRole::Master);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::event::{DeliveryEvent, DeliveryEventKind, DeliveryFailure, QueueState, SuppressReason};
 use super::snapshot::ReceiverSnapshot;
-use crate::alert::HeldBack;
+use crate::alert::Suppression;
 use crate::config::{LevelRule, LevelThreshold, NotifySettings};
 use crate::model::{Histogram, Span, Timestamp};
 use crate::replication::Pause;
@@ -201,7 +201,7 @@ impl Receivers {
     }
 
     /// Counts a notification that was not made on purpose.
-    pub(super) fn held_back(&mut self, receiver: &str, why: HeldBack) {
+    pub(super) fn suppressed(&mut self, receiver: &str, why: Suppression) {
         if let Some(receiver) = self.0.iter_mut().find(|r| &*r.told.name == receiver) {
             *receiver.told.suppressed.entry(why.into()).or_default() += 1;
         }
@@ -435,8 +435,8 @@ pub(super) mod tests {
     #[test]
     fn what_is_held_back_is_counted_by_its_reason() {
         let mut all = receivers();
-        all.held_back("chat", HeldBack::Caused);
-        all.held_back("nobody", HeldBack::Caused);
+        all.suppressed("chat", Suppression::Inhibited);
+        all.suppressed("nobody", Suppression::Inhibited);
         let counts = all.snapshot(at(0))[0].suppressed.clone();
         assert_eq!(
             counts

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Monitor;
 use crate::alert::{
-    AlertIdentity, AlertKey, AlertState, GroupKey, Quantity, Restored, Rule, SilenceRecord,
+    AlertIdentity, AlertKey, AlertState, GroupKey, Quantity, RestoredAlert, Rule, SilenceRecord,
     Silences, TargetKind,
 };
 use crate::model::{ClockAnchor, Document, SavedDocument, SavedDocuments, Span, Table, Timestamp};
@@ -14,7 +14,7 @@ use crate::model::{ClockAnchor, Document, SavedDocument, SavedDocuments, Span, T
 pub(super) struct Past {
     /// Restored alerts of targets that are not watched, a Sentinel may name them later; what they
     /// looked at.
-    unclaimed: BTreeMap<AlertKey, Restored>,
+    unclaimed: BTreeMap<AlertKey, RestoredAlert>,
     /// Whether silences changed since they were last written.
     silences_changed: bool,
     /// The silences that the disk knows.
@@ -67,8 +67,8 @@ impl Monitor {
 
     /// Lets what the alert counts go on, if it is pending or fires: of a target that was well when
     /// it was last looked at, nothing is known but that.
-    fn carry_on(&mut self, restored: &Restored) {
-        let Restored {
+    fn carry_on(&mut self, restored: &RestoredAlert) {
+        let RestoredAlert {
             key,
             state,
             value,
@@ -138,7 +138,7 @@ impl Monitor {
             }
         }
         let known: Vec<_> = self.silences().records().cloned().collect();
-        self.alerting.quiet_mut().silences = Silences::restored(known.into_iter().chain(records));
+        self.alerting.mutes_mut().silences = Silences::restored(known.into_iter().chain(records));
         self.past.silences_changed = true;
         refused
     }

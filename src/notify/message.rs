@@ -515,7 +515,7 @@ mod tests {
     fn what_joined_or_escalated_is_said_before_what_was_known() {
         let mut new = (*server_alert()).clone();
         new.decision = Some(crate::alert::Decision {
-            change: crate::alert::Change::Escalated,
+            change: crate::alert::AlertChange::Escalated,
             at: new.started_at,
             value: new.value,
         });

@@ -302,7 +302,7 @@ fn alert(anchor: &ClockAnchor, over: bool) -> AlertSnapshot {
             reason: Some("this is a test of the receiver: nothing is wrong".to_owned()),
             ..AlertContext::default()
         }),
-        hold: None,
+        muted_by: None,
         recovering: false,
         series: None,
         decision: None,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::alert::{
-    AlertContext, AlertIdentity, AlertSnapshot, AlertStatus, AtRisk, Backlog, Bounds, GroupKey,
-    Labels, Measured, Notification, NotifyReason, Quantity, ResolveReason, Rule, Service,
-    ServiceRole, Worst,
+    AlertContext, AlertIdentity, AlertSnapshot, AlertStatus, AtRisk, BacklogHeadroom, Bounds,
+    GroupKey, Labels, Measured, Notification, NotifyReason, Quantity, ResolveReason, Rule,
+    ServedPair, ServiceRole, Worst,
 };
 use crate::config::Severity;
 use crate::model::{Bytes, ClockAnchor, Span, Timestamp, WallTime};
@@ -71,7 +71,7 @@ pub(super) fn pair_alert(pair: &str, n: usize) -> Arc<AlertSnapshot> {
                 lag: Some(Span::from_secs(140)),
                 bytes: Some(Bytes::new(4_718_592)),
             },
-            backlog: Some(Backlog {
+            backlog: Some(BacklogHeadroom {
                 headroom: Bytes::new(11_534_336),
                 lasts: None,
             }),
@@ -100,7 +100,7 @@ fn at_risk() -> AtRisk {
 
 /// A server that does not answer: the master of orders.
 pub(super) fn server_alert() -> Arc<AlertSnapshot> {
-    let service = Service {
+    let service = ServedPair {
         role: ServiceRole::Master,
         pair: "orders".to_owned(),
         peer_dc: "dc2".to_owned(),
@@ -137,7 +137,7 @@ fn alert(rule: Rule, labels: Arc<Labels>, context: AlertContext) -> Arc<AlertSna
         threshold: Quantity::Seconds(Span::from_secs(120)),
         peak: seconds(140),
         context: Arc::new(context),
-        hold: None,
+        muted_by: None,
         recovering: false,
         series: None,
         decision: None,

@@ -6,7 +6,7 @@ use super::servers::ExporterReport;
 use super::words;
 use crate::alert::news::headline;
 use crate::alert::{
-    AlertKey, AlertSnapshot, AlertState, AlertStatus, Hold, Labels, ListedAlert, Quantity,
+    AlertKey, AlertSnapshot, AlertState, AlertStatus, Labels, ListedAlert, MutedBy, Quantity,
     Transition,
 };
 use crate::config::Severity;
@@ -47,7 +47,7 @@ pub struct AlertReport {
     /// The value was certainly at most this.
     pub upper: Option<f64>,
     /// The unit of `value`, `lower`, `upper`, `threshold` and `peak`.
-    pub unit: Unit,
+    pub unit: ValueUnit,
     /// The threshold of its severity.
     pub threshold: f64,
     /// The highest estimate (or lower bound, where there is no estimate) since it started.
@@ -81,7 +81,7 @@ pub struct AlertReport {
     /// The maintenance window that keeps it from being told.
     pub maintenance: Option<String>,
     /// The alert that explains it: receivers that are told of that one are not told of this one.
-    pub caused_by: Option<CauseReport>,
+    pub caused_by: Option<InhibitorReport>,
     /// Whether it had so many outages lately that its short ones are not notified until it is stable.
     pub flapping: bool,
     /// While it flaps: how many outages of the series are over.
@@ -93,7 +93,7 @@ pub struct AlertReport {
 
 /// An alert that explains another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CauseReport {
+pub struct InhibitorReport {
     /// Its name.
     pub alertname: String,
     /// Its identity's labels.
@@ -132,7 +132,7 @@ pub enum ListedState {
 /// The unit of an alert's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Unit {
+pub enum ValueUnit {
     /// Seconds.
     Seconds,
     /// Bytes.
@@ -143,11 +143,11 @@ pub enum Unit {
 
 impl AlertsReport {
     /// The alerts at `now`.
-    pub fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
+    pub fn new(fleet: &FleetSnapshot, now: Timestamp) -> Self {
         let mut alerts: Vec<_> = fleet
             .alerts
             .iter()
-            .map(|listed| AlertReport::of(fleet, listed, now))
+            .map(|listed| AlertReport::new(fleet, listed, now))
             .collect();
         alerts.sort_by(|a, b| {
             (a.state, b.severity)
@@ -157,22 +157,22 @@ impl AlertsReport {
         });
         Self {
             alerts,
-            exporter: ExporterReport::of(fleet, now),
+            exporter: ExporterReport::new(fleet, now),
         }
     }
 }
 
 impl AlertReport {
-    fn of(fleet: &FleetSnapshot, listed: &ListedAlert, now: Timestamp) -> Self {
-        let caused_by = listed.caused_by.as_ref().map(CauseReport::of);
+    fn new(fleet: &FleetSnapshot, listed: &ListedAlert, now: Timestamp) -> Self {
+        let caused_by = listed.inhibited_by.as_ref().map(InhibitorReport::new);
         Self {
             caused_by,
-            ..Self::of_snapshot(fleet, &listed.alert, listed.state, now)
+            ..Self::from_snapshot(fleet, &listed.alert, listed.state, now)
         }
     }
 
     /// The alert as it was right after a change.
-    pub(super) fn of_transition(
+    pub(super) fn from_transition(
         fleet: &FleetSnapshot,
         transition: &Transition,
         at: Timestamp,
@@ -182,10 +182,10 @@ impl AlertReport {
         } else {
             AlertState::Firing
         };
-        Self::of_snapshot(fleet, &transition.alert, state, at)
+        Self::from_snapshot(fleet, &transition.alert, state, at)
     }
 
-    fn of_snapshot(
+    fn from_snapshot(
         fleet: &FleetSnapshot,
         alert: &AlertSnapshot,
         state: AlertState,
@@ -207,7 +207,7 @@ impl AlertReport {
             value: number(alert.value.estimate),
             lower: number(alert.value.lower),
             upper: number(alert.value.upper),
-            unit: Unit::of(alert.threshold),
+            unit: ValueUnit::new(alert.threshold),
             threshold: alert.threshold.as_f64(),
             peak: number(alert.peak),
             started_timestamp: wall(alert.started_at),
@@ -220,12 +220,12 @@ impl AlertReport {
             fingerprint: alert.fingerprint.to_string(),
             reason: alert.context.reason.clone(),
             master: alert.context.master.clone(),
-            silenced_by: match &alert.hold {
-                Some(Hold::Silence(id)) => Some(id.to_string()),
+            silenced_by: match &alert.muted_by {
+                Some(MutedBy::Silence(id)) => Some(id.to_string()),
                 _ => None,
             },
-            maintenance: match &alert.hold {
-                Some(Hold::Maintenance(window)) => Some(window.to_string()),
+            maintenance: match &alert.muted_by {
+                Some(MutedBy::Maintenance(window)) => Some(window.to_string()),
                 _ => None,
             },
             caused_by: None,
@@ -242,8 +242,8 @@ impl AlertReport {
     }
 }
 
-impl CauseReport {
-    fn of(key: &AlertKey) -> Self {
+impl InhibitorReport {
+    fn new(key: &AlertKey) -> Self {
         Self {
             alertname: key.identity().rule.alert_name().to_owned(),
             labels: (*key.identity().labels).clone(),
@@ -252,8 +252,8 @@ impl CauseReport {
     }
 }
 
-impl Unit {
-    const fn of(quantity: Quantity) -> Self {
+impl ValueUnit {
+    const fn new(quantity: Quantity) -> Self {
         match quantity {
             Quantity::Seconds(_) => Self::Seconds,
             Quantity::Bytes(_) => Self::Bytes,
@@ -326,13 +326,13 @@ mod tests {
     #[test]
     fn a_firing_alert_says_what_where_since_when_and_why() {
         let (fleet, now) = fleet(Scene::MasterLost);
-        let report = AlertsReport::of(&fleet, now);
+        let report = AlertsReport::new(&fleet, now);
         let alert = &report.alerts[0];
         assert_eq!(
             (alert.alertname.as_str(), alert.state),
             ("RedisCrossDcServerUnreachable", ListedState::Firing)
         );
-        assert_eq!((alert.unit, alert.threshold), (Unit::Seconds, 15.0));
+        assert_eq!((alert.unit, alert.threshold), (ValueUnit::Seconds, 15.0));
         assert!(alert.value.unwrap() >= 15.0 && alert.peak.unwrap() >= 15.0);
         assert_eq!(alert.labels["server"], "m.example.com:6379");
         assert!(alert.started_timestamp > 1.7e9 && alert.resolved_timestamp.is_none());

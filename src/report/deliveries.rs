@@ -136,7 +136,7 @@ pub enum ReplayRefusal {
 
 impl DeliveriesReport {
     /// The deliveries at `now`.
-    pub fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
+    pub fn new(fleet: &FleetSnapshot, now: Timestamp) -> Self {
         let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
         let deliveries = &fleet.deliveries;
         let dead = deliveries.dead_letters.iter();
@@ -144,31 +144,31 @@ impl DeliveriesReport {
             receivers: fleet
                 .receivers
                 .iter()
-                .map(|receiver| ReceiverReport::of(receiver, &fleet.alerts, &wall))
+                .map(|receiver| ReceiverReport::new(receiver, &fleet.alerts, &wall))
                 .collect(),
             waiting: deliveries
                 .waiting
                 .iter()
-                .map(|waiting| WaitingReport::of(waiting, &wall))
+                .map(|waiting| WaitingReport::new(waiting, &wall))
                 .collect(),
             recent: deliveries
                 .recent
                 .iter()
-                .map(|past| DeliveryReport::of(past, &wall))
+                .map(|past| DeliveryReport::new(past, &wall))
                 .collect(),
             dead_letters: dead
                 .map(|letter| DeadLetterReport {
-                    delivery: DeliveryReport::of(&letter.delivery, &wall),
+                    delivery: DeliveryReport::new(&letter.delivery, &wall),
                     over: letter.over,
                 })
                 .collect(),
-            exporter: ExporterReport::of(fleet, now),
+            exporter: ExporterReport::new(fleet, now),
         }
     }
 }
 
 impl ReceiverReport {
-    fn of(
+    fn new(
         receiver: &ReceiverSnapshot,
         alerts: &[ListedAlert],
         wall: &impl Fn(Timestamp) -> f64,
@@ -206,7 +206,7 @@ fn level_of(receiver: &ReceiverSnapshot, alerts: &[ListedAlert]) -> Level {
 }
 
 impl SubjectReport {
-    fn of(subject: &DeliverySubject, wall: &impl Fn(Timestamp) -> f64) -> Self {
+    fn new(subject: &DeliverySubject, wall: &impl Fn(Timestamp) -> f64) -> Self {
         let DeliverySubject {
             id,
             receiver,
@@ -231,8 +231,8 @@ impl SubjectReport {
 }
 
 impl WaitingReport {
-    fn of(waiting: &WaitingDelivery, wall: &impl Fn(Timestamp) -> f64) -> Self {
-        let subject = SubjectReport::of(&waiting.subject, wall);
+    fn new(waiting: &WaitingDelivery, wall: &impl Fn(Timestamp) -> f64) -> Self {
+        let subject = SubjectReport::new(&waiting.subject, wall);
         Self {
             subject,
             next_attempt_timestamp: waiting.next_attempt.map(wall),
@@ -241,8 +241,8 @@ impl WaitingReport {
 }
 
 impl DeliveryReport {
-    fn of(past: &PastDelivery, wall: &impl Fn(Timestamp) -> f64) -> Self {
-        let subject = SubjectReport::of(&past.subject, wall);
+    fn new(past: &PastDelivery, wall: &impl Fn(Timestamp) -> f64) -> Self {
+        let subject = SubjectReport::new(&past.subject, wall);
         let failure = past.failure.map(|failure| failure.label().to_owned());
         Self {
             subject,
@@ -302,7 +302,7 @@ mod tests {
                 over: true,
             }],
         });
-        let report = DeliveriesReport::of(&fleet, now);
+        let report = DeliveriesReport::new(&fleet, now);
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(
             json["waiting"][0]["next_attempt_timestamp"],

@@ -46,21 +46,21 @@ pub struct FailoverReport {
 
 impl FailoversReport {
     /// The failovers of every entry, by name.
-    pub(super) fn of(fleet: &FleetSnapshot) -> Vec<Self> {
+    pub(super) fn new(fleet: &FleetSnapshot) -> Vec<Self> {
         let of_entry = |entry: &EntryFailovers| Self {
             pair: entry.pair.to_string(),
             total: entry.total,
             last: entry
                 .last
                 .as_ref()
-                .map(|last| FailoverReport::of(fleet, last)),
+                .map(|last| FailoverReport::new(fleet, last)),
         };
         fleet.failovers.iter().map(of_entry).collect()
     }
 }
 
 impl FailoverReport {
-    fn of(fleet: &FleetSnapshot, failover: &Failover) -> Self {
+    fn new(fleet: &FleetSnapshot, failover: &Failover) -> Self {
         Self {
             from: failover.succession.from.to_string(),
             from_dc: failover.from_dc.to_string(),
@@ -72,7 +72,7 @@ impl FailoverReport {
             lost_within_seconds: failover.loss.within().map(Span::as_secs_f64),
             last_known: failover
                 .last_known
-                .map(|known| LastKnownReport::of(fleet, known)),
+                .map(|known| LastKnownReport::new(fleet, known)),
             reason: failover.to_string(),
         }
     }

@@ -62,7 +62,7 @@ pub struct ChangeReport {
 
 impl HistoryReport {
     /// The past of `pair` from `since` on, as known at `now`.
-    pub fn of(
+    pub fn new(
         fleet: &FleetSnapshot,
         pair: &PairSnapshot,
         since: Timestamp,
@@ -83,18 +83,18 @@ impl HistoryReport {
             step_seconds: tier.step().as_secs_f64(),
             since_timestamp: wall(since),
             points: points
-                .map(|(begin, point)| PointReport::of(wall(begin), point))
+                .map(|(begin, point)| PointReport::new(wall(begin), point))
                 .collect(),
             changes: changes
-                .map(|change| ChangeReport::of(wall(change.at), change))
+                .map(|change| ChangeReport::new(wall(change.at), change))
                 .collect(),
-            exporter: ExporterReport::of(fleet, now),
+            exporter: ExporterReport::new(fleet, now),
         }
     }
 }
 
 impl PointReport {
-    fn of(timestamp: f64, point: ChartPoint) -> Self {
+    fn new(timestamp: f64, point: ChartPoint) -> Self {
         let seconds = |span: Option<Span>| span.map(Span::as_secs_f64);
         Self {
             timestamp,
@@ -109,7 +109,7 @@ impl PointReport {
 }
 
 impl ChangeReport {
-    fn of(timestamp: f64, change: &PastState) -> Self {
+    fn new(timestamp: f64, change: &PastState) -> Self {
         Self {
             timestamp,
             state: change.state,
@@ -125,7 +125,7 @@ mod tests {
 
     fn history(scene: Scene, ago: Span) -> HistoryReport {
         let (fleet, now) = fleet(scene);
-        HistoryReport::of(&fleet, &fleet.pairs[0], now - ago, now)
+        HistoryReport::new(&fleet, &fleet.pairs[0], now - ago, now)
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Level {
 
     /// What a state alone says, where no rule judges it: data that may be lost is critical, a link
     /// that may heal by itself is a warning.
-    pub const fn of_state(state: PairState) -> Self {
+    pub const fn from_state(state: PairState) -> Self {
         match state {
             PairState::Streaming => Self::Ok,
             PairState::FullSync
@@ -85,7 +85,7 @@ impl<'a> LevelReason<'a> {
         match self {
             Self::Fine => Level::Ok,
             Self::Alert(alert) => alert.severity.into(),
-            Self::State(state) => Level::of_state(state),
+            Self::State(state) => Level::from_state(state),
             Self::LagUnknown => Level::Unknown,
         }
     }
@@ -143,7 +143,7 @@ impl PairReport {
     fn state_reason(&self) -> LevelReason<'_> {
         let rule = rule_of(self.state);
         let is_judged = rule.is_some_and(|rule| self.thresholds.has(rule));
-        if !is_judged && Level::of_state(self.state) != Level::Ok {
+        if !is_judged && Level::from_state(self.state) != Level::Ok {
             return LevelReason::State(self.state);
         }
         let says_why = |alert: &AlertBrief| alert.is_of(Rule::Unknown) || alert.is_of_any(rule);

@@ -102,7 +102,7 @@ impl PairsReport {
         for pair in &self.pairs {
             let link = links
                 .entry((&pair.source_dc, &pair.target_dc))
-                .or_insert_with(|| LinkReport::of(pair));
+                .or_insert_with(|| LinkReport::new(pair));
             link.take_in(pair);
         }
         for pair in &self.pairs {
@@ -115,7 +115,7 @@ impl PairsReport {
 }
 
 impl LinkReport {
-    fn of(pair: &PairReport) -> Self {
+    fn new(pair: &PairReport) -> Self {
         Self {
             source_dc: pair.source_dc.clone(),
             target_dc: pair.target_dc.clone(),

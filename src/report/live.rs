@@ -56,7 +56,7 @@ pub struct LivePair {
 /// Something that happened: the event `state` or `alert`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum HappeningReport {
+pub enum JournalEntryReport {
     /// A pair came into another state.
     State {
         /// When.
@@ -87,7 +87,7 @@ pub enum HappeningReport {
 
 impl LiveReport {
     /// The fleet in short, of the whole report.
-    pub fn of(fleet: &FleetSnapshot, report: &PairsReport) -> Self {
+    pub fn new(fleet: &FleetSnapshot, report: &PairsReport) -> Self {
         let alerts = fleet
             .alerts
             .iter()
@@ -103,7 +103,7 @@ impl LiveReport {
                 .worst_first()
                 .into_iter()
                 .take(MAX_LIVE_PAIRS)
-                .map(LivePair::of)
+                .map(LivePair::new)
                 .collect(),
             firing,
             last_number: fleet.journal.last(),
@@ -112,7 +112,7 @@ impl LiveReport {
 }
 
 impl LivePair {
-    fn of(pair: &PairReport) -> Self {
+    fn new(pair: &PairReport) -> Self {
         Self {
             pair: pair.pair.clone(),
             replica: pair.replica.clone(),
@@ -126,9 +126,9 @@ impl LivePair {
     }
 }
 
-impl HappeningReport {
+impl JournalEntryReport {
     /// What happened, with the wall time of the snapshot's anchor.
-    pub fn of(fleet: &FleetSnapshot, happening: &Happening) -> Self {
+    pub fn new(fleet: &FleetSnapshot, happening: &Happening) -> Self {
         let timestamp = fleet.anchor.wall(happening.at).as_secs_f64();
         match &happening.what {
             What::State(change) => Self::State {
@@ -142,7 +142,11 @@ impl HappeningReport {
             What::Alert(transition) => Self::Alert {
                 timestamp,
                 change: transition.change.label(),
-                alert: Box::new(AlertReport::of_transition(fleet, transition, happening.at)),
+                alert: Box::new(AlertReport::from_transition(
+                    fleet,
+                    transition,
+                    happening.at,
+                )),
             },
         }
     }
@@ -167,10 +171,10 @@ mod tests {
         let told: Vec<_> = fleet
             .journal
             .after(0)
-            .map(|happening| HappeningReport::of(&fleet, happening))
+            .map(|happening| JournalEntryReport::new(&fleet, happening))
             .collect();
         let json = serde_json::to_value(&told).unwrap();
-        let events: Vec<_> = told.iter().map(HappeningReport::event).collect();
+        let events: Vec<_> = told.iter().map(JournalEntryReport::event).collect();
         assert_eq!(events, ["state", "alert"], "{json}");
         assert_eq!(
             (&json[0]["from"], &json[0]["state"]),
@@ -180,7 +184,7 @@ mod tests {
             (&json[1]["change"], &json[1]["alert"]["state"]),
             (&"fired".into(), &"firing".into())
         );
-        let live = LiveReport::of(&fleet, &PairsReport::of(&fleet, now));
+        let live = LiveReport::new(&fleet, &PairsReport::new(&fleet, now));
         let last = fleet.journal.after(0).last().unwrap().number;
         assert_eq!(
             (live.firing, live.last_number, live.summary.warning),
@@ -193,7 +197,7 @@ mod tests {
     #[test]
     fn a_large_fleet_is_told_in_short() {
         let (fleet, now) = large_fleet(500);
-        let live = LiveReport::of(&fleet, &PairsReport::of(&fleet, now));
+        let live = LiveReport::new(&fleet, &PairsReport::new(&fleet, now));
         assert_eq!(
             (live.pairs.len(), live.summary.unknown),
             (MAX_LIVE_PAIRS, 500)

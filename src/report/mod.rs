@@ -24,7 +24,9 @@ mod would_silence;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use alerts::{AlertReport, AlertsReport, CauseReport, DecisionReport, ListedState, Unit};
+pub use alerts::{
+    AlertReport, AlertsReport, DecisionReport, InhibitorReport, ListedState, ValueUnit,
+};
 pub use deliveries::{
     DeadLetterReport, DeliveriesReport, DeliveryReport, ReceiverReport, ReplayRefusal,
     ReplayReport, SubjectReport, WaitingReport,
@@ -33,7 +35,7 @@ pub use failovers::{FailoverReport, FailoversReport};
 pub use history::{ChangeReport, HistoryReport, PointReport};
 pub use level::{Level, LevelReason};
 pub use links::{LinkReport, Summary};
-pub use live::{HappeningReport, LivePair, LiveReport};
+pub use live::{JournalEntryReport, LivePair, LiveReport};
 pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};
 pub use reload::{ReloadError, ReloadReport};
 pub use sentinels::{SentinelReport, SentinelsReport};

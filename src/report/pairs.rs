@@ -177,22 +177,22 @@ pub struct AlertBrief {
 
 impl PairsReport {
     /// What is true of the fleet at `now`.
-    pub fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
-        let alerts = LiveAlerts::of(&fleet.alerts);
+    pub fn new(fleet: &FleetSnapshot, now: Timestamp) -> Self {
+        let alerts = LiveAlerts::new(&fleet.alerts);
         Self {
             pairs: fleet
                 .pairs
                 .iter()
-                .map(|pair| PairReport::of(fleet, pair, &alerts, now))
+                .map(|pair| PairReport::new(fleet, pair, &alerts, now))
                 .collect(),
             servers: fleet
                 .servers
                 .iter()
-                .map(|server| ServerReport::of(fleet, server, now))
+                .map(|server| ServerReport::new(fleet, server, now))
                 .collect(),
-            sentinels: SentinelsReport::of(fleet),
-            failovers: FailoversReport::of(fleet),
-            exporter: ExporterReport::of(fleet, now),
+            sentinels: SentinelsReport::new(fleet),
+            failovers: FailoversReport::new(fleet),
+            exporter: ExporterReport::new(fleet, now),
         }
     }
 }
@@ -201,10 +201,10 @@ impl PairReport {
     /// The pair at a place of the configuration's order, at `now`.
     pub fn at(fleet: &FleetSnapshot, place: usize, now: Timestamp) -> Option<Self> {
         let pair = fleet.pairs.get(place)?;
-        Some(Self::of(fleet, pair, &LiveAlerts::of(&fleet.alerts), now))
+        Some(Self::new(fleet, pair, &LiveAlerts::new(&fleet.alerts), now))
     }
 
-    fn of(
+    fn new(
         fleet: &FleetSnapshot,
         pair: &PairSnapshot,
         alerts: &LiveAlerts<'_>,
@@ -240,7 +240,7 @@ impl PairReport {
                 .map(|at| fleet.anchor.wall(at).as_secs_f64()),
             last_known: seen
                 .last_known
-                .map(|known| LastKnownReport::of(fleet, known)),
+                .map(|known| LastKnownReport::new(fleet, known)),
             link_up: seen.state == PairState::Streaming,
             link_down_seconds: seconds(seen.link_down_for),
             last_io_seconds: seconds(link.and_then(|link| link.last_io)),
@@ -252,7 +252,7 @@ impl PairReport {
             diverged_replica_bytes: bytes(seen.diverged.map(Diverged::replica)),
             backlog_headroom_bytes: bytes(seen.backlog_headroom),
             applied_bytes_total: facts.applied_total,
-            thresholds: Thresholds::of(pair),
+            thresholds: Thresholds::new(pair),
             alerts: alerts.about(pair),
         }
     }
@@ -287,7 +287,7 @@ fn bytes(count: Option<Bytes>) -> Option<u64> {
 }
 
 impl LastKnownReport {
-    pub(super) fn of(fleet: &FleetSnapshot, known: LastKnown) -> Self {
+    pub(super) fn new(fleet: &FleetSnapshot, known: LastKnown) -> Self {
         Self {
             lag_upper_seconds: known.upper.as_secs_f64(),
             lag_upper_bytes: bytes(known.upper_bytes),
@@ -313,11 +313,11 @@ impl Thresholds {
         levels.warning.or(levels.critical).is_some()
     }
 
-    fn of(pair: &PairSnapshot) -> Self {
+    fn new(pair: &PairSnapshot) -> Self {
         let rules = &pair.meta.alerts;
         let mut all = Self {
-            unreachable: Levels::of(&rules.unreachable, Span::as_secs_f64),
-            full_sync: Levels::of(&rules.full_sync.levels, |count| count as f64),
+            unreachable: Levels::new(&rules.unreachable, Span::as_secs_f64),
+            full_sync: Levels::new(&rules.full_sync.levels, |count| count as f64),
             ..Self::default()
         };
         for threshold in pair.thresholds() {
@@ -342,7 +342,7 @@ impl Thresholds {
 }
 
 impl Levels {
-    fn of<T: Copy>(rule: &LevelRule<T>, number: impl Fn(T) -> f64) -> Self {
+    fn new<T: Copy>(rule: &LevelRule<T>, number: impl Fn(T) -> f64) -> Self {
         let at = |level: Option<LevelThreshold<T>>| level.map(|level| number(level.at));
         Self {
             warning: at(rule.warning),
@@ -359,14 +359,14 @@ struct LiveAlerts<'a> {
 }
 
 impl<'a> LiveAlerts<'a> {
-    fn of(listed: &'a [ListedAlert]) -> Self {
+    fn new(listed: &'a [ListedAlert]) -> Self {
         let mut live = Self {
             pairs: BTreeMap::new(),
             names: BTreeMap::new(),
             servers: BTreeMap::new(),
         };
         for alert in listed {
-            let Some(brief) = AlertBrief::of(alert) else {
+            let Some(brief) = AlertBrief::new(alert) else {
                 continue;
             };
             let label = |name| alert.alert.identity.labels.get(name).map(String::as_str);
@@ -402,7 +402,7 @@ impl<'a> LiveAlerts<'a> {
 }
 
 impl AlertBrief {
-    fn of(listed: &ListedAlert) -> Option<Self> {
+    fn new(listed: &ListedAlert) -> Option<Self> {
         let (state, recovering) = listed_state(listed.state);
         let alert = &listed.alert;
         let rule = alert.identity.rule;
@@ -438,7 +438,7 @@ mod tests {
 
     fn json(scene: Scene) -> Value {
         let (fleet, now) = fleet(scene);
-        serde_json::to_value(PairsReport::of(&fleet, now)).unwrap()
+        serde_json::to_value(PairsReport::new(&fleet, now)).unwrap()
     }
 
     #[test]
@@ -544,7 +544,7 @@ mod tests {
     fn a_report_reads_back_as_it_was_written() {
         for scene in Scene::ALL {
             let (fleet, now) = fleet(scene);
-            let report = PairsReport::of(&fleet, now);
+            let report = PairsReport::new(&fleet, now);
             let text = serde_json::to_string(&report).unwrap();
             assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
             assert_eq!(serde_json::from_str::<PairsReport>(&text).unwrap(), report);

@@ -43,15 +43,15 @@ pub struct SentinelReport {
 }
 
 impl SentinelsReport {
-    pub(super) fn of(fleet: &FleetSnapshot) -> Vec<Self> {
-        fleet.sentinels.iter().map(Self::of_group).collect()
+    pub(super) fn new(fleet: &FleetSnapshot) -> Vec<Self> {
+        fleet.sentinels.iter().map(Self::from_group).collect()
     }
 
-    fn of_group(group: &SentinelGroup) -> Self {
+    fn from_group(group: &SentinelGroup) -> Self {
         Self {
             pair: group.pair.to_string(),
             master: group.master.as_ref().map(ToString::to_string),
-            sentinels: group.sentinels.iter().map(SentinelReport::of).collect(),
+            sentinels: group.sentinels.iter().map(SentinelReport::new).collect(),
             risks: group.risks.iter().map(ToString::to_string).collect(),
             placement_known: group.placement_known,
         }
@@ -59,7 +59,7 @@ impl SentinelsReport {
 }
 
 impl SentinelReport {
-    fn of(sentinel: &SentinelState) -> Self {
+    fn new(sentinel: &SentinelState) -> Self {
         Self {
             dc: sentinel.dc.to_string(),
             server: sentinel.addr.to_string(),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn check(state: &SentinelState, expected: Option<&str>) {
-        assert_eq!(SentinelReport::of(state).trouble().as_deref(), expected);
+        assert_eq!(SentinelReport::new(state).trouble().as_deref(), expected);
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
             agrees: None,
             ..state()
         };
-        let trouble = SentinelReport::of(&silent).trouble().unwrap();
+        let trouble = SentinelReport::new(&silent).trouble().unwrap();
         assert!(trouble.starts_with("the Sentinel "), "{trouble}");
     }
 }

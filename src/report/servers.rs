@@ -65,7 +65,7 @@ pub struct ExporterReport {
 
 impl ServerReport {
     /// The server at `now`.
-    pub fn of(fleet: &FleetSnapshot, server: &ServerSnapshot, now: Timestamp) -> Self {
+    pub fn new(fleet: &FleetSnapshot, server: &ServerSnapshot, now: Timestamp) -> Self {
         let facts = &server.facts;
         let error = facts.last_error.as_ref();
         let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
@@ -88,7 +88,7 @@ impl ServerReport {
 
 impl ExporterReport {
     /// The exporter at `now`.
-    pub fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
+    pub fn new(fleet: &FleetSnapshot, now: Timestamp) -> Self {
         let refusal = fleet.reload.failure.as_ref();
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -97,29 +97,29 @@ pub enum SilenceRefusal {
 
 impl SilencesReport {
     /// The silences at `now`.
-    pub fn of(fleet: &FleetSnapshot, now: Timestamp) -> Self {
+    pub fn new(fleet: &FleetSnapshot, now: Timestamp) -> Self {
         let silence = |(state, record): &(SilenceState, SilenceRecord)| {
-            SilenceReport::of(fleet, *state, record)
+            SilenceReport::new(fleet, *state, record)
         };
         Self {
             silences: fleet.silences.iter().map(silence).collect(),
             maintenance: fleet.maintenance.iter().map(ToString::to_string).collect(),
-            exporter: ExporterReport::of(fleet, now),
+            exporter: ExporterReport::new(fleet, now),
         }
     }
 }
 
 impl SilenceReport {
-    fn of(fleet: &FleetSnapshot, state: SilenceState, record: &SilenceRecord) -> Self {
-        use crate::alert::{AlertStatus, Hold};
+    fn new(fleet: &FleetSnapshot, state: SilenceState, record: &SilenceRecord) -> Self {
+        use crate::alert::{AlertStatus, MutedBy};
         let held = fleet
             .alerts
             .iter()
             .map(|listed| &listed.alert)
             .filter(|alert| {
-                let by = alert.hold.as_ref();
+                let by = alert.muted_by.as_ref();
                 alert.status == AlertStatus::Firing
-                    && by.is_some_and(|hold| *hold == Hold::Silence(record.id.clone()))
+                    && by.is_some_and(|muted_by| *muted_by == MutedBy::Silence(record.id.clone()))
             });
         Self {
             id: record.id.to_string(),

@@ -1,6 +1,6 @@
 //! Values of a report as people read them, on the page and in `check`.
 
-use super::alerts::Unit;
+use super::alerts::ValueUnit;
 use crate::model::{Bytes, Span};
 
 /// What stands where a value is not known.
@@ -20,13 +20,13 @@ pub fn bytes_text(bytes: Option<u64>) -> String {
 }
 
 /// A value of an alert, in its unit.
-pub fn amount_text(amount: f64, unit: Unit) -> String {
+pub fn amount_text(amount: f64, unit: ValueUnit) -> String {
     match unit {
-        Unit::Seconds => seconds_text(amount),
+        ValueUnit::Seconds => seconds_text(amount),
         // `as` saturates, and a number of bytes has no sign.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        Unit::Bytes => Bytes::new(amount as u64).to_string(),
-        Unit::Count => format!("{amount:.0}"),
+        ValueUnit::Bytes => Bytes::new(amount as u64).to_string(),
+        ValueUnit::Count => format!("{amount:.0}"),
     }
 }
 
@@ -141,8 +141,8 @@ mod tests {
 
     #[test]
     fn amounts_and_times_read_well() {
-        assert_eq!(amount_text(1_572_864.0, Unit::Bytes), "1.5 MiB");
-        assert_eq!(amount_text(250.0, Unit::Seconds), "4m 10s");
+        assert_eq!(amount_text(1_572_864.0, ValueUnit::Bytes), "1.5 MiB");
+        assert_eq!(amount_text(250.0, ValueUnit::Seconds), "4m 10s");
         assert_eq!(bytes_text(None), "-");
         assert_eq!(utc_text(1_750_000_000.9), "2025-06-15 15:06:40 UTC");
         assert_eq!(utc_text(f64::MAX), "-");

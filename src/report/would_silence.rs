@@ -202,7 +202,7 @@ mod tests {
     use super::super::testing::{Scene, fleet};
     use super::*;
 
-    fn of(matchers: &[(&str, &str)]) -> WouldSilence {
+    fn new(matchers: &[(&str, &str)]) -> WouldSilence {
         let matchers = matchers
             .iter()
             .map(|(label, glob)| ((*label).to_owned(), (*glob).to_owned()));
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_fits_now_and_later_is_counted() {
-        let server = of(&[("server", "m.example.com:*")]);
+        let server = would_silence(&[("server", "m.example.com:*")]);
         assert_eq!(
             (server.alerts.len(), server.servers, server.pairs),
             (1, 1, 0)
@@ -220,23 +220,27 @@ mod tests {
             server.words(),
             "Fits 1 alert now, and later ones of 1 server."
         );
-        let pair = of(&[("pair", "ord*")]);
+        let pair = would_silence(&[("pair", "ord*")]);
         assert_eq!((pair.alerts.len(), pair.pairs), (0, 1));
         assert_eq!(pair.words(), "Fits no alert now, and later ones of 1 pair.");
-        assert_eq!(of(&[("note", "orders")]).pairs, 1, "a configured label");
+        assert_eq!(
+            would_silence(&[("note", "orders")]).pairs,
+            1,
+            "a configured label"
+        );
     }
 
     #[test]
     fn a_name_that_nothing_has_is_a_warning() {
-        let nothing = of(&[("pair", "nosuchpair")]);
+        let nothing = would_silence(&[("pair", "nosuchpair")]);
         assert!(nothing.is_nothing() && nothing.words().starts_with("Nothing fits"));
-        let other_kind = of(&[("alertname", "RedisCrossDcLinkDown"), ("server", "*")]);
+        let other_kind = would_silence(&[("alertname", "RedisCrossDcLinkDown"), ("server", "*")]);
         assert_eq!(other_kind.servers, 0, "no rule about servers has that name");
     }
 
     #[test]
     fn a_label_that_no_alert_has_is_named_with_what_was_meant() {
-        let wrong = of(&[("piar", "orders")]);
+        let wrong = would_silence(&[("piar", "orders")]);
         assert_eq!(wrong.unknown_labels.len(), 1);
         let sentence = &wrong.unknown_labels[0];
         assert!(
@@ -247,9 +251,9 @@ mod tests {
 
     #[test]
     fn an_alert_by_its_name_alone_has_its_targets() {
-        let all = of(&[("alertname", "RedisCrossDcFullSync")]);
+        let all = would_silence(&[("alertname", "RedisCrossDcFullSync")]);
         assert_eq!((all.servers, all.pairs), (2, 0));
-        let receivers = of(&[("alertname", "RedisCrossDcMonitorIsolated")]);
+        let receivers = would_silence(&[("alertname", "RedisCrossDcMonitorIsolated")]);
         assert!(receivers.others && !receivers.is_nothing());
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct AlertRule {
     /// The condition, in `PromQL`.
     pub(super) expr: String,
     /// How long the condition has to hold.
-    pub(super) hold: Span,
+    pub(super) pending_for: Span,
     /// How long the alert goes on firing after the condition was last seen to hold.
     pub(super) keep_firing_for: Span,
     /// The label `severity`; `None` is "none", for what nobody is notified of.
@@ -44,7 +44,7 @@ impl AlertRule {
         line(6, "- alert", self.name);
         line(8, "expr", &quoted(&self.expr));
         for (key, span) in [
-            ("for", self.hold),
+            ("for", self.pending_for),
             ("keep_firing_for", self.keep_firing_for),
         ] {
             if span > Span::ZERO {

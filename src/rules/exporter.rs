@@ -40,7 +40,7 @@ fn down() -> AlertRule {
     AlertRule {
         name: DOWN,
         expr: format!("(up == 0 and on (job, instance) ({known})) or on () absent({info})"),
-        hold: Span::from_secs(120),
+        pending_for: Span::from_secs(120),
         keep_firing_for: Span::ZERO,
         severity: Some(Severity::Critical),
         labels: Vec::new(),
@@ -62,7 +62,7 @@ fn receiver_failing() -> AlertRule {
              or max by (receiver) (increase({}[15m])) > 0",
             NOTIFICATIONS_FAILED.name, OUTBOX_OLDEST.name, DEAD_LETTERS.name
         ),
-        hold: Span::ZERO,
+        pending_for: Span::ZERO,
         keep_firing_for: Span::ZERO,
         severity: Some(Severity::Critical),
         labels: Vec::new(),
@@ -81,7 +81,7 @@ fn reload_failed() -> AlertRule {
             "{} == 0 or {} == 0",
             RELOAD_SUCCESSFUL.name, WEB_CONFIG_SUCCESSFUL.name
         ),
-        hold: Span::from_secs(60),
+        pending_for: Span::from_secs(60),
         keep_firing_for: Span::ZERO,
         severity: Some(Severity::Warning),
         labels: Vec::new(),
@@ -101,7 +101,7 @@ fn overloaded() -> AlertRule {
             "increase({}[10m]) > 0 or increase({}[10m]) > 30",
             POLL_EVENTS_DROPPED.name, POLL_ROUNDS_MISSED.name
         ),
-        hold: Span::from_secs(300),
+        pending_for: Span::from_secs(300),
         keep_firing_for: Span::ZERO,
         severity: Some(Severity::Warning),
         labels: Vec::new(),
@@ -118,7 +118,7 @@ fn state_not_kept() -> AlertRule {
         name: "RedisCrossDcStateNotKept",
         expr: format!("{} == 0", STATE_STORE_UP.name),
         // Longer than a restart beside another one that still holds the file.
-        hold: Span::from_secs(600),
+        pending_for: Span::from_secs(600),
         keep_firing_for: Span::ZERO,
         severity: Some(Severity::Warning),
         labels: Vec::new(),
@@ -131,11 +131,11 @@ fn state_not_kept() -> AlertRule {
 }
 
 /// As the built-in alert.
-fn isolated(severity: Severity, hold: Span) -> AlertRule {
+fn isolated(severity: Severity, pending_for: Span) -> AlertRule {
     AlertRule {
         name: Rule::MonitorIsolated.alert_name(),
         expr: format!("{} == 1", MONITOR_ISOLATED.name),
-        hold,
+        pending_for,
         keep_firing_for: Span::ZERO,
         severity: Some(severity),
         labels: Vec::new(),
@@ -151,7 +151,7 @@ fn watchdog() -> AlertRule {
     AlertRule {
         name: "RedisCrossDcWatchdog",
         expr: "vector(1)".to_owned(),
-        hold: Span::ZERO,
+        pending_for: Span::ZERO,
         keep_firing_for: Span::ZERO,
         severity: None,
         labels: Vec::new(),

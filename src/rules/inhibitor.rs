@@ -5,7 +5,7 @@
 //! join them. This alert does: it has the labels of what is explained, `cause` with what explains
 //! it, and `explains` with the highest severity that it explains. Nobody is notified of it.
 //!
-//! The causes are those of the built-in alerter (`monitor/causes.rs`).
+//! The causes are those of the built-in alerter (`monitor/inhibition.rs`).
 
 use super::alert_rule::{AlertRule, KEEP, levels_of};
 use super::selection::BY_PAIR;
@@ -17,9 +17,9 @@ use crate::model::Span;
 const NAME: &str = "RedisCrossDcInhibitor";
 
 /// A server of a pair does not answer: its alert explains those of the pair.
-pub(super) fn of_pairs(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
+pub(super) fn pair_rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
     let mut rules = Vec::new();
-    for (severity, hold) in holds(unreachable) {
+    for (severity, pending_for) in holds(unreachable) {
         for (cause, label) in [
             ("master_unreachable", "master"),
             ("replica_unreachable", "replica"),
@@ -33,7 +33,7 @@ pub(super) fn of_pairs(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
                 summary: format!(
                     "{{{{ $labels.pair }}}} {{{{ $labels.source_dc }}}} → {{{{ $labels.target_dc }}}}: its {label} does not answer"
                 ),
-                ..inhibitor(cause, severity, hold)
+                ..inhibitor(cause, severity, pending_for)
             });
         }
     }
@@ -42,35 +42,35 @@ pub(super) fn of_pairs(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
 
 /// Every exporter that gets no answer from a server is isolated, and gets none from its whole
 /// datacenter: the alert of the isolation explains that of the server.
-pub(super) fn of_servers(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
+pub(super) fn server_rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
     let up = SERVER_UP.name;
     let isolated = format!("on (job, instance) ({} == 1)", MONITOR_ISOLATED.name);
     // A datacenter of which an isolated exporter sees a server is its own.
     let remote = format!("{up} == 0 and {isolated} unless on (job, instance, dc) ({up} == 1)");
     let of_others = format!("{up} unless {isolated}");
     holds(unreachable)
-        .map(|(severity, hold)| AlertRule {
+        .map(|(severity, pending_for)| AlertRule {
             expr: format!("max by (dc, server) ({remote}) unless on (dc, server) ({of_others})"),
             summary:
                 "{{ $labels.server }} in {{ $labels.dc }} answers no exporter, and each is isolated"
                     .to_owned(),
-            ..inhibitor("isolated", severity, hold)
+            ..inhibitor("isolated", severity, pending_for)
         })
         .collect()
 }
 
 fn holds(unreachable: &LevelRule<Span>) -> impl Iterator<Item = (Severity, Span)> {
-    let hold = unreachable.pending_for;
+    let pending_for = unreachable.pending_for;
     levels_of(unreachable)
         .into_iter()
-        .map(move |(severity, at)| (severity, at.max(hold)))
+        .map(move |(severity, at)| (severity, at.max(pending_for)))
 }
 
-fn inhibitor(cause: &'static str, severity: Severity, hold: Span) -> AlertRule {
+fn inhibitor(cause: &'static str, severity: Severity, pending_for: Span) -> AlertRule {
     AlertRule {
         name: NAME,
         expr: String::new(),
-        hold,
+        pending_for,
         // As long as the alert of the cause, and that of the effect.
         keep_firing_for: KEEP,
         severity: None,

@@ -34,8 +34,8 @@ impl Links {
 
     /// The dashboard, and without one the exporter's page: those of the pair that the alert is
     /// about, by its name alone, because a failover changes everything else.
-    pub(super) fn dashboard(&self, of_pair: bool) -> String {
-        match (&self.dashboard, of_pair) {
+    pub(super) fn dashboard(&self, about_a_pair: bool) -> String {
+        match (&self.dashboard, about_a_pair) {
             (None, false) => format!("{}/", self.exporter),
             (None, true) => format!("{}/pairs/{PAIR}", self.exporter),
             (Some(url), false) => url.clone(),

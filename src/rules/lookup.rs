@@ -13,7 +13,7 @@ const LABELS: &str = "$labels.pair $labels.source_dc $labels.target_dc $labels.r
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Unit {
+pub(super) enum LookupUnit {
     /// As a duration.
     Seconds,
     /// With binary steps.
@@ -22,11 +22,11 @@ pub(super) enum Unit {
 
 /// A template that is `known` with the metric's value of the alert's pair, and `unknown` where
 /// Prometheus has none. `known` has `{}` where the value stands.
-pub(super) fn of_pair(metric: Metric, unit: Unit, known: &str, unknown: &str) -> String {
+pub(super) fn pair_value(metric: Metric, unit: LookupUnit, known: &str, unknown: &str) -> String {
     let query = format!("max by (pair) ({}{{{PAIR}}})", metric.name);
     let value = match unit {
-        Unit::Seconds => "{{ . | first | value | humanizeDuration }}",
-        Unit::Bytes => "{{ . | first | value | humanize1024 }}B",
+        LookupUnit::Seconds => "{{ . | first | value | humanizeDuration }}",
+        LookupUnit::Bytes => "{{ . | first | value | humanize1024 }}B",
     };
     let otherwise = if unknown.is_empty() {
         String::new()
@@ -42,25 +42,25 @@ pub(super) fn of_pair(metric: Metric, unit: Unit, known: &str, unknown: &str) ->
 /// The sentence of what would be lost with the master now: the best estimate, the last known bound
 /// where there is none, or that it is unknown.
 pub(super) fn loss() -> String {
-    let estimate = of_pair(LAG_BYTES, Unit::Bytes, ", {},", "");
+    let estimate = pair_value(LAG_BYTES, LookupUnit::Bytes, ", {},", "");
     let now = format!("about the last {{}} of writes{estimate} would be lost.");
-    let bound = of_pair(LAST_KNOWN_BYTES, Unit::Bytes, ", {},", "");
+    let bound = pair_value(LAST_KNOWN_BYTES, LookupUnit::Bytes, ", {},", "");
     let known = format!("at most the last {{}} of writes{bound} would be lost, as last known.");
-    let last_known = of_pair(
+    let last_known = pair_value(
         LAST_KNOWN_SECONDS,
-        Unit::Seconds,
+        LookupUnit::Seconds,
         &known,
         "what would be lost is unknown.",
     );
-    let sentence = of_pair(LAG_SECONDS, Unit::Seconds, &now, &last_known);
+    let sentence = pair_value(LAG_SECONDS, LookupUnit::Seconds, &now, &last_known);
     format!("If the master in {{{{ $labels.source_dc }}}} were lost now, {sentence}")
 }
 
 /// The sentence of how much may be written until a full resync is needed, where that is known.
 pub(super) fn backlog() -> String {
-    of_pair(
+    pair_value(
         BACKLOG_HEADROOM_BYTES,
-        Unit::Bytes,
+        LookupUnit::Bytes,
         " After {} more of writes a full resync is needed.",
         "",
     )

@@ -59,10 +59,12 @@ impl Group {
     fn rules(self, settings: &Settings) -> Vec<AlertRule> {
         let unreachable = &settings.alerts.unreachable;
         match self {
-            Self::Pairs => [pairs::rules(settings), inhibitor::of_pairs(unreachable)].concat(),
-            Self::Servers => {
-                [servers::rules(settings), inhibitor::of_servers(unreachable)].concat()
-            }
+            Self::Pairs => [pairs::rules(settings), inhibitor::pair_rules(unreachable)].concat(),
+            Self::Servers => [
+                servers::rules(settings),
+                inhibitor::server_rules(unreachable),
+            ]
+            .concat(),
             Self::Exporter => exporter::rules(unreachable),
         }
     }

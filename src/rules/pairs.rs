@@ -1,7 +1,7 @@
 //! The rules about pairs. Pairs whose configuration overrides a rule get rules of their own.
 
 use super::alert_rule::{AlertRule, KEEP, duration, levels_of};
-use super::lookup::{self, Unit};
+use super::lookup::{self, LookupUnit};
 use super::selection::{self, BY_PAIR, ON_PAIR, Selection};
 use crate::alert::Rule;
 use crate::config::{CountRule, LevelRule, Settings, Severity};
@@ -27,14 +27,14 @@ const PAIR: &str = "{{ $labels.pair }} {{ $labels.source_dc }} → {{ $labels.ta
 pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
     let mut rules = Vec::new();
     for selection in selection::selections(settings) {
-        rules.extend(of_selection(&selection));
+        rules.extend(selection_rules(&selection));
     }
     rules.push(history_lost());
     rules
 }
 
 /// The rules of the pairs that share thresholds.
-fn of_selection(selection: &Selection) -> Vec<AlertRule> {
+fn selection_rules(selection: &Selection) -> Vec<AlertRule> {
     let alerts = &selection.alerts;
     let CountRule {
         levels: failovers,
@@ -71,7 +71,7 @@ fn levels<T: Copy>(rule: &LevelRule<T>, make: impl Fn(Severity, T) -> AlertRule)
     // What a rule waits for by its nature (`unknown`) may be longer than the configured `for`.
     alerts
         .map(|alert| AlertRule {
-            hold: alert.hold.max(rule.pending_for),
+            pending_for: alert.pending_for.max(rule.pending_for),
             keep_firing_for: alert.keep_firing_for.max(rule.keep_firing_for),
             ..alert
         })
@@ -91,11 +91,11 @@ fn lag_seconds(selection: &Selection, severity: Severity, at: Span) -> AlertRule
         Severity::Critical => format!("{} >= {level}", selection.max(LAG_LOWER_SECONDS)),
     };
     let certainty = certainty(severity);
-    let bytes = lookup::of_pair(LAG_BYTES, Unit::Bytes, ", about {},", "");
+    let bytes = lookup::pair_value(LAG_BYTES, LookupUnit::Bytes, ", about {},", "");
     AlertRule {
         name: Rule::LagSeconds.alert_name(),
         expr,
-        hold: Span::ZERO,
+        pending_for: Span::ZERO,
         keep_firing_for: KEEP,
         severity: Some(severity),
         labels: Vec::new(),
@@ -121,11 +121,11 @@ fn lag_bytes(selection: &Selection, severity: Severity, at: Bytes) -> AlertRule 
         Severity::Critical => format!("{} >= {level}", selection.max(LAG_LOWER_BYTES)),
     };
     let certainty = certainty(severity);
-    let seconds = lookup::of_pair(LAG_SECONDS, Unit::Seconds, ", about the last {},", "");
+    let seconds = lookup::pair_value(LAG_SECONDS, LookupUnit::Seconds, ", about the last {},", "");
     AlertRule {
         name: Rule::LagBytes.alert_name(),
         expr,
-        hold: Span::ZERO,
+        pending_for: Span::ZERO,
         keep_firing_for: KEEP,
         severity: Some(severity),
         labels: Vec::new(),
@@ -155,7 +155,7 @@ fn link_down(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
             selection.max(LINK_DOWN_SECONDS),
             at.as_secs_f64()
         ),
-        hold: Span::ZERO,
+        pending_for: Span::ZERO,
         keep_firing_for: KEEP,
         severity: Some(severity),
         labels: Vec::new(),
@@ -179,7 +179,7 @@ fn unknown(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
             selection.min(SYNC_PROGRESS_AGE),
             SYNC_GOES_ON.as_secs_f64(),
         ),
-        hold: at,
+        pending_for: at,
         keep_firing_for: KEEP,
         severity: Some(severity),
         labels: Vec::new(),
@@ -197,7 +197,7 @@ fn history_lost() -> AlertRule {
     AlertRule {
         name: Rule::HistoryLost.alert_name(),
         expr: format!("max {BY_PAIR} ({}) == 1", HISTORY_LOST.name),
-        hold: Span::ZERO,
+        pending_for: Span::ZERO,
         keep_firing_for: KEEP,
         severity: Some(Severity::Critical),
         labels: Vec::new(),
@@ -209,9 +209,9 @@ fn history_lost() -> AlertRule {
 }
 
 fn diverged(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
-    let lost = lookup::of_pair(
+    let lost = lookup::pair_value(
         DIVERGED_BYTES,
-        Unit::Bytes,
+        LookupUnit::Bytes,
         "{} of the older of the two histories will be lost when one side is resynchronized.",
         "how much will be lost when one side is resynchronized is unknown.",
     );
@@ -225,7 +225,7 @@ fn diverged(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
             )
         ),
         // The smallest level is "at once".
-        hold: if at < EVALUATED_EVERY { Span::ZERO } else { at },
+        pending_for: if at < EVALUATED_EVERY { Span::ZERO } else { at },
         keep_firing_for: KEEP,
         severity: Some(severity),
         labels: Vec::new(),
@@ -248,7 +248,7 @@ fn failover(selection: &Selection, severity: Severity, at: u64, window: Span) ->
             "round(max by (pair) (increase({}[{window}]))) >= {at}",
             selection.series(FAILOVERS)
         ),
-        hold: Span::ZERO,
+        pending_for: Span::ZERO,
         keep_firing_for: KEEP,
         severity: Some(severity),
         labels: Vec::new(),

@@ -59,7 +59,7 @@ fn part_in_pairs() -> String {
     )
 }
 
-fn unreachable(severity: Severity, hold: Span) -> AlertRule {
+fn unreachable(severity: Severity, pending_for: Span) -> AlertRule {
     AlertRule {
         name: Rule::Unreachable.alert_name(),
         // The best of several exporters: a server that one of them reaches is up. One that has no
@@ -68,13 +68,13 @@ fn unreachable(severity: Severity, hold: Span) -> AlertRule {
             "max {BY_SERVER} ({} unless on (job, instance, dc, server) {}) == 0",
             SERVER_UP.name, EXPORTER_FAULT.name
         ),
-        hold,
+        pending_for,
         keep_firing_for: KEEP,
         severity: Some(severity),
         labels: Vec::new(),
         summary: format!(
             "{{{{ $labels.server }}}} in {{{{ $labels.dc }}}} has not answered any exporter for {}",
-            duration(hold)
+            duration(pending_for)
         ),
         description: format!(
             "No exporter gets an answer from it; redis_cross_dc_poll_errors_total has the reason.{}",
@@ -83,11 +83,11 @@ fn unreachable(severity: Severity, hold: Span) -> AlertRule {
     }
 }
 
-fn exporter_fault(severity: Severity, hold: Span) -> AlertRule {
+fn exporter_fault(severity: Severity, pending_for: Span) -> AlertRule {
     AlertRule {
         name: Rule::ExporterFault.alert_name(),
         expr: format!("max by (dc, server, reason) ({}) == 1", EXPORTER_FAULT.name),
-        hold,
+        pending_for,
         keep_firing_for: KEEP,
         severity: Some(severity),
         labels: Vec::new(),
@@ -101,12 +101,12 @@ fn exporter_fault(severity: Severity, hold: Span) -> AlertRule {
 }
 
 /// `increase` extrapolates to the window's ends, so one full sync may read as 0.9 or 1.1.
-fn full_sync(severity: Severity, at: u64, window: Span, hold: Span) -> AlertRule {
+fn full_sync(severity: Severity, at: u64, window: Span, pending_for: Span) -> AlertRule {
     let window = duration(window);
     AlertRule {
         name: Rule::FullSync.alert_name(),
         expr: format!("round(max {BY_SERVER} (increase({}[{window}]))) >= {at}", FULL_SYNCS.name),
-        hold,
+        pending_for,
         keep_firing_for: KEEP,
         severity: Some(severity),
         labels: Vec::new(),
@@ -120,12 +120,12 @@ fn full_sync(severity: Severity, at: u64, window: Span, hold: Span) -> AlertRule
     }
 }
 
-fn quorum_lost(severity: Severity, hold: Span) -> AlertRule {
+fn quorum_lost(severity: Severity, pending_for: Span) -> AlertRule {
     AlertRule {
         name: Rule::SentinelQuorum.alert_name(),
         // One Sentinel that sees a quorum is enough.
         expr: format!("max by (pair, dc) ({}) == 0", SENTINEL_QUORUM_OK.name),
-        hold,
+        pending_for,
         keep_firing_for: KEEP,
         severity: Some(severity),
         labels: Vec::new(),
@@ -141,7 +141,7 @@ fn polls_stopped() -> AlertRule {
     AlertRule {
         name: "RedisCrossDcPollsStopped",
         expr: format!("max {BY_SERVER} (increase({}[{}])) == 0", POLLS.name, duration(NOT_POLLED)),
-        hold: Span::from_secs(60),
+        pending_for: Span::from_secs(60),
         keep_firing_for: KEEP,
         severity: Some(Severity::Warning),
         labels: Vec::new(),

@@ -23,7 +23,7 @@ use super::connection::Attendance;
 use super::reply::{EVENTS, refuse};
 use super::state::WebState;
 use crate::monitor::FleetSnapshot;
-use crate::report::{HappeningReport, LiveReport, PairsReport};
+use crate::report::{JournalEntryReport, LiveReport, PairsReport};
 
 /// How often there is something to say: a snapshot where there is a new one, else a comment that
 /// the stream lives.
@@ -207,7 +207,7 @@ fn snapshot_frame(
     if !news {
         return Ok(": nothing new\n\n".to_owned());
     }
-    let report = LiveReport::of(fleet, &PairsReport::of(fleet, now));
+    let report = LiveReport::new(fleet, &PairsReport::new(fleet, now));
     Ok(format!(
         "event: snapshot\ndata: {}\n\n",
         serde_json::to_string(&report)?
@@ -220,7 +220,7 @@ fn frame(fleet: &FleetSnapshot, seen: u64, snapshot: &str) -> Result<Told, serde
     let too_many = happened.len().saturating_sub(MAX_TOLD);
     let mut text = String::new();
     for happening in happened.skip(too_many) {
-        let report = HappeningReport::of(fleet, happening);
+        let report = JournalEntryReport::new(fleet, happening);
         let (number, event, data) = (
             happening.number,
             report.event(),

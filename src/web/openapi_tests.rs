@@ -13,7 +13,7 @@ use super::page::OPEN_API;
 use super::testing::{Reply, Running, small_limits};
 use crate::model::Timestamp;
 use crate::report::testing::{Scene, fleet, fleet_named};
-use crate::report::{HappeningReport, LiveReport, PairsReport};
+use crate::report::{JournalEntryReport, LiveReport, PairsReport};
 
 /// Requests of each operation.
 const REQUESTS: usize = 120;
@@ -254,14 +254,14 @@ fn events_fit_their_description() {
     let description = Description::read();
     for scene in Scene::ALL {
         let (fleet, now) = fleet(scene);
-        let live = LiveReport::of(&fleet, &PairsReport::of(&fleet, now));
+        let live = LiveReport::new(&fleet, &PairsReport::new(&fleet, now));
         description.check(
             description.schema("LiveSnapshot"),
             &serde_json::to_value(live).unwrap(),
             "snapshot",
         );
         for happening in fleet.journal.after(0) {
-            let report = HappeningReport::of(&fleet, happening);
+            let report = JournalEntryReport::new(&fleet, happening);
             let schema = if report.event() == "state" {
                 "LiveState"
             } else {
@@ -280,7 +280,7 @@ fn events_fit_their_description() {
 fn the_validator_sees_what_does_not_fit() {
     let description = Description::read();
     let (fleet, now) = fleet(Scene::MasterLost);
-    let whole = serde_json::to_value(PairsReport::of(&fleet, now)).unwrap();
+    let whole = serde_json::to_value(PairsReport::new(&fleet, now)).unwrap();
     let check = |change: fn(&mut Value), expected: usize| {
         let (mut value, mut found) = (whole.clone(), Vec::new());
         change(&mut value);

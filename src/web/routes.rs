@@ -189,7 +189,7 @@ async fn history(
         return refuse(uri.path(), StatusCode::BAD_REQUEST, sentence);
     };
     let render = move || match fleet.pairs.get(place) {
-        Some(pair) => serde_json::to_vec(&HistoryReport::of(&fleet, pair, since, now)),
+        Some(pair) => serde_json::to_vec(&HistoryReport::new(&fleet, pair, since, now)),
         None => Ok(Vec::new()),
     };
     shared
@@ -286,7 +286,7 @@ async fn pairs(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     (state.refresh)().await;
     let render = move || {
         let (fleet, now) = state.current();
-        serde_json::to_vec(&PairsReport::of(&fleet, now))
+        serde_json::to_vec(&PairsReport::new(&fleet, now))
     };
     shared
         .renderer
@@ -298,7 +298,7 @@ async fn alerts(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let state = shared.state;
     let render = move || {
         let (fleet, now) = state.current();
-        serde_json::to_vec(&AlertsReport::of(&fleet, now))
+        serde_json::to_vec(&AlertsReport::new(&fleet, now))
     };
     shared
         .renderer
@@ -310,7 +310,7 @@ async fn deliveries(State(shared): State<Shared>, headers: HeaderMap) -> Respons
     let state = shared.state;
     let render = move || {
         let (fleet, now) = state.current();
-        serde_json::to_vec(&DeliveriesReport::of(&fleet, now))
+        serde_json::to_vec(&DeliveriesReport::new(&fleet, now))
     };
     shared
         .renderer

@@ -23,7 +23,7 @@ pub(super) async fn list(State(shared): State<Shared>, headers: HeaderMap) -> Re
     let state = shared.state;
     let render = move || {
         let (fleet, now) = state.current();
-        serde_json::to_vec(&SilencesReport::of(&fleet, now))
+        serde_json::to_vec(&SilencesReport::new(&fleet, now))
     };
     shared
         .renderer

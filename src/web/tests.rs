@@ -303,7 +303,7 @@ async fn json_reads_back_as_reports_also_with_hostile_names() {
     server.snapshots.send_replace(Arc::new(fleet.clone()));
     let pairs: PairsReport =
         serde_json::from_slice(&server.get("/api/v1/pairs").await.body).unwrap();
-    assert_eq!(pairs, PairsReport::of(&fleet, now));
+    assert_eq!(pairs, PairsReport::new(&fleet, now));
     assert_eq!(
         (
             pairs.pairs[0].pair.as_str(),
@@ -313,10 +313,10 @@ async fn json_reads_back_as_reports_also_with_hostile_names() {
     );
     let alerts: AlertsReport =
         serde_json::from_slice(&server.get("/api/v1/alerts").await.body).unwrap();
-    assert_eq!(alerts, AlertsReport::of(&fleet, now));
+    assert_eq!(alerts, AlertsReport::new(&fleet, now));
     let deliveries: DeliveriesReport =
         serde_json::from_slice(&server.get("/api/v1/deliveries").await.body).unwrap();
-    assert_eq!(deliveries, DeliveriesReport::of(&fleet, now));
+    assert_eq!(deliveries, DeliveriesReport::new(&fleet, now));
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ impl Watched {
     }
 
     pub(crate) fn pair(&self) -> PairReport {
-        PairsReport::of(&self.monitor.snapshot(anchor(self.now)), self.now)
+        PairsReport::new(&self.monitor.snapshot(anchor(self.now)), self.now)
             .pairs
             .remove(0)
     }

@@ -1,7 +1,7 @@
 //! More servers than two: a chain whose middle is lost, and a tree whose master changes. What the
 //! leaf and the other replicas show then.
 
-use redis_cross_dc_exporter::alert::{Change, Transition};
+use redis_cross_dc_exporter::alert::{AlertChange, Transition};
 use redis_cross_dc_exporter::config::Settings;
 use redis_cross_dc_exporter::info;
 use redis_cross_dc_exporter::model::{Bytes, PollError, ServerAddr, Span, Timestamp};
@@ -170,12 +170,12 @@ impl Fleet {
         let shown = |change: &Transition| {
             let key = change.alert.identity.rule.config_key();
             match change.change {
-                Change::Fired { severity } => format!("{key} {}", severity.label()),
-                Change::Resolved { reason } => format!("{key} over: {}", reason.label()),
-                Change::Escalated => format!("{key} escalated"),
-                Change::Deescalated => format!("{key} deescalated"),
-                Change::Flapping => format!("{key} flapping"),
-                Change::Settled => format!("{key} settled"),
+                AlertChange::Fired { severity } => format!("{key} {}", severity.label()),
+                AlertChange::Resolved { reason } => format!("{key} over: {}", reason.label()),
+                AlertChange::Escalated => format!("{key} escalated"),
+                AlertChange::Deescalated => format!("{key} deescalated"),
+                AlertChange::Flapping => format!("{key} flapping"),
+                AlertChange::Settled => format!("{key} settled"),
             }
         };
         self.changes.iter().map(shown).collect()

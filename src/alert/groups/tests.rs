@@ -376,11 +376,11 @@ fn alerts_are_grouped_by_name_and_direction() {
             identity,
             ..firing("a", Severity::Warning)
         };
-        GroupKey::of(&alert, &settings(&[]).group_by).text()
+        GroupKey::new(&alert, &settings(&[]).group_by).text()
     };
     let lag = r#"alertname="RedisCrossDcLagHigh",source_dc="dc1",target_dc="dc2""#;
     assert_eq!(
-        GroupKey::of(&firing("a", Severity::Warning), &settings(&[]).group_by).text(),
+        GroupKey::new(&firing("a", Severity::Warning), &settings(&[]).group_by).text(),
         lag
     );
     let server = group(Rule::Unreachable, &[("dc", "dc1"), ("server", "a:6379")]);

@@ -2,7 +2,7 @@
 
 use super::line::Line;
 use super::words::{Clock, Rounding, bytes, span};
-use crate::alert::{AtRisk, Bounds, Lost};
+use crate::alert::{AtRisk, Bounds, WriteLoss};
 use crate::model::{Bytes, Span, Timestamp};
 
 /// An estimate is said without its bound where that is so close.
@@ -150,23 +150,23 @@ pub(super) fn behind(risk: Option<&AtRisk>) -> Option<String> {
 }
 
 /// What a failover cost: `at most the last 0.03 s of writes, 335 B, lost (certain as of ...)`.
-pub(super) fn by(lost: Lost, from: &str, clock: Clock<'_>) -> Line {
+pub(super) fn by(lost: WriteLoss, from: &str, clock: Clock<'_>) -> Line {
     let least = |size: Option<Bytes>| {
         size.map_or_else(String::new, |size| {
             format!(", at least {}", bytes(size, Rounding::Down))
         })
     };
     match lost {
-        Lost::Exactly(Bytes::ZERO) => Line::words("nothing lost"),
-        Lost::Exactly(size) => Line::words(format!(
+        WriteLoss::Exactly(Bytes::ZERO) => Line::words("nothing lost"),
+        WriteLoss::Exactly(size) => Line::words(format!(
             "{} that {from} had written are not on the new master",
             bytes(size, Rounding::Nearest)
         )),
-        Lost::AtLeast(size) => Line::words(format!(
+        WriteLoss::AtLeast(size) => Line::words(format!(
             "at least {} lost; the rest is not known until {from} answers",
             bytes(size, Rounding::Down)
         )),
-        Lost::AtMost {
+        WriteLoss::AtMost {
             lag,
             as_of,
             at_least: None,
@@ -175,7 +175,7 @@ pub(super) fn by(lost: Lost, from: &str, clock: Clock<'_>) -> Line {
             let line = Line::words("nothing lost that was written by ").at(as_of, clock);
             line.and(format!("; what {from} wrote after that is not known"))
         }
-        Lost::AtMost {
+        WriteLoss::AtMost {
             lag,
             bytes,
             as_of,
@@ -188,14 +188,16 @@ pub(super) fn by(lost: Lost, from: &str, clock: Clock<'_>) -> Line {
             let line = Line::words(format!("{amount}{comma} lost (certain as of "));
             line.at(as_of, clock).and(")")
         }
-        Lost::Within { lag, at_least } => {
+        WriteLoss::Within { lag, at_least } => {
             let least = least(at_least);
             let most = span(lag, Rounding::Up);
             Line::words(format!(
                 "lost is what {from} wrote in its last {most}{least} and the new master lacked"
             ))
         }
-        Lost::Unknown => Line::words(format!("what was lost is not known until {from} answers")),
+        WriteLoss::Unknown => {
+            Line::words(format!("what was lost is not known until {from} answers"))
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use super::line::Line;
 use super::words::{Clock, Rounding, bytes, span};
 use super::{Ended, lasted, lasting, loss, stretch};
 use crate::alert::{
-    AlertSnapshot, AtRisk, Backlog, Details, DivergedFacts, Recovery, ResolveReason, Resync, Rule,
-    Worst,
+    AlertSnapshot, AtRisk, BacklogHeadroom, Details, DivergedFacts, Recovery, ResolveReason,
+    Resync, Rule, Worst,
 };
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::PairState;
@@ -32,7 +32,7 @@ pub struct PairNews<'a> {
     /// What would be lost if the master's datacenter failed.
     pub at_risk: Option<&'a AtRisk>,
     /// What is left of the backlog.
-    pub backlog: Option<&'a Backlog>,
+    pub backlog: Option<&'a BacklogHeadroom>,
 }
 
 /// How long a stretch of catching up is not worth its number.

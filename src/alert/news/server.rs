@@ -3,7 +3,7 @@
 use super::line::Line;
 use super::words::{Clock, Rounding, count, names, span};
 use super::{Ended, lasting, loss, stretch};
-use crate::alert::{AlertSnapshot, AtRisk, Details, Quantity, Service, ServiceRole};
+use crate::alert::{AlertSnapshot, AtRisk, Details, Quantity, ServedPair, ServiceRole};
 use crate::model::PollError;
 
 /// Names of pairs in one sentence.
@@ -39,7 +39,7 @@ pub(super) fn subject(alert: &AlertSnapshot) -> String {
 }
 
 /// The names of the pairs that the server is this to, each once.
-fn pair_names(services: &[Service], role: ServiceRole) -> Vec<&str> {
+fn pair_names(services: &[ServedPair], role: ServiceRole) -> Vec<&str> {
     let own = services.iter().filter(|service| service.role == role);
     let mut names: Vec<&str> = own.map(|service| service.pair.as_str()).collect();
     names.dedup();
@@ -146,7 +146,7 @@ pub(super) fn full_syncs(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
         .filter(|service| service.role == ServiceRole::Master);
     let under_way = given.filter_map(|service| {
         let sync = service.sync?;
-        let Service { pair, peer, .. } = service;
+        let ServedPair { pair, peer, .. } = service;
         Some(format!("{pair}: full sync to {peer}: {sync}. "))
     });
     let under_way: String = under_way.take(MAX_NAMES).collect();

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::alert::{
-    AlertContext, AlertIdentity, AlertStatus, AtRisk, Backlog, Bounds, Details, DivergedFacts,
-    FailoverFacts, Labels, Lost, Measured, Quantity, Reading, Recovery, Resync, Service,
-    ServiceRole, Worst,
+    AlertContext, AlertIdentity, AlertStatus, AtRisk, BacklogHeadroom, Bounds, Details,
+    DivergedFacts, FailoverFacts, Labels, Measured, Quantity, Reading, Recovery, Resync,
+    ServedPair, ServiceRole, Worst, WriteLoss,
 };
 use crate::config::Severity;
 use crate::model::{Bytes, PollError, ReplicationId, Span, WallTime};
@@ -48,7 +48,7 @@ fn alert(rule: Rule, labels: &[(&str, &str)], context: AlertContext) -> AlertSna
         threshold: Quantity::Seconds(Span::from_secs(60)),
         peak: None,
         context: Arc::new(context),
-        hold: None,
+        muted_by: None,
         recovering: false,
         series: None,
         decision: None,
@@ -112,7 +112,7 @@ fn stalled() -> AlertContext {
         fault_since: Some(at(NOW - 60)),
         fault_state: Some("stalled"),
         at_risk: Some(risk(60, 1_048_576)),
-        backlog: Some(Backlog {
+        backlog: Some(BacklogHeadroom {
             headroom: Bytes::new(15_000_000),
             lasts: Some(Span::from_secs(850)),
         }),
@@ -143,7 +143,7 @@ fn a_stall_says_since_when_what_would_be_lost_and_how_long_the_backlog_lasts() {
 
 #[test]
 fn a_link_that_is_down_says_when_only_a_full_resync_helps() {
-    let overflowed = Some(Backlog {
+    let overflowed = Some(BacklogHeadroom {
         headroom: Bytes::ZERO,
         lasts: None,
     });
@@ -330,8 +330,8 @@ fn two_masters_are_named_and_so_is_the_one_that_loses() {
     );
 }
 
-fn service(role: ServiceRole, pair: &str, at_risk: AtRisk) -> Service {
-    Service {
+fn service(role: ServiceRole, pair: &str, at_risk: AtRisk) -> ServedPair {
+    ServedPair {
         role,
         pair: pair.to_owned(),
         peer_dc: "dc2".to_owned(),
@@ -341,7 +341,7 @@ fn service(role: ServiceRole, pair: &str, at_risk: AtRisk) -> Service {
     }
 }
 
-fn silent(services: Vec<Service>, error: Option<PollError>) -> AlertContext {
+fn silent(services: Vec<ServedPair>, error: Option<PollError>) -> AlertContext {
     AlertContext {
         fault_since: Some(at(NOW - 65)),
         services,
@@ -419,7 +419,7 @@ fn a_dead_replica_says_what_its_pair_would_lose_and_a_server_that_is_back_whethe
     assert!(back(NOW).ends_with("it is another process: it was restarted."));
 }
 
-fn failover(lost: Lost) -> AlertContext {
+fn failover(lost: WriteLoss) -> AlertContext {
     AlertContext {
         details: Some(Details::Failover(FailoverFacts {
             from: "127.1.0.10:17100".to_owned(),
@@ -434,7 +434,7 @@ fn failover(lost: Lost) -> AlertContext {
     }
 }
 
-fn of_failover(lost: Lost, count: u64) -> AlertSnapshot {
+fn of_failover(lost: WriteLoss, count: u64) -> AlertSnapshot {
     let mut alert = alert(Rule::Failover, &[("pair", "orders")], failover(lost));
     alert.value = Measured::from(Reading::exact(count));
     alert
@@ -444,24 +444,24 @@ fn of_failover(lost: Lost, count: u64) -> AlertSnapshot {
 fn f11_a_failover_is_one_sentence_with_the_best_statement_about_the_loss() {
     let begin = "orders: failover, 127.2.0.10:17101 (dc2) took over from 127.1.0.10:17100 (dc1) at \
                  06:43:28 UTC; ";
-    let known = Lost::AtMost {
+    let known = WriteLoss::AtMost {
         lag: Span::from_millis(24),
         bytes: Some(Bytes::new(335)),
         as_of: at(NOW - 66),
         at_least: None,
     };
-    let within = Lost::Within {
+    let within = WriteLoss::Within {
         lag: Span::from_secs(3),
         at_least: Some(Bytes::new(9)),
     };
     let cases = [
-        (Lost::Exactly(Bytes::ZERO), "nothing lost."),
+        (WriteLoss::Exactly(Bytes::ZERO), "nothing lost."),
         (
-            Lost::Exactly(Bytes::new(9)),
+            WriteLoss::Exactly(Bytes::new(9)),
             "9 B that 127.1.0.10:17100 had written are not on the new master.",
         ),
         (
-            Lost::AtLeast(Bytes::new(9)),
+            WriteLoss::AtLeast(Bytes::new(9)),
             "at least 9 B lost; the rest is not known until 127.1.0.10:17100 answers.",
         ),
         (
@@ -474,7 +474,7 @@ fn f11_a_failover_is_one_sentence_with_the_best_statement_about_the_loss() {
              lacked.",
         ),
         (
-            Lost::AtMost {
+            WriteLoss::AtMost {
                 lag: Span::ZERO,
                 bytes: Some(Bytes::ZERO),
                 as_of: at(NOW - 66),
@@ -484,7 +484,7 @@ fn f11_a_failover_is_one_sentence_with_the_best_statement_about_the_loss() {
              is not known.",
         ),
         (
-            Lost::Unknown,
+            WriteLoss::Unknown,
             "what was lost is not known until 127.1.0.10:17100 answers.",
         ),
     ];
@@ -497,7 +497,7 @@ fn f11_a_failover_is_one_sentence_with_the_best_statement_about_the_loss() {
         "{three}"
     );
     let ended = over(
-        of_failover(Lost::Exactly(Bytes::ZERO), 0),
+        of_failover(WriteLoss::Exactly(Bytes::ZERO), 0),
         ResolveReason::Cleared,
     );
     assert_eq!(

@@ -173,7 +173,7 @@ mod tests {
     use crate::config::Severity;
     use crate::report::testing::{pair, report};
     use crate::report::{
-        AlertBrief, AlertsReport, CauseReport, DeliveryReport, SubjectReport, Unit,
+        AlertBrief, AlertsReport, DeliveryReport, InhibitorReport, SubjectReport, ValueUnit,
     };
 
     const LINK_DOWN: &str = "RedisCrossDcLinkDown";
@@ -192,7 +192,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "alertname": LINK_DOWN, "severity": "critical", "state": state, "recovering": false,
             "labels": {"pair": "orders", "replica": replica, "source_dc": "dc1", "target_dc": "dc2"},
-            "summary": "", "value": null, "lower": null, "upper": null, "unit": Unit::Seconds, "threshold": 60.0,
+            "summary": "", "value": null, "lower": null, "upper": null, "unit": ValueUnit::Seconds, "threshold": 60.0,
             "peak": null, "started_timestamp": BEGAN, "resolved_timestamp": null,
             "resolve_reason": null, "last_sample_timestamp": null, "fingerprint": "0", "reason": null,
             "master": null, "silenced_by": null, "maintenance": null, "caused_by": null,
@@ -285,7 +285,7 @@ mod tests {
         silenced.silenced_by = Some("00ff".to_owned());
         assert!(last(silenced).ends_with("; silenced by 00ff"));
         let mut inhibited = firing;
-        inhibited.caused_by = Some(CauseReport {
+        inhibited.caused_by = Some(InhibitorReport {
             alertname: "RedisCrossDcServerUnreachable".to_owned(),
             labels: Labels::new(),
             fingerprint: "1".to_owned(),

@@ -99,7 +99,7 @@ fn look(global: &Global, url: String, why: String) -> Result<Seen, Exit> {
         Exit::Unknown
     })?;
     Ok(Seen {
-        report: PairsReport::of(&snapshot, clock::now()),
+        report: PairsReport::new(&snapshot, clock::now()),
         source: Source::Servers { url, why },
         alerts: None,
         deliveries: None,

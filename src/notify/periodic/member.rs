@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::LOOK;
 use super::teller::Teller;
-use crate::alert::{AlertSnapshot, AlertState, Causes, ListedAlert, wants};
+use crate::alert::{AlertSnapshot, AlertState, Inhibitors, ListedAlert, wants};
 use crate::clock;
 use crate::config::{ReceiverKind, ReceiverSettings};
 use crate::http_client::HttpClient;
@@ -91,7 +91,7 @@ fn seen_by(
     listed: &[ListedAlert],
     now: Timestamp,
 ) -> (Vec<Firing>, Vec<Arc<AlertSnapshot>>) {
-    let causes = Causes::seen_by(&config.settings, listed, now, config.group_wait);
+    let inhibitors = Inhibitors::seen_by(&config.settings, listed, now, config.group_wait);
     let mut firing = Vec::new();
     let mut over = Vec::new();
     for ListedAlert { state, alert, .. } in listed {
@@ -101,7 +101,8 @@ fn seen_by(
             AlertState::Resolved => over.push(alert),
             AlertState::Firing | AlertState::Recovering => {
                 if wants(&config.settings, &alert) {
-                    let quiet = alert.hold.is_some() || alert.recovering || causes.explain(&alert);
+                    let quiet =
+                        alert.muted_by.is_some() || alert.recovering || inhibitors.inhibit(&alert);
                     firing.push(Firing { alert, quiet });
                 }
             }

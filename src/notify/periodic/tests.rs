@@ -116,7 +116,7 @@ fn listed(state: AlertState, alert: &Arc<AlertSnapshot>) -> ListedAlert {
     ListedAlert {
         state,
         alert: Arc::clone(alert),
-        caused_by: None,
+        inhibited_by: None,
     }
 }
 

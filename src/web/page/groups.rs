@@ -151,7 +151,7 @@ mod tests {
     /// A report of as many alerts about servers, all alike.
     fn alike(count: usize) -> AlertsReport {
         let (fleet, now) = fleet(Scene::MasterLost);
-        let mut report = AlertsReport::of(&fleet, now);
+        let mut report = AlertsReport::new(&fleet, now);
         let one = report.alerts.remove(0);
         report.alerts = (0..count)
             .map(|n| {

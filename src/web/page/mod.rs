@@ -145,7 +145,7 @@ pub(super) fn render(
     now: Timestamp,
     filter: &Filter,
 ) -> askama::Result<Vec<u8>> {
-    let (pairs, alerts) = (PairsReport::of(fleet, now), AlertsReport::of(fleet, now));
+    let (pairs, alerts) = (PairsReport::new(fleet, now), AlertsReport::new(fleet, now));
     Page::new(fleet, (&pairs, &alerts), now, filter)
         .render()
         .map(String::into_bytes)
@@ -168,7 +168,7 @@ impl Page {
             .iter()
             .filter(|server| server.up == Some(false));
         let links = report.links();
-        let deliveries = DeliveriesReport::of(fleet, now);
+        let deliveries = DeliveriesReport::new(fleet, now);
         let found = report.places_worst_first();
         let found: Vec<usize> = found
             .into_iter()
@@ -177,7 +177,7 @@ impl Page {
         let pager = Pager::new(filter, found.len(), report.pairs.len());
         let row = |place: &usize| {
             let spark = fleet.pairs.get(*place).and_then(|pair| {
-                Spark::new(&HistoryReport::of(
+                Spark::new(&HistoryReport::new(
                     fleet,
                     pair,
                     now - Range::Minutes.span(),

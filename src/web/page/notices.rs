@@ -89,7 +89,7 @@ mod tests {
     use crate::report::testing::{Scene, fleet};
 
     fn texts(fleet: &FleetSnapshot, now: Timestamp) -> Vec<String> {
-        let exporter = ExporterReport::of(fleet, now);
+        let exporter = ExporterReport::new(fleet, now);
         let notices = notices(fleet, &exporter, now);
         notices.into_iter().map(|notice| notice.text).collect()
     }

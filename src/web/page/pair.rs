@@ -124,8 +124,8 @@ pub(in crate::web) fn render(
 ) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
     let (place, pair) = find(fleet, view).ok_or(PairGone)?;
     let report = &PairReport::at(fleet, place, now).ok_or(PairGone)?;
-    let alerts = AlertsReport::of(fleet, now);
-    let history = HistoryReport::of(fleet, pair, now - view.range.span(), now);
+    let alerts = AlertsReport::new(fleet, now);
+    let history = HistoryReport::new(fleet, pair, now - view.range.span(), now);
     let about = alerts
         .alerts
         .iter()
@@ -295,7 +295,7 @@ fn servers((fleet, now): (&FleetSnapshot, Timestamp), of: &PairSnapshot) -> Vec<
     ];
     let cards = all
         .into_iter()
-        .filter_map(|(role, addr)| Some((role, ServerReport::of(fleet, is(addr)?, now))));
+        .filter_map(|(role, addr)| Some((role, ServerReport::new(fleet, is(addr)?, now))));
     cards
         .map(|(role, server)| ServerCard::new(role, &server))
         .collect()
@@ -338,7 +338,7 @@ impl ChangeRow {
     fn new(change: &ChangeReport) -> Self {
         Self {
             at: Moment::from_unix(change.timestamp),
-            level: Level::of_state(change.state).label(),
+            level: Level::from_state(change.state).label(),
             state: change.state.label(),
             reason: change.reason.clone(),
         }

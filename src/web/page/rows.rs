@@ -7,7 +7,7 @@ use crate::alert::{Labels, SilenceRecord, SilenceState};
 use crate::monitor::{FleetSnapshot, Happening, What};
 use crate::report::{
     AlertReport, DeadLetterReport, DeliveryReport, FailoverReport, FailoversReport,
-    HappeningReport, LastKnownReport, Level, ListedState, PairReport, ReceiverReport,
+    JournalEntryReport, LastKnownReport, Level, ListedState, PairReport, ReceiverReport,
     SentinelReport, SentinelsReport, ServerReport, amount_text, bytes_text, lag_text, seconds_text,
     utc_text,
 };
@@ -535,8 +535,8 @@ fn last_certain(known: LastKnownReport) -> String {
 
 impl HappeningRow {
     pub(super) fn new(fleet: &FleetSnapshot, happening: &Happening) -> Self {
-        match HappeningReport::of(fleet, happening) {
-            HappeningReport::State {
+        match JournalEntryReport::new(fleet, happening) {
+            JournalEntryReport::State {
                 timestamp,
                 pair,
                 replica,
@@ -545,7 +545,7 @@ impl HappeningRow {
                 reason,
             } => Self {
                 at: Moment::from_unix(timestamp),
-                level: Level::of_state(state).label(),
+                level: Level::from_state(state).label(),
                 what: format!(
                     "{} → {}",
                     from.map_or(NOT_KNOWN, |from| from.label()),
@@ -555,7 +555,7 @@ impl HappeningRow {
                 about: format!("{pair}, replica {replica}"),
                 reason,
             },
-            HappeningReport::Alert {
+            JournalEntryReport::Alert {
                 timestamp,
                 change,
                 alert,

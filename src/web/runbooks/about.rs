@@ -73,7 +73,7 @@ impl About {
     fn server(fleet: &FleetSnapshot, now: Timestamp, addr: &str) -> Option<Self> {
         let mut servers = fleet.servers.iter();
         let server = servers.find(|server| server.meta.addr.to_string() == addr)?;
-        let report = ServerReport::of(fleet, server, now);
+        let report = ServerReport::new(fleet, server, now);
         let answers = match (report.up, report.reason) {
             (Some(true), _) => "it answers".to_owned(),
             (Some(false), Some(reason)) => reason,

@@ -52,7 +52,7 @@ impl Timeline {
             Some(Run {
                 x: x.min(frame.right() - 1.0),
                 width,
-                level: Level::of_state(state).label(),
+                level: Level::from_state(state).label(),
                 state: state.label(),
                 label: fits.then(|| state.label()),
                 words: format!(

@@ -8,36 +8,36 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::alert::{AlertKey, Cause, Labels, Rule, Target, TargetKind};
+use crate::alert::{AlertKey, AlertTarget, Inhibitor, Labels, Rule, TargetKind};
 use crate::config::{NotifySettings, Severity};
 use crate::model::ServerAddr;
 use crate::topology::{Pair, Topology};
 
 /// The causes of one pair's alerts.
 #[derive(Debug, Default)]
-pub(super) struct PairCauses {
+pub(super) struct PairInhibitors {
     /// Of a lag, in seconds or bytes.
-    pub(super) lag: Arc<[Cause]>,
+    pub(super) lag: Arc<[Inhibitor]>,
     /// Of a link that is down or stalled.
-    pub(super) link: Arc<[Cause]>,
+    pub(super) link: Arc<[Inhibitor]>,
     /// Of a lag that nobody knows.
-    pub(super) unknown: Arc<[Cause]>,
+    pub(super) unknown: Arc<[Inhibitor]>,
     /// Of two histories.
-    pub(super) diverged: Arc<[Cause]>,
+    pub(super) diverged: Arc<[Inhibitor]>,
     /// Of a history that the master lost.
-    pub(super) history_lost: Arc<[Cause]>,
+    pub(super) history_lost: Arc<[Inhibitor]>,
 }
 
 /// The alerts about servers that explain those about pairs.
 #[derive(Debug)]
-pub(super) struct ServerCauses<'a> {
+pub(super) struct ServerInhibitors<'a> {
     /// That a server does not answer.
     pub(super) unreachable: &'a BTreeMap<ServerAddr, AlertKey>,
     /// That this exporter has no access to it.
     pub(super) faults: &'a BTreeMap<ServerAddr, AlertKey>,
 }
 
-impl ServerCauses<'_> {
+impl ServerInhibitors<'_> {
     /// The alerts about the server at `addr`.
     fn keys(&self, addr: &ServerAddr) -> impl Iterator<Item = AlertKey> + use<> {
         let both = [self.unreachable.get(addr), self.faults.get(addr)];
@@ -45,14 +45,14 @@ impl ServerCauses<'_> {
     }
 }
 
-impl PairCauses {
+impl PairInhibitors {
     /// The causes of the alerts of `pair`, whose link has the alert `link_down` and whose master's
     /// history the alert `history_lost`.
     pub(super) fn of(
         pair: &Pair,
         link_down: &AlertKey,
         history_lost: &AlertKey,
-        servers: &ServerCauses<'_>,
+        servers: &ServerInhibitors<'_>,
         topology: &Topology,
     ) -> Self {
         let replica = &pair.key.replica;
@@ -69,10 +69,10 @@ impl PairCauses {
         let masters = [&pair.top, &pair.master]
             .into_iter()
             .flat_map(|addr| servers.keys(addr));
-        let certainly = |key| cause(key, Severity::Critical);
+        let certainly = |key| inhibitor(key, Severity::Critical);
         let lost = certainly(history_lost.clone());
         let cut_off = cut_off.map(certainly);
-        let above: Vec<Cause> = cut_off
+        let above: Vec<Inhibitor> = cut_off
             .clone()
             .into_iter()
             .chain(masters.map(certainly))
@@ -80,10 +80,11 @@ impl PairCauses {
             .collect();
         let replica = |up_to| {
             let keys = servers.keys(replica);
-            keys.map(move |key| cause(key, up_to)).collect::<Vec<_>>()
+            keys.map(move |key| inhibitor(key, up_to))
+                .collect::<Vec<_>>()
         };
-        let down = || cause(link_down.clone(), Severity::Critical);
-        let all = |replica: Vec<Cause>, link: Option<Cause>| {
+        let down = || inhibitor(link_down.clone(), Severity::Critical);
+        let all = |replica: Vec<Inhibitor>, link: Option<Inhibitor>| {
             above.iter().cloned().chain(replica).chain(link).collect()
         };
         Self {
@@ -104,30 +105,30 @@ pub(super) fn isolated() -> AlertKey {
 /// The causes of the full syncs that each master gives: that it lost the history of its pairs.
 pub(super) fn of_full_syncs<'a>(
     pairs: impl Iterator<Item = (&'a ServerAddr, &'a AlertKey)>,
-) -> BTreeMap<ServerAddr, Arc<[Cause]>> {
-    let mut causes: BTreeMap<ServerAddr, Vec<Cause>> = BTreeMap::new();
+) -> BTreeMap<ServerAddr, Arc<[Inhibitor]>> {
+    let mut inhibitors: BTreeMap<ServerAddr, Vec<Inhibitor>> = BTreeMap::new();
     for (master, history_lost) in pairs {
-        let lost = cause(history_lost.clone(), Severity::Critical);
-        causes.entry(master.clone()).or_default().push(lost);
+        let lost = inhibitor(history_lost.clone(), Severity::Critical);
+        inhibitors.entry(master.clone()).or_default().push(lost);
     }
-    causes
+    inhibitors
         .into_iter()
-        .map(|(master, causes)| (master, causes.into()))
+        .map(|(master, inhibitors)| (master, inhibitors.into()))
         .collect()
 }
 
 /// The causes of each remote server's alert; those of local ones have none.
-pub(super) fn of_remote_servers() -> Arc<[Cause]> {
-    [cause(isolated(), Severity::Critical)].into()
+pub(super) fn of_remote_servers() -> Arc<[Inhibitor]> {
+    [inhibitor(isolated(), Severity::Critical)].into()
 }
 
-const fn cause(key: AlertKey, up_to: Severity) -> Cause {
-    Cause { key, up_to }
+const fn inhibitor(key: AlertKey, up_to: Severity) -> Inhibitor {
+    Inhibitor { key, up_to }
 }
 
 /// Everything that there could be an alert about, as far as the configuration says.
-pub(super) fn targets(topology: &Topology, notify: &NotifySettings) -> Vec<Target> {
-    let of_alert = |kind, labels: Labels, extra: Arc<Labels>| Target {
+pub(super) fn targets(topology: &Topology, notify: &NotifySettings) -> Vec<AlertTarget> {
+    let of_alert = |kind, labels: Labels, extra: Arc<Labels>| AlertTarget {
         kind,
         labels: Arc::new(labels),
         extra,

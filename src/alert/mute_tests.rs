@@ -9,8 +9,8 @@ use proptest::sample::select;
 
 use super::testing::{GROUP_INTERVAL, GROUP_WAIT, Simulation, at, firing, key, receiver, settings};
 use super::{
-    Affected, AlertContext, AlertKey, AlertSnapshot, AlertStatus, Cause, HeldBack, Hold, Labels,
-    NotifyReason, Rule, SilenceId, Target, TargetKind,
+    Affected, AlertContext, AlertKey, AlertSnapshot, AlertStatus, AlertTarget, Inhibitor, Labels,
+    MutedBy, NotifyReason, Rule, SilenceId, Suppression, TargetKind,
 };
 use crate::config::{NotifySettings, RepageOn, Severity};
 use crate::model::Span;
@@ -38,13 +38,13 @@ fn of_server(severity: Severity, status: AlertStatus) -> Arc<AlertSnapshot> {
 
 /// A lag that the server's alert explains up to a severity.
 fn explained(pair: &str, severity: Severity, up_to: Severity) -> Arc<AlertSnapshot> {
-    let causes = [Cause {
+    let inhibitors = [Inhibitor {
         key: server_key(),
         up_to,
     }]
     .into();
     let context = Arc::new(AlertContext {
-        causes,
+        inhibitors,
         ..AlertContext::default()
     });
     Arc::new(AlertSnapshot {
@@ -54,9 +54,9 @@ fn explained(pair: &str, severity: Severity, up_to: Severity) -> Arc<AlertSnapsh
 }
 
 fn held(pair: &str, severity: Severity) -> Arc<AlertSnapshot> {
-    let hold = Some(Hold::Silence(SilenceId("0123456789abcdef".into())));
+    let muted_by = Some(MutedBy::Silence(SilenceId("0123456789abcdef".into())));
     Arc::new(AlertSnapshot {
-        hold,
+        muted_by,
         ..firing(pair, severity)
     })
 }
@@ -85,8 +85,8 @@ fn said(simulation: &Simulation) -> Vec<String> {
     simulation.said.iter().map(line).collect()
 }
 
-fn why_quiet(simulation: &Simulation) -> Vec<HeldBack> {
-    simulation.held_back.iter().map(|(_, why)| *why).collect()
+fn why_quiet(simulation: &Simulation) -> Vec<Suppression> {
+    simulation.suppressed.iter().map(|(_, why)| *why).collect()
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn an_effect_is_held_back_while_its_cause_fires() {
         "5005 chat first LagHigh 1",
     ];
     assert_eq!(said(&simulation), expected);
-    assert_eq!(why_quiet(&simulation), [HeldBack::Caused]);
+    assert_eq!(why_quiet(&simulation), [Suppression::Inhibited]);
 }
 
 #[test]
@@ -144,7 +144,11 @@ fn an_effect_that_was_told_stays_open_without_repeats_and_resolves_by_itself() {
         "4000 chat resolved LagHigh 1",
     ];
     assert_eq!(said(&simulation), expected);
-    assert_eq!(why_quiet(&simulation), [HeldBack::Caused], "the repetition");
+    assert_eq!(
+        why_quiet(&simulation),
+        [Suppression::Inhibited],
+        "the repetition"
+    );
 }
 
 #[test]
@@ -196,7 +200,7 @@ fn a_silenced_alert_is_told_once_the_silence_is_over() {
         (1, Warning),
         "b is still silenced"
     );
-    assert_eq!(why_quiet(&simulation), [HeldBack::Silenced; 2]);
+    assert_eq!(why_quiet(&simulation), [Suppression::Silenced; 2]);
 }
 
 #[test]
@@ -214,7 +218,7 @@ fn the_resolve_of_what_was_told_goes_out_under_a_silence() {
     );
     assert_eq!(
         why_quiet(&simulation),
-        [HeldBack::Silenced; 2],
+        [Suppression::Silenced; 2],
         "the escalation and the repetition"
     );
 }
@@ -270,10 +274,10 @@ fn a_message_says_how_many_of_how_many() {
     );
 }
 
-fn target(pair: &str, target_dc: &str) -> Target {
+fn target(pair: &str, target_dc: &str) -> AlertTarget {
     let mut labels = (*key(pair).identity().labels).clone();
     labels.insert("target_dc".to_owned(), target_dc.to_owned());
-    Target {
+    AlertTarget {
         kind: TargetKind::Pair,
         labels: Arc::new(labels),
         extra: Arc::default(),
@@ -439,9 +443,9 @@ impl World {
 
     fn alert(&self, index: usize, severity: Severity) -> Arc<AlertSnapshot> {
         let hushed = self.hushed.get(&index).copied().unwrap_or_default();
-        let hold = hushed.then(|| Hold::Maintenance("w".into()));
+        let muted_by = hushed.then(|| MutedBy::Maintenance("w".into()));
         Arc::new(AlertSnapshot {
-            hold,
+            muted_by,
             ..(*explained(["a", "b", "c"][index], severity, Warning)).clone()
         })
     }

@@ -13,28 +13,28 @@ pub use silences::{
     MAX_SILENCES, NewSilence, Silence, SilenceError, SilenceRecord, SilenceState, Silences,
 };
 
-use super::{AlertSnapshot, Hold};
+use super::{AlertSnapshot, MutedBy};
 use crate::config::MaintenanceWindow;
 use crate::model::WallTime;
 
 /// Silences and maintenance windows, and which of them are in force.
 #[derive(Clone, Debug, Default)]
-pub struct Quiet {
+pub struct Mutes {
     /// The silences.
     pub silences: Silences,
     maintenance: Maintenance,
-    in_force: InForce,
+    active: ActiveSet,
     changed: bool,
 }
 
 /// What is in force at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct InForce {
+struct ActiveSet {
     silences: Vec<super::SilenceId>,
     windows: Vec<usize>,
 }
 
-impl Quiet {
+impl Mutes {
     /// No silences yet, and these windows.
     pub fn new(windows: &[MaintenanceWindow]) -> Self {
         Self {
@@ -51,32 +51,32 @@ impl Quiet {
 
     /// Looks at the clock. Returns whether something else is in force than before.
     pub fn turn(&mut self, now: WallTime) -> bool {
-        let in_force = InForce {
+        let active = ActiveSet {
             silences: self.silences.active(now),
             windows: self.maintenance.open(now),
         };
-        let changed = std::mem::take(&mut self.changed) || in_force != self.in_force;
-        self.in_force = in_force;
+        let changed = std::mem::take(&mut self.changed) || active != self.active;
+        self.active = active;
         changed
     }
 
     /// What in force keeps the alert from being told: a silence before a window.
-    pub fn hold_of(&self, alert: &AlertSnapshot) -> Option<Hold> {
+    pub fn mute_for(&self, alert: &AlertSnapshot) -> Option<MutedBy> {
         let label = |name: &str| alert.label(name);
         let silence = self
             .silences
-            .find(&self.in_force.silences, label)
+            .find(&self.active.silences, label)
             .cloned()
-            .map(Hold::Silence);
+            .map(MutedBy::Silence);
         silence.or_else(|| {
             self.maintenance
-                .find(&self.in_force.windows, label)
-                .map(Hold::Maintenance)
+                .find(&self.active.windows, label)
+                .map(MutedBy::Maintenance)
         })
     }
 
     /// The names of the windows in force.
     pub fn open_windows(&self) -> Vec<std::sync::Arc<str>> {
-        self.maintenance.names(&self.in_force.windows)
+        self.maintenance.names(&self.active.windows)
     }
 }
