@@ -11,7 +11,7 @@ use super::failover::EntryFailovers;
 use super::faults::ReloadFailure;
 use super::isolation::Isolation;
 use super::journal::Journal;
-use crate::alert::news::{Clock, Line, PairNews, pair_line};
+use crate::alert::news::{Clock, PairNews, Sentence, pair_line};
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::model::{
     Bytes, ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime,
@@ -210,7 +210,7 @@ impl FleetSnapshot {
 impl PairSnapshot {
     /// One line about the pair as of `now`: its state and since when, and what would be lost. The
     /// alerts about it say the same.
-    pub fn line(&self, seen: &Assessment, now: Timestamp, anchor: &ClockAnchor) -> Line {
+    pub fn line(&self, seen: &Assessment, now: Timestamp, anchor: &ClockAnchor) -> Sentence {
         let meta = &self.meta;
         let [pair, source_dc, target_dc, replica] = [
             meta.key.name.to_string(),

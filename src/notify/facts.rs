@@ -1,6 +1,6 @@
 //! What is known about one alert, in words.
 
-use crate::alert::news::{self, Clock, Line};
+use crate::alert::news::{self, Clock, Sentence};
 use crate::alert::{
     AlertIdentity, AlertSnapshot, Labels, Measured, Quantity, ResolveReason, Rule, TargetKind,
 };
@@ -14,7 +14,7 @@ pub struct Fact {
     /// The same in lower case with underscores, for machines.
     pub key: &'static str,
     /// What is known, in one line.
-    pub text: Line,
+    pub text: Sentence,
 }
 
 /// The keys of all facts.
@@ -121,7 +121,7 @@ pub fn facts(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Vec
     let context = &alert.context;
     let rule = alert.identity.rule;
     let clock = Clock { now, anchor };
-    let words = |text: String| Some(Line::words(text));
+    let words = |text: String| Some(Sentence::words(text));
     let label = |name: &str| alert.identity.labels.get(name).cloned();
     let state = context.state.map(|state| match &context.reason {
         Some(reason) => format!("{state}: {reason}"),
@@ -134,7 +134,7 @@ pub fn facts(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Vec
         .map(|(_, reason)| resolve_reason(rule, reason));
     let last_answer = context.last_sample.map(|at| ago(at, clock));
     let about_pair = rule.target() == TargetKind::Pair;
-    let no_answer = about_pair.then(|| Line::words("none known"));
+    let no_answer = about_pair.then(|| Sentence::words("none known"));
     let extra = (!context.extra_labels.is_empty()).then(|| list(&context.extra_labels));
     let known = [
         (
@@ -144,30 +144,40 @@ pub fn facts(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Vec
         ),
         ("Measured", "value", words(measured(&alert.value))),
         ("Threshold", "threshold", words(threshold)),
-        ("Worst", "peak", alert.peak.map(quantity).map(Line::words)),
+        (
+            "Worst",
+            "peak",
+            alert.peak.map(quantity).map(Sentence::words),
+        ),
         ("Since", "since", Some(since(alert, clock))),
         (
             "Resolved because",
             "resolve_reason",
-            reason.map(Line::words),
+            reason.map(Sentence::words),
         ),
         (
             "State",
             "state",
-            state.or_else(|| context.reason.clone()).map(Line::words),
+            state
+                .or_else(|| context.reason.clone())
+                .map(Sentence::words),
         ),
-        ("Master", "master", context.master.clone().map(Line::words)),
-        ("Replica", "replica", label("replica").map(Line::words)),
-        ("Server", "server", label("server").map(Line::words)),
+        (
+            "Master",
+            "master",
+            context.master.clone().map(Sentence::words),
+        ),
+        ("Replica", "replica", label("replica").map(Sentence::words)),
+        ("Server", "server", label("server").map(Sentence::words)),
         (
             "Has every write up to",
             "last_data",
             context.last_data.map(|at| ago(at, clock)),
         ),
         ("Last answer", "last_sample", last_answer.or(no_answer)),
-        ("Labels", "labels", extra.map(Line::words)),
+        ("Labels", "labels", extra.map(Sentence::words)),
     ];
-    let fact = |(name, key, text): (&'static str, &'static str, Option<Line>)| {
+    let fact = |(name, key, text): (&'static str, &'static str, Option<Sentence>)| {
         let text = text?.in_one_line();
         Some(Fact { name, key, text })
     };
@@ -175,23 +185,27 @@ pub fn facts(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Vec
 }
 
 /// When the fault began and ended, and how long it has lasted.
-fn since(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+fn since(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let began = alert.context.fault_since.unwrap_or(alert.started_at);
     if let Some((at, _)) = alert.resolved {
         let ended = alert.context.fault_until.unwrap_or(at).max(began);
         let lasted = news::length(ended - began);
-        Line::default()
+        Sentence::default()
             .from_to(began, ended, clock)
             .and(format!(" ({lasted})"))
     } else {
         let lasts = news::length(clock.now - began);
-        Line::default().at(began, clock).and(format!(" ({lasts})"))
+        Sentence::default()
+            .at(began, clock)
+            .and(format!(" ({lasts})"))
     }
 }
 
-fn ago(at: Timestamp, clock: Clock<'_>) -> Line {
+fn ago(at: Timestamp, clock: Clock<'_>) -> Sentence {
     let ago = news::length(clock.now - at);
-    Line::default().at(at, clock).and(format!(" ({ago} ago)"))
+    Sentence::default()
+        .at(at, clock)
+        .and(format!(" ({ago} ago)"))
 }
 
 fn list(labels: &Labels) -> String {

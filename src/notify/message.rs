@@ -1,6 +1,6 @@
 //! What is said, before it is known to whom: the same words for every receiver.
 
-use crate::alert::news::{Clock, Line, headline, plight};
+use crate::alert::news::{Clock, Sentence, headline, plight};
 use crate::alert::{AlertSnapshot, AlertStatus, Notification, NotifyReason, Rule};
 use crate::config::{Severity, TemplateSettings};
 use crate::model::{ClockAnchor, Timestamp};
@@ -52,9 +52,9 @@ pub struct Message {
     /// What happened and what would be lost: a few sentences.
     pub summary: String,
     /// The summary, with its instants; `None` where the receiver's own words stand there.
-    pub news: Option<Line>,
+    pub news: Option<Sentence>,
     /// What follows the title's sentence in `news`.
-    pub more_news: Line,
+    pub more_news: Sentence,
     /// The level and all of `news`.
     in_short: String,
     /// The worst alerts, at most [`MAX_DESCRIBED`].
@@ -265,22 +265,22 @@ fn count(notification: &Notification) -> (usize, usize) {
 
 fn time_of(at: Timestamp, anchor: &ClockAnchor) -> String {
     let clock = Clock { now: at, anchor };
-    Line::default().at(at, clock).to_string()
+    Sentence::default().at(at, clock).to_string()
 }
 
 /// What the message says: about one alert all of it, about several how many, and the one that
 /// matters: the new one, or the worst.
-fn group_news(notification: &Notification, anchor: &ClockAnchor) -> Line {
+fn group_news(notification: &Notification, anchor: &ClockAnchor) -> Sentence {
     let said = |alert: &AlertSnapshot| headline(alert, notification.decided_at, anchor);
     let (firing, resolved) = count(notification);
     let line = match notification.alerts.as_slice() {
-        [] => Line::words("Nothing fires."),
+        [] => Sentence::words("Nothing fires."),
         [only] => said(only),
-        [first, ..] if is_up_for_now(notification) => Line::words(format!(
+        [first, ..] if is_up_for_now(notification) => Sentence::words(format!(
             "None of {resolved} alerts of this group fires now. "
         ))
         .and_line(said(first)),
-        [worst, ..] if firing == 0 => Line::words(format!(
+        [worst, ..] if firing == 0 => Sentence::words(format!(
             "All {resolved} alerts of this group resolved. The worst: "
         ))
         .and_line(said(worst).without_resolved()),
@@ -300,9 +300,9 @@ fn group_news(notification: &Notification, anchor: &ClockAnchor) -> Line {
 fn several(
     notification: &Notification,
     (firing, resolved): (usize, usize),
-    worst: Line,
-    said: impl Fn(&AlertSnapshot) -> Line,
-) -> Line {
+    worst: Sentence,
+    said: impl Fn(&AlertSnapshot) -> Sentence,
+) -> Sentence {
     let how_many = how_many(notification, firing);
     let resolved = if resolved > 0 {
         format!(", {resolved} resolved")
@@ -311,7 +311,7 @@ fn several(
     };
     match newest(notification) {
         Some(new) => said(new).and(format!(" In all: {how_many}{resolved}.")),
-        None => Line::words(format!("{how_many}{resolved}. Worst: ")).and_line(worst),
+        None => Sentence::words(format!("{how_many}{resolved}. Worst: ")).and_line(worst),
     }
 }
 

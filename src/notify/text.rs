@@ -2,7 +2,7 @@
 
 use jiff::Timestamp as Instant;
 
-use crate::alert::news::{Line, Piece as LinePiece};
+use crate::alert::news::{Piece as LinePiece, Sentence};
 use crate::model::WallTime;
 
 /// `text` with at most `max` units, the last of which is `…` when something was cut off.
@@ -22,7 +22,7 @@ pub(super) fn slack_escape(text: &str, max: usize) -> String {
 /// `line` escaped as Slack wants it, in at most `max` units. Beside each time stands the same in the
 /// reader's own time zone, which only Slack knows
 /// (<https://docs.slack.dev/messaging/formatting-message-text#date-formatting>).
-pub(super) fn slack_line(line: &Line, max: usize) -> String {
+pub(super) fn slack_line(line: &Sentence, max: usize) -> String {
     let pieces = line.pieces().iter().flat_map(|piece| {
         let local = match piece {
             LinePiece::Words(_) => None,
@@ -141,7 +141,9 @@ mod tests {
             now: anchor.mono,
             anchor: &anchor,
         };
-        let line = Line::words("<down> since ").at(anchor.mono, clock).and("!");
+        let line = Sentence::words("<down> since ")
+            .at(anchor.mono, clock)
+            .and("!");
         let whole =
             "&lt;down&gt; since 22:13:20 UTC (<!date^1700000000^{time_secs}|22:13:20 UTC>)!";
         assert_eq!(slack_line(&line, 200), whole);

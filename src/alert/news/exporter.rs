@@ -1,14 +1,14 @@
 //! The exporter itself: its receivers and its network.
 
-use super::line::Line;
+use super::sentence::Sentence;
 use super::words::{Clock, count};
 use super::{Ended, lasting, server, stretch};
 use crate::alert::{AlertSnapshot, Details};
 
 /// A receiver takes no notifications.
-pub(super) fn receiver_fails(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn receiver_fails(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let name = alert.label("receiver");
-    let line = Line::words(format!("Receiver {name} failing"));
+    let line = Sentence::words(format!("Receiver {name} failing"));
     let line = lasting(line, alert.context.fault_since, clock);
     let reason = alert.context.reason.as_deref();
     // The sentence begins with the name already.
@@ -20,31 +20,31 @@ pub(super) fn receiver_fails(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
 }
 
 /// This exporter has no access to a server: a fault of its own, or the server refuses it.
-pub(super) fn no_access(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn no_access(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let text = format!("{}: no access", server::subject(alert));
-    let line = lasting(Line::words(text), alert.context.fault_since, clock);
+    let line = lasting(Sentence::words(text), alert.context.fault_since, clock);
     line.and(because(alert))
         .and(" Nothing is known of the server meanwhile.")
 }
 
 /// It has access again.
-pub(super) fn access_is_back(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+pub(super) fn access_is_back(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let text = format!(
         "{}: resolved. The exporter had no access ",
         server::subject(alert)
     );
-    stretch(Line::words(text), alert, ended, clock).and(".")
+    stretch(Sentence::words(text), alert, ended, clock).and(".")
 }
 
 /// The new configuration is refused.
-pub(super) fn reload_failed(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
-    let line = Line::words("This exporter has run with its old configuration");
+pub(super) fn reload_failed(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
+    let line = Sentence::words("This exporter has run with its old configuration");
     lasting(line, alert.context.fault_since, clock).and(because(alert))
 }
 
 /// A configuration is taken again.
-pub(super) fn reloaded(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
-    let line = Line::words("This exporter: resolved. The new configuration was refused ");
+pub(super) fn reloaded(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
+    let line = Sentence::words("This exporter: resolved. The new configuration was refused ");
     stretch(line, alert, ended, clock).and(".")
 }
 
@@ -56,15 +56,15 @@ fn because(alert: &AlertSnapshot) -> String {
 }
 
 /// A receiver takes notifications again.
-pub(super) fn receiver_works(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+pub(super) fn receiver_works(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let text = format!("Receiver {}: resolved. Failing ", alert.label("receiver"));
-    stretch(Line::words(text), alert, ended, clock).and(".")
+    stretch(Sentence::words(text), alert, ended, clock).and(".")
 }
 
 /// No server of another datacenter answers this exporter.
-pub(super) fn isolated(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn isolated(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let text = format!("This exporter reaches none of {}", servers(alert));
-    let line = lasting(Line::words(text), alert.context.fault_since, clock);
+    let line = lasting(Sentence::words(text), alert.context.fault_since, clock);
     line.and(
         ". Probably its own network has failed, not the servers: nothing is known of them until \
          it is back.",
@@ -81,10 +81,10 @@ fn servers(alert: &AlertSnapshot) -> String {
 }
 
 /// It reaches them again.
-pub(super) fn connected(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+pub(super) fn connected(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let text = format!(
         "This exporter: resolved. It reached none of {} ",
         servers(alert)
     );
-    stretch(Line::words(text), alert, ended, clock).and(".")
+    stretch(Sentence::words(text), alert, ended, clock).and(".")
 }

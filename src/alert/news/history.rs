@@ -1,6 +1,6 @@
 //! A master that came back without its replication history.
 
-use super::line::Line;
+use super::sentence::Sentence;
 use super::words::{Clock, Rounding, bytes};
 use super::{Ended, pair};
 use crate::alert::{AlertSnapshot, Details};
@@ -8,21 +8,21 @@ use crate::model::Bytes;
 use crate::replication::{HistoryLoss, Kept, ReplicaCopy};
 
 /// What the master lost, what the replica still has, and how to keep it.
-pub(super) fn lost(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn lost(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let subject = pair::subject(&pair::news(alert));
     let Some(loss) = details(alert) else {
         let text = format!("{subject}: the master came back without its replication history.");
-        return Line::words(text);
+        return Sentence::words(text);
     };
     let master = alert.context.master.as_deref().unwrap_or_default();
-    let line = Line::words(format!("{subject}: master {master} came back "));
+    let line = Sentence::words(format!("{subject}: master {master} came back "));
     what(line, loss, clock).and_line(copy(alert, loss, clock))
 }
 
 /// What was lost in the end.
-pub(super) fn over(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+pub(super) fn over(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let subject = pair::subject(&pair::news(alert));
-    let line = Line::words(format!("{subject}: resolved. "));
+    let line = Sentence::words(format!("{subject}: resolved. "));
     let Some(loss) = details(alert) else {
         return line.and("The pair streams again.");
     };
@@ -46,7 +46,7 @@ fn details(alert: &AlertSnapshot) -> Option<&HistoryLoss> {
 }
 
 /// `EMPTY at 06:53:02 UTC (0 of 1000 keys).`
-fn what(line: Line, loss: &HistoryLoss, clock: Clock<'_>) -> Line {
+fn what(line: Sentence, loss: &HistoryLoss, clock: Clock<'_>) -> Sentence {
     let keys = keys(loss);
     match loss.kept {
         Kept::Nothing if loss.keys_now == Some(0) => {
@@ -83,22 +83,22 @@ fn keys(loss: &HistoryLoss) -> String {
 }
 
 /// What the replica has, and the command that keeps it.
-fn copy(alert: &AlertSnapshot, loss: &HistoryLoss, clock: Clock<'_>) -> Line {
+fn copy(alert: &AlertSnapshot, loss: &HistoryLoss, clock: Clock<'_>) -> Sentence {
     let replica = alert.label("replica");
     let has = match loss.copy {
         ReplicaCopy::Unseen => "had",
         ReplicaCopy::Whole | ReplicaCopy::BeingReplaced => "still has",
         ReplicaCopy::Promoted => "was made a master and has",
         ReplicaCopy::Replaced => {
-            let line = Line::words(format!(" Replica {replica} was overwritten."));
+            let line = Sentence::words(format!(" Replica {replica} was overwritten."));
             return line.and_line(gone(loss, clock));
         }
         ReplicaCopy::NoMore => {
-            let line = Line::words(format!(" Replica {replica} lacked them, too."));
+            let line = Sentence::words(format!(" Replica {replica} lacked them, too."));
             return line.and_line(gone(loss, clock));
         }
     };
-    let line = Line::words(format!(" Replica {replica} {has} the data"));
+    let line = Sentence::words(format!(" Replica {replica} {has} the data"));
     let line = match loss.applied {
         Some(applied) => line.and(" as of ").at(applied.at, clock),
         None => line,
@@ -124,19 +124,19 @@ fn keep_command(replica: &str) -> String {
 }
 
 /// What nobody has any more.
-fn gone(loss: &HistoryLoss, clock: Clock<'_>) -> Line {
+fn gone(loss: &HistoryLoss, clock: Clock<'_>) -> Sentence {
     match loss.kept {
         Kept::Nothing => {
-            let line = Line::words(" Lost: everything written before ");
+            let line = Sentence::words(" Lost: everything written before ");
             line.at(loss.last_answer, clock).and(".")
         }
         Kept::Until { lost, .. } if lost > Bytes::ZERO => {
             let gone = bytes(lost, Rounding::Nearest);
-            Line::words(format!(" Lost: the last {gone} of writes."))
+            Sentence::words(format!(" Lost: the last {gone} of writes."))
         }
-        Kept::Until { .. } => Line::words(" Nothing is lost."),
+        Kept::Until { .. } => Sentence::words(" Nothing is lost."),
         Kept::SomeDataSet | Kept::Unknown => {
-            Line::words(" Lost: what the master had written and not saved.")
+            Sentence::words(" Lost: what the master had written and not saved.")
         }
     }
 }

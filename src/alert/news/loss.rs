@@ -1,6 +1,6 @@
 //! What would be lost.
 
-use super::line::Line;
+use super::sentence::Sentence;
 use super::words::{Clock, Rounding, bytes, span};
 use crate::alert::{AtRisk, Bounds, WriteLoss};
 use crate::model::{Bytes, Span, Timestamp};
@@ -21,11 +21,11 @@ const PROVEN_PART: f64 = 0.1;
 const NOTHING: Span = Span::from_millis(1);
 
 /// ` If dc1 died now: the last 60 s of writes, 1.0 MiB, would be lost.`, after another sentence.
-pub(super) fn if_died(who: &str, risk: Option<&AtRisk>, clock: Clock<'_>) -> Line {
+pub(super) fn if_died(who: &str, risk: Option<&AtRisk>, clock: Clock<'_>) -> Sentence {
     let Some((risk, amount)) = risk.and_then(|risk| Some((risk, amount(risk)?))) else {
-        return Line::default();
+        return Sentence::default();
     };
-    let line = Line::words(format!(" If {who} died now: "));
+    let line = Sentence::words(format!(" If {who} died now: "));
     if let Some(at) = had_everything_at(risk) {
         let line = line.and("nothing that was written by ").at(at, clock);
         return line.and(" would be lost.");
@@ -37,13 +37,13 @@ pub(super) fn if_died(who: &str, risk: Option<&AtRisk>, clock: Clock<'_>) -> Lin
 
 /// ` Failing over to dc2 now loses at most the last 0.03 s of writes, 335 B (certain as of 06:51:11
 /// UTC).`
-pub(super) fn by_failover(to: &str, risk: Option<&AtRisk>, clock: Clock<'_>) -> Line {
+pub(super) fn by_failover(to: &str, risk: Option<&AtRisk>, clock: Clock<'_>) -> Sentence {
     let Some((risk, amount)) = risk.and_then(|risk| Some((risk, amount(risk)?))) else {
-        return Line::words(format!(
+        return Sentence::words(format!(
             " What failing over to {to} now would lose is not known."
         ));
     };
-    let line = Line::words(format!(" Failing over to {to} now loses "));
+    let line = Sentence::words(format!(" Failing over to {to} now loses "));
     if let Some(at) = had_everything_at(risk) {
         return line
             .and("nothing that was written by ")
@@ -60,7 +60,7 @@ fn had_everything_at(risk: &AtRisk) -> Option<Timestamp> {
     risk.as_of.filter(|_| had_everything)
 }
 
-fn as_of(line: Line, risk: &AtRisk, clock: Clock<'_>) -> Line {
+fn as_of(line: Sentence, risk: &AtRisk, clock: Clock<'_>) -> Sentence {
     match risk.as_of {
         Some(at) => line.and(" (certain as of ").at(at, clock).and(")"),
         None => line,
@@ -150,19 +150,19 @@ pub(super) fn behind(risk: Option<&AtRisk>) -> Option<String> {
 }
 
 /// What a failover cost: `at most the last 0.03 s of writes, 335 B, lost (certain as of ...)`.
-pub(super) fn by(lost: WriteLoss, from: &str, clock: Clock<'_>) -> Line {
+pub(super) fn by(lost: WriteLoss, from: &str, clock: Clock<'_>) -> Sentence {
     let least = |size: Option<Bytes>| {
         size.map_or_else(String::new, |size| {
             format!(", at least {}", bytes(size, Rounding::Down))
         })
     };
     match lost {
-        WriteLoss::Exactly(Bytes::ZERO) => Line::words("nothing lost"),
-        WriteLoss::Exactly(size) => Line::words(format!(
+        WriteLoss::Exactly(Bytes::ZERO) => Sentence::words("nothing lost"),
+        WriteLoss::Exactly(size) => Sentence::words(format!(
             "{} that {from} had written are not on the new master",
             bytes(size, Rounding::Nearest)
         )),
-        WriteLoss::AtLeast(size) => Line::words(format!(
+        WriteLoss::AtLeast(size) => Sentence::words(format!(
             "at least {} lost; the rest is not known until {from} answers",
             bytes(size, Rounding::Down)
         )),
@@ -172,7 +172,7 @@ pub(super) fn by(lost: WriteLoss, from: &str, clock: Clock<'_>) -> Line {
             at_least: None,
             ..
         } if lag < NOTHING => {
-            let line = Line::words("nothing lost that was written by ").at(as_of, clock);
+            let line = Sentence::words("nothing lost that was written by ").at(as_of, clock);
             line.and(format!("; what {from} wrote after that is not known"))
         }
         WriteLoss::AtMost {
@@ -185,18 +185,18 @@ pub(super) fn by(lost: WriteLoss, from: &str, clock: Clock<'_>) -> Line {
             let least = least(at_least);
             let amount = format!("{amount}{least}");
             let comma = closing_comma(&amount);
-            let line = Line::words(format!("{amount}{comma} lost (certain as of "));
+            let line = Sentence::words(format!("{amount}{comma} lost (certain as of "));
             line.at(as_of, clock).and(")")
         }
         WriteLoss::Within { lag, at_least } => {
             let least = least(at_least);
             let most = span(lag, Rounding::Up);
-            Line::words(format!(
+            Sentence::words(format!(
                 "lost is what {from} wrote in its last {most}{least} and the new master lacked"
             ))
         }
         WriteLoss::Unknown => {
-            Line::words(format!("what was lost is not known until {from} answers"))
+            Sentence::words(format!("what was lost is not known until {from} answers"))
         }
     }
 }

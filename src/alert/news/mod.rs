@@ -6,15 +6,15 @@
 
 mod exporter;
 mod history;
-mod line;
 mod loss;
 mod pair;
+mod sentence;
 mod server;
 mod tree;
 mod words;
 
-pub use line::{Line, Piece};
 pub use pair::{PairNews, pair_line};
+pub use sentence::{Piece, Sentence};
 pub use words::{Clock, length, quantity};
 
 use super::{AlertSnapshot, ResolveReason, Rule, Series};
@@ -22,7 +22,7 @@ use crate::model::{ClockAnchor, Timestamp};
 use words::Rounding;
 
 /// The sentence about one alert as of `now`.
-pub fn headline(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Line {
+pub fn headline(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Sentence {
     let clock = Clock { now, anchor };
     let line = match (alert.resolved, alert.series) {
         (Some((at, _)), Some(series)) => clear_for_now(alert, series, at),
@@ -35,12 +35,12 @@ pub fn headline(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> 
 }
 
 /// `orders dc1 → dc2 flapping: fired 3 times in 9 min 30 s, clear now.`
-fn clear_for_now(alert: &AlertSnapshot, series: Series, at: Timestamp) -> Line {
+fn clear_for_now(alert: &AlertSnapshot, series: Series, at: Timestamp) -> Sentence {
     let subject = subject(alert);
     let times = series.outages;
     let within = words::span(at - series.since, Rounding::Nearest);
     let stable = words::span(series.stable_for, Rounding::Nearest);
-    Line::words(format!(
+    Sentence::words(format!(
         "{subject} flapping: fired {times} times in {within}, clear now. Short outages are not \
          notified until it has been stable for {stable}."
     ))
@@ -73,7 +73,7 @@ struct Ended {
     reason: ResolveReason,
 }
 
-fn firing(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+fn firing(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     match alert.identity.rule {
         Rule::LagSeconds | Rule::LagBytes => pair::behind(alert, clock),
         Rule::LinkDown => pair::link_down(alert, clock),
@@ -91,9 +91,9 @@ fn firing(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
     }
 }
 
-fn resolved(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+fn resolved(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     if ended.reason == ResolveReason::Removed {
-        let line = Line::words(format!("{}: closed, no longer configured", subject(alert)));
+        let line = Sentence::words(format!("{}: closed, no longer configured", subject(alert)));
         return lasted(line, alert, clock).and(".");
     }
     match alert.identity.rule {
@@ -133,7 +133,7 @@ fn subject(alert: &AlertSnapshot) -> String {
 }
 
 /// ` for 60 s (since 06:43:28 UTC)`: how long the fault has lasted.
-fn lasting(line: Line, since: Option<Timestamp>, clock: Clock<'_>) -> Line {
+fn lasting(line: Sentence, since: Option<Timestamp>, clock: Clock<'_>) -> Sentence {
     let Some(since) = since else {
         return line;
     };
@@ -143,7 +143,7 @@ fn lasting(line: Line, since: Option<Timestamp>, clock: Clock<'_>) -> Line {
 }
 
 /// `06:43:28 to 06:44:28 UTC (60 s)`: when the fault was. Without a known beginning, of the alert.
-fn stretch(line: Line, alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+fn stretch(line: Sentence, alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let context = &alert.context;
     let since = context.fault_since.unwrap_or(alert.started_at);
     let until = context.fault_until.unwrap_or(ended.at).max(since);
@@ -153,7 +153,7 @@ fn stretch(line: Line, alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) ->
 }
 
 /// `; it had lasted for 60 s (since 06:43:28 UTC)`, where that is known.
-fn lasted(line: Line, alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+fn lasted(line: Sentence, alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     match alert.context.fault_since {
         Some(since) => lasting(line.and("; it had lasted"), Some(since), clock),
         None => line,

@@ -1,6 +1,6 @@
 //! Pairs: lag, link, unknown lag, two histories.
 
-use super::line::Line;
+use super::sentence::Sentence;
 use super::words::{Clock, Rounding, bytes, span};
 use super::{Ended, lasted, lasting, loss, stretch};
 use crate::alert::{
@@ -39,7 +39,7 @@ pub struct PairNews<'a> {
 const AT_ONCE: Span = Span::from_millis(50);
 
 /// One line about a pair as of now: its state and since when, and what would be lost.
-pub fn pair_line(news: &PairNews<'_>, clock: Clock<'_>) -> Line {
+pub fn pair_line(news: &PairNews<'_>, clock: Clock<'_>) -> Sentence {
     let line = state_line(news, clock).and(".");
     line.and_line(loss_line(news, clock))
         .and_line(backlog_line(news))
@@ -80,38 +80,42 @@ pub(super) fn subject(news: &PairNews<'_>) -> String {
 }
 
 /// The state and since when: `orders dc1 → dc2 stalled for 60 s (since 06:43:28 UTC)`.
-fn state_line(news: &PairNews<'_>, clock: Clock<'_>) -> Line {
+fn state_line(news: &PairNews<'_>, clock: Clock<'_>) -> Sentence {
     let subject = subject(news);
     let is = |state: PairState| news.state == state.label();
     let reason = news.reason.unwrap_or("nothing is known");
     if is(PairState::Streaming) {
-        return Line::words(format!("{subject} streaming"));
+        return Sentence::words(format!("{subject} streaming"));
     }
     if is(PairState::Stalled) {
-        return lasting(Line::words(format!("{subject} stalled")), news.since, clock);
+        return lasting(
+            Sentence::words(format!("{subject} stalled")),
+            news.since,
+            clock,
+        );
     }
     if is(PairState::LinkDown) {
         return lasting(
-            Line::words(format!("{subject} link down")),
+            Sentence::words(format!("{subject} link down")),
             news.since,
             clock,
         );
     }
     if is(PairState::FullSync) {
         let line = lasting(
-            Line::words(format!("{subject} out of sync")),
+            Sentence::words(format!("{subject} out of sync")),
             news.since,
             clock,
         );
         return line.and(format!(": {reason}"));
     }
-    Line::words(format!("{subject}: {reason}"))
+    Sentence::words(format!("{subject}: {reason}"))
 }
 
-fn loss_line(news: &PairNews<'_>, clock: Clock<'_>) -> Line {
+fn loss_line(news: &PairNews<'_>, clock: Clock<'_>) -> Sentence {
     let is = |state: PairState| news.state == state.label();
     if is(PairState::Diverged) || is(PairState::Unsupported) || is(PairState::NeverSynced) {
-        return Line::default();
+        return Sentence::default();
     }
     if is(PairState::MasterUnreachable) {
         let to = failover_target(news);
@@ -138,11 +142,11 @@ fn failover_target(news: &PairNews<'_>) -> String {
 }
 
 /// How long the backlog lasts, while the replica is cut off.
-fn backlog_line(news: &PairNews<'_>) -> Line {
+fn backlog_line(news: &PairNews<'_>) -> Sentence {
     let is_stalled = news.state == PairState::Stalled.label();
     let is_down = news.state == PairState::LinkDown.label();
     let Some(backlog) = news.backlog.filter(|_| is_stalled || is_down) else {
-        return Line::default();
+        return Sentence::default();
     };
     let text = match (backlog.headroom, backlog.lasts) {
         (Bytes::ZERO, _) if is_down => {
@@ -161,11 +165,11 @@ fn backlog_line(news: &PairNews<'_>) -> Line {
             format!(" Backlog has {left} left, then a full resync.")
         }
     };
-    Line::words(text)
+    Sentence::words(text)
 }
 
 /// The link is down or stalled; or it is fine again and the alert waits.
-pub(super) fn link_down(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn link_down(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let news = news(alert);
     let context = &alert.context;
     let is_streaming = news.state == PairState::Streaming.label();
@@ -173,7 +177,7 @@ pub(super) fn link_down(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
     let Some((since, until)) = fault.filter(|_| is_streaming) else {
         return pair_line(&news, clock);
     };
-    let line = Line::words(format!("{} streaming again since ", subject(&news)));
+    let line = Sentence::words(format!("{} streaming again since ", subject(&news)));
     let line = line.at(until, clock).and(format!("; {} ", was(alert)));
     let lasted = span(until - since, Rounding::Nearest);
     let line = line
@@ -192,7 +196,7 @@ fn was(alert: &AlertSnapshot) -> &'static str {
 }
 
 /// The replica is behind.
-pub(super) fn behind(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn behind(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let news = news(alert);
     let subject = subject(&news);
     let value = super::super::Measured::best(&alert.value);
@@ -207,15 +211,15 @@ pub(super) fn behind(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
     } else {
         format!(" ({})", news.state.replace('_', " "))
     };
-    let line = Line::words(format!("{subject} {amount} behind{state}."));
+    let line = Sentence::words(format!("{subject} {amount} behind{state}."));
     line.and_line(loss_line(&news, clock))
         .and_line(backlog_line(&news))
 }
 
 /// Nobody can say how far behind the replica is.
-pub(super) fn unknown(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn unknown(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let news = news(alert);
-    let line = Line::words(format!("{}: lag unknown", subject(&news)));
+    let line = Sentence::words(format!("{}: lag unknown", subject(&news)));
     let line = lasting(line, news.since, clock);
     let reason = news.reason.unwrap_or("nothing is known");
     let line = line.and(format!(": {reason}."));
@@ -223,15 +227,15 @@ pub(super) fn unknown(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
 }
 
 /// Two histories.
-pub(super) fn diverged(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn diverged(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let news = news(alert);
     let pair = news.pair;
     let Some(Details::Diverged(facts)) = &alert.context.details else {
-        let line = Line::words(format!("{} diverged", subject(&news)));
+        let line = Sentence::words(format!("{} diverged", subject(&news)));
         return lasting(line, news.since, clock).and(".");
     };
     if facts.two_masters {
-        let line = Line::words(format!("{pair}: two masters"));
+        let line = Sentence::words(format!("{pair}: two masters"));
         let line = lasting(line, news.since, clock);
         let alone = alone(facts, &news);
         return line.and(format!(
@@ -239,7 +243,7 @@ pub(super) fn diverged(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
         ));
     }
     let replica = &facts.replica;
-    let line = Line::words(format!(
+    let line = Sentence::words(format!(
         "{pair}: replica {replica} ({}) diverged",
         news.target_dc
     ));
@@ -268,14 +272,14 @@ fn alone(facts: &DivergedFacts, news: &PairNews<'_>) -> String {
 }
 
 /// The link is fine again.
-pub(super) fn link_is_back(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+pub(super) fn link_is_back(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let subject = subject(&news(alert));
     let was = if was(alert) == "stalled" {
         "Stalled"
     } else {
         "Down"
     };
-    let line = Line::words(format!("{subject}: resolved. {was} "));
+    let line = Sentence::words(format!("{subject}: resolved. {was} "));
     let line = stretch(line, alert, ended, clock);
     let worst = at_worst(alert.context.worst, " behind");
     let how = recovery(alert);
@@ -283,8 +287,8 @@ pub(super) fn link_is_back(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>
 }
 
 /// The replica is no longer behind.
-pub(super) fn caught_up(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
-    let line = Line::words(format!("{}: resolved. Behind ", subject(&news(alert))));
+pub(super) fn caught_up(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
+    let line = Sentence::words(format!("{}: resolved. Behind ", subject(&news(alert))));
     let line = stretch(line, alert, ended, clock);
     let worst = at_worst(alert.context.worst, "");
     let lag = alert.context.at_risk.and_then(|risk| risk.lag.estimate);
@@ -345,18 +349,18 @@ fn nothing_lost(alert: &AlertSnapshot) -> &'static str {
 }
 
 /// The lag is known again.
-pub(super) fn known_again(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+pub(super) fn known_again(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let behind = loss::behind(alert.context.at_risk.as_ref());
     let now = behind.map_or_else(String::new, |behind| format!(", {behind}"));
     let subject = subject(&news(alert));
-    let line = Line::words(format!(
+    let line = Sentence::words(format!(
         "{subject}: resolved. The lag is known again{now}; unknown "
     ));
     stretch(line, alert, ended, clock).and(".")
 }
 
 /// Another server became the master: the direction that the alert is about is gone.
-pub(super) fn turned(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn turned(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let news = news(alert);
     let what = match alert.identity.rule {
         Rule::LinkDown => "link down",
@@ -365,14 +369,18 @@ pub(super) fn turned(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
     };
     let subject = subject(&news);
     let text = format!("{subject} {what}: closed by a failover, another server is the master now");
-    lasted(Line::words(text), alert, clock).and(".")
+    lasted(Sentence::words(text), alert, clock).and(".")
 }
 
 /// One history again.
-pub(super) fn no_longer_diverged(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+pub(super) fn no_longer_diverged(
+    alert: &AlertSnapshot,
+    ended: Ended,
+    clock: Clock<'_>,
+) -> Sentence {
     let news = news(alert);
     let Some(Details::Diverged(facts)) = &alert.context.details else {
-        let line = Line::words(format!("{}: resolved. Diverged ", subject(&news)));
+        let line = Sentence::words(format!("{}: resolved. Diverged ", subject(&news)));
         return stretch(line, alert, ended, clock).and(".");
     };
     let DivergedFacts {
@@ -384,7 +392,7 @@ pub(super) fn no_longer_diverged(alert: &AlertSnapshot, ended: Ended, clock: Clo
     } else {
         format!("{replica} ({there}) had writes of its own ")
     };
-    let line = Line::words(format!("{}: resolved. {what}", news.pair));
+    let line = Sentence::words(format!("{}: resolved. {what}", news.pair));
     let line = stretch(line, alert, ended, clock);
     let is_turned = ended.reason == ResolveReason::Failover;
     let (winner, loser, size) = if is_turned {

@@ -1,6 +1,6 @@
 //! Servers: silence and full syncs.
 
-use super::line::Line;
+use super::sentence::Sentence;
 use super::words::{Clock, Rounding, count, names, span};
 use super::{Ended, lasting, loss, stretch};
 use crate::alert::{AlertSnapshot, AtRisk, Details, Quantity, ServedPair, ServiceRole};
@@ -47,15 +47,15 @@ fn pair_names(services: &[ServedPair], role: ServiceRole) -> Vec<&str> {
 }
 
 /// The server does not answer.
-pub(super) fn silent(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn silent(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let context = &alert.context;
     let subject = subject(alert);
     if let Some(until) = context.fault_until {
-        return Line::words(format!("{subject} answers again since "))
+        return Sentence::words(format!("{subject} answers again since "))
             .at(until, clock)
             .and(".");
     }
-    let line = Line::words(format!("{subject} {}", fails(context.error)));
+    let line = Sentence::words(format!("{subject} {}", fails(context.error)));
     let line = lasting(line, context.fault_since, clock).and(".");
     line.and_line(cost(alert, clock))
 }
@@ -81,15 +81,15 @@ const fn fails(error: Option<PollError>) -> &'static str {
 
 /// What failing over would lose, or what is at risk without the replica: of one pair, where it is
 /// one, else of the worst.
-fn cost(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+fn cost(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let services = &alert.context.services;
     let Some(first) = services.first() else {
-        return Line::default();
+        return Sentence::default();
     };
     let own = services.iter().filter(|service| service.role == first.role);
     if first.role == ServiceRole::Replica {
         let Some(worst) = own.max_by_key(|service| at_worst(service.at_risk.as_ref())) else {
-            return Line::default();
+            return Sentence::default();
         };
         let dc = &worst.peer_dc;
         let is_here = dc == alert.label("dc") || dc == "unknown";
@@ -101,7 +101,7 @@ fn cost(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
         .filter(|service| service.pair == first.pair)
         .min_by_key(|service| at_worst(service.at_risk.as_ref()));
     let Some(best) = best else {
-        return Line::default();
+        return Sentence::default();
     };
     let is_elsewhere = best.peer_dc != alert.label("dc") && best.peer_dc != "unknown";
     let others = pair_names(services, ServiceRole::Master).len() > 1;
@@ -125,8 +125,8 @@ fn at_worst(risk: Option<&AtRisk>) -> i64 {
 }
 
 /// The server answers again.
-pub(super) fn answers_again(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
-    let line = Line::words(format!("{}: resolved. No answer ", subject(alert)));
+pub(super) fn answers_again(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
+    let line = Sentence::words(format!("{}: resolved. No answer ", subject(alert)));
     let line = stretch(line, alert, ended, clock);
     let is_known = alert.context.same_since.is_some() && alert.context.fault_since.is_some();
     let text = match (alert.context.is_the_same(), is_known) {
@@ -138,7 +138,7 @@ pub(super) fn answers_again(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_
 }
 
 /// The server gave full syncs: those under way first, with how far they are.
-pub(super) fn full_syncs(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn full_syncs(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let _ = clock;
     let services = &alert.context.services;
     let given = services
@@ -151,7 +151,7 @@ pub(super) fn full_syncs(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
     });
     let under_way: String = under_way.take(MAX_NAMES).collect();
     let total = format!("{} gave {}.", subject(alert), syncs(alert));
-    Line::words(under_way + &total)
+    Sentence::words(under_way + &total)
 }
 
 fn syncs(alert: &AlertSnapshot) -> String {
@@ -169,7 +169,7 @@ fn syncs(alert: &AlertSnapshot) -> String {
 }
 
 /// No more full syncs.
-pub(super) fn no_more_full_syncs(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn no_more_full_syncs(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let _ = clock;
     let subject = subject(alert);
     let text = match &alert.context.details {
@@ -178,5 +178,5 @@ pub(super) fn no_more_full_syncs(alert: &AlertSnapshot, clock: Clock<'_>) -> Lin
         }
         _ => String::new(),
     };
-    Line::words(format!("{subject}: resolved. No further full sync{text}."))
+    Sentence::words(format!("{subject}: resolved. No further full sync{text}."))
 }

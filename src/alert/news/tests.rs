@@ -664,13 +664,13 @@ fn the_first_sentence_is_what_a_header_has_room_for() {
         rest.to_string().starts_with("If dc1 died now: the last"),
         "{rest}"
     );
-    let long = Line::words("Down from 1 to 2; nothing lost. Good.");
+    let long = Sentence::words("Down from 1 to 2; nothing lost. Good.");
     let (first, rest) = long.first_sentence(20);
     assert_eq!(
         (first.as_str(), rest.to_string().as_str()),
         ("Down from 1 to 2", "nothing lost. Good.")
     );
-    let line = Line::words("127.1.0.10:17100 is one sentence.");
+    let line = Sentence::words("127.1.0.10:17100 is one sentence.");
     let (first, rest) = line.first_sentence(150);
     assert_eq!(first, "127.1.0.10:17100 is one sentence");
     assert!(rest.is_empty());

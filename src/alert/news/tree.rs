@@ -1,15 +1,15 @@
 //! Entries: failovers and Sentinels.
 
-use super::line::Line;
+use super::sentence::Sentence;
 use super::words::{Clock, Rounding, span};
 use super::{Ended, lasting, loss, stretch};
 use crate::alert::{AlertSnapshot, Details, FailoverFacts, Quantity};
 
 /// Another server became the master.
-pub(super) fn failover(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn failover(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let pair = alert.label("pair");
     let Some(Details::Failover(facts)) = &alert.context.details else {
-        return Line::words(format!(
+        return Sentence::words(format!(
             "{pair}: failover, another server became the master."
         ));
     };
@@ -23,11 +23,11 @@ pub(super) fn failover(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
     } else {
         format!("{pair}: failover, ")
     };
-    took_over(Line::words(begin), facts, clock).and(".")
+    took_over(Sentence::words(begin), facts, clock).and(".")
 }
 
 /// Who took over from whom, when, and what was lost.
-fn took_over(line: Line, facts: &FailoverFacts, clock: Clock<'_>) -> Line {
+fn took_over(line: Sentence, facts: &FailoverFacts, clock: Clock<'_>) -> Sentence {
     let FailoverFacts {
         from,
         from_dc,
@@ -45,36 +45,36 @@ fn took_over(line: Line, facts: &FailoverFacts, clock: Clock<'_>) -> Line {
 }
 
 /// No further failover within the window.
-pub(super) fn no_more_failovers(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn no_more_failovers(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let pair = alert.label("pair");
     let Some(Details::Failover(facts)) = &alert.context.details else {
-        return Line::words(format!("{pair}: resolved. No further failover."));
+        return Sentence::words(format!("{pair}: resolved. No further failover."));
     };
     let window = span(facts.window, Rounding::Nearest);
     let line = format!("{pair}: resolved. No further failover in the last {window}; the last: ");
-    took_over(Line::words(line), facts, clock).and(".")
+    took_over(Sentence::words(line), facts, clock).and(".")
 }
 
 /// The Sentinels of a datacenter have no quorum.
-pub(super) fn no_quorum(alert: &AlertSnapshot, clock: Clock<'_>) -> Line {
+pub(super) fn no_quorum(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let text = format!(
         "{}: no Sentinel quorum in {}",
         alert.label("pair"),
         alert.label("dc")
     );
-    let line = lasting(Line::words(text), alert.context.fault_since, clock);
+    let line = lasting(Sentence::words(text), alert.context.fault_since, clock);
     let reason = alert.context.reason.as_ref();
     let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
     line.and(format!("{reason}. No automatic failover until it is back."))
 }
 
 /// The quorum is back.
-pub(super) fn quorum_is_back(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Line {
+pub(super) fn quorum_is_back(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let text = format!(
         "{}: resolved. No Sentinel quorum in {} ",
         alert.label("pair"),
         alert.label("dc")
     );
-    let line = stretch(Line::words(text), alert, ended, clock);
+    let line = stretch(Sentence::words(text), alert, ended, clock);
     line.and("; an automatic failover is possible again.")
 }

@@ -7,7 +7,7 @@ use crate::model::{Timestamp, WallTime};
 
 /// One line of text, in which it is known what is an instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Line(Vec<Piece>);
+pub struct Sentence(Vec<Piece>);
 
 /// A piece of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Piece {
     Time(WallTime, String),
 }
 
-impl Line {
+impl Sentence {
     /// A line of words.
     pub fn words(text: impl Into<String>) -> Self {
         Self(vec![Piece::Words(text.into())])
@@ -135,7 +135,7 @@ impl Piece {
     }
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for Sentence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for piece in &self.0 {
             f.write_str(piece.text())?;
