@@ -354,7 +354,7 @@ impl Rule {
     }
 
     /// The rule's key in the configuration and in the label `rule`.
-    pub const fn config_key(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::LagSeconds => "lag_seconds",
             Self::LagBytes => "lag_bytes",

@@ -61,7 +61,7 @@ fn of_pair(sheet: &mut Sheet, pair: &PairSnapshot, anchor: ClockAnchor, now: Tim
     heartbeats_of_pair(sheet, &labels, pair, now);
     for threshold in pair.thresholds() {
         let head = vec![
-            label("rule", threshold.rule.config_key()),
+            label("rule", threshold.rule.label()),
             label("severity", threshold.severity),
         ];
         let all = head.into_iter().chain(labels.iter().cloned()).collect();

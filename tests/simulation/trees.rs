@@ -168,7 +168,7 @@ impl Fleet {
     /// The alerts that fired, or resolved, as `rule change`.
     fn told(&self) -> Vec<String> {
         let shown = |change: &Transition| {
-            let key = change.alert.identity.rule.config_key();
+            let key = change.alert.identity.rule.label();
             match change.change {
                 AlertChange::Fired { severity } => format!("{key} {}", severity.label()),
                 AlertChange::Resolved { reason } => format!("{key} over: {}", reason.label()),
