@@ -598,7 +598,7 @@ impl Inhibitors {
     }
 
     /// Whether one of them explains the alert.
-    pub fn explain(&self, alert: &AlertSnapshot) -> bool {
+    pub fn inhibit(&self, alert: &AlertSnapshot) -> bool {
         let mut inhibitors = alert.context.inhibitors.iter();
         inhibitors.any(|cause| {
             let up_to = self.0.get(&cause.key).copied();

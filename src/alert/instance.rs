@@ -301,8 +301,10 @@ impl Instance {
 
     /// The highest level whose condition holds now and has held for `hold`.
     fn due(&self, now: Timestamp, pending_for: Span, verdicts: Verdicts) -> Option<Severity> {
-        let critical = verdicts.critical == Verdict::Past && lasted(self.critical_since, now, hold);
-        let warning = verdicts.warning == Verdict::Past && lasted(self.warning_since, now, hold);
+        let critical =
+            verdicts.critical == Verdict::Past && lasted(self.critical_since, now, pending_for);
+        let warning =
+            verdicts.warning == Verdict::Past && lasted(self.warning_since, now, pending_for);
         critical
             .then_some(Severity::Critical)
             .or(warning.then_some(Severity::Warning))

@@ -202,7 +202,7 @@ mod tests {
     use super::super::testing::{Scene, fleet};
     use super::*;
 
-    fn new(matchers: &[(&str, &str)]) -> WouldSilence {
+    fn would_silence(matchers: &[(&str, &str)]) -> WouldSilence {
         let matchers = matchers
             .iter()
             .map(|(label, glob)| ((*label).to_owned(), (*glob).to_owned()));
