@@ -17,7 +17,7 @@ use super::{
     AlertStatus, Decision, Fingerprint, GroupKey, Instance, Measured, MutedBy, Quantity,
 };
 use crate::config::Severity;
-use crate::model::{ClockShift, Document, SavedDocument, Span, Table, Timestamp};
+use crate::model::{ClockShift, Document, DocumentTable, SavedDocument, Span, Timestamp};
 
 /// A pending clock goes on over a gap of this length at most: nobody knows what was in it.
 const PENDING_GAP: Span = Span::from_secs(3600);
@@ -111,7 +111,7 @@ impl AlertEngine {
         let gone = changed
             .iter()
             .filter(|key| !all && !self.live.contains_key(key));
-        let gone = gone.map(|key| Document::delete(Table::Alerts, document_key(key)));
+        let gone = gone.map(|key| Document::delete(DocumentTable::Alerts, document_key(key)));
         let kept = self
             .live
             .iter()
@@ -218,7 +218,7 @@ impl Live {
             notified: *notified,
             as_of: *read_at,
         };
-        Document::record(Table::Alerts, document_key(key), &record)
+        Document::record(DocumentTable::Alerts, document_key(key), &record)
     }
 }
 
@@ -249,7 +249,7 @@ impl AlertGroups {
                 gone.remove(&name);
                 if std::mem::take(&mut group.unsaved) || all {
                     documents.push(Document::record(
-                        Table::Groups,
+                        DocumentTable::Groups,
                         &*name,
                         &group.record(&receiver.name, key),
                     ));
@@ -259,7 +259,7 @@ impl AlertGroups {
         }
         documents.extend(
             gone.into_iter()
-                .map(|name| Document::delete(Table::Groups, name)),
+                .map(|name| Document::delete(DocumentTable::Groups, name)),
         );
         documents
     }

@@ -21,7 +21,7 @@ use crate::monitor::{
 use crate::notify::{Dispatcher, Heralds, ReplayError};
 use crate::poll::Poller;
 use crate::report::{ReloadError, ReloadReport, SilenceCommand, SilenceRefusal};
-use crate::store::{Changes, Due, Store, Urgency};
+use crate::store::{DocumentChanges, SaveDue, Store, Urgency};
 use crate::topology::SentinelEvent;
 
 /// Events that are taken in at once before anything else gets its turn.
@@ -130,7 +130,7 @@ impl Core {
                     self.monitor.handle_delivery(&event, clock::now());
                 }
                 () = self.dispatcher.news() => {}
-                () = self.store.news() => {}
+                () = self.store.next_event() => {}
                 command = inputs.commands.recv() => match command {
                     Some(Command::Reload { done }) => {
                         pace.dirty = true;
@@ -235,12 +235,12 @@ impl Core {
     /// Writes what is to be written, sends what is on the disk, and takes in what came of it.
     /// Returns whether anything changed that is shown.
     fn keep_and_send(&mut self) -> bool {
-        if let Some(late) = self.store.take_late() {
+        if let Some(late) = self.store.take_late_documents() {
             warn!("the state of the last run was read late: what it left undone is taken in now");
             self.restore(&late);
         }
         let anchor = clock::anchor();
-        if let Some(Due { lag, all }) = self.store.due(anchor.mono, self.urgency()) {
+        if let Some(SaveDue { lag, all }) = self.store.due(anchor.mono, self.urgency()) {
             let mut changes = self.changes(all);
             if lag {
                 let charts = self.monitor.take_charts(anchor.mono, false);
@@ -263,10 +263,10 @@ impl Core {
     }
 
     /// What the disk has to be told of alerts and their delivery, in one transaction.
-    fn changes(&mut self, all: bool) -> Changes {
+    fn changes(&mut self, all: bool) -> DocumentChanges {
         let mut documents = self.monitor.take_unsaved_alerts(all, clock::anchor());
         documents.extend(self.dispatcher.take_unsaved(all));
-        Changes {
+        DocumentChanges {
             documents,
             revision: self.dispatcher.revision(),
         }
@@ -394,7 +394,7 @@ impl Core {
             let next = others.into_iter().flatten().fold(deadline, Timestamp::min);
             tokio::select! {
                 () = self.dispatcher.news() => {}
-                () = self.store.news() => {}
+                () = self.store.next_event() => {}
                 () = tokio::time::sleep((next - clock::now()).to_duration()) => {}
             }
             self.keep_and_send();

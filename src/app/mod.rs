@@ -154,7 +154,7 @@ impl App {
         // What was kept is of use only for pairs that are known: Sentinels are asked before
         // anything else.
         let ((restored, documents), found) =
-            tokio::join!(store.restored(RESTORE), discovery::ask_once(&settings));
+            tokio::join!(store.load(RESTORE), discovery::ask_once(&settings));
         let bound = ListenAddress::from(server.local_addr());
         let context = message_context(&bound, web_config.is_some());
         let encode_metrics = process::encoder(web_config, store.status());

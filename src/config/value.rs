@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use crate::model::{Bytes, Span};
+use crate::model::{self, Bytes, Span};
 
 /// The longest name: of a datacenter, pair, receiver or user.
 const MAX_NAME_CHARS: usize = 128;
@@ -161,15 +161,10 @@ pub(super) fn check_name(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether `text` is a legal name of a label in Prometheus (and not one that Prometheus keeps for
-/// itself). <https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels>
+/// Whether `text` may name a label of a pair: as Prometheus allows it, without the names that it
+/// keeps for itself.
 pub(super) fn is_label_name(text: &str) -> bool {
-    let legal = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    legal
-        && !text.is_empty()
-        && text.len() <= MAX_NAME_CHARS
-        && !text.as_bytes()[0].is_ascii_digit()
-        && !text.starts_with("__")
+    model::is_label_name(text) && !text.starts_with("__")
 }
 
 /// Whether `text` is a legal name of an HTTP header (RFC 9110, 5.6.2: a token).

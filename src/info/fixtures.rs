@@ -133,8 +133,9 @@ fn server_row(o: &Observation) -> String {
         plain(&t.sync_partial_err)
     );
     let loading = format!("{} {}", flag(&p.loading), flag(&p.async_loading));
+    let loaded = format!("{} {}", flag(&p.aof_enabled), plain(&p.rdb_keys_loaded));
     format!(
-        "{who} up {} stats {stats} loading {loading}",
+        "{who} up {} stats {stats} loading {loading} loaded {loaded}",
         secs(&s.uptime)
     )
 }
@@ -392,86 +393,86 @@ const REPLICATION: [(&str, &str); 42] = [
 const SERVER: [(&str, &str); 21] = [
     (
         "redis-6.2/info_server",
-        "redis 6.2.5 Standalone 0afaf3e7 37020 up 3 stats . . . loading . .",
+        "redis 6.2.5 Standalone 0afaf3e7 37020 up 3 stats . . . loading . . loaded . .",
     ),
     (
         "redis-6.2/master_info_all",
-        "redis 6.2.5 Standalone 0afaf3e7 37020 up 3 stats 1 0 0 loading 0 .",
+        "redis 6.2.5 Standalone 0afaf3e7 37020 up 3 stats 1 0 0 loading 0 . loaded 0 .",
     ),
     (
         "redis-6.2/replica_info_all",
-        "redis 6.2.5 Standalone 4f652343 37021 up 3 stats 0 0 0 loading 0 .",
+        "redis 6.2.5 Standalone 4f652343 37021 up 3 stats 0 0 0 loading 0 . loaded 0 .",
     ),
     (
         "redis-6.2.14/info_server",
-        "redis 6.2.14 Standalone 51ac5b84 37030 up 3 stats . . . loading . .",
+        "redis 6.2.14 Standalone 51ac5b84 37030 up 3 stats . . . loading . . loaded . .",
     ),
     (
         "redis-6.2.14/master_info_all",
-        "redis 6.2.14 Standalone 51ac5b84 37030 up 3 stats 1 0 0 loading 0 .",
+        "redis 6.2.14 Standalone 51ac5b84 37030 up 3 stats 1 0 0 loading 0 . loaded 0 .",
     ),
     (
         "redis-6.2.14/replica_info_all",
-        "redis 6.2.14 Standalone b15f8f12 37031 up 3 stats 0 0 0 loading 0 .",
+        "redis 6.2.14 Standalone b15f8f12 37031 up 3 stats 0 0 0 loading 0 . loaded 0 .",
     ),
     (
         "redis-7.0/info_server",
-        "redis 7.0.15 Standalone b5892009 37010 up 4 stats . . . loading . .",
+        "redis 7.0.15 Standalone b5892009 37010 up 4 stats . . . loading . . loaded . .",
     ),
     (
         "redis-7.0/master_info_all",
-        "redis 7.0.15 Standalone b5892009 37010 up 4 stats 1 0 0 loading 0 0",
+        "redis 7.0.15 Standalone b5892009 37010 up 4 stats 1 0 0 loading 0 0 loaded 0 0",
     ),
     (
         "redis-7.0/replica_info_all",
-        "redis 7.0.15 Standalone 6a1985cc 37011 up 3 stats 0 0 0 loading 0 0",
+        "redis 7.0.15 Standalone 6a1985cc 37011 up 3 stats 0 0 0 loading 0 0 loaded 0 0",
     ),
     (
         "redis-7.4/info_server",
-        "redis 7.4.1 Standalone 5e57be18 37040 up 3 stats . . . loading . .",
+        "redis 7.4.1 Standalone 5e57be18 37040 up 3 stats . . . loading . . loaded . .",
     ),
     (
         "redis-7.4/master_info_all",
-        "redis 7.4.1 Standalone 5e57be18 37040 up 3 stats 1 0 0 loading 0 0",
+        "redis 7.4.1 Standalone 5e57be18 37040 up 3 stats 1 0 0 loading 0 0 loaded 0 0",
     ),
     (
         "redis-7.4/replica_info_all",
-        "redis 7.4.1 Standalone 4323e181 37041 up 2 stats 0 0 0 loading 0 0",
+        "redis 7.4.1 Standalone 4323e181 37041 up 2 stats 0 0 0 loading 0 0 loaded 0 0",
     ),
     (
         "redis-8.2/info_server",
-        "redis 8.2.3 Standalone 0d2ec153 37050 up 4 stats . . . loading . .",
+        "redis 8.2.3 Standalone 0d2ec153 37050 up 4 stats . . . loading . . loaded . .",
     ),
     (
         "redis-8.2/master_info_all",
-        "redis 8.2.3 Standalone 0d2ec153 37050 up 4 stats 1 0 0 loading 0 0",
+        "redis 8.2.3 Standalone 0d2ec153 37050 up 4 stats 1 0 0 loading 0 0 loaded 0 0",
     ),
     (
         "redis-8.2/replica_info_all",
-        "redis 8.2.3 Standalone d2db5fb7 37051 up 3 stats 0 0 0 loading 0 0",
+        "redis 8.2.3 Standalone d2db5fb7 37051 up 3 stats 0 0 0 loading 0 0 loaded 0 0",
     ),
     (
         "valkey-8.1/info_server",
-        "valkey 8.1.8 Standalone 1a9de992 37060 up 4 stats . . . loading . .",
+        "valkey 8.1.8 Standalone 1a9de992 37060 up 4 stats . . . loading . . loaded . .",
     ),
     (
         "valkey-8.1/master_info_all",
-        "valkey 8.1.8 Standalone 1a9de992 37060 up 4 stats 1 0 0 loading 0 0",
+        "valkey 8.1.8 Standalone 1a9de992 37060 up 4 stats 1 0 0 loading 0 0 loaded 0 0",
     ),
     (
         "valkey-8.1/replica_info_all",
-        "valkey 8.1.8 Standalone d289c550 37061 up 3 stats 0 0 0 loading 0 0",
+        "valkey 8.1.8 Standalone d289c550 37061 up 3 stats 0 0 0 loading 0 0 loaded 0 0",
     ),
     (
         "valkey-9.1/info_server",
-        "valkey 9.1.2 Standalone aab10fb2 37070 up 5 stats . . . loading . .",
+        "valkey 9.1.2 Standalone aab10fb2 37070 up 5 stats . . . loading . . loaded . .",
     ),
     (
         "valkey-9.1/master_info_all",
-        "valkey 9.1.2 Standalone aab10fb2 37070 up 5 stats 1 0 0 loading 0 0",
+        "valkey 9.1.2 Standalone aab10fb2 37070 up 5 stats 1 0 0 loading 0 0 loaded 0 0",
     ),
     (
         "valkey-9.1/replica_info_all",
-        "valkey 9.1.2 Standalone 87e4230d 37071 up 4 stats 0 0 0 loading 0 0",
+        "valkey 9.1.2 Standalone 87e4230d 37071 up 4 stats 0 0 0 loading 0 0 loaded 0 0",
     ),
 ];

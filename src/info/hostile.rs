@@ -99,6 +99,7 @@ fn every_field_is_read_from_its_own_key() {
          connected_slaves:42\nmaster_replid:{replid}\nmaster_replid2:{replid2}\nmaster_repl_offset:23\n\
          second_repl_offset:24\nrepl_backlog_active:1\nrepl_backlog_size:34\nrepl_backlog_first_byte_offset:25\n\
          repl_backlog_histlen:35\nsync_full:43\nsync_partial_ok:44\nsync_partial_err:45\nloading:0\nasync_loading:1\n\
+         aof_enabled:1\nrdb_last_load_keys_loaded:49\n\
          db0:keys=46,expires=47,avg_ttl=48\n"
     );
     let position = |n| Field::Value(ReplicationOffset::new(n));
@@ -151,6 +152,8 @@ fn every_field_is_read_from_its_own_key() {
         persistence: PersistenceInfo {
             loading: Field::Value(false),
             async_loading: Field::Value(true),
+            aof_enabled: Field::Value(true),
+            rdb_keys_loaded: Field::Value(49),
         },
         keys: Field::Value(46),
     };
@@ -336,4 +339,35 @@ fn helpers_restate_what_fields_say() {
         observed("role:master\nuptime_in_seconds:7\n").server.uptime,
         Field::Value(Span::from_secs(7))
     );
+}
+
+#[test]
+fn a_process_that_loaded_nothing_says_so_only_where_it_is_certain() {
+    for (text, started_empty) in [
+        (
+            "loading:0\nasync_loading:0\naof_enabled:0\nrdb_last_load_keys_loaded:0\n",
+            true,
+        ),
+        (
+            "loading:0\nasync_loading:0\naof_enabled:0\nrdb_last_load_keys_loaded:1\n",
+            false,
+        ),
+        (
+            "loading:0\nasync_loading:0\naof_enabled:1\nrdb_last_load_keys_loaded:0\n",
+            false,
+        ),
+        (
+            "loading:1\nasync_loading:0\naof_enabled:0\nrdb_last_load_keys_loaded:0\n",
+            false,
+        ),
+        (
+            "loading:0\nasync_loading:1\naof_enabled:0\nrdb_last_load_keys_loaded:0\n",
+            false,
+        ),
+        ("loading:0\naof_enabled:0\n", false),
+        ("loading:0\nrdb_last_load_keys_loaded:0\n", false),
+    ] {
+        let seen = observed(&format!("role:master\n{text}"));
+        assert_eq!(seen.persistence.started_empty(), started_empty, "{text}");
+    }
 }

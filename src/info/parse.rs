@@ -138,5 +138,7 @@ fn persistence(table: &Table<'_>) -> PersistenceInfo {
     PersistenceInfo {
         loading: value::flag(table.get("loading")),
         async_loading: value::flag(table.get("async_loading")),
+        aof_enabled: value::flag(table.get("aof_enabled")),
+        rdb_keys_loaded: value::count(table.get("rdb_last_load_keys_loaded")),
     }
 }

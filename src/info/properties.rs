@@ -104,6 +104,11 @@ fn others_agree(cut: &Observation, whole: &Observation) -> bool {
             &cut.persistence.async_loading,
             &whole.persistence.async_loading,
         )
+        && agrees(&cut.persistence.aof_enabled, &whole.persistence.aof_enabled)
+        && agrees(
+            &cut.persistence.rdb_keys_loaded,
+            &whole.persistence.rdb_keys_loaded,
+        )
 }
 
 /// Every prefix of some short replies; the property below tries some prefixes of all.

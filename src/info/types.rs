@@ -220,13 +220,18 @@ pub struct StatsInfo {
     pub sync_partial_err: Field<u64>,
 }
 
-/// `# Persistence`: only what says that the server is loading.
+/// `# Persistence`: what says whether the server is loading, and what it loaded at its start.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PersistenceInfo {
     /// `loading`.
     pub loading: Field<bool>,
     /// `async_loading` (7.0): loading while it serves the old data set.
     pub async_loading: Field<bool>,
+    /// `aof_enabled`.
+    pub aof_enabled: Field<bool>,
+    /// `rdb_last_load_keys_loaded` (7.0): keys that the last RDB file held, from the disk or from a
+    /// master; 0 as long as the process has loaded none.
+    pub rdb_keys_loaded: Field<u64>,
 }
 
 impl<T> Field<T> {
@@ -277,6 +282,16 @@ impl PersistenceInfo {
     /// Whether the server says that it is loading a data set, also while it serves the old one.
     pub fn is_loading(&self) -> bool {
         self.loading == Field::Value(true) || self.async_loading == Field::Value(true)
+    }
+
+    /// Whether the process certainly began with an empty data set: it has loaded no key of an RDB
+    /// file, and keeps no append-only file that it could have loaded instead. The counter begins at
+    /// 0 with each load (`rdbLoadRioWithLoadingCtx` in rdb.c), so it says nothing during one. With
+    /// an append-only file it counts only the keys of that file's base.
+    pub fn started_empty(&self) -> bool {
+        !self.is_loading()
+            && self.rdb_keys_loaded == Field::Value(0)
+            && self.aof_enabled == Field::Value(false)
     }
 }
 

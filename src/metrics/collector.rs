@@ -176,7 +176,7 @@ fn heartbeats_of_pair(sheet: &mut Sheet, labels: &Labels, pair: &PairSnapshot, n
     let Some(interval) = pair.meta.heartbeat else {
         return;
     };
-    let beats = &pair.facts.beats;
+    let beats = &pair.facts.heartbeats;
     let delay = beats.delay(interval, now);
     sheet.value(&c::HEARTBEATS, labels, Some(beats.arrived as f64));
     sheet.value(
@@ -616,7 +616,7 @@ mod tests {
     fn heartbeats_are_shown_where_they_are_asked_for_and_their_delay_while_they_come() {
         use crate::model::{HeartbeatError, RunId};
         use crate::monitor::HeartbeatEvent;
-        use crate::replication::Beat;
+        use crate::replication::ReceivedHeartbeat;
 
         let mut settings = settings_of(&[("orders", "m:1", &["r:1"])]);
         assert!(!scrape(&monitor(), 0).contains("redis_cross_dc_heartbeat"));
@@ -635,7 +635,7 @@ mod tests {
         assert_eq!(shown(&monitor, 0), [Some(0.0), Some(0.0), None, None]);
         let server = ServerAddr::parse("r:1").unwrap();
         let life = |name| RunId::parse(name).unwrap();
-        let beat = Beat {
+        let beat = ReceivedHeartbeat {
             sent: at(1000),
             received: at(1250),
             master: life("m"),

@@ -4,6 +4,7 @@
 //! quantity in bytes ([`Bytes`]) are different types, so that one can never be shown as the other.
 
 mod bytes;
+mod closed_set;
 mod hash;
 mod heartbeat_error;
 mod histogram;
@@ -13,9 +14,11 @@ mod poll_failure;
 mod replication;
 mod saved;
 mod secret;
+mod text;
 mod time;
 
 pub use bytes::Bytes;
+pub(crate) use closed_set::{are_distinct, closed_set, serde_as_label};
 pub use hash::stable_hash;
 pub use heartbeat_error::HeartbeatError;
 pub use histogram::Histogram;
@@ -23,6 +26,7 @@ pub use identity::{AddrError, Datacenter, PairKey, PairName, ServerAddr, ShardId
 pub use poll_error::PollError;
 pub use poll_failure::{Blame, PollFailure};
 pub use replication::{ReplicationId, ReplicationOffset, RunId};
-pub use saved::{ClockShift, Document, SavedDocument, SavedDocuments, Table, history_key};
+pub use saved::{ClockShift, Document, DocumentTable, SavedDocument, SavedDocuments, history_key};
 pub use secret::Secret;
+pub use text::{is_label_name, is_printable, percent_encode, shell_quote};
 pub use time::{BootId, ClockAnchor, Span, Timestamp, WallTime};

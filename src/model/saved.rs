@@ -5,45 +5,46 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{ClockAnchor, Span, Timestamp, WallTime};
+use super::{ClockAnchor, Span, Timestamp, WallTime, closed_set};
 
-/// A table of documents in the durable state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
-    /// Alerts that are pending, firing or recently resolved.
-    Alerts,
-    /// What each receiver was told of each group of alerts.
-    Groups,
-    /// What each receiver's queue knows of each group: the notifications that wait, and what was
-    /// opened.
-    Outbox,
-    /// Each receiver's rest and circuit.
-    Receivers,
-    /// The notifications that were given up.
-    DeadLetters,
-    /// Silences.
-    Silences,
-    /// The failovers of each entry.
-    Failovers,
-    /// When each server gave full syncs.
-    FullSyncs,
-    /// How delivery to each receiver went.
-    ReceiverFacts,
-    /// What the charts of each pair show.
-    Charts,
-    /// The pairs whose master came back without its history.
-    Losses,
-    /// What happened to pairs and alerts, oldest first.
-    Journal,
-    /// What became of notifications, oldest first.
-    Deliveries,
+closed_set! {
+    /// A table of documents in the durable state. The label is its name on the disk.
+    pub enum DocumentTable {
+        /// Alerts that are pending, firing or recently resolved.
+        Alerts => "alerts",
+        /// What each receiver was told of each group of alerts.
+        Groups => "groups",
+        /// What each receiver's queue knows of each group: the notifications that wait, and what
+        /// was opened.
+        Outbox => "outbox",
+        /// Each receiver's rest and circuit.
+        Receivers => "receivers",
+        /// The notifications that were given up.
+        DeadLetters => "dead_letters",
+        /// Silences.
+        Silences => "silences",
+        /// The failovers of each entry.
+        Failovers => "failovers",
+        /// When each server gave full syncs.
+        FullSyncs => "full_syncs",
+        /// How delivery to each receiver went.
+        ReceiverFacts => "receiver_facts",
+        /// What the charts of each pair show.
+        Charts => "charts",
+        /// The pairs whose master came back without its history.
+        Losses => "losses",
+        /// What happened to pairs and alerts, oldest first.
+        Journal => "journal",
+        /// What became of notifications, oldest first.
+        Deliveries => "deliveries",
+    }
 }
 
 /// One document: what is to be written under its key, or was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
     /// Where it stands.
-    pub table: Table,
+    pub table: DocumentTable,
     /// Its key in the table.
     pub key: String,
     /// JSON; `None` deletes it. May hold secrets: never shown.
@@ -62,7 +63,7 @@ pub struct SavedDocument {
 }
 
 /// Documents by table, as they were read.
-pub type SavedDocuments = BTreeMap<Table, Vec<SavedDocument>>;
+pub type SavedDocuments = BTreeMap<DocumentTable, Vec<SavedDocument>>;
 
 /// How instants of an earlier life are read on this life's clock: exactly in the same boot, by the
 /// wall clocks otherwise.
@@ -84,43 +85,7 @@ pub fn history_key(at: WallTime, sequence: u64) -> String {
     format!("{:020}-{sequence:016x}", at.as_nanos().max(0))
 }
 
-impl Table {
-    /// Every table.
-    pub const ALL: [Self; 13] = [
-        Self::Alerts,
-        Self::Groups,
-        Self::Outbox,
-        Self::Receivers,
-        Self::DeadLetters,
-        Self::Silences,
-        Self::Failovers,
-        Self::FullSyncs,
-        Self::ReceiverFacts,
-        Self::Charts,
-        Self::Losses,
-        Self::Journal,
-        Self::Deliveries,
-    ];
-
-    /// The table's name on the disk.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Alerts => "alerts",
-            Self::Groups => "groups",
-            Self::Outbox => "outbox",
-            Self::Receivers => "receivers",
-            Self::DeadLetters => "dead_letters",
-            Self::Silences => "silences",
-            Self::Failovers => "failovers",
-            Self::FullSyncs => "full_syncs",
-            Self::ReceiverFacts => "receiver_facts",
-            Self::Charts => "charts",
-            Self::Losses => "losses",
-            Self::Journal => "journal",
-            Self::Deliveries => "deliveries",
-        }
-    }
-
+impl DocumentTable {
     /// Whether each save holds a part of it, so that what a save leaves out stays on the disk.
     pub const fn is_written_in_parts(self) -> bool {
         self.is_history() || matches!(self, Self::Charts)
@@ -134,7 +99,7 @@ impl Table {
 
 impl Document {
     /// What writes `body` under `key`.
-    pub fn put(table: Table, key: impl Into<String>, body: String) -> Self {
+    pub fn put(table: DocumentTable, key: impl Into<String>, body: String) -> Self {
         Self {
             table,
             key: key.into(),
@@ -144,7 +109,7 @@ impl Document {
 
     /// What writes `record` under `key`. One that JSON cannot say, which none of ours is, leaves an
     /// empty body: the next start says that it makes no sense.
-    pub fn record(table: Table, key: impl Into<String>, record: &impl Serialize) -> Self {
+    pub fn record(table: DocumentTable, key: impl Into<String>, record: &impl Serialize) -> Self {
         Self::put(
             table,
             key,
@@ -153,7 +118,7 @@ impl Document {
     }
 
     /// What deletes `key`.
-    pub fn delete(table: Table, key: impl Into<String>) -> Self {
+    pub fn delete(table: DocumentTable, key: impl Into<String>) -> Self {
         Self {
             table,
             key: key.into(),
@@ -207,12 +172,5 @@ mod tests {
             [10, 62, 9_000].map(|secs| shift.due(at(secs), Span::from_secs(5))),
             [at(50), at(102), at(105)]
         );
-    }
-
-    #[test]
-    fn no_two_tables_share_a_name() {
-        let names: std::collections::BTreeSet<_> =
-            Table::ALL.iter().map(|table| table.label()).collect();
-        assert_eq!(names.len(), Table::ALL.len());
     }
 }

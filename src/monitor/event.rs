@@ -8,7 +8,7 @@ use crate::alert::{AlertStatus, GroupKey, Notification, NotifyReason, Suppressio
 use crate::config::Severity;
 use crate::info::Observation;
 use crate::model::{HeartbeatError, PollFailure, RunId, ServerAddr, Span, Timestamp};
-use crate::replication::Beat;
+use crate::replication::ReceivedHeartbeat;
 
 /// What polling has to say about one server.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ pub enum HeartbeatEvent {
         /// The master that it was sent to, at the top of the replica's chain.
         top: ServerAddr,
         /// The heartbeat.
-        beat: Beat,
+        beat: ReceivedHeartbeat,
     },
     /// The server, a replica, let one out a second time, or after a later one.
     Repeated {

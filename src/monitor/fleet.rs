@@ -26,7 +26,7 @@ use crate::model::{
 use crate::replication::{
     Assessment, Evidence, Footprint, Gap, HistoryLimits, Lineage, MasterHistory, MasterNews,
     MasterSample, MinuteMax, PairState, PairTracker, ReplicaIdentity, SavedState, ServerFacts,
-    ack_of, assess,
+    assess, find_ack,
 };
 use crate::topology::{Pair, Server, Topology};
 use charts::ChartsKept;
@@ -326,11 +326,11 @@ impl Fleet {
     fn handle_heartbeat(&mut self, addr: &ServerAddr, event: HeartbeatEvent) {
         match event {
             HeartbeatEvent::Arrived { top, beat } => {
-                self.heartbeat_pairs(addr, &top, |pair| pair.tracker.beat_arrived(&beat));
+                self.heartbeat_pairs(addr, &top, |pair| pair.tracker.heartbeat_arrived(&beat));
             }
             HeartbeatEvent::Repeated { top, replica } => {
                 self.heartbeat_pairs(addr, &top, |pair| {
-                    pair.tracker.beat_repeated(replica.clone());
+                    pair.tracker.heartbeat_repeated(replica.clone());
                 });
                 self.count_heartbeat_error(addr, HeartbeatError::Repeated);
             }
@@ -487,7 +487,7 @@ impl Fleet {
             };
             entry
                 .tracker
-                .direct_master_answered(ack_of(seen, who), seen, sent, received);
+                .direct_master_answered(find_ack(seen, who), seen, sent, received);
             entry
                 .tracker
                 .direct_master_synced(seen.stats.sync_full.value(), received);
@@ -510,7 +510,7 @@ impl Fleet {
         for &index in pairs {
             let tracker = &mut self.pairs[index].tracker;
             tracker.master_answered(sample, history);
-            tracker.top_lives(run_id, history, sample.received);
+            tracker.top_answered(run_id, history, sample.received);
         }
     }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::alert::{AlertState, Quantity, Rule};
 use crate::config::{Environment, Format, parse};
 use crate::info::{Field, Observation, Role};
-use crate::model::{ClockShift, PollError, SavedDocument, SavedDocuments, Table, WallTime};
+use crate::model::{ClockShift, DocumentTable, PollError, SavedDocument, SavedDocuments, WallTime};
 
 pub(super) const YAML: &str = "
 pairs:
@@ -29,7 +29,7 @@ pub(super) struct Stage {
     pub(super) polls: bool,
     pub(super) second: i64,
     full_syncs: u64,
-    disk: BTreeMap<(Table, String), String>,
+    disk: BTreeMap<(DocumentTable, String), String>,
     said: Vec<String>,
     /// What was logged: states and alerts that changed.
     pub(super) logged: Vec<String>,
@@ -382,9 +382,13 @@ fn a_kill_before_anything_was_written_begins_anew_and_nonsense_is_left_out() {
             }],
         )
     };
-    let documents = [Table::Alerts, Table::Groups, Table::Silences]
-        .map(nonsense)
-        .into();
+    let documents = [
+        DocumentTable::Alerts,
+        DocumentTable::Groups,
+        DocumentTable::Silences,
+    ]
+    .map(nonsense)
+    .into();
     assert_eq!(
         monitor(YAML, 61)
             .restore_alerts(&documents, anchor(61).mono)
@@ -420,7 +424,7 @@ fn what_happened_before_a_restart_is_told_after_it() {
     assert!(
         saved
             .iter()
-            .all(|document| document.table != Table::Journal),
+            .all(|document| document.table != DocumentTable::Journal),
         "what is on the disk is not written twice"
     );
     stage.silent.clear();
@@ -433,7 +437,7 @@ fn what_happened_before_a_restart_is_told_after_it() {
         stage
             .disk
             .keys()
-            .filter(|(table, _)| *table == Table::Journal)
+            .filter(|(table, _)| *table == DocumentTable::Journal)
             .count(),
         journal(&stage).after(0).len()
     );

@@ -7,7 +7,9 @@ use crate::alert::{
     AlertIdentity, AlertKey, AlertState, GroupKey, Quantity, RestoredAlert, Rule, SilenceRecord,
     Silences, TargetKind,
 };
-use crate::model::{ClockAnchor, Document, SavedDocument, SavedDocuments, Span, Table, Timestamp};
+use crate::model::{
+    ClockAnchor, Document, DocumentTable, SavedDocument, SavedDocuments, Span, Timestamp,
+};
 
 /// Alerts of an earlier life that nobody has claimed, and what the disk knows of silences.
 #[derive(Debug, Default)]
@@ -31,22 +33,22 @@ impl Monitor {
     pub fn restore_alerts(&mut self, documents: &SavedDocuments, now: Timestamp) -> Vec<String> {
         let of = |table| documents.get(&table).map_or(&[][..], Vec::as_slice);
         let (engine, groups) = self.alerting.parts();
-        let restored = engine.restore(of(Table::Alerts));
+        let restored = engine.restore(of(DocumentTable::Alerts));
         let mut refused = restored.refused;
-        refused.extend(groups.restore(now, of(Table::Groups), &engine.snapshots()));
+        refused.extend(groups.restore(now, of(DocumentTable::Groups), &engine.snapshots()));
         let unclaimed = restored
             .alerts
             .into_iter()
             .map(|restored| (restored.key.clone(), restored));
         self.past.unclaimed.extend(unclaimed);
-        refused.extend(self.restore_silences(of(Table::Silences)));
-        refused.extend(self.fleet.restore_failovers(of(Table::Failovers)));
-        refused.extend(self.fleet.restore_losses(of(Table::Losses)));
-        refused.extend(self.journal.restore(of(Table::Journal)));
+        refused.extend(self.restore_silences(of(DocumentTable::Silences)));
+        refused.extend(self.fleet.restore_failovers(of(DocumentTable::Failovers)));
+        refused.extend(self.fleet.restore_losses(of(DocumentTable::Losses)));
+        refused.extend(self.journal.restore(of(DocumentTable::Journal)));
         let full_syncs = self.alerting.full_syncs();
-        refused.extend(full_syncs.restore(of(Table::FullSyncs)));
-        refused.extend(self.receivers.restore(of(Table::ReceiverFacts)));
-        refused.extend(self.fleet.restore_charts(of(Table::Charts)));
+        refused.extend(full_syncs.restore(of(DocumentTable::FullSyncs)));
+        refused.extend(self.receivers.restore(of(DocumentTable::ReceiverFacts)));
+        refused.extend(self.fleet.restore_charts(of(DocumentTable::Charts)));
         self.claim_alerts();
         self.alerting.await_confirmation(now);
         refused
@@ -99,7 +101,7 @@ impl Monitor {
         match key.identity().rule {
             Rule::Unreachable => self
                 .fleet
-                .carry_on_silence(labels.get("server").map_or("", String::as_str), since),
+                .resume_silence(labels.get("server").map_or("", String::as_str), since),
             Rule::Unknown => self.fleet.carry_on_unknown(labels, since),
             Rule::Diverged => self.fleet.carry_on_diverged(labels, since),
             Rule::SentinelQuorum => self.sentinels.carry_on(key, since),
@@ -157,13 +159,13 @@ impl Monitor {
         for record in self.silences().records() {
             let key = record.id.to_string();
             gone.remove(&key);
-            documents.push(Document::record(Table::Silences, &*key, record));
+            documents.push(Document::record(DocumentTable::Silences, &*key, record));
             kept.insert(key);
         }
         self.past.silences_kept = kept;
         documents.extend(
             gone.into_iter()
-                .map(|key| Document::delete(Table::Silences, key)),
+                .map(|key| Document::delete(DocumentTable::Silences, key)),
         );
         documents
     }

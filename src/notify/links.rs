@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::alert::{AlertSnapshot, AlertStatus, Labels, Notification, Rule};
-use crate::model::{ClockAnchor, Span, Timestamp};
+use crate::model::{ClockAnchor, Span, Timestamp, percent_encode, shell_quote};
 
 use super::message::MessageContext;
 
@@ -80,9 +80,9 @@ where
         let base = context.external_url.as_deref()?.trim_end_matches('/');
         let page = pair_in_common(alerts()).map_or_else(String::new, |(pair, replica)| {
             let replica = replica.map_or_else(String::new, |replica| {
-                format!("?replica={}", encoded(replica))
+                format!("?replica={}", percent_encode(replica))
             });
-            format!("pairs/{}{replica}", encoded(pair))
+            format!("pairs/{}{replica}", percent_encode(pair))
         });
         return Some(format!("{base}/{page}"));
     };
@@ -104,7 +104,7 @@ where
     }
     for name in VARIABLES {
         if let Some(value) = in_common(alerts(), name) {
-            _ = write!(url, "&var-{name}={}", encoded(value));
+            _ = write!(url, "&var-{name}={}", percent_encode(value));
         }
     }
     Some(url)
@@ -187,12 +187,12 @@ pub fn silence_commands(notification: &Notification, context: &MessageContext) -
         .external_url
         .as_ref()
         .map_or_else(String::new, |url| {
-            format!(" --exporter.url {}", shell_word(url.trim_end_matches('/')))
+            format!(" --exporter.url {}", shell_quote(url.trim_end_matches('/')))
         });
     let command = |matchers: &Labels| {
         let words: Vec<_> = matchers
             .iter()
-            .map(|(name, value)| shell_word(&format!("{name}={value}")))
+            .map(|(name, value)| shell_quote(&format!("{name}={value}")))
             .collect();
         let words = words.join(" ");
         format!(
@@ -215,33 +215,10 @@ fn silence_form(notification: &Notification, context: &MessageContext) -> Option
     };
     let queries: Vec<_> = matchers
         .iter()
-        .map(|(name, value)| format!("silence={}", encoded(&format!("{name}={value}"))))
+        .map(|(name, value)| format!("silence={}", percent_encode(&format!("{name}={value}"))))
         .collect();
     let queries = queries.join("&");
     Some(format!("{base}/?{queries}&for=2h#silences"))
-}
-
-/// `text` as one word of a POSIX shell.
-fn shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-=./:@,+".contains(c);
-    if text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-/// `text` as the value of a URL's query.
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut url, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'~' => {
-                url.push(char::from(byte));
-            }
-            other => _ = write!(url, "%{other:02X}"),
-        }
-        url
-    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use crate::alert::{AlertStatus, GroupKey, Labels, Notification};
 use crate::config::{ReceiverKind, ReceiverSettings};
-use crate::model::{ClockAnchor, Document, SavedDocuments, Span, Table, Timestamp, history_key};
+use crate::model::{
+    ClockAnchor, Document, DocumentTable, SavedDocuments, Span, Timestamp, history_key,
+};
 use crate::monitor::{
     DeadDelivery, Deliveries, DeliveryEvent, DeliveryEventKind, DeliveryFailure, DeliverySubject,
     PastDelivery, SuppressReason,
@@ -335,7 +337,11 @@ impl Outbox {
         configured: &[ReceiverSettings],
     ) -> Vec<String> {
         let mut refused = Vec::new();
-        for table in [Table::Receivers, Table::Outbox, Table::DeadLetters] {
+        for table in [
+            DocumentTable::Receivers,
+            DocumentTable::Outbox,
+            DocumentTable::DeadLetters,
+        ] {
             for document in documents.get(&table).into_iter().flatten() {
                 let restored =
                     queue::restore(table, document, |receiver| &mut self.slot(receiver).queue);
@@ -346,7 +352,11 @@ impl Outbox {
                 );
             }
         }
-        for document in documents.get(&Table::Deliveries).into_iter().flatten() {
+        for document in documents
+            .get(&DocumentTable::Deliveries)
+            .into_iter()
+            .flatten()
+        {
             match serde_json::from_str::<PastDelivery>(&document.body) {
                 Ok(mut past) => {
                     past.subject.decided_at = document.shift.past(past.subject.decided_at);
@@ -475,7 +485,7 @@ impl Outbox {
         if self.unwritten.len() < MAX_UNWRITTEN {
             let key = history_key(now.wall, self.ended);
             self.unwritten
-                .push(Document::record(Table::Deliveries, key, &past));
+                .push(Document::record(DocumentTable::Deliveries, key, &past));
         }
         self.remember(Arc::new(past));
     }

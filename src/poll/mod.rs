@@ -35,7 +35,7 @@ use tree::{Served, ServerWish, Shared, TreeTask, Wishes};
 
 use crate::clock;
 use crate::config::PollSettings;
-use crate::model::{ServerAddr, Span, Timestamp};
+use crate::model::{ServerAddr, Span, Timestamp, stable_hash};
 use crate::monitor::PollEvent;
 use crate::topology::{Server, Topology, TopologyDiff, Tree, TreeId};
 
@@ -262,11 +262,9 @@ fn sustainable(topology: &Topology, settings: PollSettings) -> PollSettings {
     }
 }
 
-/// The hash of a tree's identity (FNV-1a, 64 bits): the same at each start, so that restarts do not
-/// shift the load.
+/// The seed of a tree's phase: different for each tree, the same after every restart.
 fn seed_of(tree: &TreeId) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    tree.to_string().bytes().fold(0xcbf2_9ce4_8422_2325, step)
+    stable_hash([tree.to_string().as_str()])
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ fn find_line<'a>(lines: &'a [ReplicaLine], who: ReplicaIdentity<'_>) -> Option<&
 }
 
 /// What the master's reply says about the replica.
-pub fn ack_of(master: &Observation, who: ReplicaIdentity<'_>) -> Option<Ack> {
+pub fn find_ack(master: &Observation, who: ReplicaIdentity<'_>) -> Option<Ack> {
     let line = find_line(&master.replication.replicas, who)?;
     Some(Ack {
         offset: line.offset.value(),

@@ -115,7 +115,7 @@ pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
     let link_down_for = match why {
         StateReason::LinkDown { for_ } => for_,
         StateReason::Stalled { for_ }
-        | StateReason::Quiet { for_, .. }
+        | StateReason::AlreadyStalled { for_, .. }
         | StateReason::ParentCutOff { for_ } => Some(for_),
         _ => None,
     };
@@ -237,8 +237,8 @@ fn handed_over(evidence: Evidence<'_>, now: Timestamp) -> LagInterval {
 /// be slow. docs/lag.md, "Heartbeats".
 fn narrowed(lag: LagInterval, pair: &PairFacts, located: &Located, now: Timestamp) -> LagInterval {
     let proven = pair
-        .beats
-        .has_all_of()
+        .heartbeats
+        .proven_up_to()
         .filter(|_| located.is_current())
         .map(|instant| now - instant);
     let upper = lag.upper.into_iter().chain(proven).min();
@@ -475,8 +475,8 @@ fn flow_state(pair: &PairFacts, now: Timestamp) -> (PairState, StateReason) {
     if let Some(stall) = pair.stall(now) {
         let for_ = now - stall.since;
         let reason = match stall.quiet_since {
-            Some(since) => StateReason::Quiet {
-                quiet_for: now - since,
+            Some(since) => StateReason::AlreadyStalled {
+                idle_for: now - since,
                 for_,
             },
             None => StateReason::Stalled { for_ },

@@ -4,10 +4,11 @@
 
 mod ack;
 mod assess;
-mod beat;
 mod counter;
 mod epochs;
+mod failed_polls;
 mod gap;
+mod heartbeat;
 mod history;
 mod lag;
 mod loss;
@@ -20,27 +21,28 @@ mod stall;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
-mod trouble;
 
-pub use ack::{Ack, ReplicaIdentity, ack_of};
+pub use ack::{Ack, ReplicaIdentity, find_ack};
 pub use assess::{Assessment, Diverged, Evidence, assess};
-pub use beat::{Beat, BeatFacts};
 pub use counter::{MinuteMax, RestartProofCounter};
 pub use epochs::{
-    Comparison, EpochRecord, HistoryRecord, MasterHistory, MasterNews, MasterSample, TailRecord,
+    Comparison, DeltaRecord, EpochRecord, HistoryRecord, MasterHistory, MasterNews, MasterSample,
 };
 pub use gap::{Gap, Pause};
+pub use heartbeat::{HeartbeatFacts, ReceivedHeartbeat};
 pub use history::{
     Bracket, Contradiction, Footprint, HistoryLimits, Inserted, OffsetHistory, Plateau, Point,
 };
 pub use lag::{LagBytes, LagInterval};
-pub use loss::{Applied, HistoryLoss, Kept, LOSS_SHOWN_FOR, Lineage, MasterLook, ReplicaCopy};
+pub use loss::{
+    Applied, HistoryLoss, HistoryRemnant, LOSS_SHOWN_FOR, Lineage, MasterPoll, ReplicaCopy,
+};
 pub use pair::{
-    AckEvidence, Acked, Heard, LastKnown, LinkFacts, Located, LocatedRecord, LostRecord, PairFacts,
-    PairRecord, PairTracker, Quiet, Relation, Split,
+    AckArrival, AckEvidence, Acked, LastKnown, LinkFacts, LinkIdle, LinkLossRecord, Located,
+    LocatedRecord, PairFacts, PairRecord, PairTracker, Relation, Split,
 };
 pub use rtt::MinRtt;
 pub use saved::{SavedState, ServerRecord, ToSave};
-pub use server::{Beginning, ServerFacts};
+pub use server::{HistoryStart, ServerFacts};
 pub use stall::Stall;
 pub use state::{PairState, StateReason, SyncProgress};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::counter::RestartProofCounter;
+use super::failed_polls::FailedPolls;
 use super::gap::{Gap, Pause};
 use super::rtt::MinRtt;
-use super::trouble::Trouble;
 use crate::info::{Engine, Observation, Role, ServerMode};
 use crate::model::{
     PollError, PollFailure, ReplicationId, ReplicationOffset, RunId, Span, Timestamp,
@@ -21,7 +21,7 @@ const UNPOLLED_AFTER: f64 = 3.0;
 
 /// From where on a server's current replication history can have been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beginning {
+pub struct HistoryStart {
     /// It began after this: a poll that was sent then showed another history of this same server,
     /// or none.
     pub after: Timestamp,
@@ -34,7 +34,7 @@ pub struct Beginning {
 
 /// What a server showed of its replication history in one answer.
 #[derive(Clone, Debug, PartialEq)]
-struct Shown {
+struct ShownHistory {
     replid: ReplicationId,
     has_backlog: bool,
     offset: ReplicationOffset,
@@ -71,11 +71,11 @@ pub struct ServerFacts {
     pub min_rtt: MinRtt,
     /// From where on its current history can have been written; `None` as long as it never showed
     /// another one.
-    pub beginning: Option<Beginning>,
+    pub beginning: Option<HistoryStart>,
     /// What the failed polls since its last answer have been.
-    trouble: Trouble,
+    trouble: FailedPolls,
     /// What its last answer showed of it.
-    shown: Option<Shown>,
+    shown: Option<ShownHistory>,
     /// When the last connection was refused, since the last answer.
     refused_at: Option<Timestamp>,
     /// The process that answered last, and since when it does.
@@ -103,7 +103,7 @@ impl ServerFacts {
         self.failures = 0;
         self.last_error = None;
         self.unanswered_since = None;
-        self.trouble = Trouble::default();
+        self.trouble = FailedPolls::default();
         self.refused_at = None;
         self.note_life(seen, received);
         self.silent_before = None;
@@ -142,7 +142,7 @@ impl ServerFacts {
             return;
         };
         let run_id = seen.server.run_id.get().cloned();
-        let now = Shown {
+        let now = ShownHistory {
             replid: replid.clone(),
             has_backlog,
             offset,
@@ -166,7 +166,7 @@ impl ServerFacts {
             let likely_after = self
                 .refused_at
                 .map_or(before.sent, |refused| refused.max(before.sent));
-            self.beginning = Some(Beginning {
+            self.beginning = Some(HistoryStart {
                 after: before.sent,
                 offset,
                 likely_after,
@@ -230,7 +230,7 @@ impl ServerFacts {
 
     /// Takes in that it had not answered since then, before a restart of the exporter. Nothing
     /// comes of it before a poll of this process has failed.
-    pub fn carry_on_silence(&mut self, since: Timestamp) {
+    pub fn resume_silence(&mut self, since: Timestamp) {
         if !self.was_polled() {
             let known = self.silent_before.unwrap_or(since);
             self.silent_before = Some(known.min(since));
@@ -564,7 +564,7 @@ mod tests {
     #[test]
     fn nothing_is_said_of_a_server_before_its_first_poll_has_ended() {
         let mut facts = ServerFacts::default();
-        facts.carry_on_silence(at(-60_000));
+        facts.resume_silence(at(-60_000));
         facts.overdue(at(0));
         assert_eq!(facts.gap(at(9000), INTERVAL), Some(Gap::FirstPolls));
         assert!(!facts.is_silent(at(9000), INTERVAL));

@@ -7,7 +7,7 @@
 
 use super::history::{Bracket, Point};
 use super::lag::{LagBytes, LagInterval};
-use super::pair::{ACK_PERIOD, Acked, Heard, Located, PairFacts};
+use super::pair::{ACK_PERIOD, AckArrival, Acked, Located, PairFacts};
 use crate::model::{Bytes, Span, Timestamp};
 
 /// Which part of what it may have gone on applying for it did. The middle would be right on
@@ -16,7 +16,7 @@ const WENT_ON: f64 = 0.4;
 
 /// What is known of where a silent replica stands.
 #[derive(Clone, Copy, Debug)]
-struct Standing {
+struct SilentPosition {
     bracket: Bracket,
     point: Option<Point>,
     /// Whether it stood still already when it answered last.
@@ -67,10 +67,10 @@ pub(super) fn silent_lag(
 /// The furthest position that it is known to have: by its last answer or by its ACKs; by the latter
 /// when it may have begun anew. Until it ACKs then, its last answer is all that is known: as in a
 /// full sync, what it serves is no newer than that, and nothing proves that it is no older.
-fn standing(pair: &PairFacts, located: &Located, acked: Option<&Acked>) -> Standing {
+fn standing(pair: &PairFacts, located: &Located, acked: Option<&Acked>) -> SilentPosition {
     let further = acked.filter(|acked| pair.ack.synced_since || acked.offset > located.applied());
     if let Some(acked) = further {
-        return Standing {
+        return SilentPosition {
             bracket: acked.bracket,
             point: acked.point,
             was_frozen: false,
@@ -79,7 +79,7 @@ fn standing(pair: &PairFacts, located: &Located, acked: Option<&Acked>) -> Stand
     }
     let is_certain = !(pair.ack.synced_since && pair.ack.seen);
     let Located { bracket, point, .. } = *located;
-    Standing {
+    SilentPosition {
         bracket,
         point,
         was_frozen: located.is_frozen(),
@@ -102,7 +102,7 @@ fn alive(
 }
 
 /// When the ACK after this one has come, if the replica goes on.
-fn next_ack(heard: Heard) -> Timestamp {
+fn next_ack(heard: AckArrival) -> Timestamp {
     heard.before + ACK_PERIOD
 }
 

@@ -5,7 +5,7 @@
 //! ([`Located::stalled_since`]). A program that starts in the middle of a stall did not see that;
 //! then it is told by what the servers have counted themselves.
 
-use super::pair::{Located, PairFacts, Quiet};
+use super::pair::{LinkIdle, Located, PairFacts};
 use crate::model::{Span, Timestamp};
 
 /// What a replica lacks for longer than this is not on its way: no link between datacenters takes
@@ -72,7 +72,7 @@ impl PairFacts {
     /// it. That nothing arrives proves nothing alone, for an idle master sends nothing; nor does an
     /// old ACK, for the way back may be stalled alone. So the replica has to lack something for
     /// longer than a link takes.
-    fn stall_by_counters(&self, located: &Located, quiet: Quiet) -> Option<Timestamp> {
+    fn stall_by_counters(&self, located: &Located, quiet: LinkIdle) -> Option<Timestamp> {
         let lacking_since = located.bracket.hi?;
         if located.sent() - lacking_since < NOT_ON_ITS_WAY {
             return None;
@@ -96,7 +96,7 @@ impl PairFacts {
     /// when it was first asked.
     pub fn is_unbounded(&self) -> bool {
         let by_polls = self.located.as_ref().and_then(|located| located.bracket.lo);
-        by_polls.is_none() && self.beats.has_all_of().is_none()
+        by_polls.is_none() && self.heartbeats.proven_up_to().is_none()
     }
 }
 
@@ -142,9 +142,9 @@ mod tests {
         assert!(span.is_some_and(near), "{span:?}, not {seconds} s");
     }
 
-    fn quiet_for(seen: &Assessment) -> Option<Span> {
+    fn idle_for(seen: &Assessment) -> Option<Span> {
         match seen.reason {
-            StateReason::Quiet { quiet_for, .. } => Some(quiet_for),
+            StateReason::AlreadyStalled { idle_for, .. } => Some(idle_for),
             _ => None,
         }
     }
@@ -160,10 +160,10 @@ mod tests {
     fn the_servers_own_counts_date_a_stall_at_the_second_round() {
         let both_ways = started_in_a_stall(42, 43, 1);
         assert_eq!(both_ways.state, PairState::Stalled);
-        at_least(quiet_for(&both_ways), 42);
+        at_least(idle_for(&both_ways), 42);
         at_least(both_ways.link_down_for, 42);
         let to_the_replica_only = started_in_a_stall(42, 0, 1);
-        at_least(quiet_for(&to_the_replica_only), 42);
+        at_least(idle_for(&to_the_replica_only), 42);
         at_least(to_the_replica_only.link_down_for, 32);
         let a_recent_one = started_in_a_stall(6, 7, 1);
         at_least(a_recent_one.link_down_for, 6);

@@ -6,34 +6,40 @@ use serde::{Deserialize, Serialize};
 
 use super::pair::Split;
 use crate::info::{Engine, Role};
-use crate::model::{Bytes, PollFailure, Span};
+use crate::model::{Bytes, PollFailure, Span, closed_set, serde_as_label};
 
-/// A pair's state. Exactly one holds at any time: the first that fits, in the order of declaration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PairState {
-    /// A server is of a kind whose offsets are no bytes.
-    Unsupported,
-    /// The master does not answer.
-    MasterUnreachable,
-    /// The replica does not answer.
-    ReplicaUnreachable,
-    /// Two masters, or a replica with bytes that its master does not have.
-    Diverged,
-    /// The replica follows somebody else.
-    WrongMaster,
-    /// The replica has never been in sync.
-    NeverSynced,
-    /// A full sync is under way.
-    FullSync,
-    /// The link is down.
-    LinkDown,
-    /// The link claims to be up, and nothing arrives although the master writes.
-    Stalled,
-    /// The link is up and data flows, or there is none to flow.
-    Streaming,
-    /// Nobody can say (yet).
-    Unknown,
+closed_set! {
+    /// A pair's state. Exactly one holds at any time: the first that fits, in the order of
+    /// declaration.
+    ///
+    /// A word of a later version is read as `unknown`: the reason beside it still says what it
+    /// means, and a `check` that is older than its exporter keeps working.
+    pub enum PairState {
+        /// A server is of a kind whose offsets are no bytes.
+        Unsupported => "unsupported",
+        /// The master does not answer.
+        MasterUnreachable => "master_unreachable",
+        /// The replica does not answer.
+        ReplicaUnreachable => "replica_unreachable",
+        /// Two masters, or a replica with bytes that its master does not have.
+        Diverged => "diverged",
+        /// The replica follows somebody else.
+        WrongMaster => "wrong_master",
+        /// The replica has never been in sync.
+        NeverSynced => "never_synced",
+        /// A full sync is under way.
+        FullSync => "full_sync",
+        /// The link is down.
+        LinkDown => "link_down",
+        /// The link claims to be up, and nothing arrives although the master writes.
+        Stalled => "stalled",
+        /// The link is up and data flows, or there is none to flow.
+        Streaming => "streaming",
+        /// Nobody can say (yet).
+        Unknown => "unknown",
+    }
 }
+serde_as_label!(PairState, else Unknown);
 
 /// Why a pair is in its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,9 +103,9 @@ pub enum StateReason {
     },
     /// Nothing arrives although the master writes, which began before the first poll: the servers
     /// have counted for how long.
-    Quiet {
+    AlreadyStalled {
         /// Nothing has arrived for at least this long.
-        quiet_for: Span,
+        idle_for: Span,
         /// The link has been stalled for at least this long.
         for_: Span,
     },
@@ -142,46 +148,6 @@ pub enum StateReason {
         /// For how long.
         for_: Span,
     },
-}
-
-impl PairState {
-    /// Every state, in the order of precedence.
-    pub const ALL: [Self; 11] = [
-        Self::Unsupported,
-        Self::MasterUnreachable,
-        Self::ReplicaUnreachable,
-        Self::Diverged,
-        Self::WrongMaster,
-        Self::NeverSynced,
-        Self::FullSync,
-        Self::LinkDown,
-        Self::Stalled,
-        Self::Streaming,
-        Self::Unknown,
-    ];
-
-    /// The state's word in metrics, JSON and tables.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Unsupported => "unsupported",
-            Self::MasterUnreachable => "master_unreachable",
-            Self::ReplicaUnreachable => "replica_unreachable",
-            Self::Diverged => "diverged",
-            Self::WrongMaster => "wrong_master",
-            Self::NeverSynced => "never_synced",
-            Self::FullSync => "full_sync",
-            Self::LinkDown => "link_down",
-            Self::Stalled => "stalled",
-            Self::Streaming => "streaming",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-impl fmt::Display for PairState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label())
-    }
 }
 
 impl fmt::Display for StateReason {
@@ -227,9 +193,9 @@ impl fmt::Display for StateReason {
             Self::Stalled { for_ } => {
                 write!(f, "the link claims to be up, but nothing has arrived for {for_} although the master writes")
             }
-            Self::Quiet { quiet_for, .. } => write!(
+            Self::AlreadyStalled { idle_for, .. } => write!(
                 f,
-                "the link claims to be up, but nothing has arrived for at least {quiet_for} although the master writes"
+                "the link claims to be up, but nothing has arrived for at least {idle_for} although the master writes"
             ),
             Self::ParentCutOff { for_ } => {
                 write!(f, "the link is up, but the replica above it lost its own master {for_} ago")

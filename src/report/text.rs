@@ -1,7 +1,7 @@
 //! Values of a report as people read them, on the page and in `check`.
 
 use super::alerts::ValueUnit;
-use crate::model::{Bytes, Span};
+use crate::model::{Bytes, Span, is_printable};
 
 /// What stands where a value is not known.
 const NOT_KNOWN: &str = "-";
@@ -73,8 +73,7 @@ pub fn visible_text(text: &str) -> String {
 pub fn visible_line(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        // Quotes and backslashes are harmless: only what has no glyph of its own is escaped.
-        if matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1 {
+        if is_printable(c) {
             shown.push(c);
         } else {
             shown.extend(c.escape_unicode());

@@ -4,7 +4,7 @@
 //! Reading is total: whatever the bytes are, the result is a value or a reason, and memory is asked
 //! for only as far as there are bytes that need it.
 
-use super::frame::{ClockRefusal, Frame, Frames};
+use super::clock_mapping::{ClockMapping, ClockMappings, ClockRefusal};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, ServerAddr, Span, Timestamp};
 
 /// The version of the encoding of every row.
@@ -35,20 +35,20 @@ pub enum RowError {
     Future,
     /// It was written by a clock that cannot be read now.
     #[error(transparent)]
-    Clock(#[from] ClockRefusal),
+    BootClock(#[from] ClockRefusal),
 }
 
 /// A row in the making.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub(super) struct RowWriter {
     bytes: Vec<u8>,
 }
 
 /// A row being read.
 #[derive(Debug)]
-pub(super) struct Reader<'a> {
+pub(super) struct RowReader<'a> {
     rest: &'a [u8],
-    frame: Frame,
+    frame: ClockMapping,
 }
 
 fn checksum(key: &[u8], row: &[u8]) -> [u8; 4] {
@@ -61,7 +61,7 @@ fn checksum(key: &[u8], row: &[u8]) -> [u8; 4] {
 }
 
 /// The row as it is written under `key`, so that it is taken under no other.
-pub(super) fn seal(key: &[u8], body: &Writer) -> Vec<u8> {
+pub(super) fn seal(key: &[u8], body: &RowWriter) -> Vec<u8> {
     let mut row = Vec::with_capacity(body.bytes.len() + ENVELOPE);
     row.push(VERSION);
     row.extend_from_slice(&body.bytes);
@@ -69,7 +69,7 @@ pub(super) fn seal(key: &[u8], body: &Writer) -> Vec<u8> {
     row
 }
 
-impl Writer {
+impl RowWriter {
     /// A row of the clock with this number.
     pub(super) fn new(clock: u32) -> Self {
         let mut writer = Self::default();
@@ -170,9 +170,13 @@ fn hex_value(digit: u8) -> Option<u8> {
     }
 }
 
-impl<'a> Reader<'a> {
+impl<'a> RowReader<'a> {
     /// Opens the row that was read under `key`.
-    pub(super) fn open(key: &[u8], row: &'a [u8], frames: &Frames) -> Result<Self, RowError> {
+    pub(super) fn open(
+        key: &[u8],
+        row: &'a [u8],
+        frames: &ClockMappings,
+    ) -> Result<Self, RowError> {
         let mut reader = Self::open_plain(key, row)?;
         reader.frame = frames.of(reader.small("clock")?)?;
         Ok(reader)
@@ -190,7 +194,7 @@ impl<'a> Reader<'a> {
         }
         Ok(Self {
             rest: body,
-            frame: Frame::default(),
+            frame: ClockMapping::default(),
         })
     }
 
@@ -359,12 +363,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn read<T>(
-        writer: &Writer,
-        read: impl FnOnce(&mut Reader<'_>) -> Result<T, RowError>,
+        writer: &RowWriter,
+        read: impl FnOnce(&mut RowReader<'_>) -> Result<T, RowError>,
     ) -> Result<T, RowError> {
         let row = seal(b"k", writer);
         let frames = frames();
-        let mut reader = Reader::open(b"k", &row, &frames)?;
+        let mut reader = RowReader::open(b"k", &row, &frames)?;
         let value = read(&mut reader)?;
         reader.end()?;
         Ok(value)
@@ -373,7 +377,7 @@ mod tests {
     proptest! {
         #[test]
         fn numbers_come_back(a in any::<u64>(), b in any::<i64>(), small in 0_u64..200, text in ".{0,40}") {
-            let mut writer = Writer::new(0);
+            let mut writer = RowWriter::new(0);
             writer.number(a);
             writer.signed(b);
             writer.number(small);
@@ -385,7 +389,7 @@ mod tests {
         #[test]
         fn instants_come_back_rounded_outwards(nanos in -1_000_000_000_000_000_i64..=0) {
             let at = Timestamp::from_nanos(nanos);
-            let mut writer = Writer::new(0);
+            let mut writer = RowWriter::new(0);
             writer.not_before(at);
             writer.not_after(at);
             let (lo, hi) = read(&writer, |r| Ok((r.not_before()?, r.not_after()?))).unwrap();
@@ -395,17 +399,17 @@ mod tests {
         /// A row that was changed anywhere, or cut anywhere, is refused.
         #[test]
         fn no_changed_row_is_taken(body in proptest::collection::vec(any::<u8>(), 0..60), bit in any::<usize>(), cut in any::<usize>()) {
-            let mut writer = Writer::new(0);
+            let mut writer = RowWriter::new(0);
             writer.bytes.extend_from_slice(&body);
             let row = seal(b"key", &writer);
             let frames = frames();
-            prop_assert!(Reader::open(b"key", &row, &frames).is_ok());
-            prop_assert!(Reader::open(b"kez", &row, &frames).is_err());
+            prop_assert!(RowReader::open(b"key", &row, &frames).is_ok());
+            prop_assert!(RowReader::open(b"kez", &row, &frames).is_err());
             let mut flipped = row.clone();
             let bit = bit % (row.len() * 8);
             flipped[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(Reader::open(b"key", &flipped, &frames).is_err());
-            prop_assert!(Reader::open(b"key", &row[..cut % row.len()], &frames).is_err());
+            prop_assert!(RowReader::open(b"key", &flipped, &frames).is_err());
+            prop_assert!(RowReader::open(b"key", &row[..cut % row.len()], &frames).is_err());
         }
     }
 
@@ -413,7 +417,7 @@ mod tests {
     fn replids_take_half_their_length_and_come_back_as_they_were_spelled() {
         for (text, length) in [("0a".repeat(20), 22), ("0A".repeat(20), 42)] {
             let replid = ReplicationId::parse(&text).unwrap();
-            let mut writer = Writer::new(0);
+            let mut writer = RowWriter::new(0);
             writer.replid(&replid);
             assert_eq!(writer.len(), length);
             assert_eq!(read(&writer, |r| r.replid()), Ok(replid));
@@ -422,24 +426,24 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let mut long = Writer::new(0);
+        let mut long = RowWriter::new(0);
         long.bytes.extend([0xff; 12]);
         assert_eq!(
             read(&long, |r| r.number()),
             Err(RowError::Malformed("number"))
         );
-        let mut huge = Writer::new(0);
+        let mut huge = RowWriter::new(0);
         huge.number(u64::MAX);
         assert_eq!(read(&huge, |r| r.count()), Err(RowError::Short));
-        let mut soon = Writer::new(0);
+        let mut soon = RowWriter::new(0);
         soon.signed(1_000_000);
         assert_eq!(read(&soon, |r| r.not_before()), Err(RowError::Future));
         assert_eq!(
-            read(&Writer::new(7), |_| Ok(())),
-            Err(RowError::Clock(ClockRefusal::Unknown))
+            read(&RowWriter::new(7), |_| Ok(())),
+            Err(RowError::BootClock(ClockRefusal::Unknown))
         );
         assert_eq!(
-            Reader::open(b"", &[], &frames()).err(),
+            RowReader::open(b"", &[], &frames()).err(),
             Some(RowError::Short)
         );
     }

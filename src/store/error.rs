@@ -3,29 +3,17 @@
 use std::io;
 use std::path::PathBuf;
 
-/// What was being done when something went wrong: a closed set, which is also the metric's
-/// `operation`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum StoreOperation {
-    /// Making the folder, opening, locking or migrating the file.
-    Open,
-    /// Reading what was kept; each row that is not taken counts.
-    Read,
-    /// Writing.
-    Write,
-}
+use crate::model::closed_set;
 
-impl StoreOperation {
-    /// Every operation.
-    pub const ALL: [Self; 3] = [Self::Open, Self::Read, Self::Write];
-
-    /// The operation's label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Read => "read",
-            Self::Write => "write",
-        }
+closed_set! {
+    /// What was being done when something went wrong. The label is the metric's `operation`.
+    pub enum StoreOperation {
+        /// Making the folder, opening, locking or migrating the file.
+        Open => "open",
+        /// Reading what was kept; each row that is not taken counts.
+        Read => "read",
+        /// Writing.
+        Write => "write",
     }
 }
 

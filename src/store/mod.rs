@@ -6,13 +6,13 @@
 //! touches it (`worker`). **Invariant:** monitoring never waits for the disk, and goes on from
 //! memory when there is none; nothing that was read is trusted without its checksum.
 
+mod clock_mapping;
 mod codec;
 mod database;
 mod error;
-mod frame;
-mod ledger;
-mod place;
+mod file;
 mod rows;
+mod save_planner;
 mod status;
 #[cfg(test)]
 mod testing;
@@ -28,15 +28,15 @@ use tracing::{error, info, warn};
 use crate::clock;
 use crate::model::{BootId, ClockAnchor, Document, SavedDocuments, Span, Timestamp};
 use crate::replication::{SavedState, ToSave};
-use worker::{Event, Worker};
+use worker::{Worker, WorkerEvent};
 
+pub use clock_mapping::{BootClock, ClockRefusal, HORIZON, WALL_ERROR};
 pub use codec::RowError;
 pub use database::{
-    Database, HISTORY_KEPT, HISTORY_READ, Loaded, MAX_HISTORY, Refusals, SCHEMA, Written,
+    CommitStats, Database, HISTORY_KEPT, HISTORY_READ, Loaded, MAX_HISTORY, Refusals, SCHEMA,
 };
 pub use error::{StoreError, StoreOperation};
-pub use frame::{Clock, ClockRefusal, HORIZON, WALL_ERROR};
-pub use ledger::{BASE_EVERY, Batch, Ledger, Receipt, Save};
+pub use save_planner::{Batch, PendingCommit, SNAPSHOT_EVERY, Save, SavePlanner};
 pub use status::StoreStatus;
 
 /// How often the lag history is written. What came after the last time is lost when the process is
@@ -57,7 +57,7 @@ const EVENTS: usize = 4;
 
 /// Documents that are to be written.
 #[derive(Debug, Default)]
-pub struct Changes {
+pub struct DocumentChanges {
     /// What changed; everything there is, where that was asked for.
     pub documents: Vec<Document>,
     /// Up to which change they go.
@@ -77,7 +77,7 @@ pub enum Urgency {
 
 /// What is to be handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Due {
+pub struct SaveDue {
     /// The lag history is.
     pub lag: bool,
     /// All documents are, and not only those that changed.
@@ -87,7 +87,7 @@ pub struct Due {
 /// A save on its way to the disk.
 #[derive(Debug)]
 struct UnderWay {
-    receipt: Option<Receipt>,
+    receipt: Option<PendingCommit>,
     revision: u64,
     since: Timestamp,
 }
@@ -98,10 +98,10 @@ struct UnderWay {
 pub struct Store {
     folder: PathBuf,
     batches: Option<SyncSender<Save>>,
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<WorkerEvent>,
     status: watch::Receiver<StoreStatus>,
     /// What is on the disk; `None` while the file is not open.
-    ledger: Option<Ledger>,
+    ledger: Option<SavePlanner>,
     under_way: Option<UnderWay>,
     next: Timestamp,
     next_documents: Timestamp,
@@ -160,9 +160,9 @@ impl Store {
     }
 
     /// What was kept; empty when there is nothing, or it cannot be had within this time.
-    pub async fn restored(&mut self, within: Duration) -> (SavedState, SavedDocuments) {
+    pub async fn load(&mut self, within: Duration) -> (SavedState, SavedDocuments) {
         match tokio::time::timeout(within, self.events.recv()).await {
-            Ok(Some(Event::Opened(loaded, _))) => {
+            Ok(Some(WorkerEvent::Opened(loaded, _))) => {
                 let Loaded {
                     state,
                     ledger,
@@ -185,7 +185,7 @@ impl Store {
     }
 
     /// The documents of the last life, when they came too late for the start; once.
-    pub fn take_late(&mut self) -> Option<SavedDocuments> {
+    pub fn take_late_documents(&mut self) -> Option<SavedDocuments> {
         self.late.take()
     }
 
@@ -200,7 +200,7 @@ impl Store {
     }
 
     /// Waits until the thread has something to say, and takes it in.
-    pub async fn news(&mut self) {
+    pub async fn next_event(&mut self) {
         match self.events.recv().await {
             Some(event) => self.hear(event),
             // The thread is gone; that is noticed with the next batch.
@@ -234,7 +234,7 @@ impl Store {
 
     /// What is to be handed over now: nothing when it is not time to, when the thread has something
     /// to do, and when there is no file.
-    pub fn due(&mut self, now: Timestamp, urgency: Urgency) -> Option<Due> {
+    pub fn due(&mut self, now: Timestamp, urgency: Urgency) -> Option<SaveDue> {
         while let Ok(event) = self.events.try_recv() {
             self.hear(event);
         }
@@ -248,14 +248,14 @@ impl Store {
             Urgency::Soon => now >= self.next_documents,
             Urgency::Nothing => self.anew,
         };
-        (lag || documents).then_some(Due {
+        (lag || documents).then_some(SaveDue {
             lag,
             all: self.anew,
         })
     }
 
     /// Hands over what is due: the lag history if it is, and all documents or those that changed.
-    pub fn save(&mut self, anchor: ClockAnchor, lag: Option<ToSave<'_>>, changes: Changes) {
+    pub fn save(&mut self, anchor: ClockAnchor, lag: Option<ToSave<'_>>, changes: DocumentChanges) {
         self.hand_over(anchor, lag, changes);
     }
 
@@ -265,7 +265,7 @@ impl Store {
         mut self,
         anchor: ClockAnchor,
         state: ToSave<'_>,
-        documents: Changes,
+        documents: DocumentChanges,
         within: Duration,
     ) {
         let finished = tokio::time::timeout(within, async {
@@ -316,7 +316,12 @@ impl Store {
     }
 
     /// Whoever writes anyway writes everything that there is to write.
-    fn hand_over(&mut self, anchor: ClockAnchor, state: Option<ToSave<'_>>, changes: Changes) {
+    fn hand_over(
+        &mut self,
+        anchor: ClockAnchor,
+        state: Option<ToSave<'_>>,
+        changes: DocumentChanges,
+    ) {
         let Some((ledger, batches)) = self.ledger.as_ref().zip(self.batches.as_ref()) else {
             return;
         };
@@ -326,7 +331,7 @@ impl Store {
         }
         self.next_documents = anchor.mono + DOCUMENTS_EVERY;
         let anew = std::mem::take(&mut self.anew);
-        let Changes {
+        let DocumentChanges {
             documents,
             revision,
         } = changes;
@@ -351,10 +356,10 @@ impl Store {
         }
     }
 
-    fn hear(&mut self, event: Event) {
+    fn hear(&mut self, event: WorkerEvent) {
         let done = self.under_way.take();
         match event {
-            Event::Saved => {
+            WorkerEvent::Saved => {
                 if std::mem::take(&mut self.told_stuck) {
                     info!("the disk has caught up");
                 }
@@ -369,15 +374,15 @@ impl Store {
                     ledger.settle(receipt);
                 }
             }
-            Event::Failed => (self.ledger, self.durable, self.anew) = (None, None, true),
+            WorkerEvent::Failed => (self.ledger, self.durable, self.anew) = (None, None, true),
             // It came too late for the monitor, which by now knows better: everything is written
             // anew. Only what the last life left undone is not known better.
-            Event::Opened(loaded, last_commit) => {
+            WorkerEvent::Opened(loaded, last_commit) => {
                 if !std::mem::replace(&mut self.was_read, true) {
                     self.late = Some(loaded.documents);
                 }
                 (self.ledger, self.durable, self.anew) =
-                    (Some(Ledger::empty(last_commit)), None, true);
+                    (Some(SavePlanner::empty(last_commit)), None, true);
             }
         }
     }

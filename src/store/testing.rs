@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::frame::{Clock, Frames};
-use super::ledger::Batch;
+use super::clock_mapping::{BootClock, ClockMappings};
+use super::save_planner::Batch;
 use crate::model::{
     BootId, Bytes, ClockAnchor, PairKey, PairName, ReplicationId, ReplicationOffset, ServerAddr,
     Span, Timestamp, WallTime,
 };
 use crate::replication::{
-    Bracket, EpochRecord, HistoryRecord, LagBytes, LagInterval, LastKnown, LocatedRecord,
-    LostRecord, PairRecord, Plateau,
+    Bracket, EpochRecord, HistoryRecord, LagBytes, LagInterval, LastKnown, LinkLossRecord,
+    LocatedRecord, PairRecord, Plateau,
 };
 
 pub(super) fn at(secs: i64) -> Timestamp {
@@ -28,14 +28,14 @@ pub(super) fn addr() -> ServerAddr {
 }
 
 /// The clock of boot 1, so many seconds after the tests' zero; the wall clock goes along.
-pub(super) fn clock(secs: i64) -> Clock {
+pub(super) fn clock(secs: i64) -> BootClock {
     clock_of(1, secs, secs)
 }
 
 /// The clock of a boot whose two clocks stand there.
-pub(super) fn clock_of(boot: u128, mono: i64, wall: i64) -> Clock {
+pub(super) fn clock_of(boot: u128, mono: i64, wall: i64) -> BootClock {
     let wall = WallTime::from_nanos((1_700_000_000 + wall) * 1_000_000_000);
-    Clock {
+    BootClock {
         boot: Some(BootId::from_bits(boot)),
         anchor: ClockAnchor {
             mono: at(mono),
@@ -44,9 +44,9 @@ pub(super) fn clock_of(boot: u128, mono: i64, wall: i64) -> Clock {
     }
 }
 
-/// Clock 0 is the present one, at the tests' zero.
-pub(super) fn frames() -> Frames {
-    Frames::new(&BTreeMap::from([(0, clock(0))]), &clock(0))
+/// BootClock 0 is the present one, at the tests' zero.
+pub(super) fn frames() -> ClockMappings {
+    ClockMappings::new(&BTreeMap::from([(0, clock(0))]), &clock(0))
 }
 
 pub(super) fn pair_key() -> PairKey {
@@ -64,7 +64,7 @@ pub(super) fn pair_record() -> PairRecord {
         at_most: Some(offset(120)),
         read: offset(110),
         shown: at(-30),
-        lost: Some(LostRecord {
+        lost: Some(LinkLossRecord {
             after: at(-30),
             before: at(-28),
             lag: Span::from_millis(40),

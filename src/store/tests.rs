@@ -27,7 +27,7 @@ fn now() -> ClockAnchor {
 /// Hands over what is due, documents that changed included.
 fn tick(store: &mut Store, anchor: ClockAnchor) {
     if let Some(due) = store.due(anchor.mono, Urgency::Nothing) {
-        store.save(anchor, due.lag.then(one_pair), Changes::default());
+        store.save(anchor, due.lag.then(one_pair), DocumentChanges::default());
     }
 }
 
@@ -55,21 +55,21 @@ async fn what_is_saved_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("deep/data");
     let mut first = start(&data);
-    assert!(first.restored(LIMIT).await.0.pairs.is_empty());
+    assert!(first.load(LIMIT).await.0.pairs.is_empty());
     let status = saved(&mut first).await;
     assert!(status.up && status.written > 0 && status.last_commit > Some(WallTime::from_nanos(0)));
     // As good as a kill: nothing is written at the end.
     first.batches = None;
     while first.events.recv().await.is_some() {}
     let mut second = start(&data);
-    let mut restored = second.restored(LIMIT).await.0;
+    let mut restored = second.load(LIMIT).await.0;
     let record = restored.pairs.remove(&pair_key()).unwrap();
     assert_eq!(record.applied_total, pair_record().applied_total);
     second
-        .finish(now(), ToSave::default(), Changes::default(), LIMIT)
+        .finish(now(), ToSave::default(), DocumentChanges::default(), LIMIT)
         .await;
     assert!(
-        start(&data).restored(LIMIT).await.0.pairs.is_empty(),
+        start(&data).load(LIMIT).await.0.pairs.is_empty(),
         "the end was written"
     );
 }
@@ -78,7 +78,7 @@ async fn what_is_saved_is_there_after_a_restart() {
 async fn a_batch_is_handed_over_every_ten_seconds_and_one_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = start(folder.path());
-    store.restored(LIMIT).await;
+    store.load(LIMIT).await;
     let begin = now();
     let later = |span: Span| ClockAnchor {
         mono: begin.mono + span,
@@ -117,7 +117,7 @@ async fn a_folder_that_cannot_be_written_stops_nobody() {
     let taken = folder.path().join("taken");
     std::fs::write(&taken, "").unwrap();
     let mut store = start(&taken.join("data"));
-    assert!(store.restored(LIMIT).await.0.pairs.is_empty());
+    assert!(store.load(LIMIT).await.0.pairs.is_empty());
     assert_eq!(
         (
             store.status().borrow().up,
@@ -131,7 +131,7 @@ async fn a_folder_that_cannot_be_written_stops_nobody() {
         "there is nobody to hand it to"
     );
     store
-        .finish(now(), ToSave::default(), Changes::default(), LIMIT)
+        .finish(now(), ToSave::default(), DocumentChanges::default(), LIMIT)
         .await;
 }
 
@@ -140,7 +140,7 @@ async fn a_damaged_file_is_counted_and_what_follows_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("state.redb"), vec![7; 100_000]).unwrap();
     let mut store = start(folder.path());
-    store.restored(LIMIT).await;
+    store.load(LIMIT).await;
     let status = saved(&mut store).await;
     assert_eq!((status.up, status.errors(StoreOperation::Open)), (true, 1));
     let names = std::fs::read_dir(folder.path())
@@ -158,7 +158,7 @@ async fn a_damaged_file_is_counted_and_what_follows_is_kept() {
 async fn the_thread_that_is_gone_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = start(folder.path());
-    store.restored(LIMIT).await;
+    store.load(LIMIT).await;
     let (nobody, _) = std::sync::mpsc::sync_channel(1);
     store.batches = Some(nobody);
     tick(&mut store, now());
@@ -182,13 +182,15 @@ async fn a_disk_that_hangs_holds_up_neither_the_start_nor_the_end() {
     let (told, events) = mpsc::channel(EVENTS);
     let (batches, asked) = std::sync::mpsc::sync_channel(1);
     (store.events, store.batches) = (events, Some(batches));
-    assert!(store.restored(LIMIT).await.0.pairs.is_empty());
+    assert!(store.load(LIMIT).await.0.pairs.is_empty());
     assert_eq!(
         store.due(now().mono, Urgency::Now),
         None,
         "the file is not open"
     );
-    told.send(Event::Opened(Box::default(), 41)).await.unwrap();
+    told.send(WorkerEvent::Opened(Box::default(), 41))
+        .await
+        .unwrap();
     tick(&mut store, now());
     let batch = asked.try_recv().unwrap().lag.unwrap();
     assert_eq!(
@@ -197,33 +199,39 @@ async fn a_disk_that_hangs_holds_up_neither_the_start_nor_the_end() {
         "it came late: what is known by now is written"
     );
     store
-        .finish(now(), one_pair(), Changes::default(), LIMIT)
+        .finish(now(), one_pair(), DocumentChanges::default(), LIMIT)
         .await;
     assert!(asked.try_recv().is_err(), "one was under way all the time");
 }
 
-fn one_document(revision: u64) -> Changes {
-    let document = Document::put(crate::model::Table::Alerts, "a", revision.to_string());
-    Changes {
+fn one_document(revision: u64) -> DocumentChanges {
+    let document = Document::put(
+        crate::model::DocumentTable::Alerts,
+        "a",
+        revision.to_string(),
+    );
+    DocumentChanges {
         documents: vec![document],
         revision,
     }
 }
 
 /// Goes on until a save of these documents was written or refused.
-async fn documents_saved(store: &mut Store, changes: Changes) {
+async fn documents_saved(store: &mut Store, changes: DocumentChanges) {
     let due = tokio::time::timeout(LIMIT, async {
         loop {
             match store.due(now().mono, Urgency::Now) {
                 Some(due) => return due,
-                None => store.news().await,
+                None => store.next_event().await,
             }
         }
     });
     due.await.expect("it is taken at once");
     store.save(now(), None, changes);
     while store.under_way.is_some() {
-        tokio::time::timeout(LIMIT, store.news()).await.unwrap();
+        tokio::time::timeout(LIMIT, store.next_event())
+            .await
+            .unwrap();
     }
 }
 
@@ -231,7 +239,7 @@ async fn documents_saved(store: &mut Store, changes: Changes) {
 async fn what_somebody_waits_for_is_written_at_once_and_then_may_be_acted_upon() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = start(folder.path());
-    store.restored(LIMIT).await;
+    store.load(LIMIT).await;
     assert_eq!(
         (
             store.durable(now().mono),
@@ -253,22 +261,22 @@ async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
     let (told, events) = mpsc::channel(EVENTS);
     let (batches, asked) = std::sync::mpsc::sync_channel(1);
     (store.events, store.batches) = (events, Some(batches));
-    assert!(store.restored(Duration::ZERO).await.1.is_empty());
+    assert!(store.load(Duration::ZERO).await.1.is_empty());
     assert_eq!(
-        (store.durable(now().mono), store.take_late()),
+        (store.durable(now().mono), store.take_late_documents()),
         (u64::MAX, None)
     );
-    let documents = SavedDocuments::from([(crate::model::Table::Alerts, Vec::new())]);
+    let documents = SavedDocuments::from([(crate::model::DocumentTable::Alerts, Vec::new())]);
     let loaded = || {
         Box::new(Loaded {
             documents: documents.clone(),
             ..Loaded::default()
         })
     };
-    told.send(Event::Opened(loaded(), 41)).await.unwrap();
-    store.news().await;
+    told.send(WorkerEvent::Opened(loaded(), 41)).await.unwrap();
+    store.next_event().await;
     assert_eq!(
-        (store.take_late(), store.durable(now().mono)),
+        (store.take_late_documents(), store.durable(now().mono)),
         (Some(documents.clone()), 0)
     );
     assert!(
@@ -277,21 +285,21 @@ async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
     );
     store.save(now(), None, one_document(9));
     assert!(asked.try_recv().unwrap().anew);
-    told.send(Event::Saved).await.unwrap();
-    store.news().await;
+    told.send(WorkerEvent::Saved).await.unwrap();
+    store.next_event().await;
     assert_eq!((store.durable(now().mono), store.wants_all()), (9, false));
     store.save(now(), None, one_document(10));
-    told.send(Event::Failed).await.unwrap();
-    store.news().await;
+    told.send(WorkerEvent::Failed).await.unwrap();
+    store.next_event().await;
     assert_eq!(
         (store.durable(now().mono), store.is_open()),
         (u64::MAX, false),
         "from memory"
     );
-    told.send(Event::Opened(loaded(), 41)).await.unwrap();
-    store.news().await;
+    told.send(WorkerEvent::Opened(loaded(), 41)).await.unwrap();
+    store.next_event().await;
     assert_eq!(
-        (store.take_late(), store.wants_all()),
+        (store.take_late_documents(), store.wants_all()),
         (None, true),
         "the memory knows better"
     );
@@ -301,7 +309,7 @@ async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
 async fn a_disk_that_is_stuck_holds_up_no_notification() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = start(folder.path());
-    store.restored(LIMIT).await;
+    store.load(LIMIT).await;
     let (batches, _stuck) = std::sync::mpsc::sync_channel(1);
     store.batches = Some(batches);
     let begin = now();

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use super::clock_mapping::BootClock;
 use super::database::{Database, Loaded};
 use super::error::{StoreError, StoreOperation};
-use super::frame::Clock;
-use super::ledger::Save;
-use super::place::{self, Opened};
+use super::file::{self, Opened};
+use super::save_planner::Save;
 use super::status::StoreStatus;
 use crate::model::{BootId, ClockAnchor};
 
@@ -20,7 +20,7 @@ const RETRY: Duration = Duration::from_secs(30);
 
 /// What the thread tells the core.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum WorkerEvent {
     /// The file is open; this was in it, up to the commit with this number.
     Opened(Box<Loaded>, u64),
     /// The batch is on the disk.
@@ -36,7 +36,7 @@ pub(super) struct Worker {
     /// Reads both clocks.
     pub(super) clock: fn() -> ClockAnchor,
     pub(super) batches: Receiver<Save>,
-    pub(super) events: mpsc::Sender<Event>,
+    pub(super) events: mpsc::Sender<WorkerEvent>,
     pub(super) status: watch::Sender<StoreStatus>,
     pub(super) database: Option<Database>,
     /// When to open the file, while it is not.
@@ -76,28 +76,28 @@ impl Worker {
     }
 
     /// `None` when nobody listens any more.
-    fn tell(&self, event: Event) -> Option<()> {
+    fn tell(&self, event: WorkerEvent) -> Option<()> {
         self.events.blocking_send(event).ok()
     }
 
     fn open(&mut self) -> Option<()> {
-        let present = Clock {
+        let present = BootClock {
             boot: self.boot,
             anchor: (self.clock)(),
         };
-        match place::open(&self.folder, present) {
+        match file::open(&self.folder, present) {
             Ok(opened) => {
                 let event = self.opened(opened);
                 self.tell(event)
             }
             Err(error) => {
                 self.fail(StoreOperation::Open, &error);
-                self.tell(Event::Failed)
+                self.tell(WorkerEvent::Failed)
             }
         }
     }
 
-    fn opened(&mut self, opened: Opened) -> Event {
+    fn opened(&mut self, opened: Opened) -> WorkerEvent {
         let Opened {
             database,
             loaded,
@@ -128,15 +128,15 @@ impl Worker {
         }
         let last_commit = database.last_commit();
         self.database = Some(database);
-        Event::Opened(Box::new(loaded), last_commit)
+        WorkerEvent::Opened(Box::new(loaded), last_commit)
     }
 
-    fn save(&mut self, save: &Save) -> Event {
+    fn save(&mut self, save: &Save) -> WorkerEvent {
         let Some(database) = &mut self.database else {
-            return Event::Failed;
+            return WorkerEvent::Failed;
         };
         let path = self.folder.clone();
-        match place::guarded(&path, || database.commit(save)) {
+        match file::guarded(&path, || database.commit(save)) {
             Ok(written) => {
                 let at = (self.clock)().wall;
                 self.status.send_modify(|status| {
@@ -147,14 +147,14 @@ impl Worker {
                 if self.complaint.take().is_some() {
                     info!("the state is kept again");
                 }
-                Event::Saved
+                WorkerEvent::Saved
             }
             Err(error) => {
                 // After a failed write the database trusts its file no more, and neither do we: it
                 // is opened anew.
                 self.database = None;
                 self.fail(StoreOperation::Write, &error);
-                Event::Failed
+                WorkerEvent::Failed
             }
         }
     }

@@ -10,7 +10,7 @@ use redis_cross_dc_exporter::lab::{
 use redis_cross_dc_exporter::model::{BootId, ClockAnchor, Span, Timestamp};
 use redis_cross_dc_exporter::replication::{PairState, ToSave};
 use redis_cross_dc_exporter::report::PairReport;
-use redis_cross_dc_exporter::store::{Clock, Database, Ledger};
+use redis_cross_dc_exporter::store::{BootClock, Database, SavePlanner};
 
 use crate::exporter::Exporter;
 use crate::stage::{LIMIT, Stage, entry};
@@ -208,7 +208,7 @@ fn as_of_another_machine(from: &Path) -> tempfile::TempDir {
         mono: here.mono + Span::from_secs(1_000_000),
         ..here
     };
-    let other = Clock {
+    let other = BootClock {
         boot: Some(BootId::from_bits(1)),
         anchor: there,
     };
@@ -226,7 +226,7 @@ fn as_of_another_machine(from: &Path) -> tempfile::TempDir {
         servers: state.servers.into_iter().collect(),
     };
     let (mut database, _) = Database::open(&folder.path().join("state.redb"), other).unwrap();
-    let (batch, _) = Ledger::default().plan(to_save, there);
+    let (batch, _) = SavePlanner::default().plan(to_save, there);
     database.commit(&batch.into()).unwrap();
     folder
 }

@@ -17,7 +17,7 @@ use redis_cross_dc_exporter::monitor::{
     Action, FleetSnapshot, HeartbeatEvent, Monitor, PairSnapshot, PollEvent, PollEventKind,
 };
 use redis_cross_dc_exporter::poll::{DuePoll, Intervals, TreeSchedule};
-use redis_cross_dc_exporter::replication::{Assessment, Beat};
+use redis_cross_dc_exporter::replication::{Assessment, ReceivedHeartbeat};
 use redis_cross_dc_exporter::topology::Topology;
 
 use crate::beats;
@@ -465,7 +465,7 @@ impl Driver {
         let (sent, master) = &self.beats[beat];
         let life = |name: &str| RunId::parse(name).expect("a name");
         let (sent, received) = (self.stamp(*sent), self.stamp(self.now));
-        let beat = Beat {
+        let beat = ReceivedHeartbeat {
             sent,
             received,
             master: life(master),

@@ -55,7 +55,7 @@ fn every_promise_holds_with_heartbeats_whatever_happens() {
             for world in worlds {
                 let mut arrived = 0;
                 run(world, seed, Some(300 * MS), |look| {
-                    arrived = look.pair.facts.beats.arrived;
+                    arrived = look.pair.facts.heartbeats.arrived;
                 });
                 assert!(arrived > 20, "hardly a heartbeat came: {arrived}");
             }

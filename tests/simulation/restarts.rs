@@ -8,7 +8,7 @@
 use fastrand::Rng;
 use redis_cross_dc_exporter::model::{BootId, ClockAnchor, Span, Timestamp, WallTime};
 use redis_cross_dc_exporter::replication::PairState;
-use redis_cross_dc_exporter::store::{Clock, Database, Ledger};
+use redis_cross_dc_exporter::store::{BootClock, Database, SavePlanner};
 
 use crate::driver::{Conditions, Driver};
 use crate::loads::Load;
@@ -23,7 +23,7 @@ struct Machine {
     /// How far its wall clock is off.
     wall_error: Nanos,
     database: Database,
-    ledger: Ledger,
+    ledger: SavePlanner,
 }
 
 impl Machine {
@@ -37,7 +37,7 @@ impl Machine {
         }
     }
 
-    fn present(&self, driver: &Driver) -> Clock {
+    fn present(&self, driver: &Driver) -> BootClock {
         present(driver, self.boot, self.wall_error)
     }
 
@@ -65,9 +65,9 @@ impl Machine {
     }
 }
 
-fn present(driver: &Driver, boot: u128, wall_error: Nanos) -> Clock {
+fn present(driver: &Driver, boot: u128, wall_error: Nanos) -> BootClock {
     let wall = WallTime::from_nanos(1_700_000_000 * SEC + driver.now() + wall_error);
-    Clock {
+    BootClock {
         boot: Some(BootId::from_bits(boot)),
         anchor: ClockAnchor {
             mono: driver.stamp(driver.now()),

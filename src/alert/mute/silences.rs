@@ -9,7 +9,7 @@ use wildmatch::WildMatch;
 
 use super::Matchers;
 use crate::alert::SilenceId;
-use crate::model::{Span, WallTime, stable_hash};
+use crate::model::{Span, WallTime, is_label_name, stable_hash};
 
 /// How many silences there are at most, the expired ones included, which give way first. Each alert
 /// is compared with all of them when they change.
@@ -330,7 +330,7 @@ fn check_matchers(matchers: &BTreeMap<String, String>) -> Result<(), SilenceErro
     if matchers.len() > MAX_MATCHERS {
         return Err(SilenceError::TooManyMatchers);
     }
-    if let Some((label, _)) = matchers.iter().find(|(label, _)| !is_label(label)) {
+    if let Some((label, _)) = matchers.iter().find(|(label, _)| !is_label_name(label)) {
         return Err(SilenceError::BadLabel(label.chars().take(64).collect()));
     }
     if matchers.values().any(|glob| !is_text(glob)) {
@@ -345,11 +345,6 @@ fn check_matchers(matchers: &BTreeMap<String, String>) -> Result<(), SilenceErro
     } else {
         Err(SilenceError::FitsAll)
     }
-}
-
-fn is_label(name: &str) -> bool {
-    let legal = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    legal && !name.is_empty() && name.len() <= 128 && !name.as_bytes()[0].is_ascii_digit()
 }
 
 fn is_text(text: &str) -> bool {

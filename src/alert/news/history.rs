@@ -5,7 +5,7 @@ use super::words::{Clock, Rounding, bytes};
 use super::{Ended, pair};
 use crate::alert::{AlertSnapshot, Details};
 use crate::model::Bytes;
-use crate::replication::{HistoryLoss, Kept, ReplicaCopy};
+use crate::replication::{HistoryLoss, HistoryRemnant, ReplicaCopy};
 
 /// What the master lost, what the replica still has, and how to keep it.
 pub(super) fn lost(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
@@ -49,15 +49,20 @@ fn details(alert: &AlertSnapshot) -> Option<&HistoryLoss> {
 fn what(line: Sentence, loss: &HistoryLoss, clock: Clock<'_>) -> Sentence {
     let keys = keys(loss);
     match loss.kept {
-        Kept::Nothing if loss.keys_now == Some(0) => {
+        HistoryRemnant::Nothing if loss.keys_now == Some(0) => {
             let line = line.and("EMPTY at ").at(loss.seen_at, clock);
             line.and(format!("{keys}."))
         }
-        Kept::Nothing => {
+        HistoryRemnant::Nothing if loss.has_only_new_keys() => {
+            let line = line.and("EMPTY at ").at(loss.seen_at, clock);
+            let line = line.and(format!("{keys}: it lacks everything written before "));
+            line.at(loss.last_answer, clock).and(".")
+        }
+        HistoryRemnant::Nothing => {
             let line = line.and("without its data at ").at(loss.seen_at, clock);
             line.and(format!("{keys}."))
         }
-        Kept::Until { lost, since } => {
+        HistoryRemnant::Until { lost, since } => {
             let lacks = bytes(lost, Rounding::Nearest);
             let line = line.and("with an older state at ").at(loss.seen_at, clock);
             let line = line.and(format!("{keys}: it lacks the last {lacks} of its writes"));
@@ -66,7 +71,7 @@ fn what(line: Sentence, loss: &HistoryLoss, clock: Clock<'_>) -> Sentence {
                 None => line.and("."),
             }
         }
-        Kept::SomeDataSet | Kept::Unknown => {
+        HistoryRemnant::SomeDataSet | HistoryRemnant::Unknown => {
             let line = line.and("with another replication history at ");
             let line = line.at(loss.seen_at, clock);
             line.and(format!("{keys}: its last writes may be missing."))
@@ -76,6 +81,10 @@ fn what(line: Sentence, loss: &HistoryLoss, clock: Clock<'_>) -> Sentence {
 
 fn keys(loss: &HistoryLoss) -> String {
     match (loss.keys_now, loss.keys_before) {
+        (Some(now), Some(before)) if loss.has_only_new_keys() => {
+            format!(" ({now} new keys, {before} before)")
+        }
+        (Some(now), None) if loss.has_only_new_keys() => format!(" ({now} new keys)"),
         (Some(now), Some(before)) => format!(" ({now} of {before} keys)"),
         (Some(now), None) => format!(" ({now} keys)"),
         (None, _) => String::new(),
@@ -126,16 +135,16 @@ fn keep_command(replica: &str) -> String {
 /// What nobody has any more.
 fn gone(loss: &HistoryLoss, clock: Clock<'_>) -> Sentence {
     match loss.kept {
-        Kept::Nothing => {
+        HistoryRemnant::Nothing => {
             let line = Sentence::words(" Lost: everything written before ");
             line.at(loss.last_answer, clock).and(".")
         }
-        Kept::Until { lost, .. } if lost > Bytes::ZERO => {
+        HistoryRemnant::Until { lost, .. } if lost > Bytes::ZERO => {
             let gone = bytes(lost, Rounding::Nearest);
             Sentence::words(format!(" Lost: the last {gone} of writes."))
         }
-        Kept::Until { .. } => Sentence::words(" Nothing is lost."),
-        Kept::SomeDataSet | Kept::Unknown => {
+        HistoryRemnant::Until { .. } => Sentence::words(" Nothing is lost."),
+        HistoryRemnant::SomeDataSet | HistoryRemnant::Unknown => {
             Sentence::words(" Lost: what the master had written and not saved.")
         }
     }

@@ -10,7 +10,7 @@ use crate::alert::{
 };
 use crate::config::Severity;
 use crate::model::{Bytes, PollError, ReplicationId, Span, WallTime};
-use crate::replication::{Applied, HistoryLoss, Kept, ReplicaCopy, SyncProgress};
+use crate::replication::{Applied, HistoryLoss, HistoryRemnant, ReplicaCopy, SyncProgress};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -685,9 +685,10 @@ fn loss() -> HistoryLoss {
         seen_at: at(NOW - 10),
         last_answer: at(NOW - 50),
         written: Bytes::new(9_000),
-        kept: Kept::Nothing,
+        kept: HistoryRemnant::Nothing,
         keys_before: Some(1000),
         keys_now: Some(0),
+        started_empty: true,
         applied: Some(Applied {
             bytes: Bytes::new(9_000),
             at: at(NOW - 50),
@@ -721,6 +722,15 @@ fn f04_a_lost_history_says_what_is_lost_who_has_it_and_how_to_keep_it() {
              of 06:43:38 UTC; to keep it, run {keep} before a full sync is loaded."
         ),
     );
+    let keys_now = Some(17);
+    says(
+        HistoryLoss { keys_now, ..loss() },
+        format!(
+            "EMPTY at 06:44:18 UTC (17 new keys, 1000 before): it lacks everything written before \
+             06:43:38 UTC. Replica 127.2.0.10:17101 still has the data as of 06:43:38 UTC; to keep \
+             it, run {keep} before a full sync is loaded."
+        ),
+    );
     let copy = ReplicaCopy::Replaced;
     says(
         HistoryLoss { copy, ..loss() },
@@ -728,7 +738,7 @@ fn f04_a_lost_history_says_what_is_lost_who_has_it_and_how_to_keep_it() {
          everything written before 06:43:38 UTC."
             .to_owned(),
     );
-    let kept = Kept::Until {
+    let kept = HistoryRemnant::Until {
         lost: Bytes::new(3 << 20),
         since: Some(at(NOW - 3600)),
     };
@@ -747,7 +757,7 @@ fn f04_a_lost_history_says_what_is_lost_who_has_it_and_how_to_keep_it() {
         ),
     );
     let copy = ReplicaCopy::Promoted;
-    let kept = Kept::SomeDataSet;
+    let kept = HistoryRemnant::SomeDataSet;
     says(
         HistoryLoss {
             kept,
@@ -779,7 +789,7 @@ fn f04_its_end_says_what_was_lost() {
         "orders dc1 → dc2: resolved. The master came back EMPTY at 06:44:18 UTC (0 of 1000 keys). \
          Lost: everything written before 06:43:38 UTC. Streaming since 06:44:23 UTC."
     );
-    let kept = Kept::Until {
+    let kept = HistoryRemnant::Until {
         lost: Bytes::ZERO,
         since: None,
     };

@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 
 use super::super::args::LogFormat;
-use crate::model::{Span, WallTime};
+use crate::model::{Span, WallTime, is_printable};
 
 /// The most bytes of one value. A foreign name of 10 KB says no more in full.
 const MAX_VALUE: usize = 4096;
@@ -285,13 +285,7 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty()
         && text
             .chars()
-            .all(|c| !matches!(c, ' ' | '=' | '"' | '\\') && is_visible(c))
-}
-
-/// Whether a character has a glyph of its own: no control character, nothing that turns the order
-/// of letters around.
-fn is_visible(c: char) -> bool {
-    matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
+            .all(|c| !matches!(c, ' ' | '=' | '"' | '\\') && is_printable(c))
 }
 
 /// `text` as a text of JSON, which is how the readers of logfmt take a value in quotes as well.
@@ -316,7 +310,7 @@ fn escape(c: char, to: &mut String) {
         '\n' => to.push_str("\\n"),
         '\r' => to.push_str("\\r"),
         '\t' => to.push_str("\\t"),
-        c if is_visible(c) => to.push(c),
+        c if is_printable(c) => to.push(c),
         c => {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 let _ = write!(to, "\\u{unit:04x}"); // a `String` takes everything

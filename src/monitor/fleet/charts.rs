@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Fleet, PairEntry};
-use crate::model::{ClockShift, Document, PairKey, SavedDocument, Span, Table, Timestamp};
+use crate::model::{ClockShift, Document, DocumentTable, PairKey, SavedDocument, Span, Timestamp};
 use crate::monitor::chart::MAX_DOCUMENT;
 
 /// The charts of a pair are written at most this often.
@@ -88,7 +88,7 @@ impl Fleet {
                 break;
             }
             let key = key_of(&pair.meta.key);
-            let document = Document::put(Table::Charts, &*key, pair.chart.body(now));
+            let document = Document::put(DocumentTable::Charts, &*key, pair.chart.body(now));
             bytes += document.size();
             pair.chart_saved_at = Some(now);
             self.charts_kept.keys.insert(key);
@@ -111,7 +111,7 @@ impl Fleet {
             .charts_kept
             .keys
             .extract_if(.., |key| !watched.contains(key));
-        gone.map(|key| Document::delete(Table::Charts, key))
+        gone.map(|key| Document::delete(DocumentTable::Charts, key))
             .collect()
     }
 }

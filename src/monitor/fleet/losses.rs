@@ -6,7 +6,8 @@ use super::Fleet;
 use crate::info::{Observation, Role};
 use crate::model::{ReplicationOffset, RunId, ServerAddr, Timestamp};
 use crate::replication::{
-    Assessment, HistoryLoss, Kept, Lineage, MasterLook, MasterSample, PairState, PairTracker,
+    Assessment, HistoryLoss, HistoryRemnant, Lineage, MasterPoll, MasterSample, PairState,
+    PairTracker,
 };
 
 pub(super) use saved::LossesKept;
@@ -24,11 +25,12 @@ impl Fleet {
         if seen.persistence.is_loading() {
             return;
         }
-        let look = MasterLook {
+        let look = MasterPoll {
             sample,
             run_id: seen.server.run_id.get(),
             uptime: seen.server.uptime.value(),
             keys: seen.keys.value(),
+            started_empty: seen.persistence.started_empty(),
         };
         let before = self.lineages.remove(top);
         let kept = before.as_ref().and_then(|before| before.lost_to(look));
@@ -37,7 +39,7 @@ impl Fleet {
             let loss = HistoryLoss::new(before, kept, look);
             self.change_losses(pairs, |tracker| tracker.history_lost(loss.clone()));
         }
-        let lineage = Lineage::of(look, before.as_ref());
+        let lineage = Lineage::from_poll(look, before.as_ref());
         self.lineages.insert(top.clone(), lineage);
         self.change_losses(pairs, |tracker| tracker.loss_master_answered(sample));
     }
@@ -89,14 +91,19 @@ impl Fleet {
     }
 
     /// Since when what is lost was written: after the master was last seen within what it kept.
-    fn since_when(&self, top: &ServerAddr, before: &Lineage, kept: Kept) -> Kept {
-        let Kept::Until { lost, .. } = kept else {
+    fn since_when(
+        &self,
+        top: &ServerAddr,
+        before: &Lineage,
+        kept: HistoryRemnant,
+    ) -> HistoryRemnant {
+        let HistoryRemnant::Until { lost, .. } = kept else {
             return kept;
         };
         let last = ReplicationOffset::new(before.offset.get().saturating_sub(lost.get()));
         let history = self.histories.get(top);
         let since = history.and_then(|history| history.passed_after(&before.replid, last));
-        Kept::Until { lost, since }
+        HistoryRemnant::Until { lost, since }
     }
 
     /// Notes whether the pair streams, which is what ends a loss.

@@ -47,13 +47,13 @@ impl Fleet {
     }
 
     /// The server has been silent since then, before a restart, until it answers.
-    pub(in crate::monitor) fn carry_on_silence(&mut self, server: &str, since: Timestamp) {
+    pub(in crate::monitor) fn resume_silence(&mut self, server: &str, since: Timestamp) {
         let known = self
             .servers
             .iter_mut()
             .find(|(addr, _)| addr.to_string() == server);
         if let Some((_, entry)) = known {
-            entry.facts.carry_on_silence(since);
+            entry.facts.resume_silence(since);
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Counted, FullSyncs, MAX_MOMENTS};
-use crate::model::{ClockShift, Document, SavedDocument, ServerAddr, Table, Timestamp};
+use crate::model::{ClockShift, Document, DocumentTable, SavedDocument, ServerAddr, Timestamp};
 
 /// What was counted of one server.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ impl FullSyncs {
     pub(in crate::monitor) fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
         let changed = std::mem::take(&mut self.unsaved);
         let gone = changed.iter().filter(|addr| !all && !self.knows(addr));
-        let gone = gone.map(|addr| Document::delete(Table::FullSyncs, addr.to_string()));
+        let gone = gone.map(|addr| Document::delete(DocumentTable::FullSyncs, addr.to_string()));
         let kept = self.counted.iter().chain(&self.unclaimed);
         let kept = kept.filter(|(addr, _)| all || changed.contains(addr));
         kept.map(|(addr, counted)| counted.document(addr))
@@ -83,7 +83,7 @@ impl Counted {
             total: self.total,
             grown: self.grown.iter().copied().collect(),
         };
-        Document::record(Table::FullSyncs, addr.to_string(), &record)
+        Document::record(DocumentTable::FullSyncs, addr.to_string(), &record)
     }
 
     fn restored(record: Record, shift: &ClockShift) -> Self {

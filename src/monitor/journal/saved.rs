@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Happening, Journal, MAX_HAPPENINGS, NotedChange, What};
 use crate::alert::{AlertSnapshot, Transition};
 use crate::model::{
-    ClockAnchor, ClockShift, Document, PairKey, SavedDocument, ServerAddr, Table, Timestamp,
-    history_key,
+    ClockAnchor, ClockShift, Document, DocumentTable, PairKey, SavedDocument, ServerAddr,
+    Timestamp, history_key,
 };
 use crate::replication::PairState;
 
@@ -95,7 +95,7 @@ fn document(happening: &Happening, anchor: ClockAnchor) -> Document {
     };
     let Happening { number, at, .. } = *happening;
     Document::record(
-        Table::Journal,
+        DocumentTable::Journal,
         history_key(anchor.wall(at), number),
         &Record { number, at, what },
     )

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{DeliveryFailure, Receiver, Receivers};
-use crate::model::{ClockShift, Document, SavedDocument, Table, Timestamp};
+use crate::model::{ClockShift, Document, DocumentTable, SavedDocument, Timestamp};
 
 /// What is kept of one receiver.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ impl Receiver {
             last_failure: self.last_failure,
             answer: self.answer.clone(),
         };
-        Document::record(Table::ReceiverFacts, &*self.told.name, &record)
+        Document::record(DocumentTable::ReceiverFacts, &*self.told.name, &record)
     }
 
     /// What is known already is newer.

@@ -347,7 +347,7 @@ fn a_receiver_that_is_taken_out_while_the_program_is_down_is_told_of_the_end() {
     let gone = outbox.take_unsaved(false);
     assert!(
         gone.iter()
-            .any(|document| document.table == Table::Receivers && document.body.is_none()),
+            .any(|document| document.table == DocumentTable::Receivers && document.body.is_none()),
         "{gone:?}"
     );
 }
@@ -398,10 +398,10 @@ fn no_document_is_shown_and_a_damaged_one_is_left_out() {
         )
     };
     let documents = [
-        Table::Outbox,
-        Table::DeadLetters,
-        Table::Receivers,
-        Table::Deliveries,
+        DocumentTable::Outbox,
+        DocumentTable::DeadLetters,
+        DocumentTable::Receivers,
+        DocumentTable::Deliveries,
     ]
     .map(nonsense)
     .into();
@@ -422,19 +422,28 @@ fn what_changed_is_written_and_nothing_else() {
     };
     assert_eq!(
         tables(outbox.take_unsaved(false)),
-        [(Table::Outbox, true), (Table::Receivers, true)]
+        [
+            (DocumentTable::Outbox, true),
+            (DocumentTable::Receivers, true)
+        ]
     );
     assert!(!outbox.has_unsaved() && outbox.take_unsaved(false).is_empty());
     send(&mut outbox, &DELIVERED);
     assert_eq!(
         tables(outbox.take_unsaved(false)),
-        [(Table::Deliveries, true), (Table::Outbox, true)]
+        [
+            (DocumentTable::Deliveries, true),
+            (DocumentTable::Outbox, true)
+        ]
     );
     outbox.push(over("chat", "a"), anchor());
     send(&mut outbox, &DELIVERED);
     assert_eq!(
         tables(outbox.take_unsaved(false)),
-        [(Table::Deliveries, true), (Table::Outbox, false)]
+        [
+            (DocumentTable::Deliveries, true),
+            (DocumentTable::Outbox, false)
+        ]
     );
 }
 
@@ -449,6 +458,6 @@ fn what_is_shown_and_what_waits_to_be_written_is_bounded() {
     let ends = outbox
         .take_unsaved(false)
         .into_iter()
-        .filter(|document| document.table == Table::Deliveries);
+        .filter(|document| document.table == DocumentTable::Deliveries);
     assert_eq!(ends.count(), MAX_UNWRITTEN);
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{GroupKey, Notification};
 use crate::model::{
-    ClockAnchor, ClockShift, Document, SavedDocument, Secret, Span, Table, Timestamp,
+    ClockAnchor, ClockShift, Document, DocumentTable, SavedDocument, Secret, Span, Timestamp,
 };
 use crate::monitor::DeliveryFailure;
 use crate::notify::pagerduty::Incident;
@@ -146,8 +146,8 @@ impl ReceiverQueue {
             self.kept.touch_letter(letter.id.clone());
         }
         let mut documents = self.take_unsaved(false);
-        documents.retain(|document| document.table != Table::Receivers);
-        documents.push(Document::delete(Table::Receivers, &*self.receiver));
+        documents.retain(|document| document.table != DocumentTable::Receivers);
+        documents.push(Document::delete(DocumentTable::Receivers, &*self.receiver));
         documents
     }
 
@@ -155,22 +155,22 @@ impl ReceiverQueue {
         let name = format!("{:?}/{}", self.receiver, key.text());
         match self.groups.get(key) {
             Some(group) => Document::record(
-                Table::Outbox,
+                DocumentTable::Outbox,
                 name,
                 &GroupRecord::of(&self.receiver, key, group),
             ),
-            None => Document::delete(Table::Outbox, name),
+            None => Document::delete(DocumentTable::Outbox, name),
         }
     }
 
     fn letter_document(&self, id: &DeliveryId) -> Document {
         match self.letters.iter().find(|letter| letter.id == *id) {
             Some(letter) => Document::record(
-                Table::DeadLetters,
+                DocumentTable::DeadLetters,
                 id.to_string(),
                 &LetterRecord::of(&self.receiver, letter),
             ),
-            None => Document::delete(Table::DeadLetters, id.to_string()),
+            None => Document::delete(DocumentTable::DeadLetters, id.to_string()),
         }
     }
 
@@ -181,7 +181,7 @@ impl ReceiverQueue {
             circuit: self.circuit,
             endpoint,
         };
-        Document::record(Table::Receivers, &*self.receiver, &record)
+        Document::record(DocumentTable::Receivers, &*self.receiver, &record)
     }
 
     /// Takes in a group that was kept, unless the group is known already: then only what is open of
@@ -276,17 +276,17 @@ impl ReceiverQueue {
 /// # Errors
 /// It makes no sense.
 pub fn restore<'a>(
-    table: Table,
+    table: DocumentTable,
     document: &SavedDocument,
     queue: impl FnOnce(&Arc<str>) -> &'a mut ReceiverQueue,
 ) -> Result<(), QueueRecordError> {
     let shift = &document.shift;
     match table {
-        Table::Outbox => {
+        DocumentTable::Outbox => {
             let record: GroupRecord = serde_json::from_str(&document.body)?;
             queue(&Arc::clone(&record.receiver)).restore_group(record, shift)
         }
-        Table::DeadLetters => {
+        DocumentTable::DeadLetters => {
             let record: LetterRecord = serde_json::from_str(&document.body)?;
             queue(&Arc::clone(&record.receiver)).restore_letter(record, shift)
         }

@@ -654,7 +654,7 @@ fn dead_letters_are_bounded_and_the_oldest_give_way() {
     let documents = queue.take_unsaved(false);
     let gone = documents
         .iter()
-        .filter(|d| d.table == crate::model::Table::DeadLetters && d.body.is_none());
+        .filter(|d| d.table == crate::model::DocumentTable::DeadLetters && d.body.is_none());
     assert_eq!(
         gone.count(),
         2,

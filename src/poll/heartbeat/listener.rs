@@ -11,7 +11,7 @@ use super::{Beats, settled};
 use crate::client::{Limits, Message, Subscription};
 use crate::model::{HeartbeatError, PollError, RunId, ServerAddr, Span};
 use crate::monitor::HeartbeatEvent;
-use crate::replication::Beat;
+use crate::replication::ReceivedHeartbeat;
 use crate::topology::Server;
 
 /// A subscription that hears nothing for this long is made anew, or for ten intervals if that is
@@ -92,7 +92,7 @@ impl Listener {
                 return Err(HeartbeatError::SameServer);
             }
             Arrival::Known { sent, master } => {
-                let beat = Beat {
+                let beat = ReceivedHeartbeat {
                     sent,
                     received: message.received,
                     master,

@@ -28,7 +28,7 @@ pub struct HistoryRecord {
 
 /// What has come to the current history since it was last written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TailRecord {
+pub struct DeltaRecord {
     /// The generation in which it came.
     pub generation: u64,
     /// The current history: its `plateaus` begin where the last ones ended, at their newest offset.
@@ -87,9 +87,9 @@ impl MasterHistory {
     }
 
     /// What the current table holds from the offset `from` on.
-    pub fn tail(&self, from: ReplicationOffset) -> Option<TailRecord> {
+    pub fn tail(&self, from: ReplicationOffset) -> Option<DeltaRecord> {
         let current = self.current.as_ref()?.record(from);
-        Some(TailRecord {
+        Some(DeltaRecord {
             generation: self.generation,
             current,
         })
@@ -134,7 +134,7 @@ impl MasterHistory {
     ///
     /// # Errors
     /// It contradicts the record. What it was restored from must not be used either.
-    pub fn extend(&mut self, tail: TailRecord, now: Timestamp) -> Result<bool, Contradiction> {
+    pub fn extend(&mut self, tail: DeltaRecord, now: Timestamp) -> Result<bool, Contradiction> {
         let same = |epoch: &&mut Epoch| {
             epoch.replid == tail.current.replid && tail.generation == self.generation
         };
@@ -215,12 +215,12 @@ mod tests {
         let mut back = restore();
         assert_eq!(back.extend(tail.clone(), at(100)), Ok(true));
         assert_eq!(back.newest(), Some(ReplicationOffset::new(300)));
-        let of_another = TailRecord {
+        let of_another = DeltaRecord {
             generation: tail.generation + 1,
             ..tail.clone()
         };
         assert_eq!(restore().extend(of_another, at(100)), Ok(false));
-        let foreign = TailRecord {
+        let foreign = DeltaRecord {
             current: EpochRecord {
                 replid: id('f'),
                 ..tail.current.clone()

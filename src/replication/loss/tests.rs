@@ -37,33 +37,41 @@ struct Look {
     life: &'static str,
     uptime: i64,
     keys: Option<u64>,
+    started_empty: bool,
 }
 
 impl Look {
-    fn lost(&self) -> Option<Kept> {
+    fn lost(&self) -> Option<HistoryRemnant> {
         let run_id = life(self.life);
-        before().lost_to(MasterLook {
+        before().lost_to(MasterPoll {
             sample: &self.sample,
             run_id: run_id.as_ref(),
             uptime: Some(Span::from_secs(self.uptime)),
             keys: self.keys,
+            started_empty: self.started_empty,
         })
     }
 }
 
-fn look(sample: MasterSample, life: &'static str, uptime: i64, keys: Option<u64>) -> Option<Kept> {
+fn look(
+    sample: MasterSample,
+    life: &'static str,
+    uptime: i64,
+    keys: Option<u64>,
+) -> Option<HistoryRemnant> {
     Look {
         sample,
         life,
         uptime,
         keys,
+        started_empty: false,
     }
     .lost()
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as what it is compared with")]
-fn until(lost: u64) -> Option<Kept> {
-    Some(Kept::Until {
+fn until(lost: u64) -> Option<HistoryRemnant> {
+    Some(HistoryRemnant::Until {
         lost: Bytes::new(lost),
         since: None,
     })
@@ -92,7 +100,7 @@ fn a_backlog_that_was_freed_begins_a_history_and_loses_nothing() {
     let of_another = sample('b', 400, None);
     assert_eq!(
         look(of_another, OLD, 500, Some(100)),
-        Some(Kept::SomeDataSet),
+        Some(HistoryRemnant::SomeDataSet),
         "it took in the data of another server"
     );
 }
@@ -120,10 +128,33 @@ fn an_empty_master_has_lost_everything_whatever_it_has_written_since() {
     for (written, keys) in [(0, 0), (14, 0), (900, 7), (5000, 9)] {
         assert_eq!(
             look(sample('b', written, None), NEW, 5, Some(keys)),
-            Some(Kept::Nothing),
+            Some(HistoryRemnant::Nothing),
             "{written} bytes, {keys} keys"
         );
     }
+}
+
+/// Clients that write at once may bring back a good part of the keys before the first poll.
+#[test]
+fn a_master_that_loaded_nothing_has_lost_everything_however_many_keys_it_has_by_now() {
+    let lost = |keys| {
+        let poll = Look {
+            sample: sample('b', 900, None),
+            life: NEW,
+            uptime: 5,
+            keys,
+            started_empty: true,
+        };
+        poll.lost()
+    };
+    assert_eq!(lost(Some(17)), Some(HistoryRemnant::Nothing));
+    assert_eq!(lost(Some(99)), Some(HistoryRemnant::Nothing));
+    assert_eq!(lost(None), Some(HistoryRemnant::Nothing));
+    assert_eq!(
+        lost(Some(100)),
+        Some(HistoryRemnant::SomeDataSet),
+        "as many as before: something may have brought them back"
+    );
 }
 
 #[test]
@@ -131,9 +162,12 @@ fn a_data_set_in_a_new_history_may_be_of_any_age() {
     let append_only = sample('b', 0, None);
     assert_eq!(
         look(append_only.clone(), NEW, 5, Some(100)),
-        Some(Kept::SomeDataSet)
+        Some(HistoryRemnant::SomeDataSet)
     );
-    assert_eq!(look(append_only, NEW, 5, None), Some(Kept::Unknown));
+    assert_eq!(
+        look(append_only, NEW, 5, None),
+        Some(HistoryRemnant::Unknown)
+    );
 }
 
 #[test]
@@ -141,33 +175,38 @@ fn a_history_that_goes_on_with_one_that_was_never_seen_is_no_evidence() {
     let restarted_twice = sample('c', 1100, Some(('b', 1050)));
     assert_eq!(look(restarted_twice, NEW, 5, Some(100)), None);
     let older = sample('c', 900, Some(('b', 850)));
-    assert_eq!(look(older, NEW, 5, Some(100)), Some(Kept::SomeDataSet));
+    assert_eq!(
+        look(older, NEW, 5, Some(100)),
+        Some(HistoryRemnant::SomeDataSet)
+    );
 }
 
 #[test]
 fn without_a_process_id_only_a_smaller_offset_is_evidence() {
     let lost = |bytes| {
-        before().lost_to(MasterLook {
+        before().lost_to(MasterPoll {
             sample: &sample('b', bytes, None),
             run_id: None,
             uptime: None,
             keys: Some(0),
+            started_empty: false,
         })
     };
     assert_eq!(lost(1000), None);
-    assert_eq!(lost(999), Some(Kept::Nothing));
+    assert_eq!(lost(999), Some(HistoryRemnant::Nothing));
 }
 
 fn loss() -> HistoryLoss {
     let empty = sample('b', 0, None);
     let run_id = life(NEW);
-    let look = MasterLook {
+    let look = MasterPoll {
         sample: &empty,
         run_id: run_id.as_ref(),
         uptime: None,
         keys: Some(0),
+        started_empty: true,
     };
-    HistoryLoss::new(&before(), Kept::Nothing, look)
+    HistoryLoss::new(&before(), HistoryRemnant::Nothing, look)
 }
 
 fn replica(letter: char, upstream: UpstreamInfo, loading: bool) -> Observation {
@@ -319,7 +358,7 @@ fn it_says_what_is_lost_and_who_has_it() {
         assert_eq!(loss.to_string(), expected);
     };
     says(
-        Kept::Nothing,
+        HistoryRemnant::Nothing,
         ReplicaCopy::Replaced,
         "the master came back without its data (0 of 100 keys); the replica has replaced its data with what the master \
          has now",

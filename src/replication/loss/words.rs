@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{HistoryLoss, Kept, ReplicaCopy};
+use super::{HistoryLoss, HistoryRemnant, ReplicaCopy};
 use crate::model::Bytes;
 
 impl fmt::Display for HistoryLoss {
@@ -11,19 +11,23 @@ impl fmt::Display for HistoryLoss {
         let Self { kept, copy, .. } = self;
         let keys = Keys(self.keys_now, self.keys_before);
         match kept {
-            Kept::Until { lost, .. } if *lost == Bytes::ZERO => {
+            HistoryRemnant::Until { lost, .. } if *lost == Bytes::ZERO => {
                 return f.write_str("the master has its whole replication history again");
             }
-            Kept::Until { lost, .. } => write!(
+            HistoryRemnant::Until { lost, .. } => write!(
                 f,
                 "the master came back with an older state{keys}: the last {lost} of its stream are missing"
             ),
-            Kept::Nothing => write!(f, "the master came back without its data{keys}"),
-            Kept::SomeDataSet => write!(
+            HistoryRemnant::Nothing if self.has_only_new_keys() => write!(
+                f,
+                "the master came back empty{keys}: everything that it had before is missing"
+            ),
+            HistoryRemnant::Nothing => write!(f, "the master came back without its data{keys}"),
+            HistoryRemnant::SomeDataSet => write!(
                 f,
                 "the master came back with a new replication history{keys}: its last writes may be missing"
             ),
-            Kept::Unknown => f.write_str(
+            HistoryRemnant::Unknown => f.write_str(
                 "the master came back with a new replication history: its data may be missing",
             ),
         }?;

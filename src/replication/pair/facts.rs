@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::super::ack::Ack;
-use super::super::beat::BeatFacts;
 use super::super::epochs::Comparison;
+use super::super::heartbeat::HeartbeatFacts;
 use super::super::history::{Bracket, Point};
 use super::super::loss::HistoryLoss;
 use super::link::LinkFacts;
@@ -26,7 +26,7 @@ pub struct AckEvidence {
     /// replica is gone.
     pub seen: bool,
     /// When the newest ACK came.
-    pub heard: Option<Heard>,
+    pub heard: Option<AckArrival>,
     /// The ACKed position, where the history knows it.
     pub located: Option<Acked>,
     /// Bytes that the master has written and the replica has not ACKed, both from one reply.
@@ -40,7 +40,7 @@ pub struct AckEvidence {
 
 /// When an ACK came: not before, and not after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub struct AckArrival {
     /// It came after this.
     pub after: Timestamp,
     /// It came before this.
@@ -151,7 +151,7 @@ pub struct PairFacts {
     /// Stream bytes that the replica applied since this program first saw it.
     pub applied_total: Option<u64>,
     /// What heartbeats say.
-    pub beats: BeatFacts,
+    pub heartbeats: HeartbeatFacts,
     /// The period of polling, by which silence is judged.
     pub interval: Span,
     /// The lag that the link usually shows.

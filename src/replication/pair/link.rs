@@ -1,8 +1,8 @@
 //! The replica's link to its master, as the replica tells.
 
 use super::super::state::SyncProgress;
-use super::Quiet;
-use super::pace::Pace;
+use super::LinkIdle;
+use super::transfer_rate::TransferRate;
 use crate::info::{LinkStatus, UpstreamInfo};
 use crate::model::{Bytes, Span, Timestamp};
 
@@ -26,11 +26,11 @@ pub struct LinkFacts {
     /// When a full sync last made progress.
     pub sync_progress_at: Option<Timestamp>,
     /// How fast it is transferred.
-    pace: Pace,
+    pace: TransferRate,
     /// `master_last_io_seconds_ago`.
     pub last_io: Option<Span>,
     /// For how long nothing has arrived, while the link is up.
-    pub quiet: Option<Quiet>,
+    pub quiet: Option<LinkIdle>,
     /// Received and not yet applied.
     pub unapplied: Option<Bytes>,
     /// When the last poll was sent that showed the link up.
@@ -64,7 +64,7 @@ impl LinkFacts {
         let up = self.status == Some(LinkStatus::Up);
         self.last_io = upstream.last_io.value();
         self.quiet = match self.status {
-            Some(LinkStatus::Up) => Quiet::observe(self.quiet, upstream, received),
+            Some(LinkStatus::Up) => LinkIdle::observe(self.quiet, upstream, received),
             _ => None,
         };
         self.unapplied = match (

@@ -30,7 +30,7 @@ pub(super) struct Position {
     /// offset.
     pub(super) shown: Timestamp,
     /// When its link was lost, while it hides its offset and may have applied more before that.
-    pub(super) lost: Option<Lost>,
+    pub(super) lost: Option<LinkLoss>,
     /// Whether a full sync was seen since the position before: what it brought did not come through
     /// the stream.
     pub(super) resynced: bool,
@@ -47,13 +47,13 @@ pub(super) struct Position {
 
 /// When a link was lost, and the lag that the replica had then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lost {
+pub(super) struct LinkLoss {
     pub(super) after: Timestamp,
     pub(super) before: Timestamp,
     pub(super) lag: Span,
 }
 
-impl Lost {
+impl LinkLoss {
     /// What two polls say of one loss together.
     pub(super) fn intersect(self, other: Self) -> Self {
         Self {

@@ -3,7 +3,7 @@
 //! Nothing of it is shown as fresh: the relation of what is restored is [`Relation::Unseen`] until
 //! the master has answered, and then it is as old as it says.
 
-use super::located::{Lost, Position};
+use super::located::{LinkLoss, Position};
 use super::usual::UsualLag;
 use super::{Located, PairTracker, Relation};
 use crate::model::{ReplicationId, ReplicationOffset, Span, Timestamp};
@@ -26,7 +26,7 @@ pub struct LocatedRecord {
     /// When the poll was sent whose answer showed `applied`.
     pub shown: Timestamp,
     /// When its link was lost, while it hides its offset.
-    pub lost: Option<LostRecord>,
+    pub lost: Option<LinkLossRecord>,
     /// When the last poll was sent.
     pub sent: Timestamp,
     /// When it was answered.
@@ -50,7 +50,7 @@ pub struct LocatedRecord {
 /// When a link was lost, and the lag then: what the likeliest instant of a replica that hides its
 /// offset rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LostRecord {
+pub struct LinkLossRecord {
     /// Not before this.
     pub after: Timestamp,
     /// Not after this.
@@ -134,11 +134,9 @@ impl Located {
             at_most: position.at_most,
             read: position.read,
             shown: position.shown,
-            lost: position.lost.map(|Lost { after, before, lag }| LostRecord {
-                after,
-                before,
-                lag,
-            }),
+            lost: position
+                .lost
+                .map(|LinkLoss { after, before, lag }| LinkLossRecord { after, before, lag }),
             sent: position.sent,
             received: position.received,
             half_rtt: position.half_rtt,
@@ -173,7 +171,7 @@ impl LocatedRecord {
             resynced: false,
             lost: self
                 .lost
-                .map(|LostRecord { after, before, lag }| Lost { after, before, lag }),
+                .map(|LinkLossRecord { after, before, lag }| LinkLoss { after, before, lag }),
             read: self.read,
             sent: self.sent,
             received: self.received,

@@ -51,7 +51,7 @@ impl Default for UsualLag {
 
 /// What a computed lag means beside the usual one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Judged {
+pub(super) struct LagJudgement {
     /// The best estimate from both.
     pub(super) estimate: Span,
     /// Whether the link shows what it usually shows.
@@ -83,20 +83,20 @@ impl UsualLag {
     }
 
     /// What a lag of `computed` with the standard deviation `spread` means.
-    pub(super) fn judge(&self, computed: Span, spread: Span) -> Judged {
+    pub(super) fn judge(&self, computed: Span, spread: Span) -> LagJudgement {
         let (computed_secs, noise) = (computed.as_secs_f64(), spread.as_secs_f64().powi(2));
         let off = computed_secs - self.mean;
         let deviation = (self.variance + noise).sqrt();
         let is_doubtful = off > (DOUBT * deviation).max(NEGLIGIBLE);
         if off.abs() > ACCIDENT * deviation {
-            return Judged {
+            return LagJudgement {
                 estimate: computed,
                 is_usual: false,
                 is_doubtful,
             };
         }
         let weight = self.variance / (self.variance + noise);
-        Judged {
+        LagJudgement {
             estimate: Span::from_secs_f64(self.mean + weight * off),
             is_usual: true,
             is_doubtful,
@@ -170,7 +170,7 @@ mod tests {
         assert!(usual.judge(ms(500), ms(290)).estimate < ms(100));
         assert_eq!(
             usual.judge(ms(500), ms(20)),
-            Judged {
+            LagJudgement {
                 estimate: ms(500),
                 is_usual: false,
                 is_doubtful: true

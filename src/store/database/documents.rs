@@ -9,9 +9,9 @@ use redb::{
 
 use super::Refusals;
 use crate::model::{
-    ClockShift, Document, SavedDocument, SavedDocuments, Span, Table, WallTime, history_key,
+    ClockShift, Document, DocumentTable, SavedDocument, SavedDocuments, Span, WallTime, history_key,
 };
-use crate::store::frame::Clock;
+use crate::store::clock_mapping::BootClock;
 use crate::store::rows;
 
 /// Entries that each history keeps on the disk. At half a kibibyte each that is 5 MiB, and a night
@@ -24,13 +24,13 @@ pub const HISTORY_KEPT: Span = Span::from_secs(30 * 24 * 3600);
 /// Entries of each history that are read at the start, the newest: what the API shows.
 pub const HISTORY_READ: usize = 1_000;
 
-const fn definition(table: Table) -> TableDefinition<'static, &'static str, &'static [u8]> {
+const fn definition(table: DocumentTable) -> TableDefinition<'static, &'static str, &'static [u8]> {
     TableDefinition::new(table.label())
 }
 
 /// Makes the tables that are not there yet: the steps from schema 1 and 3.
 pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> {
-    for table in Table::ALL {
+    for table in DocumentTable::ALL {
         transaction.open_table(definition(table))?;
     }
     Ok(())
@@ -54,7 +54,7 @@ pub(super) fn write(
     now: WallTime,
 ) -> Result<u64, redb::Error> {
     let mut bytes = 0;
-    for kind in Table::ALL {
+    for kind in DocumentTable::ALL {
         let mut of_kind = documents
             .iter()
             .filter(|document| document.table == kind)
@@ -109,12 +109,12 @@ fn trim(
 /// sentence.
 pub(super) fn read(
     transaction: &ReadTransaction,
-    clocks: &BTreeMap<u32, Clock>,
-    present: &Clock,
+    clocks: &BTreeMap<u32, BootClock>,
+    present: &BootClock,
     refused: &mut Refusals,
 ) -> Result<SavedDocuments, redb::Error> {
     let mut documents = SavedDocuments::new();
-    for kind in Table::ALL {
+    for kind in DocumentTable::ALL {
         let table = match transaction.open_table(definition(kind)) {
             Ok(table) => table,
             Err(TableError::TableDoesNotExist(_)) => continue,
@@ -153,7 +153,7 @@ pub(super) fn read(
 }
 
 /// A clock that nobody knows: its instants are taken as of now.
-fn unknown(present: &Clock) -> ClockShift {
+fn unknown(present: &BootClock) -> ClockShift {
     ClockShift {
         by: Span::from_nanos(i64::MAX),
         ago: Span::ZERO,
@@ -168,7 +168,7 @@ mod tests {
     use crate::store::testing::{clock, clock_of};
     use crate::store::{Database, Save};
 
-    fn put(table: Table, key: &str) -> Document {
+    fn put(table: DocumentTable, key: &str) -> Document {
         Document::put(table, key, format!("{{\"of\":\"{key}\"}}"))
     }
 
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    fn keys(database: &mut Database, table: Table) -> Vec<String> {
+    fn keys(database: &mut Database, table: DocumentTable) -> Vec<String> {
         let mut loaded = database.load(clock(0)).unwrap();
         loaded
             .documents
@@ -198,22 +198,25 @@ mod tests {
         assert!(loaded.documents.values().all(Vec::is_empty));
         database
             .commit(&save(vec![
-                put(Table::Alerts, "a"),
-                put(Table::Alerts, "b"),
-                put(Table::Outbox, "a"),
+                put(DocumentTable::Alerts, "a"),
+                put(DocumentTable::Alerts, "b"),
+                put(DocumentTable::Outbox, "a"),
             ]))
             .unwrap();
-        let changed = Document::put(Table::Alerts, "b", "2".to_owned());
+        let changed = Document::put(DocumentTable::Alerts, "b", "2".to_owned());
         database
-            .commit(&save(vec![changed, Document::delete(Table::Alerts, "a")]))
+            .commit(&save(vec![
+                changed,
+                Document::delete(DocumentTable::Alerts, "a"),
+            ]))
             .unwrap();
         let loaded = database.load(clock(0)).unwrap();
-        let alerts = &loaded.documents[&Table::Alerts];
+        let alerts = &loaded.documents[&DocumentTable::Alerts];
         assert_eq!(
             (alerts.len(), &*alerts[0].key, &*alerts[0].body),
             (1, "b", "2")
         );
-        assert_eq!(keys(&mut database, Table::Outbox), ["a"]);
+        assert_eq!(keys(&mut database, DocumentTable::Outbox), ["a"]);
     }
 
     #[test]
@@ -222,18 +225,22 @@ mod tests {
         let old = history_key(clock(0).anchor.wall, 1);
         database
             .commit(&save(vec![
-                put(Table::Alerts, "a"),
-                put(Table::Outbox, "b"),
-                put(Table::Deliveries, &old),
+                put(DocumentTable::Alerts, "a"),
+                put(DocumentTable::Outbox, "b"),
+                put(DocumentTable::Deliveries, &old),
             ]))
             .unwrap();
         let anew = Save {
             anew: true,
-            ..save(vec![put(Table::Alerts, "c")])
+            ..save(vec![put(DocumentTable::Alerts, "c")])
         };
         database.commit(&anew).unwrap();
-        let tables = [Table::Alerts, Table::Outbox, Table::Deliveries]
-            .map(|table| keys(&mut database, table));
+        let tables = [
+            DocumentTable::Alerts,
+            DocumentTable::Outbox,
+            DocumentTable::Deliveries,
+        ]
+        .map(|table| keys(&mut database, table));
         assert_eq!(tables, [vec!["c".to_owned()], vec![], vec![old]]);
     }
 
@@ -243,18 +250,22 @@ mod tests {
         let wall = |secs: i64| {
             WallTime::from_nanos(clock(0).anchor.wall.as_nanos() + secs * 1_000_000_000)
         };
-        let entry = |n: u64| put(Table::Deliveries, &history_key(wall(0), n));
+        let entry = |n: u64| put(DocumentTable::Deliveries, &history_key(wall(0), n));
         database
             .commit(&save(vec![put(
-                Table::Deliveries,
+                DocumentTable::Deliveries,
                 &history_key(wall(-31 * 86_400), 0),
             )]))
             .unwrap();
-        assert_eq!(keys(&mut database, Table::Deliveries), [""; 0], "too old");
+        assert_eq!(
+            keys(&mut database, DocumentTable::Deliveries),
+            [""; 0],
+            "too old"
+        );
         database
             .commit(&save((0..MAX_HISTORY + 5).map(entry).collect()))
             .unwrap();
-        let kept = keys(&mut database, Table::Deliveries);
+        let kept = keys(&mut database, DocumentTable::Deliveries);
         assert_eq!(
             (kept.len(), kept.last()),
             (HISTORY_READ, Some(&history_key(wall(0), MAX_HISTORY + 4)))
@@ -262,7 +273,7 @@ mod tests {
         let transaction = redb::ReadableDatabase::begin_read(&database.file).unwrap();
         assert_eq!(
             transaction
-                .open_table(definition(Table::Deliveries))
+                .open_table(definition(DocumentTable::Deliveries))
                 .unwrap()
                 .len()
                 .unwrap(),
@@ -274,7 +285,7 @@ mod tests {
     fn instants_are_exact_in_the_same_boot_and_placed_by_the_wall_clock_elsewhere() {
         let (mut database, _) = Database::in_memory(clock(0)).unwrap();
         database
-            .commit(&save(vec![put(Table::Alerts, "a")]))
+            .commit(&save(vec![put(DocumentTable::Alerts, "a")]))
             .unwrap();
         let at = |secs: i64| Timestamp::from_nanos(secs * 1_000_000_000);
         for (present, read) in [
@@ -284,7 +295,7 @@ mod tests {
             (clock_of(2, 7, 10 * 86_400), 7 - 864_010), // older than the lag history lives
         ] {
             let loaded = database.load(present).unwrap();
-            let shift = loaded.documents[&Table::Alerts][0].shift;
+            let shift = loaded.documents[&DocumentTable::Alerts][0].shift;
             assert_eq!(shift.past(at(-10)), at(read), "{present:?}");
         }
     }

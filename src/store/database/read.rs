@@ -12,10 +12,10 @@ use super::{
 };
 use crate::model::{ServerAddr, Timestamp};
 use crate::replication::{Contradiction, HistoryLimits, MasterHistory};
+use crate::store::clock_mapping::{BootClock, ClockMappings, ClockRefusal, HORIZON};
 use crate::store::codec::RowError;
-use crate::store::frame::{Clock, ClockRefusal, Frames, HORIZON};
-use crate::store::ledger::Ledger;
 use crate::store::rows;
+use crate::store::save_planner::SavePlanner;
 
 /// A history in the making.
 struct Draft {
@@ -27,8 +27,8 @@ struct Draft {
 /// The clocks, the number of the last commit, and everything else.
 pub(super) fn all(
     file: &redb::Database,
-    present: &Clock,
-) -> Result<(BTreeMap<u32, Clock>, u64, Loaded), redb::Error> {
+    present: &BootClock,
+) -> Result<(BTreeMap<u32, BootClock>, u64, Loaded), redb::Error> {
     let transaction = file.begin_read()?;
     let mut loaded = Loaded::default();
     let clocks = read_clocks(&transaction, present, &mut loaded)?;
@@ -37,8 +37,8 @@ pub(super) fn all(
         Some(commit) => commit.value(),
         None => return Ok((clocks, 0, loaded)),
     };
-    loaded.ledger = Ledger::empty(last_commit);
-    let frames = Frames::new(&clocks, present);
+    loaded.ledger = SavePlanner::empty(last_commit);
+    let frames = ClockMappings::new(&clocks, present);
     let mut drafts = read_bases(&transaction, &frames, present, &mut loaded)?;
     read_tails(&transaction, &frames, present, &mut drafts, &mut loaded)?;
     for (server, draft) in drafts {
@@ -81,7 +81,7 @@ fn taken<T>(
 fn refuse(refused: &mut Refusals, what: impl Display, why: &RowError) {
     if !matches!(
         why,
-        RowError::Clock(ClockRefusal::Expired(_) | ClockRefusal::Backwards(_))
+        RowError::BootClock(ClockRefusal::Expired(_) | ClockRefusal::Backwards(_))
     ) {
         refused.note(what, why);
     }
@@ -89,9 +89,9 @@ fn refuse(refused: &mut Refusals, what: impl Display, why: &RowError) {
 
 fn read_clocks(
     transaction: &ReadTransaction,
-    present: &Clock,
+    present: &BootClock,
     loaded: &mut Loaded,
-) -> Result<BTreeMap<u32, Clock>, redb::Error> {
+) -> Result<BTreeMap<u32, BootClock>, redb::Error> {
     let mut clocks = BTreeMap::new();
     for (number, row) in optional_chunks(transaction, CLOCKS)? {
         match rows::decode_clock(number, &row) {
@@ -111,8 +111,8 @@ fn read_clocks(
 
 fn read_bases(
     transaction: &ReadTransaction,
-    frames: &Frames,
-    present: &Clock,
+    frames: &ClockMappings,
+    present: &BootClock,
     loaded: &mut Loaded,
 ) -> Result<HashMap<ServerAddr, Draft>, redb::Error> {
     let now = present.anchor.mono;
@@ -137,7 +137,7 @@ fn read_bases(
 fn read_base(
     key: &str,
     row: &[u8],
-    frames: &Frames,
+    frames: &ClockMappings,
     now: Timestamp,
 ) -> Result<(ServerAddr, Draft), RowError> {
     let server = ServerAddr::parse(key).map_err(|_| RowError::Malformed("key"))?;
@@ -160,8 +160,8 @@ fn read_base(
 
 fn read_tails(
     transaction: &ReadTransaction,
-    frames: &Frames,
-    present: &Clock,
+    frames: &ClockMappings,
+    present: &BootClock,
     drafts: &mut HashMap<ServerAddr, Draft>,
     loaded: &mut Loaded,
 ) -> Result<(), redb::Error> {

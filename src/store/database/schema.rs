@@ -12,10 +12,10 @@ pub const SCHEMA: u64 = 4;
 const KEY: &str = "schema";
 
 /// One step from a schema to the next: changes the tables within the transaction.
-pub(super) type Step = fn(&WriteTransaction) -> Result<(), redb::Error>;
+pub(super) type Migration = fn(&WriteTransaction) -> Result<(), redb::Error>;
 
 /// The steps from schema 1 to 2, 2 to 3, ...
-const STEPS: &[Step] = &[documents::create, documents::renew, documents::create];
+const STEPS: &[Migration] = &[documents::create, documents::renew, documents::create];
 
 /// Makes sure that the file has this program's schema: a new file gets it, an older one is migrated
 /// in one commit.
@@ -27,7 +27,7 @@ pub(super) fn settle(file: &redb::Database, path: &Path) -> Result<(), StoreErro
 pub(super) fn settle_with(
     file: &redb::Database,
     path: &Path,
-    steps: &[Step],
+    steps: &[Migration],
 ) -> Result<(), StoreError> {
     let known = 1 + steps.len() as u64;
     let found = read(file).map_err(|why| using(path, why))?;
@@ -64,7 +64,7 @@ fn read(file: &redb::Database) -> Result<Option<u64>, redb::Error> {
 
 fn migrate<'a>(
     file: &redb::Database,
-    steps: impl Iterator<Item = &'a Step>,
+    steps: impl Iterator<Item = &'a Migration>,
     to: u64,
 ) -> Result<(), redb::Error> {
     let transaction = file.begin_write()?;
@@ -160,7 +160,7 @@ mod tests {
             .map(|n| n.value());
         assert_eq!(
             (tables, commit),
-            (1 + crate::model::Table::ALL.len(), Some(41))
+            (1 + crate::model::DocumentTable::ALL.len(), Some(41))
         );
     }
 
@@ -179,7 +179,7 @@ mod tests {
         transaction.commit().unwrap();
         settle(&file, path).unwrap();
         let tables = file.begin_read().unwrap().list_tables().unwrap().count();
-        assert_eq!(tables, 1 + crate::model::Table::ALL.len());
+        assert_eq!(tables, 1 + crate::model::DocumentTable::ALL.len());
         assert!(file.begin_read().unwrap().open_table(transitions).is_err());
     }
 

@@ -46,7 +46,7 @@ impl Disk {
         self.0.bytes.lock().unwrap().len()
     }
 
-    fn open(&self, present: Clock) -> Result<(Database, Loaded), StoreError> {
+    fn open(&self, present: BootClock) -> Result<(Database, Loaded), StoreError> {
         Database::open_with(Path::new("disk"), present, |builder| {
             builder.create_with_backend(self.clone())
         })
@@ -137,7 +137,7 @@ fn to_save(histories: &[(ServerAddr, MasterHistory)]) -> ToSave<'_> {
 
 fn save(
     database: &mut Database,
-    ledger: &mut Ledger,
+    ledger: &mut SavePlanner,
     histories: &[(ServerAddr, MasterHistory)],
     secs: i64,
 ) {

@@ -1,17 +1,17 @@
 //! Documents: JSON of other rooms, on the clock of whoever wrote it.
 
-use crate::store::codec::{Reader, RowError, Writer, seal};
+use crate::store::codec::{RowError, RowReader, RowWriter, seal};
 
 /// The row of a document.
 pub(in crate::store) fn encode_document(clock: u32, key: &str, body: &str) -> Vec<u8> {
-    let mut writer = Writer::new(clock);
+    let mut writer = RowWriter::new(clock);
     writer.text(body);
     seal(key.as_bytes(), &writer)
 }
 
 /// The number of the document's clock, and its JSON.
 pub(in crate::store) fn decode_document(key: &str, row: &[u8]) -> Result<(u32, String), RowError> {
-    let mut reader = Reader::open_plain(key.as_bytes(), row)?;
+    let mut reader = RowReader::open_plain(key.as_bytes(), row)?;
     let clock = reader.small("clock")?;
     let body = reader.text()?.to_owned();
     reader.end()?;

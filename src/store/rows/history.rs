@@ -5,9 +5,9 @@ use super::entries;
 use crate::model::{
     BootId, ClockAnchor, ReplicationId, ReplicationOffset, ServerAddr, Timestamp, WallTime,
 };
-use crate::replication::{EpochRecord, HistoryRecord, Plateau, TailRecord};
-use crate::store::codec::{Reader, RowError, Writer, ceil_micros, floor_micros, seal};
-use crate::store::frame::{Clock, Frames};
+use crate::replication::{DeltaRecord, EpochRecord, HistoryRecord, Plateau};
+use crate::store::clock_mapping::{BootClock, ClockMappings};
+use crate::store::codec::{RowError, RowReader, RowWriter, ceil_micros, floor_micros, seal};
 
 /// A master's base row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub(in crate::store) struct Base {
 }
 
 /// The row of a clock. It is on no clock itself: nothing in it is converted.
-pub(in crate::store) fn encode_clock(number: u32, clock: &Clock) -> Vec<u8> {
-    let mut writer = Writer::default();
+pub(in crate::store) fn encode_clock(number: u32, clock: &BootClock) -> Vec<u8> {
+    let mut writer = RowWriter::default();
     writer.option(clock.boot, |w, boot| {
         let halves = [boot.bits() >> 64, boot.bits() & u128::from(u64::MAX)];
         halves
@@ -34,20 +34,20 @@ pub(in crate::store) fn encode_clock(number: u32, clock: &Clock) -> Vec<u8> {
     seal(&number.to_be_bytes(), &writer)
 }
 
-pub(in crate::store) fn decode_clock(number: u32, row: &[u8]) -> Result<Clock, RowError> {
-    let mut reader = Reader::open_plain(&number.to_be_bytes(), row)?;
+pub(in crate::store) fn decode_clock(number: u32, row: &[u8]) -> Result<BootClock, RowError> {
+    let mut reader = RowReader::open_plain(&number.to_be_bytes(), row)?;
     let boot = reader.option(|r| Ok(u128::from(r.number()?) << 64 | u128::from(r.number()?)))?;
     let mono = Timestamp::from_nanos(reader.signed()?);
     let wall = WallTime::from_nanos(reader.signed()?);
     reader.end()?;
-    Ok(Clock {
+    Ok(BootClock {
         boot: boot.map(BootId::from_bits),
         anchor: ClockAnchor { mono, wall },
     })
 }
 
 pub(in crate::store) fn encode_base(clock: u32, server: &ServerAddr, base: &Base) -> Vec<u8> {
-    let mut writer = Writer::new(clock);
+    let mut writer = RowWriter::new(clock);
     writer.number(base.commit);
     writer.not_before(base.saved_at);
     writer.number(base.record.generation);
@@ -63,9 +63,9 @@ pub(in crate::store) fn encode_base(clock: u32, server: &ServerAddr, base: &Base
 pub(in crate::store) fn decode_base(
     server: &ServerAddr,
     row: &[u8],
-    frames: &Frames,
+    frames: &ClockMappings,
 ) -> Result<Base, RowError> {
-    let mut reader = Reader::open(server.to_string().as_bytes(), row, frames)?;
+    let mut reader = RowReader::open(server.to_string().as_bytes(), row, frames)?;
     let commit = reader.number()?;
     let saved_at = reader.not_before()?;
     let generation = reader.number()?;
@@ -87,8 +87,8 @@ pub(in crate::store) fn decode_base(
 }
 
 /// One entry of a row of tails.
-pub(in crate::store) fn encode_tail(server: &ServerAddr, tail: &TailRecord) -> Writer {
-    let mut writer = Writer::default();
+pub(in crate::store) fn encode_tail(server: &ServerAddr, tail: &DeltaRecord) -> RowWriter {
+    let mut writer = RowWriter::default();
     writer.text(&server.to_string());
     writer.number(tail.generation);
     epoch(&mut writer, &tail.current);
@@ -98,14 +98,14 @@ pub(in crate::store) fn encode_tail(server: &ServerAddr, tail: &TailRecord) -> W
 pub(in crate::store) fn decode_tails(
     key: &[u8],
     row: &[u8],
-    frames: &Frames,
-) -> Result<Vec<(ServerAddr, TailRecord)>, RowError> {
-    entries(Reader::open(key, row, frames)?, |reader| {
+    frames: &ClockMappings,
+) -> Result<Vec<(ServerAddr, DeltaRecord)>, RowError> {
+    entries(RowReader::open(key, row, frames)?, |reader| {
         let server = reader.server()?;
         let generation = reader.number()?;
         Ok((
             server,
-            TailRecord {
+            DeltaRecord {
                 generation,
                 current: read_epoch(reader)?,
             },
@@ -113,7 +113,7 @@ pub(in crate::store) fn decode_tails(
     })
 }
 
-fn epoch(writer: &mut Writer, epoch: &EpochRecord) {
+fn epoch(writer: &mut RowWriter, epoch: &EpochRecord) {
     writer.replid(&epoch.replid);
     writer.option(epoch.continues.as_ref(), shared);
     writer.number(epoch.plateaus.len() as u64);
@@ -127,7 +127,7 @@ fn epoch(writer: &mut Writer, epoch: &EpochRecord) {
     }
 }
 
-fn read_epoch(reader: &mut Reader<'_>) -> Result<EpochRecord, RowError> {
+fn read_epoch(reader: &mut RowReader<'_>) -> Result<EpochRecord, RowError> {
     let replid = reader.replid()?;
     let continues = reader.option(read_shared)?;
     let count = reader.count()?;
@@ -150,12 +150,12 @@ fn read_epoch(reader: &mut Reader<'_>) -> Result<EpochRecord, RowError> {
     })
 }
 
-fn shared(writer: &mut Writer, (replid, last): &(ReplicationId, ReplicationOffset)) {
+fn shared(writer: &mut RowWriter, (replid, last): &(ReplicationId, ReplicationOffset)) {
     writer.replid(replid);
     writer.offset(*last);
 }
 
-fn read_shared(reader: &mut Reader<'_>) -> Result<(ReplicationId, ReplicationOffset), RowError> {
+fn read_shared(reader: &mut RowReader<'_>) -> Result<(ReplicationId, ReplicationOffset), RowError> {
     Ok((reader.replid()?, reader.offset()?))
 }
 
@@ -172,7 +172,7 @@ mod tests {
             wall: WallTime::from_nanos(i64::MAX),
         };
         for boot in [None, Some(BootId::from_bits(u128::MAX - 7))] {
-            let clock = Clock { boot, anchor };
+            let clock = BootClock { boot, anchor };
             let row = encode_clock(3, &clock);
             assert_eq!(decode_clock(3, &row), Ok(clock));
             assert_eq!(decode_clock(4, &row), Err(RowError::Checksum));
@@ -186,8 +186,8 @@ mod tests {
             let row = encode_base(0, &addr(), &base);
             prop_assert_eq!(decode_base(&addr(), &row, &frames()), Ok(base.clone()));
             if let Some(current) = base.record.current {
-                let tail = TailRecord { generation: base.record.generation, current };
-                let mut writer = Writer::new(0);
+                let tail = DeltaRecord { generation: base.record.generation, current };
+                let mut writer = RowWriter::new(0);
                 writer.append(&encode_tail(&addr(), &tail));
                 writer.append(&encode_tail(&addr(), &tail));
                 let back = decode_tails(b"t", &seal(b"t", &writer), &frames());
@@ -199,7 +199,7 @@ mod tests {
         /// gigabytes.
         #[test]
         fn no_bytes_break_it(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let mut writer = Writer::new(0);
+            let mut writer = RowWriter::new(0);
             body.chunks(1).for_each(|byte| writer.number(u64::from(byte[0] & 0x7f)));
             let row = seal(addr().to_string().as_bytes(), &writer);
             let _ = decode_base(&addr(), &row, &frames());

@@ -12,7 +12,7 @@ pub(super) use history::{
 pub(super) use pairs::{decode_pairs, encode_pair};
 pub(super) use servers::{decode_servers, encode_server};
 
-use super::codec::{RowError, Writer, seal};
+use super::codec::{RowError, RowWriter, seal};
 
 /// Rows of many small entries are at most this long: with its header such a row fills sixteen pages
 /// of the database.
@@ -21,17 +21,17 @@ pub(super) const CHUNK: usize = 60_000;
 /// Entries packed into as few rows as they fit into, sealed under their keys.
 pub(super) fn pack<'a>(
     clock: u32,
-    entries: impl Iterator<Item = Writer> + 'a,
+    entries: impl Iterator<Item = RowWriter> + 'a,
     key: impl Fn(u32) -> Vec<u8>,
 ) -> Vec<Vec<u8>> {
     let mut rows = Vec::new();
-    let mut row = Writer::new(clock);
+    let mut row = RowWriter::new(clock);
     let empty = row.len();
     for entry in entries {
         if row.len() > empty && row.len() + entry.len() > CHUNK {
             rows.push(seal(
                 &key(number(rows.len())),
-                &std::mem::replace(&mut row, Writer::new(clock)),
+                &std::mem::replace(&mut row, RowWriter::new(clock)),
             ));
         }
         row.append(&entry);
@@ -49,8 +49,8 @@ fn number(index: usize) -> u32 {
 
 /// Reads entries until the row ends.
 fn entries<'a, T>(
-    mut reader: super::codec::Reader<'a>,
-    read: impl Fn(&mut super::codec::Reader<'a>) -> Result<T, RowError>,
+    mut reader: super::codec::RowReader<'a>,
+    read: impl Fn(&mut super::codec::RowReader<'a>) -> Result<T, RowError>,
 ) -> Result<Vec<T>, RowError> {
     let mut all = Vec::new();
     while !reader.is_empty() {

@@ -3,23 +3,23 @@
 use super::entries;
 use crate::model::PairKey;
 use crate::replication::{
-    Bracket, LagBytes, LagInterval, LastKnown, LocatedRecord, LostRecord, PairRecord,
+    Bracket, LagBytes, LagInterval, LastKnown, LinkLossRecord, LocatedRecord, PairRecord,
 };
-use crate::store::codec::{Reader, RowError, Writer};
-use crate::store::frame::Frames;
+use crate::store::clock_mapping::ClockMappings;
+use crate::store::codec::{RowError, RowReader, RowWriter};
 
 /// One entry of a row of pairs.
-pub(in crate::store) fn encode_pair(key: &PairKey, record: &PairRecord) -> Writer {
-    let mut writer = Writer::default();
+pub(in crate::store) fn encode_pair(key: &PairKey, record: &PairRecord) -> RowWriter {
+    let mut writer = RowWriter::default();
     writer.text(&key.saved_name());
     writer.text(&key.replica.to_string());
     writer.option(record.located.as_ref(), located);
     writer.option(record.last_known, |w, known| {
         w.span(known.upper);
-        w.option(known.upper_bytes, Writer::bytes);
+        w.option(known.upper_bytes, RowWriter::bytes);
         w.not_before(known.at);
     });
-    writer.option(record.applied_total, Writer::number);
+    writer.option(record.applied_total, RowWriter::number);
     writer.option(record.counted_to.as_ref(), |w, (replid, to)| {
         w.replid(replid);
         w.offset(*to);
@@ -29,11 +29,11 @@ pub(in crate::store) fn encode_pair(key: &PairKey, record: &PairRecord) -> Write
         w.span(lag);
         w.span(deviation);
     });
-    writer.option(record.silent_since, Writer::not_before);
+    writer.option(record.silent_since, RowWriter::not_before);
     writer.flag(record.ack_seen);
     writer.flag(record.synced_since);
     for syncs in record.syncs {
-        writer.option(syncs, Writer::number);
+        writer.option(syncs, RowWriter::number);
     }
     writer
 }
@@ -41,9 +41,9 @@ pub(in crate::store) fn encode_pair(key: &PairKey, record: &PairRecord) -> Write
 pub(in crate::store) fn decode_pairs(
     key: &[u8],
     row: &[u8],
-    frames: &Frames,
+    frames: &ClockMappings,
 ) -> Result<Vec<(PairKey, PairRecord)>, RowError> {
-    entries(Reader::open(key, row, frames)?, |reader| {
+    entries(RowReader::open(key, row, frames)?, |reader| {
         let saved_name = reader.text()?.to_owned();
         let key = PairKey::from_saved(&saved_name, reader.server()?);
         let record = PairRecord {
@@ -51,20 +51,20 @@ pub(in crate::store) fn decode_pairs(
             last_known: reader.option(|r| {
                 Ok(LastKnown {
                     upper: r.span()?,
-                    upper_bytes: r.option(Reader::bytes)?,
+                    upper_bytes: r.option(RowReader::bytes)?,
                     at: r.not_before()?,
                 })
             })?,
-            applied_total: reader.option(Reader::number)?,
+            applied_total: reader.option(RowReader::number)?,
             counted_to: reader.option(|r| Ok((r.replid()?, r.offset()?)))?,
             resynced: reader.flag()?,
             usual: reader.option(|r| Ok((r.span()?, r.span()?)))?,
-            silent_since: reader.option(Reader::not_before)?,
+            silent_since: reader.option(RowReader::not_before)?,
             ack_seen: reader.flag()?,
             synced_since: reader.flag()?,
             syncs: [
-                reader.option(Reader::number)?,
-                reader.option(Reader::number)?,
+                reader.option(RowReader::number)?,
+                reader.option(RowReader::number)?,
             ],
         };
         Ok((key, record))
@@ -73,10 +73,10 @@ pub(in crate::store) fn decode_pairs(
 
 /// What a bound rests on is rounded so that the bound only widens; the other instants are shown to
 /// people.
-fn located(writer: &mut Writer, at: &LocatedRecord) {
+fn located(writer: &mut RowWriter, at: &LocatedRecord) {
     writer.replid(&at.replid);
     writer.offset(at.applied);
-    writer.option(at.at_most, Writer::offset);
+    writer.option(at.at_most, RowWriter::offset);
     writer.offset(at.read);
     writer.not_before(at.shown);
     writer.option(at.lost, |w, lost| {
@@ -88,31 +88,31 @@ fn located(writer: &mut Writer, at: &LocatedRecord) {
     writer.not_before(at.received);
     writer.span(at.half_rtt);
     writer.number(at.generation);
-    writer.option(at.bracket.lo, Writer::not_before);
-    writer.option(at.bracket.hi, Writer::not_after);
+    writer.option(at.bracket.lo, RowWriter::not_before);
+    writer.option(at.bracket.hi, RowWriter::not_after);
     for span in [
         at.at_sample.lower,
         at.at_sample.estimate,
         at.at_sample.upper,
     ] {
-        writer.option(span, Writer::span);
+        writer.option(span, RowWriter::span);
     }
     for bytes in [at.bytes.lower, at.bytes.estimate, at.bytes.upper] {
-        writer.option(bytes, Writer::bytes);
+        writer.option(bytes, RowWriter::bytes);
     }
     writer.number(u64::from(at.same_applied));
     writer.number(u64::from(at.same_received));
 }
 
-fn read_located(reader: &mut Reader<'_>) -> Result<LocatedRecord, RowError> {
+fn read_located(reader: &mut RowReader<'_>) -> Result<LocatedRecord, RowError> {
     Ok(LocatedRecord {
         replid: reader.replid()?,
         applied: reader.offset()?,
-        at_most: reader.option(Reader::offset)?,
+        at_most: reader.option(RowReader::offset)?,
         read: reader.offset()?,
         shown: reader.not_before()?,
         lost: reader.option(|r| {
-            Ok(LostRecord {
+            Ok(LinkLossRecord {
                 after: r.not_before()?,
                 before: r.not_after()?,
                 lag: r.span()?,
@@ -123,18 +123,18 @@ fn read_located(reader: &mut Reader<'_>) -> Result<LocatedRecord, RowError> {
         half_rtt: reader.span()?,
         generation: reader.number()?,
         bracket: Bracket {
-            lo: reader.option(Reader::not_before)?,
-            hi: reader.option(Reader::not_after)?,
+            lo: reader.option(RowReader::not_before)?,
+            hi: reader.option(RowReader::not_after)?,
         },
         at_sample: LagInterval {
-            lower: reader.option(Reader::span)?,
-            estimate: reader.option(Reader::span)?,
-            upper: reader.option(Reader::span)?,
+            lower: reader.option(RowReader::span)?,
+            estimate: reader.option(RowReader::span)?,
+            upper: reader.option(RowReader::span)?,
         },
         bytes: LagBytes {
-            lower: reader.option(Reader::bytes)?,
-            estimate: reader.option(Reader::bytes)?,
-            upper: reader.option(Reader::bytes)?,
+            lower: reader.option(RowReader::bytes)?,
+            estimate: reader.option(RowReader::bytes)?,
+            upper: reader.option(RowReader::bytes)?,
         },
         same_applied: reader.small("count of polls")?,
         same_received: reader.small("count of polls")?,
@@ -149,7 +149,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn row(records: &[PairRecord]) -> Vec<u8> {
-        let mut writer = Writer::new(0);
+        let mut writer = RowWriter::new(0);
         for record in records {
             writer.append(&encode_pair(&pair_key(), record));
         }
@@ -183,7 +183,7 @@ mod tests {
 
         #[test]
         fn no_bytes_break_it(body in proptest::collection::vec(0_u64..128, 0..200)) {
-            let mut writer = Writer::new(0);
+            let mut writer = RowWriter::new(0);
             for byte in body {
                 writer.number(byte);
             }

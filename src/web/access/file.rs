@@ -1,8 +1,6 @@
 //! The web configuration's file: read at the start, and again whenever it or a file that it names
 //! has changed.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +11,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::ActiveConfig;
 use super::tls::{self, TlsFiles};
-use crate::config::{ClientAuth, ConfigErrors, WebSettings, WebTlsSettings, parse_web};
+use crate::config::{
+    ClientAuth, ConfigErrors, WebSettings, WebTlsSettings, parse_web, read_small_file,
+};
 
 /// The largest file that is read. A bundle of every public authority has a quarter of that.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -143,9 +143,9 @@ impl WebConfig {
 impl Source {
     fn read(path: &Path) -> Result<Self, ConfigErrors> {
         let place = || path.display().to_string();
-        let unreadable =
-            |error: io::Error| ConfigErrors::one(place(), format!("cannot be read: {error}"));
-        let text = String::from_utf8(read_file(path).map_err(unreadable)?)
+        let bytes = read_small_file(path, MAX_FILE_BYTES)
+            .map_err(|error| ConfigErrors::one(place(), error.to_string()))?;
+        let text = String::from_utf8(bytes)
             .map_err(|_| ConfigErrors::one(place(), "is not UTF-8 text"))?;
         let settings = parse_web(&text, path.parent().unwrap_or_else(|| Path::new("")))?;
         let tls = settings.tls.as_ref().map(TlsFiles::read).transpose()?;
@@ -164,9 +164,9 @@ impl Source {
 impl TlsFiles {
     fn read(settings: &WebTlsSettings) -> Result<Self, ConfigErrors> {
         let read = |key: &str, path: &Path| {
-            read_file(path).map_err(|error| {
+            read_small_file(path, MAX_FILE_BYTES).map_err(|error| {
                 let place = format!("tls_server_config.{key}");
-                ConfigErrors::one(place, format!("{} cannot be read: {error}", path.display()))
+                ConfigErrors::one(place, format!("{} {error}", path.display()))
             })
         };
         Ok(Self {
@@ -180,25 +180,4 @@ impl TlsFiles {
             },
         })
     }
-}
-
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    // Asked before it is opened: to open a pipe would wait for its writer.
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it is not a regular file",
-        ));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it is longer than 1 MiB",
-        ));
-    }
-    Ok(bytes)
 }

@@ -1,6 +1,6 @@
 //! What a reader asks the page for: which pairs, which screenful, how far back.
 
-use crate::model::Span;
+use crate::model::{Span, percent_encode};
 use crate::report::{AlertReport, Level, PairReport};
 
 /// Which pairs are wanted, and which silence somebody is about to make. Everything is optional, and
@@ -164,7 +164,7 @@ pub(super) fn link_address(from: &str, to: &str) -> String {
 /// The address of a pair's page.
 pub(in crate::web) fn pair_address(name: &str, replica: &str) -> String {
     address(
-        &format!("/pairs/{}", encoded(name)),
+        &format!("/pairs/{}", percent_encode(name)),
         &[("replica", &replica.to_owned())],
     )
 }
@@ -184,28 +184,13 @@ pub(super) fn runbook_address(alert: &AlertReport) -> String {
 fn address(path: &str, query: &[(&str, &String)]) -> String {
     let given = query.iter().filter(|(_, value)| !value.is_empty());
     let parts: Vec<_> = given
-        .map(|(name, value)| format!("{name}={}", encoded(value)))
+        .map(|(name, value)| format!("{name}={}", percent_encode(value)))
         .collect();
     if parts.is_empty() {
         path.to_owned()
     } else {
         format!("{path}?{}", parts.join("&"))
     }
-}
-
-/// A text as a part of a path or query: only what RFC 3986 (section 2.3) calls unreserved stays as
-/// it is.
-fn encoded(text: &str) -> String {
-    let stays = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| {
-            if stays(byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

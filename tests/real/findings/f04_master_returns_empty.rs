@@ -314,3 +314,51 @@ async fn f04_a_failover_is_no_loss() {
     streams(&exporter).await;
     says_nothing(&exporter);
 }
+
+/// A fleet of clients does not wait for the exporter: by the first poll the empty master has keys
+/// again.
+#[tokio::test]
+async fn f04_an_empty_master_that_is_written_to_before_the_first_poll_has_lost_everything() {
+    let mut scene = Scene::set().await;
+    let exporter = Exporter::start(&scene.config()).await;
+    streams(&exporter).await;
+    scene.wan.cut().await;
+    scene.lose_master(&exporter).await;
+    exporter.signal("STOP");
+    scene.master.restart().await.unwrap();
+    let script = "for i=1,400 do redis.call('SET', 'new'..i, i) end";
+    scene.master.command(&["EVAL", script, "0"]).await.unwrap();
+    exporter.signal("CONT");
+
+    let words = [
+        "the master came back empty (400 of 1000 keys)",
+        "everything that it had before is missing",
+        "the replica still has everything",
+    ];
+    lost(&exporter, &words).await;
+    let text = scene.notified().await.text();
+    assert!(
+        text.contains("(400 new keys, 1000 before): it lacks everything written before "),
+        "{text}"
+    );
+}
+
+/// What an append-only file brought back no counter says, so nobody claims that all is lost.
+#[tokio::test]
+async fn f04_a_master_that_loads_an_append_only_file_did_not_come_back_empty() {
+    let mut scene = Scene::set().await;
+    for (key, value) in [("appendonly", "yes"), ("appendfsync", "always")] {
+        let set = ["CONFIG", "SET", key, value];
+        scene.master.command(&set).await.unwrap();
+    }
+    scene.master.command(&["CONFIG", "REWRITE"]).await.unwrap();
+    scene.write("b").await;
+    let exporter = Exporter::start(&scene.config()).await;
+    streams(&exporter).await;
+    scene.wan.cut().await;
+    scene.lose_master(&exporter).await;
+    scene.master.restart().await.unwrap();
+
+    let words = ["with a new replication history (2000 of 2000 keys)"];
+    lost(&exporter, &words).await;
+}

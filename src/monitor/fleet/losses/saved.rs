@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ClockShift, Document, PairKey, SavedDocument, ServerAddr, Table};
+use crate::model::{ClockShift, Document, DocumentTable, PairKey, SavedDocument, ServerAddr};
 use crate::monitor::fleet::Fleet;
 use crate::replication::HistoryLoss;
 
@@ -48,12 +48,12 @@ impl Fleet {
         for (pair, loss) in records {
             let key = document_key(pair);
             let record = Record::of(pair, loss);
-            documents.push(Document::record(Table::Losses, &*key, &record));
+            documents.push(Document::record(DocumentTable::Losses, &*key, &record));
             keys.insert(key);
         }
         let before = std::mem::replace(&mut self.losses_kept.keys, keys);
         let gone = before.difference(&self.losses_kept.keys);
-        documents.extend(gone.map(|key| Document::delete(Table::Losses, &**key)));
+        documents.extend(gone.map(|key| Document::delete(DocumentTable::Losses, &**key)));
         documents
     }
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Entry, LossWatch, MAX_RECENT_FAILOVERS};
 use crate::model::{
-    Bytes, ClockShift, Datacenter, Document, PairName, ReplicationId, ReplicationOffset,
-    SavedDocument, ServerAddr, Span, Table, Timestamp,
+    Bytes, ClockShift, Datacenter, Document, DocumentTable, PairName, ReplicationId,
+    ReplicationOffset, SavedDocument, ServerAddr, Span, Timestamp,
 };
 use crate::monitor::failover::{Failover, Loss, Succession};
 use crate::monitor::fleet::Fleet;
@@ -99,7 +99,7 @@ impl Fleet {
         for (name, entry) in self.entries.iter().filter(|(_, entry)| entry.total > 0) {
             gone.remove(name.as_str());
             documents.push(Document::record(
-                Table::Failovers,
+                DocumentTable::Failovers,
                 name.as_str(),
                 &Record::of(name, entry),
             ));
@@ -111,7 +111,7 @@ impl Fleet {
         }
         documents.extend(
             gone.into_iter()
-                .map(|name| Document::delete(Table::Failovers, name)),
+                .map(|name| Document::delete(DocumentTable::Failovers, name)),
         );
         documents
     }

@@ -18,7 +18,7 @@ pub const HORIZON: Span = Span::from_secs(48 * 3600);
 
 /// The clock of one life of a machine: which boot, and how it stood to the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clock {
+pub struct BootClock {
     /// The boot; `None` where the kernel did not tell.
     pub boot: Option<BootId>,
     /// Both clocks at the last commit.
@@ -43,7 +43,7 @@ pub enum ClockRefusal {
 
 /// How instants of an earlier clock are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Frame {
+pub struct ClockMapping {
     /// Added to an instant of the earlier clock.
     by: Span,
     /// How wrong that may be, either way. Zero in the same boot.
@@ -51,7 +51,7 @@ pub struct Frame {
     now: Timestamp,
 }
 
-impl Clock {
+impl BootClock {
     /// Whether `now` is in the same boot, so that instants compare as they are.
     pub fn is_same_boot(&self, now: &Self) -> bool {
         self.boot.is_some() && self.boot == now.boot && now.anchor.mono >= self.anchor.mono
@@ -61,7 +61,7 @@ impl Clock {
     ///
     /// # Errors
     /// They cannot be placed, or are too old to matter.
-    pub fn frame(&self, now: &Self) -> Result<Frame, ClockRefusal> {
+    pub fn frame(&self, now: &Self) -> Result<ClockMapping, ClockRefusal> {
         let same = self.is_same_boot(now);
         let wall = Span::from_nanos(
             now.anchor
@@ -87,7 +87,7 @@ impl Clock {
         } else {
             WALL_ERROR + between.or_zero().mul_f64(DRIFT)
         };
-        Ok(Frame {
+        Ok(ClockMapping {
             by,
             error,
             now: now.anchor.mono,
@@ -95,7 +95,7 @@ impl Clock {
     }
 }
 
-impl Clock {
+impl BootClock {
     /// How instants of this clock that prove nothing are read on the clock of `now`: as well as can
     /// be. A wall clock that went backwards counts as no time between.
     pub(super) fn shift(&self, now: &Self) -> ClockShift {
@@ -119,7 +119,7 @@ impl Clock {
     }
 }
 
-impl Frame {
+impl ClockMapping {
     /// The earliest instant that `at` may be now. `None` when it lies in the future, which cannot
     /// be.
     pub(super) fn not_before(&self, at: Timestamp) -> Option<Timestamp> {
@@ -136,11 +136,11 @@ impl Frame {
 
 /// The clocks that rows may name.
 #[derive(Debug, Default)]
-pub(super) struct Frames(BTreeMap<u32, Result<Frame, ClockRefusal>>);
+pub(super) struct ClockMappings(BTreeMap<u32, Result<ClockMapping, ClockRefusal>>);
 
-impl Frames {
+impl ClockMappings {
     /// Every clock as it is read at `now`.
-    pub(super) fn new(clocks: &BTreeMap<u32, Clock>, now: &Clock) -> Self {
+    pub(super) fn new(clocks: &BTreeMap<u32, BootClock>, now: &BootClock) -> Self {
         Self(
             clocks
                 .iter()
@@ -150,7 +150,7 @@ impl Frames {
     }
 
     /// The frame of the clock with this number.
-    pub(super) fn of(&self, number: u32) -> Result<Frame, ClockRefusal> {
+    pub(super) fn of(&self, number: u32) -> Result<ClockMapping, ClockRefusal> {
         self.0
             .get(&number)
             .copied()
@@ -163,13 +163,13 @@ mod tests {
     use super::*;
     use crate::model::WallTime;
 
-    fn clock(boot: u128, mono: i64, wall: i64) -> Clock {
+    fn clock(boot: u128, mono: i64, wall: i64) -> BootClock {
         let secs = 1_000_000_000;
         let anchor = ClockAnchor {
             mono: Timestamp::from_nanos(mono * secs),
             wall: WallTime::from_nanos(wall * secs),
         };
-        Clock {
+        BootClock {
             boot: Some(BootId::from_bits(boot)),
             anchor,
         }
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_boot_that_nobody_names_is_another_one() {
-        let unnamed = |mono| Clock {
+        let unnamed = |mono| BootClock {
             boot: None,
             ..clock(0, mono, 5_000)
         };

@@ -7,13 +7,13 @@
 use std::collections::VecDeque;
 
 use super::history::{Bracket, Footprint, HistoryLimits, Inserted, OffsetHistory, Point};
-use super::server::{Beginning, ServerFacts};
+use super::server::{HistoryStart, ServerFacts};
 use crate::info::{ReplicationInfo, Role};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 
 mod saved;
 
-pub use saved::{EpochRecord, HistoryRecord, TailRecord};
+pub use saved::{DeltaRecord, EpochRecord, HistoryRecord};
 
 /// Histories that are over and still answer questions.
 const CLOSED_KEPT: usize = 2;
@@ -35,7 +35,7 @@ pub struct MasterSample {
     pub received: Timestamp,
     /// From where on this history can have been written, where the server was seen with another one
     /// before.
-    pub beginning: Option<Beginning>,
+    pub beginning: Option<HistoryStart>,
 }
 
 impl MasterSample {
@@ -329,7 +329,7 @@ impl MasterHistory {
     fn restart(&mut self, sample: &MasterSample, news: MasterNews) -> MasterNews {
         self.close();
         let mut history = OffsetHistory::new(self.limits);
-        if let Some(Beginning {
+        if let Some(HistoryStart {
             after,
             offset,
             likely_after,
@@ -467,7 +467,7 @@ mod tests {
     #[test]
     fn what_a_new_history_lacks_is_no_older_than_it() {
         let beginning = |secs, bytes| {
-            Some(Beginning {
+            Some(HistoryStart {
                 after: at(secs),
                 offset: offset(bytes),
                 likely_after: at(secs),

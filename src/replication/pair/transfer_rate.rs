@@ -10,7 +10,7 @@ const SHORTEST: Span = Span::from_millis(500);
 
 /// The transfer of a full sync over the last seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pace {
+pub(super) struct TransferRate {
     /// What was read when, at the beginning of this window and of the one before.
     marks: [Option<(Timestamp, Bytes)>; 2],
     /// What was read last.
@@ -19,7 +19,7 @@ pub(super) struct Pace {
     rate: Option<Bytes>,
 }
 
-impl Pace {
+impl TransferRate {
     /// Takes in how much was read by `at`; `None` outside of a transfer.
     pub(super) fn observe(&mut self, read: Option<Bytes>, at: Timestamp) {
         let Some(read) = read else {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn rates(reads: &[(i64, Option<u64>)]) -> Vec<Option<u64>> {
-        let mut pace = Pace::default();
+        let mut pace = TransferRate::default();
         let rate = |(millis, read): &(i64, Option<u64>)| {
             let at = Timestamp::from_nanos(millis * 1_000_000);
             pace.observe(read.map(Bytes::new), at);

@@ -6,32 +6,32 @@
 
 mod facts;
 mod link;
+mod link_idle;
 mod located;
 mod loss;
-mod pace;
-mod quiet;
 mod saved;
+mod transfer_rate;
 mod usual;
 
 use std::collections::VecDeque;
 
 use super::ack::Ack;
-use super::beat::{Beat, BeatWatch, ReplicaLook};
 use super::epochs::{Comparison, MasterHistory, MasterSample, continued_history};
+use super::heartbeat::{HeartbeatWatch, ReceivedHeartbeat, ReplicaPoll};
 use super::history::Point;
 use super::lag::LagInterval;
 use crate::info::{Field, LinkStatus, Observation, ReplicationInfo, Role, UpstreamInfo};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
 
 pub(super) use facts::ACK_PERIOD;
-pub use facts::{AckEvidence, Acked, Heard, LastKnown, PairFacts, Relation, Split};
+pub use facts::{AckArrival, AckEvidence, Acked, LastKnown, PairFacts, Relation, Split};
 pub use link::LinkFacts;
+pub use link_idle::LinkIdle;
 pub use located::Located;
-pub use quiet::Quiet;
-pub use saved::{LocatedRecord, LostRecord, PairRecord};
+pub use saved::{LinkLossRecord, LocatedRecord, PairRecord};
 
 use link::Hints;
-use located::{ANYWHERE, Lost, Position, bytes_at_sample, lag_at_sample};
+use located::{ANYWHERE, LinkLoss, Position, bytes_at_sample, lag_at_sample};
 use usual::UsualLag;
 
 /// An offset up to this is Redis's fallback for "none" while the link is down (it prints literally
@@ -66,7 +66,7 @@ pub struct PairTracker {
     usual: UsualLag,
     /// The syncs that the direct master counted at its last answer, full and partial.
     syncs: [Option<u64>; 2],
-    beats: BeatWatch,
+    heartbeats: HeartbeatWatch,
     /// Whether what is known of a lost history changed since somebody asked.
     loss_changed: bool,
 }
@@ -252,38 +252,38 @@ impl PairTracker {
     }
 
     /// Takes in a heartbeat that came out of the replica.
-    pub fn beat_arrived(&mut self, beat: &Beat) {
-        self.beats.arrived(beat);
-        self.note_beats();
+    pub fn heartbeat_arrived(&mut self, beat: &ReceivedHeartbeat) {
+        self.heartbeats.arrived(beat);
+        self.update_heartbeats();
     }
 
     /// Takes in that the replica's process `replica` let out a heartbeat twice, or after a later
     /// one.
-    pub fn beat_repeated(&mut self, replica: RunId) {
-        self.beats.repeated(replica);
-        self.note_beats();
+    pub fn heartbeat_repeated(&mut self, replica: RunId) {
+        self.heartbeats.repeated(replica);
+        self.update_heartbeats();
     }
 
     /// Takes in which process answered as the master at the top, whose history `history` is.
-    pub fn top_lives(
+    pub fn top_answered(
         &mut self,
         run_id: Option<&RunId>,
         history: &MasterHistory,
         received: Timestamp,
     ) {
-        self.beats
+        self.heartbeats
             .master_answered(run_id, history.generation(), received);
         if let Some(located) = &self.facts.located {
-            self.beats
+            self.heartbeats
                 .placed(located.sent(), located.bracket.hi, received);
         }
-        self.note_beats();
+        self.update_heartbeats();
     }
 
     /// Takes in how many full syncs the direct master has given, as it answered at `received`.
     pub fn direct_master_synced(&mut self, full_syncs: Option<u64>, received: Timestamp) {
-        self.beats.full_syncs(full_syncs, received);
-        self.note_beats();
+        self.heartbeats.full_syncs(full_syncs, received);
+        self.update_heartbeats();
     }
 
     fn watch_for_steps_back(&mut self, seen: &Observation, received: Timestamp) {
@@ -291,7 +291,7 @@ impl PairTracker {
         let syncing = upstream.is_some_and(|up| up.sync_in_progress.value() == Some(true));
         let loading = seen.persistence.loading.value() == Some(true);
         let is_replica = seen.replication.role.value() == Some(Role::Replica);
-        self.beats.replica_answered(&ReplicaLook {
+        self.heartbeats.replica_answered(&ReplicaPoll {
             run_id: seen.server.run_id.get(),
             replid: seen.replication.replid.get(),
             applied: upstream.and_then(|up| up.applied_offset.value()),
@@ -299,7 +299,7 @@ impl PairTracker {
             unsettled: syncing || loading || !is_replica,
             received,
         });
-        self.note_beats();
+        self.update_heartbeats();
     }
 
     /// Answers that nobody places any more; that a full sync was seen stays true.
@@ -307,8 +307,8 @@ impl PairTracker {
         self.resynced |= self.pending.drain(..).any(|position| position.resynced);
     }
 
-    fn note_beats(&mut self) {
-        self.facts.beats = self.beats.facts().clone();
+    fn update_heartbeats(&mut self) {
+        self.facts.heartbeats = self.heartbeats.facts().clone();
     }
 
     /// Takes in that a server of the pair is of a kind whose offsets are no bytes. Nothing that it
@@ -470,7 +470,7 @@ impl PairTracker {
 
     /// The lag of a replica whose ACK came when it was `heard`, and whose position the master
     /// passed at `point`.
-    fn lag_at_ack(&self, point: Point, heard: Heard) -> Span {
+    fn lag_at_ack(&self, point: Point, heard: AckArrival) -> Span {
         let between = heard.before - heard.after;
         let came = heard.after + between.half();
         let spread = point
@@ -679,13 +679,13 @@ fn heard(
     asked_before: Option<Timestamp>,
     sent: Timestamp,
     received: Timestamp,
-) -> Option<Heard> {
+) -> Option<AckArrival> {
     // Before the first ACK the master shows the offset 0 and counts the age from the connection.
     let ack = ack.filter(|ack| ack.offset.is_some())?;
     let is_new = known
         .last
         .is_some_and(|last| last.offset.is_some() && last.offset < ack.offset);
-    let by_offset = asked_before.filter(|_| is_new).map(|after| Heard {
+    let by_offset = asked_before.filter(|_| is_new).map(|after| AckArrival {
         after,
         before: received,
     });
@@ -694,10 +694,10 @@ fn heard(
             sent - age - WHOLE_SECONDS,
             received.min(received - age + WHOLE_SECONDS),
         );
-        Heard { after, before }
+        AckArrival { after, before }
     });
     let newest = match (by_offset, by_age) {
-        (Some(a), Some(b)) => Heard {
+        (Some(a), Some(b)) => AckArrival {
             after: a.after.max(b.after),
             before: a.before.min(b.before),
         },
@@ -707,7 +707,7 @@ fn heard(
     let same = known
         .heard
         .filter(|heard| !is_new && newest.after <= heard.before);
-    Some(same.map_or(newest, |heard| Heard {
+    Some(same.map_or(newest, |heard| AckArrival {
         after: heard.after.max(newest.after).min(heard.before),
         before: heard.before,
     }))
@@ -724,7 +724,7 @@ fn applied_until_lost(
     told: Option<Timestamp>,
     received: Timestamp,
     history: &MasterHistory,
-) -> (Option<ReplicationOffset>, Option<Lost>) {
+) -> (Option<ReplicationOffset>, Option<LinkLoss>) {
     let before = &known.position;
     let down_by = told.map(|since| since + WHOLE_SECONDS);
     let at_most = down_by.and_then(|by| match before.at_most {
@@ -738,7 +738,7 @@ fn applied_until_lost(
     let same_outage = before
         .lost
         .filter(|_| told.is_none_or(|since| since - WHOLE_SECONDS <= before.sent));
-    let began = Lost {
+    let began = LinkLoss {
         after: told.map_or(before.shown, |since| {
             before.shown.max(since - WHOLE_SECONDS)
         }),

@@ -41,7 +41,7 @@ pub struct Lineage {
 
 /// What a master shows in an answer, besides its stream.
 #[derive(Clone, Copy, Debug)]
-pub struct MasterLook<'a> {
+pub struct MasterPoll<'a> {
     /// Its stream.
     pub sample: &'a MasterSample,
     /// The process.
@@ -50,12 +50,15 @@ pub struct MasterLook<'a> {
     pub uptime: Option<Span>,
     /// How many keys it has.
     pub keys: Option<u64>,
+    /// Whether the process certainly began with an empty data set
+    /// ([`PersistenceInfo::started_empty`](crate::info::PersistenceInfo::started_empty)).
+    pub started_empty: bool,
 }
 
 /// What a master still has of the history that it wrote before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kept {
+pub enum HistoryRemnant {
     /// All of it up to some offset: it came back with an older state.
     Until {
         /// Bytes of the stream beyond it.
@@ -112,11 +115,14 @@ pub struct HistoryLoss {
     /// Bytes of the lost history that it had shown.
     pub written: Bytes,
     /// What it has of it.
-    pub kept: Kept,
+    pub kept: HistoryRemnant,
     /// How many keys it had.
     pub keys_before: Option<u64>,
     /// How many it had when it came back.
     pub keys_now: Option<u64>,
+    /// Whether it certainly came back empty, so that what it has now was written since.
+    #[serde(default)]
+    pub started_empty: bool,
     /// What the replica had applied of it; `None` where that was never seen.
     pub applied: Option<Applied>,
     /// What the replica has of it now.
@@ -128,7 +134,7 @@ pub struct HistoryLoss {
 impl Lineage {
     /// What `look` shows, after `before`: a number of keys that is not told anew stays known within
     /// one life of the process.
-    pub fn of(look: MasterLook<'_>, before: Option<&Self>) -> Self {
+    pub fn from_poll(look: MasterPoll<'_>, before: Option<&Self>) -> Self {
         let same_life = before.filter(|before| before.run_id.as_ref() == look.run_id);
         Self {
             replid: look.sample.replid.clone(),
@@ -150,12 +156,12 @@ impl Lineage {
     ///   data of another server.
     /// * A new one shares nothing, in a new process: the history began with it, unless it goes on
     ///   with one that was never seen, and is further than this one was.
-    pub fn lost_to(&self, look: MasterLook<'_>) -> Option<Kept> {
+    pub fn lost_to(&self, look: MasterPoll<'_>) -> Option<HistoryRemnant> {
         let sample = look.sample;
         let is_new = self.run_id.is_some() && look.run_id.is_some();
         let is_new = is_new && self.run_id.as_ref() != look.run_id;
         let is_behind = sample.offset < self.offset;
-        let until = |kept| Kept::Until {
+        let until = |kept| HistoryRemnant::Until {
             lost: self.offset.since(kept),
             since: None,
         };
@@ -171,30 +177,44 @@ impl Lineage {
         }
         let began = is_new && sample.continues.is_none();
         let is_lost = is_behind || began && self.offset > ReplicationOffset::default();
-        is_lost.then(|| self.by_keys(look))
+        is_lost.then(|| self.remnant_without_offsets(look))
     }
 
     /// Whether the process began after the last answer, as far as its uptime tells.
-    fn has_restarted(&self, look: MasterLook<'_>) -> bool {
+    fn has_restarted(&self, look: MasterPoll<'_>) -> bool {
         let away = look.sample.received - self.at;
         look.uptime
             .is_none_or(|uptime| uptime <= away + UPTIME_GRAIN)
     }
 
-    fn by_keys(&self, look: MasterLook<'_>) -> Kept {
-        match (self.keys, look.keys) {
-            (_, None) => Kept::Unknown,
-            (_, Some(0)) => Kept::Nothing,
-            (Some(before), Some(now)) if now < before / KEPT_PART => Kept::Nothing,
-            _ => Kept::SomeDataSet,
+    /// What is left where no offset says so: the server's own word, or else how many keys it has.
+    fn remnant_without_offsets(&self, look: MasterPoll<'_>) -> HistoryRemnant {
+        if self.came_back_empty(look) {
+            return HistoryRemnant::Nothing;
         }
+        match (self.keys, look.keys) {
+            (_, None) => HistoryRemnant::Unknown,
+            (_, Some(0)) => HistoryRemnant::Nothing,
+            (Some(before), Some(now)) if now < before / KEPT_PART => HistoryRemnant::Nothing,
+            _ => HistoryRemnant::SomeDataSet,
+        }
+    }
+
+    /// Whether the server began with nothing, and clients have written since. Not believed of one
+    /// that has as many keys as before: a managed service may restore its data by other means.
+    fn came_back_empty(&self, look: MasterPoll<'_>) -> bool {
+        let has_fewer_keys = match (self.keys, look.keys) {
+            (Some(before), Some(now)) => now < before,
+            _ => true,
+        };
+        look.started_empty && has_fewer_keys
     }
 }
 
 impl HistoryLoss {
     /// The loss of what `before` was, of which the master has `kept`, as `look` shows it; nothing is
     /// known of the replica.
-    pub fn new(before: &Lineage, kept: Kept, look: MasterLook<'_>) -> Self {
+    pub fn new(before: &Lineage, kept: HistoryRemnant, look: MasterPoll<'_>) -> Self {
         Self {
             from: before.replid.clone(),
             to: look.sample.replid.clone(),
@@ -204,6 +224,7 @@ impl HistoryLoss {
             kept,
             keys_before: before.keys,
             keys_now: look.keys,
+            started_empty: kept == HistoryRemnant::Nothing && look.started_empty,
             applied: None,
             copy: ReplicaCopy::Unseen,
             streams_since: None,
@@ -221,7 +242,12 @@ impl HistoryLoss {
 
     /// Whether the master has all of its history again: it was started with its data.
     pub fn is_undone(&self) -> bool {
-        matches!(self.kept, Kept::Until { lost, .. } if lost == Bytes::ZERO)
+        matches!(self.kept, HistoryRemnant::Until { lost, .. } if lost == Bytes::ZERO)
+    }
+
+    /// Whether all keys that the master had when it came back were written since its start.
+    pub fn has_only_new_keys(&self) -> bool {
+        self.started_empty && self.keys_now != Some(0)
     }
 
     /// Whether the replica has something that its master lost, as far as is known.
@@ -243,7 +269,7 @@ impl HistoryLoss {
         if let Some(applied) = &mut self.applied {
             applied.at = shift.past(applied.at);
         }
-        if let Kept::Until { since, .. } = &mut self.kept {
+        if let HistoryRemnant::Until { since, .. } = &mut self.kept {
             *since = since.map(|at| shift.past(at));
         }
     }
@@ -255,6 +281,7 @@ impl HistoryLoss {
             to: newer.to,
             kept: newer.kept,
             keys_now: newer.keys_now,
+            started_empty: newer.started_empty,
             streams_since: None,
             ..self.clone()
         }
@@ -274,10 +301,10 @@ impl HistoryLoss {
         let written = ReplicationOffset::new(self.written.get());
         let lost = written.since(*last_shared);
         let since = match self.kept {
-            Kept::Until { since, .. } => since,
+            HistoryRemnant::Until { since, .. } => since,
             _ => None,
         };
-        self.kept = Kept::Until { lost, since };
+        self.kept = HistoryRemnant::Until { lost, since };
     }
 
     /// Takes in the replica's answer; `being_sent` says that its master prepares or sends a full
@@ -314,7 +341,7 @@ impl HistoryLoss {
     /// What the replica has once it follows the new history: one that lacked all that was lost
     /// was given the rest and dropped nothing.
     fn after_sync(&self) -> ReplicaCopy {
-        let Kept::Until { lost, .. } = self.kept else {
+        let HistoryRemnant::Until { lost, .. } = self.kept else {
             return ReplicaCopy::Replaced;
         };
         let kept = self.written.get().saturating_sub(lost.get());

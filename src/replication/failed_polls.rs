@@ -12,7 +12,7 @@ const SILENCE_ENDS_A_FAULT: u32 = 2;
 /// Both may be set: a password that cannot be read any more says nothing about a server that had
 /// not answered before either.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Trouble {
+pub(super) struct FailedPolls {
     /// When the first poll began that only the server's or the network's silence explains, since
     /// the server last proved that it lives.
     pub(super) silent_since: Option<Timestamp>,
@@ -22,7 +22,7 @@ pub(super) struct Trouble {
     silent_in_a_row: u32,
 }
 
-impl Trouble {
+impl FailedPolls {
     /// Takes in a poll that began at `began` and failed.
     pub(super) fn failed(&mut self, failure: &PollFailure, began: Timestamp) {
         if !failure.is_fault() {
@@ -71,13 +71,13 @@ mod tests {
         Timestamp::from_nanos(secs * 1_000_000_000)
     }
 
-    fn fail(trouble: &mut Trouble, second: i64, failure: impl Into<PollFailure>) {
+    fn fail(trouble: &mut FailedPolls, second: i64, failure: impl Into<PollFailure>) {
         trouble.failed(&failure.into(), at(second));
     }
 
     #[test]
     fn a_refused_login_proves_that_the_server_answers() {
-        let mut trouble = Trouble::default();
+        let mut trouble = FailedPolls::default();
         fail(&mut trouble, 1, PollError::Timeout);
         fail(&mut trouble, 2, PollError::Auth);
         assert_eq!(trouble.silent_since, None);
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_was_never_sent_says_nothing_of_the_server() {
-        let mut trouble = Trouble::default();
+        let mut trouble = FailedPolls::default();
         fail(&mut trouble, 1, PollError::Refused);
         let unreadable = PollFailure::own(PollError::Auth, "the password file cannot be read");
         fail(&mut trouble, 2, unreadable.clone());
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn two_silent_polls_in_a_row_end_a_fault_and_one_leaves_it_open() {
-        let mut trouble = Trouble::default();
+        let mut trouble = FailedPolls::default();
         fail(&mut trouble, 1, PollError::Auth);
         fail(&mut trouble, 2, PollError::Timeout);
         assert_eq!(trouble.fault_for(at(3)), None);

@@ -5,7 +5,7 @@ use crate::model::{ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
 
 /// A heartbeat that came out of the replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Beat {
+pub struct ReceivedHeartbeat {
     /// Just before the exporter sent it to the master.
     pub sent: Timestamp,
     /// Just after the exporter had read it from the replica.
@@ -18,7 +18,7 @@ pub struct Beat {
 
 /// What heartbeats say of a pair.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct BeatFacts {
+pub struct HeartbeatFacts {
     /// How many came out of the replica, whether they prove anything or not.
     pub arrived: u64,
     /// The newest of them: when it was sent and when it was read.
@@ -29,7 +29,7 @@ pub struct BeatFacts {
 }
 
 #[cfg(test)]
-impl BeatFacts {
+impl HeartbeatFacts {
     /// Facts in which a heartbeat proves that the replica has everything of `sent`.
     fn proving(sent: Timestamp) -> Self {
         Self {
@@ -39,9 +39,9 @@ impl BeatFacts {
     }
 }
 
-impl BeatFacts {
+impl HeartbeatFacts {
     /// The instant of which the replica certainly has everything.
-    pub fn has_all_of(&self) -> Option<Timestamp> {
+    pub fn proven_up_to(&self) -> Option<Timestamp> {
         self.proof.map(|(sent, _)| sent)
     }
 
@@ -61,8 +61,8 @@ const FRESH: Span = Span::from_secs(3);
 /// Watches over the assumptions on which the proof rests, poll by poll, and drops it as soon as one
 /// may not hold.
 #[derive(Clone, Debug, Default)]
-pub(super) struct BeatWatch {
-    facts: BeatFacts,
+pub(super) struct HeartbeatWatch {
+    facts: HeartbeatFacts,
     /// Only what was sent later proves anything.
     counts_from: Timestamp,
     master: Option<RunId>,
@@ -79,7 +79,7 @@ pub(super) struct BeatWatch {
 
 /// What an answer of the replica says about whether it may have stepped back.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ReplicaLook<'a> {
+pub(super) struct ReplicaPoll<'a> {
     pub(super) run_id: Option<&'a RunId>,
     pub(super) replid: Option<&'a ReplicationId>,
     pub(super) applied: Option<ReplicationOffset>,
@@ -89,13 +89,13 @@ pub(super) struct ReplicaLook<'a> {
     pub(super) received: Timestamp,
 }
 
-impl BeatWatch {
-    pub(super) fn facts(&self) -> &BeatFacts {
+impl HeartbeatWatch {
+    pub(super) fn facts(&self) -> &HeartbeatFacts {
         &self.facts
     }
 
     /// Takes in a heartbeat that came out of the replica.
-    pub(super) fn arrived(&mut self, beat: &Beat) {
+    pub(super) fn arrived(&mut self, beat: &ReceivedHeartbeat) {
         self.facts.arrived = self.facts.arrived.saturating_add(1);
         self.facts.last = Some((beat.sent, beat.received));
         if self
@@ -125,7 +125,7 @@ impl BeatWatch {
     }
 
     /// Takes in an answer of the replica.
-    pub(super) fn replica_answered(&mut self, look: &ReplicaLook<'_>) {
+    pub(super) fn replica_answered(&mut self, look: &ReplicaPoll<'_>) {
         let new_life = self.replica.as_ref() != look.run_id;
         let back_again = look.link_up && !self.link_was_up;
         let position = look.replid.cloned().zip(look.applied);
@@ -201,7 +201,7 @@ mod tests {
 
     /// A pair that was polled at 100 ms, and a heartbeat of 200 ms that came at 250 ms.
     struct Scene {
-        watch: BeatWatch,
+        watch: HeartbeatWatch,
         replica: RunId,
         replid: ReplicationId,
         applied: u64,
@@ -211,7 +211,7 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
-            let (watch, replica, replid) = (BeatWatch::default(), life("r"), id('a'));
+            let (watch, replica, replid) = (HeartbeatWatch::default(), life("r"), id('a'));
             let mut scene = Self {
                 watch,
                 replica,
@@ -229,7 +229,7 @@ mod tests {
         }
 
         fn poll(&mut self, received: i64) {
-            let look = ReplicaLook {
+            let look = ReplicaPoll {
                 run_id: Some(&self.replica),
                 replid: Some(&self.replid),
                 applied: Some(offset(self.applied)),
@@ -242,7 +242,7 @@ mod tests {
 
         fn beat(&mut self, sent: i64, received: i64) {
             let replica = self.replica.clone();
-            self.watch.arrived(&Beat {
+            self.watch.arrived(&ReceivedHeartbeat {
                 sent: at(sent),
                 received: at(received),
                 master: life("m"),
@@ -251,7 +251,7 @@ mod tests {
         }
 
         fn proves(&self) -> Option<Timestamp> {
-            self.watch.facts().has_all_of()
+            self.watch.facts().proven_up_to()
         }
     }
 
@@ -370,7 +370,7 @@ mod tests {
     /// What is true of `pair` at `now`, in ms, when a heartbeat of `proof` came out of its replica.
     fn assessed(pair: &Pair, proof: i64, now: i64) -> Assessment {
         let facts = PairFacts {
-            beats: BeatFacts::proving(at(proof)),
+            heartbeats: HeartbeatFacts::proving(at(proof)),
             ..pair.tracker.facts().clone()
         };
         assess(
@@ -469,6 +469,6 @@ mod tests {
         assert_eq!(delay(100, 3250), Some(millis(50)));
         assert_eq!(delay(100, 3251), None);
         assert_eq!(delay(2000, 6250), Some(millis(50)));
-        assert_eq!(BeatFacts::default().delay(millis(100), at(0)), None);
+        assert_eq!(HeartbeatFacts::default().delay(millis(100), at(0)), None);
     }
 }

@@ -11,14 +11,14 @@ use crate::model::{ReplicationOffset, Timestamp};
 /// about lag: a healthy idle link is quiet until the master's next PING
 /// (`repl-ping-replica-period`, 10 s by default).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quiet {
+pub struct LinkIdle {
     /// The last byte arrived before this instant.
     pub since: Timestamp,
     /// Bytes received until then.
     read: ReplicationOffset,
 }
 
-impl Quiet {
+impl LinkIdle {
     /// What an answer that came at `received` proves, together with the answers before it as long
     /// as nothing arrived in between.
     pub(super) fn observe(
@@ -54,7 +54,7 @@ mod tests {
                 read_offset: Field::Value(offset(*read)),
                 ..upstream(*read)
             };
-            quiet = Quiet::observe(quiet, &says, at(*millis));
+            quiet = LinkIdle::observe(quiet, &says, at(*millis));
         }
         quiet.map(|quiet| quiet.since)
     }
@@ -73,6 +73,6 @@ mod tests {
 
     #[test]
     fn a_server_that_does_not_say_proves_nothing() {
-        assert_eq!(Quiet::observe(None, &upstream(7), at(0)), None);
+        assert_eq!(LinkIdle::observe(None, &upstream(7), at(0)), None);
     }
 }

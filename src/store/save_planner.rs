@@ -3,7 +3,7 @@
 //! A history of 48 hours is more than anybody wants to write every ten seconds, so each has a
 //! *base* row, written now and then, and every commit has rows of *tails*: what came to each
 //! history since the commit before. A history is its base with all later tails on top. When a base
-//! is [`BASE_EVERY`] commits old it is written anew, and tails that no base needs any more are
+//! is [`SNAPSHOT_EVERY`] commits old it is written anew, and tails that no base needs any more are
 //! deleted: about the same is then written to bases as to tails, and kept in both.
 //!
 //! Any row is a set of facts that stay true. So a base that is late, or a tail that is missing,
@@ -15,14 +15,14 @@ use crate::model::{
     ClockAnchor, Document, PairKey, ReplicationOffset, ServerAddr, Span, Timestamp,
 };
 use crate::replication::{
-    HistoryRecord, MasterHistory, PairRecord, Plateau, ServerRecord, TailRecord, ToSave,
+    DeltaRecord, HistoryRecord, MasterHistory, PairRecord, Plateau, ServerRecord, ToSave,
 };
 
 /// Commits after which a base is written anew: ten minutes at one every ten seconds.
-pub const BASE_EVERY: u64 = 60;
+pub const SNAPSHOT_EVERY: u64 = 60;
 
 /// Table records that go into the base rows of one commit, at about ten bytes each, unless one base
-/// alone has more: 200 full histories, so that 10,000 have their turn within [`BASE_EVERY`]
+/// alone has more: 200 full histories, so that 10,000 have their turn within [`SNAPSHOT_EVERY`]
 /// commits. It limits what the core copies at once.
 const BASE_BUDGET: usize = 250_000;
 
@@ -40,7 +40,7 @@ pub struct Batch {
     /// Whole histories.
     pub bases: Vec<(ServerAddr, HistoryRecord)>,
     /// What came to the other histories.
-    pub tails: Vec<(ServerAddr, TailRecord)>,
+    pub tails: Vec<(ServerAddr, DeltaRecord)>,
     /// Tails of this commit and of earlier ones are needed no more.
     pub drop_tails_to: u64,
     /// Histories that nobody watches any more, or nobody can read, by their keys.
@@ -77,7 +77,7 @@ impl From<Batch> for Save {
 
 /// What one history has on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark {
+struct SavedPosition {
     generation: u64,
     /// The commit of its base row.
     base: u64,
@@ -91,18 +91,18 @@ struct Mark {
 
 /// What has been written.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct SavePlanner {
     last_commit: u64,
-    marks: HashMap<ServerAddr, Mark>,
+    marks: HashMap<ServerAddr, SavedPosition>,
     /// Keys of base rows that mean nothing any more.
     worthless: Vec<String>,
 }
 
 /// What the ledger will know once a batch is on the disk.
 #[derive(Debug)]
-pub struct Receipt(Ledger);
+pub struct PendingCommit(SavePlanner);
 
-impl Ledger {
+impl SavePlanner {
     /// Nothing is written yet, in a file whose last commit has this number.
     pub fn empty(last_commit: u64) -> Self {
         Self {
@@ -122,9 +122,9 @@ impl Ledger {
     ) {
         self.marks.insert(
             server,
-            Mark {
+            SavedPosition {
                 watched: true,
-                ..Mark::of(history, base, saved_at)
+                ..SavedPosition::of(history, base, saved_at)
             },
         );
     }
@@ -135,7 +135,7 @@ impl Ledger {
     }
 
     /// What is to be written now, and what is known once it is.
-    pub fn plan(&self, state: ToSave<'_>, anchor: ClockAnchor) -> (Batch, Receipt) {
+    pub fn plan(&self, state: ToSave<'_>, anchor: ClockAnchor) -> (Batch, PendingCommit) {
         let now = anchor.mono;
         let commit = self.last_commit + 1;
         let mut marks: HashMap<_, _> = self
@@ -144,7 +144,7 @@ impl Ledger {
             .map(|(server, mark)| {
                 (
                     server.clone(),
-                    Mark {
+                    SavedPosition {
                         watched: false,
                         ..*mark
                     },
@@ -161,8 +161,8 @@ impl Ledger {
             {
                 Some(mark) => {
                     tails.extend(mark.tail(history).map(|tail| (server.clone(), tail)));
-                    marks.insert(server.clone(), Mark::of(history, mark.base, now));
-                    if commit - mark.base.min(commit) >= BASE_EVERY {
+                    marks.insert(server.clone(), SavedPosition::of(history, mark.base, now));
+                    if commit - mark.base.min(commit) >= SNAPSHOT_EVERY {
                         due.push((mark.base, server, history));
                     }
                 }
@@ -178,7 +178,7 @@ impl Ledger {
             }
             budget = budget.saturating_sub(history.size());
             bases.push((server.clone(), history.record()));
-            marks.insert(server.clone(), Mark::of(history, commit, now));
+            marks.insert(server.clone(), SavedPosition::of(history, commit, now));
         }
         tails.retain(|(server, _)| marks.get(server).is_none_or(|mark| mark.base != commit));
         let gone = marks
@@ -202,7 +202,7 @@ impl Ledger {
         };
         (
             batch,
-            Receipt(Self {
+            PendingCommit(Self {
                 last_commit: commit,
                 marks,
                 worthless: Vec::new(),
@@ -211,12 +211,12 @@ impl Ledger {
     }
 
     /// The batch of this receipt is on the disk.
-    pub fn settle(&mut self, receipt: Receipt) {
+    pub fn settle(&mut self, receipt: PendingCommit) {
         *self = receipt.0;
     }
 }
 
-impl Mark {
+impl SavedPosition {
     fn of(history: &MasterHistory, base: u64, now: Timestamp) -> Self {
         let newest = history
             .ends()
@@ -243,7 +243,7 @@ impl Mark {
     }
 
     /// What came since; `None` when nothing did.
-    fn tail(&self, history: &MasterHistory) -> Option<TailRecord> {
+    fn tail(&self, history: &MasterHistory) -> Option<DeltaRecord> {
         let (_, newest) = history.ends()?;
         let (offset, last_sent) = self.newest.unwrap_or_default();
         let grown =
@@ -315,7 +315,7 @@ mod tests {
         }
     }
 
-    fn commit(ledger: &mut Ledger, fleet: &Fleet, secs: i64) -> Batch {
+    fn commit(ledger: &mut SavePlanner, fleet: &Fleet, secs: i64) -> Batch {
         let (batch, receipt) = ledger.plan(fleet.to_save(), anchor(secs));
         ledger.settle(receipt);
         batch
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_history_is_written_whole_once_and_then_only_what_came() {
-        let (mut ledger, mut fleet) = (Ledger::default(), Fleet::new(2));
+        let (mut ledger, mut fleet) = (SavePlanner::default(), Fleet::new(2));
         let first = commit(&mut ledger, fleet.polled('a', 0..10), 10);
         assert_eq!(
             (first.bases.len(), first.tails.len(), first.commit),
@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn what_was_not_written_comes_again() {
-        let (mut ledger, mut fleet) = (Ledger::default(), Fleet::new(1));
+        let (mut ledger, mut fleet) = (SavePlanner::default(), Fleet::new(1));
         commit(&mut ledger, fleet.polled('a', 0..10), 10);
         let (lost, _) = ledger.plan(fleet.polled('a', 10..20).to_save(), anchor(20));
         let again = commit(&mut ledger, fleet.polled('a', 20..30), 30);
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn another_history_under_the_same_name_is_written_whole() {
-        let (mut ledger, mut fleet) = (Ledger::default(), Fleet::new(1));
+        let (mut ledger, mut fleet) = (SavePlanner::default(), Fleet::new(1));
         commit(&mut ledger, fleet.polled('a', 0..10), 10);
         assert_eq!(
             commit(&mut ledger, fleet.polled('b', 10..20), 20)
@@ -387,9 +387,9 @@ mod tests {
 
     #[test]
     fn bases_have_their_turn_and_tails_that_nobody_needs_go() {
-        let (mut ledger, mut fleet) = (Ledger::default(), Fleet::new(3));
+        let (mut ledger, mut fleet) = (SavePlanner::default(), Fleet::new(3));
         let mut rewritten = 0;
-        for n in 1..=3 * i64::try_from(BASE_EVERY).unwrap() {
+        for n in 1..=3 * i64::try_from(SNAPSHOT_EVERY).unwrap() {
             let batch = commit(
                 &mut ledger,
                 fleet.polled('a', n * 10..n * 10 + 10),
@@ -397,7 +397,7 @@ mod tests {
             );
             rewritten += batch.bases.len();
             assert!(
-                batch.drop_tails_to + BASE_EVERY >= batch.commit - 1,
+                batch.drop_tails_to + SNAPSHOT_EVERY >= batch.commit - 1,
                 "{} {}",
                 batch.drop_tails_to,
                 batch.commit
@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn one_commit_copies_no_more_than_its_budget() {
-        let (mut ledger, mut fleet) = (Ledger::default(), Fleet::new(700));
+        let (mut ledger, mut fleet) = (SavePlanner::default(), Fleet::new(700));
         fleet.polled('a', 0..2_000);
         let size = fleet.0[0].1.size();
         let first = commit(&mut ledger, &fleet, 2_000);
@@ -432,7 +432,7 @@ mod tests {
 
     #[test]
     fn what_nobody_watches_is_kept_for_two_days() {
-        let (mut ledger, mut fleet) = (Ledger::default(), Fleet::new(1));
+        let (mut ledger, mut fleet) = (SavePlanner::default(), Fleet::new(1));
         commit(&mut ledger, fleet.polled('a', 0..10), 10);
         let nobody = Fleet::new(0);
         let forgotten = |secs| commit(&mut ledger, &nobody, secs).forgotten;

@@ -6,9 +6,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use super::clock_mapping::BootClock;
 use super::database::{Database, Loaded};
 use super::error::StoreError;
-use super::frame::Clock;
 
 /// The database's name in the folder.
 const FILE: &str = "state.redb";
@@ -28,7 +28,7 @@ pub(super) struct Opened {
 
 /// Opens the database in `folder`, or makes both. A damaged file is moved out of the way and a new
 /// one begun.
-pub(super) fn open(folder: &Path, present: Clock) -> Result<Opened, StoreError> {
+pub(super) fn open(folder: &Path, present: BootClock) -> Result<Opened, StoreError> {
     let path = folder.join(FILE);
     make(folder, &path).map_err(|why| StoreError::Place {
         path: path.clone(),
@@ -95,7 +95,7 @@ fn make(folder: &Path, path: &Path) -> io::Result<()> {
 }
 
 /// Renames a damaged file: its data is the operator's, not ours to delete.
-fn set_aside(path: &Path, present: Clock) -> io::Result<PathBuf> {
+fn set_aside(path: &Path, present: BootClock) -> io::Result<PathBuf> {
     let name = format!("{FILE}.corrupt-");
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut kept = 0;

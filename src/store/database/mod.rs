@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use redb::{TableDefinition, WriteTransaction};
 
+use super::clock_mapping::{BootClock, ClockRefusal};
 use super::error::StoreError;
-use super::frame::{Clock, ClockRefusal};
-use super::ledger::{Batch, Ledger, Save};
 use super::rows;
+use super::save_planner::{Batch, Save, SavePlanner};
 use crate::model::SavedDocuments;
 use crate::replication::SavedState;
 
@@ -46,7 +46,7 @@ pub struct Loaded {
     /// The documents of each table.
     pub documents: SavedDocuments,
     /// What of it need not be written again.
-    pub ledger: Ledger,
+    pub ledger: SavePlanner,
     /// What was not taken.
     pub refused: Refusals,
 }
@@ -75,7 +75,7 @@ impl Refusals {
 
 /// What a commit came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct CommitStats {
     /// Bytes of all rows that were written.
     pub bytes: u64,
 }
@@ -87,8 +87,8 @@ pub struct Database {
     path: PathBuf,
     /// The number of the present clock.
     clock: u32,
-    present: Clock,
-    clocks: BTreeMap<u32, Clock>,
+    present: BootClock,
+    clocks: BTreeMap<u32, BootClock>,
     last_commit: u64,
     /// The rows of servers as they were last written: they hardly ever change.
     servers: Vec<Vec<u8>>,
@@ -99,7 +99,7 @@ impl Database {
     ///
     /// # Errors
     /// It cannot be opened, is locked, newer, or damaged; it is not changed then.
-    pub fn open(path: &Path, present: Clock) -> Result<(Self, Loaded), StoreError> {
+    pub fn open(path: &Path, present: BootClock) -> Result<(Self, Loaded), StoreError> {
         Self::open_with(path, present, |builder| builder.create(path))
     }
 
@@ -107,7 +107,7 @@ impl Database {
     ///
     /// # Errors
     /// There is no memory left.
-    pub fn in_memory(present: Clock) -> Result<(Self, Loaded), StoreError> {
+    pub fn in_memory(present: BootClock) -> Result<(Self, Loaded), StoreError> {
         let backend = redb::backends::InMemoryBackend::new();
         Self::open_with(Path::new("memory"), present, |builder| {
             builder.create_with_backend(backend)
@@ -116,7 +116,7 @@ impl Database {
 
     fn open_with(
         path: &Path,
-        present: Clock,
+        present: BootClock,
         create: impl FnOnce(&redb::Builder) -> Result<redb::Database, redb::DatabaseError>,
     ) -> Result<(Self, Loaded), StoreError> {
         let mut builder = redb::Database::builder();
@@ -145,7 +145,7 @@ impl Database {
     /// # Errors
     /// The file cannot be read. A single row that makes no sense is no error: it is left out, with
     /// a sentence.
-    pub fn load(&mut self, present: Clock) -> Result<Loaded, StoreError> {
+    pub fn load(&mut self, present: BootClock) -> Result<Loaded, StoreError> {
         self.present = present;
         let (clocks, last_commit, loaded) =
             read::all(&self.file, &present).map_err(|why| self.failed(why))?;
@@ -175,8 +175,8 @@ impl Database {
     ///
     /// # Errors
     /// The disk refuses. Nothing of the save was written then, and the file has to be opened anew.
-    pub fn commit(&mut self, save: &Save) -> Result<Written, StoreError> {
-        let clock = Clock {
+    pub fn commit(&mut self, save: &Save) -> Result<CommitStats, StoreError> {
+        let clock = BootClock {
             anchor: save.anchor,
             ..self.present
         };
@@ -195,13 +195,13 @@ impl Database {
             self.last_commit = batch.commit;
             self.servers = servers;
         }
-        Ok(Written { bytes })
+        Ok(CommitStats { bytes })
     }
 
     fn write(
         &self,
         save: &Save,
-        clock: Clock,
+        clock: BootClock,
         servers: Option<&[Vec<u8>]>,
     ) -> Result<u64, redb::Error> {
         let transaction = self.file.begin_write()?;
@@ -247,12 +247,12 @@ impl Database {
     fn write_clocks(
         &self,
         transaction: &WriteTransaction,
-        clock: Clock,
+        clock: BootClock,
     ) -> Result<u64, redb::Error> {
         let mut table = transaction.open_table(CLOCKS)?;
         let row = rows::encode_clock(self.clock, &clock);
         table.insert(self.clock, &*row)?;
-        let expired = |old: &Clock| matches!(old.frame(&clock), Err(ClockRefusal::Expired(_)));
+        let expired = |old: &BootClock| matches!(old.frame(&clock), Err(ClockRefusal::Expired(_)));
         let gone = self
             .clocks
             .iter()
