@@ -2,11 +2,11 @@
 //! it.
 
 use redis::Value;
-use redis_cross_dc_exporter::client::{Limits, ReplyFrames};
+use redis_cross_dc_exporter::client::{MAX_INFO_REPLY, ReplyFrames};
 use redis_cross_dc_exporter::model::PollError;
 
 /// Room for a word, for some replies, what the program allows, and none but what memory gives.
-const LIMITS: [u64; 4] = [12, 300, Limits::REPLY.get(), u64::MAX];
+const LIMITS: [u64; 4] = [12, 300, MAX_INFO_REPLY.get(), u64::MAX];
 
 /// One kind of guard.
 #[derive(Clone, Copy)]

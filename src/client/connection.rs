@@ -29,21 +29,9 @@ const SECTIONS: [&str; 5] = ["server", "replication", "stats", "persistence", "k
 /// error.
 const SECTIONS_IN_ONE_CALL_SINCE: u32 = 7;
 
-/// What a connection may cost.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Time to be ready for commands: name resolution, TCP and TLS handshakes and login together.
-    pub connect: Span,
-    /// The longest answer to one request.
-    pub reply: Bytes,
-}
-
-impl Limits {
-    /// Room for the sections of a master with ten thousand replicas (100 bytes each), and nothing
-    /// that could hurt: an INFO of this size, ten times a second, is read in a small part of a
-    /// processor's time.
-    pub const REPLY: Bytes = Bytes::new(1024 * 1024);
-}
+/// The longest answer to one request for INFO: the sections of a master with ten thousand replicas
+/// (100 bytes each) fit, and reading that much ten times a second costs little processor time.
+pub const MAX_INFO_REPLY: Bytes = Bytes::new(1024 * 1024);
 
 /// What INFO said, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +68,7 @@ struct Access {
 
 /// What can be seen of a connection from outside while a request is under way.
 #[derive(Clone, Debug)]
-pub struct WireWatch(Arc<Wire>);
+pub struct RequestWatch(Arc<Wire>);
 
 /// How to ask this server for several sections.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,14 +85,14 @@ impl Connection {
     /// Connects to `server` and logs in.
     ///
     /// # Errors
-    /// Why there is no connection; [`PollError::Timeout`] when it is not ready within
-    /// `limits.connect`.
-    pub async fn connect(server: &Server, limits: Limits) -> Result<Self, PollFailure> {
-        let deadline = Instant::now() + limits.connect.to_duration();
+    /// Why there is no connection; [`PollError::Timeout`] when name resolution, the TCP and TLS
+    /// handshakes and the login together take longer than `within`.
+    pub async fn connect(server: &Server, within: Span) -> Result<Self, PollFailure> {
+        let deadline = Instant::now() + within.to_duration();
         let ready = async {
             let login = Login::read(&server.addr, &server.credentials).await?;
             let stream = transport::open(server, deadline).await?;
-            Self::over(stream, login, limits.reply).await
+            Self::over(stream, login, MAX_INFO_REPLY).await
         };
         timeout_at(deadline, ready)
             .await
@@ -291,8 +279,8 @@ impl Connection {
     }
 
     /// A view of the connection for whoever waits for a reply.
-    pub fn watch(&self) -> WireWatch {
-        WireWatch(Arc::clone(&self.wire))
+    pub fn watch(&self) -> RequestWatch {
+        RequestWatch(Arc::clone(&self.wire))
     }
 
     async fn ask_in_one_call(&mut self) -> Result<String, RedisError> {
@@ -343,7 +331,7 @@ impl Connection {
     }
 }
 
-impl WireWatch {
+impl RequestWatch {
     /// When the latest request's first byte was written; `None` while it waits to be written.
     pub fn sent(&self) -> Option<Timestamp> {
         self.0.sent()
@@ -402,7 +390,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
     use super::*;
-    use crate::client::tests_support::{FakeServer, Script, bulk};
+    use crate::client::testing::{FakeServer, Script, bulk};
     use crate::model::Secret;
 
     const REPLY: Bytes = Bytes::new(64 * 1024);

@@ -444,7 +444,7 @@ mod tests {
             replies in proptest::collection::vec("[a-z\r]{0,20}", 1..6),
             cuts in proptest::collection::vec(1_usize..7, 1..40),
         ) {
-            let stream = replies.iter().map(|body| crate::client::tests_support::bulk(body)).collect::<Vec<_>>().concat();
+            let stream = replies.iter().map(|body| crate::client::testing::bulk(body)).collect::<Vec<_>>().concat();
             let mut frames = ReplyFrames::new(LIMIT);
             let mut rest = stream.as_bytes();
             let mut seen = 0;

@@ -23,14 +23,14 @@ mod sentinel;
 mod subscription;
 mod tcp;
 #[cfg(test)]
-pub(crate) mod tests_support;
+pub(crate) mod testing;
 mod tls;
 mod transport;
 mod unix;
 mod wire;
 
-pub use connection::{Connection, InfoReply, Limits, WireWatch};
+pub use connection::{Connection, InfoReply, MAX_INFO_REPLY, RequestWatch};
 pub use sentinel::SentinelConnection;
-pub use subscription::{Message, Subscription};
+pub use subscription::{ChannelMessage, Subscription};
 // So that the guard can be fuzzed without a socket.
 pub use framing::ReplyFrames;

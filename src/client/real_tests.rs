@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::{Connection, Limits};
+use super::Connection;
 use crate::config::{Credentials, SecretSource};
 use crate::model::{Datacenter, PollError, Secret, ServerAddr, Span};
 use crate::topology::Server;
@@ -17,10 +17,8 @@ const PROGRAM: &str = "redis-server";
 /// How long a server may take to start on a busy machine.
 const START: Duration = Duration::from_secs(20);
 
-const LIMITS: Limits = Limits {
-    connect: Span::from_secs(20),
-    reply: Limits::REPLY,
-};
+/// How long a login may take on a busy machine.
+const CONNECT: Span = Span::from_secs(20);
 
 /// A server of its own, which ends with the test.
 struct RealServer {
@@ -95,7 +93,7 @@ impl RealServer {
             credentials,
             tls: None,
         };
-        Connection::connect(&server, LIMITS)
+        Connection::connect(&server, CONNECT)
             .await
             .map_err(PollError::from)
     }

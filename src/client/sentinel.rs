@@ -59,7 +59,7 @@ impl SentinelConnection {
     ///
     /// # Errors
     /// Why there is no answer; [`PollError::Protocol`] for a server that is no Sentinel.
-    pub async fn look(&mut self, wanted: &MasterSelector) -> Result<SentinelView, PollError> {
+    pub async fn query(&mut self, wanted: &MasterSelector) -> Result<SentinelView, PollError> {
         let mut calls = Pipeline::new();
         calls.cmd("SENTINEL").arg("MASTERS");
         calls.cmd("INFO").arg("sentinel");
@@ -84,12 +84,12 @@ impl SentinelConnection {
             ..SentinelView::default()
         };
         for masters in found.chunks(MASTERS_AT_ONCE) {
-            view.masters.extend(self.look_at(masters).await?);
+            view.masters.extend(self.query_masters(masters).await?);
         }
         Ok(view)
     }
 
-    async fn look_at(
+    async fn query_masters(
         &mut self,
         masters: &[WatchedMaster],
     ) -> Result<Vec<(String, MasterView)>, PollError> {
@@ -226,7 +226,7 @@ mod tests {
     use tokio::io::duplex;
 
     use super::*;
-    use crate::client::tests_support::{FakeServer, Script, bulk};
+    use crate::client::testing::{FakeServer, Script, bulk};
 
     /// A flat array.
     fn flat(words: &[&str]) -> String {
@@ -299,7 +299,7 @@ mod tests {
         })
     }
 
-    async fn look(
+    async fn query(
         script: Script,
         wanted: &MasterSelector,
     ) -> (Result<SentinelView, PollError>, bool, Vec<String>) {
@@ -307,7 +307,7 @@ mod tests {
         let server = FakeServer::over(far, script);
         let mut connection =
             SentinelConnection(Connection::for_records(near, None, REPLY).await.unwrap());
-        let view = connection.look(wanted).await;
+        let view = connection.query(wanted).await;
         (view, connection.is_open(), server.requests())
     }
 
@@ -315,7 +315,7 @@ mod tests {
     async fn everything_of_a_master_is_read_in_both_protocols() {
         for write in [flat as fn(&[&str]) -> String, map] {
             let (view, open, requests) =
-                look(sentinel(&["m"], write, |_| None), &MasterSelector::All).await;
+                query(sentinel(&["m"], write, |_| None), &MasterSelector::All).await;
             let view = view.unwrap();
             assert_eq!(
                 (view.tilted, open, requests.len()),
@@ -355,7 +355,7 @@ mod tests {
         ];
         for (wanted, expected) in cases {
             let (view, _, requests) =
-                look(sentinel(&["b", "a", "ab"], flat, |_| None), &wanted).await;
+                query(sentinel(&["b", "a", "ab"], flat, |_| None), &wanted).await;
             let mut expected: Vec<_> = expected
                 .split(' ')
                 .filter(|name| !name.is_empty())
@@ -384,7 +384,7 @@ mod tests {
                 .any(|word| request.starts_with(word));
             (!allowed).then(|| "-NOPERM this user has no permissions\r\n".to_owned())
         };
-        let (view, open, _) = look(sentinel(&["m"], flat, denied), &MasterSelector::All).await;
+        let (view, open, _) = query(sentinel(&["m"], flat, denied), &MasterSelector::All).await;
         let view = view.unwrap();
         let seen = &view.masters["m"];
         assert_eq!(
@@ -418,7 +418,7 @@ mod tests {
                     .starts_with("SENTINEL SENTINELS")
                     .then(|| text.clone())
             });
-            let (view, ..) = look(script, &MasterSelector::All).await;
+            let (view, ..) = query(script, &MasterSelector::All).await;
             assert_eq!(
                 view.unwrap().masters["m"].sentinels.as_ref().map(Vec::len),
                 known,
@@ -470,7 +470,7 @@ mod tests {
             ("SENTINEL REPLICAS", "", PollError::Reset, false),
         ];
         for (command, text, expected, open) in cases {
-            let (view, is_open, _) = look(answer(command, text), &MasterSelector::All).await;
+            let (view, is_open, _) = query(answer(command, text), &MasterSelector::All).await;
             assert_eq!(
                 (view.err(), is_open),
                 (Some(expected), open),
@@ -486,14 +486,15 @@ mod tests {
                 .starts_with("SENTINEL REPLICAS a")
                 .then(|| "-ERR No such master with that name\r\n".to_owned())
         };
-        let (view, ..) = look(sentinel(&["a", "b"], flat, forgotten), &MasterSelector::All).await;
+        let (view, ..) = query(sentinel(&["a", "b"], flat, forgotten), &MasterSelector::All).await;
         assert_eq!(view.unwrap().masters.keys().collect::<Vec<_>>(), ["b"]);
     }
 
     #[tokio::test]
     async fn many_masters_are_asked_about_in_several_goes() {
         const NAMES: &[&str] = &["x"; MASTERS_AT_ONCE + 1];
-        let (view, _, requests) = look(sentinel(NAMES, flat, |_| None), &MasterSelector::All).await;
+        let (view, _, requests) =
+            query(sentinel(NAMES, flat, |_| None), &MasterSelector::All).await;
         assert_eq!(
             (view.unwrap().masters.len(), requests.len()),
             (1, 1 + 2 + NAMES.len() * QUESTIONS)

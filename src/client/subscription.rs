@@ -3,19 +3,19 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Connection, InfoReply, Limits};
+use super::connection::{Connection, InfoReply, MAX_INFO_REPLY};
 use super::error;
 use super::lent::Lent;
 use super::login::Login;
 use super::push::{MAX_PUSH, Push, parse};
 use super::transport::{self, Transport};
 use crate::clock;
-use crate::model::{Bytes, PollError, PollFailure, Timestamp};
+use crate::model::{Bytes, PollError, PollFailure, Span, Timestamp};
 use crate::topology::Server;
 
 /// A message that came out of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct ChannelMessage {
     /// The channel.
     pub channel: String,
     /// What it says; bytes that are not UTF-8 are replaced.
@@ -40,17 +40,17 @@ impl Subscription {
     ///
     /// # Errors
     /// As [`Connection::connect`] and [`Connection::fetch_info`]; [`PollError::Timeout`] when all
-    /// of it takes longer than `limits.connect`.
+    /// of it takes longer than `within`.
     pub async fn open(
         server: &Server,
         channels: &[&str],
-        limits: Limits,
+        within: Span,
     ) -> Result<(Self, InfoReply), PollFailure> {
-        let deadline = Instant::now() + limits.connect.to_duration();
+        let deadline = Instant::now() + within.to_duration();
         let ready = async {
             let login = Login::read(&server.addr, &server.credentials).await?;
             let stream = transport::open(server, deadline).await?;
-            Self::over(stream, login, channels, limits.reply).await
+            Self::over(stream, login, channels, MAX_INFO_REPLY).await
         };
         timeout_at(deadline, ready)
             .await
@@ -117,11 +117,11 @@ impl Subscription {
     ///
     /// # Errors
     /// Why there will be no more.
-    pub async fn next(&mut self) -> Result<Message, PollError> {
+    pub async fn next(&mut self) -> Result<ChannelMessage, PollError> {
         loop {
             match self.take_push()? {
                 Some(Heard::Message { channel, payload }) => {
-                    return Ok(Message {
+                    return Ok(ChannelMessage {
                         channel,
                         payload,
                         received: self.heard_at,
@@ -186,7 +186,7 @@ mod tests {
     use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream, duplex};
 
     use super::*;
-    use crate::client::tests_support::{FakeServer, Script, bulk};
+    use crate::client::testing::{FakeServer, Script, bulk};
 
     const REPLY: Bytes = Bytes::new(64 * 1024);
 

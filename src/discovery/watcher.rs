@@ -9,8 +9,8 @@ use tracing::{info, warn};
 
 use super::Plan;
 use super::pace::{Pace, SHORTEST};
-use crate::client::{Limits, SentinelConnection, Subscription};
-use crate::info::{SENTINEL_CHANNELS, SentinelNews, news};
+use crate::client::{SentinelConnection, Subscription};
+use crate::info::{SENTINEL_CHANNELS, SentinelMessage};
 use crate::model::{PollError, PollFailure};
 use crate::topology::{SentinelEvent, SentinelView};
 
@@ -123,7 +123,7 @@ async fn look(
     plan: &Plan,
     connection: &mut SentinelConnection,
 ) -> Result<SentinelView, PollFailure> {
-    let answer = timeout(plan.timeout.to_duration(), connection.look(&plan.masters)).await;
+    let answer = timeout(plan.timeout.to_duration(), connection.query(&plan.masters)).await;
     let answer = answer.unwrap_or(Err(PollError::Timeout));
     answer.map_err(|reason| connection.explain(reason))
 }
@@ -155,12 +155,8 @@ async fn listen(plan: &Plan, happened: &Notify) {
 
 /// Subscribes and passes on that something happened, until nothing does for long.
 async fn hear(plan: &Plan, happened: &Notify, pace: &mut Pace) -> Result<(), PollError> {
-    let limits = Limits {
-        connect: plan.timeout,
-        reply: Limits::REPLY,
-    };
     let (mut subscription, _) =
-        Subscription::open(&plan.sentinel, &SENTINEL_CHANNELS, limits).await?;
+        Subscription::open(&plan.sentinel, &SENTINEL_CHANNELS, plan.timeout).await?;
     let subscribed = timeout(plan.timeout.to_duration(), subscription.subscribe()).await;
     subscribed.map_err(|_| PollError::Timeout)??;
     *pace = Pace::default();
@@ -168,15 +164,15 @@ async fn hear(plan: &Plan, happened: &Notify, pace: &mut Pace) -> Result<(), Pol
     happened.notify_one();
     while let Ok(message) = timeout(SILENCE, subscription.next()).await {
         let message = message?;
-        match news(&message.channel, &message.payload) {
-            Some(SentinelNews::Switched { name, from, to }) => {
+        match SentinelMessage::parse(&message.channel, &message.payload) {
+            Some(SentinelMessage::Switched { name, from, to }) => {
                 let (sentinel, entry) = (&plan.sentinel.addr, &plan.entry);
                 if plan.masters.matches(&name) {
                     info!(%sentinel, %entry, master = name, %from, %to, "a Sentinel tells of a failover");
                     happened.notify_one();
                 }
             }
-            Some(SentinelNews::Other) => happened.notify_one(),
+            Some(SentinelMessage::Other) => happened.notify_one(),
             None => {}
         }
     }

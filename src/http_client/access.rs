@@ -72,7 +72,7 @@ impl HttpClient {
         Ok(Self {
             inner,
             login: access.login.clone(),
-            ways: None,
+            routes: None,
         })
     }
 }

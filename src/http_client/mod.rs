@@ -5,9 +5,9 @@
 
 mod access;
 mod error;
+mod routes;
 #[cfg(test)]
-pub(crate) mod test_server;
-mod ways;
+pub(crate) mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub use access::{AccessError, ExporterAccess, ServerTrust};
 pub use error::{GetError, HttpError};
-pub use ways::Way;
+pub use routes::HttpRoute;
 
 use crate::model::Secret;
 
@@ -59,8 +59,8 @@ pub struct HttpResponse {
 pub struct HttpClient {
     inner: reqwest::Client,
     login: Option<(String, Secret)>,
-    /// The ways that lead elsewhere; only of a client for receivers.
-    ways: Option<Arc<ways::Ways>>,
+    /// The routes that lead elsewhere; only of a client for receivers.
+    routes: Option<Arc<routes::RouteClients>>,
 }
 
 impl HttpClient {
@@ -80,18 +80,18 @@ impl HttpClient {
         Ok(Self {
             inner,
             login: None,
-            ways: Some(ways::Ways::new(timeouts)),
+            routes: Some(routes::RouteClients::new(timeouts)),
         })
     }
 
-    /// This client where `way` is the system's, otherwise one that goes that way. Of a client for
+    /// This client where `route` is the system's, otherwise one that goes that route. Of a client for
     /// receivers only.
     ///
     /// # Errors
     /// The authorities or the proxy's URL cannot be read, or the TLS library cannot be set up.
-    pub fn by(&self, way: &Way) -> Result<Self, AccessError> {
-        match &self.ways {
-            Some(ways) if *way != Way::default() => ways.client(way),
+    pub fn via(&self, route: &HttpRoute) -> Result<Self, AccessError> {
+        match &self.routes {
+            Some(routes) if *route != HttpRoute::default() => routes.client(route),
             _ => Ok(self.clone()),
         }
     }

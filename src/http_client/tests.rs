@@ -3,7 +3,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::test_server::{Reply, TestServer};
+use super::testing::{Reply, TestServer};
 use super::*;
 
 const QUICK: HttpTimeouts = HttpTimeouts {

@@ -25,7 +25,7 @@ mod value;
 pub use error::InfoError;
 pub use parse::{parse, parse_bytes};
 pub use sentinel::{
-    KnownReplica, KnownSentinel, QuorumCheck, SENTINEL_CHANNELS, SeenHealth, SentinelNews,
-    SentinelRecord, WatchedMaster, is_tilted, news, quorum_check,
+    KnownReplica, KnownSentinel, QuorumCheck, SENTINEL_CHANNELS, SeenHealth, SentinelMessage,
+    SentinelRecord, WatchedMaster, is_tilted, quorum_check,
 };
 pub use types::*;

@@ -192,7 +192,7 @@ pub const SENTINEL_CHANNELS: [&str; 10] = [
 
 /// What a message on one of a Sentinel's channels says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SentinelNews {
+pub enum SentinelMessage {
     /// `+switch-master`: the failover of this name is over, and this is the new master.
     Switched {
         /// The master's name.
@@ -206,27 +206,37 @@ pub enum SentinelNews {
     Other,
 }
 
-/// Reads a message; `None` for channels that say nothing about masters and replicas.
-pub fn news(channel: &str, message: &str) -> Option<SentinelNews> {
-    if channel != "+switch-master" {
-        return SENTINEL_CHANNELS
-            .contains(&channel)
-            .then_some(SentinelNews::Other);
+impl SentinelMessage {
+    /// Reads a message; `None` for channels that carry nothing about masters and replicas.
+    pub fn parse(channel: &str, message: &str) -> Option<Self> {
+        if !SENTINEL_CHANNELS.contains(&channel) {
+            return None;
+        }
+        if channel != "+switch-master" {
+            return Some(Self::Other);
+        }
+        Some(parse_switch(message).unwrap_or(Self::Other))
     }
+}
+
+/// The message of `+switch-master`: `NAME OLD-HOST OLD-PORT NEW-HOST NEW-PORT`.
+fn parse_switch(message: &str) -> Option<SentinelMessage> {
     let words: Vec<&str> = message.split(' ').collect();
     let [name, old_host, old_port, new_host, new_port] = words[..] else {
-        return Some(SentinelNews::Other);
+        return None;
     };
-    let addr =
-        |host: &str, port: &str| SentinelRecord::new([pair("ip", host), pair("port", port)]).addr();
-    match (addr(old_host, old_port), addr(new_host, new_port)) {
-        (Some(from), Some(to)) if is_name(name) => Some(SentinelNews::Switched {
-            name: name.to_owned(),
-            from,
-            to,
-        }),
-        _ => Some(SentinelNews::Other),
+    if !is_name(name) {
+        return None;
     }
+    Some(SentinelMessage::Switched {
+        name: name.to_owned(),
+        from: parse_addr(old_host, old_port)?,
+        to: parse_addr(new_host, new_port)?,
+    })
+}
+
+fn parse_addr(host: &str, port: &str) -> Option<ServerAddr> {
+    SentinelRecord::new([pair("ip", host), pair("port", port)]).addr()
 }
 
 fn pair(name: &str, value: &str) -> (String, String) {
@@ -382,17 +392,17 @@ mod tests {
         let heard: Vec<_> = lines
             .windows(4)
             .filter(|w| w[0] == "pmessage")
-            .filter_map(|w| news(w[2], w[3]))
+            .filter_map(|w| SentinelMessage::parse(w[2], w[3]))
             .collect();
         let switched: Vec<_> = heard
             .iter()
-            .filter(|news| **news != SentinelNews::Other)
+            .filter(|message| **message != SentinelMessage::Other)
             .collect();
         let to = ServerAddr::parse("127.0.0.1:37102").unwrap();
         let from = ServerAddr::parse("127.0.0.1:37101").unwrap();
         assert_eq!(
             switched,
-            [&SentinelNews::Switched {
+            [&SentinelMessage::Switched {
                 name: "dc1".to_owned(),
                 from,
                 to
@@ -453,7 +463,7 @@ mod tests {
         fn nothing_that_a_sentinel_says_makes_it_panic(fields in proptest::collection::vec((".{0,20}", ".{0,40}"), 0..20), text in ".{0,200}") {
             let record = SentinelRecord::new(fields);
             let _ = (record.master(), record.replica(), record.sentinel(), quorum_check(&text), is_tilted(&text));
-            let _ = (news("+switch-master", &text), news(&text, &text));
+            let _ = (SentinelMessage::parse("+switch-master", &text), SentinelMessage::parse(&text, &text));
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::backoff::Backoff;
 use super::report::Reporter;
 use super::timer;
-use crate::client::{Connection, InfoReply, Limits, WireWatch};
+use crate::client::{Connection, InfoReply, RequestWatch};
 use crate::clock;
 use crate::info::{self, InfoError, Observation};
 use crate::model::{PollError, PollFailure, Span, Timestamp};
@@ -112,7 +112,7 @@ enum Link {
     /// INFO is outstanding.
     Asking {
         asked: Timestamp,
-        watch: WireWatch,
+        watch: RequestWatch,
         done: Pin<Box<dyn Future<Output = Asked> + Send>>,
     },
 }
@@ -381,11 +381,8 @@ impl ServerTask {
     fn connect(&mut self, poll: Poll) {
         let now = clock::now();
         let server = Arc::clone(&self.server);
-        let limits = Limits {
-            connect: (poll.times_out_at() - now).or_zero(),
-            reply: Limits::REPLY,
-        };
-        let done = Box::pin(async move { Connection::connect(&server, limits).await });
+        let within = (poll.times_out_at() - now).or_zero();
+        let done = Box::pin(async move { Connection::connect(&server, within).await });
         self.link = Link::Connecting { began: now, done };
         self.poll = Some(poll);
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::client::tests_support::{FakeServer, Script};
 use crate::config::testing::settings_of;
 use crate::model::{ServerAddr, Span, stable_hash};
 use crate::monitor::PollEventKind;

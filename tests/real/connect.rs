@@ -1,23 +1,20 @@
 //! Ways to a server: what the client needs for them, IPv6, Unix sockets.
 
-use redis_cross_dc_exporter::client::{Connection, InfoReply, Limits};
+use redis_cross_dc_exporter::client::{Connection, InfoReply};
 use redis_cross_dc_exporter::config::{Credentials, TlsSettings};
 use redis_cross_dc_exporter::lab::RedisServer;
 use redis_cross_dc_exporter::model::{Datacenter, PollError, ServerAddr, Span};
 use redis_cross_dc_exporter::topology::Server;
 
 /// Long enough for a busy machine: no test waits for it.
-const LIMITS: Limits = Limits {
-    connect: Span::from_secs(20),
-    reply: Limits::REPLY,
-};
+const WITHIN: Span = Span::from_secs(20);
 
 /// Connects as the exporter does.
 pub(crate) async fn connect(
     addr: &ServerAddr,
     tls: Option<TlsSettings>,
 ) -> Result<Connection, PollError> {
-    connect_within(addr, tls, LIMITS.connect).await
+    connect_within(addr, tls, WITHIN).await
 }
 
 /// Connects in time, or not at all.
@@ -34,15 +31,9 @@ pub(crate) async fn connect_within(
         credentials: Credentials::default(),
         tls,
     };
-    Connection::connect(
-        &server,
-        Limits {
-            connect: within,
-            ..LIMITS
-        },
-    )
-    .await
-    .map_err(PollError::from)
+    Connection::connect(&server, within)
+        .await
+        .map_err(PollError::from)
 }
 
 /// Connects and asks once.

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
-use crate::client::{Connection, Limits};
+use crate::client::Connection;
 use crate::config::{ClientCertificate, Credentials};
 use crate::model::{Blame, Datacenter, PollError, Span};
 use crate::topology::Server;
@@ -159,11 +159,7 @@ where
         credentials: Credentials::default(),
         tls,
     };
-    let limits = Limits {
-        connect: within,
-        reply: Limits::REPLY,
-    };
-    let client = tokio::spawn(async move { Connection::connect(&server, limits).await.err() });
+    let client = tokio::spawn(async move { Connection::connect(&server, within).await.err() });
     let (stream, _) = listener.accept().await.unwrap();
     let serving = tokio::spawn(serve(stream));
     let error = timeout(Duration::from_secs(30), client)
@@ -241,16 +237,8 @@ async fn plain_text_to_a_tls_port_is_told_by_the_alert() {
         tls: None,
     };
     let client = tokio::spawn(async move {
-        Connection::connect(
-            &server,
-            Limits {
-                connect: LONG,
-                reply: Limits::REPLY,
-            },
-        )
-        .await
-        .err()
-        .map(|failure| failure.sentence("the master"))
+        let failure = Connection::connect(&server, LONG).await.err();
+        failure.map(|failure| failure.sentence("the master"))
     });
     let (mut stream, _) = listener.accept().await.unwrap();
     stream.read_exact(&mut [0; 16]).await.unwrap();
@@ -277,11 +265,8 @@ async fn a_plain_port_is_told_from_a_frozen_server() {
         credentials: Credentials::default(),
         tls: Some(TlsSettings::default()),
     };
-    let limits = Limits {
-        connect: Span::from_secs(2),
-        reply: Limits::REPLY,
-    };
-    let client = tokio::spawn(async move { Connection::connect(&server, limits).await.err() });
+    let within = Span::from_secs(2);
+    let client = tokio::spawn(async move { Connection::connect(&server, within).await.err() });
     let (_handshake, _) = listener.accept().await.unwrap();
     let (mut probe, _) = listener.accept().await.unwrap();
     probe.read_exact(&mut [0; 6]).await.unwrap();

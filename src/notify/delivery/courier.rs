@@ -13,7 +13,7 @@ use crate::config::{
     HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, SecretSource, TemplateSettings,
     read_small_file, signing_key,
 };
-use crate::http_client::{HttpClient, Way};
+use crate::http_client::{HttpClient, HttpRoute};
 use crate::model::{Secret, Span};
 use crate::notify::message::{Message, MessageContext};
 use crate::notify::pagerduty::Incident;
@@ -208,7 +208,7 @@ pub(in crate::notify) fn on_its_way(
         .map(|path| read_small_file(path, MAX_CA_BYTES).map_err(|error| named(path, &error)));
     let proxy = http.proxy.as_ref().map(read).transpose()?;
     client
-        .by(&Way {
+        .via(&HttpRoute {
             authorities: authorities.transpose()?,
             proxy,
         })

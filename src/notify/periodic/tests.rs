@@ -2,7 +2,7 @@ use super::*;
 use crate::alert::{AlertSnapshot, AlertState, ListedAlert};
 use crate::clock;
 use crate::config::{HttpSettings, ReceiverSettings, RepageOn, SecretSource, Severity};
-use crate::http_client::test_server::{PATIENCE, Reply, TestServer};
+use crate::http_client::testing::{PATIENCE, Reply, TestServer};
 use crate::model::{Secret, Span, Timestamp};
 use crate::monitor::{DeliveryEventKind, DeliveryFailure};
 use crate::notify::testing::{pair_alert, resolved};

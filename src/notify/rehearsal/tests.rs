@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::{HttpSettings, RepageOn, SecretSource, TemplateSettings};
-use crate::http_client::test_server::{Reply, Request, TestServer};
+use crate::http_client::testing::{Reply, Request, TestServer};
 use crate::model::Secret;
 
 fn inline(text: &str) -> SecretSource {

@@ -8,7 +8,7 @@ use super::super::server::observe;
 use super::beats::Arrival;
 use super::outcome::Outcome;
 use super::{Beats, settled};
-use crate::client::{Limits, Message, Subscription};
+use crate::client::{ChannelMessage, Subscription};
 use crate::model::{HeartbeatError, PollError, RunId, ServerAddr, Span};
 use crate::monitor::HeartbeatEvent;
 use crate::replication::ReceivedHeartbeat;
@@ -44,12 +44,8 @@ impl Listener {
 
     /// Subscribes and reports what is heard, until nothing is for long.
     async fn listen(&mut self) -> Result<Silent, HeartbeatError> {
-        let limits = Limits {
-            connect: self.timeout,
-            reply: Limits::REPLY,
-        };
         let (mut subscription, info) =
-            Subscription::open(&self.server, &[&self.channel], limits).await?;
+            Subscription::open(&self.server, &[&self.channel], self.timeout).await?;
         let replica = settled(&observe(&info.text)?)?;
         let subscribed = timeout(self.timeout.to_duration(), subscription.subscribe()).await;
         subscribed.map_err(|_| PollError::Timeout)??;
@@ -64,7 +60,7 @@ impl Listener {
     /// Reports one message, which came after the number `last`; returns its number.
     pub(super) fn hear(
         &mut self,
-        message: &Message,
+        message: &ChannelMessage,
         replica: &RunId,
         last: u64,
     ) -> Result<u64, HeartbeatError> {

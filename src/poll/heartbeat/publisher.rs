@@ -9,7 +9,7 @@ use super::super::server::observe;
 use super::super::timer;
 use super::outcome::Outcome;
 use super::{Beats, patience, settled};
-use crate::client::{Connection, Limits};
+use crate::client::Connection;
 use crate::clock;
 use crate::info::{Observation, Role};
 use crate::model::{HeartbeatError, PollError, RunId, Span, Timestamp};
@@ -48,11 +48,7 @@ impl Publisher {
     /// Connects and sends one number after the other, the first at `next`.
     async fn send_all(&mut self, next: &mut Timestamp) -> Result<Infallible, HeartbeatError> {
         timer::until(Some(*next)).await;
-        let limits = Limits {
-            connect: self.timeout,
-            reply: Limits::REPLY,
-        };
-        let mut connection = Connection::connect(&self.server, limits).await?;
+        let mut connection = Connection::connect(&self.server, self.timeout).await?;
         let reply = timeout(self.timeout.to_duration(), connection.fetch_info()).await;
         let seen = observe(&reply.map_err(|_| PollError::Timeout)??.text)?;
         self.lock_beats().begin(master_of(&seen)?);

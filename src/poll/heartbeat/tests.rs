@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::client::Message;
-use crate::client::tests_support::{FakeServer, Script, bulk};
+use crate::client::ChannelMessage;
+use crate::client::testing::{FakeServer, Script, bulk};
 use crate::clock;
 use crate::config::HeartbeatSettings;
 use crate::config::testing::settings_of;
@@ -294,7 +294,7 @@ fn check(replica: &str, payloads: &[&str], expected: &str) {
     let (mut listener, mut events) = listener();
     let (mut said, mut last) = (Vec::new(), 0);
     for payload in payloads {
-        let message = Message {
+        let message = ChannelMessage {
             channel: "ch".to_owned(),
             payload: (*payload).to_owned(),
             received: clock::now(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::client::tests_support::{FakeServer, Script, bulk};
+use crate::client::testing::{FakeServer, Script, bulk};
 use crate::config::Credentials;
 use crate::model::{Datacenter, ReplicationOffset, ServerAddr};
 use crate::monitor::PollEvent;

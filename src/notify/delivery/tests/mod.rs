@@ -14,7 +14,7 @@ use crate::alert::{GroupKey, NotifyReason};
 use crate::config::{
     HttpSettings, ReceiverKind, RepageOn, SecretSource, Severity, TemplateSettings,
 };
-use crate::http_client::test_server::{PATIENCE, Reply, Request, TestServer};
+use crate::http_client::testing::{PATIENCE, Reply, Request, TestServer};
 use crate::model::{Secret, Span};
 use crate::monitor::{DeliveryEventKind, DeliveryFailure, SuppressReason};
 use crate::notify::testing::{context, labels, notification, pair_alert, resolved};

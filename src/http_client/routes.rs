@@ -1,4 +1,4 @@
-//! Receivers that are reached in a way of their own: through a proxy, or trusted by authorities
+//! Receivers that are reached in a route of their own: through a proxy, or trusted by authorities
 //! that the system lacks.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,27 +7,27 @@ use super::access::{AccessError, authorities};
 use super::{HttpClient, HttpTimeouts, base};
 use crate::model::Secret;
 
-/// Ways that are remembered with their clients. One receiver has one; beyond it the oldest is made
+/// RouteClients that are remembered with their clients. One receiver has one; beyond it the oldest is made
 /// anew when it is used.
-const MAX_WAYS: usize = 64;
+const MAX_ROUTES: usize = 64;
 
 /// How one receiver is reached, where it is not as the system says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Way {
+pub struct HttpRoute {
     /// The certificate authorities that are trusted, and no others: PEM.
     pub authorities: Option<Vec<u8>>,
     /// The proxy's URL, which may hold a user and a password.
     pub proxy: Option<Secret>,
 }
 
-/// What makes clients for ways, and those that it made.
+/// What makes clients for routes, and those that it made.
 #[derive(Debug)]
-pub(super) struct Ways {
+pub(super) struct RouteClients {
     timeouts: HttpTimeouts,
-    made: Mutex<Vec<(Way, HttpClient)>>,
+    made: Mutex<Vec<(HttpRoute, HttpClient)>>,
 }
 
-impl Ways {
+impl RouteClients {
     pub(super) fn new(timeouts: HttpTimeouts) -> Arc<Self> {
         Arc::new(Self {
             timeouts,
@@ -35,27 +35,27 @@ impl Ways {
         })
     }
 
-    /// The client for `way`: to read authorities takes milliseconds, so each is made once.
-    pub(super) fn client(&self, way: &Way) -> Result<HttpClient, AccessError> {
+    /// The client for `route`: to read authorities takes milliseconds, so each is made once.
+    pub(super) fn client(&self, route: &HttpRoute) -> Result<HttpClient, AccessError> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = made.iter().find(|(known, _)| known == way) {
+        if let Some((_, client)) = made.iter().find(|(known, _)| known == route) {
             return Ok(client.clone());
         }
-        let client = make(self.timeouts, way)?;
-        if made.len() == MAX_WAYS {
+        let client = make(self.timeouts, route)?;
+        if made.len() == MAX_ROUTES {
             made.remove(0);
         }
-        made.push((way.clone(), client.clone()));
+        made.push((route.clone(), client.clone()));
         Ok(client)
     }
 }
 
-fn make(timeouts: HttpTimeouts, way: &Way) -> Result<HttpClient, AccessError> {
+fn make(timeouts: HttpTimeouts, route: &HttpRoute) -> Result<HttpClient, AccessError> {
     let mut builder = base(timeouts).pool_max_idle_per_host(0);
-    if let Some(pem) = &way.authorities {
+    if let Some(pem) = &route.authorities {
         builder = builder.tls_certs_only(authorities(pem)?);
     }
-    if let Some(proxy) = &way.proxy {
+    if let Some(proxy) = &route.proxy {
         let proxy = reqwest::Proxy::all(proxy.reveal()).map_err(|_| AccessError::Proxy)?;
         builder = builder.no_proxy().proxy(proxy);
     }
@@ -63,7 +63,7 @@ fn make(timeouts: HttpTimeouts, way: &Way) -> Result<HttpClient, AccessError> {
     Ok(HttpClient {
         inner,
         login: None,
-        ways: None,
+        routes: None,
     })
 }
 
@@ -73,39 +73,39 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_way_is_made_once() {
-        let ways = Ways::new(HttpTimeouts {
+    fn a_route_is_made_once() {
+        let routes = RouteClients::new(HttpTimeouts {
             connect: Duration::from_secs(1),
             total: Duration::from_secs(1),
         });
-        let proxy = |n: usize| Way {
+        let proxy = |n: usize| HttpRoute {
             proxy: Some(Secret::new(format!("http://p{n}:1"))),
             authorities: None,
         };
-        let remembered = || ways.made.lock().unwrap().len();
-        ways.client(&proxy(0)).unwrap();
-        ways.client(&proxy(0)).unwrap();
+        let remembered = || routes.made.lock().unwrap().len();
+        routes.client(&proxy(0)).unwrap();
+        routes.client(&proxy(0)).unwrap();
         assert_eq!(remembered(), 1);
-        for n in 0..MAX_WAYS + 3 {
-            ways.client(&proxy(n)).unwrap();
+        for n in 0..MAX_ROUTES + 3 {
+            routes.client(&proxy(n)).unwrap();
         }
-        assert_eq!(remembered(), MAX_WAYS);
+        assert_eq!(remembered(), MAX_ROUTES);
     }
 
     #[test]
-    fn what_is_no_way_is_refused() {
-        let ways = Ways::new(HttpTimeouts {
+    fn what_is_no_route_is_refused() {
+        let routes = RouteClients::new(HttpTimeouts {
             connect: Duration::from_secs(1),
             total: Duration::from_secs(1),
         });
-        let client = |way: Way| ways.client(&way).map(|_| ());
-        let authorities = Way {
+        let client = |route: HttpRoute| routes.client(&route).map(|_| ());
+        let authorities = HttpRoute {
             authorities: Some(b"no PEM".to_vec()),
             proxy: None,
         };
         assert_eq!(client(authorities), Err(AccessError::Authorities));
         assert_eq!(
-            client(Way {
+            client(HttpRoute {
                 proxy: Some(Secret::new("no URL")),
                 authorities: None
             }),
