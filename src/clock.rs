@@ -1,4 +1,4 @@
-//! The two clocks. Only the rooms at the edge read them; pure rooms are given `now`.
+//! The two clocks. Only rooms that do I/O read them; pure rooms receive `now` as an argument.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,23 +6,19 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::model::{BootId, ClockAnchor, Timestamp, WallTime};
 
-/// The current instant on the monotonic clock, which counts on while the machine sleeps
+/// The current instant on the monotonic clock, which also advances while the machine is suspended
 /// (`CLOCK_BOOTTIME`).
 pub fn now() -> Timestamp {
     let time = clock_gettime(ClockId::Boottime);
-    Timestamp::from_nanos(
-        time.tv_sec
-            .saturating_mul(1_000_000_000)
-            .saturating_add(time.tv_nsec),
-    )
+    let seconds = time.tv_sec.saturating_mul(1_000_000_000);
+    Timestamp::from_nanos(seconds.saturating_add(time.tv_nsec))
 }
 
-/// The current instant on the wall clock; the epoch itself when the clock stands before it.
+/// The current instant on the wall clock; the epoch itself when the clock is set to before it.
 pub fn wall_now() -> WallTime {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    WallTime::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let nanos = since_epoch.unwrap_or_default().as_nanos();
+    WallTime::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
 }
 
 /// Both clocks at once.
@@ -33,9 +29,10 @@ pub fn anchor() -> ClockAnchor {
     }
 }
 
-/// This boot of the machine's kernel; `None` where the kernel does not tell.
+/// The identity of the machine's current boot; `None` where `/proc` does not have it.
 pub fn boot_id() -> Option<BootId> {
-    BootId::parse(&std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?)
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    BootId::parse(&text)
 }
 
 #[cfg(test)]

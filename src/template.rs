@@ -1,6 +1,6 @@
-//! Texts that users write, with places for values in them, in the language of Jinja2
-//! (<https://docs.rs/minijinja/latest/minijinja/syntax/index.html>). Pure; rendering is bounded in
-//! time and size.
+//! Message templates that users write, in the syntax of Jinja2
+//! (<https://docs.rs/minijinja/latest/minijinja/syntax/index.html>). Rendering is pure, and bounded
+//! in time and size.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-/// What rendering may cost: an instruction costs one, 64 bytes of text one. A message with ten
-/// alerts takes some hundreds; a loop without an end is over in milliseconds.
+/// Fuel for one rendering: each instruction and each 64 bytes of text costs one unit. A message with
+/// ten alerts takes a few hundred; an endless loop is stopped within milliseconds.
 const FUEL: u64 = 50_000;
 
-/// A longer text is no text for a message.
+/// The longest template, in bytes.
 pub const MAX_SOURCE: usize = 8 * 1024;
 
-/// What is taken of a rendered text; receivers take less.
+/// Rendered text beyond this many bytes is cut off; receivers accept less.
 const MAX_RENDERED: usize = 16 * 1024;
 
-/// A text with places for values, whose syntax is right.
+/// A template whose syntax was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template(Arc<str>);
 
@@ -26,7 +26,7 @@ impl Template {
     /// Checks the syntax of `source`.
     ///
     /// # Errors
-    /// What is wrong with it, and in which line.
+    /// What is wrong with it and in which line, as the end of a sentence about the template.
     pub fn new(source: &str) -> Result<Self, String> {
         if source.trim().is_empty() || source.len() > MAX_SOURCE {
             return Err(format!("is empty or longer than {MAX_SOURCE} bytes"));
@@ -37,11 +37,11 @@ impl Template {
         }
     }
 
-    /// The text with `values` in its places.
+    /// Renders the template with `values`. The result is trimmed and never empty.
     ///
     /// # Errors
-    /// A value that it names does not exist, an operation does not fit, it costs too much, or
-    /// nothing comes out.
+    /// The template uses a value that does not exist or in a way that its type does not have, costs
+    /// too much, or renders to nothing.
     pub fn render(&self, values: &impl Serialize) -> Result<String, String> {
         let rendered = environment().render_named_str("template", &self.0, Serde(values));
         let mut text = rendered.map_err(|error| error.to_string())?;
@@ -54,14 +54,14 @@ impl Template {
         }
     }
 
-    /// As it was written.
+    /// The template as the user wrote it.
     pub fn source(&self) -> &str {
         &self.0
     }
 }
 
-/// Nothing is escaped, each receiver does that in its own way; a misspelt name is an error, not a
-/// hole.
+/// Nothing is escaped, because each receiver has rules of its own; a misspelt name is an error, not
+/// an empty text.
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_fuel(Some(FUEL));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn values_take_their_places_as_they_are() {
+    fn values_are_inserted_unchanged() {
         assert_eq!(
             rendered("{{ title }} in {{ dc | upper }}: {{ alerts | length }}").as_deref(),
             Ok("<T> in A: 10")
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_take_for_ever_or_fill_the_memory_ends() {
+    fn rendering_that_never_ends_or_fills_the_memory_is_stopped() {
         let began = Instant::now();
         let deep =
             "{% for a in range(10000) %}".repeat(5) + "{{ title }}" + &"{% endfor %}".repeat(5);

@@ -1,31 +1,29 @@
-//! What a Redis server sends: the guard in front of the protocol's parser, and that parser behind
-//! it.
+//! The replies of a Redis server: the framing in front of the protocol's parser, and that parser
+//! behind it.
 
 use redis::Value;
-use redis_cross_dc_exporter::client::{MAX_INFO_REPLY, ReplyFrames};
+use redis_cross_dc_exporter::client::{Framing, MAX_REPLY, ReplyShape};
 use redis_cross_dc_exporter::model::PollError;
 
 /// Room for a word, for some replies, what the program allows, and none but what memory gives.
-const LIMITS: [u64; 4] = [12, 300, MAX_INFO_REPLY.get(), u64::MAX];
+const LIMITS: [u64; 4] = [12, 300, MAX_REPLY.get(), u64::MAX];
 
-/// One kind of guard.
+const SHAPES: [ReplyShape; 3] = [ReplyShape::Scalar, ReplyShape::Records, ReplyShape::Message];
+
+/// What the replies to one request may be.
 #[derive(Clone, Copy)]
-struct Guard {
+struct Expected {
     limit: usize,
-    records: bool,
+    shape: ReplyShape,
 }
 
-impl Guard {
-    fn frames(self) -> ReplyFrames {
-        if self.records {
-            ReplyFrames::of_records(self.limit)
-        } else {
-            ReplyFrames::new(self.limit)
-        }
+impl Expected {
+    fn framing(self) -> Framing {
+        Framing::new(self.shape, self.limit)
     }
 }
 
-/// What the guard has seen at the end of a stream.
+/// What the framing has found at the end of a stream.
 #[derive(Debug, PartialEq)]
 struct End {
     /// Where replies end.
@@ -33,94 +31,93 @@ struct End {
     between_replies: bool,
 }
 
-/// The first byte chooses the limit, and whether arrays are let through; the second where the next
-/// request begins, the third and fourth how the stream is cut; the others are the stream. However
-/// it is cut, the guard says the same; it lets nothing above the limit through; and the parser
-/// finds the replies that the guard has found, or refuses them: it never waits for more.
+/// The first byte chooses the limit and the shape; the second where the limits are counted from
+/// zero again, if a reply ends there; the third and fourth how the stream is cut; the others are
+/// the stream. However it is cut, the framing finds the same; it lets nothing above the limit
+/// through; and the parser finds the replies that the framing has found, or refuses them: it never
+/// waits for more.
 pub fn run(data: &[u8]) {
     let [kind, next, one, other, stream @ ..] = data else {
         return;
     };
     let limit = usize::try_from(LIMITS[usize::from(kind % 4)]).unwrap_or(usize::MAX);
-    let requests = stream.split_at(stream.len() * usize::from(*next) / 256);
-    let guard = Guard {
-        limit,
-        records: *kind / 4 % 2 == 1,
-    };
-    let end = byte_by_byte(guard, requests);
-    let count = end
-        .as_ref()
-        .map(|end| (end.replies.len(), end.between_replies))
-        .map_err(|error| *error);
+    let shape = SHAPES[usize::from(kind / 4) % SHAPES.len()];
+    let expected = Expected { limit, shape };
+    let restart = stream.len() * usize::from(*next) / 256;
+    let end = in_pieces(expected, stream, restart, [1, 1]);
     let cuts = [one, other].map(|cut| usize::from(cut % 64) + 1);
     assert_eq!(
-        in_pieces(guard, requests, cuts),
-        count,
+        in_pieces(expected, stream, restart, cuts),
+        end,
         "in pieces of {cuts:?}"
     );
     assert_eq!(
-        in_pieces(guard, requests, [stream.len().max(1); 2]),
-        count,
-        "in one piece a request"
+        in_pieces(expected, stream, restart, [stream.len().max(1); 2]),
+        end,
+        "in one piece"
     );
     if let Ok(end) = end {
-        assert!(
-            requests.0.len() <= limit && requests.1.len() <= limit,
-            "more than {limit} bytes"
-        );
-        parsed(stream, &end, guard);
+        check_limit(stream.len(), &end, restart, limit);
+        parsed(stream, &end, expected);
     }
 }
 
-fn byte_by_byte(guard: Guard, (first, second): (&[u8], &[u8])) -> Result<End, PollError> {
-    let mut frames = guard.frames();
+/// Where replies end in a stream that comes in pieces of these sizes, in turn. Restarts at the
+/// first reply that ends at `restart` or behind it.
+fn in_pieces(
+    expected: Expected,
+    stream: &[u8],
+    restart: usize,
+    sizes: [usize; 2],
+) -> Result<End, PollError> {
+    let mut framing = expected.framing();
+    let mut restarted = false;
     let mut replies = Vec::new();
-    for (at, byte) in first.iter().chain(second).enumerate() {
-        if at == first.len() {
-            frames.restart();
+    let mut at = 0;
+    let mut rest = stream;
+    for size in sizes.into_iter().cycle() {
+        let (mut piece, tail) = rest.split_at(size.min(rest.len()));
+        while let Some(length) = framing.advance(piece)? {
+            assert!(0 < length && length <= piece.len());
+            piece = &piece[length..];
+            at += length;
+            replies.push(at);
+            if at >= restart && !restarted {
+                restarted = true;
+                framing.restart();
+            }
         }
-        match frames.follow(std::slice::from_ref(byte))? {
-            0 => {}
-            1 => replies.push(at + 1),
-            many => panic!("{many} replies end with one byte"),
+        at += piece.len();
+        rest = tail;
+        if rest.is_empty() {
+            break;
         }
     }
     Ok(End {
         replies,
-        between_replies: frames.is_between_replies(),
+        between_replies: framing.is_between_replies(),
     })
 }
 
-/// The number of replies, and whether the stream ends with one.
-fn in_pieces(
-    guard: Guard,
-    requests: (&[u8], &[u8]),
-    cuts: [usize; 2],
-) -> Result<(usize, bool), PollError> {
-    let mut frames = guard.frames();
-    let mut replies = 0;
-    for mut rest in [requests.0, requests.1] {
-        frames.restart();
-        for cut in cuts.into_iter().cycle() {
-            let (piece, tail) = rest.split_at(cut.min(rest.len()));
-            replies += frames.follow(piece)? as usize;
-            rest = tail;
-            if rest.is_empty() {
-                break;
-            }
-        }
-    }
-    Ok((replies, frames.is_between_replies()))
+/// Neither before the restart nor behind it did more than `limit` bytes come through.
+fn check_limit(length: usize, end: &End, restart: usize, limit: usize) {
+    let restarted = end.replies.iter().find(|at| **at >= restart);
+    let first = restarted.copied().unwrap_or(length);
+    assert!(
+        first <= limit && length - first <= limit,
+        "more than {limit} bytes"
+    );
 }
 
-/// Gives the parser what the guard has let through.
-fn parsed(stream: &[u8], end: &End, guard: Guard) {
+/// Gives the parser what the framing has let through.
+fn parsed(stream: &[u8], end: &End, expected: Expected) {
     let mut rest = stream;
     let mut before = 0;
     for &reply in &end.replies {
         let (frame, tail) = rest.split_at(reply - before);
-        whole(frame, guard);
-        (rest, before) = (tail, reply);
+        whole(frame, expected);
+        rest = tail;
+        before = reply;
     }
     assert_eq!(rest.is_empty(), end.between_replies);
     assert!(
@@ -129,19 +126,15 @@ fn parsed(stream: &[u8], end: &End, guard: Guard) {
     );
 }
 
-/// One reply, as the guard sees it.
-fn whole(frame: &[u8], guard: Guard) {
+/// One reply, as the framing sees it.
+fn whole(frame: &[u8], expected: Expected) {
     let (_, unfinished) = frame.split_last().expect("a reply has bytes");
     assert!(
         redis::parse_redis_value(unfinished).is_err(),
         "the parser needs less than {frame:?}"
     );
     match redis::parse_redis_value(frame) {
-        Ok(Value::Nil | Value::Okay | Value::Int(_) | Value::ServerError(_)) => {}
-        Ok(Value::SimpleString(text)) => assert!(text.len() <= frame.len()),
-        Ok(Value::BulkString(bytes)) => assert!(bytes.len() <= frame.len()),
-        Ok(value) if guard.records => bounded(&value, frame.len(), 2),
-        Ok(other) => panic!("no request asks for {other:?}"),
+        Ok(value) => bounded(&value, frame.len(), max_depth(expected.shape)),
         Err(error) => assert!(
             !error.is_io_error(),
             "the parser waits for more than {frame:?}"
@@ -149,11 +142,19 @@ fn whole(frame: &[u8], guard: Guard) {
     }
 }
 
-/// No list has more elements than bytes came for them, and none lies deeper than a record in a
-/// list.
+fn max_depth(shape: ReplyShape) -> usize {
+    match shape {
+        ReplyShape::Scalar => 0,
+        ReplyShape::Records => 2,
+        ReplyShape::Message => 1,
+    }
+}
+
+/// No list has more elements than bytes came for them, and none lies deeper than the shape allows.
 fn bounded(value: &Value, bytes: usize, depth: usize) {
     let elements: Vec<&Value> = match value {
         Value::Array(items) => items.iter().collect(),
+        Value::Push { data, .. } => data.iter().collect(),
         Value::Map(fields) => fields
             .iter()
             .flat_map(|(name, value)| [name, value])

@@ -1,39 +1,26 @@
-//! One connection to one server, and the one question it asks.
+//! A connection to one server: the login, INFO, and any other command within its limits.
 
-use std::sync::Arc;
-
-use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, ProtocolVersion, RedisConnectionInfo,
-    RedisError, Value,
-};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::JoinHandle;
+use redis::{Cmd, RedisError, Value};
 use tokio::time::{Instant, timeout_at};
 
 use super::error::{self, Refusal};
-use super::framing::ReplyFrames;
+use super::framing::{Framing, ReplyShape};
+use super::info_form::{self, InfoForm};
 use super::login::Login;
-use super::transport;
-use super::wire::{GuardedStream, Wire};
+use super::raw_stream::RawStream;
+use super::transport::{self, Transport};
+use super::wire::{Exchange, RequestWatch, Wire};
 use crate::model::{Bytes, PollError, PollFailure, Span, Timestamp};
 use crate::topology::Server;
 
 /// What the server's `CLIENT LIST` calls this program.
 const CLIENT_NAME: &str = "redis-cross-dc-exporter";
 
-/// The sections that are read: who answers, replication, resync counters, loading, how many keys.
-const SECTIONS: [&str; 5] = ["server", "replication", "stats", "persistence", "keyspace"];
+/// The longest answer to one request: the sections of a master with ten thousand replicas (100
+/// bytes each) fit, and reading that much ten times a second costs little processor time.
+pub const MAX_REPLY: Bytes = Bytes::new(1024 * 1024);
 
-/// The first version whose INFO takes several sections in one call; before it that is a syntax
-/// error.
-const SECTIONS_IN_ONE_CALL_SINCE: u32 = 7;
-
-/// The longest answer to one request for INFO: the sections of a master with ten thousand replicas
-/// (100 bytes each) fit, and reading that much ten times a second costs little processor time.
-pub const MAX_INFO_REPLY: Bytes = Bytes::new(1024 * 1024);
-
-/// What INFO said, and when.
+/// The text of INFO, and when it was true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InfoReply {
     /// The sections as the server wrote them; bytes that are not UTF-8 are replaced.
@@ -46,16 +33,17 @@ pub struct InfoReply {
 }
 
 /// A connection that is ready for commands. Dropping it closes it.
+///
+/// Its requests have no limit in time: a late reply is evidence too, so how long to wait is the
+/// caller's decision. A caller that drops a request before it is answered cannot use the connection
+/// any more ([`Self::is_open`]).
 pub struct Connection {
-    redis: MultiplexedConnection,
-    wire: Arc<Wire>,
-    info: InfoForm,
-    open: bool,
+    wire: Wire,
+    info_form: InfoForm,
     access: Access,
-    driver: Driver,
 }
 
-/// Who this connection logged in as, and what the server had against it.
+/// Which user this connection logged in as, and what the server refused it.
 #[derive(Debug, Default)]
 struct Access {
     /// Whether a login was sent.
@@ -66,21 +54,6 @@ struct Access {
     refusal: Option<Refusal>,
 }
 
-/// What can be seen of a connection from outside while a request is under way.
-#[derive(Clone, Debug)]
-pub struct RequestWatch(Arc<Wire>);
-
-/// How to ask this server for several sections.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum InfoForm {
-    /// Not known yet: ask in the form that every version takes, and learn from the reply.
-    Unknown,
-    /// One call, one reply.
-    OneCall,
-    /// A call for each section, written and executed back to back.
-    CallEach,
-}
-
 impl Connection {
     /// Connects to `server` and logs in.
     ///
@@ -89,74 +62,34 @@ impl Connection {
     /// handshakes and the login together take longer than `within`.
     pub async fn connect(server: &Server, within: Span) -> Result<Self, PollFailure> {
         let deadline = Instant::now() + within.to_duration();
-        let ready = async {
-            let login = Login::read(&server.addr, &server.credentials).await?;
-            let stream = transport::open(server, deadline).await?;
-            Self::over(stream, login, MAX_INFO_REPLY).await
-        };
-        timeout_at(deadline, ready)
-            .await
-            .unwrap_or_else(|_| Err(PollError::Timeout.into()))
+        match timeout_at(deadline, Self::connect_before(server, deadline)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(PollError::Timeout.into()),
+        }
     }
 
-    /// Logs in over `stream`. Waits for ever for a server that does not answer.
-    pub(super) async fn over<S>(
-        stream: S,
-        login: Option<Login>,
-        reply: Bytes,
-    ) -> Result<Self, PollFailure>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        Self::guarded_by(ReplyFrames::new(bytes_of(reply)), stream, login).await
+    pub(super) async fn connect_before(
+        server: &Server,
+        deadline: Instant,
+    ) -> Result<Self, PollFailure> {
+        let login = Login::read(&server.addr, &server.credentials).await?;
+        let stream = transport::open(server, deadline).await?;
+        Self::over(stream, login).await
     }
 
-    /// The same for a connection on which answers may be lists of records, too.
-    pub(super) async fn for_records<S>(
-        stream: S,
+    /// Logs in over `stream`, without a limit in time.
+    pub(super) async fn over(
+        stream: Box<dyn Transport>,
         login: Option<Login>,
-        reply: Bytes,
-    ) -> Result<Self, PollFailure>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        Self::guarded_by(ReplyFrames::of_records(bytes_of(reply)), stream, login).await
-    }
-
-    async fn guarded_by<S>(
-        frames: ReplyFrames,
-        stream: S,
-        login: Option<Login>,
-    ) -> Result<Self, PollFailure>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let wire = Wire::guarding(frames);
-        let guarded = GuardedStream::new(stream, Arc::clone(&wire));
-        // Nothing of the crate's own set-up: its CLIENT SETINFO would leave two denials in the ACL
-        // log of a server that grants this program no more than it needs, and its AUTH does not
-        // tell why it failed.
-        let setup = RedisConnectionInfo::default()
-            .set_protocol(ProtocolVersion::RESP2)
-            .set_skip_set_lib_name();
-        let config = AsyncConnectionConfig::new()
-            .set_response_timeout(None)
-            .set_connection_timeout(None);
-        let (redis, driver) = MultiplexedConnection::new_with_config(&setup, guarded, config)
-            .await
-            .map_err(|error| error::reason_of(&error))?;
-        let driver = Driver(tokio::spawn(driver));
+    ) -> Result<Self, PollFailure> {
         let mut connection = Self {
-            redis,
-            wire,
-            info: InfoForm::Unknown,
-            open: true,
+            wire: Wire::new(stream),
+            info_form: InfoForm::Unknown,
             access: Access {
                 logged_in: login.is_some(),
                 username: login.as_ref().and_then(|login| login.username.clone()),
                 refusal: None,
             },
-            driver,
         };
         match connection.introduce(login).await {
             Ok(()) => Ok(connection),
@@ -164,28 +97,23 @@ impl Connection {
         }
     }
 
-    /// AUTH, and a name for the server's `CLIENT LIST`. The second also makes sure that the server
-    /// lets us in.
+    /// Sends AUTH, and a name for the server's `CLIENT LIST`. The second also makes sure that the
+    /// server lets us in. Nothing else: any other command would leave denials in the ACL log of a
+    /// server that grants this program no more than it needs.
     async fn introduce(&mut self, login: Option<Login>) -> Result<(), PollError> {
         if let Some(login) = login {
             let mut auth = redis::cmd("AUTH");
             auth.arg(login.username).arg(login.password.reveal());
-            self.call(&auth)
-                .await
-                .map_err(|error| self.reason_of(&error, error::reason_of_login))?;
+            let reply = self.request_short(&auth).await?;
+            reply
+                .extract_error()
+                .map_err(|error| self.refused(&error, error::reason_of_login))?;
         }
         let mut name = redis::cmd("CLIENT");
         name.arg("SETNAME").arg(CLIENT_NAME);
-        match self
-            .call(&name)
-            .await
-            .map_err(|error| self.reason_of(&error, error::reason_of))
-        {
-            Err(reason)
-                if !self.open || matches!(reason, PollError::Auth | PollError::MaxClients) =>
-            {
-                Err(reason)
-            }
+        let reply = self.request_short(&name).await?;
+        match self.accept(reply) {
+            Err(reason @ (PollError::Auth | PollError::MaxClients)) => Err(reason),
             // A name is a courtesy: a user who may not set it may still read INFO.
             _ => Ok(()),
         }
@@ -194,17 +122,16 @@ impl Connection {
     /// The failure behind `reason`, with what this connection knows of it.
     pub fn explain(&self, reason: PollError) -> PollFailure {
         match reason {
-            PollError::Auth | PollError::Denied => self.refusal_of(reason),
+            PollError::Auth | PollError::Denied => self.explain_refusal(reason),
             PollError::Tls => {
-                let sentence = self.wire.tls_sentence();
                 let plain = "the port speaks TLS, and tls is not set for it";
-                PollFailure::access(reason, sentence.as_deref().unwrap_or(plain))
+                PollFailure::access(reason, self.wire.tls_sentence().unwrap_or(plain))
             }
             _ => reason.into(),
         }
     }
 
-    fn refusal_of(&self, reason: PollError) -> PollFailure {
+    fn explain_refusal(&self, reason: PollError) -> PollFailure {
         let Some(refusal) = self.access.refusal else {
             return reason.into();
         };
@@ -215,30 +142,46 @@ impl Connection {
         PollFailure::access(reason, &refusal.detail(&user, self.access.logged_in))
     }
 
-    /// Asks for INFO, without a limit in time.
+    /// Queries INFO, without a limit in time.
     ///
     /// # Errors
     /// The server's error reply, or why the connection ended ([`Self::is_open`] tells which).
     pub async fn fetch_info(&mut self) -> Result<InfoReply, PollError> {
-        let text = match self.info {
-            InfoForm::OneCall => match self.ask_in_one_call().await {
-                // Another program than its version says: ask it in the form that all of them take.
-                Err(error) if error::is_plain_error(&error) => self.ask_each().await,
-                other => other,
-            },
-            InfoForm::Unknown | InfoForm::CallEach => self.ask_each().await,
-        };
-        let text = text.map_err(|error| self.reason_of(&error, error::reason_of))?;
-        let (sent, received) = self.wire.exchange().ok_or(PollError::Protocol)?;
+        if self.info_form == InfoForm::OneCall {
+            let exchange = self.exchange_info(&[info_form::one_call()]).await?;
+            if !info_form::is_unknown_request(&exchange) {
+                return self.info_reply(exchange);
+            }
+            // Another program than its version claims: use the form that all of them take.
+        }
+        let exchange = self.exchange_info(&info_form::call_each()).await?;
+        let reply = self.info_reply(exchange)?;
+        self.info_form = self.info_form.learn(&reply.text);
+        Ok(reply)
+    }
+
+    async fn exchange_info(&mut self, calls: &[Cmd]) -> Result<Exchange, PollError> {
+        self.exchange(calls, ReplyShape::Scalar, MAX_REPLY).await
+    }
+
+    fn info_reply(&mut self, exchange: Exchange) -> Result<InfoReply, PollError> {
+        let mut text = String::new();
+        for reply in exchange.replies {
+            match self.accept(reply)? {
+                Value::BulkString(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
+                Value::SimpleString(line) => text.push_str(&line),
+                _ => return Err(PollError::Protocol),
+            }
+        }
         Ok(InfoReply {
             text,
-            sent,
-            received,
+            sent: exchange.sent,
+            received: exchange.received,
         })
     }
 
-    /// Sends `message` to `channel`, without a limit in time, and returns how many of this server's
-    /// own clients heard it.
+    /// Sends `message` to `channel`, without a limit in time, and returns how many clients of this
+    /// server received it.
     ///
     /// # Errors
     /// As [`Self::fetch_info`]; [`PollError::Denied`] when the user may not publish, or not on this
@@ -246,143 +189,129 @@ impl Connection {
     pub async fn publish(&mut self, channel: &str, message: &str) -> Result<u64, PollError> {
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(channel).arg(message);
-        match self.call(&publish).await {
-            Ok(Value::Int(heard)) => u64::try_from(heard).map_err(|_| PollError::Protocol),
-            Ok(_) => Err(PollError::Protocol),
-            Err(error) => Err(self.reason_of(&error, error::reason_of)),
+        let reply = self.request_short(&publish).await?;
+        match self.accept(reply)? {
+            Value::Int(receivers) => u64::try_from(receivers).map_err(|_| PollError::Protocol),
+            _ => Err(PollError::Protocol),
         }
     }
 
-    /// Sends `calls` back to back and returns their replies, error replies among them, without a
-    /// limit in time.
+    /// Sends `command` and returns its reply, without a limit in time. Commands that belong
+    /// together, such as those of a transaction, are requests on one connection, one after the
+    /// other.
+    ///
+    /// # Errors
+    /// As [`Self::fetch_info`]: `limit` bytes are the longest reply, and `shape` says which replies
+    /// are none of this command's.
+    pub async fn request(
+        &mut self,
+        command: &Cmd,
+        shape: ReplyShape,
+        limit: Bytes,
+    ) -> Result<Value, PollError> {
+        let commands = std::slice::from_ref(command);
+        let replies = self.request_all(commands, shape, limit).await?;
+        self.accept(only_one(replies)?)
+    }
+
+    /// Sends `commands` back to back and returns their replies in order, error replies among them,
+    /// without a limit in time. All replies together may have `limit` bytes.
     ///
     /// # Errors
     /// Why the connection ended.
-    pub(super) async fn ask_all(&mut self, calls: &Pipeline) -> Result<Vec<Value>, PollError> {
-        let count = calls.len();
-        self.wire.expect(u32::try_from(count).unwrap_or(u32::MAX));
-        let replies = self.redis.send_packed_commands(calls, 0, count).await;
-        replies.map_err(|error| self.reason_of(&error, error::reason_of))
+    pub async fn request_all(
+        &mut self,
+        commands: &[Cmd],
+        shape: ReplyShape,
+        limit: Bytes,
+    ) -> Result<Vec<Value>, PollError> {
+        let exchange = self.exchange(commands, shape, limit).await?;
+        Ok(exchange.replies)
     }
 
-    /// Gives up the stream without closing it: when this returns, nothing reads or writes it any
-    /// more.
-    pub(super) async fn release(mut self) {
-        self.driver.0.abort();
-        // Aborted or ended by itself: in either case the stream is let go.
-        let _ = (&mut self.driver.0).await;
+    /// Sends `command`, which turns the connection into a stream of another kind, such as PSYNC.
+    /// Returns its reply, one line, and what follows.
+    ///
+    /// # Errors
+    /// As [`Self::fetch_info`].
+    pub async fn into_stream(mut self, command: &Cmd) -> Result<(Value, RawStream), PollFailure> {
+        let request = command.get_packed_command();
+        let framing = framing(ReplyShape::Scalar, MAX_REPLY);
+        let reply = match self.wire.send(&request, framing).await {
+            Ok(()) => self.wire.next_reply().await,
+            Err(reason) => Err(reason),
+        };
+        match reply.and_then(|reply| self.accept(reply)) {
+            Ok(reply) => Ok((reply, self.wire.into_stream())),
+            Err(reason) => Err(self.explain(reason)),
+        }
+    }
+
+    /// The wire below, for a mode of the protocol in which replies answer no request.
+    pub(super) fn into_wire(self) -> Wire {
+        self.wire
     }
 
     /// Whether the connection can take another request.
     pub fn is_open(&self) -> bool {
-        self.open && self.wire.broken().is_none()
+        self.wire.is_open()
     }
 
-    /// A view of the connection for whoever waits for a reply.
+    /// A view of the latest request for those who wait for its reply.
     pub fn watch(&self) -> RequestWatch {
-        RequestWatch(Arc::clone(&self.wire))
+        self.wire.watch()
     }
 
-    async fn ask_in_one_call(&mut self) -> Result<String, RedisError> {
-        let value = self.call(redis::cmd("INFO").arg(&SECTIONS)).await?;
-        text_of(vec![value])
+    /// The reply to a command that is answered with a word or a number: error replies, too.
+    async fn request_short(&mut self, command: &Cmd) -> Result<Value, PollError> {
+        let commands = std::slice::from_ref(command);
+        let replies = self
+            .request_all(commands, ReplyShape::Scalar, MAX_REPLY)
+            .await?;
+        only_one(replies)
     }
 
-    async fn ask_each(&mut self) -> Result<String, RedisError> {
-        let mut calls = Pipeline::with_capacity(SECTIONS.len());
-        for section in SECTIONS {
-            calls.cmd("INFO").arg(section);
+    async fn exchange(
+        &mut self,
+        commands: &[Cmd],
+        shape: ReplyShape,
+        limit: Bytes,
+    ) -> Result<Exchange, PollError> {
+        let mut request = Vec::new();
+        for command in commands {
+            command.write_packed_command(&mut request);
         }
         self.wire
-            .expect(u32::try_from(SECTIONS.len()).unwrap_or(u32::MAX));
-        let text = text_of(
-            self.redis
-                .send_packed_commands(&calls, 0, SECTIONS.len())
-                .await?,
-        )?;
-        // A server that refused the one call once is not asked that way again.
-        self.info = match (self.info, major_version(&text)) {
-            (InfoForm::Unknown, Some(major)) if major >= SECTIONS_IN_ONE_CALL_SINCE => {
-                InfoForm::OneCall
-            }
-            (InfoForm::Unknown, None) => InfoForm::Unknown,
-            _ => InfoForm::CallEach,
-        };
-        Ok(text)
+            .exchange(&request, commands.len(), framing(shape, limit))
+            .await
     }
 
-    async fn call(&mut self, command: &Cmd) -> Result<Value, RedisError> {
-        self.wire.expect(1);
-        self.redis
-            .send_packed_command(command)
-            .await?
+    /// `reply`, unless it is an error, or has one inside.
+    fn accept(&mut self, reply: Value) -> Result<Value, PollError> {
+        reply
             .extract_error()
+            .map_err(|error| self.refused(&error, error::reason_of))
     }
 
-    fn reason_of(
+    /// Notes that the server answered with `error`. Its text is never logged: a server that does
+    /// not know AUTH repeats its arguments.
+    fn refused(
         &mut self,
         error: &RedisError,
-        of_reply: fn(&RedisError) -> PollError,
+        reason_of: fn(&RedisError) -> PollError,
     ) -> PollError {
-        // The error's text is never logged: a server that does not know AUTH repeats its arguments.
-        self.open &= !matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse);
-        self.access.refusal = Refusal::of(error);
-        self.wire.broken().unwrap_or_else(|| of_reply(error))
+        self.access.refusal = Refusal::from_error(error);
+        reason_of(error)
     }
 }
 
-impl RequestWatch {
-    /// When the latest request's first byte was written; `None` while it waits to be written.
-    pub fn sent(&self) -> Option<Timestamp> {
-        self.0.sent()
-    }
-
-    /// When the latest byte of any reply came.
-    pub fn last_byte(&self) -> Option<Timestamp> {
-        self.0.last_byte()
-    }
+fn framing(shape: ReplyShape, limit: Bytes) -> Framing {
+    Framing::new(shape, usize::try_from(limit.get()).unwrap_or(usize::MAX))
 }
 
-fn bytes_of(limit: Bytes) -> usize {
-    usize::try_from(limit.get()).unwrap_or(usize::MAX)
-}
-
-/// The task that moves bytes for a connection. It would live until the server closes; it ends with
-/// its connection.
-struct Driver(JoinHandle<()>);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// The text of INFO's replies, one after the other.
-fn text_of(replies: Vec<Value>) -> Result<String, RedisError> {
-    let mut text = String::new();
-    for reply in replies {
-        match reply.extract_error()? {
-            Value::BulkString(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
-            Value::SimpleString(line) => text.push_str(&line),
-            _ => {
-                return Err((
-                    ErrorKind::UnexpectedReturnType,
-                    "INFO was not answered with a text",
-                )
-                    .into());
-            }
-        }
-    }
-    Ok(text)
-}
-
-/// The major version that an INFO text claims. Valkey claims the Redis version that it is
-/// compatible with, which is what matters here.
-fn major_version(text: &str) -> Option<u32> {
-    let version = text
-        .lines()
-        .find_map(|line| line.strip_prefix("redis_version:"))?;
-    version.split('.').next()?.trim().parse().ok()
+fn only_one(replies: Vec<Value>) -> Result<Value, PollError> {
+    let [reply] = <[Value; 1]>::try_from(replies).map_err(|_| PollError::Protocol)?;
+    Ok(reply)
 }
 
 #[cfg(test)]
@@ -390,10 +319,9 @@ mod tests {
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
     use super::*;
+    use crate::client::info_form::SECTIONS;
     use crate::client::testing::{FakeServer, Script, bulk};
     use crate::model::Secret;
-
-    const REPLY: Bytes = Bytes::new(64 * 1024);
 
     async fn connect(
         script: Script,
@@ -401,7 +329,7 @@ mod tests {
     ) -> (Result<Connection, PollError>, FakeServer) {
         let (near, far) = duplex(4096);
         let server = FakeServer::over(far, script);
-        let connection = Connection::over(near, login, REPLY).await;
+        let connection = Connection::over(Box::new(near), login).await;
         (connection.map_err(PollError::from), server)
     }
 
@@ -564,7 +492,7 @@ mod tests {
     #[tokio::test]
     async fn dropping_the_connection_closes_the_stream_although_a_reply_is_due() {
         let (near, mut far): (DuplexStream, DuplexStream) = duplex(4096);
-        let waiting = tokio::spawn(Connection::over(near, None, REPLY));
+        let waiting = tokio::spawn(Connection::over(Box::new(near), None));
         let mut request = [0; 16];
         far.read_exact(&mut request).await.unwrap();
         waiting.abort();
@@ -572,14 +500,97 @@ mod tests {
         far.read_to_end(&mut rest).await.unwrap();
     }
 
-    #[test]
-    fn versions_are_read_from_the_text() {
-        assert_eq!(
-            major_version("# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\n"),
-            Some(7)
-        );
-        assert_eq!(major_version("redis_version:10.0\n"), Some(10));
-        assert_eq!(major_version("redis_version:x\n"), None);
-        assert_eq!(major_version(""), None);
+    fn command(words: &[&str]) -> Cmd {
+        let mut command = Cmd::new();
+        command.arg(words);
+        command
+    }
+
+    async fn connected(script: Script) -> (Connection, FakeServer) {
+        let (connection, server) = connect(script, None).await;
+        (connection.unwrap(), server)
+    }
+
+    #[tokio::test]
+    async fn a_transaction_is_several_requests_on_one_connection() {
+        let script = Script::new(|request| match request {
+            "EXEC" => "*2\r\n+OK\r\n:1\r\n".into(),
+            "REPLICAOF host 6379" => "+QUEUED\r\n".into(),
+            _ => "+OK\r\n".into(),
+        });
+        let (mut connection, server) = connected(script).await;
+        for (words, expected) in [
+            (&["MULTI"][..], Value::Okay),
+            (
+                &["REPLICAOF", "host", "6379"],
+                Value::SimpleString("QUEUED".to_owned()),
+            ),
+            (&["EXEC"], Value::Array(vec![Value::Okay, Value::Int(1)])),
+        ] {
+            let reply = connection
+                .request(&command(words), ReplyShape::Records, MAX_REPLY)
+                .await;
+            assert_eq!(reply, Ok(expected), "{words:?}");
+        }
+        assert_eq!(server.requests().len(), 1 + 3);
+        assert_eq!(server.connections(), 1);
+    }
+
+    #[tokio::test]
+    async fn several_requests_are_answered_in_order_errors_among_them() {
+        let script = Script::new(|request| match request.strip_prefix("ECHO ") {
+            Some("x") => "-NOPERM no\r\n".into(),
+            Some(word) => bulk(word),
+            None => "+OK\r\n".into(),
+        });
+        let (mut connection, _server) = connected(script).await;
+        let commands = ["1", "x", "2"].map(|word| command(&["ECHO", word]));
+        let replies = connection
+            .request_all(&commands, ReplyShape::Scalar, MAX_REPLY)
+            .await
+            .unwrap();
+        let bytes = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        assert!(matches!(
+            &replies[..],
+            [first, Value::ServerError(_), last]
+                if *first == bytes("1") && *last == bytes("2")
+        ));
+        assert!(connection.is_open());
+    }
+
+    #[tokio::test]
+    async fn a_reply_beyond_the_shape_or_the_limit_of_its_request_ends_the_connection() {
+        let cases = [
+            (ReplyShape::Scalar, 1000, Err(PollError::Protocol)),
+            (ReplyShape::Records, 10, Err(PollError::TooLarge)),
+            (ReplyShape::Records, 1000, Ok(())),
+        ];
+        for (shape, limit, expected) in cases {
+            let script = Script::version("7.0.15").answer("ROLE", "*2\r\n+slave\r\n*0\r\n");
+            let (mut connection, _server) = connected(script).await;
+            let reply = connection
+                .request(&command(&["ROLE"]), shape, Bytes::new(limit))
+                .await;
+            assert_eq!(reply.map(|_| ()), expected, "{shape:?} {limit}");
+            assert_eq!(connection.is_open(), expected.is_ok());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_command_that_turns_the_connection_into_a_stream_loses_no_byte_of_it() {
+        let script = Script::version("7.0.15").answer("PSYNC", "+CONTINUE\r\n*1\r\n$4\r\nPING\r\n");
+        let (connection, server) = connected(script).await;
+        let psync = command(&["PSYNC", "abc", "42"]);
+        let (reply, mut stream) = connection.into_stream(&psync).await.unwrap();
+        assert_eq!(reply, Value::SimpleString("CONTINUE".to_owned()));
+        let mut rest = [0; 14];
+        stream.read_exact(&mut rest).await.unwrap();
+        assert_eq!(&rest, b"*1\r\n$4\r\nPING\r\n");
+        drop(server);
+        assert_eq!(stream.read(&mut rest).await.unwrap(), 0);
+        let script = Script::version("7.0.15").answer("PSYNC", "-NOPERM no\r\n");
+        let (connection, _server) = connected(script).await;
+        let refused = connection.into_stream(&psync).await.err();
+        assert_eq!(refused.map(PollError::from), Some(PollError::Denied));
     }
 }

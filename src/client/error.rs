@@ -1,20 +1,19 @@
-//! From the `redis` crate's errors to the closed set of reasons, by kind and code; by text only
+//! Maps the `redis` crate's errors to the closed set of reasons: by kind and code, and by text only
 //! where Redis has no code.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::model::PollError;
 
-/// How Redis begins the message of the error that has no code of its own (`rejectedConnection`,
-/// networking.c). Redis Cluster nodes write `max number of clients + cluster connections reached`.
+/// The beginning of the one error without a code of its own (`rejectedConnection`, networking.c). Redis Cluster nodes write `max number of clients + cluster connections reached`.
 const MAX_CLIENTS: &str = "max number of clients";
 
-/// With which code a server refuses a client.
+/// The code with which a server refused a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// `WRONGPASS`: the password is wrong, or there is no such user.
     WrongPassword,
-    /// `NOAUTH`: it wants a login.
+    /// `NOAUTH`: a login is required.
     NoLogin,
     /// `NOPERM`: the user may not call the command.
     NoPermission,
@@ -25,8 +24,8 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// What `error` refuses; `None` when it came from no server.
-    pub(super) fn of(error: &RedisError) -> Option<Self> {
+    /// The refusal in `error`; `None` when it does not come from the server.
+    pub(super) fn from_error(error: &RedisError) -> Option<Self> {
         match error.code()? {
             "WRONGPASS" => Some(Self::WrongPassword),
             "NOAUTH" => Some(Self::NoLogin),
@@ -36,23 +35,24 @@ impl Refusal {
         }
     }
 
-    /// What the server did to `user` (`user monitor`, `the default user`), continuing its name.
+    /// What the server did to `user` (`user monitor`, `the default user`), as a continuation of the
+    /// server's name.
     pub(super) fn detail(self, user: &str, logged_in: bool) -> String {
         match self {
             Self::WrongPassword => format!(
                 "refused the login of {user} (WRONGPASS): check redis.username and redis.password"
             ),
             Self::NoLogin if !logged_in => {
-                "wants a login (NOAUTH): set redis.username and redis.password".to_owned()
+                "requires a login (NOAUTH): set redis.username and redis.password".to_owned()
             }
             Self::NoLogin => format!(
-                "does not accept the login of {user} any more (NOAUTH): check redis.password"
+                "no longer accepts the login of {user} (NOAUTH): check redis.password"
             ),
             Self::NoPermission => {
                 format!("does not let {user} call INFO (NOPERM): give it the ACL rule +info")
             }
             Self::ProtectedMode => {
-                "is in protected mode (DENIED): it takes only clients of its own machine until it \
+                "is in protected mode (DENIED): it accepts only clients of its own machine until it \
                  has a password or protected-mode is off"
                     .to_owned()
             }
@@ -63,7 +63,7 @@ impl Refusal {
     }
 }
 
-/// Why a request failed whose connection still stands, or that the protocol's parser refused.
+/// Why the server answered a request with an error.
 pub(super) fn reason_of(error: &RedisError) -> PollError {
     match error.kind() {
         ErrorKind::Server(ServerErrorKind::BusyLoading) => PollError::Loading,
@@ -76,29 +76,21 @@ pub(super) fn reason_of(error: &RedisError) -> PollError {
     }
 }
 
-/// Why AUTH failed: whatever the server says to it that has no other name is about the credentials
-/// (Redis 5 answers `ERR invalid password`, a server without one `ERR AUTH <password> called
-/// without any password configured`).
+/// Why AUTH failed. An error reply without a reason of its own is about the credentials: Redis 5
+/// answers `ERR invalid password`, a server without a password `ERR AUTH <password> called without
+/// any password configured`.
 pub(super) fn reason_of_login(error: &RedisError) -> PollError {
-    match (reason_of(error), error.kind()) {
-        (PollError::Protocol, ErrorKind::Server(_)) => PollError::Auth,
-        (reason, _) => reason,
+    let reason = reason_of(error);
+    if reason == PollError::Protocol && matches!(error.kind(), ErrorKind::Server(_)) {
+        return PollError::Auth;
     }
+    reason
 }
 
-/// Whether the server does not know the request: it is older, or another program, than its version
-/// says.
+/// Whether the server does not know the request, because it is older than its version claims, or
+/// another program.
 pub(super) fn is_plain_error(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) && !is_about_clients(error)
-}
-
-/// Why the error reply `line`, without its `-`, was given.
-pub(super) fn reason_of_line(line: &[u8]) -> PollError {
-    let reply = [b"-", line, b"\r\n"].concat();
-    let error = redis::parse_redis_value(&reply)
-        .and_then(redis::Value::extract_error)
-        .err();
-    error.map_or(PollError::Protocol, |error| reason_of(&error))
 }
 
 fn is_about_clients(error: &RedisError) -> bool {
@@ -111,7 +103,7 @@ fn reason_of_code(code: Option<&str>) -> PollError {
     match code {
         Some("NOAUTH" | "WRONGPASS") => PollError::Auth,
         Some("BUSY") => PollError::Busy,
-        // Protected mode: only clients on the server's own machine are let in.
+        // Protected mode: only clients on the server's own machine are accepted.
         Some("DENIED") => PollError::Denied,
         _ => PollError::Protocol,
     }
@@ -130,7 +122,6 @@ mod tests {
 
     fn check(reply: &str, expected: PollError) {
         assert_eq!(reason_of(&error(reply)), expected, "{reply}");
-        assert_eq!(reason_of_line(reply.as_bytes()), expected, "{reply}");
     }
 
     #[test]
@@ -192,7 +183,7 @@ mod tests {
     #[test]
     fn a_refusal_names_the_user_and_the_code() {
         let detail = |reply, user, logged_in| {
-            Refusal::of(&error(reply)).map(|refusal| refusal.detail(user, logged_in))
+            Refusal::from_error(&error(reply)).map(|refusal| refusal.detail(user, logged_in))
         };
         assert_eq!(
             detail(
@@ -208,7 +199,7 @@ mod tests {
         );
         assert_eq!(
             detail("NOAUTH Authentication required.", "the default user", false).as_deref(),
-            Some("wants a login (NOAUTH): set redis.username and redis.password")
+            Some("requires a login (NOAUTH): set redis.username and redis.password")
         );
         assert_eq!(
             detail("NOPERM this user has no permissions", "user monitor", true).as_deref(),

@@ -1,302 +1,328 @@
-//! Where replies begin and end in the bytes that a server sends: the guard in front of the
-//! protocol's parser.
+//! Where replies end: the only reader of RESP's framing, in front of the protocol's parser.
 //!
-//! Only the replies that this program's requests can have are let through: simple strings, errors,
-//! integers and bulk strings (<https://redis.io/docs/latest/develop/reference/protocol-spec/>), and
-//! from Sentinels, whose answers are lists of records, arrays and maps with a bounded number of
-//! elements. An array without such a bound would let a hostile or broken server make the parser
-//! allocate many times what was sent.
+//! The parser gets whole replies, and only those that a request of this program can have
+//! (<https://redis.io/docs/latest/develop/reference/protocol-spec/>): simple strings, errors,
+//! integers and bulk strings, and where the request's [`ReplyShape`] allows it arrays, maps and
+//! pushes of bounded depth and number of elements. Without those bounds a hostile or broken server
+//! could make the parser allocate many times what it sent.
 
 use crate::model::PollError;
 
-/// The longest simple string, error or length line that is let through. Redis's own errors stay
-/// below 1 KiB.
+/// The longest simple string, error or length line. Redis's own errors stay below 1 KiB.
 const MAX_LINE: usize = 64 * 1024;
 
-/// How deep arrays and maps may lie in one another: a list of records.
+/// How deeply the arrays and maps of [`ReplyShape::Records`] nest: records in a list.
 const MAX_DEPTH: usize = 2;
 
-/// The elements of all arrays and maps that answer one request: some 6,000 masters with 20 fields
-/// each. The parser makes room for what an array announces, at most 60 bytes an element, so this is
-/// 16 MiB at the worst.
+/// Elements of all arrays and maps that answer one request: some 6,000 masters with 20 fields each.
+/// The parser makes room for what an array announces, at most 60 bytes an element, so this is
+/// 16 MiB at worst.
 const MAX_ELEMENTS: usize = 256 * 1024;
 
-/// Follows the frames of a byte stream; how it is cut into pieces changes nothing. Keeps no byte of
-/// it.
+/// Elements of [`ReplyShape::Message`]: its kind, the channel, and the payload or a number.
+const MAX_MESSAGE_ELEMENTS: usize = 3;
+
+/// The first byte of a TLS alert (RFC 8446, 5.1): how a port that speaks TLS answers plain text.
+const TLS_ALERT: u8 = 21;
+
+/// What a request can be answered with, besides an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyShape {
+    /// A simple string, an integer or a bulk string.
+    Scalar,
+    /// Also arrays and maps (RESP3) inside at most one other: a list of records.
+    Records,
+    /// Also an array (RESP2) or a push (RESP3) of scalars: a message of a subscribed channel.
+    Message,
+}
+
+impl ReplyShape {
+    const fn max_depth(self) -> usize {
+        match self {
+            Self::Scalar => 0,
+            Self::Records => MAX_DEPTH,
+            Self::Message => 1,
+        }
+    }
+
+    const fn max_elements(self) -> usize {
+        match self {
+            Self::Scalar => 0,
+            Self::Records => MAX_ELEMENTS,
+            Self::Message => MAX_MESSAGE_ELEMENTS,
+        }
+    }
+}
+
+/// Follows the replies in a byte stream, however it is cut into pieces. Keeps none of its bytes.
 #[derive(Debug)]
-pub struct ReplyFrames {
+pub struct Framing {
+    shape: ReplyShape,
     limit: usize,
-    /// Never above the limit.
+    /// Bytes since the start or the last [`Self::restart`]; never above the limit.
     taken: usize,
-    /// How many elements arrays and maps may have; none at all where no request is answered with
-    /// any.
-    most_elements: usize,
-    /// Elements that arrays and maps may still announce.
-    elements: usize,
-    /// Elements that the open arrays and maps still lack, outermost first. None of them is zero.
-    open: [usize; MAX_DEPTH],
-    /// How many of them are open.
-    depth: usize,
-    state: State,
+    /// Elements that arrays, maps and pushes may still announce.
+    elements_left: usize,
+    /// Elements that each open array, map or push still lacks, outermost first; never zero.
+    open: Vec<usize>,
+    state: FrameState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
+enum FrameState {
     /// The next byte is the first of a reply, or of an element of one.
     Start,
     /// Inside a line that ends with CRLF.
     Line { length: usize, after_cr: bool },
-    /// Inside the length of a bulk string, an array or a map.
-    Length {
-        of: Counted,
-        value: Option<usize>,
-        nil: bool,
-        after_cr: bool,
-    },
+    /// Inside the length of a bulk string, an array, a map or a push.
+    Length(LengthLine),
     /// Inside a bulk string, its CRLF included.
     Body { left: usize },
 }
 
+/// A length as far as it was read: digits, or `-1` for nil (which maps and pushes do not have), and
+/// CRLF.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct LengthLine {
+    kind: LengthKind,
+    value: Option<usize>,
+    is_negative: bool,
+    after_cr: bool,
+}
+
 /// What begins with its length.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Counted {
+enum LengthKind {
     Bulk,
     Array,
     Map,
+    Push,
 }
 
 /// What a byte leads to.
 #[derive(Clone, Copy)]
-enum Step {
+enum FrameStep {
     /// The reply, or the element, goes on.
-    Within(State),
-    /// It is whole.
-    Whole,
-    /// An array or a map of this many elements begins.
-    Opened(usize),
+    Continue(FrameState),
+    /// The reply, or the element, is whole.
+    Complete,
+    /// An array, a map or a push of this many elements begins.
+    Open(usize),
 }
 
-impl ReplyFrames {
-    /// Frames of at most `limit` bytes between two calls of [`Self::restart`].
-    pub const fn new(limit: usize) -> Self {
+impl Framing {
+    /// Expects replies of this shape that have at most `limit` bytes together.
+    pub const fn new(shape: ReplyShape, limit: usize) -> Self {
         Self {
+            shape,
             limit,
             taken: 0,
-            most_elements: 0,
-            elements: 0,
-            open: [0; MAX_DEPTH],
-            depth: 0,
-            state: State::Start,
+            elements_left: shape.max_elements(),
+            open: Vec::new(),
+            state: FrameState::Start,
         }
     }
 
-    /// The same for answers that may be lists of records: arrays, and maps (RESP3), at most one
-    /// inside the other.
-    pub const fn of_records(limit: usize) -> Self {
-        Self {
-            most_elements: MAX_ELEMENTS,
-            elements: MAX_ELEMENTS,
-            ..Self::new(limit)
-        }
-    }
-
-    /// A new request is being sent: the bytes of its replies are counted from zero.
+    /// Counts bytes and elements from zero again. To be called between two replies.
     pub const fn restart(&mut self) {
         self.taken = 0;
-        self.elements = self.most_elements;
+        self.elements_left = self.shape.max_elements();
     }
 
-    /// Whether the bytes so far end with a whole reply.
-    pub fn is_between_replies(&self) -> bool {
-        self.state == State::Start && self.depth == 0
-    }
-
-    /// Follows `bytes` and returns how many replies they complete. After an error the stream is of
-    /// no use any more.
+    /// Follows `bytes` to the end of the current reply. Returns how many of them belong to it when
+    /// it is whole, and `None` when all of them do and more have to come. After an error the stream
+    /// cannot be used any more.
     ///
     /// # Errors
-    /// [`PollError::TooLarge`] as soon as a reply is, or announces to be, longer than the limit, or
-    /// has too many elements; [`PollError::Protocol`] for bytes that begin no reply of the kinds
-    /// above, [`PollError::Tls`] for a TLS alert. The first byte that is wrong tells which, however
-    /// the stream is cut.
-    pub fn follow(&mut self, bytes: &[u8]) -> Result<u32, PollError> {
-        let (within, beyond) = bytes.split_at(bytes.len().min(self.limit - self.taken));
-        self.taken += within.len();
-        let replies = self.completed_by(within)?;
-        if beyond.is_empty() {
-            Ok(replies)
-        } else {
-            Err(PollError::TooLarge)
+    /// The first byte that is wrong decides, however the stream is cut: [`PollError::TooLarge`] as
+    /// soon as a reply is, or announces to be, longer than the limit or has too many elements;
+    /// [`PollError::Protocol`] for bytes that begin no reply of the expected shape;
+    /// [`PollError::Tls`] for a TLS alert.
+    pub fn advance(&mut self, bytes: &[u8]) -> Result<Option<usize>, PollError> {
+        let room = self.limit - self.taken;
+        let within = bytes.get(..room).unwrap_or(bytes);
+        let end = self.scan(within)?;
+        self.taken += end.unwrap_or(within.len());
+        if end.is_none() && within.len() < bytes.len() {
+            return Err(PollError::TooLarge);
         }
+        Ok(end)
     }
 
-    fn completed_by(&mut self, bytes: &[u8]) -> Result<u32, PollError> {
-        let mut rest = bytes;
-        let mut replies = 0;
-        while let Some((&byte, tail)) = rest.split_first() {
-            let step = if let State::Body { left } = self.state {
-                let skipped = left.min(rest.len());
-                rest = &rest[skipped..];
-                if skipped == left {
-                    Step::Whole
-                } else {
-                    Step::Within(State::Body {
-                        left: left - skipped,
-                    })
-                }
-            } else {
-                rest = tail;
-                self.after(byte)?
-            };
-            replies += u32::from(self.take(step)?);
-        }
-        Ok(replies)
+    /// Whether no reply has begun that is not whole.
+    pub fn is_between_replies(&self) -> bool {
+        self.state == FrameState::Start && self.open.is_empty()
     }
 
-    /// Takes a step; whether it completes a reply.
-    fn take(&mut self, step: Step) -> Result<bool, PollError> {
-        self.state = State::Start;
+    fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, PollError> {
+        let mut consumed = 0;
+        while let Some(rest @ [first, ..]) = bytes.get(consumed..) {
+            let (count, step) = self.next_step(*first, rest.len())?;
+            consumed += count;
+            if self.take(step)? {
+                return Ok(Some(consumed));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the next of `available` bytes, of which `first` is the first, lead to, and how many of
+    /// them that are: one, or as much of a bulk string as has come.
+    fn next_step(&self, first: u8, available: usize) -> Result<(usize, FrameStep), PollError> {
+        let step = match self.state {
+            FrameState::Start => FrameStep::Continue(self.begin(first)?),
+            FrameState::Line { length, after_cr } => after_line_byte(first, length, after_cr)?,
+            FrameState::Length(line) => self.after_length_byte(first, line)?,
+            FrameState::Body { left } => {
+                let body = left.min(available);
+                return Ok((body, after_body(left - body)));
+            }
+        };
+        Ok((1, step))
+    }
+
+    /// Takes a step. Whether it completes the reply.
+    fn take(&mut self, step: FrameStep) -> Result<bool, PollError> {
+        self.state = FrameState::Start;
         match step {
-            Step::Within(state) => self.state = state,
-            Step::Whole | Step::Opened(0) => return Ok(self.close()),
-            Step::Opened(elements) => {
-                self.elements = self
-                    .elements
-                    .checked_sub(elements)
-                    .ok_or(PollError::TooLarge)?;
-                *self.open.get_mut(self.depth).ok_or(PollError::Protocol)? = elements;
-                self.depth += 1;
+            FrameStep::Continue(state) => self.state = state,
+            FrameStep::Complete | FrameStep::Open(0) => return Ok(self.close_element()),
+            FrameStep::Open(elements) => {
+                let left = self.elements_left.checked_sub(elements);
+                self.elements_left = left.ok_or(PollError::TooLarge)?;
+                self.open.push(elements);
             }
         }
         Ok(false)
     }
 
-    /// An element is whole, and with it every array and map whose last one it is. Whether the reply
-    /// is.
-    fn close(&mut self) -> bool {
-        while let Some(last) = self.depth.checked_sub(1) {
-            self.open[last] -= 1;
-            if self.open[last] > 0 {
+    /// An element is whole, and with it every array, map and push that it was the last one of.
+    /// Whether the reply is.
+    fn close_element(&mut self) -> bool {
+        while let Some(lacking) = self.open.last_mut() {
+            *lacking -= 1;
+            if *lacking > 0 {
                 return false;
             }
-            self.depth = last;
+            self.open.pop();
         }
         true
     }
 
-    fn after(&self, byte: u8) -> Result<Step, PollError> {
-        let within = |state| Ok(Step::Within(state));
-        match self.state {
-            State::Start => within(self.begin(byte)?),
-            State::Line { after_cr: true, .. } if byte == b'\n' => Ok(Step::Whole),
-            State::Line {
-                length: MAX_LINE, ..
-            } => Err(PollError::TooLarge),
-            State::Line { length, .. } => within(State::Line {
-                length: length + 1,
-                after_cr: byte == b'\r',
-            }),
-            State::Length {
-                of,
-                value,
-                nil,
-                after_cr: true,
-            } if byte == b'\n' => after_length(of, value, nil),
-            State::Length { after_cr: true, .. } => Err(PollError::Protocol),
-            State::Length { of, value, nil, .. } => {
-                within(self.within_length(byte, of, value, nil)?)
-            }
-            State::Body { left } => within(State::Body { left }),
-        }
-    }
-
-    fn begin(&self, byte: u8) -> Result<State, PollError> {
-        let of = match byte {
+    fn begin(&self, byte: u8) -> Result<FrameState, PollError> {
+        let kind = match byte {
             TLS_ALERT => return Err(PollError::Tls),
             b'+' | b'-' | b':' => {
-                return Ok(State::Line {
+                return Ok(FrameState::Line {
                     length: 0,
                     after_cr: false,
                 });
             }
-            b'$' => Counted::Bulk,
-            b'*' if self.may_nest() => Counted::Array,
-            b'%' if self.may_nest() => Counted::Map,
+            b'$' => LengthKind::Bulk,
+            b'*' if self.may_nest() => LengthKind::Array,
+            b'%' if self.may_nest() && self.shape == ReplyShape::Records => LengthKind::Map,
+            b'>' if self.may_nest() && self.shape == ReplyShape::Message => LengthKind::Push,
             _ => return Err(PollError::Protocol),
         };
-        Ok(State::Length {
-            of,
+        Ok(FrameState::Length(LengthLine {
+            kind,
             value: None,
-            nil: false,
+            is_negative: false,
             after_cr: false,
-        })
+        }))
     }
 
     fn may_nest(&self) -> bool {
-        self.most_elements > 0 && self.depth < MAX_DEPTH
+        self.open.len() < self.shape.max_depth()
     }
 
-    /// A length is digits, or `-1` for nil (of a map there is none), and CRLF.
-    fn within_length(
-        &self,
-        byte: u8,
-        of: Counted,
-        value: Option<usize>,
-        nil: bool,
-    ) -> Result<State, PollError> {
-        match (byte, value) {
-            (b'\r', Some(_)) => Ok(State::Length {
-                of,
-                value,
-                nil,
+    fn after_length_byte(&self, byte: u8, line: LengthLine) -> Result<FrameStep, PollError> {
+        if line.after_cr {
+            return if byte == b'\n' {
+                line.complete()
+            } else {
+                Err(PollError::Protocol)
+            };
+        }
+        let max = match line.kind {
+            LengthKind::Bulk => self.limit,
+            LengthKind::Array | LengthKind::Map | LengthKind::Push => self.shape.max_elements(),
+        };
+        let line = line.push(byte, max)?;
+        Ok(FrameStep::Continue(FrameState::Length(line)))
+    }
+}
+
+impl LengthLine {
+    /// The line with one more `byte`; its number may not exceed `max`.
+    fn push(self, byte: u8, max: usize) -> Result<Self, PollError> {
+        match byte {
+            b'\r' if self.value.is_some() => Ok(Self {
                 after_cr: true,
+                ..self
             }),
-            (b'-', None) if !nil && of != Counted::Map => Ok(State::Length {
-                of,
-                value,
-                nil: true,
-                after_cr: false,
+            b'-' if self.may_be_negative() => Ok(Self {
+                is_negative: true,
+                ..self
             }),
-            (b'0'..=b'9', _) => {
-                let length = value
-                    .unwrap_or(0)
-                    .saturating_mul(10)
-                    .saturating_add(usize::from(byte - b'0'));
-                let most = if of == Counted::Bulk {
-                    self.limit
-                } else {
-                    self.most_elements
-                };
-                if length > most {
+            b'0'..=b'9' => {
+                let digit = usize::from(byte - b'0');
+                let value = self.value.unwrap_or(0);
+                let value = value.saturating_mul(10).saturating_add(digit);
+                if value > max {
                     return Err(PollError::TooLarge);
                 }
-                Ok(State::Length {
-                    of,
-                    value: Some(length),
-                    nil,
-                    after_cr: false,
+                Ok(Self {
+                    value: Some(value),
+                    ..self
                 })
             }
             _ => Err(PollError::Protocol),
         }
     }
-}
 
-/// What comes after a length.
-fn after_length(of: Counted, value: Option<usize>, nil: bool) -> Result<Step, PollError> {
-    match (of, value) {
-        (_, Some(1)) if nil => Ok(Step::Whole),
-        (Counted::Bulk, Some(length)) if !nil => Ok(Step::Within(State::Body {
-            left: length.saturating_add(2),
-        })),
-        (Counted::Array, Some(elements)) if !nil => Ok(Step::Opened(elements)),
-        (Counted::Map, Some(entries)) if !nil => Ok(Step::Opened(entries.saturating_mul(2))),
-        _ => Err(PollError::Protocol),
+    fn may_be_negative(self) -> bool {
+        let has_nil = matches!(self.kind, LengthKind::Bulk | LengthKind::Array);
+        has_nil && !self.is_negative && self.value.is_none()
+    }
+
+    /// What follows the line.
+    fn complete(self) -> Result<FrameStep, PollError> {
+        let length = match (self.value, self.is_negative) {
+            (Some(length), false) => length,
+            (Some(1), true) => return Ok(FrameStep::Complete),
+            _ => return Err(PollError::Protocol),
+        };
+        Ok(match self.kind {
+            LengthKind::Bulk => FrameStep::Continue(FrameState::Body {
+                left: length.saturating_add(2),
+            }),
+            LengthKind::Array | LengthKind::Push => FrameStep::Open(length),
+            LengthKind::Map => FrameStep::Open(length.saturating_mul(2)),
+        })
     }
 }
 
-/// The first byte of a TLS alert (RFC 8446, 5.1). A port that speaks TLS answers so to plain text.
-const TLS_ALERT: u8 = 21;
+fn after_line_byte(byte: u8, length: usize, after_cr: bool) -> Result<FrameStep, PollError> {
+    if after_cr && byte == b'\n' {
+        return Ok(FrameStep::Complete);
+    }
+    if length == MAX_LINE {
+        return Err(PollError::TooLarge);
+    }
+    Ok(FrameStep::Continue(FrameState::Line {
+        length: length + 1,
+        after_cr: byte == b'\r',
+    }))
+}
+
+fn after_body(left: usize) -> FrameStep {
+    if left == 0 {
+        FrameStep::Complete
+    } else {
+        FrameStep::Continue(FrameState::Body { left })
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -306,9 +332,41 @@ mod tests {
 
     const LIMIT: usize = 1024;
 
+    /// How many replies `framing` finds in `bytes`, cut into pieces of `size`.
+    fn count_in_pieces(framing: &mut Framing, bytes: &[u8], size: usize) -> Result<u32, PollError> {
+        let mut replies = 0;
+        for mut piece in bytes.chunks(size) {
+            while let Some(length) = framing.advance(piece)? {
+                replies += 1;
+                piece = &piece[length..];
+            }
+        }
+        Ok(replies)
+    }
+
+    fn count(shape: ReplyShape, bytes: &[u8]) -> Result<u32, PollError> {
+        count_in_pieces(&mut Framing::new(shape, LIMIT), bytes, bytes.len().max(1))
+    }
+
     fn check(bytes: &str, expected: Result<u32, PollError>) {
         assert_eq!(
-            ReplyFrames::new(LIMIT).follow(bytes.as_bytes()),
+            count(ReplyShape::Scalar, bytes.as_bytes()),
+            expected,
+            "{bytes:?}"
+        );
+    }
+
+    fn check_records(bytes: &str, expected: Result<u32, PollError>) {
+        assert_eq!(
+            count(ReplyShape::Records, bytes.as_bytes()),
+            expected,
+            "{bytes:?}"
+        );
+    }
+
+    fn check_message(bytes: &str, expected: Result<u32, PollError>) {
+        assert_eq!(
+            count(ReplyShape::Message, bytes.as_bytes()),
             expected,
             "{bytes:?}"
         );
@@ -332,10 +390,21 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_ends_where_the_next_begins() {
+        let mut framing = Framing::new(ReplyShape::Scalar, LIMIT);
+        assert_eq!(framing.advance(b"$1\r\nx\r\n+OK\r\n"), Ok(Some(7)));
+        assert!(framing.is_between_replies());
+        assert_eq!(framing.advance(b"+OK\r"), Ok(None));
+        assert!(!framing.is_between_replies());
+        assert_eq!(framing.advance(b"\n:1\r\n"), Ok(Some(1)));
+    }
+
+    #[test]
     fn what_no_request_asks_for_is_refused_at_its_first_byte() {
         for bytes in [
             "*1000000000\r\n",
             "%1\r\n",
+            ">1\r\n",
             "HTTP/1.1 200 OK\r\n",
             "\r\n",
             "$\r\n",
@@ -348,12 +417,9 @@ mod tests {
         }
     }
 
-    fn check_records(bytes: &str, expected: Result<u32, PollError>) {
-        assert_eq!(
-            ReplyFrames::of_records(LIMIT).follow(bytes.as_bytes()),
-            expected,
-            "{bytes:?}"
-        );
+    #[test]
+    fn a_tls_alert_is_recognized() {
+        check("\u{15}\u{3}\u{3}", Err(PollError::Tls));
     }
 
     #[test]
@@ -374,6 +440,7 @@ mod tests {
         check_records("%-1\r\n", Err(PollError::Protocol));
         check_records("*-2\r\n", Err(PollError::Protocol));
         check_records("~1\r\n", Err(PollError::Protocol));
+        check_records(">1\r\n", Err(PollError::Protocol));
         check_records(
             &format!("*{}\r\n", MAX_ELEMENTS + 1),
             Err(PollError::TooLarge),
@@ -387,11 +454,18 @@ mod tests {
             Err(PollError::TooLarge),
         );
         check_records(&format!("*{MAX_ELEMENTS}\r\n"), Ok(0));
-        let mut frames = ReplyFrames::of_records(LIMIT);
-        for _ in 0..3 {
-            frames.restart();
-            assert_eq!(frames.follow(b"*2\r\n+a\r\n+b\r\n"), Ok(1));
-        }
+    }
+
+    #[test]
+    fn a_message_is_one_array_or_push_of_three_scalars() {
+        check_message("*3\r\n$7\r\nmessage\r\n$2\r\nch\r\n$1\r\n1\r\n", Ok(1));
+        check_message(">3\r\n+message\r\n+ch\r\n:1\r\n", Ok(1));
+        check_message("-NOPERM no\r\n", Ok(1));
+        check_message("*1\r\n*1\r\n", Err(PollError::Protocol));
+        check_message(">-1\r\n", Err(PollError::Protocol));
+        check_message("%1\r\n", Err(PollError::Protocol));
+        check_message("*4\r\n", Err(PollError::TooLarge));
+        check_message("*3\r\n$1025\r\n", Err(PollError::TooLarge));
     }
 
     #[test]
@@ -400,78 +474,101 @@ mod tests {
         check("$99999999999999999999999", Err(PollError::TooLarge));
         check(&format!("+{}", "a".repeat(LIMIT)), Err(PollError::TooLarge));
         // Even where there is hardly a limit, no announced length overflows.
-        let announced = |digits: usize| {
-            ReplyFrames::new(usize::MAX).follow(format!("${}\r\n", "9".repeat(digits)).as_bytes())
-        };
-        assert_eq!((announced(19), announced(40)), (Ok(0), Ok(0)));
-        let endless = ReplyFrames::new(usize::MAX).follow("+".repeat(MAX_LINE + 2).as_bytes());
+        let unlimited = || Framing::new(ReplyShape::Scalar, usize::MAX);
+        for digits in [19, 40] {
+            let announced = format!("${}\r\n", "9".repeat(digits));
+            assert_eq!(unlimited().advance(announced.as_bytes()), Ok(None));
+        }
+        let endless = unlimited().advance("+".repeat(MAX_LINE + 2).as_bytes());
         assert_eq!(endless, Err(PollError::TooLarge));
     }
 
     #[test]
-    fn a_new_request_has_the_whole_limit_again() {
-        let mut frames = ReplyFrames::new(8);
-        assert_eq!(frames.follow(b"+OK\r\n"), Ok(1));
-        assert_eq!(frames.follow(b"+OK\r\n"), Err(PollError::TooLarge));
-        let mut frames = ReplyFrames::new(8);
-        assert_eq!(frames.follow(b"+OK\r\n"), Ok(1));
-        frames.restart();
-        assert_eq!(frames.follow(b"+OK\r\n"), Ok(1));
+    fn all_replies_to_one_request_share_its_limit() {
+        let mut framing = Framing::new(ReplyShape::Scalar, 8);
+        assert_eq!(framing.advance(b"+OK\r\n"), Ok(Some(5)));
+        assert_eq!(framing.advance(b"+OK\r\n"), Err(PollError::TooLarge));
+        let mut framing = Framing::new(ReplyShape::Scalar, 8);
+        assert_eq!(framing.advance(b"+OK\r\n"), Ok(Some(5)));
+        framing.restart();
+        assert_eq!(framing.advance(b"+OK\r\n"), Ok(Some(5)));
+        let mut framing = Framing::new(ReplyShape::Message, LIMIT);
+        for _ in 0..3 {
+            framing.restart();
+            assert_eq!(framing.advance(b"*3\r\n+a\r\n+b\r\n:1\r\n"), Ok(Some(16)));
+        }
     }
 
     #[test]
-    fn the_first_wrong_byte_tells_the_reason_however_the_stream_is_cut() {
-        let end = |stream: &[u8], cut: usize| {
-            let mut frames = ReplyFrames::new(8);
-            stream
-                .chunks(cut)
-                .try_for_each(|piece| frames.follow(piece).map(|_| ()))
+    fn the_first_wrong_byte_decides_however_the_stream_is_cut() {
+        let end = |stream: &[u8], size: usize| {
+            count_in_pieces(&mut Framing::new(ReplyShape::Scalar, 8), stream, size)
         };
-        for cut in 1..12 {
+        for size in 1..12 {
             assert_eq!(
-                end(b"+OK\r\n*12345", cut),
+                end(b"+OK\r\n*12345", size),
                 Err(PollError::Protocol),
-                "{cut}"
+                "{size}"
             );
-            assert_eq!(end(b"+OKOKOK*****", cut), Err(PollError::TooLarge), "{cut}");
-            assert_eq!(end(b"+OKOK\r\n:*", cut), Err(PollError::TooLarge), "{cut}");
+            assert_eq!(
+                end(b"+OKOKOK*****", size),
+                Err(PollError::TooLarge),
+                "{size}"
+            );
+            assert_eq!(
+                end(b"+OKOK\r\n:*", size),
+                Err(PollError::TooLarge),
+                "{size}"
+            );
         }
+    }
+
+    fn any_shape() -> impl Strategy<Value = ReplyShape> {
+        prop_oneof![
+            Just(ReplyShape::Scalar),
+            Just(ReplyShape::Records),
+            Just(ReplyShape::Message),
+        ]
     }
 
     proptest! {
         #[test]
         fn how_the_stream_is_cut_changes_nothing(
             replies in proptest::collection::vec("[a-z\r]{0,20}", 1..6),
-            cuts in proptest::collection::vec(1_usize..7, 1..40),
+            sizes in proptest::collection::vec(1_usize..7, 1..40),
         ) {
-            let stream = replies.iter().map(|body| crate::client::testing::bulk(body)).collect::<Vec<_>>().concat();
-            let mut frames = ReplyFrames::new(LIMIT);
+            let bulks = replies.iter().map(|body| crate::client::testing::bulk(body));
+            let stream = bulks.collect::<String>();
+            let mut framing = Framing::new(ReplyShape::Scalar, LIMIT);
             let mut rest = stream.as_bytes();
             let mut seen = 0;
-            for cut in cuts.iter().cycle() {
-                let (piece, tail) = rest.split_at((*cut).min(rest.len()));
-                seen += frames.follow(piece).unwrap();
+            for size in sizes.iter().cycle() {
+                let (piece, tail) = rest.split_at((*size).min(rest.len()));
+                seen += count_in_pieces(&mut framing, piece, piece.len()).unwrap();
                 rest = tail;
                 if rest.is_empty() { break; }
             }
             prop_assert_eq!(seen as usize, replies.len());
-            prop_assert!(frames.is_between_replies());
+            prop_assert!(framing.is_between_replies());
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = ReplyFrames::new(LIMIT).follow(&bytes);
-        }
-
-        #[test]
-        fn however_records_are_cut_the_same_is_said(
-            bytes in proptest::collection::vec(proptest::sample::select(b"*%$+:-0123\r\na".as_slice()), 0..60),
-            cut in 1_usize..9,
+        fn no_bytes_make_it_panic(
+            shape in any_shape(),
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
-            let whole = ReplyFrames::of_records(LIMIT).follow(&bytes);
-            let mut frames = ReplyFrames::of_records(LIMIT);
-            let pieces = bytes.chunks(cut).try_fold(0, |sum, piece| frames.follow(piece).map(|more| sum + more));
-            prop_assert_eq!(whole, pieces);
+            let _ = count(shape, &bytes);
+        }
+
+        #[test]
+        fn replies_of_every_shape_end_where_they_end_however_they_are_cut(
+            shape in any_shape(),
+            bytes in proptest::collection::vec(
+                proptest::sample::select(b"*%$>+:-0123\r\na".as_slice()), 0..60),
+            size in 1_usize..9,
+        ) {
+            let pieces = count_in_pieces(&mut Framing::new(shape, LIMIT), &bytes, size);
+            prop_assert_eq!(count(shape, &bytes), pieces);
         }
     }
 }

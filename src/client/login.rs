@@ -1,15 +1,15 @@
-//! The credentials of one login, read anew for each connection so that a rotated password needs no
+//! The credentials for AUTH, read again for each connection so that a rotated password needs no
 //! restart.
 
 use crate::config::{Credentials, SecretError};
 use crate::model::{PollError, PollFailure, Secret, ServerAddr};
 
-/// What AUTH is sent with.
+/// The arguments of AUTH.
 #[derive(Clone, Debug)]
 pub(super) struct Login {
     /// The ACL user; absent means the default user.
     pub(super) username: Option<String>,
-    /// The password.
+    /// The password, never shown.
     pub(super) password: Secret,
 }
 
@@ -17,8 +17,8 @@ impl Login {
     /// The login that `credentials` describe; `None` when they have no password.
     ///
     /// # Errors
-    /// A failure of this exporter's own that names the file, also in the log, when the password's
-    /// file cannot be read.
+    /// When the password's file cannot be read: a failure that blames this exporter and names the
+    /// file; it is also logged.
     pub(super) async fn read(
         server: &ServerAddr,
         credentials: &Credentials,
@@ -26,14 +26,13 @@ impl Login {
         let Some(source) = credentials.password.clone() else {
             return Ok(None);
         };
-        // A file may stand on a network disk: never wait for it on a thread that serves other
-        // servers.
+        // A file may be on a network file system: never block a thread that serves other servers.
         let read = tokio::task::spawn_blocking(move || source.read()).await;
         let password = match read {
             Ok(Ok(password)) => password,
             Ok(Err(error)) => {
                 tracing::error!(%server, %error, "cannot log in");
-                return Err(PollFailure::own(PollError::Auth, &detail_of(&error)));
+                return Err(PollFailure::own(PollError::Auth, &describe(&error)));
             }
             Err(_) => return Err(PollFailure::own(PollError::Auth, "the program is stopping")),
         };
@@ -44,16 +43,15 @@ impl Login {
     }
 }
 
-/// What is wrong with the password's file, in the words of the operating system but without its
-/// number.
-fn detail_of(error: &SecretError) -> String {
+/// What is wrong with the password's file: the operating system's message without the error number.
+fn describe(error: &SecretError) -> String {
     let SecretError::Unreadable { path, cause } = error else {
         return error.to_string();
     };
     let cause = cause.to_string();
-    let words = cause.split(" (os error").next().unwrap_or_default();
+    let message = cause.split(" (os error").next().unwrap_or_default();
     format!(
-        "the password file {} cannot be read: {words}",
+        "the password file {} cannot be read: {message}",
         path.display()
     )
 }

@@ -1,36 +1,43 @@
-//! Connections to Redis servers: the only room with the `redis` crate.
+//! Connections to Redis servers: the only room with the `redis` crate, which packs commands and
+//! parses whole replies.
 //!
-//! A [`Connection`] is one connection, over TCP (with or without TLS) or a Unix socket, that asks
-//! one thing, INFO, and hands the text back with the two instants that bound when it was true. It
-//! trusts nothing that comes: replies are bounded, framed strictly and only read while one is due.
-//! It has no response timeout: a late reply is evidence too, so how long to wait is the caller's
-//! decision.
+//! A [`Connection`] goes over TCP (with or without TLS) or a Unix socket. It trusts nothing that
+//! comes: only as many replies are read as are due, their shape and size are checked before they
+//! are parsed, and both ends of a request are stamped at the socket, so that INFO comes with the two
+//! instants between which it was true. Requests have no limit in time: a late reply is evidence
+//! too, so how long to wait is the caller's decision.
 //!
-//! Only heartbeats, which are off by default, ask for more: [`Connection::publish`] sends a message
-//! on a channel, and a [`Subscription`] hears what comes out of one. A [`SentinelConnection`] asks
-//! a Sentinel which masters and replicas there are.
+//! Polling sends INFO alone. Heartbeats, which are off by default, also use
+//! [`Connection::publish`] and a [`Subscription`]; a [`SentinelConnection`] queries the masters and
+//! replicas that a Sentinel knows. Other commands, several of them on one connection or one that
+//! starts a stream, go through [`Connection::request`], [`Connection::request_all`] and
+//! [`Connection::into_stream`].
 
 mod connection;
 mod error;
 mod framing;
-mod lent;
+mod info_form;
 mod login;
 mod plain_probe;
-mod push;
-#[cfg(test)]
-mod real_tests;
+mod raw_stream;
 mod sentinel;
 mod subscription;
 mod tcp;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod transport;
 mod unix;
 mod wire;
 
-pub use connection::{Connection, InfoReply, MAX_INFO_REPLY, RequestWatch};
+pub use connection::{Connection, InfoReply, MAX_REPLY};
+pub use raw_stream::RawStream;
 pub use sentinel::SentinelConnection;
 pub use subscription::{ChannelMessage, Subscription};
-// So that the guard can be fuzzed without a socket.
-pub use framing::ReplyFrames;
+pub use wire::RequestWatch;
+// Public so that it can be fuzzed without a socket.
+pub use framing::{Framing, ReplyShape};
+// The words of a request and its reply: other rooms do not name the crate.
+pub use redis::{Cmd as Command, Value};

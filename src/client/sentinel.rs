@@ -1,53 +1,46 @@
 //! A connection to a Sentinel: which masters, replicas and Sentinels it knows.
 //!
 //! Protocol:
-//! <https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#sentinel-api>. Two
-//! round trips a look: the masters, then all that belongs to them, back to back.
+//! <https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#sentinel-api>. A query
+//! takes two round trips: the masters, then everything that belongs to them, back to back.
 
-use redis::{Pipeline, Value};
-use tokio::time::{Instant, timeout_at};
+use redis::{Cmd, Value};
 
 use super::connection::Connection;
 use super::error;
-use super::login::Login;
-use super::transport;
+use super::framing::ReplyShape;
 use crate::config::MasterSelector;
-use crate::info::{QuorumCheck, SentinelRecord, WatchedMaster, is_tilted, quorum_check};
-use crate::model::{Bytes, PollError, PollFailure, Span};
+use crate::info::{KnownSentinel, QuorumCheck, SentinelRecord, WatchedMaster, is_tilted};
+use crate::model::{Bytes, PollError, PollFailure, ServerAddr, Span};
 use crate::topology::{MasterView, SentinelView, Server};
 
-/// What is asked of each master: where it is for clients, its replicas, the other Sentinels, the
-/// quorum.
-const QUESTIONS: usize = 4;
+/// The commands that are sent for each master: where it is for clients, its replicas, the other
+/// Sentinels, the quorum.
+const MASTER_COMMANDS: [&str; 4] = [
+    "GET-MASTER-ADDR-BY-NAME",
+    "REPLICAS",
+    "SENTINELS",
+    "CKQUORUM",
+];
 
-/// Masters that are asked about in one go. The replies to one go have the limit of one reply: at 1
-/// KB for each of their replicas and Sentinels, 30 such entries a master are within it.
+/// Masters in one request. Their replies share the limit of one reply: at 1 KB for each of their
+/// replicas and Sentinels, 30 such entries a master are within it.
 const MASTERS_AT_ONCE: usize = 200;
 
 /// The longest answer to one request: the masters of the largest Sentinels, at 1 KB each, or what
 /// belongs to 200 of them.
 const REPLY: Bytes = Bytes::new(8 * 1024 * 1024);
 
-/// A connection to a Sentinel that is ready for questions. Dropping it closes it.
+/// A connection to a Sentinel that is ready for queries. Dropping it closes it.
 pub struct SentinelConnection(Connection);
 
 impl SentinelConnection {
     /// Connects to the Sentinel `server` and logs in.
     ///
     /// # Errors
-    /// As [`Connection::connect`]; [`PollError::Timeout`] when it is not ready `within` this time.
+    /// As [`Connection::connect`].
     pub async fn connect(server: &Server, within: Span) -> Result<Self, PollFailure> {
-        let deadline = Instant::now() + within.to_duration();
-        let ready = async {
-            let login = Login::read(&server.addr, &server.credentials).await?;
-            let stream = transport::open(server, deadline).await?;
-            Connection::for_records(stream, login, REPLY)
-                .await
-                .map(Self)
-        };
-        timeout_at(deadline, ready)
-            .await
-            .unwrap_or_else(|_| Err(PollError::Timeout.into()))
+        Connection::connect(server, within).await.map(Self)
     }
 
     /// The failure behind `reason`, with what this connection knows of it.
@@ -55,35 +48,30 @@ impl SentinelConnection {
         self.0.explain(reason)
     }
 
-    /// Asks for all that it knows of the masters that `wanted` fits, without a limit in time.
+    /// Queries everything that the Sentinel knows of the masters that `wanted` fits, without a
+    /// limit in time.
     ///
     /// # Errors
     /// Why there is no answer; [`PollError::Protocol`] for a server that is no Sentinel.
     pub async fn query(&mut self, wanted: &MasterSelector) -> Result<SentinelView, PollError> {
-        let mut calls = Pipeline::new();
-        calls.cmd("SENTINEL").arg("MASTERS");
-        calls.cmd("INFO").arg("sentinel");
-        let [masters, info] = self
-            .0
-            .ask_all(&calls)
-            .await?
-            .try_into()
-            .map_err(|_| PollError::Protocol)?;
-        let found = records(masters)?
+        let commands = [
+            command(&["SENTINEL", "MASTERS"]),
+            command(&["INFO", "sentinel"]),
+        ];
+        let replies = self.request_all(&commands).await?;
+        let [masters, info] = replies.try_into().map_err(|_| PollError::Protocol)?;
+        let mut masters: Vec<WatchedMaster> = records(masters)?
             .iter()
             .filter_map(SentinelRecord::master)
-            .collect::<Vec<_>>();
-        let mut found: Vec<WatchedMaster> = found
-            .into_iter()
             .filter(|master| wanted.matches(&master.name))
             .collect();
-        found.sort_by(|a, b| a.name.cmp(&b.name));
-        // A user who may not ask for INFO still discovers.
+        masters.sort_by(|a, b| a.name.cmp(&b.name));
         let mut view = SentinelView {
+            // Unknown where the user may not call INFO; that does not prevent discovery.
             tilted: text(info).as_deref().and_then(is_tilted),
             ..SentinelView::default()
         };
-        for masters in found.chunks(MASTERS_AT_ONCE) {
+        for masters in masters.chunks(MASTERS_AT_ONCE) {
             view.masters.extend(self.query_masters(masters).await?);
         }
         Ok(view)
@@ -93,122 +81,138 @@ impl SentinelConnection {
         &mut self,
         masters: &[WatchedMaster],
     ) -> Result<Vec<(String, MasterView)>, PollError> {
-        let mut calls = Pipeline::with_capacity(QUESTIONS * masters.len());
+        let mut commands = Vec::with_capacity(MASTER_COMMANDS.len() * masters.len());
         for master in masters {
-            for question in [
-                "GET-MASTER-ADDR-BY-NAME",
-                "REPLICAS",
-                "SENTINELS",
-                "CKQUORUM",
-            ] {
-                calls.cmd("SENTINEL").arg(question).arg(&master.name);
+            for name in MASTER_COMMANDS {
+                commands.push(command(&["SENTINEL", name, &master.name]));
             }
         }
-        let mut replies = self.0.ask_all(&calls).await?.into_iter();
+        let mut replies = self.request_all(&commands).await?.into_iter();
+        let mut next = || replies.next().ok_or(PollError::Protocol);
         let mut views = Vec::with_capacity(masters.len());
         for master in masters {
-            let replies = [
-                replies.next(),
-                replies.next(),
-                replies.next(),
-                replies.next(),
-            ];
-            let [Some(addr), Some(replicas), Some(sentinels), Some(quorum)] = replies else {
-                return Err(PollError::Protocol);
+            let replies = MasterReplies {
+                addr: next()?,
+                replicas: next()?,
+                sentinels: next()?,
+                quorum: next()?,
             };
-            if let Some(view) = view(master, addr, replicas, sentinels, quorum)? {
+            if let Some(view) = replies.into_view(master)? {
                 views.push((master.name.clone(), view));
             }
         }
         Ok(views)
     }
 
-    /// Whether the connection can take another question.
+    async fn request_all(&mut self, commands: &[Cmd]) -> Result<Vec<Value>, PollError> {
+        self.0
+            .request_all(commands, ReplyShape::Records, REPLY)
+            .await
+    }
+
+    /// Whether the connection can take another query.
     pub fn is_open(&self) -> bool {
         self.0.is_open()
     }
 }
 
-/// One master's view; `None` when the Sentinel has forgotten it between the two questions.
-fn view(
-    master: &WatchedMaster,
+/// The replies to [`MASTER_COMMANDS`] about one master.
+struct MasterReplies {
     addr: Value,
     replicas: Value,
     sentinels: Value,
     quorum: Value,
-) -> Result<Option<MasterView>, PollError> {
-    let is_error = matches!(replicas, Value::ServerError(_));
-    let replicas = match records(replicas) {
-        Ok(records) => records.iter().filter_map(SentinelRecord::replica).collect(),
-        // A plain error is about the name, which was right a moment ago.
-        Err(PollError::Protocol) if is_error => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut master = master.clone();
-    // While a failover makes the other replicas follow, MASTERS still tells of the old master, and
-    // clients are sent to the new one already.
-    if let Some(addr) = current_addr(addr) {
-        master.addr = addr;
+}
+
+impl MasterReplies {
+    /// One master's view; `None` when the Sentinel has forgotten it since it listed it.
+    fn into_view(self, master: &WatchedMaster) -> Result<Option<MasterView>, PollError> {
+        let is_error = matches!(self.replicas, Value::ServerError(_));
+        let replicas = match records(self.replicas) {
+            Ok(records) => records.iter().filter_map(SentinelRecord::replica).collect(),
+            // A plain error is about the name, which existed a moment ago.
+            Err(PollError::Protocol) if is_error => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut master = master.clone();
+        // While a failover reconfigures the other replicas, MASTERS still names the old master, and
+        // clients are already sent to the new one.
+        if let Some(addr) = current_addr(self.addr) {
+            master.addr = addr;
+        }
+        Ok(Some(MasterView {
+            master,
+            replicas,
+            // These two are unknown where the user may not query them; that does not prevent
+            // discovery.
+            sentinels: other_sentinels(self.sentinels),
+            quorum: quorum_of(self.quorum),
+        }))
     }
-    // A user who may not ask for these two still discovers. One record that cannot be read makes
-    // the list unknown: a list that lacks somebody would tell of another placement.
-    let sentinels = records(sentinels).ok();
-    let sentinels =
-        sentinels.and_then(|records| records.iter().map(SentinelRecord::sentinel).collect());
-    Ok(Some(MasterView {
-        master,
-        replicas,
-        sentinels,
-        quorum: quorum_of(quorum),
-    }))
 }
 
 /// The answer of GET-MASTER-ADDR-BY-NAME: host and port.
-fn current_addr(answer: Value) -> Option<crate::model::ServerAddr> {
-    let Value::Array(words) = answer else {
+fn current_addr(reply: Value) -> Option<ServerAddr> {
+    let Value::Array(words) = reply else {
         return None;
     };
     let [host, port] = <[Value; 2]>::try_from(words).ok()?;
-    let fields = [
-        ("name", String::new()),
-        ("ip", text(host)?),
-        ("port", text(port)?),
-    ];
+    let fields = [("ip", text(host)?), ("port", text(port)?)];
     SentinelRecord::new(fields.map(|(name, value)| (name.to_owned(), value))).addr()
 }
 
-fn quorum_of(answer: Value) -> Option<QuorumCheck> {
-    match answer {
+/// The answer of SENTINEL SENTINELS. One record that cannot be read makes the list unknown: without
+/// that Sentinel the list would show another placement.
+fn other_sentinels(reply: Value) -> Option<Vec<KnownSentinel>> {
+    let records = records(reply).ok()?;
+    records.iter().map(SentinelRecord::sentinel).collect()
+}
+
+fn quorum_of(reply: Value) -> Option<QuorumCheck> {
+    match reply {
         // Only the code: what follows is a sentence.
-        Value::ServerError(error) => quorum_check(error.code()),
-        other => quorum_check(&text(other)?),
+        Value::ServerError(error) => QuorumCheck::parse(error.code()),
+        other => QuorumCheck::parse(&text(other)?),
     }
 }
 
 /// The records of a list: flat arrays of names and values (RESP2), or maps (RESP3).
-fn records(answer: Value) -> Result<Vec<SentinelRecord>, PollError> {
-    match answer
+fn records(reply: Value) -> Result<Vec<SentinelRecord>, PollError> {
+    let reply = reply
         .extract_error()
-        .map_err(|error| error::reason_of(&error))?
-    {
+        .map_err(|error| error::reason_of(&error))?;
+    match reply {
         Value::Array(items) => items.into_iter().map(record).collect(),
         _ => Err(PollError::Protocol),
     }
 }
 
 fn record(item: Value) -> Result<SentinelRecord, PollError> {
-    let fields: Vec<(Value, Value)> = match item {
+    let fields = match item {
         Value::Map(fields) => fields,
-        Value::Array(words) if words.len() % 2 == 0 => {
-            let mut words = words.into_iter();
-            std::iter::from_fn(|| Some((words.next()?, words.next()?))).collect()
-        }
+        Value::Array(words) => pairs(words).ok_or(PollError::Protocol)?,
         _ => return Err(PollError::Protocol),
     };
     let fields = fields
         .into_iter()
         .filter_map(|(name, value)| Some((text(name)?, text(value)?)));
     Ok(SentinelRecord::new(fields))
+}
+
+/// `words` two by two; `None` when their number is odd.
+fn pairs(words: Vec<Value>) -> Option<Vec<(Value, Value)>> {
+    let mut pairs = Vec::with_capacity(words.len() / 2);
+    let mut words = words.into_iter();
+    while let Some(name) = words.next() {
+        pairs.push((name, words.next()?));
+    }
+    Some(pairs)
+}
+
+fn command(words: &[&str]) -> Cmd {
+    let mut command = Cmd::new();
+    command.arg(words);
+    command
 }
 
 fn text(value: Value) -> Option<String> {
@@ -306,7 +310,7 @@ mod tests {
         let (near, far) = duplex(64 * 1024);
         let server = FakeServer::over(far, script);
         let mut connection =
-            SentinelConnection(Connection::for_records(near, None, REPLY).await.unwrap());
+            SentinelConnection(Connection::over(Box::new(near), None).await.unwrap());
         let view = connection.query(wanted).await;
         (view, connection.is_open(), server.requests())
     }
@@ -319,7 +323,7 @@ mod tests {
             let view = view.unwrap();
             assert_eq!(
                 (view.tilted, open, requests.len()),
-                (Some(false), true, 1 + 2 + QUESTIONS)
+                (Some(false), true, 1 + 2 + MASTER_COMMANDS.len())
             );
             let seen = &view.masters["m"];
             assert_eq!(
@@ -497,7 +501,7 @@ mod tests {
             query(sentinel(NAMES, flat, |_| None), &MasterSelector::All).await;
         assert_eq!(
             (view.unwrap().masters.len(), requests.len()),
-            (1, 1 + 2 + NAMES.len() * QUESTIONS)
+            (1, 1 + 2 + NAMES.len() * MASTER_COMMANDS.len())
         );
     }
 }

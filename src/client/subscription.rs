@@ -1,42 +1,56 @@
-//! A connection that hears the messages of some channels.
+//! A connection on which the messages of some channels are received:
+//! <https://redis.io/docs/latest/develop/pubsub/>.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use redis::{PushKind, Value};
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Connection, InfoReply, MAX_INFO_REPLY};
+use super::connection::{Connection, InfoReply};
 use super::error;
-use super::lent::Lent;
-use super::login::Login;
-use super::push::{MAX_PUSH, Push, parse};
-use super::transport::{self, Transport};
-use crate::clock;
-use crate::model::{Bytes, PollError, PollFailure, Span, Timestamp};
+use super::framing::{Framing, ReplyShape};
+use super::wire::Wire;
+use crate::model::{PollError, PollFailure, Span, Timestamp};
 use crate::topology::Server;
 
-/// A message that came out of a channel.
+/// The longest message: a channel's name and a number, and Redis's own errors, take a fraction of
+/// it.
+const MAX_MESSAGE: usize = 1024;
+
+/// A message that was published on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelMessage {
     /// The channel.
     pub channel: String,
-    /// What it says; bytes that are not UTF-8 are replaced.
+    /// The message itself; bytes that are not UTF-8 are replaced.
     pub payload: String,
     /// Just after its last byte was read.
     pub received: Timestamp,
 }
 
-/// A connection that hears its channels once it is subscribed. Dropping it closes it.
+/// A connection that receives messages once it is subscribed. Dropping it closes it.
 pub struct Subscription {
-    stream: Box<dyn Transport>,
+    wire: Wire,
     channels: Vec<String>,
-    /// What was read and is no whole push yet.
-    heard: Vec<u8>,
-    /// When the last of it was read.
-    heard_at: Timestamp,
+}
+
+/// What the server sends to a subscribed connection.
+enum Push {
+    /// From now on the messages of this channel come.
+    Subscribed { channel: String },
+    /// A message was published.
+    Message { channel: String, payload: String },
+}
+
+impl Push {
+    fn channel(&self) -> &str {
+        match self {
+            Self::Subscribed { channel } | Self::Message { channel, .. } => channel,
+        }
+    }
 }
 
 impl Subscription {
-    /// Connects to `server` for the messages of `channels`, logs in and asks for INFO. That says
-    /// which process it is that will be heard: it comes over the same connection.
+    /// Connects to `server` for the messages of `channels`, logs in and queries INFO. Since that
+    /// comes over the same connection, it tells which process the messages are from.
     ///
     /// # Errors
     /// As [`Connection::connect`] and [`Connection::fetch_info`]; [`PollError::Timeout`] when all
@@ -47,66 +61,47 @@ impl Subscription {
         within: Span,
     ) -> Result<(Self, InfoReply), PollFailure> {
         let deadline = Instant::now() + within.to_duration();
-        let ready = async {
-            let login = Login::read(&server.addr, &server.credentials).await?;
-            let stream = transport::open(server, deadline).await?;
-            Self::over(stream, login, channels, MAX_INFO_REPLY).await
+        let open = async {
+            let connection = Connection::connect_before(server, deadline).await?;
+            Self::over(connection, channels).await
         };
-        timeout_at(deadline, ready)
-            .await
-            .unwrap_or_else(|_| Err(PollError::Timeout.into()))
+        match timeout_at(deadline, open).await {
+            Ok(opened) => opened,
+            Err(_) => Err(PollError::Timeout.into()),
+        }
     }
 
     async fn over(
-        stream: Box<dyn Transport>,
-        login: Option<Login>,
+        mut connection: Connection,
         channels: &[&str],
-        reply: Bytes,
     ) -> Result<(Self, InfoReply), PollFailure> {
-        let (lent, kept) = Lent::new(stream);
-        let mut connection = Connection::over(lent, login, reply).await?;
         let info = connection.fetch_info().await?;
-        // It has read every reply to its end and not one byte beyond, so the stream can go on in
-        // another mode.
-        connection.release().await;
-        let stream = kept.take_back().ok_or(PollError::Reset)?;
-        let channels = channels
-            .iter()
-            .map(|channel| (*channel).to_owned())
-            .collect();
-        Ok((
-            Self {
-                stream,
-                channels,
-                heard: Vec::with_capacity(MAX_PUSH),
-                heard_at: info.received,
-            },
-            info,
-        ))
+        let subscription = Self {
+            wire: connection.into_wire(),
+            channels: channels.iter().map(ToString::to_string).collect(),
+        };
+        Ok((subscription, info))
     }
 
-    /// Subscribes, without a limit in time. To be called once. What one channel says before the
-    /// last one is subscribed is not told.
+    /// Subscribes, without a limit in time. To be called once. Messages that come on one channel
+    /// before the last one is subscribed are dropped.
     ///
     /// # Errors
     /// [`PollError::Denied`] when the user may not subscribe, or not to one of these channels; or
     /// why the connection ended.
     pub async fn subscribe(&mut self) -> Result<(), PollError> {
-        let request = redis::cmd("SUBSCRIBE")
-            .arg(&self.channels)
-            .get_packed_command();
-        self.stream
-            .write_all(&request)
-            .await
-            .map_err(|_| PollError::Reset)?;
-        self.stream.flush().await.map_err(|_| PollError::Reset)?;
+        let mut subscribe = redis::cmd("SUBSCRIBE");
+        subscribe.arg(&self.channels);
+        let framing = Framing::new(ReplyShape::Message, MAX_MESSAGE);
+        self.wire
+            .send(&subscribe.get_packed_command(), framing)
+            .await?;
         let mut confirmed = 0;
         while confirmed < self.channels.len() {
-            match self.take_push()? {
-                Some(Heard::Subscribed) => confirmed += 1,
-                Some(Heard::Message { .. }) if confirmed == 0 => return Err(PollError::Protocol),
-                Some(Heard::Message { .. }) => {}
-                None => self.read().await?,
+            match self.next_push().await? {
+                Push::Subscribed { .. } => confirmed += 1,
+                Push::Message { .. } if confirmed == 0 => return Err(PollError::Protocol),
+                Push::Message { .. } => {}
             }
         }
         Ok(())
@@ -118,77 +113,75 @@ impl Subscription {
     /// # Errors
     /// Why there will be no more.
     pub async fn next(&mut self) -> Result<ChannelMessage, PollError> {
-        loop {
-            match self.take_push()? {
-                Some(Heard::Message { channel, payload }) => {
-                    return Ok(ChannelMessage {
-                        channel,
-                        payload,
-                        received: self.heard_at,
-                    });
-                }
-                Some(Heard::Subscribed) => return Err(PollError::Protocol),
-                None => self.read().await?,
-            }
-        }
+        let Push::Message { channel, payload } = self.next_push().await? else {
+            return Err(PollError::Protocol);
+        };
+        Ok(ChannelMessage {
+            channel,
+            payload,
+            received: self.wire.last_byte().ok_or(PollError::Protocol)?,
+        })
     }
 
-    /// The next push that was read to its end.
-    fn take_push(&mut self) -> Result<Option<Heard>, PollError> {
-        let Some((push, length)) = parse(&self.heard)? else {
-            return Ok(None);
-        };
-        let name = |channel: &[u8]| {
-            self.channels
-                .iter()
-                .find(|own| own.as_bytes() == channel)
-                .ok_or(PollError::Protocol)
-        };
-        let heard = match push {
-            Push::Subscribed { channel } => name(channel).map(|_| Heard::Subscribed)?,
-            Push::Message { channel, payload } => {
-                let (channel, payload) = (
-                    name(channel)?.clone(),
-                    String::from_utf8_lossy(payload).into_owned(),
-                );
-                Heard::Message { channel, payload }
-            }
-            Push::Error(line) => return Err(error::reason_of_line(line)),
-        };
-        self.heard.drain(..length);
-        Ok(Some(heard))
-    }
-
-    async fn read(&mut self) -> Result<(), PollError> {
-        let mut piece = [0; MAX_PUSH];
-        let count = self
-            .stream
-            .read(&mut piece)
-            .await
-            .map_err(|_| PollError::Reset)?;
-        if count == 0 {
-            return Err(PollError::Reset);
+    async fn next_push(&mut self) -> Result<Push, PollError> {
+        let reply = self.wire.next_reply().await?;
+        let reply = reply
+            .extract_error()
+            .map_err(|error| error::reason_of(&error))?;
+        let push = parse_push(&reply).ok_or(PollError::Protocol)?;
+        if self.channels.iter().any(|own| own == push.channel()) {
+            Ok(push)
+        } else {
+            Err(PollError::Protocol)
         }
-        self.heard_at = clock::now();
-        self.heard.extend_from_slice(&piece[..count]);
-        Ok(())
     }
 }
 
-/// What a push says to this subscription.
-enum Heard {
-    Subscribed,
-    Message { channel: String, payload: String },
+fn parse_push(reply: &Value) -> Option<Push> {
+    let (kind, rest) = match reply {
+        Value::Array(words) => split_kind(words)?,
+        Value::Push { kind, data } => (kind.clone(), data.as_slice()),
+        _ => return None,
+    };
+    match (kind, rest) {
+        (PushKind::Subscribe, [Value::BulkString(channel), Value::Int(_)]) => {
+            Some(Push::Subscribed {
+                channel: text(channel),
+            })
+        }
+        (PushKind::Message, [Value::BulkString(channel), Value::BulkString(payload)]) => {
+            Some(Push::Message {
+                channel: text(channel),
+                payload: text(payload),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The kind of a push in RESP2, where it is an array whose first element says which.
+fn split_kind(words: &[Value]) -> Option<(PushKind, &[Value])> {
+    let (Value::BulkString(kind), rest) = words.split_first()? else {
+        return None;
+    };
+    match kind.as_slice() {
+        b"subscribe" => Some((PushKind::Subscribe, rest)),
+        b"message" => Some((PushKind::Message, rest)),
+        _ => None,
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
     use crate::client::testing::{FakeServer, Script, bulk};
-
-    const REPLY: Bytes = Bytes::new(64 * 1024);
+    use crate::clock;
 
     fn subscribed(channel: &str) -> String {
         format!("*3\r\n{}{}:1\r\n", bulk("subscribe"), bulk(channel))
@@ -212,9 +205,8 @@ mod tests {
             _ => plain.ask(request),
         });
         let server = FakeServer::over(far, script);
-        let (mut subscription, info) = Subscription::over(Box::new(near), None, &["ch"], REPLY)
-            .await
-            .unwrap();
+        let connection = Connection::over(Box::new(near), None).await.unwrap();
+        let (mut subscription, info) = Subscription::over(connection, &["ch"]).await.unwrap();
         assert!(info.text.contains("run_id:"));
         let subscribed = subscription.subscribe().await;
         (subscribed.map(|()| subscription), server)
@@ -257,9 +249,8 @@ mod tests {
                 }
             }),
         );
-        let (mut subscription, _) = Subscription::over(Box::new(near), None, &["+a", "-b"], REPLY)
-            .await
-            .unwrap();
+        let connection = Connection::over(Box::new(near), None).await.unwrap();
+        let (mut subscription, _) = Subscription::over(connection, &["+a", "-b"]).await.unwrap();
         subscription.subscribe().await.unwrap();
         let message = subscription.next().await.unwrap();
         assert_eq!(
@@ -280,7 +271,9 @@ mod tests {
             (subscribed("other"), PollError::Protocol),
             (message("ch", "1"), PollError::Protocol),
             ("+OK\r\n".to_owned(), PollError::Protocol),
-            ("*3\r\n".to_owned() + &"$".repeat(2000), PollError::TooLarge),
+            ("*3\r\n".to_owned() + &"$".repeat(2000), PollError::Protocol),
+            ("*2\r\n+message\r\n+ch\r\n".to_owned(), PollError::Protocol),
+            ("*9\r\n".to_owned(), PollError::TooLarge),
             (String::new(), PollError::Reset),
         ];
         for (answer, expected) in cases {
@@ -310,16 +303,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn messages_come_as_pushes_of_resp3_too() {
+        let push = |text: String| text.replacen('*', ">", 1);
+        let answer = push(subscribed("ch")) + &push(message("ch", "1"));
+        let (subscription, _server) = open(answer).await;
+        let message = subscription.unwrap().next().await.unwrap();
+        assert_eq!(message.payload, "1");
+    }
+
+    #[tokio::test]
+    async fn a_message_is_bounded_and_the_bound_is_each_ones_own() {
+        let long = "x".repeat(MAX_MESSAGE - 100);
+        let answer = subscribed("ch") + &message("ch", &long) + &message("ch", &long);
+        let too_long = message("ch", &"x".repeat(MAX_MESSAGE));
+        let (subscription, _server) = open(answer + &too_long).await;
+        let mut subscription = subscription.unwrap();
+        for _ in 0..2 {
+            assert_eq!(subscription.next().await.unwrap().payload, long);
+        }
+        assert_eq!(subscription.next().await, Err(PollError::TooLarge));
+        assert_eq!(subscription.next().await, Err(PollError::TooLarge));
+    }
+
+    #[tokio::test]
     async fn a_message_that_comes_in_pieces_survives_a_cancelled_wait() {
-        let (near, far): (DuplexStream, DuplexStream) = duplex(4096);
-        let (channels, heard) = (vec!["ch".to_owned()], Vec::new());
+        let (near, mut far) = duplex(4096);
         let mut subscription = Subscription {
-            stream: Box::new(near),
-            channels,
-            heard,
-            heard_at: Timestamp::default(),
+            wire: Wire::new(Box::new(near)),
+            channels: vec!["ch".to_owned()],
         };
-        let mut far = BufReader::new(far);
+        far.write_all(subscribed("ch").as_bytes()).await.unwrap();
+        subscription.subscribe().await.unwrap();
+        far.read_exact(&mut [0; 29]).await.unwrap();
         let text = message("ch", "42");
         let began = clock::now();
         for byte in text.as_bytes() {
@@ -337,10 +352,7 @@ mod tests {
         assert_eq!(message.payload, "42");
         assert!(message.received >= began);
         drop(subscription);
-        assert_eq!(
-            far.fill_buf().await.unwrap(),
-            b"",
-            "dropping it closes the stream"
-        );
+        let end = far.read(&mut [0]).await.unwrap();
+        assert_eq!(end, 0, "dropping it closes the stream");
     }
 }

@@ -1,4 +1,4 @@
-//! TCP connections: names resolved, every address tried, each failure with its reason.
+//! TCP connections: resolves names, tries every address, and gives each failure its reason.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,9 +10,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::model::{PollError, PollFailure};
 
-/// How long a connection is silent before the kernel probes it. Below the idle timeout of every
-/// common NAT and load balancer (350 s at the shortest), for exporters that poll more rarely than
-/// that.
+/// How long a connection is idle before the kernel probes it. Below the idle timeout of all common
+/// NATs and load balancers (350 s is the shortest), for exporters that poll less often than that.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// Connects to `port` of `host` before `deadline`.
@@ -27,13 +26,13 @@ pub(super) async fn connect(
 ) -> Result<TcpStream, PollFailure> {
     let addresses = match timeout_at(deadline, lookup_host((host, port))).await {
         Ok(Ok(found)) => found.collect::<Vec<_>>(),
-        Ok(Err(error)) => return Err(unresolved(host, &words_of(&error))),
+        Ok(Err(error)) => return Err(unresolved(host, &resolver_message(&error))),
         Err(_) => return Err(unresolved(host, "the resolver gave no answer in time")),
     };
     Ok(connect_to_any(&addresses, deadline).await?)
 }
 
-/// The failure of this machine's resolver to find `host`.
+/// This machine's resolver did not find `host`.
 fn unresolved(host: &str, why: &str) -> PollFailure {
     PollFailure::own(
         PollError::Dns,
@@ -41,22 +40,21 @@ fn unresolved(host: &str, why: &str) -> PollFailure {
     )
 }
 
-/// What the resolver says, without the words that the caller says already.
-fn words_of(error: &io::Error) -> String {
+/// The resolver's message, without the prefix that repeats what the caller writes.
+fn resolver_message(error: &io::Error) -> String {
     let text = error.to_string();
-    let words = text.strip_prefix("failed to lookup address information: ");
-    words.unwrap_or(&text).to_owned()
+    let message = text.strip_prefix("failed to lookup address information: ");
+    message.unwrap_or(&text).to_owned()
 }
 
-/// Connects to the first of `addresses` that takes the connection, in the resolver's order (RFC
-/// 6724).
+/// Connects to the first of `addresses` that accepts, in the resolver's order (RFC 6724).
 async fn connect_to_any(
     addresses: &[SocketAddr],
     deadline: Instant,
 ) -> Result<TcpStream, PollError> {
     let mut last = PollError::Dns;
     for (index, address) in addresses.iter().enumerate() {
-        // A dead address must leave time for the living one behind it.
+        // An address that does not answer must leave time for those after it.
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         match connect_one(*address, share).await {
@@ -72,18 +70,19 @@ async fn connect_one(address: SocketAddr, within: Duration) -> Result<TcpStream,
         .await
         .map_err(|_| PollError::Timeout)?
         .map_err(|error| reason_of(&error))?;
-    // Requests are one small packet each: waiting to fill it (Nagle) would only add to the round
-    // trip.
-    stream
-        .set_nodelay(true)
-        .map_err(|error| reason_of(&error))?;
-    sockopt::set_socket_keepalive(&stream, true)
-        .and_then(|()| sockopt::set_tcp_keepidle(&stream, KEEPALIVE))
-        .map_err(|error| reason_of(&error.into()))?;
+    configure(&stream).map_err(|error| reason_of(&error))?;
     Ok(stream)
 }
 
-/// Why no connection came about.
+fn configure(stream: &TcpStream) -> io::Result<()> {
+    // A request is one small packet: delaying it (Nagle) would only add to the round trip.
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE)?;
+    Ok(())
+}
+
+/// Why no connection was established.
 fn reason_of(error: &io::Error) -> PollError {
     match error.kind() {
         // An ICMP "unreachable" is a router or a firewall that rejects.

@@ -1,5 +1,5 @@
-//! A scripted server for the tests of this room and of `poll`: it reads real requests and answers
-//! what it is told.
+//! A scripted Redis server for the tests of this room, of `poll` and of `discovery`: it parses real
+//! requests and answers by a script.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use crate::model::ServerAddr;
 
 type Answer = dyn Fn(&str) -> String + Send + Sync;
 
-/// What a server answers: a function of the request, words joined by a space. An empty answer
+/// What a server answers: a function of the request, its words joined by a space. An empty answer
 /// closes the connection.
 #[derive(Clone)]
 pub(crate) struct Script(Arc<Answer>);
@@ -28,12 +28,12 @@ impl Script {
         Self(Arc::new(answer))
     }
 
-    /// What it answers to `request`.
+    /// The answer to `request`.
     pub(crate) fn ask(&self, request: &str) -> String {
         (self.0)(request)
     }
 
-    /// A small master of this version, that takes several sections in one INFO from 7 on.
+    /// A small master of this version, which accepts several sections in one INFO from 7 on.
     pub(crate) fn version(version: &'static str) -> Self {
         Self::new(move |request| {
             let sections: Vec<_> = request.split(' ').skip(1).collect();
@@ -52,7 +52,7 @@ impl Script {
         })
     }
 
-    /// The same, but requests that begin with `command` are answered with `answer`.
+    /// Answers requests that begin with `command` with `answer`, and the others as before.
     pub(crate) fn answer(self, command: &'static str, answer: &'static str) -> Self {
         Self::new(move |request| {
             if request.starts_with(command) {
@@ -79,7 +79,7 @@ fn section_text(section: &str, version: &str) -> String {
     format!("# {section}\r\n{fields}\r\n")
 }
 
-/// A running fake. Dropping it closes everything that it holds.
+/// A running fake. Dropping it closes its connections.
 pub(crate) struct FakeServer {
     requests: Arc<Mutex<Vec<String>>>,
     addr: Option<ServerAddr>,
@@ -87,12 +87,12 @@ pub(crate) struct FakeServer {
     task: JoinHandle<()>,
 }
 
-/// What a fake does with the connections that it has.
+/// What a fake does with its connections at present.
 #[derive(Clone, Copy, Default)]
 struct Mood {
     /// It reads but does not answer.
     frozen: bool,
-    /// Changes when it is to close them all.
+    /// Incremented to close all of them.
     kicks: u32,
 }
 
@@ -152,7 +152,7 @@ impl FakeServer {
         self.requests.lock().unwrap().clone()
     }
 
-    /// How often a client introduced itself.
+    /// How many connections were introduced by CLIENT SETNAME.
     pub(crate) fn connections(&self) -> usize {
         self.requests()
             .iter()
@@ -165,17 +165,17 @@ impl FakeServer {
         self.addr.clone().expect("a fake that listens")
     }
 
-    /// From now on it reads requests and keeps the answers back, until it thaws.
+    /// From now on it reads requests and withholds the answers, until it thaws.
     pub(crate) fn freeze(&self) {
         self.mood.send_modify(|mood| mood.frozen = true);
     }
 
-    /// It sends the answers that it kept back, and answers at once again.
+    /// It sends the answers that it withheld, and answers immediately again.
     pub(crate) fn thaw(&self) {
         self.mood.send_modify(|mood| mood.frozen = false);
     }
 
-    /// It closes every connection, as a restarting server does.
+    /// It closes every connection, as a server does that restarts.
     pub(crate) fn kick(&self) {
         self.mood.send_modify(|mood| mood.kicks += 1);
     }

@@ -1,5 +1,4 @@
-//! From a server's settings to a stream of plain Redis protocol: TCP or a Unix socket, with or
-//! without TLS.
+//! Opens the byte stream to a server: TCP or a Unix socket, with or without TLS.
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -10,7 +9,7 @@ use crate::config::TlsSettings;
 use crate::model::{PollError, PollFailure};
 use crate::topology::Server;
 
-/// A stream of any kind.
+/// A byte stream of any kind that carries the Redis protocol.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for S {}
@@ -18,7 +17,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for S {}
 /// Opens a stream to `server` before `deadline`.
 ///
 /// # Errors
-/// Why there is none.
+/// Why no connection was established, or why its TLS handshake failed.
 pub(super) async fn open(
     server: &Server,
     deadline: Instant,
@@ -34,8 +33,9 @@ pub(super) async fn open(
     }
 }
 
-/// Secures `stream`. A plain Redis port waits in silence for the end of what it takes for a line, as
-/// a frozen server does: half-way to the deadline the port is asked which of the two it is.
+/// Performs the TLS handshake on `stream`. A plain Redis port waits silently for the end of what it
+/// takes for a line, and a frozen server is silent as well: halfway to the deadline a probe finds out
+/// which of the two it is.
 async fn secured(
     stream: TcpStream,
     server: &Server,
@@ -55,6 +55,6 @@ async fn secured(
     };
     tokio::select! {
         connected = &mut handshake => connected.map(boxed),
-        () = plain_probe::answers(peer) => Err(tls::plain_port(&server.addr)),
+        () = plain_probe::until_answered(peer) => Err(tls::plain_port(&server.addr)),
     }
 }

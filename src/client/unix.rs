@@ -1,4 +1,4 @@
-//! Unix sockets: a server on this machine.
+//! Connections over Unix sockets, to servers on this machine.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use tokio::net::UnixStream;
 
 use crate::model::PollError;
 
-/// Connects to the socket at `path`. Never waits: the kernel answers at once.
+/// Connects to the socket at `path`. Never waits: the kernel answers immediately.
 ///
 /// # Errors
 /// Why there is no connection, with a log line that names the path.
@@ -20,9 +20,9 @@ pub(super) async fn connect(path: &Path) -> Result<UnixStream, PollError> {
 
 fn reason_of(error: &io::Error) -> PollError {
     match error.kind() {
-        // The queue of connections is full: the server does not get round to accepting them.
+        // The queue of connections is full: the server does not keep up with accepting them.
         io::ErrorKind::WouldBlock => PollError::Timeout,
-        // No file, no right to it, no listener behind it, or no socket at all.
+        // There is no file, no permission, no listener behind it, or it is not a socket.
         _ => PollError::Refused,
     }
 }

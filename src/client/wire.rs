@@ -1,307 +1,491 @@
-//! The byte stream under a connection: bounded, framed, stamped, and read only while a reply is
-//! due.
+//! The bytes of one connection: requests out, whole replies in, both stamped at the socket.
 //!
-//! The instants that bound an observation are taken here, at the socket, not where the reply is
-//! used: on a busy machine a task may wait for the processor for longer than the round trip itself.
-//! Under TLS this is the decrypted stream: a request is stamped before it is encrypted, a reply
-//! when the record with its last byte is decrypted. Both instants still bound the moment of truth,
-//! wider by the microseconds that the cipher takes; so does the limit on replies count what the
-//! parser sees. What has not filled a whole record (16 KiB at most) is no byte yet.
+//! The instants that bound an observation are taken here, next to the system call, not where the
+//! reply is used: on a busy machine a task may wait for the processor for longer than the round
+//! trip takes. Under TLS this is the decrypted stream: a request is stamped before it is encrypted,
+//! a reply after the record with its last byte was decrypted. Both instants still bound the moment
+//! of truth, wider by the microseconds that the cipher takes. Bytes of a record (16 KiB at most)
+//! that is not complete do not count as received.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
+use redis::Value;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::framing::ReplyFrames;
+use super::framing::{Framing, ReplyShape};
+use super::raw_stream::RawStream;
+use super::transport::Transport;
 use crate::clock;
 use crate::model::{PollError, Timestamp};
 
-/// What the two ends of one stream share: the guarded stream below, and the connection above the
-/// `redis` crate.
-#[derive(Debug)]
-pub(super) struct Wire(Mutex<State>);
+/// Bytes that are read at once: a TLS record at its longest.
+const READ_SIZE: usize = 16 * 1024;
 
-#[derive(Debug)]
-struct State {
-    frames: ReplyFrames,
-    /// Replies that are still to come.
-    due: u32,
-    /// When the first byte of the latest request was about to be written.
-    sent: Option<Timestamp>,
-    /// When the last byte of the latest request's replies was read.
-    answered: Option<Timestamp>,
-    /// When the latest byte of any reply was read.
-    last_byte: Option<Timestamp>,
-    /// Why nothing can be read any more.
-    broken: Option<PollError>,
-    /// What TLS itself had against going on, as a sentence.
-    tls: Option<Arc<str>>,
-    /// Who waits for a request to be written before it may read.
-    reader: Option<Waker>,
+/// The stream under a connection. Nothing is read from it unless a reply is due: a server without
+/// room for a client says so before it is asked, and that is the reply to the first request.
+pub(super) struct Wire {
+    stream: Box<dyn Transport>,
+    /// What was read and is no whole reply yet.
+    received: BytesMut,
+    /// How much of that `framing` has followed.
+    scanned: usize,
+    framing: Framing,
+    stamps: Arc<Stamps>,
+    state: WireState,
+    /// What was wrong with TLS itself, as a sentence.
+    tls_sentence: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum WireState {
+    /// Ready for a request.
+    Idle,
+    /// A request is under way, or was when its caller gave up on it.
+    InRequest,
+    /// Nothing can be sent or received any more.
+    Broken(PollError),
+}
+
+/// The replies to one request, and the instants between which the server made them.
+pub(super) struct Exchange {
+    /// One value for each command, error replies among them.
+    pub(super) replies: Vec<Value>,
+    /// Just before the request's first byte was written.
+    pub(super) sent: Timestamp,
+    /// Just after the last reply's last byte was read.
+    pub(super) received: Timestamp,
+}
+
+/// What is left to write of a request.
+struct Outgoing<'a> {
+    unsent: &'a [u8],
+    flushed: bool,
+}
+
+impl<'a> Outgoing<'a> {
+    fn new(request: &'a [u8]) -> Self {
+        Self {
+            unsent: request,
+            flushed: false,
+        }
+    }
 }
 
 impl Wire {
-    /// A wire whose replies to one request may have `limit` bytes together.
-    #[cfg(test)]
-    pub(super) fn new(limit: usize) -> Arc<Self> {
-        Self::guarding(ReplyFrames::new(limit))
+    /// Takes over `stream`, from which nothing was read yet.
+    pub(super) fn new(stream: Box<dyn Transport>) -> Self {
+        Self {
+            stream,
+            received: BytesMut::new(),
+            scanned: 0,
+            framing: Framing::new(ReplyShape::Scalar, 0),
+            stamps: Arc::default(),
+            state: WireState::Idle,
+            tls_sentence: None,
+        }
     }
 
-    /// A wire whose replies are those that `frames` lets through.
-    pub(super) fn guarding(frames: ReplyFrames) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
-            frames,
-            due: 0,
-            sent: None,
-            answered: None,
-            last_byte: None,
-            broken: None,
-            tls: None,
-            reader: None,
-        })))
+    /// Sends the commands in `request` back to back and reads the reply to each of them, without a
+    /// limit in time. A caller that stops waiting leaves the wire unusable: its replies may still
+    /// come, and would be taken for those to the next request.
+    ///
+    /// # Errors
+    /// Why the wire cannot be used any more.
+    pub(super) async fn exchange(
+        &mut self,
+        request: &[u8],
+        commands: usize,
+        framing: Framing,
+    ) -> Result<Exchange, PollError> {
+        self.begin(framing)?;
+        let result = self.send_and_receive(request, commands).await;
+        self.finish(result)
     }
 
-    /// A request is about to be written that has `replies` replies.
-    pub(super) fn expect(&self, replies: u32) {
-        let mut state = self.state();
-        state.due = replies;
-        state.sent = None;
-        state.answered = None;
-        state.frames.restart();
+    /// Sends `request`, whose replies [`Self::next_reply`] reads one by one.
+    ///
+    /// # Errors
+    /// Why the wire cannot be used any more.
+    pub(super) async fn send(&mut self, request: &[u8], framing: Framing) -> Result<(), PollError> {
+        self.begin(framing)?;
+        let mut outgoing = Outgoing::new(request);
+        let sent = poll_fn(|cx| self.poll_send(cx, &mut outgoing)).await;
+        let sent = sent.map_err(|error| self.reason_of(&error));
+        self.finish(sent)
     }
 
-    /// When the latest request was written and when its replies were complete.
-    pub(super) fn exchange(&self) -> Option<(Timestamp, Timestamp)> {
-        let state = self.state();
-        Some((state.sent?, state.answered?))
+    /// The next reply, which has the whole of the framing's limits for itself. Cancelling this and
+    /// calling it again loses nothing.
+    ///
+    /// # Errors
+    /// Why there will be no more.
+    pub(super) async fn next_reply(&mut self) -> Result<Value, PollError> {
+        self.check_usable()?;
+        let reply = self.receive_one().await;
+        self.finish(reply)
     }
 
-    /// When the latest request's first byte was written.
-    pub(super) fn sent(&self) -> Option<Timestamp> {
-        self.state().sent
+    /// Whether another request can be sent.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == WireState::Idle
     }
 
-    /// When the latest byte came.
+    /// What was wrong with TLS itself; `None` where it was something else, or there is no TLS.
+    pub(super) fn tls_sentence(&self) -> Option<&str> {
+        self.tls_sentence.as_deref()
+    }
+
+    /// A view of the latest request for those who wait for its replies.
+    pub(super) fn watch(&self) -> RequestWatch {
+        RequestWatch(Arc::clone(&self.stamps))
+    }
+
+    /// When the latest byte was read.
     pub(super) fn last_byte(&self) -> Option<Timestamp> {
-        self.state().last_byte
+        self.stamps.last_byte.get()
     }
 
-    /// Why the stream is at its end; `None` while it works.
-    pub(super) fn broken(&self) -> Option<PollError> {
-        self.state().broken
+    /// The stream, and what was read from it beyond the replies that were taken.
+    pub(super) fn into_stream(self) -> RawStream {
+        RawStream::new(self.received, self.stream)
     }
 
-    /// What TLS itself had against going on; `None` where the stream is not secured.
-    pub(super) fn tls_sentence(&self) -> Option<Arc<str>> {
-        self.state().tls.clone()
+    fn check_usable(&mut self) -> Result<(), PollError> {
+        let reason = match self.state {
+            WireState::Idle => return Ok(()),
+            // Somebody stopped waiting for the request before.
+            WireState::InRequest => PollError::Timeout,
+            WireState::Broken(reason) => reason,
+        };
+        self.state = WireState::Broken(reason);
+        Err(reason)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every change to the state is complete before anything could panic, so a poisoned state is
-        // a whole one.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Takes in that the stream below ended with `error`.
-    fn end(&mut self, error: &io::Error) -> PollError {
-        let reason = reason_of(error);
-        if reason == PollError::Tls {
-            self.tls = error.get_ref().map(|cause| cause.to_string().into());
-        }
-        reason
-    }
-
-    fn take(&mut self, bytes: &[u8]) -> Result<(), PollError> {
-        if bytes.is_empty() {
-            return Err(PollError::Reset);
-        }
-        let now = clock::now();
-        self.last_byte = Some(now);
-        let replies = self.frames.follow(bytes)?;
-        self.due = self.due.checked_sub(replies).ok_or(PollError::Protocol)?;
-        if self.due == 0 {
-            self.answered = Some(now);
-            // More than was asked for: what follows would be taken for the next request's reply.
-            return if self.frames.is_between_replies() {
-                Ok(())
-            } else {
-                Err(PollError::Protocol)
-            };
-        }
+    fn begin(&mut self, framing: Framing) -> Result<(), PollError> {
+        self.check_usable()?;
+        self.state = WireState::InRequest;
+        self.framing = framing;
+        self.stamps.sent.clear();
         Ok(())
     }
-}
 
-/// `S`, guarded by a [`Wire`].
-pub(super) struct GuardedStream<S> {
-    stream: S,
-    wire: Arc<Wire>,
-}
-
-impl<S> GuardedStream<S> {
-    pub(super) fn new(stream: S, wire: Arc<Wire>) -> Self {
-        Self { stream, wire }
+    fn finish<T>(&mut self, result: Result<T, PollError>) -> Result<T, PollError> {
+        self.state = match &result {
+            Ok(_) => WireState::Idle,
+            Err(reason) => WireState::Broken(*reason),
+        };
+        result
     }
-}
 
-impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let mut state = this.wire.state();
-        if let Some(error) = state.broken {
-            return Poll::Ready(Err(end_of(error)));
+    async fn send_and_receive(
+        &mut self,
+        request: &[u8],
+        commands: usize,
+    ) -> Result<Exchange, PollError> {
+        let mut outgoing = Outgoing::new(request);
+        let mut replies = Vec::with_capacity(commands);
+        while replies.len() < commands {
+            if let Some(reply) = self.take_reply()? {
+                replies.push(reply);
+                continue;
+            }
+            // Written and read at the same time: a server whose replies nobody reads may stop
+            // reading the rest of the commands.
+            let moved = poll_fn(|cx| self.poll_transfer(cx, &mut outgoing)).await;
+            moved.map_err(|error| self.reason_of(&error))?;
         }
-        // A server that has no room says so before it is asked. Read too early, that would be a
-        // reply to nothing, and the reason would be lost.
-        if state.due == 0 || state.sent.is_none() {
-            state.reader = Some(cx.waker().clone());
+        // More replies than commands: the next request would get an answer that is not its own.
+        if !self.received.is_empty() || !outgoing.unsent.is_empty() {
+            return Err(PollError::Protocol);
+        }
+        // Thousands of idle connections need not hold the room for their largest reply.
+        self.received = BytesMut::new();
+        Ok(Exchange {
+            replies,
+            sent: self.stamps.sent.get().ok_or(PollError::Protocol)?,
+            received: self.stamps.last_byte.get().ok_or(PollError::Protocol)?,
+        })
+    }
+
+    async fn receive_one(&mut self) -> Result<Value, PollError> {
+        loop {
+            if let Some(reply) = self.take_reply()? {
+                self.framing.restart();
+                return Ok(reply);
+            }
+            let read = poll_fn(|cx| self.poll_receive(cx)).await;
+            read.map_err(|error| self.reason_of(&error))?;
+        }
+    }
+
+    /// The next reply that was read to its end.
+    fn take_reply(&mut self) -> Result<Option<Value>, PollError> {
+        let fresh = self.received.get(self.scanned..).unwrap_or_default();
+        let Some(length) = self.framing.advance(fresh)? else {
+            self.scanned = self.received.len();
+            return Ok(None);
+        };
+        let reply = self.received.split_to(self.scanned + length);
+        self.scanned = 0;
+        let reply = redis::parse_redis_value(&reply).map_err(|_| PollError::Protocol)?;
+        Ok(Some(reply))
+    }
+
+    /// Writes what can be written of `outgoing`, and waits until something was read.
+    fn poll_transfer(
+        &mut self,
+        cx: &mut Context<'_>,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Poll::Ready(Err(error)) = self.poll_send(cx, outgoing) {
+            return Poll::Ready(Err(error));
+        }
+        if self.stamps.sent.get().is_none() {
             return Poll::Pending;
         }
-        let before = buf.filled().len();
-        let taken = match Pin::new(&mut this.stream).poll_read(cx, buf) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(())) => state.take(&buf.filled()[before..]),
-            Poll::Ready(Err(error)) => Err(state.end(&error)),
-        };
-        Poll::Ready(taken.map_err(|error| {
-            state.broken = Some(error);
-            end_of(error)
-        }))
+        self.poll_receive(cx)
     }
-}
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
+    fn poll_send(
+        &mut self,
         cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let before = clock::now();
-        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
-        let mut state = this.wire.state();
-        match &written {
-            Poll::Pending => {}
-            Poll::Ready(Ok(_)) => {
-                state.sent.get_or_insert(before);
-                if let Some(reader) = state.reader.take() {
-                    reader.wake();
-                }
+        outgoing: &mut Outgoing<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !outgoing.unsent.is_empty() {
+            let before = clock::now();
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, outgoing.unsent))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            Poll::Ready(Err(error)) => state.broken = Some(state.end(error)),
+            if self.stamps.sent.get().is_none() {
+                self.stamps.sent.set(before);
+            }
+            outgoing.unsent = outgoing.unsent.get(written..).unwrap_or_default();
         }
-        written
+        if !outgoing.flushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            outgoing.flushed = true;
+        }
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut piece = [MaybeUninit::uninit(); READ_SIZE];
+        let mut piece = ReadBuf::uninit(&mut piece);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece))?;
+        if piece.filled().is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.stamps.last_byte.set(clock::now());
+        self.received.extend_from_slice(piece.filled());
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    /// Why the stream below ended with `error`.
+    fn reason_of(&mut self, error: &io::Error) -> PollError {
+        match error.kind() {
+            // The kernel's own retransmissions or keep-alive probes went unanswered.
+            io::ErrorKind::TimedOut => PollError::Timeout,
+            // What the TLS layer makes of a broken record or a refusal; the streams below it have
+            // no such error.
+            io::ErrorKind::InvalidData => {
+                self.tls_sentence = error.get_ref().map(ToString::to_string);
+                PollError::Tls
+            }
+            _ => PollError::Reset,
+        }
     }
 }
 
-/// Why an established connection ended.
-fn reason_of(error: &io::Error) -> PollError {
-    match error.kind() {
-        // The kernel's own retransmissions or keep-alive probes went unanswered.
-        io::ErrorKind::TimedOut => PollError::Timeout,
-        // What the TLS layer makes of a broken record or a refusal; the streams below it know no
-        // such error.
-        io::ErrorKind::InvalidData => PollError::Tls,
-        _ => PollError::Reset,
+/// What can be seen of a request from outside while its replies are due.
+#[derive(Clone, Debug)]
+pub struct RequestWatch(Arc<Stamps>);
+
+impl RequestWatch {
+    /// When the latest request's first byte was written; `None` while it waits to be written.
+    pub fn sent(&self) -> Option<Timestamp> {
+        self.0.sent.get()
+    }
+
+    /// When the latest byte of any reply was read.
+    pub fn last_byte(&self) -> Option<Timestamp> {
+        self.0.last_byte.get()
     }
 }
 
-/// The error that makes the layer above give up the stream; the reason itself is kept in the wire.
-fn end_of(error: PollError) -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionAborted, error.label())
+#[derive(Debug, Default)]
+struct Stamps {
+    /// When the latest request's first byte was about to be written.
+    sent: Stamp,
+    /// When the latest byte was read.
+    last_byte: Stamp,
+}
+
+/// An instant, or none yet. One task writes it; others read it alone, so no order between two of
+/// them matters.
+#[derive(Debug)]
+struct Stamp(AtomicI64);
+
+impl Stamp {
+    /// Stands for none: 292 years before the boot.
+    const NONE: i64 = i64::MIN;
+
+    fn get(&self) -> Option<Timestamp> {
+        let nanos = self.0.load(Ordering::Relaxed);
+        (nanos != Self::NONE).then_some(Timestamp::from_nanos(nanos))
+    }
+
+    fn set(&self, at: Timestamp) {
+        self.0.store(at.as_nanos(), Ordering::Relaxed);
+    }
+
+    fn clear(&self) {
+        self.0.store(Self::NONE, Ordering::Relaxed);
+    }
+}
+
+impl Default for Stamp {
+    fn default() -> Self {
+        Self(AtomicI64::new(Self::NONE))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::timeout;
 
     use super::*;
 
-    fn guarded(limit: usize) -> (GuardedStream<DuplexStream>, Arc<Wire>, DuplexStream) {
+    fn framing() -> Framing {
+        Framing::new(ReplyShape::Scalar, 100)
+    }
+
+    fn wire() -> (Wire, DuplexStream) {
         let (near, far) = duplex(4096);
-        let wire = Wire::new(limit);
-        (GuardedStream::new(near, Arc::clone(&wire)), wire, far)
+        (Wire::new(Box::new(near)), far)
     }
 
     #[tokio::test]
-    async fn nothing_is_read_before_a_request_is_written() {
-        let (mut near, wire, mut far) = guarded(100);
+    async fn what_comes_before_the_request_is_its_reply() {
+        let (mut wire, mut far) = wire();
         far.write_all(b"-ERR max number of clients reached\r\n")
             .await
             .unwrap();
-        wire.expect(1);
-        let mut byte = [0];
-        let early = std::future::poll_fn(|cx| {
-            Poll::Ready(
-                Pin::new(&mut near)
-                    .poll_read(cx, &mut ReadBuf::new(&mut byte))
-                    .is_pending(),
-            )
-        });
-        assert!(early.await);
-        near.write_all(b"PING\r\n").await.unwrap();
-        assert_eq!(near.read(&mut byte).await.unwrap(), 1);
+        let exchange = wire.exchange(b"PING\r\n", 1, framing()).await.unwrap();
+        assert!(matches!(exchange.replies[..], [Value::ServerError(_)]));
+        assert!(wire.is_open());
     }
 
     #[tokio::test]
     async fn an_exchange_is_bounded_by_its_first_and_its_last_byte() {
-        let (mut near, wire, mut far) = guarded(100);
+        let (mut wire, mut far) = wire();
+        let watch = wire.watch();
+        assert_eq!((watch.sent(), watch.last_byte()), (None, None));
         let began = clock::now();
-        wire.expect(2);
-        near.write_all(b"x").await.unwrap();
-        let mut buf = [0; 64];
-        far.write_all(b"+a\r\n+b").await.unwrap();
-        assert_eq!(near.read(&mut buf).await.unwrap(), 6);
-        assert_eq!(wire.exchange(), None, "one of two replies");
-        far.write_all(b"\r\n").await.unwrap();
-        assert_eq!(near.read(&mut buf).await.unwrap(), 2);
-        let (sent, received) = wire.exchange().unwrap();
-        assert!(began <= sent && sent <= received && received <= clock::now());
-        assert_eq!(wire.last_byte(), Some(received));
+        let server = async {
+            far.read_exact(&mut [0]).await.unwrap();
+            far.write_all(b"+a\r\n+b").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let before_the_end = clock::now();
+            far.write_all(b"\r\n").await.unwrap();
+            before_the_end
+        };
+        let (exchange, before_the_end) = tokio::join!(wire.exchange(b"x", 2, framing()), server);
+        let exchange = exchange.unwrap();
+        assert_eq!(exchange.replies.len(), 2);
+        assert!(began <= exchange.sent && exchange.sent <= before_the_end);
+        assert!(before_the_end <= exchange.received && exchange.received <= clock::now());
+        assert_eq!(watch.sent(), Some(exchange.sent));
+        assert_eq!(watch.last_byte(), Some(exchange.received));
     }
 
     #[tokio::test]
     async fn the_reason_of_an_end_is_kept() {
-        let cases: [(&[u8], PollError); 4] = [
+        let cases: [(&[u8], PollError); 5] = [
             (b"+a\r\n+b\r\n", PollError::Protocol),
             (b"+a\r\n+b", PollError::Protocol),
+            (b":x\r\n", PollError::Protocol),
             (b"$200\r\n", PollError::TooLarge),
             (b"HTTP/1.1 400\r\n", PollError::Protocol),
         ];
         for (bytes, expected) in cases {
-            let (mut near, wire, mut far) = guarded(100);
-            wire.expect(1);
-            near.write_all(b"x").await.unwrap();
+            let (mut wire, mut far) = wire();
             far.write_all(bytes).await.unwrap();
-            assert!(near.read(&mut [0; 64]).await.is_err());
-            assert_eq!(wire.broken(), Some(expected), "{bytes:?}");
+            for _ in 0..2 {
+                let end = wire.exchange(b"x", 1, framing()).await.err();
+                assert_eq!(end, Some(expected), "{bytes:?}");
+                assert!(!wire.is_open());
+            }
         }
     }
 
     #[tokio::test]
     async fn a_closed_stream_is_a_reset() {
-        let (mut near, wire, far) = guarded(100);
-        wire.expect(1);
-        near.write_all(b"x").await.unwrap();
-        drop(far);
-        assert!(near.read(&mut [0; 64]).await.is_err());
-        assert_eq!(wire.broken(), Some(PollError::Reset));
+        let (mut wire, mut far) = wire();
+        let close = async {
+            far.read_exact(&mut [0]).await.unwrap();
+            drop(far);
+        };
+        let (exchange, ()) = tokio::join!(wire.exchange(b"x", 1, framing()), close);
+        assert_eq!(exchange.err(), Some(PollError::Reset));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_its_caller_gave_up_on_leaves_the_wire_unusable() {
+        let (mut wire, mut far) = wire();
+        let given_up = timeout(Duration::from_millis(5), wire.exchange(b"x", 1, framing()));
+        assert!(given_up.await.is_err());
+        assert!(!wire.is_open());
+        // The late reply is never taken for that to another request.
+        far.write_all(b"+late\r\n").await.unwrap();
+        let next = wire.exchange(b"y", 1, framing()).await;
+        assert_eq!(next.err(), Some(PollError::Timeout));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_answers_while_it_is_asked_blocks_nothing() {
+        let (near, mut far) = duplex(64);
+        let mut wire = Wire::new(Box::new(near));
+        let request = vec![b'x'; 1000];
+        let server = async {
+            // It reads no more than it has room to answer.
+            for _ in 0..1000 {
+                far.read_exact(&mut [0]).await.unwrap();
+                far.write_all(b"+\r\n").await.unwrap();
+            }
+        };
+        let framing = Framing::new(ReplyShape::Scalar, 100_000);
+        let (exchange, ()) = tokio::join!(wire.exchange(&request, 1000, framing), server);
+        assert_eq!(exchange.unwrap().replies.len(), 1000);
+    }
+
+    #[tokio::test]
+    async fn replies_are_read_one_by_one_and_what_follows_stays_in_the_stream() {
+        let (mut wire, mut far) = wire();
+        far.write_all(b"+a\r\n+b\r\nraw").await.unwrap();
+        wire.send(b"x", framing()).await.unwrap();
+        for expected in ["a", "b"] {
+            let reply = wire.next_reply().await.unwrap();
+            assert_eq!(reply, Value::SimpleString(expected.to_owned()));
+        }
+        let mut stream = wire.into_stream();
+        far.write_all(b" bytes").await.unwrap();
+        let mut rest = [0; 9];
+        stream.read_exact(&mut rest).await.unwrap();
+        assert_eq!(&rest, b"raw bytes");
+        stream.write_all(b"ACK").await.unwrap();
+        let mut written = [0; 4];
+        far.read_exact(&mut written).await.unwrap();
+        assert_eq!(&written, b"xACK");
     }
 }

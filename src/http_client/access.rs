@@ -1,53 +1,53 @@
-//! How a running exporter is reached when it speaks HTTPS or asks who one is.
+//! Access to a running exporter that uses HTTPS or requires authentication.
 
 use super::{HttpClient, HttpTimeouts, base};
 use crate::model::Secret;
 
-/// How a running exporter is reached. The default is plain HTTP that everybody may read.
+/// How to access a running exporter. The default is plain HTTP without authentication.
 #[derive(Clone, Debug, Default)]
 pub struct ExporterAccess {
     /// The user and password for basic authentication.
     pub login: Option<(String, Secret)>,
-    /// Whose certificates are believed.
+    /// Which server certificates are accepted.
     pub trust: ServerTrust,
-    /// Our own certificate and its private key, as PEM, one after the other.
+    /// The client certificate and its private key, as PEM, one after the other.
     pub identity: Option<Secret>,
 }
 
-/// Whose certificates are believed.
+/// Which server certificates are accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ServerTrust {
-    /// Nobody's: enough for plain HTTP, and the system's authorities need not be loaded for it.
+    /// None: enough for plain HTTP, without loading the system's authorities.
     #[default]
     Nobody,
-    /// Those that the system's authorities have signed.
+    /// Those signed by one of the system's authorities.
     System,
-    /// Those that one of these authorities (PEM) has signed.
+    /// Those signed by one of these authorities (PEM).
     Authorities(Vec<u8>),
-    /// Everybody's: the exporter may be anyone.
+    /// Any: the server's identity is not verified.
     Anybody,
 }
 
-/// Why no client can be made.
+/// Why no client can be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
-    /// The authorities are no PEM.
+    /// The authorities are not PEM.
     #[error("the authorities' file holds no certificate (PEM), or one that cannot be read")]
     Authorities,
-    /// Our own certificate or key is no PEM.
+    /// The client's certificate or key is not PEM.
     #[error("the client's certificate or private key cannot be read (PEM)")]
     Identity,
-    /// The proxy's URL is none.
+    /// The proxy's URL cannot be parsed.
     #[error("the proxy's URL is not valid")]
     Proxy,
-    /// The TLS library does not work.
+    /// The TLS library cannot be initialized.
     #[error("the TLS library cannot be set up")]
     Setup,
 }
 
 impl HttpClient {
-    /// A client for a running exporter, which is never behind a proxy: a proxy would look for our
-    /// loopback on its own.
+    /// A client for a running exporter. Never uses a proxy, for which a loopback address would be
+    /// its own.
     ///
     /// # Errors
     /// The certificates or the key of `access` cannot be read, or the TLS library cannot be set up.

@@ -1,5 +1,5 @@
-//! Why a request failed, as a closed set: nothing of the URL, the headers or the library's text
-//! gets through.
+//! Why a request failed, as a closed set without text from the URL, the headers or the library:
+//! those may contain secrets.
 
 use std::error::Error;
 use std::io;
@@ -9,39 +9,40 @@ use rustls::CertificateError;
 /// Why a request got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
-    /// The connection stood, but no answer came in time. The request may have been acted on.
+    /// The connection was established, but no answer came in time. The server may have acted on the
+    /// request.
     #[error("no answer within the timeout")]
     Timeout,
-    /// There was no connection: nothing was sent.
+    /// No connection could be established: nothing was sent.
     #[error("no connection: {0}")]
     Connect(&'static str),
     /// The TLS handshake failed: nothing was sent.
     #[error("no TLS connection: {0}")]
     Tls(&'static str),
-    /// The connection broke before an answer came. The request may have been acted on.
+    /// The connection broke before an answer came. The server may have acted on the request.
     #[error("the connection broke before the answer")]
     Broken,
-    /// The URL or a header is none: nothing was sent.
+    /// The URL or a header is not valid: nothing was sent.
     #[error("the URL or a header's value is not valid")]
     Invalid,
-    /// The client itself cannot be set up.
+    /// The client itself cannot be created.
     #[error("the TLS library cannot be set up")]
     Setup,
 }
 
-/// Why a running exporter's answer is of no use.
+/// Why a running exporter's answer cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GetError {
-    /// There was none.
+    /// There was no answer.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// It was not 2xx.
+    /// Its status was not 2xx.
     #[error("it answered with status {0}")]
     Status(u16),
-    /// It was too large or broke off.
+    /// It was too large, or the connection broke before its end.
     #[error("its answer broke off or is larger than 32 MiB")]
     Incomplete,
-    /// It was not the JSON that was asked for.
+    /// Its body was not the expected JSON.
     #[error("its answer is not the expected JSON: {0}")]
     Json(String),
 }
@@ -51,42 +52,54 @@ pub(super) fn classify(error: &reqwest::Error) -> HttpError {
     if error.is_builder() {
         return HttpError::Invalid;
     }
-    if let Some(tls) = find(error, |source| {
-        source.downcast_ref::<rustls::Error>().map(tls_reason)
-    }) {
-        return HttpError::Tls(tls);
+    if let Some(reason) = find_cause(error, tls_reason) {
+        return HttpError::Tls(reason);
     }
-    match (error.is_connect(), error.is_timeout()) {
-        (true, true) => HttpError::Connect("not established in time"),
-        (true, false) if error.is_dns() => HttpError::Connect("the host's name cannot be resolved"),
-        (true, false) => {
-            HttpError::Connect(find(error, io_reason).unwrap_or("it could not be established"))
-        }
-        (false, true) => HttpError::Timeout,
-        (false, false) => HttpError::Broken,
+    if error.is_connect() {
+        return HttpError::Connect(connect_reason(error));
+    }
+    if error.is_timeout() {
+        HttpError::Timeout
+    } else {
+        HttpError::Broken
     }
 }
 
-/// The first finding of `look` along the chain of causes. An `io::Error` hides the error that it
-/// wraps from the chain, so its content is looked at instead of its source.
-fn find<T>(
+fn connect_reason(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        return "not established in time";
+    }
+    if error.is_dns() {
+        return "the host's name cannot be resolved";
+    }
+    find_cause(error, io_reason).unwrap_or("it could not be established")
+}
+
+/// The first result of `classify_cause` along the chain of causes.
+fn find_cause<T>(
     error: &reqwest::Error,
-    look: impl Fn(&(dyn Error + 'static)) -> Option<T>,
+    classify_cause: impl Fn(&(dyn Error + 'static)) -> Option<T>,
 ) -> Option<T> {
-    let mut source: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(current) = source {
-        let found = look(current);
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        let found = classify_cause(current);
         if found.is_some() {
             return found;
         }
-        let wrapped = current
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        source = wrapped
-            .map(|inner| inner as &(dyn Error + 'static))
-            .or_else(|| current.source());
+        cause = cause_of(current);
     }
     None
+}
+
+/// The cause of `error`. `io::Error::source` skips the error that it wraps, so that one is taken
+/// from its content.
+fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    if let Some(io) = error.downcast_ref::<io::Error>()
+        && let Some(wrapped) = io.get_ref()
+    {
+        return Some(wrapped);
+    }
+    error.source()
 }
 
 fn io_reason(source: &(dyn Error + 'static)) -> Option<&'static str> {
@@ -102,10 +115,11 @@ fn io_reason(source: &(dyn Error + 'static)) -> Option<&'static str> {
     }
 }
 
-/// The rustls text is not used: it may name the host, and a host may hold a token.
-fn tls_reason(error: &rustls::Error) -> &'static str {
+/// Does not use the text of rustls: it may name the host, and a host name may contain a token.
+fn tls_reason(source: &(dyn Error + 'static)) -> Option<&'static str> {
     use CertificateError as C;
-    match error {
+    let error = source.downcast_ref::<rustls::Error>()?;
+    let reason = match error {
         rustls::Error::InvalidCertificate(C::UnknownIssuer) => {
             "the server's certificate is not signed by an authority that this system trusts"
         }
@@ -122,5 +136,6 @@ fn tls_reason(error: &rustls::Error) -> &'static str {
             "the server's certificate is not acceptable to this system"
         }
         _ => "the handshake failed",
-    }
+    };
+    Some(reason)
 }

@@ -1,7 +1,7 @@
 //! Outgoing HTTP: to receivers of notifications, and to a running exporter.
 //!
-//! **Invariant:** the only room that knows `reqwest`. None of its types leaves, because its errors
-//! hold URLs, and a receiver's URL is a secret.
+//! **Invariant:** this is the only room that uses `reqwest`, and none of its types leaves: its errors
+//! contain URLs, and a receiver's URL is a secret.
 
 mod access;
 mod error;
@@ -20,17 +20,18 @@ pub use routes::HttpRoute;
 
 use crate::model::Secret;
 
-/// What is kept of a receiver's answer. Real ones have a few words; this is room for an error page.
+/// The longest body that is kept of a receiver's answer: real ones have a few words, and an error
+/// page fits.
 const MAX_RECEIVER_BODY: usize = 64 * 1024;
 
-/// What is read of a running exporter's answer: 10,000 pairs at some 1 KiB each, with room to
-/// spare.
+/// The longest body that is read of a running exporter's answer: 10,000 pairs at about 1 KiB each
+/// fit three times.
 const MAX_EXPORTER_BODY: usize = 32 * 1024 * 1024;
 
-/// What the far side sees of us.
+/// The `User-Agent` of every request.
 const USER_AGENT: &str = concat!("redis-cross-dc-exporter/", env!("CARGO_PKG_VERSION"));
 
-/// How long things may take.
+/// Time limits of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpTimeouts {
     /// Name resolution, TCP and TLS together.
@@ -39,7 +40,7 @@ pub struct HttpTimeouts {
     pub total: Duration,
 }
 
-/// What a server answered, whatever its status: a redirect is an answer, it is never followed.
+/// A server's answer, whatever its status: a redirect is an answer too and never followed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpResponse {
     /// The status code.
@@ -48,9 +49,9 @@ pub struct HttpResponse {
     pub retry_after: Option<String>,
     /// The text of the header `Date`.
     pub date: Option<String>,
-    /// The body, as far as it was read; what is no UTF-8 is replaced.
+    /// The body as far as it was read; bytes that are not UTF-8 are replaced.
     pub body: String,
-    /// Whether the body was read to its end: not when it was too large or broke off.
+    /// Whether the body was read to its end; `false` when it was too large or the connection broke.
     pub complete: bool,
 }
 
@@ -59,24 +60,27 @@ pub struct HttpResponse {
 pub struct HttpClient {
     inner: reqwest::Client,
     login: Option<(String, Secret)>,
-    /// The routes that lead elsewhere; only of a client for receivers.
+    /// Clients for receivers with a route of their own; only in a client for receivers.
     routes: Option<Arc<routes::RouteClients>>,
 }
 
 impl HttpClient {
-    /// A client for receivers: honours the system's proxy variables (`HTTPS_PROXY`, `NO_PROXY` and
-    /// the like) and trusts the system's certificate authorities.
+    /// A client for receivers: honours the proxy variables of the environment (`HTTPS_PROXY`,
+    /// `NO_PROXY` and the like) and trusts the system's certificate authorities.
     ///
     /// # Errors
     /// When the TLS library cannot be set up.
     pub fn for_receivers(timeouts: HttpTimeouts) -> Result<Self, HttpError> {
         let builder = || base(timeouts).pool_max_idle_per_host(0);
-        // A system without any certificate authority must not take the plain HTTP receivers down
-        // with it: without roots every https receiver fails with a sentence of its own.
-        let inner = builder()
-            .build()
-            .or_else(|_| builder().tls_certs_only([]).build());
-        let inner = inner.map_err(|_| HttpError::Setup)?;
+        let inner = match builder().build() {
+            Ok(inner) => inner,
+            // On a system without certificate authorities plain HTTP still has to work: without
+            // roots each HTTPS receiver fails by itself, with a sentence that says why.
+            Err(_) => builder()
+                .tls_certs_only([])
+                .build()
+                .map_err(|_| HttpError::Setup)?,
+        };
         Ok(Self {
             inner,
             login: None,
@@ -84,8 +88,8 @@ impl HttpClient {
         })
     }
 
-    /// This client where `route` is the system's, otherwise one that goes that route. Of a client for
-    /// receivers only.
+    /// A client that uses `route`: this one where the route is the system's. Call it on a client for
+    /// receivers; another has no routes and returns itself.
     ///
     /// # Errors
     /// The authorities or the proxy's URL cannot be read, or the TLS library cannot be set up.
@@ -96,7 +100,7 @@ impl HttpClient {
         }
     }
 
-    /// A client for a running exporter that speaks plain HTTP and that everybody may read.
+    /// A client for a running exporter with plain HTTP and without authentication.
     ///
     /// # Errors
     /// When the TLS library cannot be set up.
@@ -104,8 +108,8 @@ impl HttpClient {
         Self::for_exporter_with(timeouts, &ExporterAccess::default()).map_err(|_| HttpError::Setup)
     }
 
-    /// Posts a JSON `body`, with `headers` (name, value) beside the usual ones. A `content-type` among
-    /// them takes the place of `application/json`.
+    /// Posts a JSON `body` with additional `headers` (name, value). A `content-type` among them
+    /// replaces `application/json`.
     ///
     /// # Errors
     /// When no status line came back; every status is an answer, not an error.
@@ -122,7 +126,7 @@ impl HttpClient {
         read_answer(self.logged_in(request), MAX_RECEIVER_BODY).await
     }
 
-    /// Gets `url` of a receiver, with `headers` beside the usual ones.
+    /// Gets `url` of a receiver, with additional `headers`.
     ///
     /// # Errors
     /// When no status line came back; every status is an answer, not an error.
@@ -135,7 +139,7 @@ impl HttpClient {
         read_answer(request, MAX_RECEIVER_BODY).await
     }
 
-    /// Gets `url`.
+    /// Gets `url` of a running exporter.
     ///
     /// # Errors
     /// When no status line came back; every status is an answer, not an error.
@@ -143,8 +147,8 @@ impl HttpClient {
         read_answer(self.logged_in(self.inner.get(url)), MAX_EXPORTER_BODY).await
     }
 
-    /// Deletes what `url` names. A running exporter wants to be told of JSON, although there is no
-    /// body.
+    /// Deletes the resource at `url` of a running exporter, which requires the content type JSON
+    /// although there is no body.
     ///
     /// # Errors
     /// When no status line came back; every status is an answer, not an error.
@@ -166,8 +170,8 @@ impl HttpClient {
     /// Gets `url` and reads its body as JSON.
     ///
     /// # Errors
-    /// When there is no answer, its status is not 2xx, it is larger than 32 MiB or breaks off, or
-    /// its body is not what was asked for.
+    /// When there is no answer, its status is not 2xx, its body is larger than 32 MiB or incomplete,
+    /// or is not the expected JSON.
     pub async fn get_json<T: DeserializeOwned>(&self, url: &str) -> Result<T, GetError> {
         let response = self.get(url).await?;
         if !(200..300).contains(&response.status) {
@@ -180,9 +184,9 @@ impl HttpClient {
     }
 }
 
-/// What all clients have in common.
+/// The settings that all clients share.
 fn base(timeouts: HttpTimeouts) -> reqwest::ClientBuilder {
-    // Fails only when a provider is installed already, which is what is wanted.
+    // Fails only when a provider is already installed: ring, which is the only one in this program.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent(USER_AGENT)
@@ -193,7 +197,7 @@ fn base(timeouts: HttpTimeouts) -> reqwest::ClientBuilder {
         .referer(false)
 }
 
-/// The headers as the library has them; their values may be secrets.
+/// `headers` for the library, marked as sensitive: their values may be secrets.
 fn header_map(headers: &[(String, String)]) -> Result<reqwest::header::HeaderMap, HttpError> {
     let mut map = reqwest::header::HeaderMap::new();
     for (name, value) in headers {
@@ -217,7 +221,8 @@ async fn read_answer(
         .await
         .map_err(|error| error::classify(&error))?;
     let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-    let (retry_after, date) = (header("retry-after"), header("date"));
+    let retry_after = header("retry-after");
+    let date = header("date");
     let status = response.status().as_u16();
     let (body, complete) = read_body(&mut response, limit).await;
     Ok(HttpResponse {
@@ -229,20 +234,24 @@ async fn read_answer(
     })
 }
 
-/// The body's first `limit` bytes, and whether that is all of it. A body that breaks off is not an
-/// error: the status that came before it stands.
+/// The first `limit` bytes of the body, and whether that is all of it. A body that ends early is no
+/// error, because the status was received before it.
 async fn read_body(response: &mut reqwest::Response, limit: usize) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= limit => body.extend_from_slice(&chunk),
-            Ok(Some(chunk)) => {
-                body.extend_from_slice(&chunk[..limit - body.len()]);
-                return (body, false);
-            }
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
             Ok(None) => return (body, true),
             Err(_) => return (body, false),
+        };
+        let room = limit - body.len();
+        if let Some(fitting) = chunk.get(..room)
+            && room < chunk.len()
+        {
+            body.extend_from_slice(fitting);
+            return (body, false);
         }
+        body.extend_from_slice(&chunk);
     }
 }
 

@@ -1,5 +1,5 @@
-//! Receivers that are reached in a route of their own: through a proxy, or trusted by authorities
-//! that the system lacks.
+//! Receivers with a route of their own: through a proxy, or trusted by authorities that the system
+//! lacks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,50 +7,50 @@ use super::access::{AccessError, authorities};
 use super::{HttpClient, HttpTimeouts, base};
 use crate::model::Secret;
 
-/// RouteClients that are remembered with their clients. One receiver has one; beyond it the oldest is made
-/// anew when it is used.
+/// Routes whose clients are kept. A receiver has one at most; beyond this number the oldest client
+/// is created again when it is needed.
 const MAX_ROUTES: usize = 64;
 
-/// How one receiver is reached, where it is not as the system says.
+/// How to reach one receiver, where that differs from the system's settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpRoute {
-    /// The certificate authorities that are trusted, and no others: PEM.
+    /// The only certificate authorities that are trusted (PEM); absent means the system's.
     pub authorities: Option<Vec<u8>>,
-    /// The proxy's URL, which may hold a user and a password.
+    /// The proxy's URL, which may contain a user and a password; absent means the environment's.
     pub proxy: Option<Secret>,
 }
 
-/// What makes clients for routes, and those that it made.
+/// Creates clients for routes and keeps them.
 #[derive(Debug)]
 pub(super) struct RouteClients {
     timeouts: HttpTimeouts,
-    made: Mutex<Vec<(HttpRoute, HttpClient)>>,
+    clients: Mutex<Vec<(HttpRoute, HttpClient)>>,
 }
 
 impl RouteClients {
     pub(super) fn new(timeouts: HttpTimeouts) -> Arc<Self> {
         Arc::new(Self {
             timeouts,
-            made: Mutex::default(),
+            clients: Mutex::default(),
         })
     }
 
-    /// The client for `route`: to read authorities takes milliseconds, so each is made once.
+    /// The client for `route`. Kept, because parsing authorities takes milliseconds.
     pub(super) fn client(&self, route: &HttpRoute) -> Result<HttpClient, AccessError> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = made.iter().find(|(known, _)| known == route) {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = clients.iter().find(|(known, _)| known == route) {
             return Ok(client.clone());
         }
-        let client = make(self.timeouts, route)?;
-        if made.len() == MAX_ROUTES {
-            made.remove(0);
+        let client = client_for(self.timeouts, route)?;
+        if clients.len() == MAX_ROUTES {
+            clients.remove(0);
         }
-        made.push((route.clone(), client.clone()));
+        clients.push((route.clone(), client.clone()));
         Ok(client)
     }
 }
 
-fn make(timeouts: HttpTimeouts, route: &HttpRoute) -> Result<HttpClient, AccessError> {
+fn client_for(timeouts: HttpTimeouts, route: &HttpRoute) -> Result<HttpClient, AccessError> {
     let mut builder = base(timeouts).pool_max_idle_per_host(0);
     if let Some(pem) = &route.authorities {
         builder = builder.tls_certs_only(authorities(pem)?);
@@ -82,7 +82,7 @@ mod tests {
             proxy: Some(Secret::new(format!("http://p{n}:1"))),
             authorities: None,
         };
-        let remembered = || routes.made.lock().unwrap().len();
+        let remembered = || routes.clients.lock().unwrap().len();
         routes.client(&proxy(0)).unwrap();
         routes.client(&proxy(0)).unwrap();
         assert_eq!(remembered(), 1);

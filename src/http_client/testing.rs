@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server for tests: it records what it is asked and answers by a script.
+//! A small HTTP/1.1 server for tests: it records its requests and answers by a script.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,6 @@
-//! Which program answers: most of them claim a Redis version for compatibility.
+//! Detects which program answered: most of them also claim a Redis version, for compatibility.
 
-use super::table::Table;
+use super::table::InfoTable;
 use super::value;
 use super::{Engine, Field};
 
@@ -15,8 +15,8 @@ const OWN_VERSIONS: [(&str, Engine); 4] = [
     ("garnet_version", Engine::Garnet),
 ];
 
-/// Fields that only `KeyDB` prints. It names itself nowhere but in its program's path, so any of
-/// these must do: the first two stand in every replica's `# Replication`, the last in `# KeyDB`.
+/// Fields that only `KeyDB` prints. It names itself only in its program's path, so any of these has
+/// to suffice: the first two are in every replica's `# Replication`, the last in `# KeyDB`.
 const KEYDB_FIELDS: [&str; 4] = [
     "master_global_link_status",
     "connected_masters",
@@ -24,8 +24,8 @@ const KEYDB_FIELDS: [&str; 4] = [
     "mvcc_depth",
 ];
 
-/// The program and its own version.
-pub(super) fn detect(table: &Table<'_>) -> (Engine, Field<String>) {
+/// Returns the program and its own version.
+pub(super) fn detect(table: &InfoTable<'_>) -> (Engine, Field<String>) {
     if let Some((key, engine)) = OWN_VERSIONS.into_iter().find(|(key, _)| table.has(key)) {
         return (engine, value::word(table.get(key)));
     }
@@ -40,19 +40,17 @@ pub(super) fn detect(table: &Table<'_>) -> (Engine, Field<String>) {
     }
 }
 
-/// `KeyDB`, by its program's path (`/usr/local/bin/keydb-server` in captured replies of 5.3 to
-/// 6.3.4), its feature list (`features:cluster_mget`, 6.3), its role word, its own fields, or an
-/// applied offset for each of several masters (captured in `redis_exporter` issue 371:
+/// Recognizes `KeyDB` by its program's path (`/usr/local/bin/keydb-server` in captured replies of
+/// 5.3 to 6.3.4), its feature list (`features:cluster_mget`, 6.3), its role word, its own fields, or
+/// an applied offset for each of several masters (captured in `redis_exporter` issue 371:
 /// `slave_repl_offset` twice in one reply).
-fn is_keydb(table: &Table<'_>) -> bool {
-    let program = table
-        .text("executable")
-        .and_then(|path| path.rsplit('/').next());
-    program.is_some_and(|name| name.starts_with("keydb"))
+fn is_keydb(table: &InfoTable<'_>) -> bool {
+    let path = table.text("executable").unwrap_or_default();
+    let program = path.rsplit('/').next().unwrap_or_default();
+    let mut features = table.text("features").unwrap_or_default().split(',');
+    program.starts_with("keydb")
         || table.text("role") == Some("active-replica")
-        || table
-            .text("features")
-            .is_some_and(|list| list.split(',').any(|feature| feature == "cluster_mget"))
+        || features.any(|feature| feature == "cluster_mget")
         || KEYDB_FIELDS.iter().any(|key| table.has(key))
         || table.repeats("slave_repl_offset")
 }
@@ -63,7 +61,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, engine: Engine, version: Option<&str>) {
-        let (found, own) = detect(&Table::collect(lines(text)));
+        let (found, own) = detect(&InfoTable::collect(lines(text)));
         assert_eq!(
             (found, own.get().map(String::as_str)),
             (engine, version),

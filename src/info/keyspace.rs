@@ -1,13 +1,13 @@
-//! How many keys a server holds.
+//! The number of keys on a server.
 
-use super::table::{Raw, Table, parts};
+use super::table::{InfoTable, RawValue, parts};
 use super::{Field, value};
 
-/// The section's header. An empty server sends nothing else of it.
+/// The section's header; all that an empty server sends of the section.
 const HEADER: &str = "# Keyspace";
 
-/// The keys of all databases together, by the lines `db0:keys=1000,expires=0,avg_ttl=0`.
-pub(super) fn keys(table: &Table<'_>, text: &str) -> Field<u64> {
+/// The keys of all databases together, from lines like `db0:keys=1000,expires=0,avg_ttl=0`.
+pub(super) fn keys(table: &InfoTable<'_>, text: &str) -> Field<u64> {
     let mut total = 0_u64;
     let mut found = text.contains(HEADER);
     for (key, raw) in table.entries() {
@@ -29,19 +29,21 @@ pub(super) fn keys(table: &Table<'_>, text: &str) -> Field<u64> {
 
 /// Whether `key` names a database: `db0`.
 fn is_database(key: &str) -> bool {
-    let number = key.strip_prefix("db");
-    number.is_some_and(|digits| {
-        !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
-    })
+    let Some(number) = key.strip_prefix("db") else {
+        return false;
+    };
+    !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-fn count(raw: Raw<'_>) -> Field<u64> {
-    let Raw::Text(text) = raw else {
+fn count(raw: RawValue<'_>) -> Field<u64> {
+    let RawValue::Text(text) = raw else {
         return Field::Malformed;
     };
     let keys = parts(text).find(|part| part.key == "keys");
-    let keys = keys.and_then(|part| part.value);
-    keys.map_or(Field::Malformed, |keys| value::count(Raw::Text(keys)))
+    match keys.and_then(|part| part.value) {
+        Some(keys) => value::count(RawValue::Text(keys)),
+        None => Field::Malformed,
+    }
 }
 
 #[cfg(test)]
@@ -50,7 +52,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Field<u64> {
-        keys(&Table::collect(lines(text)), text)
+        keys(&InfoTable::collect(lines(text)), text)
     }
 
     #[test]

@@ -1,24 +1,19 @@
-//! INFO replies become typed observations.
+//! Parses INFO replies into typed observations, and the answers of Sentinels.
 //!
-//! **Invariant:** the room is pure and total. Whatever text comes, [`parse()`] returns without a
-//! panic, in time linear in the text (times a logarithm), and never guesses: a field that is
-//! absent, says "none", or cannot mean what it says is [`Field::Missing`], [`Field::None`] or
-//! [`Field::Malformed`], never a number. This is also the only room that knows the protocol's old
-//! word for a replica.
+//! **Invariant:** the room is pure and total. For any text [`parse()`] returns without a panic, in
+//! time O(n log n), and never guesses: a field that is absent, "none", or not a valid value is
+//! [`Field::Missing`], [`Field::None`] or [`Field::Malformed`], never a number. This is also the only
+//! room that uses the protocol's old word for a replica.
 
 mod engine;
 mod error;
-#[cfg(test)]
-mod fixtures;
-#[cfg(test)]
-mod hostile;
 mod keyspace;
 mod parse;
-#[cfg(test)]
-mod properties;
 mod replica_line;
 mod sentinel;
 mod table;
+#[cfg(test)]
+mod tests;
 mod types;
 mod value;
 
@@ -26,6 +21,9 @@ pub use error::InfoError;
 pub use parse::{parse, parse_bytes};
 pub use sentinel::{
     KnownReplica, KnownSentinel, QuorumCheck, SENTINEL_CHANNELS, SeenHealth, SentinelMessage,
-    SentinelRecord, WatchedMaster, is_tilted, quorum_check,
+    SentinelRecord, WatchedMaster, is_tilted,
 };
-pub use types::*;
+pub use types::{
+    BacklogInfo, Engine, Field, LinkStatus, Observation, PersistenceInfo, ReplicaConnState,
+    ReplicaLine, ReplicationInfo, Role, ServerInfo, ServerMode, StatsInfo, UpstreamInfo,
+};

@@ -1,33 +1,31 @@
-//! The whole reply: sections found by their keys, wherever they stand.
+//! Parses a whole reply. Fields are found by their keys, in whatever section they are.
 
 use super::keyspace;
-use super::replica_line::{is_replica_key, replica_line};
-use super::table::{Table, lines};
+use super::replica_line::{is_replica_key, parse_replica_line};
+use super::table::{InfoTable, lines};
 use super::{
     BacklogInfo, Field, InfoError, Observation, PersistenceInfo, ReplicationInfo, Role, ServerInfo,
 };
 use super::{ServerMode, StatsInfo, UpstreamInfo};
 use super::{engine, value};
 
-/// Reads one INFO reply, or the texts of several sections one after the other as they came (servers
-/// before 7.0 give one section a call).
+/// Parses one INFO reply, or the concatenated texts of several sections (servers before 7.0 return
+/// one section per call).
 ///
-/// Keys are looked up wherever they stand, with or without `# Section` headers; unknown ones are
-/// ignored. A key that repeats with another value is [`Field::Malformed`].
+/// Keys are found in any section, with or without `# Section` headers; unknown ones are ignored. A
+/// key that is repeated with another value is [`Field::Malformed`].
 ///
-/// The text must be whole. RESP's length prefix guarantees that (a cut bulk string is a protocol
-/// error and never gets here). A text that was cut elsewhere, say by a proxy, shows it: a last line
-/// without its line end is malformed, and what would have followed is missing. So a prefix of a
-/// reply gives no value that the reply does not have; only the list of replicas may be shorter, the
-/// number of keys smaller, and the engine less precise (Valkey without its `valkey_version` is
-/// Redis).
+/// The text has to be complete. RESP's length prefix guarantees that: a truncated bulk string is a
+/// protocol error and never gets here. If a proxy truncates the text, a last line without its end is
+/// malformed, and the fields after it are missing. So a prefix of a reply gives no value that the
+/// reply does not have; only the list of replicas may be shorter, the number of keys smaller, and the
+/// engine less precise (Valkey without its `valkey_version` is Redis).
 ///
 /// # Errors
 ///
-/// [`InfoError`] when the text says nothing about replication: it has no `key:value` line, or no
-/// `role`.
+/// [`InfoError`] when the text has no `key:value` line, or no `role`.
 pub fn parse(text: &str) -> Result<Observation, InfoError> {
-    let table = Table::collect(lines(text).filter(|line| !is_replica_key(line.key)));
+    let table = InfoTable::collect(lines(text).filter(|line| !is_replica_key(line.key)));
     if !table.has("role") {
         return Err(why_no_role(&table));
     }
@@ -40,9 +38,8 @@ pub fn parse(text: &str) -> Result<Observation, InfoError> {
     })
 }
 
-/// [`parse`] for bytes as they came from the wire, for callers (and fuzzers) that hold no text.
-/// What is not UTF-8 is replaced, which makes the fields that hold it malformed and leaves the
-/// others as they are.
+/// [`parse`] for bytes, for callers (and fuzzers) without a text. Bytes that are not UTF-8 are
+/// replaced, which makes the fields that contain them malformed and does not affect the others.
 ///
 /// # Errors
 ///
@@ -51,7 +48,7 @@ pub fn parse_bytes(reply: &[u8]) -> Result<Observation, InfoError> {
     parse(&String::from_utf8_lossy(reply))
 }
 
-fn why_no_role(table: &Table<'_>) -> InfoError {
+fn why_no_role(table: &InfoTable<'_>) -> InfoError {
     if table.is_empty() {
         InfoError::NotInfo
     } else if server(table).mode.value() == Some(ServerMode::Sentinel) {
@@ -63,9 +60,9 @@ fn why_no_role(table: &Table<'_>) -> InfoError {
     }
 }
 
-fn server(table: &Table<'_>) -> ServerInfo {
+fn server(table: &InfoTable<'_>) -> ServerInfo {
     let (engine, version) = engine::detect(table);
-    // Valkey 8 and later print server_mode unless they are told to look like Redis.
+    // Valkey 8 and later print server_mode unless they are configured to look like Redis.
     let mode_key = if table.has("server_mode") {
         "server_mode"
     } else {
@@ -81,7 +78,7 @@ fn server(table: &Table<'_>) -> ServerInfo {
     }
 }
 
-fn replication(table: &Table<'_>, text: &str) -> ReplicationInfo {
+fn replication(table: &InfoTable<'_>, text: &str) -> ReplicationInfo {
     let role = value::role(table.get("role"));
     let replica_lines = lines(text).filter(|line| is_replica_key(line.key));
     ReplicationInfo {
@@ -94,13 +91,13 @@ fn replication(table: &Table<'_>, text: &str) -> ReplicationInfo {
         backlog: backlog(table),
         connected_replicas: value::count(table.get("connected_slaves")),
         replicas: replica_lines
-            .filter_map(|line| replica_line(&line))
+            .filter_map(|line| parse_replica_line(&line))
             .take(ReplicationInfo::MAX_REPLICAS)
             .collect(),
     }
 }
 
-fn backlog(table: &Table<'_>) -> BacklogInfo {
+fn backlog(table: &InfoTable<'_>) -> BacklogInfo {
     BacklogInfo {
         active: value::flag(table.get("repl_backlog_active")),
         size: value::bytes(table.get("repl_backlog_size")),
@@ -109,7 +106,7 @@ fn backlog(table: &Table<'_>) -> BacklogInfo {
     }
 }
 
-fn upstream(table: &Table<'_>) -> UpstreamInfo {
+fn upstream(table: &InfoTable<'_>) -> UpstreamInfo {
     UpstreamInfo {
         host: value::word(table.get("master_host")),
         port: value::port(table.get("master_port")),
@@ -126,7 +123,7 @@ fn upstream(table: &Table<'_>) -> UpstreamInfo {
     }
 }
 
-fn stats(table: &Table<'_>) -> StatsInfo {
+fn stats(table: &InfoTable<'_>) -> StatsInfo {
     StatsInfo {
         sync_full: value::count(table.get("sync_full")),
         sync_partial_ok: value::count(table.get("sync_partial_ok")),
@@ -134,7 +131,7 @@ fn stats(table: &Table<'_>) -> StatsInfo {
     }
 }
 
-fn persistence(table: &Table<'_>) -> PersistenceInfo {
+fn persistence(table: &InfoTable<'_>) -> PersistenceInfo {
     PersistenceInfo {
         loading: value::flag(table.get("loading")),
         async_loading: value::flag(table.get("async_loading")),

@@ -1,20 +1,19 @@
-//! `slaveN` lines: the replicas as their master sees them.
+//! `slaveN` lines: replicas as their master sees them.
 
-use super::table::{Line, Table, parts};
+use super::table::{InfoLine, InfoTable, parts};
 use super::value;
 use super::{Field, ReplicaConnState, ReplicaLine};
 
-/// Whether `key` is `slave` and a number.
+/// Whether `key` is `slave` followed by a number.
 pub(super) fn is_replica_key(key: &str) -> bool {
     let number = key.strip_prefix("slave").unwrap_or_default();
     !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The replica of a `slaveN` line; `None` when the line is cut or names no address (`ip=`), so that
-/// nobody could say whose line it is. Sub-fields that are unknown are ignored, those that
-/// contradict each other are malformed.
-pub(super) fn replica_line(line: &Line<'_>) -> Option<ReplicaLine> {
-    let table = Table::collect(parts(line.value?));
+/// Parses a `slaveN` line; `None` when it is truncated or has no address (`ip=`), so that it cannot
+/// be attributed to a replica. Unknown sub-fields are ignored, contradictory ones are malformed.
+pub(super) fn parse_replica_line(line: &InfoLine<'_>) -> Option<ReplicaLine> {
+    let table = InfoTable::collect(parts(line.value?));
     let Field::Value(ip) = value::word(table.get("ip")) else {
         return None;
     };
@@ -46,7 +45,7 @@ mod tests {
     use crate::model::{ReplicationOffset, Span};
 
     fn parse(value: &str) -> Option<ReplicaLine> {
-        replica_line(&Line {
+        parse_replica_line(&InfoLine {
             key: "slave0",
             value: Some(value),
         })

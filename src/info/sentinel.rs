@@ -1,100 +1,97 @@
-//! What a Sentinel answers: the masters it knows, their replicas, the other Sentinels, and whether
-//! they are enough.
+//! Parses what a Sentinel answers: the masters it monitors, their replicas, the other Sentinels, and
+//! whether they are a quorum.
 //!
-//! A Sentinel's word is hearsay: which servers exist and whom it takes for the master. Roles,
-//! offsets and links are asked of the servers themselves; what a Sentinel repeats of them is up to
-//! ten seconds old and is not read here.
+//! What a Sentinel reports is hearsay: which servers exist and which one it considers the master.
+//! Roles, offsets and links are polled from the servers themselves; a Sentinel's copy of them is up
+//! to ten seconds old and is not read here.
 
 use std::collections::BTreeMap;
 
 use crate::model::ServerAddr;
 
-/// The longest name that is kept, in bytes; Sentinel takes any word of its configuration.
+/// The longest name of a master, in bytes; Sentinel itself accepts any word in its configuration.
 const MAX_NAME: usize = 256;
 
-/// One entry of a Sentinel's answer: names and values. A flat array of RESP2 and a map of RESP3
-/// both become this.
+/// One entry of a Sentinel's answer: names and values, from a flat array (RESP2) or a map (RESP3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SentinelRecord(BTreeMap<String, String>);
 
-/// A master that a Sentinel watches.
+/// A master that a Sentinel monitors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchedMaster {
-    /// The name that the Sentinels gave it.
+    /// Its name in the Sentinels' configuration.
     pub name: String,
-    /// Where the Sentinel says it listens.
+    /// Its address, as the Sentinel reports it.
     pub addr: ServerAddr,
-    /// How the Sentinel sees it.
+    /// Its state, as the Sentinel sees it.
     pub health: SeenHealth,
     /// Sentinels that have to agree that it is down before a failover begins.
     pub quorum: Option<u32>,
-    /// Sentinels that this one knows besides itself, reachable or not.
+    /// The other Sentinels that this one knows, reachable or not.
     pub other_sentinels: Option<u32>,
-    /// Grows with every failover: of two Sentinels that disagree, the one with the higher epoch
-    /// knows more.
+    /// Incremented by every failover: of two Sentinels that disagree, the one with the higher epoch
+    /// is more up to date.
     pub config_epoch: Option<u64>,
 }
 
 /// A replica that a Sentinel knows of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownReplica {
-    /// Where the Sentinel says it listens.
+    /// Its address, as the Sentinel reports it.
     pub addr: ServerAddr,
-    /// How the Sentinel sees it.
+    /// Its state, as the Sentinel sees it.
     pub health: SeenHealth,
-    /// Whether it wants to be told to clients (`replica-announced`); `true` where the Sentinel does
-    /// not say (before 6.2).
+    /// Whether it may be reported to clients (`replica-announced`); `true` where the Sentinel does
+    /// not report it (before 6.2).
     pub announced: bool,
 }
 
-/// Another Sentinel that watches the same master.
+/// Another Sentinel that monitors the same master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownSentinel {
-    /// Where it listens.
+    /// Its address.
     pub addr: ServerAddr,
-    /// How this Sentinel sees it.
+    /// Its state, as this Sentinel sees it.
     pub health: SeenHealth,
 }
 
-/// How a Sentinel sees a server: its flags.
+/// A server's state as a Sentinel sees it: its flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeenHealth {
-    /// `s_down`: this Sentinel gets no valid answer.
+    /// `s_down`: this Sentinel receives no valid answer from it.
     pub subjectively_down: bool,
-    /// `o_down`: a quorum of Sentinels says so (of masters only).
+    /// `o_down`: a quorum of Sentinels agrees on that (only for masters).
     pub objectively_down: bool,
-    /// `failover_in_progress`: a failover is under way.
+    /// `failover_in_progress`.
     pub failing_over: bool,
 }
 
-/// What SENTINEL CKQUORUM answers.
+/// The answer of SENTINEL CKQUORUM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuorumCheck {
     /// Enough Sentinels are reachable to agree on a failure and to authorize a failover.
     Reached,
-    /// They are not: an answer, not an outage (`NOQUORUM`).
+    /// They are not (`NOQUORUM`): an answer, not a failure to answer.
     NotReached,
 }
 
 impl SentinelRecord {
-    /// A record of these names and values; of a name that stands twice the last value counts.
+    /// A record of these names and values; the last value of a repeated name counts.
     pub fn new(fields: impl IntoIterator<Item = (String, String)>) -> Self {
         Self(fields.into_iter().collect())
     }
 
     fn text(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|text| !text.is_empty())
+        let text = self.0.get(name)?;
+        (!text.is_empty()).then_some(text.as_str())
     }
 
     fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.text(name)?.parse().ok()
     }
 
-    /// Where the server listens, by `ip` and `port`. A Sentinel may know a replica without an
-    /// address yet: port 0, or `?`.
+    /// The server's address, from `ip` and `port`. A Sentinel may know a replica whose address is not
+    /// known yet: port 0, or `?`.
     pub fn addr(&self) -> Option<ServerAddr> {
         let host = self.text("ip")?;
         let port: u16 = self.number("port").filter(|port| *port > 0)?;
@@ -147,36 +144,38 @@ impl SentinelRecord {
     }
 }
 
-/// A name that can be shown and looked for: short, and without control characters.
+/// Whether `name` can be shown and searched for: it is short and has no control characters.
 fn is_name(name: &str) -> bool {
     name.len() <= MAX_NAME && !name.chars().any(char::is_control)
 }
 
-/// What CKQUORUM answered, `OK ...` or the error `NOQUORUM ...`; `None` for anything else, such as
-/// an unknown name.
-pub fn quorum_check(answer: &str) -> Option<QuorumCheck> {
-    match answer.split(' ').next()? {
-        "OK" => Some(QuorumCheck::Reached),
-        "NOQUORUM" => Some(QuorumCheck::NotReached),
-        _ => None,
+impl QuorumCheck {
+    /// Parses the answer of CKQUORUM, `OK ...` or the error `NOQUORUM ...`; `None` for anything else,
+    /// such as an unknown name.
+    pub fn parse(answer: &str) -> Option<Self> {
+        match answer.split(' ').next()? {
+            "OK" => Some(Self::Reached),
+            "NOQUORUM" => Some(Self::NotReached),
+            _ => None,
+        }
     }
 }
 
-/// Whether an INFO text says that the Sentinel is in TILT: its clock jumped or it stood still, so
-/// it only watches and decides nothing. `None` where it does not say.
+/// Whether the Sentinel is in TILT mode according to its INFO: its clock jumped or its process
+/// paused, so that it monitors without acting. `None` where the text does not have it.
 pub fn is_tilted(info: &str) -> Option<bool> {
-    match info
+    let tilt = info
         .lines()
-        .find_map(|line| line.trim_end().strip_prefix("sentinel_tilt:"))?
-    {
+        .find_map(|line| line.trim_end().strip_prefix("sentinel_tilt:"))?;
+    match tilt {
         "0" => Some(false),
         "1" => Some(true),
         _ => None,
     }
 }
 
-/// The channels on which a Sentinel says that something happened to its masters, replicas or
-/// fellows.
+/// The channels on which a Sentinel publishes changes of its masters, replicas and fellow
+/// Sentinels.
 pub const SENTINEL_CHANNELS: [&str; 10] = [
     "+switch-master",
     "+slave",
@@ -190,24 +189,24 @@ pub const SENTINEL_CHANNELS: [&str; 10] = [
     "+sentinel",
 ];
 
-/// What a message on one of a Sentinel's channels says.
+/// A message on one of a Sentinel's channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SentinelMessage {
-    /// `+switch-master`: the failover of this name is over, and this is the new master.
+    /// `+switch-master`: a failover has ended.
     Switched {
         /// The master's name.
         name: String,
-        /// Where the old master listened.
+        /// The old master's address.
         from: ServerAddr,
-        /// Where the new one listens.
+        /// The new master's address.
         to: ServerAddr,
     },
-    /// Anything else that is worth a look at the Sentinels.
+    /// Any other change: the Sentinels should be queried.
     Other,
 }
 
 impl SentinelMessage {
-    /// Reads a message; `None` for channels that carry nothing about masters and replicas.
+    /// Parses a message; `None` for channels other than [`SENTINEL_CHANNELS`].
     pub fn parse(channel: &str, message: &str) -> Option<Self> {
         if !SENTINEL_CHANNELS.contains(&channel) {
             return None;
@@ -368,14 +367,17 @@ mod tests {
     #[test]
     fn a_missing_quorum_is_an_answer() {
         assert_eq!(
-            quorum_check(&captured("before.ckquorum_dc1")),
+            QuorumCheck::parse(&captured("before.ckquorum_dc1")),
             Some(QuorumCheck::Reached)
         );
         assert_eq!(
-            quorum_check(&captured("noquorum.ckquorum_dc1")),
+            QuorumCheck::parse(&captured("noquorum.ckquorum_dc1")),
             Some(QuorumCheck::NotReached)
         );
-        assert_eq!(quorum_check("ERR No such master with that name"), None);
+        assert_eq!(
+            QuorumCheck::parse("ERR No such master with that name"),
+            None
+        );
     }
 
     #[test]
@@ -386,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_captured_failover_is_heard() {
+    fn a_captured_failover_is_recognized() {
         let text = captured("events.psubscribe");
         let lines: Vec<&str> = text.lines().collect();
         let heard: Vec<_> = lines
@@ -462,7 +464,7 @@ mod tests {
         #[test]
         fn nothing_that_a_sentinel_says_makes_it_panic(fields in proptest::collection::vec((".{0,20}", ".{0,40}"), 0..20), text in ".{0,200}") {
             let record = SentinelRecord::new(fields);
-            let _ = (record.master(), record.replica(), record.sentinel(), quorum_check(&text), is_tilted(&text));
+            let _ = (record.master(), record.replica(), record.sentinel(), QuorumCheck::parse(&text), is_tilted(&text));
             let _ = (SentinelMessage::parse("+switch-master", &text), SentinelMessage::parse(&text, &text));
         }
     }

@@ -1,23 +1,23 @@
-//! What an INFO reply says, field by field.
+//! The typed fields of an INFO reply.
 
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, Span};
 
-/// One field of a reply. Missing, "none", malformed and zero are different things, and no two of
-/// them may be confused.
+/// One field of a reply. Missing, "none", malformed and zero are different things that must not be
+/// confused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Field<T> {
     /// The reply does not have the field.
     #[default]
     Missing,
-    /// The server says that there is no value (`-1`, or an identity of zeros).
+    /// The server reports that there is no value (`-1`, or an ID of zeros).
     None,
-    /// The field holds something that it cannot mean.
+    /// The field's text is not a valid value.
     Malformed,
     /// The value.
     Value(T),
 }
 
-/// Everything that one INFO reply (sections server, replication, stats, persistence, keyspace) says.
+/// One INFO reply: the sections server, replication, stats, persistence and keyspace.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observation {
     /// `# Server`.
@@ -28,12 +28,13 @@ pub struct Observation {
     pub stats: StatsInfo,
     /// `# Persistence`.
     pub persistence: PersistenceInfo,
-    /// `# Keyspace`: how many keys all databases hold together; missing where the section was not
-    /// sent. An empty server sends the section without a line.
+    /// `# Keyspace`: the number of keys in all databases; missing where the section was not sent. An
+    /// empty server sends the section without a line.
     pub keys: Field<u64>,
 }
 
-/// Which program a server is. Only Redis and Valkey count replication in bytes of one stream.
+/// The program that a server runs. Only Redis and Valkey have replication offsets in bytes of one
+/// stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Engine {
     /// Redis, any generation.
@@ -48,12 +49,12 @@ pub enum Engine {
     Kvrocks,
     /// Garnet: addresses in its append-only file.
     Garnet,
-    /// Nothing in the reply says.
+    /// The reply does not show which.
     #[default]
     Unknown,
 }
 
-/// How a server runs.
+/// The mode in which a server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerMode {
     /// An ordinary server.
@@ -64,19 +65,18 @@ pub enum ServerMode {
     Sentinel,
 }
 
-/// `# Server`: who answers.
+/// `# Server`: the process that answered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServerInfo {
     /// The program.
     pub engine: Engine,
-    /// The program's own version (Valkey's, not the Redis version that it claims for
-    /// compatibility).
+    /// The program's own version (Valkey's, not the Redis version that it claims for compatibility).
     pub version: Field<String>,
     /// `redis_mode` or `server_mode`.
     pub mode: Field<ServerMode>,
-    /// `run_id`: this life of the process.
+    /// `run_id`: another one after each restart of the process.
     pub run_id: Field<RunId>,
-    /// `tcp_port`: where it listens, by its own account.
+    /// `tcp_port`: the port on which it listens, as it reports itself.
     pub tcp_port: Field<u16>,
     /// `uptime_in_seconds`.
     pub uptime: Field<Span>,
@@ -87,7 +87,7 @@ pub struct ServerInfo {
 pub enum Role {
     /// It has no master configured.
     Master,
-    /// It has a master configured, whether it reaches it or not.
+    /// It has a master configured, whether that is reachable or not.
     Replica,
 }
 
@@ -96,23 +96,24 @@ pub enum Role {
 pub struct ReplicationInfo {
     /// `role`.
     pub role: Field<Role>,
-    /// `master_replid`: the history that `master_repl_offset` counts in.
+    /// `master_replid`: the replication history that `master_repl_offset` belongs to.
     pub replid: Field<ReplicationId>,
-    /// `master_replid2`: the history that it continued at its promotion; `None` when all zero.
+    /// `master_replid2`: the history that it continued when it was promoted; `None` when all zeros.
     pub replid2: Field<ReplicationId>,
     /// `second_repl_offset`: the first offset NOT shared with `replid2`; `None` when -1.
     pub second_offset: Field<ReplicationOffset>,
-    /// `master_repl_offset`: the end of the server's own stream. On a replica that is NOT its
-    /// master's offset.
+    /// `master_repl_offset`: the end of the server's own replication stream. On a replica this is NOT
+    /// its master's offset.
     pub master_offset: Field<ReplicationOffset>,
-    /// The backlog, which decides between partial and full resync.
+    /// The backlog, on which a partial resync depends.
     pub backlog: BacklogInfo,
-    /// `connected_slaves`: counts connections that sync or only watch, too.
+    /// `connected_slaves`: includes replicas that are still syncing, and tools that only read the
+    /// stream.
     pub connected_replicas: Field<u64>,
     /// The `slaveN` lines that could be understood, in the reply's order; at most
     /// [`ReplicationInfo::MAX_REPLICAS`].
     pub replicas: Vec<ReplicaLine>,
-    /// What a replica says about its master; present iff the role is replica.
+    /// The link to the master as the replica reports it; present iff the role is replica.
     pub upstream: Option<UpstreamInfo>,
 }
 
@@ -130,44 +131,41 @@ pub struct BacklogInfo {
     pub size: Field<Bytes>,
     /// `repl_backlog_first_byte_offset`.
     pub first_byte: Field<ReplicationOffset>,
-    /// `repl_backlog_histlen`: what it holds; may exceed `size` while a lagging replica pins it.
+    /// `repl_backlog_histlen`: the bytes in it; may exceed `size` while a lagging replica pins them.
     pub histlen: Field<Bytes>,
 }
 
 /// The link from a replica to its master, as the replica sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkStatus {
-    /// Connected and streaming, as far as the replica noticed: a silent partition stays `up` for
-    /// `repl-timeout`.
+    /// Connected and streaming, as far as the replica knows: during a silent partition the link stays
+    /// `up` for `repl-timeout`.
     Up,
-    /// Anything else: connecting, handshake, waiting for the master's dump, transferring, loading.
+    /// Anything else: connecting, handshake, waiting for the master's RDB, transferring it, loading.
     Down,
 }
 
-/// What a replica says about its master.
+/// The link to the master as a replica reports it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpstreamInfo {
-    /// `master_host`: as configured there; may be a NAT or load balancer's name.
+    /// `master_host`: as configured on the replica; may be the name of a NAT or load balancer.
     pub host: Field<String>,
     /// `master_port`.
     pub port: Field<u16>,
     /// `master_link_status`.
     pub link: Field<LinkStatus>,
-    /// `master_last_io_seconds_ago`: idle time of the link's read side; `None` when -1. Never a
-    /// lag.
+    /// `master_last_io_seconds_ago`: idle time of the link's read side, not a lag; `None` when -1.
     pub last_io: Field<Span>,
-    /// `master_sync_in_progress`: a TRANSFER is under way; still false while the master prepares
-    /// its dump.
+    /// `master_sync_in_progress`: a transfer is under way; still false while the master creates its
+    /// RDB.
     pub sync_in_progress: Field<bool>,
     /// `master_sync_read_bytes`.
     pub sync_read: Field<Bytes>,
-    /// `master_sync_total_bytes`; `None` when 0, as in a diskless sync, where nobody knows the
-    /// total.
+    /// `master_sync_total_bytes`; `None` when 0, as in a diskless sync, whose total is not known.
     pub sync_total: Field<Bytes>,
     /// `slave_read_repl_offset`: bytes received (6.2 and later).
     pub read_offset: Field<ReplicationOffset>,
-    /// `slave_repl_offset`: bytes applied. 0 or 1 with the link down is Redis's fallback, not a
-    /// position.
+    /// `slave_repl_offset`: bytes applied. 0 or 1 with the link down is a default, not a position.
     pub applied_offset: Field<ReplicationOffset>,
     /// `master_link_down_since_seconds`, only while the link is not up; `None` when -1 (never
     /// connected).
@@ -181,14 +179,14 @@ pub struct UpstreamInfo {
 /// The state of a replica's connection, as its master sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplicaConnState {
-    /// `wait_bgsave`: the master prepares a dump.
+    /// `wait_bgsave`: the master is creating the RDB.
     WaitBgsave,
     /// `send_bulk`, `send_bulk_and_stream`, `bg_transfer`, `rdb_transmitted`: a full sync is being
     /// transferred.
     Transfer,
     /// `online`.
     Online,
-    /// A state that this program does not know.
+    /// A state unknown to this program.
     Other,
 }
 
@@ -196,16 +194,16 @@ pub enum ReplicaConnState {
 /// identity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplicaLine {
-    /// `ip`, as the master sees or as the replica announces it.
+    /// `ip`, as the master sees it or the replica announces it.
     pub ip: String,
     /// `port`; 0 is a tool, not a replica.
     pub port: Field<u16>,
     /// `state`.
     pub state: ReplicaConnState,
-    /// `offset`: the last acknowledged position; `None` when 0 (nothing acknowledged yet; no
-    /// evidence, also while online).
+    /// `offset`: the last acknowledged offset; `None` when 0 (nothing acknowledged yet, which may also
+    /// be so while online).
     pub offset: Field<ReplicationOffset>,
-    /// `lag`: age of the last ACK in whole seconds. Not the age of data. `None` when -1.
+    /// `lag`: age of the last ACK in whole seconds, not the age of the data; `None` when -1.
     pub ack_age: Field<Span>,
 }
 
@@ -220,12 +218,12 @@ pub struct StatsInfo {
     pub sync_partial_err: Field<u64>,
 }
 
-/// `# Persistence`: what says whether the server is loading, and what it loaded at its start.
+/// `# Persistence`: only the fields that show whether the server is loading.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PersistenceInfo {
     /// `loading`.
     pub loading: Field<bool>,
-    /// `async_loading` (7.0): loading while it serves the old data set.
+    /// `async_loading` (7.0): loading while serving the old data set.
     pub async_loading: Field<bool>,
     /// `aof_enabled`.
     pub aof_enabled: Field<bool>,
@@ -252,7 +250,7 @@ impl<T: Copy> Field<T> {
 }
 
 impl Engine {
-    /// The program's name for people and labels.
+    /// The program's name, for people and for labels.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Redis => "redis",
@@ -265,21 +263,21 @@ impl Engine {
         }
     }
 
-    /// Whether its offsets are bytes of one stream, so that this program may compare them.
+    /// Whether its offsets are bytes of one stream, so that they can be compared.
     pub const fn counts_bytes(self) -> bool {
         matches!(self, Self::Redis | Self::Valkey)
     }
 }
 
 impl UpstreamInfo {
-    /// Whether the replica says that its link is up.
+    /// Whether the replica reports that its link is up.
     pub fn is_up(&self) -> bool {
         self.link == Field::Value(LinkStatus::Up)
     }
 }
 
 impl PersistenceInfo {
-    /// Whether the server says that it is loading a data set, also while it serves the old one.
+    /// Whether the server reports that it is loading a data set, even while it serves the old one.
     pub fn is_loading(&self) -> bool {
         self.loading == Field::Value(true) || self.async_loading == Field::Value(true)
     }
@@ -296,7 +294,7 @@ impl PersistenceInfo {
 }
 
 impl Role {
-    /// The role's word.
+    /// The role's name, for people and for labels.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Master => "master",

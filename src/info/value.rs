@@ -1,56 +1,59 @@
-//! One raw value becomes one typed field. Every reader keeps missing, none, malformed and zero
-//! apart.
+//! Parses one raw value into one typed field. Missing, none, malformed and zero stay distinct.
 
-use super::table::Raw;
+use super::table::RawValue;
 use super::{Field, LinkStatus, Role, ServerMode};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, Span};
 
-/// The longest host, address or version that is kept, in bytes: a host name has at most 253.
+/// The longest host, address or version, in bytes: a host name has at most 253.
 const MAX_TEXT: usize = 256;
 
-/// The most seconds that a [`Span`] can hold (292 years).
+/// The most seconds that fit a [`Span`] (292 years).
 const MAX_SECONDS: i128 = (i64::MAX / 1_000_000_000) as i128;
 
-/// A link that is down for longer than ten years was never up: before 6.2, a replica that never
+/// A link that has been down for more than ten years was never up: before 6.2, a replica that never
 /// connected prints the seconds since the Unix epoch (`unixtime - repl_down_since`, with
 /// `repl_down_since` 0; `replication.c`).
 const NEVER_CONNECTED_SECONDS: i128 = 10 * 365 * 86_400;
 
-/// How a server writes "none" where it would print a number.
+/// How a server prints "none" instead of a number.
 const NONE: i128 = -1;
 
-/// Reads `raw` with `read`, which gets the text and says what it means.
-fn field<T>(raw: Raw<'_>, read: impl FnOnce(&str) -> Field<T>) -> Field<T> {
+/// Parses `raw` with `parse`, which is called for usable texts.
+fn field<T>(raw: RawValue<'_>, parse: impl FnOnce(&str) -> Field<T>) -> Field<T> {
     match raw {
-        Raw::Absent => Field::Missing,
-        Raw::Text(text) => read(text),
-        Raw::Unusable => Field::Malformed,
+        RawValue::Absent => Field::Missing,
+        RawValue::Text(text) => parse(text),
+        RawValue::Unusable => Field::Malformed,
     }
 }
 
 fn value_or_malformed<T>(value: Option<T>) -> Field<T> {
-    value.map_or(Field::Malformed, Field::Value)
+    match value {
+        Some(value) => Field::Value(value),
+        None => Field::Malformed,
+    }
 }
 
-/// A decimal number as servers print it: no sign but `-`, no space. Wide, because forks print
-/// 64-bit underflows.
+/// Parses a decimal number as servers print it: no sign but `-`, no space. 128 bits, because forks
+/// print 64-bit underflows.
 fn integer(text: &str) -> Option<i128> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    digits
-        .starts_with(|c: char| c.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
 }
 
-/// A field that is a number of `T`; `none` says which numbers mean that there is no value.
+/// Parses a field that is a number. `is_none` says which numbers stand for no value, and `convert`
+/// returns `None` for those that are out of range.
 fn number<T>(
-    raw: Raw<'_>,
-    none: impl Fn(i128) -> bool,
-    value: impl Fn(i128) -> Option<T>,
+    raw: RawValue<'_>,
+    is_none: impl Fn(i128) -> bool,
+    convert: impl Fn(i128) -> Option<T>,
 ) -> Field<T> {
     field(raw, |text| match integer(text) {
-        Some(n) if none(n) => Field::None,
-        Some(n) => value_or_malformed(value(n)),
+        Some(n) if is_none(n) => Field::None,
+        Some(n) => value_or_malformed(convert(n)),
         None => Field::Malformed,
     })
 }
@@ -59,84 +62,95 @@ fn never(_: i128) -> bool {
     false
 }
 
-/// A position counts bytes in a signed 64-bit integer (`long long`); what lies above is an
-/// underflow.
+fn is_minus_one(n: i128) -> bool {
+    n == NONE
+}
+
+fn is_minus_one_or_zero(n: i128) -> bool {
+    n == NONE || n == 0
+}
+
+/// Servers count bytes in a signed 64-bit integer (`long long`) or in a `size_t`; a number of 2^63 or
+/// more is an underflow.
+fn to_byte_count(n: i128) -> Option<u64> {
+    let n = i64::try_from(n).ok()?;
+    u64::try_from(n).ok()
+}
+
 fn to_offset(n: i128) -> Option<ReplicationOffset> {
-    i64::try_from(n)
-        .ok()
-        .and_then(|n| u64::try_from(n).ok())
-        .map(ReplicationOffset::new)
+    to_byte_count(n).map(ReplicationOffset::new)
+}
+
+fn to_bytes(n: i128) -> Option<Bytes> {
+    to_byte_count(n).map(Bytes::new)
 }
 
 fn to_seconds(n: i128) -> Option<Span> {
-    (0..=MAX_SECONDS)
-        .contains(&n)
-        .then(|| i64::try_from(n).ok())
-        .flatten()
-        .map(Span::from_secs)
+    if !(0..=MAX_SECONDS).contains(&n) {
+        return None;
+    }
+    i64::try_from(n).ok().map(Span::from_secs)
 }
 
-/// Sizes are `long long` or `size_t` there; above 2^63 they are underflows, too.
-fn to_bytes(n: i128) -> Option<Bytes> {
-    to_offset(n).map(|offset| Bytes::new(offset.get()))
+fn to_port(n: i128) -> Option<u16> {
+    u16::try_from(n).ok()
 }
 
-/// A position; -1 is none.
-pub(super) fn offset(raw: Raw<'_>) -> Field<ReplicationOffset> {
-    number(raw, |n| n == NONE, to_offset)
+/// A replication offset; -1 is none.
+pub(super) fn offset(raw: RawValue<'_>) -> Field<ReplicationOffset> {
+    number(raw, is_minus_one, to_offset)
 }
 
-/// The position in a `slaveN` line; 0 is none, because it says only that the replica has not
+/// The offset in a `slaveN` line; 0 is none, because it only says that the replica has not
 /// acknowledged any.
-pub(super) fn acked_offset(raw: Raw<'_>) -> Field<ReplicationOffset> {
-    number(raw, |n| n == NONE || n == 0, to_offset)
+pub(super) fn acked_offset(raw: RawValue<'_>) -> Field<ReplicationOffset> {
+    number(raw, is_minus_one_or_zero, to_offset)
 }
 
 /// A size.
-pub(super) fn bytes(raw: Raw<'_>) -> Field<Bytes> {
+pub(super) fn bytes(raw: RawValue<'_>) -> Field<Bytes> {
     number(raw, never, to_bytes)
 }
 
 /// The size of a dump; none when 0 (diskless) or -1 (not announced yet).
-pub(super) fn dump_size(raw: Raw<'_>) -> Field<Bytes> {
-    number(raw, |n| n == NONE || n == 0, to_bytes)
+pub(super) fn dump_size(raw: RawValue<'_>) -> Field<Bytes> {
+    number(raw, is_minus_one_or_zero, to_bytes)
 }
 
 /// A count or a priority.
-pub(super) fn count(raw: Raw<'_>) -> Field<u64> {
+pub(super) fn count(raw: RawValue<'_>) -> Field<u64> {
     number(raw, never, |n| u64::try_from(n).ok())
 }
 
 /// Whole seconds; -1 is none.
-pub(super) fn seconds(raw: Raw<'_>) -> Field<Span> {
-    number(raw, |n| n == NONE, to_seconds)
+pub(super) fn seconds(raw: RawValue<'_>) -> Field<Span> {
+    number(raw, is_minus_one, to_seconds)
 }
 
-/// How long a link is down; -1 and [more than ten years](NEVER_CONNECTED_SECONDS) are none.
-pub(super) fn link_down_seconds(raw: Raw<'_>) -> Field<Span> {
-    let never_connected = |n| n == NONE || (NEVER_CONNECTED_SECONDS..=MAX_SECONDS).contains(&n);
-    number(raw, never_connected, to_seconds)
+/// How long a link has been down; -1 and [more than ten years](NEVER_CONNECTED_SECONDS) are none.
+pub(super) fn link_down_seconds(raw: RawValue<'_>) -> Field<Span> {
+    let was_never_connected =
+        |n| is_minus_one(n) || (NEVER_CONNECTED_SECONDS..=MAX_SECONDS).contains(&n);
+    number(raw, was_never_connected, to_seconds)
 }
 
-/// The port of a link; nothing can be linked to port 0.
-pub(super) fn port(raw: Raw<'_>) -> Field<u16> {
-    number(raw, never, |n| {
-        u16::try_from(n).ok().filter(|port| *port > 0)
-    })
+/// The port of a link; port 0 is malformed, because nothing can be connected to it.
+pub(super) fn port(raw: RawValue<'_>) -> Field<u16> {
+    number(raw, never, |n| to_port(n).filter(|port| *port > 0))
 }
 
 /// The port that a server listens on; none when 0 (a Unix socket only).
-pub(super) fn listening_port(raw: Raw<'_>) -> Field<u16> {
-    number(raw, |n| n == 0, |n| u16::try_from(n).ok())
+pub(super) fn listening_port(raw: RawValue<'_>) -> Field<u16> {
+    number(raw, |n| n == 0, to_port)
 }
 
-/// The port of a `slaveN` line, where 0 has a meaning.
-pub(super) fn announced_port(raw: Raw<'_>) -> Field<u16> {
-    number(raw, never, |n| u16::try_from(n).ok())
+/// The port of a `slaveN` line, where 0 has a meaning: a tool, not a replica.
+pub(super) fn announced_port(raw: RawValue<'_>) -> Field<u16> {
+    number(raw, never, to_port)
 }
 
 /// A switch, `0` or `1`.
-pub(super) fn flag(raw: Raw<'_>) -> Field<bool> {
+pub(super) fn flag(raw: RawValue<'_>) -> Field<bool> {
     field(raw, |text| match text {
         "0" => Field::Value(false),
         "1" => Field::Value(true),
@@ -144,8 +158,8 @@ pub(super) fn flag(raw: Raw<'_>) -> Field<bool> {
     })
 }
 
-/// A replication history; 40 zeros are none.
-pub(super) fn replication_id(raw: Raw<'_>) -> Field<ReplicationId> {
+/// A replication ID; 40 zeros are none.
+pub(super) fn replication_id(raw: RawValue<'_>) -> Field<ReplicationId> {
     field(raw, |text| match ReplicationId::parse(text) {
         Some(id) => Field::Value(id),
         None if text.len() == 40 && text.bytes().all(|b| b == b'0') => Field::None,
@@ -153,30 +167,32 @@ pub(super) fn replication_id(raw: Raw<'_>) -> Field<ReplicationId> {
     })
 }
 
-/// A life of a process.
-pub(super) fn run_id(raw: Raw<'_>) -> Field<RunId> {
+/// A run ID.
+pub(super) fn run_id(raw: RawValue<'_>) -> Field<RunId> {
     field(raw, |text| {
-        value_or_malformed(visible(text).and_then(RunId::parse))
+        let id = visible(text).and_then(RunId::parse);
+        value_or_malformed(id)
     })
 }
 
 /// A host, address or version.
-pub(super) fn word(raw: Raw<'_>) -> Field<String> {
+pub(super) fn word(raw: RawValue<'_>) -> Field<String> {
     field(raw, |text| {
         value_or_malformed(visible(text).map(str::to_owned))
     })
 }
 
-/// `text`, if it is short and has nothing but visible ASCII: it will stand in labels, pages and
+/// `text`, if it is short and all of it is visible ASCII: it will be shown in labels, pages and
 /// messages.
 fn visible(text: &str) -> Option<&str> {
-    let fits = (1..=MAX_TEXT).contains(&text.len());
-    (fits && text.bytes().all(|b| b.is_ascii_graphic())).then_some(text)
+    let is_short = (1..=MAX_TEXT).contains(&text.len());
+    let is_visible = text.bytes().all(|b| b.is_ascii_graphic());
+    (is_short && is_visible).then_some(text)
 }
 
 /// `master`, or one of the words for a replica: `slave` (Redis, Valkey, Kvrocks, Garnet), `replica`
 /// (Dragonfly), `active-replica` (`KeyDB`).
-pub(super) fn role(raw: Raw<'_>) -> Field<Role> {
+pub(super) fn role(raw: RawValue<'_>) -> Field<Role> {
     field(raw, |text| match text {
         "master" => Field::Value(Role::Master),
         "slave" | "replica" | "active-replica" => Field::Value(Role::Replica),
@@ -185,7 +201,7 @@ pub(super) fn role(raw: Raw<'_>) -> Field<Role> {
 }
 
 /// `up` or `down`.
-pub(super) fn link(raw: Raw<'_>) -> Field<LinkStatus> {
+pub(super) fn link(raw: RawValue<'_>) -> Field<LinkStatus> {
     field(raw, |text| match text {
         "up" => Field::Value(LinkStatus::Up),
         "down" => Field::Value(LinkStatus::Down),
@@ -194,7 +210,7 @@ pub(super) fn link(raw: Raw<'_>) -> Field<LinkStatus> {
 }
 
 /// How the server runs.
-pub(super) fn mode(raw: Raw<'_>) -> Field<ServerMode> {
+pub(super) fn mode(raw: RawValue<'_>) -> Field<ServerMode> {
     field(raw, |text| match text {
         "standalone" => Field::Value(ServerMode::Standalone),
         "cluster" => Field::Value(ServerMode::Cluster),
@@ -209,19 +225,22 @@ mod tests {
 
     use super::*;
 
-    fn check<T: PartialEq + Debug>(read: impl Fn(Raw<'_>) -> Field<T>, cases: &[(&str, Field<T>)]) {
-        assert_eq!(read(Raw::Absent), Field::Missing);
-        assert_eq!(read(Raw::Unusable), Field::Malformed);
+    fn check<T: PartialEq + Debug>(
+        read: impl Fn(RawValue<'_>) -> Field<T>,
+        cases: &[(&str, Field<T>)],
+    ) {
+        assert_eq!(read(RawValue::Absent), Field::Missing);
+        assert_eq!(read(RawValue::Unusable), Field::Malformed);
         for text in [
             "", " ", "x", "1 ", " 1", "+1", "0x1", "1.0", "--1", "-", "1,2", "N/A", "\u{fffd}",
             "１",
         ] {
             if !cases.iter().any(|(case, _)| *case == text) {
-                assert_eq!(read(Raw::Text(text)), Field::Malformed, "{text:?}");
+                assert_eq!(read(RawValue::Text(text)), Field::Malformed, "{text:?}");
             }
         }
         for (text, expected) in cases {
-            assert_eq!(read(Raw::Text(text)), *expected, "{text:?}");
+            assert_eq!(read(RawValue::Text(text)), *expected, "{text:?}");
         }
     }
 
@@ -393,11 +412,11 @@ mod tests {
         ];
         check(replication_id, &cases);
         assert_eq!(
-            run_id(Raw::Text(id)),
+            run_id(RawValue::Text(id)),
             Field::Value(RunId::parse(id).unwrap())
         );
         for bad in ["", "a b", "\u{1b}[2J", &"a".repeat(65)] {
-            assert_eq!(run_id(Raw::Text(bad)), Field::Malformed, "{bad:?}");
+            assert_eq!(run_id(RawValue::Text(bad)), Field::Malformed, "{bad:?}");
         }
     }
 
@@ -411,7 +430,7 @@ mod tests {
             "a=b,c",
             &"h".repeat(256),
         ] {
-            assert_eq!(word(Raw::Text(good)), Field::Value(good.to_owned()));
+            assert_eq!(word(RawValue::Text(good)), Field::Value(good.to_owned()));
         }
         for bad in [
             "",
@@ -423,7 +442,7 @@ mod tests {
             "\u{fffd}",
             &"h".repeat(257),
         ] {
-            assert_eq!(word(Raw::Text(bad)), Field::Malformed, "{bad:?}");
+            assert_eq!(word(RawValue::Text(bad)), Field::Malformed, "{bad:?}");
         }
     }
 

@@ -127,7 +127,7 @@ fn web_configurations() -> Vec<Vec<u8>> {
     texts.map(|text| text.as_bytes().to_vec()).into()
 }
 
-/// What servers say, behind the four bytes that choose the limit, the second request and the cuts.
+/// Replies of servers, behind the four bytes that choose limit and shape, the restart and the cuts.
 fn streams() -> Vec<Vec<u8>> {
     let texts = [
         "+OK\r\n$12\r\nrole:master\n\r\n",
@@ -135,11 +135,12 @@ fn streams() -> Vec<Vec<u8>> {
         "+OK\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n",
         "*2\r\n*4\r\n$4\r\nname\r\n$1\r\nm\r\n+port\r\n:1\r\n%1\r\n+a\r\n$1\r\nb\r\n*0\r\n",
         "*-1\r\n*1\r\n-ERR no\r\n-NOQUORUM 1 usable Sentinels.\r\n*3\r\n",
+        "*3\r\n$9\r\nsubscribe\r\n$2\r\nch\r\n:1\r\n>3\r\n+message\r\n$2\r\nch\r\n$1\r\n7\r\n",
         "HTTP/1.1 400 Bad Request\r\n\r\n",
         "\u{15}\u{3}\u{3}\0\u{2}",
     ];
-    let all: Vec<_> = (0..8)
-        .flat_map(|guard| texts.map(|text| [&[guard, 64, 1, 6], text.as_bytes()].concat()))
+    let all: Vec<_> = (0..12)
+        .flat_map(|kind| texts.map(|text| [&[kind, 64, 1, 6], text.as_bytes()].concat()))
         .collect();
     all.into_iter()
         .chain([[

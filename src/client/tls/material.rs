@@ -1,4 +1,4 @@
-//! Certificates and keys as they stand in files.
+//! Certificates and keys, read from PEM files.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::failure::TlsFailure;
 use crate::config::{ClientCertificate, read_small_file};
 
-/// The largest file that is read: the bundle of all public authorities has some 250 KiB.
+/// The largest file that is read: the bundle of all public authorities has about 250 KiB.
 const MAX_PEM_BYTES: u64 = 1024 * 1024;
 
 /// The authorities in `file`; at least one, and all of them usable.
@@ -23,17 +23,17 @@ pub(super) fn authorities(file: &Path) -> Result<RootCertStore, TlsFailure> {
     Ok(roots)
 }
 
-/// The chain and the key that are shown to the server.
+/// The certificate chain that is presented to the server, and its key.
 pub(super) fn client_certificate(
     files: &ClientCertificate,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsFailure> {
     let chain = certificates(&files.cert_file)?;
     let pem = read(&files.key_file)?;
-    // The parser's message is not kept: it may show a line of the key.
+    // The parser's message is dropped: it may contain a line of the key.
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
         TlsFailure::unusable(
             &files.key_file,
-            "no private key in PEM (an encrypted one is of no use here)",
+            "no private key in PEM (an encrypted one cannot be used)",
         )
     })?;
     Ok((chain, key))

@@ -1,9 +1,8 @@
-//! TLS to a server: the handshake, and a stream that says why it broke.
+//! TLS to a server: the handshake, and a stream that reports why it broke.
 //!
-//! The cryptography is ring, for the whole program: `Cargo.toml` names it once, in the features of
-//! `rustls`, and what goes out over HTTPS uses the same. ring because it needs no more than a C
-//! compiler to build and runs wherever the exporter does; nothing here needs FIPS or post-quantum
-//! key exchange, which aws-lc-rs would add.
+//! The whole program uses ring for cryptography, HTTPS included: `Cargo.toml` names it once, in the
+//! features of `rustls`. It needs only a C compiler to build and runs wherever the exporter does;
+//! nothing here needs FIPS or post-quantum key exchange, which aws-lc-rs would add.
 
 mod failure;
 mod material;
@@ -27,20 +26,20 @@ use crate::config::TlsSettings;
 use crate::model::{PollFailure, ServerAddr};
 use failure::TlsFailure;
 
-/// The part of the time left that a handshake may take: login and the first request need a round
-/// trip after it, and whoever waits for the connection must not lose patience before the log says
-/// what it was spent on.
+/// The share of the remaining time that a handshake may take: login and the first request need a
+/// round trip after it, and the caller's timeout must not expire before the log says what the time
+/// was spent on.
 const SHARE: f64 = 0.9;
 
-/// Secures `stream` to the server at `addr` before `deadline`. Reads the files that `settings`
-/// name, each time anew.
+/// Performs the TLS handshake on `stream` with the server at `addr` before `deadline`. Reads the
+/// files that `settings` name each time, so that rotated ones are used.
 ///
 /// # Errors
-/// [`PollError::Tls`](crate::model::PollError::Tls) for what the files, the certificates or the two
-/// sides' ideas of TLS are to blame for; `Reset` when the server closed the connection without a
-/// reason; `Timeout` when it said nothing, which a frozen server does, and also a Redis port without
-/// TLS: it waits for the end of the line. Each has one log line that says what to do, and the failure
-/// carries that sentence.
+/// [`PollError::Tls`](crate::model::PollError::Tls) when the files, the certificates or the TLS
+/// settings of the two sides are to blame; `Reset` when the server closed the connection without a
+/// reason; `Timeout` when it sent nothing, as a frozen server does, and a Redis port without TLS,
+/// which waits for the end of the line. Each is logged once with a sentence that says what to do, and
+/// the failure carries that sentence.
 pub(super) async fn connect<S>(
     stream: S,
     addr: &ServerAddr,
@@ -56,49 +55,43 @@ where
         let connected = TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await;
-        connected.map_err(|error| TlsFailure::of_handshake(&error))
+        connected.map_err(|error| TlsFailure::from_handshake(&error))
     };
     let left = deadline
         .saturating_duration_since(Instant::now())
         .mul_f64(SHARE);
-    match timeout(left, handshake)
-        .await
-        .unwrap_or(Err(TlsFailure::Silent))
-    {
+    let connected = timeout(left, handshake).await;
+    match connected.unwrap_or(Err(TlsFailure::Silent)) {
         Ok(inner) => Ok(TlsStream {
             inner,
             addr: addr.clone(),
         }),
         Err(failure) => {
             failure.log(addr);
-            Err(failure.told())
+            Err(failure.to_poll_failure())
         }
     }
 }
 
-/// The failure of a handshake with a port that turned out to answer in plain Redis.
+/// The failure of a handshake with a port that answers in plain Redis.
 pub(super) fn plain_port(addr: &ServerAddr) -> PollFailure {
     TlsFailure::PlainPort.log(addr);
-    TlsFailure::PlainPort.told()
+    TlsFailure::PlainPort.to_poll_failure()
 }
 
-/// The name or address that the certificate must have.
+/// The name or address that the certificate must be for.
 fn server_name(
     addr: &ServerAddr,
     settings: &TlsSettings,
 ) -> Result<ServerName<'static>, TlsFailure> {
-    let name = settings
-        .server_name
-        .as_deref()
-        .or(addr.host())
-        .unwrap_or_default()
-        .to_owned();
+    let name = settings.server_name.as_deref().or(addr.host());
+    let name = name.unwrap_or_default().to_owned();
     ServerName::try_from(name.clone()).map_err(|_| TlsFailure::ServerName(name))
 }
 
-/// What a handshake needs, from the files as they are now.
+/// The configuration of a handshake, from the files as they are now.
 async fn config(settings: TlsSettings) -> Result<ClientConfig, TlsFailure> {
-    // A file may stand on a network disk: never wait for it on a thread that serves other servers.
+    // A file may be on a network file system: never block a thread that serves other servers.
     spawn_blocking(move || build(&settings))
         .await
         .unwrap_or(Err(TlsFailure::Stopping))
@@ -106,10 +99,10 @@ async fn config(settings: TlsSettings) -> Result<ClientConfig, TlsFailure> {
 
 fn build(settings: &TlsSettings) -> Result<ClientConfig, TlsFailure> {
     let provider = provider();
-    let verifier = verifier::of(settings, &provider)?;
+    let verifier = verifier::build(settings, &provider)?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| TlsFailure::Protocol(failure::sentence_of(&error)))?
+        .map_err(|error| TlsFailure::Protocol(failure::describe(&error)))?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     let mut config = match &settings.client_certificate {
@@ -120,8 +113,8 @@ fn build(settings: &TlsSettings) -> Result<ClientConfig, TlsFailure> {
         }
         None => config.with_no_client_auth(),
     };
-    // Every connection shows its certificate anew: a resumed session would go on with the one that
-    // was rotated away.
+    // Without resumption every connection presents its certificate again: a resumed session would
+    // keep using the one that was rotated away.
     config.resumption = Resumption::disabled();
     Ok(config)
 }
@@ -130,11 +123,11 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// A secured stream. What goes wrong with TLS itself after the handshake is logged once, as a
-/// sentence, and is an error of the kind [`io::ErrorKind::InvalidData`] with that sentence.
+/// A TLS stream. A failure of TLS itself after the handshake is logged as a sentence, and is an error
+/// of the kind [`io::ErrorKind::InvalidData`] with that sentence.
 ///
-/// In TLS 1.3 a server judges the client's certificate after the client has finished its handshake,
-/// so a refusal comes here, in the place of the first reply.
+/// In TLS 1.3 a server verifies the client's certificate after the client has finished its
+/// handshake, so that a refusal arrives here, instead of the first reply.
 pub(super) struct TlsStream<S> {
     inner: tokio_rustls::client::TlsStream<S>,
     addr: ServerAddr,
@@ -143,7 +136,7 @@ pub(super) struct TlsStream<S> {
 impl<S> TlsStream<S> {
     fn explained<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if let Poll::Ready(Err(error)) = &polled
-            && let Some(failure) = TlsFailure::of_stream(error)
+            && let Some(failure) = TlsFailure::from_stream(error)
         {
             failure.log(&self.addr);
             let sentence = failure.to_string();

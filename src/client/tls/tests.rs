@@ -1,5 +1,4 @@
-//! Files that are no good, and servers that do not do TLS as they should. What real servers do is
-//! in `tests/real`.
+//! Unusable files, and servers that violate TLS. Tests with real servers are in `tests/real`.
 
 use std::time::Duration;
 
@@ -54,7 +53,7 @@ fn built(folder: &TempDir, ca: Option<&str>, pair: Option<(&str, &str)>) -> Resu
         ..TlsSettings::default()
     };
     build(&settings).map(|_| ()).map_err(|failure| {
-        assert_eq!(failure.told().reason, PollError::Tls);
+        assert_eq!(failure.to_poll_failure().reason, PollError::Tls);
         failure
             .to_string()
             .replace(&*folder.path().to_string_lossy(), "DIR")
@@ -137,7 +136,7 @@ fn the_name_to_verify_is_the_one_that_is_set_or_the_host() {
     let error = name("a..b:1", None).unwrap_err().to_string();
     assert_eq!(
         error,
-        "\"a..b\" is no name that a certificate can have: set tls.server_name"
+        "\"a..b\" is not a name that a certificate can have: set tls.server_name"
     );
 }
 
@@ -282,6 +281,6 @@ async fn a_plain_port_is_told_from_a_frozen_server() {
     assert_eq!(
         failure.sentence("the master"),
         "this exporter cannot make a secure connection to the master: this port is not its TLS \
-         port (tls-port): it answers in plain Redis; give the other one, or remove tls"
+         port (tls-port): it answers in plain Redis; use the other one, or remove tls"
     );
 }

@@ -1,4 +1,4 @@
-//! Which servers' certificates are taken.
+//! Which server certificates are accepted.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,13 +13,12 @@ use super::failure::TlsFailure;
 use super::material;
 use crate::config::TlsSettings;
 
-/// The system's authorities, once they were found. They are read once in a process, as HTTPS to
-/// receivers does it: there are some hundred of them, and thousands of connections may be made at
-/// once.
+/// The system's authorities, read once per process: there are some hundred of them, and thousands
+/// of connections may be established at once.
 static SYSTEM: OnceLock<Arc<Verifier>> = OnceLock::new();
 
-/// The verifier that `settings` ask for.
-pub(super) fn of(
+/// The verifier for `settings`.
+pub(super) fn build(
     settings: &TlsSettings,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, TlsFailure> {
@@ -42,7 +41,8 @@ fn system(provider: &Arc<CryptoProvider>) -> Result<Arc<Verifier>, TlsFailure> {
     Ok(Arc::clone(SYSTEM.get_or_init(|| Arc::new(found))))
 }
 
-/// Takes every certificate (`insecure_skip_verify`); that the server has its key is still verified.
+/// Accepts every certificate (`insecure_skip_verify`); that the server owns its key is still
+/// verified.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

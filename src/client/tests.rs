@@ -3,11 +3,11 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Value};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::Connection;
+use super::{Connection, MAX_REPLY, ReplyShape};
 use crate::config::{Credentials, SecretSource};
 use crate::model::{Datacenter, PollError, Secret, ServerAddr, Span};
 use crate::topology::Server;
@@ -23,7 +23,7 @@ const CONNECT: Span = Span::from_secs(20);
 /// A server of its own, which ends with the test.
 struct RealServer {
     addr: ServerAddr,
-    admin: MultiplexedConnection,
+    admin: Connection,
     _process: Child,
     _directory: TempDir,
 }
@@ -60,13 +60,8 @@ impl RealServer {
         }
     }
 
-    async fn run(&mut self, command: &[&str]) -> redis::Value {
-        let (name, arguments) = command.split_first().unwrap();
-        redis::cmd(name)
-            .arg(arguments)
-            .query_async(&mut self.admin)
-            .await
-            .unwrap()
+    async fn run(&mut self, command: &[&str]) -> Value {
+        run(&mut self.admin, command).await.unwrap()
     }
 
     /// The least privileged user of docs/configuration.md.
@@ -86,13 +81,7 @@ impl RealServer {
             username: username.map(Into::into),
             password,
         };
-        let server = Server {
-            addr: self.addr.clone(),
-            dc: Datacenter::unknown(),
-            local: true,
-            credentials,
-            tls: None,
-        };
+        let server = server_at(&self.addr, credentials);
         Connection::connect(&server, CONNECT)
             .await
             .map_err(PollError::from)
@@ -107,13 +96,32 @@ fn free_port() -> u16 {
         .port()
 }
 
-async fn admin_of(addr: &ServerAddr) -> MultiplexedConnection {
-    let client = redis::Client::open(addr.tcp().unwrap()).unwrap();
+/// A connection as the default user.
+async fn admin_of(addr: &ServerAddr) -> Connection {
+    let server = server_at(addr, Credentials::default());
     loop {
-        if let Ok(connection) = client.get_multiplexed_async_connection().await {
+        if let Ok(connection) = Connection::connect(&server, CONNECT).await {
             return connection;
         }
         tokio::task::yield_now().await;
+    }
+}
+
+async fn run(connection: &mut Connection, command: &[&str]) -> Result<Value, PollError> {
+    let mut words = Cmd::new();
+    words.arg(command);
+    connection
+        .request(&words, ReplyShape::Records, MAX_REPLY)
+        .await
+}
+
+fn server_at(addr: &ServerAddr, credentials: Credentials) -> Server {
+    Server {
+        addr: addr.clone(),
+        dc: Datacenter::unknown(),
+        local: true,
+        credentials,
+        tls: None,
     }
 }
 
@@ -136,21 +144,16 @@ async fn the_least_privileged_user_reads_info_and_leaves_no_trace_in_the_acl_log
         );
         assert!(reply.sent <= reply.received);
     }
-    let clients: String = redis::cmd("CLIENT")
-        .arg("LIST")
-        .query_async(&mut server.admin)
-        .await
-        .unwrap();
+    let Value::BulkString(clients) = server.run(&["CLIENT", "LIST"]).await else {
+        panic!("CLIENT LIST is one text");
+    };
+    let clients = String::from_utf8_lossy(&clients);
+    let monitor = clients.lines().find(|line| line.contains("user=monitor"));
     assert!(
-        clients.contains("name=redis-cross-dc-exporter") && clients.contains("user=monitor"),
+        monitor.is_some_and(|line| line.contains("name=redis-cross-dc-exporter")),
         "{clients}"
     );
-    let log: Vec<redis::Value> = redis::cmd("ACL")
-        .arg("LOG")
-        .query_async(&mut server.admin)
-        .await
-        .unwrap();
-    assert_eq!(log, []);
+    assert_eq!(server.run(&["ACL", "LOG"]).await, Value::Array(Vec::new()));
 }
 
 #[tokio::test]
@@ -195,13 +198,10 @@ async fn a_script_that_does_not_end_is_busy_and_a_killed_connection_a_reset() {
     server
         .run(&["CONFIG", "SET", "busy-reply-threshold", "1"])
         .await;
-    let mut admin = server.admin.clone();
+    let mut caller = admin_of(&server.addr).await;
     let script = tokio::spawn(async move {
-        let _: Result<(), _> = redis::cmd("EVAL")
-            .arg("while true do end")
-            .arg(0)
-            .query_async(&mut admin)
-            .await;
+        // Killed, or the server ended: either is an error here.
+        let _ = run(&mut caller, &["EVAL", "while true do end", "0"]).await;
     });
     let busy = async {
         while connection.fetch_info().await != Err(PollError::Busy) {
@@ -211,24 +211,14 @@ async fn a_script_that_does_not_end_is_busy_and_a_killed_connection_a_reset() {
     tokio::time::timeout(START, busy)
         .await
         .expect("the script runs");
-    let mut killer = admin_of(&server.addr).await;
-    redis::cmd("SCRIPT")
-        .arg("KILL")
-        .exec_async(&mut killer)
-        .await
-        .unwrap();
+    // A busy server lets no new client in by CLIENT SETNAME, but kills the script for a known one.
+    server.run(&["SCRIPT", "KILL"]).await;
     script.await.unwrap();
     connection
         .fetch_info()
         .await
         .expect("the connection outlived the script");
-    let _: redis::Value = redis::cmd("CLIENT")
-        .arg("KILL")
-        .arg("TYPE")
-        .arg("normal")
-        .query_async(&mut killer)
-        .await
-        .unwrap();
+    server.run(&["CLIENT", "KILL", "TYPE", "normal"]).await;
     assert_eq!(connection.fetch_info().await, Err(PollError::Reset));
     assert!(!connection.is_open());
 }

@@ -1,10 +1,10 @@
-//! What holds for every text.
+//! Properties that hold for every text.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::fixtures::{names, text};
-use super::{Field, Observation, ReplicationInfo, UpstreamInfo, parse, parse_bytes};
+use super::captured::{names, text};
+use crate::info::{Field, Observation, ReplicationInfo, UpstreamInfo, parse, parse_bytes};
 
 /// The name of a captured reply with a replication section.
 fn name() -> impl Strategy<Value = &'static str> {

@@ -1,6 +1,6 @@
-//! Replies that no captured server gave: forks, old versions, proxies and attackers.
+//! Replies that were not captured: those of forks, old versions, proxies and attackers.
 
-use super::{
+use crate::info::{
     BacklogInfo, Engine, Field, InfoError, LinkStatus, Observation, PersistenceInfo,
     ReplicationInfo, Role, ServerInfo, ServerMode, StatsInfo, UpstreamInfo, parse, parse_bytes,
 };

@@ -1,9 +1,12 @@
-//! Every captured reply of every generation, against values read from the files by another program.
+//! The captured replies of all server generations, compared with values that another program read
+//! from the files.
 
 use std::fmt::{Debug, Display};
 use std::path::Path;
 
-use super::{Field, InfoError, Observation, ReplicaLine, ReplicationInfo, UpstreamInfo, parse};
+use crate::info::{
+    Field, InfoError, Observation, ReplicaLine, ReplicationInfo, UpstreamInfo, parse,
+};
 use crate::model::{ReplicationId, Span};
 
 /// The text of the captured reply `name`, such as `redis-7.4/master`.
