@@ -8,8 +8,8 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-/// Fuel for one rendering: each instruction and each 64 bytes of text costs one unit. A message with
-/// ten alerts takes a few hundred; an endless loop is stopped within milliseconds.
+/// Fuel for one rendering: each instruction and each 64 bytes of text costs one unit. A message
+/// with ten alerts takes a few hundred; an endless loop is stopped within milliseconds.
 const FUEL: u64 = 50_000;
 
 /// The longest template, in bytes.

@@ -5,7 +5,8 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::model::PollError;
 
-/// The beginning of the one error without a code of its own (`rejectedConnection`, networking.c). Redis Cluster nodes write `max number of clients + cluster connections reached`.
+/// The beginning of the one error without a code of its own (`rejectedConnection`, networking.c).
+/// Redis Cluster nodes write `max number of clients + cluster connections reached`.
 const MAX_CLIENTS: &str = "max number of clients";
 
 /// The code with which a server refused a client.
@@ -52,8 +53,8 @@ impl Refusal {
                 format!("does not let {user} call INFO (NOPERM): give it the ACL rule +info")
             }
             Self::ProtectedMode => {
-                "is in protected mode (DENIED): it accepts only clients of its own machine until it \
-                 has a password or protected-mode is off"
+                "is in protected mode (DENIED): it accepts only clients of its own machine until \
+                 it has a password or protected-mode is off"
                     .to_owned()
             }
             Self::Other => {

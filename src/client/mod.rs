@@ -3,8 +3,8 @@
 //!
 //! A [`Connection`] goes over TCP (with or without TLS) or a Unix socket. It trusts nothing that
 //! comes: only as many replies are read as are due, their shape and size are checked before they
-//! are parsed, and both ends of a request are stamped at the socket, so that INFO comes with the two
-//! instants between which it was true. Requests have no limit in time: a late reply is evidence
+//! are parsed, and both ends of a request are stamped at the socket, so that INFO comes with the
+//! two instants between which it was true. Requests have no limit in time: a late reply is evidence
 //! too, so how long to wait is the caller's decision.
 //!
 //! Polling sends INFO alone. Heartbeats, which are off by default, also use

@@ -124,7 +124,8 @@ impl FakeServer {
         let addr = ServerAddr::new("127.0.0.1", listener.local_addr().unwrap().port());
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let mood = watch::Sender::default();
-        let (seen, moods) = (Arc::clone(&requests), mood.subscribe());
+        let seen = Arc::clone(&requests);
+        let moods = mood.subscribe();
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {

@@ -34,8 +34,8 @@ pub(super) async fn open(
 }
 
 /// Performs the TLS handshake on `stream`. A plain Redis port waits silently for the end of what it
-/// takes for a line, and a frozen server is silent as well: halfway to the deadline a probe finds out
-/// which of the two it is.
+/// takes for a line, and a frozen server is silent as well: halfway to the deadline a probe finds
+/// out which of the two it is.
 async fn secured(
     stream: TcpStream,
     server: &Server,

@@ -88,8 +88,8 @@ impl HttpClient {
         })
     }
 
-    /// A client that uses `route`: this one where the route is the system's. Call it on a client for
-    /// receivers; another has no routes and returns itself.
+    /// A client that uses `route`: this one where the route is the system's. Call it on a client
+    /// for receivers; another has no routes and returns itself.
     ///
     /// # Errors
     /// The authorities or the proxy's URL cannot be read, or the TLS library cannot be set up.
@@ -170,8 +170,8 @@ impl HttpClient {
     /// Gets `url` and reads its body as JSON.
     ///
     /// # Errors
-    /// When there is no answer, its status is not 2xx, its body is larger than 32 MiB or incomplete,
-    /// or is not the expected JSON.
+    /// When there is no answer, its status is not 2xx, its body is larger than 32 MiB or
+    /// incomplete, or is not the expected JSON.
     pub async fn get_json<T: DeserializeOwned>(&self, url: &str) -> Result<T, GetError> {
         let response = self.get(url).await?;
         if !(200..300).contains(&response.status) {

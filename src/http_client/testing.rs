@@ -82,7 +82,8 @@ impl TestServer {
             listener.local_addr().expect("an address")
         );
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let (seen, script): (_, Arc<Script>) = (Arc::clone(&requests), Arc::new(script));
+        let seen = Arc::clone(&requests);
+        let script: Arc<Script> = Arc::new(script);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(serve(stream, Arc::clone(&seen), Arc::clone(&script)));

@@ -41,8 +41,8 @@ pub(super) fn detect(table: &InfoTable<'_>) -> (Engine, Field<String>) {
 }
 
 /// Recognizes `KeyDB` by its program's path (`/usr/local/bin/keydb-server` in captured replies of
-/// 5.3 to 6.3.4), its feature list (`features:cluster_mget`, 6.3), its role word, its own fields, or
-/// an applied offset for each of several masters (captured in `redis_exporter` issue 371:
+/// 5.3 to 6.3.4), its feature list (`features:cluster_mget`, 6.3), its role word, its own fields,
+/// or an applied offset for each of several masters (captured in `redis_exporter` issue 371:
 /// `slave_repl_offset` twice in one reply).
 fn is_keydb(table: &InfoTable<'_>) -> bool {
     let path = table.text("executable").unwrap_or_default();

@@ -2,8 +2,8 @@
 //!
 //! **Invariant:** the room is pure and total. For any text [`parse()`] returns without a panic, in
 //! time O(n log n), and never guesses: a field that is absent, "none", or not a valid value is
-//! [`Field::Missing`], [`Field::None`] or [`Field::Malformed`], never a number. This is also the only
-//! room that uses the protocol's old word for a replica.
+//! [`Field::Missing`], [`Field::None`] or [`Field::Malformed`], never a number. This is also the
+//! only room that uses the protocol's old word for a replica.
 
 mod engine;
 mod error;

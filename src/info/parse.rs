@@ -16,10 +16,10 @@ use super::{engine, value};
 /// key that is repeated with another value is [`Field::Malformed`].
 ///
 /// The text has to be complete. RESP's length prefix guarantees that: a truncated bulk string is a
-/// protocol error and never gets here. If a proxy truncates the text, a last line without its end is
-/// malformed, and the fields after it are missing. So a prefix of a reply gives no value that the
-/// reply does not have; only the list of replicas may be shorter, the number of keys smaller, and the
-/// engine less precise (Valkey without its `valkey_version` is Redis).
+/// protocol error and never gets here. If a proxy truncates the text, a last line without its end
+/// is malformed, and the fields after it are missing. So a prefix of a reply gives no value that
+/// the reply does not have; only the list of replicas may be shorter, the number of keys smaller,
+/// and the engine less precise (Valkey without its `valkey_version` is Redis).
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Parses what a Sentinel answers: the masters it monitors, their replicas, the other Sentinels, and
-//! whether they are a quorum.
+//! Parses what a Sentinel answers: the masters it monitors, their replicas, the other Sentinels,
+//! and whether they are a quorum.
 //!
 //! What a Sentinel reports is hearsay: which servers exist and which one it considers the master.
 //! Roles, offsets and links are polled from the servers themselves; a Sentinel's copy of them is up
@@ -90,8 +90,8 @@ impl SentinelRecord {
         self.text(name)?.parse().ok()
     }
 
-    /// The server's address, from `ip` and `port`. A Sentinel may know a replica whose address is not
-    /// known yet: port 0, or `?`.
+    /// The server's address, from `ip` and `port`. A Sentinel may know a replica whose address is
+    /// not known yet: port 0, or `?`.
     pub fn addr(&self) -> Option<ServerAddr> {
         let host = self.text("ip")?;
         let port: u16 = self.number("port").filter(|port| *port > 0)?;
@@ -150,8 +150,8 @@ fn is_name(name: &str) -> bool {
 }
 
 impl QuorumCheck {
-    /// Parses the answer of CKQUORUM, `OK ...` or the error `NOQUORUM ...`; `None` for anything else,
-    /// such as an unknown name.
+    /// Parses the answer of CKQUORUM, `OK ...` or the error `NOQUORUM ...`; `None` for anything
+    /// else, such as an unknown name.
     pub fn parse(answer: &str) -> Option<Self> {
         match answer.split(' ').next()? {
             "OK" => Some(Self::Reached),

@@ -25,9 +25,10 @@ pub(super) struct InfoLine<'a> {
 
 /// The values by key.
 ///
-/// A key that is repeated with another value is unusable: nothing shows whether the first or the last
-/// value is true. `KeyDB` repeats `slave_repl_offset` for every master, and servers print the address
-/// that a replica announces unchanged, so that a hostile one can inject lines and sub-fields.
+/// A key that is repeated with another value is unusable: nothing shows whether the first or the
+/// last value is true. `KeyDB` repeats `slave_repl_offset` for every master, and servers print the
+/// address that a replica announces unchanged, so that a hostile one can inject lines and
+/// sub-fields.
 pub(super) struct InfoTable<'a> {
     values: BTreeMap<&'a str, RawValue<'a>>,
     repeated: Vec<&'a str>,
@@ -95,8 +96,8 @@ impl<'a> InfoTable<'a> {
 /// The `key:value` lines of a reply, of all sections. Lines end with CR, LF or both; `# Section`
 /// headers, empty lines and lines without a colon are skipped.
 ///
-/// Servers end every line, so a last line without an end was truncated: `slave_repl_offset:6214` may
-/// be the beginning of `slave_repl_offset:62149334`. Its value cannot be used.
+/// Servers end every line, so a last line without an end was truncated: `slave_repl_offset:6214`
+/// may be the beginning of `slave_repl_offset:62149334`. Its value cannot be used.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = InfoLine<'_>> {
     // A search for each of the two is several times as fast as one for both, and a hostile reply is
     // long.

@@ -28,8 +28,8 @@ pub struct Observation {
     pub stats: StatsInfo,
     /// `# Persistence`.
     pub persistence: PersistenceInfo,
-    /// `# Keyspace`: the number of keys in all databases; missing where the section was not sent. An
-    /// empty server sends the section without a line.
+    /// `# Keyspace`: the number of keys in all databases; missing where the section was not sent.
+    /// An empty server sends the section without a line.
     pub keys: Field<u64>,
 }
 
@@ -70,7 +70,8 @@ pub enum ServerMode {
 pub struct ServerInfo {
     /// The program.
     pub engine: Engine,
-    /// The program's own version (Valkey's, not the Redis version that it claims for compatibility).
+    /// The program's own version (Valkey's, not the Redis version that it claims for
+    /// compatibility).
     pub version: Field<String>,
     /// `redis_mode` or `server_mode`.
     pub mode: Field<ServerMode>,
@@ -102,8 +103,8 @@ pub struct ReplicationInfo {
     pub replid2: Field<ReplicationId>,
     /// `second_repl_offset`: the first offset NOT shared with `replid2`; `None` when -1.
     pub second_offset: Field<ReplicationOffset>,
-    /// `master_repl_offset`: the end of the server's own replication stream. On a replica this is NOT
-    /// its master's offset.
+    /// `master_repl_offset`: the end of the server's own replication stream. On a replica this is
+    /// NOT its master's offset.
     pub master_offset: Field<ReplicationOffset>,
     /// The backlog, on which a partial resync depends.
     pub backlog: BacklogInfo,
@@ -131,17 +132,19 @@ pub struct BacklogInfo {
     pub size: Field<Bytes>,
     /// `repl_backlog_first_byte_offset`.
     pub first_byte: Field<ReplicationOffset>,
-    /// `repl_backlog_histlen`: the bytes in it; may exceed `size` while a lagging replica pins them.
+    /// `repl_backlog_histlen`: the bytes in it; may exceed `size` while a lagging replica pins
+    /// them.
     pub histlen: Field<Bytes>,
 }
 
 /// The link from a replica to its master, as the replica sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkStatus {
-    /// Connected and streaming, as far as the replica knows: during a silent partition the link stays
-    /// `up` for `repl-timeout`.
+    /// Connected and streaming, as far as the replica knows: during a silent partition the link
+    /// stays `up` for `repl-timeout`.
     Up,
-    /// Anything else: connecting, handshake, waiting for the master's RDB, transferring it, loading.
+    /// Anything else: connecting, handshake, waiting for the master's RDB, transferring it,
+    /// loading.
     Down,
 }
 
@@ -200,8 +203,8 @@ pub struct ReplicaLine {
     pub port: Field<u16>,
     /// `state`.
     pub state: ReplicaConnState,
-    /// `offset`: the last acknowledged offset; `None` when 0 (nothing acknowledged yet, which may also
-    /// be so while online).
+    /// `offset`: the last acknowledged offset; `None` when 0 (nothing acknowledged yet, which may
+    /// also be so while online).
     pub offset: Field<ReplicationOffset>,
     /// `lag`: age of the last ACK in whole seconds, not the age of the data; `None` when -1.
     pub ack_age: Field<Span>,

@@ -70,8 +70,8 @@ fn is_minus_one_or_zero(n: i128) -> bool {
     n == NONE || n == 0
 }
 
-/// Servers count bytes in a signed 64-bit integer (`long long`) or in a `size_t`; a number of 2^63 or
-/// more is an underflow.
+/// Servers count bytes in a signed 64-bit integer (`long long`) or in a `size_t`; a number of 2^63
+/// or more is an underflow.
 fn to_byte_count(n: i128) -> Option<u64> {
     let n = i64::try_from(n).ok()?;
     u64::try_from(n).ok()

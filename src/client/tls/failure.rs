@@ -42,8 +42,8 @@ pub(super) enum TlsFailure {
     Protocol(String),
     /// The port answers in plain Redis.
     #[error(
-        "this port is not its TLS port (tls-port): it answers in plain Redis; use the other one, or \
-         remove tls"
+        "this port is not its TLS port (tls-port): it answers in plain Redis; use the other one, \
+         or remove tls"
     )]
     PlainPort,
     /// The server closed the connection during the handshake.

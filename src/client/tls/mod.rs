@@ -38,8 +38,8 @@ const SHARE: f64 = 0.9;
 /// [`PollError::Tls`](crate::model::PollError::Tls) when the files, the certificates or the TLS
 /// settings of the two sides are to blame; `Reset` when the server closed the connection without a
 /// reason; `Timeout` when it sent nothing, as a frozen server does, and a Redis port without TLS,
-/// which waits for the end of the line. Each is logged once with a sentence that says what to do, and
-/// the failure carries that sentence.
+/// which waits for the end of the line. Each is logged once with a sentence that says what to do,
+/// and the failure carries that sentence.
 pub(super) async fn connect<S>(
     stream: S,
     addr: &ServerAddr,
@@ -123,8 +123,8 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// A TLS stream. A failure of TLS itself after the handshake is logged as a sentence, and is an error
-/// of the kind [`io::ErrorKind::InvalidData`] with that sentence.
+/// A TLS stream. A failure of TLS itself after the handshake is logged as a sentence, and is an
+/// error of the kind [`io::ErrorKind::InvalidData`] with that sentence.
 ///
 /// In TLS 1.3 a server verifies the client's certificate after the client has finished its
 /// handshake, so that a refusal arrives here, instead of the first reply.

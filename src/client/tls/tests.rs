@@ -17,7 +17,8 @@ use crate::topology::Server;
 /// A folder with an authority, a certificate with its key, and another key.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let key = KeyPair::generate().unwrap();
+    let other = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["redis.example".to_owned()])
         .unwrap()
         .self_signed(&key)

@@ -115,12 +115,15 @@ fn replication_row(r: &ReplicationInfo) -> String {
     );
     let replicas: String = r.replicas.iter().map(replica_row).collect();
     let upstream = r.upstream.as_ref().map_or(String::new(), upstream_row);
-    let (end, count) = (plain(&r.master_offset), plain(&r.connected_replicas));
+    let end = plain(&r.master_offset);
+    let count = plain(&r.connected_replicas);
     format!("{role} {history} end {end} backlog {backlog} of {count}{replicas}{upstream}")
 }
 
 fn server_row(o: &Observation) -> String {
-    let (s, t, p) = (&o.server, &o.stats, &o.persistence);
+    let s = &o.server;
+    let t = &o.stats;
+    let p = &o.persistence;
     let run = shown(&s.run_id, |id| format!("{id:?}")[7..15].to_owned());
     let who = format!(
         "{} {} {} {run} {}",
@@ -183,10 +186,8 @@ fn a_server_section_alone_is_refused() {
 #[test]
 fn sections_one_by_one_say_the_same_as_the_whole_reply() {
     let whole = text("redis-6.2/master_info_all");
-    let (sections, wanted) = (
-        whole.split_inclusive("\r\n\r\n"),
-        ["Server", "Persistence", "Stats", "Replication", "Keyspace"],
-    );
+    let sections = whole.split_inclusive("\r\n\r\n");
+    let wanted = ["Server", "Persistence", "Stats", "Replication", "Keyspace"];
     let some: String = sections
         .filter(|s| wanted.iter().any(|w| s.starts_with(&format!("# {w}\r\n"))))
         .collect();

@@ -89,7 +89,8 @@ fn a_role_alone_leaves_everything_else_missing() {
 /// none can be read from another's key.
 #[test]
 fn every_field_is_read_from_its_own_key() {
-    let (replid, replid2) = ("a1".repeat(20), "b2".repeat(20));
+    let replid = "a1".repeat(20);
+    let replid2 = "b2".repeat(20);
     let text = format!(
         "redis_version:7.4.1\nredis_mode:cluster\nrun_id:r1\ntcp_port:7001\nuptime_in_seconds:11\nrole:slave\n\
          master_host:m\nmaster_port:7002\nmaster_link_status:down\nmaster_last_io_seconds_ago:12\n\
