@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
+use crate::client::testing::{FakeServer, Script};
 use crate::config::testing::settings_of;
 use crate::model::{ServerAddr, Span, stable_hash};
 use crate::monitor::PollEventKind;
