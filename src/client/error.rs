@@ -46,9 +46,9 @@ impl Refusal {
             Self::NoLogin if !logged_in => {
                 "requires a login (NOAUTH): set redis.username and redis.password".to_owned()
             }
-            Self::NoLogin => format!(
-                "no longer accepts the login of {user} (NOAUTH): check redis.password"
-            ),
+            Self::NoLogin => {
+                format!("no longer accepts the login of {user} (NOAUTH): check redis.password")
+            }
             Self::NoPermission => {
                 format!("does not let {user} call INFO (NOPERM): give it the ACL rule +info")
             }
