@@ -12,6 +12,7 @@
 mod entries;
 mod limits;
 mod names;
+mod regressions;
 mod smoke;
 mod unsupported;
 mod watched;
