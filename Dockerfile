@@ -9,7 +9,7 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN mkdir -p /out/etc/ssl/certs /out-state \
-    && cp "$(.ci/build-static)" /out/redis-cross-dc-exporter \
+    && cp "$(CARGO_FLAGS=--no-default-features .ci/build-static)" /out/redis-cross-dc-exporter \
     && cp LICENSE /out/LICENSE \
     && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt \
     && echo 'nonroot:x:65532:65532::/:/nonexistent' >/out/etc/passwd \

@@ -20,6 +20,7 @@ pub mod config;
 pub mod discovery;
 pub mod http_client;
 pub mod info;
+#[cfg(feature = "demo")]
 pub mod lab;
 pub mod metrics;
 pub mod model;

@@ -96,6 +96,7 @@ pub(super) enum Command {
     Rules(RulesArgs),
     /// Starts real local servers with a simulated WAN between them and shows what happens when it
     /// breaks
+    #[cfg(feature = "demo")]
     Demo(DemoArgs),
     /// Prints the completion script of a shell, for packages
     #[command(hide = true)]
@@ -280,6 +281,7 @@ pub(super) struct CompletionsArgs {
 }
 
 /// The arguments of `demo`.
+#[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
     /// Tell the story once, check it, and end with a summary

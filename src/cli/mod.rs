@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod check_config;
 mod columns;
+#[cfg(feature = "demo")]
 mod demo;
 mod exit;
 mod exporter;
@@ -45,6 +46,7 @@ fn dispatch(cli: Cli) -> Exit {
         Command::Check(args) => check::check(&global, &args),
         Command::CheckConfig(args) => check_config::check_config(&global, &args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::demo(&global, &args),
         Command::TestNotify(args) => test_notify::test_notify(&global, &args),
         Command::Silence(args) => silence::silence(&global, &args),

@@ -23,7 +23,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running server.
 #[derive(Debug)]
-pub(super) struct Loopback {
+pub struct Loopback {
     addr: ServerAddr,
     accepted: Arc<AtomicU64>,
     task: JoinHandle<()>,
@@ -31,7 +31,7 @@ pub(super) struct Loopback {
 
 impl Loopback {
     /// Listens on a port that the system picks and runs `handle` on each connection.
-    pub(super) async fn start<H, F>(handle: H) -> Result<Self, LabError>
+    pub async fn start<H, F>(handle: H) -> Result<Self, LabError>
     where
         H: Fn(TcpStream) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
@@ -53,12 +53,12 @@ impl Loopback {
     }
 
     /// Where it listens.
-    pub(super) fn addr(&self) -> &ServerAddr {
+    pub fn addr(&self) -> &ServerAddr {
         &self.addr
     }
 
     /// How many connections it has accepted.
-    pub(super) fn accepted(&self) -> u64 {
+    pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
     }
 }

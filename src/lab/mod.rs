@@ -1,6 +1,6 @@
-//! A small laboratory on loopback: real Redis servers, a simulated WAN between them, a writer, a
-//! webhook receiver and misbehaving servers. The `demo` command and the integration tests are its
-//! users.
+//! A small laboratory on loopback: real Redis servers, a simulated WAN between them, a writer and a
+//! webhook receiver, for the `demo` command and the integration tests. Built only with the feature
+//! `demo`.
 //!
 //! **Invariant:** everything the lab starts listens on the loopback network only, and ends with the
 //! value that stands for it (on drop); a `redis-server` ends even when the process that started it
@@ -11,7 +11,6 @@
 
 mod error;
 mod guard;
-mod hostile;
 mod http;
 mod lines;
 mod loopback;
@@ -25,10 +24,10 @@ mod writer;
 pub mod ports;
 
 pub use error::LabError;
-pub use hostile::{ErrorReply, HostileServer, Misbehaviour};
+pub use loopback::Loopback;
 pub use proxy::{Direction, ProxyStats, WanConditions, WanProxy};
 pub use receiver::{Answer, Received, Receiver, Response};
-pub use resp::{Connection, Reply};
+pub use resp::{Connection, Reply, read_reply};
 pub use server::{RedisServer, RedisServerBuilder, ServerTls};
 pub use wait::{Probed, eventually};
 pub use writer::{SteadyWriter, WriteLoad};

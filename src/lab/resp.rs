@@ -169,7 +169,7 @@ pub(super) fn encode<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
 
 /// Reads one reply (or, on a server's side, one command); `None` when the stream ended before it
 /// began.
-pub(super) async fn read_reply<R: AsyncBufRead + Unpin + Send>(
+pub async fn read_reply<R: AsyncBufRead + Unpin + Send>(
     reader: &mut R,
 ) -> io::Result<Option<Reply>> {
     read_nested(reader, 0).await

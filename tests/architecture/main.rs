@@ -138,7 +138,6 @@ const ROOMS_WITH_CIRCLES: &[&str] = &[
     "alert",
     "cli",
     "config",
-    "lab",
     "monitor",
     "notify",
     "replication",

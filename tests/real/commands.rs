@@ -1,7 +1,9 @@
 //! The commands beside `run` and `check`: what they print, and the exit codes that scripts hold on
 //! to.
 
-use redis_cross_dc_exporter::lab::{HostileServer, Misbehaviour, eventually};
+use redis_cross_dc_exporter::lab::eventually;
+
+use crate::hostile::server::{HostileServer, Misbehaviour};
 use redis_cross_dc_exporter::model::ServerAddr;
 
 use crate::command::{configuration, folder_with, no_exporter, nobody, run};

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
-use redis_cross_dc_exporter::lab::{Answer, HostileServer, Misbehaviour, Response, eventually};
+use crate::hostile::server::{HostileServer, Misbehaviour};
+use redis_cross_dc_exporter::lab::{Answer, Response, eventually};
 use redis_cross_dc_exporter::metrics::catalogue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -3,24 +3,21 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::process::{Process, StartError};
+use super::spec::Spec;
 use super::{LabError, RedisServer};
 use crate::lab::ports;
 use crate::model::{Secret, ServerAddr};
 
-/// Where servers listen that are not told otherwise.
+/// Where a server listens by default.
 const LOCALHOST: &str = "127.0.0.1";
 /// Makes a server a Sentinel.
 const SENTINEL: &str = "--sentinel";
 /// How often another port is tried when one that was free a moment ago is taken.
 const PORT_ATTEMPTS: usize = 5;
-/// How long a server may take to answer: it does in some 20 ms, but a busy machine may give it no
-/// processor time.
-const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Describes a server to start. The plain one is an empty master without persistence or password.
 #[derive(Clone, Debug)]
@@ -210,7 +207,7 @@ impl RedisServerBuilder {
             password,
             directory,
         };
-        let process = spec.run().await?;
+        let process = Process::start(&spec).await?;
         Ok(RedisServer {
             process: Some(process),
             spec,
@@ -225,8 +222,8 @@ impl RedisServerBuilder {
             quoted(&directory.to_string_lossy())
         );
         if self.host != LOCALHOST {
-            // Connections that it makes come from 127.0.0.1 anyway, so others have to be told where
-            // it is.
+            // Its own connections come from 127.0.0.1 all the same, so it has to announce its
+            // address.
             let key = if self.args.iter().any(|arg| arg == SENTINEL) {
                 "sentinel announce-ip"
             } else {
@@ -236,7 +233,7 @@ impl RedisServerBuilder {
         }
         // Nothing may be left on disk, and a forked save would disturb what is measured.
         text.push_str("save \"\"\nappendonly no\n");
-        // The default waits 5 s for more replicas to sync at once; the lab's never come in crowds.
+        // The default waits 5 s for more replicas to sync at once; the lab's come one by one.
         text.push_str("repl-diskless-sync-delay 0\n");
         if let Some(password) = &self.password {
             let password = quoted(password.reveal());
@@ -268,25 +265,6 @@ fn is_redis_6(program: &Path) -> bool {
 /// A value in redis.conf's double quotes, where only the backslash and the quote are special.
 fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-/// All that is needed to start the server, and start it again.
-#[derive(Debug)]
-pub(super) struct Spec {
-    pub(super) program: PathBuf,
-    pub(super) args: Vec<String>,
-    pub(super) port: u16,
-    pub(super) addr: ServerAddr,
-    pub(super) tls_addr: Option<ServerAddr>,
-    pub(super) password: Option<Secret>,
-    pub(super) directory: TempDir,
-}
-
-impl Spec {
-    /// Starts the process and waits until it answers.
-    pub(super) async fn run(&self) -> Result<Process, StartError> {
-        Process::start(self, START_LIMIT).await
-    }
 }
 
 #[cfg(test)]

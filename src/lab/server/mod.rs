@@ -3,6 +3,7 @@
 
 mod builder;
 mod process;
+mod spec;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::{Connection, LabError, Reply, eventually};
 use crate::model::{Secret, ServerAddr};
 pub use builder::{RedisServerBuilder, ServerTls};
 use process::Process;
+use spec::Spec;
 
 /// How long [`RedisServer::shutdown`] waits: Redis itself waits up to 10 s for replicas that are
 /// behind (`shutdown-timeout`, Redis 7.0).
@@ -22,7 +24,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 pub struct RedisServer {
     /// Declared before the directory inside `spec`: the process must end before its directory goes.
     process: Option<Process>,
-    spec: builder::Spec,
+    spec: Spec,
 }
 
 impl RedisServer {
@@ -156,7 +158,7 @@ impl RedisServer {
     /// As [`RedisServerBuilder::start`].
     pub async fn restart(&mut self) -> Result<(), LabError> {
         self.process = None;
-        self.process = Some(self.spec.run().await?);
+        self.process = Some(Process::start(&self.spec).await?);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use super::LabError;
-use super::builder::Spec;
+use super::spec::Spec;
 use crate::lab::guard::GuardedChild;
 use crate::lab::{Connection, Reply, eventually};
 
@@ -20,15 +20,18 @@ const INSTALL: &str =
 const LOG: &str = "server.log";
 /// How much of the log an error shows: the lines that say why a start failed are its last.
 const LOG_TAIL_BYTES: u64 = 2048;
-/// The pause between two looks at a server that starts.
+/// How long a server may take to answer: it does in some 20 ms, but a busy machine may give it no
+/// processor time.
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// The pause between two probes of a server that starts.
 const PAUSE: Duration = Duration::from_millis(10);
-/// How long one look may take: a server that has bound its port but not entered its event loop does
+/// How long one probe may take: a server that has bound its port but not entered its event loop does
 /// not answer.
 const PROBE_LIMIT: Duration = Duration::from_millis(500);
 /// What Redis logs when another process holds the port.
 const PORT_TAKEN: &str = "Address already in use";
 
-/// Why a start failed, with the one reason that is worth another attempt told apart.
+/// Why a start failed; one reason is worth another attempt.
 pub(super) enum StartError {
     PortTaken(LabError),
     Other(LabError),
@@ -53,10 +56,10 @@ impl From<StartError> for LabError {
 pub(super) struct Process(GuardedChild);
 
 impl Process {
-    /// Runs what `spec` says and waits until it answers, for at most `limit`.
-    pub(super) async fn start(spec: &Spec, limit: Duration) -> Result<Self, StartError> {
+    /// Runs what `spec` says and waits until it answers, for at most [`START_LIMIT`].
+    pub(super) async fn start(spec: &Spec) -> Result<Self, StartError> {
         let mut process = Self::spawn(spec)?;
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + START_LIMIT;
         loop {
             if let Some(status) = process.ended() {
                 return Err(failure(spec, &format!("it ended with {status}")));
@@ -67,7 +70,10 @@ impl Process {
             if Instant::now() >= deadline {
                 return Err(failure(
                     spec,
-                    &format!("it did not answer within {:.0} s", limit.as_secs_f64()),
+                    &format!(
+                        "it did not answer within {:.0} s",
+                        START_LIMIT.as_secs_f64()
+                    ),
                 ));
             }
             sleep(PAUSE).await;

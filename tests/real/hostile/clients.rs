@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::configuration;
 use super::servers::healthy;
-use super::strangers::{Act, Kind, Strangers};
+use super::unauthorised_clients::{Act, HostileClients, Kind};
 use super::web::{Answer, addr_of, connect, read_all, whole};
 use super::window::{DCS, HEALTHY, Window, memory_stays_small};
 use crate::exporter::Exporter;
@@ -263,16 +263,16 @@ async fn hostile_clients_get_their_answers_and_cost_nobody_a_thing() {
     all_scrapes_are_whole(addr, "without hostile clients").await;
     let quiet = Window::observe("without hostile clients", scrape).await;
 
-    let strangers = Strangers::at_work(addr, kinds());
+    let clients = HostileClients::at_work(addr, kinds());
     let noisy = quiet.is_matched("with hostile clients", scrape).await;
     all_scrapes_are_whole(addr, "with hostile clients").await;
-    let finished = || async { strangers.unfinished().map_or(Ok(()), Err) };
+    let finished = || async { clients.unfinished().map_or(Ok(()), Err) };
     eventually("what each hostile client comes to", LIMIT, finished)
         .await
         .unwrap();
-    strangers.check();
+    clients.check();
 
-    drop(strangers);
+    drop(clients);
     memory_stays_small(&quiet, &noisy, &scrape().await);
     assert!(!exporter.log().contains("panicked"), "{}", exporter.log());
 }

@@ -3,12 +3,13 @@
 //! phase of the same run.
 
 mod clients;
-mod foes;
+mod fault_cases;
+mod hostile_peers;
 mod replicas;
 mod secured;
+pub(crate) mod server;
 mod servers;
-mod strangers;
-mod troubles;
+mod unauthorised_clients;
 mod web;
 mod window;
 

@@ -1,9 +1,11 @@
 //! Replicas that hang beside a healthy one, in the same tree: a round asks them all.
 
-use redis_cross_dc_exporter::lab::{HostileServer, Misbehaviour, RedisServer, eventually};
+use redis_cross_dc_exporter::lab::{RedisServer, eventually};
+
+use super::server::{HostileServer, Misbehaviour};
 
 use super::configuration;
-use super::foes::{Foe, each_is_named};
+use super::hostile_peers::{HostilePeer, each_is_named};
 use super::servers::{healthy, reconfigure};
 use super::window::{DCS, HEALTHY, Window};
 use crate::exporter::Exporter;
@@ -49,11 +51,11 @@ async fn replicas_that_hang_cost_the_others_of_their_master_nothing() {
     .await
     .unwrap();
     frozen.stop().unwrap();
-    let foes = [
-        Foe::known("mute", server.addr(), "timeout"),
-        Foe::known("stopped", frozen.addr(), "timeout"),
+    let peers = [
+        HostilePeer::known("mute", server.addr(), "timeout"),
+        HostilePeer::known("stopped", frozen.addr(), "timeout"),
     ];
-    each_is_named(&exporter, &[&foes[0], &foes[1]]).await;
+    each_is_named(&exporter, &[&peers[0], &peers[1]]).await;
     quiet.is_matched("with two hung replicas", scrape).await;
 
     let hung = exporter

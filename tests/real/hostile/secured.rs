@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::configuration;
 use super::servers::healthy;
-use super::strangers::{Act, Kind, Strangers};
+use super::unauthorised_clients::{Act, HostileClients, Kind};
 use super::web::addr_of;
 use super::window::{HEALTHY, Window, memory_stays_small};
 use crate::certificates::Authority;
@@ -125,7 +125,7 @@ async fn hostile_clients_of_https_cost_nobody_a_thing() {
     let scrape = async || Scrape::from_text(exporter.get_anew("/metrics").await);
     let quiet = Window::observe("HTTPS without hostile clients", scrape).await;
 
-    let strangers = Strangers::at_work(addr_of(&exporter), kinds());
+    let clients = HostileClients::at_work(addr_of(&exporter), kinds());
     let (refusals, refused) = tokio::sync::watch::channel(0);
     let mut guessers = JoinSet::new();
     for path in ["/metrics", "/-/reload"] {
@@ -135,7 +135,7 @@ async fn hostile_clients_of_https_cost_nobody_a_thing() {
     let noisy = quiet.is_matched("HTTPS with hostile clients", scrape).await;
     let finished = || async {
         let guessed = *refused.borrow() > 10;
-        strangers
+        clients
             .unfinished()
             .or((!guessed).then_some("passwords"))
             .map_or(Ok(()), Err)
@@ -143,7 +143,7 @@ async fn hostile_clients_of_https_cost_nobody_a_thing() {
     eventually("what each hostile client comes to", LIMIT, finished)
         .await
         .unwrap();
-    strangers.check();
+    clients.check();
     eprintln!(
         "  {:4} x {:<40} {} refused",
         guessers.len(),
@@ -154,7 +154,7 @@ async fn hostile_clients_of_https_cost_nobody_a_thing() {
         guessers.try_join_next().is_none(),
         "every guess was refused"
     );
-    drop((strangers, guessers));
+    drop((clients, guessers));
     memory_stays_small(&quiet, &noisy, &scrape().await);
     assert!(!exporter.log().contains("panicked"), "{}", exporter.log());
 }

@@ -4,8 +4,8 @@ use redis_cross_dc_exporter::lab::{RedisServer, eventually, ports};
 use redis_cross_dc_exporter::model::ServerAddr;
 use redis_cross_dc_exporter::report::PairReport;
 
-use super::foes::{Foe, each_is_named, one_of_each, print};
-use super::troubles::{Trouble, Troubled};
+use super::fault_cases::{Fault, FaultyServer};
+use super::hostile_peers::{HostilePeer, each_is_named, one_of_each, print};
 use super::window::{DCS, HEALTHY, Window};
 use super::{MEMORY, configuration};
 use crate::exporter::Exporter;
@@ -30,59 +30,59 @@ pub(super) fn reconfigure(exporter: &Exporter, pairs: &[String]) {
     exporter.signal("HUP");
 }
 
-/// Every foe as the master of a replica that nobody is.
-fn as_masters(foes: &[Foe]) -> Vec<String> {
+/// Every peer as the master of a replica that nobody is.
+fn as_masters(peers: &[HostilePeer]) -> Vec<String> {
     let nobody = || ServerAddr::new("127.0.0.1", ports::free().unwrap());
-    let pair = |(index, foe): (usize, &Foe)| {
+    let pair = |(index, peer): (usize, &HostilePeer)| {
         let replica = format!("{{address: '{}', dc: hostile}}", nobody());
         format!(
             "{{name: master-{index}, master: {}, replicas: [{replica}]}}",
-            foe.entry()
+            peer.entry()
         )
     };
-    foes.iter().enumerate().map(pair).collect()
+    peers.iter().enumerate().map(pair).collect()
 }
 
-/// Every foe as a replica of a master that is well.
-fn as_replicas(foes: &[Foe], master: &RedisServer) -> Vec<String> {
-    let pair = |(index, foe): (usize, &Foe)| {
+/// Every peer as a replica of a master that is well.
+fn as_replicas(peers: &[HostilePeer], master: &RedisServer) -> Vec<String> {
+    let pair = |(index, peer): (usize, &HostilePeer)| {
         let master = format!("{{address: '{}', dc: hostile}}", master.addr());
         format!(
             "{{name: replica-{index}, master: {master}, replicas: [{}]}}",
-            foe.entry()
+            peer.entry()
         )
     };
-    foes.iter().enumerate().map(pair).collect()
+    peers.iter().enumerate().map(pair).collect()
 }
 
-/// Checks what is said of the pairs called `prefix-N`: that foe N cannot be reached, unless it
+/// Checks what is said of the pairs called `prefix-N`: that peer N cannot be reached, unless it
 /// answers.
-async fn states_are(exporter: &Exporter, prefix: &str, foes: &[Foe], state: &str) {
+async fn states_are(exporter: &Exporter, prefix: &str, peers: &[HostilePeer], state: &str) {
     let pairs = exporter.pairs().await.pairs;
-    for (index, foe) in foes.iter().enumerate() {
+    for (index, peer) in peers.iter().enumerate() {
         let pair = pairs
             .iter()
             .find(|pair| pair.pair == format!("{prefix}-{index}"))
             .expect("it is configured");
-        assert_eq!(pair.lag_seconds, None, "{}: {pair:?}", foe.name);
+        assert_eq!(pair.lag_seconds, None, "{}: {pair:?}", peer.name);
         // One that refuses access answers: it is no silent server.
-        let expected = match foe.reason {
+        let expected = match peer.reason {
             Some("auth" | "denied" | "tls" | "dns") => "unknown",
             _ => state,
         };
         assert_eq!(
             pair.state.label() == expected,
-            foe.reason.is_some(),
+            peer.reason.is_some(),
             "{}: {pair:?}",
-            foe.name
+            peer.name
         );
     }
 }
 
-async fn troubled_pairs() -> Vec<Troubled> {
+async fn troubled_pairs() -> Vec<FaultyServer> {
     let mut all = Vec::new();
-    for trouble in Trouble::ALL {
-        all.push(Troubled::well(trouble).await);
+    for trouble in Fault::ALL {
+        all.push(FaultyServer::well(trouble).await);
     }
     all
 }
@@ -102,7 +102,7 @@ async fn hostile_servers_are_named_and_cost_nobody_a_thing() {
         .await;
     let quiet = Window::observe("without hostile servers", scrape).await;
 
-    let (masters, replicas, mut troubled) = (
+    let (masters, replicas, mut faulty) = (
         one_of_each().await,
         one_of_each().await,
         troubled_pairs().await,
@@ -112,12 +112,12 @@ async fn hostile_servers_are_named_and_cost_nobody_a_thing() {
         as_masters(&masters),
         as_replicas(&replicas, &lonely),
     ];
-    let real = troubled.iter().map(Troubled::entry);
+    let real = faulty.iter().map(FaultyServer::entry);
     reconfigure(
         &exporter,
         &pairs.into_iter().flatten().chain(real).collect::<Vec<_>>(),
     );
-    for pair in &mut troubled {
+    for pair in &mut faulty {
         let known = || async {
             Scrape::of(&exporter)
                 .await
@@ -129,18 +129,18 @@ async fn hostile_servers_are_named_and_cost_nobody_a_thing() {
             .unwrap();
         pair.begin().await;
     }
-    let real: Vec<Foe> = troubled.iter().map(Troubled::foe).collect();
-    let all: Vec<&Foe> = masters.iter().chain(&replicas).chain(&real).collect();
+    let real: Vec<HostilePeer> = faulty.iter().map(FaultyServer::peer).collect();
+    let all: Vec<&HostilePeer> = masters.iter().chain(&replicas).chain(&real).collect();
     each_is_named(&exporter, &all).await;
     let noisy = quiet
         .is_matched(&format!("with {} hostile servers", all.len()), scrape)
         .await;
-    for (role, foes) in [
+    for (role, peers) in [
         ("master", &masters),
         ("replica", &replicas),
         ("master", &real),
     ] {
-        print(&exporter, role, foes).await;
+        print(&exporter, role, peers).await;
     }
 
     each_is_named(&exporter, &all).await;
@@ -153,10 +153,10 @@ async fn hostile_servers_are_named_and_cost_nobody_a_thing() {
         masters.len() * 2 + real.len()
     );
     assert!(ratio < SCRAPE, "scrapes take {ratio:.1} times as long");
-    for pair in &mut troubled {
+    for pair in &mut faulty {
         let name = pair.trouble.pair();
         let expected = match pair.trouble {
-            Trouble::Denied => "unknown",
+            Fault::Denied => "unknown",
             _ => "master_unreachable",
         };
         assert_eq!(exporter.pair(&name).await.state.label(), expected, "{name}");

@@ -5,10 +5,9 @@ mod alertmanager;
 mod dashboards;
 pub(crate) mod servers;
 
+use crate::hostile::server::{HostileServer, Misbehaviour};
 use redis_cross_dc_exporter::lab::{Answer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
-use redis_cross_dc_exporter::lab::{
-    Direction, HostileServer, Misbehaviour, RedisServer, Response, eventually,
-};
+use redis_cross_dc_exporter::lab::{Direction, RedisServer, Response, eventually};
 
 use crate::command;
 use crate::exporter::Exporter;

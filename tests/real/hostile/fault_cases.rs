@@ -7,12 +7,12 @@ use redis_cross_dc_exporter::lab::{Connection, RedisServer};
 use rustix::process::{Pid, setpriority_process};
 use tokio::task::JoinHandle;
 
-use super::foes::Foe;
+use super::hostile_peers::HostilePeer;
 use crate::stage::{LIMIT, Stage};
 
 /// What is wrong with a master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum Fault {
     /// It runs a script for longer than `lua-time-limit`.
     Busy,
     /// It answers nobody (`CLIENT PAUSE ... ALL`).
@@ -28,14 +28,14 @@ pub(super) enum Trouble {
 const HOUR_MS: &str = "3600000";
 
 /// A master in trouble, with its replica.
-pub(super) struct Troubled {
-    pub(super) trouble: Trouble,
+pub(super) struct FaultyServer {
+    pub(super) trouble: Fault,
     pub(super) stage: Stage,
     admin: Connection,
     script: Option<JoinHandle<()>>,
 }
 
-impl Trouble {
+impl Fault {
     pub(super) const ALL: [Self; 4] = [Self::Busy, Self::Paused, Self::Full, Self::Denied];
 
     /// The pair's name.
@@ -53,9 +53,9 @@ impl Trouble {
     }
 }
 
-impl Troubled {
+impl FaultyServer {
     /// A master that is well still, and its replica.
-    pub(super) async fn well(trouble: Trouble) -> Self {
+    pub(super) async fn well(trouble: Fault) -> Self {
         let master = RedisServer::builder()
             .config("lua-time-limit 50")
             .start()
@@ -78,8 +78,7 @@ impl Troubled {
 
     pub(super) fn entry(&self) -> String {
         let Stage { master, replica } = &self.stage;
-        let server =
-            |server: &RedisServer| format!("{{address: '{}', dc: troubled}}", server.addr());
+        let server = |server: &RedisServer| format!("{{address: '{}', dc: faulty}}", server.addr());
         format!(
             "{{name: {}, master: {}, replicas: [{}]}}",
             self.trouble.pair(),
@@ -88,9 +87,9 @@ impl Troubled {
         )
     }
 
-    /// The master as a foe.
-    pub(super) fn foe(&self) -> Foe {
-        Foe::known(
+    /// The master as a peer.
+    pub(super) fn peer(&self) -> HostilePeer {
+        HostilePeer::known(
             &format!("real server, {:?}", self.trouble),
             self.stage.master.addr(),
             self.trouble.reason(),
@@ -100,23 +99,23 @@ impl Troubled {
     /// The trouble begins.
     pub(super) async fn begin(&mut self) {
         match self.trouble {
-            Trouble::Busy => self.run_a_script_without_end().await,
-            Trouble::Paused => self.order(&["CLIENT", "PAUSE", HOUR_MS, "ALL"]).await,
-            Trouble::Full => {
+            Fault::Busy => self.run_a_script_without_end().await,
+            Fault::Paused => self.order(&["CLIENT", "PAUSE", HOUR_MS, "ALL"]).await,
+            Fault::Full => {
                 self.order(&["CONFIG", "SET", "maxclients", "1"]).await;
                 self.order(&["CLIENT", "KILL", "TYPE", "normal"]).await;
             }
-            Trouble::Denied => self.order(&["ACL", "SETUSER", "default", "-info"]).await,
+            Fault::Denied => self.order(&["ACL", "SETUSER", "default", "-info"]).await,
         }
     }
 
     /// The trouble ends; whether it can.
     pub(super) async fn end(&mut self) -> bool {
         match self.trouble {
-            Trouble::Busy => self.order(&["SCRIPT", "KILL"]).await,
-            Trouble::Paused => return false,
-            Trouble::Full => self.order(&["CONFIG", "SET", "maxclients", "1000"]).await,
-            Trouble::Denied => self.order(&["ACL", "SETUSER", "default", "+info"]).await,
+            Fault::Busy => self.order(&["SCRIPT", "KILL"]).await,
+            Fault::Paused => return false,
+            Fault::Full => self.order(&["CONFIG", "SET", "maxclients", "1000"]).await,
+            Fault::Denied => self.order(&["ACL", "SETUSER", "default", "+info"]).await,
         }
         true
     }
@@ -148,7 +147,7 @@ impl Troubled {
     }
 }
 
-impl Drop for Troubled {
+impl Drop for FaultyServer {
     fn drop(&mut self) {
         if let Some(script) = &self.script {
             script.abort();

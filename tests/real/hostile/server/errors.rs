@@ -2,7 +2,7 @@
 
 /// Errors in Redis' own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorReply {
+pub(crate) enum ErrorReply {
     /// It is loading its data.
     Loading,
     /// It wants a password and has got none; it refuses every password too.

@@ -10,11 +10,10 @@ use tokio::time::sleep;
 mod errors;
 mod replies;
 
-use super::LabError;
-use super::loopback::Loopback;
-use super::resp::read_reply;
-use crate::model::ServerAddr;
-pub use errors::ErrorReply;
+use redis_cross_dc_exporter::lab::{LabError, Loopback, read_reply};
+use redis_cross_dc_exporter::model::ServerAddr;
+
+pub(crate) use errors::ErrorReply;
 
 /// What the bulk reply of [`Misbehaviour::HugeBulk`] announces: 1 GiB, twice Redis' own limit for a
 /// string.
@@ -24,7 +23,7 @@ const FILLER: [u8; 16 * 1024] = [b'x'; 16 * 1024];
 
 /// What a hostile server does with each connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Misbehaviour {
+pub(crate) enum Misbehaviour {
     /// Accepts and reads, and never answers.
     Hang,
     /// Answers the first bytes with bytes that are no protocol, and closes.
@@ -59,14 +58,14 @@ pub enum Misbehaviour {
 
 /// A running hostile server. On drop it stops.
 #[derive(Debug)]
-pub struct HostileServer(Loopback);
+pub(crate) struct HostileServer(Loopback);
 
 impl HostileServer {
     /// Listens on a port of 127.0.0.1 that the system picks.
     ///
     /// # Errors
     /// When no port can be bound.
-    pub async fn start(misbehaviour: Misbehaviour) -> Result<Self, LabError> {
+    pub(crate) async fn start(misbehaviour: Misbehaviour) -> Result<Self, LabError> {
         let handle = move |stream| async move {
             // The victim may leave at any time; that is all that can go wrong.
             let _ = misbehave(stream, misbehaviour).await;
@@ -75,12 +74,12 @@ impl HostileServer {
     }
 
     /// Where it listens.
-    pub fn addr(&self) -> &ServerAddr {
+    pub(crate) fn addr(&self) -> &ServerAddr {
         self.0.addr()
     }
 
     /// How many connections it has accepted.
-    pub fn connections(&self) -> u64 {
+    pub(crate) fn connections(&self) -> u64 {
         self.0.accepted()
     }
 }
@@ -181,8 +180,8 @@ async fn swallow<R: AsyncRead + Unpin>(reader: &mut R) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::Connection;
-    use crate::model::Secret;
+    use redis_cross_dc_exporter::lab::Connection;
+    use redis_cross_dc_exporter::model::Secret;
 
     async fn start(misbehaviour: Misbehaviour) -> HostileServer {
         HostileServer::start(misbehaviour).await.unwrap()

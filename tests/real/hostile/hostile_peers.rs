@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use redis_cross_dc_exporter::lab::{ErrorReply, HostileServer, Misbehaviour, eventually, ports};
+use redis_cross_dc_exporter::lab::{eventually, ports};
+
+use super::server::{ErrorReply, HostileServer, Misbehaviour};
 use redis_cross_dc_exporter::model::ServerAddr;
 
 use crate::exporter::Exporter;
@@ -53,7 +55,7 @@ fn misbehaviours() -> Vec<(Misbehaviour, Speak, Option<&'static str>)> {
 }
 
 /// One server.
-pub(super) struct Foe {
+pub(super) struct HostilePeer {
     pub(super) name: String,
     pub(super) addr: ServerAddr,
     pub(super) reason: Option<&'static str>,
@@ -61,7 +63,7 @@ pub(super) struct Foe {
     _server: Option<HostileServer>,
 }
 
-impl Foe {
+impl HostilePeer {
     /// A server that somebody else has started.
     pub(super) fn known(name: &str, addr: &ServerAddr, reason: &'static str) -> Self {
         Self {
@@ -85,13 +87,13 @@ impl Foe {
 }
 
 /// A server of every kind that there is.
-pub(super) async fn one_of_each() -> Vec<Foe> {
-    let mut foes = Vec::new();
+pub(super) async fn one_of_each() -> Vec<HostilePeer> {
+    let mut peers = Vec::new();
     for (misbehaviour, speak, reason) in misbehaviours() {
         let server = HostileServer::start(misbehaviour).await.unwrap();
         let tls = speak == Speak::Tls;
         let name = format!("{}{misbehaviour:?}", if tls { "TLS, " } else { "" });
-        foes.push(Foe {
+        peers.push(HostilePeer {
             name,
             addr: server.addr().clone(),
             reason,
@@ -99,18 +101,18 @@ pub(super) async fn one_of_each() -> Vec<Foe> {
             _server: Some(server),
         });
     }
-    foes.push(Foe::known(
+    peers.push(HostilePeer::known(
         "refused port",
         &ServerAddr::new("127.0.0.1", ports::free().unwrap()),
         "refused",
     ));
     // RFC 6761, section 6.4: this top-level domain never resolves.
-    foes.push(Foe::known(
+    peers.push(HostilePeer::known(
         "no such name",
         &ServerAddr::new("nobody.invalid", ports::free().unwrap()),
         "dns",
     ));
-    foes
+    peers
 }
 
 /// How many polls of `addr` failed for `reason`.
@@ -121,12 +123,12 @@ fn failed(scrape: &Scrape, addr: &ServerAddr, reason: &str) -> f64 {
         .unwrap_or(0.0)
 }
 
-/// The reasons for which polls of `foe` failed; without timeouts that are less than one in ten: on
+/// The reasons for which polls of `peer` failed; without timeouts that are less than one in ten: on
 /// a busy machine a server may get no processor in time.
-fn reasons(scrape: &Scrape, foe: &Foe) -> Vec<String> {
-    let labels = [("server", &*foe.addr.to_string())];
+fn reasons(scrape: &Scrape, peer: &HostilePeer) -> Vec<String> {
+    let labels = [("server", &*peer.addr.to_string())];
     let mut reasons = scrape.label_values("redis_cross_dc_poll_errors_total", &labels, "reason");
-    if failed(scrape, &foe.addr, "timeout") < polls(scrape, &foe.addr) / 10.0 {
+    if failed(scrape, &peer.addr, "timeout") < polls(scrape, &peer.addr) / 10.0 {
         reasons.remove("timeout");
     }
     reasons.into_iter().collect()
@@ -141,47 +143,47 @@ fn polls(scrape: &Scrape, addr: &ServerAddr) -> f64 {
         .unwrap_or(0.0)
 }
 
-/// Waits until polls of each foe have failed, or succeeded where they do, and checks that it was
+/// Waits until polls of each peer have failed, or succeeded where they do, and checks that it was
 /// for no other reason.
-pub(super) async fn each_is_named(exporter: &Exporter, foes: &[&Foe]) {
-    let is_told = |scrape: &Scrape, foe: &Foe| match foe.reason {
-        Some(reason) => reasons(scrape, foe).iter().any(|named| named == reason),
-        None => polls(scrape, &foe.addr) > 0.0,
+pub(super) async fn each_is_named(exporter: &Exporter, peers: &[&HostilePeer]) {
+    let is_told = |scrape: &Scrape, peer: &HostilePeer| match peer.reason {
+        Some(reason) => reasons(scrape, peer).iter().any(|named| named == reason),
+        None => polls(scrape, &peer.addr) > 0.0,
     };
     let all_are_told = || async {
         let scrape = Scrape::of(exporter).await;
-        let silent = foes.iter().find(|foe| !is_told(&scrape, foe));
-        silent.map_or(Ok(()), |foe| {
-            Err(format!("nothing is told of {:?}", foe.name))
+        let silent = peers.iter().find(|peer| !is_told(&scrape, peer));
+        silent.map_or(Ok(()), |peer| {
+            Err(format!("nothing is told of {:?}", peer.name))
         })
     };
-    eventually("a poll of each foe", LIMIT, all_are_told)
+    eventually("a poll of each peer", LIMIT, all_are_told)
         .await
         .unwrap();
     let scrape = Scrape::of(exporter).await;
-    for foe in foes {
+    for peer in peers {
         assert_eq!(
-            reasons(&scrape, foe),
-            Vec::from_iter(foe.reason),
+            reasons(&scrape, peer),
+            Vec::from_iter(peer.reason),
             "{}",
-            foe.name
+            peer.name
         );
     }
 }
 
-/// Prints a line for each foe: how many polls there were and why they failed.
-pub(super) async fn print(exporter: &Exporter, role: &str, foes: &[Foe]) {
+/// Prints a line for each peer: how many polls there were and why they failed.
+pub(super) async fn print(exporter: &Exporter, role: &str, peers: &[HostilePeer]) {
     let scrape = Scrape::of(exporter).await;
-    for foe in foes {
-        let server = foe.addr.to_string();
+    for peer in peers {
+        let server = peer.addr.to_string();
         let failed = scrape
             .value("redis_cross_dc_poll_errors_total", &[("server", &server)])
             .unwrap_or(0.0);
-        let reason = foe.reason.unwrap_or("answered");
-        let polls = polls(&scrape, &foe.addr);
+        let reason = peer.reason.unwrap_or("answered");
+        let polls = polls(&scrape, &peer.addr);
         eprintln!(
             "  {role:<8} {:<26} {polls:3} polls, {failed:3} failed: {reason}",
-            foe.name
+            peer.name
         );
     }
 }

@@ -47,13 +47,13 @@ pub(super) struct Kind {
 pub(super) type Tally = BTreeMap<String, u64>;
 
 /// Clients of several kinds at work. They end when this is dropped.
-pub(super) struct Strangers {
+pub(super) struct HostileClients {
     kinds: Vec<Kind>,
     tallies: Vec<watch::Receiver<Tally>>,
     _work: JoinSet<()>,
 }
 
-impl Strangers {
+impl HostileClients {
     /// Sets them all to work on `addr`.
     pub(super) fn at_work(addr: SocketAddr, kinds: Vec<Kind>) -> Self {
         let mut work = JoinSet::new();

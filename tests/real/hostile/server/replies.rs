@@ -7,7 +7,7 @@ use std::io;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::lab::resp::{Reply, read_reply};
+use redis_cross_dc_exporter::lab::{Reply, read_reply};
 
 /// Replicas that [`many_replicas`] names, more than are read, and lines of [`many_lines`]: some 100
 /// KB, which every limit on replies lets through.
