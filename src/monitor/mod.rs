@@ -29,6 +29,7 @@ mod restart_tests;
 mod saved;
 mod sentinels;
 mod snapshot;
+mod sources;
 
 pub use chart::{ChartPoint, ChartTier, PairChart, PastState};
 pub use event::*;
@@ -47,12 +48,12 @@ use crate::alert::{
 use crate::config::Settings;
 use crate::model::{ClockAnchor, PairKey, ServerAddr, Span, Timestamp};
 use crate::replication::{Assessment, Gap, PairState, Pause, SavedState, StateReason, ToSave};
-use crate::topology::{SentinelGroup, Topology, TreeId};
+use crate::topology::{SourceHealth, Topology, TreeId};
 use alerting::{Alerting, PairLook};
 use awake::Awake;
 use fleet::Fleet;
 use receivers::Receivers;
-use sentinels::Sentinels;
+use sources::Sources;
 
 /// How often rules are evaluated. An alert fires at most this much later than its rule says.
 pub const EVALUATION_TICK: Span = Span::from_millis(100);
@@ -113,7 +114,7 @@ pub struct StateChange {
 pub struct Monitor {
     fleet: Fleet,
     alerting: Alerting,
-    sentinels: Sentinels,
+    sources: Sources,
     receivers: Receivers,
     reload: ReloadStatus,
     losses: PollLosses,
@@ -136,7 +137,7 @@ impl Monitor {
         Self {
             fleet: Fleet::new(topology, settings.poll.interval, now),
             alerting: Alerting::new(settings, topology),
-            sentinels: Sentinels::default(),
+            sources: Sources::default(),
             receivers,
             reload: ReloadStatus {
                 failure: None,
@@ -194,9 +195,9 @@ impl Monitor {
         self.fleet.successions(now)
     }
 
-    /// Takes in how the Sentinels are.
-    pub fn note_sentinels(&mut self, groups: Vec<SentinelGroup>, now: Timestamp) {
-        let keys = self.sentinels.note(groups, now);
+    /// Replaces what is known of the discovery sources.
+    pub fn note_sources(&mut self, sources: Vec<SourceHealth>, now: Timestamp) {
+        let keys = self.sources.update(sources, now);
         self.alerting.retire_quorums(&keys, now);
     }
 
@@ -215,7 +216,7 @@ impl Monitor {
             return;
         };
         self.fleet.note_pause(pause);
-        self.sentinels.note_pause(pause);
+        self.sources.note_pause(pause);
         self.receivers.note_pause(pause);
         self.alerting.note_pause(pause);
     }
@@ -331,7 +332,7 @@ impl Monitor {
             let recent = self.fleet.recent_failovers(&name, window, now);
             self.alerting.evaluate_failovers(&name, recent, now);
         }
-        for quorum in self.sentinels.quorums(now) {
+        for quorum in self.sources.quorums(now) {
             self.alerting.evaluate_quorum(&quorum, now);
         }
         self.end_unclaimed(now);
@@ -454,7 +455,7 @@ impl Monitor {
             anchor,
             pairs,
             servers,
-            sentinels: self.sentinels.groups(),
+            sources: self.sources.health(),
             failovers: self.fleet.failovers(),
             lag_distribution: self.fleet.lag_distribution.clone(),
             latency: self.fleet.latency.clone(),
@@ -467,7 +468,7 @@ impl Monitor {
             losses: self.losses,
             journal: self.journal.clone(),
             reload: self.reload.clone(),
-            ready: self.fleet.all_polled() && self.sentinels.all_heard(),
+            ready: self.fleet.all_polled() && self.sources.all_queried(),
         }
     }
 }

@@ -104,7 +104,7 @@ impl Monitor {
                 .resume_silence(labels.get("server").map_or("", String::as_str), since),
             Rule::Unknown => self.fleet.carry_on_unknown(labels, since),
             Rule::Diverged => self.fleet.carry_on_diverged(labels, since),
-            Rule::SentinelQuorum => self.sentinels.carry_on(key, since),
+            Rule::SentinelQuorum => self.sources.resume(key, since),
             // What these look at comes from the servers, from the lag history, or from the silence
             // of servers.
             _ => {}
@@ -114,7 +114,7 @@ impl Monitor {
     /// Ends restored alerts whose target nobody watches, and forgets the failovers of entries that
     /// are gone, once it is known who is watched.
     pub(super) fn end_unclaimed(&mut self, now: Timestamp) {
-        if !self.sentinels.all_heard() {
+        if !self.sources.all_queried() {
             return;
         }
         self.fleet.forget_unclaimed_failovers();
