@@ -114,10 +114,7 @@ impl SentinelPlan {
         &self,
         connection: &mut SentinelConnection,
     ) -> Result<SentinelView, PollFailure> {
-        let answer = timeout(
-            self.timeout.to_duration(),
-            connection.query(&self.masters),
-        );
+        let answer = timeout(self.timeout.to_duration(), connection.query(&self.masters));
         let answer = answer.await.unwrap_or(Err(PollError::Timeout));
         answer.map_err(|reason| connection.explain(reason))
     }
@@ -134,7 +131,8 @@ impl SentinelPlan {
             if error == PollError::Denied && !has_warned {
                 has_warned = true;
                 let SourceId { entry, reporter } = source;
-                warn!(sentinel = %reporter, %entry, "the Sentinel's user may not subscribe to its events (+subscribe &+* &-*): failovers are seen by polling only, up to a second later");
+                warn!(sentinel = %reporter, %entry, "the Sentinel's user may not subscribe to its events (+subscribe &+* &-*): \
+                     failovers are seen by polling only, up to a second later");
             }
             sleep(pace.after_failure(fastrand::f64()).to_duration()).await;
         }
@@ -178,10 +176,7 @@ fn reason(result: &Result<SentinelView, PollFailure>) -> Option<PollError> {
     Some(failure.reason)
 }
 
-fn discovery_event(
-    source: SourceId,
-    result: Result<SentinelView, PollFailure>,
-) -> DiscoveryEvent {
+fn discovery_event(source: SourceId, result: Result<SentinelView, PollFailure>) -> DiscoveryEvent {
     DiscoveryEvent {
         source,
         result: result.map(View::Sentinel),

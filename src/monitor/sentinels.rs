@@ -127,7 +127,9 @@ impl QuorumWatch {
     fn at(&self, now: Timestamp) -> Quorum<'_> {
         let reading = match self.state {
             QuorumState::Reached => Reading::exact(Span::ZERO),
-            QuorumState::NotReached | QuorumState::Silent => Reading::exact((now - self.fine_at).or_zero()),
+            QuorumState::NotReached | QuorumState::Silent => {
+                Reading::exact((now - self.fine_at).or_zero())
+            }
             QuorumState::Unknown => Reading::NO_DATA,
         };
         Quorum {

@@ -19,7 +19,7 @@ use crate::model::{
 use crate::replication::{
     Assessment, Evidence, Footprint, PairFacts, PairState, Pause, ServerFacts, assess,
 };
-use crate::topology::{Pair, SourceHealth, Server};
+use crate::topology::{Pair, Server, SourceHealth};
 
 /// A snapshot is published at least this often, so that readers see that the monitor runs.
 pub const PUBLISHED_EVERY: Span = Span::from_secs(1);

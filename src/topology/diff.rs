@@ -27,8 +27,14 @@ impl TopologyDiff {
         let kept = new.pairs.iter().filter(|pair| known.contains(&pair.key));
         let pairs_kept = kept.count();
         let unchanged = unchanged_trees(old, new);
-        let started = new.trees.iter().filter(|tree| !unchanged.contains(&tree.id));
-        let stopped = old.trees.iter().filter(|tree| !unchanged.contains(&tree.id));
+        let started = new
+            .trees
+            .iter()
+            .filter(|tree| !unchanged.contains(&tree.id));
+        let stopped = old
+            .trees
+            .iter()
+            .filter(|tree| !unchanged.contains(&tree.id));
         Self {
             started: started.cloned().collect(),
             stopped: stopped.map(|tree| tree.id.clone()).collect(),

@@ -127,9 +127,7 @@ impl Reports {
 
     fn groups(&self) -> Vec<SentinelGroup> {
         let health = self.0.health().into_iter();
-        health
-            .map(|SourceHealth::Sentinels(group)| group)
-            .collect()
+        health.map(|SourceHealth::Sentinels(group)| group).collect()
     }
 
     fn entries(&self) -> String {
@@ -159,7 +157,10 @@ impl Reports {
 fn masters_with_replicas_become_entries() {
     let mut reports = Reports::new();
     assert_eq!(reports.entries(), "");
-    assert_eq!(reports.report(0, "s1.a", "m@0:x.a<y.b n@0:z.a<"), "+e/m +e/n");
+    assert_eq!(
+        reports.report(0, "s1.a", "m@0:x.a<y.b n@0:z.a<"),
+        "+e/m +e/n"
+    );
     assert_eq!(
         reports.entries(),
         "e/m:x.a<y.b",
@@ -230,7 +231,10 @@ fn a_master_that_all_have_forgotten_is_dropped_after_a_while() {
         "the other one still knows it"
     );
     assert_eq!(
-        (reports.report(99, "s2.b", ""), reports.report(128, "s1.a", "")),
+        (
+            reports.report(99, "s2.b", ""),
+            reports.report(128, "s1.a", "")
+        ),
         (String::new(), String::new())
     );
     assert_eq!(reports.report(129, "s1.a", ""), "-e/m");
@@ -265,7 +269,11 @@ fn a_reload_keeps_what_was_reported_about_the_entries_that_stay() {
     narrower.sentinels[0].sentinels.remove(0);
     reports.0.reconfigure(&narrower);
     assert_eq!(reports.entries(), "e:x.a<y.b");
-    assert_eq!(reports.report(1, "s1.a", ""), "", "it is no longer a reporter");
+    assert_eq!(
+        reports.report(1, "s1.a", ""),
+        "",
+        "it is no longer a reporter"
+    );
     assert_eq!(
         reports.report(1, "s2.b", "m@0:y.b<x.a n@0:z.a<v.b"),
         "e:x.a>y.b",

@@ -43,7 +43,8 @@ impl SentinelSource {
     /// Replaces the settings and forgets the masters that they no longer select.
     pub(super) fn reconfigure(&mut self, settings: &SentinelSettings) {
         self.settings = Arc::new(settings.clone());
-        self.masters.retain(|name, _| settings.masters.matches(name));
+        self.masters
+            .retain(|name, _| settings.masters.matches(name));
     }
 }
 

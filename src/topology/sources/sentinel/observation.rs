@@ -174,7 +174,10 @@ mod tests {
     #[test]
     fn the_old_master_stays_as_a_replica() {
         check(
-            &[(0, agreement(0, "a", "b c", "s")), (1, agreement(1, "b", "c", "s"))],
+            &[
+                (0, agreement(0, "a", "b c", "s")),
+                (1, agreement(1, "b", "c", "s")),
+            ],
             "b<a,c",
         );
         check(

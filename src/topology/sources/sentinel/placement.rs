@@ -88,13 +88,13 @@ impl fmt::Display for PlacementRisk {
         match harm {
             PlacementHarm::Promote => write!(
                 f,
-                "the Sentinels in {dc} can promote a replica there on their own ({sentinels} of {of} stand in {dc}, the \
+                "the Sentinels in {dc} can promote a replica there on their own ({sentinels} of {of} run in {dc}, the \
                  quorum is {quorum}): when {dc} is cut from {master_dc}, both take writes, and those of one are lost; \
                  place Sentinels so that {dc} alone has no majority, best with some in a third datacenter"
             ),
             PlacementHarm::DeclareDown => write!(
                 f,
-                "the Sentinels in {dc} can declare the master in {master_dc} down on their own ({sentinels} of {of} stand \
+                "the Sentinels in {dc} can declare the master in {master_dc} down on their own ({sentinels} of {of} run \
                  in {dc}, the quorum is {quorum}): a fault that only {dc} sees can start a failover; raise the quorum \
                  above {sentinels}"
             ),
@@ -155,7 +155,7 @@ mod tests {
             .remove(0)
             .to_string();
         assert!(risk.starts_with(
-            "the Sentinels in b can promote a replica there on their own (2 of 3 stand in b, the quorum is 2)"
+            "the Sentinels in b can promote a replica there on their own (2 of 3 run in b, the quorum is 2)"
         ));
         assert!(risk.contains("when b is cut from a, both take writes"));
     }
