@@ -2,9 +2,9 @@
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
 //! invariants): [`model`], [`template`] - [`clock`], [`config`], [`info`] - [`topology`],
-//! [`replication`], [`http_client`] - [`alert`], [`client`] - [`monitor`], [`store`] - [`report`] -
-//! [`metrics`], [`poll`], [`notify`], [`discovery`] - [`web`], [`rules`] - [`app`] - [`lab`] -
-//! [`cli`].
+//! [`replication`], [`http_client`] - [`alert`], [`chart`], [`client`] - [`journal`] - [`monitor`],
+//! [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`web`], [`rules`] -
+//! [`app`] - [`lab`] - [`cli`].
 
 #![cfg_attr(
     test,
@@ -13,6 +13,7 @@
 
 pub mod alert;
 pub mod app;
+pub mod chart;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -20,6 +21,7 @@ pub mod config;
 pub mod discovery;
 pub mod http_client;
 pub mod info;
+pub mod journal;
 #[cfg(feature = "demo")]
 pub mod lab;
 pub mod metrics;

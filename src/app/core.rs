@@ -8,13 +8,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use super::systemd::{Notifier, Watchdog};
-use super::watched::{Watched, WatchedChange};
+use super::watched::{Heard, Watched};
 use super::{LoadSettings, log};
 use crate::alert::SilenceId;
 use crate::clock;
 use crate::config::ListenAddress;
 use crate::discovery::Discovery;
-use crate::model::{SavedDocuments, Span, Timestamp};
+use crate::model::{Persisted, SaveScope, SavedDocuments, Span, Timestamp};
 use crate::monitor::{
     Action, DeliveryEvent, FleetSnapshot, Monitor, PUBLISHED_EVERY, PollEvent, PollLosses,
 };
@@ -22,7 +22,7 @@ use crate::notify::{Dispatcher, Heralds, ReplayError};
 use crate::poll::Poller;
 use crate::report::{ReloadError, ReloadReport, SilenceCommand, SilenceRefusal};
 use crate::store::{DocumentChanges, SaveDue, Store, Urgency};
-use crate::topology::DiscoveryEvent;
+use crate::topology::SentinelEvent;
 
 /// Events that are taken in at once before anything else gets its turn.
 const BATCH: usize = 256;
@@ -71,7 +71,7 @@ pub(super) enum Command {
 /// Where events come from.
 pub(super) struct Inputs {
     pub(super) polls: mpsc::Receiver<PollEvent>,
-    pub(super) discovery: mpsc::Receiver<DiscoveryEvent>,
+    pub(super) sentinels: mpsc::Receiver<SentinelEvent>,
     /// What heralds came to; what the dispatcher does is taken from it.
     pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
     pub(super) commands: mpsc::Receiver<Command>,
@@ -119,14 +119,14 @@ impl Core {
                     pace.dirty |= count > 0;
                     polls.drain(..).for_each(|event| self.monitor.handle_poll(event));
                 }
-                Some(event) = inputs.discovery.recv() => {
+                Some(event) = inputs.sentinels.recv() => {
                     pace.dirty = true;
-                    self.monitor.note_awake(clock::now());
-                    self.handle_discovery(event);
+                    self.monitor.observe_running(clock::now());
+                    self.hear(event);
                 }
                 Some(event) = inputs.deliveries.recv() => {
                     pace.dirty = true;
-                    self.monitor.note_awake(clock::now());
+                    self.monitor.observe_running(clock::now());
                     self.monitor.handle_delivery(&event, clock::now());
                 }
                 () = self.dispatcher.news() => {}
@@ -178,17 +178,17 @@ impl Core {
     /// Evaluates the rules if it is time to, carries out what they ask for, and publishes what
     /// changed.
     fn act(&mut self, pace: &mut Pace, polls: &mut mpsc::Receiver<PollEvent>) {
-        self.monitor.note_awake(clock::now());
+        self.monitor.observe_running(clock::now());
         if clock::now() >= self.monitor.next_wakeup() {
             // What an overloaded core has not heard yet must not count as silence.
             self.take_in_what_waits(polls);
         }
-        for succession in self.monitor.successions(clock::now()) {
-            if self.watched.follow(&succession) {
+        for promotion in self.monitor.promotions(clock::now()) {
+            if self.watched.follow(&promotion) {
                 self.retarget();
             }
         }
-        self.monitor.note_clocks(clock::anchor());
+        self.monitor.update_clocks(clock::anchor());
         for action in self.monitor.tick(clock::now()) {
             pace.dirty = true;
             match action {
@@ -220,7 +220,7 @@ impl Core {
             pace.dirty = false;
             let began = clock::now();
             self.take_in_what_waits(polls);
-            self.monitor.note_losses(PollLosses {
+            self.monitor.record_poll_losses(PollLosses {
                 dropped_events: self.poller.dropped_events(),
                 missed_rounds: self.poller.missed_rounds(),
             });
@@ -257,14 +257,15 @@ impl Core {
         let deliveries = self.dispatcher.deliveries();
         let changed = deliveries.is_some();
         if let Some(deliveries) = deliveries {
-            self.monitor.note_deliveries(deliveries);
+            self.monitor.set_deliveries(deliveries);
         }
         changed
     }
 
     /// What the disk has to be told of alerts and their delivery, in one transaction.
     fn changes(&mut self, all: bool) -> DocumentChanges {
-        let mut documents = self.monitor.take_unsaved_alerts(all, clock::anchor());
+        let anchor = clock::anchor();
+        let mut documents = self.monitor.take_unsaved(SaveScope { all, anchor });
         documents.extend(self.dispatcher.take_unsaved(all));
         DocumentChanges {
             documents,
@@ -278,7 +279,7 @@ impl Core {
             .waits_for_disk(self.store.durable(clock::now()))
         {
             Urgency::Now
-        } else if self.dispatcher.has_unsaved() || self.monitor.has_unsaved_alerts() {
+        } else if self.dispatcher.has_unsaved() || self.monitor.has_unsaved() {
             Urgency::Soon
         } else {
             Urgency::Nothing
@@ -287,7 +288,7 @@ impl Core {
 
     /// Takes in what an earlier life left undone.
     pub(super) fn restore(&mut self, documents: &SavedDocuments) {
-        for refusal in self.monitor.restore_alerts(documents, clock::now()) {
+        for refusal in self.monitor.restore(documents, clock::now()) {
             warn!(error = refusal, "a part of the alerts' state is not taken");
         }
         self.dispatcher.restore(documents);
@@ -339,7 +340,7 @@ impl Core {
         self.dispatcher.reload(&settings.notify);
         self.heralds.reload(&settings.notify);
         self.monitor
-            .note_sources(self.watched.sources(), clock::now());
+            .note_sentinels(self.watched.sentinels(), clock::now());
         Ok(report)
     }
 
@@ -358,18 +359,17 @@ impl Core {
         Ok(id)
     }
 
-    /// Applies the answer of a discovery source's reporter. What it changes is followed at once, as
-    /// after a reload.
-    fn handle_discovery(&mut self, event: DiscoveryEvent) {
-        let WatchedChange {
+    /// Takes in what a Sentinel answered: what it changes is followed at once, as after a reload.
+    fn hear(&mut self, event: SentinelEvent) {
+        let Heard {
             topology_changed,
-            sources,
-        } = self.watched.handle_discovery(event, clock::now());
+            sentinels,
+        } = self.watched.hear(event, clock::now());
         if topology_changed {
             self.retarget();
         }
-        if let Some(sources) = sources {
-            self.monitor.note_sources(sources, clock::now());
+        if let Some(sentinels) = sentinels {
+            self.monitor.note_sentinels(sentinels, clock::now());
         }
     }
 

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use crate::alert::{AlertChange, Notification, Transition};
 use crate::config::{ListenAddress, NotifySettings, Settings};
 use crate::model::PairName;
-use crate::monitor::{StateChange, Succession};
+use crate::monitor::{Promotion, StateChange};
 use crate::notify;
 use crate::replication::{PairState, Pause, StateReason};
 use crate::report::ReloadReport;
@@ -64,23 +64,19 @@ pub(super) fn reloaded(report: &ReloadReport, settings: &Settings) {
     warnings(settings);
 }
 
-/// `reporters` is how the source's kind calls its reporters.
-pub(super) fn discovered(reporters: &str, change: &DiscoveryChange) {
+pub(super) fn discovered(change: &DiscoveryChange) {
     match change {
         DiscoveryChange::Found { pair, master } => {
-            info!(%pair, %master, "{reporters} know a master");
+            info!(%pair, %master, "the Sentinels know a master");
         }
         DiscoveryChange::Switched { pair, from, to } => {
-            warn!(%pair, %from, %to, "{reporters} name another master: a failover");
+            warn!(%pair, %from, %to, "the Sentinels name another master: a failover");
         }
         DiscoveryChange::Replicas { pair } => {
-            info!(%pair, "{reporters} know other replicas than before");
-        }
-        DiscoveryChange::Renamed { from, to } => {
-            info!(pair = %to, %from, "the master's pairs have another name");
+            info!(%pair, "the Sentinels know other replicas than before");
         }
         DiscoveryChange::Gone { pair } => {
-            info!(%pair, "{reporters} that answer no longer know the master");
+            info!(%pair, "no Sentinel that answers knows the master any more");
         }
     }
 }
@@ -94,8 +90,8 @@ pub(super) fn paused(pause: &Pause) {
     );
 }
 
-pub(super) fn took_over(succession: &Succession) {
-    let Succession { pair, from, to } = succession;
+pub(super) fn took_over(promotion: &Promotion) {
+    let Promotion { pair, from, to } = promotion;
     warn!(%pair, %from, %to, "another server took over from the master: a failover");
 }
 

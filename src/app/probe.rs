@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 
 use crate::config::{PairSettings, PollSettings, Settings};
 use crate::model::{ServerAddr, Span, Timestamp};
-use crate::monitor::{FleetSnapshot, Monitor, PollEvent, PollEventKind, Succession};
+use crate::monitor::{FleetSnapshot, Monitor, PollEvent, PollEventKind, Promotion};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::replication::StateReason;
-use crate::topology::{Discovered, ObservedMasters, Topology, Tree};
+use crate::topology::{Discovered, Masters, Topology, Tree};
 use crate::{clock, discovery};
 
 /// Rounds that a look takes: one places every replica, the second shows what moves.
@@ -74,7 +74,7 @@ fn probe_settings(settings: &Settings) -> Settings {
 struct Probe {
     settings: Settings,
     entries: Vec<PairSettings>,
-    masters: ObservedMasters,
+    masters: Masters,
     topology: Topology,
     monitor: Monitor,
     poller: Poller,
@@ -88,10 +88,10 @@ impl Probe {
         let discovered = discover(&settings).await;
         let configured = settings.pairs.iter().cloned();
         let entries: Vec<_> = configured.chain(discovered.entries()).collect();
-        let masters = ObservedMasters::default();
+        let masters = Masters::default();
         let topology = Topology::observed(&entries, &settings.datacenters, &masters);
         let mut monitor = Monitor::new(&settings, &topology, clock::anchor());
-        monitor.note_sources(discovered.health(), clock::now());
+        monitor.note_sentinels(discovered.groups(), clock::now());
         let (events, polls) = mpsc::channel(EVENT_QUEUE);
         let poller = Poller::start(&topology, settings.poll, events);
         Self {
@@ -162,7 +162,7 @@ impl Probe {
 
     /// Follows who took over from whom; whether that changed anything.
     fn turn(&mut self) -> bool {
-        for Succession { pair, to, .. } in self.monitor.successions(clock::now()) {
+        for Promotion { pair, to, .. } in self.monitor.promotions(clock::now()) {
             self.masters.follow(&self.entries, &pair, &to);
         }
         let datacenters = &self.settings.datacenters;
@@ -182,7 +182,7 @@ impl Probe {
 /// What the Sentinels know, each asked once.
 async fn discover(settings: &Settings) -> Discovered {
     let mut discovered = Discovered::new(settings);
-    for event in discovery::query_once(settings).await {
+    for event in discovery::ask_once(settings).await {
         discovered.handle(event, clock::now());
     }
     discovered

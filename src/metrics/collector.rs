@@ -13,7 +13,6 @@ use crate::monitor::{
 };
 use crate::replication::{Assessment, Diverged, PairState, RestartProofCounter};
 use crate::store::{StoreOperation, StoreStatus};
-use crate::topology::SourceHealth;
 
 /// The families of `snapshot` at the instant `now`.
 pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
@@ -27,10 +26,8 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
     for server in &snapshot.servers {
         of_server(&mut sheet, server, snapshot.anchor);
     }
-    for source in &*snapshot.sources {
-        match source {
-            SourceHealth::Sentinels(group) => sentinels::of_group(&mut sheet, group),
-        }
+    for group in &*snapshot.sentinels {
+        sentinels::of_group(&mut sheet, group);
     }
     of_histograms(&mut sheet, snapshot);
     of_alerts(&mut sheet, snapshot);
@@ -676,7 +673,7 @@ mod tests {
             ),
             Some(0.0)
         );
-        monitor.note_losses(PollLosses {
+        monitor.record_poll_losses(PollLosses {
             dropped_events: 3,
             missed_rounds: 7,
         });

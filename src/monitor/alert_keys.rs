@@ -1,13 +1,33 @@
-//! The keys of all that may be alerted on: what evaluations, groups and look-ups name alerts by.
+//! The keys of everything that there can be an alert about: evaluations, groups and inhibitions
+//! refer to alerts by them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::inhibition::{self, PairInhibitors, ServerInhibitors};
+use super::labels::{entry_labels, pair_labels, receiver_labels, server_labels};
 use crate::alert::{AlertKey, Inhibitor, Labels, Rule};
-use crate::config::{CountRule, NotifySettings};
+use crate::config::{CountRule, NotifySettings, Settings};
 use crate::model::{PairName, ServerAddr};
-use crate::topology::{Pair, Server, Topology};
+use crate::topology::{Pair, Topology};
+
+/// The keys of all alerts that follow from one configuration and topology.
+#[derive(Debug)]
+pub(super) struct AlertKeys {
+    /// In the order of the topology's pairs.
+    pub(super) pairs: Vec<PairKeys>,
+    pub(super) unreachable: BTreeMap<ServerAddr, AlertKey>,
+    pub(super) exporter_faults: BTreeMap<ServerAddr, AlertKey>,
+    pub(super) full_syncs: BTreeMap<ServerAddr, AlertKey>,
+    pub(super) failovers: BTreeMap<PairName, (AlertKey, CountRule)>,
+    pub(super) receivers: BTreeMap<Arc<str>, AlertKey>,
+    pub(super) isolated: AlertKey,
+    pub(super) reload_failed: AlertKey,
+    /// What inhibits alerts about servers outside the exporter's own datacenter.
+    pub(super) inhibitors_of_remote: Arc<[Inhibitor]>,
+    /// What inhibits alerts about the full syncs that each master gives.
+    pub(super) inhibitors_of_full_syncs: BTreeMap<ServerAddr, Arc<[Inhibitor]>>,
+}
 
 /// The keys of one pair's alerts.
 #[derive(Debug)]
@@ -21,47 +41,62 @@ pub(super) struct PairKeys {
     pub(super) inhibitors: PairInhibitors,
 }
 
-pub(super) fn pair_keys(
-    topology: &Topology,
-    unreachable: &BTreeMap<ServerAddr, AlertKey>,
-    faults: &BTreeMap<ServerAddr, AlertKey>,
-) -> Vec<PairKeys> {
-    let servers = ServerInhibitors {
-        unreachable,
-        faults,
-    };
-    topology
-        .pairs
-        .iter()
-        .map(|pair| PairKeys::of(pair, &servers, topology))
-        .collect()
-}
+impl AlertKeys {
+    pub(super) fn new(settings: &Settings, topology: &Topology) -> Self {
+        let unreachable = server_keys(topology, Rule::Unreachable);
+        let exporter_faults = server_keys(topology, Rule::ExporterFault);
+        let servers = ServerInhibitors {
+            unreachable: &unreachable,
+            faults: &exporter_faults,
+        };
+        let pairs: Vec<_> = topology
+            .pairs
+            .iter()
+            .map(|pair| PairKeys::new(pair, &servers, topology))
+            .collect();
+        let masters = topology.pairs.iter().map(|pair| &pair.master);
+        let history_lost = pairs.iter().map(|keys| &keys.history_lost);
+        let inhibitors_of_full_syncs =
+            inhibition::inhibitors_of_full_syncs(masters.zip(history_lost));
+        Self {
+            pairs,
+            unreachable,
+            exporter_faults,
+            full_syncs: server_keys(topology, Rule::FullSync),
+            failovers: failover_keys(topology),
+            receivers: receiver_keys(&settings.notify),
+            isolated: inhibition::isolated(),
+            reload_failed: AlertKey::new(Rule::ConfigReloadFailed, Arc::default()),
+            inhibitors_of_remote: inhibition::inhibitors_of_remote_servers(),
+            inhibitors_of_full_syncs,
+        }
+    }
 
-pub(super) fn inhibitors_of_full_syncs(
-    topology: &Topology,
-    keys: &[PairKeys],
-) -> BTreeMap<ServerAddr, Arc<[Inhibitor]>> {
-    let masters = topology.pairs.iter().map(|pair| &pair.master);
-    let lost = keys.iter().map(|keys| &keys.history_lost);
-    inhibition::of_full_syncs(masters.zip(lost))
-}
+    /// Every key of an alert about something that the configuration may drop.
+    pub(super) fn removable(&self) -> impl Iterator<Item = &AlertKey> {
+        let servers = self
+            .unreachable
+            .values()
+            .chain(self.full_syncs.values())
+            .chain(self.exporter_faults.values());
+        self.pairs
+            .iter()
+            .flat_map(PairKeys::all)
+            .chain(servers)
+            .chain(self.receivers.values())
+            .chain(self.failovers.values().map(|(key, _)| key))
+    }
 
-pub(super) fn receiver_keys(settings: &NotifySettings) -> BTreeMap<Arc<str>, AlertKey> {
-    let key = |name: &str| {
-        AlertKey::new(
-            Rule::ReceiverFailing,
-            Arc::new(labels([("receiver", name.to_owned())])),
-        )
-    };
-    settings
-        .receivers
-        .iter()
-        .map(|receiver| (receiver.name.as_str().into(), key(&receiver.name)))
-        .collect()
+    /// Whether this alert follows from the configuration.
+    pub(super) fn contains(&self, key: &AlertKey) -> bool {
+        *key == self.isolated
+            || *key == self.reload_failed
+            || self.removable().any(|known| known == key)
+    }
 }
 
 impl PairKeys {
-    fn of(pair: &Pair, servers: &ServerInhibitors<'_>, topology: &Topology) -> Self {
+    fn new(pair: &Pair, servers: &ServerInhibitors<'_>, topology: &Topology) -> Self {
         let labels = Arc::new(pair_labels(pair));
         let key = |rule| AlertKey::new(rule, Arc::clone(&labels));
         let link_down = key(Rule::LinkDown);
@@ -70,14 +105,14 @@ impl PairKeys {
             lag_seconds: key(Rule::LagSeconds),
             lag_bytes: key(Rule::LagBytes),
             unknown: key(Rule::Unknown),
-            inhibitors: PairInhibitors::of(pair, &link_down, &history_lost, servers, topology),
+            inhibitors: PairInhibitors::new(pair, &link_down, &history_lost, servers, topology),
             diverged: key(Rule::Diverged),
             link_down,
             history_lost,
         }
     }
 
-    pub(super) fn all(&self) -> [&AlertKey; 6] {
+    fn all(&self) -> [&AlertKey; 6] {
         let Self {
             lag_seconds,
             lag_bytes,
@@ -85,7 +120,7 @@ impl PairKeys {
             unknown,
             diverged,
             history_lost,
-            ..
+            inhibitors: _,
         } = self;
         [
             lag_seconds,
@@ -98,45 +133,32 @@ impl PairKeys {
     }
 }
 
-pub(super) fn pair_labels(pair: &Pair) -> Labels {
-    labels([
-        ("pair", pair.key.name.to_string()),
-        ("source_dc", pair.source_dc.to_string()),
-        ("target_dc", pair.target_dc.to_string()),
-        ("replica", pair.key.replica.to_string()),
-    ])
+fn new_key(rule: Rule, labels: Labels) -> AlertKey {
+    AlertKey::new(rule, Arc::new(labels))
 }
 
-fn labels<const N: usize>(pairs: [(&str, String); N]) -> Labels {
-    pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
+fn server_keys(topology: &Topology, rule: Rule) -> BTreeMap<ServerAddr, AlertKey> {
+    let servers = topology.servers.iter();
+    servers
+        .map(|(addr, server)| (addr.clone(), new_key(rule, server_labels(server))))
         .collect()
 }
 
-pub(super) fn server_labels(server: &Server) -> Labels {
-    labels([
-        ("dc", server.dc.to_string()),
-        ("server", server.addr.to_string()),
-    ])
+fn failover_keys(topology: &Topology) -> BTreeMap<PairName, (AlertKey, CountRule)> {
+    let mut keys = BTreeMap::new();
+    for pair in &topology.pairs {
+        let name = &pair.key.name;
+        let key = new_key(Rule::Failover, entry_labels(name));
+        keys.insert(name.clone(), (key, pair.alerts.failover));
+    }
+    keys
 }
 
-pub(super) fn server_keys(topology: &Topology, rule: Rule) -> BTreeMap<ServerAddr, AlertKey> {
-    let key = |server: &Server| AlertKey::new(rule, Arc::new(server_labels(server)));
-    topology
-        .servers
-        .iter()
-        .map(|(addr, server)| (addr.clone(), key(server)))
-        .collect()
-}
-
-pub(super) fn entry_keys(topology: &Topology) -> BTreeMap<PairName, (AlertKey, CountRule)> {
-    let entry = |pair: &Arc<Pair>| {
-        let key = AlertKey::new(
-            Rule::Failover,
-            Arc::new(labels([("pair", pair.key.name.to_string())])),
-        );
-        (pair.key.name.clone(), (key, pair.alerts.failover))
-    };
-    topology.pairs.iter().map(entry).collect()
+fn receiver_keys(settings: &NotifySettings) -> BTreeMap<Arc<str>, AlertKey> {
+    let mut keys = BTreeMap::new();
+    for receiver in &settings.receivers {
+        let key = new_key(Rule::ReceiverFailing, receiver_labels(&receiver.name));
+        keys.insert(receiver.name.as_str().into(), key);
+    }
+    keys
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::alert::{AlertStatus, Rule};
 use crate::config::{Environment, Format, parse};
 use crate::info::{Field, Observation, Role};
-use crate::model::{PollError, WallTime};
+use crate::model::{PollError, ServerAddr, WallTime};
 
 const DAY: i64 = 86_400;
 
@@ -59,7 +59,7 @@ impl Stage {
                 let kind = self.answer(&server, now.mono);
                 self.monitor.handle_poll(PollEvent { server, kind });
             }
-            self.monitor.note_clocks(now);
+            self.monitor.update_clocks(now);
             self.actions.extend(self.monitor.tick(now.mono));
         }
     }

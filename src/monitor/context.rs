@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::alerting::PairLook;
-use super::failover::{Failover, Loss};
+use super::failover::{Failover, FailoverLoss};
 use crate::alert::{
     AlertContext, AtRisk, BacklogHeadroom, Bounds, Details, DivergedFacts, FailoverFacts,
     Inhibitor, MAX_SERVICES, ServedPair, Worst, WriteLoss,
@@ -108,7 +108,7 @@ pub(super) fn last_data(seen: &Assessment, now: Timestamp) -> Option<Timestamp> 
 }
 
 /// What an alert about a pair says.
-pub(super) fn of_pair(
+pub(super) fn pair_context(
     look: &PairLook<'_>,
     fault: PairFault,
     inhibitors: &Arc<[Inhibitor]>,
@@ -160,13 +160,13 @@ fn note_fault(context: &mut AlertContext, look: &PairLook<'_>, fault: PairFault,
 }
 
 /// What an alert about a history that the pair's master lost says.
-pub(super) fn of_lost_history(
+pub(super) fn lost_history_context(
     look: &PairLook<'_>,
     loss: Option<&Arc<HistoryLoss>>,
     inhibitors: &Arc<[Inhibitor]>,
     now: Timestamp,
 ) -> Arc<AlertContext> {
-    let mut context = of_pair(look, PairFault::HistoryLost, inhibitors, now);
+    let mut context = pair_context(look, PairFault::HistoryLost, inhibitors, now);
     let Some(loss) = loss else {
         return context;
     };
@@ -195,7 +195,7 @@ fn diverged(look: &PairLook<'_>) -> Option<DivergedFacts> {
 }
 
 /// What an alert about a server that does not answer says.
-pub(super) fn of_server(
+pub(super) fn server_context(
     facts: &ServerFacts,
     mut services: Vec<ServedPair>,
     inhibitors: Option<&Arc<[Inhibitor]>>,
@@ -220,13 +220,13 @@ pub(super) fn of_server(
 }
 
 /// What an alert about the failovers of an entry says.
-pub(super) fn of_failovers(
+pub(super) fn failover_context(
     last: Option<&Failover>,
     first: Option<Timestamp>,
     window: Span,
 ) -> Arc<AlertContext> {
     Arc::new(AlertContext {
-        master: last.map(|failover| failover.succession.to.to_string()),
+        master: last.map(|failover| failover.promotion.to.to_string()),
         reason: last.map(ToString::to_string),
         last_sample: last
             .and_then(|failover| failover.last_known)
@@ -239,9 +239,9 @@ pub(super) fn of_failovers(
 
 fn failover_facts(failover: &Failover, window: Span) -> FailoverFacts {
     FailoverFacts {
-        from: failover.succession.from.to_string(),
+        from: failover.promotion.from.to_string(),
         from_dc: failover.from_dc.to_string(),
-        to: failover.succession.to.to_string(),
+        to: failover.promotion.to.to_string(),
         to_dc: failover.to_dc.to_string(),
         at: failover.at,
         lost: lost(failover),
@@ -253,10 +253,10 @@ fn failover_facts(failover: &Failover, window: Span) -> FailoverFacts {
 /// one where the old master never showed more: its return bounds the loss by its whole absence.
 fn lost(failover: &Failover) -> WriteLoss {
     let (at_least, within) = match failover.loss {
-        Loss::Exactly(bytes) => return WriteLoss::Exactly(bytes),
-        Loss::AtLeast(bytes) => (Some(bytes), None),
-        Loss::Unseen { at_least, within } => (Some(at_least), within),
-        Loss::Unknown => (None, None),
+        FailoverLoss::Exactly(bytes) => return WriteLoss::Exactly(bytes),
+        FailoverLoss::AtLeast(bytes) => (Some(bytes), None),
+        FailoverLoss::Unseen { at_least, within } => (Some(at_least), within),
+        FailoverLoss::Unknown => (None, None),
     };
     let at_least = at_least.filter(|bytes| *bytes > Bytes::ZERO);
     match (failover.last_known, within) {
@@ -275,11 +275,11 @@ fn lost(failover: &Failover) -> WriteLoss {
 mod tests {
     use super::*;
     use crate::model::{Datacenter, PairName, ServerAddr};
-    use crate::monitor::Succession;
+    use crate::monitor::Promotion;
     use crate::replication::LastKnown;
 
-    fn failover(loss: Loss, known: Option<(i64, u64)>) -> Failover {
-        let succession = Succession {
+    fn failover(loss: FailoverLoss, known: Option<(i64, u64)>) -> Failover {
+        let promotion = Promotion {
             pair: PairName::new("orders"),
             from: ServerAddr::new("a", 1),
             to: ServerAddr::new("b", 1),
@@ -290,7 +290,7 @@ mod tests {
             at: Timestamp::from_nanos(5),
         });
         Failover {
-            succession,
+            promotion,
             from_dc: Datacenter::new("dc1"),
             to_dc: Datacenter::new("dc2"),
             at: Timestamp::from_nanos(9),
@@ -310,14 +310,14 @@ mod tests {
             sync: None,
         };
         let services = (0..20).map(service).collect();
-        let context = of_server(&ServerFacts::default(), services, None);
+        let context = server_context(&ServerFacts::default(), services, None);
         assert_eq!(context.services.len(), MAX_SERVICES);
         assert_eq!(context.more_services, 20 - MAX_SERVICES);
     }
 
     #[test]
     fn f11_a_better_earlier_bound_is_never_replaced_by_a_worse_one() {
-        let absence = |secs| Loss::Unseen {
+        let absence = |secs| FailoverLoss::Unseen {
             at_least: Bytes::ZERO,
             within: Some(Span::from_secs(secs)),
         };
@@ -334,17 +334,17 @@ mod tests {
         };
         let five = Bytes::new(5);
         let cases = [
-            (Loss::AtLeast(Bytes::ZERO), known, early),
+            (FailoverLoss::AtLeast(Bytes::ZERO), known, early),
             (absence(60), known, early),
             (absence(60), None, within),
             (absence(60), Some((90_000, 1)), within),
             (
-                Loss::Exactly(Bytes::ZERO),
+                FailoverLoss::Exactly(Bytes::ZERO),
                 known,
                 WriteLoss::Exactly(Bytes::ZERO),
             ),
-            (Loss::AtLeast(five), None, WriteLoss::AtLeast(five)),
-            (Loss::Unknown, None, WriteLoss::Unknown),
+            (FailoverLoss::AtLeast(five), None, WriteLoss::AtLeast(five)),
+            (FailoverLoss::Unknown, None, WriteLoss::Unknown),
         ];
         for (loss, known, expected) in cases {
             assert_eq!(lost(&failover(loss, known)), expected, "{loss:?}");

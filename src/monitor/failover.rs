@@ -7,7 +7,7 @@ use crate::replication::LastKnown;
 
 /// Another server of an entry is seen to be its master: what is watched is to follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Succession {
+pub struct Promotion {
     /// The entry.
     pub pair: PairName,
     /// Its master so far.
@@ -20,7 +20,7 @@ pub struct Succession {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failover {
     /// Who took over from whom.
-    pub succession: Succession,
+    pub promotion: Promotion,
     /// Where the old master stands.
     pub from_dc: Datacenter,
     /// Where the new one stands.
@@ -28,14 +28,14 @@ pub struct Failover {
     /// When it was noticed.
     pub at: Timestamp,
     /// What is not in the new master's history.
-    pub loss: Loss,
+    pub loss: FailoverLoss,
     /// The last certified statement about the new master while it was a replica.
     pub last_known: Option<LastKnown>,
 }
 
 /// How much of the old master's stream the new one does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
+pub enum FailoverLoss {
     /// The old master answered with its own history: exactly this.
     Exactly(Bytes),
     /// The old master had shown this much; it may have written more that nobody saw.
@@ -63,7 +63,7 @@ pub struct EntryFailovers {
     pub last: Option<Failover>,
 }
 
-impl Loss {
+impl FailoverLoss {
     /// The number of bytes, where it is exact.
     pub const fn exactly(self) -> Option<Bytes> {
         if let Self::Exactly(bytes) = self {
@@ -99,7 +99,7 @@ impl fmt::Display for Failover {
     /// Who, from where to where, and what was lost: one sentence. When it was stands elsewhere.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            succession: Succession { from, to, .. },
+            promotion: Promotion { from, to, .. },
             from_dc,
             to_dc,
             loss,
@@ -107,21 +107,23 @@ impl fmt::Display for Failover {
         } = self;
         write!(f, "{to} in {to_dc} took over from {from} in {from_dc}; ")?;
         match loss {
-            Loss::Exactly(Bytes::ZERO) => f.write_str("nothing of the old master's stream is lost"),
-            Loss::Exactly(bytes) => write!(
+            FailoverLoss::Exactly(Bytes::ZERO) => {
+                f.write_str("nothing of the old master's stream is lost")
+            }
+            FailoverLoss::Exactly(bytes) => write!(
                 f,
                 "{bytes} of the old master's stream are not in the new one's"
             ),
-            Loss::AtLeast(bytes) if *bytes > Bytes::ZERO => write!(
+            FailoverLoss::AtLeast(bytes) if *bytes > Bytes::ZERO => write!(
                 f,
                 "at least {bytes} of the old master's stream are not in the new one's: what it wrote after it was last \
                  asked is not known"
             ),
-            Loss::Unseen { within, .. } if self.is_bound_better(*within) => {
+            FailoverLoss::Unseen { within, .. } if self.is_bound_better(*within) => {
                 self.fmt_known(f)?;
                 f.write_str("; what the old master wrote after that is not known")
             }
-            Loss::Unseen { within, at_least } => {
+            FailoverLoss::Unseen { within, at_least } => {
                 f.write_str("what the old master wrote ")?;
                 within.map_or(Ok(()), |within| write!(f, "in the last {within} "))?;
                 write!(f, "before it gave way and the new one lacked is lost: ")?;
@@ -130,7 +132,7 @@ impl fmt::Display for Failover {
                     at_least => write!(f, "at least {at_least}, the rest is not known"),
                 }
             }
-            Loss::AtLeast(_) | Loss::Unknown => self.fmt_bound(f),
+            FailoverLoss::AtLeast(_) | FailoverLoss::Unknown => self.fmt_bound(f),
         }
     }
 }
@@ -177,10 +179,10 @@ impl Failover {
 mod tests {
     use super::*;
 
-    fn check(loss: Loss, last_known: Option<LastKnown>, expected: &str) {
+    fn check(loss: FailoverLoss, last_known: Option<LastKnown>, expected: &str) {
         let [from, to] = ["a", "b"].map(|host| ServerAddr::new(host, 1));
         let failover = Failover {
-            succession: Succession {
+            promotion: Promotion {
                 pair: PairName::new("orders"),
                 from,
                 to,
@@ -205,28 +207,28 @@ mod tests {
             at: Timestamp::from_nanos(2_000_000_000),
         };
         check(
-            Loss::Exactly(Bytes::ZERO),
+            FailoverLoss::Exactly(Bytes::ZERO),
             Some(known),
             "nothing of the old master's stream is lost",
         );
         check(
-            Loss::Exactly(Bytes::new(2048)),
+            FailoverLoss::Exactly(Bytes::new(2048)),
             None,
             "2.0 KiB of the old master's stream are not in the new one's",
         );
         check(
-            Loss::AtLeast(Bytes::new(9)),
+            FailoverLoss::AtLeast(Bytes::new(9)),
             Some(known),
             "at least 9 B of the old master's stream are not in the new one's: what it wrote after it was last asked is \
              not known",
         );
         check(
-            Loss::AtLeast(Bytes::ZERO),
+            FailoverLoss::AtLeast(Bytes::ZERO),
             Some(known),
             "what was lost is not known until the old master answers: 10.0 s before, the new master lacked at most 70 B, \
              the writes of 1.500 s",
         );
-        let unseen = |millis| Loss::Unseen {
+        let unseen = |millis| FailoverLoss::Unseen {
             at_least: Bytes::new(9),
             within: Some(Span::from_millis(millis)),
         };
@@ -243,7 +245,7 @@ mod tests {
              is not known",
         );
         check(
-            Loss::Unseen {
+            FailoverLoss::Unseen {
                 at_least: Bytes::ZERO,
                 within: None,
             },
@@ -251,11 +253,14 @@ mod tests {
             "what the old master wrote before it gave way and the new one lacked is lost: how much is not known",
         );
         check(
-            Loss::Unknown,
+            FailoverLoss::Unknown,
             None,
             "what was lost is not known until the old master answers",
         );
-        assert_eq!(Loss::AtLeast(Bytes::new(9)).exactly(), None);
-        assert_eq!(Loss::AtLeast(Bytes::new(9)).at_least(), Some(Bytes::new(9)));
+        assert_eq!(FailoverLoss::AtLeast(Bytes::new(9)).exactly(), None);
+        assert_eq!(
+            FailoverLoss::AtLeast(Bytes::new(9)).at_least(),
+            Some(Bytes::new(9))
+        );
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn fault_context(
     services: Vec<ServedPair>,
     inhibitors: Option<&Arc<[Inhibitor]>>,
 ) -> Arc<AlertContext> {
-    let server = context::of_server(facts, services, inhibitors);
+    let server = context::server_context(facts, services, inhibitors);
     Arc::new(AlertContext {
         fault_since: facts.fault_since(),
         ..Arc::unwrap_or_clone(server)

@@ -1,54 +1,58 @@
-//! What explains what: one cause, one page.
+//! Which alert inhibits which: one fault, one page.
 //!
-//! In order: this exporter is cut off, a server does not answer or gives this exporter no access, a
-//! master came back without its history, a link is down or stalled, and then the lag of that pair
-//! and that nobody knows it. An unreachable replica is no reason for a
-//! critical lag: its master's ACKs prove that one.
+//! In order: this exporter is cut off; a server does not answer or gives this exporter no access; a
+//! master came back without its history; a link is down or stalled; and then the lag of that pair,
+//! and that the lag is unknown. An unreachable replica does not inhibit a critical lag: its
+//! master's ACKs prove that one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::labels::{pair_labels, receiver_labels, server_labels};
 use crate::alert::{AlertKey, AlertTarget, Inhibitor, Labels, Rule, TargetKind};
 use crate::config::{NotifySettings, Severity};
 use crate::model::ServerAddr;
 use crate::topology::{Pair, Topology};
 
-/// The causes of one pair's alerts.
+/// What inhibits each of one pair's alerts.
 #[derive(Debug, Default)]
 pub(super) struct PairInhibitors {
-    /// Of a lag, in seconds or bytes.
+    /// A lag, in seconds or bytes.
     pub(super) lag: Arc<[Inhibitor]>,
-    /// Of a link that is down or stalled.
+    /// A link that is down or stalled.
     pub(super) link: Arc<[Inhibitor]>,
-    /// Of a lag that nobody knows.
+    /// An unknown lag.
     pub(super) unknown: Arc<[Inhibitor]>,
-    /// Of two histories.
+    /// Two histories.
     pub(super) diverged: Arc<[Inhibitor]>,
-    /// Of a history that the master lost.
+    /// A history that the master lost.
     pub(super) history_lost: Arc<[Inhibitor]>,
 }
 
-/// The alerts about servers that explain those about pairs.
+/// The alerts about servers that inhibit those about pairs.
 #[derive(Debug)]
 pub(super) struct ServerInhibitors<'a> {
-    /// That a server does not answer.
+    /// The server does not answer.
     pub(super) unreachable: &'a BTreeMap<ServerAddr, AlertKey>,
-    /// That this exporter has no access to it.
+    /// This exporter has no access to the server.
     pub(super) faults: &'a BTreeMap<ServerAddr, AlertKey>,
 }
 
 impl ServerInhibitors<'_> {
-    /// The alerts about the server at `addr`.
-    fn keys(&self, addr: &ServerAddr) -> impl Iterator<Item = AlertKey> + use<> {
-        let both = [self.unreachable.get(addr), self.faults.get(addr)];
-        both.map(Option::<&AlertKey>::cloned).into_iter().flatten()
+    /// The alerts about the server at `addr`, each inhibiting alerts up to that severity.
+    fn of_server(&self, addr: &ServerAddr, up_to: Severity) -> Vec<Inhibitor> {
+        let keys = [self.unreachable.get(addr), self.faults.get(addr)];
+        keys.into_iter()
+            .flatten()
+            .map(|key| inhibitor(key.clone(), up_to))
+            .collect()
     }
 }
 
 impl PairInhibitors {
-    /// The causes of the alerts of `pair`, whose link has the alert `link_down` and whose master's
+    /// The inhibitors of the alerts of `pair`, whose link has the alert `link_down` and whose master's
     /// history the alert `history_lost`.
-    pub(super) fn of(
+    pub(super) fn new(
         pair: &Pair,
         link_down: &AlertKey,
         history_lost: &AlertKey,
@@ -56,45 +60,45 @@ impl PairInhibitors {
         topology: &Topology,
     ) -> Self {
         let replica = &pair.key.replica;
-        let is_remote = |addr: &&ServerAddr| {
-            topology
-                .servers
-                .get(*addr)
-                .is_some_and(|server| !server.local)
-        };
-        let cut_off = [&pair.top, &pair.master, replica]
+        let mut isolation = Vec::new();
+        if [&pair.top, &pair.master, replica]
             .iter()
-            .any(is_remote)
-            .then(isolated);
-        let masters = [&pair.top, &pair.master]
-            .into_iter()
-            .flat_map(|addr| servers.keys(addr));
-        let certainly = |key| inhibitor(key, Severity::Critical);
-        let lost = certainly(history_lost.clone());
-        let cut_off = cut_off.map(certainly);
-        let above: Vec<Inhibitor> = cut_off
-            .clone()
-            .into_iter()
-            .chain(masters.map(certainly))
-            .chain([lost.clone()])
-            .collect();
-        let replica = |up_to| {
-            let keys = servers.keys(replica);
-            keys.map(move |key| inhibitor(key, up_to))
-                .collect::<Vec<_>>()
+            .any(|addr| is_remote(topology, addr))
+        {
+            isolation.push(inhibitor(isolated(), Severity::Critical));
+        }
+        let history_lost = inhibitor(history_lost.clone(), Severity::Critical);
+        let mut masters = isolation.clone();
+        masters.extend(servers.of_server(&pair.top, Severity::Critical));
+        masters.extend(servers.of_server(&pair.master, Severity::Critical));
+        masters.push(history_lost.clone());
+        let with_replica = |up_to| {
+            let mut inhibitors = masters.clone();
+            inhibitors.extend(servers.of_server(replica, up_to));
+            inhibitors
         };
-        let down = || inhibitor(link_down.clone(), Severity::Critical);
-        let all = |replica: Vec<Inhibitor>, link: Option<Inhibitor>| {
-            above.iter().cloned().chain(replica).chain(link).collect()
-        };
+        let link_down = inhibitor(link_down.clone(), Severity::Critical);
+        let mut lag = with_replica(Severity::Warning);
+        lag.push(link_down.clone());
+        let link = with_replica(Severity::Critical);
+        let mut unknown = link.clone();
+        unknown.push(link_down);
         Self {
-            lag: all(replica(Severity::Warning), Some(down())),
-            link: all(replica(Severity::Critical), None),
-            unknown: all(replica(Severity::Critical), Some(down())),
-            diverged: [lost].into(),
-            history_lost: cut_off.into_iter().collect(),
+            lag: lag.into(),
+            link: link.into(),
+            unknown: unknown.into(),
+            diverged: [history_lost].into(),
+            history_lost: isolation.into(),
         }
     }
+}
+
+/// Whether the server is outside the exporter's own datacenter.
+fn is_remote(topology: &Topology, addr: &ServerAddr) -> bool {
+    topology
+        .servers
+        .get(addr)
+        .is_some_and(|server| !server.local)
 }
 
 /// The alert that this exporter is cut off.
@@ -102,8 +106,8 @@ pub(super) fn isolated() -> AlertKey {
     AlertKey::new(Rule::MonitorIsolated, Arc::default())
 }
 
-/// The causes of the full syncs that each master gives: that it lost the history of its pairs.
-pub(super) fn of_full_syncs<'a>(
+/// What inhibits the alert about full syncs of each master: that it lost the history of its pairs.
+pub(super) fn inhibitors_of_full_syncs<'a>(
     pairs: impl Iterator<Item = (&'a ServerAddr, &'a AlertKey)>,
 ) -> BTreeMap<ServerAddr, Arc<[Inhibitor]>> {
     let mut inhibitors: BTreeMap<ServerAddr, Vec<Inhibitor>> = BTreeMap::new();
@@ -117,8 +121,8 @@ pub(super) fn of_full_syncs<'a>(
         .collect()
 }
 
-/// The causes of each remote server's alert; those of local ones have none.
-pub(super) fn of_remote_servers() -> Arc<[Inhibitor]> {
+/// What inhibits alerts about remote servers; those about local ones have no cause.
+pub(super) fn inhibitors_of_remote_servers() -> Arc<[Inhibitor]> {
     [inhibitor(isolated(), Severity::Critical)].into()
 }
 
@@ -128,33 +132,29 @@ const fn inhibitor(key: AlertKey, up_to: Severity) -> Inhibitor {
 
 /// Everything that there could be an alert about, as far as the configuration says.
 pub(super) fn targets(topology: &Topology, notify: &NotifySettings) -> Vec<AlertTarget> {
-    let of_alert = |kind, labels: Labels, extra: Arc<Labels>| AlertTarget {
+    let mut targets = Vec::new();
+    for pair in &topology.pairs {
+        targets.push(AlertTarget {
+            kind: TargetKind::Pair,
+            labels: Arc::new(pair_labels(pair)),
+            extra: Arc::clone(&pair.labels),
+        });
+    }
+    for server in topology.servers.values() {
+        targets.push(target(TargetKind::Server, server_labels(server)));
+    }
+    for receiver in &notify.receivers {
+        let labels = receiver_labels(&receiver.name);
+        targets.push(target(TargetKind::Receiver, labels));
+    }
+    targets.push(target(TargetKind::Monitor, Labels::default()));
+    targets
+}
+
+fn target(kind: TargetKind, labels: Labels) -> AlertTarget {
+    AlertTarget {
         kind,
         labels: Arc::new(labels),
-        extra,
-    };
-    let pairs = topology.pairs.iter().map(|pair| {
-        of_alert(
-            TargetKind::Pair,
-            super::alert_keys::pair_labels(pair),
-            Arc::clone(&pair.labels),
-        )
-    });
-    let servers = topology.servers.values().map(|server| {
-        of_alert(
-            TargetKind::Server,
-            super::alert_keys::server_labels(server),
-            Arc::default(),
-        )
-    });
-    let receivers = notify.receivers.iter().map(|receiver| {
-        let labels = Labels::from([("receiver".to_owned(), receiver.name.clone())]);
-        of_alert(TargetKind::Receiver, labels, Arc::default())
-    });
-    let monitor = of_alert(TargetKind::Monitor, Labels::default(), Arc::default());
-    pairs
-        .chain(servers)
-        .chain(receivers)
-        .chain([monitor])
-        .collect()
+        extra: Arc::default(),
+    }
 }

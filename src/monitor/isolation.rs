@@ -17,7 +17,7 @@ pub struct Isolation {
 
 impl Isolation {
     /// As it is at `now`.
-    pub fn of<'a>(
+    pub fn from_servers<'a>(
         servers: impl Iterator<Item = (&'a Server, &'a ServerFacts)>,
         now: Timestamp,
     ) -> Self {

@@ -3,7 +3,8 @@
 use super::restart_tests::{Stage, YAML, anchor};
 use super::*;
 use crate::alert::{AlertState, Rule};
-use crate::model::PollError;
+use crate::model::{PollError, ServerAddr};
+use crate::replication::{PairState, StateReason};
 
 impl Stage {
     /// The process does not run for so long.

@@ -8,7 +8,11 @@ use super::*;
 use crate::alert::{AlertState, Quantity, Rule};
 use crate::config::{Environment, Format, parse};
 use crate::info::{Field, Observation, Role};
-use crate::model::{ClockShift, DocumentTable, PollError, SavedDocument, SavedDocuments, WallTime};
+use crate::model::{
+    ClockShift, DocumentTable, Persisted, PollError, SaveScope, SavedDocument, SavedDocuments,
+    ServerAddr, WallTime,
+};
+use crate::replication::StateReason;
 
 pub(super) const YAML: &str = "
 pairs:
@@ -43,6 +47,13 @@ pub(super) fn anchor(second: i64) -> ClockAnchor {
     ClockAnchor {
         mono: Timestamp::from_nanos(nanos(second)),
         wall,
+    }
+}
+
+fn scope(all: bool, second: i64) -> SaveScope {
+    SaveScope {
+        all,
+        anchor: anchor(second),
     }
 }
 
@@ -81,7 +92,7 @@ impl Stage {
                     self.poll(server, now.mono);
                 }
             }
-            self.monitor.note_clocks(now);
+            self.monitor.update_clocks(now);
             for action in self.monitor.tick(now.mono) {
                 self.log(&action);
                 let Action::Notify(said) = action else {
@@ -170,7 +181,7 @@ impl Stage {
     }
 
     fn save(&mut self, all: bool) {
-        for document in self.monitor.take_unsaved_alerts(all, anchor(self.second)) {
+        for document in self.monitor.take_unsaved(scope(all, self.second)) {
             let key = (document.table, document.key);
             match document.body {
                 Some(body) => drop(self.disk.insert(key, body)),
@@ -197,8 +208,7 @@ impl Stage {
                 .push(SavedDocument { key, body, shift });
         }
         assert_eq!(
-            self.monitor
-                .restore_alerts(&documents, anchor(self.second).mono),
+            self.monitor.restore(&documents, anchor(self.second).mono),
             [""; 0]
         );
         self
@@ -390,9 +400,7 @@ fn a_kill_before_anything_was_written_begins_anew_and_nonsense_is_left_out() {
     .map(nonsense)
     .into();
     assert_eq!(
-        monitor(YAML, 61)
-            .restore_alerts(&documents, anchor(61).mono)
-            .len(),
+        monitor(YAML, 61).restore(&documents, anchor(61).mono).len(),
         3
     );
 }
@@ -420,7 +428,11 @@ fn what_happened_before_a_restart_is_told_after_it() {
         wall: WallTime::from_nanos(anchor(second).wall.as_nanos() + 7),
         ..anchor(second)
     };
-    let saved = stage.monitor.take_unsaved_alerts(true, off(stage.second));
+    let scope = SaveScope {
+        all: true,
+        anchor: off(stage.second),
+    };
+    let saved = stage.monitor.take_unsaved(scope);
     assert!(
         saved
             .iter()

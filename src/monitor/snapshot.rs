@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::awake::pause_limit;
-use super::chart::PairChart;
 use super::context;
 use super::event::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use super::failover::EntryFailovers;
 use super::faults::ReloadFailure;
 use super::isolation::Isolation;
-use super::journal::Journal;
 use crate::alert::news::{Clock, PairNews, Sentence, pair_line};
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
+use crate::chart::PairChart;
+use crate::journal::Journal;
 use crate::model::{
     Bytes, ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime,
 };
 use crate::replication::{
     Assessment, Evidence, Footprint, PairFacts, PairState, Pause, ServerFacts, assess,
 };
-use crate::topology::{Pair, Server, SourceHealth};
+use crate::topology::{Pair, SentinelGroup, Server};
 
 /// A snapshot is published at least this often, so that readers see that the monitor runs.
 pub const PUBLISHED_EVERY: Span = Span::from_secs(1);
@@ -37,8 +37,8 @@ pub struct FleetSnapshot {
     pub pairs: Vec<PairSnapshot>,
     /// Every server, by address.
     pub servers: Vec<Arc<ServerSnapshot>>,
-    /// How the discovery sources are.
-    pub sources: Arc<[SourceHealth]>,
+    /// The Sentinels, by the pairs that they watch.
+    pub sentinels: Arc<[SentinelGroup]>,
     /// The failovers of every entry, by name.
     pub failovers: Vec<EntryFailovers>,
     /// Lag, observed at a fixed tick, by source and target datacenter.
@@ -198,7 +198,7 @@ impl FleetSnapshot {
 
     /// Whether it is this exporter that is cut off.
     pub fn isolation(&self) -> Isolation {
-        Isolation::of(
+        Isolation::from_servers(
             self.servers
                 .iter()
                 .map(|server| (&*server.meta, &server.facts)),

@@ -62,9 +62,9 @@ impl FailoversReport {
 impl FailoverReport {
     fn new(fleet: &FleetSnapshot, failover: &Failover) -> Self {
         Self {
-            from: failover.succession.from.to_string(),
+            from: failover.promotion.from.to_string(),
             from_dc: failover.from_dc.to_string(),
-            to: failover.succession.to.to_string(),
+            to: failover.promotion.to.to_string(),
             to_dc: failover.to_dc.to_string(),
             timestamp: fleet.anchor.wall(failover.at).as_secs_f64(),
             lost_bytes: failover.loss.exactly().map(Bytes::get),

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::servers::ExporterReport;
 use super::words;
+use crate::chart::{ChartPoint, PastState};
 use crate::model::{Span, Timestamp};
-use crate::monitor::{ChartPoint, FleetSnapshot, PairSnapshot, PastState};
+use crate::monitor::{FleetSnapshot, PairSnapshot};
 use crate::replication::PairState;
 
 /// The past of one pair: the answer of `/api/v1/pairs/{pair}/history`.

@@ -7,7 +7,8 @@ use super::pairs::{PairReport, PairsReport};
 use super::servers::ExporterReport;
 use super::words;
 use super::{AlertReport, Level};
-use crate::monitor::{FleetSnapshot, Happening, What};
+use crate::journal::{JournalEntry, JournalEvent};
+use crate::monitor::FleetSnapshot;
 use crate::replication::PairState;
 
 /// Pairs in a [`LiveReport`]: more than fit a screen. `/api/v1/pairs` has all of them.
@@ -128,10 +129,10 @@ impl LivePair {
 
 impl JournalEntryReport {
     /// What happened, with the wall time of the snapshot's anchor.
-    pub fn new(fleet: &FleetSnapshot, happening: &Happening) -> Self {
+    pub fn new(fleet: &FleetSnapshot, happening: &JournalEntry) -> Self {
         let timestamp = fleet.anchor.wall(happening.at).as_secs_f64();
-        match &happening.what {
-            What::State(change) => Self::State {
+        match &happening.event {
+            JournalEvent::State(change) => Self::State {
                 timestamp,
                 pair: change.pair.name.to_string(),
                 replica: change.pair.replica.to_string(),
@@ -139,7 +140,7 @@ impl JournalEntryReport {
                 state: change.to,
                 reason: change.reason.to_string(),
             },
-            What::Alert(transition) => Self::Alert {
+            JournalEvent::Alert(transition) => Self::Alert {
                 timestamp,
                 change: transition.change.label(),
                 alert: Box::new(AlertReport::from_transition(

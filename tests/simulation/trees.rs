@@ -6,10 +6,10 @@ use redis_cross_dc_exporter::config::Settings;
 use redis_cross_dc_exporter::info;
 use redis_cross_dc_exporter::model::{Bytes, PollError, ServerAddr, Span, Timestamp};
 use redis_cross_dc_exporter::monitor::{
-    Action, Failover, Loss, Monitor, PollEvent, PollEventKind, Succession,
+    Action, Failover, FailoverLoss, Monitor, PollEvent, PollEventKind, Promotion,
 };
 use redis_cross_dc_exporter::replication::{Assessment, Diverged, PairState, StateReason};
-use redis_cross_dc_exporter::topology::{ObservedMasters, Topology};
+use redis_cross_dc_exporter::topology::{Masters, Topology};
 
 use crate::driver::anchor;
 use crate::replies::replid;
@@ -24,7 +24,7 @@ const LEAF: &str = "10.3.0.1:6379";
 struct Fleet {
     monitor: Monitor,
     settings: Settings,
-    masters: ObservedMasters,
+    masters: Masters,
     changes: Vec<Transition>,
 }
 
@@ -73,14 +73,14 @@ impl Fleet {
         Self {
             monitor,
             settings,
-            masters: ObservedMasters::default(),
+            masters: Masters::default(),
             changes: Vec::new(),
         }
     }
 
     /// Follows who took over, and evaluates at an instant.
     fn tick(&mut self, now: Nanos) {
-        for Succession { pair, to, .. } in self.monitor.successions(at(now)) {
+        for Promotion { pair, to, .. } in self.monitor.promotions(at(now)) {
             self.masters.follow(&self.settings.pairs, &pair, &to);
             let topology = Topology::observed(
                 &self.settings.pairs,
@@ -357,8 +357,8 @@ fn a_dead_master_is_succeeded_and_its_loss_measured_when_it_is_back() {
         .says(LEAF, 8_030, &replica('b', 4_650, "up"));
     let known = fleet.last_failover(8_100);
     assert_eq!(
-        (known.loss, known.succession.to.to_string().as_str()),
-        (Loss::AtLeast(Bytes::new(100)), MIDDLE)
+        (known.loss, known.promotion.to.to_string().as_str()),
+        (FailoverLoss::AtLeast(Bytes::new(100)), MIDDLE)
     );
     assert!(known.last_known.is_some());
     // It claims to be a master, as Sentinel's old master does for some time.
@@ -372,7 +372,7 @@ fn a_dead_master_is_succeeded_and_its_loss_measured_when_it_is_back() {
     );
     assert_eq!(
         fleet.last_failover(9_100).loss,
-        Loss::Exactly(Bytes::new(300))
+        FailoverLoss::Exactly(Bytes::new(300))
     );
     // It follows, by a full sync, and what it had alone is gone.
     fleet.says(TOP, 10_000, &replica('b', 4_650, "up")).says(
@@ -384,7 +384,7 @@ fn a_dead_master_is_succeeded_and_its_loss_measured_when_it_is_back() {
     assert_eq!(fleet.pair(TOP, 10_200).state, PairState::Streaming);
     assert_eq!(
         fleet.last_failover(10_200).loss,
-        Loss::Exactly(Bytes::new(300))
+        FailoverLoss::Exactly(Bytes::new(300))
     );
     assert_eq!(
         fleet.told(),
@@ -418,7 +418,10 @@ fn an_old_master_that_resyncs_in_part_had_nothing_alone() {
         "it gave way, though it follows nobody yet"
     );
     fleet.says(TOP, 6_000, &follows(4_000));
-    assert_eq!(fleet.last_failover(6_100).loss, Loss::Exactly(Bytes::ZERO));
+    assert_eq!(
+        fleet.last_failover(6_100).loss,
+        FailoverLoss::Exactly(Bytes::ZERO)
+    );
 }
 
 /// Who is right between two living masters nobody can say; who gives way decides.

@@ -1,11 +1,13 @@
-//! What of the fleet outlives the process.
+//! The lag history, and what else of the fleet is saved with it.
 
-use super::{Fleet, PairEntry};
+use super::Fleet;
+use super::pairs::{PairEntry, Pairs};
 use crate::alert::Labels;
 use crate::model::Timestamp;
 use crate::replication::{PairRecord, SavedState, ServerRecord, ToSave};
 
 impl Fleet {
+    /// What of the lag history has to outlive the process.
     pub(in crate::monitor) fn to_save(&self) -> ToSave<'_> {
         let servers = self.servers.iter().map(|(addr, server)| {
             let facts = &server.facts;
@@ -17,33 +19,30 @@ impl Fleet {
             };
             (addr.clone(), record)
         });
-        let pairs = self.pairs.iter().map(|pair| {
-            let replica = self.servers.get(&pair.meta.key.replica);
-            let record = pair.tracker.record();
-            let silent_since = record
-                .silent_since
-                .or_else(|| replica?.facts.unanswered_since);
-            (
-                pair.meta.key.clone(),
-                PairRecord {
-                    silent_since,
-                    ..record
-                },
-            )
-        });
+        let pairs = self.pairs.entries.iter();
+        let pairs = pairs.map(|pair| (pair.meta.key.clone(), self.record_of(pair)));
         ToSave {
-            histories: self.histories.iter().collect(),
+            histories: self.histories.streams().collect(),
             pairs: pairs.collect(),
             servers: servers.collect(),
         }
     }
 
-    /// Takes in what was kept of the servers and pairs that are watched, before anything is known
+    fn record_of(&self, pair: &PairEntry) -> PairRecord {
+        let mut record = pair.tracker.record();
+        if record.silent_since.is_none() {
+            let replica = self.servers.get(&pair.meta.key.replica);
+            record.silent_since = replica.and_then(|replica| replica.facts.unanswered_since);
+        }
+        record
+    }
+
+    /// Restores what was saved of the servers and pairs that are watched, before anything is known
     /// of them. What nobody watches yet waits: a Sentinel that does not answer at the start may
     /// name its pairs later.
     pub(in crate::monitor) fn restore(&mut self, state: SavedState) {
-        self.unclaimed = state;
-        self.claim();
+        self.pending_restore = state;
+        self.claim_restored();
     }
 
     /// The server has been silent since then, before a restart, until it answers.
@@ -57,60 +56,61 @@ impl Fleet {
         }
     }
 
-    /// Nothing has been known of the pair with these labels since then, before a restart, until
-    /// something is.
-    pub(in crate::monitor) fn carry_on_unknown(&mut self, labels: &Labels, since: Timestamp) {
-        self.pairs_with(labels)
-            .for_each(|pair| pair.watched_since = pair.watched_since.min(since));
-    }
-
-    /// The pair with these labels has been diverged since then, before a restart, until it is seen
-    /// to be anything else.
-    pub(in crate::monitor) fn carry_on_diverged(&mut self, labels: &Labels, since: Timestamp) {
-        self.pairs_with(labels)
-            .for_each(|pair| pair.diverged_since = Some(since));
-    }
-
-    fn pairs_with<'a>(&'a mut self, labels: &Labels) -> impl Iterator<Item = &'a mut PairEntry> {
-        let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
-        let (name, replica) = (label("pair"), label("replica"));
-        let named = move |pair: &&mut PairEntry| {
-            let key = &pair.meta.key;
-            key.name.as_str() == name && key.replica.to_string() == replica
-        };
-        self.pairs.iter_mut().filter(named)
-    }
-
-    /// Gives what waits to those who are watched now. They are new: who was watched before has
-    /// claimed it already.
-    pub(super) fn claim(&mut self) {
-        let kept = &mut self.unclaimed;
-        let mut claimed = Vec::new();
-        for (addr, server) in &mut self.servers {
+    /// Gives the restored state to the servers and pairs that are watched now. Whatever was watched
+    /// before has claimed its state already.
+    pub(super) fn claim_restored(&mut self) {
+        let pending = &mut self.pending_restore;
+        for (addr, server) in self.servers.iter_mut() {
             let mut run_id = None;
-            if let Some(record) = kept.servers.remove(addr) {
+            if let Some(record) = pending.servers.remove(addr) {
                 run_id = record.full_syncs.parts().2.cloned();
                 server.own_port = record.own_port;
                 server.facts.full_syncs = record.full_syncs;
                 server.facts.partial_syncs_ok = record.partial_syncs_ok;
                 server.facts.partial_syncs_denied = record.partial_syncs_denied;
             }
-            if !server.as_top.is_empty()
-                && let Some(history) = kept.histories.remove(addr)
-            {
-                self.histories.entry(addr.clone()).or_insert(history);
-                claimed.push((addr.clone(), run_id));
+            if server.as_top.is_empty() {
+                continue;
+            }
+            if let Some(history) = pending.histories.remove(addr) {
+                self.histories.restore(addr, history, run_id);
             }
         }
-        for pair in &mut self.pairs {
-            if let Some(record) = kept.pairs.remove(&pair.meta.key) {
-                pair.tracker
-                    .restore(record, self.histories.get(&pair.meta.top));
+        for pair in &mut self.pairs.entries {
+            if let Some(record) = pending.pairs.remove(&pair.meta.key) {
+                let history = self.histories.get(&pair.meta.top);
+                pair.tracker.restore(record, history);
             }
         }
-        for (top, run_id) in claimed {
-            self.restore_lineage(&top, run_id);
+    }
+}
+
+impl Pairs {
+    /// Nothing has been known of the pair with these labels since then, before a restart, until
+    /// something is.
+    pub(in crate::monitor) fn resume_unknown(&mut self, labels: &Labels, since: Timestamp) {
+        for pair in self.with_labels(labels) {
+            pair.watched_since = pair.watched_since.min(since);
         }
+    }
+
+    /// The pair with these labels has been diverged since then, before a restart, until it is seen
+    /// to be anything else.
+    pub(in crate::monitor) fn resume_divergence(&mut self, labels: &Labels, since: Timestamp) {
+        for pair in self.with_labels(labels) {
+            pair.diverged_since = Some(since);
+        }
+    }
+
+    fn with_labels(&mut self, labels: &Labels) -> impl Iterator<Item = &mut PairEntry> {
+        let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+        let name = label("pair");
+        let replica = label("replica");
+        let is_named = move |pair: &&mut PairEntry| {
+            let key = &pair.meta.key;
+            key.name.as_str() == name && key.replica.to_string() == replica
+        };
+        self.entries.iter_mut().filter(is_named)
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
     use crate::topology::Topology;
 
     #[test]
-    fn what_was_kept_waits_for_a_pair_that_is_named_later() {
+    fn what_was_saved_waits_for_a_pair_that_is_named_later() {
         let key = PairKey::new(PairName::new("orders"), ServerAddr::new("r", 1));
         let top = ServerAddr::new("m", 1);
         let record = PairRecord {
@@ -141,7 +141,8 @@ mod tests {
         };
         let named = Topology::from_settings(&settings_of(&[("orders", "m:1", &["r:1"])]));
         let other = Topology::from_settings(&settings_of(&[("carts", "a:1", &["b:1"])]));
-        let (interval, now) = (Span::from_secs(1), Timestamp::default());
+        let interval = Span::from_secs(1);
+        let now = Timestamp::default();
         for begin in [&named, &other] {
             let mut fleet = Fleet::new(begin, interval, now);
             fleet.restore(state());

@@ -1,118 +1,118 @@
-//! How many full syncs each server gave within a window.
+//! How many full syncs each server gave within a window of time.
 
 mod saved;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::alert::Reading;
 use crate::model::{ServerAddr, Span, Timestamp};
 use crate::replication::ServerFacts;
 use crate::topology::Topology;
 
 /// How many moments are remembered for a server. A full sync takes seconds, and polls are as far
-/// apart: more of them within a window come from a server that counts nonsense, and are taken
-/// together.
+/// apart: a server that gives more of them within a window counts nonsense, and they are counted at
+/// the last moment.
 const MAX_MOMENTS: usize = 256;
 
 /// The full syncs of every server.
 #[derive(Debug, Default)]
 pub(super) struct FullSyncs {
-    counted: BTreeMap<ServerAddr, Counted>,
-    /// Servers of which the disk knows otherwise.
+    counted: BTreeMap<ServerAddr, ServerSyncs>,
+    /// Servers whose full syncs changed since the last save.
     unsaved: BTreeSet<ServerAddr>,
-    /// What an earlier life counted of servers that nobody has looked at since.
-    unclaimed: BTreeMap<ServerAddr, Counted>,
+    /// What was restored of servers that were not counted since.
+    unclaimed: BTreeMap<ServerAddr, ServerSyncs>,
 }
 
-/// What one server counted.
+/// The full syncs that one server gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Counted {
-    /// The last total; those before the first look are nobody's business.
+struct ServerSyncs {
+    /// The total when it was last counted; full syncs before the first time do not count.
     total: Option<u64>,
     /// When it grew, and by how much.
     grown: VecDeque<(Timestamp, u64)>,
-    /// After a restart, before the first look: when the life before it last looked.
-    looked_before: Option<Timestamp>,
+    /// After a restart, before the first count: when the process before it last counted.
+    counted_before: Option<Timestamp>,
 }
 
 impl FullSyncs {
-    /// Forgets the servers that are watched no more.
+    /// Forgets the servers that are no longer watched.
     pub(super) fn reconfigure(&mut self, topology: &Topology) {
-        let is_watched = |addr: &ServerAddr| topology.servers.contains_key(addr);
-        self.unsaved.extend(
-            self.counted
-                .keys()
-                .filter(|addr| !is_watched(addr))
-                .cloned(),
-        );
-        self.counted.retain(|addr, _| is_watched(addr));
+        let is_gone = |addr: &ServerAddr| !topology.servers.contains_key(addr);
+        let gone = self.counted.extract_if(.., |addr, _| is_gone(addr));
+        self.unsaved.extend(gone.map(|(addr, _)| addr));
     }
 
-    /// Takes in a server's first answer, which later ones are compared with.
+    /// Records a server's first answer, which later ones are compared with.
     pub(super) fn begin(&mut self, addr: &ServerAddr, facts: &ServerFacts) {
-        let is_known = self.counted.contains_key(addr) || self.unclaimed.contains_key(addr);
-        let Some(total) = facts.full_syncs.total().filter(|_| !is_known) else {
+        if self.knows(addr) {
+            return;
+        }
+        let Some(total) = facts.full_syncs.total() else {
             return;
         };
-        let begin = Counted {
+        let syncs = ServerSyncs {
             total: Some(total),
-            ..Counted::default()
+            ..ServerSyncs::default()
         };
-        self.counted.insert(addr.clone(), begin);
+        self.counted.insert(addr.clone(), syncs);
         self.unsaved.insert(addr.clone());
     }
 
-    /// How many full syncs the server gave within `window` before `now`. There is no telling while
-    /// it does not answer.
+    /// How many full syncs the server gave within `window` before `now`. `None` while it does not
+    /// answer.
     pub(super) fn count(
         &mut self,
         addr: &ServerAddr,
         facts: &ServerFacts,
         window: Span,
         now: Timestamp,
-    ) -> Reading<u64> {
-        let Some(total) = facts.full_syncs.total().filter(|_| facts.is_up()) else {
-            return Reading::NO_DATA;
+    ) -> Option<u64> {
+        if !facts.is_up() {
+            return None;
+        }
+        let total = facts.full_syncs.total()?;
+        if let Some(restored) = self.unclaimed.remove(addr) {
+            self.counted.entry(addr.clone()).or_insert(restored);
+        }
+        let Some(syncs) = self.counted.get_mut(addr) else {
+            self.begin(addr, facts);
+            return Some(0);
         };
-        if let Some(kept) = self.unclaimed.remove(addr) {
-            self.counted.entry(addr.clone()).or_insert(kept);
+        let before = syncs.total;
+        let count = syncs.count(total, window, now);
+        if syncs.total != before {
+            self.unsaved.insert(addr.clone());
         }
-        if let Some(counted) = self.counted.get_mut(addr) {
-            let before = counted.total;
-            let count = counted.count(total, window, now);
-            if counted.total != before {
-                self.unsaved.insert(addr.clone());
-            }
-            return Reading::exact(count);
-        }
-        self.begin(addr, facts);
-        Reading::exact(0)
+        Some(count)
     }
 }
 
-impl Counted {
+impl ServerSyncs {
+    /// Records the total at `now`. Returns by how much it grew within `window` before that.
     fn count(&mut self, total: u64, window: Span, now: Timestamp) -> u64 {
         let new = total.saturating_sub(self.total.unwrap_or(total));
         self.total = Some(total);
-        // What came while nothing ran came at some time since the last look: it certainly was within
-        // the window as long as all of that time is.
-        let at = self.looked_before.take().unwrap_or(now);
-        let is_full = self.grown.len() == MAX_MOMENTS;
-        match self.grown.back_mut().filter(|_| is_full) {
-            _ if new == 0 => {}
-            Some((_, count)) => *count = count.saturating_add(new),
-            None => self.grown.push_back((at, new)),
+        // Full syncs while the exporter did not run were some time since it last counted: they were
+        // certainly within the window for as long as all of that time is.
+        let at = self.counted_before.take().unwrap_or(now);
+        if new > 0 {
+            self.grow(new, at);
         }
-        while self
-            .grown
-            .front()
-            .is_some_and(|(at, _)| now - *at >= window)
+        while let Some((at, _)) = self.grown.front()
+            && now - *at >= window
         {
             self.grown.pop_front();
         }
-        self.grown
-            .iter()
-            .fold(0, |sum, (_, count)| sum.saturating_add(*count))
+        let counts = self.grown.iter().map(|(_, count)| *count);
+        counts.fold(0, u64::saturating_add)
+    }
+
+    fn grow(&mut self, by: u64, at: Timestamp) {
+        let is_full = self.grown.len() >= MAX_MOMENTS;
+        match self.grown.back_mut() {
+            Some((_, count)) if is_full => *count = count.saturating_add(by),
+            _ => self.grown.push_back((at, by)),
+        }
     }
 }
 
@@ -125,10 +125,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_before_does_not_count_and_what_is_long_ago_no_more() {
-        let mut counted = Counted {
+    fn full_syncs_count_from_the_first_answer_on_and_within_the_window() {
+        let mut counted = ServerSyncs {
             total: Some(7),
-            ..Counted::default()
+            ..ServerSyncs::default()
         };
         let steps = [
             (0, 7, 0),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_between_the_first_answer_and_the_first_look_counts() {
+    fn full_syncs_between_the_first_answer_and_the_first_count_count() {
         let addr = ServerAddr::new("a", 1);
         let mut facts = ServerFacts::default();
         facts.last_answer = Some((at(0), at(0)));
@@ -158,14 +158,14 @@ mod tests {
         all.begin(&addr, &facts);
         facts.full_syncs.observe(6, None);
         let counted = all.count(&addr, &facts, Span::from_secs(10), at(0));
-        assert_eq!(counted.estimate, Some(1));
+        assert_eq!(counted, Some(1));
     }
 
     #[test]
     fn a_server_that_counts_nonsense_takes_no_memory() {
-        let mut counted = Counted {
+        let mut counted = ServerSyncs {
             total: Some(0),
-            ..Counted::default()
+            ..ServerSyncs::default()
         };
         for n in 1..10_000 {
             assert_eq!(counted.count(n, Span::from_secs(1_000_000), at(0)), n);
@@ -183,14 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_telling_while_a_server_does_not_answer() {
-        let (mut all, addr, mut facts) = (
-            FullSyncs::default(),
-            ServerAddr::new("a", 1),
-            ServerFacts::default(),
-        );
-        let mut count =
-            |facts: &ServerFacts| all.count(&addr, facts, Span::from_secs(10), at(0)).estimate;
+    fn the_count_is_unknown_while_a_server_does_not_answer() {
+        let mut all = FullSyncs::default();
+        let addr = ServerAddr::new("a", 1);
+        let mut facts = ServerFacts::default();
+        let mut count = |facts: &ServerFacts| all.count(&addr, facts, Span::from_secs(10), at(0));
         assert_eq!(count(&facts), None);
         facts.last_answer = Some((at(0), at(0)));
         facts.full_syncs.observe(5, None);

@@ -1,60 +1,66 @@
-//! Full syncs over a restart of the exporter: when they were, and not only how many.
+//! When servers gave full syncs, over a restart of the exporter.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counted, FullSyncs, MAX_MOMENTS};
-use crate::model::{ClockShift, Document, DocumentTable, SavedDocument, ServerAddr, Timestamp};
+use super::{FullSyncs, MAX_MOMENTS, ServerSyncs};
+use crate::model::{
+    ClockShift, Document, DocumentTable, Persisted, SaveScope, SavedDocuments, ServerAddr,
+    Timestamp, documents_of, restore_each,
+};
 
-/// What was counted of one server.
+/// What one server had counted.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Record {
+struct SyncsRecord {
     #[serde(default)]
     total: Option<u64>,
-    /// When it grew, and by how much.
+    /// When the total grew, and by how much.
     #[serde(default)]
     grown: Vec<(Timestamp, u64)>,
 }
 
-impl FullSyncs {
-    /// Whether the disk knows less than this.
-    pub(in crate::monitor) fn has_unsaved(&self) -> bool {
+impl Persisted for FullSyncs {
+    fn has_unsaved(&self) -> bool {
         !self.unsaved.is_empty()
     }
 
-    /// What the disk has to be told: what changed since this was last asked, or everything.
-    pub(in crate::monitor) fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
+    fn take_unsaved(&mut self, scope: SaveScope) -> Vec<Document> {
         let changed = std::mem::take(&mut self.unsaved);
-        let gone = changed.iter().filter(|addr| !all && !self.knows(addr));
-        let gone = gone.map(|addr| Document::delete(DocumentTable::FullSyncs, addr.to_string()));
-        let kept = self.counted.iter().chain(&self.unclaimed);
-        let kept = kept.filter(|(addr, _)| all || changed.contains(addr));
-        kept.map(|(addr, counted)| counted.document(addr))
-            .chain(gone)
-            .collect()
-    }
-
-    /// Takes in what was kept, except where a server was looked at already. Returns sentences about
-    /// what makes no sense.
-    pub(in crate::monitor) fn restore(&mut self, documents: &[SavedDocument]) -> Vec<String> {
-        let mut refused = Vec::new();
-        for document in documents {
-            let addr = ServerAddr::parse(&document.key);
-            match (addr, serde_json::from_str::<Record>(&document.body)) {
-                (Ok(addr), Ok(record)) => self.restore_one(addr, record, &document.shift),
-                (Err(why), _) => refused.push(format!("the full syncs of a server: {why}")),
-                (_, Err(why)) => refused.push(format!("the full syncs of a server: {why}")),
+        let mut documents = Vec::new();
+        for (addr, syncs) in self.counted.iter().chain(&self.unclaimed) {
+            if scope.all || changed.contains(addr) {
+                documents.push(syncs.document(addr));
             }
         }
-        refused
+        for addr in changed {
+            if !scope.all && !self.knows(&addr) {
+                documents.push(Document::delete(DocumentTable::FullSyncs, addr.to_string()));
+            }
+        }
+        documents
     }
 
-    fn restore_one(&mut self, addr: ServerAddr, record: Record, shift: &ClockShift) {
-        let restored = Counted::restored(record, shift);
+    fn restore(&mut self, documents: &SavedDocuments, _: Timestamp) -> Vec<String> {
+        let documents = documents_of(documents, DocumentTable::FullSyncs);
+        restore_each(
+            documents,
+            "the full syncs of a server",
+            |record, document| {
+                let addr = ServerAddr::parse(&document.key).map_err(|why| why.to_string())?;
+                self.restore_one(addr, record, &document.shift);
+                Ok(())
+            },
+        )
+    }
+}
+
+impl FullSyncs {
+    fn restore_one(&mut self, addr: ServerAddr, record: SyncsRecord, shift: &ClockShift) {
+        let restored = ServerSyncs::restored(record, shift);
         let Some(known) = self.counted.get_mut(&addr) else {
             self.unclaimed.insert(addr, restored);
             return;
         };
-        // It was read late: what came since is known already.
+        // The file was read late: full syncs since the start are counted already.
         for moment in restored.grown.into_iter().rev() {
             if known.grown.len() < MAX_MOMENTS {
                 known.grown.push_front(moment);
@@ -62,7 +68,7 @@ impl FullSyncs {
         }
     }
 
-    /// Forgets what an earlier life counted of servers that nobody watches.
+    /// Forgets what was restored of servers that are not watched.
     pub(in crate::monitor) fn forget_unwatched(
         &mut self,
         is_watched: impl Fn(&ServerAddr) -> bool,
@@ -71,27 +77,27 @@ impl FullSyncs {
         self.unsaved.extend(gone.map(|(addr, _)| addr));
     }
 
-    /// Whether an earlier life has counted this server's.
+    /// Whether the full syncs of this server are counted, or were before the restart.
     pub(in crate::monitor) fn knows(&self, addr: &ServerAddr) -> bool {
         self.counted.contains_key(addr) || self.unclaimed.contains_key(addr)
     }
 }
 
-impl Counted {
+impl ServerSyncs {
     fn document(&self, addr: &ServerAddr) -> Document {
-        let record = Record {
+        let record = SyncsRecord {
             total: self.total,
             grown: self.grown.iter().copied().collect(),
         };
         Document::record(DocumentTable::FullSyncs, addr.to_string(), &record)
     }
 
-    fn restored(record: Record, shift: &ClockShift) -> Self {
+    fn restored(record: SyncsRecord, shift: &ClockShift) -> Self {
         let grown = record.grown.into_iter().take(MAX_MOMENTS);
         Self {
             total: record.total,
             grown: grown.map(|(at, count)| (shift.past(at), count)).collect(),
-            looked_before: Some(shift.now.mono - shift.ago),
+            counted_before: Some(shift.now.mono - shift.ago),
         }
     }
 }
@@ -100,11 +106,21 @@ impl Counted {
 mod tests {
     use super::*;
     use crate::info::Observation;
-    use crate::model::{ClockAnchor, Span};
+    use crate::model::{ClockAnchor, SavedDocument, Span};
     use crate::replication::ServerFacts;
 
     const fn at(secs: i64) -> Timestamp {
         Timestamp::from_nanos(secs * 1_000_000_000)
+    }
+
+    const fn scope(all: bool) -> SaveScope {
+        SaveScope {
+            all,
+            anchor: ClockAnchor {
+                mono: at(0),
+                wall: crate::model::WallTime::from_nanos(0),
+            },
+        }
     }
 
     const WINDOW: Span = Span::from_secs(100);
@@ -118,7 +134,7 @@ mod tests {
 
     fn count(all: &mut FullSyncs, total: u64, second: i64) -> Option<u64> {
         let addr = ServerAddr::new("a", 1);
-        all.count(&addr, &facts(total), WINDOW, at(second)).estimate
+        all.count(&addr, &facts(total), WINDOW, at(second))
     }
 
     /// What is counted after a restart at `second`, `ago` seconds after the last look.
@@ -131,7 +147,7 @@ mod tests {
                 ..ClockAnchor::default()
             },
         };
-        let documents = all.take_unsaved(true).into_iter();
+        let documents = all.take_unsaved(scope(true)).into_iter();
         let documents: Vec<_> = documents
             .map(|document| SavedDocument {
                 key: document.key,
@@ -140,7 +156,8 @@ mod tests {
             })
             .collect();
         let mut after = FullSyncs::default();
-        assert_eq!(after.restore(&documents), [""; 0]);
+        let documents = [(DocumentTable::FullSyncs, documents)].into();
+        assert_eq!(after.restore(&documents, at(second)), [""; 0]);
         after
     }
 
@@ -180,12 +197,12 @@ mod tests {
     fn only_what_changed_is_written_and_who_is_not_watched_is_deleted() {
         let mut all = FullSyncs::default();
         count(&mut all, 7, 0);
-        assert_eq!(all.take_unsaved(false).len(), 1);
+        assert_eq!(all.take_unsaved(scope(false)).len(), 1);
         count(&mut all, 7, 1);
         assert!(!all.has_unsaved());
         let mut after = restarted(&mut all, 2, 1);
         after.forget_unwatched(|_| false);
-        let gone = after.take_unsaved(false);
+        let gone = after.take_unsaved(scope(false));
         assert_eq!((gone.len(), &gone[0].body), (1, &None));
     }
 }

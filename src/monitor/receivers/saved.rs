@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeliveryFailure, Receiver, Receivers};
-use crate::model::{ClockShift, Document, DocumentTable, SavedDocument, Timestamp};
+use super::{DeliveryFailure, ReceiverHealth, Receivers};
+use crate::model::{
+    ClockShift, Document, DocumentTable, Persisted, SaveScope, SavedDocuments, Timestamp,
+    documents_of, restore_each,
+};
 
-/// What is kept of one receiver.
+/// What is saved of one receiver.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Record {
+struct ReceiverRecord {
     #[serde(default)]
     last_success: Option<Timestamp>,
     #[serde(default)]
@@ -24,67 +27,57 @@ struct Record {
     answer: Option<Arc<str>>,
 }
 
-impl Receivers {
-    /// Whether the disk knows less than this.
-    pub(in crate::monitor) fn has_unsaved(&self) -> bool {
+impl Persisted for Receivers {
+    fn has_unsaved(&self) -> bool {
         self.0.iter().any(|receiver| receiver.unsaved)
     }
 
-    /// What the disk has to be told: what changed since this was last asked, or everything.
-    pub(in crate::monitor) fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
+    fn take_unsaved(&mut self, scope: SaveScope) -> Vec<Document> {
         let mut documents = Vec::new();
         for receiver in &mut self.0 {
-            if std::mem::take(&mut receiver.unsaved) || all {
+            let unsaved = std::mem::take(&mut receiver.unsaved);
+            if unsaved || scope.all {
                 documents.push(receiver.document());
             }
         }
         documents
     }
 
-    /// Takes in what was kept of the receivers that are configured. Returns sentences about what
-    /// makes no sense.
-    pub(in crate::monitor) fn restore(&mut self, documents: &[SavedDocument]) -> Vec<String> {
-        let mut refused = Vec::new();
-        for document in documents {
-            let receiver = self
-                .0
-                .iter_mut()
-                .find(|receiver| *receiver.told.name == *document.key);
-            match serde_json::from_str::<Record>(&document.body) {
-                Ok(record) => {
-                    if let Some(receiver) = receiver {
-                        receiver.restore(&record, &document.shift);
-                    }
-                }
-                Err(why) => refused.push(format!("how delivery to a receiver went: {why}")),
+    fn restore(&mut self, documents: &SavedDocuments, _: Timestamp) -> Vec<String> {
+        let documents = documents_of(documents, DocumentTable::ReceiverFacts);
+        let subject = "how delivery to a receiver went";
+        restore_each(documents, subject, |record, document| {
+            if let Some(receiver) = self.find_mut(&document.key) {
+                receiver.restore(record, &document.shift);
             }
-        }
-        refused
+            Ok(())
+        })
     }
 }
 
-impl Receiver {
+impl ReceiverHealth {
     fn document(&self) -> Document {
-        let record = Record {
-            last_success: self.told.last_success,
+        let record = ReceiverRecord {
+            last_success: self.shown.last_success,
             failing_since: self.failing_since,
             gave_up_at: self.gave_up_at,
             gave_up_since: self.gave_up_since,
             last_failure: self.last_failure,
             answer: self.answer.clone(),
         };
-        Document::record(DocumentTable::ReceiverFacts, &*self.told.name, &record)
+        Document::record(DocumentTable::ReceiverFacts, &*self.shown.name, &record)
     }
 
-    /// What is known already is newer.
-    fn restore(&mut self, record: &Record, shift: &ClockShift) {
+    /// Whatever is known since the start is newer.
+    fn restore(&mut self, record: ReceiverRecord, shift: &ClockShift) {
         let past = |at: Option<Timestamp>| at.map(|at| shift.past(at));
-        self.told.last_success = self.told.last_success.or(past(record.last_success));
+        let shown = &mut self.shown;
+        shown.last_success = shown.last_success.or(past(record.last_success));
         self.gave_up_at = self.gave_up_at.or(past(record.gave_up_at));
         self.gave_up_since = self.gave_up_since.or(past(record.gave_up_since));
         self.last_failure = self.last_failure.or(record.last_failure);
-        self.answer = self.answer.take().or_else(|| record.answer.clone());
-        if !self.was_heard {
+        self.answer = self.answer.take().or(record.answer);
+        if !self.has_events {
             self.failing_since = past(record.failing_since);
         }
         self.restored_at = Some(shift.now.mono);
@@ -93,9 +86,9 @@ impl Receiver {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{DELIVERED, FAILED, GIVEN_UP, at, hear, lasts, receivers};
+    use super::super::tests::{DELIVERED, FAILED, GIVEN_UP, at, lasts, receivers, report};
     use super::*;
-    use crate::model::{ClockAnchor, Span};
+    use crate::model::{ClockAnchor, SavedDocument, Span};
 
     /// The receivers after a restart at `second`.
     fn restarted(all: &mut Receivers, second: i64) -> Receivers {
@@ -107,7 +100,10 @@ mod tests {
             ..ClockShift::default()
         };
         let documents: Vec<_> = all
-            .take_unsaved(true)
+            .take_unsaved(SaveScope {
+                all: true,
+                anchor: ClockAnchor::default(),
+            })
             .into_iter()
             .map(|document| SavedDocument {
                 key: document.key,
@@ -116,14 +112,15 @@ mod tests {
             })
             .collect();
         let mut after = receivers();
-        assert_eq!(after.restore(&documents), [""; 0]);
+        let documents = [(DocumentTable::ReceiverFacts, documents)].into();
+        assert_eq!(after.restore(&documents, at(second)), [""; 0]);
         after
     }
 
     #[test]
     fn when_it_last_took_one_is_known_after_a_restart() {
         let mut all = receivers();
-        hear(&mut all, 10, DELIVERED, 0);
+        report(&mut all, 10, DELIVERED, 0);
         assert!(all.has_unsaved());
         let after = restarted(&mut all, 100);
         assert_eq!(after.snapshot(at(100))[0].last_success, Some(at(10)));
@@ -133,13 +130,13 @@ mod tests {
     #[test]
     fn a_failing_receiver_is_not_judged_before_the_next_attempt() {
         let mut all = receivers();
-        hear(&mut all, 10, FAILED, 1);
+        report(&mut all, 10, FAILED, 1);
         let mut after = restarted(&mut all, 100);
-        assert_eq!(after.troubles(at(101)).count(), 0);
-        hear(&mut after, 102, FAILED, 1);
+        assert_eq!(after.problems(at(101)).count(), 0);
+        report(&mut after, 102, FAILED, 1);
         assert_eq!(lasts(&after, 110), Span::from_secs(100));
         let mut taken = restarted(&mut all, 100);
-        hear(&mut taken, 102, DELIVERED, 0);
+        report(&mut taken, 102, DELIVERED, 0);
         assert_eq!(lasts(&taken, 110), Span::ZERO);
         let nothing_waits = restarted(&mut all, 100);
         assert_eq!(lasts(&nothing_waits, 161), Span::ZERO);
@@ -148,7 +145,7 @@ mod tests {
     #[test]
     fn what_was_given_up_before_a_restart_stays_given_up() {
         let mut all = receivers();
-        hear(&mut all, 10, GIVEN_UP, 0);
+        report(&mut all, 10, GIVEN_UP, 0);
         let after = restarted(&mut all, 100);
         assert_eq!(lasts(&after, 101), Span::from_secs(91), "the true time");
         assert_eq!(lasts(&after, 10 + 900), Span::ZERO);

@@ -206,7 +206,7 @@ fn a_flood_of_happenings_is_told_in_short() {
     let happening = fleet.journal.after(0).next().unwrap().clone();
     let nth = |n| happening.number - 1 + n;
     for _ in 0..300 {
-        fleet.journal.note(happening.what.clone(), now);
+        fleet.journal.record(happening.event.clone(), now);
     }
     let told = frame(&fleet, 0, ": nothing new\n\n").unwrap();
     let text = std::str::from_utf8(&told.bytes).unwrap();

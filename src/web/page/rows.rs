@@ -4,7 +4,8 @@ use super::links::way;
 use super::plot::Spark;
 use super::query::{pair_address, runbook_address};
 use crate::alert::{Labels, SilenceRecord, SilenceState};
-use crate::monitor::{FleetSnapshot, Happening, What};
+use crate::journal::{JournalEntry, JournalEvent};
+use crate::monitor::FleetSnapshot;
 use crate::report::{
     AlertReport, DeadLetterReport, DeliveryReport, FailoverReport, FailoversReport,
     JournalEntryReport, LastKnownReport, Level, ListedState, PairReport, ReceiverReport,
@@ -534,7 +535,7 @@ fn last_certain(known: LastKnownReport) -> String {
 }
 
 impl HappeningRow {
-    pub(super) fn new(fleet: &FleetSnapshot, happening: &Happening) -> Self {
+    pub(super) fn new(fleet: &FleetSnapshot, happening: &JournalEntry) -> Self {
         match JournalEntryReport::new(fleet, happening) {
             JournalEntryReport::State {
                 timestamp,
@@ -579,8 +580,8 @@ impl HappeningRow {
 
     /// Whether it is an alert about a pair or one of its servers. The pair's states have a table of
     /// their own.
-    pub(super) fn is_alert_about(happening: &Happening, pair: &PairReport) -> bool {
-        let What::Alert(transition) = &happening.what else {
+    pub(super) fn is_alert_about(happening: &JournalEntry, pair: &PairReport) -> bool {
+        let JournalEvent::Alert(transition) = &happening.event else {
             return false;
         };
         let labels = &transition.alert.identity.labels;

@@ -1,104 +1,110 @@
-//! Losses on the disk: what was lost is asked in the morning, and this program may have been
-//! restarted since.
+//! Lost histories on the disk: they are still shown after a restart of the exporter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ClockShift, Document, DocumentTable, PairKey, SavedDocument, ServerAddr};
-use crate::monitor::fleet::Fleet;
+use crate::model::{
+    ClockShift, Document, DocumentTable, PairKey, Persisted, SaveScope, SavedDocuments, ServerAddr,
+    Timestamp, documents_of, restore_each,
+};
+use crate::monitor::fleet::pairs::Pairs;
 use crate::replication::HistoryLoss;
 
-/// What the disk knows of losses.
+/// What is known of the losses on the disk.
 #[derive(Debug, Default)]
-pub(in crate::monitor::fleet) struct LossesKept {
-    /// Whether anything changed since it was last written.
-    pub(in crate::monitor::fleet) touched: bool,
+pub(in crate::monitor::fleet) struct SavedLosses {
+    /// Whether any loss changed since the last save.
+    pub(in crate::monitor::fleet) changed: bool,
+    /// The keys of the documents on the disk.
     keys: BTreeSet<String>,
-    /// Those of pairs that nobody watches yet: a Sentinel may name them later.
+    /// The losses of pairs that are not watched yet: a Sentinel may name them later.
     unclaimed: BTreeMap<PairKey, HistoryLoss>,
 }
 
 /// The loss of one pair.
 #[derive(Debug, Serialize, Deserialize)]
-struct Record {
+struct LossRecord {
     pair: String,
     replica: String,
     loss: HistoryLoss,
 }
 
-impl Fleet {
-    /// Whether the disk may know less than this of losses.
-    pub(in crate::monitor) const fn has_unsaved_losses(&self) -> bool {
-        self.losses_kept.touched
+/// The losses of all pairs, and their charts as far as those are restored. Charts are saved at a
+/// pace of their own, by [`Pairs::take_charts`].
+impl Persisted for Pairs {
+    fn has_unsaved(&self) -> bool {
+        self.saved_losses.changed
     }
 
-    /// What the disk has to be told of losses, if anything changed or everything is asked for.
-    pub(in crate::monitor) fn take_unsaved_losses(&mut self, all: bool) -> Vec<Document> {
-        if !std::mem::take(&mut self.losses_kept.touched) && !all {
+    fn take_unsaved(&mut self, scope: SaveScope) -> Vec<Document> {
+        let changed = std::mem::take(&mut self.saved_losses.changed);
+        if !changed && !scope.all {
             return Vec::new();
         }
-        let watched = self.pairs.iter().filter_map(|pair| {
-            let loss = pair.tracker.facts().loss.as_deref()?;
-            Some((&pair.meta.key, loss))
+        let watched = self.entries.iter().filter_map(|pair| {
+            let loss = pair.loss()?;
+            Some((&pair.meta.key, &**loss))
         });
-        let records: Vec<_> = watched.chain(&self.losses_kept.unclaimed).collect();
         let mut documents = Vec::new();
         let mut keys = BTreeSet::new();
-        for (pair, loss) in records {
+        for (pair, loss) in watched.chain(&self.saved_losses.unclaimed) {
             let key = document_key(pair);
-            let record = Record::of(pair, loss);
+            let record = LossRecord::new(pair, loss);
             documents.push(Document::record(DocumentTable::Losses, &*key, &record));
             keys.insert(key);
         }
-        let before = std::mem::replace(&mut self.losses_kept.keys, keys);
-        let gone = before.difference(&self.losses_kept.keys);
+        let gone = self.saved_losses.keys.difference(&keys);
         documents.extend(gone.map(|key| Document::delete(DocumentTable::Losses, &**key)));
+        self.saved_losses.keys = keys;
         documents
     }
 
-    /// Takes in the losses of an earlier life. Returns sentences about what makes no sense.
-    pub(in crate::monitor) fn restore_losses(
-        &mut self,
-        documents: &[SavedDocument],
-    ) -> Vec<String> {
-        let mut refused = Vec::new();
-        for document in documents {
-            self.losses_kept.keys.insert(document.key.clone());
-            let record =
-                serde_json::from_str::<Record>(&document.body).map_err(|why| why.to_string());
-            match record.and_then(|record| record.read(&document.shift)) {
-                Ok((pair, loss)) => drop(self.losses_kept.unclaimed.insert(pair, loss)),
-                Err(why) => refused.push(format!("a lost history: {why}")),
-            }
-        }
+    fn restore(&mut self, documents: &SavedDocuments, _: Timestamp) -> Vec<String> {
+        let losses = documents_of(documents, DocumentTable::Losses);
+        let saved = &mut self.saved_losses;
+        saved
+            .keys
+            .extend(losses.iter().map(|document| document.key.clone()));
+        let mut refused = restore_each(losses, "a lost history", |record, document| {
+            let record: LossRecord = record;
+            let (pair, loss) = record.into_parts(&document.shift)?;
+            saved.unclaimed.insert(pair, loss);
+            Ok(())
+        });
         self.claim_losses();
+        refused.extend(self.restore_charts(documents_of(documents, DocumentTable::Charts)));
         refused
     }
 
-    /// Gives the losses of an earlier life to the pairs that are watched by now.
+    fn forget_unclaimed(&mut self, _: Timestamp) {
+        let saved = &mut self.saved_losses;
+        saved.changed |= !saved.unclaimed.is_empty();
+        saved.unclaimed.clear();
+        self.forget_unclaimed_charts();
+    }
+}
+
+impl Pairs {
+    /// Gives the restored losses to the pairs that are watched by now, except where a pair has a
+    /// newer one.
     pub(in crate::monitor::fleet) fn claim_losses(&mut self) {
-        if self.losses_kept.unclaimed.is_empty() {
+        if self.saved_losses.unclaimed.is_empty() {
             return;
         }
-        for pair in &mut self.pairs {
-            let kept = self.losses_kept.unclaimed.remove(&pair.meta.key);
-            if let Some(loss) = kept.filter(|_| pair.tracker.facts().loss.is_none()) {
+        for pair in &mut self.entries {
+            let Some(loss) = self.saved_losses.unclaimed.remove(&pair.meta.key) else {
+                continue;
+            };
+            if pair.loss().is_none() {
                 pair.tracker.restore_loss(loss);
             }
         }
     }
-
-    /// Forgets the losses of pairs that nobody watches.
-    pub(in crate::monitor) fn forget_unclaimed_losses(&mut self) {
-        let kept = &mut self.losses_kept;
-        kept.touched |= !kept.unclaimed.is_empty();
-        kept.unclaimed.clear();
-    }
 }
 
-impl Record {
-    fn of(pair: &PairKey, loss: &HistoryLoss) -> Self {
+impl LossRecord {
+    fn new(pair: &PairKey, loss: &HistoryLoss) -> Self {
         Self {
             pair: pair.saved_name(),
             replica: pair.replica.to_string(),
@@ -106,7 +112,7 @@ impl Record {
         }
     }
 
-    fn read(self, shift: &ClockShift) -> Result<(PairKey, HistoryLoss), String> {
+    fn into_parts(self, shift: &ClockShift) -> Result<(PairKey, HistoryLoss), String> {
         let replica = ServerAddr::parse(&self.replica).map_err(|why| why.to_string())?;
         let pair = PairKey::from_saved(&self.pair, replica);
         let mut loss = self.loss;

@@ -1,0 +1,75 @@
+//! When a Sentinel is asked again. Pure: chance is an argument.
+
+use crate::model::Span;
+
+/// How often a Sentinel is asked. A failover is seen within this even where its message is lost.
+const INTERVAL: Span = Span::from_secs(1);
+
+/// What of the interval chance may take away, so that the many Sentinels of a fleet are not asked
+/// in step.
+const JITTER: f64 = 0.2;
+
+/// The longest time between two attempts to reach a Sentinel that does not answer.
+const LONGEST: Span = Span::from_secs(5);
+
+/// The shortest time between two questions, however much a Sentinel says to happen.
+pub(super) const SHORTEST: Span = Span::from_millis(50);
+
+/// How long it is until the next question.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pace {
+    failures: u32,
+}
+
+impl Pace {
+    /// The wait after an answer. `chance` is in `[0, 1)`.
+    pub(super) fn after_answer(&mut self, chance: f64) -> Span {
+        self.failures = 0;
+        jittered(INTERVAL, chance)
+    }
+
+    /// The wait after one more failure: doubled each time, up to 5 s.
+    pub(super) fn after_failure(&mut self, chance: f64) -> Span {
+        let doubled = INTERVAL.mul_f64(f64::from(2_u32.saturating_pow(self.failures)));
+        self.failures = self.failures.saturating_add(1);
+        jittered(doubled.min(LONGEST), chance)
+    }
+}
+
+fn jittered(span: Span, chance: f64) -> Span {
+    span.mul_f64(1.0 - JITTER * chance.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(span: Span) -> i64 {
+        span.as_nanos() / 1_000_000
+    }
+
+    #[test]
+    fn an_answer_is_followed_by_a_question_within_a_second() {
+        let mut pace = Pace::default();
+        assert_eq!(
+            (
+                millis(pace.after_answer(0.0)),
+                millis(pace.after_answer(1.0))
+            ),
+            (1000, 800)
+        );
+    }
+
+    #[test]
+    fn failures_are_followed_ever_later_up_to_five_seconds() {
+        let mut pace = Pace::default();
+        let waits: Vec<_> = (0..5).map(|_| millis(pace.after_failure(0.0))).collect();
+        assert_eq!(waits, [1000, 2000, 4000, 5000, 5000]);
+        for _ in 0..1000 {
+            pace.after_failure(0.5);
+        }
+        assert_eq!(millis(pace.after_failure(0.0)), 5000);
+        pace.after_answer(0.0);
+        assert_eq!(millis(pace.after_failure(0.0)), 1000);
+    }
+}

@@ -1,0 +1,210 @@
+//! Alerting: which rules there are, and who is notified of the alerts.
+
+mod alerts;
+mod evaluate;
+mod saved;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::alert_keys::AlertKeys;
+use super::full_syncs::FullSyncs;
+use super::inhibition;
+use super::outage::LinkWatch;
+use crate::alert::{
+    AlertKey, AlertTarget, DueNotifications, GroupKey, ListedAlert, Mutes, ResolveReason,
+    RestoredAlert, Silences, TargetKind, Transition,
+};
+use crate::config::{AlertSettings, Settings};
+use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
+use crate::replication::{Assessment, MasterHistory, Pause};
+use crate::topology::{Pair, Topology};
+use alerts::Alerts;
+pub(super) use evaluate::ServerLook;
+
+/// The rules of one configuration and their alerts.
+#[derive(Debug)]
+pub(super) struct Alerting {
+    keys: AlertKeys,
+    /// The keys of alerts about Sentinels.
+    quorums: BTreeSet<AlertKey>,
+    /// The global rules: those of pairs stand in [`Pair::alerts`].
+    rules: AlertSettings,
+    full_syncs: FullSyncs,
+    /// How many full syncs each server had given when its rule was last evaluated.
+    full_syncs_seen: BTreeMap<ServerAddr, u64>,
+    targets: Vec<AlertTarget>,
+    alerts: Alerts,
+    /// RestoredAlert alerts of targets that are not watched yet: a Sentinel may name them later.
+    restored: BTreeMap<AlertKey, RestoredAlert>,
+    /// What alerts had counted before a restart, and when.
+    counted_before: BTreeMap<AlertKey, (Timestamp, u64)>,
+}
+
+/// What the rules of a pair are evaluated on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PairLook<'a> {
+    /// The pair.
+    pub(super) pair: &'a Pair,
+    /// What is true of it.
+    pub(super) seen: &'a Assessment,
+    /// Since when.
+    pub(super) since: Since,
+    /// The outages of its link.
+    pub(super) link: &'a LinkWatch,
+    /// The history of its master's stream.
+    pub(super) history: Option<&'a MasterHistory>,
+}
+
+/// Since when a pair is in the conditions that its rules time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Since {
+    /// When there last was something to compare, or a full sync made progress; before that, since
+    /// when it is watched.
+    pub(super) known: Timestamp,
+    /// Since when it has been diverged.
+    pub(super) diverged: Option<Timestamp>,
+}
+
+impl Alerting {
+    /// The rules of `settings` for the targets of `topology`, without any alert.
+    pub(super) fn new(settings: &Settings, topology: &Topology) -> Self {
+        Self {
+            keys: AlertKeys::new(settings, topology),
+            quorums: BTreeSet::new(),
+            rules: settings.alerts.clone(),
+            full_syncs: FullSyncs::default(),
+            full_syncs_seen: BTreeMap::new(),
+            targets: inhibition::targets(topology, &settings.notify),
+            alerts: Alerts::new(&settings.notify),
+            restored: BTreeMap::new(),
+            counted_before: BTreeMap::new(),
+        }
+    }
+
+    /// Changes rules, targets and receivers. Alerts of targets that stay go on; those of targets
+    /// that are gone resolve: because of a failover, if their entry is one of the `promoted` ones.
+    pub(super) fn reconfigure(
+        &mut self,
+        settings: &Settings,
+        topology: &Topology,
+        promoted: &BTreeSet<PairName>,
+        now: Timestamp,
+    ) {
+        let keys = AlertKeys::new(settings, topology);
+        let before = std::mem::replace(&mut self.keys, keys);
+        self.rules = settings.alerts.clone();
+        self.full_syncs.reconfigure(topology);
+        self.full_syncs_seen
+            .retain(|server, _| topology.servers.contains_key(server));
+        self.targets = inhibition::targets(topology, &settings.notify);
+        self.add_quorum_targets();
+        self.alerts.reconfigure(&settings.notify);
+        let before: BTreeSet<&AlertKey> = before.removable().collect();
+        let after: BTreeSet<&AlertKey> = self.keys.removable().collect();
+        for gone in before.difference(&after) {
+            let pair = gone.identity().labels.get("pair");
+            let is_promoted = pair.is_some_and(|pair| promoted.contains(&PairName::new(pair)));
+            let reason = if is_promoted {
+                ResolveReason::Failover
+            } else {
+                ResolveReason::Removed
+            };
+            self.alerts.retire(gone, reason, now);
+        }
+        self.alerts.reconfigure_groups(&settings.notify, now);
+    }
+
+    /// Only these alerts about Sentinels go on; the others resolve.
+    pub(super) fn retire_quorums(&mut self, keys: &BTreeSet<AlertKey>, now: Timestamp) {
+        for gone in self.quorums.difference(keys) {
+            self.alerts.retire(gone, ResolveReason::Removed, now);
+        }
+        self.quorums.clone_from(keys);
+        self.add_quorum_targets();
+    }
+
+    fn add_quorum_targets(&mut self) {
+        self.targets
+            .retain(|target| target.kind != TargetKind::Sentinels);
+        for key in &self.quorums {
+            self.targets.push(AlertTarget {
+                kind: TargetKind::Sentinels,
+                labels: Arc::clone(&key.identity().labels),
+                extra: Arc::default(),
+            });
+        }
+    }
+
+    /// Whether the rule of this alert is evaluated for a watched target.
+    fn watches(&self, key: &AlertKey) -> bool {
+        self.quorums.contains(key) || self.keys.contains(key)
+    }
+
+    /// The entries that have a rule about failovers.
+    pub(super) fn entries(&self) -> Vec<PairName> {
+        self.keys.failovers.keys().cloned().collect()
+    }
+
+    /// Over how long the failovers of an entry are counted.
+    pub(super) fn failover_window(&self, entry: &PairName) -> Span {
+        match self.keys.failovers.get(entry) {
+            Some((_, rule)) => rule.window,
+            None => Span::ZERO,
+        }
+    }
+
+    /// Whether an alert on the lag of the pair with this index is pending or firing.
+    pub(super) fn has_open_lag_alert(&self, index: usize) -> bool {
+        let Some(keys) = self.keys.pairs.get(index) else {
+            return false;
+        };
+        self.alerts.is_open(&keys.lag_seconds) || self.alerts.is_open(&keys.lag_bytes)
+    }
+
+    /// The silences and maintenance windows.
+    pub(super) fn mutes(&self) -> &Mutes {
+        &self.alerts.mutes
+    }
+
+    /// The silences, to change them.
+    pub(super) fn silences_mut(&mut self) -> &mut Silences {
+        self.alerts.silences_mut()
+    }
+
+    /// Reviews what is suppressed, if a silence or a maintenance window began or ended.
+    pub(super) fn review_suppressions(&mut self, now: Timestamp, wall: WallTime) {
+        self.alerts.review_suppressions(now, wall);
+    }
+
+    /// The alerts that began, changed or ended since this was last called.
+    pub(super) fn take_transitions(&mut self) -> Vec<Transition> {
+        self.alerts.take_transitions()
+    }
+
+    /// Alerts were restored at `now`: nobody is notified of them before their targets were polled
+    /// again.
+    pub(super) fn await_confirmation(&mut self, now: Timestamp) {
+        self.alerts.await_confirmation(now);
+    }
+
+    /// The exporter was paused: no alert counts that time.
+    pub(super) fn exporter_paused(&mut self, pause: Pause) {
+        self.alerts.exporter_paused(pause);
+    }
+
+    /// The notifications that are due, and those that are suppressed.
+    pub(super) fn due(&mut self, now: Timestamp) -> DueNotifications {
+        self.alerts.due(&self.targets, now)
+    }
+
+    /// Every alert that is pending, firing or recently resolved.
+    pub(super) fn listed(&self, now: Timestamp) -> Vec<ListedAlert> {
+        self.alerts.listed(now)
+    }
+
+    /// Whether the receiver has such a group, even if it is no longer configured.
+    pub(super) fn knows_group(&self, receiver: &str, group: &GroupKey) -> bool {
+        self.alerts.knows_group(receiver, group)
+    }
+}

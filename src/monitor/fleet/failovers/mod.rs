@@ -1,0 +1,413 @@
+//! The master of each entry by what the servers report, and what every change of masters cost.
+//!
+//! A server takes over when it reports that it is a master and the one before it gives way: that
+//! one reports that it is a replica, or it does not answer and the new one was promoted out of its
+//! history. Two servers that report they are masters are no failover but two masters, until one of
+//! them gives way.
+
+mod change;
+mod loss_watch;
+mod saved;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::histories::Histories;
+use super::pairs::Pairs;
+use super::servers::{ReportedMaster, Servers};
+use crate::info::{Observation, Role};
+use crate::model::{PairName, ServerAddr, Span, Timestamp};
+use crate::monitor::failover::{EntryFailovers, Failover, FailoverLoss, Promotion};
+use crate::replication::{MasterHistory, MasterSample};
+use crate::topology::{Pair, Topology};
+
+pub(super) use change::TopologyChange;
+use loss_watch::LossWatch;
+use saved::SavedFailovers;
+
+/// Failovers of one entry that are remembered for the alert's window; a threshold is at most as
+/// high.
+const MAX_RECENT_FAILOVERS: usize = 1000;
+
+/// The master of each entry of the configuration, and its failovers.
+#[derive(Debug, Default)]
+pub(in crate::monitor) struct Failovers {
+    entries: BTreeMap<PairName, EntryState>,
+    /// The entries of which a replica reports that it is a master.
+    suspected: BTreeSet<PairName>,
+    /// The entries whose last failover may still turn out to have cost more, or less.
+    open_losses: BTreeSet<PairName>,
+    saved: SavedFailovers,
+}
+
+/// One entry's master, and its failovers so far.
+#[derive(Debug)]
+struct EntryState {
+    master: ServerAddr,
+    top: ServerAddr,
+    replicas: Vec<ServerAddr>,
+    past: PastFailovers,
+}
+
+/// The failovers of one entry so far.
+#[derive(Debug, Default)]
+struct PastFailovers {
+    /// How many there were since the entry is watched.
+    total: u64,
+    /// When the most recent ones were, newest first.
+    recent: VecDeque<Timestamp>,
+    last: Option<(Failover, LossWatch)>,
+}
+
+/// The failovers of an entry within a window.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::monitor) struct RecentFailovers<'a> {
+    /// How many there were.
+    pub(in crate::monitor) count: u64,
+    /// When the first of them was.
+    pub(in crate::monitor) first: Option<Timestamp>,
+    /// The last one, even if it was before the window.
+    pub(in crate::monitor) last: Option<&'a Failover>,
+}
+
+impl Failovers {
+    /// The entries whose master is another server by what the servers report. What is watched has
+    /// to follow. Cheap while no replica reports that it is a master.
+    pub(super) fn promotions(
+        &mut self,
+        servers: &Servers,
+        histories: &Histories,
+        interval: Span,
+        now: Timestamp,
+    ) -> Vec<Promotion> {
+        let mut promotions = Vec::new();
+        for name in &self.suspected {
+            let Some(entry) = self.entries.get(name) else {
+                continue;
+            };
+            if let Some(to) = entry.new_master(servers, histories, interval, now) {
+                promotions.push(Promotion {
+                    pair: name.clone(),
+                    from: entry.master.clone(),
+                    to,
+                });
+            }
+        }
+        let entries = &self.entries;
+        self.suspected.retain(|name| {
+            entries
+                .get(name)
+                .is_some_and(|entry| entry.has_replica_as_master(servers))
+        });
+        promotions
+    }
+
+    /// Notes that a replica of this entry reports that it is a master.
+    pub(super) fn suspect(&mut self, entry: &PairName) {
+        self.suspected.insert(entry.clone());
+    }
+
+    /// Records a failover, while everything is still known of the masters before and after. Where
+    /// the old master was never seen as one, it is not known when the failover was: this program
+    /// only learns who the master is.
+    pub(super) fn record(
+        &mut self,
+        promotion: &Promotion,
+        servers: &Servers,
+        pairs: &Pairs,
+        histories: &Histories,
+        now: Timestamp,
+    ) {
+        let Some(entry) = self.entries.get_mut(&promotion.pair) else {
+            return;
+        };
+        let history = histories
+            .get(&entry.top)
+            .filter(|history| history.replid().is_some());
+        let Some(failover) = new_failover(promotion, servers, pairs, history, now) else {
+            return;
+        };
+        let past = &mut entry.past;
+        past.total += 1;
+        past.recent.truncate(MAX_RECENT_FAILOVERS - 1);
+        past.recent.push_front(now);
+        past.last = Some(failover);
+        self.saved.changed = true;
+    }
+
+    /// Adopts the entries of `topology`; those that stay keep what is known of their failovers.
+    pub(super) fn reconfigure(&mut self, topology: &Topology) {
+        let mut known = std::mem::take(&mut self.entries);
+        for pair in &topology.pairs {
+            let name = &pair.key.name;
+            let saved = &mut self.saved;
+            let entry = self.entries.entry(name.clone()).or_insert_with(|| {
+                let past = match known.remove(name) {
+                    Some(known) => known.past,
+                    None => saved.claim(name).unwrap_or_default(),
+                };
+                EntryState::new(pair, past)
+            });
+            entry.replicas.push(pair.key.replica.clone());
+        }
+        let entries = &self.entries;
+        self.suspected.retain(|name| entries.contains_key(name));
+        self.open_losses.retain(|name| entries.contains_key(name));
+        self.find_open_losses();
+    }
+
+    /// Adds the entries whose last failover may still turn out to have cost more, or less.
+    fn find_open_losses(&mut self) {
+        for (name, entry) in &self.entries {
+            if entry.past.has_open_loss() {
+                self.open_losses.insert(name.clone());
+            }
+        }
+    }
+
+    /// What the answer of `addr` proves about failovers whose cost is not known yet. `sample` is
+    /// its stream, if it is a master.
+    pub(super) fn measure_losses(
+        &mut self,
+        addr: &ServerAddr,
+        sample: Option<&MasterSample>,
+        info: &Observation,
+        received: Timestamp,
+    ) {
+        if self.open_losses.is_empty() {
+            return;
+        }
+        for name in &self.open_losses {
+            let Some(entry) = self.entries.get_mut(name) else {
+                continue;
+            };
+            let Some((failover, watch)) = &mut entry.past.last else {
+                continue;
+            };
+            let loss_before = failover.loss;
+            let watch_before = watch.clone();
+            if let Some(sample) = sample
+                && failover.promotion.to == *addr
+            {
+                watch.new_master_answered(sample);
+            } else if failover.promotion.from == *addr {
+                watch.old_master_answered(info, received, &mut failover.loss);
+            }
+            if failover.loss.exactly().is_none() && !watch.is_settled() {
+                failover.loss = watch.at_least();
+            }
+            self.saved.changed |= loss_before != failover.loss || watch_before != *watch;
+        }
+        let entries = &self.entries;
+        self.open_losses.retain(|name| {
+            entries
+                .get(name)
+                .is_some_and(|entry| entry.past.has_open_loss())
+        });
+    }
+
+    /// The failovers of every entry, by name.
+    pub(in crate::monitor) fn list(&self) -> Vec<EntryFailovers> {
+        let entries = self.entries.iter();
+        let failovers = entries.map(|(name, entry)| EntryFailovers {
+            pair: name.clone(),
+            total: entry.past.total,
+            last: entry.past.last().cloned(),
+        });
+        failovers.collect()
+    }
+
+    /// The failovers of the entry in the `window` before `now`.
+    pub(in crate::monitor) fn recent(
+        &self,
+        name: &PairName,
+        window: Span,
+        now: Timestamp,
+    ) -> RecentFailovers<'_> {
+        let Some(entry) = self.entries.get(name) else {
+            return RecentFailovers::default();
+        };
+        let past = &entry.past;
+        let within = past.recent.iter().take_while(|at| now - **at < window);
+        let count = within.clone().count() as u64;
+        RecentFailovers {
+            count,
+            first: within.last().copied(),
+            last: past.last(),
+        }
+    }
+}
+
+/// What is known of a failover at first, and what it takes to measure its cost.
+fn new_failover(
+    promotion: &Promotion,
+    servers: &Servers,
+    pairs: &Pairs,
+    history: Option<&MasterHistory>,
+    now: Timestamp,
+) -> Option<(Failover, LossWatch)> {
+    let old = servers.get(&promotion.from)?;
+    let new = servers.get(&promotion.to)?;
+    if history.is_none() && old.facts.role == Some(Role::Replica) {
+        return None;
+    }
+    let pair = pairs.find(&promotion.pair, &promotion.to);
+    let mut failover = Failover {
+        promotion: promotion.clone(),
+        from_dc: old.meta.dc.clone(),
+        to_dc: new.meta.dc.clone(),
+        at: now,
+        loss: FailoverLoss::Unknown,
+        last_known: pair.and_then(|pair| pair.facts().last_known),
+    };
+    let mut watch = LossWatch::new(history);
+    if let (Some(history), Some(reported)) = (history, &new.reported_master) {
+        watch.new_master_answered(&reported.sample);
+        watch.date_last_shared(history);
+        failover.loss = watch.at_least();
+    }
+    Some((failover, watch))
+}
+
+impl EntryState {
+    /// The state of the entry that `pair` belongs to, without its replicas.
+    fn new(pair: &Pair, past: PastFailovers) -> Self {
+        Self {
+            master: pair.master.clone(),
+            top: pair.top.clone(),
+            replicas: Vec::new(),
+            past,
+        }
+    }
+
+    /// Whether a replica of the entry reports that it is a master.
+    fn has_replica_as_master(&self, servers: &Servers) -> bool {
+        self.replicas
+            .iter()
+            .any(|addr| servers.reported_master(addr).is_some())
+    }
+
+    /// The one replica that took over from the entry's master, if one did.
+    fn new_master(
+        &self,
+        servers: &Servers,
+        histories: &Histories,
+        interval: Span,
+        now: Timestamp,
+    ) -> Option<ServerAddr> {
+        if self.master != self.top {
+            return None; // in the middle of a chain the top decides
+        }
+        let master = servers.get(&self.master)?;
+        let gave_way = master.facts.role == Some(Role::Replica);
+        if !gave_way && !master.facts.is_silent(now, interval) {
+            return None;
+        }
+        let reported: Vec<_> = self
+            .replicas
+            .iter()
+            .filter_map(|addr| {
+                let server = servers.get(addr)?;
+                let reported = server.reported_master.as_ref()?;
+                let answers = server.facts.answers(now, interval);
+                answers.then_some((addr, reported))
+            })
+            .collect();
+        let only_one = |took_over: &dyn Fn(&ReportedMaster) -> bool| {
+            let mut found = reported.iter().filter(|(_, reported)| took_over(reported));
+            let first = found.next();
+            // Of two masters it is not known which one is right.
+            let is_only_one = found.next().is_none();
+            (first, is_only_one)
+        };
+        let is_followed =
+            |new: &ReportedMaster| gave_way && master.replid.as_ref() == Some(&new.sample.replid);
+        let history = histories.get(&self.top);
+        let continues =
+            |new: &ReportedMaster| history.is_some_and(|old| old.was_taken_over_in(&new.sample));
+        let (mut first, mut is_only_one) = only_one(&is_followed);
+        if first.is_none() {
+            (first, is_only_one) = only_one(&continues);
+        }
+        let (addr, _) = first.filter(|_| is_only_one)?;
+        Some((*addr).clone())
+    }
+}
+
+impl PastFailovers {
+    /// The last failover.
+    fn last(&self) -> Option<&Failover> {
+        self.last.as_ref().map(|(failover, _)| failover)
+    }
+
+    /// Whether the last failover may still turn out to have cost more, or less.
+    fn has_open_loss(&self) -> bool {
+        self.last
+            .as_ref()
+            .is_some_and(|(_, watch)| !watch.is_settled())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::settings_of;
+    use crate::monitor::fleet::Fleet;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_nanos(secs * 1_000_000_000)
+    }
+
+    #[test]
+    fn failovers_that_never_end_do_not_pile_up() {
+        let directions = [("a:1", "b:1"), ("b:1", "a:1")];
+        let topologies = directions.map(|(master, replica)| {
+            Topology::from_settings(&settings_of(&[("orders", master, &[replica])]))
+        });
+        let mut fleet = Fleet::new(&topologies[0], Span::from_secs(1), at(0));
+        for second in 1..=3000 {
+            fleet.follow(
+                &topologies[usize::from(second % 2 == 1)],
+                Span::from_secs(1),
+                at(second),
+            );
+        }
+        let name = PairName::new("orders");
+        assert_eq!(
+            fleet.failovers.entries[&name].past.recent.len(),
+            MAX_RECENT_FAILOVERS
+        );
+        assert_eq!(fleet.failovers.list()[0].total, 3000);
+        assert_eq!(
+            fleet
+                .failovers
+                .recent(&name, Span::from_secs(600), at(3000))
+                .count,
+            600
+        );
+        assert_eq!(
+            fleet
+                .failovers
+                .recent(&name, Span::from_secs(600), at(9000))
+                .count,
+            0
+        );
+        assert!(fleet.pairs.applied_before_promotion_len() <= 1 && fleet.histories.is_empty());
+    }
+
+    /// A change of the file is no failover, whatever it changes.
+    #[test]
+    fn a_reload_that_swaps_master_and_replica_counts_nothing() {
+        let [before, after] = [("a:1", "b:1"), ("b:1", "a:1")].map(|(master, replica)| {
+            Topology::from_settings(&settings_of(&[("orders", master, &[replica])]))
+        });
+        let mut fleet = Fleet::new(&before, Span::from_secs(1), at(0));
+        fleet.reconfigure(&after, Span::from_secs(1), at(1));
+        assert_eq!(
+            (
+                fleet.failovers.list()[0].total,
+                &fleet.failovers.list()[0].last
+            ),
+            (0, &None)
+        );
+    }
+}

@@ -1,0 +1,443 @@
+//! What is known of the servers and pairs of one topology: polls in, evidence out.
+//!
+//! Four parts side by side, each with its own state: [`Servers`] (what each server answered),
+//! [`Pairs`] (what is concluded of each pair), [`Histories`] (the replication stream of each tree)
+//! and [`Failovers`] (the master of each entry). [`Fleet`] leads each poll through them.
+
+mod distributions;
+mod failovers;
+mod histories;
+mod losses;
+mod pairs;
+mod saved;
+mod saved_charts;
+mod servers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::StateChange;
+use super::context::{at_risk, recent_writes};
+use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
+use super::failover::Promotion;
+use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
+use crate::alert::{ServedPair, ServiceRole};
+use crate::info::{Observation, Role};
+use crate::model::{HeartbeatError, PairName, ServerAddr, Span, Timestamp};
+use crate::replication::{
+    Assessment, Evidence, Gap, MasterHistory, MasterSample, Pause, SavedState, ServerFacts, assess,
+};
+use crate::topology::{Pair, Server, Topology};
+use distributions::Distributions;
+pub(super) use failovers::RecentFailovers;
+use failovers::{Failovers, TopologyChange};
+use histories::Histories;
+use pairs::{PairEntry, Pairs};
+use servers::Servers;
+
+/// Everything that is known of the servers and pairs of one topology.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    /// The base period of polling.
+    interval: Span,
+    servers: Servers,
+    pub(super) pairs: Pairs,
+    histories: Histories,
+    pub(super) failovers: Failovers,
+    /// What was saved before a restart of servers and pairs that are not watched yet.
+    pending_restore: SavedState,
+    pub(super) distributions: Distributions,
+}
+
+/// An answer to INFO.
+#[derive(Clone, Copy, Debug)]
+struct Answer<'a> {
+    info: &'a Observation,
+    sent: Timestamp,
+    received: Timestamp,
+}
+
+impl Fleet {
+    /// A fleet of which nothing is known.
+    pub(super) fn new(topology: &Topology, interval: Span, now: Timestamp) -> Self {
+        let mut fleet = Self {
+            interval,
+            servers: Servers::default(),
+            pairs: Pairs::default(),
+            histories: Histories::default(),
+            failovers: Failovers::default(),
+            pending_restore: SavedState::default(),
+            distributions: Distributions::default(),
+        };
+        fleet.reconfigure(topology, interval, now);
+        fleet
+    }
+
+    /// Changes what is watched. What stays keeps all that is known of it; what is gone is
+    /// forgotten.
+    pub(super) fn reconfigure(&mut self, topology: &Topology, interval: Span, now: Timestamp) {
+        let change = TopologyChange::new(&self.failovers, &self.pairs, topology);
+        self.adopt(topology, &change, interval, now);
+    }
+
+    /// Changes what is watched because other servers are masters now: a failover, where the ones
+    /// before were seen as masters. Returns the entries that have another master.
+    pub(super) fn follow(
+        &mut self,
+        topology: &Topology,
+        interval: Span,
+        now: Timestamp,
+    ) -> BTreeSet<PairName> {
+        let change = TopologyChange::new(&self.failovers, &self.pairs, topology);
+        for promotion in change.promotions.values() {
+            self.failovers
+                .record(promotion, &self.servers, &self.pairs, &self.histories, now);
+        }
+        self.adopt(topology, &change, interval, now);
+        change.promotions.into_keys().collect()
+    }
+
+    fn adopt(
+        &mut self,
+        topology: &Topology,
+        change: &TopologyChange,
+        interval: Span,
+        now: Timestamp,
+    ) {
+        self.interval = interval;
+        self.servers.reconfigure(topology);
+        self.pairs.reconfigure(topology, change, interval, now);
+        for (index, pair) in topology.pairs.iter().enumerate() {
+            self.servers.link(index, pair);
+        }
+        self.failovers.reconfigure(topology);
+        self.histories.follow(&change.moves, &self.servers);
+        for top in change.moves.values() {
+            self.begin_at(top);
+        }
+        self.claim_restored();
+        // What makes no sense was reported when it was read.
+        drop(self.pairs.claim_charts());
+        self.pairs.claim_losses();
+        self.distributions
+            .retain_watched(&self.servers, &self.pairs);
+    }
+
+    /// What a server last showed as a master is the first that is known of it as the top of a tree.
+    fn begin_at(&mut self, top: &ServerAddr) {
+        let Some(server) = self.servers.get(top) else {
+            return;
+        };
+        let Some(reported) = &server.reported_master else {
+            return;
+        };
+        if let Some(history) = self.histories.observe(top, &reported.sample) {
+            self.pairs.top_answered(
+                &server.as_top,
+                &reported.sample,
+                reported.run_id.as_ref(),
+                history,
+            );
+        }
+    }
+
+    /// The base period of polling.
+    pub(super) const fn interval(&self) -> Span {
+        self.interval
+    }
+
+    /// Takes in what became of a poll. Servers that are no longer watched are ignored.
+    pub(super) fn handle(&mut self, event: PollEvent) {
+        let Some(server) = self.servers.get_mut(&event.server) else {
+            return;
+        };
+        let dc = server.meta.dc.clone();
+        match event.kind {
+            PollEventKind::Connected { took } => {
+                self.distributions
+                    .observe_latency(Operation::Connect, dc, took);
+            }
+            PollEventKind::Skipped => server.skipped(),
+            PollEventKind::Heartbeat(heartbeat) => self.handle_heartbeat(&event.server, heartbeat),
+            PollEventKind::Overdue { sent } => server.facts.overdue(sent),
+            PollEventKind::Failed {
+                began, error, late, ..
+            } => {
+                server.failed(error, began);
+                self.distributions.observe_lateness(dc, late);
+            }
+            PollEventKind::Answered {
+                sent,
+                received,
+                observation,
+                late,
+            } => {
+                let is_newest = server.answered(&observation, sent, received);
+                self.distributions
+                    .observe_latency(Operation::Info, dc.clone(), received - sent);
+                self.distributions.observe_lateness(dc, late);
+                if is_newest {
+                    let answer = Answer {
+                        info: &observation,
+                        sent,
+                        received,
+                    };
+                    self.place_answer(&event.server, answer);
+                }
+            }
+        }
+    }
+
+    fn handle_heartbeat(&mut self, addr: &ServerAddr, event: HeartbeatEvent) {
+        let error = match event {
+            HeartbeatEvent::Arrived { top, beat } => {
+                self.change_heartbeat_pairs(addr, &top, |pair| {
+                    pair.tracker.heartbeat_arrived(&beat)
+                });
+                return;
+            }
+            HeartbeatEvent::Repeated { top, replica } => {
+                self.change_heartbeat_pairs(addr, &top, |pair| {
+                    pair.tracker.heartbeat_repeated(replica.clone());
+                });
+                HeartbeatError::Repeated
+            }
+            HeartbeatEvent::Failed { error } => error,
+        };
+        if let Some(server) = self.servers.get_mut(addr) {
+            server.heartbeat_failed(error);
+        }
+    }
+
+    /// Changes the pairs of this replica whose heartbeats are sent to `top`.
+    fn change_heartbeat_pairs(
+        &mut self,
+        replica: &ServerAddr,
+        top: &ServerAddr,
+        change: impl Fn(&mut PairEntry),
+    ) {
+        let Some(server) = self.servers.get(replica) else {
+            return;
+        };
+        self.pairs.change(&server.as_replica, |pair| {
+            if pair.meta.heartbeat.is_some() && pair.meta.top == *top {
+                change(pair);
+            }
+        });
+    }
+
+    /// Hands an answer to every pair that the server belongs to: as the replica, as the direct
+    /// master, as the top of a chain.
+    fn place_answer(&mut self, addr: &ServerAddr, answer: Answer<'_>) {
+        let info = answer.info;
+        let Some(server) = self.servers.get_mut(addr) else {
+            return;
+        };
+        if server.facts.is_unsupported() {
+            let pairs = server
+                .as_replica
+                .iter()
+                .chain(&server.as_master)
+                .chain(&server.as_top);
+            self.pairs.change(pairs, |pair| pair.tracker.unsupported());
+            return;
+        }
+        let sample = MasterSample::from_info(
+            &info.replication,
+            &server.facts,
+            answer.sent,
+            answer.received,
+        );
+        server.record_role(info, sample.as_ref());
+        let Some(server) = self.servers.get(addr) else {
+            return;
+        };
+        self.pairs.replica_answered(server, &self.histories, answer);
+        self.pairs.master_answered(server, &self.servers, answer);
+        if let Some(sample) = &sample {
+            self.place_top_answer(addr, info, sample);
+        } else {
+            let is_replica = info.replication.role.value() == Some(Role::Replica);
+            self.pairs.change(&server.as_top, |pair| {
+                pair.tracker.master_is_no_master(is_replica);
+            });
+            if is_replica {
+                self.histories.forget_lineage(addr);
+            }
+        }
+        self.failovers
+            .measure_losses(addr, sample.as_ref(), info, answer.received);
+    }
+
+    /// A server answered as a master. If it is at the top of a tree, its stream and the pairs below
+    /// it follow; if it is the replica of an entry, that entry may have another master.
+    fn place_top_answer(&mut self, addr: &ServerAddr, info: &Observation, sample: &MasterSample) {
+        let Some(server) = self.servers.get(addr) else {
+            return;
+        };
+        if !server.as_top.is_empty() {
+            if !info.persistence.is_loading() {
+                let loss = self.histories.observe_lineage(addr, info, sample);
+                self.pairs
+                    .record_loss(&server.as_top, loss.as_ref(), sample);
+            }
+            if let Some(history) = self.histories.observe(addr, sample) {
+                let run_id = info.server.run_id.get();
+                self.pairs
+                    .top_answered(&server.as_top, sample, run_id, history);
+            }
+        }
+        for pair in self.pairs.at(&server.as_replica) {
+            self.failovers.suspect(&pair.meta.key.name);
+        }
+    }
+
+    /// The entries whose master is another server by what the servers report. What is watched has
+    /// to follow.
+    pub(super) fn promotions(&mut self, now: Timestamp) -> Vec<Promotion> {
+        self.failovers
+            .promotions(&self.servers, &self.histories, self.interval, now)
+    }
+
+    /// The server against which the lag of the pair is measured, and its replica.
+    fn servers_of(&self, pair: &Pair) -> Option<(&ServerFacts, &ServerFacts)> {
+        let top = self.servers.get(&pair.top)?;
+        let replica = self.servers.get(&pair.key.replica)?;
+        Some((&top.facts, &replica.facts))
+    }
+
+    /// What is true of the pair with this index at `now`.
+    pub(super) fn assess(&self, index: usize, now: Timestamp) -> Option<Assessment> {
+        let entry = self.pairs.get(index)?;
+        let (master, replica) = self.servers_of(&entry.meta)?;
+        let evidence = Evidence {
+            master,
+            replica,
+            pair: entry.facts(),
+        };
+        Some(assess(evidence, now))
+    }
+
+    /// Records a pair's lag for the maximum of the last minute, and in the distribution where
+    /// `counts` says so.
+    pub(super) fn record_lag(&mut self, index: usize, lag: Span, counts: bool, now: Timestamp) {
+        let Some(entry) = self.pairs.get_mut(index) else {
+            return;
+        };
+        entry.lag_max.observe(lag, now);
+        if counts {
+            self.distributions.observe_lag(&entry.meta, lag);
+        }
+    }
+
+    /// What a pair's link takes one way, when that has changed.
+    pub(super) fn changed_link_delay(&mut self, index: usize) -> Option<Span> {
+        self.pairs.get_mut(index)?.changed_link_delay()
+    }
+
+    /// Records a pair's state, for its charts and its rules. Returns the change, if it is one.
+    pub(super) fn record_state(
+        &mut self,
+        index: usize,
+        assessment: &Assessment,
+        now: Timestamp,
+    ) -> Option<StateChange> {
+        let entry = self.pairs.get_mut(index)?;
+        entry.record_chart(assessment, now);
+        if assessment.gap.is_some_and(Gap::awaits_polls) {
+            return None; // the next polls will show what it has come to
+        }
+        entry.time_divergence(assessment.state, now);
+        entry.record_link(assessment, &self.servers, &self.histories, now);
+        entry.take_state_change(assessment)
+    }
+
+    /// The stream that the pair's lag is measured against.
+    pub(super) fn history_of(&self, pair: &Pair) -> Option<&MasterHistory> {
+        self.histories.get(&pair.top)
+    }
+
+    /// The pairs that the server belongs to: those whose master it is first, then by name.
+    pub(super) fn services_of(&self, addr: &ServerAddr, now: Timestamp) -> Vec<ServedPair> {
+        let Some(server) = self.servers.get(addr) else {
+            return Vec::new();
+        };
+        let mut services = Vec::new();
+        for index in &server.as_master {
+            services.extend(self.service(ServiceRole::Master, *index, now));
+        }
+        for index in &server.as_replica {
+            services.extend(self.service(ServiceRole::Replica, *index, now));
+        }
+        services.sort_by(|a, b| (a.role, &a.pair, &a.peer).cmp(&(b.role, &b.pair, &b.peer)));
+        services
+    }
+
+    fn service(&self, role: ServiceRole, index: usize, now: Timestamp) -> Option<ServedPair> {
+        let entry = self.pairs.get(index)?;
+        let pair = &entry.meta;
+        let (peer_dc, peer) = match role {
+            ServiceRole::Master => (&pair.target_dc, &pair.key.replica),
+            ServiceRole::Replica => (&pair.source_dc, &pair.master),
+        };
+        let link = &entry.facts().link;
+        let assessment = self.assess(index, now);
+        Some(ServedPair {
+            role,
+            sync: link.syncing.then(|| link.sync_progress(now)),
+            pair: pair.key.name.to_string(),
+            peer_dc: peer_dc.to_string(),
+            peer: peer.to_string(),
+            at_risk: assessment.as_ref().and_then(at_risk),
+        })
+    }
+
+    /// Every server with what is known of it.
+    pub(super) fn servers(&self) -> impl Iterator<Item = (&Arc<Server>, &ServerFacts)> {
+        self.servers
+            .iter()
+            .map(|(_, server)| (&server.meta, &server.facts))
+    }
+
+    /// What is known of one server, if it is watched.
+    pub(super) fn facts_of(&self, addr: &ServerAddr) -> Option<&ServerFacts> {
+        self.servers.get(addr).map(|server| &server.facts)
+    }
+
+    /// Whether every server was polled once, with whatever result.
+    pub(super) fn all_polled(&self) -> bool {
+        self.servers.all_polled()
+    }
+
+    /// The exporter was paused: nothing is known until the next polls, and no time of the pause
+    /// counts for anything.
+    pub(super) fn exporter_paused(&mut self, pause: Pause) {
+        for (_, server) in self.servers.iter_mut() {
+            server.facts.note_pause(pause);
+        }
+        self.pairs.exporter_paused(pause);
+    }
+
+    /// Every server, by address, and every pair, in the configuration's order.
+    pub(super) fn snapshot(&self, now: Timestamp) -> (Vec<Arc<ServerSnapshot>>, Vec<PairSnapshot>) {
+        let mut servers: BTreeMap<&ServerAddr, Arc<ServerSnapshot>> = BTreeMap::new();
+        for (addr, server) in self.servers.iter() {
+            let snapshot = server.snapshot(self.histories.footprint(addr));
+            servers.insert(addr, Arc::new(snapshot));
+        }
+        let pair = |entry: &PairEntry| {
+            let meta = &entry.meta;
+            Some(PairSnapshot {
+                meta: Arc::clone(meta),
+                facts: entry.facts().clone(),
+                master: Arc::clone(servers.get(&meta.top)?),
+                replica: Arc::clone(servers.get(&meta.key.replica)?),
+                lag_max: entry.lag_max.get(now),
+                recent_writes: self.history_of(meta).and_then(recent_writes),
+                chart: entry.chart.clone(),
+            })
+        };
+        let pairs = self.pairs.entries.iter().filter_map(pair).collect();
+        (servers.into_values().collect(), pairs)
+    }
+}

@@ -1,0 +1,373 @@
+//! What is concluded of each pair: its tracker, its charts and what its rules count.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::Answer;
+use super::failovers::TopologyChange;
+use super::histories::Histories;
+use super::losses::SavedLosses;
+use super::saved_charts::SavedCharts;
+use super::servers::{ServerEntry, Servers};
+use crate::chart::{PairChart, PastState};
+use crate::model::{
+    Datacenter, PairKey, PairName, RunId, ServerAddr, Span, Timestamp, stable_hash,
+};
+use crate::monitor::StateChange;
+use crate::monitor::alerting::Since;
+use crate::monitor::outage::{LinkLook, LinkWatch};
+use crate::monitor::poll_boost::{BoostContext, ReportedDelay};
+use crate::replication::{
+    Assessment, Gap, HistoryLimits, HistoryLoss, Located, MasterHistory, MasterSample, MinuteMax,
+    PairFacts, PairState, PairTracker, Pause, ReplicaIdentity, find_ack,
+};
+use crate::topology::{Pair, Topology};
+
+/// Every pair, in the configuration's order.
+#[derive(Debug, Default)]
+pub(in crate::monitor) struct Pairs {
+    pub(super) entries: Vec<PairEntry>,
+    /// What replicas had applied that are masters now: they may be replicas again.
+    applied_before_promotion: HashMap<PairKey, Option<u64>>,
+    pub(super) saved_charts: SavedCharts,
+    pub(super) saved_losses: SavedLosses,
+}
+
+/// One pair.
+#[derive(Debug)]
+pub(in crate::monitor) struct PairEntry {
+    pub(in crate::monitor) meta: Arc<Pair>,
+    pub(super) tracker: PairTracker,
+    pub(super) lag_max: MinuteMax,
+    pub(super) chart: PairChart,
+    /// When its charts were last handed over to be saved.
+    pub(super) chart_saved_at: Option<Timestamp>,
+    reported_delay: ReportedDelay,
+    /// Whether its master has no other configured replica.
+    is_only_replica: bool,
+    /// The state that was last reported.
+    reported_state: Option<PairState>,
+    /// Since when it has been diverged, even while that cannot be observed.
+    pub(super) diverged_since: Option<Timestamp>,
+    outages: LinkWatch,
+    /// Since when it is watched: the age of "unknown" where there never was a sample.
+    pub(super) watched_since: Timestamp,
+}
+
+impl Pairs {
+    /// Adopts the pairs of `topology`; those that stay keep what is known of them, unless their
+    /// replicas have to be measured against another history.
+    pub(super) fn reconfigure(
+        &mut self,
+        topology: &Topology,
+        change: &TopologyChange,
+        interval: Span,
+        now: Timestamp,
+    ) {
+        let mut known: HashMap<PairKey, PairEntry> = self
+            .entries
+            .drain(..)
+            .map(|entry| (entry.meta.key.clone(), entry))
+            .collect();
+        let mut replicas: HashMap<&ServerAddr, usize> = HashMap::new();
+        for pair in &topology.pairs {
+            *replicas.entry(&pair.master).or_default() += 1;
+        }
+        for pair in &topology.pairs {
+            let kept = known
+                .remove(&pair.key)
+                .filter(|entry| change.keeps(&entry.meta.top, &pair.top));
+            let mut entry = kept.unwrap_or_else(|| PairEntry::new(pair, interval, now));
+            let is_only_replica = replicas.get(&pair.master) == Some(&1);
+            entry.reconfigure(pair, is_only_replica, interval);
+            if let Some(applied) = self.applied_before_promotion.remove(&pair.key) {
+                entry.tracker.resume_count(applied);
+            }
+            self.entries.push(entry);
+        }
+        self.remember_applied(known, topology);
+    }
+
+    /// Remembers what replicas had applied that are masters now, for as long as they are.
+    fn remember_applied(&mut self, gone: HashMap<PairKey, PairEntry>, topology: &Topology) {
+        for (key, entry) in gone {
+            let applied = entry.tracker.facts().applied_total;
+            self.applied_before_promotion.insert(key, applied);
+        }
+        let masters: BTreeSet<_> = topology
+            .pairs
+            .iter()
+            .map(|pair| (&pair.key.name, &pair.master))
+            .collect();
+        self.applied_before_promotion
+            .retain(|key, _| masters.contains(&(&key.name, &key.replica)));
+    }
+
+    #[cfg(test)]
+    pub(super) fn applied_before_promotion_len(&self) -> usize {
+        self.applied_before_promotion.len()
+    }
+
+    /// How many pairs there are.
+    pub(in crate::monitor) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The pair with this index.
+    pub(in crate::monitor) fn get(&self, index: usize) -> Option<&PairEntry> {
+        self.entries.get(index)
+    }
+
+    /// The same, to change it.
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut PairEntry> {
+        self.entries.get_mut(index)
+    }
+
+    /// The pair of this entry with this replica.
+    pub(super) fn find(&self, entry: &PairName, replica: &ServerAddr) -> Option<&PairEntry> {
+        self.entries.iter().find(|pair| {
+            let key = &pair.meta.key;
+            key.name == *entry && key.replica == *replica
+        })
+    }
+
+    /// The pairs with these indices.
+    pub(super) fn at<'a>(&'a self, indices: &'a [usize]) -> impl Iterator<Item = &'a PairEntry> {
+        indices.iter().filter_map(|index| self.entries.get(*index))
+    }
+
+    /// Changes each of the pairs with these indices.
+    pub(super) fn change<'a>(
+        &mut self,
+        indices: impl IntoIterator<Item = &'a usize>,
+        mut change: impl FnMut(&mut PairEntry),
+    ) {
+        for index in indices {
+            if let Some(entry) = self.entries.get_mut(*index) {
+                change(entry);
+                self.saved_losses.changed |= entry.tracker.take_loss_changed();
+            }
+        }
+    }
+
+    /// Whether any pair leads from one of these datacenters to the other.
+    pub(super) fn any_between(&self, source: &Datacenter, target: &Datacenter) -> bool {
+        self.entries
+            .iter()
+            .any(|pair| pair.meta.source_dc == *source && pair.meta.target_dc == *target)
+    }
+
+    /// The server answered as the replica of its pairs.
+    pub(super) fn replica_answered(
+        &mut self,
+        server: &ServerEntry,
+        histories: &Histories,
+        answer: Answer<'_>,
+    ) {
+        let Answer {
+            info,
+            sent,
+            received,
+        } = answer;
+        let unknown = MasterHistory::new(HistoryLimits::default());
+        let rtt = server.facts.min_rtt.get().unwrap_or(Span::ZERO);
+        self.change(&server.as_replica, |pair| {
+            let history = histories.get(&pair.meta.top).unwrap_or(&unknown);
+            pair.tracker
+                .replica_answered(info, sent, received, rtt, history);
+        });
+    }
+
+    /// The server answered as the master of its pairs: what it reports of its own link to a master
+    /// above it, and of its replicas.
+    pub(super) fn master_answered(
+        &mut self,
+        server: &ServerEntry,
+        servers: &Servers,
+        answer: Answer<'_>,
+    ) {
+        let Answer {
+            info,
+            sent,
+            received,
+        } = answer;
+        let first = server.as_replica.first().and_then(|index| self.get(*index));
+        let link_above = first.map(|pair| pair.tracker.facts().link.clone());
+        self.change(&server.as_master, |pair| {
+            let replica = &pair.meta.key.replica;
+            let identity = ReplicaIdentity {
+                addr: replica,
+                own_port: servers.get(replica).and_then(|replica| replica.own_port),
+                only_one: pair.is_only_replica,
+            };
+            let ack = find_ack(info, identity);
+            let tracker = &mut pair.tracker;
+            tracker.parent_answered(link_above.as_ref());
+            tracker.direct_master_answered(ack, info, sent, received);
+            tracker.direct_master_synced(info.stats.sync_full.value(), received);
+        });
+    }
+
+    /// The server at the top of the tree answered, and `history` holds the answer.
+    pub(super) fn top_answered(
+        &mut self,
+        indices: &[usize],
+        sample: &MasterSample,
+        run_id: Option<&RunId>,
+        history: &MasterHistory,
+    ) {
+        self.change(indices, |pair| {
+            pair.tracker.master_answered(sample, history);
+            pair.tracker.top_answered(run_id, history, sample.received);
+        });
+    }
+
+    /// The exporter was paused: what was unknown for so long before is unknown for as long after
+    /// it.
+    pub(super) fn exporter_paused(&mut self, pause: Pause) {
+        let reason = format!("the exporter was paused for {}", pause.length());
+        for pair in &mut self.entries {
+            let known = pair.since().known;
+            pair.chart.record_absence(pause.from, &reason);
+            pair.watched_since = pair.watched_since.max(known + pause.after(known));
+        }
+    }
+}
+
+/// Where the steps of a pair's chart begin: spread over the shortest step, over the fleet.
+fn chart_phase(pair: &Pair) -> Span {
+    let step = PairChart::finest_step().as_nanos();
+    let hash = stable_hash([pair.key.name.as_str(), &pair.key.replica.to_string()]);
+    Span::from_nanos(i64::try_from(hash >> 1).unwrap_or(0) % step)
+}
+
+impl PairEntry {
+    fn new(meta: &Arc<Pair>, interval: Span, now: Timestamp) -> Self {
+        Self {
+            meta: Arc::clone(meta),
+            tracker: PairTracker::new(interval),
+            lag_max: MinuteMax::default(),
+            chart: PairChart::new(chart_phase(meta)),
+            chart_saved_at: None,
+            reported_delay: ReportedDelay::default(),
+            is_only_replica: false,
+            reported_state: None,
+            diverged_since: None,
+            outages: LinkWatch::default(),
+            watched_since: now,
+        }
+    }
+
+    fn reconfigure(&mut self, meta: &Arc<Pair>, is_only_replica: bool, interval: Span) {
+        self.meta = Arc::clone(meta);
+        self.is_only_replica = is_only_replica;
+        self.tracker.set_interval(interval);
+        // The task that polls the tree may be a new one, which does not know the delay.
+        self.reported_delay.reset();
+    }
+
+    /// What is known of it.
+    pub(in crate::monitor) fn facts(&self) -> &PairFacts {
+        self.tracker.facts()
+    }
+
+    /// The outages of its link.
+    pub(in crate::monitor) fn link(&self) -> &LinkWatch {
+        &self.outages
+    }
+
+    /// The history that its master lost.
+    pub(in crate::monitor) fn loss(&self) -> Option<&Arc<HistoryLoss>> {
+        self.facts().loss.as_ref()
+    }
+
+    /// What decides about boosting its polls besides its assessment.
+    pub(in crate::monitor) fn boost_context(&self, has_open_lag_alert: bool) -> BoostContext<'_> {
+        BoostContext {
+            facts: self.facts(),
+            rules: &self.meta.alerts,
+            alert: has_open_lag_alert,
+        }
+    }
+
+    /// What its link takes one way, when that has changed since it was last asked for.
+    pub(super) fn changed_link_delay(&mut self) -> Option<Span> {
+        self.reported_delay.changed(self.tracker.facts())
+    }
+
+    /// Since when the pair is in the conditions that its rules time.
+    pub(in crate::monitor) fn since(&self) -> Since {
+        let facts = self.facts();
+        let sampled = facts.located.as_ref().map(Located::received);
+        let progress = facts.link.sync_progress_at;
+        let known = [sampled, progress].into_iter().flatten().max();
+        Since {
+            known: known.map_or(self.watched_since, |at| at.max(self.watched_since)),
+            diverged: self.diverged_since,
+        }
+    }
+
+    /// Records a point of its charts, and the state where that is a change.
+    pub(super) fn record_chart(&mut self, assessment: &Assessment, now: Timestamp) {
+        self.chart.record(assessment, now);
+        let is_known = !assessment.gap.is_some_and(Gap::awaits_polls);
+        if is_known && self.chart.last_state() != Some(assessment.state) {
+            self.chart.record_state(PastState {
+                at: now,
+                state: assessment.state,
+                reason: assessment.reason.to_string().into(),
+            });
+        }
+    }
+
+    /// Times its divergence. States in which that cannot be observed leave it as it is.
+    pub(super) fn time_divergence(&mut self, state: PairState, now: Timestamp) {
+        match state {
+            PairState::Diverged => {
+                self.diverged_since.get_or_insert(now);
+            }
+            PairState::Unsupported
+            | PairState::MasterUnreachable
+            | PairState::ReplicaUnreachable
+            | PairState::Unknown => {}
+            _ => self.diverged_since = None,
+        }
+    }
+
+    /// Records what its link looks like, for its outages.
+    pub(super) fn record_link(
+        &mut self,
+        assessment: &Assessment,
+        servers: &Servers,
+        histories: &Histories,
+        now: Timestamp,
+    ) {
+        let master = servers.get(&self.meta.master);
+        let replica = servers.get(&self.meta.key.replica);
+        let (Some(master), Some(replica)) = (master, replica) else {
+            return;
+        };
+        let look = LinkLook {
+            seen: assessment,
+            link: &self.tracker.facts().link,
+            master: &master.facts,
+            replica: &replica.facts,
+            history: histories.get(&self.meta.top),
+        };
+        self.outages.note(look, now);
+    }
+
+    /// The change of its state since this was last called, if there is one.
+    pub(super) fn take_state_change(&mut self, assessment: &Assessment) -> Option<StateChange> {
+        let from = self.reported_state.replace(assessment.state);
+        if from == Some(assessment.state) {
+            return None;
+        }
+        Some(StateChange {
+            pair: self.meta.key.clone(),
+            from,
+            to: assessment.state,
+            reason: assessment.reason.clone(),
+        })
+    }
+}

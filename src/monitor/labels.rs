@@ -1,0 +1,45 @@
+//! The identity labels of everything that there can be an alert about.
+
+use crate::alert::Labels;
+use crate::model::{Datacenter, PairName};
+use crate::topology::{Pair, Server};
+
+/// The labels of alerts about a pair.
+pub(super) fn pair_labels(pair: &Pair) -> Labels {
+    labels([
+        ("pair", pair.key.name.to_string()),
+        ("source_dc", pair.source_dc.to_string()),
+        ("target_dc", pair.target_dc.to_string()),
+        ("replica", pair.key.replica.to_string()),
+    ])
+}
+
+/// The labels of alerts about a server.
+pub(super) fn server_labels(server: &Server) -> Labels {
+    labels([
+        ("dc", server.dc.to_string()),
+        ("server", server.addr.to_string()),
+    ])
+}
+
+/// The labels of alerts about an entry of the configuration.
+pub(super) fn entry_labels(entry: &PairName) -> Labels {
+    labels([("pair", entry.to_string())])
+}
+
+/// The labels of alerts about a receiver.
+pub(super) fn receiver_labels(receiver: &str) -> Labels {
+    labels([("receiver", receiver.to_owned())])
+}
+
+/// The labels of alerts about the Sentinels of one datacenter that watch one entry.
+pub(super) fn sentinel_labels(entry: &PairName, dc: &Datacenter) -> Labels {
+    labels([("pair", entry.to_string()), ("dc", dc.to_string())])
+}
+
+fn labels<const N: usize>(labels: [(&str, String); N]) -> Labels {
+    labels
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}

@@ -1,0 +1,189 @@
+//! One tick: every rule is evaluated, and what has to be done follows.
+
+use super::alerting::{PairLook, ServerLook};
+use super::isolation::Isolation;
+use super::{Action, DISTRIBUTION_TICK, EVALUATION_TICK, Monitor, poll_boost};
+use crate::alert::DueNotifications;
+use crate::journal::JournalEvent;
+use crate::model::{ServerAddr, Span, Timestamp};
+use crate::replication::{Assessment, Gap};
+
+impl Monitor {
+    /// Evaluates every rule, if it is time to, and returns what has to be done.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Action> {
+        self.observe_running(now);
+        if now < self.next_evaluation {
+            return Vec::new();
+        }
+        self.awake.tick();
+        self.next_evaluation = now + EVALUATION_TICK;
+        let counts_lag = self.is_distribution_tick(now);
+        let mut actions = Vec::new();
+        actions.extend(self.awake.take().map(Action::Paused));
+        for index in 0..self.fleet.pairs.len() {
+            self.tick_pair(index, counts_lag, now, &mut actions);
+        }
+        self.alerting
+            .review_suppressions(now, self.anchor.wall(now));
+        self.evaluate_servers(now);
+        self.evaluate_exporter(now);
+        self.evaluate_failovers(now);
+        for quorum in self.sentinels.quorums(now) {
+            self.alerting.evaluate_quorum(&quorum, now);
+        }
+        self.forget_unclaimed(now);
+        let transitions = self.alerting.take_transitions();
+        actions.extend(transitions.into_iter().map(Action::AlertChanged));
+        self.record_in_journal(&actions, now);
+        let DueNotifications {
+            notifications,
+            suppressed,
+        } = self.alerting.due(now);
+        for (receiver, why) in suppressed {
+            self.receivers.count_suppressed(&receiver, why);
+        }
+        actions.extend(notifications.into_iter().map(Action::Notify));
+        actions
+    }
+
+    /// Whether lag is observed for the distribution in this tick. Ticks keep to their plan, so that
+    /// a minute has sixty of them; those that were missed are not made up for.
+    fn is_distribution_tick(&mut self, now: Timestamp) -> bool {
+        if now < self.next_distribution {
+            return false;
+        }
+        let planned = self.next_distribution + DISTRIBUTION_TICK;
+        self.next_distribution = planned.max(now + EVALUATION_TICK);
+        true
+    }
+
+    /// Assesses one pair, records what is true of it, and evaluates its rules.
+    fn tick_pair(
+        &mut self,
+        index: usize,
+        counts_lag: bool,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(assessment) = self.fleet.assess(index, now) else {
+            return;
+        };
+        if let Some(lag) = assessment.lag.estimate {
+            self.fleet.record_lag(index, lag, counts_lag, now);
+        }
+        let change = self.fleet.record_state(index, &assessment, now);
+        actions.extend(change.map(Action::StateChanged));
+        self.fleet.record_streaming(index, &assessment, now);
+        if !assessment.gap.is_some_and(Gap::awaits_polls) {
+            self.evaluate_pair(index, &assessment, now);
+        }
+        self.report_link_delay(index, actions);
+        self.update_poll_boost(index, &assessment, now, actions);
+    }
+
+    fn evaluate_pair(&mut self, index: usize, assessment: &Assessment, now: Timestamp) {
+        let Some(entry) = self.fleet.pairs.get(index) else {
+            return;
+        };
+        let look = PairLook {
+            pair: &entry.meta,
+            seen: assessment,
+            since: entry.since(),
+            link: entry.link(),
+            history: self.fleet.history_of(&entry.meta),
+        };
+        self.alerting.evaluate_pair(index, look, now);
+        self.alerting
+            .evaluate_history(index, look, entry.loss(), now);
+        self.fleet.end_loss(index, now);
+    }
+
+    /// Reports what the pair's link takes one way, if that has changed.
+    fn report_link_delay(&mut self, index: usize, actions: &mut Vec<Action>) {
+        let Some(delay) = self.fleet.changed_link_delay(index) else {
+            return;
+        };
+        if let Some(entry) = self.fleet.pairs.get(index) {
+            actions.push(Action::LinkDelay {
+                tree: entry.meta.tree.clone(),
+                replica: entry.meta.key.replica.clone(),
+                delay,
+            });
+        }
+    }
+
+    /// Boosts the polls of the pair, if that makes its lag known sooner or better.
+    fn update_poll_boost(
+        &mut self,
+        index: usize,
+        assessment: &Assessment,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(entry) = self.fleet.pairs.get(index) else {
+            return;
+        };
+        let has_open_lag_alert = self.alerting.has_open_lag_alert(index);
+        let context = entry.boost_context(has_open_lag_alert);
+        let Some(boost_for) = poll_boost::boost_for(assessment, context) else {
+            return;
+        };
+        let pair = &entry.meta;
+        let boost = |server: &ServerAddr, is_back| Action::BoostPolling {
+            tree: pair.tree.clone(),
+            server: server.clone(),
+            until: now + boost_for,
+            is_back,
+        };
+        actions.push(boost(&pair.key.replica, context.facts.is_back()));
+        if pair.master != pair.top {
+            // The link of a chained replica shows in the answers of its own master.
+            actions.push(boost(&pair.master, false));
+        }
+    }
+
+    fn evaluate_servers(&mut self, now: Timestamp) {
+        for (server, facts) in self.fleet.servers() {
+            let look = ServerLook {
+                server,
+                facts,
+                services: &|| self.fleet.services_of(&server.addr, now),
+            };
+            self.alerting.evaluate_server(look, now);
+        }
+    }
+
+    /// Evaluates the rules about this exporter: its network, its configuration, its receivers.
+    fn evaluate_exporter(&mut self, now: Timestamp) {
+        let servers = self.fleet.servers();
+        let servers = servers.map(|(server, facts)| (&**server, facts));
+        let isolation = Isolation::from_servers(servers, now);
+        self.alerting.evaluate_isolation(isolation, now);
+        self.alerting
+            .evaluate_reload(self.reload.failure.as_ref(), now);
+        for problem in self.receivers.problems(now) {
+            self.alerting.evaluate_receiver(&problem, now);
+        }
+    }
+
+    fn evaluate_failovers(&mut self, now: Timestamp) {
+        for entry in self.alerting.entries() {
+            let window: Span = self.alerting.failover_window(&entry);
+            let recent = self.fleet.failovers.recent(&entry, window, now);
+            self.alerting.evaluate_failovers(&entry, recent, now);
+        }
+    }
+
+    fn record_in_journal(&mut self, actions: &[Action], now: Timestamp) {
+        for action in actions {
+            let event = match action {
+                Action::StateChanged(change) => change.to_record().map(JournalEvent::State),
+                Action::AlertChanged(transition) => Some(JournalEvent::Alert(transition.clone())),
+                _ => None,
+            };
+            if let Some(event) = event {
+                self.journal.record(event, now);
+            }
+        }
+    }
+}

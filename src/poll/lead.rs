@@ -1,0 +1,93 @@
+//! How much later than its master a replica is asked, so that the master's poll meets the write
+//! that the replica's answer is about. Pure.
+//!
+//! Over a link that takes `D` one way, an answer made at `x` shows what the master had written by
+//! `x - D`. The write that it lacks is dated by the master's polls around `x - D`: when the master
+//! was polled after that, the poll before is that of the last round, a whole period ago. So the
+//! replica is asked when `x - D` lies just after the master's poll:
+//!
+//! ```text
+//! master   asked ---- read ---- answered                         asked again
+//!                      |- margin -|                                 |
+//!                                 x - D  <-------- D --------> x    |
+//! replica                              lead     asked ------- read -- answered
+//! ```
+
+use crate::model::Span;
+
+/// The longest lead: links that take longer are rare, and the round has to end.
+const LONGEST: Span = Span::from_millis(500);
+
+/// The longest lead, as a part of the period: the round has to end in it even when answers are
+/// slow.
+const LONGEST_PART: f64 = 0.5;
+
+/// By how much the master's poll is to come before `x - D`: what delays and round trips vary by.
+const MARGIN: Span = Span::from_millis(5);
+
+/// The same, as a part of the delay.
+const MARGIN_PART: f64 = 0.1;
+
+/// How long after the master's answer the replica is asked, when the link takes `delay` and the two
+/// smallest round trips are `master` and `replica`; the tree is polled each `period`.
+///
+/// Zero when the round trips themselves take as long, and when the lead would be too long: half a
+/// lead brings nothing.
+pub(super) fn lead(delay: Span, master: Span, replica: Span, period: Span) -> Span {
+    let wanted = delay + delay.mul_f64(MARGIN_PART) + MARGIN;
+    let lead = (wanted - master.half() - replica.half()).or_zero();
+    if lead <= LONGEST.min(period.mul_f64(LONGEST_PART)) {
+        lead
+    } else {
+        Span::ZERO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(delay: i64, round_trips: (i64, i64), expected: i64) {
+        let [delay, master, replica] = [delay, round_trips.0, round_trips.1].map(Span::from_millis);
+        assert_eq!(
+            lead(delay, master, replica, Span::from_secs(1)),
+            Span::from_millis(expected)
+        );
+    }
+
+    #[test]
+    fn the_lead_is_what_the_link_takes_longer_than_the_polls_do() {
+        check(150, (2, 100), 150 + 15 + 5 - 1 - 50);
+        check(150, (0, 0), 170);
+        check(40, (2, 80), 40 + 4 + 5 - 1 - 40);
+        check(40, (0, 200), 0);
+        check(0, (2, 80), 0);
+        check(440, (0, 0), 489);
+        check(480, (0, 0), 0);
+    }
+
+    #[test]
+    fn a_short_period_allows_no_long_lead() {
+        let millis = Span::from_millis;
+        assert_eq!(
+            lead(millis(150), millis(0), millis(0), millis(200)),
+            Span::ZERO
+        );
+    }
+
+    proptest! {
+        /// `x - D` comes after the instant at which the master read its offset, by the margin at
+        /// the least.
+        #[test]
+        fn the_masters_poll_comes_first(delay in 0_i64..400, master in 0_i64..300, replica in 0_i64..300) {
+            let [delay, master, replica] = [delay, master, replica].map(Span::from_millis);
+            let lead = lead(delay, master, replica, Span::from_secs(10));
+            // From the master's reading to the replica's.
+            let between = master.half() + lead + replica.half();
+            prop_assert!(between - delay >= MARGIN);
+            prop_assert!(lead == Span::ZERO || between - delay <= MARGIN + delay.mul_f64(MARGIN_PART));
+        }
+    }
+}
