@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use super::systemd::{Notifier, Watchdog};
-use super::watched::{Heard, Watched};
+use super::watched::{Watched, WatchedChange};
 use super::{LoadSettings, log};
 use crate::alert::SilenceId;
 use crate::clock;
@@ -22,7 +22,7 @@ use crate::notify::{Dispatcher, Heralds, ReplayError};
 use crate::poll::Poller;
 use crate::report::{ReloadError, ReloadReport, SilenceCommand, SilenceRefusal};
 use crate::store::{DocumentChanges, SaveDue, Store, Urgency};
-use crate::topology::SentinelEvent;
+use crate::topology::DiscoveryEvent;
 
 /// Events that are taken in at once before anything else gets its turn.
 const BATCH: usize = 256;
@@ -71,7 +71,7 @@ pub(super) enum Command {
 /// Where events come from.
 pub(super) struct Inputs {
     pub(super) polls: mpsc::Receiver<PollEvent>,
-    pub(super) sentinels: mpsc::Receiver<SentinelEvent>,
+    pub(super) discovery: mpsc::Receiver<DiscoveryEvent>,
     /// What heralds came to; what the dispatcher does is taken from it.
     pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
     pub(super) commands: mpsc::Receiver<Command>,
@@ -119,10 +119,10 @@ impl Core {
                     pace.dirty |= count > 0;
                     polls.drain(..).for_each(|event| self.monitor.handle_poll(event));
                 }
-                Some(event) = inputs.sentinels.recv() => {
+                Some(event) = inputs.discovery.recv() => {
                     pace.dirty = true;
                     self.monitor.observe_running(clock::now());
-                    self.hear(event);
+                    self.handle_discovery(event);
                 }
                 Some(event) = inputs.deliveries.recv() => {
                     pace.dirty = true;
@@ -340,7 +340,7 @@ impl Core {
         self.dispatcher.reload(&settings.notify);
         self.heralds.reload(&settings.notify);
         self.monitor
-            .note_sentinels(self.watched.sentinels(), clock::now());
+            .note_sources(self.watched.sources(), clock::now());
         Ok(report)
     }
 
@@ -359,17 +359,18 @@ impl Core {
         Ok(id)
     }
 
-    /// Takes in what a Sentinel answered: what it changes is followed at once, as after a reload.
-    fn hear(&mut self, event: SentinelEvent) {
-        let Heard {
+    /// Applies the answer of a discovery source's reporter. What it changes is followed at once, as
+    /// after a reload.
+    fn handle_discovery(&mut self, event: DiscoveryEvent) {
+        let WatchedChange {
             topology_changed,
-            sentinels,
-        } = self.watched.hear(event, clock::now());
+            sources,
+        } = self.watched.handle_discovery(event, clock::now());
         if topology_changed {
             self.retarget();
         }
-        if let Some(sentinels) = sentinels {
-            self.monitor.note_sentinels(sentinels, clock::now());
+        if let Some(sources) = sources {
+            self.monitor.note_sources(sources, clock::now());
         }
     }
 

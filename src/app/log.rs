@@ -64,19 +64,23 @@ pub(super) fn reloaded(report: &ReloadReport, settings: &Settings) {
     warnings(settings);
 }
 
-pub(super) fn discovered(change: &DiscoveryChange) {
+/// `reporters` is how the source's kind calls its reporters.
+pub(super) fn discovered(reporters: &str, change: &DiscoveryChange) {
     match change {
         DiscoveryChange::Found { pair, master } => {
-            info!(%pair, %master, "the Sentinels know a master");
+            info!(%pair, %master, "{reporters} know a master");
         }
         DiscoveryChange::Switched { pair, from, to } => {
-            warn!(%pair, %from, %to, "the Sentinels name another master: a failover");
+            warn!(%pair, %from, %to, "{reporters} name another master: a failover");
         }
         DiscoveryChange::Replicas { pair } => {
-            info!(%pair, "the Sentinels know other replicas than before");
+            info!(%pair, "{reporters} know other replicas than before");
+        }
+        DiscoveryChange::Renamed { from, to } => {
+            info!(pair = %to, %from, "the master's pairs have another name");
         }
         DiscoveryChange::Gone { pair } => {
-            info!(%pair, "no Sentinel that answers knows the master any more");
+            info!(%pair, "{reporters} that answer no longer know the master");
         }
     }
 }

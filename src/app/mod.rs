@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::clock;
 use crate::config::{ConfigErrors, ListenAddress, Settings};
-use crate::discovery::{self, Discovery, SENTINEL_QUEUE};
+use crate::discovery::{self, DISCOVERY_QUEUE, Discovery};
 use crate::http_client::HttpError;
 use crate::monitor::Monitor;
 use crate::notify::{Dispatcher, Heralds, MessageContext, ReplayError, Timing};
@@ -154,7 +154,7 @@ impl App {
         // What was kept is of use only for pairs that are known: Sentinels are asked before
         // anything else.
         let ((restored, documents), found) =
-            tokio::join!(store.load(RESTORE), discovery::ask_once(&settings));
+            tokio::join!(store.load(RESTORE), discovery::query_once(&settings));
         let bound = ListenAddress::from(server.local_addr());
         let context = message_context(&bound, web_config.is_some());
         let encode_metrics = process::encoder(web_config, store.status());
@@ -162,7 +162,7 @@ impl App {
         let mut watched = Watched::discover(settings, &restored, found, anchor.mono);
         let mut monitor =
             Monitor::new(&watched.settings, &watched.topology, anchor).with_restored(restored);
-        monitor.note_sentinels(watched.sentinels(), anchor.mono);
+        monitor.note_sources(watched.sources(), anchor.mono);
         let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
         let notify = &watched.settings.notify;
         let dispatcher = Dispatcher::new(notify, context.clone(), Timing::default())?;
@@ -177,8 +177,8 @@ impl App {
         log::started(server.local_addr(), &watched.topology, &watched.settings);
         let poller = Poller::start(&watched.topology, watched.settings.poll, events);
         let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
-        let (heard, sentinels) = mpsc::channel(SENTINEL_QUEUE);
-        let discovery = Discovery::start(&watched.settings, heard);
+        let (discovered, discovery_events) = mpsc::channel(DISCOVERY_QUEUE);
+        let discovery = Discovery::start(&watched.settings, discovered);
         let notifier = Notifier::from_environment();
         let watchdog = Watchdog::from_environment(notifier.clone());
         let mut core = Core {
@@ -207,7 +207,7 @@ impl App {
         started(control);
         let core = tokio::spawn(core.run(Inputs {
             polls,
-            sentinels,
+            discovery: discovery_events,
             deliveries,
             commands: requests,
         }));

@@ -11,7 +11,7 @@ use crate::model::{ServerAddr, Span, Timestamp};
 use crate::monitor::{FleetSnapshot, Monitor, PollEvent, PollEventKind, Promotion};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::replication::StateReason;
-use crate::topology::{Discovered, Masters, Topology, Tree};
+use crate::topology::{Discovered, ObservedMasters, Topology, Tree};
 use crate::{clock, discovery};
 
 /// Rounds that a look takes: one places every replica, the second shows what moves.
@@ -74,7 +74,7 @@ fn probe_settings(settings: &Settings) -> Settings {
 struct Probe {
     settings: Settings,
     entries: Vec<PairSettings>,
-    masters: Masters,
+    masters: ObservedMasters,
     topology: Topology,
     monitor: Monitor,
     poller: Poller,
@@ -88,10 +88,10 @@ impl Probe {
         let discovered = discover(&settings).await;
         let configured = settings.pairs.iter().cloned();
         let entries: Vec<_> = configured.chain(discovered.entries()).collect();
-        let masters = Masters::default();
+        let masters = ObservedMasters::default();
         let topology = Topology::observed(&entries, &settings.datacenters, &masters);
         let mut monitor = Monitor::new(&settings, &topology, clock::anchor());
-        monitor.note_sentinels(discovered.groups(), clock::now());
+        monitor.note_sources(discovered.health(), clock::now());
         let (events, polls) = mpsc::channel(EVENT_QUEUE);
         let poller = Poller::start(&topology, settings.poll, events);
         Self {
@@ -182,7 +182,7 @@ impl Probe {
 /// What the Sentinels know, each asked once.
 async fn discover(settings: &Settings) -> Discovered {
     let mut discovered = Discovered::new(settings);
-    for event in discovery::ask_once(settings).await {
+    for event in discovery::query_once(settings).await {
         discovered.handle(event, clock::now());
     }
     discovered

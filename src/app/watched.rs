@@ -1,4 +1,4 @@
-//! What is watched: what the configuration names, and what Sentinels have found.
+//! What is watched: the pairs of the configuration and those that discovery sources have found.
 
 use std::collections::BTreeSet;
 
@@ -7,30 +7,32 @@ use crate::config::{PairSettings, Settings};
 use crate::model::Timestamp;
 use crate::monitor::Promotion;
 use crate::replication::SavedState;
-use crate::topology::{Discovered, Masters, SentinelEvent, SentinelGroup, Topology, TopologyDiff};
+use crate::topology::{
+    Discovered, DiscoveryEvent, ObservedMasters, SourceHealth, Topology, TopologyDiff,
+};
 
-/// The configuration, what was discovered, who was seen to take over, and the topology that they
+/// The configuration, the discovered entries, the observed masters, and the topology that they
 /// make.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) settings: Settings,
     pub(super) topology: Topology,
     discovered: Discovered,
-    masters: Masters,
-    /// What has been warned of, so that the log says it once.
-    warned: BTreeSet<String>,
+    masters: ObservedMasters,
+    /// The risks that were logged, so that each is logged once.
+    logged_risks: BTreeSet<String>,
 }
 
-/// What a Sentinel's answer changes.
-pub(super) struct Heard {
-    /// The new topology is in force.
+/// What the answer of a discovery source's reporter changes.
+pub(super) struct WatchedChange {
+    /// Another topology is in force.
     pub(super) topology_changed: bool,
-    /// The Sentinels as they are now, where anything about them changed.
-    pub(super) sentinels: Option<Vec<SentinelGroup>>,
+    /// How the sources are now, if anything about them changed.
+    pub(super) sources: Option<Vec<SourceHealth>>,
 }
 
 impl Watched {
-    /// What `settings` name; nothing is discovered yet.
+    /// What `settings` name, with nothing discovered yet.
     fn new(settings: Settings) -> Self {
         let topology = Topology::from_settings(&settings);
         let discovered = Discovered::new(&settings);
@@ -38,51 +40,53 @@ impl Watched {
             settings,
             topology,
             discovered,
-            masters: Masters::default(),
-            warned: BTreeSet::new(),
+            masters: ObservedMasters::default(),
+            logged_risks: BTreeSet::new(),
         }
     }
 
-    /// What `settings` name in the directions that were `kept`, and what these first answers of
-    /// Sentinels tell, who know the directions of what they name.
+    /// What `settings` name, in the roles that were `kept`, and what the first answers of the
+    /// discovery sources add, which know the roles themselves.
     pub(super) fn discover(
         settings: Settings,
         kept: &SavedState,
-        answers: Vec<SentinelEvent>,
+        answers: Vec<DiscoveryEvent>,
         now: Timestamp,
     ) -> Self {
         let mut watched = Self::new(settings);
-        watched.masters = Masters::remembered(
+        watched.masters = ObservedMasters::from_saved(
             &watched.settings.pairs,
             |server| kept.was_top(server),
             |name, server| kept.was_replica(name, server),
         );
         watched.rebuild();
         for answer in answers {
-            watched.hear(answer, now);
+            watched.handle_discovery(answer, now);
         }
         watched
     }
 
-    /// Goes over to other settings, and returns what that changes. What Sentinels told stays.
+    /// Applies other settings, and returns what that changes. Discovered entries stay.
     pub(super) fn reconfigure(&mut self, settings: Settings) -> TopologyDiff {
         self.discovered.reconfigure(&settings);
         self.settings = settings;
         self.rebuild()
     }
 
-    /// Takes in what a Sentinel answered.
-    pub(super) fn hear(&mut self, event: SentinelEvent, now: Timestamp) -> Heard {
-        let heard = self.discovered.handle(event, now);
-        heard.changes.iter().for_each(log::discovered);
-        let topology_changed = !heard.changes.is_empty() && {
-            let before = self.topology.clone();
-            self.rebuild();
-            self.topology != before
-        };
-        Heard {
+    /// Applies the answer of a discovery source's reporter.
+    pub(super) fn handle_discovery(
+        &mut self,
+        event: DiscoveryEvent,
+        now: Timestamp,
+    ) -> WatchedChange {
+        let update = self.discovered.handle(event, now);
+        for change in &update.changes {
+            log::discovered(update.reporters, change);
+        }
+        let topology_changed = !update.changes.is_empty() && self.rebuild_and_compare();
+        WatchedChange {
             topology_changed,
-            sentinels: heard.is_news.then(|| self.sentinels()),
+            sources: update.health_changed.then(|| self.sources()),
         }
     }
 
@@ -90,41 +94,41 @@ impl Watched {
     pub(super) fn follow(&mut self, promotion: &Promotion) -> bool {
         self.masters
             .follow(&self.entries(), &promotion.pair, &promotion.to);
-        let before = self.topology.clone();
-        self.rebuild();
-        let changed = self.topology != before;
+        let changed = self.rebuild_and_compare();
         if changed {
             log::took_over(promotion);
         }
         changed
     }
 
-    /// The Sentinels as they are now. A risk is logged when it is first seen.
-    pub(super) fn sentinels(&mut self) -> Vec<SentinelGroup> {
-        let groups = self.discovered.groups();
-        let risks = groups.iter().flat_map(|group| {
-            group
-                .risks
-                .iter()
-                .map(move |risk| (&group.pair, risk.to_string()))
-        });
-        let risks: Vec<_> = risks.collect();
-        self.warned.retain(|known| {
-            risks
-                .iter()
-                .any(|(pair, risk)| *known == format!("{pair}: {risk}"))
-        });
-        for (pair, risk) in risks {
-            if self.warned.insert(format!("{pair}: {risk}")) {
-                log::placement_risk(pair, &risk);
+    /// How the discovery sources are now. A risk is logged when it is first seen.
+    pub(super) fn sources(&mut self) -> Vec<SourceHealth> {
+        let sources = self.discovered.health();
+        let mut risks = BTreeSet::new();
+        for source in &sources {
+            let pair = source.pair();
+            for risk in source.risks() {
+                let line = format!("{pair}: {risk}");
+                if !self.logged_risks.contains(&line) {
+                    log::placement_risk(pair, &risk);
+                }
+                risks.insert(line);
             }
         }
-        groups
+        self.logged_risks = risks;
+        sources
+    }
+
+    /// Makes the topology again; whether it is another one.
+    fn rebuild_and_compare(&mut self) -> bool {
+        let before = self.topology.clone();
+        self.rebuild();
+        self.topology != before
     }
 
     fn rebuild(&mut self) -> TopologyDiff {
         let entries = self.entries();
-        self.masters.retain_told(&entries);
+        self.masters.retain_current(&entries);
         let topology = Topology::observed(&entries, &self.settings.datacenters, &self.masters);
         let diff = TopologyDiff::between(&self.topology, &topology);
         self.topology = topology;
@@ -132,11 +136,7 @@ impl Watched {
     }
 
     fn entries(&self) -> Vec<PairSettings> {
-        self.settings
-            .pairs
-            .iter()
-            .cloned()
-            .chain(self.discovered.entries())
-            .collect()
+        let configured = self.settings.pairs.iter().cloned();
+        configured.chain(self.discovered.entries()).collect()
     }
 }

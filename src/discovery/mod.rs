@@ -1,12 +1,13 @@
-//! Discovery: what Sentinels know of masters and replicas, asked for every second and whenever they
-//! say that something happened.
+//! Discovery: queries the reporters of all discovery sources, every second and whenever they
+//! announce an event.
 //!
-//! One task for each Sentinel of each entry of `sentinels`, so that none waits for another. What
-//! they hear goes to the core as [`SentinelEvent`]s on a bounded channel;
-//! [`Discovered`](crate::topology::Discovered) makes entries of it.
+//! One task for each reporter of each entry, so that no reporter waits for another. Their answers
+//! go to the core as [`DiscoveryEvent`]s on a bounded channel;
+//! [`Discovered`](crate::topology::Discovered) turns them into entries. Sentinel is the only kind
+//! of source so far.
 
-mod pace;
-mod watcher;
+mod query_pace;
+mod sentinel;
 
 #[cfg(test)]
 mod tests;
@@ -17,36 +18,34 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use watcher::Watcher;
+use sentinel::SentinelPlan;
 
-use crate::config::{MasterSelector, Settings};
-use crate::model::{PairName, ServerAddr, Span};
-use crate::topology::{SentinelEvent, Server, Topology};
+use crate::config::{PollSettings, Settings};
+use crate::model::Span;
+use crate::topology::{DiscoveryEvent, Server, SourceId, Topology};
 
-/// A good capacity for the channel of events. A Sentinel that finds it full waits; it asks again
-/// only afterwards.
-pub const SENTINEL_QUEUE: usize = 256;
+/// A good capacity for the channel of events. A reporter's task that finds it full waits, and
+/// queries the reporter again only afterwards.
+pub const DISCOVERY_QUEUE: usize = 256;
 
 /// All discovery. Dropping it ends every task and closes every connection.
 #[derive(Debug)]
 pub struct Discovery {
-    running: BTreeMap<(PairName, ServerAddr), (Plan, JoinSet<()>)>,
-    events: mpsc::Sender<SentinelEvent>,
+    running: BTreeMap<SourceId, (Plan, JoinSet<()>)>,
+    events: mpsc::Sender<DiscoveryEvent>,
 }
 
-/// What one task needs to know. An equal plan goes on over a reload.
+/// What the task of one reporter needs to know, by the kind of its source. A task continues over a
+/// reload if its plan stays equal.
 #[derive(Clone, Debug, PartialEq)]
-struct Plan {
-    entry: PairName,
-    sentinel: Arc<Server>,
-    masters: MasterSelector,
-    timeout: Span,
+enum Plan {
+    Sentinel(SentinelPlan),
 }
 
 impl Discovery {
-    /// Starts asking every Sentinel of `settings`; what they answer is sent to `events`. Must be
+    /// Starts to query every reporter of `settings`; the answers are sent to `events`. Must be
     /// called within a tokio runtime.
-    pub fn start(settings: &Settings, events: mpsc::Sender<SentinelEvent>) -> Self {
+    pub fn start(settings: &Settings, events: mpsc::Sender<DiscoveryEvent>) -> Self {
         let mut discovery = Self {
             running: BTreeMap::new(),
             events,
@@ -55,17 +54,17 @@ impl Discovery {
         discovery
     }
 
-    /// Goes over to other settings. Sentinels whose settings do not change keep their connections.
+    /// Applies other settings. Reporters whose settings do not change keep their connections.
     pub fn reload(&mut self, settings: &Settings) {
         let plans = plans(settings);
         self.running
-            .retain(|key, (plan, _)| plans.get(key) == Some(plan));
-        for (key, plan) in plans {
-            self.running.entry(key).or_insert_with(|| {
+            .retain(|source, (plan, _)| plans.get(source) == Some(plan));
+        for (source, plan) in plans {
+            if !self.running.contains_key(&source) {
                 let mut task = JoinSet::new();
-                task.spawn(Watcher::new(plan.clone(), self.events.clone()).run());
-                (plan, task)
-            });
+                task.spawn(plan.clone().run(source.clone(), self.events.clone()));
+                self.running.insert(source, (plan, task));
+            }
         }
     }
 
@@ -77,34 +76,56 @@ impl Discovery {
     }
 }
 
-/// Asks every Sentinel of `settings` once, all at the same time.
-pub async fn ask_once(settings: &Settings) -> Vec<SentinelEvent> {
-    let mut questions = JoinSet::new();
-    for plan in plans(settings).into_values() {
-        questions.spawn(async move { watcher::ask_once(&plan).await });
+impl Plan {
+    /// Queries the reporter until nobody takes the answers any more.
+    async fn run(self, source: SourceId, events: mpsc::Sender<DiscoveryEvent>) {
+        match self {
+            Self::Sentinel(plan) => plan.run(source, events).await,
+        }
     }
-    questions.join_all().await
+
+    /// Queries the reporter once, on a connection of its own.
+    async fn query_once(self, source: SourceId) -> DiscoveryEvent {
+        match self {
+            Self::Sentinel(plan) => plan.query_once(source).await,
+        }
+    }
 }
 
-fn plans(settings: &Settings) -> BTreeMap<(PairName, ServerAddr), Plan> {
-    let of_entry = settings
-        .sentinels
-        .iter()
-        .flat_map(|entry| entry.sentinels.iter().map(move |server| (entry, server)));
-    let plan = |(entry, server): (&crate::config::SentinelSettings, _)| {
-        let sentinel = Arc::new(Topology::server(server, &settings.datacenters));
-        let timeout = if sentinel.local {
-            settings.poll.timeout_local
-        } else {
-            settings.poll.timeout_remote
-        };
-        let plan = Plan {
-            entry: entry.name.clone(),
-            sentinel,
-            masters: entry.masters.clone(),
-            timeout,
-        };
-        ((plan.entry.clone(), plan.sentinel.addr.clone()), plan)
-    };
-    of_entry.map(plan).collect()
+/// Queries every reporter of `settings` once, all at the same time.
+pub async fn query_once(settings: &Settings) -> Vec<DiscoveryEvent> {
+    let mut queries = JoinSet::new();
+    for (source, plan) in plans(settings) {
+        queries.spawn(plan.query_once(source));
+    }
+    queries.join_all().await
+}
+
+fn plans(settings: &Settings) -> BTreeMap<SourceId, Plan> {
+    let mut plans = BTreeMap::new();
+    for entry in &settings.sentinels {
+        for sentinel in &entry.sentinels {
+            let server = Arc::new(Topology::server(sentinel, &settings.datacenters));
+            let source = SourceId {
+                entry: entry.name.clone(),
+                reporter: server.addr.clone(),
+            };
+            let plan = SentinelPlan {
+                timeout: timeout(&server, &settings.poll),
+                masters: entry.masters.clone(),
+                server,
+            };
+            plans.insert(source, Plan::Sentinel(plan));
+        }
+    }
+    plans
+}
+
+/// How long a reporter may take to answer.
+fn timeout(server: &Server, settings: &PollSettings) -> Span {
+    if server.local {
+        settings.timeout_local
+    } else {
+        settings.timeout_remote
+    }
 }

@@ -13,6 +13,7 @@ use crate::monitor::{
 };
 use crate::replication::{Assessment, Diverged, PairState, RestartProofCounter};
 use crate::store::{StoreOperation, StoreStatus};
+use crate::topology::SourceHealth;
 
 /// The families of `snapshot` at the instant `now`.
 pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
@@ -26,8 +27,10 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
     for server in &snapshot.servers {
         of_server(&mut sheet, server, snapshot.anchor);
     }
-    for group in &*snapshot.sentinels {
-        sentinels::of_group(&mut sheet, group);
+    for source in &*snapshot.sources {
+        match source {
+            SourceHealth::Sentinels(group) => sentinels::of_group(&mut sheet, group),
+        }
     }
     of_histograms(&mut sheet, snapshot);
     of_alerts(&mut sheet, snapshot);

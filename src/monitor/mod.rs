@@ -30,6 +30,7 @@ mod saved;
 mod sentinels;
 mod silences;
 mod snapshot;
+mod sources;
 mod tick;
 
 pub use action::{Action, StateChange};
@@ -47,12 +48,12 @@ use crate::config::Settings;
 use crate::journal::Journal;
 use crate::model::{ClockAnchor, Span, Timestamp};
 use crate::replication::{SavedState, ToSave};
-use crate::topology::{SentinelGroup, Topology};
+use crate::topology::{SourceHealth, Topology};
 use alerting::Alerting;
 use awake::Awake;
 use fleet::Fleet;
 use receivers::Receivers;
-use sentinels::Sentinels;
+use sources::Sources;
 
 /// How often rules are evaluated. An alert fires at most this much later than its rule says.
 pub const EVALUATION_TICK: Span = Span::from_millis(100);
@@ -66,7 +67,7 @@ const DISTRIBUTION_TICK: Span = Span::from_secs(1);
 pub struct Monitor {
     fleet: Fleet,
     alerting: Alerting,
-    sentinels: Sentinels,
+    sources: Sources,
     receivers: Receivers,
     reload: ReloadStatus,
     losses: PollLosses,
@@ -88,7 +89,7 @@ impl Monitor {
         Self {
             fleet: Fleet::new(topology, settings.poll.interval, now),
             alerting: Alerting::new(settings, topology),
-            sentinels: Sentinels::default(),
+            sources: Sources::default(),
             receivers,
             reload: ReloadStatus {
                 failure: None,
@@ -145,9 +146,9 @@ impl Monitor {
         self.fleet.promotions(now)
     }
 
-    /// Takes in how the Sentinels are.
-    pub fn note_sentinels(&mut self, groups: Vec<SentinelGroup>, now: Timestamp) {
-        let keys = self.sentinels.note(groups, now);
+    /// Replaces what is known of the discovery sources.
+    pub fn note_sources(&mut self, sources: Vec<SourceHealth>, now: Timestamp) {
+        let keys = self.sources.update(sources, now);
         self.alerting.retire_quorums(&keys, now);
     }
 
@@ -166,7 +167,7 @@ impl Monitor {
             return;
         };
         self.fleet.exporter_paused(pause);
-        self.sentinels.note_pause(pause);
+        self.sources.note_pause(pause);
         self.receivers.exporter_paused(pause);
         self.alerting.exporter_paused(pause);
     }
@@ -248,7 +249,7 @@ impl Monitor {
             anchor,
             pairs,
             servers,
-            sentinels: self.sentinels.groups(),
+            sources: self.sources.health(),
             failovers: self.fleet.failovers.list(),
             lag_distribution: self.fleet.distributions.lag.clone(),
             latency: self.fleet.distributions.latency.clone(),
@@ -261,7 +262,7 @@ impl Monitor {
             losses: self.losses,
             journal: self.journal.clone(),
             reload: self.reload.clone(),
-            ready: self.fleet.all_polled() && self.sentinels.all_heard(),
+            ready: self.fleet.all_polled() && self.sources.all_queried(),
         }
     }
 }

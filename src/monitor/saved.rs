@@ -75,7 +75,7 @@ impl Monitor {
             }
             Rule::Unknown => self.fleet.pairs.resume_unknown(labels, since),
             Rule::Diverged => self.fleet.pairs.resume_divergence(labels, since),
-            Rule::SentinelQuorum => self.sentinels.resume(key, since),
+            Rule::SentinelQuorum => self.sources.resume(key, since),
             // The readings of the other rules come from the servers, from the lag history, or from
             // the silence of servers.
             _ => {}
@@ -85,7 +85,7 @@ impl Monitor {
     /// Drops restored state of targets that are not watched, once every Sentinel has answered or
     /// failed to. RestoredAlert alerts about them end.
     pub(super) fn forget_unclaimed(&mut self, now: Timestamp) {
-        if !self.sentinels.all_heard() {
+        if !self.sources.all_queried() {
             return;
         }
         self.claim_alerts();

@@ -1,4 +1,4 @@
-//! The Sentinels as they are, and for how long each datacenter's have had no quorum.
+//! How long the Sentinels of each datacenter have had no quorum.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,87 +10,82 @@ use crate::model::{Datacenter, PairName, Span, Timestamp};
 use crate::replication::Pause;
 use crate::topology::{SentinelGroup, SentinelState};
 
-/// The Sentinels of every pair.
+/// The quorums of every master that Sentinels watch.
 #[derive(Debug, Default)]
-pub(super) struct Sentinels {
-    groups: Arc<[SentinelGroup]>,
-    watches: BTreeMap<(PairName, Datacenter), Watch>,
+pub(super) struct SentinelQuorums {
+    watches: BTreeMap<(PairName, Datacenter), QuorumWatch>,
 }
 
-/// The quorum of one pair, as the Sentinels of one datacenter see it.
+/// The quorum for one master, as the Sentinels of one datacenter see it.
 #[derive(Debug)]
-struct Watch {
+struct QuorumWatch {
     key: AlertKey,
-    seen: Seen,
-    /// When it was last there, or not known to be lost.
+    state: QuorumState,
+    /// When it was last reached, or not known to be lost.
     fine_at: Timestamp,
-    /// Since when it was lost before a restart, as long as nothing is known since.
-    carried: Option<Timestamp>,
+    /// Since when it has been lost by the state of an earlier run, until something is known again.
+    restored: Option<Timestamp>,
 }
 
-/// What the Sentinels of one datacenter say of the quorum.
+/// What the Sentinels of one datacenter report of the quorum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
-    /// One of them at least sees it, or they are silent and others see it.
+enum QuorumState {
+    /// At least one of them reaches it, or they are silent and others reach it.
     Reached,
-    /// Those that answer see none.
+    /// Those that answer do not reach it.
     NotReached,
-    /// None of them answers, and none elsewhere sees it.
+    /// None of them answers, and none elsewhere reaches it.
     Silent,
-    /// Nothing is known from here.
+    /// Nothing is known.
     Unknown,
 }
 
-/// A quorum as its rule looks at it.
+/// A quorum as its alert rule sees it.
 #[derive(Debug)]
 pub(super) struct Quorum<'a> {
     /// Pair and datacenter.
     pub(super) key: &'a AlertKey,
     /// For how long it has been lost.
     pub(super) reading: Reading<Span>,
-    seen: Seen,
+    state: QuorumState,
 }
 
-impl Sentinels {
-    /// Takes in how the Sentinels are, and returns the keys of their alerts.
-    pub(super) fn note(
+impl SentinelQuorums {
+    /// Replaces what is known of the Sentinels. Returns the keys of their alerts.
+    pub(super) fn update(
         &mut self,
-        groups: Vec<SentinelGroup>,
+        groups: &[&SentinelGroup],
         now: Timestamp,
     ) -> BTreeSet<AlertKey> {
         let mut old = std::mem::take(&mut self.watches);
-        for group in &groups {
-            let dcs: BTreeSet<_> = group
-                .sentinels
-                .iter()
-                .map(|sentinel| &sentinel.dc)
-                .collect();
+        for group in groups {
+            let sentinels = group.sentinels.iter();
+            let dcs: BTreeSet<_> = sentinels.map(|sentinel| &sentinel.dc).collect();
             for dc in dcs {
                 let id = (group.pair.clone(), dc.clone());
-                let mut watch = old.remove(&id).unwrap_or_else(|| Watch::new(&id, now));
-                watch.note(seen(&group.sentinels, dc), now);
+                let known = old.remove(&id);
+                let mut watch = known.unwrap_or_else(|| QuorumWatch::new(&id, now));
+                watch.update(quorum_state(&group.sentinels, dc), now);
                 self.watches.insert(id, watch);
             }
         }
-        self.groups = groups.into();
-        self.watches
-            .values()
-            .map(|watch| watch.key.clone())
-            .collect()
+        let watches = self.watches.values();
+        watches.map(|watch| watch.key.clone()).collect()
     }
 
-    /// The quorum of this alert was lost before a restart, since then.
+    /// The quorum of this alert has been lost since before a restart.
     pub(super) fn resume(&mut self, key: &AlertKey, since: Timestamp) {
-        if let Some(watch) = self.watches.values_mut().find(|watch| watch.key == *key) {
-            watch.carried = Some(since);
-            let seen = watch.seen;
-            if seen != Seen::Unknown {
-                watch.note(seen, since);
+        let mut watches = self.watches.values_mut();
+        if let Some(watch) = watches.find(|watch| watch.key == *key) {
+            watch.restored = Some(since);
+            let state = watch.state;
+            if state != QuorumState::Unknown {
+                watch.update(state, since);
             }
         }
     }
 
-    /// Takes in that the exporter was paused: that time counts for no loss.
+    /// Notes that the exporter was paused: that time counts towards no loss.
     pub(super) fn note_pause(&mut self, pause: Pause) {
         for watch in self.watches.values_mut() {
             watch.fine_at += pause.after(watch.fine_at);
@@ -101,61 +96,50 @@ impl Sentinels {
     pub(super) fn quorums(&self, now: Timestamp) -> impl Iterator<Item = Quorum<'_>> {
         self.watches.values().map(move |watch| watch.at(now))
     }
-
-    /// The Sentinels, by the pairs that they watch.
-    pub(super) fn groups(&self) -> Arc<[SentinelGroup]> {
-        Arc::clone(&self.groups)
-    }
-
-    /// Whether every Sentinel has answered once, or failed to.
-    pub(super) fn all_heard(&self) -> bool {
-        self.groups
-            .iter()
-            .flat_map(|group| &group.sentinels)
-            .all(|sentinel| sentinel.answer.is_some())
-    }
 }
 
-impl Watch {
+impl QuorumWatch {
     fn new((pair, dc): &(PairName, Datacenter), now: Timestamp) -> Self {
         let labels = Arc::new(sentinel_labels(pair, dc));
         Self {
             key: AlertKey::new(Rule::SentinelQuorum, labels),
-            seen: Seen::Unknown,
+            state: QuorumState::Unknown,
             fine_at: now,
-            carried: None,
+            restored: None,
         }
     }
 
-    fn note(&mut self, seen: Seen, now: Timestamp) {
-        if !self.seen.is_lost() {
+    fn update(&mut self, state: QuorumState, now: Timestamp) {
+        if !self.state.is_lost() {
             self.fine_at = now;
         }
-        match seen {
-            Seen::Reached => self.carried = None,
-            Seen::NotReached | Seen::Silent => {
-                self.fine_at = self.carried.take().unwrap_or(self.fine_at);
+        match state {
+            QuorumState::Reached => self.restored = None,
+            QuorumState::NotReached | QuorumState::Silent => {
+                self.fine_at = self.restored.take().unwrap_or(self.fine_at);
             }
-            Seen::Unknown => {}
+            QuorumState::Unknown => {}
         }
-        self.seen = seen;
+        self.state = state;
     }
 
     fn at(&self, now: Timestamp) -> Quorum<'_> {
-        let reading = match self.seen {
-            Seen::Reached => Reading::exact(Span::ZERO),
-            Seen::NotReached | Seen::Silent => Reading::exact((now - self.fine_at).or_zero()),
-            Seen::Unknown => Reading::NO_DATA,
+        let reading = match self.state {
+            QuorumState::Reached => Reading::exact(Span::ZERO),
+            QuorumState::NotReached | QuorumState::Silent => {
+                Reading::exact((now - self.fine_at).or_zero())
+            }
+            QuorumState::Unknown => Reading::NO_DATA,
         };
         Quorum {
             key: &self.key,
             reading,
-            seen: self.seen,
+            state: self.state,
         }
     }
 }
 
-impl Seen {
+impl QuorumState {
     fn is_lost(self) -> bool {
         matches!(self, Self::NotReached | Self::Silent)
     }
@@ -164,45 +148,48 @@ impl Seen {
 impl Quorum<'_> {
     /// Why it is lost, as a sentence.
     pub(super) fn reason(&self) -> Option<String> {
-        let sentence = match self.seen {
-            Seen::NotReached => {
+        let sentence = match self.state {
+            QuorumState::NotReached => {
                 "the Sentinels that answer say NOQUORUM: too few of them reach each other for a failover"
             }
-            Seen::Silent => {
+            QuorumState::Silent => {
                 "no Sentinel answers this exporter: nobody can say that a failover is possible"
             }
-            Seen::Reached | Seen::Unknown => return None,
+            QuorumState::Reached | QuorumState::Unknown => return None,
         };
         Some(sentence.to_owned())
     }
 }
 
-/// What the Sentinels in `dc` say, and in their silence those elsewhere.
-fn seen(sentinels: &[SentinelState], dc: &Datacenter) -> Seen {
-    let says =
-        |answer: QuorumCheck| move |sentinel: &&SentinelState| sentinel.quorum == Some(answer);
-    let here = || sentinels.iter().filter(|sentinel| sentinel.dc == *dc);
-    if here().any(|sentinel| says(QuorumCheck::Reached)(&sentinel)) {
-        Seen::Reached
-    } else if here().any(|sentinel| says(QuorumCheck::NotReached)(&sentinel)) {
-        Seen::NotReached
-    } else if sentinels
-        .iter()
-        .any(|sentinel| says(QuorumCheck::Reached)(&sentinel))
-    {
-        Seen::Reached
-    } else if sentinels
-        .iter()
-        .all(|sentinel| matches!(sentinel.answer, Some(Err(_))))
-    {
-        Seen::Silent
+/// What the Sentinels in `dc` report or, if they are silent, those elsewhere.
+fn quorum_state(sentinels: &[SentinelState], dc: &Datacenter) -> QuorumState {
+    let any_here = |answer| {
+        let mut here = sentinels.iter().filter(|sentinel| sentinel.dc == *dc);
+        here.any(|sentinel| sentinel.quorum == Some(answer))
+    };
+    let any_reaches = || {
+        let mut all = sentinels.iter();
+        all.any(|sentinel| sentinel.quorum == Some(QuorumCheck::Reached))
+    };
+    let all_fail = || {
+        let mut all = sentinels.iter();
+        all.all(|sentinel| matches!(sentinel.answer, Some(Err(_))))
+    };
+    if any_here(QuorumCheck::Reached) {
+        QuorumState::Reached
+    } else if any_here(QuorumCheck::NotReached) {
+        QuorumState::NotReached
+    } else if any_reaches() {
+        QuorumState::Reached
+    } else if all_fail() {
+        QuorumState::Silent
     } else {
-        Seen::Unknown
+        QuorumState::Unknown
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::{PollError, ServerAddr};
 
@@ -212,7 +199,7 @@ mod tests {
 
     /// One letter a Sentinel, behind its datacenter: `r`eached, `n`ot reached, `s`ilent, `?` not
     /// asked yet, `m`ute about the quorum.
-    fn group(sentinels: &str) -> Vec<SentinelGroup> {
+    pub(in crate::monitor) fn group(sentinels: &str) -> SentinelGroup {
         let state = |text: &str| {
             let (dc, letter) = text.split_at(1);
             let (answer, quorum) = match letter {
@@ -233,20 +220,20 @@ mod tests {
             }
         };
         let sentinels = sentinels.split(' ').map(state).collect();
-        vec![SentinelGroup {
+        SentinelGroup {
             pair: PairName::new("p"),
             master: None,
             sentinels,
             risks: Vec::new(),
             placement_known: false,
-        }]
+        }
     }
 
     /// The reading of each datacenter in seconds, ten seconds after the Sentinels became so; a dash
     /// for none.
     fn check(sentinels: &str, expected: &str) {
-        let mut all = Sentinels::default();
-        all.note(group(sentinels), at(0));
+        let mut all = SentinelQuorums::default();
+        all.update(&[&group(sentinels)], at(0));
         let shown = |quorum: Quorum<'_>| match quorum.reading.estimate {
             Some(lost) => format!(
                 "{}{}",
@@ -281,8 +268,8 @@ mod tests {
 
     #[test]
     fn a_loss_counts_from_its_beginning_and_ends_at_once() {
-        let mut all = Sentinels::default();
-        let reading = |all: &Sentinels, secs| {
+        let mut all = SentinelQuorums::default();
+        let reading = |all: &SentinelQuorums, secs| {
             all.quorums(at(secs))
                 .next()
                 .unwrap()
@@ -291,20 +278,10 @@ mod tests {
                 .unwrap()
         };
         for (secs, sentinels) in [(0, "ar"), (100, "an"), (105, "as"), (107, "an")] {
-            all.note(group(sentinels), at(secs));
+            all.update(&[&group(sentinels)], at(secs));
         }
         assert_eq!(reading(&all, 110), Span::from_secs(10));
-        all.note(group("ar"), at(111));
+        all.update(&[&group("ar")], at(111));
         assert_eq!(reading(&all, 120), Span::ZERO);
-    }
-
-    #[test]
-    fn what_is_not_asked_yet_keeps_the_program_from_being_ready() {
-        let mut all = Sentinels::default();
-        assert!(all.all_heard(), "no Sentinels at all");
-        for (sentinels, ready) in [("ar b?", false), ("ar bs", true)] {
-            all.note(group(sentinels), at(0));
-            assert_eq!(all.all_heard(), ready, "{sentinels}");
-        }
     }
 }

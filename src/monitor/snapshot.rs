@@ -19,7 +19,7 @@ use crate::model::{
 use crate::replication::{
     Assessment, Evidence, Footprint, PairFacts, PairState, Pause, ServerFacts, assess,
 };
-use crate::topology::{Pair, SentinelGroup, Server};
+use crate::topology::{Pair, Server, SourceHealth};
 
 /// A snapshot is published at least this often, so that readers see that the monitor runs.
 pub const PUBLISHED_EVERY: Span = Span::from_secs(1);
@@ -37,8 +37,8 @@ pub struct FleetSnapshot {
     pub pairs: Vec<PairSnapshot>,
     /// Every server, by address.
     pub servers: Vec<Arc<ServerSnapshot>>,
-    /// The Sentinels, by the pairs that they watch.
-    pub sentinels: Arc<[SentinelGroup]>,
+    /// How the discovery sources are.
+    pub sources: Arc<[SourceHealth]>,
     /// The failovers of every entry, by name.
     pub failovers: Vec<EntryFailovers>,
     /// Lag, observed at a fixed tick, by source and target datacenter.

@@ -28,7 +28,7 @@ impl Monitor {
         self.evaluate_servers(now);
         self.evaluate_exporter(now);
         self.evaluate_failovers(now);
-        for quorum in self.sentinels.quorums(now) {
+        for quorum in self.sources.quorums(now) {
             self.alerting.evaluate_quorum(&quorum, now);
         }
         self.forget_unclaimed(now);

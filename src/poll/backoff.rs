@@ -5,38 +5,37 @@ use crate::model::Span;
 /// The wait after the first failure: a restarting server is back within a poll or two.
 const FIRST: Span = Span::from_millis(100);
 
-/// The longest wait: half the shortest alert threshold on unreachable servers, so that a recovery
+/// The longest wait: half the shortest alert threshold for unreachable servers, so that a recovery
 /// is never seen late.
 const LONGEST: Span = Span::from_secs(5);
 
-/// Doubles the wait at each failure in a row that costs anything.
+/// Doubles the wait with each consecutive failure that costs anything.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
-    /// The wait was cut short once since the server answered last.
-    cut_short: bool,
+    /// Whether a wait was cut short since the server last answered.
+    was_cut_short: bool,
 }
 
 impl Backoff {
     /// The wait after one more failure: between half and the whole of 100 ms, doubled at each
     /// failure up to 5 s.
     ///
-    /// `chance` in `[0, 1)` picks the place between the two, so that the many connections which one
-    /// cut broke do not come back in step.
+    /// `chance` in `[0, 1)` picks the point between the two, so that the connections that one cut
+    /// broke do not come back in step.
     pub(super) fn after_failure(&mut self, chance: f64) -> Span {
         let wait = self.after_refusal(chance);
         self.failures = self.failures.saturating_add(1);
         wait
     }
 
-    /// The wait after a connection was refused. That costs a packet each way and no handshake,
-    /// login or timeout, so it does not make the next wait longer: a server that is started again
-    /// is found at the next poll.
+    /// The wait after a refused connection. That costs one packet each way and no handshake, login
+    /// or timeout, so it does not lengthen the next wait: a restarted server is found at the next
+    /// poll.
     pub(super) fn after_refusal(&self, chance: f64) -> Span {
-        let whole = FIRST
-            .mul_f64(f64::from(2_u32.saturating_pow(self.failures)))
-            .min(LONGEST);
-        whole.half() + whole.half().mul_f64(chance.clamp(0.0, 1.0))
+        let factor = f64::from(2_u32.saturating_pow(self.failures));
+        let half = FIRST.mul_f64(factor).min(LONGEST).half();
+        half + half.mul_f64(chance.clamp(0.0, 1.0))
     }
 
     /// The server answered: the next failure is a first one again.
@@ -44,12 +43,13 @@ impl Backoff {
         *self = Self::default();
     }
 
-    /// Somebody else says that the server is back: whether the wait is over. Once only until it
-    /// answers, for what its master sees need not be in reach from here.
+    /// The server's master has reported it connected again: whether to stop waiting. Only once
+    /// until the server answers, because what its master reaches need not be reachable from here.
     pub(super) fn cut_short(&mut self) -> bool {
-        if std::mem::replace(&mut self.cut_short, true) {
+        if self.was_cut_short {
             return false;
         }
+        self.was_cut_short = true;
         self.failures = 0;
         true
     }
@@ -100,7 +100,11 @@ mod tests {
             Some(LONGEST)
         );
         assert!(backoff.cut_short() && !backoff.cut_short());
-        assert_eq!(backoff.after_failure(1.0), FIRST, "and then it begins anew");
+        assert_eq!(
+            backoff.after_failure(1.0),
+            FIRST,
+            "and then it starts again"
+        );
         backoff.reset();
         assert!(backoff.cut_short());
     }

@@ -1,25 +1,26 @@
-//! The whole exporter's budget of polls a second. Pure.
+//! The budget of polls a second for the whole exporter. Pure.
 //!
-//! Base rounds are planned so that they fit (see [`sustainable_interval`]) and always run. What is
-//! left pays for extra rounds: when a datacenter is cut, not everything may speed up at once.
+//! Base rounds are planned to fit (see [`sustainable_interval`]) and always run. What is left pays
+//! for extra rounds: when a datacenter is cut off, not all trees can speed up at once.
 //!
-//! Boost rounds share it fairly: each tree says how much it would like, and when all together
-//! would like more than is left, the boosted period of every tree becomes longer by the same factor,
-//! so that a large tree does not starve beside small ones. The token bucket behind it holds the
-//! limit in any second, refreshes included.
+//! Boost rounds share it fairly. Each tree reports its demand; if the demands together exceed what
+//! is left, the boost period of every tree becomes longer by the same factor, so that small trees
+//! do not starve a large one. The token bucket behind it enforces the limit in any second, with
+//! refreshes included.
 
 use crate::model::{Span, Timestamp};
 
-/// A token bucket: one token a poll, one second's worth at most.
+/// A token bucket: one token is one poll, and it holds one second's worth.
 #[derive(Clone, Debug)]
 pub(super) struct PollBudget {
     per_second: f64,
-    /// What base rounds take of it.
+    /// Polls a second that base rounds take.
     base: f64,
-    /// Polls a second that all boosted trees together would like.
+    /// Polls a second that all boosted trees together demand.
     demand: f64,
+    /// May be negative: a debt.
     tokens: f64,
-    at: Timestamp,
+    refilled_at: Timestamp,
 }
 
 impl PollBudget {
@@ -31,31 +32,30 @@ impl PollBudget {
             base: 0.0,
             demand: 0.0,
             tokens: per_second,
-            at: now,
+            refilled_at: now,
         }
     }
 
-    /// Changes the budget, and what base rounds take of it in polls a second.
+    /// Changes the budget, and how many polls a second base rounds take of it.
     pub(super) fn set_rate(&mut self, per_second: u32, base: f64) {
         self.per_second = f64::from(per_second);
         self.base = base;
         self.tokens = self.tokens.min(self.per_second);
     }
 
-    /// The part of a second's worth that base rounds take: how long one round of everybody takes at
-    /// the full rate, as a part of the base period.
+    /// The part of the budget that base rounds take, in `[0, 1]`. As a part of the base period, this
+    /// is also how long one round of all trees takes at the full rate.
     pub(super) fn share_of_base(&self) -> f64 {
         (self.base / self.per_second.max(1.0)).clamp(0.0, 1.0)
     }
 
-    /// A tree that would have liked `before` polls a second for boost rounds now would like
-    /// `after`.
+    /// A tree's demand for boost rounds was `before` polls a second and is `after` now.
     pub(super) fn change_demand(&mut self, before: f64, after: f64) {
         self.demand = (self.demand + after - before).max(0.0);
     }
 
-    /// The factor by which boosted periods have to be longer so that all boosted trees together stay
-    /// within what base rounds leave: 1 when they do anyway, infinite when nothing is left.
+    /// The factor by which boost periods have to be longer so that all boosted trees together stay
+    /// within what base rounds leave: 1 if they do anyway, infinite if nothing is left.
     pub(super) fn stretch(&self) -> f64 {
         let left = (self.per_second - self.base).max(0.0);
         if self.demand <= left {
@@ -65,54 +65,53 @@ impl PollBudget {
         }
     }
 
-    /// Takes `polls` for a base round, which runs in any case; a debt is paid back before the next
-    /// extra round.
+    /// Takes `polls` for a base round, which always runs. A debt is paid back before the next extra
+    /// round.
     pub(super) fn charge(&mut self, polls: usize, now: Timestamp) {
         self.refill(now);
-        // A debt of more than a second's worth would only keep extra rounds away for longer, to no
-        // use.
+        // A debt of more than a second's worth would only delay extra rounds for nothing.
         let least = (-self.per_second).min(self.tokens);
         self.tokens = (self.tokens - polls as f64).max(least);
     }
 
-    /// Takes `polls` for an extra round, if any are left. A large round may go into debt: it would
-    /// never run else.
+    /// Takes `polls` for an extra round, if any token is left; whether it did. A large round may
+    /// leave a debt: it would never run otherwise.
     pub(super) fn try_take(&mut self, polls: usize, now: Timestamp) -> bool {
         self.refill(now);
-        let left = self.tokens >= 1.0;
-        if left {
+        let may_take = self.tokens >= 1.0;
+        if may_take {
             self.tokens -= polls as f64;
         }
-        left
+        may_take
     }
 
-    /// Takes `polls` for what is only worth them while half of the budget lies idle.
+    /// Takes `polls` if half of the budget stays unused; whether it did.
     pub(super) fn try_take_spare(&mut self, polls: usize, now: Timestamp) -> bool {
         self.refill(now);
-        let spare = self.tokens - polls as f64 >= self.per_second * 0.5;
-        if spare {
-            self.tokens -= polls as f64;
+        let left = self.tokens - polls as f64;
+        let may_take = left >= self.per_second * 0.5;
+        if may_take {
+            self.tokens = left;
         }
-        spare
+        may_take
     }
 
     fn refill(&mut self, now: Timestamp) {
-        let earned = (now - self.at).or_zero().as_secs_f64() * self.per_second;
+        let earned = (now - self.refilled_at).or_zero().as_secs_f64() * self.per_second;
         self.tokens = (self.tokens + earned).min(self.per_second);
-        self.at = self.at.max(now);
+        self.refilled_at = self.refilled_at.max(now);
     }
 }
 
 /// The interval at which base rounds of `polls_per_round` polls in all stay within `per_second`
-/// polls a second: the configured one, or longer.
+/// polls a second: `interval`, or longer.
 pub(super) fn sustainable_interval(
     interval: Span,
     polls_per_round: usize,
     per_second: u32,
 ) -> Span {
-    interval.max(Span::from_secs_f64(
-        polls_per_round as f64 / f64::from(per_second.max(1)),
-    ))
+    let shortest = polls_per_round as f64 / f64::from(per_second.max(1));
+    interval.max(Span::from_secs_f64(shortest))
 }
 
 #[cfg(test)]
@@ -155,12 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn a_large_round_runs_beside_small_ones_and_the_rate_holds() {
+    fn a_large_round_runs_in_spite_of_small_ones_within_the_rate() {
         let mut budget = PollBudget::new(100, at(0));
         let (mut small, mut large, mut polls) = (0, 0, 0);
         for millis in (0..10_000).step_by(10) {
             let mut rounds = [(3, &mut small), (150, &mut large)];
-            rounds.rotate_left(usize::from(millis % 20 == 0)); // now the one, now the other asks first
+            rounds.rotate_left(usize::from(millis % 20 == 0)); // they take turns in asking first
             for (size, count) in rounds {
                 if budget.try_take(size, at(millis)) {
                     *count += 1;
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_nice_to_have_leaves_half_of_the_budget() {
+    fn spare_polls_leave_half_of_the_budget() {
         let mut budget = PollBudget::new(10, at(0));
         let taken = (0..20).filter(|_| budget.try_take_spare(1, at(0))).count();
         assert_eq!(taken, 5);

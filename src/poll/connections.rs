@@ -1,4 +1,4 @@
-//! The tasks of the servers. They outlive the trees that give them orders: a tree may get another
+//! The tasks of the servers. They outlive the trees that send them commands: a tree may get another
 //! root or other members, and every server that stays keeps its connection.
 
 use std::collections::BTreeMap;
@@ -8,13 +8,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::report::Reporter;
-use super::server::{Assignment, ServerTask};
+use super::server::{PollCommand, ServerTask};
 use crate::model::ServerAddr;
 use crate::topology::{Server, Topology};
 
-/// Orders that may wait for one server. One: an order that finds another one waiting is not worth
-/// more.
-const ORDER_QUEUE: usize = 1;
+/// Commands that may wait for one server. A second one would only poll late: it is skipped instead.
+const COMMAND_QUEUE: usize = 1;
 
 /// One task a server, each with its connection.
 #[derive(Debug, Default)]
@@ -25,24 +24,24 @@ pub(super) struct Connections {
 #[derive(Debug)]
 struct Running {
     server: Arc<Server>,
-    orders: mpsc::Sender<Assignment>,
+    commands: mpsc::Sender<PollCommand>,
     task: JoinHandle<()>,
 }
 
 impl Connections {
-    /// Goes over to the servers of `topology`. One that is gone, or has another login, ends as soon
-    /// as no tree gives it orders any more.
+    /// Starts and drops tasks so that they match the servers of `topology`. The task of a server
+    /// that is gone, or has another login, ends as soon as no tree holds its sender any more.
     pub(super) fn reload(&mut self, topology: &Topology, reporter: &Reporter) {
         self.running
             .retain(|addr, running| topology.servers.get(addr) == Some(&running.server));
         for (addr, server) in &topology.servers {
             if !self.running.contains_key(addr) {
-                let (orders, task) = start(server, reporter);
+                let (commands, task) = start(server, reporter);
                 self.running.insert(
                     addr.clone(),
                     Running {
                         server: Arc::clone(server),
-                        orders,
+                        commands,
                         task,
                     },
                 );
@@ -50,27 +49,28 @@ impl Connections {
         }
     }
 
-    /// Where the server at `addr` takes orders.
-    pub(super) fn orders(&self, addr: &ServerAddr) -> Option<mpsc::Sender<Assignment>> {
-        self.running.get(addr).map(|running| running.orders.clone())
+    /// Where the task of the server at `addr` takes commands.
+    pub(super) fn commands(&self, addr: &ServerAddr) -> Option<mpsc::Sender<PollCommand>> {
+        let running = self.running.get(addr)?;
+        Some(running.commands.clone())
     }
 
-    /// Waits until every connection is closed. To be called when no tree gives orders any more.
+    /// Waits until every connection is closed. To be called when no tree sends commands any more.
     pub(super) async fn stop(&mut self) {
-        for (_, Running { orders, task, .. }) in std::mem::take(&mut self.running) {
-            drop(orders);
-            // A task that panicked has ended too.
-            let _ = task.await;
+        for (_, running) in std::mem::take(&mut self.running) {
+            drop(running.commands);
+            // An error means that the task panicked; then it has ended too.
+            drop(running.task.await);
         }
     }
 }
 
-/// A task for one server, without a connection yet; it ends when nobody can give it orders.
+/// Starts the task of one server, without a connection. It ends when all senders are dropped.
 pub(super) fn start(
     server: &Arc<Server>,
     reporter: &Reporter,
-) -> (mpsc::Sender<Assignment>, JoinHandle<()>) {
-    let (orders, received) = mpsc::channel(ORDER_QUEUE);
+) -> (mpsc::Sender<PollCommand>, JoinHandle<()>) {
+    let (commands, received) = mpsc::channel(COMMAND_QUEUE);
     let task = ServerTask::new(Arc::clone(server), received, reporter.clone());
-    (orders, tokio::spawn(task.run()))
+    (commands, tokio::spawn(task.run()))
 }

@@ -3,17 +3,17 @@
 //!
 //! **Invariants:** a server has at most one request outstanding; polls are skipped and counted,
 //! never queued; no server waits for another one longer than its patience; nothing that the monitor
-//! does can delay a poll. The schedule, the pace, the lead, the backoff and the budget are pure:
-//! time and chance are their arguments.
+//! does can delay a poll. The schedule with its round timer and replica delay, the backoff and the
+//! budget are pure: time and chance are their arguments.
 
 mod backoff;
 mod budget;
 mod connections;
 mod heartbeat;
-mod lead;
-mod pace;
-mod refresh;
+mod refresher;
+mod replica_delay;
 mod report;
+mod round_timer;
 mod schedule;
 mod server;
 mod timer;
@@ -29,18 +29,18 @@ use tokio::task::JoinHandle;
 use budget::{PollBudget, sustainable_interval};
 use connections::Connections;
 use heartbeat::Heartbeats;
-use refresh::{Line, Lines};
+use refresher::{TreeHandle, TreeHandles};
 use report::Reporter;
-use tree::{Served, ServerWish, Shared, TreeTask, Wishes};
+use tree::{PollContext, PollRequests, ServerRequest, TreeProgress, TreeServer, TreeTask};
 
 use crate::clock;
 use crate::config::PollSettings;
 use crate::model::{ServerAddr, Span, Timestamp, stable_hash};
 use crate::monitor::PollEvent;
-use crate::topology::{Server, Topology, TopologyDiff, Tree, TreeId};
+use crate::topology::{Topology, TopologyDiff, Tree, TreeId};
 
-pub use pace::{Intervals, Round};
-pub use refresh::Refresher;
+pub use refresher::Refresher;
+pub use round_timer::{Intervals, Round};
 pub use schedule::{DuePoll, TreeSchedule};
 
 /// A good capacity for the channel of poll events: a few rounds of a fleet of thousands of servers,
@@ -54,30 +54,30 @@ pub struct Poller {
     trees: BTreeMap<TreeId, RunningTree>,
     connections: Connections,
     heartbeats: Heartbeats,
-    /// With the sustainable interval.
+    /// The settings in force, with the sustainable interval.
     settings: PollSettings,
-    /// The trees that may be refreshed: all, or none where that is off.
-    lines: watch::Sender<Lines>,
-    shared: Shared,
+    /// The trees that may be refreshed: all, or none if that is off.
+    refreshable: watch::Sender<TreeHandles>,
+    context: PollContext,
     dropped_events: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
 struct RunningTree {
-    line: Arc<Line>,
+    handle: Arc<TreeHandle>,
     task: JoinHandle<()>,
 }
 
 impl Poller {
-    /// Starts polling every tree of `topology`; what happens is sent to `events`, or dropped and
-    /// counted when it is full. Must be called within a tokio runtime.
+    /// Starts to poll every tree of `topology`. Results are sent to `events`, or dropped and counted
+    /// when it is full. Must be called within a tokio runtime.
     pub fn start(
         topology: &Topology,
         settings: PollSettings,
         events: mpsc::Sender<PollEvent>,
     ) -> Self {
         let dropped_events = Arc::default();
-        let shared = Shared {
+        let context = PollContext {
             reporter: Reporter::new(events, Arc::clone(&dropped_events)),
             budget: Arc::new(Mutex::new(PollBudget::new(
                 settings.max_polls_per_second,
@@ -85,89 +85,90 @@ impl Poller {
             ))),
             missed_rounds: Arc::default(),
         };
-        let topology_before = Topology {
+        let nothing = Topology {
             servers: BTreeMap::new(),
             trees: Vec::new(),
             pairs: Vec::new(),
         };
         let mut poller = Self {
-            topology: topology_before,
+            topology: nothing,
             trees: BTreeMap::new(),
             connections: Connections::default(),
             heartbeats: Heartbeats::default(),
             settings,
-            lines: watch::Sender::default(),
-            shared,
+            refreshable: watch::Sender::default(),
+            context,
             dropped_events,
         };
         poller.reload(topology, settings);
         poller
     }
 
-    /// Goes over to another topology or other settings. Trees that do not change go on; servers
-    /// that stay keep their connections, whatever becomes of their tree.
+    /// Applies another topology or other settings. Trees that do not change keep running; servers
+    /// that stay keep their connections, even if their tree is another one.
     pub fn reload(&mut self, topology: &Topology, settings: PollSettings) {
         let diff = TopologyDiff::between(&self.topology, topology);
         self.topology = topology.clone();
         self.settings = sustainable(topology, settings);
         let base = polls_per_round(topology) as f64 / self.settings.interval.as_secs_f64();
-        self.shared
+        self.context
             .budget()
             .set_rate(settings.max_polls_per_second, base);
         for id in &diff.stopped {
             self.trees.remove(id);
         }
         for tree in self.trees.values() {
-            tree.line
-                .wishes
-                .send_modify(|wishes| wishes.settings = self.settings);
+            let requests = &tree.handle.requests;
+            requests.send_modify(|requests| requests.settings = self.settings);
         }
-        self.connections.reload(topology, &self.shared.reporter);
+        self.connections.reload(topology, &self.context.reporter);
         for tree in &diff.started {
             let running = self.start_tree(tree);
             self.trees.insert(tree.id.clone(), running);
         }
         self.heartbeats
-            .reload(topology, &settings, &self.shared.reporter);
-        let lines = self.trees.iter().filter(|_| settings.refresh_on_scrape);
-        self.lines.send_replace(Arc::new(
-            lines
-                .map(|(id, tree)| (id.clone(), Arc::downgrade(&tree.line)))
-                .collect(),
-        ));
+            .reload(topology, &settings, &self.context.reporter);
+        let mut refreshable = BTreeMap::new();
+        if settings.refresh_on_scrape {
+            for (id, tree) in &self.trees {
+                refreshable.insert(id.clone(), Arc::downgrade(&tree.handle));
+            }
+        }
+        self.refreshable.send_replace(Arc::new(refreshable));
     }
 
     /// Polls `server` of `tree`, and the tree's roots, at the minimal interval until `until`, as
-    /// far as the budget goes. Never waits; what is not polled (any more) is none of its business.
-    /// With `is_back`, its master says that it is there again: one connection to it is tried at
-    /// once, however many failed.
+    /// far as the budget allows. Never waits. Ignores servers that are not polled (any more). With
+    /// `is_back`, the server's master has reported it connected again: one connection is tried at
+    /// once, however many have failed.
     pub fn boost(&self, tree: &TreeId, server: &ServerAddr, until: Timestamp, is_back: bool) {
-        self.wish(tree, server, |wish| {
-            wish.boosted_until = wish.boosted_until.max(until);
+        self.request(tree, server, |request| {
+            request.boosted_until = request.boosted_until.max(until);
             if is_back {
-                wish.back_until = wish.back_until.max(until);
+                request.back_until = request.back_until.max(until);
             }
         });
     }
 
-    /// The link to `server` of `tree` takes `delay`, one way: it is asked accordingly later than
-    /// its master.
+    /// The link to `server` of `tree` takes `delay`, one way: it is polled that much later than its
+    /// master.
     pub fn set_link_delay(&self, tree: &TreeId, server: &ServerAddr, delay: Span) {
-        self.wish(tree, server, |wish| wish.delay = Some(delay));
+        self.request(tree, server, |request| request.link_delay = Some(delay));
     }
 
-    /// Where rounds at once may be asked for; follows reloads.
+    /// Where refreshes may be requested; follows reloads.
     pub fn refresher(&self) -> Refresher {
-        Refresher::new(self.lines.subscribe())
+        Refresher::new(self.refreshable.subscribe())
     }
 
     /// Ends every task and waits until all connections are closed.
     pub async fn stop(&mut self) {
         let trees = std::mem::take(&mut self.trees);
+        // Dropping the handles ends all tasks, so that they end at the same time.
         let tasks: Vec<_> = trees.into_values().map(|tree| tree.task).collect();
         for task in tasks {
-            // A task that panicked has ended too.
-            let _ = task.await;
+            // An error means that the task panicked; then it has ended too.
+            drop(task.await);
         }
         self.connections.stop().await;
         self.heartbeats.stop().await;
@@ -180,55 +181,58 @@ impl Poller {
 
     /// Rounds that were skipped because their time had passed, over all trees, since the start.
     pub fn missed_rounds(&self) -> u64 {
-        self.shared.missed_rounds.load(Ordering::Relaxed)
+        self.context.missed_rounds.load(Ordering::Relaxed)
     }
 
-    fn wish(&self, tree: &TreeId, server: &ServerAddr, wish: impl FnOnce(&mut ServerWish)) {
+    /// Changes what is requested for `server` of `tree`, if it is polled.
+    fn request(&self, tree: &TreeId, server: &ServerAddr, change: impl FnOnce(&mut ServerRequest)) {
         let Some(tree) = self.trees.get(tree) else {
             return;
         };
-        let index = tree.line.servers.iter().position(|member| member == server);
-        tree.line.wishes.send_if_modified(|wishes| {
-            let Some(known) = index.and_then(|index| wishes.servers.get_mut(index)) else {
+        let mut members = tree.handle.servers.iter();
+        let Some(index) = members.position(|member| member == server) else {
+            return;
+        };
+        tree.handle.requests.send_if_modified(|requests| {
+            let Some(request) = requests.servers.get_mut(index) else {
                 return false;
             };
-            let before = *known;
-            wish(known);
-            *known != before
+            let before = *request;
+            change(request);
+            *request != before
         });
     }
 
     fn start_tree(&self, tree: &Tree) -> RunningTree {
-        let member = |addr| {
-            Some((
-                self.topology.servers.get(addr)?.clone(),
-                self.connections.orders(addr)?,
-            ))
-        };
-        let members: Vec<(Arc<Server>, _)> = tree.servers().filter_map(member).collect();
-        let wishes = Wishes {
+        let mut members = Vec::new();
+        for addr in tree.servers() {
+            let server = self.topology.servers.get(addr);
+            // Every server of the tree is in the topology, and has a task.
+            if let (Some(server), Some(commands)) = (server, self.connections.commands(addr)) {
+                let server = Arc::clone(server);
+                members.push(TreeServer { server, commands });
+            }
+        }
+        let servers = members.iter().map(|member| member.server.addr.clone());
+        let servers: Vec<_> = servers.collect();
+        let (requests, received) = watch::channel(PollRequests {
             settings: self.settings,
-            servers: vec![ServerWish::default(); members.len()],
+            servers: vec![ServerRequest::default(); servers.len()],
             refreshes: 0,
-        };
-        let (wishes, seen) = watch::channel(wishes);
-        let (tell, served) = watch::channel(Served::default());
-        let addrs = members
-            .iter()
-            .map(|(server, _)| server.addr.clone())
-            .collect();
+        });
+        let (reported, progress) = watch::channel(TreeProgress::default());
         let task = TreeTask::new(
             tree.roots.len(),
             members,
-            seed_of(&tree.id),
-            (seen, tell),
-            self.shared.clone(),
+            seed(&tree.id),
+            (received, reported),
+            self.context.clone(),
         );
         RunningTree {
-            line: Arc::new(Line {
-                servers: addrs,
-                wishes,
-                served,
+            handle: Arc::new(TreeHandle {
+                servers,
+                requests,
+                progress,
             }),
             task: tokio::spawn(task.run()),
         }
@@ -237,14 +241,13 @@ impl Poller {
 
 /// How many polls one base round of every tree takes.
 fn polls_per_round(topology: &Topology) -> usize {
-    topology
-        .trees
-        .iter()
-        .map(|t| schedule::polls_per_round(t.roots.len(), t.others.len()))
+    let trees = topology.trees.iter();
+    trees
+        .map(|tree| schedule::polls_per_round(tree.roots.len(), tree.others.len()))
         .sum()
 }
 
-/// The settings with an interval that the budget can bear.
+/// The settings with an interval that the budget allows.
 fn sustainable(topology: &Topology, settings: PollSettings) -> PollSettings {
     let polls = polls_per_round(topology);
     let interval = sustainable_interval(settings.interval, polls, settings.max_polls_per_second);
@@ -262,8 +265,8 @@ fn sustainable(topology: &Topology, settings: PollSettings) -> PollSettings {
     }
 }
 
-/// The seed of a tree's phase: different for each tree, the same after every restart.
-fn seed_of(tree: &TreeId) -> u64 {
+/// The hash of a tree's identity: the same at each start, so that a restart does not move the load.
+fn seed(tree: &TreeId) -> u64 {
     stable_hash([tree.to_string().as_str()])
 }
 

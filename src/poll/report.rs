@@ -1,4 +1,4 @@
-//! The way out: poll events on a bounded channel that never makes a poll wait.
+//! Sends poll events to the monitor on a bounded channel, without ever making a poll wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use crate::monitor::{PollEvent, PollEventKind};
 
 /// Sends poll events to the monitor.
 ///
-/// When the channel is full the event is dropped and counted. Waiting would delay the polls, and a
+/// If the channel is full, the event is dropped and counted. Waiting would delay the polls, and a
 /// late sample is worse than a missing one: a missing sample only widens the certified interval.
 #[derive(Clone, Debug)]
 pub(super) struct Reporter {
@@ -25,14 +25,9 @@ impl Reporter {
 
     /// Reports what happened to `server`.
     pub(super) fn report(&self, server: &ServerAddr, kind: PollEventKind) {
-        if self
-            .events
-            .try_send(PollEvent {
-                server: server.clone(),
-                kind,
-            })
-            .is_err()
-        {
+        let server = server.clone();
+        let event = PollEvent { server, kind };
+        if self.events.try_send(event).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::client::testing::{FakeServer, Script};
 use crate::config::testing::settings_of;
-use crate::model::{ServerAddr, Span, stable_hash};
+use crate::model::{ServerAddr, Span};
 use crate::monitor::PollEventKind;
 
 /// How long a test waits for what must happen. Far above what it takes, so that a slow machine
@@ -93,7 +93,7 @@ async fn assert_ended(events: &mut mpsc::Receiver<PollEvent>) {
     let ended = async { while events.recv().await.is_some() {} };
     tokio::time::timeout(PATIENCE, ended)
         .await
-        .expect("every task lets the channel go");
+        .expect("every task drops its sender");
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn every_server_is_polled_twice_and_the_master_three_times_a_period() {
 }
 
 #[tokio::test]
-async fn a_hung_server_holds_nobody_up() {
+async fn a_hung_server_delays_no_other() {
     let [master, hung, healthy] = fakes().await;
     hung.freeze();
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
@@ -124,7 +124,7 @@ async fn a_hung_server_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn a_boost_polls_who_is_boosted_often() {
+async fn boosted_servers_are_polled_often() {
     let [master, boosted, other] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let fleet = topology(&[(&master, &[&boosted, &other])]);
@@ -142,9 +142,9 @@ async fn a_boost_polls_who_is_boosted_often() {
     assert_eq!(counts.get(&other.addr()), Some(&1), "at the start");
 }
 
-/// An exporter that is started again in an outage has numbers at once, and not a period later.
+/// An exporter that is restarted during an outage has numbers at once, not a period later.
 #[tokio::test]
-async fn everybody_is_polled_at_the_start_and_a_full_budget_spreads_that() {
+async fn all_servers_are_polled_at_the_start_and_a_tight_budget_spreads_the_polls() {
     let [master, replica] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let fleet = topology(&[(&master, &[&replica])]);
@@ -186,7 +186,7 @@ async fn a_boost_stays_within_the_budget_and_is_fair() {
     );
 }
 
-/// Who answered, as far as it has been reported.
+/// The servers whose answers have been reported.
 fn reported(events: &mut mpsc::Receiver<PollEvent>) -> Vec<ServerAddr> {
     let answered = |event: &PollEvent| matches!(event.kind, PollEventKind::Answered { .. });
     std::iter::from_fn(|| events.try_recv().ok())
@@ -203,7 +203,7 @@ fn refreshed(interval: Span) -> PollSettings {
 }
 
 #[tokio::test]
-async fn a_refresh_is_one_round_however_many_ask_for_it() {
+async fn concurrent_refreshes_share_one_round() {
     let [master, replica] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let poller = Poller::start(
@@ -232,7 +232,7 @@ async fn a_refresh_is_one_round_however_many_ask_for_it() {
 }
 
 #[tokio::test]
-async fn a_refresh_waits_for_a_silent_server_once_and_never_for_a_tree_that_is_gone() {
+async fn a_refresh_waits_for_a_silent_server_once_and_never_for_a_removed_tree() {
     let [master, hung, healthy] = fakes().await;
     hung.freeze();
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
@@ -275,7 +275,7 @@ async fn a_refresh_without_budget_is_over_at_once() {
 }
 
 #[tokio::test]
-async fn whether_a_refresh_may_be_asked_for_follows_the_settings() {
+async fn refreshes_follow_the_settings() {
     let [master, replica] = fakes().await;
     let (events, _seen) = mpsc::channel(EVENT_QUEUE);
     let fleet = topology(&[(&master, &[&replica])]);
@@ -306,13 +306,13 @@ async fn a_reload_keeps_the_connections_of_trees_that_stay_and_closes_the_others
     assert_eq!(
         (m2.requests().len(), r2.requests().len()),
         old,
-        "nobody polls what is gone"
+        "removed servers are not polled"
     );
     assert_eq!([&m1, &r1, &m3, &r3].map(FakeServer::connections), [1; 4]);
 }
 
 #[tokio::test]
-async fn a_tree_that_turns_or_grows_keeps_the_connections_of_who_stays() {
+async fn a_tree_whose_roles_swap_or_that_grows_keeps_its_connections() {
     let [a, b, c] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let quick = settings(Span::from_millis(30), Span::from_millis(30));
@@ -331,7 +331,7 @@ async fn a_tree_that_turns_or_grows_keeps_the_connections_of_who_stays() {
     answers(&mut seen, &[(&a, 10)]).await;
     let old = c.requests().len();
     answers(&mut seen, &[(&a, 20), (&b, 20)]).await;
-    assert_eq!(c.requests().len(), old, "nobody polls who is gone");
+    assert_eq!(c.requests().len(), old, "removed servers are not polled");
     tokio::time::timeout(PATIENCE, poller.stop())
         .await
         .expect("it stops");
@@ -339,9 +339,9 @@ async fn a_tree_that_turns_or_grows_keeps_the_connections_of_who_stays() {
     assert_ended(&mut seen).await;
 }
 
-/// The answer that was due to the tree before comes to the one after it.
+/// The answer to the old tree's order goes to its successor.
 #[tokio::test]
-async fn a_server_that_hangs_while_its_tree_turns_is_polled_on_the_same_connection() {
+async fn a_server_that_hangs_while_roles_swap_is_polled_on_the_same_connection() {
     let [a, b] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let quick = settings(Span::from_millis(30), Span::from_millis(30));
@@ -400,7 +400,7 @@ async fn dropping_it_ends_every_task() {
 }
 
 #[tokio::test]
-async fn a_monitor_that_does_not_listen_delays_no_poll() {
+async fn a_stuck_monitor_delays_no_poll() {
     let [master, replica] = fakes().await;
     let (events, mut seen) = mpsc::channel(1);
     let quick = settings(Span::from_millis(30), Span::from_millis(30));
@@ -432,8 +432,8 @@ fn a_fleet_beyond_its_budget_is_polled_more_slowly() {
 }
 
 #[test]
-fn a_trees_seed_does_not_change_between_builds() {
-    let seed = |host: &str| seed_of(&TreeId::new(ServerAddr::new(host, 6379)));
+fn a_trees_seed_depends_on_its_identity_alone() {
+    let seed = |host: &str| seed(&TreeId::new(ServerAddr::new(host, 6379)));
     assert_eq!(seed("a"), stable_hash(["a:6379"]));
     assert_ne!(seed("a"), seed("b"));
 }

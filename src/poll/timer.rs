@@ -5,10 +5,10 @@ use std::future::pending;
 use crate::clock;
 use crate::model::Timestamp;
 
-/// Waits until `at`, or for ever when there is none.
+/// Waits until `at`; without end if there is none.
 ///
-/// Then lets everybody else run once: after a suspend or a busy stretch an answer may lie in the
-/// socket already, and it is not the server's fault that nobody has read it yet.
+/// Then lets other tasks run once: after a suspend or a busy stretch, an answer may have reached the
+/// socket already, and it is not the server's fault that it has not been read yet.
 pub(super) async fn until(at: Option<Timestamp>) {
     let Some(at) = at else { return pending().await };
     tokio::time::sleep((at - clock::now()).to_duration()).await;

@@ -9,10 +9,10 @@ use tokio::sync::{mpsc, watch};
 
 use super::budget::PollBudget;
 use super::connections;
-use super::pace::{Intervals, Round};
 use super::report::Reporter;
+use super::round_timer::{Intervals, Round};
 use super::schedule::{DuePoll, TreeSchedule};
-use super::server::{Assignment, Feedback, Order, Reply};
+use super::server::{PollCommand, PollFeedback, PollOrder, ReplyTo};
 use super::timer;
 use crate::clock;
 use crate::config::PollSettings;
@@ -20,33 +20,34 @@ use crate::model::{Span, Timestamp};
 use crate::monitor::PollEventKind;
 use crate::topology::Server;
 
-/// What a tree's task is told from outside: always the latest, so that telling never waits. When
-/// the other end is gone, the task ends.
+/// What a tree's task is asked for: always the latest, so that requests never wait. The task ends
+/// when the sender is dropped.
 #[derive(Clone, Debug)]
-pub(super) struct Wishes {
-    /// Periods and timeouts; the interval is already the sustainable one.
+pub(super) struct PollRequests {
+    /// Periods and timeouts; the interval is the sustainable one.
     pub(super) settings: PollSettings,
     /// One for each server, in the schedule's order.
-    pub(super) servers: Vec<ServerWish>,
-    /// Counts the wishes for a round at once.
+    pub(super) servers: Vec<ServerRequest>,
+    /// How many refreshes were requested.
     pub(super) refreshes: u64,
 }
 
-/// What is wished for one server.
+/// What is requested for one server.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct ServerWish {
-    /// It is polled in boost rounds until then.
+pub(super) struct ServerRequest {
+    /// Until when it takes part in boost rounds.
     pub(super) boosted_until: Timestamp,
-    /// What its link takes, one way.
-    pub(super) delay: Option<Span>,
-    /// Its master says that it is back; until then.
+    /// How long its link takes, one way.
+    pub(super) link_delay: Option<Span>,
+    /// Until when its master's report counts that it is connected again.
     pub(super) back_until: Timestamp,
 }
 
-/// What a tree's task tells.
+/// How far a tree's task is.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Served {
-    /// Wishes for a round at once that are settled: it ran, or there was no budget for it.
+pub(super) struct TreeProgress {
+    /// How many of the requested refreshes are done: their round has ended, or the budget did not
+    /// allow it.
     pub(super) refreshes: u64,
     /// When the last round ended.
     pub(super) round_ended: Timestamp,
@@ -54,107 +55,113 @@ pub(super) struct Served {
 
 /// What all trees share.
 #[derive(Clone, Debug)]
-pub(super) struct Shared {
+pub(super) struct PollContext {
     pub(super) reporter: Reporter,
     pub(super) budget: Arc<Mutex<PollBudget>>,
     pub(super) missed_rounds: Arc<AtomicU64>,
+}
+
+/// A server of the tree, and where its task takes commands.
+pub(super) struct TreeServer {
+    pub(super) server: Arc<Server>,
+    pub(super) commands: mpsc::Sender<PollCommand>,
 }
 
 /// One tree's task.
 pub(super) struct TreeTask {
     schedule: TreeSchedule,
     /// Roots first, as in the schedule.
-    servers: Vec<Arc<Server>>,
-    orders: Vec<mpsc::Sender<Assignment>>,
-    feedback: (mpsc::Sender<Feedback>, mpsc::Receiver<Feedback>),
-    wishes: watch::Receiver<Wishes>,
-    known: Wishes,
-    served: watch::Sender<Served>,
-    /// What the budget knows of this tree's demand.
+    servers: Vec<TreeServer>,
+    feedback_to: mpsc::Sender<PollFeedback>,
+    feedback: mpsc::Receiver<PollFeedback>,
+    requests: watch::Receiver<PollRequests>,
+    /// The requests as they were last applied.
+    applied: PollRequests,
+    progress: watch::Sender<TreeProgress>,
+    /// The demand of this tree that the budget knows, in polls a second.
     demand: f64,
-    shared: Shared,
+    context: PollContext,
 }
 
 impl TreeTask {
-    /// The task of the tree whose first `roots` servers are its roots, with each server's orders.
-    /// `seed` is the hash of its identity.
+    /// The task of the tree whose first `roots` servers are its roots. `seed` is the hash of the
+    /// tree's identity.
     pub(super) fn new(
         roots: usize,
-        members: Vec<(Arc<Server>, mpsc::Sender<Assignment>)>,
+        servers: Vec<TreeServer>,
         seed: u64,
-        (mut wishes, served): (watch::Receiver<Wishes>, watch::Sender<Served>),
-        shared: Shared,
+        (mut requests, progress): (watch::Receiver<PollRequests>, watch::Sender<TreeProgress>),
+        context: PollContext,
     ) -> Self {
-        let known = wishes.borrow_and_update().clone();
-        let (servers, orders): (Vec<_>, Vec<_>) = members.into_iter().unzip();
-        let timeouts = timeouts(&servers, &known.settings);
+        let applied = requests.borrow_and_update().clone();
+        let timeouts = timeouts(&servers, &applied.settings);
+        let intervals = intervals(&applied.settings);
         let now = clock::now();
-        let mut schedule =
-            TreeSchedule::new(roots, &timeouts, intervals(&known.settings), seed, now);
-        schedule.look_first(shared.budget().share_of_base(), now);
-        // Each server has at most one poll under way, which ends once.
-        let feedback = mpsc::channel(servers.len().max(1));
+        let mut schedule = TreeSchedule::new(roots, &timeouts, intervals, seed, now);
+        schedule.poll_early(context.budget().share_of_base(), now);
+        // Each server has at most one poll in progress, which ends once.
+        let (feedback_to, feedback) = mpsc::channel(servers.len().max(1));
         Self {
             schedule,
             servers,
-            orders,
+            feedback_to,
             feedback,
-            wishes,
-            known,
-            served,
+            requests,
+            applied,
+            progress,
             demand: 0.0,
-            shared,
+            context,
         }
     }
 
-    /// Polls until nobody can wish for anything any more.
+    /// Polls until the sender of the requests is dropped.
     pub(super) async fn run(mut self) {
         loop {
             let next = Some(self.schedule.poll_at());
             tokio::select! {
                 biased;
-                changed = self.wishes.changed() => match changed {
-                    Ok(()) => self.on_wishes(),
+                changed = self.requests.changed() => match changed {
+                    Ok(()) => self.apply_requests(),
                     Err(_) => break,
                 },
-                feedback = self.feedback.1.recv() => self.on_feedback(feedback),
+                feedback = self.feedback.recv() => self.on_feedback(feedback),
                 () = timer::until(next) => self.on_time(),
             }
         }
     }
 
-    fn on_wishes(&mut self) {
+    fn apply_requests(&mut self) {
         let now = clock::now();
-        let new = self.wishes.borrow_and_update().clone();
-        if new.settings != self.known.settings {
-            self.schedule.set_intervals(
-                intervals(&new.settings),
-                &timeouts(&self.servers, &new.settings),
-                now,
-            );
+        let new = self.requests.borrow_and_update().clone();
+        if new.settings != self.applied.settings {
+            let timeouts = timeouts(&self.servers, &new.settings);
+            let intervals = intervals(&new.settings);
+            self.schedule.set_intervals(intervals, &timeouts, now);
         }
-        for (index, (wish, before)) in new.servers.iter().zip(&self.known.servers).enumerate() {
-            if wish.boosted_until > now && wish.boosted_until != before.boosted_until {
-                self.schedule.boost(index, wish.boosted_until, now);
+        for (index, (request, before)) in new.servers.iter().zip(&self.applied.servers).enumerate()
+        {
+            let until = request.boosted_until;
+            if until > now && until != before.boosted_until {
+                self.schedule.boost(index, until, now);
             }
-            self.schedule.set_link_delay(index, wish.delay);
+            self.schedule.set_link_delay(index, request.link_delay);
         }
-        if new.refreshes != self.known.refreshes {
+        if new.refreshes != self.applied.refreshes {
             self.schedule.refresh(now);
         }
-        self.known = new;
+        self.applied = new;
         self.share_budget(now);
     }
 
-    fn on_feedback(&mut self, feedback: Option<Feedback>) {
+    fn on_feedback(&mut self, feedback: Option<PollFeedback>) {
         let now = clock::now();
         match feedback {
-            Some(Feedback::Answered {
+            Some(PollFeedback::Answered {
                 server,
                 sent,
                 received,
             }) => self.schedule.on_answer(server, sent, received, now),
-            Some(Feedback::GaveUp { server }) => self.schedule.on_give_up(server, now),
+            Some(PollFeedback::GaveUp { server }) => self.schedule.on_give_up(server, now),
             // This task holds a sender itself.
             None => {}
         }
@@ -169,30 +176,32 @@ impl TreeTask {
         {
             self.schedule.put_off(round, now);
         } else {
-            let missed = self.schedule.missed_rounds();
-            let asks = self.schedule.on_time(now);
-            self.shared
+            let missed_before = self.schedule.missed_rounds();
+            let polls = self.schedule.on_time(now);
+            let missed = self.schedule.missed_rounds() - missed_before;
+            self.context
                 .missed_rounds
-                .fetch_add(self.schedule.missed_rounds() - missed, Ordering::Relaxed);
-            for ask in asks {
-                self.order(ask);
+                .fetch_add(missed, Ordering::Relaxed);
+            for poll in polls {
+                self.send(poll);
             }
         }
-        self.tell_served(was_polling, now);
+        self.publish_progress(was_polling, now);
     }
 
-    /// Tells the budget what this tree would like for boost rounds, and the schedule what it gets.
+    /// Reports this tree's demand for boost rounds to the budget, and passes the share that it gets
+    /// to the schedule.
     fn share_budget(&mut self, now: Timestamp) {
         let demand = self.schedule.boost_demand(now);
         let before = std::mem::replace(&mut self.demand, demand);
-        let mut budget = self.shared.budget();
+        let mut budget = self.context.budget();
         budget.change_demand(before, demand);
         self.schedule.set_stretch(budget.stretch());
     }
 
     fn may_begin(&self, round: Round, now: Timestamp) -> bool {
         let polls = self.schedule.polls_in(round, now);
-        let mut budget = self.shared.budget();
+        let mut budget = self.context.budget();
         match round {
             Round::Base => {
                 budget.charge(polls, now);
@@ -203,74 +212,67 @@ impl TreeTask {
         }
     }
 
-    /// Between two rounds every refresh that is not wanted any more is settled.
-    fn tell_served(&self, was_polling: bool, now: Timestamp) {
+    /// Between two rounds, every requested refresh that does not wait to begin is done.
+    fn publish_progress(&self, was_polling: bool, now: Timestamp) {
         if self.schedule.is_polling() || self.schedule.wants_refresh() {
             return;
         }
-        let refreshes = self.known.refreshes;
-        self.served.send_if_modified(|served| {
-            let news = served.refreshes != refreshes;
-            served.refreshes = refreshes;
+        let refreshes = self.applied.refreshes;
+        self.progress.send_if_modified(|progress| {
+            let changed = progress.refreshes != refreshes;
+            progress.refreshes = refreshes;
             if was_polling {
-                served.round_ended = now;
+                progress.round_ended = now;
             }
-            news
+            changed
         });
     }
 
-    fn order(&mut self, ask: DuePoll) {
-        let DuePoll {
-            server,
-            planned,
-            patience,
-        } = ask;
-        let timeout = timeout_of(&self.servers[server], &self.known.settings);
-        let is_back = self
-            .known
-            .servers
-            .get(server)
-            .is_some_and(|wish| wish.back_until > planned);
-        let reply = Reply {
-            to: self.feedback.0.clone(),
-            server,
+    /// Commands the server's task to poll. Nothing is queued: if the server's last poll has not
+    /// ended, this one is skipped.
+    fn send(&mut self, poll: DuePoll) {
+        let Some(member) = self.servers.get_mut(poll.server) else {
+            return; // the schedule has no other servers
         };
-        let assignment = Assignment {
-            order: Order {
-                planned,
-                patience,
-                timeout,
-                is_back,
+        let request = self.applied.servers.get(poll.server);
+        let command = PollCommand {
+            order: PollOrder {
+                planned: poll.planned,
+                patience: poll.patience,
+                timeout: timeout_of(&member.server, &self.applied.settings),
+                is_back: request.is_some_and(|request| request.back_until > poll.planned),
             },
-            reply,
+            reply_to: ReplyTo {
+                tree: self.feedback_to.clone(),
+                server: poll.server,
+            },
         };
-        match self.orders[server].try_send(assignment) {
+        let addr = &member.server.addr;
+        match member.commands.try_send(command) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                self.shared
-                    .reporter
-                    .report(&self.servers[server].addr, PollEventKind::Skipped);
+                self.context.reporter.report(addr, PollEventKind::Skipped);
             }
-            Err(TrySendError::Closed(assignment)) => {
-                tracing::error!(server = %self.servers[server].addr, "the server's polling task ended; starting it anew");
-                (self.orders[server], _) =
-                    connections::start(&self.servers[server], &self.shared.reporter);
-                // A new queue is empty.
-                let _ = self.orders[server].try_send(assignment);
+            Err(TrySendError::Closed(command)) => {
+                tracing::error!(server = %addr, "the server's polling task ended; restarting it");
+                let (commands, _) = connections::start(&member.server, &self.context.reporter);
+                // The new channel is empty and open: this cannot fail.
+                drop(commands.try_send(command));
+                member.commands = commands;
             }
         }
     }
 }
 
 impl Drop for TreeTask {
-    /// What ends would like nothing any more.
+    /// A tree that is gone has no demand.
     fn drop(&mut self) {
-        self.shared.budget().change_demand(self.demand, 0.0);
+        self.context.budget().change_demand(self.demand, 0.0);
     }
 }
 
-impl Shared {
-    /// The budget is whole between any two of its operations, so a poisoned one is too.
+impl PollContext {
+    /// The budget is consistent between any two of its operations, so a poisoned one is too.
     pub(super) fn budget(&self) -> MutexGuard<'_, PollBudget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -283,10 +285,10 @@ fn intervals(settings: &PollSettings) -> Intervals {
     }
 }
 
-fn timeouts(servers: &[Arc<Server>], settings: &PollSettings) -> Vec<Span> {
+fn timeouts(servers: &[TreeServer], settings: &PollSettings) -> Vec<Span> {
+    let servers = servers.iter();
     servers
-        .iter()
-        .map(|server| timeout_of(server, settings))
+        .map(|member| timeout_of(&member.server, settings))
         .collect()
 }
 

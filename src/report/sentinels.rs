@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::info::QuorumCheck;
 use crate::monitor::FleetSnapshot;
-use crate::topology::{SentinelGroup, SentinelState};
+use crate::topology::{SentinelGroup, SentinelState, SourceHealth};
 
 /// The Sentinels of one pair's name, and what they say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,7 +44,10 @@ pub struct SentinelReport {
 
 impl SentinelsReport {
     pub(super) fn new(fleet: &FleetSnapshot) -> Vec<Self> {
-        fleet.sentinels.iter().map(Self::from_group).collect()
+        let sources = fleet.sources.iter();
+        sources
+            .map(|SourceHealth::Sentinels(group)| Self::from_group(group))
+            .collect()
     }
 
     fn from_group(group: &SentinelGroup) -> Self {

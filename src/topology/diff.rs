@@ -1,53 +1,64 @@
-//! What a reload changes: unchanged trees go on as they are.
+//! The difference between two topologies. Trees that do not change keep running.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Topology, Tree, TreeId};
 
-/// The difference of two topologies, tree by tree and pair by pair.
+/// The difference between two topologies, by trees and by pairs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopologyDiff {
-    /// Trees that are new, or whose servers, root or logins changed: their rounds start anew.
+    /// Trees that are new, or whose servers, roots or logins changed: their rounds start again.
     pub started: Vec<Arc<Tree>>,
-    /// Trees that are gone, or start anew.
+    /// Trees that are gone, or are restarted.
     pub stopped: Vec<TreeId>,
-    /// How many pairs the new topology adds.
+    /// Pairs that only the new topology has.
     pub pairs_added: usize,
-    /// How many pairs are gone.
+    /// Pairs that only the old topology has.
     pub pairs_removed: usize,
-    /// How many pairs stay, with or without changed rules or labels.
+    /// Pairs that both have, even if their rules or labels differ.
     pub pairs_kept: usize,
 }
 
 impl TopologyDiff {
     /// What changes from `old` to `new`.
     pub fn between(old: &Topology, new: &Topology) -> Self {
-        let before: BTreeMap<_, _> = old.trees.iter().map(|t| (&t.id, t)).collect();
-        let after: BTreeMap<_, _> = new.trees.iter().map(|t| (&t.id, t)).collect();
-        let same = |id: &TreeId| match (before.get(id), after.get(id)) {
-            (Some(a), Some(b)) => {
-                a == b
-                    && a.servers()
-                        .all(|s| old.servers.get(s) == new.servers.get(s))
-            }
-            _ => false,
-        };
-        let known: BTreeSet<_> = old.pairs.iter().map(|p| &p.key).collect();
-        let kept = new.pairs.iter().filter(|p| known.contains(&p.key)).count();
+        let known: BTreeSet<_> = old.pairs.iter().map(|pair| &pair.key).collect();
+        let kept = new.pairs.iter().filter(|pair| known.contains(&pair.key));
+        let pairs_kept = kept.count();
+        let unchanged = unchanged_trees(old, new);
+        let started = new
+            .trees
+            .iter()
+            .filter(|tree| !unchanged.contains(&tree.id));
+        let stopped = old
+            .trees
+            .iter()
+            .filter(|tree| !unchanged.contains(&tree.id));
         Self {
-            started: new.trees.iter().filter(|t| !same(&t.id)).cloned().collect(),
-            stopped: old
-                .trees
-                .iter()
-                .filter(|t| !same(&t.id))
-                .map(|t| t.id.clone())
-                .collect(),
-            pairs_added: new.pairs.len() - kept,
-            pairs_removed: old.pairs.len().saturating_sub(kept),
-            pairs_kept: kept,
+            started: started.cloned().collect(),
+            stopped: stopped.map(|tree| tree.id.clone()).collect(),
+            pairs_added: new.pairs.len() - pairs_kept,
+            pairs_removed: old.pairs.len().saturating_sub(pairs_kept),
+            pairs_kept,
         }
     }
+}
+
+/// The trees with the same members, roots and connection settings in both topologies.
+fn unchanged_trees<'a>(old: &'a Topology, new: &Topology) -> BTreeSet<&'a TreeId> {
+    let after: BTreeMap<_, _> = new.trees.iter().map(|tree| (&tree.id, tree)).collect();
+    let mut unchanged = BTreeSet::new();
+    for tree in &old.trees {
+        if after.get(&tree.id) != Some(&tree) {
+            continue;
+        }
+        let mut servers = tree.servers();
+        if servers.all(|addr| old.servers.get(addr) == new.servers.get(addr)) {
+            unchanged.insert(&tree.id);
+        }
+    }
+    unchanged
 }
 
 #[cfg(test)]
@@ -74,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_login_starts_the_tree_anew() {
+    fn a_changed_login_restarts_the_tree() {
         let old = topology(&[("x", "a:1", &["b:1"])]);
         let mut settings = settings_of(&[("x", "a:1", &["b:1"])]);
         settings.pairs[0].replicas[0].credentials.username = Some("monitor".into());

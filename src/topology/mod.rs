@@ -1,26 +1,23 @@
-//! Which servers, replication trees and pairs exist, and where they stand.
+//! Which servers, replication trees and pairs exist, and in which datacenters.
 //!
-//! Pure: a function of the [`Settings`] (later also of what Sentinels and Cluster nodes answer).
-//! Roles are not decided here; they are observed.
+//! Pure: a function of the [`Settings`], of what discovery sources report and of the masters that
+//! were observed.
 
 mod diff;
-mod discovered;
-mod known_master;
-mod masters;
-mod placement;
-mod sentinels;
+mod observed_masters;
+mod sources;
 mod trees;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use diff::TopologyDiff;
-pub use discovered::{
-    Discovered, DiscoveryChange, Heard, SentinelEvent, SentinelGroup, SentinelState,
+pub use observed_masters::ObservedMasters;
+pub use sources::{
+    Discovered, DiscoveryChange, DiscoveryEvent, DiscoveryUpdate, MasterView, PlacementHarm,
+    PlacementRisk, SentinelGroup, SentinelState, SentinelView, SourceHealth, SourceId, View,
+    placement_risks,
 };
-pub use masters::Masters;
-pub use placement::{PlacementHarm, PlacementRisk, placement_risks};
-pub use sentinels::{Agreement, MasterView, SentinelView, agreements};
 pub use trees::{Tree, TreeId};
 
 use crate::config::{
@@ -28,7 +25,7 @@ use crate::config::{
 };
 use crate::model::{Datacenter, PairKey, ServerAddr, Span};
 
-/// Everything that is to be watched.
+/// Everything that is watched.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Topology {
     /// Every server, once, however many pairs name it.
@@ -44,9 +41,9 @@ pub struct Topology {
 pub struct Server {
     /// Where it listens.
     pub addr: ServerAddr,
-    /// Where it stands.
+    /// Its datacenter; `unknown` if neither the configuration nor a rule names one.
     pub dc: Datacenter,
-    /// Whether it stands in the exporter's own datacenter.
+    /// Whether it is in the exporter's own datacenter.
     pub local: bool,
     /// How to log in.
     pub credentials: Credentials,
@@ -57,12 +54,12 @@ pub struct Server {
 /// A master and one of its replicas.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pair {
-    /// The entry's name and the replica.
+    /// Identifies the pair.
     pub key: PairKey,
-    /// The configured master.
+    /// The entry's master: configured, reported by a source or observed.
     pub master: ServerAddr,
-    /// The server at the top of the chain that the configuration describes: whose stream the lag is
-    /// measured against. The master itself, unless another pair names it as its replica.
+    /// The server at the top of the replication chain: the lag is measured against its stream. The
+    /// master itself, unless another pair names it as its replica.
     pub top: ServerAddr,
     /// The tree that both belong to.
     pub tree: TreeId,
@@ -74,46 +71,55 @@ pub struct Pair {
     pub shares_dc: bool,
     /// Labels from the configuration.
     pub labels: Arc<BTreeMap<String, String>>,
-    /// The rules that apply.
+    /// The alert rules that apply.
     pub alerts: Arc<AlertSettings>,
     /// Time between two heartbeats; `None` where none are sent.
     pub heartbeat: Option<Span>,
 }
 
 impl Topology {
-    /// What `settings` ask to watch, with the roles that the configuration gives. What Sentinels
-    /// know is not in it.
+    /// What `settings` name, in the roles that they give, without discovered pairs.
     pub fn from_settings(settings: &Settings) -> Self {
-        Self::of(&settings.pairs, &settings.datacenters)
+        Self::from_entries(&settings.pairs, &settings.datacenters)
     }
 
-    /// What `entries` ask to watch: those of the settings, then those that Sentinels have found, in
-    /// the directions that `masters` tells of. Where several name a server, the first says how to
-    /// connect to it.
-    pub fn observed(entries: &[PairSettings], rules: &[DatacenterRule], masters: &Masters) -> Self {
-        let turned: Vec<PairSettings> = entries.iter().map(|entry| masters.turned(entry)).collect();
-        Self::of(&turned, rules)
+    /// The topology of `entries` (first those of the settings, then discovered ones) in the roles
+    /// that were observed. If several entries name a server, the first says how to connect to it.
+    pub fn observed(
+        entries: &[PairSettings],
+        rules: &[DatacenterRule],
+        masters: &ObservedMasters,
+    ) -> Self {
+        let entries: Vec<_> = entries.iter().map(|entry| masters.apply(entry)).collect();
+        Self::from_entries(&entries, rules)
     }
 
-    /// The server of these settings, where the rules place it.
+    /// The server of these settings, in the datacenter that they or the rules name.
     pub fn server(settings: &ServerSettings, rules: &[DatacenterRule]) -> Server {
-        place(settings, rules)
+        let configured = settings.dc.clone();
+        let dc = configured.unwrap_or_else(|| datacenter_of(&settings.addr, rules));
+        let local = rules.iter().any(|rule| rule.local && rule.name == dc);
+        Server {
+            addr: settings.addr.clone(),
+            dc,
+            local,
+            credentials: settings.credentials.clone(),
+            tls: settings.tls.clone(),
+        }
     }
 
-    fn of(entries: &[PairSettings], rules: &[DatacenterRule]) -> Self {
+    fn from_entries(entries: &[PairSettings], rules: &[DatacenterRule]) -> Self {
         let servers = collect_servers(entries, rules);
         let trees = trees::build(entries);
-        let tree_of = trees::membership(&trees);
-        let upstream = trees::upstreams(entries);
-        let place = Placement {
+        let mut pairs = Vec::new();
+        let builder = PairBuilder {
             servers: &servers,
-            tree_of: &tree_of,
-            upstream: &upstream,
+            tree_of: &trees::membership(&trees),
+            upstream: &trees::upstreams(entries),
         };
-        let pairs = entries
-            .iter()
-            .flat_map(|entry| place.pairs_of(entry))
-            .collect();
+        for entry in entries {
+            builder.add_pairs(entry, &mut pairs);
+        }
         Self {
             servers,
             trees,
@@ -128,92 +134,77 @@ fn collect_servers(
 ) -> BTreeMap<ServerAddr, Arc<Server>> {
     let mut servers: BTreeMap<ServerAddr, Arc<Server>> = BTreeMap::new();
     for entry in entries {
-        for server in std::iter::once(&entry.master).chain(&entry.replicas) {
-            // An address may stand in several entries, and only one of them need name the
-            // datacenter.
-            let known = servers.get(&server.addr);
-            if known.is_none() || server.dc.is_some() {
-                servers.insert(server.addr.clone(), Arc::new(place(server, rules)));
+        for settings in std::iter::once(&entry.master).chain(&entry.replicas) {
+            // Several entries may name an address, and only one of them has to name the datacenter.
+            if settings.dc.is_some() || !servers.contains_key(&settings.addr) {
+                let server = Topology::server(settings, rules);
+                servers.insert(settings.addr.clone(), Arc::new(server));
             }
         }
     }
     servers
 }
 
-/// The datacenter that the rules give the server at `addr`.
+/// The datacenter that the rules give to the server at `addr`.
 fn datacenter_of(addr: &ServerAddr, rules: &[DatacenterRule]) -> Datacenter {
-    // A Unix socket has no host that a pattern could fit.
-    let fits = |host: &str| {
-        rules
-            .iter()
-            .find(|rule| rule.patterns.iter().any(|p| p.matches(host)))
+    // A Unix socket has no host that a pattern could match.
+    let Some(host) = addr.host() else {
+        return Datacenter::unknown();
     };
-    addr.host()
-        .and_then(fits)
-        .map_or_else(Datacenter::unknown, |rule| rule.name.clone())
-}
-
-fn place(server: &ServerSettings, rules: &[DatacenterRule]) -> Server {
-    let dc = server
-        .dc
-        .clone()
-        .unwrap_or_else(|| datacenter_of(&server.addr, rules));
-    let local = rules.iter().any(|rule| rule.local && rule.name == dc);
-    let ServerSettings {
-        addr,
-        credentials,
-        tls,
-        ..
-    } = server.clone();
-    Server {
-        addr,
-        dc,
-        local,
-        credentials,
-        tls,
+    for rule in rules {
+        if rule.patterns.iter().any(|pattern| pattern.matches(host)) {
+            return rule.name.clone();
+        }
     }
+    Datacenter::unknown()
 }
 
-/// What is known of every server when pairs are made.
-struct Placement<'a> {
+/// Makes pairs of entries, with what is known of all servers.
+struct PairBuilder<'a> {
     servers: &'a BTreeMap<ServerAddr, Arc<Server>>,
     tree_of: &'a BTreeMap<ServerAddr, TreeId>,
     upstream: &'a BTreeMap<ServerAddr, ServerAddr>,
 }
 
-impl Placement<'_> {
-    fn pairs_of(&self, entry: &PairSettings) -> Vec<Arc<Pair>> {
+impl PairBuilder<'_> {
+    fn add_pairs(&self, entry: &PairSettings, pairs: &mut Vec<Arc<Pair>>) {
         let labels = Arc::new(entry.labels.clone());
         let alerts = Arc::new(entry.alerts.clone());
+        let heartbeat = entry.heartbeat;
         let master = &entry.master.addr;
-        let dc_of = |addr: &ServerAddr| self.servers.get(addr).map(|server| &server.dc);
-        let pair = |replica: &ServerAddr| {
-            let others = entry.replicas.iter().map(|other| &other.addr);
-            let shares_dc = others
-                .filter(|other| *other != replica)
-                .any(|other| dc_of(other) == dc_of(replica));
-            Some(Arc::new(Pair {
-                shares_dc,
+        let (Some(source), Some(tree)) = (self.servers.get(master), self.tree_of.get(master))
+        else {
+            return; // it has no replicas
+        };
+        for replica in &entry.replicas {
+            let Some(target) = self.servers.get(&replica.addr) else {
+                continue; // every replica is among the servers
+            };
+            pairs.push(Arc::new(Pair {
                 key: PairKey {
                     name: entry.name.clone(),
                     shard: entry.shard.clone(),
-                    replica: replica.clone(),
+                    replica: replica.addr.clone(),
                 },
                 master: master.clone(),
                 top: trees::top(self.upstream, master).clone(),
-                tree: self.tree_of.get(master)?.clone(),
-                source_dc: self.servers.get(master)?.dc.clone(),
-                target_dc: self.servers.get(replica)?.dc.clone(),
+                tree: tree.clone(),
+                source_dc: source.dc.clone(),
+                target_dc: target.dc.clone(),
+                shares_dc: self.shares_dc(target, entry),
                 labels: Arc::clone(&labels),
                 alerts: Arc::clone(&alerts),
-                heartbeat: entry.heartbeat.enabled.then_some(entry.heartbeat.interval),
-            }))
-        };
-        entry
-            .replicas
-            .iter()
-            .filter_map(|replica| pair(&replica.addr))
-            .collect()
+                heartbeat: heartbeat.enabled.then_some(heartbeat.interval),
+            }));
+        }
+    }
+
+    /// Whether another replica of the entry is in the datacenter of `replica`.
+    fn shares_dc(&self, replica: &Server, entry: &PairSettings) -> bool {
+        entry.replicas.iter().any(|other| {
+            let server = self.servers.get(&other.addr);
+            other.addr != replica.addr && server.is_some_and(|server| server.dc == replica.dc)
+        })
     }
 }
 
@@ -223,7 +214,7 @@ pub(crate) mod tests {
     use crate::config::testing::settings_of;
 
     #[test]
-    fn every_server_stands_once_and_every_replica_is_a_pair() {
+    fn every_server_occurs_once_and_every_replica_is_a_pair() {
         let topology = Topology::from_settings(&settings_of(&[
             ("a", "m:1", &["r:1", "r:2"]),
             ("b", "m:1", &["r:3"]),
@@ -255,11 +246,11 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_failover_turns_the_pair_and_keeps_the_tree() {
+    fn a_failover_swaps_the_roles_and_keeps_the_tree() {
         let mut settings = settings_of(&[("orders", "z:1", &["a:1"])]);
         settings.datacenters = vec![rule("dc1", "z", true), rule("dc2", "a", false)];
         let before = Topology::from_settings(&settings);
-        let mut masters = Masters::default();
+        let mut masters = ObservedMasters::default();
         masters.follow(
             &settings.pairs,
             &settings.pairs[0].name,
@@ -303,12 +294,12 @@ pub(crate) mod tests {
         assert_eq!(pairs, ["named>dc2", "named>unknown"]);
         assert!(
             topology.servers.values().all(|s| !s.local),
-            "no server stands in dc1"
+            "no server is in dc1"
         );
     }
 
     #[test]
-    fn a_unix_socket_stands_only_where_the_file_says() {
+    fn a_unix_socket_is_placed_only_by_the_file() {
         let mut settings = settings_of(&[("a", "unix:///run/a.sock", &["unix:///run/b.sock"])]);
         settings.datacenters = vec![rule("dc1", "*", false)];
         settings.pairs[0].replicas[0].dc = Some(Datacenter::new("dc2"));

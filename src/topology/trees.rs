@@ -7,19 +7,19 @@ use std::sync::Arc;
 use crate::config::PairSettings;
 use crate::model::ServerAddr;
 
-/// A tree's identity: its first server, by address. A failover changes the root and not the
-/// identity, so that history and connections stay.
+/// A tree's identity: its first server, by address. A failover changes the root but not the
+/// identity, so history and connections stay.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreeId(ServerAddr);
 
 /// Servers that are connected by pairs: polled together, with one replication history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tree {
-    /// Who it is.
+    /// The tree's identity.
     pub id: TreeId,
     /// The servers that no pair names as a replica, sorted; polled first and last in each round.
-    /// Never empty: in a ring, where every server is somebody's replica, all that are a master of
-    /// somebody count.
+    /// Never empty: in a ring, where every server is a replica, these are all servers that are a
+    /// master.
     pub roots: Vec<ServerAddr>,
     /// All other servers, sorted.
     pub others: Vec<ServerAddr>,
@@ -47,56 +47,48 @@ impl fmt::Display for TreeId {
 
 /// The trees that the entries form, sorted by identity.
 pub(super) fn build(entries: &[PairSettings]) -> Vec<Arc<Tree>> {
-    let edges: Vec<_> = entries
-        .iter()
-        .flat_map(|entry| {
-            entry
-                .replicas
-                .iter()
-                .map(|replica| (entry.master.addr.clone(), replica.addr.clone()))
-        })
-        .collect();
-    let masters: BTreeSet<_> = edges.iter().map(|(master, _)| master).collect();
-    let replicas: BTreeSet<_> = edges.iter().map(|(_, replica)| replica).collect();
-    let mut trees: Vec<_> = components(&edges)
-        .into_iter()
-        .filter_map(|members| {
-            let top: Vec<_> = members
-                .iter()
-                .filter(|s| !replicas.contains(s))
-                .cloned()
-                .collect();
-            let ring: Vec<_> = members
-                .iter()
-                .filter(|s| masters.contains(s))
-                .cloned()
-                .collect();
-            let roots = if top.is_empty() { ring } else { top };
-            let others = members
-                .iter()
-                .filter(|s| !roots.contains(s))
-                .cloned()
-                .collect();
-            let id = TreeId(members.first()?.clone());
-            Some(Arc::new(Tree { id, roots, others }))
-        })
-        .collect();
+    let mut edges = Vec::new();
+    for entry in entries {
+        for replica in &entry.replicas {
+            edges.push((&entry.master.addr, &replica.addr));
+        }
+    }
+    let masters: BTreeSet<_> = edges.iter().map(|(master, _)| *master).collect();
+    let replicas: BTreeSet<_> = edges.iter().map(|(_, replica)| *replica).collect();
+    let mut trees = Vec::new();
+    for members in components(&edges) {
+        let Some(first) = members.first() else {
+            continue; // no component is empty
+        };
+        let id = TreeId(ServerAddr::clone(first));
+        let all = || members.iter().copied();
+        let (mut roots, mut others): (Vec<_>, Vec<_>) =
+            all().partition(|server| !replicas.contains(server));
+        if roots.is_empty() {
+            (roots, others) = all().partition(|server| masters.contains(server));
+        }
+        trees.push(Arc::new(Tree {
+            id,
+            roots: roots.into_iter().cloned().collect(),
+            others: others.into_iter().cloned().collect(),
+        }));
+    }
     trees.sort_by(|a, b| a.id.cmp(&b.id));
     trees
 }
 
 /// Which tree each server belongs to.
 pub(super) fn membership(trees: &[Arc<Tree>]) -> BTreeMap<ServerAddr, TreeId> {
-    trees
-        .iter()
-        .flat_map(|tree| {
-            tree.servers()
-                .map(|server| (server.clone(), tree.id.clone()))
-        })
-        .collect()
+    let mut tree_of = BTreeMap::new();
+    for tree in trees {
+        for server in tree.servers() {
+            tree_of.insert(server.clone(), tree.id.clone());
+        }
+    }
+    tree_of
 }
 
-/// Whose replica each server is, by configuration; the first pair that says so counts.
+/// The master of each replica. Of several entries that name the same replica, the first counts.
 pub(super) fn upstreams(entries: &[PairSettings]) -> BTreeMap<ServerAddr, ServerAddr> {
     let mut upstream = BTreeMap::new();
     for entry in entries {
@@ -109,55 +101,40 @@ pub(super) fn upstreams(entries: &[PairSettings]) -> BTreeMap<ServerAddr, Server
     upstream
 }
 
-/// The end of the chain above `server`; `server` itself where the chain runs in a circle.
+/// The end of the chain above `server`; `server` itself if the chain is a ring.
 pub(super) fn top<'a>(
     upstream: &'a BTreeMap<ServerAddr, ServerAddr>,
     server: &'a ServerAddr,
 ) -> &'a ServerAddr {
     let mut at = server;
-    for _ in 0..upstream.len() {
+    // A chain that visits more servers than there are has visited one twice.
+    for _ in 0..=upstream.len() {
         match upstream.get(at) {
             Some(next) => at = next,
             None => return at,
         }
     }
-    upstream.get(at).map_or(at, |_| server)
+    server
 }
 
-/// The connected components of the graph, by union-find with path halving.
-fn components(edges: &[(ServerAddr, ServerAddr)]) -> Vec<BTreeSet<ServerAddr>> {
-    let names: Vec<_> = edges
-        .iter()
-        .flat_map(|(a, b)| [a, b])
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    let index: BTreeMap<_, _> = names
-        .iter()
-        .enumerate()
-        .map(|(i, name)| (*name, i))
-        .collect();
-    let mut parent: Vec<usize> = (0..names.len()).collect();
-    for (a, b) in edges {
-        let (a, b) = (find(&mut parent, index[a]), find(&mut parent, index[b]));
-        parent[a.max(b)] = a.min(b);
+/// The connected components of the graph, each sorted.
+fn components<'a>(edges: &[(&'a ServerAddr, &'a ServerAddr)]) -> Vec<BTreeSet<&'a ServerAddr>> {
+    let mut neighbours: BTreeMap<&ServerAddr, Vec<&ServerAddr>> = BTreeMap::new();
+    for &(master, replica) in edges {
+        neighbours.entry(master).or_default().push(replica);
+        neighbours.entry(replica).or_default().push(master);
     }
-    let mut groups: BTreeMap<usize, BTreeSet<ServerAddr>> = BTreeMap::new();
-    for (i, name) in names.into_iter().enumerate() {
-        groups
-            .entry(find(&mut parent, i))
-            .or_default()
-            .insert(name.clone());
+    let mut components = Vec::new();
+    while let Some((start, next)) = neighbours.pop_first() {
+        let mut component = BTreeSet::from([start]);
+        let mut to_visit = next;
+        while let Some(server) = to_visit.pop() {
+            component.insert(server);
+            to_visit.extend(neighbours.remove(server).unwrap_or_default());
+        }
+        components.push(component);
     }
-    groups.into_values().collect()
-}
-
-fn find(parent: &mut [usize], mut at: usize) -> usize {
-    while parent[at] != at {
-        parent[at] = parent[parent[at]];
-        at = parent[at];
-    }
-    at
+    components
 }
 
 #[cfg(test)]

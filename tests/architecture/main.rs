@@ -77,14 +77,14 @@ const PURE_ROOMS: &[&str] = &[
 
 /// Pure files in rooms that also do IO.
 const PURE_FILES: &[&str] = &[
-    "poll/schedule.rs",
-    "poll/pace.rs",
-    "poll/lead.rs",
+    "poll/schedule/mod.rs",
+    "poll/round_timer.rs",
+    "poll/replica_delay.rs",
     "poll/backoff.rs",
     "poll/budget.rs",
-    "discovery/pace.rs",
+    "discovery/query_pace.rs",
     "poll/heartbeat/plan.rs",
-    "poll/heartbeat/beats.rs",
+    "poll/heartbeat/sent.rs",
     "notify/facts.rs",
     "notify/alertmanager.rs",
     "notify/links.rs",

@@ -52,8 +52,8 @@ pub(crate) struct Conditions {
     pub(crate) beats: Option<Nanos>,
     /// How often the servers are polled.
     pub(crate) intervals: Intervals,
-    /// Whether a replica's poll may trail its master's by a lead.
-    pub(crate) leads: bool,
+    /// Whether a replica's poll may trail its master's by a replica delay.
+    pub(crate) replica_delay: bool,
 }
 
 impl Conditions {
@@ -72,7 +72,7 @@ impl Conditions {
             base: Span::from_secs(1),
             boosted: Span::from_millis(250),
         },
-        leads: true,
+        replica_delay: true,
     };
 }
 
@@ -304,7 +304,7 @@ impl Driver {
                 }
                 Action::LinkDelay { delay, .. } => self
                     .schedule
-                    .set_link_delay(1, self.conditions.leads.then_some(delay)),
+                    .set_link_delay(1, self.conditions.replica_delay.then_some(delay)),
                 // For the log, which a simulation does not keep.
                 Action::StateChanged(_) | Action::AlertChanged(_) | Action::Paused(_) => {}
             }

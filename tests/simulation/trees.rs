@@ -9,7 +9,7 @@ use redis_cross_dc_exporter::monitor::{
     Action, Failover, FailoverLoss, Monitor, PollEvent, PollEventKind, Promotion,
 };
 use redis_cross_dc_exporter::replication::{Assessment, Diverged, PairState, StateReason};
-use redis_cross_dc_exporter::topology::{Masters, Topology};
+use redis_cross_dc_exporter::topology::{ObservedMasters, Topology};
 
 use crate::driver::anchor;
 use crate::replies::replid;
@@ -24,7 +24,7 @@ const LEAF: &str = "10.3.0.1:6379";
 struct Fleet {
     monitor: Monitor,
     settings: Settings,
-    masters: Masters,
+    masters: ObservedMasters,
     changes: Vec<Transition>,
 }
 
@@ -73,7 +73,7 @@ impl Fleet {
         Self {
             monitor,
             settings,
-            masters: Masters::default(),
+            masters: ObservedMasters::default(),
             changes: Vec::new(),
         }
     }

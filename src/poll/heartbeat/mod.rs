@@ -1,15 +1,15 @@
-//! Heartbeats: numbered messages that a master passes on through its replication stream, heard
-//! where they come out.
+//! Heartbeats: numbered messages that are published to a master, pass through its replication
+//! stream and are received from its replicas.
 //!
-//! Off unless the configuration asks for them. One task sends to a master, one listens on each of
-//! its replicas, all on connections of their own: no poll waits for them. What is heard goes to the
-//! monitor on the channel of poll events. docs/lag.md, "Heartbeats", says what it proves.
+//! Off by default. One task publishes to a master, one subscribes to each of its replicas, all on
+//! connections of their own: no poll waits for them. Received heartbeats go to the monitor on the
+//! channel of poll events. docs/lag.md, "Heartbeats", explains what they prove.
 
-mod beats;
-mod listener;
-mod outcome;
 mod plan;
 mod publisher;
+mod sent;
+mod status;
+mod subscriber;
 #[cfg(test)]
 mod tests;
 
@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use self::beats::Beats;
-use self::listener::Listener;
-use self::outcome::Outcome;
-use self::plan::{Plan, plans};
+use self::plan::{HeartbeatPlan, plans};
 use self::publisher::Publisher;
+use self::sent::SentHeartbeats;
+use self::status::HeartbeatStatus;
+use self::subscriber::Subscriber;
 use super::report::Reporter;
 use crate::config::PollSettings;
 use crate::info::{Observation, ServerMode};
@@ -33,21 +33,21 @@ use crate::topology::Topology;
 /// What every channel begins with: the pattern that an ACL has to allow.
 const CHANNEL: &str = "__redis_cross_dc_exporter:";
 
-/// How long a PUBLISH may stay unanswered before the connection is given up: as long as `CLIENT
-/// PAUSE` and a busy master usually take, because the message is sent when they are over.
+/// How long a PUBLISH may stay unanswered before the connection is given up. `CLIENT PAUSE` and a
+/// busy master usually take less, and the message passes when they are over.
 const MIN_PATIENCE: Span = Span::from_secs(10);
 
-/// The same, in timeouts, for servers that are given much time.
+/// The same, in timeouts, for servers with long timeouts.
 const PATIENCE_FACTOR: f64 = 5.0;
 
 /// All heartbeats. Dropping it ends every task and closes every connection.
 #[derive(Debug, Default)]
 pub(super) struct Heartbeats {
-    running: BTreeMap<ServerAddr, (Plan, JoinSet<()>)>,
+    running: BTreeMap<ServerAddr, (HeartbeatPlan, JoinSet<()>)>,
 }
 
 impl Heartbeats {
-    /// Goes over to what `topology` asks for. What does not change goes on.
+    /// Starts and ends tasks so that they match `topology`. Unchanged ones keep running.
     pub(super) fn reload(
         &mut self,
         topology: &Topology,
@@ -58,10 +58,10 @@ impl Heartbeats {
         self.running
             .retain(|top, (plan, _)| plans.get(top) == Some(plan));
         for (top, plan) in plans {
-            self.running.entry(top).or_insert_with(|| {
+            if !self.running.contains_key(&top) {
                 let tasks = start(&plan, reporter);
-                (plan, tasks)
-            });
+                self.running.insert(top, (plan, tasks));
+            }
         }
     }
 
@@ -73,50 +73,38 @@ impl Heartbeats {
     }
 }
 
-fn start(plan: &Plan, reporter: &Reporter) -> JoinSet<()> {
-    let Plan {
-        top,
-        timeout,
-        interval,
-        replicas,
-    } = plan.clone();
-    let channel = channel_of(&top.addr);
-    let beats = Arc::<Mutex<Beats>>::default();
+fn start(plan: &HeartbeatPlan, reporter: &Reporter) -> JoinSet<()> {
+    let top = &plan.top;
+    let channel = channel(&top.addr);
+    let sent = Arc::<Mutex<SentHeartbeats>>::default();
     let mut tasks = JoinSet::new();
-    for (server, timeout) in replicas.into_values() {
-        let outcome = Outcome::new(server.addr.clone(), reporter.clone());
-        let (top, channel, beats) = (top.addr.clone(), Arc::clone(&channel), Arc::clone(&beats));
-        tasks.spawn(
-            Listener {
-                server,
-                top,
-                timeout,
-                interval,
-                channel,
-                beats,
-                outcome,
-            }
-            .run(),
-        );
+    for (server, timeout) in plan.replicas.values() {
+        let subscriber = Subscriber {
+            server: Arc::clone(server),
+            top: top.addr.clone(),
+            timeout: *timeout,
+            interval: plan.interval,
+            channel: Arc::clone(&channel),
+            sent: Arc::clone(&sent),
+            status: HeartbeatStatus::new(server.addr.clone(), reporter.clone()),
+        };
+        tasks.spawn(subscriber.run());
     }
-    let outcome = Outcome::new(top.addr.clone(), reporter.clone());
-    tasks.spawn(
-        Publisher {
-            server: top,
-            timeout,
-            interval,
-            channel,
-            beats,
-            outcome,
-            carried: false,
-        }
-        .run(),
-    );
+    let publisher = Publisher {
+        server: Arc::clone(top),
+        timeout: plan.timeout,
+        interval: plan.interval,
+        channel,
+        sent,
+        status: HeartbeatStatus::new(top.addr.clone(), reporter.clone()),
+        is_proven: false,
+    };
+    tasks.spawn(publisher.run());
     tasks
 }
 
-/// A channel for the heartbeats of the master `top` that no other one, and no other exporter, has.
-fn channel_of(top: &ServerAddr) -> Arc<str> {
+/// A channel name for the heartbeats of the master `top`, unique to it and to this exporter.
+fn channel(top: &ServerAddr) -> Arc<str> {
     let master = stable_hash([top.to_string().as_str()]);
     format!("{CHANNEL}{master:016x}{:016x}", fastrand::u64(..)).into()
 }
@@ -127,13 +115,18 @@ fn patience(timeout: Span) -> Duration {
         .to_duration()
 }
 
-/// The process behind a connection, which has to be one of which heartbeats prove something.
-fn settled(seen: &Observation) -> Result<RunId, HeartbeatError> {
+/// The run ID of a server whose heartbeats prove something.
+fn usable_run_id(seen: &Observation) -> Result<RunId, HeartbeatError> {
     let server = &seen.server;
+    if !server.engine.counts_bytes() {
+        return Err(HeartbeatError::Unsupported);
+    }
     match server.mode.value() {
-        _ if !server.engine.counts_bytes() => Err(HeartbeatError::Unsupported),
         Some(ServerMode::Cluster) => Err(HeartbeatError::ClusterMode),
-        Some(ServerMode::Standalone) => server.run_id.get().cloned().ok_or(HeartbeatError::NoRunId),
+        Some(ServerMode::Standalone) => {
+            let run_id = server.run_id.get().cloned();
+            run_id.ok_or(HeartbeatError::NoRunId)
+        }
         Some(ServerMode::Sentinel) | None => Err(HeartbeatError::Unsupported),
     }
 }

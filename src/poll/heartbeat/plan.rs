@@ -1,4 +1,4 @@
-//! Who beats, how often, and who listens. Pure.
+//! Which masters get heartbeats, how often, and at which replicas they are received. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,37 +8,40 @@ use crate::config::PollSettings;
 use crate::model::{ServerAddr, Span};
 use crate::topology::{Server, Topology};
 
-/// The heartbeats of one master: they reach all of its replicas through one stream, so they are
+/// The heartbeats of one master. They reach all of its replicas through one stream, so they are
 /// sent once.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Plan {
+pub(super) struct HeartbeatPlan {
     /// The master at the top.
     pub(super) top: Arc<Server>,
     /// How long it may take to answer.
     pub(super) timeout: Span,
     /// Time between two of them: the shortest that a pair asks for.
     pub(super) interval: Span,
-    /// The replicas that are listened to, with how long each may take to answer.
+    /// The replicas at which they are received, with how long each may take to answer.
     pub(super) replicas: BTreeMap<ServerAddr, (Arc<Server>, Span)>,
 }
 
 /// The plans that the pairs of `topology` ask for, by master.
-pub(super) fn plans(topology: &Topology, settings: &PollSettings) -> BTreeMap<ServerAddr, Plan> {
-    let mut plans: BTreeMap<ServerAddr, Plan> = BTreeMap::new();
+pub(super) fn plans(
+    topology: &Topology,
+    settings: &PollSettings,
+) -> BTreeMap<ServerAddr, HeartbeatPlan> {
+    let mut plans: BTreeMap<ServerAddr, HeartbeatPlan> = BTreeMap::new();
     for pair in &topology.pairs {
-        let servers = (
-            topology.servers.get(&pair.top),
-            topology.servers.get(&pair.key.replica),
-        );
-        let (Some(interval), (Some(top), Some(replica))) = (pair.heartbeat, servers) else {
+        let top = topology.servers.get(&pair.top);
+        let replica = topology.servers.get(&pair.key.replica);
+        let (Some(interval), Some(top), Some(replica)) = (pair.heartbeat, top, replica) else {
             continue;
         };
-        let plan = plans.entry(pair.top.clone()).or_insert_with(|| Plan {
-            top: Arc::clone(top),
-            timeout: timeout_of(top, settings),
-            interval,
-            replicas: BTreeMap::new(),
-        });
+        let plan = plans
+            .entry(pair.top.clone())
+            .or_insert_with(|| HeartbeatPlan {
+                top: Arc::clone(top),
+                timeout: timeout_of(top, settings),
+                interval,
+                replicas: BTreeMap::new(),
+            });
         plan.interval = plan.interval.min(interval);
         plan.replicas.insert(
             replica.addr.clone(),
@@ -71,7 +74,7 @@ mod tests {
                 interval: Span::from_millis(*millis),
             };
         }
-        let shown = |plan: &Plan| {
+        let shown = |plan: &HeartbeatPlan| {
             let replicas: Vec<_> = plan.replicas.keys().map(ToString::to_string).collect();
             format!(
                 "{} {} {}",
@@ -87,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_master_beats_once_for_all_of_its_replicas_at_the_shortest_interval() {
+    fn a_master_gets_heartbeats_once_for_all_of_its_replicas_at_the_shortest_interval() {
         assert_eq!(planned(&[("m:1", "r:1", 0)]), [] as [&str; 0]);
         assert_eq!(
             planned(&[("m:1", "r:1", 500), ("m:1", "r:2", 200), ("m:1", "r:3", 0)]),
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_leaf_of_a_chain_hears_the_top() {
+    fn the_leaf_of_a_chain_receives_the_heartbeats_of_the_top() {
         assert_eq!(
             planned(&[("m:1", "r:1", 0), ("r:1", "leaf:1", 500)]),
             ["m:1 500 leaf:1"]

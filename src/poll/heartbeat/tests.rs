@@ -248,17 +248,17 @@ async fn a_reload_keeps_what_stays_and_ends_what_is_switched_off() {
     let ended = async { while events.recv().await.is_some() {} };
     tokio::time::timeout(PATIENCE, ended)
         .await
-        .expect("every task lets the channel go");
+        .expect("every task drops its sender");
 }
 
-/// A listener on the replica `r` of the master `m`, which was sent three numbers, at 1, 2 and 3 s.
-fn listener() -> (Listener, mpsc::Receiver<PollEvent>) {
+/// A subscriber on the replica `r` of the master `m`, which was sent three numbers, at 1, 2 and 3 s.
+fn subscriber() -> (Subscriber, mpsc::Receiver<PollEvent>) {
     let (events, seen) = mpsc::channel(64);
     let (top, addr) = (ServerAddr::new("m", 1), ServerAddr::new("r", 1));
-    let mut beats = Beats::default();
-    beats.begin(life("m"));
+    let mut sent = SentHeartbeats::default();
+    sent.begin(run_id("m"));
     for second in 1..=3 {
-        beats.send(Timestamp::from_nanos(second * 1_000_000_000));
+        sent.send(Timestamp::from_nanos(second * 1_000_000_000));
     }
     let server = Server {
         addr: addr.clone(),
@@ -267,31 +267,31 @@ fn listener() -> (Listener, mpsc::Receiver<PollEvent>) {
         credentials: crate::config::Credentials::default(),
         tls: None,
     };
-    let outcome = Outcome::new(addr, Reporter::new(events, Arc::default()));
-    let (timeout, interval, beats) = (
+    let status = HeartbeatStatus::new(addr, Reporter::new(events, Arc::default()));
+    let (timeout, interval, sent) = (
         Span::from_secs(1),
         Span::from_secs(1),
-        Arc::new(Mutex::new(beats)),
+        Arc::new(Mutex::new(sent)),
     );
-    let listener = Listener {
+    let subscriber = Subscriber {
         server: Arc::new(server),
         top,
         timeout,
         interval,
         channel: "c".into(),
-        beats,
-        outcome,
+        sent,
+        status,
     };
-    (listener, seen)
+    (subscriber, seen)
 }
 
-fn life(name: &str) -> RunId {
+fn run_id(name: &str) -> RunId {
     RunId::parse(name).unwrap()
 }
 
 /// What the replica's process `replica` lets out, and what comes of it.
 fn check(replica: &str, payloads: &[&str], expected: &str) {
-    let (mut listener, mut events) = listener();
+    let (mut subscriber, mut events) = subscriber();
     let (mut said, mut last) = (Vec::new(), 0);
     for payload in payloads {
         let message = ChannelMessage {
@@ -299,7 +299,7 @@ fn check(replica: &str, payloads: &[&str], expected: &str) {
             payload: (*payload).to_owned(),
             received: clock::now(),
         };
-        match listener.hear(&message, &life(replica), last) {
+        match subscriber.on_message(&message, &run_id(replica), last) {
             Ok(number) => last = number,
             Err(error) => said.push(format!("ended: {error}")),
         }
@@ -321,7 +321,7 @@ fn check(replica: &str, payloads: &[&str], expected: &str) {
 }
 
 #[test]
-fn numbers_tell_when_they_were_sent_and_nobody_can_make_them_up() {
+fn numbers_prove_when_they_were_sent_and_forged_ones_are_refused() {
     check("r", &["1", "2", "3"], "1 s, 2 s, 3 s");
     check("r", &["3"], "3 s");
     check("r", &["2", "2", "3"], "2 s, repeated, 3 s");

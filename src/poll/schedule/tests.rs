@@ -1,10 +1,10 @@
-//! A tree in virtual time: the schedule on one side, servers with a temper on the other.
+//! A tree in virtual time: the schedule on one side, simulated servers on the other.
 
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::pace::DITHER;
+use super::super::round_timer::DITHER;
 use super::*;
 
 const INTERVALS: Intervals = Intervals {
@@ -18,9 +18,9 @@ const TIMEOUT: Span = Span::from_secs(2);
 enum Temper {
     /// Answers after so many milliseconds.
     Answers(i64),
-    /// Says no after so many milliseconds.
+    /// Fails after so many milliseconds.
     Fails(i64),
-    /// Never says anything.
+    /// Never answers.
     Hangs,
 }
 
@@ -28,7 +28,7 @@ enum Temper {
 struct Sent {
     at: Timestamp,
     server: usize,
-    stage: Stage,
+    stage: RoundStage,
     round: usize,
     /// Whether the schedule meant to wait for it.
     waited: bool,
@@ -41,12 +41,12 @@ struct Tree {
     tempers: Vec<Temper>,
     now: Timestamp,
     polls: Vec<Sent>,
-    /// Who was asked in which round, whether it was sent or skipped.
+    /// Which server was polled in which round, whether it was sent or skipped.
     asked: BTreeSet<(usize, usize)>,
     /// Answers under way, by when they arrive, then by poll.
     under_way: BTreeSet<(Timestamp, usize)>,
     outstanding: Vec<bool>,
-    /// Rounds but for half_interval_rounds, whose polls have the number 0.
+    /// All rounds except half-interval rounds, whose polls have the number 0.
     rounds: usize,
     half_interval_rounds: bool,
     skipped: usize,
@@ -110,26 +110,26 @@ impl Tree {
         } else {
             self.rounds
         };
-        for ask in self.schedule.on_time(now) {
-            let again = !self.asked.insert((round, ask.server));
+        for due in self.schedule.on_time(now) {
+            let again = !self.asked.insert((round, due.server));
             let waited = self
                 .schedule
-                .waiting
+                .awaited
                 .iter()
-                .any(|(server, _)| *server == ask.server);
-            if std::mem::replace(&mut self.outstanding[ask.server], true) {
+                .any(|(server, _)| *server == due.server);
+            if std::mem::replace(&mut self.outstanding[due.server], true) {
                 assert!(!waited, "an outstanding request is not waited for");
                 self.skipped += 1;
                 continue;
             }
-            let stage = if ask.server >= self.schedule.roots {
-                Stage::Others
+            let stage = if due.server >= self.schedule.roots {
+                RoundStage::Others
             } else if again {
-                Stage::Closing
+                RoundStage::Closing
             } else {
-                Stage::Opening
+                RoundStage::Opening
             };
-            let (at, server, patience) = (now, ask.server, ask.patience);
+            let (at, server, patience) = (now, due.server, due.patience);
             self.polls.push(Sent {
                 at,
                 server,
@@ -205,7 +205,7 @@ fn a_round_is_master_replicas_master() {
 }
 
 #[test]
-fn a_lone_server_is_asked_once_a_round() {
+fn a_lone_server_is_polled_once_a_round() {
     let tree = Tree::new(1, &[Temper::Answers(10)]).run(Span::from_secs(100));
     assert!(
         (97..=103).contains(&tree.polls.len()),
@@ -216,7 +216,7 @@ fn a_lone_server_is_asked_once_a_round() {
 }
 
 #[test]
-fn a_ring_of_roots_is_asked_twice_a_round() {
+fn a_ring_of_roots_is_polled_twice_a_round() {
     let tree = Tree::new(2, &[Temper::Answers(10), Temper::Answers(20)]).run(millis(1500));
     let round: Vec<_> = tree
         .round(1)
@@ -287,7 +287,7 @@ fn a_hung_master_delays_its_replicas_once() {
 }
 
 #[test]
-fn a_failing_master_is_asked_once_a_round_and_holds_nobody_up() {
+fn a_failing_master_is_polled_once_a_round_and_holds_nobody_up() {
     let tree = Tree::new(1, &[Temper::Fails(50), Temper::Answers(20)]).run(Span::from_secs(20));
     assert_eq!(tree.polls_of(0).len(), tree.rounds);
     assert!(
@@ -347,7 +347,7 @@ fn a_round_never_runs_into_the_next_in_one_call() {
 }
 
 #[test]
-fn a_refresh_is_a_round_of_everybody_at_once_and_one_under_way_is_shared() {
+fn a_refresh_is_a_round_of_all_servers_at_once_and_one_under_way_is_shared() {
     let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(10)]).run(millis(1500));
     tree.schedule.set_link_delay(1, Some(millis(200)));
     let now = tree.now;
@@ -366,7 +366,7 @@ fn a_refresh_is_a_round_of_everybody_at_once_and_one_under_way_is_shared() {
     assert_eq!(
         round,
         [(0, Span::ZERO), (1, millis(10)), (0, millis(20))],
-        "without the lead"
+        "without the delay"
     );
 }
 
@@ -380,7 +380,7 @@ fn a_refresh_without_budget_does_not_run() {
 }
 
 #[test]
-fn a_refresh_during_a_round_of_the_boosted_ones_runs_after_it() {
+fn a_refresh_during_a_boost_round_runs_after_it() {
     let mut tree = Tree::new(
         1,
         &[
@@ -405,7 +405,7 @@ fn a_refresh_during_a_round_of_the_boosted_ones_runs_after_it() {
 }
 
 #[test]
-fn between_two_rounds_who_answers_is_glanced_at_and_then_the_roots() {
+fn half_interval_rounds_poll_the_replicas_that_answer_and_then_the_roots() {
     let tree = Tree::new(
         1,
         &[Temper::Answers(10), Temper::Answers(20), Temper::Fails(1)],
@@ -419,7 +419,7 @@ fn between_two_rounds_who_answers_is_glanced_at_and_then_the_roots() {
     let before = |round: &Sent| {
         tree.polls
             .iter()
-            .rfind(|p| p.stage == Stage::Opening && p.round > 0 && p.at < round.at)
+            .rfind(|p| p.stage == RoundStage::Opening && p.round > 0 && p.at < round.at)
     };
     for round in half_interval_rounds.chunks_exact(2) {
         assert_eq!(
@@ -444,7 +444,7 @@ fn between_two_rounds_who_answers_is_glanced_at_and_then_the_roots() {
 }
 
 #[test]
-fn a_glance_at_the_end_of_a_long_link_is_one_at_its_roots() {
+fn a_half_interval_round_skips_replicas_at_the_end_of_a_long_link() {
     for (delay, glanced) in [(40, vec![0, 1]), (200, vec![0])] {
         let mut tree = Tree::new(1, &[Temper::Answers(2), Temper::Answers(2)]);
         tree.schedule.set_link_delay(1, Some(millis(delay)));
@@ -466,7 +466,7 @@ fn a_glance_at_the_end_of_a_long_link_is_one_at_its_roots() {
 /// A replica that comes back answers beside its roots and not between them, and is placed only by
 /// the next round.
 #[test]
-fn who_was_not_waited_for_and_answers_while_it_is_boosted_is_asked_again_at_once() {
+fn an_unawaited_answer_of_a_boosted_server_starts_a_boost_round_at_once() {
     for (boosted, within) in [(true, 15), (false, 250)] {
         let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Fails(1)]);
         if boosted {
@@ -504,7 +504,7 @@ fn who_was_not_waited_for_and_answers_while_it_is_boosted_is_asked_again_at_once
 }
 
 #[test]
-fn boost_rounds_poll_the_roots_and_who_is_boosted() {
+fn boost_rounds_poll_the_roots_and_the_boosted_servers() {
     let mut tree = Tree::new(
         1,
         &[
@@ -533,7 +533,7 @@ fn boost_rounds_poll_the_roots_and_who_is_boosted() {
 }
 
 #[test]
-fn a_replica_behind_a_long_link_is_asked_later_and_no_other_is() {
+fn only_a_replica_behind_a_long_link_is_polled_later() {
     let mut tree = Tree::new(
         1,
         &[
@@ -571,7 +571,7 @@ fn a_replica_behind_a_long_link_is_asked_later_and_no_other_is() {
 }
 
 #[test]
-fn a_replica_that_is_asked_later_is_not_asked_late() {
+fn a_delayed_poll_is_not_late() {
     let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(100)]).run(millis(1700));
     tree.schedule.set_link_delay(1, Some(millis(150)));
     let due = tree.schedule.poll_at();
@@ -579,9 +579,12 @@ fn a_replica_that_is_asked_later_is_not_asked_late() {
     tree.schedule
         .on_answer(0, due, due + millis(10), due + millis(10));
     assert_eq!(tree.schedule.on_time(due + millis(10)), []);
-    let asks = tree.schedule.on_time(due + millis(130));
+    let polls = tree.schedule.on_time(due + millis(130));
     assert_eq!(
-        asks.iter().map(|ask| ask.planned - due).collect::<Vec<_>>(),
+        polls
+            .iter()
+            .map(|poll| poll.planned - due)
+            .collect::<Vec<_>>(),
         [millis(10 + 115)]
     );
 }
@@ -599,7 +602,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn every_round_is_a_sandwich_that_waits_for_nobody_too_long(
+    fn every_round_brackets_its_replicas_and_waits_for_none_too_long(
         tempers in tempers(), roots in 1_usize..3, delay in 0_i64..400, boosted in 0_usize..12,
     ) {
         let roots = roots.min(tempers.len());
@@ -624,19 +627,19 @@ proptest! {
                     prop_assert!(over, "{earlier:?} was not waited for before {poll:?}");
                 }
                 // And nobody waits longer than the longest patience of the stage before, and its
-                // lead.
+                // delay.
                 if let Some(before) = polls[..i].iter().rfind(|p| p.stage != poll.stage) {
                     let stage = polls[..i].iter().filter(|p| p.stage == before.stage);
                     let patience = stage.filter(|p| p.waited).map(|p| p.patience).max().unwrap_or(Span::ZERO);
-                    let lead = if poll.stage == Stage::Others { millis(500) } else { Span::ZERO };
-                    prop_assert!(poll.at - before.at <= patience + lead);
+                    let delay = if poll.stage == RoundStage::Others { millis(500) } else { Span::ZERO };
+                    prop_assert!(poll.at - before.at <= patience + delay);
                 }
             }
         }
     }
 
     #[test]
-    fn who_does_not_answer_never_delays_the_others_after_the_first_round(mut tempers in tempers(), hung in 0_usize..12) {
+    fn a_silent_server_delays_the_others_in_the_first_round_only(mut tempers in tempers(), hung in 0_usize..12) {
         for temper in &mut tempers {
             if matches!(temper, Temper::Answers(_)) {
                 *temper = Temper::Answers(7);

@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LONG: i64 = 60_000;
 
 struct Rig {
-    orders: mpsc::Sender<Assignment>,
-    feedback: (mpsc::Sender<Feedback>, mpsc::Receiver<Feedback>),
+    commands: mpsc::Sender<PollCommand>,
+    feedback: (mpsc::Sender<PollFeedback>, mpsc::Receiver<PollFeedback>),
     events: mpsc::Receiver<PollEvent>,
 }
 
@@ -36,20 +36,20 @@ impl Rig {
             credentials: Credentials::default(),
             tls: None,
         };
-        let (orders, received) = mpsc::channel(1);
+        let (commands, received) = mpsc::channel(1);
         let (events, seen) = mpsc::channel(64);
         let reporter = Reporter::new(events, Arc::default());
         let mut task = ServerTask::new(Arc::new(server), received, reporter);
         task.min_silence = min_silence;
         tokio::spawn(task.run());
         Self {
-            orders,
+            commands,
             feedback: mpsc::channel(64),
             events: seen,
         }
     }
 
-    /// A poll with all the time in the world.
+    /// A poll without time limits.
     async fn order(&self) {
         self.order_within(LONG, LONG).await;
     }
@@ -58,24 +58,27 @@ impl Rig {
         self.send(patience, timeout, false).await;
     }
 
-    /// A poll of which somebody says that the server is back.
+    /// A poll after the master has reported the server connected again.
     async fn order_as_back(&self) {
         self.send(LONG, LONG, true).await;
     }
 
     async fn send(&self, patience: i64, timeout: i64, is_back: bool) {
         let [patience, timeout] = [patience, timeout].map(Span::from_millis);
-        let order = Order {
+        let order = PollOrder {
             planned: clock::now(),
             patience,
             timeout,
             is_back,
         };
-        let reply = Reply {
-            to: self.feedback.0.clone(),
+        let reply_to = ReplyTo {
+            tree: self.feedback.0.clone(),
             server: 3,
         };
-        self.orders.send(Assignment { order, reply }).await.unwrap();
+        self.commands
+            .send(PollCommand { order, reply_to })
+            .await
+            .unwrap();
     }
 
     async fn event(&mut self) -> PollEventKind {
@@ -86,7 +89,7 @@ impl Rig {
             .kind
     }
 
-    async fn told(&mut self) -> Feedback {
+    async fn feedback(&mut self) -> PollFeedback {
         tokio::time::timeout(PATIENCE, self.feedback.1.recv())
             .await
             .expect("feedback in time")
@@ -115,7 +118,7 @@ impl Rig {
                 return failures;
             }
             assert_eq!(event, failure);
-            self.told().await;
+            self.feedback().await;
             failures += 1;
         }
     }
@@ -146,7 +149,7 @@ async fn check(answer: &'static str, expected: &[&str]) {
     let mut rig = Rig::new(server.addr());
     rig.order().await;
     rig.expect(expected).await;
-    assert_eq!(rig.told().await, Feedback::GaveUp { server: 3 });
+    assert_eq!(rig.feedback().await, PollFeedback::GaveUp { server: 3 });
 }
 
 #[tokio::test]
@@ -176,8 +179,8 @@ async fn a_poll_connects_once_and_is_answered() {
         Some(ReplicationOffset::new(42))
     );
     assert_eq!(
-        rig.told().await,
-        Feedback::Answered {
+        rig.feedback().await,
+        PollFeedback::Answered {
             server: 3,
             sent,
             received
@@ -240,16 +243,19 @@ async fn a_poll_while_one_is_outstanding_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_silent_connection_is_given_up_after_long_and_made_anew() {
+async fn a_connection_that_stays_silent_is_replaced() {
     let server = fake().await;
     let mut rig = Rig::with_silence(server.addr(), Span::from_millis(200));
     rig.order().await;
     rig.expect(&["connected", "answered"]).await;
-    assert!(matches!(rig.told().await, Feedback::Answered { .. }));
+    assert!(matches!(
+        rig.feedback().await,
+        PollFeedback::Answered { .. }
+    ));
     server.freeze();
     rig.order_within(10, 20).await;
     rig.expect(&["overdue", "failed: timeout"]).await;
-    assert_eq!(rig.told().await, Feedback::GaveUp { server: 3 });
+    assert_eq!(rig.feedback().await, PollFeedback::GaveUp { server: 3 });
     server.thaw();
     rig.order().await;
     rig.expect(&["connected", "answered"]).await;
@@ -257,7 +263,7 @@ async fn a_silent_connection_is_given_up_after_long_and_made_anew() {
 }
 
 #[tokio::test]
-async fn a_connection_that_drips_for_ever_is_given_up_although_bytes_come() {
+async fn a_connection_that_drips_is_replaced_although_bytes_arrive() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = ServerAddr::new("127.0.0.1", listener.local_addr().unwrap().port());
     let dripping = tokio::spawn(async move {
@@ -279,7 +285,7 @@ async fn a_connection_that_drips_for_ever_is_given_up_although_bytes_come() {
     let began = std::time::Instant::now();
     rig.expect(&["connected", "overdue", "failed: timeout"])
         .await;
-    assert_eq!(rig.told().await, Feedback::GaveUp { server: 3 });
+    assert_eq!(rig.feedback().await, PollFeedback::GaveUp { server: 3 });
     assert!(
         began.elapsed() >= silence.mul_f64(SILENCE_FACTOR).to_duration(),
         "not while it could be an answer"
@@ -299,7 +305,7 @@ async fn a_refused_connection_fails_each_poll_and_is_not_tried_each_time() {
     for _ in 0..3 {
         rig.order().await;
         rig.expect(&["failed: refused"]).await;
-        assert_eq!(rig.told().await, Feedback::GaveUp { server: 3 });
+        assert_eq!(rig.feedback().await, PollFeedback::GaveUp { server: 3 });
     }
 }
 
@@ -310,17 +316,17 @@ async fn a_server_that_is_back_is_found_again() {
     let mut rig = Rig::new(server.addr());
     rig.order_within(LONG, 50).await;
     rig.expect(&["failed: timeout"]).await;
-    rig.told().await;
+    rig.feedback().await;
     server.thaw();
     let failures = rig.failures_until_connected("failed: timeout").await;
     assert!(failures > 0, "nobody connects before the backoff is over");
     rig.expect(&["answered"]).await;
 }
 
-/// Its master has it online again, so the wait for the next attempt, which may be seconds, is over;
+/// Its master reports it online again, so the wait for the next attempt, which may be seconds, ends;
 /// once.
 #[tokio::test]
-async fn a_server_that_its_master_says_is_back_is_not_waited_for() {
+async fn a_server_that_its_master_reports_connected_is_polled_without_backoff() {
     let server = fake().await;
     server.freeze();
     let mut rig = Rig::new(server.addr());
@@ -332,7 +338,7 @@ async fn a_server_that_its_master_says_is_back_is_not_waited_for() {
             assert!(began.elapsed() < PATIENCE, "attempt {attempt}");
             rig.order_within(LONG, 20).await;
             rig.expect(&["failed: timeout"]).await;
-            rig.told().await;
+            rig.feedback().await;
         }
     }
     server.thaw();
@@ -343,7 +349,7 @@ async fn a_server_that_its_master_says_is_back_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_closed_meanwhile_costs_no_poll() {
+async fn a_connection_closed_while_idle_costs_no_poll() {
     let server = fake().await;
     let mut rig = Rig::new(server.addr());
     rig.order().await;
@@ -359,7 +365,7 @@ async fn a_server_that_always_hangs_up_is_tried_twice_a_poll() {
 }
 
 #[tokio::test]
-async fn what_is_not_redis_is_told_apart() {
+async fn other_protocols_are_distinguished() {
     check(
         "HTTP/1.1 400 Bad Request\r\n\r\n",
         &["connected", "failed: protocol"],
@@ -378,7 +384,7 @@ async fn what_is_not_redis_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_a_login_after_all_is_logged_in_to_anew() {
+async fn a_server_that_now_requires_a_login_gets_one_on_a_new_connection() {
     let server = FakeServer::listen(
         Script::version("7.0.15").answer("INFO", "-NOAUTH Authentication required.\r\n"),
     )
@@ -386,7 +392,7 @@ async fn a_server_that_wants_a_login_after_all_is_logged_in_to_anew() {
     let mut rig = Rig::new(server.addr());
     rig.order().await;
     rig.expect(&["connected", "failed: auth"]).await;
-    rig.told().await;
+    rig.feedback().await;
     assert!(rig.failures_until_connected("failed: auth").await > 0);
     rig.expect(&["failed: auth"]).await;
     assert_eq!(server.connections(), 2);
@@ -446,12 +452,12 @@ async fn a_text_without_replication_is_a_parse_failure() {
 }
 
 #[tokio::test]
-async fn the_task_ends_with_its_orders_although_an_answer_is_due() {
+async fn the_task_ends_with_its_senders_although_an_answer_is_due() {
     let server = fake().await;
     let mut rig = Rig::new(server.addr());
     server.freeze();
     rig.order().await;
-    drop(rig.orders);
+    drop(rig.commands);
     let end = tokio::time::timeout(PATIENCE, rig.events.recv())
         .await
         .expect("the task ends");

@@ -66,7 +66,7 @@ async fn a_dead_masters_pair_turns_within_a_second_of_the_sentinels_decision() {
             pair.lag_seconds.is_some()
         })
         .await;
-    let risk = "the Sentinels in dc2 can promote a replica there on their own (2 of 3 stand in dc2, the quorum is 2)";
+    let risk = "the Sentinels in dc2 can promote a replica there on their own (2 of 3 run in dc2, the quorum is 2)";
     assert_eq!(
         exporter.log().matches(risk).count(),
         1,

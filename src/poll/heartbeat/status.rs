@@ -1,5 +1,4 @@
-//! What came of a task's attempts: reported each time, said in the log once, tried again in good
-//! time.
+//! The result of a task's attempts: reported each time, logged once, retried after a wait.
 
 use std::time::Duration;
 
@@ -8,26 +7,25 @@ use super::super::report::Reporter;
 use crate::model::{HeartbeatError, ServerAddr, Span};
 use crate::monitor::{HeartbeatEvent, PollEventKind};
 
-/// How long to wait where only somebody's intervention helps: not so short that the server's logs
-/// fill up.
+/// How long to wait if only an operator can help: long enough not to fill the server's log.
 const SETTLED: Span = Span::from_secs(30);
 
-/// One server's part in heartbeats.
-pub(super) struct Outcome {
+/// Whether heartbeats work at one server.
+pub(super) struct HeartbeatStatus {
     server: ServerAddr,
     reporter: Reporter,
     backoff: Backoff,
-    /// What the log said last; `None` when all is well.
-    said: Option<HeartbeatError>,
+    /// The last error that was logged; `None` if heartbeats work.
+    logged: Option<HeartbeatError>,
 }
 
-impl Outcome {
+impl HeartbeatStatus {
     pub(super) fn new(server: ServerAddr, reporter: Reporter) -> Self {
         Self {
             server,
             reporter,
             backoff: Backoff::default(),
-            said: None,
+            logged: None,
         }
     }
 
@@ -37,18 +35,18 @@ impl Outcome {
             .report(&self.server, PollEventKind::Heartbeat(event));
     }
 
-    /// It works.
-    pub(super) fn well(&mut self) {
+    /// Notes that heartbeats work.
+    pub(super) fn succeeded(&mut self) {
         self.backoff.reset();
-        if self.said.take().is_some() {
+        if self.logged.take().is_some() {
             tracing::info!(server = %self.server, "heartbeats go on");
         }
     }
 
-    /// It does not; returns how long to wait before the next attempt.
+    /// Reports and logs a failure. Returns how long to wait before the next attempt.
     pub(super) fn failed(&mut self, error: HeartbeatError) -> Duration {
         self.report(HeartbeatEvent::Failed { error });
-        self.say(error);
+        self.log(error);
         let wait = if error.is_settled() {
             SETTLED
         } else {
@@ -57,9 +55,9 @@ impl Outcome {
         wait.to_duration()
     }
 
-    /// Says why in the log, unless that was the last thing said.
-    pub(super) fn say(&mut self, error: HeartbeatError) {
-        if self.said.replace(error) != Some(error) {
+    /// Logs an error, unless it was the last one to be logged.
+    pub(super) fn log(&mut self, error: HeartbeatError) {
+        if self.logged.replace(error) != Some(error) {
             tracing::warn!(server = %self.server, reason = %error, "no heartbeats: the server {}", error.sentence());
         }
     }

@@ -1,27 +1,27 @@
-//! When a Sentinel is asked again. Pure: chance is an argument.
+//! When a reporter is queried again. Pure: chance is an argument.
 
 use crate::model::Span;
 
-/// How often a Sentinel is asked. A failover is seen within this even where its message is lost.
+/// How often a reporter is queried. A failover is seen within this time even if its event is lost.
 const INTERVAL: Span = Span::from_secs(1);
 
-/// What of the interval chance may take away, so that the many Sentinels of a fleet are not asked
-/// in step.
+/// By how much of it an interval may be shorter, at random, so that the reporters of a fleet are
+/// not queried in step.
 const JITTER: f64 = 0.2;
 
-/// The longest time between two attempts to reach a Sentinel that does not answer.
+/// The longest time between two attempts to reach a reporter that does not answer.
 const LONGEST: Span = Span::from_secs(5);
 
-/// The shortest time between two questions, however much a Sentinel says to happen.
+/// The shortest time between two queries, however many events there are.
 pub(super) const SHORTEST: Span = Span::from_millis(50);
 
-/// How long it is until the next question.
+/// How long to wait before the next query.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct QueryPace {
     failures: u32,
 }
 
-impl Pace {
+impl QueryPace {
     /// The wait after an answer. `chance` is in `[0, 1)`.
     pub(super) fn after_answer(&mut self, chance: f64) -> Span {
         self.failures = 0;
@@ -49,8 +49,8 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_followed_by_a_question_within_a_second() {
-        let mut pace = Pace::default();
+    fn an_answer_is_followed_by_a_query_within_a_second() {
+        let mut pace = QueryPace::default();
         assert_eq!(
             (
                 millis(pace.after_answer(0.0)),
@@ -61,8 +61,8 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_followed_ever_later_up_to_five_seconds() {
-        let mut pace = Pace::default();
+    fn waits_after_failures_double_up_to_five_seconds() {
+        let mut pace = QueryPace::default();
         let waits: Vec<_> = (0..5).map(|_| millis(pace.after_failure(0.0))).collect();
         assert_eq!(waits, [1000, 2000, 4000, 5000, 5000]);
         for _ in 0..1000 {

@@ -8,58 +8,58 @@ use fastrand::Rng;
 
 use crate::model::{Span, Timestamp};
 
-/// How far a period may differ from the configured one, both ways.
+/// By how much a period may differ from the configured one, in both directions.
 pub(super) const DITHER: f64 = 0.03;
 
-/// The times that rounds keep to.
+/// The configured periods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intervals {
-    /// The base period of a round.
+    /// The period of base rounds.
     pub base: Span,
-    /// The period while somebody is boosted, as far as the budget goes.
+    /// The period of boost rounds, as far as the budget allows.
     pub boosted: Span,
 }
 
-/// Why a round runs, which decides who is polled in it.
+/// Why a round runs, which decides which servers are polled in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Round {
-    /// The base period asks for it. Everybody is polled, each when its link's delay says.
+    /// The base period has passed. All servers are polled, replicas after their replica delay.
     Base,
-    /// Somebody wants to know now. Everybody is polled at once.
+    /// A refresh was requested. All servers are polled at once.
     Refresh,
-    /// Somebody is boosted. Only the roots and who is boosted are polled.
+    /// Some servers are boosted. Only they and the roots are polled.
     Boost,
-    /// Half-way between two base rounds while nobody is boosted. Only the roots are polled, once:
-    /// what they write in between is dated twice as finely, and their replicas' ACKs are seen.
+    /// Midway between two base rounds, if no server is boosted. The replicas that answer are
+    /// polled, then the roots once: writes in between are dated twice as finely, and the ACKs of
+    /// the replicas are seen.
     HalfInterval,
 }
 
-/// The beginnings of rounds.
+/// When the next round of each kind begins.
 #[derive(Clone, Debug)]
-pub(super) struct Pace {
+pub(super) struct RoundTimer {
     intervals: Intervals,
-    /// Whether there are half_interval_rounds at all.
+    /// Whether there are half-interval rounds at all.
     half_interval_rounds: bool,
-    /// Boost rounds are this many times as far apart as their period says: the budget's doing.
+    /// The factor by which the budget lengthens the period of boost rounds; at least 1.
     stretch: f64,
-    chance: Rng,
-    /// When the next base round is due.
+    rng: Rng,
     base_due: Timestamp,
-    /// When the next boost round would be due.
+    /// When the next boost round is due, if it begins before `boosted_until`.
     boost_due: Timestamp,
-    /// Boost rounds run until here.
     boosted_until: Timestamp,
     /// When one more boost round is due.
     extra_due: Option<Timestamp>,
-    /// Since when a refresh is wanted.
+    /// Since when a refresh has been requested.
     refresh_due: Option<Timestamp>,
-    /// When the half-interval round after this base round is due; none once another round did its work.
+    /// When the half-interval round after this base round is due; `None` once another round has
+    /// made it needless.
     half_interval_due: Option<Timestamp>,
     missed: u64,
 }
 
-impl Pace {
-    /// The first round begins within one base period after `now`, at a place that `seed` chooses.
+impl RoundTimer {
+    /// The first round begins within one base period after `now`, at a point that `seed` chooses.
     pub(super) fn new(
         intervals: Intervals,
         half_interval_rounds: bool,
@@ -73,7 +73,7 @@ impl Pace {
             intervals,
             half_interval_rounds,
             stretch: 1.0,
-            chance: Rng::with_seed(seed),
+            rng: Rng::with_seed(seed),
             base_due: now + wait,
             boost_due: now,
             boosted_until: Timestamp::default(),
@@ -86,29 +86,28 @@ impl Pace {
 
     /// When the next round is due.
     pub(super) fn next(&self) -> Timestamp {
-        let wanted = [self.refresh_due, self.next_boost(), self.half_interval_due]
-            .into_iter()
-            .flatten()
-            .min();
-        wanted.map_or(self.base_due, |at| at.min(self.base_due))
+        let others = [self.refresh_due, self.next_boost(), self.half_interval_due];
+        let others = others.into_iter().flatten();
+        others.fold(self.base_due, Timestamp::min)
     }
 
-    /// The round that is due at `now`; `None` when none is.
+    /// The round that is due at `now`; `None` if none is.
     pub(super) fn due(&self, now: Timestamp) -> Option<Round> {
+        let has_come = |due: Option<Timestamp>| due.is_some_and(|at| at <= now);
         if self.base_due <= now {
             Some(Round::Base)
-        } else if self.refresh_due.is_some_and(|at| at <= now) {
+        } else if has_come(self.refresh_due) {
             Some(Round::Refresh)
-        } else if self.next_boost().is_some_and(|at| at <= now) {
+        } else if has_come(self.next_boost()) {
             Some(Round::Boost)
+        } else if has_come(self.half_interval_due) {
+            Some(Round::HalfInterval)
         } else {
-            self.half_interval_due
-                .filter(|at| *at <= now)
-                .map(|_| Round::HalfInterval)
+            None
         }
     }
 
-    /// Whether a refresh is wanted and has not begun.
+    /// Whether a refresh was requested and has not begun.
     pub(super) fn wants_refresh(&self) -> bool {
         self.refresh_due.is_some()
     }
@@ -118,25 +117,26 @@ impl Pace {
         self.missed
     }
 
-    /// The `round` that is due begins at `now`: returns when it was planned. Whole periods that
-    /// passed meanwhile (the process was suspended, or a round took longer) are skipped and
-    /// counted, never made up for.
+    /// Begins the `round` that is due at `now`; returns when it was planned. Whole periods that
+    /// have passed (the process was suspended, or a round took longer) are skipped and counted,
+    /// never made up for.
     pub(super) fn begin(&mut self, round: Round, now: Timestamp) -> Timestamp {
         let planned = match round {
             Round::Base => self.skip_missed(self.base_due, self.intervals.base, now),
-            Round::Boost if self.extra_due.is_some() => {
-                return self.extra_due.take().unwrap_or(now);
-            }
-            Round::Boost => self.skip_missed(self.boost_due, self.boost_period(), now),
+            Round::Boost => match self.extra_due.take() {
+                Some(planned) => return planned, // the other rounds stay where they are
+                None => self.skip_missed(self.boost_due, self.boost_period(), now),
+            },
             Round::Refresh => self.refresh_due.unwrap_or(now),
             Round::HalfInterval => self.half_interval_due.unwrap_or(now),
         };
-        (self.half_interval_due, self.extra_due) = (None, None);
+        self.half_interval_due = None;
+        self.extra_due = None;
         if round == Round::Base {
             self.base_due = planned + self.dithered(self.intervals.base);
-            self.half_interval_due = self
-                .half_interval_rounds
-                .then(|| planned + self.intervals.base.half());
+            if self.half_interval_rounds {
+                self.half_interval_due = Some(planned + self.intervals.base.half());
+            }
         }
         if matches!(round, Round::Base | Round::Refresh) {
             self.refresh_due = None;
@@ -147,7 +147,7 @@ impl Pace {
         planned
     }
 
-    /// The `round` that is due does not run. An boosted one is tried again a period later.
+    /// Cancels the `round` that is due. A boost round is tried again a period later.
     pub(super) fn put_off(&mut self, round: Round, now: Timestamp) {
         match round {
             Round::Base => {}
@@ -158,42 +158,39 @@ impl Pace {
         }
     }
 
-    /// Boost rounds follow until `until`.
+    /// Adds boost rounds until `until`.
     pub(super) fn boost(&mut self, until: Timestamp, now: Timestamp) {
         self.boosted_until = self.boosted_until.max(until);
         self.boost_due = self.boost_due.max(now);
     }
 
-    /// While boost rounds run, one more is to begin at once. The others stay where they are: what
-    /// it comes too early for, they see as soon as they would have.
-    pub(super) fn hasten(&mut self, now: Timestamp) {
+    /// Adds one boost round at once, if there are any. The others stay where they are: they see in
+    /// time what it comes too early for.
+    pub(super) fn add_boost_round(&mut self, now: Timestamp) {
         if self.next_boost().is_some() {
             self.extra_due = Some(now);
         }
     }
 
-    /// Boost rounds are to be `factor` times as far apart as their period says. At the base period
-    /// there are none.
+    /// Multiplies the period of boost rounds by `factor`. There are none at the base period.
     pub(super) fn set_stretch(&mut self, factor: f64) {
         self.stretch = factor.max(1.0);
     }
 
-    /// A round with everybody is to begin at once.
+    /// Requests a round that polls all servers at once.
     pub(super) fn refresh(&mut self, now: Timestamp) {
         self.refresh_due.get_or_insert(now);
     }
 
-    /// Before the first base round, a round with everybody is to begin after this part of the wait
-    /// for it. A part of 1 is that round itself.
-    pub(super) fn look_first(&mut self, part: f64, now: Timestamp) {
-        let first = now
-            + (self.base_due - now)
-                .or_zero()
-                .mul_f64(part.clamp(0.0, 1.0));
+    /// Requests a round that polls all servers before the first base round: after this part of the
+    /// wait for it. A part of 1 is that base round itself.
+    pub(super) fn poll_early(&mut self, part: f64, now: Timestamp) {
+        let wait = (self.base_due - now).or_zero();
+        let first = now + wait.mul_f64(part.clamp(0.0, 1.0));
         self.refresh_due = (first < self.base_due).then_some(first);
     }
 
-    /// Changes the periods; the next round comes no later than the new ones allow.
+    /// Changes the periods; the next round begins no later than the new ones allow.
     pub(super) fn set_intervals(&mut self, intervals: Intervals, now: Timestamp) {
         self.intervals = intervals;
         self.base_due = self.base_due.min(now + intervals.base);
@@ -201,21 +198,19 @@ impl Pace {
         self.boost_due = self.boost_due.min(now + intervals.boosted);
     }
 
-    /// When the next boost round is due, if there is one. One just before a base round would tell
+    /// When the next boost round is due, if there is one. One just before a base round would show
     /// nothing new.
     fn next_boost(&self) -> Option<Timestamp> {
         if self.extra_due.is_some() {
             return self.extra_due;
         }
-        let worth_it = self.boost_due + self.boost_period().half() < self.base_due;
-        (self.boost_due < self.boosted_until && worth_it).then_some(self.boost_due)
+        let is_useful = self.boost_due + self.boost_period().half() < self.base_due;
+        (self.boost_due < self.boosted_until && is_useful).then_some(self.boost_due)
     }
 
     fn boost_period(&self) -> Span {
-        self.intervals
-            .boosted
-            .mul_f64(self.stretch)
-            .min(self.intervals.base)
+        let stretched = self.intervals.boosted.mul_f64(self.stretch);
+        stretched.min(self.intervals.base)
     }
 
     /// The last of the instants `due`, `due + period`, ... up to `now`.
@@ -227,7 +222,7 @@ impl Pace {
     }
 
     fn dithered(&mut self, period: Span) -> Span {
-        period.mul_f64(1.0 - DITHER + 2.0 * DITHER * self.chance.f64())
+        period.mul_f64(1.0 - DITHER + 2.0 * DITHER * self.rng.f64())
     }
 }
 
@@ -248,22 +243,22 @@ mod tests {
         Timestamp::default() + Span::from_millis(millis)
     }
 
-    fn pace(seed: u64) -> Pace {
-        Pace::new(INTERVALS, true, seed, at(0))
+    fn timer(seed: u64) -> RoundTimer {
+        RoundTimer::new(INTERVALS, true, seed, at(0))
     }
 
     /// Begins the next round when it is due.
-    fn step(pace: &mut Pace) -> (Round, Timestamp) {
-        let now = pace.next();
-        let round = pace.due(now).expect("what is due");
-        (round, pace.begin(round, now))
+    fn step(timer: &mut RoundTimer) -> (Round, Timestamp) {
+        let now = timer.next();
+        let round = timer.due(now).expect("what is due");
+        (round, timer.begin(round, now))
     }
 
     /// The rounds that begin before `end`.
-    fn run_until(pace: &mut Pace, end: Timestamp) -> Vec<(Round, Timestamp)> {
+    fn run_until(timer: &mut RoundTimer, end: Timestamp) -> Vec<(Round, Timestamp)> {
         let mut rounds = Vec::new();
-        while pace.next() < end {
-            rounds.push(step(pace));
+        while timer.next() < end {
+            rounds.push(step(timer));
         }
         rounds
     }
@@ -292,8 +287,8 @@ mod tests {
     proptest! {
         #[test]
         fn periods_are_dithered_within_bounds_and_right_on_average(seed: u64) {
-            let mut pace = pace(seed);
-            let rounds: Vec<_> = (0..2001).map(|_| step(&mut pace)).collect();
+            let mut timer = timer(seed);
+            let rounds: Vec<_> = (0..2001).map(|_| step(&mut timer)).collect();
             let half_interval_rounds: Vec<_> = rounds.chunks_exact(2).map(|pair| (pair[1].0, pair[1].1 - pair[0].1)).collect();
             prop_assert!(half_interval_rounds.iter().all(|(round, _)| *round == Round::HalfInterval));
             assert_within(&half_interval_rounds.into_iter().map(|(_, after)| after).collect::<Vec<_>>(), SECOND.half());
@@ -304,13 +299,13 @@ mod tests {
             // (5.5 sigma).
             prop_assert!((mean - 1.0).abs() < 0.003, "{}", mean);
             prop_assert!(periods.windows(2).any(|w| w[0] != w[1]));
-            prop_assert_eq!(pace.missed(), 0);
+            prop_assert_eq!(timer.missed(), 0);
         }
 
         #[test]
         fn the_phase_is_a_matter_of_the_seed_alone(seed: u64, start in 0_i64..10_000_000_000) {
             let now = Timestamp::from_nanos(start);
-            let first = Pace::new(INTERVALS, true, seed, now).next();
+            let first = RoundTimer::new(INTERVALS, true, seed, now).next();
             prop_assert!(first >= now && first - now < SECOND);
             let phase = i64::try_from(seed % 1_000_000_000).unwrap();
             prop_assert_eq!(first.as_nanos() % 1_000_000_000, phase);
@@ -319,27 +314,27 @@ mod tests {
         /// Whatever else is asked for: everybody is polled each base period.
         #[test]
         fn base_rounds_keep_their_period(seed: u64, stretch in 1.0_f64..6.0, refreshes in proptest::collection::vec(0_i64..60_000, 0..50)) {
-            let mut pace = pace(seed);
-            pace.boost(at(60_000), at(0));
-            pace.set_stretch(stretch);
+            let mut timer = timer(seed);
+            timer.boost(at(60_000), at(0));
+            timer.set_stretch(stretch);
             let mut rounds = Vec::new();
             let mut refreshes = refreshes;
             refreshes.sort_unstable();
             for refresh in refreshes {
-                rounds.extend(run_until(&mut pace, at(refresh)));
-                pace.refresh(at(refresh));
+                rounds.extend(run_until(&mut timer, at(refresh)));
+                timer.refresh(at(refresh));
             }
-            rounds.extend(run_until(&mut pace, at(60_000)));
+            rounds.extend(run_until(&mut timer, at(60_000)));
             assert_within(&periods(&rounds, Round::Base), SECOND);
             prop_assert!(count(&rounds, Round::Base) >= 58);
         }
     }
 
     #[test]
-    fn a_boost_adds_rounds_between_the_base_rounds_until_it_ends() {
-        let mut pace = pace(0);
-        pace.boost(at(20_000), at(0));
-        let rounds = run_until(&mut pace, at(20_000));
+    fn boosting_adds_rounds_between_the_base_rounds_until_it_ends() {
+        let mut timer = timer(0);
+        timer.boost(at(20_000), at(0));
+        let rounds = run_until(&mut timer, at(20_000));
         assert!(
             (59..=61).contains(&count(&rounds, Round::Boost)),
             "three between two base rounds: {rounds:?}"
@@ -354,7 +349,7 @@ mod tests {
                 .all(|gap| (Span::from_millis(200)..=Span::from_millis(300)).contains(gap)),
             "{gaps:?}"
         );
-        assert_eq!(count(&run_until(&mut pace, at(40_000)), Round::Boost), 0);
+        assert_eq!(count(&run_until(&mut timer, at(40_000)), Round::Boost), 0);
     }
 
     #[test]
@@ -366,10 +361,10 @@ mod tests {
             (1e300, 0),
             (f64::INFINITY, 0),
         ] {
-            let mut pace = pace(0);
-            pace.set_stretch(stretch);
-            pace.boost(at(20_000), at(0));
-            let rounds = run_until(&mut pace, at(20_000));
+            let mut timer = timer(0);
+            timer.set_stretch(stretch);
+            timer.boost(at(20_000), at(0));
+            let rounds = run_until(&mut timer, at(20_000));
             assert!(
                 count(&rounds, Round::Boost).abs_diff(expected) <= 1,
                 "{stretch}: {rounds:?}"
@@ -385,99 +380,102 @@ mod tests {
             base: Span::from_secs(3600),
             boosted: QUARTER,
         };
-        let mut pace = Pace::new(intervals, true, half_an_hour, at(0));
-        assert_eq!(pace.next(), at(1_800_000));
-        pace.boost(at(9000), at(10));
+        let mut timer = RoundTimer::new(intervals, true, half_an_hour, at(0));
+        assert_eq!(timer.next(), at(1_800_000));
+        timer.boost(at(9000), at(10));
         assert_eq!(
-            (pace.next(), pace.due(at(10))),
+            (timer.next(), timer.due(at(10))),
             (at(10), Some(Round::Boost))
         );
     }
 
     #[test]
     fn a_boost_that_comes_late_in_a_period_starts_a_round_at_once_and_not_late() {
-        let mut pace = pace(0);
-        step(&mut pace);
-        assert_eq!(step(&mut pace).0, Round::HalfInterval);
-        pace.boost(at(9000), at(700));
-        assert_eq!(step(&mut pace), (Round::Boost, at(700)));
-        assert_eq!(pace.missed(), 0);
+        let mut timer = timer(0);
+        step(&mut timer);
+        assert_eq!(step(&mut timer).0, Round::HalfInterval);
+        timer.boost(at(9000), at(700));
+        assert_eq!(step(&mut timer), (Round::Boost, at(700)));
+        assert_eq!(timer.missed(), 0);
     }
 
     #[test]
     fn a_boost_round_without_budget_is_put_off_and_the_base_round_is_not() {
-        let mut pace = pace(0);
-        step(&mut pace);
-        pace.boost(at(9000), at(0));
+        let mut timer = timer(0);
+        step(&mut timer);
+        timer.boost(at(9000), at(0));
         let mut refused = Vec::new();
-        while let Some(round @ (Round::Boost | Round::HalfInterval)) = pace.due(pace.next()) {
-            pace.put_off(round, pace.next());
+        while let Some(round @ (Round::Boost | Round::HalfInterval)) = timer.due(timer.next()) {
+            timer.put_off(round, timer.next());
             refused.push(round);
         }
         refused.retain(|round| *round == Round::Boost);
         assert_eq!(refused.len(), 3, "after 250, 500 and 750 ms");
-        assert!(pace.next() >= at(970) && pace.next() <= at(1030));
+        assert!(timer.next() >= at(970) && timer.next() <= at(1030));
     }
 
     #[test]
     fn time_that_was_slept_through_is_skipped_and_counted() {
-        let mut pace = pace(0);
-        step(&mut pace);
-        step(&mut pace);
-        let due = pace.next();
+        let mut timer = timer(0);
+        step(&mut timer);
+        step(&mut timer);
+        let due = timer.next();
         let woke = due + Span::from_millis(3_600_400);
-        assert_eq!(woke - pace.begin(Round::Base, woke), Span::from_millis(400));
-        assert_eq!(pace.missed(), 3600);
-        assert!(pace.next() > woke, "nothing is made up for");
+        assert_eq!(
+            woke - timer.begin(Round::Base, woke),
+            Span::from_millis(400)
+        );
+        assert_eq!(timer.missed(), 3600);
+        assert!(timer.next() > woke, "nothing is made up for");
     }
 
     #[test]
     fn one_refresh_is_one_round_and_moves_no_other() {
-        let mut pace = pace(0);
-        step(&mut pace);
-        let base = pace.base_due;
-        pace.refresh(at(300));
-        pace.refresh(at(301));
-        assert!(pace.wants_refresh());
-        assert_eq!(step(&mut pace), (Round::Refresh, at(300)));
-        assert!(!pace.wants_refresh() && pace.next() == base);
-        pace.refresh(at(400));
-        pace.put_off(Round::Refresh, at(400));
-        assert_eq!(pace.next(), base, "no budget, no refresh");
-        pace.refresh(base);
+        let mut timer = timer(0);
+        step(&mut timer);
+        let base = timer.base_due;
+        timer.refresh(at(300));
+        timer.refresh(at(301));
+        assert!(timer.wants_refresh());
+        assert_eq!(step(&mut timer), (Round::Refresh, at(300)));
+        assert!(!timer.wants_refresh() && timer.next() == base);
+        timer.refresh(at(400));
+        timer.put_off(Round::Refresh, at(400));
+        assert_eq!(timer.next(), base, "no budget, no refresh");
+        timer.refresh(base);
         assert_eq!(
-            step(&mut pace).0,
+            step(&mut timer).0,
             Round::Base,
             "which polls everybody as well"
         );
-        assert!(!pace.wants_refresh());
+        assert!(!timer.wants_refresh());
     }
 
     #[test]
     fn one_more_boost_round_is_one_and_moves_no_other() {
-        let mut pace = pace(0);
-        step(&mut pace);
-        pace.hasten(at(40));
-        assert_eq!(pace.due(at(40)), None, "nobody is boosted");
-        pace.boost(at(9000), at(50));
-        let next = pace.next();
-        pace.hasten(at(60));
+        let mut timer = timer(0);
+        step(&mut timer);
+        timer.add_boost_round(at(40));
+        assert_eq!(timer.due(at(40)), None, "nobody is boosted");
+        timer.boost(at(9000), at(50));
+        let next = timer.next();
+        timer.add_boost_round(at(60));
         assert_eq!(
-            (step(&mut pace), pace.next()),
+            (step(&mut timer), timer.next()),
             ((Round::Boost, at(60)), next)
         );
-        pace.hasten(at(70));
-        pace.put_off(Round::Boost, at(70));
-        assert_eq!(pace.next(), next, "no budget for it");
-        assert_eq!(pace.missed(), 0);
+        timer.add_boost_round(at(70));
+        timer.put_off(Round::Boost, at(70));
+        assert_eq!(timer.next(), next, "no budget for it");
+        assert_eq!(timer.missed(), 0);
     }
 
     #[test]
-    fn the_first_look_comes_before_the_first_base_round_and_moves_it_not() {
+    fn an_early_round_comes_before_the_first_base_round_and_does_not_move_it() {
         for (part, first) in [(0.0, Some(0)), (0.1, Some(80)), (1.0, None)] {
-            let mut pace = pace(800_000_000);
-            pace.look_first(part, at(0));
-            let rounds = run_until(&mut pace, at(1000));
+            let mut timer = timer(800_000_000);
+            timer.poll_early(part, at(0));
+            let rounds = run_until(&mut timer, at(1000));
             let expected: Vec<_> = first
                 .map(|millis| (Round::Refresh, at(millis)))
                 .into_iter()
@@ -492,7 +490,7 @@ mod tests {
 
     #[test]
     fn a_shorter_interval_takes_effect_at_once() {
-        let mut pace = Pace::new(
+        let mut timer = RoundTimer::new(
             Intervals {
                 base: Span::from_secs(3600),
                 boosted: SECOND,
@@ -501,10 +499,10 @@ mod tests {
             0,
             at(0),
         );
-        step(&mut pace);
-        pace.set_intervals(INTERVALS, at(10));
+        step(&mut timer);
+        timer.set_intervals(INTERVALS, at(10));
         assert_eq!(
-            (pace.next(), pace.due(at(1010))),
+            (timer.next(), timer.due(at(1010))),
             (at(1010), Some(Round::Base))
         );
     }

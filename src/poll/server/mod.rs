@@ -1,9 +1,9 @@
 //! The task that owns the connection to one server.
 //!
-//! It takes one [`Order`] at a time and keeps at most one request outstanding. A request is never
-//! cancelled: an answer that comes after its timeout still proves what the server's state was, so
-//! it is reported like any other, and the connection of a server that is merely frozen is kept
-//! until it has been silent for long.
+//! It takes one [`PollOrder`] at a time and keeps at most one request outstanding. A request is
+//! never cancelled: an answer after its timeout still proves what the server's state was, so it is
+//! reported like any other, and the connection of a server that is merely frozen is kept until it
+//! has been silent for long.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -21,55 +21,55 @@ use crate::model::{PollError, PollFailure, Span, Timestamp};
 use crate::monitor::PollEventKind;
 use crate::topology::Server;
 
-/// How long a connection may be silent with a request outstanding before it is taken for half-open
-/// (the other end is gone and nothing tells us so): long enough for a frozen server to come back on
-/// the same connection.
+/// How long a connection may be silent with a request outstanding before it counts as half-open
+/// (the other end is gone without a trace): long enough for a frozen server to come back on the
+/// same connection.
 const MIN_SILENCE: Span = Span::from_secs(10);
 
-/// The same, in timeouts, for servers that are given much time.
+/// The same, in timeouts, for servers with long timeouts.
 const SILENCE_FACTOR: f64 = 5.0;
 
-/// How many such silences a request may be outstanding although bytes come: a minute at least. An
-/// answer that takes longer will never be of use, and a proxy that drips it may have a sound server
-/// behind it by now.
+/// How many such silences a request may be outstanding although bytes arrive: at least a minute in
+/// all. An answer that takes longer will never be of use, and if a proxy drips it, the server
+/// behind it may be healthy again by now.
 const OUTSTANDING_FACTOR: f64 = 6.0;
+
+/// How many times as long as an answer a connection may take before it is overdue: TCP, TLS and
+/// the login take as many round trips.
+const CONNECT_PATIENCE: f64 = 4.0;
 
 /// One poll, as the tree's task orders it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Order {
-    /// When it was to be sent.
+pub(super) struct PollOrder {
+    /// When it was due.
     pub(super) planned: Timestamp,
     /// After how long without an answer the request is overdue.
     pub(super) patience: Span,
     /// After how long the poll has failed.
     pub(super) timeout: Span,
-    /// Somebody else says that the server is back.
+    /// Whether the server's master has reported it connected again.
     pub(super) is_back: bool,
 }
 
-/// A connection may take so many times as long as an answer before it is overdue: TCP, TLS and the
-/// login are as many round trips.
-const CONNECT_PATIENCE: f64 = 4.0;
-
-/// An order, and where to tell what came of it.
+/// An order, and where to report its result.
 #[derive(Debug)]
-pub(super) struct Assignment {
-    pub(super) order: Order,
-    pub(super) reply: Reply,
+pub(super) struct PollCommand {
+    pub(super) order: PollOrder,
+    pub(super) reply_to: ReplyTo,
 }
 
-/// Where the tree's task is told of its orders. The tree may be another one than before: it got
-/// another root, or another member.
+/// The tree's task that gave an order. It may be another one than before, if the tree has another
+/// root or another member.
 #[derive(Clone, Debug)]
-pub(super) struct Reply {
-    pub(super) to: mpsc::Sender<Feedback>,
-    /// The server's place in the tree.
+pub(super) struct ReplyTo {
+    pub(super) tree: mpsc::Sender<PollFeedback>,
+    /// The server's index in the tree.
     pub(super) server: usize,
 }
 
-/// What the tree's task is told of its orders.
+/// The result of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Feedback {
+pub(super) enum PollFeedback {
     /// A request was answered.
     Answered {
         server: usize,
@@ -80,29 +80,29 @@ pub(super) enum Feedback {
     GaveUp { server: usize },
 }
 
-/// One server's connection and what it is doing.
+/// One server's connection and the poll in progress.
 pub(super) struct ServerTask {
     server: Arc<Server>,
-    orders: mpsc::Receiver<Assignment>,
-    /// Who gave the newest order: what comes of an older one is told there, too.
-    reply: Option<Reply>,
+    commands: mpsc::Receiver<PollCommand>,
+    /// The tree that gave the newest order; the result of an older one goes there as well.
+    reply_to: Option<ReplyTo>,
     reporter: Reporter,
     backoff: Backoff,
-    link: Link,
-    poll: Option<Poll>,
+    link: ServerLink,
+    poll: Option<PendingPoll>,
     min_silence: Span,
-    /// Why the last poll failed, if it did: told when it begins, changes and ends.
+    /// Why the last poll failed, if it did: logged when it begins, changes and ends.
     failing: Option<PollFailure>,
 }
 
-/// The connection's state.
-enum Link {
-    /// There is none, and none is tried before `retry_at`.
+/// The state of the connection.
+enum ServerLink {
+    /// There is none, and no attempt is made before `retry_at`.
     Down {
         retry_at: Timestamp,
         error: PollFailure,
     },
-    /// It is being made.
+    /// It is being opened.
     Connecting {
         began: Timestamp,
         done: Pin<Box<dyn Future<Output = Result<Connection, PollFailure>> + Send>>,
@@ -110,38 +110,38 @@ enum Link {
     /// It is ready.
     Idle(Box<Connection>),
     /// INFO is outstanding.
-    Asking {
-        asked: Timestamp,
+    Polling {
+        since: Timestamp,
         watch: RequestWatch,
-        done: Pin<Box<dyn Future<Output = Asked> + Send>>,
+        done: Pin<Box<dyn Future<Output = InfoResult> + Send>>,
     },
 }
 
-type Asked = (Box<Connection>, Result<InfoReply, PollFailure>);
+type InfoResult = (Box<Connection>, Result<InfoReply, PollFailure>);
 
-/// The poll under way.
+/// The poll in progress.
 #[derive(Clone, Copy, Debug)]
-struct Poll {
+struct PendingPoll {
     began: Timestamp,
-    order: Order,
+    order: PollOrder,
     /// Its timeout was reported; the request may still be outstanding.
     timed_out: bool,
     /// [`PollEventKind::Overdue`] was reported.
     overdue: bool,
-    /// The connection was lost and made anew for it.
+    /// The connection was lost, and another one opened for it.
     second_try: bool,
 }
 
-/// What the link has come to.
-enum Progress {
+/// What has happened on the link.
+enum LinkProgress {
     Connected {
         began: Timestamp,
         result: Result<Connection, PollFailure>,
     },
-    Asked(Asked),
+    Answered(InfoResult),
 }
 
-impl Poll {
+impl PendingPoll {
     fn times_out_at(&self) -> Timestamp {
         self.began + self.order.timeout
     }
@@ -155,17 +155,17 @@ impl ServerTask {
     /// A task without a connection yet.
     pub(super) fn new(
         server: Arc<Server>,
-        orders: mpsc::Receiver<Assignment>,
+        commands: mpsc::Receiver<PollCommand>,
         reporter: Reporter,
     ) -> Self {
-        let link = Link::Down {
+        let link = ServerLink::Down {
             retry_at: Timestamp::default(),
             error: PollError::Reset.into(),
         };
         Self {
             server,
-            orders,
-            reply: None,
+            commands,
+            reply_to: None,
             reporter,
             backoff: Backoff::default(),
             link,
@@ -175,24 +175,17 @@ impl ServerTask {
         }
     }
 
-    /// Serves orders until nobody can give any more.
+    /// Carries out commands until all their senders are dropped.
     pub(super) async fn run(mut self) {
         loop {
             let deadline = self.deadline();
             tokio::select! {
-                // An answer that is there counts before the next order, which it would make a
-                // skipped one.
+                // An answer that has arrived is handled before the next command, which would be
+                // skipped otherwise.
                 biased;
                 progress = self.link.progress() => self.on_progress(progress).await,
-                order = self.orders.recv() => match order {
-                    Some(Assignment { order, reply }) => {
-                        // What a tree that ended meanwhile had still ordered must not take the
-                        // answer from the one after it.
-                        if self.reply.is_none() || !reply.to.is_closed() {
-                            self.reply = Some(reply);
-                        }
-                        self.on_order(order).await;
-                    }
+                command = self.commands.recv() => match command {
+                    Some(command) => self.on_command(command).await,
                     None => return,
                 },
                 () = timer::until(deadline) => self.on_deadline().await,
@@ -200,67 +193,86 @@ impl ServerTask {
         }
     }
 
-    async fn on_order(&mut self, order: Order) {
+    async fn on_command(&mut self, command: PollCommand) {
+        // A late command of a tree that has ended must not take the answer from its successor.
+        if self.reply_to.is_none() || !command.reply_to.tree.is_closed() {
+            self.reply_to = Some(command.reply_to);
+        }
+        self.on_order(command.order).await;
+    }
+
+    async fn on_order(&mut self, order: PollOrder) {
         let now = clock::now();
-        let poll = Poll {
+        let poll = PendingPoll {
             began: now,
             order,
             timed_out: false,
             overdue: false,
             second_try: false,
         };
-        match (&self.link, &self.poll) {
-            (Link::Connecting { .. } | Link::Asking { .. }, Some(outstanding))
-                if outstanding.timed_out =>
-            {
-                // The server had its time and the schedule asked again: that poll, which begins
-                // now, has failed as well.
-                self.report_failure(&poll, PollError::Timeout.into());
+        match &self.link {
+            ServerLink::Connecting { .. } | ServerLink::Polling { .. } => self.on_busy(&poll),
+            ServerLink::Idle(_) => self.send_info(poll),
+            ServerLink::Down { retry_at, error } => {
+                let backs_off = now < *retry_at;
+                if backs_off && !(order.is_back && self.backoff.cut_short()) {
+                    let error = error.clone();
+                    self.report_failure(&poll, error);
+                    self.give_up().await;
+                } else {
+                    self.connect(poll);
+                }
             }
-            (Link::Connecting { .. } | Link::Asking { .. }, _) => {
-                self.reporter
-                    .report(&self.server.addr, PollEventKind::Skipped);
-            }
-            (Link::Down { retry_at, error }, _)
-                if now < *retry_at && !(order.is_back && self.backoff.cut_short()) =>
-            {
-                let error = error.clone();
-                self.report_failure(&poll, error);
-                self.give_up().await;
-            }
-            (Link::Down { .. }, _) => self.connect(poll),
-            (Link::Idle(_), _) => self.ask(poll),
         }
     }
 
-    async fn on_progress(&mut self, progress: Progress) {
+    /// A poll that begins while the one before is outstanding is skipped. It has failed as well if
+    /// that one has timed out: the server has used up its time and the schedule polls again.
+    fn on_busy(&mut self, poll: &PendingPoll) {
+        let outstanding = self.poll.as_ref();
+        if outstanding.is_some_and(|outstanding| outstanding.timed_out) {
+            self.report_failure(poll, PollError::Timeout.into());
+        } else {
+            self.report(PollEventKind::Skipped);
+        }
+    }
+
+    fn report(&self, kind: PollEventKind) {
+        self.reporter.report(&self.server.addr, kind);
+    }
+
+    async fn on_progress(&mut self, progress: LinkProgress) {
         let Some(poll) = self.poll.take() else { return };
         match progress {
-            Progress::Connected {
+            LinkProgress::Connected {
                 began,
                 result: Ok(connection),
             } => {
                 let took = clock::now() - began;
-                self.reporter
-                    .report(&self.server.addr, PollEventKind::Connected { took });
-                self.link = Link::Idle(Box::new(connection));
-                self.ask(poll);
+                self.report(PollEventKind::Connected { took });
+                self.link = ServerLink::Idle(Box::new(connection));
+                self.send_info(poll);
             }
-            Progress::Connected {
+            LinkProgress::Connected {
                 result: Err(error), ..
             } => self.fail_and_disconnect(&poll, error).await,
-            Progress::Asked((connection, Ok(reply))) => {
+            LinkProgress::Answered((connection, Ok(reply))) => {
                 self.on_reply(connection, &poll, &reply).await;
             }
-            Progress::Asked((connection, Err(error))) => {
+            LinkProgress::Answered((connection, Err(error))) => {
                 self.on_refusal(connection, poll, error).await;
             }
         }
     }
 
-    async fn on_reply(&mut self, connection: Box<Connection>, poll: &Poll, reply: &InfoReply) {
+    async fn on_reply(
+        &mut self,
+        connection: Box<Connection>,
+        poll: &PendingPoll,
+        reply: &InfoReply,
+    ) {
         self.backoff.reset();
-        self.link = Link::Idle(connection);
+        self.link = ServerLink::Idle(connection);
         let &InfoReply { sent, received, .. } = reply;
         match observe(&reply.text) {
             Ok(observation) => {
@@ -272,8 +284,8 @@ impl ServerTask {
                     late: poll.late(),
                     observation,
                 };
-                self.reporter.report(&self.server.addr, kind);
-                self.tell(|server| Feedback::Answered {
+                self.report(kind);
+                self.reply(|server| PollFeedback::Answered {
                     server,
                     sent,
                     received,
@@ -287,17 +299,22 @@ impl ServerTask {
         }
     }
 
-    async fn on_refusal(&mut self, connection: Box<Connection>, poll: Poll, error: PollFailure) {
-        // A server that asks for a login after all is given one by a new connection.
+    async fn on_refusal(
+        &mut self,
+        connection: Box<Connection>,
+        poll: PendingPoll,
+        error: PollFailure,
+    ) {
+        // If the server now requires a login, a new connection logs in.
         if connection.is_open() && error.reason != PollError::Auth {
             self.backoff.reset();
-            self.link = Link::Idle(connection);
+            self.link = ServerLink::Idle(connection);
             self.report_failure(&poll, error);
             self.give_up().await;
         } else if error.reason == PollError::Reset && !poll.second_try && !poll.timed_out {
-            // It may have been closed long ago (a restart, an idle timeout): that says nothing
+            // It may have been closed long ago (a restart, an idle timeout), which says nothing
             // about the server now.
-            self.connect(Poll {
+            self.connect(PendingPoll {
                 second_try: true,
                 ..poll
             });
@@ -306,7 +323,7 @@ impl ServerTask {
         }
     }
 
-    /// When something is to happen although nothing comes.
+    /// When to act if nothing arrives.
     fn deadline(&self) -> Option<Timestamp> {
         let poll = self.poll.as_ref()?;
         let timeout = (!poll.timed_out).then(|| poll.times_out_at());
@@ -324,11 +341,10 @@ impl ServerTask {
             && at <= now
         {
             poll.overdue = true;
-            self.reporter
-                .report(&self.server.addr, PollEventKind::Overdue { sent });
+            self.report(PollEventKind::Overdue { sent });
         }
         let out_of_time = !poll.timed_out && poll.times_out_at() <= now;
-        if out_of_time && matches!(self.link, Link::Connecting { .. }) {
+        if out_of_time && matches!(self.link, ServerLink::Connecting { .. }) {
             return self
                 .fail_and_disconnect(&poll, PollError::Timeout.into())
                 .await;
@@ -338,8 +354,8 @@ impl ServerTask {
             self.report_failure(&poll, PollError::Timeout.into());
         }
         if self.abandon_at(&poll).is_some_and(|at| at <= now) {
-            tracing::info!(server = %self.server.addr, "a request is not answered for long: connecting anew");
-            self.link = Link::Down {
+            tracing::info!(server = %self.server.addr, "a request has been unanswered for long: reconnecting");
+            self.link = ServerLink::Down {
                 retry_at: now,
                 error: PollError::Timeout.into(),
             };
@@ -348,54 +364,55 @@ impl ServerTask {
         self.poll = Some(poll);
     }
 
-    /// Since when the server lets this poll wait and when that is overdue; `None` when it was
-    /// reported already.
-    fn overdue_at(&self, poll: &Poll) -> Option<(Timestamp, Timestamp)> {
+    /// Since when this poll has waited for the server, and when it is overdue; `None` once that was
+    /// reported.
+    fn overdue_at(&self, poll: &PendingPoll) -> Option<(Timestamp, Timestamp)> {
         if poll.overdue {
             return None;
         }
         let patience = poll.order.patience;
         match &self.link {
-            Link::Asking { asked, watch, .. } => {
-                let sent = watch.sent().unwrap_or(*asked);
+            ServerLink::Polling { since, watch, .. } => {
+                let sent = watch.sent().unwrap_or(*since);
                 Some((sent, sent + patience))
             }
-            Link::Connecting { began, .. } => {
+            ServerLink::Connecting { began, .. } => {
                 Some((*began, *began + patience.mul_f64(CONNECT_PATIENCE)))
             }
-            Link::Down { .. } | Link::Idle(_) => None,
+            ServerLink::Down { .. } | ServerLink::Idle(_) => None,
         }
     }
 
-    fn abandon_at(&self, poll: &Poll) -> Option<Timestamp> {
-        let Link::Asking { asked, watch, .. } = &self.link else {
+    /// When the connection is given up because the request stays unanswered.
+    fn abandon_at(&self, poll: &PendingPoll) -> Option<Timestamp> {
+        let ServerLink::Polling { since, watch, .. } = &self.link else {
             return None;
         };
-        let heard = watch.last_byte().map_or(*asked, |byte| byte.max(*asked));
-        let silence = self
-            .min_silence
-            .max(poll.order.timeout.mul_f64(SILENCE_FACTOR));
-        Some((heard + silence).min(*asked + silence.mul_f64(OUTSTANDING_FACTOR)))
+        let last_byte = watch.last_byte().unwrap_or(*since).max(*since);
+        let usual = poll.order.timeout.mul_f64(SILENCE_FACTOR);
+        let silence = self.min_silence.max(usual);
+        let longest = silence.mul_f64(OUTSTANDING_FACTOR);
+        Some((last_byte + silence).min(*since + longest))
     }
 
-    fn connect(&mut self, poll: Poll) {
+    fn connect(&mut self, poll: PendingPoll) {
         let now = clock::now();
         let server = Arc::clone(&self.server);
         let within = (poll.times_out_at() - now).or_zero();
         let done = Box::pin(async move { Connection::connect(&server, within).await });
-        self.link = Link::Connecting { began: now, done };
+        self.link = ServerLink::Connecting { began: now, done };
         self.poll = Some(poll);
     }
 
-    fn ask(&mut self, poll: Poll) {
+    fn send_info(&mut self, poll: PendingPoll) {
         let idle = std::mem::replace(
             &mut self.link,
-            Link::Down {
+            ServerLink::Down {
                 retry_at: poll.began,
                 error: PollError::Reset.into(),
             },
         );
-        let Link::Idle(mut connection) = idle else {
+        let ServerLink::Idle(mut connection) = idle else {
             return;
         };
         let watch = connection.watch();
@@ -404,20 +421,20 @@ impl ServerTask {
             let result = result.map_err(|reason| connection.explain(reason));
             (connection, result)
         });
-        self.link = Link::Asking {
-            asked: clock::now(),
+        self.link = ServerLink::Polling {
+            since: clock::now(),
             watch,
             done,
         };
         self.poll = Some(poll);
     }
 
-    async fn fail_and_disconnect(&mut self, poll: &Poll, error: PollFailure) {
+    async fn fail_and_disconnect(&mut self, poll: &PendingPoll, error: PollFailure) {
         let wait = match error.reason {
             PollError::Refused => self.backoff.after_refusal(fastrand::f64()),
             _ => self.backoff.after_failure(fastrand::f64()),
         };
-        self.link = Link::Down {
+        self.link = ServerLink::Down {
             retry_at: clock::now() + wait,
             error: error.clone(),
         };
@@ -428,7 +445,7 @@ impl ServerTask {
         self.give_up().await;
     }
 
-    fn report_failure(&mut self, poll: &Poll, error: PollFailure) {
+    fn report_failure(&mut self, poll: &PendingPoll, error: PollFailure) {
         self.log_failure(&error);
         let kind = PollEventKind::Failed {
             began: poll.began,
@@ -436,7 +453,7 @@ impl ServerTask {
             late: poll.late(),
             error,
         };
-        self.reporter.report(&self.server.addr, kind);
+        self.report(kind);
     }
 
     fn log_failure(&mut self, failure: &PollFailure) {
@@ -459,34 +476,34 @@ impl ServerTask {
     }
 
     async fn give_up(&mut self) {
-        self.tell(|server| Feedback::GaveUp { server }).await;
+        self.reply(|server| PollFeedback::GaveUp { server }).await;
     }
 
-    async fn tell(&mut self, feedback: impl FnOnce(usize) -> Feedback) {
-        let Some(Reply { to, server }) = &self.reply else {
+    async fn reply(&mut self, feedback: impl FnOnce(usize) -> PollFeedback) {
+        let Some(ReplyTo { tree, server }) = &self.reply_to else {
             return;
         };
-        // The tree's task never waits for this one, so this wait is short; when it is gone, nobody
-        // needs to know.
-        let _ = to.send(feedback(*server)).await;
+        // The tree's task never waits for this one, so this wait is short. An error means that the
+        // tree has ended, and nobody needs the result.
+        let _ = tree.send(feedback(*server)).await;
     }
 }
 
-impl Link {
-    /// Waits until the link has come to something. Cancelling and calling it again loses nothing.
-    async fn progress(&mut self) -> Progress {
+impl ServerLink {
+    /// Waits until something happens on the link. Cancel-safe.
+    async fn progress(&mut self) -> LinkProgress {
         match self {
             Self::Down { .. } | Self::Idle(_) => pending().await,
-            Self::Connecting { began, done } => Progress::Connected {
+            Self::Connecting { began, done } => LinkProgress::Connected {
                 began: *began,
                 result: done.await,
             },
-            Self::Asking { done, .. } => Progress::Asked(done.await),
+            Self::Polling { done, .. } => LinkProgress::Answered(done.await),
         }
     }
 }
 
-/// What an INFO reply says.
+/// Parses an INFO reply.
 pub(super) fn observe(text: &str) -> Result<Observation, PollError> {
     info::parse(text).map_err(|error| match error {
         InfoError::Loading => PollError::Loading,

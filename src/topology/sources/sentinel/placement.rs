@@ -1,7 +1,7 @@
-//! Whether Sentinels stand where a cut between datacenters lets them do harm.
+//! Risks in where Sentinels run: whether a cut between datacenters lets some of them do harm.
 //!
-//! A master is declared down by `quorum` Sentinels, and a replica is promoted by one that a
-//! majority of all Sentinels, and at least `quorum` of them, has voted for
+//! A master is declared down by `quorum` Sentinels. A replica is promoted by a Sentinel that a
+//! majority of all Sentinels, and at least `quorum` of them, have voted for
 //! (<https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/>, "Quorum").
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,73 +9,70 @@ use std::fmt;
 
 use crate::model::Datacenter;
 
-/// Sentinels of one datacenter that may act on their own against a master in another.
+/// Sentinels of one datacenter that can act on their own against a master in another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PlacementRisk {
-    /// Where the Sentinels stand, and a replica with them.
+    /// The datacenter of these Sentinels and of a replica.
     pub dc: Datacenter,
-    /// Where the master stands.
+    /// The master's datacenter.
     pub master_dc: Datacenter,
-    /// How many Sentinels stand in `dc`.
+    /// How many Sentinels run in `dc`.
     pub sentinels: usize,
-    /// How many there are altogether.
+    /// How many Sentinels there are in all.
     pub of: usize,
-    /// Sentinels that have to agree that the master is down.
+    /// How many Sentinels have to agree that the master is down.
     pub quorum: usize,
-    /// What they can do.
+    /// What these Sentinels can do.
     pub harm: PlacementHarm,
 }
 
-/// What Sentinels of one datacenter can do without the others.
+/// What the Sentinels of one datacenter can do without the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PlacementHarm {
     /// Declare the master down and promote a replica: a cut between the datacenters leaves two
     /// masters.
     Promote,
-    /// Declare the master down; others have to vote, and vote for whoever asks first.
+    /// Declare the master down. Others have to vote, and vote for whichever Sentinel asks first.
     DeclareDown,
 }
 
-/// What is risky about Sentinels that stand in `sentinels`, one item each, around a master in
-/// `master_dc` with replicas in `replica_dcs`. Servers whose datacenter nobody knows are no
-/// evidence.
+/// The risks of Sentinels that run in `sentinels` (one item each), around a master in `master_dc`
+/// with replicas in `replica_dcs`. Servers in unknown datacenters are no evidence.
 pub fn placement_risks(
     quorum: usize,
     sentinels: &[Datacenter],
     master_dc: &Datacenter,
     replica_dcs: &BTreeSet<Datacenter>,
 ) -> Vec<PlacementRisk> {
-    let mut standing: BTreeMap<&Datacenter, usize> = BTreeMap::new();
+    if master_dc.is_unknown() {
+        return Vec::new();
+    }
+    let mut counts: BTreeMap<&Datacenter, usize> = BTreeMap::new();
     for dc in sentinels {
-        *standing.entry(dc).or_default() += 1;
+        *counts.entry(dc).or_default() += 1;
     }
     let majority = sentinels.len() / 2 + 1;
-    let remote = |dc: &Datacenter| dc != master_dc && !dc.is_unknown() && replica_dcs.contains(dc);
-    let risk = |(dc, count): (&Datacenter, usize)| {
-        let harm = match count {
-            0 => return None,
-            count if count >= quorum.max(majority) => PlacementHarm::Promote,
-            count if count >= quorum => PlacementHarm::DeclareDown,
-            _ => return None,
+    let mut risks = Vec::new();
+    for (dc, count) in counts {
+        let is_remote = dc != master_dc && !dc.is_unknown() && replica_dcs.contains(dc);
+        if !is_remote || count < quorum {
+            continue;
+        }
+        let harm = if count >= majority {
+            PlacementHarm::Promote
+        } else {
+            PlacementHarm::DeclareDown
         };
-        let (dc, master_dc) = (dc.clone(), master_dc.clone());
-        Some(PlacementRisk {
-            dc,
-            master_dc,
+        risks.push(PlacementRisk {
+            dc: dc.clone(),
+            master_dc: master_dc.clone(),
             sentinels: count,
             of: sentinels.len(),
             quorum,
             harm,
-        })
-    };
-    if master_dc.is_unknown() {
-        return Vec::new();
+        });
     }
-    standing
-        .into_iter()
-        .filter(|(dc, _)| remote(dc))
-        .filter_map(risk)
-        .collect()
+    risks
 }
 
 impl fmt::Display for PlacementRisk {
@@ -91,13 +88,13 @@ impl fmt::Display for PlacementRisk {
         match harm {
             PlacementHarm::Promote => write!(
                 f,
-                "the Sentinels in {dc} can promote a replica there on their own ({sentinels} of {of} stand in {dc}, the \
+                "the Sentinels in {dc} can promote a replica there on their own ({sentinels} of {of} run in {dc}, the \
                  quorum is {quorum}): when {dc} is cut from {master_dc}, both take writes, and those of one are lost; \
                  place Sentinels so that {dc} alone has no majority, best with some in a third datacenter"
             ),
             PlacementHarm::DeclareDown => write!(
                 f,
-                "the Sentinels in {dc} can declare the master in {master_dc} down on their own ({sentinels} of {of} stand \
+                "the Sentinels in {dc} can declare the master in {master_dc} down on their own ({sentinels} of {of} run \
                  in {dc}, the quorum is {quorum}): a fault that only {dc} sees can start a failover; raise the quorum \
                  above {sentinels}"
             ),
@@ -158,7 +155,7 @@ mod tests {
             .remove(0)
             .to_string();
         assert!(risk.starts_with(
-            "the Sentinels in b can promote a replica there on their own (2 of 3 stand in b, the quorum is 2)"
+            "the Sentinels in b can promote a replica there on their own (2 of 3 run in b, the quorum is 2)"
         ));
         assert!(risk.contains("when b is cut from a, both take writes"));
     }

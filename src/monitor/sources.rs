@@ -1,0 +1,79 @@
+//! The discovery sources as they are: shown to readers, and judged by the rules of their kind.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::sentinels::{Quorum, SentinelQuorums};
+use crate::alert::AlertKey;
+use crate::model::Timestamp;
+use crate::replication::Pause;
+use crate::topology::SourceHealth;
+
+/// Every discovery source.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    health: Arc<[SourceHealth]>,
+    /// What only Sentinels have.
+    quorums: SentinelQuorums,
+}
+
+impl Sources {
+    /// Replaces what is known of the sources. Returns the keys of their alerts.
+    pub(super) fn update(
+        &mut self,
+        health: Vec<SourceHealth>,
+        now: Timestamp,
+    ) -> BTreeSet<AlertKey> {
+        let mut groups = Vec::new();
+        for source in &health {
+            match source {
+                SourceHealth::Sentinels(group) => groups.push(group),
+            }
+        }
+        let keys = self.quorums.update(&groups, now);
+        self.health = health.into();
+        keys
+    }
+
+    /// The quorum of this alert has been lost since before a restart.
+    pub(super) fn resume(&mut self, key: &AlertKey, since: Timestamp) {
+        self.quorums.resume(key, since);
+    }
+
+    /// Notes that the exporter was paused: that time counts towards no loss.
+    pub(super) fn note_pause(&mut self, pause: Pause) {
+        self.quorums.note_pause(pause);
+    }
+
+    /// Every Sentinel quorum at `now`.
+    pub(super) fn quorums(&self, now: Timestamp) -> impl Iterator<Item = Quorum<'_>> {
+        self.quorums.quorums(now)
+    }
+
+    /// How every source is.
+    pub(super) fn health(&self) -> Arc<[SourceHealth]> {
+        Arc::clone(&self.health)
+    }
+
+    /// Whether every reporter of every source has answered once, or failed to.
+    pub(super) fn all_queried(&self) -> bool {
+        self.health.iter().all(SourceHealth::was_queried)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sentinels::tests::group;
+    use super::*;
+
+    #[test]
+    fn the_program_is_not_ready_before_every_reporter_was_queried() {
+        let mut sources = Sources::default();
+        assert!(sources.all_queried(), "no sources at all");
+        for (sentinels, ready) in [("ar b?", false), ("ar bs", true)] {
+            let health = SourceHealth::Sentinels(group(sentinels));
+            sources.update(vec![health], Timestamp::default());
+            assert_eq!(sources.all_queried(), ready, "{sentinels}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The task that receives heartbeats from one replica.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::timeout;
+
+use super::super::server::observe;
+use super::sent::{Arrival, SentHeartbeats};
+use super::status::HeartbeatStatus;
+use super::usable_run_id;
+use crate::client::{ChannelMessage, Subscription};
+use crate::model::{HeartbeatError, PollError, RunId, ServerAddr, Span};
+use crate::monitor::HeartbeatEvent;
+use crate::replication::ReceivedHeartbeat;
+use crate::topology::Server;
+
+/// A subscription without messages is renewed after this time, or after ten intervals if that is
+/// longer: an idle link cannot be told apart from a connection whose other end is gone. One
+/// connection a minute is cheap.
+const SILENCE: Span = Span::from_secs(60);
+
+/// Receives the heartbeats of one replica.
+pub(super) struct Subscriber {
+    pub(super) server: Arc<Server>,
+    pub(super) top: ServerAddr,
+    pub(super) timeout: Span,
+    pub(super) interval: Span,
+    pub(super) channel: Arc<str>,
+    pub(super) sent: Arc<Mutex<SentHeartbeats>>,
+    pub(super) status: HeartbeatStatus,
+}
+
+impl Subscriber {
+    /// Listens until it is dropped.
+    pub(super) async fn run(mut self) {
+        loop {
+            if let Err(error) = self.listen().await {
+                let wait = self.status.failed(error);
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+
+    /// Subscribes and reports heartbeats, until there have been none for [`SILENCE`].
+    async fn listen(&mut self) -> Result<(), HeartbeatError> {
+        let (mut subscription, info) =
+            Subscription::open(&self.server, &[&self.channel], self.timeout).await?;
+        let replica = usable_run_id(&observe(&info.text)?)?;
+        let subscribed = timeout(self.timeout.to_duration(), subscription.subscribe()).await;
+        subscribed.map_err(|_| PollError::Timeout)??;
+        let silence = SILENCE.max(self.interval.mul_f64(10.0)).to_duration();
+        let mut last = 0;
+        while let Ok(message) = timeout(silence, subscription.next()).await {
+            last = self.on_message(&message?, &replica, last)?;
+        }
+        Ok(())
+    }
+
+    /// Reports one message, which follows the number `last`. Returns its number.
+    pub(super) fn on_message(
+        &mut self,
+        message: &ChannelMessage,
+        replica: &RunId,
+        last: u64,
+    ) -> Result<u64, HeartbeatError> {
+        // The channel belongs to this run alone: anything that was not sent is a forgery.
+        let number: u64 = message.payload.parse().map_err(|_| PollError::Protocol)?;
+        let arrival = self.arrival(number);
+        let top = self.top.clone();
+        if arrival == Arrival::Invented {
+            return Err(PollError::Protocol.into());
+        }
+        if number <= last {
+            self.status.log(HeartbeatError::Repeated);
+            let replica = replica.clone();
+            self.status
+                .report(HeartbeatEvent::Repeated { top, replica });
+            return Ok(last);
+        }
+        if let Arrival::Known { sent, master } = arrival {
+            if master == *replica {
+                return Err(HeartbeatError::SameServer);
+            }
+            let beat = ReceivedHeartbeat {
+                sent,
+                received: message.received,
+                master,
+                replica: replica.clone(),
+            };
+            self.status.report(HeartbeatEvent::Arrived { top, beat });
+        }
+        Ok(number)
+    }
+
+    fn arrival(&self, number: u64) -> Arrival {
+        // Every change is complete before anything could panic.
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.arrival(number)
+    }
+}
