@@ -3,14 +3,15 @@
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
 //! invariants): [`model`], [`template`] - [`clock`], [`config`], [`info`] - [`topology`],
 //! [`replication`], [`http_client`] - [`alert`], [`chart`], [`client`] - [`journal`] - [`monitor`],
-//! [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`web`], [`rules`] -
-//! [`app`] - [`lab`] - [`cli`].
+//! [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`admin`] -
+//! [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
 
 #![cfg_attr(
     test,
     allow(clippy::too_many_lines, reason = "tables of cases are long")
 )]
 
+pub mod admin;
 pub mod alert;
 pub mod app;
 pub mod chart;

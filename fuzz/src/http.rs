@@ -1,28 +1,28 @@
 //! Bytes that come over an HTTP connection.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis_cross_dc_exporter::admin::{self, AdminRequest};
 use redis_cross_dc_exporter::config::{Environment, Format, parse};
 use redis_cross_dc_exporter::metrics;
 use redis_cross_dc_exporter::model::{ClockAnchor, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::Monitor;
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::web::{
-    Limits, Refreshing, Reloading, Replaying, Server, Silencing, StreamServer, WebState,
-};
+use redis_cross_dc_exporter::web::{Limits, Refreshing, Server, StreamServer, WebState};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 const CONFIG: &str = "
 pairs:
   - {name: orders, master: {address: 'm:1', dc: dc1}, replicas: [{address: 'r:1', dc: dc2}], labels: {team: '\"<x>'}}
 ";
 
-/// A client on another machine: it may ask for nothing that changes anything.
+/// A client on another machine, which has no write access.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// What a connection may hold before its reader must take it.
@@ -38,13 +38,25 @@ const STATUSES: [&str; 13] = [
 
 thread_local! {
     /// Made once a thread: a runtime costs more than a request.
-    static HOST: (Runtime, StreamServer) = host();
+    static HOST: Host = host();
+}
+
+struct Host {
+    runtime: Runtime,
+    server: StreamServer,
+    /// The queue of the core that is not there.
+    commands: RefCell<mpsc::Receiver<AdminRequest>>,
 }
 
 /// Sends `request` on one connection, then nothing more. The server answers in order or closes,
 /// within its limits.
 pub fn run(request: &[u8]) {
-    let answer = HOST.with(|(runtime, server)| runtime.block_on(exchange(server, request)));
+    let answer = HOST.with(|host| {
+        let answer = host.runtime.block_on(exchange(&host.server, request));
+        let command = host.commands.borrow_mut().try_recv();
+        assert!(command.is_err(), "without write access: {command:?}");
+        answer
+    });
     if answer.is_empty() {
         return;
     }
@@ -80,7 +92,7 @@ async fn exchange(server: &StreamServer, request: &[u8]) -> Vec<u8> {
     answer
 }
 
-fn host() -> (Runtime, StreamServer) {
+fn host() -> Host {
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -101,23 +113,18 @@ fn host() -> (Runtime, StreamServer) {
     let (_, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
     let encode_metrics =
         Arc::new(|fleet: &_, now| Ok(metrics::encode(&metrics::collect(fleet, now))?.into_bytes()));
-    let reload =
-        Arc::new(|| -> Reloading { unreachable!("a client elsewhere may not ask for a reload") });
-    let replay = Arc::new(|_| -> Replaying { unreachable!("nobody has a dead letter sent again") });
     let refresh = Arc::new(|| -> Refreshing { Box::pin(std::future::ready(())) });
-    let silence =
-        Arc::new(|_| -> Silencing { unreachable!("a client elsewhere may not silence anything") });
+    let (admin, commands) = admin::channel();
     let state = WebState {
         snapshots,
         clock: Timestamp::default,
         encode_metrics,
-        reload,
-        replay,
         refresh,
-        silence,
+        admin,
     };
-    (
-        runtime.expect("a runtime"),
-        Server::new(Limits::default()).over_streams(state),
-    )
+    Host {
+        runtime: runtime.expect("a runtime"),
+        server: Server::new(Limits::default()).over_streams(state),
+        commands: RefCell::new(commands),
+    }
 }

@@ -14,31 +14,24 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
+use crate::admin::{self, Admin, AdminAnswer, AdminCommand};
 use crate::clock;
 use crate::config::{ConfigErrors, ListenAddress, Settings};
 use crate::discovery::{self, DISCOVERY_QUEUE, Discovery};
 use crate::http_client::HttpError;
 use crate::monitor::Monitor;
-use crate::notify::{Dispatcher, Heralds, MessageContext, ReplayError, Timing};
+use crate::notify::{Dispatcher, Heralds, MessageContext, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
-use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport, SilenceRefusal};
 use crate::store::Store;
-use crate::web::{
-    BoundServer, Reloader, Replayer, Server, Silencer, WebConfig, WebConfigStatus, WebError,
-    WebState,
-};
-use core::{Command, Core, Inputs};
+use crate::web::{BoundServer, Server, WebConfig, WebConfigStatus, WebError, WebState};
+use core::{Core, Inputs};
 use systemd::{Notifier, Watchdog};
 use watched::Watched;
 
 pub use probe::{ProbeError, probe_once};
-
-/// Reloads that wait for the core, and the request to end. More are told to try again.
-const COMMAND_QUEUE: usize = 4;
 
 /// Delivery events of heralds that wait for the core. Each is one answer, so this is minutes of
 /// them.
@@ -96,7 +89,7 @@ pub struct App {
 /// Asks a running program to reload or end. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Control {
-    commands: mpsc::Sender<Command>,
+    admin: Admin,
     stop: Arc<watch::Sender<bool>>,
 }
 
@@ -148,7 +141,8 @@ impl App {
         } = self;
         let (events, polls) = mpsc::channel(EVENT_QUEUE);
         let (delivered, deliveries) = mpsc::channel(DELIVERY_QUEUE);
-        let (commands, requests) = mpsc::channel(COMMAND_QUEUE);
+        let (admin, requests) = admin::channel();
+        let (drain, drain_ordered) = oneshot::channel();
         let (stop, stopped) = watch::channel(false);
         let mut store = Store::start(settings.state.path.clone(), clock::boot_id());
         // What was kept is of use only for pairs that are known: Sentinels are asked before
@@ -197,11 +191,9 @@ impl App {
         };
         core.restore(&documents);
         let control = Control {
-            commands: commands.clone(),
+            admin: admin.clone(),
             stop: Arc::new(stop),
         };
-        let (reload, replay, silence) =
-            (control.reloader(), control.replayer(), control.silencer());
         // Before the core says that the program is ready: whoever waits for that may ask for a
         // reload at once.
         started(control);
@@ -209,119 +201,39 @@ impl App {
             polls,
             discovery: discovery_events,
             deliveries,
-            commands: requests,
+            admin: requests,
+            drain: drain_ordered,
         }));
         let state = WebState {
             snapshots,
             clock: clock::now,
             encode_metrics,
-            reload,
-            replay,
             refresh,
-            silence,
+            admin,
         };
         let drained = server.serve(state, wait_for_stop(stopped, notifier)).await;
-        let (done, finished) = oneshot::channel();
-        if commands
-            .send(Command::Drain {
-                within: DRAIN,
-                done,
-            })
-            .await
-            .is_ok()
-        {
-            finished
-                .await
-                .unwrap_or_else(|_| warn!("the core ended before it was drained"));
+        // Fails only if the core has ended already, which the next lines report.
+        let _ = drain.send(DRAIN);
+        if let Err(error) = core.await {
+            warn!(%error, "the core ended before it was drained");
         }
-        core.abort();
         info!(connections_cut = drained.cut, "ended");
         Ok(())
     }
 }
 
 impl Control {
-    /// Asks for a reload of the configuration and waits until it is carried out. The log has what
-    /// it came to, too.
+    /// Reloads the configuration and waits until that is done. The log has the result, too.
     ///
     /// # Errors
-    /// The new configuration is refused, several reloads wait already, or the program ends. Nothing
-    /// changes then.
-    pub async fn reload(&self) -> Result<ReloadReport, ReloadError> {
-        ask_for_reload(&self.commands).await
-    }
-
-    /// The same for who asks over HTTP. Holds nothing that keeps the program from ending.
-    fn reloader(&self) -> Reloader {
-        let commands = self.commands.clone();
-        Arc::new(move || {
-            let commands = commands.clone();
-            Box::pin(async move { ask_for_reload(&commands).await })
-        })
-    }
-
-    /// How who asks over HTTP has a dead letter sent again.
-    fn replayer(&self) -> Replayer {
-        let commands = self.commands.clone();
-        Arc::new(move |id| {
-            let commands = commands.clone();
-            Box::pin(async move { ask_for_replay(&commands, id).await })
-        })
-    }
-
-    /// Makes and ends silences for who asks over HTTP. Holds nothing that keeps the program from
-    /// ending.
-    fn silencer(&self) -> Silencer {
-        let commands = self.commands.clone();
-        Arc::new(move |command| {
-            let commands = commands.clone();
-            Box::pin(async move {
-                let (done, finished) = oneshot::channel();
-                commands
-                    .try_send(Command::Silence { command, done })
-                    .map_err(|error| match error {
-                        TrySendError::Full(_) => SilenceRefusal::Busy,
-                        TrySendError::Closed(_) => SilenceRefusal::Ending,
-                    })?;
-                finished.await.unwrap_or(Err(SilenceRefusal::Ending))
-            })
-        })
+    /// As of [`Admin::ask`].
+    pub async fn reload(&self) -> AdminAnswer {
+        self.admin.ask(AdminCommand::Reload).await
     }
 
     /// Asks the program to end.
     pub fn stop(&self) {
         self.stop.send_replace(true);
-    }
-}
-
-async fn ask_for_reload(commands: &mpsc::Sender<Command>) -> Result<ReloadReport, ReloadError> {
-    let (done, finished) = oneshot::channel();
-    commands
-        .try_send(Command::Reload { done })
-        .map_err(|error| match error {
-            TrySendError::Full(_) => ReloadError::Busy,
-            TrySendError::Closed(_) => ReloadError::Ending,
-        })?;
-    finished.await.unwrap_or(Err(ReloadError::Ending))
-}
-
-async fn ask_for_replay(
-    commands: &mpsc::Sender<Command>,
-    id: String,
-) -> Result<ReplayReport, ReplayRefusal> {
-    let (done, finished) = oneshot::channel();
-    let asked = commands.try_send(Command::Replay {
-        id: id.clone(),
-        done,
-    });
-    asked.map_err(|_| ReplayRefusal::Busy)?;
-    match finished.await.map_err(|_| ReplayRefusal::Busy)? {
-        Ok(receiver) => Ok(ReplayReport {
-            id,
-            receiver: receiver.to_string(),
-        }),
-        Err(error @ ReplayError::Unknown) => Err(ReplayRefusal::Unknown(error.to_string())),
-        Err(error) => Err(ReplayRefusal::Untrue(error.to_string())),
     }
 }
 
@@ -381,20 +293,5 @@ mod tests {
             (url("127.0.0.1:10121", false), url("0.0.0.0:10121", true)),
             (None, None)
         );
-    }
-
-    #[tokio::test]
-    async fn a_reload_that_finds_the_queue_full_is_told_so() {
-        let (commands, _nobody_takes_them) = mpsc::channel(COMMAND_QUEUE);
-        for _ in 0..COMMAND_QUEUE {
-            let (done, _) = oneshot::channel();
-            commands
-                .try_send(Command::Reload { done })
-                .unwrap_or_else(|_| panic!("there is room"));
-        }
-        assert!(matches!(
-            ask_for_reload(&commands).await,
-            Err(ReloadError::Busy)
-        ));
     }
 }

@@ -7,9 +7,9 @@ use super::args::Global;
 use super::exit::Exit;
 use super::logging::{self, Log};
 use super::{block_on, complain, load_config, load_web_config};
+use crate::admin::AdminError;
 use crate::app::{App, Control, LoadSettings, StartError, WebOptions};
 use crate::config::{Environment, Loaded, NamedFiles};
-use crate::report::ReloadError;
 
 pub(super) fn run(global: &Global) -> Exit {
     let (loaded, config) = match (load_config(global), load_web_config(global)) {
@@ -98,8 +98,9 @@ async fn follow_signals(control: Control, signals: [Signal; 3]) {
                 // The signals that end the program must not wait for it.
                 let control = control.clone();
                 tokio::spawn(async move {
-                    if let Err(error @ ReloadError::Busy) = control.reload().await {
-                        warn!(%error, "SIGHUP is ignored");
+                    // The core logs what a reload comes to, unless it never took the command.
+                    if let Err(error @ (AdminError::Busy | AdminError::NoReply)) = control.reload().await {
+                        warn!(%error, "SIGHUP may be without effect");
                     }
                 });
             }

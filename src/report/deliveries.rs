@@ -120,20 +120,6 @@ pub struct ReplayReport {
     pub receiver: String,
 }
 
-/// Why a dead letter is not sent again.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReplayRefusal {
-    /// There is none.
-    #[error("{0}")]
-    Unknown(String),
-    /// It would say what is no longer true.
-    #[error("{0}")]
-    Untrue(String),
-    /// The core has too much to do, or the program ends.
-    #[error("the exporter takes no more requests at the moment: try again")]
-    Busy,
-}
-
 impl DeliveriesReport {
     /// The deliveries at `now`.
     pub fn new(fleet: &FleetSnapshot, now: Timestamp) -> Self {

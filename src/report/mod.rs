@@ -28,8 +28,8 @@ pub use alerts::{
     AlertReport, AlertsReport, DecisionReport, InhibitorReport, ListedState, ValueUnit,
 };
 pub use deliveries::{
-    DeadLetterReport, DeliveriesReport, DeliveryReport, ReceiverReport, ReplayRefusal,
-    ReplayReport, SubjectReport, WaitingReport,
+    DeadLetterReport, DeliveriesReport, DeliveryReport, ReceiverReport, ReplayReport,
+    SubjectReport, WaitingReport,
 };
 pub use failovers::{FailoverReport, FailoversReport};
 pub use history::{ChangeReport, HistoryReport, PointReport};
@@ -37,12 +37,10 @@ pub use level::{Level, LevelReason};
 pub use links::{LinkReport, Summary};
 pub use live::{JournalEntryReport, LivePair, LiveReport};
 pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};
-pub use reload::{ReloadError, ReloadReport};
+pub use reload::ReloadReport;
 pub use sentinels::{SentinelReport, SentinelsReport};
 pub use servers::{ExporterReport, ServerReport, stuck_for};
-pub use silences::{
-    SilenceCommand, SilenceMade, SilenceRefusal, SilenceReport, SilenceRequest, SilencesReport,
-};
+pub use silences::{SilenceMade, SilenceReport, SilenceRequest, SilencesReport};
 pub use text::{
     amount_text, bytes_text, lag_text, seconds_text, utc_text, visible_line, visible_text,
 };

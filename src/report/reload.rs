@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::config::ConfigErrors;
 use crate::topology::TopologyDiff;
 
 /// What a reload changed.
@@ -18,20 +17,6 @@ pub struct ReloadReport {
     pub trees_restarted: usize,
     /// Receivers that there are now.
     pub receivers: usize,
-}
-
-/// Why a reload changed nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReloadError {
-    /// The new configuration is wrong.
-    #[error("the new configuration is refused; the old one goes on:\n{0}")]
-    Refused(ConfigErrors),
-    /// Several reloads wait already.
-    #[error("several reloads are waiting already: try again")]
-    Busy,
-    /// The program ends.
-    #[error("the exporter is about to end: nothing is reloaded")]
-    Ending,
 }
 
 impl ReloadReport {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::servers::ExporterReport;
-use crate::alert::{NewSilence, SilenceError, SilenceId, SilenceRecord, SilenceState};
+use crate::alert::{NewSilence, SilenceRecord, SilenceState};
 use crate::model::{Timestamp, WallTime};
 use crate::monitor::FleetSnapshot;
 
@@ -70,29 +70,6 @@ pub struct SilenceMade {
     /// What is odd about it: that nothing fits it, as far as is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
-}
-
-/// What is wanted of silences.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SilenceCommand {
-    /// Make one.
-    Add(NewSilence),
-    /// End one.
-    Expire(SilenceId),
-}
-
-/// Why nothing was done about silences.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SilenceRefusal {
-    /// It makes no sense.
-    #[error("nothing is silenced: {0}")]
-    Refused(#[from] SilenceError),
-    /// Too much waits already.
-    #[error("several requests are waiting already: try again")]
-    Busy,
-    /// The program ends.
-    #[error("the exporter is about to end: nothing is silenced")]
-    Ending,
 }
 
 impl SilencesReport {

@@ -1,12 +1,12 @@
-//! The open connections and what each of them is doing: where there is no room, the least useful
-//! one gives way.
+//! The table of open connections, and which of them is evicted when it is full.
 //!
-//! A server that only counts connections is closed to everybody by whoever opens that many and says
-//! nothing. So a new connection takes the place of the one that has been idle for longest, and
-//! where memory is short, those that do not take their answers lose them. A connection whose
-//! request is being answered never gives way, nor does one that has only just come: a thousand that
-//! come within some milliseconds once closed a scrape whose request was already here, but not read
-//! yet.
+//! A server that only counts connections can be shut to everybody by one client that opens that
+//! many and sends nothing. So a new connection takes the slot of the one that has been idle for
+//! longest, and where memory is short, clients that do not take their answers are disconnected.
+//!
+//! Never evicted are a connection that is being answered, and one that is younger than
+//! `min_age_before_eviction`: a burst of 1,000 connects once evicted a scrape whose request had
+//! arrived but not been read.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -26,155 +26,165 @@ struct Slots {
     occupied: BTreeMap<u64, Arc<ConnectionState>>,
 }
 
-/// A connection's place, until it is dropped.
+/// A connection's slot, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
     number: u64,
-    crowd: ConnectionTable,
-    activity: Arc<ConnectionState>,
+    table: ConnectionTable,
+    state: Arc<ConnectionState>,
 }
 
-/// What a connection is doing.
+/// What a connection is doing, for the table; and the table's order to end.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
-    doing: Mutex<Phase>,
-    cut: Notify,
+    phase: Mutex<Phase>,
+    evicted: Notify,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// It waits for its first turn to read.
-    Arrived,
-    /// Nothing, or its request's head is on the way.
+    /// Accepted; its task has not run yet.
+    Accepted,
+    /// No request, or a head that is not complete.
     Idle { since: Instant },
-    /// A request's answer is being made.
+    /// The answer to a request is being made.
     Answering,
     /// The client has not taken what was written.
     Blocked { since: Instant },
 }
 
-/// How many may be in, and who must give way when.
+/// How many connections there may be, and when one is evicted for another.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TableLimits {
     /// Connections at once.
-    pub(super) most: usize,
-    /// How long a connection may be idle before its place is wanted.
+    pub(super) connections: usize,
+    /// How long a connection may be idle before it is evicted for a new one.
     pub(super) min_age_before_eviction: Duration,
-    /// How long one may leave its answer where it is.
+    /// How long a client may take nothing of its answer before it is evicted.
     pub(super) patience: Duration,
 }
 
-/// Why there is no place.
+/// Why there is no slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoSlot {
-    /// All are at work.
+    /// Every connection is being answered.
     AllBusy,
-    /// Some have only just come: one of them may have to give way after so long.
+    /// Some connections are too young: after so long, one of them may be evicted.
     RetryAfter(Duration),
 }
 
 impl ConnectionTable {
-    /// A place in `house`. Where there is none, the connection that has been idle for longest gives
-    /// way, or one that has not taken its answer for too long.
+    /// A slot for a new connection. Where the table is full, the connection that has been idle for
+    /// longest is evicted, else the one that has been blocked for longest.
     ///
     /// # Errors
-    /// [`NoSlot`] when nobody has to give way.
-    pub(super) fn enter(&self, house: TableLimits) -> Result<Slot, NoSlot> {
-        let mut members = self.members();
-        if members.occupied.len() >= house.most {
-            let number = members.eviction_candidate(house)?;
-            members.cut(number);
+    /// [`NoSlot`] when nothing may be evicted.
+    pub(super) fn acquire(&self, limits: TableLimits) -> Result<Slot, NoSlot> {
+        let mut slots = self.slots();
+        if slots.occupied.len() >= limits.connections {
+            let number = slots.eviction_candidate(limits)?;
+            slots.evict(number);
         }
-        let (number, activity) = (members.next, Arc::new(ConnectionState::default()));
-        members.next += 1;
-        members.occupied.insert(number, Arc::clone(&activity));
+        let number = slots.next;
+        let state = Arc::new(ConnectionState::default());
+        slots.next += 1;
+        slots.occupied.insert(number, Arc::clone(&state));
         Ok(Slot {
             number,
-            crowd: self.clone(),
-            activity,
+            table: self.clone(),
+            state,
         })
     }
 
-    /// Cuts every connection that has not taken what was written for `patience`, and says how many.
-    pub(super) fn cut_blocked(&self, patience: Duration) -> usize {
-        let mut members = self.members();
-        let blocked = |(number, activity): (&u64, &Arc<ConnectionState>)| {
-            activity.is_blocked_for(patience).then_some(*number)
-        };
-        let numbers: Vec<u64> = members.occupied.iter().filter_map(blocked).collect();
-        for number in &numbers {
-            members.cut(*number);
+    /// Evicts every connection that has been blocked for `patience`, and returns how many.
+    pub(super) fn evict_blocked(&self, patience: Duration) -> usize {
+        let mut slots = self.slots();
+        let mut blocked = Vec::new();
+        for (number, state) in &slots.occupied {
+            if state.is_blocked_for(patience) {
+                blocked.push(*number);
+            }
         }
-        numbers.len()
+        for number in &blocked {
+            slots.evict(*number);
+        }
+        blocked.len()
     }
 
-    /// How many there are.
+    /// How many connections there are.
     pub(super) fn len(&self) -> usize {
-        self.members().occupied.len()
+        self.slots().occupied.len()
     }
 
-    fn members(&self) -> MutexGuard<'_, Slots> {
+    fn slots(&self) -> MutexGuard<'_, Slots> {
         // Every change is complete before anything could panic, so a poisoned state is a whole one.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Slots {
-    fn eviction_candidate(&self, house: TableLimits) -> Result<u64, NoSlot> {
-        let activities = || {
-            self.occupied
-                .iter()
-                .map(|(number, activity)| (*number, activity.doing()))
-        };
-        let rank = |(number, doing)| match doing {
-            Phase::Idle { since } if since.elapsed() >= house.min_age_before_eviction => {
-                Some((0, since, number))
+    /// The connection that is idle for longest, else the one that is blocked for longest.
+    fn eviction_candidate(&self, limits: TableLimits) -> Result<u64, NoSlot> {
+        let mut idle: Option<(Instant, u64)> = None;
+        let mut blocked: Option<(Instant, u64)> = None;
+        let mut retry_after: Option<Duration> = None;
+        for (number, state) in &self.occupied {
+            match state.phase() {
+                Phase::Answering => {}
+                Phase::Accepted => {
+                    retry_after = earlier(retry_after, limits.min_age_before_eviction);
+                }
+                Phase::Idle { since } => {
+                    let left = limits
+                        .min_age_before_eviction
+                        .saturating_sub(since.elapsed());
+                    if left.is_zero() {
+                        idle = earlier(idle, (since, *number));
+                    } else {
+                        retry_after = earlier(retry_after, left);
+                    }
+                }
+                Phase::Blocked { since } => {
+                    if since.elapsed() >= limits.patience {
+                        blocked = earlier(blocked, (since, *number));
+                    }
+                }
             }
-            Phase::Blocked { since } if since.elapsed() >= house.patience => {
-                Some((1, since, number))
-            }
-            Phase::Arrived | Phase::Idle { .. } | Phase::Blocked { .. } | Phase::Answering => None,
-        };
-        let left = |(_, doing)| match doing {
-            Phase::Arrived => Some(house.min_age_before_eviction),
-            Phase::Idle { since } => Some(
-                house
-                    .min_age_before_eviction
-                    .saturating_sub(since.elapsed()),
-            ),
-            Phase::Blocked { .. } | Phase::Answering => None,
-        };
-        let least = activities()
-            .filter_map(rank)
-            .min()
-            .map(|(_, _, number)| number);
-        least.ok_or_else(|| {
-            activities()
-                .filter_map(left)
-                .min()
-                .map_or(NoSlot::AllBusy, NoSlot::RetryAfter)
-        })
+        }
+        match (idle.or(blocked), retry_after) {
+            (Some((_, number)), _) => Ok(number),
+            (None, Some(left)) => Err(NoSlot::RetryAfter(left)),
+            (None, None) => Err(NoSlot::AllBusy),
+        }
     }
 
-    /// Its place is free at once; its connection ends as soon as its task runs.
-    fn cut(&mut self, number: u64) {
-        if let Some(activity) = self.occupied.remove(&number) {
-            activity.cut.notify_one();
+    /// The slot is free at once; the connection ends as soon as its task runs.
+    fn evict(&mut self, number: u64) {
+        if let Some(state) = self.occupied.remove(&number) {
+            state.evicted.notify_one();
         }
     }
 }
 
+/// The smaller of what was found so far and `candidate`.
+fn earlier<T: Ord>(found: Option<T>, candidate: T) -> Option<T> {
+    match found {
+        Some(found) => Some(found.min(candidate)),
+        None => Some(candidate),
+    }
+}
+
 impl Slot {
-    /// What whoever sits here tells of itself.
-    pub(super) fn activity(&self) -> Arc<ConnectionState> {
-        Arc::clone(&self.activity)
+    /// What the connection reports its phases to.
+    pub(super) fn state(&self) -> Arc<ConnectionState> {
+        Arc::clone(&self.state)
     }
 
-    /// Does `work` unless the place is taken away before it ends.
-    pub(super) async fn hold(self, work: impl Future<Output = ()>) {
-        self.activity.end(|doing| doing == Phase::Arrived);
+    /// Runs the connection's `work` until it ends or the slot is taken away.
+    pub(super) async fn run(self, work: impl Future<Output = ()>) {
+        self.state.end(|phase| phase == Phase::Accepted);
         tokio::select! {
-            () = self.activity.cut.notified() => tracing::debug!("an HTTP connection gave way to another one"),
+            () = self.state.evicted.notified() => tracing::debug!("an HTTP connection was evicted for another one"),
             () = work => {}
         }
     }
@@ -182,75 +192,72 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.crowd.members().occupied.remove(&self.number);
+        self.table.slots().occupied.remove(&self.number);
     }
 }
 
 impl Default for ConnectionState {
     fn default() -> Self {
         Self {
-            doing: Mutex::new(Phase::Arrived),
-            cut: Notify::new(),
-        }
-    }
-}
-
-impl Phase {
-    fn idle() -> Self {
-        Self::Idle {
-            since: Instant::now(),
+            phase: Mutex::new(Phase::Accepted),
+            evicted: Notify::new(),
         }
     }
 }
 
 impl ConnectionState {
-    /// A request has come, and its answer is being made until what is returned is dropped.
-    pub(super) fn answering(self: &Arc<Self>) -> Answering {
-        self.set(Phase::Answering);
-        Answering(Arc::clone(self))
+    /// A request has arrived; its answer is being made until the guard is dropped.
+    pub(super) fn answering(self: &Arc<Self>) -> AnswerGuard {
+        *self.lock() = Phase::Answering;
+        AnswerGuard(Arc::clone(self))
     }
 
     /// The client does not take what is written.
     pub(super) fn blocked(&self) {
-        self.set(Phase::Blocked {
+        *self.lock() = Phase::Blocked {
             since: Instant::now(),
-        });
+        };
     }
 
     /// The client has taken everything.
-    pub(super) fn taken(&self) {
-        self.end(|doing| matches!(doing, Phase::Blocked { .. }));
+    pub(super) fn unblocked(&self) {
+        self.end(|phase| matches!(phase, Phase::Blocked { .. }));
     }
 
-    fn doing(&self) -> Phase {
-        *self.doing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn phase(&self) -> Phase {
+        *self.lock()
     }
 
-    fn set(&self, doing: Phase) {
-        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = doing;
-    }
-
-    /// Begins to be idle, if it is still doing what ended: a client may send its next request
+    /// Becomes idle, if it is still in the phase that ended: a client may send its next request
     /// before it reads.
     fn end(&self, ended: impl FnOnce(Phase) -> bool) {
-        let mut doing = self.doing.lock().unwrap_or_else(PoisonError::into_inner);
-        if ended(*doing) {
-            *doing = Phase::idle();
+        let mut phase = self.lock();
+        if ended(*phase) {
+            *phase = Phase::Idle {
+                since: Instant::now(),
+            };
         }
     }
 
     fn is_blocked_for(&self, patience: Duration) -> bool {
-        matches!(self.doing(), Phase::Blocked { since } if since.elapsed() >= patience)
+        match self.phase() {
+            Phase::Blocked { since } => since.elapsed() >= patience,
+            Phase::Accepted | Phase::Idle { .. } | Phase::Answering => false,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Stands for an answer that is being made.
+/// An answer that is being made.
 #[derive(Debug)]
-pub(super) struct Answering(Arc<ConnectionState>);
+pub(super) struct AnswerGuard(Arc<ConnectionState>);
 
-impl Drop for Answering {
+impl Drop for AnswerGuard {
     fn drop(&mut self) {
-        self.0.end(|doing| doing == Phase::Answering);
+        self.0.end(|phase| phase == Phase::Answering);
     }
 }
 
@@ -265,40 +272,40 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(1);
     const MIN_AGE: Duration = Duration::from_millis(100);
 
-    const fn house(most: usize) -> TableLimits {
+    const fn limits(connections: usize) -> TableLimits {
         TableLimits {
-            most,
+            connections,
             min_age_before_eviction: MIN_AGE,
             patience: PATIENCE,
         }
     }
 
-    /// A connection that stays until it is cut.
-    struct Guest {
-        activity: Arc<ConnectionState>,
+    /// A connection that stays until it is evicted.
+    struct Conn {
+        state: Arc<ConnectionState>,
         task: tokio::task::JoinHandle<()>,
     }
 
-    impl Guest {
-        /// Enters, so long after the one before that this one may have to give way.
-        async fn enter(crowd: &ConnectionTable, most: usize) -> Result<Self, NoSlot> {
-            let guest = Self::rush_in(crowd, most).await;
+    impl Conn {
+        /// One that is old enough to be evicted.
+        async fn open(table: &ConnectionTable, most: usize) -> Result<Self, NoSlot> {
+            let conn = Self::open_young(table, most).await;
             advance(MIN_AGE).await;
-            guest
+            conn
         }
 
-        /// Enters, and has its first turn.
-        async fn rush_in(crowd: &ConnectionTable, most: usize) -> Result<Self, NoSlot> {
-            let seat = crowd.enter(house(most))?;
-            let guest = Self {
-                activity: seat.activity(),
-                task: tokio::spawn(seat.hold(pending())),
+        /// One whose task has just run for the first time.
+        async fn open_young(table: &ConnectionTable, most: usize) -> Result<Self, NoSlot> {
+            let slot = table.acquire(limits(most))?;
+            let conn = Self {
+                state: slot.state(),
+                task: tokio::spawn(slot.run(pending())),
             };
             tokio::task::yield_now().await;
-            Ok(guest)
+            Ok(conn)
         }
 
-        async fn is_cut(&mut self) -> bool {
+        async fn is_evicted(&mut self) -> bool {
             timeout(Duration::from_millis(1), &mut self.task)
                 .await
                 .is_ok()
@@ -306,93 +313,95 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_one_that_is_idle_for_longest_gives_way() {
-        let crowd = ConnectionTable::default();
-        let mut first = Guest::enter(&crowd, 2).await.unwrap();
-        let mut second = Guest::enter(&crowd, 2).await.unwrap();
+    async fn the_connection_that_is_idle_for_longest_is_evicted() {
+        let table = ConnectionTable::default();
+        let mut first = Conn::open(&table, 2).await.unwrap();
+        let mut second = Conn::open(&table, 2).await.unwrap();
         advance(Duration::from_millis(1)).await;
-        drop(first.activity.answering());
-        let mut third = Guest::enter(&crowd, 2)
-            .await
-            .expect("the second one's place");
-        assert!(second.is_cut().await && !first.is_cut().await && !third.is_cut().await);
-        assert_eq!(crowd.len(), 2);
+        drop(first.state.answering());
+        let mut third = Conn::open(&table, 2).await.expect("the second one's slot");
+        assert!(second.is_evicted().await);
+        assert!(!first.is_evicted().await);
+        assert!(!third.is_evicted().await);
+        assert_eq!(table.len(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_answered_or_has_just_begun_to_read_never_gives_way() {
-        let crowd = ConnectionTable::default();
-        let mut answered = Guest::enter(&crowd, 2).await.unwrap();
-        let mut reading = Guest::enter(&crowd, 2).await.unwrap();
-        let answering = answered.activity.answering();
-        reading.activity.blocked();
-        assert_eq!(Guest::enter(&crowd, 2).await.err(), Some(NoSlot::AllBusy));
+    async fn a_connection_that_is_answered_or_has_just_begun_to_read_is_never_evicted() {
+        let table = ConnectionTable::default();
+        let mut answered = Conn::open(&table, 2).await.unwrap();
+        let mut reading = Conn::open(&table, 2).await.unwrap();
+        let answering = answered.state.answering();
+        reading.state.blocked();
+        assert_eq!(Conn::open(&table, 2).await.err(), Some(NoSlot::AllBusy));
         advance(PATIENCE).await;
-        Guest::enter(&crowd, 2)
+        Conn::open(&table, 2)
             .await
-            .expect("the place of the one that does not read");
-        assert!(reading.is_cut().await && !answered.is_cut().await);
+            .expect("the slot of the one that does not read");
+        assert!(reading.is_evicted().await);
+        assert!(!answered.is_evicted().await);
         drop(answering);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_has_only_just_come_stays_for_a_while() {
-        let crowd = ConnectionTable::default();
-        let waiting = crowd.enter(house(2)).unwrap();
-        let mut first = Guest::rush_in(&crowd, 2).await.unwrap();
+    async fn a_young_connection_is_not_evicted() {
+        let table = ConnectionTable::default();
+        let accepted = table.acquire(limits(2)).unwrap();
+        let mut first = Conn::open_young(&table, 2).await.unwrap();
         advance(MIN_AGE / 2).await;
-        assert_eq!(
-            crowd.enter(house(2)).err(),
-            Some(NoSlot::RetryAfter(MIN_AGE / 2))
-        );
+        let refused = table.acquire(limits(2)).err();
+        assert_eq!(refused, Some(NoSlot::RetryAfter(MIN_AGE / 2)));
         advance(MIN_AGE / 2).await;
-        Guest::rush_in(&crowd, 2)
+        Conn::open_young(&table, 2)
             .await
-            .expect("the first one's place");
-        assert!(first.is_cut().await);
+            .expect("the first one's slot");
+        assert!(first.is_evicted().await);
         advance(MIN_AGE * 10).await;
-        Guest::rush_in(&crowd, 2)
+        Conn::open_young(&table, 2)
             .await
-            .expect("the place of the second");
+            .expect("the slot of the second");
         assert_eq!(
-            waiting.activity.doing(),
-            Phase::Arrived,
-            "who had no turn to read does not give way"
+            accepted.state.phase(),
+            Phase::Accepted,
+            "a connection whose task has not run is not evicted"
         );
-        assert_eq!(crowd.len(), 2);
+        assert_eq!(table.len(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_idle_one_gives_way_before_a_blocked_one() {
-        let crowd = ConnectionTable::default();
-        let mut blocked = Guest::enter(&crowd, 2).await.unwrap();
-        blocked.activity.blocked();
+    async fn an_idle_connection_is_evicted_before_a_blocked_one() {
+        let table = ConnectionTable::default();
+        let mut blocked = Conn::open(&table, 2).await.unwrap();
+        blocked.state.blocked();
         advance(PATIENCE * 10).await;
-        let mut idle = Guest::enter(&crowd, 2).await.unwrap();
-        Guest::enter(&crowd, 2).await.expect("the idle one's place");
-        assert!(idle.is_cut().await && !blocked.is_cut().await);
+        let mut idle = Conn::open(&table, 2).await.unwrap();
+        Conn::open(&table, 2).await.expect("the idle one's slot");
+        assert!(idle.is_evicted().await);
+        assert!(!blocked.is_evicted().await);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_those_who_do_not_read_are_cut_for_memory() {
-        let crowd = ConnectionTable::default();
-        let mut blocked = Guest::enter(&crowd, 9).await.unwrap();
-        let mut idle = Guest::enter(&crowd, 9).await.unwrap();
-        let mut again = Guest::enter(&crowd, 9).await.unwrap();
-        blocked.activity.blocked();
-        again.activity.blocked();
+    async fn only_clients_that_do_not_read_are_evicted_for_memory() {
+        let table = ConnectionTable::default();
+        let mut blocked = Conn::open(&table, 9).await.unwrap();
+        let mut idle = Conn::open(&table, 9).await.unwrap();
+        let mut again = Conn::open(&table, 9).await.unwrap();
+        blocked.state.blocked();
+        again.state.blocked();
         advance(PATIENCE).await;
-        again.activity.taken();
-        assert_eq!(crowd.cut_blocked(PATIENCE), 1);
-        assert!(blocked.is_cut().await && !idle.is_cut().await && !again.is_cut().await);
+        again.state.unblocked();
+        assert_eq!(table.evict_blocked(PATIENCE), 1);
+        assert!(blocked.is_evicted().await);
+        assert!(!idle.is_evicted().await);
+        assert!(!again.is_evicted().await);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_ends_leaves_its_place() {
-        let crowd = ConnectionTable::default();
-        let seat = crowd.enter(house(1)).unwrap();
-        assert_eq!(crowd.len(), 1);
-        seat.hold(async {}).await;
-        assert_eq!(crowd.len(), 0);
+    async fn a_connection_that_ends_frees_its_slot() {
+        let table = ConnectionTable::default();
+        let slot = table.acquire(limits(1)).unwrap();
+        assert_eq!(table.len(), 1);
+        slot.run(async {}).await;
+        assert_eq!(table.len(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! The TLS handshake, and what a client that speaks plain HTTP to a TLS port is told.
+//! The TLS handshake, and the refusal of clients that speak plain HTTP to a TLS port.
 
 use std::io;
 use std::time::Duration;
@@ -8,18 +8,13 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 use super::access::Tls;
-use super::connection::tell;
 use super::limits::Limits;
+use super::refusal;
 
 /// The first byte of a TLS connection: a record of the type handshake (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 22;
 
-/// What plain HTTP is told.
-pub(super) const WRONG_PROTOCOL: &[u8] =
-    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
-    content-length: 38\r\nconnection: close\r\n\r\nthis port speaks HTTPS: use https://.\n";
-
-/// Makes TLS of a connection within the limits; `None` when there is nothing to go on with.
+/// Performs the handshake within the limits; `None` when the connection cannot be served.
 pub(super) async fn handshake(
     stream: TcpStream,
     tls: &Tls,
@@ -44,9 +39,11 @@ async fn begin(
     refusal: Duration,
 ) -> io::Result<Option<TlsStream<TcpStream>>> {
     let mut first = [0];
-    if stream.peek(&mut first).await? > 0 && first[0] != TLS_HANDSHAKE {
-        tell(stream, WRONG_PROTOCOL, refusal).await;
+    let received = stream.peek(&mut first).await?;
+    if received > 0 && first != [TLS_HANDSHAKE] {
+        refusal::wrong_protocol(stream, refusal).await;
         return Ok(None);
     }
-    tls.acceptor().accept(stream).await.map(Some)
+    let stream = tls.acceptor().accept(stream).await?;
+    Ok(Some(stream))
 }

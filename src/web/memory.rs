@@ -1,5 +1,6 @@
-//! What answers may hold in memory together while clients take them.
+//! The memory that answers hold together while clients take them.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,74 +10,68 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::connection_table::ConnectionTable;
 
-/// How finely memory is counted: a semaphore counts no further than 2^32.
+/// How finely memory is counted, in bytes: the permits of a request for memory are a `u32`.
 const UNIT: usize = 1024;
 
 /// How often clients that do not take their answers are looked for while another answer waits for
 /// memory.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const EVICT_EVERY: Duration = Duration::from_millis(100);
 
 /// The memory that answers share. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Memory {
-    left: Arc<Semaphore>,
+pub(super) struct AnswerMemory {
+    free: Arc<Semaphore>,
     units: u32,
-    crowd: ConnectionTable,
+    connections: ConnectionTable,
     patience: Duration,
 }
 
 /// An answer with its share of the memory.
-struct Held {
+struct HeldAnswer {
     bytes: Vec<u8>,
     _share: Option<OwnedSemaphorePermit>,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for HeldAnswer {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Memory {
-    /// Memory for `most` bytes. Where it is short, those of `crowd` that have not taken theirs for
-    /// `patience` lose it.
-    pub(super) fn new(most: usize, crowd: ConnectionTable, patience: Duration) -> Self {
-        let units = u32::try_from(most.div_ceil(UNIT))
-            .unwrap_or(u32::MAX)
-            .max(1);
-        let left = Arc::new(Semaphore::new(
-            usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS),
-        ));
+impl AnswerMemory {
+    /// Memory for `most` bytes. Where it is short, `connections` that have been blocked for
+    /// `patience` are evicted.
+    pub(super) fn new(most: usize, connections: ConnectionTable, patience: Duration) -> Self {
+        let units = units_of(most).max(1);
+        let permits = usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
-            left,
+            free: Arc::new(Semaphore::new(permits)),
             units,
-            crowd,
+            connections,
             patience,
         }
     }
 
-    /// Gives `bytes` their share until the last client has taken them or gone. An answer larger
-    /// than all of the memory is held alone.
+    /// Gives `bytes` their share until the last client has taken them or left. An answer larger
+    /// than all of the memory waits until it is alone.
     pub(super) async fn hold(&self, bytes: Vec<u8>) -> Bytes {
-        let share = u32::try_from(bytes.capacity().div_ceil(UNIT))
-            .unwrap_or(u32::MAX)
-            .min(self.units);
-        let share = Arc::clone(&self.left).acquire_many_owned(share);
+        let share = units_of(bytes.capacity()).min(self.units);
+        let share = Arc::clone(&self.free).acquire_many_owned(share);
         tokio::select! {
             biased;
             // The semaphore is never closed.
-            share = share => Bytes::from_owner(Held { bytes, _share: share.ok() }),
-            never = self.relieve() => match never {},
+            share = share => Bytes::from_owner(HeldAnswer { bytes, _share: share.ok() }),
+            never = self.keep_evicting() => match never {},
         }
     }
 
-    /// Cuts whoever does not take its answer, again and again.
-    async fn relieve(&self) -> std::convert::Infallible {
-        let mut looks = interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Evicts clients that do not take their answers, again and again.
+    async fn keep_evicting(&self) -> Infallible {
+        let mut ticks = interval(EVICT_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            looks.tick().await;
-            let cut = self.crowd.cut_blocked(self.patience);
+            ticks.tick().await;
+            let cut = self.connections.evict_blocked(self.patience);
             if cut > 0 {
                 tracing::warn!(
                     cut,
@@ -85,6 +80,11 @@ impl Memory {
             }
         }
     }
+}
+
+/// How many units hold so many bytes.
+fn units_of(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -96,14 +96,15 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(1);
 
-    fn memory(most: usize) -> (Memory, ConnectionTable) {
-        let crowd = ConnectionTable::default();
-        (Memory::new(most, crowd.clone(), PATIENCE), crowd)
+    fn memory(most: usize) -> (AnswerMemory, ConnectionTable) {
+        let connections = ConnectionTable::default();
+        let memory = AnswerMemory::new(most, connections.clone(), PATIENCE);
+        (memory, connections)
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_holds_its_share_until_its_last_reader_is_gone() {
-        let (memory, _crowd) = memory(10 * UNIT);
+        let (memory, _connections) = memory(10 * UNIT);
         let first = memory.hold(vec![b'x'; 6 * UNIT]).await;
         let reader = first.slice(1..);
         drop(first);
@@ -118,7 +119,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_larger_than_all_memory_is_held_alone() {
-        let (memory, _crowd) = memory(10 * UNIT);
+        let (memory, _connections) = memory(10 * UNIT);
         let large = memory.hold(vec![b'x'; 100 * UNIT]).await;
         assert!(timeout(PATIENCE, memory.hold(vec![b'x'; 1])).await.is_err());
         drop(large);
@@ -126,28 +127,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_does_not_read_loses_its_answer_when_another_needs_the_memory() {
-        let (memory, crowd) = memory(10 * UNIT);
-        let house = TableLimits {
-            most: 9,
+    async fn a_client_that_does_not_read_loses_its_answer_when_another_needs_the_memory() {
+        let (memory, connections) = memory(10 * UNIT);
+        let limits = TableLimits {
+            connections: 9,
             min_age_before_eviction: PATIENCE,
             patience: PATIENCE,
         };
-        let (seat, stuck) = (
-            crowd.enter(house).unwrap(),
-            memory.hold(vec![b'x'; 8 * UNIT]).await,
-        );
-        seat.activity().blocked();
-        tokio::spawn(seat.hold(async move {
+        let slot = connections.acquire(limits).unwrap();
+        let stuck = memory.hold(vec![b'x'; 8 * UNIT]).await;
+        slot.state().blocked();
+        tokio::spawn(slot.run(async move {
             std::future::pending::<()>().await;
             drop(stuck);
         }));
         let began = Instant::now();
         memory.hold(vec![b'y'; 8 * UNIT]).await;
-        assert!(
-            began.elapsed() >= PATIENCE && began.elapsed() < PATIENCE + LOOK_EVERY * 2,
-            "{:?}",
-            began.elapsed()
-        );
+        let waited = began.elapsed();
+        assert!(waited >= PATIENCE, "{waited:?}");
+        assert!(waited < PATIENCE + EVICT_EVERY * 2, "{waited:?}");
     }
 }

@@ -1,19 +1,23 @@
-//! HTTP: metrics, health, JSON and one page. The only room that speaks it as a server.
+//! The HTTP server: metrics, health, JSON and pages. No other room speaks HTTP as a server.
 //!
-//! Answers come from the last snapshot: no request can make the core wait. The only request that
-//! changes something asks for a reload, and `access` says who may.
+//! Requests read the latest snapshot and never block the core. Reloads, replays and silences are
+//! sent to it as commands of [`crate::admin`]; `access` authorises them.
 
 mod access;
+mod admin;
 mod connection;
 mod connection_table;
 mod encoding;
 mod error;
 mod events;
 mod handshake;
+mod health;
+mod layers;
 mod limits;
-mod lost;
 mod memory;
+mod not_found;
 mod page;
+mod refusal;
 mod renderer;
 mod reply;
 mod routes;
@@ -23,15 +27,13 @@ mod silences;
 mod since;
 mod state;
 mod streams;
+mod write_deadline;
 
 pub use access::{WebConfig, WebConfigStatus};
 pub use error::WebError;
 pub use limits::Limits;
 pub use server::{BoundServer, Drained, Server};
-pub use state::{
-    MetricsEncoder, Refresh, Refreshing, Reloader, Reloading, Replayer, Replaying, Silencer,
-    Silencing, WebState,
-};
+pub use state::{MetricsEncoder, Refresh, Refreshing, WebState};
 pub use streams::StreamServer;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Documents: rendered away from the threads that poll, compressed there, once for everybody who
-//! waits.
+//! Renders and compresses responses away from the threads that poll, once for all clients that
+//! wait for the same one.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -13,20 +13,21 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
 
 use super::encoding::{WORTH_COMPRESSING, accepts_gzip, gzip};
-use super::memory::Memory;
+use super::memory::AnswerMemory;
 use super::page::{Filter, PairView};
 use super::reply::{CSS, HTML, JAVASCRIPT, JSON, METRICS, SVG, failed, log_failure};
-use super::runbooks::Subject;
+use super::runbooks::RunbookSubject;
+use super::state::RenderError;
 use crate::model::Timestamp;
 
-/// What is rendered.
+/// What is rendered. Requests for the same resource may share a rendering.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Document {
+pub(super) enum Resource {
     /// The page, with these pairs.
     Page(Filter),
     /// The page of a pair.
     Pair(PairView),
-    /// The past of a pair, as JSON, by its page and from when on.
+    /// The history of a pair since an instant, as JSON.
     History(PairView, Timestamp),
     /// The pages' stylesheet.
     Style,
@@ -34,10 +35,10 @@ pub(super) enum Document {
     Script,
     /// The pages' icon.
     Icon,
-    /// The description of the API.
+    /// The OpenAPI description.
     OpenApi,
     /// The runbook of this name, filled in for this pair or server.
-    Runbook(&'static str, Subject),
+    Runbook(&'static str, RunbookSubject),
     /// The metrics.
     Metrics,
     /// Every pair, as JSON.
@@ -50,35 +51,33 @@ pub(super) enum Document {
     Silences,
 }
 
-/// Renders documents, a few at once.
+/// Renders resources, a few at once.
 ///
-/// Whoever asks for a document while it waits for its turn shares it: five hundred scrapes at once
-/// cost two renderings, and each is about an instant after its request. Nobody gets one that was
-/// begun before it asked.
+/// A request that arrives while a rendering of its resource waits for its turn shares it: five
+/// hundred scrapes at once cost two renderings, and each is about an instant after its request. A
+/// rendering that has begun is not shared with later requests.
 #[derive(Clone)]
 pub(super) struct Renderer {
     turns: Arc<Semaphore>,
-    memory: Memory,
-    waiting: Arc<Mutex<BTreeMap<Key, Round>>>,
+    memory: AnswerMemory,
+    waiting: Arc<Mutex<BTreeMap<RenderKey, SharedRendering>>>,
 }
 
-/// A document, and whether it may be compressed.
-type Key = (Document, bool);
+/// A resource, and whether it may be compressed.
+type RenderKey = (Resource, bool);
 
-/// What a rendering comes to, for everybody who waits for it.
-type Round = watch::Receiver<Option<Outcome>>;
+/// The result of a rendering, for all requests that wait for it; `None` until it is there.
+type SharedRendering = watch::Receiver<Option<Rendered>>;
 
 #[derive(Clone)]
-enum Outcome {
-    Rendered { bytes: Bytes, gzipped: bool },
+enum Rendered {
+    Body { bytes: Bytes, gzipped: bool },
     Failed,
 }
 
-type Rendering = Result<Vec<u8>, Box<dyn Error + Send + Sync>>;
-
 impl Renderer {
-    /// A renderer of at most `at_once` documents at once, which live in `memory`.
-    pub(super) fn new(at_once: usize, memory: Memory) -> Self {
+    /// A renderer of at most `at_once` resources at once, whose results live in `memory`.
+    pub(super) fn new(at_once: usize, memory: AnswerMemory) -> Self {
         Self {
             turns: Arc::new(Semaphore::new(at_once)),
             memory,
@@ -86,94 +85,99 @@ impl Renderer {
         }
     }
 
-    /// The response with the document that `render` makes, on a thread of its own: a large fleet
-    /// takes milliseconds to write, and polls may not wait for that. A panic ends as a 500. What
-    /// goes wrong is logged, and not told to the client.
+    /// The response with what `render` makes, on a thread of its own: a large fleet takes
+    /// milliseconds to write, and polls must not wait for that. An error or a panic ends as a 500;
+    /// the log has the reason, the client does not.
     pub(super) async fn respond<F, E>(
         &self,
-        document: Document,
+        resource: Resource,
         headers: &HeaderMap,
         render: F,
     ) -> Response
     where
         F: FnOnce() -> Result<Vec<u8>, E> + Send + 'static,
-        E: Into<Box<dyn Error + Send + Sync>>,
+        E: Into<RenderError>,
     {
-        let key = (document.clone(), accepts_gzip(headers));
-        let mut round = self.join(key, || render().map_err(Into::into));
-        let outcome = round
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|outcome| outcome.clone());
-        match outcome {
-            Some(Outcome::Rendered { bytes, gzipped }) => response(&document, bytes, gzipped),
-            // Without an outcome the runtime is ending.
-            Some(Outcome::Failed) | None => failed(),
+        let key = (resource.clone(), accepts_gzip(headers));
+        let mut shared = self.join(key, || render().map_err(Into::into));
+        let rendered = match shared.wait_for(Option::is_some).await {
+            Ok(rendered) => rendered.clone(),
+            // The runtime is ending.
+            Err(_) => None,
+        };
+        match rendered {
+            Some(Rendered::Body { bytes, gzipped }) => response(&resource, bytes, gzipped),
+            Some(Rendered::Failed) | None => failed(),
         }
     }
 
     /// The rendering of `key` that has not begun yet; a new one where there is none.
-    fn join(&self, key: Key, render: impl FnOnce() -> Rendering + Send + 'static) -> Round {
+    fn join(
+        &self,
+        key: RenderKey,
+        render: impl FnOnce() -> Result<Vec<u8>, RenderError> + Send + 'static,
+    ) -> SharedRendering {
         let mut waiting = self.waiting();
-        if let Some(round) = waiting.get(&key) {
-            return round.clone();
+        if let Some(shared) = waiting.get(&key) {
+            return shared.clone();
         }
-        let (done, round) = watch::channel(None);
-        waiting.insert(key.clone(), round.clone());
+        let (done, shared) = watch::channel(None);
+        waiting.insert(key.clone(), shared.clone());
         drop(tokio::spawn(self.clone().render(key, render, done)));
-        round
+        shared
     }
 
-    /// Waits for a turn and renders. The turn stays with the work, also when nobody waits for it
+    /// Waits for a turn and renders. The turn stays with the work, even when nobody waits for it
     /// any more.
     async fn render(
         self,
-        key: Key,
-        render: impl FnOnce() -> Rendering + Send + 'static,
-        done: watch::Sender<Option<Outcome>>,
+        key: RenderKey,
+        render: impl FnOnce() -> Result<Vec<u8>, RenderError> + Send + 'static,
+        done: watch::Sender<Option<Rendered>>,
     ) {
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await.ok();
-        // Who asks from now on is told of a later instant.
+        // Requests from now on need a later instant.
         self.waiting().remove(&key);
         if done.is_closed() {
             return;
         }
-        let compress = key.1;
-        let outcome = match tokio::task::spawn_blocking(move || encode(render()?, compress)).await {
+        let (_, compress) = key;
+        let work = move || encode(render()?, compress);
+        let rendered = match tokio::task::spawn_blocking(work).await {
             Ok(Ok((bytes, gzipped))) => tokio::select! {
-                bytes = self.memory.hold(bytes) => Outcome::Rendered { bytes, gzipped },
+                bytes = self.memory.hold(bytes) => Rendered::Body { bytes, gzipped },
                 () = done.closed() => return,
             },
             Ok(Err(error)) => failure(&*error),
             Err(panicked) => failure(&panicked),
         };
-        done.send_replace(Some(outcome));
+        done.send_replace(Some(rendered));
     }
 
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<Key, Round>> {
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<RenderKey, SharedRendering>> {
         // Every change is one call that cannot panic half way.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn failure(error: &dyn Error) -> Outcome {
+fn failure(error: &dyn Error) -> Rendered {
     log_failure(error);
-    Outcome::Failed
+    Rendered::Failed
 }
 
-fn encode(bytes: Vec<u8>, compress: bool) -> Result<(Vec<u8>, bool), Box<dyn Error + Send + Sync>> {
+/// The bytes of the response, and whether they are compressed.
+fn encode(bytes: Vec<u8>, compress: bool) -> Result<(Vec<u8>, bool), RenderError> {
     if compress && bytes.len() >= WORTH_COMPRESSING {
         return Ok((gzip(&bytes)?, true));
     }
     Ok((bytes, false))
 }
 
-fn response(document: &Document, bytes: Bytes, gzipped: bool) -> Response {
+fn response(resource: &Resource, bytes: Bytes, gzipped: bool) -> Response {
     let mut response = Response::new(Body::from(bytes));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, document.media_type());
+    headers.insert(CONTENT_TYPE, resource.media_type());
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     if gzipped {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -181,7 +185,7 @@ fn response(document: &Document, bytes: Bytes, gzipped: bool) -> Response {
     response
 }
 
-impl Document {
+impl Resource {
     const fn media_type(&self) -> HeaderValue {
         match self {
             Self::Page(_) | Self::Pair(_) | Self::Runbook(..) => HTML,

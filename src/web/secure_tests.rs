@@ -9,12 +9,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::pki::{Pki, remove};
 use super::testing::{METRICS_TEXT, PATIENCE, Reply, Running, read_all, small_limits};
 use super::{Drained, Limits, Server, WebConfig, WebConfigStatus};
+use crate::admin::{AdminCommand, AdminError};
 use crate::config::ConfigErrors;
 use crate::http_client::{
     ExporterAccess, GetError, HttpClient, HttpError, HttpTimeouts, ServerTrust,
 };
 use crate::model::{Secret, Timestamp};
-use crate::report::{PairsReport, ReloadError, SilenceCommand};
+use crate::report::PairsReport;
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -496,7 +497,7 @@ async fn nobody_changes_anything_unless_it_is_enabled() {
     let headers_only = serve_with(limits(), pki.load()).await;
     for server in [plain, headers_only] {
         let reply = post(&server, &host).await;
-        assert_eq!((reply.status, server.reloads.count()), (403, 0));
+        assert_eq!((reply.status, server.core.reloads()), (403, 0));
         assert!(
             reply.text().starts_with("not enabled: configure"),
             "{}",
@@ -522,13 +523,13 @@ async fn nobody_changes_anything_unless_it_is_enabled() {
             .await
             .is_none()
     );
-    assert_eq!(server.reloads.count(), 0);
+    assert_eq!(server.core.reloads(), 0);
     let reply = pki
         .client(Some(&pki.leaf(&["x"])))
         .send(server.addr, &text)
         .await
         .unwrap();
-    assert_eq!((reply.status, server.reloads.count()), (200, 1));
+    assert_eq!((reply.status, server.core.reloads()), (200, 1));
 }
 
 #[tokio::test]
@@ -569,7 +570,7 @@ async fn the_flag_is_for_clients_on_this_machine_and_no_page_of_another_site() {
     for (headers, status) in refused {
         let reply = post(&server, &headers).await;
         assert_eq!(
-            (reply.status, server.reloads.count()),
+            (reply.status, server.core.reloads()),
             (status, 0),
             "{headers}: {}",
             reply.text()
@@ -587,7 +588,7 @@ async fn the_flag_is_for_clients_on_this_machine_and_no_page_of_another_site() {
     for (count, headers) in accepted.into_iter().enumerate() {
         let reply = post(&server, &headers).await;
         assert_eq!(
-            (reply.status, server.reloads.count()),
+            (reply.status, server.core.reloads()),
             (200, count + 1),
             "{headers}: {}",
             reply.text()
@@ -602,7 +603,7 @@ async fn a_request_line_with_another_host_counts_as_that_host() {
         "POST http://evil.example.com/-/reload HTTP/1.1\r\nconnection: close\r\nhost: 127.0.0.1\r\n{JSON}\r\n"
     );
     assert_eq!(
-        (server.send(&text).await.status, server.reloads.count()),
+        (server.send(&text).await.status, server.core.reloads()),
         (421, 0)
     );
 }
@@ -614,7 +615,7 @@ async fn who_has_a_password_may_reload_and_is_told_what_it_came_to() {
     let server = serve_with(limits(), pki.load()).await;
     let host = format!("host: 127.0.0.1\r\n{JSON}");
     assert_eq!(
-        (post(&server, &host).await.status, server.reloads.count()),
+        (post(&server, &host).await.status, server.core.reloads()),
         (401, 0)
     );
     assert_eq!(
@@ -622,7 +623,7 @@ async fn who_has_a_password_may_reload_and_is_told_what_it_came_to() {
             post(&server, &(host.clone() + &login("alice", "x")))
                 .await
                 .status,
-            server.reloads.count()
+            server.core.reloads()
         ),
         (401, 0)
     );
@@ -630,29 +631,29 @@ async fn who_has_a_password_may_reload_and_is_told_what_it_came_to() {
     let sentence = "reloaded: pairs added 1, removed 2, kept 3; replication trees whose polling began anew: 4; receivers: 5\n";
     let reply = post(&server, &headers).await;
     assert_eq!(
-        (reply.status, reply.text(), server.reloads.count()),
+        (reply.status, reply.text(), server.core.reloads()),
         (200, sentence, 1)
     );
     let errors = ConfigErrors::one("pairs[0].name", "is missing: give a name");
     let failures = [
         (
-            ReloadError::Refused(errors),
+            AdminError::Config(errors),
             500,
-            "the new configuration is refused; the old one goes on:\npairs[0].name: is missing: give a name\n",
+            "the new configuration is refused; the old one stays in force:\npairs[0].name: is missing: give a name\n",
         ),
         (
-            ReloadError::Busy,
+            AdminError::Busy,
             503,
-            "several reloads are waiting already: try again\n",
+            "several requests are waiting already: try again\n",
         ),
         (
-            ReloadError::Ending,
+            AdminError::ShuttingDown,
             503,
-            "the exporter is about to end: nothing is reloaded\n",
+            "the exporter is about to end: nothing is changed\n",
         ),
     ];
     for (error, status, sentence) in failures {
-        *server.reloads.result.lock().unwrap() = Err(error);
+        server.core.refuse_reloads(error);
         let reply = post(&server, &headers).await;
         assert_eq!((reply.status, reply.text()), (status, sentence));
     }
@@ -730,13 +731,13 @@ async fn who_may_write_makes_and_ends_silences() {
             .status,
         200
     );
-    let asked = server.silences.lock().unwrap();
+    let asked = server.core.asked();
     assert_eq!(
         asked.len(),
         3,
         "what makes no sense asks for nothing: {asked:?}"
     );
-    let SilenceCommand::Add(new) = &asked[0] else {
+    let AdminCommand::AddSilence(new) = &asked[0] else {
         panic!("{asked:?}")
     };
     assert_eq!(
@@ -761,10 +762,7 @@ async fn a_silence_that_is_too_large_is_not_read_to_its_end() {
         "POST /api/v1/silences HTTP/1.1\r\n{headers}transfer-encoding: chunked\r\n\r\n{chunk}0\r\n\r\n"
     );
     let reply = server.send(&text).await;
-    assert_eq!(
-        (reply.status, server.silences.lock().unwrap().len()),
-        (413, 0)
-    );
+    assert_eq!((reply.status, server.core.asked().len()), (413, 0));
 }
 
 #[tokio::test]
@@ -825,7 +823,7 @@ async fn nothing_but_a_post_changes_anything() {
             );
         }
     }
-    assert_eq!(server.reloads.count(), 0);
+    assert_eq!(server.core.reloads(), 0);
     assert_eq!(server.ask("POST", "/-/reload/", &headers).await.status, 404);
 }
 

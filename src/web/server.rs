@@ -10,25 +10,26 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::access::{ActiveConfigWatch, Gate, WebConfig, WritePolicy};
-use super::connection::{self, Host};
+use super::access::{AccessGate, ActiveConfigWatch, WebConfig, WritePolicy};
+use super::connection::{self, CloseSignals, HttpService};
 use super::connection_table::{ConnectionTable, NoSlot, Slot, TableLimits};
 use super::error::WebError;
 use super::limits::Limits;
+use super::refusal;
 use super::routes;
 use super::state::WebState;
 
-/// The pause after a failed accept: the process is out of file descriptors, which only time gives
-/// back.
+/// The pause after a failed accept: the process is out of file descriptors, and only time gives
+/// some back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often a full house is looked at for a place: most who have just come are served and gone
-/// long before they would have to give way.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How often a full table is asked for a slot again: most new connections are served and closed
+/// long before they are old enough to be evicted.
+const SLOT_RETRY: Duration = Duration::from_millis(10);
 
 /// Connections that the kernel keeps until they are accepted: as many as it allows by default
-/// (`net.core.somaxconn`). While nobody has to give way yet they wait there; where that is full,
-/// too, a client tries again only after a second.
+/// (`net.core.somaxconn`). They wait there while nothing may be evicted yet; beyond it, a client
+/// tries again only after a second.
 const BACKLOG: u32 = 4096;
 
 /// The HTTP server, before it listens.
@@ -45,6 +46,14 @@ pub struct BoundServer {
     listener: TcpListener,
     local_addr: SocketAddr,
     server: Server,
+}
+
+/// What a [`Server`] is made of once it knows what it serves.
+pub(super) struct ServerParts {
+    pub(super) service: HttpService,
+    pub(super) active: ActiveConfigWatch,
+    /// The web configuration whose file is followed.
+    pub(super) config: Option<WebConfig>,
 }
 
 /// How a drain ended.
@@ -66,15 +75,14 @@ impl Server {
         }
     }
 
-    /// Serves as `config` says: HTTPS, passwords, headers.
+    /// Serves by `config`: HTTPS, passwords, headers.
     #[must_use]
     pub fn with_config(mut self, config: Option<WebConfig>) -> Self {
         self.config = config;
         self
     }
 
-    /// Whether clients on this machine may ask for changes without having proved who they are.
-    /// Others may never.
+    /// Whether clients on this machine have write access without authentication. Others never have.
     #[must_use]
     pub const fn with_admin_api(mut self, enabled: bool) -> Self {
         self.writes = WritePolicy {
@@ -83,24 +91,22 @@ impl Server {
         self
     }
 
-    /// What answers requests, by which limits, and the web configuration in force with the one that
-    /// is to be followed.
-    pub(super) fn host(
-        self,
-        state: WebState,
-        crowd: &ConnectionTable,
-    ) -> (Host, ActiveConfigWatch, Option<WebConfig>) {
-        let Self {
-            limits,
-            config,
-            writes,
-        } = self;
-        let published = config.as_ref().map_or_else(
-            || watch::Sender::default().subscribe(),
-            WebConfig::published,
-        );
-        let app = routes::router(state, crowd, limits, Gate::new(published.clone()), writes);
-        (Host { app, limits }, published, config)
+    /// The service of every connection, and the web configuration that it follows.
+    pub(super) fn into_parts(self, state: WebState, connections: &ConnectionTable) -> ServerParts {
+        let active = match &self.config {
+            Some(config) => config.watch_active(),
+            None => watch::Sender::default().subscribe(),
+        };
+        let gate = AccessGate::new(active.clone());
+        let app = routes::router(state, connections, self.limits, gate, self.writes);
+        ServerParts {
+            service: HttpService {
+                app,
+                limits: self.limits,
+            },
+            active,
+            config: self.config,
+        }
     }
 
     /// Listens on `addr`; port 0 takes any free one. Must be called within a tokio runtime.
@@ -108,9 +114,9 @@ impl Server {
     /// # Errors
     /// [`WebError::Bind`] when the address cannot be listened on.
     pub fn bind(self, addr: SocketAddr) -> Result<BoundServer, WebError> {
-        let listening = listen(addr, self.limits.send_buffer)
-            .and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (local_addr, listener) = listening.map_err(|source| WebError::Bind { addr, source })?;
+        let failed = |source| WebError::Bind { addr, source };
+        let listener = listen(addr, self.limits.send_buffer).map_err(failed)?;
+        let local_addr = listener.local_addr().map_err(failed)?;
         Ok(BoundServer {
             listener,
             local_addr,
@@ -125,24 +131,24 @@ impl BoundServer {
         self.local_addr
     }
 
-    /// Answers requests until `shutdown` is ready, then takes no more, lets those that run end, and
-    /// cuts what is left after the grace period.
+    /// Answers requests until `shutdown` is ready, then accepts no more, lets running requests end,
+    /// and cuts what is left after the grace period.
     pub async fn serve(self, state: WebState, shutdown: impl Future<Output = ()>) -> Drained {
-        let crowd = ConnectionTable::default();
-        let (host, published, config) = self.server.host(state, &crowd);
-        let limits = host.limits;
-        let mut connections = Connections::new(host, crowd, published);
+        let table = ConnectionTable::default();
+        let parts = self.server.into_parts(state, &table);
+        let limits = parts.service.limits;
+        let mut connections = Connections::new(parts.service, table, parts.active);
         tokio::select! {
             () = shutdown => {}
             () = accept_all(&self.listener, &mut connections) => {}
-            () = follow(config, limits.reread) => {}
+            () = follow(parts.config, limits.reread) => {}
         }
         drop(self.listener);
         connections.drain(limits.grace).await
     }
 }
 
-/// Listens as `TcpListener::bind` does, with a bound on what the kernel keeps for each client that
+/// Listens as `TcpListener::bind` does, with a bound on what the kernel buffers for each client that
 /// does not read.
 fn listen(addr: SocketAddr, send_buffer: u32) -> io::Result<TcpListener> {
     let socket = if addr.is_ipv4() {
@@ -156,7 +162,7 @@ fn listen(addr: SocketAddr, send_buffer: u32) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Follows the changes of the web configuration, if there is one, for ever.
+/// Follows the changes of the web configuration, if there is one. Never ends.
 async fn follow(config: Option<WebConfig>, every: Duration) {
     match config {
         Some(config) => config.follow(every).await,
@@ -164,17 +170,17 @@ async fn follow(config: Option<WebConfig>, every: Duration) {
     }
 }
 
-/// Accepts for ever.
+/// Accepts connections. Never ends.
 async fn accept_all(listener: &TcpListener, connections: &mut Connections) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                connections.take(stream, peer.ip()).await;
-                // A connection must have its turn to read before so many others come that it has to
-                // give way.
+                connections.serve(stream, peer.ip()).await;
+                // A connection must have its turn to read before so many others arrive that it is
+                // evicted.
                 yield_now().await;
             }
-            // The client left before it was its turn.
+            // The client left before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept an HTTP connection; trying again");
@@ -186,74 +192,71 @@ async fn accept_all(listener: &TcpListener, connections: &mut Connections) {
 
 /// The open connections.
 struct Connections {
-    host: Host,
-    crowd: ConnectionTable,
-    published: ActiveConfigWatch,
+    service: HttpService,
+    table: ConnectionTable,
+    active: ActiveConfigWatch,
     served: JoinSet<()>,
     refused: JoinSet<()>,
     draining: watch::Sender<bool>,
-    /// Whether there was no room for the last connection: that is logged once, not for each of an
-    /// attack's.
+    /// Whether there was no room for the last connection: that is logged once, not for each
+    /// connection of an attack.
     full: bool,
 }
 
 impl Connections {
-    fn new(host: Host, crowd: ConnectionTable, published: ActiveConfigWatch) -> Self {
-        let draining = watch::Sender::new(false);
+    fn new(service: HttpService, table: ConnectionTable, active: ActiveConfigWatch) -> Self {
         Self {
-            host,
-            crowd,
-            published,
+            service,
+            table,
+            active,
             served: JoinSet::new(),
             refused: JoinSet::new(),
-            draining,
+            draining: watch::Sender::new(false),
             full: false,
         }
     }
 
-    /// Serves a connection. Over the limit, the least useful one gives way to it; where there is
-    /// none, it is told to come back; and over that limit, too, it is closed.
-    async fn take(&mut self, stream: TcpStream, ip: IpAddr) {
+    /// Serves a connection. Over the limit, another one is evicted for it; where none may be, it is
+    /// refused with a 503; and over the limit of refusals, it is closed.
+    async fn serve(&mut self, stream: TcpStream, ip: IpAddr) {
         reap(&mut self.served);
         reap(&mut self.refused);
-        let limits = self.host.limits;
-        self.note_crowd(self.crowd.len(), limits.connections);
-        if let Some(seat) = self.seat().await {
-            let ends = connection::Ends {
+        self.log_when_full();
+        let limits = self.service.limits;
+        if let Some(slot) = self.slot().await {
+            let close = CloseSignals {
                 draining: self.draining.subscribe(),
-                published: self.published.clone(),
+                config: self.active.clone(),
             };
-            let served = connection::accept((stream, ip), seat.activity(), self.host.clone(), ends);
-            self.served.spawn(seat.hold(served));
+            let service = self.service.clone();
+            let connection = connection::accept((stream, ip), slot.state(), service, close);
+            self.served.spawn(slot.run(connection));
         } else if self.refused.len() < limits.refusals {
-            self.refused
-                .spawn(connection::refuse(stream, limits.refusal));
+            let refusal = refusal::too_many_connections(stream, limits.refusal);
+            self.refused.spawn(refusal);
         }
     }
 
-    /// A place, as soon as somebody has to give way; `None` where nobody has.
-    async fn seat(&self) -> Option<Slot> {
-        let Limits {
-            connections: most,
-            min_age_before_eviction,
-            patience,
-            ..
-        } = self.host.limits;
+    /// A slot, as soon as a connection is old enough to be evicted; `None` when all are busy.
+    async fn slot(&self) -> Option<Slot> {
+        let limits = self.service.limits;
+        let limits = TableLimits {
+            connections: limits.connections,
+            min_age_before_eviction: limits.min_age_before_eviction,
+            patience: limits.patience,
+        };
         loop {
-            match self.crowd.enter(TableLimits {
-                most,
-                min_age_before_eviction,
-                patience,
-            }) {
-                Ok(seat) => return Some(seat),
+            match self.table.acquire(limits) {
+                Ok(slot) => return Some(slot),
                 Err(NoSlot::AllBusy) => return None,
-                Err(NoSlot::RetryAfter(left)) => sleep(left.min(LOOK_AGAIN)).await,
+                Err(NoSlot::RetryAfter(left)) => sleep(left.min(SLOT_RETRY)).await,
             }
         }
     }
 
-    fn note_crowd(&mut self, open: usize, most: usize) {
-        let full = open >= most;
+    fn log_when_full(&mut self) {
+        let open = self.table.len();
+        let full = open >= self.service.limits.connections;
         if full && !self.full {
             tracing::warn!(
                 open,
@@ -268,7 +271,7 @@ impl Connections {
         self.draining.send_replace(true);
         let all = async {
             while let Some(ended) = self.served.join_next().await {
-                note_panic(ended);
+                log_panic(ended);
             }
         };
         let in_time = timeout(grace, all).await.is_ok();
@@ -281,11 +284,11 @@ impl Connections {
 /// Forgets the connections that have ended.
 fn reap(tasks: &mut JoinSet<()>) {
     while let Some(ended) = tasks.try_join_next() {
-        note_panic(ended);
+        log_panic(ended);
     }
 }
 
-fn note_panic(ended: Result<(), JoinError>) {
+fn log_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "an HTTP connection's task panicked");
     }

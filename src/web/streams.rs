@@ -1,5 +1,4 @@
-//! The server on streams that somebody else has made: what it says can be tested and fuzzed without
-//! a socket.
+//! The server on streams that its caller provides: tests and fuzzers need no socket.
 
 use std::future::pending;
 use std::net::IpAddr;
@@ -8,22 +7,21 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::access::Peer;
-use super::connection::{self, Client, Host};
+use super::connection::{self, Client, HttpService};
 use super::connection_table::ConnectionTable;
 use super::server::Server;
 use super::state::WebState;
 
-/// The HTTP server without a listener. Paths, limits and passwords are those of the listening one,
-/// but for the number of connections, which is its caller's affair, and for HTTPS, which it does
-/// not speak.
+/// The HTTP server without a listener. Paths, limits and passwords are those of the listening one;
+/// it does not count connections and does not speak HTTPS.
 #[derive(Clone)]
-pub struct StreamServer(Host);
+pub struct StreamServer(HttpService);
 
 impl Server {
     /// The same server for streams that are handed to it one by one.
     pub fn over_streams(self, state: WebState) -> StreamServer {
-        let (host, ..) = self.host(state, &ConnectionTable::default());
-        StreamServer(host)
+        let parts = self.into_parts(state, &ConnectionTable::default());
+        StreamServer(parts.service)
     }
 }
 
@@ -41,7 +39,7 @@ impl StreamServer {
         };
         let client = Client {
             peer,
-            activity: Arc::default(),
+            state: Arc::default(),
         };
         connection::serve(stream, client, self.0.clone(), pending()).await;
     }

@@ -14,15 +14,14 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{
-    Drained, Limits, MetricsEncoder, Refresh, Refreshing, Reloader, Replayer, Server, Silencer,
-    Silencing, WebState,
-};
+use super::{Drained, Limits, MetricsEncoder, Refresh, Refreshing, Server, WebState};
+use crate::admin::{self, Admin, AdminAnswer, AdminCommand, AdminError, AdminReply};
 use crate::alert::{SilenceError, SilenceId};
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
+use crate::notify::ReplayError;
 use crate::report::testing::{Scene, fleet};
-use crate::report::{ReloadError, ReloadReport, ReplayRefusal, ReplayReport, SilenceCommand};
+use crate::report::{ReloadReport, ReplayReport};
 
 /// Long enough for a busy machine; reaching it fails a test.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,29 +44,12 @@ pub(super) fn small_limits() -> Limits {
 pub(super) struct Running {
     pub(super) addr: SocketAddr,
     pub(super) snapshots: watch::Sender<Arc<FleetSnapshot>>,
-    pub(super) reloads: Reloads,
-    /// What was asked about silences.
-    pub(super) silences: Arc<Mutex<Vec<SilenceCommand>>>,
+    /// What the core was asked, and what it answers.
+    pub(super) core: FakeCore,
     /// How often a scrape had somebody poll first.
     pub(super) refreshes: Arc<AtomicUsize>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Drained>,
-}
-
-/// Knows one dead letter, `msg_1`, and one that is over.
-fn replayer() -> Replayer {
-    Arc::new(|id| {
-        Box::pin(async move {
-            match id.as_str() {
-                "msg_1" => Ok(ReplayReport {
-                    id,
-                    receiver: "oncall".to_owned(),
-                }),
-                "msg_over" => Err(ReplayRefusal::Untrue("it is over".to_owned())),
-                _ => Err(ReplayRefusal::Unknown("there is none".to_owned())),
-            }
-        })
-    })
 }
 
 impl Running {
@@ -105,22 +87,15 @@ impl Running {
         encode_metrics: MetricsEncoder,
         clock: fn() -> Timestamp,
     ) -> Self {
-        let (snapshots, reloads) = (
-            watch::Sender::new(Arc::new(fleet(Scene::Streaming).0)),
-            Reloads::default(),
-        );
-        let reload = reloads.reloader();
+        let snapshots = watch::Sender::new(Arc::new(fleet(Scene::Streaming).0));
         let (refreshes, refresh) = counted_refresh();
-        let (silences, silence) = silences();
-        let (replay, snapshots_seen) = (replayer(), snapshots.subscribe());
+        let core = FakeCore::default();
         let state = WebState {
-            snapshots: snapshots_seen,
+            snapshots: snapshots.subscribe(),
             clock,
             encode_metrics,
-            reload,
-            replay,
             refresh,
-            silence,
+            admin: core.start(),
         };
         let bound = server.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let addr = bound.local_addr();
@@ -129,8 +104,7 @@ impl Running {
         Self {
             addr,
             snapshots,
-            reloads,
-            silences,
+            core,
             refreshes,
             stop,
             task,
@@ -200,25 +174,6 @@ impl Running {
     }
 }
 
-/// Silences that are only written down. One that is ended is known only by the name that the first
-/// is given.
-fn silences() -> (Arc<Mutex<Vec<SilenceCommand>>>, Silencer) {
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let notes = Arc::clone(&asked);
-    let silencer = move |command: SilenceCommand| -> Silencing {
-        let made = SilenceId::parse("0123456789abcdef").unwrap();
-        let result = match &command {
-            SilenceCommand::Expire(id) if *id != made => {
-                Err(SilenceError::Unknown(id.clone()).into())
-            }
-            _ => Ok(made),
-        };
-        notes.lock().unwrap().push(command);
-        Box::pin(std::future::ready(result))
-    };
-    (asked, Arc::new(silencer))
-}
-
 /// A refresh that takes no time, and how often one was asked for.
 fn counted_refresh() -> (Arc<AtomicUsize>, Refresh) {
     let count = Arc::new(AtomicUsize::new(0));
@@ -230,43 +185,90 @@ fn counted_refresh() -> (Arc<AtomicUsize>, Refresh) {
     (count, Arc::new(refresh))
 }
 
-/// What a reload comes to, and how often one was asked for.
-#[derive(Clone)]
-pub(super) struct Reloads {
-    pub(super) result: Arc<Mutex<Result<ReloadReport, ReloadError>>>,
-    count: Arc<AtomicUsize>,
+/// A core that only writes down what it is asked.
+#[derive(Clone, Default)]
+pub(super) struct FakeCore(Arc<Mutex<FakeCoreState>>);
+
+#[derive(Default)]
+struct FakeCoreState {
+    asked: Vec<AdminCommand>,
+    /// The answer to every further reload, where it is not a success.
+    reload_error: Option<AdminError>,
 }
 
-impl Default for Reloads {
-    fn default() -> Self {
-        let report = ReloadReport {
-            pairs_added: 1,
-            pairs_removed: 2,
-            pairs_kept: 3,
-            trees_restarted: 4,
-            receivers: 5,
-        };
-        Self {
-            result: Arc::new(Mutex::new(Ok(report))),
-            count: Arc::default(),
+impl FakeCore {
+    /// The commands that were received.
+    pub(super) fn asked(&self) -> Vec<AdminCommand> {
+        self.0.lock().unwrap().asked.clone()
+    }
+
+    /// How often a reload was asked for.
+    pub(super) fn reloads(&self) -> usize {
+        let asked = self.asked();
+        let reloads = asked
+            .iter()
+            .filter(|command| **command == AdminCommand::Reload);
+        reloads.count()
+    }
+
+    /// Answers every further reload with `error`.
+    pub(super) fn refuse_reloads(&self, error: AdminError) {
+        self.0.lock().unwrap().reload_error = Some(error);
+    }
+
+    fn start(&self) -> Admin {
+        let (admin, mut requests) = admin::channel();
+        let core = self.clone();
+        tokio::spawn(async move {
+            while let Some(request) = requests.recv().await {
+                request.serve(|command| core.execute(command));
+            }
+        });
+        admin
+    }
+
+    fn execute(&self, command: AdminCommand) -> AdminAnswer {
+        let mut state = self.0.lock().unwrap();
+        state.asked.push(command.clone());
+        match command {
+            AdminCommand::Reload => match &state.reload_error {
+                None => Ok(AdminReply::Reloaded(RELOADED)),
+                Some(error) => Err(error.clone()),
+            },
+            AdminCommand::ReplayDelivery { id } => replay(id),
+            AdminCommand::AddSilence(_) => Ok(AdminReply::SilenceAdded(silence_id())),
+            AdminCommand::ExpireSilence(id) if id == silence_id() => {
+                Ok(AdminReply::SilenceExpired(id))
+            }
+            AdminCommand::ExpireSilence(id) => Err(SilenceError::Unknown(id).into()),
         }
     }
 }
 
-impl Reloads {
-    pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::SeqCst)
-    }
-
-    fn reloader(&self) -> Reloader {
-        let reloads = self.clone();
-        Arc::new(move || {
-            reloads.count.fetch_add(1, Ordering::SeqCst);
-            let result = reloads.result.lock().unwrap().clone();
-            Box::pin(async { result })
-        })
+/// Knows one dead letter, `msg_1`, and one whose group has resolved, `msg_over`.
+fn replay(id: String) -> AdminAnswer {
+    match id.as_str() {
+        "msg_1" => Ok(AdminReply::DeliveryReplayed(ReplayReport {
+            id,
+            receiver: "oncall".to_owned(),
+        })),
+        "msg_over" => Err(ReplayError::Over.into()),
+        _ => Err(ReplayError::Unknown.into()),
     }
 }
+
+/// The id of every silence that the fake core makes.
+fn silence_id() -> SilenceId {
+    SilenceId::parse("0123456789abcdef").unwrap()
+}
+
+const RELOADED: ReloadReport = ReloadReport {
+    pairs_added: 1,
+    pairs_removed: 2,
+    pairs_kept: 3,
+    trees_restarted: 4,
+    receivers: 5,
+};
 
 /// Everything until the other side closes; a reset ends it like a close.
 pub(super) async fn read_all(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {

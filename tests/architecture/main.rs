@@ -27,6 +27,7 @@ const FLOORS: &[&[&str]] = &[
     &["monitor", "store"],
     &["report"],
     &["metrics", "poll", "notify", "discovery"],
+    &["admin"],
     &["web", "rules"],
     &["app"],
     &["lab"],

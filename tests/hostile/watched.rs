@@ -13,10 +13,8 @@ use redis_cross_dc_exporter::notify::pagerduty::{self, Incident};
 use redis_cross_dc_exporter::notify::{MessageContext, slack, webhook};
 use redis_cross_dc_exporter::report::{PairReport, PairsReport};
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::web::{
-    Limits, Refreshing, Reloading, Replaying, Server, Silencing, WebState,
-};
-use redis_cross_dc_exporter::{info, metrics};
+use redis_cross_dc_exporter::web::{Limits, Refreshing, Server, WebState};
+use redis_cross_dc_exporter::{admin, info, metrics};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::sync::watch;
@@ -115,19 +113,15 @@ impl Watched {
         let encode_metrics = Arc::new(|fleet: &_, now| {
             Ok(metrics::encode(&metrics::collect(fleet, now))?.into_bytes())
         });
-        let reload = Arc::new(|| -> Reloading { unreachable!("nobody asks for a reload") });
-        let replay =
-            Arc::new(|_| -> Replaying { unreachable!("nobody has a dead letter sent again") });
         let refresh = Arc::new(|| -> Refreshing { Box::pin(std::future::ready(())) });
-        let silence = Arc::new(|_| -> Silencing { unreachable!("nobody asks for a silence") });
+        // A GET sends no command, so there is no core.
+        let (admin, _) = admin::channel();
         let state = WebState {
             snapshots,
             clock: Timestamp::default,
             encode_metrics,
-            reload,
-            replay,
             refresh,
-            silence,
+            admin,
         };
         let server = Server::new(Limits::default()).over_streams(state);
         let (theirs, mut ours) = duplex(1 << 20);

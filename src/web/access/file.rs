@@ -1,5 +1,5 @@
-//! The web configuration's file: read at the start, and again whenever it or a file that it names
-//! has changed.
+//! The web configuration's file: read at the start, and reloaded whenever it or a file that it names
+//! changes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,26 +18,26 @@ use crate::config::{
 /// The largest file that is read. A bundle of every public authority has a quarter of that.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// What is in force, for whoever serves.
+/// Follows the active web configuration.
 pub(in crate::web) type ActiveConfigWatch = watch::Receiver<Arc<ActiveConfig>>;
 
-/// The web configuration's file and what it said last.
+/// The web configuration's file, and its last contents.
 pub struct WebConfig {
     path: PathBuf,
-    /// What was acted on last.
+    /// The contents that were last acted on.
     seen: Result<Source, ConfigErrors>,
-    /// What was read last, if it is something else: it counts when it is read again.
+    /// The contents that were last read, if they differ: they count once they are read again.
     unsettled: Option<Result<Source, ConfigErrors>>,
     publish: watch::Sender<Arc<ActiveConfig>>,
     status: WebConfigStatus,
 }
 
-/// Whether the file, as it is now, is in force. Cheap to clone.
+/// Whether the file, as it is now, is active. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct WebConfigStatus(Arc<AtomicBool>);
 
-/// Everything that was read. Contents are compared, not times of change: those are coarse, and stay
-/// behind when a link is turned to another file, which is how certificates are replaced in
+/// The contents of all files. Contents are compared, not modification times: those are coarse, and
+/// do not change when a link is pointed at another file, which is how certificates are replaced in
 /// containers.
 #[derive(PartialEq, Eq)]
 struct Source {
@@ -46,8 +46,8 @@ struct Source {
 }
 
 impl WebConfigStatus {
-    /// Whether the file, as it was last read, is in force; otherwise what was in force before it
-    /// goes on.
+    /// Whether the file, as it was last read, is active; otherwise the configuration before it
+    /// stays active.
     pub fn successful(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -65,7 +65,7 @@ impl WebConfig {
     /// Reads the file at `path` and the certificates and keys that it names.
     ///
     /// # Errors
-    /// Everything that is wrong with it: a sentence a line, each with its key path or file.
+    /// Everything that is wrong with it: one sentence a line, each with its key path or file.
     pub fn load(path: PathBuf) -> Result<Self, ConfigErrors> {
         let source = Source::read(&path)?;
         let publish = watch::Sender::new(Arc::new(source.build()?));
@@ -78,17 +78,17 @@ impl WebConfig {
         })
     }
 
-    /// Whether what the file says is in force, now and later.
+    /// Whether the file's contents are active, now and later.
     pub fn status(&self) -> WebConfigStatus {
         self.status.clone()
     }
 
-    /// What is in force, now and later.
-    pub(in crate::web) fn published(&self) -> ActiveConfigWatch {
+    /// The active configuration, now and later.
+    pub(in crate::web) fn watch_active(&self) -> ActiveConfigWatch {
         self.publish.subscribe()
     }
 
-    /// Reads the files again and again, for ever.
+    /// Reads the files at every interval. Never ends.
     pub(in crate::web) async fn follow(mut self, every: Duration) {
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -101,20 +101,22 @@ impl WebConfig {
     /// Reads the files once more.
     pub(in crate::web) async fn reread(&mut self) {
         let path = self.path.clone();
-        // Away from the threads that poll: a file may lie on a network. A panic is as good as no
-        // answer.
-        if let Ok(read) = tokio::task::spawn_blocking(move || Source::read(&path)).await {
-            self.take(read);
+        // Away from the threads that poll: a file may lie on a network.
+        match tokio::task::spawn_blocking(move || Source::read(&path)).await {
+            Ok(read) => self.apply(read),
+            Err(error) => {
+                tracing::error!(%error, "reading the web configuration panicked; it is tried again");
+            }
         }
     }
 
-    /// Puts what was read in force, if it is new, settled and sound. What is broken is logged once,
-    /// and the old goes on.
+    /// Activates what was read, if it is new, settled and valid. Invalid contents are logged once,
+    /// and the old configuration stays active.
     ///
-    /// Settled is what was read twice. An editor that is just writing leaves a file that is empty
-    /// or ends in the middle for a moment, and the first half of a sound file may be a sound file
+    /// Contents are settled once they were read twice. While an editor writes, a file may be empty
+    /// or end in the middle for a moment, and the first half of a valid file may be a valid file
     /// without passwords.
-    fn take(&mut self, read: Result<Source, ConfigErrors>) {
+    fn apply(&mut self, read: Result<Source, ConfigErrors>) {
         if read == self.seen {
             self.unsettled = None;
             return;
@@ -129,12 +131,12 @@ impl WebConfig {
         self.status.0.store(built.is_ok(), Ordering::Relaxed);
         match built {
             Ok(active) => {
-                tracing::info!(file = %self.path.display(), "the web configuration was loaded anew");
+                tracing::info!(file = %self.path.display(), "the web configuration was reloaded");
                 self.publish.send_replace(Arc::new(active));
             }
             Err(errors) => {
                 let file = self.path.display();
-                tracing::error!(%file, %errors, "the new web configuration is refused; the old one goes on");
+                tracing::error!(%file, %errors, "the new web configuration is refused; the old one stays in force");
             }
         }
     }

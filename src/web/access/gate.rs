@@ -1,11 +1,11 @@
-//! The gate that every request passes: configured headers onto the answer, and a password where
-//! users are configured.
+//! The layer of every request: configured headers on the response, and a password where users are
+//! configured.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::WWW_AUTHENTICATE;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -13,73 +13,68 @@ use super::password::{Login, Passwords};
 use super::{ActiveConfig, ActiveConfigWatch, Authenticated, Peer};
 use crate::web::reply::refuse;
 
-/// What an unknown client is asked for (RFC 7617, section 2).
+/// The challenge to a client without a login (RFC 7617, section 2).
 const CHALLENGE: HeaderValue =
     HeaderValue::from_static("Basic realm=\"redis-cross-dc-exporter\", charset=\"UTF-8\"");
 
-/// What is in force, and who was let in before. Cheap to clone.
+/// The active web configuration, and the logins that were verified. Cheap to clone.
 #[derive(Clone)]
-pub(in crate::web) struct Gate {
-    published: ActiveConfigWatch,
+pub(in crate::web) struct AccessGate {
+    active: ActiveConfigWatch,
     passwords: Arc<Passwords>,
 }
 
-impl Gate {
-    /// A gate by what is `published`.
-    pub(in crate::web) fn new(published: ActiveConfigWatch) -> Self {
+impl AccessGate {
+    /// A gate that follows `active`.
+    pub(in crate::web) fn new(active: ActiveConfigWatch) -> Self {
         Self {
-            published,
+            active,
             passwords: Arc::new(Passwords::new()),
         }
     }
 
-    /// What is in force now.
+    /// The web configuration that is active now.
     pub(in crate::web) fn active(&self) -> Arc<ActiveConfig> {
-        Arc::clone(&self.published.borrow())
+        Arc::clone(&self.active.borrow())
+    }
+
+    /// Whether the headers have a login that `config` knows.
+    async fn accepts_login(&self, config: &ActiveConfig, headers: &HeaderMap) -> bool {
+        match Login::from_headers(headers) {
+            Some(login) => self.passwords.accept(&config.users, login).await,
+            None => false,
+        }
     }
 }
 
-/// Lets a request through if its sender may read, and notes whether it has proved who it is. Puts
-/// the configured headers on every answer, over the exporter's own.
-pub(in crate::web) async fn guarded(
-    State(gate): State<Gate>,
+/// Passes a request on if its sender may read, and records whether the sender is authenticated.
+/// Configured headers replace the exporter's own.
+pub(in crate::web) async fn authenticate(
+    State(gate): State<AccessGate>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let active = gate.active();
-    let login = Login::from_headers(request.headers());
-    let certified = request
-        .extensions()
-        .get::<Peer>()
-        .is_some_and(|peer| peer.certified);
-    let mut response = if active.users.is_empty() {
+    let config = gate.active();
+    let mut response = if config.users.is_empty() {
+        let peer = request.extensions().get::<Peer>();
+        let certified = peer.is_some_and(|peer| peer.certified);
         request.extensions_mut().insert(Authenticated(certified));
         next.run(request).await
-    } else if logged_in(&gate.passwords, &active, login).await {
+    } else if gate.accepts_login(&config, request.headers()).await {
         request.extensions_mut().insert(Authenticated(true));
         next.run(request).await
     } else {
         unauthorized(request.uri().path())
     };
-    for (name, value) in &active.headers {
+    for (name, value) in &config.headers {
         response.headers_mut().insert(name, value.clone());
     }
     response
 }
 
-async fn logged_in(passwords: &Passwords, active: &ActiveConfig, login: Option<Login>) -> bool {
-    match login {
-        Some(login) => passwords.accept(&active.users, login).await,
-        None => false,
-    }
-}
-
 fn unauthorized(path: &str) -> Response {
-    let mut response = refuse(
-        path,
-        StatusCode::UNAUTHORIZED,
-        "unauthorized: give a user and a password",
-    );
+    let sentence = "unauthorized: give a user and a password";
+    let mut response = refuse(path, StatusCode::UNAUTHORIZED, sentence);
     response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
     response
 }

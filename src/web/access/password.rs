@@ -1,5 +1,5 @@
-//! Passwords: bcrypt away from the threads that poll, a few at once, and not again for who was let
-//! in before.
+//! Passwords: bcrypt runs away from the threads that poll, for few logins at once, and only once for
+//! each valid login.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +18,13 @@ use crate::model::Secret;
 /// Checks at once. One takes a processor for some 50 ms, which polling needs first.
 const AT_ONCE: usize = 1;
 
+/// The cost of a dummy hash when no user is configured.
+const DEFAULT_COST: u32 = 10;
+
 /// Logins that are remembered: some Prometheus servers and people, each with one.
 const REMEMBERED: usize = 64;
 
-/// A user and password, as a request has them.
+/// The user and password of a request.
 pub(super) struct Login {
     user: String,
     password: Secret,
@@ -29,7 +32,8 @@ pub(super) struct Login {
 
 /// Checks logins.
 pub(super) struct Passwords {
-    /// The key of this process. Without one (a system without randomness) nothing is remembered.
+    /// The key of the tags of verified logins. Without one (a system without randomness) no login
+    /// is remembered.
     key: Option<hmac::Key>,
     verified: Mutex<VecDeque<[u8; 32]>>,
     turns: Arc<Semaphore>,
@@ -41,14 +45,15 @@ impl Login {
     /// be read.
     pub(super) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut lines = headers.get_all(AUTHORIZATION).iter();
-        let (line, None) = (lines.next()?, lines.next()) else {
+        let line = lines.next()?;
+        if lines.next().is_some() {
             return None;
-        };
+        }
         let (scheme, encoded) = line.to_str().ok()?.split_once(' ')?;
-        let decoded = STANDARD
-            .decode(encoded.trim())
-            .ok()
-            .filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let decoded = STANDARD.decode(encoded.trim()).ok()?;
         let text = String::from_utf8(decoded).ok()?;
         let (user, password) = text.split_once(':')?;
         Some(Self {
@@ -76,19 +81,22 @@ impl Passwords {
         login: Login,
     ) -> bool {
         let known = users.get(&login.user);
-        let hash = known.map_or_else(
-            || self.dummy(users, &login.user),
-            |hash| Secret::new(hash.reveal()),
-        );
+        let hash = match known {
+            Some(hash) => Secret::new(hash.reveal()),
+            None => self.dummy(users, &login.user),
+        };
         let tag = self.tag(&login, &hash);
         if known.is_some() && tag.is_some_and(|tag| self.remembers(&tag)) {
             return true;
         }
-        let matches = self.check(login.password, hash).await && known.is_some();
-        if let Some(tag) = tag.filter(|_| matches) {
+        let matches = self.check(login.password, hash).await;
+        if !matches || known.is_none() {
+            return false;
+        }
+        if let Some(tag) = tag {
             self.remember(tag);
         }
-        matches
+        true
     }
 
     /// How often bcrypt ran.
@@ -98,7 +106,7 @@ impl Passwords {
     }
 
     async fn check(&self, password: Secret, hash: Secret) -> bool {
-        // The semaphore is never closed. The permit stays with the work, also when nobody waits for
+        // The semaphore is never closed. The permit stays with the work, even when nobody waits for
         // it any more.
         let permit = Arc::clone(&self.turns).acquire_owned().await.ok();
         self.checks.fetch_add(1, Ordering::Relaxed);
@@ -109,23 +117,28 @@ impl Passwords {
         tokio::task::spawn_blocking(work).await.unwrap_or(false)
     }
 
-    /// A hash for a user that does not exist, as dear as that of some user that does: always the
-    /// same one for a name, so that trying twice shows nothing.
+    /// A hash for a user that does not exist, as expensive as that of some user that does: always
+    /// the same one for a name, so that a second try reveals nothing.
     fn dummy(&self, users: &BTreeMap<String, PasswordHash>, name: &str) -> Secret {
         let costs: Vec<_> = users.values().map(PasswordHash::cost).collect();
-        let number = self.key.as_ref().map_or(0, |key| {
-            usize::from(hmac::sign(key, name.as_bytes()).as_ref()[0])
-        });
-        let cost = costs
-            .get(number % costs.len().max(1))
-            .copied()
-            .unwrap_or(10);
+        let number = usize::from(self.first_tag_byte(name));
+        let cost = costs.get(number % costs.len().max(1));
+        let cost = cost.copied().unwrap_or(DEFAULT_COST);
         // Twenty-two characters of salt and thirty-one of a hash; `.` is bcrypt's zero.
         Secret::new(format!("$2b${cost:02}${}", ".".repeat(22 + 31)))
     }
 
-    /// What stands for a login that was verified against a hash; nobody without the key can tell
-    /// what it was.
+    /// A byte that only this process can compute from `name`.
+    fn first_tag_byte(&self, name: &str) -> u8 {
+        let Some(key) = &self.key else {
+            return 0;
+        };
+        let tag = hmac::sign(key, name.as_bytes());
+        tag.as_ref().first().copied().unwrap_or(0)
+    }
+
+    /// The fingerprint of a login together with the hash that it was verified against. It reveals
+    /// nothing without the key.
     fn tag(&self, login: &Login, hash: &Secret) -> Option<[u8; 32]> {
         let mut context = hmac::Context::with_key(self.key.as_ref()?);
         for part in [login.user.as_str(), hash.reveal(), login.password.reveal()] {

@@ -1,23 +1,24 @@
-//! Who may change something over HTTP. A page in a browser of somebody who may, must not be able
-//! to: not from another site (CSRF), and not by a name of that site's which resolves to this
-//! exporter (DNS rebinding).
+//! Write access: whether a request may change something.
+//!
+//! The browser of an authorised person must not be usable for it: neither by a page of another site
+//! (CSRF), nor by a host name of that site which resolves to this exporter (DNS rebinding).
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use axum::http::header::{CONTENT_TYPE, FORWARDED, HOST, HeaderName, ORIGIN, VIA};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 
 use super::{ActiveConfig, Authenticated, Peer};
 
-/// Whether clients on this machine may change something without a password
+/// Whether clients on this machine have write access without a password
 /// (`--web.enable-admin-api`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::web) struct WritePolicy {
     pub(in crate::web) local_clients: bool,
 }
 
-/// Headers that a proxy adds: through a proxy on this machine, every client seems to be on it.
+/// Headers that proxies add: every client of a proxy on this machine seems to be on this machine.
 const PROXIED: [HeaderName; 5] = [
     FORWARDED,
     VIA,
@@ -37,7 +38,7 @@ const OTHER_ORIGIN: &str =
     "not from a page of another site: the header Origin must fit the header Host";
 const NOT_JSON: &str = "the header Content-Type must be application/json";
 
-/// Why a request may not change anything; `None` when it may.
+/// Why a request has no write access; `None` when it has.
 pub(in crate::web) fn refuse_write(
     policy: WritePolicy,
     active: &ActiveConfig,
@@ -48,8 +49,8 @@ pub(in crate::web) fn refuse_write(
     if let Some(sentence) = not_permitted(policy, active, peer, authenticated, headers) {
         return Some((StatusCode::FORBIDDEN, sentence));
     }
-    let Some(host) = the_only(headers, &HOST).filter(|host| is_ours(host, uri, active, peer))
-    else {
+    let host = the_only(headers, &HOST);
+    let Some(host) = host.filter(|host| is_ours(host, uri, active, peer)) else {
         return Some((StatusCode::MISDIRECTED_REQUEST, OTHER_HOST));
     };
     if headers.contains_key(ORIGIN) && !is_same_origin(the_only(headers, &ORIGIN), host, peer) {
@@ -57,11 +58,18 @@ pub(in crate::web) fn refuse_write(
     }
     // A form of another site cannot send this type without being asked for leave first (CORS),
     // which is never given.
-    let kind = the_only(headers, &CONTENT_TYPE)
-        .and_then(|kind| kind.split(';').next())
-        .map(str::trim);
-    let is_json = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
-    (!is_json).then_some((StatusCode::UNSUPPORTED_MEDIA_TYPE, NOT_JSON))
+    if !is_json(headers) {
+        return Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, NOT_JSON));
+    }
+    None
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(kind) = the_only(headers, &CONTENT_TYPE) else {
+        return false;
+    };
+    let (kind, _) = kind.split_once(';').unwrap_or((kind, ""));
+    kind.trim().eq_ignore_ascii_case("application/json")
 }
 
 fn not_permitted(
@@ -81,17 +89,18 @@ fn not_permitted(
     }
 }
 
-/// The text of a header that stands exactly once.
+/// The text of a header that is there exactly once.
 fn the_only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
-    let (value, None) = (values.next()?, values.next()) else {
+    let value = values.next()?;
+    if values.next().is_some() {
         return None;
-    };
-    HeaderValue::to_str(value).ok()
+    }
+    value.to_str().ok()
 }
 
-/// Whether `host` is a name that nobody else can have made resolve to this exporter: an address,
-/// this machine's own name for itself, or one that the certificate of this connection proves.
+/// Whether `host` is a name that no other site can have pointed at this exporter: an address,
+/// `localhost`, or a name that the certificate of this connection proves.
 fn is_ours(host: &str, uri: &Uri, active: &ActiveConfig, peer: Peer) -> bool {
     let Ok(authority) = host.parse::<Authority>() else {
         return false;
@@ -119,6 +128,8 @@ fn is_same_origin(origin: Option<&str>, host: &str, peer: Peer) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn status(policy: bool, ip: &str, authenticated: bool) -> Option<u16> {

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{MAX_TOLD, frame};
+use super::{MAX_ENTRIES, frame};
 use crate::report::testing::{Scene, large_fleet};
 use crate::web::Limits;
 use crate::web::testing::{PATIENCE, Running, small_limits};
@@ -211,13 +211,13 @@ fn a_flood_of_happenings_is_told_in_short() {
     let told = frame(&fleet, 0, ": nothing new\n\n").unwrap();
     let text = std::str::from_utf8(&told.bytes).unwrap();
     assert_eq!(
-        (text.matches("event: ").count(), told.until),
-        (MAX_TOLD, nth(302))
+        (text.matches("event: ").count(), told.last),
+        (MAX_ENTRIES, nth(302))
     );
     let has = |number| text.contains(&format!("id: {number}\n"));
     assert!(has(nth(302)) && !has(nth(252)), "the last ones");
     assert_eq!(
-        frame(&fleet, u64::MAX, "").unwrap().until,
+        frame(&fleet, u64::MAX, "").unwrap().last,
         nth(302),
         "a number of a run whose clock was ahead"
     );

@@ -1,26 +1,28 @@
 //! The core's loop: events go into the monitor one by one, actions come out, snapshots are
 //! published.
 
+mod commands;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::systemd::{Notifier, Watchdog};
 use super::watched::{Watched, WatchedChange};
 use super::{LoadSettings, log};
-use crate::alert::SilenceId;
+use crate::admin::AdminRequest;
 use crate::clock;
-use crate::config::ListenAddress;
+use crate::config::{ConfigErrors, ListenAddress};
 use crate::discovery::Discovery;
 use crate::model::{Persisted, SaveScope, SavedDocuments, Span, Timestamp};
 use crate::monitor::{
     Action, DeliveryEvent, FleetSnapshot, Monitor, PUBLISHED_EVERY, PollEvent, PollLosses,
 };
-use crate::notify::{Dispatcher, Heralds, ReplayError};
+use crate::notify::{Dispatcher, Heralds};
 use crate::poll::Poller;
-use crate::report::{ReloadError, ReloadReport, SilenceCommand, SilenceRefusal};
+use crate::report::ReloadReport;
 use crate::store::{DocumentChanges, SaveDue, Store, Urgency};
 use crate::topology::DiscoveryEvent;
 
@@ -37,44 +39,15 @@ const PUBLISH_SHARE: f64 = 0.1;
 /// end.
 const LAST_SAVE: Duration = Duration::from_secs(5);
 
-/// What other tasks ask of the core.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// Load the configuration anew, answer on `done`.
-    Reload {
-        /// Told what it came to.
-        done: oneshot::Sender<Result<ReloadReport, ReloadError>>,
-    },
-    /// Send a dead letter again, answer on `done`.
-    Replay {
-        /// Its id.
-        id: String,
-        /// Told its receiver, or why not.
-        done: oneshot::Sender<Result<Arc<str>, ReplayError>>,
-    },
-    /// Make or end a silence, answer on `done` with its name.
-    Silence {
-        /// Which.
-        command: SilenceCommand,
-        /// Told what it came to.
-        done: oneshot::Sender<Result<SilenceId, SilenceRefusal>>,
-    },
-    /// Stop polling, deliver what is due, answer on `done`.
-    Drain {
-        /// How long that may take.
-        within: Duration,
-        /// Told when it is over.
-        done: oneshot::Sender<()>,
-    },
-}
-
 /// Where events come from.
 pub(super) struct Inputs {
     pub(super) polls: mpsc::Receiver<PollEvent>,
     pub(super) discovery: mpsc::Receiver<DiscoveryEvent>,
     /// What heralds came to; what the dispatcher does is taken from it.
     pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
-    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) admin: mpsc::Receiver<AdminRequest>,
+    /// The order to drain, with the time that it may take.
+    pub(super) drain: oneshot::Receiver<Duration>,
 }
 
 /// The monitor and what carries out its actions.
@@ -131,25 +104,14 @@ impl Core {
                 }
                 () = self.dispatcher.news() => {}
                 () = self.store.next_event() => {}
-                command = inputs.commands.recv() => match command {
-                    Some(Command::Reload { done }) => {
-                        pace.dirty = true;
-                        // Nobody waits for it when the receiver is gone; the log has it.
-                        drop(done.send(self.reload()));
-                    }
-                    Some(Command::Replay { id, done }) => {
-                        // As above.
-                        drop(done.send(self.replay(&id)));
-                    }
-                    Some(Command::Silence { command, done }) => {
-                        let made = self.silence(command);
-                        // Whoever asks for the list next is to find it there.
-                        self.publish.send_replace(Arc::new(self.monitor.snapshot(clock::anchor())));
-                        // As above.
-                        drop(done.send(made));
-                    }
-                    Some(Command::Drain { within, done }) => return self.drain(within, done).await,
-                    None => return,
+                Some(request) = inputs.admin.recv() => {
+                    pace.dirty = true;
+                    request.serve(|command| self.execute(command));
+                }
+                within = &mut inputs.drain => match within {
+                    Ok(within) => return self.drain(within).await,
+                    // Nobody is left to give the order.
+                    Err(_) => return,
                 },
                 () = tokio::time::sleep(wait) => {}
             }
@@ -297,14 +259,6 @@ impl Core {
             .end_orphans(|receiver, group| monitor.knows_group(receiver, group));
     }
 
-    fn replay(&mut self, id: &str) -> Result<Arc<str>, ReplayError> {
-        let replayed = self.dispatcher.replay(id);
-        if let Ok(receiver) = &replayed {
-            info!(receiver = &**receiver, id, "a dead letter is sent again");
-        }
-        replayed
-    }
-
     /// A snapshot holds every event that was queued before its instant: whoever waited for a poll
     /// finds it there.
     fn take_in_what_waits(&mut self, polls: &mut mpsc::Receiver<PollEvent>) {
@@ -316,13 +270,13 @@ impl Core {
     }
 
     /// Loads the configuration anew. One that is refused changes nothing.
-    fn reload(&mut self) -> Result<ReloadReport, ReloadError> {
+    pub(super) fn reload(&mut self) -> Result<ReloadReport, ConfigErrors> {
         let _reloading = self.notifier.reloading();
         let settings = (self.load)().map_err(|errors| {
-            error!(%errors, "the new configuration is refused; the old one goes on");
+            error!(%errors, "the new configuration is refused; the old one stays in force");
             self.monitor
                 .reload_failed(&errors.to_string(), clock::now());
-            ReloadError::Refused(errors)
+            errors
         })?;
         let diff = self.watched.reconfigure(settings);
         let Watched {
@@ -342,21 +296,6 @@ impl Core {
         self.monitor
             .note_sources(self.watched.sources(), clock::now());
         Ok(report)
-    }
-
-    /// Makes or ends a silence.
-    fn silence(&mut self, command: SilenceCommand) -> Result<SilenceId, SilenceRefusal> {
-        let anchor = clock::anchor();
-        let (result, what) = match command {
-            SilenceCommand::Add(new) => (self.monitor.silence(new, anchor), "a silence is made"),
-            SilenceCommand::Expire(id) => (
-                self.monitor.expire_silence(&id, anchor).map(|()| id),
-                "a silence is ended",
-            ),
-        };
-        let id = result?;
-        info!(silence = %id, "{what}");
-        Ok(id)
     }
 
     /// Applies the answer of a discovery source's reporter. What it changes is followed at once, as
@@ -383,7 +322,7 @@ impl Core {
         self.monitor.retarget(settings, topology, clock::now());
     }
 
-    async fn drain(mut self, within: Duration, done: oneshot::Sender<()>) {
+    async fn drain(mut self, within: Duration) {
         self.discovery.stop().await;
         self.poller.stop().await;
         let deadline = clock::now() + Span::from(within);
@@ -411,7 +350,5 @@ impl Core {
             .store
             .finish(clock::anchor(), self.monitor.to_save(), changes, LAST_SAVE);
         tokio::join!(state, self.heralds.drain(left));
-        // Nobody waits any more when the receiver is gone.
-        let _ = done.send(());
     }
 }

@@ -1,12 +1,12 @@
-//! The runbooks, served by the exporter itself: the link in an alert works when nothing but the
-//! exporter does.
+//! The runbooks, served by the exporter itself, so that the link in an alert works when nothing but
+//! the exporter does.
 
-mod about;
+mod subject;
 
 use askama::Template;
 use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html};
 
-pub(super) use about::{About, Subject};
+pub(super) use subject::{RunbookSubject, SubjectNow};
 
 /// `templates/runbook.html`.
 #[derive(Template)]
@@ -14,7 +14,7 @@ pub(super) use about::{About, Subject};
 struct Page<'a> {
     title: &'static str,
     /// What the alert is about that led here.
-    about: Option<&'a About>,
+    about: Option<&'a SubjectNow>,
     /// Made from our own files, which contain no HTML of others.
     body: String,
 }
@@ -22,7 +22,7 @@ struct Page<'a> {
 macro_rules! runbooks {
     ($($name:literal),* $(,)?) => {
         /// Every runbook: its name and its text as in docs/runbooks.
-        const RUNBOOKS: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../docs/runbooks/", $name, ".md")))),*];
+        const RUNBOOKS: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../../docs/runbooks/", $name, ".md")))),*];
     };
 }
 
@@ -61,7 +61,7 @@ pub(super) fn find(name: &str) -> Option<(&'static str, &'static str)> {
 /// A runbook as a page, its commands filled in for what the alert is about.
 pub(super) fn render(
     (name, text): (&'static str, &'static str),
-    about: Option<&About>,
+    about: Option<&SubjectNow>,
 ) -> askama::Result<Vec<u8>> {
     let title = if name == INDEX { "Runbooks" } else { name };
     let mut body = String::new();
@@ -83,7 +83,7 @@ pub(super) fn render(
 }
 
 /// A command with the addresses of what the alert is about.
-fn fill_in<'a>(event: Event<'a>, in_command: bool, about: Option<&About>) -> Event<'a> {
+fn fill_in<'a>(event: Event<'a>, in_command: bool, about: Option<&SubjectNow>) -> Event<'a> {
     let Some(about) = about else {
         return event;
     };
@@ -171,11 +171,11 @@ mod tests {
     fn commands_are_filled_in_for_the_pair_that_led_here() {
         use crate::report::testing::{Scene, fleet};
         let (fleet, now) = fleet(Scene::MasterLost);
-        let subject = Subject {
+        let subject = RunbookSubject {
             pair: "orders".to_owned(),
-            ..Subject::default()
+            ..RunbookSubject::default()
         };
-        let about = About::find(&fleet, now, &subject).unwrap();
+        let about = SubjectNow::find(&fleet, now, &subject).unwrap();
         let runbook = find("RedisCrossDcLinkDown").unwrap();
         let page = String::from_utf8(render(runbook, Some(&about)).unwrap()).unwrap();
         for part in [
@@ -197,21 +197,21 @@ mod tests {
     fn commands_are_filled_in_for_the_server_that_led_here() {
         use crate::report::testing::{Scene, fleet};
         let (fleet, now) = fleet(Scene::MasterLost);
-        let subject = Subject {
+        let subject = RunbookSubject {
             server: "m.example.com:6379".to_owned(),
-            ..Subject::default()
+            ..RunbookSubject::default()
         };
-        let about = About::find(&fleet, now, &subject).unwrap();
+        let about = SubjectNow::find(&fleet, now, &subject).unwrap();
         let runbook = find("RedisCrossDcServerUnreachable").unwrap();
         let page = String::from_utf8(render(runbook, Some(&about)).unwrap()).unwrap();
         assert!(
             page.contains("redis-cli -h m.example.com -p 6379"),
             "{page}"
         );
-        let nobody = Subject {
+        let nobody = RunbookSubject {
             server: "nobody:1".to_owned(),
-            ..Subject::default()
+            ..RunbookSubject::default()
         };
-        assert!(About::find(&fleet, now, &nobody).is_none());
+        assert!(SubjectNow::find(&fleet, now, &nobody).is_none());
     }
 }

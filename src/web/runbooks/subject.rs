@@ -10,7 +10,7 @@ use crate::web::page::{self, PairView, Range, pair_address};
 /// What stands behind the `?` of a runbook's address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(default)]
-pub(in crate::web) struct Subject {
+pub(in crate::web) struct RunbookSubject {
     /// The name of the configuration's entry.
     pub(in crate::web) pair: String,
     /// The replica, `host:port`; where none is named, the first.
@@ -20,7 +20,7 @@ pub(in crate::web) struct Subject {
 }
 
 /// A pair or a server, as it is now.
-pub(in crate::web) struct About {
+pub(in crate::web) struct SubjectNow {
     /// How it is, in a sentence.
     pub(in crate::web) words: String,
     /// The page about it.
@@ -29,12 +29,12 @@ pub(in crate::web) struct About {
     words_for: Vec<(&'static str, String)>,
 }
 
-impl About {
+impl SubjectNow {
     /// The pair or the server that is meant; `None` where there is none.
     pub(in crate::web) fn find(
         fleet: &FleetSnapshot,
         now: Timestamp,
-        subject: &Subject,
+        subject: &RunbookSubject,
     ) -> Option<Self> {
         if subject.pair.is_empty() {
             return Self::server(fleet, now, &subject.server);

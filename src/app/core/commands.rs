@@ -1,0 +1,61 @@
+//! Admin commands, as the core carries them out.
+
+use std::sync::Arc;
+
+use tracing::info;
+
+use super::Core;
+use crate::admin::{AdminAnswer, AdminCommand, AdminError, AdminReply};
+use crate::alert::{NewSilence, SilenceError, SilenceId};
+use crate::clock;
+use crate::notify::ReplayError;
+use crate::report::ReplayReport;
+
+impl Core {
+    /// Carries out one command. What it changed is published before it is answered, so that the
+    /// caller's next request sees it.
+    pub(super) fn execute(&mut self, command: AdminCommand) -> AdminAnswer {
+        let answer = match command {
+            AdminCommand::Reload => match self.reload() {
+                Ok(report) => Ok(AdminReply::Reloaded(report)),
+                Err(errors) => Err(AdminError::Config(errors)),
+            },
+            AdminCommand::ReplayDelivery { id } => {
+                let report = self.replay(id)?;
+                Ok(AdminReply::DeliveryReplayed(report))
+            }
+            AdminCommand::AddSilence(new) => {
+                let id = self.add_silence(new)?;
+                Ok(AdminReply::SilenceAdded(id))
+            }
+            AdminCommand::ExpireSilence(id) => {
+                self.expire_silence(&id)?;
+                Ok(AdminReply::SilenceExpired(id))
+            }
+        };
+        let snapshot = self.monitor.snapshot(clock::anchor());
+        self.publish.send_replace(Arc::new(snapshot));
+        answer
+    }
+
+    fn replay(&mut self, id: String) -> Result<ReplayReport, ReplayError> {
+        let receiver = self.dispatcher.replay(&id)?;
+        info!(receiver = &*receiver, id, "a dead letter is sent again");
+        Ok(ReplayReport {
+            id,
+            receiver: receiver.to_string(),
+        })
+    }
+
+    fn add_silence(&mut self, new: NewSilence) -> Result<SilenceId, SilenceError> {
+        let id = self.monitor.silence(new, clock::anchor())?;
+        info!(silence = %id, "a silence was created");
+        Ok(id)
+    }
+
+    fn expire_silence(&mut self, id: &SilenceId) -> Result<(), SilenceError> {
+        self.monitor.expire_silence(id, clock::anchor())?;
+        info!(silence = %id, "a silence was ended");
+        Ok(())
+    }
+}
