@@ -339,7 +339,7 @@ async fn what_stands_in_the_file_for_a_moment_does_not_count() {
     let text = users(&[("alice", "one")]);
     pki.write("web.yml", &text);
     let mut config = pki.load();
-    let published = config.published();
+    let published = config.watch_active();
     let users_now = || published.borrow().user_names();
     for half in ["{}", "# the first line of a file", "", "basic_auth_"] {
         pki.write("web.yml", half);
