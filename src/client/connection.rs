@@ -145,7 +145,8 @@ impl Connection {
     /// Queries INFO, without a limit in time.
     ///
     /// # Errors
-    /// The server's error reply, or why the connection ended ([`Self::is_open`] tells which).
+    /// The server's error reply, or why the connection ended ([`Self::is_open`] distinguishes the
+    /// two).
     pub async fn fetch_info(&mut self) -> Result<InfoReply, PollError> {
         if self.info_form == InfoForm::OneCall {
             let exchange = self.exchange_info(&[info_form::one_call()]).await?;
@@ -201,8 +202,8 @@ impl Connection {
     /// other.
     ///
     /// # Errors
-    /// As [`Self::fetch_info`]: `limit` bytes are the longest reply, and `shape` says which replies
-    /// are none of this command's.
+    /// As [`Self::fetch_info`]: the longest reply has `limit` bytes, and only replies
+    /// of `shape` are accepted.
     pub async fn request(
         &mut self,
         command: &Cmd,

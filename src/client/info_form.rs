@@ -1,4 +1,4 @@
-//! How a server is asked for several sections of INFO at once.
+//! The two forms of requesting several sections of INFO, and which of them a server understands.
 
 use redis::{Cmd, Value};
 
@@ -26,7 +26,7 @@ pub(super) enum InfoForm {
 
 impl InfoForm {
     /// The form to use after a server answered a call for each section with `text`. A server that
-    /// refused the one call once is not asked that way again.
+    /// refused the one call once does not get it again.
     pub(super) fn learn(self, text: &str) -> Self {
         if self != Self::Unknown {
             return Self::CallEach;

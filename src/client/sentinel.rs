@@ -398,7 +398,7 @@ mod tests {
         assert_eq!(
             seen.master.addr.to_string(),
             "10.1.0.1:6379",
-            "what MASTERS tells"
+            "the address that MASTERS reports"
         );
     }
 

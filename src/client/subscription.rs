@@ -50,7 +50,7 @@ impl Push {
 
 impl Subscription {
     /// Connects to `server` for the messages of `channels`, logs in and queries INFO. Since that
-    /// comes over the same connection, it tells which process the messages are from.
+    /// comes over the same connection, it identifies the process that sends the messages.
     ///
     /// # Errors
     /// As [`Connection::connect`] and [`Connection::fetch_info`]; [`PollError::Timeout`] when all
@@ -159,7 +159,7 @@ fn parse_push(reply: &Value) -> Option<Push> {
     }
 }
 
-/// The kind of a push in RESP2, where it is an array whose first element says which.
+/// The kind of a push in RESP2, where it is the first element of an array.
 fn split_kind(words: &[Value]) -> Option<(PushKind, &[Value])> {
     let (Value::BulkString(kind), rest) = words.split_first()? else {
         return None;

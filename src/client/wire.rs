@@ -28,11 +28,11 @@ use crate::model::{PollError, Timestamp};
 /// Bytes that are read at once: a TLS record at its longest.
 const READ_SIZE: usize = 16 * 1024;
 
-/// The stream under a connection. Nothing is read from it unless a reply is due: a server without
-/// room for a client says so before it is asked, and that is the reply to the first request.
+/// The stream under a connection. Nothing is read from it unless a reply is due: a server that has
+/// reached maxclients sends its error at once, and that is the reply to the first request.
 pub(super) struct Wire {
     stream: Box<dyn Transport>,
-    /// What was read and is no whole reply yet.
+    /// What was read beyond the replies that were taken.
     received: BytesMut,
     /// How much of that `framing` has followed.
     scanned: usize,
@@ -334,7 +334,7 @@ struct Stamps {
 struct Stamp(AtomicI64);
 
 impl Stamp {
-    /// Stands for none: 292 years before the boot.
+    /// Represents no instant: 292 years before the boot.
     const NONE: i64 = i64::MIN;
 
     fn get(&self) -> Option<Timestamp> {

@@ -92,7 +92,7 @@ impl TestServer {
         Self { url, requests }
     }
 
-    /// Answers the requests with `replies` in turn, and then with the last of them for ever.
+    /// Answers the requests with `replies` in turn, and then always with the last of them.
     pub(crate) async fn replying(replies: Vec<Reply>) -> Self {
         Self::start(move |n, _| replies[n.min(replies.len() - 1)].clone()).await
     }

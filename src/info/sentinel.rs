@@ -391,12 +391,12 @@ mod tests {
     fn a_captured_failover_is_recognized() {
         let text = captured("events.psubscribe");
         let lines: Vec<&str> = text.lines().collect();
-        let heard: Vec<_> = lines
+        let messages: Vec<_> = lines
             .windows(4)
             .filter(|w| w[0] == "pmessage")
             .filter_map(|w| SentinelMessage::parse(w[2], w[3]))
             .collect();
-        let switched: Vec<_> = heard
+        let switched: Vec<_> = messages
             .iter()
             .filter(|message| **message != SentinelMessage::Other)
             .collect();
@@ -410,7 +410,7 @@ mod tests {
                 to
             }]
         );
-        assert!(heard.len() > 3);
+        assert!(messages.len() > 3);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The typed fields of an INFO reply.
 
-use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, Span};
+use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, Span, closed_set};
 
 /// One field of a reply. Missing, "none", malformed and zero are different things that must not be
 /// confused.
@@ -33,25 +33,27 @@ pub struct Observation {
     pub keys: Field<u64>,
 }
 
-/// The program that a server runs. Only Redis and Valkey have replication offsets in bytes of one
-/// stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Engine {
-    /// Redis, any generation.
-    Redis,
-    /// Valkey, which reports a Redis version too: known by `valkey_version`.
-    Valkey,
-    /// `KeyDB`: several masters, repeated keys.
-    KeyDb,
-    /// Dragonfly: log sequence numbers instead of bytes.
-    Dragonfly,
-    /// Kvrocks: `RocksDB` sequence numbers.
-    Kvrocks,
-    /// Garnet: addresses in its append-only file.
-    Garnet,
-    /// The reply does not show which.
-    #[default]
-    Unknown,
+closed_set! {
+    /// The program that a server runs. Only Redis and Valkey have replication offsets in bytes of
+    /// one stream.
+    #[derive(Default)]
+    pub enum Engine {
+        /// Redis, any generation.
+        Redis => "redis",
+        /// Valkey, which reports a Redis version too: known by `valkey_version`.
+        Valkey => "valkey",
+        /// `KeyDB`: several masters, repeated keys.
+        KeyDb => "keydb",
+        /// Dragonfly: log sequence numbers instead of bytes.
+        Dragonfly => "dragonfly",
+        /// Kvrocks: `RocksDB` sequence numbers.
+        Kvrocks => "kvrocks",
+        /// Garnet: addresses in its append-only file.
+        Garnet => "garnet",
+        /// The reply does not show which.
+        #[default]
+        Unknown => "unknown",
+    }
 }
 
 /// The mode in which a server runs.
@@ -83,13 +85,14 @@ pub struct ServerInfo {
     pub uptime: Field<Span>,
 }
 
-/// A server's role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// It has no master configured.
-    Master,
-    /// It has a master configured, whether that is reachable or not.
-    Replica,
+closed_set! {
+    /// A server's role.
+    pub enum Role {
+        /// It has no master configured.
+        Master => "master",
+        /// It has a master configured, whether that is reachable or not.
+        Replica => "replica",
+    }
 }
 
 /// `# Replication`.
@@ -253,19 +256,6 @@ impl<T: Copy> Field<T> {
 }
 
 impl Engine {
-    /// The program's name, for people and for labels.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Redis => "redis",
-            Self::Valkey => "valkey",
-            Self::KeyDb => "keydb",
-            Self::Dragonfly => "dragonfly",
-            Self::Kvrocks => "kvrocks",
-            Self::Garnet => "garnet",
-            Self::Unknown => "unknown",
-        }
-    }
-
     /// Whether its offsets are bytes of one stream, so that they can be compared.
     pub const fn counts_bytes(self) -> bool {
         matches!(self, Self::Redis | Self::Valkey)
@@ -293,15 +283,5 @@ impl PersistenceInfo {
         !self.is_loading()
             && self.rdb_keys_loaded == Field::Value(0)
             && self.aof_enabled == Field::Value(false)
-    }
-}
-
-impl Role {
-    /// The role's name, for people and for labels.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Master => "master",
-            Self::Replica => "replica",
-        }
     }
 }
