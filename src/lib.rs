@@ -2,8 +2,8 @@
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
 //! invariants): [`model`], [`template`] - [`clock`], [`config`], [`info`] - [`topology`],
-//! [`replication`], [`http_client`] - [`alert`], [`chart`], [`client`] - [`journal`] - [`monitor`],
-//! [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`admin`] -
+//! [`replication`], [`http_client`] - [`alert`], [`chart`], [`client`] - [`delivery`], [`journal`] -
+//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`admin`] -
 //! [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
 
 #![cfg_attr(
@@ -19,6 +19,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod delivery;
 pub mod discovery;
 pub mod http_client;
 pub mod info;

@@ -9,9 +9,10 @@ use redis_cross_dc_exporter::model::{
     ClockAnchor, PollError, Secret, ServerAddr, Span, Timestamp, WallTime,
 };
 use redis_cross_dc_exporter::monitor::{Action, FleetSnapshot, Monitor, PollEvent, PollEventKind};
+use redis_cross_dc_exporter::notify::MessageContext;
 use redis_cross_dc_exporter::notify::message::Message;
-use redis_cross_dc_exporter::notify::pagerduty::{self, Incident};
-use redis_cross_dc_exporter::notify::{MessageContext, slack, webhook};
+use redis_cross_dc_exporter::notify::receivers::pagerduty::{self, Incident};
+use redis_cross_dc_exporter::notify::receivers::{slack, webhook};
 use redis_cross_dc_exporter::report::{AlertsReport, PairReport, PairsReport};
 use redis_cross_dc_exporter::topology::Topology;
 use redis_cross_dc_exporter::{info, metrics};

@@ -238,7 +238,7 @@ fn wanting_groups(settings: &NotifySettings) -> impl Iterator<Item = &ReceiverSe
     settings
         .receivers
         .iter()
-        .filter(|receiver| receiver.kind.takes_groups())
+        .filter(|receiver| receiver.kind.as_group().is_some())
 }
 
 impl Receiver {

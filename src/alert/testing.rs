@@ -8,8 +8,8 @@ use super::{
     Labels, Measured, Notification, Quantity, Reading, ResolveReason, Rule, Suppression,
 };
 use crate::config::{
-    HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn, Severity,
-    TemplateSettings,
+    HttpSettings, NotifySettings, PagerDutySettings, ReceiverKind, ReceiverSettings, RepageOn,
+    Severity, TemplateSettings,
 };
 use crate::model::{Span, Timestamp};
 
@@ -27,10 +27,10 @@ pub(super) fn receiver(text: &str) -> ReceiverSettings {
         Some((name, _)) => (name, Severity::Critical),
         None => (text, Severity::Warning),
     };
-    let kind = ReceiverKind::PagerDuty {
+    let kind = ReceiverKind::from(PagerDutySettings {
         routing_key: crate::config::SecretSource::File("key".into()),
         url: "http://pager.example.com".into(),
-    };
+    });
     let (matchers, repage_on, http) = (
         BTreeMap::new(),
         RepageOn::default(),

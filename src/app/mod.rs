@@ -23,7 +23,7 @@ use crate::config::{ConfigErrors, ListenAddress, Settings};
 use crate::discovery::{self, DISCOVERY_QUEUE, Discovery};
 use crate::http_client::HttpError;
 use crate::monitor::Monitor;
-use crate::notify::{Dispatcher, Heralds, MessageContext, Timing};
+use crate::notify::{Dispatcher, MessageContext, PeriodicSenders, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::store::Store;
 use crate::web::{BoundServer, Server, WebConfig, WebConfigStatus, WebError, WebState};
@@ -33,7 +33,7 @@ use watched::Watched;
 
 pub use probe::{ProbeError, probe_once};
 
-/// Delivery events of heralds that wait for the core. Each is one answer, so this is minutes of
+/// Delivery events of periodic receivers that wait for the core. Each is one answer, so this is minutes of
 /// them.
 const DELIVERY_QUEUE: usize = 4096;
 
@@ -160,7 +160,7 @@ impl App {
         let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
         let notify = &watched.settings.notify;
         let dispatcher = Dispatcher::new(notify, context.clone(), Timing::default())?;
-        let heralds = Heralds::start(
+        let periodic_senders = PeriodicSenders::start(
             notify,
             context,
             Timing::default(),
@@ -180,7 +180,7 @@ impl App {
             poller,
             discovery,
             dispatcher,
-            heralds,
+            periodic_senders,
             watched,
             store,
             publish,

@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::{block_on, complain, load_settings, say};
 use crate::app;
 use crate::config::{NotifySettings, ReceiverSettings};
-use crate::notify::{MessageContext, Step, Timing, rehearse};
+use crate::notify::{MessageContext, TestStep, Timing, test_receiver};
 use crate::report::visible_text;
 
 pub(super) fn test_notify(global: &Global, args: &TestNotifyArgs) -> Exit {
@@ -60,7 +60,7 @@ async fn test_all(
     let mut taken = 0;
     for receiver in chosen {
         say(&visible_text(&receiver.name));
-        let steps = match rehearse(settings, receiver, context, &Timing::default()).await {
+        let steps = match test_receiver(settings, receiver, context, &Timing::default()).await {
             Ok(steps) => steps,
             Err(error) => {
                 complain(&format!("The test cannot begin: {error}"));
@@ -83,7 +83,7 @@ async fn test_all(
 
 /// Whether the receiver took everything; a layout that it refused may have been followed by plain
 /// text.
-fn is_taken(steps: &[Step]) -> bool {
+fn is_taken(steps: &[TestStep]) -> bool {
     let plain = |what: &str| {
         steps
             .iter()
@@ -94,7 +94,7 @@ fn is_taken(steps: &[Step]) -> bool {
 }
 
 /// What the far side says is shown, never obeyed.
-fn print(step: &Step) {
+fn print(step: &TestStep) {
     let mark = if step.accepted { "taken" } else { "NOT TAKEN" };
     say(&format!(
         "  {}: {mark}: {}",

@@ -14,6 +14,7 @@ mod files;
 mod format;
 mod listen;
 mod node;
+mod receiver;
 mod redact;
 mod schema;
 mod secret;
@@ -39,6 +40,10 @@ pub use error::{ConfigErrors, ConfigProblem};
 pub use files::{NamedFiles, UnusableFile};
 pub use format::Format;
 pub use listen::ListenAddress;
+pub use receiver::{
+    AlertmanagerSettings, DeadMansSwitchSettings, GroupReceiver, PagerDutySettings,
+    PeriodicReceiver, ReceiverKind, SlackBotSettings, SlackWebhookSettings, WebhookSettings,
+};
 pub use schema::suggestion;
 pub use secret::SecretError;
 pub use settings::*;

@@ -11,10 +11,12 @@ use super::sections::day_name;
 use super::value::span_text;
 use super::version;
 use super::{
-    AlertSettings, ClientCertificate, CountRule, Credentials, DatacenterRule, FlappingRule,
-    HeartbeatSettings, HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector,
-    NotifySettings, PairSettings, PollSettings, ReceiverKind, ReceiverSettings, RepageOn,
-    SecretSource, SentinelSettings, ServerSettings, Settings, TlsSettings,
+    AlertSettings, AlertmanagerSettings, ClientCertificate, CountRule, Credentials, DatacenterRule,
+    DeadMansSwitchSettings, FlappingRule, GroupReceiver, HeartbeatSettings, HostPattern, LevelRule,
+    LevelThreshold, MaintenanceWindow, MasterSelector, NotifySettings, PagerDutySettings,
+    PairSettings, PeriodicReceiver, PollSettings, ReceiverKind, ReceiverSettings, RepageOn,
+    SecretSource, SentinelSettings, ServerSettings, Settings, SlackBotSettings,
+    SlackWebhookSettings, TlsSettings, WebhookSettings,
 };
 use crate::model::{Bytes, Span};
 
@@ -485,60 +487,69 @@ fn receiver(receiver: &ReceiverSettings) -> Yaml {
 }
 
 fn kind(kind: &ReceiverKind) -> (&'static str, Mapping) {
-    let mut map = Mapping::default();
     match kind {
-        ReceiverKind::SlackWebhook { url } => {
-            map.put_secret("webhook_url", url);
-            ("slack", map)
+        ReceiverKind::Group(GroupReceiver::SlackWebhook(webhook)) => {
+            ("slack", slack_webhook(webhook))
         }
-        ReceiverKind::SlackBot {
-            token,
-            channel,
-            api_url,
-        } => {
-            map.put_secret("bot_token", token);
-            map.put("channel", string(channel));
-            map.put("api_url", string(api_url));
-            ("slack", map)
+        ReceiverKind::Group(GroupReceiver::SlackBot(bot)) => ("slack", slack_bot(bot)),
+        ReceiverKind::Group(GroupReceiver::PagerDuty(pagerduty)) => {
+            ("pagerduty", self::pagerduty(pagerduty))
         }
-        ReceiverKind::PagerDuty { routing_key, url } => {
-            map.put_secret("routing_key", routing_key);
-            map.put("url", string(url));
-            ("pagerduty", map)
+        ReceiverKind::Group(GroupReceiver::Webhook(webhook)) => ("webhook", self::webhook(webhook)),
+        ReceiverKind::Periodic(PeriodicReceiver::Alertmanager(alertmanager)) => {
+            ("alertmanager", self::alertmanager(alertmanager))
         }
-        ReceiverKind::Webhook {
-            url,
-            headers,
-            secret,
-        } => {
-            map.put_secret("url", url);
-            if let Some(secret) = secret {
-                map.put_secret("secret", secret);
-            }
-            map.put("headers", secrets(headers));
-            ("webhook", map)
-        }
-        ReceiverKind::Alertmanager {
-            urls,
-            interval,
-            headers,
-        } => {
-            map.put("urls", list(urls, |url| string(url)));
-            map.put("interval", span(*interval));
-            map.put("headers", secrets(headers));
-            ("alertmanager", map)
-        }
-        ReceiverKind::Heartbeat {
-            url,
-            interval,
-            headers,
-        } => {
-            map.put_secret("url", url);
-            map.put("interval", span(*interval));
-            map.put("headers", secrets(headers));
-            ("heartbeat", map)
+        ReceiverKind::Periodic(PeriodicReceiver::DeadMansSwitch(switch)) => {
+            ("heartbeat", dead_mans_switch(switch))
         }
     }
+}
+
+fn slack_webhook(webhook: &SlackWebhookSettings) -> Mapping {
+    let mut map = Mapping::default();
+    map.put_secret("webhook_url", &webhook.url);
+    map
+}
+
+fn slack_bot(bot: &SlackBotSettings) -> Mapping {
+    let mut map = Mapping::default();
+    map.put_secret("bot_token", &bot.token);
+    map.put("channel", string(&bot.channel));
+    map.put("api_url", string(&bot.api_url));
+    map
+}
+
+fn pagerduty(pagerduty: &PagerDutySettings) -> Mapping {
+    let mut map = Mapping::default();
+    map.put_secret("routing_key", &pagerduty.routing_key);
+    map.put("url", string(&pagerduty.url));
+    map
+}
+
+fn webhook(webhook: &WebhookSettings) -> Mapping {
+    let mut map = Mapping::default();
+    map.put_secret("url", &webhook.url);
+    if let Some(secret) = &webhook.secret {
+        map.put_secret("secret", secret);
+    }
+    map.put("headers", secrets(&webhook.headers));
+    map
+}
+
+fn alertmanager(alertmanager: &AlertmanagerSettings) -> Mapping {
+    let mut map = Mapping::default();
+    map.put("urls", list(&alertmanager.urls, |url| string(url)));
+    map.put("interval", span(alertmanager.interval));
+    map.put("headers", secrets(&alertmanager.headers));
+    map
+}
+
+fn dead_mans_switch(switch: &DeadMansSwitchSettings) -> Mapping {
+    let mut map = Mapping::default();
+    map.put_secret("url", &switch.url);
+    map.put("interval", span(switch.interval));
+    map.put("headers", secrets(&switch.headers));
+    map
 }
 
 fn secrets(headers: &BTreeMap<String, SecretSource>) -> Mapping {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ListenAddress;
+use super::{ListenAddress, ReceiverKind};
 use crate::model::{Bytes, Datacenter, PairName, Secret, ServerAddr, ShardId, Span};
 use crate::template::Template;
 
@@ -418,59 +418,6 @@ pub enum Severity {
     Critical,
 }
 
-/// What a receiver is and how to reach it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ReceiverKind {
-    /// A Slack incoming webhook.
-    SlackWebhook {
-        /// The webhook's URL, which is a secret.
-        url: SecretSource,
-    },
-    /// A Slack bot, whose messages change in place.
-    SlackBot {
-        /// The bot's token.
-        token: SecretSource,
-        /// The channel, by its name or its ID.
-        channel: String,
-        /// Where Slack's Web API is, without the method's name.
-        api_url: String,
-    },
-    /// `PagerDuty` Events API v2.
-    PagerDuty {
-        /// The integration's routing key.
-        routing_key: SecretSource,
-        /// Where events go.
-        url: String,
-    },
-    /// Any HTTP endpoint that understands Alertmanager's webhook body, version 4.
-    Webhook {
-        /// The endpoint, which is a secret: it may hold a token.
-        url: SecretSource,
-        /// Headers to add, such as `Authorization`; their values are secrets.
-        headers: BTreeMap<String, SecretSource>,
-        /// What requests are signed with (Standard Webhooks); absent means that they are not.
-        secret: Option<SecretSource>,
-    },
-    /// Alertmanager, API v2: told again and again what fires, which is its way.
-    Alertmanager {
-        /// Every member of the cluster.
-        urls: Vec<String>,
-        /// How often what fires is told again.
-        interval: Span,
-        /// Headers to add; their values are secrets.
-        headers: BTreeMap<String, SecretSource>,
-    },
-    /// A dead man's switch: asked for regularly while the exporter is healthy.
-    Heartbeat {
-        /// What is asked for, which is a secret: it may hold a token.
-        url: SecretSource,
-        /// How often.
-        interval: Span,
-        /// Headers to add; their values are secrets.
-        headers: BTreeMap<String, SecretSource>,
-    },
-}
-
 /// Where state is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateSettings {
@@ -501,14 +448,6 @@ impl Severity {
             Self::Warning => "warning",
             Self::Critical => "critical",
         }
-    }
-}
-
-impl ReceiverKind {
-    /// Whether it is told of groups of alerts, each once; otherwise it is told again and again how
-    /// things are.
-    pub const fn takes_groups(&self) -> bool {
-        !matches!(self, Self::Alertmanager { .. } | Self::Heartbeat { .. })
     }
 }
 

@@ -157,9 +157,9 @@ catalogue! {
     ALERT_THRESHOLD = Gauge "redis_cross_dc_alert_threshold" &["rule", "severity", "pair", "source_dc", "target_dc", "replica"],
         "The configured threshold of a rule, in seconds or bytes.";
     NOTIFICATIONS = Counter "redis_cross_dc_notifications_total" &["receiver"],
-        "Notifications that the receiver took.";
+        "Attempts to deliver a notification, those that failed included.";
     NOTIFICATIONS_FAILED = Counter "redis_cross_dc_notifications_failed_total" &["receiver", "reason"],
-        "Failed attempts to deliver a notification, by reason.";
+        "Attempts to deliver a notification that failed, by reason.";
     NOTIFICATIONS_SUPPRESSED = Counter "redis_cross_dc_notifications_suppressed_total" &["receiver", "reason"],
         "Notifications that were not sent on purpose, by reason.";
     NOTIFICATION_LATENCY = Histogram "redis_cross_dc_notification_latency_seconds" &["receiver"],

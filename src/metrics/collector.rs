@@ -331,7 +331,7 @@ fn of_receiver(
     now: Timestamp,
 ) {
     let labels = vec![label("receiver", &receiver.name)];
-    sheet.value(&c::NOTIFICATIONS, &labels, Some(receiver.delivered as f64));
+    sheet.value(&c::NOTIFICATIONS, &labels, Some(receiver.attempts() as f64));
     for (reason, count) in &receiver.failed {
         sheet.value(
             &c::NOTIFICATIONS_FAILED,

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::alert::{AlertStatus, Rule};
 use crate::config::{Environment, Format, parse};
+use crate::delivery::{DeliveryEventKind, DeliveryFailure, QueueState, SuppressReason};
 use crate::info::{Field, Observation, Role};
 use crate::model::{PollError, ServerAddr, WallTime};
 

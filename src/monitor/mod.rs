@@ -45,6 +45,7 @@ use std::sync::Arc;
 
 use crate::alert::{NewSilence, SilenceError, SilenceId, Silences};
 use crate::config::Settings;
+use crate::delivery::{Deliveries, DeliveryEvent};
 use crate::journal::Journal;
 use crate::model::{ClockAnchor, Span, Timestamp};
 use crate::replication::{SavedState, ToSave};

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::*;
 use crate::alert::{AlertState, Quantity, Rule};
 use crate::config::{Environment, Format, parse};
+use crate::delivery::{DeliveryEventKind, DeliveryFailure, QueueState};
 use crate::info::{Field, Observation, Role};
 use crate::model::{
     ClockShift, DocumentTable, Persisted, PollError, SaveScope, SavedDocument, SavedDocuments,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::awake::pause_limit;
 use super::context;
-use super::event::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use super::failover::EntryFailovers;
 use super::faults::ReloadFailure;
 use super::isolation::Isolation;
 use crate::alert::news::{Clock, PairNews, Sentence, pair_line};
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::chart::PairChart;
+use crate::delivery::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use crate::journal::Journal;
 use crate::model::{
     Bytes, ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime,
@@ -112,6 +112,13 @@ pub enum Operation {
     Connect,
     /// One INFO.
     Info,
+}
+
+impl ReceiverSnapshot {
+    /// Attempts to deliver, those that failed included.
+    pub fn attempts(&self) -> u64 {
+        self.delivered + self.failed.values().sum::<u64>()
+    }
 }
 
 /// One receiver and what delivery to it came to.

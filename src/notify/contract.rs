@@ -7,12 +7,12 @@ use jiff::Timestamp as Instant;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::alertmanager::{Firing, Told};
 use super::message::{Message, MessageContext};
-use super::pagerduty::{self, Incident};
-use super::slack_bot::{self, Posted};
+use super::receivers::alertmanager::{FiringAlert, SentAlerts};
+use super::receivers::pagerduty::{self, Incident};
+use super::receivers::slack_bot::{self, Posted};
+use super::receivers::{slack, webhook};
 use super::testing::{anchor, context, notification, now, pair_alert, resolved, without_times};
-use super::{slack, webhook};
 use crate::alert::{Affected, AlertSnapshot, Notification, NotifyReason, TargetKind};
 use crate::config::TemplateSettings;
 use crate::model::{Secret, Span};
@@ -204,11 +204,11 @@ proptest! {
 
     #[test]
     fn alertmanager_takes_every_alert(told in told(), context in links(), interval in 1_i64..3_600) {
-        let mut memory = Told::default();
+        let mut memory = SentAlerts::default();
         let firing: Vec<_> =
-            told.alerts.iter().map(|alert| Firing { alert: Arc::clone(alert), quiet: false }).collect();
-        memory.look(now(), &firing, &[]);
-        memory.look(now(), &firing[firing.len() / 2..], &told.alerts);
+            told.alerts.iter().map(|alert| FiringAlert { alert: Arc::clone(alert), suppressed: false }).collect();
+        memory.update(now(), &firing, &[]);
+        memory.update(now(), &firing[firing.len() / 2..], &told.alerts);
         for alert in memory.bodies(&anchor(), Span::from_secs(interval), &context).iter().flat_map(|b| b.as_array().unwrap()) {
             let time = |key: &str| alert[key].as_str().unwrap().parse::<Instant>().unwrap();
             prop_assert!(time("startsAt") <= time("endsAt"));

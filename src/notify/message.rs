@@ -7,8 +7,8 @@ use crate::model::{ClockAnchor, Timestamp};
 
 use super::facts::{self, Fact};
 use super::links::{self, Link};
+use super::templates;
 use super::text::{one_line, rfc3339};
-use super::words;
 
 /// How many alerts of a group are described; the others are counted.
 pub const MAX_DESCRIBED: usize = 20;
@@ -152,7 +152,7 @@ impl Message {
             exporter: one_line(&context.exporter),
             failed_template: None,
         };
-        words::apply(&context.template, notification, &mut message);
+        templates::apply(&context.template, notification, &mut message);
         message.title = marked(context, &message.title);
         message.summary = marked(context, &message.summary);
         message.in_short = marked(context, &message.in_short);

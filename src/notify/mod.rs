@@ -1,36 +1,32 @@
-//! Telling people: a notification becomes a message, a receiver's payload, and a delivery that does
-//! not give up.
+//! Notifications: alert groups become messages, payloads and deliveries that are retried; the
+//! present state is resent to periodic receivers.
 //!
-//! **Invariant:** everything here but [`delivery`] is pure: no clock, no randomness, no IO. `now`
-//! and the jitter are arguments.
+//! Pure: messages, payloads, retry rules and queues. IO: `dispatch`, `periodic` and
+//! `test_delivery` send; `receivers` reads secrets. **Invariant:** `now` and the jitter are
+//! arguments of everything that is pure.
 
-pub mod alertmanager;
-mod answer;
+mod answer_text;
 #[cfg(test)]
 mod contract;
-pub mod delivery;
+mod dispatch;
 pub mod facts;
 pub mod links;
 pub mod message;
 pub mod outbox;
-pub mod pagerduty;
 mod periodic;
 pub mod queue;
-mod rehearsal;
+pub mod receivers;
 pub mod retry;
-pub mod signature;
-pub mod slack;
-pub mod slack_bot;
+mod templates;
+mod test_delivery;
 #[cfg(test)]
 mod testing;
 mod text;
-pub mod webhook;
-mod words;
 
-pub use delivery::Dispatcher;
-pub use delivery::check;
+pub use dispatch::Dispatcher;
 pub use message::MessageContext;
-pub use periodic::Heralds;
+pub use periodic::PeriodicSenders;
 pub use queue::ReplayError;
-pub use rehearsal::{Step, rehearse};
+pub use receivers::check;
 pub use retry::Timing;
+pub use test_delivery::{TestStep, test_receiver};

@@ -7,10 +7,9 @@ use super::servers::ExporterReport;
 use super::words;
 use crate::alert::{AlertState, Labels, ListedAlert, Rule};
 use crate::config::Severity;
+use crate::delivery::{DeliverySubject, PastDelivery, WaitingDelivery};
 use crate::model::Timestamp;
-use crate::monitor::{
-    DeliverySubject, FleetSnapshot, PastDelivery, ReceiverSnapshot, WaitingDelivery,
-};
+use crate::monitor::{FleetSnapshot, ReceiverSnapshot};
 
 /// Everything about deliveries: the answer of `/api/v1/deliveries`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -245,8 +244,8 @@ mod tests {
 
     use super::*;
     use crate::alert::{AlertStatus, GroupKey, NotifyReason};
+    use crate::delivery::{DeadDelivery, Deliveries, DeliveryFailure};
     use crate::model::{Span, Timestamp};
-    use crate::monitor::{DeadDelivery, Deliveries, DeliveryFailure};
     use crate::report::testing::{Scene, fleet};
 
     fn past(at: Timestamp, failure: Option<DeliveryFailure>) -> PastDelivery {
@@ -294,7 +293,7 @@ mod tests {
             json["waiting"][0]["next_attempt_timestamp"],
             fleet.anchor.wall(now).as_secs_f64() + 5.0
         );
-        assert_eq!(json["recent"][0]["failure"], "authError");
+        assert_eq!(json["recent"][0]["failure"], "auth_error");
         assert_eq!(json["recent"][0]["answer"], "HTTP 403 Forbidden");
         assert_eq!(json["recent"][1]["failure"], serde_json::Value::Null);
         let letter = &json["dead_letters"][0];

@@ -26,7 +26,9 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::model::{BootId, ClockAnchor, Document, SavedDocuments, Span, Timestamp};
+use crate::model::{
+    BootId, ClockAnchor, Document, Durable, Revision, SavedDocuments, Span, Timestamp,
+};
 use crate::replication::{SavedState, ToSave};
 use worker::{Worker, WorkerEvent};
 
@@ -60,8 +62,8 @@ const EVENTS: usize = 4;
 pub struct DocumentChanges {
     /// What changed; everything there is, where that was asked for.
     pub documents: Vec<Document>,
-    /// Up to which change they go.
-    pub revision: u64,
+    /// The last change that they contain.
+    pub revision: Revision,
 }
 
 /// What there may be to write.
@@ -88,7 +90,7 @@ pub struct SaveDue {
 #[derive(Debug)]
 struct UnderWay {
     receipt: Option<PendingCommit>,
-    revision: u64,
+    revision: Revision,
     since: Timestamp,
 }
 
@@ -107,7 +109,7 @@ pub struct Store {
     next_documents: Timestamp,
     /// The last change of documents that is on the disk; `None` as long as the file has none of
     /// this life.
-    durable: Option<u64>,
+    durable: Option<Revision>,
     /// Whether the file's documents are of an earlier time than the memory's.
     anew: bool,
     /// Whether the documents of the last life have been read.
@@ -208,19 +210,19 @@ impl Store {
         }
     }
 
-    /// Up to which change of the documents everything may be acted upon: it is on the disk, or
-    /// there is no disk to wait for.
-    pub fn durable(&self, now: Timestamp) -> u64 {
+    /// Which changes of the documents may be acted upon: those that are on the disk, or all of them
+    /// where there is no disk to wait for.
+    pub fn durable(&self, now: Timestamp) -> Durable {
         let stuck = self
             .under_way
             .as_ref()
             .is_some_and(|save| now - save.since >= STUCK_AFTER);
         match (self.ledger.is_some() && !stuck, self.durable) {
-            (true, Some(revision)) => revision,
+            (true, Some(revision)) => Durable::UpTo(revision),
             // The first save of this life may take its time; after that, all there is has been
             // written.
-            (true, None) if self.was_read => 0,
-            _ => u64::MAX,
+            (true, None) if self.was_read => Durable::UpTo(Revision::START),
+            _ => Durable::Everything,
         }
     }
 

@@ -204,6 +204,10 @@ async fn a_disk_that_hangs_holds_up_neither_the_start_nor_the_end() {
     assert!(asked.try_recv().is_err(), "one was under way all the time");
 }
 
+fn up_to(revision: u64) -> Durable {
+    Durable::UpTo(Revision::new(revision))
+}
+
 fn one_document(revision: u64) -> DocumentChanges {
     let document = Document::put(
         crate::model::DocumentTable::Alerts,
@@ -212,7 +216,7 @@ fn one_document(revision: u64) -> DocumentChanges {
     );
     DocumentChanges {
         documents: vec![document],
-        revision,
+        revision: Revision::new(revision),
     }
 }
 
@@ -245,10 +249,13 @@ async fn what_somebody_waits_for_is_written_at_once_and_then_may_be_acted_upon()
             store.durable(now().mono),
             store.due(now().mono, Urgency::Now).unwrap().all
         ),
-        (0, true)
+        (up_to(0), true)
     );
     documents_saved(&mut store, one_document(7)).await;
-    assert_eq!((store.durable(now().mono), store.wants_all()), (7, false));
+    assert_eq!(
+        (store.durable(now().mono), store.wants_all()),
+        (up_to(7), false)
+    );
     let soon = store.next_wakeup(Urgency::Soon).unwrap();
     assert!(soon > now().mono && store.due(soon, Urgency::Soon).is_some());
     assert_eq!(store.next_wakeup(Urgency::Nothing), None);
@@ -264,7 +271,7 @@ async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
     assert!(store.load(Duration::ZERO).await.1.is_empty());
     assert_eq!(
         (store.durable(now().mono), store.take_late_documents()),
-        (u64::MAX, None)
+        (Durable::Everything, None)
     );
     let documents = SavedDocuments::from([(crate::model::DocumentTable::Alerts, Vec::new())]);
     let loaded = || {
@@ -277,7 +284,7 @@ async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
     store.next_event().await;
     assert_eq!(
         (store.take_late_documents(), store.durable(now().mono)),
-        (Some(documents.clone()), 0)
+        (Some(documents.clone()), up_to(0))
     );
     assert!(
         store.due(now().mono, Urgency::Nothing).unwrap().all,
@@ -287,13 +294,16 @@ async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
     assert!(asked.try_recv().unwrap().anew);
     told.send(WorkerEvent::Saved).await.unwrap();
     store.next_event().await;
-    assert_eq!((store.durable(now().mono), store.wants_all()), (9, false));
+    assert_eq!(
+        (store.durable(now().mono), store.wants_all()),
+        (up_to(9), false)
+    );
     store.save(now(), None, one_document(10));
     told.send(WorkerEvent::Failed).await.unwrap();
     store.next_event().await;
     assert_eq!(
         (store.durable(now().mono), store.is_open()),
-        (u64::MAX, false),
+        (Durable::Everything, false),
         "from memory"
     );
     told.send(WorkerEvent::Opened(loaded(), 41)).await.unwrap();
@@ -315,8 +325,11 @@ async fn a_disk_that_is_stuck_holds_up_no_notification() {
     let begin = now();
     store.save(begin, None, one_document(3));
     let after = begin.mono + STUCK_AFTER;
-    assert_eq!(store.durable(begin.mono), 0);
+    assert_eq!(store.durable(begin.mono), up_to(0));
     assert_eq!(store.next_wakeup(Urgency::Now), Some(after));
     assert_eq!(store.due(after, Urgency::Now), None);
-    assert_eq!((store.durable(after), store.told_stuck), (u64::MAX, true));
+    assert_eq!(
+        (store.durable(after), store.told_stuck),
+        (Durable::Everything, true)
+    );
 }

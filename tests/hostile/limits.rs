@@ -15,7 +15,7 @@ const NO_LIMITS: [&str; 7] = [
     "MAX_CLIENTS",
     "MAX_TYPED",
     "MAX_UNCONFIRMED",
-    "MAX_OPENINGS",
+    "MAX_INCIDENTS",
 ];
 
 /// A row: what is limited to which number by which constant, and what shows it.

@@ -15,12 +15,11 @@ use super::{LoadSettings, log};
 use crate::admin::AdminRequest;
 use crate::clock;
 use crate::config::{ConfigErrors, ListenAddress};
+use crate::delivery::DeliveryEvent;
 use crate::discovery::Discovery;
 use crate::model::{Persisted, SaveScope, SavedDocuments, Span, Timestamp};
-use crate::monitor::{
-    Action, DeliveryEvent, FleetSnapshot, Monitor, PUBLISHED_EVERY, PollEvent, PollLosses,
-};
-use crate::notify::{Dispatcher, Heralds};
+use crate::monitor::{Action, FleetSnapshot, Monitor, PUBLISHED_EVERY, PollEvent, PollLosses};
+use crate::notify::{Dispatcher, PeriodicSenders};
 use crate::poll::Poller;
 use crate::report::ReloadReport;
 use crate::store::{DocumentChanges, SaveDue, Store, Urgency};
@@ -43,7 +42,7 @@ const LAST_SAVE: Duration = Duration::from_secs(5);
 pub(super) struct Inputs {
     pub(super) polls: mpsc::Receiver<PollEvent>,
     pub(super) discovery: mpsc::Receiver<DiscoveryEvent>,
-    /// What heralds came to; what the dispatcher does is taken from it.
+    /// Delivery events of periodic receivers; the dispatcher reports its own when asked.
     pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
     pub(super) admin: mpsc::Receiver<AdminRequest>,
     /// The order to drain, with the time that it may take.
@@ -56,7 +55,7 @@ pub(super) struct Core {
     pub(super) poller: Poller,
     pub(super) discovery: Discovery,
     pub(super) dispatcher: Dispatcher,
-    pub(super) heralds: Heralds,
+    pub(super) periodic_senders: PeriodicSenders,
     pub(super) watched: Watched,
     pub(super) store: Store,
     pub(super) publish: watch::Sender<Arc<FleetSnapshot>>,
@@ -292,7 +291,7 @@ impl Core {
         self.monitor
             .reconfigure(settings, topology, clock::anchor());
         self.dispatcher.reload(&settings.notify);
-        self.heralds.reload(&settings.notify);
+        self.periodic_senders.reload(&settings.notify);
         self.monitor
             .note_sources(self.watched.sources(), clock::now());
         Ok(report)
@@ -349,6 +348,6 @@ impl Core {
         let state = self
             .store
             .finish(clock::anchor(), self.monitor.to_save(), changes, LAST_SAVE);
-        tokio::join!(state, self.heralds.drain(left));
+        tokio::join!(state, self.periodic_senders.drain(left));
     }
 }

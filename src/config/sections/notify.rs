@@ -15,8 +15,9 @@ use crate::config::schema::{
 use crate::config::signing_key;
 use crate::config::value::{MAX_LABEL_CHARS, check_url, is_header_name, is_label_name};
 use crate::config::{
-    FlappingRule, HttpSettings, NotifySettings, ReceiverKind, ReceiverSettings, RepageOn,
-    SecretSource, Severity, TemplateSettings,
+    AlertmanagerSettings, DeadMansSwitchSettings, FlappingRule, HttpSettings, NotifySettings,
+    PagerDutySettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity,
+    SlackBotSettings, SlackWebhookSettings, TemplateSettings, WebhookSettings,
 };
 use crate::model::Span;
 use crate::template::Template;
@@ -204,7 +205,7 @@ fn receiver<'a>(
     let kind = kind(section);
     let http = http(&section.section("http", &HTTP));
     let template = template(&section.section("template", &TEMPLATE));
-    if section.has("template") && kind.as_ref().is_some_and(|kind| !kind.takes_groups()) {
+    if section.has("template") && matches!(kind, Some(ReceiverKind::Periodic(_))) {
         section.refuse("a template is for messages, and this receiver gets none: remove template");
     }
     let cursor = section.required("name", "the receiver's name")?;
@@ -240,10 +241,13 @@ fn check_fallback(receiver: &ReceiverSettings, cursor: &Cursor<'_>, all: &[Recei
         cursor.note("is the receiver itself: give another one");
     } else if other.is_none() {
         cursor.note("is not the name of a receiver of this file");
-    } else if other.is_some_and(|other| !other.kind.takes_groups()) || !receiver.kind.takes_groups()
-    {
+    } else if other.is_some_and(is_periodic) || is_periodic(receiver) {
         cursor.note("is for slack, pagerduty and webhook receivers on both sides: alertmanager and heartbeat are not told of groups");
     }
+}
+
+fn is_periodic(receiver: &ReceiverSettings) -> bool {
+    matches!(receiver.kind, ReceiverKind::Periodic(_))
 }
 
 fn severity(cursor: &Cursor<'_>) -> Option<Severity> {
@@ -306,9 +310,9 @@ const BOT_KEYS: [&str; 4] = ["bot_token", "bot_token_file", "channel", "api_url"
 fn slack(section: &Section<'_>) -> Option<ReceiverKind> {
     let is_bot = BOT_KEYS.iter().any(|key| section.has(key));
     if !is_bot {
-        return Some(ReceiverKind::SlackWebhook {
+        return Some(ReceiverKind::from(SlackWebhookSettings {
             url: section.required_secret("webhook_url", secret_url)?,
-        });
+        }));
     }
     if section.has("webhook_url") || section.has("webhook_url_file") {
         section.refuse(
@@ -323,11 +327,11 @@ fn slack(section: &Section<'_>) -> Option<ReceiverKind> {
     let api_url = section
         .get("api_url")
         .map_or_else(|| Some(SLACK_API.to_owned()), |cursor| base_url(&cursor));
-    Some(ReceiverKind::SlackBot {
+    Some(ReceiverKind::from(SlackBotSettings {
         token: token?,
         channel: channel?,
         api_url: api_url?,
-    })
+    }))
 }
 
 fn channel(cursor: &Cursor<'_>) -> Option<String> {
@@ -384,10 +388,10 @@ fn pagerduty(section: &Section<'_>) -> Option<ReceiverKind> {
         |cursor| shown_url(&cursor),
     );
     let routing_key = section.required_secret("routing_key", |_| Ok(()));
-    Some(ReceiverKind::PagerDuty {
+    Some(ReceiverKind::from(PagerDutySettings {
         routing_key: routing_key?,
         url: url?,
-    })
+    }))
 }
 
 fn webhook(section: &Section<'_>) -> Option<ReceiverKind> {
@@ -395,11 +399,11 @@ fn webhook(section: &Section<'_>) -> Option<ReceiverKind> {
         signing_key(text).map(|_| ()).map_err(ToOwned::to_owned)
     });
     let headers = headers_of(section);
-    Some(ReceiverKind::Webhook {
+    Some(ReceiverKind::from(WebhookSettings {
         url: section.required_secret("url", secret_url)?,
         headers,
         secret,
-    })
+    }))
 }
 
 fn alertmanager(section: &Section<'_>) -> Option<ReceiverKind> {
@@ -421,21 +425,21 @@ fn alertmanager(section: &Section<'_>) -> Option<ReceiverKind> {
     {
         items[twice].note("the URL stands twice");
     }
-    Some(ReceiverKind::Alertmanager {
+    Some(ReceiverKind::from(AlertmanagerSettings {
         urls,
         interval,
         headers,
-    })
+    }))
 }
 
 fn heartbeat(section: &Section<'_>) -> Option<ReceiverKind> {
     let interval = section.span("interval", PERIOD, &PERIODS);
     let headers = headers_of(section);
-    Some(ReceiverKind::Heartbeat {
+    Some(ReceiverKind::from(DeadMansSwitchSettings {
         url: section.required_secret("url", secret_url)?,
         interval,
         headers,
-    })
+    }))
 }
 
 fn headers_of(section: &Section<'_>) -> BTreeMap<String, SecretSource> {

@@ -317,9 +317,9 @@ notify:
     };
     assert!(matches!(
         &a.kind,
-        ReceiverKind::SlackWebhook {
+        ReceiverKind::Group(GroupReceiver::SlackWebhook(SlackWebhookSettings {
             url: SecretSource::Inline(_)
-        }
+        }))
     ));
     assert_eq!(
         (a.min_severity, b.min_severity),
@@ -328,9 +328,10 @@ notify:
     assert_eq!((&a.fallback, b.fallback.as_deref()), (&None, Some("a")));
     let routing_key = SecretSource::File(PathBuf::from("/etc/exporter/key"));
     let url = "https://events.pagerduty.com/v2/enqueue".to_owned();
-    assert_eq!(b.kind, ReceiverKind::PagerDuty { routing_key, url });
+    assert_eq!(b.kind, PagerDutySettings { routing_key, url }.into());
     assert!(c.matchers["pair"].matches("orders") && !c.matchers["pair"].matches("sessions"));
-    let ReceiverKind::Webhook { headers, .. } = &c.kind else {
+    let ReceiverKind::Group(GroupReceiver::Webhook(WebhookSettings { headers, .. })) = &c.kind
+    else {
         panic!("a webhook")
     };
     assert_eq!(

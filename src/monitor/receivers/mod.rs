@@ -6,10 +6,12 @@ mod saved;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::event::{DeliveryEvent, DeliveryEventKind, DeliveryFailure, QueueState, SuppressReason};
 use super::snapshot::ReceiverSnapshot;
 use crate::alert::Suppression;
 use crate::config::NotifySettings;
+use crate::delivery::{
+    DeliveryEvent, DeliveryEventKind, DeliveryFailure, QueueState, SuppressReason,
+};
 use crate::model::{Histogram, Span, Timestamp};
 use crate::replication::Pause;
 pub(super) use problem::ReceiverProblem;
@@ -243,6 +245,7 @@ pub(super) mod tests {
     use crate::config::testing::settings_of;
     use crate::config::{
         HttpSettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity,
+        SlackWebhookSettings,
     };
 
     pub(super) const fn at(secs: i64) -> Timestamp {
@@ -250,9 +253,9 @@ pub(super) mod tests {
     }
 
     pub(super) fn receivers() -> Receivers {
-        let kind = ReceiverKind::SlackWebhook {
+        let kind = ReceiverKind::from(SlackWebhookSettings {
             url: SecretSource::File("f".into()),
-        };
+        });
         let (min_severity, repage_on) = (Severity::Warning, RepageOn::default());
         let chat = ReceiverSettings {
             name: "chat".to_owned(),

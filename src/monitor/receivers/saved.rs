@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeliveryFailure, ReceiverHealth, Receivers};
+use super::{ReceiverHealth, Receivers};
+use crate::delivery::DeliveryFailure;
 use crate::model::{
     ClockShift, Document, DocumentTable, Persisted, SaveScope, SavedDocuments, Timestamp,
     documents_of, restore_each,

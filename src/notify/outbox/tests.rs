@@ -1,33 +1,35 @@
 use super::*;
 use crate::alert::NotifyReason;
-use crate::config::{HttpSettings, RepageOn, SecretSource, Severity};
+use crate::config::{
+    HttpSettings, PagerDutySettings, ReceiverKind, RepageOn, SecretSource, Severity,
+};
+use crate::delivery::DeliveryFailure;
 use crate::model::{ClockShift, SavedDocument, Secret};
-use crate::monitor::DeliveryFailure;
-use crate::notify::pagerduty::Incident;
+use crate::notify::receivers::pagerduty::Incident;
 use crate::notify::retry::Disposition;
 use crate::notify::testing::{anchor, labels, notification, now, pair_alert, resolved};
 
-const ALL: u64 = u64::MAX;
-const DELIVERED: Verdict = Verdict {
+const ALL: Durable = Durable::Everything;
+const DELIVERED: RetryVerdict = RetryVerdict {
     disposition: Disposition::Delivered,
     hold_until: None,
     circuit_until: None,
     maybe_received: false,
 };
-const DEAD: Verdict = Verdict {
+const DEAD: RetryVerdict = RetryVerdict {
     disposition: Disposition::Dead {
         reason: DeliveryFailure::Auth,
     },
     ..DELIVERED
 };
 
-fn gone() -> Verdict {
+fn gone() -> RetryVerdict {
     let at = now() + Span::from_secs(900);
     let disposition = Disposition::Retry {
         at,
         reason: DeliveryFailure::Client,
     };
-    Verdict {
+    RetryVerdict {
         disposition,
         hold_until: Some(at),
         circuit_until: Some(at),
@@ -51,10 +53,10 @@ fn receivers(names: &[&str]) -> Vec<ReceiverSettings> {
             repage_on: RepageOn::default(),
             http: HttpSettings::default(),
             template: crate::config::TemplateSettings::default(),
-            kind: ReceiverKind::PagerDuty {
+            kind: ReceiverKind::from(PagerDutySettings {
                 routing_key,
                 url: "http://pd.example.com/".to_owned(),
-            },
+            }),
         }
     };
     names.iter().map(receiver).collect()
@@ -94,7 +96,7 @@ fn over(receiver: &str, name: &str) -> Notification {
 
 /// Everything that is due gets this answer. `chat firing a`, or `chat firing a !oncall` for what
 /// did not reach it.
-fn send(outbox: &mut Outbox, verdict: &Verdict) -> Vec<String> {
+fn send(outbox: &mut Outbox, verdict: &RetryVerdict) -> Vec<String> {
     let mut sent = Vec::new();
     for attempt in outbox.start(now(), ALL) {
         let Notification {
@@ -113,15 +115,15 @@ fn send(outbox: &mut Outbox, verdict: &Verdict) -> Vec<String> {
             status.label(),
             group.0["alertname"]
         ));
-        let opening = attempt.opening.clone().unwrap_or_else(|| incident("key"));
-        outbox.is_opening(receiver, group, opening.clone());
-        outbox.on_result(&attempt, Some(opening), verdict, None, anchor());
+        let reference = attempt.incident.clone().unwrap_or_else(|| incident("key"));
+        outbox.announce_incident(receiver, group, reference.clone());
+        outbox.on_result(&attempt, Some(reference), verdict, None, anchor());
     }
     sent
 }
 
-fn incident(key: &str) -> Opening {
-    Opening::Incident(Incident {
+fn incident(key: &str) -> IncidentRef {
+    IncidentRef::PagerDuty(Incident {
         routing_key: Secret::new(key),
         dedup_key: "a".to_owned(),
     })
@@ -245,7 +247,7 @@ fn a_dead_resolve_is_sent_again_with_what_it_was_to_end_unless_something_began_s
     outbox.replay(&id, anchor()).unwrap();
     let again = outbox.start(now(), ALL).remove(0);
     assert_eq!(
-        (again.id.to_string(), again.opening),
+        (again.id.to_string(), again.incident),
         (id, Some(incident("key")))
     );
 }
@@ -289,13 +291,14 @@ fn an_attempt_that_may_have_opened_something_before_a_kill_is_ended() {
         let mut outbox = outbox(&["oncall"]);
         outbox.push(firing("oncall", "a"), anchor());
         let attempt = outbox.start(now(), ALL).remove(0);
-        let revision = outbox.revision();
+        let mut expected = outbox.revision();
+        expected.advance();
         if announced {
             let wait_for =
-                outbox.is_opening("oncall", &attempt.notification.group, incident("key"));
+                outbox.announce_incident("oncall", &attempt.notification.group, incident("key"));
             assert_eq!(
                 (wait_for, outbox.revision()),
-                (revision + 1, revision + 1),
+                (Some(expected), expected),
                 "the disk comes first"
             );
         }
@@ -304,7 +307,7 @@ fn an_attempt_that_may_have_opened_something_before_a_kill_is_ended() {
         let ends = outbox.start(now(), ALL);
         assert_eq!(
             ends.iter()
-                .map(|end| end.opening.clone())
+                .map(|end| end.incident.clone())
                 .collect::<Vec<_>>(),
             vec![Some(incident("key")); usize::from(announced)]
         );
@@ -318,14 +321,13 @@ fn what_is_known_to_be_open_need_not_be_written_again() {
     send(&mut outbox, &DELIVERED);
     outbox.push(told("oncall", "a", NotifyReason::Repeat), anchor());
     let attempt = outbox.start(now(), ALL).remove(0);
+    let group = &attempt.notification.group;
     assert_eq!(
-        outbox.is_opening("oncall", &attempt.notification.group, incident("key")),
-        0
+        outbox.announce_incident("oncall", group, incident("key")),
+        None
     );
-    assert_ne!(
-        outbox.is_opening("oncall", &attempt.notification.group, incident("another")),
-        0
-    );
+    let written_first = outbox.announce_incident("oncall", group, incident("another"));
+    assert!(written_first.is_some());
 }
 
 #[test]

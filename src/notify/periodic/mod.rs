@@ -1,14 +1,14 @@
-//! Receivers that are told again and again how things are, and need no queue: Alertmanager and dead
-//! man's switches. What is lost on the way is told again by itself.
+//! Periodic receivers: Alertmanager and dead man's switches. They get the present state again and
+//! again, so that nothing is queued: a lost request is made up for by the next one.
 //!
-//! Each has a task that looks at the newest snapshot once a second; of an Alertmanager cluster each
-//! member has one, so that a member that is gone holds up none of the others.
+//! Each has a task that reads the latest snapshot once a second. Every member of an Alertmanager
+//! cluster has one, so that a member that fails delays none of the others.
 
-mod heartbeat;
-mod member;
-mod owed;
-mod pulse;
-mod teller;
+mod alertmanager;
+mod backlog;
+mod dead_mans_switch;
+mod liveness;
+mod sender;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,31 +18,35 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use crate::config::{NotifySettings, ReceiverKind};
+use crate::config::{
+    AlertmanagerSettings, DeadMansSwitchSettings, NotifySettings, PeriodicReceiver, ReceiverKind,
+};
+use crate::delivery::DeliveryEvent;
 use crate::http_client::{HttpClient, HttpError, HttpTimeouts};
-use crate::monitor::{DeliveryEvent, FleetSnapshot};
+use crate::monitor::FleetSnapshot;
 
-use super::delivery::ReceiverConfig;
 use super::message::MessageContext;
+use super::receivers::PeriodicConfig;
 use super::retry::Timing;
-use heartbeat::Heartbeat;
-pub(super) use heartbeat::beat;
-use member::Member;
-pub(super) use member::tell;
-use owed::Owed;
-use teller::Teller;
+use alertmanager::AlertmanagerMember;
+pub(super) use alertmanager::resend;
+use backlog::Backlog;
+use dead_mans_switch::DeadMansSwitch;
+pub(super) use dead_mans_switch::request;
+use sender::PeriodicSender;
 
-/// How often a task looks whether there is something new: rarer than snapshots come, as building
-/// what is told costs something in a large fleet, and often enough that nobody notices.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often a task reads the snapshot: less often than snapshots are published, because building
+/// the requests of a large fleet costs time.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
 
-/// Which task: the receiver, and of a cluster the member's URL.
-type Place = (Arc<str>, Option<String>);
+/// A member of a cluster: the receiver's name and the member's URL.
+type MemberKey = (Arc<str>, String);
 
-/// Tells periodic receivers. Dropped without [`Self::drain`], it stops at once.
+/// Sends to periodic receivers. Dropped without [`Self::drain`], it stops at once.
 #[derive(Debug)]
-pub struct Heralds {
-    places: BTreeMap<Place, Handle>,
+pub struct PeriodicSenders {
+    members: BTreeMap<MemberKey, TaskHandle<AlertmanagerSettings>>,
+    switches: BTreeMap<Arc<str>, TaskHandle<DeadMansSwitchSettings>>,
     tasks: JoinSet<()>,
     client: HttpClient,
     context: MessageContext,
@@ -51,16 +55,16 @@ pub struct Heralds {
     events: mpsc::Sender<DeliveryEvent>,
 }
 
-/// The way to one task, which ends when this is dropped.
+/// The handle of one task, which ends when this is dropped.
 #[derive(Debug)]
-struct Handle {
-    config: watch::Sender<Arc<ReceiverConfig>>,
-    owed: Owed,
+struct TaskHandle<S> {
+    config: watch::Sender<Arc<PeriodicConfig<S>>>,
+    backlog: Backlog,
 }
 
-impl Heralds {
-    /// Starts the tasks of the periodic receivers of `settings`, on the current runtime. What
-    /// becomes of requests is reported on `events`, and nothing ever waits for its far end.
+impl PeriodicSenders {
+    /// Starts the tasks of the periodic receivers of `settings` on the current runtime. The results
+    /// of requests are reported on `events`, and no task ever waits for its receiving end.
     ///
     /// # Errors
     /// When the TLS library cannot be set up.
@@ -75,91 +79,123 @@ impl Heralds {
             connect: timing.connect.to_duration(),
             total: timing.attempt.to_duration(),
         };
-        let client = HttpClient::for_receivers(timeouts)?;
-        let (places, tasks) = (BTreeMap::new(), JoinSet::new());
-        let mut heralds = Self {
-            places,
-            tasks,
-            client,
+        let mut senders = Self {
+            members: BTreeMap::new(),
+            switches: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            client: HttpClient::for_receivers(timeouts)?,
             context,
             timing,
             snapshots,
             events,
         };
-        heralds.reload(settings);
-        Ok(heralds)
+        senders.reload(settings);
+        Ok(senders)
     }
 
-    /// Follows new settings. A receiver and a member that stay remember what they were told.
+    /// Follows new settings. A member that stays remembers which alerts it was sent.
     pub fn reload(&mut self, settings: &NotifySettings) {
         while self.tasks.try_join_next().is_some() {}
-        let mut old = std::mem::take(&mut self.places);
-        for (place, config) in places(settings, &self.context) {
-            let handle = match old.remove(&place) {
-                Some(handle) => {
-                    handle.config.send_replace(config);
-                    handle
-                }
-                None => self.begin(&place, config),
+        let mut old_members = std::mem::take(&mut self.members);
+        let mut old_switches = std::mem::take(&mut self.switches);
+        for receiver in &settings.receivers {
+            let ReceiverKind::Periodic(kind) = &receiver.kind else {
+                continue;
             };
-            self.places.insert(place, handle);
+            let name: Arc<str> = receiver.name.as_str().into();
+            match kind {
+                PeriodicReceiver::Alertmanager(cluster) => {
+                    let config = PeriodicConfig::new(settings, receiver, cluster, &self.context);
+                    let config = Arc::new(config);
+                    for url in &cluster.urls {
+                        let key = (Arc::clone(&name), url.clone());
+                        let handle = match old_members.remove(&key) {
+                            Some(handle) => handle.with(&config),
+                            None => self.start_member(&key, &config),
+                        };
+                        self.members.insert(key, handle);
+                    }
+                }
+                PeriodicReceiver::DeadMansSwitch(switch) => {
+                    let config = PeriodicConfig::new(settings, receiver, switch, &self.context);
+                    let config = Arc::new(config);
+                    let handle = match old_switches.remove(&name) {
+                        Some(handle) => handle.with(&config),
+                        None => self.start_switch(&name, &config),
+                    };
+                    self.switches.insert(name, handle);
+                }
+            }
         }
     }
 
-    /// Stops: what is new is told once more, for as long as `within`.
+    /// Stops: changes that were not sent yet are sent, for as long as `within`.
     pub async fn drain(mut self, within: Duration) {
-        self.places.clear();
+        self.members.clear();
+        self.switches.clear();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(within, all).await.is_err() {
-            warn!("some periodic receivers could not be told the last news in time");
+            warn!("some periodic receivers did not get the last changes in time");
         }
     }
 
-    fn begin(&mut self, (receiver, member): &Place, config: Arc<ReceiverConfig>) -> Handle {
-        // Members of a cluster report as one receiver.
-        let siblings = self.places.iter().find(|((name, _), _)| name == receiver);
-        let owed = siblings.map_or_else(Owed::default, |(_, handle)| handle.owed.clone());
-        let (config, configs) = watch::channel(config);
-        let teller = Teller::new(
+    fn start_member(
+        &mut self,
+        (receiver, url): &MemberKey,
+        config: &Arc<PeriodicConfig<AlertmanagerSettings>>,
+    ) -> TaskHandle<AlertmanagerSettings> {
+        // The members of a cluster report as one receiver.
+        let mut siblings = self
+            .members
+            .iter()
+            .filter(|((name, _), _)| name == receiver);
+        let backlog = match siblings.next() {
+            Some((_, sibling)) => sibling.backlog.clone(),
+            None => Backlog::default(),
+        };
+        let (sender, handle) = self.sender(receiver, backlog, config);
+        let member = AlertmanagerMember::new(sender, url.clone(), self.snapshots.clone());
+        self.tasks.spawn(member.run());
+        handle
+    }
+
+    fn start_switch(
+        &mut self,
+        receiver: &Arc<str>,
+        config: &Arc<PeriodicConfig<DeadMansSwitchSettings>>,
+    ) -> TaskHandle<DeadMansSwitchSettings> {
+        let (sender, handle) = self.sender(receiver, Backlog::default(), config);
+        let switch = DeadMansSwitch::new(sender, self.snapshots.clone());
+        self.tasks.spawn(switch.run());
+        handle
+    }
+
+    /// What a new task sends with, and its handle.
+    fn sender<S>(
+        &self,
+        receiver: &Arc<str>,
+        backlog: Backlog,
+        config: &Arc<PeriodicConfig<S>>,
+    ) -> (PeriodicSender<S>, TaskHandle<S>) {
+        let (config, configs) = watch::channel(Arc::clone(config));
+        let sender = PeriodicSender::new(
             Arc::clone(receiver),
             self.client.clone(),
             self.timing,
             configs,
-            owed.place(),
+            backlog.guard(),
             self.events.clone(),
         );
-        let snapshots = self.snapshots.clone();
-        match member {
-            Some(url) => self
-                .tasks
-                .spawn(Member::new(teller, url.clone(), snapshots).run()),
-            None => self.tasks.spawn(Heartbeat::new(teller, snapshots).run()),
-        };
-        Handle { config, owed }
+        (sender, TaskHandle { config, backlog })
     }
 }
 
-/// Every task that `settings` ask for.
-fn places(
-    settings: &NotifySettings,
-    context: &MessageContext,
-) -> Vec<(Place, Arc<ReceiverConfig>)> {
-    let mut places = Vec::new();
-    for receiver in &settings.receivers {
-        let name: Arc<str> = receiver.name.as_str().into();
-        let config = || Arc::new(ReceiverConfig::of(settings, receiver, context));
-        match &receiver.kind {
-            ReceiverKind::Alertmanager { urls, .. } => {
-                places.extend(
-                    urls.iter()
-                        .map(|url| ((Arc::clone(&name), Some(url.clone())), config())),
-                );
-            }
-            ReceiverKind::Heartbeat { .. } => places.push(((name, None), config())),
-            _ => {}
-        }
+impl<S> TaskHandle<S> {
+    /// Gives new settings to the task.
+    fn with(self, config: &Arc<PeriodicConfig<S>>) -> Self {
+        self.config.send_replace(Arc::clone(config));
+        self
     }
-    places
 }
 
 #[cfg(test)]

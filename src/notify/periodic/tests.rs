@@ -2,9 +2,9 @@ use super::*;
 use crate::alert::{AlertSnapshot, AlertState, ListedAlert};
 use crate::clock;
 use crate::config::{HttpSettings, ReceiverSettings, RepageOn, SecretSource, Severity};
+use crate::delivery::{DeliveryEventKind, DeliveryFailure};
 use crate::http_client::testing::{PATIENCE, Reply, TestServer};
 use crate::model::{Secret, Span, Timestamp};
-use crate::monitor::{DeliveryEventKind, DeliveryFailure};
 use crate::notify::testing::{pair_alert, resolved};
 use crate::report::testing::{Scene, fleet};
 
@@ -18,7 +18,7 @@ fn quick() -> Timing {
 }
 
 struct Rig {
-    heralds: Heralds,
+    senders: PeriodicSenders,
     snapshots: watch::Sender<Arc<FleetSnapshot>>,
     events: mpsc::Receiver<DeliveryEvent>,
 }
@@ -27,7 +27,7 @@ impl Rig {
     fn new(receivers: Vec<ReceiverSettings>) -> Self {
         let (snapshots, newest) = watch::channel(Arc::new(snapshot(Vec::new())));
         let (sender, events) = mpsc::channel(1_000);
-        let heralds = Heralds::start(
+        let senders = PeriodicSenders::start(
             &settings(receivers),
             MessageContext::default(),
             quick(),
@@ -36,7 +36,7 @@ impl Rig {
         )
         .unwrap();
         Self {
-            heralds,
+            senders,
             snapshots,
             events,
         }
@@ -91,11 +91,11 @@ fn cluster(servers: &[&TestServer]) -> ReceiverSettings {
     let headers = BTreeMap::from([("x-team".to_owned(), SecretSource::Inline(Secret::new("a")))]);
     receiver(
         "am",
-        ReceiverKind::Alertmanager {
+        ReceiverKind::from(AlertmanagerSettings {
             urls,
             interval: Span::from_millis(100),
             headers,
-        },
+        }),
     )
 }
 
@@ -104,11 +104,11 @@ fn switch(server: &TestServer) -> ReceiverSettings {
     let interval = Span::from_millis(100);
     receiver(
         "deadman",
-        ReceiverKind::Heartbeat {
+        ReceiverKind::from(DeadMansSwitchSettings {
             url,
             interval,
             headers: BTreeMap::new(),
-        },
+        }),
     )
 }
 
@@ -213,14 +213,14 @@ async fn the_last_news_go_out_before_the_program_ends() {
     let server = TestServer::replying(vec![Reply::status(200)]).await;
     let rig = Rig::new(vec![receiver(
         "am",
-        ReceiverKind::Alertmanager {
+        ReceiverKind::from(AlertmanagerSettings {
             urls: vec![server.url.trim_end_matches('/').to_owned()],
             interval: Span::from_secs(60),
             headers: BTreeMap::new(),
-        },
+        }),
     )]);
     rig.shows(vec![listed(AlertState::Firing, &pair_alert("orders", 0))]);
-    rig.heralds.drain(PATIENCE).await;
+    rig.senders.drain(PATIENCE).await;
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -239,8 +239,8 @@ async fn a_heart_beats_while_polls_end_and_only_then() {
         DeliveryEventKind::Delivered { .. }
     ));
     // A receiver that changes goes on with its new settings; one that is gone is left alone.
-    rig.heralds.reload(&settings(Vec::new()));
-    rig.heralds.drain(PATIENCE).await;
+    rig.senders.reload(&settings(Vec::new()));
+    rig.senders.drain(PATIENCE).await;
     let count = server.requests().len();
     rig.snapshots.send_replace(Arc::new(snapshot(Vec::new())));
     assert_eq!(server.requests().len(), count);
@@ -248,10 +248,10 @@ async fn a_heart_beats_while_polls_end_and_only_then() {
 
 /// What is wrong with the exporter `seconds` after the first look; the monitor speaks and polls end
 /// where it says so.
-fn ailment(seconds: i64, speaks: bool, polls: bool) -> Option<String> {
+fn health_problem(seconds: i64, speaks: bool, polls: bool) -> Option<String> {
     let (mut fleet, now) = fleet(Scene::Streaming);
-    let mut pulse = pulse::Pulse::new(now);
-    assert_eq!(pulse.ailment(&fleet, now), None);
+    let mut liveness = liveness::Liveness::new(now);
+    assert_eq!(liveness.health_problem(&fleet, now), None);
     let later: Timestamp = now + Span::from_secs(seconds);
     if speaks {
         fleet.anchor.mono = later;
@@ -260,19 +260,19 @@ fn ailment(seconds: i64, speaks: bool, polls: bool) -> Option<String> {
         let server = Arc::make_mut(&mut fleet.servers[0]);
         server.polls += 1;
     }
-    pulse.ailment(&fleet, later)
+    liveness.health_problem(&fleet, later)
 }
 
 #[test]
 fn a_wedged_monitor_and_a_poller_that_stands_still_are_both_ailments() {
-    assert_eq!(ailment(30, true, false), None);
+    assert_eq!(health_problem(30, true, false), None);
     assert_eq!(
-        ailment(31, true, false).as_deref(),
+        health_problem(31, true, false).as_deref(),
         Some("no poll has ended for 31.0 s")
     );
-    assert_eq!(ailment(31, true, true), None);
+    assert_eq!(health_problem(31, true, true), None);
     assert_eq!(
-        ailment(31, false, false).as_deref(),
+        health_problem(31, false, false).as_deref(),
         Some("the monitor has said nothing for 31.0 s")
     );
     let (mut fleet, now) = fleet(Scene::Streaming);
@@ -280,11 +280,11 @@ fn a_wedged_monitor_and_a_poller_that_stands_still_are_both_ailments() {
         .servers
         .iter_mut()
         .for_each(|server| Arc::make_mut(server).polls = 0);
-    let why = pulse::Pulse::new(now).ailment(&fleet, now);
+    let why = liveness::Liveness::new(now).health_problem(&fleet, now);
     assert_eq!(why.as_deref(), Some("no server has been polled yet"));
     fleet.servers.clear();
     assert_eq!(
-        pulse::Pulse::new(now).ailment(&fleet, now),
+        liveness::Liveness::new(now).health_problem(&fleet, now),
         None,
         "nothing is to be polled"
     );

@@ -1,14 +1,14 @@
-//! Dead letters: what a receiver refused for good. Kept, shown, and sent again when somebody asks
+//! Dead letters: what a receiver refused for good. Unsaved, shown, and sent again when somebody asks
 //! for it.
 
 use std::sync::Arc;
 
 use crate::alert::{AlertStatus, GroupKey, Notification};
+use crate::delivery::DeliveryFailure;
 use crate::model::{ClockAnchor, Timestamp};
-use crate::monitor::DeliveryFailure;
 
-use super::group::Entry;
-use super::{Attempt, DeliveryId, Opening, ReceiverQueue};
+use super::group::QueueEntry;
+use super::{Attempt, DeliveryId, IncidentRef, ReceiverQueue};
 
 /// Dead letters that are kept of one receiver, the newest: a receiver whose key is wrong makes one
 /// for every group.
@@ -30,7 +30,7 @@ pub struct DeadLetter {
     /// How many times it was tried.
     pub attempts: u32,
     /// For a resolve: what it was to end.
-    pub opening: Option<Opening>,
+    pub incident: Option<IncidentRef>,
     /// Whether the group has resolved since: a firing is news no longer.
     pub over: bool,
     /// What the receiver answered, in words that may be shown.
@@ -87,9 +87,9 @@ impl ReceiverQueue {
             return Err(ReplayError::Superseded);
         }
         self.letters.remove(index);
-        self.kept.touch_letter(id.clone());
+        self.unsaved.touch_letter(id.clone());
         self.sequence += 1;
-        let entry = Entry::new(
+        let entry = QueueEntry::new(
             id.clone(),
             self.sequence,
             Arc::clone(&letter.notification),
@@ -98,20 +98,20 @@ impl ReceiverQueue {
         .after(self.revision);
         let group = self.groups.entry(key.clone()).or_default();
         if resolves {
-            group.remember(letter.opening.clone().unwrap_or(Opening::Plain));
+            group.remember(letter.incident.clone().unwrap_or(IncidentRef::Unnamed));
         }
-        group.waiting.push_back(Entry {
+        group.waiting.push_back(QueueEntry {
             anchor: letter.anchor,
             ..entry
         });
-        self.kept.touch(key);
+        self.unsaved.touch(key);
         Ok(())
     }
 
     /// Keeps what was given up; the oldest gives way.
     pub(super) fn bury(&mut self, attempt: &Attempt, reason: DeliveryFailure, now: ClockAnchor) {
         self.dead += 1;
-        self.kept.touch_receiver();
+        self.unsaved.touch_receiver();
         let letter = DeadLetter {
             id: attempt.id.clone(),
             notification: Arc::clone(&attempt.notification),
@@ -119,7 +119,7 @@ impl ReceiverQueue {
             reason,
             at: now.mono,
             attempts: attempt.number,
-            opening: attempt.opening.clone(),
+            incident: attempt.incident.clone(),
             over: false,
             answer: None,
         };
@@ -137,9 +137,9 @@ impl ReceiverQueue {
         if self.letters.len() == MAX_DEAD_LETTERS
             && let Some(oldest) = self.letters.pop_front()
         {
-            self.kept.touch_letter(oldest.id.clone());
+            self.unsaved.touch_letter(oldest.id.clone());
         }
-        self.kept.touch_letter(letter.id.clone());
+        self.unsaved.touch_letter(letter.id.clone());
         self.letters.push_back(Arc::new(letter));
     }
 
@@ -151,7 +151,7 @@ impl ReceiverQueue {
             .filter(|letter| letter.notification.group == *key && !letter.over)
         {
             Arc::make_mut(letter).over = true;
-            self.kept.touch_letter(letter.id.clone());
+            self.unsaved.touch_letter(letter.id.clone());
         }
     }
 }

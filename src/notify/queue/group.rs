@@ -1,4 +1,4 @@
-//! One group of alerts in a receiver's queue.
+//! One alert group in a receiver's queue.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -6,49 +6,51 @@ use std::sync::Arc;
 
 use crate::alert::{AlertStatus, Notification, NotifyReason};
 use crate::config::Severity;
-use crate::model::{ClockAnchor, Timestamp};
-use crate::monitor::{DeliverySubject, SuppressReason, WaitingDelivery};
+use crate::delivery::{DeliverySubject, SuppressReason, WaitingDelivery};
+use crate::model::{ClockAnchor, Revision, Timestamp};
 
-use super::{Attempt, DeliveryId, Opening};
+use super::{Attempt, DeliveryId, IncidentRef};
 
-/// How many incidents of one group are remembered: there is more than one only when the routing key
-/// or the identity changed while the group fired.
-const MAX_OPENINGS: usize = 4;
+/// Open incidents of one group that are remembered. There is more than one only when the routing
+/// key or the identity changed while the group fired.
+const MAX_INCIDENTS: usize = 4;
 
 /// A notification that is to be delivered.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct QueueEntry {
     pub(super) id: DeliveryId,
     pub(super) sequence: u64,
     pub(super) notification: Arc<Notification>,
+    /// The two clocks when it was decided.
     pub(super) anchor: ClockAnchor,
     pub(super) attempts: u32,
     /// It is not tried before this.
     pub(super) not_before: Timestamp,
+    /// Whether it is sent as plain text.
     pub(super) plain: bool,
     /// It is not tried before this change is on the disk.
-    pub(super) revision: u64,
+    pub(super) revision: Revision,
 }
 
-/// What waits for one group, and what the receiver believes of it.
+/// The notifications of one group that are waiting, and what the receiver assumes of the group.
 ///
-/// At most two wait, in turn and newest last: a resolve and the firing that came after it, or one
-/// of them.
+/// At most two are waiting, newest last: a resolve and the firing that came after it, or one of
+/// them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GroupQueue {
-    /// Under what the receiver was told, or may have been told, that the group fires. Empty: it
-    /// believes nothing.
-    pub(super) opened: Vec<Opening>,
-    pub(super) in_flight: Option<Entry>,
-    /// What the attempt under way may open.
-    pub(super) opening: Option<Opening>,
-    pub(super) waiting: VecDeque<Entry>,
-    /// The last firing that the receiver took, with the worst of its alerts: what is said when
-    /// nobody else knows any more what is over.
-    pub(super) told: Option<Arc<Notification>>,
+    /// The incidents that the receiver has open, or may have open. Empty: it does not assume that
+    /// the group fires.
+    pub(super) open_incidents: Vec<IncidentRef>,
+    pub(super) in_flight: Option<QueueEntry>,
+    /// The incident that the attempt in flight may open.
+    pub(super) announced: Option<IncidentRef>,
+    pub(super) waiting: VecDeque<QueueEntry>,
+    /// The last firing that the receiver accepted, with the worst of its alerts: the text of a
+    /// resolve for a group that nothing else remembers.
+    pub(super) last_accepted: Option<Arc<Notification>>,
 }
 
-impl Entry {
+impl QueueEntry {
     pub(super) fn new(
         id: DeliveryId,
         sequence: u64,
@@ -63,16 +65,16 @@ impl Entry {
             attempts: 0,
             not_before: now.mono,
             plain: false,
-            revision: 0,
+            revision: Revision::START,
         }
     }
 
-    /// The same, which may go once this change is on the disk.
-    pub(super) fn after(self, revision: u64) -> Self {
+    /// The same entry, which may be sent once this change is on the disk.
+    pub(super) fn after(self, revision: Revision) -> Self {
         Self { revision, ..self }
     }
 
-    /// What goes first among entries that are due.
+    /// The order among entries that are due: critical first, then as they came.
     pub(super) fn rank(&self) -> (Reverse<Severity>, u64) {
         (Reverse(self.notification.severity), self.sequence)
     }
@@ -81,24 +83,22 @@ impl Entry {
         self.notification.status
     }
 
-    /// As the API shows it.
-    pub(super) fn shown(&self, under_way: bool) -> WaitingDelivery {
-        let Self {
-            id,
-            notification,
-            attempts,
-            not_before,
-            ..
-        } = self;
-        let subject = DeliverySubject::of(id.to_string(), notification, *attempts);
+    /// The entry as the API shows it.
+    pub(super) fn shown(&self, in_flight: bool) -> WaitingDelivery {
+        let subject = DeliverySubject::new(self.id.to_string(), &self.notification, self.attempts);
+        let next_attempt = if in_flight {
+            None
+        } else {
+            Some(self.not_before)
+        };
         WaitingDelivery {
             subject,
-            next_attempt: (!under_way).then_some(*not_before),
+            next_attempt,
         }
     }
 
-    /// Takes the place of `older`, which was not delivered: waits as long, and says what only
-    /// `older` would have said.
+    /// Replaces `older`, which was not delivered: this entry waits as long, and reports what only
+    /// `older` would have reported.
     fn replace(mut self, older: &Self) -> Self {
         self.attempts = older.attempts;
         self.not_before = self.not_before.max(older.not_before);
@@ -108,9 +108,9 @@ impl Entry {
 }
 
 impl GroupQueue {
-    /// Takes `entry` in. Returns a reason for each notification that is not going to be sent
-    /// because of it.
-    pub(super) fn push(&mut self, entry: Entry) -> Vec<SuppressReason> {
+    /// Adds `entry`. Returns a reason for each notification that is not going to be sent because of
+    /// it.
+    pub(super) fn push(&mut self, entry: QueueEntry) -> Vec<SuppressReason> {
         let Some(last) = self.waiting.pop_back() else {
             return self.push_first(entry);
         };
@@ -119,7 +119,7 @@ impl GroupQueue {
                 self.waiting.extend([last, entry]);
                 Vec::new()
             }
-            (AlertStatus::Firing, AlertStatus::Resolved) if !self.fires_for_receiver() => {
+            (AlertStatus::Firing, AlertStatus::Resolved) if !self.receiver_assumes_firing() => {
                 vec![SuppressReason::NeverDelivered; 2]
             }
             _ => {
@@ -129,30 +129,33 @@ impl GroupQueue {
         }
     }
 
-    /// Takes `entry` in where nothing waits.
-    fn push_first(&mut self, entry: Entry) -> Vec<SuppressReason> {
-        if entry.status() == AlertStatus::Resolved && !self.fires_for_receiver() {
+    /// Adds `entry` where nothing is waiting.
+    fn push_first(&mut self, entry: QueueEntry) -> Vec<SuppressReason> {
+        if entry.status() == AlertStatus::Resolved && !self.receiver_assumes_firing() {
             return vec![SuppressReason::NeverDelivered];
         }
         self.waiting.push_back(entry);
         Vec::new()
     }
 
-    /// Whether the receiver will believe that the group fires when everything is delivered that is
-    /// ahead: what is under way counts as delivered, its result decides later.
-    pub(super) fn fires_for_receiver(&self) -> bool {
+    /// Whether the receiver will assume that the group fires once everything in the queue is
+    /// delivered. The attempt in flight counts as delivered; its result decides later.
+    pub(super) fn receiver_assumes_firing(&self) -> bool {
         match self.waiting.back().or(self.in_flight.as_ref()) {
-            Some(ahead) => ahead.status() == AlertStatus::Firing,
-            None => !self.opened.is_empty(),
+            Some(last) => last.status() == AlertStatus::Firing,
+            None => !self.open_incidents.is_empty(),
         }
     }
 
-    /// The entry that goes next; none while one of this group is under way.
-    pub(super) fn next(&self) -> Option<&Entry> {
-        self.in_flight.is_none().then(|| self.waiting.front())?
+    /// The entry that is sent next; none while one of this group is in flight.
+    pub(super) fn next(&self) -> Option<&QueueEntry> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        self.waiting.front()
     }
 
-    /// Starts the attempt to deliver the entry that goes next.
+    /// Starts the attempt to deliver the next entry.
     pub(super) fn start(&mut self) -> Option<Attempt> {
         let mut entry = self.waiting.pop_front()?;
         entry.attempts = entry.attempts.saturating_add(1);
@@ -162,64 +165,66 @@ impl GroupQueue {
             anchor: entry.anchor,
             number: entry.attempts,
             plain: entry.plain,
-            opening: self.opened.last().cloned(),
-            opened: self.opened.clone(),
+            incident: self.open_incidents.last().cloned(),
+            open_incidents: self.open_incidents.clone(),
         };
         self.in_flight = Some(entry);
         Some(attempt)
     }
 
-    /// The attempt under way is about to open this. Whether it does is known when it has ended;
-    /// should that never be known, it may have. Returns whether that is news.
-    pub(super) fn is_opening(&mut self, opening: Opening) -> bool {
-        let news = !self.opened.contains(&opening) && self.opening.as_ref() != Some(&opening);
-        self.opening = Some(opening);
-        news
+    /// Notes the incident that the attempt in flight may open. If its result never becomes known,
+    /// the incident counts as open. Returns whether it was not known before.
+    pub(super) fn announce_incident(&mut self, incident: IncidentRef) -> bool {
+        let is_known =
+            self.open_incidents.contains(&incident) || self.announced.as_ref() == Some(&incident);
+        self.announced = Some(incident);
+        !is_known
     }
 
-    /// The attempt failed, but a trigger may have had its effect.
-    pub(super) fn may_have_opened(&mut self, status: AlertStatus, opening: Option<&Opening>) {
-        if let (AlertStatus::Firing, Some(opening)) = (status, opening) {
-            self.remember(opening.clone());
+    /// The attempt failed, but its firing may have opened the incident all the same.
+    pub(super) fn may_have_reached(&mut self, status: AlertStatus, incident: Option<&IncidentRef>) {
+        if let (AlertStatus::Firing, Some(incident)) = (status, incident) {
+            self.remember(incident.clone());
         }
     }
 
-    /// The attempt succeeded. Returns whether the notification is delivered: not yet, when a
-    /// resolve has more than one incident to end.
-    pub(super) fn delivered(&mut self, opening: Option<Opening>) -> bool {
-        self.opening = None;
+    /// The attempt succeeded. Returns whether the notification is delivered: not yet, if a resolve
+    /// has further incidents to resolve.
+    pub(super) fn delivered(&mut self, incident: Option<IncidentRef>) -> bool {
+        self.announced = None;
         let Some(entry) = self.in_flight.take() else {
             return true;
         };
         match entry.status() {
             AlertStatus::Firing => {
-                self.told = Some(brief(&entry.notification));
-                let opening = opening.unwrap_or(Opening::Plain);
-                self.opened
-                    .retain(|known| !opening.takes_the_place_of(known));
-                self.remember(opening);
+                self.last_accepted = Some(brief(&entry.notification));
+                let incident = incident.unwrap_or(IncidentRef::Unnamed);
+                self.open_incidents
+                    .retain(|known| !incident.supersedes(known));
+                self.remember(incident);
                 true
             }
-            AlertStatus::Resolved => self.closed(entry),
+            AlertStatus::Resolved => self.resolved_newest(entry),
         }
     }
 
-    /// The resolve `entry` is through with the newest opening.
-    fn closed(&mut self, entry: Entry) -> bool {
-        self.opened.pop();
-        let done = self.opened.is_empty();
-        if !done {
-            self.waiting.push_front(Entry {
-                attempts: 0,
-                ..entry
-            });
+    /// The resolve `entry` is done with the newest incident. Returns whether that was the last one;
+    /// otherwise the entry is queued for the next.
+    fn resolved_newest(&mut self, entry: QueueEntry) -> bool {
+        self.open_incidents.pop();
+        if self.open_incidents.is_empty() {
+            return true;
         }
-        done
+        self.waiting.push_front(QueueEntry {
+            attempts: 0,
+            ..entry
+        });
+        false
     }
 
-    /// The attempt failed and is repeated at `at`, unless something newer makes it pointless.
+    /// The attempt failed and is repeated at `at`, unless a newer notification makes it pointless.
     pub(super) fn give_back(&mut self, at: Timestamp, plain: bool) -> Vec<SuppressReason> {
-        self.opening = None;
+        self.announced = None;
         let Some(mut entry) = self.in_flight.take() else {
             return Vec::new();
         };
@@ -241,132 +246,127 @@ impl GroupQueue {
         suppressed
     }
 
-    /// The attempt failed for good. A resolve that is refused ends the matter: the receiver will
-    /// not hear of it.
+    /// The attempt failed for good. After a resolve that is refused the receiver gets no further
+    /// one.
     pub(super) fn give_up(&mut self) -> Vec<SuppressReason> {
-        self.opening = None;
+        self.announced = None;
         match self.in_flight.take() {
             Some(entry) if entry.status() == AlertStatus::Resolved => {
-                self.closed(entry);
+                self.resolved_newest(entry);
                 Vec::new()
             }
             _ => self.drop_pointless_resolve(),
         }
     }
 
-    /// Drops the resolve that goes next when the receiver was never told what it would end.
+    /// Drops the resolve that is next when the receiver was never notified of the firing.
     fn drop_pointless_resolve(&mut self) -> Vec<SuppressReason> {
-        let next_resolves = self
-            .waiting
-            .front()
-            .is_some_and(|next| next.status() == AlertStatus::Resolved);
-        if !next_resolves || !self.opened.is_empty() {
+        let next_status = self.waiting.front().map(QueueEntry::status);
+        if next_status != Some(AlertStatus::Resolved) || !self.open_incidents.is_empty() {
             return Vec::new();
         }
         self.waiting.pop_front();
         vec![SuppressReason::NeverDelivered]
     }
 
-    /// Drops the resolve that goes next when it was decided before `oldest`.
+    /// Drops the resolve that is next when it was decided before `oldest`. Returns whether it was.
     pub(super) fn expire(&mut self, oldest: Timestamp) -> bool {
-        let expired = self.next().is_some_and(|next| {
-            next.status() == AlertStatus::Resolved && next.notification.decided_at < oldest
-        });
-        if expired {
-            self.waiting.pop_front();
-            self.opened.clear();
+        let Some(next) = self.next() else {
+            return false;
+        };
+        if next.status() != AlertStatus::Resolved || next.notification.decided_at >= oldest {
+            return false;
         }
-        expired
+        self.waiting.pop_front();
+        self.open_incidents.clear();
+        true
     }
 
-    /// Lets what waits be tried at once.
+    /// Lets everything that is waiting be tried at once.
     pub(super) fn retry_now(&mut self, now: Timestamp) {
         for entry in &mut self.waiting {
             entry.not_before = entry.not_before.min(now);
         }
     }
 
-    /// The receiver is no longer configured: what waits to tell it of trouble goes, and so does
-    /// everything, unless an incident is open. Returns a reason for each.
+    /// The receiver was removed from the configuration. Drops the firings that are waiting, and the
+    /// resolves as well unless an incident is open. Returns a reason for each.
     pub(super) fn retire(&mut self) -> Vec<SuppressReason> {
         let before = self.waiting.len();
-        let open = self
-            .opened
+        let has_incident = self
+            .open_incidents
             .iter()
-            .chain(&self.opening)
-            .any(|opening| matches!(opening, Opening::Incident(_)));
+            .chain(&self.announced)
+            .any(|incident| matches!(incident, IncidentRef::PagerDuty(_)));
         self.waiting
-            .retain(|entry| open && entry.status() == AlertStatus::Resolved);
-        if !open {
-            self.opened.clear();
+            .retain(|entry| has_incident && entry.status() == AlertStatus::Resolved);
+        if !has_incident {
+            self.open_incidents.clear();
         }
         vec![SuppressReason::Removed; before - self.waiting.len()]
     }
 
     /// Whether there is nothing left to remember.
     pub(super) fn is_idle(&self) -> bool {
-        self.opened.is_empty() && self.in_flight.is_none() && self.waiting.is_empty()
+        self.open_incidents.is_empty() && self.in_flight.is_none() && self.waiting.is_empty()
     }
 
-    /// What waits or is under way.
+    /// The notifications that are waiting or in flight.
     pub(super) fn undelivered(&self) -> impl Iterator<Item = &Notification> + Clone {
-        self.in_flight
-            .iter()
-            .chain(&self.waiting)
-            .map(|entry| &*entry.notification)
+        let entries = self.in_flight.iter().chain(&self.waiting);
+        entries.map(|entry| &*entry.notification)
     }
 
-    pub(super) fn remember(&mut self, opening: Opening) {
-        self.opened.retain(|known| *known != opening);
-        if self.opened.len() == MAX_OPENINGS {
-            self.opened.remove(0);
+    /// Adds `incident` to the open ones, as the newest.
+    pub(super) fn remember(&mut self, incident: IncidentRef) {
+        self.open_incidents.retain(|known| *known != incident);
+        if self.open_incidents.len() == MAX_INCIDENTS {
+            self.open_incidents.remove(0);
         }
-        self.opened.push(opening);
+        self.open_incidents.push(incident);
     }
 }
 
-/// How many of a group's alerts are remembered after they were told.
-const MAX_TOLD: usize = 10;
+/// Alerts of an accepted firing that are remembered.
+const MAX_BRIEF_ALERTS: usize = 10;
 
 /// `notification`, with the worst of its alerts only.
 fn brief(notification: &Arc<Notification>) -> Arc<Notification> {
-    if notification.alerts.len() <= MAX_TOLD {
+    if notification.alerts.len() <= MAX_BRIEF_ALERTS {
         return Arc::clone(notification);
     }
     let mut brief = Notification::clone(notification);
-    brief.alerts.truncate(MAX_TOLD);
+    brief.alerts.truncate(MAX_BRIEF_ALERTS);
     Arc::new(brief)
 }
 
-/// `newer`, with what only the undelivered `older` would have said: alerts that resolved (they are
-/// told once), that the group is new, that it escalated.
+/// `newer`, with what only the undelivered `older` would have reported: alerts that resolved (which
+/// are reported once), that the group is new, that it escalated.
 fn coalesce(newer: Arc<Notification>, older: &Notification) -> Arc<Notification> {
-    let told = |fingerprint| {
-        newer
-            .alerts
-            .iter()
-            .any(|alert| alert.fingerprint == fingerprint)
-    };
-    let over = older
-        .alerts
-        .iter()
-        .filter(|alert| alert.status == AlertStatus::Resolved && !told(alert.fingerprint));
-    let over: Vec<_> = over.cloned().collect();
+    let mut resolved = Vec::new();
+    for alert in &older.alerts {
+        let mut reported = newer.alerts.iter();
+        let is_reported = reported.any(|other| other.fingerprint == alert.fingerprint);
+        if alert.status == AlertStatus::Resolved && !is_reported {
+            resolved.push(Arc::clone(alert));
+        }
+    }
     let reason = stronger(&newer, older);
-    if over.is_empty() && reason == newer.reason {
+    if resolved.is_empty() && reason == newer.reason {
         return newer;
     }
     let mut merged = Arc::unwrap_or_clone(newer);
-    merged.alerts.extend(over);
+    merged.alerts.extend(resolved);
     merged.reason = reason;
     Arc::new(merged)
 }
 
+/// The stronger of the two reasons.
 fn stronger(newer: &Notification, older: &Notification) -> NotifyReason {
-    let fires = newer.status == AlertStatus::Firing && older.status == AlertStatus::Firing;
+    let both_fire = newer.status == AlertStatus::Firing && older.status == AlertStatus::Firing;
     match older.reason {
-        NotifyReason::First if fires => NotifyReason::First,
-        NotifyReason::Escalated if fires && newer.severity == Severity::Critical => {
+        NotifyReason::First if both_fire => NotifyReason::First,
+        NotifyReason::Escalated if both_fire && newer.severity == Severity::Critical => {
             NotifyReason::Escalated
         }
         _ => newer.reason,

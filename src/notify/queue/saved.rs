@@ -9,15 +9,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{GroupKey, Notification};
+use crate::delivery::DeliveryFailure;
 use crate::model::{
     ClockAnchor, ClockShift, Document, DocumentTable, SavedDocument, Secret, Span, Timestamp,
 };
-use crate::monitor::DeliveryFailure;
-use crate::notify::pagerduty::Incident;
-use crate::notify::slack_bot::Posted;
+use crate::notify::receivers::pagerduty::Incident;
+use crate::notify::receivers::slack_bot::Posted;
 
-use super::group::{Entry, GroupQueue};
-use super::{DeadLetter, DeliveryId, MAX_GROUPS, Opening, ReceiverQueue};
+use super::group::{GroupQueue, QueueEntry};
+use super::{DeadLetter, DeliveryId, IncidentRef, MAX_GROUPS, ReceiverQueue};
 
 /// The longest that anything is put off over a restart: what a receiver that is gone is left alone
 /// for. A clock that was off must not put it off for days.
@@ -25,7 +25,7 @@ const MAX_WAIT: Span = Span::from_secs(900);
 
 /// What the disk knows otherwise.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct Unsaved {
     groups: BTreeSet<GroupKey>,
     letters: BTreeSet<DeliveryId>,
     receiver: bool,
@@ -46,11 +46,14 @@ pub enum QueueRecordError {
 struct GroupRecord {
     receiver: Arc<str>,
     group: GroupKey,
-    opened: Vec<OpeningRecord>,
+    #[serde(rename = "opened")]
+    open_incidents: Vec<IncidentRecord>,
     in_flight: Option<EntryRecord>,
-    opening: Option<OpeningRecord>,
+    #[serde(rename = "opening")]
+    announced: Option<IncidentRecord>,
     waiting: Vec<EntryRecord>,
-    told: Option<Notification>,
+    #[serde(rename = "told")]
+    last_accepted: Option<Notification>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -72,7 +75,8 @@ struct LetterRecord {
     reason: DeliveryFailure,
     at: Timestamp,
     attempts: u32,
-    opening: Option<OpeningRecord>,
+    #[serde(rename = "opening")]
+    incident: Option<IncidentRecord>,
     over: bool,
     #[serde(default)]
     answer: Option<Arc<str>>,
@@ -87,7 +91,7 @@ struct ReceiverRecord {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum OpeningRecord {
+enum IncidentRecord {
     Plain,
     Incident {
         routing_key: String,
@@ -96,7 +100,7 @@ enum OpeningRecord {
     Message(Posted),
 }
 
-impl Kept {
+impl Unsaved {
     pub(super) fn touch(&mut self, group: GroupKey) {
         self.groups.insert(group);
     }
@@ -117,12 +121,12 @@ impl Kept {
 impl ReceiverQueue {
     /// Whether the disk knows less than this.
     pub fn has_unsaved(&self) -> bool {
-        !self.kept.is_clean()
+        !self.unsaved.is_clean()
     }
 
     /// What the disk has to be told: what changed since this was last asked, or everything.
     pub fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
-        let mut changed = std::mem::take(&mut self.kept);
+        let mut changed = std::mem::take(&mut self.unsaved);
         if all {
             changed.groups = self.groups.keys().cloned().collect();
             changed.letters = self
@@ -140,10 +144,10 @@ impl ReceiverQueue {
     /// Everything about this receiver goes from the disk.
     pub fn take_forgotten(&mut self) -> Vec<Document> {
         for key in std::mem::take(&mut self.groups).into_keys() {
-            self.kept.touch(key);
+            self.unsaved.touch(key);
         }
         for letter in std::mem::take(&mut self.letters) {
-            self.kept.touch_letter(letter.id.clone());
+            self.unsaved.touch_letter(letter.id.clone());
         }
         let mut documents = self.take_unsaved(false);
         documents.retain(|document| document.table != DocumentTable::Receivers);
@@ -186,7 +190,7 @@ impl ReceiverQueue {
 
     /// Takes in a group that was kept, unless the group is known already: then only what is open of
     /// it is news. What was under way is tried again under its id, and what it may have opened
-    /// counts as opened.
+    /// counts as open.
     fn restore_group(
         &mut self,
         record: GroupRecord,
@@ -195,11 +199,11 @@ impl ReceiverQueue {
         let GroupRecord {
             receiver: _,
             group,
-            opened,
+            open_incidents,
             in_flight,
-            opening,
+            announced,
             waiting,
-            told,
+            last_accepted,
         } = record;
         if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(&group) {
             return Ok(()); // as many as the queue that wrote them had
@@ -211,15 +215,15 @@ impl ReceiverQueue {
             .collect::<Result<_, _>>()?;
         let known = self.groups.contains_key(&group);
         let queue = self.groups.entry(group.clone()).or_default();
-        opened
+        open_incidents
             .into_iter()
-            .chain(opening)
-            .for_each(|opening| queue.remember(opening.into()));
+            .chain(announced)
+            .for_each(|incident| queue.remember(incident.into()));
         if !known {
             queue.waiting = entries;
-            queue.told = told.map(|told| Arc::new(shifted(told, shift)));
+            queue.last_accepted = last_accepted.map(|last| Arc::new(shifted(last, shift)));
         }
-        self.kept.touch(group.clone());
+        self.unsaved.touch(group.clone());
         self.forget_if_idle(&group);
         Ok(())
     }
@@ -228,16 +232,16 @@ impl ReceiverQueue {
         &mut self,
         record: EntryRecord,
         shift: &ClockShift,
-    ) -> Result<Entry, QueueRecordError> {
+    ) -> Result<QueueEntry, QueueRecordError> {
         let id = DeliveryId::parse(&record.id).ok_or(QueueRecordError::Id)?;
         self.sequence += 1;
-        let entry = Entry::new(
+        let entry = QueueEntry::new(
             id,
             self.sequence,
             Arc::new(shifted(record.notification, shift)),
             shift.now,
         );
-        Ok(Entry {
+        Ok(QueueEntry {
             anchor: anchor(record.anchor, shift),
             attempts: record.attempts,
             not_before: shift.due(record.not_before, MAX_WAIT),
@@ -258,7 +262,7 @@ impl ReceiverQueue {
             reason: record.reason,
             at: shift.past(record.at),
             attempts: record.attempts,
-            opening: record.opening.map(Into::into),
+            incident: record.incident.map(Into::into),
             over: record.over,
             answer: record.answer,
         };
@@ -306,27 +310,27 @@ pub fn restore<'a>(
 impl GroupRecord {
     fn of(receiver: &Arc<str>, key: &GroupKey, group: &GroupQueue) -> Self {
         let GroupQueue {
-            opened,
+            open_incidents,
             in_flight,
-            opening,
+            announced,
             waiting,
-            told,
+            last_accepted,
         } = group;
         Self {
             receiver: Arc::clone(receiver),
             group: key.clone(),
-            opened: opened.iter().map(Into::into).collect(),
+            open_incidents: open_incidents.iter().map(Into::into).collect(),
             in_flight: in_flight.as_ref().map(EntryRecord::of),
-            opening: opening.as_ref().map(Into::into),
+            announced: announced.as_ref().map(Into::into),
             waiting: waiting.iter().map(EntryRecord::of).collect(),
-            told: told.as_deref().cloned(),
+            last_accepted: last_accepted.as_deref().cloned(),
         }
     }
 }
 
 impl EntryRecord {
-    fn of(entry: &Entry) -> Self {
-        let Entry {
+    fn of(entry: &QueueEntry) -> Self {
+        let QueueEntry {
             id,
             sequence: _,
             notification,
@@ -356,7 +360,7 @@ impl LetterRecord {
             reason,
             at,
             attempts,
-            opening,
+            incident,
             over,
             answer,
         } = letter;
@@ -368,19 +372,19 @@ impl LetterRecord {
             reason: *reason,
             at: *at,
             attempts: *attempts,
-            opening: opening.as_ref().map(Into::into),
+            incident: incident.as_ref().map(Into::into),
             over: *over,
             answer: answer.clone(),
         }
     }
 }
 
-impl From<&Opening> for OpeningRecord {
-    fn from(opening: &Opening) -> Self {
-        match opening {
-            Opening::Plain => Self::Plain,
-            Opening::Message(posted) => Self::Message(posted.clone()),
-            Opening::Incident(Incident {
+impl From<&IncidentRef> for IncidentRecord {
+    fn from(incident: &IncidentRef) -> Self {
+        match incident {
+            IncidentRef::Unnamed => Self::Plain,
+            IncidentRef::SlackMessage(posted) => Self::Message(posted.clone()),
+            IncidentRef::PagerDuty(Incident {
                 routing_key,
                 dedup_key,
             }) => Self::Incident {
@@ -391,15 +395,15 @@ impl From<&Opening> for OpeningRecord {
     }
 }
 
-impl From<OpeningRecord> for Opening {
-    fn from(record: OpeningRecord) -> Self {
+impl From<IncidentRecord> for IncidentRef {
+    fn from(record: IncidentRecord) -> Self {
         match record {
-            OpeningRecord::Plain => Self::Plain,
-            OpeningRecord::Message(posted) => Self::Message(posted),
-            OpeningRecord::Incident {
+            IncidentRecord::Plain => Self::Unnamed,
+            IncidentRecord::Message(posted) => Self::SlackMessage(posted),
+            IncidentRecord::Incident {
                 routing_key,
                 dedup_key,
-            } => Self::Incident(Incident {
+            } => Self::PagerDuty(Incident {
                 routing_key: Secret::new(routing_key),
                 dedup_key,
             }),

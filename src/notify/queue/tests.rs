@@ -5,19 +5,19 @@ use proptest::prelude::*;
 use super::*;
 use crate::alert::{AlertSnapshot, NotifyReason};
 use crate::config::Severity;
+use crate::delivery::DeliveryFailure;
 use crate::model::Secret;
-use crate::monitor::DeliveryFailure;
 use crate::notify::testing::{anchor, labels, notification, now, pair_alert, resolved};
 
 const DAY: Span = Span::from_secs(24 * 3600);
-const DELIVERED: Verdict = Verdict {
+const DELIVERED: RetryVerdict = RetryVerdict {
     disposition: Disposition::Delivered,
     hold_until: None,
     circuit_until: None,
     maybe_received: false,
 };
 /// Everything is on the disk.
-const ALL: u64 = u64::MAX;
+const ALL: Durable = Durable::Everything;
 
 fn queue() -> ReceiverQueue {
     ReceiverQueue::new("chat".into(), 7, DAY)
@@ -42,19 +42,19 @@ fn over(n: usize) -> Arc<Notification> {
     })
 }
 
-fn retry(secs: i64) -> Verdict {
+fn retry(secs: i64) -> RetryVerdict {
     let disposition = Disposition::Retry {
         at: now() + Span::from_secs(secs),
         reason: DeliveryFailure::Server,
     };
-    Verdict {
+    RetryVerdict {
         disposition,
         ..DELIVERED
     }
 }
 
-fn dead() -> Verdict {
-    Verdict {
+fn dead() -> RetryVerdict {
+    RetryVerdict {
         disposition: Disposition::Dead {
             reason: DeliveryFailure::Client,
         },
@@ -67,14 +67,18 @@ fn start(queue: &mut ReceiverQueue) -> Attempt {
 }
 
 /// Starts what is due and gives it `verdict`; the attempt and the reasons of what was suppressed.
-fn attempt(queue: &mut ReceiverQueue, verdict: &Verdict) -> (Attempt, Vec<SuppressReason>) {
+fn attempt(queue: &mut ReceiverQueue, verdict: &RetryVerdict) -> (Attempt, Vec<SuppressReason>) {
     let attempt = start(queue);
     let reasons = end(queue, &attempt, verdict);
     (attempt, reasons)
 }
 
-fn end(queue: &mut ReceiverQueue, attempt: &Attempt, verdict: &Verdict) -> Vec<SuppressReason> {
-    let events = queue.on_result(attempt, Some(Opening::Plain), verdict, anchor());
+fn end(
+    queue: &mut ReceiverQueue,
+    attempt: &Attempt,
+    verdict: &RetryVerdict,
+) -> Vec<SuppressReason> {
+    let events = queue.on_result(attempt, Some(IncidentRef::Unnamed), verdict, anchor());
     let reasons = events.into_iter().filter_map(|event| match event {
         DeliveryEventKind::Suppressed { reason } => Some(reason),
         _ => None,
@@ -113,7 +117,7 @@ fn a_group_is_opened_and_closed() {
         (firing(0), over(0))
     );
     assert_ne!(opened.id, closed.id);
-    assert_eq!(closed.opening, Some(Opening::Plain));
+    assert_eq!(closed.incident, Some(IncidentRef::Unnamed));
     check_empty(&queue);
 }
 
@@ -196,7 +200,7 @@ fn a_firing_that_may_have_arrived_is_resolved() {
     queue.push(firing(0), anchor());
     attempt(
         &mut queue,
-        &Verdict {
+        &RetryVerdict {
             maybe_received: true,
             ..retry(0)
         },
@@ -304,7 +308,7 @@ fn a_hold_stops_the_whole_receiver() {
     let until = now() + Span::from_secs(30);
     attempt(
         &mut queue,
-        &Verdict {
+        &RetryVerdict {
             hold_until: Some(until),
             ..retry(3)
         },
@@ -320,7 +324,7 @@ fn new_settings_end_every_wait() {
     queue.push(firing(0), anchor());
     attempt(
         &mut queue,
-        &Verdict {
+        &RetryVerdict {
             hold_until: Some(now() + DAY),
             ..retry(900)
         },
@@ -353,8 +357,8 @@ fn a_full_queue_refuses_new_groups_but_no_resolve() {
     assert_eq!(queue.state().depth, MAX_GROUPS);
 }
 
-fn incident(routing_key: &str) -> Opening {
-    Opening::Incident(Incident {
+fn incident(routing_key: &str) -> IncidentRef {
+    IncidentRef::PagerDuty(Incident {
         routing_key: Secret::new(routing_key),
         dedup_key: "orders".to_owned(),
     })
@@ -372,7 +376,7 @@ fn a_resolve_goes_to_every_key_that_opened_the_group() {
     let mut ids = BTreeSet::new();
     for key in ["new", "old"] {
         let attempt = start(&mut queue);
-        assert_eq!(attempt.opening, Some(incident(key)));
+        assert_eq!(attempt.incident, Some(incident(key)));
         queue.on_result(&attempt, None, &DELIVERED, anchor());
         ids.insert(attempt.id);
     }
@@ -384,7 +388,7 @@ fn a_resolve_goes_to_every_key_that_opened_the_group() {
 fn plain_text_is_tried_at_once_with_the_same_id() {
     let mut queue = queue();
     queue.push(firing(0), anchor());
-    let verdict = Verdict {
+    let verdict = RetryVerdict {
         disposition: Disposition::RetryPlain {
             reason: DeliveryFailure::Client,
         },
@@ -555,7 +559,7 @@ impl World {
         let verdict = match outcome {
             Outcome::Delivered => DELIVERED,
             Outcome::Refused => retry(0),
-            Outcome::Unclear { .. } => Verdict {
+            Outcome::Unclear { .. } => RetryVerdict {
                 maybe_received: true,
                 ..retry(0)
             },
@@ -568,7 +572,7 @@ impl World {
             }
             Outcome::Refused | Outcome::Dead => {}
         }
-        let events = queue.on_result(attempt, Some(Opening::Plain), &verdict, anchor());
+        let events = queue.on_result(attempt, Some(IncidentRef::Unnamed), &verdict, anchor());
         let ends = events.iter().filter(|event| {
             !matches!(
                 event,
@@ -669,7 +673,7 @@ fn a_receiver_that_is_gone_is_asked_again_and_any_other_answer_closes_its_circui
     let until = now() + Span::from_secs(900);
     attempt(
         &mut queue,
-        &Verdict {
+        &RetryVerdict {
             circuit_until: Some(until),
             ..retry(900)
         },
@@ -689,18 +693,19 @@ fn a_receiver_that_is_gone_is_asked_again_and_any_other_answer_closes_its_circui
 #[test]
 fn what_is_not_on_the_disk_waits_and_wakes_nobody() {
     let mut queue = queue();
-    queue.set_revision(7);
+    queue.set_revision(Revision::new(7));
+    let [earlier, durable] = [6, 7].map(|number| Durable::UpTo(Revision::new(number)));
     queue.push(firing(0), anchor());
     assert_eq!(
         (
-            queue.start(now(), 6),
-            queue.next_wakeup(6),
-            queue.waits_for_disk(now(), 6)
+            queue.start(now(), earlier),
+            queue.next_wakeup(earlier),
+            queue.waits_for_disk(now(), earlier)
         ),
         (None, None, true)
     );
-    assert!(queue.start(now(), 7).is_some());
-    assert!(!queue.waits_for_disk(now(), 6), "it is under way");
+    assert!(queue.start(now(), durable).is_some());
+    assert!(!queue.waits_for_disk(now(), earlier), "it is under way");
 }
 
 #[test]
@@ -710,7 +715,7 @@ fn a_clock_that_was_off_puts_nothing_off_for_days() {
     let far = now() + Span::from_secs(10 * 86_400);
     attempt(
         &mut old,
-        &Verdict {
+        &RetryVerdict {
             circuit_until: Some(far),
             hold_until: Some(far),
             ..retry(10 * 86_400)

@@ -1,18 +1,20 @@
-//! What becomes of an attempt: delivered, tried again, or dead. Pure: the clock and the jitter are
-//! arguments.
+//! What becomes of a notification after an attempt: delivered, tried again, or given up. Pure: the
+//! clock and the jitter are arguments.
+
+mod answer;
 
 use std::fmt;
 
 use jiff::fmt::rfc2822::DateTimeParser;
 
+use super::answer_text;
+use crate::delivery::DeliveryFailure;
 use crate::http_client::{HttpError, HttpResponse};
 use crate::model::{ClockAnchor, Span, Timestamp};
-use crate::monitor::DeliveryFailure;
 
-use super::answer;
-use super::slack_bot::{self, Said};
+pub use answer::{AnswerMeaning, AnswerRules, HttpAnswers, meaning_of_status};
 
-/// How long things last. The defaults are the product's; tests shrink them.
+/// Timeouts and waits. The defaults are the product's; tests shrink them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// Time for one attempt, from the first packet to the last byte of the answer.
@@ -23,16 +25,16 @@ pub struct Timing {
     pub first_backoff: Span,
     /// The longest backoff.
     pub max_backoff: Span,
-    /// The longest backoff after `PagerDuty` said 429.
+    /// The longest backoff after `PagerDuty` answered 429.
     pub max_backoff_pagerduty_limited: Span,
-    /// A longer `Retry-After` counts as this much: it must not silence a receiver for a day.
+    /// The longest `Retry-After` that is respected; a longer one counts as this much.
     pub max_retry_after: Span,
-    /// How long a receiver that says 410 Gone is left alone. Not for ever: it may be a proxy that
-    /// says so.
+    /// How long nothing is sent to a receiver that answers 410 Gone. It is tried again after that,
+    /// because a proxy may have answered.
     pub gone: Span,
     /// The least time between two messages to a Slack channel, which takes about one a second.
     pub slack_pace: Span,
-    /// How long an undelivered resolve is worth sending.
+    /// How long an undelivered resolve is retried.
     pub resolve_lifetime: Span,
 }
 
@@ -52,23 +54,10 @@ impl Default for Timing {
     }
 }
 
-/// How many attempts are made while a Slack webhook answers 2xx without `ok`. The answer may be a
-/// login page in between, which passes; or a receiver with words of its own, which must not get the
-/// same message for ever.
+/// How many attempts are made while a receiver answers 2xx without its confirmation. It may be a
+/// proxy's login page, which passes; or an endpoint that confirms in its own way, which must not
+/// get the same message again and again.
 const MAX_UNCONFIRMED: u32 = 3;
-
-/// The rules that differ by receiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// A Slack incoming webhook.
-    Slack,
-    /// Slack's Web API.
-    SlackBot,
-    /// `PagerDuty` Events API v2.
-    PagerDuty,
-    /// A generic webhook.
-    Webhook,
-}
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,13 +68,15 @@ pub enum AttemptResult {
     Failed(HttpError),
     /// Nothing was sent: a secret could not be read.
     SecretUnreadable,
+    /// Nothing was sent, and nothing had to be.
+    NothingToSend,
 }
 
 /// The circumstances of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
-    /// The receiver's rules.
-    pub protocol: Protocol,
+    /// What the receiver's answers mean.
+    pub rules: &'static dyn AnswerRules,
     /// Which attempt it was, from 1.
     pub attempt: u32,
     /// Whether it was plain text already.
@@ -122,7 +113,7 @@ pub enum Disposition {
 
 /// The judgement on an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct RetryVerdict {
     /// What becomes of the notification.
     pub disposition: Disposition,
     /// Nothing at all is sent to the receiver before this.
@@ -135,8 +126,8 @@ pub struct Verdict {
     pub maybe_received: bool,
 }
 
-impl Verdict {
-    fn of(disposition: Disposition) -> Self {
+impl RetryVerdict {
+    fn new(disposition: Disposition) -> Self {
         Self {
             disposition,
             hold_until: None,
@@ -146,59 +137,68 @@ impl Verdict {
     }
 
     fn dead(reason: DeliveryFailure) -> Self {
-        Self::of(Disposition::Dead { reason })
+        Self::new(Disposition::Dead { reason })
     }
 }
 
-/// The result in a few words, without anything of the answer's body.
+/// The result in a few words for the log, without anything of the answer's body.
 impl fmt::Display for AttemptResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answered(response) => write!(f, "status {}", response.status),
             Self::Failed(error) => error.fmt(f),
             Self::SecretUnreadable => f.write_str("nothing sent: a secret cannot be read"),
+            Self::NothingToSend => f.write_str("nothing had to be sent"),
         }
     }
 }
 
 impl AttemptResult {
     /// The result for people, in bounded words without secrets: `HTTP 404 Not Found`.
-    pub fn words(&self) -> String {
+    pub fn text(&self) -> String {
         match self {
-            Self::Answered(response) => answer::words(response.status, &response.body),
+            Self::Answered(response) => answer_text::describe(response.status, &response.body),
             Self::Failed(error) => error.to_string(),
             Self::SecretUnreadable => "nothing was sent: a secret cannot be read".to_owned(),
+            Self::NothingToSend => "nothing had to be sent".to_owned(),
+        }
+    }
+
+    /// Whether the status of the answer is a success.
+    pub fn is_success(&self) -> bool {
+        self.success_body().is_some()
+    }
+
+    /// The body of an answer whose status is a success.
+    pub fn success_body(&self) -> Option<&str> {
+        match self {
+            Self::Answered(response) if (200..300).contains(&response.status) => {
+                Some(&response.body)
+            }
+            _ => None,
         }
     }
 }
 
 /// Judges how an attempt ended.
-pub fn judge(timing: &Timing, circumstances: &Circumstances, result: &AttemptResult) -> Verdict {
+pub fn judge(
+    timing: &Timing,
+    circumstances: &Circumstances,
+    result: &AttemptResult,
+) -> RetryVerdict {
+    let back_off = |reason| back_off(timing, circumstances, reason, timing.max_backoff);
     match result {
         AttemptResult::Answered(response) => judge_answer(timing, circumstances, response),
-        AttemptResult::Failed(error) => {
-            let verdict = back_off(
-                timing,
-                circumstances,
-                network_reason(*error),
-                timing.max_backoff,
-            );
-            Verdict {
-                maybe_received: matches!(error, HttpError::Timeout | HttpError::Broken),
-                ..verdict
-            }
-        }
-        AttemptResult::SecretUnreadable => back_off(
-            timing,
-            circumstances,
-            DeliveryFailure::Secret,
-            timing.max_backoff,
-        ),
+        AttemptResult::Failed(error) => RetryVerdict {
+            maybe_received: matches!(error, HttpError::Timeout | HttpError::Broken),
+            ..back_off(network_reason(*error))
+        },
+        AttemptResult::SecretUnreadable => back_off(DeliveryFailure::Secret),
+        AttemptResult::NothingToSend => RetryVerdict::new(Disposition::Delivered),
     }
 }
 
-/// The reason's place in the closed set. A URL or header that is none comes from the secret's
-/// source.
+/// The reason in the closed set. A malformed URL or header comes from the secret's source.
 fn network_reason(error: HttpError) -> DeliveryFailure {
     match error {
         HttpError::Timeout => DeliveryFailure::Timeout,
@@ -213,122 +213,66 @@ fn judge_answer(
     timing: &Timing,
     circumstances: &Circumstances,
     response: &HttpResponse,
-) -> Verdict {
-    use DeliveryFailure as F;
-    let status = response.status;
-    let retry = |reason, max| {
-        let verdict = back_off(timing, circumstances, reason, max);
+) -> RetryVerdict {
+    let rules = circumstances.rules;
+    let retry = |reason, max_backoff| {
+        let verdict = back_off(timing, circumstances, reason, max_backoff);
         respect_retry_after(timing, circumstances, response, verdict)
     };
-    let slack = circumstances.protocol == Protocol::Slack;
-    match status {
-        200..300 if circumstances.protocol == Protocol::SlackBot => judge_bot(
-            timing,
-            circumstances,
-            response,
-            slack_bot::said(&response.body),
-        ),
-        200..300 if slack && response.body.trim() != "ok" => unconfirmed(timing, circumstances),
-        200..300 => pace(timing, circumstances, Verdict::of(Disposition::Delivered)),
-        300..400 => Verdict::dead(F::Redirect),
-        400 if slack && !circumstances.plain && refuses_layout(&response.body) => {
-            Verdict::of(Disposition::RetryPlain { reason: F::Client })
-        }
-        410 if slack && response.body.trim() == "channel_is_archived" => Verdict::dead(F::Client),
-        410 => gone(circumstances, timing.gone),
-        429 if circumstances.protocol == Protocol::PagerDuty => {
-            hold(retry(F::RateLimited, timing.max_backoff_pagerduty_limited))
-        }
-        429 => hold(retry(F::RateLimited, timing.max_backoff)),
-        408 | 425 => retry(F::Client, timing.max_backoff),
-        401 | 403 => Verdict::dead(F::Auth),
-        400..500 => Verdict::dead(F::Client),
-        // A gateway's timeout: what stands behind it may have acted.
-        504 => Verdict {
-            maybe_received: true,
-            ..retry(F::Server, timing.max_backoff)
+    match rules.interpret(response, circumstances.plain) {
+        AnswerMeaning::Accepted => RetryVerdict {
+            hold_until: rules.pace(timing).map(|pace| circumstances.now.mono + pace),
+            ..RetryVerdict::new(Disposition::Delivered)
         },
-        _ => retry(F::Server, timing.max_backoff),
-    }
-}
-
-/// The Web API answers 200 also when it refuses.
-fn judge_bot(
-    timing: &Timing,
-    circumstances: &Circumstances,
-    response: &HttpResponse,
-    said: Said,
-) -> Verdict {
-    use DeliveryFailure as F;
-    let retry = |reason| {
-        let verdict = back_off(timing, circumstances, reason, timing.max_backoff);
-        respect_retry_after(timing, circumstances, response, verdict)
-    };
-    match said {
-        Said::Done => pace(timing, circumstances, Verdict::of(Disposition::Delivered)),
-        Said::Layout if !circumstances.plain => {
-            Verdict::of(Disposition::RetryPlain { reason: F::Client })
+        AnswerMeaning::Unconfirmed => unconfirmed(timing, circumstances),
+        AnswerMeaning::LayoutRefused => RetryVerdict::new(Disposition::RetryPlain {
+            reason: DeliveryFailure::Client,
+        }),
+        AnswerMeaning::Refused(reason) => RetryVerdict::dead(reason),
+        AnswerMeaning::RateLimited => {
+            let max_backoff = rules.max_backoff_when_limited(timing);
+            hold(retry(DeliveryFailure::RateLimited, max_backoff))
         }
-        Said::Layout | Said::Fixed | Said::Refused => Verdict::dead(F::Client),
-        Said::Limited => hold(retry(F::RateLimited)),
-        Said::Trouble => retry(F::Server),
-        Said::Denied => Verdict::dead(F::Auth),
-        Said::Nonsense => unconfirmed(timing, circumstances),
+        AnswerMeaning::Gone => gone(circumstances, timing.gone),
+        AnswerMeaning::Unavailable(reason) => retry(reason, timing.max_backoff),
+        AnswerMeaning::GatewayTimeout => RetryVerdict {
+            maybe_received: true,
+            ..retry(DeliveryFailure::Server, timing.max_backoff)
+        },
     }
 }
 
-/// Slack's words for a body that it cannot use.
-fn refuses_layout(body: &str) -> bool {
-    [
-        "invalid_payload",
-        "invalid_blocks",
-        "invalid_attachments",
-        "no_text",
-    ]
-    .iter()
-    .any(|word| body.contains(word))
-}
-
-/// A 2xx that did not say `ok`.
-fn unconfirmed(timing: &Timing, circumstances: &Circumstances) -> Verdict {
+/// A success that lacks the receiver's confirmation.
+fn unconfirmed(timing: &Timing, circumstances: &Circumstances) -> RetryVerdict {
     let reason = DeliveryFailure::Server;
     let verdict = if circumstances.attempt < MAX_UNCONFIRMED {
         back_off(timing, circumstances, reason, timing.max_backoff)
     } else {
-        Verdict::dead(reason)
+        RetryVerdict::dead(reason)
     };
-    Verdict {
+    RetryVerdict {
         maybe_received: true,
         ..verdict
     }
 }
 
-fn pace(timing: &Timing, circumstances: &Circumstances, verdict: Verdict) -> Verdict {
-    let next = circumstances.now.mono + timing.slack_pace;
-    let paced = matches!(circumstances.protocol, Protocol::Slack | Protocol::SlackBot);
-    Verdict {
-        hold_until: paced.then_some(next),
-        ..verdict
-    }
-}
-
-/// The whole receiver rests for `span`.
-fn gone(circumstances: &Circumstances, span: Span) -> Verdict {
+/// Nothing is sent to the receiver for `span`.
+fn gone(circumstances: &Circumstances, span: Span) -> RetryVerdict {
     let at = circumstances.now.mono + span;
-    let verdict = hold(Verdict::of(Disposition::Retry {
+    let verdict = hold(RetryVerdict::new(Disposition::Retry {
         at,
         reason: DeliveryFailure::Client,
     }));
-    Verdict {
+    RetryVerdict {
         circuit_until: Some(at),
         ..verdict
     }
 }
 
-/// The whole receiver rests as long as this notification does.
-fn hold(verdict: Verdict) -> Verdict {
+/// Nothing is sent to the receiver until this notification is retried.
+fn hold(verdict: RetryVerdict) -> RetryVerdict {
     match verdict.disposition {
-        Disposition::Retry { at, .. } => Verdict {
+        Disposition::Retry { at, .. } => RetryVerdict {
             hold_until: Some(at),
             ..verdict
         },
@@ -342,47 +286,46 @@ fn back_off(
     circumstances: &Circumstances,
     reason: DeliveryFailure,
     max: Span,
-) -> Verdict {
+) -> RetryVerdict {
     let doublings = circumstances.attempt.saturating_sub(1).min(30);
     let ceiling = timing
         .first_backoff
         .mul_f64(f64::from(1_u32 << doublings))
         .min(max);
     let at = circumstances.now.mono + ceiling.mul_f64(circumstances.jitter);
-    Verdict::of(Disposition::Retry { at, reason })
+    RetryVerdict::new(Disposition::Retry { at, reason })
 }
 
-/// `Retry-After` is a floor, for everything that goes to this receiver.
+/// `Retry-After` is the least wait, for every notification to this receiver.
 fn respect_retry_after(
     timing: &Timing,
     circumstances: &Circumstances,
     response: &HttpResponse,
-    verdict: Verdict,
-) -> Verdict {
-    let wanted =
-        retry_after(response, &circumstances.now).map(|span| span.min(timing.max_retry_after));
-    match (verdict.disposition, wanted) {
-        (Disposition::Retry { at, reason }, Some(span)) => {
-            let at = at.max(circumstances.now.mono + span);
-            hold(Verdict {
-                disposition: Disposition::Retry { at, reason },
-                ..verdict
-            })
-        }
-        _ => verdict,
-    }
+    verdict: RetryVerdict,
+) -> RetryVerdict {
+    let Disposition::Retry { at, reason } = verdict.disposition else {
+        return verdict;
+    };
+    let Some(wanted) = retry_after(response, &circumstances.now) else {
+        return verdict;
+    };
+    let earliest = circumstances.now.mono + wanted.min(timing.max_retry_after);
+    hold(RetryVerdict {
+        disposition: Disposition::Retry {
+            at: at.max(earliest),
+            reason,
+        },
+        ..verdict
+    })
 }
 
-/// How long the receiver wants to be left alone (RFC 9110, section 10.2.3): seconds, or a date,
-/// which is compared with the answer's own `Date` where there is one, as the two clocks need not
-/// agree.
+/// The wait that the receiver asks for (RFC 9110, section 10.2.3): seconds, or a date. The date is
+/// compared with the answer's own `Date` where there is one, because the two clocks may differ.
 fn retry_after(response: &HttpResponse, now: &ClockAnchor) -> Option<Span> {
     let text = response.retry_after.as_deref()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(
-            text.parse()
-                .map_or(Span::from_nanos(i64::MAX), Span::from_secs),
-        );
+        let seconds = text.parse();
+        return Some(seconds.map_or(Span::from_nanos(i64::MAX), Span::from_secs));
     }
     let until = http_date(text)?;
     let from = response.date.as_deref().and_then(http_date);
@@ -394,12 +337,8 @@ fn retry_after(response: &HttpResponse, now: &ClockAnchor) -> Option<Span> {
 /// Nanoseconds since the epoch of an HTTP date in its preferred form (`Sun, 06 Nov 1994 08:49:37
 /// GMT`).
 fn http_date(text: &str) -> Option<i128> {
-    Some(
-        DateTimeParser::new()
-            .parse_timestamp(text.trim())
-            .ok()?
-            .as_nanosecond(),
-    )
+    let date = DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
+    Some(date.as_nanosecond())
 }
 
 #[cfg(test)]

@@ -1,8 +1,13 @@
 use DeliveryFailure as F;
-use Protocol::{PagerDuty, Slack, Webhook};
 
 use super::*;
 use crate::model::WallTime;
+use crate::notify::receivers::pagerduty::PagerDutyAnswers;
+use crate::notify::receivers::slack_webhook::SlackWebhookAnswers;
+
+const SLACK: &dyn AnswerRules = &SlackWebhookAnswers;
+const PAGERDUTY: &dyn AnswerRules = &PagerDutyAnswers;
+const WEBHOOK: &dyn AnswerRules = &HttpAnswers;
 
 /// The attempt ends at second 1,000 of the machine, at 1994-11-06T08:49:37Z.
 fn now() -> ClockAnchor {
@@ -17,9 +22,9 @@ fn at(secs: f64) -> Timestamp {
     now().mono + Span::from_secs_f64(secs)
 }
 
-fn first(protocol: Protocol) -> Circumstances {
+fn first(rules: &'static dyn AnswerRules) -> Circumstances {
     Circumstances {
-        protocol,
+        rules,
         attempt: 1,
         plain: false,
         jitter: 0.5,
@@ -36,7 +41,7 @@ fn answer(status: u16, body: &str) -> AttemptResult {
     })
 }
 
-fn judged(circumstances: &Circumstances, result: &AttemptResult) -> Verdict {
+fn judged(circumstances: &Circumstances, result: &AttemptResult) -> RetryVerdict {
     judge(&Timing::default(), circumstances, result)
 }
 
@@ -53,53 +58,53 @@ fn outcome(disposition: Disposition) -> (&'static str, f64, Option<DeliveryFailu
 }
 
 fn check(
-    protocol: Protocol,
+    rules: &'static dyn AnswerRules,
     status: u16,
     body: &str,
     word: &str,
     wait: f64,
     reason: Option<DeliveryFailure>,
 ) {
-    let verdict = judged(&first(protocol), &answer(status, body));
+    let verdict = judged(&first(rules), &answer(status, body));
     assert_eq!(
         outcome(verdict.disposition),
         (word, wait, reason),
-        "{protocol:?} {status} {body}"
+        "{rules:?} {status} {body}"
     );
 }
 
 #[test]
 fn every_status_has_its_outcome() {
-    for protocol in [PagerDuty, Webhook] {
+    for rules in [PAGERDUTY, WEBHOOK] {
         for status in [200, 202, 204, 299] {
-            check(protocol, status, "", "delivered", 0.0, None);
+            check(rules, status, "", "delivered", 0.0, None);
         }
     }
-    for protocol in [Slack, PagerDuty, Webhook] {
+    for rules in [SLACK, PAGERDUTY, WEBHOOK] {
         for status in [301, 302, 303, 304, 307, 308] {
-            check(protocol, status, "", "dead", 0.0, Some(F::Redirect));
+            check(rules, status, "", "dead", 0.0, Some(F::Redirect));
         }
         for status in [400, 404, 405, 413, 422, 451] {
-            check(protocol, status, "", "dead", 0.0, Some(F::Client));
+            check(rules, status, "", "dead", 0.0, Some(F::Client));
         }
         for status in [500, 501, 502, 503, 504, 599] {
-            check(protocol, status, "", "retry", 0.5, Some(F::Server));
+            check(rules, status, "", "retry", 0.5, Some(F::Server));
         }
-        check(protocol, 401, "", "dead", 0.0, Some(F::Auth));
-        check(protocol, 403, "invalid_token", "dead", 0.0, Some(F::Auth));
-        check(protocol, 408, "", "retry", 0.5, Some(F::Client));
-        check(protocol, 425, "", "retry", 0.5, Some(F::Client));
-        check(protocol, 429, "", "retry", 0.5, Some(F::RateLimited));
-        check(protocol, 410, "", "retry", 900.0, Some(F::Client));
+        check(rules, 401, "", "dead", 0.0, Some(F::Auth));
+        check(rules, 403, "invalid_token", "dead", 0.0, Some(F::Auth));
+        check(rules, 408, "", "retry", 0.5, Some(F::Client));
+        check(rules, 425, "", "retry", 0.5, Some(F::Client));
+        check(rules, 429, "", "retry", 0.5, Some(F::RateLimited));
+        check(rules, 410, "", "retry", 900.0, Some(F::Client));
     }
 }
 
 #[test]
 fn slack_must_say_ok() {
-    check(Slack, 200, "ok", "delivered", 0.0, None);
-    check(Slack, 200, "ok\n", "delivered", 0.0, None);
+    check(SLACK, 200, "ok", "delivered", 0.0, None);
+    check(SLACK, 200, "ok\n", "delivered", 0.0, None);
     check(
-        Slack,
+        SLACK,
         200,
         "<html>please log in",
         "retry",
@@ -108,7 +113,7 @@ fn slack_must_say_ok() {
     );
     let third = Circumstances {
         attempt: 3,
-        ..first(Slack)
+        ..first(SLACK)
     };
     let verdict = judged(&third, &answer(200, "{\"success\":true}"));
     assert_eq!(verdict.disposition, Disposition::Dead { reason: F::Server });
@@ -118,19 +123,19 @@ fn slack_must_say_ok() {
 #[test]
 fn a_layout_that_slack_refuses_is_sent_plain_once() {
     for word in ["invalid_payload", "no_text", "invalid_blocks"] {
-        check(Slack, 400, word, "plain", 0.0, Some(F::Client));
+        check(SLACK, 400, word, "plain", 0.0, Some(F::Client));
         let plain = Circumstances {
             plain: true,
-            ..first(Slack)
+            ..first(SLACK)
         };
         assert_eq!(
             outcome(judged(&plain, &answer(400, word)).disposition),
             ("dead", 0.0, Some(F::Client))
         );
     }
-    check(Slack, 400, "user_not_found", "dead", 0.0, Some(F::Client));
+    check(SLACK, 400, "user_not_found", "dead", 0.0, Some(F::Client));
     check(
-        Webhook,
+        WEBHOOK,
         400,
         "invalid_payload",
         "dead",
@@ -138,7 +143,7 @@ fn a_layout_that_slack_refuses_is_sent_plain_once() {
         Some(F::Client),
     );
     check(
-        Slack,
+        SLACK,
         410,
         "channel_is_archived",
         "dead",
@@ -157,7 +162,7 @@ fn failures_of_the_network_retry() {
         (HttpError::Invalid, F::Secret, false),
     ];
     for (error, reason, maybe_received) in cases {
-        let verdict = judged(&first(Webhook), &AttemptResult::Failed(error));
+        let verdict = judged(&first(WEBHOOK), &AttemptResult::Failed(error));
         assert_eq!(
             verdict.disposition,
             Disposition::Retry {
@@ -171,7 +176,7 @@ fn failures_of_the_network_retry() {
             "{error}"
         );
     }
-    let verdict = judged(&first(Webhook), &AttemptResult::SecretUnreadable);
+    let verdict = judged(&first(WEBHOOK), &AttemptResult::SecretUnreadable);
     assert_eq!(
         verdict.disposition,
         Disposition::Retry {
@@ -197,7 +202,7 @@ fn the_backoff_doubles_up_to_its_cap() {
             let circumstances = Circumstances {
                 attempt,
                 jitter,
-                ..first(Webhook)
+                ..first(WEBHOOK)
             };
             let verdict = judged(&circumstances, &answer(500, ""));
             assert_eq!(
@@ -211,7 +216,7 @@ fn the_backoff_doubles_up_to_its_cap() {
     }
     let late = Circumstances {
         attempt: 20,
-        ..first(PagerDuty)
+        ..first(PAGERDUTY)
     };
     assert_eq!(
         outcome(judged(&late, &answer(429, "")).disposition),
@@ -230,7 +235,7 @@ fn check_retry_after(status: u16, retry_after: &str, date: Option<&str>, wait: f
         date: date.map(str::to_owned),
         ..HttpResponse::default()
     };
-    let verdict = judged(&first(Slack), &AttemptResult::Answered(response));
+    let verdict = judged(&first(SLACK), &AttemptResult::Answered(response));
     let Disposition::Retry { at, .. } = verdict.disposition else {
         panic!("{verdict:?}")
     };
@@ -269,21 +274,21 @@ fn a_date_in_the_past_is_no_wait() {
 #[test]
 fn gone_and_rate_limited_hold_the_whole_receiver() {
     assert_eq!(
-        judged(&first(Webhook), &answer(410, "")).hold_until,
+        judged(&first(WEBHOOK), &answer(410, "")).hold_until,
         Some(at(900.0))
     );
     assert_eq!(
-        judged(&first(PagerDuty), &answer(429, "")).hold_until,
+        judged(&first(PAGERDUTY), &answer(429, "")).hold_until,
         Some(at(0.5))
     );
-    assert_eq!(judged(&first(Webhook), &answer(500, "")).hold_until, None);
+    assert_eq!(judged(&first(WEBHOOK), &answer(500, "")).hold_until, None);
 }
 
 #[test]
 fn slack_is_paced_after_a_delivery() {
     assert_eq!(
-        judged(&first(Slack), &answer(200, "ok")).hold_until,
+        judged(&first(SLACK), &answer(200, "ok")).hold_until,
         Some(at(1.0))
     );
-    assert_eq!(judged(&first(Webhook), &answer(200, "ok")).hold_until, None);
+    assert_eq!(judged(&first(WEBHOOK), &answer(200, "ok")).hold_until, None);
 }

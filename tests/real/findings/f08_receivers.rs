@@ -97,7 +97,7 @@ async fn f08_a_refused_notification_has_its_status_and_no_made_up_time() {
     let reason = alert.reason.unwrap();
     let status = "hook-404 refused a notification: HTTP 404 Not Found, no_service";
     assert!(reason.starts_with(status), "{reason}");
-    assert!(!reason.contains("clientError"), "{reason}");
+    assert!(!reason.contains("client_error"), "{reason}");
     let told = other
         .wait_for("what is said of it", LIMIT, |request| {
             request.text().contains(FAILING)

@@ -1,0 +1,99 @@
+//! One attempt: its requests are prepared, pass the gate and are sent.
+
+use std::sync::Arc;
+
+use super::gate::WriteAheadGate;
+use crate::clock;
+use crate::http_client::{HttpClient, HttpError};
+use crate::notify::queue::{Attempt, IncidentRef};
+use crate::notify::receivers::{
+    Delivery, Exchange, GroupConfig, OutgoingRequest, blocking, client_for,
+};
+use crate::notify::retry::{AnswerRules, AttemptResult, HttpAnswers};
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(in crate::notify) struct SendOutcome {
+    /// What the receiver's answers mean.
+    pub(in crate::notify) rules: &'static dyn AnswerRules,
+    /// The result of the last request.
+    pub(in crate::notify) result: AttemptResult,
+    /// What the receiver has open, or may have; `None` when no request was made.
+    pub(in crate::notify) incident: Option<IncidentRef>,
+    /// Whether the receiver has `incident` open for certain although the attempt as a whole failed.
+    pub(in crate::notify) has_reached: bool,
+}
+
+impl SendOutcome {
+    /// The outcome of an attempt of which nothing came back. Nobody knows whether a request left, so
+    /// the attempt is repeated.
+    pub(super) const fn unknown() -> Self {
+        Self {
+            rules: &HttpAnswers,
+            result: AttemptResult::Failed(HttpError::Broken),
+            incident: None,
+            has_reached: false,
+        }
+    }
+}
+
+/// Makes `attempt`. Its first request leaves when `gate` lets it.
+pub(in crate::notify) async fn send(
+    client: HttpClient,
+    config: Arc<GroupConfig>,
+    attempt: Attempt,
+    gate: WriteAheadGate,
+) -> SendOutcome {
+    let rules = config.protocol().answer_rules();
+    let (client, mut exchange) = match prepare(client, config, attempt).await {
+        Ok(prepared) => prepared,
+        Err(result) => {
+            return SendOutcome {
+                rules,
+                result,
+                incident: None,
+                has_reached: false,
+            };
+        }
+    };
+    gate.acquire(exchange.incident()).await;
+    let mut result = AttemptResult::NothingToSend;
+    let mut next = exchange.next_request(None);
+    while let Some(request) = next {
+        result = post(&client, request).await;
+        next = exchange.next_request(Some(&result));
+    }
+    SendOutcome {
+        rules,
+        result,
+        incident: Some(exchange.incident()),
+        has_reached: exchange.has_reached(),
+    }
+}
+
+async fn prepare(
+    client: HttpClient,
+    config: Arc<GroupConfig>,
+    attempt: Attempt,
+) -> Result<(HttpClient, Box<dyn Exchange>), AttemptResult> {
+    let receiver = config.name.clone();
+    let prepare = move || {
+        let delivery = Delivery {
+            attempt: &attempt,
+            config: &config,
+            now: clock::wall_now(),
+        };
+        let exchange = config.protocol().prepare(&delivery)?;
+        let client = client_for(&client, &config.http)?;
+        Ok((client, exchange))
+    };
+    blocking(&receiver, prepare).await
+}
+
+async fn post(client: &HttpClient, request: OutgoingRequest) -> AttemptResult {
+    let OutgoingRequest { url, headers, body } = request;
+    match client.post_json(url.reveal(), &headers, body).await {
+        Ok(response) => AttemptResult::Answered(response),
+        Err(error) => AttemptResult::Failed(error),
+    }
+}

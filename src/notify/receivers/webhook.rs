@@ -1,0 +1,366 @@
+//! Generic webhooks. The body is Alertmanager's, version 4
+//! (<https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), so that tools for
+//! Alertmanager understand it, with one key more: `reason`, why it is sent.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets, SingleRequest};
+use super::{read_headers, read_secret, signature};
+use crate::alert::{AlertSnapshot, AlertStatus, Labels, Notification};
+use crate::config::{SecretSource, TemplateSettings, WebhookSettings, signing_key};
+use crate::model::{ClockAnchor, Timestamp};
+use crate::notify::facts;
+use crate::notify::links;
+use crate::notify::message::{MessageContext, advice_for};
+use crate::notify::retry::{AnswerRules, HttpAnswers};
+use crate::notify::text::rfc3339;
+
+/// How many alerts a body holds at most; the worst come first, the rest are counted in
+/// `truncatedAlerts`.
+pub const MAX_ALERTS: usize = 1_000;
+
+/// How large a body is at most; the same happens to what does not fit. Common limits of HTTP
+/// servers begin at 1 MB.
+const MAX_BODY: usize = 1_000_000;
+
+/// What Go writes for a time that is not set: an alert that still fires has no end.
+const NO_END: &str = "0001-01-01T00:00:00Z";
+
+impl ReceiverSecrets for WebhookSettings {
+    fn secrets(&self) -> Vec<&SecretSource> {
+        let mut secrets = vec![&self.url];
+        secrets.extend(self.headers.values());
+        secrets.extend(&self.secret);
+        secrets
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match &self.secret {
+            Some(secret) => read_signing_key(secret).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+impl GroupProtocol for WebhookSettings {
+    fn answer_rules(&self) -> &'static dyn AnswerRules {
+        &HttpAnswers
+    }
+
+    fn prepare(&self, delivery: &Delivery<'_>) -> Result<Box<dyn Exchange>, String> {
+        let body = body_of(delivery);
+        let mut request = OutgoingRequest::new(read_secret(&self.url)?, &body);
+        request.headers = own_headers(delivery, self.secret.as_ref(), &request.body)?;
+        request.headers.extend(read_headers(&self.headers)?);
+        Ok(Box::new(SingleRequest(Some(request))))
+    }
+}
+
+/// The body with title and summary, where the receiver has templates for them.
+fn body_of(delivery: &Delivery<'_>) -> Value {
+    let Delivery {
+        attempt, config, ..
+    } = delivery;
+    let mut body = body(
+        &attempt.notification,
+        &config.identity,
+        &attempt.anchor,
+        &config.context,
+    );
+    if config.context.template != TemplateSettings::default() {
+        let message = delivery.message();
+        body["title"] = Value::String(message.title);
+        body["summary"] = Value::String(message.summary);
+    }
+    body
+}
+
+/// The headers by which the endpoint recognises a repeated attempt and, where there is a secret,
+/// its sender.
+fn own_headers(
+    delivery: &Delivery<'_>,
+    secret: Option<&SecretSource>,
+    body: &[u8],
+) -> Result<Vec<(String, String)>, String> {
+    let id = delivery.attempt.id.to_string();
+    let mut headers = vec![
+        ("webhook-id".to_owned(), id.clone()),
+        ("idempotency-key".to_owned(), id.clone()),
+    ];
+    if let Some(secret) = secret {
+        let key = read_signing_key(secret)?;
+        headers.extend(signature::headers(&key, &id, delivery.now, body));
+    }
+    Ok(headers)
+}
+
+fn read_signing_key(secret: &SecretSource) -> Result<Vec<u8>, String> {
+    let secret = read_secret(secret)?;
+    signing_key(secret.reveal()).map_err(|error| format!("webhook.secret: the value {error}"))
+}
+
+/// The body for `notification`; `identity` is the exporter's own, empty by default.
+pub fn body(
+    notification: &Notification,
+    identity: &str,
+    anchor: &ClockAnchor,
+    context: &MessageContext,
+) -> Value {
+    let mut count = notification.alerts.len().min(MAX_ALERTS);
+    loop {
+        let body = body_with(notification, identity, anchor, context, count);
+        if count <= 1 || body.to_string().len() <= MAX_BODY {
+            return body;
+        }
+        count /= 2;
+    }
+}
+
+fn body_with(
+    notification: &Notification,
+    identity: &str,
+    anchor: &ClockAnchor,
+    context: &MessageContext,
+    count: usize,
+) -> Value {
+    let all = notification.alerts.iter();
+    let alerts: Vec<_> = all
+        .clone()
+        .take(count)
+        .map(|alert| describe(alert, notification.decided_at, anchor, context))
+        .collect();
+    json!({
+        "version": "4",
+        "groupKey": group_key(notification, identity),
+        "truncatedAlerts": notification.alerts.len() - count,
+        "status": notification.status.label(),
+        "reason": notification.reason.label(),
+        "receiver": &*notification.receiver,
+        "groupLabels": &*notification.group.0,
+        "commonLabels": common(all.clone().map(|alert| labels(alert))),
+        "commonAnnotations": common(all.map(|alert| {
+            annotations(alert, notification.decided_at, anchor, context)
+        })),
+        "externalURL": context.external_url.as_deref().unwrap_or_default(),
+        "alerts": alerts,
+    })
+}
+
+/// The group's key, spelled as Alertmanager spells them; an identity stands where a route's
+/// matchers would.
+fn group_key(notification: &Notification, identity: &str) -> String {
+    let group = notification.group.text();
+    if identity.is_empty() {
+        return format!("{{}}:{{{group}}}");
+    }
+    let escaped = identity
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n");
+    format!("{{}}/{{identity=\"{escaped}\"}}:{{{group}}}")
+}
+
+fn describe(
+    alert: &Arc<AlertSnapshot>,
+    now: Timestamp,
+    anchor: &ClockAnchor,
+    context: &MessageContext,
+) -> Value {
+    let end = alert
+        .resolved
+        .map_or_else(|| NO_END.to_owned(), |(at, _)| rfc3339(anchor.wall(at)));
+    json!({
+        "status": alert.status.label(),
+        "labels": labels(alert),
+        "annotations": annotations(alert, now, anchor, context),
+        "startsAt": rfc3339(anchor.wall(alert.started_at)),
+        "endsAt": end,
+        "generatorURL": context.external_url.as_deref().unwrap_or_default(),
+        "fingerprint": alert.fingerprint.to_string(),
+    })
+}
+
+/// The configured labels, overruled by the alert's own.
+pub(super) fn labels(alert: &AlertSnapshot) -> Labels {
+    let mut labels = (*alert.context.extra_labels).clone();
+    labels.extend(
+        alert
+            .identity
+            .labels
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    labels.insert(
+        "alertname".to_owned(),
+        alert.identity.rule.alert_name().to_owned(),
+    );
+    labels.insert("severity".to_owned(), alert.severity.label().to_owned());
+    labels
+}
+
+/// The facts under their keys, the sentence as of `now` and, while it fires, what to do.
+pub(super) fn annotations(
+    alert: &Arc<AlertSnapshot>,
+    now: Timestamp,
+    anchor: &ClockAnchor,
+    context: &MessageContext,
+) -> Labels {
+    let rule = alert.identity.rule;
+    let skipped = [
+        "since",
+        "replica",
+        "server",
+        "labels",
+        "last_sample",
+        "last_data",
+    ];
+    let facts = facts::facts(alert, now, anchor)
+        .into_iter()
+        .filter(|fact| !skipped.contains(&fact.key));
+    let mut annotations: Labels = facts
+        .map(|fact| (fact.key.to_owned(), fact.text.to_string()))
+        .collect();
+    if alert.status == AlertStatus::Firing {
+        annotations.insert("what_to_do".to_owned(), advice_for(rule).to_owned());
+    }
+    let instant = |at: Option<Timestamp>| at.map(|at| rfc3339(anchor.wall(at)));
+    let known = &alert.context;
+    let ended = alert
+        .resolved
+        .map(|(at, _)| known.fault_until.unwrap_or(at));
+    let others = [
+        ("runbook_url", links::runbook(rule, context)),
+        ("dashboard_url", links::dashboard(&[alert], context, anchor)),
+        ("last_sample", instant(known.last_sample)),
+        ("last_data", instant(known.last_data)),
+        ("fault_since", instant(known.fault_since)),
+        (
+            "fault_until",
+            instant(ended.filter(|_| known.fault_since.is_some())),
+        ),
+    ];
+    annotations.extend(
+        others
+            .into_iter()
+            .filter_map(|(key, text)| Some((key.to_owned(), text?))),
+    );
+    annotations
+}
+
+/// What all of `sets` have in common.
+fn common(sets: impl Iterator<Item = Labels>) -> Labels {
+    sets.reduce(|mut common, set| {
+        common.retain(|name, value| set.get(name) == Some(value));
+        common
+    })
+    .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::NotifyReason;
+    use crate::notify::testing::{
+        anchor, context, golden, hostile_names, notification, pair_alert, resolved,
+    };
+
+    fn body_of(reason: NotifyReason, alerts: Vec<std::sync::Arc<AlertSnapshot>>) -> Value {
+        body(&notification(reason, alerts), "", &anchor(), &context())
+    }
+
+    #[test]
+    fn the_bodies_are_as_agreed() {
+        let alerts = vec![pair_alert("orders", 0), resolved(pair_alert("sessions", 1))];
+        golden(
+            "webhook_firing.json",
+            &body_of(NotifyReason::PartlyResolved, alerts),
+        );
+        golden(
+            "webhook_resolved.json",
+            &body_of(
+                NotifyReason::Resolved,
+                vec![resolved(pair_alert("orders", 0))],
+            ),
+        );
+    }
+
+    #[test]
+    fn the_keys_are_alertmanagers_and_one_more() {
+        let body = body_of(NotifyReason::First, vec![pair_alert("orders", 0)]);
+        let keys = |value: &Value| {
+            value
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let top = "alerts commonAnnotations commonLabels externalURL groupKey groupLabels reason receiver status \
+                   truncatedAlerts version";
+        assert_eq!(keys(&body), top);
+        let alert = "annotations endsAt fingerprint generatorURL labels startsAt status";
+        assert_eq!(keys(&body["alerts"][0]), alert);
+    }
+
+    #[test]
+    fn too_many_alerts_are_counted() {
+        let short = |n| {
+            let mut alert = (*pair_alert("orders", n)).clone();
+            alert.context = Arc::default();
+            Arc::new(alert)
+        };
+        for (count, sent) in [(1_000, 1_000), (5_000, 1_000)] {
+            let body = body_of(NotifyReason::First, (0..count).map(short).collect());
+            assert_eq!(body["alerts"].as_array().unwrap().len(), sent);
+            assert_eq!(body["truncatedAlerts"], count - sent);
+        }
+    }
+
+    #[test]
+    fn hostile_names_arrive_as_they_are_and_within_the_limit() {
+        for name in hostile_names() {
+            let body = body_of(
+                NotifyReason::First,
+                (0..200).map(|n| pair_alert(&name, n)).collect(),
+            );
+            let text = body.to_string();
+            let again: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(again["alerts"][0]["labels"]["pair"], name.as_str());
+            assert!(text.len() <= MAX_BODY);
+        }
+    }
+
+    #[test]
+    fn an_identity_keeps_two_exporters_groups_apart() {
+        let notification = notification(NotifyReason::First, vec![pair_alert("orders", 0)]);
+        let key = |identity: &str| {
+            body(&notification, identity, &anchor(), &context())["groupKey"].clone()
+        };
+        let group = r#"{alertname="RedisCrossDcLagHigh",source_dc="dc1",target_dc="dc2"}"#;
+        assert_eq!(key(""), format!("{{}}:{group}"));
+        assert_eq!(key("e\"u"), format!(r#"{{}}/{{identity="e\"u"}}:{group}"#));
+    }
+
+    #[test]
+    fn configured_labels_cannot_pass_for_an_alerts_own() {
+        let mut alert = (*pair_alert("orders", 0)).clone();
+        let labels = crate::notify::testing::labels([
+            ("pair", "fake"),
+            ("severity", "none"),
+            ("team", "payments"),
+        ]);
+        alert.context = std::sync::Arc::new(crate::alert::AlertContext {
+            extra_labels: labels,
+            ..Default::default()
+        });
+        let body = body_of(NotifyReason::First, vec![alert.into()]);
+        let label = |name: &str| body["alerts"][0]["labels"][name].clone();
+        assert_eq!(
+            (label("pair"), label("severity"), label("team")),
+            ("orders".into(), "critical".into(), "payments".into())
+        );
+    }
+}

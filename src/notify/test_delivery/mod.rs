@@ -1,0 +1,345 @@
+//! Tests of receivers (`test-notify`): a marked firing and its resolve are sent as real ones are, and
+//! each answer is shown.
+//!
+//! Nothing is queued or retried, because the person who runs the test wants to see the first
+//! answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::alert::{
+    AlertContext, AlertIdentity, AlertSnapshot, AlertStatus, GroupKey, Labels, Measured,
+    Notification, NotifyReason, Quantity, ResolveReason, Rule,
+};
+use crate::clock;
+use crate::config::{
+    AlertmanagerSettings, DeadMansSwitchSettings, GroupReceiver, NotifySettings, PeriodicReceiver,
+    ReceiverKind, ReceiverSettings, Severity,
+};
+use crate::http_client::{HttpClient, HttpError, HttpTimeouts};
+use crate::model::{ClockAnchor, Secret, Span};
+
+use super::dispatch::{SendOutcome, WriteAheadGate, send};
+use super::message::MessageContext;
+use super::periodic;
+use super::queue::{Attempt, DeliveryId, IncidentRef};
+use super::receivers::alertmanager::{FiringAlert, SentAlerts};
+use super::receivers::{GroupConfig, PeriodicConfig, readable_secrets};
+use super::retry::{
+    AnswerRules, AttemptResult, Circumstances, Disposition, HttpAnswers, Timing, judge,
+};
+use super::text;
+
+/// The longest answer that is shown: enough for a service's sentence.
+const MAX_ANSWER: usize = 200;
+
+/// One request of a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestStep {
+    /// What was sent: `firing`, `resolved`, `firing to http://am1:9093`, `heartbeat`.
+    pub what: String,
+    /// Whether the receiver accepted it.
+    pub accepted: bool,
+    /// The result, with the beginning of the answer's body. It may hold anything that the receiver
+    /// sends, but none of the receiver's secrets.
+    pub answer: String,
+}
+
+/// Tests one receiver.
+///
+/// # Errors
+/// When the TLS library cannot be set up.
+pub async fn test_receiver(
+    settings: &NotifySettings,
+    receiver: &ReceiverSettings,
+    context: &MessageContext,
+    timing: &Timing,
+) -> Result<Vec<TestStep>, HttpError> {
+    let timeouts = HttpTimeouts {
+        connect: timing.connect.to_duration(),
+        total: timing.attempt.to_duration(),
+    };
+    let client = HttpClient::for_receivers(timeouts)?;
+    let context = MessageContext {
+        test: true,
+        ..context.clone()
+    };
+    let test = TestDelivery {
+        client,
+        name: receiver.name.clone(),
+        secrets: readable_secrets(receiver),
+        timing: *timing,
+    };
+    let steps = match &receiver.kind {
+        ReceiverKind::Group(group) => test.group(settings, receiver, group, &context).await,
+        ReceiverKind::Periodic(PeriodicReceiver::Alertmanager(cluster)) => {
+            let config = PeriodicConfig::new(settings, receiver, cluster, &context);
+            test.alertmanager(Arc::new(config)).await
+        }
+        ReceiverKind::Periodic(PeriodicReceiver::DeadMansSwitch(switch)) => {
+            let config = PeriodicConfig::new(settings, receiver, switch, &context);
+            vec![test.dead_mans_switch(Arc::new(config)).await]
+        }
+    };
+    Ok(steps)
+}
+
+struct TestDelivery {
+    client: HttpClient,
+    /// The receiver's name.
+    name: String,
+    /// What must not be shown of an answer.
+    secrets: Vec<Secret>,
+    timing: Timing,
+}
+
+impl TestDelivery {
+    async fn group(
+        &self,
+        settings: &NotifySettings,
+        receiver: &ReceiverSettings,
+        group: &GroupReceiver,
+        context: &MessageContext,
+    ) -> Vec<TestStep> {
+        let config = Arc::new(GroupConfig::new(settings, receiver, group, context));
+        let anchor = clock::anchor();
+        let (mut steps, fired) = self
+            .notify(&config, anchor, NotifyReason::First, None)
+            .await;
+        // A firing that was refused needs no resolve; one that may have arrived does.
+        if let Some(incident) = fired {
+            let (resolves, _) = self
+                .notify(&config, anchor, NotifyReason::Resolved, Some(incident))
+                .await;
+            steps.extend(resolves);
+        }
+        steps
+    }
+
+    /// Sends one notification, and again as plain text if the layout is refused. Returns the
+    /// incident that the receiver may have open.
+    async fn notify(
+        &self,
+        config: &Arc<GroupConfig>,
+        anchor: ClockAnchor,
+        reason: NotifyReason,
+        incident: Option<IncidentRef>,
+    ) -> (Vec<TestStep>, Option<IncidentRef>) {
+        let what = if reason == NotifyReason::Resolved {
+            "resolved"
+        } else {
+            "firing"
+        };
+        let mut steps = Vec::new();
+        for plain in [false, true] {
+            let attempt = Attempt {
+                id: DeliveryId::for_test(what, anchor.wall.as_nanos()),
+                notification: Arc::new(notification(&self.name, &anchor, reason)),
+                anchor,
+                number: 1,
+                plain,
+                incident: incident.clone(),
+                open_incidents: incident.iter().cloned().collect(),
+            };
+            let gate = WriteAheadGate::open(&attempt);
+            let SendOutcome {
+                rules,
+                result,
+                incident,
+                ..
+            } = send(self.client.clone(), Arc::clone(config), attempt, gate).await;
+            let verdict = judge(&self.timing, &circumstances(rules, plain), &result);
+            let what = if plain {
+                format!("{what} as plain text")
+            } else {
+                what.to_owned()
+            };
+            steps.push(self.step(what, verdict.disposition, &result));
+            if matches!(verdict.disposition, Disposition::RetryPlain { .. }) {
+                continue;
+            }
+            let may_be_open =
+                verdict.disposition == Disposition::Delivered || verdict.maybe_received;
+            return (steps, incident.filter(|_| may_be_open));
+        }
+        (steps, None)
+    }
+
+    async fn alertmanager(
+        &self,
+        config: Arc<PeriodicConfig<AlertmanagerSettings>>,
+    ) -> Vec<TestStep> {
+        let anchor = clock::anchor();
+        let mut sent = SentAlerts::default();
+        let mut firing = Vec::new();
+        for alert in notification(&self.name, &anchor, NotifyReason::First).alerts {
+            let suppressed = false;
+            firing.push(FiringAlert { alert, suppressed });
+        }
+        sent.update(anchor.mono, &firing, &[]);
+        let mut steps = self.each_member(&config, "firing", &sent).await;
+        let resolved = notification(&self.name, &anchor, NotifyReason::Resolved).alerts;
+        sent.update(anchor.mono, &[], &resolved);
+        steps.extend(self.each_member(&config, "resolved", &sent).await);
+        steps
+    }
+
+    /// Sends `sent` to every member of the cluster.
+    async fn each_member(
+        &self,
+        config: &Arc<PeriodicConfig<AlertmanagerSettings>>,
+        what: &str,
+        sent: &SentAlerts,
+    ) -> Vec<TestStep> {
+        let mut steps = Vec::new();
+        for url in &config.receiver.urls {
+            let result = periodic::resend(&self.client, config, url, sent).await;
+            steps.push(self.judged(format!("{what} to {url}"), &result));
+        }
+        steps
+    }
+
+    async fn dead_mans_switch(
+        &self,
+        config: Arc<PeriodicConfig<DeadMansSwitchSettings>>,
+    ) -> TestStep {
+        let result = periodic::request(&self.client, &config).await;
+        self.judged("heartbeat".to_owned(), &result)
+    }
+
+    fn judged(&self, what: String, result: &AttemptResult) -> TestStep {
+        let verdict = judge(&self.timing, &circumstances(&HttpAnswers, true), result);
+        self.step(what, verdict.disposition, result)
+    }
+
+    fn step(&self, what: String, disposition: Disposition, result: &AttemptResult) -> TestStep {
+        let consequence = match disposition {
+            Disposition::Delivered => String::new(),
+            Disposition::Retry { reason, .. } => {
+                format!(" ({}; a real one would be tried again)", reason.label())
+            }
+            Disposition::RetryPlain { reason } => {
+                format!(" ({}; it is tried as plain text)", reason.label())
+            }
+            Disposition::Dead { reason } => {
+                format!(" ({}; a real one would be given up)", reason.label())
+            }
+        };
+        let body = match result {
+            AttemptResult::Answered(response) => self.shown(&response.body),
+            _ => String::new(),
+        };
+        TestStep {
+            what,
+            accepted: disposition == Disposition::Delivered,
+            answer: format!("{result}{consequence}{body}"),
+        }
+    }
+
+    /// The beginning of an answer's body, unless it repeats a secret of the request.
+    fn shown(&self, body: &str) -> String {
+        let body = body.trim();
+        if body.is_empty() {
+            return String::new();
+        }
+        let mut secrets = self.secrets.iter();
+        if secrets.any(|secret| body.contains(secret.reveal())) {
+            return ": the answer repeats a secret and is not shown".to_owned();
+        }
+        format!(": {}", text::cut(body, MAX_ANSWER))
+    }
+}
+
+fn circumstances(rules: &'static dyn AnswerRules, plain: bool) -> Circumstances {
+    Circumstances {
+        rules,
+        attempt: 1,
+        plain,
+        jitter: 0.0,
+        now: clock::anchor(),
+    }
+}
+
+/// A notification about nothing: a critical lag of a pair that does not exist, with a label that
+/// says so.
+fn notification(receiver: &str, anchor: &ClockAnchor, reason: NotifyReason) -> Notification {
+    let over = reason == NotifyReason::Resolved;
+    let alert = alert(anchor, over);
+    let group = alert
+        .identity
+        .labels
+        .iter()
+        .filter(|(name, _)| name.ends_with("_dc"));
+    let name = (
+        "alertname".to_owned(),
+        alert.identity.rule.alert_name().to_owned(),
+    );
+    let group = group
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .chain([name])
+        .collect();
+    Notification {
+        receiver: receiver.into(),
+        group: GroupKey(Arc::new(group)),
+        status: alert.status,
+        reason,
+        severity: alert.severity,
+        alerts: vec![Arc::new(alert)],
+        affected: None,
+        news: 0,
+        held: 0,
+        generation: 0,
+        decided_at: anchor.mono,
+    }
+}
+
+fn alert(anchor: &ClockAnchor, over: bool) -> AlertSnapshot {
+    let labels = |pairs: &[(&str, &str)]| -> Labels {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let target = [
+        ("pair", "test-notify"),
+        ("source_dc", "test"),
+        ("target_dc", "test"),
+        ("replica", "test"),
+    ];
+    let identity = AlertIdentity {
+        rule: Rule::LagSeconds,
+        labels: Arc::new(labels(&target)),
+    };
+    let seconds = |secs| Some(Quantity::Seconds(Span::from_secs(secs)));
+    AlertSnapshot {
+        fingerprint: identity.fingerprint(),
+        identity,
+        severity: Severity::Critical,
+        status: if over {
+            AlertStatus::Resolved
+        } else {
+            AlertStatus::Firing
+        },
+        started_at: anchor.mono,
+        resolved: over.then_some((anchor.mono, ResolveReason::Cleared)),
+        value: Measured {
+            estimate: seconds(123),
+            lower: seconds(122),
+            upper: seconds(124),
+        },
+        threshold: Quantity::Seconds(Span::from_secs(120)),
+        peak: seconds(123),
+        context: Arc::new(AlertContext {
+            extra_labels: Arc::new(labels(&[("test", "true")])),
+            reason: Some("this is a test of the receiver: nothing is wrong".to_owned()),
+            ..AlertContext::default()
+        }),
+        muted_by: None,
+        recovering: false,
+        series: None,
+        decision: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

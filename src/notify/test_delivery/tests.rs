@@ -1,0 +1,189 @@
+use super::*;
+use crate::config::{
+    HttpSettings, PagerDutySettings, RepageOn, SecretSource, SlackWebhookSettings,
+    TemplateSettings, WebhookSettings,
+};
+use crate::http_client::testing::{Reply, Request, TestServer};
+use crate::model::Secret;
+
+fn inline(text: &str) -> SecretSource {
+    SecretSource::Inline(Secret::new(text))
+}
+
+fn receiver(kind: ReceiverKind) -> ReceiverSettings {
+    let (min_severity, matchers) = (Severity::Warning, BTreeMap::new());
+    let (repage_on, http) = (RepageOn::default(), HttpSettings::default());
+    ReceiverSettings {
+        name: "tested".to_owned(),
+        min_severity,
+        matchers,
+        fallback: None,
+        group_by: None,
+        repage_on,
+        kind,
+        http,
+        template: TemplateSettings::default(),
+    }
+}
+
+/// The steps of a test as `firing true: status 200: ok`.
+async fn test(kind: ReceiverKind) -> Vec<String> {
+    let settings = crate::config::testing::settings_of(&[]).notify;
+    let context = MessageContext::default();
+    let steps = test_receiver(&settings, &receiver(kind), &context, &Timing::default())
+        .await
+        .unwrap();
+    steps
+        .into_iter()
+        .map(|step| format!("{} {}: {}", step.what, step.accepted, step.answer))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_firing_and_its_end_are_marked_and_each_answer_is_told() {
+    let server = TestServer::replying(vec![Reply::body(200, "ok")]).await;
+    let steps = test(ReceiverKind::from(SlackWebhookSettings {
+        url: inline(&server.url),
+    }))
+    .await;
+    assert_eq!(
+        steps,
+        [
+            "firing true: status 200: ok",
+            "resolved true: status 200: ok"
+        ]
+    );
+    for (request, level) in server.requests().iter().zip(["CRITICAL", "RESOLVED"]) {
+        let body = request.json();
+        assert!(
+            body["text"]
+                .as_str()
+                .unwrap()
+                .starts_with(&format!("[TEST] [{level}] ")),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_incident_is_opened_and_ended_by_the_same_key() {
+    let server = TestServer::replying(vec![Reply::status(202)]).await;
+    let kind = ReceiverKind::from(PagerDutySettings {
+        routing_key: inline("key"),
+        url: server.url.clone(),
+    });
+    assert_eq!(
+        test(kind).await,
+        ["firing true: status 202", "resolved true: status 202"]
+    );
+    let bodies: Vec<_> = server.requests().iter().map(Request::json).collect();
+    assert_eq!(
+        (&bodies[0]["event_action"], &bodies[1]["event_action"]),
+        (&"trigger".into(), &"resolve".into())
+    );
+    assert_eq!(bodies[0]["dedup_key"], bodies[1]["dedup_key"]);
+    assert!(
+        bodies[0]["payload"]["summary"]
+            .as_str()
+            .unwrap()
+            .contains("[TEST]")
+    );
+}
+
+#[tokio::test]
+async fn what_is_refused_is_not_ended_and_what_may_have_arrived_is() {
+    let refusing = TestServer::replying(vec![Reply::body(403, "invalid_token")]).await;
+    let steps = test(ReceiverKind::from(SlackWebhookSettings {
+        url: inline(&refusing.url),
+    }))
+    .await;
+    assert_eq!(
+        steps,
+        ["firing false: status 403 (auth_error; a real one would be given up): invalid_token"]
+    );
+    let closing = TestServer::replying(vec![Reply::Close, Reply::body(200, "ok")]).await;
+    let steps = test(ReceiverKind::from(SlackWebhookSettings {
+        url: inline(&closing.url),
+    }))
+    .await;
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    assert!(
+        steps[0].contains("false: the connection broke") && steps[1].starts_with("resolved true"),
+        "{steps:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_layout_that_is_refused_is_tried_as_plain_text() {
+    let replies = vec![Reply::body(400, "invalid_blocks"), Reply::body(200, "ok")];
+    let server = TestServer::replying(replies).await;
+    let steps = test(ReceiverKind::from(SlackWebhookSettings {
+        url: inline(&server.url),
+    }))
+    .await;
+    assert_eq!(steps[1], "firing as plain text true: status 200: ok");
+    assert_eq!(steps[2], "resolved true: status 200: ok");
+}
+
+#[tokio::test]
+async fn every_member_of_a_cluster_is_told_both() {
+    let one = TestServer::replying(vec![Reply::status(200)]).await;
+    let other = TestServer::replying(vec![Reply::status(500)]).await;
+    let urls = vec![one.url.clone(), other.url.clone()];
+    let kind = ReceiverKind::from(AlertmanagerSettings {
+        urls,
+        interval: Span::from_secs(60),
+        headers: BTreeMap::new(),
+    });
+    let steps = test(kind).await;
+    let accepted: Vec<_> = steps.iter().map(|step| step.contains(" true: ")).collect();
+    assert_eq!(accepted, [true, false, true, false], "{steps:?}");
+    let ends: Vec<_> = one
+        .requests()
+        .iter()
+        .map(|request| request.json()[0]["endsAt"].to_string())
+        .collect();
+    assert!(ends[0] > ends[1], "{ends:?}");
+    assert_eq!(one.requests()[0].json()[0]["labels"]["test"], "true");
+}
+
+#[tokio::test]
+async fn a_heartbeat_beats_once() {
+    let server = TestServer::replying(vec![Reply::body(200, "OK")]).await;
+    let kind = ReceiverKind::from(DeadMansSwitchSettings {
+        url: inline(&server.url),
+        interval: Span::from_secs(60),
+        headers: BTreeMap::new(),
+    });
+    assert_eq!(test(kind).await, ["heartbeat true: status 200: OK"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_repeats_a_secret_is_not_shown() {
+    let server = TestServer::replying(vec![Reply::body(404, "no such hook: hunter2")]).await;
+    let headers = BTreeMap::from([("x-token".to_owned(), inline("hunter2"))]);
+    let steps = test(ReceiverKind::from(WebhookSettings {
+        url: inline(&server.url),
+        headers,
+        secret: None,
+    }))
+    .await;
+    let expected = "firing false: status 404 (client_error; a real one would be given up): the answer repeats a secret \
+                    and is not shown";
+    assert_eq!(steps, [expected]);
+}
+
+#[tokio::test]
+async fn a_long_answer_is_cut() {
+    let server = TestServer::replying(vec![Reply::body(404, &"x".repeat(100_000))]).await;
+    let steps = test(ReceiverKind::from(WebhookSettings {
+        url: inline(&server.url),
+        headers: BTreeMap::new(),
+        secret: None,
+    }))
+    .await;
+    assert!(
+        steps[0].ends_with("xx…") && steps[0].chars().count() < 300,
+        "{steps:?}"
+    );
+}
