@@ -3,7 +3,8 @@
 
 use super::args::{CheckConfigArgs, Global};
 use super::exit::Exit;
-use super::{check_web_syntax, complain, load_config, load_web_config, say};
+use super::output::{complain, say};
+use super::{check_web_syntax, load_config, load_web_config};
 use crate::config::Loaded;
 
 pub(super) fn check_config(global: &Global, args: &CheckConfigArgs) -> Exit {

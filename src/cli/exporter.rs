@@ -1,5 +1,5 @@
-//! The running exporter that `check` and `healthcheck` ask: where it is, and how one proves who one
-//! is.
+//! The running exporter that `check`, `healthcheck` and `silence` query: its address, and the
+//! credentials for it.
 
 use std::path::Path;
 
@@ -8,17 +8,20 @@ use crate::config::{Environment, ListenAddress, SecretSource};
 use crate::http_client::{ExporterAccess, HttpClient, HttpTimeouts, ServerTrust};
 use crate::model::Secret;
 
-/// The running exporter that is meant.
+/// A running exporter and how to query it.
 pub(super) struct Exporter {
-    /// Where it answers, without a slash at the end.
+    /// Its base URL, without a slash at the end.
     pub(super) url: String,
-    /// How it is asked.
+    /// Has the login and the trusted certificates.
     pub(super) client: HttpClient,
 }
 
 impl Exporter {
-    /// The exporter that the command line means; an error is a sentence.
-    pub(super) fn of(
+    /// The exporter that the command line names.
+    ///
+    /// # Errors
+    /// A sentence for the user.
+    pub(super) fn new(
         global: &Global,
         args: &ExporterArgs,
         timeouts: HttpTimeouts,
@@ -66,7 +69,7 @@ fn read(path: &Path) -> Result<Secret, String> {
     text.map_err(|error| format!("A file of the command line cannot be used: {error}."))
 }
 
-/// Where the exporter that is meant answers, without a slash at the end.
+/// The exporter's base URL, without a slash at the end.
 fn exporter_url(global: &Global, args: &ExporterArgs) -> Result<String, String> {
     let Some(url) = &args.url else {
         return Ok(format!("http://{}", listen_address(global).reachable()));
@@ -84,8 +87,8 @@ fn exporter_url(global: &Global, args: &ExporterArgs) -> Result<String, String> 
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-/// Where an exporter with this command line listens: the flag goes before the file. Without a file
-/// that can be read, there is the default.
+/// Where an exporter with this command line listens: the flag overrides the file. Without a file
+/// that can be read it is the default.
 fn listen_address(global: &Global) -> ListenAddress {
     let flag = global.listen_address.clone();
     let environment = Environment::from_os(std::env::vars_os());
@@ -106,7 +109,7 @@ mod tests {
             panic!("another command")
         };
         let second = std::time::Duration::from_secs(1);
-        Exporter::of(
+        Exporter::new(
             &cli.global,
             &args,
             HttpTimeouts {

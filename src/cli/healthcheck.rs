@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::args::{ExporterArgs, Global};
+use super::block_on;
 use super::exit::Exit;
 use super::exporter::Exporter;
-use super::{block_on, complain, say};
+use super::output::{complain, say};
 use crate::http_client::{HttpClient, HttpTimeouts};
 use crate::report::visible_text;
 
@@ -16,7 +17,7 @@ const TIMEOUTS: HttpTimeouts = HttpTimeouts {
 };
 
 pub(super) fn healthcheck(global: &Global, args: &ExporterArgs) -> Exit {
-    let exporter = match Exporter::of(global, args, TIMEOUTS) {
+    let exporter = match Exporter::new(global, args, TIMEOUTS) {
         Ok(exporter) => exporter,
         Err(sentence) => {
             complain(&sentence);

@@ -1,4 +1,5 @@
-//! Commands: what was typed becomes work, and its end becomes an exit code. One file per command.
+//! The command line: parses the arguments, runs the command, and maps its outcome to an exit code.
+//! One file per command.
 
 mod args;
 mod check;
@@ -10,6 +11,7 @@ mod exit;
 mod exporter;
 mod healthcheck;
 mod logging;
+mod output;
 mod packaging;
 mod rules;
 mod run;
@@ -18,7 +20,6 @@ mod style;
 mod test_notify;
 
 use std::future::Future;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -26,10 +27,10 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::config::{ConfigErrors, Environment, Loaded, Settings, load_web};
-use crate::report::visible_line;
 use crate::web::WebConfig;
 use args::{Cli, Command, Global};
 use exit::Exit;
+use output::complain;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
@@ -56,11 +57,10 @@ fn dispatch(cli: Cli) -> Exit {
     }
 }
 
-/// Prints what is wrong with the command line, or the help that was asked for. Clap would end with
-/// 2, which means critical to Nagios; so a usage error is 64, and 3 (unknown) where `check` was
-/// meant.
+/// Prints what is wrong with the command line, or the help that was asked for. A usage error is 64,
+/// and 3 (unknown) of `check`: clap's own 2 means critical to Nagios.
 fn usage(error: &clap::Error) -> Exit {
-    // Nobody is left to tell when the terminal is gone.
+    // Fails only where the terminal is gone, and then there is nobody to report it to.
     let _ = error.print();
     let is_check = std::env::args().any(|arg| arg == "check");
     match error.kind() {
@@ -70,8 +70,8 @@ fn usage(error: &clap::Error) -> Exit {
     }
 }
 
-/// The settings of the configuration file and of the flags that go before it, or what is wrong with
-/// the file, already printed.
+/// The settings of the configuration file, overridden by flags. What is wrong with the file has been
+/// printed when it is refused.
 fn load_settings(global: &Global) -> Result<Settings, Exit> {
     let loaded = load_config(global)?;
     Ok(loaded.settings)
@@ -94,7 +94,8 @@ fn load_config(global: &Global) -> Result<Loaded, Exit> {
     Ok(loaded)
 }
 
-/// The web configuration where one is given, or what is wrong with it, already printed.
+/// The web configuration where one is given. What is wrong with it has been printed when it is
+/// refused.
 fn load_web_config(global: &Global) -> Result<Option<WebConfig>, Exit> {
     let Some(path) = &global.web_config_file else {
         return Ok(None);
@@ -122,18 +123,6 @@ fn refuse_web_config(path: &Path, errors: &ConfigErrors) -> Exit {
         path.display()
     ));
     Exit::Usage
-}
-
-/// Prints to standard error, and nothing that a terminal would obey; that nobody reads it is no
-/// reason to fail.
-fn complain(text: &str) {
-    let visible: Vec<_> = text.lines().map(visible_line).collect();
-    let _ = writeln!(std::io::stderr(), "{}", visible.join("\n"));
-}
-
-/// Prints to standard output. A reader that went away (`| head`) is no error.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Runs `work` on a new runtime.

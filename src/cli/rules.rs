@@ -2,7 +2,8 @@
 
 use super::args::{Global, RulesArgs, RulesFormat, RulesGroup};
 use super::exit::Exit;
-use super::{load_settings, say};
+use super::load_settings;
+use super::output::say;
 use crate::rules::{Format, Group, Links};
 
 pub(super) fn rules(global: &Global, args: &RulesArgs) -> Exit {

@@ -1,16 +1,16 @@
 //! `silence`: makes, lists and ends silences of a running exporter.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::args::{
     Global, OutputFormat, SilenceAddArgs, SilenceArgs, SilenceExpireArgs, SilenceListArgs,
 };
+use super::block_on;
 use super::columns::{pad, widths};
 use super::exit::Exit;
 use super::exporter::Exporter;
-use super::{block_on, complain, say};
+use super::output::{complain, say};
 use crate::config::parse_duration;
 use crate::http_client::{GetError, HttpResponse, HttpTimeouts};
 use crate::report::{
@@ -37,7 +37,7 @@ fn add(global: &Global, args: &SilenceAddArgs) -> Exit {
         Ok(request) => request,
         Err(sentence) => return usage(&sentence),
     };
-    let exporter = match Exporter::of(global, &args.exporter, TIMEOUTS) {
+    let exporter = match Exporter::new(global, &args.exporter, TIMEOUTS) {
         Ok(exporter) => exporter,
         Err(sentence) => return usage(&sentence),
     };
@@ -57,7 +57,7 @@ fn add(global: &Global, args: &SilenceAddArgs) -> Exit {
 }
 
 fn expire(global: &Global, args: &SilenceExpireArgs) -> Exit {
-    let exporter = match Exporter::of(global, &args.exporter, TIMEOUTS) {
+    let exporter = match Exporter::new(global, &args.exporter, TIMEOUTS) {
         Ok(exporter) => exporter,
         Err(sentence) => return usage(&sentence),
     };
@@ -77,7 +77,7 @@ fn expire(global: &Global, args: &SilenceExpireArgs) -> Exit {
 }
 
 fn list(global: &Global, args: &SilenceListArgs) -> Exit {
-    let exporter = match Exporter::of(global, &args.exporter, TIMEOUTS) {
+    let exporter = match Exporter::new(global, &args.exporter, TIMEOUTS) {
         Ok(exporter) => exporter,
         Err(sentence) => return usage(&sentence),
     };
@@ -215,11 +215,11 @@ fn table(report: &SilencesReport) -> String {
     };
     let mut text = format!("{}  COMMENT\n", line(&HEAD.map(str::to_owned)));
     for (silence, row) in report.silences.iter().zip(&rows) {
-        // A String takes all that is written to it.
-        let _ = writeln!(text, "{}  {}", line(row), visible_text(&silence.comment));
+        let comment = visible_text(&silence.comment);
+        text += &format!("{}  {comment}\n", line(row));
     }
     for window in &report.maintenance {
-        let _ = writeln!(text, "maintenance: {}", visible_text(window));
+        text += &format!("maintenance: {}\n", visible_text(window));
     }
     text.trim_end().to_owned()
 }

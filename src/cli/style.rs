@@ -4,8 +4,8 @@ use anstyle::{AnsiColor, Style};
 
 use crate::report::Level;
 
-/// How a level looks: never by colour alone, the word stands beside it.
-pub(super) fn of_level(level: Level) -> Style {
+/// The style of a level. The word is always printed with it, for readers without colour.
+pub(super) fn for_level(level: Level) -> Style {
     match level {
         Level::Ok => AnsiColor::Green.on_default(),
         Level::Warning => AnsiColor::Yellow.on_default(),

@@ -2,7 +2,8 @@
 
 use super::args::{Global, TestNotifyArgs};
 use super::exit::Exit;
-use super::{block_on, complain, load_settings, say};
+use super::output::{complain, say};
+use super::{block_on, load_settings};
 use crate::app;
 use crate::config::{NotifySettings, ReceiverSettings};
 use crate::notify::{MessageContext, TestStep, Timing, test_receiver};

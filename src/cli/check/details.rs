@@ -21,7 +21,7 @@ pub(super) fn details(pair: &PairReport, seen: &Seen, layout: Layout) -> Vec<Str
     let mut lines: Vec<_> = news(pair, seen.now()).into_iter().collect();
     lines.push(why(pair));
     lines.extend(unseen(pair, layout));
-    lines.extend(alerts.iter().map(|alert| of_alert(alert, seen)));
+    lines.extend(alerts.iter().map(|alert| alert_line(alert, seen)));
     lines
 }
 
@@ -71,7 +71,7 @@ fn news(pair: &PairReport, now: f64) -> Option<String> {
 }
 
 /// One alert: since when, and who was notified of it, or why nobody was.
-fn of_alert(alert: &AlertReport, seen: &Seen) -> String {
+fn alert_line(alert: &AlertReport, seen: &Seen) -> String {
     let name = visible_text(&alert.alertname);
     let severity = alert.severity.label();
     let began = clock_text(alert.started_timestamp, seen.now());

@@ -1,4 +1,5 @@
-//! `check`: what an engineer runs in an incident. One screen, worst first; Nagios exit codes.
+//! `check`: the state of every pair on one screen, worst first, for an engineer in an incident.
+//! Exit codes are those of Nagios.
 
 mod details;
 mod rows;
@@ -13,7 +14,8 @@ use serde_json::Value;
 use super::args::{CheckArgs, Global, OutputFormat};
 use super::exit::Exit;
 use super::exporter::Exporter;
-use super::{block_on, complain, load_settings};
+use super::output::{complain, print_coloured, say};
+use super::{block_on, load_settings};
 use crate::app;
 use crate::clock;
 use crate::http_client::{GetError, HttpTimeouts};
@@ -21,18 +23,17 @@ use crate::report::{Level, PairsReport};
 use seen::Seen;
 use source::Source;
 
-/// How wide the screen is, where names and addresses are not too long for that.
+/// Width of the screen in columns; long names and addresses may exceed it.
 const WIDTH: usize = 100;
 
-/// An exporter that runs answers at once, also for a large fleet; one that does not is not waited
-/// for.
+/// A running exporter answers at once, also for a large fleet.
 const TIMEOUTS: HttpTimeouts = HttpTimeouts {
     connect: Duration::from_secs(1),
     total: Duration::from_secs(5),
 };
 
 pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
-    let exporter = match Exporter::of(global, &args.exporter, TIMEOUTS) {
+    let exporter = match Exporter::new(global, &args.exporter, TIMEOUTS) {
         Ok(exporter) => exporter,
         Err(sentence) => {
             complain(&sentence);
@@ -41,7 +42,7 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
     };
     let found = match block_on(ask_exporter(&exporter)) {
         Ok(Ok(seen)) => Ok(seen),
-        Ok(Err(why)) => look(global, exporter.url, why),
+        Ok(Err(why)) => poll_servers(global, exporter.url, why),
         Err(exit) => Err(exit),
     };
     // A usage error is 3 here: 64 would be no Nagios code, and 2 would be critical.
@@ -61,11 +62,11 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
         }
     }
     print(&seen, args.output);
-    exit_of(&seen)
+    exit_code(&seen)
 }
 
-/// What the running exporter says. Its alerts and deliveries may be kept from this client; the
-/// pairs are what counts.
+/// Queries the running exporter. This client may have no access to its alerts and deliveries; the
+/// pairs are enough.
 async fn ask_exporter(exporter: &Exporter) -> Result<Seen, String> {
     let Exporter { url, client } = exporter;
     let answer = client.get_json(&format!("{url}/api/v1/pairs")).await;
@@ -85,8 +86,8 @@ async fn ask_exporter(exporter: &Exporter) -> Result<Seen, String> {
     })
 }
 
-/// Polls by itself, because no exporter answers.
-fn look(global: &Global, url: String, why: String) -> Result<Seen, Exit> {
+/// Polls the servers itself, because no exporter answers.
+fn poll_servers(global: &Global, url: String, why: String) -> Result<Seen, Exit> {
     let settings = load_settings(global).inspect_err(|_| {
         complain(&format!(
             "No exporter answers at {url} either ({why}): give --config.file or --exporter.url."
@@ -107,7 +108,7 @@ fn look(global: &Global, url: String, why: String) -> Result<Seen, Exit> {
 }
 
 /// The code of the worst pair.
-fn exit_of(seen: &Seen) -> Exit {
+fn exit_code(seen: &Seen) -> Exit {
     let pairs = seen.report.pairs.iter();
     let levels = pairs.map(|pair| seen.source.level(pair));
     match levels.max() {
@@ -119,17 +120,15 @@ fn exit_of(seen: &Seen) -> Exit {
 }
 
 fn print(seen: &Seen, output: OutputFormat) {
-    use std::io::Write;
-    let text = match output {
-        OutputFormat::Table => table::table(seen),
-        OutputFormat::Json => json(&seen.report, &seen.source).map_or_else(
-            |error| format!("the report cannot be written as JSON: {error}; please report it\n"),
-            |t| t + "\n",
-        ),
-    };
-    // The stream drops colour codes unless a terminal reads them; a reader that went away is no
-    // error.
-    let _ = anstream::stdout().write_all(text.as_bytes());
+    match output {
+        OutputFormat::Table => print_coloured(&table::table(seen)),
+        OutputFormat::Json => match json(&seen.report, &seen.source) {
+            Ok(text) => say(&text),
+            Err(error) => complain(&format!(
+                "The report cannot be written as JSON: {error}. Please report it."
+            )),
+        },
+    }
 }
 
 /// The exporter's own report, with who was asked in `source` and with the level of each pair that

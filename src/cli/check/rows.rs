@@ -61,7 +61,7 @@ pub(super) fn rows(seen: &Seen) -> String {
     let heading = HEAD.map(str::to_owned);
     let mut text = row(&heading, &widths, layout) + "\n";
     for (pair, cells) in pairs.iter().zip(&cells) {
-        let colour = style::of_level(seen.source.level(pair));
+        let colour = style::for_level(seen.source.level(pair));
         let row = row(cells, &widths, layout);
         let (level, rest) = row.split_at(level_width);
         let line = format!("{colour}{level}{colour:#}{rest}\n");

@@ -1,7 +1,6 @@
 //! The screen of `check`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use super::rows::rows;
 use super::seen::Seen;
@@ -11,11 +10,11 @@ use crate::report::{
     ExporterReport, Level, PairsReport, SentinelsReport, ServerReport, seconds_text, visible_text,
 };
 
-/// A failover is told for so long: who is called in the morning asks what happened in the night.
+/// How long a failover is shown: the engineer of the morning wants to know about the night.
 const FAILOVER_SHOWN_SECONDS: f64 = 12.0 * 3600.0;
 
 /// The whole screen. Names and sentences come from whatever answered at the exporter's address, so
-/// nothing of them is shown that a terminal would obey.
+/// control characters in them are escaped.
 pub(super) fn table(seen: &Seen) -> String {
     let report = &seen.report;
     headline(report, &seen.source)
@@ -27,30 +26,26 @@ pub(super) fn table(seen: &Seen) -> String {
         + &sentinels_in_trouble(&report.sentinels)
 }
 
-/// What makes the answer of a running exporter less than the truth of this moment.
+/// Why the answer of a running exporter may be out of date or incomplete.
 fn troubles_of_the_exporter(exporter: &ExporterReport) -> String {
-    let loud = style::of_level(Level::Critical);
+    let loud = style::for_level(Level::Critical);
     let mut text = String::new();
     if let Some(seconds) = exporter.stuck_seconds {
         let age = seconds_text(seconds);
-        let _ = writeln!(
-            text,
-            "{loud}The exporter is stuck: what it says is {age} old.{loud:#}"
-        );
+        text += &format!("{loud}The exporter is stuck: what it says is {age} old.{loud:#}\n");
     }
     if !exporter.ready {
         text += "The exporter has just started: not every server was polled yet.\n";
     }
     if let Some(why) = exporter.reload_failed.as_deref().map(visible_text) {
-        let _ = writeln!(
-            text,
-            "The exporter runs with its old configuration, the new one is refused: {why}"
+        text += &format!(
+            "The exporter runs with its old configuration, the new one is refused: {why}\n"
         );
     }
     text
 }
 
-/// Who took over lately, and what was lost by it.
+/// Recent failovers, and what was lost by them.
 fn recent_failovers(report: &PairsReport) -> String {
     let mut text = String::new();
     for entry in &report.failovers {
@@ -60,21 +55,13 @@ fn recent_failovers(report: &PairsReport) -> String {
             continue;
         }
         let [pair, reason] = [&entry.pair, &last.reason].map(|text| visible_text(text));
-        let _ = writeln!(
-            text,
-            "Failover of {pair} {} ago: {reason}",
-            seconds_text(ago)
-        );
+        text += &format!("Failover of {pair} {} ago: {reason}\n", seconds_text(ago));
     }
-    if text.is_empty() {
-        text
-    } else {
-        format!("\n{text}")
-    }
+    after_blank_line(text)
 }
 
-/// How many pairs there are of each level, and who says so. What a look cannot know is said first:
-/// who reads it believes that the exporter watches.
+/// How many pairs there are of each level, and who was queried. That no exporter answers comes
+/// first, because readers take for granted that one is watching.
 fn headline(report: &PairsReport, source: &Source) -> String {
     let counts = summary(report, source);
     match source {
@@ -82,7 +69,7 @@ fn headline(report: &PairsReport, source: &Source) -> String {
             format!("{counts}; asked the exporter at {}\n", visible_text(url))
         }
         Source::Servers { url, why } => {
-            let loud = style::of_level(Level::Critical);
+            let loud = style::for_level(Level::Critical);
             let url = visible_text(url);
             let why = visible_text(why);
             format!(
@@ -112,6 +99,15 @@ fn summary(report: &PairsReport, source: &Source) -> String {
     format!("{} {noun}: {}", report.pairs.len(), parts.join(", "))
 }
 
+/// A part of the screen below the one before; nothing where it is empty.
+fn after_blank_line(text: String) -> String {
+    if text.is_empty() {
+        return text;
+    }
+    format!("\n{text}")
+}
+
+/// Servers that do not answer, and why.
 fn silent_servers(servers: &[ServerReport]) -> String {
     let mut text = String::new();
     for server in servers.iter().filter(|server| !server.up.unwrap_or(true)) {
@@ -120,16 +116,12 @@ fn silent_servers(servers: &[ServerReport]) -> String {
             .as_deref()
             .unwrap_or("the server does not answer");
         let [server, dc, why] = [&server.server, &server.dc, why].map(visible_text);
-        let _ = writeln!(text, "{server} in {dc}: {why}");
+        text += &format!("{server} in {dc}: {why}\n");
     }
-    if text.is_empty() {
-        text
-    } else {
-        format!("\n{text}")
-    }
+    after_blank_line(text)
 }
 
-/// What is wrong with Sentinels, and risky about where they stand.
+/// Problems of Sentinels, and risks of their placement.
 fn sentinels_in_trouble(groups: &[SentinelsReport]) -> String {
     let mut text = String::new();
     for group in groups {
@@ -140,17 +132,13 @@ fn sentinels_in_trouble(groups: &[SentinelsReport]) -> String {
             };
             let [server, dc, trouble] =
                 [&sentinel.server, &sentinel.dc, &trouble].map(|text| visible_text(text));
-            let _ = writeln!(text, "Sentinel {server} in {dc} of {pair}: {trouble}");
+            text += &format!("Sentinel {server} in {dc} of {pair}: {trouble}\n");
         }
         for risk in &group.risks {
-            let _ = writeln!(text, "Sentinels of {pair}: {}", visible_text(risk));
+            text += &format!("Sentinels of {pair}: {}\n", visible_text(risk));
         }
     }
-    if text.is_empty() {
-        text
-    } else {
-        format!("\n{text}")
-    }
+    after_blank_line(text)
 }
 
 #[cfg(test)]
@@ -228,7 +216,7 @@ mod tests {
         let colours: usize = report
             .pairs
             .iter()
-            .map(|pair| style::of_level(pair.level()).to_string().len())
+            .map(|pair| style::for_level(pair.level()).to_string().len())
             .sum();
         report.servers.push(ServerReport {
             dc: hostile.clone(),
@@ -311,7 +299,7 @@ mod tests {
                 "Polled the servers directly: 1 pair: 1 ok; alerts, silences and history are not known.",
             ]
         );
-        let red = style::of_level(Level::Critical).to_string();
+        let red = style::for_level(Level::Critical).to_string();
         assert!(screen.starts_with(&red));
     }
 }

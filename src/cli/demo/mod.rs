@@ -8,8 +8,9 @@ mod story;
 use std::time::Duration;
 
 use super::args::{DemoArgs, Global};
+use super::block_on;
 use super::exit::Exit;
-use super::{block_on, complain};
+use super::output::complain;
 use narrator::Narrator;
 use stage::Stage;
 

@@ -1,11 +1,11 @@
 //! What the demo prints: each line with its time since the start, webhooks as they arrive.
 
-use std::io::Write;
 use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
+use crate::cli::output::print_coloured;
 use crate::lab::Received;
 
 /// Prints the story. Cheap to clone.
@@ -45,19 +45,13 @@ impl Narrator {
 
     /// Text without a time.
     pub(super) fn say(text: &str) {
-        print(&format!("{text}\n"));
+        print_coloured(&format!("{text}\n"));
     }
 
     fn line(&self, style: Style, mark: &str, text: &str) {
         let secs = self.began.elapsed().as_secs_f64();
-        print(&format!("{secs:6.1}s {style}{mark} {text}{style:#}\n"));
+        print_coloured(&format!("{secs:6.1}s {style}{mark} {text}{style:#}\n"));
     }
-}
-
-/// Nobody has to read the story: that standard output is gone is no error.
-fn print(text: &str) {
-    let mut out = anstream::stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// One line that says what a receiver was told.

@@ -1,61 +1,61 @@
-//! Which lines are held back when something flaps: pure, for any kind of line.
+//! Rate limiting of log lines by subject; pure, for any kind of line.
 //!
-//! A subject (a pair, a server, a receiver) may say [`BURST`] lines a minute, so its first failure
-//! is always seen at once. What it says beyond that is counted, and only the last of it is kept.
-//! That one is told with the count as soon as the subject has been quiet for [`QUIET`], so how it
-//! ended is always seen, too; and once a [`WINDOW`] while it goes on.
+//! [`BURST`] lines a minute about one subject (a pair, a server, a receiver) are written at once, so
+//! its first failures are always visible. Further lines are counted and only the last one is kept.
+//! It is written with the count once nothing was logged about the subject for [`QUIET`], so that
+//! the outcome is always visible, and once every [`WINDOW`] while the flapping continues.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::model::{Span, Timestamp};
 
-/// Lines that a subject may say in a window: a failure and its end, three times.
+/// Lines about a subject that are written in a window: a failure and its end, three times.
 const BURST: u32 = 6;
 
-/// How long a burst is remembered, and the longest that a line is held back.
+/// How long a burst is remembered, and the longest time that a line is suppressed.
 const WINDOW: Span = Span::from_secs(60);
 
-/// After how long without a line what was held back is told: what was said last is how it is.
+/// How long without a line until the last suppressed one is written, which is then the outcome.
 const QUIET: Span = Span::from_secs(10);
 
 /// The most subjects that are remembered: more than ten thousand pairs have when a datacenter is
-/// cut.
+/// cut off.
 const MAX_SUBJECTS: usize = 32_768;
 
 /// Whether a line is written.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict<L> {
+pub(super) enum Admission<L> {
     /// Write it now.
     Write(L),
-    /// It is counted, and told later if nothing follows it.
+    /// It is counted, and written later if no other line follows it.
     Held,
-    /// There is no room to remember another subject. Give the line to one that many share.
+    /// There is no room to remember another subject. Admit the line under a shared one.
     NoRoom(L),
 }
 
-/// What was held back of one subject.
+/// The suppressed lines of one subject.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Summary<L> {
     /// The last line.
     pub(super) last: L,
-    /// How many lines it stands for; at least 1, which is itself.
+    /// How many suppressed lines it stands for, at least 1: itself.
     pub(super) lines: u64,
-    /// When the last line was said.
+    /// When the last line was logged.
     pub(super) at: Timestamp,
-    /// How long ago the first of them was said.
+    /// How long ago the first of them was logged.
     pub(super) over: Span,
 }
 
-/// What is known of every subject that spoke lately. `K` names a subject, `L` is a line.
+/// The rate limits of all recent subjects. `K` identifies a subject, `L` is a line.
 #[derive(Debug)]
 pub(super) struct Flood<K, L> {
-    subjects: HashMap<K, Subject<L>>,
+    subjects: HashMap<K, Tracked<L>>,
     max_subjects: usize,
 }
 
 #[derive(Debug)]
-struct Subject<L> {
+struct Tracked<L> {
     /// When its window began.
     since: Timestamp,
     /// Lines written in it.
@@ -81,26 +81,26 @@ impl<K, L> Default for Flood<K, L> {
 }
 
 impl<K: Eq + Hash, L> Flood<K, L> {
-    /// Whether what `subject` says at `now` is written.
-    pub(super) fn admit(&mut self, subject: K, line: L, now: Timestamp) -> Verdict<L> {
+    /// Decides whether a line about `subject` at `now` is written.
+    pub(super) fn admit(&mut self, subject: K, line: L, now: Timestamp) -> Admission<L> {
         if let Some(known) = self.subjects.get_mut(&subject) {
             return known.admit(line, now);
         }
         if self.subjects.len() >= self.max_subjects {
-            return Verdict::NoRoom(line);
+            return Admission::NoRoom(line);
         }
         self.subjects.insert(
             subject,
-            Subject {
+            Tracked {
                 since: now,
                 written: 1,
                 held: None,
             },
         );
-        Verdict::Write(line)
+        Admission::Write(line)
     }
 
-    /// What is to be told at `now`, the longest held first. Subjects that have calmed down are
+    /// The summaries that are due at `now`, oldest first. Subjects that have calmed down are
     /// forgotten.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Summary<L>> {
         let mut due = Vec::new();
@@ -111,7 +111,7 @@ impl<K: Eq + Hash, L> Flood<K, L> {
         sorted(due)
     }
 
-    /// Everything that is still held back: the program ends.
+    /// The summaries of everything that is still suppressed, for the end of the program.
     pub(super) fn drain(&mut self, now: Timestamp) -> Vec<Summary<L>> {
         sorted(
             self.subjects
@@ -127,19 +127,21 @@ fn sorted<L>(mut summaries: Vec<Summary<L>>) -> Vec<Summary<L>> {
     summaries
 }
 
-impl<L> Subject<L> {
-    fn admit(&mut self, line: L, now: Timestamp) -> Verdict<L> {
+impl<L> Tracked<L> {
+    fn admit(&mut self, line: L, now: Timestamp) -> Admission<L> {
         if let Some(held) = &mut self.held {
             held.lines += 1;
-            (held.latest, held.last) = (now, line);
-            return Verdict::Held;
+            held.latest = now;
+            held.last = line;
+            return Admission::Held;
         }
         if now - self.since >= WINDOW {
-            (self.since, self.written) = (now, 0);
+            self.since = now;
+            self.written = 0;
         }
         if self.written < BURST {
             self.written += 1;
-            return Verdict::Write(line);
+            return Admission::Write(line);
         }
         self.held = Some(Held {
             first: now,
@@ -147,16 +149,17 @@ impl<L> Subject<L> {
             lines: 1,
             last: line,
         });
-        Verdict::Held
+        Admission::Held
     }
 
-    /// What is to be told now. The next window begins without a burst: who goes on flapping goes on
-    /// being held back.
+    /// The summary that is due now. The next window begins without a burst, so what keeps flapping
+    /// stays suppressed.
     fn due(&mut self, now: Timestamp) -> Option<Summary<L>> {
         let held = self
             .held
             .take_if(|held| now - held.latest >= QUIET || now - held.first >= WINDOW)?;
-        (self.since, self.written) = (now, BURST);
+        self.since = now;
+        self.written = BURST;
         Some(held.summary(now))
     }
 
@@ -193,7 +196,7 @@ mod tests {
         for second in 0..=until {
             let look = f64::from(second);
             while let Some(when) = said.next_if(|when| **when < look) {
-                if let Verdict::Write(line) = flood.admit("pair", *when, at(*when)) {
+                if let Admission::Write(line) = flood.admit("pair", *when, at(*when)) {
                     seen.push((*when, line, 1));
                 }
             }
@@ -266,14 +269,14 @@ mod tests {
         for line in 0..100 {
             flood.admit("noisy", line, at(0.0));
         }
-        assert_eq!(flood.admit("calm", 1, at(0.0)), Verdict::Write(1));
-        assert_eq!(flood.admit("third", 1, at(0.0)), Verdict::NoRoom(1));
-        assert_eq!(flood.admit("noisy", 1, at(0.0)), Verdict::Held);
+        assert_eq!(flood.admit("calm", 1, at(0.0)), Admission::Write(1));
+        assert_eq!(flood.admit("third", 1, at(0.0)), Admission::NoRoom(1));
+        assert_eq!(flood.admit("noisy", 1, at(0.0)), Admission::Held);
         flood.due(at(11.0));
         assert!(flood.due(at(72.0)).is_empty());
         assert_eq!(
             flood.admit("third", 1, at(72.0)),
-            Verdict::Write(1),
+            Admission::Write(1),
             "what is calm makes room"
         );
     }

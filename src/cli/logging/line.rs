@@ -1,5 +1,5 @@
-//! One line of the log: an event's text and fields, as logfmt or JSON. Whatever stands in a value,
-//! it stays one line, in its own field, and nothing of it is obeyed by a terminal.
+//! One line of the log: an event's message and fields, as logfmt or JSON. Whatever a value
+//! contains, the result is one line, the value stays in its field, and no terminal interprets it.
 
 use std::fmt::{self, Write as _};
 
@@ -15,13 +15,13 @@ const MAX_VALUE: usize = 4096;
 /// The most bytes of a line. Docker cuts lines into pieces of 16 KiB.
 const MAX_LINE: usize = 12 * 1024;
 
-/// What stands where a value was cut.
+/// The end of a value that was cut.
 const CUT: char = '…';
 
 /// This program's own modules; a line of another one says whose it is.
 const OWN: &str = env!("CARGO_CRATE_NAME");
 
-/// The fields that say what a line is about, which is what must not flood the log.
+/// The fields that identify what a line is about; lines are rate-limited by them.
 const SUBJECT: [&str; 8] = [
     "pair",
     "replica",
@@ -33,8 +33,8 @@ const SUBJECT: [&str; 8] = [
     "file",
 ];
 
-/// The names of what every line has, and what a field of that name is called instead: no name
-/// stands twice in a line.
+/// The names of the fields that every line has, and what another field of that name is called
+/// instead: no name occurs twice in a line.
 const RESERVED: [(&str, &str); 4] = [
     ("ts", "ts_"),
     ("level", "level_"),
@@ -44,7 +44,7 @@ const RESERVED: [(&str, &str); 4] = [
 
 /// An event, with its values already bounded.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct LogLine {
     metadata: &'static Metadata<'static>,
     message: String,
     fields: Vec<(&'static str, Value)>,
@@ -57,18 +57,18 @@ enum Value {
     Bare(String),
 }
 
-/// What a line is about: lines with equal subjects are alike.
+/// What a line is about; lines with equal subjects are rate-limited together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Subject {
-    /// The module that speaks: what it says is of one kind.
+pub(super) struct LogSubject {
+    /// The module that logs it.
     source: &'static str,
-    /// Of whom it speaks; without a name, what it says.
+    /// The values of the identifying fields, or the message where there are none.
     name: String,
 }
 
-impl Subject {
-    /// What all subjects of the same kind share that there is no room for.
-    pub(super) fn of_many(&self) -> Self {
+impl LogSubject {
+    /// The subject that all those of the same module share when there is no room for more.
+    pub(super) fn without_name(&self) -> Self {
         Self {
             source: self.source,
             name: String::new(),
@@ -76,9 +76,9 @@ impl Subject {
     }
 }
 
-impl Line {
+impl LogLine {
     /// The line of `event`.
-    pub(super) fn of(event: &Event<'_>) -> Self {
+    pub(super) fn from_event(event: &Event<'_>) -> Self {
         let mut line = Self {
             metadata: event.metadata(),
             message: String::new(),
@@ -88,9 +88,8 @@ impl Line {
         line
     }
 
-    /// What it is about; `None` for details, which only who asked for them is shown, and then all
-    /// of them.
-    pub(super) fn subject(&self) -> Option<Subject> {
+    /// What it is about; `None` for debug and trace lines, which are never suppressed.
+    pub(super) fn subject(&self) -> Option<LogSubject> {
         if *self.metadata.level() > Level::INFO {
             return None;
         }
@@ -101,33 +100,31 @@ impl Line {
             .filter(|(field, _)| SUBJECT.contains(field))
         {
             let (Value::Text(value) | Value::Bare(value)) = value;
-            let _ = writeln!(name, "{field}={value}"); // a `String` takes everything
+            name += &format!("{field}={value}\n");
         }
         if name.is_empty() {
             name.clone_from(&self.message);
         }
-        Some(Subject {
+        Some(LogSubject {
             source: self.metadata.target(),
             name,
         })
     }
 
-    /// Says that the line stands for `lines` of its kind that were held back over `over`, itself
-    /// the last, said at `at`.
+    /// Makes the line a summary of `lines` suppressed ones over the time `over`, of which it is the
+    /// last, logged at `at`.
     pub(super) fn sum_up(&mut self, lines: u64, over: Span, at: WallTime) {
         let seconds = over.as_secs_f64();
         if lines > 1 {
-            let _ = write!(
-                self.message,
-                " (the last of {lines} more like this in the last {seconds:.0} s)"
-            );
+            self.message +=
+                &format!(" (the last of {lines} more like this in the last {seconds:.0} s)");
         }
         self.fields
             .push(("held_back", Value::Bare(lines.to_string())));
         self.fields.push(("said_at", Value::Text(time_text(at))));
     }
 
-    /// The line as it is written at `now`, with its end.
+    /// The text of the line, written at `now`, with its line break.
     pub(super) fn render(&self, format: LogFormat, now: WallTime) -> String {
         let level = self.metadata.level().as_str().to_ascii_lowercase();
         let mut sheet = Sheet::new(format);
@@ -156,7 +153,7 @@ impl Line {
     }
 }
 
-impl Visit for Line {
+impl Visit for LogLine {
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no other numbers.
         let text = format!("{value}");
@@ -188,13 +185,13 @@ impl Visit for Line {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut text = Bounded::default();
-        // It fails where the rest is cut off.
+        // The error means that the rest was cut off.
         let _ = write!(text, "{value:?}");
         self.put(field, Value::Text(text.0));
     }
 }
 
-/// A text that takes no more than [`MAX_VALUE`] bytes.
+/// A text of at most [`MAX_VALUE`] bytes; the rest is cut off.
 #[derive(Default)]
 struct Bounded(String);
 
@@ -209,7 +206,7 @@ impl fmt::Write for Bounded {
             .rev()
             .find(|end| text.is_char_boundary(*end))
             .unwrap_or(0);
-        self.0.push_str(&text[..end]);
+        self.0.push_str(text.get(..end).unwrap_or_default());
         self.0.push(CUT);
         Err(fmt::Error)
     }
@@ -313,7 +310,7 @@ fn escape(c: char, to: &mut String) {
         c if is_printable(c) => to.push(c),
         c => {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(to, "\\u{unit:04x}"); // a `String` takes everything
+                to.push_str(&format!("\\u{unit:04x}"));
             }
         }
     }

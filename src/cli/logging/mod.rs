@@ -1,5 +1,5 @@
-//! Logs: one line an event, readable by itself, on standard error. What flaps does not flood it
-//! ([`flood`]).
+//! The log on standard error: one self-contained line for each event. Lines about something that
+//! flaps are rate-limited and summarised ([`flood`]).
 
 mod flood;
 mod line;
@@ -18,21 +18,21 @@ use tracing_subscriber::{Layer, Registry};
 
 use super::args::{Global, LogFormat, LogLevel};
 use crate::clock;
-use flood::{Flood, Summary, Verdict};
-use line::{Line, Subject};
+use flood::{Admission, Flood, Summary};
+use line::{LogLine, LogSubject};
 
-/// How often it is looked whether what was held back is due.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often summaries of suppressed lines are checked for being due.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The log. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Log {
     format: LogFormat,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<LogState>>,
 }
 
-struct Shared {
-    flood: Flood<Subject, Line>,
+struct LogState {
+    flood: Flood<LogSubject, LogLine>,
     sink: Box<dyn Write + Send>,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn start(global: &Global) -> Log {
     log
 }
 
-/// What gives events to `log`. Libraries speak up only when something is wrong.
+/// The layer that passes events to `log`. Libraries log warnings and errors only.
 fn layer(log: &Log, level: LogLevel) -> impl Layer<Registry> {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -64,31 +64,34 @@ impl Log {
     fn new(format: LogFormat, sink: Box<dyn Write + Send>) -> Self {
         Self {
             format,
-            shared: Arc::new(Mutex::new(Shared {
+            shared: Arc::new(Mutex::new(LogState {
                 flood: Flood::default(),
                 sink,
             })),
         }
     }
 
-    /// Tells what was held back when it is due, for ever.
+    /// Writes summaries of suppressed lines as they become due. Never returns.
     pub(super) async fn follow(self) {
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = interval(SUMMARY_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            looks.tick().await;
-            self.tell(Flood::due);
+            ticks.tick().await;
+            self.write_summaries(Flood::due);
         }
     }
 
-    /// Tells everything that is still held back.
+    /// Writes summaries of all lines that are still suppressed.
     pub(super) fn finish(&self) {
-        self.tell(Flood::drain);
+        self.write_summaries(Flood::drain);
     }
 
-    fn tell(
+    fn write_summaries(
         &self,
-        what: impl FnOnce(&mut Flood<Subject, Line>, crate::model::Timestamp) -> Vec<Summary<Line>>,
+        what: impl FnOnce(
+            &mut Flood<LogSubject, LogLine>,
+            crate::model::Timestamp,
+        ) -> Vec<Summary<LogLine>>,
     ) {
         let anchor = clock::anchor();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,34 +107,38 @@ impl Log {
         }
     }
 
-    fn take(&self, line: Line) {
+    fn log(&self, line: LogLine) {
         let anchor = clock::anchor();
         let subject = line.subject();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let verdict = match subject {
-            None => Verdict::Write(line),
+            None => Admission::Write(line),
             Some(subject) => match shared.flood.admit(subject.clone(), line, anchor.mono) {
-                Verdict::NoRoom(line) => shared.flood.admit(subject.of_many(), line, anchor.mono),
+                Admission::NoRoom(line) => {
+                    shared
+                        .flood
+                        .admit(subject.without_name(), line, anchor.mono)
+                }
                 verdict => verdict,
             },
         };
-        // Without room even for what many share, a line too many is better than one too few.
-        if let Verdict::Write(line) | Verdict::NoRoom(line) = verdict {
+        // Without room even for the shared subject, one line too many is better than a lost one.
+        if let Admission::Write(line) | Admission::NoRoom(line) = verdict {
             shared.write(&line.render(self.format, anchor.wall));
         }
     }
 }
 
-impl Shared {
+impl LogState {
     fn write(&mut self, line: &str) {
-        // Nobody is left to tell that nobody reads the log.
+        // There is nowhere to report that the log cannot be written.
         let _ = self.sink.write_all(line.as_bytes());
     }
 }
 
 impl<S: Subscriber> Layer<S> for Log {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        self.take(Line::of(event));
+        self.log(LogLine::from_event(event));
     }
 }
 
