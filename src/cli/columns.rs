@@ -1,6 +1,6 @@
-//! Columns of a terminal's table.
+//! Aligned columns of a table on a terminal.
 
-/// How many characters each column takes: its heading or its longest cell.
+/// The width of each column in characters: of its heading or its longest cell.
 pub(super) fn widths<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> [usize; N] {
     let mut widths = head.map(|cell| cell.chars().count());
     for row in rows {
@@ -11,7 +11,7 @@ pub(super) fn widths<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> 
     widths
 }
 
-/// The text with as many spaces behind it as its column takes.
+/// The text, padded with spaces to the width of its column.
 pub(super) fn pad(text: &str, width: usize) -> String {
     let missing = width.saturating_sub(text.chars().count());
     format!("{text}{}", " ".repeat(missing))

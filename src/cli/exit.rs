@@ -1,4 +1,4 @@
-//! Exit codes: what scripts and Nagios hold on to.
+//! Exit codes, which scripts and Nagios rely on.
 
 use std::process::ExitCode;
 
@@ -7,13 +7,13 @@ use std::process::ExitCode;
 pub(super) enum Exit {
     /// All is well.
     Ok,
-    /// It failed at runtime; of `healthcheck`, the exporter is not ready; of `check`, a warning.
+    /// The command failed; `healthcheck`: the exporter is not ready; `check`: a warning.
     Failed,
-    /// Of `check`: critical.
+    /// `check`: critical.
     Critical,
-    /// Of `check`: unknown, which includes a usage error, because 2 means critical to Nagios.
+    /// `check`: unknown. A usage error of `check` is this, too, because Nagios knows no code above 3.
     Unknown,
-    /// Usage or bad configuration.
+    /// The command line or the configuration is wrong.
     Usage,
 }
 

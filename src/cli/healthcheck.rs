@@ -1,4 +1,4 @@
-//! `healthcheck`: asks a running exporter whether it is ready, for containers without a shell.
+//! `healthcheck`: queries `/-/ready` of a running exporter, for containers without a shell.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub(super) fn healthcheck(global: &Global, args: &ExporterArgs) -> Exit {
 
 async fn ask(client: &HttpClient, url: &str) -> Result<String, String> {
     let answer = client.get(url).await.map_err(|error| error.to_string())?;
-    // Whatever answers there: its words are shown, never obeyed.
+    // Anything may answer there, so control characters are escaped.
     let text = visible_text(answer.body.trim());
     if answer.status == 200 {
         Ok(text)

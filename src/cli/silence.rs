@@ -1,4 +1,4 @@
-//! `silence`: makes, lists and ends silences of a running exporter.
+//! `silence`: creates, lists and expires silences of a running exporter.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::report::{
     visible_text,
 };
 
-/// An exporter that runs answers at once.
+/// A running exporter answers at once.
 const TIMEOUTS: HttpTimeouts = HttpTimeouts {
     connect: Duration::from_secs(1),
     total: Duration::from_secs(10),
@@ -111,7 +111,7 @@ fn usage(sentence: &str) -> Exit {
     Exit::Usage
 }
 
-/// Prints what came of it.
+/// Prints the answer or the error.
 fn finish(
     url: &str,
     result: Result<Result<String, String>, Exit>,
@@ -156,7 +156,7 @@ fn made(answer: &HttpResponse) -> Result<String, String> {
     ))
 }
 
-/// What the command line asks for.
+/// The silence that the command line asks for.
 fn request(args: &SilenceAddArgs) -> Result<SilenceRequest, String> {
     let seconds = |text: &str| {
         let span = parse_duration(text).map_err(|error| format!("{text:?} {error}."))?;
@@ -189,7 +189,7 @@ fn request(args: &SilenceAddArgs) -> Result<SilenceRequest, String> {
     })
 }
 
-/// Who it is where nobody says so, as in a container: whoever is on call, at this host.
+/// The author where neither the command line nor the environment names one, as in a container.
 fn on_call() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();
@@ -224,8 +224,8 @@ fn table(report: &SilencesReport) -> String {
     text.trim_end().to_owned()
 }
 
-/// Names come from whatever answered at the exporter's address, so nothing of them is shown that a
-/// terminal would obey.
+/// The cells of a row. Names come from whatever answered at the exporter's address, so control
+/// characters in them are escaped.
 fn cells(silence: &SilenceReport) -> [String; HEAD.len()] {
     let matchers = silence
         .matchers

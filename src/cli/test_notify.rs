@@ -1,4 +1,4 @@
-//! `test-notify`: whether receivers take what they are sent, before somebody's night depends on it.
+//! `test-notify`: sends a marked test to receivers, so that a wrong key is found before an incident.
 
 use super::args::{Global, TestNotifyArgs};
 use super::exit::Exit;

@@ -1,4 +1,5 @@
-//! What stands below a pair's row: why it is as bad as it is, since when, and who was notified.
+//! The lines below a pair's row: the reason for its state, since when, its alerts and who was
+//! notified.
 
 use super::WIDTH;
 use super::rows::Layout;
@@ -9,10 +10,10 @@ use crate::report::{
     visible_text,
 };
 
-/// What a line below a row begins with.
+/// The indentation of a line below a row.
 const INDENT: &str = "    ";
 
-/// Sentences about `pair`; none where all is well.
+/// The lines about `pair`; none where all is well.
 pub(super) fn details(pair: &PairReport, seen: &Seen, layout: Layout) -> Vec<String> {
     if pair.state == PairState::Streaming && pair.alerts.is_empty() && seen.is_ok(pair) {
         return Vec::new();
@@ -25,7 +26,7 @@ pub(super) fn details(pair: &PairReport, seen: &Seen, layout: Layout) -> Vec<Str
     lines
 }
 
-/// Why the pair is as bad as it is, and what was last known where nothing is known now.
+/// The reason for the pair's state, with the last known lag where the current one is unknown.
 fn why(pair: &PairReport) -> String {
     let reason = visible_text(&pair.why());
     match pair.last_known.filter(|_| pair.lag_seconds.is_none()) {
@@ -37,7 +38,7 @@ fn why(pair: &PairReport) -> String {
     }
 }
 
-/// What the row has no room for.
+/// The details that the row has no room for.
 fn unseen(pair: &PairReport, layout: Layout) -> Option<String> {
     let replica = Some(format!("replica {}", visible_text(&pair.replica)));
     let interval = pair.lag_seconds.map(|estimate| {
@@ -58,8 +59,8 @@ fn unseen(pair: &PairReport, layout: Layout) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// What happened since when, and what would be lost now. An older exporter says only since when the
-/// link is down or stalled.
+/// What happened since when, and what would be lost now. An older exporter reports only since when
+/// the link is down or stalled.
 fn news(pair: &PairReport, now: f64) -> Option<String> {
     if !pair.summary.is_empty() {
         return Some(visible_text(&pair.summary));
@@ -109,7 +110,7 @@ fn notified(alert: &AlertReport, seen: &Seen) -> String {
     }
 }
 
-/// Who took a notification with the alert in it, and when first, since it began.
+/// The receivers that took a notification with the alert in it since it began, and when first.
 fn receivers_of<'a>(alert: &AlertReport, deliveries: &'a DeliveriesReport) -> Vec<(&'a str, f64)> {
     let mut first: Vec<(&str, f64)> = Vec::new();
     for delivery in &deliveries.recent {

@@ -1,4 +1,4 @@
-//! The table of pairs: one line each, within a terminal's width where that can be.
+//! The table of pairs, one line each, within the width of a terminal where possible.
 
 use super::WIDTH;
 use super::details::{details, wrapped};
@@ -18,22 +18,22 @@ const HEAD: [&str; 7] = [
     "BYTES",
 ];
 
-/// Where the replica stands in a row.
+/// The index of the replica's column.
 const REPLICA: usize = 3;
 
-/// What lies between two columns.
+/// The space between two columns.
 const GAP: &str = "  ";
 
-/// How much a row says of what a line of its own can say as well.
+/// Which details are in a row; the others are printed below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// The lag's certified interval stands beside it.
+    /// The lag's certified interval is next to the estimate.
     pub(super) interval: bool,
     /// The replica's address has a column.
     pub(super) replica: bool,
 }
 
-/// Layouts that say more than the narrowest one, the one that says most first.
+/// The layouts wider than the narrowest one, widest first.
 const LAYOUTS: [Layout; 2] = [
     Layout {
         interval: true,
@@ -50,7 +50,7 @@ const NARROWEST: Layout = Layout {
     replica: false,
 };
 
-/// The heading and the rows, worst first. What is wrong with a pair stands below its row.
+/// The heading and the rows, worst first, with the problems of a pair below its row.
 pub(super) fn rows(seen: &Seen) -> String {
     let pairs = seen.worst_first();
     let fits = |layout: &Layout| total(&cells_of(seen, &pairs, *layout)) <= WIDTH;

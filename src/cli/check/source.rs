@@ -1,10 +1,10 @@
-//! Who said what `check` shows: the running exporter, or the servers themselves.
+//! Where `check` has its data from: the running exporter, or the servers themselves.
 
 use serde::Serialize;
 
 use crate::report::{Level, PairReport};
 
-/// Who was asked, and what that means for the words and levels that are shown.
+/// Who was queried. It decides which levels and sentences are shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "asked", rename_all = "snake_case")]
 pub(super) enum Source {
@@ -23,11 +23,11 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// The level of `pair`. A look at the servers has no memory: where nothing bounds the lag from
-    /// above, nobody knows how bad it is.
+    /// The level of `pair`. A single poll of the servers has no history: without an upper bound of
+    /// the lag the level is unknown.
     pub(super) fn level(&self, pair: &PairReport) -> Level {
-        let is_look = matches!(self, Self::Servers { .. });
-        if is_look && pair.lag_upper_seconds.is_none() {
+        let is_poll = matches!(self, Self::Servers { .. });
+        if is_poll && pair.lag_upper_seconds.is_none() {
             return pair.level().max(Level::Unknown);
         }
         pair.level()

@@ -1,5 +1,5 @@
-//! `demo`: real servers on this machine, a simulated WAN between them, and what the exporter says
-//! when it breaks.
+//! `demo`: real servers on this machine and a simulated WAN between them that breaks, with the
+//! exporter's view of it.
 
 mod narrator;
 mod stage;
@@ -34,7 +34,7 @@ async fn play(port: u16, once: bool) -> Result<(), String> {
     let narrator = Narrator::new();
     let interrupted = tokio::signal::ctrl_c();
     tokio::select! {
-        told = tell(&narrator, port, once) => told,
+        played = play_story(&narrator, port, once) => played,
         _ = interrupted => {
             Narrator::say("\nCtrl-C: everything that the demo started ends now.");
             Ok(())
@@ -42,12 +42,12 @@ async fn play(port: u16, once: bool) -> Result<(), String> {
     }
 }
 
-async fn tell(narrator: &Narrator, port: u16, once: bool) -> Result<(), String> {
+async fn play_story(narrator: &Narrator, port: u16, once: bool) -> Result<(), String> {
     let stage = Stage::set(narrator, port)
         .await
         .map_err(|error| error.to_string())?;
-    let told = tokio::time::timeout(STORY_LIMIT, story::tell(narrator, &stage)).await;
-    told.map_err(|_| format!("the story took longer than {} s", STORY_LIMIT.as_secs()))??;
+    let played = tokio::time::timeout(STORY_LIMIT, story::play(narrator, &stage)).await;
+    played.map_err(|_| format!("the story took longer than {} s", STORY_LIMIT.as_secs()))??;
     if !once {
         Narrator::say(&format!(
             "\nThe servers, the writers and the exporter go on. Look at {0}/ and {0}/metrics, or ask\n  \

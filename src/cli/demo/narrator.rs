@@ -23,27 +23,27 @@ impl Narrator {
         }
     }
 
-    /// What happens on stage.
+    /// Announces what happens to the servers or the WAN.
     pub(super) fn act(&self, text: &str) {
         self.line(AnsiColor::Cyan.on_default().bold(), "==>", text);
     }
 
-    /// What the exporter shows.
+    /// Prints what the exporter reports.
     pub(super) fn see(&self, text: &str) {
         self.line(PLAIN, "   ", text);
     }
 
-    /// What was checked and holds.
+    /// Prints an expectation that was met.
     pub(super) fn holds(&self, text: &str) {
         self.line(AnsiColor::Green.on_default(), " ok", text);
     }
 
-    /// A webhook that arrived.
+    /// Prints a webhook that arrived.
     pub(super) fn webhook(&self, received: &Received) {
         self.line(AnsiColor::Yellow.on_default(), "  >", &describe(received));
     }
 
-    /// Text without a time.
+    /// Prints a text without a time.
     pub(super) fn say(text: &str) {
         print_coloured(&format!("{text}\n"));
     }
@@ -54,7 +54,7 @@ impl Narrator {
     }
 }
 
-/// One line that says what a receiver was told.
+/// A notification in one line.
 fn describe(received: &Received) -> String {
     let body = received.json().unwrap_or(Value::Null);
     let text = |pointer: &str| {

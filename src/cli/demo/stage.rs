@@ -89,7 +89,7 @@ impl Stage {
         let app = App::bind(
             settings,
             web,
-            reload_nothing(yaml, folder.path().to_owned()),
+            reload_the_same(yaml, folder.path().to_owned()),
         )?;
         let url = format!("http://{}", app.local_addr());
         narrator.act(&format!(
@@ -128,7 +128,7 @@ impl Stage {
         &self.url
     }
 
-    /// What the exporter says of every pair.
+    /// The exporter's report of all pairs.
     pub(super) async fn pairs(&self) -> Result<PairsReport, String> {
         let url = format!("{}/api/v1/pairs", self.url);
         self.client
@@ -137,7 +137,7 @@ impl Stage {
             .map_err(|error| format!("{url}: {error}"))
     }
 
-    /// What the exporter says of one pair.
+    /// The exporter's report of one pair.
     pub(super) async fn pair(&self, name: &str, target_dc: &str) -> Result<PairReport, String> {
         let mut report = self.pairs().await?;
         let found = report
@@ -152,7 +152,7 @@ impl Stage {
     /// Ends the exporter in order; the servers end when the stage is dropped.
     pub(super) async fn end(self) {
         self.control.stop();
-        // It ends by itself or is gone already; either way nothing is left to do.
+        // A panic of the exporter, the only error, has been printed by the panic hook.
         let _ = self.exporter.await;
         self.printer.abort();
     }
@@ -166,8 +166,7 @@ async fn wan(master: &RedisServer) -> Result<WanProxy, LabError> {
     WanProxy::start(None, master.addr(), conditions).await
 }
 
-/// A replica that notices a silent line within 10 s instead of a minute, so that the story need not
-/// wait.
+/// A replica that notices a silent link within 10 s instead of a minute, to keep the story short.
 async fn replica_of(master: &WanProxy) -> Result<RedisServer, LabError> {
     let builder = RedisServer::builder().replicaof(master.addr());
     builder
@@ -177,23 +176,23 @@ async fn replica_of(master: &WanProxy) -> Result<RedisServer, LabError> {
         .await
 }
 
-/// The wished port, or any free one when it is taken.
+/// The wanted port, or any free one when it is taken.
 async fn listen_address(port: u16) -> SocketAddr {
-    let wished = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    match TcpListener::bind(wished).await {
-        Ok(_) => wished,
+    let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match TcpListener::bind(wanted).await {
+        Ok(_) => wanted,
         Err(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
     }
 }
 
 /// Runs the exporter in the background, once it can be controlled.
 async fn start(app: App) -> Result<(Control, JoinHandle<()>), Box<dyn std::error::Error>> {
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (sender, control) = tokio::sync::oneshot::channel();
     let exporter = tokio::spawn(async move {
-        // The story notices by itself when the exporter does not answer.
-        let _ = Box::pin(app.run(|control| drop(tell.send(control)))).await;
+        // An exporter that ends with an error no longer answers, which fails the story.
+        let _ = Box::pin(app.run(|control| drop(sender.send(control)))).await;
     });
-    Ok((told.await?, exporter))
+    Ok((control.await?, exporter))
 }
 
 fn print_webhooks(narrator: Narrator, receiver: &Receiver) -> JoinHandle<()> {
@@ -210,16 +209,18 @@ fn parse(yaml: &str, folder: &Path) -> Result<Settings, crate::config::ConfigErr
     crate::config::parse(yaml, Format::Yaml, folder, &environment)
 }
 
-fn reload_nothing(yaml: String, folder: PathBuf) -> LoadSettings {
+fn reload_the_same(yaml: String, folder: PathBuf) -> LoadSettings {
     Box::new(move || parse(&yaml, &folder))
 }
 
-/// The demo's configuration: short thresholds, so that nobody has to wait for two minutes.
+/// The demo's configuration, with thresholds that are reached within seconds.
 fn configuration(
     orders: &[&RedisServer; 3],
     sessions: &[&RedisServer; 2],
     receiver: &Receiver,
 ) -> String {
+    let [orders_master, orders_dc2, orders_dc3] = orders;
+    let [sessions_master, sessions_replica] = sessions;
     format!(
         r#"
 datacenters:
@@ -246,11 +247,11 @@ notify:
     - {{name: oncall, min_severity: critical, pagerduty: {{routing_key: "0123456789abcdef0123456789abcdef", url: "{}"}}}}
     - {{name: hook, webhook: {{url: "{}"}}}}
 "#,
-        orders[0].addr(),
-        orders[1].addr(),
-        orders[2].addr(),
-        sessions[0].addr(),
-        sessions[1].addr(),
+        orders_master.addr(),
+        orders_dc2.addr(),
+        orders_dc3.addr(),
+        sessions_master.addr(),
+        sessions_replica.addr(),
         receiver.url("/slack"),
         receiver.url("/v2/enqueue"),
         receiver.url("/webhook"),

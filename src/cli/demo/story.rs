@@ -1,5 +1,5 @@
-//! The story: healthy, stalled, healed, cut, healed. Each act is checked against what the exporter
-//! says.
+//! The story of the demo: healthy, stalled, healed, cut, healed. Each act is checked against the
+//! exporter's answers.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::lab::Direction;
 use crate::replication::PairState;
 use crate::report::{PairReport, bytes_text, lag_text};
 
-/// How often the exporter is asked while an act waits for something.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the exporter is queried while an act waits for something.
+const QUERY_EVERY: Duration = Duration::from_millis(250);
 
-/// How often what it says is printed meanwhile.
+/// One in how many of its answers is printed meanwhile.
 const PRINT_EVERY: u32 = 8;
 
 /// Lag up to this is what a healthy line 40 ms away shows.
 const HEALTHY_LAG: f64 = 0.2;
 
-/// Plays all acts. The first thing that does not come true ends the story.
-pub(super) async fn tell(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
+/// Plays all acts. The first expectation that is not met ends the story with an error.
+pub(super) async fn play(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     healthy(narrator, stage).await?;
     stalled(narrator, stage).await?;
     cut(narrator, stage).await?;
@@ -46,7 +46,7 @@ async fn stalled(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     narrator.act("act 2: the line from dc1 to dc2 stalls: packets vanish, no connection breaks");
     narrator.see("(master_link_status stays up and the age of the last ACK is no lag: this is what others miss)");
     let pair = ("orders", "dc2");
-    let told = stage.receiver.requests().len();
+    let before = stage.receiver.requests().len();
     stage.orders_to_dc2.stall(Direction::Both);
     until(narrator, stage, pair, 10, "stalled", |p| {
         p.state == PairState::Stalled
@@ -59,7 +59,7 @@ async fn stalled(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     wait_for_webhook(
         narrator,
         stage,
-        told,
+        before,
         "/slack",
         "[WARNING] orders dc1",
         "the alert reached Slack",
@@ -68,14 +68,14 @@ async fn stalled(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     wait_for_webhook(
         narrator,
         stage,
-        told,
+        before,
         "/v2/enqueue",
         "trigger",
         "critical paged PagerDuty",
     )
     .await?;
     narrator.act("the line from dc1 to dc2 heals");
-    let told = stage.receiver.requests().len();
+    let before = stage.receiver.requests().len();
     stage
         .orders_to_dc2
         .heal()
@@ -85,7 +85,7 @@ async fn stalled(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     wait_for_webhook(
         narrator,
         stage,
-        told,
+        before,
         "/v2/enqueue",
         "resolve",
         "PagerDuty was told that it is over",
@@ -96,7 +96,7 @@ async fn stalled(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
 async fn cut(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     narrator.act("act 3: the line from dc2 to dc1 is cut: every connection breaks");
     let pair = ("sessions", "dc1");
-    let told = stage.receiver.requests().len();
+    let before = stage.receiver.requests().len();
     stage.sessions_to_dc1.cut().await;
     until(narrator, stage, pair, 10, "link_down", |p| {
         p.state == PairState::LinkDown
@@ -105,13 +105,13 @@ async fn cut(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     wait_for_webhook(
         narrator,
         stage,
-        told,
+        before,
         "/slack",
         "[WARNING] sessions dc2",
         "the alert reached Slack",
     )
     .await?;
-    let told = stage.receiver.requests().len();
+    let before = stage.receiver.requests().len();
     narrator.act("the line from dc2 to dc1 is repaired");
     stage
         .sessions_to_dc1
@@ -123,7 +123,7 @@ async fn cut(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
     wait_for_webhook(
         narrator,
         stage,
-        told,
+        before,
         "/webhook",
         resolved,
         "the webhook was told that it is over",
@@ -181,7 +181,7 @@ async fn until(
         if look % PRINT_EVERY == PRINT_EVERY - 1 {
             narrator.see(&line(&pair));
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(QUERY_EVERY).await;
     }
     Ok(())
 }
@@ -203,7 +203,7 @@ async fn wait_for_webhook(
                 "no request to {path} with {text} arrived within 30 s"
             ));
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(QUERY_EVERY).await;
     }
     narrator.holds(what);
     Ok(())
