@@ -175,6 +175,40 @@ fn every_configuration_in_the_documents_is_accepted() {
     }
 }
 
+/// The text of every file in examples/, by its path.
+fn examples() -> Vec<(PathBuf, String)> {
+    let entries = std::fs::read_dir(root().join("examples"))
+        .unwrap()
+        .flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| (path.clone(), read(&path)))
+        .collect()
+}
+
+#[test]
+fn every_example_is_accepted_and_linked_from_the_readme() {
+    let examples = examples();
+    assert!(examples.len() >= 4, "the examples are where they were");
+    let readme = read(&root().join("README.md"));
+    for (path, text) in examples {
+        let variables = environment(&text.replace("${WEBHOOK_SIGNING_SECRET}", "${X}"));
+        let signing = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let text = text.replace("${WEBHOOK_SIGNING_SECRET}", signing);
+        let parsed = parse(&text, Format::Yaml, root(), &variables);
+        assert!(
+            parsed.is_ok(),
+            "{}: {}",
+            path.display(),
+            parsed.unwrap_err()
+        );
+        let name = path.file_name().unwrap().to_string_lossy();
+        assert!(readme.contains(&format!("(examples/{name})")), "{name}");
+    }
+}
+
 /// The files that git keeps.
 fn tracked() -> Vec<PathBuf> {
     let output = Command::new("git")

@@ -1,50 +1,54 @@
-//! A typed reader over the tree: it knows the key path of every value and notes every problem with
-//! it.
+//! Typed access to the tree. A cursor knows the key path of its value and records every problem
+//! with it.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use crate::model::{Bytes, Secret, Span};
+use crate::model::{Bytes, Secret, ServerAddr, Span};
 
 use super::SecretSource;
 use super::error::Problems;
 use super::files::{FileCollector, FileKind};
 use super::node::{Node, Table, Text, index_path, is_plain_key, key_path};
-use super::schema::Keys;
-use super::value::{check_name, in_range, parse_bytes, parse_span, span_text, unit_examples};
+use super::schema::{Key, Keys, Kind};
+use super::value::{
+    Check, any_secret, check_name, check_url, in_range, parse_bytes, parse_span, span_text,
+    unit_examples,
+};
 
-/// What a section that is not in the file holds.
+/// The content of a section that is not in the file.
 static EMPTY: Table = Table::new();
 
-/// YAML's merge key, which some parsers know; it is no secret.
+/// YAML's merge key, which is refused by its name: it is no secret.
 const MERGE: &str = "<<";
 
-/// What every value's reading shares.
+/// Shared by all cursors of one configuration.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
-    /// Where problems are noted.
+    /// Records problems.
     pub(super) problems: &'a Problems,
-    /// Where files that are named are collected.
+    /// Records the files that the configuration names.
     pub(super) files: &'a FileCollector,
-    /// The configuration file's folder, which relative paths start from.
+    /// The folder of the configuration file, which relative paths start from.
     pub(super) folder: &'a Path,
 }
 
-/// One value and where it stands.
+/// One value and its key path.
 pub(super) struct Cursor<'a> {
     node: &'a Node,
     path: String,
     context: Context<'a>,
 }
 
-/// A mapping with declared keys and where it stands.
+/// A mapping with declared keys, and its key path.
 pub(super) struct Section<'a> {
     table: &'a Table,
     path: String,
     context: Context<'a>,
-    /// Whether the mapping has keys that were refused: then what seems missing may only be
-    /// misspelt.
+    keys: &'static Keys,
+    /// Whether some keys of the mapping were refused: a key that seems to be missing may be one of
+    /// them, misspelt.
     has_refused_keys: bool,
 }
 
@@ -61,32 +65,31 @@ impl<'a> Cursor<'a> {
         &self.path
     }
 
-    /// Notes a problem: `what` goes on after the value.
+    /// Records a problem with the value; `what` continues the sentence that begins with the value.
     pub(super) fn refuse(&self, what: impl fmt::Display) {
         self.context
             .problems
             .add(&self.path, format!("{} {what}", self.node.shown()));
     }
 
-    /// Notes a problem with the place rather than its value.
+    /// Records a problem without showing the value.
     pub(super) fn note(&self, sentence: impl Into<String>) {
         self.context.problems.add(&self.path, sentence);
     }
 
-    /// Notes a problem with a value that must not be shown.
+    /// Records a problem with a value that may be a secret; `what` continues "the value".
     pub(super) fn refuse_hidden(&self, what: impl fmt::Display) {
         self.context
             .problems
             .add(&self.path, format!("the value {what}"));
     }
 
-    /// The value of `result`, or `None` after noting its error.
+    /// The value of `result`, or `None` after recording its error.
     pub(super) fn checked<T, E: fmt::Display>(&self, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.refuse(error)).ok()
     }
 
-    /// `None` after noting that the value is of the wrong kind, unless a problem has been noted
-    /// with it before.
+    /// Records that the value is of the wrong kind, unless it was refused already.
     fn not<T>(&self, wanted: &str) -> Option<T> {
         if !matches!(self.node, Node::Refused) {
             self.refuse(format_args!("is not {wanted}"));
@@ -94,9 +97,8 @@ impl<'a> Cursor<'a> {
         None
     }
 
-    /// As [`Self::not`], of a value that stands where a section or a list belongs. It is not shown:
-    /// a secret's section with nothing but the secret in it is a likely mistake (`slack:
-    /// https://...`).
+    /// Like [`Self::not`], for a value in the place of a section or a list. It is not shown, because
+    /// a secret in the place of its section is a likely mistake (`slack: https://...`).
     fn not_hidden<T>(&self, wanted: &str) -> Option<T> {
         if !matches!(self.node, Node::Refused) {
             self.note(format!("{} is not {wanted}", self.node.kind()));
@@ -117,15 +119,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// The mapping with the declared `keys`; every other key is a problem.
-    pub(super) fn section(&self, keys: &Keys) -> Option<Section<'a>> {
+    pub(super) fn section(&self, keys: &'static Keys) -> Option<Section<'a>> {
         let Node::Table(table) = self.node else {
             return self.not_hidden("a mapping");
         };
         Some(Section::new(table, self.path.clone(), self.context, keys))
     }
 
-    /// The entries of a mapping whose keys the user chooses; none where nothing stands under its
-    /// name.
+    /// The entries of a mapping whose keys the user chooses; none if it is null.
     pub(super) fn entries(&self) -> Vec<(&'a str, Cursor<'a>)> {
         if self.is_null() {
             return Vec::new();
@@ -171,7 +172,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The text that stands for a number or a truth value, where one may.
+    /// The text of an environment variable, which may be a number or a truth value.
     fn scalar_text(&self) -> Option<&'a str> {
         self.raw_text()
             .filter(|text| text.may_be_scalar())
@@ -232,6 +233,44 @@ impl<'a> Cursor<'a> {
         self.checked(in_range(span, range, |span| span_text(*span)))
     }
 
+    /// A duration in the range of its `key`.
+    pub(super) fn span_of(&self, key: &Key) -> Option<Span> {
+        match &key.kind {
+            Kind::Duration { range, .. } => self.span(range),
+            _ => None,
+        }
+    }
+
+    /// An HTTP URL that is no secret. It is not shown when it is wrong, because a secret in it may
+    /// be what is wrong.
+    pub(super) fn url(&self) -> Option<&'a str> {
+        let text = self.text()?;
+        if let Err(error) = check_url(text) {
+            self.refuse_hidden(error);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A host name or an IP address, without a port.
+    pub(super) fn host_name(&self) -> Option<&'a str> {
+        let text = self.text()?;
+        // What may be the host of an address; the port only completes one.
+        let address = if text.contains(':') {
+            format!("[{text}]:1")
+        } else {
+            format!("{text}:1")
+        };
+        if ServerAddr::parse(&address).is_err() {
+            self.refuse(
+                "is not a host name or an IP address; write it like redis.example.com, without a \
+                 port",
+            );
+            return None;
+        }
+        Some(text)
+    }
+
     /// A size in `range`.
     pub(super) fn bytes(&self, range: &RangeInclusive<Bytes>) -> Option<Bytes> {
         let bare = self
@@ -255,7 +294,7 @@ impl<'a> Cursor<'a> {
         self.checked(in_range(bytes, range, |bytes| format!("{}B", bytes.get())))
     }
 
-    /// Whether the value switches something off: `null`, or that word in the environment.
+    /// Whether the value switches something off: `null`, or that word from the environment.
     pub(super) fn is_off(&self) -> bool {
         self.is_null() || self.scalar_text() == Some("null")
     }
@@ -273,10 +312,15 @@ impl<'a> Cursor<'a> {
 
     /// The path of a file that is read when it is used; collected, so that whoever checks the
     /// configuration can read it at once.
-    pub(super) fn named_file(&self, kind: FileKind) -> Option<PathBuf> {
+    fn named_file(&self, kind: FileKind) -> Option<PathBuf> {
         let path = self.file_path()?;
         self.context.files.add(&self.path, path.clone(), kind);
         Some(path)
+    }
+
+    /// The path of a file of certificates or keys.
+    pub(super) fn pem_file(&self) -> Option<PathBuf> {
+        self.named_file(FileKind::Pem)
     }
 
     /// The secret in the file at this path.
@@ -285,7 +329,7 @@ impl<'a> Cursor<'a> {
         Some(SecretSource::File(path))
     }
 
-    /// A secret that is written in the configuration. No message shows it.
+    /// A secret that is written in the configuration. Messages never show it.
     pub(super) fn inline_secret(&self) -> Option<&'a str> {
         match self.node {
             Node::Text(text) if text.value.is_empty() => {
@@ -308,11 +352,11 @@ impl<'a> Cursor<'a> {
 
 impl<'a> Section<'a> {
     /// The root of the configuration.
-    pub(super) fn root(table: &'a Table, context: Context<'a>, keys: &Keys) -> Self {
+    pub(super) fn root(table: &'a Table, context: Context<'a>, keys: &'static Keys) -> Self {
         Self::new(table, String::new(), context, keys)
     }
 
-    fn new(table: &'a Table, path: String, context: Context<'a>, keys: &Keys) -> Self {
+    fn new(table: &'a Table, path: String, context: Context<'a>, keys: &'static Keys) -> Self {
         let mut has_refused_keys = false;
         for (key, value) in table {
             let Some(refusal) = keys.refusal(key) else {
@@ -324,7 +368,7 @@ impl<'a> Section<'a> {
             if is_word || key == MERGE {
                 context.problems.add(&key_path(&path, key), refusal);
             } else {
-                // `{password:secret}` and `{password, secret}` make a key of the secret.
+                // `{password:secret}` and `{password, secret}` turn the secret into a key.
                 let place = if path.is_empty() {
                     "configuration"
                 } else {
@@ -337,6 +381,7 @@ impl<'a> Section<'a> {
             table,
             path,
             context,
+            keys,
             has_refused_keys,
         }
     }
@@ -345,24 +390,24 @@ impl<'a> Section<'a> {
         &self.path
     }
 
-    /// Notes a problem with the mapping as a whole.
+    /// Records a problem with the mapping as a whole.
     pub(super) fn refuse(&self, sentence: impl Into<String>) {
         self.context.problems.add(&self.path, sentence);
     }
 
-    /// Notes a problem at `path`, which lies in the mapping.
+    /// Records a problem at `path`, which is inside the mapping.
     pub(super) fn refuse_at(&self, path: &str, sentence: impl Into<String>) {
         self.context.problems.add(path, sentence);
     }
 
-    /// Notes that something is missing, unless a refused key is probably what was meant.
+    /// Records that something is missing, unless a refused key is probably what was meant.
     pub(super) fn refuse_as_incomplete(&self, sentence: impl Into<String>) {
         if !self.has_refused_keys {
             self.refuse(sentence);
         }
     }
 
-    /// The value of `key`, where the file has one.
+    /// The value of `key`, if the file has one.
     pub(super) fn get(&self, key: &str) -> Option<Cursor<'a>> {
         let node = self.table.get(key)?;
         Some(Cursor {
@@ -377,30 +422,43 @@ impl<'a> Section<'a> {
         self.table.contains_key(key)
     }
 
-    /// The value of `key`; a problem where there is none.
+    /// The value of `key`; records a problem if there is none.
     pub(super) fn required(&self, key: &str, meaning: &str) -> Option<Cursor<'a>> {
         let value = self.get(key);
-        if value.is_none() && !self.has_refused_keys {
-            self.context.problems.add(
-                &key_path(&self.path, key),
-                format!("is missing: give {meaning}"),
-            );
+        if value.is_none() {
+            self.refuse_missing(key, meaning);
         }
         value
     }
 
-    /// The mapping at `key`; empty where the file has none, or nothing under its name.
-    pub(super) fn section(&self, key: &str, keys: &Keys) -> Section<'a> {
-        let given = self
-            .get(key)
-            .filter(|cursor| !cursor.is_null())
-            .and_then(|cursor| cursor.section(keys));
-        given.unwrap_or_else(|| Section {
+    /// Records that `key` is missing, unless a refused key is probably what was meant.
+    pub(super) fn refuse_missing(&self, key: &str, meaning: &str) {
+        if !self.has_refused_keys {
+            let path = key_path(&self.path, key);
+            let sentence = format!("is missing: give {meaning}");
+            self.context.problems.add(&path, sentence);
+        }
+    }
+
+    /// The mapping at `key`, whose keys the table has; empty where the file has none, or nothing
+    /// under its name.
+    pub(super) fn section(&self, key: &str) -> Section<'a> {
+        let is_given = self.get(key).is_some_and(|cursor| !cursor.is_null());
+        if is_given && let Some(section) = self.given_section(key) {
+            return section;
+        }
+        Section {
             table: &EMPTY,
             path: key_path(&self.path, key),
             context: self.context,
+            keys: self.keys.below(key),
             has_refused_keys: false,
-        })
+        }
+    }
+
+    /// The mapping at `key`, where the file has one; something else is a problem.
+    pub(super) fn given_section(&self, key: &str) -> Option<Section<'a>> {
+        self.get(key)?.section(self.keys.below(key))
     }
 
     /// The items of the list at `key`; none where the file has none, or nothing under its name.
@@ -410,20 +468,27 @@ impl<'a> Section<'a> {
             .map_or_else(Vec::new, |cursor| cursor.items())
     }
 
-    /// The duration at `key`, or `default`.
-    pub(super) fn span(&self, key: &str, default: Span, range: &RangeInclusive<Span>) -> Span {
-        self.get(key)
-            .and_then(|cursor| cursor.span(range))
-            .unwrap_or(default)
+    /// The duration at `key`, in the table's range; `None` where it is not given or refused.
+    pub(super) fn span(&self, key: &str) -> Option<Span> {
+        self.get(key)?.span_of(self.keys.get(key)?)
     }
 
-    /// The secret at `key` or its file at `key_file`; `check` may refuse what is written in the
-    /// configuration.
-    pub(super) fn secret(
-        &self,
-        key: &str,
-        check: impl Fn(&str) -> Result<(), String>,
-    ) -> Option<SecretSource> {
+    /// The duration at `key`, or the table's default.
+    pub(super) fn span_or_default(&self, key: &str) -> Span {
+        if let Some(span) = self.span(key) {
+            return span;
+        }
+        let row = self.keys.get(key);
+        row.and_then(Key::default_duration).unwrap_or(Span::ZERO)
+    }
+
+    /// The secret at `key`, or its file at `key_file`. What is written in the configuration is
+    /// checked as the table says.
+    pub(super) fn secret(&self, key: &str) -> Option<SecretSource> {
+        let check = match self.keys.get(key).map(|key| &key.kind) {
+            Some(Kind::Secret(check)) => *check,
+            _ => any_secret,
+        };
         let file_key = format!("{key}_file");
         match (self.get(key), self.get(&file_key)) {
             (Some(_), Some(file)) => {
@@ -437,27 +502,22 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Like [`Self::secret`], with a problem where neither is given.
-    pub(super) fn required_secret(
-        &self,
-        key: &str,
-        check: impl Fn(&str) -> Result<(), String>,
-    ) -> Option<SecretSource> {
-        if !self.has(key) && !self.has(&format!("{key}_file")) {
-            let _ = self.required(key, &format!("it or {key}_file"));
+    /// Like [`Self::secret`], but records a problem if neither is given.
+    pub(super) fn required_secret(&self, key: &str) -> Option<SecretSource> {
+        let file_key = format!("{key}_file");
+        if !self.has(key) && !self.has(&file_key) {
+            self.refuse_missing(key, &format!("it or {file_key}"));
         }
-        self.secret(key, check)
+        self.secret(key)
     }
 }
 
-/// The secret that is written at `cursor`.
-pub(super) fn inline_source(
-    cursor: &Cursor<'_>,
-    check: impl Fn(&str) -> Result<(), String>,
-) -> Option<SecretSource> {
+/// The secret that is written at `cursor`, checked by `check`.
+pub(super) fn inline_source(cursor: &Cursor<'_>, check: Check) -> Option<SecretSource> {
     let text = cursor.inline_secret()?;
-    check(text)
-        .map_err(|error| cursor.refuse_hidden(error))
-        .ok()?;
+    if let Err(error) = check(text) {
+        cursor.refuse_hidden(error);
+        return None;
+    }
     Some(SecretSource::Inline(Secret::new(text)))
 }

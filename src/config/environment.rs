@@ -1,5 +1,5 @@
-//! The environment's part in a configuration: `${VAR}` inside values, and
-//! `REDIS_CROSS_DC__SECTION__KEY` instead of values.
+//! Environment variables in a configuration: `${VAR}` inside values, and
+//! `REDIS_CROSS_DC__SECTION__KEY` in place of values.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -7,23 +7,24 @@ use std::fmt;
 
 use super::error::Problems;
 use super::node::{Node, Origin, Table, Text, index_path, key_path};
-use super::schema::{overridable_keys, suggestion};
+use super::schema::suggestion;
+use super::table::ROOT;
 
-/// What the names of overriding variables begin with.
+/// The prefix of variables that override keys.
 const OVERRIDE_PREFIX: &str = "REDIS_CROSS_DC__";
 
-/// The longest value after expansion: far more than any key needs, far less than a variable
-/// repeated endlessly gives.
+/// The maximum length of a value after expansion. No key needs nearly as much; it bounds what a
+/// variable that is repeated many times can expand to.
 const MAX_EXPANDED_BYTES: usize = 64 * 1024;
 
-/// The environment variables that a configuration may use. `Debug` shows their number only: they
-/// hold secrets.
+/// The environment variables that a configuration may use. `Debug` prints only their number, because
+/// they contain secrets.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// The variables of `vars` (from `std::env::vars_os()`) whose name and value are UTF-8; to a
-    /// configuration, the others are unset.
+    /// The variables of `vars` (`std::env::vars_os()`) whose name and value are UTF-8. For the
+    /// configuration the others are not set.
     pub fn from_os(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         vars.into_iter()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -63,8 +64,8 @@ impl Environment {
         }
     }
 
-    /// `text` with its variables' values in place; an error is a sentence that shows nothing of
-    /// `text` but names.
+    /// `text` with its variables expanded. An error is a sentence that shows only names of
+    /// variables.
     fn expanded(&self, text: &str) -> Result<String, String> {
         let mut parts = text.split('$');
         let mut result = parts.next().unwrap_or_default().to_owned();
@@ -93,12 +94,12 @@ impl Environment {
         Ok(result)
     }
 
-    /// Puts the values of `REDIS_CROSS_DC__*` variables in the place of what the file says.
+    /// Replaces values of the file by those of `REDIS_CROSS_DC__*` variables.
     ///
-    /// Only scalars at fixed places can be overridden, so no name in a variable ever becomes a
-    /// user's key.
+    /// Only the single values outside lists can be overridden, so the name of a variable never
+    /// becomes a key that the user chooses.
     pub(super) fn override_scalars(&self, root: &mut Table, problems: &Problems) {
-        let allowed = overridable_keys();
+        let allowed = ROOT.overridable();
         let mut overrides = Vec::new();
         for (variable, value) in &self.0 {
             let Some(name) = variable.strip_prefix(OVERRIDE_PREFIX) else {
@@ -126,14 +127,18 @@ impl Environment {
     }
 }
 
-/// The name at the beginning of `{NAME}rest`, and the rest.
+/// Splits `{NAME}rest` into the name and the rest.
 fn variable(part: &str) -> Result<(&str, &str), String> {
     let (name, rest) = part
         .strip_prefix('{')
         .and_then(|part| part.split_once('}'))
         .ok_or_else(lone_dollar)?;
     let legal = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if name.is_empty() || name.len() > 128 || !legal || name.as_bytes()[0].is_ascii_digit() {
+    if name.is_empty()
+        || name.len() > 128
+        || !legal
+        || name.starts_with(|c: char| c.is_ascii_digit())
+    {
         return Err(
             "has ${...} with something else than a variable's name in it; $$ is a dollar"
                 .to_owned(),
@@ -147,16 +152,17 @@ fn lone_dollar() -> String {
 }
 
 fn hint(path: &str, allowed: &[String]) -> String {
-    match suggestion(path, allowed.iter().map(String::as_str)) {
-        Some(near) => format!("; did you mean {OVERRIDE_PREFIX}{}?", near.to_uppercase().replace('.', "__")),
-        None => {
-            "; only single values outside lists can be overridden, such as REDIS_CROSS_DC__POLL__INTERVAL".to_owned()
-        }
-    }
+    let Some(near) = suggestion(path, allowed.iter().map(String::as_str)) else {
+        return "; only single values outside lists can be overridden, such as \
+                REDIS_CROSS_DC__POLL__INTERVAL"
+            .to_owned();
+    };
+    let variable = near.to_uppercase().replace('.', "__");
+    format!("; did you mean {OVERRIDE_PREFIX}{variable}?")
 }
 
-/// Removes `x_file` where `x` is overridden, and the other way round: an override replaces the
-/// secret, however given.
+/// Removes `x_file` if `x` is overridden, and `x` if `x_file` is: an override replaces the secret in
+/// either form.
 fn remove_twin(root: &mut Table, path: &str) {
     let twin = path
         .strip_suffix("_file")
@@ -176,8 +182,8 @@ fn set(root: &mut Table, path: &str, value: &str) {
     }
 }
 
-/// The table that holds the last key of `path`, made where it is missing. `None` when something
-/// else than a mapping is in the way, which the reader reports.
+/// The table of the last key of `path`, created if it is missing. `None` if something other than a
+/// mapping is in its place, which the reader reports.
 fn parent<'t, 'p>(root: &'t mut Table, path: &'p str) -> Option<(&'t mut Table, &'p str)> {
     let Some((sections, key)) = path.rsplit_once('.') else {
         return Some((root, path));

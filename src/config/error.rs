@@ -1,37 +1,37 @@
-//! What is wrong with a configuration: every problem at once, each a sentence that names its place.
+//! The problems of a configuration: all at once, each a sentence with its place.
 
 use std::cell::RefCell;
 use std::fmt;
 
-/// How many problems are kept. A file with more has one cause, and nobody reads further.
+/// The maximum number of problems that are kept. A file with more usually has one cause.
 const MAX_PROBLEMS: usize = 100;
 
-/// How many characters of a value are shown.
+/// The maximum number of characters of a value in a message.
 const MAX_SHOWN: usize = 80;
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
-    /// Where: a key path such as `pairs[1].replicas[0].address`, an environment variable, or the
+    /// A key path such as `pairs[1].replicas[0].address`, an environment variable, or the
     /// file.
     pub place: String,
-    /// What is wrong there and what is allowed. Never holds the value of a secret.
+    /// What is wrong there and what is allowed. Never contains the value of a secret.
     pub sentence: String,
 }
 
-/// Everything that is wrong with a configuration. `Display` gives one sentence a line.
+/// All problems of a configuration. `Display` prints one a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors {
     problems: Vec<ConfigProblem>,
     omitted: usize,
 }
 
-/// Collects problems while a configuration is read, so that one mistake does not hide the next.
+/// Collects problems while a configuration is read, so that they can be reported together.
 #[derive(Default)]
 pub(super) struct Problems(RefCell<ConfigErrors>);
 
 impl ConfigErrors {
-    /// A single problem at `place`; `sentence` must hold no secret.
+    /// A single problem at `place`; `sentence` must not contain a secret.
     pub fn one(place: impl Into<String>, sentence: impl Into<String>) -> Self {
         let problem = ConfigProblem {
             place: place.into(),
@@ -43,14 +43,14 @@ impl ConfigErrors {
         }
     }
 
-    /// The problems in the order in which they were found: at least one, at most a hundred.
+    /// The problems in the order in which they were found: 1 to 100.
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }
 }
 
 impl Problems {
-    /// Notes that `sentence` holds at `place`.
+    /// Records a problem at `place`.
     pub(super) fn add(&self, place: &str, sentence: impl Into<String>) {
         let mut found = self.0.borrow_mut();
         if found.problems.len() < MAX_PROBLEMS {
@@ -63,7 +63,7 @@ impl Problems {
         }
     }
 
-    /// `value` when nothing is wrong.
+    /// `value` if there is no problem.
     pub(super) fn or<T>(self, value: T) -> Result<T, ConfigErrors> {
         let found = self.0.into_inner();
         if found.problems.is_empty() {
@@ -74,10 +74,10 @@ impl Problems {
     }
 }
 
-/// `text` in quotes for a message: control characters escaped, a long one cut.
+/// `text` in quotes, with control characters escaped, cut if it is long.
 pub(super) fn quoted(text: &str) -> String {
     match text.char_indices().nth(MAX_SHOWN) {
-        Some((end, _)) => format!("{:?}...", &text[..end]),
+        Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
         None => format!("{text:?}"),
     }
 }

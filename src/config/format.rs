@@ -1,5 +1,4 @@
-//! From a file's text to a tree: YAML, TOML or JSON, with limits, and with messages that repeat
-//! nothing of the text.
+//! Parses YAML, TOML or JSON into a tree, within limits. Error messages repeat none of the values.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -11,20 +10,19 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use yaml_rust2::parser::{Event, Parser};
 
 use super::error::quoted;
-use super::node::{Table, table_of};
+use super::node::{Table, table_from};
 
-/// The longest configuration that is read. Ten thousand pairs take about 4 MiB.
+/// The maximum size of a configuration. Ten thousand pairs take about 4 MiB.
 pub(super) const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The deepest nesting of YAML that is read: the parser behind it recurses. The configuration needs
-/// eight levels.
+/// The maximum nesting of YAML, because the parser recurses. The configuration needs eight levels.
 const MAX_DEPTH: usize = 32;
 
-/// The most YAML nodes that are read, counting what an alias repeats: a few nested aliases can make
-/// billions.
+/// The maximum number of YAML nodes, counting those that aliases repeat: a few nested aliases can
+/// expand to billions.
 const MAX_NODES: u64 = 4_000_000;
 
-/// A configuration file's language.
+/// The format of a configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `.yml`, `.yaml`
@@ -36,7 +34,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The language that the ending of `path` stands for.
+    /// The format for the extension of `path`; `None` for an unknown one.
     pub fn from_path(path: &Path) -> Option<Self> {
         match path.extension()?.to_ascii_lowercase().to_str()? {
             "yml" | "yaml" => Some(Self::Yaml),
@@ -46,7 +44,7 @@ impl Format {
         }
     }
 
-    /// The language's name.
+    /// The name in messages.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Yaml => "YAML",
@@ -56,7 +54,10 @@ impl Format {
     }
 }
 
-/// Reads `text`; an error is a sentence.
+/// Parses `text`.
+///
+/// # Errors
+/// A sentence without a subject, which is the file.
 pub(super) fn read(text: &str, format: Format) -> Result<Table, String> {
     if text.len() > MAX_FILE_BYTES {
         return Err(format!(
@@ -75,16 +76,15 @@ pub(super) fn read(text: &str, format: Format) -> Result<Table, String> {
     parsed.map_err(|reason| format!("is not a valid {} configuration: {reason}", format.name()))
 }
 
-/// Lets the `config` crate read `text`.
+/// Parses `text` with the `config` crate.
 fn parse(format: FileFormat, text: &str) -> Result<Table, String> {
     let map = format
         .parse(None, text)
         .map_err(|error| sentence_of(error.as_ref()))?;
-    Ok(table_of(map))
+    Ok(table_from(map))
 }
 
-/// The parser's message, unless the root is no mapping: then the message would hold the root, which
-/// may be anything.
+/// The parser's message, unless the root is no mapping: that message would contain the root.
 fn sentence_of(error: &(dyn Error + Send + Sync + 'static)) -> String {
     if error.is::<::config::ConfigError>() || error.is::<Box<::config::ConfigError>>() {
         return "it must be a mapping of sections".to_owned();
@@ -92,10 +92,10 @@ fn sentence_of(error: &(dyn Error + Send + Sync + 'static)) -> String {
     error.to_string()
 }
 
-/// A duplicate key's message without the parser's own notation, and without a key that is more than
-/// a word.
+/// The message about a duplicate key without the parser's notation, and without a key that is more
+/// than a word.
 fn yaml_sentence(message: String) -> String {
-    // It goes on with the whole mapping, and whatever stands in it.
+    // The rest of this message is the whole mapping.
     if message.starts_with("Cannot parse ") {
         return "a mapping or a list stands where a key belongs: is there a comma or a brace too many?".to_owned();
     }
@@ -113,7 +113,7 @@ fn yaml_sentence(message: String) -> String {
     }
 }
 
-/// The message without the line of the file that it shows, which may hold a secret.
+/// The message without the quoted line of the file, which may contain a secret.
 fn toml_sentence(message: &str) -> String {
     const SHOWN_LINES: usize = 3;
     let mut lines = message.lines();
@@ -125,8 +125,7 @@ fn toml_sentence(message: &str) -> String {
     format!("{} {place}", reason.join(", "))
 }
 
-/// Refuses YAML that is too deep or too large, or that the `config` crate would read as something
-/// else than it says.
+/// Refuses YAML that is too deep or too large, or that the `config` crate would misread.
 fn check_yaml(text: &str) -> Result<(), String> {
     let mut parser = Parser::new_from_str(text);
     let mut tally = YamlTally::default();
@@ -149,9 +148,9 @@ fn check_yaml(text: &str) -> Result<(), String> {
 #[derive(Default)]
 struct YamlTally {
     nodes: u64,
-    /// Per open collection: its anchor, and the count when it began.
+    /// The anchor of each open collection, and the count at its start.
     open: Vec<(usize, u64)>,
-    /// How many nodes an anchor stands for.
+    /// The number of nodes that each anchor stands for.
     anchored: HashMap<usize, u64>,
 }
 
@@ -204,7 +203,7 @@ impl YamlTally {
     }
 }
 
-/// Refuses JSON in which a key stands twice: the parser would silently keep the last one.
+/// Refuses JSON with a duplicate key, of which the parser would silently keep the last.
 fn check_json(text: &str) -> Result<(), String> {
     serde_json::from_str::<DistinctKeys>(text)
         .map(|_| ())

@@ -1,16 +1,16 @@
-//! Where the exporter listens: an address as Prometheus programs take it.
+//! The address to listen on, in the syntax of Prometheus programs.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// The port that Prometheus' list of ports would show, and what everything here falls back to.
+/// The default port.
 const DEFAULT_PORT: u16 = 10121;
 
-/// The longest host name that DNS has.
+/// The maximum length of a host name in DNS.
 const MAX_HOST_CHARS: usize = 253;
 
-/// What is allowed, as the end of a sentence that begins with the value.
+/// The end of a sentence that begins with the refused value.
 const ALLOWED: &str = "is not an address to listen on; write HOST:PORT, such as 0.0.0.0:10121, [::]:10121 or \
      localhost:10121, or :10121 for every IPv4 address of this machine";
 
@@ -33,8 +33,8 @@ impl ListenAddress {
         self.port
     }
 
-    /// Where a client on this machine reaches what listens here, as `HOST:PORT`: an address that
-    /// stands for all interfaces is reached by the loopback one.
+    /// The address for a client on this machine, as `HOST:PORT`: loopback in place of an address that
+    /// means all interfaces.
     pub fn reachable(&self) -> String {
         let ip = match &self.host {
             Host::Name(_) => return self.to_string(),
@@ -45,7 +45,8 @@ impl ListenAddress {
         SocketAddr::new(ip, self.port).to_string()
     }
 
-    /// Whether only this machine reaches what listens here, as far as the text tells.
+    /// Whether only clients on this machine can connect. Other host names than `localhost` are not
+    /// resolved.
     pub fn is_loopback(&self) -> bool {
         match &self.host {
             Host::Ip(ip) => ip.is_loopback(),
@@ -98,8 +99,8 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// Letters, digits, hyphens, dots and underscores, and not only digits and dots: what looks like a
-/// number is a mistyped address.
+/// Whether `text` has only letters, digits, hyphens, dots and underscores, and at least one letter:
+/// without one it is a mistyped IP address.
 fn is_host_name(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
     let has_letter = text.bytes().any(|b| b.is_ascii_alphabetic());

@@ -1,17 +1,21 @@
-//! Configuration: a file and the environment become [`Settings`], or sentences that say what to
-//! change.
+//! The configuration: turns a file and the environment into [`Settings`], or into errors that say
+//! what to change.
 //!
-//! One way through: text -> tree (`format`) -> variables expanded and overridden (`environment`) ->
-//! typed and checked (`sections`, through `cursor`, with the keys of `schema`). A key that is not
-//! in the schema is an error; so is one of a later version. **Invariant:** the only IO is the read
-//! of the file in [`load`], of a secret's file in [`SecretSource::read`] and of a certificate's in
-//! [`read_small_file`]; no message, `Debug` or printed configuration holds a secret.
+//! text -> tree (`format`) -> variables expanded and overridden (`environment`) -> typed and checked
+//! (`sections`, through `cursor`, with the keys of `table`). A key that is not in the table is an
+//! error, and so is one of a later version.
+//!
+//! **Invariants:** The only IO is the read of a configuration file ([`load`], [`load_web`]), of a
+//! secret's file ([`SecretSource::read`]) and of a certificate's ([`read_small_file`]). No message,
+//! `Debug` output or printed configuration contains a secret.
 
 mod cursor;
 mod environment;
 mod error;
+mod fields;
 mod files;
 mod format;
+mod inherited;
 mod listen;
 mod node;
 mod receiver;
@@ -22,6 +26,7 @@ mod sections;
 mod settings;
 mod signing;
 mod small_file;
+mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -30,6 +35,7 @@ mod value;
 mod version;
 mod warnings;
 mod web;
+mod yaml;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -54,10 +60,10 @@ pub use web::{
     parse_web,
 };
 
-/// Reads a duration as the configuration has them: `250ms`, `30s`, `1m30s`, `4h`.
+/// Parses a duration in the configuration's syntax: `250ms`, `30s`, `1m30s`, `4h`.
 ///
 /// # Errors
-/// The end of a sentence that begins with the text.
+/// The end of a sentence whose subject is the text.
 pub fn parse_duration(text: &str) -> Result<crate::model::Span, String> {
     value::parse_span(text)
 }
@@ -71,11 +77,11 @@ pub struct Loaded {
     pub files: NamedFiles,
 }
 
-/// Reads and checks the configuration file at `path`, in the language of its ending (`.yml`,
+/// Reads and checks the configuration file at `path`, in the format of its extension (`.yml`,
 /// `.yaml`, `.toml`, `.json`).
 ///
 /// # Errors
-/// Everything that is wrong with it, as far as one mistake does not hide another.
+/// All problems at once; after a syntax error only that one.
 pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, ConfigErrors> {
     let place = || path.display().to_string();
     let format = Format::from_path(path).ok_or_else(|| {
@@ -96,8 +102,9 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, ConfigErro
     )
 }
 
-/// Where an exporter with the configuration file at `path` listens, as far as the file says so:
-/// whoever looks for a running exporter is not stopped by a mistake in another key.
+/// The address that an exporter with the configuration file at `path` listens on, if the file has
+/// one. Mistakes in other keys are ignored, because the commands that look for a running exporter
+/// have to work in spite of them.
 pub fn listen_address(path: &Path, environment: &Environment) -> Option<ListenAddress> {
     let text = read_text(path).ok()?;
     let mut root = format::read(&text, Format::from_path(path)?).ok()?;

@@ -1,4 +1,4 @@
-//! The configuration as a tree, before anything is known about its meaning.
+//! The configuration as an untyped tree.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use ::config::{Value, ValueKind};
 
 use super::error::quoted;
 
-/// A mapping; sorted, so that problems come in the same order every time.
+/// A mapping, sorted so that problems are always reported in the same order.
 pub(super) type Table = BTreeMap<String, Node>;
 
 /// One value of the tree. Has no `Debug`: it may hold secrets.
@@ -18,11 +18,11 @@ pub(super) enum Node {
     Text(Text),
     List(Vec<Node>),
     Table(Table),
-    /// A value about which a problem has been noted already.
+    /// A value with which a problem has been recorded already.
     Refused,
 }
 
-/// A text and where it comes from.
+/// A text and its origin.
 pub(super) struct Text {
     pub(super) value: String,
     pub(super) origin: Origin,
@@ -30,7 +30,7 @@ pub(super) struct Text {
 
 /// Where a text comes from.
 pub(super) enum Origin {
-    /// It stands in the file as it is.
+    /// It is written in the file like this.
     File,
     /// The file has `written`, which names environment variables.
     Expanded { written: String },
@@ -39,16 +39,16 @@ pub(super) enum Origin {
 }
 
 impl Text {
-    /// Whether the text may stand for a number or a truth value: the environment has nothing but
-    /// texts, while in a file a quoted number is a mistake.
+    /// Whether the text may be read as a number or a truth value: environment variables are always
+    /// texts, while a quoted number in a file is a mistake.
     pub(super) const fn may_be_scalar(&self) -> bool {
         !matches!(self.origin, Origin::File)
     }
 }
 
 impl Node {
-    /// The value for a message. What came out of an environment variable is shown by the variable's
-    /// name, because variables are where secrets live.
+    /// The value as messages show it. The content of environment variables is not shown but their
+    /// names are, because variables often contain secrets.
     pub(super) fn shown(&self) -> String {
         match self {
             Self::Null => "null".to_owned(),
@@ -68,8 +68,7 @@ impl Node {
 }
 
 impl Node {
-    /// What kind of value it is, for a message about a value that may be a secret in the wrong
-    /// place.
+    /// The kind of value, for messages about a value that may be a misplaced secret.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -91,8 +90,8 @@ impl From<Value> for Node {
             ValueKind::I64(value) => Self::Int(value.into()),
             ValueKind::I128(value) => Self::Int(value),
             ValueKind::U64(value) => Self::Int(value.into()),
-            // Formats without such numbers never get here; what does not fit is out of every key's
-            // range anyway.
+            // Only some formats have such numbers. The largest i128 is beyond every key's range,
+            // too.
             ValueKind::U128(value) => Self::Int(value.try_into().unwrap_or(i128::MAX)),
             ValueKind::Float(value) => Self::Float(value),
             ValueKind::String(value) => Self::Text(Text {
@@ -100,13 +99,13 @@ impl From<Value> for Node {
                 origin: Origin::File,
             }),
             ValueKind::Array(items) => Self::List(items.into_iter().map(Self::from).collect()),
-            ValueKind::Table(map) => Self::Table(table_of(map)),
+            ValueKind::Table(map) => Self::Table(table_from(map)),
         }
     }
 }
 
 /// The mapping `map` as a sorted table.
-pub(super) fn table_of(map: impl IntoIterator<Item = (String, Value)>) -> Table {
+pub(super) fn table_from(map: impl IntoIterator<Item = (String, Value)>) -> Table {
     map.into_iter()
         .map(|(key, value)| (key, value.into()))
         .collect()
@@ -121,7 +120,7 @@ pub(super) fn key_path(path: &str, key: &str) -> String {
     }
 }
 
-/// Whether `key` is a word, as every key of the schema is.
+/// Whether `key` is a plain word, like all keys of the table.
 pub(super) fn is_plain_key(key: &str) -> bool {
     !key.is_empty()
         && key.len() <= 128

@@ -1,4 +1,4 @@
-//! Reading a secret at the moment of its use.
+//! Reads secrets at the moment of their use.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,10 @@ use crate::model::Secret;
 use super::SecretSource;
 use super::small_file::{SmallFileError, read_small_file};
 
-/// The largest secret file that is read. Tokens take less than a KiB; a larger file is the wrong
-/// file.
+/// The maximum size of a secret file. Tokens take less than 1 KiB; a larger file is the wrong one.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
-/// Why a secret's file gives no secret. Never holds anything of the file's content.
+/// Why a secret file cannot be used. Contains nothing of its content.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The operating system does not let it be read.
@@ -20,7 +19,7 @@ pub enum SecretError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         cause: io::Error,
     },
     /// It is a directory, a pipe or a device.
@@ -50,10 +49,9 @@ pub enum SecretError {
 }
 
 impl SecretSource {
-    /// The secret as it is now. A file is read anew, and the white space around its content is cut
-    /// off.
+    /// The current secret. A file is read at each call and trimmed.
     ///
-    /// Blocks for the length of a small file's read.
+    /// Blocks while the file is read.
     ///
     /// # Errors
     /// The file cannot be read, is no regular file, is longer than 64 KiB, not UTF-8, or empty.
@@ -152,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_anew_each_time() {
+    fn a_file_is_read_each_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         let source = SecretSource::File(path.clone());

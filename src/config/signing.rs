@@ -1,20 +1,20 @@
-//! The key that webhooks are signed with, as Standard Webhooks writes it.
+//! The signing key of webhooks, in the notation of Standard Webhooks.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-/// What a symmetric secret begins with
+/// The prefix of a symmetric secret
 /// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#signature-scheme>).
 const PREFIX: &str = "whsec_";
 
-/// The specification's lengths: less is guessed, more than HMAC-SHA256's block is hashed and gains
-/// nothing.
+/// The lengths that the specification allows: a shorter key can be guessed, and a longer one than the
+/// block of HMAC-SHA256 gains nothing.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// The key in `secret`: `whsec_` and the base64 of 24 to 64 bytes.
 ///
 /// # Errors
-/// It is none. The sentence goes on after "the value" and holds nothing of it.
+/// The end of a sentence that begins with "the value"; contains nothing of it.
 pub fn signing_key(secret: &str) -> Result<Vec<u8>, &'static str> {
     const WRONG: &str = "is no signing secret of Standard Webhooks; it begins with whsec_, and base64 of 24 to 64 bytes \
                          follows (make one: echo whsec_$(head -c 32 /dev/urandom | base64))";

@@ -1,17 +1,17 @@
-//! Files that are read at the moment of their use: secrets, certificates, keys.
+//! Bounded reads of small files: secrets, certificates, keys.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The largest file of certificates that is read: a bundle of every public authority has a quarter
-/// of that.
+/// The maximum size of a file of certificates in bytes: a bundle of all public authorities has a
+/// quarter of it.
 pub const MAX_PEM_BYTES: u64 = 1024 * 1024;
 
-/// Why a small file cannot be read. Holds nothing of its content, nor its path.
+/// Why a small file cannot be read. Contains neither its path nor its content.
 #[derive(Debug, thiserror::Error)]
 pub enum SmallFileError {
-    /// The operating system does not let it be read.
+    /// The operating system's error.
     #[error("cannot be read: {0}")]
     Unreadable(#[source] io::Error),
     /// It is a directory, a pipe or a device.
@@ -22,18 +22,14 @@ pub enum SmallFileError {
     TooLarge,
 }
 
-/// The content of the file at `path`, which has at most `limit` bytes. Blocks for the length of the
-/// read.
+/// The content of the file at `path`, of at most `limit` bytes. Blocks while it is read.
 ///
 /// # Errors
 /// The file cannot be read, is no regular file, or is longer.
 pub fn read_small_file(path: &Path, limit: u64) -> Result<Vec<u8>, SmallFileError> {
-    // Asked before the file is opened: to open a pipe would wait for its writer.
-    if !path
-        .metadata()
-        .map_err(SmallFileError::Unreadable)?
-        .is_file()
-    {
+    // Checked before the file is opened, because opening a pipe would wait for its writer.
+    let metadata = path.metadata().map_err(SmallFileError::Unreadable)?;
+    if !metadata.is_file() {
         return Err(SmallFileError::NotAFile);
     }
     let mut content = Vec::new();

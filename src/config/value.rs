@@ -1,18 +1,23 @@
-//! Single values as text: durations, sizes, names, URLs, labels. Every error is the end of a
-//! sentence that begins with the value.
+//! Parses and checks single values: durations, sizes, names, URLs, labels. Every error is the end of
+//! a sentence that begins with the value.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use super::signing::signing_key;
 use crate::model::{self, Bytes, Span};
 
-/// The longest name: of a datacenter, pair, receiver or user.
+/// Checks a secret that is written in the configuration. An error is the end of a sentence that
+/// begins with "the value", and shows nothing of it.
+pub(super) type Check = fn(&str) -> Result<(), String>;
+
+/// The maximum length of a name, in characters.
 const MAX_NAME_CHARS: usize = 128;
 
-/// The longest value of a label.
+/// The maximum length of a label's value, in characters.
 pub(super) const MAX_LABEL_CHARS: usize = 1024;
 
-/// The longest URL.
+/// The maximum length of a URL, in bytes.
 const MAX_URL_BYTES: usize = 4096;
 
 /// Units of time, longest first, in milliseconds.
@@ -39,8 +44,8 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 
 const NOT_A_DURATION: &str = "is not a duration; write it like 250ms, 30s, 1m30s or 4h";
 
-/// Reads `250ms`, `30s`, `1m30s`, `4h`, `1d` or `0`: whole numbers, each with its unit, longest
-/// unit first.
+/// Parses `250ms`, `30s`, `1m30s`, `4h`, `1d` or `0`: whole numbers, each with its unit, largest unit
+/// first.
 pub(super) fn parse_span(text: &str) -> Result<Span, String> {
     if text == "0" {
         return Ok(Span::ZERO);
@@ -72,7 +77,7 @@ pub(super) fn parse_span(text: &str) -> Result<Span, String> {
     }
 }
 
-/// How the bare number `text` may have been meant.
+/// Suggests units for the bare number `text`.
 pub(super) fn unit_examples(text: &str) -> String {
     if text.len() > 9 {
         "30s or 250ms".to_owned()
@@ -94,7 +99,7 @@ fn leading_quantity(text: &str) -> Option<(&str, &str, &str)> {
     Some((number, unit, tail))
 }
 
-/// Writes a duration as [`parse_span`] reads it. What is less than a millisecond is cut off.
+/// Formats a duration as [`parse_span`] reads it, in whole milliseconds.
 pub(super) fn span_text(span: Span) -> String {
     let mut millis = span.or_zero().as_nanos() / 1_000_000;
     let mut parts = Vec::new();
@@ -111,7 +116,7 @@ pub(super) fn span_text(span: Span) -> String {
     }
 }
 
-/// Reads `64MiB` or `1GB`.
+/// Parses `64MiB` or `1GB`.
 pub(super) fn parse_bytes(text: &str) -> Result<Bytes, String> {
     let wrong =
         "is not a size; write it like 64MiB, 1GB, or as a bare number of bytes without quotes";
@@ -130,7 +135,7 @@ pub(super) fn parse_bytes(text: &str) -> Result<Bytes, String> {
     Ok(Bytes::new(bytes))
 }
 
-/// `value` when it is in `range`.
+/// `value` if it is in `range`.
 pub(super) fn in_range<T: PartialOrd>(
     value: T,
     range: &RangeInclusive<T>,
@@ -146,7 +151,7 @@ pub(super) fn in_range<T: PartialOrd>(
     ))
 }
 
-/// Whether `text` is a usable name.
+/// Checks a name: of a datacenter, pair, receiver or user.
 pub(super) fn check_name(text: &str) -> Result<(), String> {
     let length = text.chars().count();
     if length == 0
@@ -167,7 +172,7 @@ pub(super) fn is_label_name(text: &str) -> bool {
     model::is_label_name(text) && !text.starts_with("__")
 }
 
-/// Whether `text` is a legal name of an HTTP header (RFC 9110, 5.6.2: a token).
+/// Whether `text` is a valid name of an HTTP header (a token of RFC 9110, 5.6.2).
 pub(super) fn is_header_name(text: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !text.is_empty() && text.len() <= MAX_NAME_CHARS && text.bytes().all(legal)
@@ -184,10 +189,9 @@ pub(super) enum UrlError {
     UserInfo,
 }
 
-/// Whether `text` is an absolute HTTP URL without credentials in it.
+/// Checks that `text` is an absolute HTTP URL without credentials.
 pub(super) fn check_url(text: &str) -> Result<(), UrlError> {
-    let scheme_end = text.find("://").ok_or(UrlError::NotHttp)?;
-    let (scheme, rest) = (&text[..scheme_end], &text[scheme_end + 3..]);
+    let (scheme, rest) = text.split_once("://").ok_or(UrlError::NotHttp)?;
     if !["http", "https"]
         .iter()
         .any(|known| scheme.eq_ignore_ascii_case(known))
@@ -220,6 +224,33 @@ impl fmt::Display for UrlError {
             Self::UserInfo => "has a user or password before its host, which is not supported",
         })
     }
+}
+
+/// Accepts every secret.
+pub(super) const fn any_secret(_: &str) -> Result<(), String> {
+    Ok(())
+}
+
+/// Checks a URL that is a secret.
+pub(super) fn check_secret_url(text: &str) -> Result<(), String> {
+    check_url(text).map_err(|error| error.to_string())
+}
+
+/// Checks a proxy's URL, which may have a user and a password in it.
+pub(super) fn check_proxy_url(text: &str) -> Result<(), String> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return check_secret_url(text);
+    };
+    match rest.split_once('@') {
+        Some((_, host)) => check_secret_url(&format!("{scheme}://{host}")),
+        None => check_secret_url(text),
+    }
+}
+
+/// Checks the secret that webhooks are signed with.
+pub(super) fn check_signing_key(text: &str) -> Result<(), String> {
+    signing_key(text)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,25 +1,25 @@
-//! The version of the configuration's form, so that a file for another program is refused by that
-//! name, and not by the first key that differs.
+//! The version of the configuration's schema, so that a file for another program is refused by its
+//! version and not by the first key that differs.
 
 use super::ConfigErrors;
 use super::node::{Node, Table};
 
-/// The version that this program reads and prints. It changes when a file would mean something
-/// else, not when keys are added.
-pub(super) const VERSION: i128 = 1;
+/// The version that this program reads and prints. It changes when the meaning of a file changes,
+/// not when keys are added.
+pub(super) const VERSION: u32 = 1;
 
-/// The key.
+/// The key of the version.
 pub(super) const KEY: &str = "version";
 
-/// Refuses the tree `root` of another version; `file` says which file it is. A file without the key
+/// Refuses a tree of another version; `file` is what the message calls it. A file without the key
 /// has version 1.
 ///
 /// # Errors
-/// One sentence: what else is wrong with a file of another version would only mislead.
+/// Only this problem: others of a file of another version would be misleading.
 pub(super) fn check(root: &Table, file: &str) -> Result<(), ConfigErrors> {
     let sentence = match root.get(KEY) {
         None => return Ok(()),
-        Some(Node::Int(version)) if *version == VERSION => return Ok(()),
+        Some(Node::Int(version)) if *version == i128::from(VERSION) => return Ok(()),
         Some(Node::Int(version)) => refusal(*version, file),
         Some(other) => format!(
             "{} is not a whole number: write version: {VERSION}, without quotes",
@@ -31,7 +31,7 @@ pub(super) fn check(root: &Table, file: &str) -> Result<(), ConfigErrors> {
 
 fn refusal(version: i128, file: &str) -> String {
     let program = env!("CARGO_PKG_VERSION");
-    let what_to_do = if version > VERSION {
+    let what_to_do = if version > i128::from(VERSION) {
         "it was written for a newer program: install that one, or bring the file back to version 1 (docs/upgrading.md)"
     } else {
         "there has never been such a version: write version: 1, or leave it out"

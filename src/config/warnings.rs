@@ -1,10 +1,10 @@
-//! What works but should not stay as it is.
+//! Warnings about settings that are valid but dangerous.
 
 use super::{AlertSettings, PairSettings, SentinelSettings, ServerSettings, Settings};
 
 impl Settings {
-    /// Sentences about settings that are valid and dangerous, for the log and for `check-config`.
-    /// Hold no secret.
+    /// Warnings about these settings, as sentences for the log and for `check-config`. Contain no
+    /// secret.
     pub fn warnings(&self) -> Vec<String> {
         let named = unverified_tls(&self.pairs, &self.sentinels).into_iter();
         let found = self.sentinels.iter().filter_map(unverified_discovery);
@@ -15,8 +15,8 @@ impl Settings {
     }
 }
 
-/// How old, in periods of the fastest polling, an upper bound becomes: the write before the last
-/// one is dated by the poll before the last one, and the next poll has to be answered.
+/// The maximum age of an upper bound in periods of the fastest polling: the last write but one is
+/// dated by the last poll but one, and the next poll has to be answered.
 const BOUND_PERIODS: f64 = 2.5;
 
 fn unprovable_thresholds(settings: &Settings) -> Option<String> {
@@ -76,7 +76,7 @@ fn unverified_tls(pairs: &[PairSettings], sentinels: &[SentinelSettings]) -> Opt
     ))
 }
 
-/// Whether a certificate of the servers that Sentinels name is taken unseen.
+/// A warning if certificates of servers that Sentinels report are not verified.
 fn unverified_discovery(entry: &SentinelSettings) -> Option<String> {
     entry
         .servers

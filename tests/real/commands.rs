@@ -85,6 +85,43 @@ async fn check_config_names_files_that_cannot_be_read_unless_asked_for_the_synta
     eventually("a warning", LIMIT, warned).await.unwrap();
 }
 
+/// An example with a text in the place of every variable.
+fn example(name: &str) -> String {
+    let path = format!("{}/examples/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut text = std::fs::read_to_string(path).unwrap();
+    while let Some((before, rest)) = text.split_once("${") {
+        let (name, after) = rest.split_once('}').unwrap();
+        let value = match name {
+            "WEBHOOK_SIGNING_SECRET" => "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            _ => "https://example.invalid/x",
+        };
+        text = format!("{before}{value}{after}");
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_examples_are_accepted_and_one_starts() {
+    for name in [
+        "minimal.yml",
+        "sentinel.yml",
+        "active-standby.yml",
+        "everything.yml",
+    ] {
+        let folder = folder_with(&example(name));
+        let args = [
+            "check-config",
+            "--syntax-only",
+            "--config.file",
+            "config.yml",
+        ];
+        run(folder.path(), &args).await.ended_with(0);
+    }
+    let exporter = Exporter::start(&example("minimal.yml")).await;
+    let pairs = exporter.get("/api/v1/pairs").await;
+    assert!(pairs.contains("\"orders\""), "{pairs}");
+}
+
 #[tokio::test]
 async fn healthcheck_tells_ready_from_not_ready_and_from_nobody() {
     let stage = Stage::set().await;

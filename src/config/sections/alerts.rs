@@ -1,43 +1,34 @@
-//! `alerts`: the rules' levels, merged from the defaults, the global section and a pair's own.
+//! `alerts`: the levels of the rules, merged from the defaults, the global section and a pair's
+//! own.
 
 use std::ops::RangeInclusive;
 
 use crate::config::cursor::{Cursor, Section};
-use crate::config::schema::{ALERTS, CLEAR, COUNT_RULE, Keys, RULE};
+use crate::config::schema::Keys;
+use crate::config::table::{FAILOVER, FULL_SYNC};
 use crate::config::value::span_text;
 use crate::config::{AlertSettings, CountRule, LevelRule, LevelThreshold};
 use crate::model::{Bytes, Span};
 
-/// Levels of time: what polls can tell apart, to a month.
+/// Levels of time: from the smallest difference that polls can see to a month.
 const SPAN_LEVELS: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_secs(30 * 86_400);
 
-/// Levels of bytes: what a metric's number still shows exactly.
+/// Levels of bytes: up to what the number of a metric represents exactly.
 const BYTE_LEVELS: RangeInclusive<Bytes> = Bytes::new(1)..=Bytes::new(1 << 53);
 
 /// The rules about servers.
 const PER_SERVER: [&str; 2] = ["unreachable", "full_sync"];
 
-/// The windows of `full_sync` and `failover` where none is given.
-const WINDOW: Span = Span::from_secs(600);
-
-/// `for` and `keep_firing_for`.
-const HOLDS: RangeInclusive<Span> = Span::ZERO..=Span::from_secs(86_400);
-
-/// Levels of how many times something happened: more than a person would tell apart.
+/// Levels of counts.
 const COUNT_LEVELS: RangeInclusive<u32> = 1..=1_000;
 
-/// Windows in which events are counted: from what polls can tell apart to a day.
-const WINDOWS: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(86_400);
-
-/// A quantity that a level can stand at.
+/// A quantity that levels are thresholds of.
 pub(super) trait Level: Copy + Ord {
-    /// The keys of its rules.
-    const KEYS: &Keys = &RULE;
     /// Reads a level, or a clear threshold.
     fn read(cursor: &Cursor<'_>) -> Option<Self>;
-    /// Eight tenths of the level, in the configuration's own resolution and never nothing.
+    /// 0.8 of the level, in the resolution of the configuration, and never zero.
     fn eight_tenths(self) -> Self;
-    /// The level as it would be written.
+    /// The level as it is written in a configuration.
     fn text(self) -> String;
 }
 
@@ -70,8 +61,6 @@ impl Level for Bytes {
 }
 
 impl Level for u64 {
-    const KEYS: &Keys = &COUNT_RULE;
-
     fn read(cursor: &Cursor<'_>) -> Option<Self> {
         cursor.whole_number(&COUNT_LEVELS).map(Self::from)
     }
@@ -85,8 +74,8 @@ impl Level for u64 {
     }
 }
 
-/// How long something lasts that is worth a word from its first moment on: `0s` is the smallest
-/// level.
+/// A time for which `0s` is allowed and means the smallest level, because the alert has to fire at
+/// once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct FromNow(Span);
 
@@ -106,7 +95,7 @@ impl Level for FromNow {
     }
 }
 
-/// Where a rule's clear threshold stands when nothing gives it.
+/// Where a rule's clear threshold is when nothing gives it.
 #[derive(Clone, Copy)]
 enum DefaultClear {
     /// At 0.8 times the level, for quantities that move up and down.
@@ -115,15 +104,15 @@ enum DefaultClear {
     AtLevel,
 }
 
-/// What one place of the configuration says about a level.
+/// What one place of the configuration gives for a level.
 #[derive(Clone, Copy)]
 enum LevelKey<T> {
-    Unsaid,
+    Absent,
     Off,
     At(T),
 }
 
-/// What one place of the configuration says about one rule; `None` where it says nothing.
+/// What one place of the configuration gives for one rule; `None` where it gives nothing.
 #[derive(Clone, Copy)]
 struct RuleKeys<T> {
     warning: LevelKey<T>,
@@ -132,9 +121,11 @@ struct RuleKeys<T> {
     keep_firing_for: Option<Span>,
     clear_warning: Option<T>,
     clear_critical: Option<T>,
+    /// Of rules that count.
+    window: Option<Span>,
 }
 
-/// One rule of the global section: what it says (over the defaults), and what comes of it.
+/// One rule of the global section: its keys, over the defaults, and the rule that they make.
 struct GlobalRule<T> {
     keys: RuleKeys<T>,
     default_clear: DefaultClear,
@@ -149,57 +140,55 @@ pub(super) struct Global {
     unreachable: GlobalRule<Span>,
     unknown: GlobalRule<Span>,
     full_sync: GlobalRule<u64>,
-    full_sync_window: Span,
     diverged: GlobalRule<FromNow>,
     sentinel_quorum: GlobalRule<Span>,
     failover: GlobalRule<u64>,
-    failover_window: Span,
 }
 
 impl Global {
+    /// The rules of the file over the defaults, which docs/configuration.md lists.
     pub(super) fn read(root: &Section<'_>) -> Self {
-        let section = root.section("alerts", &ALERTS);
-        let at = |secs| LevelKey::At(Span::from_secs(secs));
+        use DefaultClear::{AtLevel, EightTenths};
+
+        let section = root.section("alerts");
+        let seconds = |warning, critical| {
+            RuleKeys::levels(
+                LevelKey::At(Span::from_secs(warning)),
+                LevelKey::At(Span::from_secs(critical)),
+            )
+        };
         let lag = RuleKeys {
             pending_for: Some(Span::from_secs(10)),
-            ..RuleKeys::levels(at(30), at(120))
+            ..seconds(30, 120)
         };
-        let plain = |warning, critical| RuleKeys::levels(at(warning), at(critical));
         let off = RuleKeys::levels(LevelKey::Off, LevelKey::Off);
-        let from_now = |span| LevelKey::At(FromNow(span));
         let at_once = RuleKeys::levels(
-            from_now(*SPAN_LEVELS.start()),
-            from_now(Span::from_secs(30)),
+            LevelKey::At(FromNow(*SPAN_LEVELS.start())),
+            LevelKey::At(FromNow(Span::from_secs(30))),
         );
-        let once = RuleKeys::levels(LevelKey::At(1), LevelKey::Off);
-        let several = RuleKeys::levels(LevelKey::At(1), LevelKey::At(3));
+        let full_sync = RuleKeys {
+            window: default_window(&FULL_SYNC),
+            ..RuleKeys::levels(LevelKey::At(1), LevelKey::At(3))
+        };
+        let failover = RuleKeys {
+            window: default_window(&FAILOVER),
+            ..RuleKeys::levels(LevelKey::At(1), LevelKey::Off)
+        };
         Self {
-            lag_seconds: GlobalRule::read(&section, "lag_seconds", lag, DefaultClear::EightTenths),
-            lag_bytes: GlobalRule::read(&section, "lag_bytes", off, DefaultClear::EightTenths),
-            link_down: GlobalRule::read(
-                &section,
-                "link_down",
-                plain(10, 60),
-                DefaultClear::AtLevel,
-            ),
-            unreachable: GlobalRule::read(
-                &section,
-                "unreachable",
-                plain(15, 60),
-                DefaultClear::AtLevel,
-            ),
-            unknown: GlobalRule::read(&section, "unknown", plain(90, 300), DefaultClear::AtLevel),
-            full_sync: GlobalRule::read(&section, "full_sync", several, DefaultClear::AtLevel),
-            full_sync_window: window(&section, "full_sync").unwrap_or(WINDOW),
-            diverged: GlobalRule::read(&section, "diverged", at_once, DefaultClear::AtLevel),
+            lag_seconds: GlobalRule::read(&section, "lag_seconds", lag, EightTenths),
+            lag_bytes: GlobalRule::read(&section, "lag_bytes", off, EightTenths),
+            link_down: GlobalRule::read(&section, "link_down", seconds(10, 60), AtLevel),
+            unreachable: GlobalRule::read(&section, "unreachable", seconds(15, 60), AtLevel),
+            unknown: GlobalRule::read(&section, "unknown", seconds(90, 300), AtLevel),
+            full_sync: GlobalRule::read(&section, "full_sync", full_sync, AtLevel),
+            diverged: GlobalRule::read(&section, "diverged", at_once, AtLevel),
             sentinel_quorum: GlobalRule::read(
                 &section,
                 "sentinel_quorum",
-                plain(10, 60),
-                DefaultClear::AtLevel,
+                seconds(10, 60),
+                AtLevel,
             ),
-            failover: GlobalRule::read(&section, "failover", once, DefaultClear::AtLevel),
-            failover_window: window(&section, "failover").unwrap_or(WINDOW),
+            failover: GlobalRule::read(&section, "failover", failover, AtLevel),
         }
     }
 
@@ -211,50 +200,44 @@ impl Global {
             link_down: self.link_down.rule,
             unreachable: self.unreachable.rule,
             unknown: self.unknown.rule,
-            full_sync: self.full_sync(),
+            full_sync: self.full_sync.count_rule(),
             diverged: self.diverged.rule.map(|level| level.0),
             sentinel_quorum: self.sentinel_quorum.rule,
-            failover: CountRule {
-                levels: self.failover.rule,
-                window: self.failover_window,
-            },
-        }
-    }
-
-    const fn full_sync(&self) -> CountRule {
-        CountRule {
-            levels: self.full_sync.rule,
-            window: self.full_sync_window,
+            failover: self.failover.count_rule(),
         }
     }
 
     /// The rules of the pair at `pair`, its own `alerts` merged over the global ones.
     pub(super) fn for_pair(&self, pair: &Section<'_>) -> AlertSettings {
-        let section = pair.section("alerts", &ALERTS);
-        for cursor in PER_SERVER.iter().filter_map(|rule| section.get(rule)) {
-            cursor.note("cannot be set for a pair, because pairs may share servers: set it in the global alerts");
+        let section = pair.section("alerts");
+        for rule in PER_SERVER {
+            if let Some(cursor) = section.get(rule) {
+                cursor.note(
+                    "cannot be set for a pair, because pairs may share servers: set it in the \
+                     global alerts",
+                );
+            }
         }
         if let Some(cursor) = section.get("sentinel_quorum") {
             cursor.note("cannot be set for a pair: set it in the global alerts");
         }
+        let diverged = self.diverged.overridden(&section, "diverged");
         AlertSettings {
-            lag_seconds: self.lag_seconds.overridden(&section, "lag_seconds"),
-            lag_bytes: self.lag_bytes.overridden(&section, "lag_bytes"),
-            link_down: self.link_down.overridden(&section, "link_down"),
+            lag_seconds: self.lag_seconds.overridden(&section, "lag_seconds").rule,
+            lag_bytes: self.lag_bytes.overridden(&section, "lag_bytes").rule,
+            link_down: self.link_down.overridden(&section, "link_down").rule,
             unreachable: self.unreachable.rule,
-            unknown: self.unknown.overridden(&section, "unknown"),
-            full_sync: self.full_sync(),
-            diverged: self
-                .diverged
-                .overridden(&section, "diverged")
-                .map(|level| level.0),
+            unknown: self.unknown.overridden(&section, "unknown").rule,
+            full_sync: self.full_sync.count_rule(),
+            diverged: diverged.rule.map(|level| level.0),
             sentinel_quorum: self.sentinel_quorum.rule,
-            failover: CountRule {
-                levels: self.failover.overridden(&section, "failover"),
-                window: window(&section, "failover").unwrap_or(self.failover_window),
-            },
+            failover: self.failover.overridden(&section, "failover").count_rule(),
         }
     }
+}
+
+fn default_window(keys: &Keys) -> Option<Span> {
+    keys.get("window")?.default_duration()
 }
 
 impl<T: Level> GlobalRule<T> {
@@ -264,52 +247,56 @@ impl<T: Level> GlobalRule<T> {
         defaults: RuleKeys<T>,
         default_clear: DefaultClear,
     ) -> Self {
-        let given = alerts
-            .get(name)
-            .and_then(|cursor| rule_section(&cursor, T::KEYS));
-        let keys = given
-            .as_ref()
-            .map_or(defaults, |section| RuleKeys::read(section).over(defaults));
-        let rule = keys.resolve(given.as_ref(), default_clear);
+        let Some(section) = rule_section(alerts, name) else {
+            return Self {
+                keys: defaults,
+                default_clear,
+                rule: defaults.resolve(None, default_clear),
+            };
+        };
+        let keys = RuleKeys::read(&section).over(defaults);
         Self {
             keys,
             default_clear,
-            rule,
+            rule: keys.resolve(Some(&section), default_clear),
         }
     }
 
-    fn overridden(&self, alerts: &Section<'_>, name: &str) -> LevelRule<T> {
-        let given = alerts
-            .get(name)
-            .and_then(|cursor| rule_section(&cursor, T::KEYS));
-        let Some(section) = given else {
-            return self.rule;
+    /// The same with the keys that `alerts`, which is a pair's, has for it.
+    fn overridden(&self, alerts: &Section<'_>, name: &str) -> Self {
+        let Some(section) = rule_section(alerts, name) else {
+            return Self { ..*self };
         };
-        RuleKeys::read(&section)
-            .over(self.keys)
-            .resolve(Some(&section), self.default_clear)
+        let keys = RuleKeys::read(&section).over(self.keys);
+        Self {
+            keys,
+            default_clear: self.default_clear,
+            rule: keys.resolve(Some(&section), self.default_clear),
+        }
     }
 }
 
-/// Over how long the section's rule counts, where it says so.
-fn window(alerts: &Section<'_>, rule: &str) -> Option<Span> {
-    let cursor = alerts.get(rule)?;
-    if !cursor.is_mapping() {
-        return None; // the levels' reader has said so
+impl GlobalRule<u64> {
+    fn count_rule(&self) -> CountRule {
+        CountRule {
+            levels: self.rule,
+            window: self.keys.window.unwrap_or(Span::ZERO),
+        }
     }
-    cursor.section(&COUNT_RULE)?.get("window")?.span(&WINDOWS)
 }
 
-fn rule_section<'a>(cursor: &Cursor<'a>, keys: &Keys) -> Option<Section<'a>> {
+/// The rule `name`, where `alerts` has it.
+fn rule_section<'a>(alerts: &Section<'a>, name: &str) -> Option<Section<'a>> {
+    let cursor = alerts.get(name)?;
     if cursor.is_null() {
         cursor.refuse("is not a rule; to switch it off, write {warning: null, critical: null}");
         return None;
     }
-    cursor.section(keys)
+    alerts.given_section(name)
 }
 
 impl<T: Level> RuleKeys<T> {
-    /// A rule with these levels that says nothing else.
+    /// A rule with these levels and nothing else.
     const fn levels(warning: LevelKey<T>, critical: LevelKey<T>) -> Self {
         Self {
             warning,
@@ -318,23 +305,24 @@ impl<T: Level> RuleKeys<T> {
             keep_firing_for: None,
             clear_warning: None,
             clear_critical: None,
+            window: None,
         }
     }
 
     fn read(section: &Section<'_>) -> Self {
-        let duration = |key| section.get(key).and_then(|cursor| cursor.span(&HOLDS));
         let [clear_warning, clear_critical] = clear(section);
         Self {
             warning: LevelKey::read(section, "warning"),
             critical: LevelKey::read(section, "critical"),
-            pending_for: duration("for"),
-            keep_firing_for: duration("keep_firing_for"),
+            pending_for: section.span("for"),
+            keep_firing_for: section.span("keep_firing_for"),
             clear_warning,
             clear_critical,
+            window: section.span("window"),
         }
     }
 
-    /// These keys, and those of `base` where they say nothing.
+    /// These keys, and those of `base` where they give nothing.
     fn over(self, base: Self) -> Self {
         Self {
             warning: self.warning.or(base.warning),
@@ -343,26 +331,30 @@ impl<T: Level> RuleKeys<T> {
             keep_firing_for: self.keep_firing_for.or(base.keep_firing_for),
             clear_warning: self.clear_warning.or(base.clear_warning),
             clear_critical: self.clear_critical.or(base.clear_critical),
+            window: self.window.or(base.window),
         }
     }
 
-    /// The rule that comes of the keys; problems are noted at `section`, the last one that had a
-    /// say.
+    /// The rule that the keys make. Problems are noted at `section`, the innermost place with keys
+    /// for it.
     fn resolve(self, section: Option<&Section<'_>>, default_clear: DefaultClear) -> LevelRule<T> {
-        let (warning, critical) = (self.warning.level(), self.critical.level());
+        let warning = self.warning.level();
+        let critical = self.critical.level();
         if let (Some(warning), Some(critical), Some(section)) = (warning, critical, section)
             && critical < warning
         {
-            let (critical, warning) = (critical.text(), warning.text());
             section.refuse(format!(
-                "the critical level {critical} is below the warning level {warning}"
+                "the critical level {} is below the warning level {}",
+                critical.text(),
+                warning.text()
             ));
         }
+        let threshold = |at: Option<T>, clear, level| {
+            at.map(|at| threshold(at, clear, default_clear, level, section))
+        };
         LevelRule {
-            warning: warning
-                .map(|at| threshold(at, self.clear_warning, default_clear, "warning", section)),
-            critical: critical
-                .map(|at| threshold(at, self.clear_critical, default_clear, "critical", section)),
+            warning: threshold(warning, self.clear_warning, "warning"),
+            critical: threshold(critical, self.clear_critical, "critical"),
             pending_for: self.pending_for.unwrap_or(Span::ZERO),
             keep_firing_for: self.keep_firing_for.unwrap_or(Span::ZERO),
         }
@@ -372,26 +364,29 @@ impl<T: Level> RuleKeys<T> {
 impl<T: Level> LevelKey<T> {
     /// Reads a level: a value, or null for off.
     fn read(section: &Section<'_>, key: &str) -> Self {
-        match section.get(key) {
-            None => Self::Unsaid,
-            Some(cursor) if cursor.is_off() => Self::Off,
-            Some(cursor) => T::read(&cursor).map_or(Self::Unsaid, Self::At),
+        let Some(cursor) = section.get(key) else {
+            return Self::Absent;
+        };
+        if cursor.is_off() {
+            return Self::Off;
+        }
+        match T::read(&cursor) {
+            Some(level) => Self::At(level),
+            None => Self::Absent,
         }
     }
 
     const fn or(self, base: Self) -> Self {
-        if matches!(self, Self::Unsaid) {
-            base
-        } else {
-            self
+        match self {
+            Self::Absent => base,
+            Self::Off | Self::At(_) => self,
         }
     }
 
     const fn level(self) -> Option<T> {
-        if let Self::At(level) = self {
-            Some(level)
-        } else {
-            None
+        match self {
+            Self::At(level) => Some(level),
+            Self::Absent | Self::Off => None,
         }
     }
 }
@@ -404,10 +399,10 @@ fn clear<T: Level>(section: &Section<'_>) -> [Option<T>; 2] {
     if !cursor.is_mapping() {
         return [T::read(&cursor); 2];
     }
-    let Some(per_level) = cursor.section(&CLEAR) else {
+    let Some(per_level) = section.given_section("clear") else {
         return [None, None];
     };
-    ["warning", "critical"].map(|key| per_level.get(key).and_then(|cursor| T::read(&cursor)))
+    ["warning", "critical"].map(|key| T::read(&per_level.get(key)?))
 }
 
 fn threshold<T: Level>(
@@ -417,15 +412,18 @@ fn threshold<T: Level>(
     level: &str,
     section: Option<&Section<'_>>,
 ) -> LevelThreshold<T> {
-    let usual = match default {
+    let clear_below = clear.unwrap_or_else(|| match default {
         DefaultClear::EightTenths => at.eight_tenths(),
         DefaultClear::AtLevel => at,
-    };
-    let clear_below = clear.unwrap_or(usual);
-    if let (true, Some(section)) = (clear_below > at, section) {
-        let (clear, at) = (clear_below.text(), at.text());
+    });
+    if clear_below > at
+        && let Some(section) = section
+    {
+        let at = at.text();
         section.refuse(format!(
-            "the {level} level {at} is below its clear threshold {clear}; give a clear of at most {at} here"
+            "the {level} level {at} is below its clear threshold {}; give a clear of at most {at} \
+             here",
+            clear_below.text()
         ));
     }
     LevelThreshold { at, clear_below }

@@ -1,4 +1,4 @@
-//! `datacenters`: where servers stand.
+//! `datacenters`: the rules that assign servers to datacenters.
 
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use wildmatch::WildMatch;
 
 use super::Unique;
 use crate::config::cursor::{Cursor, Section};
-use crate::config::schema::DATACENTER;
+use crate::config::table::DATACENTER;
 use crate::config::{DatacenterRule, HostPattern};
 use crate::model::Datacenter;
 

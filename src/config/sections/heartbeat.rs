@@ -1,23 +1,10 @@
-//! `heartbeat`: under `poll` for every pair, on a pair over it key by key.
-
-use std::ops::RangeInclusive;
+//! `heartbeat`: in `poll` for every pair; in a pair it overrides that key by key.
 
 use crate::config::HeartbeatSettings;
 use crate::config::cursor::Section;
-use crate::config::schema::HEARTBEAT;
-use crate::model::Span;
+use crate::config::fields;
 
-/// From what a master hardly notices to what still moves an idle master's offset the same hour.
-const INTERVAL: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs(3600);
-
-/// What `heartbeat` in `section` says; `outer` where it says nothing.
+/// The `heartbeat` of `section`; keys that it does not have come from `outer`.
 pub(super) fn read(section: &Section<'_>, outer: HeartbeatSettings) -> HeartbeatSettings {
-    let heartbeat = section.section("heartbeat", &HEARTBEAT);
-    HeartbeatSettings {
-        enabled: heartbeat
-            .get("enabled")
-            .and_then(|cursor| cursor.flag())
-            .unwrap_or(outer.enabled),
-        interval: heartbeat.span("interval", outer.interval, &INTERVAL),
-    }
+    fields::read_over(&section.section("heartbeat"), outer)
 }

@@ -1,24 +1,17 @@
-//! `notify.maintenance`: recurring windows in which somebody works on what is watched.
-
-use std::ops::RangeInclusive;
+//! `notify.maintenance`: recurring maintenance windows, in which alerts are muted.
 
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 
-use super::Unique;
-use super::notify::matchers;
+use super::{Unique, matchers};
 use crate::config::MaintenanceWindow;
 use crate::config::cursor::{Cursor, Section};
-use crate::config::schema::MAINTENANCE;
-use crate::model::Span;
+use crate::config::table::MAINTENANCE;
 
-/// More windows than this are a mistake: each is looked at every second.
+/// The maximum number of windows: each is evaluated every second.
 const MAX_WINDOWS: usize = 64;
 
-/// From the shortest that a person would write down to the time until the same day comes again.
-const DURATIONS: RangeInclusive<Span> = Span::from_secs(60)..=Span::from_secs(7 * 86_400);
-
-/// The days of a week, as they are written.
+/// The days of a week as they are written.
 const DAYS: [(&str, Weekday); 7] = [
     ("monday", Weekday::Monday),
     ("tuesday", Weekday::Tuesday),
@@ -48,10 +41,7 @@ pub(super) fn read(notify: &Section<'_>) -> Vec<MaintenanceWindow> {
 }
 
 fn window(section: &Section<'_>, names: &mut Unique) -> Option<MaintenanceWindow> {
-    let matchers = section
-        .get("match")
-        .map(|cursor| matchers(&cursor))
-        .unwrap_or_default();
+    let matchers = matchers::read(section);
     let every = section
         .required("every", "the days of the week, such as [sunday]")
         .map(|cursor| days(&cursor));
@@ -60,7 +50,7 @@ fn window(section: &Section<'_>, names: &mut Unique) -> Option<MaintenanceWindow
         .and_then(|cursor| start(&cursor));
     let duration = section
         .required("duration", "how long it lasts")
-        .and_then(|cursor| cursor.span(&DURATIONS));
+        .and_then(|_| section.span("duration"));
     let zone = section
         .required("timezone", "an IANA time zone, such as Europe/Berlin")
         .and_then(|cursor| zone(&cursor));
@@ -100,14 +90,14 @@ fn day(cursor: &Cursor<'_>) -> Option<Weekday> {
     ))
 }
 
-/// The word for a day of the week.
+/// The name of a day of the week.
 pub(in crate::config) fn day_name(day: Weekday) -> &'static str {
     DAYS.iter()
         .find(|(_, known)| *known == day)
         .map_or("", |(name, _)| name)
 }
 
-/// Reads `02:00`.
+/// Parses `02:00`.
 fn start(cursor: &Cursor<'_>) -> Option<Time> {
     let text = cursor.text()?;
     cursor.checked(

@@ -1,9 +1,10 @@
-//! The sections of the configuration: each file reads one of them into its part of [`Settings`].
+//! The sections of the configuration. Each file reads one of them into its part of [`Settings`].
 
 mod alerts;
 mod datacenters;
 mod heartbeat;
 mod maintenance;
+mod matchers;
 mod notify;
 mod pairs;
 mod poll;
@@ -12,16 +13,15 @@ mod servers;
 mod tls;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use super::cursor::{Context, Cursor, Section};
 use super::node::Table;
-use super::schema::{ROOT, STATE, WEB};
-use super::{ListenAddress, Settings, StateSettings};
+use super::table::ROOT;
+use super::{ListenAddress, Settings, StateSettings, fields};
 pub(super) use maintenance::day_name;
 
-/// Reads the whole tree. Where a problem is noted, a default stands in: the result counts only if
-/// none is.
+/// Reads the whole tree. Refused values are replaced by defaults, so the result is valid only if no
+/// problem was recorded.
 pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
     let root = Section::root(root, context, &ROOT);
     let alerts = alerts::Global::read(&root);
@@ -47,32 +47,29 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
     }
 }
 
-/// Where the exporter listens, whatever is wrong elsewhere in the tree.
+/// The address to listen on, whatever is wrong elsewhere in the tree.
 pub(super) fn listen_address(root: &Table, context: Context<'_>) -> Option<ListenAddress> {
     web(&Section::root(root, context, &ROOT))
 }
 
 fn web(root: &Section<'_>) -> Option<ListenAddress> {
-    let address = root.section("web", &WEB).get("listen_address")?;
+    let address = root.section("web").get("listen_address")?;
     address.checked(address.text()?.parse())
 }
 
 fn state(root: &Section<'_>, context: Context<'_>) -> StateSettings {
-    let given: Option<PathBuf> = root
-        .section("state", &STATE)
-        .get("path")
-        .and_then(|path| path.file_path());
-    StateSettings {
-        path: given.unwrap_or_else(|| context.in_folder("./data")),
-    }
+    let default = StateSettings {
+        path: context.in_folder("./data"),
+    };
+    fields::read(&root.section("state"), default)
 }
 
-/// Notes names that stand twice.
+/// Finds duplicate names.
 #[derive(Default)]
 struct Unique(HashMap<String, String>);
 
 impl Unique {
-    /// Notes a problem at `cursor` when `name` stood somewhere before.
+    /// Records a problem at `cursor` if `name` was given before.
     fn check(&mut self, name: &str, cursor: &Cursor<'_>) {
         if let Some(first) = self.0.get(name) {
             cursor.refuse(format_args!("is given twice: {first} has it already"));

@@ -1,42 +1,24 @@
 //! `notify`: who is told, and how often.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ops::RangeInclusive;
 
-use wildmatch::WildMatch;
-
-use super::{Unique, maintenance};
+use super::{Unique, maintenance, matchers};
 use crate::config::cursor::{Cursor, Section, inline_source};
-use crate::config::files::FileKind;
-use crate::config::schema::{
-    ALERTMANAGER, FLAPPING, HEARTBEAT_RECEIVER, HTTP, NOTIFY, PAGERDUTY, RECEIVER, SLACK, TEMPLATE,
-    WEBHOOK,
-};
-use crate::config::signing_key;
-use crate::config::value::{MAX_LABEL_CHARS, check_url, is_header_name, is_label_name};
+use crate::config::fields;
+use crate::config::table::RECEIVER;
+use crate::config::value::{any_secret, is_header_name, is_label_name};
 use crate::config::{
     AlertmanagerSettings, DeadMansSwitchSettings, FlappingRule, HttpSettings, NotifySettings,
     PagerDutySettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity,
     SlackBotSettings, SlackWebhookSettings, TemplateSettings, WebhookSettings,
 };
 use crate::model::Span;
-use crate::template::Template;
 
 /// What breaks together when a link between two datacenters does, or one datacenter.
 const GROUP_BY: [&str; 4] = ["alertname", "source_dc", "target_dc", "dc"];
 
 /// More labels than an alert has cannot tell more groups apart.
 const MAX_GROUP_BY: usize = 32;
-
-/// `notify.flapping.changes`: one outage is no flapping, and what has more is caught by a smaller
-/// window.
-const CHANGES: RangeInclusive<u32> = 2..=100;
-
-/// So many outages within ten minutes are no news any more: who was notified of two has looked.
-const DEFAULT_CHANGES: u32 = 3;
-
-/// `notify.flapping.window` and `stable_for`: from what tests need to a day.
-const FLAPPING_SPANS: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs(86_400);
 
 /// Where `PagerDuty` takes events, unless the account is in another region.
 const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -49,18 +31,6 @@ const MAX_ALERTMANAGERS: usize = 16;
 
 /// Characters of a Slack channel's name or ID; Slack's names have up to 80.
 const MAX_CHANNEL: usize = 81;
-
-/// How often something is told again: from what tests need to an hour. What fires ends for
-/// Alertmanager after four.
-const PERIODS: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs(3600);
-
-/// How often a heartbeat beats and Alertmanager is told again, by default.
-const PERIOD: Span = Span::from_secs(60);
-
-const GROUP_WAIT: RangeInclusive<Span> = Span::ZERO..=Span::from_secs(600);
-
-/// `group_interval` and `repeat_interval`: from what tests need to a month.
-const INTERVALS: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs(30 * 86_400);
 
 /// Headers that the exporter sets itself, or that belong to the connection.
 const OWN_HEADERS: [&str; 5] = [
@@ -75,7 +45,7 @@ const OWN_HEADERS: [&str; 5] = [
 const KINDS: [&str; 5] = ["slack", "pagerduty", "webhook", "alertmanager", "heartbeat"];
 
 pub(super) fn read(root: &Section<'_>) -> NotifySettings {
-    let section = root.section("notify", &NOTIFY);
+    let section = root.section("notify");
     let mut names = Unique::default();
     let receivers = section.items("receivers");
     let read = receivers
@@ -87,28 +57,20 @@ pub(super) fn read(root: &Section<'_>) -> NotifySettings {
             check_fallback(receiver, cursor, &receivers);
         }
     }
-    NotifySettings {
-        identity: section
-            .get("identity")
-            .and_then(|cursor| identity(&cursor))
-            .unwrap_or_default(),
-        group_by: section
-            .get("group_by")
-            .and_then(|cursor| group_by(&cursor))
-            .unwrap_or_else(default_group_by),
-        group_wait: section.span("group_wait", Span::from_secs(5), &GROUP_WAIT),
-        group_interval: section.span("group_interval", Span::from_secs(60), &INTERVALS),
-        repeat_interval: section.span("repeat_interval", Span::from_secs(4 * 3600), &INTERVALS),
-        external_url: section
-            .get("external_url")
-            .and_then(|cursor| shown_url(&cursor)),
-        dashboard_url: section
-            .get("dashboard_url")
-            .and_then(|cursor| shown_url(&cursor)),
+    let group_by = section.get("group_by").and_then(|cursor| group_by(&cursor));
+    let unread = NotifySettings {
+        identity: String::new(),
+        group_by: group_by.unwrap_or_else(default_group_by),
+        group_wait: Span::ZERO,
+        group_interval: Span::ZERO,
+        repeat_interval: Span::ZERO,
+        external_url: None,
+        dashboard_url: None,
         flapping: flapping(&section),
         maintenance: maintenance::read(&section),
         receivers,
-    }
+    };
+    fields::read(&section, unread)
 }
 
 fn default_group_by() -> Vec<String> {
@@ -148,15 +110,12 @@ fn flapping(notify: &Section<'_>) -> Option<FlappingRule> {
     if notify.get("flapping").is_some_and(|cursor| cursor.is_off()) {
         return None;
     }
-    let section = notify.section("flapping", &FLAPPING);
-    Some(FlappingRule {
-        changes: section
-            .get("changes")
-            .and_then(|cursor| cursor.whole_number(&CHANGES))
-            .unwrap_or(DEFAULT_CHANGES),
-        window: section.span("window", Span::from_secs(600), &FLAPPING_SPANS),
-        stable_for: section.span("stable_for", Span::from_secs(300), &FLAPPING_SPANS),
-    })
+    let unread = FlappingRule {
+        changes: 0,
+        window: Span::ZERO,
+        stable_for: Span::ZERO,
+    };
+    Some(fields::read(&notify.section("flapping"), unread))
 }
 
 fn repage_on(cursor: &Cursor<'_>) -> RepageOn {
@@ -175,15 +134,6 @@ fn repage_on(cursor: &Cursor<'_>) -> RepageOn {
     repage
 }
 
-fn identity(cursor: &Cursor<'_>) -> Option<String> {
-    let text = cursor.text()?;
-    if text.is_empty() {
-        Some(String::new())
-    } else {
-        cursor.name().map(ToOwned::to_owned)
-    }
-}
-
 /// A receiver, and where its fallback is named.
 fn receiver<'a>(
     section: &Section<'a>,
@@ -193,18 +143,15 @@ fn receiver<'a>(
         .get("min_severity")
         .and_then(|cursor| severity(&cursor))
         .unwrap_or(Severity::Warning);
-    let matchers = section
-        .get("match")
-        .map(|cursor| matchers(&cursor))
-        .unwrap_or_default();
+    let matchers = matchers::read(section);
     let group_by = section.get("group_by").and_then(|cursor| group_by(&cursor));
     let repage_on = section
         .get("repage_on")
         .map(|cursor| repage_on(&cursor))
         .unwrap_or_default();
     let kind = kind(section);
-    let http = http(&section.section("http", &HTTP));
-    let template = template(&section.section("template", &TEMPLATE));
+    let http = fields::read(&section.section("http"), HttpSettings::default());
+    let template = fields::read(&section.section("template"), TemplateSettings::default());
     if section.has("template") && matches!(kind, Some(ReceiverKind::Periodic(_))) {
         section.refuse("a template is for messages, and this receiver gets none: remove template");
     }
@@ -258,22 +205,6 @@ fn severity(cursor: &Cursor<'_>) -> Option<Severity> {
     cursor.checked(known.ok_or("is not a severity; allowed: warning, critical"))
 }
 
-pub(super) fn matchers(cursor: &Cursor<'_>) -> BTreeMap<String, WildMatch> {
-    let matcher = |(name, value): &(&str, Cursor<'_>)| {
-        if !is_label_name(name) {
-            value.note("is not a label's name; allowed: letters, digits and _, not beginning with a digit or __");
-        }
-        let glob = value.text()?;
-        if glob.is_empty() || glob.chars().count() > MAX_LABEL_CHARS {
-            value.refuse(format_args!(
-                "is not a glob; allowed: 1 to {MAX_LABEL_CHARS} characters, such as orders-*"
-            ));
-        }
-        Some(((*name).to_owned(), WildMatch::new(glob)))
-    };
-    cursor.entries().iter().filter_map(matcher).collect()
-}
-
 /// Reads the one kind that a receiver is of.
 fn kind(section: &Section<'_>) -> Option<ReceiverKind> {
     let given: Vec<_> = KINDS
@@ -281,11 +212,11 @@ fn kind(section: &Section<'_>) -> Option<ReceiverKind> {
         .filter_map(|kind| Some((*kind, section.get(kind)?)))
         .collect();
     match given.as_slice() {
-        [("slack", cursor)] => slack(&cursor.section(&SLACK)?),
-        [("pagerduty", cursor)] => pagerduty(&cursor.section(&PAGERDUTY)?),
-        [("webhook", cursor)] => webhook(&cursor.section(&WEBHOOK)?),
-        [("alertmanager", cursor)] => alertmanager(&cursor.section(&ALERTMANAGER)?),
-        [(_, cursor)] => heartbeat(&cursor.section(&HEARTBEAT_RECEIVER)?),
+        [("slack", _)] => slack(&section.given_section("slack")?),
+        [("pagerduty", _)] => pagerduty(&section.given_section("pagerduty")?),
+        [("webhook", _)] => webhook(&section.given_section("webhook")?),
+        [("alertmanager", _)] => alertmanager(&section.given_section("alertmanager")?),
+        [_] => heartbeat(&section.given_section("heartbeat")?),
         [] => {
             section.refuse_as_incomplete(format!(
                 "the receiver sends to nothing: give one of {}",
@@ -311,7 +242,7 @@ fn slack(section: &Section<'_>) -> Option<ReceiverKind> {
     let is_bot = BOT_KEYS.iter().any(|key| section.has(key));
     if !is_bot {
         return Some(ReceiverKind::from(SlackWebhookSettings {
-            url: section.required_secret("webhook_url", secret_url)?,
+            url: section.required_secret("webhook_url")?,
         }));
     }
     if section.has("webhook_url") || section.has("webhook_url_file") {
@@ -320,7 +251,7 @@ fn slack(section: &Section<'_>) -> Option<ReceiverKind> {
         );
         return None;
     }
-    let token = section.required_secret("bot_token", |_| Ok(()));
+    let token = section.required_secret("bot_token");
     let channel = section
         .required("channel", "the channel's name or ID")
         .and_then(|cursor| channel(&cursor));
@@ -346,48 +277,12 @@ fn channel(cursor: &Cursor<'_>) -> Option<String> {
     cursor.checked(fits.then(|| text.to_owned()).ok_or_else(refusal))
 }
 
-/// The words of messages.
-fn template(section: &Section<'_>) -> TemplateSettings {
-    let text = |key: &str| {
-        let cursor = section.get(key)?;
-        Template::new(cursor.text()?)
-            .map_err(|error| cursor.note(format!("the text {error}")))
-            .ok()
-    };
-    TemplateSettings {
-        title: text("title"),
-        summary: text("summary"),
-    }
-}
-
-/// How requests find their way.
-fn http(section: &Section<'_>) -> HttpSettings {
-    HttpSettings {
-        ca_file: section
-            .get("ca_file")
-            .and_then(|cursor| cursor.named_file(FileKind::Pem)),
-        proxy: section.secret("proxy_url", proxy_url),
-    }
-}
-
-/// A proxy's URL, which may have a user and a password in it.
-fn proxy_url(text: &str) -> Result<(), String> {
-    let without_login = match text.split_once("://") {
-        Some((scheme, rest)) => match rest.split_once('@') {
-            Some((_, host)) => format!("{scheme}://{host}"),
-            None => text.to_owned(),
-        },
-        None => text.to_owned(),
-    };
-    secret_url(&without_login)
-}
-
 fn pagerduty(section: &Section<'_>) -> Option<ReceiverKind> {
     let url = section.get("url").map_or_else(
         || Some(PAGERDUTY_URL.to_owned()),
         |cursor| shown_url(&cursor),
     );
-    let routing_key = section.required_secret("routing_key", |_| Ok(()));
+    let routing_key = section.required_secret("routing_key");
     Some(ReceiverKind::from(PagerDutySettings {
         routing_key: routing_key?,
         url: url?,
@@ -395,19 +290,17 @@ fn pagerduty(section: &Section<'_>) -> Option<ReceiverKind> {
 }
 
 fn webhook(section: &Section<'_>) -> Option<ReceiverKind> {
-    let secret = section.secret("secret", |text| {
-        signing_key(text).map(|_| ()).map_err(ToOwned::to_owned)
-    });
+    let secret = section.secret("secret");
     let headers = headers_of(section);
     Some(ReceiverKind::from(WebhookSettings {
-        url: section.required_secret("url", secret_url)?,
+        url: section.required_secret("url")?,
         headers,
         secret,
     }))
 }
 
 fn alertmanager(section: &Section<'_>) -> Option<ReceiverKind> {
-    let interval = section.span("interval", PERIOD, &PERIODS);
+    let interval = section.span_or_default("interval");
     let headers = headers_of(section);
     let cursor = section.required("urls", "the URL of every member of the cluster")?;
     let items = cursor.items();
@@ -433,10 +326,10 @@ fn alertmanager(section: &Section<'_>) -> Option<ReceiverKind> {
 }
 
 fn heartbeat(section: &Section<'_>) -> Option<ReceiverKind> {
-    let interval = section.span("interval", PERIOD, &PERIODS);
+    let interval = section.span_or_default("interval");
     let headers = headers_of(section);
     Some(ReceiverKind::from(DeadMansSwitchSettings {
-        url: section.required_secret("url", secret_url)?,
+        url: section.required_secret("url")?,
         interval,
         headers,
     }))
@@ -458,18 +351,8 @@ fn base_url(cursor: &Cursor<'_>) -> Option<String> {
     Some(url.trim_end_matches('/').to_owned())
 }
 
-fn secret_url(text: &str) -> Result<(), String> {
-    check_url(text).map_err(|error| error.to_string())
-}
-
-/// A URL that is no secret. Still not shown when it is wrong: what is wrong may be that a secret
-/// stands in it.
 fn shown_url(cursor: &Cursor<'_>) -> Option<String> {
-    let text = cursor.text()?;
-    check_url(text)
-        .map_err(|error| cursor.refuse_hidden(error))
-        .ok()?;
-    Some(text.to_owned())
+    cursor.url().map(str::to_owned)
 }
 
 /// Reads headers: `Name: value`, or `Name_file: path`.
@@ -493,7 +376,7 @@ fn headers(cursor: &Cursor<'_>) -> BTreeMap<String, SecretSource> {
         }
         let source = match file_name {
             Some(_) => value.secret_file(),
-            None => inline_source(&value, |_| Ok(())),
+            None => inline_source(&value, any_secret),
         };
         headers.extend(source.map(|source| (name.to_owned(), source)));
     }

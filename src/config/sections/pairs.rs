@@ -6,12 +6,12 @@ use super::alerts::Global;
 use super::servers::{ConnectionKeys, Fleet, PlacedServer, server};
 use super::{Unique, heartbeat};
 use crate::config::cursor::{Cursor, Section};
-use crate::config::schema::{PAIR, REDIS};
+use crate::config::table::PAIR;
 use crate::config::value::{MAX_LABEL_CHARS, is_label_name};
 use crate::config::{HeartbeatSettings, PairSettings};
 use crate::model::PairName;
 
-/// Label names that the exporter itself puts on a pair's series and alerts.
+/// Labels that the exporter itself adds to a pair's series and alerts.
 const RESERVED_LABELS: [&str; 7] = [
     "pair",
     "source_dc",
@@ -22,10 +22,10 @@ const RESERVED_LABELS: [&str; 7] = [
     "severity",
 ];
 
-/// The most labels of one pair: each is on every alert and in every message.
+/// The maximum number of labels of a pair: each is on every alert and in every message.
 const MAX_LABELS: usize = 32;
 
-/// What every pair of the file starts from.
+/// The settings that every pair of the file inherits.
 pub(super) struct Outer<'a> {
     pub(super) connection: ConnectionKeys,
     pub(super) alerts: &'a Global,
@@ -38,8 +38,7 @@ impl<'a> Outer<'a> {
         alerts: &'a Global,
         heartbeat: HeartbeatSettings,
     ) -> Self {
-        let connection =
-            ConnectionKeys::read(&root.section("redis", &REDIS), &ConnectionKeys::default());
+        let connection = ConnectionKeys::read(&root.section("redis"), &ConnectionKeys::default());
         Self {
             connection,
             alerts,
@@ -49,7 +48,7 @@ impl<'a> Outer<'a> {
 }
 
 pub(super) fn read(root: &Section<'_>, outer: &Outer<'_>, names: &mut Unique) -> Vec<PairSettings> {
-    // Sentinels find pairs; without them the file has to name some.
+    // Pairs are required only if there are no Sentinels to find some.
     let finds_pairs = root
         .get("sentinels")
         .is_some_and(|cursor| cursor.is_list() && !cursor.items().is_empty());
@@ -129,7 +128,7 @@ fn replicas(section: &Section<'_>, outer: &ConnectionKeys, fleet: &mut Fleet) ->
         .collect()
 }
 
-/// The items of the list at `key`, which must have some.
+/// The items of the list at `key`, which must not be empty.
 pub(super) fn non_empty<'a>(section: &Section<'a>, key: &str, meaning: &str) -> Vec<Cursor<'a>> {
     let Some(cursor) = section.required(key, meaning) else {
         return Vec::new();
@@ -141,7 +140,7 @@ pub(super) fn non_empty<'a>(section: &Section<'a>, key: &str, meaning: &str) -> 
     items
 }
 
-/// Reads a server and compares it with its other mentions.
+/// Reads a server and checks that it agrees with its other mentions.
 fn admitted(
     cursor: &Cursor<'_>,
     outer: &ConnectionKeys,

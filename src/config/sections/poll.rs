@@ -1,44 +1,41 @@
-//! `poll`: how often and how patiently.
-
-use std::ops::RangeInclusive;
+//! `poll`: how often servers are polled, and how long they may take.
 
 use super::heartbeat;
 use crate::config::cursor::Section;
-use crate::config::schema::{POLL, TIMEOUT};
-use crate::config::{HeartbeatSettings, PollSettings};
+use crate::config::value::{in_range, span_text};
+use crate::config::{HeartbeatSettings, PollSettings, fields};
 use crate::model::Span;
-
-/// From what a server does not notice to what still finds an outage the same hour.
-const INTERVAL: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs(3600);
 
 /// The shortest period: below it, the poll itself would be the load.
 const SHORTEST: Span = Span::from_millis(50);
 
-const TIMEOUTS: RangeInclusive<Span> = Span::from_millis(10)..=Span::from_secs(60);
-
-const POLLS_PER_SECOND: RangeInclusive<u32> = 1..=1_000_000;
-
 pub(super) fn read(root: &Section<'_>) -> PollSettings {
-    let section = root.section("poll", &POLL);
-    let timeout = section.section("timeout", &TIMEOUT);
-    let interval = section.span("interval", Span::from_secs(1), &INTERVAL);
-    let polls = section.get("max_polls_per_second");
-    PollSettings {
-        interval,
-        min_interval: section.span(
-            "min_interval",
-            Span::from_millis(250).min(interval),
-            &(SHORTEST..=interval),
-        ),
-        max_polls_per_second: polls
-            .and_then(|cursor| cursor.whole_number(&POLLS_PER_SECOND))
-            .unwrap_or(30_000),
-        timeout_local: timeout.span("local", Span::from_millis(500), &TIMEOUTS),
-        timeout_remote: timeout.span("remote", Span::from_secs(2), &TIMEOUTS),
+    let section = root.section("poll");
+    let timeout = section.section("timeout");
+    let unread = PollSettings {
+        // One that is refused limits `min_interval` no further.
+        interval: Span::from_secs(3600),
+        min_interval: Span::ZERO,
+        max_polls_per_second: 0,
+        timeout_local: timeout.span_or_default("local"),
+        timeout_remote: timeout.span_or_default("remote"),
+        refresh_on_scrape: false,
         heartbeat: heartbeat::read(&section, HeartbeatSettings::default()),
-        refresh_on_scrape: section
-            .get("refresh_on_scrape")
-            .and_then(|cursor| cursor.flag())
-            .unwrap_or(false),
+    };
+    let mut poll = fields::read(&section, unread);
+    limit_min_interval(&section, &mut poll);
+    poll
+}
+
+/// `min_interval` is at most `interval`: a default that is longer follows it, a given one is
+/// refused.
+fn limit_min_interval(section: &Section<'_>, poll: &mut PollSettings) {
+    if let Some(cursor) = section.get("min_interval") {
+        let range = SHORTEST..=poll.interval;
+        if range.start() <= &poll.min_interval {
+            cursor.checked(in_range(poll.min_interval, &range, |span| span_text(*span)));
+        }
+    } else {
+        poll.min_interval = poll.min_interval.min(poll.interval);
     }
 }

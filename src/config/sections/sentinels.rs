@@ -1,4 +1,4 @@
-//! `sentinels`: groups of Sentinels that say which masters and replicas there are.
+//! `sentinels`: groups of Sentinels that are queried for masters and replicas.
 
 use std::collections::HashSet;
 
@@ -9,14 +9,15 @@ use super::servers::{ConnectionKeys, address};
 use super::tls::AddressScheme;
 use super::{Unique, heartbeat};
 use crate::config::cursor::{Cursor, Section};
-use crate::config::schema::{SENTINEL, SENTINEL_AUTH};
+use crate::config::table::SENTINEL;
 use crate::config::{MasterSelector, SentinelSettings, ServerSettings};
 use crate::model::{PairName, ServerAddr};
 
-/// The longest name or glob of a master, in bytes: as long as a Sentinel's name for one is read.
+/// The maximum length of a master's name or glob in bytes, as of the names in a Sentinel's reply.
 const MAX_MASTER_NAME: usize = 256;
 
-/// The most Sentinels of an entry. Redis advises three to five; each costs two connections.
+/// The maximum number of Sentinels of an entry. Three to five are recommended; each costs two
+/// connections.
 const MAX_SENTINELS: usize = 64;
 
 pub(super) fn read(
@@ -29,8 +30,8 @@ pub(super) fn read(
     items.iter().filter_map(entry).collect()
 }
 
-/// Notes the names that an entry's masters could take from another entry: `name/MASTER` is a name
-/// that may stand in the file, too.
+/// Refuses names that a discovered pair could have as well: an entry's pairs are called
+/// `name/MASTER`.
 pub(super) fn check_prefixes(
     root: &Section<'_>,
     entries: &[SentinelSettings],
@@ -110,11 +111,11 @@ fn master_selector(section: &Section<'_>) -> Option<MasterSelector> {
     })
 }
 
-/// The Sentinels. They have a login of their own: the servers' passwords are none of their
-/// business. What the entry says of TLS goes for them as well, key by key, because
-/// `tls-replication` makes Redis use it for both.
+/// The Sentinels of an entry. They have a login of their own and never see the servers' passwords.
+/// They inherit the TLS settings of the entry, key by key, because `tls-replication` makes Redis use
+/// TLS for both.
 fn addresses(section: &Section<'_>, entry: &ConnectionKeys) -> Vec<ServerSettings> {
-    let auth = section.section("sentinel_auth", &SENTINEL_AUTH);
+    let auth = section.section("sentinel_auth");
     let keys = ConnectionKeys::read(&auth, &entry.without_login());
     let items = non_empty(
         section,

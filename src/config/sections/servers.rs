@@ -1,24 +1,25 @@
-//! Servers: addresses, credentials, and that one server is described in one way.
+//! Servers: addresses and credentials, and the check that all mentions of a server agree.
 
 use std::collections::HashMap;
 
 use super::datacenters::datacenter;
-use super::tls::{AddressScheme, TlsKeys};
+use super::tls::AddressScheme;
 use crate::config::cursor::{Cursor, Section};
 use crate::config::error::quoted;
-use crate::config::schema::SERVER;
+use crate::config::inherited::TlsKeys;
+use crate::config::table::SERVER;
 use crate::config::{
     ConnectionSettings, Credentials, PairSettings, SecretSource, ServerSettings, TlsSettings,
 };
 use crate::model::{Datacenter, ServerAddr};
 
-/// A server of a pair and the key path of its address.
+/// A server of a pair and its key path.
 pub(super) struct PlacedServer {
     pub(super) path: String,
     pub(super) settings: ServerSettings,
 }
 
-/// How to connect, as far as one level of the configuration and those around it say.
+/// How to connect, merged from one level of the configuration and those around it.
 #[derive(Clone, Default)]
 pub(super) struct ConnectionKeys {
     credentials: CredentialKeys,
@@ -75,12 +76,12 @@ impl ConnectionKeys {
     }
 }
 
-/// Credentials as far as one level of the configuration gives them.
+/// Credentials, merged in the same way.
 #[derive(Clone, Default)]
 struct CredentialKeys {
     username: Option<String>,
     password: Option<SecretSource>,
-    /// Whether a password is given at all, although perhaps a refused one.
+    /// Whether a password is given, even if it was refused.
     has_password: bool,
 }
 
@@ -90,7 +91,7 @@ impl CredentialKeys {
         let username = section
             .get("username")
             .and_then(|cursor| cursor.name().map(ToOwned::to_owned));
-        let password = section.secret("password", |_| Ok(()));
+        let password = section.secret("password");
         Self {
             username: username.or_else(|| outer.username.clone()),
             password: password.or_else(|| outer.password.clone()),
@@ -100,8 +101,7 @@ impl CredentialKeys {
         }
     }
 
-    /// Notes a username that no password goes with: without a password no AUTH is sent, and the
-    /// name has no effect.
+    /// Refuses a username without a password: no AUTH would be sent, so it would have no effect.
     fn check(&self, section: &Section<'_>) {
         if let Self {
             username: Some(username),
@@ -147,7 +147,7 @@ pub(super) fn server(cursor: &Cursor<'_>, outer: &ConnectionKeys) -> Option<Plac
 
 pub(super) fn address(cursor: &Cursor<'_>) -> Option<(AddressScheme, ServerAddr)> {
     let text = cursor.text()?;
-    // A socket's path may have an @; anywhere else it ends credentials.
+    // The path of a socket may contain an @; in any other address it ends credentials.
     if text.contains('@') && !text.starts_with("unix:///") {
         cursor.refuse_hidden("has credentials in it; use username and password_file instead, and write only host:port");
         return None;
@@ -162,12 +162,12 @@ pub(super) fn address(cursor: &Cursor<'_>) -> Option<(AddressScheme, ServerAddr)
     Some((scheme, cursor.checked(addr)?))
 }
 
-/// Checks that every mention of a server gives it the same credentials, TLS and datacenter; a
-/// datacenter that only some mentions give goes for all.
+/// Checks that all mentions of a server agree on its credentials, TLS and datacenter. A datacenter
+/// that only some of them name applies to all.
 #[derive(Default)]
 pub(super) struct Fleet(HashMap<ServerAddr, Known>);
 
-/// What earlier mentions say of a server.
+/// What earlier mentions of a server agree on.
 struct Known {
     first: String,
     credentials: Credentials,
@@ -176,7 +176,10 @@ struct Known {
 }
 
 impl Fleet {
-    /// Compares `server` with its earlier mentions; an error is a sentence.
+    /// Compares `server` with its earlier mentions.
+    ///
+    /// # Errors
+    /// A sentence about the contradiction.
     pub(super) fn admit(&mut self, server: &PlacedServer) -> Result<(), String> {
         let PlacedServer {
             path,

@@ -1,25 +1,11 @@
-//! `tls` on `redis`, pairs and servers: key by key the nearest one counts.
+//! `tls` of `redis`, pairs and servers: each key comes from the nearest level that has it.
 
-use std::path::PathBuf;
-
-use crate::config::cursor::{Cursor, Section};
-use crate::config::files::FileKind;
-use crate::config::schema::TLS;
+use crate::config::cursor::Section;
+use crate::config::fields;
+use crate::config::inherited::TlsKeys;
 use crate::config::{ClientCertificate, TlsSettings};
-use crate::model::ServerAddr;
 
-/// TLS as far as one level of the configuration and those around it say.
-#[derive(Clone, Default)]
-pub(super) struct TlsKeys {
-    enabled: bool,
-    ca_file: Option<PathBuf>,
-    cert_file: Option<PathBuf>,
-    key_file: Option<PathBuf>,
-    server_name: Option<String>,
-    insecure_skip_verify: bool,
-}
-
-/// What the spelling of a server's address says of TLS.
+/// The scheme of a server's address, which may decide about TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AddressScheme {
     /// `host:port`: nothing.
@@ -48,31 +34,18 @@ impl AddressScheme {
 }
 
 impl TlsKeys {
-    /// Reads the `tls` of `section`; what is missing comes from `outer`. A `tls` that is there
-    /// turns TLS on, unless it says `enabled: false`.
+    /// Reads the `tls` of `section`; missing keys come from `outer`. A `tls` that is given turns TLS
+    /// on, unless it has `enabled: false`.
     pub(super) fn read(section: &Section<'_>, outer: &Self) -> Self {
         if !section.has("tls") {
             return outer.clone();
         }
-        let tls = section.section("tls", &TLS);
-        // What is refused counts as given, so that it is one problem only.
-        let path = |key: &str| {
-            tls.get(key)
-                .map(|cursor| cursor.named_file(FileKind::Pem).unwrap_or_default())
-        };
-        let flag = |key: &str| tls.get(key).and_then(|cursor| cursor.flag());
-        Self {
-            enabled: flag("enabled").unwrap_or(true),
-            ca_file: path("ca_file").or_else(|| outer.ca_file.clone()),
-            cert_file: path("cert_file").or_else(|| outer.cert_file.clone()),
-            key_file: path("key_file").or_else(|| outer.key_file.clone()),
-            server_name: server_name(&tls).or_else(|| outer.server_name.clone()),
-            insecure_skip_verify: flag("insecure_skip_verify")
-                .unwrap_or(outer.insecure_skip_verify),
-        }
+        let mut keys = outer.clone();
+        keys.enabled = true;
+        fields::read_over(&section.section("tls"), keys)
     }
 
-    /// What is in force for a server whose own section is `server`, `self` being read from it.
+    /// The settings of a server, `self` being read from its own section `server`.
     pub(super) fn resolve(
         self,
         server: &Section<'_>,
@@ -101,8 +74,8 @@ impl TlsKeys {
         on.then(|| self.settings(server))
     }
 
-    /// What is in force for servers that are only addresses of a list, `self` being read from
-    /// `level` around them.
+    /// The settings of servers that are only addresses in a list, `self` being read from the section
+    /// `level` around it.
     pub(super) fn resolve_each(
         self,
         level: &Section<'_>,
@@ -151,22 +124,4 @@ impl TlsKeys {
             insecure_skip_verify: self.insecure_skip_verify,
         }
     }
-}
-
-fn server_name(tls: &Section<'_>) -> Option<String> {
-    let cursor: Cursor<'_> = tls.get("server_name")?;
-    let text = cursor.text()?;
-    // A name is what a host of an address may be; the port is only there to ask.
-    let address = if text.contains(':') {
-        format!("[{text}]:1")
-    } else {
-        format!("{text}:1")
-    };
-    if ServerAddr::parse(&address).is_err() {
-        cursor.refuse(
-            "is not a host name or an IP address; write it like redis.example.com, without a port",
-        );
-        return None;
-    }
-    Some(text.to_owned())
 }

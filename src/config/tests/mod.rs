@@ -2,6 +2,7 @@
 //! secret leaks.
 
 mod accepted;
+mod documents;
 mod printed;
 mod refused;
 mod secrets;

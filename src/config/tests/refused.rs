@@ -113,8 +113,8 @@ fn unknown_keys_are_refused_with_a_hint() {
     );
     bad_whole(
         r#"pairs: [{name: p, mastre: {address: "a:1"}, replicas: [{address: "b:1"}]}]"#,
-        "pairs[0].mastre: is not a known key (did you mean master?); allowed here: name, username, password, \
-         password_file, master, replicas, labels, alerts, tls, heartbeat",
+        "pairs[0].mastre: is not a known key (did you mean master?); allowed here: name, master, replicas, \
+         username, password, password_file, tls, labels, alerts, heartbeat",
     );
 }
 

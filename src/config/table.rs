@@ -1,0 +1,628 @@
+//! The table of all keys of the configuration. A new key is a row here and a field in `settings`.
+//!
+//! A row is `key FIELD = KEY` where a field of the settings has the key's value: it is then read,
+//! defaulted and printed without further code. A row with `_`, or in a mapping without `for`, is
+//! read by its section and printed by `redact`, with the row's range and default. The comment over
+//! a row is its meaning in docs/configuration.md, word for word (`make docs-update`).
+
+use super::fields::{Fields, Visitor};
+use super::inherited::TlsKeys;
+use super::schema::{Key, Keys};
+use super::value::{any_secret, check_proxy_url, check_secret_url, check_signing_key};
+use super::{
+    FlappingRule, HeartbeatSettings, HttpSettings, NotifySettings, PollSettings, StateSettings,
+    TemplateSettings,
+};
+use crate::model::Span;
+
+const fn ms(millis: i64) -> Span {
+    Span::from_millis(millis)
+}
+
+const fn secs(secs: i64) -> Span {
+    Span::from_secs(secs)
+}
+
+const fn mins(mins: i64) -> Span {
+    secs(mins * 60)
+}
+
+const fn hours(hours: i64) -> Span {
+    mins(hours * 60)
+}
+
+const fn days(days: i64) -> Span {
+    hours(days * 24)
+}
+
+/// Declares the keys of one mapping and, with `for`, the fields that they are the values of.
+macro_rules! keys {
+    ($name:ident $(over $base:ident)? {
+        $($(#[doc = $doc:literal])* key $key:expr;)*
+    } $(later $($later:literal),*)?) => {
+        pub(super) static $name: Keys = Keys {
+            base: keys!(@base $($base)?),
+            keys: &[$($key.meaning(concat!($($doc),*))),*],
+            later: &[$($($later),*)?],
+        };
+    };
+    ($name:ident for $settings:ty {
+        $($(#[doc = $doc:literal])* key $field:tt = $key:expr;)*
+    }) => {
+        keys! { $name { $($(#[doc = $doc])* key $key;)* } }
+
+        impl Fields for $settings {
+            fn visit(&mut self, visitor: &mut impl Visitor) {
+                $(keys!(@visit self visitor $field $key);)*
+            }
+        }
+    };
+    (@base) => { None };
+    (@base $base:ident) => { Some(&$base) };
+    (@visit $self:ident $visitor:ident _ $key:expr) => {};
+    (@visit $self:ident $visitor:ident $field:ident $key:expr) => {
+        $visitor.field(const { &$key }, &mut $self.$field);
+    };
+}
+
+keys! {
+    ROOT {
+        /// the version of the file's form, so that a program of another form refuses it by name
+        /// ([upgrading.md](upgrading.md)); cannot be overridden by a variable
+        key Key::scalar("version", "number").default("`1`").range("only `1`");
+        /// the datacenters
+        key Key::list("datacenters", &DATACENTER).default("empty");
+        /// credentials and TLS for every server
+        key Key::section("redis", &REDIS);
+        /// how servers are polled
+        key Key::section("poll", &POLL);
+        /// the pairs
+        key Key::list("pairs", &PAIR)
+            .default("*required* without `sentinels`")
+            .range("at least one, where there are no `sentinels`");
+        /// groups of Sentinels
+        key Key::list("sentinels", &SENTINEL).default("empty");
+        /// the rules
+        key Key::section("alerts", &ALERTS);
+        /// who is told
+        key Key::section("notify", &NOTIFY);
+        /// where state is kept
+        key Key::section("state", &STATE);
+        /// how the exporter is reached
+        key Key::section("web", &WEB);
+    }
+    later "clusters", "active_active"
+}
+
+keys! {
+    DATACENTER {
+        /// the datacenter's name, in `source_dc`, `target_dc` and `dc`
+        key Key::name("name").required().range("unique; not `unknown`");
+        /// an address or range fits hosts that are written as addresses; a glob (`*`, `?`) fits the
+        /// host as it is written, upper and lower case alike
+        key Key::collection("match", "list of text")
+            .default("empty")
+            .range(
+                "addresses, ranges (`10.1.0.0/16`, `2001:db8::/32`), globs (`*.dc1.example.com`)"
+            );
+        /// whether this exporter runs there
+        key Key::flag("local").default_flag(false).range("true at most once");
+    }
+}
+
+keys! {
+    REDIS {
+        /// the ACL user; without it, the default user
+        key Key::name("username").default("none").range("needs a password");
+        /// the password; without it, no AUTH is sent
+        key Key::secret("password", any_secret).default("none");
+        /// a file that holds the password
+        key Key::secret_file("password_file").default("none");
+        /// TLS; `{}`, or any key in it, turns it on. `tls` on a pair or a server has the same keys
+        key Key::section("tls", &TLS).default("plain text");
+    }
+}
+
+keys! {
+    TLS for TlsKeys {
+        /// `false` turns it off again, for one pair or server; the keys stay, for `rediss://`
+        /// addresses
+        key enabled = Key::flag("enabled").default("`true` where there is a `tls`");
+        /// the certificate authorities to trust, and no others
+        key ca_file = Key::pem_file("ca_file")
+            .default("the system's authorities")
+            .range("PEM, up to 1 MiB");
+        /// the certificate to show a server that asks for one (mutual TLS), followed by those
+        /// between it and the authority
+        key cert_file = Key::pem_file("cert_file")
+            .default("none")
+            .range("PEM, up to 1 MiB; goes with `key_file`");
+        /// its key
+        key key_file = Key::pem_file("key_file")
+            .default("none")
+            .range("PEM, not encrypted, up to 1 MiB; goes with `cert_file`");
+        /// the name that the server's certificate must have
+        key server_name = Key::host_name("server_name")
+            .default("the address's host")
+            .range("a host name or an IP address");
+        /// takes any certificate: anybody on the way can pose as the server. Warned of at start and
+        /// by `check-config`
+        key insecure_skip_verify = Key::flag("insecure_skip_verify").default_flag(false);
+    }
+}
+
+keys! {
+    POLL for PollSettings {
+        /// how often each replication tree (a master and its replicas) is polled
+        key interval = Key::duration("interval", ms(100)..=hours(1)).default_span(secs(1));
+        /// how often it is polled while lag moves, nears a threshold or something is wrong
+        /// ([lag.md](lag.md#how-often-servers-are-polled))
+        key min_interval = Key::duration("min_interval", ms(50)..=hours(1))
+            .default_span(ms(250))
+            .default("`250ms`, or `poll.interval` where that is shorter")
+            .range("`50ms` to `poll.interval`");
+        /// the budget of the whole exporter: when a datacenter is cut, not everything may speed up
+        /// at once. A healthy pair takes 4, one in trouble 12
+        key max_polls_per_second = Key::number("max_polls_per_second", 1..=1_000_000)
+            .default_number(30_000);
+        /// how long a server may take to answer
+        key _ = Key::section("timeout", &TIMEOUT);
+        /// whether a scrape that finds samples older than 100 ms polls first, and waits for that up
+        /// to 150 ms: one more round of polls a scrape ([lag.md](lag.md#scrapes-that-poll-first))
+        key refresh_on_scrape = Key::flag("refresh_on_scrape").default_flag(false);
+        /// [heartbeats](#heartbeats): numbered messages from a master to its replicas
+        key _ = Key::section("heartbeat", &HEARTBEAT);
+    }
+}
+
+keys! {
+    TIMEOUT {
+        /// a server in the local datacenter
+        key Key::duration("local", ms(10)..=secs(60)).default_span(ms(500));
+        /// every other server
+        key Key::duration("remote", ms(10)..=secs(60)).default_span(secs(2));
+    }
+}
+
+keys! {
+    HEARTBEAT for HeartbeatSettings {
+        /// whether they are sent
+        key enabled = Key::flag("enabled").default_flag(false);
+        /// how often; where pairs with one master differ, the shortest counts
+        key interval = Key::duration("interval", ms(100)..=hours(1)).default_span(secs(1));
+    }
+}
+
+keys! {
+    PAIR {
+        /// the label `pair`
+        key Key::name("name").required().range("unique");
+        /// the master; what it really is, is observed
+        key Key::section("master", &SERVER).required();
+        /// the replicas
+        key Key::list("replicas", &SERVER)
+            .required()
+            .range("at least one; distinct, and not the master");
+        /// the ACL user on every server of the entry
+        key Key::name("username").default("`redis.username`").range("needs a password");
+        /// the password on every server of the entry
+        key Key::secret("password", any_secret).default("`redis.password`");
+        /// a file that holds the password
+        key Key::secret_file("password_file").default("`redis.password_file`");
+        /// as `redis.tls`, merged over it key by key
+        key Key::same_section("tls", &TLS).default("`redis.tls`");
+        /// labels for alerts and for `redis_cross_dc_pair_info`; no part of an alert's identity
+        key Key::collection("labels", "mapping of text")
+            .default("empty")
+            .range(
+                "at most 32; values up to 1024 characters; names as Prometheus allows, not `pair`, \
+                 `source_dc`, `target_dc`, `replica`, `master`, `alertname`, `severity` or `__...`"
+            );
+        /// as `alerts`, merged over it key by key
+        key Key::same_section("alerts", &ALERTS)
+            .range("not `unreachable`, `full_sync` or `sentinel_quorum`");
+        /// as `poll.heartbeat`, merged over it key by key
+        key Key::same_section("heartbeat", &HEARTBEAT).default("`poll.heartbeat`");
+    }
+}
+
+keys! {
+    SERVER {
+        /// where it listens
+        key Key::text("address")
+            .required()
+            .range(
+                "`host:port`, `[v6]:port`, `redis://host:port` (plain text), `rediss://host:port` \
+                 (TLS), `unix:///path`"
+            );
+        /// its datacenter
+        key Key::name("dc").default("by `datacenters`").range("not `unknown`");
+        /// the ACL user
+        key Key::name("username").default("the pair's").range("needs a password");
+        /// the password
+        key Key::secret("password", any_secret).default("the pair's");
+        /// a file that holds the password
+        key Key::secret_file("password_file").default("the pair's");
+        /// as `redis.tls`, merged over it key by key
+        key Key::same_section("tls", &TLS).default("the pair's");
+    }
+}
+
+keys! {
+    SENTINEL {
+        /// the label `pair`, or what it begins with
+        key Key::name("name").required().range("unique, also among `pairs`");
+        /// which of the masters that the Sentinels know are watched
+        key Key::text("master_name")
+            .default("every master")
+            .range("up to 256 bytes; a glob with `*` and `?`");
+        /// the Sentinels, best all of them
+        key Key::collection("addresses", "list of text")
+            .required()
+            .range("1 to 64, distinct, as the address of a server");
+        /// how to log in to the Sentinels, who have a password of their own
+        key Key::section("sentinel_auth", &SENTINEL_AUTH).default("no login");
+        /// the ACL user on every server that is found
+        key Key::name("username").default("`redis.username`").range("needs a password");
+        /// the password on every server that is found
+        key Key::secret("password", any_secret).default("`redis.password`");
+        /// a file that holds the password
+        key Key::secret_file("password_file").default("`redis.password_file`");
+        /// as `redis.tls`, merged over it key by key
+        key Key::same_section("tls", &TLS).default("`redis.tls`");
+        /// labels of every pair
+        key Key::collection("labels", "mapping of text").default("empty").range("as a pair's");
+        /// as `alerts`, merged over it key by key
+        key Key::same_section("alerts", &ALERTS).range("as a pair's");
+        /// as `poll.heartbeat`, merged over it key by key
+        key Key::same_section("heartbeat", &HEARTBEAT).default("`poll.heartbeat`");
+    }
+}
+
+keys! {
+    SENTINEL_AUTH {
+        /// the ACL user
+        key Key::name("username").default("none").range("needs a password");
+        /// the password
+        key Key::secret("password", any_secret).default("none");
+        /// a file that holds the password
+        key Key::secret_file("password_file").default("none");
+        /// as `redis.tls`, merged over the entry's key by key; `{enabled: false}` for Sentinels
+        /// without TLS beside servers with it
+        key Key::same_section("tls", &TLS).default("the entry's `tls`");
+    }
+}
+
+keys! {
+    ALERTS {
+        /// seconds of lag: warning at the estimate, critical at the certified lower bound
+        key Key::same_section("lag_seconds", &RULE);
+        /// bytes of lag, likewise
+        key Key::same_section("lag_bytes", &RULE);
+        /// how long the link has been down or stalled
+        key Key::same_section("link_down", &RULE);
+        /// how long a server has not answered
+        key Key::same_section("unreachable", &RULE);
+        /// how long there has been no comparable sample of a pair
+        key Key::same_section("unknown", &RULE);
+        /// how many full syncs a server gave within `window`
+        key Key::same_section("full_sync", &FULL_SYNC);
+        /// how long two servers of a tree have each had writes that the other lacks, or could have
+        /// (two masters)
+        key Key::same_section("diverged", &RULE);
+        /// how long the Sentinels of a datacenter have seen no quorum
+        key Key::same_section("sentinel_quorum", &RULE);
+        /// how often another server became the pair's master, within `window`
+        key Key::same_section("failover", &FAILOVER);
+    }
+    later "backlog_headroom", "output_buffer", "sync_queue", "clock_skew"
+}
+
+/// The row that stands for every rule in the documentation.
+#[cfg(test)]
+pub(super) static ANY_RULE: Key = Key::section("RULE", &RULE)
+    .default("as above")
+    .meaning("one rule; `null` is an error, switch its levels off instead");
+
+keys! {
+    RULE {
+        /// the warning level: reached at or above this; null is off
+        key Key::scalar("warning", "duration (`lag_bytes`: size; `full_sync` and `failover`: number) or null")
+            .default("as above")
+            .range(
+                "`1ms` to `30d` (1 B to 2^53 B; 1 to 1000); `diverged` takes `0s` for the smallest, \
+                 1 ms: at once"
+            );
+        /// the critical level
+        key Key::scalar("critical", "as warning")
+            .default("as above")
+            .range("as warning; at least the warning level");
+        /// how long a level has to be reached before the alert fires
+        key Key::duration("for", secs(0)..=days(1)).default("as above");
+        /// how long the value has to be clear before the alert resolves
+        key Key::duration("keep_firing_for", secs(0)..=days(1)).default_span(secs(0));
+        /// the value is clear below this; one value goes for both levels
+        key Key::scalar_or_section("clear", &CLEAR)
+            .kind("as warning (not null), or a mapping")
+            .default(
+                "0.8 of the level for `lag_seconds` (in whole milliseconds) and `lag_bytes`; the \
+                 level itself for the others"
+            )
+            .range("above 0, at most each level");
+    }
+}
+
+keys! {
+    CLEAR {
+        /// the warning level's
+        key Key::scalar("warning", "as warning, not null")
+            .default("as above")
+            .range("at most the warning level");
+        /// the critical level's
+        key Key::scalar("critical", "as warning, not null")
+            .default("as above")
+            .range("at most the critical level");
+    }
+}
+
+keys! {
+    FULL_SYNC over RULE {
+        /// full syncs that are longer ago do not count any more
+        key Key::duration("window", secs(1)..=days(1)).default_span(mins(10));
+    }
+}
+
+keys! {
+    FAILOVER over RULE {
+        /// over how long failovers are counted; the alert resolves when the window has passed
+        key Key::duration("window", secs(1)..=days(1)).default_span(mins(10));
+    }
+}
+
+keys! {
+    NOTIFY for NotifySettings {
+        /// part of every dedup key; equal on exporters that stand in for each other, otherwise
+        /// different
+        key identity = Key::optional_name("identity").kind("text")
+            .default("`\"\"`")
+            .range("up to 128 characters");
+        /// what alerts of one message have in common ([alerting.md](alerting.md#groups))
+        key _ = Key::collection("group_by", "list of text")
+            .default("`[alertname, source_dc, target_dc, dc]`")
+            .range(
+                "up to 32 names of labels, also configured ones, not `severity`; empty is one group \
+                 of everything"
+            );
+        /// how long a new group waits for more alerts
+        key group_wait = Key::duration("group_wait", secs(0)..=mins(10)).default_span(secs(5));
+        /// how long a changed group waits for its next message
+        key group_interval = Key::duration("group_interval", ms(100)..=days(30)).default_span(mins(1));
+        /// how often a group that goes on firing is told again
+        key repeat_interval = Key::duration("repeat_interval", ms(100)..=days(30))
+            .default_span(hours(4));
+        /// when short outages of an alert are not notified any more, until it is stable
+        /// ([alerting.md](alerting.md#flapping))
+        key _ = Key::section("flapping", &FLAPPING).kind("mapping or null").range("null is never");
+        /// recurring windows in which alerts are held back ([alerting.md](alerting.md#maintenance))
+        key _ = Key::list("maintenance", &MAINTENANCE).default("empty").range("up to 64");
+        /// where people reach this exporter: what links to runbooks and to the page begin with
+        key external_url = Key::url("external_url")
+            .default(
+                "`http://<host name>:<port>`; none where it listens on loopback only or has a web \
+                 configuration"
+            )
+            .range("http or https, no credentials");
+        /// the dashboard that messages link to; `from`, `to` and `var-pair`, `var-source_dc`,
+        /// `var-target_dc`, `var-replica` are added, as Grafana takes them
+        key dashboard_url = Key::url("dashboard_url")
+            .default("the exporter's own page")
+            .range("http or https, no credentials");
+        /// the receivers, each with exactly one of `slack`, `pagerduty`, `webhook`, `alertmanager`
+        /// and `heartbeat` ([receivers.md](receivers.md))
+        key _ = Key::list("receivers", &RECEIVER).default("empty");
+    }
+}
+
+keys! {
+    FLAPPING for FlappingRule {
+        /// with as many outages within the window it flaps; an outage is one alert from `fired` to
+        /// `resolved`, escalations are none
+        key changes = Key::number("changes", 2..=100).default_number(3);
+        /// outages that ended longer ago do not count any more
+        key window = Key::duration("window", ms(100)..=days(1)).default_span(mins(10));
+        /// it is stable once it has been clear, or has fired, for this long
+        key stable_for = Key::duration("stable_for", ms(100)..=days(1)).default_span(mins(5));
+    }
+}
+
+keys! {
+    MAINTENANCE {
+        /// the window's name
+        key Key::name("name").required().range("unique");
+        /// labels that an alert must have to be held back
+        key Key::collection("match", "mapping of globs")
+            .default("empty: every alert")
+            .range("as a receiver's");
+        /// the days on which it begins
+        key Key::collection("every", "list of text")
+            .required()
+            .range("`monday` to `sunday`, one at least");
+        /// the local time at which it begins
+        key Key::text("start").required().range("`\"00:00\"` to `\"23:59\"`, in quotes");
+        /// how long it lasts, in real time, also over a change of the clocks
+        key Key::duration("duration", mins(1)..=days(7)).required();
+        /// the zone of `start`
+        key Key::text("timezone").required().range("an IANA name, such as `Europe/Berlin`");
+    }
+}
+
+keys! {
+    RECEIVER {
+        /// the receiver's name
+        key Key::name("name").required().range("unique");
+        /// gets what this one refuses for good, and what fires while this one says that it is gone
+        /// (410); see [alerting.md](alerting.md#when-a-receiver-takes-nothing)
+        key Key::text("fallback").default("none").range("the name of another receiver");
+        /// alerts below it are not sent
+        key Key::text("min_severity").default("`warning`").range("`warning`, `critical`");
+        /// labels that an alert must have, all of them
+        key Key::collection("match", "mapping of globs")
+            .default("empty: every alert")
+            .range("label names; globs (`*`, `?`) of 1 to 1024 characters");
+        /// another grouping for this receiver
+        key Key::collection("group_by", "list of text")
+            .default("`notify.group_by`")
+            .range("as that one");
+        /// what is a new page and not only news of an incident that is known: PagerDuty gets a new
+        /// incident, and the older one is resolved
+        key Key::collection("repage_on", "list of text")
+            .default("`[new_critical]`")
+            .range("`escalated`, `new_in_group`, `new_critical`; empty is never");
+        /// how its requests find their way
+        key Key::section("http", &HTTP).default("the system's authorities and proxy variables");
+        /// the receiver's own words ([receivers.md](receivers.md#own-words))
+        key Key::section("template", &TEMPLATE)
+            .default("the built-in words")
+            .range("not of `alertmanager` and `heartbeat`");
+        /// Slack: an incoming webhook, or a bot
+        key Key::section("slack", &SLACK);
+        /// PagerDuty, Events API v2
+        key Key::section("pagerduty", &PAGERDUTY);
+        /// any endpoint that takes Alertmanager's webhook body, version 4
+        key Key::section("webhook", &WEBHOOK);
+        /// Alertmanager, API v2
+        key Key::section("alertmanager", &ALERTMANAGER);
+        /// a dead man's switch
+        key Key::section("heartbeat", &HEARTBEAT_RECEIVER);
+    }
+}
+
+keys! {
+    HTTP for HttpSettings {
+        /// the authorities that are trusted, and no others; read anew at each request
+        key ca_file = Key::pem_file("ca_file").range("PEM");
+        /// the proxy of every request
+        key proxy = Key::secret("proxy_url", check_proxy_url)
+            .range("http or https; may hold a user and a password");
+        /// a file that holds the proxy's URL
+        key _ = Key::secret_file("proxy_url_file");
+    }
+}
+
+keys! {
+    TEMPLATE for TemplateSettings {
+        /// the title
+        key title = Key::text("title").default("built in").range("up to 8 KiB, a template");
+        /// the summary
+        key summary = Key::text("summary").default("built in").range("up to 8 KiB, a template");
+    }
+}
+
+keys! {
+    SLACK {
+        /// the webhook's URL
+        key Key::secret("webhook_url", check_secret_url)
+            .default("*required* of a webhook, or its file")
+            .range("http or https");
+        /// a file that holds the URL
+        key Key::secret_file("webhook_url_file");
+        /// the bot's token, with the right `chat:write`
+        key Key::secret("bot_token", any_secret).default("*required* of a bot, or its file");
+        /// a file that holds the token
+        key Key::secret_file("bot_token_file");
+        /// the channel's name or ID
+        key Key::text("channel").default("*required* of a bot").range("up to 81 characters");
+        /// where the Web API is
+        key Key::url("api_url")
+            .default("`https://slack.com/api`")
+            .range("http or https, no credentials");
+    }
+}
+
+keys! {
+    PAGERDUTY {
+        /// the integration's routing key
+        key Key::secret("routing_key", any_secret).default("*required*, or its file");
+        /// a file that holds the key
+        key Key::secret_file("routing_key_file");
+        /// where events go
+        key Key::url("url")
+            .default("`https://events.pagerduty.com/v2/enqueue`")
+            .range("http or https, no credentials");
+    }
+}
+
+keys! {
+    WEBHOOK {
+        /// the endpoint
+        key Key::secret("url", check_secret_url)
+            .default("*required*, or its file")
+            .range("http or https, no credentials");
+        /// a file that holds the URL
+        key Key::secret_file("url_file");
+        /// signs requests by Standard Webhooks 1.0.0
+        key Key::secret("secret", check_signing_key)
+            .default("none: not signed")
+            .range("`whsec_` and the base64 of 24 to 64 bytes");
+        /// a file that holds the secret
+        key Key::secret_file("secret_file");
+        /// headers to add; `Name_file: path` takes the value of `Name` from a file
+        key Key::collection("headers", "mapping of secrets")
+            .default("empty")
+            .range(
+                "names of HTTP headers, but `Connection`, `Content-Length`, `Content-Type`, `Host`, \
+                 `Transfer-Encoding`"
+            );
+    }
+}
+
+keys! {
+    ALERTMANAGER {
+        /// every member of the cluster, never a load balancer before them
+        key Key::collection("urls", "list of text")
+            .required()
+            .range("1 to 16, http or https, no credentials");
+        /// how often what fires is told again; after four without a word it ends by itself
+        key Key::duration("interval", ms(100)..=hours(1)).default_span(mins(1));
+        /// headers to add
+        key Key::collection("headers", "mapping of secrets").default("empty").range("as of a webhook");
+    }
+}
+
+keys! {
+    HEARTBEAT_RECEIVER {
+        /// what is asked for (GET)
+        key Key::secret("url", check_secret_url)
+            .default("*required*, or its file")
+            .range("http or https, no credentials");
+        /// a file that holds the URL
+        key Key::secret_file("url_file");
+        /// how often, while the exporter is healthy
+        key Key::duration("interval", ms(100)..=hours(1)).default_span(mins(1));
+        /// headers to add
+        key Key::collection("headers", "mapping of secrets").default("empty").range("as of a webhook");
+    }
+}
+
+keys! {
+    STATE for StateSettings {
+        /// the folder of the database (`state.redb`), made if it is missing: the lag history, so
+        /// that a restart forgets nothing ([lag.md](lag.md#after-a-restart-of-the-exporter)). Each
+        /// exporter needs its own. A change takes effect at the next start. If it cannot be
+        /// written, monitoring goes on from memory
+        key path = Key::scalar("path", "path").default("`./data`");
+    }
+}
+
+keys! {
+    WEB {
+        /// where the exporter listens; `:PORT` is every IPv4 address of this machine, and a host
+        /// name is resolved at the start. `--web.listen-address` goes before it. `check`,
+        /// `healthcheck` and `silence` look for the running exporter here, on the loopback address
+        /// where it is one for all interfaces, unless `--exporter.url` or the flag says otherwise.
+        /// A change takes effect at the next start
+        key Key::text("listen_address")
+            .default("`0.0.0.0:10121`")
+            .range("`HOST:PORT`, `[IPV6]:PORT` or `:PORT`; one address");
+    }
+}

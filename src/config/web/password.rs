@@ -1,0 +1,56 @@
+//! Hashes of passwords, as the web configuration has them.
+
+use crate::model::Secret;
+
+/// The dearest hash that is accepted, as bcrypt's cost: twice the work for each step. At 16 one
+/// check takes some seconds; above it, a check takes longer than a request may.
+const MAX_COST: u32 = 16;
+
+/// bcrypt's own smallest cost.
+const MIN_COST: u32 = 4;
+
+/// A bcrypt hash of a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswordHash {
+    text: Secret,
+    cost: u32,
+}
+
+impl PasswordHash {
+    /// Reads `$2a$`, `$2b$` or `$2y$` with a cost of 4 to 16.
+    ///
+    /// # Errors
+    /// A sentence's end, without anything of the hash.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let known = ["$2a$", "$2b$", "$2y$"]
+            .iter()
+            .any(|version| text.starts_with(version));
+        // The parts are private, but this is the reader that a check of a password begins with.
+        if !known || text.parse::<bcrypt::HashParts>().is_err() {
+            return Err("is not a bcrypt hash, which begins with $2y$ and has 60 characters; make one with \
+                        htpasswd -nBC 10 NAME"
+                .to_owned());
+        }
+        let cost = text[4..6]
+            .parse()
+            .ok()
+            .filter(|cost| (MIN_COST..=MAX_COST).contains(cost));
+        let cost = cost.ok_or(format!(
+            "is a bcrypt hash of another cost than {MIN_COST} to {MAX_COST}"
+        ))?;
+        Ok(Self {
+            text: Secret::new(text),
+            cost,
+        })
+    }
+
+    /// The hash, for the one place that compares a password with it.
+    pub fn reveal(&self) -> &str {
+        self.text.reveal()
+    }
+
+    /// The work of one check, as bcrypt's cost: 4 to 16.
+    pub const fn cost(&self) -> u32 {
+        self.cost
+    }
+}
