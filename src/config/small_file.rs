@@ -44,3 +44,20 @@ pub fn read_small_file(path: &Path, limit: u64) -> Result<Vec<u8>, SmallFileErro
         Ok(content)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_beyond_the_limit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let file = File::create(&path).unwrap();
+        file.set_len(MAX_PEM_BYTES).unwrap();
+        assert!(read_small_file(&path, MAX_PEM_BYTES).is_ok());
+        file.set_len(MAX_PEM_BYTES + 1).unwrap();
+        let refused = read_small_file(&path, MAX_PEM_BYTES);
+        assert!(matches!(refused, Err(SmallFileError::TooLarge)));
+    }
+}
