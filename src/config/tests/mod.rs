@@ -3,6 +3,7 @@
 
 mod accepted;
 mod documents;
+mod notify;
 mod printed;
 mod refused;
 mod secrets;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Checks that one plain pair and `sections` give exactly the problem `sentence`.
-fn bad(sections: &str, sentence: &str) {
+pub(super) fn bad(sections: &str, sentence: &str) {
     bad_whole(&format!("{PAIR}\n{sections}"), sentence);
 }
 
@@ -15,7 +15,7 @@ fn bad_pair(keys: &str, sentence: &str) {
     bad_whole(&yaml, sentence);
 }
 
-fn bad_receiver(keys: &str, sentence: &str) {
+pub(super) fn bad_receiver(keys: &str, sentence: &str) {
     bad(
         &format!("notify: {{receivers: [{{name: r, {keys}}}]}}"),
         sentence,
@@ -130,82 +130,6 @@ fn later_versions_keys_are_refused_by_name() {
             sections,
             &format!("{path}: is not in this version: remove it"),
         );
-    }
-}
-
-#[test]
-fn groups_and_pages_are_told_by_known_words() {
-    let severity = "alerts cannot be grouped by severity: a group would end whenever it escalates";
-    bad(
-        "notify: {group_by: [severity]}",
-        &format!("notify.group_by[0]: {severity}"),
-    );
-    let twice = "notify.group_by[1]: \"pair\" is given twice: notify.group_by[0] has it already";
-    bad("notify: {group_by: [pair, pair]}", twice);
-    let name = "notify.group_by[0]: \"a-b\" is not a label's name; allowed: letters, digits and _, not beginning with a digit \
-                or __";
-    bad("notify: {group_by: [a-b]}", name);
-    let many = (0..33)
-        .map(|n| format!("l{n}"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    bad(
-        &format!("notify: {{group_by: [{many}]}}"),
-        "notify.group_by: has 33 labels; allowed: at most 32",
-    );
-    let receiver = |keys: &str| {
-        format!("notify: {{receivers: [{{name: r, {keys}, slack: {{webhook_url_file: f}}}}]}}")
-    };
-    let page = "notify.receivers[0].repage_on[0]: \"always\" is no reason to page again; allowed: escalated, new_in_group, new_critical";
-    bad(&receiver("repage_on: [always]"), page);
-    bad(
-        &receiver("group_by: [severity]"),
-        &format!("notify.receivers[0].group_by[0]: {severity}"),
-    );
-    let changes = "notify.flapping.changes: 1 is out of range; allowed: 2 to 100";
-    bad("notify: {flapping: {changes: 1}}", changes);
-}
-
-#[test]
-fn a_maintenance_window_that_would_never_be_is_refused() {
-    let many =
-        |n| format!("{{name: w{n}, every: [sunday], start: '02:00', duration: 2h, timezone: UTC}}");
-    let many = (0..65).map(many).collect::<Vec<_>>().join(", ");
-    let sentence = "notify.maintenance: has 65 windows; allowed: at most 64";
-    bad(&format!("notify: {{maintenance: [{many}]}}"), sentence);
-    let window = |keys: &str| format!("notify: {{maintenance: [{{name: w, {keys}}}]}}");
-    let rest = "duration: 2h, timezone: UTC";
-    let days = "allowed: monday, tuesday, wednesday, thursday, friday, saturday, sunday";
-    let cases = [
-        (format!("every: [Sun], start: '02:00', {rest}"), format!("every[0]: \"Sun\" is not a day; {days}")),
-        (
-            format!("every: [], start: '02:00', {rest}"),
-            "every: names no day: write one at least, such as [sunday]".into(),
-        ),
-        (
-            format!("every: [sunday], start: '24:00', {rest}"),
-            "start: \"24:00\" is not a time of the day; write it like \"02:00\" or \"14:30\", in quotes".into(),
-        ),
-        (
-            format!("every: [sunday], start: '2:00', {rest}"),
-            "start: \"2:00\" is not a time of the day; write it like \"02:00\" or \"14:30\", in quotes".into(),
-        ),
-        (
-            "every: [sunday], start: '02:00', duration: 8d, timezone: UTC".into(),
-            "duration: \"8d\" is out of range; allowed: 1m to 7d".into(),
-        ),
-        (
-            "every: [sunday], start: '02:00', duration: 2h, timezone: Berlin".into(),
-            "timezone: \"Berlin\" is not a known IANA time zone; write it like Europe/Berlin, America/New_York or UTC"
-                .into(),
-        ),
-        (
-            "every: [sunday], duration: 2h, timezone: UTC".into(),
-            "start: is missing: give a time of the day, such as \"02:00\"".to_owned(),
-        ),
-    ];
-    for (keys, sentence) in cases {
-        bad(&window(&keys), &format!("notify.maintenance[0].{sentence}"));
     }
 }
 
@@ -630,150 +554,6 @@ fn secrets_are_given_once_and_never_shown() {
 }
 
 #[test]
-fn receivers_are_checked() {
-    let path = "notify.receivers[0]";
-    bad_receiver(
-        "min_severity: critical",
-        &format!(
-            "{path}: the receiver sends to nothing: give one of slack, pagerduty, webhook, alertmanager, heartbeat"
-        ),
-    );
-    bad_receiver(
-        "slack: {webhook_url_file: f}, webhook: {url_file: f}",
-        &format!(
-            "{path}: the receiver has slack, webhook: give one of them, and a receiver for each"
-        ),
-    );
-    bad_receiver(
-        "slack: {}",
-        &format!("{path}.slack.webhook_url: is missing: give it or webhook_url_file"),
-    );
-    bad_receiver(
-        "slack: {webhook_url: hunter2}",
-        &format!(
-            "{path}.slack.webhook_url: the value is not a URL that begins with http:// or https:// and a host"
-        ),
-    );
-    bad_receiver(
-        "pagerduty: {routing_key: k, url: 'https://u:hunter2@h/'}",
-        &format!(
-            "{path}.pagerduty.url: the value has a user or password before its host, which is not supported"
-        ),
-    );
-    bad_receiver(
-        "min_severity: high, slack: {webhook_url_file: f}",
-        &format!("{path}.min_severity: \"high\" is not a severity; allowed: warning, critical"),
-    );
-    let header = |headers: &str| format!("webhook: {{url_file: f, headers: {{{headers}}}}}");
-    bad_receiver(
-        &header("content-TYPE: x"),
-        &format!("{path}.webhook.headers.content-TYPE: the exporter sets this header itself"),
-    );
-    let no_header =
-        "has an entry that is no header with a value (is there a space behind every colon?)";
-    bad_receiver(
-        &header("'a b': x"),
-        &format!("{path}.webhook.headers: {no_header}"),
-    );
-    bad_receiver(
-        &header("hunter2"),
-        &format!("{path}.webhook.headers: {no_header}"),
-    );
-    bad_receiver(
-        &header("a: x, A_file: f"),
-        &format!(
-            "{path}.webhook.headers.a: the header stands twice (upper and lower case are alike, and Name_file gives Name)"
-        ),
-    );
-    bad_receiver(
-        &header("a: \"hunter2\\r\\nb: c\""),
-        &format!(
-            "{path}.webhook.headers.a: the value has control characters, such as a line break, in it"
-        ),
-    );
-    bad(
-        "notify: {receivers: [{name: r, slack: {webhook_url_file: f}}, {name: r, slack: {webhook_url_file: f}}]}",
-        "notify.receivers[1].name: \"r\" is given twice: notify.receivers[0].name has it already",
-    );
-}
-
-#[test]
-fn the_new_kinds_of_receivers_are_checked() {
-    let path = "notify.receivers[0]";
-    let url = "is not a URL that begins with http:// or https:// and a host";
-    let urls = |urls: &str| format!("alertmanager: {{urls: [{urls}]}}");
-    let many: Vec<_> = (0..17).map(|n| format!("'http://am{n}:9093'")).collect();
-    let secret = |secret: &str| format!("webhook: {{url_file: f, secret: {secret}}}");
-    let cases = [
-        (
-            "slack: {bot_token_file: f}".to_owned(),
-            "slack.channel: is missing: give the channel's name or ID".to_owned(),
-        ),
-        ("slack: {channel: c}".to_owned(), "slack.bot_token: is missing: give it or bot_token_file".to_owned()),
-        (
-            "slack: {bot_token_file: f, channel: c, webhook_url_file: f}".to_owned(),
-            "slack: a webhook and a bot are two receivers: give webhook_url, or bot_token with channel".to_owned(),
-        ),
-        (
-            "slack: {bot_token_file: f, channel: 'a b'}".to_owned(),
-            "slack.channel: \"a b\" is not a channel; allowed: its name or ID, up to 81 characters, no spaces"
-                .to_owned(),
-        ),
-        (
-            "alertmanager: {}".to_owned(),
-            "alertmanager.urls: is missing: give the URL of every member of the cluster".to_owned(),
-        ),
-        (urls(""), "alertmanager.urls: has 0 URLs; allowed: 1 to 16".to_owned()),
-        (urls(&many.join(", ")), "alertmanager.urls: has 17 URLs; allowed: 1 to 16".to_owned()),
-        (urls("am:9093"), format!("alertmanager.urls[0]: the value {url}")),
-        (
-            urls("'http://a/?x=1'"),
-            "alertmanager.urls[0]: the value has a query or a fragment, but something is appended to it".to_owned(),
-        ),
-        (urls("'http://a', 'http://a/'"), "alertmanager.urls[1]: the URL stands twice".to_owned()),
-        (
-            "alertmanager: {urls: ['http://a'], interval: 2h}".to_owned(),
-            "alertmanager.interval: \"2h\" is out of range; allowed: 100ms to 1h".to_owned(),
-        ),
-        ("heartbeat: {}".to_owned(), "heartbeat.url: is missing: give it or url_file".to_owned()),
-        (
-            "heartbeat: {url_file: f}, http: {proxy_url: 'socks5://p:1'}".to_owned(),
-            format!("http.proxy_url: the value {url}"),
-        ),
-    ];
-    for (keys, sentence) in cases {
-        bad_receiver(&keys, &format!("{path}.{sentence}"));
-    }
-    bad_receiver(
-        "heartbeat: {url_file: f}, template: {title: x}",
-        &format!(
-            "{path}: a template is for messages, and this receiver gets none: remove template"
-        ),
-    );
-    bad_receiver(
-        "slack: {webhook_url_file: f}, template: {title: '{% if x'}",
-        &format!(
-            "{path}.template.title: the text is no template: syntax error: unexpected end of input, expected end of \
-             block (in template:1)"
-        ),
-    );
-    for wrong in ["hunter2", "whsec_hunter2"] {
-        let errors = read(&format!(
-            "{PAIR}\nnotify: {{receivers: [{{name: r, {}}}]}}",
-            secret(wrong)
-        ))
-        .unwrap_err();
-        let text = errors.to_string();
-        let begin =
-            format!("{path}.webhook.secret: the value is no signing secret of Standard Webhooks;");
-        assert!(
-            text.starts_with(&begin) && !text.contains("hunter2"),
-            "{text}"
-        );
-    }
-}
-
-#[test]
 fn a_refused_password_is_one_problem_only() {
     bad(
         "redis: {username: u, password: 5}",
@@ -794,30 +574,4 @@ poll: {intervall: 1s}
 pairs: [{name: p, master: {address: 'a:1'}, replicas: [{address: 'b:1'}, {address: redis.dc2.example.com}]}]
 ";
     bad_whole(yaml, shown);
-}
-
-#[test]
-fn a_fallback_is_another_receiver_that_is_told_of_groups() {
-    let chat = "{name: chat, slack: {webhook_url_file: f}}";
-    let with = |fallback: &str, other: &str| {
-        format!(
-            "notify: {{receivers: [{{name: r, fallback: {fallback}, slack: {{webhook_url_file: f}}}}, {other}]}}"
-        )
-    };
-    let path = "notify.receivers[0].fallback";
-    bad(
-        &with("r", chat),
-        &format!("{path}: is the receiver itself: give another one"),
-    );
-    bad(
-        &with("nobody", chat),
-        &format!("{path}: is not the name of a receiver of this file"),
-    );
-    let beats = "{name: beats, heartbeat: {url_file: f}}";
-    bad(
-        &with("beats", beats),
-        &format!(
-            "{path}: is for slack, pagerduty and webhook receivers on both sides: alertmanager and heartbeat are not told of groups"
-        ),
-    );
 }
