@@ -1,6 +1,9 @@
 //! Warnings about settings that are valid but dangerous.
 
+use std::collections::BTreeSet;
+
 use super::{AlertSettings, PairSettings, SentinelSettings, ServerSettings, Settings};
+use crate::model::Span;
 
 impl Settings {
     /// Warnings about these settings, as sentences for the log and for `check-config`. Contain no
@@ -19,61 +22,56 @@ impl Settings {
 /// dated by the last poll but one, and the next poll has to be answered.
 const BOUND_PERIODS: f64 = 2.5;
 
+/// A warning about the pair with the lowest threshold that polls can hardly prove to be clear.
 fn unprovable_thresholds(settings: &Settings) -> Option<String> {
-    let least = settings.poll.min_interval.mul_f64(BOUND_PERIODS);
-    let lowest = |alerts: &AlertSettings| {
-        let rule = &alerts.lag_seconds;
-        rule.warning
-            .into_iter()
-            .chain(rule.critical)
-            .map(|level| level.clear_below)
-            .min()
-    };
-    let of_pairs = settings.pairs.iter().map(|pair| (&pair.alerts, &pair.name));
-    let of_sentinels = settings
-        .sentinels
-        .iter()
-        .map(|entry| (&entry.alerts, &entry.name));
-    let all = of_pairs.chain(of_sentinels);
-    let (below, name) = all
-        .filter_map(|(alerts, name)| Some((lowest(alerts)?, name)))
-        .min()?;
-    (below < least).then(|| {
-        format!(
-            "alerts.lag_seconds of {name} resolves only below {below}, which polls each {} can hardly prove: the upper bound \
-             of the lag becomes up to {least} old between them; raise the threshold to clear, or lower poll.min_interval",
-            settings.poll.min_interval
-        )
-    })
+    let interval = settings.poll.min_interval;
+    let oldest_bound = interval.mul_f64(BOUND_PERIODS);
+    let pairs = settings.pairs.iter();
+    let pairs = pairs.map(|pair| (&pair.alerts, &pair.name));
+    let entries = settings.sentinels.iter();
+    let entries = entries.map(|entry| (&entry.alerts, &entry.name));
+    let clear_levels = pairs
+        .chain(entries)
+        .filter_map(|(alerts, name)| Some((lowest_clear_level(alerts)?, name)));
+    let (below, name) = clear_levels.min()?;
+    if below >= oldest_bound {
+        return None;
+    }
+    Some(format!(
+        "alerts.lag_seconds of {name} resolves only below {below}, which polls each {interval} can \
+         hardly prove: the upper bound of the lag becomes up to {oldest_bound} old between them; \
+         raise the threshold to clear, or lower poll.min_interval"
+    ))
 }
 
+fn lowest_clear_level(alerts: &AlertSettings) -> Option<Span> {
+    let rule = &alerts.lag_seconds;
+    let levels = rule.warning.into_iter().chain(rule.critical);
+    levels.map(|level| level.clear_below).min()
+}
+
+/// A warning about all servers whose certificates are not verified.
 fn unverified_tls(pairs: &[PairSettings], sentinels: &[SentinelSettings]) -> Option<String> {
-    let servers = pairs
+    let in_pairs = pairs
         .iter()
         .flat_map(|pair| std::iter::once(&pair.master).chain(&pair.replicas));
-    let servers = servers.chain(sentinels.iter().flat_map(|entry| &entry.sentinels));
-    let unverified = |server: &&ServerSettings| {
-        server
-            .tls
-            .as_ref()
-            .is_some_and(|tls| tls.insecure_skip_verify)
-    };
-    let mut addrs: Vec<_> = servers
-        .filter(unverified)
-        .map(|server| &server.addr)
-        .collect();
-    addrs.sort_unstable();
-    addrs.dedup();
+    let all = in_pairs.chain(sentinels.iter().flat_map(|entry| &entry.sentinels));
+    let unverified = all.filter(|server| is_unverified(server));
+    let addrs: BTreeSet<_> = unverified.map(|server| &server.addr).collect();
     let first = addrs.first()?;
-    let which = if addrs.len() == 1 {
-        first.to_string()
-    } else {
-        format!("{} servers, such as {first}", addrs.len())
+    let which = match addrs.len() {
+        1 => first.to_string(),
+        count => format!("{count} servers, such as {first}"),
     };
     Some(format!(
-        "tls.insecure_skip_verify is on for {which}: certificates are not verified, so anybody on the way can pose as the \
-         server and read the password; give ca_file instead"
+        "tls.insecure_skip_verify is on for {which}: certificates are not verified, so anybody on \
+         the way can pose as the server and read the password; give ca_file instead"
     ))
+}
+
+fn is_unverified(server: &ServerSettings) -> bool {
+    let tls = server.tls.as_ref();
+    tls.is_some_and(|tls| tls.insecure_skip_verify)
 }
 
 /// A warning if certificates of servers that Sentinels report are not verified.

@@ -92,7 +92,8 @@ fn pair(
     );
     let master = master.and_then(|cursor| admitted(&cursor, &connection, fleet));
     let replicas = replicas(section, &connection, fleet);
-    let (name, master) = (name?, master?);
+    let name = name?;
+    let master = master?;
     check_distinct(section, &master, &replicas);
     let replicas = replicas
         .into_iter()
@@ -176,17 +177,25 @@ pub(super) fn labels(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
     if entries.len() > MAX_LABELS {
         cursor.refuse(format_args!("has more than {MAX_LABELS} labels"));
     }
-    let label = |(name, value): &(&str, Cursor<'_>)| {
-        check_label_name(name, value);
-        let text = value.text()?;
-        if text.chars().count() > MAX_LABEL_CHARS || text.chars().any(char::is_control) {
-            value.refuse(format_args!(
-                "is not a label's value; allowed: up to {MAX_LABEL_CHARS} characters, no control characters"
-            ));
+    let mut labels = BTreeMap::new();
+    for (name, value) in entries {
+        check_label_name(name, &value);
+        if let Some(text) = label_value(&value) {
+            labels.insert(name.to_owned(), text.to_owned());
         }
-        Some(((*name).to_owned(), text.to_owned()))
-    };
-    entries.iter().filter_map(label).collect()
+    }
+    labels
+}
+
+fn label_value<'a>(value: &Cursor<'a>) -> Option<&'a str> {
+    let text = value.text()?;
+    if text.chars().count() > MAX_LABEL_CHARS || text.chars().any(char::is_control) {
+        value.refuse(format_args!(
+            "is not a label's value; allowed: up to {MAX_LABEL_CHARS} characters, no control \
+             characters"
+        ));
+    }
+    Some(text)
 }
 
 fn check_label_name(name: &str, value: &Cursor<'_>) {

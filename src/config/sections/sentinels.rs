@@ -37,16 +37,17 @@ pub(super) fn check_prefixes(
     entries: &[SentinelSettings],
     pairs: &[&PairName],
 ) {
-    for entry in entries
-        .iter()
-        .filter(|entry| !matches!(entry.masters, MasterSelector::Exact(_)))
-    {
+    let sentinel_names = entries.iter().map(|entry| &entry.name);
+    let all_names: Vec<_> = sentinel_names.chain(pairs.iter().copied()).collect();
+    for entry in entries {
+        if matches!(entry.masters, MasterSelector::Exact(_)) {
+            continue;
+        }
         let prefix = format!("{}/", entry.name);
-        let others = entries
-            .iter()
-            .map(|other| &other.name)
-            .chain(pairs.iter().copied());
-        for taken in others.filter(|name| name.as_str().starts_with(&prefix)) {
+        for taken in &all_names {
+            if !taken.as_str().starts_with(&prefix) {
+                continue;
+            }
             let sentence = format!(
                 "the pairs of {} are called {prefix} and the master's name, and {taken} is a name of this file as well: \
                  rename one of them",
@@ -64,18 +65,14 @@ fn sentinel(
 ) -> Option<SentinelSettings> {
     let connection = ConnectionKeys::read(section, &outer.connection);
     let servers = connection.clone().for_discovered(section);
-    let (name, masters) = (
-        name(section, names, "the name of its pairs"),
-        master_selector(section),
-    );
+    let name = name(section, names, "the name of its pairs");
+    let masters = master_selector(section);
     let labels = section
         .get("labels")
         .map(|cursor| labels(&cursor))
         .unwrap_or_default();
-    let (alerts, heartbeat) = (
-        outer.alerts.for_pair(section),
-        heartbeat::read(section, outer.heartbeat),
-    );
+    let alerts = outer.alerts.for_pair(section);
+    let heartbeat = heartbeat::read(section, outer.heartbeat);
     let sentinels = addresses(section, &connection);
     Some(SentinelSettings {
         name: name?,

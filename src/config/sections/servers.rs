@@ -181,40 +181,30 @@ impl Fleet {
     /// # Errors
     /// A sentence about the contradiction.
     pub(super) fn admit(&mut self, server: &PlacedServer) -> Result<(), String> {
-        let PlacedServer {
-            path,
-            settings:
-                ServerSettings {
-                    addr,
-                    dc,
-                    credentials,
-                    tls,
-                },
-        } = server;
-        let placed = dc.clone().map(|dc| (path.clone(), dc));
+        let settings = &server.settings;
+        let addr = &settings.addr;
+        let placed = settings.dc.clone().map(|dc| (server.path.clone(), dc));
         let Some(known) = self.0.get_mut(addr) else {
-            let (credentials, tls) = (credentials.clone(), tls.clone());
             let known = Known {
-                first: path.clone(),
-                credentials,
-                tls,
+                first: server.path.clone(),
+                credentials: settings.credentials.clone(),
+                tls: settings.tls.clone(),
                 dc: placed,
             };
             self.0.insert(addr.clone(), known);
             return Ok(());
         };
-        if known.credentials != *credentials {
-            let first = &known.first;
+        let first = &known.first;
+        if known.credentials != settings.credentials {
             return Err(format!(
-                "{addr} is {first} as well, with other credentials; a server is polled once, so give it the same \
-                 credentials everywhere"
+                "{addr} is {first} as well, with other credentials; a server is polled once, so \
+                 give it the same credentials everywhere"
             ));
         }
-        if known.tls != *tls {
-            let first = &known.first;
+        if known.tls != settings.tls {
             return Err(format!(
-                "{addr} is {first} as well, with other TLS settings; a server is polled once, so give it the same tls \
-                 everywhere"
+                "{addr} is {first} as well, with other TLS settings; a server is polled once, so \
+                 give it the same tls everywhere"
             ));
         }
         match (&known.dc, placed) {

@@ -51,27 +51,35 @@ impl TlsKeys {
         server: &Section<'_>,
         scheme: AddressScheme,
     ) -> Option<TlsSettings> {
-        let own = server.has("tls");
-        match (scheme, self.enabled, own) {
-            (AddressScheme::Redis, true, _) => {
-                server.refuse("its address says redis://, which is plain text, but tls is on: write host:port or rediss://host:port");
-            }
-            (AddressScheme::Rediss, false, true) => {
-                server.refuse(
-                    "its address says rediss://, which is TLS, but its tls is not enabled: remove one of the two",
-                );
-            }
+        let has_own = server.has("tls");
+        match (scheme, self.enabled, has_own) {
+            (AddressScheme::Redis, true, _) => server.refuse(
+                "its address says redis://, which is plain text, but tls is on: write host:port or \
+                 rediss://host:port",
+            ),
+            (AddressScheme::Rediss, false, true) => server.refuse(
+                "its address says rediss://, which is TLS, but its tls is not enabled: remove one \
+                 of the two",
+            ),
             (AddressScheme::Unix, true, true) => {
                 server.refuse("it is a Unix socket, on which Redis speaks no TLS: remove its tls");
             }
             _ => {}
         }
-        let on = match scheme {
+        if self.is_on(scheme) {
+            Some(self.settings(server))
+        } else {
+            None
+        }
+    }
+
+    /// Whether a server with this scheme in its address is connected to by TLS.
+    const fn is_on(&self, scheme: AddressScheme) -> bool {
+        match scheme {
             AddressScheme::Unix => false,
             AddressScheme::Rediss => true,
             AddressScheme::None | AddressScheme::Redis => self.enabled,
-        };
-        on.then(|| self.settings(server))
+        }
     }
 
     /// The settings of servers that are only addresses in a list, `self` being read from the section
@@ -83,18 +91,17 @@ impl TlsKeys {
     ) -> Vec<Option<TlsSettings>> {
         if self.enabled && schemes.contains(&AddressScheme::Redis) {
             level.refuse(
-                "an address says redis://, which is plain text, but tls is on: write host:port or rediss://host:port",
+                "an address says redis://, which is plain text, but tls is on: write host:port or \
+                 rediss://host:port",
             );
         }
-        let on = |scheme: &AddressScheme| match scheme {
-            AddressScheme::Unix => false,
-            AddressScheme::Rediss => true,
-            AddressScheme::None | AddressScheme::Redis => self.enabled,
-        };
-        let on: Vec<bool> = schemes.iter().map(on).collect();
-        let settings = on.contains(&true).then(|| self.settings(level));
+        let on: Vec<bool> = schemes.iter().map(|scheme| self.is_on(*scheme)).collect();
+        if !on.contains(&true) {
+            return vec![None; on.len()];
+        }
+        let settings = self.settings(level);
         on.into_iter()
-            .map(|on| settings.clone().filter(|_| on))
+            .map(|on| on.then(|| settings.clone()))
             .collect()
     }
 
@@ -105,15 +112,12 @@ impl TlsKeys {
                 key_file,
             }),
             (None, None) => None,
-            (cert, _) => {
-                let (given, missing) = if cert.is_some() {
-                    ("cert_file", "key_file")
-                } else {
-                    ("key_file", "cert_file")
-                };
-                server.refuse_as_incomplete(format!(
-                    "tls has a {given} but no {missing}: they go together"
-                ));
+            (Some(_), None) => {
+                server.refuse_as_incomplete(incomplete("cert_file", "key_file"));
+                None
+            }
+            (None, Some(_)) => {
+                server.refuse_as_incomplete(incomplete("key_file", "cert_file"));
                 None
             }
         };
@@ -124,4 +128,8 @@ impl TlsKeys {
             insecure_skip_verify: self.insecure_skip_verify,
         }
     }
+}
+
+fn incomplete(given: &str, missing: &str) -> String {
+    format!("tls has a {given} but no {missing}: they go together")
 }
