@@ -8,11 +8,8 @@
 use super::fields::{Fields, Visitor};
 use super::inherited::TlsKeys;
 use super::schema::{Key, Keys};
-use super::value::{any_secret, check_proxy_url, check_secret_url, check_signing_key};
-use super::{
-    FlappingRule, HeartbeatSettings, HttpSettings, NotifySettings, PollSettings, StateSettings,
-    TemplateSettings,
-};
+use super::value::any_secret;
+use super::{HeartbeatSettings, PollSettings, StateSettings};
 use crate::model::Span;
 
 const fn ms(millis: i64) -> Span {
@@ -40,7 +37,7 @@ macro_rules! keys {
     ($name:ident $(over $base:ident)? {
         $($(#[doc = $doc:literal])* key $key:expr;)*
     } $(later $($later:literal),*)?) => {
-        pub(super) static $name: Keys = Keys {
+        pub(in crate::config) static $name: Keys = Keys {
             base: keys!(@base $($base)?),
             keys: &[$($key.meaning(concat!($($doc),*))),*],
             later: &[$($($later),*)?],
@@ -64,6 +61,11 @@ macro_rules! keys {
         $visitor.field(const { &$key }, &mut $self.$field);
     };
 }
+
+mod notify;
+
+use notify::NOTIFY;
+pub(super) use notify::{MAINTENANCE, RECEIVER};
 
 keys! {
     ROOT {
@@ -376,231 +378,6 @@ keys! {
     FAILOVER over RULE {
         /// over how long failovers are counted; the alert resolves when the window has passed
         key Key::duration("window", secs(1)..=days(1)).default_span(mins(10));
-    }
-}
-
-keys! {
-    NOTIFY for NotifySettings {
-        /// part of every dedup key; equal on exporters that stand in for each other, otherwise
-        /// different
-        key identity = Key::optional_name("identity").kind("text")
-            .default("`\"\"`")
-            .range("up to 128 characters");
-        /// what alerts of one message have in common ([alerting.md](alerting.md#groups))
-        key _ = Key::collection("group_by", "list of text")
-            .default("`[alertname, source_dc, target_dc, dc]`")
-            .range(
-                "up to 32 names of labels, also configured ones, not `severity`; empty is one group \
-                 of everything"
-            );
-        /// how long a new group waits for more alerts
-        key group_wait = Key::duration("group_wait", secs(0)..=mins(10)).default_span(secs(5));
-        /// how long a changed group waits for its next message
-        key group_interval = Key::duration("group_interval", ms(100)..=days(30)).default_span(mins(1));
-        /// how often a group that goes on firing is told again
-        key repeat_interval = Key::duration("repeat_interval", ms(100)..=days(30))
-            .default_span(hours(4));
-        /// when short outages of an alert are not notified any more, until it is stable
-        /// ([alerting.md](alerting.md#flapping))
-        key _ = Key::section("flapping", &FLAPPING).kind("mapping or null").range("null is never");
-        /// recurring windows in which alerts are held back ([alerting.md](alerting.md#maintenance))
-        key _ = Key::list("maintenance", &MAINTENANCE).default("empty").range("up to 64");
-        /// where people reach this exporter: what links to runbooks and to the page begin with
-        key external_url = Key::url("external_url")
-            .default(
-                "`http://<host name>:<port>`; none where it listens on loopback only or has a web \
-                 configuration"
-            )
-            .range("http or https, no credentials");
-        /// the dashboard that messages link to; `from`, `to` and `var-pair`, `var-source_dc`,
-        /// `var-target_dc`, `var-replica` are added, as Grafana takes them
-        key dashboard_url = Key::url("dashboard_url")
-            .default("the exporter's own page")
-            .range("http or https, no credentials");
-        /// the receivers, each with exactly one of `slack`, `pagerduty`, `webhook`, `alertmanager`
-        /// and `heartbeat` ([receivers.md](receivers.md))
-        key _ = Key::list("receivers", &RECEIVER).default("empty");
-    }
-}
-
-keys! {
-    FLAPPING for FlappingRule {
-        /// with as many outages within the window it flaps; an outage is one alert from `fired` to
-        /// `resolved`, escalations are none
-        key changes = Key::number("changes", 2..=100).default_number(3);
-        /// outages that ended longer ago do not count any more
-        key window = Key::duration("window", ms(100)..=days(1)).default_span(mins(10));
-        /// it is stable once it has been clear, or has fired, for this long
-        key stable_for = Key::duration("stable_for", ms(100)..=days(1)).default_span(mins(5));
-    }
-}
-
-keys! {
-    MAINTENANCE {
-        /// the window's name
-        key Key::name("name").required().range("unique");
-        /// labels that an alert must have to be held back
-        key Key::collection("match", "mapping of globs")
-            .default("empty: every alert")
-            .range("as a receiver's");
-        /// the days on which it begins
-        key Key::collection("every", "list of text")
-            .required()
-            .range("`monday` to `sunday`, one at least");
-        /// the local time at which it begins
-        key Key::text("start").required().range("`\"00:00\"` to `\"23:59\"`, in quotes");
-        /// how long it lasts, in real time, also over a change of the clocks
-        key Key::duration("duration", mins(1)..=days(7)).required();
-        /// the zone of `start`
-        key Key::text("timezone").required().range("an IANA name, such as `Europe/Berlin`");
-    }
-}
-
-keys! {
-    RECEIVER {
-        /// the receiver's name
-        key Key::name("name").required().range("unique");
-        /// gets what this one refuses for good, and what fires while this one says that it is gone
-        /// (410); see [alerting.md](alerting.md#when-a-receiver-takes-nothing)
-        key Key::text("fallback").default("none").range("the name of another receiver");
-        /// alerts below it are not sent
-        key Key::text("min_severity").default("`warning`").range("`warning`, `critical`");
-        /// labels that an alert must have, all of them
-        key Key::collection("match", "mapping of globs")
-            .default("empty: every alert")
-            .range("label names; globs (`*`, `?`) of 1 to 1024 characters");
-        /// another grouping for this receiver
-        key Key::collection("group_by", "list of text")
-            .default("`notify.group_by`")
-            .range("as that one");
-        /// what is a new page and not only news of an incident that is known: PagerDuty gets a new
-        /// incident, and the older one is resolved
-        key Key::collection("repage_on", "list of text")
-            .default("`[new_critical]`")
-            .range("`escalated`, `new_in_group`, `new_critical`; empty is never");
-        /// how its requests find their way
-        key Key::section("http", &HTTP).default("the system's authorities and proxy variables");
-        /// the receiver's own words ([receivers.md](receivers.md#own-words))
-        key Key::section("template", &TEMPLATE)
-            .default("the built-in words")
-            .range("not of `alertmanager` and `heartbeat`");
-        /// Slack: an incoming webhook, or a bot
-        key Key::section("slack", &SLACK);
-        /// PagerDuty, Events API v2
-        key Key::section("pagerduty", &PAGERDUTY);
-        /// any endpoint that takes Alertmanager's webhook body, version 4
-        key Key::section("webhook", &WEBHOOK);
-        /// Alertmanager, API v2
-        key Key::section("alertmanager", &ALERTMANAGER);
-        /// a dead man's switch
-        key Key::section("heartbeat", &HEARTBEAT_RECEIVER);
-    }
-}
-
-keys! {
-    HTTP for HttpSettings {
-        /// the authorities that are trusted, and no others; read anew at each request
-        key ca_file = Key::pem_file("ca_file").range("PEM");
-        /// the proxy of every request
-        key proxy = Key::secret("proxy_url", check_proxy_url)
-            .range("http or https; may hold a user and a password");
-        /// a file that holds the proxy's URL
-        key _ = Key::secret_file("proxy_url_file");
-    }
-}
-
-keys! {
-    TEMPLATE for TemplateSettings {
-        /// the title
-        key title = Key::text("title").default("built in").range("up to 8 KiB, a template");
-        /// the summary
-        key summary = Key::text("summary").default("built in").range("up to 8 KiB, a template");
-    }
-}
-
-keys! {
-    SLACK {
-        /// the webhook's URL
-        key Key::secret("webhook_url", check_secret_url)
-            .default("*required* of a webhook, or its file")
-            .range("http or https");
-        /// a file that holds the URL
-        key Key::secret_file("webhook_url_file");
-        /// the bot's token, with the right `chat:write`
-        key Key::secret("bot_token", any_secret).default("*required* of a bot, or its file");
-        /// a file that holds the token
-        key Key::secret_file("bot_token_file");
-        /// the channel's name or ID
-        key Key::text("channel").default("*required* of a bot").range("up to 81 characters");
-        /// where the Web API is
-        key Key::url("api_url")
-            .default("`https://slack.com/api`")
-            .range("http or https, no credentials");
-    }
-}
-
-keys! {
-    PAGERDUTY {
-        /// the integration's routing key
-        key Key::secret("routing_key", any_secret).default("*required*, or its file");
-        /// a file that holds the key
-        key Key::secret_file("routing_key_file");
-        /// where events go
-        key Key::url("url")
-            .default("`https://events.pagerduty.com/v2/enqueue`")
-            .range("http or https, no credentials");
-    }
-}
-
-keys! {
-    WEBHOOK {
-        /// the endpoint
-        key Key::secret("url", check_secret_url)
-            .default("*required*, or its file")
-            .range("http or https, no credentials");
-        /// a file that holds the URL
-        key Key::secret_file("url_file");
-        /// signs requests by Standard Webhooks 1.0.0
-        key Key::secret("secret", check_signing_key)
-            .default("none: not signed")
-            .range("`whsec_` and the base64 of 24 to 64 bytes");
-        /// a file that holds the secret
-        key Key::secret_file("secret_file");
-        /// headers to add; `Name_file: path` takes the value of `Name` from a file
-        key Key::collection("headers", "mapping of secrets")
-            .default("empty")
-            .range(
-                "names of HTTP headers, but `Connection`, `Content-Length`, `Content-Type`, `Host`, \
-                 `Transfer-Encoding`"
-            );
-    }
-}
-
-keys! {
-    ALERTMANAGER {
-        /// every member of the cluster, never a load balancer before them
-        key Key::collection("urls", "list of text")
-            .required()
-            .range("1 to 16, http or https, no credentials");
-        /// how often what fires is told again; after four without a word it ends by itself
-        key Key::duration("interval", ms(100)..=hours(1)).default_span(mins(1));
-        /// headers to add
-        key Key::collection("headers", "mapping of secrets").default("empty").range("as of a webhook");
-    }
-}
-
-keys! {
-    HEARTBEAT_RECEIVER {
-        /// what is asked for (GET)
-        key Key::secret("url", check_secret_url)
-            .default("*required*, or its file")
-            .range("http or https, no credentials");
-        /// a file that holds the URL
-        key Key::secret_file("url_file");
-        /// how often, while the exporter is healthy
-        key Key::duration("interval", ms(100)..=hours(1)).default_span(mins(1));
-        /// headers to add
-        key Key::collection("headers", "mapping of secrets").default("empty").range("as of a webhook");
     }
 }
 
