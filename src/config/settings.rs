@@ -1,5 +1,5 @@
-//! What the program is to do, resolved and checked: the only form of the configuration that other
-//! rooms see.
+//! The settings: the resolved and checked configuration, and the only form of it that other rooms
+//! use.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,20 +24,20 @@ pub struct Settings {
     pub sentinels: Vec<SentinelSettings>,
     /// Rules for servers, and the defaults that pairs started from.
     pub alerts: AlertSettings,
-    /// Who is told.
+    /// Receivers and how alerts are grouped for them.
     pub notify: NotifySettings,
-    /// Where state is kept.
+    /// Where state is persisted.
     pub state: StateSettings,
     /// Where the exporter listens.
     pub listen_address: ListenAddress,
 }
 
-/// One datacenter and the servers that stand in it.
+/// A datacenter and the hosts that are in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DatacenterRule {
-    /// The datacenter.
+    /// Its name.
     pub name: Datacenter,
-    /// Host patterns; a server whose host fits any of them stands here.
+    /// Host patterns; a server whose host matches any of them is here.
     pub patterns: Vec<HostPattern>,
     /// Whether this exporter runs in this datacenter; true for at most one.
     pub local: bool,
@@ -67,11 +67,11 @@ pub struct PollSettings {
     pub timeout_remote: Span,
     /// Whether a scrape that finds old samples polls first.
     pub refresh_on_scrape: bool,
-    /// Heartbeats, as pairs have them that say nothing else.
+    /// Heartbeats of pairs without settings of their own.
     pub heartbeat: HeartbeatSettings,
 }
 
-/// Numbered messages from a master to its replicas that show how far the replicas have come.
+/// Numbered messages that a master publishes to its replicas and that prove how far they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeartbeatSettings {
     /// Whether they are sent.
@@ -81,7 +81,7 @@ pub struct HeartbeatSettings {
 }
 
 impl Default for HeartbeatSettings {
-    /// Off: a monitored server is sent nothing but questions unless somebody asks for more.
+    /// Off: by default monitored servers receive only queries.
     fn default() -> Self {
         Self {
             enabled: false,
@@ -110,17 +110,16 @@ pub struct PairSettings {
     pub heartbeat: HeartbeatSettings,
 }
 
-/// One entry of `sentinels`: Sentinels and which of their masters are watched.
+/// One entry of `sentinels`: a group of Sentinels, and which of their masters are monitored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SentinelSettings {
-    /// The entry's name: the name of its pair where one master is named, otherwise what the names
-    /// of its pairs begin with.
+    /// The entry's name: also that of its pairs if it names one master, otherwise their prefix.
     pub name: PairName,
     /// Which masters.
     pub masters: MasterSelector,
     /// The Sentinels; at least one, all distinct.
     pub sentinels: Vec<ServerSettings>,
-    /// How to connect to the servers that they name.
+    /// How to connect to the servers that the Sentinels report.
     pub servers: ConnectionSettings,
     /// Labels of every pair.
     pub labels: BTreeMap<String, String>,
@@ -130,18 +129,18 @@ pub struct SentinelSettings {
     pub heartbeat: HeartbeatSettings,
 }
 
-/// Which of the masters that Sentinels know are watched.
+/// Which of the masters that Sentinels know are monitored.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MasterSelector {
     /// All of them.
     All,
     /// The one of this name.
     Exact(String),
-    /// Those whose name fits.
+    /// Those whose name matches.
     Glob(wildmatch::WildMatch),
 }
 
-/// How to connect to a server that is found later.
+/// How to connect to servers that are discovered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConnectionSettings {
     /// How to log in to it.
@@ -163,8 +162,8 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
 }
 
-/// How to secure the connection to a server. The files are read anew at each connection, so that
-/// rotation needs no restart.
+/// How to secure the connection to a server. The files are read at each connection, so that rotation
+/// needs no restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
     /// The certificate authorities that are trusted, and no others; absent means the system's.
@@ -174,7 +173,7 @@ pub struct TlsSettings {
     /// The name or IP address that the server's certificate must have; absent means the address's
     /// host. A name is also sent to the server (SNI).
     pub server_name: Option<String>,
-    /// Takes every certificate, so that anybody on the way can pose as the server.
+    /// Accepts every certificate, so anybody on the network path can pose as the server.
     pub insecure_skip_verify: bool,
 }
 
@@ -196,7 +195,7 @@ pub struct Credentials {
     pub password: Option<SecretSource>,
 }
 
-/// Where a secret comes from. A file is read anew at each use, so that rotation needs no restart.
+/// Where a secret comes from. A file is read at each use, so that rotation needs no restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// Written in the configuration, or expanded from the environment.
@@ -232,7 +231,7 @@ pub struct AlertSettings {
 }
 
 impl AlertSettings {
-    /// Lets every level fire at once (`for: 0s`), for a look that lasts no longer.
+    /// Lets every level fire at once (`for: 0s`), for a single evaluation.
     pub fn fire_at_once(&mut self) {
         let all = [
             &mut self.lag_seconds.pending_for,
@@ -251,12 +250,12 @@ impl AlertSettings {
     }
 }
 
-/// A rule over how many times something happened within a window of time.
+/// A rule on how often something happened within a window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CountRule {
-    /// The levels, in times.
+    /// The levels, as counts.
     pub levels: LevelRule<u64>,
-    /// What is longer ago does not count any more.
+    /// Events before this window no longer count.
     pub window: Span,
 }
 
@@ -282,7 +281,7 @@ pub struct LevelThreshold<T> {
     pub clear_below: T,
 }
 
-/// Who is told, and how often.
+/// Receivers, and how alerts are grouped and notified.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotifySettings {
     /// Part of every dedup key; empty by default.
@@ -293,15 +292,15 @@ pub struct NotifySettings {
     pub group_wait: Span,
     /// How long a changed group waits before its next notification.
     pub group_interval: Span,
-    /// How often a group that goes on firing is told again.
+    /// How often a group that keeps firing is notified again.
     pub repeat_interval: Span,
-    /// Where people reach this exporter's pages; absent where nobody said so.
+    /// The base URL of this exporter's pages, if it is configured.
     pub external_url: Option<String>,
-    /// The dashboard that messages link to, without `from` and `to`; absent where there is none.
+    /// The dashboard that messages link to, without `from` and `to`, if there is one.
     pub dashboard_url: Option<String>,
-    /// When an alert that comes and goes is not told any more; `None` is never.
+    /// When a flapping alert is no longer notified; `None` is never.
     pub flapping: Option<FlappingRule>,
-    /// Recurring windows in which alerts are held back. Names are unique.
+    /// Recurring windows in which alerts are muted. Names are unique.
     pub maintenance: Vec<MaintenanceWindow>,
     /// The receivers. Names are unique.
     pub receivers: Vec<ReceiverSettings>,
@@ -310,11 +309,11 @@ pub struct NotifySettings {
 /// When an alert flaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlappingRule {
-    /// It does with as many outages within the window.
+    /// The number of outages within the window that makes it flap.
     pub changes: u32,
-    /// What is longer ago does not count any more.
+    /// Outages that ended before this window no longer count.
     pub window: Span,
-    /// It is stable again once it has been clear, or has fired, for this long.
+    /// How long it has to be clear, or to fire, to be stable again.
     pub stable_for: Span,
 }
 
@@ -323,12 +322,12 @@ pub struct FlappingRule {
 pub struct MaintenanceWindow {
     /// Its name.
     pub name: String,
-    /// Label globs that an alert must all fit to be held back; empty fits every alert.
+    /// Label globs that an alert must all match to be muted; empty matches every alert.
     pub matchers: BTreeMap<String, wildmatch::WildMatch>,
     /// The days on which it begins, in the order of a week, each once; at least one.
     pub every: Vec<jiff::civil::Weekday>,
-    /// The local time at which it begins. Where the clocks skip it, it begins when they have
-    /// skipped it; where it comes twice, at the first.
+    /// The local time at which it begins. A time that the clocks skip is right after the skip, and
+    /// one that occurs twice is the first of the two.
     pub start: jiff::civil::Time,
     /// How long it lasts, in real time.
     pub duration: Span,
@@ -343,23 +342,23 @@ pub struct ReceiverSettings {
     pub name: String,
     /// Alerts below this severity are not sent to it.
     pub min_severity: Severity,
-    /// Label globs that an alert must all fit; empty fits every alert.
+    /// Label globs that an alert must all match; empty matches every alert.
     pub matchers: BTreeMap<String, wildmatch::WildMatch>,
-    /// The receiver that gets what this one refuses for good, or while this one is gone.
+    /// The receiver of what this one rejects permanently, or misses while it is gone (410).
     pub fallback: Option<String>,
-    /// The labels that alerts of one message have in common; `None` is as for all receivers.
+    /// The labels that alerts of one message have in common; `None` for `NotifySettings::group_by`.
     pub group_by: Option<Vec<String>>,
-    /// What is a new page rather than news of an incident that is known.
+    /// What starts a new incident instead of updating a known one.
     pub repage_on: RepageOn,
     /// What it is and how to reach it.
     pub kind: ReceiverKind,
-    /// How requests find their way to it.
+    /// The trusted authorities and the proxy of requests to it.
     pub http: HttpSettings,
-    /// The words of its messages, where they are not the built-in ones.
+    /// The templates of its messages, where they are not the built-in ones.
     pub template: TemplateSettings,
 }
 
-/// The words of a receiver's messages; what is absent is built in.
+/// The templates of a receiver's messages; absent ones are built in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TemplateSettings {
     /// The title: one line.
@@ -368,25 +367,23 @@ pub struct TemplateSettings {
     pub summary: Option<Template>,
 }
 
-/// How requests find their way to a receiver. The default is the system's: its authorities and its
-/// proxy variables.
+/// How requests reach a receiver. By default with the system's authorities and proxy variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// The certificate authorities that are trusted, and no others (PEM, read anew at each
-    /// request).
+    /// The certificate authorities that are trusted, and no others (PEM, read at each request).
     pub ca_file: Option<PathBuf>,
     /// The proxy that every request goes through; a secret, as it may hold a password.
     pub proxy: Option<SecretSource>,
 }
 
-/// What makes a new incident of a group that is known already.
+/// What starts a new incident for a group that has one already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RepageOn {
     /// An alert of the group became critical.
     pub escalated: bool,
     /// Another alert joined the group.
     pub new_in_group: bool,
-    /// Another alert is critical, so long after the last one that it is another matter.
+    /// Another alert is critical, so long after the last one that it is a different problem.
     pub new_critical: bool,
 }
 
@@ -412,13 +409,13 @@ impl RepageOn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Somebody should look.
+    /// Needs attention during working hours.
     Warning,
-    /// Somebody must look now.
+    /// Needs attention immediately.
     Critical,
 }
 
-/// Where state is kept.
+/// Where state is persisted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateSettings {
     /// The directory of the embedded database: the lag history, alerts and their outbox.
@@ -452,8 +449,7 @@ impl Severity {
 }
 
 impl SentinelSettings {
-    /// What the pairs of the master that the Sentinels call `master` are named; `None` where it is
-    /// not watched.
+    /// The name of the pairs of `master`, a name from the Sentinels; `None` if it is not monitored.
     pub fn pair_name(&self, master: &str) -> Option<PairName> {
         self.masters.matches(master).then(|| match self.masters {
             MasterSelector::Exact(_) => self.name.clone(),
@@ -465,7 +461,7 @@ impl SentinelSettings {
 }
 
 impl MasterSelector {
-    /// Whether the master that the Sentinels call `master` is watched.
+    /// Whether `master`, a name from the Sentinels, is monitored.
     pub fn matches(&self, master: &str) -> bool {
         match self {
             Self::All => true,
@@ -476,7 +472,7 @@ impl MasterSelector {
 }
 
 impl HostPattern {
-    /// Whether `host` (a name or an address, without brackets) fits.
+    /// Whether `host` (a name or an address, without brackets) matches.
     pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::Network(network) => host

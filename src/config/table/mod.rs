@@ -86,7 +86,7 @@ keys! {
         key Key::list("sentinels", &SENTINEL).default("empty");
         /// the rules
         key Key::section("alerts", &ALERTS);
-        /// who is told
+        /// notifications, and who receives them
         key Key::section("notify", &NOTIFY);
         /// where state is kept
         key Key::section("state", &STATE);
@@ -262,7 +262,7 @@ keys! {
         key Key::collection("addresses", "list of text")
             .required()
             .range("1 to 64, distinct, as the address of a server");
-        /// how to log in to the Sentinels, who have a password of their own
+        /// how to log in to the Sentinels, which have a password of their own
         key Key::section("sentinel_auth", &SENTINEL_AUTH).default("no login");
         /// the ACL user on every server that is found
         key Key::name("username").default("`redis.username`").range("needs a password");
@@ -394,7 +394,7 @@ keys! {
 keys! {
     WEB {
         /// where the exporter listens; `:PORT` is every IPv4 address of this machine, and a host
-        /// name is resolved at the start. `--web.listen-address` goes before it. `check`,
+        /// name is resolved at the start. `--web.listen-address` overrides it. `check`,
         /// `healthcheck` and `silence` look for the running exporter here, on the loopback address
         /// where it is one for all interfaces, unless `--exporter.url` or the flag says otherwise.
         /// A change takes effect at the next start

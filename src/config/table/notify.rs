@@ -24,7 +24,7 @@ keys! {
         key group_wait = Key::duration("group_wait", secs(0)..=mins(10)).default_span(secs(5));
         /// how long a changed group waits for its next message
         key group_interval = Key::duration("group_interval", ms(100)..=days(30)).default_span(mins(1));
-        /// how often a group that goes on firing is told again
+        /// how often a group that keeps firing is notified again
         key repeat_interval = Key::duration("repeat_interval", ms(100)..=days(30))
             .default_span(hours(4));
         /// when short outages of an alert are not notified any more, until it is stable
@@ -87,8 +87,8 @@ keys! {
     RECEIVER {
         /// the receiver's name
         key Key::name("name").required().range("unique");
-        /// gets what this one refuses for good, and what fires while this one says that it is gone
-        /// (410); see [alerting.md](alerting.md#when-a-receiver-takes-nothing)
+        /// gets what this one rejects permanently, and what fires while this one answers 410
+        /// (gone); see [alerting.md](alerting.md#when-a-receiver-takes-nothing)
         key Key::text("fallback").default("none").range("the name of another receiver");
         /// alerts below it are not sent
         key Key::text("min_severity").default("`warning`").range("`warning`, `critical`");
@@ -126,7 +126,7 @@ keys! {
 
 keys! {
     HTTP for HttpSettings {
-        /// the authorities that are trusted, and no others; read anew at each request
+        /// the authorities that are trusted, and no others; read at each request
         key ca_file = Key::pem_file("ca_file").range("PEM");
         /// the proxy of every request
         key proxy = Key::secret("proxy_url", check_proxy_url)
@@ -209,7 +209,8 @@ keys! {
         key Key::collection("urls", "list of text")
             .required()
             .range("1 to 16, http or https, no credentials");
-        /// how often what fires is told again; after four without a word it ends by itself
+        /// how often firing alerts are sent again; Alertmanager resolves them by itself after four
+        /// intervals without one
         key Key::duration("interval", ms(100)..=hours(1)).default_span(mins(1));
         /// headers to add
         key Key::collection("headers", "mapping of secrets").default("empty").range("as of a webhook");
