@@ -1,35 +1,34 @@
 //! Whether this program runs: a process that was stopped, or whose machine was suspended, must not
-//! take its own absence for the silence of others.
+//! take its own absence for the silence of servers.
 
 use super::EVALUATION_TICK;
 use crate::model::{Span, Timestamp};
 use crate::replication::Pause;
 
-/// Being late by less than this is an ordinary delay on a busy machine.
+/// Delays shorter than this are ordinary on a busy machine.
 const LEAST_PAUSE: Span = Span::from_secs(1);
 
-/// How much later than planned the next sign of life may come before that is a pause: `interval`,
-/// which is the period of polling, but at least a second.
+/// From which delay on a missed tick is a pause: `interval`, which is the period of polling, but at
+/// least a second.
 pub(super) fn pause_limit(interval: Span) -> Span {
     interval.max(LEAST_PAUSE)
 }
 
-/// When this program was last seen to run.
+/// When this program was last observed to run.
 #[derive(Debug, Default)]
 pub(super) struct Awake {
-    /// The last sign of life; `None` before the first evaluation: whoever does not evaluate rules
-    /// has no plan that could be missed.
+    /// `None` before the first tick: without ticks there is no plan that could be missed.
     last: Option<Timestamp>,
-    /// Whether rules are evaluated.
+    /// Whether there are ticks.
     ticks: bool,
-    /// A pause that nobody was told of yet.
-    untold: Option<Pause>,
+    /// A pause that was not reported yet.
+    unreported: Option<Pause>,
 }
 
 impl Awake {
-    /// It runs at `now`; the pause that this ends, if there was one. A sign of life is planned each
-    /// [`EVALUATION_TICK`].
-    pub(super) fn note(&mut self, now: Timestamp, interval: Span) -> Option<Pause> {
+    /// Records that the program runs at `now`. Returns the pause that this ends, if there was one.
+    /// The program is expected to run every [`EVALUATION_TICK`].
+    pub(super) fn observe(&mut self, now: Timestamp, interval: Span) -> Option<Pause> {
         if !self.ticks {
             return None;
         }
@@ -42,17 +41,17 @@ impl Awake {
         if pause.length() <= EVALUATION_TICK + pause_limit(interval) {
             return None;
         }
-        self.untold = Some(pause);
+        self.unreported = Some(pause);
         Some(pause)
     }
 
-    /// Rules are evaluated.
-    pub(super) fn tick(&mut self) {
+    /// Records that there are ticks.
+    pub(super) fn begin_ticks(&mut self) {
         self.ticks = true;
     }
 
-    /// The pause that nobody was told of yet.
-    pub(super) fn take(&mut self) -> Option<Pause> {
-        self.untold.take()
+    /// The pause that was not reported yet.
+    pub(super) fn take_unreported(&mut self) -> Option<Pause> {
+        self.unreported.take()
     }
 }

@@ -14,10 +14,10 @@ use crate::replication::{
     ServerFacts, StateReason,
 };
 
-/// The writes of so much time say how fast the backlog fills.
+/// How fast the backlog fills is measured over the writes of this time.
 const RECENT_WRITES: Span = Span::from_secs(300);
 
-/// A rate over less than this is none.
+/// Over less than this, no rate is measured.
 const SHORTEST_RATE: Span = Span::from_secs(10);
 
 /// Which of a pair's faults an alert is about.
@@ -35,7 +35,7 @@ pub(super) enum PairFault {
     HistoryLost,
 }
 
-/// What would be lost if the pair's master failed: as of now, or the last certain statement.
+/// What would be lost if the pair's master failed: as of now, or by the last certified bound.
 pub(super) fn at_risk(seen: &Assessment) -> Option<AtRisk> {
     let lag = seconds(seen.lag);
     let now = AtRisk {
@@ -97,7 +97,7 @@ fn lasts(headroom: Bytes, writes: (Bytes, Span)) -> Option<Span> {
     if counted < SHORTEST_RATE || written == Bytes::ZERO {
         return None;
     }
-    let rate = written.as_f64() / counted.as_secs_f64();
+    let rate = written.as_f64() / counted.as_secs_f64(); // bytes a second
     Some(Span::from_secs_f64(headroom.as_f64() / rate))
 }
 

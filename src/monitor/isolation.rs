@@ -1,4 +1,4 @@
-//! Whether it is this exporter that is cut off, and not everybody else.
+//! Whether this exporter is cut off, and not all the servers that it cannot reach.
 
 use crate::model::{Span, Timestamp};
 use crate::replication::ServerFacts;
@@ -7,35 +7,46 @@ use crate::topology::Server;
 /// For how long no server outside the exporter's own datacenter has answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Isolation {
-    /// Servers outside the exporter's own datacenter.
+    /// How many servers are outside the exporter's own datacenter.
     pub remote: usize,
-    /// Those that were never asked, or not for want of a secret of this exporter's.
-    never_asked: usize,
+    /// How many of them were not polled yet, or could not be because of a fault of this exporter.
+    not_polled: usize,
     /// The shortest silence of the others; zero when one of them answers.
     shortest: Option<Span>,
 }
 
 impl Isolation {
-    /// As it is at `now`.
+    /// The isolation at `now`, by what is known of all servers.
     pub fn from_servers<'a>(
         servers: impl Iterator<Item = (&'a Server, &'a ServerFacts)>,
         now: Timestamp,
     ) -> Self {
-        let mut seen = Self::default();
-        for (_, facts) in servers.filter(|(server, _)| !server.local) {
-            let silent = facts.cut_off_for(now);
-            seen.remote += 1;
-            seen.never_asked += usize::from(silent.is_none());
-            seen.shortest = seen.shortest.into_iter().chain(silent).min();
+        let mut isolation = Self::default();
+        for (server, facts) in servers {
+            if !server.local {
+                isolation.add_remote(facts.cut_off_for(now));
+            }
         }
-        seen
+        isolation
     }
 
-    /// For how long none of them has answered; `None` when there is no telling: fewer than two, or
-    /// one that was not asked yet. A single remote server that is silent is that server's alert and
-    /// not this exporter's.
+    fn add_remote(&mut self, silent_for: Option<Span>) {
+        self.remote += 1;
+        let Some(silent_for) = silent_for else {
+            self.not_polled += 1;
+            return;
+        };
+        let shortest = self.shortest.unwrap_or(silent_for);
+        self.shortest = Some(shortest.min(silent_for));
+    }
+
+    /// For how long none of the remote servers has answered. `None` with fewer than two of them,
+    /// and before all were polled: one remote server that is silent is that server's alert and not
+    /// this exporter's.
     pub fn lasts(&self) -> Option<Span> {
+        if self.remote < 2 || self.not_polled > 0 {
+            return None;
+        }
         self.shortest
-            .filter(|_| self.remote >= 2 && self.never_asked == 0)
     }
 }

@@ -1,7 +1,7 @@
 //! The single owner of state: events in, actions and snapshots out.
 //!
-//! Sans-IO: no clock, no socket, no task. Whoever runs it reads the clock, hands in events and
-//! carries out the actions; a test does the same in virtual time.
+//! Sans-IO: no clock, no socket, no task. The caller reads the clock, hands in events and carries
+//! out the actions; a test does the same in virtual time.
 
 mod action;
 mod alert_keys;
@@ -74,7 +74,7 @@ pub struct Monitor {
     losses: PollLosses,
     deliveries: Arc<Deliveries>,
     journal: Journal,
-    /// The last look at both clocks.
+    /// Both clocks when they were last read.
     anchor: ClockAnchor,
     next_evaluation: Timestamp,
     next_distribution: Timestamp,
@@ -82,7 +82,7 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Begins to watch what `settings` and `topology` say.
+    /// A monitor of the servers and pairs of `topology`, of which nothing is known yet.
     pub fn new(settings: &Settings, topology: &Topology, anchor: ClockAnchor) -> Self {
         let now = anchor.mono;
         let mut receivers = Receivers::default();
@@ -106,20 +106,20 @@ impl Monitor {
         }
     }
 
-    /// The same monitor with what was kept before a restart. Nothing of it is shown as if it were
-    /// fresh: the servers' next answers decide what of it still holds.
+    /// The same monitor with the lag history from before a restart. Nothing of it is shown as if it
+    /// were fresh: the servers' next answers decide what of it still holds.
     #[must_use]
     pub fn with_restored(mut self, state: SavedState) -> Self {
         self.fleet.restore(state);
         self
     }
 
-    /// What a restart must not forget.
+    /// The lag history, which has to outlive the process.
     pub fn to_save(&self) -> ToSave<'_> {
         self.fleet.to_save()
     }
 
-    /// Changes what is watched and who is told. What stays keeps its history and its alerts.
+    /// Adopts a new configuration. What stays watched keeps its history and its alerts.
     pub fn reconfigure(&mut self, settings: &Settings, topology: &Topology, anchor: ClockAnchor) {
         self.fleet
             .reconfigure(topology, settings.poll.interval, anchor.mono);
@@ -132,17 +132,19 @@ impl Monitor {
         };
     }
 
-    /// Changes what is watched, by the same configuration: Sentinels have found something else, or
-    /// another server took over. What stays keeps its history and its alerts.
+    /// Adopts a new topology of the same configuration: Sentinels name other servers, or another
+    /// server is the master. What stays watched keeps its history and its alerts.
     pub fn retarget(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
-        let turned = self.fleet.follow(topology, settings.poll.interval, now);
-        self.alerting.reconfigure(settings, topology, &turned, now);
+        let interval = settings.poll.interval;
+        let promoted = self.fleet.follow(topology, interval, now);
+        self.alerting
+            .reconfigure(settings, topology, &promoted, now);
         self.claim_alerts();
     }
 
-    /// The entries whose master is another server by what the servers say. Whoever asks makes the
-    /// topology that follows them and hands it to [`Monitor::retarget`]. To be asked after events;
-    /// costs nothing while nobody claims to be a master.
+    /// The entries whose master is another server by what the servers report. The caller makes the
+    /// topology that follows them and hands it to [`Monitor::retarget`]. To be called after events;
+    /// cheap while no replica reports that it is a master.
     pub fn promotions(&mut self, now: Timestamp) -> Vec<Promotion> {
         self.fleet.promotions(now)
     }
@@ -153,18 +155,17 @@ impl Monitor {
         self.alerting.retire_quorums(&keys, now);
     }
 
-    /// Takes in what both clocks say: silences and maintenance windows follow the wall clock, and
-    /// nothing else does.
+    /// Sets both clocks. Only silences and maintenance windows follow the wall clock.
     pub fn update_clocks(&mut self, anchor: ClockAnchor) {
         self.observe_running(anchor.mono);
         self.anchor = anchor;
     }
 
-    /// Takes in that this program runs at `now`. To be called before anything that came meanwhile
-    /// is taken in: where it did not run for a time, nothing of that time says anything about
-    /// servers or receivers.
+    /// Records that this program runs at `now`. To be called before events that arrived meanwhile
+    /// are handled: if the program did not run for some time, nothing of that time says anything
+    /// about servers or receivers.
     pub fn observe_running(&mut self, now: Timestamp) {
-        let Some(pause) = self.awake.note(now, self.fleet.interval()) else {
+        let Some(pause) = self.awake.observe(now, self.fleet.interval()) else {
             return;
         };
         self.fleet.exporter_paused(pause);
@@ -204,14 +205,16 @@ impl Monitor {
         &self.alerting.mutes().silences
     }
 
-    /// Takes in that a reload was refused, and why; the old configuration goes on.
+    /// Records that a reload was refused, and why; the old configuration stays in force.
     pub fn reload_failed(&mut self, why: &str, now: Timestamp) {
-        let before = self.reload.failure.as_ref();
-        let since = before.map_or(now, |failure| failure.since);
+        let since = match &self.reload.failure {
+            Some(earlier) => earlier.since,
+            None => now,
+        };
         self.reload.failure = Some(ReloadFailure::new(since, why));
     }
 
-    /// Takes in what polling has to say.
+    /// Handles what became of a poll.
     pub fn handle_poll(&mut self, event: PollEvent) {
         if let Some(at) = event.at() {
             self.observe_running(at);
@@ -223,27 +226,27 @@ impl Monitor {
         }
     }
 
-    /// Takes in what delivery has to say.
+    /// Handles what became of a notification.
     pub fn handle_delivery(&mut self, event: &DeliveryEvent, now: Timestamp) {
         self.receivers.handle(event, now);
     }
 
-    /// Takes in what there is to show of deliveries.
+    /// Sets what is shown of deliveries.
     pub fn set_deliveries(&mut self, deliveries: Deliveries) {
         self.deliveries = Arc::new(deliveries);
     }
 
-    /// Takes in what polling has lost so far.
+    /// Sets what polling has lost since the start.
     pub fn record_poll_losses(&mut self, losses: PollLosses) {
         self.losses = losses;
     }
 
-    /// When [`Monitor::tick`] wants to be called next.
+    /// When [`Monitor::tick`] has to be called next.
     pub fn next_wakeup(&self) -> Timestamp {
         self.next_evaluation
     }
 
-    /// The fleet at the anchor's moment.
+    /// Everything that readers may know, at the anchor's instant.
     pub fn snapshot(&self, anchor: ClockAnchor) -> FleetSnapshot {
         let (servers, pairs) = self.fleet.snapshot(anchor.mono);
         FleetSnapshot {

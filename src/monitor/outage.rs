@@ -1,22 +1,22 @@
-//! The outages of one pair's link: when data stopped, how far behind the replica fell, and how it
-//! got everything again.
+//! The outages of one pair's link: when data stopped, how far the replica fell behind, and how it
+//! caught up.
 
 use crate::alert::{Recovery, Resync, Worst};
 use crate::model::{Span, Timestamp};
 use crate::replication::{Assessment, LinkFacts, MasterHistory, PairState, ServerFacts};
 
-/// A replica that lacks no more than the writes of this time has everything but what is on its
-/// way. In order: the ways between datacenters take less.
+/// A replica has caught up when it lacks no more than the writes of this time: links between
+/// datacenters take less, so the rest is in flight.
 const CAUGHT_UP: Span = Span::from_secs(1);
 
-/// What is noted of one link.
+/// The outages of one link.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct LinkWatch {
-    /// What the master had counted when the link was fine for the last time.
-    fine: Option<Syncs>,
-    /// The master's history that was seen last, by its generation, and since when.
+    /// The master's counters when the pair last streamed.
+    before: Option<SyncCounters>,
+    /// The generation of the master's present history, and since when it has been seen.
     history: Option<(u64, Timestamp)>,
-    outage: Option<Outage>,
+    last: Option<Outage>,
 }
 
 /// The last outage of a link.
@@ -24,33 +24,36 @@ pub(super) struct LinkWatch {
 pub(super) struct Outage {
     /// When data stopped.
     since: Timestamp,
-    /// When the link was seen to be fine again.
+    /// When the pair was first seen to stream again.
     until: Option<Timestamp>,
-    /// When the answer came that first showed it fine.
-    shown: Timestamp,
-    /// When the replica had everything again.
+    /// When the answer came that showed that.
+    shown_at: Timestamp,
+    /// When the replica had caught up.
     caught_up: Option<Timestamp>,
     worst: Worst,
-    /// What it was last: a link that is given up after a stall is down.
+    /// The pair's last state in it: a link that is given up after a stall is down.
     state: PairState,
+    /// Whether a full sync was seen.
     full_sync: bool,
-    before: Syncs,
-    now: Syncs,
+    /// The master's counters before the outage.
+    before: SyncCounters,
+    /// The master's counters in its last answer.
+    now: SyncCounters,
 }
 
-/// What a pair's master had counted.
+/// How many syncs a pair's master has given, to all its replicas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Syncs {
+struct SyncCounters {
     full: Option<u64>,
     partial: Option<u64>,
 }
 
-/// What a link looks like at one instant.
+/// What is known of a link at one instant.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LinkLook<'a> {
     /// What is true of the pair.
     pub(super) seen: &'a Assessment,
-    /// The link, as the replica tells.
+    /// The link, as the replica reports it.
     pub(super) link: &'a LinkFacts,
     /// The server that the replica replicates from.
     pub(super) master: &'a ServerFacts,
@@ -61,33 +64,38 @@ pub(super) struct LinkLook<'a> {
 }
 
 impl LinkWatch {
-    /// Takes in a look at the link: an outage begins, goes on or ends.
-    pub(super) fn note(&mut self, look: LinkLook<'_>, now: Timestamp) {
+    /// Records what is known of the link at `now`: an outage begins, goes on or ends.
+    pub(super) fn record(&mut self, look: LinkLook<'_>, now: Timestamp) {
         let generation = look.history.map(MasterHistory::generation);
         if generation != self.history.map(|(known, _)| known) {
             self.history = generation.map(|generation| (generation, now));
         }
-        let began = look.since(now);
-        let is_another = match (&self.outage, began) {
-            (Some(outage), Some(since)) => outage.until.is_some_and(|until| since >= until),
-            (None, began) => began.is_some(),
-            (Some(_), None) => false,
-        };
-        if let Some(since) = began.filter(|_| is_another) {
-            let before = self.fine.unwrap_or_else(|| look.syncs());
-            self.outage = Some(Outage::new(since, before, look));
+        let down_since = look.down_since(now);
+        if let Some(since) = down_since
+            && self.is_another(since)
+        {
+            let before = self.before.unwrap_or_else(|| look.sync_counters());
+            self.last = Some(Outage::new(since, before, look));
         }
-        if let Some(outage) = &mut self.outage {
-            outage.go_on(began, look, now);
+        if let Some(outage) = &mut self.last {
+            outage.record(down_since, look, now);
         }
         if look.seen.state == PairState::Streaming {
-            self.fine = Some(look.syncs());
+            self.before = Some(look.sync_counters());
+        }
+    }
+
+    /// Whether an outage since then is not the last one.
+    fn is_another(&self, since: Timestamp) -> bool {
+        match &self.last {
+            Some(last) => last.until.is_some_and(|until| since >= until),
+            None => true,
         }
     }
 
     /// The last outage.
     pub(super) fn outage(&self) -> Option<&Outage> {
-        self.outage.as_ref()
+        self.last.as_ref()
     }
 
     /// Since when the master has its present history, as far as was seen.
@@ -97,31 +105,33 @@ impl LinkWatch {
 }
 
 impl Outage {
-    fn new(since: Timestamp, before: Syncs, look: LinkLook<'_>) -> Self {
+    fn new(since: Timestamp, before: SyncCounters, look: LinkLook<'_>) -> Self {
         Self {
             since,
             until: None,
-            shown: since,
+            shown_at: since,
             caught_up: None,
             worst: Worst::default(),
             state: look.seen.state,
             full_sync: false,
             before,
-            now: look.syncs(),
+            now: look.sync_counters(),
         }
     }
 
-    fn go_on(&mut self, began: Option<Timestamp>, look: LinkLook<'_>, now: Timestamp) {
-        if self.caught_up.is_some() && began.is_none() {
+    /// Records what is known of the link at `now`. `down_since` is since when it has been down, if
+    /// it is.
+    fn record(&mut self, down_since: Option<Timestamp>, look: LinkLook<'_>, now: Timestamp) {
+        if self.caught_up.is_some() && down_since.is_none() {
             return;
         }
-        self.now = look.syncs();
+        self.now = look.sync_counters();
         self.full_sync |= look.seen.state == PairState::FullSync;
         let worst = Worst {
             lag: look.seen.lag.estimate.or(look.seen.lag.lower),
             bytes: look.seen.bytes.estimate.or(look.seen.bytes.lower),
         };
-        match began {
+        match down_since {
             Some(since) => {
                 self.since = self.since.min(since);
                 if look.seen.state != PairState::FullSync {
@@ -131,28 +141,31 @@ impl Outage {
                 self.caught_up = None;
                 self.worst = self.worst.or_worse(worst);
             }
-            None if look.seen.state == PairState::Streaming => self.come_back(look, now),
+            None if look.seen.state == PairState::Streaming => self.recover(look, now),
             None => {}
         }
     }
 
-    fn come_back(&mut self, look: LinkLook<'_>, now: Timestamp) {
+    fn recover(&mut self, look: LinkLook<'_>, now: Timestamp) {
         if self.until.is_none() {
             self.until = Some(now);
-            self.shown = look
-                .replica
-                .last_answer
-                .map_or(now, |(_, received)| received);
+            self.shown_at = match look.replica.last_answer {
+                Some((_, received)) => received,
+                None => now,
+            };
         }
-        let has_everything = look.seen.lag.estimate.is_some_and(|lag| lag < CAUGHT_UP);
-        if has_everything && self.is_placed(look.seen) {
+        let lag = look.seen.lag.estimate;
+        if lag.is_some_and(|lag| lag < CAUGHT_UP) && self.is_located(look.seen) {
             self.caught_up = Some(now);
         }
     }
 
-    /// Since when data does not flow, as long as it does not.
+    /// When data stopped; `None` once the outage is over.
     pub(super) fn lasts_since(&self) -> Option<Timestamp> {
-        Some(self.since).filter(|_| self.until.is_none())
+        match self.until {
+            Some(_) => None,
+            None => Some(self.since),
+        }
     }
 
     /// When data stopped.
@@ -160,28 +173,28 @@ impl Outage {
         self.since
     }
 
-    /// When the link was seen to be fine again.
+    /// When the pair was first seen to stream again.
     pub(super) fn until(&self) -> Option<Timestamp> {
         self.until
     }
 
-    /// What the link was, at the end of the outage or now.
+    /// The pair's last state in it.
     pub(super) fn state(&self) -> PairState {
         self.state
     }
 
-    /// How far behind the replica fell.
+    /// How far the replica fell behind.
     pub(super) fn worst(&self) -> Worst {
         self.worst
     }
 
-    /// Whether the replica was placed in its master's history since the link is fine again: before
+    /// Whether the replica was located in its master's history since the pair streams again: before
     /// that, its lag is the one of the outage.
-    pub(super) fn is_placed(&self, seen: &Assessment) -> bool {
-        seen.sampled_at.is_some_and(|at| at >= self.shown)
+    pub(super) fn is_located(&self, seen: &Assessment) -> bool {
+        seen.sampled_at.is_some_and(|at| at >= self.shown_at)
     }
 
-    /// How the replica got everything again, once the link is fine.
+    /// How the replica caught up, once the pair streams again.
     pub(super) fn recovery(&self) -> Option<Recovery> {
         let until = self.until?;
         Some(Recovery {
@@ -190,8 +203,8 @@ impl Outage {
         })
     }
 
-    /// How the stream went on, as far as the counters of the master tell, which count the syncs of
-    /// all its replicas.
+    /// How the stream was resumed, where the master's counters are clear about it: they count the
+    /// syncs of all its replicas.
     fn resync(&self) -> Option<Resync> {
         let grew = |before: Option<u64>, now: Option<u64>| Some(now? > before?);
         let full = grew(self.before.full, self.now.full);
@@ -206,8 +219,8 @@ impl Outage {
 }
 
 impl LinkLook<'_> {
-    /// Since when data does not flow: the link is down or stalled, or a full sync makes up for it.
-    fn since(&self, now: Timestamp) -> Option<Timestamp> {
+    /// Since when no data has arrived: the link is down or stalled, or a full sync follows that.
+    fn down_since(&self, now: Timestamp) -> Option<Timestamp> {
         match self.seen.state {
             PairState::LinkDown | PairState::Stalled => {
                 self.seen.link_down_for.map(|lasts| now - lasts)
@@ -217,8 +230,8 @@ impl LinkLook<'_> {
         }
     }
 
-    fn syncs(&self) -> Syncs {
-        Syncs {
+    fn sync_counters(&self) -> SyncCounters {
+        SyncCounters {
             full: self.master.full_syncs.total(),
             partial: self.master.partial_syncs_ok.total(),
         }
@@ -240,7 +253,7 @@ mod tests {
             replica: &scene.replica,
             history: Some(&scene.history),
         };
-        watch.note(look, at(now));
+        watch.record(look, at(now));
     }
 
     fn counted(full: u64, partial: u64) -> ServerFacts {
@@ -275,7 +288,7 @@ mod tests {
         look_at(&mut watch, &scene, &after, 21);
         let shown = watch.outage().unwrap();
         assert!(
-            !shown.is_placed(&scene.assess(21_090)),
+            !shown.is_located(&scene.assess(21_090)),
             "its lag is of the outage"
         );
         scene.master(22_000, 'a', 300).round(22_100, 300, 300);
@@ -298,7 +311,7 @@ mod tests {
 
     #[test]
     fn how_the_stream_went_on_is_said_only_where_the_counters_are_clear() {
-        let syncs = |full, partial| Syncs {
+        let syncs = |full, partial| SyncCounters {
             full: Some(full),
             partial: Some(partial),
         };
@@ -308,13 +321,13 @@ mod tests {
             (false, syncs(4, 7), Some(Resync::Full)),
             (false, syncs(4, 8), None),
             (true, syncs(4, 8), Some(Resync::Full)),
-            (false, Syncs::default(), None),
+            (false, SyncCounters::default(), None),
         ];
         for (full_sync, now, expected) in cases {
             let outage = Outage {
                 since: at(0),
                 until: Some(at(1)),
-                shown: at(0),
+                shown_at: at(0),
                 caught_up: None,
                 worst: Worst::default(),
                 state: PairState::Stalled,

@@ -1,4 +1,4 @@
-//! What each rule reads of a pair.
+//! The readings of each rule of a pair.
 
 use std::sync::Arc;
 
@@ -11,59 +11,85 @@ use crate::config::AlertSettings;
 use crate::model::{Span, Timestamp};
 use crate::replication::{Assessment, HistoryLoss, PairState};
 
-pub(super) type PairInput<'a> = (&'a AlertKey, RuleInput<'a>, PairFault, &'a Arc<[Inhibitor]>);
+/// What one rule of a pair reads, and what its alert is about.
+pub(super) struct PairReading<'a> {
+    pub(super) key: &'a AlertKey,
+    pub(super) input: RuleInput<'a>,
+    pub(super) fault: PairFault,
+    pub(super) inhibitors: &'a Arc<[Inhibitor]>,
+}
 
 /// What each rule of a pair reads. `is_down` says whether the alert about its link fires.
-pub(super) fn pair_inputs<'a>(
+pub(super) fn pair_readings<'a>(
     keys: &'a PairKeys,
     look: &PairLook<'a>,
     is_down: bool,
     now: Timestamp,
-) -> [PairInput<'a>; 5] {
-    let seen = look.seen;
+) -> [PairReading<'a>; 5] {
+    let lag = look.seen.lag;
+    let bytes = look.seen.bytes;
     let rules: &AlertSettings = &look.pair.alerts;
-    let seconds = |rule, reading| RuleInput::Seconds { rule, reading };
-    let lag = Reading {
-        estimate: seen.lag.estimate,
-        lower: seen.lag.lower,
-        upper: seen.lag.upper,
-    };
-    let bytes = RuleInput::Bytes {
-        rule: &rules.lag_bytes,
-        reading: Reading {
-            estimate: seen.bytes.estimate,
-            lower: seen.bytes.lower,
-            upper: seen.bytes.upper,
-        },
-    };
-    let lag = seconds(&rules.lag_seconds, lag);
-    let link = seconds(&rules.link_down, link_reading(look, is_down, now));
-    let unknown_for = Reading::exact((now - look.since.known).or_zero());
-    let unknown = seconds(&rules.unknown, unknown_for);
-    let diverged = diverged_reading(seen, look.since, now);
-    let diverged = seconds(&rules.diverged, diverged);
     let inhibitors = &keys.inhibitors;
+    let unknown_for = (now - look.since.known).or_zero();
     [
-        (&keys.lag_seconds, lag, PairFault::Lag, &inhibitors.lag),
-        (&keys.lag_bytes, bytes, PairFault::Lag, &inhibitors.lag),
-        (&keys.link_down, link, PairFault::Link, &inhibitors.link),
-        (
-            &keys.unknown,
-            unknown,
-            PairFault::Unknown,
-            &inhibitors.unknown,
-        ),
-        (
-            &keys.diverged,
-            diverged,
-            PairFault::Diverged,
-            &inhibitors.diverged,
-        ),
+        PairReading {
+            key: &keys.lag_seconds,
+            input: RuleInput::Seconds {
+                rule: &rules.lag_seconds,
+                reading: Reading {
+                    estimate: lag.estimate,
+                    lower: lag.lower,
+                    upper: lag.upper,
+                },
+            },
+            fault: PairFault::Lag,
+            inhibitors: &inhibitors.lag,
+        },
+        PairReading {
+            key: &keys.lag_bytes,
+            input: RuleInput::Bytes {
+                rule: &rules.lag_bytes,
+                reading: Reading {
+                    estimate: bytes.estimate,
+                    lower: bytes.lower,
+                    upper: bytes.upper,
+                },
+            },
+            fault: PairFault::Lag,
+            inhibitors: &inhibitors.lag,
+        },
+        PairReading {
+            key: &keys.link_down,
+            input: RuleInput::Seconds {
+                rule: &rules.link_down,
+                reading: link_reading(look, is_down, now),
+            },
+            fault: PairFault::Link,
+            inhibitors: &inhibitors.link,
+        },
+        PairReading {
+            key: &keys.unknown,
+            input: RuleInput::Seconds {
+                rule: &rules.unknown,
+                reading: Reading::exact(unknown_for),
+            },
+            fault: PairFault::Unknown,
+            inhibitors: &inhibitors.unknown,
+        },
+        PairReading {
+            key: &keys.diverged,
+            input: RuleInput::Seconds {
+                rule: &rules.diverged,
+                reading: diverged_reading(look.seen, look.since, now),
+            },
+            fault: PairFault::Diverged,
+            inhibitors: &inhibitors.diverged,
+        },
     ]
 }
 
-/// How long the pair has been diverged: from its first moment on at least the smallest level. While
-/// a server is silent, nobody knows.
+/// How long the pair has been diverged: from the first moment on at least the smallest threshold.
+/// Not known while a server does not answer.
 fn diverged_reading(seen: &Assessment, since: Since, now: Timestamp) -> Reading<Span> {
     match (seen.state, since.diverged) {
         (PairState::Diverged, Some(since)) => {
@@ -74,7 +100,7 @@ fn diverged_reading(seen: &Assessment, since: Since, now: Timestamp) -> Reading<
     }
 }
 
-/// Whether the master lost its history: once.
+/// Whether the master lost its history: 1 or 0.
 pub(super) fn history_lost_reading(
     loss: Option<&Arc<HistoryLoss>>,
     now: Timestamp,
@@ -83,24 +109,20 @@ pub(super) fn history_lost_reading(
     Reading::exact(u64::from(is_lost))
 }
 
-/// How long the link has been down or stalled. Streaming is zero, once the replica was placed in its
-/// master's history again: before that its lag is the one of the outage. A full sync that makes up
-/// for an outage which fires is a part of it. Every other state has its own rule or none, and leaves
-/// an alert as it is.
+/// How long the link has been down or stalled. Zero while the pair streams, once the replica was
+/// located in its master's history again: before that, its lag is the one of the outage. The full
+/// sync that ends an outage is a part of it, if the alert fires already. Every other state has its
+/// own rule or none, and leaves the alert as it is.
 fn link_reading(look: &PairLook<'_>, is_down: bool, now: Timestamp) -> Reading<Span> {
     let seen = look.seen;
-    let lasts = look
-        .link
-        .outage()
+    let outage = look.link.outage();
+    let lasts = outage
         .and_then(Outage::lasts_since)
         .map(|since| now - since);
-    let is_back = look
-        .link
-        .outage()
-        .is_none_or(|outage| outage.is_placed(seen));
+    let is_back = outage.is_none_or(|outage| outage.is_located(seen));
     match (seen.state, seen.link_down_for, lasts) {
         (PairState::LinkDown | PairState::Stalled, Some(down), lasts) => {
-            Reading::exact(lasts.map_or(down, |lasts| lasts.max(down)))
+            Reading::exact(lasts.unwrap_or(down).max(down))
         }
         (PairState::FullSync, _, Some(lasts)) if is_down => Reading::exact(lasts),
         (PairState::Streaming, ..) if is_back => Reading::exact(Span::ZERO),
@@ -108,17 +130,15 @@ fn link_reading(look: &PairLook<'_>, is_down: bool, now: Timestamp) -> Reading<S
     }
 }
 
-/// The reason of an alert about full syncs, with those that are under way.
-pub(super) fn with_syncs(reason: String, services: &[ServedPair]) -> String {
-    let given = services
-        .iter()
-        .filter(|service| service.role == ServiceRole::Master);
-    let syncs = given.filter_map(|service| {
-        let sync = service.sync?;
-        Some(format!(
-            "; {}, replica {}: {sync}",
-            service.pair, service.peer
-        ))
-    });
-    syncs.fold(reason, |reason, sync| reason + &sync)
+/// The reason of an alert about full syncs, followed by those that are in progress.
+pub(super) fn with_syncs(mut reason: String, services: &[ServedPair]) -> String {
+    for service in services {
+        if service.role == ServiceRole::Master
+            && let Some(sync) = service.sync
+        {
+            let ServedPair { pair, peer, .. } = service;
+            reason += &format!("; {pair}, replica {peer}: {sync}");
+        }
+    }
+    reason
 }

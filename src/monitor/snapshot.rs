@@ -1,4 +1,4 @@
-//! The fleet at one moment: what metrics, pages, JSON and `check` read. Immutable and shared.
+//! A snapshot of the fleet: what metrics, pages, JSON and `check` read. Immutable and shared.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use super::isolation::Isolation;
 use crate::alert::news::{Clock, PairNews, Sentence, pair_line};
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::chart::PairChart;
+use crate::config::LevelRule;
 use crate::delivery::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use crate::journal::Journal;
 use crate::model::{
@@ -24,14 +25,14 @@ use crate::topology::{Pair, Server, SourceHealth};
 /// A snapshot is published at least this often, so that readers see that the monitor runs.
 pub const PUBLISHED_EVERY: Span = Span::from_secs(1);
 
-/// How many times the limit of a pause (`pause_limit`) a snapshot may be late: on a large fleet
-/// snapshots take their time.
+/// A snapshot that is later than this many times `pause_limit` means a pause; less is an ordinary
+/// delay, for snapshots of a large fleet take some time.
 const PAUSES_UNSEEN: f64 = 2.0;
 
-/// Everything that readers may know, frozen at one moment.
+/// Everything that readers may know, at one instant.
 #[derive(Clone, Debug)]
 pub struct FleetSnapshot {
-    /// Both clocks at that moment.
+    /// Both clocks at that instant.
     pub anchor: ClockAnchor,
     /// Every pair, in the configuration's order.
     pub pairs: Vec<PairSnapshot>,
@@ -49,19 +50,19 @@ pub struct FleetSnapshot {
     pub lateness: BTreeMap<Datacenter, Histogram>,
     /// Every alert that is pending, firing or recently resolved.
     pub alerts: Vec<ListedAlert>,
-    /// Every silence: those in force, those to come, those that ended lately.
+    /// Every silence: active, pending or recently expired.
     pub silences: Vec<(SilenceState, SilenceRecord)>,
     /// The maintenance windows that are open.
     pub maintenance: Vec<Arc<str>>,
     /// Every receiver, in the configuration's order.
     pub receivers: Vec<ReceiverSnapshot>,
-    /// What waits for receivers, what they took and what they refused.
+    /// The notifications that wait, and those that were recently delivered or given up.
     pub deliveries: Arc<Deliveries>,
-    /// What polling lost.
+    /// What polling has lost since the start.
     pub losses: PollLosses,
-    /// What happened lately.
+    /// The most recent changes of states and alerts.
     pub journal: Journal,
-    /// The configuration's fate.
+    /// How the configuration was last loaded.
     pub reload: ReloadStatus,
     /// Whether every server was polled once, with whatever result.
     pub ready: bool,
@@ -70,7 +71,7 @@ pub struct FleetSnapshot {
 /// One pair with all the evidence that an assessment needs.
 #[derive(Clone, Debug)]
 pub struct PairSnapshot {
-    /// Who it is.
+    /// The pair as it is configured.
     pub meta: Arc<Pair>,
     /// What is known of it.
     pub facts: PairFacts,
@@ -82,14 +83,14 @@ pub struct PairSnapshot {
     pub lag_max: Option<Span>,
     /// Bytes that its master wrote in the last minutes, and over how long they were counted.
     pub recent_writes: Option<(Bytes, Span)>,
-    /// What its charts show.
+    /// Its lag and states over the last day.
     pub chart: PairChart,
 }
 
-/// One server and what polling it came to.
+/// One server and the outcome of polling it.
 #[derive(Clone, Debug)]
 pub struct ServerSnapshot {
-    /// Who it is.
+    /// The server as it is configured.
     pub meta: Arc<Server>,
     /// What is known of it.
     pub facts: ServerFacts,
@@ -99,13 +100,14 @@ pub struct ServerSnapshot {
     pub skipped: u64,
     /// Failed polls, by reason.
     pub errors: BTreeMap<PollError, u64>,
-    /// What is remembered of the stream that is measured against it.
+    /// The size of the offset history that is kept of it; `None` for a server that is at the top of
+    /// no tree.
     pub history: Option<Footprint>,
-    /// Why it took no part in heartbeats, and how often.
+    /// How often it took no part in heartbeats, by reason.
     pub heartbeat_errors: BTreeMap<HeartbeatError, u64>,
 }
 
-/// What a round trip was for.
+/// The kind of a round trip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
     /// Making a connection, AUTH included.
@@ -115,29 +117,29 @@ pub enum Operation {
 }
 
 impl ReceiverSnapshot {
-    /// Attempts to deliver, those that failed included.
+    /// Attempts to deliver a notification, those that failed included.
     pub fn attempts(&self) -> u64 {
         self.delivered + self.failed.values().sum::<u64>()
     }
 }
 
-/// One receiver and what delivery to it came to.
+/// One receiver and the outcome of delivery to it.
 #[derive(Clone, Debug)]
 pub struct ReceiverSnapshot {
     /// Its name.
     pub name: Arc<str>,
-    /// Notifications that it took.
+    /// Notifications that were delivered.
     pub delivered: u64,
     /// Failed attempts, by reason.
     pub failed: BTreeMap<DeliveryFailure, u64>,
-    /// Notifications that were not sent on purpose, by reason.
+    /// Notifications that were suppressed, by reason.
     pub suppressed: BTreeMap<SuppressReason, u64>,
     /// From decision to delivery.
     pub latency: Histogram,
-    /// When it last took one.
+    /// When one was last delivered.
     pub last_success: Option<Timestamp>,
-    /// Since when its attempts fail, or since when it failed with one that was given up lately;
-    /// `None` while nothing is wrong.
+    /// When the first of the failing attempts was, or of those for a notification that was recently
+    /// given up; `None` while nothing is wrong.
     pub failing_since: Option<Timestamp>,
     /// What is wrong, as a sentence; `None` while nothing is.
     pub trouble: Option<Arc<str>>,
@@ -154,12 +156,12 @@ pub struct PollLosses {
     pub missed_rounds: u64,
 }
 
-/// What became of the configuration.
+/// How the configuration was last loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReloadStatus {
     /// Why the last attempt to load it failed; `None` when it succeeded.
     pub failure: Option<ReloadFailure>,
-    /// When one last did.
+    /// When one last succeeded.
     pub last_success: WallTime,
 }
 
@@ -175,9 +177,8 @@ pub struct Threshold {
 }
 
 impl FleetSnapshot {
-    /// The fleet as it is seen at `now`. A snapshot is published each [`PUBLISHED_EVERY`]: where the
-    /// last one is much older the monitor has not run since, and nothing that it says of servers is
-    /// about `now`.
+    /// The fleet as it is seen at `now`. A snapshot is published every [`PUBLISHED_EVERY`]: if the
+    /// last one is much older, the monitor has not run since, and nothing in it is about `now`.
     pub fn seen_at(known: &Arc<Self>, now: Timestamp) -> Arc<Self> {
         let interval = known.pairs.first().map(|pair| pair.facts.interval);
         let usual = pause_limit(interval.unwrap_or_default()).mul_f64(PAUSES_UNSEEN);
@@ -215,8 +216,8 @@ impl FleetSnapshot {
 }
 
 impl PairSnapshot {
-    /// One line about the pair as of `now`: its state and since when, and what would be lost. The
-    /// alerts about it say the same.
+    /// One sentence about the pair as of `now`: its state and since when, and what would be lost.
+    /// Alerts about it contain the same sentence.
     pub fn line(&self, seen: &Assessment, now: Timestamp, anchor: &ClockAnchor) -> Sentence {
         let meta = &self.meta;
         let [pair, source_dc, target_dc, replica] = [
@@ -257,54 +258,49 @@ impl PairSnapshot {
         )
     }
 
-    /// The thresholds of the rules that look at the pair; levels that are off have none.
+    /// The thresholds of the pair's rules, in the rules' units; levels that are off have none.
     pub fn thresholds(&self) -> Vec<Threshold> {
         let rules = &self.meta.alerts;
-        let spans = [
+        let mut thresholds = Vec::new();
+        for (rule, levels) in [
             (Rule::LagSeconds, &rules.lag_seconds),
             (Rule::LinkDown, &rules.link_down),
             (Rule::Unknown, &rules.unknown),
             (Rule::Diverged, &rules.diverged),
-        ];
-        let seconds = spans.into_iter().flat_map(|(rule, levels)| {
-            let value = |level: Span| level.as_secs_f64();
-            levels_of(
-                rule,
-                levels.warning.map(|l| value(l.at)),
-                levels.critical.map(|l| value(l.at)),
-            )
-        });
-        let bytes = &rules.lag_bytes;
-        let (warning, critical) = (
-            bytes.warning.map(|l| l.at.as_f64()),
-            bytes.critical.map(|l| l.at.as_f64()),
+        ] {
+            add_thresholds(&mut thresholds, rule, levels, Span::as_secs_f64);
+        }
+        add_thresholds(
+            &mut thresholds,
+            Rule::LagBytes,
+            &rules.lag_bytes,
+            Bytes::as_f64,
         );
-        let counts = &rules.failover.levels;
-        let failovers =
-            [counts.warning, counts.critical].map(|level| level.map(|level| level.at as f64));
-        let counts = levels_of(Rule::Failover, failovers[0], failovers[1]);
-        seconds
-            .chain(levels_of(Rule::LagBytes, warning, critical))
-            .chain(counts)
-            .collect()
+        add_thresholds(
+            &mut thresholds,
+            Rule::Failover,
+            &rules.failover.levels,
+            |count| count as f64,
+        );
+        thresholds
     }
 }
 
-fn levels_of(
+fn add_thresholds<T: Copy>(
+    thresholds: &mut Vec<Threshold>,
     rule: Rule,
-    warning: Option<f64>,
-    critical: Option<f64>,
-) -> impl Iterator<Item = Threshold> {
-    let level = move |severity, value: Option<f64>| {
-        value.map(|value| Threshold {
-            rule,
-            severity,
-            value,
-        })
-    };
-    [level("warning", warning), level("critical", critical)]
-        .into_iter()
-        .flatten()
+    levels: &LevelRule<T>,
+    value: impl Fn(T) -> f64,
+) {
+    for (severity, level) in [("warning", levels.warning), ("critical", levels.critical)] {
+        if let Some(level) = level {
+            thresholds.push(Threshold {
+                rule,
+                severity,
+                value: value(level.at),
+            });
+        }
+    }
 }
 
 impl Operation {

@@ -15,11 +15,11 @@ impl Monitor {
         if now < self.next_evaluation {
             return Vec::new();
         }
-        self.awake.tick();
+        self.awake.begin_ticks();
         self.next_evaluation = now + EVALUATION_TICK;
         let counts_lag = self.is_distribution_tick(now);
         let mut actions = Vec::new();
-        actions.extend(self.awake.take().map(Action::Paused));
+        actions.extend(self.awake.take_unreported().map(Action::Paused));
         for index in 0..self.fleet.pairs.len() {
             self.tick_pair(index, counts_lag, now, &mut actions);
         }

@@ -10,7 +10,7 @@ use crate::monitor::context;
 use crate::monitor::faults::{RELOAD_RULE, ReloadFailure, fault_context};
 use crate::monitor::fleet::RecentFailovers;
 use crate::monitor::isolation::Isolation;
-use crate::monitor::readings::{history_lost_reading, pair_inputs, with_syncs};
+use crate::monitor::readings::{PairReading, history_lost_reading, pair_readings, with_syncs};
 use crate::monitor::receivers::ReceiverProblem;
 use crate::monitor::sentinels::Quorum;
 use crate::replication::{HistoryLoss, ServerFacts};
@@ -50,7 +50,13 @@ impl Alerting {
             return;
         };
         let is_down = self.alerts.fires_at(&keys.link_down).is_some();
-        for (key, input, fault, inhibitors) in pair_inputs(keys, &look, is_down, now) {
+        for reading in pair_readings(keys, &look, is_down, now) {
+            let PairReading {
+                key,
+                input,
+                fault,
+                inhibitors,
+            } = reading;
             let evaluation = Evaluation {
                 key,
                 input,

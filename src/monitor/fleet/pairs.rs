@@ -354,7 +354,7 @@ impl PairEntry {
             replica: &replica.facts,
             history: histories.get(&self.meta.top),
         };
-        self.outages.note(look, now);
+        self.outages.record(look, now);
     }
 
     /// The change of its state since this was last called, if there is one.
