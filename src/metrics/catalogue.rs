@@ -79,7 +79,7 @@ catalogue! {
     LINK_STATE = Gauge "redis_cross_dc_link_state" &["pair", "source_dc", "target_dc", "replica", "state"],
         "The pair's state: exactly one of the states is 1.";
     LINK_DOWN_SECONDS = Gauge "redis_cross_dc_link_down_seconds" PAIR,
-        "Seconds for which the link has been down or stalled; absent otherwise.";
+        "Seconds for which the link has been down or stalled, the full sync that ends it included; absent otherwise, and during the first full sync.";
     SYNC_PROGRESS_AGE = Gauge "redis_cross_dc_sync_progress_age_seconds" PAIR,
         "Seconds since a full sync of the replica last made progress, while one is under way, its first one included; absent otherwise, and before any progress.";
     LAST_IO_SECONDS = Gauge "redis_cross_dc_last_io_seconds" PAIR,
@@ -176,8 +176,8 @@ catalogue! {
         "Notifications that were given up.";
     MONITOR_ISOLATED = Gauge "redis_cross_dc_monitor_isolated" &[],
         "1 while none of the servers outside the exporter's own datacenter answers it, else 0; absent with fewer than two of them and before all were asked.";
-    BUILD_INFO = Gauge "redis_cross_dc_exporter_build_info" &["version", "rustc"],
-        "Always 1, with the exporter's version and the compiler it was built with.";
+    BUILD_INFO = Gauge "redis_cross_dc_exporter_build_info" &["version", "revision", "rustc"],
+        "Always 1, with the exporter's version, the git commit (`unknown` where the build had none) and the compiler it was built with.";
     RELOAD_SUCCESSFUL = Gauge "redis_cross_dc_exporter_config_last_reload_successful" &[],
         "1 when the configuration was last loaded without an error, else 0: the old one goes on then.";
     RELOAD_TIMESTAMP = Gauge "redis_cross_dc_exporter_config_last_reload_success_timestamp_seconds" &[],

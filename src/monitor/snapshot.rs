@@ -246,6 +246,16 @@ impl PairSnapshot {
         pair_line(&news, Clock { now, anchor })
     }
 
+    /// For how long the link has been down or stalled; the full sync that ends an outage is a part
+    /// of it. `None` for a link that is up, that was never up, or of which that is not known.
+    pub fn link_down_for(&self, seen: &Assessment, now: Timestamp) -> Option<Span> {
+        if seen.state != PairState::FullSync {
+            return seen.link_down_for;
+        }
+        let since = self.facts.link.outage_since()?;
+        Some((now - since).or_zero())
+    }
+
     /// What is true of the pair at `now`.
     pub fn assess(&self, now: Timestamp) -> Assessment {
         assess(

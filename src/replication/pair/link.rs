@@ -35,6 +35,8 @@ pub struct LinkFacts {
     pub unapplied: Option<Bytes>,
     /// When the last poll was sent that showed the link up.
     up_at: Option<Timestamp>,
+    /// Whether the link was ever up, by the polls or by the replica's own account.
+    was_up: bool,
 }
 
 /// What else is known when a replica tells of its link.
@@ -85,6 +87,8 @@ impl LinkFacts {
         stalled_since: Option<Timestamp>,
         sent: Timestamp,
     ) {
+        self.was_up |= self.status == Some(LinkStatus::Up);
+        self.was_up |= upstream.link_down_since.value().is_some();
         if self.status != Some(LinkStatus::Down) {
             self.down_since = None;
             self.up_at = Some(sent).filter(|_| self.status.is_some()).or(self.up_at);
@@ -113,6 +117,12 @@ impl LinkFacts {
         self.pace.observe(read, received);
         let since = self.sync_since.unwrap_or(received);
         self.sync_since = self.syncing.then_some(since);
+    }
+
+    /// Since when the link has been down; `None` for a link that is not down or was never up: its
+    /// first full sync is no outage.
+    pub fn outage_since(&self) -> Option<Timestamp> {
+        if self.was_up { self.down_since } else { None }
     }
 
     /// How far the full sync is that is under way.

@@ -1,0 +1,168 @@
+//! The metrics of pairs, and of the entries of the configuration that they belong to.
+
+use super::catalogue as c;
+use super::families::{Families, SeriesLabels, label, with};
+use crate::model::{ClockAnchor, Timestamp};
+use crate::monitor::{EntryFailovers, PairSnapshot};
+use crate::replication::{Assessment, PairState};
+
+/// All metrics of one pair at `now`.
+pub(super) fn add_pair(
+    families: &mut Families,
+    pair: &PairSnapshot,
+    anchor: ClockAnchor,
+    now: Timestamp,
+) {
+    let labels = pair_labels(pair);
+    let assessment = pair.assess(now);
+    add_info(families, &labels, pair);
+    add_lag(families, &labels, pair, &assessment);
+    add_last_known(families, &labels, &assessment, anchor);
+    add_link(families, &labels, pair, &assessment, now);
+    add_divergence(families, &labels, &assessment);
+    let loss = pair.facts.loss.as_ref();
+    let is_lost = loss.is_some_and(|loss| !loss.is_over(now));
+    families.add(&c::HISTORY_LOST, &labels, is_lost.then_some(true));
+    add_raw_signals(families, &labels, pair);
+    add_heartbeats(families, &labels, pair, now);
+    add_thresholds(families, &labels, pair);
+}
+
+fn pair_labels(pair: &PairSnapshot) -> SeriesLabels {
+    let meta = &pair.meta;
+    vec![
+        label("pair", meta.key.name.as_str()),
+        label("source_dc", meta.source_dc.as_str()),
+        label("target_dc", meta.target_dc.as_str()),
+        label("replica", &meta.key.replica.to_string()),
+    ]
+}
+
+fn add_info(families: &mut Families, labels: &SeriesLabels, pair: &PairSnapshot) {
+    let mut labels = with(labels, "master", &pair.meta.master.to_string());
+    let configured = pair.meta.labels.iter();
+    labels.extend(configured.map(|(name, value)| label(name, value)));
+    families.add(&c::PAIR_INFO, &labels, true);
+}
+
+fn add_lag(
+    families: &mut Families,
+    labels: &SeriesLabels,
+    pair: &PairSnapshot,
+    assessment: &Assessment,
+) {
+    let lag = assessment.lag;
+    families.add(&c::LAG_SECONDS, labels, lag.estimate);
+    families.add(&c::LAG_LOWER_SECONDS, labels, lag.lower);
+    families.add(&c::LAG_UPPER_SECONDS, labels, lag.upper);
+    let highest = pair.lag_max.max(lag.estimate);
+    families.add(&c::LAG_MAX_SECONDS, labels, highest);
+    let bytes = assessment.bytes;
+    families.add(&c::LAG_BYTES, labels, bytes.estimate);
+    families.add(&c::LAG_LOWER_BYTES, labels, bytes.lower);
+    families.add(&c::LAG_UPPER_BYTES, labels, bytes.upper);
+    families.add(&c::REPLICATION_BYTES, labels, pair.facts.applied_total);
+    let headroom = assessment.backlog_headroom;
+    families.add(&c::BACKLOG_HEADROOM_BYTES, labels, headroom);
+}
+
+fn add_last_known(
+    families: &mut Families,
+    labels: &SeriesLabels,
+    assessment: &Assessment,
+    anchor: ClockAnchor,
+) {
+    let sampled_at = assessment.sampled_at.map(|at| anchor.wall(at));
+    families.add(&c::LAG_SAMPLE_TIMESTAMP, labels, sampled_at);
+    let Some(known) = assessment.last_known else {
+        return;
+    };
+    families.add(&c::LAST_KNOWN_SECONDS, labels, known.upper);
+    families.add(&c::LAST_KNOWN_BYTES, labels, known.upper_bytes);
+    families.add(&c::LAST_KNOWN_TIMESTAMP, labels, anchor.wall(known.at));
+}
+
+fn add_link(
+    families: &mut Families,
+    labels: &SeriesLabels,
+    pair: &PairSnapshot,
+    assessment: &Assessment,
+    now: Timestamp,
+) {
+    let current = assessment.state;
+    families.add(&c::LINK_UP, labels, current == PairState::Streaming);
+    let states = PairState::ALL.map(|state| (state.label(), state == current));
+    families.add_each(&c::LINK_STATE, labels, "state", states);
+    let down_for = pair.link_down_for(assessment, now);
+    families.add(&c::LINK_DOWN_SECONDS, labels, down_for);
+    let link = &pair.facts.link;
+    if link.syncing {
+        let age = link.sync_progress_at.map(|at| (now - at).or_zero());
+        families.add(&c::SYNC_PROGRESS_AGE, labels, age);
+    }
+}
+
+fn add_divergence(families: &mut Families, labels: &SeriesLabels, assessment: &Assessment) {
+    let Some(diverged) = assessment.diverged else {
+        return;
+    };
+    families.add(&c::DIVERGED_BYTES, labels, diverged.older());
+    let sides = [
+        ("master", diverged.master()),
+        ("replica", Some(diverged.replica())),
+    ];
+    families.add_each(&c::DIVERGED_SIDE_BYTES, labels, "side", sides);
+}
+
+/// The raw signals, as the servers last reported them. The last report of a silent server is not
+/// shown.
+fn add_raw_signals(families: &mut Families, labels: &SeriesLabels, pair: &PairSnapshot) {
+    if pair.replica.facts.is_up() {
+        let link = &pair.facts.link;
+        families.add(&c::LAST_IO_SECONDS, labels, link.last_io);
+        families.add(&c::UNAPPLIED_BYTES, labels, link.unapplied);
+    }
+    if pair.master.facts.is_up() {
+        let ack = &pair.facts.ack;
+        let age = ack.last.and_then(|ack| ack.age);
+        families.add(&c::ACK_AGE_SECONDS, labels, age);
+        families.add(&c::ACK_LAG_BYTES, labels, ack.lag);
+    }
+}
+
+/// The most recent heartbeats; nothing for a pair without heartbeats.
+fn add_heartbeats(
+    families: &mut Families,
+    labels: &SeriesLabels,
+    pair: &PairSnapshot,
+    now: Timestamp,
+) {
+    let Some(interval) = pair.meta.heartbeat else {
+        return;
+    };
+    let heartbeats = &pair.facts.heartbeats;
+    let delay = heartbeats.delay(interval, now);
+    families.add(&c::HEARTBEATS, labels, heartbeats.arrived);
+    families.add(&c::HEARTBEAT_UP, labels, delay.is_some());
+    families.add(&c::HEARTBEAT_DELAY, labels, delay);
+}
+
+fn add_thresholds(families: &mut Families, labels: &SeriesLabels, pair: &PairSnapshot) {
+    for threshold in pair.thresholds() {
+        let mut all = vec![
+            label("rule", threshold.rule.label()),
+            label("severity", threshold.severity),
+        ];
+        all.extend_from_slice(labels);
+        families.add(&c::ALERT_THRESHOLD, &all, threshold.value);
+    }
+}
+
+/// The failovers of one entry of the configuration.
+pub(super) fn add_failovers(families: &mut Families, failovers: &EntryFailovers) {
+    let labels = vec![label("pair", failovers.pair.as_str())];
+    families.add(&c::FAILOVERS, &labels, failovers.total);
+    let last = failovers.last.as_ref();
+    let lost = last.and_then(|failover| failover.loss.exactly());
+    families.add(&c::FAILOVER_LOST_BYTES, &labels, lost);
+}

@@ -1,0 +1,91 @@
+//! The metrics of servers and Sentinels.
+
+use super::catalogue as c;
+use super::families::{Families, SeriesLabels, label, with};
+use crate::info::{QuorumCheck, Role};
+use crate::model::{ClockAnchor, Datacenter, ServerAddr};
+use crate::monitor::ServerSnapshot;
+use crate::replication::ServerFacts;
+use crate::topology::{SentinelGroup, SentinelState};
+
+/// All metrics of one server.
+pub(super) fn add_server(families: &mut Families, server: &ServerSnapshot, anchor: ClockAnchor) {
+    let labels = server_labels(&server.meta.dc, &server.meta.addr);
+    let facts = &server.facts;
+    families.add(&c::SERVER_UP, &labels, facts.up());
+    add_role_and_version(families, &labels, facts);
+    add_syncs(families, &labels, facts);
+    add_polls(families, &labels, server, anchor);
+    let errors = server.heartbeat_errors.iter();
+    let errors = errors.map(|(reason, count)| (reason.label(), *count));
+    families.add_each(&c::HEARTBEAT_ERRORS, &labels, "reason", errors);
+    if let Some(history) = server.history {
+        families.add(&c::HISTORY_RECORDS, &labels, history.records);
+        families.add(&c::HISTORY_EPSILON, &labels, history.epsilon);
+    }
+}
+
+fn server_labels(dc: &Datacenter, addr: &ServerAddr) -> SeriesLabels {
+    vec![label("dc", dc.as_str()), label("server", &addr.to_string())]
+}
+
+fn add_role_and_version(families: &mut Families, labels: &SeriesLabels, facts: &ServerFacts) {
+    if let Some(reported) = facts.role {
+        let roles = [Role::Master, Role::Replica].map(|role| (role.label(), role == reported));
+        families.add_each(&c::SERVER_ROLE, labels, "role", roles);
+    }
+    if let Some(engine) = facts.engine {
+        let labels = with(labels, "engine", engine.label());
+        let version = facts.version.as_deref().unwrap_or("unknown");
+        families.add(&c::SERVER_INFO, &with(&labels, "version", version), true);
+    }
+}
+
+fn add_syncs(families: &mut Families, labels: &SeriesLabels, facts: &ServerFacts) {
+    families.add(&c::FULL_SYNCS, labels, facts.full_syncs.total());
+    let results = [
+        ("ok", facts.partial_syncs_ok.total()),
+        ("denied", facts.partial_syncs_denied.total()),
+    ];
+    families.add_each(&c::PARTIAL_SYNCS, labels, "result", results);
+}
+
+fn add_polls(
+    families: &mut Families,
+    labels: &SeriesLabels,
+    server: &ServerSnapshot,
+    anchor: ClockAnchor,
+) {
+    families.add(&c::POLLS, labels, server.polls);
+    families.add(&c::POLLS_SKIPPED, labels, server.skipped);
+    let errors = server.errors.iter();
+    let errors = errors.map(|(reason, count)| (reason.label(), *count));
+    families.add_each(&c::POLL_ERRORS, labels, "reason", errors);
+    if let Some(fault) = server.facts.fault() {
+        let labels = with(labels, "reason", fault.reason.label());
+        families.add(&c::EXPORTER_FAULT, &labels, true);
+    }
+    let answered_at = server.facts.last_answer.map(|(_, received)| received);
+    let answered_at = answered_at.map(|at| anchor.wall(at));
+    families.add(&c::POLL_LAST_SUCCESS, labels, answered_at);
+}
+
+/// The metrics of the Sentinels that watch one pair's master. What a Sentinel does not report is
+/// absent.
+pub(super) fn add_sentinels(families: &mut Families, group: &SentinelGroup) {
+    for sentinel in &group.sentinels {
+        add_sentinel(families, group, sentinel);
+    }
+}
+
+fn add_sentinel(families: &mut Families, group: &SentinelGroup, sentinel: &SentinelState) {
+    let mut labels = vec![label("pair", group.pair.as_str())];
+    labels.extend(server_labels(&sentinel.dc, &sentinel.addr));
+    let is_up = sentinel.answer.as_ref().map(Result::is_ok);
+    families.add(&c::SENTINEL_UP, &labels, is_up);
+    let quorum = sentinel.quorum;
+    let has_quorum = quorum.map(|quorum| quorum == QuorumCheck::Reached);
+    families.add(&c::SENTINEL_QUORUM_OK, &labels, has_quorum);
+    families.add(&c::SENTINEL_AGREES, &labels, sentinel.agrees);
+    families.add(&c::SENTINEL_TILT, &labels, sentinel.tilted);
+}

@@ -1,0 +1,344 @@
+//! Scrapes of a monitor that was given answers.
+
+use super::catalogue::ALL;
+use super::servers::add_sentinels;
+use super::*;
+use crate::config::testing::settings_of;
+use crate::info::QuorumCheck;
+use crate::model::{ClockAnchor, Datacenter, PairName, PollError, ServerAddr, Span, WallTime};
+use crate::monitor::{Monitor, PollEvent, PollEventKind, PollLosses};
+use crate::topology::{SentinelGroup, SentinelState, Topology};
+
+const MASTER: &str = include_str!("../../tests/fixtures/info/redis-7.0/master_info_all.txt");
+const REPLICA: &str = include_str!("../../tests/fixtures/info/redis-7.0/replica_info_all.txt");
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_nanos(millis * 1_000_000)
+}
+
+fn anchor(millis: i64) -> ClockAnchor {
+    ClockAnchor {
+        mono: at(millis),
+        wall: WallTime::from_nanos(1_700_000_000_000_000_000),
+    }
+}
+
+fn monitor() -> Monitor {
+    let settings = settings_of(&[("orders", "m:1", &["r:1"])]);
+    Monitor::new(&settings, &Topology::from_settings(&settings), anchor(0))
+}
+
+fn answer(monitor: &mut Monitor, server: &str, text: &str, millis: i64) {
+    let kind = PollEventKind::Answered {
+        sent: at(millis),
+        received: at(millis + 2),
+        observation: Box::new(crate::info::parse(text).unwrap()),
+        late: Span::ZERO,
+    };
+    monitor.handle_poll(PollEvent {
+        server: ServerAddr::parse(server).unwrap(),
+        kind,
+    });
+}
+
+fn scrape(monitor: &Monitor, millis: i64) -> String {
+    encode(&collect(&monitor.snapshot(anchor(millis)), at(millis))).unwrap()
+}
+
+fn value(text: &str, name: &str) -> Option<f64> {
+    let line = text.lines().find(|l| {
+        l.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(['{', ' ']))
+    })?;
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
+#[test]
+fn nothing_is_known_before_the_first_poll_and_no_number_is_shown() {
+    let text = scrape(&monitor(), 0);
+    assert!(text.contains("redis_cross_dc_link_state{pair=\"orders\",source_dc=\"unknown\",target_dc=\"unknown\",replica=\"r:1\",state=\"unknown\"} 1"));
+    assert_eq!(value(&text, "redis_cross_dc_pair_info"), Some(1.0));
+    assert_eq!(value(&text, "redis_cross_dc_link_up"), Some(0.0));
+    for absent in [
+        "replication_lag_seconds",
+        "replication_lag_bytes",
+        "server_up",
+        "replication_bytes_total",
+    ] {
+        assert_eq!(
+            value(&text, &format!("redis_cross_dc_{absent}")),
+            None,
+            "{absent}"
+        );
+    }
+}
+
+#[test]
+fn a_healthy_pair_shows_its_lag_and_both_servers() {
+    let mut monitor = monitor();
+    for (server, text, millis) in [
+        ("m:1", MASTER, 0),
+        ("r:1", REPLICA, 10),
+        ("m:1", MASTER, 20),
+    ] {
+        answer(&mut monitor, server, text, millis);
+    }
+    let text = scrape(&monitor, 30);
+    assert_eq!(
+        value(&text, "redis_cross_dc_replication_lag_seconds"),
+        Some(0.0)
+    );
+    assert_eq!(
+        value(&text, "redis_cross_dc_replication_lag_bytes"),
+        Some(0.0)
+    );
+    assert_eq!(value(&text, "redis_cross_dc_link_up"), Some(1.0));
+    assert!(text.contains(
+        "redis_cross_dc_server_info{dc=\"unknown\",server=\"m:1\",engine=\"redis\",version=\"7.0.15\"} 1"
+    ));
+    assert!(text.contains("state=\"streaming\"} 1"));
+}
+
+#[test]
+fn a_lost_master_leaves_the_last_statement_and_no_lag() {
+    let mut monitor = monitor();
+    for (server, text, millis) in [
+        ("m:1", MASTER, 0),
+        ("r:1", REPLICA, 10),
+        ("m:1", MASTER, 20),
+    ] {
+        answer(&mut monitor, server, text, millis);
+    }
+    for millis in [1000, 2000] {
+        let (began, at) = (at(millis), at(millis + 1));
+        let kind = PollEventKind::Failed {
+            began,
+            at,
+            error: PollError::Refused.into(),
+            late: Span::ZERO,
+        };
+        monitor.handle_poll(PollEvent {
+            server: ServerAddr::parse("m:1").unwrap(),
+            kind,
+        });
+        answer(&mut monitor, "r:1", REPLICA, millis + 10);
+    }
+    let text = scrape(&monitor, 2100);
+    assert_eq!(value(&text, "redis_cross_dc_replication_lag_seconds"), None);
+    assert_eq!(
+        value(&text, "redis_cross_dc_last_known_lag_upper_seconds"),
+        Some(0.0)
+    );
+    assert!(text.contains("state=\"master_unreachable\"} 1"));
+    assert!(text.contains(
+        "redis_cross_dc_poll_errors_total{dc=\"unknown\",server=\"m:1\",reason=\"refused\"} 2"
+    ));
+}
+
+#[test]
+fn every_family_is_declared_and_no_value_is_negative_or_no_number() {
+    let mut monitor = monitor();
+    answer(&mut monitor, "m:1", MASTER, 0);
+    for family in collect(&monitor.snapshot(anchor(50)), at(50)) {
+        let declared = ALL.iter().find(|m| m.name == family.name());
+        let declared =
+            declared.unwrap_or_else(|| panic!("{} is not in the catalogue", family.name()));
+        for series in family.get_metric() {
+            let names: Vec<_> = series
+                .get_label()
+                .iter()
+                .map(prometheus::proto::LabelPair::name)
+                .collect();
+            assert!(
+                names.starts_with(declared.labels),
+                "{}: {names:?}",
+                family.name()
+            );
+            assert!(series.get_gauge().get_value() >= 0.0);
+        }
+    }
+}
+
+#[test]
+fn heartbeats_are_shown_where_they_are_asked_for_and_their_delay_while_they_come() {
+    use crate::model::{HeartbeatError, RunId};
+    use crate::monitor::HeartbeatEvent;
+    use crate::replication::ReceivedHeartbeat;
+
+    let mut settings = settings_of(&[("orders", "m:1", &["r:1"])]);
+    assert!(!scrape(&monitor(), 0).contains("redis_cross_dc_heartbeat"));
+    settings.pairs[0].heartbeat.enabled = true;
+    let mut monitor = Monitor::new(&settings, &Topology::from_settings(&settings), anchor(0));
+    let shown = |monitor: &Monitor, millis| {
+        let text = scrape(monitor, millis);
+        [
+            "heartbeats_total",
+            "heartbeat_up",
+            "heartbeat_delay_seconds",
+            "heartbeat_errors_total",
+        ]
+        .map(|name| value(&text, &format!("redis_cross_dc_{name}")))
+    };
+    assert_eq!(shown(&monitor, 0), [Some(0.0), Some(0.0), None, None]);
+    let server = ServerAddr::parse("r:1").unwrap();
+    let life = |name| RunId::parse(name).unwrap();
+    let beat = ReceivedHeartbeat {
+        sent: at(1000),
+        received: at(1250),
+        master: life("m"),
+        replica: life("r"),
+    };
+    let top = ServerAddr::parse("m:1").unwrap();
+    let error = HeartbeatError::ClusterMode;
+    for event in [
+        HeartbeatEvent::Arrived { top, beat },
+        HeartbeatEvent::Failed { error },
+    ] {
+        monitor.handle_poll(PollEvent {
+            server: server.clone(),
+            kind: PollEventKind::Heartbeat(event),
+        });
+    }
+    assert_eq!(
+        shown(&monitor, 2000),
+        [Some(1.0), Some(1.0), Some(0.25), Some(1.0)]
+    );
+    assert_eq!(
+        shown(&monitor, 9000),
+        [Some(1.0), Some(0.0), None, Some(1.0)]
+    );
+    assert!(scrape(&monitor, 0).contains("server=\"r:1\",reason=\"cluster_mode\"} 1"));
+}
+
+#[test]
+fn what_polling_lost_is_counted_from_the_start() {
+    let mut monitor = monitor();
+    assert_eq!(
+        value(
+            &scrape(&monitor, 0),
+            "redis_cross_dc_poll_events_dropped_total"
+        ),
+        Some(0.0)
+    );
+    monitor.record_poll_losses(PollLosses {
+        dropped_events: 3,
+        missed_rounds: 7,
+    });
+    let text = scrape(&monitor, 0);
+    assert_eq!(
+        value(&text, "redis_cross_dc_poll_events_dropped_total"),
+        Some(3.0)
+    );
+    assert_eq!(
+        value(&text, "redis_cross_dc_poll_rounds_missed_total"),
+        Some(7.0)
+    );
+}
+
+#[test]
+fn label_values_are_escaped() {
+    let mut settings = settings_of(&[("a\"b\\c\nd", "m:1", &["r:1"])]);
+    settings.notify.receivers.clear();
+    let monitor = Monitor::new(&settings, &Topology::from_settings(&settings), anchor(0));
+    assert!(scrape(&monitor, 0).contains(r#"pair="a\"b\\c\nd""#));
+}
+
+fn check_sentinel(sentinel: SentinelState, expected: &[&str]) {
+    let group = SentinelGroup {
+        pair: PairName::new("p"),
+        master: None,
+        sentinels: vec![sentinel],
+        risks: Vec::new(),
+        placement_known: false,
+    };
+    let mut families = Families::default();
+    add_sentinels(&mut families, &group);
+    let text = encode(&families.into_proto()).unwrap();
+    let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|one| {
+            let (name, value) = one.split_once(' ').unwrap();
+            format!(r#"redis_cross_dc_sentinel_{name}{{pair="p",dc="a",server="s:1"}} {value}"#)
+        })
+        .collect();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn what_a_sentinel_does_not_report_is_absent() {
+    let fresh = SentinelState {
+        addr: ServerAddr::new("s", 1),
+        dc: Datacenter::new("a"),
+        answer: None,
+        quorum: None,
+        agrees: None,
+        tilted: None,
+    };
+    check_sentinel(fresh.clone(), &[]);
+    check_sentinel(
+        SentinelState {
+            answer: Some(Err(PollError::Timeout.into())),
+            ..fresh.clone()
+        },
+        &["up 0"],
+    );
+    check_sentinel(
+        SentinelState {
+            answer: Some(Ok(())),
+            tilted: Some(true),
+            ..fresh.clone()
+        },
+        &["tilt 1", "up 1"],
+    );
+    check_sentinel(
+        SentinelState {
+            answer: Some(Ok(())),
+            quorum: Some(QuorumCheck::NotReached),
+            agrees: Some(true),
+            ..fresh
+        },
+        &["agrees 1", "quorum_ok 0", "up 1"],
+    );
+}
+
+/// The replica's answer during a full sync, `down` seconds after its link went down; -1 for a
+/// replica whose link was never up.
+fn syncing_replica(down: i64) -> String {
+    let link = format!(
+        "master_link_status:down\r\nmaster_link_down_since_seconds:{down}\r\n\
+         master_sync_left_bytes:5\r\nmaster_sync_total_bytes:10\r\nmaster_sync_read_bytes:5"
+    );
+    REPLICA
+        .replace("master_link_status:up", &link)
+        .replace("master_sync_in_progress:0", "master_sync_in_progress:1")
+}
+
+#[test]
+fn how_long_the_link_has_been_down_goes_on_during_a_full_sync() {
+    for (down, expected) in [(42, Some(42.02)), (-1, None)] {
+        let mut monitor = monitor();
+        answer(&mut monitor, "m:1", MASTER, 0);
+        answer(&mut monitor, "r:1", &syncing_replica(down), 10);
+        answer(&mut monitor, "m:1", MASTER, 20);
+        let text = scrape(&monitor, 30);
+        assert!(text.contains("state=\"full_sync\"} 1"), "{text}");
+        assert_eq!(
+            value(&text, "redis_cross_dc_link_down_seconds"),
+            expected,
+            "down for {down}"
+        );
+    }
+}
+
+#[test]
+fn the_build_has_a_version_a_revision_and_a_compiler() {
+    let text = scrape(&monitor(), 0);
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("redis_cross_dc_exporter_build_info{"))
+        .unwrap();
+    let revision = env!("BUILD_REVISION");
+    assert!(!revision.is_empty());
+    assert!(line.contains(&format!("revision=\"{revision}\"")), "{line}");
+}
