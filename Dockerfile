@@ -8,6 +8,9 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
+# The build has no git: the commit comes from outside.
+ARG REVISION
+ENV BUILD_REVISION=$REVISION
 RUN mkdir -p /out/etc/ssl/certs /out-state \
     && cp "$(CARGO_FLAGS=--no-default-features .ci/build-static)" /out/redis-cross-dc-exporter \
     && cp LICENSE /out/LICENSE \
