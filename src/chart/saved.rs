@@ -152,11 +152,15 @@ impl TierRecord {
 }
 
 fn decode_point(bytes: &[u8; POINT_BYTES], labels: &[String]) -> ChartPoint {
-    let [a, b, c, d, e, f, g, h, i, j, state] = *bytes;
-    let numbers = [[a, b], [c, d], [e, f], [g, h], [i, j]].map(u16::from_be_bytes);
-    let label = labels.get(usize::from(state));
+    let [numbers @ .., state] = bytes;
+    let (pairs, _) = numbers.as_chunks::<2>();
+    let mut codes = [0; 5];
+    for (code, pair) in codes.iter_mut().zip(pairs) {
+        *code = u16::from_be_bytes(*pair);
+    }
+    let label = labels.get(usize::from(*state));
     let state = label.map(|label| state_of_label(label));
-    ChartPoint::from_parts(numbers, state)
+    ChartPoint::from_parts(codes, state)
 }
 
 /// The index of a state in the list of labels that is saved.
@@ -169,10 +173,7 @@ fn index_of_state(state: PairState) -> u8 {
 
 /// The state with this label; unknown where this version has no such state.
 fn state_of_label(label: &str) -> PairState {
-    PairState::ALL
-        .into_iter()
-        .find(|state| state.label() == label)
-        .unwrap_or(PairState::Unknown)
+    PairState::parse(label).unwrap_or(PairState::Unknown)
 }
 
 impl ChangeRecord {

@@ -116,8 +116,8 @@ fn entry_from_record(record: EntryRecord, shift: &ClockShift) -> Option<JournalE
             let pair = PairKey::from_saved(&pair, ServerAddr::parse(&replica).ok()?);
             JournalEvent::State(RecordedChange {
                 pair,
-                from: parse_state(&from)?,
-                to: parse_state(&to)?,
+                from: PairState::parse(&from)?,
+                to: PairState::parse(&to)?,
                 reason,
             })
         }
@@ -135,12 +135,6 @@ fn entry_from_record(record: EntryRecord, shift: &ClockShift) -> Option<JournalE
         at: shift.past(record.at),
         event,
     })
-}
-
-fn parse_state(label: &str) -> Option<PairState> {
-    PairState::ALL
-        .into_iter()
-        .find(|state| state.label() == label)
 }
 
 #[cfg(test)]

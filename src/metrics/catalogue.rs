@@ -1,17 +1,17 @@
-//! The one declared table of every metric: name, type, labels, help. docs/metrics.md is made from
-//! it.
+//! The declared table of every metric: name, type, labels, help. docs/metrics.md is made from it.
 
-use std::fmt::Write as _;
+use crate::model::closed_set;
 
-/// A metric's type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// May go up and down.
-    Gauge,
-    /// Only goes up, also over reconnects and restarts of what it counts.
-    Counter,
-    /// Buckets, sum and count.
-    Histogram,
+closed_set! {
+    /// A metric's type, as the exposition format spells it.
+    pub enum Kind {
+        /// May go up and down.
+        Gauge => "gauge",
+        /// Only goes up, even over reconnects and restarts of what it counts.
+        Counter => "counter",
+        /// Buckets, sum and count.
+        Histogram => "histogram",
+    }
 }
 
 /// A metric's declaration.
@@ -27,12 +27,12 @@ pub struct Metric {
     pub help: &'static str,
 }
 
-/// The labels of everything that is said of a pair.
+/// The labels of metrics of a pair.
 pub const PAIR: &[&str] = &["pair", "source_dc", "target_dc", "replica"];
-/// The labels of everything that is said of a server. Never `instance`: Prometheus would rename it.
+/// The labels of metrics of a server. Never `instance`: Prometheus would rename it.
 pub const SERVER: &[&str] = &["dc", "server"];
 
-/// The labels of what one Sentinel says of one pair's master; `pair` is the name of the
+/// The labels of metrics of one Sentinel that watches one pair's master; `pair` is the name of the
 /// configuration's entry while no master is known.
 pub const SENTINEL: &[&str] = &["pair", "dc", "server"];
 
@@ -194,18 +194,23 @@ catalogue! {
         "1 when the file of --web.config.file, as it is now, is in force, else 0: the old one goes on then. Absent without such a file.";
 }
 
-impl Kind {
-    /// The type's word.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Gauge => "gauge",
-            Self::Counter => "counter",
-            Self::Histogram => "histogram",
-        }
+impl Metric {
+    /// Its row in docs/metrics.md.
+    fn documentation(&self) -> String {
+        let Self {
+            name,
+            kind,
+            labels,
+            help,
+        } = self;
+        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = labels.join(", ");
+        let kind = kind.label();
+        format!("| `{name}` | {kind} | {labels} | {help} |\n")
     }
 }
 
-/// docs/metrics.md, whole.
+/// The text of docs/metrics.md.
 pub fn documentation() -> String {
     let mut text = String::from(concat!(
         "# Metrics\n\n",
@@ -217,17 +222,7 @@ pub fn documentation() -> String {
         "| metric | type | labels | meaning |\n|---|---|---|---|\n",
     ));
     for metric in ALL {
-        let labels: Vec<_> = metric
-            .labels
-            .iter()
-            .map(|label| format!("`{label}`"))
-            .collect();
-        let (name, kind, help) = (metric.name, metric.kind.label(), metric.help);
-        let _ = writeln!(
-            text,
-            "| `{name}` | {kind} | {} | {help} |",
-            labels.join(", ")
-        );
+        text += &metric.documentation();
     }
     text
 }

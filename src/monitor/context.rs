@@ -1,4 +1,4 @@
-//! What alerts say besides their values: the facts of a pair, a server or an entry.
+//! What alerts contain besides their values: facts of a pair, a server or an entry.
 
 use std::sync::Arc;
 
@@ -114,7 +114,8 @@ pub(super) fn pair_context(
     inhibitors: &Arc<[Inhibitor]>,
     now: Timestamp,
 ) -> Arc<AlertContext> {
-    let (pair, seen) = (look.pair, look.seen);
+    let pair = look.pair;
+    let seen = look.seen;
     let at_risk = at_risk(seen);
     let mut context = AlertContext {
         extra_labels: Arc::clone(&pair.labels),
@@ -132,12 +133,12 @@ pub(super) fn pair_context(
         details: diverged(look).map(Details::Diverged),
         ..AlertContext::default()
     };
-    note_fault(&mut context, look, fault, now);
+    add_fault(&mut context, look, fault, now);
     Arc::new(context)
 }
 
-/// Since when the fault lasts, or that it is over.
-fn note_fault(context: &mut AlertContext, look: &PairLook<'_>, fault: PairFault, now: Timestamp) {
+/// Adds when the fault began, and when it ended.
+fn add_fault(context: &mut AlertContext, look: &PairLook<'_>, fault: PairFault, now: Timestamp) {
     match fault {
         PairFault::Lag => context.fault_since = look.seen.lag.estimate.map(|lag| now - lag),
         PairFault::Unknown => context.fault_since = Some(look.since.known),

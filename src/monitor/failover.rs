@@ -1,14 +1,14 @@
-//! A failover: who took over from whom, and what was lost.
+//! Failovers: which server took over from which, and what was lost.
 
 use std::fmt;
 
 use crate::model::{Bytes, Datacenter, PairName, ServerAddr, Span, Timestamp};
 use crate::replication::LastKnown;
 
-/// Another server of an entry is seen to be its master: what is watched is to follow.
+/// Another server of an entry reports that it is the master now: what is watched has to follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Promotion {
-    /// The entry.
+    /// The name of the configuration's entry.
     pub pair: PairName,
     /// Its master so far.
     pub from: ServerAddr,
@@ -16,18 +16,18 @@ pub struct Promotion {
     pub to: ServerAddr,
 }
 
-/// A failover, as far as it is known by now.
+/// A failover, as far as it is known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failover {
-    /// Who took over from whom.
+    /// The masters before and after.
     pub promotion: Promotion,
-    /// Where the old master stands.
+    /// The old master's datacenter.
     pub from_dc: Datacenter,
-    /// Where the new one stands.
+    /// The new master's datacenter.
     pub to_dc: Datacenter,
-    /// When it was noticed.
+    /// When it was detected.
     pub at: Timestamp,
-    /// What is not in the new master's history.
+    /// The part of the old master's stream that the new one does not have.
     pub loss: FailoverLoss,
     /// The last certified statement about the new master while it was a replica.
     pub last_known: Option<LastKnown>,
@@ -36,26 +36,27 @@ pub struct Failover {
 /// How much of the old master's stream the new one does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailoverLoss {
-    /// The old master answered with its own history: exactly this.
+    /// Exactly this: the old master answered with its own history.
     Exactly(Bytes),
-    /// The old master had shown this much; it may have written more that nobody saw.
+    /// The old master had shown this much; it may have written more since its last answer.
     AtLeast(Bytes),
-    /// The old master gave its history up before it was asked once more: it had shown this much,
-    /// and nobody will ever see the rest.
+    /// The old master gave up its history before it was polled once more: the rest of it will never
+    /// be known.
     Unseen {
         /// What it had shown.
         at_least: Bytes,
-        /// All that is lost was written within so much time, where that is known.
+        /// All that is lost was written within this time before the old master gave up, where that
+        /// is known.
         within: Option<Span>,
     },
-    /// Nobody can say.
+    /// Nothing is known.
     Unknown,
 }
 
 /// The failovers of one entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EntryFailovers {
-    /// The entry.
+    /// The name of the configuration's entry.
     pub pair: PairName,
     /// How many there were since the entry is watched.
     pub total: u64,
@@ -73,7 +74,7 @@ impl FailoverLoss {
         }
     }
 
-    /// It is certainly at least this.
+    /// A lower bound, where there is one.
     pub const fn at_least(self) -> Option<Bytes> {
         match self {
             Self::Exactly(bytes)
@@ -85,7 +86,7 @@ impl FailoverLoss {
         }
     }
 
-    /// All that is lost was written within so much time, where that is all that will ever be known.
+    /// All that is lost was written within this time, where that is all that will ever be known.
     pub const fn within(self) -> Option<Span> {
         if let Self::Unseen { within, .. } = self {
             within
@@ -96,7 +97,7 @@ impl FailoverLoss {
 }
 
 impl fmt::Display for Failover {
-    /// Who, from where to where, and what was lost: one sentence. When it was stands elsewhere.
+    /// One sentence: the masters, their datacenters, and what was lost.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             promotion: Promotion { from, to, .. },

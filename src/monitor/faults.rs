@@ -1,4 +1,4 @@
-//! The exporter's own faults: no access to a server, and a configuration that was refused.
+//! Faults of the exporter itself: no access to a server, and a configuration that was refused.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::config::{LevelRule, LevelThreshold};
 use crate::model::{Span, Timestamp};
 use crate::replication::ServerFacts;
 
-/// The most characters of a refusal's sentence: all problems of a file can be many.
+/// The most characters of a refusal's sentence: a file may have many problems.
 const MAX_SENTENCE: usize = 400;
 
 /// A refused configuration is a warning at once: the next restart would not start.
@@ -46,7 +46,7 @@ impl ReloadFailure {
         }
     }
 
-    /// How long the refusal has lasted, at least the smallest level.
+    /// How long the refusal has lasted, at least the smallest threshold.
     pub(super) fn lasts(&self, now: Timestamp) -> Span {
         (now - self.since).max(Span::from_millis(1))
     }

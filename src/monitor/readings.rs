@@ -131,14 +131,15 @@ fn link_reading(look: &PairLook<'_>, is_down: bool, now: Timestamp) -> Reading<S
 }
 
 /// The reason of an alert about full syncs, followed by those that are in progress.
-pub(super) fn with_syncs(mut reason: String, services: &[ServedPair]) -> String {
+pub(super) fn with_syncs(reason: String, services: &[ServedPair]) -> String {
+    let mut parts = vec![reason];
     for service in services {
         if service.role == ServiceRole::Master
             && let Some(sync) = service.sync
         {
             let ServedPair { pair, peer, .. } = service;
-            reason += &format!("; {pair}, replica {peer}: {sync}");
+            parts.push(format!("; {pair}, replica {peer}: {sync}"));
         }
     }
-    reason
+    parts.concat()
 }

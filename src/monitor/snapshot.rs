@@ -15,7 +15,8 @@ use crate::config::LevelRule;
 use crate::delivery::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use crate::journal::Journal;
 use crate::model::{
-    Bytes, ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp, WallTime,
+    Bytes, ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp,
+    WallTime, closed_set,
 };
 use crate::replication::{
     Assessment, Evidence, Footprint, PairFacts, PairState, Pause, ServerFacts, assess,
@@ -107,13 +108,14 @@ pub struct ServerSnapshot {
     pub heartbeat_errors: BTreeMap<HeartbeatError, u64>,
 }
 
-/// The kind of a round trip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
-    /// Making a connection, AUTH included.
-    Connect,
-    /// One INFO.
-    Info,
+closed_set! {
+    /// The kind of a round trip.
+    pub enum Operation {
+        /// A new connection, AUTH included.
+        Connect => "connect",
+        /// One INFO.
+        Info => "info",
+    }
 }
 
 impl ReceiverSnapshot {
@@ -309,16 +311,6 @@ fn add_thresholds<T: Copy>(
                 severity,
                 value: value(level.at),
             });
-        }
-    }
-}
-
-impl Operation {
-    /// The operation's label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Info => "info",
         }
     }
 }
