@@ -18,6 +18,16 @@ pub struct Ack {
     pub state: ReplicaConnState,
 }
 
+impl Ack {
+    /// Whether the master is preparing or sending a full sync.
+    pub(super) fn is_full_sync(&self) -> bool {
+        matches!(
+            self.state,
+            ReplicaConnState::WaitBgsave | ReplicaConnState::Transfer
+        )
+    }
+}
+
 /// Who a replica is, as far as its line can be recognised by it.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplicaIdentity<'a> {

@@ -16,7 +16,6 @@ mod pair;
 mod rtt;
 mod saved;
 mod server;
-mod silent;
 mod stall;
 mod state;
 #[cfg(test)]

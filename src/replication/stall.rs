@@ -1,9 +1,9 @@
 //! Whether a link that claims to be up brings nothing although the master writes.
 //!
-//! Redis itself says `master_link_status:up` for up to `repl-timeout` (60 s) after a silent
+//! Redis itself reports `master_link_status:up` for up to `repl-timeout` (60 s) after a silent
 //! partition. Where the polls saw when the master went beyond the replica, they alone decide
 //! ([`Located::stalled_since`]). A program that starts in the middle of a stall did not see that;
-//! then it is told by what the servers have counted themselves.
+//! then what the servers themselves have counted decides.
 
 use super::pair::{LinkIdle, Located, PairFacts};
 use crate::model::{Span, Timestamp};
@@ -15,23 +15,23 @@ const NOT_ON_ITS_WAY: Span = Span::from_secs(1);
 /// `repl-ping-replica-period` unless it was configured: an idle master writes a PING this often.
 const PING_PERIOD: Span = Span::from_secs(10);
 
-/// A link that has been quiet for longer lacks a PING, with a margin for a busy master.
+/// A link that has been idle for longer lacks a PING, with a margin for a busy master.
 const NO_PING_FOR: Span = Span::from_secs(13);
 
-/// The shortest silence of a link that counts as one, whatever else is known.
-const QUIET_FOR: Span = Span::from_secs(3);
+/// The shortest idle time of a link that counts, whatever else is known.
+const IDLE_FOR: Span = Span::from_secs(3);
 
-/// A replica ACKs once a second; the master tells the age in whole seconds.
+/// A replica ACKs once a second; the master reports the age in whole seconds.
 const NO_ACK_FOR: Span = Span::from_secs(5);
 
 /// A link that claims to be up and brings nothing although the master writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stall {
-    /// It has been so since this instant, at the latest.
+    /// The link has been stalled since this instant, at the latest.
     pub since: Timestamp,
     /// Nothing has arrived since this instant, at the latest, by the replica's own count; `None`
     /// where the polls saw the stall begin.
-    pub quiet_since: Option<Timestamp>,
+    pub idle_since: Option<Timestamp>,
 }
 
 impl PairFacts {
@@ -42,54 +42,70 @@ impl PairFacts {
         if let Some(since) = located.stalled_since(now, self.interval) {
             return Some(Stall {
                 since,
-                quiet_since: None,
+                idle_since: None,
             });
         }
-        let lacking_since = located
-            .bracket
-            .hi
-            .filter(|_| located.bracket.lo.is_none())?;
-        if !located.stands_still() || located.is_late(self.interval) {
+        self.unseen_stall(located, now)
+    }
+
+    /// A stall that began before the first poll, so that nobody saw the master pass the position.
+    fn unseen_stall(&self, located: &Located, now: Timestamp) -> Option<Stall> {
+        let lacking_since = located.bracket.hi?;
+        if located.bracket.lo.is_some()
+            || !located.stands_still()
+            || located.is_late(self.interval)
+        {
             return None;
         }
-        let quiet = self.link.quiet.filter(|quiet| {
-            let for_ = located.received() - quiet.since;
-            for_ > QUIET_FOR
-        });
-        let by_counters = quiet.and_then(|quiet| self.stall_by_counters(located, quiet));
+        let idle = self
+            .link
+            .idle
+            .filter(|idle| located.received() - idle.since > IDLE_FOR);
+        let by_counters =
+            idle.and_then(|idle| self.stalled_by_counters(located, lacking_since, idle));
         let by_polls = located.is_long_enough(now - lacking_since, self.interval);
         if by_counters.is_none() && !by_polls {
             return None;
         }
-        let since = by_counters.map_or(lacking_since, |since| since.min(lacking_since));
+        let earlier = |since: Timestamp| since.min(lacking_since);
         Some(Stall {
-            since,
-            quiet_since: Some(quiet.map_or(lacking_since, |quiet| quiet.since.min(lacking_since))),
+            since: by_counters.map_or(lacking_since, earlier),
+            idle_since: Some(idle.map_or(lacking_since, |idle| earlier(idle.since))),
         })
     }
 
     /// Since when the link has been stalled at the latest, if what the servers have counted proves
-    /// it. That nothing arrives proves nothing alone, for an idle master sends nothing; nor does an
-    /// old ACK, for the way back may be stalled alone. So the replica has to lack something for
-    /// longer than a link takes.
-    fn stall_by_counters(&self, located: &Located, quiet: LinkIdle) -> Option<Timestamp> {
-        let lacking_since = located.bracket.hi?;
+    /// it.
+    ///
+    /// That nothing arrives proves nothing alone, for an idle master sends nothing; nor does an old
+    /// ACK, for the way back may be stalled alone. So the replica has to lack something for longer
+    /// than a link takes.
+    fn stalled_by_counters(
+        &self,
+        located: &Located,
+        lacking_since: Timestamp,
+        idle: LinkIdle,
+    ) -> Option<Timestamp> {
         if located.sent() - lacking_since < NOT_ON_ITS_WAY {
             return None;
         }
         // Neither direction has brought anything since.
-        let no_ack_since = self.no_ack_since().map(|since| since.max(quiet.since));
+        let by_acks = self.no_ack_since().map(|since| since.max(idle.since));
         // An idle master may have had nothing to send before its next PING.
-        let no_ping = located.received() - quiet.since > NO_PING_FOR;
-        let no_ping_since = Some(quiet.since + PING_PERIOD).filter(|_| no_ping);
-        no_ack_since.into_iter().chain(no_ping_since).min()
+        let lacks_ping = located.received() - idle.since > NO_PING_FOR;
+        let by_ping = lacks_ping.then_some(idle.since + PING_PERIOD);
+        match (by_acks, by_ping) {
+            (Some(by_acks), Some(by_ping)) => Some(by_acks.min(by_ping)),
+            (by_acks, by_ping) => by_acks.or(by_ping),
+        }
     }
 
     /// Since when the master has had no ACK of the replica, where that is longer than it should be.
     fn no_ack_since(&self) -> Option<Timestamp> {
-        let heard = self.ack.heard.filter(|_| self.ack.last.is_some())?;
+        self.ack.last?;
+        let since = self.ack.arrival?.before;
         let asked = self.ack.asked_at?;
-        Some(heard.before).filter(|since| asked - *since > NO_ACK_FOR)
+        (asked - since > NO_ACK_FOR).then_some(since)
     }
 
     /// Whether nothing bounds the lag from above: the replica has not shown yet what the master had

@@ -103,6 +103,11 @@ impl Bracket {
             hi: tighter(self.hi, other.hi, Ord::min),
         }
     }
+
+    /// The length of the interval; `None` while it is open.
+    pub fn width(self) -> Option<Span> {
+        Some(self.hi? - self.lo?)
+    }
 }
 
 /// The table of one replication history.

@@ -25,8 +25,8 @@ pub struct AckEvidence {
     /// Whether some answer had a line that can be meant: only then does its absence mean that the
     /// replica is gone.
     pub seen: bool,
-    /// When the newest ACK came.
-    pub heard: Option<AckArrival>,
+    /// When the newest ACK arrived.
+    pub arrival: Option<AckArrival>,
     /// The ACKed position, where the history knows it.
     pub located: Option<Acked>,
     /// Bytes that the master has written and the replica has not ACKed, both from one reply.
@@ -38,12 +38,12 @@ pub struct AckEvidence {
     pub asked_at: Option<Timestamp>,
 }
 
-/// When an ACK came: not before, and not after.
+/// When an ACK arrived at the master: an interval that certainly holds the instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AckArrival {
-    /// It came after this.
+    /// It arrived after this.
     pub after: Timestamp,
-    /// It came before this.
+    /// It arrived before this.
     pub before: Timestamp,
 }
 

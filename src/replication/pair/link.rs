@@ -1,21 +1,21 @@
-//! The replica's link to its master, as the replica tells.
+//! The replica's link to its master, as the replica reports it.
 
 use super::super::state::SyncProgress;
-use super::LinkIdle;
+use super::link_idle::LinkIdle;
 use super::transfer_rate::TransferRate;
 use crate::info::{LinkStatus, UpstreamInfo};
 use crate::model::{Bytes, Span, Timestamp};
 
-/// A transfer that has not gone on for so long is told to stand still.
+/// A transfer that has made no progress for this long is reported as such.
 const SYNC_STILL: Span = Span::from_secs(5);
 
-/// The replica's link to its master, as the replica tells.
+/// The replica's link to its master, as the replica reports it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LinkFacts {
     /// `master_link_status`.
     pub status: Option<LinkStatus>,
-    /// Since when it is not up: by the replica's own clock where it tells, else since it was first
-    /// seen so.
+    /// Since when it is not up: by the replica's own clock where it reports that, otherwise since
+    /// it was first seen down.
     pub down_since: Option<Timestamp>,
     /// A full sync is being transferred or prepared, or its data set is being loaded.
     pub syncing: bool,
@@ -25,12 +25,12 @@ pub struct LinkFacts {
     pub sync_since: Option<Timestamp>,
     /// When a full sync last made progress.
     pub sync_progress_at: Option<Timestamp>,
-    /// How fast it is transferred.
-    pace: TransferRate,
+    /// How fast the full sync is transferred.
+    rate: TransferRate,
     /// `master_last_io_seconds_ago`.
     pub last_io: Option<Span>,
-    /// For how long nothing has arrived, while the link is up.
-    pub quiet: Option<LinkIdle>,
+    /// Since when nothing has arrived, while the link is up.
+    pub idle: Option<LinkIdle>,
     /// Received and not yet applied.
     pub unapplied: Option<Bytes>,
     /// When the last poll was sent that showed the link up.
@@ -39,7 +39,7 @@ pub struct LinkFacts {
     was_up: bool,
 }
 
-/// What else is known when a replica tells of its link.
+/// What else is known when a replica reports its link.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hints {
     /// Since when nothing has arrived, if the link was stalled.
@@ -51,7 +51,7 @@ pub(super) struct Hints {
 }
 
 impl LinkFacts {
-    /// Takes in what the replica tells in an answer to a poll.
+    /// Takes in what the replica reports in an answer to a poll.
     pub(super) fn observe(
         &mut self,
         upstream: &UpstreamInfo,
@@ -65,8 +65,8 @@ impl LinkFacts {
         self.observe_sync(upstream, hints, received);
         let up = self.status == Some(LinkStatus::Up);
         self.last_io = upstream.last_io.value();
-        self.quiet = match self.status {
-            Some(LinkStatus::Up) => LinkIdle::observe(self.quiet, upstream, received),
+        self.idle = match self.status {
+            Some(LinkStatus::Up) => LinkIdle::observe(self.idle, upstream, received),
             _ => None,
         };
         self.unapplied = match (
@@ -78,9 +78,9 @@ impl LinkFacts {
         };
     }
 
-    /// Since when the link is down. The replica counts in whole seconds and may say one too many,
-    /// so what the polls saw themselves bounds it; and a stalled link is given up after
-    /// repl-timeout: the outage began with the stall.
+    /// Determines since when the link is down. The replica counts in whole seconds and may report
+    /// one too many, so what the polls saw themselves bounds it. A stalled link is given up after
+    /// `repl-timeout`: then the outage began with the stall.
     fn observe_outage(
         &mut self,
         upstream: &UpstreamInfo,
@@ -91,18 +91,18 @@ impl LinkFacts {
         self.was_up |= upstream.link_down_since.value().is_some();
         if self.status != Some(LinkStatus::Down) {
             self.down_since = None;
-            self.up_at = Some(sent).filter(|_| self.status.is_some()).or(self.up_at);
+            if self.status.is_some() {
+                self.up_at = Some(sent);
+            }
             return;
         }
-        let told = upstream.link_down_since.value().map(|ago| sent - ago);
-        let told = told.map(|since| self.up_at.map_or(since, |up| since.max(up)));
-        self.down_since = self
-            .down_since
-            .into_iter()
-            .chain(told)
-            .chain(stalled_since)
-            .min()
-            .or(Some(sent));
+        let mut reported = upstream.link_down_since.value().map(|ago| sent - ago);
+        if let Some(up_at) = self.up_at {
+            reported = reported.map(|since| since.max(up_at));
+        }
+        let known = [self.down_since, reported, stalled_since];
+        let earliest = known.into_iter().flatten().min();
+        self.down_since = Some(earliest.unwrap_or(sent));
     }
 
     fn observe_sync(&mut self, upstream: &UpstreamInfo, hints: Hints, received: Timestamp) {
@@ -114,7 +114,7 @@ impl LinkFacts {
             self.sync_progress_at = Some(received);
         }
         self.sync_read = read.map(|read| (read, upstream.sync_total.value()));
-        self.pace.observe(read, received);
+        self.rate.observe(read, received);
         let since = self.sync_since.unwrap_or(received);
         self.sync_since = self.syncing.then_some(since);
     }
@@ -125,12 +125,12 @@ impl LinkFacts {
         if self.was_up { self.down_since } else { None }
     }
 
-    /// How far the full sync is that is under way.
+    /// The progress of the full sync that is under way.
     pub fn sync_progress(&self, now: Timestamp) -> SyncProgress {
         SyncProgress {
             read: self.sync_read.map(|(read, _)| read),
             total: self.sync_read.and_then(|(_, total)| total),
-            rate: self.pace.rate(),
+            rate: self.rate.rate(),
             still_for: self.sync_still_for(now),
         }
     }
@@ -153,8 +153,8 @@ mod tests {
         Timestamp::from_nanos(millis * 1_000_000)
     }
 
-    /// What the replica tells: each poll's time, whether the link is up, and for how many seconds
-    /// it says it is not.
+    /// What the replica reports: each poll's time, whether the link is up, and for how many seconds
+    /// it is not.
     fn down_since(polls: &[(i64, bool, i64)]) -> Option<Timestamp> {
         let mut link = LinkFacts::default();
         for (millis, up, ago) in polls {

@@ -11,8 +11,10 @@ const SHORTEST: Span = Span::from_millis(500);
 /// The transfer of a full sync over the last seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TransferRate {
-    /// What was read when, at the beginning of this window and of the one before.
-    marks: [Option<(Timestamp, Bytes)>; 2],
+    /// When this window began, and what had been read by then.
+    window: Option<(Timestamp, Bytes)>,
+    /// The same of the window before.
+    window_before: Option<(Timestamp, Bytes)>,
     /// What was read last.
     last: Option<Bytes>,
     /// Bytes a second.
@@ -26,21 +28,25 @@ impl TransferRate {
             *self = Self::default();
             return;
         };
-        let began_anew = self.last.is_some_and(|before| read < before);
-        if began_anew {
+        let has_restarted = self.last.is_some_and(|before| read < before);
+        if has_restarted {
             *self = Self::default();
         }
         self.last = Some(read);
-        let is_due = self.marks[0].is_none_or(|(since, _)| at - since >= WINDOW);
-        if is_due {
-            self.marks = [Some((at, read)), self.marks[0]];
+        let is_over = |(since, _): (Timestamp, Bytes)| at - since >= WINDOW;
+        if self.window.is_none_or(is_over) {
+            self.window_before = self.window;
+            self.window = Some((at, read));
         }
-        let from = self.marks[1].or(self.marks[0]);
-        self.rate = from.and_then(|(since, before)| {
-            let took = at - since;
-            let bytes = read.get().saturating_sub(before.get());
-            (took >= SHORTEST).then(|| a_second(bytes, took))
-        });
+        self.rate = self.rate_at(read, at);
+    }
+
+    /// The rate over this window and the one before, where that is long enough.
+    fn rate_at(&self, read: Bytes, at: Timestamp) -> Option<Bytes> {
+        let (since, before) = self.window_before.or(self.window)?;
+        let took = at - since;
+        let bytes = read.get().saturating_sub(before.get());
+        (took >= SHORTEST).then(|| per_second(bytes, took))
     }
 
     /// Bytes a second.
@@ -50,7 +56,7 @@ impl TransferRate {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a quotient of two positives
-fn a_second(bytes: u64, took: Span) -> Bytes {
+fn per_second(bytes: u64, took: Span) -> Bytes {
     Bytes::new((bytes as f64 / took.as_secs_f64()) as u64)
 }
 

@@ -1,0 +1,250 @@
+//! The lag at one instant: what the last polls showed, carried forward to `now`.
+
+use super::super::lag::{LagBytes, LagInterval};
+use super::super::pair::{Located, PairFacts, Relation};
+use super::Evidence;
+use super::silence::{silent_bytes, silent_lag};
+use crate::model::{Span, Timestamp};
+
+/// While a position moves, its trend is extrapolated over at most this many polls.
+const EXTRAPOLATED_POLLS: f64 = 1.5;
+
+/// A position that was learned more than this many polls before the replica's last answer is that
+/// of a replica that was silent in between.
+const PLACED_WITHIN_POLLS: f64 = 2.0;
+
+/// A trend counts only where one of its two estimates is above this: below, it is noise.
+const TREND_FLOOR: Span = Span::from_millis(50);
+
+/// Seconds of lag at one instant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CurrentLag {
+    pub(super) lag: LagInterval,
+    /// Whether it rests on the assumption that a silent replica applies nothing but what it ACKs.
+    pub(super) stale: bool,
+}
+
+impl CurrentLag {
+    const fn certain(lag: LagInterval) -> Self {
+        Self { lag, stale: false }
+    }
+}
+
+/// Seconds of lag at `now`.
+pub(super) fn seconds_at(evidence: Evidence<'_>, now: Timestamp) -> CurrentLag {
+    let pair = evidence.pair;
+    if evidence.master_is_unpolled(now) {
+        // It may have written anything, and the replica may have applied it.
+        return CurrentLag::certain(LagInterval::UNKNOWN);
+    }
+    let Some(located) = pair.placed() else {
+        return CurrentLag::certain(lag_during_handover(evidence, now));
+    };
+    if evidence.master_is_silent(now) {
+        return CurrentLag::certain(LagInterval {
+            lower: located.at_sample.lower,
+            ..LagInterval::UNKNOWN
+        });
+    }
+    if let Some(unanswered) = silent_since(evidence, located, now) {
+        let mut lag = silent_lag(pair, located, unanswered, now);
+        if !is_replica_at_fault(evidence, now) {
+            lag.estimate = None;
+        }
+        return CurrentLag {
+            lag: bounded_by_heartbeats(lag, pair, located, now),
+            stale: true,
+        };
+    }
+    let lag = lag_while_answering(pair, located, now);
+    CurrentLag::certain(bounded_by_heartbeats(lag, pair, located, now))
+}
+
+/// The lag at `now` of a replica that answers.
+fn lag_while_answering(pair: &PairFacts, located: &Located, now: Timestamp) -> LagInterval {
+    let estimate = extrapolated(pair, located, now);
+    // What was certain at the sample no longer is while the replica catches up.
+    let mut lower = located.at_sample.lower;
+    if let Some(estimate) = estimate {
+        lower = lower.map(|lower| lower.min(estimate.or_zero()));
+    }
+    LagInterval {
+        lower,
+        estimate,
+        upper: located.bracket.lo.map(|lo| now - lo),
+    }
+}
+
+/// The estimate at `now` while the replica answers.
+fn extrapolated(pair: &PairFacts, located: &Located, now: Timestamp) -> Option<Span> {
+    if located.bracket.hi.is_none() {
+        // The end of a history that is over says nothing about what came after it.
+        return located
+            .at_sample
+            .estimate
+            .filter(|_| located.is_caught_up());
+    }
+    if located.is_frozen() {
+        let passed = located.point?.at;
+        return Some(now - passed);
+    }
+    let last = located.at_sample.estimate?;
+    let slope = trend(located, last);
+    let since = now - located.received();
+    let ahead = since.min(pair.interval.mul_f64(EXTRAPOLATED_POLLS));
+    Some(last + ahead.or_zero().mul_f64(slope))
+}
+
+/// Seconds of lag that come or go in a second, by the last two polls; 0 where they show no trend.
+fn trend(located: &Located, last: Span) -> f64 {
+    let Some((before_at, before)) = located.previous else {
+        return 0.0;
+    };
+    if located.is_usual || last.max(before) <= TREND_FLOOR {
+        return 0.0;
+    }
+    let between = located.received() - before_at;
+    if between <= Span::ZERO {
+        return 0.0;
+    }
+    // An answer that took long may be older than it seems: no reason to expect more.
+    let steepest = if located.took_long() { 0.0 } else { 1.0 };
+    let slope = (last - before).as_secs_f64() / between.as_secs_f64();
+    slope.min(steepest)
+}
+
+/// The interval with what a heartbeat proves: that the replica has everything up to some instant.
+/// That a heartbeat has not arrived says nothing, because its own way back may be slow. docs/lag.md,
+/// "Heartbeats".
+fn bounded_by_heartbeats(
+    lag: LagInterval,
+    pair: &PairFacts,
+    located: &Located,
+    now: Timestamp,
+) -> LagInterval {
+    let mut upper = lag.upper;
+    if located.is_current()
+        && let Some(proven) = pair.heartbeats.proven_up_to()
+    {
+        let by_heartbeat = now - proven;
+        upper = Some(upper.map_or(by_heartbeat, |upper| upper.min(by_heartbeat)));
+    }
+    LagInterval { upper, ..lag }.ordered()
+}
+
+/// The lag in the first seconds after the master called itself a replica: who continues its
+/// history shows with the next answers. As with a master that misses a poll, the estimate stands
+/// until two are missing. But somebody may have been writing since before that answer, so nothing
+/// bounds the lag.
+fn lag_during_handover(evidence: Evidence<'_>, now: Timestamp) -> LagInterval {
+    let Some(estimate) = estimate_during_handover(evidence, now) else {
+        return LagInterval::UNKNOWN;
+    };
+    LagInterval {
+        lower: Some(Span::ZERO),
+        estimate: Some(estimate),
+        upper: None,
+    }
+    .ordered()
+}
+
+fn estimate_during_handover(evidence: Evidence<'_>, now: Timestamp) -> Option<Span> {
+    let pair = evidence.pair;
+    let since_answer = now - pair.master_at?;
+    if pair.relation != Relation::MasterIsReplica
+        || since_answer > pair.interval.mul_f64(PLACED_WITHIN_POLLS)
+    {
+        return None;
+    }
+    let located = pair.located.as_ref()?;
+    if !located.is_current() {
+        return None;
+    }
+    match silent_since(evidence, located, now) {
+        Some(unanswered) => silent_lag(pair, located, unanswered, now).estimate,
+        None => extrapolated(pair, located, now),
+    }
+}
+
+/// Since when nothing is known of where the replica stands; `None` while its answers say so.
+///
+/// A replica that was frozen for an hour would otherwise show, when it continues, the lag that it
+/// had before.
+fn silent_since(evidence: Evidence<'_>, located: &Located, now: Timestamp) -> Option<Timestamp> {
+    let Evidence { replica, pair, .. } = evidence;
+    let interval = pair.interval;
+    let is_restored = pair.relation == Relation::Restored;
+    if is_restored && pair.silent_before.is_some() {
+        return pair.silent_before;
+    }
+    if replica.unanswered_since.is_some() {
+        return replica.unanswered_since;
+    }
+    let next_poll = located.received() + interval;
+    if is_restored {
+        return Some(next_poll);
+    }
+    if located.is_late(interval) {
+        return Some(located.sent());
+    }
+    let is_unknown = answered_after_silence(evidence, located)
+        || replica.is_silent(now, interval)
+        || replica.gap(now, interval).is_some();
+    is_unknown.then_some(next_poll)
+}
+
+/// Whether the replica answers again after a silence, and the master has not been asked since. Two
+/// answers of the replica are compared, and not an answer with `now`: a replica that nobody asks is
+/// not silent.
+fn answered_after_silence(evidence: Evidence<'_>, located: &Located) -> bool {
+    let Some((_, received)) = evidence.replica.last_answer else {
+        return false;
+    };
+    received - located.received() > evidence.pair.interval.mul_f64(PLACED_WITHIN_POLLS)
+}
+
+/// Whether the replica itself is silent, rather than that this exporter was restarted or paused and
+/// has not polled it. An estimate rests on that; bounds do not.
+fn is_replica_at_fault(evidence: Evidence<'_>, now: Timestamp) -> bool {
+    let Evidence { replica, pair, .. } = evidence;
+    let is_confirmed = pair.relation != Relation::Restored || replica.failures > 0;
+    is_confirmed && replica.gap(now, pair.interval).is_none()
+}
+
+/// Bytes of lag: as of the last poll, or up to the master's newest offset while the replica applies
+/// nothing.
+pub(super) fn bytes_at(evidence: Evidence<'_>, now: Timestamp) -> LagBytes {
+    let pair = evidence.pair;
+    let Some(located) = pair.placed() else {
+        return LagBytes::UNKNOWN;
+    };
+    // What the master has written since a history ended is counted in another history: no
+    // difference means anything.
+    if !located.is_current() || evidence.master_is_unpolled(now) {
+        return LagBytes::UNKNOWN;
+    }
+    if evidence.master_is_silent(now) {
+        return LagBytes {
+            lower: located.bytes.lower,
+            ..LagBytes::UNKNOWN
+        };
+    }
+    if silent_since(evidence, located, now).is_some() {
+        let mut bytes = silent_bytes(pair, located);
+        if !is_replica_at_fault(evidence, now) {
+            bytes.estimate = None;
+        }
+        return bytes;
+    }
+    if !located.is_frozen() {
+        return located.bytes;
+    }
+    let newest = pair
+        .master_offset
+        .map(|newest| newest.since(located.applied()));
+    LagBytes {
+        lower: located.bytes.lower,
+        estimate: newest.or(located.bytes.estimate),
+        upper: located.bytes.upper.max(newest),
+    }
+}

@@ -1,0 +1,45 @@
+//! Two masters of one history: what each of them has alone.
+
+use super::facts::Split;
+use crate::info::ReplicationInfo;
+use crate::model::{ReplicationId, ReplicationOffset};
+use crate::replication::epochs::{MasterHistory, continued_history};
+
+/// What each of two masters has alone: the one whose `history` is known, and the one that answered
+/// `other`. `None` where nothing says how their histories are related.
+pub(super) fn split(history: &MasterHistory, other: &ReplicationInfo) -> Option<Split> {
+    let own = history.replid()?;
+    let own_continues = history.continues();
+    let other_replid = other.replid.get()?;
+    let other_continues = continued_history(other);
+
+    let master_promoted = promoted_out_of(own_continues, other_replid);
+    let replica_promoted = promoted_out_of(other_continues.as_ref(), own);
+    let last_shared = master_promoted
+        .or(replica_promoted)
+        .or_else(|| both_promoted(own_continues, other_continues.as_ref()))?;
+    Some(Split {
+        master: history.newest()?.since(last_shared),
+        replica: other.master_offset.value()?.since(last_shared),
+        master_was_promoted: master_promoted.is_some(),
+    })
+}
+
+/// The last shared offset, if a server that continued that history was promoted out of `parent`.
+fn promoted_out_of(
+    continued: Option<&(ReplicationId, ReplicationOffset)>,
+    parent: &ReplicationId,
+) -> Option<ReplicationOffset> {
+    let (replid, last_shared) = continued?;
+    (replid == parent).then_some(*last_shared)
+}
+
+/// The last shared offset, if both servers were promoted out of the same third one.
+fn both_promoted(
+    one: Option<&(ReplicationId, ReplicationOffset)>,
+    other: Option<&(ReplicationId, ReplicationOffset)>,
+) -> Option<ReplicationOffset> {
+    let (one_replid, one_shared) = one?;
+    let (other_replid, other_shared) = other?;
+    (one_replid == other_replid).then(|| *one_shared.min(other_shared))
+}
