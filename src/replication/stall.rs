@@ -51,9 +51,7 @@ impl PairFacts {
     /// A stall that began before the first poll, so that nobody saw the master pass the position.
     fn unseen_stall(&self, located: &Located, now: Timestamp) -> Option<Stall> {
         let lacking_since = located.bracket.hi?;
-        if located.bracket.lo.is_some()
-            || !located.stands_still()
-            || located.is_late(self.interval)
+        if located.bracket.lo.is_some() || !located.stands_still() || located.is_late(self.interval)
         {
             return None;
         }

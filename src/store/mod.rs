@@ -1,9 +1,9 @@
-//! What must outlive the process, in an embedded database: the lag history, and documents of the
-//! alerts and their outbox.
+//! The durable state, in an embedded database: the lag history, and documents of the alerts and
+//! their outbox.
 //!
-//! Pure: what is written when (`ledger`), how it looks in bytes (`rows`, `codec`), what old
-//! instants mean now (`frame`). IO: the file (`database`, `place`) and the thread that alone
-//! touches it (`worker`). **Invariant:** monitoring never waits for the disk, and goes on from
+//! Pure: what is written when (`save_planner`), how it looks in bytes (`rows`, `codec`), what old
+//! instants mean now (`clock_mapping`). IO: the file (`database`, `file`) and the thread that alone
+//! touches it (`worker`). **Invariant:** monitoring never waits for the disk, and continues from
 //! memory when there is none; nothing that was read is trusted without its checksum.
 
 mod clock_mapping;
@@ -41,20 +41,19 @@ pub use error::{StoreError, StoreOperation};
 pub use save_planner::{Batch, PendingCommit, SNAPSHOT_EVERY, Save, SavePlanner};
 pub use status::StoreStatus;
 
-/// How often the lag history is written. What came after the last time is lost when the process is
-/// killed; it costs precision of the bounds, not their truth.
+/// How often the lag history is written. What came since is lost when the process is killed; that
+/// costs precision of the bounds, not their truth.
 pub const SAVE_EVERY: Span = Span::from_secs(10);
 
 /// Documents that nobody waits for are written this long after the ones before: a fleet whose
 /// alerts flap must not keep the disk busy.
 pub const DOCUMENTS_EVERY: Span = Span::from_secs(1);
 
-/// A save that takes longer than this holds up nobody any more: what waits for it is done from
+/// A save that takes longer than this no longer holds anything up: what waits for it is done from
 /// memory.
 pub const STUCK_AFTER: Span = Span::from_secs(3);
 
-/// Events that the thread has told and the core has not heard yet. There is at most one batch under
-/// way.
+/// Events of the thread that the core has not received yet. At most one batch is under way.
 const EVENTS: usize = 4;
 
 /// Documents that are to be written.
@@ -66,113 +65,160 @@ pub struct DocumentChanges {
     pub revision: Revision,
 }
 
-/// What there may be to write.
+/// How soon changed documents have to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
     /// No document changed.
     Nothing,
-    /// Some changed; the next second will do.
+    /// Some changed; within [`DOCUMENTS_EVERY`] is soon enough.
     Soon,
-    /// Somebody waits for it.
+    /// A notification waits for it.
     Now,
 }
 
-/// What is to be handed over.
+/// What is to be handed over to the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SaveDue {
-    /// The lag history is.
+    /// Whether the lag history is.
     pub lag: bool,
-    /// All documents are, and not only those that changed.
+    /// Whether all documents are, and not only those that changed.
     pub all: bool,
+}
+
+/// The durable state as the core sees it: hands a batch to the thread when the one before is done,
+/// and never waits.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    /// The way to the thread; `None` once the file is to be closed.
+    batches: Option<SyncSender<Save>>,
+    events: mpsc::Receiver<WorkerEvent>,
+    status: watch::Receiver<StoreStatus>,
+    file: FileState,
+    last_run: LastRun,
+    next_lag: Timestamp,
+    next_documents: Timestamp,
+}
+
+/// The file, as far as its thread has reported.
+#[derive(Debug)]
+enum FileState {
+    /// It is being opened, or it could not be opened or written, or its thread has ended. Nothing
+    /// waits for it.
+    Closed,
+    /// It is open.
+    Open(OpenFile),
+}
+
+/// An open file, and what is in it.
+#[derive(Debug)]
+struct OpenFile {
+    planner: SavePlanner,
+    documents: SavedRevision,
+    under_way: Option<UnderWay>,
+}
+
+/// Which of this run's documents the file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SavedRevision {
+    /// None: those that it has are of an earlier time, so the next save replaces them all.
+    Outdated,
+    /// None, but the save that replaces them all is under way.
+    BeingReplaced,
+    /// All changes up to this one.
+    UpTo(Revision),
 }
 
 /// A save on its way to the disk.
 #[derive(Debug)]
 struct UnderWay {
-    receipt: Option<PendingCommit>,
+    /// What the planner notes once the lag history is written.
+    commit: Option<PendingCommit>,
     revision: Revision,
     since: Timestamp,
+    /// Whether the log says that it takes too long.
+    is_reported: bool,
 }
 
-/// The state's keeper, as the core sees it: hands a batch to the thread when the one before is
-/// done, and never waits.
+/// The documents of the last run.
 #[derive(Debug)]
-pub struct Store {
-    folder: PathBuf,
-    batches: Option<SyncSender<Save>>,
-    events: mpsc::Receiver<WorkerEvent>,
-    status: watch::Receiver<StoreStatus>,
-    /// What is on the disk; `None` while the file is not open.
-    ledger: Option<SavePlanner>,
-    under_way: Option<UnderWay>,
-    next: Timestamp,
-    next_documents: Timestamp,
-    /// The last change of documents that is on the disk; `None` as long as the file has none of
-    /// this life.
-    durable: Option<Revision>,
-    /// Whether the file's documents are of an earlier time than the memory's.
-    anew: bool,
-    /// Whether the documents of the last life have been read.
-    was_read: bool,
-    /// What was read too late for the start.
-    late: Option<SavedDocuments>,
-    told_stuck: bool,
+enum LastRun {
+    /// They have not been read.
+    Unread,
+    /// They were read too late for the start, and wait for the core.
+    ReadLate(SavedDocuments),
+    /// The core has them. What the file holds later is this run's.
+    Taken,
+}
+
+impl UnderWay {
+    fn is_stuck(&self, now: Timestamp) -> bool {
+        now - self.since >= STUCK_AFTER
+    }
+}
+
+impl FileState {
+    /// An open file whose documents are of an earlier time.
+    fn opened(planner: SavePlanner) -> Self {
+        Self::Open(OpenFile {
+            planner,
+            documents: SavedRevision::Outdated,
+            under_way: None,
+        })
+    }
+
+    const fn under_way(&self) -> Option<&UnderWay> {
+        match self {
+            Self::Open(file) => file.under_way.as_ref(),
+            Self::Closed => None,
+        }
+    }
 }
 
 impl Store {
     /// Begins to open the database in `folder`, in this boot of the machine.
     pub fn start(folder: PathBuf, boot: Option<BootId>) -> Self {
-        let (batches, asked) = std::sync::mpsc::sync_channel(1);
-        let (told, events) = mpsc::channel(EVENTS);
-        let (sender, status) = watch::channel(StoreStatus::default());
+        let (batches, received_batches) = std::sync::mpsc::sync_channel(1);
+        let (sent_events, events) = mpsc::channel(EVENTS);
+        let (sent_status, status) = watch::channel(StoreStatus::default());
         let worker = Worker {
             folder: folder.clone(),
             boot,
             clock: clock::anchor,
-            batches: asked,
-            events: told,
-            status: sender,
+            batches: received_batches,
+            events: sent_events,
+            status: sent_status,
             database: None,
             retry_at: Instant::now(),
             complaint: None,
         };
-        // A thread of its own and not one of the runtime's: those are waited for when the program
-        // ends, and a disk may hang.
+        // A thread of its own and not one of the runtime's: the runtime waits for its threads when
+        // the program ends, and a disk may hang.
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || worker.run());
         if let Err(error) = thread {
-            error!(%error, "no thread can be had that keeps the state: it is lost when the program ends");
+            error!(%error, "no thread can be started for the state: it is lost when the program ends");
         }
         Self {
             folder,
             batches: Some(batches),
             events,
             status,
-            ledger: None,
-            under_way: None,
-            next: Timestamp::default(),
+            file: FileState::Closed,
+            last_run: LastRun::Unread,
+            next_lag: Timestamp::default(),
             next_documents: Timestamp::default(),
-            durable: None,
-            anew: true,
-            was_read: false,
-            late: None,
-            told_stuck: false,
         }
     }
 
-    /// What was kept; empty when there is nothing, or it cannot be had within this time.
+    /// What the last run left; empty when there is nothing, or it cannot be read within this time.
     pub async fn load(&mut self, within: Duration) -> (SavedState, SavedDocuments) {
         match tokio::time::timeout(within, self.events.recv()).await {
             Ok(Some(WorkerEvent::Opened(loaded, _))) => {
-                let Loaded {
-                    state,
-                    ledger,
-                    documents,
-                    ..
-                } = *loaded;
-                (self.ledger, self.was_read) = (Some(ledger), true);
-                (state, documents)
+                self.file = FileState::opened(loaded.planner);
+                self.last_run = LastRun::Taken;
+                (loaded.state, loaded.documents)
             }
             Ok(_) => Default::default(),
             Err(_) => {
@@ -186,9 +232,15 @@ impl Store {
         }
     }
 
-    /// The documents of the last life, when they came too late for the start; once.
+    /// The documents of the last run, if they were read too late for the start; once.
     pub fn take_late_documents(&mut self) -> Option<SavedDocuments> {
-        self.late.take()
+        if !matches!(self.last_run, LastRun::ReadLate(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.last_run, LastRun::Taken) {
+            LastRun::ReadLate(documents) => Some(documents),
+            LastRun::Unread | LastRun::Taken => None,
+        }
     }
 
     /// The folder of the database.
@@ -196,15 +248,15 @@ impl Store {
         &self.folder
     }
 
-    /// How keeping the state goes.
+    /// The current status, and every later one.
     pub fn status(&self) -> watch::Receiver<StoreStatus> {
         self.status.clone()
     }
 
-    /// Waits until the thread has something to say, and takes it in.
+    /// Waits for the thread's next event, and takes it in.
     pub async fn next_event(&mut self) {
         match self.events.recv().await {
-            Some(event) => self.hear(event),
+            Some(event) => self.handle_event(event),
             // The thread is gone; that is noticed with the next batch.
             None => std::future::pending().await,
         }
@@ -213,56 +265,117 @@ impl Store {
     /// Which changes of the documents may be acted upon: those that are on the disk, or all of them
     /// where there is no disk to wait for.
     pub fn durable(&self, now: Timestamp) -> Durable {
-        let stuck = self
-            .under_way
-            .as_ref()
-            .is_some_and(|save| now - save.since >= STUCK_AFTER);
-        match (self.ledger.is_some() && !stuck, self.durable) {
-            (true, Some(revision)) => Durable::UpTo(revision),
-            // The first save of this life may take its time; after that, all there is has been
-            // written.
-            (true, None) if self.was_read => Durable::UpTo(Revision::START),
-            _ => Durable::Everything,
+        let FileState::Open(file) = &self.file else {
+            return Durable::Everything;
+        };
+        if file.under_way.as_ref().is_some_and(|save| save.is_stuck(now)) {
+            return Durable::Everything;
+        }
+        match file.documents {
+            SavedRevision::UpTo(revision) => Durable::UpTo(revision),
+            // The first save of this run may take its time; after that, everything was written.
+            SavedRevision::Outdated | SavedRevision::BeingReplaced => {
+                Durable::UpTo(Revision::START)
+            }
         }
     }
 
     /// When [`Self::due`] has something to do, if nothing else happens.
     pub fn next_wakeup(&self, urgency: Urgency) -> Option<Timestamp> {
-        if let Some(save) = &self.under_way {
-            return (urgency == Urgency::Now && !self.told_stuck).then(|| save.since + STUCK_AFTER);
+        let FileState::Open(file) = &self.file else {
+            return None;
+        };
+        if let Some(save) = &file.under_way {
+            let is_awaited = urgency == Urgency::Now && !save.is_reported;
+            return is_awaited.then(|| save.since + STUCK_AFTER);
         }
-        (self.ledger.is_some() && urgency != Urgency::Nothing).then_some(self.next_documents)
+        (urgency != Urgency::Nothing).then_some(self.next_documents)
     }
 
-    /// What is to be handed over now: nothing when it is not time to, when the thread has something
-    /// to do, and when there is no file.
+    /// What is to be handed over now; `None` when it is not time yet, while a save is under way, and
+    /// without a file.
     pub fn due(&mut self, now: Timestamp, urgency: Urgency) -> Option<SaveDue> {
         while let Ok(event) = self.events.try_recv() {
-            self.hear(event);
+            self.handle_event(event);
         }
-        self.notice_stuck(now, urgency);
-        if self.under_way.is_some() || self.ledger.is_none() {
+        if urgency == Urgency::Now {
+            self.report_stuck(now);
+        }
+        let FileState::Open(file) = &self.file else {
+            return None;
+        };
+        if file.under_way.is_some() {
             return None;
         }
-        let lag = now >= self.next;
+        let all = file.documents == SavedRevision::Outdated;
+        let lag = now >= self.next_lag;
         let documents = match urgency {
             Urgency::Now => true,
             Urgency::Soon => now >= self.next_documents,
-            Urgency::Nothing => self.anew,
+            Urgency::Nothing => all,
         };
-        (lag || documents).then_some(SaveDue {
-            lag,
-            all: self.anew,
-        })
+        (lag || documents).then_some(SaveDue { lag, all })
+    }
+
+    /// Warns once that the save under way takes too long.
+    fn report_stuck(&mut self, now: Timestamp) {
+        let FileState::Open(file) = &mut self.file else {
+            return;
+        };
+        if let Some(save) = &mut file.under_way
+            && save.is_stuck(now)
+            && !save.is_reported
+        {
+            save.is_reported = true;
+            warn!(
+                "the disk takes too long: notifications are sent before they are kept, and a restart may send them again"
+            );
+        }
     }
 
     /// Hands over what is due: the lag history if it is, and all documents or those that changed.
+    /// Does nothing without a file.
     pub fn save(&mut self, anchor: ClockAnchor, lag: Option<ToSave<'_>>, changes: DocumentChanges) {
-        self.hand_over(anchor, lag, changes);
+        let FileState::Open(file) = &mut self.file else {
+            return;
+        };
+        let Some(batches) = &self.batches else {
+            return;
+        };
+        let (lag, commit) = match lag {
+            Some(state) => {
+                self.next_lag = anchor.mono + SAVE_EVERY;
+                let (batch, commit) = file.planner.plan(state, anchor);
+                (Some(batch), Some(commit))
+            }
+            None => (None, None),
+        };
+        self.next_documents = anchor.mono + DOCUMENTS_EVERY;
+        let replaces_all = file.documents == SavedRevision::Outdated;
+        if replaces_all {
+            file.documents = SavedRevision::BeingReplaced;
+        }
+        let save = Save {
+            anchor,
+            lag,
+            documents: changes.documents,
+            replaces_all,
+        };
+        if batches.try_send(save).is_ok() {
+            file.under_way = Some(UnderWay {
+                commit,
+                revision: changes.revision,
+                since: anchor.mono,
+                is_reported: false,
+            });
+        } else {
+            // The thread has nothing under way, so the only reason is that it is gone.
+            error!(error = %StoreError::Ended, "the state is kept no longer");
+            self.file = FileState::Closed;
+        }
     }
 
-    /// Writes all that there is to write a last time and closes the file, unless that takes longer
-    /// than `within`.
+    /// Writes everything a last time and closes the file, unless that takes longer than `within`.
     pub async fn finish(
         mut self,
         anchor: ClockAnchor,
@@ -271,10 +384,11 @@ impl Store {
         within: Duration,
     ) {
         let finished = tokio::time::timeout(within, async {
-            self.settle().await;
-            self.hand_over(anchor, Some(state), documents);
-            self.settle().await;
+            self.wait_until_saved().await;
+            self.save(anchor, Some(state), documents);
+            self.wait_until_saved().await;
             self.batches = None;
+            // The thread ends, and with it its events, once the file is closed.
             while self.events.recv().await.is_some() {}
         });
         if finished.await.is_err() {
@@ -285,107 +399,56 @@ impl Store {
     }
 
     /// Whether there is a file that the state is kept in.
-    pub fn is_open(&self) -> bool {
-        self.ledger.is_some()
+    pub const fn is_open(&self) -> bool {
+        matches!(self.file, FileState::Open(_))
     }
 
     /// Whether the next save has to hold all documents.
     pub fn wants_all(&self) -> bool {
-        self.anew
+        match &self.file {
+            FileState::Open(file) => file.documents == SavedRevision::Outdated,
+            FileState::Closed => true,
+        }
     }
 
-    /// Waits until nothing is under way.
-    async fn settle(&mut self) {
-        while self.under_way.is_some() {
+    /// Waits until no save is under way.
+    async fn wait_until_saved(&mut self) {
+        while self.file.under_way().is_some() {
             match self.events.recv().await {
-                Some(event) => self.hear(event),
-                None => self.under_way = None,
+                Some(event) => self.handle_event(event),
+                None => self.file = FileState::Closed,
             }
         }
     }
 
-    fn notice_stuck(&mut self, now: Timestamp, urgency: Urgency) {
-        let stuck = self
-            .under_way
-            .as_ref()
-            .is_some_and(|save| now - save.since >= STUCK_AFTER);
-        if stuck && urgency == Urgency::Now && !self.told_stuck {
-            self.told_stuck = true;
-            warn!(
-                "the disk takes too long: notifications are sent before they are kept, and a restart may send them again"
-            );
+    fn handle_event(&mut self, event: WorkerEvent) {
+        match event {
+            WorkerEvent::Saved => self.note_saved(),
+            WorkerEvent::Failed => self.file = FileState::Closed,
+            // It came too late for the monitor, which knows better by now: everything is written
+            // again. Only what the last run left undone is not known better.
+            WorkerEvent::Opened(loaded, last_commit) => {
+                if matches!(self.last_run, LastRun::Unread) {
+                    self.last_run = LastRun::ReadLate(loaded.documents);
+                }
+                self.file = FileState::opened(SavePlanner::empty(last_commit));
+            }
         }
     }
 
-    /// Whoever writes anyway writes everything that there is to write.
-    fn hand_over(
-        &mut self,
-        anchor: ClockAnchor,
-        state: Option<ToSave<'_>>,
-        changes: DocumentChanges,
-    ) {
-        let Some((ledger, batches)) = self.ledger.as_ref().zip(self.batches.as_ref()) else {
+    fn note_saved(&mut self) {
+        let FileState::Open(file) = &mut self.file else {
             return;
         };
-        let (lag, receipt) = state.map(|state| ledger.plan(state, anchor)).unzip();
-        if lag.is_some() {
-            self.next = anchor.mono + SAVE_EVERY;
+        let Some(save) = file.under_way.take() else {
+            return;
+        };
+        if save.is_reported {
+            info!("the disk has caught up");
         }
-        self.next_documents = anchor.mono + DOCUMENTS_EVERY;
-        let anew = std::mem::take(&mut self.anew);
-        let DocumentChanges {
-            documents,
-            revision,
-        } = changes;
-        if batches
-            .try_send(Save {
-                anchor,
-                lag,
-                documents,
-                anew,
-            })
-            .is_ok()
-        {
-            self.under_way = Some(UnderWay {
-                receipt,
-                revision,
-                since: anchor.mono,
-            });
-        } else {
-            // The thread has nothing under way, so the only reason is that it is gone.
-            error!(error = %StoreError::Ended, "the state is kept no longer");
-            self.ledger = None;
-        }
-    }
-
-    fn hear(&mut self, event: WorkerEvent) {
-        let done = self.under_way.take();
-        match event {
-            WorkerEvent::Saved => {
-                if std::mem::take(&mut self.told_stuck) {
-                    info!("the disk has caught up");
-                }
-                let Some(UnderWay {
-                    receipt, revision, ..
-                }) = done
-                else {
-                    return;
-                };
-                self.durable = Some(revision);
-                if let Some((ledger, receipt)) = self.ledger.as_mut().zip(receipt) {
-                    ledger.settle(receipt);
-                }
-            }
-            WorkerEvent::Failed => (self.ledger, self.durable, self.anew) = (None, None, true),
-            // It came too late for the monitor, which by now knows better: everything is written
-            // anew. Only what the last life left undone is not known better.
-            WorkerEvent::Opened(loaded, last_commit) => {
-                if !std::mem::replace(&mut self.was_read, true) {
-                    self.late = Some(loaded.documents);
-                }
-                (self.ledger, self.durable, self.anew) =
-                    (Some(SavePlanner::empty(last_commit)), None, true);
-            }
+        file.documents = SavedRevision::UpTo(save.revision);
+        if let Some(commit) = save.commit {
+            file.planner.commit(commit);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What has been written, and so what is to be written next.
 //!
-//! A history of 48 hours is more than anybody wants to write every ten seconds, so each has a
-//! *base* row, written now and then, and every commit has rows of *tails*: what came to each
-//! history since the commit before. A history is its base with all later tails on top. When a base
-//! is [`SNAPSHOT_EVERY`] commits old it is written anew, and tails that no base needs any more are
-//! deleted: about the same is then written to bases as to tails, and kept in both.
+//! Writing whole histories of 48 hours every ten seconds would be too much. So each history has a
+//! *snapshot* row, written now and then, and every commit has *delta* rows: what came to each
+//! history since the commit before. A history is its snapshot with all later deltas on top. When a
+//! snapshot is [`SNAPSHOT_EVERY`] commits old it is written again, and deltas that no snapshot needs
+//! any more are deleted: about as much is then written, and kept, in snapshots as in deltas.
 //!
-//! Any row is a set of facts that stay true. So a base that is late, or a tail that is missing,
+//! Any row is a set of facts that stay true. So a snapshot that is late, or a delta that is missing,
 //! costs precision and never makes a bound wrong, and the work of one commit can be limited.
 
 use std::collections::HashMap;
@@ -15,16 +15,16 @@ use crate::model::{
     ClockAnchor, Document, PairKey, ReplicationOffset, ServerAddr, Span, Timestamp,
 };
 use crate::replication::{
-    DeltaRecord, HistoryRecord, MasterHistory, PairRecord, Plateau, ServerRecord, ToSave,
+    DeltaRecord, HistoryRecord, MasterHistory, PairRecord, ServerRecord, ToSave,
 };
 
-/// Commits after which a base is written anew: ten minutes at one every ten seconds.
+/// Commits after which a snapshot is written replaces_all: ten minutes at one every ten seconds.
 pub const SNAPSHOT_EVERY: u64 = 60;
 
-/// Table records that go into the base rows of one commit, at about ten bytes each, unless one base
-/// alone has more: 200 full histories, so that 10,000 have their turn within [`SNAPSHOT_EVERY`]
+/// Table records that go into the snapshot rows of one commit, at about ten bytes each, unless one
+/// snapshot alone has more: 200 full histories, so that 10,000 have their turn within [`SNAPSHOT_EVERY`]
 /// commits. It limits what the core copies at once.
-const BASE_BUDGET: usize = 250_000;
+const SNAPSHOT_BUDGET: usize = 250_000;
 
 /// Histories of servers that are no longer watched are kept for this long: somebody may have taken
 /// a pair out by mistake.
@@ -38,12 +38,12 @@ pub struct Batch {
     /// Both clocks when it was made up.
     pub anchor: ClockAnchor,
     /// Whole histories.
-    pub bases: Vec<(ServerAddr, HistoryRecord)>,
+    pub snapshots: Vec<(ServerAddr, HistoryRecord)>,
     /// What came to the other histories.
-    pub tails: Vec<(ServerAddr, DeltaRecord)>,
+    pub deltas: Vec<(ServerAddr, DeltaRecord)>,
     /// Tails of this commit and of earlier ones are needed no more.
-    pub drop_tails_to: u64,
-    /// Histories that nobody watches any more, or nobody can read, by their keys.
+    pub drop_deltas_to: u64,
+    /// Histories that are no longer watched, or cannot be read, by their keys.
     pub forgotten: Vec<String>,
     /// Every pair.
     pub pairs: Vec<(PairKey, PairRecord)>,
@@ -60,8 +60,8 @@ pub struct Save {
     pub lag: Option<Batch>,
     /// Documents that changed.
     pub documents: Vec<Document>,
-    /// Whether the documents are all there is: what else stands in their tables goes.
-    pub anew: bool,
+    /// Whether the documents are all that there are: every other one in their tables is deleted.
+    pub replaces_all: bool,
 }
 
 impl From<Batch> for Save {
@@ -70,7 +70,7 @@ impl From<Batch> for Save {
             anchor: batch.anchor,
             lag: Some(batch),
             documents: Vec::new(),
-            anew: false,
+            replaces_all: false,
         }
     }
 }
@@ -79,28 +79,36 @@ impl From<Batch> for Save {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SavedPosition {
     generation: u64,
-    /// The commit of its base row.
-    base: u64,
+    /// The commit of its snapshot row.
+    snapshot: u64,
     /// The newest record that was written: its offset and when it was last asked for.
     newest: Option<(ReplicationOffset, Timestamp)>,
     /// When anything of it was last written.
     saved_at: Timestamp,
-    /// Whether the last commit knew it: an unwatched one has no tails.
+    /// Whether the last commit contained it: an unwatched one has no deltas.
     watched: bool,
 }
 
-/// What has been written.
+/// Knows what the file has, and plans what to write next.
 #[derive(Debug, Default)]
 pub struct SavePlanner {
     last_commit: u64,
-    marks: HashMap<ServerAddr, SavedPosition>,
-    /// Keys of base rows that mean nothing any more.
-    worthless: Vec<String>,
+    positions: HashMap<ServerAddr, SavedPosition>,
+    /// Keys of snapshot rows that cannot be read.
+    unreadable: Vec<String>,
 }
 
-/// What the ledger will know once a batch is on the disk.
+/// What the planner will know once a batch is on the disk.
 #[derive(Debug)]
 pub struct PendingCommit(SavePlanner);
+
+/// A history whose snapshot is to be written.
+struct DueSnapshot<'a> {
+    /// The commit of its last snapshot; 0 without one.
+    last: u64,
+    server: &'a ServerAddr,
+    history: &'a MasterHistory,
+}
 
 impl SavePlanner {
     /// Nothing is written yet, in a file whose last commit has this number.
@@ -111,147 +119,167 @@ impl SavePlanner {
         }
     }
 
-    /// Notes a history that was read from the disk: its base is of the commit `base`, its last row
-    /// of the instant `saved_at`.
+    /// Notes a history that was read from the disk: its snapshot is of the commit `snapshot`, its
+    /// last row of the instant `saved_at`.
     pub(super) fn note(
         &mut self,
         server: ServerAddr,
         history: &MasterHistory,
-        base: u64,
+        snapshot: u64,
         saved_at: Timestamp,
     ) {
-        self.marks.insert(
-            server,
-            SavedPosition {
-                watched: true,
-                ..SavedPosition::of(history, base, saved_at)
-            },
-        );
+        let position = SavedPosition::new(history, snapshot, saved_at);
+        self.positions.insert(server, position);
     }
 
-    /// Notes the key of a base row that means nothing any more.
-    pub(super) fn note_worthless(&mut self, key: String) {
-        self.worthless.push(key);
+    /// Notes the key of a snapshot row that cannot be read: the next commit deletes it.
+    pub(super) fn note_unreadable(&mut self, key: String) {
+        self.unreadable.push(key);
     }
 
-    /// What is to be written now, and what is known once it is.
+    /// What is to be written now, and what will be known once it is.
     pub fn plan(&self, state: ToSave<'_>, anchor: ClockAnchor) -> (Batch, PendingCommit) {
         let now = anchor.mono;
         let commit = self.last_commit + 1;
-        let mut marks: HashMap<_, _> = self
-            .marks
-            .iter()
-            .map(|(server, mark)| {
-                (
-                    server.clone(),
-                    SavedPosition {
-                        watched: false,
-                        ..*mark
-                    },
-                )
-            })
-            .collect();
-        let (mut bases, mut tails) = (Vec::new(), Vec::new());
+        let mut positions = self.positions.clone();
+        for position in positions.values_mut() {
+            position.watched = false;
+        }
+
+        let mut deltas = Vec::new();
         let mut due = Vec::new();
         for (server, history) in state.histories {
-            match self
-                .marks
-                .get(server)
-                .filter(|mark| mark.continues(history))
+            let mut last = 0;
+            if let Some(saved) = self.positions.get(server)
+                && saved.continues(history)
             {
-                Some(mark) => {
-                    tails.extend(mark.tail(history).map(|tail| (server.clone(), tail)));
-                    marks.insert(server.clone(), SavedPosition::of(history, mark.base, now));
-                    if commit - mark.base.min(commit) >= SNAPSHOT_EVERY {
-                        due.push((mark.base, server, history));
-                    }
+                if let Some(delta) = saved.delta(history) {
+                    deltas.push((server.clone(), delta));
                 }
-                None => due.push((0, server, history)),
+                let position = SavedPosition::new(history, saved.snapshot, now);
+                positions.insert(server.clone(), position);
+                if commit.saturating_sub(saved.snapshot) < SNAPSHOT_EVERY {
+                    continue;
+                }
+                last = saved.snapshot;
             }
+            due.push(DueSnapshot {
+                last,
+                server,
+                history,
+            });
         }
-        // Those without a base first, then the oldest.
-        due.sort_by_key(|(base, _, _)| *base);
-        let mut budget = BASE_BUDGET;
-        for (_, server, history) in due {
-            if !bases.is_empty() && history.size() > budget {
-                break;
+
+        let mut snapshots = Vec::new();
+        for DueSnapshot {
+            server, history, ..
+        } in within_budget(due)
+        {
+            snapshots.push((server.clone(), history.record()));
+            let position = SavedPosition::new(history, commit, now);
+            positions.insert(server.clone(), position);
+        }
+        // A new snapshot contains what its delta would.
+        let has_new_snapshot = |server: &ServerAddr| {
+            let position = positions.get(server);
+            position.is_some_and(|position| position.snapshot == commit)
+        };
+        deltas.retain(|(server, _)| !has_new_snapshot(server));
+
+        let mut forgotten = self.unreadable.clone();
+        positions.retain(|server, position| {
+            let is_expired = position.is_expired(now);
+            if is_expired {
+                forgotten.push(server.to_string());
             }
-            budget = budget.saturating_sub(history.size());
-            bases.push((server.clone(), history.record()));
-            marks.insert(server.clone(), SavedPosition::of(history, commit, now));
-        }
-        tails.retain(|(server, _)| marks.get(server).is_none_or(|mark| mark.base != commit));
-        let gone = marks
-            .iter()
-            .filter(|(_, mark)| mark.is_forgotten(now))
-            .map(|(server, _)| server.to_string());
-        let forgotten = self.worthless.iter().cloned().chain(gone).collect();
-        marks.retain(|_, mark| !mark.is_forgotten(now));
-        let watched = marks.values().filter(|mark| mark.watched);
-        let drop_tails_to = watched.map(|mark| mark.base).min().unwrap_or(commit);
-        let (pairs, servers) = (state.pairs, state.servers);
+            !is_expired
+        });
         let batch = Batch {
             commit,
             anchor,
-            bases,
-            tails,
-            drop_tails_to,
+            snapshots,
+            deltas,
+            drop_deltas_to: oldest_snapshot(&positions).unwrap_or(commit),
             forgotten,
-            pairs,
-            servers,
+            pairs: state.pairs,
+            servers: state.servers,
         };
-        (
-            batch,
-            PendingCommit(Self {
-                last_commit: commit,
-                marks,
-                worthless: Vec::new(),
-            }),
-        )
+        let pending = PendingCommit(Self {
+            last_commit: commit,
+            positions,
+            unreadable: Vec::new(),
+        });
+        (batch, pending)
     }
 
-    /// The batch of this receipt is on the disk.
-    pub fn settle(&mut self, receipt: PendingCommit) {
-        *self = receipt.0;
+    /// Takes in that the batch of this commit is on the disk.
+    pub fn commit(&mut self, pending: PendingCommit) {
+        *self = pending.0;
     }
 }
 
+/// As many of `due` as one commit may hold, at least one: those without a snapshot first, then those
+/// with the oldest.
+fn within_budget(mut due: Vec<DueSnapshot<'_>>) -> Vec<DueSnapshot<'_>> {
+    due.sort_by_key(|snapshot| snapshot.last);
+    let mut records = 0;
+    let mut count = 0;
+    for snapshot in &due {
+        records += snapshot.history.size();
+        if count > 0 && records > SNAPSHOT_BUDGET {
+            break;
+        }
+        count += 1;
+    }
+    due.truncate(count);
+    due
+}
+
+/// The commit of the oldest snapshot of a watched history: older deltas serve nothing.
+fn oldest_snapshot(positions: &HashMap<ServerAddr, SavedPosition>) -> Option<u64> {
+    let watched = positions.values().filter(|position| position.watched);
+    watched.map(|position| position.snapshot).min()
+}
+
 impl SavedPosition {
-    fn of(history: &MasterHistory, base: u64, now: Timestamp) -> Self {
+    /// The position of a watched history that is written up to its end.
+    fn new(history: &MasterHistory, snapshot: u64, now: Timestamp) -> Self {
         let newest = history
             .ends()
             .map(|(_, newest)| (newest.offset, newest.last_sent));
         Self {
             generation: history.generation(),
-            base,
+            snapshot,
             newest,
             saved_at: now,
             watched: true,
         }
     }
 
-    /// Whether the history is the one that was written, so that a tail can go on its base.
+    /// Whether `history` is the one that was written, so that a delta can go on its snapshot. One
+    /// that began after the last commit is another one under the same name.
     fn continues(&self, history: &MasterHistory) -> bool {
-        // One that began after the last commit is another one under the same name.
-        let began = |(oldest, _): (Plateau, Plateau)| oldest.first_seen;
-        self.watched
-            && self.generation == history.generation()
-            && history
-                .ends()
-                .map(began)
-                .is_none_or(|began| began <= self.saved_at)
+        if !self.watched || self.generation != history.generation() {
+            return false;
+        }
+        match history.ends() {
+            Some((oldest, _)) => oldest.first_seen <= self.saved_at,
+            None => true,
+        }
     }
 
     /// What came since; `None` when nothing did.
-    fn tail(&self, history: &MasterHistory) -> Option<DeltaRecord> {
+    fn delta(&self, history: &MasterHistory) -> Option<DeltaRecord> {
         let (_, newest) = history.ends()?;
-        let (offset, last_sent) = self.newest.unwrap_or_default();
-        let grown =
-            newest.offset != offset || newest.last_sent != last_sent || self.newest.is_none();
-        grown.then(|| history.tail(offset)).flatten()
+        if self.newest == Some((newest.offset, newest.last_sent)) {
+            return None;
+        }
+        let (offset, _) = self.newest.unwrap_or_default();
+        history.delta(offset)
     }
 
-    fn is_forgotten(&self, now: Timestamp) -> bool {
+    /// Whether it has been unwatched for so long that it is deleted.
+    fn is_expired(&self, now: Timestamp) -> bool {
         !self.watched && now - self.saved_at > KEPT_UNWATCHED
     }
 }
@@ -315,44 +343,44 @@ mod tests {
         }
     }
 
-    fn commit(ledger: &mut SavePlanner, fleet: &Fleet, secs: i64) -> Batch {
-        let (batch, receipt) = ledger.plan(fleet.to_save(), anchor(secs));
-        ledger.settle(receipt);
+    fn commit(planner: &mut SavePlanner, fleet: &Fleet, secs: i64) -> Batch {
+        let (batch, pending) = planner.plan(fleet.to_save(), anchor(secs));
+        planner.commit(pending);
         batch
     }
 
     fn new_offsets(batch: &Batch) -> Vec<usize> {
         batch
-            .tails
+            .deltas
             .iter()
-            .map(|(_, tail)| tail.current.plateaus.len())
+            .map(|(_, delta)| delta.current.plateaus.len())
             .collect()
     }
 
     #[test]
     fn a_history_is_written_whole_once_and_then_only_what_came() {
-        let (mut ledger, mut fleet) = (SavePlanner::default(), Fleet::new(2));
-        let first = commit(&mut ledger, fleet.polled('a', 0..10), 10);
+        let (mut planner, mut fleet) = (SavePlanner::default(), Fleet::new(2));
+        let first = commit(&mut planner, fleet.polled('a', 0..10), 10);
         assert_eq!(
-            (first.bases.len(), first.tails.len(), first.commit),
+            (first.snapshots.len(), first.deltas.len(), first.commit),
             (2, 0, 1)
         );
-        let second = commit(&mut ledger, fleet.polled('a', 10..20), 20);
+        let second = commit(&mut planner, fleet.polled('a', 10..20), 20);
         assert_eq!(
-            (second.bases.len(), new_offsets(&second)),
+            (second.snapshots.len(), new_offsets(&second)),
             (0, vec![11, 11]),
             "the last one again: it is longer"
         );
-        let idle = commit(&mut ledger, &fleet, 30);
-        assert_eq!((idle.bases.len(), idle.tails.len()), (0, 0));
+        let idle = commit(&mut planner, &fleet, 30);
+        assert_eq!((idle.snapshots.len(), idle.deltas.len()), (0, 0));
     }
 
     #[test]
     fn what_was_not_written_comes_again() {
-        let (mut ledger, mut fleet) = (SavePlanner::default(), Fleet::new(1));
-        commit(&mut ledger, fleet.polled('a', 0..10), 10);
-        let (lost, _) = ledger.plan(fleet.polled('a', 10..20).to_save(), anchor(20));
-        let again = commit(&mut ledger, fleet.polled('a', 20..30), 30);
+        let (mut planner, mut fleet) = (SavePlanner::default(), Fleet::new(1));
+        commit(&mut planner, fleet.polled('a', 0..10), 10);
+        let (lost, _) = planner.plan(fleet.polled('a', 10..20).to_save(), anchor(20));
+        let again = commit(&mut planner, fleet.polled('a', 20..30), 30);
         assert_eq!(
             (lost.commit, again.commit, new_offsets(&again)),
             (2, 2, vec![21])
@@ -361,11 +389,11 @@ mod tests {
 
     #[test]
     fn another_history_under_the_same_name_is_written_whole() {
-        let (mut ledger, mut fleet) = (SavePlanner::default(), Fleet::new(1));
-        commit(&mut ledger, fleet.polled('a', 0..10), 10);
+        let (mut planner, mut fleet) = (SavePlanner::default(), Fleet::new(1));
+        commit(&mut planner, fleet.polled('a', 0..10), 10);
         assert_eq!(
-            commit(&mut ledger, fleet.polled('b', 10..20), 20)
-                .bases
+            commit(&mut planner, fleet.polled('b', 10..20), 20)
+                .snapshots
                 .len(),
             1,
             "the master began anew"
@@ -374,32 +402,36 @@ mod tests {
         taken_out_and_in_again.polled('a', 20..21);
         taken_out_and_in_again.polled('b', 21..30);
         assert_eq!(
-            commit(&mut ledger, &taken_out_and_in_again, 30).bases.len(),
+            commit(&mut planner, &taken_out_and_in_again, 30)
+                .snapshots
+                .len(),
             1
         );
-        assert_eq!(commit(&mut ledger, &Fleet::new(0), 40).bases.len(), 0);
+        assert_eq!(commit(&mut planner, &Fleet::new(0), 40).snapshots.len(), 0);
         assert_eq!(
-            commit(&mut ledger, &taken_out_and_in_again, 50).bases.len(),
+            commit(&mut planner, &taken_out_and_in_again, 50)
+                .snapshots
+                .len(),
             1,
-            "its tails may be gone"
+            "its deltas may be gone"
         );
     }
 
     #[test]
     fn bases_have_their_turn_and_tails_that_nobody_needs_go() {
-        let (mut ledger, mut fleet) = (SavePlanner::default(), Fleet::new(3));
+        let (mut planner, mut fleet) = (SavePlanner::default(), Fleet::new(3));
         let mut rewritten = 0;
         for n in 1..=3 * i64::try_from(SNAPSHOT_EVERY).unwrap() {
             let batch = commit(
-                &mut ledger,
+                &mut planner,
                 fleet.polled('a', n * 10..n * 10 + 10),
                 n * 10 + 10,
             );
-            rewritten += batch.bases.len();
+            rewritten += batch.snapshots.len();
             assert!(
-                batch.drop_tails_to + SNAPSHOT_EVERY >= batch.commit - 1,
+                batch.drop_deltas_to + SNAPSHOT_EVERY >= batch.commit - 1,
                 "{} {}",
-                batch.drop_tails_to,
+                batch.drop_deltas_to,
                 batch.commit
             );
         }
@@ -408,34 +440,34 @@ mod tests {
 
     #[test]
     fn one_commit_copies_no_more_than_its_budget() {
-        let (mut ledger, mut fleet) = (SavePlanner::default(), Fleet::new(700));
+        let (mut planner, mut fleet) = (SavePlanner::default(), Fleet::new(700));
         fleet.polled('a', 0..2_000);
         let size = fleet.0[0].1.size();
-        let first = commit(&mut ledger, &fleet, 2_000);
+        let first = commit(&mut planner, &fleet, 2_000);
         assert!(
-            first.bases.len() < 700 && first.bases.len() * size <= BASE_BUDGET,
+            first.snapshots.len() < 700 && first.snapshots.len() * size <= SNAPSHOT_BUDGET,
             "{}",
-            first.bases.len()
+            first.snapshots.len()
         );
-        let second = commit(&mut ledger, fleet.polled('a', 2_000..2_010), 2_010);
+        let second = commit(&mut planner, fleet.polled('a', 2_000..2_010), 2_010);
         assert_eq!(
-            second.bases.len() + first.bases.len(),
+            second.snapshots.len() + first.snapshots.len(),
             700,
             "the others next time"
         );
         assert_eq!(
-            second.tails.len(),
-            first.bases.len(),
-            "without a base there is no tail"
+            second.deltas.len(),
+            first.snapshots.len(),
+            "without a snapshot there is no delta"
         );
     }
 
     #[test]
     fn what_nobody_watches_is_kept_for_two_days() {
-        let (mut ledger, mut fleet) = (SavePlanner::default(), Fleet::new(1));
-        commit(&mut ledger, fleet.polled('a', 0..10), 10);
+        let (mut planner, mut fleet) = (SavePlanner::default(), Fleet::new(1));
+        commit(&mut planner, fleet.polled('a', 0..10), 10);
         let nobody = Fleet::new(0);
-        let forgotten = |secs| commit(&mut ledger, &nobody, secs).forgotten;
+        let forgotten = |secs| commit(&mut planner, &nobody, secs).forgotten;
         assert_eq!(
             [47, 49, 50].map(|hours| hours * 3600).map(forgotten),
             [vec![], vec!["m0:1".to_owned()], vec![]]

@@ -113,9 +113,9 @@ pub(super) fn saved_pair() -> Batch {
     Batch {
         commit: 1,
         anchor: clock(0).anchor,
-        bases: Vec::new(),
-        tails: Vec::new(),
-        drop_tails_to: 0,
+        snapshots: Vec::new(),
+        deltas: Vec::new(),
+        drop_deltas_to: 0,
         forgotten: Vec::new(),
         pairs: vec![(pair_key(), pair_record())],
         servers: Vec::new(),

@@ -35,9 +35,9 @@ fn tick(store: &mut Store, anchor: ClockAnchor) {
 async fn saved(store: &mut Store) -> StoreStatus {
     let mut status = store.status();
     let before = *status.borrow_and_update();
-    store.next = Timestamp::default();
+    store.next_lag = Timestamp::default();
     tick(store, now());
-    assert!(store.under_way.is_some());
+    assert!(store.file.under_way().is_some());
     tokio::time::timeout(LIMIT, status.wait_for(|status| *status != before))
         .await
         .unwrap()
@@ -46,7 +46,7 @@ async fn saved(store: &mut Store) -> StoreStatus {
         .await
         .unwrap()
         .unwrap();
-    store.hear(event);
+    store.handle_event(event);
     *status.borrow()
 }
 
@@ -79,36 +79,27 @@ async fn a_batch_is_handed_over_every_ten_seconds_and_one_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = start(folder.path());
     store.load(LIMIT).await;
+    let (sent_events, events) = mpsc::channel(EVENTS);
+    let (batches, received_batches) = std::sync::mpsc::sync_channel(1);
+    store.events = events;
+    store.batches = Some(batches);
     let begin = now();
     let later = |span: Span| ClockAnchor {
         mono: begin.mono + span,
         ..begin
     };
     tick(&mut store, begin);
-    assert!(store.under_way.is_some());
-    store.under_way = Some(store.under_way.take().unwrap());
-    // Even when it is time: the one before is still under way, because nobody has heard that it is
-    // done.
-    while store.events.is_empty() {
-        tokio::task::yield_now().await;
-    }
-    let receipt = store.under_way.take();
-    assert_eq!(
-        store.due(
-            later(SAVE_EVERY - Span::from_millis(1)).mono,
-            Urgency::Nothing
-        ),
-        None,
-        "it is not time yet"
-    );
-    store.under_way = receipt;
-    tick(&mut store, later(SAVE_EVERY));
-    assert!(store.under_way.is_some());
+    assert!(received_batches.try_recv().unwrap().lag.is_some());
     assert_eq!(
         store.due(later(SAVE_EVERY + SAVE_EVERY).mono, Urgency::Now),
         None,
         "one is under way"
     );
+    sent_events.send(WorkerEvent::Saved).await.unwrap();
+    let too_early = later(SAVE_EVERY - Span::from_millis(1)).mono;
+    assert_eq!(store.due(too_early, Urgency::Nothing), None);
+    tick(&mut store, later(SAVE_EVERY));
+    assert!(received_batches.try_recv().unwrap().lag.is_some());
 }
 
 #[tokio::test]
@@ -162,7 +153,7 @@ async fn the_thread_that_is_gone_is_noticed() {
     let (nobody, _) = std::sync::mpsc::sync_channel(1);
     store.batches = Some(nobody);
     tick(&mut store, now());
-    assert!(store.ledger.is_none() && store.under_way.is_none());
+    assert!(!store.is_open());
     let far = ClockAnchor {
         mono: now().mono + (at(1_000) - at(0)),
         ..clock(0).anchor
@@ -232,7 +223,7 @@ async fn documents_saved(store: &mut Store, changes: DocumentChanges) {
     });
     due.await.expect("it is taken at once");
     store.save(now(), None, changes);
-    while store.under_way.is_some() {
+    while store.file.under_way().is_some() {
         tokio::time::timeout(LIMIT, store.next_event())
             .await
             .unwrap();
@@ -291,7 +282,7 @@ async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
         "it is of an earlier time"
     );
     store.save(now(), None, one_document(9));
-    assert!(asked.try_recv().unwrap().anew);
+    assert!(asked.try_recv().unwrap().replaces_all);
     told.send(WorkerEvent::Saved).await.unwrap();
     store.next_event().await;
     assert_eq!(
@@ -328,8 +319,6 @@ async fn a_disk_that_is_stuck_holds_up_no_notification() {
     assert_eq!(store.durable(begin.mono), up_to(0));
     assert_eq!(store.next_wakeup(Urgency::Now), Some(after));
     assert_eq!(store.due(after, Urgency::Now), None);
-    assert_eq!(
-        (store.durable(after), store.told_stuck),
-        (Durable::Everything, true)
-    );
+    assert_eq!(store.durable(after), Durable::Everything);
+    assert!(store.file.under_way().is_some_and(|save| save.is_reported));
 }

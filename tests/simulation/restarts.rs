@@ -23,7 +23,7 @@ struct Machine {
     /// How far its wall clock is off.
     wall_error: Nanos,
     database: Database,
-    ledger: SavePlanner,
+    planner: SavePlanner,
 }
 
 impl Machine {
@@ -33,7 +33,7 @@ impl Machine {
             boot: 1,
             wall_error: 0,
             database,
-            ledger: loaded.ledger,
+            planner: loaded.planner,
         }
     }
 
@@ -42,13 +42,13 @@ impl Machine {
     }
 
     fn save(&mut self, driver: &Driver) {
-        let (batch, receipt) = self
-            .ledger
+        let (batch, pending) = self
+            .planner
             .plan(driver.monitor.to_save(), self.present(driver).anchor);
         self.database
             .commit(&batch.into())
             .expect("memory takes everything");
-        self.ledger.settle(receipt);
+        self.planner.commit(pending);
     }
 
     /// The monitor begins anew with what was kept, here or elsewhere.
@@ -59,7 +59,7 @@ impl Machine {
         }
         let loaded = self.database.load(self.present(driver)).expect("memory");
         assert_eq!(loaded.refused.count, 0, "{:?}", loaded.refused);
-        self.ledger = loaded.ledger;
+        self.planner = loaded.planner;
         driver.restart_monitor();
         driver.monitor = driver.new_monitor().with_restored(loaded.state);
     }

@@ -20,12 +20,7 @@ fn frozen(rounds: i64) -> Scene {
     scene
 }
 
-fn check(
-    scene: &Scene,
-    now: i64,
-    state: PairState,
-    lag: (Option<i64>, Option<i64>, Option<i64>),
-) {
+fn check(scene: &Scene, now: i64, state: PairState, lag: (Option<i64>, Option<i64>, Option<i64>)) {
     let seen = scene.assess(now);
     let (lower, estimate, upper) = lag;
     let expected = [lower, estimate, upper].map(|m| m.map(millis));

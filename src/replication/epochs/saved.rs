@@ -87,7 +87,7 @@ impl MasterHistory {
     }
 
     /// What the current table holds from the offset `from` on.
-    pub fn tail(&self, from: ReplicationOffset) -> Option<DeltaRecord> {
+    pub fn delta(&self, from: ReplicationOffset) -> Option<DeltaRecord> {
         let current = self.current.as_ref()?.record(from);
         Some(DeltaRecord {
             generation: self.generation,
@@ -134,15 +134,15 @@ impl MasterHistory {
     ///
     /// # Errors
     /// It contradicts the record. What it was restored from must not be used either.
-    pub fn extend(&mut self, tail: DeltaRecord, now: Timestamp) -> Result<bool, Contradiction> {
+    pub fn extend(&mut self, delta: DeltaRecord, now: Timestamp) -> Result<bool, Contradiction> {
         let same = |epoch: &&mut Epoch| {
-            epoch.replid == tail.current.replid && tail.generation == self.generation
+            epoch.replid == delta.current.replid && delta.generation == self.generation
         };
         let Some(epoch) = self.current.as_mut().filter(same) else {
             return Ok(false);
         };
-        epoch.continues = tail.current.continues;
-        epoch.history.append(tail.current.plateaus, now)?;
+        epoch.continues = delta.current.continues;
+        epoch.history.append(delta.current.plateaus, now)?;
         Ok(true)
     }
 }
@@ -206,26 +206,26 @@ mod tests {
     #[test]
     fn a_tail_goes_only_to_the_history_that_it_came_from() {
         let mut live = history(&[sample('a', 100, 0), sample('a', 200, 1)]);
-        let base = live.record();
+        let snapshot = live.record();
         live.observe(&sample('a', 300, 2));
-        let tail = live.tail(ReplicationOffset::new(200)).unwrap();
-        assert_eq!(tail.current.plateaus.len(), 2);
+        let delta = live.delta(ReplicationOffset::new(200)).unwrap();
+        assert_eq!(delta.current.plateaus.len(), 2);
         let restore =
-            || MasterHistory::restore(HistoryLimits::default(), base.clone(), at(100)).unwrap();
+            || MasterHistory::restore(HistoryLimits::default(), snapshot.clone(), at(100)).unwrap();
         let mut back = restore();
-        assert_eq!(back.extend(tail.clone(), at(100)), Ok(true));
+        assert_eq!(back.extend(delta.clone(), at(100)), Ok(true));
         assert_eq!(back.newest(), Some(ReplicationOffset::new(300)));
         let of_another = DeltaRecord {
-            generation: tail.generation + 1,
-            ..tail.clone()
+            generation: delta.generation + 1,
+            ..delta.clone()
         };
         assert_eq!(restore().extend(of_another, at(100)), Ok(false));
         let foreign = DeltaRecord {
             current: EpochRecord {
                 replid: id('f'),
-                ..tail.current.clone()
+                ..delta.current.clone()
             },
-            ..tail
+            ..delta
         };
         assert_eq!(restore().extend(foreign, at(100)), Ok(false));
     }

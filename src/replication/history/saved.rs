@@ -177,10 +177,10 @@ mod tests {
                     saved = live.newest().map(|(newest, _)| (live.plateaus().to_vec(), newest));
                 }
             }
-            let Some((base, newest)) = saved else { return Ok(()) };
-            let tail: Vec<_> = live.plateaus().iter().copied().filter(|p| p.offset >= newest).collect();
-            let mut back = OffsetHistory::restore(limits, base, at(now)).unwrap();
-            back.append(tail, at(now)).unwrap();
+            let Some((snapshot, newest)) = saved else { return Ok(()) };
+            let delta: Vec<_> = live.plateaus().iter().copied().filter(|p| p.offset >= newest).collect();
+            let mut back = OffsetHistory::restore(limits, snapshot, at(now)).unwrap();
+            back.append(delta, at(now)).unwrap();
             prop_assert!(back.len() <= limits.capacity);
             prop_assert_eq!(back.newest(), live.newest());
             let grain = Span::from_millis(1);

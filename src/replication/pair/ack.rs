@@ -131,13 +131,10 @@ fn ack_arrival(
     let offset = ack.offset?;
     let offset_before = known.last.and_then(|last| last.offset);
     let is_new = offset_before.is_some_and(|before| before < offset);
-    let by_offset = known
-        .asked_at
-        .filter(|_| is_new)
-        .map(|after| AckArrival {
-            after,
-            before: received,
-        });
+    let by_offset = known.asked_at.filter(|_| is_new).map(|after| AckArrival {
+        after,
+        before: received,
+    });
     let by_age = ack.age.map(|age| AckArrival {
         after: sent - age - WHOLE_SECONDS,
         before: received.min(received - age + WHOLE_SECONDS),

@@ -1,9 +1,10 @@
 //! What a pair's tracker makes of polls.
 
 use super::*;
-use crate::info::{ReplicaConnState, ReplicationInfo};
+use crate::info::{Field, ReplicaConnState, ReplicationInfo};
+use crate::model::Bytes;
 use crate::replication::testing::{Scene, at, down, id, millis, observation, offset, upstream};
-use crate::replication::{Bracket, LagBytes};
+use crate::replication::{Bracket, Comparison, LagBytes};
 
 fn located(scene: &Scene) -> &Located {
     scene

@@ -44,13 +44,13 @@ pub(super) fn renew(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     create(transaction)
 }
 
-/// Writes `documents`; `anew` when they are all there is, and what else stands there is of an
-/// earlier time.
+/// Writes `documents`. With `replaces_all` they are all that there are: every other document, which
+/// is of an earlier time, is deleted, but for those of tables that are written in parts.
 pub(super) fn write(
     transaction: &WriteTransaction,
     clock: u32,
     documents: &[Document],
-    anew: bool,
+    replaces_all: bool,
     now: WallTime,
 ) -> Result<u64, redb::Error> {
     let mut bytes = 0;
@@ -59,7 +59,7 @@ pub(super) fn write(
             .iter()
             .filter(|document| document.table == kind)
             .peekable();
-        let cleared = anew && !kind.is_written_in_parts();
+        let cleared = replaces_all && !kind.is_written_in_parts();
         if of_kind.peek().is_none() && !cleared {
             continue;
         }
@@ -177,7 +177,7 @@ mod tests {
             anchor: clock(0).anchor,
             lag: None,
             documents,
-            anew: false,
+            replaces_all: false,
         }
     }
 
@@ -230,11 +230,11 @@ mod tests {
                 put(DocumentTable::Deliveries, &old),
             ]))
             .unwrap();
-        let anew = Save {
-            anew: true,
+        let replacing = Save {
+            replaces_all: true,
             ..save(vec![put(DocumentTable::Alerts, "c")])
         };
-        database.commit(&anew).unwrap();
+        database.commit(&replacing).unwrap();
         let tables = [
             DocumentTable::Alerts,
             DocumentTable::Outbox,

@@ -25,9 +25,9 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// The clocks that rows name.
 const CLOCKS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("clocks");
 /// Whole histories by master.
-const BASES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("bases");
+const SNAPSHOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("bases");
 /// What came since, by commit and row.
-const TAILS: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("tails");
+const DELTAS: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("tails");
 /// Pairs, by row.
 const PAIRS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("pairs");
 /// Servers, by row.
@@ -46,7 +46,7 @@ pub struct Loaded {
     /// The documents of each table.
     pub documents: SavedDocuments,
     /// What of it need not be written again.
-    pub ledger: SavePlanner,
+    pub planner: SavePlanner,
     /// What was not taken.
     pub refused: Refusals,
 }
@@ -213,7 +213,7 @@ impl Database {
             &transaction,
             self.clock,
             &save.documents,
-            save.anew,
+            save.replaces_all,
             save.anchor.wall,
         )?;
         transaction.commit()?;
@@ -268,18 +268,18 @@ impl Database {
         transaction: &WriteTransaction,
         batch: &Batch,
     ) -> Result<u64, redb::Error> {
-        let mut table = transaction.open_table(BASES)?;
+        let mut table = transaction.open_table(SNAPSHOTS)?;
         for key in &batch.forgotten {
             table.remove(&**key)?;
         }
         let mut bytes = 0;
-        for (server, record) in &batch.bases {
-            let base = rows::Base {
+        for (server, record) in &batch.snapshots {
+            let snapshot = rows::SnapshotRow {
                 commit: batch.commit,
                 saved_at: batch.anchor.mono,
                 record: record.clone(),
             };
-            let row = rows::encode_base(self.clock, server, &base);
+            let row = rows::encode_snapshot(self.clock, server, &snapshot);
             bytes += row.len() as u64;
             table.insert(&*server.to_string(), &*row)?;
         }
@@ -291,18 +291,18 @@ impl Database {
         transaction: &WriteTransaction,
         batch: &Batch,
     ) -> Result<u64, redb::Error> {
-        let mut table = transaction.open_table(TAILS)?;
+        let mut table = transaction.open_table(DELTAS)?;
         let entries = batch
-            .tails
+            .deltas
             .iter()
-            .map(|(server, tail)| rows::encode_tail(server, tail));
+            .map(|(server, delta)| rows::encode_delta(server, delta));
         let packed = rows::pack(self.clock, entries, |row| tail_key(batch.commit, row));
         let mut bytes = 0;
         for (number, row) in (0_u32..).zip(&packed) {
             bytes += row.len() as u64;
             table.insert((batch.commit, number), &**row)?;
         }
-        table.retain_in(..=(batch.drop_tails_to, u32::MAX), |_, _| false)?;
+        table.retain_in(..=(batch.drop_deltas_to, u32::MAX), |_, _| false)?;
         Ok(bytes)
     }
 
@@ -334,7 +334,7 @@ fn chunk_key(number: u32) -> Vec<u8> {
     number.to_be_bytes().to_vec()
 }
 
-/// The key of a row of tails, likewise.
+/// The key of a row of deltas, likewise.
 fn tail_key(commit: u64, number: u32) -> Vec<u8> {
     [&commit.to_be_bytes()[..], &number.to_be_bytes()[..]].concat()
 }

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 
 use super::{
-    BASES, CLOCKS, LAST_COMMIT, Loaded, META, PAIRS, Refusals, SERVERS, TAILS, chunk_key,
+    CLOCKS, DELTAS, LAST_COMMIT, Loaded, META, PAIRS, Refusals, SERVERS, SNAPSHOTS, chunk_key,
     documents, tail_key,
 };
 use crate::model::{ServerAddr, Timestamp};
@@ -20,7 +20,7 @@ use crate::store::save_planner::SavePlanner;
 /// A history in the making.
 struct Draft {
     history: MasterHistory,
-    base: u64,
+    snapshot: u64,
     saved_at: Timestamp,
 }
 
@@ -37,14 +37,17 @@ pub(super) fn all(
         Some(commit) => commit.value(),
         None => return Ok((clocks, 0, loaded)),
     };
-    loaded.ledger = SavePlanner::empty(last_commit);
+    loaded.planner = SavePlanner::empty(last_commit);
     let frames = ClockMappings::new(&clocks, present);
     let mut drafts = read_bases(&transaction, &frames, present, &mut loaded)?;
     read_tails(&transaction, &frames, present, &mut drafts, &mut loaded)?;
     for (server, draft) in drafts {
-        loaded
-            .ledger
-            .note(server.clone(), &draft.history, draft.base, draft.saved_at);
+        loaded.planner.note(
+            server.clone(),
+            &draft.history,
+            draft.snapshot,
+            draft.saved_at,
+        );
         loaded.state.histories.insert(server, draft.history);
     }
     for (key, row) in chunks(&transaction, PAIRS)? {
@@ -117,7 +120,7 @@ fn read_bases(
 ) -> Result<HashMap<ServerAddr, Draft>, redb::Error> {
     let now = present.anchor.mono;
     let mut drafts = HashMap::new();
-    for entry in transaction.open_table(BASES)?.iter()? {
+    for entry in transaction.open_table(SNAPSHOTS)?.iter()? {
         let (key, row) = entry?;
         match read_base(key.value(), row.value(), frames, now) {
             Ok((server, draft)) => drop(drafts.insert(server, draft)),
@@ -127,7 +130,7 @@ fn read_bases(
                     format_args!("the history of {}", key.value()),
                     &why,
                 );
-                loaded.ledger.note_worthless(key.value().to_owned());
+                loaded.planner.note_unreadable(key.value().to_owned());
             }
         }
     }
@@ -141,19 +144,19 @@ fn read_base(
     now: Timestamp,
 ) -> Result<(ServerAddr, Draft), RowError> {
     let server = ServerAddr::parse(key).map_err(|_| RowError::Malformed("key"))?;
-    let base = rows::decode_base(&server, row, frames)?;
-    let age = now - base.saved_at;
+    let snapshot = rows::decode_snapshot(&server, row, frames)?;
+    let age = now - snapshot.saved_at;
     if age > HORIZON {
         return Err(ClockRefusal::Expired(age).into());
     }
-    let history = MasterHistory::restore(HistoryLimits::default(), base.record, now)
+    let history = MasterHistory::restore(HistoryLimits::default(), snapshot.record, now)
         .map_err(|Contradiction| RowError::Malformed("table"))?;
     Ok((
         server,
         Draft {
             history,
-            base: base.commit,
-            saved_at: base.saved_at,
+            snapshot: snapshot.commit,
+            saved_at: snapshot.saved_at,
         },
     ))
 }
@@ -166,23 +169,26 @@ fn read_tails(
     loaded: &mut Loaded,
 ) -> Result<(), redb::Error> {
     let now = present.anchor.mono;
-    for entry in transaction.open_table(TAILS)?.iter()? {
+    for entry in transaction.open_table(DELTAS)?.iter()? {
         let (key, row) = entry?;
         let (commit, number) = key.value();
         let what = format_args!("row {number} of commit {commit}").to_string();
-        let tails = rows::decode_tails(&tail_key(commit, number), row.value(), frames);
-        for (server, tail) in taken(tails, format_args!("{what}"), &mut loaded.refused) {
-            let Some(draft) = drafts.get_mut(&server).filter(|draft| draft.base < commit) else {
+        let deltas = rows::decode_deltas(&tail_key(commit, number), row.value(), frames);
+        for (server, delta) in taken(deltas, format_args!("{what}"), &mut loaded.refused) {
+            let Some(draft) = drafts
+                .get_mut(&server)
+                .filter(|draft| draft.snapshot < commit)
+            else {
                 continue;
             };
-            let saved_at = tail
+            let saved_at = delta
                 .current
                 .plateaus
                 .last()
                 .map_or(draft.saved_at, |p| p.last_sent);
-            match draft.history.extend(tail, now) {
+            match draft.history.extend(delta, now) {
                 Ok(true) => draft.saved_at = draft.saved_at.max(saved_at),
-                Ok(false) => {} // it belongs to another history, whose base came to nothing
+                Ok(false) => {} // it belongs to another history, whose snapshot came to nothing
                 Err(why) => {
                     loaded
                         .refused

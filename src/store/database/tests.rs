@@ -137,16 +137,16 @@ fn to_save(histories: &[(ServerAddr, MasterHistory)]) -> ToSave<'_> {
 
 fn save(
     database: &mut Database,
-    ledger: &mut SavePlanner,
+    planner: &mut SavePlanner,
     histories: &[(ServerAddr, MasterHistory)],
     secs: i64,
 ) {
-    let (batch, receipt) = ledger.plan(to_save(histories), anchor(secs));
+    let (batch, pending) = planner.plan(to_save(histories), anchor(secs));
     database.commit(&batch.into()).unwrap();
-    ledger.settle(receipt);
+    planner.commit(pending);
 }
 
-/// Commits of [`an_hour`], roughly: not a multiple of what would make a base due.
+/// Commits of [`an_hour`], roughly: not a multiple of what would make a snapshot due.
 const COMMITS: i64 = 355;
 const END: i64 = COMMITS * 10;
 
@@ -154,13 +154,13 @@ const END: i64 = COMMITS * 10;
 fn an_hour() -> (Disk, MasterHistory) {
     let disk = Disk::new();
     let (mut database, loaded) = disk.open(clock(0)).unwrap();
-    let (mut ledger, mut histories) = (
-        loaded.ledger,
+    let (mut planner, mut histories) = (
+        loaded.planner,
         [(addr(), MasterHistory::new(HistoryLimits::default()))],
     );
     for n in 0..COMMITS {
         polled(&mut histories[0].1, n * 10..n * 10 + 10);
-        save(&mut database, &mut ledger, &histories, n * 10 + 10);
+        save(&mut database, &mut planner, &histories, n * 10 + 10);
     }
     drop(database);
     let [(_, history)] = histories;
@@ -209,9 +209,9 @@ fn after_a_restart_only_what_came_is_written() {
     let history = loaded.state.histories.remove(&addr()).unwrap();
     let mut histories = [(addr(), history)];
     polled(&mut histories[0].1, END..END + 10);
-    let (batch, _) = loaded.ledger.plan(to_save(&histories), anchor(END + 10));
+    let (batch, _) = loaded.planner.plan(to_save(&histories), anchor(END + 10));
     assert_eq!(
-        (batch.commit, batch.bases.len(), batch.tails.len()),
+        (batch.commit, batch.snapshots.len(), batch.deltas.len()),
         (u64::try_from(COMMITS).unwrap() + 1, 0, 1)
     );
     database.commit(&batch.into()).unwrap();
@@ -250,7 +250,7 @@ fn on_another_machine_everything_is_as_wide_as_the_clocks_may_be_wrong() {
             "{r}: {is:?} {hi:?}"
         );
     }
-    // What comes now is on this machine's clock and goes on the old base.
+    // What comes now is on this machine's clock and goes on the old snapshot.
     let mut histories = [(addr(), loaded.state.histories.into_values().next().unwrap())];
     histories[0].1.observe(&MasterSample {
         replid: id('a'),
@@ -262,8 +262,8 @@ fn on_another_machine_everything_is_as_wide_as_the_clocks_may_be_wrong() {
         beginning: None,
     });
     let anchor = clock_of(2, 110, END + 50).anchor;
-    let (batch, _) = loaded.ledger.plan(to_save(&histories), anchor);
-    assert_eq!((batch.bases.len(), batch.tails.len()), (0, 1));
+    let (batch, _) = loaded.planner.plan(to_save(&histories), anchor);
+    assert_eq!((batch.snapshots.len(), batch.deltas.len()), (0, 1));
     database.commit(&batch.into()).unwrap();
     drop(database);
     let (_, loaded) = disk.open(clock_of(2, 120, END + 60)).unwrap();
@@ -298,11 +298,14 @@ fn what_is_older_than_the_horizon_is_left_out_without_a_word() {
     let (disk, _) = an_hour();
     let (mut database, loaded) = disk.open(clock(END + 49 * 3_600)).unwrap();
     assert_eq!((loaded.refused.count, loaded.state.histories.len()), (0, 0));
-    let (batch, _) = loaded.ledger.plan(to_save(&[]), anchor(50 * 3_600));
+    let (batch, _) = loaded.planner.plan(to_save(&[]), anchor(50 * 3_600));
     assert_eq!(batch.forgotten, [addr().to_string()]);
     database.commit(&batch.into()).unwrap();
     let read = database.file.begin_read().unwrap();
-    assert_eq!(read.open_table(BASES).unwrap().iter().unwrap().count(), 0);
+    assert_eq!(
+        read.open_table(SNAPSHOTS).unwrap().iter().unwrap().count(),
+        0
+    );
 }
 
 /// Flips one bit in the value of every row in turn.
@@ -340,7 +343,7 @@ fn a_file_of_rows_that_nobody_can_read_says_so_ten_times() {
     let write = database.file.begin_write().unwrap();
     for n in 0..25 {
         write
-            .open_table(BASES)
+            .open_table(SNAPSHOTS)
             .unwrap()
             .insert(&*format!("redis-{n}:6379"), &b"nonsense"[..])
             .unwrap();
@@ -353,7 +356,7 @@ fn a_file_of_rows_that_nobody_can_read_says_so_ten_times() {
         (25, REASONS_KEPT)
     );
     assert_eq!(loaded.state.histories.len(), 1);
-    let (batch, _) = loaded.ledger.plan(to_save(&[]), anchor(END));
+    let (batch, _) = loaded.planner.plan(to_save(&[]), anchor(END));
     assert_eq!(batch.forgotten.len(), 25, "they go with the next commit");
 }
 
@@ -392,8 +395,8 @@ fn cost(masters: usize) -> (f64, f64, usize) {
     polled(&mut old, 0..BEGIN);
     let name = |n| ServerAddr::new(&format!("redis-{n}.dc1.example.com"), 6379);
     let mut histories: Vec<_> = (0..masters).map(|n| (name(n), old.clone())).collect();
-    let mut ledger = loaded.ledger;
-    save(&mut database, &mut ledger, &histories, BEGIN);
+    let mut planner = loaded.planner;
+    save(&mut database, &mut planner, &histories, BEGIN);
     let (mut rows, before) = (0, disk.written());
     for now in (BEGIN..BEGIN + SECONDS)
         .step_by(10)
@@ -402,9 +405,9 @@ fn cost(masters: usize) -> (f64, f64, usize) {
         for (_, history) in &mut histories {
             polled(history, now - 10..now);
         }
-        let (batch, receipt) = ledger.plan(to_save(&histories), anchor(now));
+        let (batch, pending) = planner.plan(to_save(&histories), anchor(now));
         rows += database.commit(&batch.into()).unwrap().bytes;
-        ledger.settle(receipt);
+        planner.commit(pending);
     }
     let per = |bytes: u64| bytes as f64 / (masters as f64 * SECONDS as f64);
     (

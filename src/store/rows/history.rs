@@ -1,4 +1,4 @@
-//! Histories: a master's base row, the tails that came since, and the clock that their instants are
+//! Histories: a master's snapshot row, the deltas that came since, and the clock that their instants are
 //! on.
 
 use super::entries;
@@ -9,10 +9,10 @@ use crate::replication::{DeltaRecord, EpochRecord, HistoryRecord, Plateau};
 use crate::store::clock_mapping::{BootClock, ClockMappings};
 use crate::store::codec::{RowError, RowReader, RowWriter, ceil_micros, floor_micros, seal};
 
-/// A master's base row.
+/// A master's snapshot row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::store) struct Base {
-    /// The commit that wrote it: later tails belong to it.
+pub(in crate::store) struct SnapshotRow {
+    /// The commit that wrote it: later deltas belong to it.
     pub(in crate::store) commit: u64,
     /// When that was.
     pub(in crate::store) saved_at: Timestamp,
@@ -46,25 +46,30 @@ pub(in crate::store) fn decode_clock(number: u32, row: &[u8]) -> Result<BootCloc
     })
 }
 
-pub(in crate::store) fn encode_base(clock: u32, server: &ServerAddr, base: &Base) -> Vec<u8> {
+pub(in crate::store) fn encode_snapshot(
+    clock: u32,
+    server: &ServerAddr,
+    snapshot: &SnapshotRow,
+) -> Vec<u8> {
     let mut writer = RowWriter::new(clock);
-    writer.number(base.commit);
-    writer.not_before(base.saved_at);
-    writer.number(base.record.generation);
-    writer.option(base.record.current.as_ref(), epoch);
-    writer.number(base.record.closed.len() as u64);
-    base.record
+    writer.number(snapshot.commit);
+    writer.not_before(snapshot.saved_at);
+    writer.number(snapshot.record.generation);
+    writer.option(snapshot.record.current.as_ref(), epoch);
+    writer.number(snapshot.record.closed.len() as u64);
+    snapshot
+        .record
         .closed
         .iter()
         .for_each(|closed| epoch(&mut writer, closed));
     seal(server.to_string().as_bytes(), &writer)
 }
 
-pub(in crate::store) fn decode_base(
+pub(in crate::store) fn decode_snapshot(
     server: &ServerAddr,
     row: &[u8],
     frames: &ClockMappings,
-) -> Result<Base, RowError> {
+) -> Result<SnapshotRow, RowError> {
     let mut reader = RowReader::open(server.to_string().as_bytes(), row, frames)?;
     let commit = reader.number()?;
     let saved_at = reader.not_before()?;
@@ -75,7 +80,7 @@ pub(in crate::store) fn decode_base(
         .map(|_| read_epoch(&mut reader))
         .collect::<Result<_, _>>()?;
     reader.end()?;
-    Ok(Base {
+    Ok(SnapshotRow {
         commit,
         saved_at,
         record: HistoryRecord {
@@ -86,16 +91,16 @@ pub(in crate::store) fn decode_base(
     })
 }
 
-/// One entry of a row of tails.
-pub(in crate::store) fn encode_tail(server: &ServerAddr, tail: &DeltaRecord) -> RowWriter {
+/// One entry of a row of deltas.
+pub(in crate::store) fn encode_delta(server: &ServerAddr, delta: &DeltaRecord) -> RowWriter {
     let mut writer = RowWriter::default();
     writer.text(&server.to_string());
-    writer.number(tail.generation);
-    epoch(&mut writer, &tail.current);
+    writer.number(delta.generation);
+    epoch(&mut writer, &delta.current);
     writer
 }
 
-pub(in crate::store) fn decode_tails(
+pub(in crate::store) fn decode_deltas(
     key: &[u8],
     row: &[u8],
     frames: &ClockMappings,
@@ -182,16 +187,16 @@ mod tests {
     proptest! {
         #[test]
         fn histories_come_back(record in history_strategy(), commit in any::<u64>()) {
-            let base = Base { commit, saved_at: Timestamp::from_nanos(-1_000), record };
-            let row = encode_base(0, &addr(), &base);
-            prop_assert_eq!(decode_base(&addr(), &row, &frames()), Ok(base.clone()));
-            if let Some(current) = base.record.current {
-                let tail = DeltaRecord { generation: base.record.generation, current };
+            let snapshot = SnapshotRow { commit, saved_at: Timestamp::from_nanos(-1_000), record };
+            let row = encode_snapshot(0, &addr(), &snapshot);
+            prop_assert_eq!(decode_snapshot(&addr(), &row, &frames()), Ok(snapshot.clone()));
+            if let Some(current) = snapshot.record.current {
+                let delta = DeltaRecord { generation: snapshot.record.generation, current };
                 let mut writer = RowWriter::new(0);
-                writer.append(&encode_tail(&addr(), &tail));
-                writer.append(&encode_tail(&addr(), &tail));
-                let back = decode_tails(b"t", &seal(b"t", &writer), &frames());
-                prop_assert_eq!(back, Ok(vec![(addr(), tail.clone()), (addr(), tail)]));
+                writer.append(&encode_delta(&addr(), &delta));
+                writer.append(&encode_delta(&addr(), &delta));
+                let back = decode_deltas(b"t", &seal(b"t", &writer), &frames());
+                prop_assert_eq!(back, Ok(vec![(addr(), delta.clone()), (addr(), delta)]));
             }
         }
 
@@ -202,19 +207,19 @@ mod tests {
             let mut writer = RowWriter::new(0);
             body.chunks(1).for_each(|byte| writer.number(u64::from(byte[0] & 0x7f)));
             let row = seal(addr().to_string().as_bytes(), &writer);
-            let _ = decode_base(&addr(), &row, &frames());
-            let _ = decode_tails(addr().to_string().as_bytes(), &row, &frames());
+            let _ = decode_snapshot(&addr(), &row, &frames());
+            let _ = decode_deltas(addr().to_string().as_bytes(), &row, &frames());
         }
 
         #[test]
         fn every_cut_and_every_flipped_bit_is_refused(bit in any::<usize>(), cut in any::<usize>()) {
-            let base = Base { commit: 7, saved_at: Timestamp::from_nanos(0), record: history_record() };
-            let row = encode_base(0, &addr(), &base);
+            let snapshot = SnapshotRow { commit: 7, saved_at: Timestamp::from_nanos(0), record: history_record() };
+            let row = encode_snapshot(0, &addr(), &snapshot);
             let mut flipped = row.clone();
             let bit = bit % (row.len() * 8);
             flipped[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(decode_base(&addr(), &flipped, &frames()).is_err());
-            prop_assert!(decode_base(&addr(), &row[..cut % row.len()], &frames()).is_err());
+            prop_assert!(decode_snapshot(&addr(), &flipped, &frames()).is_err());
+            prop_assert!(decode_snapshot(&addr(), &row[..cut % row.len()], &frames()).is_err());
         }
     }
 
@@ -222,10 +227,10 @@ mod tests {
     fn a_record_of_a_busy_master_takes_ten_bytes() {
         let record = history_record();
         let plateaus = record.current.as_ref().unwrap().plateaus.len();
-        let row = encode_base(
+        let row = encode_snapshot(
             0,
             &addr(),
-            &Base {
+            &SnapshotRow {
                 commit: 1,
                 saved_at: Timestamp::from_nanos(0),
                 record,

@@ -7,7 +7,8 @@ mod servers;
 
 pub(super) use documents::{decode_document, encode_document};
 pub(super) use history::{
-    Base, decode_base, decode_clock, decode_tails, encode_base, encode_clock, encode_tail,
+    SnapshotRow, decode_clock, decode_deltas, decode_snapshot, encode_clock, encode_delta,
+    encode_snapshot,
 };
 pub(super) use pairs::{decode_pairs, encode_pair};
 pub(super) use servers::{decode_servers, encode_server};
