@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Bytes(u64);
 
 impl Bytes {
-    /// None.
+    /// No bytes.
     pub const ZERO: Self = Self(0);
 
     /// `count` bytes.
@@ -34,17 +34,19 @@ impl Bytes {
 impl fmt::Display for Bytes {
     /// For people: binary units, one decimal (`812 B`, `1.5 MiB`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
         if self.0 < 1024 {
             return write!(f, "{} B", self.0);
         }
         let mut value = self.0 as f64 / 1024.0;
-        let mut unit = 0;
-        while value >= 1024.0 && unit + 1 < UNITS.len() {
+        let mut unit = "KiB";
+        for larger in ["MiB", "GiB", "TiB", "PiB"] {
+            if value < 1024.0 {
+                break;
+            }
             value /= 1024.0;
-            unit += 1;
+            unit = larger;
         }
-        write!(f, "{value:.1} {}", UNITS[unit])
+        write!(f, "{value:.1} {unit}")
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why a heartbeat was not sent or not heard: a closed set, which is also the metric's `reason`.
+//! Why a heartbeat was not sent or not received: a closed set, which is also the metric's `reason`.
 
 use std::fmt;
 
@@ -15,14 +15,13 @@ pub enum HeartbeatError {
     ClusterMode,
     /// The server whose stream is to carry them is no master, so it would not pass them on.
     NotMaster,
-    /// Master and replica are one process: what it is told, it tells at once.
+    /// Master and replica are one process, which delivers each message at once.
     SameServer,
-    /// Another program than Redis and Valkey, or a Sentinel: nothing is known of how it passes
-    /// messages on.
+    /// Neither Redis nor Valkey, or a Sentinel: how it passes messages on is not known.
     Unsupported,
-    /// The server does not name its `run_id`: a restart could not be told from going on.
+    /// The server does not name its `run_id`, so that its restarts cannot be seen.
     NoRunId,
-    /// A number came twice, or after a higher one.
+    /// A number arrived twice, or after a higher one.
     Repeated,
 }
 
@@ -66,7 +65,7 @@ impl HeartbeatError {
         }
     }
 
-    /// Whether only somebody's intervention will change it, so that it is no use to ask again soon.
+    /// Whether only an intervention will change it, so that trying again soon is no use.
     pub const fn is_settled(self) -> bool {
         !matches!(self, Self::Failed(error) if !matches!(error, PollError::Denied))
     }

@@ -17,7 +17,7 @@ pub enum Blame {
     /// The server answers, and the two do not agree on access: it refuses the login or INFO, or the
     /// two cannot agree on TLS.
     Access,
-    /// The server or the network in between: from here nobody can tell which.
+    /// The server or the network in between: which of them cannot be seen from here.
     Server,
 }
 

@@ -12,12 +12,12 @@ closed_set! {
     pub enum DocumentTable {
         /// Alerts that are pending, firing or recently resolved.
         Alerts => "alerts",
-        /// What each receiver was told of each group of alerts.
+        /// What each receiver was last sent of each group of alerts.
         Groups => "groups",
         /// What each receiver's queue knows of each group: the notifications that wait, and what
         /// was opened.
         Outbox => "outbox",
-        /// Each receiver's rest and circuit.
+        /// Each receiver's back-off and circuit breaker.
         Receivers => "receivers",
         /// The notifications that were given up.
         DeadLetters => "dead_letters",
@@ -65,7 +65,7 @@ pub struct SavedDocument {
 /// Documents by table, as they were read.
 pub type SavedDocuments = BTreeMap<DocumentTable, Vec<SavedDocument>>;
 
-/// How instants of an earlier life are read on this life's clock: exactly in the same boot, by the
+/// How instants of an earlier run are read on the present clock: exactly in the same boot, by the
 /// wall clocks otherwise.
 ///
 /// Unlike the lag's, the instants of alerts prove nothing: where they cannot be placed they are
@@ -107,14 +107,16 @@ impl Document {
         }
     }
 
-    /// What writes `record` under `key`. One that JSON cannot say, which none of ours is, leaves an
-    /// empty body: the next start says that it makes no sense.
+    /// What writes `record` under `key`.
+    ///
+    /// Every record of this program can be written as JSON: none has a map with keys that are no
+    /// text, which is the only thing that JSON lacks. A debug build, and so every test, panics where
+    /// that is not so; otherwise the body stays empty, and the next start counts and logs it as
+    /// unreadable.
     pub fn record(table: DocumentTable, key: impl Into<String>, record: &impl Serialize) -> Self {
-        Self::put(
-            table,
-            key,
-            serde_json::to_string(record).unwrap_or_default(),
-        )
+        let body = serde_json::to_string(record);
+        debug_assert!(body.is_ok(), "{}: {body:?}", table.label());
+        Self::put(table, key, body.unwrap_or_default())
     }
 
     /// What deletes `key`.

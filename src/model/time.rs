@@ -59,8 +59,10 @@ impl BootId {
     /// Reads a UUID, as `/proc/sys/kernel/random/boot_id` gives it.
     pub fn parse(text: &str) -> Option<Self> {
         let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
-        let well_formed = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
-        well_formed.then(|| u128::from_str_radix(&digits, 16).ok().map(Self))?
+        if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        u128::from_str_radix(&digits, 16).ok().map(Self)
     }
 }
 
@@ -77,7 +79,7 @@ impl Timestamp {
 }
 
 impl Span {
-    /// No time at all.
+    /// Zero.
     pub const ZERO: Self = Self(0);
 
     /// A span of `nanos` nanoseconds.
@@ -95,7 +97,7 @@ impl Span {
         Self(secs.saturating_mul(1_000_000_000))
     }
 
-    /// A span of `secs` seconds; what does not fit saturates, NaN is no time at all.
+    /// A span of `secs` seconds. Values out of range are clamped; NaN becomes zero.
     #[allow(clippy::cast_possible_truncation)] // `as` saturates, which is the documented result
     pub fn from_secs_f64(secs: f64) -> Self {
         Self((secs * 1e9) as i64)
@@ -111,7 +113,7 @@ impl Span {
         self.0 as f64 / 1e9
     }
 
-    /// The span, or no time at all when it is negative.
+    /// The span, or zero when it is negative.
     #[must_use]
     pub fn or_zero(self) -> Self {
         self.max(Self::ZERO)

@@ -58,12 +58,16 @@ impl MinuteMax {
     /// Takes in `value` at `now`.
     pub fn observe(&mut self, value: Span, now: Timestamp) {
         let second = now.as_nanos().div_euclid(1_000_000_000);
-        let slot = &mut self.seconds[usize::try_from(second.rem_euclid(60)).unwrap_or(0)];
-        *slot = if slot.0 == second {
-            (second, slot.1.max(value))
-        } else {
-            (second, value)
+        let index = usize::try_from(second.rem_euclid(60)).unwrap_or(0);
+        let Some((of_second, highest)) = self.seconds.get_mut(index) else {
+            return; // there are 60 of them
         };
+        if *of_second == second {
+            *highest = value.max(*highest);
+        } else {
+            *of_second = second;
+            *highest = value;
+        }
     }
 
     /// The highest value of the 60 s before `now`; `None` when there was none.

@@ -23,7 +23,7 @@ closed_set! {
         ReplicaUnreachable => "replica_unreachable",
         /// Two masters, or a replica with bytes that its master does not have.
         Diverged => "diverged",
-        /// The replica follows somebody else.
+        /// The replica follows another server.
         WrongMaster => "wrong_master",
         /// The replica has never been in sync.
         NeverSynced => "never_synced",
@@ -35,7 +35,7 @@ closed_set! {
         Stalled => "stalled",
         /// The link is up and data flows, or there is none to flow.
         Streaming => "streaming",
-        /// Nobody can say (yet).
+        /// Not known (yet).
         Unknown => "unknown",
     }
 }
@@ -101,8 +101,8 @@ pub enum StateReason {
         /// For how long.
         for_: Span,
     },
-    /// Nothing arrives although the master writes, which began before the first poll: the servers
-    /// have counted for how long.
+    /// Nothing arrives although the master writes, and that began before the first poll: the
+    /// servers themselves have counted for how long.
     AlreadyStalled {
         /// Nothing has arrived for at least this long.
         idle_for: Span,
@@ -151,7 +151,7 @@ pub enum StateReason {
 }
 
 impl fmt::Display for StateReason {
-    /// One sentence for the person who looks.
+    /// One sentence for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnsupportedServer { who, engine: Engine::Unknown } => {
@@ -229,11 +229,11 @@ impl fmt::Display for StateReason {
 pub struct SyncProgress {
     /// Bytes of the transfer that were read; `None` while it is prepared or loaded.
     pub read: Option<Bytes>,
-    /// Of how many; `None` where Redis does not tell: in a diskless sync.
+    /// Of how many; `None` where Redis does not report it: in a diskless sync.
     pub total: Option<Bytes>,
-    /// Bytes a second that are read now.
+    /// Bytes read per second, recently.
     pub rate: Option<Bytes>,
-    /// For how long nothing has been read, where that is long.
+    /// For how long nothing has been read, where that is more than a few seconds.
     pub still_for: Option<Span>,
 }
 

@@ -19,7 +19,7 @@ pub const HORIZON: Span = Span::from_secs(48 * 3600);
 /// The clock of one life of a machine: which boot, and how it stood to the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BootClock {
-    /// The boot; `None` where the kernel did not tell.
+    /// The boot; `None` where the kernel does not name it.
     pub boot: Option<BootId>,
     /// Both clocks at the last commit.
     pub anchor: ClockAnchor,

@@ -143,7 +143,10 @@ impl RowWriter {
         let digits = replid.as_str().as_bytes();
         let packed: Option<Vec<u8>> = digits
             .chunks(2)
-            .map(|two| Some(hex_value(two[0])? << 4 | hex_value(*two.get(1)?)?))
+            .map(|two| match two {
+                [high, low] => Some(hex_value(*high)? << 4 | hex_value(*low)?),
+                _ => None,
+            })
             .collect();
         self.number(u64::from(packed.is_some()));
         self.bytes

@@ -1,9 +1,9 @@
-//! How keeping the state goes, for metrics.
+//! Whether the state is kept, for metrics.
 
 use super::error::StoreOperation;
 use crate::model::WallTime;
 
-/// How keeping the state goes.
+/// Whether and when the state was written, and what failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStatus {
     /// Whether the last attempt to open or write the file succeeded.
@@ -12,16 +12,19 @@ pub struct StoreStatus {
     pub last_commit: Option<WallTime>,
     /// Bytes of all rows written since the start.
     pub written: u64,
+    /// Failures by operation, in the order of [`StoreOperation::ALL`].
     errors: [u64; StoreOperation::ALL.len()],
 }
 
 impl StoreStatus {
     /// Failures of an operation since the start.
     pub fn errors(&self, operation: StoreOperation) -> u64 {
-        self.errors[operation as usize]
+        self.errors.get(operation as usize).copied().unwrap_or(0)
     }
 
     pub(super) fn count(&mut self, operation: StoreOperation, failures: u64) {
-        self.errors[operation as usize] += failures;
+        if let Some(count) = self.errors.get_mut(operation as usize) {
+            *count += failures;
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that does the IO: opens, reads, writes, and tries again. Nobody waits for it.
+//! The thread that does the IO: opens, reads, writes, and tries again. Nothing waits for it.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -18,7 +18,7 @@ use crate::model::{BootId, ClockAnchor};
 /// A file that could not be opened or written is tried again after this.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// What the thread tells the core.
+/// What the thread reports to the core.
 #[derive(Debug)]
 pub(super) enum WorkerEvent {
     /// The file is open; this was in it, up to the commit with this number.
@@ -41,15 +41,15 @@ pub(super) struct Worker {
     pub(super) database: Option<Database>,
     /// When to open the file, while it is not.
     pub(super) retry_at: Instant,
-    /// What was last complained of, so that it is said once.
+    /// The last warning, so that it is logged once.
     pub(super) complaint: Option<String>,
 }
 
 impl Worker {
-    /// Runs until nobody can ask for anything any more.
+    /// Runs until the core has dropped its end of the channel.
     pub(super) fn run(mut self) {
         while self.step().is_some() {}
-        // Who waits for the end of the events may open the file then.
+        // The end of the events means that the file is closed.
         self.database = None;
     }
 
@@ -68,15 +68,15 @@ impl Worker {
         match self.batches.recv_timeout(wait) {
             Ok(save) => {
                 let saved = self.save(&save);
-                self.tell(saved)
+                self.report(saved)
             }
             Err(RecvTimeoutError::Timeout) => Some(()),
             Err(RecvTimeoutError::Disconnected) => None,
         }
     }
 
-    /// `None` when nobody listens any more.
-    fn tell(&self, event: WorkerEvent) -> Option<()> {
+    /// `None` once the core no longer receives events.
+    fn report(&self, event: WorkerEvent) -> Option<()> {
         self.events.blocking_send(event).ok()
     }
 
@@ -88,11 +88,11 @@ impl Worker {
         match file::open(&self.folder, present) {
             Ok(opened) => {
                 let event = self.opened(opened);
-                self.tell(event)
+                self.report(event)
             }
             Err(error) => {
                 self.fail(StoreOperation::Open, &error);
-                self.tell(WorkerEvent::Failed)
+                self.report(WorkerEvent::Failed)
             }
         }
     }
@@ -116,14 +116,14 @@ impl Worker {
             status.up |= well;
             status.count(StoreOperation::Read, loaded.refused.count);
         });
-        loaded
-            .refused
-            .first
-            .iter()
-            .for_each(|refusal| warn!(error = refusal, "a part of the state is not taken"));
-        let (histories, pairs) = (loaded.state.histories.len(), loaded.state.pairs.len());
-        let (folder, refused) = (self.folder.display(), loaded.refused.count);
+        for refusal in &loaded.refused.first {
+            warn!(error = refusal, "a part of the state is not taken");
+        }
         if well {
+            let folder = self.folder.display();
+            let histories = loaded.state.histories.len();
+            let pairs = loaded.state.pairs.len();
+            let refused = loaded.refused.count;
             info!(%folder, histories, pairs, refused, "the state was read");
         }
         let last_commit = database.last_commit();
@@ -150,8 +150,8 @@ impl Worker {
                 WorkerEvent::Saved
             }
             Err(error) => {
-                // After a failed write the database trusts its file no more, and neither do we: it
-                // is opened anew.
+                // After a failed write the database no longer trusts its file, and neither do we: it
+                // is opened again.
                 self.database = None;
                 self.fail(StoreOperation::Write, &error);
                 WorkerEvent::Failed

@@ -77,12 +77,12 @@ pub(super) fn continued_history(
 /// What a master's sample meant for its history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MasterNews {
-    /// The history went on.
+    /// The history continued.
     Continued,
     /// The reply came out of order and changed nothing.
     Reordered,
-    /// Another history goes on where the last one was cut: a promotion, or a restart that kept its
-    /// data.
+    /// Another history continues where the last one was cut: a promotion, or a restart that kept
+    /// its data.
     Promoted,
     /// Another history began from nothing: a restart, a restore, or an expired backlog.
     Reset,
@@ -229,8 +229,8 @@ impl MasterHistory {
             .map(|(offset, _)| offset)
     }
 
-    /// Changes whenever the current history begins, ends or is continued by another one. A replid
-    /// does not tell: a master may begin anew under the old one.
+    /// A number that changes whenever the current history begins, ends or is continued by another
+    /// one. A replid would not do: a master may begin a new history under the old one.
     pub fn generation(&self) -> u64 {
         self.generation
     }
@@ -366,11 +366,10 @@ impl MasterHistory {
             history = OffsetHistory::new(self.limits);
             history.insert(sample.sent, sample.received, sample.offset);
         }
-        let (replid, continues) = (sample.replid.clone(), sample.continues.clone());
         self.generation += 1;
         self.current = Some(Epoch {
-            replid,
-            continues,
+            replid: sample.replid.clone(),
+            continues: sample.continues.clone(),
             history,
         });
     }

@@ -51,27 +51,19 @@ impl Rhythm {
     fn around(plateaus: &[Plateau], next: usize) -> Self {
         let from = next.saturating_sub(NEIGHBOURS + 1);
         let to = plateaus.len().min(next + NEIGHBOURS + 1);
-        let near = &plateaus[from..to];
-        let growth = near
-            .windows(2)
-            .enumerate()
-            .filter(|(i, _)| from + i + 1 != next)
-            .map(|(_, pair)| {
-                let bytes = pair[1].offset.since(pair[0].offset).get() as f64;
-                (
-                    bytes,
-                    (pair[1].first_seen - pair[0].last_sent)
-                        .or_zero()
-                        .as_secs_f64(),
-                )
-            });
-        let rest = near
-            .iter()
-            .map(|p| (0.0, (p.last_sent - p.first_seen).or_zero().as_secs_f64()));
-        let sums = growth
-            .chain(rest)
-            .filter(|(_, secs)| *secs > 0.0)
-            .fold(Sums::default(), Sums::add);
+        let near = plateaus.get(from..to).unwrap_or_default();
+        let mut sums = Sums::default();
+        for (i, pair) in near.windows(2).enumerate() {
+            let [before, after] = pair else { continue };
+            if from + i + 1 == next {
+                continue; // the gap itself
+            }
+            let bytes = after.offset.since(before.offset).get() as f64;
+            sums = sums.add_gap(bytes, after.first_seen - before.last_sent);
+        }
+        for plateau in near {
+            sums = sums.add_gap(0.0, plateau.last_sent - plateau.first_seen);
+        }
         sums.rhythm()
     }
 }
@@ -87,7 +79,12 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(self, (bytes, secs): (f64, f64)) -> Self {
+    /// With a gap in which so many bytes were written; one without a length says nothing.
+    fn add_gap(self, bytes: f64, length: Span) -> Self {
+        let secs = length.or_zero().as_secs_f64();
+        if secs <= 0.0 {
+            return self;
+        }
         Self {
             bytes: self.bytes + bytes,
             secs: self.secs + secs,
@@ -145,7 +142,8 @@ fn place(rhythm: Rhythm, step: f64, done: f64, width: f64) -> (f64, f64) {
         return among_commands(rhythm.chunk, step, done);
     }
     // A burst at an unknown instant, and the usual before and after it.
-    let (from_left, from_right) = (done / usual, 1.0 - (step - done) / usual);
+    let from_left = done / usual;
+    let from_right = 1.0 - (step - done) / usual;
     let error = |bytes: f64| (bytes * rhythm.chunk).sqrt() / usual;
     if from_left < 1.0 {
         (from_left, error(done))

@@ -28,7 +28,7 @@ pub struct Plateau {
 /// How much is remembered, and how finely.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HistoryLimits {
-    /// Records at the most.
+    /// At most this many records.
     pub capacity: usize,
     /// Records that may come before the table is thinned again.
     pub batch: usize,
@@ -36,7 +36,7 @@ pub struct HistoryLimits {
     pub grain: Span,
     /// Neighbours closer than this part of their age are merged.
     pub epsilon: f64,
-    /// What is older is forgotten.
+    /// Records that are older are dropped.
     pub horizon: Span,
 }
 
@@ -65,7 +65,7 @@ pub struct Footprint {
     pub epsilon: f64,
 }
 
-/// What became of a sample.
+/// What a sample meant for the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
     /// A new plateau.
@@ -126,14 +126,13 @@ pub struct OffsetHistory {
 impl OffsetHistory {
     /// An empty table.
     pub fn new(limits: HistoryLimits) -> Self {
-        let (plateaus, last_received, likely_begun) = (Vec::new(), None, None);
         Self {
             limits,
-            plateaus,
+            plateaus: Vec::new(),
             since_thinning: 0,
-            last_received,
+            last_received: None,
             epsilon_used: limits.epsilon,
-            likely_begun,
+            likely_begun: None,
         }
     }
 
@@ -180,10 +179,11 @@ impl OffsetHistory {
     /// The interval that holds the instant at which the master went beyond `offset`.
     pub fn bracket(&self, offset: ReplicationOffset) -> Bracket {
         let next = self.plateaus.partition_point(|p| p.offset <= offset);
-        let lo = next.checked_sub(1).map(|i| self.plateaus[i].last_sent);
+        let before = next.checked_sub(1).and_then(|i| self.plateaus.get(i));
+        let after = self.plateaus.get(next);
         Bracket {
-            lo,
-            hi: self.plateaus.get(next).map(|p| p.first_seen),
+            lo: before.map(|plateau| plateau.last_sent),
+            hi: after.map(|plateau| plateau.first_seen),
         }
     }
 
@@ -191,11 +191,12 @@ impl OffsetHistory {
     /// sure it is. `None` where either end is open.
     pub fn point(&self, offset: ReplicationOffset, bracket: Bracket) -> Option<Point> {
         let next = self.plateaus.partition_point(|p| p.offset <= offset);
-        let (lo, hi) = (bracket.lo?, bracket.hi?);
-        let likely = self
-            .likely_begun
-            .filter(|_| next == 1)
-            .map_or(lo, |begun| begun.clamp(lo, hi.max(lo)));
+        let lo = bracket.lo?;
+        let hi = bracket.hi?;
+        let likely = match self.likely_begun {
+            Some(begun) if next == 1 => begun.clamp(lo, hi.max(lo)),
+            _ => lo,
+        };
         interpolate::point(&self.plateaus, next, offset, likely, hi)
     }
 
@@ -301,16 +302,21 @@ impl OffsetHistory {
     }
 
     /// Drops every record whose absence widens no bracket beyond `max(grain, epsilon x age)`.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "compacts in place: kept <= i < count, and kept > 0 where i > 0"
+    )]
     fn merge_close(&mut self, now: Timestamp, epsilon: f64) {
         let count = self.plateaus.len();
         let mut kept = 0;
         for i in 0..count {
-            let droppable = i > 0 && i + 2 < count && {
+            let is_inside = i > 0 && i + 2 < count;
+            let is_droppable = is_inside && {
                 let next = self.plateaus[i + 1].first_seen;
                 let allowed = self.limits.grain.max((now - next).mul_f64(epsilon));
                 next - self.plateaus[kept - 1].last_sent <= allowed
             };
-            if !droppable {
+            if !is_droppable {
                 self.plateaus[kept] = self.plateaus[i];
                 kept += 1;
             }

@@ -1,4 +1,4 @@
-//! A master that comes back without its history: what is gone, and who still has it.
+//! A master that comes back without its history: what is gone, and which server still has it.
 //!
 //! Redis draws a new `master_replid` at every start. A master that loads an RDB file of 7.0 or later
 //! names the history of the file in `master_replid2` (`loadDataFromDisk` in server.c) and goes on
@@ -31,9 +31,9 @@ pub struct Lineage {
     pub replid: ReplicationId,
     /// How far it had come.
     pub offset: ReplicationOffset,
-    /// The process that wrote it; `None` where the server does not tell.
+    /// The process that wrote it; `None` where the server does not name it.
     pub run_id: Option<RunId>,
-    /// How many keys it had; `None` where nobody knows.
+    /// How many keys it had, if known.
     pub keys: Option<u64>,
     /// When the answer came.
     pub at: Timestamp,
@@ -68,9 +68,9 @@ pub enum HistoryRemnant {
     },
     /// No data set at all, or next to nothing of it.
     Nothing,
-    /// A data set of its own in a new history: how old it is nobody can tell from outside.
+    /// A data set in a new history, of unknown age.
     SomeDataSet,
-    /// Nobody knows: the server does not say how many keys it has.
+    /// Unknown: the server does not report how many keys it has.
     Unknown,
 }
 
@@ -132,20 +132,20 @@ pub struct HistoryLoss {
 }
 
 impl Lineage {
-    /// What `look` shows, after `before`: a number of keys that is not told anew stays known within
-    /// one life of the process.
-    pub fn from_poll(look: MasterPoll<'_>, before: Option<&Self>) -> Self {
-        let same_life = before.filter(|before| before.run_id.as_ref() == look.run_id);
+    /// What `poll` shows, after `before`: a number of keys that is not reported again stays known
+    /// for as long as the process is the same.
+    pub fn from_poll(poll: MasterPoll<'_>, before: Option<&Self>) -> Self {
+        let same_life = before.filter(|before| before.run_id.as_ref() == poll.run_id);
         Self {
-            replid: look.sample.replid.clone(),
-            offset: look.sample.offset,
-            run_id: look.run_id.cloned(),
-            keys: look.keys.or(same_life.and_then(|before| before.keys)),
-            at: look.sample.received,
+            replid: poll.sample.replid.clone(),
+            offset: poll.sample.offset,
+            run_id: poll.run_id.cloned(),
+            keys: poll.keys.or(same_life.and_then(|before| before.keys)),
+            at: poll.sample.received,
         }
     }
 
-    /// What is left of this history, where `look` shows that the same server has lost some of it;
+    /// What is left of this history, where `poll` shows that the same server has lost some of it;
     /// `None` where nothing is lost or nothing says so.
     ///
     /// * The history itself goes on, or a new one that shares all of it: nothing is lost.
@@ -156,10 +156,10 @@ impl Lineage {
     ///   data of another server.
     /// * A new one shares nothing, in a new process: the history began with it, unless it goes on
     ///   with one that was never seen, and is further than this one was.
-    pub fn lost_to(&self, look: MasterPoll<'_>) -> Option<HistoryRemnant> {
-        let sample = look.sample;
-        let is_new = self.run_id.is_some() && look.run_id.is_some();
-        let is_new = is_new && self.run_id.as_ref() != look.run_id;
+    pub fn lost_to(&self, poll: MasterPoll<'_>) -> Option<HistoryRemnant> {
+        let sample = poll.sample;
+        let is_new = self.run_id.is_some() && poll.run_id.is_some();
+        let is_new = is_new && self.run_id.as_ref() != poll.run_id;
         let is_behind = sample.offset < self.offset;
         let until = |kept| HistoryRemnant::Until {
             lost: self.offset.since(kept),
@@ -172,27 +172,27 @@ impl Lineage {
         let shared = shared.filter(|(replid, _)| *replid == self.replid);
         if let Some((_, last_shared)) = shared {
             let lacks = self.offset.since(*last_shared) > PING;
-            let restarted = is_new && self.has_restarted(look);
+            let restarted = is_new && self.has_restarted(poll);
             return (lacks && restarted).then(|| until(*last_shared));
         }
         let began = is_new && sample.continues.is_none();
         let is_lost = is_behind || began && self.offset > ReplicationOffset::default();
-        is_lost.then(|| self.remnant_without_offsets(look))
+        is_lost.then(|| self.remnant_without_offsets(poll))
     }
 
-    /// Whether the process began after the last answer, as far as its uptime tells.
-    fn has_restarted(&self, look: MasterPoll<'_>) -> bool {
-        let away = look.sample.received - self.at;
-        look.uptime
+    /// Whether the process began after the last answer, by its uptime.
+    fn has_restarted(&self, poll: MasterPoll<'_>) -> bool {
+        let away = poll.sample.received - self.at;
+        poll.uptime
             .is_none_or(|uptime| uptime <= away + UPTIME_GRAIN)
     }
 
     /// What is left where no offset says so: the server's own word, or else how many keys it has.
-    fn remnant_without_offsets(&self, look: MasterPoll<'_>) -> HistoryRemnant {
-        if self.came_back_empty(look) {
+    fn remnant_without_offsets(&self, poll: MasterPoll<'_>) -> HistoryRemnant {
+        if self.came_back_empty(poll) {
             return HistoryRemnant::Nothing;
         }
-        match (self.keys, look.keys) {
+        match (self.keys, poll.keys) {
             (_, None) => HistoryRemnant::Unknown,
             (_, Some(0)) => HistoryRemnant::Nothing,
             (Some(before), Some(now)) if now < before / KEPT_PART => HistoryRemnant::Nothing,
@@ -202,29 +202,29 @@ impl Lineage {
 
     /// Whether the server began with nothing, and clients have written since. Not believed of one
     /// that has as many keys as before: a managed service may restore its data by other means.
-    fn came_back_empty(&self, look: MasterPoll<'_>) -> bool {
-        let has_fewer_keys = match (self.keys, look.keys) {
+    fn came_back_empty(&self, poll: MasterPoll<'_>) -> bool {
+        let has_fewer_keys = match (self.keys, poll.keys) {
             (Some(before), Some(now)) => now < before,
             _ => true,
         };
-        look.started_empty && has_fewer_keys
+        poll.started_empty && has_fewer_keys
     }
 }
 
 impl HistoryLoss {
-    /// The loss of what `before` was, of which the master has `kept`, as `look` shows it; nothing is
+    /// The loss of what `before` was, of which the master has `kept`, as `poll` shows it; nothing is
     /// known of the replica.
-    pub fn new(before: &Lineage, kept: HistoryRemnant, look: MasterPoll<'_>) -> Self {
+    pub fn new(before: &Lineage, kept: HistoryRemnant, poll: MasterPoll<'_>) -> Self {
         Self {
             from: before.replid.clone(),
-            to: look.sample.replid.clone(),
-            seen_at: look.sample.received,
+            to: poll.sample.replid.clone(),
+            seen_at: poll.sample.received,
             last_answer: before.at,
             written: before.offset.since(ReplicationOffset::default()),
             kept,
             keys_before: before.keys,
-            keys_now: look.keys,
-            started_empty: kept == HistoryRemnant::Nothing && look.started_empty,
+            keys_now: poll.keys,
+            started_empty: kept == HistoryRemnant::Nothing && poll.started_empty,
             applied: None,
             copy: ReplicaCopy::Unseen,
             streams_since: None,

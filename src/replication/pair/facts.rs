@@ -163,11 +163,11 @@ pub struct PairFacts {
 }
 
 impl PairFacts {
-    /// Whether one more poll of the replica, at once, would tell something that its next turn would
-    /// tell too late.
+    /// Whether one more poll of the replica, at once, would show something that its next regular
+    /// poll would show too late.
     ///
-    /// * Its last answer was the first that is not what the link usually shows: the second tells
-    ///   whether it moves.
+    /// * Its last answer was the first that is not what the link usually shows: the second shows
+    ///   whether its position moves.
     /// * Its master synced it since: it is back, perhaps as another process.
     /// * What it ACKs is older than ACKs of a healthy replica are (they come once a second), and
     ///   its own last answer does not say so: the master's answer is enough to see that.

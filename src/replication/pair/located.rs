@@ -34,7 +34,7 @@ pub(super) struct Position {
     /// Whether a full sync was seen since the position before: what it brought did not come through
     /// the stream.
     pub(super) resynced: bool,
-    /// Bytes received; equal to `applied` where the server does not tell (before 6.2).
+    /// Bytes received; equal to `applied` where the server does not report them (before 6.2).
     pub(super) read: ReplicationOffset,
     pub(super) sent: Timestamp,
     pub(super) received: Timestamp,
@@ -111,9 +111,9 @@ pub struct Located {
     pub same_received: u32,
     /// The estimate of the poll before this one, and when it was answered.
     pub previous: Option<(Timestamp, Span)>,
-    /// Whether the link shows what it usually shows, as far as can be told.
+    /// Whether the lag is what the link usually shows.
     pub is_usual: bool,
-    /// Whether it may well be more than that.
+    /// Whether the lag may well be more than usual.
     pub is_doubtful: bool,
 }
 

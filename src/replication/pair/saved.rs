@@ -85,7 +85,8 @@ pub struct PairRecord {
 }
 
 impl PairTracker {
-    /// What a restart must not forget. Since when the replica is silent in this life, others know.
+    /// What a restart must not forget. Since when the replica is silent in this run is known
+    /// elsewhere.
     pub fn record(&self) -> PairRecord {
         PairRecord {
             located: self.facts.located.as_ref().map(Located::record),
@@ -109,7 +110,8 @@ impl PairTracker {
     pub fn restore(&mut self, record: PairRecord, history: Option<&MasterHistory>) {
         self.facts.last_known = record.last_known;
         self.facts.applied_total = record.applied_total;
-        (self.counted_to, self.resynced) = (record.counted_to, record.resynced);
+        self.counted_to = record.counted_to;
+        self.resynced = record.resynced;
         self.facts.located = record
             .located
             .zip(history)
@@ -118,9 +120,9 @@ impl PairTracker {
         self.usual = record.usual.map(UsualLag::from_parts).unwrap_or_default();
         self.facts.usual_lag = self.usual.lag();
         self.facts.silent_before = record.silent_since;
-        // A master that counts other syncs now than then may have given this replica other data:
-        // the next answer tells.
-        (self.facts.ack.seen, self.facts.ack.synced_since) = (record.ack_seen, record.synced_since);
+        self.facts.ack.seen = record.ack_seen;
+        self.facts.ack.synced_since = record.synced_since;
+        // A master whose counters differ in its next answer may have given this replica other data.
         self.syncs = record.syncs;
     }
 }

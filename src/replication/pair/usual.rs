@@ -7,8 +7,8 @@
 
 use crate::model::Span;
 
-/// What is assumed of a link before it was measured: half of what it takes between datacenters at
-/// the most.
+/// What is assumed of a link before it was measured: half of the most that links between
+/// datacenters take.
 const UNMEASURED: f64 = 0.05;
 
 /// A disagreement of so many standard deviations is no accident.
@@ -49,14 +49,14 @@ impl Default for UsualLag {
     }
 }
 
-/// What a computed lag means beside the usual one.
+/// What a computed lag means, compared with the usual one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct LagJudgement {
     /// The best estimate from both.
     pub(super) estimate: Span,
     /// Whether the link shows what it usually shows.
     pub(super) is_usual: bool,
-    /// Whether it may well be more than that: one more answer of the replica would tell.
+    /// Whether it may well be more than that; one more answer of the replica would show.
     pub(super) is_doubtful: bool,
 }
 
@@ -84,8 +84,8 @@ impl UsualLag {
 
     /// What a lag of `computed` with the standard deviation `spread` means.
     pub(super) fn judge(&self, computed: Span, spread: Span) -> LagJudgement {
-        let (computed_secs, noise) = (computed.as_secs_f64(), spread.as_secs_f64().powi(2));
-        let off = computed_secs - self.mean;
+        let noise = spread.as_secs_f64().powi(2);
+        let off = computed.as_secs_f64() - self.mean;
         let deviation = (self.variance + noise).sqrt();
         let is_doubtful = off > (DOUBT * deviation).max(NEGLIGIBLE);
         if off.abs() > ACCIDENT * deviation {

@@ -140,7 +140,7 @@ impl Database {
         Ok((database, loaded))
     }
 
-    /// Reads everything anew, as it is at `present`.
+    /// Reads everything again, as it is at `present`.
     ///
     /// # Errors
     /// The file cannot be read. A single row that makes no sense is no error: it is left out, with
@@ -149,19 +149,9 @@ impl Database {
         self.present = present;
         let (clocks, last_commit, loaded) =
             read::all(&self.file, &present).map_err(|why| self.failed(why))?;
-        self.clock = clocks
-            .iter()
-            .find(|(_, clock)| clock.is_same_boot(&present))
-            .map_or_else(
-                || {
-                    clocks
-                        .keys()
-                        .last()
-                        .map_or(0, |newest| newest.saturating_add(1))
-                },
-                |(number, _)| *number,
-            );
-        (self.clocks, self.last_commit) = (clocks, last_commit);
+        self.clock = number_of(&present, &clocks);
+        self.clocks = clocks;
+        self.last_commit = last_commit;
         self.servers.clear();
         Ok(loaded)
     }
@@ -383,6 +373,19 @@ fn is_damage(why: &std::io::Error) -> bool {
         why.kind(),
         std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
     )
+}
+
+/// The number of `present` among `clocks`: that of the same boot, or else the next free one.
+fn number_of(present: &BootClock, clocks: &BTreeMap<u32, BootClock>) -> u32 {
+    for (number, clock) in clocks {
+        if clock.is_same_boot(present) {
+            return *number;
+        }
+    }
+    match clocks.last_key_value() {
+        Some((newest, _)) => newest.saturating_add(1),
+        None => 0,
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,325 @@
+//! What is known of one server: whether it answers, which process it is, what it counts.
+
+mod history_start;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use super::counter::RestartProofCounter;
+use super::failed_polls::FailedPolls;
+use super::gap::{Gap, Pause};
+use super::rtt::MinRtt;
+use crate::info::{Engine, Observation, Role, ServerMode};
+use crate::model::{PollError, PollFailure, RunId, Span, Timestamp};
+
+pub use history_start::HistoryStart;
+use history_start::ShownHistory;
+
+/// Polls in a row without an answer after which a server counts as silent. One may be lost on any
+/// network.
+const SILENT_AFTER: u32 = 2;
+
+/// Intervals since the last answer after which a server without an outstanding request was not
+/// polled: one round may be late on a busy machine.
+const UNPOLLED_AFTER: f64 = 3.0;
+
+/// What is known of one server. Small enough to be cloned into every snapshot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServerFacts {
+    /// The program; `None` before the first answer.
+    pub engine: Option<Engine>,
+    /// The program's version, where it gives one.
+    pub version: Option<Arc<str>>,
+    /// How it runs.
+    pub mode: Option<ServerMode>,
+    /// The role that it reported last.
+    pub role: Option<Role>,
+    /// When the last poll that it answered was sent and when the answer came.
+    pub last_answer: Option<(Timestamp, Timestamp)>,
+    /// Polls since then that failed.
+    pub failures: u32,
+    /// Why the last of them failed.
+    pub last_error: Option<PollFailure>,
+    /// When the first unanswered poll since the last answer began.
+    pub unanswered_since: Option<Timestamp>,
+    /// Full resyncs that it served, over its restarts.
+    pub full_syncs: RestartProofCounter,
+    /// Partial resyncs that it granted.
+    pub partial_syncs_ok: RestartProofCounter,
+    /// Partial resyncs that it refused.
+    pub partial_syncs_denied: RestartProofCounter,
+    /// The smallest round trip.
+    pub min_rtt: MinRtt,
+    /// From where on its current history can have been written; `None` as long as it never showed
+    /// another one.
+    pub beginning: Option<HistoryStart>,
+    /// What the failed polls since its last answer have been.
+    trouble: FailedPolls,
+    /// What its last answer showed of it.
+    shown: Option<ShownHistory>,
+    /// When the last connection was refused, since the last answer.
+    refused_at: Option<Timestamp>,
+    /// The process that answered last, and since when it does.
+    life: Option<(RunId, Timestamp)>,
+    /// Since when it had not answered before a restart of the exporter: it counts once a poll of
+    /// this process has failed.
+    silent_before: Option<Timestamp>,
+    /// The last pause of the exporter.
+    pause: Option<Pause>,
+    /// Whether a poll that began after that pause has ended.
+    heard_since_pause: bool,
+    /// How much of the time since `unanswered_since` the exporter was paused.
+    paused_for: Span,
+}
+
+impl ServerFacts {
+    /// Takes in an answer. One that a later one overtook only counts as a round trip.
+    pub fn answered(&mut self, seen: &Observation, sent: Timestamp, received: Timestamp) {
+        self.min_rtt.observe(received - sent, received);
+        if self.is_overtaken(sent) {
+            return;
+        }
+        self.note_history(seen, sent);
+        self.last_answer = Some((sent, received));
+        self.failures = 0;
+        self.last_error = None;
+        self.unanswered_since = None;
+        self.trouble = FailedPolls::default();
+        self.refused_at = None;
+        self.note_life(seen, received);
+        self.silent_before = None;
+        self.paused_for = Span::ZERO;
+        self.heard_since_pause |= self.began_after_pause(sent);
+        self.engine = Some(seen.server.engine);
+        self.version = seen.server.version.get().map(|v| v.as_str().into());
+        self.mode = seen.server.mode.value();
+        self.role = seen.replication.role.value();
+        self.note_counters(seen);
+    }
+
+    fn note_counters(&mut self, seen: &Observation) {
+        let run_id = seen.server.run_id.get();
+        let counters = [
+            (&mut self.full_syncs, &seen.stats.sync_full),
+            (&mut self.partial_syncs_ok, &seen.stats.sync_partial_ok),
+            (&mut self.partial_syncs_denied, &seen.stats.sync_partial_err),
+        ];
+        for (counter, field) in counters {
+            if let Some(value) = field.value() {
+                counter.observe(value, run_id);
+            }
+        }
+    }
+
+    /// Notes whether the server shows another history than before.
+    fn note_history(&mut self, seen: &Observation, sent: Timestamp) {
+        let now = ShownHistory::new(seen, sent);
+        if let (Some(before), Some(now)) = (&self.shown, &now)
+            && let Some(start) = now.start_after(before, self.refused_at)
+        {
+            self.beginning = Some(start);
+        }
+        self.shown = now;
+    }
+
+    fn note_life(&mut self, seen: &Observation, received: Timestamp) {
+        let Some(run_id) = seen.server.run_id.get() else {
+            self.life = None;
+            return;
+        };
+        let is_known = self.life.as_ref().is_some_and(|(known, _)| known == run_id);
+        if !is_known {
+            self.life = Some((run_id.clone(), received));
+        }
+    }
+
+    /// Since when the process that answered last is known to run; `None` where the server does not
+    /// name it.
+    pub fn lives_since(&self) -> Option<Timestamp> {
+        self.life.as_ref().map(|(_, since)| *since)
+    }
+
+    /// Whether a poll that was sent later than `sent` has been answered already: then its answer
+    /// says nothing new.
+    pub fn is_overtaken(&self, sent: Timestamp) -> bool {
+        self.last_answer.is_some_and(|(last, _)| sent < last)
+    }
+
+    /// Takes in a failed poll that began at `began`. One that the exporter slept through says
+    /// nothing: its answer may have been on time.
+    pub fn failed(&mut self, failure: impl Into<PollFailure>, began: Timestamp) {
+        if self.is_overtaken(began) || !self.began_after_pause(began) {
+            return;
+        }
+        self.heard_since_pause = true;
+        let failure = failure.into();
+        self.failures = self.failures.saturating_add(1);
+        if failure.reason == PollError::Refused {
+            self.refused_at = Some(began);
+        }
+        let known = [self.silent_before.take(), self.unanswered_since];
+        let earliest = known.into_iter().flatten().min();
+        let since = earliest.map_or(began, |earliest| earliest.min(began));
+        self.unanswered_since = Some(since);
+        self.trouble.failed(&failure, since);
+        self.last_error = Some(failure);
+    }
+
+    /// Takes in that the request sent at `sent` takes longer than this server's answers ever do.
+    pub fn overdue(&mut self, sent: Timestamp) {
+        let is_newer = self
+            .last_answer
+            .is_none_or(|(_, received)| sent >= received);
+        if is_newer && self.began_after_pause(sent) {
+            self.unanswered_since.get_or_insert(sent);
+            self.trouble.overdue(sent);
+        }
+    }
+
+    /// Takes in that it had not answered since then, before a restart of the exporter. This counts
+    /// only once a poll of this process has failed.
+    pub fn resume_silence(&mut self, since: Timestamp) {
+        if !self.was_polled() {
+            let known = self.silent_before.unwrap_or(since);
+            self.silent_before = Some(known.min(since));
+        }
+    }
+
+    /// The fault of access by which its last poll failed; `None` where it answers or is silent.
+    pub fn fault(&self) -> Option<&PollFailure> {
+        self.last_error.as_ref().filter(|error| error.is_fault())
+    }
+
+    /// When the first poll began that its silence explains, since it last proved that it lives.
+    pub fn silent_since(&self) -> Option<Timestamp> {
+        self.trouble.silent_since
+    }
+
+    /// When the first poll began that failed by a fault of access, since its last answer.
+    pub fn fault_since(&self) -> Option<Timestamp> {
+        self.trouble.fault_since
+    }
+
+    /// How long this exporter has had no access to it, for a fault of its own or because the server
+    /// refuses it; zero where there is access, `None` where nobody knows.
+    pub fn fault_for(&self, now: Timestamp) -> Option<Span> {
+        let is_judged = self.is_judged();
+        self.trouble.fault_for(now).filter(|_| is_judged)
+    }
+
+    /// Takes in that the exporter was paused: until a poll that begins afterwards has ended, nobody
+    /// knows how the server is, and no time of the pause counts as its silence.
+    pub fn note_pause(&mut self, pause: Pause) {
+        if let Some(since) = self.unanswered_since {
+            self.paused_for = self.paused_for + pause.after(since);
+        }
+        self.pause = Some(pause);
+        self.heard_since_pause = false;
+    }
+
+    fn began_after_pause(&self, began: Timestamp) -> bool {
+        self.pause.is_none_or(|pause| began >= pause.until)
+    }
+
+    /// Whether the last poll was answered, and nothing came in between that leaves it open how the
+    /// server is now.
+    pub fn is_up(&self) -> bool {
+        self.up() == Some(true)
+    }
+
+    /// Whether the last poll was answered; `None` before the first has ended in this process, and
+    /// after a pause of the exporter until the next has.
+    pub fn up(&self) -> Option<bool> {
+        self.is_judged().then_some(self.failures == 0)
+    }
+
+    /// Whether it has been asked at all in this process, with whatever result.
+    pub fn was_polled(&self) -> bool {
+        self.last_answer.is_some() || self.failures > 0
+    }
+
+    /// Whether a poll has ended in this process, and since the exporter's last pause.
+    pub fn is_judged(&self) -> bool {
+        self.was_polled() && !self.is_paused()
+    }
+
+    fn is_paused(&self) -> bool {
+        self.pause.is_some() && !self.heard_since_pause
+    }
+
+    /// Why nobody can say how the server is, where that is the exporter's own doing. `interval` is
+    /// the period of polling.
+    pub fn gap(&self, now: Timestamp, interval: Span) -> Option<Gap> {
+        if !self.was_polled() {
+            return Some(Gap::FirstPolls);
+        }
+        if let Some(pause) = self.pause.filter(|_| self.is_paused()) {
+            let for_ = pause.length();
+            return Some(Gap::Paused { for_ });
+        }
+        // A server that does not answer leaves a failure, or a request that is overdue.
+        let is_waited_for = self.unanswered_since.is_some();
+        let (_, received) = self.last_answer.filter(|_| !is_waited_for)?;
+        let for_ = now - received;
+        let is_unpolled = for_ > interval.mul_f64(UNPOLLED_AFTER);
+        is_unpolled.then_some(Gap::NotPolled { for_ })
+    }
+
+    /// Whether it has not answered for two polls of the period `interval`, by failures or by
+    /// silence. What nobody asks is not silent.
+    pub fn is_silent(&self, now: Timestamp, interval: Span) -> bool {
+        if self.gap(now, interval).is_some() {
+            return false;
+        }
+        let waits_long = self
+            .silence(now)
+            .is_some_and(|silence| silence > interval + interval);
+        self.failures >= SILENT_AFTER || waits_long
+    }
+
+    /// Whether it is known to answer: neither silent nor out of sight.
+    pub fn answers(&self, now: Timestamp, interval: Span) -> bool {
+        self.gap(now, interval).is_none() && !self.is_silent(now, interval)
+    }
+
+    /// For how long it has left polls unanswered, without the time during which the exporter was
+    /// paused; `None` while none is unanswered.
+    pub fn silence(&self, now: Timestamp) -> Option<Span> {
+        let since = self.unanswered_since?;
+        Some((now - since - self.paused_for).or_zero())
+    }
+
+    /// How long it has been silent; zero when its last poll was answered, also by a refusal. `None`
+    /// while nobody can say: before the first poll of this process has ended, after a pause of the
+    /// exporter, and while this exporter does not get as far as asking.
+    pub fn unreachable_for(&self, now: Timestamp) -> Option<Span> {
+        if !self.is_judged() {
+            return None;
+        }
+        let silence = |since: Timestamp| (now - since - self.paused_for).or_zero();
+        match self.fault() {
+            Some(fault) if fault.proves_life() => Some(Span::ZERO),
+            Some(_) => None,
+            None => Some(self.trouble.silent_since.map_or(Span::ZERO, silence)),
+        }
+    }
+
+    /// As [`Self::unreachable_for`], for the question whether this exporter is cut off: what cuts it
+    /// off may cut off its resolver as well.
+    pub fn cut_off_for(&self, now: Timestamp) -> Option<Span> {
+        let resolver = self
+            .fault()
+            .is_some_and(|fault| fault.reason == PollError::Dns);
+        if resolver {
+            return self.silence(now);
+        }
+        self.unreachable_for(now)
+    }
+
+    /// Whether its offsets are no bytes of a replication stream; `false` as long as nobody knows.
+    pub fn is_unsupported(&self) -> bool {
+        self.engine.is_some_and(|engine| !engine.counts_bytes())
+            || self.mode == Some(ServerMode::Sentinel)
+    }
+}
