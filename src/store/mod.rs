@@ -268,7 +268,11 @@ impl Store {
         let FileState::Open(file) = &self.file else {
             return Durable::Everything;
         };
-        if file.under_way.as_ref().is_some_and(|save| save.is_stuck(now)) {
+        if file
+            .under_way
+            .as_ref()
+            .is_some_and(|save| save.is_stuck(now))
+        {
             return Durable::Everything;
         }
         match file.documents {
