@@ -7,11 +7,13 @@ use jiff::Timestamp as Instant;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::message::{Message, MessageContext};
+use super::context::MessageContext;
+use super::incident::PostedMessage;
 use super::receivers::alertmanager::{FiringAlert, SentAlerts};
 use super::receivers::pagerduty::{self, Incident};
-use super::receivers::slack_bot::{self, Posted};
+use super::receivers::slack_bot;
 use super::receivers::{slack, webhook};
+use super::templates;
 use super::testing::{anchor, context, notification, now, pair_alert, resolved, without_times};
 use crate::alert::{Affected, AlertSnapshot, Notification, NotifyReason, TargetKind};
 use crate::config::TemplateSettings;
@@ -169,8 +171,8 @@ proptest! {
 
     #[test]
     fn slack_takes_every_body(told in told(), context in links()) {
-        let message = Message::new(&told, &anchor(), &context);
-        let posted = Posted { configured: "#c".into(), channel: "C".into(), ts: "1".into() };
+        let message = templates::message(&told, &anchor(), &context);
+        let posted = PostedMessage { configured: "#c".into(), channel: "C".into(), ts: "1".into() };
         keeps_slacks_limits(&slack::rich(&message));
         keeps_slacks_limits(&slack::plain(&message));
         keeps_slacks_limits(&slack_bot::post(&message, false, "#c"));
@@ -183,7 +185,7 @@ proptest! {
 
     #[test]
     fn pagerduty_takes_every_event(told in told(), context in links(), identity in name()) {
-        let message = Message::new(&told, &anchor(), &context);
+        let message = templates::message(&told, &anchor(), &context);
         let dedup_key = pagerduty::dedup_key(&identity, &told.group, told.generation);
         let incident = Incident { routing_key: Secret::new("k"), dedup_key };
         keeps_pagerdutys_limits(&pagerduty::trigger(&told, &message, &anchor(), &context, &incident));

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::alert::{AlertSnapshot, AlertStatus, Labels, Notification, Rule};
 use crate::model::{ClockAnchor, Span, Timestamp, percent_encode, shell_quote};
 
-use super::message::MessageContext;
+use super::context::MessageContext;
 
 /// What a dashboard shows of the time before the first alert began: how it came about.
 const BEFORE: Span = Span::from_secs(900);

@@ -2,12 +2,12 @@
 
 use crate::alert::news::{Clock, Sentence, headline, plight};
 use crate::alert::{AlertSnapshot, AlertStatus, Notification, NotifyReason, Rule};
-use crate::config::{Severity, TemplateSettings};
+use crate::config::Severity;
 use crate::model::{ClockAnchor, Timestamp};
 
+use super::context::MessageContext;
 use super::facts::{self, Fact};
 use super::links::{self, Link};
-use super::templates;
 use super::text::{one_line, rfc3339};
 
 /// How many alerts of a group are described; the others are counted.
@@ -17,24 +17,12 @@ pub const MAX_DESCRIBED: usize = 20;
 /// hold 150.
 const MAX_TITLE: usize = 135;
 
+/// The beginning of every text of a test.
+const TEST_MARK: &str = "[TEST] ";
+
 /// What to do about a test.
 const TEST_ADVICE: &str = "Nothing is wrong: somebody ran test-notify to see whether messages arrive. The firing and its end \
                            follow each other at once.";
-
-/// Where the message comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MessageContext {
-    /// Which exporter sends it: its identity or host name.
-    pub exporter: String,
-    /// Where people reach that exporter's pages, if that is known.
-    pub external_url: Option<String>,
-    /// The dashboard that messages link to, if there is one.
-    pub dashboard_url: Option<String>,
-    /// The receiver's own words, if it has any.
-    pub template: TemplateSettings,
-    /// Whether nothing is wrong and a person only wants to see a message arrive.
-    pub test: bool,
-}
 
 /// A message, free of any receiver's format and of any limit but the number of alerts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +85,7 @@ pub struct DescribedAlert {
 }
 
 impl Message {
-    /// The message for `notification`; `anchor` tells the wall time of its instants.
+    /// The built-in message for `notification`; `anchor` gives the wall time of its instants.
     pub fn new(
         notification: &Notification,
         anchor: &ClockAnchor,
@@ -128,16 +116,16 @@ impl Message {
         } else {
             links::silence_commands(notification, context)
         };
-        let mut message = Self {
+        Self {
             status: notification.status,
             severity: notification.severity,
             up_for_now: is_up_for_now(notification),
             reason: notification.reason,
-            title: one_line(&format!("[{level}] {first}")),
-            summary: one_line(&news.to_string()),
+            title: marked(context, &one_line(&format!("[{level}] {first}"))),
+            summary: marked(context, &one_line(&news.to_string())),
             news: Some(news),
             more_news,
-            in_short,
+            in_short: marked(context, &in_short),
             more: notification.alerts.len() - alerts.len(),
             alerts,
             advice: if context.test {
@@ -151,12 +139,7 @@ impl Message {
             as_of_time: time_of(notification.decided_at, anchor),
             exporter: one_line(&context.exporter),
             failed_template: None,
-        };
-        templates::apply(&context.template, notification, &mut message);
-        message.title = marked(context, &message.title);
-        message.summary = marked(context, &message.summary);
-        message.in_short = marked(context, &message.in_short);
-        message
+        }
     }
 
     /// The level in capitals: `CRITICAL`, `WARNING`, `RESOLVED` or `FLAPPING`.
@@ -192,13 +175,19 @@ pub const fn reason_words(reason: NotifyReason) -> &'static str {
     }
 }
 
-/// `text`, marked where it is about nothing.
-fn marked(context: &MessageContext, text: &str) -> String {
+/// `text`, marked if it is a test's.
+pub(super) fn marked(context: &MessageContext, text: &str) -> String {
     if context.test {
-        format!("[TEST] {text}")
+        format!("{TEST_MARK}{text}")
     } else {
         text.to_owned()
     }
+}
+
+/// `text` without its mark.
+pub(super) fn unmarked<'a>(context: &MessageContext, text: &'a str) -> &'a str {
+    let unmarked = text.strip_prefix(TEST_MARK).filter(|_| context.test);
+    unmarked.unwrap_or(text)
 }
 
 impl DescribedAlert {

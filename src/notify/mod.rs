@@ -6,10 +6,13 @@
 //! arguments of everything that is pure.
 
 mod answer_text;
+pub mod attempt;
+mod context;
 #[cfg(test)]
 mod contract;
 mod dispatch;
 pub mod facts;
+pub mod incident;
 pub mod links;
 pub mod message;
 pub mod outbox;
@@ -17,14 +20,14 @@ mod periodic;
 pub mod queue;
 pub mod receivers;
 pub mod retry;
-mod templates;
+pub mod templates;
 mod test_delivery;
 #[cfg(test)]
 mod testing;
 mod text;
 
+pub use context::MessageContext;
 pub use dispatch::Dispatcher;
-pub use message::MessageContext;
 pub use periodic::PeriodicSenders;
 pub use queue::ReplayError;
 pub use receivers::check;

@@ -1,38 +1,50 @@
-//! A receiver's own words for a message, in place of the built-in ones.
+//! A receiver's own templates for the texts of a message.
 
 use serde_json::{Map, Value, json};
 
 use crate::alert::{AlertStatus, Notification};
 use crate::config::TemplateSettings;
+use crate::model::ClockAnchor;
+use crate::template::Template;
 
+use super::context::MessageContext;
 use super::facts::FACTS;
-use super::message::{DescribedAlert, Message};
+use super::message::{DescribedAlert, Message, marked, unmarked};
 use super::text::one_line;
 
-/// Puts the words of `templates` in place of the message's. Where one fails, the built-in text
-/// stays and the message says so: a mistake in a template must not cost a page.
-pub(super) fn apply(
-    templates: &TemplateSettings,
+/// The message for `notification`, with the receiver's own templates where it has any; `anchor`
+/// gives the wall time of its instants.
+pub fn message(
     notification: &Notification,
-    message: &mut Message,
-) {
-    if *templates == TemplateSettings::default() {
-        return;
+    anchor: &ClockAnchor,
+    context: &MessageContext,
+) -> Message {
+    let mut message = Message::new(notification, anchor, context);
+    if context.template != TemplateSettings::default() {
+        apply(context, notification, &mut message);
     }
-    let values = values(notification, message);
+    message
+}
+
+/// Replaces the texts of `message` by those of the receiver's templates. Where a template fails,
+/// the built-in text stays and the message says so: a mistake must not cost a page.
+fn apply(context: &MessageContext, notification: &Notification, message: &mut Message) {
+    let values = values(notification, message, context);
     let mut errors = Vec::new();
-    let mut words = |name: &str, template: &Option<crate::template::Template>| {
-        let rendered = template.as_ref()?.render(&values);
-        rendered
-            .map_err(|error| errors.push(format!("{name}: {error}")))
-            .ok()
-    };
-    if let Some(title) = words("title", &templates.title) {
-        message.title = one_line(&title);
+    let mut render =
+        |name: &str, template: &Option<Template>| match template.as_ref()?.render(&values) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                errors.push(format!("{name}: {error}"));
+                None
+            }
+        };
+    if let Some(title) = render("title", &context.template.title) {
+        message.title = marked(context, &one_line(&title));
         message.news = None;
     }
-    if let Some(summary) = words("summary", &templates.summary) {
-        message.summary = lines(&summary);
+    if let Some(summary) = render("summary", &context.template.summary) {
+        message.summary = marked(context, &lines(&summary));
         message.news = None;
     }
     if !errors.is_empty() {
@@ -45,8 +57,8 @@ fn lines(text: &str) -> String {
     text.lines().map(one_line).collect::<Vec<_>>().join("\n")
 }
 
-/// What a template may name. What is not known is empty.
-fn values(notification: &Notification, message: &Message) -> Value {
+/// The values that a template may name. One that is not known is empty.
+fn values(notification: &Notification, message: &Message, context: &MessageContext) -> Value {
     let label = |name: &str| notification.group.0.get(name).cloned().unwrap_or_default();
     let firing = notification
         .alerts
@@ -65,8 +77,8 @@ fn values(notification: &Notification, message: &Message) -> Value {
             .map(|link| link.url.clone())
     };
     json!({
-        "title": message.title,
-        "summary": message.summary,
+        "title": unmarked(context, &message.title),
+        "summary": unmarked(context, &message.summary),
         "status": message.status.label(),
         "severity": message.severity.label(),
         "level": message.level(),
@@ -118,10 +130,8 @@ mod tests {
     use super::super::testing::{anchor, context, notification, pair_alert};
     use super::*;
     use crate::alert::NotifyReason;
-    use crate::notify::MessageContext;
-    use crate::template::Template;
 
-    fn message(title: Option<&str>, summary: Option<&str>) -> Message {
+    fn with_templates(title: Option<&str>, summary: Option<&str>) -> Message {
         let template = |text: &str| Template::new(text).unwrap();
         let template = TemplateSettings {
             title: title.map(template),
@@ -131,21 +141,18 @@ mod tests {
             NotifyReason::First,
             vec![pair_alert("or\u{7}ders", 0), pair_alert("b", 1)],
         );
-        Message::new(
-            &told,
-            &anchor(),
-            &MessageContext {
-                template,
-                ..context()
-            },
-        )
+        let context = MessageContext {
+            template,
+            ..context()
+        };
+        message(&told, &anchor(), &context)
     }
 
     #[test]
     fn a_receivers_words_take_the_place_of_ours() {
         let title = "{{ level }} {{ source_dc }}>{{ target_dc }}: {{ alerts[0].labels.pair }}";
         let summary = "{% for a in alerts %}{{ a.subject }}: {{ a.facts.value }}{{ a.facts.server }}\n{% endfor %}";
-        let message = message(Some(title), Some(summary));
+        let message = with_templates(Some(title), Some(summary));
         assert_eq!(message.title, "CRITICAL dc1>dc2: or ders");
         let lines: Vec<_> = message.summary.lines().collect();
         assert_eq!(lines.len(), 2, "{lines:?}");
@@ -158,8 +165,8 @@ mod tests {
 
     #[test]
     fn a_template_that_fails_leaves_our_words_and_says_so() {
-        let ours = message(None, None);
-        let failed = message(Some("{{ titel }}"), Some("{{ alertname }}"));
+        let ours = with_templates(None, None);
+        let failed = with_templates(Some("{{ titel }}"), Some("{{ alertname }}"));
         assert_eq!(
             (failed.title, failed.summary.as_str()),
             (ours.title, "RedisCrossDcLagHigh")

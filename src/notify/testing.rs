@@ -10,7 +10,7 @@ use crate::alert::{
 use crate::config::Severity;
 use crate::model::{Bytes, ClockAnchor, Span, Timestamp, WallTime};
 
-use super::message::MessageContext;
+use super::context::MessageContext;
 
 /// When the notifications are decided.
 pub(super) fn now() -> Timestamp {

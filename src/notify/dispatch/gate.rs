@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::alert::{AlertStatus, GroupKey};
-use crate::notify::queue::{Attempt, IncidentRef};
+use crate::notify::attempt::Attempt;
+use crate::notify::incident::IncidentRef;
 
 /// Where a request waits until the incident that it may open is durable.
 #[derive(Debug)]

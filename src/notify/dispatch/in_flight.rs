@@ -10,7 +10,7 @@ use tracing::error;
 use super::gate::{AwaitingDurability, WriteAheadGate};
 use super::sender::{self, SendOutcome};
 use crate::http_client::HttpClient;
-use crate::notify::queue::Attempt;
+use crate::notify::attempt::Attempt;
 use crate::notify::receivers::GroupConfig;
 
 /// Requests at the gate that the dispatcher has not seen yet. Each receiver has at most one, and its

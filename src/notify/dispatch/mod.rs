@@ -22,7 +22,7 @@ use crate::delivery::{Deliveries, DeliveryEvent, DeliveryEventKind};
 use crate::http_client::{HttpClient, HttpError, HttpTimeouts};
 use crate::model::{Document, Durable, Revision, SavedDocuments, Timestamp};
 
-use super::message::MessageContext;
+use super::context::MessageContext;
 use super::outbox::Outbox;
 use super::queue::ReplayError;
 use super::receivers::GroupConfig;

@@ -2,7 +2,7 @@
 
 use crate::delivery::DeliveryFailure;
 use crate::model::Timestamp;
-use crate::notify::queue::Attempt;
+use crate::notify::attempt::Attempt;
 use crate::notify::retry::{AttemptResult, Disposition};
 
 /// Logs how `attempt` to `receiver` ended at `now`. Never the URL, a header or the answer's body,

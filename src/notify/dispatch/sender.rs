@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::gate::WriteAheadGate;
 use crate::clock;
 use crate::http_client::{HttpClient, HttpError};
-use crate::notify::queue::{Attempt, IncidentRef};
+use crate::notify::attempt::Attempt;
+use crate::notify::incident::IncidentRef;
 use crate::notify::receivers::{
     Delivery, Exchange, GroupConfig, OutgoingRequest, blocking, client_for,
 };
@@ -80,7 +81,9 @@ async fn prepare(
     let prepare = move || {
         let delivery = Delivery {
             attempt: &attempt,
-            config: &config,
+            receiver: &config.name,
+            identity: &config.identity,
+            context: &config.context,
             now: clock::wall_now(),
         };
         let exchange = config.protocol().prepare(&delivery)?;

@@ -18,9 +18,9 @@ use crate::model::{
     history_key,
 };
 
-use super::queue::{
-    self, Attempt, DeadLetter, DeliveryId, IncidentRef, ReceiverQueue, ReplayError,
-};
+use super::attempt::{Attempt, DeliveryId};
+use super::incident::IncidentRef;
+use super::queue::{self, DeadLetter, ReceiverQueue, ReplayError};
 use super::retry::RetryVerdict;
 
 /// Deliveries that are remembered to be shown. The disk keeps more.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::SNAPSHOT_EVERY;
-use super::sender::PeriodicSender;
+use super::sender::{PeriodicSender, SNAPSHOT_EVERY};
 use crate::alert::{AlertSnapshot, AlertState, Inhibitors, ListedAlert, wants};
 use crate::clock;
 use crate::config::AlertmanagerSettings;

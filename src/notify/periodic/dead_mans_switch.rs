@@ -6,9 +6,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::SNAPSHOT_EVERY;
 use super::liveness::Liveness;
-use super::sender::PeriodicSender;
+use super::sender::{PeriodicSender, SNAPSHOT_EVERY};
 use crate::clock;
 use crate::config::DeadMansSwitchSettings;
 use crate::http_client::HttpClient;

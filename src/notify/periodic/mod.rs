@@ -25,7 +25,7 @@ use crate::delivery::DeliveryEvent;
 use crate::http_client::{HttpClient, HttpError, HttpTimeouts};
 use crate::monitor::FleetSnapshot;
 
-use super::message::MessageContext;
+use super::context::MessageContext;
 use super::receivers::PeriodicConfig;
 use super::retry::Timing;
 use alertmanager::AlertmanagerMember;
@@ -34,10 +34,6 @@ use backlog::Backlog;
 use dead_mans_switch::DeadMansSwitch;
 pub(super) use dead_mans_switch::request;
 use sender::PeriodicSender;
-
-/// How often a task reads the snapshot: less often than snapshots are published, because building
-/// the requests of a large fleet costs time.
-const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
 
 /// A member of a cluster: the receiver's name and the member's URL.
 type MemberKey = (Arc<str>, String);

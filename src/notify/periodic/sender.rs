@@ -2,6 +2,7 @@
 //! reports of both.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
@@ -14,6 +15,10 @@ use crate::model::{Span, Timestamp};
 use crate::notify::dispatch::Reporter;
 use crate::notify::receivers::PeriodicConfig;
 use crate::notify::retry::{AttemptResult, Circumstances, Disposition, HttpAnswers, Timing, judge};
+
+/// How often a task reads the snapshot: less often than snapshots are published, because building
+/// the requests of a large fleet costs time.
+pub(super) const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
 
 /// Decides when one task sends to its receiver, whose kind has the settings `S`.
 pub(super) struct PeriodicSender<S> {

@@ -8,8 +8,8 @@ use crate::alert::{AlertStatus, Notification, NotifyReason};
 use crate::config::Severity;
 use crate::delivery::{DeliverySubject, SuppressReason, WaitingDelivery};
 use crate::model::{ClockAnchor, Revision, Timestamp};
-
-use super::{Attempt, DeliveryId, IncidentRef};
+use crate::notify::attempt::{Attempt, DeliveryId};
+use crate::notify::incident::IncidentRef;
 
 /// Open incidents of one group that are remembered. There is more than one only when the routing
 /// key or the identity changed while the group fired.

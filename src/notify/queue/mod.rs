@@ -6,21 +6,22 @@
 
 mod dead;
 mod group;
+mod letters;
 mod saved;
+mod unsaved;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::sync::Arc;
 
 use crate::alert::{AlertStatus, GroupKey, Notification, NotifyReason, ResolveReason};
 use crate::delivery::{DeliveryEventKind, QueueState, SuppressReason, WaitingDelivery};
 use crate::model::{ClockAnchor, Durable, Revision, Span, Timestamp, stable_hash};
 
-use super::receivers::pagerduty::Incident;
-use super::receivers::slack_bot::Posted;
+use super::attempt::{Attempt, DeliveryId};
+use super::incident::IncidentRef;
 use super::retry::{Disposition, RetryVerdict};
 use group::{GroupQueue, QueueEntry};
-use saved::Unsaved;
+use unsaved::Unsaved;
 
 pub use dead::{DeadLetter, MAX_DEAD_LETTERS, ReplayError};
 pub use saved::{QueueRecordError, restore};
@@ -29,44 +30,6 @@ pub use saved::{QueueRecordError, restore};
 /// a rule and two datacenters, so that a fleet over twenty datacenters stays below it. A group has
 /// at most three notifications.
 pub const MAX_GROUPS: usize = 4_096;
-
-/// Characters of an id that is parsed. Ids that are made here have up to 60.
-const MAX_ID: usize = 100;
-
-/// A delivery's id, the same on every attempt, so that receivers can recognise a repetition.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeliveryId(Arc<str>);
-
-/// How a receiver knows a group that it was notified of: what the group's resolve has to match.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IncidentRef {
-    /// By nothing that a resolve would have to repeat.
-    Unnamed,
-    /// By a `PagerDuty` incident: the resolve must carry the routing key and the deduplication key
-    /// of the trigger.
-    PagerDuty(Incident),
-    /// By the message of a Slack bot, which is edited in place.
-    SlackMessage(Posted),
-}
-
-/// A delivery that is due.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Attempt {
-    /// The delivery's id.
-    pub id: DeliveryId,
-    /// What is delivered.
-    pub notification: Arc<Notification>,
-    /// The two clocks when it was decided.
-    pub anchor: ClockAnchor,
-    /// The attempt's number, from 1.
-    pub number: u32,
-    /// Whether it is sent as plain text, because the receiver refused the layout.
-    pub plain: bool,
-    /// The group's newest open incident: the one that a resolve ends.
-    pub incident: Option<IncidentRef>,
-    /// All open incidents of the group, the newest last.
-    pub open_incidents: Vec<IncidentRef>,
-}
 
 /// The queue of one receiver. At most one attempt is in flight at a time.
 ///
@@ -90,20 +53,6 @@ pub struct ReceiverQueue {
     /// The URL at which its incidents are resolved once it is no longer configured.
     endpoint: Option<Arc<str>>,
     unsaved: Unsaved,
-}
-
-impl IncidentRef {
-    /// Whether `other` is no longer open once this one is. A message that is known is the one that
-    /// was perhaps posted, and a group has one message in a channel.
-    fn supersedes(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::SlackMessage(_), Self::Unnamed) => true,
-            (Self::SlackMessage(new), Self::SlackMessage(old)) => new.configured == old.configured,
-            // The old incident was resolved together with the new trigger.
-            (Self::PagerDuty(new), Self::PagerDuty(old)) => new.follows(old),
-            _ => false,
-        }
-    }
 }
 
 impl ReceiverQueue {
@@ -403,38 +352,14 @@ impl ReceiverQueue {
     }
 
     fn id(&self, key: &GroupKey) -> DeliveryId {
-        // Hashes, because the names may hold characters that a header may not.
         let names = stable_hash([&*self.receiver, key.text().as_str()]);
-        DeliveryId(format!("msg_{names:016x}_{:x}_{}", self.run, self.sequence).into())
+        DeliveryId::new(names, self.run, self.sequence)
     }
 
     fn forget_if_idle(&mut self, key: &GroupKey) {
         if self.groups.get(key).is_some_and(GroupQueue::is_idle) {
             self.groups.remove(key);
         }
-    }
-}
-
-impl DeliveryId {
-    /// Parses an id that was assigned in this run of the program or an earlier one.
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_id_byte = |byte: u8| byte == b'_' || byte.is_ascii_alphanumeric();
-        let is_id = text.starts_with("msg_") && text.bytes().all(is_id_byte);
-        if text.len() > MAX_ID || !is_id {
-            return None;
-        }
-        Some(Self(text.into()))
-    }
-
-    /// The id of a test's delivery, which no queue assigns.
-    pub fn for_test(what: &str, run: i64) -> Self {
-        Self(format!("msg_test_{run:x}_{what}").into())
-    }
-}
-
-impl fmt::Display for DeliveryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

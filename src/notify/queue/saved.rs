@@ -1,9 +1,8 @@
-//! A queue as documents: one for each group, one for each dead letter, one for the receiver itself.
+//! A queue as saved documents: one for each group, one for each dead letter, one for the receiver.
 //!
-//! Routing keys stand in them as they are, because a resolve needs them: whoever has a document has
-//! a secret.
+//! They contain routing keys in plain text, because a resolve needs them: a document is a secret.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,25 +12,18 @@ use crate::delivery::DeliveryFailure;
 use crate::model::{
     ClockAnchor, ClockShift, Document, DocumentTable, SavedDocument, Secret, Span, Timestamp,
 };
-use crate::notify::receivers::pagerduty::Incident;
-use crate::notify::receivers::slack_bot::Posted;
+use crate::notify::attempt::DeliveryId;
+use crate::notify::incident::{Incident, IncidentRef, PostedMessage};
 
+use super::dead::DeadLetter;
 use super::group::{GroupQueue, QueueEntry};
-use super::{DeadLetter, DeliveryId, IncidentRef, MAX_GROUPS, ReceiverQueue};
+use super::{MAX_GROUPS, ReceiverQueue};
 
-/// The longest that anything is put off over a restart: what a receiver that is gone is left alone
-/// for. A clock that was off must not put it off for days.
+/// The longest wait after a restart: as long as nothing is sent to a receiver that is gone. A clock
+/// that was wrong must not delay a delivery for days.
 const MAX_WAIT: Span = Span::from_secs(900);
 
-/// What the disk knows otherwise.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Unsaved {
-    groups: BTreeSet<GroupKey>,
-    letters: BTreeSet<DeliveryId>,
-    receiver: bool,
-}
-
-/// Why a document is not taken.
+/// Why a document is not restored.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueRecordError {
     /// It is no record of this kind.
@@ -97,34 +89,16 @@ enum IncidentRecord {
         routing_key: String,
         dedup_key: String,
     },
-    Message(Posted),
-}
-
-impl Unsaved {
-    pub(super) fn touch(&mut self, group: GroupKey) {
-        self.groups.insert(group);
-    }
-
-    pub(super) fn touch_letter(&mut self, letter: DeliveryId) {
-        self.letters.insert(letter);
-    }
-
-    pub(super) fn touch_receiver(&mut self) {
-        self.receiver = true;
-    }
-
-    fn is_clean(&self) -> bool {
-        self.groups.is_empty() && self.letters.is_empty() && !self.receiver
-    }
+    Message(PostedMessage),
 }
 
 impl ReceiverQueue {
-    /// Whether the disk knows less than this.
+    /// Whether something changed since it was last saved.
     pub fn has_unsaved(&self) -> bool {
-        !self.unsaved.is_clean()
+        !self.unsaved.is_empty()
     }
 
-    /// What the disk has to be told: what changed since this was last asked, or everything.
+    /// The documents to write: of what changed since the last call, or of everything.
     pub fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
         let mut changed = std::mem::take(&mut self.unsaved);
         if all {
@@ -141,7 +115,7 @@ impl ReceiverQueue {
         groups.chain(letters).chain(receiver).collect()
     }
 
-    /// Everything about this receiver goes from the disk.
+    /// The documents that remove everything about this receiver from the disk.
     pub fn take_forgotten(&mut self) -> Vec<Document> {
         for key in std::mem::take(&mut self.groups).into_keys() {
             self.unsaved.touch(key);
@@ -161,7 +135,7 @@ impl ReceiverQueue {
             Some(group) => Document::record(
                 DocumentTable::Outbox,
                 name,
-                &GroupRecord::of(&self.receiver, key, group),
+                &GroupRecord::new(&self.receiver, key, group),
             ),
             None => Document::delete(DocumentTable::Outbox, name),
         }
@@ -172,25 +146,23 @@ impl ReceiverQueue {
             Some(letter) => Document::record(
                 DocumentTable::DeadLetters,
                 id.to_string(),
-                &LetterRecord::of(&self.receiver, letter),
+                &LetterRecord::new(&self.receiver, letter),
             ),
             None => Document::delete(DocumentTable::DeadLetters, id.to_string()),
         }
     }
 
     fn receiver_document(&self) -> Document {
-        let (receiver, endpoint) = (Arc::clone(&self.receiver), self.endpoint.clone());
         let record = ReceiverRecord {
-            receiver,
+            receiver: Arc::clone(&self.receiver),
             circuit: self.circuit,
-            endpoint,
+            endpoint: self.endpoint.clone(),
         };
         Document::record(DocumentTable::Receivers, &*self.receiver, &record)
     }
 
-    /// Takes in a group that was kept, unless the group is known already: then only what is open of
-    /// it is news. What was under way is tried again under its id, and what it may have opened
-    /// counts as open.
+    /// Restores a group. Of a group that is known already only the open incidents are new. The attempt
+    /// that was in flight is repeated under its id, and the incident that it announced counts as open.
     fn restore_group(
         &mut self,
         record: GroupRecord,
@@ -308,7 +280,7 @@ pub fn restore<'a>(
 }
 
 impl GroupRecord {
-    fn of(receiver: &Arc<str>, key: &GroupKey, group: &GroupQueue) -> Self {
+    fn new(receiver: &Arc<str>, key: &GroupKey, group: &GroupQueue) -> Self {
         let GroupQueue {
             open_incidents,
             in_flight,
@@ -320,16 +292,16 @@ impl GroupRecord {
             receiver: Arc::clone(receiver),
             group: key.clone(),
             open_incidents: open_incidents.iter().map(Into::into).collect(),
-            in_flight: in_flight.as_ref().map(EntryRecord::of),
+            in_flight: in_flight.as_ref().map(EntryRecord::new),
             announced: announced.as_ref().map(Into::into),
-            waiting: waiting.iter().map(EntryRecord::of).collect(),
+            waiting: waiting.iter().map(EntryRecord::new).collect(),
             last_accepted: last_accepted.as_deref().cloned(),
         }
     }
 }
 
 impl EntryRecord {
-    fn of(entry: &QueueEntry) -> Self {
+    fn new(entry: &QueueEntry) -> Self {
         let QueueEntry {
             id,
             sequence: _,
@@ -352,7 +324,7 @@ impl EntryRecord {
 }
 
 impl LetterRecord {
-    fn of(receiver: &Arc<str>, letter: &DeadLetter) -> Self {
+    fn new(receiver: &Arc<str>, letter: &DeadLetter) -> Self {
         let DeadLetter {
             id,
             notification,

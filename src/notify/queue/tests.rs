@@ -7,6 +7,7 @@ use crate::alert::{AlertSnapshot, NotifyReason};
 use crate::config::Severity;
 use crate::delivery::DeliveryFailure;
 use crate::model::Secret;
+use crate::notify::incident::Incident;
 use crate::notify::testing::{anchor, labels, notification, now, pair_alert, resolved};
 
 const DAY: Span = Span::from_secs(24 * 3600);

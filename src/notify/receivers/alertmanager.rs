@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::ReceiverSecrets;
+use super::protocol::ReceiverSecrets;
 use super::webhook::{annotations, labels};
 use crate::alert::{AlertSnapshot, Fingerprint, Labels};
 use crate::config::{AlertmanagerSettings, SecretSource};
 use crate::model::{ClockAnchor, Span, Timestamp};
-use crate::notify::message::MessageContext;
+use crate::notify::context::MessageContext;
 use crate::notify::text::rfc3339;
 
 /// Alertmanager resolves an alert that is not resent for this many intervals, as it does for

@@ -1,10 +1,11 @@
 //! One receiver's settings, with those of the exporter that its requests need.
 
+use super::kinds::protocol;
 use super::pagerduty::RetiredPagerDuty;
-use super::{GroupProtocol, protocol};
+use super::protocol::GroupProtocol;
 use crate::config::{GroupReceiver, HttpSettings, NotifySettings, ReceiverSettings};
 use crate::model::Span;
-use crate::notify::message::MessageContext;
+use crate::notify::context::MessageContext;
 
 /// A receiver of alert groups.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! A dead man's switch: a URL that is requested while the exporter is healthy.
 
-use super::{ReceiverSecrets, read_headers, read_secret};
+use super::protocol::ReceiverSecrets;
+use super::secrets::{read_headers, read_secret};
 use crate::config::{DeadMansSwitchSettings, SecretSource};
 use crate::model::Secret;
 

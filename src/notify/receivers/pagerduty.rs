@@ -7,13 +7,18 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
-use super::read_secret;
-use super::{Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets, SingleRequest};
+use super::protocol::{
+    Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets, SingleRequest,
+};
+use super::secrets::read_secret;
 use crate::alert::{AlertStatus, GroupKey, Notification};
 use crate::config::{PagerDutySettings, SecretSource};
 use crate::model::{ClockAnchor, Secret, Span, stable_hash};
-use crate::notify::message::{DescribedAlert, Message, MessageContext, direction};
-use crate::notify::queue::{Attempt, IncidentRef};
+use crate::notify::attempt::Attempt;
+use crate::notify::context::MessageContext;
+pub use crate::notify::incident::Incident;
+use crate::notify::incident::IncidentRef;
+use crate::notify::message::{DescribedAlert, Message, direction};
 use crate::notify::retry::{AnswerRules, AttemptResult, Timing};
 use crate::notify::text::{cut, one_line, rfc3339};
 
@@ -50,16 +55,14 @@ impl GroupProtocol for PagerDutySettings {
     }
 
     fn prepare(&self, delivery: &Delivery<'_>) -> Result<Box<dyn Exchange>, String> {
-        let Delivery {
-            attempt, config, ..
-        } = delivery;
+        let attempt = delivery.attempt;
         let incident = incident(self, delivery)?;
         let body = match attempt.notification.status {
             AlertStatus::Firing => trigger(
                 &attempt.notification,
                 &delivery.message(),
                 &attempt.anchor,
-                &config.context,
+                delivery.context,
                 &incident,
             ),
             AlertStatus::Resolved => resolve(&incident),
@@ -82,7 +85,7 @@ fn incident(settings: &PagerDutySettings, delivery: &Delivery<'_>) -> Result<Inc
     {
         return Ok(opened.clone());
     }
-    let identity = &delivery.config.identity;
+    let identity = delivery.identity;
     Ok(Incident {
         routing_key: read_secret(&settings.routing_key)?,
         dedup_key: dedup_key(identity, &notification.group, notification.generation),
@@ -172,16 +175,6 @@ impl Exchange for IncidentExchange {
     }
 }
 
-/// What an incident is found by: a resolve needs both exactly as the trigger had them. With another
-/// key the resolve is answered 202 and dropped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incident {
-    /// The integration's routing key.
-    pub routing_key: Secret,
-    /// The incident's key.
-    pub dedup_key: String,
-}
-
 /// Room at a key's end for the mark of a generation: `~` and ten digits.
 const GENERATION: usize = 11;
 
@@ -194,25 +187,6 @@ pub fn dedup_key(identity: &str, group: &GroupKey, generation: u32) -> String {
         key
     } else {
         format!("{key}~{generation}")
-    }
-}
-
-impl Incident {
-    /// Whether this is a later incident of the same group than `other`, in the same service: then
-    /// `other` is over.
-    pub fn follows(&self, other: &Self) -> bool {
-        // A group's key ends in a quotation mark or in hexadecimal digits: a tilde is the mark of a
-        // generation.
-        let parts = |key: &str| match key.rsplit_once('~') {
-            Some((group, generation)) => match generation.parse::<u32>() {
-                Ok(generation) => (group.to_owned(), generation),
-                Err(_) => (key.to_owned(), 0),
-            },
-            None => (key.to_owned(), 0),
-        };
-        let ((group, generation), (others, older)) =
-            (parts(&self.dedup_key), parts(&other.dedup_key));
-        self.routing_key == other.routing_key && group == others && generation > older
     }
 }
 

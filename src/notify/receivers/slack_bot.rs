@@ -5,32 +5,21 @@
 //! changes that people must notice are repeated in the message's thread, and shown in the channel
 //! too unless the group resolved.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets};
-use super::{read_secret, slack};
+use super::protocol::{Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets};
+use super::secrets::read_secret;
+use super::slack;
 use crate::alert::{AlertStatus, NotifyReason};
 use crate::config::{SecretSource, SlackBotSettings};
 use crate::delivery::DeliveryFailure;
 use crate::http_client::HttpResponse;
 use crate::model::{Secret, Span};
+use crate::notify::attempt::Attempt;
+use crate::notify::incident::{IncidentRef, PostedMessage};
 use crate::notify::message::Message;
-use crate::notify::queue::{Attempt, IncidentRef};
 use crate::notify::retry::{AnswerMeaning, AnswerRules, AttemptResult, Timing, meaning_of_status};
 use crate::notify::text::slack_escape;
-
-/// A message that was posted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Posted {
-    /// The channel as configured when it was posted: a message in another channel than today's is
-    /// not changed but ended.
-    pub configured: String,
-    /// The channel's ID, as Slack said it: a name is not enough to change a message.
-    pub channel: String,
-    /// The message's ID, as Slack said it.
-    pub ts: String,
-}
 
 /// The outcome that an answer of the Web API reports. The HTTP status is 200 even for errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +97,7 @@ impl GroupProtocol for SlackBotSettings {
 impl SlackBotSettings {
     /// The message that the attempt edits: for a resolve the one that reported the alert, else the
     /// group's message in the channel that is configured now.
-    fn message_to_edit(&self, attempt: &Attempt) -> Option<Posted> {
+    fn message_to_edit(&self, attempt: &Attempt) -> Option<PostedMessage> {
         if attempt.notification.status == AlertStatus::Resolved {
             let Some(IncidentRef::SlackMessage(posted)) = &attempt.incident else {
                 return None;
@@ -135,7 +124,7 @@ struct BotExchange {
     message: Message,
     plain: bool,
     /// The message, as far as its place is known.
-    posted: Option<Posted>,
+    posted: Option<PostedMessage>,
     last_call: Option<BotCall>,
     has_reached: bool,
 }
@@ -242,7 +231,7 @@ pub fn post(message: &Message, plain: bool, channel: &str) -> Value {
 }
 
 /// Changes what was posted: the body for `chat.update`.
-pub fn update(message: &Message, plain: bool, posted: &Posted) -> Value {
+pub fn update(message: &Message, plain: bool, posted: &PostedMessage) -> Value {
     let mut body = if plain {
         slack::plain(message)
     } else {
@@ -260,7 +249,7 @@ pub fn update(message: &Message, plain: bool, posted: &Posted) -> Value {
 
 /// Says shortly in the thread what changed, where a person has to hear of it: the body for
 /// `chat.postMessage`.
-pub fn reply(message: &Message, posted: &Posted) -> Option<Value> {
+pub fn reply(message: &Message, posted: &PostedMessage) -> Option<Value> {
     let (begin, shown_in_channel) = match message.reason {
         NotifyReason::First | NotifyReason::Escalated | NotifyReason::Flapping => ("", true),
         NotifyReason::NewInGroup => ("New in this group. ", true),
@@ -281,7 +270,7 @@ pub fn reply(message: &Message, posted: &Posted) -> Option<Value> {
 }
 
 /// Where the answer to `chat.postMessage` says that the message is.
-pub fn posted(answer: &str, configured: &str) -> Option<Posted> {
+pub fn posted(answer: &str, configured: &str) -> Option<PostedMessage> {
     let answer: Value = serde_json::from_str(answer).ok()?;
     let text = |key: &str| {
         answer[key]
@@ -289,7 +278,7 @@ pub fn posted(answer: &str, configured: &str) -> Option<Posted> {
             .filter(|text| text.len() <= MAX_ID)
             .map(ToOwned::to_owned)
     };
-    Some(Posted {
+    Some(PostedMessage {
         configured: configured.to_owned(),
         channel: text("channel")?,
         ts: text("ts")?,
@@ -371,8 +360,8 @@ mod tests {
         Message::new(&notification(reason, vec![alert]), &anchor(), &context())
     }
 
-    fn at() -> Posted {
-        Posted {
+    fn at() -> PostedMessage {
+        PostedMessage {
             configured: "#redis".to_owned(),
             channel: "C024BE91L".to_owned(),
             ts: "1700000000.000200".to_owned(),

@@ -1,8 +1,11 @@
 //! Slack's incoming webhooks
 //! (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>).
 
-use super::{Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets, SingleRequest};
-use super::{read_secret, slack};
+use super::protocol::{
+    Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets, SingleRequest,
+};
+use super::secrets::read_secret;
+use super::slack;
 use crate::config::{SecretSource, SlackWebhookSettings};
 use crate::delivery::DeliveryFailure;
 use crate::http_client::HttpResponse;

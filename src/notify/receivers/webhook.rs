@@ -6,14 +6,18 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets, SingleRequest};
-use super::{read_headers, read_secret, signature};
+use super::protocol::{
+    Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets, SingleRequest,
+};
+use super::secrets::{read_headers, read_secret};
+use super::signature;
 use crate::alert::{AlertSnapshot, AlertStatus, Labels, Notification};
 use crate::config::{SecretSource, TemplateSettings, WebhookSettings, signing_key};
 use crate::model::{ClockAnchor, Timestamp};
+use crate::notify::context::MessageContext;
 use crate::notify::facts;
 use crate::notify::links;
-use crate::notify::message::{MessageContext, advice_for};
+use crate::notify::message::advice_for;
 use crate::notify::retry::{AnswerRules, HttpAnswers};
 use crate::notify::text::rfc3339;
 
@@ -60,16 +64,14 @@ impl GroupProtocol for WebhookSettings {
 
 /// The body with title and summary, where the receiver has templates for them.
 fn body_of(delivery: &Delivery<'_>) -> Value {
-    let Delivery {
-        attempt, config, ..
-    } = delivery;
+    let attempt = delivery.attempt;
     let mut body = body(
         &attempt.notification,
-        &config.identity,
+        delivery.identity,
         &attempt.anchor,
-        &config.context,
+        delivery.context,
     );
-    if config.context.template != TemplateSettings::default() {
+    if delivery.context.template != TemplateSettings::default() {
         let message = delivery.message();
         body["title"] = Value::String(message.title);
         body["summary"] = Value::String(message.summary);

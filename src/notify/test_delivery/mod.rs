@@ -19,10 +19,11 @@ use crate::config::{
 use crate::http_client::{HttpClient, HttpError, HttpTimeouts};
 use crate::model::{ClockAnchor, Secret, Span};
 
+use super::attempt::{Attempt, DeliveryId};
+use super::context::MessageContext;
 use super::dispatch::{SendOutcome, WriteAheadGate, send};
-use super::message::MessageContext;
+use super::incident::IncidentRef;
 use super::periodic;
-use super::queue::{Attempt, DeliveryId, IncidentRef};
 use super::receivers::alertmanager::{FiringAlert, SentAlerts};
 use super::receivers::{GroupConfig, PeriodicConfig, readable_secrets};
 use super::retry::{
