@@ -1,5 +1,5 @@
-//! What a receiver answered, in words that may be shown: a body may echo a secret, so only words of
-//! a closed set are taken from it.
+//! A receiver's answer as text that may be shown. A body may echo a secret, so that only words of a
+//! closed set are taken from it.
 
 /// What Slack's incoming webhooks answer with when they refuse
 /// (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>).
@@ -22,11 +22,16 @@ const KNOWN_WORDS: [&str; 14] = [
 
 /// `HTTP 404 Not Found`, or `HTTP 404 Not Found, no_service` where the body is a known word.
 pub(super) fn describe(status: u16, body: &str) -> String {
-    let name = name_of(status).map(|name| format!(" {name}"));
-    let known = KNOWN_WORDS.into_iter().find(|word| *word == body.trim());
-    let said = known.map(|word| format!(", {word}"));
-    let [name, said] = [name, said].map(Option::unwrap_or_default);
-    format!("HTTP {status}{name}{said}")
+    let mut text = format!("HTTP {status}");
+    if let Some(name) = name_of(status) {
+        text.push(' ');
+        text.push_str(name);
+    }
+    if KNOWN_WORDS.contains(&body.trim()) {
+        text.push_str(", ");
+        text.push_str(body.trim());
+    }
+    text
 }
 
 /// The status' name (RFC 9110 and 6585), for those that receivers give.

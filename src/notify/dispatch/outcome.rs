@@ -1,12 +1,21 @@
 //! One log line for each attempt.
 
 use crate::delivery::DeliveryFailure;
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 use crate::notify::attempt::Attempt;
 use crate::notify::retry::{AttemptResult, Disposition};
 
-/// Logs how `attempt` to `receiver` ended at `now`. Never the URL, a header or the answer's body,
-/// which may echo both.
+/// The fields of a line that not every attempt has; what is `None` is left out of it.
+#[derive(Default)]
+struct OptionalFields {
+    latency: Option<f64>,
+    failure: Option<&'static str>,
+    retry_in: Option<f64>,
+    advice: Option<&'static str>,
+}
+
+/// Logs how `attempt` to `receiver` ended at `now`. The URL, the headers and the answer's body are
+/// not logged, because each may contain a secret.
 pub(super) fn log(
     receiver: &str,
     attempt: &Attempt,
@@ -15,76 +24,61 @@ pub(super) fn log(
     now: Timestamp,
 ) {
     let notification = &attempt.notification;
-    let (group, id) = (notification.group.text(), attempt.id.to_string());
-    let (status, reason) = (notification.status.label(), notification.reason.label());
-    let (attempt, answer) = (attempt.number, result.to_string());
-    // The fields are the same on every line; what does not apply is left out of it.
+    let group = notification.group.text();
+    let id = attempt.id.to_string();
+    let status = notification.status.label();
+    let reason = notification.reason.label();
+    let attempt = attempt.number;
+    let answer = result.to_string();
+    let OptionalFields {
+        latency,
+        failure,
+        retry_in,
+        advice,
+    } = optional_fields(disposition, now - notification.decided_at, now);
     macro_rules! line {
-        ($level:ident, $text:literal, $latency:expr, $failure:expr, $retry_in:expr, $advice:expr) => {{
-            let (latency, failure, retry_in, advice): (
-                Option<f64>,
-                Option<&str>,
-                Option<f64>,
-                Option<&str>,
-            ) = ($latency, $failure, $retry_in, $advice);
+        ($level:ident, $text:literal) => {
             tracing::$level!(
                 receiver, group, status, reason, attempt, answer, latency, failure, retry_in,
                 advice, id, $text
-            );
-        }};
+            )
+        };
     }
+    match disposition {
+        Disposition::Delivered => line!(info, "notification delivered"),
+        Disposition::Retry { .. } => line!(warn, "notification failed, it is tried again"),
+        Disposition::RetryPlain { .. } => {
+            line!(warn, "notification refused, it is tried as plain text");
+        }
+        Disposition::Dead { .. } => line!(error, "notification refused for good"),
+    }
+}
+
+fn optional_fields(disposition: &Disposition, latency: Span, now: Timestamp) -> OptionalFields {
     match *disposition {
-        Disposition::Delivered => {
-            let latency = (now - notification.decided_at).as_secs_f64();
-            line!(
-                info,
-                "notification delivered",
-                Some(latency),
-                None,
-                None,
-                None
-            );
-        }
-        Disposition::Retry {
-            at,
-            reason: failure,
-        } => {
-            let wait = (at - now).as_secs_f64();
-            line!(
-                warn,
-                "notification failed, it is tried again",
-                None,
-                Some(failure.label()),
-                Some(wait),
-                None
-            );
-        }
-        Disposition::RetryPlain { reason: failure } => {
-            line!(
-                warn,
-                "notification refused, it is tried as plain text",
-                None,
-                Some(failure.label()),
-                None,
-                None
-            );
-        }
-        Disposition::Dead { reason: failure } => {
-            let advice = advice(failure);
-            line!(
-                error,
-                "notification refused for good",
-                None,
-                Some(failure.label()),
-                None,
-                Some(advice)
-            );
-        }
+        Disposition::Delivered => OptionalFields {
+            latency: Some(latency.as_secs_f64()),
+            ..OptionalFields::default()
+        },
+        Disposition::Retry { at, reason } => OptionalFields {
+            failure: Some(reason.label()),
+            retry_in: Some((at - now).as_secs_f64()),
+            ..OptionalFields::default()
+        },
+        Disposition::RetryPlain { reason } => OptionalFields {
+            failure: Some(reason.label()),
+            ..OptionalFields::default()
+        },
+        Disposition::Dead { reason } => OptionalFields {
+            failure: Some(reason.label()),
+            advice: Some(advice_for(reason)),
+            ..OptionalFields::default()
+        },
     }
 }
 
 /// What to do about a failure that is final.
-fn advice(failure: DeliveryFailure) -> &'static str {
+fn advice_for(failure: DeliveryFailure) -> &'static str {
     match failure {
         DeliveryFailure::Auth => "the receiver does not accept the credential: renew its secret",
         DeliveryFailure::Redirect => {

@@ -8,8 +8,8 @@ use tracing::warn;
 
 use crate::delivery::{DeliveryEvent, DeliveryEventKind, QueueState};
 
-/// How many events wait for a monitor that does not take them. A page must not wait for the
-/// monitor; beyond this the oldest are dropped, and only counts of the past are wrong then.
+/// Events that are kept while the monitor takes none. Delivery must not wait for the monitor, so
+/// that beyond this the oldest are dropped; then the counters are too low.
 const MAX_BACKLOG: usize = 1_024;
 
 /// Hands events to the monitor, in order, and never waits for it.
@@ -29,12 +29,12 @@ impl Reporter {
         }
     }
 
-    /// Reports `kind`, now or when the monitor has room.
+    /// Reports `kind`, at once or when the monitor has room.
     pub(in crate::notify) fn report(&mut self, kind: DeliveryEventKind, queue: QueueState) {
         self.report_answer(kind, queue, None);
     }
 
-    /// As [`Self::report`], with what became of a failed attempt.
+    /// As [`Self::report`], with the receiver's answer to a failed attempt.
     pub(in crate::notify) fn report_answer(
         &mut self,
         kind: DeliveryEventKind,
@@ -59,7 +59,10 @@ impl Reporter {
 
     /// Hands over what the monitor has room for.
     pub(in crate::notify) fn push(&mut self) {
-        while let (false, Ok(permit)) = (self.backlog.is_empty(), self.events.try_reserve()) {
+        while !self.backlog.is_empty() {
+            let Ok(permit) = self.events.try_reserve() else {
+                return;
+            };
             if let Some(event) = self.backlog.pop_front() {
                 permit.send(event);
             }

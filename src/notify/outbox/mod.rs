@@ -1,9 +1,10 @@
-//! The outbox: every receiver's queue, what became of notifications, and who is told when a
-//! receiver takes none. Pure.
+//! The outbox: the queues of all receivers, what became of notifications, and who is notified in the
+//! place of a receiver that accepts none. Pure.
 //!
-//! Every change has a revision. It is acted upon once that revision is on the disk, so that no
-//! request leaves of which a restart would know nothing.
+//! Every change has a [`Revision`]. It is acted upon once that revision is on the disk, so that no
+//! request leaves that a restart would not know of.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -23,43 +24,43 @@ use super::incident::IncidentRef;
 use super::queue::{self, DeadLetter, ReceiverQueue, ReplayError};
 use super::retry::RetryVerdict;
 
-/// Deliveries that are remembered to be shown. The disk keeps more.
+/// Past deliveries that are kept to be shown. The disk keeps more.
 pub const MAX_RECENT: usize = 1_000;
 
-/// Ends of deliveries that wait to be written: a disk that is gone must not fill the memory. More
-/// are not kept.
+/// Past deliveries that are waiting to be written. Further ones are not kept, so that a disk that is
+/// gone does not fill the memory.
 const MAX_UNWRITTEN: usize = 1_000;
 
-/// The label of a notification that a fallback gets: whom it did not reach. It makes a group, and
-/// an incident, of its own.
+/// The label of a notification to a fallback: the receiver that it did not reach. It makes a group,
+/// and an incident, of its own.
 pub const UNDELIVERED_TO: &str = "undelivered_to";
 
 /// Every receiver's queue.
 #[derive(Debug)]
 pub struct Outbox {
-    slots: BTreeMap<Arc<str>, Slot>,
+    slots: BTreeMap<Arc<str>, ReceiverSlot>,
     run: u64,
     resolve_lifetime: Span,
     revision: Revision,
     recent: VecDeque<Arc<PastDelivery>>,
     ended: u64,
     unwritten: Vec<Document>,
-    /// Whether a result is not on the disk: a kill would have it sent again.
+    /// Whether a result is not on the disk yet: after a kill the notification would be sent again.
     has_results: bool,
     events: Vec<DeliveryEvent>,
 }
 
-/// One receiver.
+/// One receiver's queue and what the outbox needs of its settings.
 #[derive(Debug)]
-struct Slot {
+struct ReceiverSlot {
     queue: ReceiverQueue,
     fallback: Option<Arc<str>>,
-    /// It is no longer configured: only incidents that it has open are still ended.
+    /// It is no longer configured: only its open incidents are still resolved.
     retired: bool,
 }
 
 impl Outbox {
-    /// An empty outbox of no receivers. `run` tells this life of the program from others.
+    /// An empty outbox without receivers. `run` distinguishes this run of the program from others.
     pub fn new(run: u64, resolve_lifetime: Span) -> Self {
         Self {
             slots: BTreeMap::new(),
@@ -120,24 +121,25 @@ impl Outbox {
         self.forget_if_done(name);
     }
 
-    /// A receiver that is no longer configured goes when nothing of it is left to end.
+    /// Forgets a receiver that is no longer configured once it has no incident left to resolve.
     fn forget_if_done(&mut self, name: &Arc<str>) {
-        let done = |slot: &Slot| slot.retired && slot.queue.is_empty() && !slot.queue.is_busy();
-        if self.slots.get(name).is_some_and(done)
-            && let Some(mut slot) = self.slots.remove(name)
-        {
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
+        if slot.retired && slot.queue.is_empty() && !slot.queue.is_busy() {
             self.unwritten.extend(slot.queue.take_forgotten());
+            self.slots.remove(name);
         }
     }
 
-    /// The receivers that are no longer configured and have incidents open, with where those are
-    /// ended.
+    /// The receivers that are no longer configured and have incidents open, with the URL at which
+    /// those are resolved.
     pub fn retired(&self) -> impl Iterator<Item = (&Arc<str>, Option<&Arc<str>>)> {
         let retired = self.slots.iter().filter(|(_, slot)| slot.retired);
         retired.map(|(name, slot)| (name, slot.queue.endpoint()))
     }
 
-    /// Takes `notification` in; `now` is the moment on both clocks.
+    /// Queues `notification` at `now`.
     pub fn push(&mut self, notification: Notification, now: ClockAnchor) {
         self.revision.advance();
         let copy = self.copy_for_fallback(&notification);
@@ -165,23 +167,24 @@ impl Outbox {
         self.forget_if_done(&name);
     }
 
-    /// What the fallback of its receiver is told as well: that something fires, while the receiver
-    /// is gone; that it is over, when the fallback was told that it fires.
+    /// The copy of `notification` for its receiver's fallback: of a firing while the receiver is
+    /// gone, of a resolve if the fallback was notified of the firing.
     fn copy_for_fallback(&self, notification: &Notification) -> Option<Notification> {
         let slot = self.slots.get(&notification.receiver)?;
-        let fallback = self.slots.get(slot.fallback.as_ref()?)?;
-        let copy = undelivered(notification, slot.fallback.as_ref()?)?;
-        let wanted = match notification.status {
+        let fallback = slot.fallback.as_ref()?;
+        let fallback_slot = self.slots.get(fallback)?;
+        let copy = undelivered(notification, fallback)?;
+        let is_wanted = match notification.status {
             AlertStatus::Firing => slot.queue.state().circuit_until.is_some(),
-            AlertStatus::Resolved => fallback
-                .queue
-                .assumed_open()
-                .any(|group| *group == copy.group),
+            AlertStatus::Resolved => {
+                let mut open = fallback_slot.queue.assumed_open();
+                open.any(|group| *group == copy.group)
+            }
         };
-        wanted.then_some(copy)
+        is_wanted.then_some(copy)
     }
 
-    /// Drops the resolves that nobody needs to see any more.
+    /// Drops the resolves that are too old.
     pub fn expire(&mut self, now: Timestamp) {
         let names: Vec<_> = self.slots.keys().cloned().collect();
         for name in names {
@@ -193,11 +196,10 @@ impl Outbox {
         }
     }
 
-    /// Starts what is due and durable, one attempt a receiver at a time.
+    /// Starts what is due and durable, at most one attempt a receiver.
     pub fn start(&mut self, now: Timestamp, durable: Durable) -> Vec<Attempt> {
-        let started: Vec<_> = self
-            .slots
-            .values_mut()
+        let slots = self.slots.values_mut();
+        let started: Vec<_> = slots
             .filter_map(|slot| slot.queue.start(now, durable))
             .collect();
         if !started.is_empty() {
@@ -206,8 +208,8 @@ impl Outbox {
         started
     }
 
-    /// Takes in what an attempt that is under way is about to open. Returns the revision that has
-    /// to be on the disk before it does; `None` when the disk knows already.
+    /// Notes the incident that the attempt in flight may open. Returns the revision that has to be on
+    /// the disk first; `None` when the disk knows of it already.
     pub fn announce_incident(
         &mut self,
         receiver: &str,
@@ -221,8 +223,8 @@ impl Outbox {
         Some(self.revision.advance())
     }
 
-    /// Takes the result of `attempt`, which was to this receiver. `answer` is what the receiver
-    /// answered, in words that may be shown.
+    /// Takes in the result of `attempt`. `incident` is what the receiver has open, or may have;
+    /// `answer` is its answer as bounded text without secrets.
     pub fn on_result(
         &mut self,
         attempt: &Attempt,
@@ -260,48 +262,43 @@ impl Outbox {
             let failed = matches!(event, DeliveryEventKind::Failed { .. });
             self.report_answer(&name, event, answer.cloned().filter(|_| failed));
         }
-        let fires = attempt.notification.status == AlertStatus::Firing;
-        let fallback = fallback.filter(|_| undeliverable && fires);
-        if let Some(copy) =
-            fallback.and_then(|receiver| undelivered(&attempt.notification, &receiver))
+        if undeliverable
+            && attempt.notification.status == AlertStatus::Firing
+            && let Some(fallback) = fallback
+            && let Some(copy) = undelivered(&attempt.notification, &fallback)
         {
             self.push_one(copy, now);
         }
         self.forget_if_done(&name);
     }
 
-    /// Sends a dead letter again.
+    /// Queues a dead letter again. Returns the receiver's name.
     ///
     /// # Errors
-    /// There is none with this id, or it would say what is no longer true.
+    /// There is none with this id, or it would report what is no longer true.
     pub fn replay(&mut self, id: &str, now: ClockAnchor) -> Result<Arc<str>, ReplayError> {
         let id = DeliveryId::parse(id).ok_or(ReplayError::Unknown)?;
-        let holds = |slot: &Slot| slot.queue.dead_letters().any(|letter| letter.id == id);
-        let found = self.slots.iter().find(|(_, slot)| holds(slot));
-        let name = found
-            .map(|(name, _)| Arc::clone(name))
-            .ok_or(ReplayError::Unknown)?;
-        self.revision.advance();
-        let revision = self.revision;
-        if let Some(slot) = self.slots.get_mut(&name) {
-            if slot.retired {
-                return Err(ReplayError::NoReceiver);
-            }
-            slot.queue.set_revision(revision);
-            slot.queue.replay(&id, now)?;
+        let mut slots = self.slots.iter_mut();
+        let found = slots.find(|(_, slot)| slot.queue.dead_letters().any(|letter| letter.id == id));
+        let (name, slot) = found.ok_or(ReplayError::Unknown)?;
+        if slot.retired {
+            return Err(ReplayError::NoReceiver);
         }
+        let name = Arc::clone(name);
+        slot.queue.set_revision(self.revision.advance());
+        slot.queue.replay(&id, now)?;
         self.report(&name, DeliveryEventKind::Queued);
         Ok(name)
     }
 
-    /// Lets everything that waits for this receiver be tried at once: its settings changed.
+    /// Lets everything that is waiting for this receiver be tried at once: its settings changed.
     pub fn retry_now(&mut self, receiver: &str, now: Timestamp) {
         if let Some(slot) = self.slots.get_mut(receiver) {
             slot.queue.retry_now(now);
         }
     }
 
-    /// The number of the last change.
+    /// The revision of the last change.
     pub fn revision(&self) -> Revision {
         self.revision
     }
@@ -321,32 +318,30 @@ impl Outbox {
             .min()
     }
 
-    /// Whether the disk has to be told at once: each moment of waiting is one in which a kill makes
-    /// a message come twice.
+    /// Whether a result has to be written at once: until then a kill would make the receiver get the
+    /// message twice.
     pub fn has_results(&self) -> bool {
         self.has_results
     }
 
-    /// Whether the disk knows less than this.
+    /// Whether something changed since it was last saved.
     pub fn has_unsaved(&self) -> bool {
         !self.unwritten.is_empty() || self.slots.values().any(|slot| slot.queue.has_unsaved())
     }
 
-    /// What the disk has to be told: what changed since this was last asked, or everything.
+    /// The documents to write: of what changed since the last call, or of everything.
     pub fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
         self.has_results = false;
         let mut documents = std::mem::take(&mut self.unwritten);
-        documents.extend(
-            self.slots
-                .values_mut()
-                .flat_map(|slot| slot.queue.take_unsaved(all)),
-        );
+        for slot in self.slots.values_mut() {
+            documents.extend(slot.queue.take_unsaved(all));
+        }
         documents
     }
 
-    /// Takes in what was kept: the queues of configured receivers and of others, and what became of
-    /// notifications. A group that is known already keeps what is known. Returns sentences about
-    /// what makes no sense.
+    /// Restores the queues of configured receivers and of others, and the past deliveries. A group
+    /// that is known already keeps its newer state. Returns a sentence for each document that cannot
+    /// be restored.
     pub fn restore(
         &mut self,
         documents: &SavedDocuments,
@@ -361,18 +356,13 @@ impl Outbox {
             for document in documents.get(&table).into_iter().flatten() {
                 let restored =
                     queue::restore(table, document, |receiver| &mut self.slot(receiver).queue);
-                refused.extend(
-                    restored
-                        .err()
-                        .map(|why| format!("a row of the {}: {why}", table.label())),
-                );
+                if let Err(why) = restored {
+                    refused.push(format!("a row of the {}: {why}", table.label()));
+                }
             }
         }
-        for document in documents
-            .get(&DocumentTable::Deliveries)
-            .into_iter()
-            .flatten()
-        {
+        let deliveries = documents.get(&DocumentTable::Deliveries);
+        for document in deliveries.into_iter().flatten() {
             match serde_json::from_str::<PastDelivery>(&document.body) {
                 Ok(mut past) => {
                     past.subject.decided_at = document.shift.past(past.subject.decided_at);
@@ -386,8 +376,8 @@ impl Outbox {
         refused
     }
 
-    /// Ends for their receivers the groups that nobody else knows any more: whatever was lost with
-    /// them, nothing stays open.
+    /// Resolves the groups that only receivers know of, so that nothing stays open whatever was lost.
+    /// Returns how many.
     pub fn end_orphans(
         &mut self,
         is_known: impl Fn(&str, &GroupKey) -> bool,
@@ -397,63 +387,66 @@ impl Outbox {
             let (receiver, group) = original(receiver, group);
             is_known(&receiver, &group)
         };
-        let orphans = self.slots.iter().flat_map(|(name, slot)| {
-            let unknown = slot
-                .queue
-                .assumed_open()
-                .filter(|group| !known(name, group));
-            unknown.filter_map(|group| {
-                Some((Arc::clone(name), slot.queue.resolve_of(group, now.mono)?))
-            })
-        });
-        let orphans: Vec<_> = orphans.collect();
-        let count = orphans.len();
-        for (receiver, end) in orphans {
+        let mut resolves = Vec::new();
+        for (name, slot) in &self.slots {
+            for group in slot.queue.assumed_open() {
+                if known(name, group) {
+                    continue;
+                }
+                if let Some(resolve) = slot.queue.resolve_of(group, now.mono) {
+                    let receiver = Arc::clone(name);
+                    resolves.push(Notification {
+                        receiver,
+                        ..resolve
+                    });
+                }
+            }
+        }
+        let count = resolves.len();
+        for resolve in resolves {
             self.revision.advance();
-            self.push_one(Notification { receiver, ..end }, now);
+            self.push_one(resolve, now);
         }
         count
     }
 
-    /// What happened since this was last asked.
+    /// The events since the last call.
     pub fn take_events(&mut self) -> Vec<DeliveryEvent> {
         std::mem::take(&mut self.events)
     }
 
-    /// What waits or is under way, by receiver.
+    /// The notifications that are waiting or in flight, by receiver.
     pub fn undelivered(&self) -> impl Iterator<Item = (&Arc<str>, &Notification)> {
-        self.slots
-            .iter()
-            .flat_map(|(name, slot)| slot.queue.undelivered().map(move |waits| (name, waits)))
+        self.slots.iter().flat_map(|(name, slot)| {
+            let undelivered = slot.queue.undelivered();
+            undelivered.map(move |notification| (name, notification))
+        })
     }
 
-    /// Everything that is shown.
+    /// All deliveries that are shown.
     pub fn deliveries(&self) -> Deliveries {
-        let letters = self
-            .slots
-            .values()
-            .flat_map(|slot| slot.queue.dead_letters());
-        let mut dead_letters: Vec<_> = letters.map(|letter| shown(letter)).collect();
-        dead_letters.sort_by_key(|letter| std::cmp::Reverse(letter.delivery.at));
+        let mut waiting = Vec::new();
+        let mut dead_letters = Vec::new();
+        for slot in self.slots.values() {
+            waiting.extend(slot.queue.waiting());
+            dead_letters.extend(slot.queue.dead_letters().map(|letter| shown(letter)));
+        }
+        dead_letters.sort_by_key(|letter| Reverse(letter.delivery.at));
         Deliveries {
-            waiting: self
-                .slots
-                .values()
-                .flat_map(|slot| slot.queue.waiting())
-                .collect(),
+            waiting,
             recent: self.recent.iter().rev().cloned().collect(),
             dead_letters,
         }
     }
 
-    fn slot(&mut self, name: &Arc<str>) -> &mut Slot {
-        let (run, lifetime, revision) = (self.run, self.resolve_lifetime, self.revision);
-        let slot = self.slots.entry(Arc::clone(name)).or_insert_with(|| Slot {
-            queue: ReceiverQueue::new(Arc::clone(name), run, lifetime),
+    fn slot(&mut self, name: &Arc<str>) -> &mut ReceiverSlot {
+        let entry = self.slots.entry(Arc::clone(name));
+        let slot = entry.or_insert_with(|| ReceiverSlot {
+            queue: ReceiverQueue::new(Arc::clone(name), self.run, self.resolve_lifetime),
             fallback: None,
             retired: true,
         });
-        slot.queue.set_revision(revision);
+        slot.queue.set_revision(self.revision);
         slot
     }
 
@@ -553,7 +546,7 @@ fn shown(letter: &DeadLetter) -> DeadDelivery {
     }
 }
 
-/// `notification`, as the fallback gets it; `None` for what is such a copy already: it goes no
+/// The copy of `notification` for a fallback; `None` for what is such a copy already, which goes no
 /// further.
 fn undelivered(notification: &Notification, fallback: &Arc<str>) -> Option<Notification> {
     let labels: &Labels = &notification.group.0;
@@ -569,7 +562,7 @@ fn undelivered(notification: &Notification, fallback: &Arc<str>) -> Option<Notif
     })
 }
 
-/// Whose group this is: for what a fallback was told, the group that did not reach its receiver.
+/// The receiver and the group that this is about: for a fallback's copy the original ones.
 fn original(receiver: &str, group: &GroupKey) -> (String, GroupKey) {
     let mut labels = Labels::clone(&group.0);
     match labels.remove(UNDELIVERED_TO) {

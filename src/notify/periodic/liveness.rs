@@ -1,18 +1,17 @@
-//! Whether the exporter is alive in the sense that a dead man's switch wants to know: it polls, and
-//! the monitor takes in what comes of it. Pure.
+//! Liveness for the dead man's switch: polls end and the monitor consumes their results. Pure.
 
 use crate::model::{Span, Timestamp};
 use crate::monitor::FleetSnapshot;
 use crate::report::stuck_for;
 
-/// How long no poll may end. Polls end by their timeouts, so that silence means that nothing is
-/// asked any more.
+/// The longest time without the end of a poll. Every poll ends, if only by its timeout, so that
+/// silence means that nothing is polled.
 const SILENCE: Span = Span::from_secs(30);
 
 /// The same, in periods of the slowest polling.
 const SILENT_PERIODS: f64 = 3.0;
 
-/// What was seen of the polls.
+/// The number of polls so far, and its last change.
 #[derive(Debug)]
 pub(super) struct Liveness {
     polls: u64,
@@ -28,17 +27,14 @@ impl Liveness {
         }
     }
 
-    /// What is wrong with the exporter that `fleet` is the newest word of; `None` when all is well.
+    /// What is wrong with the exporter whose latest snapshot is `fleet`; `None` when it is healthy.
     pub(super) fn health_problem(
         &mut self,
         fleet: &FleetSnapshot,
         now: Timestamp,
     ) -> Option<String> {
-        let polls = fleet
-            .servers
-            .iter()
-            .map(|server| server.polls)
-            .fold(0, u64::wrapping_add);
+        let counts = fleet.servers.iter().map(|server| server.polls);
+        let polls = counts.fold(0, u64::wrapping_add);
         if polls != self.polls {
             *self = Self {
                 polls,
@@ -54,14 +50,12 @@ impl Liveness {
         if polls == 0 {
             return Some("no server has been polled yet".to_owned());
         }
-        let slowest = fleet
-            .pairs
-            .iter()
-            .map(|pair| pair.facts.interval)
-            .max()
-            .unwrap_or(Span::ZERO);
+        let intervals = fleet.pairs.iter().map(|pair| pair.facts.interval);
+        let slowest = intervals.max().unwrap_or(Span::ZERO);
         let silence = now - self.moved_at;
-        (silence > SILENCE.max(slowest.mul_f64(SILENT_PERIODS)))
-            .then(|| format!("no poll has ended for {silence}"))
+        if silence > SILENCE.max(slowest.mul_f64(SILENT_PERIODS)) {
+            return Some(format!("no poll has ended for {silence}"));
+        }
+        None
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** nothing here sends. A group receiver prepares an [`Exchange`], which names one
 //! request after the other; `dispatch` sends them. The only IO is the read of secrets, which may
-//! lie in files: [`GroupProtocol::prepare`] runs where it may block.
+//! lie in files: [`protocol::GroupProtocol::prepare`] runs where it may block.
 
 pub mod alertmanager;
 mod check;
@@ -21,5 +21,5 @@ pub mod webhook;
 pub use check::check;
 pub(super) use check::readable_secrets;
 pub(super) use config::{GroupConfig, PeriodicConfig};
-pub(super) use protocol::{Delivery, Exchange, GroupProtocol, OutgoingRequest};
+pub(super) use protocol::{Delivery, Exchange, OutgoingRequest};
 pub(super) use secrets::{blocking, client_for, read_headers};
