@@ -1,14 +1,17 @@
 //! What an alert knows besides its value: the facts that its messages are made of.
 //!
-//! As they are here they also stand on the disk: what is added needs a default.
+//! These types are also written to the state file. A new field needs a serde default; one that is
+//! renamed keeps its old name for serde.
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Inhibitor, Labels, Word, saved};
-use crate::model::{Bytes, ClockShift, PollError, Span, Timestamp};
-use crate::replication::{HistoryLoss, SyncProgress};
+use super::{
+    AtRisk, BacklogHeadroom, Details, Inhibitor, Labels, Recovery, ServedPair, Worst, WriteLoss,
+};
+use crate::model::{ClockShift, PollError, Timestamp};
+use crate::replication::PairState;
 
 /// What the person who is notified needs to know besides labels and values.
 ///
@@ -16,26 +19,25 @@ use crate::replication::{HistoryLoss, SyncProgress};
 /// rule makes of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AlertContext {
-    /// The pair's configured labels; sent, but no part of the identity.
+    /// The pair's configured labels. They are sent, but are no part of the identity.
     pub extra_labels: Arc<Labels>,
     /// The pair's master, as `host:port`.
     pub master: Option<String>,
-    /// The state (a pair's link state), in the contract's spelling.
-    #[serde(with = "saved::state_label")]
-    pub state: Option<Word>,
+    /// The pair's link state.
+    pub state: Option<PairState>,
     /// One sentence: why the state is what it is.
     pub reason: Option<String>,
-    /// When the last answer came that could be compared.
+    /// When the last sample was taken that could be compared.
     pub last_sample: Option<Timestamp>,
-    /// The alerts that explain this one, as long as they fire: nobody is told of both.
+    /// The alerts that inhibit this one while they fire: nobody is notified of both.
     #[serde(rename = "causes")]
     pub inhibitors: Arc<[Inhibitor]>,
-    /// Since when the fault lasts: the link is down, no request is answered, the oldest missing
-    /// write was written. `None` while nothing is wrong, or where it is unknown.
+    /// When the fault began: the link went down, the first request was not answered, the oldest
+    /// missing write was written. `None` while nothing is wrong, or where it is unknown.
     #[serde(default)]
     pub fault_since: Option<Timestamp>,
-    /// When the fault ended. With `fault_since` it is one fault; alone it only says that all is
-    /// well.
+    /// When the fault ended. With `fault_since` both belong to one fault; alone it only says that
+    /// there is no fault.
     #[serde(default)]
     pub fault_until: Option<Timestamp>,
     /// The replica has every write up to this instant.
@@ -44,279 +46,52 @@ pub struct AlertContext {
     /// What would be lost if the master's datacenter failed.
     #[serde(default)]
     pub at_risk: Option<AtRisk>,
-    /// The worst that the fault came to.
+    /// The worst values during the fault.
     #[serde(default)]
     pub worst: Worst,
     /// How much longer the master's backlog covers the outage.
     #[serde(default)]
     pub backlog: Option<BacklogHeadroom>,
-    /// How the replica got over the outage.
+    /// How the replica recovered from the outage.
     #[serde(default)]
     pub recovery: Option<Recovery>,
-    /// What the link was while it was not fine: the last state of the fault.
-    #[serde(default, with = "saved::state_label")]
-    pub fault_state: Option<Word>,
-    /// Since when the master has its present replication history, or the server its process, as far
-    /// as was seen: what was the same before the fault and after it has lost nothing.
+    /// The last state of the link that was a fault.
+    #[serde(default)]
+    pub fault_state: Option<PairState>,
+    /// Since when the master has had its present replication history, or the server its process, as
+    /// far as was seen. A history that is older than the fault has lost nothing.
     #[serde(default)]
     pub same_since: Option<Timestamp>,
-    /// Whether name and datacenters do not say which replica is meant: another one of the pair runs
-    /// in the same datacenter.
+    /// Whether the replica has to be named: another one of the pair runs in the same datacenter.
     #[serde(default)]
     pub names_replica: bool,
-    /// Whose master or replica the server is, masters first; at most [`MAX_SERVICES`].
+    /// The pairs whose master or replica the server is, as a master first; at most
+    /// [`MAX_SERVICES`](super::MAX_SERVICES).
     #[serde(default)]
     pub services: Vec<ServedPair>,
-    /// How many more there are.
+    /// How many more pairs there are.
     #[serde(default)]
     pub more_services: usize,
     /// Why the server's last poll failed.
-    #[serde(default, with = "saved::poll_error")]
+    #[serde(default, deserialize_with = "known_error")]
     pub error: Option<PollError>,
-    /// What only alerts of one rule know.
+    /// Facts that only alerts of one rule have.
     #[serde(default)]
     pub details: Option<Details>,
 }
 
-/// Services of one server that are kept.
-pub const MAX_SERVICES: usize = 8;
-
-/// A value with what is certain about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bounds<T> {
-    /// It is certainly at least this.
-    pub lower: Option<T>,
-    /// The best estimate.
-    pub estimate: Option<T>,
-    /// It is certainly at most this.
-    pub upper: Option<T>,
-}
-
-/// The writes that would be lost if the master's datacenter failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AtRisk {
-    /// The age of the oldest of them.
-    pub lag: Bounds<Span>,
-    /// Their bytes in the replication stream.
-    pub bytes: Bounds<Bytes>,
-    /// When this was certain for the last time; `None` means now.
-    pub as_of: Option<Timestamp>,
-}
-
-/// The worst that a fault came to, by the estimates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Worst {
-    /// The lag.
-    pub lag: Option<Span>,
-    /// The lag in bytes.
-    pub bytes: Option<Bytes>,
-}
-
-/// What is left of the master's backlog for a replica that is cut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BacklogHeadroom {
-    /// Bytes that the master may still write before only a full resync helps; zero when that is so
-    /// already.
-    pub headroom: Bytes,
-    /// How long that lasts at the rate of the last minutes; `None` where nothing was written, or
-    /// too little is known.
-    pub lasts: Option<Span>,
-}
-
-/// How a replica got over an outage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recovery {
-    /// How the stream went on; `None` where that was not seen.
-    pub resync: Option<Resync>,
-    /// How long it took from the end of the fault until the replica had everything; `None` while it
-    /// is still catching up.
-    pub took: Option<Span>,
-}
-
-/// How a stream went on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resync {
-    /// Over the same connection.
-    None,
-    /// By a partial resync.
-    Partial,
-    /// By a full resync.
-    Full,
-}
-
-/// What a server does for one pair.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ServedPair {
-    /// Whether it is the pair's master or its replica.
-    pub role: ServiceRole,
-    /// The pair.
-    pub pair: String,
-    /// The datacenter of the server at the other end.
-    pub peer_dc: String,
-    /// The server at the other end, `host:port`.
-    pub peer: String,
-    /// What would be lost if the pair's master failed.
-    pub at_risk: Option<AtRisk>,
-    /// How far the full sync between the two is, while one is under way.
-    #[serde(default)]
-    pub sync: Option<SyncProgress>,
-}
-
-/// Which end of a pair a server is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ServiceRole {
-    /// The master.
-    Master,
-    /// The replica.
-    Replica,
-}
-
-/// What only alerts of one rule know.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Details {
-    /// The last failover of an entry.
-    Failover(FailoverFacts),
-    /// Two masters, or a replica with writes of its own.
-    Diverged(DivergedFacts),
-    /// How many full syncs a server gave.
-    FullSyncs {
-        /// Over how long they are counted.
-        window: Span,
-    },
-    /// A master that came back without its history.
-    HistoryLost(Arc<HistoryLoss>),
-    /// How many servers outside the exporter's datacenter are silent.
-    Isolated {
-        /// All of them.
-        servers: usize,
-    },
-}
-
-/// A failover.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FailoverFacts {
-    /// The master before, `host:port`.
-    pub from: String,
-    /// Its datacenter.
-    pub from_dc: String,
-    /// The master now, `host:port`.
-    pub to: String,
-    /// Its datacenter.
-    pub to_dc: String,
-    /// When it was seen.
-    pub at: Timestamp,
-    /// What the new master lacks of the old one's stream.
-    pub lost: WriteLoss,
-    /// Over how long failovers are counted.
-    pub window: Span,
-}
-
-/// What a failover or a divergence cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WriteLoss {
-    /// Exactly this; zero means nothing.
-    Exactly(Bytes),
-    /// Certainly at least this.
-    AtLeast(Bytes),
-    /// At most the writes of so much time, as of the instant at which that was certain. What the
-    /// old master wrote after it is not known.
-    AtMost {
-        /// The age of the oldest write.
-        lag: Span,
-        /// Their bytes.
-        bytes: Option<Bytes>,
-        /// When that was certain.
-        as_of: Timestamp,
-        /// At least this many bytes are lost for certain.
-        at_least: Option<Bytes>,
-    },
-    /// All that is lost was written within so much time, the last before the old master gave way.
-    Within {
-        /// So much time.
-        lag: Span,
-        /// At least this many bytes are lost for certain.
-        at_least: Option<Bytes>,
-    },
-    /// Nothing is known.
-    Unknown,
-}
-
-/// Two servers with histories of their own.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DivergedFacts {
-    /// The pair's master, `host:port`.
-    pub master: String,
-    /// The pair's replica, `host:port`.
-    pub replica: String,
-    /// Whether both say that they are masters.
-    pub two_masters: bool,
-    /// Bytes that only the master has.
-    pub only_master: Option<Bytes>,
-    /// Bytes that only the replica has.
-    pub only_replica: Option<Bytes>,
-}
-
-impl<T> Default for Bounds<T> {
-    fn default() -> Self {
-        Self {
-            lower: None,
-            estimate: None,
-            upper: None,
-        }
-    }
-}
-
-impl<T: Copy> Bounds<T> {
-    /// The estimate, or the lower bound where there is none.
-    pub fn best(&self) -> Option<T> {
-        self.estimate.or(self.lower)
-    }
-
-    /// Whether nothing is known.
-    pub const fn is_unknown(&self) -> bool {
-        self.lower.is_none() && self.estimate.is_none() && self.upper.is_none()
-    }
-}
-
-impl Worst {
-    /// The worse of both.
-    #[must_use]
-    pub fn or_worse(self, other: Self) -> Self {
-        Self {
-            lag: self.lag.max(other.lag),
-            bytes: self.bytes.max(other.bytes),
-        }
-    }
-}
-
-impl AtRisk {
-    /// What of it counts as the worst: what is certain only as of earlier says nothing of now.
-    pub fn worst(&self) -> Worst {
-        if self.as_of.is_some() {
-            return Worst::default();
-        }
-        Worst {
-            lag: self.lag.best(),
-            bytes: self.bytes.best(),
-        }
-    }
-}
-
 impl AlertContext {
-    /// Goes on with what was known `before` of the same alert. A fault that began after the one
-    /// before had ended is another one, with times and a peak of its own.
+    /// Merges what was known `before` of the same alert into this newer context. A fault that began
+    /// after the previous one had ended is another fault, with times and a peak of its own.
     #[must_use]
     pub fn continuing(mut self, before: &Self) -> Self {
-        self.details = self.details.or_else(|| before.details.clone());
+        if self.details.is_none() {
+            self.details.clone_from(&before.details);
+        }
         let began = self.fault_since;
         let ended = before.fault_until.filter(|_| before.fault_since.is_some());
-        if ended
-            .zip(began)
-            .is_some_and(|(ended, began)| began >= ended)
+        if let (Some(ended), Some(began)) = (ended, began)
+            && began >= ended
         {
             return self;
         }
@@ -333,22 +108,28 @@ impl AlertContext {
 
     /// Whether the master's history, or the server's process, is the one from before the fault.
     pub fn is_the_same(&self) -> bool {
-        let both = self.same_since.zip(self.fault_since);
-        both.is_some_and(|(same, fault)| same <= fault)
+        let (Some(same), Some(fault)) = (self.same_since, self.fault_since) else {
+            return false;
+        };
+        same <= fault
     }
 
-    /// Reads its instants, which are of another clock.
+    /// Maps its instants from the clock of the process that saved it.
     pub fn shift(&mut self, shift: &ClockShift) {
-        let past = |at: &mut Option<Timestamp>| *at = at.map(|at| shift.past(at));
-        past(&mut self.last_sample);
-        past(&mut self.fault_since);
-        past(&mut self.fault_until);
-        past(&mut self.last_data);
-        past(&mut self.same_since);
-        let own = self.at_risk.iter_mut();
-        let of_services = self.services.iter_mut().filter_map(|s| s.at_risk.as_mut());
-        own.chain(of_services)
-            .for_each(|risk| past(&mut risk.as_of));
+        let map = |at: &mut Option<Timestamp>| *at = at.map(|at| shift.past(at));
+        map(&mut self.last_sample);
+        map(&mut self.fault_since);
+        map(&mut self.fault_until);
+        map(&mut self.last_data);
+        map(&mut self.same_since);
+        if let Some(risk) = &mut self.at_risk {
+            map(&mut risk.as_of);
+        }
+        for service in &mut self.services {
+            if let Some(risk) = &mut service.at_risk {
+                map(&mut risk.as_of);
+            }
+        }
         match &mut self.details {
             Some(Details::Failover(failover)) => {
                 failover.at = shift.past(failover.at);
@@ -361,6 +142,12 @@ impl AlertContext {
             | None => {}
         }
     }
+}
+
+/// A reason that this version does not know is no reason.
+fn known_error<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PollError>, D::Error> {
+    let label = Option::<String>::deserialize(from)?;
+    Ok(label.as_deref().and_then(PollError::parse))
 }
 
 fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {

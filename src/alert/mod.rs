@@ -1,42 +1,51 @@
-//! Alerts: which rule fires for which target at which level, what belongs together, and what is
-//! said about it.
+//! Alerts: evaluation of rules, suppression, grouping, and the sentences of notifications.
 //!
-//! [`Reading`] and a rule make an [`Instance`] step; [`AlertEngine`] owns the instances;
-//! [`AlertGroups`] decides who is told what, and when. All of it is pure: `now` is an argument.
+//! A [`Reading`] moves the [`Instance`] of a rule and a target; [`AlertEngine`] owns the instances;
+//! [`AlertGroups`] decides which receiver is notified of what, and when; [`news`] words it. All of it
+//! is pure: `now` is an argument.
 
 mod context;
 mod engine;
-#[cfg(test)]
-mod flapping_tests;
-mod group;
+mod facts;
 mod groups;
+mod identity;
 mod instance;
 mod mute;
-#[cfg(test)]
-mod mute_tests;
 pub mod news;
 mod notification;
 mod outages;
-#[cfg(test)]
-mod properties;
 mod reading;
-mod saved;
-#[cfg(test)]
-mod saved_tests;
+mod rule;
+mod snapshot;
+mod suppression;
 #[cfg(test)]
 mod testing;
-mod types;
+#[cfg(test)]
+mod tests;
+mod value;
 
-pub use context::*;
-pub use engine::{AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RuleInput};
+pub use context::AlertContext;
+pub use engine::{
+    AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RestoredAlert, RestoredAlerts, RuleInput,
+};
+pub use facts::{
+    AtRisk, BacklogHeadroom, Bounds, Details, DivergedFacts, FailoverFacts, MAX_SERVICES, Recovery,
+    Resync, ServedPair, ServiceRole, Worst, WriteLoss,
+};
 pub use groups::{AlertGroups, AlertTarget, DueNotifications, EvalContext, Inhibitors, wants};
+pub use identity::{AlertIdentity, AlertKey, Fingerprint, Labels};
 pub use instance::{Instance, InstanceStatus};
 pub use mute::{
     MAX_SILENCES, Maintenance, Matchers, Mutes, NewSilence, Silence, SilenceError, SilenceRecord,
     SilenceState, Silences,
 };
-pub use notification::*;
-pub use outages::Series;
-pub use reading::{Reading, Verdict};
-pub use saved::{RestoredAlert, RestoredAlerts};
-pub use types::*;
+pub use notification::{Affected, GroupKey, Notification, NotifyReason};
+pub use outages::FlapSeries;
+pub use reading::{LevelVerdict, Reading};
+pub use rule::{Rule, TargetKind};
+pub use snapshot::{
+    AlertChange, AlertCounts, AlertSnapshot, AlertState, AlertStatus, Decision, ListedAlert,
+    ResolveReason, Transition,
+};
+pub use suppression::{Inhibitor, MutedBy, SilenceId, Suppression};
+pub use value::{Measured, Quantity};

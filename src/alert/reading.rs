@@ -1,13 +1,13 @@
-//! What one evaluation knows about a value, and what that says about a level.
+//! What one evaluation knows about a value, and its verdict on a level.
 
 use super::{Measured, Quantity};
 use crate::config::{LevelThreshold, Severity};
 
 /// A value with its certified interval, as far as one evaluation knows it.
 ///
-/// Warning looks at the estimate, critical at the lower bound, clearing at the upper bound. A bound
-/// that is absent is unknown, not zero and not infinite; when all three are absent there is no
-/// data.
+/// The warning level reads the estimate, the critical level the lower bound, and clearing the upper
+/// bound. An absent bound is unknown, neither zero nor infinite; when all three are absent there is
+/// no data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading<T> {
     /// The best estimate.
@@ -18,16 +18,16 @@ pub struct Reading<T> {
     pub upper: Option<T>,
 }
 
-/// What a reading says about one level.
+/// The verdict of a reading on one level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum LevelVerdict {
     /// At or past the threshold.
     Past,
     /// Below the threshold, but not certainly below the clear threshold.
     Below,
     /// Certainly below the clear threshold.
     Clear,
-    /// The reading cannot say.
+    /// The reading does not decide.
     Unknown,
 }
 
@@ -53,35 +53,42 @@ impl<T: Copy + PartialOrd> Reading<T> {
         self.estimate.is_none() && self.lower.is_none() && self.upper.is_none()
     }
 
-    /// What the reading says about a level of this severity. A level that is off never holds, and
-    /// keeps nothing from being clear.
-    pub fn judge(&self, severity: Severity, level: Option<&LevelThreshold<T>>) -> Verdict {
+    /// The verdict on a level of this severity. A level that is off is always clear.
+    pub fn judge(&self, severity: Severity, level: Option<&LevelThreshold<T>>) -> LevelVerdict {
         let Some(level) = level else {
-            return Verdict::Clear;
+            return LevelVerdict::Clear;
         };
-        match self.is_past(severity, level.at) {
-            Some(true) => Verdict::Past,
-            _ if self.upper.is_some_and(|upper| upper < level.clear_below) => Verdict::Clear,
-            Some(false) => Verdict::Below,
-            None => Verdict::Unknown,
+        let is_past = self.is_past(severity, level.at);
+        if is_past == Some(true) {
+            return LevelVerdict::Past;
+        }
+        let is_clear = self.upper.is_some_and(|upper| upper < level.clear_below);
+        match is_past {
+            _ if is_clear => LevelVerdict::Clear,
+            Some(_) => LevelVerdict::Below,
+            None => LevelVerdict::Unknown,
         }
     }
 
-    /// Whether a level's condition holds; `None` when the reading cannot say.
+    /// Whether a level's condition holds; `None` when the reading does not decide.
     ///
-    /// Without an estimate a lower bound past the warning threshold still is a certain warning.
-    /// Below it, the lower bound says nothing about where the estimate would be. For critical it
-    /// does: critical is what is certain.
+    /// Without an estimate, a lower bound past the warning threshold is still a certain warning.
+    /// Below the threshold it does not tell where the estimate would be. For the critical level it
+    /// decides either way: critical is what is certain.
     fn is_past(&self, severity: Severity, at: T) -> Option<bool> {
-        let certainly_below = self.upper.is_some_and(|upper| upper < at).then_some(false);
-        let certainly_past = self.lower.map(|lower| lower >= at);
-        match severity {
-            Severity::Critical => certainly_past.or(certainly_below),
-            Severity::Warning => match self.estimate {
-                Some(estimate) => Some(estimate >= at),
-                None => certainly_past.filter(|past| *past).or(certainly_below),
-            },
+        let is_below = self.upper.is_some_and(|upper| upper < at);
+        let certainly_below = is_below.then_some(false);
+        let lower_is_past = self.lower.map(|lower| lower >= at);
+        if severity == Severity::Critical {
+            return lower_is_past.or(certainly_below);
         }
+        if let Some(estimate) = self.estimate {
+            return Some(estimate >= at);
+        }
+        if lower_is_past == Some(true) {
+            return Some(true);
+        }
+        certainly_below
     }
 }
 
@@ -98,13 +105,15 @@ impl<T: Into<Quantity>> From<Reading<T>> for Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use LevelVerdict::{Below, Clear, Past, Unknown};
     use Severity::{Critical, Warning};
-    use Verdict::{Below, Clear, Past, Unknown};
-
-    type Value = Option<u64>;
 
     /// `interval` is (lower, estimate, upper); the level is at 10 and clear below 8.
-    fn check(severity: Severity, interval: (Value, Value, Value), verdict: Verdict) {
+    fn check(
+        severity: Severity,
+        interval: (Option<u64>, Option<u64>, Option<u64>),
+        verdict: LevelVerdict,
+    ) {
         let (lower, estimate, upper) = interval;
         let level = LevelThreshold {
             at: 10,

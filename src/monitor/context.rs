@@ -120,7 +120,7 @@ pub(super) fn pair_context(
     let mut context = AlertContext {
         extra_labels: Arc::clone(&pair.labels),
         master: Some(pair.master.to_string()),
-        state: Some(seen.state.label()),
+        state: Some(seen.state),
         reason: Some(seen.reason.to_string()),
         last_sample: seen.sampled_at.or(seen.last_known.map(|known| known.at)),
         inhibitors: Arc::clone(inhibitors),
@@ -154,7 +154,7 @@ fn add_fault(context: &mut AlertContext, look: &PairLook<'_>, fault: PairFault, 
             context.fault_since = Some(outage.since());
             context.fault_until = outage.until();
             context.worst = outage.worst();
-            context.fault_state = Some(outage.state().label());
+            context.fault_state = Some(outage.state());
             context.recovery = outage.recovery();
         }
     }

@@ -239,7 +239,7 @@ impl PairSnapshot {
             target_dc: &target_dc,
             replica: &replica,
             names_replica: meta.shares_dc,
-            state: seen.state.label(),
+            state: seen.state,
             reason: Some(&reason),
             since: seen.link_down_for.map(|lasts| now - lasts).or(down_since),
             at_risk: at_risk.as_ref(),

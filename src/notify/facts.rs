@@ -125,7 +125,7 @@ pub fn facts(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Vec
     let label = |name: &str| alert.identity.labels.get(name).cloned();
     let state = context.state.map(|state| match &context.reason {
         Some(reason) => format!("{state}: {reason}"),
-        None => state.to_owned(),
+        None => state.to_string(),
     });
     let level = alert.severity.label();
     let threshold = format!("{} ({level})", quantity(alert.threshold));

@@ -95,7 +95,7 @@ impl Message {
             status: alert.status,
             severity: alert.severity,
             rule: alert.identity.rule,
-            up_for_now: alert.is_up_for_now(),
+            up_for_now: alert.is_clear_for_now(),
             subject: one_line(&facts::subject(&alert.identity)),
             headline: headline(alert, notification.decided_at, anchor).to_string(),
             facts: facts::facts(alert, notification.decided_at, anchor),
@@ -426,7 +426,7 @@ mod tests {
         anchor, context, notification, now, pair_alert, resolved, server_alert,
     };
     use super::*;
-    use crate::alert::{Affected, Series, TargetKind};
+    use crate::alert::{Affected, FlapSeries, TargetKind};
     use crate::model::Span;
 
     fn message(notification: &Notification) -> Message {
@@ -529,7 +529,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_quiet_and_what_flaps_is_said() {
-        let series = Some(Series {
+        let series = Some(FlapSeries {
             since: now() - Span::from_secs(570),
             outages: 3,
             stable_for: Span::from_secs(300),

@@ -9,6 +9,7 @@ use crate::alert::{
 };
 use crate::config::Severity;
 use crate::model::{Bytes, ClockAnchor, Span, Timestamp, WallTime};
+use crate::replication::PairState;
 
 use super::context::MessageContext;
 
@@ -61,7 +62,7 @@ pub(super) fn pair_alert(pair: &str, n: usize) -> Arc<AlertSnapshot> {
         AlertContext {
             extra_labels: labels([("team", "payments")]),
             master: Some("redis1:6379".to_owned()),
-            state: Some("stalled"),
+            state: Some(PairState::Stalled),
             reason: Some("no byte arrived for 130 s".to_owned()),
             last_sample: Some(now() - Span::from_millis(500)),
             last_data: Some(now() - Span::from_secs(130)),

@@ -17,7 +17,7 @@ pub use pair::{PairNews, pair_line};
 pub use sentence::{Piece, Sentence};
 pub use words::{Clock, length, quantity};
 
-use super::{AlertSnapshot, ResolveReason, Rule, Series};
+use super::{AlertSnapshot, FlapSeries, ResolveReason, Rule};
 use crate::model::{ClockAnchor, Timestamp};
 use words::Rounding;
 
@@ -35,7 +35,7 @@ pub fn headline(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> 
 }
 
 /// `orders dc1 → dc2 flapping: fired 3 times in 9 min 30 s, clear now.`
-fn clear_for_now(alert: &AlertSnapshot, series: Series, at: Timestamp) -> Sentence {
+fn clear_for_now(alert: &AlertSnapshot, series: FlapSeries, at: Timestamp) -> Sentence {
     let subject = subject(alert);
     let times = series.outages;
     let within = words::span(at - series.since, Rounding::Nearest);

@@ -23,8 +23,8 @@ pub struct PairNews<'a> {
     pub replica: &'a str,
     /// Whether name and datacenters do not say which replica is meant.
     pub names_replica: bool,
-    /// The link's state, in the contract's spelling.
-    pub state: &'a str,
+    /// The link's state.
+    pub state: PairState,
     /// Why, as a sentence.
     pub reason: Option<&'a str>,
     /// Since when data does not flow, where that is so.
@@ -54,7 +54,7 @@ pub(super) fn news(alert: &AlertSnapshot) -> PairNews<'_> {
         target_dc: alert.label("target_dc"),
         replica: alert.label("replica"),
         names_replica: context.names_replica,
-        state: context.state.unwrap_or("unknown"),
+        state: context.state.unwrap_or(PairState::Unknown),
         reason: context.reason.as_deref(),
         since: context.fault_since,
         at_risk: context.at_risk.as_ref(),
@@ -82,7 +82,7 @@ pub(super) fn subject(news: &PairNews<'_>) -> String {
 /// The state and since when: `orders dc1 → dc2 stalled for 60 s (since 06:43:28 UTC)`.
 fn state_line(news: &PairNews<'_>, clock: Clock<'_>) -> Sentence {
     let subject = subject(news);
-    let is = |state: PairState| news.state == state.label();
+    let is = |state: PairState| news.state == state;
     let reason = news.reason.unwrap_or("nothing is known");
     if is(PairState::Streaming) {
         return Sentence::words(format!("{subject} streaming"));
@@ -113,7 +113,7 @@ fn state_line(news: &PairNews<'_>, clock: Clock<'_>) -> Sentence {
 }
 
 fn loss_line(news: &PairNews<'_>, clock: Clock<'_>) -> Sentence {
-    let is = |state: PairState| news.state == state.label();
+    let is = |state: PairState| news.state == state;
     if is(PairState::Diverged) || is(PairState::Unsupported) || is(PairState::NeverSynced) {
         return Sentence::default();
     }
@@ -143,8 +143,8 @@ fn failover_target(news: &PairNews<'_>) -> String {
 
 /// How long the backlog lasts, while the replica is cut off.
 fn backlog_line(news: &PairNews<'_>) -> Sentence {
-    let is_stalled = news.state == PairState::Stalled.label();
-    let is_down = news.state == PairState::LinkDown.label();
+    let is_stalled = news.state == PairState::Stalled;
+    let is_down = news.state == PairState::LinkDown;
     let Some(backlog) = news.backlog.filter(|_| is_stalled || is_down) else {
         return Sentence::default();
     };
@@ -172,7 +172,7 @@ fn backlog_line(news: &PairNews<'_>) -> Sentence {
 pub(super) fn link_down(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let news = news(alert);
     let context = &alert.context;
-    let is_streaming = news.state == PairState::Streaming.label();
+    let is_streaming = news.state == PairState::Streaming;
     let fault = context.fault_since.zip(context.fault_until);
     let Some((since, until)) = fault.filter(|_| is_streaming) else {
         return pair_line(&news, clock);
@@ -188,7 +188,7 @@ pub(super) fn link_down(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
 
 /// What the link was.
 fn was(alert: &AlertSnapshot) -> &'static str {
-    if alert.context.fault_state == Some(PairState::Stalled.label()) {
+    if alert.context.fault_state == Some(PairState::Stalled) {
         "stalled"
     } else {
         "down"
@@ -205,11 +205,11 @@ pub(super) fn behind(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         Some(super::super::Quantity::Bytes(size)) => bytes(size, Rounding::Nearest),
         _ => return pair_line(&news, clock),
     };
-    let streams = news.state == PairState::Streaming.label();
+    let streams = news.state == PairState::Streaming;
     let state = if streams {
         String::new()
     } else {
-        format!(" ({})", news.state.replace('_', " "))
+        format!(" ({})", news.state.label().replace('_', " "))
     };
     let line = Sentence::words(format!("{subject} {amount} behind{state}."));
     line.and_line(loss_line(&news, clock))

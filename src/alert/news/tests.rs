@@ -10,7 +10,9 @@ use crate::alert::{
 };
 use crate::config::Severity;
 use crate::model::{Bytes, PollError, ReplicationId, Span, WallTime};
-use crate::replication::{Applied, HistoryLoss, HistoryRemnant, ReplicaCopy, SyncProgress};
+use crate::replication::{
+    Applied, HistoryLoss, HistoryRemnant, PairState, ReplicaCopy, SyncProgress,
+};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -108,9 +110,9 @@ fn last_known() -> AtRisk {
 
 fn stalled() -> AlertContext {
     AlertContext {
-        state: Some("stalled"),
+        state: Some(PairState::Stalled),
         fault_since: Some(at(NOW - 60)),
-        fault_state: Some("stalled"),
+        fault_state: Some(PairState::Stalled),
         at_risk: Some(risk(60, 1_048_576)),
         backlog: Some(BacklogHeadroom {
             headroom: Bytes::new(15_000_000),
@@ -148,7 +150,7 @@ fn a_link_that_is_down_says_when_only_a_full_resync_helps() {
         lasts: None,
     });
     let context = AlertContext {
-        state: Some("link_down"),
+        state: Some(PairState::LinkDown),
         names_replica: true,
         backlog: overflowed,
         ..stalled()
@@ -160,7 +162,7 @@ fn a_link_that_is_down_says_when_only_a_full_resync_helps() {
          resync is certain."
     );
     let syncing = AlertContext {
-        state: Some("full_sync"),
+        state: Some(PairState::FullSync),
         reason: Some("a full sync is under way: 70.1 MiB read".to_owned()),
         backlog: None,
         ..stalled()
@@ -174,7 +176,7 @@ fn a_link_that_is_down_says_when_only_a_full_resync_helps() {
 
 fn recovered(took: Option<i64>, lag: AtRisk) -> AlertContext {
     AlertContext {
-        state: Some("streaming"),
+        state: Some(PairState::Streaming),
         fault_until: Some(at(NOW)),
         same_since: Some(at(NOW - 5_000)),
         recovery: Some(Recovery {
@@ -216,7 +218,7 @@ fn a_resolve_says_from_when_to_when_how_bad_how_it_ended_and_what_was_lost() {
 #[test]
 fn an_alert_that_waits_for_its_end_or_flaps_is_not_told_as_down() {
     let mut waiting = alert(Rule::LinkDown, &PAIR, recovered(Some(100), risk(0, 0)));
-    waiting.series = Some(Series {
+    waiting.series = Some(FlapSeries {
         since: waiting.started_at,
         outages: 3,
         stable_for: Span::from_secs(300),
@@ -233,7 +235,7 @@ fn an_alert_that_waits_for_its_end_or_flaps_is_not_told_as_down() {
 #[test]
 fn a_lag_is_said_in_seconds_or_bytes_and_resolves_with_its_own_length() {
     let context = AlertContext {
-        state: Some("streaming"),
+        state: Some(PairState::Streaming),
         backlog: None,
         ..stalled()
     };
@@ -268,7 +270,7 @@ fn a_lag_is_said_in_seconds_or_bytes_and_resolves_with_its_own_length() {
 #[test]
 fn a_lag_that_nobody_knows_has_the_last_certain_statement() {
     let context = AlertContext {
-        state: Some("replica_unreachable"),
+        state: Some(PairState::ReplicaUnreachable),
         reason: Some("the replica does not answer".to_owned()),
         fault_since: Some(at(NOW - 95)),
         at_risk: Some(last_known()),
@@ -290,7 +292,7 @@ fn a_lag_that_nobody_knows_has_the_last_certain_statement() {
 
 fn two_masters() -> AlertContext {
     AlertContext {
-        state: Some("diverged"),
+        state: Some(PairState::Diverged),
         fault_since: Some(at(NOW - 38)),
         details: Some(Details::Diverged(DivergedFacts {
             master: "127.1.0.10:17100".to_owned(),

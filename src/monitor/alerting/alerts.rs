@@ -88,7 +88,7 @@ impl Alerts {
 
     /// Notifies of an alert once more, although it fires already.
     pub(super) fn notify_again(&mut self, key: &AlertKey, now: Timestamp) {
-        self.groups.note_again(now, key);
+        self.groups.record_again(now, key);
     }
 
     /// The severity at which the alert fires.
@@ -120,7 +120,7 @@ impl Alerts {
         let mutes = &self.mutes;
         self.engine.update_mutes(|alert| mutes.mute_for(alert));
         let engine = &self.engine;
-        self.groups.review(now, &|key| engine.snapshot(key));
+        self.groups.update_suppressions(now, &|key| engine.snapshot(key));
     }
 
     /// The transitions since this was last called.
@@ -148,7 +148,7 @@ impl Alerts {
 
     /// The exporter was paused: no alert counts that time.
     pub(super) fn exporter_paused(&mut self, pause: Pause) {
-        self.engine.note_pause(pause);
+        self.engine.skip_pause(pause);
     }
 
     /// The notifications that are due, and those that are suppressed.
@@ -158,7 +158,7 @@ impl Alerts {
             return DueNotifications::default();
         }
         self.engine.update_inhibition(now);
-        for alert in self.engine.take_turned() {
+        for alert in self.engine.take_recovery_changes() {
             self.groups.record(now, &alert);
         }
         let engine = &self.engine;
@@ -169,7 +169,7 @@ impl Alerts {
         let due = self.groups.due(now, &context);
         for notification in &due.notifications {
             for alert in &notification.alerts {
-                self.engine.note_notified(&alert.key());
+                self.engine.mark_notified(&alert.key());
             }
         }
         due

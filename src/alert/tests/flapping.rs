@@ -8,8 +8,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::testing::{GROUP_INTERVAL, Simulation, at, key, settings};
-use super::{
+use crate::alert::testing::{GROUP_INTERVAL, Simulation, at, key, settings};
+use crate::alert::{
     AlertEngine, AlertState, AlertStatus, Evaluation, Instance, Notification, NotifyReason,
     Reading, RuleInput, Suppression,
 };
@@ -55,8 +55,8 @@ fn changes(values: &str) -> Vec<String> {
     for (second, value) in (0..).zip(values.chars()) {
         let reading = Reading::exact(Span::from_secs(seconds_of(value)));
         let change = instance.step(at(second), &rule(0), Some(&FLAPPING), &reading);
-        instance.note_unexplained();
-        let series = instance.standing().and_then(|standing| standing.series);
+        instance.mark_own_outage();
+        let series = instance.status().and_then(|status| status.series);
         let muted = if series.is_some_and(|series| series.muted) {
             " muted"
         } else {
@@ -160,7 +160,7 @@ impl World {
             }
         }
         self.engine.update_inhibition(now);
-        for alert in self.engine.take_turned() {
+        for alert in self.engine.take_recovery_changes() {
             self.simulation.record_at(now, &alert);
         }
         let before = self.simulation.said.len();

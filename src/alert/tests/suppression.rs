@@ -7,8 +7,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::testing::{GROUP_INTERVAL, GROUP_WAIT, Simulation, at, firing, key, receiver, settings};
-use super::{
+use crate::alert::testing::{
+    GROUP_INTERVAL, GROUP_WAIT, Simulation, at, firing, key, receiver, settings,
+};
+use crate::alert::{
     Affected, AlertContext, AlertKey, AlertSnapshot, AlertStatus, AlertTarget, Inhibitor, Labels,
     MutedBy, NotifyReason, Rule, SilenceId, Suppression, TargetKind,
 };
@@ -70,7 +72,7 @@ fn over(alert: &AlertSnapshot) -> Arc<AlertSnapshot> {
 
 /// What was said: when, why, about which group.
 fn said(simulation: &Simulation) -> Vec<String> {
-    let line = |n: &super::Notification| {
+    let line = |n: &crate::alert::Notification| {
         let name = n.group.0["alertname"]
             .trim_start_matches("RedisCrossDc")
             .to_owned();

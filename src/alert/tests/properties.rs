@@ -8,11 +8,13 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::instance::level;
-use super::testing::{GROUP_INTERVAL, GROUP_WAIT, REPEAT_INTERVAL, Simulation, at, key, settings};
-use super::{
-    AlertChange, AlertEngine, AlertState, AlertStatus, Evaluation, Instance, NotifyReason, Reading,
-    RuleInput, Verdict,
+use crate::alert::instance::level;
+use crate::alert::testing::{
+    GROUP_INTERVAL, GROUP_WAIT, REPEAT_INTERVAL, Simulation, at, key, settings,
+};
+use crate::alert::{
+    AlertChange, AlertEngine, AlertState, AlertStatus, Evaluation, Instance, LevelVerdict,
+    NotifyReason, Reading, RuleInput,
 };
 use crate::config::{LevelRule, LevelThreshold, Severity};
 use crate::model::{Span, Timestamp};
@@ -87,11 +89,11 @@ fn since(
     history: &History,
     rule: &LevelRule<Span>,
     severity: Severity,
-    wanted: Verdict,
+    wanted: LevelVerdict,
 ) -> Option<Timestamp> {
     let verdict = |reading: &Reading<Span>| {
         if reading.is_no_data() {
-            Verdict::Unknown
+            LevelVerdict::Unknown
         } else {
             reading.judge(severity, level(rule, severity))
         }
@@ -103,7 +105,7 @@ fn since(
     let known = history
         .iter()
         .rev()
-        .filter(|(_, reading)| verdict(reading) != Verdict::Unknown);
+        .filter(|(_, reading)| verdict(reading) != LevelVerdict::Unknown);
     known
         .take_while(|(_, reading)| verdict(reading) == wanted)
         .map(|(at, _)| *at)
@@ -114,7 +116,7 @@ fn held(
     history: &History,
     rule: &LevelRule<Span>,
     severity: Severity,
-    wanted: Verdict,
+    wanted: LevelVerdict,
     at_least: Span,
 ) -> bool {
     let now = history.last().map_or(at(0), |(now, _)| *now);
@@ -123,8 +125,15 @@ fn held(
 
 /// The severity that must fire at the last evaluation.
 fn due(history: &History, rule: &LevelRule<Span>) -> Option<Severity> {
-    let holds =
-        |severity: &Severity| held(history, rule, *severity, Verdict::Past, rule.pending_for);
+    let holds = |severity: &Severity| {
+        held(
+            history,
+            rule,
+            *severity,
+            LevelVerdict::Past,
+            rule.pending_for,
+        )
+    };
     [Severity::Critical, Severity::Warning]
         .into_iter()
         .find(holds)
@@ -133,9 +142,9 @@ fn due(history: &History, rule: &LevelRule<Span>) -> Option<Severity> {
 fn fires_at(instance: &Instance) -> Option<Severity> {
     let firing = |state| matches!(state, AlertState::Firing | AlertState::Recovering);
     instance
-        .standing()
-        .filter(|standing| firing(standing.state))
-        .map(|standing| standing.severity)
+        .status()
+        .filter(|status| firing(status.state))
+        .map(|status| status.severity)
 }
 
 /// Runs evaluations through one instance and calls `inspect(history, severity before, change)`
@@ -172,7 +181,7 @@ proptest! {
     fn it_never_resolves_before_it_was_clear(rule in rules(), evaluations in evaluations(readings())) {
         run(&rule, evaluations, |history, before, change| {
             if matches!(change, Some(AlertChange::Resolved { .. })) {
-                let clear = |severity| held(history, &rule, severity, Verdict::Clear, rule.keep_firing_for);
+                let clear = |severity| held(history, &rule, severity, LevelVerdict::Clear, rule.keep_firing_for);
                 let off = rule.warning.is_none();
                 assert!(before.is_some_and(clear) && (off || clear(Severity::Warning)), "{history:?}");
             }
@@ -185,7 +194,7 @@ proptest! {
         evaluations in evaluations(exact_readings()),
     ) {
         run(&rule, evaluations, |history, before, change| {
-            let clear = |severity| held(history, &rule, severity, Verdict::Clear, rule.keep_firing_for);
+            let clear = |severity| held(history, &rule, severity, LevelVerdict::Clear, rule.keep_firing_for);
             let both = before.is_some_and(clear) && (rule.warning.is_none() || clear(Severity::Warning));
             assert_eq!(matches!(change, Some(AlertChange::Resolved { .. })), both, "{history:?}");
         });
@@ -274,7 +283,7 @@ struct Belief {
 
 impl Belief {
     /// Takes one notification, and checks that it fits to what was believed before.
-    fn hear(&mut self, notification: &super::Notification) {
+    fn hear(&mut self, notification: &crate::alert::Notification) {
         let pairs: Vec<_> = notification
             .alerts
             .iter()

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::testing::{Simulation, at, firing, key, settings};
-use super::{AlertEngine, AlertGroups, AlertSnapshot, Evaluation, Labels, Reading, RuleInput};
+use crate::alert::testing::{Simulation, at, firing, key, settings};
+use crate::alert::{
+    AlertEngine, AlertGroups, AlertSnapshot, Evaluation, Labels, Reading, RuleInput,
+};
 use crate::config::{LevelRule, LevelThreshold, NotifySettings, Severity};
 use crate::model::{ClockAnchor, ClockShift, Document, SavedDocument, Span, Timestamp, WallTime};
 
@@ -58,7 +60,7 @@ fn receivers() -> NotifySettings {
 
 /// What is said when the program is killed and starts anew before the steps with these numbers;
 /// each step is on the disk.
-fn said(steps: &Steps, restarts: &[usize]) -> Vec<super::Notification> {
+fn said(steps: &Steps, restarts: &[usize]) -> Vec<crate::alert::Notification> {
     let (mut simulation, mut disk) = (Simulation::new(&receivers()), Disk::default());
     for (n, (secs, pair, severity)) in steps.iter().enumerate() {
         disk.write(simulation.groups.take_unsaved(false));
