@@ -1,6 +1,6 @@
 //! Why a poll failed: a closed set, which is also the metric's `reason`.
 
-use super::closed_set;
+use super::{closed_set, serde_as_label};
 
 closed_set! {
     /// Why a server gave no usable answer to a poll.
@@ -33,6 +33,7 @@ closed_set! {
         Parse => "parse",
     }
 }
+serde_as_label!(PollError, write only);
 
 impl PollError {
     /// What happened and what to do about it, for the person who reads it at night.
