@@ -157,6 +157,8 @@ fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestam
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::FailoverFacts;
+    use crate::model::Span;
 
     const fn at(secs: i64) -> Timestamp {
         Timestamp::from_nanos(secs * 1_000_000_000)
@@ -237,7 +239,7 @@ mod tests {
                       "last_sample":5,"causes":[]}"#;
         let read: AlertContext = serde_json::from_str(old).unwrap();
         let expected = AlertContext {
-            state: Some("stalled"),
+            state: Some(PairState::Stalled),
             last_sample: Some(Timestamp::from_nanos(5)),
             ..AlertContext::default()
         };

@@ -13,7 +13,7 @@ use crate::alert::{
     AlertContext, AlertIdentity, AlertKey, AlertState, Decision, Instance, Measured, MutedBy,
     Quantity,
 };
-use crate::model::{ClockShift, Document, SavedDocument, Span, DocumentTable, Timestamp};
+use crate::model::{ClockShift, Document, DocumentTable, SavedDocument, Span, Timestamp};
 
 /// A pending clock survives a gap of this length at most: nobody knows what happened meanwhile.
 const PENDING_GAP: Span = Span::from_secs(3600);
@@ -80,7 +80,8 @@ impl AlertEngine {
         }
         if !all {
             let gone = changed.iter().filter(|key| !self.active.contains_key(key));
-            documents.extend(gone.map(|key| Document::delete(DocumentTable::Alerts, document_key(key))));
+            documents
+                .extend(gone.map(|key| Document::delete(DocumentTable::Alerts, document_key(key))));
         }
         documents
     }

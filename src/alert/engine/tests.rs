@@ -1,7 +1,7 @@
 use std::cell::Cell;
 
 use super::*;
-use crate::alert::{Labels, Rule};
+use crate::alert::{AlertChange, Labels, Rule};
 use crate::config::LevelThreshold;
 
 fn key(pair: &str) -> AlertKey {

@@ -15,7 +15,7 @@ use super::plan::NotifiedState;
 use super::receiver::ReceiverGroups;
 use crate::alert::{AlertSnapshot, AlertStatus, Fingerprint, GroupKey};
 use crate::config::Severity;
-use crate::model::{ClockShift, Document, SavedDocument, DocumentTable, Timestamp};
+use crate::model::{ClockShift, Document, DocumentTable, SavedDocument, Timestamp};
 
 /// The alerts that are known, by fingerprint.
 type KnownAlerts<'a> = BTreeMap<Fingerprint, &'a Arc<AlertSnapshot>>;

@@ -1,10 +1,14 @@
 //! What is said to whom and when, in simulated time.
 
+use wildmatch::WildMatch;
+
 use super::*;
 use crate::alert::testing::{Simulation, at, firing, receiver, settings};
 use crate::alert::{
-    AlertContext, Labels, Measured, NotifyReason, Quantity, Reading, ResolveReason, Rule,
+    AlertContext, AlertStatus, Labels, Measured, NotifyReason, Quantity, Reading, ResolveReason,
+    Rule,
 };
+use crate::config::Severity;
 use crate::model::Span;
 
 /// `5 chat first critical: a! b? | c`: when, to whom, why, severity: critical (!) and warning (?)
@@ -406,7 +410,7 @@ fn matchers_look_at_every_label_that_is_sent() {
             .iter()
             .map(|(label, glob)| ((*label).to_owned(), WildMatch::new(glob)))
             .collect();
-        let receiver = Receiver::new(
+        let receiver = ReceiverGroups::new(
             &ReceiverSettings {
                 matchers,
                 ..receiver("chat")

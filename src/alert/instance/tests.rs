@@ -165,13 +165,13 @@ fn a_level_may_be_off() {
 
 #[test]
 fn a_level_that_is_switched_off_while_it_fires_lets_go() {
-    let check = |first: u64, rule: LevelRule<u64>, then: u64, changes: [&str; 2]| {
+    let check = |first: u64, changed: LevelRule<u64>, then: u64, changes: [&str; 2]| {
         let mut instance = Instance::default();
         let fired = spell(instance.step(at(0), &rule(0, 0), None, &Reading::exact(first)));
         assert_eq!(
             [
                 fired,
-                spell(instance.step(at(1), &rule, None, &Reading::exact(then)))
+                spell(instance.step(at(1), &changed, None, &Reading::exact(then)))
             ],
             changes
         );

@@ -13,8 +13,8 @@ use crate::alert::testing::{
     GROUP_INTERVAL, GROUP_WAIT, REPEAT_INTERVAL, Simulation, at, key, settings,
 };
 use crate::alert::{
-    AlertChange, AlertEngine, AlertState, AlertStatus, Evaluation, Instance, LevelVerdict,
-    NotifyReason, Reading, RuleInput,
+    AlertChange, AlertEngine, AlertSnapshot, AlertState, AlertStatus, Evaluation, Instance,
+    LevelVerdict, NotifyReason, Reading, RuleInput,
 };
 use crate::config::{LevelRule, LevelThreshold, Severity};
 use crate::model::{Span, Timestamp};
@@ -300,7 +300,7 @@ impl Belief {
             !self.open,
             "first is first, and nothing else is"
         );
-        let fires = |alert: &&Arc<super::AlertSnapshot>| alert.status == AlertStatus::Firing;
+        let fires = |alert: &&Arc<AlertSnapshot>| alert.status == AlertStatus::Firing;
         let over = notification
             .alerts
             .iter()

@@ -12,6 +12,7 @@ use crate::alert::{
 };
 use crate::config::{LevelRule, LevelThreshold, NotifySettings, Severity};
 use crate::model::{ClockAnchor, ClockShift, Document, SavedDocument, Span, Timestamp, WallTime};
+use crate::replication::PairState;
 
 /// A disk, and how a life that begins at `now` reads what one wrote whose clock stood `by` behind.
 #[derive(Default)]
@@ -242,15 +243,10 @@ fn hostile_names_and_unknown_words_come_back() {
     let labels = Labels::from([("pair".to_owned(), "\"}\n{\u{0}\\".to_owned())]);
     let mut alert = firing("a", Severity::Warning);
     alert.identity.labels = Arc::new(labels);
-    Arc::make_mut(&mut alert.context).state = Some("stalled");
+    Arc::make_mut(&mut alert.context).state = Some(PairState::Stalled);
     let text = serde_json::to_string(&alert).unwrap();
     assert_eq!(serde_json::from_str::<AlertSnapshot>(&text).unwrap(), alert);
     let later = text.replace("stalled", "a_state_of_a_later_version");
-    assert_eq!(
-        serde_json::from_str::<AlertSnapshot>(&later)
-            .unwrap()
-            .context
-            .state,
-        None
-    );
+    let later: AlertSnapshot = serde_json::from_str(&later).unwrap();
+    assert_eq!(later.context.state, Some(PairState::Unknown));
 }
