@@ -10,11 +10,14 @@
 use super::alert_rule::{AlertRule, KEEP, levels_of};
 use super::selection::BY_PAIR;
 use crate::config::{LevelRule, Severity};
-use crate::metrics::catalogue::{MONITOR_ISOLATED, PAIR_INFO, SERVER_UP};
+use crate::metrics::catalogue::{HISTORY_LOST, MONITOR_ISOLATED, PAIR_INFO, SERVER_UP};
 use crate::model::Span;
 
 /// The name of the alert.
 const NAME: &str = "RedisCrossDcInhibitor";
+
+/// Joins two series of the same pair.
+const ON_PAIR: &str = "on (pair, source_dc, target_dc, replica)";
 
 /// A server of a pair does not answer: its alert explains those of the pair.
 pub(super) fn pair_rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
@@ -57,6 +60,23 @@ pub(super) fn server_rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
             ..inhibitor("isolated", severity, pending_for)
         })
         .collect()
+}
+
+/// A master that came back without its history gives its replicas full syncs: the alert of the lost
+/// history explains that of the full syncs. Lost history is always critical, and alerts at once.
+pub(super) fn full_sync_rule() -> AlertRule {
+    let lost = format!(
+        "{} and {ON_PAIR} {} == 1",
+        PAIR_INFO.name, HISTORY_LOST.name
+    );
+    let server = format!("label_replace({lost}, \"server\", \"$1\", \"master\", \"(.*)\")");
+    let dc = format!("label_replace({server}, \"dc\", \"$1\", \"source_dc\", \"(.*)\")");
+    AlertRule {
+        expr: format!("max by (dc, server) ({dc})"),
+        summary: "{{ $labels.server }} in {{ $labels.dc }} came back without its history"
+            .to_owned(),
+        ..inhibitor("history_lost", Severity::Critical, Span::ZERO)
+    }
 }
 
 fn holds(unreachable: &LevelRule<Span>) -> impl Iterator<Item = (Severity, Span)> {

@@ -63,6 +63,7 @@ impl Group {
             Self::Servers => [
                 servers::rules(settings),
                 inhibitor::server_rules(unreachable),
+                vec![inhibitor::full_sync_rule()],
             ]
             .concat(),
             Self::Exporter => exporter::rules(unreachable),

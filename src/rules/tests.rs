@@ -97,7 +97,7 @@ fn r5_isolation_follows_the_levels_of_unreachable() {
         ["for: 7s"]
     );
     let explains = lines_of(&file, "RedisCrossDcInhibitor", "explains:");
-    assert_eq!(explains, ["explains: critical"; 3]);
+    assert_eq!(explains, ["explains: critical"; 4]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::model::Timestamp;
 pub(super) struct ReceiverGroups {
     pub(super) name: Arc<str>,
     min_severity: Severity,
-    matchers: BTreeMap<String, WildMatch>,
+    pub(super) matchers: BTreeMap<String, WildMatch>,
     group_by: Vec<String>,
     repage_on: RepageOn,
     pub(super) groups: BTreeMap<GroupKey, Group>,
@@ -285,7 +285,7 @@ impl ReceiverGroups {
     }
 
     /// Whether the receiver is to be notified that the alert fires.
-    fn wants(&self, alert: &AlertSnapshot) -> bool {
+    pub(super) fn wants(&self, alert: &AlertSnapshot) -> bool {
         alert.status == AlertStatus::Firing
             && alert.severity >= self.min_severity
             && fits(&self.name, &self.matchers, alert)

@@ -369,24 +369,73 @@ async fn r5_a_server_that_does_not_answer_mutes_the_alerts_of_its_pairs() {
         .await;
 }
 
+/// An alert of one server, called `name` in the test.
+fn of_server<'a>(
+    name: &'a str,
+    alert: &'a str,
+    severity: &'a str,
+    server: &'a str,
+) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("name", name),
+        ("alertname", alert),
+        ("severity", severity),
+        ("dc", "dc2"),
+        ("server", server),
+    ]
+}
+
+#[tokio::test]
+async fn f12_a_lost_history_mutes_what_follows_from_it() {
+    let example = Example::start().await;
+    let link = of_pair("link", "RedisCrossDcLinkDown", "critical", "orders");
+    let lag = of_pair("lag", "RedisCrossDcLagHigh", "warning", "orders");
+    let diverged = of_pair("diverged", "RedisCrossDcDiverged", "critical", "orders");
+    let other = of_pair("other", "RedisCrossDcLinkDown", "critical", "carts");
+    let sync = of_server("sync", "RedisCrossDcFullSync", "warning", "master:1");
+    let other_sync = of_server("other sync", "RedisCrossDcFullSync", "warning", "master:2");
+    let lost = of_pair("lost", "RedisCrossDcHistoryLost", "critical", "orders");
+    example
+        .fire(&[&link, &lag, &diverged, &other, &sync, &other_sync, &lost])
+        .await;
+    let pair = ["diverged", "lag", "link"];
+    example.until_muted("the alerts of its pair", &pair).await;
+    let mut inhibitor = of_server("inhibitor", "RedisCrossDcInhibitor", "none", "master:1");
+    inhibitor.extend([("cause", "history_lost"), ("explains", "critical")]);
+    example.fire(&[&inhibitor]).await;
+    let all = ["diverged", "lag", "link", "sync"];
+    example
+        .until_muted("the full syncs of its master", &all)
+        .await;
+}
+
+#[tokio::test]
+async fn f12_isolation_mutes_the_faults_that_it_explains() {
+    let example = Example::start().await;
+    let fault = "RedisCrossDcExporterFault";
+    let warning = of_server("warning", fault, "warning", "remote:1");
+    let critical = of_server("critical", fault, "critical", "remote:1");
+    let local = of_server("local", fault, "critical", "local:1");
+    let mut inhibitor = of_server("inhibitor", "RedisCrossDcInhibitor", "none", "remote:1");
+    inhibitor.extend([("cause", "isolated"), ("explains", "critical")]);
+    example
+        .fire(&[&warning, &critical, &local, &inhibitor])
+        .await;
+    let remote = ["critical", "warning"];
+    example
+        .until_muted("the faults of remote servers", &remote)
+        .await;
+}
+
 #[tokio::test]
 async fn r5_isolation_mutes_the_servers_that_it_explains() {
     let example = Example::start().await;
-    let alert = |name, alert, severity, server| -> Vec<(&str, &str)> {
-        vec![
-            ("name", name),
-            ("alertname", alert),
-            ("severity", severity),
-            ("dc", "dc2"),
-            ("server", server),
-        ]
-    };
     let unreachable = "RedisCrossDcServerUnreachable";
-    let warning = alert("remote warning", unreachable, "warning", "remote:1");
-    let critical = alert("remote critical", unreachable, "critical", "remote:2");
-    let local = alert("local", unreachable, "critical", "local:1");
+    let warning = of_server("remote warning", unreachable, "warning", "remote:1");
+    let critical = of_server("remote critical", unreachable, "critical", "remote:2");
+    let local = of_server("local", unreachable, "critical", "local:1");
     let cause = |explains, server| {
-        let mut labels = alert("inhibitor", "RedisCrossDcInhibitor", "none", server);
+        let mut labels = of_server("inhibitor", "RedisCrossDcInhibitor", "none", server);
         labels.extend([("cause", "isolated"), ("explains", explains)]);
         labels
     };
