@@ -75,6 +75,10 @@ pub struct AlertContext {
     /// Why the server's last poll failed.
     #[serde(default, deserialize_with = "known_error")]
     pub error: Option<PollError>,
+    /// Whether the pair's master came back without its replication history, and that is not over:
+    /// then nothing may be called safe.
+    #[serde(default)]
+    pub history_lost: bool,
     /// Facts that only alerts of one rule have.
     #[serde(default)]
     pub details: Option<Details>,

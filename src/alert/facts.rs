@@ -90,6 +90,9 @@ pub struct ServedPair {
     /// The progress of the full sync between the two, while one is under way.
     #[serde(default)]
     pub sync: Option<SyncProgress>,
+    /// Whether the pair's master came back without its replication history, and that is not over.
+    #[serde(default)]
+    pub history_lost: bool,
 }
 
 /// Which end of a pair a server is.

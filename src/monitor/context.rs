@@ -6,7 +6,7 @@ use super::alerting::PairLook;
 use super::failover::{Failover, FailoverLoss};
 use crate::alert::{
     AlertContext, AtRisk, BacklogHeadroom, Bounds, Details, DivergedFacts, FailoverFacts,
-    Inhibitor, MAX_SERVICES, ServedPair, Worst, WriteLoss,
+    Inhibitor, MAX_SERVICES, ServedPair, ServiceRole, Worst, WriteLoss,
 };
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::{
@@ -130,6 +130,7 @@ pub(super) fn pair_context(
         at_risk,
         names_replica: pair.shares_dc,
         same_since: look.link.same_history_since(),
+        history_lost: look.has_lost_history,
         details: diverged(look).map(Details::Diverged),
         ..AlertContext::default()
     };
@@ -204,6 +205,9 @@ pub(super) fn server_context(
     let error = facts.last_error.as_ref();
     let reason = error.map(|error| error.sentence("the server"));
     let answered = facts.last_answer.map(|(_, received)| received);
+    let lost_history =
+        |service: &ServedPair| service.role == ServiceRole::Master && service.history_lost;
+    let history_lost = services.iter().any(lost_history);
     let more_services = services.len().saturating_sub(MAX_SERVICES);
     services.truncate(MAX_SERVICES);
     Arc::new(AlertContext {
@@ -214,6 +218,7 @@ pub(super) fn server_context(
         fault_until: answered.filter(|_| facts.unanswered_since.is_none()),
         services,
         more_services,
+        history_lost,
         same_since: facts.lives_since(),
         error: error.map(|error| error.reason),
         ..AlertContext::default()
@@ -224,6 +229,7 @@ pub(super) fn server_context(
 pub(super) fn failover_context(
     last: Option<&Failover>,
     first: Option<Timestamp>,
+    history_lost: bool,
     window: Span,
 ) -> Arc<AlertContext> {
     Arc::new(AlertContext {
@@ -233,6 +239,7 @@ pub(super) fn failover_context(
             .and_then(|failover| failover.last_known)
             .map(|known| known.at),
         fault_since: first,
+        history_lost,
         details: last.map(|failover| Details::Failover(failover_facts(failover, window))),
         ..AlertContext::default()
     })
@@ -303,6 +310,7 @@ mod tests {
     #[test]
     fn a_server_of_many_pairs_names_some_and_counts_the_rest() {
         let service = |n: usize| ServedPair {
+            history_lost: false,
             role: crate::alert::ServiceRole::Master,
             pair: format!("p{n}"),
             peer_dc: "dc2".to_owned(),

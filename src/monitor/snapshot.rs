@@ -233,6 +233,7 @@ impl PairSnapshot {
         let down_since = self.facts.link.down_since.filter(|_| is_syncing);
         let at_risk = context::at_risk(seen);
         let backlog = context::backlog(seen, self.recent_writes);
+        let loss = self.facts.loss.as_ref();
         let news = PairNews {
             pair: &pair,
             source_dc: &source_dc,
@@ -244,6 +245,7 @@ impl PairSnapshot {
             since: seen.link_down_for.map(|lasts| now - lasts).or(down_since),
             at_risk: at_risk.as_ref(),
             backlog: backlog.as_ref(),
+            history_lost: loss.is_some_and(|loss| !loss.is_over(now)),
         };
         pair_line(&news, Clock { now, anchor })
     }

@@ -91,6 +91,7 @@ impl Monitor {
             since: entry.since(),
             link: entry.link(),
             history: self.fleet.history_of(&entry.meta),
+            has_lost_history: entry.has_lost_history(now),
         };
         self.alerting.evaluate_pair(index, look, now);
         self.alerting
@@ -170,7 +171,9 @@ impl Monitor {
         for entry in self.alerting.entries() {
             let window: Span = self.alerting.failover_window(&entry);
             let recent = self.fleet.failovers.recent(&entry, window, now);
-            self.alerting.evaluate_failovers(&entry, recent, now);
+            let has_lost_history = || self.fleet.has_lost_history(&entry, now);
+            self.alerting
+                .evaluate_failovers(&entry, recent, &has_lost_history, now);
         }
     }
 

@@ -102,6 +102,7 @@ fn at_risk() -> AtRisk {
 /// A server that does not answer: the master of orders.
 pub(super) fn server_alert() -> Arc<AlertSnapshot> {
     let service = ServedPair {
+        history_lost: false,
         role: ServiceRole::Master,
         pair: "orders".to_owned(),
         peer_dc: "dc2".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::receiver::fits;
+use super::wanted::fits;
 use crate::alert::engine::inhibits_up_to;
 use crate::alert::{AlertKey, AlertSnapshot, AlertState, ListedAlert};
 use crate::config::{ReceiverSettings, Severity};

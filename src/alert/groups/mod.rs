@@ -8,6 +8,7 @@ mod receiver;
 mod saved;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use plan::GroupTiming;
 use receiver::ReceiverGroups;
 
 pub use inhibition::Inhibitors;
-pub use receiver::wants;
+pub use wanted::wants;
 
 /// The groups of every receiver.
 ///

@@ -8,10 +8,11 @@ use wildmatch::WildMatch;
 use super::group::{Group, GroupReport, Reminder};
 use super::inhibition::KnownInhibitors;
 use super::plan::GroupTiming;
+use super::wanted::fits;
 use super::{AlertTarget, EvalContext};
 use crate::alert::identity::label_of;
 use crate::alert::{
-    Affected, AlertKey, AlertSnapshot, AlertStatus, GroupKey, Notification, Rule, Suppression,
+    Affected, AlertKey, AlertSnapshot, AlertStatus, GroupKey, Notification, Suppression,
 };
 use crate::config::{NotifySettings, ReceiverSettings, RepageOn, Severity};
 use crate::model::Timestamp;
@@ -334,26 +335,4 @@ impl ReceiverGroups {
         let mut matchers = self.matchers.iter();
         is_in_group && matchers.all(|(name, glob)| is_open(name) || glob.matches(label(name)))
     }
-}
-
-/// Whether a receiver with these settings is to be notified that the alert fires.
-pub fn wants(receiver: &ReceiverSettings, alert: &AlertSnapshot) -> bool {
-    alert.status == AlertStatus::Firing
-        && alert.severity >= receiver.min_severity
-        && fits(&receiver.name, &receiver.matchers, alert)
-}
-
-/// Whether the labels of the alert fit a receiver's matchers. A receiver is not notified of its own
-/// failures: the others are.
-pub(super) fn fits(
-    receiver: &str,
-    matchers: &BTreeMap<String, WildMatch>,
-    alert: &AlertSnapshot,
-) -> bool {
-    let is_failure = alert.identity.rule == Rule::ReceiverFailing;
-    if is_failure && alert.label("receiver") == receiver {
-        return false;
-    }
-    let mut matchers = matchers.iter();
-    matchers.all(|(label, glob)| glob.matches(alert.label(label)))
 }

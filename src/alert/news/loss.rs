@@ -20,6 +20,16 @@ const PROVEN_PART: f64 = 0.1;
 /// What rounds to nothing.
 const NOTHING: Span = Span::from_millis(1);
 
+/// In place of a statement that nothing is lost, while the master's lost history is reported.
+pub(super) const SEE_HISTORY_LOST: &str = "what was lost is in RedisCrossDcHistoryLost";
+
+/// What may be claimed about a risk: not that it is nothing, while the master's history is lost.
+pub(super) fn claimable(risk: Option<&AtRisk>, history_lost: bool) -> Option<&AtRisk> {
+    let risk = risk?;
+    let is_nothing = risk.lag.upper.is_some_and(|upper| upper < NOTHING);
+    (!history_lost || !is_nothing).then_some(risk)
+}
+
 /// ` If dc1 died now: the last 60 s of writes, 1.0 MiB, would be lost.`, after another sentence.
 pub(super) fn if_died(who: &str, risk: Option<&AtRisk>, clock: Clock<'_>) -> Sentence {
     let Some((risk, amount)) = risk.and_then(|risk| Some((risk, amount(risk)?))) else {
@@ -150,7 +160,15 @@ pub(super) fn behind(risk: Option<&AtRisk>) -> Option<String> {
 }
 
 /// What a failover cost: `at most the last 0.03 s of writes, 335 B, lost (certain as of ...)`.
-pub(super) fn by(lost: WriteLoss, from: &str, clock: Clock<'_>) -> Sentence {
+pub(super) fn by(lost: WriteLoss, from: &str, history_lost: bool, clock: Clock<'_>) -> Sentence {
+    let is_nothing = match lost {
+        WriteLoss::Exactly(size) => size == Bytes::ZERO,
+        WriteLoss::AtMost { lag, at_least, .. } => lag < NOTHING && at_least.is_none(),
+        _ => false,
+    };
+    if is_nothing && history_lost {
+        return Sentence::words(SEE_HISTORY_LOST);
+    }
     let least = |size: Option<Bytes>| {
         size.map_or_else(String::new, |size| {
             format!(", at least {}", bytes(size, Rounding::Down))

@@ -33,6 +33,8 @@ pub struct PairNews<'a> {
     pub at_risk: Option<&'a AtRisk>,
     /// What is left of the backlog.
     pub backlog: Option<&'a BacklogHeadroom>,
+    /// Whether the master came back without its replication history, and that is not over.
+    pub history_lost: bool,
 }
 
 /// How long a stretch of catching up is not worth its number.
@@ -59,6 +61,7 @@ pub(super) fn news(alert: &AlertSnapshot) -> PairNews<'_> {
         since: context.fault_since,
         at_risk: context.at_risk.as_ref(),
         backlog: context.backlog.as_ref(),
+        history_lost: context.history_lost,
     }
 }
 
@@ -117,11 +120,12 @@ fn loss_line(news: &PairNews<'_>, clock: Clock<'_>) -> Sentence {
     if is(PairState::Diverged) || is(PairState::Unsupported) || is(PairState::NeverSynced) {
         return Sentence::default();
     }
+    let at_risk = loss::claimable(news.at_risk, news.history_lost);
     if is(PairState::MasterUnreachable) {
         let to = failover_target(news);
-        return loss::by_failover(&to, news.at_risk, clock);
+        return loss::by_failover(&to, at_risk, clock);
     }
-    loss::if_died(&failing(news), news.at_risk, clock)
+    loss::if_died(&failing(news), at_risk, clock)
 }
 
 /// What could fail: the datacenter, where the replica runs in another one.
@@ -340,8 +344,9 @@ fn recovery(alert: &AlertSnapshot) -> String {
 /// `; nothing lost`, where that is certain: the replica has everything of the history in which the
 /// fault began.
 fn nothing_lost(alert: &AlertSnapshot) -> &'static str {
-    let has_everything = alert.context.recovery.is_none_or(|how| how.took.is_some());
-    if has_everything && alert.context.is_the_same() {
+    let context = &alert.context;
+    let has_everything = context.recovery.is_none_or(|how| how.took.is_some());
+    if has_everything && context.is_the_same() && !context.history_lost {
         "; nothing lost"
     } else {
         ""
@@ -401,6 +406,12 @@ pub(super) fn no_longer_diverged(
         (master, replica, facts.only_replica)
     };
     let lost = match size {
+        Some(Bytes::ZERO) if alert.context.history_lost => {
+            format!(
+                "{loser} had nothing that {winner} lacks; {}",
+                loss::SEE_HISTORY_LOST
+            )
+        }
         Some(Bytes::ZERO) => format!("{loser} had nothing that {winner} lacks: nothing lost"),
         Some(size) => {
             let size = bytes(size, Rounding::Nearest);

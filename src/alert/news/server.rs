@@ -53,7 +53,11 @@ pub(super) fn silent(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     if let Some(until) = context.fault_until {
         return Sentence::words(format!("{subject} answers again since "))
             .at(until, clock)
-            .and(".");
+            .and(if context.history_lost {
+                ", but its replication history is lost: RedisCrossDcHistoryLost has what is missing."
+            } else {
+                "."
+            });
     }
     let line = Sentence::words(format!("{subject} {}", fails(context.error)));
     let line = lasting(line, context.fault_since, clock).and(".");
@@ -94,7 +98,8 @@ fn cost(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         let dc = &worst.peer_dc;
         let is_here = dc == alert.label("dc") || dc == "unknown";
         let who = if is_here { "the master" } else { dc.as_str() };
-        return loss::if_died(who, worst.at_risk.as_ref(), clock);
+        let at_risk = loss::claimable(worst.at_risk.as_ref(), worst.history_lost);
+        return loss::if_died(who, at_risk, clock);
     }
     // To each pair belongs its best replica; of all pairs the worst is said.
     let best = own
@@ -115,7 +120,8 @@ fn cost(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     } else {
         to.clone()
     };
-    loss::by_failover(&to, best.at_risk.as_ref(), clock)
+    let at_risk = loss::claimable(best.at_risk.as_ref(), best.history_lost);
+    loss::by_failover(&to, at_risk, clock)
 }
 
 /// For comparing: the upper bound in nanoseconds; unknown is the worst.
@@ -128,13 +134,21 @@ fn at_worst(risk: Option<&AtRisk>) -> i64 {
 pub(super) fn answers_again(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let line = Sentence::words(format!("{}: resolved. No answer ", subject(alert)));
     let line = stretch(line, alert, ended, clock);
-    let is_known = alert.context.same_since.is_some() && alert.context.fault_since.is_some();
-    let text = match (alert.context.is_the_same(), is_known) {
-        (true, _) => "; it is the same process: nothing of its data is lost.",
-        (false, true) => "; it is another process: it was restarted.",
-        (false, false) => ".",
-    };
-    line.and(text)
+    let context = &alert.context;
+    if context.history_lost {
+        return line.and(
+            "; it answers again, but its replication history is lost: RedisCrossDcHistoryLost has \
+             what is missing.",
+        );
+    }
+    if context.is_the_same() {
+        return line.and("; it is the same process: nothing of its data is lost.");
+    }
+    let is_known = context.same_since.is_some() && context.fault_since.is_some();
+    if is_known {
+        return line.and("; it is another process: it was restarted.");
+    }
+    line.and(".")
 }
 
 /// The server gave full syncs: those under way first, with how far they are.

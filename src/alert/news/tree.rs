@@ -23,11 +23,16 @@ pub(super) fn failover(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     } else {
         format!("{pair}: failover, ")
     };
-    took_over(Sentence::words(begin), facts, clock).and(".")
+    took_over(Sentence::words(begin), alert, facts, clock).and(".")
 }
 
 /// Who took over from whom, when, and what was lost.
-fn took_over(line: Sentence, facts: &FailoverFacts, clock: Clock<'_>) -> Sentence {
+fn took_over(
+    line: Sentence,
+    alert: &AlertSnapshot,
+    facts: &FailoverFacts,
+    clock: Clock<'_>,
+) -> Sentence {
     let FailoverFacts {
         from,
         from_dc,
@@ -41,7 +46,8 @@ fn took_over(line: Sentence, facts: &FailoverFacts, clock: Clock<'_>) -> Sentenc
         "{to} ({to_dc}) took over from {from} ({from_dc}) at "
     ));
     let line = line.at(*at, clock).and("; ");
-    line.and_line(loss::by(*lost, from, clock))
+    let history_lost = alert.context.history_lost;
+    line.and_line(loss::by(*lost, from, history_lost, clock))
 }
 
 /// No further failover within the window.
@@ -52,7 +58,7 @@ pub(super) fn no_more_failovers(alert: &AlertSnapshot, clock: Clock<'_>) -> Sent
     };
     let window = span(facts.window, Rounding::Nearest);
     let line = format!("{pair}: resolved. No further failover in the last {window}; the last: ");
-    took_over(Sentence::words(line), facts, clock).and(".")
+    took_over(Sentence::words(line), alert, facts, clock).and(".")
 }
 
 /// The Sentinels of a datacenter have no quorum.

@@ -120,7 +120,8 @@ impl Alerts {
         let mutes = &self.mutes;
         self.engine.update_mutes(|alert| mutes.mute_for(alert));
         let engine = &self.engine;
-        self.groups.update_suppressions(now, &|key| engine.snapshot(key));
+        self.groups
+            .update_suppressions(now, &|key| engine.snapshot(key));
     }
 
     /// The transitions since this was last called.

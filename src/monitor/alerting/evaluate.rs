@@ -236,6 +236,7 @@ impl Alerting {
         &mut self,
         entry: &PairName,
         recent: RecentFailovers<'_>,
+        has_lost_history: &dyn Fn() -> bool,
         now: Timestamp,
     ) {
         let Some((key, rule)) = self.keys.failovers.get(entry) else {
@@ -249,7 +250,10 @@ impl Alerting {
                 rule: &rule.levels,
                 reading: Reading::exact(count),
             },
-            context: &|| context::failover_context(recent.last, recent.first, rule.window),
+            context: &|| {
+                let history_lost = has_lost_history();
+                context::failover_context(recent.last, recent.first, history_lost, rule.window)
+            },
         };
         self.alerts.evaluate(evaluation, now);
     }

@@ -54,6 +54,8 @@ pub(super) struct PairLook<'a> {
     pub(super) link: &'a LinkWatch,
     /// The history of its master's stream.
     pub(super) history: Option<&'a MasterHistory>,
+    /// Whether its master came back without its replication history, and that is not over.
+    pub(super) has_lost_history: bool,
 }
 
 /// Since when a pair is in the conditions that its rules time.

@@ -373,6 +373,12 @@ impl Fleet {
         services
     }
 
+    /// Whether the master of any pair with this name came back without its replication history, and
+    /// that is not over.
+    pub(super) fn has_lost_history(&self, name: &PairName, now: Timestamp) -> bool {
+        self.pairs.has_lost_history(name, now)
+    }
+
     fn service(&self, role: ServiceRole, index: usize, now: Timestamp) -> Option<ServedPair> {
         let entry = self.pairs.get(index)?;
         let pair = &entry.meta;
@@ -389,6 +395,7 @@ impl Fleet {
             peer_dc: peer_dc.to_string(),
             peer: peer.to_string(),
             at_risk: assessment.as_ref().and_then(at_risk),
+            history_lost: entry.has_lost_history(now),
         })
     }
 

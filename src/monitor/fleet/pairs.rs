@@ -150,6 +150,13 @@ impl Pairs {
         }
     }
 
+    /// Whether the master of any pair of this entry came back without its replication history, and
+    /// that is not over.
+    pub(super) fn has_lost_history(&self, entry: &PairName, now: Timestamp) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|pair| pair.meta.key.name == *entry && pair.has_lost_history(now))
+    }
+
     /// Whether any pair leads from one of these datacenters to the other.
     pub(super) fn any_between(&self, source: &Datacenter, target: &Datacenter) -> bool {
         self.entries
@@ -279,6 +286,11 @@ impl PairEntry {
     /// The history that its master lost.
     pub(in crate::monitor) fn loss(&self) -> Option<&Arc<HistoryLoss>> {
         self.facts().loss.as_ref()
+    }
+
+    /// Whether its master came back without its replication history, and that is not over.
+    pub(in crate::monitor) fn has_lost_history(&self, now: Timestamp) -> bool {
+        self.loss().is_some_and(|loss| !loss.is_over(now))
     }
 
     /// What decides about boosting its polls besides its assessment.

@@ -1,5 +1,7 @@
 //! Every kind of sentence, read.
 
+mod lost_history;
+
 use std::sync::Arc;
 
 use super::*;
@@ -340,6 +342,7 @@ fn service(role: ServiceRole, pair: &str, at_risk: AtRisk) -> ServedPair {
         peer: "127.2.0.10:17101".to_owned(),
         at_risk: Some(at_risk),
         sync: None,
+        history_lost: false,
     }
 }
 
