@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
 use super::{ListenAddress, ReceiverKind};
-use crate::model::{Bytes, Datacenter, PairName, Secret, ServerAddr, ShardId, Span};
+use crate::model::{
+    Bytes, Datacenter, PairName, Secret, ServerAddr, ShardId, Span, closed_set, serde_as_label,
+};
 use crate::template::Template;
 
 /// The whole configuration. Immutable; a reload makes a new one.
@@ -405,15 +405,17 @@ impl RepageOn {
     };
 }
 
-/// How severe an alert is. Ordered: warning is less than critical.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Needs attention during working hours.
-    Warning,
-    /// Needs attention immediately.
-    Critical,
+closed_set! {
+    /// How severe an alert is. Ordered: a warning is less than critical.
+    pub enum Severity {
+        /// Needs attention during working hours.
+        Warning => "warning",
+        /// Needs attention immediately.
+        Critical => "critical",
+    }
 }
+// A severity of a later version reads as critical: too loud is safer than too quiet.
+serde_as_label!(Severity, else Critical);
 
 /// Where state is persisted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -434,16 +436,6 @@ impl<T> LevelRule<T> {
             critical: self.critical.map(&level),
             pending_for: self.pending_for,
             keep_firing_for: self.keep_firing_for,
-        }
-    }
-}
-
-impl Severity {
-    /// The label's value: `warning` or `critical`.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Warning => "warning",
-            Self::Critical => "critical",
         }
     }
 }

@@ -3,14 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::servers::ExporterReport;
-use super::words;
 use crate::alert::news::headline;
 use crate::alert::{
     AlertKey, AlertSnapshot, AlertState, AlertStatus, Labels, ListedAlert, MutedBy, Quantity,
     Transition,
 };
 use crate::config::Severity;
-use crate::model::Timestamp;
+use crate::model::{Timestamp, closed_set, serde_as_label};
 use crate::monitor::FleetSnapshot;
 
 /// Every alert that is pending, firing or recently resolved: the answer of `/api/v1/alerts`.
@@ -28,7 +27,6 @@ pub struct AlertReport {
     /// Its name.
     pub alertname: String,
     /// Its severity now, or the last one it had.
-    #[serde(with = "words::severity")]
     pub severity: Severity,
     /// One line: what happened, to whom and since when, and what would be lost now. Empty in
     /// reports of older exporters.
@@ -117,29 +115,31 @@ pub struct DecisionReport {
     pub upper: Option<f64>,
 }
 
-/// Where an alert stands. In the order of attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ListedState {
-    /// It fires, or fires on although its value is clear (`recovering`).
-    Firing,
-    /// A condition holds, but not yet for long enough.
-    Pending,
-    /// It is over.
-    Resolved,
+closed_set! {
+    /// The state of an alert in a list, in the order of attention.
+    pub enum ListedState {
+        /// It fires, even if its value is clear by now (`recovering`).
+        Firing => "firing",
+        /// A condition holds, but not yet for long enough.
+        Pending => "pending",
+        /// It is over.
+        Resolved => "resolved",
+    }
 }
+serde_as_label!(ListedState);
 
-/// The unit of an alert's values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ValueUnit {
-    /// Seconds.
-    Seconds,
-    /// Bytes.
-    Bytes,
-    /// How many times something happened.
-    Count,
+closed_set! {
+    /// The unit of an alert's values.
+    pub enum ValueUnit {
+        /// Seconds.
+        Seconds => "seconds",
+        /// Bytes.
+        Bytes => "bytes",
+        /// How many times something happened.
+        Count => "count",
+    }
 }
+serde_as_label!(ValueUnit);
 
 impl AlertsReport {
     /// The alerts at `now`.
@@ -258,17 +258,6 @@ impl ValueUnit {
             Quantity::Seconds(_) => Self::Seconds,
             Quantity::Bytes(_) => Self::Bytes,
             Quantity::Count(_) => Self::Count,
-        }
-    }
-}
-
-impl ListedState {
-    /// The state's word.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Firing => "firing",
-            Self::Pending => "pending",
-            Self::Resolved => "resolved",
         }
     }
 }

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::level::Level;
 use super::servers::ExporterReport;
-use super::words;
 use crate::alert::{AlertState, Labels, ListedAlert, Rule};
 use crate::config::Severity;
 use crate::delivery::{DeliverySubject, PastDelivery, WaitingDelivery};
@@ -64,7 +63,6 @@ pub struct SubjectReport {
     /// `firing` or `resolved`.
     pub status: String,
     /// The group's severity.
-    #[serde(with = "words::severity")]
     pub severity: Severity,
     /// Why it is sent.
     pub reason: String,

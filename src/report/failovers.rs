@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::pairs::LastKnownReport;
+use super::last_known::LastKnownReport;
 use crate::model::{Bytes, Span};
 use crate::monitor::{EntryFailovers, Failover, FleetSnapshot};
 

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::servers::ExporterReport;
-use super::words;
 use crate::chart::{ChartPoint, PastState};
 use crate::model::{Span, Timestamp};
 use crate::monitor::{FleetSnapshot, PairSnapshot};
@@ -45,7 +44,6 @@ pub struct PointReport {
     /// The highest estimate of the bytes behind.
     pub lag_bytes: Option<u64>,
     /// The state that most deserves attention; `null` when nobody looked.
-    #[serde(with = "words::state_if_any")]
     pub state: Option<PairState>,
 }
 
@@ -55,7 +53,6 @@ pub struct ChangeReport {
     /// When.
     pub timestamp: f64,
     /// Which.
-    #[serde(with = "words::state")]
     pub state: PairState,
     /// Why, as a sentence.
     pub reason: String,

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::level::Level;
 use super::pairs::{PairReport, PairsReport};
-use super::words;
 use crate::replication::PairState;
 
 /// All pairs from one datacenter to another, or inside one.
@@ -18,10 +17,8 @@ pub struct LinkReport {
     /// Where the replicas are.
     pub target_dc: String,
     /// How bad the worst pair is.
-    #[serde(with = "words::level")]
     pub level: Level,
     /// The state of the worst pair.
-    #[serde(with = "words::state")]
     pub state: PairState,
     /// What sets the level of the worst pair: an alert's name, `state` or `lag_unknown`; `None`
     /// where all is well.

@@ -5,7 +5,6 @@ use serde::Serialize;
 use super::links::{LinkReport, Summary};
 use super::pairs::{PairReport, PairsReport};
 use super::servers::ExporterReport;
-use super::words;
 use super::{AlertReport, Level};
 use crate::journal::{JournalEntry, JournalEvent};
 use crate::monitor::FleetSnapshot;
@@ -39,10 +38,8 @@ pub struct LivePair {
     /// The replica, `host:port`.
     pub replica: String,
     /// How bad it is.
-    #[serde(with = "words::level")]
     pub level: Level,
     /// The state.
-    #[serde(with = "words::state")]
     pub state: PairState,
     /// The best estimate of the lag.
     pub lag_seconds: Option<f64>,
@@ -67,10 +64,8 @@ pub enum JournalEntryReport {
         /// The replica, `host:port`.
         replica: String,
         /// The state before.
-        #[serde(with = "words::state_if_any")]
         from: Option<PairState>,
         /// The state now.
-        #[serde(with = "words::state")]
         state: PairState,
         /// Why, as a sentence.
         reason: String,

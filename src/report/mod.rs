@@ -5,25 +5,29 @@
 //! is not known is `None`, which is `null` in JSON; there is no number that means "unknown".
 //! Seconds are numbers with a fraction, `*_timestamp` are Unix seconds, `*_bytes` are whole bytes.
 
+mod alert_brief;
 mod alerts;
 mod deliveries;
 mod failovers;
 mod history;
+mod last_known;
 mod level;
 mod links;
 mod live;
+mod numbers;
 mod pairs;
 mod reload;
 mod sentinels;
 mod servers;
 mod silences;
 mod text;
-mod words;
+mod thresholds;
 mod would_silence;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use alert_brief::AlertBrief;
 pub use alerts::{
     AlertReport, AlertsReport, DecisionReport, InhibitorReport, ListedState, ValueUnit,
 };
@@ -33,10 +37,11 @@ pub use deliveries::{
 };
 pub use failovers::{FailoverReport, FailoversReport};
 pub use history::{ChangeReport, HistoryReport, PointReport};
+pub use last_known::LastKnownReport;
 pub use level::{Level, LevelReason};
 pub use links::{LinkReport, Summary};
 pub use live::{JournalEntryReport, LivePair, LiveReport};
-pub use pairs::{AlertBrief, LastKnownReport, Levels, PairReport, PairsReport, Thresholds};
+pub use pairs::{PairReport, PairsReport};
 pub use reload::ReloadReport;
 pub use sentinels::{SentinelReport, SentinelsReport};
 pub use servers::{ExporterReport, ServerReport, stuck_for};
@@ -44,4 +49,5 @@ pub use silences::{SilenceMade, SilenceReport, SilenceRequest, SilencesReport};
 pub use text::{
     amount_text, bytes_text, lag_text, seconds_text, utc_text, visible_line, visible_text,
 };
+pub use thresholds::{Levels, Thresholds};
 pub use would_silence::WouldSilence;
