@@ -1,5 +1,5 @@
-//! Maintenance windows: quiet at the same local time each week, whatever the clocks of that zone
-//! do.
+//! Maintenance windows: alerts are muted at the same local time each week, across changes of that
+//! zone's clock.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct Maintenance {
 }
 
 impl Maintenance {
-    /// These windows.
+    /// The windows of a configuration.
     pub fn new(windows: &[MaintenanceWindow]) -> Self {
         Self {
             windows: windows.to_vec(),
@@ -37,23 +37,19 @@ impl Maintenance {
             .collect()
     }
 
-    /// The name of the first among `those` windows that what has these labels fits.
+    /// The name of the first window among `those` (indices) whose matchers fit these labels.
     pub(super) fn find<'a>(
         &self,
         those: &[usize],
         label: impl Fn(&str) -> &'a str,
     ) -> Option<Arc<str>> {
         let fits = |window: &&MaintenanceWindow| {
-            window
-                .matchers
-                .iter()
-                .all(|(name, glob)| glob.matches(label(name)))
+            let mut matchers = window.matchers.iter();
+            matchers.all(|(name, glob)| glob.matches(label(name)))
         };
-        those
-            .iter()
-            .filter_map(|index| self.windows.get(*index))
-            .find(fits)
-            .map(|window| window.name.as_str().into())
+        let mut windows = those.iter().filter_map(|index| self.windows.get(*index));
+        let window = windows.find(fits)?;
+        Some(window.name.as_str().into())
     }
 
     /// The names of `those` windows.
@@ -66,7 +62,7 @@ impl Maintenance {
     }
 }
 
-/// Whether one of the window's recent beginnings is not longer ago than it lasts.
+/// Whether one of the window's recent beginnings is no longer ago than the window lasts.
 fn is_open(window: &MaintenanceWindow, now: Instant) -> bool {
     let today = now.to_zoned(window.timezone.clone()).date();
     let duration = window.duration.as_nanos();
@@ -76,15 +72,17 @@ fn is_open(window: &MaintenanceWindow, now: Instant) -> bool {
         let Ok(date) = today.checked_sub(Days::new().days(back)) else {
             return false;
         };
-        // A time that the clocks skip is taken as much later, one that comes twice is the first
+        if !window.every.contains(&date.weekday()) {
+            return false;
+        }
+        // A local time that does not exist is moved forward, one that exists twice is the first
         // (RFC 5545, 3.3.5).
-        let begins = date
-            .to_datetime(window.start)
-            .to_zoned(window.timezone.clone());
-        let since = |begins: Instant| now.as_nanosecond() - begins.as_nanosecond();
-        window.every.contains(&date.weekday())
-            && begins
-                .is_ok_and(|begins| (0..i128::from(duration)).contains(&since(begins.timestamp())))
+        let local = date.to_datetime(window.start);
+        let Ok(begin) = local.to_zoned(window.timezone.clone()) else {
+            return false;
+        };
+        let elapsed = now.as_nanosecond() - begin.timestamp().as_nanosecond();
+        (0..i128::from(duration)).contains(&elapsed)
     })
 }
 

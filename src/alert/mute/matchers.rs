@@ -1,15 +1,15 @@
-//! What a silence looks for: labels and the globs that they have to fit.
+//! The matchers of a silence: labels and the globs that their values have to match.
 
 use std::collections::BTreeMap;
 
 use wildmatch::WildMatch;
 
-/// Labels and globs (`*`, `?`), ready to be compared.
+/// Labels with compiled globs (`*`, `?`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matchers(Vec<(String, WildMatch)>);
 
 impl Matchers {
-    /// These labels with their globs.
+    /// Compiles the globs of these labels.
     pub fn new(matchers: &BTreeMap<String, String>) -> Self {
         let globs = matchers
             .iter()
@@ -17,7 +17,7 @@ impl Matchers {
         Self(globs.collect())
     }
 
-    /// Whether what has these labels fits all of them. A label that is absent is empty.
+    /// Whether every matcher fits the labels. An absent label is empty.
     pub fn fit<'a>(&self, label: impl Fn(&str) -> &'a str) -> bool {
         self.0.iter().all(|(name, glob)| glob.matches(label(name)))
     }

@@ -1,7 +1,7 @@
-//! What asks for quiet: silences that somebody made and maintenance windows of the configuration.
+//! What mutes alerts: silences that somebody created, and maintenance windows of the configuration.
 //!
-//! They hold back that an alert fires and that it still does, never that what was told before is
-//! over.
+//! A muted alert is not notified, and not repeated. The resolve of an alert that was notified before
+//! is notified all the same.
 
 mod maintenance;
 mod matchers;
@@ -13,29 +13,32 @@ pub use silences::{
     MAX_SILENCES, NewSilence, Silence, SilenceError, SilenceRecord, SilenceState, Silences,
 };
 
-use super::{AlertSnapshot, MutedBy};
+use std::sync::Arc;
+
+use super::{AlertSnapshot, MutedBy, SilenceId};
 use crate::config::MaintenanceWindow;
 use crate::model::WallTime;
 
-/// Silences and maintenance windows, and which of them are in force.
+/// Silences and maintenance windows, and which of them are active.
 #[derive(Clone, Debug, Default)]
 pub struct Mutes {
-    /// The silences.
+    /// The silences, active or not.
     pub silences: Silences,
     maintenance: Maintenance,
     active: ActiveSet,
     changed: bool,
 }
 
-/// What is in force at one moment.
+/// What is active at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct ActiveSet {
-    silences: Vec<super::SilenceId>,
+    silences: Vec<SilenceId>,
+    /// Indices of maintenance windows.
     windows: Vec<usize>,
 }
 
 impl Mutes {
-    /// No silences yet, and these windows.
+    /// These maintenance windows, and no silences yet.
     pub fn new(windows: &[MaintenanceWindow]) -> Self {
         Self {
             maintenance: Maintenance::new(windows),
@@ -43,14 +46,14 @@ impl Mutes {
         }
     }
 
-    /// Changes the windows.
+    /// Changes the maintenance windows.
     pub fn reconfigure(&mut self, windows: &[MaintenanceWindow]) {
         self.maintenance = Maintenance::new(windows);
         self.changed = true;
     }
 
-    /// Looks at the clock. Returns whether something else is in force than before.
-    pub fn turn(&mut self, now: WallTime) -> bool {
+    /// Determines what is active now. Returns whether that changed since the last call.
+    pub fn update(&mut self, now: WallTime) -> bool {
         let active = ActiveSet {
             silences: self.silences.active(now),
             windows: self.maintenance.open(now),
@@ -60,23 +63,18 @@ impl Mutes {
         changed
     }
 
-    /// What in force keeps the alert from being told: a silence before a window.
+    /// The active silence that mutes the alert, or else the maintenance window.
     pub fn mute_for(&self, alert: &AlertSnapshot) -> Option<MutedBy> {
         let label = |name: &str| alert.label(name);
-        let silence = self
-            .silences
-            .find(&self.active.silences, label)
-            .cloned()
-            .map(MutedBy::Silence);
-        silence.or_else(|| {
-            self.maintenance
-                .find(&self.active.windows, label)
-                .map(MutedBy::Maintenance)
-        })
+        if let Some(silence) = self.silences.find(&self.active.silences, label) {
+            return Some(MutedBy::Silence(silence.clone()));
+        }
+        let window = self.maintenance.find(&self.active.windows, label)?;
+        Some(MutedBy::Maintenance(window))
     }
 
-    /// The names of the windows in force.
-    pub fn open_windows(&self) -> Vec<std::sync::Arc<str>> {
+    /// The names of the open maintenance windows.
+    pub fn open_windows(&self) -> Vec<Arc<str>> {
         self.maintenance.names(&self.active.windows)
     }
 }

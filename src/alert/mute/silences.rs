@@ -1,7 +1,6 @@
-//! Silences: quiet for a while, because somebody says so.
+//! Silences: somebody mutes alerts for a while.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,13 +8,13 @@ use wildmatch::WildMatch;
 
 use super::Matchers;
 use crate::alert::SilenceId;
-use crate::model::{Span, WallTime, is_label_name, stable_hash};
+use crate::model::{Span, WallTime, closed_set, is_label_name, stable_hash};
 
-/// How many silences there are at most, the expired ones included, which give way first. Each alert
-/// is compared with all of them when they change.
+/// How many silences there are at most, expired ones included, which are evicted first. Each alert is
+/// compared with all of them when they change.
 pub const MAX_SILENCES: usize = 500;
 
-/// How many labels one silence looks at.
+/// How many matchers one silence has at most.
 const MAX_MATCHERS: usize = 16;
 
 /// The longest name of a label, glob, author or comment, in characters.
@@ -27,33 +26,33 @@ const LONGEST: Span = Span::from_secs(30 * 86_400);
 /// How long an expired silence is listed.
 const KEPT_FOR: Span = Span::from_secs(86_400);
 
-/// A silence that somebody wants.
+/// A silence to be created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewSilence {
-    /// Labels and the globs (`*`, `?`) that they have to fit, all of them.
+    /// Labels and the globs (`*`, `?`) that all of them have to match.
     pub matchers: BTreeMap<String, String>,
     /// When it begins; `None` is at once.
     pub starts: Option<WallTime>,
     /// When it ends.
     pub ends: WallTime,
-    /// Who wants it.
+    /// Who creates it.
     pub author: String,
     /// Why.
     pub comment: String,
 }
 
-/// A silence as it is kept: plain values.
+/// A silence as it is saved and listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SilenceRecord {
-    /// Its name.
+    /// Its ID.
     pub id: SilenceId,
-    /// Labels and the globs that they have to fit.
+    /// Labels and the globs that all of them have to match.
     pub matchers: BTreeMap<String, String>,
     /// When it begins.
     pub starts: WallTime,
     /// When it ends.
     pub ends: WallTime,
-    /// Who made it.
+    /// Who created it.
     pub author: String,
     /// Why.
     pub comment: String,
@@ -66,21 +65,22 @@ pub struct Silence {
     globs: Matchers,
 }
 
-/// Where a silence stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SilenceState {
-    /// It is in force.
-    Active,
-    /// It begins later.
-    Pending,
-    /// It is over.
-    Expired,
+closed_set! {
+    /// The state of a silence. In the order of lists.
+    pub enum SilenceState {
+        /// It mutes alerts now.
+        Active => "active",
+        /// It begins later.
+        Pending => "pending",
+        /// It is over.
+        Expired => "expired",
+    }
 }
 
-/// Why a silence is not made, or not ended.
+/// Why a silence is not created, or not expired.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SilenceError {
-    /// It says nothing about whom to silence.
+    /// Its matchers fit every alert.
     #[error("it would silence everything: give a label with a value, such as pair=orders")]
     FitsAll,
     /// Too many labels.
@@ -109,62 +109,60 @@ pub enum SilenceError {
     Expired(SilenceId),
 }
 
-/// Every silence: those in force, those to come, and those that ended lately.
+/// Every silence: active, pending, and recently expired ones.
 #[derive(Clone, Debug, Default)]
 pub struct Silences {
     all: BTreeMap<SilenceId, Silence>,
 }
 
 impl Silences {
-    /// Makes a silence and returns its name.
+    /// Creates a silence and returns its ID.
     ///
     /// # Errors
-    /// It would silence everything, has already ended, lasts too long, holds texts that are missing
-    /// or too long, or there are too many silences.
+    /// It would silence everything, has already ended, lasts too long, has texts that are missing or
+    /// too long, or there are too many silences.
     pub fn add(&mut self, new: NewSilence, now: WallTime) -> Result<SilenceId, SilenceError> {
         let starts = new.starts.unwrap_or(now).max(now);
         check(&new, starts)?;
-        self.forget(now);
+        self.forget_old(now);
         if self.all.len() >= MAX_SILENCES {
-            let oldest = self
-                .all
-                .values()
-                .filter(|silence| silence.state(now) == SilenceState::Expired);
-            let oldest = oldest
-                .min_by_key(|silence| silence.record.ends)
-                .ok_or(SilenceError::TooMany)?;
-            let oldest = oldest.record.id.clone();
-            self.all.remove(&oldest);
+            self.evict_expired(now)?;
         }
         let id = self.new_id(&new, now);
-        let NewSilence {
-            matchers,
-            ends,
-            author,
-            comment,
-            ..
-        } = new;
         let record = SilenceRecord {
             id: id.clone(),
-            matchers,
+            matchers: new.matchers,
             starts,
-            ends,
-            author,
-            comment,
+            ends: new.ends,
+            author: new.author,
+            comment: new.comment,
         };
         self.all.insert(id.clone(), Silence::from(record));
         Ok(id)
     }
 
-    /// Ends a silence now; one that has not begun yet never does.
+    /// Removes the silence that expired first.
+    fn evict_expired(&mut self, now: WallTime) -> Result<(), SilenceError> {
+        let expired = self
+            .all
+            .values()
+            .filter(|silence| silence.state(now) == SilenceState::Expired);
+        let Some(oldest) = expired.min_by_key(|silence| silence.record.ends) else {
+            return Err(SilenceError::TooMany);
+        };
+        let oldest = oldest.record.id.clone();
+        self.all.remove(&oldest);
+        Ok(())
+    }
+
+    /// Ends a silence now; a pending one never becomes active.
     ///
     /// # Errors
-    /// There is no such silence, or it is over.
+    /// There is no such silence, or it has expired.
     pub fn expire(&mut self, id: &SilenceId, now: WallTime) -> Result<(), SilenceError> {
-        let silence = self
-            .all
-            .get_mut(id)
-            .ok_or_else(|| SilenceError::Unknown(id.clone()))?;
+        let Some(silence) = self.all.get_mut(id) else {
+            return Err(SilenceError::Unknown(id.clone()));
+        };
         if silence.state(now) == SilenceState::Expired {
             return Err(SilenceError::Expired(id.clone()));
         }
@@ -173,35 +171,36 @@ impl Silences {
         Ok(())
     }
 
-    /// Every silence at `now`: those in force first, then those to come, then those that are over;
-    /// by their end.
+    /// Every silence at `now`: active ones first, then pending, then expired; each by its end.
     pub fn list(&self, now: WallTime) -> Vec<(SilenceState, SilenceRecord)> {
-        let mut list: Vec<_> = self
-            .all
-            .values()
-            .map(|s| (s.state(now), s.record.clone()))
-            .collect();
-        list.sort_by(|(a, x), (b, y)| (a, x.ends, &x.id).cmp(&(b, y.ends, &y.id)));
+        let mut list = Vec::new();
+        for silence in self.all.values() {
+            list.push((silence.state(now), silence.record.clone()));
+        }
+        list.sort_by(|(state, silence), (other_state, other)| {
+            let order = (state, silence.ends, &silence.id);
+            order.cmp(&(other_state, other.ends, &other.id))
+        });
         list
     }
 
-    /// Everything that has to be kept over a restart.
+    /// The records to save over a restart.
     pub fn records(&self) -> impl Iterator<Item = &SilenceRecord> {
         self.all.values().map(|silence| &silence.record)
     }
 
-    /// The silences of which these were the records; what no silence could be is left out.
+    /// The silences of saved records, without those whose matchers would not be accepted.
     pub fn restored(records: impl IntoIterator<Item = SilenceRecord>) -> Self {
         let is_sound = |record: &SilenceRecord| check_matchers(&record.matchers).is_ok();
-        let sound = records.into_iter().filter(is_sound).take(MAX_SILENCES);
-        Self {
-            all: sound
-                .map(|record| (record.id.clone(), Silence::from(record)))
-                .collect(),
+        let mut silences = Self::default();
+        for record in records.into_iter().filter(is_sound).take(MAX_SILENCES) {
+            let id = record.id.clone();
+            silences.all.insert(id, Silence::from(record));
         }
+        silences
     }
 
-    /// The names of those in force, in order.
+    /// The IDs of the active silences, in order.
     pub fn active(&self, now: WallTime) -> Vec<SilenceId> {
         let active = self
             .all
@@ -210,50 +209,50 @@ impl Silences {
         active.map(|silence| silence.record.id.clone()).collect()
     }
 
-    /// Among `those`, the silence of what has these labels; where there are several, the one that
-    /// ends last.
+    /// The silence among `those` that fits these labels; of several the one that ends last.
     pub(super) fn find<'a, 'l>(
         &self,
         those: &'a [SilenceId],
         label: impl Fn(&str) -> &'l str,
     ) -> Option<&'a SilenceId> {
-        let fits = |id: &&SilenceId| self.all.get(id).is_some_and(|silence| silence.fits(&label));
-        those
-            .iter()
-            .filter(fits)
-            .max_by_key(|id| self.all.get(id).map(|silence| silence.record.ends))
+        let mut found = None;
+        for id in those {
+            let Some(silence) = self.all.get(id) else {
+                continue;
+            };
+            let ends = silence.record.ends;
+            let is_later = found.is_none_or(|(_, latest)| ends >= latest);
+            if is_later && silence.globs.fit(&label) {
+                found = Some((id, ends));
+            }
+        }
+        found.map(|(id, _)| id)
     }
 
-    /// Forgets those that expired long ago.
-    fn forget(&mut self, now: WallTime) {
+    /// Forgets silences that expired long ago.
+    fn forget_old(&mut self, now: WallTime) {
         let oldest = now.as_nanos().saturating_sub(KEPT_FOR.as_nanos());
         self.all
             .retain(|_, silence| silence.record.ends.as_nanos() > oldest);
     }
 
-    /// A name that no silence has: a hash of what it is and when it was made.
+    /// An ID that no silence has: a hash of what it silences and when it was created.
     fn new_id(&self, new: &NewSilence, now: WallTime) -> SilenceId {
-        let made = now.as_nanos().to_string();
-        let id = |attempt: usize| {
-            let attempt = attempt.to_string();
-            let matchers = new
-                .matchers
-                .iter()
-                .flat_map(|(label, glob)| [label.as_str(), glob.as_str()]);
-            let hash = stable_hash(
-                [made.as_str(), attempt.as_str(), &new.author]
-                    .into_iter()
-                    .chain(matchers),
-            );
-            SilenceId(format!("{hash:016x}").into())
-        };
-        let mut attempts = 0..;
-        let mut next = || id(attempts.next().unwrap_or_default());
-        let mut candidate = next();
-        while self.all.contains_key(&candidate) {
-            candidate = next();
+        let created = now.as_nanos().to_string();
+        let mut attempt = 0_usize;
+        loop {
+            let attempt_text = attempt.to_string();
+            let mut words = vec![created.as_str(), attempt_text.as_str(), new.author.as_str()];
+            for (label, glob) in &new.matchers {
+                words.push(label);
+                words.push(glob);
+            }
+            let id = SilenceId(format!("{:016x}", stable_hash(words)).into());
+            if !self.all.contains_key(&id) {
+                return id;
+            }
+            attempt += 1;
         }
-        candidate
     }
 }
 
@@ -266,10 +265,6 @@ impl Silence {
         } else {
             SilenceState::Active
         }
-    }
-
-    fn fits<'a>(&self, label: impl Fn(&str) -> &'a str) -> bool {
-        self.globs.fit(label)
     }
 }
 
@@ -290,23 +285,6 @@ impl SilenceId {
                 .bytes()
                 .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         well_formed.then(|| Self(Arc::from(text)))
-    }
-}
-
-impl SilenceState {
-    /// The state's word.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Pending => "pending",
-            Self::Expired => "expired",
-        }
-    }
-}
-
-impl fmt::Display for SilenceState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label())
     }
 }
 

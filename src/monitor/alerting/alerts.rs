@@ -114,7 +114,7 @@ impl Alerts {
 
     /// Reviews what is suppressed, if a silence or a maintenance window began or ended.
     pub(super) fn review_suppressions(&mut self, now: Timestamp, wall: WallTime) {
-        if !self.mutes.turn(wall) {
+        if !self.mutes.update(wall) {
             return;
         }
         let mutes = &self.mutes;
