@@ -9,7 +9,7 @@ use crate::alert::{ListedAlert, Rule, TargetKind};
 use crate::config::Severity;
 use crate::monitor::PairSnapshot;
 
-/// An alert in a pair's line; `/api/v1/alerts` has all of it.
+/// An open alert of a pair, in short; `/api/v1/alerts` has all of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertBrief {
     /// Its name.
@@ -18,77 +18,82 @@ pub struct AlertBrief {
     pub severity: Severity,
     /// `pending` or `firing`.
     pub state: ListedState,
-    /// Whether it fires although its value is clear: not yet for long enough.
+    /// Whether it fires although its value is clear, because that has not lasted long enough.
     pub recovering: bool,
-    /// Why, of an alert about a server or a failover: the pair's own reason need not say it.
+    /// Why, for an alert about a server or a failover: the pair's own reason may not mention it.
     #[serde(default)]
     pub reason: Option<String>,
 }
 
-/// Alerts that are pending or firing, by what they are about.
+/// The alerts that are pending or firing, by their targets.
+#[derive(Default)]
 pub(super) struct OpenAlerts<'a> {
+    /// By the pair's name and its replica.
     pairs: BTreeMap<(&'a str, &'a str), Vec<AlertBrief>>,
-    names: BTreeMap<&'a str, Vec<AlertBrief>>,
+    /// Of the entries of the configuration, by their names.
+    entries: BTreeMap<&'a str, Vec<AlertBrief>>,
     servers: BTreeMap<&'a str, Vec<AlertBrief>>,
 }
 
 impl<'a> OpenAlerts<'a> {
     pub(super) fn new(listed: &'a [ListedAlert]) -> Self {
-        let mut live = Self {
-            pairs: BTreeMap::new(),
-            names: BTreeMap::new(),
-            servers: BTreeMap::new(),
-        };
+        let mut open = Self::default();
         for alert in listed {
             let Some(brief) = AlertBrief::new(alert) else {
                 continue;
             };
-            let label = |name| alert.alert.identity.labels.get(name).map(String::as_str);
+            let labels = &alert.alert.identity.labels;
+            let label = |name| labels.get(name).map(String::as_str);
             if let (Some(pair), Some(replica)) = (label("pair"), label("replica")) {
-                live.pairs.entry((pair, replica)).or_default().push(brief);
+                open.pairs.entry((pair, replica)).or_default().push(brief);
             } else if let Some(pair) = label("pair") {
-                live.names.entry(pair).or_default().push(brief);
+                open.entries.entry(pair).or_default().push(brief);
             } else if let Some(server) = label("server") {
-                live.servers.entry(server).or_default().push(brief);
+                open.servers.entry(server).or_default().push(brief);
             }
         }
-        live
+        open
     }
 
+    /// The open alerts about a pair, its entry and its servers.
     pub(super) fn about(&self, pair: &PairSnapshot) -> Vec<AlertBrief> {
         let key = &pair.meta.key;
+        let name = key.name.as_str();
         let replica = key.replica.to_string();
-        let own = self.pairs.get(&(key.name.as_str(), replica.as_str()));
+        let mut about = Vec::new();
+        let own = self.pairs.get(&(name, replica.as_str()));
+        about.extend(own.into_iter().flatten().cloned());
+        let entry = self.entries.get(name);
+        about.extend(entry.into_iter().flatten().cloned());
         // In a chain the lag is measured against the server at its top.
-        let addresses = BTreeSet::from([&pair.meta.top, &pair.meta.master, &key.replica]);
-        let of_servers = addresses
-            .into_iter()
-            .map(|addr| self.servers.get(addr.to_string().as_str()));
-        let of_name = self.names.get(key.name.as_str());
-        [own, of_name]
-            .into_iter()
-            .chain(of_servers)
-            .flatten()
-            .flatten()
-            .cloned()
-            .collect()
+        let servers = BTreeSet::from([&pair.meta.top, &pair.meta.master, &key.replica]);
+        for server in servers {
+            let of_server = self.servers.get(server.to_string().as_str());
+            about.extend(of_server.into_iter().flatten().cloned());
+        }
+        about
     }
 }
 
 impl AlertBrief {
+    /// `None` when the alert is resolved.
     fn new(listed: &ListedAlert) -> Option<Self> {
         let (state, recovering) = listed_state(listed.state);
+        if state == ListedState::Resolved {
+            return None;
+        }
         let alert = &listed.alert;
         let rule = alert.identity.rule;
-        (state != ListedState::Resolved).then(|| Self {
+        let reason = match rule.target() {
+            TargetKind::Pair => None,
+            _ => alert.context.reason.clone(),
+        };
+        Some(Self {
             alertname: rule.alert_name().to_owned(),
             severity: alert.severity,
             state,
             recovering,
-            reason: match rule.target() {
-                TargetKind::Pair => None,
-                _ => alert.context.reason.clone(),
-            },
+            reason,
         })
     }
 

@@ -1,4 +1,4 @@
-//! The links between datacenters: how the pairs between two of them are, taken together.
+//! The links between datacenters: the pairs between two of them, summed up.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub struct LinkReport {
     pub source_dc: String,
     /// Where the replicas are.
     pub target_dc: String,
-    /// How bad the worst pair is.
+    /// The level of the worst pair.
     pub level: Level,
     /// The state of the worst pair.
     pub state: PairState,
@@ -48,12 +48,12 @@ pub struct LinkReport {
     pub last_known_lag_upper_bytes: Option<u64>,
 }
 
-/// How many pairs are how bad.
+/// How many pairs there are at each level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Somebody must look now.
     pub critical: usize,
-    /// Nobody can say how they are.
+    /// Nobody can tell how they are.
     pub unknown: usize,
     /// Somebody should look.
     pub warning: usize,
@@ -84,12 +84,12 @@ impl Summary {
 }
 
 impl PairsReport {
-    /// How many pairs are how bad.
+    /// How many pairs there are at each level.
     pub fn summary(&self) -> Summary {
         let mut summary = Summary::default();
-        self.pairs
-            .iter()
-            .for_each(|pair| summary.count(pair.level()));
+        for pair in &self.pairs {
+            summary.count(pair.level());
+        }
         summary
     }
 
@@ -100,7 +100,7 @@ impl PairsReport {
             let link = links
                 .entry((&pair.source_dc, &pair.target_dc))
                 .or_insert_with(|| LinkReport::new(pair));
-            link.take_in(pair);
+            link.add(pair);
         }
         for pair in &self.pairs {
             if let Some(link) = links.get_mut(&(&*pair.source_dc, &*pair.target_dc)) {
@@ -133,18 +133,17 @@ impl LinkReport {
         }
     }
 
-    fn take_in(&mut self, pair: &PairReport) {
+    fn add(&mut self, pair: &PairReport) {
         self.pairs += 1;
         self.streaming += usize::from(pair.state == PairState::Streaming);
-        self.take_in_state(pair);
-        self.take_in_lag(pair);
-        self.take_in_bytes(pair);
-        self.take_in_last_known(pair);
+        self.add_state(pair);
+        self.add_lag(pair);
+        self.add_bytes(pair);
+        self.add_last_known(pair);
     }
 
-    /// As in the table: what is worse comes first, and of what is equally bad the state that
-    /// precedes.
-    fn take_in_state(&mut self, pair: &PairReport) {
+    /// The order is that of the table: the worse level first, then the state that takes precedence.
+    fn add_state(&mut self, pair: &PairReport) {
         let level = pair.level();
         if (self.level, Reverse(self.state)) < (level, Reverse(pair.state)) {
             self.level = level;
@@ -153,13 +152,13 @@ impl LinkReport {
         }
     }
 
-    /// Counts the pair if it is as the link's worst.
+    /// Counts the pair if it is in the state of the link's worst.
     fn count_if_worst(&mut self, pair: &PairReport) {
         let same_level = pair.state != PairState::Streaming || pair.level() == self.level;
         self.in_state += usize::from(pair.state == self.state && same_level);
     }
 
-    fn take_in_lag(&mut self, pair: &PairReport) {
+    fn add_lag(&mut self, pair: &PairReport) {
         let lag = pair.known_lag_seconds();
         self.lag_unknown += usize::from(lag.is_none());
         self.worst_lag_is_at_least |= pair.lag_seconds.is_none();
@@ -167,7 +166,7 @@ impl LinkReport {
         self.worst_lag_seconds = all.reduce(f64::max);
     }
 
-    fn take_in_bytes(&mut self, pair: &PairReport) {
+    fn add_bytes(&mut self, pair: &PairReport) {
         let lower = pair.lag_lower_bytes.filter(|lower| *lower > 0);
         let bytes = pair.lag_bytes.or(lower);
         self.bytes_behind_is_at_least |= pair.lag_bytes.is_none();
@@ -175,7 +174,7 @@ impl LinkReport {
         self.bytes_behind = all.reduce(u64::saturating_add);
     }
 
-    fn take_in_last_known(&mut self, pair: &PairReport) {
+    fn add_last_known(&mut self, pair: &PairReport) {
         let unknown_now = pair.known_lag_seconds().is_none();
         let Some(known) = pair.last_known.filter(|_| unknown_now) else {
             return;

@@ -1,4 +1,4 @@
-//! What who watches live is told: how the fleet is, and what happens.
+//! The live stream's events: the fleet in short, and changes as they happen.
 
 use serde::Serialize;
 
@@ -6,6 +6,7 @@ use super::links::{LinkReport, Summary};
 use super::pairs::{PairReport, PairsReport};
 use super::servers::ExporterReport;
 use super::{AlertReport, Level};
+use crate::alert::{AlertState, ListedAlert};
 use crate::journal::{JournalEntry, JournalEvent};
 use crate::monitor::FleetSnapshot;
 use crate::replication::PairState;
@@ -18,7 +19,7 @@ const MAX_LIVE_PAIRS: usize = 50;
 pub struct LiveReport {
     /// Who says so, and when.
     pub exporter: ExporterReport,
-    /// How many pairs are how bad.
+    /// How many pairs there are at each level.
     pub summary: Summary,
     /// The links between datacenters.
     pub links: Vec<LinkReport>,
@@ -26,7 +27,7 @@ pub struct LiveReport {
     pub pairs: Vec<LivePair>,
     /// How many alerts fire.
     pub firing: usize,
-    /// The number of the last happening.
+    /// The number of the last journal entry.
     pub last_number: u64,
 }
 
@@ -37,7 +38,7 @@ pub struct LivePair {
     pub pair: String,
     /// The replica, `host:port`.
     pub replica: String,
-    /// How bad it is.
+    /// The pair's level.
     pub level: Level,
     /// The state.
     pub state: PairState,
@@ -51,11 +52,11 @@ pub struct LivePair {
     pub lag_bytes: Option<u64>,
 }
 
-/// Something that happened: the event `state` or `alert`.
+/// A journal entry: the event `state` or `alert`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum JournalEntryReport {
-    /// A pair came into another state.
+    /// A pair's state changed.
     State {
         /// When.
         timestamp: f64,
@@ -82,25 +83,18 @@ pub enum JournalEntryReport {
 }
 
 impl LiveReport {
-    /// The fleet in short, of the whole report.
+    /// Shortens a whole report of the fleet.
     pub fn new(fleet: &FleetSnapshot, report: &PairsReport) -> Self {
-        let alerts = fleet
-            .alerts
-            .iter()
-            .filter(|listed| listed.alert.status == crate::alert::AlertStatus::Firing);
-        let firing = alerts
-            .filter(|listed| listed.state != crate::alert::AlertState::Pending)
-            .count();
+        let is_firing = |listed: &&ListedAlert| {
+            matches!(listed.state, AlertState::Firing | AlertState::Recovering)
+        };
+        let firing = fleet.alerts.iter().filter(is_firing).count();
+        let worst = report.worst_first().into_iter().take(MAX_LIVE_PAIRS);
         Self {
             exporter: report.exporter.clone(),
             summary: report.summary(),
             links: report.links(),
-            pairs: report
-                .worst_first()
-                .into_iter()
-                .take(MAX_LIVE_PAIRS)
-                .map(LivePair::new)
-                .collect(),
+            pairs: worst.map(LivePair::new).collect(),
             firing,
             last_number: fleet.journal.last(),
         }
@@ -123,10 +117,10 @@ impl LivePair {
 }
 
 impl JournalEntryReport {
-    /// What happened, with the wall time of the snapshot's anchor.
-    pub fn new(fleet: &FleetSnapshot, happening: &JournalEntry) -> Self {
-        let timestamp = fleet.anchor.wall(happening.at).as_secs_f64();
-        match &happening.event {
+    /// Converts an entry, with the wall time of the snapshot's anchor.
+    pub fn new(fleet: &FleetSnapshot, entry: &JournalEntry) -> Self {
+        let timestamp = fleet.anchor.wall(entry.at).as_secs_f64();
+        match &entry.event {
             JournalEvent::State(change) => Self::State {
                 timestamp,
                 pair: change.pair.name.to_string(),
@@ -138,11 +132,7 @@ impl JournalEntryReport {
             JournalEvent::Alert(transition) => Self::Alert {
                 timestamp,
                 change: transition.change.label(),
-                alert: Box::new(AlertReport::from_transition(
-                    fleet,
-                    transition,
-                    happening.at,
-                )),
+                alert: Box::new(AlertReport::from_transition(fleet, transition, entry.at)),
             },
         }
     }
@@ -167,7 +157,7 @@ mod tests {
         let told: Vec<_> = fleet
             .journal
             .after(0)
-            .map(|happening| JournalEntryReport::new(&fleet, happening))
+            .map(|entry| JournalEntryReport::new(&fleet, entry))
             .collect();
         let json = serde_json::to_value(&told).unwrap();
         let events: Vec<_> = told.iter().map(JournalEntryReport::event).collect();

@@ -1,18 +1,18 @@
-//! Silences in a report, and what is asked for when one is to be made.
+//! Silences in a report, and the request that creates one.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::servers::ExporterReport;
-use crate::alert::{NewSilence, SilenceRecord, SilenceState};
+use crate::alert::{AlertStatus, ListedAlert, MutedBy, NewSilence, SilenceRecord, SilenceState};
 use crate::model::{Timestamp, WallTime};
 use crate::monitor::FleetSnapshot;
 
 /// Every silence and every open maintenance window: the answer of `/api/v1/silences`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SilencesReport {
-    /// Those in force first, then those to come, then those that ended within a day.
+    /// Active ones first, then pending, then those that expired within a day.
     pub silences: Vec<SilenceReport>,
     /// The names of the maintenance windows that are open.
     pub maintenance: Vec<String>,
@@ -23,29 +23,29 @@ pub struct SilencesReport {
 /// One silence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SilenceReport {
-    /// Its name.
+    /// Its ID.
     pub id: String,
     /// `active`, `pending` or `expired`.
     pub state: String,
-    /// Labels and the globs that they have to fit, all of them.
+    /// Labels and the globs that all of them have to match.
     pub matchers: BTreeMap<String, String>,
     /// When it begins.
     pub starts_timestamp: f64,
     /// When it ends.
     pub ends_timestamp: f64,
-    /// Who made it.
+    /// Who created it.
     pub author: String,
     /// Why.
     pub comment: String,
-    /// How many alerts that fire it holds back now.
+    /// How many firing alerts it mutes now.
     pub alerts: usize,
 }
 
-/// What is posted to make a silence.
+/// The body of a request that creates a silence.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SilenceRequest {
-    /// Labels and the globs (`*`, `?`) that they have to fit, all of them.
+    /// Labels and the globs (`*`, `?`) that all of them have to match.
     pub matchers: BTreeMap<String, String>,
     /// When it begins, in Unix seconds; without it at once.
     #[serde(default)]
@@ -56,18 +56,18 @@ pub struct SilenceRequest {
     /// How long it lasts from its beginning, instead of an end.
     #[serde(default)]
     pub duration_seconds: Option<f64>,
-    /// Who wants it.
+    /// Who creates it.
     pub author: String,
     /// Why.
     pub comment: String,
 }
 
-/// The answer to a silence that is made or ended.
+/// The answer when a silence was created or expired.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SilenceMade {
-    /// Its name.
+    /// Its ID.
     pub id: String,
-    /// What is odd about it: that nothing fits it, as far as is known.
+    /// A warning that nothing fits it, as far as is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
@@ -88,16 +88,12 @@ impl SilencesReport {
 
 impl SilenceReport {
     fn new(fleet: &FleetSnapshot, state: SilenceState, record: &SilenceRecord) -> Self {
-        use crate::alert::{AlertStatus, MutedBy};
-        let held = fleet
-            .alerts
-            .iter()
-            .map(|listed| &listed.alert)
-            .filter(|alert| {
-                let by = alert.muted_by.as_ref();
-                alert.status == AlertStatus::Firing
-                    && by.is_some_and(|muted_by| *muted_by == MutedBy::Silence(record.id.clone()))
-            });
+        let this = MutedBy::Silence(record.id.clone());
+        let is_muted = |listed: &&ListedAlert| {
+            let alert = &listed.alert;
+            alert.status == AlertStatus::Firing && alert.muted_by.as_ref() == Some(&this)
+        };
+        let muted = fleet.alerts.iter().filter(is_muted).count();
         Self {
             id: record.id.to_string(),
             state: state.label().to_owned(),
@@ -106,7 +102,7 @@ impl SilenceReport {
             ends_timestamp: record.ends.as_secs_f64(),
             author: record.author.clone(),
             comment: record.comment.clone(),
-            alerts: held.count(),
+            alerts: muted,
         }
     }
 }

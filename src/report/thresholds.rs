@@ -7,7 +7,7 @@ use crate::config::{LevelRule, LevelThreshold, Severity};
 use crate::model::Span;
 use crate::monitor::PairSnapshot;
 
-/// The thresholds of the rules that look at a pair, in seconds or bytes.
+/// The thresholds of a pair's rules, each in the unit of its rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Thresholds {
     /// `lag_seconds`: warning on the estimate, critical on the lower bound.
@@ -75,12 +75,11 @@ impl Thresholds {
                 Rule::Failover => &mut all.failover,
                 _ => continue,
             };
-            let is_critical = threshold.severity == Severity::Critical.label();
-            *(if is_critical {
-                &mut levels.critical
+            if threshold.severity == Severity::Critical.label() {
+                levels.critical = Some(threshold.value);
             } else {
-                &mut levels.warning
-            }) = Some(threshold.value);
+                levels.warning = Some(threshold.value);
+            }
         }
         all
     }

@@ -1,8 +1,9 @@
-//! What a silence would suppress, before anybody makes it: a typing error must not look like quiet.
+//! What a silence would mute, shown before it is created: a misspelt matcher must not look like a
+//! working one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::alert::{AlertState, Matchers, Rule, TargetKind};
+use crate::alert::{AlertIdentity, AlertState, ListedAlert, Matchers, Rule, TargetKind};
 use crate::config::suggestion;
 use crate::monitor::{FleetSnapshot, PairSnapshot};
 
@@ -19,10 +20,10 @@ const OWN_LABELS: [&str; 9] = [
     "receiver",
 ];
 
-/// What matchers fit now.
+/// The alerts and targets that matchers fit now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WouldSilence {
-    /// What is wrong with the names of labels, a sentence each.
+    /// One sentence about each label that no alert has.
     pub unknown_labels: Vec<String>,
     /// Alerts that are pending or firing and fit: their names and the labels of their identity.
     pub alerts: Vec<(String, Vec<(String, String)>)>,
@@ -35,7 +36,7 @@ pub struct WouldSilence {
 }
 
 impl WouldSilence {
-    /// What `matchers` fit in the fleet.
+    /// Applies `matchers` to the fleet.
     pub fn new(fleet: &FleetSnapshot, matchers: &BTreeMap<String, String>) -> Self {
         let unknown_labels = unknown_labels(fleet, matchers.keys());
         if matchers.is_empty() || !unknown_labels.is_empty() {
@@ -48,19 +49,15 @@ impl WouldSilence {
         let about = AboutTargets::new(matchers);
         let pairs = fleet.pairs.iter().filter(|pair| about.pair(pair));
         let servers = fleet.servers.iter().filter(|server| {
-            let (dc, addr) = (server.meta.dc.to_string(), server.meta.addr.to_string());
+            let dc = server.meta.dc.to_string();
+            let addr = server.meta.addr.to_string();
             about.has(TargetKind::Server, &[("dc", &dc), ("server", &addr)])
         });
-        let fits_now = |listed: &&crate::alert::ListedAlert| {
+        let fits_now = |listed: &&ListedAlert| {
             listed.state != AlertState::Resolved && all.fit(|name| listed.alert.label(name))
         };
         let alerts = fleet.alerts.iter().filter(fits_now);
-        let described = alerts.map(|listed| {
-            let identity = &listed.alert.identity;
-            let labels = identity.labels.iter();
-            let labels = labels.map(|(name, value)| (name.clone(), value.clone()));
-            (identity.rule.alert_name().to_owned(), labels.collect())
-        });
+        let described = alerts.map(|listed| describe(&listed.alert.identity));
         Self {
             unknown_labels,
             alerts: described.collect(),
@@ -70,7 +67,7 @@ impl WouldSilence {
         }
     }
 
-    /// Whether nothing fits, now or later, as far as is known.
+    /// Whether nothing fits now, and no known target could have an alert that fits later.
     pub fn is_nothing(&self) -> bool {
         self.alerts.is_empty() && self.pairs == 0 && self.servers == 0 && !self.others
     }
@@ -101,12 +98,21 @@ impl WouldSilence {
     }
 }
 
+/// An alert's name and its identity labels.
+fn describe(identity: &AlertIdentity) -> (String, Vec<(String, String)>) {
+    let mut labels = Vec::new();
+    for (name, value) in identity.labels.iter() {
+        labels.push((name.clone(), value.clone()));
+    }
+    (identity.rule.alert_name().to_owned(), labels)
+}
+
 fn counted(count: usize, noun: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{s}")
 }
 
-/// Matchers as far as they look at what alerts are about.
+/// Matchers, applied to the targets of alerts.
 struct AboutTargets {
     labels: Matchers,
     names: Matchers,
@@ -177,7 +183,7 @@ fn configured(pair: &PairSnapshot) -> impl Iterator<Item = (&str, &str)> {
     labels.map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
-/// Names that no alert has as a label, a sentence each.
+/// One sentence about each name that no alert has as a label.
 fn unknown_labels<'a>(
     fleet: &FleetSnapshot,
     names: impl Iterator<Item = &'a String>,

@@ -96,7 +96,7 @@ impl AlertGroups {
         for document in documents {
             match serde_json::from_str::<GroupRecord>(&document.body) {
                 Ok(record) => self.restore_one(record, &document.shift, &alerts),
-                Err(why) => refused.push(format!("what a receiver was told: {why}")),
+                Err(why) => refused.push(format!("the notifications of a receiver: {why}")),
             }
             // Restored or not, the document is in the file.
             self.saved_keys.insert(document.key.clone());

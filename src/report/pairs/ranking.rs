@@ -13,10 +13,10 @@ use crate::report::alert_brief::AlertBrief;
 use crate::report::alerts::ListedState;
 use crate::report::level::{Level, LevelReason};
 
-/// A lag below this gives a pair no place before others.
+/// A lag below this does not rank a pair before others.
 const RANKED_FROM_SECONDS: f64 = 1.0;
 
-/// The rule that judges a state; `None` where there is none, and the state speaks for itself.
+/// The rule that judges a state; `None` where there is none and the state itself decides.
 const fn rule_of(state: PairState) -> Option<Rule> {
     match state {
         PairState::LinkDown | PairState::Stalled => Some(Rule::LinkDown),
@@ -29,17 +29,17 @@ const fn rule_of(state: PairState) -> Option<Rule> {
 }
 
 impl PairReport {
-    /// How bad the pair is: as bad as its worst firing alert, so that the page, `check`, the API and
-    /// whoever is notified say the same.
+    /// The pair's level: that of its worst firing alert, so that the page, `check`, the API and
+    /// notifications agree.
     pub fn level(&self) -> Level {
         self.level_reason().level()
     }
 
     /// What sets the level.
     ///
-    /// Where a rule judges what is wrong, nothing is wrong before its alert fires: one that is
-    /// pending is named ([`PairReport::why`]) and raises nothing. A state decides only where no rule
-    /// judges it. A lag that is not known is never ok.
+    /// Where a rule judges a fault, the pair is fine until its alert fires: a pending one is named
+    /// ([`PairReport::why`]) and does not raise the level. A state decides only where no rule judges
+    /// it. An unknown lag is never ok.
     pub fn level_reason(&self) -> LevelReason<'_> {
         let by_state = self.state_reason();
         let Some(worst) = self.worst(ListedState::Firing) else {
@@ -53,7 +53,7 @@ impl PairReport {
         }
     }
 
-    /// What the state and the lag say beside the alerts.
+    /// The part of state and lag in the level.
     fn state_reason(&self) -> LevelReason<'_> {
         let rule = rule_of(self.state);
         let is_judged = rule.is_some_and(|rule| self.thresholds.has(rule));
@@ -97,8 +97,8 @@ impl PairReport {
         }
     }
 
-    /// Lag as far as it is worth a place in an order: the estimate, or the lower bound. What healthy
-    /// pairs have changes at each look, and pairs that change places cannot be read.
+    /// The lag for sorting: the estimate, or the lower bound. The small lag of healthy pairs changes
+    /// all the time, and rows that change places cannot be read: it counts as zero.
     fn rank_seconds(&self) -> f64 {
         let seconds = self.lag_seconds.or(self.lag_lower_seconds);
         seconds
