@@ -1,13 +1,11 @@
-//! One alerting rule, and how it is written.
-
-use std::fmt::Write as _;
+//! One alerting rule, and its form in a rule file.
 
 use super::links::Links;
 use crate::config::{LevelRule, Severity};
 use crate::model::Span;
 
-/// How long an alert outlives its last sample: a missed scrape of one a minute, and a restart of
-/// the exporter. Without it Prometheus calls a missing value a recovery.
+/// How long an alert outlives its last sample: over a missed scrape at one a minute, and over a
+/// restart of the exporter. Without it Prometheus takes a missing value for a recovery.
 pub(super) const KEEP: Span = Span::from_secs(120);
 
 /// An alerting rule of Prometheus.
@@ -20,41 +18,34 @@ pub(super) struct AlertRule {
     pub(super) expr: String,
     /// How long the condition has to hold.
     pub(super) pending_for: Span,
-    /// How long the alert goes on firing after the condition was last seen to hold.
+    /// How long the alert keeps firing after the condition last held.
     pub(super) keep_firing_for: Span,
-    /// The label `severity`; `None` is "none", for what nobody is notified of.
+    /// The label `severity`; `None` is "none", for alerts that nobody is notified of.
     pub(super) severity: Option<Severity>,
-    /// Labels beside the severity and those that the expression leaves.
+    /// Labels in addition to the severity and those that the expression leaves.
     pub(super) labels: Vec<(&'static str, &'static str)>,
-    /// One line for the list of alerts: what happened to what; a template of Prometheus.
+    /// A template of one line for the list of alerts: what happened to what.
     pub(super) summary: String,
-    /// What would be lost, and who is affected; a template of Prometheus.
+    /// A template: what would be lost, and what is affected.
     pub(super) description: String,
 }
 
 impl AlertRule {
     /// The rule as an entry of a group's list.
     pub(super) fn yaml(&self, links: &Links) -> String {
-        let mut text = String::new();
-        let severity = self.severity.map_or("none", Severity::label);
-        let mut line = |indent: usize, key: &str, value: &str| {
-            // A String takes all that is written to it.
-            let _ = writeln!(text, "{:indent$}{key}: {value}", "");
-        };
-        line(6, "- alert", self.name);
-        line(8, "expr", &quoted(&self.expr));
-        for (key, span) in [
-            ("for", self.pending_for),
-            ("keep_firing_for", self.keep_firing_for),
-        ] {
-            if span > Span::ZERO {
-                line(8, key, &duration(span));
-            }
+        let mut text = format!("      - alert: {}\n", self.name);
+        text += &format!("        expr: {}\n", quoted(&self.expr));
+        if self.pending_for > Span::ZERO {
+            text += &format!("        for: {}\n", duration(self.pending_for));
         }
-        text += "        labels:\n";
-        let _ = writeln!(text, "          severity: {severity}");
+        if self.keep_firing_for > Span::ZERO {
+            let keep = duration(self.keep_firing_for);
+            text += &format!("        keep_firing_for: {keep}\n");
+        }
+        let severity = self.severity.map_or("none", Severity::label);
+        text += &format!("        labels:\n          severity: {severity}\n");
         for (name, value) in &self.labels {
-            let _ = writeln!(text, "          {name}: {value}");
+            text += &format!("          {name}: {value}\n");
         }
         text += "        annotations:\n";
         let annotations = [
@@ -64,7 +55,7 @@ impl AlertRule {
             ("dashboard_url", links.dashboard(self.is_about_a_pair())),
         ];
         for (key, value) in annotations {
-            let _ = writeln!(text, "          {key}: {}", quoted(&value));
+            text += &format!("          {key}: {}\n", quoted(&value));
         }
         text
     }
@@ -77,14 +68,14 @@ impl AlertRule {
 
 /// The levels of a rule that are on, with their severity.
 pub(super) fn levels_of<T: Copy>(rule: &LevelRule<T>) -> Vec<(Severity, T)> {
-    let levels = [
-        (Severity::Warning, rule.warning),
-        (Severity::Critical, rule.critical),
-    ];
-    let on = levels
-        .into_iter()
-        .filter_map(|(severity, level)| Some((severity, level?.at)));
-    on.collect()
+    let mut levels = Vec::new();
+    if let Some(level) = rule.warning {
+        levels.push((Severity::Warning, level.at));
+    }
+    if let Some(level) = rule.critical {
+        levels.push((Severity::Critical, level.at));
+    }
+    levels
 }
 
 /// A scalar in single quotes, in which YAML changes nothing but a doubled quote.
@@ -102,15 +93,14 @@ pub(super) fn duration(span: Span) -> String {
         (1000, "s"),
         (1, "ms"),
     ];
+    if millis == 0 {
+        return "0s".to_owned();
+    }
+    let mut units = units.into_iter();
     let (size, unit) = units
-        .into_iter()
         .find(|(size, _)| millis % size == 0)
         .unwrap_or((1, "ms"));
-    if millis == 0 {
-        "0s".to_owned()
-    } else {
-        format!("{}{unit}", millis / size)
-    }
+    format!("{}{unit}", millis / size)
 }
 
 #[cfg(test)]

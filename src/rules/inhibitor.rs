@@ -1,11 +1,11 @@
-//! What lets Alertmanager mute an effect because of its cause: `RedisCrossDcInhibitor`.
+//! `RedisCrossDcInhibitor`: lets Alertmanager mute an effect while its cause is alerted.
 //!
-//! An inhibition rule compares labels of equal names. An alert of a server has `dc` and `server`,
-//! one of a pair has four others, and neither says which exporter is cut off, so that no rule can
-//! join them. This alert does: it has the labels of what is explained, `cause` with what explains
-//! it, and `explains` with the highest severity that it explains. Nobody is notified of it.
+//! An inhibition rule compares labels of equal names. The alert of a server has `dc` and `server`,
+//! that of a pair has four others, and neither tells which exporter is isolated, so no rule can join
+//! them. This alert does: it has the labels of the alerts to mute, `cause` with the reason, and
+//! `explains` with the highest severity that it mutes. Nobody is notified of it.
 //!
-//! The causes are those of the built-in alerter (`monitor/inhibition.rs`).
+//! The causes are those of the built-in alerting (`monitor/inhibition.rs`).
 
 use super::alert_rule::{AlertRule, KEEP, levels_of};
 use super::selection::BY_PAIR;
@@ -19,10 +19,10 @@ const NAME: &str = "RedisCrossDcInhibitor";
 /// Joins two series of the same pair.
 const ON_PAIR: &str = "on (pair, source_dc, target_dc, replica)";
 
-/// A server of a pair does not answer: its alert explains those of the pair.
+/// A server of a pair does not answer: its alert inhibits those of the pair.
 pub(super) fn pair_rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
     let mut rules = Vec::new();
-    for (severity, pending_for) in holds(unreachable) {
+    for (severity, pending_for) in levels(unreachable) {
         for (cause, label) in [
             ("master_unreachable", "master"),
             ("replica_unreachable", "replica"),
@@ -43,15 +43,16 @@ pub(super) fn pair_rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
     rules
 }
 
-/// Every exporter that gets no answer from a server is isolated, and gets none from its whole
-/// datacenter: the alert of the isolation explains that of the server.
+/// Every exporter that gets no answer from a server is isolated, and gets none from the server's whole
+/// datacenter: the alert of the isolation inhibits that of the server.
 pub(super) fn server_rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
     let up = SERVER_UP.name;
     let isolated = format!("on (job, instance) ({} == 1)", MONITOR_ISOLATED.name);
     // A datacenter of which an isolated exporter sees a server is its own.
     let remote = format!("{up} == 0 and {isolated} unless on (job, instance, dc) ({up} == 1)");
     let of_others = format!("{up} unless {isolated}");
-    holds(unreachable)
+    levels(unreachable)
+        .into_iter()
         .map(|(severity, pending_for)| AlertRule {
             expr: format!("max by (dc, server) ({remote}) unless on (dc, server) ({of_others})"),
             summary:
@@ -62,8 +63,8 @@ pub(super) fn server_rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
         .collect()
 }
 
-/// A master that came back without its history gives its replicas full syncs: the alert of the lost
-/// history explains that of the full syncs. Lost history is always critical, and alerts at once.
+/// A master that came back without its history starts full syncs with its replicas: the alert of the
+/// lost history inhibits that of the full syncs. It is always critical, and fires at once.
 pub(super) fn full_sync_rule() -> AlertRule {
     let lost = format!(
         "{} and {ON_PAIR} {} == 1",
@@ -79,11 +80,13 @@ pub(super) fn full_sync_rule() -> AlertRule {
     }
 }
 
-fn holds(unreachable: &LevelRule<Span>) -> impl Iterator<Item = (Severity, Span)> {
-    let pending_for = unreachable.pending_for;
-    levels_of(unreachable)
-        .into_iter()
-        .map(move |(severity, at)| (severity, at.max(pending_for)))
+/// The levels of `unreachable`, each with how long its alert is pending.
+fn levels(unreachable: &LevelRule<Span>) -> Vec<(Severity, Span)> {
+    let mut levels = levels_of(unreachable);
+    for (_, pending_for) in &mut levels {
+        *pending_for = (*pending_for).max(unreachable.pending_for);
+    }
+    levels
 }
 
 fn inhibitor(cause: &'static str, severity: Severity, pending_for: Span) -> AlertRule {
@@ -91,7 +94,7 @@ fn inhibitor(cause: &'static str, severity: Severity, pending_for: Span) -> Aler
         name: NAME,
         expr: String::new(),
         pending_for,
-        // As long as the alert of the cause, and that of the effect.
+        // As long as the alerts of the cause and of the effect.
         keep_firing_for: KEEP,
         severity: None,
         labels: vec![("cause", cause), ("explains", severity.label())],

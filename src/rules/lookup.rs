@@ -1,27 +1,27 @@
-//! Values that an annotation looks up when its alert is sent: a rule's own value says how far
-//! something has gone, and not what would be lost.
+//! Values that an annotation looks up when its alert is sent, such as what would be lost: the rule's
+//! own value does not tell that.
 
 use crate::metrics::catalogue::{
     BACKLOG_HEADROOM_BYTES, LAG_BYTES, LAG_SECONDS, LAST_KNOWN_BYTES, LAST_KNOWN_SECONDS, Metric,
 };
 
-/// How Prometheus is asked for the pair of an alert.
+/// The selector of an alert's pair, as a format string.
 const PAIR: &str = "pair=%q,source_dc=%q,target_dc=%q,replica=%q";
 
-/// What stands for the places of [`PAIR`].
+/// The arguments of [`PAIR`].
 const LABELS: &str = "$labels.pair $labels.source_dc $labels.target_dc $labels.replica";
 
-/// How a value is written.
+/// The unit of a looked-up value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum LookupUnit {
-    /// As a duration.
+    /// Printed as a duration.
     Seconds,
-    /// With binary steps.
+    /// Printed with binary prefixes.
     Bytes,
 }
 
-/// A template that is `known` with the metric's value of the alert's pair, and `unknown` where
-/// Prometheus has none. `known` has `{}` where the value stands.
+/// A template that expands to `known`, with the metric's value for the alert's pair in place of `{}`,
+/// or to `unknown` where Prometheus has no value.
 pub(super) fn pair_value(metric: Metric, unit: LookupUnit, known: &str, unknown: &str) -> String {
     let query = format!("max by (pair) ({}{{{PAIR}}})", metric.name);
     let value = match unit {
@@ -39,8 +39,8 @@ pub(super) fn pair_value(metric: Metric, unit: LookupUnit, known: &str, unknown:
     )
 }
 
-/// The sentence of what would be lost with the master now: the best estimate, the last known bound
-/// where there is none, or that it is unknown.
+/// The sentence about what would be lost with the master now: the best estimate, else the last known
+/// bound, else that it is unknown.
 pub(super) fn loss() -> String {
     let estimate = pair_value(LAG_BYTES, LookupUnit::Bytes, ", {},", "");
     let now = format!("about the last {{}} of writes{estimate} would be lost.");
@@ -56,7 +56,7 @@ pub(super) fn loss() -> String {
     format!("If the master in {{{{ $labels.source_dc }}}} were lost now, {sentence}")
 }
 
-/// The sentence of how much may be written until a full resync is needed, where that is known.
+/// The sentence about how much may be written until a full resync is needed, where that is known.
 pub(super) fn backlog() -> String {
     pair_value(
         BACKLOG_HEADROOM_BYTES,

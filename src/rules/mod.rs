@@ -1,9 +1,9 @@
-//! The rule file for Prometheus: the built-in alerts, as far as a rule can say them, with the
+//! The rule file for Prometheus: the built-in alerts, as far as rules can express them, with the
 //! thresholds of a configuration.
 //!
-//! For those who alert by Prometheus and Alertmanager instead of the exporter itself; whoever uses
-//! both is told twice. `alerts/redis-cross-dc-exporter.rules.yml` is what this room prints for the
-//! default thresholds; a test holds them together.
+//! For installations in which Prometheus and Alertmanager alert instead of the exporter; with both,
+//! every alert is notified twice. `alerts/redis-cross-dc-exporter.rules.yml` is the output of this
+//! room for the default thresholds; a test compares the two.
 
 mod alert_rule;
 mod exporter;
@@ -13,8 +13,6 @@ mod lookup;
 mod pairs;
 mod selection;
 mod servers;
-
-use std::fmt::Write as _;
 
 use crate::config::Settings;
 use alert_rule::AlertRule;
@@ -34,7 +32,7 @@ pub enum Group {
     Exporter,
 }
 
-/// What the rules are written for.
+/// The form in which the rules are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A rule file of Prometheus.
@@ -47,7 +45,7 @@ impl Group {
     /// Every group, in the order of the file.
     pub const ALL: [Self; 3] = [Self::Pairs, Self::Servers, Self::Exporter];
 
-    /// Its name in the file.
+    /// The group's name in the file.
     const fn name(self) -> &'static str {
         match self {
             Self::Pairs => "redis-cross-dc-pairs",
@@ -71,19 +69,16 @@ impl Group {
     }
 }
 
-/// The rules for the thresholds of `settings`, as YAML that `promtool check rules` accepts, or that
-/// the Prometheus Operator does.
+/// The rules for the thresholds of `settings`, as YAML for Prometheus (`promtool check rules`) or for
+/// the Prometheus Operator.
 pub fn rule_file(settings: &Settings, links: &Links, groups: &[Group], format: Format) -> String {
     let mut body = String::new();
     for group in groups {
-        // A String takes all that is written to it.
-        let _ = writeln!(
-            body,
-            "  - name: {}\n    interval: {EVALUATION_INTERVAL}\n    rules:",
-            group.name()
-        );
-        let rules = group.rules(settings);
-        body.extend(rules.iter().map(|rule| rule.yaml(links)));
+        let name = group.name();
+        body += &format!("  - name: {name}\n    interval: {EVALUATION_INTERVAL}\n    rules:\n");
+        for rule in group.rules(settings) {
+            body += &rule.yaml(links);
+        }
     }
     match format {
         Format::Rules => format!("{HEADER}groups:\n{body}"),
@@ -91,13 +86,13 @@ pub fn rule_file(settings: &Settings, links: &Links, groups: &[Group], format: F
     }
 }
 
-/// Every line two columns to the right.
+/// The text with every line two columns further right.
 fn indented(text: &str) -> String {
     let lines = text.lines().map(|line| format!("  {line}\n"));
     lines.collect()
 }
 
-/// What the reader has to know before the first rule.
+/// The comment at the head of the file.
 const HEADER: &str = "\
 # Prometheus rules for redis-cross-dc-exporter; printed by `redis-cross-dc-exporter rules` for a configuration's thresholds.
 # Use these or the exporter's own receivers, not both: you would be paged twice. See docs/alerts.md.
