@@ -33,31 +33,37 @@ pub(super) struct AlertRule {
 impl AlertRule {
     /// The rule as an entry of a group's list.
     pub(super) fn yaml(&self, links: &Links) -> String {
-        let mut text = format!("      - alert: {}\n", self.name);
-        text += &format!("        expr: {}\n", quoted(&self.expr));
+        let mut lines = vec![
+            format!("      - alert: {}", self.name),
+            format!("        expr: {}", quoted(&self.expr)),
+        ];
         if self.pending_for > Span::ZERO {
-            text += &format!("        for: {}\n", duration(self.pending_for));
+            lines.push(format!("        for: {}", duration(self.pending_for)));
         }
         if self.keep_firing_for > Span::ZERO {
             let keep = duration(self.keep_firing_for);
-            text += &format!("        keep_firing_for: {keep}\n");
+            lines.push(format!("        keep_firing_for: {keep}"));
         }
+        lines.push("        labels:".to_owned());
         let severity = self.severity.map_or("none", Severity::label);
-        text += &format!("        labels:\n          severity: {severity}\n");
+        lines.push(format!("          severity: {severity}"));
         for (name, value) in &self.labels {
-            text += &format!("          {name}: {value}\n");
+            lines.push(format!("          {name}: {value}"));
         }
-        text += "        annotations:\n";
+        lines.push("        annotations:".to_owned());
+        let runbook = links.runbook(self.name);
+        let dashboard = links.dashboard(self.is_about_a_pair());
         let annotations = [
-            ("summary", self.summary.clone()),
-            ("description", self.description.clone()),
-            ("runbook_url", links.runbook(self.name)),
-            ("dashboard_url", links.dashboard(self.is_about_a_pair())),
+            ("summary", &self.summary),
+            ("description", &self.description),
+            ("runbook_url", &runbook),
+            ("dashboard_url", &dashboard),
         ];
         for (key, value) in annotations {
-            text += &format!("          {key}: {}\n", quoted(&value));
+            lines.push(format!("          {key}: {}", quoted(value)));
         }
-        text
+        lines.push(String::new());
+        lines.join("\n")
     }
 
     /// Whether the alert has a label `pair`.

@@ -75,7 +75,8 @@ pub fn rule_file(settings: &Settings, links: &Links, groups: &[Group], format: F
     let mut body = String::new();
     for group in groups {
         let name = group.name();
-        body += &format!("  - name: {name}\n    interval: {EVALUATION_INTERVAL}\n    rules:\n");
+        let head = format!("  - name: {name}\n    interval: {EVALUATION_INTERVAL}\n    rules:\n");
+        body += &head;
         for rule in group.rules(settings) {
             body += &rule.yaml(links);
         }
